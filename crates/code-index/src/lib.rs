@@ -1,0 +1,1 @@
+//! Finds the files an issue is about, without a model

@@ -1,0 +1,21 @@
+#![doc = include_str!("../README.md")]
+
+pub mod clock;
+pub mod code_index;
+pub mod fault;
+pub mod forge;
+pub mod git;
+pub mod llm;
+pub mod progress;
+pub mod query;
+pub mod records;
+pub mod sandbox;
+pub mod secret;
+pub mod store;
+pub mod tracker;
+pub mod webhook;
+
+pub use clock::{Clock, IdSource};
+pub use fault::Fault;
+pub use secret::{Redactor, Secret};
+pub use tokio_util::sync::CancellationToken;

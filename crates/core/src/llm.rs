@@ -1,0 +1,137 @@
+//! A chat model.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use patchwright_domain::Usage;
+use tokio_util::sync::CancellationToken;
+
+use crate::fault::Fault;
+
+/// Who says a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The rules.
+    System,
+    /// Us.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// One message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Who says it.
+    pub role: Role,
+    /// What.
+    pub content: String,
+}
+
+impl Message {
+    /// A message of the rules.
+    pub fn system(content: impl Into<String>) -> Self {
+        Self { role: Role::System, content: content.into() }
+    }
+
+    /// A message of ours.
+    pub fn user(content: impl Into<String>) -> Self {
+        Self { role: Role::User, content: content.into() }
+    }
+
+    /// A message of the model.
+    pub fn assistant(content: impl Into<String>) -> Self {
+        Self { role: Role::Assistant, content: content.into() }
+    }
+}
+
+/// A question to the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChatRequest {
+    /// What the question is for: `analyze_bug`, `fix_plan`, `code_fix`, `repair`. For logs and recordings.
+    pub purpose: &'static str,
+    /// The conversation so far.
+    pub messages: Vec<Message>,
+    /// The longest answer, in tokens; `None` leaves it to the server.
+    pub max_tokens: Option<u32>,
+}
+
+/// The model's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChatAnswer {
+    /// The text; never empty.
+    pub text: String,
+    /// The model that answered.
+    pub model: String,
+    /// What it cost; estimated from the lengths when the server does not say.
+    pub usage: Usage,
+}
+
+/// The model gave no usable answer.
+#[derive(Debug, thiserror::Error)]
+pub enum LlmError {
+    /// The key is wrong, or the model or country is not served.
+    #[error("the model server refused the request ({detail}); check LLM_API_KEY and LLM_MODEL")]
+    Denied {
+        /// What it said.
+        detail: String,
+    },
+    /// The account is out of money or quota; waiting does not help.
+    #[error("the model account has no quota left ({detail}); top it up or use another key")]
+    QuotaExhausted {
+        /// What it said.
+        detail: String,
+    },
+    /// The prompt is longer than the model reads.
+    #[error("the prompt is too long for the model ({detail}); choose a model with a larger context")]
+    ContextTooLong {
+        /// What it said.
+        detail: String,
+    },
+    /// The server does not answer in time, is busy or fails.
+    #[error("the model server at {url} cannot answer now ({detail}); check LLM_BASE_URL and the server")]
+    Unavailable {
+        /// The server.
+        url: String,
+        /// What was seen.
+        detail: String,
+        /// How long it asked us to wait.
+        after: Option<Duration>,
+    },
+    /// The answer was cut off at the token limit. It must not be used.
+    #[error("the model's answer was cut off at its length limit; raise LLM_MAX_TOKENS")]
+    CutOff,
+    /// The answer is empty, refused, or not what the protocol says.
+    #[error("the model's answer cannot be used: {detail}")]
+    Unusable {
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The job was cancelled meanwhile.
+    #[error("the job was cancelled")]
+    Cancelled,
+}
+
+impl LlmError {
+    /// What the caller can do about it.
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::Denied { .. } | Self::QuotaExhausted { .. } => Fault::Denied,
+            Self::Unavailable { after, .. } => Fault::Retry { after: *after },
+            Self::ContextTooLong { .. } | Self::CutOff | Self::Unusable { .. } | Self::Cancelled => Fault::Broken,
+        }
+    }
+}
+
+/// A chat model behind any OpenAI-compatible server, or a recording of one.
+///
+/// An implementation MUST bound its own time and retries, MUST stop soon after `cancel` fires, and MUST NOT return an
+/// empty or cut-off answer as success.
+#[async_trait]
+pub trait Llm: Send + Sync {
+    /// The model's name, for people.
+    fn model(&self) -> String;
+
+    /// Asks.
+    async fn chat(&self, request: &ChatRequest, cancel: &CancellationToken) -> Result<ChatAnswer, LlmError>;
+}

@@ -1,0 +1,109 @@
+//! Runs a repository's build and tests, which nobody trusts.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use patchwright_domain::job::report::TestResults;
+use tokio_util::sync::CancellationToken;
+
+use crate::fault::{Cause, Fault};
+use crate::progress::Progress;
+
+/// A tree to build and test.
+#[derive(Debug, Clone)]
+pub struct CheckRequest {
+    /// The tree, without git's own files. The run may write here.
+    pub root: PathBuf,
+    /// A folder for caches and build outputs that two runs of one job share.
+    pub scratch: PathBuf,
+}
+
+/// What a run showed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckReport {
+    /// `cargo`, `pytest`, …
+    pub ecosystem: String,
+    /// The command, for people.
+    pub command: String,
+    /// Whether it built: tests that ran at all count as built.
+    pub build_success: bool,
+    /// Counts.
+    pub results: TestResults,
+    /// Every test by name, as far as the runner names them.
+    pub tests: BTreeMap<String, TestOutcome>,
+    /// Whether the time ran out.
+    pub timed_out: bool,
+    /// The end of the output.
+    pub log_tail: String,
+}
+
+/// How one test ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TestOutcome {
+    /// It passed.
+    Passed,
+    /// It failed, or broke down.
+    Failed,
+    /// It did not run.
+    Skipped,
+}
+
+/// The run gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// Untrusted code may not run here.
+    #[error("{reason}")]
+    Refused {
+        /// Why, and what to set.
+        reason: String,
+    },
+    /// The tree has no tests that we know how to run.
+    #[error("no test suite was found (looked for cargo, pytest, unittest, npm and go)")]
+    NoTests,
+    /// A program that the tests need is not installed.
+    #[error("`{program}` is not installed on this machine; install it where Patchwright runs")]
+    ToolMissing {
+        /// Which.
+        program: String,
+    },
+    /// The job was cancelled meanwhile.
+    #[error("the job was cancelled")]
+    Cancelled,
+    /// The process could not be started or watched.
+    #[error("the tests could not be started")]
+    Broken {
+        /// Why.
+        #[source]
+        source: Cause,
+    },
+}
+
+impl SandboxError {
+    /// What the caller can do about it.
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::Refused { .. } => Fault::Denied,
+            Self::NoTests | Self::ToolMissing { .. } => Fault::Missing,
+            Self::Cancelled | Self::Broken { .. } => Fault::Broken,
+        }
+    }
+}
+
+/// Runs untrusted code with limits.
+///
+/// An implementation MUST give the code no secret and nothing of our environment, MUST end all of its processes when
+/// it returns, on every path, and MUST refuse when it cannot keep what its policy promises.
+#[async_trait]
+pub trait Sandbox: Send + Sync {
+    /// How far code is kept away from this machine, for people: `none`, `best-effort`, `strong`.
+    fn isolation(&self) -> &'static str;
+
+    /// Builds the tree and runs its tests.
+    async fn check(
+        &self,
+        request: CheckRequest,
+        progress: &Progress,
+        cancel: &CancellationToken,
+    ) -> Result<CheckReport, SandboxError>;
+}

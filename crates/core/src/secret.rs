@@ -1,0 +1,217 @@
+//! Secrets that cannot be printed, and a redactor for text that leaves.
+
+use std::fmt;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+/// What stands where a secret stood.
+pub const REDACTED: &str = "[redacted]";
+
+/// A secret in memory. `Debug`, `Display` and `Serialize` show `[redacted]`; the memory is wiped when the last copy goes.
+#[derive(Clone)]
+pub struct Secret(Arc<Zeroizing<String>>);
+
+impl Secret {
+    /// Takes a secret in.
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self(Arc::new(Zeroizing::new(secret.into())))
+    }
+
+    /// The secret itself, for the one call that needs it. Never put it into a log, a URL, an argument or an error.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+impl serde::Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(REDACTED)
+    }
+}
+
+/// Masks secrets in text: the ones that it was told, and whatever has the shape of a well-known token.
+///
+/// Everything that leaves goes through one: logs, comments, pull requests, prompts, error messages.
+#[derive(Clone, Default)]
+pub struct Redactor {
+    known: Arc<Vec<Secret>>,
+}
+
+/// A prefix that begins a token, and the least number of token characters that must follow.
+const SHAPES: &[(&str, usize)] = &[
+    ("github_pat_", 20),
+    ("ghp_", 20),
+    ("gho_", 20),
+    ("ghu_", 20),
+    ("ghs_", 20),
+    ("ghr_", 20),
+    ("glpat-", 16),
+    ("sk-", 20),
+    ("xoxb-", 16),
+    ("xoxp-", 16),
+    ("AKIA", 16),
+    ("ATATT3", 20),
+    ("npm_", 30),
+    ("pypi-AgE", 20),
+];
+
+impl Redactor {
+    /// Secrets shorter than this are not searched for: they would match ordinary words.
+    pub const MIN_SECRET: usize = 6;
+
+    /// A redactor that knows these secrets.
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
+        let mut known: Vec<Secret> =
+            secrets.into_iter().filter(|secret| secret.expose().len() >= Self::MIN_SECRET).cloned().collect();
+        // A secret that holds another one must go first, or its rest would stay.
+        known.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
+        Self { known: Arc::new(known) }
+    }
+
+    /// The text with every secret masked.
+    pub fn redact(&self, text: &str) -> String {
+        let mut out = text.to_owned();
+        for secret in self.known.iter() {
+            if out.contains(secret.expose()) {
+                out = out.replace(secret.expose(), REDACTED);
+            }
+        }
+        mask_private_keys(&mask_shapes(&mask_url_credentials(&out)))
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Redactor({} secrets)", self.known.len())
+    }
+}
+
+const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+}
+
+fn mask_shapes(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = String::with_capacity(text.len());
+    let mut copied = 0;
+    let mut at = 0;
+    while at < bytes.len() {
+        let begins = at == 0 || !is_token_byte(bytes[at - 1]);
+        let shape =
+            begins.then(|| SHAPES.iter().find(|(prefix, _)| bytes[at..].starts_with(prefix.as_bytes()))).flatten();
+        if let Some((prefix, least)) = shape {
+            let tail = bytes[at + prefix.len()..].iter().take_while(|byte| is_token_byte(**byte)).count();
+            if tail >= *least {
+                out.push_str(&text[copied..at]);
+                out.push_str(REDACTED);
+                at += prefix.len() + tail;
+                copied = at;
+                continue;
+            }
+        }
+        at += 1;
+    }
+    out.push_str(&text[copied..]);
+    out
+}
+
+/// `https://user:password@host` loses what stands before the `@`.
+fn mask_url_credentials(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(found) = rest.find("://") {
+        let start = found + 3;
+        out.push_str(&rest[..start]);
+        rest = &rest[start..];
+        let end = rest
+            .find(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>'))
+            .unwrap_or(rest.len());
+        if let Some(at) = rest[..end].rfind('@').filter(|at| rest[..*at].contains(':')) {
+            out.push_str(REDACTED);
+            rest = &rest[at..];
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+fn mask_private_keys(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("-----BEGIN ") {
+        let head_end = rest[start + 11..].find("-----").map(|at| start + 11 + at);
+        let is_key = head_end.is_some_and(|end| rest[start..end].ends_with("PRIVATE KEY"));
+        if !is_key {
+            out.push_str(&rest[..start + 11]);
+            rest = &rest[start + 11..];
+            continue;
+        }
+        out.push_str(&rest[..start]);
+        out.push_str(REDACTED);
+        // A key that was cut off is masked to the end of the text.
+        rest = rest[start..].find("PRIVATE KEY-----\n").map_or("", |_| {
+            rest.find("-----END ")
+                .and_then(|end| rest[end + 9..].find("-----").map(|e| &rest[end + 9 + e + 5..]))
+                .unwrap_or("")
+        });
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_does_not_show_itself() {
+        let secret = Secret::new("hunter2hunter2");
+        assert_eq!(format!("{secret} {secret:?}"), "[redacted] [redacted]");
+        assert_eq!(serde_json::to_string(&secret).unwrap(), "\"[redacted]\"");
+    }
+
+    #[test]
+    fn known_secrets_go_longest_first() {
+        let redactor = Redactor::new([&Secret::new("secret"), &Secret::new("secret-and-more"), &Secret::new("x")]);
+        assert_eq!(redactor.redact("a secret-and-more x b secret"), "a [redacted] x b [redacted]");
+    }
+
+    #[test]
+    fn tokens_are_known_by_their_shape() {
+        let redactor = Redactor::default();
+        let token = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
+        assert_eq!(redactor.redact(&format!("t={token};")), "t=[redacted];");
+        assert_eq!(redactor.redact("risk-sk-lower task-list"), "risk-sk-lower task-list");
+        assert_eq!(redactor.redact("ghp_short"), "ghp_short");
+        assert_eq!(redactor.redact("https://u:p@host/x?y=a@b"), "https://[redacted]@host/x?y=a@b");
+        assert_eq!(redactor.redact("https://host/a:b@c"), "https://host/a:b@c");
+    }
+
+    #[test]
+    fn private_keys_vanish_whole() {
+        let redactor = Redactor::default();
+        let text = "a\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\nabc=\n-----END RSA PRIVATE KEY-----\nb";
+        assert_eq!(redactor.redact(text), "a\n[redacted]\nb");
+        assert_eq!(redactor.redact("-----BEGIN RSA PRIVATE KEY-----\nMIIE"), "[redacted]");
+        let public = "-----BEGIN PUBLIC KEY-----\nMIIE\n-----END PUBLIC KEY-----";
+        assert_eq!(redactor.redact(public), public);
+    }
+}

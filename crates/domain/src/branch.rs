@@ -1,0 +1,144 @@
+//! Branch names: ours, and the ones that others give us.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use crate::IssueNumber;
+
+/// The text cannot be a branch.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}` cannot be a branch name: {reason}")]
+pub struct InvalidBranchName {
+    /// The text, cut to a length that fits an error message.
+    pub name: String,
+    /// What is wrong with it.
+    pub reason: &'static str,
+}
+
+/// A branch's short name, such as `main` or `agent/fix-42-0822-103000`; never `refs/heads/…`.
+///
+/// It has passed git's rules for reference names and one of ours: it does not begin with `-`, so no program can take it
+/// for an option.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct BranchName(String);
+
+impl BranchName {
+    /// The longest name that is accepted.
+    pub const MAX_LEN: usize = 200;
+
+    /// Reads a branch name that came from outside.
+    ///
+    /// # Errors
+    /// [`InvalidBranchName`] when git would refuse the name or a program could take it for an option.
+    pub fn parse(name: &str) -> Result<Self, InvalidBranchName> {
+        match Self::fault(name) {
+            None => Ok(Self(name.to_owned())),
+            Some(reason) => Err(InvalidBranchName { name: name.chars().take(120).collect(), reason }),
+        }
+    }
+
+    /// The branch of a job (`seeds/002 §5`): `agent/fix-<issue>-<MMDD-HHMMSS>` at the given time, UTC, with the number that the API takes.
+    pub fn for_issue(number: IssueNumber, at: Timestamp) -> Self {
+        let stamp = at.to_zoned(TimeZone::UTC).strftime("%m%d-%H%M%S").to_string();
+        Self(format!("agent/fix-{}-{stamp}", number.api))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The full reference, `refs/heads/…`.
+    pub fn full_ref(&self) -> String {
+        format!("refs/heads/{}", self.0)
+    }
+
+    fn fault(name: &str) -> Option<&'static str> {
+        let forbidden = |c: char| c.is_control() || matches!(c, ' ' | '~' | '^' | ':' | '?' | '*' | '[' | '\\');
+        if name.is_empty() {
+            Some("it is empty")
+        } else if name.len() > Self::MAX_LEN {
+            Some("it is longer than 200 bytes")
+        } else if name.starts_with('-') {
+            Some("it begins with `-`")
+        } else if name.contains(forbidden) {
+            Some("it holds a space, a control character or one of ~ ^ : ? * [ \\")
+        } else if name.contains("..") || name.contains("@{") || name == "@" {
+            Some("it holds `..` or `@{`")
+        } else if name.ends_with('.') || name.starts_with('/') || name.ends_with('/') || name.contains("//") {
+            Some("it ends with `.`, or a `/` stands at an end or twice")
+        } else if name.split('/').any(|part| part.starts_with('.') || part.to_ascii_lowercase().ends_with(".lock")) {
+            Some("a part begins with `.` or ends with `.lock`")
+        } else if name == "HEAD" || name.starts_with("refs/") {
+            Some("it is a full reference or HEAD, not a branch")
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Display for BranchName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for BranchName {
+    type Error = InvalidBranchName;
+
+    fn try_from(name: String) -> Result<Self, InvalidBranchName> {
+        Self::parse(&name)
+    }
+}
+
+impl From<BranchName> for String {
+    fn from(branch: BranchName) -> Self {
+        branch.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_branch_of_a_job_has_the_shape_of_the_contract() {
+        let at: Timestamp = "2025-08-22T10:30:00Z".parse().unwrap();
+        let branch = BranchName::for_issue(IssueNumber::same(42), at);
+        assert_eq!(branch.as_str(), "agent/fix-42-0822-103000");
+        assert_eq!(BranchName::parse(branch.as_str()), Ok(branch));
+    }
+
+    #[test]
+    fn names_that_git_or_a_shell_could_misread_are_refused() {
+        for bad in [
+            "",
+            "-x",
+            "--upload-pack=touch /tmp/pwn",
+            "a b",
+            "a..b",
+            "a~1",
+            "a:b",
+            "refs/heads/x",
+            "HEAD",
+            "a/.b",
+            "a.lock",
+            "a/",
+            "/a",
+            "a//b",
+            "x@{1}",
+            "@",
+            "a\nb",
+            "a.",
+        ] {
+            assert!(BranchName::parse(bad).is_err(), "{bad:?} was accepted");
+        }
+        for good in ["main", "feature/x_1", "v1.2", "修复"] {
+            assert!(BranchName::parse(good).is_ok(), "{good:?} was refused");
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Names of things, each its own type so that they cannot be mixed.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A text is not the name that it was read as.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{value}` is not {expected}")]
+pub struct InvalidId {
+    /// The text, cut to a length that fits an error message.
+    pub value: String,
+    /// What was expected, with its article.
+    pub expected: &'static str,
+}
+
+impl InvalidId {
+    fn new(value: &str, expected: &'static str) -> Self {
+        Self { value: value.chars().take(120).collect(), expected }
+    }
+}
+
+macro_rules! id {
+    ($(#[$meta:meta])* $name:ident, $expected:literal) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// Takes an id that an id source made. Version 7 keeps ids in the order of their making.
+            pub const fn from_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+
+            /// The id as a UUID.
+            pub const fn as_uuid(&self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                Uuid::parse_str(text).map(Self).map_err(|_| InvalidId::new(text, $expected))
+            }
+        }
+    };
+}
+
+id!(
+    /// An issue, wherever it lives.
+    IssueId,
+    "an issue id (a UUID)"
+);
+id!(
+    /// One dispatch of a job to a node.
+    TaskId,
+    "a task id (a UUID)"
+);
+id!(
+    /// One automated run for one issue.
+    JobId,
+    "a job id (a UUID)"
+);
+id!(
+    /// One outside effect that waits for its delivery.
+    EffectId,
+    "an effect id (a UUID)"
+);
+
+/// The platform's own name of one webhook delivery; a redelivery carries the same one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DeliveryId(String);
+
+impl DeliveryId {
+    /// The longest id that is kept; platforms send UUIDs, a hash of ours is 71 characters.
+    pub const MAX_LEN: usize = 128;
+
+    /// Reads an id from a header.
+    ///
+    /// # Errors
+    /// [`InvalidId`] when it is empty, longer than [`Self::MAX_LEN`] or not printable ASCII.
+    pub fn parse(text: &str) -> Result<Self, InvalidId> {
+        let fits = !text.is_empty() && text.len() <= Self::MAX_LEN;
+        if fits && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidId::new(text, "a delivery id (1 to 128 printable characters)"))
+        }
+    }
+
+    /// The id as the platform wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for DeliveryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A repository's full name on its forge, `owner/name`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RepoName {
+    owner: String,
+    name: String,
+}
+
+impl RepoName {
+    /// The longest owner or name that is accepted.
+    pub const MAX_PART: usize = 100;
+
+    /// Joins an owner and a name.
+    ///
+    /// # Errors
+    /// [`InvalidId`] when a part is empty, too long, `.` or `..`, begins with `-`, or holds anything but ASCII letters,
+    /// digits, `-`, `_` and `.`: such a name could not be a path on any forge and must not become one here.
+    pub fn new(owner: &str, name: &str) -> Result<Self, InvalidId> {
+        for part in [owner, name] {
+            let fits = !part.is_empty() && part.len() <= Self::MAX_PART && !part.starts_with('-');
+            let plain = part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+            if !fits || !plain || part.bytes().all(|b| b == b'.') {
+                return Err(InvalidId::new(&format!("{owner}/{name}"), "a repository name (owner/name)"));
+            }
+        }
+        Ok(Self { owner: owner.to_owned(), name: name.to_owned() })
+    }
+
+    /// The space that the repository belongs to.
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// The repository's own name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Display for RepoName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.owner, self.name)
+    }
+}
+
+impl FromStr for RepoName {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let (owner, name) =
+            text.split_once('/').ok_or_else(|| InvalidId::new(text, "a repository name (owner/name)"))?;
+        Self::new(owner, name)
+    }
+}
+
+impl TryFrom<String> for RepoName {
+    type Error = InvalidId;
+
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        text.parse()
+    }
+}
+
+impl From<RepoName> for String {
+    fn from(repo: RepoName) -> Self {
+        repo.to_string()
+    }
+}
+
+/// A full commit id: 40 (or 64) lower-case hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CommitSha(String);
+
+impl CommitSha {
+    /// Reads a full commit id; upper case is folded.
+    ///
+    /// # Errors
+    /// [`InvalidId`] when it is not 40 or 64 hexadecimal digits.
+    pub fn parse(text: &str) -> Result<Self, InvalidId> {
+        let right_length = text.len() == 40 || text.len() == 64;
+        if right_length && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            Ok(Self(text.to_ascii_lowercase()))
+        } else {
+            Err(InvalidId::new(text, "a full commit id (40 hexadecimal digits)"))
+        }
+    }
+
+    /// All digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first seven digits, for people.
+    pub fn short(&self) -> &str {
+        &self.0[..7]
+    }
+}
+
+impl fmt::Display for CommitSha {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for CommitSha {
+    type Error = InvalidId;
+
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        Self::parse(&text)
+    }
+}
+
+impl From<CommitSha> for String {
+    fn from(sha: CommitSha) -> Self {
+        sha.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_name_never_becomes_a_path_out_of_its_folder() {
+        for bad in ["../../etc", "acme/..", "acme/.", "-u/x", "acme/a b", "acme/a/b", "acme/%2f", "acme", "/x", "x/"] {
+            assert!(bad.parse::<RepoName>().is_err(), "{bad} was accepted");
+        }
+        assert_eq!("acme/demo.rs".parse::<RepoName>().unwrap().to_string(), "acme/demo.rs");
+    }
+
+    #[test]
+    fn a_commit_id_is_full_or_refused() {
+        assert!(CommitSha::parse("abc123").is_err());
+        let sha = CommitSha::parse("ABCDEF0123456789ABCDEF0123456789ABCDEF01").unwrap();
+        assert_eq!(sha.short(), "abcdef0");
+    }
+
+    #[test]
+    fn a_delivery_id_is_short_and_printable() {
+        assert!(DeliveryId::parse("").is_err());
+        assert!(DeliveryId::parse("a b").is_err());
+        assert!(DeliveryId::parse(&"x".repeat(129)).is_err());
+        assert!(DeliveryId::parse("72d3162e-cc78-11e3-81ab-4c9367dc0958").is_ok());
+    }
+}

@@ -1,0 +1,31 @@
+//! The two numbers of an issue, never mixed.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// An issue's number for the platform's API, and the one that people see (`seeds/002 §5`).
+///
+/// On GitHub both are the same; on GitCode the API takes the number within the repository while messages may show
+/// another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct IssueNumber {
+    /// For calls to the platform.
+    pub api: u64,
+    /// For messages to people only.
+    pub display: u64,
+}
+
+impl IssueNumber {
+    /// A platform where both numbers are the same.
+    pub const fn same(number: u64) -> Self {
+        Self { api: number, display: number }
+    }
+}
+
+/// Shows the number for people.
+impl fmt::Display for IssueNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.display.fmt(f)
+    }
+}

@@ -1,0 +1,241 @@
+//! What each event does to a job, and what becomes due outside.
+
+use jiff::Timestamp;
+
+use super::report::{StageReport, Verdict};
+use super::stage::{StageEvent, StageKind, StageStatus};
+use super::{Failure, Job, JobEvent, JobState, JobTransition, Lease, PublishMode};
+use crate::{CommitSha, Effect, Refused, Usage};
+
+impl Job {
+    /// The job after `event`, and the effects that are due outside because of it.
+    ///
+    /// # Errors
+    /// [`Refused`] when the job's status or the stage's does not allow the event, and when the event carries another
+    /// epoch than the job has: its sender has lost the lease.
+    pub fn advance(mut self, event: JobEvent, now: Timestamp) -> Result<(Self, Vec<Effect>), Refused> {
+        self.check_epoch(&event)?;
+        let effects = self.apply(event, now)?;
+        self.updated_at = now;
+        let talks = self.publish == PublishMode::PullRequest;
+        Ok((self, if talks { effects } else { Vec::new() }))
+    }
+
+    /// The effects that are due when the job is accepted.
+    pub fn accepted_effects(&self) -> Vec<Effect> {
+        if self.publish == PublishMode::PullRequest { vec![Effect::Acknowledge] } else { Vec::new() }
+    }
+
+    fn check_epoch(&self, event: &JobEvent) -> Result<(), Refused> {
+        match event.epoch() {
+            Some(epoch) if epoch != self.epoch => Err(Refused {
+                subject: "a job",
+                from: "leased to another worker",
+                event: "take a report of the worker that lost it",
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn apply(&mut self, event: JobEvent, now: Timestamp) -> Result<Vec<Effect>, Refused> {
+        match event {
+            JobEvent::Leased { lease } => self.lease(lease, now),
+            JobEvent::LeaseRenewed { until, .. } => self.renew(until),
+            JobEvent::LeaseExpired => self.release(now),
+            JobEvent::HandedBack { .. } => self.hand_back(now),
+            JobEvent::Postponed { until, .. } => self.release(until),
+            JobEvent::BaseBranchKnown { branch, .. } => {
+                self.status().on(JobTransition::Progress)?;
+                self.base_branch = branch;
+                Ok(vec![])
+            }
+            JobEvent::StageStarted { stage, .. } => {
+                self.progress(stage, StageEvent::Start, now)?;
+                Ok(vec![Effect::RefreshProgress])
+            }
+            JobEvent::StageSucceeded { report, comment, usage, .. } => self.succeed_stage(report, comment, usage, now),
+            JobEvent::StageSkipped { stage, reason, .. } => {
+                self.progress(stage, StageEvent::Skip, now)?;
+                self.stages[stage as usize].reason = Some(reason);
+                Ok(vec![])
+            }
+            JobEvent::BranchPushed { commit, .. } => self.push(commit),
+            JobEvent::SentBack { feedback, usage, .. } => self.send_back(feedback, usage, now),
+            JobEvent::Completed { verdict, .. } => self.complete(verdict, now),
+            JobEvent::Failed { failure, usage, .. } => self.fail(failure, usage, now),
+            JobEvent::CancelRequested => self.cancel(now),
+            JobEvent::RestartRequested => self.restart(now),
+            JobEvent::CommentPosted { id } => {
+                self.published.comment_id = Some(id);
+                Ok(vec![])
+            }
+            JobEvent::ResultPosted { id } => {
+                self.published.result_comment_id = Some(id);
+                Ok(vec![])
+            }
+            JobEvent::PullRequestOpened(pull_request) => {
+                self.published.pull_request = Some(pull_request);
+                // The comment has no link to it yet.
+                Ok(vec![Effect::RefreshProgress])
+            }
+            JobEvent::PullRequestReady => {
+                self.published.ready = true;
+                Ok(vec![])
+            }
+        }
+    }
+
+    fn lease(&mut self, lease: Lease, now: Timestamp) -> Result<Vec<Effect>, Refused> {
+        self.status().on(JobTransition::Lease)?;
+        self.epoch += 1;
+        self.attempts += 1;
+        self.started_at.get_or_insert(now);
+        self.state = JobState::Running { lease };
+        Ok(vec![])
+    }
+
+    fn renew(&mut self, until: Timestamp) -> Result<Vec<Effect>, Refused> {
+        self.status().on(JobTransition::Progress)?;
+        if let JobState::Running { lease } = &mut self.state {
+            lease.until = until;
+        }
+        Ok(vec![])
+    }
+
+    fn hand_back(&mut self, now: Timestamp) -> Result<Vec<Effect>, Refused> {
+        // A stop of the server is nobody's fault: it does not count as a try.
+        self.attempts = self.attempts.saturating_sub(1);
+        self.release(now)
+    }
+
+    fn progress(&mut self, stage: StageKind, event: StageEvent, now: Timestamp) -> Result<(), Refused> {
+        self.status().on(JobTransition::Progress)?;
+        self.stages[stage as usize].on(event, now)
+    }
+
+    fn succeed_stage(
+        &mut self,
+        report: StageReport,
+        comment: String,
+        usage: Usage,
+        now: Timestamp,
+    ) -> Result<Vec<Effect>, Refused> {
+        let kind = report.kind();
+        self.progress(kind, StageEvent::Succeed, now)?;
+        let record = &mut self.stages[kind as usize];
+        record.report = Some(report);
+        record.comment = Some(comment);
+        record.reason = None;
+        record.usage += usage;
+        Ok(vec![Effect::RefreshProgress])
+    }
+
+    fn push(&mut self, commit: CommitSha) -> Result<Vec<Effect>, Refused> {
+        self.status().on(JobTransition::Progress)?;
+        self.published.pushed = Some(commit);
+        let first = self.published.pull_request.is_none();
+        Ok(vec![if first { Effect::OpenPullRequest } else { Effect::RefreshProgress }])
+    }
+
+    fn send_back(&mut self, feedback: String, usage: Usage, now: Timestamp) -> Result<Vec<Effect>, Refused> {
+        self.progress(StageKind::Fix, StageEvent::Reset, now)?;
+        self.progress(StageKind::Verify, StageEvent::Reset, now)?;
+        self.stages[StageKind::Verify as usize].usage += usage;
+        self.rounds += 1;
+        self.feedback = Some(feedback);
+        Ok(vec![Effect::RefreshProgress])
+    }
+
+    fn complete(&mut self, verdict: Verdict, now: Timestamp) -> Result<Vec<Effect>, Refused> {
+        self.status().on(JobTransition::Complete)?;
+        self.state = JobState::Succeeded;
+        self.verdict = Some(verdict);
+        self.ended_at = Some(now);
+        let mut effects = vec![Effect::RefreshProgress];
+        if verdict == Verdict::FixedProven {
+            effects.push(Effect::MarkReady);
+        }
+        effects.push(Effect::PostResult);
+        Ok(effects)
+    }
+
+    fn cancel(&mut self, now: Timestamp) -> Result<Vec<Effect>, Refused> {
+        self.status().on(JobTransition::Cancel)?;
+        self.state = JobState::Cancelled;
+        self.ended_at = Some(now);
+        Ok(vec![Effect::RefreshProgress, Effect::PostResult])
+    }
+
+    fn release(&mut self, not_before: Timestamp) -> Result<Vec<Effect>, Refused> {
+        self.status().on(JobTransition::Release)?;
+        self.state = JobState::Queued { not_before };
+        Ok(vec![])
+    }
+
+    fn fail(&mut self, failure: Failure, usage: Usage, now: Timestamp) -> Result<Vec<Effect>, Refused> {
+        self.status().on(JobTransition::Fail)?;
+        if let Some(kind) = failure.stage {
+            let record = &mut self.stages[kind as usize];
+            record.usage += usage;
+            if record.status == StageStatus::Running {
+                record.on(StageEvent::Fail, now)?;
+                record.reason = Some(failure.reason.clone());
+            }
+        }
+        self.state = JobState::Failed;
+        self.failure = Some(failure);
+        self.ended_at = Some(now);
+        // A verification that disproved the change has its verdict; a job that broke has none.
+        self.verdict = self.verified().map(|report| report.verdict);
+        Ok(vec![Effect::RefreshProgress, Effect::PostResult])
+    }
+
+    fn restart(&mut self, now: Timestamp) -> Result<Vec<Effect>, Refused> {
+        self.status().on(JobTransition::Restart)?;
+        // A change that the tests disproved is finished but wrong: the restart makes it again.
+        let disproved = self.verdict.is_some_and(Verdict::is_harmful);
+        for record in &mut self.stages {
+            let again = disproved && record.kind >= StageKind::Fix;
+            if record.status != StageStatus::Succeeded || again {
+                record.on(StageEvent::Reset, now)?;
+                record.reason = None;
+            }
+        }
+        self.rounds = 0;
+        self.state = JobState::Queued { not_before: now };
+        self.attempts = 0;
+        self.failure = None;
+        self.verdict = None;
+        self.ended_at = None;
+        // The next end is another one and gets its own comment.
+        self.published.result_comment_id = None;
+        Ok(vec![Effect::RefreshProgress])
+    }
+}
+
+impl JobEvent {
+    /// The epoch that the event's sender holds; `None` for events that no worker sends.
+    pub const fn epoch(&self) -> Option<u64> {
+        match self {
+            Self::LeaseRenewed { epoch, .. }
+            | Self::HandedBack { epoch }
+            | Self::Postponed { epoch, .. }
+            | Self::BaseBranchKnown { epoch, .. }
+            | Self::StageStarted { epoch, .. }
+            | Self::StageSucceeded { epoch, .. }
+            | Self::StageSkipped { epoch, .. }
+            | Self::BranchPushed { epoch, .. }
+            | Self::SentBack { epoch, .. }
+            | Self::Completed { epoch, .. }
+            | Self::Failed { epoch, .. } => Some(*epoch),
+            Self::Leased { .. }
+            | Self::LeaseExpired
+            | Self::CancelRequested
+            | Self::RestartRequested
+            | Self::CommentPosted { .. }
+            | Self::ResultPosted { .. }
+            | Self::PullRequestOpened(_)
+            | Self::PullRequestReady => None,
+        }
+    }
+}

@@ -1,0 +1,526 @@
+//! The job: one automated run for one issue, with its checkpoints.
+//!
+//! [`Job::advance`] is the only thing that changes a job. It is pure: the engine hands it an event and the time, and
+//! gets the changed job and the effects that are due outside, to be written in one commit.
+
+mod advance;
+pub mod contract;
+pub mod report;
+pub mod stage;
+#[cfg(test)]
+mod tests;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{BranchName, CommitSha, IssueId, IssueRef, JobId, Refused, TaskId, Usage};
+pub use contract::JobObject;
+use report::{FixReport, LocateReport, ProposeReport, StageReport, Verdict, VerifyReport};
+use stage::{StageKind, StageRecord};
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobStatus {
+    /// It waits for a worker.
+    Queued,
+    /// A worker holds its lease.
+    Running,
+    /// It ended and did what it could.
+    Succeeded,
+    /// It ended and could not; it is kept and can be restarted.
+    Failed,
+    /// A person stopped it.
+    Cancelled,
+}
+
+/// The kinds of events that change a job's status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JobTransition {
+    /// A worker takes it.
+    Lease,
+    /// The worker makes progress.
+    Progress,
+    /// The worker gives it back, to be taken up later.
+    Release,
+    /// It ends well.
+    Complete,
+    /// It ends badly.
+    Fail,
+    /// A person stops it.
+    Cancel,
+    /// A person restarts it.
+    Restart,
+}
+
+impl JobStatus {
+    /// All states.
+    pub const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled];
+
+    /// The next state.
+    ///
+    /// # Errors
+    /// [`Refused`] for every pair that `spec/product` does not name.
+    pub const fn on(self, transition: JobTransition) -> Result<Self, Refused> {
+        use JobTransition as T;
+        match (self, transition) {
+            (Self::Queued, T::Lease) | (Self::Running, T::Progress) => Ok(Self::Running),
+            (Self::Running, T::Release) | (Self::Failed | Self::Cancelled, T::Restart) => Ok(Self::Queued),
+            (Self::Running, T::Complete) => Ok(Self::Succeeded),
+            (Self::Queued | Self::Running, T::Fail) => Ok(Self::Failed),
+            (Self::Queued | Self::Running, T::Cancel) => Ok(Self::Cancelled),
+            (from, event) => Err(Refused { subject: "a job", from: from.as_str(), event: event.as_str() }),
+        }
+    }
+
+    /// The status as it stands in JSON and in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Reads [`Self::as_str`] back.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
+    /// Whether nothing happens to it any more unless a person restarts it.
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl JobTransition {
+    /// All transitions.
+    pub const ALL: [Self; 7] =
+        [Self::Lease, Self::Progress, Self::Release, Self::Complete, Self::Fail, Self::Cancel, Self::Restart];
+
+    /// The transition as a verb phrase, for messages.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Lease => "be leased",
+            Self::Progress => "make progress",
+            Self::Release => "be released",
+            Self::Complete => "complete",
+            Self::Fail => "fail",
+            Self::Cancel => "be cancelled",
+            Self::Restart => "be restarted",
+        }
+    }
+}
+
+/// A status with what only it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JobState {
+    /// Waits, not before a time when it is backing off.
+    Queued {
+        /// The earliest time that a worker may take it.
+        not_before: Timestamp,
+    },
+    /// Held by a worker.
+    Running {
+        /// By whom, and until when.
+        lease: Lease,
+    },
+    /// Done.
+    Succeeded,
+    /// Given up; the failure says why.
+    Failed,
+    /// Stopped by a person.
+    Cancelled,
+}
+
+impl JobState {
+    /// The status without its data.
+    pub const fn status(&self) -> JobStatus {
+        match self {
+            Self::Queued { .. } => JobStatus::Queued,
+            Self::Running { .. } => JobStatus::Running,
+            Self::Succeeded => JobStatus::Succeeded,
+            Self::Failed => JobStatus::Failed,
+            Self::Cancelled => JobStatus::Cancelled,
+        }
+    }
+}
+
+/// A worker's hold on a job. Whoever has an older epoch than the job has lost it and can change nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The worker.
+    pub holder: String,
+    /// The task that this hold is.
+    pub task_id: TaskId,
+    /// When others may take the job over.
+    pub until: Timestamp,
+}
+
+/// What began a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobTrigger {
+    /// The kind.
+    pub kind: TriggerKind,
+    /// The platform's name of the event; `manual` without one.
+    pub event_type: String,
+    /// Who did it, by login.
+    pub actor: String,
+    /// What they asked for beyond "fix", as they wrote it.
+    pub instructions: Option<String>,
+    /// The comment that asked, when a comment did.
+    pub comment_id: Option<String>,
+    /// The time of the webhook or click.
+    pub at: Timestamp,
+}
+
+/// The kinds of triggers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TriggerKind {
+    /// A comment mentions us.
+    Mention,
+    /// The issue was assigned to us.
+    Assignment,
+    /// Our label was added.
+    Label,
+    /// The issue was opened with the trigger phrase in its text.
+    Opened,
+    /// Start button, API or command line.
+    Manual,
+}
+
+impl TriggerKind {
+    /// The name in JSON and in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mention => "mention",
+            Self::Assignment => "assignment",
+            Self::Label => "label",
+            Self::Opened => "opened",
+            Self::Manual => "manual",
+        }
+    }
+}
+
+/// How far a job's result goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PublishMode {
+    /// A branch, a pull request, comments.
+    PullRequest,
+    /// A branch only.
+    Branch,
+    /// Nothing leaves; the patch stays in the report.
+    Patch,
+}
+
+/// What exists outside because of this job, so that a repeated delivery finds it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// The progress comment on the issue.
+    pub comment_id: Option<String>,
+    /// The comment that says how it ended.
+    pub result_comment_id: Option<String>,
+    /// The commit that the pushed branch stands at.
+    pub pushed: Option<CommitSha>,
+    /// The pull request.
+    pub pull_request: Option<PullRequestRef>,
+    /// Whether it was marked ready.
+    pub ready: bool,
+}
+
+/// A pull request as we remember it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullRequestRef {
+    /// Its number.
+    pub number: u64,
+    /// Its page.
+    pub url: String,
+    /// The platform's other id of it, where calls need one (GitHub's GraphQL).
+    pub node_id: Option<String>,
+    /// Whether the platform opened it as a draft.
+    pub draft: bool,
+}
+
+/// Why a job failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// In which stage; `None` before the first or between two.
+    pub stage: Option<StageKind>,
+    /// What happened, to which thing.
+    pub reason: String,
+    /// What to do next.
+    pub remedy: String,
+}
+
+/// One automated run for one issue.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Ours.
+    pub id: JobId,
+    /// The issue that it is for.
+    pub issue_id: IssueId,
+    /// The same, as the outside knows it.
+    pub source: IssueRef,
+    /// The issue's title at the time of the trigger.
+    pub title: String,
+    /// What began it.
+    pub trigger: JobTrigger,
+    /// The job's own branch.
+    pub branch: BranchName,
+    /// The branch that the pull request aims at; learned from the forge when the job begins.
+    pub base_branch: BranchName,
+    /// How far its result goes out.
+    pub publish: PublishMode,
+    /// Where it stands.
+    pub state: JobState,
+    /// Rises by one with every lease: the fencing token.
+    pub epoch: u64,
+    /// How many leases ended without an end of the job.
+    pub attempts: u32,
+    /// How often verify sent the fix back.
+    pub rounds: u32,
+    /// What verify said when it sent the fix back, for the next try.
+    pub feedback: Option<String>,
+    /// The four stages, in order.
+    pub stages: [StageRecord; 4],
+    /// What exists outside.
+    pub published: Published,
+    /// What may be said of the result.
+    pub verdict: Option<Verdict>,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When a worker first took it.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// Everything that a new job needs to be told.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// Its id.
+    pub id: JobId,
+    /// Its issue.
+    pub issue_id: IssueId,
+    /// The same, as the outside knows it.
+    pub source: IssueRef,
+    /// The issue's title.
+    pub title: String,
+    /// What began it.
+    pub trigger: JobTrigger,
+    /// Its own branch.
+    pub branch: BranchName,
+    /// The best guess at the branch to aim at.
+    pub base_branch: BranchName,
+    /// How far its result goes out.
+    pub publish: PublishMode,
+}
+
+/// Something that happened to a job. Events of a worker carry the epoch of its lease.
+#[derive(Debug, Clone, PartialEq)]
+pub enum JobEvent {
+    /// A worker takes it.
+    Leased {
+        /// Its hold.
+        lease: Lease,
+    },
+    /// The worker is still there.
+    LeaseRenewed {
+        /// Of the worker's lease.
+        epoch: u64,
+        /// The new end.
+        until: Timestamp,
+    },
+    /// The worker did not renew in time.
+    LeaseExpired,
+    /// The worker gives the job back unfinished, because the server stops.
+    HandedBack {
+        /// Of the worker's lease.
+        epoch: u64,
+    },
+    /// The job cannot go on now, but may later.
+    Postponed {
+        /// Of the worker's lease.
+        epoch: u64,
+        /// When.
+        until: Timestamp,
+    },
+    /// The forge told which branch to aim at.
+    BaseBranchKnown {
+        /// Of the worker's lease.
+        epoch: u64,
+        /// The branch.
+        branch: BranchName,
+    },
+    /// A stage begins.
+    StageStarted {
+        /// Of the worker's lease.
+        epoch: u64,
+        /// Which.
+        stage: StageKind,
+    },
+    /// A stage ended with a report.
+    StageSucceeded {
+        /// Of the worker's lease.
+        epoch: u64,
+        /// What came out.
+        report: StageReport,
+        /// What people should read.
+        comment: String,
+        /// What the model cost.
+        usage: Usage,
+    },
+    /// A stage is passed over.
+    StageSkipped {
+        /// Of the worker's lease.
+        epoch: u64,
+        /// Which.
+        stage: StageKind,
+        /// Why.
+        reason: String,
+    },
+    /// The branch stands on the forge.
+    BranchPushed {
+        /// Of the worker's lease.
+        epoch: u64,
+        /// At this commit.
+        commit: CommitSha,
+    },
+    /// Verify found the fix wanting; the fix is made again.
+    SentBack {
+        /// Of the worker's lease.
+        epoch: u64,
+        /// What was wrong.
+        feedback: String,
+        /// What the verification itself cost.
+        usage: Usage,
+    },
+    /// Everything that could be done is done.
+    Completed {
+        /// Of the worker's lease.
+        epoch: u64,
+        /// What may be said of it.
+        verdict: Verdict,
+    },
+    /// The job gives up.
+    Failed {
+        /// Of the worker's lease.
+        epoch: u64,
+        /// Why.
+        failure: Failure,
+        /// What the failed stage cost.
+        usage: Usage,
+    },
+    /// A person stops it.
+    CancelRequested,
+    /// A person restarts it at the first stage that did not succeed.
+    RestartRequested,
+    /// The progress comment exists.
+    CommentPosted {
+        /// Its id on the platform.
+        id: String,
+    },
+    /// The result comment exists.
+    ResultPosted {
+        /// Its id on the platform.
+        id: String,
+    },
+    /// The pull request exists.
+    PullRequestOpened(PullRequestRef),
+    /// The pull request is ready for review.
+    PullRequestReady,
+}
+
+impl Job {
+    /// A new job, queued from the time of its trigger.
+    pub fn new(new: NewJob) -> Self {
+        let at = new.trigger.at;
+        Self {
+            id: new.id,
+            issue_id: new.issue_id,
+            source: new.source,
+            title: new.title,
+            trigger: new.trigger,
+            branch: new.branch,
+            base_branch: new.base_branch,
+            publish: new.publish,
+            state: JobState::Queued { not_before: at },
+            epoch: 0,
+            attempts: 0,
+            rounds: 0,
+            feedback: None,
+            stages: StageKind::ALL.map(StageRecord::pending),
+            published: Published::default(),
+            verdict: None,
+            failure: None,
+            created_at: at,
+            started_at: None,
+            ended_at: None,
+            updated_at: at,
+        }
+    }
+
+    /// Where it stands.
+    pub const fn status(&self) -> JobStatus {
+        self.state.status()
+    }
+
+    /// A stage's record.
+    pub const fn stage(&self, kind: StageKind) -> &StageRecord {
+        &self.stages[kind as usize]
+    }
+
+    /// The first stage that is not done; `None` when all are.
+    pub fn next_stage(&self) -> Option<StageKind> {
+        self.stages.iter().find(|stage| !stage.status.is_done()).map(|stage| stage.kind)
+    }
+
+    /// What the model cost so far.
+    pub fn usage(&self) -> Usage {
+        let mut sum = Usage::default();
+        for stage in &self.stages {
+            sum += stage.usage;
+        }
+        sum
+    }
+
+    /// The report of `locate`, once it succeeded.
+    pub const fn located(&self) -> Option<&LocateReport> {
+        match &self.stage(StageKind::Locate).report {
+            Some(StageReport::Locate(report)) => Some(report),
+            _ => None,
+        }
+    }
+
+    /// The report of `propose`, once it succeeded.
+    pub const fn proposed(&self) -> Option<&ProposeReport> {
+        match &self.stage(StageKind::Propose).report {
+            Some(StageReport::Propose(report)) => Some(report),
+            _ => None,
+        }
+    }
+
+    /// The report of `fix`, once it succeeded.
+    pub const fn fixed(&self) -> Option<&FixReport> {
+        match &self.stage(StageKind::Fix).report {
+            Some(StageReport::Fix(report)) => Some(report),
+            _ => None,
+        }
+    }
+
+    /// The report of `verify`, once it succeeded.
+    pub const fn verified(&self) -> Option<&VerifyReport> {
+        match &self.stage(StageKind::Verify).report {
+            Some(StageReport::Verify(report)) => Some(report),
+            _ => None,
+        }
+    }
+}

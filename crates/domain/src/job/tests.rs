@@ -1,0 +1,218 @@
+use super::report::*;
+use super::stage::*;
+use super::*;
+use crate::{Effect, IssueNumber, IssueStatus, PlatformId, RepoPath, TaskStatus};
+use std::fmt::Write as _;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_755_858_600 + second).unwrap()
+}
+
+fn uuid(n: u128) -> uuid::Uuid {
+    uuid::Uuid::from_u128(n)
+}
+
+fn job() -> Job {
+    let number = IssueNumber { api: 42, display: 3_243_389 };
+    Job::new(NewJob {
+        id: JobId::from_uuid(uuid(1)),
+        issue_id: IssueId::from_uuid(uuid(2)),
+        source: IssueRef { platform: PlatformId::from_static("github"), repo: "acme/demo".parse().unwrap(), number },
+        title: "Bug".into(),
+        trigger: JobTrigger {
+            kind: TriggerKind::Mention,
+            event_type: "issue_comment".into(),
+            actor: "alice".into(),
+            instructions: None,
+            comment_id: Some("7".into()),
+            at: at(0),
+        },
+        branch: BranchName::for_issue(number, at(0)),
+        base_branch: BranchName::parse("main").unwrap(),
+        publish: PublishMode::PullRequest,
+    })
+}
+
+fn leased(job: Job) -> Job {
+    let lease = Lease { holder: "worker".into(), task_id: TaskId::from_uuid(uuid(3)), until: at(60) };
+    job.advance(JobEvent::Leased { lease }, at(1)).unwrap().0
+}
+
+fn locate_report() -> StageReport {
+    StageReport::Locate(LocateReport {
+        candidate_files: vec![RepoPath::parse("src/app.py").unwrap()],
+        stage_data: LocateData {
+            analysis_method: AnalysisMethod::Heuristic,
+            confidence_level: Level::High,
+            files_analyzed: 120,
+        },
+        candidates: vec![],
+    })
+}
+
+#[test]
+fn the_job_object_serialises_exactly_as_the_contract() {
+    let payload = serde_json::json!({"action": "created"});
+    let object = serde_json::to_value(job().object(&payload)).unwrap();
+    insta::assert_json_snapshot!(object, @r#"
+    {
+      "actor": "alice",
+      "branch": "agent/fix-42-0822-103000",
+      "created_at": "2025-08-22T10:30:00Z",
+      "default_branch": "main",
+      "display_issue_number": 3243389,
+      "event_type": "issue_comment",
+      "issue_number": 42,
+      "issue_title": "Bug",
+      "job_id": "00000000-0000-0000-0000-000000000001",
+      "owner": "acme",
+      "platform": "github",
+      "repo": "demo",
+      "triggered_by_assignment": false,
+      "webhook_payload": {
+        "action": "created"
+      }
+    }
+    "#);
+}
+
+#[test]
+fn a_stage_report_serialises_with_the_names_of_the_contract() {
+    let value = serde_json::to_value(locate_report()).unwrap();
+    assert_eq!(value["candidate_files"], serde_json::json!(["src/app.py"]));
+    assert_eq!(
+        value["stage_data"],
+        serde_json::json!({"analysis_method": "heuristic", "confidence_level": "high", "files_analyzed": 120})
+    );
+    let back: StageReport = serde_json::from_value(value).unwrap();
+    assert_eq!(back, locate_report());
+}
+
+#[test]
+fn a_worker_that_lost_its_lease_changes_nothing() {
+    let job = leased(job());
+    let stale = job.epoch;
+    let (job, _) = job.advance(JobEvent::LeaseExpired, at(61)).unwrap();
+    let job = leased(job);
+    let refused =
+        job.clone().advance(JobEvent::StageStarted { epoch: stale, stage: StageKind::Locate }, at(62)).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "a job that is leased to another worker cannot take a report of the worker that lost it"
+    );
+    assert_eq!(job.attempts, 2);
+}
+
+#[test]
+fn a_finished_stage_is_not_run_again_after_a_crash() {
+    let job = leased(job());
+    let epoch = job.epoch;
+    let (job, _) = job.advance(JobEvent::StageStarted { epoch, stage: StageKind::Locate }, at(2)).unwrap();
+    let done = JobEvent::StageSucceeded {
+        epoch,
+        report: locate_report(),
+        comment: "found".into(),
+        usage: Usage { calls: 1, prompt_tokens: 10, completion_tokens: 5, cost_micros: 0 },
+    };
+    let (job, effects) = job.advance(done, at(5)).unwrap();
+    assert_eq!(effects, [Effect::RefreshProgress]);
+    let (job, _) = job.advance(JobEvent::LeaseExpired, at(61)).unwrap();
+    let job = leased(job);
+    assert_eq!(job.next_stage(), Some(StageKind::Propose));
+    assert_eq!(job.stage(StageKind::Locate).seconds(), Some(3.0));
+    assert_eq!(job.usage().tokens(), 15);
+    let again = JobEvent::StageStarted { epoch: job.epoch, stage: StageKind::Locate };
+    assert!(job.advance(again, at(62)).is_err());
+}
+
+#[test]
+fn a_hand_back_at_shutdown_is_no_try() {
+    let job = leased(job());
+    let epoch = job.epoch;
+    let (job, _) = job.advance(JobEvent::HandedBack { epoch }, at(2)).unwrap();
+    assert_eq!((job.status(), job.attempts), (JobStatus::Queued, 0));
+}
+
+#[test]
+fn only_a_proven_fix_is_marked_ready() {
+    for (verdict, ready) in [(Verdict::FixedProven, true), (Verdict::Unproven, false), (Verdict::NotRun, false)] {
+        let job = leased(job());
+        let epoch = job.epoch;
+        let (_, effects) = job.advance(JobEvent::Completed { epoch, verdict }, at(9)).unwrap();
+        assert_eq!(effects.contains(&Effect::MarkReady), ready, "{verdict:?}");
+        assert_eq!(effects.last(), Some(&Effect::PostResult));
+    }
+}
+
+#[test]
+fn a_failed_job_restarts_at_the_stage_that_failed() {
+    let job = leased(job());
+    let epoch = job.epoch;
+    let (job, _) = job.advance(JobEvent::StageStarted { epoch, stage: StageKind::Locate }, at(2)).unwrap();
+    let failure = Failure { stage: Some(StageKind::Locate), reason: "no".into(), remedy: "yes".into() };
+    let (job, effects) = job.advance(JobEvent::Failed { epoch, failure, usage: Usage::default() }, at(3)).unwrap();
+    assert_eq!(effects, [Effect::RefreshProgress, Effect::PostResult]);
+    assert_eq!(job.stage(StageKind::Locate).status, StageStatus::Failed);
+    let (job, _) = job.advance(JobEvent::RestartRequested, at(4)).unwrap();
+    assert_eq!((job.status(), job.next_stage(), job.attempts), (JobStatus::Queued, Some(StageKind::Locate), 0));
+}
+
+#[test]
+fn a_job_that_publishes_nothing_has_no_effects() {
+    let mut job = job();
+    job.publish = PublishMode::Patch;
+    assert!(job.accepted_effects().is_empty());
+    let job = leased(job);
+    let epoch = job.epoch;
+    let (_, effects) = job.advance(JobEvent::Completed { epoch, verdict: Verdict::FixedProven }, at(2)).unwrap();
+    assert!(effects.is_empty());
+}
+
+/// Every state with every event of the four machines, as the table that docs/pipeline.md shows.
+fn transition_tables() -> String {
+    let mut out = String::new();
+    let mut table = |name: &str, events: Vec<&str>, rows: Vec<(&str, Vec<Option<&str>>)>| {
+        writeln!(out, "### {name}\n\n| from | {} |", events.join(" | ")).unwrap();
+        writeln!(out, "| --- |{}", " --- |".repeat(events.len())).unwrap();
+        for (from, cells) in rows {
+            let cells: Vec<_> = cells.into_iter().map(|cell| cell.unwrap_or("·")).collect();
+            writeln!(out, "| **{from}** | {} |", cells.join(" | ")).unwrap();
+        }
+        out.push('\n');
+    };
+    macro_rules! machine {
+        ($name:literal, $status:ty, $event:ty) => {
+            table(
+                $name,
+                <$event>::ALL.iter().map(|event| event.as_str()).collect(),
+                <$status>::ALL
+                    .iter()
+                    .map(|from| {
+                        let cells = <$event>::ALL.iter().map(|event| from.on(*event).ok().map(|to| to.as_str()));
+                        (from.as_str(), cells.collect())
+                    })
+                    .collect(),
+            );
+        };
+    }
+    machine!("Issue", IssueStatus, crate::IssueEvent);
+    machine!("Job", JobStatus, JobTransition);
+    machine!("Stage", StageStatus, StageEvent);
+    machine!("Task", TaskStatus, crate::TaskEvent);
+    out
+}
+
+#[test]
+fn the_documented_tables_are_the_real_ones() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/pipeline.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (begin, end) = ("<!-- tables: begin -->\n", "<!-- tables: end -->");
+    let (head, rest) = text.split_once(begin).expect("docs/pipeline.md has the begin mark");
+    let (shown, tail) = rest.split_once(end).expect("docs/pipeline.md has the end mark");
+    let real = transition_tables();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, format!("{head}{begin}{real}{end}{tail}")).unwrap();
+    } else {
+        assert_eq!(shown, real, "run the tests with UPDATE_DOCS=1 to write the tables anew");
+    }
+}

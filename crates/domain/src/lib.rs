@@ -1,0 +1,26 @@
+#![doc = include_str!("../README.md")]
+
+pub mod branch;
+pub mod effect;
+pub mod id;
+pub mod issue;
+pub mod issue_number;
+pub mod job;
+pub mod money;
+pub mod path;
+pub mod platform;
+pub mod refused;
+pub mod task;
+pub mod trigger;
+
+pub use branch::{BranchName, InvalidBranchName};
+pub use effect::{Effect, EffectKind};
+pub use id::{CommitSha, DeliveryId, EffectId, IssueId, JobId, RepoName, TaskId};
+pub use issue::{Issue, IssueEvent, IssueRef, IssueStatus};
+pub use issue_number::IssueNumber;
+pub use job::{Job, JobEvent, JobStatus};
+pub use money::Usage;
+pub use path::RepoPath;
+pub use platform::PlatformId;
+pub use refused::Refused;
+pub use task::{Task, TaskEvent, TaskStatus};

@@ -1,0 +1,123 @@
+//! One dispatch of a job to one node (`seeds/001`, "Task模型").
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{BranchName, IssueId, JobId, Refused, TaskId};
+
+/// Where a task stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskStatus {
+    /// Given to a node that has not begun.
+    Pending,
+    /// The node works on it.
+    Running,
+    /// The node reported a branch.
+    Success,
+    /// The node reported a failure, or was lost.
+    Failed,
+}
+
+/// What can happen to a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TaskEvent {
+    /// The node began.
+    Started,
+    /// The node ended well.
+    Succeeded,
+    /// The node ended badly.
+    Failed,
+    /// The node stopped answering; the job is dispatched again.
+    NodeLost,
+}
+
+impl TaskStatus {
+    /// All states.
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Running, Self::Success, Self::Failed];
+
+    /// The next state.
+    ///
+    /// # Errors
+    /// [`Refused`] for every pair that `spec/product` does not name.
+    pub const fn on(self, event: TaskEvent) -> Result<Self, Refused> {
+        match (self, event) {
+            (Self::Pending, TaskEvent::Started) => Ok(Self::Running),
+            (Self::Running, TaskEvent::Succeeded) => Ok(Self::Success),
+            (Self::Running, TaskEvent::Failed) | (Self::Pending | Self::Running, TaskEvent::NodeLost) => {
+                Ok(Self::Failed)
+            }
+            (from, event) => Err(Refused { subject: "a task", from: from.as_str(), event: event.as_str() }),
+        }
+    }
+
+    /// The status as it stands in JSON and in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Success => "success",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Reads [`Self::as_str`] back.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+}
+
+impl TaskEvent {
+    /// All events.
+    pub const ALL: [Self; 4] = [Self::Started, Self::Succeeded, Self::Failed, Self::NodeLost];
+
+    /// The event as a verb phrase, for messages.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "start",
+            Self::Succeeded => "succeed",
+            Self::Failed => "fail",
+            Self::NodeLost => "lose its node",
+        }
+    }
+}
+
+/// The name of the node that is part of the server process.
+pub const EMBEDDED_NODE: &str = "embedded";
+
+/// A task as we keep it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// Ours.
+    pub id: TaskId,
+    /// The job that it carries out.
+    pub job_id: JobId,
+    /// The issue that the job is for.
+    pub issue_id: IssueId,
+    /// The node that has it; [`EMBEDDED_NODE`] for the server itself.
+    pub node: String,
+    /// Where it stands.
+    pub status: TaskStatus,
+    /// Which dispatch of the job this is, from 1.
+    pub attempt: u32,
+    /// The branch that came out.
+    pub result_branch: Option<BranchName>,
+    /// Why it failed.
+    pub error_message: Option<String>,
+    /// When it was dispatched.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Task {
+    /// The task after `event`.
+    ///
+    /// # Errors
+    /// [`Refused`] as [`TaskStatus::on`] says.
+    pub fn advance(mut self, event: TaskEvent, now: Timestamp) -> Result<Self, Refused> {
+        self.status = self.status.on(event)?;
+        self.updated_at = now;
+        Ok(self)
+    }
+}

@@ -1,0 +1,1 @@
+//! GitHub as a forge: webhooks in, REST and GraphQL out

@@ -1,0 +1,1 @@
+//! One outgoing HTTP client with time-outs, retries, redaction and address rules

@@ -1,0 +1,1 @@
+//! The built-in forge: issues in the store, bare repositories on disk

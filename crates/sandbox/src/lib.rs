@@ -1,0 +1,1 @@
+//! Runs a repository's build and tests with limits, and reads their reports

@@ -1,0 +1,1 @@
+//! The patchwright server and command line

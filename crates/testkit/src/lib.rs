@@ -1,0 +1,1 @@
+//! Strict fakes, contract suites and real test servers for Patchwright
