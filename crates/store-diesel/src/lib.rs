@@ -1,1 +1,13 @@
-//! The store port on SQLite and PostgreSQL, over diesel
+#![doc = include_str!("../README.md")]
+
+mod claim;
+mod db;
+mod forge_records;
+mod migrate;
+mod queries;
+mod row;
+mod schema;
+mod step;
+mod store;
+
+pub use db::{DieselStore, OpenError};

@@ -1,0 +1,94 @@
+//! What the built-in forge keeps.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use patchwright_core::records::{ForgeRecords, LocalPullRequest};
+use patchwright_core::store::{Step, Store, StoreError, Write};
+use patchwright_core::tracker::Comment;
+use patchwright_domain::{Issue, IssueRef, RepoName};
+
+use crate::DieselStore;
+use crate::db::{TxError, read, store_error, write};
+use crate::row::local::{CommentRow, LocalStatements, PullRequestRow};
+use crate::row::{micros, signed, unsigned};
+
+#[async_trait]
+impl ForgeRecords for DieselStore {
+    async fn local_issue(&self, issue: &IssueRef) -> Result<Option<Issue>, StoreError> {
+        Ok(self.issue_by_source(issue).await?.map(|found| found.value))
+    }
+
+    async fn add_local_issue(&self, issue: Issue) -> Result<(), StoreError> {
+        self.commit(Step { issue: Some(Write::Insert(issue)), ..Step::default() }).await
+    }
+
+    async fn local_comments(&self, repo: &RepoName, number: u64) -> Result<Vec<Comment>, StoreError> {
+        let repo = repo.to_string();
+        self.blocking(move |db| {
+            let rows = read!(db, conn => conn.comments_of(&repo, signed(number)).map_err(store_error))?;
+            Ok(rows.into_iter().map(CommentRow::into_domain).collect())
+        })
+        .await
+    }
+
+    async fn add_local_comment(
+        &self,
+        repo: &RepoName,
+        number: u64,
+        author: &str,
+        body: &str,
+        at: Timestamp,
+    ) -> Result<String, StoreError> {
+        let mut row = CommentRow {
+            id: 0,
+            repo: repo.to_string(),
+            number_api: signed(number),
+            author: author.to_owned(),
+            body: body.to_owned(),
+            created_at: micros(at),
+        };
+        self.blocking(move |db| {
+            write!(db, conn => {
+                row.id = conn.last_comment_id()?.unwrap_or(0) + 1;
+                conn.insert_comment(&row)?;
+                Ok::<_, TxError>(row.id.to_string())
+            })
+        })
+        .await
+    }
+
+    async fn edit_local_comment(&self, id: &str, body: &str) -> Result<bool, StoreError> {
+        let Ok(id) = id.parse::<i64>() else { return Ok(false) };
+        let body = body.to_owned();
+        self.blocking(move |db| write!(db, conn => Ok::<_, TxError>(conn.update_comment(id, &body)? > 0))).await
+    }
+
+    async fn local_pull_requests(&self, repo: &RepoName) -> Result<Vec<LocalPullRequest>, StoreError> {
+        let repo = repo.to_string();
+        self.blocking(move |db| {
+            let rows = read!(db, conn => conn.pull_requests_of(&repo).map_err(store_error))?;
+            rows.into_iter().map(PullRequestRow::into_domain).collect()
+        })
+        .await
+    }
+
+    async fn add_local_pull_request(&self, new: LocalPullRequest) -> Result<u64, StoreError> {
+        self.blocking(move |db| {
+            write!(db, conn => {
+                let last = conn.last_pull_request(&new.repo.to_string())?.unwrap_or(0);
+                let number = unsigned("local_pull_request", "number", last + 1)?;
+                conn.insert_pull_request(&PullRequestRow::new(&new, number))?;
+                Ok::<_, TxError>(number)
+            })
+        })
+        .await
+    }
+
+    async fn change_local_pull_request(&self, changed: LocalPullRequest) -> Result<bool, StoreError> {
+        self.blocking(move |db| {
+            let row = PullRequestRow::new(&changed, changed.number);
+            write!(db, conn => Ok::<_, TxError>(conn.update_pull_request(&row)? > 0))
+        })
+        .await
+    }
+}

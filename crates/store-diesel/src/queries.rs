@@ -1,0 +1,82 @@
+//! The query port: lists for people.
+
+use async_trait::async_trait;
+use diesel::prelude::*;
+use patchwright_core::query::{JobFilter, Queries, QueueDepth};
+use patchwright_core::store::{DeliveryRecord, StoreError};
+use patchwright_domain::{Job, JobId, JobStatus, Task};
+
+use crate::DieselStore;
+use crate::db::{read, statements, store_error};
+use crate::row::delivery::{DeliveryRow, DeliveryStatements};
+use crate::row::effect::WAITING;
+use crate::row::job::{JobRow, JobStatements, StageRow};
+use crate::row::task::{TaskRow, TaskStatements};
+use crate::row::unsigned;
+use crate::schema::{effect, job};
+
+statements! {
+    trait QueryStatements {
+        fn job_page(conn, filter: &JobFilter) -> QueryResult<Vec<(JobRow, Vec<StageRow>)>> {
+            let mut query = job::table.order(job::id.desc()).limit(i64::from(filter.limit)).into_boxed();
+            if let Some(status) = filter.status {
+                query = query.filter(job::status.eq(status.as_str()));
+            }
+            if let Some(repository) = &filter.repository {
+                query = query.filter(job::repo.eq(repository));
+            }
+            if let Some(before) = filter.before {
+                query = query.filter(job::id.lt(before.to_string()));
+            }
+            let rows: Vec<JobRow> = query.select(JobRow::as_select()).load(conn)?;
+            rows.into_iter().map(|row| conn.stage_rows(&row.id).map(|stages| (row, stages))).collect()
+        }
+
+        fn depth(conn) -> QueryResult<[i64; 3]> {
+            let jobs = |status: JobStatus| job::table.filter(job::status.eq(status.as_str())).count();
+            Ok([
+                jobs(JobStatus::Queued).get_result(conn)?,
+                jobs(JobStatus::Running).get_result(conn)?,
+                effect::table.filter(effect::status.eq(WAITING)).count().get_result(conn)?,
+            ])
+        }
+    }
+}
+
+#[async_trait]
+impl Queries for DieselStore {
+    async fn jobs(&self, filter: JobFilter) -> Result<Vec<Job>, StoreError> {
+        self.blocking(move |db| {
+            let found = read!(db, conn => conn.job_page(&filter).map_err(store_error))?;
+            found.into_iter().map(|(row, stages)| row.into_domain(stages).map(|job| job.value)).collect()
+        })
+        .await
+    }
+
+    async fn tasks(&self, job: JobId) -> Result<Vec<Task>, StoreError> {
+        let id = job.to_string();
+        self.blocking(move |db| {
+            let rows = read!(db, conn => conn.tasks_of_job(&id).map_err(store_error))?;
+            rows.into_iter().map(TaskRow::into_domain).collect()
+        })
+        .await
+    }
+
+    async fn delivery(&self, job: JobId) -> Result<Option<DeliveryRecord>, StoreError> {
+        let id = job.to_string();
+        self.blocking(move |db| {
+            let row = read!(db, conn => conn.delivery_of_job(&id).map_err(store_error))?;
+            row.map(DeliveryRow::into_domain).transpose()
+        })
+        .await
+    }
+
+    async fn queue_depth(&self) -> Result<QueueDepth, StoreError> {
+        self.blocking(|db| {
+            let [queued, running, effects] = read!(db, conn => conn.depth().map_err(store_error))?;
+            let count = |number| unsigned("job", "count", number);
+            Ok(QueueDepth { queued: count(queued)?, running: count(running)?, effects: count(effects)? })
+        })
+        .await
+    }
+}

@@ -1,0 +1,247 @@
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use patchwright_core::store::{StoreError, Versioned};
+use patchwright_domain::job::JobState;
+use patchwright_domain::job::stage::{StageKind, StageRecord, StageStatus};
+use patchwright_domain::{BranchName, IssueNumber, IssueRef, Job, JobStatus, PlatformId};
+
+use super::{from_json, json, micros, parse, signed, timestamp, unsigned};
+use crate::db::{broken, statements};
+use crate::schema::{job, job_stage};
+
+const T: &str = "job";
+
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = job, treat_none_as_null = true)]
+pub(crate) struct JobRow {
+    pub(crate) id: String,
+    issue_id: String,
+    platform: String,
+    repo: String,
+    number_api: i64,
+    number_display: i64,
+    title: String,
+    job_trigger: String,
+    branch: String,
+    base_branch: String,
+    publish: String,
+    status: String,
+    not_before: Option<i64>,
+    lease: Option<String>,
+    lease_until: Option<i64>,
+    epoch: i64,
+    attempts: i64,
+    rounds: i64,
+    feedback: Option<String>,
+    published: String,
+    verdict: Option<String>,
+    failure: Option<String>,
+    created_at: i64,
+    started_at: Option<i64>,
+    ended_at: Option<i64>,
+    updated_at: i64,
+    revision: i64,
+}
+
+#[derive(Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = job_stage)]
+pub(crate) struct StageRow {
+    job_id: String,
+    stage: String,
+    status: String,
+    started_at: Option<i64>,
+    ended_at: Option<i64>,
+    report: Option<String>,
+    comment: Option<String>,
+    reason: Option<String>,
+    usage: String,
+}
+
+impl JobRow {
+    pub(crate) fn new(job: &Job, revision: i64) -> Result<Self, StoreError> {
+        let (not_before, lease) = match &job.state {
+            JobState::Queued { not_before } => (Some(micros(*not_before)), None),
+            JobState::Running { lease } => (None, Some(lease)),
+            JobState::Succeeded | JobState::Failed | JobState::Cancelled => (None, None),
+        };
+        Ok(Self {
+            id: job.id.to_string(),
+            issue_id: job.issue_id.to_string(),
+            platform: job.source.platform.as_str().to_owned(),
+            repo: job.source.repo.to_string(),
+            number_api: signed(job.source.number.api),
+            number_display: signed(job.source.number.display),
+            title: job.title.clone(),
+            job_trigger: json(&job.trigger)?,
+            branch: job.branch.to_string(),
+            base_branch: job.base_branch.to_string(),
+            publish: json(&job.publish)?,
+            status: job.status().as_str().to_owned(),
+            not_before,
+            lease_until: lease.map(|lease| micros(lease.until)),
+            lease: lease.map(json).transpose()?,
+            epoch: signed(job.epoch),
+            attempts: i64::from(job.attempts),
+            rounds: i64::from(job.rounds),
+            feedback: job.feedback.clone(),
+            published: json(&job.published)?,
+            verdict: job.verdict.as_ref().map(json).transpose()?,
+            failure: job.failure.as_ref().map(json).transpose()?,
+            created_at: micros(job.created_at),
+            started_at: job.started_at.map(micros),
+            ended_at: job.ended_at.map(micros),
+            updated_at: micros(job.updated_at),
+            revision,
+        })
+    }
+
+    pub(crate) fn into_domain(self, stages: Vec<StageRow>) -> Result<Versioned<Job>, StoreError> {
+        let id = self.id.as_str();
+        let time = |micros: Option<i64>| micros.map(|micros| timestamp(T, id, micros)).transpose();
+        let number =
+            IssueNumber { api: unsigned(T, id, self.number_api)?, display: unsigned(T, id, self.number_display)? };
+        let job = Job {
+            id: parse(T, id, self.id.parse())?,
+            issue_id: parse(T, id, self.issue_id.parse())?,
+            source: IssueRef {
+                platform: PlatformId::new(self.platform.clone()),
+                repo: parse(T, id, self.repo.parse())?,
+                number,
+            },
+            state: self.state()?,
+            trigger: from_json(T, id, &self.job_trigger)?,
+            branch: parse(T, id, BranchName::parse(&self.branch))?,
+            base_branch: parse(T, id, BranchName::parse(&self.base_branch))?,
+            publish: from_json(T, id, &self.publish)?,
+            epoch: unsigned(T, id, self.epoch)?,
+            attempts: unsigned(T, id, self.attempts)?,
+            rounds: unsigned(T, id, self.rounds)?,
+            stages: stage_records(id, stages)?,
+            published: from_json(T, id, &self.published)?,
+            verdict: self.verdict.as_deref().map(|text| from_json(T, id, text)).transpose()?,
+            failure: self.failure.as_deref().map(|text| from_json(T, id, text)).transpose()?,
+            created_at: timestamp(T, id, self.created_at)?,
+            started_at: time(self.started_at)?,
+            ended_at: time(self.ended_at)?,
+            updated_at: timestamp(T, id, self.updated_at)?,
+            title: self.title,
+            feedback: self.feedback,
+        };
+        Ok(Versioned { value: job, revision: self.revision })
+    }
+
+    /// The columns of a state are there exactly when the status needs them.
+    fn state(&self) -> Result<JobState, StoreError> {
+        let id = self.id.as_str();
+        let status = JobStatus::parse(&self.status).ok_or_else(|| broken(T, id, &self.status))?;
+        match (status, self.not_before, &self.lease) {
+            (JobStatus::Queued, Some(at), None) => Ok(JobState::Queued { not_before: timestamp(T, id, at)? }),
+            (JobStatus::Running, None, Some(lease)) => Ok(JobState::Running { lease: from_json(T, id, lease)? }),
+            (JobStatus::Succeeded, None, None) => Ok(JobState::Succeeded),
+            (JobStatus::Failed, None, None) => Ok(JobState::Failed),
+            (JobStatus::Cancelled, None, None) => Ok(JobState::Cancelled),
+            _ => Err(broken(T, id, format!("is {status:?}, and its lease or waiting time does not fit"))),
+        }
+    }
+}
+
+impl StageRow {
+    pub(crate) fn new(job: &Job, record: &StageRecord) -> Result<Self, StoreError> {
+        Ok(Self {
+            job_id: job.id.to_string(),
+            stage: record.kind.as_str().to_owned(),
+            status: record.status.as_str().to_owned(),
+            started_at: record.started_at.map(micros),
+            ended_at: record.ended_at.map(micros),
+            report: record.report.as_ref().map(json).transpose()?,
+            comment: record.comment.clone(),
+            reason: record.reason.clone(),
+            usage: json(&record.usage)?,
+        })
+    }
+
+    fn into_domain(self, kind: StageKind) -> Result<StageRecord, StoreError> {
+        const T: &str = "job_stage";
+        let id = format!("{} {}", self.job_id, self.stage);
+        let time = |micros: Option<i64>| micros.map(|micros| timestamp(T, &id, micros)).transpose();
+        Ok(StageRecord {
+            kind,
+            status: StageStatus::parse(&self.status).ok_or_else(|| broken(T, &id, &self.status))?,
+            started_at: time(self.started_at)?,
+            ended_at: time(self.ended_at)?,
+            report: self.report.as_deref().map(|text| from_json(T, &id, text)).transpose()?,
+            usage: from_json(T, &id, &self.usage)?,
+            comment: self.comment,
+            reason: self.reason,
+        })
+    }
+}
+
+fn stage_records(id: &str, rows: Vec<StageRow>) -> Result<[StageRecord; 4], StoreError> {
+    let mut records = StageKind::ALL.map(StageRecord::pending);
+    for row in rows {
+        let kind = StageKind::parse(&row.stage).ok_or_else(|| broken("job_stage", id, &row.stage))?;
+        records[kind as usize] = row.into_domain(kind)?;
+    }
+    Ok(records)
+}
+
+statements! {
+    pub(crate) trait JobStatements {
+        fn job_row(conn, id: &str) -> QueryResult<Option<JobRow>> {
+            job::table.find(id).select(JobRow::as_select()).first(conn).optional()
+        }
+
+        fn stage_rows(conn, id: &str) -> QueryResult<Vec<StageRow>> {
+            job_stage::table.filter(job_stage::job_id.eq(id)).select(StageRow::as_select()).load(conn)
+        }
+
+        fn latest_job_row(conn, issue: &str) -> QueryResult<Option<JobRow>> {
+            job::table
+                .filter(job::issue_id.eq(issue))
+                .order(job::id.desc())
+                .select(JobRow::as_select())
+                .first(conn)
+                .optional()
+        }
+
+        fn job_row_by_branch(conn, platform: &str, repo: &str, branch: &str) -> QueryResult<Option<JobRow>> {
+            job::table
+                .filter(job::platform.eq(platform))
+                .filter(job::repo.eq(repo))
+                .filter(job::branch.eq(branch))
+                .select(JobRow::as_select())
+                .first(conn)
+                .optional()
+        }
+
+        fn insert_job(conn, row: &JobRow) -> QueryResult<usize> {
+            diesel::insert_into(job::table).values(row).execute(conn)
+        }
+
+        fn update_job(conn, row: &JobRow, expected: i64) -> QueryResult<usize> {
+            diesel::update(job::table.find(&row.id).filter(job::revision.eq(expected))).set(row).execute(conn)
+        }
+
+        fn upsert_stages(conn, rows: &[StageRow]) -> QueryResult<usize> {
+            let mut written = 0;
+            for row in rows {
+                written += diesel::insert_into(job_stage::table)
+                    .values(row)
+                    .on_conflict((job_stage::job_id, job_stage::stage))
+                    .do_update()
+                    .set((
+                        job_stage::status.eq(excluded(job_stage::status)),
+                        job_stage::started_at.eq(excluded(job_stage::started_at)),
+                        job_stage::ended_at.eq(excluded(job_stage::ended_at)),
+                        job_stage::report.eq(excluded(job_stage::report)),
+                        job_stage::comment.eq(excluded(job_stage::comment)),
+                        job_stage::reason.eq(excluded(job_stage::reason)),
+                        job_stage::usage.eq(excluded(job_stage::usage)),
+                    ))
+                    .execute(conn)?;
+            }
+            Ok(written)
+        }
+    }
+}

@@ -1,0 +1,68 @@
+use diesel::prelude::*;
+use patchwright_core::store::StoreError;
+use patchwright_domain::{BranchName, Task, TaskStatus};
+
+use super::{micros, parse, timestamp, unsigned};
+use crate::db::{broken, statements};
+use crate::schema::task;
+
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = task, treat_none_as_null = true)]
+pub(crate) struct TaskRow {
+    id: String,
+    job_id: String,
+    issue_id: String,
+    node: String,
+    status: String,
+    attempt: i64,
+    result_branch: Option<String>,
+    error_message: Option<String>,
+    created_at: i64,
+    updated_at: i64,
+}
+
+impl TaskRow {
+    pub(crate) fn new(task: &Task) -> Self {
+        Self {
+            id: task.id.to_string(),
+            job_id: task.job_id.to_string(),
+            issue_id: task.issue_id.to_string(),
+            node: task.node.clone(),
+            status: task.status.as_str().to_owned(),
+            attempt: i64::from(task.attempt),
+            result_branch: task.result_branch.as_ref().map(ToString::to_string),
+            error_message: task.error_message.clone(),
+            created_at: micros(task.created_at),
+            updated_at: micros(task.updated_at),
+        }
+    }
+
+    pub(crate) fn into_domain(self) -> Result<Task, StoreError> {
+        const T: &str = "task";
+        let id = self.id.as_str();
+        Ok(Task {
+            id: parse(T, id, self.id.parse())?,
+            job_id: parse(T, id, self.job_id.parse())?,
+            issue_id: parse(T, id, self.issue_id.parse())?,
+            status: TaskStatus::parse(&self.status).ok_or_else(|| broken(T, id, &self.status))?,
+            attempt: unsigned(T, id, self.attempt)?,
+            result_branch: self.result_branch.map(|name| parse(T, id, BranchName::parse(&name))).transpose()?,
+            created_at: timestamp(T, id, self.created_at)?,
+            updated_at: timestamp(T, id, self.updated_at)?,
+            error_message: self.error_message,
+            node: self.node,
+        })
+    }
+}
+
+statements! {
+    pub(crate) trait TaskStatements {
+        fn tasks_of_job(conn, job: &str) -> QueryResult<Vec<TaskRow>> {
+            task::table.filter(task::job_id.eq(job)).order(task::id).select(TaskRow::as_select()).load(conn)
+        }
+
+        fn upsert_task(conn, row: &TaskRow) -> QueryResult<usize> {
+            diesel::insert_into(task::table).values(row).on_conflict(task::id).do_update().set(row).execute(conn)
+        }
+    }
+}

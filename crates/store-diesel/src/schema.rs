@@ -1,0 +1,131 @@
+diesel::table! {
+    issue (id) {
+        id -> Text,
+        platform -> Text,
+        repo -> Text,
+        number_api -> BigInt,
+        number_display -> BigInt,
+        title -> Text,
+        body -> Text,
+        author -> Text,
+        status -> Text,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        revision -> BigInt,
+    }
+}
+
+diesel::table! {
+    job (id) {
+        id -> Text,
+        issue_id -> Text,
+        platform -> Text,
+        repo -> Text,
+        number_api -> BigInt,
+        number_display -> BigInt,
+        title -> Text,
+        job_trigger -> Text,
+        branch -> Text,
+        base_branch -> Text,
+        publish -> Text,
+        status -> Text,
+        not_before -> Nullable<BigInt>,
+        lease -> Nullable<Text>,
+        lease_until -> Nullable<BigInt>,
+        epoch -> BigInt,
+        attempts -> BigInt,
+        rounds -> BigInt,
+        feedback -> Nullable<Text>,
+        published -> Text,
+        verdict -> Nullable<Text>,
+        failure -> Nullable<Text>,
+        created_at -> BigInt,
+        started_at -> Nullable<BigInt>,
+        ended_at -> Nullable<BigInt>,
+        updated_at -> BigInt,
+        revision -> BigInt,
+    }
+}
+
+diesel::table! {
+    job_stage (job_id, stage) {
+        job_id -> Text,
+        stage -> Text,
+        status -> Text,
+        started_at -> Nullable<BigInt>,
+        ended_at -> Nullable<BigInt>,
+        report -> Nullable<Text>,
+        comment -> Nullable<Text>,
+        reason -> Nullable<Text>,
+        usage -> Text,
+    }
+}
+
+diesel::table! {
+    task (id) {
+        id -> Text,
+        job_id -> Text,
+        issue_id -> Text,
+        node -> Text,
+        status -> Text,
+        attempt -> BigInt,
+        result_branch -> Nullable<Text>,
+        error_message -> Nullable<Text>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    delivery (platform, id) {
+        platform -> Text,
+        id -> Text,
+        identity -> Nullable<Text>,
+        event_type -> Text,
+        job_id -> Nullable<Text>,
+        received_at -> BigInt,
+        payload -> Text,
+    }
+}
+
+diesel::table! {
+    effect (id) {
+        id -> Text,
+        issue_id -> Text,
+        job_id -> Nullable<Text>,
+        kind -> Text,
+        body -> Text,
+        status -> Text,
+        attempts -> BigInt,
+        not_before -> BigInt,
+        error -> Nullable<Text>,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    local_comment (id) {
+        id -> BigInt,
+        repo -> Text,
+        number_api -> BigInt,
+        author -> Text,
+        body -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    local_pull_request (repo, number_api) {
+        repo -> Text,
+        number_api -> BigInt,
+        head -> Text,
+        base -> Text,
+        title -> Text,
+        body -> Text,
+        draft -> Bool,
+        state -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(issue, job, job_stage, task, delivery, effect);

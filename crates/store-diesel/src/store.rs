@@ -1,0 +1,149 @@
+//! The store port.
+
+use async_trait::async_trait;
+use diesel::prelude::*;
+use jiff::Timestamp;
+use patchwright_core::store::{ClaimedEffect, EffectOutcome, Step, Store, StoreError, Versioned};
+use patchwright_domain::job::Lease;
+use patchwright_domain::{EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, PlatformId};
+
+use crate::DieselStore;
+use crate::claim;
+use crate::db::{read, snapshot, statements, store_error, write};
+use crate::row::effect::{DEAD, DONE, EffectStatements, WAITING};
+use crate::row::issue::{IssueRow, IssueStatements};
+use crate::row::job::{JobRow, JobStatements, StageRow};
+use crate::row::{micros, timestamp};
+use crate::schema::{effect, job};
+use crate::step::StepStatements;
+
+type WholeJob = Option<(JobRow, Vec<StageRow>)>;
+
+statements! {
+    pub(crate) trait ReadStatements {
+        fn answer(conn) -> QueryResult<()> {
+            diesel::select(diesel::dsl::sql::<diesel::sql_types::Integer>("1")).execute(conn).map(|_| ())
+        }
+
+        fn with_stages(conn, row: Option<JobRow>) -> QueryResult<WholeJob> {
+            let Some(row) = row else { return Ok(None) };
+            let stages = conn.stage_rows(&row.id)?;
+            Ok(Some((row, stages)))
+        }
+
+        fn whole_job(conn, id: &str) -> QueryResult<WholeJob> {
+            let row = conn.job_row(id)?;
+            conn.with_stages(row)
+        }
+
+        fn whole_latest_job(conn, issue: &str) -> QueryResult<WholeJob> {
+            let row = conn.latest_job_row(issue)?;
+            conn.with_stages(row)
+        }
+
+        fn whole_job_by_branch(conn, platform: &str, repo: &str, branch: &str) -> QueryResult<WholeJob> {
+            let row = conn.job_row_by_branch(platform, repo, branch)?;
+            conn.with_stages(row)
+        }
+
+        fn earliest(conn) -> QueryResult<[Option<i64>; 3]> {
+            let queued = job::table
+                .filter(job::status.eq(JobStatus::Queued.as_str()))
+                .select(diesel::dsl::min(job::not_before))
+                .first::<Option<i64>>(conn)?;
+            let leased = job::table
+                .filter(job::status.eq(JobStatus::Running.as_str()))
+                .select(diesel::dsl::min(job::lease_until))
+                .first::<Option<i64>>(conn)?;
+            let waiting = effect::table
+                .filter(effect::status.eq(WAITING))
+                .select(diesel::dsl::min(effect::not_before))
+                .first::<Option<i64>>(conn)?;
+            Ok([queued, leased, waiting])
+        }
+    }
+}
+
+fn job_of(found: WholeJob) -> Result<Option<Versioned<Job>>, StoreError> {
+    found.map(|(row, stages)| row.into_domain(stages)).transpose()
+}
+
+#[async_trait]
+impl Store for DieselStore {
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.blocking(|db| read!(db, conn => conn.answer().map_err(store_error))).await
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<Versioned<Job>>, StoreError> {
+        let id = id.to_string();
+        self.blocking(move |db| job_of(snapshot!(db, conn => conn.whole_job(&id))?)).await
+    }
+
+    async fn issue(&self, id: IssueId) -> Result<Option<Versioned<Issue>>, StoreError> {
+        let id = id.to_string();
+        self.blocking(move |db| {
+            let row = read!(db, conn => conn.issue_by_id(&id).map_err(store_error))?;
+            row.map(IssueRow::into_domain).transpose()
+        })
+        .await
+    }
+
+    async fn issue_by_source(&self, source: &IssueRef) -> Result<Option<Versioned<Issue>>, StoreError> {
+        let source = source.clone();
+        self.blocking(move |db| {
+            let row = read!(db, conn => conn.issue_by_source(&source).map_err(store_error))?;
+            row.map(IssueRow::into_domain).transpose()
+        })
+        .await
+    }
+
+    async fn latest_job(&self, issue: IssueId) -> Result<Option<Versioned<Job>>, StoreError> {
+        let id = issue.to_string();
+        self.blocking(move |db| job_of(snapshot!(db, conn => conn.whole_latest_job(&id))?)).await
+    }
+
+    async fn job_by_branch(
+        &self,
+        source: &PlatformId,
+        repo: &str,
+        branch: &str,
+    ) -> Result<Option<Versioned<Job>>, StoreError> {
+        let (platform, repo, branch) = (source.as_str().to_owned(), repo.to_owned(), branch.to_owned());
+        self.blocking(move |db| job_of(snapshot!(db, conn => conn.whole_job_by_branch(&platform, &repo, &branch))?))
+            .await
+    }
+
+    async fn commit(&self, step: Step) -> Result<(), StoreError> {
+        self.blocking(move |db| write!(db, conn => conn.write_step(&step))).await
+    }
+
+    async fn claim_job(&self, now: Timestamp, lease: Lease) -> Result<Option<Versioned<Job>>, StoreError> {
+        self.blocking(move |db| claim::claim_job(db, now, lease)).await
+    }
+
+    async fn claim_effect(&self, now: Timestamp, until: Timestamp) -> Result<Option<ClaimedEffect>, StoreError> {
+        self.blocking(move |db| claim::claim_effect(db, now, until)).await
+    }
+
+    async fn settle_effect(&self, id: EffectId, outcome: EffectOutcome) -> Result<(), StoreError> {
+        let id = id.to_string();
+        self.blocking(move |db| {
+            let changed = write!(db, conn => match &outcome {
+                EffectOutcome::Done => conn.end_effect(&id, DONE, None),
+                EffectOutcome::Dead { error } => conn.end_effect(&id, DEAD, Some(error)),
+                EffectOutcome::Retry { at, error } => conn.postpone_effect(&id, micros(*at), error),
+            }
+            .map_err(crate::db::TxError::from))?;
+            if changed == 0 { Err(StoreError::Stale { what: "effect" }) } else { Ok(()) }
+        })
+        .await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.blocking(|db| {
+            let times = read!(db, conn => conn.earliest().map_err(store_error))?;
+            times.into_iter().flatten().min().map(|micros| timestamp("job", "next", micros)).transpose()
+        })
+        .await
+    }
+}
