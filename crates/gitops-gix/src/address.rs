@@ -1,0 +1,131 @@
+//! Where a repository is, and whether credentials may go there.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use patchwright_core::git::GitError;
+use url::Url;
+
+/// A repository's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Address {
+    /// A folder on this machine.
+    Local(PathBuf),
+    /// `https://` or `http://`.
+    Http(Url),
+    /// `ssh://`, through the git program.
+    Ssh(Url),
+}
+
+impl Address {
+    /// Reads an address. Git's other transports (`file:` by address, `ext::`, helpers) are refused: they run programs.
+    pub(crate) fn parse(text: &str) -> Result<Self, GitError> {
+        let refused = |reason: &str| GitError::AddressRefused { url: shown(text), reason: reason.to_owned() };
+        if text.starts_with('-') || text.chars().any(char::is_control) {
+            return Err(refused("it begins with `-` or holds a control character"));
+        }
+        match text.split_once("://") {
+            None if text.contains("::") => Err(refused("git's transport helpers are not allowed")),
+            None => Ok(Self::Local(PathBuf::from(text))),
+            Some((scheme, _)) => {
+                let url = Url::parse(text).map_err(|error| refused(&error.to_string()))?;
+                if url.host_str().is_none_or(str::is_empty) {
+                    return Err(refused("it names no host"));
+                }
+                if url.password().is_some() {
+                    return Err(refused("it holds a password; set the forge's token instead"));
+                }
+                match scheme {
+                    "https" | "http" => Ok(Self::Http(url)),
+                    "ssh" if url.host_str().is_some_and(|host| !host.starts_with('-')) => Ok(Self::Ssh(url)),
+                    _ => Err(refused("only https, http, ssh and local paths are allowed")),
+                }
+            }
+        }
+    }
+
+    /// The address for people and logs.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Local(path) => path.display().to_string(),
+            Self::Http(url) | Self::Ssh(url) => shown(url.as_str()),
+        }
+    }
+
+    /// Whether a credential may be sent there.
+    pub(crate) fn admits_credential(&self, allow_clear_http: bool) -> Result<(), GitError> {
+        match self {
+            Self::Http(url) if url.scheme() == "http" && !allow_clear_http && !is_loopback(url) => {
+                Err(GitError::AddressRefused {
+                    url: self.shown(),
+                    reason: "a token would travel in clear text; use https, or set ALLOW_CLEAR_HTTP=true".to_owned(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
+        Some(url::Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
+        None => false,
+    }
+}
+
+/// An address without user, password, query and fragment.
+fn shown(text: &str) -> String {
+    match Url::parse(text) {
+        Ok(mut url) if url.has_host() => {
+            // Both fail only for addresses that cannot have a user, which then have none.
+            let _ = url.set_username("");
+            let _ = url.set_password(None);
+            url.set_query(None);
+            url.set_fragment(None);
+            url.to_string()
+        }
+        _ => text.chars().take(200).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_transports_that_run_nothing_are_taken() {
+        for bad in [
+            "ext::sh -c id",
+            "file:///etc",
+            "gopher://x/y",
+            "-oProxyCommand=x",
+            "https://",
+            "ssh://-oProxyCommand=id/x",
+            "https://u:p@host/x",
+        ] {
+            assert!(Address::parse(bad).is_err(), "{bad} was accepted");
+        }
+        assert!(matches!(Address::parse("/srv/x.git"), Ok(Address::Local(_))));
+        assert!(matches!(Address::parse("https://host/x.git"), Ok(Address::Http(_))));
+    }
+
+    #[test]
+    fn a_token_goes_over_clear_http_only_to_this_machine() {
+        let ok = |text: &str, allow| Address::parse(text).unwrap().admits_credential(allow).is_ok();
+        assert!(ok("https://git.example/x", false));
+        assert!(ok("http://127.0.0.1:8080/x", false));
+        assert!(ok("http://[::1]/x", false));
+        assert!(ok("http://localhost/x", false));
+        assert!(!ok("http://git.example/x", false));
+        assert!(!ok("http://127.0.0.1.evil.example/x", false));
+        assert!(ok("http://git.example/x", true));
+    }
+
+    #[test]
+    fn no_message_shows_a_credential() {
+        let error = Address::parse("https://u:hunter2@host/x").unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}

@@ -1,0 +1,133 @@
+//! Writing a commit, and finding the objects that a remote does not have yet.
+
+use gix::objs::tree::EntryKind;
+use gix::refs::transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog};
+use gix::refs::{FullName, Target};
+use patchwright_core::git::{CommitRequest, GitError};
+use patchwright_domain::BranchName;
+
+use crate::error::broken;
+
+/// One object to send.
+#[derive(Debug)]
+pub(crate) struct NewObject {
+    pub(crate) kind: gix::objs::Kind,
+    pub(crate) data: Vec<u8>,
+}
+
+/// A file for a commit; `None` removes it.
+pub(crate) type TreeChange = (String, Option<(gix::ObjectId, EntryKind)>);
+
+/// Writes a commit on top of `base`. Equal requests make equal commits.
+pub(crate) fn write_commit(
+    repo: &gix::Repository,
+    base: gix::ObjectId,
+    changes: &[TreeChange],
+    request: &CommitRequest,
+) -> Result<gix::ObjectId, GitError> {
+    let failed = broken("writing the commit");
+    let base_tree = repo.find_commit(base).map_err(&failed)?.tree_id().map_err(&failed)?.detach();
+    let mut editor = repo.edit_tree(base_tree).map_err(&failed)?;
+    for (path, entry) in changes {
+        match entry {
+            Some((id, kind)) => editor.upsert(path.as_str(), *kind, *id).map_err(&failed)?,
+            None => editor.remove(path.as_str()).map_err(&failed)?,
+        };
+    }
+    let tree = editor.write().map_err(&failed)?.detach();
+    if tree == base_tree {
+        return Ok(base);
+    }
+    let who = gix::actor::Signature {
+        name: request.author_name.as_str().into(),
+        email: request.author_email.as_str().into(),
+        time: gix::date::Time::new(request.at.as_second(), 0),
+    };
+    let commit = gix::objs::Commit {
+        tree,
+        parents: vec![base].into(),
+        author: who.clone(),
+        committer: who,
+        encoding: None,
+        message: request.message.as_str().into(),
+        extra_headers: Vec::new(),
+    };
+    Ok(repo.write_object(&commit).map_err(&failed)?.detach())
+}
+
+/// Points a branch to a commit.
+pub(crate) fn set_branch(
+    repo: &gix::Repository,
+    branch: &BranchName,
+    to: gix::ObjectId,
+    expected: PreviousValue,
+) -> Result<(), GitError> {
+    let failed = broken("moving the branch");
+    let name: FullName = branch.full_ref().try_into().map_err(|error| failed(gix::Error::from_error(error)))?;
+    let edit = RefEdit {
+        change: Change::Update {
+            log: LogChange { mode: RefLog::AndReference, force_create_reflog: false, message: "patchwright".into() },
+            expected,
+            new: Target::Object(to),
+        },
+        name,
+        deref: false,
+    };
+    let who = gix::actor::SignatureRef { name: "patchwright".into(), email: "patchwright@localhost".into(), time: "0 +0000" };
+    repo.edit_references_as([edit], Some(who)).map(|_| ()).map_err(&failed)
+}
+
+/// The objects of `commit` that are not in its base: the commit, and the trees and files that differ.
+///
+/// Our commits stand right on the base that we cloned, so no history has to be walked.
+pub(crate) fn new_objects(
+    repo: &gix::Repository,
+    base: gix::ObjectId,
+    commit: gix::ObjectId,
+) -> Result<Vec<NewObject>, GitError> {
+    let failed = broken("collecting the new objects");
+    let mut objects = Vec::new();
+    if commit == base {
+        return Ok(objects);
+    }
+    let tree_of = |id| -> Result<gix::ObjectId, gix::Error> { Ok(repo.find_commit(id)?.tree_id()?.detach()) };
+    let old = tree_of(base).map_err(&failed)?;
+    let new = tree_of(commit).map_err(&failed)?;
+    push_object(repo, commit, &mut objects).map_err(&failed)?;
+    collect_tree(repo, Some(old), new, &mut objects).map_err(&failed)?;
+    Ok(objects)
+}
+
+fn push_object(repo: &gix::Repository, id: gix::ObjectId, objects: &mut Vec<NewObject>) -> Result<(), gix::Error> {
+    let object = repo.find_object(id)?;
+    objects.push(NewObject { kind: object.kind, data: object.data.clone() });
+    Ok(())
+}
+
+fn collect_tree(
+    repo: &gix::Repository,
+    old: Option<gix::ObjectId>,
+    new: gix::ObjectId,
+    objects: &mut Vec<NewObject>,
+) -> Result<(), gix::Error> {
+    if old == Some(new) {
+        return Ok(());
+    }
+    let before = old.map(|id| repo.find_tree(id)).transpose()?;
+    let before = before.as_ref().map(|tree| tree.decode()).transpose()?;
+    let tree = repo.find_tree(new)?;
+    for entry in tree.decode()?.entries {
+        let old_entry =
+            before.as_ref().and_then(|tree| tree.entries.iter().find(|other| other.filename == entry.filename));
+        if old_entry.is_some_and(|other| other.oid == entry.oid) {
+            continue;
+        }
+        if entry.mode.is_tree() {
+            let old_tree = old_entry.filter(|other| other.mode.is_tree()).map(|other| other.oid.to_owned());
+            collect_tree(repo, old_tree, entry.oid.to_owned(), objects)?;
+        } else if !entry.mode.is_commit() {
+            push_object(repo, entry.oid.to_owned(), objects)?;
+        }
+    }
+    push_object(repo, new, objects)
+}

@@ -1,0 +1,69 @@
+//! One HTTP transport, configured in memory: no file, no environment, no redirects with credentials.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine as _;
+use gix::protocol::transport::client::blocking_io::http;
+use patchwright_core::forge::GitCredential;
+use patchwright_core::git::GitError;
+
+use crate::GitOptions;
+use crate::address::Address;
+
+/// How long a connection may take to stand.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// gix's HTTP options for one call.
+///
+/// The credential goes in as a header and not as gix's identity: gix refuses identities over `http://` altogether,
+/// while our rule ([`Address::admits_credential`]) lets them go to this machine. A redirect is never followed, so the
+/// header cannot reach another host.
+pub(crate) fn http_options(
+    options: &GitOptions,
+    address: &Address,
+    credential: Option<&GitCredential>,
+) -> Result<http::Options, GitError> {
+    let mut extra_headers = Vec::new();
+    if let Some(GitCredential { username, password }) = credential {
+        address.admits_credential(options.allow_clear_http)?;
+        let pair = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{}", password.expose()));
+        extra_headers.push(format!("Authorization: Basic {pair}"));
+    }
+    Ok(http::Options {
+        extra_headers,
+        follow_redirects: http::options::FollowRedirects::None,
+        user_agent: Some(concat!("patchwright/", env!("CARGO_PKG_VERSION")).to_owned()),
+        backend: Some(Arc::new(Mutex::new(backend(options, address)?))),
+        ..http::Options::default()
+    })
+}
+
+fn backend(options: &GitOptions, address: &Address) -> Result<http::reqwest::Options, GitError> {
+    let certificates = match &options.ca_bundle {
+        Some(path) => read_certificates(path, address)?,
+        None => Vec::new(),
+    };
+    let proxy = options.proxy.clone();
+    let timeout = options.timeout;
+    Ok(http::reqwest::Options {
+        configure_client: Some(Box::new(move |builder| {
+            let mut builder = builder.connect_timeout(CONNECT_TIMEOUT).timeout(timeout).no_proxy();
+            if let Some(proxy) = &proxy {
+                builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(gix::Error::from_error)?);
+            }
+            if !certificates.is_empty() {
+                builder = builder.tls_certs_merge(certificates.clone());
+            }
+            Ok(builder)
+        })),
+        configure_request: None,
+    })
+}
+
+fn read_certificates(path: &std::path::Path, address: &Address) -> Result<Vec<reqwest::Certificate>, GitError> {
+    let refused = |reason: String| GitError::AddressRefused { url: address.shown(), reason };
+    let pem = std::fs::read(path).map_err(|error| refused(format!("CA_BUNDLE {} cannot be read: {error}", path.display())))?;
+    reqwest::Certificate::from_pem_bundle(&pem)
+        .map_err(|error| refused(format!("CA_BUNDLE {} holds no certificates: {error}", path.display())))
+}
