@@ -1,0 +1,181 @@
+//! GitHub's JSON, as far as we read or write it. Unknown fields are accepted: GitHub adds some every month.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct User {
+    pub(crate) login: String,
+    #[serde(default, rename = "type")]
+    pub(crate) kind: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Label {
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Issue {
+    pub(crate) number: u64,
+    pub(crate) title: String,
+    pub(crate) body: Option<String>,
+    /// Null for a deleted account; absent in the contract's own sample (`seeds/002 §4.2`).
+    pub(crate) user: Option<User>,
+    #[serde(default)]
+    pub(crate) state: String,
+    #[serde(default)]
+    pub(crate) html_url: String,
+    #[serde(default)]
+    pub(crate) labels: Vec<Label>,
+    pub(crate) pull_request: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Comment {
+    /// Absent in the contract's own sample (`seeds/002 §4.2`), always there in GitHub's.
+    pub(crate) id: Option<u64>,
+    pub(crate) body: Option<String>,
+    pub(crate) user: Option<User>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Owner {
+    pub(crate) login: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct EventRepository {
+    pub(crate) name: String,
+    pub(crate) owner: Owner,
+    pub(crate) default_branch: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ActionOnly {
+    pub(crate) action: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct IssueCommentEvent {
+    pub(crate) issue: Issue,
+    pub(crate) comment: Comment,
+    pub(crate) repository: EventRepository,
+    pub(crate) sender: User,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct IssuesEvent {
+    pub(crate) issue: Issue,
+    pub(crate) assignee: Option<User>,
+    pub(crate) label: Option<Label>,
+    pub(crate) repository: EventRepository,
+    pub(crate) sender: User,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct PullRequestEvent {
+    pub(crate) number: u64,
+    pub(crate) pull_request: EventPullRequest,
+    pub(crate) repository: EventRepository,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct EventPullRequest {
+    pub(crate) merged: Option<bool>,
+    pub(crate) head: Head,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Head {
+    #[serde(rename = "ref")]
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Repository {
+    pub(crate) full_name: String,
+    pub(crate) default_branch: Option<String>,
+    #[serde(default)]
+    pub(crate) private: bool,
+    #[serde(default)]
+    pub(crate) archived: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct PullRequest {
+    pub(crate) number: u64,
+    pub(crate) html_url: String,
+    pub(crate) node_id: Option<String>,
+    pub(crate) draft: Option<bool>,
+    pub(crate) user: Option<User>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct PermissionAnswer {
+    pub(crate) permission: String,
+}
+
+/// A file of the contents API; a folder is an array and does not fit here.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Content {
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    #[serde(default)]
+    pub(crate) encoding: String,
+    #[serde(default)]
+    pub(crate) content: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Body<'a> {
+    pub(crate) body: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct CreatePullRequest<'a> {
+    pub(crate) title: &'a str,
+    pub(crate) head: &'a str,
+    pub(crate) base: &'a str,
+    pub(crate) body: &'a str,
+    pub(crate) draft: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct GraphQl<'a> {
+    pub(crate) query: &'static str,
+    pub(crate) variables: GraphQlId<'a>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct GraphQlId<'a> {
+    pub(crate) id: &'a str,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct GraphQlAnswer {
+    #[serde(default)]
+    pub(crate) errors: Vec<GraphQlError>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct GraphQlError {
+    #[serde(default, rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) message: String,
+}
+
+/// An error answer. `errors` may hold objects or plain strings.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct ErrorAnswer {
+    #[serde(default)]
+    pub(crate) message: String,
+    #[serde(default)]
+    pub(crate) errors: Vec<ErrorDetail>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum ErrorDetail {
+    Text(String),
+    Object { message: Option<String>, field: Option<String>, code: Option<String> },
+}

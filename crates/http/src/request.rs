@@ -1,0 +1,84 @@
+//! A request that can be sent more than once.
+
+use bytes::Bytes;
+use patchwright_core::Secret;
+use reqwest::Method;
+use serde::Serialize;
+
+/// A request with a body in memory.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub(crate) method: Method,
+    pub(crate) url: String,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) query: Vec<(&'static str, String)>,
+    pub(crate) bearer: Option<Secret>,
+    pub(crate) body: Option<Bytes>,
+    pub(crate) timeout: Option<std::time::Duration>,
+}
+
+impl Request {
+    /// A request of any method.
+    pub fn new(method: Method, url: impl Into<String>) -> Self {
+        Self {
+            method,
+            url: url.into(),
+            headers: Vec::new(),
+            query: Vec::new(),
+            bearer: None,
+            body: None,
+            timeout: None,
+        }
+    }
+
+    /// GET
+    pub fn get(url: impl Into<String>) -> Self {
+        Self::new(Method::GET, url)
+    }
+
+    /// POST
+    pub fn post(url: impl Into<String>) -> Self {
+        Self::new(Method::POST, url)
+    }
+
+    /// PATCH
+    pub fn patch(url: impl Into<String>) -> Self {
+        Self::new(Method::PATCH, url)
+    }
+
+    /// Adds a header that is no secret.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Adds a query parameter, encoded.
+    #[must_use]
+    pub fn query(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.query.push((name, value.into()));
+        self
+    }
+
+    /// Authenticates with a bearer token.
+    #[must_use]
+    pub fn bearer(mut self, token: &Secret) -> Self {
+        self.bearer = Some(token.clone());
+        self
+    }
+
+    /// Sets a JSON body.
+    #[must_use]
+    pub fn json(mut self, body: &impl Serialize) -> Self {
+        let bytes = serde_json::to_vec(body).expect("our own wire structs have string keys and finite numbers");
+        self.body = Some(bytes.into());
+        self.header("content-type", "application/json")
+    }
+
+    /// Sets another time limit than the client's.
+    #[must_use]
+    pub const fn timeout(mut self, limit: std::time::Duration) -> Self {
+        self.timeout = Some(limit);
+        self
+    }
+}
