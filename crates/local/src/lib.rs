@@ -1,1 +1,13 @@
-//! The built-in forge: issues in the store, bare repositories on disk
+#![doc = include_str!("../README.md")]
+
+mod forge;
+mod webhook;
+mod wire;
+
+use patchwright_domain::PlatformId;
+
+pub use forge::LocalForge;
+pub use webhook::{DELIVERY_HEADER, EVENT_HEADER, LocalWebhook, SIGNATURE_HEADER};
+
+/// The name of this platform.
+pub const LOCAL: PlatformId = PlatformId::from_static("local");

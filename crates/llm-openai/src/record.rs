@@ -1,0 +1,182 @@
+//! Recording answers to a file and answering from one, without a server.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use patchwright_core::CancellationToken;
+use patchwright_core::llm::{ChatAnswer, ChatRequest, Llm, LlmError, Role};
+use patchwright_core::secret::Redactor;
+use patchwright_domain::Usage;
+use serde::{Deserialize, Serialize};
+
+/// One question and its answer: a line of a recording.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exchange {
+    /// What the question was for.
+    pub purpose: String,
+    /// The last message that was sent, for people who read the file; not compared on replay.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub question: String,
+    /// The answer.
+    pub answer: String,
+    /// What it cost.
+    #[serde(default)]
+    pub usage: Usage,
+}
+
+/// A recording cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordingError {
+    /// The file.
+    #[error("the recording {path} cannot be read")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A line.
+    #[error("line {line} of the recording is no exchange")]
+    Line {
+        /// Which, from 1.
+        line: usize,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// Answers from a recording: the next unused answer of the question's purpose.
+#[derive(Debug)]
+pub struct Recorded {
+    model: String,
+    left: Mutex<Vec<Exchange>>,
+}
+
+impl Recorded {
+    /// Takes the text of a recording: one JSON object a line, empty lines passed over.
+    ///
+    /// # Errors
+    /// [`RecordingError::Line`] with the first line that is none.
+    pub fn parse(model: impl Into<String>, text: &str) -> Result<Self, RecordingError> {
+        let mut left = Vec::new();
+        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let exchange =
+                serde_json::from_str(line).map_err(|source| RecordingError::Line { line: index + 1, source })?;
+            left.push(exchange);
+        }
+        Ok(Self { model: model.into(), left: Mutex::new(left) })
+    }
+
+    /// Reads a recording from a file.
+    ///
+    /// # Errors
+    /// [`RecordingError`].
+    pub fn open(model: impl Into<String>, path: &Path) -> Result<Self, RecordingError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| RecordingError::File { path: path.to_owned(), source })?;
+        Self::parse(model, &text)
+    }
+}
+
+#[async_trait]
+impl Llm for Recorded {
+    fn model(&self) -> String {
+        self.model.clone()
+    }
+
+    async fn chat(&self, request: &ChatRequest, _: &CancellationToken) -> Result<ChatAnswer, LlmError> {
+        let mut left = self.left.lock().expect("no holder of this lock can panic");
+        let found = left.iter().position(|exchange| exchange.purpose == request.purpose);
+        let exchange = found.map(|at| left.remove(at)).ok_or_else(|| LlmError::Unusable {
+            detail: format!("the recording has no further answer to `{}`", request.purpose),
+        })?;
+        let usage = Usage { calls: 1, ..exchange.usage };
+        Ok(ChatAnswer { text: exchange.answer, model: self.model.clone(), usage })
+    }
+}
+
+/// Asks another model and writes each exchange to a file, secrets masked.
+pub struct Recording<L> {
+    inner: L,
+    redactor: Redactor,
+    file: Mutex<std::fs::File>,
+}
+
+impl<L: Llm> Recording<L> {
+    /// Records to the end of a file.
+    ///
+    /// # Errors
+    /// [`RecordingError::File`] when it cannot be written.
+    pub fn new(inner: L, redactor: Redactor, path: &Path) -> Result<Self, RecordingError> {
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        let file = file.map_err(|source| RecordingError::File { path: path.to_owned(), source })?;
+        Ok(Self { inner, redactor, file: Mutex::new(file) })
+    }
+}
+
+#[async_trait]
+impl<L: Llm> Llm for Recording<L> {
+    fn model(&self) -> String {
+        self.inner.model()
+    }
+
+    async fn chat(&self, request: &ChatRequest, cancel: &CancellationToken) -> Result<ChatAnswer, LlmError> {
+        use std::io::Write as _;
+        let answer = self.inner.chat(request, cancel).await?;
+        let question = request.messages.iter().rfind(|message| message.role == Role::User);
+        let exchange = Exchange {
+            purpose: request.purpose.to_owned(),
+            question: question.map(|message| self.redactor.redact(&message.content)).unwrap_or_default(),
+            answer: self.redactor.redact(&answer.text),
+            usage: answer.usage,
+        };
+        let line = serde_json::to_string(&exchange).expect("an exchange has only text and numbers");
+        let mut file = self.file.lock().expect("no holder of this lock can panic");
+        if let Err(error) = writeln!(file, "{line}") {
+            tracing::warn!(%error, "an exchange with the model could not be recorded");
+        }
+        drop(file);
+        Ok(answer)
+    }
+}
+
+impl<L> std::fmt::Debug for Recording<L> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Recording")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(purpose: &'static str) -> ChatRequest {
+        ChatRequest { purpose, messages: vec![], max_tokens: None }
+    }
+
+    #[tokio::test]
+    async fn a_recording_answers_by_purpose_and_in_order() {
+        let text = "{\"purpose\":\"a\",\"answer\":\"1\"}\n\n{\"purpose\":\"b\",\"answer\":\"2\"}\n{\"purpose\":\"a\",\"answer\":\"3\"}\n";
+        let recorded = Recorded::parse("recorded", text).unwrap();
+        let cancel = CancellationToken::new();
+        assert_eq!(recorded.chat(&ask("b"), &cancel).await.unwrap().text, "2");
+        assert_eq!(recorded.chat(&ask("a"), &cancel).await.unwrap().text, "1");
+        assert_eq!(recorded.chat(&ask("a"), &cancel).await.unwrap().text, "3");
+        assert!(recorded.chat(&ask("a"), &cancel).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_was_recorded_can_be_replayed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("answers.jsonl");
+        let source = Recorded::parse("m", "{\"purpose\":\"a\",\"answer\":\"the answer\"}").unwrap();
+        let recording = Recording::new(source, Redactor::default(), &path).unwrap();
+        let cancel = CancellationToken::new();
+        recording.chat(&ask("a"), &cancel).await.unwrap();
+        let replay = Recorded::open("m", &path).unwrap();
+        assert_eq!(replay.chat(&ask("a"), &cancel).await.unwrap().text, "the answer");
+    }
+}

@@ -1,0 +1,277 @@
+//! The forge.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use patchwright_core::clock::Clock;
+use patchwright_core::forge::{
+    Comment, Forge, ForgeError, GitCredential, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
+};
+use patchwright_core::records::{ForgeRecords, LocalPullRequest};
+use patchwright_core::store::StoreError;
+use patchwright_domain::job::PullRequestRef;
+use patchwright_domain::{BranchName, IssueRef, PlatformId, RepoName, RepoPath};
+
+use crate::LOCAL;
+
+/// The login that our comments carry here.
+const OWN_LOGIN: &str = "patchwright";
+/// The longest comment; there is no platform that would set one.
+const MAX_COMMENT: usize = 65_536;
+
+/// The built-in forge.
+pub struct LocalForge {
+    records: Arc<dyn ForgeRecords>,
+    clock: Arc<dyn Clock>,
+    root: PathBuf,
+    elsewhere: HashMap<RepoName, PathBuf>,
+}
+
+impl LocalForge {
+    /// A forge whose repositories lie under `root`.
+    pub fn new(records: Arc<dyn ForgeRecords>, clock: Arc<dyn Clock>, root: PathBuf) -> Self {
+        Self { records, clock, root, elsewhere: HashMap::new() }
+    }
+
+    /// Names the place of a repository that lies elsewhere.
+    #[must_use]
+    pub fn with_repository(mut self, repo: RepoName, path: PathBuf) -> Self {
+        self.elsewhere.insert(repo, path);
+        self
+    }
+
+    /// Where a repository lies.
+    pub fn path_of(&self, repo: &RepoName) -> PathBuf {
+        let usual = || self.root.join(repo.owner()).join(format!("{}.git", repo.name()));
+        self.elsewhere.get(repo).cloned().unwrap_or_else(usual)
+    }
+
+    /// Keeps an issue, as a person would open it.
+    ///
+    /// # Errors
+    /// [`ForgeError::Refused`] when its number is taken.
+    pub async fn open_issue(&self, issue: patchwright_domain::Issue) -> Result<(), ForgeError> {
+        let name = issue.source.to_string();
+        self.records.add_local_issue(issue).await.map_err(store_error(&format!("open the issue {name}")))
+    }
+
+    /// Writes a comment as another person, and returns its id.
+    ///
+    /// # Errors
+    /// [`ForgeError::NotFound`] when there is no such issue.
+    pub async fn comment_as(&self, author: &str, issue: &IssueRef, body: &str) -> Result<String, ForgeError> {
+        self.expect_issue(issue).await?;
+        self.records
+            .add_local_comment(&issue.repo, issue.number.api, author, body, self.clock.now())
+            .await
+            .map_err(store_error(&format!("comment on {issue}")))
+    }
+
+    /// A pull request with all that is kept of it.
+    ///
+    /// # Errors
+    /// [`ForgeError::NotFound`] when there is none of this number.
+    pub async fn pull_request(&self, repo: &RepoName, number: u64) -> Result<LocalPullRequest, ForgeError> {
+        let action = format!("read the pull requests of {repo}");
+        let found = self.records.local_pull_requests(repo).await.map_err(store_error(&action))?;
+        found.into_iter().find(|pr| pr.number == number).ok_or_else(|| not_found(format!("the pull request {repo}#{number}")))
+    }
+
+    async fn expect_issue(&self, issue: &IssueRef) -> Result<patchwright_domain::Issue, ForgeError> {
+        let found = self.records.local_issue(issue).await.map_err(store_error(&format!("read the issue {issue}")))?;
+        found.ok_or_else(|| not_found(format!("the issue {issue}")))
+    }
+
+    fn reference(&self, pull_request: &LocalPullRequest) -> PullRequestRef {
+        PullRequestRef {
+            number: pull_request.number,
+            url: format!("local:{}/pulls/{}", pull_request.repo, pull_request.number),
+            node_id: None,
+            draft: pull_request.draft,
+        }
+    }
+
+    async fn change(
+        &self,
+        repo: &RepoName,
+        number: u64,
+        change: impl FnOnce(&mut LocalPullRequest) + Send,
+    ) -> Result<(), ForgeError> {
+        let mut pull_request = self.pull_request(repo, number).await?;
+        change(&mut pull_request);
+        let action = format!("change the pull request {repo}#{number}");
+        self.records.change_local_pull_request(pull_request).await.map_err(store_error(&action)).map(|_| ())
+    }
+}
+
+impl std::fmt::Debug for LocalForge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LocalForge({})", self.root.display())
+    }
+}
+
+fn not_found(what: String) -> ForgeError {
+    ForgeError::NotFound { platform: LOCAL, what }
+}
+
+fn store_error(action: &str) -> impl Fn(StoreError) -> ForgeError + '_ {
+    move |error| match error {
+        StoreError::Stale { .. } => ForgeError::Refused {
+            platform: LOCAL,
+            action: action.to_owned(),
+            detail: "it exists already".to_owned(),
+        },
+        StoreError::Unavailable { source } => {
+            ForgeError::Unavailable { platform: LOCAL, detail: source.to_string() }
+        }
+        error => ForgeError::Nonsense { platform: LOCAL, action: action.to_owned(), source: Box::new(error) },
+    }
+}
+
+#[async_trait]
+impl Tracker for LocalForge {
+    fn platform(&self) -> PlatformId {
+        LOCAL
+    }
+
+    fn max_comment_chars(&self) -> usize {
+        MAX_COMMENT
+    }
+
+    async fn issue(&self, issue: &IssueRef) -> Result<RemoteIssue, ForgeError> {
+        let found = self.expect_issue(issue).await?;
+        Ok(RemoteIssue {
+            title: found.title,
+            body: found.body,
+            author: found.author,
+            open: true,
+            labels: Vec::new(),
+            url: self.issue_url(issue),
+        })
+    }
+
+    async fn comments(&self, issue: &IssueRef) -> Result<Vec<Comment>, ForgeError> {
+        let action = format!("read the comments of {issue}");
+        self.records.local_comments(&issue.repo, issue.number.api).await.map_err(store_error(&action))
+    }
+
+    async fn post_comment(&self, issue: &IssueRef, body: &str) -> Result<String, ForgeError> {
+        self.comment_as(OWN_LOGIN, issue, body).await
+    }
+
+    async fn edit_comment(&self, issue: &IssueRef, comment_id: &str, body: &str) -> Result<(), ForgeError> {
+        let what = format!("the comment {comment_id} on {issue}");
+        let action = format!("edit {what}");
+        let found = self.records.edit_local_comment(comment_id, body).await.map_err(store_error(&action))?;
+        if found { Ok(()) } else { Err(not_found(what)) }
+    }
+}
+
+#[async_trait]
+impl Forge for LocalForge {
+    async fn own_login(&self) -> Result<String, ForgeError> {
+        Ok(OWN_LOGIN.to_owned())
+    }
+
+    async fn repository(&self, repo: &RepoName) -> Result<Repository, ForgeError> {
+        let path = self.path_of(repo);
+        let what = format!("the repository {repo} at {}", path.display());
+        let clone_url = path.display().to_string();
+        let head = blocking(move || gix::open_opts(&path, gix::open::Options::isolated())?.head_name()).await?;
+        let head = head.map_err(|_| not_found(what))?;
+        // A detached HEAD names no branch (`seeds/002 §7`: main is the default).
+        let name = head.map_or_else(|| "main".to_owned(), |name| name.shorten().to_string());
+        let default_branch = BranchName::parse(&name).map_err(|source| ForgeError::Nonsense {
+            platform: LOCAL,
+            action: format!("read the repository {repo}"),
+            source: Box::new(source),
+        })?;
+        Ok(Repository { name: repo.clone(), default_branch, clone_url, private: true, archived: false })
+    }
+
+    /// Whoever can reach the built-in forge runs this server.
+    async fn permission(&self, _: &RepoName, _: &str) -> Result<Permission, ForgeError> {
+        Ok(Permission::Admin)
+    }
+
+    async fn find_pull_request(&self, repo: &RepoName, head: &BranchName) -> Result<Option<PullRequestRef>, ForgeError> {
+        let action = format!("read the pull requests of {repo}");
+        let found = self.records.local_pull_requests(repo).await.map_err(store_error(&action))?;
+        Ok(found.iter().find(|pr| pr.head == *head && pr.state == "open").map(|pr| self.reference(pr)))
+    }
+
+    async fn create_pull_request(&self, repo: &RepoName, new: &NewPullRequest) -> Result<PullRequestRef, ForgeError> {
+        let action = format!("open a pull request for {} in {repo}", new.head);
+        let refused = |detail: String| ForgeError::Refused { platform: LOCAL, action: action.clone(), detail };
+        if self.find_pull_request(repo, &new.head).await?.is_some() {
+            return Err(refused(format!("a pull request already exists for {}", new.head)));
+        }
+        let (path, head, base) = (self.path_of(repo), new.head.full_ref(), new.base.full_ref());
+        let branches = blocking(move || {
+            let repo = gix::open_opts(&path, gix::open::Options::isolated())?;
+            Ok((repo.try_find_reference(head.as_str())?.is_some(), repo.try_find_reference(base.as_str())?.is_some()))
+        })
+        .await?;
+        match branches {
+            Err(_) => return Err(not_found(format!("the repository {repo}"))),
+            Ok((false, _)) => return Err(refused(format!("there is no branch {}", new.head))),
+            Ok((_, false)) => return Err(refused(format!("there is no branch {}", new.base))),
+            Ok((true, true)) => {}
+        }
+        let mut record = LocalPullRequest {
+            repo: repo.clone(),
+            number: 0,
+            head: new.head.clone(),
+            base: new.base.clone(),
+            title: new.title.clone(),
+            body: new.body.clone(),
+            draft: new.draft,
+            state: "open".to_owned(),
+            created_at: self.clock.now(),
+        };
+        record.number = self.records.add_local_pull_request(record.clone()).await.map_err(store_error(&action))?;
+        Ok(self.reference(&record))
+    }
+
+    async fn update_pull_request(&self, repo: &RepoName, number: u64, body: &str) -> Result<(), ForgeError> {
+        self.change(repo, number, |pull_request| pull_request.body = body.to_owned()).await
+    }
+
+    async fn mark_ready(&self, repo: &RepoName, pull_request: &PullRequestRef) -> Result<(), ForgeError> {
+        self.change(repo, pull_request.number, |pull_request| pull_request.draft = false).await
+    }
+
+    async fn read_file(&self, repo: &RepoName, path: &RepoPath, at: &str) -> Result<Option<String>, ForgeError> {
+        let (place, path, at) = (self.path_of(repo), path.to_string(), at.to_owned());
+        let found = blocking(move || {
+            let repo = gix::open_opts(&place, gix::open::Options::isolated())?;
+            let tree = repo.rev_parse_single(at.as_str())?.object()?.peel_to_tree()?;
+            let Some(entry) = tree.lookup_entry_by_path(&path)? else { return Ok(None) };
+            let object = entry.object()?;
+            let is_file = object.kind == gix::objs::Kind::Blob;
+            Ok(is_file.then(|| String::from_utf8(object.data.clone()).ok()).flatten())
+        })
+        .await?;
+        found.map_err(|_| not_found(format!("{at_text} of {repo}", at_text = "the revision")))
+    }
+
+    async fn git_credential(&self, _: &RepoName) -> Result<Option<GitCredential>, ForgeError> {
+        Ok(None)
+    }
+
+    fn issue_url(&self, issue: &IssueRef) -> String {
+        format!("local:{}/issues/{}", issue.repo, issue.number)
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, gix::Error> + Send + 'static,
+) -> Result<Result<T, gix::Error>, ForgeError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| ForgeError::Nonsense {
+        platform: LOCAL,
+        action: "read the repository".to_owned(),
+        source: Box::new(error),
+    })
+}

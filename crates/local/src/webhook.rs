@@ -1,0 +1,97 @@
+//! The door of the built-in forge.
+
+use patchwright_core::webhook::{
+    Actor, DecodeError, Delivery, Headers, InboundComment, InboundEvent, InboundIssue, SignatureError, SigningKeys,
+    WebhookDecoder,
+};
+use patchwright_domain::{DeliveryId, IssueNumber, IssueRef, PlatformId};
+
+use crate::{LOCAL, wire};
+
+/// Names the event: `issue` or `ping`.
+pub const EVENT_HEADER: &str = "X-Patchwright-Event";
+/// Names the delivery.
+pub const DELIVERY_HEADER: &str = "X-Patchwright-Delivery";
+/// Carries `sha256=` and the HMAC over the raw body.
+pub const SIGNATURE_HEADER: &str = "X-Patchwright-Signature-256";
+
+/// Verifies and decodes the built-in forge's deliveries.
+#[derive(Debug, Clone)]
+pub struct LocalWebhook {
+    keys: SigningKeys,
+}
+
+impl LocalWebhook {
+    /// A door with these secrets.
+    pub const fn new(keys: SigningKeys) -> Self {
+        Self { keys }
+    }
+}
+
+impl WebhookDecoder for LocalWebhook {
+    fn platform(&self) -> PlatformId {
+        LOCAL
+    }
+
+    fn event_header(&self) -> &'static str {
+        EVENT_HEADER
+    }
+
+    fn verify(&self, headers: &dyn Headers, body: &[u8]) -> Result<(), SignatureError> {
+        self.keys.verify(headers, SIGNATURE_HEADER, body)
+    }
+
+    fn decode(&self, headers: &dyn Headers, body: &[u8]) -> Result<Delivery, DecodeError> {
+        let event_type = headers.get(EVENT_HEADER).ok_or(DecodeError::Header { name: EVENT_HEADER })?;
+        let id = headers.get(DELIVERY_HEADER).and_then(|text| DeliveryId::parse(text).ok());
+        let id = id.ok_or(DecodeError::Header { name: DELIVERY_HEADER })?;
+        let event = match event_type {
+            "ping" => InboundEvent::Ping,
+            "issue" => {
+                let event = serde_json::from_slice(body)
+                    .map_err(|error| DecodeError::Body { detail: error.to_string() })?;
+                issue_event(event)?
+            }
+            other => {
+                let event = other.chars().take(60).collect();
+                return Err(DecodeError::UnknownEvent { event, platform: LOCAL });
+            }
+        };
+        Ok(Delivery { id, event_type: event_type.to_owned(), event })
+    }
+}
+
+fn issue_event(event: wire::Event) -> Result<InboundEvent, DecodeError> {
+    let missing = |field: &str| DecodeError::Body { detail: format!("missing field `{field}`") };
+    let repo = event
+        .repository
+        .parse()
+        .map_err(|source| DecodeError::Field { field: "repository", source: Box::new(source) })?;
+    let actor = Actor { login: event.actor, is_bot: false };
+    let issue = InboundIssue {
+        source: IssueRef { platform: LOCAL, repo, number: IssueNumber::same(event.issue.number) },
+        title: event.issue.title,
+        body: event.issue.body,
+        author: event.issue.author,
+        is_pull_request: false,
+        default_branch: None,
+    };
+    Ok(match event.action.as_str() {
+        "commented" => {
+            let comment = event.comment.ok_or_else(|| missing("comment"))?;
+            InboundEvent::Commented {
+                issue,
+                comment: InboundComment { id: comment.id, body: comment.body, author: actor },
+            }
+        }
+        "labeled" => InboundEvent::Labeled { issue, label: event.label.ok_or_else(|| missing("label"))?, actor },
+        "assigned" => {
+            InboundEvent::Assigned { issue, assignee: event.assignee.ok_or_else(|| missing("assignee"))?, actor }
+        }
+        "opened" => InboundEvent::Opened { issue, actor },
+        other => {
+            let action: String = other.chars().take(60).collect();
+            InboundEvent::Other { reason: format!("the action {action} starts nothing") }
+        }
+    })
+}
