@@ -1,1 +1,8 @@
-//! Runs a repository's build and tests with limits, and reads their reports
+#![doc = include_str!("../README.md")]
+
+mod ecosystem;
+mod process;
+mod report;
+mod runner;
+
+pub use runner::{ProcessSandbox, SandboxOptions, SandboxPolicy};

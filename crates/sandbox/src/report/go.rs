@@ -1,0 +1,58 @@
+//! `go test -json`: one JSON object a line.
+
+use std::collections::BTreeMap;
+
+use patchwright_core::sandbox::TestOutcome;
+use serde::Deserialize;
+
+use super::Parsed;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Event<'a> {
+    action: &'a str,
+    #[serde(default, borrow)]
+    package: std::borrow::Cow<'a, str>,
+    #[serde(default, borrow)]
+    test: std::borrow::Cow<'a, str>,
+}
+
+/// The report, and whether every package could be built.
+pub(crate) fn parse(output: &str) -> (Parsed, bool) {
+    let mut tests = BTreeMap::new();
+    let mut built = true;
+    for event in output.lines().filter_map(|line| serde_json::from_str::<Event<'_>>(line).ok()) {
+        built &= event.action != "build-fail";
+        let outcome = match event.action {
+            "pass" => TestOutcome::Passed,
+            "fail" => TestOutcome::Failed,
+            "skip" => TestOutcome::Skipped,
+            _ => continue,
+        };
+        // Without a test the line is about the whole package.
+        if !event.test.is_empty() {
+            tests.insert(format!("{}.{}", event.package, event.test), outcome);
+        }
+    }
+    (Parsed::from_tests(tests), built)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_become_tests() {
+        let output = r#"{"Action":"run","Package":"a/b","Test":"TestX"}
+{"Action":"pass","Package":"a/b","Test":"TestX","Elapsed":0}
+{"Action":"fail","Package":"a/b","Test":"TestY/sub_case"}
+{"Action":"skip","Package":"a/b","Test":"TestZ"}
+{"Action":"fail","Package":"a/b"}
+not json
+{"ImportPath":"a/c","Action":"build-fail"}"#;
+        let (parsed, built) = parse(output);
+        assert!(!built);
+        assert_eq!((parsed.results.passed, parsed.results.failed, parsed.results.skipped), (1, 1, 1));
+        assert_eq!(parsed.tests["a/b.TestY/sub_case"], TestOutcome::Failed);
+    }
+}

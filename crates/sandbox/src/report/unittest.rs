@@ -1,0 +1,75 @@
+//! `python -m unittest -v`: `NAME (CLASS) ... ok`, and what follows in words.
+
+use std::collections::BTreeMap;
+
+use patchwright_core::sandbox::TestOutcome;
+
+use super::Parsed;
+
+pub(crate) fn parse(output: &str) -> Parsed {
+    let mut tests = BTreeMap::new();
+    let mut open: Option<String> = None;
+    for line in output.lines() {
+        let line = line.trim_end();
+        // A docstring moves the result to a line of its own: `test_x (m.C.test_x)` then `What it shows ... ok`.
+        if let Some(name) = test_name(line) {
+            open = Some(name);
+        }
+        if let Some((_, result)) = line.rsplit_once(" ... ").filter(|_| open.is_some()) {
+            if let Some(outcome) = outcome_of(result) {
+                tests.extend(open.take().map(|name| (name, outcome)));
+            }
+        } else if let Some(outcome) = outcome_of(line).filter(|_| open.is_some()) {
+            // The test printed something after `... `, so its result stands alone.
+            tests.extend(open.take().map(|name| (name, outcome)));
+        } else if let Some(name) = line.strip_prefix("ERROR: ").or_else(|| line.strip_prefix("FAIL: ")) {
+            // The report at the end names what failed, also where the result line was torn apart.
+            if let Some(name) = test_name(name) {
+                tests.insert(name, TestOutcome::Failed);
+            }
+        }
+    }
+    Parsed::from_tests(tests)
+}
+
+/// `test_x (package.module.Class.test_x)`, or `test_x (package.module.Class)` before Python 3.11.
+fn test_name(line: &str) -> Option<String> {
+    let (method, rest) = line.split_once(" (")?;
+    let (class, _) = rest.split_once(')')?;
+    let plain = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.'));
+    if !plain(method) || !plain(class) {
+        return None;
+    }
+    let class = class.strip_suffix(&format!(".{method}")).unwrap_or(class);
+    Some(format!("{class}.{method}"))
+}
+
+fn outcome_of(result: &str) -> Option<TestOutcome> {
+    match result.split(' ').next()? {
+        "ok" => Some(TestOutcome::Passed),
+        "expected" if result == "expected failure" => Some(TestOutcome::Passed),
+        "FAIL" | "ERROR" => Some(TestOutcome::Failed),
+        "unexpected" if result == "unexpected success" => Some(TestOutcome::Failed),
+        "skipped" => Some(TestOutcome::Skipped),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_read_wherever_they_stand() {
+        let output = "test_add (tests.test_calc.Calc.test_add) ... ok\n\
+            test_div (tests.test_calc.Calc.test_div)\nDividing works. ... FAIL\n\
+            test_print (tests.test_calc.Calc.test_print) ... hello\nok\n\
+            test_skip (tests.test_calc.Calc) ... skipped 'no reason'\n\
+            test_boom (unittest.loader._FailedTest.test_boom) ... ERROR\n\n\
+            ======\nFAIL: test_div (tests.test_calc.Calc.test_div)\n------\nTraceback\n\nRan 5 tests in 0.001s\n\nFAILED (failures=1)\n";
+        let parsed = parse(output);
+        assert_eq!((parsed.results.passed, parsed.results.failed, parsed.results.skipped), (2, 2, 1));
+        assert_eq!(parsed.tests["tests.test_calc.Calc.test_div"], TestOutcome::Failed);
+        assert_eq!(parsed.tests["tests.test_calc.Calc.test_skip"], TestOutcome::Skipped);
+    }
+}
