@@ -168,8 +168,11 @@ impl Forge for GithubForge {
         let action = format!("read {what}");
         let response = self.read(self.repo_url(repo, ""), &what).await?;
         let found = response.json::<wire::Repository>().map_err(nonsense(&action))?;
-        convert::repository(found, &self.options.clone_url)
-            .map_err(|source| ForgeError::Nonsense { platform: GITHUB, action, source })
+        convert::repository(found, &self.options.clone_url).map_err(|source| ForgeError::Nonsense {
+            platform: GITHUB,
+            action,
+            source,
+        })
     }
 
     async fn permission(&self, repo: &RepoName, login: &str) -> Result<Permission, ForgeError> {
@@ -186,7 +189,11 @@ impl Forge for GithubForge {
         }
     }
 
-    async fn find_pull_request(&self, repo: &RepoName, head: &BranchName) -> Result<Option<PullRequestRef>, ForgeError> {
+    async fn find_pull_request(
+        &self,
+        repo: &RepoName,
+        head: &BranchName,
+    ) -> Result<Option<PullRequestRef>, ForgeError> {
         let what = format!("the pull requests of {repo}");
         let request = Request::get(self.repo_url(repo, "/pulls"))
             .query("state", "open")
@@ -262,8 +269,7 @@ impl Forge for GithubForge {
     async fn read_file(&self, repo: &RepoName, path: &RepoPath, at: &str) -> Result<Option<String>, ForgeError> {
         let what = format!("{path} of {repo}");
         let encoded: Vec<String> = path.as_str().split('/').map(encode_segment).collect();
-        let request =
-            Request::get(self.repo_url(repo, &format!("/contents/{}", encoded.join("/")))).query("ref", at);
+        let request = Request::get(self.repo_url(repo, &format!("/contents/{}", encoded.join("/")))).query("ref", at);
         match self.call(request, Retry::Safe, &format!("read {what}"), &what).await {
             // A folder answers with an array, which is no file.
             Ok(response) => Ok(response.json().ok().as_ref().and_then(convert::content)),

@@ -10,11 +10,9 @@ use crate::wire::{ErrorAnswer, ErrorDetail};
 pub(crate) fn unreachable(error: HttpError) -> ForgeError {
     let detail = error.to_string();
     match error {
-        HttpError::TooLarge { .. } | HttpError::Address { .. } => ForgeError::Nonsense {
-            platform: GITHUB,
-            action: "any call".to_owned(),
-            source: Box::new(error),
-        },
+        HttpError::TooLarge { .. } | HttpError::Address { .. } => {
+            ForgeError::Nonsense { platform: GITHUB, action: "any call".to_owned(), source: Box::new(error) }
+        }
         HttpError::TimedOut | HttpError::Unavailable { .. } => ForgeError::Unavailable { platform: GITHUB, detail },
     }
 }

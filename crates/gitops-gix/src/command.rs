@@ -67,12 +67,7 @@ pub(crate) fn clone(
 }
 
 /// Pushes with a lease.
-pub(crate) fn push(
-    options: &GitOptions,
-    url: &Url,
-    repo: &gix::Repository,
-    push: &Push<'_>,
-) -> Result<(), GitError> {
+pub(crate) fn push(options: &GitOptions, url: &Url, repo: &gix::Repository, push: &Push<'_>) -> Result<(), GitError> {
     let name = push.branch.full_ref();
     let lease = push.expected.map(|id| id.to_string()).unwrap_or_default();
     let mut command = git(options);
@@ -103,7 +98,9 @@ pub(crate) fn push(
 fn rejection(report: &str) -> Option<&str> {
     let line = report.lines().find(|line| line.starts_with('!'))?;
     let reason = line.rsplit('\t').next()?;
-    Some(reason.trim_start_matches("[remote rejected]").trim_start_matches("[rejected]").trim().trim_matches(['(', ')']))
+    Some(
+        reason.trim_start_matches("[remote rejected]").trim_start_matches("[rejected]").trim().trim_matches(['(', ')']),
+    )
 }
 
 #[cfg(test)]

@@ -68,9 +68,10 @@ impl Git for GixGit {
         let address = Address::parse(&request.url)?;
         let timeout = options.timeout;
         let action = format!("cloning {}", address.shown());
-        let workspace =
-            interruptible(action, timeout, cancel, move |interrupt| clone::checkout(&options, address, &request, interrupt))
-                .await?;
+        let workspace = interruptible(action, timeout, cancel, move |interrupt| {
+            clone::checkout(&options, address, &request, interrupt)
+        })
+        .await?;
         Ok(Box::new(workspace))
     }
 }

@@ -73,7 +73,8 @@ pub(crate) fn set_branch(
         name,
         deref: false,
     };
-    let who = gix::actor::SignatureRef { name: "patchwright".into(), email: "patchwright@localhost".into(), time: "0 +0000" };
+    let who =
+        gix::actor::SignatureRef { name: "patchwright".into(), email: "patchwright@localhost".into(), time: "0 +0000" };
     repo.edit_references_as([edit], Some(who)).map(|_| ()).map_err(&failed)
 }
 

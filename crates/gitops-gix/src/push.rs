@@ -218,10 +218,7 @@ mod tests {
         let read = |text: &str| read_report(&lines(text), &branch, &address);
         assert!(read("unpack ok\nok refs/heads/agent/fix-1").is_ok());
         let declined = read("unpack ok\nng refs/heads/agent/fix-1 pre-receive hook declined").unwrap_err();
-        assert_eq!(
-            declined.to_string(),
-            "the remote refused the push of `agent/fix-1`: pre-receive hook declined"
-        );
+        assert_eq!(declined.to_string(), "the remote refused the push of `agent/fix-1`: pre-receive hook declined");
         assert!(matches!(read("unpack index-pack abnormal exit"), Err(GitError::PushRefused { .. })));
         assert!(matches!(read("unpack ok"), Err(GitError::Unavailable { .. })));
     }

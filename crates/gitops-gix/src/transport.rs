@@ -63,7 +63,8 @@ fn backend(options: &GitOptions, address: &Address) -> Result<http::reqwest::Opt
 
 fn read_certificates(path: &std::path::Path, address: &Address) -> Result<Vec<reqwest::Certificate>, GitError> {
     let refused = |reason: String| GitError::AddressRefused { url: address.shown(), reason };
-    let pem = std::fs::read(path).map_err(|error| refused(format!("CA_BUNDLE {} cannot be read: {error}", path.display())))?;
+    let pem = std::fs::read(path)
+        .map_err(|error| refused(format!("CA_BUNDLE {} cannot be read: {error}", path.display())))?;
     reqwest::Certificate::from_pem_bundle(&pem)
         .map_err(|error| refused(format!("CA_BUNDLE {} holds no certificates: {error}", path.display())))
 }

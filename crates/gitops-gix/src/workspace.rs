@@ -27,8 +27,20 @@ const MAX_FILE: u64 = 4 * 1024 * 1024;
 
 /// Folders that hold no source of the repository's own (`seeds/002 §8`: caches and build folders are left out).
 const CACHE_FOLDERS: &[&str] = &[
-    "node_modules", "target", "dist", "build", "vendor", "__pycache__", ".venv", "venv", ".tox", ".mypy_cache",
-    ".pytest_cache", ".idea", ".vscode", ".cache",
+    "node_modules",
+    "target",
+    "dist",
+    "build",
+    "vendor",
+    "__pycache__",
+    ".venv",
+    "venv",
+    ".tox",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".idea",
+    ".vscode",
+    ".cache",
 ];
 
 /// A working copy over gix.
@@ -93,7 +105,10 @@ impl Workspace for GixWorkspace {
     async fn list_files(&self, pattern: &str) -> Result<Vec<RepoPath>, GitError> {
         let glob = globset::GlobBuilder::new(pattern)
             .build()
-            .map_err(|source| GitError::Broken { action: format!("reading the pattern `{pattern}`"), source: Box::new(source) })?
+            .map_err(|source| GitError::Broken {
+                action: format!("reading the pattern `{pattern}`"),
+                source: Box::new(source),
+            })?
             .compile_matcher();
         self.blocking("listing the files", move |repo, _| {
             let index = repo.index().map_err(broken("reading the index"))?;

@@ -108,7 +108,11 @@ impl OpenAi {
         if !(200..300).contains(&streaming.status) || !is_events {
             let whole = tokio::time::timeout(self.options.timeout, streaming.whole()).await;
             let response = whole.map_err(|_| self.unavailable("no whole answer in time", None))?.map_err(failed)?;
-            return if response.is_success() { self.read_whole(request, &response) } else { Err(self.refusal(&response)) };
+            return if response.is_success() {
+                self.read_whole(request, &response)
+            } else {
+                Err(self.refusal(&response))
+            };
         }
         let mut events = EventStream::default();
         let mut partial = Partial::default();
@@ -311,13 +315,7 @@ mod tests {
 
     #[test]
     fn the_endpoint_is_found_from_any_part_of_it() {
-        for base in [
-            "http://h:1",
-            "http://h:1/",
-            "http://h:1/v1",
-            "http://h:1/v1/",
-            "http://h:1/v1/chat/completions",
-        ] {
+        for base in ["http://h:1", "http://h:1/", "http://h:1/v1", "http://h:1/v1/", "http://h:1/v1/chat/completions"] {
             assert_eq!(endpoint(base), "http://h:1/v1/chat/completions", "{base}");
         }
         assert_eq!(endpoint("http://h/openai/deployments/x"), "http://h/openai/deployments/x/chat/completions");

@@ -75,8 +75,8 @@ impl Recorded {
     /// # Errors
     /// [`RecordingError`].
     pub fn open(model: impl Into<String>, path: &Path) -> Result<Self, RecordingError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| RecordingError::File { path: path.to_owned(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| RecordingError::File { path: path.to_owned(), source })?;
         Self::parse(model, &text)
     }
 }

@@ -76,7 +76,10 @@ impl LocalForge {
     pub async fn pull_request(&self, repo: &RepoName, number: u64) -> Result<LocalPullRequest, ForgeError> {
         let action = format!("read the pull requests of {repo}");
         let found = self.records.local_pull_requests(repo).await.map_err(store_error(&action))?;
-        found.into_iter().find(|pr| pr.number == number).ok_or_else(|| not_found(format!("the pull request {repo}#{number}")))
+        found
+            .into_iter()
+            .find(|pr| pr.number == number)
+            .ok_or_else(|| not_found(format!("the pull request {repo}#{number}")))
     }
 
     async fn expect_issue(&self, issue: &IssueRef) -> Result<patchwright_domain::Issue, ForgeError> {
@@ -118,14 +121,10 @@ fn not_found(what: String) -> ForgeError {
 
 fn store_error(action: &str) -> impl Fn(StoreError) -> ForgeError + '_ {
     move |error| match error {
-        StoreError::Stale { .. } => ForgeError::Refused {
-            platform: LOCAL,
-            action: action.to_owned(),
-            detail: "it exists already".to_owned(),
-        },
-        StoreError::Unavailable { source } => {
-            ForgeError::Unavailable { platform: LOCAL, detail: source.to_string() }
+        StoreError::Stale { .. } => {
+            ForgeError::Refused { platform: LOCAL, action: action.to_owned(), detail: "it exists already".to_owned() }
         }
+        StoreError::Unavailable { source } => ForgeError::Unavailable { platform: LOCAL, detail: source.to_string() },
         error => ForgeError::Nonsense { platform: LOCAL, action: action.to_owned(), source: Box::new(error) },
     }
 }
@@ -196,7 +195,11 @@ impl Forge for LocalForge {
         Ok(Permission::Admin)
     }
 
-    async fn find_pull_request(&self, repo: &RepoName, head: &BranchName) -> Result<Option<PullRequestRef>, ForgeError> {
+    async fn find_pull_request(
+        &self,
+        repo: &RepoName,
+        head: &BranchName,
+    ) -> Result<Option<PullRequestRef>, ForgeError> {
         let action = format!("read the pull requests of {repo}");
         let found = self.records.local_pull_requests(repo).await.map_err(store_error(&action))?;
         Ok(found.iter().find(|pr| pr.head == *head && pr.state == "open").map(|pr| self.reference(pr)))

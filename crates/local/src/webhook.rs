@@ -48,8 +48,8 @@ impl WebhookDecoder for LocalWebhook {
         let event = match event_type {
             "ping" => InboundEvent::Ping,
             "issue" => {
-                let event = serde_json::from_slice(body)
-                    .map_err(|error| DecodeError::Body { detail: error.to_string() })?;
+                let event =
+                    serde_json::from_slice(body).map_err(|error| DecodeError::Body { detail: error.to_string() })?;
                 issue_event(event)?
             }
             other => {

@@ -123,7 +123,10 @@ fn has_python_tests(root: &Path) -> bool {
             let name = entry.file_name().to_string_lossy().into_owned();
             let Ok(kind) = entry.file_type() else { continue };
             let python = name.ends_with(".py");
-            if kind.is_file() && python && (name.starts_with("test") || name.ends_with("_test.py") || name == "tests.py") {
+            if kind.is_file()
+                && python
+                && (name.starts_with("test") || name.ends_with("_test.py") || name == "tests.py")
+            {
                 return true;
             }
             if kind.is_dir() && depth < DEPTH && !name.starts_with('.') && name != "node_modules" {

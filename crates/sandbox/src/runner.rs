@@ -268,7 +268,8 @@ mod tests {
         let good = format!("pub fn add(a: i32, b: i32) -> i32 {{ a + b }}\n{test}");
         let report = check(SandboxPolicy::BestEffort, &[("Cargo.toml", toml), ("src/lib.rs", &good)]).await.unwrap();
         assert!(report.build_success && report.results.passed == 1, "{}", report.log_tail);
-        let report = check(SandboxPolicy::BestEffort, &[("Cargo.toml", toml), ("src/lib.rs", "pub fn add(")]).await.unwrap();
+        let report =
+            check(SandboxPolicy::BestEffort, &[("Cargo.toml", toml), ("src/lib.rs", "pub fn add(")]).await.unwrap();
         assert!(!report.build_success && report.results.total == 0, "{}", report.log_tail);
     }
 

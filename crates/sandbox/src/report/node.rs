@@ -115,7 +115,10 @@ mod tests {
 
     #[test]
     fn jest_mocha_and_vitest_are_read_from_marks_or_summary() {
-        assert_eq!(counts("  calc\n    ✓ adds (2 ms)\n    ✕ divides (1 ms)\n\nTests:       1 failed, 1 passed, 2 total\n"), (1, 1, 0));
+        assert_eq!(
+            counts("  calc\n    ✓ adds (2 ms)\n    ✕ divides (1 ms)\n\nTests:       1 failed, 1 passed, 2 total\n"),
+            (1, 1, 0)
+        );
         assert_eq!(counts("PASS a.test.js\n\nTests:       1 skipped, 7 passed, 8 total\n"), (7, 0, 1));
         assert_eq!(counts("\n  2 passing (5ms)\n  1 pending\n  1 failing\n"), (2, 1, 1));
         assert_eq!(counts("\u{1b}[32m ✓\u{1b}[0m a\n Tests  1 passed (1)\n"), (1, 0, 0));
