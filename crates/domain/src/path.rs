@@ -54,6 +54,48 @@ impl RepoPath {
         self.file_name().rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map(|(_, ending)| ending)
     }
 
+    /// Why a machine must not change this file, in words; `None` when it may.
+    ///
+    /// Such files run with secrets (CI), steer other agents, pin what is installed, or hold secrets.
+    pub fn protection(&self) -> Option<&'static str> {
+        let path = self.0.to_lowercase();
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let under = |folder: &str| path.starts_with(&format!("{folder}/")) || path.contains(&format!("/{folder}/"));
+        let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+        if under(".github") || under(".gitcode") || under(".circleci") || under(".gitlab") || under(".buildkite") {
+            return Some("it belongs to the CI configuration");
+        }
+        if matches!(name, ".gitlab-ci.yml" | "jenkinsfile" | ".travis.yml" | "azure-pipelines.yml" | ".drone.yml") {
+            return Some("it belongs to the CI configuration");
+        }
+        if matches!(name, ".gitattributes" | ".gitmodules" | ".pre-commit-config.yaml") || under(".husky") {
+            return Some("it makes git run programs");
+        }
+        if under(".claude") || under(".cursor") || under(".gemini") || under(".vscode") || under(".devcontainer") {
+            return Some("it steers editors and agents");
+        }
+        if matches!(name, "agents.md" | "claude.md" | "gemini.md" | ".mcp.json" | ".cursorrules") {
+            return Some("it steers editors and agents");
+        }
+        if ends(&[".lock", "-lock.json", "-lock.yaml", ".lockb"]) || matches!(name, "go.sum" | "npm-shrinkwrap.json") {
+            return Some("it pins what is installed");
+        }
+        if name == ".env" || name.starts_with(".env.") || ends(&[".pem", ".key", ".p12", ".pfx", ".keystore"]) {
+            return Some("it may hold secrets");
+        }
+        None
+    }
+
+    /// Whether this is a test, by its name or folder.
+    pub fn is_test(&self) -> bool {
+        let path = self.0.to_lowercase();
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let named =
+            name.starts_with("test_") || name.contains("_test.") || name.contains(".test.") || name.contains(".spec.");
+        let folder = |part: &str| matches!(part, "test" | "tests" | "testing" | "__tests__" | "spec" | "specs");
+        named || path.split('/').rev().skip(1).any(folder)
+    }
+
     fn fault(path: &str) -> Option<&'static str> {
         if path.is_empty() {
             return Some("it is empty");
@@ -142,6 +184,31 @@ mod tests {
         ] {
             assert!(RepoPath::parse(bad).is_err(), "{bad:?} was accepted");
         }
+    }
+
+    #[test]
+    fn what_runs_with_secrets_is_protected() {
+        for path in [
+            ".github/workflows/ci.yml",
+            "sub/.GitHub/workflows/x.yml",
+            ".gitlab-ci.yml",
+            "Jenkinsfile",
+            "Cargo.lock",
+            "web/package-lock.json",
+            ".claude/settings.json",
+            "AGENTS.md",
+            ".gitattributes",
+            ".env",
+            "certs/a.pem",
+        ] {
+            assert!(RepoPath::parse(path).unwrap().protection().is_some(), "{path} is open");
+        }
+        for path in ["src/lock.rs", "src/main.rs", "README.md", "environment.py"] {
+            assert!(RepoPath::parse(path).unwrap().protection().is_none(), "{path} is closed");
+        }
+        assert!(RepoPath::parse("tests/unit/helper.py").unwrap().is_test());
+        assert!(RepoPath::parse("src/parser_test.go").unwrap().is_test());
+        assert!(!RepoPath::parse("src/contest.py").unwrap().is_test());
     }
 
     #[test]

@@ -1,1 +1,21 @@
-//! The use cases of Patchwright over its ports
+#![doc = include_str!("../README.md")]
+
+mod change;
+mod control;
+mod engine;
+mod intake;
+mod marker;
+mod outbox;
+mod pipeline;
+mod prompt;
+mod publish;
+mod render;
+mod run;
+mod stage;
+pub mod text;
+
+pub use control::{ControlError, ManualStart};
+pub use engine::{AllowListMode, Engine, Ports, ReportFiles, Settings, TriggerPermission};
+pub use intake::{Answer, IntakeError, Verified};
+pub use marker::MarkerKey;
+pub use render::{commit_message, progress_comment, pull_request_body, pull_request_title, result_comment};

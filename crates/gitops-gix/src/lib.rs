@@ -8,8 +8,11 @@ mod export;
 mod jail;
 mod objects;
 mod push;
+mod seed;
 mod transport;
 mod workspace;
+
+pub use seed::seed_repository;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -247,6 +247,7 @@ impl Forge for LocalForge {
     }
 
     async fn read_file(&self, repo: &RepoName, path: &RepoPath, at: &str) -> Result<Option<String>, ForgeError> {
+        let shown = format!("{at} of {repo}");
         let (place, path, at) = (self.path_of(repo), path.to_string(), at.to_owned());
         let found = blocking(move || {
             let repo = gix::open_opts(&place, gix::open::Options::isolated())?;
@@ -257,7 +258,6 @@ impl Forge for LocalForge {
             Ok(is_file.then(|| String::from_utf8(object.data.clone()).ok()).flatten())
         })
         .await?;
-        found.map_err(|_| not_found(format!("{at_text} of {repo}", at_text = "the revision")))
     }
 
     async fn git_credential(&self, _: &RepoName) -> Result<Option<GitCredential>, ForgeError> {

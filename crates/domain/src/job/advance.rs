@@ -43,7 +43,12 @@ impl Job {
             JobEvent::LeaseRenewed { until, .. } => self.renew(until),
             JobEvent::LeaseExpired => self.release(now),
             JobEvent::HandedBack { .. } => self.hand_back(now),
-            JobEvent::Postponed { until, .. } => self.release(until),
+            JobEvent::Postponed { until, spent, .. } => {
+                if let Some((stage, usage)) = spent {
+                    self.stages[stage as usize].usage += usage;
+                }
+                self.release(until)
+            }
             JobEvent::BaseBranchKnown { branch, .. } => {
                 self.status().on(JobTransition::Progress)?;
                 self.base_branch = branch;
@@ -61,6 +66,11 @@ impl Job {
             }
             JobEvent::BranchPushed { commit, .. } => self.push(commit),
             JobEvent::SentBack { feedback, usage, .. } => self.send_back(feedback, usage, now),
+            JobEvent::BaseMoved { .. } => {
+                self.progress(StageKind::Fix, StageEvent::Reset, now)?;
+                self.progress(StageKind::Verify, StageEvent::Reset, now)?;
+                Ok(vec![Effect::RefreshProgress])
+            }
             JobEvent::Completed { verdict, .. } => self.complete(verdict, now),
             JobEvent::Failed { failure, usage, .. } => self.fail(failure, usage, now),
             JobEvent::CancelRequested => self.cancel(now),
@@ -80,6 +90,11 @@ impl Job {
             }
             JobEvent::PullRequestReady => {
                 self.published.ready = true;
+                // The panel says so.
+                Ok(vec![Effect::RefreshProgress])
+            }
+            JobEvent::DeliveryFailed { problem } => {
+                self.published.problem = Some(problem);
                 Ok(vec![])
             }
         }
@@ -202,6 +217,7 @@ impl Job {
             }
         }
         self.rounds = 0;
+        self.published.problem = None;
         self.state = JobState::Queued { not_before: now };
         self.attempts = 0;
         self.failure = None;
@@ -226,6 +242,7 @@ impl JobEvent {
             | Self::StageSkipped { epoch, .. }
             | Self::BranchPushed { epoch, .. }
             | Self::SentBack { epoch, .. }
+            | Self::BaseMoved { epoch }
             | Self::Completed { epoch, .. }
             | Self::Failed { epoch, .. } => Some(*epoch),
             Self::Leased { .. }
@@ -235,7 +252,8 @@ impl JobEvent {
             | Self::CommentPosted { .. }
             | Self::ResultPosted { .. }
             | Self::PullRequestOpened(_)
-            | Self::PullRequestReady => None,
+            | Self::PullRequestReady
+            | Self::DeliveryFailed { .. } => None,
         }
     }
 }

@@ -230,6 +230,8 @@ pub struct Published {
     pub pull_request: Option<PullRequestRef>,
     /// Whether it was marked ready.
     pub ready: bool,
+    /// What could not be made, and why; the result comment says it.
+    pub problem: Option<String>,
 }
 
 /// A pull request as we remember it.
@@ -352,6 +354,8 @@ pub enum JobEvent {
         epoch: u64,
         /// When.
         until: Timestamp,
+        /// The stage that was at work, and what it cost so far.
+        spent: Option<(StageKind, Usage)>,
     },
     /// The forge told which branch to aim at.
     BaseBranchKnown {
@@ -403,6 +407,12 @@ pub enum JobEvent {
         /// What the verification itself cost.
         usage: Usage,
     },
+    /// The base branch has moved since the fix was made, and the job starts from the newer commit: the fix, which holds
+    /// whole files, could undo what others did in between. It is made again.
+    BaseMoved {
+        /// Of the worker's lease.
+        epoch: u64,
+    },
     /// Everything that could be done is done.
     Completed {
         /// Of the worker's lease.
@@ -437,6 +447,11 @@ pub enum JobEvent {
     PullRequestOpened(PullRequestRef),
     /// The pull request is ready for review.
     PullRequestReady,
+    /// Something outside could not be made, for good.
+    DeliveryFailed {
+        /// What and why.
+        problem: String,
+    },
 }
 
 impl Job {

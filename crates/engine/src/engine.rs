@@ -1,0 +1,234 @@
+//! The engine: ports, settings, and the jobs that run right now.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use patchwright_core::clock::{Clock, IdSource};
+use patchwright_core::code_index::CodeIndex;
+use patchwright_core::forge::Forge;
+use patchwright_core::git::Git;
+use patchwright_core::llm::Llm;
+use patchwright_core::progress::{Progress, ProgressSink};
+use patchwright_core::sandbox::Sandbox;
+use patchwright_core::store::Store;
+use patchwright_core::webhook::WebhookDecoder;
+use patchwright_core::{CancellationToken, Redactor};
+use patchwright_domain::money::Budget;
+use patchwright_domain::trigger::AllowLists;
+use patchwright_domain::{JobId, PlatformId};
+use tokio::sync::watch;
+
+use crate::marker::MarkerKey;
+
+/// Everything outside, behind its ports.
+#[derive(Clone)]
+pub struct Ports {
+    /// The truth.
+    pub store: Arc<dyn Store>,
+    /// Forges by platform.
+    pub forges: HashMap<PlatformId, Arc<dyn Forge>>,
+    /// Doors by platform.
+    pub webhooks: HashMap<PlatformId, Arc<dyn WebhookDecoder>>,
+    /// Working copies.
+    pub git: Arc<dyn Git>,
+    /// The model; `None` when none is configured.
+    pub llm: Option<Arc<dyn Llm>>,
+    /// The file ranking.
+    pub code_index: Arc<dyn CodeIndex>,
+    /// Builds and tests.
+    pub sandbox: Arc<dyn Sandbox>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Fresh ids.
+    pub ids: Arc<dyn IdSource>,
+    /// Who watches; `None` when nobody does.
+    pub progress: Option<Arc<dyn ProgressSink>>,
+    /// Masks secrets in all that leaves.
+    pub redactor: Redactor,
+}
+
+/// Who may start jobs without being named on the allow-list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TriggerPermission {
+    /// Who may push to the repository.
+    Write,
+    /// Anyone who can comment.
+    Anyone,
+}
+
+impl std::fmt::Debug for Ports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ports").field("forges", &self.forges.keys()).finish_non_exhaustive()
+    }
+}
+
+/// What is answered to those who are not on the allow-list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AllowListMode {
+    /// 403
+    Forbid,
+    /// 200, ignored.
+    Ignore,
+}
+
+/// Whether the `agent/*` report files are committed (`spec/pipeline`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReportFiles {
+    /// On the branch when the job is an analysis only; otherwise they stay in the pull request's text.
+    WhenAnalysisOnly,
+    /// Always on the branch (`seeds/002 §10`).
+    Branch,
+    /// Never.
+    None,
+}
+
+/// How the engine behaves.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The name that people mention, without `@`.
+    pub app_name: String,
+    /// Logins of our own accounts: their comments start nothing, and an issue assigned to one starts a job.
+    pub own_logins: Vec<String>,
+    /// The label that starts a job.
+    pub label: String,
+    /// Whether an opened issue whose text mentions us with a command starts a job.
+    pub trigger_on_open: bool,
+    /// Who and what may.
+    pub allow: AllowLists,
+    /// What others are told.
+    pub allow_mode: AllowListMode,
+    /// Who else may.
+    pub permission: TriggerPermission,
+    /// Whether the `agent/*` files are committed.
+    pub report_files: ReportFiles,
+    /// The most that one job may spend on the model.
+    pub budget: Budget,
+    /// The longest answer of the model, in tokens.
+    pub max_answer_tokens: Option<u32>,
+    /// How often verify may send a fix back.
+    pub max_rounds: u32,
+    /// How often a job is taken up before it is given up.
+    pub max_attempts: u32,
+    /// The wait before a job's second try; it doubles.
+    pub first_backoff: Duration,
+    /// How long a worker may be silent before others take its job.
+    pub lease: Duration,
+    /// Where working copies are made.
+    pub work_dir: PathBuf,
+    /// The author of commits.
+    pub author_name: String,
+    /// Their address.
+    pub author_email: String,
+    /// Where people find this server's pages, for links.
+    pub public_url: Option<String>,
+}
+
+impl Settings {
+    /// The defaults, with working copies under a folder.
+    pub fn new(work_dir: PathBuf) -> Self {
+        Self {
+            app_name: "patchwright".to_owned(),
+            own_logins: Vec::new(),
+            label: "patchwright".to_owned(),
+            trigger_on_open: false,
+            allow: AllowLists::default(),
+            allow_mode: AllowListMode::Forbid,
+            permission: TriggerPermission::Write,
+            report_files: ReportFiles::WhenAnalysisOnly,
+            budget: Budget { max_tokens: 400_000, max_calls: 60 },
+            max_answer_tokens: Some(8_192),
+            max_rounds: 2,
+            max_attempts: 3,
+            first_backoff: Duration::from_secs(30),
+            lease: Duration::from_secs(60),
+            work_dir,
+            author_name: "patchwright".to_owned(),
+            author_email: "patchwright@users.noreply.localhost".to_owned(),
+            public_url: None,
+        }
+    }
+}
+
+/// The use cases.
+pub struct Engine {
+    pub(crate) ports: Ports,
+    pub(crate) settings: Settings,
+    pub(crate) marker: MarkerKey,
+    running: Mutex<HashMap<JobId, CancellationToken>>,
+    wake: watch::Sender<u64>,
+}
+
+impl Engine {
+    /// An engine over these ports. `marker` signs the hidden marks by which our comments are known again.
+    pub fn new(ports: Ports, settings: Settings, marker: MarkerKey) -> Self {
+        Self { ports, settings, marker, running: Mutex::default(), wake: watch::Sender::new(0) }
+    }
+
+    /// The settings.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The door of a platform.
+    pub fn webhook(&self, platform: &PlatformId) -> Option<&Arc<dyn WebhookDecoder>> {
+        self.ports.webhooks.get(platform)
+    }
+
+    /// All doors.
+    pub fn webhooks(&self) -> impl Iterator<Item = &Arc<dyn WebhookDecoder>> {
+        self.ports.webhooks.values()
+    }
+
+    /// Whether a model is configured.
+    pub fn has_model(&self) -> bool {
+        self.ports.llm.is_some()
+    }
+
+    /// Changes whenever something is written here that may be work. One receiver for each loop that works.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.wake.subscribe()
+    }
+
+    pub(crate) fn wake(&self) {
+        self.wake.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    pub(crate) fn progress(&self, job: JobId) -> Progress {
+        match &self.ports.progress {
+            Some(sink) => Progress::new(job, Arc::clone(sink)),
+            None => Progress::silent(job),
+        }
+    }
+
+    /// Notes that a job runs in this process; the note goes with the returned guard.
+    pub(crate) fn note_running(&self, job: JobId, cancel: CancellationToken) -> RunningNote<'_> {
+        self.running.lock().expect("no holder of this lock can panic").insert(job, cancel);
+        RunningNote { engine: self, job }
+    }
+
+    /// Tells a job that runs in this process to stop. One that runs elsewhere finds out at its next write.
+    pub(crate) fn interrupt(&self, job: JobId) {
+        if let Some(cancel) = self.running.lock().expect("no holder of this lock can panic").get(&job) {
+            cancel.cancel();
+        }
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+pub(crate) struct RunningNote<'a> {
+    engine: &'a Engine,
+    job: JobId,
+}
+
+impl Drop for RunningNote<'_> {
+    fn drop(&mut self) {
+        self.engine.running.lock().expect("no holder of this lock can panic").remove(&self.job);
+    }
+}

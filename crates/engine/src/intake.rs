@@ -1,0 +1,519 @@
+//! From a signed delivery to a job, once.
+
+use jiff::ToSpan as _;
+use patchwright_core::store::{DeliveryRecord, EffectRecord, Step, StoreError, Versioned, Write};
+use patchwright_core::webhook::{
+    Actor, DecodeError, Delivery, Headers, InboundComment, InboundEvent, InboundIssue, SignatureError,
+};
+use patchwright_domain::effect::Reply;
+use patchwright_domain::job::{JobTrigger, NewJob, PublishMode, TriggerKind};
+use patchwright_domain::trigger::{Command, find_command};
+use patchwright_domain::{
+    BranchName, Effect, Issue, IssueEvent, IssueId, IssueStatus, Job, JobEvent, JobId, PlatformId, RepoName,
+};
+
+use crate::Engine;
+use crate::change::ChangeError;
+use crate::engine::{AllowListMode, TriggerPermission};
+
+/// What a delivery is answered with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// There is a job for it.
+    Accepted {
+        /// The job.
+        job_id: JobId,
+        /// Whether the same delivery had made it before.
+        duplicate: bool,
+    },
+    /// It asked for something else than a job, which will be answered on the issue.
+    Answered {
+        /// What: `help`, `status`, `cancel`, `retry`.
+        command: &'static str,
+        /// The job that it is about.
+        job_id: Option<JobId>,
+    },
+    /// It starts nothing.
+    Ignored {
+        /// Why.
+        reason: String,
+        /// The job that stands for it, if one does.
+        job_id: Option<JobId>,
+    },
+    /// Its actor or repository is not on the allow-list.
+    Forbidden {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A delivery whose signature was checked: the only kind that [`Engine::receive`] takes.
+pub struct Verified<'a> {
+    platform: PlatformId,
+    headers: &'a (dyn Headers + Sync),
+    body: &'a [u8],
+}
+
+impl<'a> Verified<'a> {
+    /// Takes a delivery on trust. For `TEST_MODE` on a loopback address, and nothing else.
+    pub fn trust_unsigned(platform: PlatformId, headers: &'a (dyn Headers + Sync), body: &'a [u8]) -> Self {
+        Self { platform, headers, body }
+    }
+}
+
+impl std::fmt::Debug for Verified<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Verified({}, {} bytes)", self.platform, self.body.len())
+    }
+}
+
+/// A delivery cannot be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    /// There is no door for this platform.
+    #[error("this server takes no deliveries of {0}; configure the platform")]
+    UnknownPlatform(PlatformId),
+    /// It is not signed with our secret.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// It makes no sense.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// Nothing can be written now.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A reason that other programs may compare with.
+const JOB_ACTIVE: &str = "job_active";
+const DUPLICATE_EVENT: &str = "duplicate_event";
+
+/// How often a step is computed anew when others write the same issue.
+const TRIES: u32 = 10;
+
+/// What somebody wants of us.
+struct Wish {
+    issue: InboundIssue,
+    actor: Actor,
+    kind: TriggerKind,
+    command: Command,
+    comment_id: Option<String>,
+    /// What the delivery is about, whatever its id.
+    identity: Option<String>,
+}
+
+impl Engine {
+    /// Checks a delivery's signature. Nothing is parsed before that.
+    ///
+    /// # Errors
+    /// [`IntakeError::UnknownPlatform`] and [`IntakeError::Signature`].
+    pub fn verify<'a>(
+        &self,
+        platform: &PlatformId,
+        headers: &'a (dyn Headers + Sync),
+        body: &'a [u8],
+    ) -> Result<Verified<'a>, IntakeError> {
+        let door = self.webhook(platform).ok_or_else(|| IntakeError::UnknownPlatform(platform.clone()))?;
+        door.verify(headers, body)?;
+        Ok(Verified { platform: platform.clone(), headers, body })
+    }
+
+    /// Takes a verified delivery.
+    ///
+    /// # Errors
+    /// [`IntakeError`]; after one, nothing is written.
+    pub async fn receive(&self, verified: Verified<'_>) -> Result<Answer, IntakeError> {
+        let Verified { platform, headers, body } = verified;
+        let platform = &platform;
+        let door = self.webhook(platform).ok_or_else(|| IntakeError::UnknownPlatform(platform.clone()))?;
+        let delivery = door.decode(headers, body)?;
+        let payload = || String::from_utf8_lossy(body).into_owned();
+        tracing::info!(
+            delivery_id = %delivery.id, event = %delivery.event_type, %platform, "a delivery was verified and read"
+        );
+        let wish = match self.wish(&delivery.event) {
+            Ok(wish) => wish,
+            Err(answer) => return self.without_wish(platform, delivery, answer, payload()).await,
+        };
+        if let Some(refusal) = self.refuse(&wish) {
+            return Ok(refusal);
+        }
+        self.grant(platform, &delivery, &wish, payload()).await
+    }
+
+    /// What the event asks for; otherwise the answer to it.
+    fn wish(&self, event: &InboundEvent) -> Result<Wish, Answer> {
+        let ignored = |reason: &str| Answer::Ignored { reason: reason.to_owned(), job_id: None };
+        match event {
+            InboundEvent::Commented { issue, comment } => self.wish_of_comment(issue, comment),
+            InboundEvent::Assigned { issue, assignee, actor } => {
+                if !self.is_own_login(assignee) {
+                    return Err(ignored("the issue was assigned to somebody else"));
+                }
+                // Assigning again after a failure is a new wish, so there is no identity beyond the delivery.
+                Ok(fix(issue, actor, TriggerKind::Assignment, None, None))
+            }
+            InboundEvent::Labeled { issue, label, actor } => {
+                if !label.eq_ignore_ascii_case(&self.settings.label) {
+                    return Err(ignored("the label is not ours"));
+                }
+                Ok(fix(issue, actor, TriggerKind::Label, None, None))
+            }
+            InboundEvent::Opened { issue, actor } => {
+                let text = format!("{}\n\n{}", issue.title, issue.body);
+                match find_command(&text, &self.settings.app_name) {
+                    Some(Command::Fix { instructions }) if self.settings.trigger_on_open => {
+                        let identity = format!("opened:{}", issue.source);
+                        Ok(fix(issue, actor, TriggerKind::Opened, instructions, Some(identity)))
+                    }
+                    _ => Err(ignored("an opened issue starts nothing")),
+                }
+            }
+            InboundEvent::Ping => Err(ignored("ping")),
+            InboundEvent::PullRequestClosed { .. } => Err(ignored("no pull request of ours")),
+            InboundEvent::Other { reason } => Err(ignored(reason)),
+        }
+    }
+
+    fn wish_of_comment(&self, issue: &InboundIssue, comment: &InboundComment) -> Result<Wish, Answer> {
+        let ignored = |reason: &str| Answer::Ignored { reason: reason.to_owned(), job_id: None };
+        if self.is_own_login(&comment.author.login) || self.marker.is_ours(&comment.body) {
+            return Err(ignored("the comment is our own"));
+        }
+        if comment.author.is_bot && !self.settings.allow.names_user(&comment.author.login) {
+            return Err(ignored("the comment is another bot's"));
+        }
+        if issue.is_pull_request {
+            return Err(ignored("comments on pull requests start nothing"));
+        }
+        let Some(command) = find_command(&comment.body, &self.settings.app_name) else {
+            return Err(ignored("the comment does not mention us"));
+        };
+        Ok(Wish {
+            issue: issue.clone(),
+            actor: comment.author.clone(),
+            kind: TriggerKind::Mention,
+            command,
+            comment_id: Some(comment.id.clone()).filter(|id| !id.is_empty()),
+            identity: Some(&comment.id).filter(|id| !id.is_empty()).map(|id| format!("comment:{id}")),
+        })
+    }
+
+    fn is_own_login(&self, login: &str) -> bool {
+        self.settings.own_logins.iter().any(|own| own.eq_ignore_ascii_case(login))
+    }
+
+    fn refuse(&self, wish: &Wish) -> Option<Answer> {
+        let repo = wish.issue.source.repo.to_string();
+        let reason = if !self.settings.allow.admits_repo(&repo) {
+            format!("the repository {repo} is not on the allow-list")
+        } else if !self.settings.allow.admits_user(&wish.actor.login) {
+            format!("{} is not on the allow-list", wish.actor.login)
+        } else {
+            return None;
+        };
+        Some(match self.settings.allow_mode {
+            AllowListMode::Forbid => Answer::Forbidden { reason },
+            AllowListMode::Ignore => Answer::Ignored { reason, job_id: None },
+        })
+    }
+
+    /// Events that ask for nothing, but may tell how a pull request of ours ended.
+    async fn without_wish(
+        &self,
+        platform: &PlatformId,
+        delivery: Delivery,
+        answer: Answer,
+        payload: String,
+    ) -> Result<Answer, IntakeError> {
+        let InboundEvent::PullRequestClosed { repo, head, merged, .. } = &delivery.event else { return Ok(answer) };
+        let Some(job) = self.ports.store.job_by_branch(platform, &repo.to_string(), head).await? else {
+            return Ok(answer);
+        };
+        let job = job.value;
+        let event = if *merged { IssueEvent::Merge } else { IssueEvent::CloseUnmerged };
+        let mut record = self.delivery_record(platform, &delivery, None, payload);
+        record.job_id = Some(job.id);
+        for _ in 0..TRIES {
+            let Some(known) = self.ports.store.issue(job.issue_id).await? else { return Ok(answer) };
+            let Ok(issue) = known.value.advance(event, self.ports.clock.now()) else {
+                return Ok(Answer::Ignored { reason: "the issue is past that already".into(), job_id: Some(job.id) });
+            };
+            let issue = Some(Write::Update(Versioned { value: issue, revision: known.revision }));
+            let step = Step { delivery: Some(record.clone()), issue, ..Step::default() };
+            match self.ports.store.commit(step).await {
+                Err(StoreError::Stale { .. }) => {}
+                Err(StoreError::Repeated { .. }) | Ok(()) => {
+                    let how = if *merged { "merged" } else { "closed unmerged" };
+                    let reason = format!("noted: the pull request was {how}");
+                    return Ok(Answer::Ignored { reason, job_id: Some(job.id) });
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Stale { what: "issue" }.into())
+    }
+
+    async fn grant(
+        &self,
+        platform: &PlatformId,
+        delivery: &Delivery,
+        wish: &Wish,
+        payload: String,
+    ) -> Result<Answer, IntakeError> {
+        let record = self.delivery_record(platform, delivery, wish.identity.clone(), payload);
+        for _ in 0..TRIES {
+            let known = self.ports.store.issue_by_source(&wish.issue.source).await?;
+            let latest = match &known {
+                Some(issue) => self.ports.store.latest_job(issue.value.id).await?,
+                None => None,
+            };
+            let latest = latest.map(|job| job.value);
+            let (step, answer) = match &wish.command {
+                Command::Fix { instructions } => {
+                    self.fix_step(wish, instructions.clone(), &record, known, latest.as_ref())
+                }
+                command => self.reply_step(wish, command, &record, known, latest.as_ref()),
+            };
+            match self.ports.store.commit(step).await {
+                Ok(()) => {
+                    self.wake();
+                    return self.carry_out(wish, latest, answer).await;
+                }
+                Err(StoreError::Stale { .. }) => {}
+                Err(StoreError::Repeated { job_id: Some(job_id), same_delivery: true }) => {
+                    return Ok(Answer::Accepted { job_id, duplicate: true });
+                }
+                Err(StoreError::Repeated { job_id, .. }) => {
+                    return Ok(Answer::Ignored { reason: DUPLICATE_EVENT.to_owned(), job_id });
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Stale { what: "issue" }.into())
+    }
+
+    fn delivery_record(
+        &self,
+        platform: &PlatformId,
+        delivery: &Delivery,
+        identity: Option<String>,
+        payload: String,
+    ) -> DeliveryRecord {
+        DeliveryRecord {
+            platform: platform.clone(),
+            id: delivery.id.clone(),
+            identity,
+            event_type: delivery.event_type.clone(),
+            job_id: None,
+            received_at: self.ports.clock.now(),
+            payload,
+        }
+    }
+
+    /// A new job for the issue, unless one is at work.
+    fn fix_step(
+        &self,
+        wish: &Wish,
+        instructions: Option<String>,
+        record: &DeliveryRecord,
+        known: Option<Versioned<Issue>>,
+        latest: Option<&Job>,
+    ) -> (Step, Answer) {
+        let mut record = record.clone();
+        if let Some(active) = latest.filter(|job| !job.status().is_terminal()) {
+            record.job_id = Some(active.id);
+            let answer = Answer::Ignored { reason: JOB_ACTIVE.to_owned(), job_id: Some(active.id) };
+            return (Step { delivery: Some(record), ..Step::default() }, answer);
+        }
+        let (issue, issue_id) = match self.started_issue(&wish.issue, known) {
+            Ok(started) => started,
+            Err(refused) => {
+                let answer = Answer::Ignored { reason: refused.to_string(), job_id: latest.map(|job| job.id) };
+                return (Step { delivery: Some(record), ..Step::default() }, answer);
+            }
+        };
+        let trigger = JobTrigger {
+            kind: wish.kind,
+            event_type: record.event_type.clone(),
+            actor: wish.actor.login.clone(),
+            instructions,
+            comment_id: wish.comment_id.clone(),
+            at: record.received_at,
+        };
+        let job = self.new_job(&wish.issue, issue_id, trigger, PublishMode::PullRequest, latest);
+        record.job_id = Some(job.id);
+        let answer = Answer::Accepted { job_id: job.id, duplicate: false };
+        let effects = self.records(&job, job.accepted_effects(), record.received_at);
+        let step = Step {
+            delivery: Some(record),
+            issue: Some(issue),
+            job: Some(Write::Insert(job)),
+            effects,
+            ..Step::default()
+        };
+        (step, answer)
+    }
+
+    /// The issue with the start noted: new, or as it is known, with its newest text.
+    pub(crate) fn started_issue(
+        &self,
+        inbound: &InboundIssue,
+        known: Option<Versioned<Issue>>,
+    ) -> Result<(Write<Issue>, IssueId), patchwright_domain::Refused> {
+        let now = self.ports.clock.now();
+        let Some(known) = known else {
+            let issue = Issue { status: IssueStatus::Processing, ..self.new_issue(inbound) };
+            let id = issue.id;
+            return Ok((Write::Insert(issue), id));
+        };
+        let mut issue = known.value.advance(IssueEvent::Start, now)?;
+        issue.title.clone_from(&inbound.title);
+        issue.body.clone_from(&inbound.body);
+        let id = issue.id;
+        Ok((Write::Update(Versioned { value: issue, revision: known.revision }), id))
+    }
+
+    fn new_issue(&self, inbound: &InboundIssue) -> Issue {
+        let now = self.ports.clock.now();
+        Issue {
+            id: self.ports.ids.issue(),
+            source: inbound.source.clone(),
+            title: inbound.title.clone(),
+            body: inbound.body.clone(),
+            author: inbound.author.clone(),
+            status: IssueStatus::Pending,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    pub(crate) fn new_job(
+        &self,
+        inbound: &InboundIssue,
+        issue_id: IssueId,
+        trigger: JobTrigger,
+        publish: PublishMode,
+        latest: Option<&Job>,
+    ) -> Job {
+        let number = inbound.source.number;
+        let mut branch = BranchName::for_issue(number, trigger.at);
+        // Two jobs of one issue in the same second must not share a branch.
+        let mut at = trigger.at;
+        while latest.is_some_and(|job| job.branch == branch) {
+            at = at.saturating_add(1.second()).unwrap_or(at);
+            branch = BranchName::for_issue(number, at);
+        }
+        let main = || BranchName::parse("main").expect("`main` is a branch name");
+        Job::new(NewJob {
+            id: self.ports.ids.job(),
+            issue_id,
+            source: inbound.source.clone(),
+            title: inbound.title.clone(),
+            trigger,
+            branch,
+            base_branch: inbound.default_branch.clone().unwrap_or_else(main),
+            publish,
+        })
+    }
+
+    /// An answer on the issue, without a job.
+    fn reply_step(
+        &self,
+        wish: &Wish,
+        command: &Command,
+        record: &DeliveryRecord,
+        known: Option<Versioned<Issue>>,
+        latest: Option<&Job>,
+    ) -> (Step, Answer) {
+        let active = latest.filter(|job| !job.status().is_terminal());
+        let ended = latest.filter(|job| job.status().is_terminal());
+        let nothing = |verb: &str| Some(Reply::NothingTo { verb: verb.to_owned() });
+        let (name, reply) = match command {
+            Command::Status => ("status", Some(Reply::Status)),
+            Command::Cancel => ("cancel", if active.is_some() { None } else { nothing("cancel") }),
+            Command::Retry => ("retry", if ended.is_some() { None } else { nothing("retry") }),
+            Command::Help | Command::Unknown { .. } | Command::Fix { .. } => ("help", Some(Reply::Help)),
+        };
+        let mut record = record.clone();
+        record.job_id = latest.map(|job| job.id);
+        let (issue, issue_id) = match known {
+            Some(known) => (None, known.value.id),
+            None => {
+                let issue = self.new_issue(&wish.issue);
+                let id = issue.id;
+                (Some(Write::Insert(issue)), id)
+            }
+        };
+        let to = record.identity.clone().unwrap_or_else(|| record.id.to_string());
+        let effects = reply
+            .map(|reply| EffectRecord {
+                id: self.ports.ids.effect(),
+                issue_id,
+                job_id: latest.map(|job| job.id),
+                effect: Effect::Reply { to, reply },
+                created_at: record.received_at,
+            })
+            .into_iter()
+            .collect();
+        let answer = Answer::Answered { command: name, job_id: latest.map(|job| job.id) };
+        (Step { delivery: Some(record), issue, effects, ..Step::default() }, answer)
+    }
+
+    /// `cancel` and `retry` act on the latest job once the delivery is known to be the first of its kind.
+    async fn carry_out(&self, wish: &Wish, latest: Option<Job>, answer: Answer) -> Result<Answer, IntakeError> {
+        let event = match wish.command {
+            Command::Cancel => JobEvent::CancelRequested,
+            Command::Retry => JobEvent::RestartRequested,
+            _ => return Ok(answer),
+        };
+        let Some(job) = latest else { return Ok(answer) };
+        if !self.may_steer(&wish.actor.login, &job) {
+            let reason = format!("only {} may cancel or retry this job", job.trigger.actor);
+            return Ok(Answer::Ignored { reason, job_id: Some(job.id) });
+        }
+        match self.change_job(job.id, event).await {
+            Ok(_) => {
+                if wish.command == Command::Cancel {
+                    self.interrupt(job.id);
+                }
+                Ok(answer)
+            }
+            Err(ChangeError::Store(error)) => Err(error.into()),
+            Err(ChangeError::Refused(refused)) => {
+                Ok(Answer::Ignored { reason: refused.to_string(), job_id: Some(job.id) })
+            }
+            Err(ChangeError::Gone(_)) => Ok(answer),
+        }
+    }
+
+    /// Who started a job may stop and repeat it, and who is named on the allow-list. The forge cannot be asked here:
+    /// it would hold up the answer to the delivery.
+    fn may_steer(&self, login: &str, job: &Job) -> bool {
+        job.trigger.actor.eq_ignore_ascii_case(login)
+            || self.settings.allow.names_user(login)
+            || self.settings.permission == TriggerPermission::Anyone
+    }
+
+    /// Whether this repository may be worked on, for callers other than the door.
+    pub fn admits_repo(&self, repo: &RepoName) -> bool {
+        self.settings.allow.admits_repo(&repo.to_string())
+    }
+}
+
+fn fix(
+    issue: &InboundIssue,
+    actor: &Actor,
+    kind: TriggerKind,
+    instructions: Option<String>,
+    identity: Option<String>,
+) -> Wish {
+    Wish {
+        issue: issue.clone(),
+        actor: actor.clone(),
+        kind,
+        command: Command::Fix { instructions },
+        comment_id: None,
+        identity,
+    }
+}

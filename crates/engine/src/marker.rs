@@ -1,0 +1,80 @@
+//! The hidden mark in our comments, by which a repeated delivery finds what an earlier one has written.
+
+use patchwright_core::Secret;
+use ring::hmac;
+
+/// Signs marks, so that nobody else can write one that we take for ours.
+#[derive(Clone)]
+pub struct MarkerKey(hmac::Key);
+
+const PREFIX: &str = "<!-- patchwright:v1 ";
+const SUFFIX: &str = " -->";
+/// Half of the MAC is enough against guessing and keeps the mark short.
+const MAC_BYTES: usize = 16;
+
+impl MarkerKey {
+    /// Derives the key from the server's master key.
+    pub fn new(master: &Secret) -> Self {
+        let root = hmac::Key::new(hmac::HMAC_SHA256, master.expose().as_bytes());
+        let derived = hmac::sign(&root, b"patchwright comment marker v1");
+        Self(hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()))
+    }
+
+    /// The mark for a subject: what the comment is and what it belongs to, such as `progress 0190…`.
+    pub(crate) fn mark(&self, subject: &str) -> String {
+        format!("{PREFIX}{subject} {}{SUFFIX}", self.mac(subject))
+    }
+
+    /// Whether a text carries the mark of exactly this subject.
+    pub(crate) fn is_marked(&self, text: &str, subject: &str) -> bool {
+        subjects(text).any(|(found, mac)| found == subject && self.verify(found, mac))
+    }
+
+    /// Whether a text carries any mark of ours.
+    pub(crate) fn is_ours(&self, text: &str) -> bool {
+        subjects(text).any(|(subject, mac)| self.verify(subject, mac))
+    }
+
+    fn mac(&self, subject: &str) -> String {
+        let tag = hmac::sign(&self.0, subject.as_bytes());
+        tag.as_ref()[..MAC_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn verify(&self, subject: &str, mac: &str) -> bool {
+        // Compared through a second MAC, which takes the same time for every wrong one.
+        let twice = |text: &str| hmac::sign(&self.0, text.as_bytes());
+        hmac::verify(&self.0, mac.as_bytes(), twice(&self.mac(subject)).as_ref()).is_ok()
+    }
+}
+
+impl std::fmt::Debug for MarkerKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MarkerKey([redacted])")
+    }
+}
+
+/// All marks of a text, as subject and MAC, whoever wrote them.
+fn subjects(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.match_indices(PREFIX).filter_map(|(at, _)| {
+        let rest = &text[at + PREFIX.len()..];
+        rest[..rest.find(SUFFIX)?].rsplit_once(' ')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_marks_count() {
+        let key = MarkerKey::new(&Secret::new("master"));
+        let other = MarkerKey::new(&Secret::new("another master"));
+        let text = format!("hello\n{}", key.mark("progress 1"));
+        assert!(key.is_marked(&text, "progress 1") && key.is_ours(&text));
+        assert!(!key.is_marked(&text, "progress 2"));
+        assert!(!other.is_ours(&text));
+        assert!(!key.is_ours("<!-- patchwright:v1 progress 1 00000000000000000000000000000000 -->"));
+        assert!(!key.is_ours("<!-- patchwright:v1 -->"));
+        assert!(key.is_marked(&format!("{}{text}", other.mark("progress 1")), "progress 1"));
+    }
+}

@@ -1,0 +1,249 @@
+//! Carrying out what is due outside: at least once, visible once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use patchwright_core::fault::Fault;
+use patchwright_core::forge::{Forge, ForgeError, NewPullRequest};
+use patchwright_core::store::{ClaimedEffect, EffectOutcome, StoreError};
+use patchwright_domain::effect::Reply;
+use patchwright_domain::{Effect, EffectId, IssueRef, Job, JobEvent};
+
+use crate::Engine;
+use crate::change::ChangeError;
+use crate::render;
+use crate::run::{backoff, words};
+use crate::text::shorten;
+
+/// How long a worker holds an effect. A call to a forge ends well before.
+const HOLD: SignedDuration = SignedDuration::from_secs(180);
+/// How often an effect is tried; with the doubling waits that is about a day.
+const MAX_TRIES: u32 = 14;
+/// The wait before the second try; it doubles.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+
+/// What a delivery has led to.
+enum Delivered {
+    /// Nothing to write down.
+    Done,
+    /// Something that the job must remember.
+    Noted(JobEvent),
+}
+
+impl Engine {
+    /// Delivers the oldest due effect, if there is one. Effects of one issue go out one after the other.
+    ///
+    /// # Errors
+    /// [`StoreError`]. A forge that fails is no error here: the effect is tried again later.
+    pub async fn deliver_next(&self) -> Result<Option<EffectId>, StoreError> {
+        let now = self.ports.clock.now();
+        let until = now.saturating_add(HOLD).unwrap_or(now);
+        let Some(claimed) = self.ports.store.claim_effect(now, until).await? else { return Ok(None) };
+        let id = claimed.record.id;
+        let result = match self.subject(&claimed).await? {
+            Some((job, forge, issue)) => self.deliver(&claimed, job.as_ref(), &forge, &issue).await,
+            // The issue or its forge is gone: nobody can see the effect.
+            None => Ok(Delivered::Done),
+        };
+        self.settle(&claimed, result).await?;
+        Ok(Some(id))
+    }
+
+    async fn subject(
+        &self,
+        claimed: &ClaimedEffect,
+    ) -> Result<Option<(Option<Job>, Arc<dyn Forge>, IssueRef)>, StoreError> {
+        let job = match claimed.record.job_id {
+            Some(id) => self.job(id).await?,
+            None => None,
+        };
+        let Some(issue) = self.ports.store.issue(claimed.record.issue_id).await? else { return Ok(None) };
+        let source = issue.value.source;
+        let forge = self.ports.forges.get(&source.platform).cloned();
+        Ok(forge.map(|forge| (job, forge, source)))
+    }
+
+    async fn deliver(
+        &self,
+        claimed: &ClaimedEffect,
+        job: Option<&Job>,
+        forge: &Arc<dyn Forge>,
+        issue: &IssueRef,
+    ) -> Result<Delivered, ForgeError> {
+        let again = claimed.attempt > 1;
+        if let Effect::Reply { to, reply } = &claimed.record.effect {
+            let subject = format!("reply {to}");
+            self.comment_once(forge, issue, &subject, &self.reply(reply, job), again).await?;
+            return Ok(Delivered::Done);
+        }
+        let Some(job) = job else { return Ok(Delivered::Done) };
+        match &claimed.record.effect {
+            Effect::Acknowledge => {
+                if job.published.comment_id.is_some() {
+                    return Ok(Delivered::Done);
+                }
+                let subject = progress_subject(job);
+                let id = self.comment_once(forge, issue, &subject, &self.progress_text(job), again).await?;
+                Ok(Delivered::Noted(JobEvent::CommentPosted { id }))
+            }
+            Effect::RefreshProgress => self.refresh(forge, job).await,
+            Effect::OpenPullRequest => self.open_pull_request(forge, job, again).await,
+            Effect::MarkReady => {
+                let Some(pull_request) = job.published.pull_request.as_ref().filter(|_| !job.published.ready) else {
+                    return Ok(Delivered::Done);
+                };
+                forge.mark_ready(&job.source.repo, pull_request).await?;
+                Ok(Delivered::Noted(JobEvent::PullRequestReady))
+            }
+            Effect::PostResult => {
+                // Restarted since: its next end has its own comment.
+                if !job.status().is_terminal() || job.published.result_comment_id.is_some() {
+                    return Ok(Delivered::Done);
+                }
+                let text = render::result_comment(job, &self.settings.app_name, self.public_url());
+                let subject = format!("result {} {}", job.id, job.epoch);
+                let id = self.comment_once(forge, issue, &subject, &text, again).await?;
+                Ok(Delivered::Noted(JobEvent::ResultPosted { id }))
+            }
+            Effect::Reply { .. } => Ok(Delivered::Done),
+        }
+    }
+
+    /// Edits the progress comment and the panel to the present state.
+    async fn refresh(&self, forge: &Arc<dyn Forge>, job: &Job) -> Result<Delivered, ForgeError> {
+        if let Some(id) = &job.published.comment_id {
+            let text = self.sealed(&self.progress_text(job), &progress_subject(job), forge);
+            forge.edit_comment(&job.source, id, &text).await?;
+        }
+        if let Some(pull_request) = &job.published.pull_request {
+            forge.update_pull_request(&job.source.repo, pull_request.number, &self.panel(job, forge)).await?;
+        }
+        Ok(Delivered::Done)
+    }
+
+    async fn open_pull_request(&self, forge: &Arc<dyn Forge>, job: &Job, again: bool) -> Result<Delivered, ForgeError> {
+        if job.published.pull_request.is_some() {
+            return Ok(Delivered::Done);
+        }
+        let repo = &job.source.repo;
+        let found = if again { forge.find_pull_request(repo, &job.branch).await? } else { None };
+        if let Some(found) = found {
+            return Ok(Delivered::Noted(JobEvent::PullRequestOpened(found)));
+        }
+        let new = NewPullRequest {
+            head: job.branch.clone(),
+            base: job.base_branch.clone(),
+            title: self.ports.redactor.redact(&render::pull_request_title(job)),
+            body: self.panel(job, forge),
+            draft: true,
+        };
+        let opened = match forge.create_pull_request(repo, &new).await {
+            Ok(opened) => opened,
+            // An earlier try may have had its effect after all.
+            Err(error @ ForgeError::Refused { .. }) => {
+                forge.find_pull_request(repo, &job.branch).await?.ok_or(error)?
+            }
+            Err(error) => return Err(error),
+        };
+        tracing::info!(job_id = %job.id, pull_request = opened.number, "the pull request is open");
+        Ok(Delivered::Noted(JobEvent::PullRequestOpened(opened)))
+    }
+
+    /// Writes a comment unless an earlier try has; returns its id either way.
+    async fn comment_once(
+        &self,
+        forge: &Arc<dyn Forge>,
+        issue: &IssueRef,
+        subject: &str,
+        text: &str,
+        again: bool,
+    ) -> Result<String, ForgeError> {
+        if again {
+            let comments = forge.comments(issue).await?;
+            if let Some(found) = comments.iter().find(|comment| self.marker.is_marked(&comment.body, subject)) {
+                return Ok(found.id.clone());
+            }
+        }
+        forge.post_comment(issue, &self.sealed(text, subject, forge)).await
+    }
+
+    /// The text as it goes out: secrets masked, short enough, with its hidden mark.
+    fn sealed(&self, text: &str, subject: &str, forge: &Arc<dyn Forge>) -> String {
+        let mark = self.marker.mark(subject);
+        let room = forge.max_comment_chars().saturating_sub(mark.chars().count() + 2);
+        format!("{}\n\n{mark}", shorten(&self.ports.redactor.redact(text), room))
+    }
+
+    fn panel(&self, job: &Job, forge: &Arc<dyn Forge>) -> String {
+        let url = forge.issue_url(&job.source);
+        let text = render::pull_request_body(job, &self.settings.app_name, &url, self.public_url());
+        self.sealed(&text, &format!("panel {}", job.id), forge)
+    }
+
+    fn progress_text(&self, job: &Job) -> String {
+        render::progress_comment(job, &self.settings.app_name, self.public_url())
+    }
+
+    fn reply(&self, reply: &Reply, job: Option<&Job>) -> String {
+        match reply {
+            Reply::Help => render::help(&self.settings.app_name),
+            Reply::Status => render::status(job, &self.settings.app_name, self.public_url()),
+            Reply::NothingTo { verb } => render::nothing_to(verb),
+        }
+    }
+
+    fn public_url(&self) -> Option<&str> {
+        self.settings.public_url.as_deref()
+    }
+
+    async fn settle(&self, claimed: &ClaimedEffect, result: Result<Delivered, ForgeError>) -> Result<(), StoreError> {
+        let record = &claimed.record;
+        let error = match result {
+            Ok(Delivered::Done) => return self.ports.store.settle_effect(record.id, EffectOutcome::Done).await,
+            Ok(Delivered::Noted(event)) => return self.note(claimed, event).await,
+            Err(error) => error,
+        };
+        let kind = record.effect.kind().as_str();
+        let detail = self.ports.redactor.redact(&words(&error));
+        if let Fault::Retry { after } = error.fault()
+            && claimed.attempt < MAX_TRIES
+        {
+            let now = self.ports.clock.now();
+            let wait = SignedDuration::try_from(backoff(FIRST_WAIT, claimed.attempt, after)).unwrap_or(HOLD);
+            let at = now.saturating_add(wait).unwrap_or(now);
+            tracing::warn!(effect = kind, effect.attempt = claimed.attempt, effect.retry_at = %at, error = %detail, "an effect is tried again later");
+            return self.ports.store.settle_effect(record.id, EffectOutcome::Retry { at, error: detail }).await;
+        }
+        tracing::error!(effect = kind, effect.attempt = claimed.attempt, error = %detail, "an effect was given up");
+        if matches!(record.effect, Effect::OpenPullRequest | Effect::MarkReady)
+            && let Some(job) = record.job_id
+        {
+            // Written before the effect ends, so that the result comment behind it knows.
+            let event = JobEvent::DeliveryFailed { problem: detail.clone() };
+            match self.change_job(job, event).await {
+                Ok(_) | Err(ChangeError::Refused(_) | ChangeError::Gone(_)) => {}
+                Err(ChangeError::Store(error)) => return Err(error),
+            }
+        }
+        self.ports.store.settle_effect(record.id, EffectOutcome::Dead { error: detail }).await
+    }
+
+    /// Writes what the job must remember together with the effect's end.
+    async fn note(&self, claimed: &ClaimedEffect, event: JobEvent) -> Result<(), StoreError> {
+        let Some(job) = claimed.record.job_id else {
+            return self.ports.store.settle_effect(claimed.record.id, EffectOutcome::Done).await;
+        };
+        match self.change_job_with(job, event, None, Some(claimed.record.id)).await {
+            Ok(_) => Ok(()),
+            Err(ChangeError::Store(error)) => Err(error),
+            Err(ChangeError::Refused(_) | ChangeError::Gone(_)) => {
+                self.ports.store.settle_effect(claimed.record.id, EffectOutcome::Done).await
+            }
+        }
+    }
+}
+
+fn progress_subject(job: &Job) -> String {
+    format!("progress {}", job.id)
+}

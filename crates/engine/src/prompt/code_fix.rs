@@ -1,0 +1,68 @@
+//! `generate_code_fix` of `seeds/002 §9`: one file, changed. Code is never asked for inside JSON: models write worse
+//! code there.
+
+use patchwright_core::llm::Message;
+use patchwright_domain::job::report::{Plan, PlannedChange};
+use patchwright_domain::{Issue, Job};
+
+use super::{file_text, issue_text, rules};
+
+/// Files up to this many lines are asked for whole; longer ones as search/replace blocks.
+const WHOLE_UP_TO: usize = 120;
+
+const BLOCKS: &str = "Answer with search/replace blocks and nothing else:\n\
+    <<<<<<< SEARCH\nlines that stand in the file, letter by letter, enough of them to be found only once\n=======\n\
+    the lines that replace them\n>>>>>>> REPLACE";
+
+/// The conversation about one file. `text` is `None` for a file that does not exist yet.
+pub(crate) fn conversation(
+    issue: &Issue,
+    job: &Job,
+    plan: &Plan,
+    change: &PlannedChange,
+    text: Option<&str>,
+) -> Vec<Message> {
+    let (file, form) = match text {
+        None => (
+            format!("The file {} does not exist yet.", change.file),
+            "Answer with the whole new file in one ``` block and nothing else.".to_owned(),
+        ),
+        Some(text) if text.lines().count() <= WHOLE_UP_TO => (
+            file_text(change.file.as_str(), text),
+            "Answer with the whole changed file in one ``` block and nothing else.".to_owned(),
+        ),
+        Some(text) => (file_text(change.file.as_str(), text), BLOCKS.to_owned()),
+    };
+    let others: Vec<String> = plan
+        .changes
+        .iter()
+        .filter(|other| other.file != change.file)
+        .map(|other| format!("- {}: {}", other.file, other.description))
+        .collect();
+    let mut question = format!(
+        "{}\n\nThe cause: {}\nThe plan: {}\nIn {}: {}\n",
+        issue_text(issue, job),
+        plan.root_cause,
+        plan.fix_strategy,
+        change.file,
+        change.description
+    );
+    if !others.is_empty() {
+        question.push_str(&format!("Elsewhere, by others:\n{}\n", others.join("\n")));
+    }
+    if let Some(feedback) = &job.feedback {
+        question.push_str(&format!(
+            "\nAn earlier try of yours was tested and did not hold:\n<tests>\n{}\n</tests>\nMake it better.\n",
+            feedback.replace("</tests>", "<\\/tests>")
+        ));
+    }
+    question.push_str(&format!("\n{file}\n\n{form}"));
+    vec![rules(), Message::user(question)]
+}
+
+/// What the model is told when its edit cannot be applied.
+pub(crate) fn complaint(problem: &str) -> Message {
+    Message::user(format!(
+        "That cannot be applied: {problem}\nAnswer again for the whole file's change, in the form that was asked for."
+    ))
+}

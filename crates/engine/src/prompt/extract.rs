@@ -1,0 +1,85 @@
+//! Getting at what a model meant: fenced JSON first, then the outermost object.
+
+use serde::de::DeserializeOwned;
+
+/// Reads JSON out of an answer.
+///
+/// # Errors
+/// In words for the model: what is wrong with the nearest thing to JSON that it wrote.
+pub(crate) fn json<T: DeserializeOwned>(answer: &str) -> Result<T, String> {
+    let mut problem = "it holds no JSON object".to_owned();
+    for candidate in fenced(answer).into_iter().chain(outermost_object(answer)) {
+        match serde_json::from_str(candidate) {
+            Ok(value) => return Ok(value),
+            Err(error) => problem = format!("the JSON in it does not fit: {error}"),
+        }
+    }
+    Err(problem)
+}
+
+/// The contents of the fenced blocks, in order. A block that is not closed reaches to the end.
+pub(crate) fn fenced(answer: &str) -> Vec<&str> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(usize, usize)> = None;
+    let mut at = 0;
+    for line in answer.split_inclusive('\n') {
+        let mark = line.trim_start().bytes().take_while(|byte| *byte == b'`').count();
+        let bare = line.trim().len() == mark;
+        match open {
+            Some((start, length)) if mark >= length && bare => {
+                blocks.push(&answer[start..at]);
+                open = None;
+            }
+            None if mark >= 3 => open = Some((at + line.len(), mark)),
+            _ => {}
+        }
+        at += line.len();
+    }
+    if let Some((start, _)) = open {
+        blocks.push(&answer[start.min(answer.len())..]);
+    }
+    blocks
+}
+
+/// From the first brace to the last.
+fn outermost_object(answer: &str) -> Option<&str> {
+    let start = answer.find('{')?;
+    let end = answer.rfind('}')?;
+    (start < end).then(|| &answer[start..=end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Answer {
+        a: u32,
+    }
+
+    #[test]
+    fn json_is_found_wherever_it_stands() {
+        for text in [
+            r#"{"a":1}"#,
+            "Sure!\n```json\n{\"a\":1}\n```\nDone.",
+            "```\nnot json\n```\n```json\n{\"a\":1}\n```",
+            "Here: {\"a\":1} as you wished",
+            "```json\n{\"a\":1}", // cut off after the object
+        ] {
+            assert_eq!(json::<Answer>(text), Ok(Answer { a: 1 }), "{text}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_named() {
+        assert_eq!(json::<Answer>("I cannot help"), Err("it holds no JSON object".to_owned()));
+        assert!(json::<Answer>("{\"b\":1}").unwrap_err().contains("missing field `a`"));
+        assert!(json::<Answer>("}{").is_err());
+    }
+
+    #[test]
+    fn longer_fences_hold_shorter_ones() {
+        assert_eq!(fenced("````md\n```\nx\n```\n````"), ["```\nx\n```\n"]);
+        assert_eq!(fenced("```a\n1\n```\n```b\n2\n```\n"), ["1\n", "2\n"]);
+    }
+}

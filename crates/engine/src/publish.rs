@@ -1,0 +1,78 @@
+//! What goes onto the branch: the fix again after a restart, and the report files.
+
+use patchwright_core::git::{CommitRequest, Workspace};
+use patchwright_domain::job::report::{FileContent, FixReport, Verdict};
+use patchwright_domain::{CommitSha, Job, RepoPath};
+
+use crate::engine::{ReportFiles, Settings};
+use crate::render;
+use crate::run::StageError;
+
+/// Who commits this job's changes, and when. The time is the job's, so the same change makes the same commit again.
+pub(crate) fn commit_request(job: &Job, settings: &Settings) -> CommitRequest {
+    CommitRequest {
+        message: render::commit_message(job),
+        author_name: settings.author_name.clone(),
+        author_email: settings.author_email.clone(),
+        at: job.created_at,
+    }
+}
+
+/// Makes the checkpointed fix again in a fresh working copy.
+pub(crate) async fn restore(
+    workspace: &dyn Workspace,
+    fix: &FixReport,
+    job: &Job,
+    settings: &Settings,
+) -> Result<(), StageError> {
+    let paths = write_all(workspace, &fix.contents).await?;
+    workspace.commit(&paths, &commit_request(job, settings)).await?;
+    Ok(())
+}
+
+async fn write_all(workspace: &dyn Workspace, contents: &[FileContent]) -> Result<Vec<RepoPath>, StageError> {
+    for file in contents {
+        match &file.text {
+            Some(text) => workspace.write(&file.path, text.as_bytes()).await?,
+            None => workspace.remove(&file.path).await?,
+        }
+    }
+    Ok(contents.iter().map(|file| file.path.clone()).collect())
+}
+
+/// The `agent/*` files of `seeds/002 §10`, as far as the setting wants them on the branch.
+pub(crate) fn report_files(job: &Job, verdict: Verdict, settings: &Settings) -> Vec<FileContent> {
+    let wanted = match settings.report_files {
+        ReportFiles::Branch => true,
+        ReportFiles::WhenAnalysisOnly => verdict == Verdict::AnalysisOnly,
+        ReportFiles::None => false,
+    };
+    if !wanted {
+        return Vec::new();
+    }
+    let file = |path: &str, text: String| FileContent {
+        path: RepoPath::parse(path).expect("our own paths are plain"),
+        text: Some(text),
+    };
+    let plan = job.proposed().map(|report| &report.plan);
+    let plan = serde_json::to_string_pretty(&plan).expect("a plan is only text");
+    vec![
+        file("agent/analysis.md", render::analysis_file(job)),
+        file("agent/patch_plan.json", format!("{plan}\n")),
+        file("agent/report.txt", render::report_file(job, verdict)),
+    ]
+}
+
+/// Commits the report files together with the fix: one commit on the branch, as before.
+pub(crate) async fn commit_reports(
+    workspace: &dyn Workspace,
+    job: &Job,
+    files: &[FileContent],
+    settings: &Settings,
+) -> Result<CommitSha, StageError> {
+    let mut paths = write_all(workspace, files).await?;
+    if let Some(fix) = job.fixed() {
+        paths.extend(fix.contents.iter().map(|file| file.path.clone()));
+    }
+    Ok(workspace.commit(&paths, &commit_request(job, settings)).await?)
+}

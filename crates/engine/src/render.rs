@@ -1,0 +1,286 @@
+//! What people read: comments, the pull request's panel, commit messages. Pure functions of the job.
+
+use std::fmt::Write as _;
+
+use patchwright_domain::job::report::{TestResults, Verdict};
+use patchwright_domain::job::stage::{StageKind, StageStatus};
+use patchwright_domain::{Job, JobStatus};
+
+use crate::text::{code_block, neutralise, neutralise_line, shorten};
+
+/// The longest output that stands in a comment, in characters.
+const LOG_IN_TEXT: usize = 3_000;
+
+/// The one progress comment on the issue.
+pub fn progress_comment(job: &Job, app_name: &str, public_url: Option<&str>) -> String {
+    let headline = match job.status() {
+        JobStatus::Queued if job.attempts > 0 => format!("**{app_name}** will go on with this in a moment."),
+        JobStatus::Queued => format!("**{app_name}** has taken this up and will begin in a moment."),
+        JobStatus::Running => format!("**{app_name}** is working on this."),
+        JobStatus::Succeeded | JobStatus::Failed | JobStatus::Cancelled => format!("**{app_name}**: {}", outcome(job)),
+    };
+    let mut out = format!("{headline}\n\n{}", stage_table(job));
+    if let Some(pull_request) = &job.published.pull_request {
+        write!(out, "\nPull request: #{}", pull_request.number).expect("writing to a string does not fail");
+        out.push('\n');
+    }
+    out.push_str(&footer(job, public_url));
+    out
+}
+
+/// The pull request's title: the issue's number and title (`seeds/002 §10`).
+pub fn pull_request_title(job: &Job) -> String {
+    let what = if analysis_only(job) { "Analysis of" } else { "Fix" };
+    format!("{what} #{}: {}", job.source.number, neutralise_line(&job.title, 180))
+}
+
+/// The pull request's text: the live panel first, then what was found, planned, changed and tested.
+pub fn pull_request_body(job: &Job, app_name: &str, issue_url: &str, public_url: Option<&str>) -> String {
+    let analysis = analysis_only(job);
+    let mut out = String::new();
+    if analysis {
+        out.push_str("> **Analysis only.** Nothing is fixed here: no model is configured, so the files were ranked and nothing was changed.\n\n");
+    } else if job.status() == JobStatus::Running {
+        let _ = writeln!(out, "> **{app_name}** is still working on this; the panel below is live.\n");
+    } else {
+        let _ = writeln!(out, "> {}\n", outcome(job));
+    }
+    // A closing keyword only where something is fixed: merging an analysis must not close the issue.
+    let relation = if analysis { "For" } else { "Closes" };
+    let _ = writeln!(out, "{relation} #{} ({issue_url})\n", job.source.number);
+    out.push_str(&stage_table(job));
+    out.push_str(&test_table(job));
+    if let Some(proposed) = job.proposed() {
+        let _ = writeln!(out, "\n### Cause\n\n{}", neutralise(&proposed.plan.root_cause));
+        let _ = writeln!(out, "\n### What is changed\n\n{}\n", neutralise(&proposed.plan.fix_strategy));
+        for change in &proposed.plan.changes {
+            let _ = writeln!(out, "- `{}`: {}", change.file, neutralise(&change.description));
+        }
+        if !proposed.plan.risks.is_empty() {
+            out.push_str("\n### Risks\n\n");
+            for risk in proposed.plan.risks.iter().take(8) {
+                let _ = writeln!(out, "- {}", neutralise(risk));
+            }
+        }
+    }
+    out.push_str(&located(job));
+    out.push_str(&footer(job, public_url));
+    out
+}
+
+/// The comment that says how the job ended.
+pub fn result_comment(job: &Job, app_name: &str, public_url: Option<&str>) -> String {
+    let mut out = format!("**{app_name}**: {}\n", outcome(job));
+    if let Some(pull_request) = &job.published.pull_request {
+        let state = if job.published.ready { "ready for review" } else { "a draft" };
+        let _ = writeln!(out, "\nPull request #{} is {state}: {}", pull_request.number, pull_request.url);
+    }
+    if let Some(problem) = &job.published.problem {
+        let _ = writeln!(out, "\nNot everything could be published: {}", neutralise(problem));
+    }
+    if let Some(failure) = &job.failure {
+        let stage = failure.stage.map_or_else(String::new, |stage| format!(" in `{stage}`"));
+        let _ = writeln!(
+            out,
+            "\nWhat happened{stage}: {}\n\nWhat to do: {}",
+            neutralise(&failure.reason),
+            neutralise(&failure.remedy)
+        );
+        if job.verified().is_none() {
+            out.push_str(&located(job));
+        }
+    }
+    out.push_str(&test_table(job));
+    if let Some(report) =
+        job.verified().filter(|report| report.verdict != Verdict::FixedProven && !report.log_tail.is_empty())
+    {
+        let from = report.log_tail.char_indices().rev().nth(LOG_IN_TEXT).map_or(0, |(at, _)| at);
+        let log = code_block(&report.log_tail[from..], "text");
+        let _ = writeln!(out, "\n<details><summary>The end of the tests' output</summary>\n\n{log}\n\n</details>");
+    }
+    if job.status() == JobStatus::Succeeded && job.verdict == Some(Verdict::AnalysisOnly) {
+        out.push_str(&located(job));
+    }
+    if matches!(job.status(), JobStatus::Failed | JobStatus::Cancelled) {
+        let _ = writeln!(out, "\nTo try again, comment `@{app_name} retry`.");
+    }
+    out.push_str(&footer(job, public_url));
+    out
+}
+
+/// The answer to `help` and to a mention without a command that we know.
+pub(crate) fn help(app_name: &str) -> String {
+    format!(
+        "Mention me with one of these, in a comment on an issue:\n\n\
+         - `@{app_name} fix`: find the cause, change the code, test it, open a pull request. What you write after `fix` \
+         is taken into account.\n\
+         - `@{app_name} status`: say where I am.\n\
+         - `@{app_name} cancel`: stop.\n\
+         - `@{app_name} retry`: try again after a failure.\n\
+         - `@{app_name} help`: this text.\n\n\
+         Only people who may write to this repository can start me.\n"
+    )
+}
+
+/// The answer to `status`.
+pub(crate) fn status(job: Option<&Job>, app_name: &str, public_url: Option<&str>) -> String {
+    match job {
+        Some(job) => progress_comment(job, app_name, public_url),
+        None => format!("There is no job for this issue. Comment `@{app_name} fix` to start one.\n"),
+    }
+}
+
+/// The answer to a command that has nothing to act on.
+pub(crate) fn nothing_to(verb: &str) -> String {
+    match verb {
+        "retry" => "There is nothing to retry: no job has ended on this issue.\n".to_owned(),
+        _ => "There is nothing to cancel: no job is at work on this issue.\n".to_owned(),
+    }
+}
+
+/// The message of the job's commit.
+pub fn commit_message(job: &Job) -> String {
+    let title = neutralise_line(&job.title, 60).replace('\u{200b}', "");
+    let what = if job.proposed().is_none() { "Analysis of" } else { "Fix" };
+    let mut out = format!("{what} #{}: {title}\n", job.source.number);
+    if let Some(proposed) = job.proposed() {
+        let text = shorten(&proposed.plan.fix_strategy, 500);
+        // `#12` here would link or even close other issues.
+        let _ = write!(out, "\n{}\n", neutralise(&text));
+    }
+    let _ = write!(out, "\nPatchwright-Job: {}\n", job.id);
+    out
+}
+
+/// `agent/analysis.md` of `seeds/002 §10`.
+pub(crate) fn analysis_file(job: &Job) -> String {
+    format!("# Analysis of #{}\n\n{}\n{}", job.source.number, neutralise(&job.title), located(job))
+}
+
+/// `agent/report.txt` of `seeds/002 §10`.
+pub(crate) fn report_file(job: &Job, verdict: Verdict) -> String {
+    let mut out = format!("job: {}\nverdict: {}\n", job.id, verdict.as_str());
+    if let Some(report) = job.verified() {
+        let _ = writeln!(out, "explanation: {}", report.explanation);
+        if let Some(before) = &report.before {
+            let _ = writeln!(out, "before: {}", counts(before));
+        }
+        let _ = writeln!(out, "after: {}", counts(&report.test_results));
+    }
+    out
+}
+
+fn analysis_only(job: &Job) -> bool {
+    job.verdict == Some(Verdict::AnalysisOnly) || job.stage(StageKind::Fix).status == StageStatus::Skipped
+}
+
+/// One sentence on how it ended. Success is claimed only where tests showed it.
+fn outcome(job: &Job) -> String {
+    let explanation = job.verified().map(|report| neutralise(&report.explanation)).unwrap_or_default();
+    match (job.status(), job.verdict) {
+        (JobStatus::Cancelled, _) => "The job was cancelled.".to_owned(),
+        (JobStatus::Failed, Some(verdict)) if verdict.is_harmful() => {
+            format!("The change did not stand the tests: {explanation}.")
+        }
+        (JobStatus::Failed, _) => "This did not work out.".to_owned(),
+        (_, Some(Verdict::FixedProven)) => format!("Fixed, and tests show it: {explanation}."),
+        (_, Some(Verdict::Unproven)) => format!("A change is ready to be looked at, unproven: {explanation}."),
+        (_, Some(Verdict::StillFailing)) => format!("A change was made, but it is not enough: {explanation}."),
+        (_, Some(Verdict::NoTests)) => format!("A change is ready to be looked at, untested: {explanation}."),
+        (_, Some(Verdict::NotRun)) => format!("A change is ready to be looked at, **not tested**: {explanation}."),
+        (_, Some(Verdict::AnalysisOnly)) => {
+            "No model is configured, so nothing was fixed; these files are the likeliest places.".to_owned()
+        }
+        (_, Some(verdict)) => format!("{}: {explanation}.", verdict.as_str()),
+        (_, None) => "It is under way.".to_owned(),
+    }
+}
+
+fn stage_table(job: &Job) -> String {
+    let mut out = "| stage | state | time | tokens |\n| --- | --- | --- | --- |\n".to_owned();
+    for record in &job.stages {
+        let state = match record.status {
+            StageStatus::Pending if record.report.is_some() => "⏳ again",
+            StageStatus::Pending => "· waiting",
+            StageStatus::Running => "⏳ running",
+            StageStatus::Succeeded => "✅ done",
+            StageStatus::Failed => "❌ failed",
+            StageStatus::Skipped => "– skipped",
+        };
+        let reason = record.reason.as_ref().filter(|_| record.status == StageStatus::Skipped);
+        let reason = reason.map_or_else(String::new, |text| format!(": {}", neutralise_line(text, 80)));
+        let time = record.seconds().map_or_else(String::new, seconds);
+        let tokens = if record.usage.calls == 0 { String::new() } else { record.usage.tokens().to_string() };
+        let _ = writeln!(out, "| {} | {state}{reason} | {time} | {tokens} |", record.kind);
+    }
+    out
+}
+
+fn test_table(job: &Job) -> String {
+    let Some(report) = job.verified() else { return String::new() };
+    let Some(command) = &report.command else {
+        return format!("\n**Tests were not run:** {}\n", neutralise(&report.explanation));
+    };
+    let mut out = format!("\n### Tests\n\n`{}` (isolation: {})\n\n", command.replace('`', "'"), report.isolation);
+    out.push_str("| | passed | failed | skipped | total |\n| --- | --- | --- | --- | --- |\n");
+    let mut row = |name: &str, results: &TestResults| {
+        let _ = writeln!(
+            out,
+            "| {name} | {} | {} | {} | {} |",
+            results.passed, results.failed, results.skipped, results.total
+        );
+    };
+    if let Some(before) = &report.before {
+        row("before", before);
+    }
+    row("after", &report.test_results);
+    for (sign, names) in [("now passes", &report.fixed_tests), ("now fails", &report.broken_tests)] {
+        for name in names.iter().take(10) {
+            let _ = writeln!(out, "\n{sign}: `{}`", shorten(&name.replace('`', "'"), 160));
+        }
+    }
+    out
+}
+
+fn located(job: &Job) -> String {
+    let Some(report) = job.located().filter(|report| !report.candidates.is_empty()) else { return String::new() };
+    let mut out = format!(
+        "\n<details><summary>The likeliest files of {} looked at</summary>\n\n",
+        report.stage_data.files_analyzed
+    );
+    for candidate in report.candidates.iter().take(10) {
+        let reasons: Vec<String> = candidate.reasons.iter().take(3).map(|reason| neutralise(reason)).collect();
+        let _ = writeln!(out, "- `{}`: {}", candidate.path, reasons.join("; "));
+    }
+    out.push_str("\n</details>\n");
+    out
+}
+
+fn footer(job: &Job, public_url: Option<&str>) -> String {
+    let usage = job.usage();
+    let mut parts = vec![match public_url {
+        Some(url) => format!("job [`{}`]({}/jobs/{})", job.id, url.trim_end_matches('/'), job.id),
+        None => format!("job `{}`", job.id),
+    }];
+    if usage.calls > 0 {
+        parts.push(format!("{} tokens in {} model calls", usage.tokens(), usage.calls));
+    }
+    if usage.cost_micros > 0 {
+        #[expect(clippy::cast_precision_loss, reason = "a price is shown with four digits")]
+        parts.push(format!("cost {:.4}", usage.cost_micros as f64 / 1e6));
+    }
+    format!("\n<sub>{}</sub>\n", parts.join(" · "))
+}
+
+fn counts(results: &TestResults) -> String {
+    let TestResults { passed, failed, skipped, total, .. } = results;
+    format!("{passed} passed, {failed} failed, {skipped} skipped, {total} total")
+}
+
+fn seconds(seconds: f64) -> String {
+    if seconds < 60.0 {
+        format!("{seconds:.1} s")
+    } else {
+        format!("{:.0} min {:02.0} s", (seconds / 60.0).floor(), seconds % 60.0)
+    }
+}

@@ -1,0 +1,194 @@
+//! One worker's hold on one job: what a stage sees, and how it ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use patchwright_core::fault::Fault;
+use patchwright_core::forge::Forge;
+use patchwright_core::git::GitError;
+use patchwright_core::llm::{ChatAnswer, ChatRequest, Llm, LlmError, Message};
+use patchwright_core::progress::{Progress, ProgressEvent};
+use patchwright_core::store::StoreError;
+use patchwright_core::tracker::ForgeError;
+use patchwright_core::{CancellationToken, Redactor};
+use patchwright_domain::job::Failure;
+use patchwright_domain::job::stage::StageKind;
+use patchwright_domain::money::Budget;
+use patchwright_domain::{Issue, Job, Usage};
+use tokio::sync::Mutex;
+
+use crate::change::ChangeError;
+
+/// What a stage sees. It never writes the store.
+pub(crate) struct StageContext<'a> {
+    pub(crate) job: &'a Job,
+    pub(crate) issue: &'a Issue,
+    pub(crate) workspace: &'a dyn patchwright_core::git::Workspace,
+    /// A folder beside the working copy, for exports and caches.
+    pub(crate) scratch: &'a std::path::Path,
+    pub(crate) asker: Option<&'a Asker>,
+    pub(crate) ports: &'a crate::engine::Ports,
+    pub(crate) settings: &'a crate::engine::Settings,
+    pub(crate) cancel: &'a CancellationToken,
+    pub(crate) progress: &'a Progress,
+}
+
+/// Why the work on a job stops before its end.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// It cannot be done; `fault` says whether later may be better.
+    Failed(StageError),
+    /// The lease is lost, or a person cancelled: there is nothing to write any more.
+    Gone,
+    /// The server stops: the job goes back into the queue.
+    HandBack,
+    /// The store cannot be used. The lease runs out and somebody takes the job up again.
+    Store(StoreError),
+}
+
+/// A stage (or what stands around the stages) could not do its work.
+#[derive(Debug)]
+pub(crate) struct StageError {
+    pub(crate) stage: Option<StageKind>,
+    /// What happened, to which thing.
+    pub(crate) reason: String,
+    /// What to do next.
+    pub(crate) remedy: String,
+    pub(crate) fault: Fault,
+}
+
+impl StageError {
+    pub(crate) fn new(reason: impl Into<String>, remedy: impl Into<String>, fault: Fault) -> Self {
+        Self { stage: None, reason: reason.into(), remedy: remedy.into(), fault }
+    }
+
+    pub(crate) fn failure(&self) -> Failure {
+        Failure { stage: self.stage, reason: self.reason.clone(), remedy: self.remedy.clone() }
+    }
+}
+
+/// What to do after an error whose own words already say it.
+fn usual_remedy(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Retry { .. } => "Retry the job when the other side answers again.",
+        Fault::Denied => "Change the setting or permission that the message names, then retry the job.",
+        Fault::Missing => "Put right what the message names, then retry the job.",
+        Fault::Broken => "Look at the server's log for this job id, then retry the job.",
+    }
+}
+
+/// An error with all its causes in one line.
+pub(crate) fn words(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}
+
+macro_rules! stage_error_from {
+    ($($error:ty),*) => {
+        $(impl From<$error> for StageError {
+            fn from(error: $error) -> Self {
+                let fault = error.fault();
+                Self::new(words(&error), usual_remedy(fault), fault)
+            }
+        })*
+    };
+}
+stage_error_from!(
+    GitError,
+    ForgeError,
+    LlmError,
+    patchwright_core::code_index::CodeIndexError,
+    patchwright_core::sandbox::SandboxError
+);
+
+impl From<StageError> for Stop {
+    fn from(error: StageError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<ChangeError> for Stop {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Store(error) => Self::Store(error),
+            // Whatever refuses a worker's event: the job is no longer this worker's.
+            ChangeError::Refused(_) | ChangeError::Gone(_) => Self::Gone,
+        }
+    }
+}
+
+/// Asks the model within the job's budget, and counts.
+pub(crate) struct Asker {
+    llm: Arc<dyn Llm>,
+    budget: Budget,
+    redactor: Redactor,
+    max_tokens: Option<u32>,
+    progress: Progress,
+    cancel: CancellationToken,
+    /// Of the whole job, and of the present stage.
+    spent: Mutex<(Usage, Usage)>,
+}
+
+impl Asker {
+    pub(crate) fn new(
+        llm: Arc<dyn Llm>,
+        settings: &crate::engine::Settings,
+        redactor: Redactor,
+        progress: Progress,
+        cancel: CancellationToken,
+        spent: Usage,
+    ) -> Self {
+        let spent = Mutex::new((spent, Usage::default()));
+        Self { llm, budget: settings.budget, redactor, max_tokens: settings.max_answer_tokens, progress, cancel, spent }
+    }
+
+    /// Asks. Secrets in the messages are masked; nothing is asked past the budget.
+    pub(crate) async fn ask(&self, purpose: &'static str, messages: &[Message]) -> Result<ChatAnswer, StageError> {
+        if let Some(words) = self.budget.exceeded_by(&self.spent.lock().await.0) {
+            let remedy = "Raise BUDGET_TOKENS or BUDGET_CALLS, or narrow the issue, then retry the job.";
+            return Err(StageError::new(format!("the job's model budget is used up: {words}"), remedy, Fault::Denied));
+        }
+        let masked =
+            |message: &Message| Message { role: message.role, content: self.redactor.redact(&message.content) };
+        let request =
+            ChatRequest { purpose, messages: messages.iter().map(masked).collect(), max_tokens: self.max_tokens };
+        let began = std::time::Instant::now();
+        let answer = self.llm.chat(&request, &self.cancel).await?;
+        let mut spent = self.spent.lock().await;
+        spent.0 += answer.usage;
+        spent.1 += answer.usage;
+        self.progress.send(ProgressEvent::Tokens { total: spent.0.tokens() });
+        tracing::info!(
+            llm.purpose = purpose,
+            llm.model = %answer.model,
+            llm.prompt_tokens = answer.usage.prompt_tokens,
+            llm.completion_tokens = answer.usage.completion_tokens,
+            llm.elapsed_ms = began.elapsed().as_millis(),
+            "the model answered"
+        );
+        Ok(answer)
+    }
+
+    /// What the present stage has cost, and begins to count anew.
+    pub(crate) async fn take_stage_usage(&self) -> Usage {
+        std::mem::take(&mut self.spent.lock().await.1)
+    }
+}
+
+/// The forge and the repository of a job.
+pub(crate) struct Place {
+    pub(crate) forge: Arc<dyn Forge>,
+    pub(crate) clone_url: String,
+}
+
+/// The wait before the next try: the other side's own, or doubling from the first.
+pub(crate) fn backoff(first: Duration, attempt: u32, hint: Option<Duration>) -> Duration {
+    const LONGEST: Duration = Duration::from_secs(6 * 3600);
+    let doubled = first.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1).min(20)));
+    hint.map_or(doubled, |hint| hint.max(first)).min(LONGEST)
+}
