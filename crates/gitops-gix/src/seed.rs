@@ -49,6 +49,7 @@ pub fn seed_repository(
     };
     let commit = repo.write_object(&commit).map_err(&failed)?.detach();
     set_branch(&repo, branch, commit, gix::refs::transaction::PreviousValue::MustNotExist)?;
-    std::fs::write(repo.git_dir().join("HEAD"), format!("ref: {}\n", branch.full_ref())).map_err(io("pointing HEAD"))?;
+    std::fs::write(repo.git_dir().join("HEAD"), format!("ref: {}\n", branch.full_ref()))
+        .map_err(io("pointing HEAD"))?;
     Ok(sha(commit))
 }

@@ -46,6 +46,13 @@ impl Request {
         Self::new(Method::PATCH, url)
     }
 
+    /// Sets a body that is JSON already, byte by byte: for signed ones.
+    #[must_use]
+    pub fn raw_json(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = Some(body.into());
+        self.header("content-type", "application/json")
+    }
+
     /// Adds a header that is no secret.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {

@@ -258,6 +258,7 @@ impl Forge for LocalForge {
             Ok(is_file.then(|| String::from_utf8(object.data.clone()).ok()).flatten())
         })
         .await?;
+        found.map_err(|_| not_found(shown))
     }
 
     async fn git_credential(&self, _: &RepoName) -> Result<Option<GitCredential>, ForgeError> {

@@ -1,1 +1,14 @@
-//! The patchwright server and command line
+#![doc = include_str!("../README.md")]
+
+pub mod cli;
+pub mod clock;
+mod command;
+pub mod compose;
+pub mod config;
+mod demo;
+mod route;
+pub mod serve;
+pub mod settings;
+mod telemetry;
+mod terminal;
+mod worker;

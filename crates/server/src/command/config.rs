@@ -1,0 +1,14 @@
+//! `patchwright config`
+
+use std::process::ExitCode;
+
+use super::CommandResult;
+use crate::config::Config;
+use crate::terminal::say;
+
+pub(crate) fn run(config: &Config) -> CommandResult {
+    for (setting, value, source) in config.values.shown() {
+        say(&format!("{:<26} {value:<44} {source}", setting.name));
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,189 @@
+//! `patchwright demo`: the whole way of a job, through the real server, on a repository of its own.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use console::style;
+use patchwright_core::forge::Tracker as _;
+use patchwright_core::llm::Llm;
+use patchwright_core::query::Queries as _;
+use patchwright_core::webhook::SigningKeys;
+use patchwright_domain::{BranchName, Issue, IssueId, IssueNumber, IssueRef, IssueStatus, Job, JobId, RepoName};
+use patchwright_gitops_gix::seed_repository;
+use patchwright_http::{Request, Retry};
+use patchwright_llm_openai::Recorded;
+use patchwright_local::{DELIVERY_HEADER, EVENT_HEADER, LOCAL, SIGNATURE_HEADER};
+use patchwright_sandbox::SandboxPolicy;
+use serde::Deserialize;
+
+use super::CommandResult;
+use crate::cli::DemoArgs;
+use crate::compose::{Overrides, random_key};
+use crate::config::Config;
+use crate::demo;
+use crate::serve::Server;
+use crate::telemetry;
+use crate::terminal::{Display, exit_code, note, print_json, print_result, say};
+
+/// How long the job may take: two builds of a tiny crate on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// Who asks, in the demonstration.
+const PERSON: &str = "you";
+
+#[derive(Deserialize)]
+struct Told {
+    status: String,
+    job_id: JobId,
+}
+
+pub(crate) async fn run(mut config: Config, args: DemoArgs) -> CommandResult {
+    telemetry::start(&config, true);
+    let folder = tempfile::Builder::new().prefix("patchwright-demo-").tempdir()?;
+    let recorded = !config.has_model();
+    let secret = random_key();
+    config.data_dir = folder.path().to_owned();
+    config.database_url = format!("sqlite://{}", folder.path().join("demo.db").display());
+    config.bind = "127.0.0.1:0".to_owned();
+    config.webhook_secrets = vec![secret.clone()];
+    config.allowed_repos.clear();
+    config.allowed_users.clear();
+    let display = Arc::new(Display::new());
+    let llm: Option<Arc<dyn Llm>> =
+        if recorded { Some(Arc::new(Recorded::parse("recorded answers", demo::RECORDED)?)) } else { None };
+    let overrides = Overrides {
+        progress: Some(display.clone()),
+        sandbox: Some(SandboxPolicy::BestEffort),
+        llm,
+        max_attempts: Some(1),
+        ..Overrides::default()
+    };
+
+    note(&format!(
+        "{} a small Rust library with a bug and a failing test, in {}",
+        style("Repository:").bold(),
+        folder.path().display()
+    ));
+    note(&format!("{} {}", style("Issue:").bold(), demo::TITLE));
+    let model = if recorded {
+        "recorded answers (set LLM_BASE_URL to ask a real model)".to_owned()
+    } else {
+        config.llm_model.clone()
+    };
+    note(&format!("{} {model}", style("Model:").bold()));
+    note("Its tests run here as your user (SANDBOX=best-effort).\n");
+
+    let app_name = config.app_name.clone();
+    let server = Server::start(config, overrides).await?;
+    let result = tell_the_story(&server, &app_name, &SigningKeys::new([&secret]), &display).await;
+    let job = match result {
+        Ok(job) => job,
+        Err(error) => {
+            server.stop().await?;
+            return Err(error);
+        }
+    };
+    let issue = issue_ref()?;
+    let comments = server.app().local.comments(&issue).await?;
+    server.stop().await?;
+    if args.json {
+        print_json(&job);
+    } else {
+        print_result(&job);
+        say(&format!("\n{}", style("What the issue says now").bold()));
+        for comment in comments {
+            let visible: Vec<&str> = comment
+                .body
+                .lines()
+                .filter(|line| !line.starts_with("<!--") && !line.trim().is_empty())
+                .take(4)
+                .collect();
+            say(&format!("  {}: {}", style(&comment.author).cyan(), visible.join("\n    ")));
+        }
+    }
+    Ok(exit_code(&job))
+}
+
+fn issue_ref() -> Result<IssueRef, patchwright_domain::id::InvalidId> {
+    let repo: RepoName = demo::REPOSITORY.parse()?;
+    Ok(IssueRef { platform: LOCAL, repo, number: IssueNumber::same(1) })
+}
+
+async fn tell_the_story(
+    server: &Server,
+    app_name: &str,
+    keys: &SigningKeys,
+    display: &Display,
+) -> Result<Job, Box<dyn std::error::Error + Send + Sync>> {
+    let app = server.app();
+    let issue = issue_ref()?;
+    let place = app.local.path_of(&issue.repo);
+    let now = jiff::Timestamp::now();
+    tokio::task::spawn_blocking(move || {
+        seed_repository(&place, &BranchName::parse("main").expect("a branch name"), demo::FILES, now)
+    })
+    .await??;
+    let opened = Issue {
+        id: IssueId::from_uuid(uuid::Uuid::now_v7()),
+        source: issue.clone(),
+        title: demo::TITLE.to_owned(),
+        body: demo::BODY.to_owned(),
+        author: PERSON.to_owned(),
+        status: IssueStatus::Pending,
+        created_at: now,
+        updated_at: now,
+    };
+    app.local.open_issue(opened).await?;
+    let wish = format!("@{app_name} fix");
+    let comment_id = app.local.comment_as(PERSON, &issue, &wish).await?;
+
+    let body = serde_json::json!({
+        "action": "commented",
+        "repository": issue.repo.to_string(),
+        "actor": PERSON,
+        "issue": {"number": 1, "title": demo::TITLE, "body": demo::BODY, "author": PERSON},
+        "comment": {"id": comment_id, "body": wish},
+    });
+    let body = body.to_string();
+    let signature = keys.sign(body.as_bytes()).ok_or("there is no webhook secret")?;
+    let began = Instant::now();
+    let request = Request::post(format!("http://{}/api/webhook", server.address()))
+        .raw_json(body)
+        .header(EVENT_HEADER, "issue")
+        .header(DELIVERY_HEADER, uuid::Uuid::now_v7().to_string())
+        .header(SIGNATURE_HEADER, signature);
+    let answer = app.http.send(request, Retry::Never).await?;
+    if !answer.is_success() {
+        return Err(format!("the server refused the webhook: {} {}", answer.status, answer.excerpt()).into());
+    }
+    let told: Told = answer.json()?;
+    note(&format!(
+        "{} a signed webhook was answered {} {:?} in {} ms, job {}\n",
+        style("→").cyan(),
+        answer.status,
+        told.status,
+        began.elapsed().as_millis(),
+        told.job_id
+    ));
+    wait_for_end(server, told.job_id, began, display).await
+}
+
+/// Waits until the job has ended and everything it says outside is said.
+async fn wait_for_end(
+    server: &Server,
+    id: JobId,
+    began: Instant,
+    display: &Display,
+) -> Result<Job, Box<dyn std::error::Error + Send + Sync>> {
+    let app = server.app();
+    loop {
+        let job = app.engine.job(id).await?.ok_or("the job is gone")?;
+        if job.status().is_terminal() && app.store.queue_depth().await?.effects == 0 {
+            display.finish();
+            return Ok(app.engine.job(id).await?.unwrap_or(job));
+        }
+        if began.elapsed() > PATIENCE {
+            return Err("the demonstration did not end within ten minutes".into());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

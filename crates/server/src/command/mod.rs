@@ -1,0 +1,12 @@
+//! One module a command.
+
+pub(crate) mod config;
+pub(crate) mod demo;
+pub(crate) mod migrate;
+pub(crate) mod run;
+pub(crate) mod serve;
+
+use std::process::ExitCode;
+
+/// How a command ends: with a code, or with an error to complain about.
+pub(crate) type CommandResult = Result<ExitCode, Box<dyn std::error::Error + Send + Sync>>;

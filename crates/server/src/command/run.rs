@@ -1,0 +1,217 @@
+//! `patchwright run`: a whole job from the terminal, with a store of its own that is gone afterwards.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use patchwright_core::CancellationToken;
+use patchwright_core::forge::{Forge as _, Tracker as _};
+use patchwright_core::webhook::InboundIssue;
+use patchwright_domain::job::PublishMode;
+use patchwright_domain::{BranchName, Issue, IssueId, IssueNumber, IssueRef, IssueStatus, PlatformId, RepoName};
+use patchwright_engine::ManualStart;
+use patchwright_github::{GITHUB, GithubForge, GithubOptions};
+use patchwright_local::LOCAL;
+use patchwright_sandbox::SandboxPolicy;
+
+use super::CommandResult;
+use crate::cli::RunArgs;
+use crate::compose::{App, Overrides, compose};
+use crate::config::Config;
+use crate::telemetry;
+use crate::terminal::{Display, exit_code, note, print_json, print_result};
+
+/// Which repository is meant.
+enum Target {
+    /// A folder on this machine, under a name for our own records.
+    Folder(RepoName, std::path::PathBuf),
+    /// A repository on GitHub.
+    Github(RepoName),
+}
+
+pub(crate) async fn run(mut config: Config, args: RunArgs) -> CommandResult {
+    telemetry::start(&config, true);
+    let target = target(&args.repo, &config)?;
+    // The job's records are needed for the time of the job only.
+    let scratch = tempfile::Builder::new().prefix("patchwright-run-").tempdir()?;
+    config.data_dir = scratch.path().to_owned();
+    config.database_url = format!("sqlite://{}", scratch.path().join("run.db").display());
+    let display = Arc::new(Display::new());
+    let mut overrides = Overrides { progress: Some(display.clone()), max_attempts: Some(1), ..Overrides::default() };
+    if let Target::Folder(name, path) = &target {
+        overrides.repositories = vec![(name.clone(), path.clone())];
+        if config.sandbox == SandboxPolicy::Require {
+            note("The repository is on this machine, so its tests run here as your user (SANDBOX=best-effort).");
+            overrides.sandbox = Some(SandboxPolicy::BestEffort);
+        }
+    }
+    if !config.has_model() {
+        note(
+            "No model is configured: the files are ranked and nothing is changed. Set LLM_BASE_URL (and LLM_API_KEY, \
+             LLM_MODEL) to any OpenAI-compatible server to have the issue fixed.",
+        );
+    }
+    let has_model = config.has_model();
+    let app = compose(&config, overrides).await?;
+    let start = start(&app, &config, &args, &target, has_model).await?;
+    let job = app.engine.start(start).await?;
+    let cancel = CancellationToken::new();
+    let stop = cancel.clone();
+    tokio::spawn(async move {
+        if crate::serve::wait_for_signal().await.is_ok() {
+            stop.cancel();
+        }
+    });
+    app.engine.run_next("terminal", &cancel).await?;
+    while app.engine.deliver_next().await?.is_some() {}
+    display.finish();
+    let job = app.engine.job(job.id).await?.ok_or("the job is gone from its own store")?;
+    if args.json {
+        print_json(&job);
+    } else {
+        print_result(&job);
+    }
+    Ok(exit_code(&job))
+}
+
+fn target(repo: &str, config: &Config) -> Result<Target, String> {
+    let Some((_, rest)) = repo.split_once("://") else {
+        let path = Path::new(repo).canonicalize().map_err(|error| {
+            format!("the repository `{repo}` cannot be opened: {error}; give a folder or an https address")
+        })?;
+        let file_name = path.file_name().and_then(|name| name.to_str()).unwrap_or("repository");
+        let plain: String = file_name
+            .trim_end_matches(".git")
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' })
+            .collect();
+        let name = RepoName::new("local", plain.trim_start_matches('-')).map_err(|error| error.to_string())?;
+        return Ok(Target::Folder(name, path));
+    };
+    let base = config.github_clone_url.split_once("://").map_or("", |(_, rest)| rest);
+    let name = rest.strip_prefix(base).map(|path| path.trim_matches('/').trim_end_matches(".git"));
+    match name.map(str::parse) {
+        Some(Ok(name)) => Ok(Target::Github(name)),
+        _ => Err(format!(
+            "the repository `{repo}` is not below {}; set GITHUB_CLONE_URL and GITHUB_API_URL for your forge, or clone \
+             it and give the folder",
+            config.github_clone_url
+        )),
+    }
+}
+
+async fn start(
+    app: &App,
+    config: &Config,
+    args: &RunArgs,
+    target: &Target,
+    has_model: bool,
+) -> Result<ManualStart, Box<dyn std::error::Error + Send + Sync>> {
+    let (platform, repo) = match target {
+        Target::Folder(name, _) => (LOCAL, name.clone()),
+        Target::Github(name) => (GITHUB, name.clone()),
+    };
+    let base = match &args.base {
+        Some(base) => BranchName::parse(base)?,
+        None => match target {
+            Target::Folder(name, _) => app.local.repository(name).await?.default_branch,
+            Target::Github(name) => github(app, config).repository(name).await?.default_branch,
+        },
+    };
+    let mut issue = issue(app, config, &args.issue, platform, repo).await?;
+    issue.default_branch = Some(base);
+    if issue.source.platform == LOCAL {
+        keep_issue(app, &issue).await?;
+    }
+    let publish = match (has_model, args.pr, args.push) {
+        // Without a model there is nothing to publish, whatever was asked for.
+        (false, ..) => PublishMode::Patch,
+        (true, true, _) => PublishMode::PullRequest,
+        (true, _, true) => PublishMode::Branch,
+        _ => PublishMode::Patch,
+    };
+    let actor = "terminal".to_owned();
+    Ok(ManualStart { issue, actor, instructions: args.instructions.clone(), publish })
+}
+
+fn github(app: &App, config: &Config) -> GithubForge {
+    let options = GithubOptions {
+        api_url: config.github_api_url.clone(),
+        graphql_url: config.github_graphql_url.clone(),
+        clone_url: config.github_clone_url.clone(),
+        token: config.github_token.clone(),
+    };
+    GithubForge::new(app.http.clone(), options)
+}
+
+async fn issue(
+    app: &App,
+    config: &Config,
+    source: &str,
+    platform: PlatformId,
+    repo: RepoName,
+) -> Result<InboundIssue, Box<dyn std::error::Error + Send + Sync>> {
+    if source.contains("://") {
+        let source = issue_of_url(source, config)?;
+        let remote = github(app, config).issue(&source).await?;
+        return Ok(InboundIssue {
+            source,
+            title: remote.title,
+            body: remote.body,
+            author: remote.author,
+            is_pull_request: false,
+            default_branch: None,
+        });
+    }
+    let text = if source == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        text
+    } else {
+        std::fs::read_to_string(source).map_err(|error| {
+            format!("the issue `{source}` cannot be read: {error}; give a file, `-` or the address of an issue")
+        })?
+    };
+    let (title, body) = text.trim().split_once('\n').unwrap_or((text.trim(), ""));
+    if title.trim().is_empty() {
+        return Err(format!("the issue `{source}` is empty; write a title in its first line").into());
+    }
+    let number = IssueNumber::same(1);
+    Ok(InboundIssue {
+        source: IssueRef { platform, repo, number },
+        title: title.trim_start_matches('#').trim().to_owned(),
+        body: body.trim().to_owned(),
+        author: "terminal".to_owned(),
+        is_pull_request: false,
+        default_branch: None,
+    })
+}
+
+/// `{clone url}/owner/name/issues/42`
+fn issue_of_url(text: &str, config: &Config) -> Result<IssueRef, String> {
+    let wrong = || {
+        format!("`{text}` is no address of an issue; it should be {}/OWNER/NAME/issues/NUMBER", config.github_clone_url)
+    };
+    let path = text.strip_prefix(&config.github_clone_url).ok_or_else(wrong)?;
+    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let [owner, name, "issues", number] = parts.as_slice() else { return Err(wrong()) };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let repo = RepoName::new(owner, name).map_err(|_| wrong())?;
+    Ok(IssueRef { platform: GITHUB, repo, number: IssueNumber::same(number) })
+}
+
+/// The built-in forge knows the issues that it keeps; this one is kept for the time of the job.
+async fn keep_issue(app: &App, issue: &InboundIssue) -> Result<(), patchwright_core::forge::ForgeError> {
+    let now = jiff::Timestamp::now();
+    let kept = Issue {
+        id: IssueId::from_uuid(uuid::Uuid::now_v7()),
+        source: issue.source.clone(),
+        title: issue.title.clone(),
+        body: issue.body.clone(),
+        author: issue.author.clone(),
+        status: IssueStatus::Pending,
+        created_at: now,
+        updated_at: now,
+    };
+    app.local.open_issue(kept).await
+}

@@ -1,0 +1,265 @@
+//! The composition root: which adapter stands behind which port.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use patchwright_code_index::LexicalIndex;
+use patchwright_core::forge::Forge;
+use patchwright_core::llm::Llm;
+use patchwright_core::progress::ProgressSink;
+use patchwright_core::webhook::{SigningKeys, WebhookDecoder};
+use patchwright_core::{Redactor, Secret};
+use patchwright_domain::money::Budget;
+use patchwright_domain::trigger::AllowLists;
+use patchwright_domain::{PlatformId, RepoName};
+use patchwright_engine::{Engine, MarkerKey, Ports, Settings};
+use patchwright_github::{GITHUB, GithubForge, GithubOptions, GithubWebhook};
+use patchwright_gitops_gix::{GitOptions, GixGit};
+use patchwright_http::{HttpClient, HttpOptions};
+use patchwright_llm_openai::{OpenAi, OpenAiOptions, Recorded, Recording};
+use patchwright_local::{LOCAL, LocalForge, LocalWebhook};
+use patchwright_sandbox::{ProcessSandbox, SandboxOptions, SandboxPolicy};
+use patchwright_store_diesel::DieselStore;
+
+use crate::clock::{SystemClock, UuidSource};
+use crate::config::Config;
+
+/// What a command wants otherwise than the configuration says.
+#[derive(Default)]
+pub struct Overrides {
+    /// Who watches.
+    pub progress: Option<Arc<dyn ProgressSink>>,
+    /// Repositories of the built-in forge that lie elsewhere.
+    pub repositories: Vec<(RepoName, PathBuf)>,
+    /// Another sandbox policy.
+    pub sandbox: Option<SandboxPolicy>,
+    /// Another model.
+    pub llm: Option<Arc<dyn Llm>>,
+    /// How often a job is taken up.
+    pub max_attempts: Option<u32>,
+}
+
+impl std::fmt::Debug for Overrides {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Overrides").field("repositories", &self.repositories).finish_non_exhaustive()
+    }
+}
+
+/// Everything put together.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// The use cases.
+    pub engine: Arc<Engine>,
+    /// The store, for queries.
+    pub store: DieselStore,
+    /// The built-in forge.
+    pub local: Arc<LocalForge>,
+    /// The outgoing HTTP client.
+    pub http: HttpClient,
+    /// Masks secrets.
+    pub redactor: Redactor,
+}
+
+/// The pieces cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum ComposeError {
+    /// The database.
+    #[error(transparent)]
+    Open(#[from] patchwright_store_diesel::OpenError),
+    /// Its schema.
+    #[error("the database's schema cannot be brought up to date: {0}")]
+    Migrate(#[source] patchwright_core::store::StoreError),
+    /// The HTTP client.
+    #[error(transparent)]
+    Http(#[from] patchwright_http::BuildError),
+    /// A recording.
+    #[error(transparent)]
+    Recording(#[from] patchwright_llm_openai::RecordingError),
+    /// The key file or a folder.
+    #[error("{path} cannot be used: {source}; set DATA_DIR to a folder that this user may write")]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Puts everything together and brings the database up to date.
+///
+/// # Errors
+/// [`ComposeError`], naming what cannot be used.
+pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, ComposeError> {
+    patchwright_http::install_tls();
+    let master = master_key(config)?;
+    let mut secrets = config.secrets();
+    secrets.push(master.clone());
+    let redactor = Redactor::new(&secrets);
+    let store = DieselStore::open(&config.database_url).await?;
+    store.migrate().await.map_err(ComposeError::Migrate)?;
+    let http = HttpClient::new(&http_options(config, &redactor))?;
+    let clock = Arc::new(SystemClock);
+    let local = overrides.repositories.into_iter().fold(
+        LocalForge::new(Arc::new(store.clone()), clock.clone(), config.data_dir.join("repositories")),
+        |forge, (name, path)| forge.with_repository(name, path),
+    );
+    let local = Arc::new(local);
+    let llm = match overrides.llm {
+        Some(llm) => Some(llm),
+        None => llm(config, &http, &redactor)?,
+    };
+    let ports = Ports {
+        store: Arc::new(store.clone()),
+        forges: forges(config, &http, &local),
+        webhooks: webhooks(config),
+        git: Arc::new(GixGit::new(git_options(config))),
+        llm,
+        code_index: Arc::new(LexicalIndex),
+        sandbox: Arc::new(ProcessSandbox::new(sandbox_options(config, overrides.sandbox))),
+        clock,
+        ids: Arc::new(UuidSource),
+        progress: overrides.progress,
+        redactor: redactor.clone(),
+    };
+    let mut settings = settings(config);
+    settings.max_attempts = overrides.max_attempts.unwrap_or(settings.max_attempts);
+    let engine = Arc::new(Engine::new(ports, settings, MarkerKey::new(&master)));
+    Ok(App { engine, store, local, http, redactor })
+}
+
+fn forges(config: &Config, http: &HttpClient, local: &Arc<LocalForge>) -> HashMap<PlatformId, Arc<dyn Forge>> {
+    let github = GithubOptions {
+        api_url: config.github_api_url.clone(),
+        graphql_url: config.github_graphql_url.clone(),
+        clone_url: config.github_clone_url.clone(),
+        token: config.github_token.clone(),
+    };
+    let github: Arc<dyn Forge> = Arc::new(GithubForge::new(http.clone(), github));
+    let local: Arc<dyn Forge> = Arc::clone(local) as Arc<dyn Forge>;
+    HashMap::from([(GITHUB, github), (LOCAL, local)])
+}
+
+fn webhooks(config: &Config) -> HashMap<PlatformId, Arc<dyn WebhookDecoder>> {
+    let keys = SigningKeys::new(&config.webhook_secrets);
+    let github: Arc<dyn WebhookDecoder> = Arc::new(GithubWebhook::new(keys.clone()));
+    let local: Arc<dyn WebhookDecoder> = Arc::new(LocalWebhook::new(keys));
+    HashMap::from([(GITHUB, github), (LOCAL, local)])
+}
+
+fn llm(config: &Config, http: &HttpClient, redactor: &Redactor) -> Result<Option<Arc<dyn Llm>>, ComposeError> {
+    if let Some(path) = &config.llm_replay {
+        return Ok(Some(Arc::new(Recorded::open(format!("{} (recorded)", config.llm_model), path)?)));
+    }
+    if !config.has_model() {
+        return Ok(None);
+    }
+    let defaults = OpenAiOptions::default();
+    let options = OpenAiOptions {
+        base_url: config.llm_base_url.clone().unwrap_or(defaults.base_url),
+        api_key: config.llm_api_key.clone(),
+        model: config.llm_model.clone(),
+        max_tokens_field: config.llm_max_tokens_field,
+        temperature: config.llm_temperature,
+        stream: config.llm_stream,
+        timeout: config.llm_timeout,
+        tries: config.llm_tries,
+        prompt_price_micros: config.llm_prompt_price_micros,
+        completion_price_micros: config.llm_completion_price_micros,
+        first_wait: defaults.first_wait,
+    };
+    let server = OpenAi::new(http.clone(), options);
+    Ok(Some(match &config.llm_record {
+        Some(path) => Arc::new(Recording::new(server, redactor.clone(), path)?),
+        None => Arc::new(server),
+    }))
+}
+
+fn http_options(config: &Config, redactor: &Redactor) -> HttpOptions {
+    HttpOptions {
+        ca_bundle: config.ca_bundle.clone(),
+        http_proxy: config.http_proxy.clone(),
+        https_proxy: config.https_proxy.clone(),
+        no_proxy: config.no_proxy.clone(),
+        redactor: redactor.clone(),
+        ..HttpOptions::default()
+    }
+}
+
+fn git_options(config: &Config) -> GitOptions {
+    GitOptions {
+        timeout: config.git_timeout,
+        allow_clear_http: config.allow_clear_http,
+        ca_bundle: config.ca_bundle.clone(),
+        proxy: config.git_proxy.clone(),
+        ..GitOptions::default()
+    }
+}
+
+fn sandbox_options(config: &Config, policy: Option<SandboxPolicy>) -> SandboxOptions {
+    SandboxOptions {
+        policy: policy.unwrap_or(config.sandbox),
+        path: config.search_path.clone(),
+        env: config.toolchain_env.clone(),
+        timeout: config.sandbox_timeout,
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    let work = config.data_dir.join("work");
+    Settings {
+        app_name: config.app_name.clone(),
+        own_logins: config.own_logins.clone(),
+        label: config.label.clone(),
+        trigger_on_open: config.trigger_on_open,
+        allow: AllowLists { users: config.allowed_users.clone(), repos: config.allowed_repos.clone() },
+        allow_mode: config.allowlist_mode,
+        permission: config.trigger_permission,
+        report_files: config.report_files,
+        budget: Budget { max_tokens: config.budget_tokens, max_calls: config.budget_calls },
+        max_answer_tokens: config.llm_max_tokens,
+        max_rounds: config.max_rounds,
+        max_attempts: config.max_attempts,
+        author_name: config.author_name.clone(),
+        author_email: config.author_email.clone(),
+        public_url: config.public_url.clone(),
+        // Build tools want absolute folders.
+        ..Settings::new(std::path::absolute(&work).unwrap_or(work))
+    }
+}
+
+/// The configured key, or the one in the key file, which is made at the first start.
+fn master_key(config: &Config) -> Result<Secret, ComposeError> {
+    if let Some(key) = &config.master_key {
+        return Ok(key.clone());
+    }
+    let path = config.data_dir.join("master.key");
+    let failed = |source| ComposeError::Folder { path: path.clone(), source };
+    match std::fs::read_to_string(&path) {
+        Ok(text) if !text.trim().is_empty() => return Ok(Secret::new(text.trim())),
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    std::fs::create_dir_all(&config.data_dir).map_err(failed)?;
+    let key = random_key();
+    write_private(&path, key.expose()).map_err(failed)?;
+    Ok(key)
+}
+
+/// 256 bits of the system's randomness, as text.
+pub(crate) fn random_key() -> Secret {
+    use ring::rand::SecureRandom as _;
+    let mut bytes = [0_u8; 32];
+    ring::rand::SystemRandom::new().fill(&mut bytes).expect("the system has randomness");
+    Secret::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}

@@ -1,0 +1,582 @@
+//! The configuration: layers in, one checked struct out. The only place that reads the environment.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use patchwright_core::Secret;
+use patchwright_engine::{AllowListMode, ReportFiles, TriggerPermission};
+use patchwright_llm_openai::MaxTokensField;
+use patchwright_sandbox::SandboxPolicy;
+
+use crate::settings::{SETTINGS, Setting};
+
+/// Where values come from, lowest first.
+#[derive(Debug, Clone, Default)]
+pub struct Layers {
+    /// A configuration file that must exist.
+    pub file: Option<PathBuf>,
+    /// The environment.
+    pub env: Vec<(String, String)>,
+    /// `--set NAME=VALUE`.
+    pub flags: Vec<(String, String)>,
+}
+
+impl Layers {
+    /// The process's own environment, and `patchwright.toml` of the working folder if it is there and `file` is not
+    /// given.
+    pub fn from_process(file: Option<PathBuf>, flags: Vec<(String, String)>) -> Self {
+        let usual = PathBuf::from("patchwright.toml");
+        let file = file.or_else(|| usual.is_file().then_some(usual));
+        Self { file, env: std::env::vars().collect(), flags }
+    }
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The table of settings.
+    Default,
+    /// The configuration file.
+    File(PathBuf),
+    /// An environment variable.
+    Env,
+    /// The command line.
+    Flag,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Env => f.write_str("environment"),
+            Self::Flag => f.write_str("--set"),
+        }
+    }
+}
+
+/// The configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file.
+    #[error("the configuration file {path} cannot be read: {detail}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why, with the line.
+        detail: String,
+    },
+    /// Nobody knows the key.
+    #[error("{source_name}: unknown key `{key}`{hint}; `patchwright config` lists all keys")]
+    UnknownKey {
+        /// The file, the environment or the command line.
+        source_name: String,
+        /// The key.
+        key: String,
+        /// The nearest known one, if one is near.
+        hint: String,
+    },
+    /// The value makes no sense.
+    #[error("{name} = `{value}` (from {source_name}) cannot be used: {reason}")]
+    Value {
+        /// The setting.
+        name: &'static str,
+        /// Its value, unless it is secret.
+        value: String,
+        /// Where it came from.
+        source_name: String,
+        /// Why.
+        reason: String,
+    },
+    /// Two settings do not go together.
+    #[error("{0}")]
+    Conflict(String),
+}
+
+/// The configuration in force.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "each field is documented in the table of settings, under its own name")]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent switches of the operator")]
+pub struct Config {
+    pub bind: String,
+    pub public_url: Option<String>,
+    pub data_dir: PathBuf,
+    pub database_url: String,
+    pub master_key: Option<Secret>,
+    pub api_token: Option<Secret>,
+    pub max_body_bytes: usize,
+    pub workers: usize,
+    pub shutdown_timeout: Duration,
+    pub log_level: String,
+    pub log_json: bool,
+    pub app_name: String,
+    pub own_logins: Vec<String>,
+    pub platform: String,
+    pub webhook_secrets: Vec<Secret>,
+    pub test_mode: bool,
+    pub label: String,
+    pub trigger_on_open: bool,
+    pub trigger_permission: TriggerPermission,
+    pub allowed_users: Vec<String>,
+    pub allowed_repos: Vec<String>,
+    pub allowlist_mode: AllowListMode,
+    pub github_token: Option<Secret>,
+    pub github_api_url: String,
+    pub github_graphql_url: String,
+    pub github_clone_url: String,
+    pub llm_base_url: Option<String>,
+    pub llm_api_key: Option<Secret>,
+    pub llm_model: String,
+    pub llm_stream: bool,
+    pub llm_timeout: Duration,
+    pub llm_tries: u32,
+    pub llm_max_tokens: Option<u32>,
+    pub llm_max_tokens_field: MaxTokensField,
+    pub llm_temperature: Option<f32>,
+    pub llm_prompt_price_micros: u64,
+    pub llm_completion_price_micros: u64,
+    pub llm_record: Option<PathBuf>,
+    pub llm_replay: Option<PathBuf>,
+    pub budget_tokens: u64,
+    pub budget_calls: u32,
+    pub max_rounds: u32,
+    pub max_attempts: u32,
+    pub report_files: ReportFiles,
+    pub sandbox: SandboxPolicy,
+    pub sandbox_timeout: Duration,
+    pub git_timeout: Duration,
+    pub git_proxy: Option<String>,
+    pub allow_clear_http: bool,
+    pub http_proxy: Option<String>,
+    pub https_proxy: Option<String>,
+    pub no_proxy: Option<String>,
+    pub ca_bundle: Option<PathBuf>,
+    pub author_name: String,
+    pub author_email: String,
+    /// `PATH`, for the programs of test suites.
+    pub search_path: String,
+    /// What tool chains need to find themselves; never a secret.
+    pub toolchain_env: BTreeMap<String, String>,
+    /// Every setting as it was given.
+    pub values: Values,
+}
+
+/// Every setting with its text and where it came from.
+#[derive(Debug, Clone, Default)]
+pub struct Values(BTreeMap<&'static str, (Secret, Source)>);
+
+impl Values {
+    /// Each setting with the value to show and its source.
+    pub fn shown(&self) -> impl Iterator<Item = (&'static Setting, String, &Source)> {
+        SETTINGS.iter().filter_map(|setting| {
+            let (value, source) = self.0.get(setting.name)?;
+            let shown = match (setting.secret, value.is_empty()) {
+                (true, false) => "[redacted]".to_owned(),
+                _ => value.expose().to_owned(),
+            };
+            Some((setting, shown, source))
+        })
+    }
+
+    fn text(&self, name: &'static str) -> &str {
+        self.0.get(name).map_or("", |(value, _)| value.expose().trim())
+    }
+
+    fn optional(&self, name: &'static str) -> Option<String> {
+        Some(self.text(name)).filter(|text| !text.is_empty()).map(str::to_owned)
+    }
+
+    fn secret(&self, name: &'static str) -> Option<Secret> {
+        self.optional(name).map(Secret::new)
+    }
+
+    fn list(&self, name: &'static str) -> Vec<String> {
+        self.text(name).split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    }
+
+    fn wrong(&self, name: &'static str, reason: impl Into<String>) -> ConfigError {
+        let setting = SETTINGS.iter().find(|setting| setting.name == name);
+        let secret = setting.is_some_and(|setting| setting.secret);
+        let value = if secret { "[redacted]".to_owned() } else { self.text(name).to_owned() };
+        let source_name = self.0.get(name).map_or_else(String::new, |(_, source)| source.to_string());
+        ConfigError::Value { name, value, source_name, reason: reason.into() }
+    }
+
+    fn parse<T: FromStr>(&self, name: &'static str, expected: &str) -> Result<T, ConfigError> {
+        self.text(name).parse().map_err(|_| self.wrong(name, format!("it is not {expected}")))
+    }
+
+    fn switch(&self, name: &'static str) -> Result<bool, ConfigError> {
+        match self.text(name).to_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Ok(true),
+            "false" | "0" | "no" | "off" | "" => Ok(false),
+            _ => Err(self.wrong(name, "it is neither true nor false")),
+        }
+    }
+
+    fn seconds(&self, name: &'static str) -> Result<Duration, ConfigError> {
+        let seconds: u64 = self.parse(name, "a number of seconds")?;
+        if seconds == 0 { Err(self.wrong(name, "it must be at least 1")) } else { Ok(Duration::from_secs(seconds)) }
+    }
+
+    fn choice<T: Copy>(&self, name: &'static str, choices: &[(&str, T)]) -> Result<T, ConfigError> {
+        let text = self.text(name).to_lowercase();
+        choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
+            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+            self.wrong(name, format!("it must be one of: {}", words.join(", ")))
+        })
+    }
+
+    fn url(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
+        let Some(text) = self.optional(name) else { return Ok(None) };
+        match url::Url::parse(&text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+                Ok(Some(text.trim_end_matches('/').to_owned()))
+            }
+            _ => Err(self.wrong(name, "it is no http or https address")),
+        }
+    }
+
+    /// A price per million tokens, in millionths.
+    fn price(&self, name: &'static str) -> Result<u64, ConfigError> {
+        let price: f64 = self.parse(name, "a number")?;
+        if !(0.0..=1e6).contains(&price) {
+            return Err(self.wrong(name, "it is not between 0 and a million"));
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
+        Ok((price * 1e6).round() as u64)
+    }
+}
+
+impl Config {
+    /// Reads and checks all layers.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the source, the key and the reason.
+    pub fn load(layers: &Layers) -> Result<Self, ConfigError> {
+        let values = collect(layers)?;
+        let env = |name: &str| layers.env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        Self::check(values, &env)
+    }
+
+    fn check(values: Values, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let v = &values;
+        let data_dir = PathBuf::from(v.text("DATA_DIR"));
+        let app_name = v.text("APP_NAME").to_owned();
+        if app_name.is_empty() || !app_name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+            return Err(v.wrong("APP_NAME", "it must be a login: letters, digits and `-`"));
+        }
+        let own_logins = match v.optional("BOT_USERNAME") {
+            Some(login) => vec![login],
+            None => vec![app_name.clone(), format!("{app_name}[bot]")],
+        };
+        let github_api_url = v.url("GITHUB_API_URL")?.ok_or_else(|| v.wrong("GITHUB_API_URL", "it is empty"))?;
+        let github_graphql_url = v.url("GITHUB_GRAPHQL_URL")?.unwrap_or_else(|| {
+            // Enterprise Server: REST at /api/v3, GraphQL at /api/graphql.
+            let base = github_api_url.strip_suffix("/v3").unwrap_or(&github_api_url);
+            format!("{base}/graphql")
+        });
+        let webhook_secrets =
+            ["WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS"].into_iter().filter_map(|name| v.secret(name)).collect();
+        let default_database = || format!("sqlite://{}", data_dir.join("patchwright.db").display());
+        let max_tokens: u32 = v.parse("LLM_MAX_TOKENS", "a number")?;
+        let temperature = match v.optional("LLM_TEMPERATURE") {
+            None => None,
+            Some(_) => Some(v.parse("LLM_TEMPERATURE", "a number")?),
+        };
+        let workers = match v.optional("WORKERS") {
+            None => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            Some(_) => v.parse("WORKERS", "a number")?,
+        };
+        Ok(Self {
+            bind: v.text("BIND").to_owned(),
+            public_url: v.url("PUBLIC_URL")?,
+            database_url: v.optional("DATABASE_URL").unwrap_or_else(default_database),
+            data_dir,
+            master_key: v.secret("PATCHWRIGHT_MASTER_KEY"),
+            api_token: v.secret("API_TOKEN"),
+            max_body_bytes: v.parse("MAX_BODY_BYTES", "a number of bytes")?,
+            workers,
+            shutdown_timeout: v.seconds("SHUTDOWN_TIMEOUT")?,
+            log_level: v.text("LOG_LEVEL").to_lowercase(),
+            log_json: v.choice("LOG_FORMAT", &[("text", false), ("json", true)])?,
+            app_name,
+            own_logins,
+            platform: v.choice("PLATFORM", &[("github", "github"), ("local", "local")])?.to_owned(),
+            webhook_secrets,
+            test_mode: v.switch("TEST_MODE")?,
+            label: v.text("PATCHWRIGHT_LABEL").to_owned(),
+            trigger_on_open: v.switch("TRIGGER_ON_OPEN")?,
+            trigger_permission: v.choice(
+                "TRIGGER_PERMISSION",
+                &[("write", TriggerPermission::Write), ("anyone", TriggerPermission::Anyone)],
+            )?,
+            allowed_users: v.list("ALLOWED_USERS"),
+            allowed_repos: v.list("ALLOWED_REPOS"),
+            allowlist_mode: v
+                .choice("ALLOWLIST_MODE", &[("forbid", AllowListMode::Forbid), ("ignore", AllowListMode::Ignore)])?,
+            github_token: v.secret("GITHUB_TOKEN"),
+            github_clone_url: v.url("GITHUB_CLONE_URL")?.ok_or_else(|| v.wrong("GITHUB_CLONE_URL", "it is empty"))?,
+            github_api_url,
+            github_graphql_url,
+            llm_base_url: v.url("LLM_BASE_URL")?,
+            llm_api_key: v.secret("LLM_API_KEY"),
+            llm_model: v.text("LLM_MODEL").to_owned(),
+            llm_stream: v.switch("LLM_STREAM")?,
+            llm_timeout: v.seconds("LLM_TIMEOUT")?,
+            llm_tries: v.parse("LLM_TRIES", "a number")?,
+            llm_max_tokens: Some(max_tokens).filter(|tokens| *tokens > 0),
+            llm_max_tokens_field: v.choice(
+                "LLM_MAX_TOKENS_FIELD",
+                &[
+                    ("max_tokens", MaxTokensField::MaxTokens),
+                    ("max_completion_tokens", MaxTokensField::MaxCompletionTokens),
+                ],
+            )?,
+            llm_temperature: temperature,
+            llm_prompt_price_micros: v.price("LLM_PROMPT_PRICE")?,
+            llm_completion_price_micros: v.price("LLM_COMPLETION_PRICE")?,
+            llm_record: v.optional("LLM_RECORD").map(PathBuf::from),
+            llm_replay: v.optional("LLM_REPLAY").map(PathBuf::from),
+            budget_tokens: v.parse("BUDGET_TOKENS", "a number")?,
+            budget_calls: v.parse("BUDGET_CALLS", "a number")?,
+            max_rounds: v.parse("MAX_ROUNDS", "a number")?,
+            max_attempts: v.parse("MAX_ATTEMPTS", "a number")?,
+            report_files: v.choice(
+                "PATCHWRIGHT_REPORT_FILES",
+                &[
+                    ("analysis", ReportFiles::WhenAnalysisOnly),
+                    ("branch", ReportFiles::Branch),
+                    ("none", ReportFiles::None),
+                    ("pr", ReportFiles::None),
+                ],
+            )?,
+            sandbox: v.choice(
+                "SANDBOX",
+                &[("require", SandboxPolicy::Require), ("best-effort", SandboxPolicy::BestEffort)],
+            )?,
+            sandbox_timeout: v.seconds("SANDBOX_TIMEOUT")?,
+            git_timeout: v.seconds("GIT_TIMEOUT")?,
+            git_proxy: v.optional("GIT_PROXY"),
+            allow_clear_http: v.switch("ALLOW_CLEAR_HTTP")?,
+            http_proxy: v.optional("HTTP_PROXY"),
+            https_proxy: v.optional("HTTPS_PROXY"),
+            no_proxy: v.optional("NO_PROXY"),
+            ca_bundle: v.optional("CA_BUNDLE").map(PathBuf::from),
+            author_name: v.text("AUTHOR_NAME").to_owned(),
+            author_email: v.text("AUTHOR_EMAIL").to_owned(),
+            search_path: env("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned()),
+            toolchain_env: toolchain_env(env),
+            values,
+        })
+    }
+
+    /// Whether a model is configured.
+    pub const fn has_model(&self) -> bool {
+        self.llm_base_url.is_some() || self.llm_api_key.is_some() || self.llm_replay.is_some()
+    }
+
+    /// Every secret that must never leave.
+    pub fn secrets(&self) -> Vec<Secret> {
+        let single = [&self.master_key, &self.api_token, &self.github_token, &self.llm_api_key];
+        single.into_iter().flatten().chain(&self.webhook_secrets).cloned().collect()
+    }
+
+    /// Checks what only a listening server needs.
+    ///
+    /// # Errors
+    /// [`ConfigError::Conflict`] for settings that would open the door to everybody.
+    pub fn check_for_serving(&self) -> Result<(), ConfigError> {
+        let loopback = is_loopback(&self.bind);
+        if self.test_mode && !loopback {
+            return Err(ConfigError::Conflict(format!(
+                "TEST_MODE=true accepts unsigned deliveries, and BIND={} is not a loopback address: anyone could start \
+                 jobs; unset TEST_MODE or listen on 127.0.0.1",
+                self.bind
+            )));
+        }
+        let reachable = self.github_token.is_some() || !loopback;
+        if self.webhook_secrets.is_empty() && !self.test_mode && reachable {
+            return Err(ConfigError::Conflict(
+                "WEBHOOK_SECRET is empty, so no delivery could be told from a forged one; set the same secret here and \
+                 in the platform's webhook"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Whether an address can only be reached from this machine.
+pub fn is_loopback(bind: &str) -> bool {
+    let host = bind.rsplit_once(':').map_or(bind, |(host, _)| host).trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// rustup's programs find their tool chain through its home; the home of the operator is not handed on.
+fn toolchain_env(env: &dyn Fn(&str) -> Option<String>) -> BTreeMap<String, String> {
+    let home = env("HOME").unwrap_or_default();
+    let rustup = env("RUSTUP_HOME").or_else(|| Some(format!("{home}/.rustup")).filter(|path| Path::new(path).is_dir()));
+    let pairs = [
+        ("RUSTUP_HOME", rustup),
+        ("RUSTUP_TOOLCHAIN", env("RUSTUP_TOOLCHAIN")),
+        ("JAVA_HOME", env("JAVA_HOME")),
+        ("GOROOT", env("GOROOT")),
+        ("PYENV_ROOT", env("PYENV_ROOT")),
+        ("VIRTUAL_ENV", env("VIRTUAL_ENV")),
+    ];
+    pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+fn collect(layers: &Layers) -> Result<Values, ConfigError> {
+    let mut values: BTreeMap<&'static str, (Secret, Source)> =
+        SETTINGS.iter().map(|setting| (setting.name, (Secret::new(setting.default), Source::Default))).collect();
+    if let Some(path) = &layers.file {
+        for (key, value) in read_file(path)? {
+            let setting = SETTINGS.iter().find(|setting| setting.key() == key).ok_or_else(|| {
+                let keys = SETTINGS.iter().map(Setting::key);
+                unknown(&path.display().to_string(), &key, keys)
+            })?;
+            values.insert(setting.name, (Secret::new(value), Source::File(path.clone())));
+        }
+    }
+    let find = |name: &str| SETTINGS.iter().find(|setting| setting.name == name);
+    let names = || SETTINGS.iter().map(|setting| setting.name.to_owned());
+    for (name, value) in &layers.env {
+        // An empty variable is how many tools say "not set".
+        match find(name) {
+            Some(setting) if !value.is_empty() => {
+                values.insert(setting.name, (Secret::new(value.as_str()), Source::Env));
+            }
+            None if name.starts_with("PATCHWRIGHT_") && name != "PATCHWRIGHT_TOKEN" => {
+                return Err(unknown("the environment", name, names()));
+            }
+            _ => {}
+        }
+    }
+    for (name, value) in &layers.flags {
+        let setting = find(name).ok_or_else(|| unknown("--set", name, names()))?;
+        values.insert(setting.name, (Secret::new(value.as_str()), Source::Flag));
+    }
+    Ok(Values(values))
+}
+
+fn read_file(path: &Path) -> Result<Vec<(String, String)>, ConfigError> {
+    let failed = |detail: String| ConfigError::File { path: path.to_owned(), detail };
+    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| failed(error.to_string()))?;
+    let plain = |key: &str, value: &toml::Value| match value {
+        toml::Value::String(text) => Ok(text.clone()),
+        toml::Value::Integer(number) => Ok(number.to_string()),
+        toml::Value::Float(number) => Ok(number.to_string()),
+        toml::Value::Boolean(switch) => Ok(switch.to_string()),
+        _ => Err(failed(format!("the value of `{key}` is neither text, number, true, false nor a list of them"))),
+    };
+    table
+        .iter()
+        .map(|(key, value)| {
+            let text = match value {
+                toml::Value::Array(items) => {
+                    let items: Result<Vec<String>, _> = items.iter().map(|item| plain(key, item)).collect();
+                    items?.join(",")
+                }
+                value => plain(key, value)?,
+            };
+            Ok((key.clone(), text))
+        })
+        .collect()
+}
+
+fn unknown(source_name: &str, key: &str, known: impl Iterator<Item = String>) -> ConfigError {
+    let near = known
+        .map(|name| {
+            (similar::TextDiff::from_chars(key.to_lowercase().as_str(), name.to_lowercase().as_str()).ratio(), name)
+        })
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(ratio, _)| *ratio > 0.7);
+    let hint = near.map_or_else(String::new, |(_, name)| format!(" (did you mean `{name}`?)"));
+    ConfigError::UnknownKey { source_name: source_name.to_owned(), key: key.to_owned(), hint }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(pairs: &[(&str, &str)]) -> Layers {
+        let env = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Layers { env, ..Layers::default() }
+    }
+
+    fn error(layers: &Layers) -> String {
+        Config::load(layers).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn later_layers_win_and_say_where_they_are_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("p.toml");
+        std::fs::write(&file, "bind = \"127.0.0.1:1\"\nallowed_users = [\"a\", \"b\"]\nlabel = \"fixme\"\n").unwrap();
+        let mut layers = env(&[("BIND", "127.0.0.1:2"), ("APP_NAME", "")]);
+        layers.file = Some(file.clone());
+        layers.flags = vec![("LLM_MODEL".into(), "m".into())];
+        let config = Config::load(&layers).unwrap();
+        assert_eq!((config.bind.as_str(), config.label.as_str()), ("127.0.0.1:2", "fixme"));
+        assert_eq!(config.allowed_users, ["a", "b"]);
+        assert_eq!((config.app_name.as_str(), config.llm_model.as_str()), ("patchwright", "m"));
+        let sources: BTreeMap<_, _> =
+            config.values.shown().map(|(s, _, source)| (s.name, source.to_string())).collect();
+        assert_eq!(sources["BIND"], "environment");
+        assert_eq!(sources["PATCHWRIGHT_LABEL"], file.display().to_string());
+        assert_eq!(sources["LLM_MODEL"], "--set");
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_file_and_the_nearest_known_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("patchwright.toml");
+        std::fs::write(&file, "webhook_secert = \"x\"\n").unwrap();
+        let message = error(&Layers { file: Some(file.clone()), ..Layers::default() });
+        assert_eq!(
+            message,
+            format!(
+                "{}: unknown key `webhook_secert` (did you mean `webhook_secret`?); `patchwright config` lists all keys",
+                file.display()
+            )
+        );
+        let message = error(&env(&[("PATCHWRIGHT_LABLE", "x")]));
+        assert!(message.contains("`PATCHWRIGHT_LABLE` (did you mean `PATCHWRIGHT_LABEL`?)"), "{message}");
+    }
+
+    #[test]
+    fn a_bad_value_is_named_and_a_secret_one_is_not_shown() {
+        assert!(error(&env(&[("SANDBOX", "off")])).contains("it must be one of: require, best-effort"));
+        assert!(error(&env(&[("LLM_TIMEOUT", "soon")])).contains("LLM_TIMEOUT = `soon` (from environment)"));
+        assert!(error(&env(&[("LLM_BASE_URL", "localhost:1")])).contains("no http or https address"));
+        assert!(error(&env(&[("TEST_MODE", "maybe")])).contains("neither true nor false"));
+        let config = Config::load(&env(&[("GITHUB_TOKEN", "ghp_secret")])).unwrap();
+        assert!(!format!("{config:?}").contains("ghp_secret"));
+        assert!(config.values.shown().any(|(s, shown, _)| s.name == "GITHUB_TOKEN" && shown == "[redacted]"));
+    }
+
+    #[test]
+    fn a_door_without_a_lock_is_not_opened() {
+        let serving = |pairs: &[(&str, &str)]| Config::load(&env(pairs)).unwrap().check_for_serving();
+        assert!(serving(&[]).is_ok(), "with nothing configured it starts, and takes no delivery");
+        assert!(serving(&[("TEST_MODE", "true")]).is_ok());
+        assert!(serving(&[("TEST_MODE", "true"), ("BIND", "0.0.0.0:80")]).is_err());
+        assert!(serving(&[("BIND", "0.0.0.0:80")]).is_err());
+        assert!(serving(&[("GITHUB_TOKEN", "x")]).is_err());
+        assert!(serving(&[("GITHUB_TOKEN", "x"), ("WEBHOOK_SECRET", "s"), ("BIND", "[::]:80")]).is_ok());
+        assert!(is_loopback("[::1]:80") && !is_loopback("0.0.0.0:80"));
+    }
+
+    #[test]
+    fn enterprise_addresses_follow_from_the_api_address() {
+        let config = Config::load(&env(&[("GITHUB_API_URL", "https://git.example/api/v3/")])).unwrap();
+        assert_eq!(config.github_graphql_url, "https://git.example/api/graphql");
+        assert_eq!(Config::load(&env(&[])).unwrap().github_graphql_url, "https://api.github.com/graphql");
+    }
+}

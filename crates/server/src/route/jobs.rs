@@ -1,0 +1,203 @@
+//! Jobs, for people and programs.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use patchwright_core::query::{JobFilter, Queries as _};
+use patchwright_core::store::StoreError;
+use patchwright_domain::job::JobObject;
+use patchwright_domain::job::report::{StageReport, Verdict};
+use patchwright_domain::job::stage::{StageKind, StageStatus};
+use patchwright_domain::job::{Failure, PullRequestRef};
+use patchwright_domain::{Job, JobId, JobStatus, Usage};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::State;
+use super::answer::{internal, problem, unavailable};
+
+/// Jobs a page at the most.
+const MAX_LIMIT: u16 = 200;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    status: Option<JobStatus>,
+    repository: Option<String>,
+    cursor: Option<JobId>,
+    limit: Option<u16>,
+}
+
+#[derive(Serialize)]
+struct Page<'a> {
+    items: Vec<JobSummary<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<JobId>,
+}
+
+/// A job in a list.
+#[derive(Serialize)]
+struct JobSummary<'a> {
+    job_id: JobId,
+    status: JobStatus,
+    platform: &'a str,
+    repository: String,
+    issue_number: u64,
+    issue_title: &'a str,
+    actor: &'a str,
+    branch: &'a str,
+    verdict: Option<Verdict>,
+    pull_request: Option<&'a PullRequestRef>,
+    created_at: jiff::Timestamp,
+    ended_at: Option<jiff::Timestamp>,
+}
+
+/// One stage of a job.
+#[derive(Serialize)]
+struct StageView<'a> {
+    name: StageKind,
+    status: StageStatus,
+    started_at: Option<jiff::Timestamp>,
+    ended_at: Option<jiff::Timestamp>,
+    seconds: Option<f64>,
+    success: bool,
+    comment: Option<&'a str>,
+    reason: Option<&'a str>,
+    usage: Usage,
+    #[serde(flatten)]
+    report: Option<&'a StageReport>,
+}
+
+/// The Job object of `seeds/002 §5` with what has become of it.
+#[derive(Serialize)]
+struct JobView<'a> {
+    #[serde(flatten)]
+    object: JobObject<'a, Option<&'a RawValue>>,
+    status: JobStatus,
+    attempts: u32,
+    verdict: Option<Verdict>,
+    failure: Option<&'a Failure>,
+    pull_request: Option<&'a PullRequestRef>,
+    pull_request_ready: bool,
+    stages: Vec<StageView<'a>>,
+    usage: Usage,
+    started_at: Option<jiff::Timestamp>,
+    ended_at: Option<jiff::Timestamp>,
+}
+
+pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
+    if let Some(refusal) = refuse(&request, &state) {
+        return refusal;
+    }
+    let query = match web::Query::<ListQuery>::from_query(request.query_string()) {
+        Ok(query) => query.into_inner(),
+        Err(error) => return problem(StatusCode::BAD_REQUEST, "bad_query", &error.to_string()),
+    };
+    let limit = query.limit.unwrap_or(50).clamp(1, MAX_LIMIT);
+    let filter = JobFilter { status: query.status, repository: query.repository, before: query.cursor, limit };
+    match state.app.store.jobs(filter).await {
+        Ok(jobs) => {
+            let next_cursor = (jobs.len() == usize::from(limit)).then(|| jobs.last().map(|job| job.id)).flatten();
+            HttpResponse::Ok().json(Page { items: jobs.iter().map(summary).collect(), next_cursor })
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+pub(super) async fn show(request: HttpRequest, id: web::Path<String>, state: web::Data<State>) -> HttpResponse {
+    if let Some(refusal) = refuse(&request, &state) {
+        return refusal;
+    }
+    let not_found = || problem(StatusCode::NOT_FOUND, "no_such_job", "there is no job with this id");
+    let Ok(id) = id.parse::<JobId>() else { return not_found() };
+    let job = match state.app.engine.job(id).await {
+        Ok(Some(job)) => job,
+        Ok(None) => return not_found(),
+        Err(error) => return failed(&error),
+    };
+    match state.app.store.delivery(id).await {
+        Ok(delivery) => {
+            let payload = delivery.as_ref().and_then(|record| serde_json::from_str(&record.payload).ok());
+            HttpResponse::Ok().json(view(&job, payload))
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &StoreError) -> HttpResponse {
+    match error {
+        StoreError::Unavailable { .. } => unavailable("the database cannot be used now"),
+        error => internal(error),
+    }
+}
+
+/// The token, or a server that only this machine reaches. A webhook's payload may hold a private issue.
+fn refuse(request: &HttpRequest, state: &State) -> Option<HttpResponse> {
+    let unauthorized = |detail: &str| {
+        let mut answer = problem(StatusCode::UNAUTHORIZED, "unauthorized", detail);
+        let challenge = actix_web::http::header::HeaderValue::from_static("Bearer");
+        answer.headers_mut().insert(actix_web::http::header::WWW_AUTHENTICATE, challenge);
+        Some(answer)
+    };
+    match &state.config.api_token {
+        None if state.loopback => None,
+        None => unauthorized("set API_TOKEN to read jobs on a server that others can reach"),
+        Some(token) => {
+            let given = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+            let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+            let right = same(given, token.expose());
+            if right { None } else { unauthorized("the bearer token is missing or wrong") }
+        }
+    }
+}
+
+/// Compared through a MAC, which takes the same time for every wrong one.
+fn same(given: &str, wanted: &str) -> bool {
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, wanted.as_bytes());
+    let tag = ring::hmac::sign(&key, wanted.as_bytes());
+    ring::hmac::verify(&key, given.as_bytes(), tag.as_ref()).is_ok()
+}
+
+fn summary(job: &Job) -> JobSummary<'_> {
+    JobSummary {
+        job_id: job.id,
+        status: job.status(),
+        platform: job.source.platform.as_str(),
+        repository: job.source.repo.to_string(),
+        issue_number: job.source.number.api,
+        issue_title: &job.title,
+        actor: &job.trigger.actor,
+        branch: job.branch.as_str(),
+        verdict: job.verdict,
+        pull_request: job.published.pull_request.as_ref(),
+        created_at: job.created_at,
+        ended_at: job.ended_at,
+    }
+}
+
+fn view<'a>(job: &'a Job, payload: Option<&'a RawValue>) -> JobView<'a> {
+    let stage = |record: &'a patchwright_domain::job::stage::StageRecord| StageView {
+        name: record.kind,
+        status: record.status,
+        started_at: record.started_at,
+        ended_at: record.ended_at,
+        seconds: record.seconds(),
+        success: record.status == StageStatus::Succeeded,
+        comment: record.comment.as_deref(),
+        reason: record.reason.as_deref(),
+        usage: record.usage,
+        report: record.report.as_ref(),
+    };
+    JobView {
+        object: job.object(payload),
+        status: job.status(),
+        attempts: job.attempts,
+        verdict: job.verdict,
+        failure: job.failure.as_ref(),
+        pull_request: job.published.pull_request.as_ref(),
+        pull_request_ready: job.published.ready,
+        stages: job.stages.iter().map(stage).collect(),
+        usage: job.usage(),
+        started_at: job.started_at,
+        ended_at: job.ended_at,
+    }
+}

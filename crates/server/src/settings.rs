@@ -1,0 +1,183 @@
+//! Every setting: its name, default and meaning. `docs/configuration.md` is made from this table.
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// The name of its environment variable. The key in `patchwright.toml` is the same in lower case.
+    pub name: &'static str,
+    /// The value when nothing is set; empty means none.
+    pub default: &'static str,
+    /// Whether its value is never shown.
+    pub secret: bool,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+const fn plain(name: &'static str, default: &'static str, doc: &'static str) -> Setting {
+    Setting { name, default, secret: false, doc }
+}
+
+const fn secret(name: &'static str, doc: &'static str) -> Setting {
+    Setting { name, default: "", secret: true, doc }
+}
+
+/// All settings, in the order of the documentation.
+pub const SETTINGS: &[Setting] = &[
+    plain("BIND", "127.0.0.1:8080", "The address and port to listen on. Port 0 takes a free one."),
+    plain("PUBLIC_URL", "", "Where people reach this server, for links in comments."),
+    plain("DATA_DIR", "data", "The folder for the database, the key file and working copies."),
+    plain("DATABASE_URL", "", "`sqlite://PATH` or `postgres://…`. Default: `sqlite://{DATA_DIR}/patchwright.db`."),
+    secret(
+        "PATCHWRIGHT_MASTER_KEY",
+        "Signs our marks in comments. Default: a random one in `{DATA_DIR}/master.key` (mode 0600).",
+    ),
+    secret(
+        "API_TOKEN",
+        "The bearer token for `/api/v1`. Without one, `/api/v1` answers only while the server listens on a loopback address.",
+    ),
+    plain("MAX_BODY_BYTES", "26214400", "The largest webhook body (GitHub's own cap is 25 MiB)."),
+    plain("WORKERS", "", "How many jobs run at once. Default: the number of cores."),
+    plain("SHUTDOWN_TIMEOUT", "20", "Seconds that running jobs get to finish on SIGTERM before they are handed back."),
+    plain(
+        "LOG_LEVEL",
+        "info",
+        "`error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,patchwright_engine=debug`.",
+    ),
+    plain("LOG_FORMAT", "text", "`text` or `json`."),
+    plain("APP_NAME", "patchwright", "The name that people mention, without `@`."),
+    plain(
+        "BOT_USERNAME",
+        "",
+        "The login of our own account: its comments start nothing, assigning an issue to it starts a job. Default: `{APP_NAME}` and `{APP_NAME}[bot]`.",
+    ),
+    plain(
+        "PLATFORM",
+        "github",
+        "The platform of deliveries to `/api/webhook` that carry no event header: `github` or `local`.",
+    ),
+    secret("WEBHOOK_SECRET", "The secret that deliveries are signed with."),
+    secret(
+        "WEBHOOK_SECRET_PREVIOUS",
+        "An older secret that is still accepted, so that it can be replaced without a gap.",
+    ),
+    plain(
+        "TEST_MODE",
+        "false",
+        "Accept unsigned deliveries. Only on a loopback address; the server refuses to start otherwise.",
+    ),
+    plain("PATCHWRIGHT_LABEL", "patchwright", "The label that starts a job."),
+    plain("TRIGGER_ON_OPEN", "false", "Whether a new issue whose text says `@APP_NAME fix` starts a job."),
+    plain(
+        "TRIGGER_PERMISSION",
+        "write",
+        "`write`: only people who may push to the repository start jobs. `anyone`: everyone who can comment, which lets strangers spend your money.",
+    ),
+    plain(
+        "ALLOWED_USERS",
+        "",
+        "Logins that may start jobs, comma separated, `*` as a wildcard. They need no permission on the forge. Empty: everybody, as far as TRIGGER_PERMISSION goes.",
+    ),
+    plain(
+        "ALLOWED_REPOS",
+        "",
+        "Repositories (`owner/name`) that jobs may run for, comma separated, `*` as a wildcard. Empty: all.",
+    ),
+    plain("ALLOWLIST_MODE", "forbid", "What others are answered: `forbid` (403) or `ignore` (200)."),
+    secret("GITHUB_TOKEN", "A personal access token (contents, issues and pull requests: write). Connects GitHub."),
+    plain("GITHUB_API_URL", "https://api.github.com", "GitHub's API; `https://HOST/api/v3` on Enterprise Server."),
+    plain("GITHUB_GRAPHQL_URL", "", "GitHub's GraphQL API. Default: made from GITHUB_API_URL."),
+    plain(
+        "GITHUB_CLONE_URL",
+        "https://github.com",
+        "Repositories are cloned from `{GITHUB_CLONE_URL}/{owner}/{name}.git`.",
+    ),
+    plain(
+        "LLM_BASE_URL",
+        "",
+        "An OpenAI-compatible server. Default with a key: `https://api.openai.com/v1`. Without both, no model is configured and issues are only analysed.",
+    ),
+    secret("LLM_API_KEY", "The model server's key."),
+    plain("LLM_MODEL", "gpt-4o-mini", "The model."),
+    plain("LLM_STREAM", "false", "Whether answers are read as they are written."),
+    plain(
+        "LLM_TIMEOUT",
+        "180",
+        "Seconds without an answer (or without the next piece of one) until the model counts as away.",
+    ),
+    plain("LLM_TRIES", "3", "How often a question is asked while the model is away."),
+    plain("LLM_MAX_TOKENS", "8192", "The longest answer; 0 leaves it to the server."),
+    plain(
+        "LLM_MAX_TOKENS_FIELD",
+        "max_tokens",
+        "`max_tokens`, or `max_completion_tokens` for models that refuse the former.",
+    ),
+    plain("LLM_TEMPERATURE", "0", "How free the model is; empty leaves it to the server."),
+    plain("LLM_PROMPT_PRICE", "0", "The price of a million prompt tokens, for the costs that are shown."),
+    plain("LLM_COMPLETION_PRICE", "0", "The price of a million completion tokens."),
+    plain("LLM_RECORD", "", "A file to which every exchange with the model is appended, secrets masked."),
+    plain("LLM_REPLAY", "", "A recording to answer from instead of a server."),
+    plain("BUDGET_TOKENS", "400000", "The most tokens that one job may use."),
+    plain("BUDGET_CALLS", "60", "The most model calls that one job may make."),
+    plain("MAX_ROUNDS", "2", "How often a fix that fails the tests is made again."),
+    plain("MAX_ATTEMPTS", "3", "How often a job is taken up when the other side is away."),
+    plain(
+        "PATCHWRIGHT_REPORT_FILES",
+        "analysis",
+        "Whether `agent/analysis.md`, `agent/patch_plan.json` and `agent/report.txt` are committed: `analysis` (only when nothing was fixed), `branch` (always) or `none`.",
+    ),
+    plain(
+        "SANDBOX",
+        "require",
+        "`require`: run a repository's code only in a strong sandbox, which this version does not have, so it is not run. `best-effort`: run it as this user, with limits; for code that you trust as far as your own.",
+    ),
+    plain("SANDBOX_TIMEOUT", "900", "Seconds that one run of a test suite may take."),
+    plain("GIT_TIMEOUT", "120", "Seconds that one clone or push may take."),
+    plain("GIT_PROXY", "", "A proxy for git. HTTP_PROXY and HTTPS_PROXY do not apply to git."),
+    plain("ALLOW_CLEAR_HTTP", "false", "Whether credentials may go over clear `http` to other machines."),
+    plain("HTTP_PROXY", "", "A proxy for `http://` calls to forges and the model."),
+    plain("HTTPS_PROXY", "", "A proxy for `https://` calls to forges and the model."),
+    plain("NO_PROXY", "", "Hosts that are reached without a proxy, comma separated."),
+    plain("CA_BUNDLE", "", "A PEM file with certificates to trust beside the system's."),
+    plain("AUTHOR_NAME", "patchwright", "The author of commits."),
+    plain("AUTHOR_EMAIL", "patchwright@users.noreply.localhost", "Their address."),
+];
+
+impl Setting {
+    /// The key in `patchwright.toml`: the name in lower case, without our prefix.
+    pub fn key(&self) -> String {
+        self.name.strip_prefix("PATCHWRIGHT_").unwrap_or(self.name).to_lowercase()
+    }
+}
+
+/// `docs/configuration.md`.
+pub fn documentation() -> String {
+    let mut out = "# Configuration\n\n\
+        Read from, lowest first: the defaults below, `patchwright.toml` in the working folder (or `--config FILE`), the \
+        environment, `--set NAME=VALUE`. `patchwright config` prints what is in force and where each value came from, \
+        secrets masked. An unknown key or a bad value stops the start and says so.\n\n\
+        In `patchwright.toml` a key is the variable's name in lower case, without `patchwright_`: `bind = \
+        \"0.0.0.0:8080\"`. Lists may be arrays.\n\n\
+        | variable | default | meaning |\n| --- | --- | --- |\n"
+        .to_owned();
+    for setting in SETTINGS {
+        let default = if setting.default.is_empty() { String::new() } else { format!("`{}`", setting.default) };
+        let secret = if setting.secret { " *(secret)*" } else { "" };
+        out.push_str(&format!("| `{}`{secret} | {default} | {} |\n", setting.name, setting.doc));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_is_made_from_the_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, documentation()).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert_eq!(written, documentation(), "run the tests with UPDATE_DOCS=1 to write it anew");
+    }
+}

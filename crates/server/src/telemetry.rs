@@ -1,0 +1,19 @@
+//! The log: one subscriber for the process.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+use crate::config::Config;
+
+/// Starts logging to standard error. A second call changes nothing.
+pub(crate) fn start(config: &Config, quiet: bool) {
+    let level = if quiet { "error" } else { config.log_level.as_str() };
+    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(BoxMakeWriter::new(std::io::stderr));
+    // An error says that a subscriber stands already, as in tests.
+    let _ = if config.log_json {
+        builder.json().flatten_event(true).with_current_span(true).try_init()
+    } else {
+        builder.with_target(false).try_init()
+    };
+}

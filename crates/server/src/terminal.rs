@@ -1,0 +1,264 @@
+//! What people see on a terminal: a line that moves, stages that end, a coloured diff, one JSON line for machines.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use console::style;
+use indicatif::{ProgressBar, ProgressStyle};
+use patchwright_core::progress::{ProgressEvent, ProgressSink};
+use patchwright_domain::job::PullRequestRef;
+use patchwright_domain::job::report::{ChangedFile, TestResults, Verdict};
+use patchwright_domain::job::stage::{StageKind, StageStatus};
+use patchwright_domain::{Job, JobId, JobStatus, RepoPath};
+use serde::Serialize;
+
+/// A line on standard output. A closed pipe is the reader's wish and no error.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// A line on standard error.
+pub(crate) fn note(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// An error with its causes, on standard error.
+pub(crate) fn complain(error: &(dyn std::error::Error + 'static)) {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let next_text = next.to_string();
+        if !text.contains(&next_text) {
+            text = format!("{text}: {next_text}");
+        }
+        cause = next.source();
+    }
+    note(&format!("{} {text}", style("error:").for_stderr().red().bold()));
+}
+
+/// Shows one job as it goes.
+pub(crate) struct Display {
+    bar: ProgressBar,
+    tokens: Mutex<u64>,
+    plain: bool,
+}
+
+impl Display {
+    /// A display on standard error: a moving line on a terminal, plain lines elsewhere.
+    pub(crate) fn new() -> Self {
+        let plain = !console::Term::stderr().is_term();
+        let bar = if plain { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+        let shape = ProgressStyle::with_template("{spinner:.cyan} {msg} {elapsed:.dim}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner());
+        bar.set_style(shape);
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self { bar, tokens: Mutex::new(0), plain }
+    }
+
+    /// Takes the moving line away.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn line(&self, text: &str) {
+        if self.plain {
+            note(text);
+        } else {
+            self.bar.println(text);
+        }
+    }
+}
+
+impl ProgressSink for Display {
+    fn notice(&self, _: JobId, event: ProgressEvent) {
+        match event {
+            ProgressEvent::Stage { stage, status: StageStatus::Running } => {
+                self.bar.set_message(format!("{stage}"));
+                if self.plain {
+                    note(&format!("… {stage}"));
+                }
+            }
+            ProgressEvent::Stage { stage, status } => {
+                let mark = match status {
+                    StageStatus::Succeeded => style("✓").for_stderr().green(),
+                    StageStatus::Failed => style("✗").for_stderr().red(),
+                    StageStatus::Pending => style("↻").for_stderr().yellow(),
+                    StageStatus::Skipped | StageStatus::Running => style("–").for_stderr().dim(),
+                };
+                let words = match status {
+                    StageStatus::Skipped => " (skipped)",
+                    StageStatus::Pending => " did not hold; once more",
+                    _ => "",
+                };
+                self.line(&format!("{mark} {stage}{words}"));
+            }
+            ProgressEvent::Doing { what } => {
+                let tokens = *self.tokens.lock().expect("no holder of this lock can panic");
+                let spent = if tokens == 0 { String::new() } else { format!(" · {tokens} tokens") };
+                self.bar.set_message(format!("{what}{spent}"));
+                if self.plain {
+                    note(&format!("  {what}"));
+                }
+            }
+            ProgressEvent::Tokens { total } => *self.tokens.lock().expect("no holder of this lock can panic") = total,
+        }
+    }
+}
+
+/// What a job left, for machines: one line of JSON.
+#[derive(Serialize)]
+struct Summary<'a> {
+    job_id: JobId,
+    status: JobStatus,
+    verdict: Option<Verdict>,
+    branch: Option<&'a str>,
+    pull_request: Option<&'a PullRequestRef>,
+    stages: Vec<StageSummary>,
+    candidate_files: Vec<&'a RepoPath>,
+    changed_files: &'a [ChangedFile],
+    tests: Tests<'a>,
+    tokens: u64,
+    cost: f64,
+    seconds: f64,
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct StageSummary {
+    name: StageKind,
+    status: StageStatus,
+    seconds: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Tests<'a> {
+    before: Option<&'a TestResults>,
+    after: Option<&'a TestResults>,
+}
+
+fn summary(job: &Job) -> Summary<'_> {
+    let verified = job.verified();
+    let ran = verified.filter(|report| report.command.is_some());
+    let stage = |record: &patchwright_domain::job::stage::StageRecord| StageSummary {
+        name: record.kind,
+        status: record.status,
+        seconds: record.seconds(),
+    };
+    let took = job.started_at.zip(job.ended_at).map(|(from, to)| to.duration_since(from).as_secs_f64());
+    #[expect(clippy::cast_precision_loss, reason = "a price is shown with a few digits")]
+    let cost = job.usage().cost_micros as f64 / 1e6;
+    Summary {
+        job_id: job.id,
+        status: job.status(),
+        verdict: job.verdict,
+        branch: job.published.pushed.as_ref().map(|_| job.branch.as_str()),
+        pull_request: job.published.pull_request.as_ref(),
+        stages: job.stages.iter().map(stage).collect(),
+        candidate_files: job.located().map(|report| report.candidate_files.iter().collect()).unwrap_or_default(),
+        changed_files: job.fixed().map(|report| report.changed_files.as_slice()).unwrap_or_default(),
+        tests: Tests {
+            before: verified.and_then(|report| report.before.as_ref()),
+            after: ran.map(|report| &report.test_results),
+        },
+        tokens: job.usage().tokens(),
+        cost,
+        seconds: took.unwrap_or(0.0),
+        error: job.failure.as_ref().map(|failure| failure.reason.clone()),
+    }
+}
+
+/// Prints the JSON line.
+pub(crate) fn print_json(job: &Job) {
+    say(&serde_json::to_string(&summary(job)).expect("a summary has only text and finite numbers"));
+}
+
+/// Prints what people want to know at the end: the files, the diff, the tests, the verdict.
+pub(crate) fn print_result(job: &Job) {
+    if let Some(report) = job.located() {
+        say(&format!("\n{}", style("The likeliest files").bold()));
+        for candidate in report.candidates.iter().take(5) {
+            let reason = candidate.reasons.first().map_or("", String::as_str);
+            say(&format!("  {} {}", style(&candidate.path).cyan(), style(reason).dim()));
+        }
+    }
+    if let Some(plan) = job.proposed().map(|report| &report.plan) {
+        say(&format!("\n{} {}", style("Cause:").bold(), plan.root_cause));
+        say(&format!("{} {}", style("Plan:").bold(), plan.fix_strategy));
+    }
+    if let Some(fix) = job.fixed() {
+        say(&format!("\n{}", style("The change").bold()));
+        print_diff(&fix.diff);
+    }
+    if let Some(report) = job.verified() {
+        print_tests(report);
+    }
+    if let Some(pull_request) = &job.published.pull_request {
+        let state = if job.published.ready { "ready for review" } else { "draft" };
+        say(&format!("\n{} #{} ({state}) {}", style("Pull request").bold(), pull_request.number, pull_request.url));
+    } else if job.published.pushed.is_some() {
+        say(&format!("\n{} {}", style("Branch").bold(), job.branch));
+    }
+    if let Some(failure) = &job.failure {
+        say(&format!("\n{} {}\n{}", style("Failed:").red().bold(), failure.reason, failure.remedy));
+    }
+    let verdict = job.verdict.map_or("none", Verdict::as_str);
+    let coloured = match job.verdict {
+        Some(Verdict::FixedProven) => style(verdict).green().bold(),
+        Some(verdict_) if verdict_.is_harmful() => style(verdict).red().bold(),
+        _ => style(verdict).yellow().bold(),
+    };
+    say(&format!("\n{} {coloured}   {} tokens   job {}", style("Verdict:").bold(), job.usage().tokens(), job.id));
+}
+
+fn print_tests(report: &patchwright_domain::job::report::VerifyReport) {
+    say(&format!("\n{}", style("Tests").bold()));
+    if let Some(command) = &report.command {
+        say(&format!("  {} {}", style(command).dim(), style(format!("(isolation: {})", report.isolation)).dim()));
+    }
+    let line = |name: &str, results: &TestResults| {
+        let failed = format!("{} failed", results.failed);
+        let failed = if results.failed == 0 { style(failed).dim() } else { style(failed).red() };
+        say(&format!("  {name:<7} {} passed, {failed}, {} skipped", results.passed, results.skipped));
+    };
+    if let Some(before) = &report.before {
+        line("before", before);
+    }
+    if report.command.is_some() {
+        line("after", &report.test_results);
+    }
+    for name in report.fixed_tests.iter().take(5) {
+        say(&format!("  {} {name}", style("now passes").green()));
+    }
+    for name in report.broken_tests.iter().take(5) {
+        say(&format!("  {} {name}", style("now fails").red()));
+    }
+    say(&format!("  {}", report.explanation));
+}
+
+fn print_diff(diff: &str) {
+    for line in diff.lines() {
+        // A terminal obeys escape codes in a file's text; people should see them instead.
+        let line: String = line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect();
+        let shown = match line.as_bytes() {
+            [b'+', b'+', b'+', ..] | [b'-', b'-', b'-', ..] => style(line).bold(),
+            [b'+', ..] => style(line).green(),
+            [b'-', ..] => style(line).red(),
+            [b'@', b'@', ..] => style(line).cyan(),
+            _ => style(line),
+        };
+        say(&format!("{shown}"));
+    }
+}
+
+/// The exit code that says how it ended.
+pub(crate) fn exit_code(job: &Job) -> ExitCode {
+    ExitCode::from(match (job.status(), job.verdict) {
+        (_, Some(verdict)) if verdict.is_harmful() => 5,
+        (JobStatus::Succeeded, Some(Verdict::FixedProven)) => 0,
+        (JobStatus::Succeeded, Some(Verdict::AnalysisOnly)) => 4,
+        (JobStatus::Succeeded, Some(_)) => 3,
+        _ => 1,
+    })
+}
