@@ -28,6 +28,8 @@ pub(crate) fn checkout(
     request: &Checkout,
     interrupt: &AtomicBool,
 ) -> Result<GixWorkspace, GitError> {
+    std::fs::create_dir_all(&request.destination)
+        .map_err(io(format!("making the working copy at {}", request.destination.display())))?;
     let (repo, base) = match &address {
         Address::Local(path) => borrow_local(path, &address, request, interrupt)?,
         Address::Http(_) => clone_http(options, &address, request, interrupt)?,

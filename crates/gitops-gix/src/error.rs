@@ -16,7 +16,14 @@ pub(crate) struct GixCause(pub(crate) String);
 
 /// Something that has nothing to do with the remote failed.
 pub(crate) fn broken(action: &str) -> impl Fn(gix::Error) -> GitError + '_ {
-    move |error| GitError::Broken { action: action.to_owned(), source: Box::new(GixCause(format!("{error:#}"))) }
+    move |error| GitError::Broken { action: action.to_owned(), source: Box::new(GixCause(in_words(&error))) }
+}
+
+/// gix's error on one line: what it says itself, and what it takes for the cause.
+pub(crate) fn in_words(error: &gix::Error) -> String {
+    let (top, cause) = (error.to_string(), error.probable_cause().to_string());
+    let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if top.contains(&cause) { line(&top) } else { format!("{}: {}", line(&top), line(&cause)) }
 }
 
 /// A file or folder could not be used.
@@ -27,7 +34,7 @@ pub(crate) fn io(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> Gi
 /// A call to the remote failed.
 pub(crate) fn remote(address: &Address, error: &gix::Error) -> GitError {
     let url = address.shown();
-    let text = format!("{error:#}");
+    let text = in_words(error);
     if error.is_unauthenticated() || error.is_permission_denied() || text.contains("status 401") {
         GitError::Unauthorized { url }
     } else if error.is_not_found() || text.contains("status 404") {
