@@ -1,0 +1,85 @@
+//! What every forge does.
+
+use patchwright_core::forge::{Forge, ForgeError, NewPullRequest};
+use patchwright_domain::{BranchName, IssueNumber, IssueRef, RepoName};
+
+/// A forge to test, and what is there.
+pub struct Setting<'a> {
+    /// The forge.
+    pub forge: &'a dyn Forge,
+    /// An issue with title `Bug` and body `It breaks.`, in a repository whose default branch is `main`.
+    pub issue: IssueRef,
+    /// A branch of that repository with a commit more than `main`.
+    pub branch: BranchName,
+}
+
+impl std::fmt::Debug for Setting<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Setting({})", self.issue)
+    }
+}
+
+/// Runs the whole suite.
+pub async fn suite(setting: Setting<'_>) {
+    issues_are_read(&setting).await;
+    comments_are_written_read_and_edited(&setting).await;
+    a_branch_has_one_pull_request(&setting).await;
+    what_is_not_there_is_missing(&setting).await;
+}
+
+async fn issues_are_read(setting: &Setting<'_>) {
+    let issue = setting.forge.issue(&setting.issue).await.unwrap();
+    assert_eq!((issue.title.as_str(), issue.body.as_str(), issue.open), ("Bug", "It breaks.", true));
+    let repository = setting.forge.repository(&setting.issue.repo).await.unwrap();
+    assert_eq!((repository.default_branch.as_str(), &repository.name), ("main", &setting.issue.repo));
+    assert!(!repository.clone_url.contains('@'), "no credential in {}", repository.clone_url);
+    assert_eq!(setting.issue.platform, setting.forge.platform());
+}
+
+async fn comments_are_written_read_and_edited(setting: &Setting<'_>) {
+    let (forge, issue) = (setting.forge, &setting.issue);
+    let before = forge.comments(issue).await.unwrap().len();
+    let first = forge.post_comment(issue, "first é 修").await.unwrap();
+    let second = forge.post_comment(issue, "second").await.unwrap();
+    assert_ne!(first, second);
+    forge.edit_comment(issue, &first, "first, edited").await.unwrap();
+    forge.edit_comment(issue, &first, "first, edited").await.unwrap();
+    let comments = forge.comments(issue).await.unwrap();
+    let texts: Vec<&str> = comments[before..].iter().map(|comment| comment.body.as_str()).collect();
+    assert_eq!(texts, ["first, edited", "second"]);
+    let own = forge.own_login().await.unwrap();
+    assert!(comments[before..].iter().all(|comment| comment.author == own));
+}
+
+async fn a_branch_has_one_pull_request(setting: &Setting<'_>) {
+    let (forge, repo) = (setting.forge, &setting.issue.repo);
+    assert_eq!(forge.find_pull_request(repo, &setting.branch).await.unwrap(), None);
+    let new = NewPullRequest {
+        head: setting.branch.clone(),
+        base: BranchName::parse("main").unwrap(),
+        title: "Fix #1".to_owned(),
+        body: "the panel".to_owned(),
+        draft: true,
+    };
+    let opened = forge.create_pull_request(repo, &new).await.unwrap();
+    assert!(opened.draft);
+    assert_eq!(forge.find_pull_request(repo, &setting.branch).await.unwrap(), Some(opened.clone()));
+    let again = forge.create_pull_request(repo, &new).await;
+    assert!(matches!(again, Err(ForgeError::Refused { .. })), "{again:?}");
+    forge.update_pull_request(repo, opened.number, "the panel, later").await.unwrap();
+    forge.mark_ready(repo, &opened).await.unwrap();
+    forge.mark_ready(repo, &opened).await.unwrap();
+    assert!(!forge.find_pull_request(repo, &setting.branch).await.unwrap().unwrap().draft);
+    let ghost = NewPullRequest { head: BranchName::parse("agent/ghost").unwrap(), ..new };
+    assert!(matches!(forge.create_pull_request(repo, &ghost).await, Err(ForgeError::Refused { .. })));
+}
+
+async fn what_is_not_there_is_missing(setting: &Setting<'_>) {
+    let missing = |error: ForgeError| assert!(matches!(error, ForgeError::NotFound { .. }), "{error:?}");
+    let nowhere = IssueRef { number: IssueNumber::same(999_999), ..setting.issue.clone() };
+    missing(setting.forge.issue(&nowhere).await.unwrap_err());
+    missing(setting.forge.post_comment(&nowhere, "x").await.unwrap_err());
+    missing(setting.forge.edit_comment(&setting.issue, "999999", "x").await.unwrap_err());
+    let ghost: RepoName = "acme/ghost".parse().unwrap();
+    missing(setting.forge.repository(&ghost).await.unwrap_err());
+}

@@ -1,0 +1,4 @@
+//! Suites that every implementation of a port passes, the fakes first.
+
+pub mod forge;
+pub mod store;

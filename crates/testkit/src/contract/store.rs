@@ -1,0 +1,246 @@
+//! What every store does.
+
+use std::sync::Arc;
+
+use patchwright_core::store::{DeliveryRecord, EffectOutcome, EffectRecord, Step, Store, StoreError, Versioned, Write};
+use patchwright_domain::job::report::{AnalysisMethod, Level, LocateData, LocateReport, StageReport};
+use patchwright_domain::job::stage::{StageKind, StageStatus};
+use patchwright_domain::job::{JobEvent, JobState, Lease};
+use patchwright_domain::{DeliveryId, Effect, IssueEvent, Job, JobId, JobStatus, PlatformId, RepoPath, Usage};
+
+use crate::build::{after, effect_id, issue, issue_id, job, job_for, job_id, source, start_of_time, task_id};
+
+/// Runs the whole suite. `fresh` makes an empty store.
+pub async fn suite<F, Fut>(fresh: F)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Arc<dyn Store>>,
+{
+    a_step_is_written_whole(fresh().await.as_ref()).await;
+    a_step_that_fails_writes_nothing(fresh().await.as_ref()).await;
+    a_stale_revision_is_refused(fresh().await.as_ref()).await;
+    a_known_delivery_is_refused_with_its_job(fresh().await.as_ref()).await;
+    one_of_many_equal_deliveries_wins(fresh().await).await;
+    a_job_is_handed_to_one_worker(fresh().await).await;
+    a_job_waits_for_its_time(fresh().await.as_ref()).await;
+    an_expired_lease_is_taken_over(fresh().await.as_ref()).await;
+    everything_about_a_job_survives(fresh().await.as_ref()).await;
+    effects_of_one_issue_go_out_in_order(fresh().await.as_ref()).await;
+    a_held_effect_becomes_due_again(fresh().await.as_ref()).await;
+}
+
+fn lease(worker: &str, until: i64) -> Lease {
+    Lease { holder: worker.to_owned(), task_id: task_id(1), until: after(until) }
+}
+
+fn delivery(id: &str, identity: Option<&str>, job: Option<JobId>) -> DeliveryRecord {
+    DeliveryRecord {
+        platform: PlatformId::from_static("github"),
+        id: DeliveryId::parse(id).unwrap(),
+        identity: identity.map(str::to_owned),
+        event_type: "issue_comment".to_owned(),
+        job_id: job,
+        received_at: start_of_time(),
+        payload: r#"{"action":"created","title":"héé 修复"}"#.to_owned(),
+    }
+}
+
+fn effect(n: u32, issue: u32) -> EffectRecord {
+    EffectRecord {
+        id: effect_id(n),
+        issue_id: issue_id(issue),
+        job_id: None,
+        effect: Effect::RefreshProgress,
+        created_at: start_of_time(),
+    }
+}
+
+fn new_job(n: u32) -> Step {
+    Step { issue: Some(Write::Insert(issue(n))), job: Some(Write::Insert(job(n))), ..Step::default() }
+}
+
+async fn a_step_is_written_whole(store: &dyn Store) {
+    let step = Step {
+        delivery: Some(delivery("d-1", Some("comment:71"), Some(job_id(1)))),
+        effects: vec![effect(1, 1)],
+        ..new_job(1)
+    };
+    store.commit(step).await.unwrap();
+    store.ping().await.unwrap();
+    assert_eq!(store.job(job_id(1)).await.unwrap().unwrap(), Versioned { value: job(1), revision: 1 });
+    assert_eq!(store.issue(issue_id(1)).await.unwrap().unwrap(), Versioned { value: issue(1), revision: 1 });
+    assert_eq!(store.issue_by_source(&source(1)).await.unwrap().unwrap().value.id, issue_id(1));
+    assert_eq!(store.latest_job(issue_id(1)).await.unwrap().unwrap().value.id, job_id(1));
+    let github = PlatformId::from_static("github");
+    let found = store.job_by_branch(&github, "acme/demo", "agent/fix-1-1").await.unwrap();
+    assert_eq!(found.unwrap().value.id, job_id(1));
+    assert!(store.job(job_id(9)).await.unwrap().is_none());
+    assert_eq!(store.next_due().await.unwrap(), Some(start_of_time()));
+    let claimed = store.claim_effect(after(1), after(60)).await.unwrap().unwrap();
+    assert_eq!((claimed.record, claimed.attempt), (effect(1, 1), 1));
+}
+
+async fn a_step_that_fails_writes_nothing(store: &dyn Store) {
+    store.commit(Step { delivery: Some(delivery("d-1", None, Some(job_id(1)))), ..new_job(1) }).await.unwrap();
+    let again =
+        Step { delivery: Some(delivery("d-1", None, Some(job_id(2)))), effects: vec![effect(2, 2)], ..new_job(2) };
+    assert!(matches!(store.commit(again).await, Err(StoreError::Repeated { .. })));
+    assert!(store.job(job_id(2)).await.unwrap().is_none());
+    assert!(store.issue(issue_id(2)).await.unwrap().is_none());
+    assert!(store.claim_effect(after(1), after(60)).await.unwrap().is_none());
+}
+
+async fn a_stale_revision_is_refused(store: &dyn Store) {
+    store.commit(new_job(1)).await.unwrap();
+    let known = store.issue(issue_id(1)).await.unwrap().unwrap();
+    let moved = known.value.clone().advance(IssueEvent::TaskSucceeded, after(1)).unwrap();
+    let update =
+        |value| Step { issue: Some(Write::Update(Versioned { value, revision: known.revision })), ..Step::default() };
+    store.commit(update(moved.clone())).await.unwrap();
+    assert!(matches!(store.commit(update(moved.clone())).await, Err(StoreError::Stale { .. })));
+    assert_eq!(store.issue(issue_id(1)).await.unwrap().unwrap(), Versioned { value: moved, revision: 2 });
+    // The same issue made twice at once: the second reads again.
+    let twin = Step {
+        issue: Some(Write::Insert(patchwright_domain::Issue { id: issue_id(7), ..issue(1) })),
+        ..Step::default()
+    };
+    assert!(matches!(store.commit(twin).await, Err(StoreError::Stale { .. })));
+}
+
+async fn a_known_delivery_is_refused_with_its_job(store: &dyn Store) {
+    let first = Step { delivery: Some(delivery("d-1", Some("comment:71"), Some(job_id(1)))), ..new_job(1) };
+    store.commit(first).await.unwrap();
+    let only = |record| Step { delivery: Some(record), ..Step::default() };
+    let same = store.commit(only(delivery("d-1", Some("comment:71"), None))).await;
+    assert!(matches!(same, Err(StoreError::Repeated { job_id: Some(id), same_delivery: true }) if id == job_id(1)));
+    let twin = store.commit(only(delivery("d-2", Some("comment:71"), None))).await;
+    assert!(matches!(twin, Err(StoreError::Repeated { job_id: Some(id), same_delivery: false }) if id == job_id(1)));
+    store.commit(only(delivery("d-3", None, None))).await.unwrap();
+    store.commit(only(delivery("d-4", None, None))).await.unwrap();
+}
+
+async fn one_of_many_equal_deliveries_wins(store: Arc<dyn Store>) {
+    let mut tries = Vec::new();
+    for n in 1..=20 {
+        let store = Arc::clone(&store);
+        tries.push(tokio::spawn(async move {
+            let step = Step { delivery: Some(delivery("d-1", None, Some(job_id(n)))), ..new_job(n) };
+            match store.commit(step).await {
+                Ok(()) => job_id(n),
+                Err(StoreError::Repeated { job_id: Some(id), .. }) => id,
+                Err(error) => panic!("{error:?}"),
+            }
+        }));
+    }
+    let mut winners = Vec::new();
+    for one in tries {
+        winners.push(one.await.unwrap());
+    }
+    winners.dedup();
+    assert_eq!(winners.len(), 1, "every delivery is told the one job");
+}
+
+async fn a_job_is_handed_to_one_worker(store: Arc<dyn Store>) {
+    for n in 1..=5 {
+        store.commit(new_job(n)).await.unwrap();
+    }
+    let mut tries = Vec::new();
+    for n in 0..10 {
+        let store = Arc::clone(&store);
+        tries.push(tokio::spawn(async move { store.claim_job(after(1), lease(&format!("w{n}"), 60)).await.unwrap() }));
+    }
+    let mut taken = Vec::new();
+    for one in tries {
+        taken.extend(one.await.unwrap().map(|job| job.value.id));
+    }
+    // A locked row is passed over, so a worker may come away empty; what it got is its own.
+    while let Some(job) = store.claim_job(after(1), lease("late", 60)).await.unwrap() {
+        taken.push(job.value.id);
+    }
+    taken.sort();
+    assert_eq!(taken, (1..=5).map(job_id).collect::<Vec<_>>());
+}
+
+async fn a_job_waits_for_its_time(store: &dyn Store) {
+    store.commit(new_job(1)).await.unwrap();
+    let known = store.claim_job(after(1), lease("w", 60)).await.unwrap().unwrap();
+    let postponed = JobEvent::Postponed { epoch: 1, until: after(100), spent: None };
+    let (value, _) = known.value.advance(postponed, after(2)).unwrap();
+    let step = Step { job: Some(Write::Update(Versioned { value, revision: known.revision })), ..Step::default() };
+    store.commit(step).await.unwrap();
+    assert_eq!(store.next_due().await.unwrap(), Some(after(100)));
+    assert!(store.claim_job(after(99), lease("w", 200)).await.unwrap().is_none());
+    assert!(store.claim_job(after(100), lease("w", 200)).await.unwrap().is_some());
+}
+
+async fn an_expired_lease_is_taken_over(store: &dyn Store) {
+    store.commit(new_job(1)).await.unwrap();
+    let first = store.claim_job(after(1), lease("first", 60)).await.unwrap().unwrap();
+    assert!(store.claim_job(after(59), lease("second", 120)).await.unwrap().is_none());
+    let second = store.claim_job(after(60), lease("second", 120)).await.unwrap().unwrap();
+    assert_eq!((first.value.epoch, second.value.epoch, second.value.attempts), (1, 2, 2));
+    assert!(matches!(&second.value.state, JobState::Running { lease } if lease.holder == "second"));
+    assert_eq!(store.job(job_id(1)).await.unwrap().unwrap(), second);
+}
+
+async fn everything_about_a_job_survives(store: &dyn Store) {
+    store.commit(new_job(1)).await.unwrap();
+    let claimed = store.claim_job(after(1), lease("w", 60)).await.unwrap().unwrap();
+    let epoch = claimed.value.epoch;
+    let report = StageReport::Locate(LocateReport {
+        candidate_files: vec![RepoPath::parse("src/解析.py").unwrap()],
+        stage_data: LocateData {
+            analysis_method: AnalysisMethod::Hybrid,
+            confidence_level: Level::High,
+            files_analyzed: 3,
+        },
+        candidates: vec![],
+    });
+    let usage = Usage { calls: 1, prompt_tokens: 5, completion_tokens: 6, cost_micros: 7 };
+    let mut job = claimed.value;
+    for event in [
+        JobEvent::StageStarted { epoch, stage: StageKind::Locate },
+        JobEvent::StageSucceeded { epoch, report, comment: "found".to_owned(), usage },
+        JobEvent::StageStarted { epoch, stage: StageKind::Propose },
+        JobEvent::CommentPosted { id: "77".to_owned() },
+        JobEvent::CancelRequested,
+    ] {
+        job = job.advance(event, after(3)).unwrap().0;
+    }
+    let step = Step {
+        job: Some(Write::Update(Versioned { value: job.clone(), revision: claimed.revision })),
+        ..Step::default()
+    };
+    store.commit(step).await.unwrap();
+    let read: Job = store.job(job_id(1)).await.unwrap().unwrap().value;
+    assert_eq!(read, job);
+    assert_eq!((read.status(), read.stage(StageKind::Locate).status), (JobStatus::Cancelled, StageStatus::Succeeded));
+    // A second job of the issue is the latest one.
+    let second = job_for(2, 1, after(9));
+    store.commit(Step { job: Some(Write::Insert(second)), ..Step::default() }).await.unwrap();
+    assert_eq!(store.latest_job(issue_id(1)).await.unwrap().unwrap().value.id, job_id(2));
+}
+
+async fn effects_of_one_issue_go_out_in_order(store: &dyn Store) {
+    store.commit(Step { effects: vec![effect(1, 1), effect(2, 1)], ..new_job(1) }).await.unwrap();
+    store.commit(Step { effects: vec![effect(3, 2)], ..new_job(2) }).await.unwrap();
+    let claim = || async { store.claim_effect(after(1), after(60)).await.unwrap().map(|claimed| claimed.record.id) };
+    assert_eq!(claim().await, Some(effect_id(1)));
+    assert_eq!(claim().await, Some(effect_id(3)), "the second effect of the first issue waits for its first");
+    assert_eq!(claim().await, None);
+    let retry = EffectOutcome::Retry { at: after(30), error: "busy".to_owned() };
+    store.settle_effect(effect_id(1), retry).await.unwrap();
+    assert_eq!(claim().await, None, "the first one backs off, and the second still waits");
+    store.settle_effect(effect_id(1), EffectOutcome::Dead { error: "gone".to_owned() }).await.unwrap();
+    assert_eq!(claim().await, Some(effect_id(2)));
+    store.commit(Step { settled: Some(effect_id(2)), ..Step::default() }).await.unwrap();
+    store.settle_effect(effect_id(3), EffectOutcome::Done).await.unwrap();
+    assert!(store.claim_effect(after(9999), after(10_000)).await.unwrap().is_none());
+}
+
+async fn a_held_effect_becomes_due_again(store: &dyn Store) {
+    store.commit(Step { effects: vec![effect(1, 1)], ..new_job(1) }).await.unwrap();
+    assert_eq!(store.claim_effect(after(1), after(60)).await.unwrap().unwrap().attempt, 1);
+    assert!(store.claim_effect(after(59), after(100)).await.unwrap().is_none());
+    assert_eq!(store.claim_effect(after(60), after(100)).await.unwrap().unwrap().attempt, 2);
+}

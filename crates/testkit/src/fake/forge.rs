@@ -1,0 +1,239 @@
+//! A forge in memory, stricter than the real ones.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use patchwright_core::Secret;
+use patchwright_core::forge::{
+    Comment, Forge, ForgeError, GitCredential, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
+};
+use patchwright_domain::job::PullRequestRef;
+use patchwright_domain::{BranchName, IssueRef, PlatformId, RepoName, RepoPath};
+
+/// The login of our own comments.
+pub const OWN_LOGIN: &str = "patchwright";
+
+/// A forge in memory with one repository, `acme/demo`, and issues that tests open.
+#[derive(Debug, Default)]
+pub struct FakeForge(Mutex<Model>);
+
+#[derive(Debug, Default)]
+struct Model {
+    issues: BTreeMap<u64, RemoteIssue>,
+    comments: BTreeMap<u64, Vec<Comment>>,
+    pull_requests: Vec<PullRequest>,
+    permissions: BTreeMap<String, Permission>,
+    branches: Vec<BranchName>,
+    faults: Vec<ForgeError>,
+    lose_answers: u32,
+}
+
+#[derive(Debug, Clone)]
+struct PullRequest {
+    reference: PullRequestRef,
+    head: BranchName,
+    title: String,
+    body: String,
+}
+
+const PLATFORM: PlatformId = PlatformId::from_static("github");
+
+impl FakeForge {
+    /// Opens an issue as `alice`, who may write.
+    pub fn open_issue(&self, number: u64, title: &str, body: &str) {
+        let mut model = self.0.lock().unwrap();
+        let issue = RemoteIssue {
+            title: title.to_owned(),
+            body: body.to_owned(),
+            author: "alice".to_owned(),
+            open: true,
+            labels: Vec::new(),
+            url: format!("https://forge.example/acme/demo/issues/{number}"),
+        };
+        model.issues.insert(number, issue);
+        model.permissions.insert("alice".to_owned(), Permission::Write);
+    }
+
+    /// Notes that a branch was pushed: pull requests need one.
+    pub fn note_branch(&self, branch: &BranchName) {
+        self.0.lock().unwrap().branches.push(branch.clone());
+    }
+
+    /// The next call fails with this.
+    pub fn fail_next(&self, error: ForgeError) {
+        self.0.lock().unwrap().faults.push(error);
+    }
+
+    /// So many of the next writing calls have their effect and then lose their answer.
+    pub fn lose_answers(&self, count: u32) {
+        self.0.lock().unwrap().lose_answers = count;
+    }
+
+    /// The texts of the comments on an issue or pull request, without their hidden marks.
+    pub fn comments_on(&self, number: u64) -> Vec<String> {
+        let model = self.0.lock().unwrap();
+        model.comments.get(&number).into_iter().flatten().map(|comment| visible(&comment.body)).collect()
+    }
+
+    /// Each pull request as (title, text without its hidden mark, draft).
+    pub fn pull_requests(&self) -> Vec<(String, String, bool)> {
+        let model = self.0.lock().unwrap();
+        model.pull_requests.iter().map(|pr| (pr.title.clone(), visible(&pr.body), pr.reference.draft)).collect()
+    }
+
+    fn enter(&self) -> Result<std::sync::MutexGuard<'_, Model>, ForgeError> {
+        let mut model = self.0.lock().unwrap();
+        if model.faults.is_empty() { Ok(model) } else { Err(model.faults.remove(0)) }
+    }
+}
+
+impl Model {
+    /// After an effect: whether its answer arrives.
+    fn answer<T>(&mut self, value: T) -> Result<T, ForgeError> {
+        if self.lose_answers == 0 {
+            return Ok(value);
+        }
+        self.lose_answers -= 1;
+        Err(ForgeError::Unavailable { platform: PLATFORM, detail: "the answer was lost".to_owned() })
+    }
+
+    fn thread(&self, number: u64) -> Result<(), ForgeError> {
+        let is_there =
+            self.issues.contains_key(&number) || self.pull_requests.iter().any(|pr| pr.reference.number == number);
+        if is_there { Ok(()) } else { Err(not_found(&format!("#{number}"))) }
+    }
+}
+
+fn not_found(what: &str) -> ForgeError {
+    ForgeError::NotFound { platform: PLATFORM, what: what.to_owned() }
+}
+
+fn refused(action: &str, detail: &str) -> ForgeError {
+    ForgeError::Refused { platform: PLATFORM, action: action.to_owned(), detail: detail.to_owned() }
+}
+
+/// A text without our hidden marks.
+pub(crate) fn visible(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("<!-- patchwright:")).collect();
+    lines.join("\n").trim_end().to_owned()
+}
+
+#[async_trait]
+impl Tracker for FakeForge {
+    fn platform(&self) -> PlatformId {
+        PLATFORM
+    }
+
+    fn max_comment_chars(&self) -> usize {
+        65_536
+    }
+
+    async fn issue(&self, issue: &IssueRef) -> Result<RemoteIssue, ForgeError> {
+        self.enter()?.issues.get(&issue.number.api).cloned().ok_or_else(|| not_found("the issue"))
+    }
+
+    async fn comments(&self, issue: &IssueRef) -> Result<Vec<Comment>, ForgeError> {
+        let model = self.enter()?;
+        model.thread(issue.number.api)?;
+        Ok(model.comments.get(&issue.number.api).cloned().unwrap_or_default())
+    }
+
+    async fn post_comment(&self, issue: &IssueRef, body: &str) -> Result<String, ForgeError> {
+        let mut model = self.enter()?;
+        model.thread(issue.number.api)?;
+        if body.trim().is_empty() || body.chars().count() > self.max_comment_chars() {
+            return Err(refused("comment", "the text is empty or too long"));
+        }
+        let id = format!("{}", 1000 + model.comments.values().map(Vec::len).sum::<usize>());
+        let comment = Comment { id: id.clone(), author: OWN_LOGIN.to_owned(), body: body.to_owned() };
+        model.comments.entry(issue.number.api).or_default().push(comment);
+        model.answer(id)
+    }
+
+    async fn edit_comment(&self, _: &IssueRef, comment_id: &str, body: &str) -> Result<(), ForgeError> {
+        let mut model = self.enter()?;
+        let comment = model.comments.values_mut().flatten().find(|comment| comment.id == comment_id);
+        comment.ok_or_else(|| not_found("the comment"))?.body = body.to_owned();
+        model.answer(())
+    }
+}
+
+#[async_trait]
+impl Forge for FakeForge {
+    async fn own_login(&self) -> Result<String, ForgeError> {
+        Ok(OWN_LOGIN.to_owned())
+    }
+
+    async fn repository(&self, repo: &RepoName) -> Result<Repository, ForgeError> {
+        drop(self.enter()?);
+        if *repo != crate::build::repo() {
+            return Err(not_found(&format!("the repository {repo}")));
+        }
+        Ok(Repository {
+            name: repo.clone(),
+            default_branch: BranchName::parse("main").unwrap(),
+            clone_url: "fake:acme/demo".to_owned(),
+            private: false,
+            archived: false,
+        })
+    }
+
+    async fn permission(&self, _: &RepoName, login: &str) -> Result<Permission, ForgeError> {
+        Ok(self.enter()?.permissions.get(login).copied().unwrap_or(Permission::None))
+    }
+
+    async fn find_pull_request(&self, _: &RepoName, head: &BranchName) -> Result<Option<PullRequestRef>, ForgeError> {
+        Ok(self.enter()?.pull_requests.iter().find(|pr| pr.head == *head).map(|pr| pr.reference.clone()))
+    }
+
+    async fn create_pull_request(&self, repo: &RepoName, new: &NewPullRequest) -> Result<PullRequestRef, ForgeError> {
+        let mut model = self.enter()?;
+        if !model.branches.contains(&new.head) {
+            return Err(refused("open a pull request", "the head branch does not exist"));
+        }
+        if model.pull_requests.iter().any(|pr| pr.head == new.head) {
+            return Err(refused("open a pull request", "a pull request already exists for the branch"));
+        }
+        let number = 100 + model.pull_requests.len() as u64;
+        let reference = PullRequestRef {
+            number,
+            url: format!("https://forge.example/{repo}/pull/{number}"),
+            node_id: Some(format!("PR_{number}")),
+            draft: new.draft,
+        };
+        model.pull_requests.push(PullRequest {
+            reference: reference.clone(),
+            head: new.head.clone(),
+            title: new.title.clone(),
+            body: new.body.clone(),
+        });
+        model.answer(reference)
+    }
+
+    async fn update_pull_request(&self, _: &RepoName, number: u64, body: &str) -> Result<(), ForgeError> {
+        let mut model = self.enter()?;
+        let found = model.pull_requests.iter_mut().find(|pr| pr.reference.number == number);
+        found.ok_or_else(|| not_found("the pull request"))?.body = body.to_owned();
+        model.answer(())
+    }
+
+    async fn mark_ready(&self, _: &RepoName, pull_request: &PullRequestRef) -> Result<(), ForgeError> {
+        let mut model = self.enter()?;
+        let found = model.pull_requests.iter_mut().find(|pr| pr.reference.number == pull_request.number);
+        found.ok_or_else(|| not_found("the pull request"))?.reference.draft = false;
+        model.answer(())
+    }
+
+    async fn read_file(&self, _: &RepoName, _: &RepoPath, _: &str) -> Result<Option<String>, ForgeError> {
+        Ok(None)
+    }
+
+    async fn git_credential(&self, _: &RepoName) -> Result<Option<GitCredential>, ForgeError> {
+        Ok(Some(GitCredential { username: "x".to_owned(), password: Secret::new("fake-git-token") }))
+    }
+
+    fn issue_url(&self, issue: &IssueRef) -> String {
+        format!("https://forge.example/{}/issues/{}", issue.repo, issue.number)
+    }
+}

@@ -1,0 +1,212 @@
+//! Git in memory: one remote, working copies as maps, exports on the real disk.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use patchwright_core::CancellationToken;
+use patchwright_core::forge::GitCredential;
+use patchwright_core::git::{Checkout, CommitRequest, Git, GitError, Workspace};
+use patchwright_domain::job::report::{ChangeStatus, ChangedFile};
+use patchwright_domain::{BranchName, CommitSha, RepoPath};
+
+type Files = BTreeMap<RepoPath, Vec<u8>>;
+
+#[derive(Debug, Default)]
+struct Remote {
+    commits: BTreeMap<CommitSha, Files>,
+    branches: BTreeMap<BranchName, CommitSha>,
+    pushes: Vec<(BranchName, CommitSha)>,
+    faults: Vec<GitError>,
+}
+
+/// A remote with one branch, `main`.
+#[derive(Debug, Clone, Default)]
+pub struct FakeGit(Arc<Mutex<Remote>>);
+
+impl FakeGit {
+    /// A remote whose `main` holds these files.
+    pub fn with_files(files: &[(&str, &str)]) -> Self {
+        let git = Self::default();
+        git.move_main(files);
+        git
+    }
+
+    /// Puts another commit on `main`, with exactly these files.
+    pub fn move_main(&self, files: &[(&str, &str)]) {
+        let files: Files =
+            files.iter().map(|(path, text)| (RepoPath::parse(path).unwrap(), text.as_bytes().to_vec())).collect();
+        let mut remote = self.0.lock().unwrap();
+        let sha = hash(&files, "main");
+        remote.commits.insert(sha.clone(), files);
+        remote.branches.insert(BranchName::parse("main").unwrap(), sha);
+    }
+
+    /// The next push fails with this.
+    pub fn fail_next_push(&self, error: GitError) {
+        self.0.lock().unwrap().faults.push(error);
+    }
+
+    /// Every push that changed something: branch and commit.
+    pub fn pushes(&self) -> Vec<(BranchName, CommitSha)> {
+        self.0.lock().unwrap().pushes.clone()
+    }
+
+    /// A file of a pushed branch.
+    pub fn file(&self, branch: &BranchName, path: &str) -> Option<String> {
+        let remote = self.0.lock().unwrap();
+        let files = remote.commits.get(remote.branches.get(branch)?)?;
+        files.get(&RepoPath::parse(path).unwrap()).map(|bytes| String::from_utf8(bytes.clone()).unwrap())
+    }
+}
+
+fn hash(files: &Files, salt: &str) -> CommitSha {
+    let mut text = salt.as_bytes().to_vec();
+    for (path, bytes) in files {
+        text.extend(path.as_str().as_bytes());
+        text.extend(bytes);
+    }
+    let digest = ring::digest::digest(&ring::digest::SHA256, &text);
+    let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    CommitSha::parse(&hex[..40]).unwrap()
+}
+
+#[async_trait]
+impl Git for FakeGit {
+    async fn checkout(&self, request: Checkout, _: &CancellationToken) -> Result<Box<dyn Workspace>, GitError> {
+        let remote = self.0.lock().unwrap();
+        let base = request.base.expect("the pipeline names the base branch");
+        let Some(commit) = remote.branches.get(&base).cloned() else {
+            return Err(GitError::BranchNotFound { url: request.url, branch: base });
+        };
+        let files = remote.commits[&commit].clone();
+        drop(remote);
+        for (path, bytes) in &files {
+            let place = request.destination.join(path.as_str());
+            std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+            std::fs::write(place, bytes).unwrap();
+        }
+        std::fs::create_dir_all(&request.destination).unwrap();
+        Ok(Box::new(FakeWorkspace {
+            remote: Arc::clone(&self.0),
+            root: request.destination,
+            base_branch: base,
+            base_commit: commit,
+            base: files.clone(),
+            branch: request.branch,
+            files: Mutex::new(files),
+        }))
+    }
+}
+
+struct FakeWorkspace {
+    remote: Arc<Mutex<Remote>>,
+    root: std::path::PathBuf,
+    base_branch: BranchName,
+    base_commit: CommitSha,
+    base: Files,
+    branch: BranchName,
+    files: Mutex<Files>,
+}
+
+#[async_trait]
+impl Workspace for FakeWorkspace {
+    fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn base_branch(&self) -> &BranchName {
+        &self.base_branch
+    }
+
+    fn base_commit(&self) -> &CommitSha {
+        &self.base_commit
+    }
+
+    async fn list_files(&self, _: &str) -> Result<Vec<RepoPath>, GitError> {
+        Ok(self.files.lock().unwrap().keys().cloned().collect())
+    }
+
+    async fn read(&self, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
+        Ok(self.files.lock().unwrap().get(path).cloned())
+    }
+
+    async fn write(&self, path: &RepoPath, content: &[u8]) -> Result<(), GitError> {
+        self.files.lock().unwrap().insert(path.clone(), content.to_vec());
+        Ok(())
+    }
+
+    async fn remove(&self, path: &RepoPath) -> Result<(), GitError> {
+        self.files.lock().unwrap().remove(path);
+        Ok(())
+    }
+
+    async fn changed_files(&self) -> Result<Vec<ChangedFile>, GitError> {
+        let files = self.files.lock().unwrap();
+        let mut changed = Vec::new();
+        for (path, bytes) in files.iter() {
+            let status = match self.base.get(path) {
+                None => ChangeStatus::Added,
+                Some(old) if old != bytes => ChangeStatus::Modified,
+                Some(_) => continue,
+            };
+            changed.push(ChangedFile { status, file: path.clone() });
+        }
+        let gone = self.base.keys().filter(|path| !files.contains_key(*path));
+        changed.extend(gone.map(|path| ChangedFile { status: ChangeStatus::Deleted, file: path.clone() }));
+        Ok(changed)
+    }
+
+    async fn commit(&self, paths: &[RepoPath], request: &CommitRequest) -> Result<CommitSha, GitError> {
+        let files = self.files.lock().unwrap();
+        let mut tree = self.base.clone();
+        for path in paths {
+            match files.get(path) {
+                Some(bytes) => tree.insert(path.clone(), bytes.clone()),
+                None => tree.remove(path),
+            };
+        }
+        if tree == self.base {
+            return Ok(self.base_commit.clone());
+        }
+        let commit = hash(&tree, &format!("{}{}", request.message, request.at));
+        self.remote.lock().unwrap().commits.insert(commit.clone(), tree);
+        Ok(commit)
+    }
+
+    async fn export(&self, commit: &CommitSha, destination: &Path) -> Result<(), GitError> {
+        let remote = self.remote.lock().unwrap();
+        for (path, bytes) in &remote.commits[commit] {
+            let place = destination.join(path.as_str());
+            std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+            std::fs::write(place, bytes).unwrap();
+        }
+        Ok(())
+    }
+
+    async fn push(
+        &self,
+        commit: &CommitSha,
+        expected: Option<&CommitSha>,
+        credential: Option<&GitCredential>,
+    ) -> Result<(), GitError> {
+        let mut remote = self.remote.lock().unwrap();
+        if credential.is_none() {
+            return Err(GitError::Unauthorized { url: "fake:acme/demo".to_owned() });
+        }
+        if !remote.faults.is_empty() {
+            return Err(remote.faults.remove(0));
+        }
+        let standing = remote.branches.get(&self.branch).cloned();
+        if standing.as_ref() == Some(commit) {
+            return Ok(());
+        }
+        if standing.as_ref() != expected {
+            return Err(GitError::LeaseLost { branch: self.branch.clone() });
+        }
+        remote.branches.insert(self.branch.clone(), commit.clone());
+        remote.pushes.push((self.branch.clone(), commit.clone()));
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! A sandbox whose verdict a test writes, and an index that knows one answer.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use patchwright_core::CancellationToken;
+use patchwright_core::code_index::{CodeIndex, CodeIndexError, IndexQuery, RankedFile, Ranking};
+use patchwright_core::progress::Progress;
+use patchwright_core::sandbox::{CheckReport, CheckRequest, Sandbox, SandboxError, TestOutcome};
+use patchwright_domain::job::report::TestResults;
+
+type Script = dyn Fn(&CheckRequest) -> Result<CheckReport, SandboxError> + Send;
+
+/// A sandbox that answers with a function of the tree.
+pub struct ScriptedSandbox(Mutex<Box<Script>>);
+
+impl ScriptedSandbox {
+    /// A sandbox with this answer.
+    pub fn new(answer: impl Fn(&CheckRequest) -> Result<CheckReport, SandboxError> + Send + 'static) -> Self {
+        Self(Mutex::new(Box::new(answer)))
+    }
+}
+
+impl std::fmt::Debug for ScriptedSandbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ScriptedSandbox")
+    }
+}
+
+/// A report with these tests.
+pub fn report(tests: &[(&str, TestOutcome)]) -> CheckReport {
+    let count = |wanted| u32::try_from(tests.iter().filter(|(_, outcome)| *outcome == wanted).count()).unwrap();
+    let (passed, failed) = (count(TestOutcome::Passed), count(TestOutcome::Failed));
+    CheckReport {
+        ecosystem: "pytest".to_owned(),
+        command: "python3 -m pytest -q".to_owned(),
+        build_success: true,
+        results: TestResults { passed, failed, skipped: 0, coverage: None, total: passed + failed },
+        tests: tests.iter().map(|(name, outcome)| ((*name).to_owned(), *outcome)).collect::<BTreeMap<_, _>>(),
+        timed_out: false,
+        log_tail: "the output".to_owned(),
+    }
+}
+
+#[async_trait]
+impl Sandbox for ScriptedSandbox {
+    fn isolation(&self) -> &'static str {
+        "scripted"
+    }
+
+    async fn check(
+        &self,
+        request: CheckRequest,
+        _: &Progress,
+        cancel: &CancellationToken,
+    ) -> Result<CheckReport, SandboxError> {
+        if cancel.is_cancelled() {
+            return Err(SandboxError::Cancelled);
+        }
+        (self.0.lock().unwrap())(&request)
+    }
+}
+
+/// An index that ranks the files in the order of the tree.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FakeIndex;
+
+#[async_trait]
+impl CodeIndex for FakeIndex {
+    async fn rank(&self, query: IndexQuery) -> Result<Ranking, CodeIndexError> {
+        let files = query.files.unwrap_or_default();
+        let ranked = files.iter().take(query.limit).enumerate().map(|(place, path)| RankedFile {
+            path: path.clone(),
+            score: f64::from(100 - u32::try_from(place).unwrap_or(100)),
+            reasons: vec!["it is in the tree".to_owned()],
+        });
+        Ok(Ranking { files: ranked.collect(), files_analyzed: files.len() })
+    }
+}

@@ -1,0 +1,247 @@
+//! The store port in memory, stricter than a database: it checks references and revisions at once.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use patchwright_core::store::{
+    ClaimedEffect, DeliveryRecord, EffectOutcome, EffectRecord, Step, Store, StoreError, Versioned, Write,
+};
+use patchwright_domain::job::{JobEvent, JobState, Lease};
+use patchwright_domain::{EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, PlatformId, Task, TaskId};
+
+/// A store in memory.
+#[derive(Debug, Default)]
+pub struct FakeStore(Mutex<Tables>);
+
+#[derive(Debug, Default, Clone)]
+struct Tables {
+    issues: BTreeMap<IssueId, Versioned<Issue>>,
+    jobs: BTreeMap<JobId, Versioned<Job>>,
+    tasks: BTreeMap<TaskId, Task>,
+    deliveries: Vec<DeliveryRecord>,
+    effects: BTreeMap<EffectId, Effect>,
+}
+
+#[derive(Debug, Clone)]
+struct Effect {
+    record: EffectRecord,
+    attempts: u32,
+    not_before: Timestamp,
+    outcome: Option<EffectOutcome>,
+}
+
+impl FakeStore {
+    /// The effects that still wait, oldest first.
+    pub fn waiting(&self) -> Vec<EffectRecord> {
+        let tables = self.0.lock().unwrap();
+        tables.effects.values().filter(|effect| effect.outcome.is_none()).map(|effect| effect.record.clone()).collect()
+    }
+
+    /// The effects that were given up, with why.
+    pub fn dead(&self) -> Vec<(EffectRecord, String)> {
+        let tables = self.0.lock().unwrap();
+        let dead = tables.effects.values().filter_map(|effect| match &effect.outcome {
+            Some(EffectOutcome::Dead { error }) => Some((effect.record.clone(), error.clone())),
+            _ => None,
+        });
+        dead.collect()
+    }
+
+    /// All tasks, oldest first.
+    pub fn tasks(&self) -> Vec<Task> {
+        self.0.lock().unwrap().tasks.values().cloned().collect()
+    }
+
+    /// All jobs, oldest first.
+    pub fn jobs(&self) -> Vec<Job> {
+        self.0.lock().unwrap().jobs.values().map(|job| job.value.clone()).collect()
+    }
+}
+
+impl Tables {
+    fn apply(&mut self, step: Step) -> Result<(), StoreError> {
+        let broken = |detail: &str| StoreError::Broken { detail: detail.to_owned() };
+        if let Some(write) = step.issue {
+            let (id, source) = match &write {
+                Write::Insert(issue) => (issue.id, issue.source.clone()),
+                Write::Update(known) => (known.value.id, known.value.source.clone()),
+            };
+            if matches!(write, Write::Insert(_)) && self.issues.values().any(|other| other.value.source == source) {
+                return Err(StoreError::Stale { what: "row" });
+            }
+            put(&mut self.issues, id, write, "issue")?;
+        }
+        if let Some(write) = step.job {
+            let job = match &write {
+                Write::Insert(job) => job,
+                Write::Update(known) => &known.value,
+            };
+            if !self.issues.contains_key(&job.issue_id) {
+                return Err(broken("the job's issue is not there"));
+            }
+            let (id, branch) = (job.id, job.branch.clone());
+            if self.jobs.values().any(|other| other.value.branch == branch && other.value.id != id) {
+                return Err(StoreError::Stale { what: "row" });
+            }
+            put(&mut self.jobs, id, write, "job")?;
+        }
+        if let Some(record) = step.delivery {
+            let same = |other: &&DeliveryRecord| {
+                other.platform == record.platform
+                    && (other.id == record.id || (record.identity.is_some() && other.identity == record.identity))
+            };
+            if let Some(known) = self.deliveries.iter().find(same) {
+                let same_delivery = known.id == record.id;
+                return Err(StoreError::Repeated { job_id: known.job_id, same_delivery });
+            }
+            self.deliveries.push(record);
+        }
+        if let Some(task) = step.task {
+            if !self.jobs.contains_key(&task.job_id) {
+                return Err(broken("the task's job is not there"));
+            }
+            self.tasks.insert(task.id, task);
+        }
+        for record in step.effects {
+            if !self.issues.contains_key(&record.issue_id) {
+                return Err(broken("the effect's issue is not there"));
+            }
+            let not_before = record.created_at;
+            let effect = Effect { attempts: 0, not_before, outcome: None, record };
+            if self.effects.insert(effect.record.id, effect).is_some() {
+                return Err(broken("two effects have one id"));
+            }
+        }
+        if let Some(id) = step.settled {
+            self.effects.get_mut(&id).ok_or_else(|| broken("the effect is not there"))?.outcome =
+                Some(EffectOutcome::Done);
+        }
+        Ok(())
+    }
+}
+
+fn put<K: Ord, T>(
+    table: &mut BTreeMap<K, Versioned<T>>,
+    key: K,
+    write: Write<T>,
+    what: &'static str,
+) -> Result<(), StoreError> {
+    match write {
+        Write::Insert(value) => match table.contains_key(&key) {
+            true => Err(StoreError::Stale { what: "row" }),
+            false => {
+                table.insert(key, Versioned { value, revision: 1 });
+                Ok(())
+            }
+        },
+        Write::Update(known) => match table.get_mut(&key) {
+            Some(row) if row.revision == known.revision => {
+                *row = Versioned { value: known.value, revision: known.revision + 1 };
+                Ok(())
+            }
+            _ => Err(StoreError::Stale { what }),
+        },
+    }
+}
+
+#[async_trait]
+impl Store for FakeStore {
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<Versioned<Job>>, StoreError> {
+        Ok(self.0.lock().unwrap().jobs.get(&id).cloned())
+    }
+
+    async fn issue(&self, id: IssueId) -> Result<Option<Versioned<Issue>>, StoreError> {
+        Ok(self.0.lock().unwrap().issues.get(&id).cloned())
+    }
+
+    async fn issue_by_source(&self, source: &IssueRef) -> Result<Option<Versioned<Issue>>, StoreError> {
+        Ok(self.0.lock().unwrap().issues.values().find(|issue| issue.value.source == *source).cloned())
+    }
+
+    async fn latest_job(&self, issue: IssueId) -> Result<Option<Versioned<Job>>, StoreError> {
+        Ok(self.0.lock().unwrap().jobs.values().rfind(|job| job.value.issue_id == issue).cloned())
+    }
+
+    async fn job_by_branch(
+        &self,
+        source: &PlatformId,
+        repo: &str,
+        branch: &str,
+    ) -> Result<Option<Versioned<Job>>, StoreError> {
+        let matches = |job: &&Versioned<Job>| {
+            job.value.source.platform == *source
+                && job.value.source.repo.to_string() == repo
+                && job.value.branch.as_str() == branch
+        };
+        Ok(self.0.lock().unwrap().jobs.values().find(matches).cloned())
+    }
+
+    async fn commit(&self, step: Step) -> Result<(), StoreError> {
+        let mut tables = self.0.lock().unwrap();
+        let mut changed = tables.clone();
+        changed.apply(step)?;
+        *tables = changed;
+        Ok(())
+    }
+
+    async fn claim_job(&self, now: Timestamp, lease: Lease) -> Result<Option<Versioned<Job>>, StoreError> {
+        let mut tables = self.0.lock().unwrap();
+        let due = |job: &Versioned<Job>| match &job.value.state {
+            JobState::Queued { not_before } => (*not_before <= now).then_some(*not_before),
+            JobState::Running { lease } => (lease.until <= now).then_some(Timestamp::MIN),
+            _ => None,
+        };
+        let next = tables.jobs.values().filter_map(|job| Some((due(job)?, job.value.id))).min();
+        let Some((_, id)) = next else { return Ok(None) };
+        let row = tables.jobs.get_mut(&id).unwrap();
+        let job = row.value.clone();
+        let free =
+            if job.status() == JobStatus::Running { job.advance(JobEvent::LeaseExpired, now).unwrap().0 } else { job };
+        row.value = free.advance(JobEvent::Leased { lease }, now).unwrap().0;
+        row.revision += 1;
+        Ok(Some(row.clone()))
+    }
+
+    async fn claim_effect(&self, now: Timestamp, until: Timestamp) -> Result<Option<ClaimedEffect>, StoreError> {
+        let mut tables = self.0.lock().unwrap();
+        let waiting: Vec<Effect> = tables.effects.values().filter(|effect| effect.outcome.is_none()).cloned().collect();
+        let first_of_its_issue =
+            |effect: &Effect| waiting.iter().find(|other| other.record.issue_id == effect.record.issue_id);
+        let next = waiting.iter().find(|effect| {
+            effect.not_before <= now
+                && first_of_its_issue(effect).is_some_and(|first| first.record.id == effect.record.id)
+        });
+        let Some(id) = next.map(|effect| effect.record.id) else { return Ok(None) };
+        let effect = tables.effects.get_mut(&id).unwrap();
+        effect.attempts += 1;
+        effect.not_before = until;
+        Ok(Some(ClaimedEffect { record: effect.record.clone(), attempt: effect.attempts }))
+    }
+
+    async fn settle_effect(&self, id: EffectId, outcome: EffectOutcome) -> Result<(), StoreError> {
+        let mut tables = self.0.lock().unwrap();
+        let effect = tables.effects.get_mut(&id).ok_or(StoreError::Stale { what: "effect" })?;
+        match outcome {
+            EffectOutcome::Retry { at, .. } => effect.not_before = at,
+            ended => effect.outcome = Some(ended),
+        }
+        Ok(())
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let tables = self.0.lock().unwrap();
+        let jobs = tables.jobs.values().filter_map(|job| match &job.value.state {
+            JobState::Queued { not_before } => Some(*not_before),
+            JobState::Running { lease } => Some(lease.until),
+            _ => None,
+        });
+        let effects = tables.effects.values().filter(|effect| effect.outcome.is_none()).map(|effect| effect.not_before);
+        Ok(jobs.chain(effects).min())
+    }
+}

@@ -1,0 +1,121 @@
+//! A throwaway PostgreSQL cluster. PostgreSQL refuses root, so root runs it as the user `postgres`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Weak};
+
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+
+/// A running cluster; it stops and vanishes with the last handle.
+#[derive(Debug)]
+pub struct Cluster {
+    folder: TempDir,
+    port: u16,
+    as_postgres: bool,
+}
+
+static SHARED: Mutex<Weak<Cluster>> = Mutex::const_new(Weak::new());
+
+/// The process's cluster, started if need be. `None`, with a line in the output, where PostgreSQL is not installed;
+/// with `REQUIRE_POSTGRES` set that is a failure.
+pub async fn cluster() -> Option<Arc<Cluster>> {
+    let mut shared = SHARED.lock().await;
+    if let Some(running) = shared.upgrade() {
+        return Some(running);
+    }
+    let Some(started) = Cluster::start() else {
+        assert!(std::env::var_os("REQUIRE_POSTGRES").is_none(), "PostgreSQL's initdb is not on PATH");
+        #[expect(clippy::print_stderr, reason = "who runs the tests must see what was skipped")]
+        {
+            eprintln!("skipped: PostgreSQL's initdb is not on PATH");
+        }
+        return None;
+    };
+    let started = Arc::new(started);
+    *shared = Arc::downgrade(&started);
+    Some(started)
+}
+
+impl Cluster {
+    fn start() -> Option<Self> {
+        let initdb = find("initdb")?;
+        let as_postgres = is_root();
+        let folder = tempfile::Builder::new().prefix("patchwright-pg-").tempdir().ok()?;
+        if as_postgres {
+            run(Command::new("chown").arg("postgres").arg(folder.path()))?;
+        }
+        let data = folder.path().join("data");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").ok()?;
+        let port = listener.local_addr().ok()?.port();
+        drop(listener);
+        run(user(as_postgres, &initdb).args(["--no-sync", "-A", "trust", "-U", "postgres", "-D"]).arg(&data))?;
+        let cluster = Self { folder, port, as_postgres };
+        let options =
+            format!("-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=60");
+        run(cluster
+            .pg_ctl()?
+            .args(["start", "-w", "-l"])
+            .arg(cluster.folder.path().join("log"))
+            .args(["-o", &options]))?;
+        Some(cluster)
+    }
+
+    /// The address of a database; `postgres` is always there.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Makes an empty database and returns its address.
+    pub fn database(&self, name: &str) -> String {
+        let psql = find("psql").unwrap();
+        let made = Command::new(psql)
+            .args(["-q", "-c", &format!("CREATE DATABASE {name}"), &self.url("postgres")])
+            .status()
+            .unwrap();
+        assert!(made.success(), "the database {name} cannot be made");
+        self.url(name)
+    }
+
+    fn pg_ctl(&self) -> Option<Command> {
+        let mut command = user(self.as_postgres, &find("pg_ctl")?);
+        command.arg("-D").arg(self.folder.path().join("data"));
+        Some(command)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Some(mut stop) = self.pg_ctl() {
+            let _ = run(stop.args(["stop", "-m", "immediate"]));
+        }
+    }
+}
+
+fn user(as_postgres: bool, program: &Path) -> Command {
+    if !as_postgres {
+        return Command::new(program);
+    }
+    let mut command = Command::new("runuser");
+    command.args(["-u", "postgres", "--"]).arg(program).current_dir("/");
+    command
+}
+
+fn run(command: &mut Command) -> Option<()> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().ok()?.success().then_some(())
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output().map(|output| output.stdout);
+    id.is_ok_and(|id| id.starts_with(b"0\n"))
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
+    // Debian keeps the server's programs off the path.
+    for version in (13..20).rev() {
+        folders.push(format!("/usr/lib/postgresql/{version}/bin").into());
+    }
+    folders.into_iter().map(|folder| folder.join(program)).find(|place| place.is_file())
+}

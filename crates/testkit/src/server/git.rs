@@ -1,0 +1,161 @@
+//! Git over HTTP, for real: `git http-backend` behind Basic authentication.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+
+use actix_web::{App, HttpRequest, HttpResponse, web};
+use base64::Engine as _;
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use super::{Running, listen};
+
+/// The password that the server takes, with any user name.
+pub const PASSWORD: &str = "git-password-canary-0123456789";
+
+/// A git server with bare repositories in a folder of its own.
+#[derive(Debug)]
+pub struct GitServer {
+    folder: TempDir,
+    running: Running,
+}
+
+impl GitServer {
+    /// Starts a server without repositories.
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root: Arc<Path> = folder.path().into();
+        let running = listen!(move || {
+            let root = Arc::clone(&root);
+            App::new().app_data(web::PayloadConfig::new(512 * 1024 * 1024)).default_service(web::to(
+                move |request: HttpRequest, body: web::Bytes| backend(Arc::clone(&root), request, body),
+            ))
+        });
+        Self { folder, running }
+    }
+
+    /// The address under which repositories are cloned: `{url}/{owner}/{name}.git`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.running.address)
+    }
+
+    /// The folder of a repository.
+    pub fn path(&self, full_name: &str) -> PathBuf {
+        self.folder.path().join(format!("{full_name}.git"))
+    }
+
+    /// Makes a repository whose `main` holds these files, and takes pushes.
+    pub fn make(&self, full_name: &str, files: &[(&str, &str)]) {
+        let path = self.path(full_name);
+        self.make_empty(full_name);
+        let work = tempfile::tempdir().unwrap();
+        let at = work.path();
+        git(at, &["init", "-q", "-b", "main"]);
+        for (name, text) in files {
+            let place = at.join(name);
+            std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+            std::fs::write(place, text).unwrap();
+        }
+        git(at, &["add", "-A"]);
+        git(at, &["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", "First commit"]);
+        git(at, &["push", "-q", path.to_str().unwrap(), "main"]);
+    }
+
+    /// Makes a repository without a commit.
+    pub fn make_empty(&self, full_name: &str) {
+        let path = self.path(full_name);
+        std::fs::create_dir_all(&path).unwrap();
+        git(&path, &["init", "-q", "--bare", "-b", "main"]);
+        git(&path, &["config", "http.receivepack", "true"]);
+    }
+
+    /// Makes the repository refuse pushes, with a reason.
+    pub fn refuse_pushes(&self, full_name: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let hook = self.path(full_name).join("hooks/pre-receive");
+        std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+        std::fs::write(&hook, "#!/bin/sh\necho protected >&2\nexit 1\n").unwrap();
+        std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// What `git` says about a repository.
+    pub fn git(&self, full_name: &str, args: &[&str]) -> String {
+        git(&self.path(full_name), args)
+    }
+}
+
+/// Runs git without anything of this machine's configuration.
+fn git(at: &Path, args: &[&str]) -> String {
+    let output = std::process::Command::new("git")
+        .arg("-C")
+        .arg(at)
+        .args(args)
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+async fn backend(root: Arc<Path>, request: HttpRequest, body: web::Bytes) -> HttpResponse {
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let decoded = header("authorization")
+        .strip_prefix("Basic ")
+        .map(|pair| base64::engine::general_purpose::STANDARD.decode(pair));
+    let pair = decoded.and_then(Result::ok).and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+    if pair.split_once(':').is_none_or(|(_, password)| password != PASSWORD) {
+        return HttpResponse::Unauthorized().insert_header(("www-authenticate", "Basic realm=\"git\"")).finish();
+    }
+    let mut child = Command::new("git")
+        .arg("http-backend")
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("GIT_PROJECT_ROOT", root.as_os_str())
+        .env("GIT_HTTP_EXPORT_ALL", "1")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("REMOTE_USER", "tester")
+        .env("REQUEST_METHOD", request.method().as_str())
+        .env("PATH_INFO", request.path())
+        .env("QUERY_STRING", request.query_string())
+        .env("CONTENT_TYPE", header("content-type"))
+        .env("HTTP_CONTENT_ENCODING", header("content-encoding"))
+        .env("GIT_PROTOCOL", header("git-protocol"))
+        .env("CONTENT_LENGTH", body.len().to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let feeding = tokio::spawn(async move {
+        // The program may end before it has read everything.
+        let _ = stdin.write_all(&body).await;
+    });
+    let output = child.wait_with_output().await.unwrap();
+    feeding.await.unwrap();
+    answer(&output.stdout)
+}
+
+/// Turns CGI output into an answer.
+fn answer(output: &[u8]) -> HttpResponse {
+    let Some(end) = output.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return HttpResponse::InternalServerError().finish();
+    };
+    let head = String::from_utf8_lossy(&output[..end]).into_owned();
+    let mut response = HttpResponse::Ok();
+    for line in head.lines() {
+        let Some((name, value)) = line.split_once(": ") else { continue };
+        if name.eq_ignore_ascii_case("status") {
+            let code: u16 = value.split(' ').next().unwrap().parse().unwrap();
+            response.status(actix_web::http::StatusCode::from_u16(code).unwrap());
+        } else {
+            response.insert_header((name, value));
+        }
+    }
+    response.body(output[end + 4..].to_vec())
+}

@@ -1,0 +1,356 @@
+//! GitHub as far as we use it, with state. Strict: a missing token, user agent or branch is refused as GitHub does.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use actix_web::http::StatusCode;
+use actix_web::{App, HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Running, listen};
+use crate::fake;
+
+/// The token that the server takes.
+pub const TOKEN: &str = "ghp_CanaryCanaryCanaryCanaryCanary012345";
+/// The token's account.
+const OWN_LOGIN: &str = "patchwright-bot";
+
+#[derive(Debug, Default)]
+struct Model {
+    git_root: PathBuf,
+    issues: BTreeMap<(String, u64), (String, String)>,
+    comments: Vec<Comment>,
+    pulls: Vec<Pull>,
+    permissions: BTreeMap<String, String>,
+    requests: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Comment {
+    id: u64,
+    repo: String,
+    number: u64,
+    body: String,
+    edits: u32,
+}
+
+#[derive(Debug, Clone)]
+struct Pull {
+    repo: String,
+    number: u64,
+    head: String,
+    base: String,
+    title: String,
+    bodies: Vec<String>,
+    draft: bool,
+}
+
+/// The server.
+#[derive(Debug)]
+pub struct GithubServer {
+    model: Arc<Mutex<Model>>,
+    running: Running,
+}
+
+type Shared = web::Data<Mutex<Model>>;
+
+impl GithubServer {
+    /// Starts a server whose repositories lie as bare ones under a folder, as `owner/name.git`.
+    pub fn start(git_root: PathBuf) -> Self {
+        let model = Arc::new(Mutex::new(Model { git_root, ..Model::default() }));
+        let shared = Arc::clone(&model);
+        let running = listen!(move || {
+            App::new()
+                .app_data(Shared::from(Arc::clone(&shared)))
+                .wrap_fn(guard)
+                .route("/user", web::get().to(user))
+                .route("/graphql", web::post().to(graphql))
+                .route("/repos/{o}/{r}", web::get().to(repository))
+                .route("/repos/{o}/{r}/issues/{n}", web::get().to(issue))
+                .route("/repos/{o}/{r}/issues/{n}/comments", web::get().to(comments))
+                .route("/repos/{o}/{r}/issues/{n}/comments", web::post().to(post_comment))
+                .route("/repos/{o}/{r}/issues/comments/{id}", web::patch().to(edit_comment))
+                .route("/repos/{o}/{r}/collaborators/{user}/permission", web::get().to(permission))
+                .route("/repos/{o}/{r}/pulls", web::get().to(list_pulls))
+                .route("/repos/{o}/{r}/pulls", web::post().to(create_pull))
+                .route("/repos/{o}/{r}/pulls/{n}", web::patch().to(update_pull))
+                .default_service(web::to(|| async { not_found() }))
+        });
+        Self { model, running }
+    }
+
+    /// The base of the REST API; GraphQL is below it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.running.address)
+    }
+
+    /// Opens an issue.
+    pub fn open_issue(&self, repo: &str, number: u64, title: &str, body: &str) {
+        let issue = (title.to_owned(), body.to_owned());
+        self.model.lock().unwrap().issues.insert((repo.to_owned(), number), issue);
+    }
+
+    /// Gives a person a permission: `admin`, `write`, `read`.
+    pub fn permit(&self, login: &str, permission: &str) {
+        self.model.lock().unwrap().permissions.insert(login.to_owned(), permission.to_owned());
+    }
+
+    /// The comments on an issue or pull request, without hidden marks.
+    pub fn comments_on(&self, number: u64) -> Vec<String> {
+        let model = self.model.lock().unwrap();
+        model.comments.iter().filter(|c| c.number == number).map(|c| fake::visible_text(&c.body)).collect()
+    }
+
+    /// How often the comments on an issue were edited, in their order.
+    pub fn edits_on(&self, number: u64) -> Vec<u32> {
+        let model = self.model.lock().unwrap();
+        model.comments.iter().filter(|c| c.number == number).map(|c| c.edits).collect()
+    }
+
+    /// Each pull request as (title, head, base, draft).
+    pub fn pulls(&self) -> Vec<(String, String, String, bool)> {
+        let model = self.model.lock().unwrap();
+        let row = |p: &Pull| (p.title.clone(), p.head.clone(), p.base.clone(), p.draft);
+        model.pulls.iter().map(row).collect()
+    }
+
+    /// Every text that a pull request has had, without hidden marks, oldest first.
+    pub fn panels(&self, number: u64) -> Vec<String> {
+        let model = self.model.lock().unwrap();
+        let pull = model.pulls.iter().find(|pull| pull.number == number);
+        pull.map(|pull| pull.bodies.iter().map(|body| fake::visible_text(body)).collect()).unwrap_or_default()
+    }
+
+    /// Everything that people can see, in one text: to search for what must not be there.
+    pub fn everything_visible(&self) -> String {
+        format!("{:?}", self.model.lock().unwrap())
+    }
+
+    /// Method and path of every request.
+    pub fn requests(&self) -> Vec<String> {
+        self.model.lock().unwrap().requests.clone()
+    }
+}
+
+async fn guard_check(request: &HttpRequest, model: &Mutex<Model>) -> Option<HttpResponse> {
+    model.lock().unwrap().requests.push(format!("{} {}", request.method(), request.path()));
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    if header("user-agent").is_none() {
+        return Some(HttpResponse::Forbidden().body("Request forbidden by administrative rules."));
+    }
+    if header("authorization") != Some(&format!("Bearer {TOKEN}")) {
+        return Some(HttpResponse::Unauthorized().json(json!({"message": "Bad credentials"})));
+    }
+    None
+}
+
+fn guard<S, B>(
+    request: actix_web::dev::ServiceRequest,
+    service: &S,
+) -> impl Future<Output = Result<actix_web::dev::ServiceResponse<actix_web::body::EitherBody<B>>, actix_web::Error>>
++ use<S, B>
+where
+    S: actix_web::dev::Service<
+            actix_web::dev::ServiceRequest,
+            Response = actix_web::dev::ServiceResponse<B>,
+            Error = actix_web::Error,
+        >,
+{
+    let (http, payload) = request.into_parts();
+    let model = http.app_data::<Shared>().unwrap().clone();
+    let again = actix_web::dev::ServiceRequest::from_parts(http.clone(), payload);
+    let next = service.call(again);
+    async move {
+        match guard_check(&http, &model).await {
+            Some(refusal) => Ok(actix_web::dev::ServiceResponse::new(http, refusal.map_into_right_body())),
+            None => next.await.map(actix_web::dev::ServiceResponse::map_into_left_body),
+        }
+    }
+}
+
+fn not_found() -> HttpResponse {
+    HttpResponse::NotFound().json(json!({"message": "Not Found"}))
+}
+
+fn unprocessable(message: &str) -> HttpResponse {
+    HttpResponse::UnprocessableEntity().json(json!({
+        "message": "Validation Failed",
+        "errors": [{"resource": "PullRequest", "code": "custom", "message": message}],
+    }))
+}
+
+async fn user() -> HttpResponse {
+    HttpResponse::Ok().json(json!({"login": OWN_LOGIN, "id": 9, "type": "User"}))
+}
+
+async fn repository(path: web::Path<(String, String)>, model: Shared) -> HttpResponse {
+    let full_name = format!("{}/{}", path.0, path.1);
+    if !model.lock().unwrap().git_root.join(format!("{full_name}.git")).exists() {
+        return not_found();
+    }
+    HttpResponse::Ok().json(json!({
+        "id": 1, "full_name": full_name, "default_branch": "main", "private": true, "archived": false,
+        "clone_url": "https://elsewhere.invalid/never-used.git",
+    }))
+}
+
+async fn issue(path: web::Path<(String, String, u64)>, model: Shared) -> HttpResponse {
+    let model = model.lock().unwrap();
+    match model.issues.get(&(format!("{}/{}", path.0, path.1), path.2)) {
+        Some((title, body)) => HttpResponse::Ok().json(json!({
+            "number": path.2, "title": title, "body": body, "state": "open", "labels": [],
+            "user": {"login": "alice", "type": "User"}, "html_url": "https://github.invalid/issue",
+        })),
+        None => not_found(),
+    }
+}
+
+fn comment_json(comment: &Comment) -> Value {
+    json!({"id": comment.id, "body": comment.body, "user": {"login": OWN_LOGIN, "type": "User"}})
+}
+
+async fn comments(
+    path: web::Path<(String, String, u64)>,
+    query: web::Query<BTreeMap<String, String>>,
+    model: Shared,
+) -> HttpResponse {
+    let number = |name: &str, usual: usize| query.get(name).and_then(|text| text.parse().ok()).unwrap_or(usual);
+    let (page, size) = (number("page", 1), number("per_page", 30).min(100));
+    let model = model.lock().unwrap();
+    let repo = format!("{}/{}", path.0, path.1);
+    let all: Vec<Value> =
+        model.comments.iter().filter(|c| c.repo == repo && c.number == path.2).map(comment_json).collect();
+    let mut response = HttpResponse::Ok();
+    if all.len() > page * size {
+        response.insert_header(("link", "<https://api.invalid/next>; rel=\"next\""));
+    }
+    response.json(all.into_iter().skip((page - 1) * size).take(size).collect::<Vec<_>>())
+}
+
+#[derive(Deserialize)]
+struct Body {
+    body: String,
+}
+
+async fn post_comment(path: web::Path<(String, String, u64)>, body: web::Json<Body>, model: Shared) -> HttpResponse {
+    let mut model = model.lock().unwrap();
+    let repo = format!("{}/{}", path.0, path.1);
+    let known = model.issues.contains_key(&(repo.clone(), path.2))
+        || model.pulls.iter().any(|pull| pull.repo == repo && pull.number == path.2);
+    if !known {
+        return not_found();
+    }
+    if body.body.chars().count() > 65_536 {
+        return unprocessable("body is too long (maximum is 65536 characters)");
+    }
+    let id = 5000 + model.comments.len() as u64;
+    let comment = Comment { id, repo, number: path.2, body: body.body.clone(), edits: 0 };
+    model.comments.push(comment.clone());
+    HttpResponse::Created().json(comment_json(&comment))
+}
+
+async fn edit_comment(path: web::Path<(String, String, u64)>, body: web::Json<Body>, model: Shared) -> HttpResponse {
+    let mut model = model.lock().unwrap();
+    let Some(comment) = model.comments.iter_mut().find(|comment| comment.id == path.2) else { return not_found() };
+    comment.body.clone_from(&body.body);
+    comment.edits += 1;
+    HttpResponse::Ok().json(comment_json(comment))
+}
+
+async fn permission(path: web::Path<(String, String, String)>, model: Shared) -> HttpResponse {
+    match model.lock().unwrap().permissions.get(&path.2) {
+        Some(permission) => HttpResponse::Ok().json(json!({"permission": permission, "role_name": permission})),
+        None => not_found(),
+    }
+}
+
+fn pull_json(pull: &Pull) -> Value {
+    json!({
+        "number": pull.number, "html_url": format!("https://github.invalid/{}/pull/{}", pull.repo, pull.number),
+        "node_id": format!("PR_{}", pull.number), "draft": pull.draft, "state": "open", "title": pull.title,
+        "user": {"login": OWN_LOGIN, "type": "User"}, "head": {"ref": pull.head}, "base": {"ref": pull.base},
+    })
+}
+
+async fn list_pulls(
+    path: web::Path<(String, String)>,
+    query: web::Query<BTreeMap<String, String>>,
+    model: Shared,
+) -> HttpResponse {
+    let repo = format!("{}/{}", path.0, path.1);
+    // Without its owner the filter is ignored.
+    let head = query.get("head").and_then(|head| head.split_once(':')).map(|(_, branch)| branch.to_owned());
+    let model = model.lock().unwrap();
+    let found = model.pulls.iter().filter(|p| p.repo == repo && head.as_ref().is_none_or(|head| p.head == *head));
+    HttpResponse::Ok().json(found.map(pull_json).collect::<Vec<_>>())
+}
+
+#[derive(Deserialize)]
+struct NewPull {
+    title: String,
+    head: String,
+    base: String,
+    body: String,
+    #[serde(default)]
+    draft: bool,
+}
+
+async fn create_pull(path: web::Path<(String, String)>, new: web::Json<NewPull>, model: Shared) -> HttpResponse {
+    let repo = format!("{}/{}", path.0, path.1);
+    let mut model = model.lock().unwrap();
+    let place = model.git_root.join(format!("{repo}.git"));
+    let tip = |branch: &str| {
+        let output = std::process::Command::new("git")
+            .arg("-C")
+            .arg(&place)
+            .args(["rev-parse", "--verify", "-q", &format!("refs/heads/{branch}")])
+            .output()
+            .unwrap();
+        output.status.success().then_some(output.stdout)
+    };
+    let (Some(head), Some(base)) = (tip(&new.head), tip(&new.base)) else {
+        return unprocessable("head or base does not exist");
+    };
+    if head == base {
+        return unprocessable(&format!("No commits between {} and {}", new.base, new.head));
+    }
+    if model.pulls.iter().any(|pull| pull.repo == repo && pull.head == new.head) {
+        return unprocessable(&format!("A pull request already exists for {}:{}.", path.0, new.head));
+    }
+    let pull = Pull {
+        number: 700 + model.pulls.len() as u64,
+        repo,
+        head: new.head.clone(),
+        base: new.base.clone(),
+        title: new.title.clone(),
+        bodies: vec![new.body.clone()],
+        draft: new.draft,
+    };
+    model.pulls.push(pull.clone());
+    HttpResponse::Created().json(pull_json(&pull))
+}
+
+async fn update_pull(path: web::Path<(String, String, u64)>, body: web::Json<Body>, model: Shared) -> HttpResponse {
+    let mut model = model.lock().unwrap();
+    let Some(pull) = model.pulls.iter_mut().find(|pull| pull.number == path.2) else { return not_found() };
+    pull.bodies.push(body.body.clone());
+    HttpResponse::Ok().json(pull_json(pull))
+}
+
+async fn graphql(body: web::Json<Value>, model: Shared) -> HttpResponse {
+    let id = body["variables"]["id"].as_str().unwrap_or_default().to_owned();
+    let known_mutation = body["query"].as_str().is_some_and(|query| query.contains("markPullRequestReadyForReview"));
+    let mut model = model.lock().unwrap();
+    let pull = model.pulls.iter_mut().find(|pull| format!("PR_{}", pull.number) == id);
+    match pull.filter(|_| known_mutation) {
+        Some(pull) => {
+            pull.draft = false;
+            HttpResponse::build(StatusCode::OK).json(json!({"data": {"markPullRequestReadyForReview": {"pullRequest": {"isDraft": false, "number": pull.number}}}}))
+        }
+        // GraphQL reports errors with status 200.
+        None => HttpResponse::Ok()
+            .json(json!({"data": null, "errors": [{"type": "NOT_FOUND", "message": "Could not resolve to a node"}]})),
+    }
+}

@@ -1,0 +1,51 @@
+//! Real servers on loopback.
+
+mod git;
+mod github;
+mod llm;
+
+pub use git::{GitServer, PASSWORD};
+pub use github::{GithubServer, TOKEN};
+pub use llm::{LlmServer, Script};
+
+use std::net::SocketAddr;
+
+use actix_web::dev::ServerHandle;
+
+/// A running server that stops when it goes.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    handle: ServerHandle,
+}
+
+impl Running {
+    pub(crate) fn start(server: actix_web::dev::Server, address: SocketAddr) -> Self {
+        let handle = server.handle();
+        tokio::spawn(server);
+        Self { address, handle }
+    }
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.address)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // The future does its work when it is called; nobody needs to wait for the answer.
+        drop(self.handle.stop(false));
+    }
+}
+
+/// Listens on a free port of loopback.
+macro_rules! listen {
+    ($app:expr) => {{
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = actix_web::HttpServer::new($app).workers(1).disable_signals().listen(listener).unwrap().run();
+        $crate::server::Running::start(server, address)
+    }};
+}
+pub(crate) use listen;
