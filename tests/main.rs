@@ -1,1 +1,4 @@
-//! end to end
+//! End-to-end tests: the whole server over real HTTP, with a real git server and a real database.
+
+mod architecture;
+mod scenario;

@@ -12,7 +12,7 @@ use patchwright_domain::job::PullRequestRef;
 use patchwright_domain::{BranchName, IssueRef, PlatformId, RepoName, RepoPath};
 
 /// The login of our own comments.
-pub const OWN_LOGIN: &str = "patchwright";
+const OWN_LOGIN: &str = "patchwright";
 
 /// A forge in memory with one repository, `acme/demo`, and issues that tests open.
 #[derive(Debug, Default)]

@@ -12,8 +12,8 @@ use tokio::process::Command;
 
 use super::{Running, listen};
 
-/// The password that the server takes, with any user name.
-pub const PASSWORD: &str = "git-password-canary-0123456789";
+/// The password that the server takes, with any user name: as on GitHub, the API's token.
+pub const PASSWORD: &str = super::TOKEN;
 
 /// A git server with bare repositories in a folder of its own.
 #[derive(Debug)]

@@ -134,7 +134,9 @@ impl GithubServer {
     }
 }
 
-async fn guard_check(request: &HttpRequest, model: &Mutex<Model>) -> Option<HttpResponse> {
+/// Notes the request and refuses what GitHub would refuse before it looks at the address.
+fn refusal(request: &actix_web::dev::ServiceRequest) -> Option<HttpResponse> {
+    let model = request.app_data::<Shared>().unwrap();
     model.lock().unwrap().requests.push(format!("{} {}", request.method(), request.path()));
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     if header("user-agent").is_none() {
@@ -158,14 +160,15 @@ where
             Error = actix_web::Error,
         >,
 {
-    let (http, payload) = request.into_parts();
-    let model = http.app_data::<Shared>().unwrap().clone();
-    let again = actix_web::dev::ServiceRequest::from_parts(http.clone(), payload);
-    let next = service.call(again);
+    // The request must not be held beside the call: actix routes only a request that nobody else holds.
+    let next = match refusal(&request) {
+        Some(refusal) => Err(request.into_response(refusal.map_into_right_body())),
+        None => Ok(service.call(request)),
+    };
     async move {
-        match guard_check(&http, &model).await {
-            Some(refusal) => Ok(actix_web::dev::ServiceResponse::new(http, refusal.map_into_right_body())),
-            None => next.await.map(actix_web::dev::ServiceResponse::map_into_left_body),
+        match next {
+            Err(refusal) => Ok(refusal),
+            Ok(next) => next.await.map(actix_web::dev::ServiceResponse::map_into_left_body),
         }
     }
 }

@@ -1,0 +1,82 @@
+//! The store's contract on both databases, and what is the database's own.
+
+mod migrations;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use patchwright_core::query::{JobFilter, Queries as _};
+use patchwright_core::store::{Step, Store, Write};
+use patchwright_domain::JobStatus;
+use patchwright_store_diesel::DieselStore;
+use patchwright_testkit::build::{issue, job, job_id};
+use patchwright_testkit::fake::FakeStore;
+use patchwright_testkit::{contract, postgres};
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// An empty database of this cluster.
+pub(crate) async fn fresh_postgres(cluster: &postgres::Cluster) -> DieselStore {
+    let name = format!("t{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    let store = DieselStore::open(&cluster.database(&name)).await.unwrap();
+    store.migrate().await.unwrap();
+    store
+}
+
+/// An empty SQLite database that goes with its folder.
+pub(crate) async fn fresh_sqlite(folder: &tempfile::TempDir) -> DieselStore {
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let store = DieselStore::open(&format!("sqlite://{}/{number}.db", folder.path().display())).await.unwrap();
+    store.migrate().await.unwrap();
+    store
+}
+
+#[tokio::test]
+async fn the_fake_keeps_the_contract() {
+    contract::store::suite(|| async { Arc::new(FakeStore::default()) as Arc<dyn Store> }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_keeps_the_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    contract::store::suite(|| async { Arc::new(fresh_sqlite(&folder).await) as Arc<dyn Store> }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_keeps_the_contract() {
+    let Some(cluster) = postgres::cluster().await else { return };
+    contract::store::suite(|| async { Arc::new(fresh_postgres(&cluster).await) as Arc<dyn Store> }).await;
+}
+
+async fn lists_page_and_filter(store: &DieselStore) {
+    for n in 1..=5 {
+        let step = Step { issue: Some(Write::Insert(issue(n))), job: Some(Write::Insert(job(n))), ..Step::default() };
+        store.commit(step).await.unwrap();
+    }
+    let ids = |jobs: Vec<patchwright_domain::Job>| jobs.into_iter().map(|job| job.id).collect::<Vec<_>>();
+    let page = |before, limit| JobFilter { before, limit, ..JobFilter::default() };
+    assert_eq!(ids(store.jobs(page(None, 2)).await.unwrap()), [job_id(5), job_id(4)]);
+    assert_eq!(ids(store.jobs(page(Some(job_id(4)), 9)).await.unwrap()), [job_id(3), job_id(2), job_id(1)]);
+    let running = JobFilter { status: Some(JobStatus::Running), limit: 9, ..JobFilter::default() };
+    assert!(store.jobs(running).await.unwrap().is_empty());
+    let elsewhere = JobFilter { repository: Some("acme/other".into()), limit: 9, ..JobFilter::default() };
+    assert!(store.jobs(elsewhere).await.unwrap().is_empty());
+    assert_eq!(store.queue_depth().await.unwrap().queued, 5);
+    assert!(store.tasks(job_id(1)).await.unwrap().is_empty());
+    assert!(store.delivery(job_id(1)).await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_page_and_filter_on_both_databases() {
+    let folder = tempfile::tempdir().unwrap();
+    lists_page_and_filter(&fresh_sqlite(&folder).await).await;
+    if let Some(cluster) = postgres::cluster().await {
+        lists_page_and_filter(&fresh_postgres(&cluster).await).await;
+    }
+}
+
+#[tokio::test]
+async fn an_address_of_another_database_is_refused() {
+    let error = DieselStore::open("mysql://x").await.unwrap_err();
+    assert_eq!(error.to_string(), "DATABASE_URL must begin with sqlite:// or postgres://, not `mysql`");
+}

@@ -1,0 +1,131 @@
+//! Who may depend on whom: the walls of the house.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Every crate of ours with the crates of ours that it may use at run time. A crate that is not here fails the test.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("core", &["domain"]),
+    ("engine", &["core", "domain"]),
+    ("http", &["core"]),
+    ("github", &["core", "domain", "http"]),
+    ("local", &["core", "domain"]),
+    ("llm-openai", &["core", "domain", "http"]),
+    ("gitops-gix", &["core", "domain"]),
+    ("code-index", &["core"]),
+    ("sandbox", &["core", "domain"]),
+    ("store-diesel", &["core", "domain"]),
+    (
+        "server",
+        &[
+            "code-index",
+            "core",
+            "domain",
+            "engine",
+            "github",
+            "gitops-gix",
+            "http",
+            "llm-openai",
+            "local",
+            "sandbox",
+            "store-diesel",
+        ],
+    ),
+    ("testkit", &["core", "domain"]),
+    ("e2e", &[]),
+];
+
+/// Crates of others that only these may use.
+const WALLS: &[(&str, &[&str])] = &[
+    ("actix-web", &["server", "testkit"]),
+    ("diesel", &["store-diesel"]),
+    ("diesel-async", &["store-diesel"]),
+    ("gix", &["gitops-gix", "local"]),
+    // git's own HTTP is configured with it; everybody else goes through `http`.
+    ("reqwest", &["http", "gitops-gix"]),
+    ("clap", &["server"]),
+];
+
+/// What the domain may use beside the standard library.
+const DOMAIN: &[&str] = &["jiff", "serde", "thiserror", "uuid"];
+
+struct Package {
+    ours: BTreeSet<String>,
+    others: BTreeSet<String>,
+}
+
+fn packages() -> BTreeMap<String, Package> {
+    let output = std::process::Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--format-version=1", "--offline", "--manifest-path"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let short = |name: &str| name.strip_prefix("patchwright-").map(str::to_owned);
+    metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| {
+            let mut found = Package { ours: BTreeSet::new(), others: BTreeSet::new() };
+            for dependency in package["dependencies"].as_array().unwrap() {
+                if dependency["kind"] == "dev" {
+                    continue;
+                }
+                let name = dependency["name"].as_str().unwrap();
+                match short(name) {
+                    Some(ours) => found.ours.insert(ours),
+                    None => found.others.insert(name.to_owned()),
+                };
+            }
+            (short(package["name"].as_str().unwrap()).expect("our packages carry the prefix"), found)
+        })
+        .collect()
+}
+
+#[test]
+fn every_crate_uses_only_what_the_house_allows() {
+    let packages = packages();
+    let known: BTreeSet<&str> = ARROWS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(packages.keys().map(String::as_str).collect::<BTreeSet<_>>(), known, "the map names every crate");
+    for (name, allowed) in ARROWS {
+        for used in &packages[*name].ours {
+            assert!(allowed.contains(&used.as_str()), "{name} must not use {used}");
+        }
+    }
+    for (library, allowed) in WALLS {
+        for (name, package) in &packages {
+            assert!(
+                !package.others.contains(*library) || allowed.contains(&name.as_str()),
+                "{name} must not use {library}"
+            );
+        }
+    }
+    for used in &packages["domain"].others {
+        assert!(DOMAIN.contains(&used.as_str()), "domain must not use {used}");
+    }
+}
+
+#[test]
+fn only_the_configuration_reads_the_environment() {
+    let crates = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates");
+    let mut offenders = Vec::new();
+    let mut folders = vec![std::path::PathBuf::from(crates)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            let shown = path.display().to_string();
+            if path.is_dir() && !shown.ends_with("/testkit") && !shown.ends_with("/tests") {
+                folders.push(path);
+            } else if shown.ends_with(".rs") && !shown.ends_with("server/src/config.rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let production = text.split("#[cfg(test)]").next().unwrap_or_default();
+                if production.contains("env::var") && !shown.ends_with("tests.rs") {
+                    offenders.push(shown);
+                }
+            }
+        }
+    }
+    assert!(offenders.is_empty(), "these read the environment: {offenders:?}");
+}

@@ -1,0 +1,173 @@
+//! What goes wrong: each ends in a clear message, a failed job with a comment, and no half-made pull request.
+
+use patchwright_domain::{Job, JobStatus};
+use patchwright_testkit::server::Script;
+use serde_json::json;
+
+use super::tester::{REPO, Tester, accepted, analysis, good_answers, plan};
+
+/// The job has failed for the reason, and the issue says so with the job's id and what to do.
+async fn expect_failure(tester: &Tester, job: &Job, reason: &str) {
+    assert_eq!(job.status(), JobStatus::Failed, "{job:#?}");
+    let failure = job.failure.as_ref().unwrap();
+    assert!(failure.reason.contains(reason), "{}", failure.reason);
+    let comments = tester.github.comments_on(42);
+    assert_eq!(comments.len(), 2, "an acknowledgement and a result: {comments:#?}");
+    let result = &comments[1];
+    assert!(result.contains(&job.id.to_string()), "{result}");
+    assert!(result.contains("What to do:"), "{result}");
+    assert!(tester.github.pulls().is_empty(), "no half-made pull request");
+}
+
+async fn fails(script: Vec<Script>, settings: &[(&str, &str)], reason: &str) {
+    let mut tester = Tester::start_with(script, settings).await;
+    let job = tester.fix().await;
+    expect_failure(&tester, &job, reason).await;
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_is_not_there() {
+    let mut tester = Tester::start(vec![]).await;
+    std::fs::rename(tester.git.path(REPO), tester.git.path("acme/moved")).unwrap();
+    let job = tester.fix().await;
+    expect_failure(&tester, &job, "the repository acme/demo was not found on github").await;
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_repository() {
+    let mut tester = Tester::start(vec![]).await;
+    std::fs::remove_dir_all(tester.git.path(REPO)).unwrap();
+    tester.git.make_empty(REPO);
+    let job = tester.fix().await;
+    expect_failure(&tester, &job, "is empty; push a first commit").await;
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_without_tests_is_no_failure_but_stays_a_draft() {
+    let mut tester = Tester::start(good_answers()).await;
+    std::fs::remove_dir_all(tester.git.path(REPO)).unwrap();
+    tester.git.make(REPO, &[("calc.py", "def add(a, b):\n    return a - b\n")]);
+    let job = tester.fix().await;
+    assert_eq!(job.verdict, Some(patchwright_domain::job::report::Verdict::NoTests), "{:?}", job.failure);
+    assert!(tester.github.pulls()[0].3);
+    assert!(
+        tester.github.comments_on(42)[1].contains("no test suite was found"),
+        "{:?}",
+        tester.github.comments_on(42)
+    );
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_not_utf8() {
+    let mut tester = Tester::start(good_answers()).await;
+    let work = tempfile::tempdir().unwrap();
+    let at = work.path().to_str().unwrap().to_owned();
+    let bare = tester.git.path(REPO).display().to_string();
+    std::fs::write(work.path().join("calc.py"), b"# caf\xe9\ndef add(a, b):\n    return a - b\n").unwrap();
+    tester.git.git(REPO, &["--work-tree", &at, "--git-dir", &bare, "-c", "core.bare=false", "add", "calc.py"]);
+    let who = ["-c", "user.name=t", "-c", "user.email=t@t"];
+    let commit = ["--work-tree", at.as_str(), "--git-dir", bare.as_str(), "-c", "core.bare=false"];
+    tester.git.git(REPO, &[&commit[..], &who, &["commit", "-q", "-m", "latin-1"]].concat());
+    let job = tester.fix().await;
+    expect_failure(&tester, &job, "calc.py, which is not UTF-8 text").await;
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_answers_nonsense() {
+    let script =
+        ["I am a teapot.", "{\"broken\":", "No.", "Still no JSON."].map(|text| Script::Answer(text.into())).to_vec();
+    fails(script, &[], "the model's plan cannot be used, also after asking again").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_whose_edits_do_not_apply() {
+    let mut script = vec![Script::Answer(analysis()), Script::Answer(plan(&["calc.py"]))];
+    script.extend((0..4).map(|_| Script::Answer("no code at all".into())));
+    fails(script, &[], "the model's edit of calc.py cannot be applied, also after 3 corrections").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_wants_to_change_the_ci() {
+    let evil = plan(&[".github/workflows/ci.yml"]);
+    let script = vec![Script::Answer(analysis()), Script::Answer(evil)];
+    fails(script, &[], "it wants to change .github/workflows/ci.yml, which no job may").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_times_out() {
+    let silence = Script::Silence(std::time::Duration::from_secs(20));
+    let settings = [("LLM_TIMEOUT", "1"), ("LLM_TRIES", "1")];
+    fails(vec![silence], &settings, "cannot answer now (no answer in time)").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_server_that_refuses_the_key() {
+    let refusal =
+        json!({"error": {"message": "Incorrect API key", "type": "invalid_request_error", "code": "invalid_api_key"}});
+    fails(vec![Script::Error(401, refusal)], &[], "check LLM_API_KEY and LLM_MODEL").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_account_without_quota_is_not_asked_again() {
+    let refusal = json!({"error": {"message": "quota", "type": "insufficient_quota", "code": "insufficient_quota"}});
+    fails(vec![Script::Error(429, refusal)], &[], "no quota left").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_streamed_answer_works_and_a_cut_one_is_never_used() {
+    let mut tester = Tester::start_with(good_answers(), &[("LLM_STREAM", "true")]).await;
+    let job = tester.fix().await;
+    assert_eq!(job.status(), JobStatus::Succeeded, "{:?}", job.failure);
+    assert_eq!(job.usage().tokens(), 450);
+    tester.finish().await;
+    let settings = [("LLM_STREAM", "true"), ("LLM_TRIES", "1")];
+    fails(vec![Script::CutOff(analysis())], &settings, "the stream was cut off").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_model_server_is_asked_again() {
+    let busy = Script::Error(503, json!({"error": "overloaded"}));
+    let mut script = vec![busy];
+    script.extend(good_answers());
+    let mut tester = Tester::start(script).await;
+    let job = tester.fix().await;
+    assert_eq!(job.status(), JobStatus::Succeeded, "{:?}", job.failure);
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_budget_that_is_used_up() {
+    fails(good_answers(), &[("BUDGET_CALLS", "2")], "the job's model budget is used up: 2 of 2 model calls").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_that_is_refused() {
+    let mut tester = Tester::start(good_answers()).await;
+    tester.git.refuse_pushes(REPO);
+    let job = tester.fix().await;
+    expect_failure(&tester, &job, "the remote refused the push").await;
+    assert!(job.failure.unwrap().reason.contains("pre-receive hook declined"));
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_job_can_be_retried_from_the_stage_that_failed() {
+    let mut script = vec![Script::Answer(analysis())];
+    script.extend(["nonsense", "more nonsense"].map(|text| Script::Answer(text.into())));
+    script.extend(good_answers().into_iter().skip(1));
+    let mut tester = Tester::start(script).await;
+    let job = tester.fix().await;
+    assert_eq!(job.status(), JobStatus::Failed);
+    let answer = tester.post_comment("@patchwright retry").await;
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    let job = tester.expect_end(job.id).await;
+    assert_eq!(job.status(), JobStatus::Succeeded, "{:?}", job.failure);
+    assert_eq!(tester.github.comments_on(42).len(), 3, "each end has its own result comment");
+    let _ = accepted;
+    tester.finish().await;
+}

@@ -1,0 +1,251 @@
+//! One running Patchwright with everything around it: GitHub, git and the model, all over real HTTP.
+
+use std::time::{Duration, Instant};
+
+use patchwright_core::Secret;
+use patchwright_core::query::Queries as _;
+use patchwright_core::webhook::SigningKeys;
+use patchwright_domain::{Job, JobId};
+use patchwright_http::{HttpClient, HttpOptions, Request, Response, Retry};
+use patchwright_server::compose::Overrides;
+use patchwright_server::config::{Config, Layers};
+use patchwright_server::serve::Server;
+use patchwright_testkit::server::{GitServer, GithubServer, LlmServer, Script, TOKEN};
+use serde_json::{Value, json};
+
+/// The webhook's secret.
+pub(crate) const SECRET: &str = "webhook-secret-canary-9876543210";
+/// The repository of every story.
+pub(crate) const REPO: &str = "acme/demo";
+/// The longest time that one story may take; a slow machine compiles and tests in it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A small Python library with a bug and a failing test.
+pub(crate) const FILES: &[(&str, &str)] = &[
+    ("README.md", "# demo\n"),
+    ("calc.py", "def add(a, b):\n    return a - b\n\n\ndef double(a):\n    return a * 2\n"),
+    ("tests/__init__.py", ""),
+    (
+        "tests/test_calc.py",
+        "import unittest\n\nfrom calc import add, double\n\n\nclass CalcTest(unittest.TestCase):\n    def test_add(self):\n        self.assertEqual(add(1, 2), 3)\n\n    def test_double(self):\n        self.assertEqual(double(2), 4)\n",
+    ),
+];
+
+/// What the model says to fix it.
+pub(crate) fn good_answers() -> Vec<Script> {
+    let fixed = "def add(a, b):\n    return a + b\n\n\ndef double(a):\n    return a * 2\n";
+    [analysis(), plan(&["calc.py"]), format!("```python\n{fixed}```")].into_iter().map(Script::Answer).collect()
+}
+
+pub(crate) fn analysis() -> String {
+    let answer =
+        json!({"analysis": "add subtracts", "candidate_files": ["calc.py"], "reasoning": "it is defined there"});
+    format!("Sure:\n```json\n{answer}\n```")
+}
+
+pub(crate) fn plan(files: &[&str]) -> String {
+    let changes: Vec<Value> =
+        files.iter().map(|file| json!({"file": file, "description": "add instead of subtract"})).collect();
+    let plan = json!({
+        "root_cause": "`add` subtracts, cc @everyone", "fix_strategy": "Use + in add", "changes": changes,
+        "risks": ["callers that relied on it"], "testing_suggestions": ["tests/test_calc.py"], "risk_level": "low",
+    });
+    format!("```json\n{plan}\n```")
+}
+
+/// The running parts.
+pub(crate) struct Tester {
+    pub(crate) git: GitServer,
+    pub(crate) github: GithubServer,
+    pub(crate) llm: LlmServer,
+    pub(crate) http: HttpClient,
+    server: Option<Server>,
+    folder: tempfile::TempDir,
+    settings: Vec<(String, String)>,
+    deliveries: u32,
+}
+
+impl Tester {
+    /// Everything running, with the repository and issue #42 there, and `alice` allowed to write.
+    pub(crate) async fn start(script: Vec<Script>) -> Self {
+        Self::start_with(script, &[]).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn start_with(script: Vec<Script>, settings: &[(&str, &str)]) -> Self {
+        patchwright_http::install_tls();
+        let git = GitServer::start();
+        git.make(REPO, FILES);
+        let github = GithubServer::start(git.path("x").parent().unwrap().to_owned());
+        github.open_issue(REPO, 42, "add() subtracts", "`add(1, 2)` is -1.");
+        github.permit("alice", "write");
+        let llm = LlmServer::start(script);
+        let folder = tempfile::tempdir().unwrap();
+        let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut all = vec![
+            own("BIND", "127.0.0.1:0"),
+            own("DATA_DIR", &folder.path().display().to_string()),
+            own("WEBHOOK_SECRET", SECRET),
+            own("GITHUB_TOKEN", TOKEN),
+            own("GITHUB_API_URL", &github.url()),
+            own("GITHUB_CLONE_URL", &git.url()),
+            own("LLM_BASE_URL", &llm.url()),
+            own("LLM_API_KEY", "sk-canaryCanaryCanaryCanary0123"),
+            own("SANDBOX", "best-effort"),
+            own("MAX_ATTEMPTS", "1"),
+            own("WORKERS", "1"),
+            own("PATH", &std::env::var("PATH").unwrap()),
+        ];
+        for (name, value) in settings {
+            all.retain(|(known, _)| known != name);
+            all.push(own(name, value));
+        }
+        let http = HttpClient::new(&HttpOptions::default()).unwrap();
+        let mut tester = Self { git, github, llm, http, server: None, folder, settings: all, deliveries: 0 };
+        tester.restart().await;
+        tester
+    }
+
+    /// Stops the server, if it runs, and starts it on the same data.
+    pub(crate) async fn restart(&mut self) {
+        self.stop().await;
+        let layers = Layers { env: self.settings.clone(), ..Layers::default() };
+        let config = Config::load(&layers).unwrap();
+        let server = Server::start(config, Overrides::default()).await.unwrap();
+        self.server = Some(server);
+    }
+
+    /// Stops the server in an orderly way.
+    pub(crate) async fn stop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.stop().await.unwrap();
+        }
+    }
+
+    /// Ends the story: nothing may be left to say.
+    pub(crate) async fn finish(mut self) {
+        let depth = self.server.as_ref().unwrap().app().store.queue_depth().await.unwrap();
+        assert_eq!((depth.queued, depth.running, depth.effects), (0, 0, 0), "something is left undone");
+        self.stop().await;
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.server.as_ref().unwrap().address())
+    }
+
+    /// The payload of a new comment on issue #42, in GitHub's shape.
+    pub(crate) fn comment(&self, body: &str, by: &str, id: u64) -> Value {
+        json!({
+            "action": "created",
+            "issue": {
+                "url": "https://api.github.invalid/repos/acme/demo/issues/42", "id": 444, "node_id": "I_1",
+                "number": 42, "title": "add() subtracts", "state": "open", "labels": [], "assignees": [],
+                "user": {"login": "alice", "id": 1, "type": "User"},
+                "body": "`add(1, 2)` is -1.", "html_url": "https://github.invalid/acme/demo/issues/42",
+            },
+            "comment": {
+                "id": id, "body": body, "user": {"login": by, "id": 1, "type": "User"},
+                "author_association": "MEMBER", "performed_via_github_app": null,
+            },
+            "repository": {
+                "id": 7, "name": "demo", "full_name": "acme/demo", "private": true,
+                "owner": {"login": "acme", "id": 2, "type": "Organization"}, "default_branch": "main",
+                "clone_url": "http://169.254.169.254/evil.git",
+            },
+            "sender": {"login": by, "id": 1, "type": "User", "user_view_type": "public"},
+        })
+    }
+
+    /// Posts a signed comment and returns the answer.
+    pub(crate) async fn post_comment(&mut self, body: &str) -> Response {
+        self.deliveries += 1;
+        let payload = self.comment(body, "alice", u64::from(self.deliveries) + 900);
+        self.deliver("issue_comment", &payload.to_string(), &format!("delivery-{}", self.deliveries)).await
+    }
+
+    /// Posts a signed delivery.
+    pub(crate) async fn deliver(&self, event: &str, body: &str, id: &str) -> Response {
+        let keys = SigningKeys::new([&Secret::new(SECRET)]);
+        let signature = keys.sign(body.as_bytes()).unwrap();
+        self.send(self.delivery(event, body, id).header("x-hub-signature-256", signature)).await
+    }
+
+    /// A delivery without its signature.
+    pub(crate) fn delivery(&self, event: &str, body: &str, id: &str) -> Request {
+        Request::post(self.url("/api/webhook"))
+            .raw_json(body.to_owned())
+            .header("x-github-event", event)
+            .header("x-github-delivery", id)
+    }
+
+    pub(crate) async fn send(&self, request: Request) -> Response {
+        self.http.send(request, Retry::Never).await.unwrap()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        self.send(Request::get(self.url(path))).await
+    }
+
+    /// Waits until the job has ended and everything it says outside is said.
+    pub(crate) async fn expect_end(&self, id: JobId) -> Job {
+        let app = self.server.as_ref().unwrap().app();
+        let began = Instant::now();
+        loop {
+            let job = app.engine.job(id).await.unwrap().expect("the job is there");
+            if job.status().is_terminal() && app.store.queue_depth().await.unwrap().effects == 0 {
+                return app.engine.job(id).await.unwrap().unwrap();
+            }
+            assert!(began.elapsed() < PATIENCE, "the job does not end: {job:#?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Asks for a fix and waits for its end.
+    pub(crate) async fn fix(&mut self) -> Job {
+        let answer = self.post_comment("@patchwright fix").await;
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        self.expect_end(accepted(&answer)).await
+    }
+
+    /// All secrets of the story, to search for.
+    pub(crate) fn secrets() -> [&'static str; 3] {
+        [SECRET, TOKEN, "sk-canaryCanaryCanaryCanary0123"]
+    }
+
+    /// Everything below the data folder as text.
+    pub(crate) fn data_on_disk(&self) -> String {
+        let mut out = String::new();
+        let mut folders = vec![self.folder.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap().flatten() {
+                if entry.path().is_dir() {
+                    folders.push(entry.path());
+                } else {
+                    out.push_str(&String::from_utf8_lossy(&std::fs::read(entry.path()).unwrap_or_default()));
+                }
+            }
+        }
+        out
+    }
+}
+
+/// The job of an accepted delivery.
+pub(crate) fn accepted(answer: &Response) -> JobId {
+    let body: Value = answer.json().unwrap();
+    assert_eq!(body["status"], "accepted", "{body}");
+    body["job_id"].as_str().unwrap().parse().unwrap()
+}
+
+impl Tester {
+    /// Waits until every reply is out, then ends the story.
+    pub(crate) async fn finish_after_reply(self) {
+        let began = Instant::now();
+        while self.server.as_ref().unwrap().app().store.queue_depth().await.unwrap().effects > 0 {
+            assert!(began.elapsed() < PATIENCE, "a reply does not go out");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let comments = self.github.comments_on(42);
+        assert!(comments.iter().any(|comment| comment.contains("Mention me with one of these")), "{comments:?}");
+        self.finish().await;
+    }
+}

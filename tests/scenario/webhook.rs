@@ -1,0 +1,181 @@
+//! The door: what is let in, what is not, and what counts once.
+
+use patchwright_http::Request;
+use patchwright_testkit::server::Script;
+use serde_json::Value;
+
+use super::tester::{Tester, accepted, good_answers};
+
+fn body(answer: &patchwright_http::Response) -> Value {
+    answer.json().unwrap_or_else(|error| panic!("{error}: {}", answer.text()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_counts_once() {
+    let mut tester = Tester::start(good_answers()).await;
+    let payload = tester.comment("@patchwright fix", "alice", 1).to_string();
+    let first = tester.deliver("issue_comment", &payload, "same").await;
+    assert_eq!(first.status, 202);
+    let id = accepted(&first);
+    let again = tester.deliver("issue_comment", &payload, "same").await;
+    assert_eq!((again.status, &body(&again)["duplicate"]), (200, &true.into()));
+    assert_eq!(accepted(&again), id);
+    tester.expect_end(id).await;
+    tester.restart().await;
+    let later = tester.deliver("issue_comment", &payload, "same").await;
+    assert_eq!(accepted(&later), id);
+    // The same comment through another hook.
+    let twin = tester.deliver("issue_comment", &payload, "another").await;
+    assert_eq!((twin.status, &body(&twin)["reason"]), (200, &"duplicate_event".into()));
+    assert_eq!(tester.github.pulls().len(), 1);
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_signed_with_our_secret_changes_nothing() {
+    let tester = Tester::start(vec![]).await;
+    let payload = tester.comment("@patchwright fix", "alice", 1).to_string();
+    let unsigned = tester.delivery("issue_comment", &payload, "d");
+    for signature in
+        ["", "sha256=00", "sha1=x", "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"]
+    {
+        let answer = tester.send(unsigned.clone().header("x-hub-signature-256", signature)).await;
+        assert_eq!(answer.status, 401, "{signature:?}");
+    }
+    assert_eq!(tester.send(unsigned).await.status, 401);
+    // Not JSON and wrongly signed: the signature is looked at first.
+    let nonsense = tester.delivery("issue_comment", "nonsense", "d").header("x-hub-signature-256", "sha256=00");
+    assert_eq!(tester.send(nonsense).await.status, 401);
+    let jobs: Value = body(&tester.get("/api/v1/jobs").await);
+    assert_eq!(jobs["items"], Value::Array(vec![]));
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_starts_nothing_is_ignored_with_a_reason() {
+    let mut tester = Tester::start(vec![]).await;
+    for (event, payload) in [
+        ("ping", serde_json::json!({"zen": "x", "hook_id": 1})),
+        ("star", serde_json::json!({"action": "created"})),
+        ("issue_comment", tester.comment("just talking", "alice", 1)),
+        ("issue_comment", tester.comment("> @patchwright fix", "alice", 2)),
+        ("issue_comment", tester.comment("@patchwright fix", "patchwright[bot]", 3)),
+        ("issue_comment", tester.comment("@patchwright fix", "other[bot]", 4)),
+    ] {
+        let answer = tester.deliver(event, &payload.to_string(), &format!("ignored-{payload:.20}")).await;
+        assert_eq!((answer.status, &body(&answer)["status"]), (200, &"ignored".into()), "{}", answer.text());
+        assert!(!body(&answer)["reason"].as_str().unwrap().is_empty());
+    }
+    assert!(tester.github.requests().is_empty(), "nothing was asked of GitHub");
+    let help = tester.post_comment("@patchwright what can you do?").await;
+    assert_eq!((help.status, &body(&help)["command"]), (202, &"help".into()));
+    tester.finish_after_reply().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_makes_no_sense_is_refused_by_its_kind() {
+    let tester = Tester::start(vec![]).await;
+    let good = tester.comment("@patchwright fix", "alice", 1);
+    let mut without = good.clone();
+    without.as_object_mut().unwrap().remove("issue");
+    for (event, payload, status, said) in [
+        ("issue_comment", without.to_string(), 400, "missing field `issue`"),
+        ("issue_comment", "nonsense".to_owned(), 400, "the body cannot be read"),
+        ("issue_comment", String::new(), 400, "the body cannot be read"),
+        ("no_such_event", good.to_string(), 400, "is no event of github"),
+        ("issue_comment", format!("{}{}", "[".repeat(200), "]".repeat(200)), 400, "the body cannot be read"),
+    ] {
+        let answer = tester.deliver(event, &payload, "d").await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert!(answer.text().contains(said), "{}", answer.text());
+    }
+    let keys = patchwright_core::webhook::SigningKeys::new([&patchwright_core::Secret::new(super::tester::SECRET)]);
+    let signed =
+        |request: Request, text: &str| request.header("x-hub-signature-256", keys.sign(text.as_bytes()).unwrap());
+    let form = Request::post(tester.url("/api/webhook")).raw_json("{}").header("x-github-event", "ping");
+    let both = signed(form.clone().header("x-github-delivery", "d").header("x-patchwright-event", "ping"), "{}");
+    assert_eq!(tester.send(both).await.status, 400);
+    let packed = signed(form.clone().header("x-github-delivery", "d").header("content-encoding", "gzip"), "{}");
+    assert_eq!(tester.send(packed).await.status, 415);
+    let elsewhere = tester.get("/api/nothing").await;
+    assert_eq!(elsewhere.status, 404);
+    assert_eq!(tester.get("/api/webhook").await.status, 405);
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_over_the_limit_is_cut_short() {
+    let tester = Tester::start_with(vec![], &[("MAX_BODY_BYTES", "1000")]).await;
+    let answer = tester.deliver("ping", &" ".repeat(1001), "d").await;
+    assert_eq!(answer.status, 413);
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_get_a_polite_no() {
+    let mut tester = Tester::start(vec![]).await;
+    let payload = tester.comment("@patchwright fix", "mallory", 1).to_string();
+    let answer = tester.deliver("issue_comment", &payload, "d").await;
+    let job = tester.expect_end(accepted(&answer)).await;
+    assert!(job.failure.unwrap().reason.contains("mallory may not start jobs here"));
+    assert!(tester.llm.asked().is_empty(), "nothing was spent");
+    assert!(tester.github.comments_on(42).pop().unwrap().contains("Ask somebody with write access"));
+    tester.restart().await;
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_allow_list_is_a_list_of_whole_names() {
+    let settings = [("ALLOWED_USERS", "alice"), ("ALLOWED_REPOS", "acme/demo")];
+    let tester = Tester::start_with(vec![], &settings).await;
+    for by in ["mallory", "alice2", "alice "] {
+        let payload = tester.comment("@patchwright fix", by, 1).to_string();
+        let answer = tester.deliver("issue_comment", &payload, "d").await;
+        assert_eq!((answer.status, &body(&answer)["status"]), (403, &"forbidden".into()), "{by:?}");
+    }
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_wish_while_a_job_runs_is_told_of_it() {
+    let script = vec![Script::Silence(std::time::Duration::from_secs(60))];
+    let mut tester = Tester::start_with(script, &[("SHUTDOWN_TIMEOUT", "1")]).await;
+    let first = accepted(&tester.post_comment("@patchwright fix").await);
+    let second = tester.post_comment("@patchwright fix").await;
+    assert_eq!((second.status, &body(&second)["reason"]), (200, &"job_active".into()));
+    assert_eq!(body(&second)["job_id"], first.to_string());
+    let cancelled = tester.post_comment("@patchwright cancel").await;
+    assert_eq!((cancelled.status, &body(&cancelled)["command"]), (202, &"cancel".into()));
+    let job = tester.expect_end(first).await;
+    assert_eq!(job.status(), patchwright_domain::JobStatus::Cancelled);
+    assert!(tester.github.comments_on(42).pop().unwrap().contains("The job was cancelled"));
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_says_how_it_is() {
+    let tester = Tester::start(vec![]).await;
+    for path in ["/", "/health"] {
+        assert_eq!(tester.get(path).await.text(), r#"{"status":"healthy","service":"agent-gateway"}"#);
+    }
+    let status = body(&tester.get("/api/status").await);
+    assert_eq!(
+        (&status["service"], &status["status"], &status["version"]),
+        (&"agent-gateway".into(), &"running".into(), &"1.0.0".into())
+    );
+    assert_eq!((tester.get("/livez").await.status, tester.get("/readyz").await.status), (200, 200));
+    let missing = tester.get("/api/v1/jobs/00000000-0000-0000-0000-000000000001").await;
+    assert_eq!((missing.status, missing.header("content-type")), (404, Some("application/problem+json")));
+    assert_eq!(tester.get("/api/v1/jobs?colour=red").await.status, 400);
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_shown_to_who_has_the_token() {
+    let tester = Tester::start_with(vec![], &[("API_TOKEN", "api-token-0123456789")]).await;
+    assert_eq!(tester.get("/api/v1/jobs").await.status, 401);
+    let with = |token: &str| Request::get(tester.url("/api/v1/jobs")).bearer(&patchwright_core::Secret::new(token));
+    assert_eq!(tester.send(with("wrong")).await.status, 401);
+    assert_eq!(tester.send(with("api-token-0123456789")).await.status, 200);
+    tester.finish().await;
+}
