@@ -35,9 +35,11 @@ pub(crate) fn io(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> Gi
 pub(crate) fn remote(address: &Address, error: &gix::Error) -> GitError {
     let url = address.shown();
     let text = in_words(error);
-    if error.is_unauthenticated() || error.is_permission_denied() || text.contains("status 401") {
+    // Not every layer of gix classifies the status; all of them name it.
+    let all = format!("{error:?}");
+    if error.is_unauthenticated() || error.is_permission_denied() || all.contains("HTTP status 401") {
         GitError::Unauthorized { url }
-    } else if error.is_not_found() || text.contains("status 404") {
+    } else if error.is_not_found() || all.contains("HTTP status 404") {
         GitError::RepositoryNotFound { url }
     } else {
         let detail: String = text.chars().take(300).collect();

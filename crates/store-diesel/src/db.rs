@@ -1,6 +1,7 @@
 //! The two databases behind one type: opening, pooling, and running a closure on a connection.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use diesel::SqliteConnection;
@@ -8,11 +9,35 @@ use diesel::connection::SimpleConnection;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::AsyncPgConnection;
-use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
+use diesel_async::async_connection_wrapper::{AsyncConnectionWrapper, BlockOn};
 use patchwright_core::store::StoreError;
 
 /// A PostgreSQL connection behind diesel's synchronous interface. It is used on blocking threads only.
-pub(crate) type PgConnection = AsyncConnectionWrapper<AsyncPgConnection>;
+pub(crate) type PgConnection = AsyncConnectionWrapper<AsyncPgConnection, PgRuntime>;
+
+/// Drives the connections to PostgreSQL. The default would give each connection made by the pool's own threads a
+/// runtime of its own, which moreover must not be dropped inside another one.
+#[derive(Debug)]
+pub(crate) struct PgRuntime;
+
+static PG_RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("postgres")
+        .enable_all()
+        .build()
+        .expect("the system can start a thread")
+});
+
+impl BlockOn for PgRuntime {
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        PG_RUNTIME.block_on(future)
+    }
+
+    fn get_runtime() -> Self {
+        Self
+    }
+}
 
 type SqlitePool = Pool<ConnectionManager<SqliteConnection>>;
 type PgPool = Pool<ConnectionManager<PgConnection>>;

@@ -1,0 +1,329 @@
+//! The use cases over strict fakes: what people will read, and what happens when things go wrong in between.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use patchwright_core::forge::{Forge, ForgeError};
+use patchwright_core::sandbox::TestOutcome;
+use patchwright_core::store::Store as _;
+use patchwright_core::webhook::InboundIssue;
+use patchwright_core::{CancellationToken, Redactor, Secret};
+use patchwright_domain::job::PublishMode;
+use patchwright_domain::job::report::Verdict;
+use patchwright_domain::{BranchName, Job, JobStatus, PlatformId, TaskStatus};
+use patchwright_engine::{Engine, ManualStart, MarkerKey, Ports, Settings};
+use patchwright_testkit::build;
+use patchwright_testkit::fake::{
+    FakeClock, FakeForge, FakeGit, FakeIndex, FakeStore, ScriptedLlm, ScriptedSandbox, SequentialIds, report,
+};
+
+const GITHUB: PlatformId = PlatformId::from_static("github");
+const FILES: &[(&str, &str)] = &[("src/calc.py", "def add(a, b):\n    return a - b\n"), ("README.md", "demo\n")];
+const PLAN: &str = r#"{"root_cause": "add subtracts", "fix_strategy": "Use +", "changes": [{"file": "src/calc.py", "description": "use +"}], "risk_level": "low"}"#;
+const CODE: &str = "```python\ndef add(a, b):\n    return a + b\n```";
+
+struct House {
+    engine: Engine,
+    store: Arc<FakeStore>,
+    forge: Arc<FakeForge>,
+    git: FakeGit,
+    llm: Arc<ScriptedLlm>,
+    clock: Arc<FakeClock>,
+    _folder: tempfile::TempDir,
+}
+
+fn house(answers: &[&str]) -> House {
+    let (store, forge) = (Arc::new(FakeStore::default()), Arc::new(FakeForge::default()));
+    let (llm, clock) = (Arc::new(ScriptedLlm::new(answers)), Arc::new(FakeClock::default()));
+    let git = FakeGit::with_files(FILES);
+    forge.open_issue(42, "add() subtracts", "`add(1, 2)` is -1.");
+    let folder = tempfile::tempdir().unwrap();
+    // The tests of this repository: `test_add` passes once `add` adds.
+    let sandbox = ScriptedSandbox::new(|request| {
+        let text = std::fs::read_to_string(request.root.join("src/calc.py")).unwrap();
+        let add = if text.contains("a + b") { TestOutcome::Passed } else { TestOutcome::Failed };
+        Ok(report(&[("test_add", add), ("test_other", TestOutcome::Passed)]))
+    });
+    let ports = Ports {
+        store: store.clone(),
+        forges: HashMap::from([(GITHUB, forge.clone() as Arc<dyn Forge>)]),
+        webhooks: HashMap::new(),
+        git: Arc::new(git.clone()),
+        llm: Some(llm.clone()),
+        code_index: Arc::new(FakeIndex),
+        sandbox: Arc::new(sandbox),
+        clock: clock.clone(),
+        ids: Arc::new(SequentialIds::default()),
+        progress: None,
+        redactor: Redactor::new([&Secret::new("fake-git-token")]),
+    };
+    let settings = Settings::new(folder.path().to_owned());
+    let engine = Engine::new(ports, settings, MarkerKey::new(&Secret::new("master")));
+    House { engine, store, forge, git, llm, clock, _folder: folder }
+}
+
+impl House {
+    async fn start(&self) -> Job {
+        let issue = InboundIssue {
+            source: build::source(42),
+            title: "add() subtracts".into(),
+            body: "`add(1, 2)` is -1.".into(),
+            author: "alice".into(),
+            is_pull_request: false,
+            default_branch: Some(BranchName::parse("main").unwrap()),
+        };
+        let start = ManualStart { issue, actor: "alice".into(), instructions: None, publish: PublishMode::PullRequest };
+        self.engine.start(start).await.unwrap()
+    }
+
+    async fn work(&self) -> Option<Job> {
+        let id = self.engine.run_next("worker", &CancellationToken::new()).await.unwrap()?;
+        let job = self.engine.job(id).await.unwrap().unwrap();
+        if job.published.pushed.is_some() {
+            self.forge.note_branch(&job.branch);
+        }
+        Some(job)
+    }
+
+    /// Delivers everything that becomes due, moving the clock over the waits.
+    async fn deliver_all(&self) {
+        for _ in 0..200 {
+            while self.engine.deliver_next().await.unwrap().is_some() {}
+            if self.store.waiting().is_empty() {
+                return;
+            }
+            self.clock.advance(600);
+        }
+        panic!("something never goes out: {:?}", self.store.waiting());
+    }
+
+    async fn job(&self, job: &Job) -> Job {
+        self.engine.job(job.id).await.unwrap().unwrap()
+    }
+}
+
+const GOOD: &[&str] = &[r#"{"candidate_files": ["src/calc.py"]}"#, PLAN, CODE];
+
+#[tokio::test]
+async fn a_proven_fix_reads_like_this() {
+    let house = house(GOOD);
+    house.start().await;
+    let job = house.work().await.unwrap();
+    assert_eq!((job.status(), job.verdict), (JobStatus::Succeeded, Some(Verdict::FixedProven)), "{:?}", job.failure);
+    house.deliver_all().await;
+    let comments = house.forge.comments_on(42);
+    assert_eq!(comments.len(), 2);
+    insta::assert_snapshot!(comments[1], @r"
+    **patchwright**: Fixed, and tests show it: 1 test(s) failed before and pass now.
+
+    Pull request #100 is ready for review: https://forge.example/acme/demo/pull/100
+
+    ### Tests
+
+    `python3 -m pytest -q` (isolation: scripted)
+
+    | | passed | failed | skipped | total |
+    | --- | --- | --- | --- | --- |
+    | before | 1 | 1 | 0 | 2 |
+    | after | 2 | 0 | 0 | 2 |
+
+    now passes: `test_add`
+
+    <sub>job `00000000-0000-0000-0000-000001000002` · 330 tokens in 3 model calls</sub>
+    ");
+    let (title, body, draft) = house.forge.pull_requests().remove(0);
+    assert_eq!((title.as_str(), draft), ("Fix #42: add() subtracts", false));
+    insta::assert_snapshot!(body, @r"
+    > Fixed, and tests show it: 1 test(s) failed before and pass now.
+
+    Closes #42 (https://forge.example/acme/demo/issues/42)
+
+    | stage | state | time | tokens |
+    | --- | --- | --- | --- |
+    | locate | ✅ done | 0.0 s | 110 |
+    | propose | ✅ done | 0.0 s | 110 |
+    | fix | ✅ done | 0.0 s | 110 |
+    | verify | ✅ done | 0.0 s |  |
+
+    ### Tests
+
+    `python3 -m pytest -q` (isolation: scripted)
+
+    | | passed | failed | skipped | total |
+    | --- | --- | --- | --- | --- |
+    | before | 1 | 1 | 0 | 2 |
+    | after | 2 | 0 | 0 | 2 |
+
+    now passes: `test_add`
+
+    ### Cause
+
+    add subtracts
+
+    ### What is changed
+
+    Use +
+
+    - `src/calc.py`: use +
+
+    <details><summary>The likeliest files of 2 looked at</summary>
+
+    - `src/calc.py`: chosen by the model; it is in the tree
+    - `README.md`: it is in the tree
+
+    </details>
+
+    <sub>job `00000000-0000-0000-0000-000001000002` · 330 tokens in 3 model calls</sub>
+    ");
+    assert_eq!(house.git.file(&job.branch, "src/calc.py").unwrap(), "def add(a, b):\n    return a + b\n");
+    assert_eq!(house.store.tasks().iter().map(|task| task.status).collect::<Vec<_>>(), [TaskStatus::Success]);
+}
+
+#[tokio::test]
+async fn a_failure_reads_like_this() {
+    let house = house(&["{}", "{}", "nonsense", "more nonsense"]);
+    house.start().await;
+    let job = house.work().await.unwrap();
+    assert_eq!(job.status(), JobStatus::Failed);
+    house.deliver_all().await;
+    insta::assert_snapshot!(house.forge.comments_on(42)[1], @r"
+    **patchwright**: This did not work out.
+
+    What happened in `propose`: the model's plan cannot be used, also after asking again: it holds no JSON object
+
+    What to do: Retry the job, or set LLM_MODEL to a more capable model.
+
+    <details><summary>The likeliest files of 2 looked at</summary>
+
+    - `README.md`: it is in the tree
+    - `src/calc.py`: it is in the tree
+
+    </details>
+
+    To try again, comment `@patchwright retry`.
+
+    <sub>job `00000000-0000-0000-0000-000001000002` · 440 tokens in 4 model calls</sub>
+    ");
+    assert!(house.forge.pull_requests().is_empty() && house.git.pushes().is_empty());
+}
+
+#[tokio::test]
+async fn answers_that_get_lost_make_nothing_twice() {
+    let house = house(GOOD);
+    house.start().await;
+    house.work().await.unwrap();
+    // Every writing call has its effect, then loses its answer, once.
+    for _ in 0..12 {
+        house.forge.lose_answers(1);
+        house.engine.deliver_next().await.unwrap();
+        house.clock.advance(600);
+    }
+    house.deliver_all().await;
+    assert_eq!(house.forge.comments_on(42).len(), 2);
+    assert_eq!(house.forge.pull_requests().len(), 1);
+    assert!(!house.forge.pull_requests()[0].2);
+    assert!(house.store.dead().is_empty());
+}
+
+#[tokio::test]
+async fn a_forge_that_is_away_puts_the_job_off_and_a_worker_goes_on_later() {
+    let house = house(GOOD);
+    let job = house.start().await;
+    house.forge.fail_next(ForgeError::Unavailable { platform: GITHUB, detail: "502".into() });
+    let put_off = house.work().await.unwrap();
+    assert_eq!(put_off.status(), JobStatus::Queued);
+    assert!(house.work().await.is_none(), "not before its time");
+    house.clock.advance(31);
+    let done = house.work().await.unwrap();
+    assert_eq!((done.id, done.status(), done.attempts), (job.id, JobStatus::Succeeded, 2));
+    assert_eq!(house.llm.asked().len(), 3);
+}
+
+#[tokio::test]
+async fn a_worker_that_died_after_the_fix_is_followed_by_one_that_only_verifies() {
+    let house = house(GOOD);
+    house.start().await;
+    // The first worker dies at the push: the fix is checkpointed, nothing is outside.
+    let dead = patchwright_core::git::GitError::Unavailable { url: "fake".into(), detail: "reset".into() };
+    house.git.fail_next_push(dead);
+    assert_eq!(house.work().await.unwrap().status(), JobStatus::Queued);
+    house.clock.advance(31);
+    let done = house.work().await.unwrap();
+    assert_eq!(done.verdict, Some(Verdict::FixedProven), "{:?}", done.failure);
+    assert_eq!(house.llm.asked().len(), 3, "no stage was paid for twice");
+    assert_eq!(house.git.pushes().len(), 1);
+}
+
+#[tokio::test]
+async fn a_base_that_moved_has_the_fix_made_again_on_it() {
+    let mut answers = GOOD.to_vec();
+    answers.push("```python\ndef add(a, b):\n    return a + b\n\n\ndef newer():\n    pass\n```");
+    let house = house(&answers);
+    house.start().await;
+    house.git.fail_next_push(patchwright_core::git::GitError::Unavailable { url: "fake".into(), detail: "reset".into() });
+    house.work().await.unwrap();
+    house.git.move_main(&[("src/calc.py", "def add(a, b):\n    return a - b\n\n\ndef newer():\n    pass\n"), FILES[1]]);
+    house.clock.advance(31);
+    let done = house.work().await.unwrap();
+    assert_eq!(done.verdict, Some(Verdict::FixedProven), "{:?}", done.failure);
+    assert!(house.git.file(&done.branch, "src/calc.py").unwrap().contains("def newer"), "what others did stays");
+}
+
+#[tokio::test]
+async fn a_cancelled_job_is_not_taken_up_and_says_so() {
+    let house = house(GOOD);
+    let job = house.start().await;
+    house.engine.cancel(job.id).await.unwrap();
+    assert!(house.work().await.is_none());
+    house.deliver_all().await;
+    assert!(house.forge.comments_on(42)[1].contains("The job was cancelled."));
+    assert!(house.engine.cancel(job.id).await.unwrap_err().to_string().contains("a job that is cancelled cannot be cancelled"));
+    house.engine.retry(job.id).await.unwrap();
+    assert_eq!(house.work().await.unwrap().status(), JobStatus::Succeeded);
+}
+
+#[tokio::test]
+async fn a_second_start_while_a_job_waits_is_refused() {
+    let house = house(GOOD);
+    let job = house.start().await;
+    let issue = house.store.issue(job.issue_id).await.unwrap().unwrap().value;
+    let again = ManualStart {
+        issue: InboundIssue {
+            source: issue.source,
+            title: issue.title,
+            body: issue.body,
+            author: issue.author,
+            is_pull_request: false,
+            default_branch: None,
+        },
+        actor: "bob".into(),
+        instructions: None,
+        publish: PublishMode::PullRequest,
+    };
+    let refused = house.engine.start(again).await.unwrap_err().to_string();
+    assert!(refused.contains("works on this issue already"), "{refused}");
+    assert_eq!(house.store.jobs().len(), 1);
+}
+
+#[tokio::test]
+async fn a_pull_request_that_cannot_be_opened_is_told_in_the_result() {
+    let house = house(GOOD);
+    let job = house.start().await;
+    house.work().await.unwrap();
+    house.engine.deliver_next().await.unwrap();
+    // Until the pull request is due, the effects are edits.
+    loop {
+        let next = house.store.waiting().remove(0);
+        if next.effect == patchwright_domain::Effect::OpenPullRequest {
+            break;
+        }
+        house.engine.deliver_next().await.unwrap();
+    }
+    let refusal = ForgeError::Forbidden { platform: GITHUB, action: "open".into(), detail: "no permission".into() };
+    house.forge.fail_next(refusal);
+    house.deliver_all().await;
+    assert!(house.job(&job).await.published.pull_request.is_none());
+    let result = house.forge.comments_on(42).pop().unwrap();
+    assert!(result.contains("Not everything could be published") && result.contains("no permission"), "{result}");
+    assert_eq!(house.store.dead().len(), 1);
+}

@@ -1,0 +1,194 @@
+//! Working copies against a real git server and real local repositories; git itself judges what came out.
+
+use patchwright_core::forge::GitCredential;
+use patchwright_core::git::{Checkout, CommitRequest, Git as _, GitError, Workspace};
+use patchwright_core::{CancellationToken, Secret};
+use patchwright_domain::job::report::ChangeStatus;
+use patchwright_domain::{BranchName, RepoPath};
+use patchwright_gitops_gix::{GitOptions, GixGit};
+use patchwright_testkit::build::start_of_time;
+use patchwright_testkit::server::{GitServer, PASSWORD};
+
+const FILES: &[(&str, &str)] = &[
+    ("README.md", "hello\n"),
+    ("src/a.py", "a = 1\n"),
+    ("src/deep/b.py", "b = 1\n"),
+    ("node_modules/x.js", "x\n"),
+    (".gitattributes", "*.txt text eol=crlf\n"),
+    (".gitignore", "*.log\n"),
+    ("windows.txt", "one\ntwo\n"),
+];
+
+fn path(text: &str) -> RepoPath {
+    RepoPath::parse(text).unwrap()
+}
+
+fn branch(name: &str) -> BranchName {
+    BranchName::parse(name).unwrap()
+}
+
+fn credential(password: &str) -> Option<GitCredential> {
+    Some(GitCredential { username: "x-access-token".into(), password: Secret::new(password) })
+}
+
+fn commit_request() -> CommitRequest {
+    CommitRequest {
+        message: "Fix #1\n".into(),
+        author_name: "patchwright".into(),
+        author_email: "p@localhost".into(),
+        at: start_of_time(),
+    }
+}
+
+async fn checkout(
+    url: &str,
+    base: Option<&str>,
+    folder: &tempfile::TempDir,
+    password: &str,
+) -> Result<Box<dyn Workspace>, GitError> {
+    patchwright_http_tls();
+    let request = Checkout {
+        url: url.to_owned(),
+        base: base.map(branch),
+        branch: branch("agent/fix-1"),
+        credential: credential(password),
+        destination: folder.path().join("repo"),
+    };
+    GixGit::new(GitOptions::default()).checkout(request, &CancellationToken::new()).await
+}
+
+fn patchwright_http_tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+async fn a_change_goes_all_the_way(url: &str, server: &GitServer) {
+    let folder = tempfile::tempdir().unwrap();
+    let workspace = checkout(url, Some("main"), &folder, PASSWORD).await.unwrap();
+    let files: Vec<String> = workspace.list_files("*").await.unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(files, [".gitattributes", ".gitignore", "README.md", "src/a.py", "src/deep/b.py", "windows.txt"]);
+    assert_eq!(workspace.list_files("src/*.py").await.unwrap().len(), 2);
+    assert!(workspace.changed_files().await.unwrap().is_empty(), "a fresh copy has no changes");
+    assert_eq!(workspace.read(&path("windows.txt")).await.unwrap().unwrap(), b"one\r\ntwo\r\n");
+    assert_eq!(workspace.read(&path("ghost")).await.unwrap(), None);
+    assert_eq!(workspace.commit(&[], &commit_request()).await.unwrap(), *workspace.base_commit(), "nothing to commit");
+
+    workspace.write(&path("src/a.py"), b"a = 2\n").await.unwrap();
+    workspace.write(&path("new/file.py"), b"new\n").await.unwrap();
+    workspace.write(&path("windows.txt"), b"one\r\ntwo\r\nthree\r\n").await.unwrap();
+    workspace.write(&path("ignored.log"), b"x\n").await.unwrap();
+    workspace.remove(&path("README.md")).await.unwrap();
+    let changed = workspace.changed_files().await.unwrap();
+    let shown: Vec<String> = changed.iter().map(|file| format!("{} {}", file.status.letter(), file.file)).collect();
+    assert_eq!(shown, ["D README.md", "A new/file.py", "M src/a.py", "M windows.txt"]);
+    assert_eq!(changed[0].status, ChangeStatus::Deleted);
+
+    let paths: Vec<RepoPath> = changed.into_iter().map(|file| file.file).collect();
+    let first = workspace.commit(&paths, &commit_request()).await.unwrap();
+    assert_eq!(workspace.commit(&paths, &commit_request()).await.unwrap(), first, "the same change is the same commit");
+    workspace.push(&first, None, credential(PASSWORD).as_ref()).await.unwrap();
+    workspace.push(&first, None, credential(PASSWORD).as_ref()).await.unwrap();
+
+    // A second round replaces the commit; a stale lease does not.
+    workspace.write(&path("src/a.py"), b"a = 3\n").await.unwrap();
+    let second = workspace.commit(&paths, &commit_request()).await.unwrap();
+    let stale = workspace.push(&second, None, credential(PASSWORD).as_ref()).await;
+    assert!(matches!(stale, Err(GitError::LeaseLost { .. })), "{stale:?}");
+    workspace.push(&second, Some(&first), credential(PASSWORD).as_ref()).await.unwrap();
+
+    let git = |args: &[&str]| server.git("acme/demo", args);
+    git(&["fsck", "--strict"]);
+    assert_eq!(git(&["rev-parse", "agent/fix-1"]), second.to_string());
+    assert_eq!(git(&["show", "agent/fix-1:src/a.py"]), "a = 3");
+    assert_eq!(
+        git(&["show", "agent/fix-1:windows.txt"]),
+        "one\ntwo\nthree",
+        "line endings as the repository wants them"
+    );
+    assert_eq!(git(&["diff", "--name-only", "main", "agent/fix-1"]), "README.md\nnew/file.py\nsrc/a.py\nwindows.txt");
+    assert_eq!(
+        git(&["log", "-1", "--format=%ad", "--date=unix", "agent/fix-1"]),
+        start_of_time().as_second().to_string()
+    );
+
+    let out = folder.path().join("out");
+    workspace.export(&first, &out).await.unwrap();
+    assert_eq!(std::fs::read_to_string(out.join("src/a.py")).unwrap(), "a = 2\n");
+    assert!(!out.join(".git").exists() && !out.join("README.md").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_goes_all_the_way_over_http() {
+    let server = GitServer::start();
+    server.make("acme/demo", FILES);
+    a_change_goes_all_the_way(&format!("{}/acme/demo.git", server.url()), &server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_goes_all_the_way_to_a_local_repository() {
+    let server = GitServer::start();
+    server.make("acme/demo", FILES);
+    a_change_goes_all_the_way(server.path("acme/demo").to_str().unwrap(), &server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_is_nowhere_in_the_working_copy() {
+    let server = GitServer::start();
+    server.make("acme/demo", FILES);
+    let folder = tempfile::tempdir().unwrap();
+    let workspace = checkout(&format!("{}/acme/demo.git", server.url()), None, &folder, PASSWORD).await.unwrap();
+    assert_eq!(workspace.base_branch().as_str(), "main", "without a base the remote's own is taken");
+    let found = std::process::Command::new("grep").args(["-r", PASSWORD]).arg(folder.path()).output().unwrap();
+    assert!(found.stdout.is_empty(), "{}", String::from_utf8_lossy(&found.stdout));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_cloned_says_why() {
+    let server = GitServer::start();
+    server.make("acme/demo", FILES);
+    server.make_empty("acme/empty");
+    let at = |name: &str| format!("{}/{name}.git", server.url());
+    let fails = |url: String, base: &'static str, password: &'static str| async move {
+        let folder = tempfile::tempdir().unwrap();
+        checkout(&url, Some(base), &folder, password).await.err().expect("it cannot be cloned")
+    };
+    assert!(matches!(fails(at("acme/ghost"), "main", PASSWORD).await, GitError::RepositoryNotFound { .. }));
+    assert!(matches!(fails(at("acme/empty"), "main", PASSWORD).await, GitError::EmptyRepository { .. }));
+    assert!(matches!(fails(at("acme/demo"), "ghost", PASSWORD).await, GitError::BranchNotFound { .. }));
+    let wrong = fails(at("acme/demo"), "main", "wrong-password-0123456789").await;
+    assert!(matches!(wrong, GitError::Unauthorized { .. }), "{wrong:?}");
+    assert!(!format!("{wrong:?}").contains("wrong-password"));
+    let gone = fails("http://127.0.0.1:1/x.git".into(), "main", PASSWORD).await;
+    assert!(matches!(gone, GitError::Unavailable { .. }), "{gone:?}");
+    let local = |name: &str| server.path(name).display().to_string();
+    assert!(matches!(fails(local("acme/ghost"), "main", PASSWORD).await, GitError::RepositoryNotFound { .. }));
+    assert!(matches!(fails(local("acme/empty"), "main", PASSWORD).await, GitError::EmptyRepository { .. }));
+    assert!(matches!(fails(local("acme/demo"), "ghost", PASSWORD).await, GitError::BranchNotFound { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_push_is_told_with_its_reason() {
+    let server = GitServer::start();
+    server.make("acme/demo", FILES);
+    server.refuse_pushes("acme/demo");
+    let folder = tempfile::tempdir().unwrap();
+    let workspace =
+        checkout(&format!("{}/acme/demo.git", server.url()), Some("main"), &folder, PASSWORD).await.unwrap();
+    workspace.write(&path("src/a.py"), b"a = 2\n").await.unwrap();
+    let commit = workspace.commit(&[path("src/a.py")], &commit_request()).await.unwrap();
+    let refused = workspace.push(&commit, None, credential(PASSWORD).as_ref()).await.unwrap_err();
+    assert_eq!(refused.to_string(), "the remote refused the push of `agent/fix-1`: pre-receive hook declined");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_leads_out_is_neither_read_nor_written() {
+    let server = GitServer::start();
+    server.make("acme/demo", FILES);
+    let folder = tempfile::tempdir().unwrap();
+    let workspace =
+        checkout(server.path("acme/demo").to_str().unwrap(), Some("main"), &folder, PASSWORD).await.unwrap();
+    std::os::unix::fs::symlink("/etc", workspace.root().join("out")).unwrap();
+    let outside = path("out/passwd");
+    assert!(matches!(workspace.read(&outside).await, Err(GitError::PathEscape { .. })));
+    assert!(matches!(workspace.write(&outside, b"x").await, Err(GitError::PathEscape { .. })));
+    assert!(matches!(workspace.remove(&outside).await, Err(GitError::PathEscape { .. })));
+}

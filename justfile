@@ -1,0 +1,42 @@
+# Everything here also runs as plain cargo; `just --list` shows the recipes.
+
+# formatting, lints, tests, documentation
+check: lint test doc
+
+# tests; those on PostgreSQL are skipped with a word where it is not installed
+test:
+    cargo test --workspace
+
+# tests, with PostgreSQL demanded
+test-pg:
+    REQUIRE_POSTGRES=1 cargo test --workspace
+
+# formatting and lints
+lint:
+    cargo fmt --all -- --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# API documentation
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# a whole job on a small repository of its own
+demo:
+    cargo run --release -- demo
+
+# overhead of one job, time to the first answer, idle memory
+bench:
+    cargo bench -p patchwright-server --bench overhead
+
+# writes the generated parts of docs/ anew
+docs-update:
+    UPDATE_DOCS=1 cargo test -p patchwright-domain the_documented_tables
+    UPDATE_DOCS=1 cargo test -p patchwright-server the_documentation_is_made
+
+# a new adapter crate with its README and manifest
+new-adapter NAME:
+    mkdir -p crates/{{NAME}}/src
+    printf '[package]\nname = "patchwright-{{NAME}}"\nversion.workspace = true\nedition.workspace = true\nrust-version.workspace = true\nlicense.workspace = true\nrepository.workspace = true\npublish.workspace = true\ndescription = "{{NAME}} for Patchwright"\n\n[lints]\nworkspace = true\n\n[dependencies]\npatchwright-core.workspace = true\npatchwright-domain.workspace = true\npatchwright-http.workspace = true\n' > crates/{{NAME}}/Cargo.toml
+    printf '# patchwright-{{NAME}}\n' > crates/{{NAME}}/README.md
+    printf '#![doc = include_str!("../README.md")]\n' > crates/{{NAME}}/src/lib.rs
+    @echo "now: the architecture map in tests/, server/src/compose.rs, docs/adapters.md"
