@@ -260,7 +260,9 @@ async fn a_base_that_moved_has_the_fix_made_again_on_it() {
     answers.push("```python\ndef add(a, b):\n    return a + b\n\n\ndef newer():\n    pass\n```");
     let house = house(&answers);
     house.start().await;
-    house.git.fail_next_push(patchwright_core::git::GitError::Unavailable { url: "fake".into(), detail: "reset".into() });
+    house
+        .git
+        .fail_next_push(patchwright_core::git::GitError::Unavailable { url: "fake".into(), detail: "reset".into() });
     house.work().await.unwrap();
     house.git.move_main(&[("src/calc.py", "def add(a, b):\n    return a - b\n\n\ndef newer():\n    pass\n"), FILES[1]]);
     house.clock.advance(31);
@@ -277,7 +279,15 @@ async fn a_cancelled_job_is_not_taken_up_and_says_so() {
     assert!(house.work().await.is_none());
     house.deliver_all().await;
     assert!(house.forge.comments_on(42)[1].contains("The job was cancelled."));
-    assert!(house.engine.cancel(job.id).await.unwrap_err().to_string().contains("a job that is cancelled cannot be cancelled"));
+    assert!(
+        house
+            .engine
+            .cancel(job.id)
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("a job that is cancelled cannot be cancelled")
+    );
     house.engine.retry(job.id).await.unwrap();
     assert_eq!(house.work().await.unwrap().status(), JobStatus::Succeeded);
 }
