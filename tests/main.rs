@@ -1,4 +1,6 @@
 //! End-to-end tests: the whole server over real HTTP, with a real git server and a real database.
 
+#![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
+
 mod architecture;
 mod scenario;

@@ -4,10 +4,10 @@ use patchwright_domain::{Job, JobStatus};
 use patchwright_testkit::server::Script;
 use serde_json::json;
 
-use super::tester::{REPO, Tester, accepted, analysis, good_answers, plan};
+use super::tester::{REPO, Tester, analysis, good_answers, plan};
 
 /// The job has failed for the reason, and the issue says so with the job's id and what to do.
-async fn expect_failure(tester: &Tester, job: &Job, reason: &str) {
+fn expect_failure(tester: &Tester, job: &Job, reason: &str) {
     assert_eq!(job.status(), JobStatus::Failed, "{job:#?}");
     let failure = job.failure.as_ref().unwrap();
     assert!(failure.reason.contains(reason), "{}", failure.reason);
@@ -22,7 +22,7 @@ async fn expect_failure(tester: &Tester, job: &Job, reason: &str) {
 async fn fails(script: Vec<Script>, settings: &[(&str, &str)], reason: &str) {
     let mut tester = Tester::start_with(script, settings).await;
     let job = tester.fix().await;
-    expect_failure(&tester, &job, reason).await;
+    expect_failure(&tester, &job, reason);
     tester.finish().await;
 }
 
@@ -31,7 +31,7 @@ async fn a_repository_that_is_not_there() {
     let mut tester = Tester::start(vec![]).await;
     std::fs::rename(tester.git.path(REPO), tester.git.path("acme/moved")).unwrap();
     let job = tester.fix().await;
-    expect_failure(&tester, &job, "the repository acme/demo was not found on github").await;
+    expect_failure(&tester, &job, "the repository acme/demo was not found on github");
     tester.finish().await;
 }
 
@@ -41,7 +41,7 @@ async fn an_empty_repository() {
     std::fs::remove_dir_all(tester.git.path(REPO)).unwrap();
     tester.git.make_empty(REPO);
     let job = tester.fix().await;
-    expect_failure(&tester, &job, "is empty; push a first commit").await;
+    expect_failure(&tester, &job, "is empty; push a first commit");
     tester.finish().await;
 }
 
@@ -73,7 +73,7 @@ async fn a_file_that_is_not_utf8() {
     let commit = ["--work-tree", at.as_str(), "--git-dir", bare.as_str(), "-c", "core.bare=false"];
     tester.git.git(REPO, &[&commit[..], &who, &["commit", "-q", "-m", "latin-1"]].concat());
     let job = tester.fix().await;
-    expect_failure(&tester, &job, "calc.py, which is not UTF-8 text").await;
+    expect_failure(&tester, &job, "calc.py, which is not UTF-8 text");
     tester.finish().await;
 }
 
@@ -150,7 +150,7 @@ async fn a_push_that_is_refused() {
     let mut tester = Tester::start(good_answers()).await;
     tester.git.refuse_pushes(REPO);
     let job = tester.fix().await;
-    expect_failure(&tester, &job, "the remote refused the push").await;
+    expect_failure(&tester, &job, "the remote refused the push");
     assert!(job.failure.unwrap().reason.contains("pre-receive hook declined"));
     tester.finish().await;
 }
@@ -168,6 +168,5 @@ async fn a_failed_job_can_be_retried_from_the_stage_that_failed() {
     let job = tester.expect_end(job.id).await;
     assert_eq!(job.status(), JobStatus::Succeeded, "{:?}", job.failure);
     assert_eq!(tester.github.comments_on(42).len(), 3, "each end has its own result comment");
-    let _ = accepted;
     tester.finish().await;
 }

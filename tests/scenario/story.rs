@@ -48,8 +48,8 @@ async fn a_comment_becomes_a_pull_request_whose_tests_pass() {
     assert_eq!((&shown["owner"], &shown["repo"], &shown["issue_number"]), (&"acme".into(), &"demo".into(), &42.into()));
     assert_eq!(shown["webhook_payload"]["action"], "created");
     assert_eq!(shown["stages"][3]["test_results"]["passed"], 2);
-    let list: Value = tester.get("/api/v1/jobs?status=succeeded").await.json().unwrap();
-    assert_eq!(list["items"][0]["job_id"], job.id.to_string());
+    let page: Value = tester.get("/api/v1/jobs?status=succeeded").await.json().unwrap();
+    assert_eq!(page["items"][0]["job_id"], job.id.to_string());
     tester.finish().await;
 }
 

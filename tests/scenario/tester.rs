@@ -134,7 +134,7 @@ impl Tester {
     }
 
     /// The payload of a new comment on issue #42, in GitHub's shape.
-    pub(crate) fn comment(&self, body: &str, by: &str, id: u64) -> Value {
+    pub(crate) fn comment(body: &str, by: &str, id: u64) -> Value {
         json!({
             "action": "created",
             "issue": {
@@ -159,7 +159,7 @@ impl Tester {
     /// Posts a signed comment and returns the answer.
     pub(crate) async fn post_comment(&mut self, body: &str) -> Response {
         self.deliveries += 1;
-        let payload = self.comment(body, "alice", u64::from(self.deliveries) + 900);
+        let payload = Self::comment(body, "alice", u64::from(self.deliveries) + 900);
         self.deliver("issue_comment", &payload.to_string(), &format!("delivery-{}", self.deliveries)).await
     }
 

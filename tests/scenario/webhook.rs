@@ -13,7 +13,7 @@ fn body(answer: &patchwright_http::Response) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_counts_once() {
     let mut tester = Tester::start(good_answers()).await;
-    let payload = tester.comment("@patchwright fix", "alice", 1).to_string();
+    let payload = Tester::comment("@patchwright fix", "alice", 1).to_string();
     let first = tester.deliver("issue_comment", &payload, "same").await;
     assert_eq!(first.status, 202);
     let id = accepted(&first);
@@ -34,7 +34,7 @@ async fn a_delivery_counts_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_signed_with_our_secret_changes_nothing() {
     let tester = Tester::start(vec![]).await;
-    let payload = tester.comment("@patchwright fix", "alice", 1).to_string();
+    let payload = Tester::comment("@patchwright fix", "alice", 1).to_string();
     let unsigned = tester.delivery("issue_comment", &payload, "d");
     for signature in
         ["", "sha256=00", "sha1=x", "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"]
@@ -57,10 +57,10 @@ async fn what_starts_nothing_is_ignored_with_a_reason() {
     for (number, (event, payload)) in [
         ("ping", serde_json::json!({"zen": "x", "hook_id": 1})),
         ("star", serde_json::json!({"action": "created"})),
-        ("issue_comment", tester.comment("just talking", "alice", 1)),
-        ("issue_comment", tester.comment("> @patchwright fix", "alice", 2)),
-        ("issue_comment", tester.comment("@patchwright fix", "patchwright[bot]", 3)),
-        ("issue_comment", tester.comment("@patchwright fix", "other[bot]", 4)),
+        ("issue_comment", Tester::comment("just talking", "alice", 1)),
+        ("issue_comment", Tester::comment("> @patchwright fix", "alice", 2)),
+        ("issue_comment", Tester::comment("@patchwright fix", "patchwright[bot]", 3)),
+        ("issue_comment", Tester::comment("@patchwright fix", "other[bot]", 4)),
     ]
     .into_iter()
     .enumerate()
@@ -78,7 +78,7 @@ async fn what_starts_nothing_is_ignored_with_a_reason() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_makes_no_sense_is_refused_by_its_kind() {
     let tester = Tester::start(vec![]).await;
-    let good = tester.comment("@patchwright fix", "alice", 1);
+    let good = Tester::comment("@patchwright fix", "alice", 1);
     let mut without = good.clone();
     without.as_object_mut().unwrap().remove("issue");
     for (event, payload, status, said) in [
@@ -117,7 +117,7 @@ async fn a_body_over_the_limit_is_cut_short() {
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_get_a_polite_no() {
     let mut tester = Tester::start(vec![]).await;
-    let payload = tester.comment("@patchwright fix", "mallory", 1).to_string();
+    let payload = Tester::comment("@patchwright fix", "mallory", 1).to_string();
     let answer = tester.deliver("issue_comment", &payload, "d").await;
     let job = tester.expect_end(accepted(&answer)).await;
     assert!(job.failure.unwrap().reason.contains("mallory may not start jobs here"));
@@ -132,7 +132,7 @@ async fn the_allow_list_is_a_list_of_whole_names() {
     let settings = [("ALLOWED_USERS", "alice"), ("ALLOWED_REPOS", "acme/demo")];
     let tester = Tester::start_with(vec![], &settings).await;
     for by in ["mallory", "alice2", "alice "] {
-        let payload = tester.comment("@patchwright fix", by, 1).to_string();
+        let payload = Tester::comment("@patchwright fix", by, 1).to_string();
         let answer = tester.deliver("issue_comment", &payload, "d").await;
         assert_eq!((answer.status, &body(&answer)["status"]), (403, &"forbidden".into()), "{by:?}");
     }

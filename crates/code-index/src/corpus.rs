@@ -67,7 +67,7 @@ fn read_one(root: &Path, path: String) -> Option<Document> {
     if bytes.iter().take(8_000).any(|byte| *byte == 0) {
         return None;
     }
-    let lines = bytes.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let lines = bytes.split(|byte| *byte == b'\n').count();
     if bytes.len() / lines > MAX_AVERAGE_LINE {
         return None;
     }

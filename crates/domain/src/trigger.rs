@@ -229,6 +229,7 @@ mod tests {
         find_command(comment, "patchwright")
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "it is compared with an option everywhere")]
     fn fix(instructions: Option<&str>) -> Option<Command> {
         Some(Command::Fix { instructions: instructions.map(Into::into) })
     }

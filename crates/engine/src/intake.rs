@@ -437,13 +437,12 @@ impl Engine {
         };
         let mut record = record.clone();
         record.job_id = latest.map(|job| job.id);
-        let (issue, issue_id) = match known {
-            Some(known) => (None, known.value.id),
-            None => {
-                let issue = self.new_issue(&wish.issue);
-                let id = issue.id;
-                (Some(Write::Insert(issue)), id)
-            }
+        let (issue, issue_id) = if let Some(known) = known {
+            (None, known.value.id)
+        } else {
+            let issue = self.new_issue(&wish.issue);
+            let id = issue.id;
+            (Some(Write::Insert(issue)), id)
         };
         let to = record.identity.clone().unwrap_or_else(|| record.id.to_string());
         let effects = reply

@@ -28,7 +28,7 @@ enum Delivered {
     /// Nothing to write down.
     Done,
     /// Something that the job must remember.
-    Noted(JobEvent),
+    Noted(Box<JobEvent>),
 }
 
 impl Engine {
@@ -85,7 +85,7 @@ impl Engine {
                 }
                 let subject = progress_subject(job);
                 let id = self.comment_once(forge, issue, &subject, &self.progress_text(job), again).await?;
-                Ok(Delivered::Noted(JobEvent::CommentPosted { id }))
+                Ok(Delivered::Noted(Box::new(JobEvent::CommentPosted { id })))
             }
             Effect::RefreshProgress => self.refresh(forge, job).await,
             Effect::OpenPullRequest => self.open_pull_request(forge, job, again).await,
@@ -94,7 +94,7 @@ impl Engine {
                     return Ok(Delivered::Done);
                 };
                 forge.mark_ready(&job.source.repo, pull_request).await?;
-                Ok(Delivered::Noted(JobEvent::PullRequestReady))
+                Ok(Delivered::Noted(Box::new(JobEvent::PullRequestReady)))
             }
             Effect::PostResult => {
                 // Restarted since: its next end has its own comment.
@@ -104,7 +104,7 @@ impl Engine {
                 let text = render::result_comment(job, &self.settings.app_name, self.public_url());
                 let subject = format!("result {} {}", job.id, job.epoch);
                 let id = self.comment_once(forge, issue, &subject, &text, again).await?;
-                Ok(Delivered::Noted(JobEvent::ResultPosted { id }))
+                Ok(Delivered::Noted(Box::new(JobEvent::ResultPosted { id })))
             }
             Effect::Reply { .. } => Ok(Delivered::Done),
         }
@@ -129,7 +129,7 @@ impl Engine {
         let repo = &job.source.repo;
         let found = if again { forge.find_pull_request(repo, &job.branch).await? } else { None };
         if let Some(found) = found {
-            return Ok(Delivered::Noted(JobEvent::PullRequestOpened(found)));
+            return Ok(Delivered::Noted(Box::new(JobEvent::PullRequestOpened(found))));
         }
         let new = NewPullRequest {
             head: job.branch.clone(),
@@ -147,7 +147,7 @@ impl Engine {
             Err(error) => return Err(error),
         };
         tracing::info!(job_id = %job.id, pull_request = opened.number, "the pull request is open");
-        Ok(Delivered::Noted(JobEvent::PullRequestOpened(opened)))
+        Ok(Delivered::Noted(Box::new(JobEvent::PullRequestOpened(opened))))
     }
 
     /// Writes a comment unless an earlier try has; returns its id either way.
@@ -201,7 +201,7 @@ impl Engine {
         let record = &claimed.record;
         let error = match result {
             Ok(Delivered::Done) => return self.ports.store.settle_effect(record.id, EffectOutcome::Done).await,
-            Ok(Delivered::Noted(event)) => return self.note(claimed, event).await,
+            Ok(Delivered::Noted(event)) => return self.note(claimed, *event).await,
             Err(error) => error,
         };
         let kind = record.effect.kind().as_str();

@@ -1,5 +1,7 @@
 //! The use cases over strict fakes: what people will read, and what happens when things go wrong in between.
 
+#![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

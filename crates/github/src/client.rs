@@ -168,7 +168,7 @@ impl Forge for GithubForge {
         let action = format!("read {what}");
         let response = self.read(self.repo_url(repo, ""), &what).await?;
         let found = response.json::<wire::Repository>().map_err(nonsense(&action))?;
-        convert::repository(found, &self.options.clone_url).map_err(|source| ForgeError::Nonsense {
+        convert::repository(&found, &self.options.clone_url).map_err(|source| ForgeError::Nonsense {
             platform: GITHUB,
             action,
             source,

@@ -78,7 +78,7 @@ pub(crate) fn inbound_issue(
 }
 
 /// `clone_base` is where repositories are cloned from: it is configured, never taken from an answer.
-pub(crate) fn repository(repository: wire::Repository, clone_base: &str) -> Result<Repository, Cause> {
+pub(crate) fn repository(repository: &wire::Repository, clone_base: &str) -> Result<Repository, Cause> {
     let name: RepoName = repository.full_name.parse()?;
     // An empty repository may name none (`seeds/002 §7`: main is the default).
     let default_branch = BranchName::parse(repository.default_branch.as_deref().unwrap_or("main"))?;
@@ -101,7 +101,7 @@ pub(crate) fn content(content: &wire::Content) -> Option<String> {
     if content.kind != "file" || content.encoding != "base64" {
         return None;
     }
-    let joined: String = content.content.split_whitespace().collect();
+    let joined: String = content.text.split_whitespace().collect();
     let bytes = base64::engine::general_purpose::STANDARD.decode(joined).ok()?;
     String::from_utf8(bytes).ok()
 }

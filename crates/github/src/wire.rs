@@ -122,8 +122,8 @@ pub(crate) struct Content {
     pub(crate) kind: String,
     #[serde(default)]
     pub(crate) encoding: String,
-    #[serde(default)]
-    pub(crate) content: String,
+    #[serde(default, rename = "content")]
+    pub(crate) text: String,
 }
 
 #[derive(Debug, Serialize)]

@@ -1,5 +1,7 @@
 //! The GitHub adapter keeps the contract, against a server that is as strict as GitHub.
 
+#![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
+
 use patchwright_core::Secret;
 use patchwright_core::forge::{Forge as _, ForgeError, Permission, Tracker as _};
 use patchwright_domain::{BranchName, IssueNumber, IssueRef};

@@ -126,7 +126,7 @@ fn remote_refs(
     for reference in handshake.refs.unwrap_or_default() {
         match reference {
             Ref::Direct { full_ref_name, .. } | Ref::Peeled { full_ref_name, .. } => {
-                names.push(full_ref_name.to_string())
+                names.push(full_ref_name.to_string());
             }
             Ref::Symbolic { full_ref_name, target, .. } if full_ref_name == "HEAD" => {
                 head = target.to_string().strip_prefix("refs/heads/").and_then(|name| BranchName::parse(name).ok());

@@ -115,7 +115,7 @@ fn collect_tree(
         return Ok(());
     }
     let before = old.map(|id| repo.find_tree(id)).transpose()?;
-    let before = before.as_ref().map(|tree| tree.decode()).transpose()?;
+    let before = before.as_ref().map(gix::Tree::decode).transpose()?;
     let tree = repo.find_tree(new)?;
     for entry in tree.decode()?.entries {
         let old_entry =

@@ -1,5 +1,7 @@
 //! Working copies against a real git server and real local repositories; git itself judges what came out.
 
+#![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
+
 use patchwright_core::forge::GitCredential;
 use patchwright_core::git::{Checkout, CommitRequest, Git as _, GitError, Workspace};
 use patchwright_core::{CancellationToken, Secret};
@@ -27,6 +29,7 @@ fn branch(name: &str) -> BranchName {
     BranchName::parse(name).unwrap()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "every use wants an option")]
 fn credential(password: &str) -> Option<GitCredential> {
     Some(GitCredential { username: "x-access-token".into(), password: Secret::new(password) })
 }

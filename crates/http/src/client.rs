@@ -259,7 +259,6 @@ impl HttpClient {
 }
 
 /// Renamed repositories answer with a redirect on the same host. Another host is not followed: not with our headers.
-#[expect(clippy::needless_pass_by_value, reason = "the signature is reqwest's")]
 fn same_host(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
     let Some(first) = attempt.previous().first() else { return attempt.stop() };
     let next = attempt.url();

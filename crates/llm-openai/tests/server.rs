@@ -1,5 +1,7 @@
 //! The client against a server that speaks the protocol, well and badly.
 
+#![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
+
 use std::time::Duration;
 
 use patchwright_core::CancellationToken;

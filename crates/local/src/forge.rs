@@ -87,7 +87,7 @@ impl LocalForge {
         found.ok_or_else(|| not_found(format!("the issue {issue}")))
     }
 
-    fn reference(&self, pull_request: &LocalPullRequest) -> PullRequestRef {
+    fn reference(pull_request: &LocalPullRequest) -> PullRequestRef {
         PullRequestRef {
             number: pull_request.number,
             url: format!("local:{}/pulls/{}", pull_request.repo, pull_request.number),
@@ -202,7 +202,7 @@ impl Forge for LocalForge {
     ) -> Result<Option<PullRequestRef>, ForgeError> {
         let action = format!("read the pull requests of {repo}");
         let found = self.records.local_pull_requests(repo).await.map_err(store_error(&action))?;
-        Ok(found.iter().find(|pr| pr.head == *head && pr.state == "open").map(|pr| self.reference(pr)))
+        Ok(found.iter().find(|pr| pr.head == *head && pr.state == "open").map(Self::reference))
     }
 
     async fn create_pull_request(&self, repo: &RepoName, new: &NewPullRequest) -> Result<PullRequestRef, ForgeError> {
@@ -235,7 +235,7 @@ impl Forge for LocalForge {
             created_at: self.clock.now(),
         };
         record.number = self.records.add_local_pull_request(record.clone()).await.map_err(store_error(&action))?;
-        Ok(self.reference(&record))
+        Ok(Self::reference(&record))
     }
 
     async fn update_pull_request(&self, repo: &RepoName, number: u64, body: &str) -> Result<(), ForgeError> {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use patchwright_core::forge::Forge as _;
 use patchwright_domain::{BranchName, Issue, IssueNumber, IssueRef};
 use patchwright_gitops_gix::seed_repository;
 use patchwright_local::{LOCAL, LocalForge};
@@ -29,7 +30,6 @@ async fn the_built_in_forge_keeps_the_contract() {
     forge.open_issue(opened).await.unwrap();
     contract::forge::suite(contract::forge::Setting { forge: &forge, issue: source.clone(), branch }).await;
 
-    use patchwright_core::forge::Forge as _;
     let read = |path: &str| patchwright_domain::RepoPath::parse(path).unwrap();
     let text = forge.read_file(&source.repo, &read("README.md"), "main").await.unwrap();
     assert_eq!(text.as_deref(), Some("hello\n"));

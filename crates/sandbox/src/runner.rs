@@ -147,7 +147,7 @@ impl Sandbox for ProcessSandbox {
         let args = ecosystem.args(&report_file);
         let command = format!("{} {}", ecosystem.program(), shown(&args, &request.scratch));
         if let Some(failed) = self.prepare(ecosystem, &request, progress, cancel).await? {
-            return Ok(judge(ecosystem, "npm install".to_owned(), failed, Parsed::default(), false));
+            return Ok(judge(ecosystem, "npm install".to_owned(), &failed, Parsed::default(), false));
         }
         progress.doing(format!("running {command}"));
         let mut spec = self.spec(ecosystem.program(), args, &request)?;
@@ -157,7 +157,7 @@ impl Sandbox for ProcessSandbox {
         if parsed.results.total == 0 && done.code == Some(PYTEST_NO_TESTS) && ecosystem == Ecosystem::Pytest {
             return Err(SandboxError::NoTests);
         }
-        Ok(judge(ecosystem, command, done, parsed, built))
+        Ok(judge(ecosystem, command, &done, parsed, built))
     }
 }
 
@@ -184,7 +184,7 @@ fn read(ecosystem: Ecosystem, done: &Finished, report_file: &Path) -> (Parsed, b
     }
 }
 
-fn judge(ecosystem: Ecosystem, command: String, done: Finished, parsed: Parsed, built: bool) -> CheckReport {
+fn judge(ecosystem: Ecosystem, command: String, done: &Finished, parsed: Parsed, built: bool) -> CheckReport {
     // A run that ended badly without naming a failing test is a build that broke, or a runner that fell over.
     let explained = done.code == Some(0) || parsed.results.failed > 0;
     CheckReport {

@@ -55,6 +55,7 @@ enum Command {
 
 /// `patchwright run`
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "they are the flags of the command line")]
 pub(crate) struct RunArgs {
     /// A folder, or the address of a repository
     #[arg(long, value_name = "PATH|URL")]
@@ -114,7 +115,7 @@ pub fn main() -> ExitCode {
             Command::Run(args) => command::run::run(config, args).await,
             Command::Demo(args) => command::demo::run(config, args).await,
             Command::Migrate => command::migrate::run(config).await,
-            Command::Config => command::config::run(&config),
+            Command::Config => Ok(command::config::run(&config)),
         }
     });
     // Work on blocking threads that nobody waits for any more must not hold the process up.

@@ -262,6 +262,7 @@ impl Config {
         Self::check(values, &env)
     }
 
+    #[expect(clippy::too_many_lines, reason = "one line for each setting")]
     fn check(values: Values, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let v = &values;
         let data_dir = PathBuf::from(v.text("DATA_DIR"));

@@ -180,9 +180,9 @@ impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Pragmas {
     }
 }
 
-pub(crate) fn checkout<M: diesel::r2d2::ManageConnection>(pool: &Pool<M>) -> Result<PooledConnection<M>, StoreError>
+pub(crate) fn checkout<M>(pool: &Pool<M>) -> Result<PooledConnection<M>, StoreError>
 where
-    M: Send + 'static,
+    M: diesel::r2d2::ManageConnection,
 {
     pool.get().map_err(|error| StoreError::Unavailable { source: Box::new(error) })
 }

@@ -1,4 +1,4 @@
-//! JUnit XML, as pytest and most others write it.
+//! `JUnit` XML, as pytest and most others write it.
 
 use std::collections::BTreeMap;
 

@@ -2,13 +2,12 @@
 
 use std::process::ExitCode;
 
-use super::CommandResult;
 use crate::config::Config;
 use crate::terminal::say;
 
-pub(crate) fn run(config: &Config) -> CommandResult {
+pub(crate) fn run(config: &Config) -> ExitCode {
     for (setting, value, source) in config.values.shown() {
         say(&format!("{:<26} {value:<44} {source}", setting.name));
     }
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }

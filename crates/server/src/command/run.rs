@@ -123,9 +123,8 @@ async fn start(
     if issue.source.platform == LOCAL {
         keep_issue(app, &issue).await?;
     }
+    // Without a model there is nothing to publish, whatever was asked for.
     let publish = match (has_model, args.pr, args.push) {
-        // Without a model there is nothing to publish, whatever was asked for.
-        (false, ..) => PublishMode::Patch,
         (true, true, _) => PublishMode::PullRequest,
         (true, _, true) => PublishMode::Branch,
         _ => PublishMode::Patch,

@@ -24,7 +24,8 @@ pub(super) async fn health() -> impl Responder {
 #[derive(Serialize)]
 struct Status {
     service: &'static str,
-    status: &'static str,
+    #[serde(rename = "status")]
+    state: &'static str,
     version: &'static str,
     uptime_seconds: u64,
     model_configured: bool,
@@ -43,7 +44,7 @@ pub(super) async fn status(state: web::Data<State>) -> impl Responder {
     let depth = state.app.store.queue_depth().await.ok();
     HttpResponse::Ok().json(Status {
         service: SERVICE,
-        status: "running",
+        state: "running",
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: state.started.elapsed().as_secs(),
         model_configured: state.app.engine.has_model(),

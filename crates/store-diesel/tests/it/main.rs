@@ -1,5 +1,7 @@
 //! The store's contract on both databases, and what is the database's own.
 
+#![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
+
 mod migrations;
 
 use std::sync::Arc;

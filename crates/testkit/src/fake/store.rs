@@ -129,13 +129,14 @@ fn put<K: Ord, T>(
     what: &'static str,
 ) -> Result<(), StoreError> {
     match write {
-        Write::Insert(value) => match table.contains_key(&key) {
-            true => Err(StoreError::Stale { what: "row" }),
-            false => {
-                table.insert(key, Versioned { value, revision: 1 });
+        Write::Insert(value) => {
+            if let std::collections::btree_map::Entry::Vacant(e) = table.entry(key) {
+                e.insert(Versioned { value, revision: 1 });
                 Ok(())
+            } else {
+                Err(StoreError::Stale { what: "row" })
             }
-        },
+        }
         Write::Update(known) => match table.get_mut(&key) {
             Some(row) if row.revision == known.revision => {
                 *row = Versioned { value: known.value, revision: known.revision + 1 };
