@@ -1,0 +1,53 @@
+//! Patchwright inside another program: bring your own ports, start a job, run it, read the patch. Here the ports are
+//! the test kit's doubles; a real service hands in its adapters.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use patchwright_core::forge::Forge;
+use patchwright_core::sandbox::SandboxError;
+use patchwright_core::webhook::InboundIssue;
+use patchwright_core::{CancellationToken, Redactor, Secret};
+use patchwright_domain::PlatformId;
+use patchwright_domain::job::PublishMode;
+use patchwright_engine::{Engine, ManualStart, MarkerKey, Ports, Settings};
+use patchwright_testkit::build;
+use patchwright_testkit::fake::{
+    FakeClock, FakeForge, FakeGit, FakeIndex, FakeStore, ScriptedLlm, ScriptedSandbox, SequentialIds,
+};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let plan = r#"{"root_cause":"-","fix_strategy":"say hello","changes":[{"file":"hi.txt","description":"-"}]}"#;
+    let forge: Arc<dyn Forge> = Arc::new(FakeForge::default());
+    let ports = Ports {
+        store: Arc::new(FakeStore::default()),
+        forges: HashMap::from([(PlatformId::from_static("github"), forge)]),
+        webhooks: HashMap::new(),
+        git: Arc::new(FakeGit::with_files(&[("hi.txt", "helo\n")])),
+        llm: Some(Arc::new(ScriptedLlm::new(&[r#"{"candidate_files":["hi.txt"]}"#, plan, "```\nhello\n```"]))),
+        code_index: Arc::new(FakeIndex),
+        sandbox: Arc::new(ScriptedSandbox::new(|_| Err(SandboxError::NoTests))),
+        clock: Arc::new(FakeClock::default()),
+        ids: Arc::new(SequentialIds::default()),
+        progress: None,
+        redactor: Redactor::default(),
+    };
+    let folder = tempfile::tempdir()?;
+    let settings = Settings::new(folder.path().to_owned());
+    let engine = Engine::new(ports, settings, MarkerKey::new(&Secret::new("a key of your own")));
+    let issue = InboundIssue {
+        source: build::source(1),
+        title: "A letter is missing".into(),
+        body: String::new(),
+        author: "you".into(),
+        is_pull_request: false,
+        default_branch: None,
+    };
+    let start = ManualStart { issue, actor: "you".into(), instructions: None, publish: PublishMode::Patch };
+    let job = engine.start(start).await?;
+    engine.run_next("embedded", &CancellationToken::new()).await?;
+    let job = engine.job(job.id).await?.ok_or("the job is gone")?;
+    tracing::info!(verdict = ?job.verdict, "{}", job.fixed().map_or("no change", |fix| fix.diff.as_str()));
+    Ok(())
+}
