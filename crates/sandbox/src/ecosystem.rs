@@ -49,7 +49,7 @@ impl Ecosystem {
         match self {
             Self::Cargo => words("test --workspace --no-fail-fast"),
             Self::Pytest => {
-                let mut args = words("-m pytest -q -p no:cacheprovider");
+                let mut args = words("-m pytest -q -p no:cacheprovider --continue-on-collection-errors");
                 args.push(format!("--junitxml={}", report.display()));
                 args
             }

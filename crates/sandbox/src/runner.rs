@@ -176,7 +176,9 @@ fn read(ecosystem: Ecosystem, done: &Finished, report_file: &Path) -> (Parsed, b
         Ecosystem::Cargo => (report::cargo::parse(&done.output), !done.output.contains("error: could not compile")),
         Ecosystem::Pytest => {
             let xml = std::fs::read_to_string(report_file).unwrap_or_default();
-            (report::junit::parse(&xml).unwrap_or_default(), true)
+            // 0: passed, 1: tests failed; above that pytest was interrupted or fell over and the counts mean nothing.
+            let ran = matches!(done.code, Some(0 | 1));
+            (report::junit::parse(&xml).unwrap_or_default(), ran)
         }
         Ecosystem::Unittest => (report::unittest::parse(&done.output), true),
         Ecosystem::Npm => (report::node::parse(&done.output), true),

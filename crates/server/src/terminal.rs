@@ -176,6 +176,17 @@ pub(crate) fn print_json(job: &Job) {
 
 /// Prints what people want to know at the end: the files, the diff, the tests, the verdict.
 pub(crate) fn print_result(job: &Job) {
+    say(&format!("\n{}", style("Stages").bold()));
+    for record in &job.stages {
+        let time = record.seconds().map_or_else(String::new, |seconds| format!("{seconds:.1} s"));
+        let tokens = if record.usage.calls == 0 { String::new() } else { format!("{} tokens", record.usage.tokens()) };
+        say(&format!(
+            "  {:<8} {:<10} {time:>8}  {}",
+            record.kind.as_str(),
+            record.status.as_str(),
+            style(tokens).dim()
+        ));
+    }
     if let Some(report) = job.located() {
         say(&format!("\n{}", style("The likeliest files").bold()));
         for candidate in report.candidates.iter().take(5) {
@@ -235,12 +246,26 @@ fn print_tests(report: &patchwright_domain::job::report::VerifyReport) {
         say(&format!("  {} {name}", style("now fails").red()));
     }
     say(&format!("  {}", report.explanation));
+    if report.verdict != Verdict::FixedProven && !report.log_tail.is_empty() {
+        say(&format!("  {}", style("the end of the output:").dim()));
+        let lines: Vec<&str> = report.log_tail.lines().collect();
+        for line in &lines[lines.len().saturating_sub(LOG_LINES)..] {
+            say(&format!("  {}", style(printable(line)).dim()));
+        }
+    }
+}
+
+/// How many lines of a test run's output are shown.
+const LOG_LINES: usize = 15;
+
+/// A terminal obeys escape codes in other people's text; people should see them instead.
+fn printable(line: &str) -> String {
+    line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
 fn print_diff(diff: &str) {
     for line in diff.lines() {
-        // A terminal obeys escape codes in a file's text; people should see them instead.
-        let line: String = line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect();
+        let line = printable(line);
         let shown = match line.as_bytes() {
             [b'+', b'+', b'+', ..] | [b'-', b'-', b'-', ..] => style(line).bold(),
             [b'+', ..] => style(line).green(),

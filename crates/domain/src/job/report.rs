@@ -275,13 +275,9 @@ impl Verdict {
         }
     }
 
-    /// Whether the change is known to do harm. Such a job has failed, whatever it wrote.
+    /// Whether the change is known to do harm. It is made again; if that does not help, the job has failed, whatever it
+    /// wrote. A test that failed before and still does is not held against the change.
     pub const fn is_harmful(self) -> bool {
         matches!(self, Self::Regressions | Self::CouldNotBuild)
-    }
-
-    /// Whether another round of `fix` could help.
-    pub const fn deserves_another_round(self) -> bool {
-        matches!(self, Self::Regressions | Self::CouldNotBuild | Self::StillFailing)
     }
 }

@@ -27,10 +27,7 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
         Err(error @ SandboxError::ToolMissing { .. }) => without_run(context, Verdict::NotRun, error.to_string()),
         Err(error) => return Err(error.into()),
     };
-    if report.verdict.deserves_another_round()
-        && context.job.rounds < context.settings.max_rounds
-        && context.asker.is_some()
-    {
+    if report.verdict.is_harmful() && context.job.rounds < context.settings.max_rounds && context.asker.is_some() {
         return Ok(Outcome::SendBack { feedback: context.ports.redactor.redact(&feedback(&report)) });
     }
     let comment = comment(&report);
