@@ -9,7 +9,8 @@ use std::time::Duration;
 use patchwright_core::CancellationToken;
 use patchwright_core::sandbox::SandboxError;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 
 /// A command to run.
@@ -46,6 +47,10 @@ pub(crate) struct Finished {
 const DRAIN: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(spec: &CommandSpec, cancel: &CancellationToken) -> Result<Finished, SandboxError> {
+    // One pipe for both: a runner says on the one which suite it runs and on the other how its tests end, and their
+    // order is the meaning.
+    let (reader, writer) = std::io::pipe().map_err(broken)?;
+    let reader = pipe::Receiver::from_owned_fd(reader.into()).map_err(broken)?;
     let mut command = Command::new(&spec.program);
     command
         .args(&spec.args)
@@ -53,21 +58,20 @@ pub(crate) async fn run(spec: &CommandSpec, cancel: &CancellationToken) -> Resul
         .env_clear()
         .envs(&spec.env)
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdout(writer.try_clone().map_err(broken)?)
+        .stderr(writer)
         .process_group(0)
         .kill_on_drop(true);
     let mut child = command.spawn().map_err(|error| not_started(&spec.program, error))?;
+    // It holds the pipe's other end, which must be closed for the reading to end.
+    drop(command);
     let group = Group::of(&child);
     group.limit(spec.limits);
 
     let output = Arc::new(Mutex::new(Capped::new(spec.limits.output_bytes)));
-    let readers = [
-        child.stdout.take().map(|pipe| tokio::spawn(collect(pipe, Arc::clone(&output)))),
-        child.stderr.take().map(|pipe| tokio::spawn(collect(pipe, Arc::clone(&output)))),
-    ];
+    let reading = tokio::spawn(collect(reader, Arc::clone(&output)));
     let ended = tokio::select! {
-        status = child.wait() => Some(status.map_err(|source| SandboxError::Broken { source: Box::new(source) })?),
+        status = child.wait() => Some(status.map_err(broken)?),
         () = tokio::time::sleep(spec.timeout) => None,
         () = cancel.cancelled() => {
             drop(group);
@@ -76,19 +80,21 @@ pub(crate) async fn run(spec: &CommandSpec, cancel: &CancellationToken) -> Resul
     };
     // What the command left behind in its group ends with it; only then do its pipes close for sure.
     drop(group);
-    for reader in readers.into_iter().flatten() {
-        // A process that left the group may hold the pipe open; its output is not waited for.
-        let _ = tokio::time::timeout(DRAIN, reader).await;
-    }
-    let output = output.lock().expect("the readers do not panic").text();
+    // A process that left the group may hold the pipe open; its output is not waited for.
+    let _ = tokio::time::timeout(DRAIN, reading).await;
+    let output = output.lock().expect("the reader does not panic").text();
     Ok(Finished { code: ended.and_then(|status| status.code()), timed_out: ended.is_none(), output })
+}
+
+fn broken(error: std::io::Error) -> SandboxError {
+    SandboxError::Broken { source: Box::new(error) }
 }
 
 fn not_started(program: &std::path::Path, error: std::io::Error) -> SandboxError {
     if error.kind() == std::io::ErrorKind::NotFound {
         SandboxError::ToolMissing { program: program.display().to_string() }
     } else {
-        SandboxError::Broken { source: Box::new(error) }
+        broken(error)
     }
 }
 
@@ -127,13 +133,13 @@ impl Drop for Group {
     }
 }
 
-async fn collect(mut pipe: impl AsyncRead + Unpin, into: Arc<Mutex<Capped>>) {
+async fn collect(mut pipe: pipe::Receiver, into: Arc<Mutex<Capped>>) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(count) = pipe.read(&mut buffer).await {
         if count == 0 {
             return;
         }
-        into.lock().expect("the readers do not panic").push(&buffer[..count]);
+        into.lock().expect("the reader does not panic").push(&buffer[..count]);
     }
 }
 
@@ -191,6 +197,14 @@ mod tests {
         let done = run(&shell("env", LONG), &CancellationToken::new()).await.unwrap();
         let names: Vec<_> = done.output.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
         assert!(names.iter().all(|name| ["PATH", "PWD", "SHLVL", "_", "OLDPWD"].contains(name)), "{names:?}");
+    }
+
+    #[tokio::test]
+    async fn standard_output_and_error_keep_their_order() {
+        let script = "for n in 1 2 3 4 5 6 7 8 9; do echo out $n; echo err $n >&2; done";
+        let done = run(&shell(script, LONG), &CancellationToken::new()).await.unwrap();
+        let wanted: Vec<String> = (1..=9).flat_map(|n| [format!("out {n}"), format!("err {n}")]).collect();
+        assert_eq!(done.output.lines().collect::<Vec<_>>(), wanted);
     }
 
     #[tokio::test]
