@@ -107,6 +107,14 @@ async fn what_makes_no_sense_is_refused_by_its_kind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn test_mode_takes_unsigned_deliveries_on_this_machine_only() {
+    let tester = Tester::start_with(vec![], &[("TEST_MODE", "true"), ("WEBHOOK_SECRET", "")]).await;
+    let answer = tester.send(tester.delivery("ping", "{}", "d")).await;
+    assert_eq!((answer.status, &body(&answer)["reason"]), (200, &"ping".into()));
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_over_the_limit_is_cut_short() {
     let tester = Tester::start_with(vec![], &[("MAX_BODY_BYTES", "1000")]).await;
     let answer = tester.deliver("ping", &" ".repeat(1001), "d").await;

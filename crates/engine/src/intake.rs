@@ -9,7 +9,7 @@ use patchwright_domain::effect::Reply;
 use patchwright_domain::job::{JobTrigger, NewJob, PublishMode, TriggerKind};
 use patchwright_domain::trigger::{Command, find_command};
 use patchwright_domain::{
-    BranchName, Effect, Issue, IssueEvent, IssueId, IssueStatus, Job, JobEvent, JobId, PlatformId, RepoName,
+    BranchName, Effect, Issue, IssueEvent, IssueId, IssueStatus, Job, JobEvent, JobId, PlatformId,
 };
 
 use crate::Engine;
@@ -492,11 +492,6 @@ impl Engine {
         job.trigger.actor.eq_ignore_ascii_case(login)
             || self.settings.allow.names_user(login)
             || self.settings.permission == TriggerPermission::Anyone
-    }
-
-    /// Whether this repository may be worked on, for callers other than the door.
-    pub fn admits_repo(&self, repo: &RepoName) -> bool {
-        self.settings.allow.admits_repo(&repo.to_string())
     }
 }
 

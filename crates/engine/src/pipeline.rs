@@ -9,7 +9,7 @@ use patchwright_core::fault::Fault;
 use patchwright_core::forge::Permission;
 use patchwright_core::git::{Checkout, Workspace};
 use patchwright_core::progress::{Progress, ProgressEvent};
-use patchwright_core::store::StoreError;
+use patchwright_core::store::{Step, StoreError};
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 use patchwright_domain::job::{Failure, Lease, PublishMode, TriggerKind};
@@ -208,9 +208,8 @@ impl Run<'_> {
         let settings = &self.engine.settings;
         let trigger = &self.job.trigger;
         let open = settings.permission == TriggerPermission::Anyone || settings.allow.names_user(&trigger.actor);
-        // Labels and assignments need triage rights on the forge, so the forge has checked them.
-        let vouched = matches!(trigger.kind, TriggerKind::Manual);
-        if open || vouched {
+        // A start by hand was allowed where the hand is.
+        if open || trigger.kind == TriggerKind::Manual {
             return Ok(());
         }
         let permission = forge.permission(&self.job.source.repo, &trigger.actor).await.map_err(StageError::from)?;
@@ -354,7 +353,7 @@ impl Run<'_> {
             }
             Err(Stop::Gone) => {
                 tracing::info!("the job was taken from this worker");
-                return;
+                return self.close_task("the job was cancelled, or another worker has it").await;
             }
             Err(Stop::Store(error)) => {
                 tracing::error!(error = %words(&error), "the store failed; the job goes on when its lease has run out");
@@ -365,8 +364,21 @@ impl Run<'_> {
         task.error_message = message.map(|text| self.engine.ports.redactor.redact(&text));
         let task = task.advance(task_event, now).ok();
         match self.engine.change_job_with(id, event, task, None).await {
-            Ok(_) | Err(ChangeError::Refused(_)) => {}
+            Ok(_) => {}
+            // A person cancelled it in this very moment.
+            Err(ChangeError::Refused(refused)) => self.close_task(&refused.to_string()).await,
             Err(error) => tracing::error!(error = %words(&error), "the job's end could not be written"),
+        }
+    }
+
+    /// Ends the task of a job that is not this worker's any more.
+    async fn close_task(&self, message: &str) {
+        let mut task = self.task.clone();
+        task.error_message = Some(message.to_owned());
+        let Ok(task) = task.advance(TaskEvent::NodeLost, self.engine.ports.clock.now()) else { return };
+        let step = Step { task: Some(task), ..Step::default() };
+        if let Err(error) = self.engine.ports.store.commit(step).await {
+            tracing::warn!(error = %words(&error), "the task's end could not be written");
         }
     }
 

@@ -26,7 +26,7 @@ const EXIT_CODES: &str = "Exit codes of `run` and `demo`: 0 a test shows the fix
 /// What every command takes.
 #[derive(Debug, Args)]
 struct Common {
-    /// The configuration file [default: patchwright.toml, if it is there]
+    /// The configuration file (by itself patchwright.toml, if it is there)
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Sets one setting, over file and environment; may be repeated
@@ -63,7 +63,7 @@ pub(crate) struct RunArgs {
     /// A file (first line the title), `-` for standard input, or the address of an issue on the forge
     #[arg(long, value_name = "FILE|-|URL")]
     pub(crate) issue: String,
-    /// The branch to start from [default: the repository's own]
+    /// The branch to start from (otherwise the repository's own)
     #[arg(long)]
     pub(crate) base: Option<String>,
     /// What else to ask for
@@ -75,7 +75,7 @@ pub(crate) struct RunArgs {
     /// Pushes a branch
     #[arg(long, group = "outcome")]
     pub(crate) push: bool,
-    /// Prints the patch and changes nothing anywhere [default]
+    /// Prints the patch and changes nothing anywhere; this is the default
     #[arg(long, group = "outcome")]
     pub(crate) patch: bool,
     /// Prints one JSON object as the last line of standard output

@@ -174,6 +174,12 @@ pub(crate) fn print_json(job: &Job) {
     say(&serde_json::to_string(&summary(job)).expect("a summary has only text and finite numbers"));
 }
 
+/// Prints the JSON line of a job that did not come to be.
+pub(crate) fn print_json_error(error: &(dyn std::error::Error + 'static)) {
+    say(&serde_json::json!({ "job_id": null, "status": "failed", "verdict": null, "error": error.to_string() })
+        .to_string());
+}
+
 /// Prints what people want to know at the end: the files, the diff, the tests, the verdict.
 pub(crate) fn print_result(job: &Job) {
     say(&format!("\n{}", style("Stages").bold()));

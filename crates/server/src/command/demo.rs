@@ -91,12 +91,8 @@ pub(crate) async fn run(mut config: Config, args: DemoArgs) -> CommandResult {
         print_result(&job);
         say(&format!("\n{}", style("What the issue says now").bold()));
         for comment in comments {
-            let visible: Vec<&str> = comment
-                .body
-                .lines()
-                .filter(|line| !line.starts_with("<!--") && !line.trim().is_empty())
-                .take(4)
-                .collect();
+            let is_text = |line: &&str| !line.trim().is_empty() && !line.starts_with(['<', '|', '#']);
+            let visible: Vec<&str> = comment.body.lines().filter(is_text).take(2).collect();
             say(&format!("  {}: {}", style(&comment.author).cyan(), visible.join("\n    ")));
         }
     }

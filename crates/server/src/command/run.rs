@@ -19,7 +19,7 @@ use crate::cli::RunArgs;
 use crate::compose::{App, Overrides, compose};
 use crate::config::Config;
 use crate::telemetry;
-use crate::terminal::{Display, exit_code, note, print_json, print_result};
+use crate::terminal::{Display, exit_code, note, print_json, print_json_error, print_result};
 
 /// Which repository is meant.
 enum Target {
@@ -29,8 +29,18 @@ enum Target {
     Github(RepoName),
 }
 
-pub(crate) async fn run(mut config: Config, args: RunArgs) -> CommandResult {
+pub(crate) async fn run(config: Config, args: RunArgs) -> CommandResult {
     telemetry::start(&config, true);
+    let result = whole_job(config, &args).await;
+    if let Err(error) = &result
+        && args.json
+    {
+        print_json_error(error.as_ref());
+    }
+    result
+}
+
+async fn whole_job(mut config: Config, args: &RunArgs) -> CommandResult {
     let target = target(&args.repo, &config)?;
     // The job's records are needed for the time of the job only.
     let scratch = tempfile::Builder::new().prefix("patchwright-run-").tempdir()?;
@@ -53,7 +63,7 @@ pub(crate) async fn run(mut config: Config, args: RunArgs) -> CommandResult {
     }
     let has_model = config.has_model();
     let app = compose(&config, overrides).await?;
-    let start = start(&app, &config, &args, &target, has_model).await?;
+    let start = start(&app, &config, args, &target, has_model).await?;
     let job = app.engine.start(start).await?;
     let cancel = CancellationToken::new();
     let stop = cancel.clone();
