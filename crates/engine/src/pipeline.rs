@@ -129,6 +129,7 @@ struct Run<'a> {
 impl Run<'_> {
     /// From wherever the job stands to its end.
     async fn drive(&mut self, folder: &Path) -> Result<Verdict, Stop> {
+        self.refuse_poison()?;
         self.job = self.engine.change_job_with(self.job.id, self.renewal(), Some(self.task.clone()), None).await?;
         let ports = &self.engine.ports;
         if let Some(llm) = &ports.llm {
@@ -165,6 +166,19 @@ impl Run<'_> {
         }
         crate::publish::restore(workspace, fix, &self.job, &self.engine.settings).await?;
         self.publish_fix(place, workspace).await
+    }
+
+    /// A job that was put off has used fewer tries than it may. One that has used more has broken its workers down:
+    /// their leases ran out without a word, and so would the next one's.
+    fn refuse_poison(&self) -> Result<(), Stop> {
+        let (attempts, most) = (self.job.attempts, self.engine.settings.max_attempts);
+        if attempts <= most.max(1) {
+            return Ok(());
+        }
+        let reason =
+            format!("the job was taken up {} times, and each time its worker broke down or was killed", attempts - 1);
+        let remedy = "Look at the server's log for this job id before you retry it.";
+        Err(StageError::new(reason, remedy, Fault::Broken).into())
     }
 
     /// Any event that only says "still here"; the first one also writes the task.

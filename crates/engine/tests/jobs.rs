@@ -257,6 +257,27 @@ async fn a_worker_that_died_after_the_fix_is_followed_by_one_that_only_verifies(
 }
 
 #[tokio::test]
+async fn a_job_that_kills_its_workers_is_given_up() {
+    let house = house(GOOD);
+    let job = house.start().await;
+    for n in 0..3 {
+        // A worker takes the job and is never heard of again.
+        let lease = patchwright_domain::job::Lease {
+            holder: format!("doomed-{n}"),
+            task_id: build::task_id(900 + n),
+            until: patchwright_core::Clock::now(house.clock.as_ref()),
+        };
+        house.store.claim_job(patchwright_core::Clock::now(house.clock.as_ref()), lease).await.unwrap().unwrap();
+        house.clock.advance(1);
+    }
+    let given_up = house.work().await.unwrap();
+    assert_eq!((given_up.id, given_up.status()), (job.id, JobStatus::Failed));
+    assert!(given_up.failure.unwrap().reason.contains("taken up 3 times"));
+    house.deliver_all().await;
+    assert_eq!(house.forge.comments_on(42).len(), 2, "the issue is told");
+}
+
+#[tokio::test]
 async fn a_base_that_moved_has_the_fix_made_again_on_it() {
     let mut answers = GOOD.to_vec();
     answers.push("```python\ndef add(a, b):\n    return a + b\n\n\ndef newer():\n    pass\n```");

@@ -219,7 +219,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pid_file = folder.path().join("pid");
         let script = format!("sleep 300 & echo $! > {}; wait", pid_file.display());
-        let done = run(&shell(&script, Duration::from_millis(500)), &CancellationToken::new()).await.unwrap();
+        let done = run(&shell(&script, Duration::from_secs(2)), &CancellationToken::new()).await.unwrap();
         assert!(done.timed_out && done.code.is_none());
         assert_gone(&pid_file).await;
     }
