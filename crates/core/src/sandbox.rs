@@ -1,7 +1,7 @@
 //! Runs a repository's build and tests, which nobody trusts.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use patchwright_domain::job::report::TestResults;
@@ -98,6 +98,10 @@ impl SandboxError {
 pub trait Sandbox: Send + Sync {
     /// How far code is kept away from this machine, for people: `none`, `best-effort`, `strong`.
     fn isolation(&self) -> &'static str;
+
+    /// Whether [`Self::check`] would run anything for a tree, found out without running any of it: a refusal of the
+    /// policy or a tree without tests is told here, before copies are made for nothing.
+    fn probe(&self, root: &Path) -> Result<(), SandboxError>;
 
     /// Builds the tree and runs its tests.
     async fn check(

@@ -126,12 +126,7 @@ impl Sandbox for ProcessSandbox {
         }
     }
 
-    async fn check(
-        &self,
-        request: CheckRequest,
-        progress: &Progress,
-        cancel: &CancellationToken,
-    ) -> Result<CheckReport, SandboxError> {
+    fn probe(&self, root: &Path) -> Result<(), SandboxError> {
         if self.options.policy == SandboxPolicy::Require {
             return Err(SandboxError::Refused {
                 reason: "this server may not run a repository's code: it has no strong sandbox and SANDBOX=require is \
@@ -139,6 +134,17 @@ impl Sandbox for ProcessSandbox {
                     .to_owned(),
             });
         }
+        // Which of pytest and unittest would run is no matter here.
+        Ecosystem::detect(root, true).map(|_| ()).ok_or(SandboxError::NoTests)
+    }
+
+    async fn check(
+        &self,
+        request: CheckRequest,
+        progress: &Progress,
+        cancel: &CancellationToken,
+    ) -> Result<CheckReport, SandboxError> {
+        self.probe(&request.root)?;
         let has_pytest = self.has_pytest(&request, cancel).await;
         let ecosystem = Ecosystem::detect(&request.root, has_pytest).ok_or(SandboxError::NoTests)?;
         let report_file = request.scratch.join("report.xml");

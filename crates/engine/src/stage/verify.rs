@@ -35,6 +35,7 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
 }
 
 async fn compare(context: &StageContext<'_>, fix: &FixReport) -> Result<VerifyReport, SandboxError> {
+    context.ports.sandbox.probe(context.workspace.root())?;
     context.progress.doing("testing the tree before the change");
     let before = match before(context, fix).await {
         Ok(report) => Some(report),

@@ -49,6 +49,10 @@ impl Sandbox for ScriptedSandbox {
         "scripted"
     }
 
+    fn probe(&self, _: &std::path::Path) -> Result<(), SandboxError> {
+        Ok(())
+    }
+
     async fn check(
         &self,
         request: CheckRequest,
