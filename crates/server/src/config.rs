@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use patchwright_core::Secret;
+use patchwright_core::{Redactor, Secret};
 use patchwright_engine::{AllowListMode, ReportFiles, TriggerPermission};
 use patchwright_llm_openai::MaxTokensField;
 use patchwright_sandbox::SandboxPolicy;
@@ -175,10 +175,18 @@ impl Values {
             let (value, source) = self.0.get(setting.name)?;
             let shown = match (setting.secret, value.is_empty()) {
                 (true, false) => "[redacted]".to_owned(),
-                _ => value.expose().to_owned(),
+                // The address of a database or proxy may hold a password.
+                _ => Redactor::default().redact(value.expose()),
             };
             Some((setting, shown, source))
         })
+    }
+
+    /// Gives a setting that nobody has set the default that depends on others.
+    fn fill(&mut self, name: &'static str, value: String) {
+        if self.text(name).is_empty() {
+            self.0.insert(name, (Secret::new(value), Source::Default));
+        }
     }
 
     fn text(&self, name: &'static str) -> &str {
@@ -263,9 +271,12 @@ impl Config {
     }
 
     #[expect(clippy::too_many_lines, reason = "one line for each setting")]
-    fn check(values: Values, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+    fn check(mut values: Values, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let data_dir = PathBuf::from(values.text("DATA_DIR"));
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        values.fill("DATABASE_URL", format!("sqlite://{}", data_dir.join("patchwright.db").display()));
+        values.fill("WORKERS", cores.to_string());
         let v = &values;
-        let data_dir = PathBuf::from(v.text("DATA_DIR"));
         let app_name = v.text("APP_NAME").to_owned();
         if app_name.is_empty() || !app_name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
             return Err(v.wrong("APP_NAME", "it must be a login: letters, digits and `-`"));
@@ -282,25 +293,20 @@ impl Config {
         });
         let webhook_secrets =
             ["WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS"].into_iter().filter_map(|name| v.secret(name)).collect();
-        let default_database = || format!("sqlite://{}", data_dir.join("patchwright.db").display());
         let max_tokens: u32 = v.parse("LLM_MAX_TOKENS", "a number")?;
         let temperature = match v.optional("LLM_TEMPERATURE") {
             None => None,
             Some(_) => Some(v.parse("LLM_TEMPERATURE", "a number")?),
         };
-        let workers = match v.optional("WORKERS") {
-            None => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
-            Some(_) => v.parse("WORKERS", "a number")?,
-        };
         Ok(Self {
             bind: v.text("BIND").to_owned(),
             public_url: v.url("PUBLIC_URL")?,
-            database_url: v.optional("DATABASE_URL").unwrap_or_else(default_database),
+            database_url: v.text("DATABASE_URL").to_owned(),
             data_dir,
             master_key: v.secret("PATCHWRIGHT_MASTER_KEY"),
             api_token: v.secret("API_TOKEN"),
             max_body_bytes: v.parse("MAX_BODY_BYTES", "a number of bytes")?,
-            workers,
+            workers: v.parse("WORKERS", "a number")?,
             shutdown_timeout: v.seconds("SHUTDOWN_TIMEOUT")?,
             log_level: v.text("LOG_LEVEL").to_lowercase(),
             log_json: v.choice("LOG_FORMAT", &[("text", false), ("json", true)])?,
@@ -560,6 +566,8 @@ mod tests {
         let config = Config::load(&env(&[("GITHUB_TOKEN", "ghp_secret")])).unwrap();
         assert!(!format!("{config:?}").contains("ghp_secret"));
         assert!(config.values.shown().any(|(s, shown, _)| s.name == "GITHUB_TOKEN" && shown == "[redacted]"));
+        let config = Config::load(&env(&[("DATABASE_URL", "postgres://me:hunter2@db/x")])).unwrap();
+        assert!(config.values.shown().all(|(_, shown, _)| !shown.contains("hunter2")));
     }
 
     #[test]
