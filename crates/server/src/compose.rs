@@ -97,7 +97,7 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
     let mut secrets = config.secrets();
     secrets.push(master.clone());
     let redactor = Redactor::new(&secrets);
-    let store = DieselStore::open(&config.database_url).await?;
+    let store = DieselStore::open(config.database_url.expose()).await?;
     store.migrate().await.map_err(ComposeError::Migrate)?;
     let http = HttpClient::new(&http_options(config, &redactor))?;
     let clock = Arc::new(SystemClock);

@@ -104,7 +104,7 @@ pub struct Config {
     pub bind: String,
     pub public_url: Option<String>,
     pub data_dir: PathBuf,
-    pub database_url: String,
+    pub database_url: Secret,
     pub master_key: Option<Secret>,
     pub api_token: Option<Secret>,
     pub max_body_bytes: usize,
@@ -301,7 +301,7 @@ impl Config {
         Ok(Self {
             bind: v.text("BIND").to_owned(),
             public_url: v.url("PUBLIC_URL")?,
-            database_url: v.text("DATABASE_URL").to_owned(),
+            database_url: Secret::new(v.text("DATABASE_URL")),
             data_dir,
             master_key: v.secret("PATCHWRIGHT_MASTER_KEY"),
             api_token: v.secret("API_TOKEN"),

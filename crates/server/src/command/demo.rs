@@ -42,7 +42,8 @@ pub(crate) async fn run(mut config: Config, args: DemoArgs) -> CommandResult {
     let recorded = !config.has_model();
     let secret = random_key();
     config.data_dir = folder.path().to_owned();
-    config.database_url = format!("sqlite://{}", folder.path().join("demo.db").display());
+    config.database_url =
+        patchwright_core::Secret::new(format!("sqlite://{}", folder.path().join("demo.db").display()));
     config.bind = "127.0.0.1:0".to_owned();
     config.webhook_secrets = vec![secret.clone()];
     config.allowed_repos.clear();

@@ -11,7 +11,7 @@ use crate::terminal::say;
 
 pub(crate) async fn run(config: Config) -> CommandResult {
     telemetry::start(&config, true);
-    let store = DieselStore::open(&config.database_url).await?;
+    let store = DieselStore::open(config.database_url.expose()).await?;
     let applied = store.migrate().await?;
     if applied.is_empty() {
         say("The database's schema is up to date.");

@@ -45,7 +45,8 @@ async fn whole_job(mut config: Config, args: &RunArgs) -> CommandResult {
     // The job's records are needed for the time of the job only.
     let scratch = tempfile::Builder::new().prefix("patchwright-run-").tempdir()?;
     config.data_dir = scratch.path().to_owned();
-    config.database_url = format!("sqlite://{}", scratch.path().join("run.db").display());
+    config.database_url =
+        patchwright_core::Secret::new(format!("sqlite://{}", scratch.path().join("run.db").display()));
     let display = Arc::new(Display::new());
     let mut overrides = Overrides { progress: Some(display.clone()), max_attempts: Some(1), ..Overrides::default() };
     if let Target::Folder(name, path) = &target {
