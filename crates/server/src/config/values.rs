@@ -1,0 +1,223 @@
+//! The layers of the configuration, and every setting as it was given.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use patchwright_core::{Redactor, Secret};
+
+use super::ConfigError;
+use crate::settings::{SETTINGS, Setting};
+
+/// Where values come from, lowest first.
+#[derive(Debug, Clone, Default)]
+pub struct Layers {
+    /// A configuration file that must exist.
+    pub file: Option<PathBuf>,
+    /// The environment.
+    pub env: Vec<(String, String)>,
+    /// `--set NAME=VALUE`.
+    pub flags: Vec<(String, String)>,
+}
+
+impl Layers {
+    /// The process's own environment, and `patchwright.toml` of the working folder if it is there and `file` is not
+    /// given.
+    pub fn from_process(file: Option<PathBuf>, flags: Vec<(String, String)>) -> Self {
+        let usual = PathBuf::from("patchwright.toml");
+        let file = file.or_else(|| usual.is_file().then_some(usual));
+        Self { file, env: std::env::vars().collect(), flags }
+    }
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The table of settings.
+    Default,
+    /// The configuration file.
+    File(PathBuf),
+    /// An environment variable.
+    Env,
+    /// The command line.
+    Flag,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Env => f.write_str("environment"),
+            Self::Flag => f.write_str("--set"),
+        }
+    }
+}
+
+/// Every setting with its text and where it came from.
+#[derive(Debug, Clone, Default)]
+pub struct Values(BTreeMap<&'static str, (Secret, Source)>);
+
+impl Values {
+    /// Each setting with the value to show and its source.
+    pub fn shown(&self) -> impl Iterator<Item = (&'static Setting, String, &Source)> {
+        SETTINGS.iter().filter_map(|setting| {
+            let (value, source) = self.0.get(setting.name)?;
+            let shown = match (setting.secret, value.is_empty()) {
+                (true, false) => "[redacted]".to_owned(),
+                // The address of a database or proxy may hold a password.
+                _ => Redactor::default().redact(value.expose()),
+            };
+            Some((setting, shown, source))
+        })
+    }
+
+    /// Gives a setting that nobody has set the default that depends on others.
+    pub(super) fn fill(&mut self, name: &'static str, value: String) {
+        if self.text(name).is_empty() {
+            self.0.insert(name, (Secret::new(value), Source::Default));
+        }
+    }
+
+    pub(super) fn text(&self, name: &'static str) -> &str {
+        self.0.get(name).map_or("", |(value, _)| value.expose().trim())
+    }
+
+    pub(super) fn optional(&self, name: &'static str) -> Option<String> {
+        Some(self.text(name)).filter(|text| !text.is_empty()).map(str::to_owned)
+    }
+
+    pub(super) fn secret(&self, name: &'static str) -> Option<Secret> {
+        self.optional(name).map(Secret::new)
+    }
+
+    pub(super) fn list(&self, name: &'static str) -> Vec<String> {
+        self.text(name).split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    }
+
+    pub(super) fn wrong(&self, name: &'static str, reason: impl Into<String>) -> ConfigError {
+        let setting = SETTINGS.iter().find(|setting| setting.name == name);
+        let secret = setting.is_some_and(|setting| setting.secret);
+        let value = if secret { "[redacted]".to_owned() } else { self.text(name).to_owned() };
+        let source_name = self.0.get(name).map_or_else(String::new, |(_, source)| source.to_string());
+        ConfigError::Value { name, value, source_name, reason: reason.into() }
+    }
+
+    pub(super) fn parse<T: FromStr>(&self, name: &'static str, expected: &str) -> Result<T, ConfigError> {
+        self.text(name).parse().map_err(|_| self.wrong(name, format!("it is not {expected}")))
+    }
+
+    pub(super) fn switch(&self, name: &'static str) -> Result<bool, ConfigError> {
+        match self.text(name).to_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Ok(true),
+            "false" | "0" | "no" | "off" | "" => Ok(false),
+            _ => Err(self.wrong(name, "it is neither true nor false")),
+        }
+    }
+
+    pub(super) fn seconds(&self, name: &'static str) -> Result<Duration, ConfigError> {
+        let seconds: u64 = self.parse(name, "a number of seconds")?;
+        if seconds == 0 { Err(self.wrong(name, "it must be at least 1")) } else { Ok(Duration::from_secs(seconds)) }
+    }
+
+    pub(super) fn choice<T: Copy>(&self, name: &'static str, choices: &[(&str, T)]) -> Result<T, ConfigError> {
+        let text = self.text(name).to_lowercase();
+        choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
+            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+            self.wrong(name, format!("it must be one of: {}", words.join(", ")))
+        })
+    }
+
+    pub(super) fn url(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
+        let Some(text) = self.optional(name) else { return Ok(None) };
+        match url::Url::parse(&text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+                Ok(Some(text.trim_end_matches('/').to_owned()))
+            }
+            _ => Err(self.wrong(name, "it is no http or https address")),
+        }
+    }
+
+    /// A price per million tokens, in millionths.
+    pub(super) fn price(&self, name: &'static str) -> Result<u64, ConfigError> {
+        let price: f64 = self.parse(name, "a number")?;
+        if !(0.0..=1e6).contains(&price) {
+            return Err(self.wrong(name, "it is not between 0 and a million"));
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
+        Ok((price * 1e6).round() as u64)
+    }
+}
+
+/// Puts the layers over each other.
+pub(super) fn collect(layers: &Layers) -> Result<Values, ConfigError> {
+    let mut values: BTreeMap<&'static str, (Secret, Source)> =
+        SETTINGS.iter().map(|setting| (setting.name, (Secret::new(setting.default), Source::Default))).collect();
+    if let Some(path) = &layers.file {
+        for (key, value) in read_file(path)? {
+            let setting = SETTINGS.iter().find(|setting| setting.key() == key).ok_or_else(|| {
+                let keys = SETTINGS.iter().map(Setting::key);
+                unknown(&path.display().to_string(), &key, keys)
+            })?;
+            values.insert(setting.name, (Secret::new(value), Source::File(path.clone())));
+        }
+    }
+    let find = |name: &str| SETTINGS.iter().find(|setting| setting.name == name);
+    let names = || SETTINGS.iter().map(|setting| setting.name.to_owned());
+    for (name, value) in &layers.env {
+        // An empty variable is how many tools say "not set".
+        match find(name) {
+            Some(setting) if !value.is_empty() => {
+                values.insert(setting.name, (Secret::new(value.as_str()), Source::Env));
+            }
+            None if name.starts_with("PATCHWRIGHT_") && name != "PATCHWRIGHT_TOKEN" => {
+                return Err(unknown("the environment", name, names()));
+            }
+            _ => {}
+        }
+    }
+    for (name, value) in &layers.flags {
+        let setting = find(name).ok_or_else(|| unknown("--set", name, names()))?;
+        values.insert(setting.name, (Secret::new(value.as_str()), Source::Flag));
+    }
+    Ok(Values(values))
+}
+
+fn read_file(path: &Path) -> Result<Vec<(String, String)>, ConfigError> {
+    let failed = |detail: String| ConfigError::File { path: path.to_owned(), detail };
+    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| failed(error.to_string()))?;
+    let plain = |key: &str, value: &toml::Value| match value {
+        toml::Value::String(text) => Ok(text.clone()),
+        toml::Value::Integer(number) => Ok(number.to_string()),
+        toml::Value::Float(number) => Ok(number.to_string()),
+        toml::Value::Boolean(switch) => Ok(switch.to_string()),
+        _ => Err(failed(format!("the value of `{key}` is neither text, number, true, false nor a list of them"))),
+    };
+    table
+        .iter()
+        .map(|(key, value)| {
+            let text = match value {
+                toml::Value::Array(items) => {
+                    let items: Result<Vec<String>, _> = items.iter().map(|item| plain(key, item)).collect();
+                    items?.join(",")
+                }
+                value => plain(key, value)?,
+            };
+            Ok((key.clone(), text))
+        })
+        .collect()
+}
+
+fn unknown(source_name: &str, key: &str, known: impl Iterator<Item = String>) -> ConfigError {
+    let near = known
+        .map(|name| {
+            (similar::TextDiff::from_chars(key.to_lowercase().as_str(), name.to_lowercase().as_str()).ratio(), name)
+        })
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(ratio, _)| *ratio > 0.7);
+    let hint = near.map_or_else(String::new, |(_, name)| format!(" (did you mean `{name}`?)"));
+    ConfigError::UnknownKey { source_name: source_name.to_owned(), key: key.to_owned(), hint }
+}
