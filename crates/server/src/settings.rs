@@ -39,6 +39,11 @@ pub const SETTINGS: &[Setting] = &[
     plain("WORKERS", "", "How many jobs run at once. Default: the number of cores."),
     plain("SHUTDOWN_TIMEOUT", "20", "Seconds that running jobs get to finish on SIGTERM before they are handed back."),
     plain(
+        "LEASE_TIMEOUT",
+        "60",
+        "Seconds that a worker may be silent before others take its job over; a killed server's jobs wait that long.",
+    ),
+    plain(
         "LOG_LEVEL",
         "info",
         "`error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,patchwright_engine=debug`.",

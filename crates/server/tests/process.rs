@@ -1,0 +1,165 @@
+//! The binary as a process: killed in the middle of a job, and asked to stop.
+
+#![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use patchwright_core::Secret;
+use patchwright_core::webhook::SigningKeys;
+use patchwright_http::{HttpClient, HttpOptions, Request, Response, Retry};
+use patchwright_testkit::server::{GitServer, GithubServer, LlmServer, Script, TOKEN};
+use serde_json::{Value, json};
+
+const SECRET: &str = "process-test-webhook-secret";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct World {
+    git: GitServer,
+    github: GithubServer,
+    llm: LlmServer,
+    http: HttpClient,
+    folder: tempfile::TempDir,
+    address: String,
+}
+
+impl World {
+    fn new(script: Vec<Script>) -> Self {
+        patchwright_http::install_tls();
+        let git = GitServer::start();
+        git.make("acme/demo", &[("calc.py", "def add(a, b):\n    return a - b\n")]);
+        let github = GithubServer::start(git.path("x").parent().unwrap().to_owned());
+        github.open_issue("acme/demo", 42, "add() subtracts", "see calc.py");
+        github.permit("alice", "write");
+        let llm = LlmServer::start(script);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let http = HttpClient::new(&HttpOptions::default()).unwrap();
+        Self { git, github, llm, http, folder: tempfile::tempdir().unwrap(), address }
+    }
+
+    async fn start(&self) -> Child {
+        let server = Command::new(env!("CARGO_BIN_EXE_patchwright"))
+            .arg("serve")
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("BIND", &self.address)
+            .env("DATA_DIR", self.folder.path())
+            .env("WEBHOOK_SECRET", SECRET)
+            .env("GITHUB_TOKEN", TOKEN)
+            .env("GITHUB_API_URL", self.github.url())
+            .env("GITHUB_CLONE_URL", self.git.url())
+            .env("LLM_BASE_URL", self.llm.url())
+            .env("SANDBOX", "best-effort")
+            .env("LEASE_TIMEOUT", "2")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let began = Instant::now();
+        while !matches!(self.get("/readyz").await, Ok(answer) if answer.status == 200) {
+            assert!(began.elapsed() < PATIENCE, "the server does not become ready");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        server
+    }
+
+    async fn get(&self, path: &str) -> Result<Response, patchwright_http::HttpError> {
+        self.http.send(Request::get(format!("http://{}{path}", self.address)), Retry::Never).await
+    }
+
+    async fn ask_for_a_fix(&self) -> String {
+        let body = json!({
+            "action": "created",
+            "issue": {"number": 42, "title": "add() subtracts", "body": "see calc.py", "user": {"login": "alice"}},
+            "comment": {"id": 1, "body": "@patchwright fix", "user": {"login": "alice"}},
+            "repository": {"name": "demo", "owner": {"login": "acme"}, "default_branch": "main"},
+            "sender": {"login": "alice"},
+        })
+        .to_string();
+        let signature = SigningKeys::new([&Secret::new(SECRET)]).sign(body.as_bytes()).unwrap();
+        let request = Request::post(format!("http://{}/api/webhook", self.address))
+            .raw_json(body)
+            .header("x-github-event", "issue_comment")
+            .header("x-github-delivery", "only-one")
+            .header("x-hub-signature-256", signature);
+        let answer = self.http.send(request, Retry::Never).await.unwrap();
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        let told: Value = answer.json().unwrap();
+        told["job_id"].as_str().unwrap().to_owned()
+    }
+
+    async fn model_was_asked(&self, times: usize) {
+        let began = Instant::now();
+        while self.llm.asked().len() < times {
+            assert!(began.elapsed() < PATIENCE, "the model is not asked");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Waits until the job has ended and everything is said.
+    async fn end_of(&self, id: &str) -> Value {
+        let began = Instant::now();
+        loop {
+            let job: Value = self.get(&format!("/api/v1/jobs/{id}")).await.unwrap().json().unwrap();
+            let status: Value = self.get("/api/status").await.unwrap().json().unwrap();
+            if job["ended_at"].is_string() && status["queue"]["effects"] == 0 {
+                return job;
+            }
+            assert!(began.elapsed() < PATIENCE, "the job does not end: {job}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+fn script() -> Vec<Script> {
+    let plan = json!({"root_cause": "x", "fix_strategy": "+", "changes": [{"file": "calc.py", "description": "+"}]});
+    vec![
+        Script::Answer(json!({"candidate_files": ["calc.py"]}).to_string()),
+        // The server is killed while it waits for the plan.
+        Script::Silence(Duration::from_secs(120)),
+        Script::Answer(plan.to_string()),
+        Script::Answer("```python\ndef add(a, b):\n    return a + b\n```".into()),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_goes_on_and_does_nothing_twice() {
+    let world = World::new(script());
+    let mut server = world.start().await;
+    let id = world.ask_for_a_fix().await;
+    world.model_was_asked(2).await;
+    server.kill().unwrap();
+    server.wait().unwrap();
+
+    let mut server = world.start().await;
+    let job = world.end_of(&id).await;
+    assert_eq!(
+        (&job["status"], &job["verdict"], &job["attempts"]),
+        (&json!("succeeded"), &json!("no_tests"), &json!(2))
+    );
+    assert_eq!(world.llm.asked().len(), 4, "the finished stage was not paid for twice");
+    assert_eq!(world.github.comments_on(42).len(), 2);
+    assert_eq!(world.github.pulls().len(), 1);
+    server.kill().unwrap();
+    server.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_asked_to_stop_does() {
+    let world = World::new(vec![]);
+    let mut server = world.start().await;
+    let pid = server.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let began = Instant::now();
+    let status = loop {
+        if let Some(status) = server.try_wait().unwrap() {
+            break status;
+        }
+        assert!(began.elapsed() < PATIENCE, "the server does not stop");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(status.success(), "{status}");
+}
