@@ -36,7 +36,7 @@ docs-update:
 # a new adapter crate with its README and manifest
 new-adapter NAME:
     mkdir -p crates/{{NAME}}/src
-    printf '[package]\nname = "patchwright-{{NAME}}"\nversion.workspace = true\nedition.workspace = true\nrust-version.workspace = true\nlicense.workspace = true\nrepository.workspace = true\npublish.workspace = true\ndescription = "{{NAME}} for Patchwright"\n\n[lints]\nworkspace = true\n\n[dependencies]\npatchwright-core.workspace = true\npatchwright-domain.workspace = true\npatchwright-http.workspace = true\n' > crates/{{NAME}}/Cargo.toml
+    printf '[package]\nname = "patchwright-{{NAME}}"\nversion.workspace = true\nedition.workspace = true\nrust-version.workspace = true\nlicense.workspace = true\npublish.workspace = true\ndescription = "{{NAME}} for Patchwright"\n\n[lints]\nworkspace = true\n\n[dependencies]\npatchwright-core.workspace = true\npatchwright-domain.workspace = true\npatchwright-http.workspace = true\n' > crates/{{NAME}}/Cargo.toml
     printf '# patchwright-{{NAME}}\n' > crates/{{NAME}}/README.md
     printf '#![doc = include_str!("../README.md")]\n' > crates/{{NAME}}/src/lib.rs
     @echo "now: the architecture map in tests/, server/src/compose.rs, docs/adapters.md"
