@@ -23,6 +23,14 @@ impl Secret {
         &self.0
     }
 
+    /// Whether a text is this secret. Takes the same time for every wrong text.
+    pub fn matches(&self, given: &str) -> bool {
+        // Compared through MACs: ring offers a constant-time check of those and of nothing else.
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"comparison");
+        let wanted = ring::hmac::sign(&key, self.expose().as_bytes());
+        ring::hmac::verify(&key, given.as_bytes(), wanted.as_ref()).is_ok()
+    }
+
     /// Whether it holds nothing.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -186,6 +194,13 @@ mod tests {
         let secret = Secret::new("hunter2hunter2");
         assert_eq!(format!("{secret} {secret:?}"), "[redacted] [redacted]");
         assert_eq!(serde_json::to_string(&secret).unwrap(), "\"[redacted]\"");
+    }
+
+    #[test]
+    fn a_secret_matches_itself_only() {
+        let secret = Secret::new("hunter2");
+        assert!(secret.matches("hunter2"));
+        assert!(!secret.matches("hunter") && !secret.matches("hunter22") && !secret.matches(""));
     }
 
     #[test]

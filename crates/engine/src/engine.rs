@@ -171,6 +171,11 @@ impl Engine {
         &self.settings
     }
 
+    /// The forge of a platform, for callers that read from it before they start a job.
+    pub fn forge(&self, platform: &PlatformId) -> Option<&Arc<dyn Forge>> {
+        self.ports.forges.get(platform)
+    }
+
     /// The door of a platform.
     pub fn webhook(&self, platform: &PlatformId) -> Option<&Arc<dyn WebhookDecoder>> {
         self.ports.webhooks.get(platform)

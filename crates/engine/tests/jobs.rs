@@ -64,17 +64,21 @@ fn house(answers: &[&str]) -> House {
     House { engine, store, forge, git, llm, clock, _folder: folder }
 }
 
+fn wish_of(actor: &str) -> ManualStart {
+    let issue = InboundIssue {
+        source: build::source(42),
+        title: "add() subtracts".into(),
+        body: "`add(1, 2)` is -1.".into(),
+        author: "alice".into(),
+        is_pull_request: false,
+        default_branch: Some(BranchName::parse("main").unwrap()),
+    };
+    ManualStart { issue, actor: actor.into(), instructions: None, publish: PublishMode::PullRequest }
+}
+
 impl House {
     async fn start(&self) -> Job {
-        let issue = InboundIssue {
-            source: build::source(42),
-            title: "add() subtracts".into(),
-            body: "`add(1, 2)` is -1.".into(),
-            author: "alice".into(),
-            is_pull_request: false,
-            default_branch: Some(BranchName::parse("main").unwrap()),
-        };
-        let start = ManualStart { issue, actor: "alice".into(), instructions: None, publish: PublishMode::PullRequest };
+        let start = wish_of("alice");
         self.engine.start(start).await.unwrap()
     }
 
@@ -318,22 +322,8 @@ async fn a_cancelled_job_is_not_taken_up_and_says_so() {
 #[tokio::test]
 async fn a_second_start_while_a_job_waits_is_refused() {
     let house = house(GOOD);
-    let job = house.start().await;
-    let issue = house.store.issue(job.issue_id).await.unwrap().unwrap().value;
-    let again = ManualStart {
-        issue: InboundIssue {
-            source: issue.source,
-            title: issue.title,
-            body: issue.body,
-            author: issue.author,
-            is_pull_request: false,
-            default_branch: None,
-        },
-        actor: "bob".into(),
-        instructions: None,
-        publish: PublishMode::PullRequest,
-    };
-    let refused = house.engine.start(again).await.unwrap_err().to_string();
+    house.start().await;
+    let refused = house.engine.start(wish_of("bob")).await.unwrap_err().to_string();
     assert!(refused.contains("works on this issue already"), "{refused}");
     assert_eq!(house.store.jobs().len(), 1);
 }

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use patchwright_core::CancellationToken;
-use patchwright_core::forge::{Forge as _, Tracker as _};
+use patchwright_core::forge::Forge;
 use patchwright_core::webhook::InboundIssue;
 use patchwright_domain::job::PublishMode;
 use patchwright_domain::{BranchName, Issue, IssueId, IssueNumber, IssueRef, IssueStatus, PlatformId, RepoName};
 use patchwright_engine::ManualStart;
-use patchwright_github::{GITHUB, GithubForge, GithubOptions};
+use patchwright_github::GITHUB;
 use patchwright_local::LOCAL;
 use patchwright_sandbox::SandboxPolicy;
 
@@ -124,10 +124,7 @@ async fn start(
     };
     let base = match &args.base {
         Some(base) => BranchName::parse(base)?,
-        None => match target {
-            Target::Folder(name, _) => app.local.repository(name).await?.default_branch,
-            Target::Github(name) => github(app, config).repository(name).await?.default_branch,
-        },
+        None => forge(app, &platform)?.repository(&repo).await?.default_branch,
     };
     let mut issue = issue(app, config, &args.issue, platform, repo).await?;
     issue.default_branch = Some(base);
@@ -144,14 +141,8 @@ async fn start(
     Ok(ManualStart { issue, actor, instructions: args.instructions.clone(), publish })
 }
 
-fn github(app: &App, config: &Config) -> GithubForge {
-    let options = GithubOptions {
-        api_url: config.github_api_url.clone(),
-        graphql_url: config.github_graphql_url.clone(),
-        clone_url: config.github_clone_url.clone(),
-        token: config.github_token.clone(),
-    };
-    GithubForge::new(app.http.clone(), options)
+fn forge<'a>(app: &'a App, platform: &PlatformId) -> Result<&'a Arc<dyn Forge>, String> {
+    app.engine.forge(platform).ok_or_else(|| format!("this program is not connected to {platform}"))
 }
 
 async fn issue(
@@ -163,7 +154,7 @@ async fn issue(
 ) -> Result<InboundIssue, Box<dyn std::error::Error + Send + Sync>> {
     if source.contains("://") {
         let source = issue_of_url(source, config)?;
-        let remote = github(app, config).issue(&source).await?;
+        let remote = forge(app, &source.platform)?.issue(&source).await?;
         return Ok(InboundIssue {
             source,
             title: remote.title,
