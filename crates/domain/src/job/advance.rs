@@ -228,32 +228,3 @@ impl Job {
         Ok(vec![Effect::RefreshProgress])
     }
 }
-
-impl JobEvent {
-    /// The epoch that the event's sender holds; `None` for events that no worker sends.
-    pub const fn epoch(&self) -> Option<u64> {
-        match self {
-            Self::LeaseRenewed { epoch, .. }
-            | Self::HandedBack { epoch }
-            | Self::Postponed { epoch, .. }
-            | Self::BaseBranchKnown { epoch, .. }
-            | Self::StageStarted { epoch, .. }
-            | Self::StageSucceeded { epoch, .. }
-            | Self::StageSkipped { epoch, .. }
-            | Self::BranchPushed { epoch, .. }
-            | Self::SentBack { epoch, .. }
-            | Self::BaseMoved { epoch }
-            | Self::Completed { epoch, .. }
-            | Self::Failed { epoch, .. } => Some(*epoch),
-            Self::Leased { .. }
-            | Self::LeaseExpired
-            | Self::CancelRequested
-            | Self::RestartRequested
-            | Self::CommentPosted { .. }
-            | Self::ResultPosted { .. }
-            | Self::PullRequestOpened(_)
-            | Self::PullRequestReady
-            | Self::DeliveryFailed { .. } => None,
-        }
-    }
-}

@@ -5,159 +5,22 @@
 
 mod advance;
 pub mod contract;
+mod event;
 pub mod report;
 pub mod stage;
+mod status;
 #[cfg(test)]
 mod tests;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{BranchName, CommitSha, IssueId, IssueRef, JobId, Refused, TaskId, Usage};
+use crate::{BranchName, CommitSha, IssueId, IssueRef, JobId, Usage};
 pub use contract::JobObject;
+pub use event::JobEvent;
 use report::{FixReport, LocateReport, ProposeReport, StageReport, Verdict, VerifyReport};
 use stage::{StageKind, StageRecord};
-
-/// Where a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum JobStatus {
-    /// It waits for a worker.
-    Queued,
-    /// A worker holds its lease.
-    Running,
-    /// It ended and did what it could.
-    Succeeded,
-    /// It ended and could not; it is kept and can be restarted.
-    Failed,
-    /// A person stopped it.
-    Cancelled,
-}
-
-/// The kinds of events that change a job's status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum JobTransition {
-    /// A worker takes it.
-    Lease,
-    /// The worker makes progress.
-    Progress,
-    /// The worker gives it back, to be taken up later.
-    Release,
-    /// It ends well.
-    Complete,
-    /// It ends badly.
-    Fail,
-    /// A person stops it.
-    Cancel,
-    /// A person restarts it.
-    Restart,
-}
-
-impl JobStatus {
-    /// All states.
-    pub const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled];
-
-    /// The next state.
-    ///
-    /// # Errors
-    /// [`Refused`] for every pair that `spec/product` does not name.
-    pub const fn on(self, transition: JobTransition) -> Result<Self, Refused> {
-        use JobTransition as T;
-        match (self, transition) {
-            (Self::Queued, T::Lease) | (Self::Running, T::Progress) => Ok(Self::Running),
-            (Self::Running, T::Release) | (Self::Failed | Self::Cancelled, T::Restart) => Ok(Self::Queued),
-            (Self::Running, T::Complete) => Ok(Self::Succeeded),
-            (Self::Queued | Self::Running, T::Fail) => Ok(Self::Failed),
-            (Self::Queued | Self::Running, T::Cancel) => Ok(Self::Cancelled),
-            (from, event) => Err(Refused { subject: "a job", from: from.as_str(), event: event.as_str() }),
-        }
-    }
-
-    /// The status as it stands in JSON and in the store.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    /// Reads [`Self::as_str`] back.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
-    }
-
-    /// Whether nothing happens to it any more unless a person restarts it.
-    pub const fn is_terminal(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
-    }
-}
-
-impl JobTransition {
-    /// All transitions.
-    pub const ALL: [Self; 7] =
-        [Self::Lease, Self::Progress, Self::Release, Self::Complete, Self::Fail, Self::Cancel, Self::Restart];
-
-    /// The transition as a verb phrase, for messages.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Lease => "be leased",
-            Self::Progress => "make progress",
-            Self::Release => "be released",
-            Self::Complete => "complete",
-            Self::Fail => "fail",
-            Self::Cancel => "be cancelled",
-            Self::Restart => "be restarted",
-        }
-    }
-}
-
-/// A status with what only it has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum JobState {
-    /// Waits, not before a time when it is backing off.
-    Queued {
-        /// The earliest time that a worker may take it.
-        not_before: Timestamp,
-    },
-    /// Held by a worker.
-    Running {
-        /// By whom, and until when.
-        lease: Lease,
-    },
-    /// Done.
-    Succeeded,
-    /// Given up; the failure says why.
-    Failed,
-    /// Stopped by a person.
-    Cancelled,
-}
-
-impl JobState {
-    /// The status without its data.
-    pub const fn status(&self) -> JobStatus {
-        match self {
-            Self::Queued { .. } => JobStatus::Queued,
-            Self::Running { .. } => JobStatus::Running,
-            Self::Succeeded => JobStatus::Succeeded,
-            Self::Failed => JobStatus::Failed,
-            Self::Cancelled => JobStatus::Cancelled,
-        }
-    }
-}
-
-/// A worker's hold on a job. Whoever has an older epoch than the job has lost it and can change nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lease {
-    /// The worker.
-    pub holder: String,
-    /// The task that this hold is.
-    pub task_id: TaskId,
-    /// When others may take the job over.
-    pub until: Timestamp,
-}
+pub use status::{JobState, JobStatus, JobTransition, Lease};
 
 /// What began a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -324,134 +187,6 @@ pub struct NewJob {
     pub base_branch: BranchName,
     /// How far its result goes out.
     pub publish: PublishMode,
-}
-
-/// Something that happened to a job. Events of a worker carry the epoch of its lease.
-#[derive(Debug, Clone, PartialEq)]
-pub enum JobEvent {
-    /// A worker takes it.
-    Leased {
-        /// Its hold.
-        lease: Lease,
-    },
-    /// The worker is still there.
-    LeaseRenewed {
-        /// Of the worker's lease.
-        epoch: u64,
-        /// The new end.
-        until: Timestamp,
-    },
-    /// The worker did not renew in time.
-    LeaseExpired,
-    /// The worker gives the job back unfinished, because the server stops.
-    HandedBack {
-        /// Of the worker's lease.
-        epoch: u64,
-    },
-    /// The job cannot go on now, but may later.
-    Postponed {
-        /// Of the worker's lease.
-        epoch: u64,
-        /// When.
-        until: Timestamp,
-        /// The stage that was at work, and what it cost so far.
-        spent: Option<(StageKind, Usage)>,
-    },
-    /// The forge told which branch to aim at.
-    BaseBranchKnown {
-        /// Of the worker's lease.
-        epoch: u64,
-        /// The branch.
-        branch: BranchName,
-    },
-    /// A stage begins.
-    StageStarted {
-        /// Of the worker's lease.
-        epoch: u64,
-        /// Which.
-        stage: StageKind,
-    },
-    /// A stage ended with a report.
-    StageSucceeded {
-        /// Of the worker's lease.
-        epoch: u64,
-        /// What came out.
-        report: StageReport,
-        /// What people should read.
-        comment: String,
-        /// What the model cost.
-        usage: Usage,
-    },
-    /// A stage is passed over.
-    StageSkipped {
-        /// Of the worker's lease.
-        epoch: u64,
-        /// Which.
-        stage: StageKind,
-        /// Why.
-        reason: String,
-    },
-    /// The branch stands on the forge.
-    BranchPushed {
-        /// Of the worker's lease.
-        epoch: u64,
-        /// At this commit.
-        commit: CommitSha,
-    },
-    /// Verify found the fix wanting; the fix is made again.
-    SentBack {
-        /// Of the worker's lease.
-        epoch: u64,
-        /// What was wrong.
-        feedback: String,
-        /// What the verification itself cost.
-        usage: Usage,
-    },
-    /// The base branch has moved since the fix was made, and the job starts from the newer commit: the fix, which holds
-    /// whole files, could undo what others did in between. It is made again.
-    BaseMoved {
-        /// Of the worker's lease.
-        epoch: u64,
-    },
-    /// Everything that could be done is done.
-    Completed {
-        /// Of the worker's lease.
-        epoch: u64,
-        /// What may be said of it.
-        verdict: Verdict,
-    },
-    /// The job gives up.
-    Failed {
-        /// Of the worker's lease.
-        epoch: u64,
-        /// Why.
-        failure: Failure,
-        /// What the failed stage cost.
-        usage: Usage,
-    },
-    /// A person stops it.
-    CancelRequested,
-    /// A person restarts it at the first stage that did not succeed.
-    RestartRequested,
-    /// The progress comment exists.
-    CommentPosted {
-        /// Its id on the platform.
-        id: String,
-    },
-    /// The result comment exists.
-    ResultPosted {
-        /// Its id on the platform.
-        id: String,
-    },
-    /// The pull request exists.
-    PullRequestOpened(PullRequestRef),
-    /// The pull request is ready for review.
-    PullRequestReady,
-    /// Something outside could not be made, for good.
-    DeliveryFailed {
-        /// What and why.
-        problem: String,
-    },
 }
 
 impl Job {

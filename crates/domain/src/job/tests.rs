@@ -1,7 +1,7 @@
 use super::report::*;
 use super::stage::*;
 use super::*;
-use crate::{Effect, IssueNumber, IssueStatus, PlatformId, RepoPath, TaskStatus};
+use crate::{Effect, IssueNumber, IssueStatus, PlatformId, RepoPath, TaskId, TaskStatus};
 use std::fmt::Write as _;
 
 fn at(second: i64) -> Timestamp {

@@ -1,20 +1,21 @@
 //! From a signed delivery to a job, once.
 
+mod wish;
+
 use jiff::ToSpan as _;
 use patchwright_core::store::{DeliveryRecord, EffectRecord, Step, StoreError, Versioned, Write};
-use patchwright_core::webhook::{
-    Actor, DecodeError, Delivery, Headers, InboundComment, InboundEvent, InboundIssue, SignatureError,
-};
+use patchwright_core::webhook::{DecodeError, Delivery, Headers, InboundEvent, InboundIssue, SignatureError};
 use patchwright_domain::effect::Reply;
-use patchwright_domain::job::{JobTrigger, NewJob, PublishMode, TriggerKind};
-use patchwright_domain::trigger::{Command, find_command};
+use patchwright_domain::job::{JobTrigger, NewJob, PublishMode};
+use patchwright_domain::trigger::Command;
 use patchwright_domain::{
     BranchName, Effect, Issue, IssueEvent, IssueId, IssueStatus, Job, JobEvent, JobId, PlatformId,
 };
 
 use crate::Engine;
 use crate::change::ChangeError;
-use crate::engine::{AllowListMode, TriggerPermission};
+use crate::engine::TriggerPermission;
+use crate::intake::wish::Wish;
 
 /// What a delivery is answered with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,17 +92,6 @@ const DUPLICATE_EVENT: &str = "duplicate_event";
 /// How often a step is computed anew when others write the same issue.
 const TRIES: u32 = 10;
 
-/// What somebody wants of us.
-struct Wish {
-    issue: InboundIssue,
-    actor: Actor,
-    kind: TriggerKind,
-    command: Command,
-    comment_id: Option<String>,
-    /// What the delivery is about, whatever its id.
-    identity: Option<String>,
-}
-
 impl Engine {
     /// Checks a delivery's signature. Nothing is parsed before that.
     ///
@@ -139,83 +129,6 @@ impl Engine {
             return Ok(refusal);
         }
         self.grant(platform, &delivery, &wish, payload()).await
-    }
-
-    /// What the event asks for; otherwise the answer to it.
-    fn wish(&self, event: &InboundEvent) -> Result<Wish, Answer> {
-        let ignored = |reason: &str| Answer::Ignored { reason: reason.to_owned(), job_id: None };
-        match event {
-            InboundEvent::Commented { issue, comment } => self.wish_of_comment(issue, comment),
-            InboundEvent::Assigned { issue, assignee, actor } => {
-                if !self.is_own_login(assignee) {
-                    return Err(ignored("the issue was assigned to somebody else"));
-                }
-                // Assigning again after a failure is a new wish, so there is no identity beyond the delivery.
-                Ok(fix(issue, actor, TriggerKind::Assignment, None, None))
-            }
-            InboundEvent::Labeled { issue, label, actor } => {
-                if !label.eq_ignore_ascii_case(&self.settings.label) {
-                    return Err(ignored("the label is not ours"));
-                }
-                Ok(fix(issue, actor, TriggerKind::Label, None, None))
-            }
-            InboundEvent::Opened { issue, actor } => {
-                let text = format!("{}\n\n{}", issue.title, issue.body);
-                match find_command(&text, &self.settings.app_name) {
-                    Some(Command::Fix { instructions }) if self.settings.trigger_on_open => {
-                        let identity = format!("opened:{}", issue.source);
-                        Ok(fix(issue, actor, TriggerKind::Opened, instructions, Some(identity)))
-                    }
-                    _ => Err(ignored("an opened issue starts nothing")),
-                }
-            }
-            InboundEvent::Ping => Err(ignored("ping")),
-            InboundEvent::PullRequestClosed { .. } => Err(ignored("no pull request of ours")),
-            InboundEvent::Other { reason } => Err(ignored(reason)),
-        }
-    }
-
-    fn wish_of_comment(&self, issue: &InboundIssue, comment: &InboundComment) -> Result<Wish, Answer> {
-        let ignored = |reason: &str| Answer::Ignored { reason: reason.to_owned(), job_id: None };
-        if self.is_own_login(&comment.author.login) || self.marker.is_ours(&comment.body) {
-            return Err(ignored("the comment is our own"));
-        }
-        if comment.author.is_bot && !self.settings.allow.names_user(&comment.author.login) {
-            return Err(ignored("the comment is another bot's"));
-        }
-        if issue.is_pull_request {
-            return Err(ignored("comments on pull requests start nothing"));
-        }
-        let Some(command) = find_command(&comment.body, &self.settings.app_name) else {
-            return Err(ignored("the comment does not mention us"));
-        };
-        Ok(Wish {
-            issue: issue.clone(),
-            actor: comment.author.clone(),
-            kind: TriggerKind::Mention,
-            command,
-            comment_id: Some(comment.id.clone()).filter(|id| !id.is_empty()),
-            identity: Some(&comment.id).filter(|id| !id.is_empty()).map(|id| format!("comment:{id}")),
-        })
-    }
-
-    fn is_own_login(&self, login: &str) -> bool {
-        self.settings.own_logins.iter().any(|own| own.eq_ignore_ascii_case(login))
-    }
-
-    fn refuse(&self, wish: &Wish) -> Option<Answer> {
-        let repo = wish.issue.source.repo.to_string();
-        let reason = if !self.settings.allow.admits_repo(&repo) {
-            format!("the repository {repo} is not on the allow-list")
-        } else if !self.settings.allow.admits_user(&wish.actor.login) {
-            format!("{} is not on the allow-list", wish.actor.login)
-        } else {
-            return None;
-        };
-        Some(match self.settings.allow_mode {
-            AllowListMode::Forbid => Answer::Forbidden { reason },
-            AllowListMode::Ignore => Answer::Ignored { reason, job_id: None },
-        })
     }
 
     /// Events that ask for nothing, but may tell how a pull request of ours ended.
@@ -492,22 +405,5 @@ impl Engine {
         job.trigger.actor.eq_ignore_ascii_case(login)
             || self.settings.allow.names_user(login)
             || self.settings.permission == TriggerPermission::Anyone
-    }
-}
-
-fn fix(
-    issue: &InboundIssue,
-    actor: &Actor,
-    kind: TriggerKind,
-    instructions: Option<String>,
-    identity: Option<String>,
-) -> Wish {
-    Wish {
-        issue: issue.clone(),
-        actor: actor.clone(),
-        kind,
-        command: Command::Fix { instructions },
-        comment_id: None,
-        identity,
     }
 }
