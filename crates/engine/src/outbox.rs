@@ -16,8 +16,6 @@ use crate::render;
 use crate::run::{backoff, words};
 use crate::text::shorten;
 
-/// How long a worker holds an effect. A call to a forge ends well before.
-const HOLD: SignedDuration = SignedDuration::from_secs(180);
 /// How often an effect is tried; with the doubling waits that is about a day.
 const MAX_TRIES: u32 = 14;
 /// The wait before the second try; it doubles.
@@ -38,11 +36,20 @@ impl Engine {
     /// [`StoreError`]. A forge that fails is no error here: the effect is tried again later.
     pub async fn deliver_next(&self) -> Result<Option<EffectId>, StoreError> {
         let now = self.ports.clock.now();
-        let until = now.saturating_add(HOLD).unwrap_or(now);
+        // Held as long as a job is: the effect of a killed worker becomes due again when the hold has run out.
+        let hold = self.settings.lease;
+        let until = now.saturating_add(SignedDuration::try_from(hold).unwrap_or(SignedDuration::MAX)).unwrap_or(now);
         let Some(claimed) = self.ports.store.claim_effect(now, until).await? else { return Ok(None) };
         let id = claimed.record.id;
         let result = match self.subject(&claimed).await? {
-            Some((job, forge, issue)) => self.deliver(&claimed, job.as_ref(), &forge, &issue).await,
+            Some((job, forge, issue)) => {
+                // Given up before the hold ends, so that two workers never deliver one effect at the same time.
+                let delivery = self.deliver(&claimed, job.as_ref(), &forge, &issue);
+                tokio::time::timeout(hold.mul_f64(0.75), delivery).await.unwrap_or_else(|_| {
+                    let detail = "no answer in time".to_owned();
+                    Err(ForgeError::Unavailable { platform: issue.platform.clone(), detail })
+                })
+            }
             // The issue or its forge is gone: nobody can see the effect.
             None => Ok(Delivered::Done),
         };
@@ -210,7 +217,8 @@ impl Engine {
             && claimed.attempt < MAX_TRIES
         {
             let now = self.ports.clock.now();
-            let wait = SignedDuration::try_from(backoff(FIRST_WAIT, claimed.attempt, after)).unwrap_or(HOLD);
+            let wait =
+                SignedDuration::try_from(backoff(FIRST_WAIT, claimed.attempt, after)).unwrap_or(SignedDuration::MAX);
             let at = now.saturating_add(wait).unwrap_or(now);
             tracing::warn!(effect = kind, effect.attempt = claimed.attempt, effect.retry_at = %at, error = %detail, "an effect is tried again later");
             return self.ports.store.settle_effect(record.id, EffectOutcome::Retry { at, error: detail }).await;
