@@ -192,6 +192,11 @@ pub trait Store: Send + Sync {
     /// Ends the hold on an effect.
     async fn settle_effect(&self, id: EffectId, outcome: EffectOutcome) -> Result<(), StoreError>;
 
+    /// Forgets the payloads of deliveries that came before a time, and those deliveries altogether whose id is all that
+    /// is known of them. What a delivery was about (its identity) stays known: the same comment told again much later
+    /// is still the same comment. Returns how many it changed.
+    async fn forget_deliveries(&self, before: Timestamp) -> Result<u64, StoreError>;
+
     /// When the next job or effect may become due; `None` when nothing waits.
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
 }

@@ -6,12 +6,13 @@ use patchwright_core::store::{ClaimedEffect, StoreError, Versioned};
 use patchwright_domain::job::{JobEvent, Lease};
 use patchwright_domain::{Job, JobStatus};
 
-use crate::db::{Db, TxError, broken, checkout, statements};
+use crate::db::{Db, TxError, blocking, broken, checkout, statements};
+use crate::postgres::PgConnection;
 use crate::row::effect::{EffectRow, EffectStatements, WAITING};
 use crate::row::job::{JobRow, JobStatements};
 use crate::row::{micros, unsigned};
 use crate::schema::{effect, job};
-use crate::step::StepStatements;
+use crate::step::{Change, StepStatements};
 
 /// The statement that finds the next job: the queued one that waits longest, or one whose lease ran out.
 macro_rules! next_job {
@@ -49,34 +50,50 @@ macro_rules! next_effect {
 
 diesel::alias!(effect as older_effect: OlderEffect);
 
-pub(crate) fn claim_job(db: &Db, now: Timestamp, lease: Lease) -> Result<Option<Versioned<Job>>, StoreError> {
+pub(crate) async fn claim_job(db: &Db, now: Timestamp, lease: Lease) -> Result<Option<Versioned<Job>>, StoreError> {
     let at = micros(now);
-    let claimed = match db {
-        Db::Sqlite { writer, .. } => checkout(writer)?.immediate_transaction(|conn| {
-            let row = next_job!(at).first(conn).optional()?;
-            conn.lease_job(row, now, lease)
-        }),
-        Db::Postgres(pool) => (*checkout(pool)?).transaction(|conn| {
-            let row = next_job!(at).for_update().skip_locked().first(conn).optional()?;
-            conn.lease_job(row, now, lease)
-        }),
-    };
-    claimed.map_err(StoreError::from)
+    match db {
+        Db::Sqlite(sqlite) => {
+            let claim = move |conn: &mut SqliteConnection| {
+                let row = next_job!(at).first(conn).optional()?;
+                conn.lease_job(row, now, lease)
+            };
+            sqlite.write(claim).await
+        }
+        Db::Postgres(postgres) => {
+            let claim = move |conn: &mut PgConnection| {
+                let row = next_job!(at).for_update().skip_locked().first(conn).optional()?;
+                conn.lease_job(row, now, lease)
+            };
+            let pool = postgres.pool.clone();
+            blocking(move || Ok((*checkout(&pool)?).transaction(claim)?)).await
+        }
+    }
 }
 
-pub(crate) fn claim_effect(db: &Db, now: Timestamp, until: Timestamp) -> Result<Option<ClaimedEffect>, StoreError> {
+pub(crate) async fn claim_effect(
+    db: &Db,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Option<ClaimedEffect>, StoreError> {
     let at = micros(now);
-    let claimed = match db {
-        Db::Sqlite { writer, .. } => checkout(writer)?.immediate_transaction(|conn| {
-            let row = next_effect!(older_effect, at).first(conn).optional()?;
-            conn.take_effect(row, until)
-        }),
-        Db::Postgres(pool) => (*checkout(pool)?).transaction(|conn| {
-            let row = next_effect!(older_effect, at).for_update().skip_locked().first(conn).optional()?;
-            conn.take_effect(row, until)
-        }),
-    };
-    claimed.map_err(StoreError::from)
+    match db {
+        Db::Sqlite(sqlite) => {
+            let claim = move |conn: &mut SqliteConnection| {
+                let row = next_effect!(older_effect, at).first(conn).optional()?;
+                conn.take_effect(row, until)
+            };
+            sqlite.write(claim).await
+        }
+        Db::Postgres(postgres) => {
+            let claim = move |conn: &mut PgConnection| {
+                let row = next_effect!(older_effect, at).for_update().skip_locked().first(conn).optional()?;
+                conn.take_effect(row, until)
+            };
+            let pool = postgres.pool.clone();
+            blocking(move || Ok((*checkout(&pool)?).transaction(claim)?)).await
+        }
+    }
 }
 
 statements! {
@@ -98,8 +115,8 @@ statements! {
                 job
             };
             let (leased, _) = free.advance(JobEvent::Leased { lease }, now).map_err(refused)?;
-            let write = patchwright_core::store::Write::Update(Versioned { value: leased.clone(), revision });
-            conn.write_job(&write)?;
+            let change = Change { row: JobRow::new(&leased, revision + 1)?, expected: Some(revision) };
+            conn.write_job(&change, &[])?;
             Ok(Some(Versioned { value: leased, revision: revision + 1 }))
         }
 

@@ -1,53 +1,18 @@
 //! The two databases behind one type: opening, pooling, and running a closure on a connection.
 
 use std::path::PathBuf;
-use std::sync::LazyLock;
 use std::time::Duration;
 
-use diesel::SqliteConnection;
-use diesel::connection::SimpleConnection;
-use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection};
+use diesel::r2d2::{Builder, ManageConnection, Pool, PooledConnection};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel_async::AsyncPgConnection;
-use diesel_async::async_connection_wrapper::{AsyncConnectionWrapper, BlockOn};
 use patchwright_core::store::StoreError;
 
-/// A PostgreSQL connection behind diesel's synchronous interface. It is used on blocking threads only.
-pub(crate) type PgConnection = AsyncConnectionWrapper<AsyncPgConnection, PgRuntime>;
+use crate::postgres::Postgres;
+use crate::queue::GroupCommit;
+use crate::sqlite::Sqlite;
 
-/// Drives the connections to PostgreSQL. The default would give each connection made by the pool's own threads a
-/// runtime of its own, which moreover must not be dropped inside another one.
-#[derive(Debug)]
-pub(crate) struct PgRuntime;
-
-static PG_RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("postgres")
-        .enable_all()
-        .build()
-        .expect("the system can start a thread")
-});
-
-impl BlockOn for PgRuntime {
-    fn block_on<F: Future>(&self, future: F) -> F::Output {
-        PG_RUNTIME.block_on(future)
-    }
-
-    fn get_runtime() -> Self {
-        Self
-    }
-}
-
-type SqlitePool = Pool<ConnectionManager<SqliteConnection>>;
-type PgPool = Pool<ConnectionManager<PgConnection>>;
-
-/// How long a request waits for a free connection before it is told that the database cannot be used now.
-const POOL_WAIT: Duration = Duration::from_secs(5);
-/// Readers beside the one writer; WAL lets them go on while it writes.
-const SQLITE_READERS: u32 = 4;
-/// Connections to PostgreSQL per process.
-const PG_CONNECTIONS: u32 = 10;
+/// How long a request waits for a free connection or a lock before it is told that the database cannot be used now.
+pub(crate) const POOL_WAIT: Duration = Duration::from_secs(5);
 
 /// The store on SQLite or PostgreSQL. Cheap to clone.
 #[derive(Clone)]
@@ -57,12 +22,9 @@ pub struct DieselStore {
 
 #[derive(Clone)]
 pub(crate) enum Db {
-    /// SQLite has one writer whatever we do; a pool of one makes the others wait in line instead of failing.
-    Sqlite {
-        writer: SqlitePool,
-        reader: SqlitePool,
-    },
-    Postgres(PgPool),
+    /// SQLite has one writer whatever we do: a thread of its own lets many callers share one synced commit.
+    Sqlite(Sqlite),
+    Postgres(Postgres),
 }
 
 /// A database cannot be opened.
@@ -100,8 +62,16 @@ impl DieselStore {
     /// # Errors
     /// [`OpenError`] when the address makes no sense or nothing answers there.
     pub async fn open(url: &str) -> Result<Self, OpenError> {
+        Self::open_with(url, GroupCommit::default()).await
+    }
+
+    /// The same with another way to gather writes.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_with(url: &str, group: GroupCommit) -> Result<Self, OpenError> {
         let url = url.to_owned();
-        let db = tokio::task::spawn_blocking(move || Db::open(&url)).await.map_err(|_| OpenError::Thread)??;
+        let db = tokio::task::spawn_blocking(move || Db::open(&url, group)).await.map_err(|_| OpenError::Thread)??;
         Ok(Self { db })
     }
 
@@ -111,78 +81,54 @@ impl DieselStore {
         work: impl FnOnce(&Db) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let db = self.db.clone();
-        let span = tracing::Span::current();
-        tokio::task::spawn_blocking(move || span.in_scope(|| work(&db)))
-            .await
-            .map_err(|error| StoreError::Broken { detail: format!("the database thread broke down: {error}") })?
+        blocking(move || work(&db)).await
     }
+}
+
+/// Runs a closure on a blocking thread.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let span = tracing::Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(work))
+        .await
+        .map_err(|error| StoreError::Broken { detail: format!("the database thread broke down: {error}") })?
 }
 
 impl std::fmt::Debug for DieselStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self.db {
-            Db::Sqlite { .. } => "DieselStore(sqlite)",
+            Db::Sqlite(_) => "DieselStore(sqlite)",
             Db::Postgres(_) => "DieselStore(postgres)",
         })
     }
 }
 
 impl Db {
-    fn open(url: &str) -> Result<Self, OpenError> {
+    fn open(url: &str, group: GroupCommit) -> Result<Self, OpenError> {
         if let Some(path) = url.strip_prefix("sqlite://") {
-            Self::open_sqlite(path)
+            Sqlite::open(path, group).map(Self::Sqlite)
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let pool = Pool::builder()
-                .max_size(PG_CONNECTIONS)
-                .min_idle(Some(1))
-                .connection_timeout(POOL_WAIT)
-                .build(ConnectionManager::<PgConnection>::new(url))
-                .map_err(|error| OpenError::Connect { detail: error.to_string() })?;
-            Ok(Self::Postgres(pool))
+            Postgres::open(url, group).map(Self::Postgres)
         } else {
             let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
             Err(OpenError::Scheme { scheme: scheme.to_owned() })
         }
     }
-
-    fn open_sqlite(path: &str) -> Result<Self, OpenError> {
-        if let Some(folder) = PathBuf::from(path).parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|source| OpenError::Folder { path: folder.to_owned(), source })?;
-        }
-        let pool = |size: u32| {
-            Pool::builder()
-                .max_size(size)
-                .min_idle(Some(1))
-                .connection_timeout(POOL_WAIT)
-                .test_on_check_out(false)
-                .connection_customizer(Box::new(Pragmas))
-                .build(ConnectionManager::<SqliteConnection>::new(path))
-                .map_err(|error| OpenError::Connect { detail: error.to_string() })
-        };
-        // The writer first: it makes the file and switches it to WAL before a reader looks.
-        let writer = pool(1)?;
-        Ok(Self::Sqlite { writer, reader: pool(SQLITE_READERS)? })
-    }
 }
 
-/// What every SQLite connection is told first.
-#[derive(Debug)]
-struct Pragmas;
-
-impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Pragmas {
-    fn on_acquire(&self, conn: &mut SqliteConnection) -> Result<(), diesel::r2d2::Error> {
-        // FULL and not NORMAL: with NORMAL a power cut takes back commits that were answered already.
-        conn.batch_execute(
-            "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-             PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;",
-        )
-        .map_err(diesel::r2d2::Error::QueryError)
-    }
+pub(crate) fn open_pool<M: ManageConnection>(builder: Builder<M>, size: u32, manager: M) -> Result<Pool<M>, OpenError> {
+    builder
+        .max_size(size)
+        .min_idle(Some(1))
+        .connection_timeout(POOL_WAIT)
+        .build(manager)
+        .map_err(|error| OpenError::Connect { detail: error.to_string() })
 }
 
 pub(crate) fn checkout<M>(pool: &Pool<M>) -> Result<PooledConnection<M>, StoreError>
 where
-    M: diesel::r2d2::ManageConnection,
+    M: ManageConnection,
 {
     pool.get().map_err(|error| StoreError::Unavailable { source: Box::new(error) })
 }
@@ -191,12 +137,12 @@ where
 macro_rules! read {
     ($db:expr, $conn:ident => $body:expr) => {
         match $db {
-            $crate::db::Db::Sqlite { reader, .. } => {
-                let $conn = &mut *$crate::db::checkout(reader)?;
+            $crate::db::Db::Sqlite(sqlite) => {
+                let $conn = &mut *$crate::db::checkout(&sqlite.readers)?;
                 $body
             }
-            $crate::db::Db::Postgres(pool) => {
-                let $conn = &mut *$crate::db::checkout(pool)?;
+            $crate::db::Db::Postgres(postgres) => {
+                let $conn = &mut *$crate::db::checkout(&postgres.pool)?;
                 $body
             }
         }
@@ -207,11 +153,11 @@ macro_rules! read {
 macro_rules! snapshot {
     ($db:expr, $conn:ident => $body:expr) => {
         match $db {
-            $crate::db::Db::Sqlite { reader, .. } => {
-                diesel::Connection::transaction(&mut *$crate::db::checkout(reader)?, |$conn| $body)
+            $crate::db::Db::Sqlite(sqlite) => {
+                diesel::Connection::transaction(&mut *$crate::db::checkout(&sqlite.readers)?, |$conn| $body)
             }
-            $crate::db::Db::Postgres(pool) => {
-                diesel::Connection::transaction(&mut *$crate::db::checkout(pool)?, |$conn| {
+            $crate::db::Db::Postgres(postgres) => {
+                diesel::Connection::transaction(&mut *$crate::db::checkout(&postgres.pool)?, |$conn| {
                     diesel::connection::SimpleConnection::batch_execute(
                         $conn,
                         "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
@@ -224,17 +170,19 @@ macro_rules! snapshot {
     };
 }
 
-/// Evaluates an expression in one write transaction. On SQLite it begins as a writer at once: a reader that becomes a
-/// writer half-way would be refused instead of waiting.
+/// Evaluates an expression in one write transaction: on SQLite in the writer's next one, on PostgreSQL in one of its
+/// own. The expression owns what it uses and ends in a `Result<_, TxError>`.
 macro_rules! write {
-    ($db:expr, $conn:ident => $body:expr) => {
-        match $db {
-            $crate::db::Db::Sqlite { writer, .. } => {
-                $crate::db::checkout(writer)?.immediate_transaction(|$conn| $body).map_err(StoreError::from)
-            }
-            $crate::db::Db::Postgres(pool) => {
-                let mut conn = $crate::db::checkout(pool)?;
-                diesel::Connection::transaction(&mut *conn, |$conn| $body).map_err(StoreError::from)
+    ($store:expr, $conn:ident => $body:expr) => {
+        match &$store.db {
+            $crate::db::Db::Sqlite(sqlite) => sqlite.write(move |$conn| $body).await,
+            $crate::db::Db::Postgres(postgres) => {
+                let pool = postgres.pool.clone();
+                $crate::db::blocking(move || {
+                    let mut conn = $crate::db::checkout(&pool)?;
+                    diesel::Connection::transaction(&mut *conn, |$conn| $body).map_err(StoreError::from)
+                })
+                .await
             }
         }
     };
@@ -248,7 +196,7 @@ macro_rules! statements {
         impl $name for diesel::SqliteConnection {
             $(fn $fn(&mut self $(, $arg: $ty)*) -> $ret { let $conn = self; $body })*
         }
-        impl $name for $crate::db::PgConnection {
+        impl $name for $crate::postgres::PgConnection {
             $(fn $fn(&mut self $(, $arg: $ty)*) -> $ret { let $conn = self; $body })*
         }
     };

@@ -47,20 +47,17 @@ impl ForgeRecords for DieselStore {
             body: body.to_owned(),
             created_at: micros(at),
         };
-        self.blocking(move |db| {
-            write!(db, conn => {
-                row.id = conn.last_comment_id()?.unwrap_or(0) + 1;
-                conn.insert_comment(&row)?;
-                Ok::<_, TxError>(row.id.to_string())
-            })
+        write!(self, conn => {
+            row.id = conn.last_comment_id()?.unwrap_or(0) + 1;
+            conn.insert_comment(&row)?;
+            Ok::<_, TxError>(row.id.to_string())
         })
-        .await
     }
 
     async fn edit_local_comment(&self, id: &str, body: &str) -> Result<bool, StoreError> {
         let Ok(id) = id.parse::<i64>() else { return Ok(false) };
         let body = body.to_owned();
-        self.blocking(move |db| write!(db, conn => Ok::<_, TxError>(conn.update_comment(id, &body)? > 0))).await
+        write!(self, conn => Ok::<_, TxError>(conn.update_comment(id, &body)? > 0))
     }
 
     async fn local_pull_requests(&self, repo: &RepoName) -> Result<Vec<LocalPullRequest>, StoreError> {
@@ -73,22 +70,16 @@ impl ForgeRecords for DieselStore {
     }
 
     async fn add_local_pull_request(&self, new: LocalPullRequest) -> Result<u64, StoreError> {
-        self.blocking(move |db| {
-            write!(db, conn => {
-                let last = conn.last_pull_request(&new.repo.to_string())?.unwrap_or(0);
-                let number = unsigned("local_pull_request", "number", last + 1)?;
-                conn.insert_pull_request(&PullRequestRow::new(&new, number))?;
-                Ok::<_, TxError>(number)
-            })
+        write!(self, conn => {
+            let last = conn.last_pull_request(&new.repo.to_string())?.unwrap_or(0);
+            let number = unsigned("local_pull_request", "number", last + 1)?;
+            conn.insert_pull_request(&PullRequestRow::new(&new, number))?;
+            Ok::<_, TxError>(number)
         })
-        .await
     }
 
     async fn change_local_pull_request(&self, changed: LocalPullRequest) -> Result<bool, StoreError> {
-        self.blocking(move |db| {
-            let row = PullRequestRow::new(&changed, changed.number);
-            write!(db, conn => Ok::<_, TxError>(conn.update_pull_request(&row)? > 0))
-        })
-        .await
+        let row = PullRequestRow::new(&changed, changed.number);
+        write!(self, conn => Ok::<_, TxError>(conn.update_pull_request(&row)? > 0))
     }
 }

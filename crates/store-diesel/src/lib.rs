@@ -4,10 +4,14 @@ mod claim;
 mod db;
 mod forge_records;
 mod migrate;
+mod postgres;
 mod queries;
+mod queue;
 mod row;
 mod schema;
+mod sqlite;
 mod step;
 mod store;
 
 pub use db::{DieselStore, OpenError};
+pub use queue::GroupCommit;

@@ -33,8 +33,8 @@ impl DieselStore {
     pub async fn is_migrated(&self) -> Result<bool, StoreError> {
         self.blocking(|db| {
             let pending = match db {
-                Db::Sqlite { writer, .. } => checkout(writer)?.has_pending_migration(SQLITE),
-                Db::Postgres(pool) => checkout(pool)?.has_pending_migration(POSTGRES),
+                Db::Sqlite(sqlite) => sqlite.connect()?.has_pending_migration(SQLITE),
+                Db::Postgres(postgres) => checkout(&postgres.pool)?.has_pending_migration(POSTGRES),
             };
             pending.map(|pending| !pending).map_err(|source| StoreError::Unavailable { source })
         })
@@ -52,8 +52,8 @@ fn run(db: &Db, revert: bool) -> Result<Vec<String>, StoreError> {
         Ok(versions.iter().map(ToString::to_string).collect())
     }
     let applied = match db {
-        Db::Sqlite { writer, .. } => apply(&mut *checkout(writer)?, SQLITE, revert),
-        Db::Postgres(pool) => apply(&mut *checkout(pool)?, POSTGRES, revert),
+        Db::Sqlite(sqlite) => apply(&mut sqlite.connect()?, SQLITE, revert),
+        Db::Postgres(postgres) => apply(&mut *checkout(&postgres.pool)?, POSTGRES, revert),
     };
     applied.map_err(|error| StoreError::Broken { detail: format!("a migration failed: {error}") })
 }

@@ -84,7 +84,7 @@ diesel::table! {
         event_type -> Text,
         job_id -> Nullable<Text>,
         received_at -> BigInt,
-        payload -> Text,
+        payload -> Binary,
     }
 }
 

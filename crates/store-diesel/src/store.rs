@@ -9,13 +9,14 @@ use patchwright_domain::{EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStat
 
 use crate::DieselStore;
 use crate::claim;
-use crate::db::{read, snapshot, statements, store_error, write};
+use crate::db::{Db, TxError, read, snapshot, statements, store_error, write};
+use crate::row::delivery::DeliveryStatements;
 use crate::row::effect::{DEAD, DONE, EffectStatements, WAITING};
 use crate::row::issue::{IssueRow, IssueStatements};
 use crate::row::job::{JobRow, JobStatements, StageRow};
 use crate::row::{micros, timestamp};
 use crate::schema::{effect, job};
-use crate::step::StepStatements;
+use crate::step::{StepRows, StepStatements};
 
 type WholeJob = Option<(JobRow, Vec<StageRow>)>;
 
@@ -114,29 +115,37 @@ impl Store for DieselStore {
     }
 
     async fn commit(&self, step: Step) -> Result<(), StoreError> {
-        self.blocking(move |db| write!(db, conn => conn.write_step(&step))).await
+        let rows = StepRows::new(&step)?;
+        match &self.db {
+            Db::Postgres(postgres) if rows.is_all_new() => postgres.insert(rows).await,
+            _ => write!(self, conn => conn.write_rows(&rows)),
+        }
     }
 
     async fn claim_job(&self, now: Timestamp, lease: Lease) -> Result<Option<Versioned<Job>>, StoreError> {
-        self.blocking(move |db| claim::claim_job(db, now, lease)).await
+        claim::claim_job(&self.db, now, lease).await
     }
 
     async fn claim_effect(&self, now: Timestamp, until: Timestamp) -> Result<Option<ClaimedEffect>, StoreError> {
-        self.blocking(move |db| claim::claim_effect(db, now, until)).await
+        claim::claim_effect(&self.db, now, until).await
     }
 
     async fn settle_effect(&self, id: EffectId, outcome: EffectOutcome) -> Result<(), StoreError> {
         let id = id.to_string();
-        self.blocking(move |db| {
-            let changed = write!(db, conn => match &outcome {
+        write!(self, conn => {
+            let changed = match &outcome {
                 EffectOutcome::Done => conn.end_effect(&id, DONE, None),
                 EffectOutcome::Dead { error } => conn.end_effect(&id, DEAD, Some(error)),
                 EffectOutcome::Retry { at, error } => conn.postpone_effect(&id, micros(*at), error),
-            }
-            .map_err(crate::db::TxError::from))?;
-            if changed == 0 { Err(StoreError::Stale { what: "effect" }) } else { Ok(()) }
+            }?;
+            if changed == 0 { Err(TxError::from(StoreError::Stale { what: "effect" })) } else { Ok(()) }
         })
-        .await
+    }
+
+    async fn forget_deliveries(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let before = micros(before);
+        let forgotten = write!(self, conn => conn.forget_deliveries(before).map_err(TxError::from))?;
+        Ok(forgotten as u64)
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {

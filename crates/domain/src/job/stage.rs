@@ -159,6 +159,11 @@ pub struct StageRecord {
 }
 
 impl StageRecord {
+    /// Whether nothing has happened to it yet.
+    pub fn is_untouched(&self) -> bool {
+        *self == Self::pending(self.kind)
+    }
+
     /// A stage that has not begun.
     pub const fn pending(kind: StageKind) -> Self {
         Self {

@@ -27,6 +27,7 @@ where
     everything_about_a_job_survives(fresh().await.as_ref()).await;
     effects_of_one_issue_go_out_in_order(fresh().await.as_ref()).await;
     a_held_effect_becomes_due_again(fresh().await.as_ref()).await;
+    old_deliveries_stay_known_by_what_they_were_about(fresh().await.as_ref()).await;
 }
 
 fn lease(worker: &str, until: i64) -> Lease {
@@ -243,4 +244,16 @@ async fn a_held_effect_becomes_due_again(store: &dyn Store) {
     assert_eq!(store.claim_effect(after(1), after(60)).await.unwrap().unwrap().attempt, 1);
     assert!(store.claim_effect(after(59), after(100)).await.unwrap().is_none());
     assert_eq!(store.claim_effect(after(60), after(100)).await.unwrap().unwrap().attempt, 2);
+}
+
+async fn old_deliveries_stay_known_by_what_they_were_about(store: &dyn Store) {
+    let only = |record| Step { delivery: Some(record), ..Step::default() };
+    store.commit(only(delivery("d-1", Some("comment:71"), None))).await.unwrap();
+    store.commit(only(delivery("d-2", None, None))).await.unwrap();
+    assert_eq!(store.forget_deliveries(start_of_time()).await.unwrap(), 0);
+    assert_eq!(store.forget_deliveries(after(1)).await.unwrap(), 2);
+    assert_eq!(store.forget_deliveries(after(1)).await.unwrap(), 0);
+    let same = store.commit(only(delivery("d-3", Some("comment:71"), None))).await;
+    assert!(matches!(same, Err(StoreError::Repeated { .. })), "{same:?}");
+    store.commit(only(delivery("d-2", None, None))).await.unwrap();
 }

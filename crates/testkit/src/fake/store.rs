@@ -235,6 +235,18 @@ impl Store for FakeStore {
         Ok(())
     }
 
+    async fn forget_deliveries(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let deliveries = &mut self.0.lock().unwrap().deliveries;
+        let count = deliveries.len();
+        deliveries.retain(|record| record.received_at >= before || record.identity.is_some());
+        let mut changed = count - deliveries.len();
+        for record in deliveries.iter_mut().filter(|record| record.received_at < before && !record.payload.is_empty()) {
+            record.payload.clear();
+            changed += 1;
+        }
+        Ok(changed as u64)
+    }
+
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         let tables = self.0.lock().unwrap();
         let jobs = tables.jobs.values().filter_map(|job| match &job.value.state {

@@ -1,0 +1,117 @@
+//! A thread that works off what waits in batches: one synced commit then serves many callers.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
+
+use patchwright_core::store::StoreError;
+
+/// The most that one commit carries.
+const MAX_BATCH: usize = 64;
+
+/// How writes are gathered.
+#[derive(Debug, Clone, Copy)]
+pub struct GroupCommit {
+    /// How many writes may wait; the next one is refused with [`StoreError::Unavailable`].
+    pub capacity: usize,
+    /// While several writers are at work, how long the first of a batch waits for the others. A lone writer never
+    /// waits.
+    pub wait: Duration,
+}
+
+impl Default for GroupCommit {
+    fn default() -> Self {
+        Self { capacity: 1024, wait: Duration::ZERO }
+    }
+}
+
+/// The callers' end.
+pub(crate) struct Queue<T> {
+    sender: SyncSender<T>,
+}
+
+impl<T> Clone for Queue<T> {
+    fn clone(&self) -> Self {
+        Self { sender: self.sender.clone() }
+    }
+}
+
+impl<T: Send + 'static> Queue<T> {
+    /// Starts a thread that hands each batch to `work` until the last caller's end is gone.
+    pub(crate) fn start(
+        name: &str,
+        group: GroupCommit,
+        mut work: impl FnMut(Vec<T>) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (sender, receiver) = sync_channel(group.capacity);
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let mut last = 1;
+            while let Some(batch) = gather(&receiver, group.wait, last) {
+                last = batch.len();
+                work(batch);
+            }
+        })?;
+        Ok(Self { sender })
+    }
+
+    /// Adds something. Never waits: a full queue is an answer, not a growing heap.
+    pub(crate) fn push(&self, item: T) -> Result<(), StoreError> {
+        self.sender.try_send(item).map_err(|refused| StoreError::Unavailable {
+            source: match refused {
+                TrySendError::Full(_) => "too many writes wait already".into(),
+                TrySendError::Disconnected(_) => "the writer has ended".into(),
+            },
+        })
+    }
+}
+
+/// The next batch: what waits now, and while others were at work a moment ago, what comes within `wait`.
+fn gather<T>(receiver: &Receiver<T>, wait: Duration, last: usize) -> Option<Vec<T>> {
+    let mut batch = vec![receiver.recv().ok()?];
+    let until = Instant::now() + wait;
+    while batch.len() < MAX_BATCH {
+        if let Ok(next) = receiver.try_recv() {
+            batch.push(next);
+            continue;
+        }
+        if wait.is_zero() || batch.len() >= last {
+            break;
+        }
+        match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(next) => batch.push(next),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    Some(batch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_goes_together_and_a_lone_write_goes_at_once() {
+        let (sender, receiver) = sync_channel(100);
+        let wait = Duration::from_secs(3600);
+        sender.send(0).unwrap();
+        assert_eq!(gather(&receiver, wait, 1).unwrap(), [0], "nobody else was at work: no wait");
+        (1..=80).for_each(|n| sender.send(n).unwrap());
+        assert_eq!(gather(&receiver, wait, 1).unwrap().len(), MAX_BATCH);
+        assert_eq!(gather(&receiver, Duration::ZERO, 64).unwrap().len(), 80 - MAX_BATCH);
+        drop(sender);
+        assert!(gather(&receiver, wait, 1).is_none());
+    }
+
+    #[test]
+    fn a_full_queue_refuses_instead_of_growing() {
+        let (hold, held) = sync_channel::<()>(0);
+        let group = GroupCommit { capacity: 2, ..GroupCommit::default() };
+        let queue = Queue::start("test", group, move |_: Vec<u32>| {
+            let _ = held.recv();
+        })
+        .unwrap();
+        let refused = (0..100).filter(|n| queue.push(*n).is_err()).count();
+        // The thread may have taken up to one batch of two before it stood still.
+        assert!((96..=98).contains(&refused), "{refused}");
+        drop(hold);
+    }
+}
