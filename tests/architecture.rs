@@ -7,7 +7,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("core", &["domain"]),
     ("engine", &["core", "domain"]),
-    ("http", &["core"]),
+    ("http", &["core", "domain"]),
     ("github", &["core", "domain", "http"]),
     ("local", &["core", "domain"]),
     ("llm-openai", &["core", "domain", "http"]),

@@ -11,6 +11,7 @@ pub mod query;
 pub mod records;
 pub mod sandbox;
 pub mod secret;
+mod signature;
 pub mod store;
 pub mod tracker;
 pub mod webhook;

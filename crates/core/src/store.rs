@@ -120,6 +120,8 @@ pub enum StoreError {
         job_id: Option<JobId>,
         /// Whether it was the delivery's id that was known, and not only what it is about.
         same_delivery: bool,
+        /// Whether the known one had another payload: platforms never use an id twice.
+        altered: bool,
     },
     /// The database cannot be used now. Nothing was written.
     #[error("the database cannot be used now")]

@@ -36,6 +36,11 @@ pub enum Reply {
     Help,
     /// Where the issue's latest job stands.
     Status,
+    /// Too many requests came on this issue; said once, then silence.
+    TooMany {
+        /// How many an hour are taken.
+        per_hour: u32,
+    },
     /// Nothing runs that could be cancelled, or nothing ended that could be retried.
     NothingTo {
         /// The verb of the command.

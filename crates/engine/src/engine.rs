@@ -20,6 +20,7 @@ use patchwright_domain::trigger::AllowLists;
 use patchwright_domain::{JobId, PlatformId};
 use tokio::sync::watch;
 
+use crate::intake::{Throttles, TriggerLimits};
 use crate::marker::MarkerKey;
 
 /// Everything outside, behind its ports.
@@ -101,6 +102,8 @@ pub struct Settings {
     pub allow_mode: AllowListMode,
     /// Who else may.
     pub permission: TriggerPermission,
+    /// How much may be asked.
+    pub limits: TriggerLimits,
     /// Whether the `agent/*` files are committed.
     pub report_files: ReportFiles,
     /// The most that one job may spend on the model.
@@ -136,6 +139,7 @@ impl Settings {
             allow: AllowLists::default(),
             allow_mode: AllowListMode::Forbid,
             permission: TriggerPermission::Write,
+            limits: TriggerLimits::default(),
             report_files: ReportFiles::WhenAnalysisOnly,
             budget: Budget { max_tokens: 400_000, max_calls: 60 },
             max_answer_tokens: Some(8_192),
@@ -156,6 +160,7 @@ pub struct Engine {
     pub(crate) ports: Ports,
     pub(crate) settings: Settings,
     pub(crate) marker: MarkerKey,
+    pub(crate) throttles: Throttles,
     running: Mutex<HashMap<JobId, CancellationToken>>,
     wake: watch::Sender<u64>,
 }
@@ -163,7 +168,8 @@ pub struct Engine {
 impl Engine {
     /// An engine over these ports. `marker` signs the hidden marks by which our comments are known again.
     pub fn new(ports: Ports, settings: Settings, marker: MarkerKey) -> Self {
-        Self { ports, settings, marker, running: Mutex::default(), wake: watch::Sender::new(0) }
+        let throttles = Throttles::new(settings.limits);
+        Self { ports, settings, marker, throttles, running: Mutex::default(), wake: watch::Sender::new(0) }
     }
 
     /// The settings.

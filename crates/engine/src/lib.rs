@@ -16,6 +16,6 @@ pub mod text;
 
 pub use control::{ControlError, ManualStart};
 pub use engine::{AllowListMode, Engine, Ports, ReportFiles, Settings, TriggerPermission};
-pub use intake::{Answer, IntakeError, Verified};
+pub use intake::{Answer, IntakeError, TriggerLimits, Verified};
 pub use marker::MarkerKey;
 pub use render::{commit_message, progress_comment, pull_request_body, pull_request_title, result_comment};

@@ -196,6 +196,7 @@ impl Engine {
         match reply {
             Reply::Help => render::help(&self.settings.app_name),
             Reply::Status => render::status(job, &self.settings.app_name, self.public_url()),
+            Reply::TooMany { per_hour } => render::too_many(*per_hour),
             Reply::NothingTo { verb } => render::nothing_to(verb),
         }
     }

@@ -130,6 +130,14 @@ pub(crate) fn status(job: Option<&Job>, app_name: &str, public_url: Option<&str>
     }
 }
 
+/// Said once when more is asked on an issue than is taken.
+pub(crate) fn too_many(per_hour: u32) -> String {
+    format!(
+        "I take {per_hour} requests an hour on one issue and have had them; I do not answer here until there is room \
+         again.\n"
+    )
+}
+
 /// The answer to a command that has nothing to act on.
 pub(crate) fn nothing_to(verb: &str) -> String {
     match verb {

@@ -3,21 +3,14 @@
 use base64::Engine as _;
 use patchwright_core::fault::Cause;
 use patchwright_core::forge::{Permission, RemoteIssue, Repository};
-use patchwright_core::webhook::{Actor, DecodeError, InboundIssue};
+use patchwright_core::webhook::{Actor, DecodeError, InboundComment, InboundIssue};
 use patchwright_domain::job::PullRequestRef;
 use patchwright_domain::{BranchName, IssueNumber, IssueRef, RepoName};
 
-use crate::{GITHUB, wire};
+use crate::{GITHUB, event, wire};
 
 /// The login of accounts that were deleted.
 const GHOST: &str = "ghost";
-
-impl From<wire::User> for Actor {
-    fn from(user: wire::User) -> Self {
-        let is_bot = user.kind == "Bot" || user.login.ends_with("[bot]");
-        Self { login: user.login, is_bot }
-    }
-}
 
 pub(crate) fn login(user: Option<wire::User>) -> String {
     user.map_or_else(|| GHOST.to_owned(), |user| user.login)
@@ -47,34 +40,51 @@ impl From<wire::PullRequest> for PullRequestRef {
     }
 }
 
-impl wire::EventRepository {
+impl event::Repository<'_> {
     pub(crate) fn name(&self) -> Result<RepoName, DecodeError> {
-        RepoName::new(&self.owner.login, &self.name)
+        RepoName::new(self.owner.login.as_str(), self.name.as_str())
             .map_err(|source| DecodeError::Field { field: "repository", source: Box::new(source) })
     }
 
     fn default_branch(&self) -> Result<Option<BranchName>, DecodeError> {
         self.default_branch
-            .as_deref()
-            .map(BranchName::parse)
+            .as_ref()
+            .map(|name| BranchName::parse(name.as_str()))
             .transpose()
             .map_err(|source| DecodeError::Field { field: "repository.default_branch", source: Box::new(source) })
     }
 }
 
+impl From<event::User<'_>> for Actor {
+    fn from(user: event::User<'_>) -> Self {
+        let login = user.login.into_string();
+        let is_bot = user.kind.is_some_and(|kind| kind.as_str() == "Bot") || login.ends_with("[bot]");
+        Self { login, is_bot }
+    }
+}
+
 pub(crate) fn inbound_issue(
-    issue: wire::Issue,
-    repository: &wire::EventRepository,
+    issue: event::Issue<'_>,
+    repository: &event::Repository<'_>,
 ) -> Result<InboundIssue, DecodeError> {
     let number = IssueNumber::same(issue.number);
     Ok(InboundIssue {
         source: IssueRef { platform: GITHUB, repo: repository.name()?, number },
         default_branch: repository.default_branch()?,
-        title: issue.title,
-        body: issue.body.unwrap_or_default(),
-        author: login(issue.user),
+        title: issue.title.into_string(),
+        body: issue.body.map(event::Text::into_string).unwrap_or_default(),
+        author: issue.user.map_or_else(|| GHOST.to_owned(), |user| user.login.into_string()),
         is_pull_request: issue.pull_request.is_some(),
     })
+}
+
+/// The writer and the sender of a new comment are the same person; without a writer the sender stands.
+pub(crate) fn inbound_comment(comment: event::Comment<'_>, sender: event::User<'_>) -> InboundComment {
+    InboundComment {
+        id: comment.id.map(|id| id.to_string()).unwrap_or_default(),
+        body: comment.body.map(event::Text::into_string).unwrap_or_default(),
+        author: Actor::from(comment.user.unwrap_or(sender)),
+    }
 }
 
 /// `clone_base` is where repositories are cloned from: it is configured, never taken from an answer.

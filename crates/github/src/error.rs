@@ -1,30 +1,15 @@
 //! What GitHub's statuses mean.
 
 use patchwright_core::forge::ForgeError;
-use patchwright_http::{HttpError, Response};
+use patchwright_http::Response;
 
 use crate::GITHUB;
 use crate::wire::{ErrorAnswer, ErrorDetail};
 
-/// No answer at all.
-pub(crate) fn unreachable(error: HttpError) -> ForgeError {
-    let detail = error.to_string();
-    match error {
-        HttpError::TooLarge { .. } | HttpError::Address { .. } => {
-            ForgeError::Nonsense { platform: GITHUB, action: "any call".to_owned(), source: Box::new(error) }
-        }
-        HttpError::TimedOut | HttpError::Unavailable { .. } => ForgeError::Unavailable { platform: GITHUB, detail },
-    }
-}
-
-/// An answer that cannot be read.
-pub(crate) fn nonsense(action: &str) -> impl Fn(serde_json::Error) -> ForgeError + '_ {
-    move |source| ForgeError::Nonsense { platform: GITHUB, action: action.to_owned(), source: Box::new(source) }
-}
-
 /// Passes a good answer on and says what a bad one means. `what` names the thing, `action` what we wanted.
 pub(crate) fn check(response: Response, action: &str, what: &str) -> Result<Response, ForgeError> {
-    if response.is_success() {
+    // 304 answers a read whose answer is known already.
+    if response.is_success() || response.status == 304 {
         return Ok(response);
     }
     let platform = GITHUB;
@@ -33,8 +18,6 @@ pub(crate) fn check(response: Response, action: &str, what: &str) -> Result<Resp
     Err(match response.status {
         401 => ForgeError::Unauthorized { platform, detail },
         429 => ForgeError::RateLimited { platform, after: response.wait_hint() },
-        // 403 is a limit or a lacking permission; the headers and the message tell which.
-        403 if is_limit(&response, &detail) => ForgeError::RateLimited { platform, after: response.wait_hint() },
         403 | 451 => ForgeError::Forbidden { platform, action, detail },
         404 | 410 => ForgeError::NotFound { platform, what: what.to_owned() },
         400 | 405 | 409 | 422 => ForgeError::Refused { platform, action, detail },
@@ -43,10 +26,17 @@ pub(crate) fn check(response: Response, action: &str, what: &str) -> Result<Resp
     })
 }
 
-fn is_limit(response: &Response, detail: &str) -> bool {
-    response.header("retry-after").is_some()
-        || response.header("x-ratelimit-remaining") == Some("0")
-        || detail.to_lowercase().contains("rate limit")
+/// Whether GitHub asks to slow down: 429, or a 403 whose headers or message say that it is no lacking permission.
+pub(crate) fn is_limit(response: &Response) -> bool {
+    match response.status {
+        429 => true,
+        403 => {
+            response.header("retry-after").is_some()
+                || response.header("x-ratelimit-remaining") == Some("0")
+                || details(response).to_lowercase().contains("rate limit")
+        }
+        _ => false,
+    }
 }
 
 /// The message and what stands under `errors`, on one line.

@@ -1,14 +1,25 @@
 #![doc = include_str!("../README.md")]
 
+mod auth;
+mod checks;
 mod client;
+mod contents;
 mod convert;
 mod error;
+mod event;
+mod forge;
+mod labels;
+mod missed;
 mod webhook;
 mod wire;
 
 use patchwright_domain::PlatformId;
 
+pub use auth::{AppKey, AppKeyError};
+pub use checks::{CheckState, Conclusion};
 pub use client::{GithubForge, GithubOptions};
+pub use labels::Reaction;
+pub use missed::Hook;
 pub use webhook::GithubWebhook;
 
 /// The name of this platform.

@@ -1,13 +1,13 @@
 //! The door: GitHub's deliveries.
 
 use patchwright_core::webhook::{
-    Actor, DecodeError, Delivery, Headers, InboundComment, InboundEvent, SignatureError, SigningKeys, WebhookDecoder,
+    Actor, DecodeError, Delivery, Headers, InboundEvent, SignatureError, SigningKeys, WebhookDecoder, delivery_id,
 };
-use patchwright_domain::{DeliveryId, PlatformId};
+use patchwright_domain::PlatformId;
 use serde::Deserialize;
 
-use crate::convert::{inbound_issue, login};
-use crate::{GITHUB, wire};
+use crate::convert::{inbound_comment, inbound_issue};
+use crate::{GITHUB, event};
 
 const EVENT: &str = "X-GitHub-Event";
 const DELIVERY: &str = "X-GitHub-Delivery";
@@ -96,14 +96,88 @@ const EVENTS: &[&str] = &[
 #[derive(Debug, Clone)]
 pub struct GithubWebhook {
     keys: SigningKeys,
+    own_app: Option<u64>,
 }
 
 impl GithubWebhook {
-    /// A door with these secrets.
-    pub const fn new(keys: SigningKeys) -> Self {
-        Self { keys }
+    /// A door with these secrets. What the GitHub App of the number `own_app` writes is our own.
+    pub const fn new(keys: SigningKeys, own_app: Option<u64>) -> Self {
+        Self { keys, own_app }
+    }
+
+    fn event(&self, event_type: &str, body: &[u8]) -> Result<InboundEvent, DecodeError> {
+        if event_type == "issue_comment" {
+            return self.issue_comment(body);
+        }
+        let action = parse::<event::Action<'_>>(body)?.action;
+        let action = action.as_ref().map_or("", event::Text::as_str);
+        match (event_type, action) {
+            ("ping", _) => Ok(InboundEvent::Ping),
+            ("issues", "assigned" | "labeled" | "opened") => issue_changed(action, parse(body)?),
+            ("pull_request", "closed") => {
+                let event: event::PullRequestClosed<'_> = parse(body)?;
+                Ok(InboundEvent::PullRequestClosed {
+                    repo: event.repository.name()?,
+                    number: event.number,
+                    head: event.pull_request.head.name.into_string(),
+                    merged: event.pull_request.merged.unwrap_or(false),
+                })
+            }
+            ("pull_request_review_comment", "created") => self.review_comment(parse(body)?),
+            ("check_suite" | "check_run", "completed") => checks_completed(parse(body)?),
+            ("installation", _) => {
+                let event: event::InstallationEvent<'_> = parse(body)?;
+                let account = event.installation.account.login.into_string();
+                Ok(InboundEvent::InstallationChanged { account, action: shortened(action) })
+            }
+            (event, action) => Ok(starts_nothing(event, action)),
+        }
+    }
+
+    /// The event that starts nearly all jobs is read in one pass. Only when that fails it is asked whether the action
+    /// mattered at all.
+    fn issue_comment(&self, body: &[u8]) -> Result<InboundEvent, DecodeError> {
+        let event = match parse::<event::IssueComment<'_>>(body) {
+            Ok(event) => event,
+            Err(error) => {
+                let action = parse::<event::Action<'_>>(body)?.action;
+                return match action.as_ref().map_or("", event::Text::as_str) {
+                    "created" => Err(error),
+                    action => Ok(starts_nothing("issue_comment", action)),
+                };
+            }
+        };
+        let action = event.action.as_ref().map_or("", event::Text::as_str);
+        if action != "created" {
+            return Ok(starts_nothing("issue_comment", action));
+        }
+        if self.is_own(&event.comment) {
+            return Ok(InboundEvent::Other { reason: OWN_COMMENT.to_owned() });
+        }
+        let issue = inbound_issue(event.issue, &event.repository)?;
+        Ok(InboundEvent::Commented { issue, comment: inbound_comment(event.comment, event.sender) })
+    }
+
+    fn review_comment(&self, event: event::ReviewComment<'_>) -> Result<InboundEvent, DecodeError> {
+        if self.is_own(&event.comment) {
+            return Ok(InboundEvent::Other { reason: OWN_COMMENT.to_owned() });
+        }
+        Ok(InboundEvent::ReviewCommented {
+            repo: event.repository.name()?,
+            number: event.pull_request.number.ok_or_else(|| missing("pull_request.number"))?,
+            head: event.pull_request.head.name.into_string(),
+            comment: inbound_comment(event.comment, event.sender),
+        })
+    }
+
+    /// What our application writes carries its number, whatever it is called.
+    fn is_own(&self, comment: &event::Comment<'_>) -> bool {
+        let id = comment.performed_via_github_app.as_ref().and_then(|app| app.id);
+        id.is_some() && id == self.own_app
     }
 }
+
+const OWN_COMMENT: &str = "the comment is our own";
 
 impl WebhookDecoder for GithubWebhook {
     fn platform(&self) -> PlatformId {
@@ -121,68 +195,59 @@ impl WebhookDecoder for GithubWebhook {
     fn decode(&self, headers: &dyn Headers, body: &[u8]) -> Result<Delivery, DecodeError> {
         let event_type = headers.get(EVENT).ok_or(DecodeError::Header { name: EVENT })?;
         if !EVENTS.contains(&event_type) {
-            let event = event_type.chars().take(60).collect();
-            return Err(DecodeError::UnknownEvent { event, platform: GITHUB });
+            return Err(DecodeError::UnknownEvent { event: shortened(event_type), platform: GITHUB });
         }
-        let id = headers.get(DELIVERY).and_then(|text| DeliveryId::parse(text).ok());
-        let id = id.ok_or(DecodeError::Header { name: DELIVERY })?;
-        Ok(Delivery { id, event: decode_event(event_type, body)?, event_type: event_type.to_owned() })
+        let id = delivery_id(headers, DELIVERY, event_type, body)?;
+        Ok(Delivery { id, event: self.event(event_type, body)?, event_type: event_type.to_owned() })
     }
 }
 
-fn decode_event(event_type: &str, body: &[u8]) -> Result<InboundEvent, DecodeError> {
-    let action = parse::<wire::ActionOnly>(body)?.action.unwrap_or_default();
-    match (event_type, action.as_str()) {
-        ("ping", _) => Ok(InboundEvent::Ping),
-        ("issue_comment", "created") => commented(parse(body)?),
-        ("issues", "assigned" | "labeled" | "opened") => issue_changed(&action, parse(body)?),
-        ("pull_request", "closed") => {
-            let event: wire::PullRequestEvent = parse(body)?;
-            Ok(InboundEvent::PullRequestClosed {
-                repo: event.repository.name()?,
-                number: event.number,
-                head: event.pull_request.head.name,
-                merged: event.pull_request.merged.unwrap_or(false),
-            })
-        }
-        (event, "") => Ok(InboundEvent::Other { reason: format!("the event {event} starts nothing") }),
-        (event, action) => {
-            let action: String = action.chars().take(60).collect();
-            Ok(InboundEvent::Other { reason: format!("the event {event} with action {action} starts nothing") })
-        }
-    }
+fn starts_nothing(event: &str, action: &str) -> InboundEvent {
+    let reason = if action.is_empty() {
+        format!("the event {event} starts nothing")
+    } else {
+        format!("the event {event} with action {} starts nothing", shortened(action))
+    };
+    InboundEvent::Other { reason }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(60).collect()
+}
+
+fn missing(field: &str) -> DecodeError {
+    DecodeError::Body { detail: format!("missing field `{field}`") }
 }
 
 fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, DecodeError> {
     serde_json::from_slice(body).map_err(|error| DecodeError::Body { detail: error.to_string() })
 }
 
-fn commented(event: wire::IssueCommentEvent) -> Result<InboundEvent, DecodeError> {
-    let issue = inbound_issue(event.issue, &event.repository)?;
-    // The writer and the sender are the same person for a new comment; without a writer the sender stands.
-    let author = event.comment.user.map_or_else(|| Actor::from(event.sender), Actor::from);
-    let comment = InboundComment {
-        id: event.comment.id.map(|id| id.to_string()).unwrap_or_default(),
-        body: event.comment.body.unwrap_or_default(),
-        author,
-    };
-    Ok(InboundEvent::Commented { issue, comment })
-}
-
-fn issue_changed(action: &str, event: wire::IssuesEvent) -> Result<InboundEvent, DecodeError> {
-    let missing = |field: &str| DecodeError::Body { detail: format!("missing field `{field}`") };
+fn issue_changed(action: &str, event: event::Issues<'_>) -> Result<InboundEvent, DecodeError> {
     let issue = inbound_issue(event.issue, &event.repository)?;
     let actor = Actor::from(event.sender);
     Ok(match action {
         "assigned" => {
             let assignee = event.assignee.ok_or_else(|| missing("assignee"))?;
-            InboundEvent::Assigned { issue, assignee: login(Some(assignee)), actor }
+            InboundEvent::Assigned { issue, assignees: vec![assignee.login.into_string()], actor }
         }
         "labeled" => {
             let label = event.label.ok_or_else(|| missing("label"))?;
-            InboundEvent::Labeled { issue, label: label.name, actor }
+            InboundEvent::Labeled { issue, labels: vec![label.name.into_string()], actor }
         }
         _ => InboundEvent::Opened { issue, actor },
+    })
+}
+
+fn checks_completed(event: event::Checks<'_>) -> Result<InboundEvent, DecodeError> {
+    let repo = event.repository.name()?;
+    let check = event.check_suite.or(event.check_run).ok_or_else(|| missing("check_suite"))?;
+    let text = |text: Option<event::Text<'_>>| text.map(event::Text::into_string);
+    Ok(InboundEvent::ChecksCompleted {
+        repo,
+        commit: check.head_sha.into_string(),
+        name: text(check.name).or_else(|| text(check.app?.slug)).unwrap_or_else(|| "a check".to_owned()),
+        conclusion: text(check.conclusion).unwrap_or_else(|| "no conclusion".to_owned()),
     })
 }
 
@@ -206,7 +271,7 @@ mod tests {
     }
 
     fn decode(event: &'static str, body: &str) -> Result<InboundEvent, String> {
-        let webhook = GithubWebhook::new(SigningKeys::new([]));
+        let webhook = GithubWebhook::new(SigningKeys::new([]), Some(99));
         webhook.decode(&Event(event), body.as_bytes()).map(|delivery| delivery.event).map_err(|error| error.to_string())
     }
 
@@ -262,14 +327,65 @@ mod tests {
     fn assignments_labels_and_merges_are_read() {
         let issue = r#""issue":{"number":7,"title":"t","body":null},"repository":{"owner":{"login":"a"},"name":"b"},"sender":{"login":"c"}"#;
         let assigned = decode("issues", &format!(r#"{{"action":"assigned","assignee":{{"login":"bot"}},{issue}}}"#));
-        assert!(matches!(assigned, Ok(InboundEvent::Assigned { assignee, .. }) if assignee == "bot"));
+        assert!(matches!(assigned, Ok(InboundEvent::Assigned { assignees, .. }) if assignees == ["bot"]));
         let labeled = decode("issues", &format!(r#"{{"action":"labeled","label":{{"name":"patchwright"}},{issue}}}"#));
-        assert!(matches!(labeled, Ok(InboundEvent::Labeled { label, .. }) if label == "patchwright"));
+        assert!(matches!(labeled, Ok(InboundEvent::Labeled { labels, .. }) if labels == ["patchwright"]));
         assert!(decode("issues", &format!(r#"{{"action":"labeled",{issue}}}"#)).unwrap_err().contains("`label`"));
         let merged = r#"{"action":"closed","number":9,"pull_request":{"merged":true,"head":{"ref":"agent/fix-7"}},"repository":{"owner":{"login":"a"},"name":"b"}}"#;
         assert!(matches!(
             decode("pull_request", merged),
             Ok(InboundEvent::PullRequestClosed { merged: true, number: 9, .. })
         ));
+    }
+
+    #[test]
+    fn reviews_checks_and_installations_are_read() {
+        let repository = r#""repository":{"owner":{"login":"a"},"name":"b"},"sender":{"login":"c"}"#;
+        let review = format!(
+            r#"{{"action":"created","comment":{{"id":5,"body":"why?"}},"pull_request":{{"number":9,"head":{{"ref":"agent/fix-7"}}}},{repository}}}"#
+        );
+        assert!(matches!(
+            decode("pull_request_review_comment", &review),
+            Ok(InboundEvent::ReviewCommented { number: 9, comment, .. }) if comment.id == "5"
+        ));
+        let checks = format!(
+            r#"{{"action":"completed","check_suite":{{"head_sha":"abc","conclusion":"failure","app":{{"slug":"ci"}}}},{repository}}}"#
+        );
+        assert!(matches!(
+            decode("check_suite", &checks),
+            Ok(InboundEvent::ChecksCompleted { name, conclusion, .. }) if name == "ci" && conclusion == "failure"
+        ));
+        let gone = r#"{"action":"deleted","installation":{"id":1,"account":{"login":"acme"}}}"#;
+        assert!(matches!(decode("installation", gone), Ok(InboundEvent::InstallationChanged { .. })));
+        assert!(decode("installation", "{}").unwrap_err().contains("installation"));
+    }
+
+    #[test]
+    fn what_our_application_wrote_is_told_by_its_number() {
+        let own = SEED.replace(
+            r#""body": "@app-name fix""#,
+            r#""body": "@app-name fix", "performed_via_github_app": {"id": 99}"#,
+        );
+        assert_eq!(decode("issue_comment", &own), Ok(InboundEvent::Other { reason: OWN_COMMENT.into() }));
+        let other = own.replace("99", "98");
+        assert!(matches!(decode("issue_comment", &other), Ok(InboundEvent::Commented { .. })));
+    }
+
+    #[test]
+    fn a_delivery_without_its_id_is_known_by_what_it_says() {
+        struct Nameless;
+        impl Headers for Nameless {
+            fn get(&self, name: &str) -> Option<&str> {
+                (name == EVENT).then_some("issue_comment")
+            }
+            fn is_repeated(&self, _: &str) -> bool {
+                false
+            }
+        }
+        let id =
+            |body: &str| GithubWebhook::new(SigningKeys::new([]), None).decode(&Nameless, body.as_bytes()).unwrap().id;
+        assert_eq!(id(SEED), id(SEED));
+        assert_ne!(id(SEED), id(&SEED.replace("42", "43")));
+        assert!(id(SEED).as_str().starts_with("sha256:"));
     }
 }

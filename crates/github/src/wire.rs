@@ -10,6 +10,23 @@ pub(crate) struct User {
 }
 
 #[derive(Debug, Deserialize)]
+pub(crate) struct OwnApp {
+    pub(crate) slug: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Installation {
+    pub(crate) id: u64,
+}
+
+/// Of an installation.
+#[derive(Debug, Deserialize)]
+pub(crate) struct AccessToken {
+    pub(crate) token: String,
+    pub(crate) expires_at: jiff::Timestamp,
+}
+
+#[derive(Debug, Deserialize)]
 pub(crate) struct Label {
     pub(crate) name: String,
 }
@@ -36,59 +53,6 @@ pub(crate) struct Comment {
     pub(crate) id: Option<u64>,
     pub(crate) body: Option<String>,
     pub(crate) user: Option<User>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct Owner {
-    pub(crate) login: String,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct EventRepository {
-    pub(crate) name: String,
-    pub(crate) owner: Owner,
-    pub(crate) default_branch: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct ActionOnly {
-    pub(crate) action: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct IssueCommentEvent {
-    pub(crate) issue: Issue,
-    pub(crate) comment: Comment,
-    pub(crate) repository: EventRepository,
-    pub(crate) sender: User,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct IssuesEvent {
-    pub(crate) issue: Issue,
-    pub(crate) assignee: Option<User>,
-    pub(crate) label: Option<Label>,
-    pub(crate) repository: EventRepository,
-    pub(crate) sender: User,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct PullRequestEvent {
-    pub(crate) number: u64,
-    pub(crate) pull_request: EventPullRequest,
-    pub(crate) repository: EventRepository,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct EventPullRequest {
-    pub(crate) merged: Option<bool>,
-    pub(crate) head: Head,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct Head {
-    #[serde(rename = "ref")]
-    pub(crate) name: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -178,4 +142,77 @@ pub(crate) struct ErrorAnswer {
 pub(crate) enum ErrorDetail {
     Text(String),
     Object { message: Option<String>, field: Option<String>, code: Option<String> },
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Labels<'a> {
+    pub(crate) labels: &'a [&'a str],
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ReactionContent {
+    pub(crate) content: &'static str,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Id {
+    pub(crate) id: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Check<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) head_sha: Option<&'a str>,
+    pub(crate) status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) conclusion: Option<&'static str>,
+    pub(crate) output: CheckOutput<'a>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct CheckOutput<'a> {
+    pub(crate) title: &'a str,
+    pub(crate) summary: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct WriteContent<'a> {
+    pub(crate) message: &'a str,
+    pub(crate) content: String,
+    pub(crate) branch: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sha: Option<&'a str>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ContentSha {
+    pub(crate) sha: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct WrittenContent {
+    pub(crate) commit: ContentSha,
+}
+
+/// A line of a hook's log.
+#[derive(Debug, Deserialize)]
+pub(crate) struct HookDelivery {
+    pub(crate) id: u64,
+    pub(crate) guid: String,
+    pub(crate) delivered_at: jiff::Timestamp,
+    /// 0 when there was no answer at all.
+    pub(crate) status_code: u16,
+}
+
+/// A comment of a repository's list of all comments.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ListedComment {
+    pub(crate) id: u64,
+    pub(crate) body: Option<String>,
+    pub(crate) user: Option<User>,
+    pub(crate) issue_url: String,
+    pub(crate) created_at: jiff::Timestamp,
+    pub(crate) updated_at: jiff::Timestamp,
 }

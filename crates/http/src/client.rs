@@ -194,7 +194,9 @@ impl HttpClient {
         loop {
             let result = self.once(&request).await;
             let hint = match &result {
-                Ok(response) if response.status == 429 || response.status >= 500 => wait_hint(&response.headers),
+                // Who asks to slow down without saying for how long is not asked again at once: the caller plans that.
+                Ok(response) if response.status == 429 => Some(wait_hint(&response.headers).unwrap_or(Duration::MAX)),
+                Ok(response) if response.status >= 500 => wait_hint(&response.headers),
                 Ok(_) | Err(HttpError::TooLarge { .. } | HttpError::Address { .. }) => return result,
                 Err(HttpError::TimedOut | HttpError::Unavailable { .. }) => None,
             };
@@ -247,6 +249,9 @@ impl HttpClient {
         }
         for (name, value) in &request.headers {
             builder = builder.header(*name, value);
+        }
+        for (name, value) in &request.secret_headers {
+            builder = builder.header(*name, value.expose());
         }
         if let Some(token) = &request.bearer {
             builder = builder.bearer_auth(token.expose());

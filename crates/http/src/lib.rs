@@ -1,10 +1,15 @@
 #![doc = include_str!("../README.md")]
 
 mod client;
+mod etags;
+pub mod forge;
+mod gate;
 mod request;
 mod response;
 
 pub use client::{BuildError, HttpClient, HttpError, HttpOptions, Retry};
+pub use etags::Etags;
+pub use gate::RateGate;
 pub use request::Request;
 pub use response::{Response, Streaming};
 

@@ -13,6 +13,7 @@ pub struct Request {
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) query: Vec<(&'static str, String)>,
     pub(crate) bearer: Option<Secret>,
+    pub(crate) secret_headers: Vec<(&'static str, Secret)>,
     pub(crate) body: Option<Bytes>,
     pub(crate) timeout: Option<std::time::Duration>,
 }
@@ -26,6 +27,7 @@ impl Request {
             headers: Vec::new(),
             query: Vec::new(),
             bearer: None,
+            secret_headers: Vec::new(),
             body: None,
             timeout: None,
         }
@@ -44,6 +46,29 @@ impl Request {
     /// PATCH
     pub fn patch(url: impl Into<String>) -> Self {
         Self::new(Method::PATCH, url)
+    }
+
+    /// PUT
+    pub fn put(url: impl Into<String>) -> Self {
+        Self::new(Method::PUT, url)
+    }
+
+    /// DELETE
+    pub fn delete(url: impl Into<String>) -> Self {
+        Self::new(Method::DELETE, url)
+    }
+
+    /// Where it goes, with its query.
+    pub fn address(&self) -> String {
+        let query: Vec<String> = self.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        format!("{}?{}", self.url, query.join("&"))
+    }
+
+    /// Adds a header that is a secret.
+    #[must_use]
+    pub fn secret_header(mut self, name: &'static str, value: &Secret) -> Self {
+        self.secret_headers.push((name, value.clone()));
+        self
     }
 
     /// Sets a body that is JSON already, byte by byte: for signed ones.

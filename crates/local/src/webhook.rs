@@ -2,9 +2,9 @@
 
 use patchwright_core::webhook::{
     Actor, DecodeError, Delivery, Headers, InboundComment, InboundEvent, InboundIssue, SignatureError, SigningKeys,
-    WebhookDecoder,
+    WebhookDecoder, delivery_id,
 };
-use patchwright_domain::{DeliveryId, IssueNumber, IssueRef, PlatformId};
+use patchwright_domain::{IssueNumber, IssueRef, PlatformId};
 
 use crate::{LOCAL, wire};
 
@@ -43,8 +43,7 @@ impl WebhookDecoder for LocalWebhook {
 
     fn decode(&self, headers: &dyn Headers, body: &[u8]) -> Result<Delivery, DecodeError> {
         let event_type = headers.get(EVENT_HEADER).ok_or(DecodeError::Header { name: EVENT_HEADER })?;
-        let id = headers.get(DELIVERY_HEADER).and_then(|text| DeliveryId::parse(text).ok());
-        let id = id.ok_or(DecodeError::Header { name: DELIVERY_HEADER })?;
+        let id = delivery_id(headers, DELIVERY_HEADER, event_type, body)?;
         let event = match event_type {
             "ping" => InboundEvent::Ping,
             "issue" => {
@@ -84,9 +83,9 @@ fn issue_event(event: wire::Event) -> Result<InboundEvent, DecodeError> {
                 comment: InboundComment { id: comment.id, body: comment.body, author: actor },
             }
         }
-        "labeled" => InboundEvent::Labeled { issue, label: event.label.ok_or_else(|| missing("label"))?, actor },
+        "labeled" => InboundEvent::Labeled { issue, labels: vec![event.label.ok_or_else(|| missing("label"))?], actor },
         "assigned" => {
-            InboundEvent::Assigned { issue, assignee: event.assignee.ok_or_else(|| missing("assignee"))?, actor }
+            InboundEvent::Assigned { issue, assignees: vec![event.assignee.ok_or_else(|| missing("assignee"))?], actor }
         }
         "opened" => InboundEvent::Opened { issue, actor },
         other => {

@@ -126,5 +126,6 @@ fn repeated(new: &DeliveryRow, known: Option<DeliveryRow>) -> Result<StoreError,
         return Ok(StoreError::Stale { what: "delivery" });
     };
     let job_id = known.job_id.as_ref().map(|id| parse("delivery", &known.id, id.parse())).transpose()?;
-    Ok(StoreError::Repeated { job_id, same_delivery: known.id == new.id })
+    let same_delivery = known.id == new.id;
+    Ok(StoreError::Repeated { job_id, same_delivery, altered: same_delivery && known.differs(new) })
 }

@@ -21,19 +21,18 @@ pub(super) struct Wish {
 
 impl Engine {
     /// What the event asks for; otherwise the answer to it.
-    pub(super) fn wish(&self, event: &InboundEvent) -> Result<Wish, Answer> {
-        let ignored = |reason: &str| Answer::Ignored { reason: reason.to_owned(), job_id: None };
+    pub(super) fn wish(&self, event: InboundEvent) -> Result<Wish, Answer> {
         match event {
             InboundEvent::Commented { issue, comment } => self.wish_of_comment(issue, comment),
-            InboundEvent::Assigned { issue, assignee, actor } => {
-                if !self.is_own_login(assignee) {
+            InboundEvent::Assigned { issue, assignees, actor } => {
+                if !assignees.iter().any(|assignee| self.is_own_login(assignee)) {
                     return Err(ignored("the issue was assigned to somebody else"));
                 }
                 // Assigning again after a failure is a new wish, so there is no identity beyond the delivery.
                 Ok(fix(issue, actor, TriggerKind::Assignment, None, None))
             }
-            InboundEvent::Labeled { issue, label, actor } => {
-                if !label.eq_ignore_ascii_case(&self.settings.label) {
+            InboundEvent::Labeled { issue, labels, actor } => {
+                if !labels.iter().any(|label| label.eq_ignore_ascii_case(&self.settings.label)) {
                     return Err(ignored("the label is not ours"));
                 }
                 Ok(fix(issue, actor, TriggerKind::Label, None, None))
@@ -49,13 +48,20 @@ impl Engine {
                 }
             }
             InboundEvent::Ping => Err(ignored("ping")),
+            InboundEvent::ReviewCommented { .. } => Err(ignored("comments on pull requests start nothing")),
+            InboundEvent::ChecksCompleted { name, conclusion, .. } => {
+                Err(ignored(&format!("{name} ended with {conclusion}, which starts nothing")))
+            }
+            InboundEvent::InstallationChanged { account, action } => {
+                tracing::info!(account, action, "the application's installation changed");
+                Err(ignored(&format!("noted: installation {action}")))
+            }
             InboundEvent::PullRequestClosed { .. } => Err(ignored("no pull request of ours")),
-            InboundEvent::Other { reason } => Err(ignored(reason)),
+            InboundEvent::Other { reason } => Err(ignored(&reason)),
         }
     }
 
-    fn wish_of_comment(&self, issue: &InboundIssue, comment: &InboundComment) -> Result<Wish, Answer> {
-        let ignored = |reason: &str| Answer::Ignored { reason: reason.to_owned(), job_id: None };
+    fn wish_of_comment(&self, issue: InboundIssue, comment: InboundComment) -> Result<Wish, Answer> {
         if self.is_own_login(&comment.author.login) || self.marker.is_ours(&comment.body) {
             return Err(ignored("the comment is our own"));
         }
@@ -65,16 +71,17 @@ impl Engine {
         if issue.is_pull_request {
             return Err(ignored("comments on pull requests start nothing"));
         }
-        let Some(command) = find_command(&comment.body, &self.settings.app_name) else {
+        let Some(command) = find_command(&without_nul(comment.body), &self.settings.app_name) else {
             return Err(ignored("the comment does not mention us"));
         };
+        let comment_id = Some(comment.id).filter(|id| !id.is_empty());
         Ok(Wish {
-            issue: issue.clone(),
-            actor: comment.author.clone(),
+            issue: clean(issue),
+            actor: comment.author,
             kind: TriggerKind::Mention,
             command,
-            comment_id: Some(comment.id.clone()).filter(|id| !id.is_empty()),
-            identity: Some(&comment.id).filter(|id| !id.is_empty()).map(|id| format!("comment:{id}")),
+            identity: comment_id.as_ref().map(|id| format!("comment:{id}")),
+            comment_id,
         })
     }
 
@@ -98,19 +105,30 @@ impl Engine {
     }
 }
 
+fn ignored(reason: &str) -> Answer {
+    Answer::Ignored { reason: reason.to_owned(), job_id: None }
+}
+
+/// PostgreSQL's text knows no U+0000, and nobody means one: both databases keep the same mark in its place.
+fn without_nul(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+}
+
+fn clean(issue: InboundIssue) -> InboundIssue {
+    InboundIssue {
+        title: without_nul(issue.title),
+        body: without_nul(issue.body),
+        author: without_nul(issue.author),
+        ..issue
+    }
+}
+
 fn fix(
-    issue: &InboundIssue,
-    actor: &Actor,
+    issue: InboundIssue,
+    actor: Actor,
     kind: TriggerKind,
     instructions: Option<String>,
     identity: Option<String>,
 ) -> Wish {
-    Wish {
-        issue: issue.clone(),
-        actor: actor.clone(),
-        kind,
-        command: Command::Fix { instructions },
-        comment_id: None,
-        identity,
-    }
+    Wish { issue: clean(issue), actor, kind, command: Command::Fix { instructions }, comment_id: None, identity }
 }

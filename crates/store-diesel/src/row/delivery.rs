@@ -31,6 +31,11 @@ impl DeliveryRow {
         }
     }
 
+    /// Whether both have a payload, and not the same one.
+    pub(crate) fn differs(&self, other: &Self) -> bool {
+        !self.payload.is_empty() && !other.payload.is_empty() && self.payload != other.payload
+    }
+
     pub(crate) fn into_domain(self) -> Result<DeliveryRecord, StoreError> {
         const T: &str = "delivery";
         let id = self.id.as_str();

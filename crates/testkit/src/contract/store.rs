@@ -113,9 +113,16 @@ async fn a_known_delivery_is_refused_with_its_job(store: &dyn Store) {
     store.commit(first).await.unwrap();
     let only = |record| Step { delivery: Some(record), ..Step::default() };
     let same = store.commit(only(delivery("d-1", Some("comment:71"), None))).await;
-    assert!(matches!(same, Err(StoreError::Repeated { job_id: Some(id), same_delivery: true }) if id == job_id(1)));
+    assert!(
+        matches!(same, Err(StoreError::Repeated { job_id: Some(id), same_delivery: true, altered: false }) if id == job_id(1))
+    );
     let twin = store.commit(only(delivery("d-2", Some("comment:71"), None))).await;
-    assert!(matches!(twin, Err(StoreError::Repeated { job_id: Some(id), same_delivery: false }) if id == job_id(1)));
+    assert!(
+        matches!(twin, Err(StoreError::Repeated { job_id: Some(id), same_delivery: false, .. }) if id == job_id(1))
+    );
+    let other = DeliveryRecord { payload: "{}".to_owned(), ..delivery("d-1", None, None) };
+    let altered = store.commit(only(other)).await;
+    assert!(matches!(altered, Err(StoreError::Repeated { same_delivery: true, altered: true, .. })), "{altered:?}");
     store.commit(only(delivery("d-3", None, None))).await.unwrap();
     store.commit(only(delivery("d-4", None, None))).await.unwrap();
 }

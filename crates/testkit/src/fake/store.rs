@@ -63,6 +63,18 @@ impl FakeStore {
 impl Tables {
     fn apply(&mut self, step: Step) -> Result<(), StoreError> {
         let broken = |detail: &str| StoreError::Broken { detail: detail.to_owned() };
+        if let Some(record) = step.delivery {
+            let same = |other: &&DeliveryRecord| {
+                other.platform == record.platform
+                    && (other.id == record.id || (record.identity.is_some() && other.identity == record.identity))
+            };
+            if let Some(known) = self.deliveries.iter().find(same) {
+                let same_delivery = known.id == record.id;
+                let altered = same_delivery && !known.payload.is_empty() && known.payload != record.payload;
+                return Err(StoreError::Repeated { job_id: known.job_id, same_delivery, altered });
+            }
+            self.deliveries.push(record);
+        }
         if let Some(write) = step.issue {
             let (id, source) = match &write {
                 Write::Insert(issue) => (issue.id, issue.source.clone()),
@@ -86,17 +98,6 @@ impl Tables {
                 return Err(StoreError::Stale { what: "row" });
             }
             put(&mut self.jobs, id, write, "job")?;
-        }
-        if let Some(record) = step.delivery {
-            let same = |other: &&DeliveryRecord| {
-                other.platform == record.platform
-                    && (other.id == record.id || (record.identity.is_some() && other.identity == record.identity))
-            };
-            if let Some(known) = self.deliveries.iter().find(same) {
-                let same_delivery = known.id == record.id;
-                return Err(StoreError::Repeated { job_id: known.job_id, same_delivery });
-            }
-            self.deliveries.push(record);
         }
         if let Some(task) = step.task {
             if !self.jobs.contains_key(&task.job_id) {

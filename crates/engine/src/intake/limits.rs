@@ -1,0 +1,168 @@
+//! How much one issue, one person and one repository may ask: the last guard against loops and against spending.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::sync::Mutex;
+
+use jiff::{SignedDuration, Timestamp};
+use patchwright_domain::IssueRef;
+
+/// How many requests are taken in any hour; 0 stands for no limit. Counted by each server for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TriggerLimits {
+    /// On one issue. Two programs that mention each other end here.
+    pub per_issue: u32,
+    /// By one person.
+    pub per_actor: u32,
+    /// In one repository.
+    pub per_repository: u32,
+}
+
+impl Default for TriggerLimits {
+    fn default() -> Self {
+        Self { per_issue: 20, per_actor: 60, per_repository: 200 }
+    }
+}
+
+/// Whether a request is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// It is.
+    Some,
+    /// It is not.
+    None {
+        /// Whether the issue should be told: it was not within the last hour.
+        notice: bool,
+    },
+}
+
+const WINDOW: SignedDuration = SignedDuration::from_hours(1);
+/// Names that are remembered before those without a request in the last hour are let go.
+const MANY: usize = 10_000;
+
+/// When requests came within the last hour, by name.
+#[derive(Debug)]
+struct Throttle<K> {
+    limit: u32,
+    seen: HashMap<K, VecDeque<Timestamp>>,
+}
+
+impl<K: Hash + Eq> Throttle<K> {
+    fn new(limit: u32) -> Self {
+        Self { limit, seen: HashMap::new() }
+    }
+
+    fn is_full(&self, key: &K, now: Timestamp) -> bool {
+        let recent = |times: &VecDeque<Timestamp>| times.iter().filter(|at| is_recent(**at, now)).count();
+        self.limit > 0 && self.seen.get(key).is_some_and(|times| recent(times) >= self.limit as usize)
+    }
+
+    fn note(&mut self, key: K, now: Timestamp) {
+        if self.limit == 0 {
+            return;
+        }
+        if self.seen.len() >= MANY {
+            self.seen.retain(|_, times| times.back().is_some_and(|at| is_recent(*at, now)));
+        }
+        let times = self.seen.entry(key).or_default();
+        times.push_back(now);
+        // No more than decide is kept, whatever comes.
+        while times.len() > self.limit as usize {
+            times.pop_front();
+        }
+    }
+}
+
+fn is_recent(at: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(at) < WINDOW
+}
+
+/// All counts of this server.
+#[derive(Debug)]
+pub(crate) struct Throttles(Mutex<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    issues: Throttle<IssueRef>,
+    actors: Throttle<String>,
+    repositories: Throttle<String>,
+    notices: Throttle<IssueRef>,
+}
+
+impl Throttles {
+    pub(crate) fn new(limits: TriggerLimits) -> Self {
+        Self(Mutex::new(Inner {
+            issues: Throttle::new(limits.per_issue),
+            actors: Throttle::new(limits.per_actor),
+            repositories: Throttle::new(limits.per_repository),
+            notices: Throttle::new(1),
+        }))
+    }
+
+    pub(super) fn room(&self, actor: &str, issue: &IssueRef, now: Timestamp) -> Room {
+        let inner = &mut *self.0.lock().expect("no holder of this lock can panic");
+        let full = inner.issues.is_full(issue, now)
+            || inner.actors.is_full(&actor.to_lowercase(), now)
+            || inner.repositories.is_full(&repository(issue), now);
+        if !full {
+            return Room::Some;
+        }
+        let notice = !inner.notices.is_full(issue, now);
+        if notice {
+            inner.notices.note(issue.clone(), now);
+        }
+        Room::None { notice }
+    }
+
+    pub(super) fn note(&self, actor: &str, issue: &IssueRef, now: Timestamp) {
+        let inner = &mut *self.0.lock().expect("no holder of this lock can panic");
+        inner.issues.note(issue.clone(), now);
+        inner.actors.note(actor.to_lowercase(), now);
+        inner.repositories.note(repository(issue), now);
+    }
+}
+
+fn repository(issue: &IssueRef) -> String {
+    format!("{} {}", issue.platform, issue.repo)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use patchwright_domain::{IssueNumber, PlatformId};
+
+    fn issue(number: u64) -> IssueRef {
+        let (platform, repo) = (PlatformId::from_static("github"), "acme/demo".parse().unwrap());
+        IssueRef { platform, repo, number: IssueNumber::same(number) }
+    }
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(minute * 60).unwrap()
+    }
+
+    #[test]
+    fn an_issue_is_heard_so_often_an_hour_and_told_once() {
+        let throttles = Throttles::new(TriggerLimits { per_issue: 3, per_actor: 0, per_repository: 0 });
+        for minute in 0..3 {
+            assert_eq!(throttles.room("bot", &issue(1), at(minute)), Room::Some);
+            throttles.note("bot", &issue(1), at(minute));
+        }
+        assert_eq!(throttles.room("bot", &issue(1), at(3)), Room::None { notice: true });
+        for minute in 4..59 {
+            assert_eq!(throttles.room("other", &issue(1), at(minute)), Room::None { notice: false });
+            throttles.note("other", &issue(1), at(minute));
+        }
+        assert_eq!(throttles.room("bot", &issue(2), at(4)), Room::Some, "another issue is another matter");
+        assert_eq!(throttles.room("bot", &issue(1), at(58 + 60)), Room::Some, "an hour later there is room");
+    }
+
+    #[test]
+    fn people_and_repositories_have_their_own_measure() {
+        let throttles = Throttles::new(TriggerLimits { per_issue: 0, per_actor: 1, per_repository: 2 });
+        throttles.note("Alice", &issue(1), at(0));
+        assert_eq!(throttles.room("alice", &issue(2), at(1)), Room::None { notice: true });
+        assert_eq!(throttles.room("bob", &issue(2), at(1)), Room::Some);
+        throttles.note("bob", &issue(2), at(1));
+        assert_eq!(throttles.room("carol", &issue(3), at(2)), Room::None { notice: true });
+    }
+}

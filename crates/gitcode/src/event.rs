@@ -1,0 +1,158 @@
+//! GitCode's deliveries as JSON: shaped like GitLab's, and not the same everywhere (recorded samples, `seeds/002 §4.2`,
+//! GitCode's own pages). Unknown fields are accepted.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+/// Text that is only copied when it was escaped.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Text<'_> {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn into_string(self) -> String {
+        self.0.into_owned()
+    }
+}
+
+/// Issue, note and merge request hooks alike: what one lacks is absent.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Hook<'a> {
+    /// The deliveries' own mark; the header names it too.
+    #[serde(borrow)]
+    pub(crate) uuid: Option<Text<'a>>,
+    /// Who did it.
+    #[serde(borrow)]
+    pub(crate) user: Option<User<'a>>,
+    #[serde(borrow)]
+    pub(crate) project: Option<Project<'a>>,
+    #[serde(borrow)]
+    pub(crate) object_attributes: Option<Attributes<'a>>,
+    /// What a note is on.
+    #[serde(borrow)]
+    pub(crate) issue: Option<Issue<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) changes: Changes<'a>,
+    #[serde(borrow, default)]
+    pub(crate) labels: Vec<Label<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) assignees: Vec<User<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct User<'a> {
+    pub(crate) id: Option<i64>,
+    #[serde(borrow, alias = "login")]
+    pub(crate) username: Option<Text<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Project<'a> {
+    #[serde(borrow)]
+    pub(crate) path_with_namespace: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) namespace: Option<Namespace<'a>>,
+    #[serde(borrow)]
+    pub(crate) name: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) default_branch: Option<Text<'a>>,
+}
+
+/// A string in the recorded payloads, an object in the contract (`seeds/002 §4.2`).
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Namespace<'a> {
+    Name(#[serde(borrow)] Text<'a>),
+    Object {
+        #[serde(borrow)]
+        path: Option<Text<'a>>,
+        #[serde(borrow)]
+        name: Option<Text<'a>>,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Attributes<'a> {
+    /// The note's number, or the global one of an issue: never the one that the API takes.
+    pub(crate) id: Option<u64>,
+    /// The number that people see and the API takes.
+    pub(crate) iid: Option<Number<'a>>,
+    #[serde(borrow)]
+    pub(crate) title: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) description: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) action: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) state: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) note: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) noteable_type: Option<Text<'a>>,
+    pub(crate) system: Option<bool>,
+    #[serde(borrow)]
+    pub(crate) author: Option<User<'a>>,
+    #[serde(default)]
+    pub(crate) assignee_ids: Vec<i64>,
+    pub(crate) assignee_id: Option<i64>,
+    #[serde(borrow)]
+    pub(crate) source_branch: Option<Text<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Issue<'a> {
+    #[serde(alias = "number")]
+    pub(crate) iid: Number<'a>,
+    #[serde(borrow)]
+    pub(crate) title: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) description: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) author: Option<User<'a>>,
+}
+
+/// A number in the hooks, a string with a number in the API.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Number<'a> {
+    Number(u64),
+    Text(#[serde(borrow)] Text<'a>),
+}
+
+impl Number<'_> {
+    pub(crate) fn value(&self) -> Option<u64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Text(text) => text.as_str().parse().ok(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Label<'a> {
+    #[serde(borrow, alias = "name")]
+    pub(crate) title: Text<'a>,
+}
+
+/// What an update changed. Every later update repeats the assignees and labels themselves, so only this tells.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Changes<'a> {
+    #[serde(borrow)]
+    pub(crate) labels: Option<Change<Vec<Label<'a>>>>,
+    pub(crate) assignee_ids: Option<Change<serde::de::IgnoredAny>>,
+    pub(crate) assignee_id: Option<Change<serde::de::IgnoredAny>>,
+    pub(crate) assignees: Option<Change<serde::de::IgnoredAny>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Change<T> {
+    #[serde(default = "Option::default")]
+    pub(crate) previous: Option<T>,
+    #[serde(default = "Option::default")]
+    pub(crate) current: Option<T>,
+}

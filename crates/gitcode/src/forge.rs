@@ -1,0 +1,224 @@
+//! The forge port.
+
+use async_trait::async_trait;
+use patchwright_core::fault::Cause;
+use patchwright_core::forge::{
+    Comment, Forge, ForgeError, GitCredential, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
+};
+use patchwright_domain::job::PullRequestRef;
+use patchwright_domain::{BranchName, IssueRef, PlatformId, RepoName, RepoPath};
+use patchwright_http::forge::{encode_path, encode_segment, read_json};
+use patchwright_http::{Request, Response, Retry};
+
+use crate::{GITCODE, GitcodeForge, convert, wire};
+
+/// The platform documents no limit; GitHub's is taken, which every relative of it has at least.
+const MAX_COMMENT: usize = 65_536;
+/// Entries of a page, the most that the platform takes.
+const PAGE: usize = 100;
+/// Pages that are read at the most.
+const MAX_PAGES: usize = 50;
+
+fn issue_path(issue: &IssueRef) -> String {
+    format!("/issues/{}", issue.number.api)
+}
+
+fn nonsense(action: &str, source: Cause) -> ForgeError {
+    ForgeError::Nonsense { platform: GITCODE, action: action.to_owned(), source }
+}
+
+/// Whether a list goes on: by the platform's totals, else by whether the page was full.
+fn has_next(response: &Response, page: usize, found: usize) -> bool {
+    match response.header("total_page").and_then(|total| total.parse::<usize>().ok()) {
+        Some(total) => page < total,
+        None => found == PAGE,
+    }
+}
+
+#[async_trait]
+impl Tracker for GitcodeForge {
+    fn platform(&self) -> PlatformId {
+        GITCODE
+    }
+
+    fn max_comment_chars(&self) -> usize {
+        MAX_COMMENT
+    }
+
+    async fn issue(&self, issue: &IssueRef) -> Result<RemoteIssue, ForgeError> {
+        let what = format!("the issue {issue}");
+        let response = self.read(Request::get(self.repo_url(&issue.repo, &issue_path(issue))), &what).await?;
+        Ok(read_json::<wire::Issue>(GITCODE, &response, &format!("read {what}"))?.into())
+    }
+
+    async fn comments(&self, issue: &IssueRef) -> Result<Vec<Comment>, ForgeError> {
+        let what = format!("the comments of {issue}");
+        let url = self.repo_url(&issue.repo, &format!("{}/comments", issue_path(issue)));
+        let mut comments = Vec::new();
+        for page in 1..=MAX_PAGES {
+            let request = Request::get(&url).query("per_page", PAGE.to_string()).query("page", page.to_string());
+            let response = self.read(request, &what).await?;
+            let found: Vec<wire::Comment> = read_json(GITCODE, &response, &format!("read {what}"))?;
+            let more = has_next(&response, page, found.len());
+            comments.extend(found.into_iter().map(Comment::from));
+            if !more {
+                break;
+            }
+        }
+        Ok(comments)
+    }
+
+    async fn post_comment(&self, issue: &IssueRef, body: &str) -> Result<String, ForgeError> {
+        let action = format!("comment on {issue}");
+        let url = self.repo_url(&issue.repo, &format!("{}/comments", issue_path(issue)));
+        let request = Request::post(url).json(&wire::Body { body });
+        let response = self.call(request, Retry::Never, &action, &format!("the issue {issue}")).await?;
+        Ok(read_json::<wire::Comment>(GITCODE, &response, &action)?.id.to_string())
+    }
+
+    async fn edit_comment(&self, issue: &IssueRef, comment_id: &str, body: &str) -> Result<(), ForgeError> {
+        let path = format!("/issues/comments/{}", encode_segment(comment_id));
+        let request = Request::patch(self.repo_url(&issue.repo, &path)).json(&wire::Body { body });
+        let what = format!("the comment {comment_id} on {issue}");
+        self.call(request, Retry::Safe, &format!("edit {what}"), &what).await.map(|_| ())
+    }
+}
+
+#[async_trait]
+impl Forge for GitcodeForge {
+    async fn own_login(&self) -> Result<String, ForgeError> {
+        let ask = || async {
+            let what = "the token's own account";
+            let response = self.read(Request::get(self.url("/user")), what).await?;
+            let user: wire::User = read_json(GITCODE, &response, &format!("read {what}"))?;
+            user.login.ok_or_else(|| nonsense(&format!("read {what}"), "it has no login".into()))
+        };
+        self.own_login.get_or_try_init(ask).await.cloned()
+    }
+
+    async fn repository(&self, repo: &RepoName) -> Result<Repository, ForgeError> {
+        let what = format!("the repository {repo}");
+        let action = format!("read {what}");
+        let response = self.read(Request::get(self.repo_url(repo, "")), &what).await?;
+        let found: wire::Repository = read_json(GITCODE, &response, &action)?;
+        convert::remote_repository(&found, &self.options.clone_url).map_err(|source| nonsense(&action, source))
+    }
+
+    async fn permission(&self, repo: &RepoName, login: &str) -> Result<Permission, ForgeError> {
+        let what = format!("the permission of {login} in {repo}");
+        // The login came from outside; one that would be another path is nobody's.
+        if login.is_empty() || login.bytes().all(|byte| byte == b'.') {
+            return Ok(Permission::None);
+        }
+        let path = format!("/collaborators/{}/permission", encode_segment(login));
+        match self.read(Request::get(self.repo_url(repo, &path)), &what).await {
+            Ok(response) => Ok(convert::permission(&read_json(GITCODE, &response, &format!("read {what}"))?)),
+            Err(ForgeError::NotFound { .. }) => Ok(Permission::None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn find_pull_request(
+        &self,
+        repo: &RepoName,
+        head: &BranchName,
+    ) -> Result<Option<PullRequestRef>, ForgeError> {
+        let what = format!("the pull requests of {repo}");
+        let action = format!("read {what}");
+        let own = self.own_login().await?;
+        for page in 1..=MAX_PAGES {
+            let request = Request::get(self.repo_url(repo, "/pulls"))
+                .query("state", "open")
+                .query("head", head.as_str())
+                .query("per_page", PAGE.to_string())
+                .query("page", page.to_string());
+            let response = self.read(request, &what).await?;
+            let found: Vec<wire::PullRequest> = read_json(GITCODE, &response, &action)?;
+            // The filter is documented; whether every installation obeys it is not known, so it is done again here.
+            let ours = |pull: &&wire::PullRequest| {
+                let branch = pull.head.as_ref().and_then(|head| head.name.as_deref());
+                let author = pull.user.as_ref().and_then(|user| user.login.as_deref());
+                branch == Some(head.as_str()) && author.is_some_and(|author| author.eq_ignore_ascii_case(&own))
+            };
+            if let Some(pull) = found.iter().find(ours) {
+                return self.reference(repo, pull, &action).map(Some);
+            }
+            if !has_next(&response, page, found.len()) {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    async fn create_pull_request(&self, repo: &RepoName, new: &NewPullRequest) -> Result<PullRequestRef, ForgeError> {
+        let action = format!("open a pull request for {} in {repo}", new.head);
+        let request = Request::post(self.repo_url(repo, "/pulls")).json(&wire::CreatePullRequest {
+            title: &new.title,
+            head: new.head.as_str(),
+            base: new.base.as_str(),
+            body: &new.body,
+            draft: new.draft,
+        });
+        let response = self.call(request, Retry::Never, &action, &format!("the repository {repo}")).await?;
+        self.reference(repo, &read_json(GITCODE, &response, &action)?, &action)
+    }
+
+    async fn update_pull_request(&self, repo: &RepoName, number: u64, body: &str) -> Result<(), ForgeError> {
+        let what = format!("the pull request {repo}!{number}");
+        let request = Request::patch(self.pull_url(repo, number)).json(&wire::Body { body });
+        self.call(request, Retry::Safe, &format!("edit {what}"), &what).await.map(|_| ())
+    }
+
+    /// The answer to the change is short, so the pull request is read back: what is still a draft is not ready.
+    async fn mark_ready(&self, repo: &RepoName, pull_request: &PullRequestRef) -> Result<(), ForgeError> {
+        let number = pull_request.number;
+        let what = format!("the pull request {repo}!{number}");
+        let action = format!("mark {what} ready");
+        let title = self.pull(repo, number, &what).await?.title;
+        let title = title.as_deref().and_then(convert::without_draft_prefix);
+        let request =
+            Request::patch(self.pull_url(repo, number)).json(&wire::ChangePullRequest { draft: false, title });
+        self.call(request, Retry::Safe, &action, &what).await?;
+        if self.pull(repo, number, &what).await?.is_draft() {
+            let detail = "it is a draft still".to_owned();
+            return Err(ForgeError::Refused { platform: GITCODE, action, detail });
+        }
+        Ok(())
+    }
+
+    async fn read_file(&self, repo: &RepoName, path: &RepoPath, at: &str) -> Result<Option<String>, ForgeError> {
+        let what = format!("{path} of {repo}");
+        let url = self.repo_url(repo, &format!("/contents/{}", encode_path(path.as_str())));
+        match self.read(Request::get(url).query("ref", at), &what).await {
+            // A folder answers with an array, which is no file.
+            Ok(response) => Ok(response.json().ok().as_ref().and_then(convert::content)),
+            Err(ForgeError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn git_credential(&self, _: &RepoName) -> Result<Option<GitCredential>, ForgeError> {
+        let credential = |token| GitCredential { username: "oauth2".into(), password: token };
+        Ok(self.options.token.clone().map(credential))
+    }
+
+    fn issue_url(&self, issue: &IssueRef) -> String {
+        self.page(&issue.repo, &format!("/issues/{}", issue.number))
+    }
+}
+
+impl GitcodeForge {
+    fn pull_url(&self, repo: &RepoName, number: u64) -> String {
+        self.repo_url(repo, &format!("/pulls/{number}"))
+    }
+
+    async fn pull(&self, repo: &RepoName, number: u64, what: &str) -> Result<wire::PullRequest, ForgeError> {
+        let response = self.read(Request::get(self.pull_url(repo, number)), what).await?;
+        read_json(GITCODE, &response, &format!("read {what}"))
+    }
+
+    fn reference(&self, repo: &RepoName, pull: &wire::PullRequest, action: &str) -> Result<PullRequestRef, ForgeError> {
+        let page = |number| self.page(repo, &format!("/pull/{number}"));
+        pull.reference(page).map_err(|source| nonsense(action, source))
+    }
+}

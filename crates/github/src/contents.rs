@@ -1,0 +1,64 @@
+//! Files through the contents API, one commit each: for small things that need no clone.
+
+use base64::Engine as _;
+use patchwright_core::forge::ForgeError;
+use patchwright_domain::{BranchName, CommitSha, RepoName, RepoPath};
+use patchwright_http::forge::{encode_path, read_json};
+use patchwright_http::{Request, Retry};
+
+use crate::{GITHUB, GithubForge, wire};
+
+impl GithubForge {
+    pub(crate) fn content_url(&self, repo: &RepoName, path: &RepoPath) -> String {
+        self.repo_url(repo, &format!("/contents/{}", encode_path(path.as_str())))
+    }
+
+    /// Writes a file onto a branch as one commit, new or changed, and returns that commit.
+    ///
+    /// # Errors
+    /// [`ForgeError::Refused`] when somebody else changed the file meanwhile (GitHub's 409), [`ForgeError::NotFound`]
+    /// without the branch.
+    pub async fn write_file(
+        &self,
+        repo: &RepoName,
+        branch: &BranchName,
+        path: &RepoPath,
+        content: &[u8],
+        message: &str,
+    ) -> Result<CommitSha, ForgeError> {
+        let what = format!("{path} on {branch} of {repo}");
+        let action = format!("write {what}");
+        let sha = self.content_sha(repo, branch, path, &what).await?;
+        let body = wire::WriteContent {
+            message,
+            content: base64::engine::general_purpose::STANDARD.encode(content),
+            branch: branch.as_str(),
+            sha: sha.as_deref(),
+        };
+        let request = Request::put(self.content_url(repo, path)).json(&body);
+        // The same content with the same old hash is refused the second time, so it is not sent again by itself.
+        let response = self.call(repo, request, Retry::Never, &action, &what).await?;
+        let written: wire::WrittenContent = read_json(GITHUB, &response, &action)?;
+        CommitSha::parse(&written.commit.sha).map_err(|source| ForgeError::Nonsense {
+            platform: GITHUB,
+            action,
+            source: Box::new(source),
+        })
+    }
+
+    /// The hash of the file as it is now, which GitHub wants to see before it changes it.
+    async fn content_sha(
+        &self,
+        repo: &RepoName,
+        branch: &BranchName,
+        path: &RepoPath,
+        what: &str,
+    ) -> Result<Option<String>, ForgeError> {
+        let request = Request::get(self.content_url(repo, path)).query("ref", branch.as_str());
+        match self.read(repo, request, what).await {
+            Ok(response) => Ok(Some(read_json::<wire::ContentSha>(GITHUB, &response, &format!("read {what}"))?.sha)),
+            Err(ForgeError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The forge port.
+
+use async_trait::async_trait;
+use patchwright_core::forge::{
+    Comment, Forge, ForgeError, GitCredential, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
+};
+use patchwright_domain::job::PullRequestRef;
+use patchwright_domain::{BranchName, IssueRef, PlatformId, RepoName, RepoPath};
+use patchwright_http::forge::read_json;
+use patchwright_http::{Request, Response, Retry};
+
+use crate::{GITHUB, GithubForge, convert, wire};
+
+/// GitHub's limit on a comment or pull request text, in characters.
+const MAX_COMMENT: usize = 65_536;
+/// Pages of a hundred that are read at the most.
+pub(crate) const MAX_PAGES: u32 = 50;
+
+const MARK_READY: &str = "mutation($id:ID!){markPullRequestReadyForReview(input:{pullRequestId:$id})\
+                          {pullRequest{isDraft number}}}";
+
+impl GithubForge {
+    /// The login of our comments: the App's, which ends in `[bot]`, or the token's owner.
+    async fn ask_own_login(&self) -> Result<String, ForgeError> {
+        let (path, token) = match self.auth.app_token() {
+            Some(token) => ("/app", Some(token)),
+            None => ("/user", self.options.token.clone()),
+        };
+        let what = "our own account";
+        let account = crate::auth::Account { installation: None, token };
+        let response = self.send(&account, Request::get(self.url(path)), Retry::Safe).await?;
+        let response = crate::error::check(response, &format!("read {what}"), what)?;
+        if path == "/app" {
+            let app: wire::OwnApp = read_json(GITHUB, &response, &format!("read {what}"))?;
+            return Ok(format!("{}[bot]", app.slug));
+        }
+        Ok(read_json::<wire::User>(GITHUB, &response, &format!("read {what}"))?.login)
+    }
+}
+
+/// Whether a list has another page.
+pub(crate) fn has_next(response: &Response) -> bool {
+    response.header("link").is_some_and(|link| link.contains("rel=\"next\""))
+}
+
+pub(crate) fn issue_path(issue: &IssueRef) -> String {
+    format!("/issues/{}", issue.number.api)
+}
+
+#[async_trait]
+impl Tracker for GithubForge {
+    fn platform(&self) -> PlatformId {
+        GITHUB
+    }
+
+    fn max_comment_chars(&self) -> usize {
+        MAX_COMMENT
+    }
+
+    async fn issue(&self, issue: &IssueRef) -> Result<RemoteIssue, ForgeError> {
+        let what = format!("the issue {issue}");
+        let request = Request::get(self.repo_url(&issue.repo, &issue_path(issue)));
+        let response = self.read(&issue.repo, request, &what).await?;
+        Ok(read_json::<wire::Issue>(GITHUB, &response, &format!("read {what}"))?.into())
+    }
+
+    async fn comments(&self, issue: &IssueRef) -> Result<Vec<Comment>, ForgeError> {
+        let what = format!("the comments of {issue}");
+        let url = self.repo_url(&issue.repo, &format!("{}/comments", issue_path(issue)));
+        let mut comments = Vec::new();
+        for page in 1..=MAX_PAGES {
+            let request = Request::get(&url).query("per_page", "100").query("page", page.to_string());
+            let response = self.read(&issue.repo, request, &what).await?;
+            let more = has_next(&response);
+            let found: Vec<wire::Comment> = read_json(GITHUB, &response, &format!("read {what}"))?;
+            comments.extend(found.into_iter().map(|comment| Comment {
+                id: comment.id.map(|id| id.to_string()).unwrap_or_default(),
+                author: convert::login(comment.user),
+                body: comment.body.unwrap_or_default(),
+            }));
+            if !more {
+                break;
+            }
+        }
+        Ok(comments)
+    }
+
+    async fn post_comment(&self, issue: &IssueRef, body: &str) -> Result<String, ForgeError> {
+        let action = format!("comment on {issue}");
+        let url = self.repo_url(&issue.repo, &format!("{}/comments", issue_path(issue)));
+        let request = Request::post(url).json(&wire::Body { body });
+        let what = format!("the issue {issue}");
+        let response = self.call(&issue.repo, request, Retry::Never, &action, &what).await?;
+        let comment: wire::Comment = read_json(GITHUB, &response, &action)?;
+        comment.id.map(|id| id.to_string()).ok_or_else(|| ForgeError::Nonsense {
+            platform: GITHUB,
+            action,
+            source: "the new comment has no id".into(),
+        })
+    }
+
+    async fn edit_comment(&self, issue: &IssueRef, comment_id: &str, body: &str) -> Result<(), ForgeError> {
+        let url = self.repo_url(&issue.repo, &format!("/issues/comments/{comment_id}"));
+        let request = Request::patch(url).json(&wire::Body { body });
+        let what = format!("the comment {comment_id} on {issue}");
+        self.call(&issue.repo, request, Retry::Safe, &format!("edit {what}"), &what).await.map(|_| ())
+    }
+}
+
+#[async_trait]
+impl Forge for GithubForge {
+    async fn own_login(&self) -> Result<String, ForgeError> {
+        self.own_login.get_or_try_init(|| self.ask_own_login()).await.cloned()
+    }
+
+    async fn repository(&self, repo: &RepoName) -> Result<Repository, ForgeError> {
+        let what = format!("the repository {repo}");
+        let action = format!("read {what}");
+        let response = self.read(repo, Request::get(self.repo_url(repo, "")), &what).await?;
+        let found: wire::Repository = read_json(GITHUB, &response, &action)?;
+        convert::repository(&found, &self.options.clone_url).map_err(|source| ForgeError::Nonsense {
+            platform: GITHUB,
+            action,
+            source,
+        })
+    }
+
+    async fn permission(&self, repo: &RepoName, login: &str) -> Result<Permission, ForgeError> {
+        let what = format!("the permission of {login} in {repo}");
+        // The login came from outside: as one path segment it cannot reach another resource.
+        let login: String = login.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect();
+        let request = Request::get(self.repo_url(repo, &format!("/collaborators/{login}/permission")));
+        match self.read(repo, request, &what).await {
+            Ok(response) => Ok(convert::permission(&read_json(GITHUB, &response, &format!("read {what}"))?)),
+            Err(ForgeError::NotFound { .. }) => Ok(Permission::None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn find_pull_request(
+        &self,
+        repo: &RepoName,
+        head: &BranchName,
+    ) -> Result<Option<PullRequestRef>, ForgeError> {
+        let what = format!("the pull requests of {repo}");
+        let request = Request::get(self.repo_url(repo, "/pulls"))
+            .query("state", "open")
+            // Without its owner GitHub ignores the filter.
+            .query("head", format!("{}:{head}", repo.owner()));
+        let response = self.read(repo, request, &what).await?;
+        let found: Vec<wire::PullRequest> = read_json(GITHUB, &response, &format!("read {what}"))?;
+        if found.is_empty() {
+            return Ok(None);
+        }
+        let own = self.own_login().await?;
+        let ours = |pr: &wire::PullRequest| pr.user.as_ref().is_some_and(|user| user.login.eq_ignore_ascii_case(&own));
+        Ok(found.into_iter().find(ours).map(Into::into))
+    }
+
+    async fn create_pull_request(&self, repo: &RepoName, new: &NewPullRequest) -> Result<PullRequestRef, ForgeError> {
+        let action = format!("open a pull request for {} in {repo}", new.head);
+        let create = |draft: bool| {
+            Request::post(self.repo_url(repo, "/pulls")).json(&wire::CreatePullRequest {
+                title: &new.title,
+                head: new.head.as_str(),
+                base: new.base.as_str(),
+                body: &new.body,
+                draft,
+            })
+        };
+        let what = format!("the repository {repo}");
+        let response = match self.call(repo, create(new.draft), Retry::Never, &action, &what).await {
+            // Private repositories on free plans have no drafts.
+            Err(ForgeError::Refused { detail, .. }) if new.draft && detail.contains("Draft pull requests") => {
+                self.call(repo, create(false), Retry::Never, &action, &what).await?
+            }
+            other => other?,
+        };
+        Ok(read_json::<wire::PullRequest>(GITHUB, &response, &action)?.into())
+    }
+
+    async fn update_pull_request(&self, repo: &RepoName, number: u64, body: &str) -> Result<(), ForgeError> {
+        let what = format!("the pull request {repo}#{number}");
+        let request = Request::patch(self.repo_url(repo, &format!("/pulls/{number}"))).json(&wire::Body { body });
+        self.call(repo, request, Retry::Safe, &format!("edit {what}"), &what).await.map(|_| ())
+    }
+
+    async fn mark_ready(&self, repo: &RepoName, pull_request: &PullRequestRef) -> Result<(), ForgeError> {
+        let what = format!("the pull request {repo}#{}", pull_request.number);
+        let action = format!("mark {what} ready");
+        if !pull_request.draft {
+            return Ok(());
+        }
+        let Some(id) = &pull_request.node_id else {
+            let source = "it has no node id".into();
+            return Err(ForgeError::Nonsense { platform: GITHUB, action, source });
+        };
+        // REST cannot: its PATCH ignores `draft`. Marking a ready one again does no harm, so it may be repeated.
+        let query = wire::GraphQl { query: MARK_READY, variables: wire::GraphQlId { id } };
+        let request = Request::post(&self.options.graphql_url).json(&query);
+        let response = self.call(repo, request, Retry::Safe, &action, &what).await?;
+        let answer: wire::GraphQlAnswer = read_json(GITHUB, &response, &action)?;
+        // GraphQL reports errors with status 200.
+        let Some(error) = answer.errors.into_iter().next() else { return Ok(()) };
+        let platform = GITHUB;
+        let detail = error.message;
+        Err(match error.kind.as_str() {
+            "RATE_LIMITED" => ForgeError::RateLimited { platform, after: response.wait_hint() },
+            "NOT_FOUND" => ForgeError::NotFound { platform, what },
+            "FORBIDDEN" => ForgeError::Forbidden { platform, action, detail },
+            _ if detail.contains("not a draft") => return Ok(()),
+            _ if detail.contains("not accessible") => ForgeError::Forbidden { platform, action, detail },
+            _ => ForgeError::Refused { platform, action, detail },
+        })
+    }
+
+    async fn read_file(&self, repo: &RepoName, path: &RepoPath, at: &str) -> Result<Option<String>, ForgeError> {
+        let what = format!("{path} of {repo}");
+        let request = Request::get(self.content_url(repo, path)).query("ref", at);
+        match self.read(repo, request, &what).await {
+            // A folder answers with an array, which is no file.
+            Ok(response) => Ok(response.json().ok().as_ref().and_then(convert::content)),
+            Err(ForgeError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn git_credential(&self, repo: &RepoName) -> Result<Option<GitCredential>, ForgeError> {
+        let credential = |password| GitCredential { username: "x-access-token".into(), password };
+        Ok(self.auth.account(repo).await?.token.map(credential))
+    }
+
+    fn issue_url(&self, issue: &IssueRef) -> String {
+        let base = self.options.clone_url.trim_end_matches('/');
+        format!("{base}/{}/issues/{}", issue.repo, issue.number)
+    }
+}
