@@ -1,10 +1,12 @@
 //! Real servers on loopback.
 
 mod git;
+mod gitcode;
 mod github;
 mod llm;
 
 pub use git::{GitServer, PASSWORD};
+pub use gitcode::{GITCODE_TOKEN, GitcodeServer};
 pub use github::{GithubServer, TOKEN};
 pub use llm::{LlmServer, Script};
 

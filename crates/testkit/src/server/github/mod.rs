@@ -1,6 +1,9 @@
 //! GitHub as far as we use it, with state. Strict: a missing token, user agent or branch is refused as GitHub does.
 
-use std::collections::BTreeMap;
+mod app;
+mod more;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -25,6 +28,18 @@ struct Model {
     pulls: Vec<Pull>,
     permissions: BTreeMap<String, String>,
     requests: Vec<String>,
+    app: Option<app::AppModel>,
+    more: more::More,
+    instead: VecDeque<Instead>,
+    unchanged: usize,
+}
+
+/// An answer that is given in place of the right one.
+#[derive(Debug, Clone)]
+struct Instead {
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    body: Value,
 }
 
 #[derive(Debug, Clone)]
@@ -65,6 +80,7 @@ impl GithubServer {
             App::new()
                 .app_data(Shared::from(Arc::clone(&shared)))
                 .wrap_fn(guard)
+                .configure(register_more)
                 .route("/user", web::get().to(user))
                 .route("/graphql", web::post().to(graphql))
                 .route("/repos/{o}/{r}", web::get().to(repository))
@@ -128,6 +144,71 @@ impl GithubServer {
         format!("{:?}", self.model.lock().unwrap())
     }
 
+    /// Makes the server know a GitHub App by its public key (DER), installed where the repositories are. Its tokens end
+    /// at a time of RFC 3339.
+    pub fn install_app(&self, id: &str, public_key: Vec<u8>, expires_at: &str) {
+        self.model.lock().unwrap().app = Some(app::AppModel::new(id, public_key, expires_at));
+    }
+
+    /// Takes the App away from where the repositories are.
+    pub fn uninstall_app(&self) {
+        self.model.lock().unwrap().app.as_mut().unwrap().installed = false;
+    }
+
+    /// How many installation tokens were handed out.
+    pub fn installation_tokens(&self) -> usize {
+        self.model.lock().unwrap().app.as_ref().map_or(0, app::AppModel::tokens)
+    }
+
+    /// Refuses all installation tokens that were handed out so far.
+    pub fn revoke_installation_tokens(&self) {
+        self.model.lock().unwrap().app.as_mut().unwrap().revoke();
+    }
+
+    /// Answers the next request so, whatever it asks.
+    pub fn answer_next(&self, status: u16, headers: &[(&'static str, &str)], body: Value) {
+        let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        self.model.lock().unwrap().instead.push_back(Instead { status, headers, body });
+    }
+
+    /// How often a read was answered with "not modified".
+    pub fn unchanged(&self) -> usize {
+        self.model.lock().unwrap().unchanged
+    }
+
+    /// Labels and reactions that were set, in order.
+    pub fn labels_and_reactions(&self) -> (Vec<String>, Vec<String>) {
+        let more = &self.model.lock().unwrap().more;
+        (more.labels.clone(), more.reactions.clone())
+    }
+
+    /// The check runs as they are now.
+    pub fn checks(&self) -> Vec<Value> {
+        self.model.lock().unwrap().more.checks.clone()
+    }
+
+    /// Writes the log of a hook, newest first: number, delivery id, time, status.
+    pub fn log_deliveries(&self, log: &[(u64, &str, &str, u16)]) {
+        let entry = |(id, guid, at, status): &(u64, &str, &str, u16)| {
+            json!({"id": id, "guid": guid, "delivered_at": at, "redelivery": false, "status_code": status,
+                   "status": if *status == 200 { "OK" } else { "failed to connect" }, "event": "issue_comment"})
+        };
+        self.model.lock().unwrap().more.deliveries = log.iter().map(entry).collect();
+    }
+
+    /// Which deliveries were asked for again.
+    pub fn redelivered(&self) -> Vec<u64> {
+        self.model.lock().unwrap().more.redelivered.clone()
+    }
+
+    /// Adds a comment by a person to the repository's list.
+    pub fn list_comment(&self, id: u64, number: u64, login: &str, body: &str, at: &str) {
+        self.model.lock().unwrap().more.listed_comments.push(json!({
+            "id": id, "body": body, "user": {"login": login, "type": "User"}, "created_at": at, "updated_at": at,
+            "issue_url": format!("https://api.invalid/repos/acme/demo/issues/{number}"),
+        }));
+    }
+
     /// Method and path of every request.
     pub fn requests(&self) -> Vec<String> {
         self.model.lock().unwrap().requests.clone()
@@ -142,10 +223,41 @@ fn refusal(request: &actix_web::dev::ServiceRequest) -> Option<HttpResponse> {
     if header("user-agent").is_none() {
         return Some(HttpResponse::Forbidden().body("Request forbidden by administrative rules."));
     }
-    if header("authorization") != Some(&format!("Bearer {TOKEN}")) {
+    let token = header("authorization").and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    let mut model = model.lock().unwrap();
+    let known = match &model.app {
+        Some(app) if app::is_for_the_app(request.path()) => app.accepts(token),
+        app => token == TOKEN || app.as_ref().is_some_and(|app| app.knows(token)),
+    };
+    if !known {
         return Some(HttpResponse::Unauthorized().json(json!({"message": "Bad credentials"})));
     }
-    None
+    let instead = model.instead.pop_front()?;
+    let mut answer = HttpResponse::build(StatusCode::from_u16(instead.status).unwrap());
+    for (name, value) in instead.headers {
+        answer.insert_header((name, value));
+    }
+    Some(answer.json(instead.body))
+}
+
+fn register_more(services: &mut web::ServiceConfig) {
+    services
+        .route("/app", web::get().to(app::about))
+        .route("/app/installations/{id}/access_tokens", web::post().to(app::access_token))
+        .route("/app/hook/deliveries", web::get().to(more::deliveries))
+        .route("/app/hook/deliveries/{id}/attempts", web::post().to(more::redeliver))
+        .route("/repos/{o}/{r}/installation", web::get().to(app::installation))
+        .route("/repos/{o}/{r}/hooks/{hook}/deliveries", web::get().to(more::deliveries))
+        .route("/repos/{o}/{r}/hooks/{hook}/deliveries/{id}/attempts", web::post().to(more::redeliver))
+        .route("/repos/{o}/{r}/issues/comments", web::get().to(more::listed_comments))
+        .route("/repos/{o}/{r}/issues/comments/{id}/reactions", web::post().to(more::react))
+        .route("/repos/{o}/{r}/issues/{n}/reactions", web::post().to(more::react))
+        .route("/repos/{o}/{r}/issues/{n}/labels", web::post().to(more::add_labels))
+        .route("/repos/{o}/{r}/issues/{n}/labels/{name}", web::delete().to(more::remove_label))
+        .route("/repos/{o}/{r}/check-runs", web::post().to(more::create_check))
+        .route("/repos/{o}/{r}/check-runs/{id}", web::patch().to(more::update_check))
+        .route("/repos/{o}/{r}/contents/{path:.*}", web::get().to(more::read_content))
+        .route("/repos/{o}/{r}/contents/{path:.*}", web::put().to(more::write_content));
 }
 
 fn guard<S, B>(
@@ -199,15 +311,20 @@ async fn repository(path: web::Path<(String, String)>, model: Shared) -> HttpRes
     }))
 }
 
-async fn issue(path: web::Path<(String, String, u64)>, model: Shared) -> HttpResponse {
-    let model = model.lock().unwrap();
-    match model.issues.get(&(format!("{}/{}", path.0, path.1), path.2)) {
-        Some((title, body)) => HttpResponse::Ok().json(json!({
+async fn issue(request: actix_web::HttpRequest, path: web::Path<(String, String, u64)>, model: Shared) -> HttpResponse {
+    let model = &mut *model.lock().unwrap();
+    let Some((title, body)) = model.issues.get(&(format!("{}/{}", path.0, path.1), path.2)) else {
+        return not_found();
+    };
+    let etag = format!("W/\"{}-{}\"", title.len(), body.len());
+    if request.headers().get("if-none-match").is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
+        model.unchanged += 1;
+        return HttpResponse::NotModified().insert_header(("etag", etag)).finish();
+    }
+    HttpResponse::Ok().insert_header(("etag", etag)).json(json!({
             "number": path.2, "title": title, "body": body, "state": "open", "labels": [],
             "user": {"login": "alice", "type": "User"}, "html_url": "https://github.invalid/issue",
-        })),
-        None => not_found(),
-    }
+    }))
 }
 
 fn comment_json(comment: &Comment) -> Value {

@@ -1,0 +1,112 @@
+//! The GitCode adapter keeps the contract, against a server that is as odd as GitCode.
+
+#![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
+
+use std::sync::Arc;
+
+use patchwright_core::Secret;
+use patchwright_core::forge::{Forge as _, ForgeError, Permission, Tracker as _};
+use patchwright_domain::{BranchName, IssueNumber, IssueRef, RepoPath};
+use patchwright_gitcode::{GITCODE, GitcodeForge, GitcodeOptions, TokenForm};
+use patchwright_http::{HttpClient, HttpOptions};
+use patchwright_testkit::contract;
+use patchwright_testkit::fake::FakeClock;
+use patchwright_testkit::server::{GITCODE_TOKEN, GitServer, GitcodeServer};
+
+fn forge_with(server: &GitcodeServer, clock: Arc<FakeClock>, token: &str, token_form: TokenForm) -> GitcodeForge {
+    patchwright_http::install_tls();
+    let options = GitcodeOptions {
+        api_url: server.url(),
+        clone_url: "https://gitcode.example".into(),
+        token: Some(Secret::new(token)),
+        token_form,
+    };
+    GitcodeForge::new(HttpClient::new(&HttpOptions::default()).unwrap(), clock, options)
+}
+
+fn forge(server: &GitcodeServer) -> GitcodeForge {
+    forge_with(server, Arc::default(), GITCODE_TOKEN, TokenForm::Bearer)
+}
+
+fn issue() -> IssueRef {
+    IssueRef { platform: GITCODE, repo: "acme/demo".parse().unwrap(), number: IssueNumber::same(1) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gitcode_keeps_the_contract() {
+    let git = GitServer::start();
+    git.make("acme/demo", &[("README.md", "hello\n")]);
+    git.git("acme/demo", &["update-ref", "refs/heads/agent/fix-1", "main"]);
+    let server = GitcodeServer::start(git.path("x").parent().unwrap().to_owned());
+    server.open_issue("acme/demo", 1, "Bug", "It breaks.");
+    let branch = BranchName::parse("agent/fix-1").unwrap();
+    let forge = forge(&server);
+    contract::forge::suite(contract::forge::Setting { forge: &forge, issue: issue(), branch }).await;
+    let repository = forge.repository(&issue().repo).await.unwrap();
+    assert_eq!(repository.clone_url, "https://gitcode.example/acme/demo.git", "never out of an answer");
+    assert_eq!(forge.issue_url(&issue()), "https://gitcode.example/acme/demo/issues/1");
+    let credential = forge.git_credential(&issue().repo).await.unwrap().unwrap();
+    assert_eq!((credential.username.as_str(), credential.password.expose()), ("oauth2", GITCODE_TOKEN));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn comments_beyond_the_first_page_are_found() {
+    let server = GitcodeServer::start("/nowhere".into());
+    server.open_issue("acme/demo", 1, "Bug", "It breaks.");
+    let forge = forge(&server);
+    for n in 0..120 {
+        forge.post_comment(&issue(), &format!("comment {n}")).await.unwrap();
+    }
+    let comments = forge.comments(&issue()).await.unwrap();
+    assert_eq!((comments.len(), comments[119].body.as_str()), (120, "comment 119"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn permissions_files_and_refusals_are_told_apart() {
+    let server = GitcodeServer::start("/nowhere".into());
+    server.permit("alice", "admin");
+    server.permit("bob", "developer");
+    server.permit("carol", "reporter");
+    let (forge, repo) = (forge(&server), issue().repo);
+    for (login, expected) in [
+        ("alice", Permission::Admin),
+        ("bob", Permission::Write),
+        ("carol", Permission::Read),
+        ("mallory", Permission::None),
+        ("../../user", Permission::None),
+        ("..", Permission::None),
+    ] {
+        assert_eq!(forge.permission(&repo, login).await.unwrap(), expected, "{login}");
+    }
+    let path = |text: &str| RepoPath::parse(text).unwrap();
+    assert_eq!(forge.read_file(&repo, &path("README.md"), "main").await.unwrap().as_deref(), Some("hello\n"));
+    assert_eq!(forge.read_file(&repo, &path("absent.md"), "main").await.unwrap(), None);
+    let wrong = forge_with(&server, Arc::default(), "wrong", TokenForm::Bearer);
+    let error = wrong.own_login().await.unwrap_err();
+    assert_eq!(error.to_string(), "gitcode refused the credentials (401 Unauthorized); set a valid token");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_is_sent_in_the_form_that_is_wanted() {
+    let server = GitcodeServer::start("/nowhere".into());
+    server.take_private_token_only();
+    assert!(matches!(forge(&server).own_login().await, Err(ForgeError::Unauthorized { .. })));
+    let private = forge_with(&server, Arc::default(), GITCODE_TOKEN, TokenForm::PrivateToken);
+    assert_eq!(private.own_login().await.unwrap(), "patchwright-bot");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_too_many_requests_nothing_is_asked_until_the_next_minute() {
+    let server = GitcodeServer::start("/nowhere".into());
+    server.open_issue("acme/demo", 1, "Bug", "It breaks.");
+    server.slow_down(1);
+    let clock = Arc::new(FakeClock::default());
+    let forge = forge_with(&server, clock.clone(), GITCODE_TOKEN, TokenForm::Bearer);
+    for _ in 0..3 {
+        let error = forge.issue(&issue()).await.unwrap_err();
+        assert!(matches!(error, ForgeError::RateLimited { after: Some(_), .. }), "{error:?}");
+    }
+    assert_eq!(server.requests().len(), 1);
+    clock.advance(60);
+    assert_eq!(forge.issue(&issue()).await.unwrap().labels, ["bug"]);
+}
