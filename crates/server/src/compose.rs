@@ -9,18 +9,19 @@ use patchwright_core::forge::Forge;
 use patchwright_core::llm::Llm;
 use patchwright_core::progress::ProgressSink;
 use patchwright_core::webhook::{SigningKeys, WebhookDecoder};
-use patchwright_core::{Redactor, Secret};
+use patchwright_core::{Clock, Redactor, Secret};
 use patchwright_domain::money::Budget;
 use patchwright_domain::trigger::AllowLists;
 use patchwright_domain::{PlatformId, RepoName};
 use patchwright_engine::{Engine, MarkerKey, Ports, Settings};
-use patchwright_github::{GITHUB, GithubForge, GithubOptions, GithubWebhook};
+use patchwright_gitcode::{GITCODE, GitcodeBot, GitcodeForge, GitcodeOptions, GitcodeSecrets, GitcodeWebhook};
+use patchwright_github::{AppKey, GITHUB, GithubForge, GithubOptions, GithubWebhook};
 use patchwright_gitops_gix::{GitOptions, GixGit};
 use patchwright_http::{HttpClient, HttpOptions};
 use patchwright_llm_openai::{OpenAi, OpenAiOptions, Recorded, Recording};
 use patchwright_local::{LOCAL, LocalForge, LocalWebhook};
 use patchwright_sandbox::{ProcessSandbox, SandboxOptions, SandboxPolicy};
-use patchwright_store_diesel::DieselStore;
+use patchwright_store_diesel::{DieselStore, GroupCommit};
 
 use crate::clock::{SystemClock, UuidSource};
 use crate::config::Config;
@@ -55,6 +56,8 @@ pub struct App {
     pub store: DieselStore,
     /// The built-in forge.
     pub local: Arc<LocalForge>,
+    /// GitHub, for what is not of every forge.
+    pub github: Arc<GithubForge>,
     /// The outgoing HTTP client.
     pub http: HttpClient,
     /// Masks secrets.
@@ -73,6 +76,9 @@ pub enum ComposeError {
     /// The HTTP client.
     #[error(transparent)]
     Http(#[from] patchwright_http::BuildError),
+    /// The GitHub App's key.
+    #[error(transparent)]
+    AppKey(#[from] patchwright_github::AppKeyError),
     /// A recording.
     #[error(transparent)]
     Recording(#[from] patchwright_llm_openai::RecordingError),
@@ -97,7 +103,7 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
     let mut secrets = config.secrets();
     secrets.push(master.clone());
     let redactor = Redactor::new(&secrets);
-    let store = DieselStore::open(config.database_url.expose()).await?;
+    let store = DieselStore::open_with(config.database_url.expose(), group_commit(config)).await?;
     store.migrate().await.map_err(ComposeError::Migrate)?;
     let http = HttpClient::new(&http_options(config, &redactor))?;
     let clock = Arc::new(SystemClock);
@@ -106,13 +112,18 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
         |forge, (name, path)| forge.with_repository(name, path),
     );
     let local = Arc::new(local);
+    let github = Arc::new(github(config, &http, clock.clone())?);
     let llm = match overrides.llm {
         Some(llm) => Some(llm),
         None => llm(config, &http, &redactor)?,
     };
     let ports = Ports {
         store: Arc::new(store.clone()),
-        forges: forges(config, &http, &local),
+        forges: HashMap::from([
+            (GITHUB, Arc::clone(&github) as Arc<dyn Forge>),
+            (GITCODE, Arc::new(gitcode(config, &http, clock.clone())) as Arc<dyn Forge>),
+            (LOCAL, Arc::clone(&local) as Arc<dyn Forge>),
+        ]),
         webhooks: webhooks(config),
         git: Arc::new(GixGit::new(git_options(config))),
         llm,
@@ -126,26 +137,45 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
     let mut settings = settings(config);
     settings.max_attempts = overrides.max_attempts.unwrap_or(settings.max_attempts);
     let engine = Arc::new(Engine::new(ports, settings, MarkerKey::new(&master)));
-    Ok(App { engine, store, local, http, redactor })
+    Ok(App { engine, store, local, github, http, redactor })
 }
 
-fn forges(config: &Config, http: &HttpClient, local: &Arc<LocalForge>) -> HashMap<PlatformId, Arc<dyn Forge>> {
-    let github = GithubOptions {
-        api_url: config.github_api_url.clone(),
-        graphql_url: config.github_graphql_url.clone(),
-        clone_url: config.github_clone_url.clone(),
-        token: config.github_token.clone(),
+fn github(config: &Config, http: &HttpClient, clock: Arc<dyn Clock>) -> Result<GithubForge, ComposeError> {
+    let config = &config.github;
+    let app = match (&config.app_id, &config.app_key) {
+        (Some(id), Some(key)) => Some(AppKey::from_pem(id, key)?),
+        _ => None,
     };
-    let github: Arc<dyn Forge> = Arc::new(GithubForge::new(http.clone(), github));
-    let local: Arc<dyn Forge> = Arc::clone(local) as Arc<dyn Forge>;
-    HashMap::from([(GITHUB, github), (LOCAL, local)])
+    let options = GithubOptions {
+        api_url: config.api_url.clone(),
+        graphql_url: config.graphql_url.clone(),
+        clone_url: config.clone_url.clone(),
+        app,
+        token: config.token.clone(),
+    };
+    Ok(GithubForge::new(http.clone(), clock, options))
+}
+
+fn gitcode(config: &Config, http: &HttpClient, clock: Arc<dyn Clock>) -> GitcodeForge {
+    let config = &config.gitcode;
+    let options = GitcodeOptions {
+        api_url: config.api_url.clone(),
+        clone_url: config.clone_url.clone(),
+        token: config.token.clone(),
+        token_form: config.token_form,
+    };
+    GitcodeForge::new(http.clone(), clock, options)
 }
 
 fn webhooks(config: &Config) -> HashMap<PlatformId, Arc<dyn WebhookDecoder>> {
     let keys = SigningKeys::new(&config.webhook_secrets);
-    let github: Arc<dyn WebhookDecoder> = Arc::new(GithubWebhook::new(keys.clone()));
+    let app = config.github.app_id.as_ref().and_then(|id| id.parse().ok());
+    let github: Arc<dyn WebhookDecoder> = Arc::new(GithubWebhook::new(keys.clone(), app));
+    let secrets = GitcodeSecrets::new(&config.webhook_secrets, config.gitcode.webhook_password);
+    let bot = GitcodeBot::new(&config.gitcode.bot_username, config.gitcode.bot_id);
+    let gitcode: Arc<dyn WebhookDecoder> = Arc::new(GitcodeWebhook::new(secrets, bot));
     let local: Arc<dyn WebhookDecoder> = Arc::new(LocalWebhook::new(keys));
-    HashMap::from([(GITHUB, github), (LOCAL, local)])
+    HashMap::from([(GITHUB, github), (GITCODE, gitcode), (LOCAL, local)])
 }
 
 fn llm(config: &Config, http: &HttpClient, redactor: &Redactor) -> Result<Option<Arc<dyn Llm>>, ComposeError> {
@@ -174,6 +204,10 @@ fn llm(config: &Config, http: &HttpClient, redactor: &Redactor) -> Result<Option
         Some(path) => Arc::new(Recording::new(server, redactor.clone(), path)?),
         None => Arc::new(server),
     }))
+}
+
+const fn group_commit(config: &Config) -> GroupCommit {
+    GroupCommit { capacity: config.door.write_queue, wait: config.door.group_commit_wait }
 }
 
 fn http_options(config: &Config, redactor: &Redactor) -> HttpOptions {
@@ -216,6 +250,7 @@ fn settings(config: &Config) -> Settings {
         allow: AllowLists { users: config.allowed_users.clone(), repos: config.allowed_repos.clone() },
         allow_mode: config.allowlist_mode,
         permission: config.trigger_permission,
+        limits: config.door.limits,
         report_files: config.report_files,
         budget: Budget { max_tokens: config.budget_tokens, max_calls: config.budget_calls },
         max_answer_tokens: config.llm_max_tokens,

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use actix_web::dev::ServerHandle;
 use actix_web::{App as ActixApp, HttpServer, middleware};
 use patchwright_core::CancellationToken;
+use tokio::task::JoinSet;
 
 use crate::compose::{App, ComposeError, Overrides, compose};
 use crate::config::{Config, ConfigError, is_loopback};
+use crate::door::Door;
 use crate::route::{State, register};
 use crate::worker::Workers;
 
@@ -50,6 +52,7 @@ pub struct Server {
     handle: ServerHandle,
     http: tokio::task::JoinHandle<std::io::Result<()>>,
     workers: Workers,
+    upkeep: JoinSet<()>,
     stopping: CancellationToken,
     patience: Duration,
 }
@@ -73,6 +76,7 @@ impl Server {
             app: app.clone(),
             loopback: is_loopback(&config.bind),
             config: config.clone(),
+            door: Door::new(config.door.max_in_flight, config.door.max_in_flight_bytes),
             started: Instant::now(),
             stopping: stopping.clone(),
         });
@@ -92,8 +96,9 @@ impl Server {
         let http = tokio::spawn(http);
         let holder = format!("server-{}", std::process::id());
         let workers = Workers::start(&app.engine, &app.store, config.workers, &holder);
+        let upkeep = crate::upkeep::start(&app, &config, &stopping);
         tracing::info!(%address, model = app.engine.has_model(), "patchwright listens");
-        Ok(Self { address, app, handle, http, workers, stopping, patience: config.shutdown_timeout })
+        Ok(Self { address, app, handle, http, workers, upkeep, stopping, patience: config.shutdown_timeout })
     }
 
     /// Where it listens.
@@ -113,6 +118,7 @@ impl Server {
     pub async fn stop(self) -> Result<(), ServeError> {
         self.stopping.cancel();
         tokio::join!(self.handle.stop(true), self.workers.stop(self.patience));
+        self.upkeep.join_all().await;
         self.http.await.map_err(std::io::Error::other)??;
         tracing::info!("patchwright has stopped");
         Ok(())

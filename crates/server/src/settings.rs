@@ -36,7 +36,32 @@ pub const SETTINGS: &[Setting] = &[
         "The bearer token for `/api/v1`. Without one, `/api/v1` answers only while the server listens on a loopback address.",
     ),
     plain("MAX_BODY_BYTES", "26214400", "The largest webhook body (GitHub's own cap is 25 MiB)."),
-    plain("WORKERS", "", "How many jobs run at once. Default: the number of cores."),
+    plain("MAX_IN_FLIGHT", "256", "How many deliveries are taken at once; more are answered 503 with `Retry-After`."),
+    plain(
+        "MAX_IN_FLIGHT_BYTES",
+        "134217728",
+        "How many bytes their bodies may have together; beyond it deliveries are answered 503 with `Retry-After`.",
+    ),
+    plain(
+        "WRITE_QUEUE",
+        "1024",
+        "How many writes may wait for the database; more are answered 503 with `Retry-After`.",
+    ),
+    plain(
+        "GROUP_COMMIT_WAIT",
+        "0",
+        "Milliseconds (at most 50) that a write waits for others to share its synced commit, while others are at work. What waits already is always taken along.",
+    ),
+    plain(
+        "DELIVERY_RETENTION",
+        "30",
+        "Days that deliveries and their payloads are kept. What they were about stays known.",
+    ),
+    plain(
+        "WORKERS",
+        "",
+        "How many jobs run at once. Default: the number of cores. 0: this server takes deliveries and answers questions, and leaves all work to others on the same database.",
+    ),
     plain("SHUTDOWN_TIMEOUT", "20", "Seconds that running jobs get to finish on SIGTERM before they are handed back."),
     plain(
         "LEASE_TIMEOUT",
@@ -58,7 +83,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "PLATFORM",
         "github",
-        "The platform of deliveries to `/api/webhook` that carry no event header: `github` or `local`.",
+        "The platform of deliveries to `/api/webhook` that carry no event header: `github`, `gitcode` or `local`.",
     ),
     secret("WEBHOOK_SECRET", "The secret that deliveries are signed with."),
     secret(
@@ -88,13 +113,60 @@ pub const SETTINGS: &[Setting] = &[
         "Repositories (`owner/name`) that jobs may run for, comma separated, `*` as a wildcard. Empty: all.",
     ),
     plain("ALLOWLIST_MODE", "forbid", "What others are answered: `forbid` (403) or `ignore` (200)."),
-    secret("GITHUB_TOKEN", "A personal access token (contents, issues and pull requests: write). Connects GitHub."),
+    plain(
+        "TRIGGERS_PER_ISSUE",
+        "20",
+        "Requests (commands, assignments, labels) that are taken in an hour on one issue; then it is told once. 0: no limit.",
+    ),
+    plain("TRIGGERS_PER_ACTOR", "60", "The same for one person."),
+    plain("TRIGGERS_PER_REPOSITORY", "200", "The same for one repository."),
+    plain(
+        "GITHUB_APP_ID",
+        "",
+        "The number (or client id) of a GitHub App to act as. Needs GITHUB_APP_PRIVATE_KEY_PATH.",
+    ),
+    plain("GITHUB_APP_PRIVATE_KEY_PATH", "", "The App's private key, the PEM file that GitHub hands out."),
+    secret(
+        "GITHUB_TOKEN",
+        "A personal access token (contents, issues and pull requests: write). Used where no GitHub App is installed.",
+    ),
     plain("GITHUB_API_URL", "https://api.github.com", "GitHub's API; `https://HOST/api/v3` on Enterprise Server."),
     plain("GITHUB_GRAPHQL_URL", "", "GitHub's GraphQL API. Default: made from GITHUB_API_URL."),
     plain(
         "GITHUB_CLONE_URL",
         "https://github.com",
         "Repositories are cloned from `{GITHUB_CLONE_URL}/{owner}/{name}.git`.",
+    ),
+    plain(
+        "GITHUB_REDELIVER",
+        "",
+        "Hooks whose failed deliveries of the last three days are asked for again, at the start and every ten minutes: `app` and `owner/name/HOOK`, comma separated. Empty: off.",
+    ),
+    plain(
+        "POLL_REPOSITORIES",
+        "",
+        "GitHub repositories (`owner/name`) whose new comments are looked through for mentions, for servers that no delivery can reach. Empty: off.",
+    ),
+    plain("POLL_INTERVAL", "60", "Seconds between two looks."),
+    secret("GITCODE_TOKEN", "A personal access token for GitCode. Connects GitCode."),
+    secret("GITCODE_PAT", "Another name of GITCODE_TOKEN."),
+    plain("GITCODE_TOKEN_HEADER", "bearer", "How it is sent: `bearer` (`Authorization`) or `private-token`."),
+    plain("GITCODE_API_URL", "https://api.gitcode.com/api/v5", "GitCode's API."),
+    plain(
+        "GITCODE_CLONE_URL",
+        "https://gitcode.com",
+        "Repositories are cloned from `{GITCODE_CLONE_URL}/{owner}/{name}.git`.",
+    ),
+    plain("GITCODE_BOT_USERNAME", "", "The login of our own account on GitCode. Default: BOT_USERNAME or APP_NAME."),
+    plain(
+        "GITCODE_BOT_ID",
+        "",
+        "Our account's number as hooks name assignees. Default: learnt from the first hook about something that we did.",
+    ),
+    plain(
+        "GITCODE_WEBHOOK_PASSWORD",
+        "false",
+        "Whether a hook may send WEBHOOK_SECRET itself in `X-GitCode-Token` (encryption type \"password\") in place of a signature.",
     ),
     plain(
         "LLM_BASE_URL",

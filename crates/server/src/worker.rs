@@ -22,11 +22,14 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// Starts `jobs` loops for jobs and one for effects.
+    /// Starts `jobs` loops for jobs and one for effects; with 0 none at all.
     pub(crate) fn start(engine: &Arc<Engine>, store: &DieselStore, jobs: usize, holder: &str) -> Self {
         let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
-        for number in 0..jobs.max(1) {
+        if jobs == 0 {
+            return Self { tasks, stop, abandon };
+        }
+        for number in 0..jobs {
             let (engine, store) = (Arc::clone(engine), store.clone());
             let (stop, abandon) = (stop.clone(), abandon.clone());
             let name = format!("{holder}-{number}");

@@ -99,14 +99,14 @@ fn target(repo: &str, config: &Config) -> Result<Target, String> {
         let name = RepoName::new("local", plain.trim_start_matches('-')).map_err(|error| error.to_string())?;
         return Ok(Target::Folder(name, path));
     };
-    let base = config.github_clone_url.split_once("://").map_or("", |(_, rest)| rest);
+    let base = config.github.clone_url.split_once("://").map_or("", |(_, rest)| rest);
     let name = rest.strip_prefix(base).map(|path| path.trim_matches('/').trim_end_matches(".git"));
     match name.map(str::parse) {
         Some(Ok(name)) => Ok(Target::Github(name)),
         _ => Err(format!(
             "the repository `{repo}` is not below {}; set GITHUB_CLONE_URL and GITHUB_API_URL for your forge, or clone \
              it and give the folder",
-            config.github_clone_url
+            config.github.clone_url
         )),
     }
 }
@@ -191,9 +191,9 @@ async fn issue(
 /// `{clone url}/owner/name/issues/42`
 fn issue_of_url(text: &str, config: &Config) -> Result<IssueRef, String> {
     let wrong = || {
-        format!("`{text}` is no address of an issue; it should be {}/OWNER/NAME/issues/NUMBER", config.github_clone_url)
+        format!("`{text}` is no address of an issue; it should be {}/OWNER/NAME/issues/NUMBER", config.github.clone_url)
     };
-    let path = text.strip_prefix(&config.github_clone_url).ok_or_else(wrong)?;
+    let path = text.strip_prefix(&config.github.clone_url).ok_or_else(wrong)?;
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let [owner, name, "issues", number] = parts.as_slice() else { return Err(wrong()) };
     let number: u64 = number.parse().map_err(|_| wrong())?;

@@ -1,5 +1,6 @@
 //! The configuration: layers in, one checked struct out. The only place that reads the environment.
 
+mod forges;
 mod values;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use patchwright_engine::{AllowListMode, ReportFiles, TriggerPermission};
 use patchwright_llm_openai::MaxTokensField;
 use patchwright_sandbox::SandboxPolicy;
 
+pub use self::forges::{DoorConfig, GitcodeConfig, GithubConfig};
 use self::values::collect;
 pub use self::values::{Layers, Source, Values};
 
@@ -63,7 +65,7 @@ pub struct Config {
     pub database_url: Secret,
     pub master_key: Option<Secret>,
     pub api_token: Option<Secret>,
-    pub max_body_bytes: usize,
+    pub door: DoorConfig,
     pub workers: usize,
     pub shutdown_timeout: Duration,
     pub lease_timeout: Duration,
@@ -80,10 +82,8 @@ pub struct Config {
     pub allowed_users: Vec<String>,
     pub allowed_repos: Vec<String>,
     pub allowlist_mode: AllowListMode,
-    pub github_token: Option<Secret>,
-    pub github_api_url: String,
-    pub github_graphql_url: String,
-    pub github_clone_url: String,
+    pub github: GithubConfig,
+    pub gitcode: GitcodeConfig,
     pub llm_base_url: Option<String>,
     pub llm_api_key: Option<Secret>,
     pub llm_model: String,
@@ -143,16 +143,14 @@ impl Config {
         if app_name.is_empty() || !app_name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
             return Err(v.wrong("APP_NAME", "it must be a login: letters, digits and `-`"));
         }
-        let own_logins = match v.optional("BOT_USERNAME") {
+        let mut own_logins = match v.optional("BOT_USERNAME") {
             Some(login) => vec![login],
             None => vec![app_name.clone(), format!("{app_name}[bot]")],
         };
-        let github_api_url = v.url("GITHUB_API_URL")?.ok_or_else(|| v.wrong("GITHUB_API_URL", "it is empty"))?;
-        let github_graphql_url = v.url("GITHUB_GRAPHQL_URL")?.unwrap_or_else(|| {
-            // Enterprise Server: REST at /api/v3, GraphQL at /api/graphql.
-            let base = github_api_url.strip_suffix("/v3").unwrap_or(&github_api_url);
-            format!("{base}/graphql")
-        });
+        let gitcode = GitcodeConfig::read(v, own_logins.first().map_or("", String::as_str))?;
+        if !own_logins.contains(&gitcode.bot_username) {
+            own_logins.push(gitcode.bot_username.clone());
+        }
         let webhook_secrets =
             ["WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS"].into_iter().filter_map(|name| v.secret(name)).collect();
         let max_tokens: u32 = v.parse("LLM_MAX_TOKENS", "a number")?;
@@ -167,7 +165,7 @@ impl Config {
             data_dir,
             master_key: v.secret("PATCHWRIGHT_MASTER_KEY"),
             api_token: v.secret("API_TOKEN"),
-            max_body_bytes: v.parse("MAX_BODY_BYTES", "a number of bytes")?,
+            door: DoorConfig::read(v)?,
             workers: v.parse("WORKERS", "a number")?,
             shutdown_timeout: v.seconds("SHUTDOWN_TIMEOUT")?,
             lease_timeout: v.seconds("LEASE_TIMEOUT")?,
@@ -175,7 +173,9 @@ impl Config {
             log_json: v.choice("LOG_FORMAT", &[("text", false), ("json", true)])?,
             app_name,
             own_logins,
-            platform: v.choice("PLATFORM", &[("github", "github"), ("local", "local")])?.to_owned(),
+            platform: v
+                .choice("PLATFORM", &[("github", "github"), ("gitcode", "gitcode"), ("local", "local")])?
+                .to_owned(),
             webhook_secrets,
             test_mode: v.switch("TEST_MODE")?,
             label: v.text("PATCHWRIGHT_LABEL").to_owned(),
@@ -188,10 +188,8 @@ impl Config {
             allowed_repos: v.list("ALLOWED_REPOS"),
             allowlist_mode: v
                 .choice("ALLOWLIST_MODE", &[("forbid", AllowListMode::Forbid), ("ignore", AllowListMode::Ignore)])?,
-            github_token: v.secret("GITHUB_TOKEN"),
-            github_clone_url: v.url("GITHUB_CLONE_URL")?.ok_or_else(|| v.wrong("GITHUB_CLONE_URL", "it is empty"))?,
-            github_api_url,
-            github_graphql_url,
+            github: GithubConfig::read(v)?,
+            gitcode,
             llm_base_url: v.url("LLM_BASE_URL")?,
             llm_api_key: v.secret("LLM_API_KEY"),
             llm_model: v.text("LLM_MODEL").to_owned(),
@@ -251,7 +249,14 @@ impl Config {
 
     /// Every secret that must never leave.
     pub fn secrets(&self) -> Vec<Secret> {
-        let single = [&self.master_key, &self.api_token, &self.github_token, &self.llm_api_key];
+        let single = [
+            &self.master_key,
+            &self.api_token,
+            &self.github.token,
+            &self.github.app_key,
+            &self.gitcode.token,
+            &self.llm_api_key,
+        ];
         single.into_iter().flatten().chain(&self.webhook_secrets).cloned().collect()
     }
 
@@ -268,7 +273,7 @@ impl Config {
                 self.bind
             )));
         }
-        let reachable = self.github_token.is_some() || !loopback;
+        let reachable = self.github.is_connected() || self.gitcode.token.is_some() || !loopback;
         if self.webhook_secrets.is_empty() && !self.test_mode && reachable {
             return Err(ConfigError::Conflict(
                 "WEBHOOK_SECRET is empty, so no delivery could be told from a forged one; set the same secret here and \
@@ -376,9 +381,23 @@ mod tests {
     }
 
     #[test]
+    fn a_github_app_needs_both_its_halves_and_a_hook_its_form() {
+        assert!(error(&env(&[("GITHUB_APP_ID", "1")])).contains("GITHUB_APP_PRIVATE_KEY_PATH is not set"));
+        let absent = [("GITHUB_APP_ID", "1"), ("GITHUB_APP_PRIVATE_KEY_PATH", "/nowhere.pem")];
+        assert!(error(&env(&absent)).contains("the file cannot be read"));
+        assert!(
+            error(&env(&[("GITHUB_REDELIVER", "acme/demo")])).contains("`acme/demo` is not `app` or `owner/name/HOOK`")
+        );
+        assert!(error(&env(&[("GITHUB_REDELIVER", "app")])).contains("`app` needs GITHUB_APP_ID"));
+        let config = Config::load(&env(&[("GITHUB_REDELIVER", "acme/demo/77"), ("GITCODE_PAT", "x")])).unwrap();
+        assert_eq!(config.github.redeliver[0].to_string(), "the hook 77 of acme/demo");
+        assert!(config.gitcode.token.is_some());
+    }
+
+    #[test]
     fn enterprise_addresses_follow_from_the_api_address() {
         let config = Config::load(&env(&[("GITHUB_API_URL", "https://git.example/api/v3/")])).unwrap();
-        assert_eq!(config.github_graphql_url, "https://git.example/api/graphql");
-        assert_eq!(Config::load(&env(&[])).unwrap().github_graphql_url, "https://api.github.com/graphql");
+        assert_eq!(config.github.graphql_url, "https://git.example/api/graphql");
+        assert_eq!(Config::load(&env(&[])).unwrap().github.graphql_url, "https://api.github.com/graphql");
     }
 }

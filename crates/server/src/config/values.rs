@@ -140,6 +140,20 @@ impl Values {
         }
     }
 
+    pub(super) fn needed_url(&self, name: &'static str) -> Result<String, ConfigError> {
+        self.url(name)?.ok_or_else(|| self.wrong(name, "it is empty"))
+    }
+
+    pub(super) fn list_of<T>(
+        &self,
+        name: &'static str,
+        expected: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Vec<T>, ConfigError> {
+        let one = |text: String| read(&text).ok_or_else(|| self.wrong(name, format!("`{text}` is not {expected}")));
+        self.list(name).into_iter().map(one).collect()
+    }
+
     /// A price per million tokens, in millionths.
     pub(super) fn price(&self, name: &'static str) -> Result<u64, ConfigError> {
         let price: f64 = self.parse(name, "a number")?;

@@ -10,11 +10,14 @@ use patchwright_core::store::StoreError;
 use patchwright_core::webhook::Headers;
 use patchwright_domain::{JobId, PlatformId};
 use patchwright_engine::{Answer, IntakeError, Verified};
+use patchwright_gitcode::GITCODE;
 use patchwright_github::GITHUB;
 use patchwright_local::LOCAL;
 use serde::Serialize;
 
 use super::State;
+use crate::door::Inside;
+
 use super::answer::{error, internal, unavailable};
 
 /// How long a body may take to come. actix has no such limit of its own.
@@ -40,12 +43,20 @@ pub(super) async fn github(request: HttpRequest, payload: web::Payload, state: w
     receive(&request, payload, &state, GITHUB).await
 }
 
+pub(super) async fn gitcode(request: HttpRequest, payload: web::Payload, state: web::Data<State>) -> HttpResponse {
+    receive(&request, payload, &state, GITCODE).await
+}
+
 pub(super) async fn local(request: HttpRequest, payload: web::Payload, state: web::Data<State>) -> HttpResponse {
     receive(&request, payload, &state, LOCAL).await
 }
 
 async fn receive(request: &HttpRequest, payload: web::Payload, state: &State, platform: PlatformId) -> HttpResponse {
-    let body = match tokio::time::timeout(BODY_DEADLINE, read_body(payload, state.config.max_body_bytes)).await {
+    let Some(mut inside) = state.door.enter() else {
+        return unavailable("too many deliveries come in at once; send it again");
+    };
+    let reading = read_body(payload, state.config.door.max_body_bytes, &mut inside);
+    let body = match tokio::time::timeout(BODY_DEADLINE, reading).await {
         Ok(Ok(body)) => body,
         Ok(Err(refusal)) => return refusal,
         Err(_) => return error(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
@@ -69,12 +80,15 @@ async fn receive(request: &HttpRequest, payload: web::Payload, state: &State, pl
     }
 }
 
-async fn read_body(mut payload: web::Payload, limit: usize) -> Result<Vec<u8>, HttpResponse> {
+async fn read_body(mut payload: web::Payload, limit: usize, inside: &mut Inside) -> Result<Vec<u8>, HttpResponse> {
     let mut body = Vec::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| error(StatusCode::BAD_REQUEST, "the body was cut off"))?;
         if body.len() + chunk.len() > limit {
             return Err(error(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body is larger than {limit} bytes")));
+        }
+        if !inside.hold(chunk.len()) {
+            return Err(unavailable("too much comes in at once; send it again"));
         }
         body.extend_from_slice(&chunk);
     }

@@ -1,0 +1,106 @@
+//! What is done every now and then: old deliveries are forgotten, missed ones are asked for again, and repositories that
+//! no delivery can tell us about are looked through.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use patchwright_core::store::Store as _;
+use patchwright_core::{CancellationToken, Clock as _};
+use patchwright_domain::RepoName;
+use patchwright_github::{GITHUB, Hook};
+use tokio::task::JoinSet;
+
+use crate::clock::SystemClock;
+use crate::compose::App;
+use crate::config::Config;
+
+/// How often old deliveries are looked for.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
+/// How often failed deliveries are looked for.
+const REDELIVER_EVERY: Duration = Duration::from_secs(600);
+/// GitHub sends nothing again that is older.
+const REDELIVER_FROM: SignedDuration = SignedDuration::from_hours(72);
+/// How far back the first look for mentions goes: as far as a server may have been away over a weekend. What is known
+/// already is known again by the comment.
+const POLL_FROM: SignedDuration = SignedDuration::from_hours(72);
+
+/// Starts what the configuration asks for.
+pub(crate) fn start(app: &App, config: &Config, stop: &CancellationToken) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let retention = SignedDuration::from_hours(24 * i64::from(config.door.delivery_retention_days));
+    let forgetting = app.clone();
+    every(&mut tasks, stop, FORGET_EVERY, move || forget(forgetting.clone(), retention));
+    for hook in config.github.redeliver.clone() {
+        let app = app.clone();
+        every(&mut tasks, stop, REDELIVER_EVERY, move || redeliver(app.clone(), hook.clone()));
+    }
+    for repo in config.github.poll.clone() {
+        let app = app.clone();
+        let since = Arc::new(tokio::sync::Mutex::new(before(POLL_FROM)));
+        every(&mut tasks, stop, config.github.poll_interval, move || {
+            look_for_mentions(app.clone(), repo.clone(), Arc::clone(&since))
+        });
+    }
+    tasks
+}
+
+fn every<F: Future<Output = ()> + Send + 'static>(
+    tasks: &mut JoinSet<()>,
+    stop: &CancellationToken,
+    pause: Duration,
+    work: impl Fn() -> F + Send + 'static,
+) {
+    let stop = stop.clone();
+    tasks.spawn(async move {
+        while !stop.is_cancelled() {
+            tokio::select! {
+                () = work() => {}
+                () = stop.cancelled() => return,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    });
+}
+
+fn before(age: SignedDuration) -> Timestamp {
+    SystemClock.now().saturating_sub(age).unwrap_or(Timestamp::MIN)
+}
+
+async fn forget(app: App, retention: SignedDuration) {
+    match app.store.forget_deliveries(before(retention)).await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "old deliveries were forgotten"),
+        Err(error) => tracing::warn!(error = %error, "old deliveries could not be forgotten; it is tried again"),
+    }
+}
+
+async fn redeliver(app: App, hook: Hook) {
+    match app.github.redeliver(&hook, before(REDELIVER_FROM)).await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, %hook, "failed deliveries were asked for again"),
+        Err(error) => tracing::warn!(error = %error, %hook, "failed deliveries could not be asked for"),
+    }
+}
+
+async fn look_for_mentions(app: App, repo: RepoName, since: Arc<tokio::sync::Mutex<Timestamp>>) {
+    let mut since = since.lock().await;
+    let mention = format!("@{}", app.engine.settings().app_name.to_lowercase());
+    let (deliveries, next) = match app.github.comments_since(&repo, *since, &mention).await {
+        Ok(found) => found,
+        Err(error) => {
+            tracing::warn!(error = %error, %repo, "the repository could not be looked through for mentions");
+            return;
+        }
+    };
+    for delivery in deliveries {
+        if let Err(error) = app.engine.take(&GITHUB, delivery, String::new()).await {
+            tracing::warn!(error = %error, %repo, "a mention could not be taken; it is looked for again");
+            return;
+        }
+    }
+    *since = next;
+}
