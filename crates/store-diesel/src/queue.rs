@@ -47,6 +47,7 @@ impl<T: Send + 'static> Queue<T> {
             let mut last = 1;
             while let Some(batch) = gather(&receiver, group.wait, last) {
                 last = batch.len();
+                tracing::debug!(batch.size = last, "a batch is written");
                 work(batch);
             }
         })?;

@@ -66,6 +66,13 @@ impl Cluster {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
+    /// The number of the server's first process.
+    pub fn pid(&self) -> u32 {
+        let file = self.folder.path().join("data/postmaster.pid");
+        let text = std::fs::read_to_string(file).unwrap();
+        text.lines().next().unwrap().trim().parse().unwrap()
+    }
+
     /// Makes an empty database and returns its address.
     pub fn database(&self, name: &str) -> String {
         let psql = find("psql").unwrap();

@@ -44,6 +44,9 @@ impl Engine {
                 Ok(()) => {
                     self.throttles.note(&wish.actor.login, &wish.issue.source, record.received_at);
                     self.wake();
+                    if let Answer::Accepted { job_id, .. } = &answer {
+                        tracing::info!(%job_id, issue = %wish.issue.source, actor = %wish.actor.login, delivery_id = %record.id, "a job was accepted");
+                    }
                     return if room == Room::Some { self.carry_out(&wish, latest, answer).await } else { Ok(answer) };
                 }
                 Err(StoreError::Stale { .. }) => {}
