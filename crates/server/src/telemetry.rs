@@ -9,7 +9,9 @@ use crate::config::Config;
 pub(crate) fn start(config: &Config, quiet: bool) {
     let level = if quiet { "error" } else { config.log_level.as_str() };
     let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(BoxMakeWriter::new(std::io::stderr));
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let writer = BoxMakeWriter::new(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(writer);
     // An error says that a subscriber stands already, as in tests.
     let _ = if config.log_json {
         builder.json().flatten_event(true).with_current_span(true).try_init()

@@ -56,7 +56,7 @@ pub(crate) async fn claim_job(db: &Db, now: Timestamp, lease: Lease) -> Result<O
         Db::Sqlite(sqlite) => {
             let claim = move |conn: &mut SqliteConnection| {
                 let row = next_job!(at).first(conn).optional()?;
-                conn.lease_job(row, now, lease)
+                conn.lease_job(row, now, lease.clone())
             };
             sqlite.write(claim).await
         }

@@ -2,16 +2,20 @@
 
 use std::sync::LazyLock;
 
+use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::r2d2::{ConnectionManager, Pool};
+use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
 use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::{AsyncConnectionWrapper, BlockOn};
 use patchwright_core::store::StoreError;
+use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::db::{OpenError, TxError, checkout, open_pool};
 use crate::queue::{GroupCommit, Queue};
-use crate::schema::{delivery, effect, issue, job, job_stage};
+use crate::row::json;
 use crate::step::{StepRows, StepStatements as _};
 
 /// A PostgreSQL connection behind diesel's synchronous interface. It is used on blocking threads only.
@@ -47,7 +51,14 @@ const CONNECTIONS: u32 = 10;
 
 struct Order {
     rows: StepRows,
-    tell: oneshot::Sender<Result<(), StoreError>>,
+    /// The rows go back with the result: see `sqlite::Pending`.
+    tell: oneshot::Sender<(Result<(), StoreError>, StepRows)>,
+}
+
+impl Order {
+    fn tell(self, result: Result<(), StoreError>) {
+        let _ = self.tell.send((result, self.rows));
+    }
 }
 
 /// The server.
@@ -70,7 +81,10 @@ impl Postgres {
     pub(crate) async fn insert(&self, rows: StepRows) -> Result<(), StoreError> {
         let (tell, told) = oneshot::channel();
         self.writer.push(Order { rows, tell })?;
-        told.await.unwrap_or_else(|_| Err(StoreError::Unavailable { source: "the writer broke down".into() }))
+        match told.await {
+            Ok((result, _)) => result,
+            Err(_) => Err(StoreError::Unavailable { source: "the writer broke down".into() }),
+        }
     }
 }
 
@@ -80,25 +94,25 @@ fn write(pool: &PgPool, batch: Vec<Order>) {
         Err(error) => {
             let detail = error.to_string();
             for order in batch {
-                let _ = order.tell.send(Err(StoreError::Unavailable { source: detail.clone().into() }));
+                order.tell(Err(StoreError::Unavailable { source: detail.clone().into() }));
             }
         }
     }
 }
 
-/// One transaction for all. PostgreSQL gives a transaction up at the first row that is there already, so the batch is
-/// then halved until the repeated one stands alone and is told so.
+/// One statement for all, which is one transaction. PostgreSQL gives it up at the first row that is there already, so the
+/// batch is then halved until the repeated one stands alone and is told so.
 fn insert(conn: &mut PgConnection, mut batch: Vec<Order>) {
     if let [_] = batch.as_slice() {
         let Some(order) = batch.pop() else { return };
         let result = conn.transaction(|conn| conn.write_rows(&order.rows));
-        let _ = order.tell.send(result.map_err(StoreError::from));
+        order.tell(result.map_err(StoreError::from));
         return;
     }
-    match conn.transaction(|conn| insert_all(conn, &batch)) {
-        Ok(()) => {
+    match NewRows::new(&batch).and_then(|rows| Ok(rows.execute(conn)?)) {
+        Ok(_) => {
             for order in batch {
-                let _ = order.tell.send(Ok(()));
+                order.tell(Ok(()));
             }
         }
         Err(_) => {
@@ -109,28 +123,88 @@ fn insert(conn: &mut PgConnection, mut batch: Vec<Order>) {
     }
 }
 
-fn insert_all(conn: &mut PgConnection, batch: &[Order]) -> Result<(), TxError> {
-    let rows = || batch.iter().map(|order| &order.rows);
-    let deliveries: Vec<_> = rows().filter_map(|rows| rows.delivery.as_ref()).collect();
-    let issues: Vec<_> = rows().filter_map(|rows| rows.issue.as_ref().map(|change| &change.row)).collect();
-    let jobs: Vec<_> = rows().filter_map(|rows| rows.job.as_ref().map(|change| &change.row)).collect();
-    let stages: Vec<_> = rows().flat_map(|rows| &rows.stages).collect();
-    let effects: Vec<_> = rows().flat_map(|rows| &rows.effects).collect();
-    // An empty list would still be a round trip.
-    if !deliveries.is_empty() {
-        diesel::insert_into(delivery::table).values(deliveries).execute(conn)?;
-    }
-    if !issues.is_empty() {
-        diesel::insert_into(issue::table).values(issues).execute(conn)?;
-    }
-    if !jobs.is_empty() {
-        diesel::insert_into(job::table).values(jobs).execute(conn)?;
-    }
-    if !stages.is_empty() {
-        diesel::insert_into(job_stage::table).values(stages).execute(conn)?;
-    }
-    if !effects.is_empty() {
-        diesel::insert_into(effect::table).values(effects).execute(conn)?;
-    }
-    Ok(())
+/// The new rows of many steps as the parameters of one statement: four tables as JSON, which PostgreSQL reads into rows
+/// by the names of their columns, and the deliveries as arrays, because their payloads are bytes.
+#[derive(Default)]
+struct NewRows<'a> {
+    issues: String,
+    jobs: String,
+    stages: String,
+    effects: String,
+    platforms: Vec<&'a str>,
+    ids: Vec<&'a str>,
+    identities: Vec<Option<&'a str>>,
+    event_types: Vec<&'a str>,
+    job_ids: Vec<Option<&'a str>>,
+    received: Vec<i64>,
+    payloads: Vec<&'a [u8]>,
 }
+
+impl<'a> NewRows<'a> {
+    fn new(batch: &'a [Order]) -> Result<Self, TxError> {
+        fn all<'r, T: Serialize + 'r>(rows: impl Iterator<Item = &'r T>) -> Result<String, StoreError> {
+            json(&rows.collect::<Vec<_>>())
+        }
+        let rows = || batch.iter().map(|order| &order.rows);
+        let mut new = Self {
+            issues: all(rows().filter_map(|rows| rows.issue.as_ref().map(|change| &change.row)))?,
+            jobs: all(rows().filter_map(|rows| rows.job.as_ref().map(|change| &change.row)))?,
+            stages: all(rows().flat_map(|rows| &rows.stages))?,
+            effects: all(rows().flat_map(|rows| &rows.effects))?,
+            ..Self::default()
+        };
+        for row in rows().filter_map(|rows| rows.delivery.as_ref()) {
+            new.platforms.push(&row.platform);
+            new.ids.push(&row.id);
+            new.identities.push(row.identity.as_deref());
+            new.event_types.push(&row.event_type);
+            new.job_ids.push(row.job_id.as_deref());
+            new.received.push(row.received_at);
+            new.payloads.push(&row.payload);
+        }
+        Ok(new)
+    }
+}
+
+impl QueryFragment<Pg> for NewRows<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        // References between the tables are checked when the whole statement is done.
+        let tables =
+            [("issue", &self.issues), ("job", &self.jobs), ("job_stage", &self.stages), ("effect", &self.effects)];
+        for (position, (table, rows)) in tables.into_iter().enumerate() {
+            out.push_sql(if position == 0 { "WITH " } else { ", " });
+            out.push_sql(&format!(
+                "new_{table} AS (INSERT INTO {table} SELECT * FROM json_populate_recordset(NULL::{table}, "
+            ));
+            out.push_bind_param::<Text, _>(rows)?;
+            out.push_sql("::json))");
+        }
+        out.push_sql(
+            " INSERT INTO delivery (platform, id, identity, event_type, job_id, received_at, payload) \
+             SELECT * FROM unnest(",
+        );
+        out.push_bind_param::<Array<Text>, _>(&self.platforms)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.ids)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Text>>, _>(&self.identities)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.event_types)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Text>>, _>(&self.job_ids)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.received)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Binary>, _>(&self.payloads)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+/// The statement never changes, so that it is parsed once a connection.
+impl QueryId for NewRows<'_> {
+    type QueryId = NewRows<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl<C> RunQueryDsl<C> for NewRows<'_> {}

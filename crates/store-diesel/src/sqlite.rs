@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
+use diesel::result::Error as DieselError;
 use patchwright_core::store::StoreError;
 use tokio::sync::oneshot;
 
@@ -14,17 +15,56 @@ use crate::queue::{GroupCommit, Queue};
 /// Readers beside the one writer; WAL lets them go on while it writes.
 const READERS: u32 = 4;
 
-/// One caller's work inside the common transaction. It returns whether the transaction can go on, and how to tell the
-/// caller once it is committed. Dropped unused, it tells the caller that nothing was written.
-type Order = Box<dyn FnOnce(&mut SqliteConnection) -> (bool, Told) + Send>;
-type Told = Box<dyn FnOnce() + Send>;
+/// One caller's work inside the common transaction. Dropped untold, it tells the caller that nothing was written.
+trait Order: Send {
+    /// Does the work straight in the transaction; `false` when it failed, and the transaction must be taken back.
+    fn run(&mut self, conn: &mut SqliteConnection) -> bool;
+
+    /// Does the work such that its failure takes back nothing else; `false` when the transaction cannot go on.
+    fn run_apart(&mut self, conn: &mut SqliteConnection) -> bool;
+
+    /// Tells the caller how it ended.
+    fn tell(self: Box<Self>);
+}
+
+struct Pending<T, F> {
+    work: F,
+    result: Option<Result<T, StoreError>>,
+    /// The work goes back with its result, so that its memory is given free on the thread that took it: rows of one
+    /// thread that are dropped on another make both wait for the allocator.
+    tell: oneshot::Sender<(Result<T, StoreError>, F)>,
+}
+
+impl<T, F> Order for Pending<T, F>
+where
+    T: Send,
+    F: FnMut(&mut SqliteConnection) -> Result<T, TxError> + Send,
+{
+    fn run(&mut self, conn: &mut SqliteConnection) -> bool {
+        let result = (self.work)(conn).map_err(StoreError::from);
+        self.result.insert(result).is_ok()
+    }
+
+    fn run_apart(&mut self, conn: &mut SqliteConnection) -> bool {
+        // Inside the writer's transaction this one is a savepoint.
+        let result = conn.transaction(&mut self.work).map_err(StoreError::from);
+        // After an error of the database itself SQLite may have ended the whole transaction already.
+        !matches!(self.result.insert(result), Err(StoreError::Unavailable { .. }))
+    }
+
+    fn tell(self: Box<Self>) {
+        if let Some(result) = self.result {
+            drop(self.tell.send((result, self.work)));
+        }
+    }
+}
 
 /// The database in a file.
 #[derive(Clone)]
 pub(crate) struct Sqlite {
     path: String,
     pub(crate) readers: Pool<ConnectionManager<SqliteConnection>>,
-    writer: Queue<Order>,
+    writer: Queue<Box<dyn Order>>,
 }
 
 impl Sqlite {
@@ -52,20 +92,17 @@ impl Sqlite {
     }
 
     /// Runs a closure in the writer's next transaction and returns when that is safe on disk. An error takes back what
-    /// the closure wrote, and nothing else.
+    /// the closure wrote, and nothing else. It may be run twice, the first time in vain.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut SqliteConnection) -> Result<T, TxError> + Send + 'static,
+        work: impl FnMut(&mut SqliteConnection) -> Result<T, TxError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (tell, told) = oneshot::channel();
-        self.writer.push(Box::new(move |conn| {
-            // Inside the writer's transaction this one is a savepoint.
-            let result = conn.transaction(work).map_err(StoreError::from);
-            // After an error of the database itself SQLite may have ended the whole transaction already.
-            let sound = !matches!(result, Err(StoreError::Unavailable { .. }));
-            (sound, Box::new(move || drop(tell.send(result))))
-        }))?;
-        told.await.unwrap_or_else(|_| Err(StoreError::Unavailable { source: "the commit failed; see the log".into() }))
+        self.writer.push(Box::new(Pending { work, result: None, tell }))?;
+        match told.await {
+            Ok((result, _)) => result,
+            Err(_) => Err(StoreError::Unavailable { source: "the commit failed; see the log".into() }),
+        }
     }
 }
 
@@ -75,7 +112,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn write(&mut self, batch: Vec<Order>) {
+    fn write(&mut self, batch: Vec<Box<dyn Order>>) {
         let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.commit(batch)));
         let error = match caught {
             Ok(Ok(())) => return,
@@ -87,26 +124,36 @@ impl Writer {
         self.conn = None;
     }
 
-    fn commit(&mut self, batch: Vec<Order>) -> Result<(), String> {
+    /// Commits the batch and tells its callers. Nearly always nothing is refused, so that all is written straight first;
+    /// savepoints, for which SQLite copies pages aside, are only made once something was refused.
+    fn commit(&mut self, mut batch: Vec<Box<dyn Order>>) -> Result<(), String> {
         let conn = match &mut self.conn {
             Some(conn) => conn,
             none => none.insert(connect(&self.path).map_err(|error| error.to_string())?),
         };
-        let mut told = Vec::with_capacity(batch.len());
-        let written = conn.immediate_transaction(|conn| {
-            for order in batch {
-                let (sound, tell) = order(conn);
-                told.push(tell);
-                if !sound {
-                    return Err(diesel::result::Error::RollbackTransaction);
-                }
+        match transaction(conn, &mut batch, |order, conn| order.run(conn)) {
+            Err(DieselError::RollbackTransaction) if batch.len() > 1 => {
+                transaction(conn, &mut batch, |order, conn| order.run_apart(conn))
+                    .map_err(|error| error.to_string())?;
             }
-            Ok(())
-        });
-        written.map_err(|error| error.to_string())?;
-        told.into_iter().for_each(|tell| tell());
+            // The only one was refused, and was taken back with the transaction.
+            Err(DieselError::RollbackTransaction) => {}
+            other => other.map_err(|error| error.to_string())?,
+        }
+        batch.into_iter().for_each(Order::tell);
         Ok(())
     }
+}
+
+fn transaction(
+    conn: &mut SqliteConnection,
+    batch: &mut [Box<dyn Order>],
+    mut run: impl FnMut(&mut dyn Order, &mut SqliteConnection) -> bool,
+) -> QueryResult<()> {
+    conn.immediate_transaction(|conn| {
+        let all = batch.iter_mut().all(|order| run(order.as_mut(), conn));
+        if all { Ok(()) } else { Err(DieselError::RollbackTransaction) }
+    })
 }
 
 fn connect(path: &str) -> Result<SqliteConnection, ConnectionError> {

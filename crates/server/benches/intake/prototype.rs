@@ -3,6 +3,7 @@
 
 use std::io::Write as _;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use serde::Deserialize;
@@ -28,6 +29,8 @@ struct State {
     key: ring::hmac::Key,
     checks: bool,
     writer: Option<SyncSender<Order>>,
+    /// One connection that requests take in turn on blocking threads, as most programs have it.
+    each: Option<Arc<Mutex<rusqlite::Connection>>>,
 }
 
 #[derive(Deserialize)]
@@ -75,11 +78,10 @@ const INSERT: &str = "INSERT INTO delivery (platform, id, job, repo, number, com
 /// Serves until it is killed; its first line of output is its address.
 pub(crate) fn run(kind: &str, database: &str) {
     let writer = match kind {
-        "each" | "group" => {
-            let most = if kind == "each" { 1 } else { 64 };
-            let path = database.strip_prefix("sqlite://").unwrap().to_owned();
+        "group" => {
+            let path = database.to_owned();
             let (sender, receiver) = sync_channel(1024);
-            std::thread::spawn(move || sqlite(&path, &receiver, most));
+            std::thread::spawn(move || sqlite(&path, &receiver));
             Some(sender)
         }
         "postgres" => {
@@ -91,7 +93,8 @@ pub(crate) fn run(kind: &str, database: &str) {
         _ => None,
     };
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, SECRET.as_bytes());
-    let state = State { key, checks: kind != "hello", writer };
+    let each = (kind == "each").then(|| Arc::new(Mutex::new(open(database))));
+    let state = State { key, checks: kind != "hello", writer, each };
     actix_web::rt::System::new().block_on(async move {
         let server = HttpServer::new(move || {
             App::new()
@@ -135,7 +138,11 @@ async fn deliver(request: HttpRequest, body: web::Bytes, state: web::Data<State>
         actor: event.comment.user.login.to_owned(),
         body: body.clone(),
     };
-    if let Some(writer) = &state.writer {
+    if let Some(conn) = &state.each {
+        let conn = Arc::clone(conn);
+        // Without a transaction of its own each statement is one.
+        web::block(move || insert(&conn.lock().unwrap(), &row)).await.unwrap();
+    } else if let Some(writer) = &state.writer {
         let (tell, told) = oneshot::channel();
         writer.try_send((row, tell)).ok().unwrap();
         told.await.unwrap();
@@ -143,9 +150,9 @@ async fn deliver(request: HttpRequest, body: web::Bytes, state: web::Data<State>
     HttpResponse::Accepted().body(format!("{{\"status\":\"accepted\",\"job_id\":\"{job}\"}}"))
 }
 
-fn gather(receiver: &Receiver<Order>, most: usize) -> Vec<Order> {
+fn gather(receiver: &Receiver<Order>) -> Vec<Order> {
     let mut batch = vec![receiver.recv().unwrap()];
-    while batch.len() < most
+    while batch.len() < 64
         && let Ok(next) = receiver.try_recv()
     {
         batch.push(next);
@@ -153,22 +160,25 @@ fn gather(receiver: &Receiver<Order>, most: usize) -> Vec<Order> {
     batch
 }
 
-fn sqlite(path: &str, receiver: &Receiver<Order>, most: usize) {
-    let mut conn = rusqlite::Connection::open(path).unwrap();
+fn open(database: &str) -> rusqlite::Connection {
+    let conn = rusqlite::Connection::open(database.strip_prefix("sqlite://").unwrap()).unwrap();
     conn.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;").unwrap();
     conn.execute_batch(TABLE).unwrap();
+    conn
+}
+
+fn insert(conn: &rusqlite::Connection, row: &Row) {
+    let body: &[u8] = &row.body;
+    let values = rusqlite::params![row.id, row.job, row.repo, row.number, row.comment, row.actor, body];
+    conn.prepare_cached(INSERT).unwrap().execute(values).unwrap();
+}
+
+fn sqlite(path: &str, receiver: &Receiver<Order>) {
+    let mut conn = open(path);
     loop {
-        let batch = gather(receiver, most);
+        let batch = gather(receiver);
         let transaction = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
-        {
-            let mut insert = transaction.prepare_cached(INSERT).unwrap();
-            for (row, _) in &batch {
-                let body: &[u8] = &row.body;
-                insert
-                    .execute(rusqlite::params![row.id, row.job, row.repo, row.number, row.comment, row.actor, body])
-                    .unwrap();
-            }
-        }
+        batch.iter().for_each(|(row, _)| insert(&transaction, row));
         transaction.commit().unwrap();
         for (_, tell) in batch {
             let _ = tell.send(());
@@ -188,7 +198,7 @@ fn postgres(url: &str, receiver: &Receiver<Order>) {
         client.batch_execute(&TABLE.replace("BLOB", "BYTEA")).await.unwrap();
         let insert = client.prepare(UNNEST).await.unwrap();
         loop {
-            let batch = gather(receiver, 64);
+            let batch = gather(receiver);
             let texts = |of: fn(&Row) -> &str| batch.iter().map(|(row, _)| of(row)).collect::<Vec<_>>();
             let numbers = |of: fn(&Row) -> i64| batch.iter().map(|(row, _)| of(row)).collect::<Vec<_>>();
             let bodies: Vec<&[u8]> = batch.iter().map(|(row, _)| row.body.as_ref()).collect();

@@ -55,7 +55,8 @@ async fn receive(request: &HttpRequest, payload: web::Payload, state: &State, pl
     let Some(mut inside) = state.door.enter() else {
         return unavailable("too many deliveries come in at once; send it again");
     };
-    let reading = read_body(payload, state.config.door.max_body_bytes, &mut inside);
+    let length = request.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
+    let reading = read_body(payload, length.unwrap_or(0), state.config.door.max_body_bytes, &mut inside);
     let body = match tokio::time::timeout(BODY_DEADLINE, reading).await {
         Ok(Ok(body)) => body,
         Ok(Err(refusal)) => return refusal,
@@ -80,8 +81,16 @@ async fn receive(request: &HttpRequest, payload: web::Payload, state: &State, pl
     }
 }
 
-async fn read_body(mut payload: web::Payload, limit: usize, inside: &mut Inside) -> Result<Vec<u8>, HttpResponse> {
-    let mut body = Vec::new();
+/// What a body may say about its length before it has come: more is taken as it comes.
+const TRUSTED_LENGTH: usize = 64 * 1024;
+
+async fn read_body(
+    mut payload: web::Payload,
+    length: usize,
+    limit: usize,
+    inside: &mut Inside,
+) -> Result<Vec<u8>, HttpResponse> {
+    let mut body = Vec::with_capacity(length.min(TRUSTED_LENGTH));
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| error(StatusCode::BAD_REQUEST, "the body was cut off"))?;
         if body.len() + chunk.len() > limit {

@@ -9,13 +9,13 @@ use crate::schema::delivery;
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = delivery)]
 pub(crate) struct DeliveryRow {
-    platform: String,
+    pub(crate) platform: String,
     pub(crate) id: String,
-    identity: Option<String>,
-    event_type: String,
+    pub(crate) identity: Option<String>,
+    pub(crate) event_type: String,
     pub(crate) job_id: Option<String>,
-    received_at: i64,
-    payload: Vec<u8>,
+    pub(crate) received_at: i64,
+    pub(crate) payload: Vec<u8>,
 }
 
 impl DeliveryRow {
@@ -59,8 +59,13 @@ fn pack(text: &str) -> Vec<u8> {
     if text.is_empty() {
         return Vec::new();
     }
-    let mut packed = vec![LZ4];
-    packed.extend(lz4_flex::block::compress_prepend_size(text.as_bytes()));
+    // As `compress_prepend_size` writes it, with our byte before it and without a second buffer.
+    let size = u32::try_from(text.len()).expect("a body has a limit far below 4 GiB").to_le_bytes();
+    let mut packed = vec![0; 5 + lz4_flex::block::get_maximum_output_size(text.len())];
+    packed[0] = LZ4;
+    packed[1..5].copy_from_slice(&size);
+    let length = lz4_flex::block::compress_into(text.as_bytes(), &mut packed[5..]).expect("the buffer is large enough");
+    packed.truncate(5 + length);
     packed
 }
 

@@ -1,5 +1,6 @@
 use diesel::prelude::*;
 use patchwright_core::store::{EffectRecord, StoreError};
+use serde::Serialize;
 
 use super::{from_json, json, micros, parse, timestamp};
 use crate::db::statements;
@@ -9,7 +10,7 @@ pub(crate) const WAITING: &str = "waiting";
 pub(crate) const DONE: &str = "done";
 pub(crate) const DEAD: &str = "dead";
 
-#[derive(Debug, Queryable, Selectable, Insertable)]
+#[derive(Debug, Queryable, Selectable, Insertable, Serialize)]
 #[diesel(table_name = effect)]
 pub(crate) struct EffectRow {
     pub(crate) id: String,

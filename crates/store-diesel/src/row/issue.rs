@@ -1,12 +1,13 @@
 use diesel::prelude::*;
 use patchwright_core::store::{StoreError, Versioned};
 use patchwright_domain::{Issue, IssueNumber, IssueRef, IssueStatus, PlatformId};
+use serde::Serialize;
 
 use super::{micros, parse, signed, timestamp, unsigned};
 use crate::db::{broken, statements};
 use crate::schema::issue;
 
-#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset, Serialize)]
 #[diesel(table_name = issue, treat_none_as_null = true)]
 pub(crate) struct IssueRow {
     id: String,

@@ -4,6 +4,7 @@ use patchwright_core::store::{StoreError, Versioned};
 use patchwright_domain::job::JobState;
 use patchwright_domain::job::stage::{StageKind, StageRecord, StageStatus};
 use patchwright_domain::{BranchName, IssueNumber, IssueRef, Job, JobStatus, PlatformId};
+use serde::Serialize;
 
 use super::{from_json, json, micros, parse, signed, timestamp, unsigned};
 use crate::db::{broken, statements};
@@ -11,7 +12,7 @@ use crate::schema::{job, job_stage};
 
 const T: &str = "job";
 
-#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset, Serialize)]
 #[diesel(table_name = job, treat_none_as_null = true)]
 pub(crate) struct JobRow {
     pub(crate) id: String,
@@ -43,7 +44,7 @@ pub(crate) struct JobRow {
     revision: i64,
 }
 
-#[derive(Debug, Queryable, Selectable, Insertable)]
+#[derive(Debug, Queryable, Selectable, Insertable, Serialize)]
 #[diesel(table_name = job_stage)]
 pub(crate) struct StageRow {
     job_id: String,
