@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::r2d2::{ConnectionManager, Pool};
+use diesel::r2d2::{ConnectionManager, Pool, PooledConnection};
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
 use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::{AsyncConnectionWrapper, BlockOn};
@@ -71,8 +71,8 @@ pub(crate) struct Postgres {
 impl Postgres {
     pub(crate) fn open(url: &str, group: GroupCommit) -> Result<Self, OpenError> {
         let pool = open_pool(Pool::builder(), CONNECTIONS, ConnectionManager::<PgConnection>::new(url))?;
-        let connections = pool.clone();
-        let writer = Queue::start("postgres-writer", group, move |batch| write(&connections, batch))
+        let mut writer = Writer { pool: pool.clone(), conn: None };
+        let writer = Queue::start("postgres-writer", group, move |batch| writer.write(batch))
             .map_err(|error| OpenError::Connect { detail: error.to_string() })?;
         Ok(Self { pool, writer })
     }
@@ -88,37 +88,54 @@ impl Postgres {
     }
 }
 
-fn write(pool: &PgPool, batch: Vec<Order>) {
-    match checkout(pool) {
-        Ok(mut conn) => insert(&mut conn, batch),
-        Err(error) => {
-            let detail = error.to_string();
-            for order in batch {
-                order.tell(Err(StoreError::Unavailable { source: detail.clone().into() }));
-            }
+/// The thread that writes. It keeps its connection: taking one from the pool asks the server whether it is alive.
+struct Writer {
+    pool: PgPool,
+    conn: Option<PooledConnection<ConnectionManager<PgConnection>>>,
+}
+
+impl Writer {
+    fn write(&mut self, batch: Vec<Order>) {
+        let mut conn = match self.conn.take().map_or_else(|| checkout(&self.pool), Ok) {
+            Ok(conn) => conn,
+            Err(error) => return refuse(batch, &error.to_string()),
+        };
+        // After anything but a refused row the connection may be dead; the pool finds that out.
+        if insert(&mut conn, batch) {
+            self.conn = Some(conn);
         }
     }
 }
 
-/// One statement for all, which is one transaction. PostgreSQL gives it up at the first row that is there already, so the
-/// batch is then halved until the repeated one stands alone and is told so.
-fn insert(conn: &mut PgConnection, mut batch: Vec<Order>) {
-    if let [_] = batch.as_slice() {
-        let Some(order) = batch.pop() else { return };
-        let result = conn.transaction(|conn| conn.write_rows(&order.rows));
-        order.tell(result.map_err(StoreError::from));
-        return;
+fn refuse(batch: Vec<Order>, detail: &str) {
+    for order in batch {
+        order.tell(Err(StoreError::Unavailable { source: detail.to_owned().into() }));
     }
-    match NewRows::new(&batch).and_then(|rows| Ok(rows.execute(conn)?)) {
-        Ok(_) => {
-            for order in batch {
-                order.tell(Ok(()));
-            }
+}
+
+/// One statement for all, which is one transaction. PostgreSQL gives it up at the first row that is there already, so the
+/// batch is then halved until the repeated one stands alone and is told so. Says whether the connection is sound.
+fn insert(conn: &mut PgConnection, mut batch: Vec<Order>) -> bool {
+    let written = NewRows::new(&batch).and_then(|rows| Ok(rows.execute(conn)?));
+    match (written.map_err(StoreError::from), batch.len()) {
+        (Ok(_), _) => {
+            batch.into_iter().for_each(|order| order.tell(Ok(())));
+            true
         }
-        Err(_) => {
-            let rest = batch.split_off(batch.len() / 2);
-            insert(conn, batch);
-            insert(conn, rest);
+        (Err(StoreError::Unavailable { source }), _) => {
+            refuse(batch, &source.to_string());
+            false
+        }
+        (Err(_), 1) => batch.into_iter().fold(true, |_, order| {
+            let result = conn.transaction(|conn| conn.write_rows(&order.rows)).map_err(StoreError::from);
+            let sound = !matches!(result, Err(StoreError::Unavailable { .. }));
+            order.tell(result);
+            sound
+        }),
+        (Err(_), many) => {
+            let rest = batch.split_off(many / 2);
+            let first = insert(conn, batch);
+            insert(conn, rest) && first
         }
     }
 }
