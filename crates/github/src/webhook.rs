@@ -13,14 +13,17 @@ const EVENT: &str = "X-GitHub-Event";
 const DELIVERY: &str = "X-GitHub-Delivery";
 const SIGNATURE: &str = "X-Hub-Signature-256";
 
-/// Every event that GitHub can send (`@octokit/webhooks-schemas` 7.6): another name is a mistake of the sender.
+/// Every event that GitHub and its Enterprise Server can send (`@octokit/webhooks-schemas` and `-examples` 7.6): another
+/// name is a mistake of the sender.
 const EVENTS: &[&str] = &[
     "branch_protection_configuration",
     "branch_protection_rule",
+    "cache_sync",
     "check_run",
     "check_suite",
     "code_scanning_alert",
     "commit_comment",
+    "content_reference",
     "create",
     "custom_property",
     "custom_property_values",
@@ -33,6 +36,7 @@ const EVENTS: &[&str] = &[
     "deployment_status",
     "discussion",
     "discussion_comment",
+    "enterprise",
     "fork",
     "github_app_authorization",
     "gollum",
@@ -58,9 +62,7 @@ const EVENTS: &[&str] = &[
     "project",
     "project_card",
     "project_column",
-    "projects_v2",
     "projects_v2_item",
-    "projects_v2_status_update",
     "public",
     "pull_request",
     "pull_request_review",
@@ -86,6 +88,7 @@ const EVENTS: &[&str] = &[
     "sub_issues",
     "team",
     "team_add",
+    "user",
     "watch",
     "workflow_dispatch",
     "workflow_job",

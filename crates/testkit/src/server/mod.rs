@@ -4,11 +4,13 @@ mod git;
 mod gitcode;
 mod github;
 mod llm;
+mod prism;
 
 pub use git::{GitServer, PASSWORD};
 pub use gitcode::{GITCODE_TOKEN, GitcodeServer};
 pub use github::{GithubServer, TOKEN};
 pub use llm::{LlmServer, Script};
+pub use prism::Prism;
 
 use std::net::SocketAddr;
 

@@ -1,7 +1,5 @@
 //! The GitHub adapter keeps the contract, against a server that is as strict as GitHub.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
-
 use std::sync::Arc;
 
 use patchwright_core::Secret;
@@ -16,15 +14,20 @@ use patchwright_testkit::fake::FakeClock;
 use patchwright_testkit::server::{GitServer, GithubServer, TOKEN};
 use serde_json::json;
 
-struct Setup {
-    forge: GithubForge,
+pub(crate) struct Setup {
+    pub(crate) forge: GithubForge,
     clock: Arc<FakeClock>,
 }
 
 fn set_up(server: &GithubServer, app: Option<AppKey>, token: Option<&str>) -> Setup {
+    set_up_at(&server.url(), server, app, token)
+}
+
+/// The adapter with its REST API at another address than the server's own.
+pub(crate) fn set_up_at(api_url: &str, server: &GithubServer, app: Option<AppKey>, token: Option<&str>) -> Setup {
     patchwright_http::install_tls();
     let options = GithubOptions {
-        api_url: server.url(),
+        api_url: api_url.to_owned(),
         graphql_url: format!("{}/graphql", server.url()),
         clone_url: "https://github.example".into(),
         app,
@@ -39,12 +42,12 @@ fn forge(server: &GithubServer, token: Option<&str>) -> GithubForge {
     set_up(server, None, token).forge
 }
 
-fn issue() -> IssueRef {
+pub(crate) fn issue() -> IssueRef {
     IssueRef { platform: GITHUB, repo: "acme/demo".parse().unwrap(), number: IssueNumber::same(1) }
 }
 
 /// A key as GitHub hands it out, made by OpenSSL, in one of the two forms; and its public half.
-fn fresh_key(traditional: bool) -> (Secret, Vec<u8>) {
+pub(crate) fn fresh_key(traditional: bool) -> (Secret, Vec<u8>) {
     let openssl = |args: &[&str]| {
         let output = std::process::Command::new("openssl").args(args).output().expect("openssl is installed");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -69,12 +72,12 @@ fn server_with_app(expires_at: &str) -> (GithubServer, AppKey) {
 }
 
 /// The fake clock's start plus some minutes.
-fn in_minutes(minutes: i64) -> String {
+pub(crate) fn in_minutes(minutes: i64) -> String {
     (FakeClock::default().now() + jiff::SignedDuration::from_mins(minutes)).to_string()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn github_keeps_the_contract() {
+/// A repository with the branch that the contract asks for, and the server over it.
+pub(crate) fn repository() -> (GitServer, GithubServer, BranchName) {
     let git = GitServer::start();
     git.make("acme/demo", &[("README.md", "hello\n")]);
     let tree = git.git("acme/demo", &["rev-parse", "main^{tree}"]);
@@ -83,7 +86,12 @@ async fn github_keeps_the_contract() {
     git.git("acme/demo", &["update-ref", "refs/heads/agent/fix-1", &commit]);
     let server = GithubServer::start(git.path("x").parent().unwrap().to_owned());
     server.open_issue("acme/demo", 1, "Bug", "It breaks.");
-    let branch = BranchName::parse("agent/fix-1").unwrap();
+    (git, server, BranchName::parse("agent/fix-1").unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn github_keeps_the_contract() {
+    let (_git, server, branch) = repository();
     let forge = forge(&server, Some(TOKEN));
     contract::forge::suite(contract::forge::Setting { forge: &forge, issue: issue(), branch }).await;
 }
@@ -226,7 +234,12 @@ async fn a_lacking_permission_is_no_rate_limit_and_a_failing_server_is_asked_aga
 async fn labels_reactions_checks_and_files_are_written() {
     let server = GithubServer::start("/nowhere".into());
     server.open_issue("acme/demo", 1, "Bug", "It breaks.");
-    let (forge, repo) = (forge(&server, Some(TOKEN)), issue().repo);
+    write_everything(&forge(&server, Some(TOKEN)), &server).await;
+}
+
+/// Every call that writes, beyond the forge port.
+pub(crate) async fn write_everything(forge: &GithubForge, server: &GithubServer) {
+    let repo = issue().repo;
     forge.add_labels(&issue(), &["in work", "bug"]).await.unwrap();
     forge.remove_label(&issue(), "in work").await.unwrap();
     forge.remove_label(&issue(), "in work").await.unwrap();

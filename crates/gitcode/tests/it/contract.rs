@@ -1,7 +1,5 @@
 //! The GitCode adapter keeps the contract, against a server that is as odd as GitCode.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
-
 use std::sync::Arc;
 
 use patchwright_core::Secret;
@@ -14,9 +12,13 @@ use patchwright_testkit::fake::FakeClock;
 use patchwright_testkit::server::{GITCODE_TOKEN, GitServer, GitcodeServer};
 
 fn forge_with(server: &GitcodeServer, clock: Arc<FakeClock>, token: &str, token_form: TokenForm) -> GitcodeForge {
+    forge_at(server.url(), clock, token, token_form)
+}
+
+pub(crate) fn forge_at(api_url: String, clock: Arc<FakeClock>, token: &str, token_form: TokenForm) -> GitcodeForge {
     patchwright_http::install_tls();
     let options = GitcodeOptions {
-        api_url: server.url(),
+        api_url,
         clone_url: "https://gitcode.example".into(),
         token: Some(Secret::new(token)),
         token_form,
@@ -28,18 +30,23 @@ fn forge(server: &GitcodeServer) -> GitcodeForge {
     forge_with(server, Arc::default(), GITCODE_TOKEN, TokenForm::Bearer)
 }
 
-fn issue() -> IssueRef {
+pub(crate) fn issue() -> IssueRef {
     IssueRef { platform: GITCODE, repo: "acme/demo".parse().unwrap(), number: IssueNumber::same(1) }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn gitcode_keeps_the_contract() {
+/// A repository with the branch that the contract asks for, and the server over it.
+pub(crate) fn repository() -> (GitServer, GitcodeServer, BranchName) {
     let git = GitServer::start();
     git.make("acme/demo", &[("README.md", "hello\n")]);
     git.git("acme/demo", &["update-ref", "refs/heads/agent/fix-1", "main"]);
     let server = GitcodeServer::start(git.path("x").parent().unwrap().to_owned());
     server.open_issue("acme/demo", 1, "Bug", "It breaks.");
-    let branch = BranchName::parse("agent/fix-1").unwrap();
+    (git, server, BranchName::parse("agent/fix-1").unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gitcode_keeps_the_contract() {
+    let (_git, server, branch) = repository();
     let forge = forge(&server);
     contract::forge::suite(contract::forge::Setting { forge: &forge, issue: issue(), branch }).await;
     let repository = forge.repository(&issue().repo).await.unwrap();
