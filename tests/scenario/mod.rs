@@ -1,6 +1,9 @@
 //! Stories, told in the user's language.
 
 mod bad_input;
+mod gitcode;
+mod hostile;
+mod intake;
 mod story;
 mod webhook;
 

@@ -7,10 +7,10 @@ use patchwright_core::query::Queries as _;
 use patchwright_core::webhook::SigningKeys;
 use patchwright_domain::{Job, JobId};
 use patchwright_http::{HttpClient, HttpOptions, Request, Response, Retry};
-use patchwright_server::compose::Overrides;
+use patchwright_server::compose::{App, Overrides};
 use patchwright_server::config::{Config, Layers};
 use patchwright_server::serve::Server;
-use patchwright_testkit::server::{GitServer, GithubServer, LlmServer, Script, TOKEN};
+use patchwright_testkit::server::{GITCODE_TOKEN, GitServer, GitcodeServer, GithubServer, LlmServer, Script, TOKEN};
 use serde_json::{Value, json};
 
 /// The webhook's secret.
@@ -57,6 +57,7 @@ pub(crate) fn plan(files: &[&str]) -> String {
 pub(crate) struct Tester {
     pub(crate) git: GitServer,
     pub(crate) github: GithubServer,
+    pub(crate) gitcode: GitcodeServer,
     pub(crate) llm: LlmServer,
     pub(crate) http: HttpClient,
     server: Option<Server>,
@@ -79,6 +80,9 @@ impl Tester {
         let github = GithubServer::start(git.path("x").parent().unwrap().to_owned());
         github.open_issue(REPO, 42, "add() subtracts", "`add(1, 2)` is -1.");
         github.permit("alice", "write");
+        let gitcode = GitcodeServer::start(git.path("x").parent().unwrap().to_owned());
+        gitcode.open_issue(REPO, 42, "add() subtracts", "`add(1, 2)` is -1.");
+        gitcode.permit("alice", "developer");
         let llm = LlmServer::start(script);
         let folder = tempfile::tempdir().unwrap();
         let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -89,6 +93,9 @@ impl Tester {
             own("GITHUB_TOKEN", TOKEN),
             own("GITHUB_API_URL", &github.url()),
             own("GITHUB_CLONE_URL", &git.url()),
+            own("GITCODE_TOKEN", GITCODE_TOKEN),
+            own("GITCODE_API_URL", &gitcode.url()),
+            own("GITCODE_CLONE_URL", &git.url()),
             own("LLM_BASE_URL", &llm.url()),
             own("LLM_API_KEY", "sk-canaryCanaryCanaryCanary0123"),
             own("SANDBOX", "best-effort"),
@@ -101,7 +108,7 @@ impl Tester {
             all.push(own(name, value));
         }
         let http = HttpClient::new(&HttpOptions::default()).unwrap();
-        let mut tester = Self { git, github, llm, http, server: None, folder, settings: all, deliveries: 0 };
+        let mut tester = Self { git, github, gitcode, llm, http, server: None, folder, settings: all, deliveries: 0 };
         tester.restart().await;
         tester
     }
@@ -127,6 +134,11 @@ impl Tester {
         let depth = self.server.as_ref().unwrap().app().store.queue_depth().await.unwrap();
         assert_eq!((depth.queued, depth.running, depth.effects), (0, 0, 0), "something is left undone");
         self.stop().await;
+    }
+
+    /// What the server is made of.
+    pub(crate) fn app(&self) -> &App {
+        self.server.as_ref().unwrap().app()
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -188,7 +200,7 @@ impl Tester {
 
     /// Waits until the job has ended and everything it says outside is said.
     pub(crate) async fn expect_end(&self, id: JobId) -> Job {
-        let app = self.server.as_ref().unwrap().app();
+        let app = self.app();
         let began = Instant::now();
         loop {
             let job = app.engine.job(id).await.unwrap().expect("the job is there");
@@ -208,8 +220,8 @@ impl Tester {
     }
 
     /// All secrets of the story, to search for.
-    pub(crate) fn secrets() -> [&'static str; 3] {
-        [SECRET, TOKEN, "sk-canaryCanaryCanaryCanary0123"]
+    pub(crate) fn secrets() -> [&'static str; 4] {
+        [SECRET, TOKEN, GITCODE_TOKEN, "sk-canaryCanaryCanaryCanary0123"]
     }
 
     /// Everything below the data folder as text.
@@ -248,5 +260,28 @@ impl Tester {
         let comments = self.github.comments_on(42);
         assert!(comments.iter().any(|comment| comment.contains("Mention me with one of these")), "{comments:?}");
         self.finish().await;
+    }
+
+    /// Waits until so many comments are on the issue and no more are to come.
+    pub(crate) async fn said(&self, comments: usize) {
+        let began = Instant::now();
+        while self.github.comments_on(42).len() < comments || self.app().store.queue_depth().await.unwrap().effects > 0
+        {
+            assert!(began.elapsed() < PATIENCE, "it is not said");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until there is a job.
+    pub(crate) async fn expect_a_job(&self) -> JobId {
+        let began = Instant::now();
+        loop {
+            let filter = patchwright_core::query::JobFilter { limit: 1, ..Default::default() };
+            if let Some(job) = self.app().store.jobs(filter).await.unwrap().first() {
+                return job.id;
+            }
+            assert!(began.elapsed() < PATIENCE, "no job comes");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }

@@ -214,6 +214,37 @@ pub fn delivery_id(
     Ok(DeliveryId::parse(&format!("sha256:{digits}")).expect("hexadecimal digits are printable"))
 }
 
+/// How deep a body may be nested. (serde's own bound does not hold for what a decoder skips.)
+const MAX_DEPTH: usize = 128;
+
+/// Refuses a body that is nested deeper than anything a platform sends.
+///
+/// # Errors
+/// [`DecodeError::Body`].
+pub fn check_depth(body: &[u8]) -> Result<(), DecodeError> {
+    let opens = |byte: &u8| matches!(byte, b'[' | b'{');
+    // Nearly every body has fewer brackets altogether, and counting is much faster than following.
+    if body.iter().filter(|byte| opens(byte)).count() <= MAX_DEPTH {
+        return Ok(());
+    }
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in body {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            _ if in_text => {}
+            byte if opens(byte) => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return Err(DecodeError::Body { detail: format!("it is nested deeper than {MAX_DEPTH} levels") });
+        }
+    }
+    Ok(())
+}
+
 /// Verifies and decodes deliveries of one platform. Synchronous and pure.
 ///
 /// An implementation MUST compare signatures in constant time over the raw bytes, and MUST NOT parse anything before.
@@ -235,4 +266,21 @@ pub trait WebhookDecoder: Send + Sync {
     /// # Errors
     /// [`DecodeError`], naming the header or field.
     fn decode(&self, headers: &dyn Headers, body: &[u8]) -> Result<Delivery, DecodeError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_is_counted_outside_of_texts_only() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(check_depth(nested(128).as_bytes()).is_ok());
+        assert!(check_depth(nested(129).as_bytes()).is_err());
+        assert!(check_depth("[".repeat(100_000).as_bytes()).is_err());
+        let wide = format!("[{}1]", "[1],".repeat(5_000));
+        assert!(check_depth(wide.as_bytes()).is_ok());
+        let text = format!(r#"{{"a":"\"{}\\","b":1}}"#, "[".repeat(500));
+        assert!(check_depth(text.as_bytes()).is_ok());
+    }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::InvalidId;
+
 /// An issue's number for the platform's API, and the one that people see (`seeds/002 §5`).
 ///
 /// On GitHub both are the same; on GitCode the API takes the number within the repository while messages may show
@@ -17,6 +19,18 @@ pub struct IssueNumber {
 }
 
 impl IssueNumber {
+    /// Reads a number from outside, of a platform where both are the same.
+    ///
+    /// # Errors
+    /// [`InvalidId`] above 2^63 - 1, which no platform reaches and no database keeps.
+    pub fn parse(number: u64) -> Result<Self, InvalidId> {
+        if i64::try_from(number).is_ok() {
+            Ok(Self::same(number))
+        } else {
+            Err(InvalidId::new(&number.to_string(), "an issue number"))
+        }
+    }
+
     /// A platform where both numbers are the same.
     pub const fn same(number: u64) -> Self {
         Self { api: number, display: number }

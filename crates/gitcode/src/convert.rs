@@ -5,7 +5,7 @@ use patchwright_core::fault::Cause;
 use patchwright_core::forge::{Comment, Permission, RemoteIssue, Repository};
 use patchwright_core::webhook::DecodeError;
 use patchwright_domain::job::PullRequestRef;
-use patchwright_domain::{BranchName, RepoName};
+use patchwright_domain::{BranchName, IssueNumber, RepoName};
 
 use crate::{event, wire};
 
@@ -33,9 +33,10 @@ pub(crate) fn default_branch(project: &event::Project<'_>) -> Result<Option<Bran
         .map_err(|source| DecodeError::Field { field: "project.default_branch", source: Box::new(source) })
 }
 
-pub(crate) fn number(number: Option<&event::Number<'_>>, field: &'static str) -> Result<u64, DecodeError> {
+pub(crate) fn number(number: Option<&event::Number<'_>>, field: &'static str) -> Result<IssueNumber, DecodeError> {
     let number = number.ok_or_else(|| missing(field))?;
-    number.value().ok_or_else(|| DecodeError::Field { field, source: "it is no number".into() })
+    let number = number.value().ok_or_else(|| DecodeError::Field { field, source: "it is no number".into() })?;
+    IssueNumber::parse(number).map_err(|source| DecodeError::Field { field, source: Box::new(source) })
 }
 
 impl From<wire::Issue> for RemoteIssue {

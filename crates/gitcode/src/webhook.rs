@@ -8,7 +8,7 @@ use patchwright_core::webhook::{
     Actor, DecodeError, Delivery, Headers, InboundComment, InboundEvent, InboundIssue, SignatureError, SigningKeys,
     WebhookDecoder, delivery_id,
 };
-use patchwright_domain::{IssueNumber, IssueRef, PlatformId};
+use patchwright_domain::{IssueRef, PlatformId};
 
 use crate::convert::{default_branch, missing, number, repository};
 use crate::{GITCODE, event};
@@ -157,7 +157,7 @@ impl GitcodeWebhook {
             source: IssueRef {
                 platform: GITCODE,
                 repo: repository(project)?,
-                number: IssueNumber::same(number(attributes.iid.as_ref(), "object_attributes.iid")?),
+                number: number(attributes.iid.as_ref(), "object_attributes.iid")?,
             },
             default_branch: default_branch(project)?,
             title: attributes.title.map(event::Text::into_string).ok_or_else(|| missing("object_attributes.title"))?,
@@ -223,7 +223,7 @@ fn note(hook: event::Hook<'_>) -> Result<InboundEvent, DecodeError> {
             source: IssueRef {
                 platform: GITCODE,
                 repo: repository(project)?,
-                number: IssueNumber::same(number(Some(&issue.iid), "issue.iid")?),
+                number: number(Some(&issue.iid), "issue.iid")?,
             },
             default_branch: default_branch(project)?,
             title: issue.title.ok_or_else(|| missing("issue.title"))?.into_string(),
@@ -245,7 +245,7 @@ fn merge_request(hook: event::Hook<'_>) -> Result<InboundEvent, DecodeError> {
     let project = hook.project.as_ref().ok_or_else(|| missing("project"))?;
     Ok(InboundEvent::PullRequestClosed {
         repo: repository(project)?,
-        number: number(attributes.iid.as_ref(), "object_attributes.iid")?,
+        number: number(attributes.iid.as_ref(), "object_attributes.iid")?.api,
         head: attributes.source_branch.ok_or_else(|| missing("object_attributes.source_branch"))?.into_string(),
         merged: action.starts_with("merge") || state == "merged",
     })

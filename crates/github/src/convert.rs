@@ -67,7 +67,8 @@ pub(crate) fn inbound_issue(
     issue: event::Issue<'_>,
     repository: &event::Repository<'_>,
 ) -> Result<InboundIssue, DecodeError> {
-    let number = IssueNumber::same(issue.number);
+    let number = IssueNumber::parse(issue.number)
+        .map_err(|source| DecodeError::Field { field: "issue.number", source: Box::new(source) })?;
     Ok(InboundIssue {
         source: IssueRef { platform: GITHUB, repo: repository.name()?, number },
         default_branch: repository.default_branch()?,

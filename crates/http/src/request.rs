@@ -78,6 +78,13 @@ impl Request {
         self.header("content-type", "application/json")
     }
 
+    /// Sets a body of any kind.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
     /// Adds a header that is no secret.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {

@@ -6,7 +6,7 @@ mod limits;
 mod wish;
 
 use patchwright_core::store::{DeliveryRecord, StoreError};
-use patchwright_core::webhook::{DecodeError, Delivery, Headers, InboundEvent, SignatureError};
+use patchwright_core::webhook::{DecodeError, Delivery, Headers, InboundEvent, SignatureError, check_depth};
 use patchwright_domain::{JobId, PlatformId};
 
 use crate::Engine;
@@ -107,6 +107,7 @@ impl Engine {
     pub async fn receive(&self, verified: Verified<'_>) -> Result<Answer, IntakeError> {
         let Verified { platform, headers, body } = verified;
         let door = self.webhook(&platform).ok_or_else(|| IntakeError::UnknownPlatform(platform.clone()))?;
+        check_depth(body)?;
         let delivery = door.decode(headers, body)?;
         // Checking and copying is much faster than mending, and what was decoded is UTF-8.
         let payload =

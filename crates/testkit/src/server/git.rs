@@ -107,7 +107,7 @@ async fn backend(root: Arc<Path>, request: HttpRequest, body: web::Bytes) -> Htt
         .strip_prefix("Basic ")
         .map(|pair| base64::engine::general_purpose::STANDARD.decode(pair));
     let pair = decoded.and_then(Result::ok).and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
-    if pair.split_once(':').is_none_or(|(_, password)| password != PASSWORD) {
+    if pair.split_once(':').is_none_or(|(_, password)| password != PASSWORD && password != super::GITCODE_TOKEN) {
         return HttpResponse::Unauthorized().insert_header(("www-authenticate", "Basic realm=\"git\"")).finish();
     }
     let mut child = Command::new("git")

@@ -1,7 +1,5 @@
 //! The binary as a process: killed in the middle of a job, and asked to stop.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
-
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

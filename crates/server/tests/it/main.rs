@@ -1,0 +1,6 @@
+//! The binary as a process.
+
+#![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
+
+mod intake;
+mod process;
