@@ -28,6 +28,10 @@ demo:
 bench:
     cargo bench -p patchwright-server --bench overhead
 
+# durable acceptance of deliveries beside bare prototypes (needs wrk; PostgreSQL for its rows)
+bench-intake:
+    cargo bench -p patchwright-server --bench intake
+
 # writes the generated parts of docs/ anew
 docs-update:
     UPDATE_DOCS=1 cargo test -p patchwright-domain the_documented_tables

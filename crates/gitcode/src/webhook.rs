@@ -126,10 +126,10 @@ impl WebhookDecoder for GitcodeWebhook {
         let id = delivery_id(headers, DELIVERY, event_type, body)?;
         // Pushes have another shape, and none of it is needed.
         let event = if event_type.contains("Push") {
-            serde_json::from_slice::<serde::de::IgnoredAny>(body).map_err(unreadable)?;
+            serde_json::from_slice::<serde::de::IgnoredAny>(body).map_err(|error| unreadable(&error))?;
             other(format!("the event {event_type} starts nothing"))
         } else {
-            self.event(event_type, serde_json::from_slice(body).map_err(unreadable)?)?
+            self.event(event_type, serde_json::from_slice(body).map_err(|error| unreadable(&error))?)?
         };
         Ok(Delivery { id, event_type: event_type.to_owned(), event })
     }
@@ -264,7 +264,7 @@ fn actor(user: Option<&event::User<'_>>) -> Option<Actor> {
     login(user).map(|login| Actor { is_bot: login.ends_with("[bot]"), login })
 }
 
-fn unreadable(error: serde_json::Error) -> DecodeError {
+fn unreadable(error: &serde_json::Error) -> DecodeError {
     DecodeError::Body { detail: error.to_string() }
 }
 

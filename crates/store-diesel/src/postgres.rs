@@ -119,7 +119,9 @@ fn insert(conn: &mut PgConnection, mut batch: Vec<Order>) -> bool {
     let written = NewRows::new(&batch).and_then(|rows| Ok(rows.execute(conn)?));
     match (written.map_err(StoreError::from), batch.len()) {
         (Ok(_), _) => {
-            batch.into_iter().for_each(|order| order.tell(Ok(())));
+            for order in batch {
+                order.tell(Ok(()));
+            }
             true
         }
         (Err(StoreError::Unavailable { source }), _) => {

@@ -104,15 +104,15 @@ mod tests {
 
     #[test]
     fn a_full_queue_refuses_instead_of_growing() {
-        let (hold, held) = sync_channel::<()>(0);
+        let (release, stop) = sync_channel::<()>(0);
         let group = GroupCommit { capacity: 2, ..GroupCommit::default() };
         let queue = Queue::start("test", group, move |_: Vec<u32>| {
-            let _ = held.recv();
+            let _ = stop.recv();
         })
         .unwrap();
         let refused = (0..100).filter(|n| queue.push(*n).is_err()).count();
         // The thread may have taken up to one batch of two before it stood still.
         assert!((96..=98).contains(&refused), "{refused}");
-        drop(hold);
+        drop(release);
     }
 }

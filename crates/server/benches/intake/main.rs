@@ -42,7 +42,7 @@ fn main() {
     let mut samples: BTreeMap<&str, Vec<Sample>> = BTreeMap::new();
     for round in 0..rounds {
         for kind in &kinds {
-            let sample = server::measure(*kind, round, folder.path(), cluster.as_deref(), &script, |url, warm| {
+            let sample = server::measure(*kind, round, folder.path(), cluster.as_deref(), |url, warm| {
                 wrk::flat_out(&script, url, if warm { 1 } else { seconds }, CONNECTIONS)
             });
             samples.entry(kind.name()).or_default().push(sample);
@@ -103,7 +103,7 @@ fn paced(folder: &std::path::Path, script: &std::path::Path, seconds: u32) {
     for rate in [100, 500] {
         let mut shown = Vec::new();
         for kind in [Kind::GroupCommit, Kind::Sqlite] {
-            let sample = server::measure(kind, 100 + rate, folder, None, script, |url, warm| {
+            let sample = server::measure(kind, 100 + rate, folder, None, |url, warm| {
                 wrk::paced(script, url, if warm { 1 } else { seconds }, CONNECTIONS, rate)
             });
             shown.push(sample);

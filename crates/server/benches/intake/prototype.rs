@@ -178,7 +178,9 @@ fn sqlite(path: &str, receiver: &Receiver<Order>) {
     loop {
         let batch = gather(receiver);
         let transaction = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
-        batch.iter().for_each(|(row, _)| insert(&transaction, row));
+        for (row, _) in &batch {
+            insert(&transaction, row);
+        }
         transaction.commit().unwrap();
         for (_, tell) in batch {
             let _ = tell.send(());

@@ -80,7 +80,6 @@ pub(crate) fn measure(
     round: u32,
     folder: &Path,
     cluster: Option<&Cluster>,
-    _script: &Path,
     load: impl Fn(&str, bool) -> Seen,
 ) -> Sample {
     let name = format!("{}_{round}", format!("{kind:?}").to_lowercase());
@@ -122,39 +121,35 @@ impl Drop for Running {
 
 fn start(kind: Kind, place: &Path, database: &str) -> (Child, String) {
     let log = std::fs::File::create(place.join("log")).unwrap();
-    match kind.prototype() {
-        Some(prototype) => {
-            let mut child = Command::new(std::env::current_exe().unwrap())
-                .args(["--prototype", prototype, database])
-                .stdout(Stdio::piped())
-                .stderr(log)
-                .spawn()
-                .unwrap();
-            let mut line = String::new();
-            BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-            (child, line.trim().to_owned())
-        }
-        None => {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            let address = listener.local_addr().unwrap().to_string();
-            drop(listener);
-            let limits = ["TRIGGERS_PER_ISSUE", "TRIGGERS_PER_ACTOR", "TRIGGERS_PER_REPOSITORY"];
-            let child = Command::new(env!("CARGO_BIN_EXE_patchwright"))
-                .arg("serve")
-                .env_clear()
-                .envs([("BIND", address.as_str()), ("DATABASE_URL", database), ("WEBHOOK_SECRET", SECRET)])
-                .env("DATA_DIR", place)
-                // The load comes from one person in one repository, and nobody works on what is accepted here.
-                .env("WORKERS", "0")
-                .envs(limits.map(|limit| (limit, "0")))
-                .env("LOG_LEVEL", "info,patchwright_store_diesel::queue=debug")
-                .stdout(Stdio::null())
-                .stderr(log)
-                .spawn()
-                .unwrap();
-            (child, address)
-        }
+    if let Some(prototype) = kind.prototype() {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--prototype", prototype, database])
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        return (child, line.trim().to_owned());
     }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let limits = ["TRIGGERS_PER_ISSUE", "TRIGGERS_PER_ACTOR", "TRIGGERS_PER_REPOSITORY"];
+    let child = Command::new(env!("CARGO_BIN_EXE_patchwright"))
+        .arg("serve")
+        .env_clear()
+        .envs([("BIND", address.as_str()), ("DATABASE_URL", database), ("WEBHOOK_SECRET", SECRET)])
+        .env("DATA_DIR", place)
+        // The load comes from one person in one repository, and nobody works on what is accepted here.
+        .env("WORKERS", "0")
+        .envs(limits.map(|limit| (limit, "0")))
+        .env("LOG_LEVEL", "info,patchwright_store_diesel::queue=debug")
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    (child, address)
 }
 
 fn wait(address: &str) {
@@ -202,5 +197,7 @@ fn rows_per_commit(log: &Path) -> f64 {
     let sizes =
         text.lines().filter_map(|line| line.split_once("batch.size=")?.1.split_whitespace().next()?.parse().ok());
     let sizes: Vec<f64> = sizes.collect();
-    if sizes.is_empty() { 0.0 } else { sizes.iter().sum::<f64>() / sizes.len() as f64 }
+    #[expect(clippy::cast_precision_loss, reason = "some ten thousand lines")]
+    let batches = sizes.len() as f64;
+    if sizes.is_empty() { 0.0 } else { sizes.iter().sum::<f64>() / batches }
 }
