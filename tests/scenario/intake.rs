@@ -99,6 +99,27 @@ async fn the_same_delivery_with_another_body_keeps_the_first_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_label_told_by_two_hooks_is_one_wish_and_the_label_set_again_another() {
+    let mut tester = Tester::start_with(vec![], &[("WORKERS", "0")]).await;
+    let labeled = |at: &str| {
+        let mut payload = Tester::comment("", "alice", 1);
+        payload["action"] = "labeled".into();
+        payload["label"] = json!({"name": "patchwright"});
+        payload["issue"]["updated_at"] = at.into();
+        payload.to_string()
+    };
+    let answer = tester.deliver("issues", &labeled("2026-11-22T10:00:00Z"), "repository-hook").await;
+    let job = accepted(&answer);
+    tester.app().engine.cancel(job).await.unwrap();
+    let twin = tester.deliver("issues", &labeled("2026-11-22T10:00:00Z"), "organisation-hook").await;
+    let told: Value = twin.json().unwrap();
+    assert_eq!((&told["reason"], &told["job_id"]), (&json!("duplicate_event"), &json!(job)));
+    let again = tester.deliver("issues", &labeled("2026-11-22T11:00:00Z"), "later").await;
+    assert_eq!((again.status, accepted(&again) == job), (202, false));
+    tester.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mentions_are_found_where_no_delivery_can_come() {
     let git_settings = [("POLL_REPOSITORIES", REPO), ("POLL_INTERVAL", "1")];
     let tester = Tester::start_with(good_answers(), &git_settings).await;

@@ -59,6 +59,35 @@ pub enum DecodeError {
     },
 }
 
+impl DecodeError {
+    /// A field that must be there is not.
+    pub fn missing(field: &str) -> Self {
+        Self::Body { detail: format!("missing field `{field}`") }
+    }
+}
+
+/// Text out of a delivery's body, copied only when it was escaped. (A bare `Option<Cow<str>>` would always copy.)
+#[derive(Debug, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Text<'a>(#[serde(borrow)] std::borrow::Cow<'a, str>);
+
+impl Text<'_> {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text, to keep.
+    pub fn into_string(self) -> String {
+        self.0.into_owned()
+    }
+}
+
+/// The beginning of a word that a platform sent, for messages.
+pub fn shortened(word: &str) -> String {
+    word.chars().take(60).collect()
+}
+
 /// One delivery, decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
@@ -90,6 +119,8 @@ pub enum InboundEvent {
         assignees: Vec<String>,
         /// By whom.
         actor: Actor,
+        /// When, in the platform's words, if it says: two hooks tell the same.
+        at: Option<String>,
     },
     /// Labels were added.
     Labeled {
@@ -99,6 +130,8 @@ pub enum InboundEvent {
         labels: Vec<String>,
         /// By whom.
         actor: Actor,
+        /// When, in the platform's words, if it says: two hooks tell the same.
+        at: Option<String>,
     },
     /// An issue was opened.
     Opened {

@@ -1,26 +1,9 @@
 //! GitCode's deliveries as JSON: shaped like GitLab's, and not the same everywhere (recorded samples, `seeds/002 §4.2`,
 //! GitCode's own pages). Unknown fields are accepted.
 
-use std::borrow::Cow;
-
+use patchwright_core::webhook::Text;
 use serde::Deserialize;
 
-/// Text that is only copied when it was escaped.
-#[derive(Debug, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl Text<'_> {
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    pub(crate) fn into_string(self) -> String {
-        self.0.into_owned()
-    }
-}
-
-/// Issue, note and merge request hooks alike: what one lacks is absent.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Hook<'a> {
     /// The deliveries' own mark; the header names it too.
@@ -100,6 +83,8 @@ pub(crate) struct Attributes<'a> {
     #[serde(default)]
     pub(crate) assignee_ids: Vec<i64>,
     pub(crate) assignee_id: Option<i64>,
+    #[serde(borrow)]
+    pub(crate) updated_at: Option<Text<'a>>,
     #[serde(borrow)]
     pub(crate) source_branch: Option<Text<'a>>,
 }

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use patchwright_core::Secret;
 use patchwright_core::webhook::{
     Actor, DecodeError, Delivery, Headers, InboundComment, InboundEvent, InboundIssue, SignatureError, SigningKeys,
-    WebhookDecoder, delivery_id,
+    Text, WebhookDecoder, delivery_id, shortened,
 };
 use patchwright_domain::{IssueRef, PlatformId};
 
-use crate::convert::{default_branch, missing, number, repository};
+use crate::convert::{default_branch, number, repository};
 use crate::{GITCODE, event};
 
 const EVENT: &str = "X-GitCode-Event";
@@ -112,7 +112,12 @@ impl WebhookDecoder for GitcodeWebhook {
         } else {
             return Err(SignatureError::Wrong);
         };
-        tracing::debug!(platform = %GITCODE, header, mode, "a delivery was authenticated");
+        // A password is the weaker way: who runs the server should see that it is in use.
+        if mode == "password" {
+            tracing::info!(platform = %GITCODE, header, mode, "a delivery was authenticated");
+        } else {
+            tracing::debug!(platform = %GITCODE, header, mode, "a delivery was authenticated");
+        }
         Ok(())
     }
 
@@ -120,8 +125,7 @@ impl WebhookDecoder for GitcodeWebhook {
         let event_type = headers.get(EVENT).ok_or(DecodeError::Header { name: EVENT })?;
         let known = ["Issue Hook", "Note Hook", "Merge Request Hook", "Push Hook", "Tag Push Hook"];
         if !known.contains(&event_type) {
-            let event = event_type.chars().take(60).collect();
-            return Err(DecodeError::UnknownEvent { event, platform: GITCODE });
+            return Err(DecodeError::UnknownEvent { event: shortened(event_type), platform: GITCODE });
         }
         let id = delivery_id(headers, DELIVERY, event_type, body)?;
         // Pushes have another shape, and none of it is needed.
@@ -138,7 +142,7 @@ impl WebhookDecoder for GitcodeWebhook {
 impl GitcodeWebhook {
     fn event(&self, event_type: &str, hook: event::Hook<'_>) -> Result<InboundEvent, DecodeError> {
         self.bot.learn(hook.user.as_ref());
-        tracing::debug!(uuid = hook.uuid.as_ref().map(event::Text::as_str), "a hook was read");
+        tracing::debug!(uuid = hook.uuid.as_ref().map(Text::as_str), "a hook was read");
         match event_type {
             "Note Hook" => note(hook),
             "Merge Request Hook" => merge_request(hook),
@@ -147,12 +151,13 @@ impl GitcodeWebhook {
     }
 
     fn issue(&self, mut hook: event::Hook<'_>) -> Result<InboundEvent, DecodeError> {
-        let attributes = hook.object_attributes.take().ok_or_else(|| missing("object_attributes"))?;
-        let action = attributes.action.as_ref().map_or("", event::Text::as_str).to_owned();
-        let project = hook.project.as_ref().ok_or_else(|| missing("project"))?;
+        let attributes = hook.object_attributes.take().ok_or_else(|| DecodeError::missing("object_attributes"))?;
+        let action = attributes.action.as_ref().map_or("", Text::as_str).to_owned();
+        let project = hook.project.as_ref().ok_or_else(|| DecodeError::missing("project"))?;
         let ids: Vec<i64> = attributes.assignee_ids.iter().copied().chain(attributes.assignee_id).collect();
         let author = hook.user.as_ref().or(attributes.author.as_ref());
-        let actor = actor(author).ok_or_else(|| missing("user.username"))?;
+        let at = attributes.updated_at.map(Text::into_string);
+        let actor = actor(author).ok_or_else(|| DecodeError::missing("user.username"))?;
         let issue = InboundIssue {
             source: IssueRef {
                 platform: GITCODE,
@@ -160,8 +165,11 @@ impl GitcodeWebhook {
                 number: number(attributes.iid.as_ref(), "object_attributes.iid")?,
             },
             default_branch: default_branch(project)?,
-            title: attributes.title.map(event::Text::into_string).ok_or_else(|| missing("object_attributes.title"))?,
-            body: attributes.description.map(event::Text::into_string).unwrap_or_default(),
+            title: attributes
+                .title
+                .map(Text::into_string)
+                .ok_or_else(|| DecodeError::missing("object_attributes.title"))?,
+            body: attributes.description.map(Text::into_string).unwrap_or_default(),
             author: login(attributes.author.as_ref()).unwrap_or_default(),
             is_pull_request: false,
         };
@@ -169,22 +177,22 @@ impl GitcodeWebhook {
         match action.as_str() {
             "open" | "opened" | "create" | "created" => Ok(InboundEvent::Opened { issue, actor }),
             "assign" | "assigned" => {
-                Ok(InboundEvent::Assigned { issue, assignees: self.assignees(&hook, &ids), actor })
+                Ok(InboundEvent::Assigned { issue, assignees: self.assignees(&hook, &ids), actor, at })
             }
-            "label" | "labeled" => Ok(InboundEvent::Labeled { issue, labels: labels(hook.labels), actor }),
+            "label" | "labeled" => Ok(InboundEvent::Labeled { issue, labels: labels(hook.labels), actor, at }),
             "update" | "updated" => {
                 let changes = &hook.changes;
                 let reassigned =
                     changes.assignee_ids.is_some() || changes.assignee_id.is_some() || changes.assignees.is_some();
                 if reassigned {
-                    return Ok(InboundEvent::Assigned { issue, assignees: self.assignees(&hook, &ids), actor });
+                    return Ok(InboundEvent::Assigned { issue, assignees: self.assignees(&hook, &ids), actor, at });
                 }
                 match hook.changes.labels {
                     Some(change) => {
                         let before = labels(change.previous.unwrap_or_default());
                         let mut added = labels(change.current.unwrap_or_default());
                         added.retain(|label| !before.contains(label));
-                        Ok(InboundEvent::Labeled { issue, labels: added, actor })
+                        Ok(InboundEvent::Labeled { issue, labels: added, actor, at })
                     }
                     None => Ok(other("an issue was edited, which starts nothing".to_owned())),
                 }
@@ -205,19 +213,19 @@ impl GitcodeWebhook {
 }
 
 fn note(hook: event::Hook<'_>) -> Result<InboundEvent, DecodeError> {
-    let attributes = hook.object_attributes.ok_or_else(|| missing("object_attributes"))?;
+    let attributes = hook.object_attributes.ok_or_else(|| DecodeError::missing("object_attributes"))?;
     if attributes.system == Some(true) {
         return Ok(other("the note is the platform's own".to_owned()));
     }
-    let body = attributes.note.ok_or_else(|| missing("object_attributes.note"))?.into_string();
-    match attributes.noteable_type.as_ref().map(event::Text::as_str) {
+    let body = attributes.note.ok_or_else(|| DecodeError::missing("object_attributes.note"))?.into_string();
+    match attributes.noteable_type.as_ref().map(Text::as_str) {
         Some("MergeRequest") => return Ok(other("comments on pull requests start nothing".to_owned())),
         Some("Issue") | None => {}
         Some(kind) => return Ok(other(format!("a note on a {} starts nothing", shortened(kind)))),
     }
-    let author = actor(hook.user.as_ref()).ok_or_else(|| missing("user.username"))?;
-    let project = hook.project.as_ref().ok_or_else(|| missing("project"))?;
-    let issue = hook.issue.ok_or_else(|| missing("issue"))?;
+    let author = actor(hook.user.as_ref()).ok_or_else(|| DecodeError::missing("user.username"))?;
+    let project = hook.project.as_ref().ok_or_else(|| DecodeError::missing("project"))?;
+    let issue = hook.issue.ok_or_else(|| DecodeError::missing("issue"))?;
     Ok(InboundEvent::Commented {
         issue: InboundIssue {
             source: IssueRef {
@@ -226,8 +234,8 @@ fn note(hook: event::Hook<'_>) -> Result<InboundEvent, DecodeError> {
                 number: number(Some(&issue.iid), "issue.iid")?,
             },
             default_branch: default_branch(project)?,
-            title: issue.title.ok_or_else(|| missing("issue.title"))?.into_string(),
-            body: issue.description.map(event::Text::into_string).unwrap_or_default(),
+            title: issue.title.ok_or_else(|| DecodeError::missing("issue.title"))?.into_string(),
+            body: issue.description.map(Text::into_string).unwrap_or_default(),
             author: login(issue.author.as_ref()).unwrap_or_default(),
             is_pull_request: false,
         },
@@ -236,17 +244,20 @@ fn note(hook: event::Hook<'_>) -> Result<InboundEvent, DecodeError> {
 }
 
 fn merge_request(hook: event::Hook<'_>) -> Result<InboundEvent, DecodeError> {
-    let attributes = hook.object_attributes.ok_or_else(|| missing("object_attributes"))?;
-    let text = |text: &Option<event::Text<'_>>| text.as_ref().map_or("", event::Text::as_str).to_owned();
+    let attributes = hook.object_attributes.ok_or_else(|| DecodeError::missing("object_attributes"))?;
+    let text = |text: &Option<Text<'_>>| text.as_ref().map_or("", Text::as_str).to_owned();
     let (action, state) = (text(&attributes.action), text(&attributes.state));
     if !matches!(action.as_str(), "merge" | "merged" | "close" | "closed") {
         return Ok(other(format!("the event Merge Request Hook with action {} starts nothing", shortened(&action))));
     }
-    let project = hook.project.as_ref().ok_or_else(|| missing("project"))?;
+    let project = hook.project.as_ref().ok_or_else(|| DecodeError::missing("project"))?;
     Ok(InboundEvent::PullRequestClosed {
         repo: repository(project)?,
         number: number(attributes.iid.as_ref(), "object_attributes.iid")?.api,
-        head: attributes.source_branch.ok_or_else(|| missing("object_attributes.source_branch"))?.into_string(),
+        head: attributes
+            .source_branch
+            .ok_or_else(|| DecodeError::missing("object_attributes.source_branch"))?
+            .into_string(),
         merged: action.starts_with("merge") || state == "merged",
     })
 }
@@ -270,10 +281,6 @@ fn unreadable(error: &serde_json::Error) -> DecodeError {
 
 const fn other(reason: String) -> InboundEvent {
     InboundEvent::Other { reason }
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(60).collect()
 }
 
 #[cfg(test)]

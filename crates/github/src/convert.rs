@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use patchwright_core::fault::Cause;
 use patchwright_core::forge::{Permission, RemoteIssue, Repository};
-use patchwright_core::webhook::{Actor, DecodeError, InboundComment, InboundIssue};
+use patchwright_core::webhook::{Actor, DecodeError, InboundComment, InboundIssue, Text};
 use patchwright_domain::job::PullRequestRef;
 use patchwright_domain::{BranchName, IssueNumber, IssueRef, RepoName};
 
@@ -73,7 +73,7 @@ pub(crate) fn inbound_issue(
         source: IssueRef { platform: GITHUB, repo: repository.name()?, number },
         default_branch: repository.default_branch()?,
         title: issue.title.into_string(),
-        body: issue.body.map(event::Text::into_string).unwrap_or_default(),
+        body: issue.body.map(Text::into_string).unwrap_or_default(),
         author: issue.user.map_or_else(|| GHOST.to_owned(), |user| user.login.into_string()),
         is_pull_request: issue.pull_request.is_some(),
     })
@@ -83,7 +83,7 @@ pub(crate) fn inbound_issue(
 pub(crate) fn inbound_comment(comment: event::Comment<'_>, sender: event::User<'_>) -> InboundComment {
     InboundComment {
         id: comment.id.map(|id| id.to_string()).unwrap_or_default(),
-        body: comment.body.map(event::Text::into_string).unwrap_or_default(),
+        body: comment.body.map(Text::into_string).unwrap_or_default(),
         author: Actor::from(comment.user.unwrap_or(sender)),
     }
 }

@@ -1,24 +1,8 @@
 //! GitHub's deliveries as JSON, borrowed from the body: this is the one path where a copy too many is felt.
 
-use std::borrow::Cow;
-
+use patchwright_core::webhook::Text;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-
-/// Text that is only copied when it was escaped. (A bare `Option<Cow<str>>` would always copy.)
-#[derive(Debug, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl Text<'_> {
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    pub(crate) fn into_string(self) -> String {
-        self.0.into_owned()
-    }
-}
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct User<'a> {
@@ -54,6 +38,8 @@ pub(crate) struct Issue<'a> {
     /// Null for a deleted account; absent in the contract's own sample (`seeds/002 §4.2`).
     #[serde(borrow)]
     pub(crate) user: Option<User<'a>>,
+    #[serde(borrow)]
+    pub(crate) updated_at: Option<Text<'a>>,
     /// There when the issue is a pull request.
     pub(crate) pull_request: Option<IgnoredAny>,
 }

@@ -1,7 +1,8 @@
 //! The door: GitHub's deliveries.
 
 use patchwright_core::webhook::{
-    Actor, DecodeError, Delivery, Headers, InboundEvent, SignatureError, SigningKeys, WebhookDecoder, delivery_id,
+    Actor, DecodeError, Delivery, Headers, InboundEvent, SignatureError, SigningKeys, Text, WebhookDecoder,
+    delivery_id, shortened,
 };
 use patchwright_domain::PlatformId;
 use serde::Deserialize;
@@ -113,7 +114,7 @@ impl GithubWebhook {
             return self.issue_comment(body);
         }
         let action = parse::<event::Action<'_>>(body)?.action;
-        let action = action.as_ref().map_or("", event::Text::as_str);
+        let action = action.as_ref().map_or("", Text::as_str);
         match (event_type, action) {
             ("ping", _) => Ok(InboundEvent::Ping),
             ("issues", "assigned" | "labeled" | "opened") => issue_changed(action, parse(body)?),
@@ -144,13 +145,13 @@ impl GithubWebhook {
             Ok(event) => event,
             Err(error) => {
                 let action = parse::<event::Action<'_>>(body)?.action;
-                return match action.as_ref().map_or("", event::Text::as_str) {
+                return match action.as_ref().map_or("", Text::as_str) {
                     "created" => Err(error),
                     action => Ok(starts_nothing("issue_comment", action)),
                 };
             }
         };
-        let action = event.action.as_ref().map_or("", event::Text::as_str);
+        let action = event.action.as_ref().map_or("", Text::as_str);
         if action != "created" {
             return Ok(starts_nothing("issue_comment", action));
         }
@@ -167,7 +168,7 @@ impl GithubWebhook {
         }
         Ok(InboundEvent::ReviewCommented {
             repo: event.repository.name()?,
-            number: event.pull_request.number.ok_or_else(|| missing("pull_request.number"))?,
+            number: event.pull_request.number.ok_or_else(|| DecodeError::missing("pull_request.number"))?,
             head: event.pull_request.head.name.into_string(),
             comment: inbound_comment(event.comment, event.sender),
         })
@@ -214,29 +215,23 @@ fn starts_nothing(event: &str, action: &str) -> InboundEvent {
     InboundEvent::Other { reason }
 }
 
-fn shortened(text: &str) -> String {
-    text.chars().take(60).collect()
-}
-
-fn missing(field: &str) -> DecodeError {
-    DecodeError::Body { detail: format!("missing field `{field}`") }
-}
-
 fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, DecodeError> {
     serde_json::from_slice(body).map_err(|error| DecodeError::Body { detail: error.to_string() })
 }
 
 fn issue_changed(action: &str, event: event::Issues<'_>) -> Result<InboundEvent, DecodeError> {
-    let issue = inbound_issue(event.issue, &event.repository)?;
+    let mut issue = event.issue;
+    let at = issue.updated_at.take().map(Text::into_string);
+    let issue = inbound_issue(issue, &event.repository)?;
     let actor = Actor::from(event.sender);
     Ok(match action {
         "assigned" => {
-            let assignee = event.assignee.ok_or_else(|| missing("assignee"))?;
-            InboundEvent::Assigned { issue, assignees: vec![assignee.login.into_string()], actor }
+            let assignee = event.assignee.ok_or_else(|| DecodeError::missing("assignee"))?;
+            InboundEvent::Assigned { issue, assignees: vec![assignee.login.into_string()], actor, at }
         }
         "labeled" => {
-            let label = event.label.ok_or_else(|| missing("label"))?;
-            InboundEvent::Labeled { issue, labels: vec![label.name.into_string()], actor }
+            let label = event.label.ok_or_else(|| DecodeError::missing("label"))?;
+            InboundEvent::Labeled { issue, labels: vec![label.name.into_string()], actor, at }
         }
         _ => InboundEvent::Opened { issue, actor },
     })
@@ -244,8 +239,8 @@ fn issue_changed(action: &str, event: event::Issues<'_>) -> Result<InboundEvent,
 
 fn checks_completed(event: event::Checks<'_>) -> Result<InboundEvent, DecodeError> {
     let repo = event.repository.name()?;
-    let check = event.check_suite.or(event.check_run).ok_or_else(|| missing("check_suite"))?;
-    let text = |text: Option<event::Text<'_>>| text.map(event::Text::into_string);
+    let check = event.check_suite.or(event.check_run).ok_or_else(|| DecodeError::missing("check_suite"))?;
+    let text = |text: Option<Text<'_>>| text.map(Text::into_string);
     Ok(InboundEvent::ChecksCompleted {
         repo,
         commit: check.head_sha.into_string(),

@@ -2,7 +2,7 @@
 
 use patchwright_core::webhook::{
     Actor, DecodeError, Delivery, Headers, InboundComment, InboundEvent, InboundIssue, SignatureError, SigningKeys,
-    WebhookDecoder, delivery_id,
+    WebhookDecoder, delivery_id, shortened,
 };
 use patchwright_domain::{IssueNumber, IssueRef, PlatformId};
 
@@ -52,8 +52,7 @@ impl WebhookDecoder for LocalWebhook {
                 issue_event(event)?
             }
             other => {
-                let event = other.chars().take(60).collect();
-                return Err(DecodeError::UnknownEvent { event, platform: LOCAL });
+                return Err(DecodeError::UnknownEvent { event: shortened(other), platform: LOCAL });
             }
         };
         Ok(Delivery { id, event_type: event_type.to_owned(), event })
@@ -61,7 +60,6 @@ impl WebhookDecoder for LocalWebhook {
 }
 
 fn issue_event(event: wire::Event) -> Result<InboundEvent, DecodeError> {
-    let missing = |field: &str| DecodeError::Body { detail: format!("missing field `{field}`") };
     let repo = event
         .repository
         .parse()
@@ -82,20 +80,25 @@ fn issue_event(event: wire::Event) -> Result<InboundEvent, DecodeError> {
     };
     Ok(match event.action.as_str() {
         "commented" => {
-            let comment = event.comment.ok_or_else(|| missing("comment"))?;
+            let comment = event.comment.ok_or_else(|| DecodeError::missing("comment"))?;
             InboundEvent::Commented {
                 issue,
                 comment: InboundComment { id: comment.id, body: comment.body, author: actor },
             }
         }
-        "labeled" => InboundEvent::Labeled { issue, labels: vec![event.label.ok_or_else(|| missing("label"))?], actor },
-        "assigned" => {
-            InboundEvent::Assigned { issue, assignees: vec![event.assignee.ok_or_else(|| missing("assignee"))?], actor }
-        }
+        "labeled" => InboundEvent::Labeled {
+            issue,
+            labels: vec![event.label.ok_or_else(|| DecodeError::missing("label"))?],
+            actor,
+            at: None,
+        },
+        "assigned" => InboundEvent::Assigned {
+            issue,
+            assignees: vec![event.assignee.ok_or_else(|| DecodeError::missing("assignee"))?],
+            actor,
+            at: None,
+        },
         "opened" => InboundEvent::Opened { issue, actor },
-        other => {
-            let action: String = other.chars().take(60).collect();
-            InboundEvent::Other { reason: format!("the action {action} starts nothing") }
-        }
+        other => InboundEvent::Other { reason: format!("the action {} starts nothing", shortened(other)) },
     })
 }

@@ -24,18 +24,20 @@ impl Engine {
     pub(super) fn wish(&self, event: InboundEvent) -> Result<Wish, Answer> {
         match event {
             InboundEvent::Commented { issue, comment } => self.wish_of_comment(issue, comment),
-            InboundEvent::Assigned { issue, assignees, actor } => {
+            InboundEvent::Assigned { issue, assignees, actor, at } => {
                 if !assignees.iter().any(|assignee| self.is_own_login(assignee)) {
                     return Err(ignored("the issue was assigned to somebody else"));
                 }
-                // Assigning again after a failure is a new wish, so there is no identity beyond the delivery.
-                Ok(fix(issue, actor, TriggerKind::Assignment, None, None))
+                // Assigning again after a failure is a new wish, at another time.
+                let identity = at.map(|at| format!("assigned:{}:{at}", issue.source));
+                Ok(fix(issue, actor, TriggerKind::Assignment, None, identity))
             }
-            InboundEvent::Labeled { issue, labels, actor } => {
+            InboundEvent::Labeled { issue, labels, actor, at } => {
                 if !labels.iter().any(|label| label.eq_ignore_ascii_case(&self.settings.label)) {
                     return Err(ignored("the label is not ours"));
                 }
-                Ok(fix(issue, actor, TriggerKind::Label, None, None))
+                let identity = at.map(|at| format!("labeled:{}:{at}", issue.source));
+                Ok(fix(issue, actor, TriggerKind::Label, None, identity))
             }
             InboundEvent::Opened { issue, actor } => {
                 let text = format!("{}\n\n{}", issue.title, issue.body);

@@ -260,3 +260,31 @@ async fn a_flood_is_told_to_come_again_and_does_not_fill_the_memory() {
     assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 503", "it asked for more than there is");
     free().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_and_swollen_heads_are_cut_off_and_it_still_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(folder.path(), &[], &[]).await;
+    let open = |head: String| {
+        let mut stream = TcpStream::connect(&gateway.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        // The server may end it before all is written.
+        let _ = stream.write_all(head.as_bytes());
+        stream
+    };
+    let mut never_ending = open("POST /api/webhook HTTP/1.1\r\nhost: x\r\nx-slow: ".to_owned());
+    let many: String = (0..500).map(|n| format!("x-{n}: 1\r\n")).collect();
+    for head in [many, format!("x-long: {}\r\n", "x".repeat(300_000))] {
+        let mut stream = open(format!("POST /api/webhook HTTP/1.1\r\nhost: x\r\n{head}\r\n"));
+        let mut answer = Vec::new();
+        // A reset after the answer, or in its place, is as good as an end.
+        let _ = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    }
+    let mut answer = Vec::new();
+    let _ = never_ending.read_to_end(&mut answer);
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert_eq!(gateway.deliver(1).await.unwrap().status, 202);
+}
