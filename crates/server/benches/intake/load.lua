@@ -106,7 +106,8 @@ function request()
   }, start .. tail)
 end
 
-function delay() return pause end
+-- Spread, so that the connections do not all ask at the same moment.
+function delay() return pause == 0 and 0 or math.random(0, 2 * pause) end
 
 function done(summary, latency)
   local errors = summary.errors
