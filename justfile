@@ -32,6 +32,10 @@ bench:
 bench-intake:
     cargo bench -p patchwright-server --bench intake
 
+# servers killed at random moments, forge and model failing by chance, at full size
+chaos:
+    CHAOS_JOBS=100 CHAOS_KILLS=200 cargo test --release -p patchwright-server --test it chaos -- --nocapture
+
 # writes the generated parts of docs/ anew
 docs-update:
     UPDATE_DOCS=1 cargo test -p patchwright-domain the_documented_tables

@@ -114,7 +114,7 @@ pub struct Settings {
     pub max_rounds: u32,
     /// How often a job is taken up before it is given up.
     pub max_attempts: u32,
-    /// The wait before a job's second try; it doubles.
+    /// The wait before a job's second try; it doubles. An effect's is a sixth of it.
     pub first_backoff: Duration,
     /// How long a worker may be silent before others take its job.
     pub lease: Duration,

@@ -1,7 +1,6 @@
 //! Carrying out what is due outside: at least once, visible once.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::SignedDuration;
 use patchwright_core::fault::Fault;
@@ -18,8 +17,8 @@ use crate::text::shorten;
 
 /// How often an effect is tried; with the doubling waits that is about a day.
 const MAX_TRIES: u32 = 14;
-/// The wait before the second try; it doubles.
-const FIRST_WAIT: Duration = Duration::from_secs(5);
+/// A comment is sooner tried again than a whole job.
+const EFFECTS_SOONER: u32 = 6;
 
 /// What a delivery has led to.
 enum Delivered {
@@ -218,8 +217,9 @@ impl Engine {
             && claimed.attempt < MAX_TRIES
         {
             let now = self.ports.clock.now();
-            let wait =
-                SignedDuration::try_from(backoff(FIRST_WAIT, claimed.attempt, after)).unwrap_or(SignedDuration::MAX);
+            let dice = record.id.as_uuid().as_bytes()[15];
+            let wait = backoff(self.settings.first_backoff / EFFECTS_SOONER, claimed.attempt, after, dice);
+            let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
             let at = now.saturating_add(wait).unwrap_or(now);
             tracing::warn!(effect = kind, effect.attempt = claimed.attempt, effect.retry_at = %at, error = %detail, "an effect is tried again later");
             return self.ports.store.settle_effect(record.id, EffectOutcome::Retry { at, error: detail }).await;

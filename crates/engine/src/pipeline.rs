@@ -403,7 +403,7 @@ impl Run<'_> {
         if let Fault::Retry { after } = error.fault
             && self.job.attempts < settings.max_attempts
         {
-            let wait = backoff(settings.first_backoff, self.job.attempts, after);
+            let wait = backoff(settings.first_backoff, self.job.attempts, after, self.job.id.as_uuid().as_bytes()[15]);
             let until = now.saturating_add(signed(wait)).unwrap_or(now);
             tracing::warn!(reason = %redact(&error.reason), job.retry_at = %until, "the job is put off");
             return (

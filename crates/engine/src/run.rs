@@ -186,9 +186,12 @@ pub(crate) struct Place {
     pub(crate) clone_url: String,
 }
 
-/// The wait before the next try: the other side's own, or doubling from the first.
-pub(crate) fn backoff(first: Duration, attempt: u32, hint: Option<Duration>) -> Duration {
+/// The wait before the next try: the other side's own, or doubling from the first. `dice` may be the end of an id: it is
+/// as good as any, and a test sees the same wait every time.
+pub(crate) fn backoff(first: Duration, attempt: u32, hint: Option<Duration>, dice: u8) -> Duration {
     const LONGEST: Duration = Duration::from_secs(6 * 3600);
     let doubled = first.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1).min(20)));
-    hint.map_or(doubled, |hint| hint.max(first)).min(LONGEST)
+    // Up to a quarter more, so that what was put off together does not come back together.
+    let jitter = 1.0 + f64::from(dice) / 1024.0;
+    hint.map_or(doubled, |hint| hint.max(first)).min(LONGEST).mul_f64(jitter)
 }

@@ -47,6 +47,8 @@ enum Command {
     Run(RunArgs),
     /// Shows a whole job on a small repository of its own; needs nothing configured
     Demo(DemoArgs),
+    /// Shows, retries and cancels the jobs of a running server
+    Jobs(JobsArgs),
     /// Brings the database's schema up to date
     Migrate,
     /// Prints every setting with its value and where it came from
@@ -83,6 +85,53 @@ pub(crate) struct RunArgs {
     pub(crate) json: bool,
 }
 
+/// `patchwright jobs`
+#[derive(Debug, Args)]
+pub(crate) struct JobsArgs {
+    #[command(subcommand)]
+    pub(crate) command: JobsCommand,
+    /// The server's address (otherwise the one that BIND names)
+    #[arg(long, global = true, env = "PATCHWRIGHT_SERVER", value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// The server's API_TOKEN
+    #[arg(long, global = true, env = "PATCHWRIGHT_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
+    /// Prints the server's answer as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JobsCommand {
+    /// Lists jobs, newest first
+    List {
+        /// Only of this status: queued, running, succeeded, failed, cancelled
+        #[arg(long)]
+        status: Option<String>,
+        /// Only of this repository, `owner/name`
+        #[arg(long)]
+        repository: Option<String>,
+        /// At most this many
+        #[arg(long, default_value_t = 50)]
+        limit: u16,
+    },
+    /// Shows one job with its stages
+    Show {
+        /// The job's id
+        id: patchwright_domain::JobId,
+    },
+    /// Starts a job again at the first stage that did not succeed
+    Retry {
+        /// The job's id
+        id: patchwright_domain::JobId,
+    },
+    /// Stops a job, wherever it stands
+    Cancel {
+        /// The job's id
+        id: patchwright_domain::JobId,
+    },
+}
+
 /// `patchwright demo`
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
@@ -114,6 +163,7 @@ pub fn main() -> ExitCode {
             Command::Serve => command::serve::run(config).await,
             Command::Run(args) => command::run::run(config, args).await,
             Command::Demo(args) => command::demo::run(config, args).await,
+            Command::Jobs(args) => command::jobs::run(config, args).await,
             Command::Migrate => command::migrate::run(config).await,
             Command::Config => Ok(command::config::run(&config)),
         }
@@ -139,5 +189,6 @@ mod tests {
         Cli::command().debug_assert();
         assert!(Cli::try_parse_from(["patchwright", "run", "--repo", ".", "--issue", "-", "--pr", "--push"]).is_err());
         assert!(Cli::try_parse_from(["patchwright", "serve", "--set", "BIND"]).is_err());
+        assert!(Cli::try_parse_from(["patchwright", "jobs", "retry", "no-id"]).is_err());
     }
 }

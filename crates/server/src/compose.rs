@@ -256,6 +256,7 @@ fn settings(config: &Config) -> Settings {
         max_answer_tokens: config.llm_max_tokens,
         max_rounds: config.max_rounds,
         max_attempts: config.max_attempts,
+        first_backoff: config.retry_wait,
         lease: config.lease_timeout,
         author_name: config.author_name.clone(),
         author_email: config.author_email.clone(),

@@ -196,6 +196,11 @@ pub const SETTINGS: &[Setting] = &[
     plain("BUDGET_TOKENS", "400000", "The most tokens that one job may use."),
     plain("BUDGET_CALLS", "60", "The most model calls that one job may make."),
     plain("MAX_ROUNDS", "2", "How often a fix that fails the tests is made again."),
+    plain(
+        "RETRY_WAIT",
+        "30",
+        "Seconds until a job that was put off is tried again; they double each time. A comment or pull request is tried again after a sixth of it.",
+    ),
     plain("MAX_ATTEMPTS", "3", "How often a job is taken up when the other side is away."),
     plain(
         "PATCHWRIGHT_REPORT_FILES",

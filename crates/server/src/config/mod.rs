@@ -101,6 +101,7 @@ pub struct Config {
     pub budget_calls: u32,
     pub max_rounds: u32,
     pub max_attempts: u32,
+    pub retry_wait: Duration,
     pub report_files: ReportFiles,
     pub sandbox: SandboxPolicy,
     pub sandbox_timeout: Duration,
@@ -213,6 +214,7 @@ impl Config {
             budget_calls: v.parse("BUDGET_CALLS", "a number")?,
             max_rounds: v.parse("MAX_ROUNDS", "a number")?,
             max_attempts: v.parse("MAX_ATTEMPTS", "a number")?,
+            retry_wait: v.seconds("RETRY_WAIT")?,
             report_files: v.choice(
                 "PATCHWRIGHT_REPORT_FILES",
                 &[

@@ -165,6 +165,9 @@ impl Values {
     }
 }
 
+/// Read by the command line and no setting of the server.
+const COMMAND_LINE: [&str; 2] = ["PATCHWRIGHT_TOKEN", "PATCHWRIGHT_SERVER"];
+
 /// Puts the layers over each other.
 pub(super) fn collect(layers: &Layers) -> Result<Values, ConfigError> {
     let mut values: BTreeMap<&'static str, (Secret, Source)> =
@@ -186,7 +189,7 @@ pub(super) fn collect(layers: &Layers) -> Result<Values, ConfigError> {
             Some(setting) if !value.is_empty() => {
                 values.insert(setting.name, (Secret::new(value.as_str()), Source::Env));
             }
-            None if name.starts_with("PATCHWRIGHT_") && name != "PATCHWRIGHT_TOKEN" => {
+            None if name.starts_with("PATCHWRIGHT_") && !COMMAND_LINE.contains(&name.as_str()) => {
                 return Err(unknown("the environment", name, names()));
             }
             _ => {}

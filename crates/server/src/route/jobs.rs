@@ -9,6 +9,7 @@ use patchwright_domain::job::report::{StageReport, Verdict};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 use patchwright_domain::job::{Failure, PullRequestRef};
 use patchwright_domain::{Job, JobId, JobStatus, Usage};
+use patchwright_engine::ControlError;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -107,17 +108,51 @@ pub(super) async fn show(request: HttpRequest, id: web::Path<String>, state: web
     if let Some(refusal) = refuse(&request, &state) {
         return refusal;
     }
-    let not_found = || problem(StatusCode::NOT_FOUND, "no_such_job", "there is no job with this id");
     let Ok(id) = id.parse::<JobId>() else { return not_found() };
-    let job = match state.app.engine.job(id).await {
-        Ok(Some(job)) => job,
-        Ok(None) => return not_found(),
-        Err(error) => return failed(&error),
-    };
-    match state.app.store.delivery(id).await {
+    match state.app.engine.job(id).await {
+        Ok(Some(job)) => shown(&job, &state).await,
+        Ok(None) => not_found(),
+        Err(error) => failed(&error),
+    }
+}
+
+pub(super) async fn retry(request: HttpRequest, id: web::Path<String>, state: web::Data<State>) -> HttpResponse {
+    if let Some(refusal) = refuse(&request, &state) {
+        return refusal;
+    }
+    let Ok(id) = id.parse::<JobId>() else { return not_found() };
+    changed(state.app.engine.retry(id).await, &state).await
+}
+
+pub(super) async fn cancel(request: HttpRequest, id: web::Path<String>, state: web::Data<State>) -> HttpResponse {
+    if let Some(refusal) = refuse(&request, &state) {
+        return refusal;
+    }
+    let Ok(id) = id.parse::<JobId>() else { return not_found() };
+    changed(state.app.engine.cancel(id).await, &state).await
+}
+
+async fn changed(result: Result<Job, ControlError>, state: &State) -> HttpResponse {
+    match result {
+        Ok(job) => shown(&job, state).await,
+        Err(ControlError::NoSuchJob(_)) => not_found(),
+        Err(error @ (ControlError::Refused(_) | ControlError::JobActive(_))) => {
+            problem(StatusCode::CONFLICT, "wrong_state", &error.to_string())
+        }
+        Err(ControlError::Store(error)) => failed(&error),
+    }
+}
+
+fn not_found() -> HttpResponse {
+    problem(StatusCode::NOT_FOUND, "no_such_job", "there is no job with this id")
+}
+
+/// The job as the API shows it.
+async fn shown(job: &Job, state: &State) -> HttpResponse {
+    match state.app.store.delivery(job.id).await {
         Ok(delivery) => {
             let payload = delivery.as_ref().and_then(|record| serde_json::from_str(&record.payload).ok());
-            HttpResponse::Ok().json(view(&job, payload))
+            HttpResponse::Ok().json(view(job, payload))
         }
         Err(error) => failed(&error),
     }

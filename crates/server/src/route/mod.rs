@@ -44,5 +44,7 @@ pub(crate) fn register(services: &mut web::ServiceConfig, state: Arc<State>) {
         .service(web::resource("/api/local/webhook").route(web::post().to(webhook::local)))
         .service(web::resource("/api/v1/jobs").route(web::get().to(jobs::list)))
         .service(web::resource("/api/v1/jobs/{id}").route(web::get().to(jobs::show)))
+        .service(web::resource("/api/v1/jobs/{id}/retry").route(web::post().to(jobs::retry)))
+        .service(web::resource("/api/v1/jobs/{id}/cancel").route(web::post().to(jobs::cancel)))
         .default_service(web::to(answer::not_found));
 }

@@ -2,5 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
 
+mod chaos;
 mod intake;
 mod process;

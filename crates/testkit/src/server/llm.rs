@@ -22,10 +22,20 @@ pub enum Script {
     CutOff(String),
 }
 
-#[derive(Debug, Default)]
+/// Answers each question by itself.
+type Deciding = Box<dyn Fn(&Value) -> Script + Send + Sync>;
+
+#[derive(Default)]
 struct State {
     script: Mutex<VecDeque<Script>>,
+    deciding: Option<Deciding>,
     asked: Mutex<Vec<Value>>,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("asked", &self.asked).finish_non_exhaustive()
+    }
 }
 
 /// The server.
@@ -38,7 +48,16 @@ pub struct LlmServer {
 impl LlmServer {
     /// Starts a server with this script.
     pub fn start(script: impl IntoIterator<Item = Script>) -> Self {
-        let state = Arc::new(State { script: Mutex::new(script.into_iter().collect()), asked: Mutex::default() });
+        Self::serve(State { script: Mutex::new(script.into_iter().collect()), ..State::default() })
+    }
+
+    /// Starts a server that decides by the question.
+    pub fn deciding(decide: impl Fn(&Value) -> Script + Send + Sync + 'static) -> Self {
+        Self::serve(State { deciding: Some(Box::new(decide)), ..State::default() })
+    }
+
+    fn serve(state: State) -> Self {
+        let state = Arc::new(state);
         let shared = Arc::clone(&state);
         let running = listen!(move || {
             App::new()
@@ -68,8 +87,9 @@ impl LlmServer {
 async fn chat(state: web::Data<State>, body: web::Json<Value>) -> HttpResponse {
     let body = body.into_inner();
     let stream = body["stream"] == true;
+    let decided = state.deciding.as_ref().map(|decide| decide(&body));
     state.asked.lock().unwrap().push(body);
-    let next = state.script.lock().unwrap().pop_front();
+    let next = decided.or_else(|| state.script.lock().unwrap().pop_front());
     match next {
         Some(Script::Answer(text)) if stream => streamed(&text, true),
         Some(Script::Answer(text)) => HttpResponse::Ok().json(json!({

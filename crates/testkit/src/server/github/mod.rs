@@ -32,6 +32,41 @@ struct Model {
     more: more::More,
     instead: VecDeque<Instead>,
     unchanged: usize,
+    faults: Option<Faults>,
+}
+
+/// Calls that fail by chance.
+#[derive(Debug)]
+struct Faults {
+    percent: u64,
+    state: u64,
+}
+
+/// How a call fails.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    /// It is answered so and not carried out.
+    Status(u16),
+    /// It is carried out and its answer is cut off.
+    CutOff,
+}
+
+impl Faults {
+    /// Thrown dice (xorshift), the same for the same beginning.
+    fn next(&mut self) -> Option<Fault> {
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        if self.state % 100 >= self.percent {
+            return None;
+        }
+        Some(match (self.state >> 32) % 4 {
+            0 => Fault::Status(502),
+            1 => Fault::Status(429),
+            2 => Fault::Status(500),
+            _ => Fault::CutOff,
+        })
+    }
 }
 
 /// An answer that is given in place of the right one.
@@ -171,6 +206,16 @@ impl GithubServer {
         self.model.lock().unwrap().instead.push_back(Instead { status, headers, body });
     }
 
+    /// Lets so many of a hundred calls fail: with 429, 500 and 502, or carried out and the answer cut off.
+    pub fn fail_by_chance(&self, percent: u64, seed: u64) {
+        self.model.lock().unwrap().faults = Some(Faults { percent, state: seed.max(1) });
+    }
+
+    /// Lets every call succeed again.
+    pub fn fail_no_more(&self) {
+        self.model.lock().unwrap().faults = None;
+    }
+
     /// How often a read was answered with "not modified".
     pub fn unchanged(&self) -> usize {
         self.model.lock().unwrap().unchanged
@@ -273,13 +318,25 @@ where
         >,
 {
     // The request must not be held beside the call: actix routes only a request that nobody else holds.
-    let next = match refusal(&request) {
-        Some(refusal) => Err(request.into_response(refusal.map_into_right_body())),
-        None => Ok(service.call(request)),
+    let fault = request.app_data::<Shared>().unwrap().lock().unwrap().faults.as_mut().and_then(Faults::next);
+    let next = match (refusal(&request), fault) {
+        (Some(refusal), _) => Err(request.into_response(refusal.map_into_right_body())),
+        (None, Some(Fault::Status(status))) => {
+            let mut answer = HttpResponse::build(StatusCode::from_u16(status).unwrap());
+            let answer = answer.insert_header(("retry-after", "1")).json(json!({"message": "by chance"}));
+            Err(request.into_response(answer.map_into_right_body()))
+        }
+        (None, _) => Ok(service.call(request)),
     };
     async move {
         match next {
             Err(refusal) => Ok(refusal),
+            Ok(next) if matches!(fault, Some(Fault::CutOff)) => {
+                let (request, _) = next.await?.into_parts();
+                let cut = futures_util::stream::once(async { Err::<web::Bytes, _>(std::io::Error::other("cut off")) });
+                let cut = HttpResponse::Ok().body(actix_web::body::SizedStream::new(100, cut));
+                Ok(actix_web::dev::ServiceResponse::new(request, cut).map_into_right_body())
+            }
             Ok(next) => next.await.map(actix_web::dev::ServiceResponse::map_into_left_body),
         }
     }
