@@ -97,6 +97,13 @@ pub enum EffectOutcome {
         /// What went wrong.
         error: String,
     },
+    /// The other side asked for patience, so that nothing was tried: to be tried then, and not counted.
+    Postponed {
+        /// Not before.
+        at: Timestamp,
+        /// What it said.
+        error: String,
+    },
     /// Given up; kept for people to see.
     Dead {
         /// What went wrong.

@@ -40,6 +40,8 @@ pub struct Budget {
     pub max_tokens: u64,
     /// Calls.
     pub max_calls: u32,
+    /// Money, in millionths of the unit that the model's prices are given in; 0 for no limit.
+    pub max_cost_micros: u64,
 }
 
 impl Budget {
@@ -49,8 +51,33 @@ impl Budget {
             Some(format!("{} of {} tokens are spent", usage.tokens(), self.max_tokens))
         } else if usage.calls >= self.max_calls {
             Some(format!("{} of {} model calls are spent", usage.calls, self.max_calls))
+        } else if self.max_cost_micros > 0 && usage.cost_micros >= self.max_cost_micros {
+            Some(format!("{} of {} are spent", amount(usage.cost_micros), amount(self.max_cost_micros)))
         } else {
             None
         }
+    }
+}
+
+/// Money in its unit, to the hundredth of a hundredth.
+fn amount(micros: u64) -> String {
+    format!("{}.{:04}", micros / 1_000_000, micros % 1_000_000 / 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_of_the_three_limits_ends_a_job() {
+        let budget = Budget { max_tokens: 100, max_calls: 3, max_cost_micros: 1_500_000 };
+        let usage = Usage { calls: 2, prompt_tokens: 50, completion_tokens: 49, cost_micros: 1_499_999 };
+        assert_eq!(budget.exceeded_by(&usage), None);
+        let spent = |usage| budget.exceeded_by(&usage).unwrap();
+        assert_eq!(spent(Usage { completion_tokens: 50, ..usage }), "100 of 100 tokens are spent");
+        assert_eq!(spent(Usage { calls: 3, ..usage }), "3 of 3 model calls are spent");
+        assert_eq!(spent(Usage { cost_micros: 1_500_000, ..usage }), "1.5000 of 1.5000 are spent");
+        let free = Budget { max_cost_micros: 0, ..budget };
+        assert_eq!(free.exceeded_by(&Usage { cost_micros: u64::MAX, ..usage }), None);
     }
 }

@@ -108,6 +108,8 @@ pub struct Settings {
     pub report_files: ReportFiles,
     /// The most that one job may spend on the model.
     pub budget: Budget,
+    /// How long one worker may be at one job without a break.
+    pub job_timeout: Duration,
     /// The longest answer of the model, in tokens.
     pub max_answer_tokens: Option<u32>,
     /// How often verify may send a fix back.
@@ -141,7 +143,8 @@ impl Settings {
             permission: TriggerPermission::Write,
             limits: TriggerLimits::default(),
             report_files: ReportFiles::WhenAnalysisOnly,
-            budget: Budget { max_tokens: 400_000, max_calls: 60 },
+            budget: Budget { max_tokens: 400_000, max_calls: 60, max_cost_micros: 0 },
+            job_timeout: Duration::from_secs(2 * 3600),
             max_answer_tokens: Some(8_192),
             max_rounds: 2,
             max_attempts: 3,
@@ -200,6 +203,11 @@ impl Engine {
     /// Changes whenever something is written here that may be work. One receiver for each loop that works.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.wake.subscribe()
+    }
+
+    /// Says that somebody else may have written work to the store.
+    pub fn notice(&self) {
+        self.wake();
     }
 
     pub(crate) fn wake(&self) {

@@ -213,8 +213,9 @@ impl Engine {
         };
         let kind = record.effect.kind().as_str();
         let detail = self.ports.redactor.redact(&words(&error));
+        let asked_to_wait = matches!(error, ForgeError::RateLimited { .. });
         if let Fault::Retry { after } = error.fault()
-            && claimed.attempt < MAX_TRIES
+            && (claimed.attempt < MAX_TRIES || asked_to_wait)
         {
             let now = self.ports.clock.now();
             let dice = record.id.as_uuid().as_bytes()[15];
@@ -222,7 +223,14 @@ impl Engine {
             let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
             let at = now.saturating_add(wait).unwrap_or(now);
             tracing::warn!(effect = kind, effect.attempt = claimed.attempt, effect.retry_at = %at, error = %detail, "an effect is tried again later");
-            return self.ports.store.settle_effect(record.id, EffectOutcome::Retry { at, error: detail }).await;
+            // A platform that wants silence has carried nothing out, and a thousand comments that wait for it have not
+            // failed: only real tries count.
+            let outcome = if asked_to_wait {
+                EffectOutcome::Postponed { at, error: detail }
+            } else {
+                EffectOutcome::Retry { at, error: detail }
+            };
+            return self.ports.store.settle_effect(record.id, outcome).await;
         }
         tracing::error!(effect = kind, effect.attempt = claimed.attempt, error = %detail, "an effect was given up");
         if matches!(record.effect, Effect::OpenPullRequest | Effect::MarkReady)

@@ -23,6 +23,9 @@ use crate::engine::TriggerPermission;
 use crate::run::{Asker, Place, StageContext, StageError, Stop, backoff, words};
 use crate::stage::{Outcome, run_stage};
 
+/// How long a job is put off without counting, because a forge or the model asks for it.
+const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
+
 impl Engine {
     /// Takes the next job, if one waits, and works on it until it ends, is put off, or `shutdown` fires. Returns the
     /// job that it worked on.
@@ -76,7 +79,10 @@ impl Engine {
             stop = run.drive(&folder) => stop,
             // The lease is lost: whatever this worker does from here on is worth nothing.
             () = self.keep_lease(id, epoch) => Err(Stop::Gone),
+            () = tokio::time::sleep(self.settings.job_timeout) => Err(self.took_too_long().into()),
         };
+        // What was left half-way, such as a test run, ends now.
+        cancel.cancel();
         let handed_back = shutdown.is_cancelled();
         let stop = match stop {
             Err(Stop::Failed(_)) if handed_back => Err(Stop::HandBack),
@@ -85,6 +91,11 @@ impl Engine {
         run.end(stop).await;
         drop(note);
         remove_folder(folder).await;
+    }
+
+    fn took_too_long(&self) -> StageError {
+        let reason = format!("it was not done after {} minutes", self.settings.job_timeout.as_secs() / 60);
+        StageError::new(reason, "Raise JOB_TIMEOUT if it needs more, then retry the job.", Fault::Broken)
     }
 
     /// Renews the lease while the job runs; returns when it cannot.
@@ -400,14 +411,17 @@ impl Run<'_> {
         let epoch = self.epoch;
         let settings = &self.engine.settings;
         let redact = |text: &str| self.engine.ports.redactor.redact(text);
+        // Who asks for patience may have it, but not for ever.
+        let age = now.duration_since(self.job.created_at);
+        let asked = matches!(error.fault, Fault::Retry { after: Some(_) }) && age < PATIENCE;
         if let Fault::Retry { after } = error.fault
-            && self.job.attempts < settings.max_attempts
+            && (self.job.attempts < settings.max_attempts || asked)
         {
             let wait = backoff(settings.first_backoff, self.job.attempts, after, self.job.id.as_uuid().as_bytes()[15]);
             let until = now.saturating_add(signed(wait)).unwrap_or(now);
             tracing::warn!(reason = %redact(&error.reason), job.retry_at = %until, "the job is put off");
             return (
-                JobEvent::Postponed { epoch, until, spent: error.stage.map(|stage| (stage, self.unbooked)) },
+                JobEvent::Postponed { epoch, until, spent: error.stage.map(|stage| (stage, self.unbooked)), asked },
                 TaskEvent::Failed,
                 Some(error.reason),
             );

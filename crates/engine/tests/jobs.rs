@@ -350,3 +350,42 @@ async fn a_pull_request_that_cannot_be_opened_is_told_in_the_result() {
     assert!(result.contains("Not everything could be published") && result.contains("no permission"), "{result}");
     assert_eq!(house.store.dead().len(), 1);
 }
+
+#[tokio::test]
+async fn a_forge_that_asks_for_patience_uses_up_no_tries() {
+    let house = house(&[]);
+    let job = house.start().await;
+    // Three tries are all that a job has.
+    for _ in 0..10 {
+        let after = Some(std::time::Duration::from_secs(90));
+        house.forge.fail_next(ForgeError::RateLimited { platform: GITHUB, after });
+        house.work().await.unwrap();
+        assert_eq!(house.job(&job).await.status(), JobStatus::Queued);
+        house.clock.advance(300);
+    }
+    assert_eq!(house.job(&job).await.attempts, 0);
+    // More often than an effect is tried.
+    for _ in 0..30 {
+        let after = Some(std::time::Duration::from_secs(90));
+        house.forge.fail_next(ForgeError::RateLimited { platform: GITHUB, after });
+        house.engine.deliver_next().await.unwrap();
+        house.clock.advance(3600);
+    }
+    house.deliver_all().await;
+    assert_eq!(house.forge.comments_on(42).len(), 1, "it is said at last, and once");
+    assert!(house.store.dead().is_empty());
+}
+
+#[tokio::test]
+async fn patience_ends_after_a_day() {
+    let house = house(&[]);
+    let job = house.start().await;
+    house.clock.advance(25 * 3600);
+    for _ in 0..3 {
+        let after = Some(std::time::Duration::from_secs(90));
+        house.forge.fail_next(ForgeError::RateLimited { platform: GITHUB, after });
+        house.work().await.unwrap();
+        house.clock.advance(3600);
+    }
+    assert_eq!(house.job(&job).await.status(), JobStatus::Failed);
+}

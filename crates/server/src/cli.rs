@@ -51,6 +51,16 @@ enum Command {
     Jobs(JobsArgs),
     /// Brings the database's schema up to date
     Migrate,
+    /// Copies the SQLite database to a file, also while the server runs
+    Backup {
+        /// A new file
+        file: PathBuf,
+    },
+    /// Puts a backup in the place of the SQLite database; the server must not run
+    Restore {
+        /// A file that `backup` wrote
+        file: PathBuf,
+    },
     /// Prints every setting with its value and where it came from
     Config,
 }
@@ -93,7 +103,7 @@ pub(crate) struct JobsArgs {
     /// The server's address (otherwise the one that BIND names)
     #[arg(long, global = true, env = "PATCHWRIGHT_SERVER", value_name = "URL")]
     pub(crate) server: Option<String>,
-    /// The server's API_TOKEN
+    /// The server's token (its setting `API_TOKEN`)
     #[arg(long, global = true, env = "PATCHWRIGHT_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub(crate) token: Option<String>,
     /// Prints the server's answer as JSON
@@ -165,6 +175,8 @@ pub fn main() -> ExitCode {
             Command::Demo(args) => command::demo::run(config, args).await,
             Command::Jobs(args) => command::jobs::run(config, args).await,
             Command::Migrate => command::migrate::run(config).await,
+            Command::Backup { file } => command::backup::backup(config, &file).await,
+            Command::Restore { file } => command::backup::restore(config, &file).await,
             Command::Config => Ok(command::config::run(&config)),
         }
     });

@@ -252,7 +252,12 @@ fn settings(config: &Config) -> Settings {
         permission: config.trigger_permission,
         limits: config.door.limits,
         report_files: config.report_files,
-        budget: Budget { max_tokens: config.budget_tokens, max_calls: config.budget_calls },
+        budget: Budget {
+            max_tokens: config.budget_tokens,
+            max_calls: config.budget_calls,
+            max_cost_micros: config.budget_cost_micros,
+        },
+        job_timeout: config.job_timeout,
         max_answer_tokens: config.llm_max_tokens,
         max_rounds: config.max_rounds,
         max_attempts: config.max_attempts,

@@ -195,6 +195,8 @@ pub const SETTINGS: &[Setting] = &[
     plain("LLM_REPLAY", "", "A recording to answer from instead of a server."),
     plain("BUDGET_TOKENS", "400000", "The most tokens that one job may use."),
     plain("BUDGET_CALLS", "60", "The most model calls that one job may make."),
+    plain("BUDGET_COST", "0", "The most money that one job may cost, in the unit of LLM_PROMPT_PRICE. 0: no limit."),
+    plain("JOB_TIMEOUT", "7200", "Seconds that a worker may be at one job."),
     plain("MAX_ROUNDS", "2", "How often a fix that fails the tests is made again."),
     plain(
         "RETRY_WAIT",

@@ -1,4 +1,4 @@
-//! What is done every now and then: old deliveries are forgotten, missed ones are asked for again, and repositories that
+//! What is done beside the jobs: other replicas are listened to, old deliveries are forgotten, missed ones are asked for again, and repositories that
 //! no delivery can tell us about are looked through.
 
 use std::sync::Arc;
@@ -28,6 +28,13 @@ const POLL_FROM: SignedDuration = SignedDuration::from_hours(72);
 /// Starts what the configuration asks for.
 pub(crate) fn start(app: &App, config: &Config, stop: &CancellationToken) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
+    let (listening, stopping) = (app.clone(), stop.clone());
+    tasks.spawn(async move {
+        tokio::select! {
+            () = listening.store.listen(|| listening.engine.notice()) => {}
+            () = stopping.cancelled() => {}
+        }
+    });
     let retention = SignedDuration::from_hours(24 * i64::from(config.door.delivery_retention_days));
     let forgetting = app.clone();
     every(&mut tasks, stop, FORGET_EVERY, move || forget(forgetting.clone(), retention));

@@ -24,7 +24,9 @@ macro_rules! next_job {
                     .and(job::not_before.le($now))
                     .or(job::status.eq(JobStatus::Running.as_str()).and(job::lease_until.le($now))),
             )
-            .order((job::not_before.asc(), job::id.asc()))
+            // First those whose worker is gone, which have no waiting time: one database sorts such rows first by
+            // itself, the other last, where they would starve behind a long queue.
+            .order((job::not_before.is_not_null().asc(), job::not_before.asc(), job::id.asc()))
             .limit(1)
             .select(JobRow::as_select())
     };

@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+mod backup;
 mod claim;
 mod db;
 mod forge_records;
+mod listen;
 mod migrate;
 mod postgres;
 mod queries;
@@ -13,5 +15,6 @@ mod sqlite;
 mod step;
 mod store;
 
+pub use backup::BackupError;
 pub use db::{DieselStore, OpenError};
 pub use queue::GroupCommit;

@@ -6,7 +6,7 @@ use patchwright_core::store::StoreError;
 use crate::DieselStore;
 use crate::db::{Db, checkout};
 
-const SQLITE: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
+pub(crate) const SQLITE: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
 const POSTGRES: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
 
 impl DieselStore {

@@ -64,6 +64,7 @@ impl Order {
 /// The server.
 #[derive(Clone)]
 pub(crate) struct Postgres {
+    pub(crate) url: String,
     pub(crate) pool: PgPool,
     writer: Queue<Order>,
 }
@@ -74,7 +75,7 @@ impl Postgres {
         let mut writer = Writer { pool: pool.clone(), conn: None };
         let writer = Queue::start("postgres-writer", group, move |batch| writer.write(batch))
             .map_err(|error| OpenError::Connect { detail: error.to_string() })?;
-        Ok(Self { pool, writer })
+        Ok(Self { url: url.to_owned(), pool, writer })
     }
 
     /// Writes rows that are all new, together with those of other callers.

@@ -32,8 +32,9 @@ impl StepRows {
         let (job, stages) = match &step.job {
             Some(write) => {
                 let (job, revision, expected) = parts(write);
-                // A stage that nothing happened to is known from its absence.
-                let touched = job.stages.iter().filter(|record| !record.is_untouched());
+                // A new job's stage that nothing happened to is known from its absence. A known job's may have been
+                // reset, and its row says still what was before.
+                let touched = job.stages.iter().filter(|record| expected.is_some() || !record.is_untouched());
                 let stages = touched.map(|record| StageRow::new(job, record)).collect::<Result<_, _>>()?;
                 (Some(Change { row: JobRow::new(job, revision)?, expected }), stages)
             }

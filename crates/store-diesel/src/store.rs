@@ -136,7 +136,8 @@ impl Store for DieselStore {
             let changed = match &outcome {
                 EffectOutcome::Done => conn.end_effect(&id, DONE, None),
                 EffectOutcome::Dead { error } => conn.end_effect(&id, DEAD, Some(error)),
-                EffectOutcome::Retry { at, error } => conn.postpone_effect(&id, micros(*at), error),
+                EffectOutcome::Retry { at, error } => conn.postpone_effect(&id, micros(*at), error, 0),
+                EffectOutcome::Postponed { at, error } => conn.postpone_effect(&id, micros(*at), error, 1),
             }?;
             if changed == 0 { Err(TxError::from(StoreError::Stale { what: "effect" })) } else { Ok(()) }
         })

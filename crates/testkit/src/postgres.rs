@@ -37,7 +37,30 @@ pub async fn cluster() -> Option<Arc<Cluster>> {
     Some(started)
 }
 
+/// A cluster of one's own, for a test that does to it what others would not like. `None` as with [`cluster`].
+pub async fn own_cluster() -> Option<Cluster> {
+    // The shared one says what is missing.
+    cluster().await?;
+    Cluster::start()
+}
+
 impl Cluster {
+    /// Stops the server at once, as a crash does, and starts it again.
+    pub fn restart(&self) {
+        for arguments in [&["stop", "-m", "immediate"][..], &["start", "-w"]] {
+            let mut command = self.pg_ctl().unwrap();
+            // Whatever a crash leaves to say goes to the log that is there.
+            command.arg("-l").arg(self.folder.path().join("log"));
+            let options = self.options();
+            run(command.args(arguments).args(["-o", &options])).expect("PostgreSQL stops and starts");
+        }
+    }
+
+    fn options(&self) -> String {
+        let port = self.port;
+        format!("-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=60")
+    }
+
     fn start() -> Option<Self> {
         let initdb = find("initdb")?;
         let as_postgres = is_root();
@@ -51,8 +74,7 @@ impl Cluster {
         drop(listener);
         run(user(as_postgres, &initdb).args(["--no-sync", "-A", "trust", "-U", "postgres", "-D"]).arg(&data))?;
         let cluster = Self { folder, port, as_postgres };
-        let options =
-            format!("-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=60");
+        let options = cluster.options();
         run(cluster
             .pg_ctl()?
             .args(["start", "-w", "-l"])

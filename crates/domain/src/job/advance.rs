@@ -43,7 +43,8 @@ impl Job {
             JobEvent::LeaseRenewed { until, .. } => self.renew(until),
             JobEvent::LeaseExpired => self.release(now),
             JobEvent::HandedBack { .. } => self.hand_back(now),
-            JobEvent::Postponed { until, spent, .. } => {
+            JobEvent::Postponed { until, spent, asked, .. } => {
+                self.attempts = self.attempts.saturating_sub(u32::from(asked));
                 if let Some((stage, usage)) = spent {
                     self.stages[stage as usize].usage += usage;
                 }

@@ -38,6 +38,8 @@ pub enum JobEvent {
         until: Timestamp,
         /// The stage that was at work, and what it cost so far.
         spent: Option<(StageKind, Usage)>,
+        /// Whether the other side asked for the wait: then it does not count as a try.
+        asked: bool,
     },
     /// The forge told which branch to aim at.
     BaseBranchKnown {

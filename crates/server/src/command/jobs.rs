@@ -80,7 +80,9 @@ pub(crate) async fn run(config: Config, args: JobsArgs) -> CommandResult {
     if args.json {
         say(&answer.to_string());
     } else if let Some(items) = answer["items"].as_array() {
-        items.iter().for_each(|job| say(&line(job)));
+        for job in items {
+            say(&line(job));
+        }
     } else {
         describe(&answer);
     }

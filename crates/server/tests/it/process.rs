@@ -161,3 +161,62 @@ async fn a_server_that_is_asked_to_stop_does() {
     };
     assert!(status.success(), "{status}");
 }
+
+/// Runs the command line against a running server.
+fn patchwright(world: &World, arguments: &[&str]) -> (bool, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_patchwright"))
+        .args(arguments)
+        .env_clear()
+        .env("PATCHWRIGHT_SERVER", format!("http://{}", world.address))
+        .env("DATA_DIR", world.folder.path())
+        .current_dir(world.folder.path())
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.success(), text(&output.stdout), text(&output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_listed_cancelled_and_retried_from_a_terminal_and_the_database_is_copied_meanwhile() {
+    let plan = json!({"root_cause": "x", "fix_strategy": "+", "changes": [{"file": "calc.py", "description": "+"}]});
+    let script = vec![
+        // The job is cancelled while it waits for this.
+        Script::Silence(Duration::from_secs(120)),
+        Script::Answer(json!({"candidate_files": ["calc.py"]}).to_string()),
+        Script::Answer(plan.to_string()),
+        Script::Answer("```python\ndef add(a, b):\n    return a + b\n```".into()),
+    ];
+    let world = World::new(script);
+    let mut server = world.start().await;
+    let id = world.ask_for_a_fix().await;
+    world.model_was_asked(1).await;
+    let (done, list, _) = patchwright(&world, &["jobs", "list", "--status", "running"]);
+    assert!(done && list.contains(&id) && list.contains("acme/demo#42"), "{list}");
+    let (refused, _, said) = patchwright(&world, &["jobs", "retry", &id]);
+    assert!(!refused && said.contains("a job that is running cannot be restarted"), "{said}");
+    let (done, shown, _) = patchwright(&world, &["jobs", "cancel", &id]);
+    assert!(done && shown.contains("cancelled"), "{shown}");
+    world.end_of(&id).await;
+    let (done, _, said) = patchwright(&world, &["jobs", "retry", &id]);
+    assert!(done, "{said}");
+    let job = world.end_of(&id).await;
+    assert_eq!(job["status"], "succeeded");
+    let (done, shown, _) = patchwright(&world, &["jobs", "show", &id, "--json"]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert!(done && shown["job_id"] == id.as_str());
+    let (_, _, said) = patchwright(&world, &["jobs", "show", "00000000-0000-0000-0000-000000000001"]);
+    assert!(said.contains("there is no job with this id"), "{said}");
+
+    let (done, said, _) = patchwright(&world, &["backup", "copy.db"]);
+    assert!(done && said.contains("copy.db"), "{said}");
+    let (done, _, said) = patchwright(&world, &["restore", "copy.db"]);
+    assert!(!done && said.contains("stop the server first"), "{said}");
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let (done, said, _) = patchwright(&world, &["restore", "copy.db"]);
+    assert!(done && said.contains("before-restore"), "{said}");
+    let mut server = world.start().await;
+    assert_eq!(world.get(&format!("/api/v1/jobs/{id}")).await.unwrap().status, 200);
+    server.kill().unwrap();
+    server.wait().unwrap();
+}

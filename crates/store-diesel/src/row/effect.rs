@@ -71,9 +71,10 @@ statements! {
             diesel::update(effect::table.find(id)).set((effect::status.eq(status), effect::error.eq(error))).execute(conn)
         }
 
-        fn postpone_effect(conn, id: &str, until: i64, error: &str) -> QueryResult<usize> {
+        fn postpone_effect(conn, id: &str, until: i64, error: &str, not_counted: i64) -> QueryResult<usize> {
+            let attempts = effect::attempts - not_counted;
             diesel::update(effect::table.find(id))
-                .set((effect::not_before.eq(until), effect::error.eq(error)))
+                .set((effect::not_before.eq(until), effect::error.eq(error), effect::attempts.eq(attempts)))
                 .execute(conn)
         }
     }

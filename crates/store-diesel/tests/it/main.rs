@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
 
+mod agree;
+mod backup;
 mod migrations;
 
 use std::sync::Arc;
@@ -75,6 +77,40 @@ async fn lists_page_and_filter_on_both_databases() {
     if let Some(cluster) = postgres::cluster().await {
         lists_page_and_filter(&fresh_postgres(&cluster).await).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_process_is_told_of_new_work_on_postgres() {
+    let Some(cluster) = postgres::cluster().await else { return };
+    let url = cluster.database(&format!("news_{}", std::process::id()));
+    let (here, there) = (DieselStore::open(&url).await.unwrap(), DieselStore::open(&url).await.unwrap());
+    here.migrate().await.unwrap();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let listening = tokio::spawn(async move { there.listen(|| tell.send(()).unwrap_or_default()).await });
+    let mut soon = async || tokio::time::timeout(std::time::Duration::from_secs(10), told.recv()).await;
+    soon().await.expect("it is told when it begins to listen");
+    let step = Step { issue: Some(Write::Insert(issue(1))), job: Some(Write::Insert(job(1))), ..Step::default() };
+    here.commit(step).await.unwrap();
+    soon().await.expect("it is told of the job");
+    listening.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_of_postgres_is_survived() {
+    let Some(cluster) = postgres::own_cluster().await else { return };
+    let store = DieselStore::open(&cluster.database("restarted")).await.unwrap();
+    store.migrate().await.unwrap();
+    let step = |n| Step { issue: Some(Write::Insert(issue(n))), job: Some(Write::Insert(job(n))), ..Step::default() };
+    store.commit(step(1)).await.unwrap();
+    cluster.restart();
+    // The first calls find dead connections and say so; then all is well again.
+    let began = std::time::Instant::now();
+    while let Err(error) = store.commit(step(2)).await {
+        assert!(error.fault().is_retryable(), "{error:?}");
+        assert!(began.elapsed() < std::time::Duration::from_secs(30), "{error:?}");
+    }
+    assert!(store.job(job_id(1)).await.unwrap().is_some() && store.job(job_id(2)).await.unwrap().is_some());
+    store.ping().await.unwrap();
 }
 
 #[tokio::test]

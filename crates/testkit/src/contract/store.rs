@@ -172,7 +172,7 @@ async fn a_job_is_handed_to_one_worker(store: Arc<dyn Store>) {
 async fn a_job_waits_for_its_time(store: &dyn Store) {
     store.commit(new_job(1)).await.unwrap();
     let known = store.claim_job(after(1), lease("w", 60)).await.unwrap().unwrap();
-    let postponed = JobEvent::Postponed { epoch: 1, until: after(100), spent: None };
+    let postponed = JobEvent::Postponed { epoch: 1, until: after(100), spent: None, asked: false };
     let (value, _) = known.value.advance(postponed, after(2)).unwrap();
     let step = Step { job: Some(Write::Update(Versioned { value, revision: known.revision })), ..Step::default() };
     store.commit(step).await.unwrap();
@@ -251,6 +251,10 @@ async fn a_held_effect_becomes_due_again(store: &dyn Store) {
     assert_eq!(store.claim_effect(after(1), after(60)).await.unwrap().unwrap().attempt, 1);
     assert!(store.claim_effect(after(59), after(100)).await.unwrap().is_none());
     assert_eq!(store.claim_effect(after(60), after(100)).await.unwrap().unwrap().attempt, 2);
+    let postponed = EffectOutcome::Postponed { at: after(200), error: "slow down".to_owned() };
+    store.settle_effect(effect_id(1), postponed).await.unwrap();
+    assert!(store.claim_effect(after(199), after(300)).await.unwrap().is_none());
+    assert_eq!(store.claim_effect(after(200), after(300)).await.unwrap().unwrap().attempt, 2, "it was not counted");
 }
 
 async fn old_deliveries_stay_known_by_what_they_were_about(store: &dyn Store) {

@@ -231,6 +231,10 @@ impl Store for FakeStore {
         let effect = tables.effects.get_mut(&id).ok_or(StoreError::Stale { what: "effect" })?;
         match outcome {
             EffectOutcome::Retry { at, .. } => effect.not_before = at,
+            EffectOutcome::Postponed { at, .. } => {
+                effect.not_before = at;
+                effect.attempts -= 1;
+            }
             ended => effect.outcome = Some(ended),
         }
         Ok(())

@@ -1,0 +1,162 @@
+//! A copy of the SQLite database while it is in use, and putting one back.
+
+use std::path::{Path, PathBuf};
+
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use diesel_migrations::MigrationHarness as _;
+
+use crate::DieselStore;
+use crate::db::{Db, checkout};
+use crate::migrate::SQLITE;
+
+/// A backup cannot be made or put back.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// PostgreSQL has tools of its own.
+    #[error("this database is PostgreSQL's: use `pg_dump --format=custom --file=FILE DATABASE_URL` and `pg_restore`")]
+    Postgres,
+    /// There is something already.
+    #[error("{path} is there already; choose another name")]
+    Exists {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The file is no backup of ours, or of a newer version, or damaged.
+    #[error("{path} cannot be restored: {detail}")]
+    Unusable {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
+    /// A server has it open.
+    #[error("{path} is in use; stop the server first")]
+    InUse {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The database did not do it.
+    #[error("the copy failed: {detail}")]
+    Failed {
+        /// What it said.
+        detail: String,
+    },
+    /// A file cannot be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+#[derive(QueryableByName)]
+struct Answer {
+    #[diesel(sql_type = Text)]
+    answer: String,
+}
+
+#[derive(QueryableByName)]
+struct Mode {
+    #[diesel(sql_type = Text)]
+    journal_mode: String,
+}
+
+impl DieselStore {
+    /// Writes a copy of the database as it is at one moment to a new file; everybody else goes on meanwhile.
+    ///
+    /// # Errors
+    /// [`BackupError::Postgres`], [`BackupError::Exists`], [`BackupError::Failed`] (a full disk, for example).
+    pub async fn backup(&self, file: &Path) -> Result<(), BackupError> {
+        let Db::Sqlite(sqlite) = &self.db else { return Err(BackupError::Postgres) };
+        if file.exists() {
+            return Err(BackupError::Exists { path: file.to_owned() });
+        }
+        let (readers, path) = (sqlite.readers.clone(), file.display().to_string());
+        let copy = move || {
+            let mut conn = checkout(&readers).map_err(|error| error.to_string())?;
+            // Reads one state and writes it densely; WAL lets the writer go on.
+            diesel::sql_query("VACUUM INTO ?").bind::<Text, _>(path).execute(&mut *conn).map_err(|e| e.to_string())
+        };
+        let copied = tokio::task::spawn_blocking(copy).await.map_err(|error| error.to_string());
+        match copied.and_then(|copied| copied) {
+            Ok(_) => Ok(()),
+            Err(detail) => Err(BackupError::Failed { detail }),
+        }
+    }
+
+    /// Puts a backup in the place of the database at `url`, which no server may have open. The old one stays beside it
+    /// with `.before-restore` at its end, and its name is returned.
+    ///
+    /// # Errors
+    /// [`BackupError::Unusable`] when the file is not sound, [`BackupError::InUse`] while a server runs.
+    pub async fn restore(url: &str, file: &Path) -> Result<Option<PathBuf>, BackupError> {
+        let Some(path) = url.strip_prefix("sqlite://").map(PathBuf::from) else { return Err(BackupError::Postgres) };
+        let file = file.to_owned();
+        let put_back = move || {
+            check(&file)?;
+            let old = set_aside(&path)?;
+            let failed = |source| BackupError::File { path: path.clone(), source };
+            let fresh = beside(&path, ".restoring");
+            std::fs::copy(&file, &fresh).map_err(failed)?;
+            std::fs::File::open(&fresh).and_then(|file| file.sync_all()).map_err(failed)?;
+            std::fs::rename(&fresh, &path).map_err(failed)?;
+            Ok(old)
+        };
+        let done = tokio::task::spawn_blocking(put_back).await;
+        done.map_err(|error| BackupError::Failed { detail: error.to_string() })?
+    }
+}
+
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
+/// A backup must be a whole database of a version that we know.
+fn check(file: &Path) -> Result<(), BackupError> {
+    let unusable = |detail: String| BackupError::Unusable { path: file.to_owned(), detail };
+    if !file.is_file() {
+        return Err(unusable("there is no such file".to_owned()));
+    }
+    // Read only: looking at a backup must not change it.
+    let url = format!("file:{}?mode=ro&immutable=1", file.display());
+    let mut conn = SqliteConnection::establish(&url).map_err(|error| unusable(error.to_string()))?;
+    let sound = diesel::sql_query("SELECT integrity_check AS answer FROM pragma_integrity_check")
+        .load::<Answer>(&mut conn)
+        .map_err(|error| unusable(error.to_string()))?;
+    if sound.first().is_none_or(|row| row.answer != "ok") {
+        return Err(unusable("it is damaged".to_owned()));
+    }
+    let applied = conn.applied_migrations().map_err(|_| unusable("it is no database of Patchwright".to_owned()))?;
+    let known = diesel::migration::MigrationSource::<diesel::sqlite::Sqlite>::migrations(&SQLITE)
+        .map_err(|error| unusable(error.to_string()))?;
+    let newer = applied.iter().find(|version| !known.iter().any(|one| one.name().version() == **version));
+    match newer {
+        Some(version) => Err(unusable(format!("it is of a newer version of Patchwright (schema {version})"))),
+        None if applied.is_empty() => Err(unusable("it is no database of Patchwright".to_owned())),
+        None => Ok(()),
+    }
+}
+
+/// Moves the present database out of the way, if there is one that nobody uses.
+fn set_aside(path: &Path) -> Result<Option<PathBuf>, BackupError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let in_use = || BackupError::InUse { path: path.to_owned() };
+    let mut conn = SqliteConnection::establish(&path.display().to_string()).map_err(|_| in_use())?;
+    // Leaving WAL brings everything into the one file, and SQLite does it only for whoever is alone.
+    let mode = diesel::sql_query("PRAGMA journal_mode = DELETE").load::<Mode>(&mut conn).map_err(|_| in_use())?;
+    if mode.first().is_none_or(|row| row.journal_mode != "delete") {
+        return Err(in_use());
+    }
+    drop(conn);
+    let old = beside(path, ".before-restore");
+    std::fs::rename(path, &old).map_err(|source| BackupError::File { path: path.to_owned(), source })?;
+    Ok(Some(old))
+}
