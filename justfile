@@ -32,6 +32,10 @@ bench:
 bench-intake:
     cargo bench -p patchwright-server --bench intake
 
+# jobs accepted, taken and ended at once, and a claim behind a long queue, on both databases
+bench-queue:
+    cargo bench -p patchwright-store-diesel --bench queue
+
 # servers killed at random moments, forge and model failing by chance, at full size
 chaos:
     CHAOS_JOBS=100 CHAOS_KILLS=200 cargo test --release -p patchwright-server --test it chaos -- --nocapture

@@ -85,6 +85,15 @@ pub struct ClaimedEffect {
     pub attempt: u32,
 }
 
+/// How many jobs may run at once; 0 stands for no limit. Repositories of one name on several platforms count together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Share {
+    /// In one repository.
+    pub per_repository: u32,
+    /// For one person.
+    pub per_actor: u32,
+}
+
 /// How the delivery of an effect ended, when it changed nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EffectOutcome {
@@ -191,9 +200,11 @@ pub trait Store: Send + Sync {
     /// Writes.
     async fn commit(&self, step: Step) -> Result<(), StoreError>;
 
-    /// Takes the queued job that waits longest and may run at `now`, or one whose lease ran out, and gives it the
-    /// lease. Writes nothing else.
-    async fn claim_job(&self, now: Timestamp, lease: Lease) -> Result<Option<Versioned<Job>>, StoreError>;
+    /// Takes a job and gives it the lease: one whose lease ran out, else, of the repository where the fewest run, the
+    /// one that waits longest and may run at `now`. Where or for whom as many run as `share` admits, nothing is taken.
+    /// Writes nothing else.
+    async fn claim_job(&self, now: Timestamp, lease: Lease, share: Share)
+    -> Result<Option<Versioned<Job>>, StoreError>;
 
     /// Takes the oldest due effect such that no older effect of its issue waits, and holds it until `until`.
     async fn claim_effect(&self, now: Timestamp, until: Timestamp) -> Result<Option<ClaimedEffect>, StoreError>;

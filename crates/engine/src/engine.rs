@@ -12,7 +12,7 @@ use patchwright_core::git::Git;
 use patchwright_core::llm::Llm;
 use patchwright_core::progress::{Progress, ProgressSink};
 use patchwright_core::sandbox::Sandbox;
-use patchwright_core::store::Store;
+use patchwright_core::store::{Share, Store};
 use patchwright_core::webhook::WebhookDecoder;
 use patchwright_core::{CancellationToken, Redactor};
 use patchwright_domain::money::Budget;
@@ -108,6 +108,8 @@ pub struct Settings {
     pub report_files: ReportFiles,
     /// The most that one job may spend on the model.
     pub budget: Budget,
+    /// How jobs are shared out among repositories and people.
+    pub share: Share,
     /// How long one worker may be at one job without a break.
     pub job_timeout: Duration,
     /// The longest answer of the model, in tokens.
@@ -144,6 +146,7 @@ impl Settings {
             limits: TriggerLimits::default(),
             report_files: ReportFiles::WhenAnalysisOnly,
             budget: Budget { max_tokens: 400_000, max_calls: 60, max_cost_micros: 0 },
+            share: Share::default(),
             job_timeout: Duration::from_secs(2 * 3600),
             max_answer_tokens: Some(8_192),
             max_rounds: 2,

@@ -37,7 +37,7 @@ impl Engine {
         let until = now.saturating_add(signed(self.settings.lease)).unwrap_or(now);
         let lease = Lease { holder: worker.to_owned(), task_id: self.ports.ids.task(), until };
         let task_id = lease.task_id;
-        let Some(claimed) = self.ports.store.claim_job(now, lease).await? else { return Ok(None) };
+        let Some(claimed) = self.ports.store.claim_job(now, lease, self.settings.share).await? else { return Ok(None) };
         let job = claimed.value;
         let id = job.id;
         let span = tracing::info_span!(

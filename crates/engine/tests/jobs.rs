@@ -271,7 +271,16 @@ async fn a_job_that_kills_its_workers_is_given_up() {
             task_id: build::task_id(900 + n),
             until: patchwright_core::Clock::now(house.clock.as_ref()),
         };
-        house.store.claim_job(patchwright_core::Clock::now(house.clock.as_ref()), lease).await.unwrap().unwrap();
+        house
+            .store
+            .claim_job(
+                patchwright_core::Clock::now(house.clock.as_ref()),
+                lease,
+                patchwright_core::store::Share::default(),
+            )
+            .await
+            .unwrap()
+            .unwrap();
         house.clock.advance(1);
     }
     let given_up = house.work().await.unwrap();

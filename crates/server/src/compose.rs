@@ -258,6 +258,7 @@ fn settings(config: &Config) -> Settings {
             max_cost_micros: config.budget_cost_micros,
         },
         job_timeout: config.job_timeout,
+        share: config.share,
         max_answer_tokens: config.llm_max_tokens,
         max_rounds: config.max_rounds,
         max_attempts: config.max_attempts,

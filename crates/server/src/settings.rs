@@ -62,6 +62,12 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "How many jobs run at once. Default: the number of cores. 0: this server takes deliveries and answers questions, and leaves all work to others on the same database.",
     ),
+    plain(
+        "JOBS_PER_REPOSITORY",
+        "0",
+        "How many jobs of one repository run at once, on all servers together. 0: no limit.",
+    ),
+    plain("JOBS_PER_ACTOR", "0", "How many jobs of one person run at once, on all servers together. 0: no limit."),
     plain("SHUTDOWN_TIMEOUT", "20", "Seconds that running jobs get to finish on SIGTERM before they are handed back."),
     plain(
         "LEASE_TIMEOUT",

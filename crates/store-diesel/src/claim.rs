@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 use jiff::Timestamp;
-use patchwright_core::store::{ClaimedEffect, StoreError, Versioned};
+use patchwright_core::store::{ClaimedEffect, Share, StoreError, Versioned};
 use patchwright_domain::job::{JobEvent, Lease};
 use patchwright_domain::{Job, JobStatus};
 
@@ -14,22 +14,74 @@ use crate::row::{micros, unsigned};
 use crate::schema::{effect, job};
 use crate::step::{Change, StepStatements};
 
-/// The statement that finds the next job: the queued one that waits longest, or one whose lease ran out.
-macro_rules! next_job {
+/// The job whose worker has been silent for too long, the longest silent one first.
+macro_rules! abandoned_job {
     ($now:expr) => {
         job::table
-            .filter(
-                job::status
-                    .eq(JobStatus::Queued.as_str())
-                    .and(job::not_before.le($now))
-                    .or(job::status.eq(JobStatus::Running.as_str()).and(job::lease_until.le($now))),
-            )
-            // First those whose worker is gone, which have no waiting time: one database sorts such rows first by
-            // itself, the other last, where they would starve behind a long queue.
-            .order((job::not_before.is_not_null().asc(), job::not_before.asc(), job::id.asc()))
+            .filter(job::status.eq(JobStatus::Running.as_str()).and(job::lease_until.le($now)))
+            .order((job::lease_until.asc(), job::id.asc()))
             .limit(1)
             .select(JobRow::as_select())
     };
+}
+
+/// The statement that finds the next waiting job. From repository to repository it steps through the index, so that ten
+/// thousand jobs of one do not stand before the first of another.
+///
+/// Its parameters: the time, the limit for a person, the limit for a repository.
+fn waiting_job(first_of_repository: &str) -> String {
+    format!(
+        "WITH RECURSIVE waiting (repo) AS (
+            SELECT min(repo) FROM job WHERE status = 'queued'
+            UNION ALL
+            SELECT (SELECT min(job.repo) FROM job WHERE job.status = 'queued' AND job.repo > waiting.repo)
+            FROM waiting WHERE waiting.repo IS NOT NULL
+        ), busy (repo, jobs) AS (
+            SELECT repo, count(*) FROM job WHERE status = 'running' GROUP BY repo
+        )
+        {first_of_repository}"
+    )
+}
+
+/// People for whom as many jobs run as may.
+const NOT_FOR: &str = "(SELECT other.actor FROM job AS other WHERE other.status = 'running'
+    GROUP BY other.actor HAVING count(*) >= $2)";
+
+fn sqlite_waiting_job() -> String {
+    waiting_job(&format!(
+        "SELECT candidate.id AS id FROM (
+            SELECT coalesce(busy.jobs, 0) AS jobs, (
+                SELECT job.id FROM job
+                WHERE job.status = 'queued' AND job.repo = waiting.repo AND job.not_before <= $1
+                    AND ($2 = 0 OR job.actor NOT IN {NOT_FOR})
+                ORDER BY job.not_before, job.id LIMIT 1
+            ) AS id
+            FROM waiting LEFT JOIN busy ON busy.repo = waiting.repo WHERE waiting.repo IS NOT NULL
+        ) AS candidate JOIN job ON job.id = candidate.id
+        WHERE $3 = 0 OR candidate.jobs < $3
+        ORDER BY candidate.jobs, job.not_before, job.id LIMIT 1"
+    ))
+}
+
+/// The first of each repository is locked for the moment; other workers pass over it and take the second.
+fn postgres_waiting_job() -> String {
+    waiting_job(&format!(
+        "SELECT candidate.id AS id FROM waiting LEFT JOIN busy ON busy.repo = waiting.repo
+        CROSS JOIN LATERAL (
+            SELECT job.id, job.not_before FROM job
+            WHERE job.status = 'queued' AND job.repo = waiting.repo AND job.not_before <= $1
+                AND ($2 = 0 OR job.actor NOT IN {NOT_FOR})
+            ORDER BY job.not_before, job.id LIMIT 1 FOR UPDATE SKIP LOCKED
+        ) AS candidate
+        WHERE waiting.repo IS NOT NULL AND ($3 = 0 OR coalesce(busy.jobs, 0) < $3)
+        ORDER BY coalesce(busy.jobs, 0), candidate.not_before, candidate.id LIMIT 1"
+    ))
+}
+
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    id: String,
 }
 
 /// The statement that finds the next effect: the oldest due one such that no older one of its issue waits.
@@ -52,19 +104,34 @@ macro_rules! next_effect {
 
 diesel::alias!(effect as older_effect: OlderEffect);
 
-pub(crate) async fn claim_job(db: &Db, now: Timestamp, lease: Lease) -> Result<Option<Versioned<Job>>, StoreError> {
+pub(crate) async fn claim_job(
+    db: &Db,
+    now: Timestamp,
+    lease: Lease,
+    share: Share,
+) -> Result<Option<Versioned<Job>>, StoreError> {
     let at = micros(now);
     match db {
         Db::Sqlite(sqlite) => {
             let claim = move |conn: &mut SqliteConnection| {
-                let row = next_job!(at).first(conn).optional()?;
+                let row = match abandoned_job!(at).first(conn).optional()? {
+                    Some(row) => Some(row),
+                    None => conn.first_waiting(&sqlite_waiting_job(), at, share)?,
+                };
                 conn.lease_job(row, now, lease.clone())
             };
             sqlite.write(claim).await
         }
         Db::Postgres(postgres) => {
             let claim = move |conn: &mut PgConnection| {
-                let row = next_job!(at).for_update().skip_locked().first(conn).optional()?;
+                if share != Share::default() {
+                    // Two that count at the same moment would both find room for one.
+                    diesel::sql_query("SELECT pg_advisory_xact_lock(7262711)").execute(conn)?;
+                }
+                let row = match abandoned_job!(at).for_update().skip_locked().first(conn).optional()? {
+                    Some(row) => Some(row),
+                    None => conn.first_waiting(&postgres_waiting_job(), at, share)?,
+                };
                 conn.lease_job(row, now, lease)
             };
             let pool = postgres.pool.clone();
@@ -100,6 +167,20 @@ pub(crate) async fn claim_effect(
 
 statements! {
     trait ClaimStatements {
+        fn first_waiting(conn, statement: &str, at: i64, share: Share) -> QueryResult<Option<JobRow>> {
+            use diesel::sql_types::BigInt;
+            let found: Option<Found> = diesel::sql_query(statement)
+                .bind::<BigInt, _>(at)
+                .bind::<BigInt, _>(i64::from(share.per_actor))
+                .bind::<BigInt, _>(i64::from(share.per_repository))
+                .get_result(conn)
+                .optional()?;
+            match found {
+                Some(Found { id }) => conn.job_row(&id),
+                None => Ok(None),
+            }
+        }
+
         fn lease_job(
             conn,
             row: Option<JobRow>,

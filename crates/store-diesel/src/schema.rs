@@ -44,6 +44,7 @@ diesel::table! {
         ended_at -> Nullable<BigInt>,
         updated_at -> BigInt,
         revision -> BigInt,
+        actor -> Text,
     }
 }
 

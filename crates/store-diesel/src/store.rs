@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use diesel::prelude::*;
 use jiff::Timestamp;
-use patchwright_core::store::{ClaimedEffect, EffectOutcome, Step, Store, StoreError, Versioned};
+use patchwright_core::store::{ClaimedEffect, EffectOutcome, Share, Step, Store, StoreError, Versioned};
 use patchwright_domain::job::Lease;
 use patchwright_domain::{EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, PlatformId};
 
@@ -122,8 +122,13 @@ impl Store for DieselStore {
         }
     }
 
-    async fn claim_job(&self, now: Timestamp, lease: Lease) -> Result<Option<Versioned<Job>>, StoreError> {
-        claim::claim_job(&self.db, now, lease).await
+    async fn claim_job(
+        &self,
+        now: Timestamp,
+        lease: Lease,
+        share: Share,
+    ) -> Result<Option<Versioned<Job>>, StoreError> {
+        claim::claim_job(&self.db, now, lease, share).await
     }
 
     async fn claim_effect(&self, now: Timestamp, until: Timestamp) -> Result<Option<ClaimedEffect>, StoreError> {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use patchwright_core::Secret;
+use patchwright_core::store::Share;
 use patchwright_engine::{AllowListMode, ReportFiles, TriggerPermission};
 use patchwright_llm_openai::MaxTokensField;
 use patchwright_sandbox::SandboxPolicy;
@@ -101,6 +102,7 @@ pub struct Config {
     pub budget_calls: u32,
     pub budget_cost_micros: u64,
     pub job_timeout: Duration,
+    pub share: Share,
     pub max_rounds: u32,
     pub max_attempts: u32,
     pub retry_wait: Duration,
@@ -216,6 +218,10 @@ impl Config {
             budget_calls: v.parse("BUDGET_CALLS", "a number")?,
             budget_cost_micros: v.price("BUDGET_COST")?,
             job_timeout: v.seconds("JOB_TIMEOUT")?,
+            share: Share {
+                per_repository: v.parse("JOBS_PER_REPOSITORY", "a number")?,
+                per_actor: v.parse("JOBS_PER_ACTOR", "a number")?,
+            },
             max_rounds: v.parse("MAX_ROUNDS", "a number")?,
             max_attempts: v.parse("MAX_ATTEMPTS", "a number")?,
             retry_wait: v.seconds("RETRY_WAIT")?,

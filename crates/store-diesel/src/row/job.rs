@@ -42,6 +42,8 @@ pub(crate) struct JobRow {
     ended_at: Option<i64>,
     updated_at: i64,
     revision: i64,
+    /// As in the trigger, in lower case: to count by.
+    actor: String,
 }
 
 #[derive(Debug, Queryable, Selectable, Insertable, Serialize)]
@@ -93,6 +95,7 @@ impl JobRow {
             ended_at: job.ended_at.map(micros),
             updated_at: micros(job.updated_at),
             revision,
+            actor: job.trigger.actor.to_lowercase(),
         })
     }
 

@@ -5,14 +5,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use patchwright_core::store::{EffectOutcome, EffectRecord, Step, Store, StoreError, Versioned, Write};
+use patchwright_core::store::{EffectOutcome, EffectRecord, Share, Step, Store, StoreError, Versioned, Write};
 use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::job::{Failure, JobState, Lease};
 use patchwright_domain::{Effect, EffectId, Job, JobEvent, JobId, JobStatus};
-use patchwright_testkit::build::{effect_id, issue, issue_id, job, start_of_time, task_id};
+use patchwright_testkit::build::{effect_id, issue, issue_id, start_of_time, task_id};
 use patchwright_testkit::fake::FakeStore;
 use patchwright_testkit::postgres;
 use proptest::prelude::*;
+
+/// The job of this number: some in another repository.
+fn job(n: u32) -> Job {
+    let mut job = patchwright_testkit::build::job(n);
+    if n.is_multiple_of(3) {
+        job.source.repo = "acme/other".parse().unwrap();
+    }
+    job
+}
 
 /// What may happen next. Numbers choose among what is there.
 #[derive(Debug, Clone, Copy)]
@@ -109,7 +118,7 @@ impl Side {
 
     async fn claim(&mut self, worker: usize, seconds: i64) -> Ended {
         let lease = Lease { holder: format!("w{worker}"), task_id: task_id(1), until: self.after(seconds) };
-        let claimed = self.store.claim_job(self.now(), lease).await.unwrap();
+        let claimed = self.store.claim_job(self.now(), lease, Share::default()).await.unwrap();
         if let Some(claimed) = &claimed {
             let key = (claimed.value.id, claimed.value.epoch);
             assert!(self.given.insert(key, worker).is_none(), "{key:?} was given twice");

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use patchwright_core::store::{DeliveryRecord, EffectOutcome, EffectRecord, Step, Store, StoreError, Versioned, Write};
+use patchwright_core::store::{
+    DeliveryRecord, EffectOutcome, EffectRecord, Share, Step, Store, StoreError, Versioned, Write,
+};
 use patchwright_domain::job::report::{AnalysisMethod, Level, LocateData, LocateReport, StageReport};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 use patchwright_domain::job::{JobEvent, JobState, Lease};
@@ -24,6 +26,7 @@ where
     a_job_is_handed_to_one_worker(fresh().await).await;
     a_job_waits_for_its_time(fresh().await.as_ref()).await;
     an_expired_lease_is_taken_over(fresh().await.as_ref()).await;
+    repositories_and_people_have_their_share(fresh().await.as_ref()).await;
     everything_about_a_job_survives(fresh().await.as_ref()).await;
     effects_of_one_issue_go_out_in_order(fresh().await.as_ref()).await;
     a_held_effect_becomes_due_again(fresh().await.as_ref()).await;
@@ -155,14 +158,16 @@ async fn a_job_is_handed_to_one_worker(store: Arc<dyn Store>) {
     let mut tries = Vec::new();
     for n in 0..10 {
         let store = Arc::clone(&store);
-        tries.push(tokio::spawn(async move { store.claim_job(after(1), lease(&format!("w{n}"), 60)).await.unwrap() }));
+        tries.push(tokio::spawn(async move {
+            store.claim_job(after(1), lease(&format!("w{n}"), 60), Share::default()).await.unwrap()
+        }));
     }
     let mut taken = Vec::new();
     for one in tries {
         taken.extend(one.await.unwrap().map(|job| job.value.id));
     }
     // A locked row is passed over, so a worker may come away empty; what it got is its own.
-    while let Some(job) = store.claim_job(after(1), lease("late", 60)).await.unwrap() {
+    while let Some(job) = store.claim_job(after(1), lease("late", 60), Share::default()).await.unwrap() {
         taken.push(job.value.id);
     }
     taken.sort();
@@ -171,21 +176,21 @@ async fn a_job_is_handed_to_one_worker(store: Arc<dyn Store>) {
 
 async fn a_job_waits_for_its_time(store: &dyn Store) {
     store.commit(new_job(1)).await.unwrap();
-    let known = store.claim_job(after(1), lease("w", 60)).await.unwrap().unwrap();
+    let known = store.claim_job(after(1), lease("w", 60), Share::default()).await.unwrap().unwrap();
     let postponed = JobEvent::Postponed { epoch: 1, until: after(100), spent: None, asked: false };
     let (value, _) = known.value.advance(postponed, after(2)).unwrap();
     let step = Step { job: Some(Write::Update(Versioned { value, revision: known.revision })), ..Step::default() };
     store.commit(step).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), Some(after(100)));
-    assert!(store.claim_job(after(99), lease("w", 200)).await.unwrap().is_none());
-    assert!(store.claim_job(after(100), lease("w", 200)).await.unwrap().is_some());
+    assert!(store.claim_job(after(99), lease("w", 200), Share::default()).await.unwrap().is_none());
+    assert!(store.claim_job(after(100), lease("w", 200), Share::default()).await.unwrap().is_some());
 }
 
 async fn an_expired_lease_is_taken_over(store: &dyn Store) {
     store.commit(new_job(1)).await.unwrap();
-    let first = store.claim_job(after(1), lease("first", 60)).await.unwrap().unwrap();
-    assert!(store.claim_job(after(59), lease("second", 120)).await.unwrap().is_none());
-    let second = store.claim_job(after(60), lease("second", 120)).await.unwrap().unwrap();
+    let first = store.claim_job(after(1), lease("first", 60), Share::default()).await.unwrap().unwrap();
+    assert!(store.claim_job(after(59), lease("second", 120), Share::default()).await.unwrap().is_none());
+    let second = store.claim_job(after(60), lease("second", 120), Share::default()).await.unwrap().unwrap();
     assert_eq!((first.value.epoch, second.value.epoch, second.value.attempts), (1, 2, 2));
     assert!(matches!(&second.value.state, JobState::Running { lease } if lease.holder == "second"));
     assert_eq!(store.job(job_id(1)).await.unwrap().unwrap(), second);
@@ -193,7 +198,7 @@ async fn an_expired_lease_is_taken_over(store: &dyn Store) {
 
 async fn everything_about_a_job_survives(store: &dyn Store) {
     store.commit(new_job(1)).await.unwrap();
-    let claimed = store.claim_job(after(1), lease("w", 60)).await.unwrap().unwrap();
+    let claimed = store.claim_job(after(1), lease("w", 60), Share::default()).await.unwrap().unwrap();
     let epoch = claimed.value.epoch;
     let report = StageReport::Locate(LocateReport {
         candidate_files: vec![RepoPath::parse("src/解析.py").unwrap()],
@@ -267,4 +272,41 @@ async fn old_deliveries_stay_known_by_what_they_were_about(store: &dyn Store) {
     let same = store.commit(only(delivery("d-3", Some("comment:71"), None))).await;
     assert!(matches!(same, Err(StoreError::Repeated { .. })), "{same:?}");
     store.commit(only(delivery("d-2", None, None))).await.unwrap();
+}
+
+/// A job of another repository or person.
+fn job_of(n: u32, repo: &str, actor: &str) -> Step {
+    let (mut issue, mut job) = (issue(n), job(n));
+    issue.source.repo = repo.parse().unwrap();
+    job.source.repo = issue.source.repo.clone();
+    job.trigger.actor = actor.to_owned();
+    Step { issue: Some(Write::Insert(issue)), job: Some(Write::Insert(job)), ..Step::default() }
+}
+
+async fn repositories_and_people_have_their_share(store: &dyn Store) {
+    for (n, repo, actor) in [
+        (1, "acme/large", "alice"),
+        (2, "acme/large", "Alice"),
+        (3, "acme/large", "bob"),
+        (4, "acme/small", "alice"),
+        (5, "acme/small", "carol"),
+    ] {
+        store.commit(job_of(n, repo, actor)).await.unwrap();
+    }
+    let claim = async |share: Share| {
+        let claimed = store.claim_job(after(1), lease("w", 60), share).await.unwrap();
+        claimed.map(|job| job.value.id)
+    };
+    let all = Share::default();
+    assert_eq!(claim(all).await, Some(job_id(1)));
+    assert_eq!(claim(all).await, Some(job_id(4)), "the other repository is not kept waiting by the first one's queue");
+    let one_each = Share { per_repository: 1, per_actor: 0 };
+    assert_eq!(claim(one_each).await, None);
+    let person = Share { per_repository: 2, per_actor: 2 };
+    assert_eq!(claim(person).await, Some(job_id(3)), "alice has two at work, in any spelling");
+    assert_eq!(claim(person).await, Some(job_id(5)));
+    assert_eq!(claim(person).await, None);
+    assert_eq!(claim(all).await, Some(job_id(2)));
+    // Whoever is silent too long frees a place for the same job.
+    assert_eq!(store.claim_job(after(60), lease("w", 90), one_each).await.unwrap().unwrap().value.epoch, 2);
 }

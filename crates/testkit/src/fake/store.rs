@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use patchwright_core::store::{
-    ClaimedEffect, DeliveryRecord, EffectOutcome, EffectRecord, Step, Store, StoreError, Versioned, Write,
+    ClaimedEffect, DeliveryRecord, EffectOutcome, EffectRecord, Share, Step, Store, StoreError, Versioned, Write,
 };
 use patchwright_domain::job::{JobEvent, JobState, Lease};
 use patchwright_domain::{EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, PlatformId, Task, TaskId};
@@ -192,15 +192,33 @@ impl Store for FakeStore {
         Ok(())
     }
 
-    async fn claim_job(&self, now: Timestamp, lease: Lease) -> Result<Option<Versioned<Job>>, StoreError> {
+    async fn claim_job(
+        &self,
+        now: Timestamp,
+        lease: Lease,
+        share: Share,
+    ) -> Result<Option<Versioned<Job>>, StoreError> {
         let mut tables = self.0.lock().unwrap();
-        let due = |job: &Versioned<Job>| match &job.value.state {
-            JobState::Queued { not_before } => (*not_before <= now).then_some(*not_before),
-            JobState::Running { lease } => (lease.until <= now).then_some(Timestamp::MIN),
+        let jobs = || tables.jobs.values().map(|job| &job.value);
+        let abandoned = jobs().filter_map(|job| match &job.state {
+            JobState::Running { lease } if lease.until <= now => Some((lease.until, job.id)),
             _ => None,
+        });
+        let running = |same: &dyn Fn(&Job) -> bool| {
+            u32::try_from(jobs().filter(|job| job.status() == JobStatus::Running && same(job)).count()).unwrap()
         };
-        let next = tables.jobs.values().filter_map(|job| Some((due(job)?, job.value.id))).min();
-        let Some((_, id)) = next else { return Ok(None) };
+        let room = |limit: u32, running: u32| limit == 0 || running < limit;
+        let waiting = jobs().filter_map(|job| match job.state {
+            JobState::Queued { not_before } if not_before <= now => {
+                let here = running(&|other| other.source.repo == job.source.repo);
+                let theirs = running(&|other| other.trigger.actor.eq_ignore_ascii_case(&job.trigger.actor));
+                let admitted = room(share.per_repository, here) && room(share.per_actor, theirs);
+                admitted.then_some((here, not_before, job.id))
+            }
+            _ => None,
+        });
+        let next = abandoned.min().map(|(_, id)| id).or_else(|| waiting.min().map(|(_, _, id)| id));
+        let Some(id) = next else { return Ok(None) };
         let row = tables.jobs.get_mut(&id).unwrap();
         let job = row.value.clone();
         let free =

@@ -1,0 +1,108 @@
+//! The queue alone: jobs that are accepted, taken and ended at once, and what a claim costs behind a long queue.
+//!
+//! `cargo bench -p patchwright-store-diesel --bench queue`; `BENCH_JOBS` sets how many.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that cannot be taken ends here")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use patchwright_core::store::{Share, Step, Store, Versioned, Write};
+use patchwright_domain::job::report::Verdict;
+use patchwright_domain::job::{JobState, Lease};
+use patchwright_domain::{Issue, Job, JobEvent};
+use patchwright_store_diesel::DieselStore;
+use patchwright_testkit::{build, postgres};
+
+/// Workers that take jobs at the same time.
+const WORKERS: usize = 8;
+
+fn job(n: u32, repo: &str) -> Step {
+    let (mut issue, mut job): (Issue, Job) = (build::issue(n), build::job(n));
+    issue.source.repo = repo.parse().unwrap();
+    job.source.repo = issue.source.repo.clone();
+    // The builder's jobs wait from a fixed time on.
+    job.state = JobState::Queued { not_before: build::start_of_time() };
+    Step { issue: Some(Write::Insert(issue)), job: Some(Write::Insert(job)), ..Step::default() }
+}
+
+fn lease(worker: usize) -> Lease {
+    let until = Timestamp::now() + Duration::from_secs(3600);
+    Lease { holder: format!("w{worker}"), task_id: build::task_id(1), until }
+}
+
+async fn enqueue(store: &Arc<DieselStore>, jobs: std::ops::Range<u32>, repo: &str) {
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in jobs {
+        let (store, step) = (Arc::clone(store), job(n, repo));
+        tasks.spawn(async move { store.commit(step).await.unwrap() });
+        if tasks.len() >= 64 {
+            tasks.join_next().await.unwrap().unwrap();
+        }
+    }
+    tasks.join_all().await;
+}
+
+/// Takes and ends jobs until none is left; returns how many.
+async fn work(store: Arc<DieselStore>, worker: usize) -> u32 {
+    let mut done = 0;
+    while let Some(claimed) = store.claim_job(Timestamp::now(), lease(worker), Share::default()).await.unwrap() {
+        let Versioned { value: job, revision } = claimed;
+        let event = JobEvent::Completed { epoch: job.epoch, verdict: Verdict::NoTests };
+        let (value, _) = job.advance(event, Timestamp::now()).unwrap();
+        let step = Step { job: Some(Write::Update(Versioned { value, revision })), ..Step::default() };
+        store.commit(step).await.unwrap();
+        done += 1;
+    }
+    done
+}
+
+async fn measure(name: &str, store: DieselStore, jobs: u32) {
+    store.migrate().await.unwrap();
+    let store = Arc::new(store);
+    let began = Instant::now();
+    enqueue(&store, 1..jobs + 1, "acme/large").await;
+    let enqueued = f64::from(jobs) / began.elapsed().as_secs_f64();
+
+    // Behind all of them, another repository's first job: it is its turn at once.
+    let mut claims = Vec::new();
+    for n in 0..100 {
+        enqueue(&store, jobs + 1 + n..jobs + 2 + n, "acme/small").await;
+        let began = Instant::now();
+        let claimed = store.claim_job(Timestamp::now(), lease(0), Share::default()).await.unwrap().unwrap();
+        claims.push(began.elapsed().as_secs_f64() * 1000.0);
+        if n == 1 {
+            assert_eq!(claimed.value.source.repo.to_string(), "acme/small");
+        }
+    }
+    claims.sort_by(f64::total_cmp);
+
+    let began = Instant::now();
+    let workers: Vec<_> = (0..WORKERS).map(|worker| tokio::spawn(work(Arc::clone(&store), worker))).collect();
+    let mut done = 0;
+    for worker in workers {
+        done += worker.await.unwrap();
+    }
+    let ended = f64::from(done) / began.elapsed().as_secs_f64();
+    println!(
+        "{name}: {jobs} jobs enqueued at {enqueued:.0}/s, taken and ended at {ended:.0}/s by {WORKERS} workers; \
+         a claim behind all of them p50 {:.2} ms, p99 {:.2} ms",
+        claims[claims.len() / 2],
+        claims[claims.len() * 99 / 100]
+    );
+}
+
+fn main() {
+    let jobs = std::env::var("BENCH_JOBS").map_or(10_000, |text| text.parse().unwrap());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DieselStore::open(&format!("sqlite://{}/p.db", folder.path().display())).await.unwrap();
+        measure("SQLite", store, jobs).await;
+        if let Some(cluster) = postgres::cluster().await {
+            let store = DieselStore::open(&cluster.database("queue")).await.unwrap();
+            measure("PostgreSQL", store, jobs).await;
+        }
+    });
+}
