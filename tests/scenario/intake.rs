@@ -64,6 +64,7 @@ async fn a_title_with_a_nul_is_the_same_on_both_databases() {
         assert_eq!(job.title, "a\u{fffd}b");
         assert_eq!(job.trigger.instructions.as_deref(), Some("the \u{fffd} byte"));
         let shown: Value = tester.get(&format!("/api/v1/jobs/{}", job.id)).await.json().unwrap();
+        assert_eq!(shown["queue_position"], 1);
         assert_eq!(shown["webhook_payload"]["issue"]["title"], "a\0b", "the payload is kept as it came");
         tester.stop().await;
     }

@@ -41,6 +41,10 @@ pub trait Queries: Send + Sync {
     /// The delivery that made a job.
     async fn delivery(&self, job: JobId) -> Result<Option<DeliveryRecord>, StoreError>;
 
+    /// Which turn a waiting job has among those of its repository, from 1; `None` when it does not wait. (Repositories
+    /// take turns, so there is no one order of all.)
+    async fn queue_position(&self, job: JobId) -> Result<Option<u64>, StoreError>;
+
     /// How much waits.
     async fn queue_depth(&self) -> Result<QueueDepth, StoreError>;
 }

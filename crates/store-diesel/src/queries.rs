@@ -7,7 +7,7 @@ use patchwright_core::store::{DeliveryRecord, StoreError};
 use patchwright_domain::{Job, JobId, JobStatus, Task};
 
 use crate::DieselStore;
-use crate::db::{read, statements, store_error};
+use crate::db::{read, snapshot, statements, store_error};
 use crate::row::delivery::{DeliveryRow, DeliveryStatements};
 use crate::row::effect::WAITING;
 use crate::row::job::{JobRow, JobStatements, StageRow};
@@ -30,6 +30,15 @@ statements! {
             }
             let rows: Vec<JobRow> = query.select(JobRow::as_select()).load(conn)?;
             rows.into_iter().map(|row| conn.stage_rows(&row.id).map(|stages| (row, stages))).collect()
+        }
+
+        fn position(conn, id: &str) -> QueryResult<Option<i64>> {
+            let waiting = job::status.eq(JobStatus::Queued.as_str());
+            let own: Option<(String, Option<i64>)> =
+                job::table.find(id).filter(waiting).select((job::repo, job::not_before)).first(conn).optional()?;
+            let Some((repo, Some(not_before))) = own else { return Ok(None) };
+            let before = job::not_before.lt(not_before).or(job::not_before.eq(not_before).and(job::id.le(id)));
+            job::table.filter(waiting).filter(job::repo.eq(repo)).filter(before).count().get_result(conn).map(Some)
         }
 
         fn depth(conn) -> QueryResult<[i64; 3]> {
@@ -67,6 +76,15 @@ impl Queries for DieselStore {
         self.blocking(move |db| {
             let row = read!(db, conn => conn.delivery_of_job(&id).map_err(store_error))?;
             row.map(DeliveryRow::into_domain).transpose()
+        })
+        .await
+    }
+
+    async fn queue_position(&self, job: JobId) -> Result<Option<u64>, StoreError> {
+        let id = job.to_string();
+        self.blocking(move |db| {
+            let position = snapshot!(db, conn => conn.position(&id))?;
+            position.map(|position| unsigned("job", &id, position)).transpose()
         })
         .await
     }

@@ -109,7 +109,7 @@ fn describe(job: &Value) {
     say(&format!("{}  {}", text(job, "job_id"), text(job, "status")));
     say(&format!("{}/{}#{}  {}", text(job, "owner"), text(job, "repo"), job["issue_number"], text(job, "issue_title")));
     if let Some(position) = job["queue_position"].as_u64() {
-        say(&format!("position in the queue: {position}"));
+        say(&format!("waits: its turn is number {position} in its repository"));
     }
     for stage in job["stages"].as_array().into_iter().flatten() {
         say(&format!("  {:<8} {}", text(stage, "name"), text(stage, "status")));

@@ -74,6 +74,9 @@ struct JobView<'a> {
     #[serde(flatten)]
     object: JobObject<'a, Option<&'a RawValue>>,
     status: JobStatus,
+    /// Its turn among the waiting jobs of its repository, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue_position: Option<u64>,
     attempts: u32,
     verdict: Option<Verdict>,
     failure: Option<&'a Failure>,
@@ -149,10 +152,18 @@ fn not_found() -> HttpResponse {
 
 /// The job as the API shows it.
 async fn shown(job: &Job, state: &State) -> HttpResponse {
+    let position = match job.status() {
+        JobStatus::Queued => state.app.store.queue_position(job.id).await,
+        _ => Ok(None),
+    };
+    let position = match position {
+        Ok(position) => position,
+        Err(error) => return failed(&error),
+    };
     match state.app.store.delivery(job.id).await {
         Ok(delivery) => {
             let payload = delivery.as_ref().and_then(|record| serde_json::from_str(&record.payload).ok());
-            HttpResponse::Ok().json(view(job, payload))
+            HttpResponse::Ok().json(view(job, payload, position))
         }
         Err(error) => failed(&error),
     }
@@ -201,7 +212,7 @@ fn summary(job: &Job) -> JobSummary<'_> {
     }
 }
 
-fn view<'a>(job: &'a Job, payload: Option<&'a RawValue>) -> JobView<'a> {
+fn view<'a>(job: &'a Job, payload: Option<&'a RawValue>, queue_position: Option<u64>) -> JobView<'a> {
     let stage = |record: &'a patchwright_domain::job::stage::StageRecord| StageView {
         name: record.kind,
         status: record.status,
@@ -217,6 +228,7 @@ fn view<'a>(job: &'a Job, payload: Option<&'a RawValue>) -> JobView<'a> {
     JobView {
         object: job.object(payload),
         status: job.status(),
+        queue_position,
         attempts: job.attempts,
         verdict: job.verdict,
         failure: job.failure.as_ref(),

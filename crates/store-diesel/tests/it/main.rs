@@ -66,6 +66,8 @@ async fn lists_page_and_filter(store: &DieselStore) {
     let elsewhere = JobFilter { repository: Some("acme/other".into()), limit: 9, ..JobFilter::default() };
     assert!(store.jobs(elsewhere).await.unwrap().is_empty());
     assert_eq!(store.queue_depth().await.unwrap().queued, 5);
+    assert_eq!(store.queue_position(job_id(3)).await.unwrap(), Some(3));
+    assert_eq!(store.queue_position(job_id(9)).await.unwrap(), None);
     assert!(store.tasks(job_id(1)).await.unwrap().is_empty());
     assert!(store.delivery(job_id(1)).await.unwrap().is_none());
 }
