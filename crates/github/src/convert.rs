@@ -57,10 +57,13 @@ impl event::Repository<'_> {
 
 impl From<event::User<'_>> for Actor {
     fn from(user: event::User<'_>) -> Self {
-        let login = user.login.into_string();
-        let is_bot = user.kind.is_some_and(|kind| kind.as_str() == "Bot") || login.ends_with("[bot]");
-        Self { login, is_bot }
+        actor(user.login.into_string(), user.kind.as_ref().map_or("", Text::as_str))
     }
+}
+
+/// Who that is, and whether GitHub takes them for a program.
+pub(crate) fn actor(login: String, kind: &str) -> Actor {
+    Actor { is_bot: kind == "Bot" || login.ends_with("[bot]"), login }
 }
 
 pub(crate) fn inbound_issue(

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 use patchwright_core::forge::{Forge as _, ForgeError};
-use patchwright_core::webhook::{Actor, Delivery, InboundComment, InboundEvent, InboundIssue};
+use patchwright_core::webhook::{Delivery, InboundComment, InboundEvent, InboundIssue};
 use patchwright_domain::{DeliveryId, IssueNumber, IssueRef, RepoName};
 use patchwright_http::forge::read_json;
 use patchwright_http::{Request, Response, Retry};
@@ -146,7 +146,6 @@ impl GithubForge {
         let request = Request::get(self.repo_url(repo, &crate::forge::issue_path(&source)));
         let response = self.read(repo, request, &what).await?;
         let issue: wire::Issue = read_json(GITHUB, &response, &format!("read {what}"))?;
-        let is_bot = comment.user.as_ref().is_some_and(|user| user.kind == "Bot" || user.login.ends_with("[bot]"));
         let issue = InboundIssue {
             source: IssueRef { number: IssueNumber::same(issue.number), ..source },
             is_pull_request: issue.pull_request.is_some(),
@@ -155,7 +154,8 @@ impl GithubForge {
             author: convert::login(issue.user),
             default_branch: Some(self.repository(repo).await?.default_branch),
         };
-        let author = Actor { login: convert::login(comment.user), is_bot };
+        let kind = comment.user.as_ref().map_or_else(String::new, |user| user.kind.clone());
+        let author = convert::actor(convert::login(comment.user), &kind);
         let event = InboundEvent::Commented {
             issue,
             comment: InboundComment { id: comment.id.to_string(), body: comment.body.unwrap_or_default(), author },

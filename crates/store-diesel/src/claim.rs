@@ -1,5 +1,7 @@
 //! Handing work to one worker at a time: the statements that the two databases need differently.
 
+use std::sync::LazyLock;
+
 use diesel::prelude::*;
 use jiff::Timestamp;
 use patchwright_core::store::{ClaimedEffect, Share, StoreError, Versioned};
@@ -47,7 +49,7 @@ fn waiting_job(first_of_repository: &str) -> String {
 const NOT_FOR: &str = "(SELECT other.actor FROM job AS other WHERE other.status = 'running'
     GROUP BY other.actor HAVING count(*) >= $2)";
 
-fn sqlite_waiting_job() -> String {
+static SQLITE_WAITING_JOB: LazyLock<String> = LazyLock::new(|| {
     waiting_job(&format!(
         "SELECT candidate.id AS id FROM (
             SELECT coalesce(busy.jobs, 0) AS jobs, (
@@ -61,10 +63,10 @@ fn sqlite_waiting_job() -> String {
         WHERE $3 = 0 OR candidate.jobs < $3
         ORDER BY candidate.jobs, job.not_before, job.id LIMIT 1"
     ))
-}
+});
 
 /// The first of each repository is locked for the moment; other workers pass over it and take the second.
-fn postgres_waiting_job() -> String {
+static POSTGRES_WAITING_JOB: LazyLock<String> = LazyLock::new(|| {
     waiting_job(&format!(
         "SELECT candidate.id AS id FROM waiting LEFT JOIN busy ON busy.repo = waiting.repo
         CROSS JOIN LATERAL (
@@ -76,7 +78,7 @@ fn postgres_waiting_job() -> String {
         WHERE waiting.repo IS NOT NULL AND ($3 = 0 OR coalesce(busy.jobs, 0) < $3)
         ORDER BY coalesce(busy.jobs, 0), candidate.not_before, candidate.id LIMIT 1"
     ))
-}
+});
 
 #[derive(QueryableByName)]
 struct Found {
@@ -116,7 +118,7 @@ pub(crate) async fn claim_job(
             let claim = move |conn: &mut SqliteConnection| {
                 let row = match abandoned_job!(at).first(conn).optional()? {
                     Some(row) => Some(row),
-                    None => conn.first_waiting(&sqlite_waiting_job(), at, share)?,
+                    None => conn.first_waiting(&SQLITE_WAITING_JOB, at, share)?,
                 };
                 conn.lease_job(row, now, lease.clone())
             };
@@ -130,7 +132,7 @@ pub(crate) async fn claim_job(
                 }
                 let row = match abandoned_job!(at).for_update().skip_locked().first(conn).optional()? {
                     Some(row) => Some(row),
-                    None => conn.first_waiting(&postgres_waiting_job(), at, share)?,
+                    None => conn.first_waiting(&POSTGRES_WAITING_JOB, at, share)?,
                 };
                 conn.lease_job(row, now, lease)
             };
