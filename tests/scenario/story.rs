@@ -5,7 +5,7 @@ use patchwright_domain::job::report::Verdict;
 use patchwright_testkit::server::Script;
 use serde_json::Value;
 
-use super::tester::{FILES, REPO, Tester, analysis, good_answers, plan};
+use super::tester::{FILES, REPO, Tester, accepted, analysis, good_answers, plan};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_comment_becomes_a_pull_request_whose_tests_pass() {
@@ -50,6 +50,45 @@ async fn a_comment_becomes_a_pull_request_whose_tests_pass() {
     assert_eq!(shown["stages"][3]["test_results"]["passed"], 2);
     let page: Value = tester.get("/api/v1/jobs?status=succeeded").await.json().unwrap();
     assert_eq!(page["items"][0]["job_id"], job.id.to_string());
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_further_comment_goes_on_with_the_same_pull_request() {
+    let more = "def add(a, b):\n    return a + b\n\n\ndef double(a):\n    return a * 2\n\n\ndef triple(a):\n    return a * 3\n";
+    let mut script = good_answers();
+    script.extend([analysis(), plan(&["calc.py"]), format!("```python\n{more}```")].map(Script::Answer));
+    let mut tester = Tester::start(script).await;
+    let first = tester.fix().await;
+    let asked = tester.post_comment("@patchwright fix: add triple() too").await;
+    let second = tester.expect_end(accepted(&asked)).await;
+    assert_eq!(second.status(), JobStatus::Succeeded, "{:?}", second.failure);
+    let branch = first.branch.to_string();
+    assert_eq!(second.branch.to_string(), branch);
+    assert_eq!(tester.github.pulls().len(), 1, "there is one pull request");
+    assert_eq!(tester.git.git(REPO, &["rev-list", "--count", &format!("main..{branch}")]), "2");
+    assert!(tester.git.git(REPO, &["show", &format!("{branch}:calc.py")]).contains("triple"));
+    let panel = tester.github.panels(700).pop().unwrap();
+    assert!(panel.contains("asked for by alice. add triple() too"), "{panel}");
+    assert_eq!(tester.github.comments_on(42).len(), 4, "each wish is acknowledged and answered");
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn restart_stops_what_runs_and_begins_anew() {
+    let mut script = vec![Script::Silence(std::time::Duration::from_secs(60))];
+    script.extend(good_answers());
+    let mut tester = Tester::start(script).await;
+    let first = accepted(&tester.post_comment("@patchwright fix").await);
+    while tester.llm.asked().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let second = accepted(&tester.post_comment("@patchwright restart, but with +").await);
+    assert_ne!(first, second);
+    assert_eq!(tester.expect_end(first).await.status(), JobStatus::Cancelled);
+    let done = tester.expect_end(second).await;
+    assert_eq!(done.verdict, Some(Verdict::FixedProven), "{:?}", done.failure);
+    assert_eq!(tester.github.pulls().len(), 1);
     tester.finish().await;
 }
 

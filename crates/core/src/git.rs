@@ -118,10 +118,22 @@ pub struct Checkout {
     pub base: Option<BranchName>,
     /// The branch to work on. It starts at the base.
     pub branch: BranchName,
+    /// A commit of ours at the tip of the base branch that is to be made anew.
+    pub redo: Option<Redo>,
     /// For this call only; kept nowhere.
     pub credential: Option<GitCredential>,
     /// An empty or absent folder that becomes the working copy.
     pub destination: PathBuf,
+}
+
+/// A commit that is to be made anew: where the base branch still stands at `tip`, the working copy begins at `start`
+/// instead, the commit before it. Where others have moved the branch, it begins at what they left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redo {
+    /// The commit that goes.
+    pub tip: CommitSha,
+    /// Its first parent.
+    pub start: CommitSha,
 }
 
 /// Who commits, when and why. Equal ones over equal files make equal commits.

@@ -1,11 +1,14 @@
 //! The truth: issues, jobs, tasks, deliveries and effects that wait.
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use patchwright_domain::job::Lease;
 use patchwright_domain::{DeliveryId, Effect, EffectId, Issue, IssueId, IssueRef, Job, JobId, PlatformId, Task};
 
 use crate::fault::{Cause, Fault};
+
+/// No lease is longer. One that seems to be was given before the clock was set back, and others may take the job.
+pub const MAX_LEASE: SignedDuration = SignedDuration::from_mins(10);
 
 /// A thing with the revision that it was read at.
 #[derive(Debug, Clone, PartialEq)]
@@ -189,7 +192,10 @@ pub trait Store: Send + Sync {
     /// The job of an issue that was accepted last.
     async fn latest_job(&self, issue: IssueId) -> Result<Option<Versioned<Job>>, StoreError>;
 
-    /// The job whose pull request this is.
+    /// The jobs of an issue that have not ended, oldest first. Only the first of them may run.
+    async fn open_jobs(&self, issue: IssueId) -> Result<Vec<Versioned<Job>>, StoreError>;
+
+    /// The newest job that works on this branch.
     async fn job_by_branch(
         &self,
         source: &PlatformId,
@@ -201,8 +207,8 @@ pub trait Store: Send + Sync {
     async fn commit(&self, step: Step) -> Result<(), StoreError>;
 
     /// Takes a job and gives it the lease: one whose lease ran out, else, of the repository where the fewest run, the
-    /// one that waits longest and may run at `now`. Where or for whom as many run as `share` admits, nothing is taken.
-    /// Writes nothing else.
+    /// one that waits longest and may run at `now`. A job waits until all earlier ones of its issue have ended. Where or
+    /// for whom as many run as `share` admits, nothing is taken. Writes nothing else.
     async fn claim_job(&self, now: Timestamp, lease: Lease, share: Share)
     -> Result<Option<Versioned<Job>>, StoreError>;
 
@@ -217,6 +223,7 @@ pub trait Store: Send + Sync {
     /// is still the same comment. Returns how many it changed.
     async fn forget_deliveries(&self, before: Timestamp) -> Result<u64, StoreError>;
 
-    /// When the next job or effect may become due; `None` when nothing waits.
-    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
+    /// The first time after `after` at which a job or an effect may become due by itself; `None` when nothing waits for
+    /// a time.
+    async fn next_due(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 }

@@ -19,6 +19,11 @@ pub enum Command {
     Cancel,
     /// Start the failed job again.
     Retry,
+    /// Stop what runs, and fix the issue anew.
+    Restart {
+        /// What else the comment says, as it was written.
+        instructions: Option<String>,
+    },
     /// We were mentioned, but not asked for anything that we know.
     Unknown {
         /// The first word after the mention; empty when there was none.
@@ -46,6 +51,7 @@ pub fn find_command(comment: &str, app_name: &str) -> Option<Command> {
         "status" | "状态" => Command::Status,
         "cancel" | "取消" => Command::Cancel,
         "retry" | "重试" => Command::Retry,
+        "restart" | "重来" => Command::Restart { instructions: instructions(tail, rest) },
         _ => Command::Unknown { word: word.chars().take(40).collect() },
     })
 }

@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 use patchwright_core::store::{EffectRecord, Step, StoreError, Versioned, Write};
-use patchwright_domain::{Effect, EffectId, Issue, IssueEvent, Job, JobEvent, JobId, JobStatus, Refused, Task};
+use patchwright_domain::job::PullRequestEnd;
+use patchwright_domain::{
+    Effect, EffectId, Issue, IssueEvent, IssueStatus, Job, JobEvent, JobId, JobStatus, Refused, Task,
+};
 
 use crate::Engine;
 
@@ -79,22 +82,57 @@ impl Engine {
         before: JobStatus,
         now: Timestamp,
     ) -> Result<Option<Write<Issue>>, StoreError> {
-        let event = match job.status() {
-            after if after == before => return Ok(None),
-            JobStatus::Succeeded => IssueEvent::TaskSucceeded,
-            JobStatus::Failed => IssueEvent::TaskFailed,
-            JobStatus::Cancelled => IssueEvent::Cancel,
-            JobStatus::Queued if before.is_terminal() => IssueEvent::Restart,
-            JobStatus::Queued | JobStatus::Running => return Ok(None),
-        };
+        let after = job.status();
+        let begins_again = after == JobStatus::Queued && before.is_terminal();
+        if after == before || !(after.is_terminal() || begins_again) {
+            return Ok(None);
+        }
         let Some(known) = self.ports.store.issue(job.issue_id).await? else { return Ok(None) };
-        match known.value.advance(event, now) {
-            Ok(issue) => Ok(Some(Write::Update(Versioned { value: issue, revision: known.revision }))),
+        if after.is_terminal() && self.has_follow_up(job).await? {
+            // The issue stays with the next job. It is written all the same, so that one that is queued at this very
+            // moment sees this job's end, or this one sees it.
+            return Ok(Some(Write::Update(known)));
+        }
+        let issue = known.value.clone();
+        let moved = if begins_again {
+            let event =
+                if issue.status == IssueStatus::PendingMerge { IssueEvent::FollowUp } else { IssueEvent::Restart };
+            issue.advance(event, now)
+        } else {
+            end_issue(issue, job, now)
+        };
+        match moved {
+            Ok(value) => Ok(Some(Write::Update(Versioned { value, revision: known.revision }))),
             Err(refused) => {
                 // People merge and close on their own; the job's end must not undo that.
                 tracing::debug!(job_id = %job.id, %refused, "the issue stays as it is");
                 Ok(None)
             }
         }
+    }
+    async fn has_follow_up(&self, job: &Job) -> Result<bool, StoreError> {
+        Ok(self.ports.store.open_jobs(job.issue_id).await?.iter().any(|other| other.value.id > job.id))
+    }
+}
+
+/// The issue after its job's end.
+fn end_issue(issue: Issue, job: &Job, now: Timestamp) -> Result<Issue, Refused> {
+    // A follow-up that came to nothing leaves what the job before it made.
+    let left = job.published.pull_request.is_some() && job.follows.as_ref().is_some_and(|before| before.base.is_some());
+    let issue = match job.status() {
+        JobStatus::Succeeded => issue.advance(IssueEvent::TaskSucceeded, now),
+        _ if left => issue.advance(IssueEvent::TaskSucceeded, now),
+        JobStatus::Cancelled => issue.advance(IssueEvent::Cancel, now),
+        _ => issue.advance(IssueEvent::TaskFailed, now),
+    }?;
+    // People may have merged or closed the pull request while the job was at work on it.
+    match job.published.pull_request.as_ref().and_then(|pull_request| pull_request.end) {
+        Some(PullRequestEnd::Merged) if issue.status == IssueStatus::PendingMerge => {
+            issue.advance(IssueEvent::Merge, now)
+        }
+        Some(PullRequestEnd::Closed) if issue.status == IssueStatus::PendingMerge => {
+            issue.advance(IssueEvent::CloseUnmerged, now)
+        }
+        _ => Ok(issue),
     }
 }

@@ -1,12 +1,13 @@
 //! What people do by hand: start, retry, cancel.
 
-use patchwright_core::store::{Step, StoreError, Write};
+use patchwright_core::store::StoreError;
 use patchwright_core::webhook::InboundIssue;
 use patchwright_domain::job::{JobTrigger, PublishMode, TriggerKind};
 use patchwright_domain::{Job, JobEvent, JobId, Refused};
 
 use crate::Engine;
 use crate::change::ChangeError;
+use crate::start::{NotStarted, Wanted};
 
 /// A job to start without a delivery.
 #[derive(Debug, Clone)]
@@ -30,12 +31,24 @@ pub enum ControlError {
     /// A job is at work for the issue.
     #[error("the job {0} works on this issue already; wait for it or cancel it")]
     JobActive(JobId),
+    /// A newer job has taken its place.
+    #[error("the job {0} of the same issue is newer; retry that one")]
+    Superseded(JobId),
     /// There is no such job.
     #[error("there is no job {0}")]
     NoSuchJob(JobId),
     /// Nothing can be read or written now.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<NotStarted> for ControlError {
+    fn from(not_started: NotStarted) -> Self {
+        match not_started {
+            NotStarted::Active(id) => Self::JobActive(id),
+            NotStarted::Refused(refused) => Self::Refused(refused),
+        }
+    }
 }
 
 impl From<ChangeError> for ControlError {
@@ -49,32 +62,24 @@ impl From<ChangeError> for ControlError {
 }
 
 impl Engine {
-    /// Starts a job for an issue.
+    /// Starts a job for an issue. While one is at work, instructions make a follow-up that waits for it.
     ///
     /// # Errors
-    /// [`ControlError::JobActive`] when one is at work, [`ControlError::Refused`] when the issue is past it.
+    /// [`ControlError::JobActive`] when one is at work and there are no instructions, [`ControlError::Refused`] when the
+    /// issue is past it.
     pub async fn start(&self, start: ManualStart) -> Result<Job, ControlError> {
-        let known = self.ports.store.issue_by_source(&start.issue.source).await?;
-        let latest = match &known {
-            Some(issue) => self.ports.store.latest_job(issue.value.id).await?.map(|job| job.value),
-            None => None,
-        };
-        if let Some(active) = latest.as_ref().filter(|job| !job.status().is_terminal()) {
-            return Err(ControlError::JobActive(active.id));
-        }
-        let (issue, issue_id) = self.started_issue(&start.issue, known)?;
-        let now = self.ports.clock.now();
+        let known = self.known(&start.issue).await?;
         let trigger = JobTrigger {
             kind: TriggerKind::Manual,
             event_type: "manual".to_owned(),
             actor: start.actor,
             instructions: start.instructions,
             comment_id: None,
-            at: now,
+            at: self.ports.clock.now(),
         };
-        let job = self.new_job(&start.issue, issue_id, trigger, start.publish, latest.as_ref());
-        let effects = self.records(&job, job.accepted_effects(), now);
-        let step = Step { issue: Some(issue), job: Some(Write::Insert(job.clone())), effects, ..Step::default() };
+        let more = trigger.instructions.is_some();
+        let wanted = Wanted { issue: &start.issue, trigger, publish: start.publish, more };
+        let (step, job) = self.plan_start(wanted, known)?;
         self.ports.store.commit(step).await?;
         self.wake();
         Ok(job)
@@ -93,8 +98,13 @@ impl Engine {
     /// Starts a job again at the first stage that did not succeed.
     ///
     /// # Errors
-    /// [`ControlError::Refused`] when it has not failed, [`ControlError::NoSuchJob`] when there is none.
+    /// [`ControlError::Refused`] when it has not failed, [`ControlError::Superseded`] when the issue has a newer job,
+    /// [`ControlError::NoSuchJob`] when there is none.
     pub async fn retry(&self, id: JobId) -> Result<Job, ControlError> {
+        let job = self.job(id).await?.ok_or(ControlError::NoSuchJob(id))?;
+        if let Some(latest) = self.ports.store.latest_job(job.issue_id).await?.filter(|latest| latest.value.id != id) {
+            return Err(ControlError::Superseded(latest.value.id));
+        }
         Ok(self.change_job(id, JobEvent::RestartRequested).await?)
     }
 }

@@ -208,6 +208,11 @@ impl Engine {
         self.wake.subscribe()
     }
 
+    /// The time, as jobs see it.
+    pub fn now(&self) -> jiff::Timestamp {
+        self.ports.clock.now()
+    }
+
     /// Says that somebody else may have written work to the store.
     pub fn notice(&self) {
         self.wake();

@@ -12,6 +12,7 @@ mod publish;
 mod render;
 mod run;
 mod stage;
+mod start;
 pub mod text;
 
 pub use control::{ControlError, ManualStart};

@@ -96,7 +96,7 @@ impl Engine {
             Effect::RefreshProgress => self.refresh(forge, job).await,
             Effect::OpenPullRequest => self.open_pull_request(forge, job, again).await,
             Effect::MarkReady => {
-                let Some(pull_request) = job.published.pull_request.as_ref().filter(|_| !job.published.ready) else {
+                let Some(pull_request) = job.published.open_pull_request().filter(|_| !job.published.ready) else {
                     return Ok(Delivered::Done);
                 };
                 forge.mark_ready(&job.source.repo, pull_request).await?;
@@ -122,14 +122,14 @@ impl Engine {
             let text = self.sealed(&self.progress_text(job), &progress_subject(job), forge);
             forge.edit_comment(&job.source, id, &text).await?;
         }
-        if let Some(pull_request) = &job.published.pull_request {
+        if let Some(pull_request) = job.published.open_pull_request() {
             forge.update_pull_request(&job.source.repo, pull_request.number, &self.panel(job, forge)).await?;
         }
         Ok(Delivered::Done)
     }
 
     async fn open_pull_request(&self, forge: &Arc<dyn Forge>, job: &Job, again: bool) -> Result<Delivered, ForgeError> {
-        if job.published.pull_request.is_some() {
+        if job.published.open_pull_request().is_some() {
             return Ok(Delivered::Done);
         }
         let repo = &job.source.repo;

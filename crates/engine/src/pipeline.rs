@@ -7,12 +7,12 @@ use jiff::SignedDuration;
 use patchwright_core::CancellationToken;
 use patchwright_core::fault::Fault;
 use patchwright_core::forge::Permission;
-use patchwright_core::git::{Checkout, Workspace};
+use patchwright_core::git::{Checkout, GitError, Redo, Workspace};
 use patchwright_core::progress::{Progress, ProgressEvent};
 use patchwright_core::store::{Step, StoreError};
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::stage::{StageKind, StageStatus};
-use patchwright_domain::job::{Failure, Lease, PublishMode, TriggerKind};
+use patchwright_domain::job::{Failure, Inheritance, Lease, PublishMode, TriggerKind};
 use patchwright_domain::task::{EMBEDDED_NODE, TaskEvent, TaskStatus};
 use patchwright_domain::{Issue, Job, JobEvent, JobId, Task, Usage};
 use tracing::Instrument as _;
@@ -155,6 +155,7 @@ impl Run<'_> {
         }
         let issue = ports.store.issue(self.job.issue_id).await.map_err(Stop::Store)?.ok_or(Stop::Gone)?.value;
         let place = self.prepare().await?;
+        self.inherit().await?;
         let workspace = self.open_workspace(&place, folder).await?;
         self.take_up_fix(&place, workspace.as_ref()).await?;
         while let Some(kind) = self.job.next_stage() {
@@ -164,6 +165,22 @@ impl Run<'_> {
             }
         }
         self.conclude(&place, workspace.as_ref()).await
+    }
+
+    /// A follow-up takes over the branch of the job before it that had one.
+    async fn inherit(&mut self) -> Result<(), Stop> {
+        if !self.job.awaits_inheritance() {
+            return Ok(());
+        }
+        let mut before = None;
+        let mut next = self.job.follows.as_ref().map(|follows| follows.job_id);
+        while let Some(id) = next {
+            let Some(job) = self.engine.job(id).await.map_err(Stop::Store)? else { break };
+            next = job.follows.as_ref().filter(|_| job.awaits_inheritance()).map(|follows| follows.job_id);
+            before = Some(job);
+        }
+        let inheritance = before.map(|job| job.inheritance()).unwrap_or_default();
+        self.tell(JobEvent::BranchInherited { epoch: self.epoch, inheritance }).await
     }
 
     /// Brings an earlier worker's fix into this fresh working copy, or has it made again when its base is history.
@@ -247,18 +264,44 @@ impl Run<'_> {
         Err(StageError::new(reason, remedy, Fault::Denied).into())
     }
 
-    async fn open_workspace(&self, place: &Place, folder: &Path) -> Result<Box<dyn Workspace>, Stop> {
+    async fn open_workspace(&mut self, place: &Place, folder: &Path) -> Result<Box<dyn Workspace>, Stop> {
         self.progress.doing(format!("cloning {}", self.job.source.repo));
         let credential = place.forge.git_credential(&self.job.source.repo).await.map_err(StageError::from)?;
-        let checkout = Checkout {
+        let start = self.job.follows.as_ref().and_then(|follows| follows.base.clone());
+        let redo = self.job.published.pushed.clone().zip(start.clone());
+        let mut checkout = Checkout {
             url: place.clone_url.clone(),
-            base: Some(self.job.base_branch.clone()),
+            base: Some(if start.is_some() { self.job.branch.clone() } else { self.job.base_branch.clone() }),
             branch: self.job.branch.clone(),
+            redo: redo.map(|(tip, start)| Redo { tip, start }).filter(|redo| redo.tip != redo.start),
             credential,
             destination: folder.join("repo"),
         };
-        let workspace = self.engine.ports.git.checkout(checkout, &self.cancel).await.map_err(StageError::from)?;
+        let git = &self.engine.ports.git;
+        let workspace = match git.checkout(checkout.clone(), &self.cancel).await {
+            // Somebody removed the branch. Nothing is left to build on, so the work begins anew.
+            Err(GitError::BranchNotFound { .. }) if start.is_some() => {
+                remove_folder(checkout.destination.clone()).await;
+                checkout.base = Some(self.job.base_branch.clone());
+                let inheritance = Inheritance::default();
+                self.tell(JobEvent::BranchInherited { epoch: self.epoch, inheritance }).await?;
+                git.checkout(checkout, &self.cancel).await
+            }
+            other => other,
+        };
+        let workspace = workspace.map_err(StageError::from)?;
         tracing::info!(git.base = %workspace.base_commit(), "the repository is checked out");
+        if self
+            .job
+            .follows
+            .as_ref()
+            .and_then(|follows| follows.base.as_ref())
+            .is_some_and(|at| at != workspace.base_commit())
+        {
+            tracing::info!("people have pushed to the branch; the work goes on from there");
+            let commit = workspace.base_commit().clone();
+            self.tell(JobEvent::BranchMoved { epoch: self.epoch, commit }).await?;
+        }
         Ok(workspace)
     }
 

@@ -15,6 +15,11 @@ const LOG_IN_TEXT: usize = 3_000;
 pub fn progress_comment(job: &Job, app_name: &str, public_url: Option<&str>) -> String {
     let headline = match job.status() {
         JobStatus::Queued if job.attempts > 0 => format!("**{app_name}** will go on with this in a moment."),
+        JobStatus::Queued if job.follows.is_some() => {
+            format!(
+                "**{app_name}** has noted this and goes on with it, on the same branch, when the job before it has ended."
+            )
+        }
         JobStatus::Queued => format!("**{app_name}** has taken this up and will begin in a moment."),
         JobStatus::Running => format!("**{app_name}** is working on this."),
         JobStatus::Succeeded | JobStatus::Failed | JobStatus::Cancelled => format!("**{app_name}**: {}", outcome(job)),
@@ -44,6 +49,15 @@ pub fn pull_request_body(job: &Job, app_name: &str, issue_url: &str, public_url:
         let _ = writeln!(out, "> **{app_name}** is still working on this; the panel below is live.\n");
     } else {
         let _ = writeln!(out, "> {}\n", outcome(job));
+    }
+    if let Some(follows) = &job.follows {
+        let wish = job.trigger.instructions.as_deref().map(|text| neutralise_line(text, 300)).unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "> Follow-up of job `{}`, asked for by {}. {wish}\n",
+            follows.job_id,
+            neutralise_line(&job.trigger.actor, 60)
+        );
     }
     // A closing keyword only where something is fixed: merging an analysis must not close the issue.
     let relation = if analysis { "For" } else { "Closes" };
@@ -117,6 +131,7 @@ pub(crate) fn help(app_name: &str) -> String {
          - `@{app_name} status`: say where I am.\n\
          - `@{app_name} cancel`: stop.\n\
          - `@{app_name} retry`: try again after a failure.\n\
+         - `@{app_name} restart`: stop what runs and begin anew. What you write after it is taken into account.\n\
          - `@{app_name} help`: this text.\n\n\
          Only people who may write to this repository can start me.\n"
     )

@@ -4,15 +4,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use patchwright_core::Clock as _;
 use patchwright_core::forge::{Forge, ForgeError};
 use patchwright_core::sandbox::TestOutcome;
-use patchwright_core::store::Store as _;
+use patchwright_core::store::{Share, Store as _};
 use patchwright_core::webhook::InboundIssue;
 use patchwright_core::{CancellationToken, Redactor, Secret};
-use patchwright_domain::job::PublishMode;
 use patchwright_domain::job::report::Verdict;
-use patchwright_domain::{BranchName, Job, JobStatus, PlatformId, TaskStatus};
+use patchwright_domain::job::{Lease, PublishMode};
+use patchwright_domain::{BranchName, IssueStatus, Job, JobStatus, PlatformId, TaskStatus};
 use patchwright_engine::{Engine, ManualStart, MarkerKey, Ports, Settings};
 use patchwright_testkit::build;
 use patchwright_testkit::fake::{
@@ -25,12 +27,14 @@ const PLAN: &str = r#"{"root_cause": "add subtracts", "fix_strategy": "Use +", "
 const CODE: &str = "```python\ndef add(a, b):\n    return a + b\n```";
 
 struct House {
-    engine: Engine,
+    engine: Arc<Engine>,
     store: Arc<FakeStore>,
     forge: Arc<FakeForge>,
     git: FakeGit,
     llm: Arc<ScriptedLlm>,
     clock: Arc<FakeClock>,
+    /// While it is set the next worker that begins tests dies.
+    die_in_tests: Arc<AtomicBool>,
     _folder: tempfile::TempDir,
 }
 
@@ -41,7 +45,10 @@ fn house(answers: &[&str]) -> House {
     forge.open_issue(42, "add() subtracts", "`add(1, 2)` is -1.");
     let folder = tempfile::tempdir().unwrap();
     // The tests of this repository: `test_add` passes once `add` adds.
-    let sandbox = ScriptedSandbox::new(|request| {
+    let die_in_tests = Arc::new(AtomicBool::new(false));
+    let away = Arc::clone(&die_in_tests);
+    let sandbox = ScriptedSandbox::new(move |request| {
+        assert!(!away.swap(false, Ordering::Relaxed), "the worker dies");
         let text = std::fs::read_to_string(request.root.join("src/calc.py")).unwrap();
         let add = if text.contains("a + b") { TestOutcome::Passed } else { TestOutcome::Failed };
         Ok(report(&[("test_add", add), ("test_other", TestOutcome::Passed)]))
@@ -60,8 +67,15 @@ fn house(answers: &[&str]) -> House {
         redactor: Redactor::new([&Secret::new("fake-git-token")]),
     };
     let settings = Settings::new(folder.path().to_owned());
-    let engine = Engine::new(ports, settings, MarkerKey::new(&Secret::new("master")));
-    House { engine, store, forge, git, llm, clock, _folder: folder }
+    let engine = Arc::new(Engine::new(ports, settings, MarkerKey::new(&Secret::new("master"))));
+    House { engine, store, forge, git, llm, clock, die_in_tests, _folder: folder }
+}
+
+const ALSO: &str = "```python\ndef add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n```";
+
+/// More is asked for by the same person.
+fn more(text: &str) -> ManualStart {
+    ManualStart { instructions: Some(text.into()), ..wish_of("alice") }
 }
 
 fn wish_of(actor: &str) -> ManualStart {
@@ -89,6 +103,14 @@ impl House {
             self.forge.note_branch(&job.branch);
         }
         Some(job)
+    }
+
+    /// A worker takes the next job for some seconds and is never heard of again.
+    async fn take_silently(&self, n: u32, seconds: i64) {
+        let now = self.clock.now();
+        let until = now + jiff::SignedDuration::from_secs(seconds);
+        let lease = Lease { holder: format!("doomed-{n}"), task_id: build::task_id(900 + n), until };
+        self.store.claim_job(now, lease, Share::default()).await.unwrap().unwrap();
     }
 
     /// Delivers everything that becomes due, moving the clock over the waits.
@@ -266,21 +288,7 @@ async fn a_job_that_kills_its_workers_is_given_up() {
     let job = house.start().await;
     for n in 0..3 {
         // A worker takes the job and is never heard of again.
-        let lease = patchwright_domain::job::Lease {
-            holder: format!("doomed-{n}"),
-            task_id: build::task_id(900 + n),
-            until: patchwright_core::Clock::now(house.clock.as_ref()),
-        };
-        house
-            .store
-            .claim_job(
-                patchwright_core::Clock::now(house.clock.as_ref()),
-                lease,
-                patchwright_core::store::Share::default(),
-            )
-            .await
-            .unwrap()
-            .unwrap();
+        house.take_silently(n, 0).await;
         house.clock.advance(1);
     }
     let given_up = house.work().await.unwrap();
@@ -397,4 +405,102 @@ async fn patience_ends_after_a_day() {
         house.clock.advance(3600);
     }
     assert_eq!(house.job(&job).await.status(), JobStatus::Failed);
+}
+
+#[tokio::test]
+async fn a_follow_up_goes_on_with_the_branch_and_the_pull_request() {
+    let mut answers = GOOD.to_vec();
+    answers.extend([GOOD[0], PLAN, ALSO]);
+    let house = house(&answers);
+    let first = house.start().await;
+    let cancel = CancellationToken::new();
+    // While the first one runs, more is asked for.
+    house.take_silently(0, 60).await;
+    let second = house.engine.start(more("add sub() too")).await.unwrap();
+    assert_eq!((&second.branch, second.follows.as_ref().unwrap().job_id), (&first.branch, first.id));
+    assert!(house.engine.run_next("other", &cancel).await.unwrap().is_none(), "one job of an issue runs at a time");
+    // What the same person adds before it begins goes into the same job.
+    assert_eq!(house.engine.start(more("and mul()")).await.unwrap().id, second.id);
+    assert_eq!(
+        house.engine.start(wish_of("alice")).await.unwrap_err().to_string().split(' ').nth(2),
+        Some(&*second.id.to_string())
+    );
+    house.clock.advance(100);
+    let first = house.work().await.unwrap();
+    assert_eq!(first.status(), JobStatus::Succeeded);
+    let issue = async || house.store.issue(first.issue_id).await.unwrap().unwrap().value.status;
+    assert_eq!(issue().await, IssueStatus::Processing, "the issue stays with the follow-up");
+    house.deliver_all().await;
+
+    let second = house.work().await.unwrap();
+    assert_eq!((second.id, second.status()), (second.id, JobStatus::Succeeded), "{:?}", second.failure);
+    house.deliver_all().await;
+    assert_eq!(issue().await, IssueStatus::PendingMerge);
+    assert_eq!(house.forge.pull_requests().len(), 1, "there is one pull request");
+    let second = house.job(&second).await;
+    let number = |job: &Job| job.published.pull_request.as_ref().map(|pull_request| pull_request.number);
+    assert_eq!(number(&second), number(&house.job(&first).await));
+    assert_eq!(second.follows.as_ref().unwrap().base, first.published.pushed, "it builds on the first one's commit");
+    assert!(house.git.file(&second.branch, "src/calc.py").unwrap().contains("def sub"));
+    let asked = house.llm.asked().last().unwrap().messages.last().unwrap().content.clone();
+    for part in ["add sub() too", "and mul()", "Use + (src/calc.py)"] {
+        assert!(asked.contains(part), "{part} is missing in {asked}");
+    }
+}
+
+#[tokio::test]
+async fn a_follow_up_of_a_failure_makes_the_branch_anew() {
+    let wrong = CODE.replace("a + b", "a * b");
+    let answers = [GOOD[0], PLAN, &wrong, &wrong, &wrong, GOOD[0], PLAN, CODE];
+    let house = house(&answers);
+    house.start().await;
+    let failed = house.work().await.unwrap();
+    assert_eq!(failed.verdict, Some(Verdict::StillFailing), "{:?}", failed.failure);
+    house.deliver_all().await;
+    house.engine.cancel(failed.id).await.unwrap_err();
+    let again = house.engine.start(more("it adds")).await.unwrap();
+    assert_eq!(again.branch, failed.branch);
+    let done = house.work().await.unwrap();
+    assert_eq!(done.verdict, Some(Verdict::FixedProven), "{:?}", done.failure);
+    house.deliver_all().await;
+    assert_eq!(house.forge.pull_requests().len(), 1);
+}
+
+#[tokio::test]
+async fn what_people_pushed_to_the_branch_stays() {
+    let mut answers = GOOD.to_vec();
+    answers.extend([GOOD[0], PLAN, ALSO]);
+    let house = house(&answers);
+    house.start().await;
+    let first = house.work().await.unwrap();
+    house.deliver_all().await;
+    let fixed = "def add(a, b):\n    return a + b\n";
+    house.git.push_by_others(&first.branch, &[("src/calc.py", fixed), ("CHANGES.md", "by hand\n"), FILES[1]]);
+    house.engine.start(more("add sub() too")).await.unwrap();
+    let second = house.work().await.unwrap();
+    assert_eq!(second.status(), JobStatus::Succeeded, "{:?}", second.failure);
+    assert_eq!(house.git.file(&first.branch, "CHANGES.md").unwrap(), "by hand\n");
+    assert!(house.git.file(&first.branch, "src/calc.py").unwrap().contains("def sub"));
+}
+
+#[tokio::test]
+async fn a_follow_up_whose_worker_died_after_the_push_is_taken_up_again() {
+    let mut answers = GOOD.to_vec();
+    answers.extend([GOOD[0], PLAN, ALSO]);
+    let house = house(&answers);
+    house.start().await;
+    let first = house.work().await.unwrap();
+    house.deliver_all().await;
+    let second = house.engine.start(more("add sub() too")).await.unwrap();
+    house.die_in_tests.store(true, Ordering::Relaxed);
+    let engine = Arc::clone(&house.engine);
+    let died = tokio::spawn(async move { engine.run_next("doomed", &CancellationToken::new()).await.unwrap() }).await;
+    assert!(died.unwrap_err().is_panic());
+    let pushed = house.job(&second).await.published.pushed;
+    assert_ne!(pushed, first.published.pushed);
+    house.clock.advance(100);
+    let done = house.work().await.unwrap();
+    assert_eq!((done.id, done.verdict), (second.id, Some(Verdict::Unproven)), "{:?}", done.failure);
+    assert_eq!(done.published.pushed, pushed, "the same commit on the same base");
+    assert_eq!(house.llm.asked().len(), 6, "nothing was asked twice");
 }

@@ -75,7 +75,7 @@ impl wire::PullRequest {
         let number = self.number.as_ref().or(self.iid.as_ref()).and_then(wire::Id::number);
         let number = number.ok_or("the pull request has no number")?;
         let url = self.html_url.clone().unwrap_or_else(|| fallback(number));
-        Ok(PullRequestRef { number, url, node_id: None, draft: self.is_draft() })
+        Ok(PullRequestRef { number, url, node_id: None, draft: self.is_draft(), end: None })
     }
 }
 

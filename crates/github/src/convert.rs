@@ -36,6 +36,7 @@ impl From<wire::PullRequest> for PullRequestRef {
             url: pull_request.html_url,
             node_id: pull_request.node_id,
             draft: pull_request.draft.unwrap_or(false),
+            end: None,
         }
     }
 }

@@ -20,7 +20,11 @@ use crate::export::checkout_tree;
 use crate::transport::http_options;
 use crate::workspace::GixWorkspace;
 
-const ONE: NonZeroU32 = NonZeroU32::MIN;
+/// How many commits a working copy needs: the tip, and the one before it when the tip is made anew.
+pub(crate) fn depth(request: &Checkout) -> NonZeroU32 {
+    const TWO: NonZeroU32 = NonZeroU32::new(2).expect("two is not zero");
+    if request.redo.is_some() { TWO } else { NonZeroU32::MIN }
+}
 
 pub(crate) fn checkout(
     options: &GitOptions,
@@ -31,13 +35,25 @@ pub(crate) fn checkout(
     std::fs::create_dir_all(&request.destination)
         .map_err(io(format!("making the working copy at {}", request.destination.display())))?;
     let (repo, base) = match &address {
-        Address::Local(path) => borrow_local(path, &address, request, interrupt)?,
+        Address::Local(path) => borrow_local(path, &address, request)?,
         Address::Http(_) => clone_http(options, &address, request, interrupt)?,
         Address::Ssh(url) => crate::command::clone(options, url, &address, request)?,
     };
-    let base_commit = repo.head_id().map_err(broken("reading the cloned branch"))?.detach();
+    let tip = repo.head_id().map_err(broken("reading the cloned branch"))?.detach();
+    let base_commit = start(&repo, tip, request)?;
+    let root = repo.workdir().expect("made with a working tree").to_owned();
+    let mut index = checkout_tree(&repo, base_commit, &root, interrupt)?;
+    index.write(gix::index::write::Options::default()).map_err(broken("writing the index"))?;
     start_branch(&repo, base_commit, &request.branch)?;
     GixWorkspace::new(repo, options.clone(), address, base, sha(base_commit), request.branch.clone())
+}
+
+/// The commit to begin at: the tip, or the one before it when the tip is ours and is made anew.
+fn start(cloned: &gix::Repository, tip: gix::ObjectId, request: &Checkout) -> Result<gix::ObjectId, GitError> {
+    let Some(redo) = request.redo.as_ref().filter(|redo| redo.tip == sha(tip)) else { return Ok(tip) };
+    let commit = cloned.find_commit(tip).map_err(broken("reading the cloned branch"))?;
+    let parent = commit.parent_ids().next().map(gix::Id::detach);
+    Ok(parent.filter(|parent| sha(*parent) == redo.start).unwrap_or(tip))
 }
 
 /// gix's object id as ours.
@@ -61,7 +77,7 @@ fn clone_http(
         Some(base) => base.clone(),
         None => remote_refs(options, address, request)?.1.ok_or_else(|| empty(address))?,
     };
-    match fetch(address, &base, &request.destination, http()?, interrupt) {
+    match fetch(address, &base, request, http()?, interrupt) {
         Ok(repo) => Ok((repo, base)),
         Err(error) => {
             // A fetch that finds no reference fails in many words; the list of references tells why in one.
@@ -80,29 +96,33 @@ fn clone_http(
 fn fetch(
     address: &Address,
     base: &BranchName,
-    destination: &Path,
+    request: &Checkout,
     http: gix::protocol::transport::client::blocking_io::http::Options,
     interrupt: &AtomicBool,
 ) -> Result<gix::Repository, gix::Error> {
     let Address::Http(url) = address else { unreachable!("the caller has matched") };
     let refspec = format!("+{}:refs/remotes/origin/{base}", base.full_ref());
     let create = gix::create::Options { destination_must_be_empty: Some(true), ..gix::create::Options::default() };
-    let mut prepare =
-        gix::clone::PrepareFetch::new(url.as_str(), destination, gix::create::Kind::WithWorktree, create, isolated())?
-            .with_shallow(Shallow::DepthAtRemote(ONE))
-            .with_ref_name(Some(base.as_str()))?
-            // gix's default asks for the tips of all branches: five times the pack on a large repository.
-            .configure_remote(move |mut remote| {
-                remote.replace_refspecs([refspec.as_str()], Direction::Fetch)?;
-                Ok(remote.with_fetch_tags(gix::remote::fetch::Tags::None))
-            })
-            .configure_connection(move |connection| {
-                connection.set_transport_options(Box::new(http.clone()));
-                connection.set_credentials(|_| Ok(None));
-                Ok(())
-            });
-    let (mut checkout, _) = prepare.fetch_then_checkout(Discard, interrupt)?;
-    let (repo, _) = checkout.main_worktree(Discard, interrupt)?;
+    let mut prepare = gix::clone::PrepareFetch::new(
+        url.as_str(),
+        &request.destination,
+        gix::create::Kind::WithWorktree,
+        create,
+        isolated(),
+    )?
+    .with_shallow(Shallow::DepthAtRemote(depth(request)))
+    .with_ref_name(Some(base.as_str()))?
+    // gix's default asks for the tips of all branches: five times the pack on a large repository.
+    .configure_remote(move |mut remote| {
+        remote.replace_refspecs([refspec.as_str()], Direction::Fetch)?;
+        Ok(remote.with_fetch_tags(gix::remote::fetch::Tags::None))
+    })
+    .configure_connection(move |connection| {
+        connection.set_transport_options(Box::new(http.clone()));
+        connection.set_credentials(|_| Ok(None));
+        Ok(())
+    });
+    let (repo, _) = prepare.fetch_only(Discard, interrupt)?;
     Ok(repo)
 }
 
@@ -144,12 +164,7 @@ fn empty(address: &Address) -> GitError {
 
 /// A working copy that reads its base from the objects of a repository on this machine: nothing is copied, and new
 /// objects go into the working copy's own store.
-fn borrow_local(
-    path: &Path,
-    address: &Address,
-    request: &Checkout,
-    interrupt: &AtomicBool,
-) -> Result<(gix::Repository, BranchName), GitError> {
+fn borrow_local(path: &Path, address: &Address, request: &Checkout) -> Result<(gix::Repository, BranchName), GitError> {
     let not_found = || GitError::RepositoryNotFound { url: address.shown() };
     let source = gix::open_opts(path, isolated()).map_err(|_| not_found())?;
     let base = match &request.base {
@@ -188,9 +203,6 @@ fn borrow_local(
     // Opened anew, so that it sees the borrowed objects.
     let repo = gix::open_opts(repo.git_dir(), isolated()).map_err(broken("opening the working copy"))?;
     start_branch(&repo, tip, &base)?;
-    let root = repo.workdir().expect("made with a working tree").to_owned();
-    let mut index = checkout_tree(&repo, tip, &root, interrupt)?;
-    index.write(gix::index::write::Options::default()).map_err(broken("writing the index"))?;
     Ok((repo, base))
 }
 

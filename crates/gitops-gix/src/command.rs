@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::GitOptions;
 use crate::address::Address;
-use crate::clone::isolated;
+use crate::clone::{depth, isolated};
 use crate::error::{broken, io};
 use crate::push::Push;
 
@@ -45,7 +45,7 @@ fn run(command: &mut Command, action: &str, url: &str) -> Result<String, GitErro
     })
 }
 
-/// Clones one branch, depth 1.
+/// Clones one branch, shallow and without its files.
 pub(crate) fn clone(
     options: &GitOptions,
     url: &Url,
@@ -53,7 +53,8 @@ pub(crate) fn clone(
     request: &Checkout,
 ) -> Result<(gix::Repository, BranchName), GitError> {
     let mut command = git(options);
-    command.args(["clone", "--quiet", "--depth=1", "--single-branch", "--no-tags"]);
+    command.args(["clone", "--quiet", "--no-checkout", "--single-branch", "--no-tags"]);
+    command.arg(format!("--depth={}", depth(request)));
     if let Some(base) = &request.base {
         command.arg(format!("--branch={base}"));
     }

@@ -3,10 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
 
 use patchwright_core::forge::GitCredential;
-use patchwright_core::git::{Checkout, CommitRequest, Git as _, GitError, Workspace};
+use patchwright_core::git::{Checkout, CommitRequest, Git as _, GitError, Redo, Workspace};
 use patchwright_core::{CancellationToken, Secret};
 use patchwright_domain::job::report::ChangeStatus;
-use patchwright_domain::{BranchName, RepoPath};
+use patchwright_domain::{BranchName, CommitSha, RepoPath};
 use patchwright_gitops_gix::{GitOptions, GixGit};
 use patchwright_testkit::build::start_of_time;
 use patchwright_testkit::server::{GitServer, PASSWORD};
@@ -54,6 +54,7 @@ async fn checkout(
         url: url.to_owned(),
         base: base.map(branch),
         branch: branch("agent/fix-1"),
+        redo: None,
         credential: credential(password),
         destination: folder.path().join("repo"),
     };
@@ -142,6 +143,65 @@ async fn the_token_is_nowhere_in_the_working_copy() {
     assert_eq!(workspace.base_branch().as_str(), "main", "without a base the remote's own is taken");
     let found = std::process::Command::new("grep").args(["-r", PASSWORD]).arg(folder.path()).output().unwrap();
     assert!(found.stdout.is_empty(), "{}", String::from_utf8_lossy(&found.stdout));
+}
+
+/// A second job goes on with the first one's branch, and a third makes the second one's commit anew.
+async fn a_branch_is_gone_on_with(url: &str, server: &GitServer) {
+    patchwright_http_tls();
+    let folder = tempfile::tempdir().unwrap();
+    let workspace = checkout(url, Some("main"), &folder, PASSWORD).await.unwrap();
+    let change = async |workspace: &dyn Workspace, text: &str, expected: Option<&CommitSha>| {
+        workspace.write(&path("src/a.py"), text.as_bytes()).await.unwrap();
+        let commit = workspace.commit(&[path("src/a.py")], &commit_request()).await.unwrap();
+        workspace.push(&commit, expected, credential(PASSWORD).as_ref()).await.unwrap();
+        commit
+    };
+    let first = change(workspace.as_ref(), "a = 2\n", None).await;
+    let again = async |redo: Option<Redo>| {
+        let folder = tempfile::tempdir().unwrap();
+        let request = Checkout {
+            url: url.to_owned(),
+            base: Some(branch("agent/fix-1")),
+            branch: branch("agent/fix-1"),
+            redo,
+            credential: credential(PASSWORD),
+            destination: folder.path().join("repo"),
+        };
+        let made = GixGit::new(GitOptions::default()).checkout(request, &CancellationToken::new()).await.unwrap();
+        (made, folder)
+    };
+    let (workspace, _second) = again(None).await;
+    assert_eq!(*workspace.base_commit(), first);
+    workspace.write(&path("new.py"), b"new\n").await.unwrap();
+    let paths = [path("new.py"), path("src/a.py")];
+    let second = workspace.commit(&paths, &commit_request()).await.unwrap();
+    workspace.push(&second, Some(&first), credential(PASSWORD).as_ref()).await.unwrap();
+
+    let redo = Redo { tip: second.clone(), start: first.clone() };
+    let (workspace, _third) = again(Some(redo.clone())).await;
+    assert_eq!(*workspace.base_commit(), first, "the second commit is made anew");
+    assert!(!workspace.root().join("new.py").exists() && workspace.changed_files().await.unwrap().is_empty());
+    let third = change(workspace.as_ref(), "a = 3\n", Some(&second)).await;
+    assert_eq!(server.git("acme/demo", &["log", "--format=%H", "main..agent/fix-1"]), format!("{third}\n{first}"));
+    server.git("acme/demo", &["fsck", "--strict"]);
+
+    // Others have moved the branch: it begins at what they left.
+    let (workspace, _fourth) = again(Some(redo)).await;
+    assert_eq!(*workspace.base_commit(), third);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_is_gone_on_with_over_http() {
+    let server = GitServer::start();
+    server.make("acme/demo", FILES);
+    a_branch_is_gone_on_with(&format!("{}/acme/demo.git", server.url()), &server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_is_gone_on_with_in_a_local_repository() {
+    let server = GitServer::start();
+    server.make("acme/demo", FILES);
+    a_branch_is_gone_on_with(server.path("acme/demo").to_str().unwrap(), &server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -93,6 +93,7 @@ impl LocalForge {
             url: format!("local:{}/pulls/{}", pull_request.repo, pull_request.number),
             node_id: None,
             draft: pull_request.draft,
+            end: None,
         }
     }
 

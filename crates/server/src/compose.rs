@@ -23,7 +23,7 @@ use patchwright_local::{LOCAL, LocalForge, LocalWebhook};
 use patchwright_sandbox::{ProcessSandbox, SandboxOptions, SandboxPolicy};
 use patchwright_store_diesel::{DieselStore, GroupCommit};
 
-use crate::clock::{SystemClock, UuidSource};
+use crate::clock::{SteadyClock, SystemClock, UuidSource};
 use crate::config::Config;
 
 /// What a command wants otherwise than the configuration says.
@@ -62,6 +62,8 @@ pub struct App {
     pub http: HttpClient,
     /// Masks secrets.
     pub redactor: Redactor,
+    /// The clock of leases.
+    pub clock: Arc<SteadyClock>,
 }
 
 /// The pieces cannot be put together.
@@ -73,6 +75,9 @@ pub enum ComposeError {
     /// Its schema.
     #[error("the database's schema cannot be brought up to date: {0}")]
     Migrate(#[source] patchwright_core::store::StoreError),
+    /// The database's clock.
+    #[error("the database does not tell the time: {0}")]
+    Now(#[source] patchwright_core::store::StoreError),
     /// The HTTP client.
     #[error(transparent)]
     Http(#[from] patchwright_http::BuildError),
@@ -107,6 +112,7 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
     store.migrate().await.map_err(ComposeError::Migrate)?;
     let http = HttpClient::new(&http_options(config, &redactor))?;
     let clock = Arc::new(SystemClock);
+    let steady = Arc::new(SteadyClock::new(store.now().await.map_err(ComposeError::Now)?));
     let local = overrides.repositories.into_iter().fold(
         LocalForge::new(Arc::new(store.clone()), clock.clone(), config.data_dir.join("repositories")),
         |forge, (name, path)| forge.with_repository(name, path),
@@ -129,15 +135,15 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
         llm,
         code_index: Arc::new(LexicalIndex),
         sandbox: Arc::new(ProcessSandbox::new(sandbox_options(config, overrides.sandbox))),
-        clock,
-        ids: Arc::new(UuidSource),
+        clock: Arc::clone(&steady) as Arc<dyn Clock>,
+        ids: Arc::new(UuidSource::new(Arc::clone(&steady))),
         progress: overrides.progress,
         redactor: redactor.clone(),
     };
     let mut settings = settings(config);
     settings.max_attempts = overrides.max_attempts.unwrap_or(settings.max_attempts);
     let engine = Arc::new(Engine::new(ports, settings, MarkerKey::new(&master)));
-    Ok(App { engine, store, local, github, http, redactor })
+    Ok(App { engine, store, local, github, http, redactor, clock: steady })
 }
 
 fn github(config: &Config, http: &HttpClient, clock: Arc<dyn Clock>) -> Result<GithubForge, ComposeError> {

@@ -72,7 +72,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "LEASE_TIMEOUT",
         "60",
-        "Seconds that a worker may be silent before others take its job over; a killed server's jobs wait that long.",
+        "Seconds that a worker may be silent before others take its job over, 600 at the most; a killed server's jobs wait that long.",
     ),
     plain(
         "LOG_LEVEL",

@@ -17,6 +17,8 @@ use crate::config::Config;
 
 /// How often old deliveries are looked for.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
+/// How often the clock of leases looks at the database's.
+const FOLLOW_EVERY: Duration = Duration::from_secs(60);
 /// How often failed deliveries are looked for.
 const REDELIVER_EVERY: Duration = Duration::from_secs(600);
 /// GitHub sends nothing again that is older.
@@ -38,6 +40,8 @@ pub(crate) fn start(app: &App, config: &Config, stop: &CancellationToken) -> Joi
     let retention = SignedDuration::from_hours(24 * i64::from(config.door.delivery_retention_days));
     let forgetting = app.clone();
     every(&mut tasks, stop, FORGET_EVERY, move || forget(forgetting.clone(), retention));
+    let following = app.clone();
+    every(&mut tasks, stop, FOLLOW_EVERY, move || follow(following.clone()));
     for hook in config.github.redeliver.clone() {
         let app = app.clone();
         every(&mut tasks, stop, REDELIVER_EVERY, move || redeliver(app.clone(), hook.clone()));
@@ -82,6 +86,13 @@ async fn forget(app: App, retention: SignedDuration) {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "old deliveries were forgotten"),
         Err(error) => tracing::warn!(error = %error, "old deliveries could not be forgotten; it is tried again"),
+    }
+}
+
+async fn follow(app: App) {
+    match app.store.now().await {
+        Ok(reference) => app.clock.follow(reference),
+        Err(error) => tracing::warn!(error = %error, "the database does not tell the time; it is asked again"),
     }
 }
 

@@ -72,9 +72,10 @@ async fn run_loop(engine: &Engine, store: &DieselStore, stop: &CancellationToken
     let mut news = engine.subscribe();
     while !stop.is_cancelled() {
         news.mark_unchanged();
+        let before = engine.now();
         let pause = match work().await {
             Ok(Ok(true)) => continue,
-            Ok(Ok(false)) => until_due(store).await,
+            Ok(Ok(false)) => until_due(engine, store, before).await,
             Ok(Err(error)) => {
                 tracing::error!(error = %error, "the store cannot be used; it is tried again");
                 AFTER_ERROR
@@ -92,11 +93,12 @@ async fn run_loop(engine: &Engine, store: &DieselStore, stop: &CancellationToken
     }
 }
 
-/// The time until something becomes due by itself, such as a postponed job.
-async fn until_due(store: &DieselStore) -> Duration {
-    match store.next_due().await {
+/// The time until something becomes due by itself, such as a postponed job. What was due at `before` and was not taken
+/// waits for something else.
+async fn until_due(engine: &Engine, store: &DieselStore, before: jiff::Timestamp) -> Duration {
+    match store.next_due(before).await {
         Ok(Some(at)) => {
-            let wait = at.duration_since(jiff::Timestamp::now());
+            let wait = at.duration_since(engine.now());
             Duration::try_from(wait).unwrap_or(Duration::from_millis(50)).clamp(Duration::from_millis(50), POLL)
         }
         Ok(None) | Err(_) => POLL,

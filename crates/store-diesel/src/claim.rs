@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use diesel::prelude::*;
 use jiff::Timestamp;
-use patchwright_core::store::{ClaimedEffect, Share, StoreError, Versioned};
+use patchwright_core::store::{ClaimedEffect, MAX_LEASE, Share, StoreError, Versioned};
 use patchwright_domain::job::{JobEvent, Lease};
 use patchwright_domain::{Job, JobStatus};
 
@@ -16,11 +16,13 @@ use crate::row::{micros, unsigned};
 use crate::schema::{effect, job};
 use crate::step::{Change, StepStatements};
 
-/// The job whose worker has been silent for too long, the longest silent one first.
+/// The job whose worker has been silent for too long, the longest silent one first. A lease that ends later than any
+/// that is given now was given before the clock was set back: nobody knows when its worker fell silent.
 macro_rules! abandoned_job {
-    ($now:expr) => {
+    ($now:expr, $latest:expr) => {
         job::table
-            .filter(job::status.eq(JobStatus::Running.as_str()).and(job::lease_until.le($now)))
+            .filter(job::status.eq(JobStatus::Running.as_str()))
+            .filter(job::lease_until.le($now).or(job::lease_until.gt($latest)))
             .order((job::lease_until.asc(), job::id.asc()))
             .limit(1)
             .select(JobRow::as_select())
@@ -49,13 +51,17 @@ fn waiting_job(first_of_repository: &str) -> String {
 const NOT_FOR: &str = "(SELECT other.actor FROM job AS other WHERE other.status = 'running'
     GROUP BY other.actor HAVING count(*) >= $2)";
 
+/// An earlier job of the same issue goes first.
+const NO_EARLIER: &str = "NOT EXISTS (SELECT 1 FROM job AS earlier WHERE earlier.issue_id = job.issue_id
+    AND earlier.id < job.id AND earlier.status IN ('queued', 'running'))";
+
 static SQLITE_WAITING_JOB: LazyLock<String> = LazyLock::new(|| {
     waiting_job(&format!(
         "SELECT candidate.id AS id FROM (
             SELECT coalesce(busy.jobs, 0) AS jobs, (
                 SELECT job.id FROM job
                 WHERE job.status = 'queued' AND job.repo = waiting.repo AND job.not_before <= $1
-                    AND ($2 = 0 OR job.actor NOT IN {NOT_FOR})
+                    AND ($2 = 0 OR job.actor NOT IN {NOT_FOR}) AND {NO_EARLIER}
                 ORDER BY job.not_before, job.id LIMIT 1
             ) AS id
             FROM waiting LEFT JOIN busy ON busy.repo = waiting.repo WHERE waiting.repo IS NOT NULL
@@ -72,7 +78,7 @@ static POSTGRES_WAITING_JOB: LazyLock<String> = LazyLock::new(|| {
         CROSS JOIN LATERAL (
             SELECT job.id, job.not_before FROM job
             WHERE job.status = 'queued' AND job.repo = waiting.repo AND job.not_before <= $1
-                AND ($2 = 0 OR job.actor NOT IN {NOT_FOR})
+                AND ($2 = 0 OR job.actor NOT IN {NOT_FOR}) AND {NO_EARLIER}
             ORDER BY job.not_before, job.id LIMIT 1 FOR UPDATE SKIP LOCKED
         ) AS candidate
         WHERE waiting.repo IS NOT NULL AND ($3 = 0 OR coalesce(busy.jobs, 0) < $3)
@@ -113,10 +119,11 @@ pub(crate) async fn claim_job(
     share: Share,
 ) -> Result<Option<Versioned<Job>>, StoreError> {
     let at = micros(now);
+    let latest = micros(now.saturating_add(MAX_LEASE).unwrap_or(Timestamp::MAX));
     match db {
         Db::Sqlite(sqlite) => {
             let claim = move |conn: &mut SqliteConnection| {
-                let row = match abandoned_job!(at).first(conn).optional()? {
+                let row = match abandoned_job!(at, latest).first(conn).optional()? {
                     Some(row) => Some(row),
                     None => conn.first_waiting(&SQLITE_WAITING_JOB, at, share)?,
                 };
@@ -130,7 +137,7 @@ pub(crate) async fn claim_job(
                     // Two that count at the same moment would both find room for one.
                     diesel::sql_query("SELECT pg_advisory_xact_lock(7262711)").execute(conn)?;
                 }
-                let row = match abandoned_job!(at).for_update().skip_locked().first(conn).optional()? {
+                let row = match abandoned_job!(at, latest).for_update().skip_locked().first(conn).optional()? {
                     Some(row) => Some(row),
                     None => conn.first_waiting(&POSTGRES_WAITING_JOB, at, share)?,
                 };

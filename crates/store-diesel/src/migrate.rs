@@ -1,5 +1,7 @@
 //! The embedded migrations: one tree for each database, the same versions in both.
 
+use diesel::connection::SimpleConnection as _;
+use diesel::prelude::*;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use patchwright_core::store::StoreError;
 
@@ -42,6 +44,26 @@ impl DieselStore {
     }
 }
 
+/// SQLite changes a table by making it anew, and dropping the old one must not take along what refers to it. So the
+/// references are switched off meanwhile, and looked through afterwards.
+fn without_references<T>(
+    conn: &mut SqliteConnection,
+    work: impl FnOnce(&mut SqliteConnection) -> diesel::migration::Result<T>,
+) -> diesel::migration::Result<T> {
+    #[derive(QueryableByName)]
+    struct Count {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        count: i64,
+    }
+    conn.batch_execute("PRAGMA foreign_keys = OFF")?;
+    let done = work(conn)?;
+    let lost: Count = diesel::sql_query("SELECT count(*) AS count FROM pragma_foreign_key_check()").get_result(conn)?;
+    if lost.count > 0 {
+        return Err(format!("{} rows refer to rows that are not there", lost.count).into());
+    }
+    Ok(done)
+}
+
 fn run(db: &Db, revert: bool) -> Result<Vec<String>, StoreError> {
     fn apply<B: diesel::backend::Backend>(
         conn: &mut impl MigrationHarness<B>,
@@ -52,7 +74,10 @@ fn run(db: &Db, revert: bool) -> Result<Vec<String>, StoreError> {
         Ok(versions.iter().map(ToString::to_string).collect())
     }
     let applied = match db {
-        Db::Sqlite(sqlite) => apply(&mut sqlite.connect()?, SQLITE, revert),
+        Db::Sqlite(sqlite) => {
+            let conn = &mut sqlite.connect()?;
+            without_references(conn, |conn| apply(conn, SQLITE, revert))
+        }
         Db::Postgres(postgres) => apply(&mut *checkout(&postgres.pool)?, POSTGRES, revert),
     };
     applied.map_err(|error| StoreError::Broken { detail: format!("a migration failed: {error}") })

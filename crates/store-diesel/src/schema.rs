@@ -45,6 +45,7 @@ diesel::table! {
         updated_at -> BigInt,
         revision -> BigInt,
         actor -> Text,
+        follows -> Nullable<Text>,
     }
 }
 

@@ -9,7 +9,7 @@ use patchwright_domain::{EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStat
 
 use crate::DieselStore;
 use crate::claim;
-use crate::db::{Db, TxError, read, snapshot, statements, store_error, write};
+use crate::db::{Db, TxError, checkout, read, snapshot, statements, store_error, write};
 use crate::row::delivery::DeliveryStatements;
 use crate::row::effect::{DEAD, DONE, EffectStatements, WAITING};
 use crate::row::issue::{IssueRow, IssueStatements};
@@ -24,6 +24,11 @@ statements! {
     pub(crate) trait ReadStatements {
         fn answer(conn) -> QueryResult<()> {
             diesel::select(diesel::dsl::sql::<diesel::sql_types::Integer>("1")).execute(conn).map(|_| ())
+        }
+
+        fn microseconds(conn) -> QueryResult<i64> {
+            let now = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+            diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>(now)).get_result(conn)
         }
 
         fn with_stages(conn, row: Option<JobRow>) -> QueryResult<WholeJob> {
@@ -42,22 +47,27 @@ statements! {
             conn.with_stages(row)
         }
 
+        fn whole_open_jobs(conn, issue: &str) -> QueryResult<Vec<(JobRow, Vec<StageRow>)>> {
+            let rows = conn.open_job_rows(issue)?;
+            rows.into_iter().map(|row| conn.stage_rows(&row.id).map(|stages| (row, stages))).collect()
+        }
+
         fn whole_job_by_branch(conn, platform: &str, repo: &str, branch: &str) -> QueryResult<WholeJob> {
             let row = conn.job_row_by_branch(platform, repo, branch)?;
             conn.with_stages(row)
         }
 
-        fn earliest(conn) -> QueryResult<[Option<i64>; 3]> {
+        fn earliest(conn, after: i64) -> QueryResult<[Option<i64>; 3]> {
             let queued = job::table
-                .filter(job::status.eq(JobStatus::Queued.as_str()))
+                .filter(job::status.eq(JobStatus::Queued.as_str()).and(job::not_before.gt(after)))
                 .select(diesel::dsl::min(job::not_before))
                 .first::<Option<i64>>(conn)?;
             let leased = job::table
-                .filter(job::status.eq(JobStatus::Running.as_str()))
+                .filter(job::status.eq(JobStatus::Running.as_str()).and(job::lease_until.gt(after)))
                 .select(diesel::dsl::min(job::lease_until))
                 .first::<Option<i64>>(conn)?;
             let waiting = effect::table
-                .filter(effect::status.eq(WAITING))
+                .filter(effect::status.eq(WAITING).and(effect::not_before.gt(after)))
                 .select(diesel::dsl::min(effect::not_before))
                 .first::<Option<i64>>(conn)?;
             Ok([queued, leased, waiting])
@@ -67,6 +77,23 @@ statements! {
 
 fn job_of(found: WholeJob) -> Result<Option<Versioned<Job>>, StoreError> {
     found.map(|(row, stages)| row.into_domain(stages)).transpose()
+}
+
+impl DieselStore {
+    /// The time that all servers of this database agree on: PostgreSQL's, and this machine's for SQLite.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database does not answer.
+    pub async fn now(&self) -> Result<Timestamp, StoreError> {
+        self.blocking(|db| match db {
+            Db::Sqlite(_) => Ok(Timestamp::now()),
+            Db::Postgres(postgres) => {
+                let micros = checkout(&postgres.pool)?.microseconds().map_err(store_error)?;
+                timestamp("clock", "now", micros)
+            }
+        })
+        .await
+    }
 }
 
 #[async_trait]
@@ -101,6 +128,15 @@ impl Store for DieselStore {
     async fn latest_job(&self, issue: IssueId) -> Result<Option<Versioned<Job>>, StoreError> {
         let id = issue.to_string();
         self.blocking(move |db| job_of(snapshot!(db, conn => conn.whole_latest_job(&id))?)).await
+    }
+
+    async fn open_jobs(&self, issue: IssueId) -> Result<Vec<Versioned<Job>>, StoreError> {
+        let id = issue.to_string();
+        self.blocking(move |db| {
+            let rows = snapshot!(db, conn => conn.whole_open_jobs(&id))?;
+            rows.into_iter().map(|(row, stages)| row.into_domain(stages)).collect()
+        })
+        .await
     }
 
     async fn job_by_branch(
@@ -154,9 +190,10 @@ impl Store for DieselStore {
         Ok(forgotten as u64)
     }
 
-    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.blocking(|db| {
-            let times = read!(db, conn => conn.earliest().map_err(store_error))?;
+    async fn next_due(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let after = micros(after);
+        self.blocking(move |db| {
+            let times = read!(db, conn => conn.earliest(after).map_err(store_error))?;
             times.into_iter().flatten().min().map(|micros| timestamp("job", "next", micros)).transpose()
         })
         .await

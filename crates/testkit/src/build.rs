@@ -81,6 +81,7 @@ pub fn job_for(n: u32, issue: u32, at: Timestamp) -> Job {
             comment_id: Some(format!("{}", 70 + n)),
             at,
         },
+        follows: None,
         branch: BranchName::parse(&format!("agent/fix-{issue}-{n}")).unwrap(),
         base_branch: BranchName::parse("main").unwrap(),
         publish: PublishMode::PullRequest,

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::report::{StageReport, Verdict};
 use super::stage::{StageEvent, StageKind, StageStatus};
-use super::{Failure, Job, JobEvent, JobState, JobTransition, Lease, PublishMode};
+use super::{Failure, Inheritance, Job, JobEvent, JobState, JobTransition, Lease, PublishMode};
+use crate::trigger::MAX_INSTRUCTIONS;
 use crate::{CommitSha, Effect, Refused, Usage};
 
 impl Job {
@@ -55,6 +56,15 @@ impl Job {
                 self.base_branch = branch;
                 Ok(vec![])
             }
+            JobEvent::BranchInherited { inheritance, .. } => self.inherit(inheritance),
+            JobEvent::BranchMoved { commit, .. } => {
+                self.status().on(JobTransition::Progress)?;
+                if let Some(follows) = &mut self.follows {
+                    follows.base = Some(commit.clone());
+                }
+                self.published.pushed = Some(commit);
+                Ok(vec![])
+            }
             JobEvent::StageStarted { stage, .. } => {
                 self.progress(stage, StageEvent::Start, now)?;
                 Ok(vec![Effect::RefreshProgress])
@@ -74,6 +84,7 @@ impl Job {
             }
             JobEvent::Completed { verdict, .. } => self.complete(verdict, now),
             JobEvent::Failed { failure, usage, .. } => self.fail(failure, usage, now),
+            JobEvent::MoreAsked { instructions } => self.add_instructions(&instructions),
             JobEvent::CancelRequested => self.cancel(now),
             JobEvent::RestartRequested => self.restart(now),
             JobEvent::CommentPosted { id } => {
@@ -93,6 +104,12 @@ impl Job {
                 self.published.ready = true;
                 // The panel says so.
                 Ok(vec![Effect::RefreshProgress])
+            }
+            JobEvent::PullRequestEnded { end } => {
+                if let Some(pull_request) = &mut self.published.pull_request {
+                    pull_request.end = Some(end);
+                }
+                Ok(vec![])
             }
             JobEvent::DeliveryFailed { problem } => {
                 self.published.problem = Some(problem);
@@ -129,6 +146,30 @@ impl Job {
         self.stages[stage as usize].on(event, now)
     }
 
+    fn inherit(&mut self, inheritance: Inheritance) -> Result<Vec<Effect>, Refused> {
+        self.status().on(JobTransition::Progress)?;
+        let Some(follows) = &mut self.follows else {
+            return Err(Refused { subject: "a job", from: "the first on its branch", event: "inherit a branch" });
+        };
+        follows.inherited = true;
+        follows.base = inheritance.base;
+        follows.earlier = inheritance.earlier;
+        self.published.pushed = inheritance.pushed;
+        self.published.pull_request = inheritance.pull_request;
+        self.published.ready = inheritance.ready;
+        Ok(vec![])
+    }
+
+    fn add_instructions(&mut self, more: &str) -> Result<Vec<Effect>, Refused> {
+        if !self.is_untouched() {
+            return Err(Refused { subject: "a job", from: "taken up already", event: "take more instructions" });
+        }
+        let known = self.trigger.instructions.take();
+        let all = known.into_iter().chain([more.to_owned()]).collect::<Vec<_>>().join("\n\n");
+        self.trigger.instructions = Some(all.chars().take(MAX_INSTRUCTIONS).collect());
+        Ok(vec![])
+    }
+
     fn succeed_stage(
         &mut self,
         report: StageReport,
@@ -149,7 +190,7 @@ impl Job {
     fn push(&mut self, commit: CommitSha) -> Result<Vec<Effect>, Refused> {
         self.status().on(JobTransition::Progress)?;
         self.published.pushed = Some(commit);
-        let first = self.published.pull_request.is_none();
+        let first = self.published.open_pull_request().is_none();
         Ok(vec![if first { Effect::OpenPullRequest } else { Effect::RefreshProgress }])
     }
 

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::report::{StageReport, Verdict};
 use super::stage::StageKind;
 use super::status::Lease;
-use super::{Failure, PullRequestRef};
+use super::{Failure, Inheritance, PullRequestEnd, PullRequestRef};
 use crate::{BranchName, CommitSha, Usage};
 
 /// Something that happened to a job. Events of a worker carry the epoch of its lease.
@@ -47,6 +47,20 @@ pub enum JobEvent {
         epoch: u64,
         /// The branch.
         branch: BranchName,
+    },
+    /// A follow-up has looked at the job before it.
+    BranchInherited {
+        /// Of the worker's lease.
+        epoch: u64,
+        /// What it takes over.
+        inheritance: Inheritance,
+    },
+    /// The branch that a follow-up builds on stands elsewhere on the forge than we left it: people have pushed.
+    BranchMoved {
+        /// Of the worker's lease.
+        epoch: u64,
+        /// Where it stands.
+        commit: CommitSha,
     },
     /// A stage begins.
     StageStarted {
@@ -113,6 +127,11 @@ pub enum JobEvent {
         /// What the failed stage cost.
         usage: Usage,
     },
+    /// Who asked for it asks for more before it begins.
+    MoreAsked {
+        /// What.
+        instructions: String,
+    },
     /// A person stops it.
     CancelRequested,
     /// A person restarts it at the first stage that did not succeed.
@@ -131,6 +150,11 @@ pub enum JobEvent {
     PullRequestOpened(PullRequestRef),
     /// The pull request is ready for review.
     PullRequestReady,
+    /// People merged or closed the pull request.
+    PullRequestEnded {
+        /// Which of the two.
+        end: PullRequestEnd,
+    },
     /// Something outside could not be made, for good.
     DeliveryFailed {
         /// What and why.
@@ -146,6 +170,8 @@ impl JobEvent {
             | Self::HandedBack { epoch }
             | Self::Postponed { epoch, .. }
             | Self::BaseBranchKnown { epoch, .. }
+            | Self::BranchInherited { epoch, .. }
+            | Self::BranchMoved { epoch, .. }
             | Self::StageStarted { epoch, .. }
             | Self::StageSucceeded { epoch, .. }
             | Self::StageSkipped { epoch, .. }
@@ -156,12 +182,14 @@ impl JobEvent {
             | Self::Failed { epoch, .. } => Some(*epoch),
             Self::Leased { .. }
             | Self::LeaseExpired
+            | Self::MoreAsked { .. }
             | Self::CancelRequested
             | Self::RestartRequested
             | Self::CommentPosted { .. }
             | Self::ResultPosted { .. }
             | Self::PullRequestOpened(_)
             | Self::PullRequestReady
+            | Self::PullRequestEnded { .. }
             | Self::DeliveryFailed { .. } => None,
         }
     }

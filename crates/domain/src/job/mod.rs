@@ -108,6 +108,55 @@ pub struct PullRequestRef {
     pub node_id: Option<String>,
     /// Whether the platform opened it as a draft.
     pub draft: bool,
+    /// How it ended, once somebody has merged or closed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<PullRequestEnd>,
+}
+
+/// How a pull request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PullRequestEnd {
+    /// Its commits are in the branch that it aimed at.
+    Merged,
+    /// It was closed without that.
+    Closed,
+}
+
+impl Published {
+    /// The pull request that people can still review.
+    pub fn open_pull_request(&self) -> Option<&PullRequestRef> {
+        self.pull_request.as_ref().filter(|pull_request| pull_request.end.is_none())
+    }
+}
+
+/// What a follow-up has of the job before it: it works on the same branch and pull request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowUp {
+    /// The job before it on the same issue.
+    pub job_id: JobId,
+    /// Whether it has taken over what that one left.
+    pub inherited: bool,
+    /// The commit of the branch that it builds on; `None` while that is not known, and where the branch is made anew
+    /// from the base branch, because what stood on it did not hold.
+    pub base: Option<CommitSha>,
+    /// What was done on the branch before, for the model.
+    pub earlier: Option<String>,
+}
+
+/// What a follow-up takes over when it begins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inheritance {
+    /// As in [`FollowUp`].
+    pub base: Option<CommitSha>,
+    /// As in [`FollowUp`].
+    pub earlier: Option<String>,
+    /// The commit that the branch stands at on the forge.
+    pub pushed: Option<CommitSha>,
+    /// The pull request.
+    pub pull_request: Option<PullRequestRef>,
+    /// Whether it is ready for review.
+    pub ready: bool,
 }
 
 /// Why a job failed.
@@ -134,7 +183,10 @@ pub struct Job {
     pub title: String,
     /// What began it.
     pub trigger: JobTrigger,
-    /// The job's own branch.
+    /// The job before it, when this one goes on with its branch.
+    #[serde(default)]
+    pub follows: Option<FollowUp>,
+    /// The job's branch; a follow-up has that of the job before it.
     pub branch: BranchName,
     /// The branch that the pull request aims at; learned from the forge when the job begins.
     pub base_branch: BranchName,
@@ -181,7 +233,9 @@ pub struct NewJob {
     pub title: String,
     /// What began it.
     pub trigger: JobTrigger,
-    /// Its own branch.
+    /// The job before it, when it goes on with that one's branch.
+    pub follows: Option<JobId>,
+    /// Its branch.
     pub branch: BranchName,
     /// The best guess at the branch to aim at.
     pub base_branch: BranchName,
@@ -199,6 +253,7 @@ impl Job {
             source: new.source,
             title: new.title,
             trigger: new.trigger,
+            follows: new.follows.map(|job_id| FollowUp { job_id, inherited: false, base: None, earlier: None }),
             branch: new.branch,
             base_branch: new.base_branch,
             publish: new.publish,
@@ -231,6 +286,43 @@ impl Job {
     /// The first stage that is not done; `None` when all are.
     pub fn next_stage(&self) -> Option<StageKind> {
         self.stages.iter().find(|stage| !stage.status.is_done()).map(|stage| stage.kind)
+    }
+
+    /// What a follow-up of this job takes over. On a success it builds; what failed or was cancelled is made anew from
+    /// where this job itself began.
+    pub fn inheritance(&self) -> Inheritance {
+        let held = self.status() == JobStatus::Succeeded;
+        let before = || self.follows.as_ref();
+        let base = if held { self.published.pushed.clone() } else { before().and_then(|before| before.base.clone()) };
+        let done = self.proposed().filter(|_| held).map(|proposed| {
+            let files: Vec<&str> = proposed.target_files.iter().map(crate::RepoPath::as_str).collect();
+            format!("{} ({})", proposed.plan.fix_strategy, files.join(", "))
+        });
+        let earlier = before().and_then(|before| before.earlier.clone()).into_iter().chain(done);
+        Inheritance {
+            base,
+            earlier: earlier.reduce(|all, one| format!("{all}\n{one}")),
+            pushed: self.published.pushed.clone(),
+            pull_request: self.published.open_pull_request().cloned(),
+            ready: self.published.ready,
+        }
+    }
+
+    /// Whether there is a branch of ours, not closed by people, that the next job of the issue goes on with.
+    pub fn has_open_branch(&self) -> bool {
+        let published = &self.published;
+        let pushed_only = published.pushed.is_some() && published.pull_request.is_none();
+        pushed_only || published.open_pull_request().is_some() || self.awaits_inheritance()
+    }
+
+    /// Whether it is a follow-up that has not taken over anything yet.
+    pub fn awaits_inheritance(&self) -> bool {
+        self.follows.as_ref().is_some_and(|follows| !follows.inherited)
+    }
+
+    /// Whether no worker has taken it up yet, so that more can be asked of it.
+    pub const fn is_untouched(&self) -> bool {
+        matches!(self.state, JobState::Queued { .. }) && self.started_at.is_none()
     }
 
     /// What the model cost so far.

@@ -15,6 +15,7 @@ fn uuid(n: u128) -> uuid::Uuid {
 fn job() -> Job {
     let number = IssueNumber { api: 42, display: 3_243_389 };
     Job::new(NewJob {
+        follows: None,
         id: JobId::from_uuid(uuid(1)),
         issue_id: IssueId::from_uuid(uuid(2)),
         source: IssueRef { platform: PlatformId::from_static("github"), repo: "acme/demo".parse().unwrap(), number },

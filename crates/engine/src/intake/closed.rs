@@ -1,7 +1,8 @@
 //! A pull request of ours was closed.
 
 use patchwright_core::store::{DeliveryRecord, Step, StoreError, Versioned, Write};
-use patchwright_domain::{IssueEvent, RepoName};
+use patchwright_domain::job::PullRequestEnd;
+use patchwright_domain::{IssueEvent, Job, JobEvent, RepoName};
 
 use super::{Answer, IntakeError, TRIES};
 use crate::Engine;
@@ -19,27 +20,55 @@ impl Engine {
         let Some(job) = self.ports.store.job_by_branch(&record.platform, &repo.to_string(), head).await? else {
             return ignored("no pull request of ours", None);
         };
-        let job = job.value;
-        let event = if merged { IssueEvent::Merge } else { IssueEvent::CloseUnmerged };
-        record.job_id = Some(job.id);
+        let (event, end, how) = if merged {
+            (IssueEvent::Merge, PullRequestEnd::Merged, "merged")
+        } else {
+            (IssueEvent::CloseUnmerged, PullRequestEnd::Closed, "closed unmerged")
+        };
+        record.job_id = Some(job.value.id);
         for _ in 0..TRIES {
-            let Some(known) = self.ports.store.issue(job.issue_id).await? else {
-                return ignored("the issue is gone", Some(job.id));
+            let Some(job) = self.with_pull_request(repo, head, &record).await? else {
+                return ignored("no pull request of ours", record.job_id);
             };
-            let Ok(issue) = known.value.advance(event, self.ports.clock.now()) else {
-                return ignored("the issue is past that already", Some(job.id));
+            let Some(known) = self.ports.store.issue(job.value.issue_id).await? else {
+                return ignored("the issue is gone", record.job_id);
             };
-            let issue = Some(Write::Update(Versioned { value: issue, revision: known.revision }));
-            let step = Step { delivery: Some(record.clone()), issue, ..Step::default() };
+            let now = self.ports.clock.now();
+            // While a follow-up is at work the issue stays with it; its end notes how the pull request ended.
+            let issue = known.value.advance(event, now).ok();
+            let issue = issue.map(|value| Write::Update(Versioned { value, revision: known.revision }));
+            let Ok((value, _)) = job.value.advance(JobEvent::PullRequestEnded { end }, now) else {
+                return ignored("the job takes no such news", record.job_id);
+            };
+            let moved = issue.is_some();
+            let job = Some(Write::Update(Versioned { value, revision: job.revision }));
+            let step = Step { delivery: Some(record.clone()), issue, job, ..Step::default() };
             match self.ports.store.commit(step).await {
                 Err(StoreError::Stale { .. }) => {}
                 Err(StoreError::Repeated { .. }) | Ok(()) => {
-                    let how = if merged { "merged" } else { "closed unmerged" };
-                    return ignored(&format!("noted: the pull request was {how}"), Some(job.id));
+                    let also = if moved { "" } else { "; the issue is past that already" };
+                    return ignored(&format!("noted: the pull request was {how}{also}"), record.job_id);
                 }
                 Err(error) => return Err(error.into()),
             }
         }
         Err(StoreError::Stale { what: "issue" }.into())
+    }
+
+    /// The newest job on the branch that knows its pull request.
+    async fn with_pull_request(
+        &self,
+        repo: &RepoName,
+        head: &str,
+        record: &DeliveryRecord,
+    ) -> Result<Option<Versioned<Job>>, StoreError> {
+        let mut job = self.ports.store.job_by_branch(&record.platform, &repo.to_string(), head).await?;
+        while let Some(found) = &job
+            && found.value.awaits_inheritance()
+            && let Some(before) = &found.value.follows
+        {
+            job = self.ports.store.job(before.job_id).await?;
+        }
+        Ok(job)
     }
 }

@@ -1,12 +1,10 @@
 //! Doing what was asked: one step with everything in it, or an answer.
 
-use jiff::ToSpan as _;
-use patchwright_core::store::{DeliveryRecord, EffectRecord, Step, StoreError, Versioned, Write};
-use patchwright_core::webhook::InboundIssue;
+use patchwright_core::store::{DeliveryRecord, EffectRecord, Step, StoreError, Write};
 use patchwright_domain::effect::Reply;
-use patchwright_domain::job::{JobTrigger, NewJob, PublishMode};
+use patchwright_domain::job::{JobTrigger, PublishMode};
 use patchwright_domain::trigger::Command;
-use patchwright_domain::{BranchName, Effect, Issue, IssueEvent, IssueId, IssueStatus, Job, JobEvent};
+use patchwright_domain::{Effect, Job, JobEvent, JobId};
 
 use super::limits::Room;
 use super::wish::Wish;
@@ -14,6 +12,7 @@ use super::{Answer, IntakeError, TRIES};
 use crate::Engine;
 use crate::change::ChangeError;
 use crate::engine::TriggerPermission;
+use crate::start::{Known, NotStarted, Wanted};
 
 /// Reasons that other programs may compare with.
 const JOB_ACTIVE: &str = "job_active";
@@ -27,18 +26,17 @@ impl Engine {
         for attempt in 0..TRIES {
             // Most issues are heard of for the first time: that is written without a look, and a known one is noticed
             // by the refusal. It saves every first delivery the way to the database and back.
-            let known = if attempt == 0 { None } else { self.ports.store.issue_by_source(&wish.issue.source).await? };
-            let latest = match &known {
-                Some(issue) => self.ports.store.latest_job(issue.value.id).await?,
-                None => None,
-            };
-            let latest = latest.map(|job| job.value);
+            let known = if attempt == 0 { Known::default() } else { self.known(&wish.issue).await? };
+            let latest = known.latest_job().cloned();
             let (step, answer) = match (&room, &wish.command) {
-                (Room::None { notice }, _) => self.too_many_step(&wish, *notice, &record, known, latest.as_ref()),
+                (Room::None { notice }, _) => self.too_many_step(&wish, *notice, &record, known),
                 (Room::Some, Command::Fix { instructions }) => {
-                    self.fix_step(&wish, instructions.clone(), &record, known, latest.as_ref())
+                    self.fix_step(&wish, instructions.clone(), instructions.is_some(), &record, known)
                 }
-                (Room::Some, command) => self.reply_step(&wish, command, &record, known, latest.as_ref()),
+                (Room::Some, Command::Restart { instructions }) => {
+                    self.fix_step(&wish, instructions.clone(), true, &record, known)
+                }
+                (Room::Some, command) => self.reply_step(&wish, command, &record, known),
             };
             match self.ports.store.commit(step).await {
                 Ok(()) => {
@@ -66,44 +64,25 @@ impl Engine {
     }
 
     /// Nothing but the delivery, and once in a while a word about it.
-    fn too_many_step(
-        &self,
-        wish: &Wish,
-        notice: bool,
-        record: &DeliveryRecord,
-        known: Option<Versioned<Issue>>,
-        latest: Option<&Job>,
-    ) -> (Step, Answer) {
-        let answer = Answer::Ignored { reason: RATE_LIMITED.to_owned(), job_id: latest.map(|job| job.id) };
+    fn too_many_step(&self, wish: &Wish, notice: bool, record: &DeliveryRecord, known: Known) -> (Step, Answer) {
+        let answer = Answer::Ignored { reason: RATE_LIMITED.to_owned(), job_id: known.latest_job().map(|job| job.id) };
         if !notice {
             return (Step { delivery: Some(record.clone()), ..Step::default() }, answer);
         }
         let reply = Reply::TooMany { per_hour: self.settings.limits.per_issue };
-        (self.answer_step(wish, Some(reply), record, known, latest), answer)
+        (self.answer_step(wish, Some(reply), record, known), answer)
     }
 
-    /// A new job for the issue, unless one is at work.
+    /// A job for the issue: its first, or a follow-up when there is something new to say while one is at work.
     fn fix_step(
         &self,
         wish: &Wish,
         instructions: Option<String>,
+        more: bool,
         record: &DeliveryRecord,
-        known: Option<Versioned<Issue>>,
-        latest: Option<&Job>,
+        known: Known,
     ) -> (Step, Answer) {
         let mut record = record.clone();
-        if let Some(active) = latest.filter(|job| !job.status().is_terminal()) {
-            record.job_id = Some(active.id);
-            let answer = Answer::Ignored { reason: JOB_ACTIVE.to_owned(), job_id: Some(active.id) };
-            return (Step { delivery: Some(record), ..Step::default() }, answer);
-        }
-        let (issue, issue_id) = match self.started_issue(&wish.issue, known) {
-            Ok(started) => started,
-            Err(refused) => {
-                let answer = Answer::Ignored { reason: refused.to_string(), job_id: latest.map(|job| job.id) };
-                return (Step { delivery: Some(record), ..Step::default() }, answer);
-            }
-        };
         let trigger = JobTrigger {
             kind: wish.kind,
             event_type: record.event_type.clone(),
@@ -112,91 +91,29 @@ impl Engine {
             comment_id: wish.comment_id.clone(),
             at: record.received_at,
         };
-        let job = self.new_job(&wish.issue, issue_id, trigger, PublishMode::PullRequest, latest);
-        record.job_id = Some(job.id);
-        let answer = Answer::Accepted { job_id: job.id, duplicate: false };
-        let effects = self.records(&job, job.accepted_effects(), record.received_at);
-        let step = Step {
-            delivery: Some(record),
-            issue: Some(issue),
-            job: Some(Write::Insert(job)),
-            effects,
-            ..Step::default()
-        };
-        (step, answer)
-    }
-
-    /// The issue with the start noted: new, or as it is known, with its newest text.
-    pub(crate) fn started_issue(
-        &self,
-        inbound: &InboundIssue,
-        known: Option<Versioned<Issue>>,
-    ) -> Result<(Write<Issue>, IssueId), patchwright_domain::Refused> {
-        let now = self.ports.clock.now();
-        let Some(known) = known else {
-            let issue = Issue { status: IssueStatus::Processing, ..self.new_issue(inbound) };
-            let id = issue.id;
-            return Ok((Write::Insert(issue), id));
-        };
-        let mut issue = known.value.advance(IssueEvent::Start, now)?;
-        issue.title.clone_from(&inbound.title);
-        issue.body.clone_from(&inbound.body);
-        let id = issue.id;
-        Ok((Write::Update(Versioned { value: issue, revision: known.revision }), id))
-    }
-
-    fn new_issue(&self, inbound: &InboundIssue) -> Issue {
-        let now = self.ports.clock.now();
-        Issue {
-            id: self.ports.ids.issue(),
-            source: inbound.source.clone(),
-            title: inbound.title.clone(),
-            body: inbound.body.clone(),
-            author: inbound.author.clone(),
-            status: IssueStatus::Pending,
-            created_at: now,
-            updated_at: now,
+        let latest = known.latest_job().map(|job| job.id);
+        let wanted = Wanted { issue: &wish.issue, trigger, publish: PublishMode::PullRequest, more };
+        match self.plan_start(wanted, known) {
+            Ok((step, job)) => {
+                record.job_id = Some(job.id);
+                let answer = Answer::Accepted { job_id: job.id, duplicate: false };
+                (Step { delivery: Some(record), ..step }, answer)
+            }
+            Err(NotStarted::Active(active)) => {
+                record.job_id = Some(active);
+                let answer = Answer::Ignored { reason: JOB_ACTIVE.to_owned(), job_id: Some(active) };
+                (Step { delivery: Some(record), ..Step::default() }, answer)
+            }
+            Err(NotStarted::Refused(refused)) => {
+                let answer = Answer::Ignored { reason: refused.to_string(), job_id: latest };
+                (Step { delivery: Some(record), ..Step::default() }, answer)
+            }
         }
-    }
-
-    pub(crate) fn new_job(
-        &self,
-        inbound: &InboundIssue,
-        issue_id: IssueId,
-        trigger: JobTrigger,
-        publish: PublishMode,
-        latest: Option<&Job>,
-    ) -> Job {
-        let number = inbound.source.number;
-        let mut branch = BranchName::for_issue(number, trigger.at);
-        // Two jobs of one issue in the same second must not share a branch.
-        let mut at = trigger.at;
-        while latest.is_some_and(|job| job.branch == branch) {
-            at = at.saturating_add(1.second()).unwrap_or(at);
-            branch = BranchName::for_issue(number, at);
-        }
-        let main = || BranchName::parse("main").expect("`main` is a branch name");
-        Job::new(NewJob {
-            id: self.ports.ids.job(),
-            issue_id,
-            source: inbound.source.clone(),
-            title: inbound.title.clone(),
-            trigger,
-            branch,
-            base_branch: inbound.default_branch.clone().unwrap_or_else(main),
-            publish,
-        })
     }
 
     /// An answer on the issue, without a job.
-    fn reply_step(
-        &self,
-        wish: &Wish,
-        command: &Command,
-        record: &DeliveryRecord,
-        known: Option<Versioned<Issue>>,
-        latest: Option<&Job>,
-    ) -> (Step, Answer) {
+    fn reply_step(&self, wish: &Wish, command: &Command, record: &DeliveryRecord, known: Known) -> (Step, Answer) {
+        let latest = known.latest_job();
         let active = latest.filter(|job| !job.status().is_terminal());
         let ended = latest.filter(|job| job.status().is_terminal());
         let nothing = |verb: &str| Some(Reply::NothingTo { verb: verb.to_owned() });
@@ -204,23 +121,18 @@ impl Engine {
             Command::Status => ("status", Some(Reply::Status)),
             Command::Cancel => ("cancel", if active.is_some() { None } else { nothing("cancel") }),
             Command::Retry => ("retry", if ended.is_some() { None } else { nothing("retry") }),
-            Command::Help | Command::Unknown { .. } | Command::Fix { .. } => ("help", Some(Reply::Help)),
+            Command::Help | Command::Unknown { .. } | Command::Fix { .. } | Command::Restart { .. } => {
+                ("help", Some(Reply::Help))
+            }
         };
         let answer = Answer::Answered { command: name, job_id: latest.map(|job| job.id) };
-        (self.answer_step(wish, reply, record, known, latest), answer)
+        (self.answer_step(wish, reply, record, known), answer)
     }
 
-    fn answer_step(
-        &self,
-        wish: &Wish,
-        reply: Option<Reply>,
-        record: &DeliveryRecord,
-        known: Option<Versioned<Issue>>,
-        latest: Option<&Job>,
-    ) -> Step {
-        let mut record = record.clone();
-        record.job_id = latest.map(|job| job.id);
-        let (issue, issue_id) = if let Some(known) = known {
+    fn answer_step(&self, wish: &Wish, reply: Option<Reply>, record: &DeliveryRecord, known: Known) -> Step {
+        let job_id = known.latest_job().map(|job| job.id);
+        let record = DeliveryRecord { job_id, ..record.clone() };
+        let (issue, issue_id) = if let Some(known) = known.issue {
             (None, known.value.id)
         } else {
             let issue = self.new_issue(&wish.issue);
@@ -232,7 +144,7 @@ impl Engine {
             .map(|reply| EffectRecord {
                 id: self.ports.ids.effect(),
                 issue_id,
-                job_id: latest.map(|job| job.id),
+                job_id,
                 effect: Effect::Reply { to, reply },
                 created_at: record.received_at,
             })
@@ -241,30 +153,54 @@ impl Engine {
         Step { delivery: Some(record), issue, effects, ..Step::default() }
     }
 
-    /// `cancel` and `retry` act on the latest job once the delivery is known to be the first of its kind.
+    /// What acts on jobs that are there is done once the delivery is known to be the first of its kind: `retry` on the
+    /// latest job, `cancel` on all that have not ended, `restart` on those before its own.
     async fn carry_out(&self, wish: &Wish, latest: Option<Job>, answer: Answer) -> Result<Answer, IntakeError> {
-        let event = match wish.command {
-            Command::Cancel => JobEvent::CancelRequested,
-            Command::Retry => JobEvent::RestartRequested,
-            _ => return Ok(answer),
-        };
-        let Some(job) = latest else { return Ok(answer) };
-        if !self.may_steer(&wish.actor.login, &job) {
+        let Some(latest) = latest else { return Ok(answer) };
+        match (&wish.command, &answer) {
+            (Command::Cancel, _) => self.stop_open_jobs(wish, &latest, None, answer).await,
+            (Command::Restart { .. }, Answer::Accepted { job_id, .. }) => {
+                let new = *job_id;
+                self.stop_open_jobs(wish, &latest, Some(new), answer).await
+            }
+            (Command::Retry, _) => self.steer(wish, &latest, JobEvent::RestartRequested, answer).await,
+            _ => Ok(answer),
+        }
+    }
+
+    /// The youngest first, so that none begins because the one before it ended.
+    async fn stop_open_jobs(
+        &self,
+        wish: &Wish,
+        latest: &Job,
+        but: Option<JobId>,
+        mut answer: Answer,
+    ) -> Result<Answer, IntakeError> {
+        let open = self.ports.store.open_jobs(latest.issue_id).await?;
+        for job in open.iter().rev().map(|job| &job.value).filter(|job| Some(job.id) != but) {
+            answer = self.steer(wish, job, JobEvent::CancelRequested, answer).await?;
+            self.interrupt(job.id);
+        }
+        Ok(answer)
+    }
+
+    async fn steer(&self, wish: &Wish, job: &Job, event: JobEvent, answer: Answer) -> Result<Answer, IntakeError> {
+        if !self.may_steer(&wish.actor.login, job) {
             let reason = format!("only {} may cancel or retry this job", job.trigger.actor);
-            return Ok(Answer::Ignored { reason, job_id: Some(job.id) });
+            return Ok(if matches!(answer, Answer::Accepted { .. }) {
+                tracing::info!(job_id = %job.id, reason, "the job that runs is not stopped; the new one waits for it");
+                answer
+            } else {
+                Answer::Ignored { reason, job_id: Some(job.id) }
+            });
         }
         match self.change_job(job.id, event).await {
-            Ok(_) => {
-                if wish.command == Command::Cancel {
-                    self.interrupt(job.id);
-                }
-                Ok(answer)
-            }
+            Ok(_) | Err(ChangeError::Gone(_)) => Ok(answer),
             Err(ChangeError::Store(error)) => Err(error.into()),
+            Err(ChangeError::Refused(_)) if matches!(answer, Answer::Accepted { .. }) => Ok(answer),
             Err(ChangeError::Refused(refused)) => {
                 Ok(Answer::Ignored { reason: refused.to_string(), job_id: Some(job.id) })
             }
-            Err(ChangeError::Gone(_)) => Ok(answer),
         }
     }
 

@@ -35,6 +35,13 @@ fn issue_text(issue: &Issue, job: &Job) -> String {
         fenced(&shorten(&issue.title, 500)),
         fenced(&shorten(&issue.body, MAX_ISSUE))
     );
+    if let Some(earlier) = job.follows.as_ref().and_then(|follows| follows.earlier.as_ref()) {
+        out.push_str(&format!(
+            "\n\nThe files below hold an earlier change for this issue already; keep what is right of it:\n<earlier>\n{}\n\
+             </earlier>\nNow more is asked for:",
+            shorten(earlier, 4_000).replace("</earlier>", "<\\/earlier>")
+        ));
+    }
     if let Some(instructions) = &job.trigger.instructions {
         out.push_str(&format!("\n\n<wish>\n{}\n</wish>", shorten(instructions, 4_000).replace("</wish>", "<\\/wish>")));
     }

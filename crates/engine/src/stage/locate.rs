@@ -18,8 +18,11 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
     context.progress.doing("ranking the repository's files");
     let files = context.workspace.list_files("*").await?;
     let mut body = context.issue.body.clone();
-    if let Some(instructions) = &context.job.trigger.instructions {
-        body = format!("{body}\n\n{instructions}");
+    let follows = context.job.follows.as_ref();
+    // What a follow-up asks for is most likely about the files that were changed before.
+    let more = [&context.job.trigger.instructions, &follows.and_then(|follows| follows.earlier.clone())];
+    for text in more.into_iter().flatten() {
+        body = format!("{body}\n\n{text}");
     }
     let query = IndexQuery {
         root: context.workspace.root().to_owned(),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use patchwright_core::Secret;
+use patchwright_core::store::MAX_LEASE;
 use patchwright_core::store::Share;
 use patchwright_engine::{AllowListMode, ReportFiles, TriggerPermission};
 use patchwright_llm_openai::MaxTokensField;
@@ -173,7 +174,7 @@ impl Config {
             door: DoorConfig::read(v)?,
             workers: v.parse("WORKERS", "a number")?,
             shutdown_timeout: v.seconds("SHUTDOWN_TIMEOUT")?,
-            lease_timeout: v.seconds("LEASE_TIMEOUT")?,
+            lease_timeout: v.seconds_up_to("LEASE_TIMEOUT", MAX_LEASE.unsigned_abs())?,
             log_level: v.text("LOG_LEVEL").to_lowercase(),
             log_json: v.choice("LOG_FORMAT", &[("text", false), ("json", true)])?,
             app_name,

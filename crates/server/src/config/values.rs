@@ -122,6 +122,11 @@ impl Values {
         if seconds == 0 { Err(self.wrong(name, "it must be at least 1")) } else { Ok(Duration::from_secs(seconds)) }
     }
 
+    pub(super) fn seconds_up_to(&self, name: &'static str, most: Duration) -> Result<Duration, ConfigError> {
+        let given = self.seconds(name)?;
+        if given > most { Err(self.wrong(name, format!("it must be at most {}", most.as_secs()))) } else { Ok(given) }
+    }
+
     pub(super) fn choice<T: Copy>(&self, name: &'static str, choices: &[(&str, T)]) -> Result<T, ConfigError> {
         let text = self.text(name).to_lowercase();
         choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {

@@ -139,7 +139,7 @@ async fn changed(result: Result<Job, ControlError>, state: &State) -> HttpRespon
     match result {
         Ok(job) => shown(&job, state).await,
         Err(ControlError::NoSuchJob(_)) => not_found(),
-        Err(error @ (ControlError::Refused(_) | ControlError::JobActive(_))) => {
+        Err(error @ (ControlError::Refused(_) | ControlError::JobActive(_) | ControlError::Superseded(_))) => {
             problem(StatusCode::CONFLICT, "wrong_state", &error.to_string())
         }
         Err(ControlError::Store(error)) => failed(&error),

@@ -44,6 +44,7 @@ pub(crate) struct JobRow {
     revision: i64,
     /// As in the trigger, in lower case: to count by.
     actor: String,
+    follows: Option<String>,
 }
 
 #[derive(Debug, Queryable, Selectable, Insertable, Serialize)]
@@ -96,6 +97,7 @@ impl JobRow {
             updated_at: micros(job.updated_at),
             revision,
             actor: job.trigger.actor.to_lowercase(),
+            follows: job.follows.as_ref().map(json).transpose()?,
         })
     }
 
@@ -114,6 +116,7 @@ impl JobRow {
             },
             state: self.state()?,
             trigger: from_json(T, id, &self.job_trigger)?,
+            follows: self.follows.as_deref().map(|text| from_json(T, id, text)).transpose()?,
             branch: parse(T, id, BranchName::parse(&self.branch))?,
             base_branch: parse(T, id, BranchName::parse(&self.base_branch))?,
             publish: from_json(T, id, &self.publish)?,
@@ -209,11 +212,21 @@ statements! {
                 .optional()
         }
 
+        fn open_job_rows(conn, issue: &str) -> QueryResult<Vec<JobRow>> {
+            job::table
+                .filter(job::issue_id.eq(issue))
+                .filter(job::status.eq_any([JobStatus::Queued.as_str(), JobStatus::Running.as_str()]))
+                .order(job::id)
+                .select(JobRow::as_select())
+                .load(conn)
+        }
+
         fn job_row_by_branch(conn, platform: &str, repo: &str, branch: &str) -> QueryResult<Option<JobRow>> {
             job::table
                 .filter(job::platform.eq(platform))
                 .filter(job::repo.eq(repo))
                 .filter(job::branch.eq(branch))
+                .order(job::id.desc())
                 .select(JobRow::as_select())
                 .first(conn)
                 .optional()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use patchwright_core::store::{EffectOutcome, EffectRecord, Share, Step, Store, StoreError, Versioned, Write};
 use patchwright_domain::job::stage::StageKind;
-use patchwright_domain::job::{Failure, JobState, Lease};
+use patchwright_domain::job::{Failure, FollowUp, JobState, Lease};
 use patchwright_domain::{Effect, EffectId, Job, JobEvent, JobId, JobStatus};
 use patchwright_testkit::build::{effect_id, issue, issue_id, start_of_time, task_id};
 use patchwright_testkit::fake::FakeStore;
@@ -23,11 +23,20 @@ fn job(n: u32) -> Job {
     job
 }
 
+/// The job of this number, which follows others on an issue.
+fn follow_up(n: u32, issue: u32) -> Job {
+    let before = job(issue);
+    let follows = Some(FollowUp { job_id: before.id, inherited: false, base: None, earlier: None });
+    Job { issue_id: before.issue_id, source: before.source, branch: before.branch, follows, ..job(n) }
+}
+
 /// What may happen next. Numbers choose among what is there.
 #[derive(Debug, Clone, Copy)]
 enum Op {
     /// A job is accepted, with an effect.
     Submit,
+    /// A follow-up of the youngest job is accepted.
+    Follow,
     /// A worker takes the next job for some seconds.
     Claim { worker: usize, seconds: i64 },
     /// A worker tells something about the job as it knows it, which may be long ago.
@@ -45,6 +54,7 @@ enum Op {
 fn ops() -> impl Strategy<Value = Vec<Op>> {
     let op = prop_oneof![
         2 => Just(Op::Submit),
+        1 => Just(Op::Follow),
         4 => (0..3_usize, 1..40_i64).prop_map(|(worker, seconds)| Op::Claim { worker, seconds }),
         8 => (0..3_usize, any::<u8>()).prop_map(|(worker, what)| Op::Tell { worker, what }),
         2 => (0..3_usize).prop_map(|worker| Op::Look { worker }),
@@ -61,6 +71,8 @@ struct Side {
     held: [Option<Versioned<Job>>; 3],
     seconds: i64,
     submitted: u32,
+    /// The youngest issue.
+    issue: u32,
     /// Who was given which epoch of a job: nobody may be given one twice.
     given: BTreeMap<(JobId, u64), usize>,
 }
@@ -70,7 +82,7 @@ type Ended = String;
 
 impl Side {
     fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, held: [None, None, None], seconds: 1, submitted: 0, given: BTreeMap::new() }
+        Self { store, held: [None, None, None], seconds: 1, submitted: 0, issue: 0, given: BTreeMap::new() }
     }
 
     fn now(&self) -> jiff::Timestamp {
@@ -86,6 +98,7 @@ impl Side {
             Op::Submit => {
                 self.submitted += 1;
                 let n = self.submitted;
+                self.issue = n;
                 let record = EffectRecord {
                     id: effect_id(n),
                     issue_id: issue_id(n),
@@ -95,6 +108,12 @@ impl Side {
                 };
                 let (issue, job) = (Some(Write::Insert(issue(n))), Some(Write::Insert(job(n))));
                 told(self.store.commit(Step { issue, job, effects: vec![record], ..Step::default() }).await)
+            }
+            Op::Follow if self.submitted == 0 => "no job".into(),
+            Op::Follow => {
+                self.submitted += 1;
+                let job = Some(Write::Insert(follow_up(self.submitted, self.issue)));
+                told(self.store.commit(Step { job, ..Step::default() }).await)
             }
             Op::Claim { worker, seconds } => self.claim(worker, seconds).await,
             Op::Tell { worker, what } => {
@@ -185,7 +204,7 @@ impl Side {
 
     /// Everything that can be seen.
     async fn state(&self) -> String {
-        let mut out = format!("due {:?}", self.store.next_due().await.unwrap());
+        let mut out = format!("due {:?}", self.store.next_due(self.now()).await.unwrap());
         for n in 1..=self.submitted {
             let found = self.store.job(job(n).id).await.unwrap().unwrap();
             // A lease is there exactly while the job runs.

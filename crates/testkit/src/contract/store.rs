@@ -7,7 +7,7 @@ use patchwright_core::store::{
 };
 use patchwright_domain::job::report::{AnalysisMethod, Level, LocateData, LocateReport, StageReport};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
-use patchwright_domain::job::{JobEvent, JobState, Lease};
+use patchwright_domain::job::{FollowUp, JobEvent, JobState, Lease};
 use patchwright_domain::{DeliveryId, Effect, IssueEvent, Job, JobId, JobStatus, PlatformId, RepoPath, Usage};
 
 use crate::build::{after, effect_id, issue, issue_id, job, job_for, job_id, source, start_of_time, task_id};
@@ -27,6 +27,8 @@ where
     a_job_waits_for_its_time(fresh().await.as_ref()).await;
     an_expired_lease_is_taken_over(fresh().await.as_ref()).await;
     repositories_and_people_have_their_share(fresh().await.as_ref()).await;
+    jobs_of_one_issue_run_one_after_the_other(fresh().await.as_ref()).await;
+    a_lease_from_before_the_clock_was_set_back_ends(fresh().await.as_ref()).await;
     everything_about_a_job_survives(fresh().await.as_ref()).await;
     effects_of_one_issue_go_out_in_order(fresh().await.as_ref()).await;
     a_held_effect_becomes_due_again(fresh().await.as_ref()).await;
@@ -79,7 +81,7 @@ async fn a_step_is_written_whole(store: &dyn Store) {
     let found = store.job_by_branch(&github, "acme/demo", "agent/fix-1-1").await.unwrap();
     assert_eq!(found.unwrap().value.id, job_id(1));
     assert!(store.job(job_id(9)).await.unwrap().is_none());
-    assert_eq!(store.next_due().await.unwrap(), Some(start_of_time()));
+    assert_eq!(store.next_due(after(-1)).await.unwrap(), Some(start_of_time()));
     let claimed = store.claim_effect(after(1), after(60)).await.unwrap().unwrap();
     assert_eq!((claimed.record, claimed.attempt), (effect(1, 1), 1));
 }
@@ -181,7 +183,7 @@ async fn a_job_waits_for_its_time(store: &dyn Store) {
     let (value, _) = known.value.advance(postponed, after(2)).unwrap();
     let step = Step { job: Some(Write::Update(Versioned { value, revision: known.revision })), ..Step::default() };
     store.commit(step).await.unwrap();
-    assert_eq!(store.next_due().await.unwrap(), Some(after(100)));
+    assert_eq!(store.next_due(after(10)).await.unwrap(), Some(after(100)));
     assert!(store.claim_job(after(99), lease("w", 200), Share::default()).await.unwrap().is_none());
     assert!(store.claim_job(after(100), lease("w", 200), Share::default()).await.unwrap().is_some());
 }
@@ -281,6 +283,44 @@ fn job_of(n: u32, repo: &str, actor: &str) -> Step {
     job.source.repo = issue.source.repo.clone();
     job.trigger.actor = actor.to_owned();
     Step { issue: Some(Write::Insert(issue)), job: Some(Write::Insert(job)), ..Step::default() }
+}
+
+async fn jobs_of_one_issue_run_one_after_the_other(store: &dyn Store) {
+    store.commit(new_job(1)).await.unwrap();
+    let follow_up = |n: u32| {
+        let follows = Some(FollowUp { job_id: job_id(n - 1), inherited: false, base: None, earlier: None });
+        Job { branch: job(1).branch, follows, ..job_for(n, 1, start_of_time()) }
+    };
+    for n in [2, 3] {
+        store.commit(Step { job: Some(Write::Insert(follow_up(n))), ..Step::default() }).await.unwrap();
+    }
+    let open = async || {
+        let jobs = store.open_jobs(issue_id(1)).await.unwrap();
+        jobs.into_iter().map(|job| job.value.id).collect::<Vec<_>>()
+    };
+    assert_eq!(open().await, [job_id(1), job_id(2), job_id(3)]);
+    let github = PlatformId::from_static("github");
+    let newest = store.job_by_branch(&github, "acme/demo", job(1).branch.as_str()).await.unwrap().unwrap();
+    assert_eq!(newest.value, follow_up(3));
+    for n in 1..=3 {
+        let claimed = store.claim_job(after(1), lease("w", 60), Share::default()).await.unwrap().unwrap();
+        assert_eq!(claimed.value.id, job_id(n));
+        assert!(store.claim_job(after(1), lease("w", 60), Share::default()).await.unwrap().is_none(), "{n} runs");
+        let (ended, _) = claimed.value.advance(JobEvent::CancelRequested, after(2)).unwrap();
+        let job = Some(Write::Update(Versioned { value: ended, revision: claimed.revision }));
+        store.commit(Step { job, ..Step::default() }).await.unwrap();
+    }
+    assert_eq!(open().await, []);
+}
+
+async fn a_lease_from_before_the_clock_was_set_back_ends(store: &dyn Store) {
+    store.commit(new_job(1)).await.unwrap();
+    store.claim_job(after(4000), lease("w", 4060), Share::default()).await.unwrap().unwrap();
+    // An hour back: the lease seems to last for another 67 minutes, longer than any lease may be.
+    let again = store.claim_job(after(40), lease("x", 100), Share::default()).await.unwrap().unwrap();
+    assert_eq!(again.value.epoch, 2);
+    // One whose clock is a few minutes ahead keeps its job.
+    assert!(store.claim_job(after(-300), lease("y", -240), Share::default()).await.unwrap().is_none());
 }
 
 async fn repositories_and_people_have_their_share(store: &dyn Store) {

@@ -201,6 +201,7 @@ impl Forge for FakeForge {
             url: format!("https://forge.example/{repo}/pull/{number}"),
             node_id: Some(format!("PR_{number}")),
             draft: new.draft,
+            end: None,
         };
         model.pull_requests.push(PullRequest {
             reference: reference.clone(),

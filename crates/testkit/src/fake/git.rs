@@ -18,6 +18,8 @@ struct Remote {
     commits: BTreeMap<CommitSha, Files>,
     branches: BTreeMap<BranchName, CommitSha>,
     pushes: Vec<(BranchName, CommitSha)>,
+    /// The first parents.
+    parents: BTreeMap<CommitSha, CommitSha>,
     faults: Vec<GitError>,
 }
 
@@ -41,6 +43,18 @@ impl FakeGit {
         let sha = hash(&files, "main");
         remote.commits.insert(sha.clone(), files);
         remote.branches.insert(BranchName::parse("main").unwrap(), sha);
+    }
+
+    /// Somebody pushes a commit with exactly these files on top of a branch.
+    pub fn push_by_others(&self, branch: &BranchName, files: &[(&str, &str)]) {
+        let files: Files =
+            files.iter().map(|(path, text)| (RepoPath::parse(path).unwrap(), text.as_bytes().to_vec())).collect();
+        let mut remote = self.0.lock().unwrap();
+        let sha = hash(&files, "others");
+        if let Some(tip) = remote.branches.insert(branch.clone(), sha.clone()) {
+            remote.parents.insert(sha.clone(), tip);
+        }
+        remote.commits.insert(sha, files);
     }
 
     /// The next push fails with this.
@@ -77,9 +91,11 @@ impl Git for FakeGit {
     async fn checkout(&self, request: Checkout, _: &CancellationToken) -> Result<Box<dyn Workspace>, GitError> {
         let remote = self.0.lock().unwrap();
         let base = request.base.expect("the pipeline names the base branch");
-        let Some(commit) = remote.branches.get(&base).cloned() else {
+        let Some(tip) = remote.branches.get(&base).cloned() else {
             return Err(GitError::BranchNotFound { url: request.url, branch: base });
         };
+        let redone = request.redo.filter(|redo| redo.tip == tip && remote.parents.get(&tip) == Some(&redo.start));
+        let commit = redone.map_or(tip, |redo| redo.start);
         let files = remote.commits[&commit].clone();
         drop(remote);
         for (path, bytes) in &files {
@@ -171,7 +187,9 @@ impl Workspace for FakeWorkspace {
             return Ok(self.base_commit.clone());
         }
         let commit = hash(&tree, &format!("{}{}", request.message, request.at));
-        self.remote.lock().unwrap().commits.insert(commit.clone(), tree);
+        let mut remote = self.remote.lock().unwrap();
+        remote.commits.insert(commit.clone(), tree);
+        remote.parents.insert(commit.clone(), self.base_commit.clone());
         Ok(commit)
     }
 

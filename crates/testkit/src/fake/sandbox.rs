@@ -1,7 +1,7 @@
 //! A sandbox whose verdict a test writes, and an index that knows one answer.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use patchwright_core::CancellationToken;
@@ -62,7 +62,8 @@ impl Sandbox for ScriptedSandbox {
         if cancel.is_cancelled() {
             return Err(SandboxError::Cancelled);
         }
-        (self.0.lock().unwrap())(&request)
+        // A script that panics stands for a worker that dies.
+        (self.0.lock().unwrap_or_else(PoisonError::into_inner))(&request)
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use patchwright_core::store::{
-    ClaimedEffect, DeliveryRecord, EffectOutcome, EffectRecord, Share, Step, Store, StoreError, Versioned, Write,
+    ClaimedEffect, DeliveryRecord, EffectOutcome, EffectRecord, MAX_LEASE, Share, Step, Store, StoreError, Versioned,
+    Write,
 };
 use patchwright_domain::job::{JobEvent, JobState, Lease};
 use patchwright_domain::{EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, PlatformId, Task, TaskId};
@@ -94,7 +95,9 @@ impl Tables {
                 return Err(broken("the job's issue is not there"));
             }
             let (id, branch) = (job.id, job.branch.clone());
-            if self.jobs.values().any(|other| other.value.branch == branch && other.value.id != id) {
+            let first = |job: &Job| job.follows.is_none();
+            let taken = |other: &Job| other.branch == branch && other.id != id && first(other);
+            if first(job) && self.jobs.values().any(|other| taken(&other.value)) {
                 return Err(StoreError::Stale { what: "row" });
             }
             put(&mut self.jobs, id, write, "job")?;
@@ -181,7 +184,12 @@ impl Store for FakeStore {
                 && job.value.source.repo.to_string() == repo
                 && job.value.branch.as_str() == branch
         };
-        Ok(self.0.lock().unwrap().jobs.values().find(matches).cloned())
+        Ok(self.0.lock().unwrap().jobs.values().rfind(matches).cloned())
+    }
+
+    async fn open_jobs(&self, issue: IssueId) -> Result<Vec<Versioned<Job>>, StoreError> {
+        let open = |job: &&Versioned<Job>| job.value.issue_id == issue && !job.value.status().is_terminal();
+        Ok(self.0.lock().unwrap().jobs.values().filter(open).cloned().collect())
     }
 
     async fn commit(&self, step: Step) -> Result<(), StoreError> {
@@ -200,8 +208,12 @@ impl Store for FakeStore {
     ) -> Result<Option<Versioned<Job>>, StoreError> {
         let mut tables = self.0.lock().unwrap();
         let jobs = || tables.jobs.values().map(|job| &job.value);
+        // A lease that ends later than any that is given now was given before the clock was set back.
+        let latest = now + MAX_LEASE;
         let abandoned = jobs().filter_map(|job| match &job.state {
-            JobState::Running { lease } if lease.until <= now => Some((lease.until, job.id)),
+            JobState::Running { lease: theirs } if theirs.until <= now || theirs.until > latest => {
+                Some((theirs.until, job.id))
+            }
             _ => None,
         });
         let running = |same: &dyn Fn(&Job) -> bool| {
@@ -213,7 +225,9 @@ impl Store for FakeStore {
                 let here = running(&|other| other.source.repo == job.source.repo);
                 let theirs = running(&|other| other.trigger.actor.eq_ignore_ascii_case(&job.trigger.actor));
                 let admitted = room(share.per_repository, here) && room(share.per_actor, theirs);
-                admitted.then_some((here, not_before, job.id))
+                let earlier =
+                    |other: &Job| other.issue_id == job.issue_id && other.id < job.id && !other.status().is_terminal();
+                (admitted && !jobs().any(earlier)).then_some((here, not_before, job.id))
             }
             _ => None,
         });
@@ -270,7 +284,7 @@ impl Store for FakeStore {
         Ok(changed as u64)
     }
 
-    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+    async fn next_due(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let tables = self.0.lock().unwrap();
         let jobs = tables.jobs.values().filter_map(|job| match &job.value.state {
             JobState::Queued { not_before } => Some(*not_before),
@@ -278,6 +292,6 @@ impl Store for FakeStore {
             _ => None,
         });
         let effects = tables.effects.values().filter(|effect| effect.outcome.is_none()).map(|effect| effect.not_before);
-        Ok(jobs.chain(effects).min())
+        Ok(jobs.chain(effects).filter(|at| *at > after).min())
     }
 }

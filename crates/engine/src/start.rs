@@ -1,0 +1,169 @@
+//! What a wish to fix an issue comes to: a first job, a follow-up on the same branch, or more text for a job that has
+//! not begun.
+
+use jiff::ToSpan as _;
+use patchwright_core::store::{Step, StoreError, Versioned, Write};
+use patchwright_core::webhook::InboundIssue;
+use patchwright_domain::job::{JobTrigger, NewJob, PublishMode};
+use patchwright_domain::{BranchName, Issue, IssueEvent, IssueId, IssueStatus, Job, JobEvent, JobId, Refused};
+
+use crate::Engine;
+
+/// Somebody wants an issue fixed.
+pub(crate) struct Wanted<'a> {
+    pub(crate) issue: &'a InboundIssue,
+    pub(crate) trigger: JobTrigger,
+    pub(crate) publish: PublishMode,
+    /// Whether it is worth a job of its own while another runs: something new is said, or what runs is stopped.
+    pub(crate) more: bool,
+}
+
+/// What the store knows of an issue.
+#[derive(Default)]
+pub(crate) struct Known {
+    pub(crate) issue: Option<Versioned<Issue>>,
+    pub(crate) latest: Option<Versioned<Job>>,
+}
+
+impl Known {
+    pub(crate) fn latest_job(&self) -> Option<&Job> {
+        self.latest.as_ref().map(|job| &job.value)
+    }
+}
+
+/// It comes to nothing.
+pub(crate) enum NotStarted {
+    /// A job is at work, and nothing new was said.
+    Active(JobId),
+    /// The issue is past it.
+    Refused(Refused),
+}
+
+impl From<Refused> for NotStarted {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl Engine {
+    pub(crate) async fn known(&self, issue: &InboundIssue) -> Result<Known, StoreError> {
+        let issue = self.ports.store.issue_by_source(&issue.source).await?;
+        let latest = match &issue {
+            Some(issue) => self.ports.store.latest_job(issue.value.id).await?,
+            None => None,
+        };
+        Ok(Known { issue, latest })
+    }
+
+    /// The step that does what is wanted, without the delivery; and the job.
+    pub(crate) fn plan_start(&self, wanted: Wanted<'_>, known: Known) -> Result<(Step, Job), NotStarted> {
+        let now = self.ports.clock.now();
+        let Known { issue, latest } = known;
+        let active = latest.as_ref().filter(|job| !job.value.status().is_terminal());
+        let issue = match (active, issue) {
+            (Some(active), _) if !wanted.more => return Err(NotStarted::Active(active.value.id)),
+            // The end of the running job is written on the issue too: whoever comes second reads again.
+            (Some(_), Some(known)) => Write::Update(Versioned { value: retold(known.value, wanted.issue), ..known }),
+            (_, known) => self.started_issue(wanted.issue, known)?,
+        };
+        let issue_id = match &issue {
+            Write::Insert(issue) => issue.id,
+            Write::Update(known) => known.value.id,
+        };
+        let (job, effects) = match latest {
+            Some(latest) if takes_more(&latest.value, &wanted) => {
+                let instructions = wanted.trigger.instructions.unwrap_or_default();
+                let (job, effects) = latest.value.advance(JobEvent::MoreAsked { instructions }, now)?;
+                (Write::Update(Versioned { value: job, revision: latest.revision }), effects)
+            }
+            latest => {
+                let job = self.new_job(wanted, issue_id, latest.map(|latest| latest.value).as_ref());
+                let effects = job.accepted_effects();
+                (Write::Insert(job), effects)
+            }
+        };
+        let job_now = match &job {
+            Write::Insert(job) => job.clone(),
+            Write::Update(known) => known.value.clone(),
+        };
+        let effects = self.records(&job_now, effects, now);
+        Ok((Step { issue: Some(issue), job: Some(job), effects, ..Step::default() }, job_now))
+    }
+
+    /// The issue with the start noted: new, or as it is known, with its newest text.
+    fn started_issue(&self, inbound: &InboundIssue, known: Option<Versioned<Issue>>) -> Result<Write<Issue>, Refused> {
+        let Some(known) = known else {
+            return Ok(Write::Insert(Issue { status: IssueStatus::Processing, ..self.new_issue(inbound) }));
+        };
+        let event = match known.value.status {
+            IssueStatus::PendingMerge => IssueEvent::FollowUp,
+            _ => IssueEvent::Start,
+        };
+        let issue = known.value.advance(event, self.ports.clock.now())?;
+        Ok(Write::Update(Versioned { value: retold(issue, inbound), revision: known.revision }))
+    }
+
+    pub(crate) fn new_issue(&self, inbound: &InboundIssue) -> Issue {
+        let now = self.ports.clock.now();
+        Issue {
+            id: self.ports.ids.issue(),
+            source: inbound.source.clone(),
+            title: inbound.title.clone(),
+            body: inbound.body.clone(),
+            author: inbound.author.clone(),
+            status: IssueStatus::Pending,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    fn new_job(&self, wanted: Wanted<'_>, issue_id: IssueId, latest: Option<&Job>) -> Job {
+        let before = latest.filter(|job| !job.status().is_terminal() || job.has_open_branch());
+        let (branch, base_branch) = match before {
+            Some(before) => (before.branch.clone(), before.base_branch.clone()),
+            None => (fresh_branch(&wanted, latest), base_branch(wanted.issue)),
+        };
+        Job::new(NewJob {
+            id: self.ports.ids.job(),
+            issue_id,
+            source: wanted.issue.source.clone(),
+            title: wanted.issue.title.clone(),
+            trigger: wanted.trigger,
+            follows: before.map(|job| job.id),
+            branch,
+            base_branch,
+            publish: wanted.publish,
+        })
+    }
+}
+
+/// What one person says before their job begins goes into that job. What another says has a job of its own: whether
+/// they may start one is asked when it runs.
+fn takes_more(latest: &Job, wanted: &Wanted<'_>) -> bool {
+    latest.is_untouched()
+        && wanted.trigger.instructions.is_some()
+        && latest.trigger.actor.eq_ignore_ascii_case(&wanted.trigger.actor)
+        && latest.publish == wanted.publish
+}
+
+fn retold(mut issue: Issue, inbound: &InboundIssue) -> Issue {
+    issue.title.clone_from(&inbound.title);
+    issue.body.clone_from(&inbound.body);
+    issue
+}
+
+fn base_branch(issue: &InboundIssue) -> BranchName {
+    issue.default_branch.clone().unwrap_or_else(|| BranchName::parse("main").expect("`main` is a branch name"))
+}
+
+fn fresh_branch(wanted: &Wanted<'_>, latest: Option<&Job>) -> BranchName {
+    let number = wanted.issue.source.number;
+    let mut at = wanted.trigger.at;
+    let mut branch = BranchName::for_issue(number, at);
+    // Two jobs of one issue in the same second must not share a branch.
+    while latest.is_some_and(|job| job.branch == branch) {
+        at = at.saturating_add(1.second()).unwrap_or(at);
+        branch = BranchName::for_issue(number, at);
+    }
+    branch
+}
