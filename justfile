@@ -34,7 +34,8 @@ bench-intake:
 
 # jobs accepted, taken and ended at once, and a claim behind a long queue, on both databases
 bench-queue:
-    cargo bench -p patchwright-store-diesel --bench queue
+    cd benches/queue-peers && cargo build --release --target-dir target && npm install --no-audit --no-fund
+    QUEUE_PEERS={{justfile_directory()}}/benches/queue-peers cargo bench -p patchwright-store-diesel --bench queue
 
 # servers killed at random moments, forge and model failing by chance, at full size
 chaos:

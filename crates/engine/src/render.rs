@@ -232,7 +232,8 @@ fn stage_table(job: &Job) -> String {
         };
         let reason = record.reason.as_ref().filter(|_| record.status == StageStatus::Skipped);
         let reason = reason.map_or_else(String::new, |text| format!(": {}", neutralise_line(text, 80)));
-        let time = record.seconds().map_or_else(String::new, seconds);
+        let timed = record.seconds().filter(|_| record.status != StageStatus::Skipped);
+        let time = timed.map_or_else(String::new, seconds);
         let tokens = if record.usage.calls == 0 { String::new() } else { record.usage.tokens().to_string() };
         let _ = writeln!(out, "| {} | {state}{reason} | {time} | {tokens} |", record.kind);
     }

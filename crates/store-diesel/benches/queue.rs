@@ -16,7 +16,7 @@ use patchwright_store_diesel::DieselStore;
 use patchwright_testkit::{build, postgres};
 
 /// Workers that take jobs at the same time.
-const WORKERS: usize = 8;
+const WORKERS: usize = 16;
 
 fn job(n: u32, repo: &str) -> Step {
     let (mut issue, mut job): (Issue, Job) = (build::issue(n), build::job(n));
@@ -28,7 +28,7 @@ fn job(n: u32, repo: &str) -> Step {
 }
 
 fn lease(worker: usize) -> Lease {
-    let until = Timestamp::now() + Duration::from_secs(3600);
+    let until = Timestamp::now() + Duration::from_secs(300);
     Lease { holder: format!("w{worker}"), task_id: build::task_id(1), until }
 }
 
@@ -58,17 +58,19 @@ async fn work(store: Arc<DieselStore>, worker: usize) -> u32 {
     done
 }
 
-async fn measure(name: &str, store: DieselStore, jobs: u32) {
-    store.migrate().await.unwrap();
-    let store = Arc::new(store);
+/// One store for each server that works on the database.
+async fn measure(name: &str, stores: Vec<DieselStore>, jobs: u32) -> f64 {
+    stores[0].migrate().await.unwrap();
+    let stores: Vec<_> = stores.into_iter().map(Arc::new).collect();
+    let store = &stores[0];
     let began = Instant::now();
-    enqueue(&store, 1..jobs + 1, "acme/large").await;
+    enqueue(store, 1..jobs + 1, "acme/large").await;
     let enqueued = f64::from(jobs) / began.elapsed().as_secs_f64();
 
     // Behind all of them, another repository's first job: it is its turn at once.
     let mut claims = Vec::new();
     for n in 0..100 {
-        enqueue(&store, jobs + 1 + n..jobs + 2 + n, "acme/small").await;
+        enqueue(store, jobs + 1 + n..jobs + 2 + n, "acme/small").await;
         let began = Instant::now();
         let claimed = store.claim_job(Timestamp::now(), lease(0), Share::default()).await.unwrap().unwrap();
         claims.push(began.elapsed().as_secs_f64() * 1000.0);
@@ -79,7 +81,8 @@ async fn measure(name: &str, store: DieselStore, jobs: u32) {
     claims.sort_by(f64::total_cmp);
 
     let began = Instant::now();
-    let workers: Vec<_> = (0..WORKERS).map(|worker| tokio::spawn(work(Arc::clone(&store), worker))).collect();
+    let store_of = |worker: usize| Arc::clone(&stores[worker % stores.len()]);
+    let workers: Vec<_> = (0..WORKERS).map(|worker| tokio::spawn(work(store_of(worker), worker))).collect();
     let mut done = 0;
     for worker in workers {
         done += worker.await.unwrap();
@@ -91,18 +94,52 @@ async fn measure(name: &str, store: DieselStore, jobs: u32) {
         claims[claims.len() / 2],
         claims[claims.len() * 99 / 100]
     );
+    ended
+}
+
+/// Another queue with as many jobs and workers; the program prints its jobs a second.
+fn peer(name: &str, ours: f64, program: &str, args: &[&str]) {
+    let output = std::process::Command::new(program).args(args).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    match text.parse::<f64>() {
+        Ok(theirs) => println!("  {name}: {theirs:.0}/s; ours is {:.2} of it", ours / theirs),
+        Err(_) => println!("  {name}: it gave no number ({text:.200})"),
+    }
 }
 
 fn main() {
-    let jobs = std::env::var("BENCH_JOBS").map_or(10_000, |text| text.parse().unwrap());
+    let number = |name: &str, default: u32| std::env::var(name).map_or(default, |text| text.parse().unwrap());
+    let jobs = number("BENCH_JOBS", 10_000);
+    // The folder of the built programs in benches/queue-peers.
+    let peers = std::env::var("QUEUE_PEERS").ok();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
+    let count = jobs.to_string();
+    for round in 1..=number("BENCH_ROUNDS", 1) {
+        println!("round {round}");
         let folder = tempfile::tempdir().unwrap();
-        let store = DieselStore::open(&format!("sqlite://{}/p.db", folder.path().display())).await.unwrap();
-        measure("SQLite", store, jobs).await;
-        if let Some(cluster) = postgres::cluster().await {
-            let store = DieselStore::open(&cluster.database("queue")).await.unwrap();
-            measure("PostgreSQL", store, jobs).await;
+        let file = |name: &str| folder.path().join(name).display().to_string();
+        let ours = runtime.block_on(async {
+            let store = DieselStore::open(&format!("sqlite://{}", file("p.db"))).await.unwrap();
+            measure("SQLite", vec![store], jobs).await
+        });
+        if let Some(peers) = &peers {
+            let apalis = format!("{peers}/target/release/queue-peers");
+            peer("apalis-sqlite", ours, &apalis, &["sqlite", &file("apalis.db"), &count]);
         }
-    });
+        let Some(cluster) = runtime.block_on(postgres::cluster()) else { continue };
+        let ours = runtime.block_on(async {
+            let url = cluster.database(&format!("queue{round}"));
+            let two = vec![DieselStore::open(&url).await.unwrap(), DieselStore::open(&url).await.unwrap()];
+            measure("PostgreSQL, two servers", two, jobs).await;
+            let url = cluster.database(&format!("single{round}"));
+            measure("PostgreSQL, one server", vec![DieselStore::open(&url).await.unwrap()], jobs).await
+        });
+        if let Some(peers) = &peers {
+            let database = |name: &str| cluster.database(&format!("{name}{round}"));
+            let (apalis, script) = (format!("{peers}/target/release/queue-peers"), format!("{peers}/graphile.mjs"));
+            peer("apalis-postgres", ours, &apalis, &["postgres", &database("apalis"), &count]);
+            peer("graphile-worker", ours, "node", &[&script, &database("graphile"), &count]);
+            peer("graphile-worker, local queue", ours, "node", &[&script, &database("local"), &count, "local"]);
+        }
+    }
 }

@@ -7,6 +7,7 @@ use diesel::r2d2::{Builder, ManageConnection, Pool, PooledConnection};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use patchwright_core::store::StoreError;
 
+use crate::claim::Claims;
 use crate::postgres::Postgres;
 use crate::queue::GroupCommit;
 use crate::sqlite::Sqlite;
@@ -18,6 +19,7 @@ pub(crate) const POOL_WAIT: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct DieselStore {
     pub(crate) db: Db,
+    pub(crate) claims: Claims,
 }
 
 #[derive(Clone)]
@@ -72,7 +74,8 @@ impl DieselStore {
     pub async fn open_with(url: &str, group: GroupCommit) -> Result<Self, OpenError> {
         let url = url.to_owned();
         let db = tokio::task::spawn_blocking(move || Db::open(&url, group)).await.map_err(|_| OpenError::Thread)??;
-        Ok(Self { db })
+        let claims = Claims::start(&db).map_err(|error| OpenError::Connect { detail: error.to_string() })?;
+        Ok(Self { db, claims })
     }
 
     /// Runs a closure on a blocking thread.

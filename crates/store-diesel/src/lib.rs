@@ -14,6 +14,7 @@ mod schema;
 mod sqlite;
 mod step;
 mod store;
+mod template;
 
 pub use backup::BackupError;
 pub use db::{DieselStore, OpenError};

@@ -1,4 +1,4 @@
-//! PostgreSQL: a pool for everything, and a thread that writes new things of many callers in one transaction.
+//! PostgreSQL: a pool for reading, and a thread that writes the steps of many callers in one statement.
 
 use std::sync::LazyLock;
 
@@ -6,6 +6,7 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::r2d2::{ConnectionManager, Pool, PooledConnection};
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
 use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::{AsyncConnectionWrapper, BlockOn};
@@ -15,7 +16,10 @@ use tokio::sync::oneshot;
 
 use crate::db::{OpenError, TxError, checkout, open_pool};
 use crate::queue::{GroupCommit, Queue};
+use crate::row::issue::CHANGES as ISSUE_CHANGES;
+use crate::row::job::{CHANGES as JOB_CHANGES, JobRow, JobStatements as _, STAGE_CHANGES};
 use crate::row::json;
+use crate::row::task::CHANGES as TASK_CHANGES;
 use crate::step::{StepRows, StepStatements as _};
 
 /// A PostgreSQL connection behind diesel's synchronous interface. It is used on blocking threads only.
@@ -78,8 +82,8 @@ impl Postgres {
         Ok(Self { url: url.to_owned(), pool, writer })
     }
 
-    /// Writes rows that are all new, together with those of other callers.
-    pub(crate) async fn insert(&self, rows: StepRows) -> Result<(), StoreError> {
+    /// Writes rows together with those of other callers.
+    pub(crate) async fn write(&self, rows: StepRows) -> Result<(), StoreError> {
         let (tell, told) = oneshot::channel();
         self.writer.push(Order { rows, tell })?;
         match told.await {
@@ -102,7 +106,7 @@ impl Writer {
             Err(error) => return refuse(batch, &error.to_string()),
         };
         // After anything but a refused row the connection may be dead; the pool finds that out.
-        if insert(&mut conn, batch) {
+        if write(&mut conn, batch) {
             self.conn = Some(conn);
         }
     }
@@ -114,19 +118,19 @@ fn refuse(batch: Vec<Order>, detail: &str) {
     }
 }
 
-/// One statement for all, which is one transaction. PostgreSQL gives it up at the first row that is there already, so the
-/// batch is then halved until the repeated one stands alone and is told so. Says whether the connection is sound.
-fn insert(conn: &mut PgConnection, mut batch: Vec<Order>) -> bool {
-    let written = NewRows::new(&batch).and_then(|rows| Ok(rows.execute(conn)?));
-    match (written.map_err(StoreError::from), batch.len()) {
-        (Ok(_), _) => {
+/// One statement for all, which is one transaction. PostgreSQL gives it up at the first row that is there already or was
+/// changed meanwhile, so the batch is then halved until the refused step stands alone and is told so. Says whether the
+/// connection is sound.
+fn write(conn: &mut PgConnection, mut batch: Vec<Order>) -> bool {
+    match (write_batch(conn, &batch), batch.len()) {
+        (Ok(()), _) => {
             for order in batch {
                 order.tell(Ok(()));
             }
             true
         }
-        (Err(StoreError::Unavailable { source }), _) => {
-            refuse(batch, &source.to_string());
+        (Err(TxError::Diesel(error)), _) if is_lost(&error) => {
+            refuse(batch, &error.to_string());
             false
         }
         (Err(_), 1) => batch.into_iter().fold(true, |_, order| {
@@ -137,10 +141,26 @@ fn insert(conn: &mut PgConnection, mut batch: Vec<Order>) -> bool {
         }),
         (Err(_), many) => {
             let rest = batch.split_off(many / 2);
-            let first = insert(conn, batch);
-            insert(conn, rest) && first
+            let first = write(conn, batch);
+            write(conn, rest) && first
         }
     }
+}
+
+fn write_batch(conn: &mut PgConnection, batch: &[Order]) -> Result<(), TxError> {
+    let new = NewRows::new(batch)?;
+    if batch.iter().all(|order| order.rows.is_all_new()) {
+        new.execute(conn)?;
+    } else {
+        Changes::new(new, batch)?.execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Whether the server did not even answer.
+fn is_lost(error: &DieselError) -> bool {
+    use DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
+    matches!(error, DieselError::DatabaseError(ClosedConnection | UnableToSendCommand, _))
 }
 
 /// The new rows of many steps as the parameters of one statement: four tables as JSON, which PostgreSQL reads into rows
@@ -162,13 +182,10 @@ struct NewRows<'a> {
 
 impl<'a> NewRows<'a> {
     fn new(batch: &'a [Order]) -> Result<Self, TxError> {
-        fn all<'r, T: Serialize + 'r>(rows: impl Iterator<Item = &'r T>) -> Result<String, StoreError> {
-            json(&rows.collect::<Vec<_>>())
-        }
         let rows = || batch.iter().map(|order| &order.rows);
         let mut new = Self {
-            issues: all(rows().filter_map(|rows| rows.issue.as_ref().map(|change| &change.row)))?,
-            jobs: all(rows().filter_map(|rows| rows.job.as_ref().map(|change| &change.row)))?,
+            issues: all(rows().filter_map(|rows| rows.issue.as_ref()?.inserted()))?,
+            jobs: all(rows().filter_map(|rows| rows.job.as_ref()?.inserted()))?,
             stages: all(rows().flat_map(|rows| &rows.stages))?,
             effects: all(rows().flat_map(|rows| &rows.effects))?,
             ..Self::default()
@@ -186,8 +203,14 @@ impl<'a> NewRows<'a> {
     }
 }
 
-impl QueryFragment<Pg> for NewRows<'_> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+/// Rows as JSON, which PostgreSQL reads by the names of their columns.
+fn all<'r, T: Serialize + 'r>(rows: impl Iterator<Item = &'r T>) -> Result<String, StoreError> {
+    json(&rows.collect::<Vec<_>>())
+}
+
+impl NewRows<'_> {
+    /// The new rows of all tables but the deliveries, as common table expressions.
+    fn push_tables<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         // References between the tables are checked when the whole statement is done.
         let tables =
             [("issue", &self.issues), ("job", &self.jobs), ("job_stage", &self.stages), ("effect", &self.effects)];
@@ -197,8 +220,16 @@ impl QueryFragment<Pg> for NewRows<'_> {
                 "new_{table} AS (INSERT INTO {table} SELECT * FROM json_populate_recordset(NULL::{table}, "
             ));
             out.push_bind_param::<Text, _>(rows)?;
-            out.push_sql("::json))");
+            out.push_sql("::json)");
+            if table == "job_stage" {
+                out.push_sql(&on_conflict("job_id, stage", &STAGE_CHANGES));
+            }
+            out.push_sql(")");
         }
+        Ok(())
+    }
+
+    fn push_deliveries<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             " INSERT INTO delivery (platform, id, identity, event_type, job_id, received_at, payload) \
              SELECT * FROM unnest(",
@@ -221,10 +252,130 @@ impl QueryFragment<Pg> for NewRows<'_> {
     }
 }
 
-/// The statement never changes, so that it is parsed once a connection.
+fn on_conflict(key: &str, columns: &[&str]) -> String {
+    let set: Vec<String> = columns.iter().map(|column| format!("{column} = excluded.{column}")).collect();
+    format!(" ON CONFLICT ({key}) DO UPDATE SET {}", set.join(", "))
+}
+
+impl QueryFragment<Pg> for NewRows<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        self.push_tables(&mut out)?;
+        self.push_deliveries(&mut out)
+    }
+}
+
+/// The statements never change, so that they are parsed once a connection.
 impl QueryId for NewRows<'_> {
     type QueryId = NewRows<'static>;
     const HAS_STATIC_QUERY_ID: bool = true;
 }
 
 impl<C> RunQueryDsl<C> for NewRows<'_> {}
+
+/// New and changed rows of many steps.
+struct Changes<'a> {
+    new: NewRows<'a>,
+    issues: String,
+    jobs: String,
+    tasks: String,
+    settled: Vec<&'a str>,
+    /// How many issues and jobs are changed; where one was changed by somebody else first, fewer are found.
+    counts: [i64; 2],
+}
+
+impl<'a> Changes<'a> {
+    fn new(new: NewRows<'a>, batch: &'a [Order]) -> Result<Self, TxError> {
+        let rows = || batch.iter().map(|order| &order.rows);
+        let issues: Vec<_> = rows().filter_map(|rows| rows.issue.as_ref()?.updated()).collect();
+        let jobs: Vec<_> = rows().filter_map(|rows| rows.job.as_ref()?.updated()).collect();
+        let count = |rows: usize| i64::try_from(rows).expect("a batch is small");
+        Ok(Self {
+            new,
+            counts: [count(issues.len()), count(jobs.len())],
+            issues: json(&issues)?,
+            jobs: json(&jobs)?,
+            tasks: all(rows().filter_map(|rows| rows.task.as_ref()))?,
+            settled: rows().filter_map(|rows| rows.settled.as_deref()).collect(),
+        })
+    }
+}
+
+/// Changes rows of a table that are one revision behind those that are given as JSON.
+fn push_update<'b>(out: &mut AstPass<'_, 'b, Pg>, table: &str, columns: &[&str], rows: &'b str) -> QueryResult<()> {
+    let set: Vec<String> = columns.iter().map(|column| format!("{column} = given.{column}")).collect();
+    let set = set.join(", ");
+    out.push_sql(&format!("UPDATE {table} SET {set} FROM json_populate_recordset(NULL::{table}, "));
+    out.push_bind_param::<Text, _>(rows)?;
+    out.push_sql(&format!("::json) AS given WHERE {table}.id = given.id AND {table}.revision = given.revision - 1"));
+    Ok(())
+}
+
+impl QueryFragment<Pg> for Changes<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        self.new.push_tables(&mut out)?;
+        out.push_sql(", new_delivery AS (");
+        self.new.push_deliveries(&mut out)?;
+        out.push_sql("), changed_issue AS (");
+        push_update(&mut out, "issue", &ISSUE_CHANGES, &self.issues)?;
+        out.push_sql(" RETURNING 1), changed_job AS (");
+        push_update(&mut out, "job", &JOB_CHANGES, &self.jobs)?;
+        out.push_sql(
+            " RETURNING 1), told_task AS (INSERT INTO task SELECT * FROM json_populate_recordset(NULL::task, ",
+        );
+        out.push_bind_param::<Text, _>(&self.tasks)?;
+        out.push_sql("::json)");
+        out.push_sql(&on_conflict("id", &TASK_CHANGES));
+        out.push_sql("), settled AS (UPDATE effect SET status = 'done', error = NULL WHERE id = ANY(");
+        out.push_bind_param::<Array<Text>, _>(&self.settled)?;
+        // A row that is not found must take all back, and a statement is taken back whole when it fails.
+        out.push_sql(")) SELECT 1 / (CASE WHEN (SELECT count(*) FROM changed_issue) = ");
+        out.push_bind_param::<BigInt, _>(&self.counts[0])?;
+        out.push_sql(" AND (SELECT count(*) FROM changed_job) = ");
+        out.push_bind_param::<BigInt, _>(&self.counts[1])?;
+        out.push_sql(" THEN 1 ELSE 0 END)");
+        Ok(())
+    }
+}
+
+impl QueryId for Changes<'_> {
+    type QueryId = Changes<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl<C> RunQueryDsl<C> for Changes<'_> {}
+
+/// Writes changed jobs whose rows this transaction holds.
+pub(crate) trait UpdateJobs {
+    fn update_jobs(&mut self, rows: &[JobRow]) -> Result<(), TxError>;
+}
+
+impl UpdateJobs for SqliteConnection {
+    fn update_jobs(&mut self, rows: &[JobRow]) -> Result<(), TxError> {
+        for row in rows {
+            self.overwrite_job(row)?;
+        }
+        Ok(())
+    }
+}
+
+impl UpdateJobs for PgConnection {
+    fn update_jobs(&mut self, rows: &[JobRow]) -> Result<(), TxError> {
+        ChangedJobs(json(&rows)?).execute(self)?;
+        Ok(())
+    }
+}
+
+struct ChangedJobs(String);
+
+impl QueryFragment<Pg> for ChangedJobs {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        push_update(&mut out, "job", &JOB_CHANGES, &self.0)
+    }
+}
+
+impl QueryId for ChangedJobs {
+    type QueryId = Self;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl<C> RunQueryDsl<C> for ChangedJobs {}

@@ -99,10 +99,24 @@ impl Sqlite {
     ) -> Result<T, StoreError> {
         let (tell, told) = oneshot::channel();
         self.writer.push(Box::new(Pending { work, result: None, tell }))?;
-        match told.await {
-            Ok((result, _)) => result,
-            Err(_) => Err(StoreError::Unavailable { source: "the commit failed; see the log".into() }),
-        }
+        result_of(told.await)
+    }
+
+    /// The same for callers with a thread of their own, which waits.
+    pub(crate) fn write_now<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut SqliteConnection) -> Result<T, TxError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (tell, told) = oneshot::channel();
+        self.writer.push(Box::new(Pending { work, result: None, tell }))?;
+        result_of(told.blocking_recv())
+    }
+}
+
+fn result_of<T, F>(told: Result<(Result<T, StoreError>, F), oneshot::error::RecvError>) -> Result<T, StoreError> {
+    match told {
+        Ok((result, _)) => result,
+        Err(_) => Err(StoreError::Unavailable { source: "the commit failed; see the log".into() }),
     }
 }
 

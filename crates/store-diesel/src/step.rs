@@ -16,6 +16,16 @@ pub(crate) struct Change<R> {
     pub(crate) expected: Option<i64>,
 }
 
+impl<R> Change<R> {
+    pub(crate) fn inserted(&self) -> Option<&R> {
+        self.expected.is_none().then_some(&self.row)
+    }
+
+    pub(crate) fn updated(&self) -> Option<&R> {
+        self.expected.is_some().then_some(&self.row)
+    }
+}
+
 /// A step as rows.
 pub(crate) struct StepRows {
     pub(crate) delivery: Option<DeliveryRow>,
@@ -32,9 +42,8 @@ impl StepRows {
         let (job, stages) = match &step.job {
             Some(write) => {
                 let (job, revision, expected) = parts(write);
-                // A new job's stage that nothing happened to is known from its absence. A known job's may have been
-                // reset, and its row says still what was before.
-                let touched = job.stages.iter().filter(|record| expected.is_some() || !record.is_untouched());
+                // A stage that nothing has happened to is known from its absence.
+                let touched = job.stages.iter().filter(|record| !record.is_untouched());
                 let stages = touched.map(|record| StageRow::new(job, record)).collect::<Result<_, _>>()?;
                 (Some(Change { row: JobRow::new(job, revision)?, expected }), stages)
             }
@@ -55,7 +64,7 @@ impl StepRows {
         })
     }
 
-    /// Whether it changes nothing that is there.
+    /// Whether it changes nothing that is there, apart from stages.
     pub(crate) fn is_all_new(&self) -> bool {
         let new = |expected: Option<Option<i64>>| expected.is_none_or(|expected| expected.is_none());
         new(self.issue.as_ref().map(|change| change.expected))

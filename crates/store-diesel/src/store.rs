@@ -153,8 +153,8 @@ impl Store for DieselStore {
     async fn commit(&self, step: Step) -> Result<(), StoreError> {
         let rows = StepRows::new(&step)?;
         match &self.db {
-            Db::Postgres(postgres) if rows.is_all_new() => postgres.insert(rows).await,
-            _ => write!(self, conn => conn.write_rows(&rows)),
+            Db::Sqlite(sqlite) => sqlite.write(move |conn| conn.write_rows(&rows)).await,
+            Db::Postgres(postgres) => postgres.write(rows).await,
         }
     }
 
@@ -164,7 +164,7 @@ impl Store for DieselStore {
         lease: Lease,
         share: Share,
     ) -> Result<Option<Versioned<Job>>, StoreError> {
-        claim::claim_job(&self.db, now, lease, share).await
+        self.claims.ask(now, lease, share).await
     }
 
     async fn claim_effect(&self, now: Timestamp, until: Timestamp) -> Result<Option<ClaimedEffect>, StoreError> {

@@ -159,7 +159,7 @@ pub struct StageRecord {
 }
 
 impl StageRecord {
-    /// Whether nothing has happened to it yet.
+    /// Whether nothing has ever happened to it. A stage that was reset had a start.
     pub fn is_untouched(&self) -> bool {
         *self == Self::pending(self.kind)
     }
@@ -192,7 +192,11 @@ impl StageRecord {
                 self.ended_at = None;
             }
             StageEvent::Reset => self.ended_at = None,
-            StageEvent::Succeed | StageEvent::Fail | StageEvent::Skip => self.ended_at = Some(now),
+            StageEvent::Succeed | StageEvent::Fail | StageEvent::Skip => {
+                // One that is skipped begins and ends at once: whatever has happened to a stage, it has a start.
+                self.started_at.get_or_insert(now);
+                self.ended_at = Some(now);
+            }
         }
         Ok(())
     }

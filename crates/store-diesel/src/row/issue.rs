@@ -90,3 +90,6 @@ statements! {
         }
     }
 }
+
+/// The columns that an update writes, for statements of our own text.
+pub(crate) const CHANGES: [&str; 6] = ["title", "body", "author", "status", "updated_at", "revision"];

@@ -12,8 +12,9 @@ use crate::schema::{job, job_stage};
 
 const T: &str = "job";
 
-#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset, Serialize)]
-#[diesel(table_name = job, treat_none_as_null = true)]
+/// What never changes, and what does: an update that names only the columns that can change leaves most indexes alone.
+#[derive(Debug, Queryable, Selectable, Insertable, Serialize)]
+#[diesel(table_name = job)]
 pub(crate) struct JobRow {
     pub(crate) id: String,
     issue_id: String,
@@ -22,10 +23,21 @@ pub(crate) struct JobRow {
     number_api: i64,
     number_display: i64,
     title: String,
-    job_trigger: String,
     branch: String,
-    base_branch: String,
     publish: String,
+    created_at: i64,
+    /// As in the trigger, in lower case: to count by.
+    actor: String,
+    #[diesel(embed)]
+    #[serde(flatten)]
+    now: JobChanges,
+}
+
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset, Serialize)]
+#[diesel(table_name = job, treat_none_as_null = true)]
+pub(crate) struct JobChanges {
+    job_trigger: String,
+    base_branch: String,
     status: String,
     not_before: Option<i64>,
     lease: Option<String>,
@@ -37,20 +49,17 @@ pub(crate) struct JobRow {
     published: String,
     verdict: Option<String>,
     failure: Option<String>,
-    created_at: i64,
     started_at: Option<i64>,
     ended_at: Option<i64>,
     updated_at: i64,
     revision: i64,
-    /// As in the trigger, in lower case: to count by.
-    actor: String,
     follows: Option<String>,
 }
 
 #[derive(Debug, Queryable, Selectable, Insertable, Serialize)]
 #[diesel(table_name = job_stage)]
 pub(crate) struct StageRow {
-    job_id: String,
+    pub(crate) job_id: String,
     stage: String,
     status: String,
     started_at: Option<i64>,
@@ -63,11 +72,6 @@ pub(crate) struct StageRow {
 
 impl JobRow {
     pub(crate) fn new(job: &Job, revision: i64) -> Result<Self, StoreError> {
-        let (not_before, lease) = match &job.state {
-            JobState::Queued { not_before } => (Some(micros(*not_before)), None),
-            JobState::Running { lease } => (None, Some(lease)),
-            JobState::Succeeded | JobState::Failed | JobState::Cancelled => (None, None),
-        };
         Ok(Self {
             id: job.id.to_string(),
             issue_id: job.issue_id.to_string(),
@@ -76,28 +80,11 @@ impl JobRow {
             number_api: signed(job.source.number.api),
             number_display: signed(job.source.number.display),
             title: job.title.clone(),
-            job_trigger: json(&job.trigger)?,
             branch: job.branch.to_string(),
-            base_branch: job.base_branch.to_string(),
             publish: json(&job.publish)?,
-            status: job.status().as_str().to_owned(),
-            not_before,
-            lease_until: lease.map(|lease| micros(lease.until)),
-            lease: lease.map(json).transpose()?,
-            epoch: signed(job.epoch),
-            attempts: i64::from(job.attempts),
-            rounds: i64::from(job.rounds),
-            feedback: job.feedback.clone(),
-            published: json(&job.published)?,
-            verdict: job.verdict.as_ref().map(json).transpose()?,
-            failure: job.failure.as_ref().map(json).transpose()?,
             created_at: micros(job.created_at),
-            started_at: job.started_at.map(micros),
-            ended_at: job.ended_at.map(micros),
-            updated_at: micros(job.updated_at),
-            revision,
             actor: job.trigger.actor.to_lowercase(),
-            follows: job.follows.as_ref().map(json).transpose()?,
+            now: JobChanges::new(job, revision)?,
         })
     }
 
@@ -115,33 +102,33 @@ impl JobRow {
                 number,
             },
             state: self.state()?,
-            trigger: from_json(T, id, &self.job_trigger)?,
-            follows: self.follows.as_deref().map(|text| from_json(T, id, text)).transpose()?,
+            trigger: from_json(T, id, &self.now.job_trigger)?,
+            follows: self.now.follows.as_deref().map(|text| from_json(T, id, text)).transpose()?,
             branch: parse(T, id, BranchName::parse(&self.branch))?,
-            base_branch: parse(T, id, BranchName::parse(&self.base_branch))?,
+            base_branch: parse(T, id, BranchName::parse(&self.now.base_branch))?,
             publish: from_json(T, id, &self.publish)?,
-            epoch: unsigned(T, id, self.epoch)?,
-            attempts: unsigned(T, id, self.attempts)?,
-            rounds: unsigned(T, id, self.rounds)?,
+            epoch: unsigned(T, id, self.now.epoch)?,
+            attempts: unsigned(T, id, self.now.attempts)?,
+            rounds: unsigned(T, id, self.now.rounds)?,
             stages: stage_records(id, stages)?,
-            published: from_json(T, id, &self.published)?,
-            verdict: self.verdict.as_deref().map(|text| from_json(T, id, text)).transpose()?,
-            failure: self.failure.as_deref().map(|text| from_json(T, id, text)).transpose()?,
+            published: from_json(T, id, &self.now.published)?,
+            verdict: self.now.verdict.as_deref().map(|text| from_json(T, id, text)).transpose()?,
+            failure: self.now.failure.as_deref().map(|text| from_json(T, id, text)).transpose()?,
             created_at: timestamp(T, id, self.created_at)?,
-            started_at: time(self.started_at)?,
-            ended_at: time(self.ended_at)?,
-            updated_at: timestamp(T, id, self.updated_at)?,
+            started_at: time(self.now.started_at)?,
+            ended_at: time(self.now.ended_at)?,
+            updated_at: timestamp(T, id, self.now.updated_at)?,
             title: self.title,
-            feedback: self.feedback,
+            feedback: self.now.feedback,
         };
-        Ok(Versioned { value: job, revision: self.revision })
+        Ok(Versioned { value: job, revision: self.now.revision })
     }
 
     /// The columns of a state are there exactly when the status needs them.
     fn state(&self) -> Result<JobState, StoreError> {
         let id = self.id.as_str();
-        let status = JobStatus::parse(&self.status).ok_or_else(|| broken(T, id, &self.status))?;
-        match (status, self.not_before, &self.lease) {
+        let status = JobStatus::parse(&self.now.status).ok_or_else(|| broken(T, id, &self.now.status))?;
+        match (status, self.now.not_before, &self.now.lease) {
             (JobStatus::Queued, Some(at), None) => Ok(JobState::Queued { not_before: timestamp(T, id, at)? }),
             (JobStatus::Running, None, Some(lease)) => Ok(JobState::Running { lease: from_json(T, id, lease)? }),
             (JobStatus::Succeeded, None, None) => Ok(JobState::Succeeded),
@@ -149,6 +136,36 @@ impl JobRow {
             (JobStatus::Cancelled, None, None) => Ok(JobState::Cancelled),
             _ => Err(broken(T, id, format!("is {status:?}, and its lease or waiting time does not fit"))),
         }
+    }
+}
+
+impl JobChanges {
+    fn new(job: &Job, revision: i64) -> Result<Self, StoreError> {
+        let (not_before, lease) = match &job.state {
+            JobState::Queued { not_before } => (Some(micros(*not_before)), None),
+            JobState::Running { lease } => (None, Some(lease)),
+            JobState::Succeeded | JobState::Failed | JobState::Cancelled => (None, None),
+        };
+        Ok(Self {
+            job_trigger: json(&job.trigger)?,
+            base_branch: job.base_branch.to_string(),
+            status: job.status().as_str().to_owned(),
+            not_before,
+            lease_until: lease.map(|lease| micros(lease.until)),
+            lease: lease.map(json).transpose()?,
+            epoch: signed(job.epoch),
+            attempts: i64::from(job.attempts),
+            rounds: i64::from(job.rounds),
+            feedback: job.feedback.clone(),
+            published: json(&job.published)?,
+            verdict: job.verdict.as_ref().map(json).transpose()?,
+            failure: job.failure.as_ref().map(json).transpose()?,
+            started_at: job.started_at.map(micros),
+            ended_at: job.ended_at.map(micros),
+            updated_at: micros(job.updated_at),
+            revision,
+            follows: job.follows.as_ref().map(json).transpose()?,
+        })
     }
 }
 
@@ -199,6 +216,16 @@ statements! {
             job::table.find(id).select(JobRow::as_select()).first(conn).optional()
         }
 
+        fn job_rows(conn, ids: &[String]) -> QueryResult<Vec<JobRow>> {
+            let mut rows: Vec<JobRow> = job::table.filter(job::id.eq_any(ids)).select(JobRow::as_select()).load(conn)?;
+            rows.sort_by_key(|row| ids.iter().position(|id| *id == row.id));
+            Ok(rows)
+        }
+
+        fn stages_of_jobs(conn, ids: &[&str]) -> QueryResult<Vec<StageRow>> {
+            job_stage::table.filter(job_stage::job_id.eq_any(ids)).select(StageRow::as_select()).load(conn)
+        }
+
         fn stage_rows(conn, id: &str) -> QueryResult<Vec<StageRow>> {
             job_stage::table.filter(job_stage::job_id.eq(id)).select(StageRow::as_select()).load(conn)
         }
@@ -237,7 +264,12 @@ statements! {
         }
 
         fn update_job(conn, row: &JobRow, expected: i64) -> QueryResult<usize> {
-            diesel::update(job::table.find(&row.id).filter(job::revision.eq(expected))).set(row).execute(conn)
+            diesel::update(job::table.find(&row.id).filter(job::revision.eq(expected))).set(&row.now).execute(conn)
+        }
+
+        fn overwrite_job(conn, row: &JobRow) -> QueryResult<usize> {
+            // For rows that the transaction holds already.
+            diesel::update(job::table.find(&row.id)).set(&row.now).execute(conn)
         }
 
         fn upsert_stages(conn, rows: &[StageRow]) -> QueryResult<usize> {
@@ -260,5 +292,48 @@ statements! {
             }
             Ok(written)
         }
+    }
+}
+
+/// The columns of a table that an update writes, for statements of our own text.
+pub(crate) const CHANGES: [&str; 18] = [
+    "job_trigger",
+    "base_branch",
+    "status",
+    "not_before",
+    "lease",
+    "lease_until",
+    "epoch",
+    "attempts",
+    "rounds",
+    "feedback",
+    "published",
+    "verdict",
+    "failure",
+    "started_at",
+    "ended_at",
+    "updated_at",
+    "revision",
+    "follows",
+];
+
+/// The same for stages.
+pub(crate) const STAGE_CHANGES: [&str; 7] =
+    ["status", "started_at", "ended_at", "report", "comment", "reason", "usage"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_columns_that_change_are_named() {
+        let row = JobRow::new(&patchwright_testkit::build::job(1), 1).unwrap();
+        let value = serde_json::to_value(&row.now).unwrap();
+        let columns: std::collections::BTreeSet<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(columns, CHANGES.into());
+        let job = patchwright_testkit::build::job(1);
+        let value = serde_json::to_value(StageRow::new(&job, &job.stages[0]).unwrap()).unwrap();
+        let columns: std::collections::BTreeSet<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        assert!(columns.iter().all(|column| ["job_id", "stage"].contains(column) || STAGE_CHANGES.contains(column)));
     }
 }

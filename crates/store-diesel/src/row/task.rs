@@ -1,12 +1,13 @@
 use diesel::prelude::*;
 use patchwright_core::store::StoreError;
 use patchwright_domain::{BranchName, Task, TaskStatus};
+use serde::Serialize;
 
 use super::{micros, parse, timestamp, unsigned};
 use crate::db::{broken, statements};
 use crate::schema::task;
 
-#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset, Serialize)]
 #[diesel(table_name = task, treat_none_as_null = true)]
 pub(crate) struct TaskRow {
     id: String,
@@ -66,3 +67,6 @@ statements! {
         }
     }
 }
+
+/// The columns that an update writes, for statements of our own text.
+pub(crate) const CHANGES: [&str; 5] = ["status", "result_branch", "error_message", "updated_at", "node"];

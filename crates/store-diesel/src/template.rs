@@ -1,0 +1,62 @@
+//! A statement of our own text that is parsed once a connection: diesel parses `sql_query` anew each time.
+
+use diesel::backend::Backend;
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::serialize::ToSql;
+use diesel::sql_types::{BigInt, HasSqlType, Text};
+
+/// SQL with numbered gaps for whole numbers, `{0}` to `{9}`, that answers with one column of text.
+pub(crate) struct Template(Vec<(String, Option<usize>)>);
+
+impl Template {
+    pub(crate) fn new(sql: &str) -> Self {
+        let mut pieces = Vec::new();
+        let mut rest = sql;
+        while let Some(open) = rest.find('{') {
+            let gap = rest[open + 1..].chars().next().and_then(|digit| digit.to_digit(10));
+            let gap = gap.expect("a gap holds one digit");
+            pieces.push((rest[..open].to_owned(), Some(gap as usize)));
+            rest = &rest[open + 3..];
+        }
+        pieces.push((rest.to_owned(), None));
+        Self(pieces)
+    }
+
+    /// The statement with its gaps filled.
+    pub(crate) const fn with<const N: usize>(&'static self, numbers: [i64; N]) -> Filled<N> {
+        Filled { template: self, numbers }
+    }
+}
+
+pub(crate) struct Filled<const N: usize> {
+    template: &'static Template,
+    numbers: [i64; N],
+}
+
+impl<DB: Backend + HasSqlType<BigInt>, const N: usize> QueryFragment<DB> for Filled<N>
+where
+    i64: ToSql<BigInt, DB>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        for (text, gap) in &self.template.0 {
+            out.push_sql(text);
+            if let Some(gap) = gap {
+                out.push_bind_param::<BigInt, _>(&self.numbers[*gap])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<const N: usize> QueryId for Filled<N> {
+    // Known again by its text.
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<const N: usize> Query for Filled<N> {
+    type SqlType = Text;
+}
+
+impl<C, const N: usize> RunQueryDsl<C> for Filled<N> {}
