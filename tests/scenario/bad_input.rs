@@ -143,6 +143,8 @@ async fn a_busy_model_server_is_asked_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_budget_that_is_used_up() {
     fails(good_answers(), &[("BUDGET_CALLS", "2")], "the job's model budget is used up: 2 of 2 model calls").await;
+    let capped = "the repository's model budget for today is used up: 1 of 1 model calls";
+    fails(good_answers(), &[("BUDGET_REPOSITORY_DAY_CALLS", "1")], capped).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ pub mod code_index;
 pub mod fault;
 pub mod forge;
 pub mod git;
+pub mod ledger;
 pub mod llm;
 pub mod progress;
 pub mod query;

@@ -123,6 +123,18 @@ impl LlmError {
     }
 }
 
+/// What a request may use at the most, without a price.
+pub fn estimate_most(request: &ChatRequest) -> Usage {
+    let bytes: usize = request.messages.iter().map(|message| message.content.len()).sum();
+    // Three bytes a token are few for English and right for Chinese; what is too much is given back.
+    let prompt_tokens = u64::try_from(bytes / 3).unwrap_or(u64::MAX) + 1;
+    let completion_tokens = u64::from(request.max_tokens.unwrap_or(UNBOUNDED_ANSWER));
+    Usage { calls: 1, prompt_tokens, completion_tokens, cost_micros: 0 }
+}
+
+/// How long an answer may be where no limit is sent, in tokens.
+const UNBOUNDED_ANSWER: u32 = 16_384;
+
 /// A chat model behind any OpenAI-compatible server, or a recording of one.
 ///
 /// An implementation MUST bound its own time and retries, MUST stop soon after `cancel` fires, and MUST NOT return an
@@ -131,6 +143,11 @@ impl LlmError {
 pub trait Llm: Send + Sync {
     /// The model's name, for people.
     fn model(&self) -> String;
+
+    /// The most that a request may cost, for a budget that must not be passed. Without prices it costs no money.
+    fn estimate(&self, request: &ChatRequest) -> Usage {
+        estimate_most(request)
+    }
 
     /// Asks.
     async fn chat(&self, request: &ChatRequest, cancel: &CancellationToken) -> Result<ChatAnswer, LlmError>;

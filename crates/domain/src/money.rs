@@ -24,6 +24,19 @@ impl Usage {
     }
 }
 
+impl Usage {
+    /// What is left of it without another.
+    #[must_use]
+    pub const fn without(&self, other: &Self) -> Self {
+        Self {
+            calls: self.calls.saturating_sub(other.calls),
+            prompt_tokens: self.prompt_tokens.saturating_sub(other.prompt_tokens),
+            completion_tokens: self.completion_tokens.saturating_sub(other.completion_tokens),
+            cost_micros: self.cost_micros.saturating_sub(other.cost_micros),
+        }
+    }
+}
+
 impl AddAssign for Usage {
     fn add_assign(&mut self, other: Self) {
         self.calls = self.calls.saturating_add(other.calls);
@@ -33,26 +46,29 @@ impl AddAssign for Usage {
     }
 }
 
-/// The most that one job may spend on the model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The most that may be spent on the model; 0 stands for no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
     /// Tokens in both directions.
     pub max_tokens: u64,
     /// Calls.
     pub max_calls: u32,
-    /// Money, in millionths of the unit that the model's prices are given in; 0 for no limit.
+    /// Money, in millionths of the unit that the model's prices are given in.
     pub max_cost_micros: u64,
 }
 
 impl Budget {
-    /// What is exceeded by `usage`, in words; `None` while there is room.
-    pub fn exceeded_by(&self, usage: &Usage) -> Option<String> {
-        if usage.tokens() >= self.max_tokens {
-            Some(format!("{} of {} tokens are spent", usage.tokens(), self.max_tokens))
-        } else if usage.calls >= self.max_calls {
-            Some(format!("{} of {} model calls are spent", usage.calls, self.max_calls))
-        } else if self.max_cost_micros > 0 && usage.cost_micros >= self.max_cost_micros {
-            Some(format!("{} of {} are spent", amount(usage.cost_micros), amount(self.max_cost_micros)))
+    /// What a call that may cost so much would exceed, in words, where so much is spent; `None` while there is room.
+    pub fn no_room_for(&self, spent: &Usage, call: &Usage) -> Option<String> {
+        let full = |spent: u64, call: u64, most: u64| most > 0 && spent.saturating_add(call) > most;
+        let might = |part: u64| if part == 0 { String::new() } else { format!(", and the next call may take {part}") };
+        if full(spent.tokens(), call.tokens(), self.max_tokens) {
+            let next = might(call.tokens());
+            Some(format!("{} of {} tokens are spent{next}", spent.tokens(), self.max_tokens))
+        } else if full(spent.calls.into(), call.calls.into(), self.max_calls.into()) {
+            Some(format!("{} of {} model calls are spent", spent.calls, self.max_calls))
+        } else if full(spent.cost_micros, call.cost_micros.max(1), self.max_cost_micros) {
+            Some(format!("{} of {} are spent", amount(spent.cost_micros), amount(self.max_cost_micros)))
         } else {
             None
         }
@@ -69,15 +85,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_of_the_three_limits_ends_a_job() {
+    fn a_call_is_not_made_where_it_could_pass_one_of_the_three_limits() {
         let budget = Budget { max_tokens: 100, max_calls: 3, max_cost_micros: 1_500_000 };
-        let usage = Usage { calls: 2, prompt_tokens: 50, completion_tokens: 49, cost_micros: 1_499_999 };
-        assert_eq!(budget.exceeded_by(&usage), None);
-        let spent = |usage| budget.exceeded_by(&usage).unwrap();
-        assert_eq!(spent(Usage { completion_tokens: 50, ..usage }), "100 of 100 tokens are spent");
-        assert_eq!(spent(Usage { calls: 3, ..usage }), "3 of 3 model calls are spent");
-        assert_eq!(spent(Usage { cost_micros: 1_500_000, ..usage }), "1.5000 of 1.5000 are spent");
-        let free = Budget { max_cost_micros: 0, ..budget };
-        assert_eq!(free.exceeded_by(&Usage { cost_micros: u64::MAX, ..usage }), None);
+        let usage = Usage { calls: 2, prompt_tokens: 50, completion_tokens: 40, cost_micros: 1_499_900 };
+        let call = Usage { calls: 1, prompt_tokens: 5, completion_tokens: 5, cost_micros: 100 };
+        assert_eq!(budget.no_room_for(&usage, &call), None);
+        let spent = |usage, call| budget.no_room_for(&usage, &call).unwrap();
+        let dear = Usage { completion_tokens: 6, ..call };
+        assert_eq!(spent(usage, dear), "90 of 100 tokens are spent, and the next call may take 11");
+        assert_eq!(spent(Usage { calls: 3, ..usage }, call), "3 of 3 model calls are spent");
+        assert_eq!(spent(Usage { cost_micros: 1_500_000, ..usage }, call), "1.5000 of 1.5000 are spent");
+        let most = Usage { calls: u32::MAX, prompt_tokens: 1 << 60, completion_tokens: 0, cost_micros: 1 << 60 };
+        assert_eq!(Budget::default().no_room_for(&most, &call), None, "0 is no limit");
     }
 }

@@ -22,6 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let forge: Arc<dyn Forge> = Arc::new(FakeForge::default());
     let ports = Ports {
         store: Arc::new(FakeStore::default()),
+        ledger: Arc::new(FakeStore::default()),
         forges: HashMap::from([(PlatformId::from_static("github"), forge)]),
         webhooks: HashMap::new(),
         git: Arc::new(FakeGit::with_files(&[("hi.txt", "helo\n")])),

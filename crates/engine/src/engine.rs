@@ -9,6 +9,7 @@ use patchwright_core::clock::{Clock, IdSource};
 use patchwright_core::code_index::CodeIndex;
 use patchwright_core::forge::Forge;
 use patchwright_core::git::Git;
+use patchwright_core::ledger::{DayBudgets, Ledger};
 use patchwright_core::llm::Llm;
 use patchwright_core::progress::{Progress, ProgressSink};
 use patchwright_core::sandbox::Sandbox;
@@ -28,6 +29,8 @@ use crate::marker::MarkerKey;
 pub struct Ports {
     /// The truth.
     pub store: Arc<dyn Store>,
+    /// The books on what the model costs.
+    pub ledger: Arc<dyn Ledger>,
     /// Forges by platform.
     pub forges: HashMap<PlatformId, Arc<dyn Forge>>,
     /// Doors by platform.
@@ -108,6 +111,8 @@ pub struct Settings {
     pub report_files: ReportFiles,
     /// The most that one job may spend on the model.
     pub budget: Budget,
+    /// The most that a repository, and all together, may spend on the model in a day.
+    pub day_budgets: DayBudgets,
     /// How jobs are shared out among repositories and people.
     pub share: Share,
     /// How long one worker may be at one job without a break.
@@ -146,6 +151,7 @@ impl Settings {
             limits: TriggerLimits::default(),
             report_files: ReportFiles::WhenAnalysisOnly,
             budget: Budget { max_tokens: 400_000, max_calls: 60, max_cost_micros: 0 },
+            day_budgets: DayBudgets::default(),
             share: Share::default(),
             job_timeout: Duration::from_secs(2 * 3600),
             max_answer_tokens: Some(8_192),

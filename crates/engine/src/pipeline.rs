@@ -144,14 +144,8 @@ impl Run<'_> {
         self.job = self.engine.change_job_with(self.job.id, self.renewal(), Some(self.task.clone()), None).await?;
         let ports = &self.engine.ports;
         if let Some(llm) = &ports.llm {
-            self.asker = Some(Asker::new(
-                Arc::clone(llm),
-                &self.engine.settings,
-                ports.redactor.clone(),
-                self.progress.clone(),
-                self.cancel.clone(),
-                self.job.usage(),
-            ));
+            self.asker =
+                Some(Asker::new(Arc::clone(llm), self.engine, &self.job, self.progress.clone(), self.cancel.clone()));
         }
         let issue = ports.store.issue(self.job.issue_id).await.map_err(Stop::Store)?.ok_or(Stop::Gone)?.value;
         let place = self.prepare().await?;

@@ -6,11 +6,12 @@ use std::time::Duration;
 use patchwright_core::fault::Fault;
 use patchwright_core::forge::Forge;
 use patchwright_core::git::GitError;
+use patchwright_core::ledger::{Account, DayBudgets, Ledger};
 use patchwright_core::llm::{ChatAnswer, ChatRequest, Llm, LlmError, Message};
 use patchwright_core::progress::{Progress, ProgressEvent};
 use patchwright_core::store::StoreError;
 use patchwright_core::tracker::ForgeError;
-use patchwright_core::{CancellationToken, Redactor};
+use patchwright_core::{CancellationToken, Clock, Redactor};
 use patchwright_domain::job::Failure;
 use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::money::Budget;
@@ -55,11 +56,17 @@ pub(crate) struct StageError {
     /// What to do next.
     pub(crate) remedy: String,
     pub(crate) fault: Fault,
+    /// Whether the model may not be asked any more; what is there without it stands.
+    pub(crate) out_of_budget: bool,
 }
 
 impl StageError {
     pub(crate) fn new(reason: impl Into<String>, remedy: impl Into<String>, fault: Fault) -> Self {
-        Self { stage: None, reason: reason.into(), remedy: remedy.into(), fault }
+        Self { stage: None, reason: reason.into(), remedy: remedy.into(), fault, out_of_budget: false }
+    }
+
+    fn out_of_budget(reason: String, remedy: &str) -> Self {
+        Self { out_of_budget: true, ..Self::new(reason, remedy, Fault::Denied) }
     }
 
     pub(crate) fn failure(&self) -> Failure {
@@ -122,10 +129,15 @@ impl From<ChangeError> for Stop {
     }
 }
 
-/// Asks the model within the job's budget, and counts.
+/// Asks the model within the budgets of the job and the day, and counts.
 pub(crate) struct Asker {
     llm: Arc<dyn Llm>,
+    ledger: Arc<dyn Ledger>,
+    clock: Arc<dyn Clock>,
+    /// `github:acme/demo`
+    repository: String,
     budget: Budget,
+    day_budgets: DayBudgets,
     redactor: Redactor,
     max_tokens: Option<u32>,
     progress: Progress,
@@ -137,28 +149,43 @@ pub(crate) struct Asker {
 impl Asker {
     pub(crate) fn new(
         llm: Arc<dyn Llm>,
-        settings: &crate::engine::Settings,
-        redactor: Redactor,
+        engine: &crate::Engine,
+        job: &Job,
         progress: Progress,
         cancel: CancellationToken,
-        spent: Usage,
     ) -> Self {
-        let spent = Mutex::new((spent, Usage::default()));
-        Self { llm, budget: settings.budget, redactor, max_tokens: settings.max_answer_tokens, progress, cancel, spent }
+        let (ports, settings) = (&engine.ports, &engine.settings);
+        Self {
+            llm,
+            ledger: Arc::clone(&ports.ledger),
+            clock: Arc::clone(&ports.clock),
+            repository: format!("{}:{}", job.source.platform, job.source.repo),
+            budget: settings.budget,
+            day_budgets: settings.day_budgets,
+            redactor: ports.redactor.clone(),
+            max_tokens: settings.max_answer_tokens,
+            progress,
+            cancel,
+            spent: Mutex::new((job.usage(), Usage::default())),
+        }
     }
 
-    /// Asks. Secrets in the messages are masked; nothing is asked past the budget.
+    /// Asks. Secrets in the messages are masked; nothing is asked that could pass a budget.
     pub(crate) async fn ask(&self, purpose: &'static str, messages: &[Message]) -> Result<ChatAnswer, StageError> {
-        if let Some(words) = self.budget.exceeded_by(&self.spent.lock().await.0) {
-            let remedy = "Raise BUDGET_TOKENS or BUDGET_CALLS, or narrow the issue, then retry the job.";
-            return Err(StageError::new(format!("the job's model budget is used up: {words}"), remedy, Fault::Denied));
-        }
         let masked =
             |message: &Message| Message { role: message.role, content: self.redactor.redact(&message.content) };
         let request =
             ChatRequest { purpose, messages: messages.iter().map(masked).collect(), max_tokens: self.max_tokens };
+        let most = self.llm.estimate(&request);
+        if let Some(detail) = self.budget.no_room_for(&self.spent.lock().await.0, &most) {
+            let remedy = "Raise BUDGET_TOKENS, BUDGET_CALLS or BUDGET_COST, or narrow the issue, then retry the job.";
+            return Err(StageError::out_of_budget(format!("the job's model budget is used up: {detail}"), remedy));
+        }
+        let account = self.reserve(most).await?;
         let began = std::time::Instant::now();
-        let answer = self.llm.chat(&request, &self.cancel).await?;
+        let answer = self.llm.chat(&request, &self.cancel).await;
+        self.settle(&account, most, answer.as_ref()).await;
+        let answer = answer?;
         let mut spent = self.spent.lock().await;
         spent.0 += answer.usage;
         spent.1 += answer.usage;
@@ -172,6 +199,34 @@ impl Asker {
             "the model answered"
         );
         Ok(answer)
+    }
+
+    async fn reserve(&self, most: Usage) -> Result<Account, StageError> {
+        let day = self.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let account = Account { day, repository: self.repository.clone() };
+        let reserved = self.ledger.reserve(&account, most, self.day_budgets).await.map_err(|error| {
+            StageError::new(words(&error), "Retry the job when the database answers again.", error.fault())
+        })?;
+        match reserved {
+            Ok(()) => Ok(account),
+            Err(capped) => {
+                let remedy = "Retry the job tomorrow (UTC), or raise the day's budget that is named.";
+                Err(StageError::out_of_budget(capped.to_string(), remedy))
+            }
+        }
+    }
+
+    /// Puts what the call cost in place of what was reserved. A call that the server took and that gave nothing usable
+    /// may have cost as much as it could, so it stays booked as that.
+    async fn settle(&self, account: &Account, most: Usage, answer: Result<&ChatAnswer, &LlmError>) {
+        let spent = match answer {
+            Ok(answer) => answer.usage,
+            Err(LlmError::CutOff | LlmError::Unusable { .. } | LlmError::Cancelled) => return,
+            Err(_) => Usage::default(),
+        };
+        if let Err(error) = self.ledger.settle(account, most, spent).await {
+            tracing::warn!(error = %words(&error), "a model call stays booked at the most that it could cost");
+        }
     }
 
     /// What the present stage has cost, and begins to count anew.

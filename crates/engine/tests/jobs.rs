@@ -55,6 +55,7 @@ fn house(answers: &[&str]) -> House {
     });
     let ports = Ports {
         store: store.clone(),
+        ledger: store.clone(),
         forges: HashMap::from([(GITHUB, forge.clone() as Arc<dyn Forge>)]),
         webhooks: HashMap::new(),
         git: Arc::new(git.clone()),

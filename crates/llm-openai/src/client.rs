@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use patchwright_core::CancellationToken;
 use patchwright_core::Secret;
-use patchwright_core::llm::{ChatAnswer, ChatRequest, Llm, LlmError};
+use patchwright_core::llm::{ChatAnswer, ChatRequest, Llm, LlmError, estimate_most};
 use patchwright_domain::Usage;
 use patchwright_http::{HttpClient, HttpError, Request, Response};
 
@@ -201,6 +201,12 @@ impl OpenAi {
 impl Llm for OpenAi {
     fn model(&self) -> String {
         self.options.model.clone()
+    }
+
+    fn estimate(&self, request: &ChatRequest) -> Usage {
+        let most = estimate_most(request);
+        let tokens = wire::Usage { prompt_tokens: most.prompt_tokens, completion_tokens: most.completion_tokens };
+        self.priced(tokens)
     }
 
     async fn chat(&self, request: &ChatRequest, cancel: &CancellationToken) -> Result<ChatAnswer, LlmError> {

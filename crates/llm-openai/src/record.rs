@@ -123,6 +123,10 @@ impl<L: Llm> Llm for Recording<L> {
         self.inner.model()
     }
 
+    fn estimate(&self, request: &ChatRequest) -> Usage {
+        self.inner.estimate(request)
+    }
+
     async fn chat(&self, request: &ChatRequest, cancel: &CancellationToken) -> Result<ChatAnswer, LlmError> {
         use std::io::Write as _;
         let answer = self.inner.chat(request, cancel).await?;

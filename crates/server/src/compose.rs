@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use patchwright_code_index::LexicalIndex;
 use patchwright_core::forge::Forge;
+use patchwright_core::ledger::DayBudgets;
 use patchwright_core::llm::Llm;
 use patchwright_core::progress::ProgressSink;
 use patchwright_core::webhook::{SigningKeys, WebhookDecoder};
@@ -125,6 +126,7 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
     };
     let ports = Ports {
         store: Arc::new(store.clone()),
+        ledger: Arc::new(store.clone()),
         forges: HashMap::from([
             (GITHUB, Arc::clone(&github) as Arc<dyn Forge>),
             (GITCODE, Arc::new(gitcode(config, &http, clock.clone())) as Arc<dyn Forge>),
@@ -263,6 +265,7 @@ fn settings(config: &Config) -> Settings {
             max_calls: config.budget_calls,
             max_cost_micros: config.budget_cost_micros,
         },
+        day_budgets: DayBudgets { repository: config.budget_repository_day, all: config.budget_day },
         job_timeout: config.job_timeout,
         share: config.share,
         max_answer_tokens: config.llm_max_tokens,

@@ -4,6 +4,7 @@ mod backup;
 mod claim;
 mod db;
 mod forge_records;
+mod ledger;
 mod listen;
 mod migrate;
 mod postgres;

@@ -16,6 +16,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    ledger (day, repo) {
+        day -> Text,
+        repo -> Text,
+        calls -> BigInt,
+        prompt_tokens -> BigInt,
+        completion_tokens -> BigInt,
+        cost_micros -> BigInt,
+    }
+}
+
+diesel::table! {
     job (id) {
         id -> Text,
         issue_id -> Text,

@@ -46,7 +46,7 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
             }
             Ok(Err(problem)) => tracing::info!(problem, "the ranking stands without the model"),
             // The index's answer stands on its own, but a server that is away or refuses us will not plan either.
-            Err(error) if matches!(error.fault, patchwright_core::Fault::Broken) => {
+            Err(error) if error.out_of_budget || matches!(error.fault, patchwright_core::Fault::Broken) => {
                 tracing::info!(reason = %error.reason, "the ranking stands without the model");
             }
             Err(error) => return Err(error),

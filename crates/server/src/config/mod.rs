@@ -10,6 +10,7 @@ use std::time::Duration;
 use patchwright_core::Secret;
 use patchwright_core::store::MAX_LEASE;
 use patchwright_core::store::Share;
+use patchwright_domain::money::Budget;
 use patchwright_engine::{AllowListMode, ReportFiles, TriggerPermission};
 use patchwright_llm_openai::MaxTokensField;
 use patchwright_sandbox::SandboxPolicy;
@@ -102,6 +103,10 @@ pub struct Config {
     pub budget_tokens: u64,
     pub budget_calls: u32,
     pub budget_cost_micros: u64,
+    /// The most that one repository may spend in a day.
+    pub budget_repository_day: Budget,
+    /// The most that all together may spend in a day.
+    pub budget_day: Budget,
     pub job_timeout: Duration,
     pub share: Share,
     pub max_rounds: u32,
@@ -218,6 +223,12 @@ impl Config {
             budget_tokens: v.parse("BUDGET_TOKENS", "a number")?,
             budget_calls: v.parse("BUDGET_CALLS", "a number")?,
             budget_cost_micros: v.price("BUDGET_COST")?,
+            budget_repository_day: v.budget([
+                "BUDGET_REPOSITORY_DAY_TOKENS",
+                "BUDGET_REPOSITORY_DAY_CALLS",
+                "BUDGET_REPOSITORY_DAY_COST",
+            ])?,
+            budget_day: v.budget(["BUDGET_DAY_TOKENS", "BUDGET_DAY_CALLS", "BUDGET_DAY_COST"])?,
             job_timeout: v.seconds("JOB_TIMEOUT")?,
             share: Share {
                 per_repository: v.parse("JOBS_PER_REPOSITORY", "a number")?,

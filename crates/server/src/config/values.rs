@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use patchwright_core::{Redactor, Secret};
+use patchwright_domain::money::Budget;
 
 use super::ConfigError;
 use crate::settings::{SETTINGS, Setting};
@@ -157,6 +158,15 @@ impl Values {
     ) -> Result<Vec<T>, ConfigError> {
         let one = |text: String| read(&text).ok_or_else(|| self.wrong(name, format!("`{text}` is not {expected}")));
         self.list(name).into_iter().map(one).collect()
+    }
+
+    /// Tokens, calls and money.
+    pub(super) fn budget(&self, [tokens, calls, cost]: [&'static str; 3]) -> Result<Budget, ConfigError> {
+        Ok(Budget {
+            max_tokens: self.parse(tokens, "a number")?,
+            max_calls: self.parse(calls, "a number")?,
+            max_cost_micros: self.price(cost)?,
+        })
     }
 
     /// A price per million tokens, in millionths.

@@ -9,6 +9,7 @@ mod migrations;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use patchwright_core::ledger::Ledger;
 use patchwright_core::query::{JobFilter, Queries as _};
 use patchwright_core::store::{Step, Store, Write};
 use patchwright_domain::JobStatus;
@@ -38,18 +39,21 @@ pub(crate) async fn fresh_sqlite(folder: &tempfile::TempDir) -> DieselStore {
 #[tokio::test]
 async fn the_fake_keeps_the_contract() {
     contract::store::suite(|| async { Arc::new(FakeStore::default()) as Arc<dyn Store> }).await;
+    contract::store::ledger_suite(|| async { Arc::new(FakeStore::default()) as Arc<dyn Ledger> }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sqlite_keeps_the_contract() {
     let folder = tempfile::tempdir().unwrap();
     contract::store::suite(|| async { Arc::new(fresh_sqlite(&folder).await) as Arc<dyn Store> }).await;
+    contract::store::ledger_suite(|| async { Arc::new(fresh_sqlite(&folder).await) as Arc<dyn Ledger> }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_keeps_the_contract() {
     let Some(cluster) = postgres::cluster().await else { return };
     contract::store::suite(|| async { Arc::new(fresh_postgres(&cluster).await) as Arc<dyn Store> }).await;
+    contract::store::ledger_suite(|| async { Arc::new(fresh_postgres(&cluster).await) as Arc<dyn Ledger> }).await;
 }
 
 async fn lists_page_and_filter(store: &DieselStore) {

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use patchwright_core::ledger::{Account, DayBudgets, DaySpending, Ledger};
 use patchwright_core::store::{
     DeliveryRecord, EffectOutcome, EffectRecord, Share, Step, Store, StoreError, Versioned, Write,
 };
 use patchwright_domain::job::report::{AnalysisMethod, Level, LocateData, LocateReport, StageReport};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 use patchwright_domain::job::{FollowUp, JobEvent, JobState, Lease};
+use patchwright_domain::money::Budget;
 use patchwright_domain::{DeliveryId, Effect, IssueEvent, Job, JobId, JobStatus, PlatformId, RepoPath, Usage};
 
 use crate::build::{after, effect_id, issue, issue_id, job, job_for, job_id, source, start_of_time, task_id};
@@ -349,4 +351,55 @@ async fn repositories_and_people_have_their_share(store: &dyn Store) {
     assert_eq!(claim(all).await, Some(job_id(2)));
     // Whoever is silent too long frees a place for the same job.
     assert_eq!(store.claim_job(after(60), lease("w", 90), one_each).await.unwrap().unwrap().value.epoch, 2);
+}
+
+/// What every ledger does. `fresh` makes an empty one.
+pub async fn ledger_suite<F, Fut>(fresh: F)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Arc<dyn Ledger>>,
+{
+    a_day_is_not_overspent(fresh().await.as_ref()).await;
+    many_calls_at_once_pass_no_limit(fresh().await).await;
+}
+
+fn account(day: &str, repository: &str) -> Account {
+    Account { day: day.parse().unwrap(), repository: repository.to_owned() }
+}
+
+fn call(tokens: u64) -> Usage {
+    Usage { calls: 1, prompt_tokens: tokens, completion_tokens: 0, cost_micros: 0 }
+}
+
+async fn a_day_is_not_overspent(ledger: &dyn Ledger) {
+    let day = |tokens| Budget { max_tokens: tokens, ..Budget::default() };
+    let budgets = DayBudgets { repository: day(100), all: day(150) };
+    let (demo, other) = (account("2026-01-02", "github:acme/demo"), account("2026-01-02", "github:acme/other"));
+    let reserve = async |account: &Account, tokens| ledger.reserve(account, call(tokens), budgets).await.unwrap();
+    assert_eq!(reserve(&demo, 60).await, Ok(()));
+    let capped = reserve(&demo, 60).await.unwrap_err();
+    assert_eq!(
+        capped.to_string(),
+        "the repository's model budget for today is used up: 60 of 100 tokens are spent, and the next call may take 60"
+    );
+    // It cost less than was reserved, and so there is room again.
+    ledger.settle(&demo, call(60), call(10)).await.unwrap();
+    assert_eq!(ledger.spending(&demo).await.unwrap(), DaySpending { repository: call(10), all: call(10) });
+    assert_eq!(reserve(&demo, 90).await, Ok(()));
+    assert_eq!(reserve(&other, 60).await.unwrap_err().whose, "this installation's");
+    assert_eq!(ledger.spending(&other).await.unwrap().repository, Usage::default(), "a refused call is not booked");
+    assert_eq!(reserve(&other, 50).await, Ok(()));
+    assert_eq!(reserve(&account("2026-01-03", "github:acme/other"), 60).await, Ok(()), "tomorrow is another day");
+}
+
+async fn many_calls_at_once_pass_no_limit(ledger: Arc<dyn Ledger>) {
+    let budgets = DayBudgets { all: Budget { max_calls: 10, ..Budget::default() }, ..DayBudgets::default() };
+    let mut calls = tokio::task::JoinSet::new();
+    for n in 0..40 {
+        let ledger = Arc::clone(&ledger);
+        let account = account("2026-01-02", &format!("github:acme/r{}", n % 3));
+        calls.spawn(async move { ledger.reserve(&account, call(1), budgets).await.unwrap().is_ok() });
+    }
+    let made = calls.join_all().await.into_iter().filter(|made| *made).count();
+    assert_eq!(made, 10);
 }

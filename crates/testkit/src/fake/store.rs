@@ -5,12 +5,13 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use patchwright_core::ledger::{Account, Capped, DayBudgets, DaySpending, Ledger};
 use patchwright_core::store::{
     ClaimedEffect, DeliveryRecord, EffectOutcome, EffectRecord, MAX_LEASE, Share, Step, Store, StoreError, Versioned,
     Write,
 };
 use patchwright_domain::job::{JobEvent, JobState, Lease};
-use patchwright_domain::{EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, PlatformId, Task, TaskId};
+use patchwright_domain::{EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, PlatformId, Task, TaskId, Usage};
 
 /// A store in memory.
 #[derive(Debug, Default)]
@@ -23,6 +24,8 @@ struct Tables {
     tasks: BTreeMap<TaskId, Task>,
     deliveries: Vec<DeliveryRecord>,
     effects: BTreeMap<EffectId, Effect>,
+    /// What was added, and what was taken back.
+    ledger: Vec<(Account, Usage, Usage)>,
 }
 
 #[derive(Debug, Clone)]
@@ -62,6 +65,18 @@ impl FakeStore {
 }
 
 impl Tables {
+    fn spending(&self, account: &Account) -> DaySpending {
+        let sum = |admit: &dyn Fn(&Account) -> bool| {
+            let (mut more, mut less) = (Usage::default(), Usage::default());
+            for (_, added, taken) in self.ledger.iter().filter(|(other, ..)| admit(other)) {
+                more += *added;
+                less += *taken;
+            }
+            more.without(&less)
+        };
+        DaySpending { repository: sum(&|other| other == account), all: sum(&|other| other.day == account.day) }
+    }
+
     fn apply(&mut self, step: Step) -> Result<(), StoreError> {
         let broken = |detail: &str| StoreError::Broken { detail: detail.to_owned() };
         if let Some(record) = step.delivery {
@@ -148,6 +163,32 @@ fn put<K: Ord, T>(
             }
             _ => Err(StoreError::Stale { what }),
         },
+    }
+}
+
+#[async_trait]
+impl Ledger for FakeStore {
+    async fn reserve(
+        &self,
+        account: &Account,
+        call: Usage,
+        budgets: DayBudgets,
+    ) -> Result<Result<(), Capped>, StoreError> {
+        let mut tables = self.0.lock().unwrap();
+        let checked = budgets.check(&tables.spending(account), &call);
+        if checked.is_ok() {
+            tables.ledger.push((account.clone(), call, Usage::default()));
+        }
+        Ok(checked)
+    }
+
+    async fn settle(&self, account: &Account, reserved: Usage, spent: Usage) -> Result<(), StoreError> {
+        self.0.lock().unwrap().ledger.push((account.clone(), spent, reserved));
+        Ok(())
+    }
+
+    async fn spending(&self, account: &Account) -> Result<DaySpending, StoreError> {
+        Ok(self.0.lock().unwrap().spending(account))
     }
 }
 

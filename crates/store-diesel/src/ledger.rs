@@ -1,0 +1,133 @@
+//! The ledger port.
+
+use async_trait::async_trait;
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use patchwright_core::ledger::{Account, Capped, DayBudgets, DaySpending, Ledger};
+use patchwright_core::store::StoreError;
+use patchwright_domain::Usage;
+
+use crate::DieselStore;
+use crate::db::{TxError, snapshot, statements, write};
+use crate::row::{signed, unsigned};
+use crate::schema::ledger;
+
+/// The row that counts all repositories together.
+const ALL: &str = "";
+
+#[derive(Debug, Default, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = ledger)]
+struct LedgerRow {
+    day: String,
+    repo: String,
+    calls: i64,
+    prompt_tokens: i64,
+    completion_tokens: i64,
+    cost_micros: i64,
+}
+
+impl LedgerRow {
+    fn new(account: &Account, repo: &str, more: &Usage, less: &Usage) -> Self {
+        let difference = |more: u64, less: u64| signed(more).saturating_sub(signed(less));
+        Self {
+            day: account.day.to_string(),
+            repo: repo.to_owned(),
+            calls: i64::from(more.calls) - i64::from(less.calls),
+            prompt_tokens: difference(more.prompt_tokens, less.prompt_tokens),
+            completion_tokens: difference(more.completion_tokens, less.completion_tokens),
+            cost_micros: difference(more.cost_micros, less.cost_micros),
+        }
+    }
+
+    fn usage(&self) -> Result<Usage, StoreError> {
+        let id = format!("{} {}", self.day, self.repo);
+        Ok(Usage {
+            calls: unsigned("ledger", &id, self.calls)?,
+            prompt_tokens: unsigned("ledger", &id, self.prompt_tokens)?,
+            completion_tokens: unsigned("ledger", &id, self.completion_tokens)?,
+            cost_micros: unsigned("ledger", &id, self.cost_micros)?,
+        })
+    }
+}
+
+/// The two rows of an account: that of all goes first, so that two workers wait for each other and never in a circle.
+fn both(account: &Account, more: &Usage, less: &Usage) -> [LedgerRow; 2] {
+    [ALL, account.repository.as_str()].map(|repo| LedgerRow::new(account, repo, more, less))
+}
+
+statements! {
+    trait LedgerStatements {
+        fn add(conn, row: &LedgerRow) -> QueryResult<usize> {
+            diesel::insert_into(ledger::table)
+                .values(row.clone())
+                .on_conflict((ledger::day, ledger::repo))
+                .do_update()
+                .set((
+                    ledger::calls.eq(ledger::calls + excluded(ledger::calls)),
+                    ledger::prompt_tokens.eq(ledger::prompt_tokens + excluded(ledger::prompt_tokens)),
+                    ledger::completion_tokens.eq(ledger::completion_tokens + excluded(ledger::completion_tokens)),
+                    ledger::cost_micros.eq(ledger::cost_micros + excluded(ledger::cost_micros)),
+                ))
+                .execute(conn)
+        }
+
+        fn booked(conn, day: &str, repo: &str) -> QueryResult<Option<LedgerRow>> {
+            ledger::table.find((day, repo)).select(LedgerRow::as_select()).first(conn).optional()
+        }
+
+        fn both_booked(conn, account: &Account) -> QueryResult<[Option<LedgerRow>; 2]> {
+            let day = account.day.to_string();
+            Ok([conn.booked(&day, ALL)?, conn.booked(&day, &account.repository)?])
+        }
+    }
+}
+
+fn spending([all, repository]: [Option<LedgerRow>; 2]) -> Result<DaySpending, StoreError> {
+    let usage = |row: Option<LedgerRow>| row.map_or(Ok(Usage::default()), |row| row.usage());
+    Ok(DaySpending { repository: usage(repository)?, all: usage(all)? })
+}
+
+#[async_trait]
+impl Ledger for DieselStore {
+    async fn reserve(
+        &self,
+        account: &Account,
+        call: Usage,
+        budgets: DayBudgets,
+    ) -> Result<Result<(), Capped>, StoreError> {
+        let account = account.clone();
+        write!(self, conn => {
+            let [all, repository] = both(&account, &call, &Usage::default());
+            // Written first: from here on others wait for what this one finds.
+            conn.add(&all)?;
+            conn.add(&repository)?;
+            let booked = spending(conn.both_booked(&account)?)?;
+            let before = DaySpending {
+                repository: booked.repository.without(&call),
+                all: booked.all.without(&call),
+            };
+            let checked = budgets.check(&before, &call);
+            if checked.is_err() {
+                for row in both(&account, &Usage::default(), &call) {
+                    conn.add(&row)?;
+                }
+            }
+            Ok::<_, TxError>(checked)
+        })
+    }
+
+    async fn settle(&self, account: &Account, reserved: Usage, spent: Usage) -> Result<(), StoreError> {
+        let account = account.clone();
+        write!(self, conn => {
+            for row in both(&account, &spent, &reserved) {
+                conn.add(&row)?;
+            }
+            Ok::<_, TxError>(())
+        })
+    }
+
+    async fn spending(&self, account: &Account) -> Result<DaySpending, StoreError> {
+        let account = account.clone();
+        self.blocking(move |db| spending(snapshot!(db, conn => conn.both_booked(&account))?)).await
+    }
+}
