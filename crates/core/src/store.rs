@@ -88,6 +88,15 @@ pub struct ClaimedEffect {
     pub attempt: u32,
 }
 
+/// What is kept of things that are over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// What came before is forgotten.
+    pub before: Timestamp,
+    /// How much room the payloads of deliveries may take together; 0 stands for no limit.
+    pub payload_bytes: u64,
+}
+
 /// How many jobs may run at once; 0 stands for no limit. Repositories of one name on several platforms count together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Share {
@@ -220,8 +229,9 @@ pub trait Store: Send + Sync {
 
     /// Forgets the payloads of deliveries that came before a time, and those deliveries altogether whose id is all that
     /// is known of them. What a delivery was about (its identity) stays known: the same comment told again much later
-    /// is still the same comment. Returns how many it changed.
-    async fn forget_deliveries(&self, before: Timestamp) -> Result<u64, StoreError>;
+    /// is still the same comment. Effects that were done before that time go. Of the payloads that are left, the youngest
+    /// are kept that have at most so many bytes together, as they are stored. Returns how many rows it changed.
+    async fn forget(&self, retention: Retention) -> Result<u64, StoreError>;
 
     /// The first time after `after` at which a job or an effect may become due by itself; `None` when nothing waits for
     /// a time.

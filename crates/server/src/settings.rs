@@ -55,7 +55,12 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "DELIVERY_RETENTION",
         "30",
-        "Days that deliveries and their payloads are kept. What they were about stays known.",
+        "Days that deliveries, their payloads and effects that are done are kept. What they were about stays known.",
+    ),
+    plain(
+        "DELIVERY_RETENTION_BYTES",
+        "1073741824",
+        "How much room the payloads of deliveries may take together, packed; the oldest go first. 0: no limit.",
     ),
     plain(
         "WORKERS",

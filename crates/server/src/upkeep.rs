@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use patchwright_core::store::Store as _;
+use patchwright_core::store::{Retention, Store as _};
 use patchwright_core::{CancellationToken, Clock as _};
 use patchwright_domain::RepoName;
 use patchwright_github::{GITHUB, Hook};
@@ -37,9 +37,12 @@ pub(crate) fn start(app: &App, config: &Config, stop: &CancellationToken) -> Joi
             () = stopping.cancelled() => {}
         }
     });
-    let retention = SignedDuration::from_hours(24 * i64::from(config.door.delivery_retention_days));
+    let (age, bytes) = (config.door.delivery_retention_days, config.door.delivery_retention_bytes);
+    let age = SignedDuration::from_hours(24 * i64::from(age));
     let forgetting = app.clone();
-    every(&mut tasks, stop, FORGET_EVERY, move || forget(forgetting.clone(), retention));
+    every(&mut tasks, stop, FORGET_EVERY, move || {
+        forget(forgetting.clone(), Retention { before: before(age), payload_bytes: bytes })
+    });
     let following = app.clone();
     every(&mut tasks, stop, FOLLOW_EVERY, move || follow(following.clone()));
     for hook in config.github.redeliver.clone() {
@@ -81,10 +84,10 @@ fn before(age: SignedDuration) -> Timestamp {
     SystemClock.now().saturating_sub(age).unwrap_or(Timestamp::MIN)
 }
 
-async fn forget(app: App, retention: SignedDuration) {
-    match app.store.forget_deliveries(before(retention)).await {
+async fn forget(app: App, retention: Retention) {
+    match app.store.forget(retention).await {
         Ok(0) => {}
-        Ok(count) => tracing::info!(count, "old deliveries were forgotten"),
+        Ok(count) => tracing::info!(count, "old deliveries and effects were forgotten"),
         Err(error) => tracing::warn!(error = %error, "old deliveries could not be forgotten; it is tried again"),
     }
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use diesel::prelude::*;
 use jiff::Timestamp;
-use patchwright_core::store::{ClaimedEffect, EffectOutcome, Share, Step, Store, StoreError, Versioned};
+use patchwright_core::store::{ClaimedEffect, EffectOutcome, Retention, Share, Step, Store, StoreError, Versioned};
 use patchwright_domain::job::Lease;
 use patchwright_domain::{EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, PlatformId};
 
@@ -14,7 +14,7 @@ use crate::row::delivery::DeliveryStatements;
 use crate::row::effect::{DEAD, DONE, EffectStatements, WAITING};
 use crate::row::issue::{IssueRow, IssueStatements};
 use crate::row::job::{JobRow, JobStatements, StageRow};
-use crate::row::{micros, timestamp};
+use crate::row::{micros, signed, timestamp};
 use crate::schema::{effect, job};
 use crate::step::{StepRows, StepStatements};
 
@@ -184,9 +184,14 @@ impl Store for DieselStore {
         })
     }
 
-    async fn forget_deliveries(&self, before: Timestamp) -> Result<u64, StoreError> {
-        let before = micros(before);
-        let forgotten = write!(self, conn => conn.forget_deliveries(before).map_err(TxError::from))?;
+    async fn forget(&self, retention: Retention) -> Result<u64, StoreError> {
+        let before = micros(retention.before);
+        let most = signed(retention.payload_bytes);
+        let forgotten = write!(self, conn => {
+            let old = conn.forget_deliveries(before)? + conn.forget_effects(before)?;
+            let many = if most == 0 { 0 } else { conn.forget_payloads_beyond(most)? };
+            Ok::<_, TxError>(old + many)
+        })?;
         Ok(forgotten as u64)
     }
 

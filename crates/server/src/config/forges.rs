@@ -117,6 +117,8 @@ pub struct DoorConfig {
     pub write_queue: usize,
     pub group_commit_wait: Duration,
     pub delivery_retention_days: u16,
+    /// How many bytes their payloads may take together.
+    pub delivery_retention_bytes: u64,
     pub limits: TriggerLimits,
 }
 
@@ -140,6 +142,7 @@ impl DoorConfig {
             write_queue,
             group_commit_wait: Duration::from_millis(wait),
             delivery_retention_days: v.parse("DELIVERY_RETENTION", "a number of days")?,
+            delivery_retention_bytes: v.parse("DELIVERY_RETENTION_BYTES", "a number of bytes")?,
             limits: TriggerLimits {
                 per_issue: v.parse("TRIGGERS_PER_ISSUE", "a number")?,
                 per_actor: v.parse("TRIGGERS_PER_ACTOR", "a number")?,

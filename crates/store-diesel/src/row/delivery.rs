@@ -104,6 +104,18 @@ statements! {
             Ok(gone + emptied)
         }
 
+        fn forget_payloads_beyond(conn, most: i64) -> QueryResult<usize> {
+            // From the youngest on, whatever is behind the last byte that is kept.
+            diesel::sql_query(format!(
+                "UPDATE delivery SET payload = substr(payload, 1, 0) WHERE length(payload) > 0 AND received_at <= (
+                    SELECT max(received_at) FROM (
+                        SELECT received_at, sum(length(payload)) OVER (ORDER BY received_at DESC) AS total
+                        FROM delivery
+                    ) AS kept WHERE total > {most})"
+            ))
+            .execute(conn)
+        }
+
         fn delivery_of_job(conn, job: &str) -> QueryResult<Option<DeliveryRow>> {
             delivery::table
                 .filter(delivery::job_id.eq(job))

@@ -71,6 +71,10 @@ statements! {
             diesel::update(effect::table.find(id)).set((effect::status.eq(status), effect::error.eq(error))).execute(conn)
         }
 
+        fn forget_effects(conn, before: i64) -> QueryResult<usize> {
+            diesel::delete(effect::table.filter(effect::status.eq(DONE).and(effect::created_at.lt(before)))).execute(conn)
+        }
+
         fn postpone_effect(conn, id: &str, until: i64, error: &str, not_counted: i64) -> QueryResult<usize> {
             let attempts = effect::attempts - not_counted;
             diesel::update(effect::table.find(id))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use patchwright_core::ledger::{Account, DayBudgets, DaySpending, Ledger};
 use patchwright_core::store::{
-    DeliveryRecord, EffectOutcome, EffectRecord, Share, Step, Store, StoreError, Versioned, Write,
+    DeliveryRecord, EffectOutcome, EffectRecord, Retention, Share, Step, Store, StoreError, Versioned, Write,
 };
 use patchwright_domain::job::report::{AnalysisMethod, Level, LocateData, LocateReport, StageReport};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
@@ -270,12 +270,22 @@ async fn old_deliveries_stay_known_by_what_they_were_about(store: &dyn Store) {
     let only = |record| Step { delivery: Some(record), ..Step::default() };
     store.commit(only(delivery("d-1", Some("comment:71"), None))).await.unwrap();
     store.commit(only(delivery("d-2", None, None))).await.unwrap();
-    assert_eq!(store.forget_deliveries(start_of_time()).await.unwrap(), 0);
-    assert_eq!(store.forget_deliveries(after(1)).await.unwrap(), 2);
-    assert_eq!(store.forget_deliveries(after(1)).await.unwrap(), 0);
+    let forget = async |before, payload_bytes| store.forget(Retention { before, payload_bytes }).await.unwrap();
+    assert_eq!(forget(start_of_time(), 0).await, 0);
+    assert_eq!(forget(after(1), 0).await, 2);
+    assert_eq!(forget(after(1), 0).await, 0);
     let same = store.commit(only(delivery("d-3", Some("comment:71"), None))).await;
     assert!(matches!(same, Err(StoreError::Repeated { .. })), "{same:?}");
     store.commit(only(delivery("d-2", None, None))).await.unwrap();
+    // By size: the payload goes, the delivery stays known.
+    assert_eq!(forget(start_of_time(), 100_000).await, 0);
+    assert_eq!(forget(start_of_time(), 1).await, 1);
+    assert!(matches!(store.commit(only(delivery("d-2", None, None))).await, Err(StoreError::Repeated { .. })));
+    // Effects that are done go with their time; those that wait stay.
+    store.commit(Step { effects: vec![effect(1, 1), effect(2, 1)], ..new_job(1) }).await.unwrap();
+    store.settle_effect(effect_id(1), EffectOutcome::Done).await.unwrap();
+    assert_eq!(forget(after(1), 0).await, 2, "the effect, and the old delivery without an identity");
+    assert_eq!(store.claim_effect(after(1), after(60)).await.unwrap().unwrap().record.id, effect_id(2));
 }
 
 /// A job of another repository or person.

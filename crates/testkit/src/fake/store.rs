@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use patchwright_core::ledger::{Account, Capped, DayBudgets, DaySpending, Ledger};
 use patchwright_core::store::{
-    ClaimedEffect, DeliveryRecord, EffectOutcome, EffectRecord, MAX_LEASE, Share, Step, Store, StoreError, Versioned,
-    Write,
+    ClaimedEffect, DeliveryRecord, EffectOutcome, EffectRecord, MAX_LEASE, Retention, Share, Step, Store, StoreError,
+    Versioned, Write,
 };
 use patchwright_domain::job::{JobEvent, JobState, Lease};
 use patchwright_domain::{EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, PlatformId, Task, TaskId, Usage};
@@ -313,14 +313,27 @@ impl Store for FakeStore {
         Ok(())
     }
 
-    async fn forget_deliveries(&self, before: Timestamp) -> Result<u64, StoreError> {
-        let deliveries = &mut self.0.lock().unwrap().deliveries;
+    async fn forget(&self, retention: Retention) -> Result<u64, StoreError> {
+        let mut tables = self.0.lock().unwrap();
+        let before = retention.before;
+        let count = tables.effects.len();
+        tables.effects.retain(|_, effect| {
+            effect.record.created_at >= before || !matches!(effect.outcome, Some(EffectOutcome::Done))
+        });
+        let mut changed = count - tables.effects.len();
+        let deliveries = &mut tables.deliveries;
         let count = deliveries.len();
         deliveries.retain(|record| record.received_at >= before || record.identity.is_some());
-        let mut changed = count - deliveries.len();
-        for record in deliveries.iter_mut().filter(|record| record.received_at < before && !record.payload.is_empty()) {
-            record.payload.clear();
-            changed += 1;
+        changed += count - deliveries.len();
+        deliveries.sort_by_key(|record| record.received_at);
+        let mut bytes = 0;
+        for record in deliveries.iter_mut().rev() {
+            bytes += record.payload.len() as u64;
+            let beyond = retention.payload_bytes > 0 && bytes > retention.payload_bytes;
+            if (record.received_at < before || beyond) && !record.payload.is_empty() {
+                record.payload.clear();
+                changed += 1;
+            }
         }
         Ok(changed as u64)
     }
