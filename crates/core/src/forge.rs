@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use patchwright_domain::job::PullRequestRef;
-use patchwright_domain::{BranchName, IssueRef, RepoName, RepoPath};
+use patchwright_domain::{BranchName, IssueNumber, IssueRef, RepoName, RepoPath};
 
 use crate::secret::Secret;
 pub use crate::tracker::{Comment, ForgeError, RemoteIssue, Tracker};
@@ -20,6 +20,15 @@ pub struct Repository {
     pub private: bool,
     /// Whether it takes no changes any more.
     pub archived: bool,
+}
+
+/// Some open issues of a repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IssuePage {
+    /// Each with its number.
+    pub issues: Vec<(IssueNumber, RemoteIssue)>,
+    /// Whether another page follows.
+    pub more: bool,
 }
 
 /// What a person may do in a repository.
@@ -73,6 +82,12 @@ pub trait Forge: Tracker {
 
     /// The repository.
     async fn repository(&self, repo: &RepoName) -> Result<Repository, ForgeError>;
+
+    /// One page of the open issues of a repository, from page 1 on, pull requests left out; and whether more follow.
+    async fn open_issues(&self, repo: &RepoName, page: u32) -> Result<IssuePage, ForgeError>;
+
+    /// Opens an issue as our own account. An unknown outcome is not repeated.
+    async fn create_issue(&self, repo: &RepoName, title: &str, body: &str) -> Result<IssueNumber, ForgeError>;
 
     /// What a person may do there.
     async fn permission(&self, repo: &RepoName, login: &str) -> Result<Permission, ForgeError>;

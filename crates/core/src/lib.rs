@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+pub mod accounts;
+pub mod audit;
 pub mod clock;
 pub mod code_index;
 pub mod fault;
@@ -10,6 +12,7 @@ pub mod llm;
 pub mod progress;
 pub mod query;
 pub mod records;
+pub mod repositories;
 pub mod sandbox;
 pub mod secret;
 mod signature;

@@ -1,7 +1,7 @@
 //! What people want to see: lists and single things, read only.
 
 use async_trait::async_trait;
-use patchwright_domain::{Job, JobId, JobStatus, Task};
+use patchwright_domain::{Issue, IssueId, IssueStatus, Job, JobId, JobStatus, Task, TaskId, TaskStatus};
 
 use crate::store::{DeliveryRecord, StoreError};
 
@@ -14,6 +14,36 @@ pub struct JobFilter {
     pub repository: Option<String>,
     /// Only jobs that are older than this one: the next page.
     pub before: Option<JobId>,
+    /// At most this many.
+    pub limit: u16,
+}
+
+/// Which issues to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IssueFilter {
+    /// Only of this status.
+    pub status: Option<IssueStatus>,
+    /// Only of this repository, `owner/name`.
+    pub repository: Option<String>,
+    /// Only with this text in the title or body, in any case.
+    pub text: Option<String>,
+    /// Only issues that are older than this one: the next page.
+    pub before: Option<IssueId>,
+    /// At most this many.
+    pub limit: u16,
+}
+
+/// Which tasks to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskFilter {
+    /// Only of this status.
+    pub status: Option<TaskStatus>,
+    /// Only of this job.
+    pub job: Option<JobId>,
+    /// Only of this issue.
+    pub issue: Option<IssueId>,
+    /// Only tasks that are older than this one: the next page.
+    pub before: Option<TaskId>,
     /// At most this many.
     pub limit: u16,
 }
@@ -35,8 +65,14 @@ pub trait Queries: Send + Sync {
     /// Jobs, newest first.
     async fn jobs(&self, filter: JobFilter) -> Result<Vec<Job>, StoreError>;
 
-    /// The tasks of a job, oldest first.
-    async fn tasks(&self, job: JobId) -> Result<Vec<Task>, StoreError>;
+    /// Issues, newest first.
+    async fn issues(&self, filter: IssueFilter) -> Result<Vec<Issue>, StoreError>;
+
+    /// Tasks, newest first.
+    async fn tasks(&self, filter: TaskFilter) -> Result<Vec<Task>, StoreError>;
+
+    /// A task.
+    async fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError>;
 
     /// The delivery that made a job.
     async fn delivery(&self, job: JobId) -> Result<Option<DeliveryRecord>, StoreError>;

@@ -37,7 +37,10 @@ pub trait ForgeRecords: Send + Sync {
     /// An issue of the built-in forge.
     async fn local_issue(&self, issue: &IssueRef) -> Result<Option<Issue>, StoreError>;
 
-    /// Keeps an issue.
+    /// The number that the next issue of a repository gets.
+    async fn next_local_issue(&self, repo: &RepoName) -> Result<u64, StoreError>;
+
+    /// Keeps an issue; [`StoreError::Stale`] when its number is taken.
     async fn add_local_issue(&self, issue: Issue) -> Result<(), StoreError>;
 
     /// Comments on an issue or pull request, oldest first.

@@ -78,6 +78,34 @@ id!(
     "an effect id (a UUID)"
 );
 
+id!(
+    /// A person.
+    UserId,
+    "a user id (a UUID)"
+);
+id!(
+    /// A token for programs.
+    TokenId,
+    "a token id (a UUID)"
+);
+id!(
+    /// A repository that people have added.
+    RepositoryId,
+    "a repository id (a UUID)"
+);
+id!(
+    /// One entry of the audit.
+    AuditId,
+    "an audit id (a UUID)"
+);
+
+impl TaskId {
+    /// The id of a job's first task: the job's own UUID.
+    pub const fn first_of(job: JobId) -> Self {
+        Self(job.0)
+    }
+}
+
 /// The platform's own name of one webhook delivery; a redelivery carries the same one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{IssueId, IssueNumber, PlatformId, Refused, RepoName};
+use crate::{IssueId, IssueNumber, PlatformId, Refused, RepoName, UserId};
 
 /// Where an issue stands (`seeds/001`, "Issue模型").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -140,6 +140,9 @@ pub struct Issue {
     pub body: String,
     /// Who reported it; empty when the platform does not say.
     pub author: String,
+    /// The person who added it here; none for one that came by a webhook.
+    #[serde(default)]
+    pub owner: Option<UserId>,
     /// Where it stands.
     pub status: IssueStatus,
     /// When we first saw it.

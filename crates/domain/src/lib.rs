@@ -12,10 +12,13 @@ pub mod platform;
 pub mod refused;
 pub mod task;
 pub mod trigger;
+pub mod user;
 
 pub use branch::{BranchName, InvalidBranchName};
 pub use effect::{Effect, EffectKind};
-pub use id::{CommitSha, DeliveryId, EffectId, IssueId, JobId, RepoName, TaskId};
+pub use id::{
+    AuditId, CommitSha, DeliveryId, EffectId, IssueId, JobId, RepoName, RepositoryId, TaskId, TokenId, UserId,
+};
 pub use issue::{Issue, IssueEvent, IssueRef, IssueStatus};
 pub use issue_number::IssueNumber;
 pub use job::{Job, JobEvent, JobStatus};
@@ -24,3 +27,4 @@ pub use path::RepoPath;
 pub use platform::PlatformId;
 pub use refused::Refused;
 pub use task::{Task, TaskEvent, TaskStatus};
+pub use user::{Role, User};

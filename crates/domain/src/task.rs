@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{BranchName, IssueId, JobId, Refused, TaskId};
+use crate::{BranchName, IssueId, Job, JobId, Refused, TaskId};
 
 /// Where a task stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -106,11 +106,33 @@ pub struct Task {
     pub error_message: Option<String>,
     /// When it was dispatched.
     pub created_at: Timestamp,
+    /// When the node began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
     /// When it last changed.
     pub updated_at: Timestamp,
 }
 
 impl Task {
+    /// The first task of a job. It has the job's own UUID, so that it can be named before a node has it.
+    pub fn first(job: &Job, node: &str, now: Timestamp) -> Self {
+        Self {
+            id: TaskId::first_of(job.id),
+            job_id: job.id,
+            issue_id: job.issue_id,
+            node: node.to_owned(),
+            status: TaskStatus::Pending,
+            attempt: 1,
+            result_branch: None,
+            error_message: None,
+            created_at: now,
+            started_at: None,
+            completed_at: None,
+            updated_at: now,
+        }
+    }
+
     /// The task after `event`.
     ///
     /// # Errors
@@ -118,6 +140,10 @@ impl Task {
     pub fn advance(mut self, event: TaskEvent, now: Timestamp) -> Result<Self, Refused> {
         self.status = self.status.on(event)?;
         self.updated_at = now;
+        match event {
+            TaskEvent::Started => self.started_at = Some(now),
+            TaskEvent::Succeeded | TaskEvent::Failed | TaskEvent::NodeLost => self.completed_at = Some(now),
+        }
         Ok(self)
     }
 }

@@ -1,13 +1,16 @@
 //! What people do by hand: start, retry, cancel.
 
-use patchwright_core::store::StoreError;
+use patchwright_core::store::{Step, StoreError, Versioned, Write};
 use patchwright_core::webhook::InboundIssue;
-use patchwright_domain::job::{JobTrigger, PublishMode, TriggerKind};
-use patchwright_domain::{Job, JobEvent, JobId, Refused};
+use patchwright_domain::job::{JobTrigger, PublishMode, PullRequestEnd, TriggerKind};
+use patchwright_domain::{Issue, IssueEvent, IssueId, Job, JobEvent, JobId, Refused, Task};
 
 use crate::Engine;
 use crate::change::ChangeError;
-use crate::start::{NotStarted, Wanted};
+use crate::start::{Known, NotStarted, Wanted};
+
+/// How often something is tried when others write the same rows.
+const TRIES: u32 = 10;
 
 /// A job to start without a delivery.
 #[derive(Debug, Clone)]
@@ -34,6 +37,12 @@ pub enum ControlError {
     /// A newer job has taken its place.
     #[error("the job {0} of the same issue is newer; retry that one")]
     Superseded(JobId),
+    /// No job of the issue waits or runs.
+    #[error("no job of this issue waits or runs")]
+    NothingRuns,
+    /// There is no such issue.
+    #[error("there is no issue {0}")]
+    NoSuchIssue(IssueId),
     /// There is no such job.
     #[error("there is no job {0}")]
     NoSuchJob(JobId),
@@ -61,7 +70,116 @@ impl From<ChangeError> for ControlError {
     }
 }
 
+/// A person of this server, and what they ask for.
+#[derive(Debug, Clone, Default)]
+pub struct Start {
+    /// Who, by login.
+    pub actor: String,
+    /// What else they ask for.
+    pub instructions: Option<String>,
+}
+
 impl Engine {
+    /// Starts a job for an issue that is kept here, and says its first task.
+    ///
+    /// # Errors
+    /// As [`Self::start`], and [`ControlError::NoSuchIssue`].
+    pub async fn start_issue(&self, id: IssueId, start: Start) -> Result<Task, ControlError> {
+        for _ in 0..TRIES {
+            let issue = self.ports.store.issue(id).await?.ok_or(ControlError::NoSuchIssue(id))?;
+            let latest = self.ports.store.latest_job(id).await?;
+            let inbound = InboundIssue {
+                source: issue.value.source.clone(),
+                title: issue.value.title.clone(),
+                body: issue.value.body.clone(),
+                author: issue.value.author.clone(),
+                is_pull_request: false,
+                default_branch: None,
+            };
+            let known = Known { issue: Some(issue), latest };
+            let (mut step, job) = self.planned(&inbound, TriggerKind::Started, start.clone(), known)?;
+            let task = Task::first(&job, "", self.ports.clock.now());
+            if matches!(step.job, Some(Write::Insert(_))) {
+                step.task = Some(task.clone());
+            }
+            match self.ports.store.commit(step).await {
+                Ok(()) => {
+                    self.wake();
+                    return Ok(task);
+                }
+                Err(StoreError::Stale { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Stale { what: "issue" }.into())
+    }
+
+    fn planned(
+        &self,
+        issue: &InboundIssue,
+        kind: TriggerKind,
+        start: Start,
+        known: Known,
+    ) -> Result<(Step, Job), ControlError> {
+        let trigger = JobTrigger {
+            kind,
+            event_type: kind.as_str().to_owned(),
+            actor: start.actor,
+            instructions: start.instructions.filter(|text| !text.trim().is_empty()),
+            comment_id: None,
+            at: self.ports.clock.now(),
+        };
+        let more = trigger.instructions.is_some();
+        let wanted = Wanted { issue, trigger, publish: PublishMode::PullRequest, more };
+        Ok(self.plan_start(wanted, known)?)
+    }
+
+    /// Stops every job of an issue that has not ended.
+    ///
+    /// # Errors
+    /// [`ControlError::NothingRuns`] when there is none, [`ControlError::NoSuchIssue`].
+    pub async fn cancel_issue(&self, id: IssueId) -> Result<Issue, ControlError> {
+        self.ports.store.issue(id).await?.ok_or(ControlError::NoSuchIssue(id))?;
+        let open = self.ports.store.open_jobs(id).await?;
+        if open.is_empty() {
+            return Err(ControlError::NothingRuns);
+        }
+        // The youngest first, so that none begins because the one before it ended.
+        for job in open.iter().rev() {
+            match self.cancel(job.value.id).await {
+                Ok(_) | Err(ControlError::Refused(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(self.ports.store.issue(id).await?.ok_or(ControlError::NoSuchIssue(id))?.value)
+    }
+
+    /// Notes that people merged the issue's pull request.
+    ///
+    /// # Errors
+    /// [`ControlError::Refused`] when nothing waits to be merged, [`ControlError::NoSuchIssue`].
+    pub async fn merge_issue(&self, id: IssueId) -> Result<Issue, ControlError> {
+        for _ in 0..TRIES {
+            let known = self.ports.store.issue(id).await?.ok_or(ControlError::NoSuchIssue(id))?;
+            let now = self.ports.clock.now();
+            let value = known.value.advance(IssueEvent::Merge, now)?;
+            let job = self.ports.store.latest_job(id).await?;
+            let ended = JobEvent::PullRequestEnded { end: PullRequestEnd::Merged };
+            let job = job.map(|job| job.value.advance(ended, now).map(|(value, _)| Versioned { value, ..job }));
+            let step = Step {
+                issue: Some(Write::Update(Versioned { value: value.clone(), revision: known.revision })),
+                job: job.transpose()?.map(Write::Update),
+                ..Step::default()
+            };
+            match self.ports.store.commit(step).await {
+                Ok(()) => return Ok(value),
+                Err(StoreError::Stale { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Stale { what: "issue" }.into())
+    }
+
     /// Starts a job for an issue. While one is at work, instructions make a follow-up that waits for it.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ mod stage;
 mod start;
 pub mod text;
 
-pub use control::{ControlError, ManualStart};
+pub use control::{ControlError, ManualStart, Start};
 pub use engine::{AllowListMode, Engine, Ports, ReportFiles, Settings, TriggerPermission};
 pub use intake::{Answer, IntakeError, TriggerLimits, Verified};
 pub use marker::MarkerKey;

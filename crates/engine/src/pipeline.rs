@@ -12,7 +12,7 @@ use patchwright_core::progress::{Progress, ProgressEvent};
 use patchwright_core::store::{Step, StoreError};
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::stage::{StageKind, StageStatus};
-use patchwright_domain::job::{Failure, Inheritance, Lease, PublishMode, TriggerKind};
+use patchwright_domain::job::{Failure, Inheritance, JobState, Lease, PublishMode, TriggerKind};
 use patchwright_domain::task::{EMBEDDED_NODE, TaskEvent, TaskStatus};
 use patchwright_domain::{Issue, Job, JobEvent, JobId, Task, Usage};
 use tracing::Instrument as _;
@@ -36,24 +36,19 @@ impl Engine {
         let now = self.ports.clock.now();
         let until = now.saturating_add(signed(self.settings.lease)).unwrap_or(now);
         let lease = Lease { holder: worker.to_owned(), task_id: self.ports.ids.task(), until };
-        let task_id = lease.task_id;
         let Some(claimed) = self.ports.store.claim_job(now, lease, self.settings.share).await? else { return Ok(None) };
         let job = claimed.value;
         let id = job.id;
         let span = tracing::info_span!(
             "job", job_id = %id, issue = %job.source, job.attempt = job.attempts, stage = tracing::field::Empty
         );
+        let JobState::Running { lease } = &job.state else { return Ok(None) };
         let task = Task {
-            id: task_id,
-            job_id: id,
-            issue_id: job.issue_id,
-            node: EMBEDDED_NODE.to_owned(),
+            id: lease.task_id,
             status: TaskStatus::Running,
             attempt: u32::try_from(job.epoch).unwrap_or(u32::MAX),
-            result_branch: None,
-            error_message: None,
-            created_at: now,
-            updated_at: now,
+            started_at: Some(now),
+            ..Task::first(&job, EMBEDDED_NODE, now)
         };
         self.work(job, task, shutdown).instrument(span).await;
         Ok(Some(id))
@@ -245,7 +240,7 @@ impl Run<'_> {
         let trigger = &self.job.trigger;
         let open = settings.permission == TriggerPermission::Anyone || settings.allow.names_user(&trigger.actor);
         // A start by hand was allowed where the hand is.
-        if open || trigger.kind == TriggerKind::Manual {
+        if open || trigger.kind.is_ours() {
             return Ok(());
         }
         let permission = forge.permission(&self.job.source.repo, &trigger.actor).await.map_err(StageError::from)?;

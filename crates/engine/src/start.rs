@@ -111,6 +111,7 @@ impl Engine {
             title: inbound.title.clone(),
             body: inbound.body.clone(),
             author: inbound.author.clone(),
+            owner: None,
             status: IssueStatus::Pending,
             created_at: now,
             updated_at: now,

@@ -2,11 +2,12 @@
 
 use base64::Engine as _;
 use patchwright_core::fault::Cause;
-use patchwright_core::forge::{Comment, Permission, RemoteIssue, Repository};
+use patchwright_core::forge::{Comment, ForgeError, Permission, RemoteIssue, Repository};
 use patchwright_core::webhook::{DecodeError, Text};
 use patchwright_domain::job::PullRequestRef;
 use patchwright_domain::{BranchName, IssueNumber, RepoName};
 
+use crate::forge::nonsense;
 use crate::{event, wire};
 
 pub(crate) fn repository(project: &event::Project<'_>) -> Result<RepoName, DecodeError> {
@@ -34,6 +35,13 @@ pub(crate) fn number(number: Option<&event::Number<'_>>, field: &'static str) ->
     let number = number.ok_or_else(|| DecodeError::missing(field))?;
     let number = number.value().ok_or_else(|| DecodeError::Field { field, source: "it is no number".into() })?;
     IssueNumber::parse(number).map_err(|source| DecodeError::Field { field, source: Box::new(source) })
+}
+
+impl wire::Issue {
+    pub(crate) fn number(&self, action: &str) -> Result<IssueNumber, ForgeError> {
+        let number = self.number.as_ref().and_then(wire::Id::number);
+        number.map(IssueNumber::same).ok_or_else(|| nonsense(action, "the issue has no number".into()))
+    }
 }
 
 impl From<wire::Issue> for RemoteIssue {

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use patchwright_core::fault::Cause;
 use patchwright_core::forge::{
-    Comment, Forge, ForgeError, GitCredential, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
+    Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
 };
 use patchwright_domain::job::PullRequestRef;
-use patchwright_domain::{BranchName, IssueRef, PlatformId, RepoName, RepoPath};
+use patchwright_domain::{BranchName, IssueNumber, IssueRef, PlatformId, RepoName, RepoPath};
 use patchwright_http::forge::{encode_path, encode_segment, read_json};
 use patchwright_http::{Request, Response, Retry};
 
@@ -17,19 +17,19 @@ const MAX_COMMENT: usize = 65_536;
 /// Entries of a page, the most that the platform takes.
 const PAGE: usize = 100;
 /// Pages that are read at the most.
-const MAX_PAGES: usize = 50;
+const MAX_PAGES: u32 = 50;
 
 fn issue_path(issue: &IssueRef) -> String {
     format!("/issues/{}", issue.number.api)
 }
 
-fn nonsense(action: &str, source: Cause) -> ForgeError {
+pub(crate) fn nonsense(action: &str, source: Cause) -> ForgeError {
     ForgeError::Nonsense { platform: GITCODE, action: action.to_owned(), source }
 }
 
 /// Whether a list goes on: by the platform's totals, else by whether the page was full.
-fn has_next(response: &Response, page: usize, found: usize) -> bool {
-    match response.header("total_page").and_then(|total| total.parse::<usize>().ok()) {
+fn has_next(response: &Response, page: u32, found: usize) -> bool {
+    match response.header("total_page").and_then(|total| total.parse::<u32>().ok()) {
         Some(total) => page < total,
         None => found == PAGE,
     }
@@ -102,6 +102,29 @@ impl Forge for GitcodeForge {
         let response = self.read(Request::get(self.repo_url(repo, "")), &what).await?;
         let found: wire::Repository = read_json(GITCODE, &response, &action)?;
         convert::remote_repository(&found, &self.options.clone_url).map_err(|source| nonsense(&action, source))
+    }
+
+    async fn open_issues(&self, repo: &RepoName, page: u32) -> Result<IssuePage, ForgeError> {
+        let what = format!("the issues of {repo}");
+        let action = format!("read {what}");
+        let request = Request::get(self.repo_url(repo, "/issues"))
+            .query("state", "open")
+            .query("per_page", PAGE.to_string())
+            .query("page", page.to_string());
+        let response = self.read(request, &what).await?;
+        let found: Vec<wire::Issue> = read_json(GITCODE, &response, &action)?;
+        let more = has_next(&response, page, found.len());
+        let numbered = found.into_iter().map(|issue| Ok((issue.number(&action)?, issue.into())));
+        Ok(IssuePage { issues: numbered.collect::<Result<_, ForgeError>>()?, more })
+    }
+
+    /// The repository's name goes into the body here, not into the path.
+    async fn create_issue(&self, repo: &RepoName, title: &str, body: &str) -> Result<IssueNumber, ForgeError> {
+        let action = format!("open an issue in {repo}");
+        let url = self.url(&format!("/repos/{}/issues", repo.owner()));
+        let request = Request::post(url).json(&wire::CreateIssue { repo: repo.name(), title, body });
+        let response = self.call(request, Retry::Never, &action, &format!("the repository {repo}")).await?;
+        read_json::<wire::Issue>(GITCODE, &response, &action)?.number(&action)
     }
 
     async fn permission(&self, repo: &RepoName, login: &str) -> Result<Permission, ForgeError> {

@@ -42,6 +42,7 @@ pub(crate) struct Label {
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Issue {
+    pub(crate) number: Option<Id>,
     pub(crate) title: String,
     pub(crate) body: Option<String>,
     pub(crate) user: Option<User>,
@@ -50,6 +51,13 @@ pub(crate) struct Issue {
     pub(crate) html_url: Option<String>,
     #[serde(default)]
     pub(crate) labels: Vec<Label>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct CreateIssue<'a> {
+    pub(crate) repo: &'a str,
+    pub(crate) title: &'a str,
+    pub(crate) body: &'a str,
 }
 
 #[derive(Debug, Deserialize)]

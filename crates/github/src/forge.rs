@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use patchwright_core::forge::{
-    Comment, Forge, ForgeError, GitCredential, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
+    Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
 };
 use patchwright_domain::job::PullRequestRef;
-use patchwright_domain::{BranchName, IssueRef, PlatformId, RepoName, RepoPath};
+use patchwright_domain::{BranchName, IssueNumber, IssueRef, PlatformId, RepoName, RepoPath};
 use patchwright_http::forge::read_json;
 use patchwright_http::{Request, Response, Retry};
 
@@ -123,6 +123,27 @@ impl Forge for GithubForge {
             action,
             source,
         })
+    }
+
+    async fn open_issues(&self, repo: &RepoName, page: u32) -> Result<IssuePage, ForgeError> {
+        let what = format!("the issues of {repo}");
+        let request = Request::get(self.repo_url(repo, "/issues"))
+            .query("state", "open")
+            .query("per_page", "100")
+            .query("page", page.to_string());
+        let response = self.read(repo, request, &what).await?;
+        let more = has_next(&response);
+        let found: Vec<wire::Issue> = read_json(GITHUB, &response, &format!("read {what}"))?;
+        // GitHub lists pull requests among them.
+        let issues = found.into_iter().filter(|issue| issue.pull_request.is_none());
+        Ok(IssuePage { issues: issues.map(|issue| (IssueNumber::same(issue.number), issue.into())).collect(), more })
+    }
+
+    async fn create_issue(&self, repo: &RepoName, title: &str, body: &str) -> Result<IssueNumber, ForgeError> {
+        let action = format!("open an issue in {repo}");
+        let request = Request::post(self.repo_url(repo, "/issues")).json(&wire::CreateIssue { title, body });
+        let response = self.call(repo, request, Retry::Never, &action, &format!("the repository {repo}")).await?;
+        Ok(IssueNumber::same(read_json::<wire::Issue>(GITHUB, &response, &action)?.number))
     }
 
     async fn permission(&self, repo: &RepoName, login: &str) -> Result<Permission, ForgeError> {

@@ -47,6 +47,12 @@ pub(crate) struct Issue {
     pub(crate) pull_request: Option<serde::de::IgnoredAny>,
 }
 
+#[derive(Debug, Serialize)]
+pub(crate) struct CreateIssue<'a> {
+    pub(crate) title: &'a str,
+    pub(crate) body: &'a str,
+}
+
 #[derive(Debug, Deserialize)]
 pub(crate) struct Comment {
     /// Absent in the contract's own sample (`seeds/002 §4.2`), always there in GitHub's.

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use patchwright_core::clock::Clock;
+use patchwright_core::clock::{Clock, IdSource};
 use patchwright_core::forge::{
-    Comment, Forge, ForgeError, GitCredential, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
+    Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
 };
 use patchwright_core::records::{ForgeRecords, LocalPullRequest};
 use patchwright_core::store::StoreError;
 use patchwright_domain::job::PullRequestRef;
-use patchwright_domain::{BranchName, IssueRef, PlatformId, RepoName, RepoPath};
+use patchwright_domain::{BranchName, Issue, IssueNumber, IssueRef, IssueStatus, PlatformId, RepoName, RepoPath};
 
 use crate::LOCAL;
 
@@ -25,14 +25,15 @@ const MAX_COMMENT: usize = 65_536;
 pub struct LocalForge {
     records: Arc<dyn ForgeRecords>,
     clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
     root: PathBuf,
     elsewhere: HashMap<RepoName, PathBuf>,
 }
 
 impl LocalForge {
     /// A forge whose repositories lie under `root`.
-    pub fn new(records: Arc<dyn ForgeRecords>, clock: Arc<dyn Clock>, root: PathBuf) -> Self {
-        Self { records, clock, root, elsewhere: HashMap::new() }
+    pub fn new(records: Arc<dyn ForgeRecords>, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>, root: PathBuf) -> Self {
+        Self { records, clock, ids, root, elsewhere: HashMap::new() }
     }
 
     /// Names the place of a repository that lies elsewhere.
@@ -189,6 +190,40 @@ impl Forge for LocalForge {
             source: Box::new(source),
         })?;
         Ok(Repository { name: repo.clone(), default_branch, clone_url, private: true, archived: false })
+    }
+
+    async fn open_issues(&self, repo: &RepoName, _: u32) -> Result<IssuePage, ForgeError> {
+        // Its issues are kept here already.
+        self.repository(repo).await.map(|_| IssuePage::default())
+    }
+
+    async fn create_issue(&self, repo: &RepoName, title: &str, body: &str) -> Result<IssueNumber, ForgeError> {
+        self.repository(repo).await?;
+        let action = format!("open an issue in {repo}");
+        let mut tries = 0;
+        loop {
+            let number = self.records.next_local_issue(repo).await.map_err(store_error(&action))?;
+            let number = IssueNumber::same(number);
+            let now = self.clock.now();
+            let issue = Issue {
+                id: self.ids.issue(),
+                source: IssueRef { platform: LOCAL, repo: repo.clone(), number },
+                title: title.to_owned(),
+                body: body.to_owned(),
+                author: OWN_LOGIN.to_owned(),
+                owner: None,
+                status: IssueStatus::Pending,
+                created_at: now,
+                updated_at: now,
+            };
+            tries += 1;
+            match self.records.add_local_issue(issue).await {
+                Ok(()) => return Ok(number),
+                // Somebody else took the number.
+                Err(StoreError::Stale { .. }) if tries < 10 => {}
+                Err(error) => return Err(store_error(&action)(error)),
+            }
+        }
     }
 
     /// Whoever can reach the built-in forge runs this server.

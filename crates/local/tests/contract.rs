@@ -10,7 +10,7 @@ use patchwright_local::{LOCAL, LocalForge};
 use patchwright_store_diesel::DieselStore;
 use patchwright_testkit::build::{issue, start_of_time};
 use patchwright_testkit::contract;
-use patchwright_testkit::fake::FakeClock;
+use patchwright_testkit::fake::{FakeClock, SequentialIds};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_built_in_forge_keeps_the_contract() {
@@ -18,7 +18,8 @@ async fn the_built_in_forge_keeps_the_contract() {
     let store = DieselStore::open(&format!("sqlite://{}/forge.db", folder.path().display())).await.unwrap();
     store.migrate().await.unwrap();
     let root: PathBuf = folder.path().join("repositories");
-    let forge = LocalForge::new(Arc::new(store), Arc::new(FakeClock::default()), root);
+    let forge =
+        LocalForge::new(Arc::new(store), Arc::new(FakeClock::default()), Arc::new(SequentialIds::default()), root);
     let source = IssueRef { platform: LOCAL, repo: "acme/demo".parse().unwrap(), number: IssueNumber::same(1) };
     let main = BranchName::parse("main").unwrap();
     let branch = BranchName::parse("agent/fix-1").unwrap();

@@ -10,7 +10,7 @@ use patchwright_core::ledger::DayBudgets;
 use patchwright_core::llm::Llm;
 use patchwright_core::progress::ProgressSink;
 use patchwright_core::webhook::{SigningKeys, WebhookDecoder};
-use patchwright_core::{Clock, Redactor, Secret};
+use patchwright_core::{Clock, IdSource, Redactor, Secret};
 use patchwright_domain::money::Budget;
 use patchwright_domain::trigger::AllowLists;
 use patchwright_domain::{PlatformId, RepoName};
@@ -114,8 +114,14 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
     let http = HttpClient::new(&http_options(config, &redactor))?;
     let clock = Arc::new(SystemClock);
     let steady = Arc::new(SteadyClock::new(store.now().await.map_err(ComposeError::Now)?));
+    let ids = Arc::new(UuidSource::new(Arc::clone(&steady)));
     let local = overrides.repositories.into_iter().fold(
-        LocalForge::new(Arc::new(store.clone()), clock.clone(), config.data_dir.join("repositories")),
+        LocalForge::new(
+            Arc::new(store.clone()),
+            clock.clone(),
+            Arc::clone(&ids) as Arc<dyn IdSource>,
+            config.data_dir.join("repositories"),
+        ),
         |forge, (name, path)| forge.with_repository(name, path),
     );
     let local = Arc::new(local);
@@ -138,7 +144,7 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
         code_index: Arc::new(LexicalIndex),
         sandbox: Arc::new(ProcessSandbox::new(sandbox_options(config, overrides.sandbox))),
         clock: Arc::clone(&steady) as Arc<dyn Clock>,
-        ids: Arc::new(UuidSource::new(Arc::clone(&steady))),
+        ids: Arc::clone(&ids) as Arc<dyn IdSource>,
         progress: overrides.progress,
         redactor: redactor.clone(),
     };

@@ -9,6 +9,7 @@ use patchwright_domain::{Issue, IssueRef, RepoName};
 
 use crate::DieselStore;
 use crate::db::{TxError, read, store_error, write};
+use crate::row::issue::IssueStatements;
 use crate::row::local::{CommentRow, LocalStatements, PullRequestRow};
 use crate::row::{micros, signed, unsigned};
 
@@ -16,6 +17,15 @@ use crate::row::{micros, signed, unsigned};
 impl ForgeRecords for DieselStore {
     async fn local_issue(&self, issue: &IssueRef) -> Result<Option<Issue>, StoreError> {
         Ok(self.issue_by_source(issue).await?.map(|found| found.value))
+    }
+
+    async fn next_local_issue(&self, repo: &RepoName) -> Result<u64, StoreError> {
+        let repo = repo.to_string();
+        self.blocking(move |db| {
+            let last = read!(db, conn => conn.last_issue("local", &repo).map_err(store_error))?;
+            unsigned("issue", &repo, last.unwrap_or(0) + 1)
+        })
+        .await
     }
 
     async fn add_local_issue(&self, issue: Issue) -> Result<(), StoreError> {

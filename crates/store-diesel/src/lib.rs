@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod accounts;
 mod backup;
 mod claim;
 mod db;
 mod forge_records;
 mod ledger;
 mod listen;
+mod management;
 mod migrate;
 mod postgres;
 mod queries;

@@ -2,14 +2,15 @@
 
 use async_trait::async_trait;
 use diesel::prelude::*;
-use patchwright_core::query::{JobFilter, Queries, QueueDepth};
+use patchwright_core::query::{IssueFilter, JobFilter, Queries, QueueDepth, TaskFilter};
 use patchwright_core::store::{DeliveryRecord, StoreError};
-use patchwright_domain::{Job, JobId, JobStatus, Task};
+use patchwright_domain::{Issue, Job, JobId, JobStatus, Task, TaskId};
 
 use crate::DieselStore;
 use crate::db::{read, snapshot, statements, store_error};
 use crate::row::delivery::{DeliveryRow, DeliveryStatements};
 use crate::row::effect::WAITING;
+use crate::row::issue::IssueStatements;
 use crate::row::job::{JobRow, JobStatements, StageRow};
 use crate::row::task::{TaskRow, TaskStatements};
 use crate::row::unsigned;
@@ -62,11 +63,27 @@ impl Queries for DieselStore {
         .await
     }
 
-    async fn tasks(&self, job: JobId) -> Result<Vec<Task>, StoreError> {
-        let id = job.to_string();
+    async fn issues(&self, filter: IssueFilter) -> Result<Vec<Issue>, StoreError> {
         self.blocking(move |db| {
-            let rows = read!(db, conn => conn.tasks_of_job(&id).map_err(store_error))?;
+            let rows = read!(db, conn => conn.issue_page(&filter).map_err(store_error))?;
+            rows.into_iter().map(|row| row.into_domain().map(|issue| issue.value)).collect()
+        })
+        .await
+    }
+
+    async fn tasks(&self, filter: TaskFilter) -> Result<Vec<Task>, StoreError> {
+        self.blocking(move |db| {
+            let rows = read!(db, conn => conn.task_page(&filter).map_err(store_error))?;
             rows.into_iter().map(TaskRow::into_domain).collect()
+        })
+        .await
+    }
+
+    async fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError> {
+        let id = id.to_string();
+        self.blocking(move |db| {
+            let row = read!(db, conn => conn.task_row(&id).map_err(store_error))?;
+            row.map(TaskRow::into_domain).transpose()
         })
         .await
     }

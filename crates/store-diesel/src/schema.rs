@@ -12,6 +12,7 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         revision -> BigInt,
+        owner -> Nullable<Text>,
     }
 }
 
@@ -86,6 +87,8 @@ diesel::table! {
         error_message -> Nullable<Text>,
         created_at -> BigInt,
         updated_at -> BigInt,
+        started_at -> Nullable<BigInt>,
+        completed_at -> Nullable<BigInt>,
     }
 }
 
@@ -142,3 +145,61 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(issue, job, job_stage, task, delivery, effect);
+
+diesel::table! {
+    account (id) {
+        id -> Text,
+        login -> Text,
+        role -> Text,
+        password -> Nullable<Text>,
+        active -> Bool,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    session (hash) {
+        hash -> Text,
+        account_id -> Text,
+        csrf -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    api_token (id) {
+        id -> Text,
+        account_id -> Text,
+        name -> Text,
+        scope -> Text,
+        hash -> Text,
+        created_at -> BigInt,
+        expires_at -> Nullable<BigInt>,
+        last_used_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    repository (id) {
+        id -> Text,
+        platform -> Text,
+        name -> Text,
+        created_at -> BigInt,
+        synced_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    audit (id) {
+        id -> Text,
+        at -> BigInt,
+        actor -> Text,
+        action -> Text,
+        subject -> Text,
+        detail -> Text,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(account, session);
+diesel::allow_tables_to_appear_in_same_query!(account, api_token);

@@ -55,6 +55,7 @@ pub fn issue(n: u32) -> Issue {
         title: format!("Bug {n}"),
         body: "It breaks.".to_owned(),
         author: "alice".to_owned(),
+        owner: None,
         status: IssueStatus::Processing,
         created_at: start_of_time(),
         updated_at: start_of_time(),

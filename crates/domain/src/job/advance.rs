@@ -6,7 +6,7 @@ use super::report::{StageReport, Verdict};
 use super::stage::{StageEvent, StageKind, StageStatus};
 use super::{Failure, Inheritance, Job, JobEvent, JobState, JobTransition, Lease, PublishMode};
 use crate::trigger::MAX_INSTRUCTIONS;
-use crate::{CommitSha, Effect, Refused, Usage};
+use crate::{CommitSha, Effect, Refused, TaskId, Usage};
 
 impl Job {
     /// The job after `event`, and the effects that are due outside because of it.
@@ -123,6 +123,11 @@ impl Job {
         self.epoch += 1;
         self.attempts += 1;
         self.started_at.get_or_insert(now);
+        let mut lease = lease;
+        if self.epoch == 1 {
+            // The first task was there before its holder.
+            lease.task_id = TaskId::first_of(self.id);
+        }
         self.state = JobState::Running { lease };
         Ok(vec![])
     }

@@ -51,8 +51,10 @@ pub enum TriggerKind {
     Label,
     /// The issue was opened with the trigger phrase in its text.
     Opened,
-    /// Start button, API or command line.
+    /// The command line, which names the branch to start from.
     Manual,
+    /// The Start button or the API.
+    Started,
 }
 
 impl TriggerKind {
@@ -64,7 +66,13 @@ impl TriggerKind {
             Self::Label => "label",
             Self::Opened => "opened",
             Self::Manual => "manual",
+            Self::Started => "started",
         }
+    }
+
+    /// Whether a person of this server began it: whether they may was asked where they did.
+    pub const fn is_ours(self) -> bool {
+        matches!(self, Self::Manual | Self::Started)
     }
 }
 

@@ -125,6 +125,7 @@ async fn tell_the_story(
         title: demo::TITLE.to_owned(),
         body: demo::BODY.to_owned(),
         author: PERSON.to_owned(),
+        owner: None,
         status: IssueStatus::Pending,
         created_at: now,
         updated_at: now,

@@ -210,6 +210,7 @@ async fn keep_issue(app: &App, issue: &InboundIssue) -> Result<(), patchwright_c
         title: issue.title.clone(),
         body: issue.body.clone(),
         author: issue.author.clone(),
+        owner: None,
         status: IssueStatus::Pending,
         created_at: now,
         updated_at: now,

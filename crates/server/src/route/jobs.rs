@@ -138,10 +138,13 @@ pub(super) async fn cancel(request: HttpRequest, id: web::Path<String>, state: w
 async fn changed(result: Result<Job, ControlError>, state: &State) -> HttpResponse {
     match result {
         Ok(job) => shown(&job, state).await,
-        Err(ControlError::NoSuchJob(_)) => not_found(),
-        Err(error @ (ControlError::Refused(_) | ControlError::JobActive(_) | ControlError::Superseded(_))) => {
-            problem(StatusCode::CONFLICT, "wrong_state", &error.to_string())
-        }
+        Err(ControlError::NoSuchJob(_) | ControlError::NoSuchIssue(_)) => not_found(),
+        Err(
+            error @ (ControlError::Refused(_)
+            | ControlError::JobActive(_)
+            | ControlError::Superseded(_)
+            | ControlError::NothingRuns),
+        ) => problem(StatusCode::CONFLICT, "wrong_state", &error.to_string()),
         Err(ControlError::Store(error)) => failed(&error),
     }
 }

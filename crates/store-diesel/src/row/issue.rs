@@ -1,4 +1,5 @@
 use diesel::prelude::*;
+use patchwright_core::query::IssueFilter;
 use patchwright_core::store::{StoreError, Versioned};
 use patchwright_domain::{Issue, IssueNumber, IssueRef, IssueStatus, PlatformId};
 use serde::Serialize;
@@ -6,6 +7,11 @@ use serde::Serialize;
 use super::{micros, parse, signed, timestamp, unsigned};
 use crate::db::{broken, statements};
 use crate::schema::issue;
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    fn lower(text: diesel::sql_types::Text) -> diesel::sql_types::Text;
+}
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset, Serialize)]
 #[diesel(table_name = issue, treat_none_as_null = true)]
@@ -22,6 +28,7 @@ pub(crate) struct IssueRow {
     created_at: i64,
     updated_at: i64,
     revision: i64,
+    owner: Option<String>,
 }
 
 impl IssueRow {
@@ -39,6 +46,7 @@ impl IssueRow {
             created_at: micros(issue.created_at),
             updated_at: micros(issue.updated_at),
             revision,
+            owner: issue.owner.map(|id| id.to_string()),
         }
     }
 
@@ -57,6 +65,7 @@ impl IssueRow {
             status: IssueStatus::parse(&self.status).ok_or_else(|| broken(T, id, &self.status))?,
             created_at: timestamp(T, id, self.created_at)?,
             updated_at: timestamp(T, id, self.updated_at)?,
+            owner: self.owner.as_ref().map(|owner| parse(T, id, owner.parse())).transpose()?,
             title: self.title,
             body: self.body,
             author: self.author,
@@ -79,6 +88,38 @@ statements! {
                 .select(IssueRow::as_select())
                 .first(conn)
                 .optional()
+        }
+
+        fn issue_page(conn, filter: &IssueFilter) -> QueryResult<Vec<IssueRow>> {
+            let mut query = issue::table.order(issue::id.desc()).limit(i64::from(filter.limit)).into_boxed();
+            if let Some(status) = filter.status {
+                query = query.filter(issue::status.eq(status.as_str()));
+            }
+            if let Some(repository) = &filter.repository {
+                query = query.filter(issue::repo.eq(repository));
+            }
+            if let Some(text) = &filter.text {
+                // SQLite folds the case of ASCII letters only; the pattern's own signs stand for themselves.
+                let plain = text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+                let pattern = format!("%{plain}%");
+                query = query.filter(
+                    lower(issue::title)
+                        .like(pattern.clone())
+                        .escape('\\')
+                        .or(lower(issue::body).like(pattern).escape('\\')),
+                );
+            }
+            if let Some(before) = filter.before {
+                query = query.filter(issue::id.lt(before.to_string()));
+            }
+            query.select(IssueRow::as_select()).load(conn)
+        }
+
+        fn last_issue(conn, platform: &str, repo: &str) -> QueryResult<Option<i64>> {
+            issue::table
+                .filter(issue::platform.eq(platform).and(issue::repo.eq(repo)))
+                .select(diesel::dsl::max(issue::number_api))
+                .get_result(conn)
         }
 
         fn insert_issue(conn, row: &IssueRow) -> QueryResult<usize> {

@@ -1,4 +1,5 @@
 use diesel::prelude::*;
+use patchwright_core::query::TaskFilter;
 use patchwright_core::store::StoreError;
 use patchwright_domain::{BranchName, Task, TaskStatus};
 use serde::Serialize;
@@ -20,6 +21,8 @@ pub(crate) struct TaskRow {
     error_message: Option<String>,
     created_at: i64,
     updated_at: i64,
+    started_at: Option<i64>,
+    completed_at: Option<i64>,
 }
 
 impl TaskRow {
@@ -35,6 +38,8 @@ impl TaskRow {
             error_message: task.error_message.clone(),
             created_at: micros(task.created_at),
             updated_at: micros(task.updated_at),
+            started_at: task.started_at.map(micros),
+            completed_at: task.completed_at.map(micros),
         }
     }
 
@@ -50,6 +55,8 @@ impl TaskRow {
             result_branch: self.result_branch.map(|name| parse(T, id, BranchName::parse(&name))).transpose()?,
             created_at: timestamp(T, id, self.created_at)?,
             updated_at: timestamp(T, id, self.updated_at)?,
+            started_at: self.started_at.map(|at| timestamp(T, id, at)).transpose()?,
+            completed_at: self.completed_at.map(|at| timestamp(T, id, at)).transpose()?,
             error_message: self.error_message,
             node: self.node,
         })
@@ -58,8 +65,25 @@ impl TaskRow {
 
 statements! {
     pub(crate) trait TaskStatements {
-        fn tasks_of_job(conn, job: &str) -> QueryResult<Vec<TaskRow>> {
-            task::table.filter(task::job_id.eq(job)).order(task::id).select(TaskRow::as_select()).load(conn)
+        fn task_page(conn, filter: &TaskFilter) -> QueryResult<Vec<TaskRow>> {
+            let mut query = task::table.order(task::id.desc()).limit(i64::from(filter.limit)).into_boxed();
+            if let Some(status) = filter.status {
+                query = query.filter(task::status.eq(status.as_str()));
+            }
+            if let Some(job) = filter.job {
+                query = query.filter(task::job_id.eq(job.to_string()));
+            }
+            if let Some(issue) = filter.issue {
+                query = query.filter(task::issue_id.eq(issue.to_string()));
+            }
+            if let Some(before) = filter.before {
+                query = query.filter(task::id.lt(before.to_string()));
+            }
+            query.select(TaskRow::as_select()).load(conn)
+        }
+
+        fn task_row(conn, id: &str) -> QueryResult<Option<TaskRow>> {
+            task::table.find(id).select(TaskRow::as_select()).first(conn).optional()
         }
 
         fn upsert_task(conn, row: &TaskRow) -> QueryResult<usize> {
@@ -69,4 +93,5 @@ statements! {
 }
 
 /// The columns that an update writes, for statements of our own text.
-pub(crate) const CHANGES: [&str; 5] = ["status", "result_branch", "error_message", "updated_at", "node"];
+pub(crate) const CHANGES: [&str; 7] =
+    ["status", "result_branch", "error_message", "updated_at", "node", "started_at", "completed_at"];

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use patchwright_core::ledger::Ledger;
+use patchwright_core::query::TaskFilter;
 use patchwright_core::query::{JobFilter, Queries as _};
 use patchwright_core::store::{Step, Store, Write};
 use patchwright_domain::JobStatus;
@@ -72,7 +73,9 @@ async fn lists_page_and_filter(store: &DieselStore) {
     assert_eq!(store.queue_depth().await.unwrap().queued, 5);
     assert_eq!(store.queue_position(job_id(3)).await.unwrap(), Some(3));
     assert_eq!(store.queue_position(job_id(9)).await.unwrap(), None);
-    assert!(store.tasks(job_id(1)).await.unwrap().is_empty());
+    assert!(
+        store.tasks(TaskFilter { job: Some(job_id(1)), limit: 9, ..TaskFilter::default() }).await.unwrap().is_empty()
+    );
     assert!(store.delivery(job_id(1)).await.unwrap().is_none());
 }
 

@@ -1,7 +1,7 @@
 //! What every forge does.
 
 use patchwright_core::forge::{Forge, ForgeError, NewPullRequest};
-use patchwright_domain::{BranchName, IssueNumber, IssueRef, RepoName};
+use patchwright_domain::{BranchName, IssueNumber, IssueRef, PlatformId, RepoName};
 
 /// A forge to test, and what is there.
 pub struct Setting<'a> {
@@ -22,6 +22,7 @@ impl std::fmt::Debug for Setting<'_> {
 /// Runs the whole suite.
 pub async fn suite(setting: Setting<'_>) {
     issues_are_read(&setting).await;
+    issues_are_listed_and_opened(&setting).await;
     comments_are_written_read_and_edited(&setting).await;
     a_branch_has_one_pull_request(&setting).await;
     what_is_not_there_is_missing(&setting).await;
@@ -34,6 +35,29 @@ async fn issues_are_read(setting: &Setting<'_>) {
     assert_eq!((repository.default_branch.as_str(), &repository.name), ("main", &setting.issue.repo));
     assert!(!repository.clone_url.contains('@'), "no credential in {}", repository.clone_url);
     assert_eq!(setting.issue.platform, setting.forge.platform());
+}
+
+async fn issues_are_listed_and_opened(setting: &Setting<'_>) {
+    let (forge, known) = (setting.forge, &setting.issue);
+    let number = forge.create_issue(&known.repo, "Second é 修", "It breaks too.").await.unwrap();
+    let source = IssueRef { number, ..known.clone() };
+    let opened = forge.issue(&source).await.unwrap();
+    assert_eq!((opened.title.as_str(), opened.body.as_str(), opened.open), ("Second é 修", "It breaks too.", true));
+    if known.platform == PlatformId::from_static("local") {
+        // Its issues are kept here already, so that there is nothing to list.
+        return;
+    }
+    let mut listed = Vec::new();
+    for page in 1.. {
+        let found = forge.open_issues(&known.repo, page).await.unwrap();
+        listed.extend(found.issues.into_iter().map(|(number, issue)| (number, issue.title)));
+        if !found.more {
+            break;
+        }
+    }
+    assert!(listed.contains(&(known.number, "Bug".to_owned())), "{listed:?}");
+    assert!(listed.contains(&(number, "Second é 修".to_owned())), "{listed:?}");
+    assert!(listed.iter().all(|(_, title)| title != "a pull request"));
 }
 
 async fn comments_are_written_read_and_edited(setting: &Setting<'_>) {

@@ -6,10 +6,10 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use patchwright_core::Secret;
 use patchwright_core::forge::{
-    Comment, Forge, ForgeError, GitCredential, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
+    Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
 };
 use patchwright_domain::job::PullRequestRef;
-use patchwright_domain::{BranchName, IssueRef, PlatformId, RepoName, RepoPath};
+use patchwright_domain::{BranchName, IssueNumber, IssueRef, PlatformId, RepoName, RepoPath};
 
 /// The login of our own comments.
 const OWN_LOGIN: &str = "patchwright";
@@ -177,6 +177,22 @@ impl Forge for FakeForge {
             private: false,
             archived: false,
         })
+    }
+
+    async fn open_issues(&self, _: &RepoName, page: u32) -> Result<IssuePage, ForgeError> {
+        // Two a page, so that whoever forgets the second page is found out.
+        let model = self.enter()?;
+        let open: Vec<_> = model.issues.iter().filter(|(_, issue)| issue.open).collect();
+        let from = (page.max(1) as usize - 1) * 2;
+        let issues =
+            open.iter().skip(from).take(2).map(|(number, issue)| (IssueNumber::same(**number), (*issue).clone()));
+        Ok(IssuePage { issues: issues.collect(), more: open.len() > from + 2 })
+    }
+
+    async fn create_issue(&self, _: &RepoName, title: &str, body: &str) -> Result<IssueNumber, ForgeError> {
+        let number = self.enter()?.issues.keys().max().unwrap_or(&0) + 1;
+        self.open_issue(number, title, body);
+        Ok(IssueNumber::same(number))
     }
 
     async fn permission(&self, _: &RepoName, login: &str) -> Result<Permission, ForgeError> {

@@ -138,6 +138,17 @@ async fn serve(request: HttpRequest, body: web::Bytes, model: Shared) -> HttpRes
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     match (request.method().as_str(), parts.as_slice()) {
         ("GET", ["user"]) => HttpResponse::Ok().json(json!({"login": OWN_LOGIN, "id": "64f0a1b2c3"})),
+        ("POST", ["repos", owner, "issues"]) => {
+            let (Some(name), Some(title)) = (body["repo"].as_str(), body["title"].as_str()) else {
+                return refused("repo and title are needed");
+            };
+            let repo = format!("{owner}/{name}");
+            let taken = model.issues.keys().filter(|(of, _)| *of == repo).map(|(_, number)| *number).max();
+            let number = taken.unwrap_or(0) + 1;
+            let text = body["body"].as_str().unwrap_or_default().to_owned();
+            model.issues.insert((repo.clone(), number), (title.to_owned(), text.clone()));
+            HttpResponse::Ok().json(issue_json(&repo, &number.to_string(), title, &text))
+        }
         (method, ["repos", owner, name, rest @ ..]) => {
             model.repository(&format!("{owner}/{name}"), method, rest, &query, &body)
         }
@@ -159,12 +170,19 @@ impl Model {
                 "id": 1, "full_name": repo, "path": repo, "default_branch": "main", "private": true,
                 "html_url": "https://elsewhere.invalid/never-used.git",
             })),
+            ("GET", ["issues"]) => {
+                let number_of = |name: &str, usual| query.get(name).and_then(|text| text.parse().ok()).unwrap_or(usual);
+                let (page, size): (usize, usize) = (number_of("page", 1), number_of("per_page", 20).min(100));
+                let all = self.issues.iter().filter(|((of, _), _)| of == repo);
+                let issues: Vec<Value> = all
+                    .map(|((_, number), (title, body))| issue_json(repo, &number.to_string(), title, body))
+                    .skip((page - 1) * size)
+                    .take(size)
+                    .collect();
+                HttpResponse::Ok().json(issues)
+            }
             ("GET", ["issues", number]) => match self.issues.get(&(repo.to_owned(), number.parse().unwrap_or(0))) {
-                Some((title, body)) => HttpResponse::Ok().json(json!({
-                    "id": 515_443, "number": number, "title": title, "body": body, "state": "open", "issue_state": "开启的",
-                    "user": {"login": "alice"}, "labels": [{"name": "bug"}],
-                    "html_url": format!("https://gitcode.invalid/{repo}/issues/{number}"),
-                })),
+                Some((title, body)) => HttpResponse::Ok().json(issue_json(repo, number, title, body)),
                 None => missing(),
             },
             ("GET", ["issues", number, "comments"]) => self.comments(repo, number, query),
@@ -290,5 +308,13 @@ fn pull_json(pull: &Pull) -> Value {
         "body": pull.body, "draft": pull.draft, "state": "open", "user": {"login": OWN_LOGIN},
         "head": {"ref": pull.head}, "base": {"ref": pull.base},
         "html_url": format!("https://gitcode.invalid/{}/pull/{}", pull.repo, pull.number),
+    })
+}
+
+fn issue_json(repo: &str, number: &str, title: &str, body: &str) -> Value {
+    json!({
+        "id": 515_443, "number": number, "title": title, "body": body, "state": "open", "issue_state": "开启的",
+        "user": {"login": "alice"}, "labels": [{"name": "bug"}],
+        "html_url": format!("https://gitcode.invalid/{repo}/issues/{number}"),
     })
 }

@@ -294,6 +294,8 @@ fn register_more(services: &mut web::ServiceConfig) {
         .route("/repos/{o}/{r}/installation", web::get().to(app::installation))
         .route("/repos/{o}/{r}/hooks/{hook}/deliveries", web::get().to(more::deliveries))
         .route("/repos/{o}/{r}/hooks/{hook}/deliveries/{id}/attempts", web::post().to(more::redeliver))
+        .route("/repos/{o}/{r}/issues", web::get().to(more::list_issues))
+        .route("/repos/{o}/{r}/issues", web::post().to(more::create_issue))
         .route("/repos/{o}/{r}/issues/comments", web::get().to(more::listed_comments))
         .route("/repos/{o}/{r}/issues/comments/{id}/reactions", web::post().to(more::react))
         .route("/repos/{o}/{r}/issues/{n}/reactions", web::post().to(more::react))
@@ -378,10 +380,14 @@ async fn issue(request: actix_web::HttpRequest, path: web::Path<(String, String,
         model.unchanged += 1;
         return HttpResponse::NotModified().insert_header(("etag", etag)).finish();
     }
-    HttpResponse::Ok().insert_header(("etag", etag)).json(json!({
-            "number": path.2, "title": title, "body": body, "state": "open", "labels": [],
-            "user": {"login": "alice", "type": "User"}, "html_url": "https://github.invalid/issue",
-    }))
+    HttpResponse::Ok().insert_header(("etag", etag)).json(issue_json(path.2, title, body))
+}
+
+fn issue_json(number: u64, title: &str, body: &str) -> Value {
+    json!({
+        "number": number, "title": title, "body": body, "state": "open", "labels": [],
+        "user": {"login": "alice", "type": "User"}, "html_url": "https://github.invalid/issue",
+    })
 }
 
 fn comment_json(comment: &Comment) -> Value {

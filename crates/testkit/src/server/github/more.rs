@@ -136,3 +136,46 @@ pub(super) async fn listed_comments(query: web::Query<BTreeMap<String, String>>,
     let found: Vec<&Value> = model.more.listed_comments.iter().filter(recent).collect();
     HttpResponse::Ok().json(found)
 }
+
+/// A page of the open issues; `per_page` and `page` as GitHub takes them.
+pub(super) async fn list_issues(
+    path: web::Path<(String, String)>,
+    query: web::Query<BTreeMap<String, String>>,
+    model: Shared,
+) -> HttpResponse {
+    let number = |name: &str, usual: usize| query.get(name).and_then(|text| text.parse().ok()).unwrap_or(usual);
+    let (page, size) = (number("page", 1), number("per_page", 30).min(100));
+    let repo = format!("{}/{}", path.0, path.1);
+    let model = model.lock().unwrap();
+    let mut all: Vec<Value> = model
+        .issues
+        .iter()
+        .filter(|((of, _), _)| *of == repo)
+        .map(|((_, number), (title, body))| super::issue_json(*number, title, body))
+        .collect();
+    // GitHub lists pull requests among the issues.
+    let mut pull = super::issue_json(9_999, "a pull request", "");
+    pull["pull_request"] = json!({"url": "https://api.github.invalid/pulls/9999"});
+    all.insert(0, pull);
+    let mut response = HttpResponse::Ok();
+    if all.len() > page * size {
+        response.insert_header(("link", "<https://api.invalid/next>; rel=\"next\""));
+    }
+    response.json(all.into_iter().skip((page - 1) * size).take(size).collect::<Vec<_>>())
+}
+
+pub(super) async fn create_issue(
+    path: web::Path<(String, String)>,
+    body: web::Json<Value>,
+    model: Shared,
+) -> HttpResponse {
+    let Some(title) = body["title"].as_str().filter(|title| !title.is_empty()) else {
+        return unprocessable("title is needed");
+    };
+    let text = body["body"].as_str().unwrap_or_default();
+    let repo = format!("{}/{}", path.0, path.1);
+    let issues = &mut model.lock().unwrap().issues;
+    let number = issues.keys().filter(|(of, _)| *of == repo).map(|(_, number)| *number).max().unwrap_or(0) + 1;
+    issues.insert((repo, number), (title.to_owned(), text.to_owned()));
+    HttpResponse::Created().json(super::issue_json(number, title, text))
+}

@@ -1,0 +1,313 @@
+//! The port of people, sessions and tokens.
+
+use async_trait::async_trait;
+use diesel::prelude::*;
+use jiff::Timestamp;
+use patchwright_core::accounts::{AccountError, Accounts, ApiToken, Session};
+use patchwright_core::store::StoreError;
+use patchwright_domain::user::{Login, Scope};
+use patchwright_domain::{Role, TokenId, User, UserId};
+
+use crate::DieselStore;
+use crate::db::{TxError, broken, read, snapshot, statements, store_error, write};
+use crate::row::{micros, parse, timestamp};
+use crate::schema::{account, api_token, session};
+
+/// A token's use is noted this often, in microseconds: a program that asks every second is no reason to write.
+const USE_NOTED: i64 = 3_600_000_000;
+
+#[derive(Debug, Clone, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = account)]
+struct AccountRow {
+    id: String,
+    login: String,
+    role: String,
+    /// Left as it is by an update where there is none.
+    password: Option<String>,
+    active: bool,
+    created_at: i64,
+}
+
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = session)]
+struct SessionRow {
+    hash: String,
+    account_id: String,
+    csrf: String,
+    created_at: i64,
+    expires_at: i64,
+}
+
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = api_token)]
+struct TokenRow {
+    id: String,
+    account_id: String,
+    name: String,
+    scope: String,
+    hash: String,
+    created_at: i64,
+    expires_at: Option<i64>,
+    last_used_at: Option<i64>,
+}
+
+impl AccountRow {
+    fn new(user: &User, password: Option<String>) -> Self {
+        Self {
+            id: user.id.to_string(),
+            login: user.login.to_string(),
+            role: user.role.as_str().to_owned(),
+            password,
+            active: user.active,
+            created_at: micros(user.created_at),
+        }
+    }
+
+    fn into_domain(self) -> Result<User, StoreError> {
+        const T: &str = "account";
+        let id = self.id.as_str();
+        Ok(User {
+            id: parse(T, id, self.id.parse())?,
+            login: parse(T, id, Login::parse(&self.login))?,
+            role: Role::parse(&self.role).ok_or_else(|| broken(T, id, &self.role))?,
+            active: self.active,
+            created_at: timestamp(T, id, self.created_at)?,
+        })
+    }
+}
+
+impl SessionRow {
+    fn into_domain(self) -> Result<Session, StoreError> {
+        const T: &str = "session";
+        Ok(Session {
+            user_id: parse(T, "-", self.account_id.parse())?,
+            created_at: timestamp(T, "-", self.created_at)?,
+            expires_at: timestamp(T, "-", self.expires_at)?,
+            hash: self.hash,
+            csrf: self.csrf,
+        })
+    }
+}
+
+impl TokenRow {
+    fn into_domain(self) -> Result<ApiToken, StoreError> {
+        const T: &str = "api_token";
+        let id = self.id.as_str();
+        let time = |at: Option<i64>| at.map(|at| timestamp(T, id, at)).transpose();
+        Ok(ApiToken {
+            id: parse(T, id, self.id.parse())?,
+            user_id: parse(T, id, self.account_id.parse())?,
+            scope: Scope::parse(&self.scope).ok_or_else(|| broken(T, id, &self.scope))?,
+            created_at: timestamp(T, id, self.created_at)?,
+            expires_at: time(self.expires_at)?,
+            last_used_at: time(self.last_used_at)?,
+            name: self.name,
+        })
+    }
+}
+
+statements! {
+    trait AccountStatements {
+        fn insert_account(conn, row: &AccountRow) -> QueryResult<usize> {
+            diesel::insert_into(account::table).values(row).on_conflict_do_nothing().execute(conn)
+        }
+
+        fn accounts(conn) -> QueryResult<Vec<AccountRow>> {
+            account::table.order(account::login).select(AccountRow::as_select()).load(conn)
+        }
+
+        fn account_by_id(conn, id: &str) -> QueryResult<Option<AccountRow>> {
+            account::table.find(id).select(AccountRow::as_select()).first(conn).optional()
+        }
+
+        fn account_by_login(conn, login: &str) -> QueryResult<Option<AccountRow>> {
+            account::table.filter(account::login.eq(login)).select(AccountRow::as_select()).first(conn).optional()
+        }
+
+        fn other_admins(conn, id: &str) -> QueryResult<i64> {
+            account::table
+                .filter(account::role.eq(Role::Admin.as_str()).and(account::active).and(account::id.ne(id)))
+                .count()
+                .get_result(conn)
+        }
+
+        fn update_account(conn, row: &AccountRow) -> QueryResult<usize> {
+            diesel::update(account::table.find(&row.id)).set(row).execute(conn)
+        }
+
+        fn end_all_of(conn, id: &str) -> QueryResult<usize> {
+            diesel::delete(session::table.filter(session::account_id.eq(id))).execute(conn)?;
+            diesel::delete(api_token::table.filter(api_token::account_id.eq(id))).execute(conn)
+        }
+
+        fn insert_session(conn, row: &SessionRow) -> QueryResult<usize> {
+            // Who logs in clears away what has ended.
+            diesel::delete(session::table.filter(session::expires_at.le(row.created_at))).execute(conn)?;
+            diesel::insert_into(session::table).values(row).execute(conn)
+        }
+
+        fn session_with_account(conn, hash: &str, now: i64) -> QueryResult<Option<(SessionRow, AccountRow)>> {
+            session::table
+                .inner_join(account::table.on(account::id.eq(session::account_id)))
+                .filter(session::hash.eq(hash).and(session::expires_at.gt(now)).and(account::active))
+                .select((SessionRow::as_select(), AccountRow::as_select()))
+                .first(conn)
+                .optional()
+        }
+
+        fn token_with_account(conn, hash: &str, now: i64) -> QueryResult<Option<(TokenRow, AccountRow)>> {
+            api_token::table
+                .inner_join(account::table.on(account::id.eq(api_token::account_id)))
+                .filter(api_token::hash.eq(hash).and(account::active))
+                .filter(api_token::expires_at.is_null().or(api_token::expires_at.gt(now)))
+                .select((TokenRow::as_select(), AccountRow::as_select()))
+                .first(conn)
+                .optional()
+        }
+    }
+}
+
+#[async_trait]
+impl Accounts for DieselStore {
+    async fn add_user(&self, user: &User, password: Option<String>) -> Result<(), AccountError> {
+        let row = AccountRow::new(user, password);
+        let added = write!(self, conn => conn.insert_account(&row).map_err(TxError::from))?;
+        if added == 0 { Err(AccountError::Taken(user.login.clone())) } else { Ok(()) }
+    }
+
+    async fn change_user(&self, user: &User, password: Option<String>) -> Result<(), AccountError> {
+        /// What the transaction found.
+        enum Found {
+            Changed,
+            LastAdmin,
+            Nobody,
+        }
+        let anew = password.is_some();
+        let row = AccountRow::new(user, password);
+        let keeps = user.active && user.role == Role::Admin;
+        let found = write!(self, conn => {
+            let Some(known) = conn.account_by_id(&row.id)? else { return Ok(Found::Nobody) };
+            let was = known.active && known.role == Role::Admin.as_str();
+            if was && !keeps && conn.other_admins(&row.id)? == 0 {
+                return Ok(Found::LastAdmin);
+            }
+            conn.update_account(&row)?;
+            if anew || !row.active {
+                conn.end_all_of(&row.id)?;
+            }
+            Ok::<_, TxError>(Found::Changed)
+        })?;
+        match found {
+            Found::Changed => Ok(()),
+            Found::LastAdmin => Err(AccountError::LastAdmin),
+            Found::Nobody => Err(AccountError::NoSuchUser),
+        }
+    }
+
+    async fn users(&self) -> Result<Vec<User>, StoreError> {
+        self.blocking(|db| {
+            let rows = read!(db, conn => conn.accounts().map_err(store_error))?;
+            rows.into_iter().map(AccountRow::into_domain).collect()
+        })
+        .await
+    }
+
+    async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        let id = id.to_string();
+        self.blocking(move |db| {
+            let row = read!(db, conn => conn.account_by_id(&id).map_err(store_error))?;
+            row.map(AccountRow::into_domain).transpose()
+        })
+        .await
+    }
+
+    async fn user_by_login(&self, login: &Login) -> Result<Option<(User, Option<String>)>, StoreError> {
+        let login = login.to_string();
+        self.blocking(move |db| {
+            let row = read!(db, conn => conn.account_by_login(&login).map_err(store_error))?;
+            row.map(|row| {
+                let password = row.password.clone();
+                row.into_domain().map(|user| (user, password))
+            })
+            .transpose()
+        })
+        .await
+    }
+
+    async fn add_session(&self, session: &Session) -> Result<(), StoreError> {
+        let row = SessionRow {
+            hash: session.hash.clone(),
+            account_id: session.user_id.to_string(),
+            csrf: session.csrf.clone(),
+            created_at: micros(session.created_at),
+            expires_at: micros(session.expires_at),
+        };
+        write!(self, conn => conn.insert_session(&row).map(|_| ()).map_err(TxError::from))
+    }
+
+    async fn session(&self, hash: &str, now: Timestamp) -> Result<Option<(Session, User)>, StoreError> {
+        let (hash, now) = (hash.to_owned(), micros(now));
+        self.blocking(move |db| {
+            let found = snapshot!(db, conn => conn.session_with_account(&hash, now))?;
+            found.map(|(session, account)| Ok((session.into_domain()?, account.into_domain()?))).transpose()
+        })
+        .await
+    }
+
+    async fn end_session(&self, hash: &str) -> Result<(), StoreError> {
+        let hash = hash.to_owned();
+        write!(self, conn => {
+            diesel::delete(session::table.find(&hash)).execute(conn).map(|_| ()).map_err(TxError::from)
+        })
+    }
+
+    async fn add_token(&self, token: &ApiToken, hash: &str) -> Result<(), StoreError> {
+        let row = TokenRow {
+            id: token.id.to_string(),
+            account_id: token.user_id.to_string(),
+            name: token.name.clone(),
+            scope: token.scope.as_str().to_owned(),
+            hash: hash.to_owned(),
+            created_at: micros(token.created_at),
+            expires_at: token.expires_at.map(micros),
+            last_used_at: None,
+        };
+        write!(self, conn => {
+            diesel::insert_into(api_token::table).values(&row).execute(conn).map(|_| ()).map_err(TxError::from)
+        })
+    }
+
+    async fn token(&self, hash: &str, now: Timestamp) -> Result<Option<(ApiToken, User)>, StoreError> {
+        let (hash, at) = (hash.to_owned(), micros(now));
+        let found = self.blocking(move |db| snapshot!(db, conn => conn.token_with_account(&hash, at))).await?;
+        let Some((token, account)) = found else { return Ok(None) };
+        if token.last_used_at.is_none_or(|used| used + USE_NOTED < at) {
+            let id = token.id.clone();
+            write!(self, conn => {
+                let token = diesel::update(api_token::table.find(&id));
+                token.set(api_token::last_used_at.eq(at)).execute(conn).map(|_| ()).map_err(TxError::from)
+            })?;
+        }
+        Ok(Some((token.into_domain()?, account.into_domain()?)))
+    }
+
+    async fn tokens(&self, user: UserId) -> Result<Vec<ApiToken>, StoreError> {
+        let user = user.to_string();
+        self.blocking(move |db| {
+            let query = api_token::table.filter(api_token::account_id.eq(&user)).order(api_token::id.desc());
+            let rows: Vec<TokenRow> =
+                read!(db, conn => query.select(TokenRow::as_select()).load(conn).map_err(store_error))?;
+            rows.into_iter().map(TokenRow::into_domain).collect()
+        })
+        .await
+    }
+
+    async fn end_token(&self, user: UserId, id: TokenId) -> Result<bool, StoreError> {
+        let (user, id) = (user.to_string(), id.to_string());
+        let ended = write!(self, conn => {
+            let own = api_token::table.filter(api_token::id.eq(&id).and(api_token::account_id.eq(&user)));
+            diesel::delete(own).execute(conn).map_err(TxError::from)
+        })?;
+        Ok(ended > 0)
+    }
+}

@@ -1,0 +1,11 @@
+DROP INDEX task_of_issue;
+ALTER TABLE task DROP COLUMN completed_at;
+ALTER TABLE task DROP COLUMN started_at;
+DROP INDEX issue_of_status;
+DROP INDEX issue_of_repo;
+ALTER TABLE issue DROP COLUMN owner;
+DROP TABLE audit;
+DROP TABLE repository;
+DROP TABLE api_token;
+DROP TABLE session;
+DROP TABLE account;
