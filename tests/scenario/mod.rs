@@ -4,6 +4,7 @@ mod bad_input;
 mod gitcode;
 mod hostile;
 mod intake;
+mod management;
 mod story;
 mod webhook;
 

@@ -49,6 +49,8 @@ enum Command {
     Demo(DemoArgs),
     /// Shows, retries and cancels the jobs of a running server
     Jobs(JobsArgs),
+    /// Adds and changes people, straight in the database
+    User(UserArgs),
     /// Brings the database's schema up to date
     Migrate,
     /// Copies the SQLite database to a file, also while the server runs
@@ -93,6 +95,37 @@ pub(crate) struct RunArgs {
     /// Prints one JSON object as the last line of standard output
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `patchwright user`
+#[derive(Debug, Args)]
+pub(crate) struct UserArgs {
+    #[command(subcommand)]
+    pub(crate) command: UserCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Adds a person; the password comes from standard input, one line
+    Add {
+        /// What they log in with
+        login: String,
+        /// What they may do: admin or member
+        #[arg(long, default_value = "admin")]
+        role: String,
+    },
+    /// Lists all people
+    List,
+    /// Sets a new password, from standard input, and ends the person's sessions and tokens
+    Password {
+        /// Whose
+        login: String,
+    },
+    /// Shuts a person out, and ends their sessions and tokens
+    Disable {
+        /// Whom
+        login: String,
+    },
 }
 
 /// `patchwright jobs`
@@ -174,6 +207,7 @@ pub fn main() -> ExitCode {
             Command::Run(args) => command::run::run(config, args).await,
             Command::Demo(args) => command::demo::run(config, args).await,
             Command::Jobs(args) => command::jobs::run(config, args).await,
+            Command::User(args) => command::user::run(config, args).await,
             Command::Migrate => command::migrate::run(config).await,
             Command::Backup { file } => command::backup::backup(config, &file).await,
             Command::Restore { file } => command::backup::restore(config, &file).await,

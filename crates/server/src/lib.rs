@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod audit;
+mod auth;
 pub mod cli;
 pub mod clock;
 mod command;

@@ -2,17 +2,22 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App as ActixApp, HttpServer, middleware};
 use patchwright_core::CancellationToken;
+use patchwright_core::accounts::Accounts as _;
 use tokio::task::JoinSet;
 
+use crate::auth::secret;
+use crate::auth::throttle::Throttle;
 use crate::compose::{App, ComposeError, Overrides, compose};
 use crate::config::{Config, ConfigError, is_loopback};
 use crate::door::Door;
 use crate::route::{State, register};
+use crate::terminal::say;
 use crate::worker::Workers;
 
 /// The server cannot run.
@@ -33,6 +38,9 @@ pub enum ServeError {
         #[source]
         source: std::io::Error,
     },
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] patchwright_core::store::StoreError),
     /// The server broke down.
     #[error("the server broke down: {0}")]
     Broken(#[from] std::io::Error),
@@ -77,6 +85,9 @@ impl Server {
             loopback: is_loopback(&config.bind),
             config: config.clone(),
             door: Door::new(config.door.max_in_flight, config.door.max_in_flight_bytes),
+            throttle: Throttle::default(),
+            setup: setup_token(&app).await?,
+            has_people: AtomicBool::new(false),
             started: Instant::now(),
             stopping: stopping.clone(),
         });
@@ -123,6 +134,19 @@ impl Server {
         tracing::info!("patchwright has stopped");
         Ok(())
     }
+}
+
+/// While nobody was added: a token for the first administrator, said where the server was started.
+async fn setup_token(app: &App) -> Result<Option<String>, ServeError> {
+    if !app.store.users().await?.is_empty() {
+        return Ok(None);
+    }
+    let token = secret::fresh("pwi_");
+    say(&format!(
+        "Nobody may log in yet. Make the first administrator with `patchwright user add LOGIN`, or with this token, which \
+         is good until then and is not shown again: {token}"
+    ));
+    Ok(Some(secret::hash(&token)))
 }
 
 impl std::fmt::Debug for Server {

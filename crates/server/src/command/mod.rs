@@ -7,6 +7,7 @@ pub(crate) mod jobs;
 pub(crate) mod migrate;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod user;
 
 use std::process::ExitCode;
 

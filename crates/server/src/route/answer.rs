@@ -58,3 +58,8 @@ pub(crate) fn problem(status: StatusCode, code: &str, detail: &str) -> HttpRespo
 pub(crate) async fn not_found() -> HttpResponse {
     error(StatusCode::NOT_FOUND, "there is nothing at this address")
 }
+
+/// The same under `/api/v1`.
+pub(crate) async fn no_such_route() -> HttpResponse {
+    problem(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address")
+}

@@ -1,20 +1,22 @@
 //! Jobs, for people and programs.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 use patchwright_core::query::{JobFilter, Queries as _};
-use patchwright_core::store::StoreError;
+use patchwright_core::store::{Store as _, StoreError};
 use patchwright_domain::job::JobObject;
 use patchwright_domain::job::report::{StageReport, Verdict};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 use patchwright_domain::job::{Failure, PullRequestRef};
 use patchwright_domain::{Job, JobId, JobStatus, Usage};
-use patchwright_engine::ControlError;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::State;
 use super::answer::{internal, problem, unavailable};
+use super::error::ApiError;
+use crate::audit::note;
+use crate::auth::Caller;
 
 /// Jobs a page at the most.
 const MAX_LIMIT: u16 = 200;
@@ -88,14 +90,8 @@ struct JobView<'a> {
     ended_at: Option<jiff::Timestamp>,
 }
 
-pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
-    if let Some(refusal) = refuse(&request, &state) {
-        return refusal;
-    }
-    let query = match web::Query::<ListQuery>::from_query(request.query_string()) {
-        Ok(query) => query.into_inner(),
-        Err(error) => return problem(StatusCode::BAD_REQUEST, "bad_query", &error.to_string()),
-    };
+pub(super) async fn list(_: Caller, query: web::Query<ListQuery>, state: web::Data<State>) -> HttpResponse {
+    let query = query.into_inner();
     let limit = query.limit.unwrap_or(50).clamp(1, MAX_LIMIT);
     let filter = JobFilter { status: query.status, repository: query.repository, before: query.cursor, limit };
     match state.app.store.jobs(filter).await {
@@ -107,10 +103,7 @@ pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> HttpR
     }
 }
 
-pub(super) async fn show(request: HttpRequest, id: web::Path<String>, state: web::Data<State>) -> HttpResponse {
-    if let Some(refusal) = refuse(&request, &state) {
-        return refusal;
-    }
+pub(super) async fn show(_: Caller, id: web::Path<String>, state: web::Data<State>) -> HttpResponse {
     let Ok(id) = id.parse::<JobId>() else { return not_found() };
     match state.app.engine.job(id).await {
         Ok(Some(job)) => shown(&job, &state).await,
@@ -119,38 +112,39 @@ pub(super) async fn show(request: HttpRequest, id: web::Path<String>, state: web
     }
 }
 
-pub(super) async fn retry(request: HttpRequest, id: web::Path<String>, state: web::Data<State>) -> HttpResponse {
-    if let Some(refusal) = refuse(&request, &state) {
-        return refusal;
-    }
-    let Ok(id) = id.parse::<JobId>() else { return not_found() };
-    changed(state.app.engine.retry(id).await, &state).await
+pub(super) async fn retry(
+    caller: Caller,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let id = steerable(&caller, &id, &state).await?;
+    let job = state.app.engine.retry(id).await?;
+    note(&state, &caller.login, "job.retried", &job.id.to_string(), "").await?;
+    Ok(shown(&job, &state).await)
 }
 
-pub(super) async fn cancel(request: HttpRequest, id: web::Path<String>, state: web::Data<State>) -> HttpResponse {
-    if let Some(refusal) = refuse(&request, &state) {
-        return refusal;
-    }
-    let Ok(id) = id.parse::<JobId>() else { return not_found() };
-    changed(state.app.engine.cancel(id).await, &state).await
+pub(super) async fn cancel(
+    caller: Caller,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let id = steerable(&caller, &id, &state).await?;
+    let job = state.app.engine.cancel(id).await?;
+    note(&state, &caller.login, "job.cancelled", &job.id.to_string(), "").await?;
+    Ok(shown(&job, &state).await)
 }
 
-async fn changed(result: Result<Job, ControlError>, state: &State) -> HttpResponse {
-    match result {
-        Ok(job) => shown(&job, state).await,
-        Err(ControlError::NoSuchJob(_) | ControlError::NoSuchIssue(_)) => not_found(),
-        Err(
-            error @ (ControlError::Refused(_)
-            | ControlError::JobActive(_)
-            | ControlError::Superseded(_)
-            | ControlError::NothingRuns),
-        ) => problem(StatusCode::CONFLICT, "wrong_state", &error.to_string()),
-        Err(ControlError::Store(error)) => failed(&error),
-    }
+/// The job of a path, when the caller may steer it: the issue's owner, or an administrator.
+async fn steerable(caller: &Caller, id: &str, state: &State) -> Result<JobId, ApiError> {
+    let id: JobId = id.parse().map_err(|_| ApiError::NotFound("job"))?;
+    let job = state.app.engine.job(id).await?.ok_or(ApiError::NotFound("job"))?;
+    let issue = state.app.store.issue(job.issue_id).await?;
+    caller.need_owner(issue.and_then(|issue| issue.value.owner))?;
+    Ok(id)
 }
 
 fn not_found() -> HttpResponse {
-    problem(StatusCode::NOT_FOUND, "no_such_job", "there is no job with this id")
+    problem(StatusCode::NOT_FOUND, "not_found", "there is no job with this id")
 }
 
 /// The job as the API shows it.
@@ -176,25 +170,6 @@ fn failed(error: &StoreError) -> HttpResponse {
     match error {
         StoreError::Unavailable { .. } => unavailable("the database cannot be used now"),
         error => internal(error),
-    }
-}
-
-/// The token, or a server that only this machine reaches. A webhook's payload may hold a private issue.
-fn refuse(request: &HttpRequest, state: &State) -> Option<HttpResponse> {
-    let unauthorized = |detail: &str| {
-        let mut answer = problem(StatusCode::UNAUTHORIZED, "unauthorized", detail);
-        let challenge = actix_web::http::header::HeaderValue::from_static("Bearer");
-        answer.headers_mut().insert(actix_web::http::header::WWW_AUTHENTICATE, challenge);
-        Some(answer)
-    };
-    match &state.config.api_token {
-        None if state.loopback => None,
-        None => unauthorized("set API_TOKEN to read jobs on a server that others can reach"),
-        Some(token) => {
-            let given = request.headers().get("authorization").and_then(|value| value.to_str().ok());
-            let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-            if token.matches(given) { None } else { unauthorized("the bearer token is missing or wrong") }
-        }
     }
 }
 

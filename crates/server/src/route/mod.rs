@@ -1,18 +1,28 @@
 //! The routes: bytes or DTO → engine call → DTO.
 
 mod answer;
+mod auth;
+pub(crate) mod error;
 mod health;
+mod issues;
 mod jobs;
+mod openapi;
+mod repositories;
+mod tasks;
+mod users;
 mod webhook;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use actix_web::web;
 
+use crate::auth::throttle::Throttle;
 use crate::compose::App;
 use crate::config::Config;
 use crate::door::Door;
+use crate::route::error::ApiError;
 
 /// What every route can reach.
 #[derive(Debug)]
@@ -24,6 +34,12 @@ pub(crate) struct State {
     /// Whether only this machine can reach the server.
     pub(crate) loopback: bool,
     pub(crate) started: Instant,
+    /// How often passwords were guessed.
+    pub(crate) throttle: Throttle,
+    /// The hash of the token that makes the first administrator.
+    pub(crate) setup: Option<String>,
+    /// Whether anybody was added; once true it stays so.
+    pub(crate) has_people: AtomicBool,
     pub(crate) stopping: patchwright_core::CancellationToken,
 }
 
@@ -42,9 +58,66 @@ pub(crate) fn register(services: &mut web::ServiceConfig, state: Arc<State>) {
         .service(web::resource("/api/github/webhook").route(web::post().to(webhook::github)))
         .service(web::resource("/api/gitcode/webhook").route(web::post().to(webhook::gitcode)))
         .service(web::resource("/api/local/webhook").route(web::post().to(webhook::local)))
-        .service(web::resource("/api/v1/jobs").route(web::get().to(jobs::list)))
-        .service(web::resource("/api/v1/jobs/{id}").route(web::get().to(jobs::show)))
-        .service(web::resource("/api/v1/jobs/{id}/retry").route(web::post().to(jobs::retry)))
-        .service(web::resource("/api/v1/jobs/{id}/cancel").route(web::post().to(jobs::cancel)))
+        .configure(management)
         .default_service(web::to(answer::not_found));
+}
+
+/// The largest body under `/api/v1`: a batch of 10,000 ids fits.
+const MAX_JSON: usize = 1 << 20;
+
+/// Everything under `/api/v1`. What cannot be read is answered as the rest is.
+fn management(services: &mut web::ServiceConfig) {
+    let unreadable = |code| move |error: String| -> actix_web::Error { ApiError::bad(code, error).into() };
+    let (body, query, path) = (unreadable("bad_body"), unreadable("bad_query"), unreadable("bad_path"));
+    services
+        .app_data(web::JsonConfig::default().limit(MAX_JSON).error_handler(move |error, _| body(error.to_string())))
+        .app_data(web::QueryConfig::default().error_handler(move |error, _| query(error.to_string())))
+        .app_data(web::PathConfig::default().error_handler(move |error, _| path(error.to_string())))
+        .route("/api/openapi.json", web::get().to(openapi::document))
+        .service(
+            web::scope("/api/v1")
+                .service(web::resource("/auth/login").route(web::post().to(auth::login)))
+                .service(web::resource("/auth/logout").route(web::post().to(auth::logout)))
+                .service(web::resource("/auth/setup").route(web::post().to(auth::setup)))
+                .service(web::resource("/me").route(web::get().to(auth::me)))
+                .service(web::resource("/users").route(web::get().to(users::list)).route(web::post().to(users::add)))
+                .service(web::resource("/users/{id}").route(web::patch().to(users::change)))
+                .service(
+                    web::resource("/tokens")
+                        .route(web::get().to(users::tokens))
+                        .route(web::post().to(users::add_token)),
+                )
+                .service(web::resource("/tokens/{id}").route(web::delete().to(users::end_token)))
+                .service(
+                    web::resource("/repositories")
+                        .route(web::get().to(repositories::list))
+                        .route(web::post().to(repositories::add)),
+                )
+                .service(
+                    web::resource("/repositories/{id}")
+                        .route(web::get().to(repositories::show))
+                        .route(web::delete().to(repositories::remove)),
+                )
+                .service(web::resource("/repositories/{id}/sync").route(web::post().to(repositories::sync)))
+                .service(
+                    web::resource("/issues").route(web::get().to(issues::list)).route(web::post().to(issues::open)),
+                )
+                .service(web::resource("/issues/start-batch").route(web::post().to(issues::start_batch)))
+                .service(
+                    web::resource("/issues/{id}")
+                        .route(web::get().to(issues::show))
+                        .route(web::patch().to(issues::change)),
+                )
+                .service(web::resource("/issues/{id}/start").route(web::post().to(issues::start)))
+                .service(web::resource("/issues/{id}/cancel").route(web::post().to(issues::cancel)))
+                .service(web::resource("/issues/{id}/merge").route(web::post().to(issues::merge)))
+                .service(web::resource("/tasks").route(web::get().to(tasks::list)))
+                .service(web::resource("/tasks/{id}").route(web::get().to(tasks::show)))
+                .service(web::resource("/audit").route(web::get().to(tasks::audit)))
+                .service(web::resource("/jobs").route(web::get().to(jobs::list)))
+                .service(web::resource("/jobs/{id}").route(web::get().to(jobs::show)))
+                .service(web::resource("/jobs/{id}/retry").route(web::post().to(jobs::retry)))
+                .service(web::resource("/jobs/{id}/cancel").route(web::post().to(jobs::cancel)))
+                .default_service(web::to(answer::no_such_route)),
+        );
 }

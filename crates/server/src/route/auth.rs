@@ -1,0 +1,167 @@
+//! Coming in and going out.
+
+use actix_web::cookie::{Cookie, SameSite, time::Duration as CookieTime};
+use actix_web::{HttpRequest, HttpResponse, web};
+use jiff::{SignedDuration, Timestamp};
+use patchwright_core::accounts::{Accounts as _, Session};
+use patchwright_core::{Clock as _, Secret};
+use patchwright_domain::user::{Login, User};
+use patchwright_domain::{Role, UserId};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::State;
+use super::error::ApiError;
+use super::users::UserView;
+use crate::audit::note;
+use crate::auth::{COOKIE, Caller, has_people, password, same_origin, secret};
+use crate::clock::SystemClock;
+
+/// How long a session lasts.
+const LIFETIME: SignedDuration = SignedDuration::from_hours(12);
+
+/// A person and their password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Credentials {
+    login: String,
+    password: String,
+}
+
+/// The first administrator, and the token that the server printed at its start.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Setup {
+    token: String,
+    login: String,
+    password: String,
+}
+
+/// A session that has begun. Its cookie comes beside this.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SessionView {
+    user: UserView,
+    /// Unsafe requests carry it as `X-CSRF-Token`.
+    csrf_token: String,
+    expires_at: String,
+}
+
+/// Who asks.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Me {
+    /// Absent for the operator of the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    login: String,
+    role: String,
+    scope: String,
+    /// Of the session, when one asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    csrf_token: Option<String>,
+}
+
+#[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", request_body = Credentials, security(()),
+    responses((status = 200, body = SessionView), (status = 400, description = "The body is not as described"),
+        (status = 401, description = "The login or the password is wrong"),
+        (status = 403, description = "A page of another site asks"),
+        (status = 429, description = "Too many wrong passwords; wait as `Retry-After` says")))]
+pub(crate) async fn login(
+    request: HttpRequest,
+    body: web::Json<Credentials>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    same_origin(&request)?;
+    let Credentials { login, password } = body.into_inner();
+    let now = SystemClock.now();
+    let address = request.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default();
+    if let Some(after) = state.throttle.wait(&login, &address, now) {
+        return Err(ApiError::TooMany { after });
+    }
+    let known = match Login::parse(&login) {
+        Ok(login) => state.app.store.user_by_login(&login).await?,
+        Err(_) => None,
+    };
+    let hash = known.as_ref().and_then(|(_, hash)| hash.clone());
+    let right = password::verify(Secret::new(password), hash).await?;
+    let Some((user, _)) = known.filter(|(user, _)| right && user.active) else {
+        state.throttle.note_failure(&login, &address, now);
+        tracing::warn!(address, "a login failed");
+        return Err(ApiError::Unauthorized("the login or the password is wrong"));
+    };
+    state.throttle.note_success(&login);
+    note(&state, user.login.as_str(), "session.begun", user.login.as_str(), "").await?;
+    begin(&state, user, now).await
+}
+
+async fn begin(state: &State, user: User, now: Timestamp) -> Result<HttpResponse, ApiError> {
+    let (value, csrf) = (secret::fresh("pws_"), secret::fresh(""));
+    let expires_at = now.saturating_add(LIFETIME).unwrap_or(now);
+    let session =
+        Session { hash: secret::hash(&value), user_id: user.id, csrf: csrf.clone(), created_at: now, expires_at };
+    state.app.store.add_session(&session).await?;
+    let secure = state.config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
+    let cookie = Cookie::build(COOKIE, value)
+        .path("/")
+        .http_only(true)
+        .secure(secure)
+        .same_site(SameSite::Lax)
+        .max_age(CookieTime::seconds(LIFETIME.as_secs()))
+        .finish();
+    let view = SessionView { user: UserView::from(&user), csrf_token: csrf, expires_at: expires_at.to_string() };
+    Ok(HttpResponse::Ok().cookie(cookie).insert_header(("cache-control", "no-store")).json(view))
+}
+
+#[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth",
+    responses((status = 204, description = "The session has ended"), (status = 401, description = "There is none"),
+        (status = 403, description = "The CSRF token is missing")))]
+pub(crate) async fn logout(
+    request: HttpRequest,
+    caller: Caller,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    if let Some(cookie) = request.cookie(COOKIE).filter(|_| caller.csrf.is_some()) {
+        state.app.store.end_session(&secret::hash(cookie.value())).await?;
+    }
+    let mut gone = Cookie::build(COOKIE, "").path("/").finish();
+    gone.make_removal();
+    Ok(HttpResponse::NoContent().cookie(gone).finish())
+}
+
+#[utoipa::path(get, path = "/api/v1/me", tag = "auth",
+    responses((status = 200, body = Me), (status = 401, description = "Nobody asks")))]
+pub(crate) async fn me(caller: Caller) -> HttpResponse {
+    HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(Me {
+        id: caller.id.map(|id| id.to_string()),
+        login: caller.login.clone(),
+        role: caller.role().as_str().to_owned(),
+        scope: caller.scope().as_str().to_owned(),
+        csrf_token: caller.csrf,
+    })
+}
+
+#[utoipa::path(post, path = "/api/v1/auth/setup", tag = "auth", request_body = Setup, security(()),
+    responses((status = 200, body = SessionView), (status = 400, description = "The body is not as described"),
+        (status = 401, description = "The token is wrong"), (status = 403, description = "A page of another site asks"),
+        (status = 409, description = "There is an administrator already")))]
+pub(crate) async fn setup(
+    request: HttpRequest,
+    body: web::Json<Setup>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    same_origin(&request)?;
+    let Setup { token, login, password } = body.into_inner();
+    if has_people(&state).await? {
+        return Err(ApiError::conflict("set_up_already", "somebody was added already; log in"));
+    }
+    if state.setup.as_deref() != Some(secret::hash(&token).as_str()) {
+        return Err(ApiError::Unauthorized("the token is not the one that the server printed at its start"));
+    }
+    let login = Login::parse(&login).map_err(|error| ApiError::bad("bad_login", error.to_string()))?;
+    let hash = password::hash(Secret::new(password)).await?;
+    let now = SystemClock.now();
+    let id = UserId::from_uuid(uuid::Uuid::now_v7());
+    let user = User { id, login, role: Role::Admin, active: true, created_at: now };
+    state.app.store.add_user(&user, Some(hash)).await?;
+    note(&state, user.login.as_str(), "user.added", user.login.as_str(), "the first administrator").await?;
+    begin(&state, user, now).await
+}

@@ -1,0 +1,356 @@
+//! Issues: what waits, what runs, what waits to be merged.
+
+use actix_web::{HttpResponse, web};
+use patchwright_core::query::{IssueFilter, Queries as _};
+use patchwright_core::store::Store as _;
+use patchwright_domain::{Issue, IssueId, IssueStatus, Task, UserId};
+use patchwright_engine::{NewIssue, Start};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::State;
+use super::error::ApiError;
+use super::tasks::TaskPublic;
+use crate::audit::note;
+use crate::auth::Caller;
+
+/// The most that a page holds.
+pub(crate) const MAX_LIMIT: u16 = 200;
+/// The most issues that one batch starts.
+const MAX_BATCH: usize = 10_000;
+/// The longest title and text, in characters.
+const MAX_TITLE: usize = 500;
+const MAX_TEXT: usize = 65_536;
+/// The longest instructions of a start, in characters.
+const MAX_COMMAND: usize = 8_000;
+
+/// An issue.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct IssueView {
+    id: String,
+    platform: String,
+    repository: String,
+    number: u64,
+    title: String,
+    body: String,
+    author: String,
+    /// The person who added it here.
+    owner_id: Option<String>,
+    /// `pending`, `processing`, `pending_merge`, `merged` or `terminated`.
+    status: String,
+    /// Its page on the forge.
+    url: Option<String>,
+    created_at: String,
+    updated_at: String,
+}
+
+/// Issues, newest first.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct IssuePage {
+    items: Vec<IssueView>,
+    /// Give it as `cursor` for the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+/// Which issues.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListQuery {
+    /// `pending`, `processing`, `pending_merge`, `merged` or `terminated`.
+    status: Option<String>,
+    /// `owner/name`
+    repository: Option<String>,
+    /// Text of the title or body.
+    q: Option<String>,
+    /// As the page before said.
+    cursor: Option<String>,
+    /// 1 to 200.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u16>,
+}
+
+/// An issue to open: in a repository that was added, on its forge.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IssueDraft {
+    repository_id: String,
+    title: String,
+    body: Option<String>,
+}
+
+/// What changes here; the forge's own text stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IssueChange {
+    title: Option<String>,
+    body: Option<String>,
+}
+
+/// How to start.
+#[derive(Deserialize, Default, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StartBody {
+    /// What else to take into account, in words for the model.
+    command: Option<String>,
+}
+
+/// Issues to start.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BatchBody {
+    ids: Vec<String>,
+}
+
+/// What became of each issue of a batch.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct BatchResult {
+    items: Vec<BatchItem>,
+}
+
+/// One issue of a batch.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct BatchItem {
+    id: String,
+    started: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_id: Option<String>,
+    /// Why it was not started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+fn view(issue: &Issue, state: &State) -> IssueView {
+    let forge = state.app.engine.forge(&issue.source.platform);
+    let url = forge.map(|forge| forge.issue_url(&issue.source)).filter(|url| url.starts_with("http"));
+    IssueView {
+        id: issue.id.to_string(),
+        platform: issue.source.platform.as_str().to_owned(),
+        repository: issue.source.repo.to_string(),
+        number: issue.source.number.api,
+        title: issue.title.clone(),
+        body: issue.body.clone(),
+        author: issue.author.clone(),
+        owner_id: issue.owner.map(|id: UserId| id.to_string()),
+        status: issue.status.as_str().to_owned(),
+        url,
+        created_at: issue.created_at.to_string(),
+        updated_at: issue.updated_at.to_string(),
+    }
+}
+
+/// The limit of a page, as it was asked for.
+pub(crate) fn limit(asked: Option<u16>) -> Result<u16, ApiError> {
+    match asked {
+        None => Ok(50),
+        Some(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
+        Some(_) => Err(ApiError::bad("bad_limit", format!("a page has 1 to {MAX_LIMIT} items"))),
+    }
+}
+
+pub(crate) fn parsed<T: std::str::FromStr>(text: Option<&String>, code: &'static str) -> Result<Option<T>, ApiError>
+where
+    T::Err: std::fmt::Display,
+{
+    text.map(|text| text.parse().map_err(|error: T::Err| ApiError::bad(code, error.to_string()))).transpose()
+}
+
+#[utoipa::path(get, path = "/api/v1/issues", tag = "issues", params(ListQuery),
+    responses((status = 200, body = IssuePage), (status = 400, description = "A filter makes no sense"),
+        (status = 401, description = "Nobody asks")))]
+pub(crate) async fn list(
+    _: Caller,
+    query: web::Query<ListQuery>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let status = query.status.as_ref().map(|status| {
+        IssueStatus::parse(status).ok_or_else(|| ApiError::bad("bad_status", "there is no such status of an issue"))
+    });
+    let limit = limit(query.limit)?;
+    let filter = IssueFilter {
+        status: status.transpose()?,
+        repository: query.repository.clone(),
+        text: query.q.clone().filter(|text| !text.is_empty()),
+        before: parsed(query.cursor.as_ref(), "bad_cursor")?,
+        limit,
+    };
+    let issues = state.app.store.issues(filter).await?;
+    let last = issues.last().filter(|_| issues.len() == usize::from(limit));
+    let next_cursor = last.map(|issue| issue.id.to_string());
+    let items = issues.iter().map(|issue| view(issue, &state)).collect();
+    Ok(HttpResponse::Ok().json(IssuePage { items, next_cursor }))
+}
+
+async fn find(state: &State, id: &str) -> Result<Issue, ApiError> {
+    let id: IssueId = id.parse().map_err(|_| ApiError::NotFound("issue"))?;
+    Ok(state.app.store.issue(id).await?.ok_or(ApiError::NotFound("issue"))?.value)
+}
+
+#[utoipa::path(get, path = "/api/v1/issues/{id}", tag = "issues",
+    params(("id" = uuid::Uuid, Path, description = "The issue")),
+    responses((status = 200, body = IssueView), (status = 401, description = "Nobody asks"),
+        (status = 404, description = "There is no such issue")))]
+pub(crate) async fn show(_: Caller, id: web::Path<String>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().json(view(&find(&state, &id).await?, &state)))
+}
+
+fn text(text: &str, most: usize, what: &str) -> Result<String, ApiError> {
+    let text = text.replace('\0', "\u{fffd}");
+    if text.chars().count() > most {
+        return Err(ApiError::bad("too_long", format!("the {what} has at most {most} characters")));
+    }
+    Ok(text)
+}
+
+fn title(title: &str) -> Result<String, ApiError> {
+    let title = text(title.trim(), MAX_TITLE, "title")?;
+    if title.is_empty() { Err(ApiError::bad("no_title", "an issue has a title")) } else { Ok(title) }
+}
+
+#[utoipa::path(post, path = "/api/v1/issues", tag = "issues", request_body = IssueDraft,
+    responses((status = 201, body = IssueView), (status = 400, description = "Title, text or repository cannot be used"),
+        (status = 401, description = "Nobody asks"), (status = 403, description = "The token may only read"),
+        (status = 404, description = "There is no such repository"),
+        (status = 502, description = "The forge refuses us"), (status = 503, description = "The forge does not answer")))]
+pub(crate) async fn open(
+    caller: Caller,
+    body: web::Json<IssueDraft>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    caller.need_write()?;
+    let IssueDraft { repository_id, title: wanted, body } = body.into_inner();
+    let repository = super::repositories::find(&state, &repository_id).await?;
+    let new = NewIssue {
+        platform: repository.platform,
+        repository: repository.name,
+        title: title(&wanted)?,
+        body: text(&body.unwrap_or_default(), MAX_TEXT, "text")?,
+        author: caller.login.clone(),
+        owner: caller.id,
+    };
+    let issue = state.app.engine.open_issue(new).await?;
+    note(&state, &caller.login, "issue.opened", &issue.source.to_string(), "").await?;
+    Ok(HttpResponse::Created().json(view(&issue, &state)))
+}
+
+#[utoipa::path(patch, path = "/api/v1/issues/{id}", tag = "issues", request_body = IssueChange,
+    params(("id" = uuid::Uuid, Path, description = "The issue")),
+    responses((status = 200, body = IssueView), (status = 400, description = "Title or text cannot be used"),
+        (status = 401, description = "Nobody asks"), (status = 403, description = "Neither owner nor administrator asks"),
+        (status = 404, description = "There is no such issue"), (status = 409, description = "Somebody changed it meanwhile")))]
+pub(crate) async fn change(
+    caller: Caller,
+    id: web::Path<String>,
+    body: web::Json<IssueChange>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let issue = find(&state, &id).await?;
+    caller.need_owner(issue.owner)?;
+    let IssueChange { title: wanted, body } = body.into_inner();
+    let wanted = wanted.as_deref().map(title).transpose()?;
+    let body = body.map(|body| text(&body, MAX_TEXT, "text")).transpose()?;
+    let issue = state.app.engine.edit_issue(issue.id, wanted, body).await?;
+    note(&state, &caller.login, "issue.edited", &issue.source.to_string(), "").await?;
+    Ok(HttpResponse::Ok().json(view(&issue, &state)))
+}
+
+async fn start_one(caller: &Caller, state: &State, id: &str, command: Option<String>) -> Result<Task, ApiError> {
+    let issue = find(state, id).await?;
+    caller.need_owner(issue.owner)?;
+    let instructions = command.map(|command| text(&command, MAX_COMMAND, "command")).transpose()?;
+    let start = Start { actor: caller.login.clone(), instructions };
+    let task = state.app.engine.start_issue(issue.id, start).await?;
+    note(state, &caller.login, "issue.started", &issue.source.to_string(), &task.job_id.to_string()).await?;
+    Ok(task)
+}
+
+#[utoipa::path(post, path = "/api/v1/issues/{id}/start", tag = "issues", request_body = Option<StartBody>,
+    params(("id" = uuid::Uuid, Path, description = "The issue")),
+    responses((status = 200, body = TaskPublic), (status = 400, description = "The command is too long"),
+        (status = 401, description = "Nobody asks"), (status = 403, description = "Neither owner nor administrator asks"),
+        (status = 404, description = "There is no such issue"),
+        (status = 409, description = "A job is at work on it, or it is merged")))]
+pub(crate) async fn start(
+    caller: Caller,
+    id: web::Path<String>,
+    body: Option<web::Json<StartBody>>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let command = body.map(web::Json::into_inner).unwrap_or_default().command;
+    let task = start_one(&caller, &state, &id, command.clone()).await?;
+    Ok(HttpResponse::Ok().json(TaskPublic::new(&task, command)))
+}
+
+#[utoipa::path(post, path = "/api/v1/issues/start-batch", tag = "issues", request_body = BatchBody,
+    responses((status = 200, body = BatchResult), (status = 400, description = "There are too many"),
+        (status = 401, description = "Nobody asks"), (status = 403, description = "The token may only read")))]
+pub(crate) async fn start_batch(
+    caller: Caller,
+    body: web::Json<BatchBody>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    use futures_util::StreamExt as _;
+    /// How many are started at the same time: their writes share commits.
+    const AT_ONCE: usize = 64;
+    caller.need_write()?;
+    let ids = body.into_inner().ids;
+    if ids.len() > MAX_BATCH {
+        return Err(ApiError::bad("too_many", format!("a batch starts at most {MAX_BATCH} issues")));
+    }
+    let starts = ids.into_iter().map(|id| {
+        let (caller, state) = (&caller, &state);
+        async move {
+            match start_one(caller, state, &id, None).await {
+                Ok(task) => BatchItem {
+                    id,
+                    started: true,
+                    task_id: Some(task.id.to_string()),
+                    job_id: Some(task.job_id.to_string()),
+                    error: None,
+                },
+                Err(error) => {
+                    BatchItem { id, started: false, task_id: None, job_id: None, error: Some(error.to_string()) }
+                }
+            }
+        }
+    });
+    let items = futures_util::stream::iter(starts).buffered(AT_ONCE).collect().await;
+    Ok(HttpResponse::Ok().json(BatchResult { items }))
+}
+
+#[utoipa::path(post, path = "/api/v1/issues/{id}/cancel", tag = "issues",
+    params(("id" = uuid::Uuid, Path, description = "The issue")),
+    responses((status = 200, body = IssueView), (status = 401, description = "Nobody asks"),
+        (status = 403, description = "Neither owner nor administrator asks"),
+        (status = 404, description = "There is no such issue"), (status = 409, description = "No job waits or runs")))]
+pub(crate) async fn cancel(
+    caller: Caller,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let issue = find(&state, &id).await?;
+    caller.need_owner(issue.owner)?;
+    let issue = state.app.engine.cancel_issue(issue.id).await?;
+    note(&state, &caller.login, "issue.cancelled", &issue.source.to_string(), "").await?;
+    Ok(HttpResponse::Ok().json(view(&issue, &state)))
+}
+
+#[utoipa::path(post, path = "/api/v1/issues/{id}/merge", tag = "issues",
+    params(("id" = uuid::Uuid, Path, description = "The issue")),
+    responses((status = 200, body = IssueView), (status = 401, description = "Nobody asks"),
+        (status = 403, description = "Neither owner nor administrator asks"),
+        (status = 404, description = "There is no such issue"), (status = 409, description = "Nothing waits to be merged")))]
+pub(crate) async fn merge(
+    caller: Caller,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let issue = find(&state, &id).await?;
+    caller.need_owner(issue.owner)?;
+    let issue = state.app.engine.merge_issue(issue.id).await?;
+    note(&state, &caller.login, "issue.merged", &issue.source.to_string(), "").await?;
+    Ok(HttpResponse::Ok().json(view(&issue, &state)))
+}

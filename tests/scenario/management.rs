@@ -1,0 +1,327 @@
+//! People, programs and what each of them may: the management plane over real HTTP.
+
+use patchwright_core::Secret;
+use patchwright_domain::JobStatus;
+use patchwright_http::{Request, Response};
+use serde_json::{Value, json};
+
+use super::tester::{REPO, Tester, good_answers};
+
+/// The verb of a request, as the table below writes it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Method {
+    Get,
+    Post,
+    Patch,
+    Delete,
+}
+
+const PASSWORD: &str = "correct horse battery";
+
+/// Somebody who asks: with a session, a token, or nothing.
+#[derive(Clone, Default)]
+struct Asker {
+    cookie: Option<String>,
+    csrf: Option<String>,
+    token: Option<String>,
+}
+
+impl Tester {
+    async fn ask(&self, asker: &Asker, method: Method, path: &str, body: Option<&Value>) -> Response {
+        let url = self.url(path);
+        let mut request = match method {
+            Method::Get => Request::get(url),
+            Method::Post => Request::post(url),
+            Method::Patch => Request::patch(url),
+            Method::Delete => Request::delete(url),
+        };
+        if let Some(cookie) = &asker.cookie {
+            request = request.header("cookie", cookie);
+        }
+        if let Some(csrf) = &asker.csrf {
+            request = request.header("x-csrf-token", csrf);
+        }
+        if let Some(token) = &asker.token {
+            request = request.bearer(&Secret::new(token.as_str()));
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        self.send(request).await
+    }
+
+    async fn add_user(&self, by: &Asker, login: &str, role: &str) -> String {
+        let body = json!({"login": login, "role": role, "password": PASSWORD});
+        let answer = self.ask(by, Method::Post, "/api/v1/users", Some(&body)).await;
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        answer.json::<Value>().unwrap()["id"].as_str().unwrap().to_owned()
+    }
+
+    async fn log_in(&self, login: &str, password: &str) -> Response {
+        let body = json!({"login": login, "password": password});
+        self.ask(&Asker::default(), Method::Post, "/api/v1/auth/login", Some(&body)).await
+    }
+
+    async fn session(&self, login: &str) -> Asker {
+        let answer = self.log_in(login, PASSWORD).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let cookie = answer.header("set-cookie").unwrap();
+        assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
+        let cookie = cookie.split(';').next().unwrap().to_owned();
+        let csrf = answer.json::<Value>().unwrap()["csrf_token"].as_str().unwrap().to_owned();
+        Asker { cookie: Some(cookie), csrf: Some(csrf), token: None }
+    }
+
+    async fn token(&self, by: &Asker, scope: &str) -> Asker {
+        let body = json!({"name": "ci", "scope": scope, "expires_in_days": 7});
+        let answer = self.ask(by, Method::Post, "/api/v1/tokens", Some(&body)).await;
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        let secret = answer.json::<Value>().unwrap()["secret"].as_str().unwrap().to_owned();
+        Asker { token: Some(secret), ..Asker::default() }
+    }
+
+    async fn get_json(&self, by: &Asker, path: &str) -> Value {
+        let answer = self.ask(by, Method::Get, path, None).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        answer.json().unwrap()
+    }
+}
+
+/// A server with an administrator, a member who owns an issue, another member, and a repository on GitHub.
+struct Office {
+    tester: Tester,
+    admin: Asker,
+    owner: Asker,
+    member: Asker,
+    repository: String,
+    issue: String,
+}
+
+async fn office() -> Office {
+    let tester = Tester::start(good_answers()).await;
+    // Nobody was added yet: whoever sits at the machine is the operator.
+    tester.add_user(&Asker::default(), "Root@Example.org", "admin").await;
+    let admin = tester.session("root@example.org").await;
+    tester.add_user(&admin, "olga", "member").await;
+    tester.add_user(&admin, "mike", "member").await;
+    let (owner, member) = (tester.session("olga").await, tester.session("mike").await);
+    let body = json!({"platform": "github", "name": REPO});
+    let answer = tester.ask(&admin, Method::Post, "/api/v1/repositories", Some(&body)).await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let repository = answer.json::<Value>().unwrap()["id"].as_str().unwrap().to_owned();
+    let body = json!({"repository_id": repository, "title": "add() subtracts", "body": "`add(1, 2)` is -1."});
+    let answer = tester.ask(&owner, Method::Post, "/api/v1/issues", Some(&body)).await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let issue = answer.json::<Value>().unwrap();
+    assert_eq!(
+        (&issue["status"], &issue["number"]),
+        (&"pending".into(), &43.into()),
+        "it is open on the forge: {issue}"
+    );
+    let issue = issue["id"].as_str().unwrap().to_owned();
+    Office { tester, admin, owner, member, repository, issue }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_what_stands_in_this_table() {
+    use Method::{Delete, Get, Patch, Post};
+    let office = office().await;
+    let Office { tester, admin, owner, member, repository, issue } = &office;
+    let ghost = "00000000-0000-0000-0000-000000000009";
+    // In the order of the columns.
+    let (read, write) = (tester.token(admin, "read").await, tester.token(admin, "write").await);
+    let askers = [&Asker::default(), member, owner, &read, &write, admin];
+    let none = json!({});
+    let user = json!({"login": "x", "role": "none"});
+    let token = json!({"name": "", "scope": "read"});
+    let added = json!({"platform": "github", "name": "acme/ghost"});
+    let draft = json!({"repository_id": ghost, "title": "x"});
+    #[rustfmt::skip]
+    let table: &[(Method, &str, Option<&Value>, [u16; 6])] = &[
+        //                                                             nobody member owner read write admin
+        (Get,    "/api/v1/me",                            None,         [401, 200, 200, 200, 200, 200]),
+        (Get,    "/api/v1/users",                         None,         [401, 403, 403, 403, 403, 200]),
+        (Post,   "/api/v1/users",                         Some(&user),  [401, 403, 403, 403, 403, 400]),
+        (Patch,  "/api/v1/users/{ghost}",                 Some(&none),  [401, 403, 403, 403, 403, 404]),
+        (Get,    "/api/v1/tokens",                        None,         [401, 200, 200, 200, 200, 200]),
+        (Post,   "/api/v1/tokens",                        Some(&token), [401, 400, 400, 403, 400, 400]),
+        (Delete, "/api/v1/tokens/{ghost}",                None,         [401, 404, 404, 403, 404, 404]),
+        (Get,    "/api/v1/repositories",                  None,         [401, 200, 200, 200, 200, 200]),
+        (Post,   "/api/v1/repositories",                  Some(&added), [401, 403, 403, 403, 403, 400]),
+        (Get,    "/api/v1/repositories/{repository}",     None,         [401, 200, 200, 200, 200, 200]),
+        (Delete, "/api/v1/repositories/{ghost}",          None,         [401, 403, 403, 403, 403, 404]),
+        (Post,   "/api/v1/repositories/{repository}/sync", None,        [401, 403, 403, 403, 403, 200]),
+        (Get,    "/api/v1/issues",                        None,         [401, 200, 200, 200, 200, 200]),
+        (Post,   "/api/v1/issues",                        Some(&draft), [401, 404, 404, 403, 404, 404]),
+        (Get,    "/api/v1/issues/{issue}",                None,         [401, 200, 200, 200, 200, 200]),
+        (Patch,  "/api/v1/issues/{issue}",                Some(&none),  [401, 403, 200, 403, 403, 200]),
+        (Post,   "/api/v1/issues/{issue}/cancel",         None,         [401, 403, 409, 403, 403, 409]),
+        (Post,   "/api/v1/issues/{issue}/merge",          None,         [401, 403, 409, 403, 403, 409]),
+        (Post,   "/api/v1/issues/{ghost}/start",          Some(&none),  [401, 404, 404, 404, 404, 404]),
+        (Post,   "/api/v1/issues/start-batch",            Some(&none),  [401, 400, 400, 400, 400, 400]),
+        (Get,    "/api/v1/tasks",                         None,         [401, 200, 200, 200, 200, 200]),
+        (Get,    "/api/v1/tasks/{ghost}",                 None,         [401, 404, 404, 404, 404, 404]),
+        (Get,    "/api/v1/jobs",                          None,         [401, 200, 200, 200, 200, 200]),
+        (Get,    "/api/v1/jobs/{ghost}",                  None,         [401, 404, 404, 404, 404, 404]),
+        (Post,   "/api/v1/jobs/{ghost}/retry",            None,         [401, 404, 404, 404, 404, 404]),
+        (Post,   "/api/v1/jobs/{ghost}/cancel",           None,         [401, 404, 404, 404, 404, 404]),
+        (Get,    "/api/v1/audit",                         None,         [401, 403, 403, 403, 403, 200]),
+        (Get,    "/api/openapi.json",                     None,         [200, 200, 200, 200, 200, 200]),
+        (Get,    "/api/v1/nowhere",                       None,         [404, 404, 404, 404, 404, 404]),
+    ];
+    for (method, path, body, expected) in table {
+        let path = path.replace("{ghost}", ghost).replace("{repository}", repository).replace("{issue}", issue);
+        for (asker, expected) in askers.iter().zip(expected) {
+            let answer = tester.ask(asker, *method, &path, *body).await;
+            assert_eq!(answer.status, *expected, "{method:?} {path}: {}", answer.text());
+            if answer.status >= 400 {
+                assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{path}");
+            }
+        }
+    }
+    described(tester, table.iter().map(|(method, path, ..)| (*method, *path)).collect()).await;
+    office.tester.finish().await;
+}
+
+/// Every route of the table is described, but for the older ones and what is no route; and nothing else is.
+async fn described(tester: &Tester, table: Vec<(Method, &str)>) {
+    let document = tester.get_json(&Asker::default(), "/api/openapi.json").await;
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for verb in operations.as_object().unwrap().keys() {
+            let is_it = |(method, row): &(Method, &str)| {
+                let row = row.replace("{ghost}", "{id}").replace("{repository}", "{id}").replace("{issue}", "{id}");
+                format!("{method:?}").to_lowercase() == *verb && row == *path
+            };
+            assert!(path.starts_with("/api/v1/auth/") || table.iter().any(is_it), "{verb} {path} is not in the table");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issue_is_opened_started_and_merged_by_its_owner() {
+    let office = office().await;
+    let Office { tester, admin, owner, issue, .. } = &office;
+    let path = |verb: &str| format!("/api/v1/issues/{issue}/{verb}");
+    let started = tester.ask(owner, Method::Post, &path("start"), Some(&json!({"command": "keep it small"}))).await;
+    assert_eq!(started.status, 200, "{}", started.text());
+    let task: Value = started.json().unwrap();
+    assert_eq!((&task["status"], &task["command"]), (&"pending".into(), &"keep it small".into()));
+    assert!(task["node_id"].is_null() && task["started_at"].is_null(), "{task}");
+    let job = tester.expect_end(task["job_id"].as_str().unwrap().parse().unwrap()).await;
+    assert_eq!(job.status(), JobStatus::Succeeded, "{:?}", job.failure);
+    let done = tester.get_json(owner, &format!("/api/v1/tasks/{}", task["id"].as_str().unwrap())).await;
+    assert_eq!((&done["status"], &done["node_id"]), (&"success".into(), &"embedded".into()), "{done}");
+    assert_eq!(done["result_branch"], job.branch.to_string());
+    assert!(done["completed_at"].is_string());
+    let waits = tester.get_json(owner, "/api/v1/issues?status=pending_merge&q=SUBTRACTS").await;
+    assert_eq!(waits["items"][0]["id"], issue.as_str());
+    let again = tester.ask(owner, Method::Post, &path("merge"), None).await;
+    assert_eq!(again.json::<Value>().unwrap()["status"], "merged");
+    let refused = tester.ask(owner, Method::Post, &path("start"), None).await;
+    assert_eq!((refused.status, &refused.json::<Value>().unwrap()["code"]), (409, &"wrong_state".into()));
+    let record = tester.get_json(admin, "/api/v1/audit").await;
+    let actions: Vec<&str> =
+        record["items"].as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap()).collect();
+    assert_eq!(&actions[..3], ["issue.merged", "issue.started", "issue.opened"]);
+    tester.said(0).await;
+    office.tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_site_can_do_nothing_with_a_session() {
+    let office = office().await;
+    let Office { tester, admin, .. } = &office;
+    let without = Asker { csrf: None, ..admin.clone() };
+    assert_eq!(tester.ask(&without, Method::Get, "/api/v1/users", None).await.status, 200);
+    let body = json!({"login": "eve", "role": "admin", "password": PASSWORD});
+    assert_eq!(tester.ask(&without, Method::Post, "/api/v1/users", Some(&body)).await.status, 403);
+    let wrong = Asker { csrf: Some("guess".into()), ..admin.clone() };
+    assert_eq!(tester.ask(&wrong, Method::Post, "/api/v1/users", Some(&body)).await.status, 403);
+    let elsewhere = Request::post(tester.url("/api/v1/auth/login"))
+        .header("origin", "https://evil.example")
+        .json(&json!({"login": "root@example.org", "password": PASSWORD}));
+    assert_eq!(tester.send(elsewhere).await.status, 403);
+    // Logged out is logged out, whatever the browser still sends.
+    assert_eq!(tester.ask(admin, Method::Post, "/api/v1/auth/logout", None).await.status, 204);
+    assert_eq!(tester.ask(admin, Method::Get, "/api/v1/me", None).await.status, 401);
+    office.tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_anybody_was_added_a_foreign_page_cannot_act_as_the_operator() {
+    let tester = Tester::start(vec![]).await;
+    let body = json!({"login": "eve", "role": "admin", "password": PASSWORD});
+    let foreign = Request::post(tester.url("/api/v1/users")).header("origin", "https://evil.example").json(&body);
+    assert_eq!(tester.send(foreign).await.status, 403);
+    assert_eq!(tester.get_json(&Asker::default(), "/api/v1/users").await["items"], json!([]));
+    tester.add_user(&Asker::default(), "root", "admin").await;
+    let nobody = tester.ask(&Asker::default(), Method::Get, "/api/v1/users", None).await;
+    assert_eq!(nobody.status, 401, "once somebody was added, the machine alone is not enough");
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_guesses_passwords_is_made_to_wait() {
+    let office = office().await;
+    let tester = &office.tester;
+    for _ in 0..5 {
+        assert_eq!(tester.log_in("mike", "wrong password").await.status, 401);
+    }
+    let slowed = tester.log_in("MIKE", PASSWORD).await;
+    assert_eq!((slowed.status, slowed.header("retry-after")), (429, Some("1")), "also with the right one");
+    assert_eq!(tester.log_in("nobody", "wrong password").await.status, 401, "another login is not held up");
+    assert_eq!(tester.log_in("olga", PASSWORD).await.status, 200);
+    office.tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_shut_out_is_out_at_once_and_the_last_administrator_stays() {
+    let office = office().await;
+    let Office { tester, admin, owner, .. } = &office;
+    let token = tester.token(owner, "write").await;
+    assert_eq!(tester.ask(&token, Method::Get, "/api/v1/me", None).await.status, 200);
+    let users = tester.get_json(admin, "/api/v1/users").await;
+    let id = |login: &str| {
+        let all = users["items"].as_array().unwrap();
+        all.iter().find(|user| user["login"] == login).unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    let change = async |login: &str, body: Value| {
+        tester.ask(admin, Method::Patch, &format!("/api/v1/users/{}", id(login)), Some(&body)).await
+    };
+    assert_eq!(change("olga", json!({"active": false})).await.status, 200);
+    assert_eq!(tester.ask(owner, Method::Get, "/api/v1/me", None).await.status, 401);
+    assert_eq!(tester.ask(&token, Method::Get, "/api/v1/me", None).await.status, 401);
+    assert_eq!(tester.log_in("olga", PASSWORD).await.status, 401);
+    for demoted in [json!({"active": false}), json!({"role": "member"})] {
+        let refused = change("root@example.org", demoted).await;
+        assert_eq!((refused.status, &refused.json::<Value>().unwrap()["code"]), (409, &"last_admin".into()));
+    }
+    office.tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_open_issues_of_a_repository_are_imported_and_started_together() {
+    let office = office().await;
+    let Office { tester, admin, repository, issue, .. } = &office;
+    let sync = async || {
+        let answer = tester.ask(admin, Method::Post, &format!("/api/v1/repositories/{repository}/sync"), None).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json::<Value>().unwrap()
+    };
+    assert_eq!(sync().await, json!({"imported": 1, "updated": 0}), "#42; the owner's #43 is known");
+    assert_eq!(sync().await, json!({"imported": 0, "updated": 0}));
+    let first = tester.get_json(admin, "/api/v1/issues?limit=1").await;
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let second = tester.get_json(admin, &format!("/api/v1/issues?limit=1&cursor={cursor}")).await;
+    let (first, second) = (&first["items"][0]["id"], &second["items"][0]["id"]);
+    assert_ne!(first, second);
+    let ids = json!({"ids": [issue, "no-id"]});
+    let batch = tester.ask(admin, Method::Post, "/api/v1/issues/start-batch", Some(&ids)).await;
+    let items = batch.json::<Value>().unwrap()["items"].clone();
+    assert_eq!((&items[0]["started"], &items[1]["started"]), (&true.into(), &false.into()), "{items}");
+    assert_eq!(items[1]["error"], "there is no such issue");
+    let job = tester.expect_end(items[0]["job_id"].as_str().unwrap().parse().unwrap()).await;
+    assert_eq!(job.status(), JobStatus::Succeeded, "{:?}", job.failure);
+    office.tester.finish().await;
+}
