@@ -147,7 +147,7 @@ async fn who_may_what_stands_in_this_table() {
         (Post,   "/api/v1/tokens",                        Some(&token), [401, 400, 400, 403, 400, 400]),
         (Delete, "/api/v1/tokens/{ghost}",                None,         [401, 404, 404, 403, 404, 404]),
         (Get,    "/api/v1/repositories",                  None,         [401, 200, 200, 200, 200, 200]),
-        (Post,   "/api/v1/repositories",                  Some(&added), [401, 403, 403, 403, 403, 400]),
+        (Post,   "/api/v1/repositories",                  Some(&added), [401, 403, 403, 403, 403, 404]),
         (Get,    "/api/v1/repositories/{repository}",     None,         [401, 200, 200, 200, 200, 200]),
         (Delete, "/api/v1/repositories/{ghost}",          None,         [401, 403, 403, 403, 403, 404]),
         (Post,   "/api/v1/repositories/{repository}/sync", None,        [401, 403, 403, 403, 403, 200]),
@@ -165,6 +165,7 @@ async fn who_may_what_stands_in_this_table() {
         (Get,    "/api/v1/jobs/{ghost}",                  None,         [401, 404, 404, 404, 404, 404]),
         (Post,   "/api/v1/jobs/{ghost}/retry",            None,         [401, 404, 404, 404, 404, 404]),
         (Post,   "/api/v1/jobs/{ghost}/cancel",           None,         [401, 404, 404, 404, 404, 404]),
+        (Get,    "/api/v1/jobs/{ghost}/events",           None,         [401, 404, 404, 404, 404, 404]),
         (Get,    "/api/v1/audit",                         None,         [401, 403, 403, 403, 403, 200]),
         (Get,    "/api/openapi.json",                     None,         [200, 200, 200, 200, 200, 200]),
         (Get,    "/api/v1/nowhere",                       None,         [404, 404, 404, 404, 404, 404]),
@@ -193,7 +194,9 @@ async fn described(tester: &Tester, table: Vec<(Method, &str)>) {
                 let row = row.replace("{ghost}", "{id}").replace("{repository}", "{id}").replace("{issue}", "{id}");
                 format!("{method:?}").to_lowercase() == *verb && row == *path
             };
-            assert!(path.starts_with("/api/v1/auth/") || table.iter().any(is_it), "{verb} {path} is not in the table");
+            // The stream of all events never ends; who may read it is asked as everywhere.
+            let apart = path.starts_with("/api/v1/auth/") || path == "/api/v1/events";
+            assert!(apart || table.iter().any(is_it), "{verb} {path} is not in the table");
         }
     }
 }
@@ -323,5 +326,55 @@ async fn the_open_issues_of_a_repository_are_imported_and_started_together() {
     assert_eq!(items[1]["error"], "there is no such issue");
     let job = tester.expect_end(items[0]["job_id"].as_str().unwrap().parse().unwrap()).await;
     assert_eq!(job.status(), JobStatus::Succeeded, "{:?}", job.failure);
+    office.tester.finish().await;
+}
+
+/// Reads events until one fits, and says its id.
+async fn watch(stream: &mut patchwright_http::Streaming, fits: impl Fn(&Value) -> bool) -> String {
+    let mut text = String::new();
+    loop {
+        let bytes = stream.chunk().await.unwrap().expect("the stream goes on");
+        text.push_str(&String::from_utf8_lossy(&bytes));
+        while let Some((frame, rest)) = text.split_once("\n\n") {
+            let field = |name: &str| frame.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+            let event = field("data: ").map(|data| serde_json::from_str::<Value>(&data).unwrap());
+            let id = field("id: ");
+            text = rest.to_owned();
+            if event.is_some_and(|event| fits(&event)) {
+                return id.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_sees_a_job_go_on_and_resumes_after_a_break() {
+    let office = office().await;
+    let Office { tester, owner, issue, .. } = &office;
+    let open = async |path: &str, last: Option<&str>| {
+        let mut request = Request::get(tester.url(path)).header("cookie", owner.cookie.as_deref().unwrap());
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        tester.http.stream(&request, std::time::Duration::from_secs(30)).await.unwrap()
+    };
+    let mut board = open("/api/v1/events", None).await;
+    let started = tester.ask(owner, Method::Post, &format!("/api/v1/issues/{issue}/start"), None).await;
+    let job_id = started.json::<Value>().unwrap()["job_id"].as_str().unwrap().to_owned();
+    let is = |status: &'static str| {
+        let job_id = job_id.clone();
+        move |event: &Value| event["job_id"] == job_id.as_str() && event["status"] == status
+    };
+    let running = watch(&mut board, is("running")).await;
+    // The connection breaks; what happened meanwhile comes first.
+    drop(board);
+    tester.expect_end(job_id.parse().unwrap()).await;
+    let mut board = open("/api/v1/events", Some(&running)).await;
+    watch(&mut board, is("succeeded")).await;
+    // Who comes late sees how it stands.
+    let mut job = open(&format!("/api/v1/jobs/{job_id}/events"), None).await;
+    watch(&mut job, |event| event["stages"] == json!(["succeeded", "succeeded", "succeeded", "succeeded"])).await;
+    drop((board, job));
+    tester.said(0).await;
     office.tester.finish().await;
 }

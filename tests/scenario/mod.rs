@@ -1,5 +1,6 @@
 //! Stories, told in the user's language.
 
+mod api;
 mod bad_input;
 mod gitcode;
 mod hostile;

@@ -136,6 +136,11 @@ impl Tester {
         self.stop().await;
     }
 
+    /// Ends the story with whatever is left: nobody works here.
+    pub(crate) async fn abandon(mut self) {
+        self.stop().await;
+    }
+
     /// What the server is made of.
     pub(crate) fn app(&self) -> &App {
         self.server.as_ref().unwrap().app()

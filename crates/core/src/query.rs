@@ -65,6 +65,9 @@ pub trait Queries: Send + Sync {
     /// Jobs, newest first.
     async fn jobs(&self, filter: JobFilter) -> Result<Vec<Job>, StoreError>;
 
+    /// Jobs that changed at this microsecond or later, in the order of their changes.
+    async fn jobs_changed(&self, since: i64, limit: u16) -> Result<Vec<Job>, StoreError>;
+
     /// Issues, newest first.
     async fn issues(&self, filter: IssueFilter) -> Result<Vec<Issue>, StoreError>;
 

@@ -48,13 +48,12 @@ impl Login {
     /// Reads a login.
     ///
     /// # Errors
-    /// [`InvalidId`] when it is empty, longer than [`Self::MAX_LEN`], or holds anything but letters, digits and `.`,
-    /// `_`, `-`, `@`, `+`: an e-mail address is a login too.
+    /// [`InvalidId`] when it is empty, longer than [`Self::MAX_LEN`], or holds anything but ASCII letters, digits and
+    /// `.`, `_`, `-`, `@`, `+`: an e-mail address is a login too, and no two that look alike are two people.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
-        let login = text.trim().to_lowercase();
-        let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | '+');
-        if !login.is_empty() && login.chars().count() <= Self::MAX_LEN && login.chars().all(plain) {
-            Ok(Self(login))
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | '+');
+        if !text.is_empty() && text.len() <= Self::MAX_LEN && text.chars().all(plain) {
+            Ok(Self(text.to_ascii_lowercase()))
         } else {
             Err(InvalidId::new(text, "a login (1 to 64 letters, digits and . _ - @ +)"))
         }
@@ -138,9 +137,8 @@ mod tests {
 
     #[test]
     fn two_spellings_of_a_login_are_one_person() {
-        assert_eq!(Login::parse(" Alice@Example.org ").unwrap().as_str(), "alice@example.org");
-        assert_eq!(Login::parse("王芳").unwrap().as_str(), "王芳");
-        for bad in ["", " ", "a b", "a/b", "<script>", &"x".repeat(65)] {
+        assert_eq!(Login::parse("Alice@Example.org").unwrap().as_str(), "alice@example.org");
+        for bad in ["", " ", " alice", "аlice", "a b", "a/b", "<script>", &"x".repeat(65)] {
             assert!(Login::parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -9,6 +9,7 @@ pub mod compose;
 pub mod config;
 mod demo;
 mod door;
+mod feed;
 mod route;
 pub mod serve;
 pub mod settings;

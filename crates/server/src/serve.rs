@@ -16,6 +16,7 @@ use crate::auth::throttle::Throttle;
 use crate::compose::{App, ComposeError, Overrides, compose};
 use crate::config::{Config, ConfigError, is_loopback};
 use crate::door::Door;
+use crate::feed::Feed;
 use crate::route::{State, register};
 use crate::terminal::say;
 use crate::worker::Workers;
@@ -80,11 +81,13 @@ impl Server {
         let address = listener.local_addr().map_err(failed)?;
         let app = compose(&config, overrides).await?;
         let stopping = CancellationToken::new();
+        let feed = Feed::new();
         let state = Arc::new(State {
             app: app.clone(),
             loopback: is_loopback(&config.bind),
             config: config.clone(),
             door: Door::new(config.door.max_in_flight, config.door.max_in_flight_bytes),
+            feed: feed.clone(),
             throttle: Throttle::default(),
             setup: setup_token(&app).await?,
             has_people: AtomicBool::new(false),
@@ -107,7 +110,9 @@ impl Server {
         let http = tokio::spawn(http);
         let holder = format!("server-{}", std::process::id());
         let workers = Workers::start(&app.engine, &app.store, config.workers, &holder);
-        let upkeep = crate::upkeep::start(&app, &config, &stopping);
+        let mut upkeep = crate::upkeep::start(&app, &config, &stopping);
+        let (watched, until) = (app.clone(), stopping.clone());
+        upkeep.spawn(async move { feed.run(&watched.engine, &watched.store, &until).await });
         tracing::info!(%address, model = app.engine.has_model(), "patchwright listens");
         Ok(Self { address, app, handle, http, workers, upkeep, stopping, patience: config.shutdown_timeout })
     }

@@ -33,6 +33,16 @@ statements! {
             rows.into_iter().map(|row| conn.stage_rows(&row.id).map(|stages| (row, stages))).collect()
         }
 
+        fn changed_jobs(conn, since: i64, limit: u16) -> QueryResult<Vec<(JobRow, Vec<StageRow>)>> {
+            let rows: Vec<JobRow> = job::table
+                .filter(job::updated_at.ge(since))
+                .order((job::updated_at, job::id))
+                .limit(i64::from(limit))
+                .select(JobRow::as_select())
+                .load(conn)?;
+            rows.into_iter().map(|row| conn.stage_rows(&row.id).map(|stages| (row, stages))).collect()
+        }
+
         fn position(conn, id: &str) -> QueryResult<Option<i64>> {
             let waiting = job::status.eq(JobStatus::Queued.as_str());
             let own: Option<(String, Option<i64>)> =
@@ -58,6 +68,14 @@ impl Queries for DieselStore {
     async fn jobs(&self, filter: JobFilter) -> Result<Vec<Job>, StoreError> {
         self.blocking(move |db| {
             let found = read!(db, conn => conn.job_page(&filter).map_err(store_error))?;
+            found.into_iter().map(|(row, stages)| row.into_domain(stages).map(|job| job.value)).collect()
+        })
+        .await
+    }
+
+    async fn jobs_changed(&self, since: i64, limit: u16) -> Result<Vec<Job>, StoreError> {
+        self.blocking(move |db| {
+            let found = snapshot!(db, conn => conn.changed_jobs(since, limit))?;
             found.into_iter().map(|(row, stages)| row.into_domain(stages).map(|job| job.value)).collect()
         })
         .await

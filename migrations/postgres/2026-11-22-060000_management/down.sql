@@ -1,3 +1,4 @@
+DROP INDEX job_changed;
 DROP INDEX task_of_issue;
 ALTER TABLE task DROP COLUMN completed_at;
 ALTER TABLE task DROP COLUMN started_at;

@@ -48,3 +48,5 @@ CREATE INDEX issue_of_status ON issue (status, id);
 ALTER TABLE task ADD COLUMN started_at BIGINT;
 ALTER TABLE task ADD COLUMN completed_at BIGINT;
 CREATE INDEX task_of_issue ON task (issue_id, id);
+-- what changed since a viewer looked
+CREATE INDEX job_changed ON job (updated_at, id);

@@ -12,8 +12,8 @@ use crate::route::error::ApiError;
 
 /// The shortest password.
 pub(crate) const MIN_LEN: usize = 10;
-/// The longest, in bytes: hashing more would be work that anybody can ask for.
-const MAX_LEN: usize = 1024;
+/// The longest, in characters: hashing more would be work that anybody can ask for.
+const MAX_LEN: usize = 256;
 
 /// Each hash takes 19 MiB and a core for a moment.
 static AT_ONCE: Semaphore = Semaphore::const_new(2);
@@ -32,8 +32,8 @@ pub(crate) fn check(password: &Secret) -> Result<(), ApiError> {
     if length < MIN_LEN {
         return Err(ApiError::bad("weak_password", format!("a password has at least {MIN_LEN} characters")));
     }
-    if password.expose().len() > MAX_LEN {
-        return Err(ApiError::bad("long_password", format!("a password has at most {MAX_LEN} bytes")));
+    if length > MAX_LEN {
+        return Err(ApiError::bad("long_password", format!("a password has at most {MAX_LEN} characters")));
     }
     Ok(())
 }
@@ -47,7 +47,7 @@ pub(crate) async fn hash(password: Secret) -> Result<String, ApiError> {
 
 /// Whether the password is the one of the hash; `None` takes as long and is never right.
 pub(crate) async fn verify(password: Secret, hash: Option<String>) -> Result<bool, ApiError> {
-    if password.expose().len() > MAX_LEN {
+    if password.expose().chars().count() > MAX_LEN {
         return Ok(false);
     }
     let _permit = AT_ONCE.acquire().await.expect("it is never closed");

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::State;
+use super::body::Body;
 use super::error::ApiError;
 use super::users::UserView;
 use crate::audit::note;
@@ -33,7 +34,9 @@ pub(crate) struct Credentials {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Setup {
     token: String,
+    #[schema(pattern = "^[A-Za-z0-9._@+-]{1,64}$")]
     login: String,
+    #[schema(min_length = 10, max_length = 256)]
     password: String,
 }
 
@@ -67,11 +70,11 @@ pub(crate) struct Me {
         (status = 429, description = "Too many wrong passwords; wait as `Retry-After` says")))]
 pub(crate) async fn login(
     request: HttpRequest,
-    body: web::Json<Credentials>,
+    Body(body): Body<Credentials>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     same_origin(&request)?;
-    let Credentials { login, password } = body.into_inner();
+    let Credentials { login, password } = body;
     let now = SystemClock.now();
     let address = request.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default();
     if let Some(after) = state.throttle.wait(&login, &address, now) {
@@ -145,11 +148,11 @@ pub(crate) async fn me(caller: Caller) -> HttpResponse {
         (status = 409, description = "There is an administrator already")))]
 pub(crate) async fn setup(
     request: HttpRequest,
-    body: web::Json<Setup>,
+    Body(body): Body<Setup>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     same_origin(&request)?;
-    let Setup { token, login, password } = body.into_inner();
+    let Setup { token, login, password } = body;
     if has_people(&state).await? {
         return Err(ApiError::conflict("set_up_already", "somebody was added already; log in"));
     }

@@ -31,6 +31,9 @@ pub(crate) enum ApiError {
     TooMany {
         after: Duration,
     },
+    /// The body is of another kind than JSON.
+    MediaType,
+    TooLarge,
     /// The other side (a forge) did not do what was asked of it.
     Upstream(String),
     Unavailable(String),
@@ -70,6 +73,8 @@ impl fmt::Display for ApiError {
             | Self::Unavailable(detail) => f.write_str(detail),
             Self::Unauthorized(detail) => f.write_str(detail),
             Self::NotFound(what) => write!(f, "there is no such {what}"),
+            Self::MediaType => f.write_str("the body must be JSON (content-type application/json)"),
+            Self::TooLarge => f.write_str("the body is too large"),
             Self::TooMany { after } => write!(f, "too many tries; wait {} s", after.as_secs().max(1)),
             Self::Internal { request_id } => {
                 write!(f, "something went wrong here; the log has the details under {request_id}")
@@ -89,6 +94,8 @@ impl ResponseError for ApiError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Conflict { .. } => StatusCode::CONFLICT,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Upstream(_) => StatusCode::BAD_GATEWAY,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
@@ -102,6 +109,8 @@ impl ResponseError for ApiError {
             Self::Forbidden(_) => "forbidden",
             Self::NotFound(_) => "not_found",
             Self::TooMany { .. } => "too_many_tries",
+            Self::MediaType => "media_type",
+            Self::TooLarge => "too_large",
             Self::Upstream(_) => "upstream",
             Self::Unavailable(_) => "unavailable",
             Self::Internal { .. } => "internal",
@@ -159,7 +168,7 @@ impl From<ControlError> for ApiError {
 impl From<ForgeError> for ApiError {
     fn from(error: ForgeError) -> Self {
         match error.fault() {
-            Fault::Missing => Self::bad("not_on_the_forge", error.to_string()),
+            Fault::Missing => Self::NotFound("repository or issue on the forge"),
             Fault::Retry { .. } => Self::Unavailable(error.to_string()),
             Fault::Denied | Fault::Broken => Self::Upstream(error.to_string()),
         }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::State;
+use super::body::Body;
 use super::error::ApiError;
 use super::tasks::TaskPublic;
 use crate::audit::note;
@@ -58,13 +59,14 @@ pub(crate) struct IssuePage {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
-    /// `pending`, `processing`, `pending_merge`, `merged` or `terminated`.
+    #[param(inline, value_type = Option<IssueStatusName>)]
     status: Option<String>,
     /// `owner/name`
     repository: Option<String>,
     /// Text of the title or body.
     q: Option<String>,
     /// As the page before said.
+    #[param(value_type = Option<uuid::Uuid>)]
     cursor: Option<String>,
     /// 1 to 200.
     #[param(minimum = 1, maximum = 200)]
@@ -75,16 +77,33 @@ pub(crate) struct ListQuery {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct IssueDraft {
+    #[schema(value_type = uuid::Uuid)]
     repository_id: String,
+    #[schema(min_length = 1, max_length = 500)]
     title: String,
+    #[schema(max_length = 65536)]
     body: Option<String>,
+}
+
+/// Where an issue stands.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "it only describes")]
+enum IssueStatusName {
+    Pending,
+    Processing,
+    PendingMerge,
+    Merged,
+    Terminated,
 }
 
 /// What changes here; the forge's own text stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct IssueChange {
+    #[schema(min_length = 1, max_length = 500)]
     title: Option<String>,
+    #[schema(max_length = 65536)]
     body: Option<String>,
 }
 
@@ -93,6 +112,7 @@ pub(crate) struct IssueChange {
 #[serde(deny_unknown_fields)]
 pub(crate) struct StartBody {
     /// What else to take into account, in words for the model.
+    #[schema(max_length = 8000)]
     command: Option<String>,
 }
 
@@ -100,6 +120,7 @@ pub(crate) struct StartBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BatchBody {
+    #[schema(max_items = 10000)]
     ids: Vec<String>,
 }
 
@@ -206,8 +227,12 @@ fn text(text: &str, most: usize, what: &str) -> Result<String, ApiError> {
 }
 
 fn title(title: &str) -> Result<String, ApiError> {
-    let title = text(title.trim(), MAX_TITLE, "title")?;
-    if title.is_empty() { Err(ApiError::bad("no_title", "an issue has a title")) } else { Ok(title) }
+    if title.is_empty() {
+        return Err(ApiError::bad("no_title", "an issue has a title"));
+    }
+    let title = text(title, MAX_TITLE, "title")?;
+    // Forges refuse one that shows nothing.
+    Ok(if title.trim().is_empty() { "(untitled)".to_owned() } else { title })
 }
 
 #[utoipa::path(post, path = "/api/v1/issues", tag = "issues", request_body = IssueDraft,
@@ -217,11 +242,11 @@ fn title(title: &str) -> Result<String, ApiError> {
         (status = 502, description = "The forge refuses us"), (status = 503, description = "The forge does not answer")))]
 pub(crate) async fn open(
     caller: Caller,
-    body: web::Json<IssueDraft>,
+    Body(body): Body<IssueDraft>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     caller.need_write()?;
-    let IssueDraft { repository_id, title: wanted, body } = body.into_inner();
+    let IssueDraft { repository_id, title: wanted, body } = body;
     let repository = super::repositories::find(&state, &repository_id).await?;
     let new = NewIssue {
         platform: repository.platform,
@@ -244,12 +269,12 @@ pub(crate) async fn open(
 pub(crate) async fn change(
     caller: Caller,
     id: web::Path<String>,
-    body: web::Json<IssueChange>,
+    Body(body): Body<IssueChange>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let issue = find(&state, &id).await?;
     caller.need_owner(issue.owner)?;
-    let IssueChange { title: wanted, body } = body.into_inner();
+    let IssueChange { title: wanted, body } = body;
     let wanted = wanted.as_deref().map(title).transpose()?;
     let body = body.map(|body| text(&body, MAX_TEXT, "text")).transpose()?;
     let issue = state.app.engine.edit_issue(issue.id, wanted, body).await?;
@@ -267,7 +292,7 @@ async fn start_one(caller: &Caller, state: &State, id: &str, command: Option<Str
     Ok(task)
 }
 
-#[utoipa::path(post, path = "/api/v1/issues/{id}/start", tag = "issues", request_body = Option<StartBody>,
+#[utoipa::path(post, path = "/api/v1/issues/{id}/start", tag = "issues", request_body(content = StartBody, content_type = "application/json"),
     params(("id" = uuid::Uuid, Path, description = "The issue")),
     responses((status = 200, body = TaskPublic), (status = 400, description = "The command is too long"),
         (status = 401, description = "Nobody asks"), (status = 403, description = "Neither owner nor administrator asks"),
@@ -276,10 +301,12 @@ async fn start_one(caller: &Caller, state: &State, id: &str, command: Option<Str
 pub(crate) async fn start(
     caller: Caller,
     id: web::Path<String>,
-    body: Option<web::Json<StartBody>>,
+    body: String,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let command = body.map(web::Json::into_inner).unwrap_or_default().command;
+    // The button sends no body.
+    let body: StartBody = if body.is_empty() { StartBody::default() } else { super::body::parse(body.as_bytes())? };
+    let command = body.command;
     let task = start_one(&caller, &state, &id, command.clone()).await?;
     Ok(HttpResponse::Ok().json(TaskPublic::new(&task, command)))
 }
@@ -289,14 +316,14 @@ pub(crate) async fn start(
         (status = 401, description = "Nobody asks"), (status = 403, description = "The token may only read")))]
 pub(crate) async fn start_batch(
     caller: Caller,
-    body: web::Json<BatchBody>,
+    Body(body): Body<BatchBody>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     use futures_util::StreamExt as _;
     /// How many are started at the same time: their writes share commits.
     const AT_ONCE: usize = 64;
     caller.need_write()?;
-    let ids = body.into_inner().ids;
+    let ids = body.ids;
     if ids.len() > MAX_BATCH {
         return Err(ApiError::bad("too_many", format!("a batch starts at most {MAX_BATCH} issues")));
     }

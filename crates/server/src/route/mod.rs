@@ -2,7 +2,9 @@
 
 mod answer;
 mod auth;
+mod body;
 pub(crate) mod error;
+mod events;
 mod health;
 mod issues;
 mod jobs;
@@ -22,6 +24,7 @@ use crate::auth::throttle::Throttle;
 use crate::compose::App;
 use crate::config::Config;
 use crate::door::Door;
+use crate::feed::Feed;
 use crate::route::error::ApiError;
 
 /// What every route can reach.
@@ -34,6 +37,8 @@ pub(crate) struct State {
     /// Whether only this machine can reach the server.
     pub(crate) loopback: bool,
     pub(crate) started: Instant,
+    /// What changes, for those who watch.
+    pub(crate) feed: Feed,
     /// How often passwords were guessed.
     pub(crate) throttle: Throttle,
     /// The hash of the token that makes the first administrator.
@@ -62,15 +67,11 @@ pub(crate) fn register(services: &mut web::ServiceConfig, state: Arc<State>) {
         .default_service(web::to(answer::not_found));
 }
 
-/// The largest body under `/api/v1`: a batch of 10,000 ids fits.
-const MAX_JSON: usize = 1 << 20;
-
 /// Everything under `/api/v1`. What cannot be read is answered as the rest is.
 fn management(services: &mut web::ServiceConfig) {
     let unreadable = |code| move |error: String| -> actix_web::Error { ApiError::bad(code, error).into() };
-    let (body, query, path) = (unreadable("bad_body"), unreadable("bad_query"), unreadable("bad_path"));
+    let (query, path) = (unreadable("bad_query"), unreadable("bad_path"));
     services
-        .app_data(web::JsonConfig::default().limit(MAX_JSON).error_handler(move |error, _| body(error.to_string())))
         .app_data(web::QueryConfig::default().error_handler(move |error, _| query(error.to_string())))
         .app_data(web::PathConfig::default().error_handler(move |error, _| path(error.to_string())))
         .route("/api/openapi.json", web::get().to(openapi::document))
@@ -115,6 +116,8 @@ fn management(services: &mut web::ServiceConfig) {
                 .service(web::resource("/tasks/{id}").route(web::get().to(tasks::show)))
                 .service(web::resource("/audit").route(web::get().to(tasks::audit)))
                 .service(web::resource("/jobs").route(web::get().to(jobs::list)))
+                .service(web::resource("/events").route(web::get().to(events::all)))
+                .service(web::resource("/jobs/{id}/events").route(web::get().to(events::of_job)))
                 .service(web::resource("/jobs/{id}").route(web::get().to(jobs::show)))
                 .service(web::resource("/jobs/{id}/retry").route(web::post().to(jobs::retry)))
                 .service(web::resource("/jobs/{id}/cancel").route(web::post().to(jobs::cancel)))

@@ -3,8 +3,9 @@
 use actix_web::HttpResponse;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{RefOr, Required, ResponseBuilder};
 
-use super::{auth, issues, repositories, tasks, users};
+use super::{auth, events, issues, repositories, tasks, users};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -14,9 +15,9 @@ use super::{auth, issues, repositories, tasks, users};
         users::list, users::add, users::change, users::tokens, users::add_token, users::end_token,
         repositories::list, repositories::add, repositories::show, repositories::remove, repositories::sync,
         issues::list, issues::open, issues::show, issues::change, issues::start, issues::start_batch, issues::cancel,
-        issues::merge, tasks::list, tasks::show, tasks::audit,
+        issues::merge, events::all, events::of_job, tasks::list, tasks::show, tasks::audit,
     ),
-    modifiers(&Security),
+    modifiers(&Security, &Common),
     security(("token" = []), ("session" = []))
 )]
 pub(crate) struct Description;
@@ -30,6 +31,34 @@ impl utoipa::Modify for Security {
         components.add_security_scheme("token", SecurityScheme::Http(token));
         let cookie = ApiKey::Cookie(ApiKeyValue::new(crate::auth::COOKIE));
         components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
+    }
+}
+
+/// What every operation may answer, or every one with a body.
+struct Common;
+
+impl utoipa::Modify for Common {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        for (path, item) in &mut openapi.paths.paths {
+            let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
+            for operation in operations.into_iter().flatten() {
+                let mut answer = |status: &str, description: &str| {
+                    let response = ResponseBuilder::new().description(description).build();
+                    operation.responses.responses.entry(status.to_owned()).or_insert(response.into());
+                };
+                answer("503", "The database or a forge cannot be used now; wait as `Retry-After` says");
+                if let Some(body) = &mut operation.request_body {
+                    answer("413", "The body is too large");
+                    answer("415", "The body is not JSON");
+                    // The Start button sends none.
+                    if let RefOr::T(body) = body
+                        && path.ends_with("/start")
+                    {
+                        body.required = Some(Required::False);
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::State;
+use super::body::Body;
 use super::error::ApiError;
 use crate::audit::note;
 use crate::auth::Caller;
@@ -46,10 +47,21 @@ pub(crate) struct RepositoryList {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewRepository {
-    /// `github`, `gitcode` or `local`.
+    #[schema(inline, value_type = PlatformName)]
     platform: String,
     /// `owner/name`
+    #[schema(pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$", example = "acme/demo")]
     name: String,
+}
+
+/// Where repositories live.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "it only describes")]
+enum PlatformName {
+    Github,
+    Gitcode,
+    Local,
 }
 
 /// What an import has done.
@@ -70,17 +82,18 @@ pub(crate) async fn list(_: Caller, state: web::Data<State>) -> Result<HttpRespo
 
 #[utoipa::path(post, path = "/api/v1/repositories", tag = "repositories", request_body = NewRepository,
     responses((status = 201, body = RepositoryView),
-        (status = 400, description = "The platform or the name cannot be used, or the forge does not show it"),
+        (status = 400, description = "The platform or the name cannot be used"),
+        (status = 404, description = "The forge does not show it to us"),
         (status = 401, description = "Nobody asks"), (status = 403, description = "No administrator asks"),
         (status = 409, description = "It was added already"),
         (status = 502, description = "The forge refuses us"), (status = 503, description = "The forge does not answer")))]
 pub(crate) async fn add(
     caller: Caller,
-    body: web::Json<NewRepository>,
+    Body(body): Body<NewRepository>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     caller.need_admin()?;
-    let NewRepository { platform, name } = body.into_inner();
+    let NewRepository { platform, name } = body;
     let name: RepoName = name
         .parse()
         .map_err(|error: patchwright_domain::id::InvalidId| ApiError::bad("bad_name", error.to_string()))?;

@@ -67,15 +67,29 @@ pub(crate) struct TaskPage {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
-    /// `pending`, `running`, `success` or `failed`.
+    #[param(inline, value_type = Option<TaskStatusName>)]
     status: Option<String>,
+    #[param(value_type = Option<uuid::Uuid>)]
     job: Option<String>,
+    #[param(value_type = Option<uuid::Uuid>)]
     issue: Option<String>,
     /// As the page before said.
+    #[param(value_type = Option<uuid::Uuid>)]
     cursor: Option<String>,
     /// 1 to 200.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u16>,
+}
+
+/// Where a task stands.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "it only describes")]
+enum TaskStatusName {
+    Pending,
+    Running,
+    Success,
+    Failed,
 }
 
 /// What was asked for beyond the issue.
@@ -148,6 +162,7 @@ pub(crate) struct AuditPage {
 #[into_params(parameter_in = Query)]
 pub(crate) struct AuditQuery {
     /// As the page before said.
+    #[param(value_type = Option<uuid::Uuid>)]
     cursor: Option<String>,
     /// 1 to 200.
     #[param(minimum = 1, maximum = 200)]

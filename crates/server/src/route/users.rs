@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::State;
+use super::body::Body;
 use super::error::ApiError;
 use crate::audit::note;
 use crate::auth::{Caller, password, secret};
@@ -47,19 +48,41 @@ pub(crate) struct UserList {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewUser {
+    #[schema(pattern = "^[A-Za-z0-9._@+-]{1,64}$", example = "alice")]
     login: String,
-    /// `admin` or `member`.
+    #[schema(inline, value_type = RoleName)]
     role: String,
+    #[schema(min_length = 10, max_length = 256)]
     password: Option<String>,
+}
+
+/// What a person may do.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "it only describes")]
+enum RoleName {
+    Admin,
+    Member,
+}
+
+/// How much of its person's rights a token has.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "it only describes")]
+enum ScopeName {
+    Read,
+    Write,
+    Admin,
 }
 
 /// What changes; the rest stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserChange {
-    /// `admin` or `member`.
+    #[schema(inline, value_type = Option<RoleName>)]
     role: Option<String>,
     active: Option<bool>,
+    #[schema(min_length = 10, max_length = 256)]
     password: Option<String>,
 }
 
@@ -82,11 +105,11 @@ pub(crate) async fn list(caller: Caller, state: web::Data<State>) -> Result<Http
         (status = 409, description = "Somebody has the login")))]
 pub(crate) async fn add(
     caller: Caller,
-    body: web::Json<NewUser>,
+    Body(body): Body<NewUser>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     caller.need_admin()?;
-    let NewUser { login, role: wanted, password } = body.into_inner();
+    let NewUser { login, role: wanted, password } = body;
     let login = Login::parse(&login).map_err(|error| ApiError::bad("bad_login", error.to_string()))?;
     let hash = match password {
         Some(password) => Some(password::hash(Secret::new(password)).await?),
@@ -108,13 +131,13 @@ pub(crate) async fn add(
 pub(crate) async fn change(
     caller: Caller,
     id: web::Path<String>,
-    body: web::Json<UserChange>,
+    Body(body): Body<UserChange>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     caller.need_admin()?;
     let id: UserId = id.parse().map_err(|_| ApiError::NotFound("user"))?;
     let mut user = state.app.store.user(id).await?.ok_or(ApiError::NotFound("user"))?;
-    let UserChange { role: wanted, active, password } = body.into_inner();
+    let UserChange { role: wanted, active, password } = body;
     if let Some(wanted) = wanted {
         user.role = role(&wanted)?;
     }
@@ -168,11 +191,14 @@ pub(crate) struct TokenList {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewToken {
-    /// What you call it, 1 to 100 characters.
+    /// What you call it.
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
-    /// `read`, `write` or `admin`; never more than the caller has.
+    // Never more than the caller has. (A description here would make it two types at once in the document.)
+    #[schema(inline, value_type = ScopeName)]
     scope: String,
-    /// Days until it ends, 1 to 3650; without it 90.
+    /// Days until it ends; without it 90.
+    #[schema(minimum = 1, maximum = 3650)]
     expires_in_days: Option<u16>,
 }
 
@@ -202,14 +228,14 @@ pub(crate) async fn tokens(caller: Caller, state: web::Data<State>) -> Result<Ht
         (status = 401, description = "Nobody asks"), (status = 403, description = "The scope is more than the caller's")))]
 pub(crate) async fn add_token(
     caller: Caller,
-    body: web::Json<NewToken>,
+    Body(body): Body<NewToken>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     caller.need_write()?;
     let user_id = person(&caller)?;
-    let NewToken { name, scope, expires_in_days } = body.into_inner();
-    let name = name.trim().to_owned();
-    if name.is_empty() || name.chars().count() > 100 || name.contains('\0') {
+    let NewToken { name, scope, expires_in_days } = body;
+    let name = name.replace('\0', "\u{fffd}");
+    if name.is_empty() || name.chars().count() > 100 {
         return Err(ApiError::bad("bad_name", "a name has 1 to 100 characters"));
     }
     let scope =

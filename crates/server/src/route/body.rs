@@ -1,0 +1,45 @@
+//! The body of a request: one JSON object.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use actix_web::{FromRequest, HttpRequest, web};
+use serde::de::DeserializeOwned;
+
+use super::error::ApiError;
+
+/// The largest body: a batch of 10,000 ids fits.
+const MAX_BYTES: usize = 1 << 20;
+
+/// A body that was read. serde would take an array for a struct, field by field in their order; nobody who writes one
+/// means that, so an object is asked for.
+#[derive(Debug)]
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut actix_web::dev::Payload) -> Self::Future {
+        let is_json = request.headers().get("content-type").and_then(|value| value.to_str().ok());
+        let is_json = is_json.is_some_and(|value| value.trim_start().starts_with("application/json"));
+        let payload = web::Payload::from_request(request, payload);
+        Box::pin(async move {
+            if !is_json {
+                return Err(ApiError::MediaType);
+            }
+            let payload = payload.await.map_err(|error| ApiError::bad("bad_body", error.to_string()))?;
+            let bytes = payload.to_bytes_limited(MAX_BYTES).await.map_err(|_| ApiError::TooLarge)?;
+            let bytes = bytes.map_err(|error| ApiError::bad("bad_body", error.to_string()))?;
+            parse(&bytes).map(Self)
+        })
+    }
+}
+
+/// Reads an object.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(ApiError::bad("bad_body", "the body is not a JSON object"));
+    }
+    serde_json::from_slice(bytes).map_err(|error| ApiError::bad("bad_body", error.to_string()))
+}

@@ -1,0 +1,47 @@
+//! The API is as its description says: schemathesis makes requests from it, right and wrong ones, and judges the answers.
+
+use std::process::Command;
+
+use patchwright_core::Secret;
+use patchwright_http::Request;
+use serde_json::{Value, json};
+
+use super::tester::Tester;
+
+const TOKEN: &str = "api-token-0123456789-schemathesis";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_is_as_it_is_described() {
+    let Some(program) = patchwright_testkit::fetched("SCHEMATHESIS") else { return };
+    let tester = Tester::start_with(vec![], &[("API_TOKEN", TOKEN), ("WORKERS", "0")]).await;
+    let post = async |path: &str, body: Value| {
+        let request = Request::post(tester.url(path)).bearer(&Secret::new(TOKEN)).json(&body);
+        let answer = tester.send(request).await;
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        answer.json::<Value>().unwrap()
+    };
+    // Something to find.
+    let repository = post("/api/v1/repositories", json!({"platform": "github", "name": "acme/demo"})).await;
+    post("/api/v1/issues", json!({"repository_id": repository["id"], "title": "a bug"})).await;
+    let mut command = Command::new(program);
+    command
+        .arg("run")
+        .arg(tester.url("/api/openapi.json"))
+        .args(["-H", &format!("Authorization: Bearer {TOKEN}"), "--checks", "all", "--max-examples", "15"])
+        .args([
+            "--seed",
+            "1",
+            "--exclude-path",
+            "/api/v1/events",
+            "--workers",
+            "2",
+            "--no-color",
+            "--suppress-health-check",
+            "all",
+        ]);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains(" passed"), "{said}");
+    tester.abandon().await;
+}
