@@ -37,6 +37,10 @@ bench-queue:
     cd benches/queue-peers && cargo build --release --target-dir target && npm install --no-audit --no-fund
     QUEUE_PEERS={{justfile_directory()}}/benches/queue-peers cargo bench -p patchwright-store-diesel --bench queue
 
+# statistics over a million jobs
+bench-stats:
+    cargo bench -p patchwright-store-diesel --bench stats
+
 # servers killed at random moments, forge and model failing by chance, at full size
 chaos:
     CHAOS_JOBS=100 CHAOS_KILLS=200 cargo test --release -p patchwright-server --test it chaos -- --nocapture

@@ -31,8 +31,8 @@ async fn the_api_is_as_it_is_described() {
         .args([
             "--seed",
             "1",
-            "--exclude-path",
-            "/api/v1/events",
+            "--exclude-path-regex",
+            "/events$",
             "--workers",
             "2",
             "--no-color",

@@ -165,6 +165,7 @@ async fn who_may_what_stands_in_this_table() {
         (Get,    "/api/v1/jobs/{ghost}",                  None,         [401, 404, 404, 404, 404, 404]),
         (Post,   "/api/v1/jobs/{ghost}/retry",            None,         [401, 404, 404, 404, 404, 404]),
         (Post,   "/api/v1/jobs/{ghost}/cancel",           None,         [401, 404, 404, 404, 404, 404]),
+        (Get,    "/api/v1/stats",                         None,         [401, 200, 200, 200, 200, 200]),
         (Get,    "/api/v1/jobs/{ghost}/events",           None,         [401, 404, 404, 404, 404, 404]),
         (Get,    "/api/v1/audit",                         None,         [401, 403, 403, 403, 403, 200]),
         (Get,    "/api/openapi.json",                     None,         [200, 200, 200, 200, 200, 200]),
@@ -223,6 +224,13 @@ async fn an_issue_is_opened_started_and_merged_by_its_owner() {
     assert_eq!(again.json::<Value>().unwrap()["status"], "merged");
     let refused = tester.ask(owner, Method::Post, &path("start"), None).await;
     assert_eq!((refused.status, &refused.json::<Value>().unwrap()["code"]), (409, &"wrong_state".into()));
+    for (group, key) in [("repository", REPO), ("node", "embedded"), ("model", "default")] {
+        let stats = tester.get_json(owner, &format!("/api/v1/stats?group_by={group}")).await;
+        let told = &stats["groups"][0];
+        assert_eq!((&told["succeeded"], &told["success_rate"]), (&1.into(), &1.0.into()), "{stats}");
+        assert_eq!(told["model_calls"], 3);
+        assert!(told["key"] == key || group == "model", "{stats}");
+    }
     let record = tester.get_json(admin, "/api/v1/audit").await;
     let actions: Vec<&str> =
         record["items"].as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap()).collect();

@@ -16,6 +16,7 @@ pub mod repositories;
 pub mod sandbox;
 pub mod secret;
 mod signature;
+pub mod stats;
 pub mod store;
 pub mod tracker;
 pub mod webhook;

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use patchwright_domain::job::Lease;
+use patchwright_domain::run_end::RunEnd;
 use patchwright_domain::{DeliveryId, Effect, EffectId, Issue, IssueId, IssueRef, Job, JobId, PlatformId, Task};
 
 use crate::fault::{Cause, Fault};
@@ -34,6 +35,8 @@ pub struct Step {
     pub effects: Vec<EffectRecord>,
     /// An effect that is done with this step.
     pub settled: Option<EffectId>,
+    /// What is counted because the job ends with this step.
+    pub ended: Option<RunEnd>,
 }
 
 /// A thing to write.

@@ -10,6 +10,7 @@ pub mod money;
 pub mod path;
 pub mod platform;
 pub mod refused;
+pub mod run_end;
 pub mod task;
 pub mod trigger;
 pub mod user;

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use patchwright_core::store::{EffectRecord, Step, StoreError, Versioned, Write};
 use patchwright_domain::job::PullRequestEnd;
+use patchwright_domain::run_end::RunEnd;
 use patchwright_domain::{
     Effect, EffectId, Issue, IssueEvent, IssueStatus, Job, JobEvent, JobId, JobStatus, Refused, Task,
 };
@@ -50,6 +51,7 @@ impl Engine {
                 job: Some(Write::Update(Versioned { value: job.clone(), revision: known.revision })),
                 task: task.clone(),
                 settled,
+                ended: self.run_end(&job, before, task.as_ref()),
                 ..Step::default()
             };
             match self.ports.store.commit(step).await {
@@ -61,6 +63,15 @@ impl Engine {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// What is counted when a job ends.
+    fn run_end(&self, job: &Job, before: JobStatus, task: Option<&Task>) -> Option<RunEnd> {
+        if before.is_terminal() {
+            return None;
+        }
+        let model = self.ports.llm.as_ref().map(|llm| llm.model()).unwrap_or_default();
+        RunEnd::of(job, task.map_or("", |task| task.node.as_str()), &model)
     }
 
     /// Effects as rows to write.

@@ -205,6 +205,9 @@ async fn a_proven_fix_reads_like_this() {
     <sub>job `00000000-0000-0000-0000-000001000002` · 330 tokens in 3 model calls</sub>
     ");
     assert_eq!(house.git.file(&job.branch, "src/calc.py").unwrap(), "def add(a, b):\n    return a + b\n");
+    let ends = house.store.ends();
+    assert_eq!((ends.len(), ends[0].node.as_str(), ends[0].model.as_str()), (1, "embedded", "scripted"));
+    assert_eq!((ends[0].outcome, ends[0].usage.calls), (JobStatus::Succeeded, 3));
     assert_eq!(house.store.tasks().iter().map(|task| task.status).collect::<Vec<_>>(), [TaskStatus::Success]);
 }
 

@@ -15,6 +15,7 @@ mod queue;
 mod row;
 mod schema;
 mod sqlite;
+mod stats;
 mod step;
 mod store;
 mod template;

@@ -20,6 +20,7 @@ use crate::row::issue::CHANGES as ISSUE_CHANGES;
 use crate::row::job::{CHANGES as JOB_CHANGES, JobRow, JobStatements as _, STAGE_CHANGES};
 use crate::row::json;
 use crate::row::task::CHANGES as TASK_CHANGES;
+use crate::stats::{BUCKET_KEY, SUM_KEY, SUMS};
 use crate::step::{StepRows, StepStatements as _};
 
 /// A PostgreSQL connection behind diesel's synchronous interface. It is used on blocking threads only.
@@ -279,6 +280,8 @@ struct Changes<'a> {
     jobs: String,
     tasks: String,
     settled: Vec<&'a str>,
+    sums: String,
+    buckets: String,
     /// How many issues and jobs are changed; where one was changed by somebody else first, fewer are found.
     counts: [i64; 2],
 }
@@ -288,6 +291,7 @@ impl<'a> Changes<'a> {
         let rows = || batch.iter().map(|order| &order.rows);
         let issues: Vec<_> = rows().filter_map(|rows| rows.issue.as_ref()?.updated()).collect();
         let jobs: Vec<_> = rows().filter_map(|rows| rows.job.as_ref()?.updated()).collect();
+        let (sums, buckets) = crate::stats::merged(rows().filter_map(|rows| rows.ended.as_ref()));
         let count = |rows: usize| i64::try_from(rows).expect("a batch is small");
         Ok(Self {
             new,
@@ -295,6 +299,8 @@ impl<'a> Changes<'a> {
             issues: json(&issues)?,
             jobs: json(&jobs)?,
             tasks: all(rows().filter_map(|rows| rows.task.as_ref()))?,
+            sums: json(&sums)?,
+            buckets: json(&buckets)?,
             settled: rows().filter_map(|rows| rows.settled.as_deref()).collect(),
         })
     }
@@ -307,6 +313,23 @@ fn push_update<'b>(out: &mut AstPass<'_, 'b, Pg>, table: &str, columns: &[&str],
     out.push_sql(&format!("UPDATE {table} SET {set} FROM json_populate_recordset(NULL::{table}, "));
     out.push_bind_param::<Text, _>(rows)?;
     out.push_sql(&format!("::json) AS given WHERE {table}.id = given.id AND {table}.revision = given.revision - 1"));
+    Ok(())
+}
+
+/// Adds rows, given as JSON, to sums that are there.
+fn push_sums<'b>(
+    out: &mut AstPass<'_, 'b, Pg>,
+    table: &str,
+    (key, columns): (&str, &[&str]),
+    rows: &'b str,
+) -> QueryResult<()> {
+    out.push_sql(&format!(
+        "added_{table} AS (INSERT INTO {table} SELECT * FROM json_populate_recordset(NULL::{table}, "
+    ));
+    out.push_bind_param::<Text, _>(rows)?;
+    let set: Vec<String> =
+        columns.iter().map(|column| format!("{column} = {table}.{column} + excluded.{column}")).collect();
+    out.push_sql(&format!("::json) ON CONFLICT ({key}) DO UPDATE SET {})", set.join(", ")));
     Ok(())
 }
 
@@ -327,8 +350,12 @@ impl QueryFragment<Pg> for Changes<'_> {
         out.push_sql(&on_conflict("id", &TASK_CHANGES));
         out.push_sql("), settled AS (UPDATE effect SET status = 'done', error = NULL WHERE id = ANY(");
         out.push_bind_param::<Array<Text>, _>(&self.settled)?;
+        out.push_sql(")), ");
+        push_sums(&mut out, "run_sum", (SUM_KEY, &SUMS), &self.sums)?;
+        out.push_sql(", ");
+        push_sums(&mut out, "run_bucket", (BUCKET_KEY, &["runs"]), &self.buckets)?;
         // A row that is not found must take all back, and a statement is taken back whole when it fails.
-        out.push_sql(")) SELECT 1 / (CASE WHEN (SELECT count(*) FROM changed_issue) = ");
+        out.push_sql(" SELECT 1 / (CASE WHEN (SELECT count(*) FROM changed_issue) = ");
         out.push_bind_param::<BigInt, _>(&self.counts[0])?;
         out.push_sql(" AND (SELECT count(*) FROM changed_job) = ");
         out.push_bind_param::<BigInt, _>(&self.counts[1])?;

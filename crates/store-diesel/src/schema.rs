@@ -144,6 +144,34 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    run_sum (day, repo, node, model) {
+        day -> Text,
+        repo -> Text,
+        node -> Text,
+        model -> Text,
+        succeeded -> BigInt,
+        failed -> BigInt,
+        cancelled -> BigInt,
+        calls -> BigInt,
+        prompt_tokens -> BigInt,
+        completion_tokens -> BigInt,
+        cost_micros -> BigInt,
+    }
+}
+
+diesel::table! {
+    run_bucket (day, repo, node, model, kind, bucket) {
+        day -> Text,
+        repo -> Text,
+        node -> Text,
+        model -> Text,
+        kind -> Text,
+        bucket -> BigInt,
+        runs -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(issue, job, job_stage, task, delivery, effect);
 
 diesel::table! {

@@ -9,6 +9,7 @@ use crate::row::issue::{IssueRow, IssueStatements};
 use crate::row::job::{JobRow, JobStatements, StageRow};
 use crate::row::parse;
 use crate::row::task::{TaskRow, TaskStatements};
+use crate::stats::{BucketRow, StatsStatements, SumRow};
 
 /// A row with the revision that must still be there; `None` for a new one.
 pub(crate) struct Change<R> {
@@ -35,6 +36,7 @@ pub(crate) struct StepRows {
     pub(crate) task: Option<TaskRow>,
     pub(crate) effects: Vec<EffectRow>,
     pub(crate) settled: Option<String>,
+    pub(crate) ended: Option<(SumRow, Vec<BucketRow>)>,
 }
 
 impl StepRows {
@@ -61,6 +63,7 @@ impl StepRows {
             task: step.task.as_ref().map(TaskRow::new),
             effects: step.effects.iter().map(EffectRow::new).collect::<Result<_, _>>()?,
             settled: step.settled.map(|id| id.to_string()),
+            ended: step.ended.as_ref().map(crate::stats::rows),
         })
     }
 
@@ -71,6 +74,7 @@ impl StepRows {
             && new(self.job.as_ref().map(|change| change.expected))
             && self.task.is_none()
             && self.settled.is_none()
+            && self.ended.is_none()
     }
 }
 
@@ -110,6 +114,9 @@ statements! {
             }
             if let Some(id) = &rows.settled {
                 conn.end_effect(id, DONE, None)?;
+            }
+            if let Some((sum, buckets)) = &rows.ended {
+                conn.count_run(sum, buckets)?;
             }
             Ok(())
         }

@@ -43,3 +43,15 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     }
     serde_json::from_slice(bytes).map_err(|error| ApiError::bad("bad_body", error.to_string()))
 }
+
+/// Reads a whole number that may be written with a fraction of zero: to JSON Schema `13.0` is an integer.
+pub(crate) fn whole<'de, D: serde::Deserializer<'de>>(given: D) -> Result<Option<u16>, D::Error> {
+    let Some(number) = <Option<f64> as serde::Deserialize>::deserialize(given)? else { return Ok(None) };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what does not fit is refused")]
+    let whole = number as u16;
+    if (f64::from(whole) - number).abs() < f64::EPSILON {
+        Ok(Some(whole))
+    } else {
+        Err(serde::de::Error::custom(format!("{number} is no whole number from 0 to 65535")))
+    }
+}

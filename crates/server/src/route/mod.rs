@@ -10,6 +10,7 @@ mod issues;
 mod jobs;
 mod openapi;
 mod repositories;
+mod stats;
 mod tasks;
 mod users;
 mod webhook;
@@ -114,6 +115,7 @@ fn management(services: &mut web::ServiceConfig) {
                 .service(web::resource("/issues/{id}/merge").route(web::post().to(issues::merge)))
                 .service(web::resource("/tasks").route(web::get().to(tasks::list)))
                 .service(web::resource("/tasks/{id}").route(web::get().to(tasks::show)))
+                .service(web::resource("/stats").route(web::get().to(stats::show)))
                 .service(web::resource("/audit").route(web::get().to(tasks::audit)))
                 .service(web::resource("/jobs").route(web::get().to(jobs::list)))
                 .service(web::resource("/events").route(web::get().to(events::all)))

@@ -5,7 +5,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{RefOr, Required, ResponseBuilder};
 
-use super::{auth, events, issues, repositories, tasks, users};
+use super::{auth, events, issues, repositories, stats, tasks, users};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -15,7 +15,7 @@ use super::{auth, events, issues, repositories, tasks, users};
         users::list, users::add, users::change, users::tokens, users::add_token, users::end_token,
         repositories::list, repositories::add, repositories::show, repositories::remove, repositories::sync,
         issues::list, issues::open, issues::show, issues::change, issues::start, issues::start_batch, issues::cancel,
-        issues::merge, events::all, events::of_job, tasks::list, tasks::show, tasks::audit,
+        issues::merge, events::all, events::of_job, tasks::list, tasks::show, tasks::audit, stats::show,
     ),
     modifiers(&Security, &Common),
     security(("token" = []), ("session" = []))

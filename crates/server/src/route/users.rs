@@ -199,6 +199,7 @@ pub(crate) struct NewToken {
     scope: String,
     /// Days until it ends; without it 90.
     #[schema(minimum = 1, maximum = 3650)]
+    #[serde(default, deserialize_with = "super::body::whole")]
     expires_in_days: Option<u16>,
 }
 

@@ -5,6 +5,7 @@
 mod agree;
 mod backup;
 mod migrations;
+mod stats;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -11,6 +11,7 @@ use patchwright_core::store::{
     Versioned, Write,
 };
 use patchwright_domain::job::{JobEvent, JobState, Lease};
+use patchwright_domain::run_end::RunEnd;
 use patchwright_domain::{EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, PlatformId, Task, TaskId, Usage};
 
 /// A store in memory.
@@ -24,6 +25,8 @@ struct Tables {
     tasks: BTreeMap<TaskId, Task>,
     deliveries: Vec<DeliveryRecord>,
     effects: BTreeMap<EffectId, Effect>,
+    /// What was counted.
+    ends: Vec<RunEnd>,
     /// What was added, and what was taken back.
     ledger: Vec<(Account, Usage, Usage)>,
 }
@@ -51,6 +54,11 @@ impl FakeStore {
             _ => None,
         });
         dead.collect()
+    }
+
+    /// Everything that was counted.
+    pub fn ends(&self) -> Vec<RunEnd> {
+        self.0.lock().unwrap().ends.clone()
     }
 
     /// All tasks, oldest first.
@@ -133,6 +141,7 @@ impl Tables {
                 return Err(broken("two effects have one id"));
             }
         }
+        self.ends.extend(step.ended);
         if let Some(id) = step.settled {
             self.effects.get_mut(&id).ok_or_else(|| broken("the effect is not there"))?.outcome =
                 Some(EffectOutcome::Done);

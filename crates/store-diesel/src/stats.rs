@@ -1,0 +1,262 @@
+//! The port of statistics: sums by day, repository, node and model, written with the end of each job.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use diesel::upsert::excluded;
+use patchwright_core::stats::{GroupBy, GroupStats, Percentiles, Stats, StatsQuery};
+use patchwright_core::store::StoreError;
+use patchwright_domain::run_end::{RunEnd, bucket_seconds};
+use patchwright_domain::{JobStatus, Usage};
+use serde::Serialize;
+
+use crate::DieselStore;
+use crate::db::{read, statements, store_error};
+use crate::row::{signed, unsigned};
+use crate::schema::{run_bucket, run_sum};
+
+#[derive(Debug, Clone, Insertable, Serialize)]
+#[diesel(table_name = run_sum)]
+pub(crate) struct SumRow {
+    day: String,
+    repo: String,
+    node: String,
+    model: String,
+    succeeded: i64,
+    failed: i64,
+    cancelled: i64,
+    calls: i64,
+    prompt_tokens: i64,
+    completion_tokens: i64,
+    cost_micros: i64,
+}
+
+#[derive(Debug, Clone, Insertable, Serialize)]
+#[diesel(table_name = run_bucket)]
+pub(crate) struct BucketRow {
+    day: String,
+    repo: String,
+    node: String,
+    model: String,
+    kind: String,
+    bucket: i64,
+    runs: i64,
+}
+
+const WAIT: &str = "wait";
+const RUN: &str = "run";
+
+/// One run's rows: its sum, and its buckets.
+pub(crate) fn rows(end: &RunEnd) -> (SumRow, Vec<BucketRow>) {
+    let one = |outcome: JobStatus| i64::from(end.outcome == outcome);
+    let sum = SumRow {
+        day: end.day.clone(),
+        repo: end.repository.clone(),
+        node: end.node.clone(),
+        model: end.model.clone(),
+        succeeded: one(JobStatus::Succeeded),
+        failed: one(JobStatus::Failed),
+        cancelled: one(JobStatus::Cancelled),
+        calls: i64::from(end.usage.calls),
+        prompt_tokens: signed(end.usage.prompt_tokens),
+        completion_tokens: signed(end.usage.completion_tokens),
+        cost_micros: signed(end.usage.cost_micros),
+    };
+    let bucket = |(kind, bucket): (&str, u16)| BucketRow {
+        day: end.day.clone(),
+        repo: end.repository.clone(),
+        node: end.node.clone(),
+        model: end.model.clone(),
+        kind: kind.to_owned(),
+        bucket: i64::from(bucket),
+        runs: 1,
+    };
+    let buckets = [Some((WAIT, end.wait)), end.run.map(|run| (RUN, run))];
+    (sum, buckets.into_iter().flatten().map(bucket).collect())
+}
+
+impl SumRow {
+    fn add(&mut self, other: &Self) {
+        self.succeeded += other.succeeded;
+        self.failed += other.failed;
+        self.cancelled += other.cancelled;
+        self.calls += other.calls;
+        self.prompt_tokens += other.prompt_tokens;
+        self.completion_tokens += other.completion_tokens;
+        self.cost_micros += other.cost_micros;
+    }
+}
+
+/// Rows of one key become one: a statement may add to a row only once.
+pub(crate) fn merged<'a>(ends: impl Iterator<Item = &'a (SumRow, Vec<BucketRow>)>) -> (Vec<SumRow>, Vec<BucketRow>) {
+    let (mut sums, mut buckets) = (BTreeMap::new(), BTreeMap::new());
+    for (sum, own) in ends {
+        let key = [&sum.day, &sum.repo, &sum.node, &sum.model].map(String::clone);
+        sums.entry(key).and_modify(|known: &mut SumRow| known.add(sum)).or_insert_with(|| sum.clone());
+        for row in own {
+            let key = ([&row.day, &row.repo, &row.node, &row.model, &row.kind].map(String::clone), row.bucket);
+            buckets.entry(key).and_modify(|known: &mut BucketRow| known.runs += 1).or_insert_with(|| row.clone());
+        }
+    }
+    (sums.into_values().collect(), buckets.into_values().collect())
+}
+
+/// The columns that are added to, for statements of our own text.
+pub(crate) const SUMS: [&str; 7] =
+    ["succeeded", "failed", "cancelled", "calls", "prompt_tokens", "completion_tokens", "cost_micros"];
+/// What a row is known by.
+pub(crate) const SUM_KEY: &str = "day, repo, node, model";
+/// The same for buckets.
+pub(crate) const BUCKET_KEY: &str = "day, repo, node, model, kind, bucket";
+
+#[derive(QueryableByName)]
+struct Sum {
+    #[diesel(sql_type = Text)]
+    key: String,
+    #[diesel(sql_type = BigInt)]
+    succeeded: i64,
+    #[diesel(sql_type = BigInt)]
+    failed: i64,
+    #[diesel(sql_type = BigInt)]
+    cancelled: i64,
+    #[diesel(sql_type = BigInt)]
+    calls: i64,
+    #[diesel(sql_type = BigInt)]
+    prompt_tokens: i64,
+    #[diesel(sql_type = BigInt)]
+    completion_tokens: i64,
+    #[diesel(sql_type = BigInt)]
+    cost_micros: i64,
+}
+
+#[derive(QueryableByName)]
+struct Counted {
+    #[diesel(sql_type = Text)]
+    key: String,
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = BigInt)]
+    bucket: i64,
+    #[diesel(sql_type = BigInt)]
+    runs: i64,
+}
+
+const fn column(group_by: GroupBy) -> &'static str {
+    match group_by {
+        GroupBy::Day => "day",
+        GroupBy::Repository => "repo",
+        GroupBy::Node => "node",
+        GroupBy::Model => "model",
+    }
+}
+
+statements! {
+    pub(crate) trait StatsStatements {
+        fn count_run(conn, sum: &SumRow, buckets: &[BucketRow]) -> QueryResult<()> {
+            diesel::insert_into(run_sum::table)
+                .values(sum.clone())
+                .on_conflict((run_sum::day, run_sum::repo, run_sum::node, run_sum::model))
+                .do_update()
+                .set((
+                    run_sum::succeeded.eq(run_sum::succeeded + excluded(run_sum::succeeded)),
+                    run_sum::failed.eq(run_sum::failed + excluded(run_sum::failed)),
+                    run_sum::cancelled.eq(run_sum::cancelled + excluded(run_sum::cancelled)),
+                    run_sum::calls.eq(run_sum::calls + excluded(run_sum::calls)),
+                    run_sum::prompt_tokens.eq(run_sum::prompt_tokens + excluded(run_sum::prompt_tokens)),
+                    run_sum::completion_tokens.eq(run_sum::completion_tokens + excluded(run_sum::completion_tokens)),
+                    run_sum::cost_micros.eq(run_sum::cost_micros + excluded(run_sum::cost_micros)),
+                ))
+                .execute(conn)?;
+            for row in buckets {
+                diesel::insert_into(run_bucket::table)
+                    .values(row.clone())
+                    .on_conflict((
+                        run_bucket::day,
+                        run_bucket::repo,
+                        run_bucket::node,
+                        run_bucket::model,
+                        run_bucket::kind,
+                        run_bucket::bucket,
+                    ))
+                    .do_update()
+                    .set(run_bucket::runs.eq(run_bucket::runs + excluded(run_bucket::runs)))
+                    .execute(conn)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+statements! {
+    trait SumStatements {
+        fn sums(conn, query: &StatsQuery) -> QueryResult<Vec<Sum>> {
+            let key = column(query.group_by);
+            let sums = SUMS.map(|column| format!("CAST(sum({column}) AS BIGINT) AS {column}")).join(", ");
+            let sql = format!("SELECT {key} AS key, {sums} FROM run_sum WHERE day >= $1 AND day <= $2 GROUP BY {key}");
+            diesel::sql_query(sql).bind::<Text, _>(&query.from).bind::<Text, _>(&query.to).load(conn)
+        }
+
+        fn buckets(conn, query: &StatsQuery) -> QueryResult<Vec<Counted>> {
+            let key = column(query.group_by);
+            let sql = format!(
+                "SELECT {key} AS key, kind, bucket, CAST(sum(runs) AS BIGINT) AS runs FROM run_bucket
+                WHERE day >= $1 AND day <= $2 GROUP BY {key}, kind, bucket ORDER BY {key}, kind, bucket"
+            );
+            diesel::sql_query(sql).bind::<Text, _>(&query.from).bind::<Text, _>(&query.to).load(conn)
+        }
+    }
+}
+
+/// The places in a row of buckets that is in order.
+fn percentiles(buckets: &[(u16, u64)]) -> Percentiles {
+    let all: u64 = buckets.iter().map(|(_, runs)| runs).sum();
+    let place = |hundredths: u64| {
+        let rank = (all * hundredths).div_ceil(100);
+        let mut passed = 0;
+        let found = buckets.iter().find(|(_, runs)| {
+            passed += runs;
+            passed >= rank
+        });
+        found.filter(|_| all > 0).map_or(0.0, |(bucket, _)| bucket_seconds(*bucket))
+    };
+    Percentiles { p50: place(50), p95: place(95) }
+}
+
+#[async_trait]
+impl Stats for DieselStore {
+    async fn stats(&self, query: StatsQuery) -> Result<Vec<GroupStats>, StoreError> {
+        self.blocking(move |db| {
+            let sums = read!(db, conn => conn.sums(&query).map_err(store_error))?;
+            let buckets = read!(db, conn => conn.buckets(&query).map_err(store_error))?;
+            let mut rows: BTreeMap<(String, String), Vec<(u16, u64)>> = BTreeMap::new();
+            for Counted { key, kind, bucket, runs } in buckets {
+                let place = (unsigned("run_bucket", &key, bucket)?, unsigned("run_bucket", &key, runs)?);
+                rows.entry((key, kind)).or_default().push(place);
+            }
+            let mut groups = Vec::with_capacity(sums.len());
+            for sum in sums {
+                let number = |number| unsigned("run_sum", &sum.key, number);
+                let of = |kind: &str| rows.get(&(sum.key.clone(), kind.to_owned()));
+                groups.push(GroupStats {
+                    succeeded: number(sum.succeeded)?,
+                    failed: number(sum.failed)?,
+                    cancelled: number(sum.cancelled)?,
+                    usage: Usage {
+                        calls: unsigned("run_sum", &sum.key, sum.calls)?,
+                        prompt_tokens: number(sum.prompt_tokens)?,
+                        completion_tokens: number(sum.completion_tokens)?,
+                        cost_micros: number(sum.cost_micros)?,
+                    },
+                    wait: of(WAIT).map(|row| percentiles(row)).unwrap_or_default(),
+                    run: of(RUN).map(|row| percentiles(row)).unwrap_or_default(),
+                    key: sum.key,
+                });
+            }
+            groups.sort_by(|one, other| one.key.cmp(&other.key));
+            Ok(groups)
+        })
+        .await
+    }
+}

@@ -1,0 +1,2 @@
+DROP TABLE run_bucket;
+DROP TABLE run_sum;
