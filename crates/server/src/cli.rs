@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::command;
+use crate::command::remote::Remote;
 use crate::config::{Config, Layers};
 use crate::terminal::complain;
 
@@ -49,6 +50,21 @@ enum Command {
     Demo(DemoArgs),
     /// Shows, retries and cancels the jobs of a running server
     Jobs(JobsArgs),
+    /// Lists, opens, starts and cancels issues of a running server
+    Issues(IssuesArgs),
+    /// Adds repositories to a running server, and imports their issues
+    Repositories(RepositoriesArgs),
+    /// Makes and ends your tokens for a running server
+    Tokens(TokensArgs),
+    /// Shows how jobs ended and what they cost
+    Stats(StatsArgs),
+    /// Prints completions for a shell
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page
+    Man,
     /// Adds and changes people, straight in the database
     User(UserArgs),
     /// Brings the database's schema up to date
@@ -133,15 +149,161 @@ pub(crate) enum UserCommand {
 pub(crate) struct JobsArgs {
     #[command(subcommand)]
     pub(crate) command: JobsCommand,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
+}
+
+/// How a running server is reached.
+#[derive(Debug, Args)]
+pub(crate) struct RemoteArgs {
     /// The server's address (otherwise the one that BIND names)
     #[arg(long, global = true, env = "PATCHWRIGHT_SERVER", value_name = "URL")]
     pub(crate) server: Option<String>,
-    /// The server's token (its setting `API_TOKEN`)
+    /// A token of yours, or the server's (its setting `API_TOKEN`)
     #[arg(long, global = true, env = "PATCHWRIGHT_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub(crate) token: Option<String>,
     /// Prints the server's answer as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
+}
+
+/// `patchwright issues`
+#[derive(Debug, Args)]
+pub(crate) struct IssuesArgs {
+    #[command(subcommand)]
+    pub(crate) command: IssuesCommand,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IssuesCommand {
+    /// Lists issues, newest first
+    List {
+        /// Only of this status: pending, processing, `pending_merge`, merged, terminated
+        #[arg(long)]
+        status: Option<String>,
+        /// Only of this repository, owner/name
+        #[arg(long)]
+        repository: Option<String>,
+        /// Only with this text in the title or body
+        #[arg(long)]
+        search: Option<String>,
+        /// As the page before said
+        #[arg(long)]
+        cursor: Option<String>,
+        /// At most this many
+        #[arg(long, default_value_t = 50)]
+        limit: u16,
+    },
+    /// Shows an issue
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// Opens an issue on its forge
+    Open {
+        /// The repository's id
+        #[arg(long)]
+        repository: String,
+        /// One line
+        #[arg(long)]
+        title: String,
+        /// Markdown
+        #[arg(long, default_value = "")]
+        body: String,
+    },
+    /// Starts a job for an issue
+    Start {
+        /// Its id
+        id: String,
+        /// What else to take into account
+        #[arg(long)]
+        command: Option<String>,
+    },
+    /// Stops all jobs of an issue
+    Cancel {
+        /// Its id
+        id: String,
+    },
+    /// Notes that the pull request was merged
+    Merge {
+        /// Its id
+        id: String,
+    },
+}
+
+/// `patchwright repositories`
+#[derive(Debug, Args)]
+pub(crate) struct RepositoriesArgs {
+    #[command(subcommand)]
+    pub(crate) command: RepositoriesCommand,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RepositoriesCommand {
+    /// Lists them
+    List,
+    /// Adds one
+    Add {
+        /// github, gitcode or local
+        platform: String,
+        /// owner/name
+        name: String,
+    },
+    /// Imports its open issues
+    Sync {
+        /// Its id
+        id: String,
+    },
+    /// Removes it; its issues and jobs stay
+    Remove {
+        /// Its id
+        id: String,
+    },
+}
+
+/// `patchwright tokens`
+#[derive(Debug, Args)]
+pub(crate) struct TokensArgs {
+    #[command(subcommand)]
+    pub(crate) command: TokensCommand,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokensCommand {
+    /// Lists yours
+    List,
+    /// Makes one and prints its secret, this once
+    Add {
+        /// What you call it
+        name: String,
+        /// read, write or admin
+        #[arg(long, default_value = "write")]
+        scope: String,
+        /// Days until it ends
+        #[arg(long, default_value_t = 90)]
+        days: u16,
+    },
+    /// Ends one
+    End {
+        /// Its id
+        id: String,
+    },
+}
+
+/// `patchwright stats`
+#[derive(Debug, Args)]
+pub(crate) struct StatsArgs {
+    /// What to tell apart: day, repository, node or model
+    #[arg(long, default_value = "day")]
+    pub(crate) by: String,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -206,7 +368,21 @@ pub fn main() -> ExitCode {
             Command::Serve => command::serve::run(config).await,
             Command::Run(args) => command::run::run(config, args).await,
             Command::Demo(args) => command::demo::run(config, args).await,
-            Command::Jobs(args) => command::jobs::run(config, args).await,
+            Command::Jobs(args) => command::jobs::run(Remote::new(config, args.remote)?, args.command).await,
+            Command::Issues(args) => command::manage::issues(Remote::new(config, args.remote)?, args.command).await,
+            Command::Repositories(args) => {
+                command::manage::repositories(Remote::new(config, args.remote)?, args.command).await
+            }
+            Command::Tokens(args) => command::manage::tokens(Remote::new(config, args.remote)?, args.command).await,
+            Command::Stats(args) => command::manage::stats(Remote::new(config, args.remote)?, &args.by).await,
+            Command::Completions { shell } => {
+                clap_complete::generate(shell, &mut Cli::command(), "patchwright", &mut std::io::stdout());
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Man => {
+                clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?;
+                Ok(ExitCode::SUCCESS)
+            }
             Command::User(args) => command::user::run(config, args).await,
             Command::Migrate => command::migrate::run(config).await,
             Command::Backup { file } => command::backup::backup(config, &file).await,
@@ -231,7 +407,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_sound() {
-        use clap::CommandFactory as _;
         Cli::command().debug_assert();
         assert!(Cli::try_parse_from(["patchwright", "run", "--repo", ".", "--issue", "-", "--pr", "--push"]).is_err());
         assert!(Cli::try_parse_from(["patchwright", "serve", "--set", "BIND"]).is_err());

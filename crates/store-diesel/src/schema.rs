@@ -145,11 +145,10 @@ diesel::table! {
 }
 
 diesel::table! {
-    run_sum (day, repo, node, model) {
+    run_sum (dimension, day, name) {
+        dimension -> Text,
         day -> Text,
-        repo -> Text,
-        node -> Text,
-        model -> Text,
+        name -> Text,
         succeeded -> BigInt,
         failed -> BigInt,
         cancelled -> BigInt,
@@ -161,11 +160,10 @@ diesel::table! {
 }
 
 diesel::table! {
-    run_bucket (day, repo, node, model, kind, bucket) {
+    run_bucket (dimension, day, name, kind, bucket) {
+        dimension -> Text,
         day -> Text,
-        repo -> Text,
-        node -> Text,
-        model -> Text,
+        name -> Text,
         kind -> Text,
         bucket -> BigInt,
         runs -> BigInt,

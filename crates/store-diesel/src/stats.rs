@@ -20,10 +20,9 @@ use crate::schema::{run_bucket, run_sum};
 #[derive(Debug, Clone, Insertable, Serialize)]
 #[diesel(table_name = run_sum)]
 pub(crate) struct SumRow {
+    dimension: String,
     day: String,
-    repo: String,
-    node: String,
-    model: String,
+    name: String,
     succeeded: i64,
     failed: i64,
     cancelled: i64,
@@ -36,10 +35,9 @@ pub(crate) struct SumRow {
 #[derive(Debug, Clone, Insertable, Serialize)]
 #[diesel(table_name = run_bucket)]
 pub(crate) struct BucketRow {
+    dimension: String,
     day: String,
-    repo: String,
-    node: String,
-    model: String,
+    name: String,
     kind: String,
     bucket: i64,
     runs: i64,
@@ -48,33 +46,48 @@ pub(crate) struct BucketRow {
 const WAIT: &str = "wait";
 const RUN: &str = "run";
 
-/// One run's rows: its sum, and its buckets.
-pub(crate) fn rows(end: &RunEnd) -> (SumRow, Vec<BucketRow>) {
+/// What a run adds to: a sum and two buckets for each thing that is told apart. A look then reads only the rows of what
+/// it tells apart, however many repositories, nodes and models there are.
+pub(crate) struct Counted {
+    sums: Vec<SumRow>,
+    buckets: Vec<BucketRow>,
+}
+
+/// One run's rows.
+pub(crate) fn rows(end: &RunEnd) -> Counted {
     let one = |outcome: JobStatus| i64::from(end.outcome == outcome);
-    let sum = SumRow {
-        day: end.day.clone(),
-        repo: end.repository.clone(),
-        node: end.node.clone(),
-        model: end.model.clone(),
-        succeeded: one(JobStatus::Succeeded),
-        failed: one(JobStatus::Failed),
-        cancelled: one(JobStatus::Cancelled),
-        calls: i64::from(end.usage.calls),
-        prompt_tokens: signed(end.usage.prompt_tokens),
-        completion_tokens: signed(end.usage.completion_tokens),
-        cost_micros: signed(end.usage.cost_micros),
-    };
-    let bucket = |(kind, bucket): (&str, u16)| BucketRow {
-        day: end.day.clone(),
-        repo: end.repository.clone(),
-        node: end.node.clone(),
-        model: end.model.clone(),
-        kind: kind.to_owned(),
-        bucket: i64::from(bucket),
-        runs: 1,
-    };
-    let buckets = [Some((WAIT, end.wait)), end.run.map(|run| (RUN, run))];
-    (sum, buckets.into_iter().flatten().map(bucket).collect())
+    let mut counted = Counted { sums: Vec::new(), buckets: Vec::new() };
+    for group_by in GroupBy::ALL {
+        let name = match group_by {
+            GroupBy::Day => "",
+            GroupBy::Repository => &end.repository,
+            GroupBy::Node => &end.node,
+            GroupBy::Model => &end.model,
+        };
+        counted.sums.push(SumRow {
+            dimension: group_by.as_str().to_owned(),
+            day: end.day.clone(),
+            name: name.to_owned(),
+            succeeded: one(JobStatus::Succeeded),
+            failed: one(JobStatus::Failed),
+            cancelled: one(JobStatus::Cancelled),
+            calls: i64::from(end.usage.calls),
+            prompt_tokens: signed(end.usage.prompt_tokens),
+            completion_tokens: signed(end.usage.completion_tokens),
+            cost_micros: signed(end.usage.cost_micros),
+        });
+        for (kind, bucket) in [Some((WAIT, end.wait)), end.run.map(|run| (RUN, run))].into_iter().flatten() {
+            counted.buckets.push(BucketRow {
+                dimension: group_by.as_str().to_owned(),
+                day: end.day.clone(),
+                name: name.to_owned(),
+                kind: kind.to_owned(),
+                bucket: i64::from(bucket),
+                runs: 1,
+            });
+        }
+    }
+    counted
 }
 
 impl SumRow {
@@ -89,14 +102,17 @@ impl SumRow {
     }
 }
 
-/// Rows of one key become one: a statement may add to a row only once.
-pub(crate) fn merged<'a>(ends: impl Iterator<Item = &'a (SumRow, Vec<BucketRow>)>) -> (Vec<SumRow>, Vec<BucketRow>) {
+/// Rows of one key become one: a statement may add to a row only once. They are in the order of their keys, so that two
+/// statements take the same rows in the same order.
+pub(crate) fn merged<'a>(ends: impl Iterator<Item = &'a Counted>) -> (Vec<SumRow>, Vec<BucketRow>) {
     let (mut sums, mut buckets) = (BTreeMap::new(), BTreeMap::new());
-    for (sum, own) in ends {
-        let key = [&sum.day, &sum.repo, &sum.node, &sum.model].map(String::clone);
-        sums.entry(key).and_modify(|known: &mut SumRow| known.add(sum)).or_insert_with(|| sum.clone());
-        for row in own {
-            let key = ([&row.day, &row.repo, &row.node, &row.model, &row.kind].map(String::clone), row.bucket);
+    for counted in ends {
+        for row in &counted.sums {
+            let key = [&row.dimension, &row.day, &row.name].map(String::clone);
+            sums.entry(key).and_modify(|known: &mut SumRow| known.add(row)).or_insert_with(|| row.clone());
+        }
+        for row in &counted.buckets {
+            let key = ([&row.dimension, &row.day, &row.name, &row.kind].map(String::clone), row.bucket);
             buckets.entry(key).and_modify(|known: &mut BucketRow| known.runs += 1).or_insert_with(|| row.clone());
         }
     }
@@ -107,9 +123,9 @@ pub(crate) fn merged<'a>(ends: impl Iterator<Item = &'a (SumRow, Vec<BucketRow>)
 pub(crate) const SUMS: [&str; 7] =
     ["succeeded", "failed", "cancelled", "calls", "prompt_tokens", "completion_tokens", "cost_micros"];
 /// What a row is known by.
-pub(crate) const SUM_KEY: &str = "day, repo, node, model";
+pub(crate) const SUM_KEY: &str = "dimension, day, name";
 /// The same for buckets.
-pub(crate) const BUCKET_KEY: &str = "day, repo, node, model, kind, bucket";
+pub(crate) const BUCKET_KEY: &str = "dimension, day, name, kind, bucket";
 
 #[derive(QueryableByName)]
 struct Sum {
@@ -132,7 +148,7 @@ struct Sum {
 }
 
 #[derive(QueryableByName)]
-struct Counted {
+struct Place {
     #[diesel(sql_type = Text)]
     key: String,
     #[diesel(sql_type = Text)]
@@ -146,18 +162,17 @@ struct Counted {
 const fn column(group_by: GroupBy) -> &'static str {
     match group_by {
         GroupBy::Day => "day",
-        GroupBy::Repository => "repo",
-        GroupBy::Node => "node",
-        GroupBy::Model => "model",
+        GroupBy::Repository | GroupBy::Node | GroupBy::Model => "name",
     }
 }
 
 statements! {
     pub(crate) trait StatsStatements {
-        fn count_run(conn, sum: &SumRow, buckets: &[BucketRow]) -> QueryResult<()> {
+        fn count_run(conn, counted: &Counted) -> QueryResult<()> {
+            for sum in &counted.sums {
             diesel::insert_into(run_sum::table)
                 .values(sum.clone())
-                .on_conflict((run_sum::day, run_sum::repo, run_sum::node, run_sum::model))
+                .on_conflict((run_sum::dimension, run_sum::day, run_sum::name))
                 .do_update()
                 .set((
                     run_sum::succeeded.eq(run_sum::succeeded + excluded(run_sum::succeeded)),
@@ -169,14 +184,14 @@ statements! {
                     run_sum::cost_micros.eq(run_sum::cost_micros + excluded(run_sum::cost_micros)),
                 ))
                 .execute(conn)?;
-            for row in buckets {
+            }
+            for row in &counted.buckets {
                 diesel::insert_into(run_bucket::table)
                     .values(row.clone())
                     .on_conflict((
+                        run_bucket::dimension,
                         run_bucket::day,
-                        run_bucket::repo,
-                        run_bucket::node,
-                        run_bucket::model,
+                        run_bucket::name,
                         run_bucket::kind,
                         run_bucket::bucket,
                     ))
@@ -194,17 +209,21 @@ statements! {
         fn sums(conn, query: &StatsQuery) -> QueryResult<Vec<Sum>> {
             let key = column(query.group_by);
             let sums = SUMS.map(|column| format!("CAST(sum({column}) AS BIGINT) AS {column}")).join(", ");
-            let sql = format!("SELECT {key} AS key, {sums} FROM run_sum WHERE day >= $1 AND day <= $2 GROUP BY {key}");
-            diesel::sql_query(sql).bind::<Text, _>(&query.from).bind::<Text, _>(&query.to).load(conn)
+            let sql = format!("SELECT {key} AS key, {sums} FROM run_sum WHERE dimension = $1 AND day >= $2 AND day <= $3 GROUP BY {key}");
+            diesel::sql_query(sql).bind::<Text, _>(query.group_by.as_str())
+                .bind::<Text, _>(&query.from)
+                .bind::<Text, _>(&query.to).load(conn)
         }
 
-        fn buckets(conn, query: &StatsQuery) -> QueryResult<Vec<Counted>> {
+        fn buckets(conn, query: &StatsQuery) -> QueryResult<Vec<Place>> {
             let key = column(query.group_by);
             let sql = format!(
                 "SELECT {key} AS key, kind, bucket, CAST(sum(runs) AS BIGINT) AS runs FROM run_bucket
-                WHERE day >= $1 AND day <= $2 GROUP BY {key}, kind, bucket ORDER BY {key}, kind, bucket"
+                WHERE dimension = $1 AND day >= $2 AND day <= $3 GROUP BY {key}, kind, bucket ORDER BY {key}, kind, bucket"
             );
-            diesel::sql_query(sql).bind::<Text, _>(&query.from).bind::<Text, _>(&query.to).load(conn)
+            diesel::sql_query(sql).bind::<Text, _>(query.group_by.as_str())
+                .bind::<Text, _>(&query.from)
+                .bind::<Text, _>(&query.to).load(conn)
         }
     }
 }
@@ -231,7 +250,7 @@ impl Stats for DieselStore {
             let sums = read!(db, conn => conn.sums(&query).map_err(store_error))?;
             let buckets = read!(db, conn => conn.buckets(&query).map_err(store_error))?;
             let mut rows: BTreeMap<(String, String), Vec<(u16, u64)>> = BTreeMap::new();
-            for Counted { key, kind, bucket, runs } in buckets {
+            for Place { key, kind, bucket, runs } in buckets {
                 let place = (unsigned("run_bucket", &key, bucket)?, unsigned("run_bucket", &key, runs)?);
                 rows.entry((key, kind)).or_default().push(place);
             }

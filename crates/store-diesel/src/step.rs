@@ -9,7 +9,7 @@ use crate::row::issue::{IssueRow, IssueStatements};
 use crate::row::job::{JobRow, JobStatements, StageRow};
 use crate::row::parse;
 use crate::row::task::{TaskRow, TaskStatements};
-use crate::stats::{BucketRow, StatsStatements, SumRow};
+use crate::stats::{Counted, StatsStatements};
 
 /// A row with the revision that must still be there; `None` for a new one.
 pub(crate) struct Change<R> {
@@ -36,7 +36,7 @@ pub(crate) struct StepRows {
     pub(crate) task: Option<TaskRow>,
     pub(crate) effects: Vec<EffectRow>,
     pub(crate) settled: Option<String>,
-    pub(crate) ended: Option<(SumRow, Vec<BucketRow>)>,
+    pub(crate) ended: Option<Counted>,
 }
 
 impl StepRows {
@@ -115,8 +115,8 @@ statements! {
             if let Some(id) = &rows.settled {
                 conn.end_effect(id, DONE, None)?;
             }
-            if let Some((sum, buckets)) = &rows.ended {
-                conn.count_run(sum, buckets)?;
+            if let Some(counted) = &rows.ended {
+                conn.count_run(counted)?;
             }
             Ok(())
         }

@@ -220,3 +220,60 @@ async fn jobs_are_listed_cancelled_and_retried_from_a_terminal_and_the_database_
     server.kill().unwrap();
     server.wait().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_added_at_the_command_line_and_programs_ask_with_their_tokens() {
+    let world = World::new(vec![]);
+    let patchwright = |args: &[&str], input: &str| {
+        use std::io::Write as _;
+        let mut child = Command::new(env!("CARGO_BIN_EXE_patchwright"))
+            .args(args)
+            .env_clear()
+            .env("DATA_DIR", world.folder.path())
+            .env("BIND", &world.address)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.success(), said)
+    };
+    assert!(!patchwright(&["user", "add", "root"], "short\n").0);
+    let (added, said) = patchwright(&["user", "add", "Root"], "correct horse battery\n");
+    assert!(added && said.contains("root was added as admin"), "{said}");
+    assert!(patchwright(&["user", "list"], "").1.contains("root"));
+    let (refused, said) = patchwright(&["user", "disable", "root"], "");
+    assert!(!refused && said.contains("last active administrator"), "{said}");
+
+    let mut server = world.start().await;
+    let login = Request::post(format!("http://{}/api/v1/auth/login", world.address))
+        .json(&json!({"login": "root", "password": "correct horse battery"}));
+    let session = world.http.send(login, Retry::Never).await.unwrap();
+    let cookie = session.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let csrf = session.json::<Value>().unwrap()["csrf_token"].as_str().unwrap().to_owned();
+    let token = Request::post(format!("http://{}/api/v1/tokens", world.address))
+        .header("cookie", cookie)
+        .header("x-csrf-token", csrf)
+        .json(&json!({"name": "terminal", "scope": "admin"}));
+    let token = world.http.send(token, Retry::Never).await.unwrap().json::<Value>().unwrap();
+    let token = token["secret"].as_str().unwrap();
+    let ask = |args: &[&str]| patchwright(&[args, &["--token", token]].concat(), "");
+    let (done, said) = ask(&["repositories", "add", "github", "acme/demo"]);
+    assert!(done && said.contains("acme/demo"), "{said}");
+    let id = said.split_whitespace().next().unwrap().to_owned();
+    assert!(ask(&["repositories", "sync", &id]).1.contains("1 imported"));
+    let (_, said) = ask(&["issues", "list", "--search", "SUBTRACTS"]);
+    assert!(said.contains("pending") && said.contains("add() subtracts"), "{said}");
+    let (_, said) = ask(&["tokens", "list", "--json"]);
+    assert!(said.contains("\"terminal\"") && !said.contains(token), "{said}");
+    assert!(ask(&["stats"]).0);
+    let (refused, said) = patchwright(&["issues", "list"], "");
+    assert!(!refused && said.contains("PATCHWRIGHT_TOKEN"), "{said}");
+    assert!(patchwright(&["completions", "bash"], "").1.contains("repositories"));
+    assert!(patchwright(&["man"], "").1.contains(".TH patchwright"));
+    server.kill().unwrap();
+    server.wait().unwrap();
+}

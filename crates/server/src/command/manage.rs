@@ -1,0 +1,92 @@
+//! `patchwright issues`, `repositories`, `tokens`, `stats`: the management plane from a terminal.
+
+use patchwright_http::Request;
+use serde_json::{Value, json};
+
+use super::CommandResult;
+use super::remote::{Remote, table, text};
+use crate::cli::{IssuesCommand, RepositoriesCommand, TokensCommand};
+use crate::terminal::say;
+
+const ISSUE: [&str; 5] = ["id", "status", "repository", "number", "title"];
+const REPOSITORY: [&str; 4] = ["id", "platform", "name", "synced_at"];
+const TOKEN: [&str; 5] = ["id", "name", "scope", "expires_at", "last_used_at"];
+const GROUP: [&str; 6] = ["key", "succeeded", "failed", "cancelled", "model_calls", "cost"];
+
+fn one(columns: &[&str], value: &Value) {
+    say(&columns.iter().map(|column| text(value, column)).collect::<Vec<_>>().join("  "));
+}
+
+pub(crate) async fn issues(remote: Remote, command: IssuesCommand) -> CommandResult {
+    let post = |id: &str, verb: &str| Request::post(remote.url(&format!("/issues/{id}/{verb}")));
+    match command {
+        IssuesCommand::List { status, repository, search, cursor, limit } => {
+            let mut request = Request::get(remote.url("/issues")).query("limit", limit.to_string());
+            for (name, value) in [("status", status), ("repository", repository), ("q", search), ("cursor", cursor)] {
+                if let Some(value) = value {
+                    request = request.query(name, value);
+                }
+            }
+            remote.ask(request, |page| table(&ISSUE, page)).await
+        }
+        IssuesCommand::Show { id } => {
+            let request = Request::get(remote.url(&format!("/issues/{id}")));
+            remote
+                .ask(request, |issue| {
+                    one(&ISSUE, issue);
+                    say(&text(issue, "body"));
+                })
+                .await
+        }
+        IssuesCommand::Open { repository, title, body } => {
+            let draft = json!({"repository_id": repository, "title": title, "body": body});
+            remote.ask(Request::post(remote.url("/issues")).json(&draft), |issue| one(&ISSUE, issue)).await
+        }
+        IssuesCommand::Start { id, command } => {
+            let request = post(&id, "start").json(&json!({"command": command}));
+            remote.ask(request, |task| one(&["job_id", "status"], task)).await
+        }
+        IssuesCommand::Cancel { id } => remote.ask(post(&id, "cancel"), |issue| one(&ISSUE, issue)).await,
+        IssuesCommand::Merge { id } => remote.ask(post(&id, "merge"), |issue| one(&ISSUE, issue)).await,
+    }
+}
+
+pub(crate) async fn repositories(remote: Remote, command: RepositoriesCommand) -> CommandResult {
+    match command {
+        RepositoriesCommand::List => {
+            remote.ask(Request::get(remote.url("/repositories")), |page| table(&REPOSITORY, page)).await
+        }
+        RepositoriesCommand::Add { platform, name } => {
+            let request = Request::post(remote.url("/repositories")).json(&json!({"platform": platform, "name": name}));
+            remote.ask(request, |repository| one(&REPOSITORY, repository)).await
+        }
+        RepositoriesCommand::Sync { id } => {
+            let request = Request::post(remote.url(&format!("/repositories/{id}/sync")));
+            remote
+                .ask(request, |done| {
+                    say(&format!("{} imported, {} updated", text(done, "imported"), text(done, "updated")));
+                })
+                .await
+        }
+        RepositoriesCommand::Remove { id } => {
+            remote.ask(Request::delete(remote.url(&format!("/repositories/{id}"))), |_| {}).await
+        }
+    }
+}
+
+pub(crate) async fn tokens(remote: Remote, command: TokensCommand) -> CommandResult {
+    match command {
+        TokensCommand::List => remote.ask(Request::get(remote.url("/tokens")), |page| table(&TOKEN, page)).await,
+        TokensCommand::Add { name, scope, days } => {
+            let body = json!({"name": name, "scope": scope, "expires_in_days": days});
+            // The secret alone, so that it can be piped to where it belongs.
+            remote.ask(Request::post(remote.url("/tokens")).json(&body), |token| say(&text(token, "secret"))).await
+        }
+        TokensCommand::End { id } => remote.ask(Request::delete(remote.url(&format!("/tokens/{id}"))), |_| {}).await,
+    }
+}
+
+pub(crate) async fn stats(remote: Remote, group_by: &str) -> CommandResult {
+    let request = Request::get(remote.url("/stats")).query("group_by", group_by);
+    remote.ask(request, |stats| table(&GROUP, &json!({"items": stats["groups"]}))).await
+}
