@@ -37,6 +37,10 @@ bench-queue:
     cd benches/queue-peers && cargo build --release --target-dir target && npm install --no-audit --no-fund
     QUEUE_PEERS={{justfile_directory()}}/benches/queue-peers cargo bench -p patchwright-store-diesel --bench queue
 
+# ten thousand issues started in one request
+bench-batch:
+    cargo bench -p patchwright-server --bench batch
+
 # statistics over a million jobs
 bench-stats:
     cargo bench -p patchwright-store-diesel --bench stats

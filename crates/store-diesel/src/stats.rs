@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use diesel::upsert::excluded;
+use jiff::civil::Date;
 use patchwright_core::stats::{GroupBy, GroupStats, Percentiles, Stats, StatsQuery};
 use patchwright_core::store::StoreError;
 use patchwright_domain::run_end::{RunEnd, bucket_seconds};
@@ -53,9 +54,8 @@ pub(crate) struct Counted {
     buckets: Vec<BucketRow>,
 }
 
-/// One run's rows.
+/// One run's rows: for each day, and for each month but of the days themselves.
 pub(crate) fn rows(end: &RunEnd) -> Counted {
-    let one = |outcome: JobStatus| i64::from(end.outcome == outcome);
     let mut counted = Counted { sums: Vec::new(), buckets: Vec::new() };
     for group_by in GroupBy::ALL {
         let name = match group_by {
@@ -64,9 +64,20 @@ pub(crate) fn rows(end: &RunEnd) -> Counted {
             GroupBy::Node => &end.node,
             GroupBy::Model => &end.model,
         };
-        counted.sums.push(SumRow {
-            dimension: group_by.as_str().to_owned(),
-            day: end.day.clone(),
+        counted.add(end, group_by.as_str(), &end.day, name);
+        if let (Some(dimension), Some(month)) = (months(group_by), end.day.get(..MONTH)) {
+            counted.add(end, dimension, month, name);
+        }
+    }
+    counted
+}
+
+impl Counted {
+    fn add(&mut self, end: &RunEnd, dimension: &str, day: &str, name: &str) {
+        let one = |outcome: JobStatus| i64::from(end.outcome == outcome);
+        self.sums.push(SumRow {
+            dimension: dimension.to_owned(),
+            day: day.to_owned(),
             name: name.to_owned(),
             succeeded: one(JobStatus::Succeeded),
             failed: one(JobStatus::Failed),
@@ -77,9 +88,9 @@ pub(crate) fn rows(end: &RunEnd) -> Counted {
             cost_micros: signed(end.usage.cost_micros),
         });
         for (kind, bucket) in [Some((WAIT, end.wait)), end.run.map(|run| (RUN, run))].into_iter().flatten() {
-            counted.buckets.push(BucketRow {
-                dimension: group_by.as_str().to_owned(),
-                day: end.day.clone(),
+            self.buckets.push(BucketRow {
+                dimension: dimension.to_owned(),
+                day: day.to_owned(),
                 name: name.to_owned(),
                 kind: kind.to_owned(),
                 bucket: i64::from(bucket),
@@ -87,7 +98,39 @@ pub(crate) fn rows(end: &RunEnd) -> Counted {
             });
         }
     }
-    counted
+}
+
+/// How much of `2026-11-22` is the month.
+const MONTH: usize = 7;
+
+/// The name under which the months of what is told apart are kept; a look at two years reads them and not 730 days.
+const fn months(group_by: GroupBy) -> Option<&'static str> {
+    match group_by {
+        GroupBy::Day => None,
+        GroupBy::Repository => Some("repository/month"),
+        GroupBy::Node => Some("node/month"),
+        GroupBy::Model => Some("model/month"),
+    }
+}
+
+/// The ranges of rows that make up a range of days: the days before the first whole month, the whole months, and the days
+/// behind them.
+fn ranges(query: &StatsQuery) -> [(&'static str, String, String); 3] {
+    let days = query.group_by.as_str();
+    let nothing = || (days, String::new(), String::new());
+    let all = || [(days, query.from.clone(), query.to.clone()), nothing(), nothing()];
+    let Some(by_month) = months(query.group_by) else { return all() };
+    let (Ok(from), Ok(to)) = (query.from.parse::<Date>(), query.to.parse::<Date>()) else { return all() };
+    let first = if from.day() == 1 { Ok(from) } else { from.last_of_month().tomorrow() };
+    let last = if to == to.last_of_month() { Ok(to) } else { to.first_of_month().yesterday() };
+    let (Ok(first), Ok(last)) = (first, last) else { return all() };
+    if last < first {
+        return all();
+    }
+    let month = |date: Date| date.to_string()[..MONTH].to_owned();
+    let before = first.yesterday().map_or_else(|_| nothing(), |day| (days, from.to_string(), day.to_string()));
+    let behind = last.tomorrow().map_or_else(|_| nothing(), |day| (days, day.to_string(), to.to_string()));
+    [before, (by_month, month(first), month(last)), behind]
 }
 
 impl SumRow {
@@ -159,6 +202,10 @@ struct Place {
     runs: i64,
 }
 
+/// The three ranges of `ranges`.
+const RANGES: &str = "(dimension = $1 AND day >= $2 AND day <= $3) OR (dimension = $4 AND day >= $5 AND day <= $6)
+    OR (dimension = $7 AND day >= $8 AND day <= $9)";
+
 const fn column(group_by: GroupBy) -> &'static str {
     match group_by {
         GroupBy::Day => "day",
@@ -209,21 +256,27 @@ statements! {
         fn sums(conn, query: &StatsQuery) -> QueryResult<Vec<Sum>> {
             let key = column(query.group_by);
             let sums = SUMS.map(|column| format!("CAST(sum({column}) AS BIGINT) AS {column}")).join(", ");
-            let sql = format!("SELECT {key} AS key, {sums} FROM run_sum WHERE dimension = $1 AND day >= $2 AND day <= $3 GROUP BY {key}");
-            diesel::sql_query(sql).bind::<Text, _>(query.group_by.as_str())
-                .bind::<Text, _>(&query.from)
-                .bind::<Text, _>(&query.to).load(conn)
+            let sql = format!("SELECT {key} AS key, {sums} FROM run_sum WHERE {RANGES} GROUP BY {key}");
+            let [(d1, f1, t1), (d2, f2, t2), (d3, f3, t3)] = ranges(query);
+            diesel::sql_query(sql)
+                .bind::<Text, _>(d1).bind::<Text, _>(f1).bind::<Text, _>(t1)
+                .bind::<Text, _>(d2).bind::<Text, _>(f2).bind::<Text, _>(t2)
+                .bind::<Text, _>(d3).bind::<Text, _>(f3).bind::<Text, _>(t3)
+                .load(conn)
         }
 
         fn buckets(conn, query: &StatsQuery) -> QueryResult<Vec<Place>> {
             let key = column(query.group_by);
             let sql = format!(
                 "SELECT {key} AS key, kind, bucket, CAST(sum(runs) AS BIGINT) AS runs FROM run_bucket
-                WHERE dimension = $1 AND day >= $2 AND day <= $3 GROUP BY {key}, kind, bucket ORDER BY {key}, kind, bucket"
+                WHERE {RANGES} GROUP BY {key}, kind, bucket ORDER BY {key}, kind, bucket"
             );
-            diesel::sql_query(sql).bind::<Text, _>(query.group_by.as_str())
-                .bind::<Text, _>(&query.from)
-                .bind::<Text, _>(&query.to).load(conn)
+            let [(d1, f1, t1), (d2, f2, t2), (d3, f3, t3)] = ranges(query);
+            diesel::sql_query(sql)
+                .bind::<Text, _>(d1).bind::<Text, _>(f1).bind::<Text, _>(t1)
+                .bind::<Text, _>(d2).bind::<Text, _>(f2).bind::<Text, _>(t2)
+                .bind::<Text, _>(d3).bind::<Text, _>(f3).bind::<Text, _>(t3)
+                .load(conn)
         }
     }
 }
@@ -277,5 +330,33 @@ impl Stats for DieselStore {
             Ok(groups)
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_range_is_read_by_whole_months() {
+        let ask = |from: &str, to: &str, group_by| {
+            let query = StatsQuery { from: from.to_owned(), to: to.to_owned(), group_by };
+            ranges(&query).map(|(dimension, from, to)| format!("{dimension} {from}..{to}"))
+        };
+        assert_eq!(
+            ask("2025-01-15", "2026-03-10", GroupBy::Repository),
+            [
+                "repository 2025-01-15..2025-01-31",
+                "repository/month 2025-02..2026-02",
+                "repository 2026-03-01..2026-03-10"
+            ]
+        );
+        assert_eq!(ask("2026-01-15", "2026-02-10", GroupBy::Node)[0], "node 2026-01-15..2026-02-10");
+        // Whole months alone: the ranges around them hold nothing.
+        assert_eq!(
+            ask("2026-01-01", "2026-02-28", GroupBy::Model),
+            ["model 2026-01-01..2025-12-31", "model/month 2026-01..2026-02", "model 2026-03-01..2026-02-28"]
+        );
+        assert_eq!(ask("2025-01-15", "2026-03-10", GroupBy::Day)[0], "day 2025-01-15..2026-03-10");
     }
 }

@@ -47,6 +47,7 @@ async fn everything_is_counted_once(store: Arc<DieselStore>) {
     assert!(models[0].run.p50 > 30.0 && models[0].run.p50 < 36.0, "{:?}", models[0].run);
     assert!(models[0].run.p95 > 1_000.0 && models[0].run.p95 < 1_200.0, "{:?}", models[0].run);
     assert!(models[0].wait.p95 < 1.0);
+    assert_eq!(ask("2025-12-15", "2026-02-02", GroupBy::Model).await, models, "a whole month is the sum of its days");
     assert_eq!(ask("2026-02-01", "2026-02-02", GroupBy::Node).await, []);
 }
 
