@@ -1,6 +1,9 @@
 //! What people want to see: lists and single things, read only.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
+use patchwright_domain::job::JobTrigger;
 use patchwright_domain::{Issue, IssueId, IssueStatus, Job, JobId, JobStatus, Task, TaskId, TaskStatus};
 
 use crate::store::{DeliveryRecord, StoreError};
@@ -73,6 +76,9 @@ pub trait Queries: Send + Sync {
 
     /// Tasks, newest first.
     async fn tasks(&self, filter: TaskFilter) -> Result<Vec<Task>, StoreError>;
+
+    /// What began these jobs.
+    async fn triggers(&self, jobs: &[JobId]) -> Result<HashMap<JobId, JobTrigger>, StoreError>;
 
     /// A task.
     async fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError>;

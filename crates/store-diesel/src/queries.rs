@@ -1,9 +1,12 @@
 //! The query port: lists for people.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use diesel::prelude::*;
 use patchwright_core::query::{IssueFilter, JobFilter, Queries, QueueDepth, TaskFilter};
 use patchwright_core::store::{DeliveryRecord, StoreError};
+use patchwright_domain::job::JobTrigger;
 use patchwright_domain::{Issue, Job, JobId, JobStatus, Task, TaskId};
 
 use crate::DieselStore;
@@ -13,7 +16,7 @@ use crate::row::effect::WAITING;
 use crate::row::issue::IssueStatements;
 use crate::row::job::{JobRow, JobStatements, StageRow};
 use crate::row::task::{TaskRow, TaskStatements};
-use crate::row::unsigned;
+use crate::row::{from_json, parse, unsigned};
 use crate::schema::{effect, job};
 
 statements! {
@@ -29,18 +32,35 @@ statements! {
             if let Some(before) = filter.before {
                 query = query.filter(job::id.lt(before.to_string()));
             }
-            let rows: Vec<JobRow> = query.select(JobRow::as_select()).load(conn)?;
-            rows.into_iter().map(|row| conn.stage_rows(&row.id).map(|stages| (row, stages))).collect()
+            let rows = query.select(JobRow::as_select()).load(conn)?;
+            conn.all_with_stages(rows)
+        }
+
+        fn all_with_stages(conn, rows: Vec<JobRow>) -> QueryResult<Vec<(JobRow, Vec<StageRow>)>> {
+            let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+            let mut of_job: HashMap<String, Vec<StageRow>> = HashMap::new();
+            for stage in conn.stages_of_jobs(&ids)? {
+                of_job.entry(stage.job_id.clone()).or_default().push(stage);
+            }
+            let with = |row: JobRow| {
+                let stages = of_job.remove(&row.id).unwrap_or_default();
+                (row, stages)
+            };
+            Ok(rows.into_iter().map(with).collect())
+        }
+
+        fn triggers(conn, ids: &[String]) -> QueryResult<Vec<(String, String)>> {
+            job::table.filter(job::id.eq_any(ids)).select((job::id, job::job_trigger)).load(conn)
         }
 
         fn changed_jobs(conn, since: i64, limit: u16) -> QueryResult<Vec<(JobRow, Vec<StageRow>)>> {
-            let rows: Vec<JobRow> = job::table
+            let rows = job::table
                 .filter(job::updated_at.ge(since))
                 .order((job::updated_at, job::id))
                 .limit(i64::from(limit))
                 .select(JobRow::as_select())
                 .load(conn)?;
-            rows.into_iter().map(|row| conn.stage_rows(&row.id).map(|stages| (row, stages))).collect()
+            conn.all_with_stages(rows)
         }
 
         fn position(conn, id: &str) -> QueryResult<Option<i64>> {
@@ -93,6 +113,17 @@ impl Queries for DieselStore {
         self.blocking(move |db| {
             let rows = read!(db, conn => conn.task_page(&filter).map_err(store_error))?;
             rows.into_iter().map(TaskRow::into_domain).collect()
+        })
+        .await
+    }
+
+    async fn triggers(&self, jobs: &[JobId]) -> Result<HashMap<JobId, JobTrigger>, StoreError> {
+        let ids: Vec<String> = jobs.iter().map(ToString::to_string).collect();
+        self.blocking(move |db| {
+            let rows = read!(db, conn => conn.triggers(&ids).map_err(store_error))?;
+            let read =
+                |(id, text): (String, String)| Ok((parse("job", &id, id.parse())?, from_json("job", &id, &text)?));
+            rows.into_iter().map(read).collect()
         })
         .await
     }

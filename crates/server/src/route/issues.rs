@@ -287,9 +287,7 @@ async fn start_one(caller: &Caller, state: &State, id: &str, command: Option<Str
     caller.need_owner(issue.owner)?;
     let instructions = command.map(|command| text(&command, MAX_COMMAND, "command")).transpose()?;
     let start = Start { actor: caller.login.clone(), instructions };
-    let task = state.app.engine.start_issue(issue.id, start).await?;
-    note(state, &caller.login, "issue.started", &issue.source.to_string(), &task.job_id.to_string()).await?;
-    Ok(task)
+    Ok(state.app.engine.start_issue(issue.id, start).await?)
 }
 
 #[utoipa::path(post, path = "/api/v1/issues/{id}/start", tag = "issues", request_body(content = StartBody, content_type = "application/json"),
@@ -308,6 +306,7 @@ pub(crate) async fn start(
     let body: StartBody = if body.is_empty() { StartBody::default() } else { super::body::parse(body.as_bytes())? };
     let command = body.command;
     let task = start_one(&caller, &state, &id, command.clone()).await?;
+    note(&state, &caller.login, "issue.started", &task.issue_id.to_string(), &task.job_id.to_string()).await?;
     Ok(HttpResponse::Ok().json(TaskPublic::new(&task, command)))
 }
 
@@ -320,8 +319,8 @@ pub(crate) async fn start_batch(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     use futures_util::StreamExt as _;
-    /// How many are started at the same time: their writes share commits.
-    const AT_ONCE: usize = 64;
+    /// How many are started at the same time: their writes share commits, and others find connections free.
+    const AT_ONCE: usize = 24;
     caller.need_write()?;
     let ids = body.ids;
     if ids.len() > MAX_BATCH {
@@ -344,7 +343,10 @@ pub(crate) async fn start_batch(
             }
         }
     });
-    let items = futures_util::stream::iter(starts).buffered(AT_ONCE).collect().await;
+    let items: Vec<BatchItem> = futures_util::stream::iter(starts).buffered(AT_ONCE).collect().await;
+    // One entry for all: each job says who started it.
+    let started = items.iter().filter(|item| item.started).count();
+    note(&state, &caller.login, "issues.started", &format!("{started} issues"), "by a batch").await?;
     Ok(HttpResponse::Ok().json(BatchResult { items }))
 }
 

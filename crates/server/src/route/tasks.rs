@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, web};
 use patchwright_core::audit::Audit as _;
 use patchwright_core::query::{Queries as _, TaskFilter};
-use patchwright_domain::{Task, TaskId, TaskStatus};
+use patchwright_domain::{JobId, Task, TaskId, TaskStatus};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -119,10 +119,10 @@ pub(crate) async fn list(
     let tasks = state.app.store.tasks(filter).await?;
     let last = tasks.last().filter(|_| tasks.len() == usize::from(limit));
     let next_cursor = last.map(|task| task.id.to_string());
-    let mut items = Vec::with_capacity(tasks.len());
-    for task in &tasks {
-        items.push(TaskPublic::new(task, command(&state, task).await?));
-    }
+    let jobs: Vec<JobId> = tasks.iter().map(|task| task.job_id).collect();
+    let triggers = state.app.store.triggers(&jobs).await?;
+    let command = |task: &Task| triggers.get(&task.job_id).and_then(|trigger| trigger.instructions.clone());
+    let items = tasks.iter().map(|task| TaskPublic::new(task, command(task))).collect();
     Ok(HttpResponse::Ok().json(TaskPage { items, next_cursor }))
 }
 
