@@ -386,3 +386,18 @@ async fn a_viewer_sees_a_job_go_on_and_resumes_after_a_break() {
     tester.said(0).await;
     office.tester.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_is_shown_without_anything_from_elsewhere() {
+    let tester = Tester::start(vec![]).await;
+    assert_eq!(tester.get("/api/docs").await.header("location"), Some("/api/docs/index.html"));
+    let page = tester.get("/api/docs/index.html").await;
+    assert_eq!(page.status, 200, "{}", page.text());
+    for part in ["index.html", "swagger-initializer.js"] {
+        let text = tester.get(&format!("/api/docs/{part}")).await.text();
+        assert!(!text.contains("https://") && !text.contains("http://"), "{part}: {text}");
+    }
+    assert!(tester.get("/api/docs/swagger-initializer.js").await.text().contains("/api/openapi.json"));
+    assert_eq!(tester.get("/api/docs/swagger-ui-bundle.js").await.status, 200);
+    tester.finish().await;
+}

@@ -76,6 +76,8 @@ fn management(services: &mut web::ServiceConfig) {
         .app_data(web::QueryConfig::default().error_handler(move |error, _| query(error.to_string())))
         .app_data(web::PathConfig::default().error_handler(move |error, _| path(error.to_string())))
         .route("/api/openapi.json", web::get().to(openapi::document))
+        .route("/api/docs", web::get().to(openapi::to_pages))
+        .service(openapi::pages())
         .service(
             web::scope("/api/v1")
                 .service(web::resource("/auth/login").route(web::post().to(auth::login)))

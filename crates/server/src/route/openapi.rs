@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{RefOr, Required, ResponseBuilder};
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{auth, events, issues, repositories, stats, tasks, users};
 
@@ -60,6 +61,15 @@ impl utoipa::Modify for Common {
             }
         }
     }
+}
+
+/// The pages that show it, with nothing from elsewhere.
+pub(crate) fn pages() -> SwaggerUi {
+    SwaggerUi::new("/api/docs/{tail:.*}").config(Config::from("/api/openapi.json"))
+}
+
+pub(crate) async fn to_pages() -> HttpResponse {
+    HttpResponse::Found().insert_header(("location", "/api/docs/index.html")).finish()
 }
 
 pub(crate) async fn document() -> HttpResponse {
