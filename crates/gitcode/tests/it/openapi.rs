@@ -14,6 +14,8 @@ use super::contract::{forge_at, issue, repository};
 const CALLS: &[(&str, &[&str])] = &[
     ("/api/v5/user", &["get"]),
     ("/api/v5/repos/{owner}/{repo}", &["get"]),
+    ("/api/v5/repos/{owner}/issues", &["post"]),
+    ("/api/v5/repos/{owner}/{repo}/issues", &["get"]),
     ("/api/v5/repos/{owner}/{repo}/issues/{number}", &["get"]),
     ("/api/v5/repos/{owner}/{repo}/issues/{number}/comments", &["get", "post"]),
     ("/api/v5/repos/{owner}/{repo}/issues/comments/{id}", &["patch"]),

@@ -20,6 +20,7 @@ const CALLS: &[(&str, &[&str])] = &[
     ("/repos/{owner}/{repo}/installation", &["get"]),
     ("/repos/{owner}/{repo}/hooks/{hook_id}/deliveries", &["get"]),
     ("/repos/{owner}/{repo}/hooks/{hook_id}/deliveries/{delivery_id}/attempts", &["post"]),
+    ("/repos/{owner}/{repo}/issues", &["get", "post"]),
     ("/repos/{owner}/{repo}/issues/{issue_number}", &["get"]),
     ("/repos/{owner}/{repo}/issues/{issue_number}/comments", &["get", "post"]),
     ("/repos/{owner}/{repo}/issues/{issue_number}/reactions", &["post"]),
