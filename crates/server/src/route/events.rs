@@ -22,6 +22,9 @@ const PING: Duration = Duration::from_secs(15);
 /// Told to a viewer who fell behind.
 const RESET: &str = "event: reset\ndata: {}\n\n";
 
+/// How long one stream lasts. Its viewer then asks again, from where they were, and whether they still may is asked too.
+const LIFETIME: Duration = Duration::from_secs(600);
+
 /// Which job a viewer wants to see; all without one.
 type Only = Option<JobId>;
 
@@ -66,7 +69,8 @@ async fn stream(
     }
     pending.extend(first.iter().map(JobChanged::frame));
     let told = first.iter().map(|event| (event.id, event.at)).collect();
-    let watch = Watch { pending, changes, only, told, stopping: state.stopping.clone() };
+    let until = tokio::time::Instant::now() + LIFETIME;
+    let watch = Watch { pending, changes, only, told, until, stopping: state.stopping.clone() };
     let live = futures_util::stream::unfold(watch, |mut watch| async {
         let frame = watch.next().await?;
         Some((Ok::<_, actix_web::Error>(Bytes::from(frame)), watch))
@@ -86,11 +90,12 @@ struct Watch {
     only: Only,
     /// What went out from the database and may come again from the feed.
     told: Vec<(JobId, i64)>,
+    until: tokio::time::Instant,
     stopping: CancellationToken,
 }
 
 impl Watch {
-    /// The next words for the viewer; `None` when the server stops.
+    /// The next words for the viewer; `None` when the stream's time is over or the server stops.
     async fn next(&mut self) -> Option<String> {
         if let Some(frame) = self.pending.pop_front() {
             return Some(frame);
@@ -100,6 +105,7 @@ impl Watch {
         loop {
             tokio::select! {
                 () = self.stopping.cancelled() => return None,
+                () = tokio::time::sleep_until(self.until) => return None,
                 () = &mut ping => return Some(": still here\n\n".to_owned()),
                 change = self.changes.recv() => match change {
                     Ok(event) if self.only.is_some_and(|only| only != event.id) => {}
