@@ -207,6 +207,9 @@ pub trait Store: Send + Sync {
     /// The jobs of an issue that have not ended, oldest first. Only the first of them may run.
     async fn open_jobs(&self, issue: IssueId) -> Result<Vec<Versioned<Job>>, StoreError>;
 
+    /// The tasks of a job that have not ended, oldest first.
+    async fn open_tasks(&self, job: JobId) -> Result<Vec<Task>, StoreError>;
+
     /// The newest job that works on this branch.
     async fn job_by_branch(
         &self,

@@ -1,11 +1,11 @@
-//! Changing a job: read, advance, write, and once more when somebody else wrote first.
+//! Changing a job, with everything that follows from it.
 
 use jiff::Timestamp;
 use patchwright_core::store::{EffectRecord, Step, StoreError, Versioned, Write};
 use patchwright_domain::job::PullRequestEnd;
 use patchwright_domain::run_end::RunEnd;
 use patchwright_domain::{
-    Effect, EffectId, Issue, IssueEvent, IssueStatus, Job, JobEvent, JobId, JobStatus, Refused, Task,
+    Effect, EffectId, Issue, IssueEvent, IssueStatus, Job, JobEvent, JobId, JobStatus, Refused, Task, TaskEvent,
 };
 
 use crate::Engine;
@@ -22,9 +22,6 @@ pub(crate) enum ChangeError {
     Gone(JobId),
 }
 
-/// How often a write is tried when others write the same job. Each loser knows that somebody else got on.
-const TRIES: u32 = 20;
-
 impl Engine {
     /// Applies an event to a job as it stands now and writes the result with everything that follows from it.
     pub(crate) async fn change_job(&self, id: JobId, event: JobEvent) -> Result<Job, ChangeError> {
@@ -39,30 +36,42 @@ impl Engine {
         task: Option<Task>,
         settled: Option<EffectId>,
     ) -> Result<Job, ChangeError> {
-        let mut attempt = 1;
-        loop {
+        self.write(async || {
             let known = self.ports.store.job(id).await?.ok_or(ChangeError::Gone(id))?;
             let now = self.ports.clock.now();
             let before = known.value.status();
             let (job, effects) = known.value.advance(event.clone(), now)?;
+            let task = match &task {
+                Some(task) => Some(task.clone()),
+                None => self.left_task(&job, before).await?,
+            };
             let step = Step {
                 issue: self.follow_issue(&job, before, now).await?,
                 effects: self.records(&job, effects, now),
                 job: Some(Write::Update(Versioned { value: job.clone(), revision: known.revision })),
-                task: task.clone(),
-                settled,
                 ended: self.run_end(&job, before, task.as_ref()),
+                task,
+                settled,
                 ..Step::default()
             };
-            match self.ports.store.commit(step).await {
-                Ok(()) => {
-                    self.wake();
-                    return Ok(job);
-                }
-                Err(StoreError::Stale { .. }) if attempt < TRIES => attempt += 1,
-                Err(error) => return Err(error.into()),
-            }
+            Ok((step, job))
+        })
+        .await
+    }
+
+    /// The task that is left open when its job ends without it: a person stopped the job, whether or not a node had it.
+    async fn left_task(&self, job: &Job, before: JobStatus) -> Result<Option<Task>, StoreError> {
+        if before.is_terminal() || !job.status().is_terminal() {
+            return Ok(None);
         }
+        let open = self.ports.store.open_tasks(job.id).await?.pop();
+        Ok(open.and_then(|task| self.lost(task, "the job was cancelled")))
+    }
+
+    /// A task that nobody works on any more.
+    pub(crate) fn lost(&self, task: Task, why: &str) -> Option<Task> {
+        let task = Task { error_message: Some(why.to_owned()), ..task };
+        task.advance(TaskEvent::NodeLost, self.ports.clock.now()).ok()
     }
 
     /// What is counted when a job ends.

@@ -9,9 +9,6 @@ use crate::Engine;
 use crate::change::ChangeError;
 use crate::start::{Known, NotStarted, Wanted};
 
-/// How often something is tried when others write the same rows.
-const TRIES: u32 = 10;
-
 /// A job to start without a delivery.
 #[derive(Debug, Clone)]
 pub struct ManualStart {
@@ -85,7 +82,7 @@ impl Engine {
     /// # Errors
     /// As [`Self::start`], and [`ControlError::NoSuchIssue`].
     pub async fn start_issue(&self, id: IssueId, start: Start) -> Result<Task, ControlError> {
-        for _ in 0..TRIES {
+        self.write(async || {
             let issue = self.ports.store.issue(id).await?.ok_or(ControlError::NoSuchIssue(id))?;
             let latest = self.ports.store.latest_job(id).await?;
             let inbound = InboundIssue {
@@ -96,42 +93,26 @@ impl Engine {
                 is_pull_request: false,
                 default_branch: None,
             };
-            let known = Known { issue: Some(issue), latest };
-            let (mut step, job) = self.planned(&inbound, TriggerKind::Started, start.clone(), known)?;
+            let trigger = self.trigger_of_ours(TriggerKind::Started, &start.actor, start.instructions.as_deref());
+            let wanted = Wanted::new(&inbound, trigger, PublishMode::PullRequest);
+            let (step, job) = self.plan_start(wanted, Known { issue: Some(issue), latest })?;
             let task = Task::first(&job, "", self.ports.clock.now());
-            if matches!(step.job, Some(Write::Insert(_))) {
-                step.task = Some(task.clone());
-            }
-            match self.ports.store.commit(step).await {
-                Ok(()) => {
-                    self.wake();
-                    return Ok(task);
-                }
-                Err(StoreError::Stale { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(StoreError::Stale { what: "issue" }.into())
+            // More words for a job that waits already are no other task.
+            let new = matches!(step.job, Some(Write::Insert(_))).then(|| task.clone());
+            Ok((Step { task: new, ..step }, task))
+        })
+        .await
     }
 
-    fn planned(
-        &self,
-        issue: &InboundIssue,
-        kind: TriggerKind,
-        start: Start,
-        known: Known,
-    ) -> Result<(Step, Job), ControlError> {
-        let trigger = JobTrigger {
+    fn trigger_of_ours(&self, kind: TriggerKind, actor: &str, instructions: Option<&str>) -> JobTrigger {
+        JobTrigger {
             kind,
             event_type: kind.as_str().to_owned(),
-            actor: start.actor,
-            instructions: start.instructions.filter(|text| !text.trim().is_empty()),
+            actor: actor.to_owned(),
+            instructions: instructions.filter(|text| !text.trim().is_empty()).map(str::to_owned),
             comment_id: None,
             at: self.ports.clock.now(),
-        };
-        let more = trigger.instructions.is_some();
-        let wanted = Wanted { issue, trigger, publish: PublishMode::PullRequest, more };
-        Ok(self.plan_start(wanted, known)?)
+        }
     }
 
     /// Stops every job of an issue that has not ended.
@@ -159,7 +140,7 @@ impl Engine {
     /// # Errors
     /// [`ControlError::Refused`] when nothing waits to be merged, [`ControlError::NoSuchIssue`].
     pub async fn merge_issue(&self, id: IssueId) -> Result<Issue, ControlError> {
-        for _ in 0..TRIES {
+        self.write(async || {
             let known = self.ports.store.issue(id).await?.ok_or(ControlError::NoSuchIssue(id))?;
             let now = self.ports.clock.now();
             let value = known.value.advance(IssueEvent::Merge, now)?;
@@ -171,13 +152,9 @@ impl Engine {
                 job: job.transpose()?.map(Write::Update),
                 ..Step::default()
             };
-            match self.ports.store.commit(step).await {
-                Ok(()) => return Ok(value),
-                Err(StoreError::Stale { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(StoreError::Stale { what: "issue" }.into())
+            Ok((step, value))
+        })
+        .await
     }
 
     /// Starts a job for an issue. While one is at work, instructions make a follow-up that waits for it.
@@ -186,21 +163,12 @@ impl Engine {
     /// [`ControlError::JobActive`] when one is at work and there are no instructions, [`ControlError::Refused`] when the
     /// issue is past it.
     pub async fn start(&self, start: ManualStart) -> Result<Job, ControlError> {
-        let known = self.known(&start.issue).await?;
-        let trigger = JobTrigger {
-            kind: TriggerKind::Manual,
-            event_type: "manual".to_owned(),
-            actor: start.actor,
-            instructions: start.instructions,
-            comment_id: None,
-            at: self.ports.clock.now(),
-        };
-        let more = trigger.instructions.is_some();
-        let wanted = Wanted { issue: &start.issue, trigger, publish: start.publish, more };
-        let (step, job) = self.plan_start(wanted, known)?;
-        self.ports.store.commit(step).await?;
-        self.wake();
-        Ok(job)
+        self.write(async || {
+            let known = self.known(&start.issue).await?;
+            let trigger = self.trigger_of_ours(TriggerKind::Manual, &start.actor, start.instructions.as_deref());
+            Ok(self.plan_start(Wanted::new(&start.issue, trigger, start.publish), known)?)
+        })
+        .await
     }
 
     /// Stops a job, wherever it stands.

@@ -2,14 +2,12 @@
 
 use patchwright_core::store::{Step, StoreError, Versioned, Write};
 use patchwright_core::tracker::{ForgeError, RemoteIssue};
-use patchwright_domain::{Issue, IssueId, IssueNumber, IssueRef, IssueStatus, PlatformId, RepoName, UserId};
+use patchwright_domain::{Issue, IssueId, IssueNumber, IssueRef, PlatformId, RepoName, UserId};
 
 use crate::Engine;
 
 /// How many pages of issues one import reads at the most.
 const MAX_PAGES: u32 = 100;
-/// How often something is tried when others write the same rows.
-const TRIES: u32 = 10;
 
 /// An issue to open on its forge.
 #[derive(Debug, Clone)]
@@ -55,34 +53,20 @@ impl Engine {
         let forge = self.ports.forges.get(&new.platform).ok_or_else(|| IssueError::NoForge(new.platform.clone()))?;
         let number = forge.create_issue(&new.repository, &new.title, &new.body).await?;
         let source = IssueRef { platform: new.platform, repo: new.repository, number };
-        let now = self.ports.clock.now();
-        for _ in 0..TRIES {
+        self.write(async || {
             let known = self.ports.store.issue_by_source(&source).await?;
             let (write, issue) = if let Some(known) = known {
                 // The built-in forge keeps it already, and a webhook may have been quicker.
                 let issue = Issue { owner: new.owner, author: new.author.clone(), ..known.value };
                 (Write::Update(Versioned { value: issue.clone(), revision: known.revision }), issue)
             } else {
-                let issue = Issue {
-                    id: self.ports.ids.issue(),
-                    source: source.clone(),
-                    title: new.title.clone(),
-                    body: new.body.clone(),
-                    author: new.author.clone(),
-                    owner: new.owner,
-                    status: IssueStatus::Pending,
-                    created_at: now,
-                    updated_at: now,
-                };
+                let issue = self.pending_issue(&source, &new.title, &new.body, &new.author);
+                let issue = Issue { owner: new.owner, ..issue };
                 (Write::Insert(issue.clone()), issue)
             };
-            match self.ports.store.commit(Step { issue: Some(write), ..Step::default() }).await {
-                Ok(()) => return Ok(issue),
-                Err(StoreError::Stale { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(StoreError::Stale { what: "issue" }.into())
+            Ok((Step { issue: Some(write), ..Step::default() }, issue))
+        })
+        .await
     }
 
     /// Changes the title or text that jobs work from.
@@ -95,20 +79,16 @@ impl Engine {
         title: Option<String>,
         body: Option<String>,
     ) -> Result<Issue, IssueError> {
-        for _ in 0..TRIES {
+        self.write(async || {
             let known = self.ports.store.issue(id).await?.ok_or(IssueError::NoSuchIssue(id))?;
             let mut issue = known.value;
             issue.title = title.clone().unwrap_or(issue.title);
             issue.body = body.clone().unwrap_or(issue.body);
             issue.updated_at = self.ports.clock.now();
             let write = Write::Update(Versioned { value: issue.clone(), revision: known.revision });
-            match self.ports.store.commit(Step { issue: Some(write), ..Step::default() }).await {
-                Ok(()) => return Ok(issue),
-                Err(StoreError::Stale { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(StoreError::Stale { what: "issue" }.into())
+            Ok((Step { issue: Some(write), ..Step::default() }, issue))
+        })
+        .await
     }
 
     /// Imports the open issues of a repository; returns how many were new and how many had changed.
@@ -153,17 +133,7 @@ impl Engine {
                 (Write::Update(Versioned { value, revision: known.revision }), Imported::Changed)
             }
             None => {
-                let issue = Issue {
-                    id: self.ports.ids.issue(),
-                    source,
-                    title: remote.title,
-                    body: remote.body,
-                    author: remote.author,
-                    owner: None,
-                    status: IssueStatus::Pending,
-                    created_at: now,
-                    updated_at: now,
-                };
+                let issue = self.pending_issue(&source, &remote.title, &remote.body, &remote.author);
                 (Write::Insert(issue), Imported::New)
             }
         };

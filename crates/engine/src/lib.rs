@@ -15,6 +15,7 @@ mod run;
 mod stage;
 mod start;
 pub mod text;
+mod write;
 
 pub use control::{ControlError, ManualStart, Start};
 pub use engine::{AllowListMode, Engine, Ports, ReportFiles, Settings, TriggerPermission};

@@ -50,8 +50,21 @@ impl Engine {
             started_at: Some(now),
             ..Task::first(&job, EMBEDDED_NODE, now)
         };
+        self.close_lost_tasks(&task).await?;
         self.work(job, task, shutdown).instrument(span).await;
         Ok(Some(id))
+    }
+
+    /// Tasks of workers that fell silent at this job: this one has their lease now.
+    async fn close_lost_tasks(&self, own: &Task) -> Result<(), StoreError> {
+        if own.attempt == 1 {
+            return Ok(());
+        }
+        for task in self.ports.store.open_tasks(own.job_id).await?.into_iter().filter(|task| task.id != own.id) {
+            let task = self.lost(task, "node_lost: its worker fell silent, and another one has the job");
+            self.ports.store.commit(Step { task, ..Step::default() }).await?;
+        }
+        Ok(())
     }
 
     async fn work(&self, job: Job, task: Task, shutdown: &CancellationToken) {

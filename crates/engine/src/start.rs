@@ -5,7 +5,9 @@ use jiff::ToSpan as _;
 use patchwright_core::store::{Step, StoreError, Versioned, Write};
 use patchwright_core::webhook::InboundIssue;
 use patchwright_domain::job::{JobTrigger, NewJob, PublishMode};
-use patchwright_domain::{BranchName, Issue, IssueEvent, IssueId, IssueStatus, Job, JobEvent, JobId, Refused};
+use patchwright_domain::{
+    BranchName, Issue, IssueEvent, IssueId, IssueRef, IssueStatus, Job, JobEvent, JobId, Refused,
+};
 
 use crate::Engine;
 
@@ -16,6 +18,14 @@ pub(crate) struct Wanted<'a> {
     pub(crate) publish: PublishMode,
     /// Whether it is worth a job of its own while another runs: something new is said, or what runs is stopped.
     pub(crate) more: bool,
+}
+
+impl<'a> Wanted<'a> {
+    /// A wish that is worth a job of its own when it comes with words.
+    pub(crate) fn new(issue: &'a InboundIssue, trigger: JobTrigger, publish: PublishMode) -> Self {
+        let more = trigger.instructions.is_some();
+        Self { issue, trigger, publish, more }
+    }
 }
 
 /// What the store knows of an issue.
@@ -104,13 +114,18 @@ impl Engine {
     }
 
     pub(crate) fn new_issue(&self, inbound: &InboundIssue) -> Issue {
+        self.pending_issue(&inbound.source, &inbound.title, &inbound.body, &inbound.author)
+    }
+
+    /// An issue that is heard of for the first time.
+    pub(crate) fn pending_issue(&self, source: &IssueRef, title: &str, body: &str, author: &str) -> Issue {
         let now = self.ports.clock.now();
         Issue {
             id: self.ports.ids.issue(),
-            source: inbound.source.clone(),
-            title: inbound.title.clone(),
-            body: inbound.body.clone(),
-            author: inbound.author.clone(),
+            source: source.clone(),
+            title: title.to_owned(),
+            body: body.to_owned(),
+            author: author.to_owned(),
             owner: None,
             status: IssueStatus::Pending,
             created_at: now,

@@ -15,7 +15,7 @@ use patchwright_core::{CancellationToken, Redactor, Secret};
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::{Lease, PublishMode};
 use patchwright_domain::{BranchName, IssueStatus, Job, JobStatus, PlatformId, TaskStatus};
-use patchwright_engine::{Engine, ManualStart, MarkerKey, Ports, Settings};
+use patchwright_engine::{Engine, ManualStart, MarkerKey, Ports, Settings, Start};
 use patchwright_testkit::build;
 use patchwright_testkit::fake::{
     FakeClock, FakeForge, FakeGit, FakeIndex, FakeStore, ScriptedLlm, ScriptedSandbox, SequentialIds, report,
@@ -507,4 +507,21 @@ async fn a_follow_up_whose_worker_died_after_the_push_is_taken_up_again() {
     assert_eq!((done.id, done.verdict), (second.id, Some(Verdict::Unproven)), "{:?}", done.failure);
     assert_eq!(done.published.pushed, pushed, "the same commit on the same base");
     assert_eq!(house.llm.asked().len(), 6, "nothing was asked twice");
+    let tasks = house.store.tasks().into_iter().filter(|task| task.job_id == second.id);
+    let ends: Vec<_> = tasks.map(|task| (task.attempt, task.status, task.error_message.is_some())).collect();
+    assert_eq!(ends, [(1, TaskStatus::Failed, true), (2, TaskStatus::Success, false)], "the lost one has ended");
+}
+
+#[tokio::test]
+async fn a_start_that_is_cancelled_before_a_worker_had_it_leaves_no_task_open() {
+    let house = house(GOOD);
+    let job = house.start().await;
+    house.engine.cancel(job.id).await.unwrap();
+    let again = Start { actor: "alice".into(), instructions: None };
+    let task = house.engine.start_issue(job.issue_id, again).await.unwrap();
+    assert_eq!(house.store.open_tasks(task.job_id).await.unwrap(), std::slice::from_ref(&task));
+    house.engine.cancel_issue(job.issue_id).await.unwrap();
+    assert_eq!(house.store.open_tasks(task.job_id).await.unwrap(), []);
+    let ended = house.store.tasks().into_iter().find(|ended| ended.id == task.id).unwrap();
+    assert_eq!((ended.status, ended.error_message.as_deref()), (TaskStatus::Failed, Some("the job was cancelled")));
 }

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use jiff::Timestamp;
 use patchwright_core::store::{ClaimedEffect, EffectOutcome, Retention, Share, Step, Store, StoreError, Versioned};
 use patchwright_domain::job::Lease;
-use patchwright_domain::{EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, PlatformId};
+use patchwright_domain::{EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, PlatformId, Task};
 
 use crate::DieselStore;
 use crate::claim;
@@ -14,6 +14,7 @@ use crate::row::delivery::DeliveryStatements;
 use crate::row::effect::{DEAD, DONE, EffectStatements, WAITING};
 use crate::row::issue::{IssueRow, IssueStatements};
 use crate::row::job::{JobRow, JobStatements, StageRow};
+use crate::row::task::{TaskRow, TaskStatements};
 use crate::row::{micros, signed, timestamp};
 use crate::schema::{effect, job};
 use crate::step::{StepRows, StepStatements};
@@ -135,6 +136,15 @@ impl Store for DieselStore {
         self.blocking(move |db| {
             let rows = snapshot!(db, conn => conn.whole_open_jobs(&id))?;
             rows.into_iter().map(|(row, stages)| row.into_domain(stages)).collect()
+        })
+        .await
+    }
+
+    async fn open_tasks(&self, job: JobId) -> Result<Vec<Task>, StoreError> {
+        let id = job.to_string();
+        self.blocking(move |db| {
+            let rows = read!(db, conn => conn.open_task_rows(&id).map_err(store_error))?;
+            rows.into_iter().map(TaskRow::into_domain).collect()
         })
         .await
     }

@@ -4,8 +4,20 @@ use patchwright_core::store::{DeliveryRecord, Step, StoreError, Versioned, Write
 use patchwright_domain::job::PullRequestEnd;
 use patchwright_domain::{IssueEvent, Job, JobEvent, RepoName};
 
-use super::{Answer, IntakeError, TRIES};
+use super::{Answer, IntakeError};
 use crate::Engine;
+
+/// Why nothing was noted.
+enum NotNoted {
+    Because(String),
+    Store(StoreError),
+}
+
+impl From<StoreError> for NotNoted {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
 
 impl Engine {
     /// Notes how a pull request of ours ended; others are no business of ours.
@@ -26,33 +38,32 @@ impl Engine {
             (IssueEvent::CloseUnmerged, PullRequestEnd::Closed, "closed unmerged")
         };
         record.job_id = Some(job.value.id);
-        for _ in 0..TRIES {
-            let Some(job) = self.with_pull_request(repo, head, &record).await? else {
-                return ignored("no pull request of ours", record.job_id);
-            };
-            let Some(known) = self.ports.store.issue(job.value.issue_id).await? else {
-                return ignored("the issue is gone", record.job_id);
-            };
-            let now = self.ports.clock.now();
-            // While a follow-up is at work the issue stays with it; its end notes how the pull request ended.
-            let issue = known.value.advance(event, now).ok();
-            let issue = issue.map(|value| Write::Update(Versioned { value, revision: known.revision }));
-            let Ok((value, _)) = job.value.advance(JobEvent::PullRequestEnded { end }, now) else {
-                return ignored("the job takes no such news", record.job_id);
-            };
-            let moved = issue.is_some();
-            let job = Some(Write::Update(Versioned { value, revision: job.revision }));
-            let step = Step { delivery: Some(record.clone()), issue, job, ..Step::default() };
-            match self.ports.store.commit(step).await {
-                Err(StoreError::Stale { .. }) => {}
-                Err(StoreError::Repeated { .. }) | Ok(()) => {
-                    let also = if moved { "" } else { "; the issue is past that already" };
-                    return ignored(&format!("noted: the pull request was {how}{also}"), record.job_id);
-                }
-                Err(error) => return Err(error.into()),
+        let written = self
+            .write(async || {
+                let gone = |what: &str| NotNoted::Because(what.to_owned());
+                let job = self.with_pull_request(repo, head, &record).await?.ok_or_else(|| gone("the job is gone"))?;
+                let known = self.ports.store.issue(job.value.issue_id).await?;
+                let known = known.ok_or_else(|| gone("the issue is gone"))?;
+                let now = self.ports.clock.now();
+                // While a follow-up is at work the issue stays with it; its end notes how the pull request ended.
+                let issue = known.value.advance(event, now).ok();
+                let also = if issue.is_some() { "" } else { "; the issue is past that already" };
+                let issue = issue.map(|value| Write::Update(Versioned { value, revision: known.revision }));
+                let ended = job.value.advance(JobEvent::PullRequestEnded { end }, now);
+                let (value, _) = ended.map_err(|refused| NotNoted::Because(refused.to_string()))?;
+                let job = Some(Write::Update(Versioned { value, revision: job.revision }));
+                let step = Step { delivery: Some(record.clone()), issue, job, ..Step::default() };
+                Ok((step, also))
+            })
+            .await;
+        match written {
+            Ok(also) => ignored(&format!("noted: the pull request was {how}{also}"), record.job_id),
+            Err(NotNoted::Store(StoreError::Repeated { .. })) => {
+                ignored(&format!("noted: the pull request was {how}"), record.job_id)
             }
+            Err(NotNoted::Because(what)) => ignored(&what, record.job_id),
+            Err(NotNoted::Store(error)) => Err(error.into()),
         }
-        Err(StoreError::Stale { what: "issue" }.into())
     }
 
     /// The newest job on the branch that knows its pull request.

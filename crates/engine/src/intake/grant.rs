@@ -1,5 +1,7 @@
 //! Doing what was asked: one step with everything in it, or an answer.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use patchwright_core::store::{DeliveryRecord, EffectRecord, Step, StoreError, Write};
 use patchwright_domain::effect::Reply;
 use patchwright_domain::job::{JobTrigger, PublishMode};
@@ -8,7 +10,7 @@ use patchwright_domain::{Effect, Job, JobEvent, JobId};
 
 use super::limits::Room;
 use super::wish::Wish;
-use super::{Answer, IntakeError, TRIES};
+use super::{Answer, IntakeError};
 use crate::Engine;
 use crate::change::ChangeError;
 use crate::engine::TriggerPermission;
@@ -23,44 +25,45 @@ impl Engine {
     pub(super) async fn grant(&self, wish: Wish, mut record: DeliveryRecord) -> Result<Answer, IntakeError> {
         record.identity.clone_from(&wish.identity);
         let room = self.throttles.room(&wish.actor.login, &wish.issue.source, record.received_at);
-        for attempt in 0..TRIES {
-            // Most issues are heard of for the first time: that is written without a look, and a known one is noticed
-            // by the refusal. It saves every first delivery the way to the database and back.
-            let known = if attempt == 0 { Known::default() } else { self.known(&wish.issue).await? };
-            let latest = known.latest_job().cloned();
-            let (step, answer) = match (&room, &wish.command) {
-                (Room::None { notice }, _) => self.too_many_step(&wish, *notice, &record, known),
-                (Room::Some, Command::Fix { instructions }) => {
-                    self.fix_step(&wish, instructions.clone(), instructions.is_some(), &record, known)
-                }
-                (Room::Some, Command::Restart { instructions }) => {
-                    self.fix_step(&wish, instructions.clone(), true, &record, known)
-                }
-                (Room::Some, command) => self.reply_step(&wish, command, &record, known),
-            };
-            match self.ports.store.commit(step).await {
-                Ok(()) => {
-                    self.throttles.note(&wish.actor.login, &wish.issue.source, record.received_at);
-                    self.wake();
-                    if let Answer::Accepted { job_id, .. } = &answer {
-                        tracing::info!(%job_id, issue = %wish.issue.source, actor = %wish.actor.login, delivery_id = %record.id, "a job was accepted");
+        let heard_of = AtomicBool::new(false);
+        let written = self
+            .write(async || {
+                // Most issues are heard of for the first time: that is written without a look, and a known one is
+                // noticed by the refusal. It saves every first delivery the way to the database and back.
+                let look = heard_of.swap(true, Ordering::Relaxed);
+                let known = if look { self.known(&wish.issue).await? } else { Known::default() };
+                let latest = known.latest_job().cloned();
+                let (step, answer) = match (&room, &wish.command) {
+                    (Room::None { notice }, _) => self.too_many_step(&wish, *notice, &record, known),
+                    (Room::Some, Command::Fix { instructions }) => {
+                        self.fix_step(&wish, instructions.clone(), instructions.is_some(), &record, known)
                     }
-                    return if room == Room::Some { self.carry_out(&wish, latest, answer).await } else { Ok(answer) };
-                }
-                Err(StoreError::Stale { .. }) => {}
-                Err(StoreError::Repeated { job_id, same_delivery, altered }) => {
-                    if altered {
-                        tracing::warn!(delivery_id = %record.id, platform = %record.platform, "a known delivery came again with another body; the first one counts");
+                    (Room::Some, Command::Restart { instructions }) => {
+                        self.fix_step(&wish, instructions.clone(), true, &record, known)
                     }
-                    return Ok(match job_id {
-                        Some(job_id) if same_delivery => Answer::Accepted { job_id, duplicate: true },
-                        job_id => Answer::Ignored { reason: DUPLICATE_EVENT.to_owned(), job_id },
-                    });
+                    (Room::Some, command) => self.reply_step(&wish, command, &record, known),
+                };
+                Ok::<_, StoreError>((step, (latest, answer)))
+            })
+            .await;
+        let (latest, answer) = match written {
+            Ok(written) => written,
+            Err(StoreError::Repeated { job_id, same_delivery, altered }) => {
+                if altered {
+                    tracing::warn!(delivery_id = %record.id, platform = %record.platform, "a known delivery came again with another body; the first one counts");
                 }
-                Err(error) => return Err(error.into()),
+                return Ok(match job_id {
+                    Some(job_id) if same_delivery => Answer::Accepted { job_id, duplicate: true },
+                    job_id => Answer::Ignored { reason: DUPLICATE_EVENT.to_owned(), job_id },
+                });
             }
+            Err(error) => return Err(error.into()),
+        };
+        self.throttles.note(&wish.actor.login, &wish.issue.source, record.received_at);
+        if let Answer::Accepted { job_id, .. } = &answer {
+            tracing::info!(%job_id, issue = %wish.issue.source, actor = %wish.actor.login, delivery_id = %record.id, "a job was accepted");
         }
-        Err(StoreError::Stale { what: "issue" }.into())
+        if room == Room::Some { self.carry_out(&wish, latest, answer).await } else { Ok(answer) }
     }
 
     /// Nothing but the delivery, and once in a while a word about it.
@@ -92,7 +95,7 @@ impl Engine {
             at: record.received_at,
         };
         let latest = known.latest_job().map(|job| job.id);
-        let wanted = Wanted { issue: &wish.issue, trigger, publish: PublishMode::PullRequest, more };
+        let wanted = Wanted { more, ..Wanted::new(&wish.issue, trigger, PublishMode::PullRequest) };
         match self.plan_start(wanted, known) {
             Ok((step, job)) => {
                 record.job_id = Some(job.id);

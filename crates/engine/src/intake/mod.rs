@@ -81,9 +81,6 @@ pub enum IntakeError {
     Store(#[from] StoreError),
 }
 
-/// How often a step is computed anew when others write the same issue.
-const TRIES: u32 = 10;
-
 impl Engine {
     /// Checks a delivery's signature. Nothing is parsed before that.
     ///

@@ -82,6 +82,15 @@ statements! {
             query.select(TaskRow::as_select()).load(conn)
         }
 
+        fn open_task_rows(conn, job: &str) -> QueryResult<Vec<TaskRow>> {
+            task::table
+                .filter(task::job_id.eq(job))
+                .filter(task::status.eq_any([TaskStatus::Pending.as_str(), TaskStatus::Running.as_str()]))
+                .order(task::id)
+                .select(TaskRow::as_select())
+                .load(conn)
+        }
+
         fn task_row(conn, id: &str) -> QueryResult<Option<TaskRow>> {
             task::table.find(id).select(TaskRow::as_select()).first(conn).optional()
         }

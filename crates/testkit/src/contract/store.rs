@@ -10,7 +10,9 @@ use patchwright_domain::job::report::{AnalysisMethod, Level, LocateData, LocateR
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 use patchwright_domain::job::{FollowUp, JobEvent, JobState, Lease};
 use patchwright_domain::money::Budget;
-use patchwright_domain::{DeliveryId, Effect, IssueEvent, Job, JobId, JobStatus, PlatformId, RepoPath, Usage};
+use patchwright_domain::{
+    DeliveryId, Effect, IssueEvent, Job, JobId, JobStatus, PlatformId, RepoPath, Task, TaskEvent, Usage,
+};
 
 use crate::build::{after, effect_id, issue, issue_id, job, job_for, job_id, source, start_of_time, task_id};
 
@@ -32,6 +34,7 @@ where
     jobs_of_one_issue_run_one_after_the_other(fresh().await.as_ref()).await;
     a_lease_from_before_the_clock_was_set_back_ends(fresh().await.as_ref()).await;
     everything_about_a_job_survives(fresh().await.as_ref()).await;
+    tasks_are_open_until_they_end(fresh().await.as_ref()).await;
     effects_of_one_issue_go_out_in_order(fresh().await.as_ref()).await;
     a_held_effect_becomes_due_again(fresh().await.as_ref()).await;
     old_deliveries_stay_known_by_what_they_were_about(fresh().await.as_ref()).await;
@@ -236,6 +239,18 @@ async fn everything_about_a_job_survives(store: &dyn Store) {
     let second = job_for(2, 1, after(9));
     store.commit(Step { job: Some(Write::Insert(second)), ..Step::default() }).await.unwrap();
     assert_eq!(store.latest_job(issue_id(1)).await.unwrap().unwrap().value.id, job_id(2));
+}
+
+async fn tasks_are_open_until_they_end(store: &dyn Store) {
+    let task = Task::first(&job(1), "", after(0));
+    store.commit(Step { task: Some(task.clone()), ..new_job(1) }).await.unwrap();
+    assert_eq!(store.open_tasks(job_id(1)).await.unwrap(), std::slice::from_ref(&task));
+    let running = Task { node: "embedded".to_owned(), ..task.advance(TaskEvent::Started, after(1)).unwrap() };
+    store.commit(Step { task: Some(running.clone()), ..Step::default() }).await.unwrap();
+    assert_eq!(store.open_tasks(job_id(1)).await.unwrap(), std::slice::from_ref(&running));
+    let ended = running.advance(TaskEvent::Succeeded, after(2)).unwrap();
+    store.commit(Step { task: Some(ended), ..Step::default() }).await.unwrap();
+    assert_eq!(store.open_tasks(job_id(1)).await.unwrap(), []);
 }
 
 async fn effects_of_one_issue_go_out_in_order(store: &dyn Store) {

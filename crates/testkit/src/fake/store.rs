@@ -12,7 +12,9 @@ use patchwright_core::store::{
 };
 use patchwright_domain::job::{JobEvent, JobState, Lease};
 use patchwright_domain::run_end::RunEnd;
-use patchwright_domain::{EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, PlatformId, Task, TaskId, Usage};
+use patchwright_domain::{
+    EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, PlatformId, Task, TaskId, TaskStatus, Usage,
+};
 
 /// A store in memory.
 #[derive(Debug, Default)]
@@ -221,6 +223,12 @@ impl Store for FakeStore {
 
     async fn latest_job(&self, issue: IssueId) -> Result<Option<Versioned<Job>>, StoreError> {
         Ok(self.0.lock().unwrap().jobs.values().rfind(|job| job.value.issue_id == issue).cloned())
+    }
+
+    async fn open_tasks(&self, job: JobId) -> Result<Vec<Task>, StoreError> {
+        let open =
+            |task: &&Task| task.job_id == job && matches!(task.status, TaskStatus::Pending | TaskStatus::Running);
+        Ok(self.0.lock().unwrap().tasks.values().filter(open).cloned().collect())
     }
 
     async fn job_by_branch(
