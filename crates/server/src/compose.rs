@@ -24,6 +24,7 @@ use patchwright_local::{LOCAL, LocalForge, LocalWebhook};
 use patchwright_sandbox::{ProcessSandbox, SandboxOptions, SandboxPolicy};
 use patchwright_store_diesel::{DieselStore, GroupCommit};
 
+use crate::auth::secret;
 use crate::clock::{SteadyClock, SystemClock, UuidSource};
 use crate::config::Config;
 
@@ -301,17 +302,9 @@ fn master_key(config: &Config) -> Result<Secret, ComposeError> {
         Err(error) => return Err(failed(error)),
     }
     std::fs::create_dir_all(&config.data_dir).map_err(failed)?;
-    let key = random_key();
+    let key = Secret::new(secret::fresh(""));
     write_private(&path, key.expose()).map_err(failed)?;
     Ok(key)
-}
-
-/// 256 bits of the system's randomness, as text.
-pub(crate) fn random_key() -> Secret {
-    use ring::rand::SecureRandom as _;
-    let mut bytes = [0_u8; 32];
-    ring::rand::SystemRandom::new().fill(&mut bytes).expect("the system has randomness");
-    Secret::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use diesel::backend::Backend;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
+use diesel::serialize::ToSql;
+use diesel::sql_types::{BigInt, HasSqlType, Text};
 use diesel::upsert::excluded;
 use jiff::civil::Date;
 use patchwright_core::stats::{GroupBy, GroupStats, Percentiles, Stats, StatsQuery};
@@ -257,12 +260,7 @@ statements! {
             let key = column(query.group_by);
             let sums = SUMS.map(|column| format!("CAST(sum({column}) AS BIGINT) AS {column}")).join(", ");
             let sql = format!("SELECT {key} AS key, {sums} FROM run_sum WHERE {RANGES} GROUP BY {key}");
-            let [(d1, f1, t1), (d2, f2, t2), (d3, f3, t3)] = ranges(query);
-            diesel::sql_query(sql)
-                .bind::<Text, _>(d1).bind::<Text, _>(f1).bind::<Text, _>(t1)
-                .bind::<Text, _>(d2).bind::<Text, _>(f2).bind::<Text, _>(t2)
-                .bind::<Text, _>(d3).bind::<Text, _>(f3).bind::<Text, _>(t3)
-                .load(conn)
+            within(diesel::sql_query(sql).into_boxed(), query).load(conn)
         }
 
         fn buckets(conn, query: &StatsQuery) -> QueryResult<Vec<Place>> {
@@ -271,14 +269,20 @@ statements! {
                 "SELECT {key} AS key, kind, bucket, CAST(sum(runs) AS BIGINT) AS runs FROM run_bucket
                 WHERE {RANGES} GROUP BY {key}, kind, bucket ORDER BY {key}, kind, bucket"
             );
-            let [(d1, f1, t1), (d2, f2, t2), (d3, f3, t3)] = ranges(query);
-            diesel::sql_query(sql)
-                .bind::<Text, _>(d1).bind::<Text, _>(f1).bind::<Text, _>(t1)
-                .bind::<Text, _>(d2).bind::<Text, _>(f2).bind::<Text, _>(t2)
-                .bind::<Text, _>(d3).bind::<Text, _>(f3).bind::<Text, _>(t3)
-                .load(conn)
+            within(diesel::sql_query(sql).into_boxed(), query).load(conn)
         }
     }
+}
+
+/// Fills in the three ranges.
+fn within<'f, DB>(sql: BoxedSqlQuery<'f, DB, SqlQuery>, query: &StatsQuery) -> BoxedSqlQuery<'f, DB, SqlQuery>
+where
+    DB: Backend + HasSqlType<Text>,
+    String: ToSql<Text, DB>,
+{
+    ranges(query).into_iter().fold(sql, |sql, (dimension, from, to)| {
+        sql.bind::<Text, _>(dimension.to_owned()).bind::<Text, _>(from).bind::<Text, _>(to)
+    })
 }
 
 /// The places in a row of buckets that is in order.

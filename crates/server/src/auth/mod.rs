@@ -1,6 +1,7 @@
 //! Who is asking: a session's cookie, a token, or the operator of this machine.
 
 pub(crate) mod password;
+pub(crate) mod person;
 pub(crate) mod secret;
 pub(crate) mod throttle;
 
@@ -14,6 +15,7 @@ use patchwright_core::accounts::Accounts as _;
 use patchwright_domain::user::{Scope, User};
 use patchwright_domain::{Role, UserId};
 
+use crate::audit::OPERATOR;
 use crate::clock::SystemClock;
 use crate::route::State;
 use crate::route::error::ApiError;
@@ -22,9 +24,6 @@ use crate::route::error::ApiError;
 pub(crate) const COOKIE: &str = "patchwright_session";
 /// What unsafe requests of a session carry beside it: a page of another site can send the cookie, but not this.
 pub(crate) const CSRF_HEADER: &str = "x-csrf-token";
-/// The name of who holds the server's own token, or sits at its machine.
-const OPERATOR: &str = "operator";
-
 /// Who asks, and what they may.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use console::style;
+use patchwright_core::Secret;
 use patchwright_core::forge::Tracker as _;
 use patchwright_core::llm::Llm;
 use patchwright_core::query::Queries as _;
@@ -17,8 +18,9 @@ use patchwright_sandbox::SandboxPolicy;
 use serde::Deserialize;
 
 use super::CommandResult;
+use crate::auth::secret;
 use crate::cli::DemoArgs;
-use crate::compose::{Overrides, random_key};
+use crate::compose::Overrides;
 use crate::config::Config;
 use crate::demo;
 use crate::serve::Server;
@@ -40,7 +42,7 @@ pub(crate) async fn run(mut config: Config, args: DemoArgs) -> CommandResult {
     telemetry::start(&config, true);
     let folder = tempfile::Builder::new().prefix("patchwright-demo-").tempdir()?;
     let recorded = !config.has_model();
-    let secret = random_key();
+    let secret = Secret::new(secret::fresh(""));
     config.data_dir = folder.path().to_owned();
     config.database_url =
         patchwright_core::Secret::new(format!("sqlite://{}", folder.path().join("demo.db").display()));

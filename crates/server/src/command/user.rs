@@ -3,17 +3,17 @@
 use std::io::{BufRead as _, IsTerminal as _};
 use std::process::ExitCode;
 
+use patchwright_core::Secret;
 use patchwright_core::accounts::Accounts as _;
-use patchwright_core::audit::{Audit as _, AuditEntry};
-use patchwright_core::{Clock as _, Secret};
+use patchwright_core::store::StoreError;
+use patchwright_domain::Role;
 use patchwright_domain::user::{Login, User};
-use patchwright_domain::{AuditId, Role, UserId};
 use patchwright_store_diesel::DieselStore;
 
 use super::CommandResult;
-use crate::auth::password;
+use crate::audit::{OPERATOR, record};
+use crate::auth::{password, person};
 use crate::cli::{UserArgs, UserCommand};
-use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::telemetry;
 use crate::terminal::{note, say};
@@ -24,13 +24,9 @@ pub(crate) async fn run(config: Config, args: UserArgs) -> CommandResult {
     store.migrate().await?;
     match args.command {
         UserCommand::Add { login, role } => {
-            let login = Login::parse(&login)?;
             let role = Role::parse(&role).ok_or("a role is `admin` or `member`")?;
-            let hash = password::hash(read_password()?).await?;
-            let id = UserId::from_uuid(uuid::Uuid::now_v7());
-            let user = User { id, login, role, active: true, created_at: SystemClock.now() };
-            store.add_user(&user, Some(hash)).await?;
-            record(&store, "user.added", &user).await?;
+            let user = person::add(&store, &login, role, Some(read_password()?)).await?;
+            note_by_hand(&store, "user.added", &user).await?;
             say(&format!("{} was added as {}.", user.login, user.role.as_str()));
         }
         UserCommand::List => {
@@ -43,13 +39,13 @@ pub(crate) async fn run(config: Config, args: UserArgs) -> CommandResult {
             let user = find(&store, &login).await?;
             let hash = password::hash(read_password()?).await?;
             store.change_user(&user, Some(hash)).await?;
-            record(&store, "user.changed", &user).await?;
+            note_by_hand(&store, "user.changed", &user).await?;
             say(&format!("{} has a new password; their sessions and tokens have ended.", user.login));
         }
         UserCommand::Disable { login } => {
             let user = User { active: false, ..find(&store, &login).await? };
             store.change_user(&user, None).await?;
-            record(&store, "user.changed", &user).await?;
+            note_by_hand(&store, "user.changed", &user).await?;
             say(&format!("{} is shut out.", user.login));
         }
     }
@@ -72,14 +68,8 @@ fn read_password() -> std::io::Result<Secret> {
     Ok(Secret::new(line.trim_end_matches(['\r', '\n'])))
 }
 
-async fn record(store: &DieselStore, action: &str, user: &User) -> Result<(), patchwright_core::store::StoreError> {
-    let entry = AuditEntry {
-        id: AuditId::from_uuid(uuid::Uuid::now_v7()),
-        at: SystemClock.now(),
-        actor: "operator".to_owned(),
-        action: action.to_owned(),
-        subject: user.login.to_string(),
-        detail: format!("by the command line: {}{}", user.role.as_str(), if user.active { "" } else { ", shut out" }),
-    };
-    store.note(&entry).await
+async fn note_by_hand(store: &DieselStore, action: &str, user: &User) -> Result<(), StoreError> {
+    let access = if user.active { "" } else { ", shut out" };
+    let detail = format!("by the command line: {}{access}", user.role.as_str());
+    record(store, OPERATOR, action, user.login.as_str(), &detail).await
 }

@@ -5,8 +5,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use jiff::{SignedDuration, Timestamp};
 use patchwright_core::accounts::{Accounts as _, Session};
 use patchwright_core::{Clock as _, Secret};
+use patchwright_domain::Role;
 use patchwright_domain::user::{Login, User};
-use patchwright_domain::{Role, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -15,7 +15,7 @@ use super::body::Body;
 use super::error::ApiError;
 use super::users::UserView;
 use crate::audit::note;
-use crate::auth::{COOKIE, Caller, has_people, password, same_origin, secret};
+use crate::auth::{COOKIE, Caller, has_people, password, person, same_origin, secret};
 use crate::clock::SystemClock;
 
 /// How long a session lasts.
@@ -159,12 +159,7 @@ pub(crate) async fn setup(
     if state.setup.as_deref() != Some(secret::hash(&token).as_str()) {
         return Err(ApiError::Unauthorized("the token is not the one that the server printed at its start"));
     }
-    let login = Login::parse(&login).map_err(|error| ApiError::bad("bad_login", error.to_string()))?;
-    let hash = password::hash(Secret::new(password)).await?;
-    let now = SystemClock.now();
-    let id = UserId::from_uuid(uuid::Uuid::now_v7());
-    let user = User { id, login, role: Role::Admin, active: true, created_at: now };
-    state.app.store.add_user(&user, Some(hash)).await?;
+    let user = person::add(&state.app.store, &login, Role::Admin, Some(Secret::new(password))).await?;
     note(&state, user.login.as_str(), "user.added", user.login.as_str(), "the first administrator").await?;
-    begin(&state, user, now).await
+    begin(&state, user, SystemClock.now()).await
 }

@@ -24,6 +24,8 @@ pub(crate) enum ApiError {
     Unauthorized(&'static str),
     Forbidden(String),
     NotFound(&'static str),
+    /// The forge does not have it, or does not show it to us.
+    NotOnForge(String),
     Conflict {
         code: &'static str,
         detail: String,
@@ -69,10 +71,11 @@ impl fmt::Display for ApiError {
             Self::BadRequest { detail, .. }
             | Self::Conflict { detail, .. }
             | Self::Forbidden(detail)
+            | Self::NotOnForge(detail)
             | Self::Upstream(detail)
             | Self::Unavailable(detail) => f.write_str(detail),
             Self::Unauthorized(detail) => f.write_str(detail),
-            Self::NotFound(what) => write!(f, "there is no such {what}"),
+            Self::NotFound(what) => write!(f, "there is no {what} with this id"),
             Self::MediaType => f.write_str("the body must be JSON (content-type application/json)"),
             Self::TooLarge => f.write_str("the body is too large"),
             Self::TooMany { after } => write!(f, "too many tries; wait {} s", after.as_secs().max(1)),
@@ -91,7 +94,7 @@ impl ResponseError for ApiError {
             Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::NotFound(_) | Self::NotOnForge(_) => StatusCode::NOT_FOUND,
             Self::Conflict { .. } => StatusCode::CONFLICT,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -107,7 +110,7 @@ impl ResponseError for ApiError {
             Self::BadRequest { code, .. } | Self::Conflict { code, .. } => code,
             Self::Unauthorized(_) => "unauthorized",
             Self::Forbidden(_) => "forbidden",
-            Self::NotFound(_) => "not_found",
+            Self::NotFound(_) | Self::NotOnForge(_) => "not_found",
             Self::TooMany { .. } => "too_many_tries",
             Self::MediaType => "media_type",
             Self::TooLarge => "too_large",
@@ -168,7 +171,7 @@ impl From<ControlError> for ApiError {
 impl From<ForgeError> for ApiError {
     fn from(error: ForgeError) -> Self {
         match error.fault() {
-            Fault::Missing => Self::NotFound("repository or issue on the forge"),
+            Fault::Missing => Self::NotOnForge(error.to_string()),
             Fault::Retry { .. } => Self::Unavailable(error.to_string()),
             Fault::Denied | Fault::Broken => Self::Upstream(error.to_string()),
         }

@@ -45,9 +45,8 @@ pub(crate) async fn of_job(
     id: web::Path<String>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let id: JobId = id.parse().map_err(|_| ApiError::NotFound("job"))?;
-    let job = state.app.engine.job(id).await?.ok_or(ApiError::NotFound("job"))?;
-    stream(&request, &state, Some(id), vec![JobChanged::new(&job)]).await
+    let job = super::jobs::find(&id, &state).await?;
+    stream(&request, &state, Some(job.id), vec![JobChanged::new(&job)]).await
 }
 
 async fn stream(

@@ -11,12 +11,12 @@ use utoipa::{IntoParams, ToSchema};
 use super::State;
 use super::body::Body;
 use super::error::ApiError;
+use super::page::{Page, limit, parsed, word};
 use super::tasks::TaskPublic;
+use super::words;
 use crate::audit::note;
 use crate::auth::Caller;
 
-/// The most that a page holds.
-pub(crate) const MAX_LIMIT: u16 = 200;
 /// The most issues that one batch starts.
 const MAX_BATCH: usize = 10_000;
 /// The longest title and text, in characters.
@@ -45,21 +45,12 @@ pub(crate) struct IssueView {
     updated_at: String,
 }
 
-/// Issues, newest first.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct IssuePage {
-    items: Vec<IssueView>,
-    /// Give it as `cursor` for the next page; absent on the last one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_cursor: Option<String>,
-}
-
 /// Which issues.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
-    #[param(inline, value_type = Option<IssueStatusName>)]
+    #[param(schema_with = words::issue_status)]
     status: Option<String>,
     /// `owner/name`
     repository: Option<String>,
@@ -83,18 +74,6 @@ pub(crate) struct IssueDraft {
     title: String,
     #[schema(max_length = 65536)]
     body: Option<String>,
-}
-
-/// Where an issue stands.
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "it only describes")]
-enum IssueStatusName {
-    Pending,
-    Processing,
-    PendingMerge,
-    Merged,
-    Terminated,
 }
 
 /// What changes here; the forge's own text stays.
@@ -163,51 +142,36 @@ fn view(issue: &Issue, state: &State) -> IssueView {
     }
 }
 
-/// The limit of a page, as it was asked for.
-pub(crate) fn limit(asked: Option<u16>) -> Result<u16, ApiError> {
-    match asked {
-        None => Ok(50),
-        Some(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
-        Some(_) => Err(ApiError::bad("bad_limit", format!("a page has 1 to {MAX_LIMIT} items"))),
-    }
-}
-
-pub(crate) fn parsed<T: std::str::FromStr>(text: Option<&String>, code: &'static str) -> Result<Option<T>, ApiError>
-where
-    T::Err: std::fmt::Display,
-{
-    text.map(|text| text.parse().map_err(|error: T::Err| ApiError::bad(code, error.to_string()))).transpose()
-}
-
 #[utoipa::path(get, path = "/api/v1/issues", tag = "issues", params(ListQuery),
-    responses((status = 200, body = IssuePage), (status = 400, description = "A filter makes no sense"),
+    responses((status = 200, body = Page<IssueView>), (status = 400, description = "A filter makes no sense"),
         (status = 401, description = "Nobody asks")))]
 pub(crate) async fn list(
     _: Caller,
     query: web::Query<ListQuery>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let status = query.status.as_ref().map(|status| {
-        IssueStatus::parse(status).ok_or_else(|| ApiError::bad("bad_status", "there is no such status of an issue"))
-    });
     let limit = limit(query.limit)?;
     let filter = IssueFilter {
-        status: status.transpose()?,
+        status: word(query.status.as_ref(), IssueStatus::parse, "status of an issue")?,
         repository: query.repository.clone(),
         text: query.q.clone().filter(|text| !text.is_empty()),
         before: parsed(query.cursor.as_ref(), "bad_cursor")?,
         limit,
     };
     let issues = state.app.store.issues(filter).await?;
-    let last = issues.last().filter(|_| issues.len() == usize::from(limit));
-    let next_cursor = last.map(|issue| issue.id.to_string());
-    let items = issues.iter().map(|issue| view(issue, &state)).collect();
-    Ok(HttpResponse::Ok().json(IssuePage { items, next_cursor }))
+    Ok(HttpResponse::Ok().json(Page::new(limit, &issues, |issue| issue.id, |issue| view(issue, &state))))
 }
 
 async fn find(state: &State, id: &str) -> Result<Issue, ApiError> {
     let id: IssueId = id.parse().map_err(|_| ApiError::NotFound("issue"))?;
     Ok(state.app.store.issue(id).await?.ok_or(ApiError::NotFound("issue"))?.value)
+}
+
+/// The issue of a path, when the caller may steer it: its owner, or an administrator.
+async fn steerable(caller: &Caller, id: &str, state: &State) -> Result<Issue, ApiError> {
+    let issue = find(state, id).await?;
+    caller.need_owner(issue.owner)?;
+    Ok(issue)
 }
 
 #[utoipa::path(get, path = "/api/v1/issues/{id}", tag = "issues",
@@ -272,8 +236,7 @@ pub(crate) async fn change(
     Body(body): Body<IssueChange>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let issue = find(&state, &id).await?;
-    caller.need_owner(issue.owner)?;
+    let issue = steerable(&caller, &id, &state).await?;
     let IssueChange { title: wanted, body } = body;
     let wanted = wanted.as_deref().map(title).transpose()?;
     let body = body.map(|body| text(&body, MAX_TEXT, "text")).transpose()?;
@@ -283,8 +246,7 @@ pub(crate) async fn change(
 }
 
 async fn start_one(caller: &Caller, state: &State, id: &str, command: Option<String>) -> Result<Task, ApiError> {
-    let issue = find(state, id).await?;
-    caller.need_owner(issue.owner)?;
+    let issue = steerable(caller, id, state).await?;
     let instructions = command.map(|command| text(&command, MAX_COMMAND, "command")).transpose()?;
     let start = Start { actor: caller.login.clone(), instructions };
     Ok(state.app.engine.start_issue(issue.id, start).await?)
@@ -360,8 +322,7 @@ pub(crate) async fn cancel(
     id: web::Path<String>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let issue = find(&state, &id).await?;
-    caller.need_owner(issue.owner)?;
+    let issue = steerable(&caller, &id, &state).await?;
     let issue = state.app.engine.cancel_issue(issue.id).await?;
     note(&state, &caller.login, "issue.cancelled", &issue.source.to_string(), "").await?;
     Ok(HttpResponse::Ok().json(view(&issue, &state)))
@@ -377,8 +338,7 @@ pub(crate) async fn merge(
     id: web::Path<String>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let issue = find(&state, &id).await?;
-    caller.need_owner(issue.owner)?;
+    let issue = steerable(&caller, &id, &state).await?;
     let issue = state.app.engine.merge_issue(issue.id).await?;
     note(&state, &caller.login, "issue.merged", &issue.source.to_string(), "").await?;
     Ok(HttpResponse::Ok().json(view(&issue, &state)))

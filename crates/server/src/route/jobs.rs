@@ -1,9 +1,8 @@
 //! Jobs, for people and programs.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use patchwright_core::query::{JobFilter, Queries as _};
-use patchwright_core::store::{Store as _, StoreError};
+use patchwright_core::store::Store as _;
 use patchwright_domain::job::JobObject;
 use patchwright_domain::job::report::{StageReport, Verdict};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
@@ -11,47 +10,48 @@ use patchwright_domain::job::{Failure, PullRequestRef};
 use patchwright_domain::{Job, JobId, JobStatus, Usage};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
 
 use super::State;
-use super::answer::{internal, problem, unavailable};
 use super::error::ApiError;
+use super::page::{Page, limit, parsed, word};
+use super::words;
 use crate::audit::note;
 use crate::auth::Caller;
 
-/// Jobs a page at the most.
-const MAX_LIMIT: u16 = 200;
-
-#[derive(Deserialize)]
+/// Which jobs.
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    status: Option<JobStatus>,
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListQuery {
+    #[param(schema_with = words::job_status)]
+    status: Option<String>,
+    /// `owner/name`
     repository: Option<String>,
-    cursor: Option<JobId>,
+    /// As the page before said.
+    #[param(value_type = Option<uuid::Uuid>)]
+    cursor: Option<String>,
+    /// 1 to 200.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u16>,
 }
 
-#[derive(Serialize)]
-struct Page<'a> {
-    items: Vec<JobSummary<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_cursor: Option<JobId>,
-}
-
 /// A job in a list.
-#[derive(Serialize)]
-struct JobSummary<'a> {
-    job_id: JobId,
-    status: JobStatus,
-    platform: &'a str,
+#[derive(Serialize, ToSchema)]
+pub(crate) struct JobSummary {
+    job_id: String,
+    status: String,
+    platform: String,
     repository: String,
     issue_number: u64,
-    issue_title: &'a str,
-    actor: &'a str,
-    branch: &'a str,
-    verdict: Option<Verdict>,
-    pull_request: Option<&'a PullRequestRef>,
-    created_at: jiff::Timestamp,
-    ended_at: Option<jiff::Timestamp>,
+    issue_title: String,
+    actor: String,
+    branch: String,
+    verdict: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    pull_request: Option<PullRequestRef>,
+    created_at: String,
+    ended_at: Option<String>,
 }
 
 /// One stage of a job.
@@ -90,29 +90,39 @@ struct JobView<'a> {
     ended_at: Option<jiff::Timestamp>,
 }
 
-pub(super) async fn list(_: Caller, query: web::Query<ListQuery>, state: web::Data<State>) -> HttpResponse {
-    let query = query.into_inner();
-    let limit = query.limit.unwrap_or(50).clamp(1, MAX_LIMIT);
-    let filter = JobFilter { status: query.status, repository: query.repository, before: query.cursor, limit };
-    match state.app.store.jobs(filter).await {
-        Ok(jobs) => {
-            let next_cursor = (jobs.len() == usize::from(limit)).then(|| jobs.last().map(|job| job.id)).flatten();
-            HttpResponse::Ok().json(Page { items: jobs.iter().map(summary).collect(), next_cursor })
-        }
-        Err(error) => failed(&error),
-    }
+#[utoipa::path(get, path = "/api/v1/jobs", tag = "jobs", params(ListQuery),
+    responses((status = 200, body = Page<JobSummary>), (status = 400, description = "A filter makes no sense"),
+        (status = 401, description = "Nobody asks")))]
+pub(crate) async fn list(
+    _: Caller,
+    query: web::Query<ListQuery>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let limit = limit(query.limit)?;
+    let filter = JobFilter {
+        status: word(query.status.as_ref(), JobStatus::parse, "status of a job")?,
+        repository: query.repository.clone(),
+        before: parsed(query.cursor.as_ref(), "bad_cursor")?,
+        limit,
+    };
+    let jobs = state.app.store.jobs(filter).await?;
+    Ok(HttpResponse::Ok().json(Page::new(limit, &jobs, |job| job.id, summary)))
 }
 
-pub(super) async fn show(_: Caller, id: web::Path<String>, state: web::Data<State>) -> HttpResponse {
-    let Ok(id) = id.parse::<JobId>() else { return not_found() };
-    match state.app.engine.job(id).await {
-        Ok(Some(job)) => shown(&job, &state).await,
-        Ok(None) => not_found(),
-        Err(error) => failed(&error),
-    }
+#[utoipa::path(get, path = "/api/v1/jobs/{id}", tag = "jobs",
+    params(("id" = uuid::Uuid, Path, description = "The job")),
+    responses((status = 200, body = Object, description = "The Job object, its stages, and what has become of it"),
+        (status = 401, description = "Nobody asks"), (status = 404, description = "There is no such job")))]
+pub(crate) async fn show(_: Caller, id: web::Path<String>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    shown(&find(&id, &state).await?, &state).await
 }
 
-pub(super) async fn retry(
+#[utoipa::path(post, path = "/api/v1/jobs/{id}/retry", tag = "jobs",
+    params(("id" = uuid::Uuid, Path, description = "The job")),
+    responses((status = 200, body = Object, description = "The job, as it waits again"),
+        (status = 401, description = "Nobody asks"), (status = 403, description = "Neither owner nor administrator asks"),
+        (status = 404, description = "There is no such job"), (status = 409, description = "It has not failed, or is not the newest of its issue")))]
+pub(crate) async fn retry(
     caller: Caller,
     id: web::Path<String>,
     state: web::Data<State>,
@@ -120,10 +130,15 @@ pub(super) async fn retry(
     let id = steerable(&caller, &id, &state).await?;
     let job = state.app.engine.retry(id).await?;
     note(&state, &caller.login, "job.retried", &job.id.to_string(), "").await?;
-    Ok(shown(&job, &state).await)
+    shown(&job, &state).await
 }
 
-pub(super) async fn cancel(
+#[utoipa::path(post, path = "/api/v1/jobs/{id}/cancel", tag = "jobs",
+    params(("id" = uuid::Uuid, Path, description = "The job")),
+    responses((status = 200, body = Object, description = "The job, stopped"),
+        (status = 401, description = "Nobody asks"), (status = 403, description = "Neither owner nor administrator asks"),
+        (status = 404, description = "There is no such job"), (status = 409, description = "It has ended")))]
+pub(crate) async fn cancel(
     caller: Caller,
     id: web::Path<String>,
     state: web::Data<State>,
@@ -131,62 +146,48 @@ pub(super) async fn cancel(
     let id = steerable(&caller, &id, &state).await?;
     let job = state.app.engine.cancel(id).await?;
     note(&state, &caller.login, "job.cancelled", &job.id.to_string(), "").await?;
-    Ok(shown(&job, &state).await)
+    shown(&job, &state).await
+}
+
+/// The job of a path.
+pub(crate) async fn find(id: &str, state: &State) -> Result<Job, ApiError> {
+    let id: JobId = id.parse().map_err(|_| ApiError::NotFound("job"))?;
+    state.app.engine.job(id).await?.ok_or(ApiError::NotFound("job"))
 }
 
 /// The job of a path, when the caller may steer it: the issue's owner, or an administrator.
 async fn steerable(caller: &Caller, id: &str, state: &State) -> Result<JobId, ApiError> {
-    let id: JobId = id.parse().map_err(|_| ApiError::NotFound("job"))?;
-    let job = state.app.engine.job(id).await?.ok_or(ApiError::NotFound("job"))?;
+    let job = find(id, state).await?;
     let issue = state.app.store.issue(job.issue_id).await?;
     caller.need_owner(issue.and_then(|issue| issue.value.owner))?;
-    Ok(id)
-}
-
-fn not_found() -> HttpResponse {
-    problem(StatusCode::NOT_FOUND, "not_found", "there is no job with this id")
+    Ok(job.id)
 }
 
 /// The job as the API shows it.
-async fn shown(job: &Job, state: &State) -> HttpResponse {
+async fn shown(job: &Job, state: &State) -> Result<HttpResponse, ApiError> {
     let position = match job.status() {
-        JobStatus::Queued => state.app.store.queue_position(job.id).await,
-        _ => Ok(None),
+        JobStatus::Queued => state.app.store.queue_position(job.id).await?,
+        _ => None,
     };
-    let position = match position {
-        Ok(position) => position,
-        Err(error) => return failed(&error),
-    };
-    match state.app.store.delivery(job.id).await {
-        Ok(delivery) => {
-            let payload = delivery.as_ref().and_then(|record| serde_json::from_str(&record.payload).ok());
-            HttpResponse::Ok().json(view(job, payload, position))
-        }
-        Err(error) => failed(&error),
-    }
+    let delivery = state.app.store.delivery(job.id).await?;
+    let payload = delivery.as_ref().and_then(|record| serde_json::from_str(&record.payload).ok());
+    Ok(HttpResponse::Ok().json(view(job, payload, position)))
 }
 
-fn failed(error: &StoreError) -> HttpResponse {
-    match error {
-        StoreError::Unavailable { .. } => unavailable("the database cannot be used now"),
-        error => internal(error),
-    }
-}
-
-fn summary(job: &Job) -> JobSummary<'_> {
+fn summary(job: &Job) -> JobSummary {
     JobSummary {
-        job_id: job.id,
-        status: job.status(),
-        platform: job.source.platform.as_str(),
+        job_id: job.id.to_string(),
+        status: job.status().as_str().to_owned(),
+        platform: job.source.platform.as_str().to_owned(),
         repository: job.source.repo.to_string(),
         issue_number: job.source.number.api,
-        issue_title: &job.title,
-        actor: &job.trigger.actor,
-        branch: job.branch.as_str(),
-        verdict: job.verdict,
-        pull_request: job.published.pull_request.as_ref(),
-        created_at: job.created_at,
-        ended_at: job.ended_at,
+        issue_title: job.title.clone(),
+        actor: job.trigger.actor.clone(),
+        branch: job.branch.to_string(),
+        verdict: job.verdict.map(|verdict| verdict.as_str().to_owned()),
+        pull_request: job.published.pull_request.clone(),
+        created_at: job.created_at.to_string(),
+        ended_at: job.ended_at.map(|at| at.to_string()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The routes: bytes or DTO → engine call → DTO.
 
 mod answer;
+mod audit;
 mod auth;
 mod body;
 pub(crate) mod error;
@@ -9,11 +10,13 @@ mod health;
 mod issues;
 mod jobs;
 mod openapi;
+mod page;
 mod repositories;
 mod stats;
 mod tasks;
 mod users;
 mod webhook;
+mod words;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -118,7 +121,7 @@ fn management(services: &mut web::ServiceConfig) {
                 .service(web::resource("/tasks").route(web::get().to(tasks::list)))
                 .service(web::resource("/tasks/{id}").route(web::get().to(tasks::show)))
                 .service(web::resource("/stats").route(web::get().to(stats::show)))
-                .service(web::resource("/audit").route(web::get().to(tasks::audit)))
+                .service(web::resource("/audit").route(web::get().to(audit::list)))
                 .service(web::resource("/jobs").route(web::get().to(jobs::list)))
                 .service(web::resource("/events").route(web::get().to(events::all)))
                 .service(web::resource("/jobs/{id}/events").route(web::get().to(events::of_job)))

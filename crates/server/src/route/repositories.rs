@@ -10,6 +10,8 @@ use utoipa::ToSchema;
 use super::State;
 use super::body::Body;
 use super::error::ApiError;
+use super::page::Page;
+use super::words;
 use crate::audit::note;
 use crate::auth::Caller;
 use crate::clock::SystemClock;
@@ -37,31 +39,15 @@ impl From<&RegisteredRepository> for RepositoryView {
     }
 }
 
-/// All of them.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct RepositoryList {
-    items: Vec<RepositoryView>,
-}
-
 /// A repository to add.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewRepository {
-    #[schema(inline, value_type = PlatformName)]
+    #[schema(schema_with = words::platform)]
     platform: String,
     /// `owner/name`
     #[schema(pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$", example = "acme/demo")]
     name: String,
-}
-
-/// Where repositories live.
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "it only describes")]
-enum PlatformName {
-    Github,
-    Gitcode,
-    Local,
 }
 
 /// What an import has done.
@@ -74,10 +60,10 @@ pub(crate) struct SyncResult {
 }
 
 #[utoipa::path(get, path = "/api/v1/repositories", tag = "repositories",
-    responses((status = 200, body = RepositoryList), (status = 401, description = "Nobody asks")))]
+    responses((status = 200, body = Page<RepositoryView>), (status = 401, description = "Nobody asks")))]
 pub(crate) async fn list(_: Caller, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let items = state.app.store.repositories().await?.iter().map(RepositoryView::from).collect();
-    Ok(HttpResponse::Ok().json(RepositoryList { items }))
+    let repositories = state.app.store.repositories().await?;
+    Ok(HttpResponse::Ok().json(Page::all(repositories.iter().map(RepositoryView::from))))
 }
 
 #[utoipa::path(post, path = "/api/v1/repositories", tag = "repositories", request_body = NewRepository,

@@ -10,7 +10,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::State;
 use super::error::ApiError;
-use super::issues::parsed;
+use super::page::{parsed, word};
+use super::words;
 use crate::auth::Caller;
 use crate::clock::SystemClock;
 
@@ -25,19 +26,8 @@ pub(crate) struct Query {
     /// The last day, UTC; without it today.
     #[param(format = Date)]
     to: Option<String>,
-    #[param(inline, value_type = Option<GroupName>)]
+    #[param(schema_with = words::group)]
     group_by: Option<String>,
-}
-
-/// What to tell apart.
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "it only describes")]
-enum GroupName {
-    Day,
-    Repository,
-    Node,
-    Model,
 }
 
 /// Runs that ended in some days.
@@ -119,9 +109,7 @@ pub(crate) async fn show(
     };
     let from: Date = parsed(query.from.as_ref(), "bad_day")?.unwrap_or_else(|| day(30));
     let to: Date = parsed(query.to.as_ref(), "bad_day")?.unwrap_or_else(|| day(0));
-    let group_by = query.group_by.as_deref().unwrap_or("day");
-    let group_by = GroupBy::parse(group_by)
-        .ok_or_else(|| ApiError::bad("bad_group", "group by day, repository, node or model"))?;
+    let group_by = word(query.group_by.as_ref(), GroupBy::parse, "thing to group by")?.unwrap_or(GroupBy::Day);
     let (from, to) = (from.to_string(), to.to_string());
     let asked = StatsQuery { from: from.clone(), to: to.clone(), group_by };
     let groups = state.app.store.stats(asked).await?.into_iter().map(GroupView::from).collect();

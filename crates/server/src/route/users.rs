@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 use jiff::SignedDuration;
 use patchwright_core::accounts::{Accounts as _, ApiToken};
 use patchwright_core::{Clock as _, Secret};
-use patchwright_domain::user::{Login, Scope, User};
+use patchwright_domain::user::{Scope, User};
 use patchwright_domain::{Role, TokenId, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,8 +12,10 @@ use utoipa::ToSchema;
 use super::State;
 use super::body::Body;
 use super::error::ApiError;
+use super::page::Page;
+use super::words;
 use crate::audit::note;
-use crate::auth::{Caller, password, secret};
+use crate::auth::{Caller, password, person, secret};
 use crate::clock::SystemClock;
 
 /// A person.
@@ -38,48 +40,23 @@ impl From<&User> for UserView {
     }
 }
 
-/// All people.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct UserList {
-    items: Vec<UserView>,
-}
-
 /// A person to add. Without a password they cannot log in with one.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewUser {
     #[schema(pattern = "^[A-Za-z0-9._@+-]{1,64}$", example = "alice")]
     login: String,
-    #[schema(inline, value_type = RoleName)]
+    #[schema(schema_with = words::role)]
     role: String,
     #[schema(min_length = 10, max_length = 256)]
     password: Option<String>,
-}
-
-/// What a person may do.
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "it only describes")]
-enum RoleName {
-    Admin,
-    Member,
-}
-
-/// How much of its person's rights a token has.
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "it only describes")]
-enum ScopeName {
-    Read,
-    Write,
-    Admin,
 }
 
 /// What changes; the rest stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserChange {
-    #[schema(inline, value_type = Option<RoleName>)]
+    #[schema(schema_with = words::role_or_null)]
     role: Option<String>,
     active: Option<bool>,
     #[schema(min_length = 10, max_length = 256)]
@@ -91,12 +68,12 @@ fn role(text: &str) -> Result<Role, ApiError> {
 }
 
 #[utoipa::path(get, path = "/api/v1/users", tag = "users",
-    responses((status = 200, body = UserList), (status = 401, description = "Nobody asks"),
+    responses((status = 200, body = Page<UserView>), (status = 401, description = "Nobody asks"),
         (status = 403, description = "No administrator asks")))]
 pub(crate) async fn list(caller: Caller, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     caller.need_admin()?;
-    let items = state.app.store.users().await?.iter().map(UserView::from).collect();
-    Ok(HttpResponse::Ok().json(UserList { items }))
+    let users = state.app.store.users().await?;
+    Ok(HttpResponse::Ok().json(Page::all(users.iter().map(UserView::from))))
 }
 
 #[utoipa::path(post, path = "/api/v1/users", tag = "users", request_body = NewUser,
@@ -110,14 +87,7 @@ pub(crate) async fn add(
 ) -> Result<HttpResponse, ApiError> {
     caller.need_admin()?;
     let NewUser { login, role: wanted, password } = body;
-    let login = Login::parse(&login).map_err(|error| ApiError::bad("bad_login", error.to_string()))?;
-    let hash = match password {
-        Some(password) => Some(password::hash(Secret::new(password)).await?),
-        None => None,
-    };
-    let id = UserId::from_uuid(uuid::Uuid::now_v7());
-    let user = User { id, login, role: role(&wanted)?, active: true, created_at: SystemClock.now() };
-    state.app.store.add_user(&user, hash).await?;
+    let user = person::add(&state.app.store, &login, role(&wanted)?, password.map(Secret::new)).await?;
     note(&state, &caller.login, "user.added", user.login.as_str(), user.role.as_str()).await?;
     Ok(HttpResponse::Created().json(UserView::from(&user)))
 }
@@ -181,12 +151,6 @@ impl From<&ApiToken> for TokenView {
     }
 }
 
-/// The caller's tokens.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct TokenList {
-    items: Vec<TokenView>,
-}
-
 /// A token to make.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -194,8 +158,8 @@ pub(crate) struct NewToken {
     /// What you call it.
     #[schema(min_length = 1, max_length = 100)]
     name: String,
-    // Never more than the caller has. (A description here would make it two types at once in the document.)
-    #[schema(inline, value_type = ScopeName)]
+    // Never more than the caller has.
+    #[schema(schema_with = words::scope)]
     scope: String,
     /// Days until it ends; without it 90.
     #[schema(minimum = 1, maximum = 3650)]
@@ -212,16 +176,16 @@ pub(crate) struct MadeToken {
     secret: String,
 }
 
-fn person(caller: &Caller) -> Result<UserId, ApiError> {
+fn own(caller: &Caller) -> Result<UserId, ApiError> {
     caller.id.ok_or_else(|| ApiError::forbidden("the operator has no tokens of its own; log in as a person"))
 }
 
 #[utoipa::path(get, path = "/api/v1/tokens", tag = "users",
-    responses((status = 200, body = TokenList), (status = 401, description = "Nobody asks"),
+    responses((status = 200, body = Page<TokenView>), (status = 401, description = "Nobody asks"),
         (status = 403, description = "The operator asks, who has none")))]
 pub(crate) async fn tokens(caller: Caller, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let items = state.app.store.tokens(person(&caller)?).await?.iter().map(TokenView::from).collect();
-    Ok(HttpResponse::Ok().json(TokenList { items }))
+    let tokens = state.app.store.tokens(own(&caller)?).await?;
+    Ok(HttpResponse::Ok().json(Page::all(tokens.iter().map(TokenView::from))))
 }
 
 #[utoipa::path(post, path = "/api/v1/tokens", tag = "users", request_body = NewToken,
@@ -233,7 +197,7 @@ pub(crate) async fn add_token(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     caller.need_write()?;
-    let user_id = person(&caller)?;
+    let user_id = own(&caller)?;
     let NewToken { name, scope, expires_in_days } = body;
     let name = name.replace('\0', "\u{fffd}");
     if name.is_empty() || name.chars().count() > 100 {
@@ -271,7 +235,7 @@ pub(crate) async fn end_token(
 ) -> Result<HttpResponse, ApiError> {
     caller.need_write()?;
     let id: TokenId = id.parse().map_err(|_| ApiError::NotFound("token"))?;
-    if !state.app.store.end_token(person(&caller)?, id).await? {
+    if !state.app.store.end_token(own(&caller)?, id).await? {
         return Err(ApiError::NotFound("token"));
     }
     note(&state, &caller.login, "token.ended", &id.to_string(), "").await?;

@@ -1,0 +1,32 @@
+//! Adding a person, wherever it is asked for.
+
+use patchwright_core::accounts::Accounts as _;
+use patchwright_core::{Clock as _, Secret};
+use patchwright_domain::user::{Login, User};
+use patchwright_domain::{Role, UserId};
+use patchwright_store_diesel::DieselStore;
+
+use super::password;
+use crate::clock::SystemClock;
+use crate::route::error::ApiError;
+
+/// Adds a person; without a password they cannot log in with one.
+///
+/// # Errors
+/// [`ApiError::BadRequest`] for a login or password that cannot be used, [`ApiError::Conflict`] for one that is taken.
+pub(crate) async fn add(
+    store: &DieselStore,
+    login: &str,
+    role: Role,
+    password: Option<Secret>,
+) -> Result<User, ApiError> {
+    let login = Login::parse(login).map_err(|error| ApiError::bad("bad_login", error.to_string()))?;
+    let hash = match password {
+        Some(password) => Some(password::hash(password).await?),
+        None => None,
+    };
+    let id = UserId::from_uuid(uuid::Uuid::now_v7());
+    let user = User { id, login, role, active: true, created_at: SystemClock.now() };
+    store.add_user(&user, hash).await?;
+    Ok(user)
+}

@@ -1,0 +1,53 @@
+//! The words that a field may hold, for the description of the API: taken from the types that read them, so that the two
+//! cannot differ.
+
+use patchwright_core::stats::GroupBy;
+use patchwright_domain::user::{Role, Scope};
+use patchwright_domain::{IssueStatus, JobStatus, PlatformId, TaskStatus};
+use patchwright_gitcode::GITCODE;
+use patchwright_github::GITHUB;
+use patchwright_local::LOCAL;
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
+
+fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build()
+}
+
+/// The same where `null` says that nothing is said.
+fn words_or_null<'a>(words: impl IntoIterator<Item = &'a str>) -> Object {
+    let words = words.into_iter().map(serde_json::Value::from).chain([serde_json::Value::Null]);
+    let kinds = SchemaType::from_iter([Type::String, Type::Null]);
+    ObjectBuilder::new().schema_type(kinds).enum_values(Some(words)).build()
+}
+
+pub(crate) fn role() -> Object {
+    words(Role::ALL.map(Role::as_str))
+}
+
+pub(crate) fn role_or_null() -> Object {
+    words_or_null(Role::ALL.map(Role::as_str))
+}
+
+pub(crate) fn scope() -> Object {
+    words(Scope::ALL.map(Scope::as_str))
+}
+
+pub(crate) fn platform() -> Object {
+    words([&GITHUB, &GITCODE, &LOCAL].map(PlatformId::as_str))
+}
+
+pub(crate) fn issue_status() -> Object {
+    words(IssueStatus::ALL.map(IssueStatus::as_str))
+}
+
+pub(crate) fn task_status() -> Object {
+    words(TaskStatus::ALL.map(TaskStatus::as_str))
+}
+
+pub(crate) fn job_status() -> Object {
+    words(JobStatus::ALL.map(JobStatus::as_str))
+}
+
+pub(crate) fn group() -> Object {
+    words(GroupBy::ALL.map(GroupBy::as_str))
+}
