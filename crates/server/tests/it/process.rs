@@ -145,21 +145,51 @@ async fn a_killed_server_goes_on_and_does_nothing_twice() {
     server.wait().unwrap();
 }
 
+/// Asks the server to stop, as an init system does.
+fn terminate(server: &Child) {
+    assert!(Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap().success());
+}
+
+async fn stopped(server: &mut Child) -> std::process::ExitStatus {
+    let began = Instant::now();
+    loop {
+        if let Some(status) = server.try_wait().unwrap() {
+            return status;
+        }
+        assert!(began.elapsed() < PATIENCE, "the server does not stop");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_asked_to_stop_does() {
     let world = World::new(vec![]);
     let mut server = world.start().await;
-    let pid = server.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    let began = Instant::now();
-    let status = loop {
-        if let Some(status) = server.try_wait().unwrap() {
-            break status;
-        }
-        assert!(began.elapsed() < PATIENCE, "the server does not stop");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    terminate(&server);
+    let status = stopped(&mut server).await;
     assert!(status.success(), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_asked_twice_leaves_at_once_and_its_job_goes_on() {
+    let world = World::new(script());
+    let mut server = world.start().await;
+    let id = world.ask_for_a_fix().await;
+    // It waits for the model, longer than a stop waits for a job.
+    world.model_was_asked(2).await;
+    terminate(&server);
+    while matches!(world.get("/readyz").await, Ok(answer) if answer.status == 200) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let began = Instant::now();
+    terminate(&server);
+    assert_eq!(stopped(&mut server).await.code(), Some(130));
+    assert!(began.elapsed() < Duration::from_secs(10), "it did not wait for the job");
+    let mut server = world.start().await;
+    assert_eq!(world.end_of(&id).await["status"], "succeeded");
+    assert_eq!(world.github.comments_on(42).len(), 2);
+    server.kill().unwrap();
+    server.wait().unwrap();
 }
 
 /// Runs the command line against a running server.
