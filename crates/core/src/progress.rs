@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use patchwright_domain::JobId;
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 
@@ -33,22 +34,39 @@ pub trait ProgressSink: Send + Sync {
     fn notice(&self, job: JobId, event: ProgressEvent);
 }
 
+/// Where a task's log is written.
+#[async_trait]
+pub trait LogSink: Send + Sync {
+    /// Takes a line. MUST return at once; a line may be lost where too much comes.
+    fn note(&self, line: &str);
+
+    /// Takes output as it comes, and waits while whoever reads it is behind.
+    async fn write(&self, output: &[u8]);
+}
+
 /// One job's line to whoever listens.
 #[derive(Clone)]
 pub struct Progress {
     job: JobId,
     sink: Option<Arc<dyn ProgressSink>>,
+    log: Option<Arc<dyn LogSink>>,
 }
 
 impl Progress {
     /// A line to a listener.
     pub fn new(job: JobId, sink: Arc<dyn ProgressSink>) -> Self {
-        Self { job, sink: Some(sink) }
+        Self { sink: Some(sink), ..Self::silent(job) }
+    }
+
+    /// The same, written down too.
+    #[must_use]
+    pub fn with_log(self, log: Arc<dyn LogSink>) -> Self {
+        Self { log: Some(log), ..self }
     }
 
     /// A line that nobody listens to.
     pub const fn silent(job: JobId) -> Self {
-        Self { job, sink: None }
+        Self { job, sink: None, log: None }
     }
 
     /// Says what goes on.
@@ -56,8 +74,22 @@ impl Progress {
         self.send(ProgressEvent::Doing { what: what.into() });
     }
 
+    /// Passes on what a program writes, and waits while whoever reads it is behind.
+    pub async fn output(&self, output: &[u8]) {
+        if let Some(log) = &self.log {
+            log.write(output).await;
+        }
+    }
+
     /// Sends any event.
     pub fn send(&self, event: ProgressEvent) {
+        if let Some(log) = &self.log {
+            match &event {
+                ProgressEvent::Stage { stage, status } => log.note(&format!("== {stage}: {}", status.as_str())),
+                ProgressEvent::Doing { what } => log.note(&format!("-- {what}")),
+                ProgressEvent::Tokens { .. } => {}
+            }
+        }
         if let Some(sink) = &self.sink {
             sink.notice(self.job, event);
         }

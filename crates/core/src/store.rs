@@ -1,8 +1,11 @@
 //! The truth: issues, jobs, tasks, deliveries and effects that wait.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use patchwright_domain::job::Lease;
+use patchwright_domain::node::Needs;
 use patchwright_domain::run_end::RunEnd;
 use patchwright_domain::{DeliveryId, Effect, EffectId, Issue, IssueId, IssueRef, Job, JobId, PlatformId, Task};
 
@@ -179,6 +182,33 @@ impl StoreError {
     }
 }
 
+/// Who takes jobs: what it can do, and what its hold on one is.
+pub trait Claimant: Send + Sync {
+    /// Whether it takes only jobs that ask for nothing of the node that runs them.
+    fn is_plain(&self) -> bool;
+
+    /// Whether it can do a job that asks for this.
+    fn can(&self, needs: &Needs) -> bool;
+
+    /// Its hold on a job; `None` when it does not take this one.
+    fn hold(&self, job: &Job) -> Option<Lease>;
+}
+
+/// A worker that takes any job that asks for nothing.
+impl Claimant for Lease {
+    fn is_plain(&self) -> bool {
+        true
+    }
+
+    fn can(&self, needs: &Needs) -> bool {
+        needs.is_none()
+    }
+
+    fn hold(&self, _: &Job) -> Option<Lease> {
+        Some(self.clone())
+    }
+}
+
 /// Keeps the truth.
 ///
 /// An implementation
@@ -221,11 +251,15 @@ pub trait Store: Send + Sync {
     /// Writes.
     async fn commit(&self, step: Step) -> Result<(), StoreError>;
 
-    /// Takes a job and gives it the lease: one whose lease ran out, else, of the repository where the fewest run, the
-    /// one that waits longest and may run at `now`. A job waits until all earlier ones of its issue have ended. Where or
-    /// for whom as many run as `share` admits, nothing is taken. Writes nothing else.
-    async fn claim_job(&self, now: Timestamp, lease: Lease, share: Share)
-    -> Result<Option<Versioned<Job>>, StoreError>;
+    /// Takes a job that the claimant can do and gives it the lease: one whose lease ran out, else, of the repository
+    /// where the fewest run, the one that waits longest and may run at `now`. A job waits until all earlier ones of its
+    /// issue have ended. Where or for whom as many run as `share` admits, nothing is taken. Writes nothing else.
+    async fn claim_job(
+        &self,
+        now: Timestamp,
+        claimant: Arc<dyn Claimant>,
+        share: Share,
+    ) -> Result<Option<Versioned<Job>>, StoreError>;
 
     /// Takes the oldest due effect such that no older effect of its issue waits, and holds it until `until`.
     async fn claim_effect(&self, now: Timestamp, until: Timestamp) -> Result<Option<ClaimedEffect>, StoreError>;

@@ -84,6 +84,11 @@ id!(
     "a user id (a UUID)"
 );
 id!(
+    /// A machine that executes tasks.
+    NodeId,
+    "a node id (a UUID)"
+);
+id!(
     /// A token for programs.
     TokenId,
     "a token id (a UUID)"

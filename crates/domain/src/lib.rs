@@ -7,6 +7,7 @@ pub mod issue;
 pub mod issue_number;
 pub mod job;
 pub mod money;
+pub mod node;
 pub mod path;
 pub mod platform;
 pub mod refused;
@@ -18,7 +19,7 @@ pub mod user;
 pub use branch::{BranchName, InvalidBranchName};
 pub use effect::{Effect, EffectKind};
 pub use id::{
-    AuditId, CommitSha, DeliveryId, EffectId, IssueId, JobId, RepoName, RepositoryId, TaskId, TokenId, UserId,
+    AuditId, CommitSha, DeliveryId, EffectId, IssueId, JobId, NodeId, RepoName, RepositoryId, TaskId, TokenId, UserId,
 };
 pub use issue::{Issue, IssueEvent, IssueRef, IssueStatus};
 pub use issue_number::IssueNumber;

@@ -100,6 +100,9 @@ pub struct Task {
     pub status: TaskStatus,
     /// Which dispatch of the job this is, from 1.
     pub attempt: u32,
+    /// The number of the last event that its node told, so that one that is told twice counts once.
+    #[serde(default)]
+    pub heard: u64,
     /// The branch that came out.
     pub result_branch: Option<BranchName>,
     /// Why it failed.
@@ -124,6 +127,7 @@ impl Task {
             node: node.to_owned(),
             status: TaskStatus::Pending,
             attempt: 1,
+            heard: 0,
             result_branch: None,
             error_message: None,
             created_at: now,

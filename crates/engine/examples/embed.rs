@@ -20,9 +20,12 @@ use patchwright_testkit::fake::{
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let plan = r#"{"root_cause":"-","fix_strategy":"say hello","changes":[{"file":"hi.txt","description":"-"}]}"#;
     let forge: Arc<dyn Forge> = Arc::new(FakeForge::default());
+    let store = Arc::new(FakeStore::default());
     let ports = Ports {
-        store: Arc::new(FakeStore::default()),
-        ledger: Arc::new(FakeStore::default()),
+        store: store.clone(),
+        ledger: store.clone(),
+        nodes: store.clone(),
+        logs: store,
         forges: HashMap::from([(PlatformId::from_static("github"), forge)]),
         webhooks: HashMap::new(),
         git: Arc::new(FakeGit::with_files(&[("hi.txt", "helo\n")])),

@@ -38,25 +38,50 @@ impl Engine {
     ) -> Result<Job, ChangeError> {
         self.write(async || {
             let known = self.ports.store.job(id).await?.ok_or(ChangeError::Gone(id))?;
-            let now = self.ports.clock.now();
-            let before = known.value.status();
-            let (job, effects) = known.value.advance(event.clone(), now)?;
-            let task = match &task {
-                Some(task) => Some(task.clone()),
-                None => self.left_task(&job, before).await?,
-            };
-            let step = Step {
-                issue: self.follow_issue(&job, before, now).await?,
-                effects: self.records(&job, effects, now),
-                job: Some(Write::Update(Versioned { value: job.clone(), revision: known.revision })),
-                ended: self.run_end(&job, before, task.as_ref()),
-                task,
-                settled,
-                ..Step::default()
-            };
-            Ok((step, job))
+            self.plan_change(known, event.clone(), task.clone(), settled).await
         })
         .await
+    }
+
+    /// The same for an event that a task tells under a number: one that was told already changes nothing.
+    pub(crate) async fn change_job_once(&self, own: &Task, number: u64, event: JobEvent) -> Result<Job, ChangeError> {
+        self.write(async || {
+            let known = self.ports.store.job(own.job_id).await?.ok_or(ChangeError::Gone(own.job_id))?;
+            let open = self.ports.store.open_tasks(own.job_id).await?;
+            let task = open.into_iter().find(|task| task.id == own.id).ok_or(ChangeError::Gone(own.job_id))?;
+            if task.heard >= number {
+                return Ok((Step::default(), known.value));
+            }
+            let task = Task { heard: number, ..task };
+            self.plan_change(known, event.clone(), Some(task), None).await
+        })
+        .await
+    }
+
+    async fn plan_change(
+        &self,
+        known: Versioned<Job>,
+        event: JobEvent,
+        task: Option<Task>,
+        settled: Option<EffectId>,
+    ) -> Result<(Step, Job), ChangeError> {
+        let now = self.ports.clock.now();
+        let before = known.value.status();
+        let (job, effects) = known.value.advance(event, now)?;
+        let task = match task {
+            Some(task) => Some(task),
+            None => self.left_task(&job, before).await?,
+        };
+        let step = Step {
+            issue: self.follow_issue(&job, before, now).await?,
+            effects: self.records(&job, effects, now),
+            job: Some(Write::Update(Versioned { value: job.clone(), revision: known.revision })),
+            ended: self.run_end(&job, before, task.as_ref()),
+            task,
+            settled,
+            ..Step::default()
+        };
+        Ok((step, job))
     }
 
     /// The task that is left open when its job ends without it: a person stopped the job, whether or not a node had it.

@@ -3,6 +3,7 @@
 use patchwright_core::store::{Step, StoreError, Versioned, Write};
 use patchwright_core::webhook::InboundIssue;
 use patchwright_domain::job::{JobTrigger, PublishMode, PullRequestEnd, TriggerKind};
+use patchwright_domain::node::{Needs, WorkCommand};
 use patchwright_domain::{Issue, IssueEvent, IssueId, Job, JobEvent, JobId, Refused, Task};
 
 use crate::Engine;
@@ -74,6 +75,10 @@ pub struct Start {
     pub actor: String,
     /// What else they ask for.
     pub instructions: Option<String>,
+    /// What makes the change in place of the built-in stages.
+    pub command: Option<WorkCommand>,
+    /// What the node that runs it must have or be.
+    pub needs: Needs,
 }
 
 impl Engine {
@@ -94,7 +99,8 @@ impl Engine {
                 default_branch: None,
             };
             let trigger = self.trigger_of_ours(TriggerKind::Started, &start.actor, start.instructions.as_deref());
-            let wanted = Wanted::new(&inbound, trigger, PublishMode::PullRequest);
+            let wanted =
+                Wanted::new(&inbound, trigger, PublishMode::PullRequest).by(start.command.clone(), start.needs.clone());
             let (step, job) = self.plan_start(wanted, Known { issue: Some(issue), latest })?;
             let task = Task::first(&job, "", self.ports.clock.now());
             // More words for a job that waits already are no other task.

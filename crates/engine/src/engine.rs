@@ -1,28 +1,33 @@
 //! The engine: ports, settings, and the jobs that run right now.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use patchwright_core::clock::{Clock, IdSource};
 use patchwright_core::code_index::CodeIndex;
+use patchwright_core::desk::{ReportFiles, Terms};
 use patchwright_core::forge::Forge;
 use patchwright_core::git::Git;
 use patchwright_core::ledger::{DayBudgets, Ledger};
 use patchwright_core::llm::Llm;
-use patchwright_core::progress::{Progress, ProgressSink};
+use patchwright_core::nodes::Nodes;
+use patchwright_core::progress::ProgressSink;
 use patchwright_core::sandbox::Sandbox;
-use patchwright_core::store::{Share, Store};
+use patchwright_core::store::{Share, Store, StoreError};
+use patchwright_core::task_log::TaskLogs;
 use patchwright_core::webhook::WebhookDecoder;
 use patchwright_core::{CancellationToken, Redactor};
 use patchwright_domain::money::Budget;
+use patchwright_domain::node::Label;
 use patchwright_domain::trigger::AllowLists;
-use patchwright_domain::{JobId, PlatformId};
+use patchwright_domain::{Job, JobId, PlatformId};
 use tokio::sync::watch;
 
 use crate::intake::{Throttles, TriggerLimits};
 use crate::marker::MarkerKey;
+use crate::worker::Tools;
 
 /// Everything outside, behind its ports.
 #[derive(Clone)]
@@ -31,6 +36,10 @@ pub struct Ports {
     pub store: Arc<dyn Store>,
     /// The books on what the model costs.
     pub ledger: Arc<dyn Ledger>,
+    /// The nodes on other machines.
+    pub nodes: Arc<dyn Nodes>,
+    /// What tasks say while they run.
+    pub logs: Arc<dyn TaskLogs>,
     /// Forges by platform.
     pub forges: HashMap<PlatformId, Arc<dyn Forge>>,
     /// Doors by platform.
@@ -62,6 +71,20 @@ pub enum TriggerPermission {
     Anyone,
 }
 
+impl Ports {
+    /// What a worker in this process works with.
+    pub(crate) fn tools(&self) -> Tools {
+        Tools {
+            git: Arc::clone(&self.git),
+            llm: self.llm.clone(),
+            code_index: Arc::clone(&self.code_index),
+            sandbox: Arc::clone(&self.sandbox),
+            progress: self.progress.clone(),
+            redactor: self.redactor.clone(),
+        }
+    }
+}
+
 impl std::fmt::Debug for Ports {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Ports").field("forges", &self.forges.keys()).finish_non_exhaustive()
@@ -75,17 +98,6 @@ pub enum AllowListMode {
     Forbid,
     /// 200, ignored.
     Ignore,
-}
-
-/// Whether the `agent/*` report files are committed (`spec/pipeline`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReportFiles {
-    /// On the branch when the job is an analysis only; otherwise they stay in the pull request's text.
-    WhenAnalysisOnly,
-    /// Always on the branch (`seeds/002 §10`).
-    Branch,
-    /// Never.
-    None,
 }
 
 /// How the engine behaves.
@@ -127,6 +139,8 @@ pub struct Settings {
     pub first_backoff: Duration,
     /// How long a worker may be silent before others take its job.
     pub lease: Duration,
+    /// What jobs that run in this process may ask for.
+    pub labels: BTreeSet<Label>,
     /// Where working copies are made.
     pub work_dir: PathBuf,
     /// The author of commits.
@@ -158,11 +172,25 @@ impl Settings {
             max_rounds: 2,
             max_attempts: 3,
             first_backoff: Duration::from_secs(30),
-            lease: Duration::from_secs(60),
+            lease: Duration::from_secs(40),
+            labels: BTreeSet::new(),
             work_dir,
             author_name: "patchwright".to_owned(),
             author_email: "patchwright@users.noreply.localhost".to_owned(),
             public_url: None,
+        }
+    }
+
+    /// The rules that tasks are worked on by.
+    pub(crate) fn terms(&self) -> Terms {
+        Terms {
+            budget: self.budget,
+            job_timeout: self.job_timeout,
+            max_answer_tokens: self.max_answer_tokens,
+            max_rounds: self.max_rounds,
+            report_files: self.report_files,
+            author_name: self.author_name.clone(),
+            author_email: self.author_email.clone(),
         }
     }
 }
@@ -214,6 +242,14 @@ impl Engine {
         self.wake.subscribe()
     }
 
+    /// The status of a job, for callers that wait for its end.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
+        Ok(self.ports.store.job(id).await?.map(|found| found.value))
+    }
+
     /// The time, as jobs see it.
     pub fn now(&self) -> jiff::Timestamp {
         self.ports.clock.now()
@@ -226,13 +262,6 @@ impl Engine {
 
     pub(crate) fn wake(&self) {
         self.wake.send_modify(|count| *count = count.wrapping_add(1));
-    }
-
-    pub(crate) fn progress(&self, job: JobId) -> Progress {
-        match &self.ports.progress {
-            Some(sink) => Progress::new(job, Arc::clone(sink)),
-            None => Progress::silent(job),
-        }
     }
 
     /// Notes that a job runs in this process; the note goes with the returned guard.

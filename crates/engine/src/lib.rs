@@ -2,6 +2,10 @@
 
 mod change;
 mod control;
+mod desk;
+mod diary;
+mod dispatch;
+mod embedded;
 mod engine;
 mod intake;
 mod issues;
@@ -15,11 +19,16 @@ mod run;
 mod stage;
 mod start;
 pub mod text;
+mod worker;
 mod write;
 
 pub use control::{ControlError, ManualStart, Start};
-pub use engine::{AllowListMode, Engine, Ports, ReportFiles, Settings, TriggerPermission};
+pub use desk::EngineDesk;
+pub use dispatch::Dispatched;
+pub use engine::{AllowListMode, Engine, Ports, Settings, TriggerPermission};
 pub use intake::{Answer, IntakeError, TriggerLimits, Verified};
 pub use issues::{IssueError, NewIssue};
 pub use marker::MarkerKey;
+pub use patchwright_core::desk::ReportFiles;
 pub use render::{commit_message, progress_comment, pull_request_body, pull_request_title, result_comment};
+pub use worker::{Tools, Worker};

@@ -4,16 +4,16 @@ use patchwright_core::git::{CommitRequest, Workspace};
 use patchwright_domain::job::report::{FileContent, FixReport, Verdict};
 use patchwright_domain::{CommitSha, Job, RepoPath};
 
-use crate::engine::{ReportFiles, Settings};
 use crate::render;
 use crate::run::StageError;
+use patchwright_core::desk::{ReportFiles, Terms};
 
 /// Who commits this job's changes, and when. The time is the job's, so the same change makes the same commit again.
-pub(crate) fn commit_request(job: &Job, settings: &Settings) -> CommitRequest {
+pub(crate) fn commit_request(job: &Job, terms: &Terms) -> CommitRequest {
     CommitRequest {
         message: render::commit_message(job),
-        author_name: settings.author_name.clone(),
-        author_email: settings.author_email.clone(),
+        author_name: terms.author_name.clone(),
+        author_email: terms.author_email.clone(),
         at: job.created_at,
     }
 }
@@ -23,10 +23,10 @@ pub(crate) async fn restore(
     workspace: &dyn Workspace,
     fix: &FixReport,
     job: &Job,
-    settings: &Settings,
+    terms: &Terms,
 ) -> Result<(), StageError> {
     let paths = write_all(workspace, &fix.contents).await?;
-    workspace.commit(&paths, &commit_request(job, settings)).await?;
+    workspace.commit(&paths, &commit_request(job, terms)).await?;
     Ok(())
 }
 
@@ -41,8 +41,8 @@ async fn write_all(workspace: &dyn Workspace, contents: &[FileContent]) -> Resul
 }
 
 /// The `agent/*` files of `seeds/002 §10`, as far as the setting wants them on the branch.
-pub(crate) fn report_files(job: &Job, verdict: Verdict, settings: &Settings) -> Vec<FileContent> {
-    let wanted = match settings.report_files {
+pub(crate) fn report_files(job: &Job, verdict: Verdict, terms: &Terms) -> Vec<FileContent> {
+    let wanted = match terms.report_files {
         ReportFiles::Branch => true,
         ReportFiles::WhenAnalysisOnly => verdict == Verdict::AnalysisOnly,
         ReportFiles::None => false,
@@ -68,11 +68,11 @@ pub(crate) async fn commit_reports(
     workspace: &dyn Workspace,
     job: &Job,
     files: &[FileContent],
-    settings: &Settings,
+    terms: &Terms,
 ) -> Result<CommitSha, StageError> {
     let mut paths = write_all(workspace, files).await?;
     if let Some(fix) = job.fixed() {
         paths.extend(fix.contents.iter().map(|file| file.path.clone()));
     }
-    Ok(workspace.commit(&paths, &commit_request(job, settings)).await?)
+    Ok(workspace.commit(&paths, &commit_request(job, terms)).await?)
 }

@@ -3,22 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::SignedDuration;
+use jiff::civil::Date;
+use patchwright_core::desk::{Assignment, Desk, DeskError, Refusal, Terms};
 use patchwright_core::fault::Fault;
-use patchwright_core::forge::Forge;
 use patchwright_core::git::GitError;
-use patchwright_core::ledger::{Account, DayBudgets, Ledger};
 use patchwright_core::llm::{ChatAnswer, ChatRequest, Llm, LlmError, Message};
 use patchwright_core::progress::{Progress, ProgressEvent};
-use patchwright_core::store::StoreError;
 use patchwright_core::tracker::ForgeError;
-use patchwright_core::{CancellationToken, Clock, Redactor};
-use patchwright_domain::job::Failure;
+use patchwright_core::{CancellationToken, Redactor};
 use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::money::Budget;
 use patchwright_domain::{Issue, Job, Usage};
 use tokio::sync::Mutex;
 
-use crate::change::ChangeError;
+use crate::worker::Tools;
 
 /// What a stage sees. It never writes the store.
 pub(crate) struct StageContext<'a> {
@@ -27,9 +26,9 @@ pub(crate) struct StageContext<'a> {
     pub(crate) workspace: &'a dyn patchwright_core::git::Workspace,
     /// A folder beside the working copy, for exports and caches.
     pub(crate) scratch: &'a std::path::Path,
-    pub(crate) asker: Option<&'a Asker>,
-    pub(crate) ports: &'a crate::engine::Ports,
-    pub(crate) settings: &'a crate::engine::Settings,
+    pub(crate) asker: Option<&'a Asker<'a>>,
+    pub(crate) tools: &'a Tools,
+    pub(crate) terms: &'a Terms,
     pub(crate) cancel: &'a CancellationToken,
     pub(crate) progress: &'a Progress,
 }
@@ -43,8 +42,8 @@ pub(crate) enum Stop {
     Gone,
     /// The server stops: the job goes back into the queue.
     HandBack,
-    /// The store cannot be used. The lease runs out and somebody takes the job up again.
-    Store(StoreError),
+    /// The desk cannot be used. The lease runs out and somebody takes the job up again.
+    Lost(String),
 }
 
 /// A stage (or what stands around the stages) could not do its work.
@@ -65,12 +64,24 @@ impl StageError {
         Self { stage: None, reason: reason.into(), remedy: remedy.into(), fault, out_of_budget: false }
     }
 
-    fn out_of_budget(reason: String, remedy: &str) -> Self {
+    pub(crate) fn out_of_budget(reason: String, remedy: &str) -> Self {
         Self { out_of_budget: true, ..Self::new(reason, remedy, Fault::Denied) }
     }
 
-    pub(crate) fn failure(&self) -> Failure {
-        Failure { stage: self.stage, reason: self.reason.clone(), remedy: self.remedy.clone() }
+    pub(crate) fn refusal(&self) -> Refusal {
+        Refusal {
+            reason: self.reason.clone(),
+            remedy: self.remedy.clone(),
+            fault: self.fault,
+            out_of_budget: self.out_of_budget,
+        }
+    }
+}
+
+impl From<Refusal> for StageError {
+    fn from(refusal: Refusal) -> Self {
+        let Refusal { reason, remedy, fault, out_of_budget } = refusal;
+        Self { stage: None, reason, remedy, fault, out_of_budget }
     }
 }
 
@@ -119,25 +130,21 @@ impl From<StageError> for Stop {
     }
 }
 
-impl From<ChangeError> for Stop {
-    fn from(error: ChangeError) -> Self {
+impl From<DeskError> for Stop {
+    fn from(error: DeskError) -> Self {
         match error {
-            ChangeError::Store(error) => Self::Store(error),
-            // Whatever refuses a worker's event: the job is no longer this worker's.
-            ChangeError::Refused(_) | ChangeError::Gone(_) => Self::Gone,
+            DeskError::Gone => Self::Gone,
+            DeskError::Refused(refusal) => Self::Failed(refusal.into()),
+            error @ DeskError::Unavailable { .. } => Self::Lost(words(&error)),
         }
     }
 }
 
 /// Asks the model within the budgets of the job and the day, and counts.
-pub(crate) struct Asker {
+pub(crate) struct Asker<'a> {
     llm: Arc<dyn Llm>,
-    ledger: Arc<dyn Ledger>,
-    clock: Arc<dyn Clock>,
-    /// `github:acme/demo`
-    repository: String,
+    desk: &'a dyn Desk,
     budget: Budget,
-    day_budgets: DayBudgets,
     redactor: Redactor,
     max_tokens: Option<u32>,
     progress: Progress,
@@ -146,27 +153,24 @@ pub(crate) struct Asker {
     spent: Mutex<(Usage, Usage)>,
 }
 
-impl Asker {
+impl<'a> Asker<'a> {
     pub(crate) fn new(
         llm: Arc<dyn Llm>,
-        engine: &crate::Engine,
-        job: &Job,
+        desk: &'a dyn Desk,
+        given: &Assignment,
+        redactor: Redactor,
         progress: Progress,
         cancel: CancellationToken,
     ) -> Self {
-        let (ports, settings) = (&engine.ports, &engine.settings);
         Self {
             llm,
-            ledger: Arc::clone(&ports.ledger),
-            clock: Arc::clone(&ports.clock),
-            repository: format!("{}:{}", job.source.platform, job.source.repo),
-            budget: settings.budget,
-            day_budgets: settings.day_budgets,
-            redactor: ports.redactor.clone(),
-            max_tokens: settings.max_answer_tokens,
+            desk,
+            budget: given.terms.budget,
+            redactor,
+            max_tokens: given.terms.max_answer_tokens,
             progress,
             cancel,
-            spent: Mutex::new((job.usage(), Usage::default())),
+            spent: Mutex::new((given.job.usage(), Usage::default())),
         }
     }
 
@@ -181,10 +185,10 @@ impl Asker {
             let remedy = "Raise BUDGET_TOKENS, BUDGET_CALLS or BUDGET_COST, or narrow the issue, then retry the job.";
             return Err(StageError::out_of_budget(format!("the job's model budget is used up: {detail}"), remedy));
         }
-        let account = self.reserve(most).await?;
+        let day = self.reserve(most).await?;
         let began = std::time::Instant::now();
         let answer = self.llm.chat(&request, &self.cancel).await;
-        self.settle(&account, most, answer.as_ref()).await;
+        self.settle(day, most, answer.as_ref()).await;
         let answer = answer?;
         let mut spent = self.spent.lock().await;
         spent.0 += answer.usage;
@@ -201,30 +205,22 @@ impl Asker {
         Ok(answer)
     }
 
-    async fn reserve(&self, most: Usage) -> Result<Account, StageError> {
-        let day = self.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
-        let account = Account { day, repository: self.repository.clone() };
-        let reserved = self.ledger.reserve(&account, most, self.day_budgets).await.map_err(|error| {
-            StageError::new(words(&error), "Retry the job when the database answers again.", error.fault())
-        })?;
-        match reserved {
-            Ok(()) => Ok(account),
-            Err(capped) => {
-                let remedy = "Retry the job tomorrow (UTC), or raise the day's budget that is named.";
-                Err(StageError::out_of_budget(capped.to_string(), remedy))
-            }
-        }
+    async fn reserve(&self, most: Usage) -> Result<Date, StageError> {
+        self.desk.reserve(most).await.map_err(|error| match error {
+            DeskError::Refused(refusal) => refusal.into(),
+            other => StageError::new(words(&other), "Retry the job when the database answers again.", Fault::RETRY),
+        })
     }
 
     /// Puts what the call cost in place of what was reserved. A call that the server took and that gave nothing usable
     /// may have cost as much as it could, so it stays booked as that.
-    async fn settle(&self, account: &Account, most: Usage, answer: Result<&ChatAnswer, &LlmError>) {
+    async fn settle(&self, day: Date, most: Usage, answer: Result<&ChatAnswer, &LlmError>) {
         let spent = match answer {
             Ok(answer) => answer.usage,
             Err(LlmError::CutOff | LlmError::Unusable { .. } | LlmError::Cancelled) => return,
             Err(_) => Usage::default(),
         };
-        if let Err(error) = self.ledger.settle(account, most, spent).await {
+        if let Err(error) = self.desk.settle(day, most, spent).await {
             tracing::warn!(error = %words(&error), "a model call stays booked at the most that it could cost");
         }
     }
@@ -235,10 +231,9 @@ impl Asker {
     }
 }
 
-/// The forge and the repository of a job.
-pub(crate) struct Place {
-    pub(crate) forge: Arc<dyn Forge>,
-    pub(crate) clone_url: String,
+/// A duration for the clock of jobs.
+pub(crate) fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
 
 /// The wait before the next try: the other side's own, or doubling from the first. `dice` may be the end of an id: it is

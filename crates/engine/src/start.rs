@@ -5,6 +5,7 @@ use jiff::ToSpan as _;
 use patchwright_core::store::{Step, StoreError, Versioned, Write};
 use patchwright_core::webhook::InboundIssue;
 use patchwright_domain::job::{JobTrigger, NewJob, PublishMode};
+use patchwright_domain::node::{Needs, WorkCommand};
 use patchwright_domain::{
     BranchName, Issue, IssueEvent, IssueId, IssueRef, IssueStatus, Job, JobEvent, JobId, Refused,
 };
@@ -16,6 +17,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) issue: &'a InboundIssue,
     pub(crate) trigger: JobTrigger,
     pub(crate) publish: PublishMode,
+    pub(crate) needs: Needs,
+    pub(crate) command: Option<WorkCommand>,
     /// Whether it is worth a job of its own while another runs: something new is said, or what runs is stopped.
     pub(crate) more: bool,
 }
@@ -24,7 +27,15 @@ impl<'a> Wanted<'a> {
     /// A wish that is worth a job of its own when it comes with words.
     pub(crate) fn new(issue: &'a InboundIssue, trigger: JobTrigger, publish: PublishMode) -> Self {
         let more = trigger.instructions.is_some();
-        Self { issue, trigger, publish, more }
+        Self { issue, trigger, publish, needs: Needs::default(), command: None, more }
+    }
+
+    /// The same, by a command and on a certain node. A node that can run the command is asked for with it.
+    pub(crate) fn by(mut self, command: Option<WorkCommand>, needs: Needs) -> Self {
+        self.needs = needs;
+        self.needs.labels.extend(command.as_ref().map(WorkCommand::label));
+        self.command = command;
+        self
     }
 }
 
@@ -149,6 +160,8 @@ impl Engine {
             branch,
             base_branch,
             publish: wanted.publish,
+            needs: wanted.needs,
+            command: wanted.command,
         })
     }
 }
@@ -160,6 +173,7 @@ fn takes_more(latest: &Job, wanted: &Wanted<'_>) -> bool {
         && wanted.trigger.instructions.is_some()
         && latest.trigger.actor.eq_ignore_ascii_case(&wanted.trigger.actor)
         && latest.publish == wanted.publish
+        && (latest.needs.clone(), latest.command.clone()) == (wanted.needs.clone(), wanted.command.clone())
 }
 
 fn retold(mut issue: Issue, inbound: &InboundIssue) -> Issue {

@@ -56,6 +56,8 @@ fn house(answers: &[&str]) -> House {
     let ports = Ports {
         store: store.clone(),
         ledger: store.clone(),
+        nodes: store.clone(),
+        logs: store.clone(),
         forges: HashMap::from([(GITHUB, forge.clone() as Arc<dyn Forge>)]),
         webhooks: HashMap::new(),
         git: Arc::new(git.clone()),
@@ -111,7 +113,7 @@ impl House {
         let now = self.clock.now();
         let until = now + jiff::SignedDuration::from_secs(seconds);
         let lease = Lease { holder: format!("doomed-{n}"), task_id: build::task_id(900 + n), until };
-        self.store.claim_job(now, lease, Share::default()).await.unwrap().unwrap();
+        self.store.claim_job(now, Arc::new(lease), Share::default()).await.unwrap().unwrap();
     }
 
     /// Delivers everything that becomes due, moving the clock over the waits.
@@ -517,7 +519,7 @@ async fn a_start_that_is_cancelled_before_a_worker_had_it_leaves_no_task_open() 
     let house = house(GOOD);
     let job = house.start().await;
     house.engine.cancel(job.id).await.unwrap();
-    let again = Start { actor: "alice".into(), instructions: None };
+    let again = Start { actor: "alice".into(), ..Start::default() };
     let task = house.engine.start_issue(job.issue_id, again).await.unwrap();
     assert_eq!(house.store.open_tasks(task.job_id).await.unwrap(), std::slice::from_ref(&task));
     house.engine.cancel_issue(job.issue_id).await.unwrap();

@@ -134,6 +134,8 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
     let ports = Ports {
         store: Arc::new(store.clone()),
         ledger: Arc::new(store.clone()),
+        nodes: Arc::new(store.clone()),
+        logs: Arc::new(store.clone()),
         forges: HashMap::from([
             (GITHUB, Arc::clone(&github) as Arc<dyn Forge>),
             (GITCODE, Arc::new(gitcode(config, &http, clock.clone())) as Arc<dyn Forge>),

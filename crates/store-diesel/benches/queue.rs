@@ -27,9 +27,9 @@ fn job(n: u32, repo: &str) -> Step {
     Step { issue: Some(Write::Insert(issue)), job: Some(Write::Insert(job)), ..Step::default() }
 }
 
-fn lease(worker: usize) -> Lease {
+fn lease(worker: usize) -> Arc<Lease> {
     let until = Timestamp::now() + Duration::from_secs(300);
-    Lease { holder: format!("w{worker}"), task_id: build::task_id(1), until }
+    Arc::new(Lease { holder: format!("w{worker}"), task_id: build::task_id(1), until })
 }
 
 async fn enqueue(store: &Arc<DieselStore>, jobs: std::ops::Range<u32>, repo: &str) {

@@ -1,12 +1,13 @@
 //! Handing work to one worker at a time. Workers that ask at the same moment are served by one transaction.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, PooledConnection};
 use jiff::Timestamp;
-use patchwright_core::store::{ClaimedEffect, MAX_LEASE, Share, StoreError, Versioned};
-use patchwright_domain::job::{JobEvent, Lease};
+use patchwright_core::store::{Claimant, ClaimedEffect, MAX_LEASE, Share, StoreError, Versioned};
+use patchwright_domain::job::JobEvent;
+use patchwright_domain::node::Needs;
 use patchwright_domain::{Job, JobStatus};
 use tokio::sync::oneshot;
 
@@ -22,11 +23,12 @@ use crate::template::Template;
 /// The jobs whose workers have been silent for too long, the longest silent ones first. A lease that ends later than any
 /// that is given now was given before the clock was set back: nobody knows when its worker fell silent.
 macro_rules! abandoned_jobs {
-    ($now:expr, $count:expr) => {{
+    ($now:expr, $count:expr, $able:expr) => {{
         let latest = micros($now.saturating_add(MAX_LEASE).unwrap_or(Timestamp::MAX));
         job::table
             .filter(job::status.eq(JobStatus::Running.as_str()))
             .filter(job::lease_until.le(micros($now)).or(job::lease_until.gt(latest)))
+            .filter(job::needs.eq_any($able))
             .order((job::lease_until.asc(), job::id.asc()))
             .limit($count)
             .select(JobRow::as_select())
@@ -44,10 +46,21 @@ const REPOSITORIES: &str = "WITH RECURSIVE waiting (repo) AS (
         SELECT repo, count(*) FROM job WHERE status = 'running' GROUP BY repo
     )";
 
-/// A job of the repository that may run at `{0}`. An earlier job of the same issue goes first.
-const MAY_RUN: &str = "job.status = 'queued' AND job.repo = waiting.repo AND job.not_before <= {0} AND NOT EXISTS (
-        SELECT 1 FROM job AS earlier WHERE earlier.issue_id = job.issue_id AND earlier.id < job.id
-            AND earlier.status IN ('queued', 'running'))";
+/// A job of the repository that may run at `{0}` and asks for nothing that the worker has not. An earlier job of the
+/// same issue goes first.
+fn may_run(able: &str) -> String {
+    format!(
+        "job.status = 'queued' AND job.repo = waiting.repo AND job.not_before <= {{0}} AND job.needs {able}
+        AND NOT EXISTS (SELECT 1 FROM job AS earlier WHERE earlier.issue_id = job.issue_id AND earlier.id < job.id
+            AND earlier.status IN ('queued', 'running'))"
+    )
+}
+
+/// The two statements of a database: the next jobs where nothing is limited, and the next one where something is.
+struct Next {
+    jobs: Template,
+    limited: Template,
+}
 
 /// The next `{1}` jobs where nothing is limited. Each one that is taken counts for its repository's next turn.
 fn next_jobs(first_of_repository: &str) -> Template {
@@ -63,58 +76,69 @@ fn next_jobs(first_of_repository: &str) -> Template {
 }
 
 /// SQLite may look each job up once more: it has no lateral joins.
-static SQLITE_NEXT: LazyLock<Template> = LazyLock::new(|| {
-    next_jobs(&format!(
+fn sqlite_next(able: &str) -> Next {
+    let may_run = may_run(able);
+    let jobs = next_jobs(&format!(
         "JOIN job AS candidate ON candidate.id IN (
-            SELECT job.id FROM job WHERE {MAY_RUN} ORDER BY job.not_before, job.id LIMIT {{1}})"
-    ))
-});
-
-/// What one worker looks at is locked for the moment; the others pass over it.
-static POSTGRES_NEXT: LazyLock<Template> = LazyLock::new(|| {
-    next_jobs(&format!(
-        "CROSS JOIN LATERAL (
-            SELECT job.id, job.not_before FROM job WHERE {MAY_RUN}
-            ORDER BY job.not_before, job.id LIMIT {{1}} FOR UPDATE SKIP LOCKED) AS candidate"
-    ))
-});
-
-/// A person for whom fewer jobs run than may, where `{2}` of them may.
-const HAS_ROOM: &str = "({2} = 0 OR job.actor NOT IN (SELECT other.actor FROM job AS other
-    WHERE other.status = 'running' GROUP BY other.actor HAVING count(*) >= {2}))";
-
-/// The next job where `{1}` of a repository may run, and `{2}` for a person.
-static SQLITE_LIMITED: LazyLock<Template> = LazyLock::new(|| {
-    Template::new(&format!(
+            SELECT job.id FROM job WHERE {may_run} ORDER BY job.not_before, job.id LIMIT {{1}})"
+    ));
+    let limited = Template::new(&format!(
         "{REPOSITORIES}
         SELECT candidate.id AS id FROM (
             SELECT coalesce(busy.jobs, 0) AS jobs, (
-                SELECT job.id FROM job WHERE {MAY_RUN} AND {HAS_ROOM} ORDER BY job.not_before, job.id LIMIT 1
+                SELECT job.id FROM job WHERE {may_run} AND {HAS_ROOM} ORDER BY job.not_before, job.id LIMIT 1
             ) AS id
             FROM waiting LEFT JOIN busy ON busy.repo = waiting.repo WHERE waiting.repo IS NOT NULL
         ) AS candidate JOIN job ON job.id = candidate.id
         WHERE {{1}} = 0 OR candidate.jobs < {{1}}
         ORDER BY candidate.jobs, job.not_before, job.id LIMIT 1"
-    ))
-});
+    ));
+    Next { jobs, limited }
+}
 
-static POSTGRES_LIMITED: LazyLock<Template> = LazyLock::new(|| {
-    Template::new(&format!(
+/// What one worker looks at is locked for the moment; the others pass over it.
+fn postgres_next(able: &str) -> Next {
+    let may_run = may_run(able);
+    let jobs = next_jobs(&format!(
+        "CROSS JOIN LATERAL (
+            SELECT job.id, job.not_before FROM job WHERE {may_run}
+            ORDER BY job.not_before, job.id LIMIT {{1}} FOR UPDATE SKIP LOCKED) AS candidate"
+    ));
+    let limited = Template::new(&format!(
         "{REPOSITORIES}
         SELECT candidate.id AS id FROM waiting LEFT JOIN busy ON busy.repo = waiting.repo
         CROSS JOIN LATERAL (
-            SELECT job.id, job.not_before FROM job WHERE {MAY_RUN} AND {HAS_ROOM}
+            SELECT job.id, job.not_before FROM job WHERE {may_run} AND {HAS_ROOM}
             ORDER BY job.not_before, job.id LIMIT 1 FOR UPDATE SKIP LOCKED
         ) AS candidate
         WHERE waiting.repo IS NOT NULL AND ({{1}} = 0 OR coalesce(busy.jobs, 0) < {{1}})
         ORDER BY coalesce(busy.jobs, 0), candidate.not_before, candidate.id LIMIT 1"
-    ))
-});
+    ));
+    Next { jobs, limited }
+}
+
+/// For workers that take what asks for nothing, which are most.
+static SQLITE_PLAIN: LazyLock<Next> = LazyLock::new(|| sqlite_next("= ''"));
+static POSTGRES_PLAIN: LazyLock<Next> = LazyLock::new(|| postgres_next("= ''"));
+
+/// The statements for a worker that can do jobs that ask for one of these.
+fn next_for<'a>(able: &[String], plain: &'a Next, make: fn(&str) -> Next, room: &'a mut Option<Next>) -> &'a Next {
+    if able.iter().all(String::is_empty) {
+        return plain;
+    }
+    // The words come from `Needs`, whose letters need no quoting.
+    let list: Vec<String> = able.iter().map(|needs| format!("'{needs}'")).collect();
+    room.insert(make(&format!("IN ({})", list.join(", "))))
+}
+
+/// A person for whom fewer jobs run than may, where `{2}` of them may.
+const HAS_ROOM: &str = "({2} = 0 OR job.actor NOT IN (SELECT other.actor FROM job AS other
+    WHERE other.status = 'running' GROUP BY other.actor HAVING count(*) >= {2}))";
 
 /// One worker that asks for a job.
 pub(crate) struct Ask {
     now: Timestamp,
-    lease: Lease,
+    claimant: Arc<dyn Claimant>,
     share: Share,
     tell: oneshot::Sender<Result<Option<Versioned<Job>>, StoreError>>,
 }
@@ -133,11 +157,11 @@ impl Claims {
     pub(crate) async fn ask(
         &self,
         now: Timestamp,
-        lease: Lease,
+        claimant: Arc<dyn Claimant>,
         share: Share,
     ) -> Result<Option<Versioned<Job>>, StoreError> {
         let (tell, told) = oneshot::channel();
-        self.0.push(Ask { now, lease, share, tell })?;
+        self.0.push(Ask { now, claimant, share, tell })?;
         told.await
             .map_err(|_| StoreError::Unavailable { source: "the thread that hands out jobs broke down".into() })?
     }
@@ -153,12 +177,18 @@ struct Desk {
 impl Desk {
     fn serve(&mut self, mut asks: Vec<Ask>) {
         while let Some(first) = asks.first() {
-            // All workers of a server ask with the same share; whoever does not is served by itself.
+            // The workers of a server ask with the same share and take what asks for nothing; whoever does not is
+            // served by itself.
             let (now, share) = (first.now, first.share);
-            let (same, rest): (Vec<Ask>, Vec<Ask>) = asks.into_iter().partition(|ask| ask.share == share);
+            let (same, rest): (Vec<Ask>, Vec<Ask>) = if first.claimant.is_plain() {
+                asks.into_iter().partition(|ask| ask.share == share && ask.claimant.is_plain())
+            } else {
+                let rest = asks.split_off(1);
+                (asks, rest)
+            };
             asks = rest;
-            let leases = same.iter().map(|ask| ask.lease.clone()).collect();
-            match self.claim(now, leases, share) {
+            let claimants = same.iter().map(|ask| Arc::clone(&ask.claimant)).collect();
+            match self.claim(now, claimants, share) {
                 Ok(claimed) => {
                     let claimed = claimed.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
                     // A worker that has gone meanwhile leaves a lease that runs out.
@@ -175,13 +205,21 @@ impl Desk {
         }
     }
 
-    /// As many jobs as there are and are asked for, each with its lease, in the order of the leases.
-    fn claim(&mut self, now: Timestamp, leases: Vec<Lease>, share: Share) -> Result<Vec<Versioned<Job>>, StoreError> {
+    /// As many jobs as there are and are asked for, each with its lease, in the order of the claimants.
+    fn claim(
+        &mut self,
+        now: Timestamp,
+        claimants: Vec<Arc<dyn Claimant>>,
+        share: Share,
+    ) -> Result<Vec<Versioned<Job>>, StoreError> {
+        let count = i64::try_from(claimants.len()).unwrap_or(i64::MAX);
         match &self.db {
             Db::Sqlite(sqlite) => sqlite.write_now(move |conn| {
-                let count = i64::try_from(leases.len()).unwrap_or(i64::MAX);
-                let abandoned = abandoned_jobs!(now, count).load(conn)?;
-                conn.lease_jobs(abandoned, now, &leases, share, [&SQLITE_NEXT, &SQLITE_LIMITED])
+                let able = conn.able(claimants.as_slice())?;
+                let mut room = None;
+                let next = next_for(&able, &SQLITE_PLAIN, sqlite_next, &mut room);
+                let abandoned = abandoned_jobs!(now, count, &able).load(conn)?;
+                conn.lease_jobs(abandoned, now, &claimants, share, next)
             }),
             Db::Postgres(postgres) => {
                 let mut conn = match self.conn.take() {
@@ -193,9 +231,11 @@ impl Desk {
                         // Two that count at the same moment would both find room for one.
                         diesel::sql_query("SELECT pg_advisory_xact_lock(7262711)").execute(conn)?;
                     }
-                    let count = i64::try_from(leases.len()).unwrap_or(i64::MAX);
-                    let abandoned = abandoned_jobs!(now, count).for_update().skip_locked().load(conn)?;
-                    conn.lease_jobs(abandoned, now, &leases, share, [&POSTGRES_NEXT, &POSTGRES_LIMITED])
+                    let able = conn.able(claimants.as_slice())?;
+                    let mut room = None;
+                    let next = next_for(&able, &POSTGRES_PLAIN, postgres_next, &mut room);
+                    let abandoned = abandoned_jobs!(now, count, &able).for_update().skip_locked().load(conn)?;
+                    conn.lease_jobs(abandoned, now, &claimants, share, next)
                 });
                 if claimed.is_ok() {
                     self.conn = Some(conn);
@@ -251,9 +291,15 @@ pub(crate) async fn claim_effect(
     }
 }
 
-/// The job with its lease, as the domain wants it.
-fn leased(row: JobRow, stages: Vec<StageRow>, now: Timestamp, lease: Lease) -> Result<Versioned<Job>, StoreError> {
+/// The job with its lease, as the domain wants it; `None` when the claimant does not take it.
+fn leased(
+    row: JobRow,
+    stages: Vec<StageRow>,
+    now: Timestamp,
+    claimant: &dyn Claimant,
+) -> Result<Option<Versioned<Job>>, StoreError> {
     let Versioned { value: job, revision } = row.into_domain(stages)?;
+    let Some(lease) = claimant.hold(&job) else { return Ok(None) };
     let id = job.id.to_string();
     let refused = |refused| broken("job", &id, refused);
     let free = if job.status() == JobStatus::Running {
@@ -262,39 +308,54 @@ fn leased(row: JobRow, stages: Vec<StageRow>, now: Timestamp, lease: Lease) -> R
         job
     };
     let (value, _) = free.advance(JobEvent::Leased { lease }, now).map_err(refused)?;
-    Ok(Versioned { value, revision: revision + 1 })
+    Ok(Some(Versioned { value, revision: revision + 1 }))
 }
 
 statements! {
     trait ClaimStatements {
+        fn able(conn, claimants: &[Arc<dyn Claimant>]) -> Result<Vec<String>, TxError> {
+            // What is asked for by jobs that wait, as far as this claimant can do it; nothing in most cases.
+            let mut able = vec![String::new()];
+            let Some(claimant) = claimants.first().filter(|claimant| !claimant.is_plain()) else { return Ok(able) };
+            let asked: Vec<String> = job::table
+                .filter(job::needs.ne("").and(job::status.eq_any(["queued", "running"])))
+                .select(job::needs)
+                .distinct()
+                .load(conn)?;
+            able.extend(asked.into_iter().filter(|text| text.parse().is_ok_and(|needs| claimant.can(&needs))));
+            if !claimant.can(&Needs::default()) {
+                able.remove(0);
+            }
+            Ok(able)
+        }
+
         fn lease_jobs(
             conn,
             abandoned: Vec<JobRow>,
             now: Timestamp,
-            leases: &[Lease],
+            claimants: &[Arc<dyn Claimant>],
             share: Share,
-            statements: [&'static Template; 2]
+            next: &Next
         ) -> Result<Vec<Versioned<Job>>, TxError> {
             // The abandoned ones go first, then those that wait: all at once, or one by one where each one taken
             // leaves less room.
-            let [next, limited] = statements;
-            let mut leases = leases.iter();
-            let mut claimed = conn.lease_rows(abandoned, now, &mut leases)?;
+            let mut claimants = claimants.iter();
+            let mut claimed = conn.lease_rows(abandoned, now, &mut claimants)?;
             let at = micros(now);
             if share == Share::default() {
-                if leases.len() > 0 {
-                    let count = i64::try_from(leases.len()).unwrap_or(i64::MAX);
-                    let ids: Vec<String> = next.with([at, count]).load(conn)?;
+                if claimants.len() > 0 {
+                    let count = i64::try_from(claimants.len()).unwrap_or(i64::MAX);
+                    let ids: Vec<String> = next.jobs.with([at, count]).load(conn)?;
                     let rows = conn.job_rows(&ids)?;
-                    claimed.extend(conn.lease_rows(rows, now, &mut leases)?);
+                    claimed.extend(conn.lease_rows(rows, now, &mut claimants)?);
                 }
                 return Ok(claimed);
             }
-            while leases.len() > 0 {
+            while claimants.len() > 0 {
                 let limits = [at, i64::from(share.per_repository), i64::from(share.per_actor)];
-                let Some(id) = limited.with(limits).get_result::<String>(conn).optional()? else { break };
+                let Some(id) = next.limited.with(limits).get_result::<String>(conn).optional()? else { break };
                 let rows = conn.job_rows(&[id])?;
-                claimed.extend(conn.lease_rows(rows, now, &mut leases)?);
+                claimed.extend(conn.lease_rows(rows, now, &mut claimants)?);
             }
             Ok(claimed)
         }
@@ -303,7 +364,7 @@ statements! {
             conn,
             rows: Vec<JobRow>,
             now: Timestamp,
-            leases: &mut std::slice::Iter<'_, Lease>
+            claimants: &mut std::slice::Iter<'_, Arc<dyn Claimant>>
         ) -> Result<Vec<Versioned<Job>>, TxError> {
             if rows.is_empty() {
                 return Ok(Vec::new());
@@ -313,10 +374,10 @@ statements! {
             let mut claimed = Vec::new();
             let mut changed = Vec::new();
             for row in rows {
-                let Some(lease) = leases.next() else { break };
+                let Some(claimant) = claimants.next() else { break };
                 let (own, others) = stages.into_iter().partition(|stage| stage.job_id == row.id);
                 stages = others;
-                let job = leased(row, own, now, lease.clone())?;
+                let Some(job) = leased(row, own, now, claimant.as_ref())? else { continue };
                 changed.push(JobRow::new(&job.value, job.revision)?);
                 claimed.push(job);
             }

@@ -9,6 +9,7 @@ mod ledger;
 mod listen;
 mod management;
 mod migrate;
+mod nodes;
 mod postgres;
 mod queries;
 mod queue;
@@ -18,6 +19,7 @@ mod sqlite;
 mod stats;
 mod step;
 mod store;
+mod task_logs;
 mod template;
 
 pub use backup::BackupError;

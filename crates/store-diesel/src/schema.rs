@@ -58,6 +58,8 @@ diesel::table! {
         revision -> BigInt,
         actor -> Text,
         follows -> Nullable<Text>,
+        needs -> Text,
+        command -> Nullable<Text>,
     }
 }
 
@@ -89,6 +91,7 @@ diesel::table! {
         updated_at -> BigInt,
         started_at -> Nullable<BigInt>,
         completed_at -> Nullable<BigInt>,
+        heard -> BigInt,
     }
 }
 
@@ -229,3 +232,43 @@ diesel::table! {
 
 diesel::allow_tables_to_appear_in_same_query!(account, session);
 diesel::allow_tables_to_appear_in_same_query!(account, api_token);
+
+diesel::table! {
+    node (id) {
+        id -> Text,
+        name -> Text,
+        labels -> Text,
+        own_labels -> Text,
+        push_url -> Nullable<Text>,
+        capacity -> BigInt,
+        draining -> Bool,
+        join_hash -> Nullable<Text>,
+        join_until -> Nullable<BigInt>,
+        token_hash -> Nullable<Text>,
+        version -> Nullable<Text>,
+        health -> Text,
+        created_at -> BigInt,
+        registered_at -> Nullable<BigInt>,
+        seen_at -> Nullable<BigInt>,
+        used_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    node_success (node_id, repo) {
+        node_id -> Text,
+        repo -> Text,
+        at -> BigInt,
+    }
+}
+
+diesel::table! {
+    task_log (task_id, piece) {
+        task_id -> Text,
+        piece -> BigInt,
+        start -> BigInt,
+        length -> BigInt,
+        at -> BigInt,
+        text -> Binary,
+    }
+}

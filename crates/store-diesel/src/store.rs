@@ -1,10 +1,13 @@
 //! The store port.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use diesel::prelude::*;
 use jiff::Timestamp;
-use patchwright_core::store::{ClaimedEffect, EffectOutcome, Retention, Share, Step, Store, StoreError, Versioned};
-use patchwright_domain::job::Lease;
+use patchwright_core::store::{
+    Claimant, ClaimedEffect, EffectOutcome, Retention, Share, Step, Store, StoreError, Versioned,
+};
 use patchwright_domain::{EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, PlatformId, Task};
 
 use crate::DieselStore;
@@ -171,10 +174,10 @@ impl Store for DieselStore {
     async fn claim_job(
         &self,
         now: Timestamp,
-        lease: Lease,
+        claimant: Arc<dyn Claimant>,
         share: Share,
     ) -> Result<Option<Versioned<Job>>, StoreError> {
-        self.claims.ask(now, lease, share).await
+        self.claims.ask(now, claimant, share).await
     }
 
     async fn claim_effect(&self, now: Timestamp, until: Timestamp) -> Result<Option<ClaimedEffect>, StoreError> {

@@ -24,17 +24,17 @@ impl Template {
     }
 
     /// The statement with its gaps filled.
-    pub(crate) const fn with<const N: usize>(&'static self, numbers: [i64; N]) -> Filled<N> {
+    pub(crate) const fn with<const N: usize>(&self, numbers: [i64; N]) -> Filled<'_, N> {
         Filled { template: self, numbers }
     }
 }
 
-pub(crate) struct Filled<const N: usize> {
-    template: &'static Template,
+pub(crate) struct Filled<'a, const N: usize> {
+    template: &'a Template,
     numbers: [i64; N],
 }
 
-impl<DB: Backend + HasSqlType<BigInt>, const N: usize> QueryFragment<DB> for Filled<N>
+impl<DB: Backend + HasSqlType<BigInt>, const N: usize> QueryFragment<DB> for Filled<'_, N>
 where
     i64: ToSql<BigInt, DB>,
 {
@@ -49,14 +49,14 @@ where
     }
 }
 
-impl<const N: usize> QueryId for Filled<N> {
+impl<const N: usize> QueryId for Filled<'_, N> {
     // Known again by its text.
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl<const N: usize> Query for Filled<N> {
+impl<const N: usize> Query for Filled<'_, N> {
     type SqlType = Text;
 }
 
-impl<C, const N: usize> RunQueryDsl<C> for Filled<N> {}
+impl<C, const N: usize> RunQueryDsl<C> for Filled<'_, N> {}

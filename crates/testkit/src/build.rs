@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use patchwright_domain::job::{JobTrigger, NewJob, PublishMode, TriggerKind};
+use patchwright_domain::node::Needs;
 use patchwright_domain::{
     BranchName, EffectId, Issue, IssueId, IssueNumber, IssueRef, IssueStatus, Job, JobId, PlatformId, RepoName, TaskId,
 };
@@ -86,5 +87,7 @@ pub fn job_for(n: u32, issue: u32, at: Timestamp) -> Job {
         branch: BranchName::parse(&format!("agent/fix-{issue}-{n}")).unwrap(),
         base_branch: BranchName::parse("main").unwrap(),
         publish: PublishMode::PullRequest,
+        needs: Needs::default(),
+        command: None,
     })
 }

@@ -1,6 +1,7 @@
 //! What can happen to a job.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::report::{StageReport, Verdict};
 use super::stage::StageKind;
@@ -9,7 +10,8 @@ use super::{Failure, Inheritance, PullRequestEnd, PullRequestRef};
 use crate::{BranchName, CommitSha, Usage};
 
 /// Something that happened to a job. Events of a worker carry the epoch of its lease.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum JobEvent {
     /// A worker takes it.
     Leased {
@@ -163,6 +165,21 @@ pub enum JobEvent {
 }
 
 impl JobEvent {
+    /// Whether a worker tells it of its work. How a task goes on and ends is told otherwise.
+    pub const fn is_of_work(&self) -> bool {
+        matches!(
+            self,
+            Self::BranchInherited { .. }
+                | Self::BranchMoved { .. }
+                | Self::StageStarted { .. }
+                | Self::StageSucceeded { .. }
+                | Self::StageSkipped { .. }
+                | Self::BranchPushed { .. }
+                | Self::SentBack { .. }
+                | Self::BaseMoved { .. }
+        )
+    }
+
     /// The epoch that the event's sender holds; `None` for events that no worker sends.
     pub const fn epoch(&self) -> Option<u64> {
         match self {

@@ -15,6 +15,7 @@ mod tests;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::node::{Needs, WorkCommand};
 use crate::{BranchName, CommitSha, IssueId, IssueRef, JobId, Usage};
 pub use contract::JobObject;
 pub use event::JobEvent;
@@ -153,7 +154,7 @@ pub struct FollowUp {
 }
 
 /// What a follow-up takes over when it begins.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inheritance {
     /// As in [`FollowUp`].
     pub base: Option<CommitSha>,
@@ -200,6 +201,12 @@ pub struct Job {
     pub base_branch: BranchName,
     /// How far its result goes out.
     pub publish: PublishMode,
+    /// What it asks of the node that runs it.
+    #[serde(default, skip_serializing_if = "Needs::is_none")]
+    pub needs: Needs,
+    /// What makes the change in place of the built-in stages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<WorkCommand>,
     /// Where it stands.
     pub state: JobState,
     /// Rises by one with every lease: the fencing token.
@@ -249,6 +256,10 @@ pub struct NewJob {
     pub base_branch: BranchName,
     /// How far its result goes out.
     pub publish: PublishMode,
+    /// What it asks of the node that runs it.
+    pub needs: Needs,
+    /// What makes the change in place of the built-in stages.
+    pub command: Option<WorkCommand>,
 }
 
 impl Job {
@@ -265,6 +276,8 @@ impl Job {
             branch: new.branch,
             base_branch: new.base_branch,
             publish: new.publish,
+            needs: new.needs,
+            command: new.command,
             state: JobState::Queued { not_before: at },
             epoch: 0,
             attempts: 0,

@@ -1,6 +1,7 @@
 use super::report::*;
 use super::stage::*;
 use super::*;
+use crate::node::Needs;
 use crate::{Effect, IssueNumber, IssueStatus, PlatformId, RepoPath, TaskId, TaskStatus};
 use std::fmt::Write as _;
 
@@ -31,6 +32,8 @@ fn job() -> Job {
         branch: BranchName::for_issue(number, at(0)),
         base_branch: BranchName::parse("main").unwrap(),
         publish: PublishMode::PullRequest,
+        needs: Needs::default(),
+        command: None,
     })
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct BugAnalysis {
 
 /// Asks; `Ok(Err(..))` is an answer that cannot be used, in words.
 pub(crate) async fn ask(
-    asker: &Asker,
+    asker: &Asker<'_>,
     issue: &Issue,
     job: &Job,
     ranked: &[RankedFile],

@@ -32,7 +32,7 @@ pub(crate) struct ChangeAnswer {
 
 /// Asks; `Ok(Err(..))` is an answer that cannot be used, in words.
 pub(crate) async fn ask(
-    asker: &Asker,
+    asker: &Asker<'_>,
     issue: &Issue,
     job: &Job,
     files: &[(String, String)],

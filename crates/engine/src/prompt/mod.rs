@@ -55,7 +55,7 @@ pub(crate) fn file_text(path: &str, text: &str) -> String {
 
 /// Asks for JSON, and once more when the answer holds none that fits.
 async fn ask_json<T: serde::de::DeserializeOwned>(
-    asker: &Asker,
+    asker: &Asker<'_>,
     purpose: &'static str,
     mut messages: Vec<Message>,
 ) -> Result<Result<T, String>, StageError> {

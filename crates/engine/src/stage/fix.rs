@@ -36,7 +36,7 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
         contents.push(FileContent { path: change.file.clone(), text: Some(text) });
     }
     let paths: Vec<RepoPath> = contents.iter().map(|file| file.path.clone()).collect();
-    let commit = context.workspace.commit(&paths, &commit_request(context.job, context.settings)).await?;
+    let commit = context.workspace.commit(&paths, &commit_request(context.job, context.terms)).await?;
     let changed_files = context.workspace.changed_files().await?;
     if commit == *context.workspace.base_commit() || changed_files.is_empty() {
         let remedy = "Retry the job, or say in a comment what should change.";
@@ -85,7 +85,7 @@ async fn base_texts(context: &StageContext<'_>, plan: &Plan) -> Result<Vec<Optio
 
 async fn change_file(
     context: &StageContext<'_>,
-    asker: &Asker,
+    asker: &Asker<'_>,
     plan: &Plan,
     change: &PlannedChange,
     old: Option<&str>,

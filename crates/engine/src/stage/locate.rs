@@ -31,7 +31,7 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
         body,
         limit: SHOWN_TO_MODEL,
     };
-    let ranking = context.ports.code_index.rank(query).await?;
+    let ranking = context.tools.code_index.rank(query).await?;
     let mut method = AnalysisMethod::Heuristic;
     let mut ranked = ranking.files;
     let mut analysis = String::new();

@@ -27,15 +27,15 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
         Err(error @ SandboxError::ToolMissing { .. }) => without_run(context, Verdict::NotRun, error.to_string()),
         Err(error) => return Err(error.into()),
     };
-    if report.verdict.is_harmful() && context.job.rounds < context.settings.max_rounds && context.asker.is_some() {
-        return Ok(Outcome::SendBack { feedback: context.ports.redactor.redact(&feedback(&report)) });
+    if report.verdict.is_harmful() && context.job.rounds < context.terms.max_rounds && context.asker.is_some() {
+        return Ok(Outcome::SendBack { feedback: context.tools.redactor.redact(&feedback(&report)) });
     }
     let comment = comment(&report);
     Ok(Outcome::done(StageReport::Verify(report), comment))
 }
 
 async fn compare(context: &StageContext<'_>, fix: &FixReport) -> Result<VerifyReport, SandboxError> {
-    context.ports.sandbox.probe(context.workspace.root())?;
+    context.tools.sandbox.probe(context.workspace.root())?;
     context.progress.doing("testing the tree before the change");
     let before = match before(context, fix).await {
         Ok(report) => Some(report),
@@ -74,7 +74,7 @@ async fn before(context: &StageContext<'_>, fix: &FixReport) -> Result<CheckRepo
 
 async fn check(context: &StageContext<'_>, root: PathBuf) -> Result<CheckReport, SandboxError> {
     let request = CheckRequest { root, scratch: context.scratch.join("scratch") };
-    context.ports.sandbox.check(request, context.progress, context.cancel).await
+    context.tools.sandbox.check(request, context.progress, context.cancel).await
 }
 
 /// Untrusted code gets a copy without git's own files: it can neither read nor change what will be pushed.
@@ -111,7 +111,7 @@ fn without_run(context: &StageContext<'_>, verdict: Verdict, explanation: String
         fixed_tests: Vec::new(),
         broken_tests: Vec::new(),
         command: None,
-        isolation: context.ports.sandbox.isolation().to_owned(),
+        isolation: context.tools.sandbox.isolation().to_owned(),
         log_tail: String::new(),
     }
 }
@@ -127,8 +127,8 @@ fn judge(context: &StageContext<'_>, before: Option<CheckReport>, after: CheckRe
         fixed_tests: change.fixed,
         broken_tests: change.broken,
         command: Some(after.command),
-        isolation: context.ports.sandbox.isolation().to_owned(),
-        log_tail: context.ports.redactor.redact(&after.log_tail),
+        isolation: context.tools.sandbox.isolation().to_owned(),
+        log_tail: context.tools.redactor.redact(&after.log_tail),
         test_results: after.results,
     }
 }

@@ -248,7 +248,7 @@ pub(crate) async fn change(
 async fn start_one(caller: &Caller, state: &State, id: &str, command: Option<String>) -> Result<Task, ApiError> {
     let issue = steerable(caller, id, state).await?;
     let instructions = command.map(|command| text(&command, MAX_COMMAND, "command")).transpose()?;
-    let start = Start { actor: caller.login.clone(), instructions };
+    let start = Start { actor: caller.login.clone(), instructions, ..Start::default() };
     Ok(state.app.engine.start_issue(issue.id, start).await?)
 }
 

@@ -28,6 +28,9 @@ pub(crate) struct JobRow {
     created_at: i64,
     /// As in the trigger, in lower case: to count by.
     actor: String,
+    /// What it asks of the node that runs it, as words.
+    needs: String,
+    command: Option<String>,
     #[diesel(embed)]
     #[serde(flatten)]
     now: JobChanges,
@@ -84,6 +87,8 @@ impl JobRow {
             publish: json(&job.publish)?,
             created_at: micros(job.created_at),
             actor: job.trigger.actor.to_lowercase(),
+            needs: job.needs.to_string(),
+            command: job.command.as_ref().map(json).transpose()?,
             now: JobChanges::new(job, revision)?,
         })
     }
@@ -107,6 +112,8 @@ impl JobRow {
             branch: parse(T, id, BranchName::parse(&self.branch))?,
             base_branch: parse(T, id, BranchName::parse(&self.now.base_branch))?,
             publish: from_json(T, id, &self.publish)?,
+            needs: parse(T, id, self.needs.parse())?,
+            command: self.command.as_deref().map(|text| from_json(T, id, text)).transpose()?,
             epoch: unsigned(T, id, self.now.epoch)?,
             attempts: unsigned(T, id, self.now.attempts)?,
             rounds: unsigned(T, id, self.now.rounds)?,

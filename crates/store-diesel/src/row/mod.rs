@@ -5,6 +5,7 @@ pub(crate) mod effect;
 pub(crate) mod issue;
 pub(crate) mod job;
 pub(crate) mod local;
+pub(crate) mod packed;
 pub(crate) mod task;
 
 use jiff::Timestamp;

@@ -4,7 +4,7 @@ use patchwright_core::store::StoreError;
 use patchwright_domain::{BranchName, Task, TaskStatus};
 use serde::Serialize;
 
-use super::{micros, parse, timestamp, unsigned};
+use super::{micros, parse, signed, timestamp, unsigned};
 use crate::db::{broken, statements};
 use crate::schema::task;
 
@@ -23,6 +23,7 @@ pub(crate) struct TaskRow {
     updated_at: i64,
     started_at: Option<i64>,
     completed_at: Option<i64>,
+    heard: i64,
 }
 
 impl TaskRow {
@@ -40,6 +41,7 @@ impl TaskRow {
             updated_at: micros(task.updated_at),
             started_at: task.started_at.map(micros),
             completed_at: task.completed_at.map(micros),
+            heard: signed(task.heard),
         }
     }
 
@@ -57,6 +59,7 @@ impl TaskRow {
             updated_at: timestamp(T, id, self.updated_at)?,
             started_at: self.started_at.map(|at| timestamp(T, id, at)).transpose()?,
             completed_at: self.completed_at.map(|at| timestamp(T, id, at)).transpose()?,
+            heard: unsigned(T, id, self.heard)?,
             error_message: self.error_message,
             node: self.node,
         })
@@ -91,6 +94,15 @@ statements! {
                 .load(conn)
         }
 
+        fn tasks_at_node(conn, node: &str) -> QueryResult<Vec<TaskRow>> {
+            task::table
+                .filter(task::node.eq(node).and(task::node.ne("")))
+                .filter(task::status.eq_any([TaskStatus::Pending.as_str(), TaskStatus::Running.as_str()]))
+                .order(task::id)
+                .select(TaskRow::as_select())
+                .load(conn)
+        }
+
         fn task_row(conn, id: &str) -> QueryResult<Option<TaskRow>> {
             task::table.find(id).select(TaskRow::as_select()).first(conn).optional()
         }
@@ -102,5 +114,5 @@ statements! {
 }
 
 /// The columns that an update writes, for statements of our own text.
-pub(crate) const CHANGES: [&str; 7] =
-    ["status", "result_branch", "error_message", "updated_at", "node", "started_at", "completed_at"];
+pub(crate) const CHANGES: [&str; 8] =
+    ["status", "result_branch", "error_message", "updated_at", "node", "started_at", "completed_at", "heard"];

@@ -137,7 +137,7 @@ impl Side {
 
     async fn claim(&mut self, worker: usize, seconds: i64) -> Ended {
         let lease = Lease { holder: format!("w{worker}"), task_id: task_id(1), until: self.after(seconds) };
-        let claimed = self.store.claim_job(self.now(), lease, Share::default()).await.unwrap();
+        let claimed = self.store.claim_job(self.now(), Arc::new(lease), Share::default()).await.unwrap();
         if let Some(claimed) = &claimed {
             let key = (claimed.value.id, claimed.value.epoch);
             assert!(self.given.insert(key, worker).is_none(), "{key:?} was given twice");

@@ -17,6 +17,7 @@ use patchwright_core::store::{Step, Store, Write};
 use patchwright_domain::JobStatus;
 use patchwright_store_diesel::DieselStore;
 use patchwright_testkit::build::{issue, job, job_id};
+use patchwright_testkit::contract::nodes::Keeper;
 use patchwright_testkit::fake::FakeStore;
 use patchwright_testkit::{contract, postgres};
 
@@ -42,6 +43,7 @@ pub(crate) async fn fresh_sqlite(folder: &tempfile::TempDir) -> DieselStore {
 async fn the_fake_keeps_the_contract() {
     contract::store::suite(|| async { Arc::new(FakeStore::default()) as Arc<dyn Store> }).await;
     contract::store::ledger_suite(|| async { Arc::new(FakeStore::default()) as Arc<dyn Ledger> }).await;
+    contract::nodes::suite(|| async { Arc::new(FakeStore::default()) as Arc<dyn Keeper> }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,6 +51,7 @@ async fn sqlite_keeps_the_contract() {
     let folder = tempfile::tempdir().unwrap();
     contract::store::suite(|| async { Arc::new(fresh_sqlite(&folder).await) as Arc<dyn Store> }).await;
     contract::store::ledger_suite(|| async { Arc::new(fresh_sqlite(&folder).await) as Arc<dyn Ledger> }).await;
+    contract::nodes::suite(|| async { Arc::new(fresh_sqlite(&folder).await) as Arc<dyn Keeper> }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,6 +59,7 @@ async fn postgres_keeps_the_contract() {
     let Some(cluster) = postgres::cluster().await else { return };
     contract::store::suite(|| async { Arc::new(fresh_postgres(&cluster).await) as Arc<dyn Store> }).await;
     contract::store::ledger_suite(|| async { Arc::new(fresh_postgres(&cluster).await) as Arc<dyn Ledger> }).await;
+    contract::nodes::suite(|| async { Arc::new(fresh_postgres(&cluster).await) as Arc<dyn Keeper> }).await;
 }
 
 async fn lists_page_and_filter(store: &DieselStore) {

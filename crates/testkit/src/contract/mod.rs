@@ -1,4 +1,5 @@
 //! Suites that every implementation of a port passes, the fakes first.
 
 pub mod forge;
+pub mod nodes;
 pub mod store;

@@ -40,7 +40,11 @@ where
     old_deliveries_stay_known_by_what_they_were_about(fresh().await.as_ref()).await;
 }
 
-fn lease(worker: &str, until: i64) -> Lease {
+fn lease(worker: &str, until: i64) -> Arc<Lease> {
+    Arc::new(hold(worker, until))
+}
+
+fn hold(worker: &str, until: i64) -> Lease {
     Lease { holder: worker.to_owned(), task_id: task_id(1), until: after(until) }
 }
 

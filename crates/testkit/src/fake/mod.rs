@@ -4,6 +4,7 @@ mod clock;
 mod forge;
 mod git;
 mod llm;
+mod nodes;
 mod sandbox;
 mod store;
 

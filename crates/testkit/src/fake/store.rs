@@ -1,34 +1,39 @@
 //! The store port in memory, stricter than a database: it checks references and revisions at once.
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use patchwright_core::ledger::{Account, Capped, DayBudgets, DaySpending, Ledger};
 use patchwright_core::store::{
-    ClaimedEffect, DeliveryRecord, EffectOutcome, EffectRecord, MAX_LEASE, Retention, Share, Step, Store, StoreError,
-    Versioned, Write,
+    Claimant, ClaimedEffect, DeliveryRecord, EffectOutcome, EffectRecord, MAX_LEASE, Retention, Share, Step, Store,
+    StoreError, Versioned, Write,
 };
-use patchwright_domain::job::{JobEvent, JobState, Lease};
+use patchwright_domain::job::{JobEvent, JobState};
 use patchwright_domain::run_end::RunEnd;
 use patchwright_domain::{
-    EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, PlatformId, Task, TaskId, TaskStatus, Usage,
+    EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, NodeId, PlatformId, Task, TaskId, TaskStatus, Usage,
 };
+
+use super::nodes::KeptNode;
 
 /// A store in memory.
 #[derive(Debug, Default)]
 pub struct FakeStore(Mutex<Tables>);
 
 #[derive(Debug, Default, Clone)]
-struct Tables {
+pub(super) struct Tables {
     issues: BTreeMap<IssueId, Versioned<Issue>>,
     jobs: BTreeMap<JobId, Versioned<Job>>,
-    tasks: BTreeMap<TaskId, Task>,
+    pub(super) tasks: BTreeMap<TaskId, Task>,
     deliveries: Vec<DeliveryRecord>,
     effects: BTreeMap<EffectId, Effect>,
     /// What was counted.
     ends: Vec<RunEnd>,
+    pub(super) logs: BTreeMap<(TaskId, u64), (String, Timestamp)>,
+    pub(super) nodes: BTreeMap<NodeId, KeptNode>,
+    pub(super) successes: HashMap<(NodeId, String), Timestamp>,
     /// What was added, and what was taken back.
     ledger: Vec<(Account, Usage, Usage)>,
 }
@@ -42,15 +47,19 @@ struct Effect {
 }
 
 impl FakeStore {
+    pub(super) fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.0.lock().unwrap()
+    }
+
     /// The effects that still wait, oldest first.
     pub fn waiting(&self) -> Vec<EffectRecord> {
-        let tables = self.0.lock().unwrap();
+        let tables = self.tables();
         tables.effects.values().filter(|effect| effect.outcome.is_none()).map(|effect| effect.record.clone()).collect()
     }
 
     /// The effects that were given up, with why.
     pub fn dead(&self) -> Vec<(EffectRecord, String)> {
-        let tables = self.0.lock().unwrap();
+        let tables = self.tables();
         let dead = tables.effects.values().filter_map(|effect| match &effect.outcome {
             Some(EffectOutcome::Dead { error }) => Some((effect.record.clone(), error.clone())),
             _ => None,
@@ -60,17 +69,17 @@ impl FakeStore {
 
     /// Everything that was counted.
     pub fn ends(&self) -> Vec<RunEnd> {
-        self.0.lock().unwrap().ends.clone()
+        self.tables().ends.clone()
     }
 
     /// All tasks, oldest first.
     pub fn tasks(&self) -> Vec<Task> {
-        self.0.lock().unwrap().tasks.values().cloned().collect()
+        self.tables().tasks.values().cloned().collect()
     }
 
     /// All jobs, oldest first.
     pub fn jobs(&self) -> Vec<Job> {
-        self.0.lock().unwrap().jobs.values().map(|job| job.value.clone()).collect()
+        self.tables().jobs.values().map(|job| job.value.clone()).collect()
     }
 }
 
@@ -185,7 +194,7 @@ impl Ledger for FakeStore {
         call: Usage,
         budgets: DayBudgets,
     ) -> Result<Result<(), Capped>, StoreError> {
-        let mut tables = self.0.lock().unwrap();
+        let mut tables = self.tables();
         let checked = budgets.check(&tables.spending(account), &call);
         if checked.is_ok() {
             tables.ledger.push((account.clone(), call, Usage::default()));
@@ -194,12 +203,12 @@ impl Ledger for FakeStore {
     }
 
     async fn settle(&self, account: &Account, reserved: Usage, spent: Usage) -> Result<(), StoreError> {
-        self.0.lock().unwrap().ledger.push((account.clone(), spent, reserved));
+        self.tables().ledger.push((account.clone(), spent, reserved));
         Ok(())
     }
 
     async fn spending(&self, account: &Account) -> Result<DaySpending, StoreError> {
-        Ok(self.0.lock().unwrap().spending(account))
+        Ok(self.tables().spending(account))
     }
 }
 
@@ -210,25 +219,25 @@ impl Store for FakeStore {
     }
 
     async fn job(&self, id: JobId) -> Result<Option<Versioned<Job>>, StoreError> {
-        Ok(self.0.lock().unwrap().jobs.get(&id).cloned())
+        Ok(self.tables().jobs.get(&id).cloned())
     }
 
     async fn issue(&self, id: IssueId) -> Result<Option<Versioned<Issue>>, StoreError> {
-        Ok(self.0.lock().unwrap().issues.get(&id).cloned())
+        Ok(self.tables().issues.get(&id).cloned())
     }
 
     async fn issue_by_source(&self, source: &IssueRef) -> Result<Option<Versioned<Issue>>, StoreError> {
-        Ok(self.0.lock().unwrap().issues.values().find(|issue| issue.value.source == *source).cloned())
+        Ok(self.tables().issues.values().find(|issue| issue.value.source == *source).cloned())
     }
 
     async fn latest_job(&self, issue: IssueId) -> Result<Option<Versioned<Job>>, StoreError> {
-        Ok(self.0.lock().unwrap().jobs.values().rfind(|job| job.value.issue_id == issue).cloned())
+        Ok(self.tables().jobs.values().rfind(|job| job.value.issue_id == issue).cloned())
     }
 
     async fn open_tasks(&self, job: JobId) -> Result<Vec<Task>, StoreError> {
         let open =
             |task: &&Task| task.job_id == job && matches!(task.status, TaskStatus::Pending | TaskStatus::Running);
-        Ok(self.0.lock().unwrap().tasks.values().filter(open).cloned().collect())
+        Ok(self.tables().tasks.values().filter(open).cloned().collect())
     }
 
     async fn job_by_branch(
@@ -242,16 +251,16 @@ impl Store for FakeStore {
                 && job.value.source.repo.to_string() == repo
                 && job.value.branch.as_str() == branch
         };
-        Ok(self.0.lock().unwrap().jobs.values().rfind(matches).cloned())
+        Ok(self.tables().jobs.values().rfind(matches).cloned())
     }
 
     async fn open_jobs(&self, issue: IssueId) -> Result<Vec<Versioned<Job>>, StoreError> {
         let open = |job: &&Versioned<Job>| job.value.issue_id == issue && !job.value.status().is_terminal();
-        Ok(self.0.lock().unwrap().jobs.values().filter(open).cloned().collect())
+        Ok(self.tables().jobs.values().filter(open).cloned().collect())
     }
 
     async fn commit(&self, step: Step) -> Result<(), StoreError> {
-        let mut tables = self.0.lock().unwrap();
+        let mut tables = self.tables();
         let mut changed = tables.clone();
         changed.apply(step)?;
         *tables = changed;
@@ -261,16 +270,16 @@ impl Store for FakeStore {
     async fn claim_job(
         &self,
         now: Timestamp,
-        lease: Lease,
+        claimant: Arc<dyn Claimant>,
         share: Share,
     ) -> Result<Option<Versioned<Job>>, StoreError> {
-        let mut tables = self.0.lock().unwrap();
+        let mut tables = self.tables();
         let jobs = || tables.jobs.values().map(|job| &job.value);
         // A lease that ends later than any that is given now was given before the clock was set back.
         let latest = now + MAX_LEASE;
         let abandoned = jobs().filter_map(|job| match &job.state {
             JobState::Running { lease: theirs } if theirs.until <= now || theirs.until > latest => {
-                Some((theirs.until, job.id))
+                claimant.can(&job.needs).then_some((theirs.until, job.id))
             }
             _ => None,
         });
@@ -285,7 +294,7 @@ impl Store for FakeStore {
                 let admitted = room(share.per_repository, here) && room(share.per_actor, theirs);
                 let earlier =
                     |other: &Job| other.issue_id == job.issue_id && other.id < job.id && !other.status().is_terminal();
-                (admitted && !jobs().any(earlier)).then_some((here, not_before, job.id))
+                (admitted && claimant.can(&job.needs) && !jobs().any(earlier)).then_some((here, not_before, job.id))
             }
             _ => None,
         });
@@ -293,6 +302,7 @@ impl Store for FakeStore {
         let Some(id) = next else { return Ok(None) };
         let row = tables.jobs.get_mut(&id).unwrap();
         let job = row.value.clone();
+        let Some(lease) = claimant.hold(&job) else { return Ok(None) };
         let free =
             if job.status() == JobStatus::Running { job.advance(JobEvent::LeaseExpired, now).unwrap().0 } else { job };
         row.value = free.advance(JobEvent::Leased { lease }, now).unwrap().0;
@@ -301,7 +311,7 @@ impl Store for FakeStore {
     }
 
     async fn claim_effect(&self, now: Timestamp, until: Timestamp) -> Result<Option<ClaimedEffect>, StoreError> {
-        let mut tables = self.0.lock().unwrap();
+        let mut tables = self.tables();
         let waiting: Vec<Effect> = tables.effects.values().filter(|effect| effect.outcome.is_none()).cloned().collect();
         let first_of_its_issue =
             |effect: &Effect| waiting.iter().find(|other| other.record.issue_id == effect.record.issue_id);
@@ -317,7 +327,7 @@ impl Store for FakeStore {
     }
 
     async fn settle_effect(&self, id: EffectId, outcome: EffectOutcome) -> Result<(), StoreError> {
-        let mut tables = self.0.lock().unwrap();
+        let mut tables = self.tables();
         let effect = tables.effects.get_mut(&id).ok_or(StoreError::Stale { what: "effect" })?;
         match outcome {
             EffectOutcome::Retry { at, .. } => effect.not_before = at,
@@ -331,7 +341,7 @@ impl Store for FakeStore {
     }
 
     async fn forget(&self, retention: Retention) -> Result<u64, StoreError> {
-        let mut tables = self.0.lock().unwrap();
+        let mut tables = self.tables();
         let before = retention.before;
         let count = tables.effects.len();
         tables.effects.retain(|_, effect| {
@@ -356,7 +366,7 @@ impl Store for FakeStore {
     }
 
     async fn next_due(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        let tables = self.0.lock().unwrap();
+        let tables = self.tables();
         let jobs = tables.jobs.values().filter_map(|job| match &job.value.state {
             JobState::Queued { not_before } => Some(*not_before),
             JobState::Running { lease } => Some(lease.until),

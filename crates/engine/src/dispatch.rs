@@ -1,0 +1,105 @@
+//! Giving jobs to nodes on other machines.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use patchwright_core::desk::Hold;
+use patchwright_core::store::{Claimant, Step, StoreError};
+use patchwright_domain::job::Lease;
+use patchwright_domain::node::{Candidate, Needs, Node, choose};
+use patchwright_domain::{Job, NodeId, Task, TaskId};
+
+use crate::Engine;
+use crate::run::signed;
+
+/// A task that a node was given.
+#[derive(Debug, Clone)]
+pub struct Dispatched {
+    /// The node.
+    pub node: Node,
+    /// The task, which waits for the node to begin.
+    pub task: Task,
+    /// The job.
+    pub job: Job,
+    /// The node's hold on it.
+    pub hold: Hold,
+}
+
+/// Claims for whichever node suits the job that is found.
+struct Dispatcher {
+    candidates: Vec<Candidate>,
+    successes: HashMap<(NodeId, String), Timestamp>,
+    task_id: TaskId,
+    now: Timestamp,
+    until: Timestamp,
+}
+
+impl Dispatcher {
+    fn choose(&self, job: &Job) -> Option<&Candidate> {
+        let repo = job.source.repo.to_string();
+        let last_success = |node: NodeId| self.successes.get(&(node, repo.clone())).copied();
+        choose(&self.candidates, &job.needs, last_success, self.now)
+    }
+}
+
+impl Claimant for Dispatcher {
+    fn is_plain(&self) -> bool {
+        false
+    }
+
+    fn can(&self, needs: &Needs) -> bool {
+        choose(&self.candidates, needs, |_| None, self.now).is_some()
+    }
+
+    fn hold(&self, job: &Job) -> Option<Lease> {
+        let chosen = self.choose(job)?;
+        Some(Lease { holder: holder(chosen.node.id), task_id: self.task_id, until: self.until })
+    }
+}
+
+fn holder(node: NodeId) -> String {
+    format!("node:{node}")
+}
+
+impl Engine {
+    /// Gives the next job that waits to the node that suits it best, if there is one with room for it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn dispatch_next(&self) -> Result<Option<Dispatched>, StoreError> {
+        let now = self.ports.clock.now();
+        let mut candidates = self.ports.nodes.nodes().await?;
+        candidates.retain(|candidate| candidate.node.is_ready(now) && candidate.running < candidate.node.capacity);
+        if candidates.is_empty() {
+            return Ok(None);
+        }
+        let dispatcher = Arc::new(Dispatcher {
+            successes: self.ports.nodes.last_successes().await?,
+            task_id: self.ports.ids.task(),
+            until: now.saturating_add(signed(self.settings.lease)).unwrap_or(now),
+            candidates,
+            now,
+        });
+        let claimant = Arc::clone(&dispatcher) as Arc<dyn Claimant>;
+        let Some(claimed) = self.ports.store.claim_job(now, claimant, self.settings.share).await? else {
+            return Ok(None);
+        };
+        let job = claimed.value;
+        let Some(chosen) = dispatcher.choose(&job) else { return Ok(None) };
+        let node = chosen.node.clone();
+        let Some(task) = self.leased_task(&job, &node.id.to_string()) else { return Ok(None) };
+        self.close_lost_tasks(&task).await?;
+        self.ports.store.commit(Step { task: Some(task.clone()), ..Step::default() }).await?;
+        self.ports.nodes.note_used(node.id, now).await?;
+        tracing::info!(job_id = %job.id, task_id = %task.id, node = %node.name, "the job is given to a node");
+        self.wake();
+        let hold = self.hold_of(&task);
+        Ok(Some(Dispatched { node, task, job, hold }))
+    }
+
+    /// A worker's hold on a task, as it is told.
+    pub fn hold_of(&self, task: &Task) -> Hold {
+        Hold { task: task.id, job: task.job_id, epoch: task.attempt.into(), lease: self.settings.lease }
+    }
+}

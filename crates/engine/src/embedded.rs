@@ -1,0 +1,101 @@
+//! The node that is part of the server process: it claims a job and works on it at the engine's own desk.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use patchwright_core::CancellationToken;
+use patchwright_core::desk::Desk as _;
+use patchwright_core::store::{Claimant, Step, StoreError};
+use patchwright_domain::job::{JobState, Lease};
+use patchwright_domain::node::{Label, Needs};
+use patchwright_domain::task::{EMBEDDED_NODE, TaskStatus};
+use patchwright_domain::{Job, JobId, Task};
+use tracing::Instrument as _;
+
+use crate::Engine;
+use crate::run::{signed, words};
+use crate::worker::Worker;
+
+/// Claims for this process.
+struct Embedded {
+    lease: Lease,
+    labels: BTreeSet<Label>,
+}
+
+impl Claimant for Embedded {
+    fn is_plain(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    fn can(&self, needs: &Needs) -> bool {
+        needs.are_met_by(None, &self.labels)
+    }
+
+    fn hold(&self, _: &Job) -> Option<Lease> {
+        Some(self.lease.clone())
+    }
+}
+
+impl Engine {
+    /// Takes the next job, if one waits, and works on it until it ends, is put off, or `shutdown` fires. Returns the
+    /// job that it worked on.
+    ///
+    /// # Errors
+    /// [`StoreError`] when no job can be taken. Once one is taken, whatever goes wrong is the job's own matter.
+    pub async fn run_next(&self, worker: &str, shutdown: &CancellationToken) -> Result<Option<JobId>, StoreError> {
+        let now = self.ports.clock.now();
+        let until = now.saturating_add(signed(self.settings.lease)).unwrap_or(now);
+        let lease = Lease { holder: worker.to_owned(), task_id: self.ports.ids.task(), until };
+        let claimant = Arc::new(Embedded { lease, labels: self.settings.labels.clone() });
+        let Some(claimed) = self.ports.store.claim_job(now, claimant, self.settings.share).await? else {
+            return Ok(None);
+        };
+        let job = claimed.value;
+        let Some(task) = self.leased_task(&job, EMBEDDED_NODE) else { return Ok(None) };
+        let task = Task { status: TaskStatus::Running, started_at: Some(now), ..task };
+        self.close_lost_tasks(&task).await?;
+        self.work_here(&job, task, shutdown).instrument(job_span(&job)).await;
+        Ok(Some(job.id))
+    }
+
+    /// The task that a job's lease is.
+    pub(crate) fn leased_task(&self, job: &Job, node: &str) -> Option<Task> {
+        let JobState::Running { lease } = &job.state else { return None };
+        let attempt = u32::try_from(job.epoch).unwrap_or(u32::MAX);
+        Some(Task { id: lease.task_id, attempt, ..Task::first(job, node, self.ports.clock.now()) })
+    }
+
+    /// Tasks of workers that fell silent at this job: this one has their lease now.
+    pub(crate) async fn close_lost_tasks(&self, own: &Task) -> Result<(), StoreError> {
+        if own.attempt == 1 {
+            return Ok(());
+        }
+        for task in self.ports.store.open_tasks(own.job_id).await?.into_iter().filter(|task| task.id != own.id) {
+            let task = self.lost(task, "node_lost: its worker fell silent, and another one has the job");
+            self.ports.store.commit(Step { task, ..Step::default() }).await?;
+        }
+        Ok(())
+    }
+
+    async fn work_here(&self, job: &Job, task: Task, shutdown: &CancellationToken) {
+        let cancel = shutdown.child_token();
+        let note = self.note_running(job.id, cancel.clone());
+        let hold = self.hold_of(&task);
+        let desk = self.desk(task);
+        let worker = Worker { tools: self.ports.tools(), work_dir: self.settings.work_dir.clone() };
+        let end = worker.work(&desk, hold, &cancel, shutdown).await;
+        if let Some(end) = end
+            && let Err(error) = desk.end(end).await
+        {
+            // A person cancelled it in this very moment, or the database is away.
+            tracing::warn!(error = %words(&error), "the job's end could not be written");
+        }
+        drop(note);
+    }
+}
+
+pub(crate) fn job_span(job: &Job) -> tracing::Span {
+    tracing::info_span!(
+        "job", job_id = %job.id, issue = %job.source, job.attempt = job.attempts, stage = tracing::field::Empty
+    )
+}

@@ -1,0 +1,294 @@
+//! The port of nodes.
+
+use std::collections::{BTreeSet, HashMap};
+
+use async_trait::async_trait;
+use diesel::dsl::count_star;
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use jiff::Timestamp;
+use patchwright_core::nodes::{Invitation, NodeChange, Nodes, Registration};
+use patchwright_core::store::StoreError;
+use patchwright_domain::node::{Candidate, Health, Label, Node, NodeMode};
+use patchwright_domain::{NodeId, Task};
+
+use crate::DieselStore;
+use crate::db::{TxError, read, snapshot, statements, store_error, write};
+use crate::row::task::{TaskRow, TaskStatements as _};
+use crate::row::{from_json, json, micros, parse, timestamp, unsigned};
+use crate::schema::{node, node_success, task};
+
+const T: &str = "node";
+
+#[derive(Debug, Clone, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = node, treat_none_as_null = true)]
+struct NodeRow {
+    id: String,
+    name: String,
+    labels: String,
+    own_labels: String,
+    push_url: Option<String>,
+    capacity: i64,
+    draining: bool,
+    join_hash: Option<String>,
+    join_until: Option<i64>,
+    token_hash: Option<String>,
+    version: Option<String>,
+    health: String,
+    created_at: i64,
+    registered_at: Option<i64>,
+    seen_at: Option<i64>,
+    used_at: Option<i64>,
+}
+
+fn words(labels: &BTreeSet<Label>) -> String {
+    labels.iter().map(Label::as_str).collect::<Vec<_>>().join(" ")
+}
+
+fn push_url(mode: &NodeMode) -> Option<String> {
+    match mode {
+        NodeMode::Pull => None,
+        NodeMode::Push(url) => Some(url.clone()),
+    }
+}
+
+impl NodeRow {
+    fn new(node: &Node, invitation: &Invitation) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: node.id.to_string(),
+            name: node.name.to_string(),
+            labels: words(&node.labels),
+            own_labels: String::new(),
+            push_url: push_url(&node.mode),
+            capacity: node.capacity.into(),
+            draining: node.draining,
+            join_hash: Some(invitation.hash.clone()),
+            join_until: Some(micros(invitation.until)),
+            token_hash: None,
+            version: node.version.clone(),
+            health: json(&node.health)?,
+            created_at: micros(node.created_at),
+            registered_at: node.registered_at.map(micros),
+            seen_at: node.seen_at.map(micros),
+            used_at: node.used_at.map(micros),
+        })
+    }
+
+    fn change(&mut self, change: &NodeChange) {
+        if let Some(labels) = &change.labels {
+            self.labels = words(labels);
+        }
+        if let Some(mode) = &change.mode {
+            self.push_url = push_url(mode);
+        }
+        self.capacity = change.capacity.map_or(self.capacity, i64::from);
+        self.draining = change.draining.unwrap_or(self.draining);
+        if let Some(invitation) = &change.invitation {
+            self.join_hash = Some(invitation.hash.clone());
+            self.join_until = Some(micros(invitation.until));
+            self.token_hash = None;
+            self.registered_at = None;
+        }
+    }
+
+    fn register(&mut self, registration: &Registration, now: i64) {
+        self.own_labels = words(&registration.labels);
+        self.capacity = registration.capacity.into();
+        self.version = Some(registration.version.clone());
+        self.token_hash = Some(registration.token.clone());
+        (self.join_hash, self.join_until) = (None, None);
+        (self.registered_at, self.seen_at) = (Some(now), Some(now));
+    }
+
+    fn into_domain(self) -> Result<Node, StoreError> {
+        let id = self.id.as_str();
+        let time = |at: Option<i64>| at.map(|at| timestamp(T, id, at)).transpose();
+        let words = format!("{} {}", self.labels, self.own_labels);
+        let labels = words.split_whitespace().map(|word| parse(T, id, Label::parse(word)));
+        Ok(Node {
+            id: parse(T, id, self.id.parse())?,
+            name: parse(T, id, Label::parse(&self.name))?,
+            labels: labels.collect::<Result<_, _>>()?,
+            mode: self.push_url.clone().map_or(NodeMode::Pull, NodeMode::Push),
+            capacity: unsigned(T, id, self.capacity)?,
+            draining: self.draining,
+            health: from_json(T, id, &self.health)?,
+            created_at: timestamp(T, id, self.created_at)?,
+            registered_at: time(self.registered_at)?,
+            seen_at: time(self.seen_at)?,
+            used_at: time(self.used_at)?,
+            version: self.version.clone(),
+        })
+    }
+}
+
+statements! {
+    trait NodeStatements {
+        fn node_row(conn, id: &str) -> QueryResult<Option<NodeRow>> {
+            node::table.find(id).select(NodeRow::as_select()).first(conn).optional()
+        }
+
+        fn node_with_token(conn, hash: &str) -> QueryResult<Option<NodeRow>> {
+            node::table.filter(node::token_hash.eq(hash)).select(NodeRow::as_select()).first(conn).optional()
+        }
+
+        fn node_rows(conn) -> QueryResult<Vec<NodeRow>> {
+            node::table.order(node::name).select(NodeRow::as_select()).load(conn)
+        }
+
+        fn invited(conn, hash: &str, now: i64) -> QueryResult<Option<NodeRow>> {
+            node::table
+                .filter(node::join_hash.eq(hash).and(node::join_until.gt(now)))
+                .select(NodeRow::as_select())
+                .first(conn)
+                .optional()
+        }
+
+        fn overwrite_node(conn, row: &NodeRow) -> QueryResult<usize> {
+            diesel::update(node::table.find(&row.id)).set(row).execute(conn)
+        }
+
+        fn open_tasks_by_node(conn) -> QueryResult<Vec<(String, i64)>> {
+            task::table
+                .filter(task::node.ne("").and(task::status.eq_any(["pending", "running"])))
+                .group_by(task::node)
+                .select((task::node, count_star()))
+                .load(conn)
+        }
+    }
+}
+
+fn candidate(row: NodeRow, running: &HashMap<String, i64>) -> Result<Candidate, StoreError> {
+    let running = running.get(&row.id).copied().unwrap_or(0);
+    Ok(Candidate { running: unsigned(T, &row.id, running)?, node: row.into_domain()? })
+}
+
+#[async_trait]
+impl Nodes for DieselStore {
+    async fn add_node(&self, new: &Node, invitation: &Invitation) -> Result<bool, StoreError> {
+        let row = NodeRow::new(new, invitation)?;
+        let added = write!(self, conn => {
+            let insert = diesel::insert_into(node::table).values(&row).on_conflict_do_nothing();
+            insert.execute(conn).map_err(TxError::from)
+        })?;
+        Ok(added > 0)
+    }
+
+    async fn nodes(&self) -> Result<Vec<Candidate>, StoreError> {
+        self.blocking(|db| {
+            let (rows, running) = snapshot!(db, conn => Ok((conn.node_rows()?, conn.open_tasks_by_node()?)))?;
+            let running = running.into_iter().collect();
+            rows.into_iter().map(|row| candidate(row, &running)).collect()
+        })
+        .await
+    }
+
+    async fn node(&self, id: NodeId) -> Result<Option<Candidate>, StoreError> {
+        let id = id.to_string();
+        self.blocking(move |db| {
+            let (row, running) = snapshot!(db, conn => Ok((conn.node_row(&id)?, conn.open_tasks_by_node()?)))?;
+            let running = running.into_iter().collect();
+            row.map(|row| candidate(row, &running)).transpose()
+        })
+        .await
+    }
+
+    async fn change_node(&self, id: NodeId, change: NodeChange) -> Result<bool, StoreError> {
+        let id = id.to_string();
+        write!(self, conn => {
+            let Some(mut row) = conn.node_row(&id)? else { return Ok(false) };
+            row.change(&change);
+            conn.overwrite_node(&row)?;
+            Ok::<_, TxError>(true)
+        })
+    }
+
+    async fn remove_node(&self, id: NodeId) -> Result<bool, StoreError> {
+        let id = id.to_string();
+        let removed = write!(self, conn => {
+            diesel::delete(node::table.find(&id)).execute(conn).map_err(TxError::from)
+        })?;
+        Ok(removed > 0)
+    }
+
+    async fn register_node(
+        &self,
+        invitation: &str,
+        registration: &Registration,
+        now: Timestamp,
+    ) -> Result<Option<Node>, StoreError> {
+        let (hash, registration, now) = (invitation.to_owned(), registration.clone(), micros(now));
+        let row = write!(self, conn => {
+            let Some(mut row) = conn.invited(&hash, now)? else { return Ok(None) };
+            row.register(&registration, now);
+            // Of two that come with one invitation at the same moment, the second finds it used up.
+            let same = node::table.filter(node::id.eq(&row.id).and(node::join_hash.eq(&hash)));
+            let won = diesel::update(same).set(&row).execute(conn)?;
+            Ok::<_, TxError>(Some(row).filter(|_| won > 0))
+        })?;
+        row.map(NodeRow::into_domain).transpose()
+    }
+
+    async fn node_by_token(&self, hash: &str) -> Result<Option<Node>, StoreError> {
+        let hash = hash.to_owned();
+        self.blocking(move |db| {
+            let row = read!(db, conn => conn.node_with_token(&hash).map_err(store_error))?;
+            row.map(NodeRow::into_domain).transpose()
+        })
+        .await
+    }
+
+    async fn note_health(&self, id: NodeId, health: &Health, now: Timestamp) -> Result<(), StoreError> {
+        let (id, health, now) = (id.to_string(), json(health)?, micros(now));
+        write!(self, conn => {
+            let change = diesel::update(node::table.find(&id)).set((node::health.eq(&health), node::seen_at.eq(now)));
+            change.execute(conn).map(|_| ()).map_err(TxError::from)
+        })
+    }
+
+    async fn note_used(&self, id: NodeId, now: Timestamp) -> Result<(), StoreError> {
+        let (id, now) = (id.to_string(), micros(now));
+        write!(self, conn => {
+            let change = diesel::update(node::table.find(&id)).set(node::used_at.eq(now));
+            change.execute(conn).map(|_| ()).map_err(TxError::from)
+        })
+    }
+
+    async fn note_success(&self, id: NodeId, repository: &str, now: Timestamp) -> Result<(), StoreError> {
+        let (id, repository, now) = (id.to_string(), repository.to_owned(), micros(now));
+        write!(self, conn => {
+            if conn.node_row(&id)?.is_none() {
+                return Ok(());
+            }
+            let values = (node_success::node_id.eq(&id), node_success::repo.eq(&repository), node_success::at.eq(now));
+            diesel::insert_into(node_success::table)
+                .values(values)
+                .on_conflict((node_success::node_id, node_success::repo))
+                .do_update()
+                .set(node_success::at.eq(excluded(node_success::at)))
+                .execute(conn)
+                .map(|_| ())
+                .map_err(TxError::from)
+        })
+    }
+
+    async fn last_successes(&self) -> Result<HashMap<(NodeId, String), Timestamp>, StoreError> {
+        self.blocking(|db| {
+            let rows: Vec<(String, String, i64)> =
+                read!(db, conn => node_success::table.load(conn).map_err(store_error))?;
+            rows.into_iter()
+                .map(|(id, repo, at)| Ok(((parse(T, &id, id.parse())?, repo), timestamp(T, &id, at)?)))
+                .collect()
+        })
+        .await
+    }
+
+    async fn tasks_of_node(&self, id: NodeId) -> Result<Vec<Task>, StoreError> {
+        let id = id.to_string();
+        self.blocking(move |db| {
+            let rows = read!(db, conn => conn.tasks_at_node(&id).map_err(store_error))?;
+            rows.into_iter().map(TaskRow::into_domain).collect()
+        })
+        .await
+    }
+}
