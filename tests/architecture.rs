@@ -29,17 +29,19 @@ const ARROWS: &[(&str, &[&str])] = &[
             "http",
             "llm-openai",
             "local",
+            "node",
             "sandbox",
             "store-diesel",
         ],
     ),
+    ("node", &["core", "domain", "engine", "http"]),
     ("testkit", &["core", "domain"]),
     ("e2e", &[]),
 ];
 
 /// Crates of others that only these may use.
 const WALLS: &[(&str, &[&str])] = &[
-    ("actix-web", &["server", "testkit"]),
+    ("actix-web", &["server", "node", "testkit"]),
     ("diesel", &["store-diesel"]),
     ("diesel-async", &["store-diesel"]),
     ("gix", &["gitops-gix", "local"]),

@@ -146,7 +146,7 @@ impl DeskError {
     }
 }
 
-/// The desk of one task.
+/// The desk of one task. How the task ended is told elsewhere: that must outlive the worker.
 ///
 /// An implementation MUST answer [`DeskError::Gone`] to whoever has lost the hold, whatever is asked, and MUST apply
 /// what was told twice, because an answer was lost, once.
@@ -172,7 +172,4 @@ pub trait Desk: Send + Sync {
 
     /// Adds a piece to the task's log; pieces are numbered from 0. Secrets are masked before.
     async fn log(&self, piece: u64, text: String) -> Result<(), DeskError>;
-
-    /// Tells how it ended.
-    async fn end(&self, end: TaskEnd) -> Result<(), DeskError>;
 }

@@ -10,6 +10,7 @@ pub mod forge;
 pub mod git;
 pub mod ledger;
 pub mod llm;
+pub mod model_gate;
 pub mod nodes;
 pub mod progress;
 pub mod query;

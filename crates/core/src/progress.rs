@@ -69,6 +69,12 @@ impl Progress {
         Self { job, sink: None, log: None }
     }
 
+    /// The same without the log.
+    #[must_use]
+    pub fn quietly(&self) -> Self {
+        Self { log: None, ..self.clone() }
+    }
+
     /// Says what goes on.
     pub fn doing(&self, what: impl Into<String>) {
         self.send(ProgressEvent::Doing { what: what.into() });

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use patchwright_domain::job::JobTrigger;
 use patchwright_domain::{Issue, IssueId, IssueStatus, Job, JobId, JobStatus, Task, TaskId, TaskStatus};
 
 use crate::store::{DeliveryRecord, StoreError};
@@ -77,8 +76,8 @@ pub trait Queries: Send + Sync {
     /// Tasks, newest first.
     async fn tasks(&self, filter: TaskFilter) -> Result<Vec<Task>, StoreError>;
 
-    /// What began these jobs.
-    async fn triggers(&self, jobs: &[JobId]) -> Result<HashMap<JobId, JobTrigger>, StoreError>;
+    /// What makes the change of these jobs in place of the built-in stages, or else what was asked for beyond the issue.
+    async fn wishes(&self, jobs: &[JobId]) -> Result<HashMap<JobId, String>, StoreError>;
 
     /// A task.
     async fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError>;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use patchwright_domain::job::report::TestResults;
@@ -47,6 +48,43 @@ pub enum TestOutcome {
     Failed,
     /// It did not run.
     Skipped,
+}
+
+/// A program to run in a tree, which it may change.
+#[derive(Debug, Clone)]
+pub struct ProgramRequest {
+    /// The tree, without git's own files.
+    pub root: PathBuf,
+    /// A folder for whatever it leaves beside the tree.
+    pub scratch: PathBuf,
+    /// The program and its arguments.
+    pub args: Vec<String>,
+    /// Variables beside those that every program gets.
+    pub env: BTreeMap<String, String>,
+    /// The longest time.
+    pub timeout: Duration,
+}
+
+/// What a program did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgramReport {
+    /// Its exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// Whether the time ran out.
+    pub timed_out: bool,
+    /// The end of its output.
+    pub log_tail: String,
+    /// What differs in the tree, by path. What the repository ignores is left out where it is new.
+    pub changed: Vec<TreeChange>,
+}
+
+/// A file that differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TreeChange {
+    /// From the tree's root, `/` between the parts.
+    pub path: String,
+    /// Its bytes now; `None` when it is gone.
+    pub content: Option<Vec<u8>>,
 }
 
 /// The run gave no answer.
@@ -102,6 +140,14 @@ pub trait Sandbox: Send + Sync {
     /// Whether [`Self::check`] would run anything for a tree, found out without running any of it: a refusal of the
     /// policy or a tree without tests is told here, before copies are made for nothing.
     fn probe(&self, root: &Path) -> Result<(), SandboxError>;
+
+    /// Runs a program.
+    async fn run(
+        &self,
+        request: ProgramRequest,
+        progress: &Progress,
+        cancel: &CancellationToken,
+    ) -> Result<ProgramReport, SandboxError>;
 
     /// Builds the tree and runs its tests.
     async fn check(

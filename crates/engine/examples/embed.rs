@@ -1,8 +1,9 @@
 //! Patchwright inside another program: bring your own ports, start a job, run it, read the patch. Here the ports are
 //! the test kit's doubles; a real service hands in its adapters.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use patchwright_core::forge::Forge;
 use patchwright_core::sandbox::SandboxError;
@@ -32,6 +33,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         llm: Some(Arc::new(ScriptedLlm::new(&[r#"{"candidate_files":["hi.txt"]}"#, plan, "```\nhello\n```"]))),
         code_index: Arc::new(FakeIndex),
         sandbox: Arc::new(ScriptedSandbox::new(|_| Err(SandboxError::NoTests))),
+        model_gate: None,
+        presets: BTreeMap::new(),
+        command_timeout: Duration::from_secs(60),
         clock: Arc::new(FakeClock::default()),
         ids: Arc::new(SequentialIds::default()),
         progress: None,

@@ -3,7 +3,7 @@
 use patchwright_core::store::{Step, StoreError, Versioned, Write};
 use patchwright_core::webhook::InboundIssue;
 use patchwright_domain::job::{JobTrigger, PublishMode, PullRequestEnd, TriggerKind};
-use patchwright_domain::node::{Needs, WorkCommand};
+use patchwright_domain::node::{Needs, WorkCommand, choose};
 use patchwright_domain::{Issue, IssueEvent, IssueId, Job, JobEvent, JobId, Refused, Task};
 
 use crate::Engine;
@@ -81,7 +81,30 @@ pub struct Start {
     pub needs: Needs,
 }
 
+impl Start {
+    /// What the node must have, with what the command needs there.
+    fn all_needs(&self) -> Needs {
+        let mut needs = self.needs.clone();
+        needs.labels.extend(self.command.as_ref().map(WorkCommand::label));
+        needs
+    }
+}
+
 impl Engine {
+    /// Whether a node, or this process, is free for it now and nothing waits before it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn has_room_for(&self, start: &Start) -> Result<bool, StoreError> {
+        let needs = start.all_needs();
+        let here = self.running_here() < self.settings.slots && needs.are_met_by(None, &self.settings.labels);
+        if here {
+            return Ok(true);
+        }
+        let nodes = self.ports.nodes.nodes().await?;
+        Ok(choose(&nodes, &needs, |_| None, self.ports.clock.now()).is_some())
+    }
+
     /// Starts a job for an issue that is kept here, and says its first task.
     ///
     /// # Errors
@@ -100,7 +123,7 @@ impl Engine {
             };
             let trigger = self.trigger_of_ours(TriggerKind::Started, &start.actor, start.instructions.as_deref());
             let wanted =
-                Wanted::new(&inbound, trigger, PublishMode::PullRequest).by(start.command.clone(), start.needs.clone());
+                Wanted::new(&inbound, trigger, PublishMode::PullRequest).by(start.command.clone(), start.all_needs());
             let (step, job) = self.plan_start(wanted, Known { issue: Some(issue), latest })?;
             let task = Task::first(&job, "", self.ports.clock.now());
             // More words for a job that waits already are no other task.

@@ -216,6 +216,34 @@ impl EngineDesk<'_> {
     }
 }
 
+impl EngineDesk<'_> {
+    /// Writes how the task ended, with what becomes of its job.
+    ///
+    /// # Errors
+    /// [`DeskError::Gone`] when the task does not hold the job any more, [`DeskError::Unavailable`].
+    pub async fn end(&self, end: TaskEnd) -> Result<(), DeskError> {
+        let job = self.held().await?;
+        let now = self.engine.ports.clock.now();
+        let branch = match &end {
+            TaskEnd::Completed { verdict } if !verdict.is_harmful() => {
+                job.published.pushed.as_ref().map(|_| job.branch.clone())
+            }
+            _ => None,
+        };
+        let (event, task_event, message) = self.ending(&job, end, now);
+        let mut task = self.task.clone();
+        task.result_branch = branch;
+        task.error_message = message.map(|text| self.engine.ports.redactor.redact(&text));
+        let task = task.advance(task_event, now).ok();
+        let done = task.as_ref().is_some_and(|task| task.status == TaskStatus::Success);
+        self.engine.change_job_with(job.id, event, task, None).await?;
+        if let (true, Ok(node)) = (done, self.task.node.parse()) {
+            self.engine.ports.nodes.note_success(node, &job.source.repo.to_string(), now).await?;
+        }
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl Desk for EngineDesk<'_> {
     async fn begin(&self) -> Result<Assignment, DeskError> {
@@ -267,28 +295,6 @@ impl Desk for EngineDesk<'_> {
         let now = self.engine.ports.clock.now();
         let text = self.engine.ports.redactor.redact(&text);
         self.engine.ports.logs.append_log(self.task.id, piece, &text, now).await?;
-        Ok(())
-    }
-
-    async fn end(&self, end: TaskEnd) -> Result<(), DeskError> {
-        let job = self.held().await?;
-        let now = self.engine.ports.clock.now();
-        let branch = match &end {
-            TaskEnd::Completed { verdict } if !verdict.is_harmful() => {
-                job.published.pushed.as_ref().map(|_| job.branch.clone())
-            }
-            _ => None,
-        };
-        let (event, task_event, message) = self.ending(&job, end, now);
-        let mut task = self.task.clone();
-        task.result_branch = branch;
-        task.error_message = message.map(|text| self.engine.ports.redactor.redact(&text));
-        let task = task.advance(task_event, now).ok();
-        let done = task.as_ref().is_some_and(|task| task.status == TaskStatus::Success);
-        self.engine.change_job_with(job.id, event, task, None).await?;
-        if let (true, Ok(node)) = (done, self.task.node.parse()) {
-            self.engine.ports.nodes.note_success(node, &job.source.repo.to_string(), now).await?;
-        }
         Ok(())
     }
 }

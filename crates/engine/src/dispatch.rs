@@ -1,6 +1,6 @@
 //! Giving jobs to nodes on other machines.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -63,14 +63,18 @@ fn holder(node: NodeId) -> String {
 }
 
 impl Engine {
-    /// Gives the next job that waits to the node that suits it best, if there is one with room for it.
+    /// Gives the next job that waits to the node that suits it best, if there is one with room for it. Nodes to `skip`
+    /// are passed over.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn dispatch_next(&self) -> Result<Option<Dispatched>, StoreError> {
+    pub async fn dispatch_next(&self, skip: &BTreeSet<NodeId>) -> Result<Option<Dispatched>, StoreError> {
         let now = self.ports.clock.now();
         let mut candidates = self.ports.nodes.nodes().await?;
-        candidates.retain(|candidate| candidate.node.is_ready(now) && candidate.running < candidate.node.capacity);
+        candidates.retain(|candidate| {
+            let node = &candidate.node;
+            node.is_ready(now) && candidate.running < node.capacity && !skip.contains(&node.id)
+        });
         if candidates.is_empty() {
             return Ok(None);
         }

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use patchwright_core::CancellationToken;
-use patchwright_core::desk::Desk as _;
 use patchwright_core::store::{Claimant, Step, StoreError};
 use patchwright_domain::job::{JobState, Lease};
 use patchwright_domain::node::{Label, Needs};

@@ -1,6 +1,6 @@
 //! The engine: ports, settings, and the jobs that run right now.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use patchwright_core::forge::Forge;
 use patchwright_core::git::Git;
 use patchwright_core::ledger::{DayBudgets, Ledger};
 use patchwright_core::llm::Llm;
+use patchwright_core::model_gate::ModelGate;
 use patchwright_core::nodes::Nodes;
 use patchwright_core::progress::ProgressSink;
 use patchwright_core::sandbox::Sandbox;
@@ -25,6 +26,7 @@ use patchwright_domain::trigger::AllowLists;
 use patchwright_domain::{Job, JobId, PlatformId};
 use tokio::sync::watch;
 
+use crate::command::Preset;
 use crate::intake::{Throttles, TriggerLimits};
 use crate::marker::MarkerKey;
 use crate::worker::Tools;
@@ -52,6 +54,12 @@ pub struct Ports {
     pub code_index: Arc<dyn CodeIndex>,
     /// Builds and tests.
     pub sandbox: Arc<dyn Sandbox>,
+    /// Lends the model to programs; `None` when there is none to lend.
+    pub model_gate: Option<Arc<dyn ModelGate>>,
+    /// Programs that may make the change in place of the built-in stages.
+    pub presets: BTreeMap<Label, Preset>,
+    /// How long such a program may take.
+    pub command_timeout: Duration,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Fresh ids.
@@ -79,6 +87,9 @@ impl Ports {
             llm: self.llm.clone(),
             code_index: Arc::clone(&self.code_index),
             sandbox: Arc::clone(&self.sandbox),
+            model_gate: self.model_gate.clone(),
+            presets: self.presets.clone(),
+            command_timeout: self.command_timeout,
             progress: self.progress.clone(),
             redactor: self.redactor.clone(),
         }
@@ -139,6 +150,8 @@ pub struct Settings {
     pub first_backoff: Duration,
     /// How long a worker may be silent before others take its job.
     pub lease: Duration,
+    /// How many jobs run in this process at once.
+    pub slots: usize,
     /// What jobs that run in this process may ask for.
     pub labels: BTreeSet<Label>,
     /// Where working copies are made.
@@ -173,6 +186,7 @@ impl Settings {
             max_attempts: 3,
             first_backoff: Duration::from_secs(30),
             lease: Duration::from_secs(40),
+            slots: 1,
             labels: BTreeSet::new(),
             work_dir,
             author_name: "patchwright".to_owned(),
@@ -268,6 +282,11 @@ impl Engine {
     pub(crate) fn note_running(&self, job: JobId, cancel: CancellationToken) -> RunningNote<'_> {
         self.running.lock().expect("no holder of this lock can panic").insert(job, cancel);
         RunningNote { engine: self, job }
+    }
+
+    /// How many jobs run in this process.
+    pub(crate) fn running_here(&self) -> usize {
+        self.running.lock().expect("no holder of this lock can panic").len()
     }
 
     /// Tells a job that runs in this process to stop. One that runs elsewhere finds out at its next write.

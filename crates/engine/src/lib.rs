@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod change;
+mod command;
 mod control;
 mod desk;
 mod diary;
@@ -10,6 +11,7 @@ mod engine;
 mod intake;
 mod issues;
 mod marker;
+mod nodes;
 mod outbox;
 mod pipeline;
 mod prompt;
@@ -22,6 +24,7 @@ pub mod text;
 mod worker;
 mod write;
 
+pub use command::{Preset, builtin_presets};
 pub use control::{ControlError, ManualStart, Start};
 pub use desk::EngineDesk;
 pub use dispatch::Dispatched;
@@ -29,6 +32,7 @@ pub use engine::{AllowListMode, Engine, Ports, Settings, TriggerPermission};
 pub use intake::{Answer, IntakeError, TriggerLimits, Verified};
 pub use issues::{IssueError, NewIssue};
 pub use marker::MarkerKey;
+pub use nodes::{BranchReport, NodeNews};
 pub use patchwright_core::desk::ReportFiles;
 pub use render::{commit_message, progress_comment, pull_request_body, pull_request_title, result_comment};
 pub use worker::{Tools, Worker};

@@ -181,10 +181,7 @@ impl<'a> Asker<'a> {
         let request =
             ChatRequest { purpose, messages: messages.iter().map(masked).collect(), max_tokens: self.max_tokens };
         let most = self.llm.estimate(&request);
-        if let Some(detail) = self.budget.no_room_for(&self.spent.lock().await.0, &most) {
-            let remedy = "Raise BUDGET_TOKENS, BUDGET_CALLS or BUDGET_COST, or narrow the issue, then retry the job.";
-            return Err(StageError::out_of_budget(format!("the job's model budget is used up: {detail}"), remedy));
-        }
+        self.check_budget(&most).await?;
         let day = self.reserve(most).await?;
         let began = std::time::Instant::now();
         let answer = self.llm.chat(&request, &self.cancel).await;
@@ -203,6 +200,29 @@ impl<'a> Asker<'a> {
             "the model answered"
         );
         Ok(answer)
+    }
+
+    /// Books a call that somebody else is about to make for this job.
+    pub(crate) async fn reserve_call(&self, most: Usage) -> Result<Date, StageError> {
+        self.check_budget(&most).await?;
+        self.reserve(most).await
+    }
+
+    /// Books what that call did cost.
+    pub(crate) async fn settle_call(&self, day: Date, most: Usage, spent: Usage) {
+        if let Err(error) = self.desk.settle(day, most, spent).await {
+            tracing::warn!(error = %words(&error), "a model call stays booked at the most that it could cost");
+        }
+        let mut all = self.spent.lock().await;
+        all.0 += spent;
+        all.1 += spent;
+        self.progress.send(ProgressEvent::Tokens { total: all.0.tokens() });
+    }
+
+    async fn check_budget(&self, most: &Usage) -> Result<(), StageError> {
+        let Some(detail) = self.budget.no_room_for(&self.spent.lock().await.0, most) else { return Ok(()) };
+        let remedy = "Raise BUDGET_TOKENS, BUDGET_CALLS or BUDGET_COST, or narrow the issue, then retry the job.";
+        Err(StageError::out_of_budget(format!("the job's model budget is used up: {detail}"), remedy))
     }
 
     async fn reserve(&self, most: Usage) -> Result<Date, StageError> {

@@ -30,10 +30,9 @@ impl<'a> Wanted<'a> {
         Self { issue, trigger, publish, needs: Needs::default(), command: None, more }
     }
 
-    /// The same, by a command and on a certain node. A node that can run the command is asked for with it.
+    /// The same, by a command and on a certain node.
     pub(crate) fn by(mut self, command: Option<WorkCommand>, needs: Needs) -> Self {
         self.needs = needs;
-        self.needs.labels.extend(command.as_ref().map(WorkCommand::label));
         self.command = command;
         self
     }

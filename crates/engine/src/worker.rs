@@ -1,6 +1,7 @@
 //! Whoever works on tasks: the server itself, or a node on another machine. It knows its tools and a desk, and neither
 //! store nor forge.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +11,13 @@ use patchwright_core::desk::{Desk, DeskError, Hold, TaskEnd};
 use patchwright_core::fault::Fault;
 use patchwright_core::git::Git;
 use patchwright_core::llm::Llm;
+use patchwright_core::model_gate::ModelGate;
 use patchwright_core::progress::{Progress, ProgressSink};
 use patchwright_core::sandbox::Sandbox;
 use patchwright_core::{CancellationToken, Redactor};
+use patchwright_domain::node::Label;
 
+use crate::command::Preset;
 use crate::diary;
 use crate::pipeline::{Run, remove_folder};
 use crate::run::{StageError, Stop, words};
@@ -32,6 +36,12 @@ pub struct Tools {
     pub code_index: Arc<dyn CodeIndex>,
     /// Builds and tests.
     pub sandbox: Arc<dyn Sandbox>,
+    /// Lends the model to programs; `None` when there is none to lend.
+    pub model_gate: Option<Arc<dyn ModelGate>>,
+    /// Programs that may make the change in place of the built-in stages.
+    pub presets: BTreeMap<Label, Preset>,
+    /// How long such a program may take.
+    pub command_timeout: Duration,
     /// Who watches; `None` when nobody does.
     pub progress: Option<Arc<dyn ProgressSink>>,
     /// Masks secrets in all that leaves.

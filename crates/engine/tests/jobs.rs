@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use patchwright_core::Clock as _;
 use patchwright_core::forge::{Forge, ForgeError};
@@ -15,7 +16,7 @@ use patchwright_core::{CancellationToken, Redactor, Secret};
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::{Lease, PublishMode};
 use patchwright_domain::{BranchName, IssueStatus, Job, JobStatus, PlatformId, TaskStatus};
-use patchwright_engine::{Engine, ManualStart, MarkerKey, Ports, Settings, Start};
+use patchwright_engine::{Engine, ManualStart, MarkerKey, Ports, Settings, Start, builtin_presets};
 use patchwright_testkit::build;
 use patchwright_testkit::fake::{
     FakeClock, FakeForge, FakeGit, FakeIndex, FakeStore, ScriptedLlm, ScriptedSandbox, SequentialIds, report,
@@ -64,6 +65,9 @@ fn house(answers: &[&str]) -> House {
         llm: Some(llm.clone()),
         code_index: Arc::new(FakeIndex),
         sandbox: Arc::new(sandbox),
+        model_gate: None,
+        presets: builtin_presets(),
+        command_timeout: Duration::from_secs(60),
         clock: clock.clone(),
         ids: Arc::new(SequentialIds::default()),
         progress: None,

@@ -4,5 +4,6 @@ mod ecosystem;
 mod process;
 mod report;
 mod runner;
+mod tree;
 
 pub use runner::{ProcessSandbox, SandboxOptions, SandboxPolicy};

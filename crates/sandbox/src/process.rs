@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use patchwright_core::CancellationToken;
+use patchwright_core::progress::Progress;
 use patchwright_core::sandbox::SandboxError;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use tokio::io::AsyncReadExt as _;
@@ -46,7 +47,12 @@ pub(crate) struct Finished {
 /// How long output that is on its way may take after the last process has ended.
 const DRAIN: Duration = Duration::from_secs(2);
 
-pub(crate) async fn run(spec: &CommandSpec, cancel: &CancellationToken) -> Result<Finished, SandboxError> {
+/// Runs a command; what it writes is passed on as it comes.
+pub(crate) async fn run(
+    spec: &CommandSpec,
+    progress: &Progress,
+    cancel: &CancellationToken,
+) -> Result<Finished, SandboxError> {
     // One pipe for both: a runner says on the one which suite it runs and on the other how its tests end, and their
     // order is the meaning.
     let (reader, writer) = std::io::pipe().map_err(broken)?;
@@ -69,7 +75,7 @@ pub(crate) async fn run(spec: &CommandSpec, cancel: &CancellationToken) -> Resul
     group.limit(spec.limits);
 
     let output = Arc::new(Mutex::new(Capped::new(spec.limits.output_bytes)));
-    let reading = tokio::spawn(collect(reader, Arc::clone(&output)));
+    let reading = tokio::spawn(collect(reader, Arc::clone(&output), progress.clone()));
     let ended = tokio::select! {
         status = child.wait() => Some(status.map_err(broken)?),
         () = tokio::time::sleep(spec.timeout) => None,
@@ -133,13 +139,15 @@ impl Drop for Group {
     }
 }
 
-async fn collect(mut pipe: pipe::Receiver, into: Arc<Mutex<Capped>>) {
+async fn collect(mut pipe: pipe::Receiver, into: Arc<Mutex<Capped>>, progress: Progress) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(count) = pipe.read(&mut buffer).await {
         if count == 0 {
             return;
         }
         into.lock().expect("the reader does not panic").push(&buffer[..count]);
+        // While whoever reads the log is behind, the program waits too.
+        progress.output(&buffer[..count]).await;
     }
 }
 
@@ -190,11 +198,15 @@ mod tests {
         }
     }
 
+    fn silent() -> Progress {
+        Progress::silent("00000000-0000-0000-0000-000000000001".parse().unwrap())
+    }
+
     const LONG: Duration = Duration::from_secs(60);
 
     #[tokio::test]
     async fn nothing_of_our_environment_is_inherited() {
-        let done = run(&shell("env", LONG), &CancellationToken::new()).await.unwrap();
+        let done = run(&shell("env", LONG), &silent(), &CancellationToken::new()).await.unwrap();
         let names: Vec<_> = done.output.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
         assert!(names.iter().all(|name| ["PATH", "PWD", "SHLVL", "_", "OLDPWD"].contains(name)), "{names:?}");
     }
@@ -202,14 +214,14 @@ mod tests {
     #[tokio::test]
     async fn standard_output_and_error_keep_their_order() {
         let script = "for n in 1 2 3 4 5 6 7 8 9; do echo out $n; echo err $n >&2; done";
-        let done = run(&shell(script, LONG), &CancellationToken::new()).await.unwrap();
+        let done = run(&shell(script, LONG), &silent(), &CancellationToken::new()).await.unwrap();
         let wanted: Vec<String> = (1..=9).flat_map(|n| [format!("out {n}"), format!("err {n}")]).collect();
         assert_eq!(done.output.lines().collect::<Vec<_>>(), wanted);
     }
 
     #[tokio::test]
     async fn too_much_output_loses_its_middle() {
-        let done = run(&shell("seq 1 5000; echo the end", LONG), &CancellationToken::new()).await.unwrap();
+        let done = run(&shell("seq 1 5000; echo the end", LONG), &silent(), &CancellationToken::new()).await.unwrap();
         assert!(done.output.starts_with("1\n2\n") && done.output.ends_with("the end\n"));
         assert!(done.output.contains("bytes left out") && done.output.len() < 1100);
     }
@@ -219,7 +231,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pid_file = folder.path().join("pid");
         let script = format!("sleep 300 & echo $! > {}; wait", pid_file.display());
-        let done = run(&shell(&script, Duration::from_secs(2)), &CancellationToken::new()).await.unwrap();
+        let done = run(&shell(&script, Duration::from_secs(2)), &silent(), &CancellationToken::new()).await.unwrap();
         assert!(done.timed_out && done.code.is_none());
         assert_gone(&pid_file).await;
     }
@@ -229,7 +241,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pid_file = folder.path().join("pid");
         let script = format!("sleep 300 & echo $! > {}", pid_file.display());
-        let done = run(&shell(&script, LONG), &CancellationToken::new()).await.unwrap();
+        let done = run(&shell(&script, LONG), &silent(), &CancellationToken::new()).await.unwrap();
         assert_eq!(done.code, Some(0));
         assert_gone(&pid_file).await;
     }
@@ -238,7 +250,7 @@ mod tests {
     async fn a_cancelled_command_is_killed() {
         let cancel = CancellationToken::new();
         cancel.cancel();
-        let result = run(&shell("sleep 300", LONG), &cancel).await;
+        let result = run(&shell("sleep 300", LONG), &silent(), &cancel).await;
         assert!(matches!(result, Err(SandboxError::Cancelled)));
     }
 
@@ -248,7 +260,7 @@ mod tests {
         let file = folder.path().join("big");
         // The limits are set a moment after the start, so the script waits that moment.
         let script = format!("sleep 0.2; head -c 4000000 /dev/zero > {}", file.display());
-        run(&shell(&script, LONG), &CancellationToken::new()).await.unwrap();
+        run(&shell(&script, LONG), &silent(), &CancellationToken::new()).await.unwrap();
         assert!(std::fs::metadata(&file).unwrap().len() <= 1 << 20);
     }
 

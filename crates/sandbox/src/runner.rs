@@ -7,11 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use patchwright_core::CancellationToken;
 use patchwright_core::progress::Progress;
-use patchwright_core::sandbox::{CheckReport, CheckRequest, Sandbox, SandboxError};
+use patchwright_core::sandbox::{CheckReport, CheckRequest, ProgramReport, ProgramRequest, Sandbox, SandboxError};
 
 use crate::ecosystem::{Ecosystem, npm_needs_install};
 use crate::process::{CommandSpec, Finished, Limits, run};
 use crate::report::{self, Parsed};
+use crate::tree;
 
 /// What the operator demands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,29 +71,50 @@ impl ProcessSandbox {
     }
 
     fn spec(&self, program: &str, args: Vec<String>, request: &CheckRequest) -> Result<CommandSpec, SandboxError> {
-        let home = request.scratch.join("home");
-        for folder in [&request.scratch, &home] {
+        self.spec_in(program, args, &request.root, &request.scratch)
+    }
+
+    fn spec_in(
+        &self,
+        program: &str,
+        args: Vec<String>,
+        root: &Path,
+        scratch: &Path,
+    ) -> Result<CommandSpec, SandboxError> {
+        let home = scratch.join("home");
+        for folder in [scratch, home.as_path()] {
             std::fs::create_dir_all(folder).map_err(|source| SandboxError::Broken { source: Box::new(source) })?;
         }
         let mut env = self.options.env.clone();
         env.insert("PATH".to_owned(), self.options.path.clone());
         env.insert("HOME".to_owned(), home.display().to_string());
-        env.insert("TMPDIR".to_owned(), request.scratch.display().to_string());
+        env.insert("TMPDIR".to_owned(), scratch.display().to_string());
         env.insert("LANG".to_owned(), "C.UTF-8".to_owned());
         Ok(CommandSpec {
             program: self.find(program)?,
             args,
-            folder: request.root.clone(),
+            folder: root.to_owned(),
             env,
             timeout: self.options.timeout,
             limits: LIMITS,
         })
     }
 
-    async fn has_pytest(&self, request: &CheckRequest, cancel: &CancellationToken) -> bool {
+    fn admit(&self) -> Result<(), SandboxError> {
+        if self.options.policy == SandboxPolicy::BestEffort {
+            return Ok(());
+        }
+        Err(SandboxError::Refused {
+            reason: "this server may not run a repository's code: it has no strong sandbox and SANDBOX=require is \
+                     set. Set SANDBOX=best-effort to run code that you trust as far as your own"
+                .to_owned(),
+        })
+    }
+
+    async fn has_pytest(&self, request: &CheckRequest, progress: &Progress, cancel: &CancellationToken) -> bool {
         let args = ["-c", "import pytest"].map(str::to_owned).to_vec();
         let Ok(spec) = self.spec("python3", args, request) else { return false };
-        run(&spec, cancel).await.is_ok_and(|done| done.code == Some(0))
+        run(&spec, &progress.quietly(), cancel).await.is_ok_and(|done| done.code == Some(0))
     }
 
     /// Installs what the tests import, where an ecosystem wants that as a step of its own.
@@ -112,7 +134,7 @@ impl ProcessSandbox {
         let args = [verb, "--ignore-scripts", "--no-audit", "--no-fund"].map(str::to_owned).to_vec();
         let mut spec = self.spec("npm", args, request)?;
         spec.env.extend(ecosystem.env(&request.root, &request.scratch));
-        let done = run(&spec, cancel).await?;
+        let done = run(&spec, progress, cancel).await?;
         Ok(Some(done).filter(|done| done.code != Some(0)))
     }
 }
@@ -127,15 +149,26 @@ impl Sandbox for ProcessSandbox {
     }
 
     fn probe(&self, root: &Path) -> Result<(), SandboxError> {
-        if self.options.policy == SandboxPolicy::Require {
-            return Err(SandboxError::Refused {
-                reason: "this server may not run a repository's code: it has no strong sandbox and SANDBOX=require is \
-                         set. Set SANDBOX=best-effort to run code that you trust as far as your own"
-                    .to_owned(),
-            });
-        }
+        self.admit()?;
         // Which of pytest and unittest would run is no matter here.
         Ecosystem::detect(root, true).map(|_| ()).ok_or(SandboxError::NoTests)
+    }
+
+    async fn run(
+        &self,
+        request: ProgramRequest,
+        progress: &Progress,
+        cancel: &CancellationToken,
+    ) -> Result<ProgramReport, SandboxError> {
+        self.admit()?;
+        let (program, args) = request.args.split_first().ok_or(SandboxError::NoTests)?;
+        let mut spec = self.spec_in(program, args.to_vec(), &request.root, &request.scratch)?;
+        spec.env.extend(request.env);
+        spec.timeout = request.timeout;
+        let before = tree::look(request.root.clone()).await?;
+        let done = run(&spec, progress, cancel).await?;
+        let changed = before.changes().await?;
+        Ok(ProgramReport { code: done.code, timed_out: done.timed_out, log_tail: tail(&done.output), changed })
     }
 
     async fn check(
@@ -145,7 +178,7 @@ impl Sandbox for ProcessSandbox {
         cancel: &CancellationToken,
     ) -> Result<CheckReport, SandboxError> {
         self.probe(&request.root)?;
-        let has_pytest = self.has_pytest(&request, cancel).await;
+        let has_pytest = self.has_pytest(&request, progress, cancel).await;
         let ecosystem = Ecosystem::detect(&request.root, has_pytest).ok_or(SandboxError::NoTests)?;
         let report_file = request.scratch.join("report.xml");
         // The report of the run before must not stand in for one that was never written.
@@ -158,7 +191,7 @@ impl Sandbox for ProcessSandbox {
         progress.doing(format!("running {command}"));
         let mut spec = self.spec(ecosystem.program(), args, &request)?;
         spec.env.extend(ecosystem.env(&request.root, &request.scratch));
-        let done = run(&spec, cancel).await?;
+        let done = run(&spec, progress, cancel).await?;
         let (parsed, built) = read(ecosystem, &done, &report_file);
         if parsed.results.total == 0 && done.code == Some(PYTEST_NO_TESTS) && ecosystem == Ecosystem::Pytest {
             return Err(SandboxError::NoTests);

@@ -44,6 +44,8 @@ fn setting(text: &str) -> Result<(String, String), String> {
 enum Command {
     /// Runs the server: webhooks in, pull requests out
     Serve,
+    /// Runs a node: executes tasks of a server on this machine
+    Node(NodeArgs),
     /// Does one whole job from the terminal
     Run(RunArgs),
     /// Shows a whole job on a small repository of its own; needs nothing configured
@@ -54,6 +56,8 @@ enum Command {
     Issues(IssuesArgs),
     /// Adds repositories to a running server, and imports their issues
     Repositories(RepositoriesArgs),
+    /// Adds, drains and removes the nodes of a running server
+    Nodes(NodesArgs),
     /// Makes and ends your tokens for a running server
     Tokens(TokensArgs),
     /// Shows how jobs ended and what they cost
@@ -265,6 +269,69 @@ pub(crate) enum RepositoriesCommand {
     },
 }
 
+/// `patchwright node`
+#[derive(Debug, Args)]
+pub(crate) struct NodeArgs {
+    /// The server's address
+    #[arg(long, env = "PATCHWRIGHT_SERVER", value_name = "URL")]
+    pub(crate) server: String,
+    /// The one-time join token of `patchwright nodes add`, for the first start
+    #[arg(long, env = "PATCHWRIGHT_JOIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
+    /// Listens here for tasks, such as 0.0.0.0:8007, in place of asking for them
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<String>,
+    /// How many tasks it runs at once (otherwise the setting `NODE_CAPACITY`)
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) capacity: Option<u32>,
+}
+
+/// `patchwright nodes`
+#[derive(Debug, Args)]
+pub(crate) struct NodesArgs {
+    #[command(subcommand)]
+    pub(crate) command: NodesCommand,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodesCommand {
+    /// Lists nodes
+    List,
+    /// Adds one and prints its join token, this once
+    Add {
+        /// What you call it
+        name: String,
+        /// What it has beside what it finds itself; may be repeated
+        #[arg(long = "label", value_name = "LABEL")]
+        labels: Vec<String>,
+        /// Where it listens; without an address it asks for its tasks
+        #[arg(long, value_name = "URL")]
+        push_url: Option<String>,
+    },
+    /// Prints a new join token for one; its own token ends
+    Invite {
+        /// Its id
+        id: String,
+    },
+    /// Lets one finish what it has, and gives it nothing more
+    Drain {
+        /// Its id
+        id: String,
+    },
+    /// Gives one tasks again
+    Resume {
+        /// Its id
+        id: String,
+    },
+    /// Removes one; what it ran is taken over
+    Remove {
+        /// Its id
+        id: String,
+    },
+}
+
 /// `patchwright tokens`
 #[derive(Debug, Args)]
 pub(crate) struct TokensArgs {
@@ -373,6 +440,8 @@ pub fn main() -> ExitCode {
             Command::Repositories(args) => {
                 command::manage::repositories(Remote::new(config, args.remote)?, args.command).await
             }
+            Command::Node(args) => command::node::run(config, args).await,
+            Command::Nodes(args) => command::manage::nodes(Remote::new(config, args.remote)?, args.command).await,
             Command::Tokens(args) => command::manage::tokens(Remote::new(config, args.remote)?, args.command).await,
             Command::Stats(args) => command::manage::stats(Remote::new(config, args.remote)?, &args.by).await,
             Command::Completions { shell } => {

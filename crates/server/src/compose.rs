@@ -1,6 +1,6 @@
 //! The composition root: which adapter stands behind which port.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,19 +8,22 @@ use patchwright_code_index::LexicalIndex;
 use patchwright_core::forge::Forge;
 use patchwright_core::ledger::DayBudgets;
 use patchwright_core::llm::Llm;
+use patchwright_core::model_gate::ModelGate;
 use patchwright_core::progress::ProgressSink;
 use patchwright_core::webhook::{SigningKeys, WebhookDecoder};
 use patchwright_core::{Clock, IdSource, Redactor, Secret};
 use patchwright_domain::money::Budget;
+use patchwright_domain::node::{Label, WorkCommand};
 use patchwright_domain::trigger::AllowLists;
 use patchwright_domain::{PlatformId, RepoName};
-use patchwright_engine::{Engine, MarkerKey, Ports, Settings};
+use patchwright_engine::{Engine, MarkerKey, Ports, Settings, Tools};
 use patchwright_gitcode::{GITCODE, GitcodeBot, GitcodeForge, GitcodeOptions, GitcodeSecrets, GitcodeWebhook};
 use patchwright_github::{AppKey, GITHUB, GithubForge, GithubOptions, GithubWebhook};
 use patchwright_gitops_gix::{GitOptions, GixGit};
 use patchwright_http::{HttpClient, HttpOptions};
 use patchwright_llm_openai::{OpenAi, OpenAiOptions, Recorded, Recording};
 use patchwright_local::{LOCAL, LocalForge, LocalWebhook};
+use patchwright_node::{GateOptions, LoopbackGate};
 use patchwright_sandbox::{ProcessSandbox, SandboxOptions, SandboxPolicy};
 use patchwright_store_diesel::{DieselStore, GroupCommit};
 
@@ -64,6 +67,8 @@ pub struct App {
     pub http: HttpClient,
     /// Masks secrets.
     pub redactor: Redactor,
+    /// What secrets are derived from.
+    pub master: Secret,
     /// The clock of leases.
     pub clock: Arc<SteadyClock>,
 }
@@ -105,14 +110,13 @@ pub enum ComposeError {
 /// # Errors
 /// [`ComposeError`], naming what cannot be used.
 pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, ComposeError> {
-    patchwright_http::install_tls();
     let master = master_key(config)?;
     let mut secrets = config.secrets();
     secrets.push(master.clone());
     let redactor = Redactor::new(&secrets);
     let store = DieselStore::open_with(config.database_url.expose(), group_commit(config)).await?;
     store.migrate().await.map_err(ComposeError::Migrate)?;
-    let http = HttpClient::new(&http_options(config, &redactor))?;
+    let http = http_client(config, &redactor)?;
     let clock = Arc::new(SystemClock);
     let steady = Arc::new(SteadyClock::new(store.now().await.map_err(ComposeError::Now)?));
     let ids = Arc::new(UuidSource::new(Arc::clone(&steady)));
@@ -146,6 +150,9 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
         llm,
         code_index: Arc::new(LexicalIndex),
         sandbox: Arc::new(ProcessSandbox::new(sandbox_options(config, overrides.sandbox))),
+        model_gate: model_gate(config, &http),
+        presets: config.presets.clone(),
+        command_timeout: config.command_timeout,
         clock: Arc::clone(&steady) as Arc<dyn Clock>,
         ids: Arc::clone(&ids) as Arc<dyn IdSource>,
         progress: overrides.progress,
@@ -154,7 +161,34 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
     let mut settings = settings(config);
     settings.max_attempts = overrides.max_attempts.unwrap_or(settings.max_attempts);
     let engine = Arc::new(Engine::new(ports, settings, MarkerKey::new(&master)));
-    Ok(App { engine, store, local, github, http, redactor, clock: steady })
+    Ok(App { engine, store, local, github, http, redactor, master, clock: steady })
+}
+
+/// The outgoing HTTP client.
+///
+/// # Errors
+/// When a certificate or proxy cannot be used.
+pub fn http_client(config: &Config, redactor: &Redactor) -> Result<HttpClient, patchwright_http::BuildError> {
+    patchwright_http::install_tls();
+    HttpClient::new(&http_options(config, redactor))
+}
+
+/// What a node on its own works with.
+///
+/// # Errors
+/// [`ComposeError`], naming what cannot be used.
+pub fn compose_tools(config: &Config, http: &HttpClient, redactor: &Redactor) -> Result<Tools, ComposeError> {
+    Ok(Tools {
+        git: Arc::new(GixGit::new(git_options(config))),
+        llm: llm(config, http, redactor)?,
+        code_index: Arc::new(LexicalIndex),
+        sandbox: Arc::new(ProcessSandbox::new(sandbox_options(config, None))),
+        model_gate: model_gate(config, http),
+        presets: config.presets.clone(),
+        command_timeout: config.command_timeout,
+        progress: None,
+        redactor: redactor.clone(),
+    })
 }
 
 fn github(config: &Config, http: &HttpClient, clock: Arc<dyn Clock>) -> Result<GithubForge, ComposeError> {
@@ -223,6 +257,35 @@ fn llm(config: &Config, http: &HttpClient, redactor: &Redactor) -> Result<Option
     }))
 }
 
+/// The model for programs, where one is configured.
+fn model_gate(config: &Config, http: &HttpClient) -> Option<Arc<dyn ModelGate>> {
+    if config.llm_replay.is_some() || !config.has_model() {
+        return None;
+    }
+    let options = GateOptions {
+        base_url: config.llm_base_url.clone().unwrap_or_else(|| OpenAiOptions::default().base_url),
+        api_key: config.llm_api_key.clone(),
+        model: config.llm_model.clone(),
+        timeout: config.llm_timeout,
+        prompt_price_micros: config.llm_prompt_price_micros,
+        completion_price_micros: config.llm_completion_price_micros,
+    };
+    Some(Arc::new(LoopbackGate::new(http.clone(), options)))
+}
+
+/// What jobs may ask of this machine: what was configured, and the programs that are installed.
+pub(crate) fn machine_labels(config: &Config) -> BTreeSet<Label> {
+    let mut labels = config.node_labels.clone();
+    let installed =
+        |program: &str| std::env::split_paths(&config.search_path).any(|folder| folder.join(program).is_file());
+    let known = config.presets.iter().filter(|(_, preset)| installed(&preset.args[0]));
+    labels.extend(known.map(|(name, _)| WorkCommand::Preset(name.clone()).label()));
+    if config.allow_free_commands {
+        labels.insert(WorkCommand::Free(String::new()).label());
+    }
+    labels
+}
+
 const fn group_commit(config: &Config) -> GroupCommit {
     GroupCommit { capacity: config.door.write_queue, wait: config.door.group_commit_wait }
 }
@@ -277,6 +340,8 @@ fn settings(config: &Config) -> Settings {
         day_budgets: DayBudgets { repository: config.budget_repository_day, all: config.budget_day },
         job_timeout: config.job_timeout,
         share: config.share,
+        labels: machine_labels(config),
+        slots: if config.embedded_node { config.workers } else { 0 },
         max_answer_tokens: config.llm_max_tokens,
         max_rounds: config.max_rounds,
         max_attempts: config.max_attempts,

@@ -8,6 +8,7 @@ mod command;
 pub mod compose;
 pub mod config;
 mod demo;
+mod dispatch;
 mod door;
 mod feed;
 mod route;

@@ -108,8 +108,8 @@ impl Server {
         .run();
         let handle = http.handle();
         let http = tokio::spawn(http);
-        let holder = format!("server-{}", std::process::id());
-        let workers = Workers::start(&app.engine, &app.store, config.workers, &holder);
+        let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        let workers = Workers::start(&app, &config, public_url);
         let mut upkeep = crate::upkeep::start(&app, &config, &stopping);
         let (watched, until) = (app.clone(), stopping.clone());
         upkeep.spawn(async move { feed.run(&watched.engine, &watched.store, &until).await });

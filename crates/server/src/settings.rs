@@ -68,6 +68,28 @@ pub const SETTINGS: &[Setting] = &[
         "How many jobs run at once. Default: the number of cores. 0: this server takes deliveries and answers questions, and leaves all work to others on the same database.",
     ),
     plain(
+        "EMBEDDED_NODE",
+        "true",
+        "Whether jobs run in this process too. `false`: they run on nodes only (`docs/nodes.md`).",
+    ),
+    plain(
+        "NODE_LABELS",
+        "",
+        "What this machine has that jobs may ask for, such as `gpu`; commas between them. A node adds its system and processor.",
+    ),
+    plain(
+        "AI_COMMANDS",
+        "",
+        "More programs that may make the change in place of the built-in stages: `name=command line`, semicolons between them (`docs/nodes.md`).",
+    ),
+    plain("COMMAND_TIMEOUT", "1800", "Seconds that such a program may take."),
+    plain(
+        "ALLOW_FREE_COMMANDS",
+        "false",
+        "Whether administrators may start an issue with a command line of their own, and this machine runs such ones.",
+    ),
+    plain("NODE_CAPACITY", "", "How many tasks `patchwright node` runs at once. Default: the number of cores."),
+    plain(
         "JOBS_PER_REPOSITORY",
         "0",
         "How many jobs of one repository run at once, on all servers together. 0: no limit.",
@@ -76,7 +98,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("SHUTDOWN_TIMEOUT", "20", "Seconds that running jobs get to finish on SIGTERM before they are handed back."),
     plain(
         "LEASE_TIMEOUT",
-        "60",
+        "40",
         "Seconds that a worker may be silent before others take its job over, 600 at the most; a killed server's jobs wait that long.",
     ),
     plain(

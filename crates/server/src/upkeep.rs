@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use patchwright_core::store::{Retention, Store as _};
+use patchwright_core::task_log::TaskLogs as _;
 use patchwright_core::{CancellationToken, Clock as _};
 use patchwright_domain::RepoName;
 use patchwright_github::{GITHUB, Hook};
@@ -85,6 +86,11 @@ fn before(age: SignedDuration) -> Timestamp {
 }
 
 async fn forget(app: App, retention: Retention) {
+    match app.store.forget_logs(retention.before).await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "old pieces of task logs were forgotten"),
+        Err(error) => tracing::warn!(error = %error, "old task logs could not be forgotten; it is tried again"),
+    }
     match app.store.forget(retention).await {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "old deliveries and effects were forgotten"),

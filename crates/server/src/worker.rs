@@ -9,6 +9,10 @@ use patchwright_engine::Engine;
 use patchwright_store_diesel::DieselStore;
 use tokio::task::JoinSet;
 
+use crate::compose::App;
+use crate::config::Config;
+use crate::dispatch::Dispatch;
+
 /// How long a loop sleeps at the most when nobody wakes it: other replicas write too.
 const POLL: Duration = Duration::from_secs(5);
 /// How long it sleeps after the store failed.
@@ -22,14 +26,16 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// Starts `jobs` loops for jobs and one for effects; with 0 none at all.
-    pub(crate) fn start(engine: &Arc<Engine>, store: &DieselStore, jobs: usize, holder: &str) -> Self {
+    /// Starts loops for jobs, one for nodes and one for effects; with no workers configured none at all.
+    pub(crate) fn start(app: &App, config: &Config, public_url: String) -> Self {
+        let (engine, store) = (&app.engine, &app.store);
+        let holder = format!("server-{}", std::process::id());
         let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
-        if jobs == 0 {
+        if config.workers == 0 {
             return Self { tasks, stop, abandon };
         }
-        for number in 0..jobs {
+        for number in (0..config.workers).filter(|_| config.embedded_node) {
             let (engine, store) = (Arc::clone(engine), store.clone());
             let (stop, abandon) = (stop.clone(), abandon.clone());
             let name = format!("{holder}-{number}");
@@ -42,6 +48,15 @@ impl Workers {
                 run_loop(&engine, &store, &stop, work).await;
             });
         }
+        let dispatch = Arc::new(Dispatch::new(app, public_url));
+        let (nodes, stopping) = (store.clone(), stop.clone());
+        tasks.spawn(async move {
+            let work = || {
+                let dispatch = Arc::clone(&dispatch);
+                tokio::spawn(async move { dispatch.next().await })
+            };
+            run_loop(dispatch.engine(), &nodes, &stopping, work).await;
+        });
         let (effects, store, stopping) = (Arc::clone(engine), store.clone(), stop.clone());
         tasks.spawn(async move {
             let work = || {

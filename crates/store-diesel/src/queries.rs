@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use patchwright_core::query::{IssueFilter, JobFilter, Queries, QueueDepth, TaskFilter};
 use patchwright_core::store::{DeliveryRecord, StoreError};
 use patchwright_domain::job::JobTrigger;
+use patchwright_domain::node::WorkCommand;
 use patchwright_domain::{Issue, Job, JobId, JobStatus, Task, TaskId};
 
 use crate::DieselStore;
@@ -49,8 +50,8 @@ statements! {
             Ok(rows.into_iter().map(with).collect())
         }
 
-        fn triggers(conn, ids: &[String]) -> QueryResult<Vec<(String, String)>> {
-            job::table.filter(job::id.eq_any(ids)).select((job::id, job::job_trigger)).load(conn)
+        fn wishes(conn, ids: &[String]) -> QueryResult<Vec<(String, String, Option<String>)>> {
+            job::table.filter(job::id.eq_any(ids)).select((job::id, job::job_trigger, job::command)).load(conn)
         }
 
         fn changed_jobs(conn, since: i64, limit: u16) -> QueryResult<Vec<(JobRow, Vec<StageRow>)>> {
@@ -117,13 +118,20 @@ impl Queries for DieselStore {
         .await
     }
 
-    async fn triggers(&self, jobs: &[JobId]) -> Result<HashMap<JobId, JobTrigger>, StoreError> {
+    async fn wishes(&self, jobs: &[JobId]) -> Result<HashMap<JobId, String>, StoreError> {
         let ids: Vec<String> = jobs.iter().map(ToString::to_string).collect();
         self.blocking(move |db| {
-            let rows = read!(db, conn => conn.triggers(&ids).map_err(store_error))?;
-            let read =
-                |(id, text): (String, String)| Ok((parse("job", &id, id.parse())?, from_json("job", &id, &text)?));
-            rows.into_iter().map(read).collect()
+            let rows = read!(db, conn => conn.wishes(&ids).map_err(store_error))?;
+            let mut wishes = HashMap::new();
+            for (id, trigger, command) in rows {
+                let trigger: JobTrigger = from_json("job", &id, &trigger)?;
+                let command: Option<WorkCommand> = command.map(|text| from_json("job", &id, &text)).transpose()?;
+                let wish = command.map(|command| command.to_string()).or(trigger.instructions);
+                if let Some(wish) = wish {
+                    wishes.insert(parse("job", &id, id.parse())?, wish);
+                }
+            }
+            Ok(wishes)
         })
         .await
     }

@@ -5,7 +5,7 @@ use patchwright_core::llm::Message;
 use patchwright_domain::RepoPath;
 use patchwright_domain::job::report::{FileContent, FixReport, Plan, PlannedChange, StageReport};
 
-use super::Outcome;
+use super::{Outcome, external};
 use crate::prompt::{code_fix, edits};
 use crate::publish::commit_request;
 use crate::run::{Asker, StageContext, StageError};
@@ -14,11 +14,21 @@ use crate::text::shorten;
 /// How often a model may correct an edit that could not be applied.
 const REFLECTIONS: u32 = 3;
 /// The largest file that is written, in bytes.
-const MAX_FILE: usize = 1024 * 1024;
+pub(super) const MAX_FILE: usize = 1024 * 1024;
 /// The longest diff that is kept, in characters.
 const MAX_DIFF: usize = 200_000;
 
 pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageError> {
+    if let Some(command) = &context.job.command {
+        let (contents, diff) = external::run(context, command).await?;
+        for content in &contents {
+            match &content.text {
+                Some(text) => context.workspace.write(&content.path, text.as_bytes()).await?,
+                None => context.workspace.remove(&content.path).await?,
+            }
+        }
+        return commit(context, contents, &diff, "the command left every file as it was").await;
+    }
     let Some(asker) = context.asker else { return Ok(Outcome::without_model()) };
     let Some(proposed) = context.job.proposed() else {
         return Ok(Outcome::Skipped { reason: "there is no plan".to_owned() });
@@ -35,12 +45,22 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
         diff.push_str(&unified_diff(&change.file, before.as_deref(), &text));
         contents.push(FileContent { path: change.file.clone(), text: Some(text) });
     }
+    commit(context, contents, &diff, "the model's edits leave every file as it was").await
+}
+
+/// Commits what was written.
+async fn commit(
+    context: &StageContext<'_>,
+    contents: Vec<FileContent>,
+    diff: &str,
+    nothing: &str,
+) -> Result<Outcome, StageError> {
     let paths: Vec<RepoPath> = contents.iter().map(|file| file.path.clone()).collect();
     let commit = context.workspace.commit(&paths, &commit_request(context.job, context.terms)).await?;
     let changed_files = context.workspace.changed_files().await?;
     if commit == *context.workspace.base_commit() || changed_files.is_empty() {
         let remedy = "Retry the job, or say in a comment what should change.";
-        return Err(StageError::new("the model's edits leave every file as it was", remedy, Fault::Broken));
+        return Err(StageError::new(nothing, remedy, Fault::Broken));
     }
     let report = FixReport {
         changes_applied: paths,
@@ -48,7 +68,7 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
         commit,
         base: context.workspace.base_commit().clone(),
         contents,
-        diff: shorten(&diff, MAX_DIFF),
+        diff: shorten(diff, MAX_DIFF),
         round: context.job.rounds + 1,
     };
     let comment = comment(&report);
@@ -116,7 +136,7 @@ async fn change_file(
     }
 }
 
-fn unified_diff(path: &RepoPath, before: Option<&str>, after: &str) -> String {
+pub(super) fn unified_diff(path: &RepoPath, before: Option<&str>, after: &str) -> String {
     let old_name = before.map_or_else(|| "/dev/null".to_owned(), |_| format!("a/{path}"));
     similar::TextDiff::from_lines(before.unwrap_or_default(), after)
         .unified_diff()

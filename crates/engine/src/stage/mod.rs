@@ -1,5 +1,6 @@
 //! The four stages. Each takes its context and returns what came out; none writes the store.
 
+mod external;
 mod fix;
 mod locate;
 mod propose;
@@ -33,6 +34,11 @@ impl Outcome {
 
 /// Runs a stage.
 pub(crate) async fn run_stage(kind: StageKind, context: &StageContext<'_>) -> Result<Outcome, StageError> {
+    if let Some(command) = &context.job.command
+        && matches!(kind, StageKind::Locate | StageKind::Propose)
+    {
+        return Ok(Outcome::Skipped { reason: format!("`{command}` makes the change") });
+    }
     match kind {
         StageKind::Locate => locate::run(context).await,
         StageKind::Propose => propose::run(context).await,

@@ -27,7 +27,8 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
         Err(error @ SandboxError::ToolMissing { .. }) => without_run(context, Verdict::NotRun, error.to_string()),
         Err(error) => return Err(error.into()),
     };
-    if report.verdict.is_harmful() && context.job.rounds < context.terms.max_rounds && context.asker.is_some() {
+    let again = context.asker.is_some() || context.job.command.is_some();
+    if report.verdict.is_harmful() && context.job.rounds < context.terms.max_rounds && again {
         return Ok(Outcome::SendBack { feedback: context.tools.redactor.redact(&feedback(&report)) });
     }
     let comment = comment(&report);

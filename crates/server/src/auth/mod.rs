@@ -1,5 +1,6 @@
 //! Who is asking: a session's cookie, a token, or the operator of this machine.
 
+pub(crate) mod node;
 pub(crate) mod password;
 pub(crate) mod person;
 pub(crate) mod secret;

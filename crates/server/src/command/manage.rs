@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 
 use super::CommandResult;
 use super::remote::{Remote, table, text};
-use crate::cli::{IssuesCommand, RepositoriesCommand, TokensCommand};
+use crate::cli::{IssuesCommand, NodesCommand, RepositoriesCommand, TokensCommand};
 use crate::terminal::say;
 
 const ISSUE: [&str; 5] = ["id", "status", "repository", "number", "title"];
 const REPOSITORY: [&str; 4] = ["id", "platform", "name", "synced_at"];
+const NODE: [&str; 7] = ["id", "name", "online", "draining", "running", "capacity", "labels"];
 const TOKEN: [&str; 5] = ["id", "name", "scope", "expires_at", "last_used_at"];
 const GROUP: [&str; 6] = ["key", "succeeded", "failed", "cancelled", "model_calls", "cost"];
 
@@ -71,6 +72,27 @@ pub(crate) async fn repositories(remote: Remote, command: RepositoriesCommand) -
         RepositoriesCommand::Remove { id } => {
             remote.ask(Request::delete(remote.url(&format!("/repositories/{id}"))), |_| {}).await
         }
+    }
+}
+
+pub(crate) async fn nodes(remote: Remote, command: NodesCommand) -> CommandResult {
+    let url = |id: &str| remote.url(&format!("/nodes/{id}"));
+    let drain =
+        |id: &str, draining: bool| Request::post(format!("{}/drain", url(id))).json(&json!({"draining": draining}));
+    // The secret alone, so that it can be piped to where it belongs.
+    let join_token = |node: &Value| say(&text(node, "join_token"));
+    match command {
+        NodesCommand::List => remote.ask(Request::get(remote.url("/nodes")), |page| table(&NODE, page)).await,
+        NodesCommand::Add { name, labels, push_url } => {
+            let body = json!({"name": name, "labels": labels, "push_url": push_url});
+            remote.ask(Request::post(remote.url("/nodes")).json(&body), join_token).await
+        }
+        NodesCommand::Invite { id } => {
+            remote.ask(Request::patch(url(&id)).json(&json!({"invite": true})), join_token).await
+        }
+        NodesCommand::Drain { id } => remote.ask(drain(&id, true), |node| one(&NODE, node)).await,
+        NodesCommand::Resume { id } => remote.ask(drain(&id, false), |node| one(&NODE, node)).await,
+        NodesCommand::Remove { id } => remote.ask(Request::delete(url(&id)), |_| {}).await,
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod jobs;
 pub(crate) mod manage;
 pub(crate) mod migrate;
+pub(crate) mod node;
 pub(crate) mod remote;
 pub(crate) mod run;
 pub(crate) mod serve;

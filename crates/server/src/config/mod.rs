@@ -3,7 +3,7 @@
 mod forges;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use patchwright_core::Secret;
 use patchwright_core::store::MAX_LEASE;
 use patchwright_core::store::Share;
 use patchwright_domain::money::Budget;
-use patchwright_engine::{AllowListMode, ReportFiles, TriggerPermission};
+use patchwright_domain::node::Label;
+use patchwright_engine::{AllowListMode, Preset, ReportFiles, TriggerPermission, builtin_presets};
 use patchwright_llm_openai::MaxTokensField;
 use patchwright_sandbox::SandboxPolicy;
 
@@ -70,6 +71,13 @@ pub struct Config {
     pub api_token: Option<Secret>,
     pub door: DoorConfig,
     pub workers: usize,
+    pub embedded_node: bool,
+    pub node_labels: BTreeSet<Label>,
+    pub node_capacity: u32,
+    /// The programs of [`patchwright_engine::builtin_presets`] and `AI_COMMANDS`.
+    pub presets: BTreeMap<Label, Preset>,
+    pub command_timeout: Duration,
+    pub allow_free_commands: bool,
     pub shutdown_timeout: Duration,
     pub lease_timeout: Duration,
     pub log_level: String,
@@ -149,6 +157,7 @@ impl Config {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         values.fill("DATABASE_URL", format!("sqlite://{}", data_dir.join("patchwright.db").display()));
         values.fill("WORKERS", cores.to_string());
+        values.fill("NODE_CAPACITY", cores.to_string());
         let v = &values;
         let app_name = v.text("APP_NAME").to_owned();
         if app_name.is_empty() || !app_name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
@@ -178,6 +187,12 @@ impl Config {
             api_token: v.secret("API_TOKEN"),
             door: DoorConfig::read(v)?,
             workers: v.parse("WORKERS", "a number")?,
+            embedded_node: v.switch("EMBEDDED_NODE")?,
+            node_labels: v.list_of("NODE_LABELS", "labels", |text| Label::parse(text).ok())?.into_iter().collect(),
+            presets: presets(v)?,
+            command_timeout: v.seconds("COMMAND_TIMEOUT")?,
+            allow_free_commands: v.switch("ALLOW_FREE_COMMANDS")?,
+            node_capacity: v.parse("NODE_CAPACITY", "a number")?,
             shutdown_timeout: v.seconds("SHUTDOWN_TIMEOUT")?,
             lease_timeout: v.seconds_up_to("LEASE_TIMEOUT", MAX_LEASE.unsigned_abs())?,
             log_level: v.text("LOG_LEVEL").to_lowercase(),
@@ -328,6 +343,19 @@ fn toolchain_env(env: &dyn Fn(&str) -> Option<String>) -> BTreeMap<String, Strin
         ("VIRTUAL_ENV", env("VIRTUAL_ENV")),
     ];
     pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+/// The programs that may make the change: ours, and the operator's.
+fn presets(v: &Values) -> Result<BTreeMap<Label, Preset>, ConfigError> {
+    let mut presets = builtin_presets();
+    for text in v.text("AI_COMMANDS").split(';').map(str::trim).filter(|text| !text.is_empty()) {
+        let wrong = || v.wrong("AI_COMMANDS", format!("`{text}` is not a name, `=` and a command line"));
+        let (name, line) = text.split_once('=').ok_or_else(wrong)?;
+        let name = Label::parse(name.trim()).map_err(|_| wrong())?;
+        let args = shlex::split(line).filter(|args| !args.is_empty()).ok_or_else(wrong)?;
+        presets.insert(name, Preset { args, env: BTreeMap::new() });
+    }
+    Ok(presets)
 }
 
 #[cfg(test)]

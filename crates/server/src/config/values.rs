@@ -181,7 +181,7 @@ impl Values {
 }
 
 /// Read by the command line and no setting of the server.
-const COMMAND_LINE: [&str; 2] = ["PATCHWRIGHT_TOKEN", "PATCHWRIGHT_SERVER"];
+const COMMAND_LINE: [&str; 3] = ["PATCHWRIGHT_TOKEN", "PATCHWRIGHT_SERVER", "PATCHWRIGHT_JOIN_TOKEN"];
 
 /// Puts the layers over each other.
 pub(super) fn collect(layers: &Layers) -> Result<Values, ConfigError> {

@@ -2,6 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
+use patchwright_core::desk::Refusal;
 use serde::Serialize;
 
 /// An error of the gateway (`seeds/002 §11`).
@@ -53,6 +54,19 @@ pub(crate) fn problem(status: StatusCode, code: &str, detail: &str) -> HttpRespo
     HttpResponse::build(status)
         .content_type("application/problem+json")
         .body(serde_json::to_string(&problem).expect("a problem is only text and a number"))
+}
+
+/// A refusal that a node passes on: a problem with what it is to tell.
+pub(crate) fn refused(refusal: &Refusal) -> HttpResponse {
+    let body = serde_json::json!({
+        "type": "about:blank",
+        "title": "Unprocessable Entity",
+        "status": 422,
+        "detail": refusal.reason,
+        "code": "refused",
+        "refusal": refusal,
+    });
+    HttpResponse::UnprocessableEntity().content_type("application/problem+json").body(body.to_string())
 }
 
 pub(crate) async fn not_found() -> HttpResponse {

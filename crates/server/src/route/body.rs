@@ -14,9 +14,9 @@ const MAX_BYTES: usize = 1 << 20;
 /// A body that was read. serde would take an array for a struct, field by field in their order; nobody who writes one
 /// means that, so an object is asked for.
 #[derive(Debug)]
-pub(crate) struct Body<T>(pub(crate) T);
+pub(crate) struct Body<T, const MAX: usize = MAX_BYTES>(pub(crate) T);
 
-impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
+impl<T: DeserializeOwned + 'static, const MAX: usize> FromRequest for Body<T, MAX> {
     type Error = ApiError;
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
@@ -29,7 +29,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
                 return Err(ApiError::MediaType);
             }
             let payload = payload.await.map_err(|error| ApiError::bad("bad_body", error.to_string()))?;
-            let bytes = payload.to_bytes_limited(MAX_BYTES).await.map_err(|_| ApiError::TooLarge)?;
+            let bytes = payload.to_bytes_limited(MAX).await.map_err(|_| ApiError::TooLarge)?;
             let bytes = bytes.map_err(|error| ApiError::bad("bad_body", error.to_string()))?;
             parse(&bytes).map(Self)
         })

@@ -7,12 +7,13 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderValue;
 use actix_web::{HttpResponse, ResponseError};
 use patchwright_core::accounts::AccountError;
+use patchwright_core::desk::Refusal;
 use patchwright_core::fault::Fault;
 use patchwright_core::store::StoreError;
 use patchwright_core::tracker::ForgeError;
 use patchwright_engine::{ControlError, IssueError};
 
-use super::answer::problem;
+use super::answer::{problem, refused};
 
 /// Why a request was not done.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub(crate) enum ApiError {
     /// The body is of another kind than JSON.
     MediaType,
     TooLarge,
+    /// A node may not or cannot do it, with what it is to tell.
+    Refused(Box<Refusal>),
     /// The other side (a forge) did not do what was asked of it.
     Upstream(String),
     Unavailable(String),
@@ -75,6 +78,7 @@ impl fmt::Display for ApiError {
             | Self::Upstream(detail)
             | Self::Unavailable(detail) => f.write_str(detail),
             Self::Unauthorized(detail) => f.write_str(detail),
+            Self::Refused(refusal) => f.write_str(&refusal.reason),
             Self::NotFound(what) => write!(f, "there is no {what} with this id"),
             Self::MediaType => f.write_str("the body must be JSON (content-type application/json)"),
             Self::TooLarge => f.write_str("the body is too large"),
@@ -99,6 +103,7 @@ impl ResponseError for ApiError {
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Upstream(_) => StatusCode::BAD_GATEWAY,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
@@ -114,6 +119,7 @@ impl ResponseError for ApiError {
             Self::TooMany { .. } => "too_many_tries",
             Self::MediaType => "media_type",
             Self::TooLarge => "too_large",
+            Self::Refused(refusal) => return refused(refusal),
             Self::Upstream(_) => "upstream",
             Self::Unavailable(_) => "unavailable",
             Self::Internal { .. } => "internal",

@@ -3,6 +3,7 @@
 use actix_web::{HttpResponse, web};
 use patchwright_core::query::{IssueFilter, Queries as _};
 use patchwright_core::store::Store as _;
+use patchwright_domain::node::{Label, Needs, WorkCommand};
 use patchwright_domain::{Issue, IssueId, IssueStatus, Task, UserId};
 use patchwright_engine::{NewIssue, Start};
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::State;
 use super::body::Body;
 use super::error::ApiError;
+use super::nodes::labels;
 use super::page::{Page, limit, parsed, word};
 use super::tasks::TaskPublic;
 use super::words;
@@ -90,9 +92,21 @@ pub(crate) struct IssueChange {
 #[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StartBody {
-    /// What else to take into account, in words for the model.
+    /// What makes the change in place of the built-in stages: the name of a preset (`docs/nodes.md`), or a command line
+    /// where `ALLOW_FREE_COMMANDS` is set and an administrator asks.
     #[schema(max_length = 8000)]
     command: Option<String>,
+    /// What else to take into account, in words for the model.
+    #[schema(max_length = 8000)]
+    instructions: Option<String>,
+    /// The node that is to run it.
+    #[schema(value_type = Option<uuid::Uuid>)]
+    node_id: Option<String>,
+    /// What the node that runs it must have.
+    #[schema(max_items = 50)]
+    labels: Option<Vec<String>>,
+    /// `false`: refuse with 503 when no node is free for it now.
+    queue: Option<bool>,
 }
 
 /// Issues to start.
@@ -245,17 +259,47 @@ pub(crate) async fn change(
     Ok(HttpResponse::Ok().json(view(&issue, &state)))
 }
 
-async fn start_one(caller: &Caller, state: &State, id: &str, command: Option<String>) -> Result<Task, ApiError> {
+async fn start_one(caller: &Caller, state: &State, id: &str, body: StartBody) -> Result<Task, ApiError> {
     let issue = steerable(caller, id, state).await?;
-    let instructions = command.map(|command| text(&command, MAX_COMMAND, "command")).transpose()?;
-    let start = Start { actor: caller.login.clone(), instructions, ..Start::default() };
+    let instructions = body.instructions.map(|words| text(&words, MAX_COMMAND, "instructions")).transpose()?;
+    let mut needs = Needs { labels: labels(&body.labels.unwrap_or_default())?, node: None };
+    if let Some(node) = body.node_id {
+        needs.node = Some(node.parse().map_err(|_| ApiError::bad("bad_node", "there is no node with this id"))?);
+    }
+    let command = body.command.map(|command| work_command(caller, state, &command)).transpose()?;
+    let start = Start { actor: caller.login.clone(), instructions, command, needs };
+    if body.queue == Some(false) && !state.app.engine.has_room_for(&start).await? {
+        return Err(ApiError::Unavailable("no node is free for it now".to_owned()));
+    }
     Ok(state.app.engine.start_issue(issue.id, start).await?)
+}
+
+/// A preset by its name, or a command line where those are allowed.
+fn work_command(caller: &Caller, state: &State, command: &str) -> Result<WorkCommand, ApiError> {
+    let command = text(command, MAX_COMMAND, "command")?;
+    let command = command.trim();
+    if let Some(name) = Label::parse(command).ok().filter(|name| state.config.presets.contains_key(name)) {
+        return Ok(WorkCommand::Preset(name));
+    }
+    if !state.config.allow_free_commands {
+        let known: Vec<&str> = state.config.presets.keys().map(Label::as_str).collect();
+        return Err(ApiError::Forbidden(format!(
+            "`command` names a preset ({}); command lines need ALLOW_FREE_COMMANDS, and words for the model go into \
+             `instructions`",
+            known.join(", ")
+        )));
+    }
+    caller.need_admin()?;
+    if command.is_empty() || command.contains('\n') {
+        return Err(ApiError::bad("bad_command", "a command line is one line with something in it"));
+    }
+    Ok(WorkCommand::Free(command.to_owned()))
 }
 
 #[utoipa::path(post, path = "/api/v1/issues/{id}/start", tag = "issues", request_body(content = StartBody, content_type = "application/json"),
     params(("id" = uuid::Uuid, Path, description = "The issue")),
-    responses((status = 200, body = TaskPublic), (status = 400, description = "The command is too long"),
-        (status = 401, description = "Nobody asks"), (status = 403, description = "Neither owner nor administrator asks"),
+    responses((status = 200, body = TaskPublic), (status = 400, description = "The command, node or a label cannot be used"),
+        (status = 401, description = "Nobody asks"), (status = 403, description = "Neither owner nor administrator asks, or the command is not allowed"),
         (status = 404, description = "There is no such issue"),
         (status = 409, description = "A job is at work on it, or it is merged")))]
 pub(crate) async fn start(
@@ -266,8 +310,8 @@ pub(crate) async fn start(
 ) -> Result<HttpResponse, ApiError> {
     // The button sends no body.
     let body: StartBody = if body.is_empty() { StartBody::default() } else { super::body::parse(body.as_bytes())? };
-    let command = body.command;
-    let task = start_one(&caller, &state, &id, command.clone()).await?;
+    let command = body.command.clone();
+    let task = start_one(&caller, &state, &id, body).await?;
     note(&state, &caller.login, "issue.started", &task.issue_id.to_string(), &task.job_id.to_string()).await?;
     Ok(HttpResponse::Ok().json(TaskPublic::new(&task, command)))
 }
@@ -291,7 +335,7 @@ pub(crate) async fn start_batch(
     let starts = ids.into_iter().map(|id| {
         let (caller, state) = (&caller, &state);
         async move {
-            match start_one(caller, state, &id, None).await {
+            match start_one(caller, state, &id, StartBody::default()).await {
                 Ok(task) => BatchItem {
                     id,
                     started: true,

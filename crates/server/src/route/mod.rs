@@ -9,6 +9,9 @@ mod events;
 mod health;
 mod issues;
 mod jobs;
+mod logs;
+mod node_desk;
+mod nodes;
 mod openapi;
 mod page;
 mod repositories;
@@ -116,10 +119,18 @@ fn management(services: &mut web::ServiceConfig) {
                         .route(web::patch().to(issues::change)),
                 )
                 .service(web::resource("/issues/{id}/start").route(web::post().to(issues::start)))
+                .service(web::resource("/issues/{id}/report-branch").route(web::post().to(node_desk::report_branch)))
                 .service(web::resource("/issues/{id}/cancel").route(web::post().to(issues::cancel)))
                 .service(web::resource("/issues/{id}/merge").route(web::post().to(issues::merge)))
                 .service(web::resource("/tasks").route(web::get().to(tasks::list)))
                 .service(web::resource("/tasks/{id}").route(web::get().to(tasks::show)))
+                .service(
+                    web::resource("/tasks/{id}/logs")
+                        .route(web::get().to(logs::show))
+                        .route(web::post().to(node_desk::add_log)),
+                )
+                .service(web::resource("/tasks/{id}/logs/stream").route(web::get().to(logs::stream)))
+                .configure(nodes_and_their_tasks)
                 .service(web::resource("/stats").route(web::get().to(stats::show)))
                 .service(web::resource("/audit").route(web::get().to(audit::list)))
                 .service(web::resource("/jobs").route(web::get().to(jobs::list)))
@@ -130,4 +141,24 @@ fn management(services: &mut web::ServiceConfig) {
                 .service(web::resource("/jobs/{id}/cancel").route(web::post().to(jobs::cancel)))
                 .default_service(web::to(answer::no_such_route)),
         );
+}
+
+fn nodes_and_their_tasks(services: &mut web::ServiceConfig) {
+    services
+        .service(web::resource("/nodes").route(web::get().to(nodes::list)).route(web::post().to(nodes::add)))
+        .service(web::resource("/nodes/register").route(web::post().to(node_desk::register)))
+        .service(
+            web::resource("/nodes/{id}")
+                .route(web::get().to(nodes::show))
+                .route(web::patch().to(nodes::change))
+                .route(web::delete().to(nodes::remove)),
+        )
+        .service(web::resource("/nodes/{id}/drain").route(web::post().to(nodes::drain)))
+        .service(web::resource("/nodes/{id}/heartbeat").route(web::post().to(node_desk::heartbeat)))
+        .service(web::resource("/nodes/{id}/lease").route(web::post().to(node_desk::lease)))
+        .service(web::resource("/tasks/{id}/begin").route(web::post().to(node_desk::begin)))
+        .service(web::resource("/tasks/{id}/progress").route(web::post().to(node_desk::progress)))
+        .service(web::resource("/tasks/{id}/credential").route(web::post().to(node_desk::credential)))
+        .service(web::resource("/tasks/{id}/reserve").route(web::post().to(node_desk::reserve)))
+        .service(web::resource("/tasks/{id}/settle").route(web::post().to(node_desk::settle)));
 }

@@ -22,7 +22,7 @@ pub(crate) struct TaskPublic {
     node_id: Option<String>,
     /// `pending`, `running`, `success` or `failed`.
     status: String,
-    /// What was asked for beyond the issue.
+    /// What makes the change in place of the built-in stages, or what was asked for beyond the issue.
     command: Option<String>,
     result_branch: Option<String>,
     error_message: Option<String>,
@@ -74,7 +74,8 @@ pub(crate) struct ListQuery {
 
 /// What was asked for beyond the issue.
 async fn command(state: &State, task: &Task) -> Result<Option<String>, ApiError> {
-    Ok(state.app.engine.job(task.job_id).await?.and_then(|job| job.trigger.instructions))
+    let job = state.app.engine.job(task.job_id).await?;
+    Ok(job.and_then(|job| job.command.map(|command| command.to_string()).or(job.trigger.instructions)))
 }
 
 #[utoipa::path(get, path = "/api/v1/tasks", tag = "tasks", params(ListQuery),
@@ -95,8 +96,8 @@ pub(crate) async fn list(
     };
     let tasks = state.app.store.tasks(filter).await?;
     let jobs: Vec<JobId> = tasks.iter().map(|task| task.job_id).collect();
-    let triggers = state.app.store.triggers(&jobs).await?;
-    let command = |task: &Task| triggers.get(&task.job_id).and_then(|trigger| trigger.instructions.clone());
+    let wishes = state.app.store.wishes(&jobs).await?;
+    let command = |task: &Task| wishes.get(&task.job_id).cloned();
     let page = Page::new(limit, &tasks, |task| task.id, |task| TaskPublic::new(task, command(task)));
     Ok(HttpResponse::Ok().json(page))
 }

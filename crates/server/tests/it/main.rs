@@ -4,4 +4,5 @@
 
 mod chaos;
 mod intake;
+mod nodes;
 mod process;

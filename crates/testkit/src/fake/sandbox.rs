@@ -7,18 +7,34 @@ use async_trait::async_trait;
 use patchwright_core::CancellationToken;
 use patchwright_core::code_index::{CodeIndex, CodeIndexError, IndexQuery, RankedFile, Ranking};
 use patchwright_core::progress::Progress;
-use patchwright_core::sandbox::{CheckReport, CheckRequest, Sandbox, SandboxError, TestOutcome};
+use patchwright_core::sandbox::{
+    CheckReport, CheckRequest, ProgramReport, ProgramRequest, Sandbox, SandboxError, TestOutcome,
+};
 use patchwright_domain::job::report::TestResults;
 
+type Program = dyn Fn(&ProgramRequest) -> Result<ProgramReport, SandboxError> + Send;
 type Script = dyn Fn(&CheckRequest) -> Result<CheckReport, SandboxError> + Send;
 
 /// A sandbox that answers with a function of the tree.
-pub struct ScriptedSandbox(Mutex<Box<Script>>);
+pub struct ScriptedSandbox {
+    check: Mutex<Box<Script>>,
+    program: Mutex<Box<Program>>,
+}
 
 impl ScriptedSandbox {
     /// A sandbox with this answer.
     pub fn new(answer: impl Fn(&CheckRequest) -> Result<CheckReport, SandboxError> + Send + 'static) -> Self {
-        Self(Mutex::new(Box::new(answer)))
+        let program = |request: &ProgramRequest| Err(SandboxError::ToolMissing { program: request.args[0].clone() });
+        Self { check: Mutex::new(Box::new(answer)), program: Mutex::new(Box::new(program)) }
+    }
+
+    /// The same, with an answer for programs. It may change the tree; what it changed it says itself.
+    #[must_use]
+    pub fn with_program(
+        self,
+        answer: impl Fn(&ProgramRequest) -> Result<ProgramReport, SandboxError> + Send + 'static,
+    ) -> Self {
+        Self { program: Mutex::new(Box::new(answer)), ..self }
     }
 }
 
@@ -53,6 +69,20 @@ impl Sandbox for ScriptedSandbox {
         Ok(())
     }
 
+    async fn run(
+        &self,
+        request: ProgramRequest,
+        progress: &Progress,
+        cancel: &CancellationToken,
+    ) -> Result<ProgramReport, SandboxError> {
+        if cancel.is_cancelled() {
+            return Err(SandboxError::Cancelled);
+        }
+        let report = (self.program.lock().unwrap_or_else(PoisonError::into_inner))(&request)?;
+        progress.output(report.log_tail.as_bytes()).await;
+        Ok(report)
+    }
+
     async fn check(
         &self,
         request: CheckRequest,
@@ -63,7 +93,7 @@ impl Sandbox for ScriptedSandbox {
             return Err(SandboxError::Cancelled);
         }
         // A script that panics stands for a worker that dies.
-        (self.0.lock().unwrap_or_else(PoisonError::into_inner))(&request)
+        (self.check.lock().unwrap_or_else(PoisonError::into_inner))(&request)
     }
 }
 

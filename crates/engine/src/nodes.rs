@@ -1,0 +1,176 @@
+//! What nodes are told, and what those of another make report.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use patchwright_core::CancellationToken;
+use patchwright_core::desk::{Assignment, Desk as _, DeskError, Refusal, TaskEnd};
+use patchwright_core::fault::Fault;
+use patchwright_core::git::{Checkout, Workspace};
+use patchwright_core::store::StoreError;
+use patchwright_domain::job::JobState;
+use patchwright_domain::job::report::Verdict;
+use patchwright_domain::job::stage::StageKind;
+use patchwright_domain::{BranchName, JobEvent, NodeId, RepoPath, Task, TaskId, TaskStatus, Usage};
+
+use crate::Engine;
+use crate::change::ChangeError;
+use crate::pipeline::remove_folder;
+use crate::run::StageError;
+
+/// What a node is told when it says what it has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeNews {
+    /// Tasks that it was given and has not.
+    pub offers: Vec<Task>,
+    /// Tasks that are not its any more.
+    pub stop: Vec<TaskId>,
+}
+
+impl Engine {
+    /// Compares what a node has with what it was given. A task that it had begun and has no more is lost with whatever
+    /// process had it, and the job goes on elsewhere at once.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn news_for_node(&self, node: NodeId, running: &[TaskId]) -> Result<NodeNews, StoreError> {
+        let open = self.ports.nodes.tasks_of_node(node).await?;
+        let has = |task: &Task| running.contains(&task.id);
+        let stop = running.iter().filter(|id| !open.iter().any(|task| task.id == **id)).copied().collect();
+        let mut offers = Vec::new();
+        for task in open.into_iter().filter(|task| !has(task)) {
+            match task.status {
+                TaskStatus::Pending => offers.push(task),
+                _ => self.lose(task).await?,
+            }
+        }
+        Ok(NodeNews { offers, stop })
+    }
+
+    /// Takes a task back from a node that does not have it any more.
+    async fn lose(&self, task: Task) -> Result<(), StoreError> {
+        let Some(job) = self.job(task.job_id).await? else { return Ok(()) };
+        if !matches!(&job.state, JobState::Running { lease } if lease.task_id == task.id) {
+            return Ok(());
+        }
+        tracing::warn!(task_id = %task.id, job_id = %job.id, "the node has lost the task");
+        let lost = self.lost(task, "node_lost: the node was started anew and has lost it");
+        match self.change_job_with(job.id, JobEvent::LeaseExpired, lost, None).await {
+            Ok(_) | Err(ChangeError::Refused(_) | ChangeError::Gone(_)) => Ok(()),
+            Err(ChangeError::Store(error)) => Err(error),
+        }
+    }
+
+    /// Takes the report of a node of another make (`seeds/001`, "上报分支API"): a branch that it pushed, or why there is
+    /// none. The branch is looked at before it counts.
+    ///
+    /// # Errors
+    /// [`DeskError::Refused`] when the branch is another one than the task's or is not on the forge,
+    /// [`DeskError::Gone`] when the task does not hold the job any more, [`DeskError::Unavailable`].
+    pub async fn report_branch(&self, task: Task, report: BranchReport) -> Result<(), DeskError> {
+        let desk = self.desk(task);
+        let branch = match report {
+            BranchReport::Pushed(branch) => branch,
+            BranchReport::Failed(reason) => {
+                let refusal = Refusal {
+                    reason: reason.unwrap_or_else(|| "the node reported a failure and no reason".to_owned()),
+                    remedy: "Look at the node's log, then retry the job.".to_owned(),
+                    fault: Fault::Broken,
+                    out_of_budget: false,
+                };
+                return desk.end(TaskEnd::Failed { refusal, stage: None, usage: Usage::default() }).await;
+            }
+        };
+        let given = desk.begin().await?;
+        if given.job.branch != branch {
+            return Err(refused(format!("the task's branch is `{}`, not `{branch}`", given.job.branch)).into());
+        }
+        let epoch = given.job.epoch;
+        let commit = match self.look_at(&desk, &given).await {
+            Ok(commit) => commit,
+            Err(DeskError::Refused(refusal)) if !refusal.fault.is_retryable() => {
+                let end = TaskEnd::Failed { refusal, stage: Some(StageKind::Fix), usage: Usage::default() };
+                return desk.end(end).await;
+            }
+            Err(error) => return Err(error),
+        };
+        let reason = "a program of the node's own made the change";
+        for stage in [StageKind::Locate, StageKind::Propose, StageKind::Fix] {
+            if !given.job.stage(stage).status.is_done() {
+                desk.tell(JobEvent::StageSkipped { epoch, stage, reason: reason.to_owned() }).await?;
+            }
+        }
+        desk.tell(JobEvent::BranchPushed { epoch, commit }).await?;
+        let reason = "the node ran no tests that this server has seen".to_owned();
+        if !given.job.stage(StageKind::Verify).status.is_done() {
+            desk.tell(JobEvent::StageSkipped { epoch, stage: StageKind::Verify, reason }).await?;
+        }
+        desk.end(TaskEnd::Completed { verdict: Verdict::NotRun }).await
+    }
+
+    /// The commit of a branch that somebody else pushed, when it changes something and nothing that no job may.
+    async fn look_at(
+        &self,
+        desk: &crate::EngineDesk<'_>,
+        given: &Assignment,
+    ) -> Result<patchwright_domain::CommitSha, DeskError> {
+        let job = &given.job;
+        let folder = self.settings.work_dir.join(format!("{}-{}-report", job.id, job.epoch));
+        let looked = async {
+            let mut copies = Vec::new();
+            for (name, branch) in [("base", &job.base_branch), ("head", &job.branch)] {
+                let checkout = Checkout {
+                    url: given.clone_url.clone(),
+                    base: Some(branch.clone()),
+                    branch: job.branch.clone(),
+                    redo: None,
+                    credential: desk.credential().await?,
+                    destination: folder.join(name),
+                };
+                let never = CancellationToken::new();
+                copies.push(self.ports.git.checkout(checkout, &never).await.map_err(StageError::from)?);
+            }
+            let changed = changed(copies[0].as_ref(), copies[1].as_ref()).await?;
+            if changed.is_empty() {
+                return Err(refused(format!("the branch `{}` changes nothing", job.branch)).into());
+            }
+            if let Some((path, why)) = changed.iter().find_map(|path| Some((path, path.protection()?))) {
+                return Err(refused(format!("the branch changes {path}, which no job may: {why}")).into());
+            }
+            Ok(copies[1].base_commit().clone())
+        };
+        let result = looked.await;
+        remove_folder(folder).await;
+        result
+    }
+}
+
+/// What a node of another make reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BranchReport {
+    /// This branch is on the forge.
+    Pushed(BranchName),
+    /// Nothing came out; why, when it says so.
+    Failed(Option<String>),
+}
+
+fn refused(reason: String) -> StageError {
+    StageError::new(reason, "Put right what the message names on the node, then retry the job.", Fault::Broken)
+}
+
+/// The files that differ between two working copies.
+async fn changed(base: &dyn Workspace, head: &dyn Workspace) -> Result<BTreeSet<RepoPath>, StageError> {
+    let mut files = BTreeMap::new();
+    for path in base.list_files("*").await? {
+        let bytes = base.read(&path).await?;
+        files.insert(path, bytes);
+    }
+    let mut changed = BTreeSet::new();
+    for path in head.list_files("*").await? {
+        let bytes = head.read(&path).await?;
+        if files.remove(&path) != Some(bytes) {
+            changed.insert(path);
+        }
+    }
+    changed.extend(files.into_keys());
+    Ok(changed)
+}

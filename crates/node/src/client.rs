@@ -1,0 +1,144 @@
+//! The server, as a node sees it.
+
+use std::time::Duration;
+
+use patchwright_core::Secret;
+use patchwright_core::desk::{Assignment, Refusal};
+use patchwright_core::forge::GitCredential;
+use patchwright_domain::{IssueId, Job, NodeId, TaskId};
+use patchwright_http::{HttpClient, Request, Response, Retry};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::wire::{
+    Ask, Credential, Heard, Heartbeat, LogPiece, Problem, Register, Registered, Report, Reserve, Reserved, Settle,
+    TaskProgress, Told,
+};
+
+/// The server did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The token has ended, or the node was removed.
+    #[error("the server does not know this node ({0}); register it anew with a fresh join token")]
+    Unknown(String),
+    /// The task is not this node's any more.
+    #[error("the task is not this node's any more")]
+    Gone,
+    /// It was refused, with words for people.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// The server says that the request makes no sense.
+    #[error("the server does not understand this node: {0}")]
+    Misunderstood(String),
+    /// The server cannot be reached, or cannot answer now.
+    #[error("the server cannot be reached or cannot answer now ({detail})")]
+    Unavailable {
+        /// What was seen.
+        detail: String,
+        /// How long it asked us to wait.
+        after: Option<Duration>,
+    },
+}
+
+/// The server, as a node sees it.
+#[derive(Debug, Clone)]
+pub struct ServerClient {
+    http: HttpClient,
+    server: String,
+    token: Secret,
+}
+
+impl ServerClient {
+    /// The server at an address, for a node with a token.
+    pub fn new(http: HttpClient, server: &str, token: Secret) -> Self {
+        Self { http, server: server.trim_end_matches('/').to_owned(), token }
+    }
+
+    /// Registers a node with a join token.
+    ///
+    /// # Errors
+    /// [`ClientError::Unknown`] when the join token is wrong, used up or too old, [`ClientError::Misunderstood`] when
+    /// the versions are too far apart, [`ClientError::Unavailable`].
+    pub async fn register(http: &HttpClient, server: &str, register: &Register) -> Result<Registered, ClientError> {
+        let nobody = Self::new(http.clone(), server, Secret::new(""));
+        let request = Request::post(nobody.url("/nodes/register")).json(register);
+        // A second try would find the token used up by the first.
+        read(nobody.http.send(request, Retry::Never).await)
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/api/v1{path}", self.server)
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+        let request = Request::post(self.url(path)).bearer(&self.token).json(body);
+        read(self.http.send(request, Retry::Never).await)
+    }
+
+    async fn task<T: DeserializeOwned>(
+        &self,
+        task: TaskId,
+        verb: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        self.post(&format!("/tasks/{task}/{verb}"), body).await
+    }
+
+    pub(crate) async fn heartbeat(&self, node: NodeId, heartbeat: &Heartbeat) -> Result<Heard, ClientError> {
+        self.post(&format!("/nodes/{node}/heartbeat"), heartbeat).await
+    }
+
+    pub(crate) async fn lease(&self, node: NodeId, ask: &Ask) -> Result<Told, ClientError> {
+        self.post(&format!("/nodes/{node}/lease"), ask).await
+    }
+
+    pub(crate) async fn begin(&self, task: TaskId) -> Result<Assignment, ClientError> {
+        self.task(task, "begin", &serde_json::json!({})).await
+    }
+
+    pub(crate) async fn progress(&self, task: TaskId, progress: &TaskProgress) -> Result<Job, ClientError> {
+        self.task(task, "progress", progress).await
+    }
+
+    pub(crate) async fn credential(&self, task: TaskId) -> Result<Option<GitCredential>, ClientError> {
+        let given: Option<Credential> = self.task(task, "credential", &serde_json::json!({})).await?;
+        Ok(given.map(|given| GitCredential { username: given.username, password: Secret::new(given.password) }))
+    }
+
+    pub(crate) async fn reserve(&self, task: TaskId, reserve: &Reserve) -> Result<Reserved, ClientError> {
+        self.task(task, "reserve", reserve).await
+    }
+
+    pub(crate) async fn settle(&self, task: TaskId, settle: &Settle) -> Result<(), ClientError> {
+        self.task::<serde_json::Value>(task, "settle", settle).await.map(|_| ())
+    }
+
+    pub(crate) async fn log(&self, task: TaskId, piece: &LogPiece) -> Result<(), ClientError> {
+        self.task::<serde_json::Value>(task, "logs", piece).await.map(|_| ())
+    }
+
+    pub(crate) async fn report(&self, issue: IssueId, report: &Report) -> Result<(), ClientError> {
+        self.post::<serde_json::Value>(&format!("/issues/{issue}/report-branch"), report).await.map(|_| ())
+    }
+}
+
+fn read<T: DeserializeOwned>(answer: Result<Response, patchwright_http::HttpError>) -> Result<T, ClientError> {
+    let answer = answer.map_err(|error| ClientError::Unavailable { detail: error.to_string(), after: None })?;
+    if answer.is_success() {
+        let nonsense = |error: serde_json::Error| ClientError::Misunderstood(format!("its answer: {error}"));
+        let text = if answer.status == 204 { "null".to_owned() } else { answer.text() };
+        return serde_json::from_str(&text).map_err(nonsense);
+    }
+    let problem: Problem = answer.json().unwrap_or_else(|_| Problem {
+        code: String::new(),
+        detail: format!("it answered with status {}", answer.status),
+        refusal: None,
+    });
+    Err(match (answer.status, problem.code.as_str(), problem.refusal) {
+        (_, "task_gone", _) | (404, _, _) => ClientError::Gone,
+        (_, _, Some(refusal)) => ClientError::Refused(refusal),
+        (401 | 403, _, _) => ClientError::Unknown(problem.detail),
+        (408 | 429 | 500.., _, _) => ClientError::Unavailable { detail: problem.detail, after: answer.wait_hint() },
+        _ => ClientError::Misunderstood(problem.detail),
+    })
+}

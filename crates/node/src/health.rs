@@ -1,0 +1,23 @@
+//! How this machine is, and what it has.
+
+use std::path::Path;
+
+use patchwright_domain::node::Health;
+
+/// How it is now; what it does not tell is left out.
+pub(crate) fn now(folder: &Path, running: usize) -> Health {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let load = std::fs::read_to_string("/proc/loadavg").ok();
+    let load = load.and_then(|text| text.split(' ').next()?.parse::<f64>().ok()).unwrap_or(0.0);
+    Health {
+        load: load / f64::from(u32::try_from(cores).unwrap_or(1)),
+        disk_free: disk_free(folder),
+        running: u32::try_from(running).unwrap_or(u32::MAX),
+    }
+}
+
+/// Room for working copies, in bytes.
+pub(crate) fn disk_free(folder: &Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(folder).ok()?;
+    Some(found.f_bavail.saturating_mul(found.f_frsize))
+}

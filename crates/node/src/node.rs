@@ -1,0 +1,412 @@
+//! The node: registers, says that it is there, takes tasks, works on them, and reports until it is heard.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use patchwright_core::desk::{Hold, TaskEnd};
+use patchwright_core::{CancellationToken, Clock, Secret};
+use patchwright_domain::TaskId;
+use patchwright_domain::node::{Label, MIN_DISK};
+use patchwright_engine::{Tools, Worker};
+use patchwright_http::HttpClient;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
+
+use crate::client::{ClientError, ServerClient};
+use crate::desk::RemoteDesk;
+use crate::health;
+use crate::identity::{Identity, IdentityError};
+use crate::listen;
+use crate::protocol::PROTOCOL;
+use crate::reports::{KeptReport, Reports};
+use crate::wire::{Ask, Heartbeat, Offer, Register, Report, ReportStatus};
+
+/// How often the node says that it is there, in seconds.
+const HEARTBEAT: Duration = Duration::from_secs(patchwright_domain::node::HEARTBEAT.unsigned_abs().as_secs());
+/// How long the server may take to answer that there is nothing to do.
+const WAIT_SECONDS: u64 = 20;
+/// Between two tries while the server does not answer.
+const PAUSE: Duration = Duration::from_secs(2);
+/// The longest wait between two tries to bring in a report.
+const LAST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How a node works.
+#[derive(Debug, Clone)]
+pub struct NodeOptions {
+    /// The server's address.
+    pub server: String,
+    /// Where identity, reports and working copies are kept.
+    pub data_dir: PathBuf,
+    /// The one-time join token, for a node that has not registered.
+    pub join_token: Option<Secret>,
+    /// How many tasks it runs at the same time.
+    pub capacity: u32,
+    /// What it has.
+    pub labels: BTreeSet<Label>,
+    /// Where it listens for tasks; without an address it asks for them.
+    pub listen: Option<String>,
+    /// How long tasks may go on when the node is to stop.
+    pub patience: Duration,
+}
+
+/// The node cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// It has no identity and no token to get one with.
+    #[error("this node has not registered; give it a join token with --token (`patchwright nodes add` makes one)")]
+    NoToken,
+    /// Its identity.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// Its folder.
+    #[error("{path} cannot be used: {source}; set DATA_DIR to a folder that this user may write")]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The server refuses it.
+    #[error("the server at {server} does not take this node: {source}")]
+    Server {
+        /// Where.
+        server: String,
+        /// Why.
+        #[source]
+        source: ClientError,
+    },
+    /// The address to listen on.
+    #[error("{address} cannot be listened on: {source}; set --listen to a free address")]
+    Listen {
+        /// Which.
+        address: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A machine that executes tasks.
+pub struct Node {
+    client: ServerClient,
+    pub(crate) identity: Identity,
+    worker: Worker,
+    options: NodeOptions,
+    reports: Reports,
+    clock: Arc<dyn Clock>,
+    running: Mutex<HashMap<TaskId, Running>>,
+    tasks: tokio::sync::Mutex<JoinSet<()>>,
+    /// Something has ended: there is room, or something to report.
+    ended: Notify,
+    /// No new tasks.
+    stop: CancellationToken,
+    /// What runs is handed back.
+    abandon: CancellationToken,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+/// A task that runs here.
+struct Running {
+    cancel: CancellationToken,
+    desk: Arc<RemoteDesk>,
+}
+
+/// Why a task that is offered is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotTaken {
+    Running,
+    Full,
+    NoDisk,
+    Stopping,
+}
+
+impl Node {
+    /// Makes the node ready: registers it when it has not, and brings in what is left of an earlier run.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn start(
+        http: HttpClient,
+        clock: Arc<dyn Clock>,
+        tools: Tools,
+        options: NodeOptions,
+    ) -> Result<Arc<Self>, NodeError> {
+        let identity = match Identity::load(&options.data_dir, &options.server)? {
+            Some(identity) => identity,
+            None => register(&http, &options).await?,
+        };
+        let work_dir = options.data_dir.join("work");
+        let failed = |path: &PathBuf| {
+            let path = path.clone();
+            |source| NodeError::Folder { path, source }
+        };
+        // Whatever lies there is of tasks that ended with their process.
+        if work_dir.exists() {
+            std::fs::remove_dir_all(&work_dir).map_err(failed(&work_dir))?;
+        }
+        std::fs::create_dir_all(&work_dir).map_err(failed(&work_dir))?;
+        let folder = options.data_dir.join("reports");
+        let reports = Reports::open(folder.clone()).map_err(failed(&folder))?;
+        let client = ServerClient::new(http, &options.server, identity.token.clone());
+        Ok(Arc::new(Self {
+            client,
+            identity,
+            worker: Worker { tools, work_dir },
+            options,
+            reports,
+            clock,
+            running: Mutex::default(),
+            tasks: tokio::sync::Mutex::new(JoinSet::new()),
+            ended: Notify::new(),
+            stop: CancellationToken::new(),
+            abandon: CancellationToken::new(),
+        }))
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.identity.name
+    }
+
+    /// Works until `stop` fires: then it takes nothing new, lets what runs go on for a while, and hands the rest back.
+    ///
+    /// # Errors
+    /// [`NodeError::Server`] when the server does not take it any more, [`NodeError::Listen`].
+    pub async fn run(self: Arc<Self>, stop: &CancellationToken) -> Result<(), NodeError> {
+        let listener = match &self.options.listen {
+            Some(address) => Some(listen::start(&self, address)?),
+            None => None,
+        };
+        tracing::info!(node = %self.identity.name, capacity = self.options.capacity, "the node is ready");
+        let asking = async {
+            match &listener {
+                // Tasks come by themselves; what is not ours any more is learned when the lease is renewed.
+                Some(_) => std::future::pending().await,
+                None => self.ask_for_tasks().await,
+            }
+        };
+        let stopped = tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            error = self.say_that_it_is_there() => Err(error),
+            error = asking => Err(error),
+            () = self.bring_in_reports() => Ok(()),
+        };
+        self.finish().await;
+        if let Some(listener) = listener {
+            listener.stop(true).await;
+        }
+        stopped.map_err(|source| NodeError::Server { server: self.options.server.clone(), source })
+    }
+
+    async fn finish(&self) {
+        self.stop.cancel();
+        let mut tasks = self.tasks.lock().await;
+        let all = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.options.patience, all).await.is_err() {
+            tracing::warn!("running tasks are handed back: they did not finish in time");
+            self.abandon.cancel();
+            while tasks.join_next().await.is_some() {}
+        }
+        // What cannot be brought in now is brought in by the next start.
+        let _ = tokio::time::timeout(PAUSE, self.report_once()).await;
+    }
+
+    /// Heartbeats, until the server does not know us any more.
+    async fn say_that_it_is_there(&self) -> ClientError {
+        loop {
+            let heartbeat = Heartbeat {
+                health: health::now(&self.worker.work_dir, self.running_tasks().len()),
+                protocol: PROTOCOL.to_string(),
+            };
+            match self.client.heartbeat(self.identity.id, &heartbeat).await {
+                Ok(_) => {}
+                Err(error @ (ClientError::Unknown(_) | ClientError::Misunderstood(_))) => return error,
+                Err(error) => tracing::warn!(%error, "the heartbeat was not heard"),
+            }
+            tokio::time::sleep(HEARTBEAT).await;
+        }
+    }
+
+    /// Asks for tasks, until the server does not know us any more.
+    async fn ask_for_tasks(self: &Arc<Self>) -> ClientError {
+        loop {
+            let ask = Ask { running: self.held_tasks(), wait_seconds: WAIT_SECONDS };
+            let told = tokio::select! {
+                told = self.client.lease(self.identity.id, &ask) => told,
+                // There is room, and less is running than was said.
+                () = self.ended.notified() => continue,
+            };
+            match told {
+                Ok(told) => {
+                    for task in told.stop {
+                        self.cancel(task);
+                    }
+                    for offer in told.offers {
+                        if let Err(why) = self.take(offer).await {
+                            tracing::info!(task_id = %offer.hold.task, ?why, "an offered task is not taken");
+                        }
+                    }
+                }
+                Err(error @ (ClientError::Unknown(_) | ClientError::Misunderstood(_))) => return error,
+                Err(error) => {
+                    tracing::warn!(%error, "the server could not be asked for tasks; it is asked again");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// What runs here, and what has ended here and is not known to the server yet.
+    fn held_tasks(&self) -> Vec<TaskId> {
+        let waiting = self.reports.waiting().into_iter().map(|kept| kept.report.task_id);
+        let mut all = self.running_tasks();
+        all.extend(waiting);
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    pub(crate) fn running_tasks(&self) -> Vec<TaskId> {
+        self.running.lock().expect("no holder of this lock can panic").keys().copied().collect()
+    }
+
+    /// How it is, for whoever asks.
+    pub(crate) fn health(&self) -> (patchwright_domain::node::Health, u32) {
+        (health::now(&self.worker.work_dir, self.running_tasks().len()), self.options.capacity)
+    }
+
+    pub(crate) fn now(&self) -> jiff::Timestamp {
+        self.clock.now()
+    }
+
+    /// The end of what a task said; `None` when it does not run here.
+    pub(crate) fn recent_output(&self, task: TaskId) -> Option<String> {
+        let running = self.running.lock().expect("no holder of this lock can panic");
+        running.get(&task).map(|running| running.desk.recent())
+    }
+
+    /// Stops a task; `false` when it does not run here.
+    pub(crate) fn cancel(&self, task: TaskId) -> bool {
+        let running = self.running.lock().expect("no holder of this lock can panic");
+        running.get(&task).inspect(|running| running.cancel.cancel()).is_some()
+    }
+
+    /// Begins a task, if there is room.
+    pub(crate) async fn take(self: &Arc<Self>, offer: Offer) -> Result<(), NotTaken> {
+        let cancel = self.abandon.child_token();
+        let desk = Arc::new(RemoteDesk::new(self.client.clone(), offer.hold.task));
+        {
+            let mut running = self.running.lock().expect("no holder of this lock can panic");
+            if running.contains_key(&offer.hold.task) {
+                return Err(NotTaken::Running);
+            }
+            if self.stop.is_cancelled() {
+                return Err(NotTaken::Stopping);
+            }
+            if running.len() >= self.options.capacity as usize {
+                return Err(NotTaken::Full);
+            }
+            if health::disk_free(&self.worker.work_dir).is_some_and(|free| free < MIN_DISK) {
+                return Err(NotTaken::NoDisk);
+            }
+            running.insert(offer.hold.task, Running { cancel: cancel.clone(), desk: Arc::clone(&desk) });
+        }
+        let node = Arc::clone(self);
+        let span = tracing::info_span!("task", task_id = %offer.hold.task, job_id = %offer.hold.job);
+        let mut tasks = self.tasks.lock().await;
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(async move { node.work(offer, &desk, cancel).await }.instrument(span));
+        Ok(())
+    }
+
+    async fn work(&self, offer: Offer, desk: &RemoteDesk, cancel: CancellationToken) {
+        let _running = RunningTask { node: self, task: offer.hold.task };
+        let Some(end) = self.worker.work(desk, offer.hold, &cancel, &self.abandon).await else { return };
+        let report = report(offer.hold, desk.branch(), end);
+        if let Err(error) = self.reports.keep(&KeptReport { issue_id: offer.issue_id, report: report.clone() }) {
+            tracing::error!(%error, "the report cannot be kept on the disk; it is sent all the same");
+            let _ = self.client.report(offer.issue_id, &report).await;
+        }
+        self.report_once().await;
+    }
+
+    /// Brings in what waits, for as long as the node runs.
+    async fn bring_in_reports(&self) {
+        let mut pause = PAUSE;
+        loop {
+            pause = if self.report_once().await { PAUSE } else { (pause * 2).min(LAST_PAUSE) };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Tries to bring in each report that waits; `false` when some are left.
+    async fn report_once(&self) -> bool {
+        let mut all = true;
+        for kept in self.reports.waiting() {
+            let task = kept.report.task_id;
+            match self.client.report(kept.issue_id, &kept.report).await {
+                Ok(()) => self.reports.forget(task),
+                Err(ClientError::Gone) => {
+                    tracing::info!(task_id = %task, "the report comes too late: the task is not this node's any more");
+                    self.reports.forget(task);
+                }
+                Err(error @ (ClientError::Refused(_) | ClientError::Misunderstood(_))) => {
+                    tracing::error!(task_id = %task, %error, "the report is refused");
+                    self.reports.forget(task);
+                }
+                Err(error) => {
+                    tracing::warn!(task_id = %task, %error, "the report waits on the disk");
+                    all = false;
+                }
+            }
+        }
+        all
+    }
+}
+
+fn report(hold: Hold, branch_name: Option<String>, end: TaskEnd) -> Report {
+    let (status, error_message) = match &end {
+        TaskEnd::Completed { verdict } if !verdict.is_harmful() => (ReportStatus::Success, None),
+        TaskEnd::Completed { .. } => (ReportStatus::Failed, Some("the change did not stand the tests".to_owned())),
+        TaskEnd::Failed { refusal, .. } => (ReportStatus::Failed, Some(refusal.reason.clone())),
+        TaskEnd::HandedBack => (ReportStatus::Failed, Some("the node stopped".to_owned())),
+    };
+    Report { task_id: hold.task, branch_name, status, error_message, end: Some(end) }
+}
+
+async fn register(http: &HttpClient, options: &NodeOptions) -> Result<Identity, NodeError> {
+    let join_token = options.join_token.as_ref().ok_or(NodeError::NoToken)?;
+    let register = Register {
+        join_token: join_token.expose().to_owned(),
+        protocol: PROTOCOL.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        capacity: options.capacity,
+        labels: options.labels.iter().map(ToString::to_string).collect(),
+    };
+    let registered = ServerClient::register(http, &options.server, &register)
+        .await
+        .map_err(|source| NodeError::Server { server: options.server.clone(), source })?;
+    Ok(Identity::keep(&options.data_dir, &options.server, &registered)?)
+}
+
+/// The note that a task runs here; it goes with the work, also when that panics.
+struct RunningTask<'a> {
+    node: &'a Node,
+    task: TaskId,
+}
+
+impl Drop for RunningTask<'_> {
+    fn drop(&mut self) {
+        self.node.running.lock().expect("no holder of this lock can panic").remove(&self.task);
+        self.node.ended.notify_one();
+    }
+}

@@ -1,0 +1,48 @@
+//! `patchwright node`
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use patchwright_core::{CancellationToken, Secret};
+use patchwright_domain::node::Label;
+use patchwright_node::{Node, NodeOptions};
+
+use super::CommandResult;
+use crate::cli::NodeArgs;
+use crate::clock::SystemClock;
+use crate::compose::{compose_tools, http_client, machine_labels};
+use crate::config::Config;
+use crate::serve::wait_for_signal;
+use crate::telemetry;
+
+pub(crate) async fn run(config: Config, args: NodeArgs) -> CommandResult {
+    telemetry::start(&config, false);
+    let mut secrets = config.secrets();
+    let join_token = args.token.map(Secret::new);
+    secrets.extend(join_token.clone());
+    let redactor = patchwright_core::Redactor::new(&secrets);
+    let http = http_client(&config, &redactor)?;
+    let tools = compose_tools(&config, &http, &redactor)?;
+    let mut labels = machine_labels(&config);
+    labels
+        .extend([std::env::consts::OS, std::env::consts::ARCH].into_iter().filter_map(|word| Label::parse(word).ok()));
+    let options = NodeOptions {
+        server: args.server.trim_end_matches('/').to_owned(),
+        data_dir: std::path::absolute(config.data_dir.join("node"))?,
+        join_token,
+        capacity: args.capacity.unwrap_or(config.node_capacity).max(1),
+        labels,
+        listen: args.listen,
+        patience: config.shutdown_timeout,
+    };
+    let node = Node::start(http, Arc::new(SystemClock), tools, options).await?;
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        if wait_for_signal().await.is_ok() {
+            stopping.cancel();
+        }
+    });
+    node.run(&stop).await?;
+    Ok(ExitCode::SUCCESS)
+}
