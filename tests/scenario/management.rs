@@ -82,6 +82,36 @@ impl Tester {
         Asker { token: Some(secret), ..Asker::default() }
     }
 
+    /// A node that has registered, and what it comes in with.
+    async fn node(&self, by: &Asker, name: &str) -> (String, Asker) {
+        let added = self.ask(by, Method::Post, "/api/v1/nodes", Some(&json!({"name": name}))).await;
+        assert_eq!(added.status, 201, "{}", added.text());
+        let join_token = added.json::<Value>().unwrap()["join_token"].clone();
+        let register = json!({"join_token": join_token, "protocol": "1.0", "version": "1.0.0", "capacity": 2});
+        let known = self.ask(&Asker::default(), Method::Post, "/api/v1/nodes/register", Some(&register)).await;
+        assert_eq!(known.status, 201, "{}", known.text());
+        let again = self.ask(&Asker::default(), Method::Post, "/api/v1/nodes/register", Some(&register)).await;
+        assert_eq!(again.status, 401, "a join token is good once");
+        let known: Value = known.json().unwrap();
+        let token = known["token"].as_str().unwrap().to_owned();
+        (known["node_id"].as_str().unwrap().to_owned(), Asker { token: Some(token), ..Asker::default() })
+    }
+
+    /// Starts an issue on a node, and says the task once the node has it.
+    async fn task_for(&self, by: &Asker, issue: &str, node: &str) -> String {
+        let body = json!({"node_id": node});
+        let started = self.ask(by, Method::Post, &format!("/api/v1/issues/{issue}/start"), Some(&body)).await;
+        assert_eq!(started.status, 200, "{}", started.text());
+        let id = started.json::<Value>().unwrap()["id"].as_str().unwrap().to_owned();
+        for _ in 0..500 {
+            if self.get_json(by, &format!("/api/v1/tasks/{id}")).await["node_id"] == node {
+                return id;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("the node is given nothing");
+    }
+
     async fn get_json(&self, by: &Asker, path: &str) -> Value {
         let answer = self.ask(by, Method::Get, path, None).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
@@ -132,49 +162,85 @@ async fn who_may_what_stands_in_this_table() {
     let ghost = "00000000-0000-0000-0000-000000000009";
     // In the order of the columns.
     let (read, write) = (tester.token(admin, "read").await, tester.token(admin, "write").await);
-    let askers = [&Asker::default(), member, owner, &read, &write, admin];
+    let (node, held) = tester.node(admin, "node-1").await;
+    let (_, other) = tester.node(admin, "node-2").await;
+    let draft_of_task = json!({"repository_id": repository, "title": "for a node", "body": "x"});
+    let assigned = tester.ask(admin, Post, "/api/v1/issues", Some(&draft_of_task)).await.json::<Value>().unwrap();
+    let assigned = assigned["id"].as_str().unwrap();
+    let task = tester.task_for(admin, assigned, &node).await;
+    let askers = [&Asker::default(), member, owner, &read, &write, admin, &held, &other];
     let none = json!({});
     let user = json!({"login": "x", "role": "none"});
     let token = json!({"name": "", "scope": "read"});
     let added = json!({"platform": "github", "name": "acme/ghost"});
     let draft = json!({"repository_id": ghost, "title": "x"});
+    let usage = json!({"calls": 1, "prompt_tokens": 1, "completion_tokens": 1, "cost_micros": 0});
+    let unnamed = json!({"name": "no name"});
+    let drain = json!({"draining": true});
+    let guess = json!({"join_token": "guess", "protocol": "1.0", "version": "1", "capacity": 1});
+    let beat = json!({"health": {"load": 0.1, "running": 0}, "protocol": "1.0"});
+    let ask = json!({"running": [task], "wait_seconds": 0});
+    let most = json!({"most": usage});
+    let spent = json!({"day": "2026-01-02", "reserved": usage, "spent": usage});
+    let piece = json!({"piece": 0, "text": "a line\n"});
+    let failed = json!({"task_id": task, "status": "failed", "error_message": "it was too hard"});
     #[rustfmt::skip]
-    let table: &[(Method, &str, Option<&Value>, [u16; 6])] = &[
-        //                                                             nobody member owner read write admin
-        (Get,    "/api/v1/me",                            None,         [401, 200, 200, 200, 200, 200]),
-        (Get,    "/api/v1/users",                         None,         [401, 403, 403, 403, 403, 200]),
-        (Post,   "/api/v1/users",                         Some(&user),  [401, 403, 403, 403, 403, 400]),
-        (Patch,  "/api/v1/users/{ghost}",                 Some(&none),  [401, 403, 403, 403, 403, 404]),
-        (Get,    "/api/v1/tokens",                        None,         [401, 200, 200, 200, 200, 200]),
-        (Post,   "/api/v1/tokens",                        Some(&token), [401, 400, 400, 403, 400, 400]),
-        (Delete, "/api/v1/tokens/{ghost}",                None,         [401, 404, 404, 403, 404, 404]),
-        (Get,    "/api/v1/repositories",                  None,         [401, 200, 200, 200, 200, 200]),
-        (Post,   "/api/v1/repositories",                  Some(&added), [401, 403, 403, 403, 403, 404]),
-        (Get,    "/api/v1/repositories/{repository}",     None,         [401, 200, 200, 200, 200, 200]),
-        (Delete, "/api/v1/repositories/{ghost}",          None,         [401, 403, 403, 403, 403, 404]),
-        (Post,   "/api/v1/repositories/{repository}/sync", None,        [401, 403, 403, 403, 403, 200]),
-        (Get,    "/api/v1/issues",                        None,         [401, 200, 200, 200, 200, 200]),
-        (Post,   "/api/v1/issues",                        Some(&draft), [401, 404, 404, 403, 404, 404]),
-        (Get,    "/api/v1/issues/{issue}",                None,         [401, 200, 200, 200, 200, 200]),
-        (Patch,  "/api/v1/issues/{issue}",                Some(&none),  [401, 403, 200, 403, 403, 200]),
-        (Post,   "/api/v1/issues/{issue}/cancel",         None,         [401, 403, 409, 403, 403, 409]),
-        (Post,   "/api/v1/issues/{issue}/merge",          None,         [401, 403, 409, 403, 403, 409]),
-        (Post,   "/api/v1/issues/{ghost}/start",          Some(&none),  [401, 404, 404, 404, 404, 404]),
-        (Post,   "/api/v1/issues/start-batch",            Some(&none),  [401, 400, 400, 400, 400, 400]),
-        (Get,    "/api/v1/tasks",                         None,         [401, 200, 200, 200, 200, 200]),
-        (Get,    "/api/v1/tasks/{ghost}",                 None,         [401, 404, 404, 404, 404, 404]),
-        (Get,    "/api/v1/jobs",                          None,         [401, 200, 200, 200, 200, 200]),
-        (Get,    "/api/v1/jobs/{ghost}",                  None,         [401, 404, 404, 404, 404, 404]),
-        (Post,   "/api/v1/jobs/{ghost}/retry",            None,         [401, 404, 404, 404, 404, 404]),
-        (Post,   "/api/v1/jobs/{ghost}/cancel",           None,         [401, 404, 404, 404, 404, 404]),
-        (Get,    "/api/v1/stats",                         None,         [401, 200, 200, 200, 200, 200]),
-        (Get,    "/api/v1/jobs/{ghost}/events",           None,         [401, 404, 404, 404, 404, 404]),
-        (Get,    "/api/v1/audit",                         None,         [401, 403, 403, 403, 403, 200]),
-        (Get,    "/api/openapi.json",                     None,         [200, 200, 200, 200, 200, 200]),
-        (Get,    "/api/v1/nowhere",                       None,         [404, 404, 404, 404, 404, 404]),
+    let table: &[(Method, &str, Option<&Value>, [u16; 8])] = &[
+        //                                                             nobody member owner read write admin node other
+        (Get,    "/api/v1/me",                            None,         [401, 200, 200, 200, 200, 200, 401, 401]),
+        (Get,    "/api/v1/users",                         None,         [401, 403, 403, 403, 403, 200, 401, 401]),
+        (Post,   "/api/v1/users",                         Some(&user),  [401, 403, 403, 403, 403, 400, 401, 401]),
+        (Patch,  "/api/v1/users/{ghost}",                 Some(&none),  [401, 403, 403, 403, 403, 404, 401, 401]),
+        (Get,    "/api/v1/tokens",                        None,         [401, 200, 200, 200, 200, 200, 401, 401]),
+        (Post,   "/api/v1/tokens",                        Some(&token), [401, 400, 400, 403, 400, 400, 401, 401]),
+        (Delete, "/api/v1/tokens/{ghost}",                None,         [401, 404, 404, 403, 404, 404, 401, 401]),
+        (Get,    "/api/v1/repositories",                  None,         [401, 200, 200, 200, 200, 200, 401, 401]),
+        (Post,   "/api/v1/repositories",                  Some(&added), [401, 403, 403, 403, 403, 404, 401, 401]),
+        (Get,    "/api/v1/repositories/{repository}",     None,         [401, 200, 200, 200, 200, 200, 401, 401]),
+        (Delete, "/api/v1/repositories/{ghost}",          None,         [401, 403, 403, 403, 403, 404, 401, 401]),
+        (Post,   "/api/v1/repositories/{repository}/sync", None,        [401, 403, 403, 403, 403, 200, 401, 401]),
+        (Get,    "/api/v1/issues",                        None,         [401, 200, 200, 200, 200, 200, 401, 401]),
+        (Post,   "/api/v1/issues",                        Some(&draft), [401, 404, 404, 403, 404, 404, 401, 401]),
+        (Get,    "/api/v1/issues/{issue}",                None,         [401, 200, 200, 200, 200, 200, 401, 401]),
+        (Patch,  "/api/v1/issues/{issue}",                Some(&none),  [401, 403, 200, 403, 403, 200, 401, 401]),
+        (Post,   "/api/v1/issues/{issue}/cancel",         None,         [401, 403, 409, 403, 403, 409, 401, 401]),
+        (Post,   "/api/v1/issues/{issue}/merge",          None,         [401, 403, 409, 403, 403, 409, 401, 401]),
+        (Post,   "/api/v1/issues/{ghost}/start",          Some(&none),  [401, 404, 404, 404, 404, 404, 401, 401]),
+        (Post,   "/api/v1/issues/start-batch",            Some(&none),  [401, 400, 400, 400, 400, 400, 401, 401]),
+        (Get,    "/api/v1/tasks",                         None,         [401, 200, 200, 200, 200, 200, 401, 401]),
+        (Get,    "/api/v1/tasks/{ghost}",                 None,         [401, 404, 404, 404, 404, 404, 401, 401]),
+        (Get,    "/api/v1/jobs",                          None,         [401, 200, 200, 200, 200, 200, 401, 401]),
+        (Get,    "/api/v1/jobs/{ghost}",                  None,         [401, 404, 404, 404, 404, 404, 401, 401]),
+        (Post,   "/api/v1/jobs/{ghost}/retry",            None,         [401, 404, 404, 404, 404, 404, 401, 401]),
+        (Post,   "/api/v1/jobs/{ghost}/cancel",           None,         [401, 404, 404, 404, 404, 404, 401, 401]),
+        (Get,    "/api/v1/stats",                         None,         [401, 200, 200, 200, 200, 200, 401, 401]),
+        (Get,    "/api/v1/jobs/{ghost}/events",           None,         [401, 404, 404, 404, 404, 404, 401, 401]),
+        (Get,    "/api/v1/audit",                         None,         [401, 403, 403, 403, 403, 200, 401, 401]),
+        (Get,    "/api/v1/nodes",                         None,         [401, 200, 200, 200, 200, 200, 401, 401]),
+        (Post,   "/api/v1/nodes",                         Some(&unnamed), [401, 403, 403, 403, 403, 400, 401, 401]),
+        (Get,    "/api/v1/nodes/{ghost}",                 None,         [401, 404, 404, 404, 404, 404, 401, 401]),
+        (Patch,  "/api/v1/nodes/{ghost}",                 Some(&none),  [401, 403, 403, 403, 403, 404, 401, 401]),
+        (Post,   "/api/v1/nodes/{ghost}/drain",           Some(&drain), [401, 403, 403, 403, 403, 404, 401, 401]),
+        (Delete, "/api/v1/nodes/{ghost}",                 None,         [401, 403, 403, 403, 403, 404, 401, 401]),
+        (Get,    "/api/v1/tasks/{task}/logs",             None,         [401, 200, 200, 200, 200, 200, 401, 401]),
+        (Get,    "/api/v1/tasks/{ghost}/logs/stream",     None,         [401, 404, 404, 404, 404, 404, 401, 401]),
+        // What a node asks. Another one does not even learn that there is such a task.
+        (Post,   "/api/v1/nodes/register",                Some(&guess), [401, 401, 401, 401, 401, 401, 401, 401]),
+        (Post,   "/api/v1/nodes/{node}/heartbeat",        Some(&beat),  [401, 401, 401, 401, 401, 401, 200, 404]),
+        (Post,   "/api/v1/nodes/{node}/lease",            Some(&ask),   [401, 401, 401, 401, 401, 401, 200, 404]),
+        (Post,   "/api/v1/tasks/{task}/begin",            None,         [401, 401, 401, 401, 401, 401, 200, 404]),
+        (Post,   "/api/v1/tasks/{task}/progress",         Some(&none),  [401, 401, 401, 401, 401, 401, 200, 404]),
+        (Post,   "/api/v1/tasks/{task}/credential",       None,         [401, 401, 401, 401, 401, 401, 200, 404]),
+        (Post,   "/api/v1/tasks/{task}/reserve",          Some(&most),  [401, 401, 401, 401, 401, 401, 200, 404]),
+        (Post,   "/api/v1/tasks/{task}/settle",           Some(&spent), [401, 401, 401, 401, 401, 401, 204, 404]),
+        (Post,   "/api/v1/tasks/{task}/logs",             Some(&piece), [401, 401, 401, 401, 401, 401, 204, 404]),
+        (Post,   "/api/v1/issues/{assigned}/report-branch",  Some(&failed), [401, 401, 401, 401, 401, 401, 200, 404]),
+        (Get,    "/api/openapi.json",                     None,         [200, 200, 200, 200, 200, 200, 200, 200]),
+        (Get,    "/api/v1/nowhere",                       None,         [404, 404, 404, 404, 404, 404, 404, 404]),
     ];
     for (method, path, body, expected) in table {
         let path = path.replace("{ghost}", ghost).replace("{repository}", repository).replace("{issue}", issue);
+        let path = path.replace("{node}", &node).replace("{task}", &task).replace("{assigned}", assigned);
         for (asker, expected) in askers.iter().zip(expected) {
             let answer = tester.ask(asker, *method, &path, *body).await;
             assert_eq!(answer.status, *expected, "{method:?} {path}: {}", answer.text());
@@ -195,6 +261,7 @@ async fn described(tester: &Tester, table: Vec<(Method, &str)>) {
         .into_iter()
         .map(|(method, path)| {
             let path = path.replace("{ghost}", "{id}").replace("{repository}", "{id}").replace("{issue}", "{id}");
+            let path = path.replace("{node}", "{id}").replace("{task}", "{id}").replace("{assigned}", "{id}");
             (format!("{method:?}").to_lowercase(), path)
         })
         // The description itself, and what is no route.
@@ -214,7 +281,8 @@ async fn an_issue_is_opened_started_and_merged_by_its_owner() {
     let office = office().await;
     let Office { tester, admin, owner, issue, .. } = &office;
     let path = |verb: &str| format!("/api/v1/issues/{issue}/{verb}");
-    let started = tester.ask(owner, Method::Post, &path("start"), Some(&json!({"command": "keep it small"}))).await;
+    let started =
+        tester.ask(owner, Method::Post, &path("start"), Some(&json!({"instructions": "keep it small"}))).await;
     assert_eq!(started.status, 200, "{}", started.text());
     let task: Value = started.json().unwrap();
     assert_eq!((&task["status"], &task["command"]), (&"pending".into(), &"keep it small".into()));

@@ -79,6 +79,12 @@ pub trait Nodes: Send + Sync {
     /// Notes that a node is there, and how it is.
     async fn note_health(&self, id: NodeId, health: &Health, now: Timestamp) -> Result<(), StoreError>;
 
+    /// Notes the process that a node runs as; `true` when it is another one than before.
+    async fn note_instance(&self, id: NodeId, instance: &str) -> Result<bool, StoreError>;
+
+    /// Notes that a node let a lease run out: until it is heard of again it is given nothing.
+    async fn note_silent(&self, id: NodeId) -> Result<(), StoreError>;
+
     /// Notes that a node was given a task.
     async fn note_used(&self, id: NodeId, now: Timestamp) -> Result<(), StoreError>;
 

@@ -70,6 +70,9 @@ impl Engine {
             return Ok(());
         }
         for task in self.ports.store.open_tasks(own.job_id).await?.into_iter().filter(|task| task.id != own.id) {
+            if let Ok(node) = task.node.parse() {
+                self.ports.nodes.note_silent(node).await?;
+            }
             let task = self.lost(task, "node_lost: its worker fell silent, and another one has the job");
             self.ports.store.commit(Step { task, ..Step::default() }).await?;
         }

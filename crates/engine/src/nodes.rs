@@ -27,23 +27,33 @@ pub struct NodeNews {
 }
 
 impl Engine {
-    /// Compares what a node has with what it was given. A task that it had begun and has no more is lost with whatever
-    /// process had it, and the job goes on elsewhere at once.
+    /// Hears which process a node runs as. What another one before it had begun, and this one does not have, is lost with
+    /// that one, and the jobs go on elsewhere at once. Of one and the same process nothing is concluded: what it said may
+    /// have been overtaken by what it was given.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn node_process(&self, node: NodeId, instance: &str, running: &[TaskId]) -> Result<(), StoreError> {
+        if !self.ports.nodes.note_instance(node, instance).await? {
+            return Ok(());
+        }
+        for task in self.ports.nodes.tasks_of_node(node).await? {
+            if task.status == TaskStatus::Running && !running.contains(&task.id) {
+                self.lose(task).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares what a node has with what it was given.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn news_for_node(&self, node: NodeId, running: &[TaskId]) -> Result<NodeNews, StoreError> {
         let open = self.ports.nodes.tasks_of_node(node).await?;
-        let has = |task: &Task| running.contains(&task.id);
         let stop = running.iter().filter(|id| !open.iter().any(|task| task.id == **id)).copied().collect();
-        let mut offers = Vec::new();
-        for task in open.into_iter().filter(|task| !has(task)) {
-            match task.status {
-                TaskStatus::Pending => offers.push(task),
-                _ => self.lose(task).await?,
-            }
-        }
-        Ok(NodeNews { offers, stop })
+        let waits = |task: &Task| task.status == TaskStatus::Pending && !running.contains(&task.id);
+        Ok(NodeNews { offers: open.into_iter().filter(waits).collect(), stop })
     }
 
     /// Takes a task back from a node that does not have it any more.

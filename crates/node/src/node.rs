@@ -98,6 +98,8 @@ pub struct Node {
     options: NodeOptions,
     reports: Reports,
     clock: Arc<dyn Clock>,
+    /// This process, among those that the node has run as.
+    instance: String,
     running: Mutex<HashMap<TaskId, Running>>,
     tasks: tokio::sync::Mutex<JoinSet<()>>,
     /// Something has ended: there is room, or something to report.
@@ -163,6 +165,7 @@ impl Node {
             worker: Worker { tools, work_dir },
             options,
             reports,
+            instance: format!("{}-{}", std::process::id(), clock.now().as_nanosecond()),
             clock,
             running: Mutex::default(),
             tasks: tokio::sync::Mutex::new(JoinSet::new()),
@@ -239,7 +242,7 @@ impl Node {
     /// Asks for tasks, until the server does not know us any more.
     async fn ask_for_tasks(self: &Arc<Self>) -> ClientError {
         loop {
-            let ask = Ask { running: self.held_tasks(), wait_seconds: WAIT_SECONDS };
+            let ask = Ask { instance: self.instance.clone(), running: self.held_tasks(), wait_seconds: WAIT_SECONDS };
             let told = tokio::select! {
                 told = self.client.lease(self.identity.id, &ask) => told,
                 // There is room, and less is running than was said.

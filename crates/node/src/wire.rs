@@ -58,7 +58,11 @@ pub struct Heard {
 /// `POST /api/v1/nodes/{id}/lease`: answered when there is something to say, or after a while.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Ask {
-    /// The tasks that the node has. One that the server gave it and that is not here is lost, or was never heard of.
+    /// The process that asks: another word after each start. What the one before had begun and this one does not name
+    /// among the running is lost.
+    #[serde(default)]
+    pub instance: String,
+    /// The tasks that the node has.
     pub running: Vec<TaskId>,
     /// How long the answer may take, in seconds.
     #[serde(default)]

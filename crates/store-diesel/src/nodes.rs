@@ -35,6 +35,7 @@ struct NodeRow {
     token_hash: Option<String>,
     version: Option<String>,
     health: String,
+    instance: Option<String>,
     created_at: i64,
     registered_at: Option<i64>,
     seen_at: Option<i64>,
@@ -67,6 +68,7 @@ impl NodeRow {
             token_hash: None,
             version: node.version.clone(),
             health: json(&node.health)?,
+            instance: None,
             created_at: micros(node.created_at),
             registered_at: node.registered_at.map(micros),
             seen_at: node.seen_at.map(micros),
@@ -242,6 +244,29 @@ impl Nodes for DieselStore {
         let (id, health, now) = (id.to_string(), json(health)?, micros(now));
         write!(self, conn => {
             let change = diesel::update(node::table.find(&id)).set((node::health.eq(&health), node::seen_at.eq(now)));
+            change.execute(conn).map(|_| ()).map_err(TxError::from)
+        })
+    }
+
+    async fn note_instance(&self, id: NodeId, instance: &str) -> Result<bool, StoreError> {
+        let (id, instance) = (id.to_string(), instance.to_owned());
+        let known = {
+            let id = id.clone();
+            self.blocking(move |db| read!(db, conn => conn.node_row(&id).map_err(store_error))).await?
+        };
+        if known.is_none_or(|row| row.instance.as_deref() == Some(&instance)) {
+            return Ok(false);
+        }
+        write!(self, conn => {
+            let change = diesel::update(node::table.find(&id)).set(node::instance.eq(&instance));
+            change.execute(conn).map(|_| true).map_err(TxError::from)
+        })
+    }
+
+    async fn note_silent(&self, id: NodeId) -> Result<(), StoreError> {
+        let id = id.to_string();
+        write!(self, conn => {
+            let change = diesel::update(node::table.find(&id)).set(node::seen_at.eq(None::<i64>));
             change.execute(conn).map(|_| ()).map_err(TxError::from)
         })
     }

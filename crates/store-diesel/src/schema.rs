@@ -247,6 +247,7 @@ diesel::table! {
         token_hash -> Nullable<Text>,
         version -> Nullable<Text>,
         health -> Text,
+        instance -> Nullable<Text>,
         created_at -> BigInt,
         registered_at -> Nullable<BigInt>,
         seen_at -> Nullable<BigInt>,

@@ -14,6 +14,8 @@ CREATE TABLE node (
     token_hash TEXT UNIQUE,
     version TEXT,
     health TEXT NOT NULL,
+    -- the process that it runs as: another one has none of the tasks of the one before
+    instance TEXT,
     created_at BIGINT NOT NULL,
     registered_at BIGINT,
     seen_at BIGINT,

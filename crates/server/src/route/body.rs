@@ -36,6 +36,29 @@ impl<T: DeserializeOwned + 'static, const MAX: usize> FromRequest for Body<T, MA
     }
 }
 
+/// Who asks, and what they send. Who it is is found out first, so that nobody else learns what a body should be like.
+#[derive(Debug)]
+pub(crate) struct By<C, T, const MAX: usize = MAX_BYTES>(pub(crate) C, pub(crate) T);
+
+impl<C, T, const MAX: usize> FromRequest for By<C, T, MAX>
+where
+    C: FromRequest<Error = ApiError> + 'static,
+    T: DeserializeOwned + 'static,
+{
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut actix_web::dev::Payload) -> Self::Future {
+        let caller = C::from_request(request, payload);
+        let body = Body::<T, MAX>::from_request(request, payload);
+        Box::pin(async move {
+            let caller = caller.await?;
+            let Body(body) = body.await?;
+            Ok(Self(caller, body))
+        })
+    }
+}
+
 /// Reads an object.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     if !bytes.trim_ascii_start().starts_with(b"{") {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::State;
-use super::body::Body;
+use super::body::By;
 use super::error::ApiError;
 use super::nodes::labels;
 use super::page::{Page, limit, parsed, word};
@@ -103,7 +103,7 @@ pub(crate) struct StartBody {
     #[schema(value_type = Option<uuid::Uuid>)]
     node_id: Option<String>,
     /// What the node that runs it must have.
-    #[schema(max_items = 50)]
+    #[schema(schema_with = words::labels_or_null)]
     labels: Option<Vec<String>>,
     /// `false`: refuse with 503 when no node is free for it now.
     queue: Option<bool>,
@@ -219,8 +219,7 @@ fn title(title: &str) -> Result<String, ApiError> {
         (status = 404, description = "There is no such repository"),
         (status = 502, description = "The forge refuses us"), (status = 503, description = "The forge does not answer")))]
 pub(crate) async fn open(
-    caller: Caller,
-    Body(body): Body<IssueDraft>,
+    By(caller, body): By<Caller, IssueDraft>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     caller.need_write()?;
@@ -245,9 +244,8 @@ pub(crate) async fn open(
         (status = 401, description = "Nobody asks"), (status = 403, description = "Neither owner nor administrator asks"),
         (status = 404, description = "There is no such issue"), (status = 409, description = "Somebody changed it meanwhile")))]
 pub(crate) async fn change(
-    caller: Caller,
     id: web::Path<String>,
-    Body(body): Body<IssueChange>,
+    By(caller, body): By<Caller, IssueChange>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let issue = steerable(&caller, &id, &state).await?;
@@ -310,7 +308,7 @@ pub(crate) async fn start(
 ) -> Result<HttpResponse, ApiError> {
     // The button sends no body.
     let body: StartBody = if body.is_empty() { StartBody::default() } else { super::body::parse(body.as_bytes())? };
-    let command = body.command.clone();
+    let command = body.command.clone().or_else(|| body.instructions.clone());
     let task = start_one(&caller, &state, &id, body).await?;
     note(&state, &caller.login, "issue.started", &task.issue_id.to_string(), &task.job_id.to_string()).await?;
     Ok(HttpResponse::Ok().json(TaskPublic::new(&task, command)))
@@ -320,8 +318,7 @@ pub(crate) async fn start(
     responses((status = 200, body = BatchResult), (status = 400, description = "There are too many"),
         (status = 401, description = "Nobody asks"), (status = 403, description = "The token may only read")))]
 pub(crate) async fn start_batch(
-    caller: Caller,
-    Body(body): Body<BatchBody>,
+    By(caller, body): By<Caller, BatchBody>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     use futures_util::StreamExt as _;

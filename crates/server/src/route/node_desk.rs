@@ -17,10 +17,11 @@ use patchwright_node::{DispatchKey, PROTOCOL, Protocol};
 use utoipa::ToSchema;
 
 use super::State;
-use super::body::Body;
+use super::body::{Body, By};
 use super::error::ApiError;
 use super::nodes::{MAX_CAPACITY, labels};
 use super::tasks::TaskPublic;
+use super::words;
 use crate::audit::note;
 use crate::auth::node::NodeCaller;
 use crate::auth::secret;
@@ -40,13 +41,13 @@ const LARGE: usize = 32 << 20;
 pub(crate) struct RegisterBody {
     join_token: String,
     /// The node's version of the protocol.
-    #[schema(example = "1.0")]
+    #[schema(pattern = "^[0-9]{1,3}\\.[0-9]{1,3}$", example = "1.0")]
     protocol: String,
     version: String,
     #[schema(minimum = 1, maximum = 1000)]
     capacity: u32,
-    #[schema(max_items = 50)]
-    labels: Option<Vec<String>>,
+    #[schema(schema_with = words::labels)]
+    labels: Vec<String>,
 }
 
 /// The end of a task (`seeds/001`).
@@ -55,7 +56,7 @@ pub(crate) struct RegisterBody {
 pub(crate) struct ReportBody {
     task_id: uuid::Uuid,
     branch_name: Option<String>,
-    /// `success` or `failed`.
+    #[schema(schema_with = words::report_status)]
     status: String,
     error_message: Option<String>,
 }
@@ -112,9 +113,8 @@ pub(crate) async fn register(Body(body): Body<Register>, state: web::Data<State>
         (status = 401, description = "No node asks"), (status = 404, description = "Another node asks"),
         (status = 409, description = "The versions are too far apart")))]
 pub(crate) async fn heartbeat(
-    node: NodeCaller,
     id: web::Path<String>,
-    Body(body): Body<Heartbeat>,
+    By(node, body): By<NodeCaller, Heartbeat>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let id = node.is(&id)?;
@@ -134,13 +134,14 @@ pub(crate) async fn heartbeat(
         (status = 400, description = "It makes no sense"), (status = 401, description = "No node asks"),
         (status = 404, description = "Another node asks")))]
 pub(crate) async fn lease(
-    node: NodeCaller,
     id: web::Path<String>,
-    Body(ask): Body<Ask>,
+    By(node, ask): By<NodeCaller, Ask>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let id = node.is(&id)?;
     let until = Instant::now() + Duration::from_secs(ask.wait_seconds).min(LONGEST_WAIT);
+    let instance: String = ask.instance.chars().take(64).collect();
+    state.app.engine.node_process(id, &instance, &ask.running).await?;
     let mut news = state.app.engine.subscribe();
     loop {
         news.mark_unchanged();
@@ -190,9 +191,8 @@ pub(crate) async fn begin(
         (status = 401, description = "No node asks"), (status = 404, description = "The node has no such task"),
         (status = 409, description = "The task is not the node's any more")))]
 pub(crate) async fn progress(
-    node: NodeCaller,
     id: web::Path<String>,
-    Body(body): Body<TaskProgress, LARGE>,
+    By(node, body): By<NodeCaller, TaskProgress, LARGE>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let task = open_task(&node, &id, &state).await?;
@@ -234,9 +234,8 @@ pub(crate) async fn credential(
         (status = 409, description = "The task is not the node's any more"),
         (status = 422, description = "The budget of the day is used up")))]
 pub(crate) async fn reserve(
-    node: NodeCaller,
     id: web::Path<String>,
-    Body(body): Body<Reserve>,
+    By(node, body): By<NodeCaller, Reserve>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let task = open_task(&node, &id, &state).await?;
@@ -249,9 +248,8 @@ pub(crate) async fn reserve(
     responses((status = 204, description = "It is booked"), (status = 400, description = "It makes no sense"),
         (status = 401, description = "No node asks"), (status = 404, description = "The node has no such task")))]
 pub(crate) async fn settle(
-    node: NodeCaller,
     id: web::Path<String>,
-    Body(body): Body<Settle>,
+    By(node, body): By<NodeCaller, Settle>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     // Also after the end: what was spent was spent.
@@ -266,9 +264,8 @@ pub(crate) async fn settle(
         (status = 401, description = "No node asks"), (status = 404, description = "The node has no such task"),
         (status = 409, description = "The task is not the node's any more")))]
 pub(crate) async fn add_log(
-    node: NodeCaller,
     id: web::Path<String>,
-    Body(body): Body<LogPiece>,
+    By(node, body): By<NodeCaller, LogPiece>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let task = open_task(&node, &id, &state).await?;
@@ -284,9 +281,8 @@ pub(crate) async fn add_log(
         (status = 409, description = "It comes too late, or says the contrary of an earlier one"),
         (status = 422, description = "The branch is not what it should be")))]
 pub(crate) async fn report_branch(
-    node: NodeCaller,
     id: web::Path<String>,
-    Body(report): Body<Report>,
+    By(node, report): By<NodeCaller, Report>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let issue: IssueId = id.parse().map_err(|_| ApiError::NotFound("issue"))?;

@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::State;
-use super::body::Body;
+use super::body::By;
 use super::error::ApiError;
 use super::page::Page;
+use super::words;
 use crate::audit::note;
 use crate::auth::{Caller, secret};
 
@@ -69,9 +70,10 @@ pub(crate) struct NewNode {
     #[schema(pattern = "^[A-Za-z0-9._:-]{1,60}$", example = "builder-1")]
     name: String,
     #[serde(default)]
-    #[schema(max_items = 50)]
+    #[schema(schema_with = words::labels)]
     labels: Vec<String>,
-    /// `http://…` or `https://…`: tasks are sent there. Without it the node asks for them.
+    /// Tasks are sent there. Without it the node asks for them.
+    #[schema(pattern = "^https://[a-z0-9.-]{1,250}$")]
     push_url: Option<String>,
 }
 
@@ -79,8 +81,9 @@ pub(crate) struct NewNode {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NodeEdit {
-    #[schema(max_items = 50)]
+    #[schema(schema_with = words::labels_or_null)]
     labels: Option<Vec<String>>,
+    #[schema(pattern = "^https://[a-z0-9.-]{1,250}$")]
     push_url: Option<String>,
     draining: Option<bool>,
     /// Makes a new join token and ends the node's own.
@@ -173,8 +176,7 @@ pub(crate) async fn show(_: Caller, id: web::Path<String>, state: web::Data<Stat
         (status = 401, description = "Nobody asks"), (status = 403, description = "No administrator asks"),
         (status = 409, description = "Another node has the name")))]
 pub(crate) async fn add(
-    caller: Caller,
-    Body(body): Body<NewNode>,
+    By(caller, body): By<Caller, NewNode>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     caller.need_admin()?;
@@ -212,9 +214,8 @@ fn invited(node: NodeView, token: String, invitation: &Invitation) -> InvitedNod
         (status = 400, description = "Label or address cannot be used"), (status = 401, description = "Nobody asks"),
         (status = 403, description = "No administrator asks"), (status = 404, description = "There is no such node")))]
 pub(crate) async fn change(
-    caller: Caller,
     id: web::Path<String>,
-    Body(body): Body<NodeEdit>,
+    By(caller, body): By<Caller, NodeEdit>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     caller.need_admin()?;
@@ -245,9 +246,8 @@ pub(crate) async fn change(
     responses((status = 200, body = NodeView), (status = 401, description = "Nobody asks"),
         (status = 403, description = "No administrator asks"), (status = 404, description = "There is no such node")))]
 pub(crate) async fn drain(
-    caller: Caller,
     id: web::Path<String>,
-    Body(body): Body<Drain>,
+    By(caller, body): By<Caller, Drain>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     caller.need_admin()?;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::State;
-use super::body::Body;
+use super::body::By;
 use super::error::ApiError;
 use super::page::Page;
 use super::words;
@@ -74,8 +74,7 @@ pub(crate) async fn list(_: Caller, state: web::Data<State>) -> Result<HttpRespo
         (status = 409, description = "It was added already"),
         (status = 502, description = "The forge refuses us"), (status = 503, description = "The forge does not answer")))]
 pub(crate) async fn add(
-    caller: Caller,
-    Body(body): Body<NewRepository>,
+    By(caller, body): By<Caller, NewRepository>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     caller.need_admin()?;

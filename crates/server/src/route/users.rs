@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::State;
-use super::body::Body;
+use super::body::By;
 use super::error::ApiError;
 use super::page::Page;
 use super::words;
@@ -81,8 +81,7 @@ pub(crate) async fn list(caller: Caller, state: web::Data<State>) -> Result<Http
         (status = 401, description = "Nobody asks"), (status = 403, description = "No administrator asks"),
         (status = 409, description = "Somebody has the login")))]
 pub(crate) async fn add(
-    caller: Caller,
-    Body(body): Body<NewUser>,
+    By(caller, body): By<Caller, NewUser>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     caller.need_admin()?;
@@ -99,9 +98,8 @@ pub(crate) async fn add(
         (status = 404, description = "There is no such person"),
         (status = 409, description = "It is the last administrator")))]
 pub(crate) async fn change(
-    caller: Caller,
     id: web::Path<String>,
-    Body(body): Body<UserChange>,
+    By(caller, body): By<Caller, UserChange>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     caller.need_admin()?;
@@ -192,8 +190,7 @@ pub(crate) async fn tokens(caller: Caller, state: web::Data<State>) -> Result<Ht
     responses((status = 201, body = MadeToken), (status = 400, description = "Name, scope or days cannot be used"),
         (status = 401, description = "Nobody asks"), (status = 403, description = "The scope is more than the caller's")))]
 pub(crate) async fn add_token(
-    caller: Caller,
-    Body(body): Body<NewToken>,
+    By(caller, body): By<Caller, NewToken>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     caller.need_write()?;

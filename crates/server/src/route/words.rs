@@ -7,7 +7,9 @@ use patchwright_domain::{IssueStatus, JobStatus, PlatformId, TaskStatus};
 use patchwright_gitcode::GITCODE;
 use patchwright_github::GITHUB;
 use patchwright_local::LOCAL;
-use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, SchemaType, Type};
+
+use super::nodes::MAX_LABELS;
 
 fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Object {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build()
@@ -50,4 +52,25 @@ pub(crate) fn job_status() -> Object {
 
 pub(crate) fn group() -> Object {
     words(GroupBy::ALL.map(GroupBy::as_str))
+}
+
+pub(crate) fn report_status() -> Object {
+    words(["success", "failed"])
+}
+
+fn label() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[A-Za-z0-9._:-]{1,60}$")).build()
+}
+
+fn some_labels(kinds: SchemaType) -> Array {
+    ArrayBuilder::new().schema_type(kinds).items(label()).max_items(Some(MAX_LABELS)).build()
+}
+
+pub(crate) fn labels() -> Array {
+    some_labels(Type::Array.into())
+}
+
+/// The same where `null` says that nothing is said.
+pub(crate) fn labels_or_null() -> Array {
+    some_labels(SchemaType::from_iter([Type::Array, Type::Null]))
 }

@@ -103,6 +103,10 @@ async fn a_node_is_changed_and_removed(store: &dyn Keeper) {
     assert_eq!(found.mode, NodeMode::Push("http://127.0.0.1:8007".to_owned()));
     assert_eq!((found.capacity, found.draining, &found.health), (7, true, &health));
     assert_eq!((found.seen_at, found.used_at), (Some(after(5)), Some(after(6))));
+    let instance = async |name: &str| store.note_instance(node(1).id, name).await.unwrap();
+    assert_eq!([instance("a").await, instance("a").await, instance("b").await], [true, false, true]);
+    store.note_silent(node(1).id).await.unwrap();
+    assert_eq!(store.node(node(1).id).await.unwrap().unwrap().node.seen_at, None);
     assert!(!store.change_node(node(2).id, NodeChange::default()).await.unwrap());
     store.note_success(node(1).id, "acme/demo", after(7)).await.unwrap();
     store.note_success(node(1).id, "acme/demo", after(9)).await.unwrap();

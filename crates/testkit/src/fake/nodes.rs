@@ -21,6 +21,7 @@ pub(super) struct KeptNode {
     own: std::collections::BTreeSet<patchwright_domain::node::Label>,
     invitation: Option<Invitation>,
     token: Option<String>,
+    instance: Option<String>,
 }
 
 impl KeptNode {
@@ -53,6 +54,7 @@ impl Nodes for FakeStore {
             own: std::collections::BTreeSet::new(),
             invitation: Some(invitation.clone()),
             token: None,
+            instance: None,
         };
         tables.nodes.insert(node.id, kept);
         Ok(true)
@@ -120,6 +122,19 @@ impl Nodes for FakeStore {
         if let Some(kept) = self.tables().nodes.get_mut(&id) {
             kept.node.health = health.clone();
             kept.node.seen_at = Some(now);
+        }
+        Ok(())
+    }
+
+    async fn note_instance(&self, id: NodeId, instance: &str) -> Result<bool, StoreError> {
+        let mut tables = self.tables();
+        let Some(kept) = tables.nodes.get_mut(&id) else { return Ok(false) };
+        Ok(kept.instance.replace(instance.to_owned()).as_deref() != Some(instance))
+    }
+
+    async fn note_silent(&self, id: NodeId) -> Result<(), StoreError> {
+        if let Some(kept) = self.tables().nodes.get_mut(&id) {
+            kept.node.seen_at = None;
         }
         Ok(())
     }
