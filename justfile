@@ -49,6 +49,10 @@ bench-stats:
 chaos:
     CHAOS_JOBS=100 CHAOS_KILLS=200 cargo test --release -p patchwright-server --test it chaos -- --nocapture
 
+# three nodes, one killed, one cut off, one draining, at full size
+nodes:
+    NODE_TASKS=200 cargo test --release -p patchwright-server --test it every_task_ends_once -- --nocapture
+
 # writes the generated parts of docs/ anew
 docs-update:
     UPDATE_DOCS=1 cargo test -p patchwright-domain the_documented_tables

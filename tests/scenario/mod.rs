@@ -6,6 +6,7 @@ mod gitcode;
 mod hostile;
 mod intake;
 mod management;
+mod node;
 mod story;
 mod webhook;
 

@@ -10,6 +10,27 @@ use patchwright_core::sandbox::{SandboxError, TreeChange};
 /// The largest file that is looked at whole, in bytes; of a larger one only the size counts.
 const LARGE: u64 = 64 << 20;
 
+/// What tools leave behind also where no repository ignores it.
+const LITTER: [&str; 10] = [
+    "__pycache__",
+    ".pytest_cache",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".venv",
+    "node_modules",
+    "target",
+    ".claude",
+    ".codex",
+    ".opencode",
+];
+
+fn is_litter(path: &Path) -> bool {
+    path.iter().any(|part| {
+        let part = part.to_string_lossy();
+        LITTER.contains(&part.as_ref()) || part.starts_with(".aider") || part.ends_with(".pyc")
+    })
+}
+
 /// A tree as it was: a keyed hash of each file, so that no program can make two files look alike.
 pub(crate) struct Tree {
     root: PathBuf,
@@ -33,12 +54,12 @@ pub(crate) async fn look(root: PathBuf) -> Result<Tree, SandboxError> {
 }
 
 impl Tree {
-    /// What differs now. New files that the repository ignores are left out, and so are folders of version control.
+    /// What differs now. New files that the repository ignores, litter and folders of version control are left out.
     pub(crate) async fn changes(self) -> Result<Vec<TreeChange>, SandboxError> {
         blocking(move || {
             let Self { root, files, hasher } = self;
             let mut changed = Vec::new();
-            for path in all(&root, true)?.into_iter().filter(|path| !files.contains_key(path)) {
+            for path in all(&root, true)?.into_iter().filter(|path| !files.contains_key(path) && !is_litter(path)) {
                 changed.push(change(&root, &path)?);
             }
             for (path, before) in &files {
@@ -140,6 +161,7 @@ mod tests {
         std::fs::create_dir_all(root.join("build")).unwrap();
         std::fs::write(root.join("build/out.o"), "junk").unwrap();
         std::fs::write(root.join("new.log"), "junk").unwrap();
+        std::fs::write(root.join(".aider.tags"), "junk").unwrap();
         std::fs::write(root.join("kept.log"), "y").unwrap();
         std::fs::create_dir_all(root.join(".git")).unwrap();
         std::fs::write(root.join(".git/config"), "junk").unwrap();
