@@ -162,12 +162,12 @@ async fn who_may_what_stands_in_this_table() {
     let ghost = "00000000-0000-0000-0000-000000000009";
     // In the order of the columns.
     let (read, write) = (tester.token(admin, "read").await, tester.token(admin, "write").await);
-    let (node, held) = tester.node(admin, "node-1").await;
+    let (machine, held) = tester.node(admin, "node-1").await;
     let (_, other) = tester.node(admin, "node-2").await;
     let draft_of_task = json!({"repository_id": repository, "title": "for a node", "body": "x"});
     let assigned = tester.ask(admin, Post, "/api/v1/issues", Some(&draft_of_task)).await.json::<Value>().unwrap();
     let assigned = assigned["id"].as_str().unwrap();
-    let task = tester.task_for(admin, assigned, &node).await;
+    let task = tester.task_for(admin, assigned, &machine).await;
     let askers = [&Asker::default(), member, owner, &read, &write, admin, &held, &other];
     let none = json!({});
     let user = json!({"login": "x", "role": "none"});
@@ -175,6 +175,7 @@ async fn who_may_what_stands_in_this_table() {
     let added = json!({"platform": "github", "name": "acme/ghost"});
     let draft = json!({"repository_id": ghost, "title": "x"});
     let usage = json!({"calls": 1, "prompt_tokens": 1, "completion_tokens": 1, "cost_micros": 0});
+    let key = json!({"name": "", "platform": "github", "scope": "*", "secret": "ghp_canary"});
     let unnamed = json!({"name": "no name"});
     let drain = json!({"draining": true});
     let guess = json!({"join_token": "guess", "protocol": "1.0", "version": "1", "capacity": 1});
@@ -224,6 +225,10 @@ async fn who_may_what_stands_in_this_table() {
         (Delete, "/api/v1/nodes/{ghost}",                 None,         [401, 403, 403, 403, 403, 404, 401, 401]),
         (Get,    "/api/v1/tasks/{task}/logs",             None,         [401, 200, 200, 200, 200, 200, 401, 401]),
         (Get,    "/api/v1/tasks/{ghost}/logs/stream",     None,         [401, 404, 404, 404, 404, 404, 401, 401]),
+        (Get,    "/api/v1/credentials",                   None,         [401, 403, 403, 403, 403, 200, 401, 401]),
+        (Post,   "/api/v1/credentials",                   Some(&key),   [401, 403, 403, 403, 403, 400, 401, 401]),
+        (Patch,  "/api/v1/credentials/{ghost}",           Some(&none),  [401, 403, 403, 403, 403, 404, 401, 401]),
+        (Delete, "/api/v1/credentials/{ghost}",           None,         [401, 403, 403, 403, 403, 404, 401, 401]),
         // What a node asks. Another one does not even learn that there is such a task.
         (Post,   "/api/v1/nodes/register",                Some(&guess), [401, 401, 401, 401, 401, 401, 401, 401]),
         (Post,   "/api/v1/nodes/{node}/heartbeat",        Some(&beat),  [401, 401, 401, 401, 401, 401, 200, 404]),
@@ -240,7 +245,7 @@ async fn who_may_what_stands_in_this_table() {
     ];
     for (method, path, body, expected) in table {
         let path = path.replace("{ghost}", ghost).replace("{repository}", repository).replace("{issue}", issue);
-        let path = path.replace("{node}", &node).replace("{task}", &task).replace("{assigned}", assigned);
+        let path = path.replace("{node}", &machine).replace("{task}", &task).replace("{assigned}", assigned);
         for (asker, expected) in askers.iter().zip(expected) {
             let answer = tester.ask(asker, *method, &path, *body).await;
             assert_eq!(answer.status, *expected, "{method:?} {path}: {}", answer.text());

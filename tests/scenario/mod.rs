@@ -2,6 +2,7 @@
 
 mod api;
 mod bad_input;
+mod credentials;
 mod gitcode;
 mod hostile;
 mod intake;

@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod audit;
 pub mod clock;
 pub mod code_index;
+pub mod credentials;
 pub mod desk;
 pub mod fault;
 pub mod forge;

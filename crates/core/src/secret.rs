@@ -1,7 +1,7 @@
 //! Secrets that cannot be printed, and a redactor for text that leaves.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use zeroize::Zeroizing;
 
@@ -60,7 +60,7 @@ impl serde::Serialize for Secret {
 /// Everything that leaves goes through one: logs, comments, pull requests, prompts, error messages.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    known: Arc<Vec<Secret>>,
+    known: Arc<RwLock<Vec<Secret>>>,
 }
 
 /// A prefix that begins a token, and the least number of token characters that must follow.
@@ -89,15 +89,23 @@ impl Redactor {
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
         let mut known: Vec<Secret> =
             secrets.into_iter().filter(|secret| secret.expose().len() >= Self::MIN_SECRET).cloned().collect();
-        // A secret that holds another one must go first, or its rest would stay.
-        known.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
-        Self { known: Arc::new(known) }
+        sort(&mut known);
+        Self { known: Arc::new(RwLock::new(known)) }
+    }
+
+    /// Learns a secret: from here on it is masked by this redactor and by all that were cloned from it.
+    pub fn learn(&self, secret: &Secret) {
+        let mut known = self.known.write().expect("no holder of this lock can panic");
+        if secret.expose().len() >= Self::MIN_SECRET && !known.iter().any(|other| other.matches(secret.expose())) {
+            known.push(secret.clone());
+            sort(&mut known);
+        }
     }
 
     /// The text with every secret masked.
     pub fn redact(&self, text: &str) -> String {
         let mut out = text.to_owned();
-        for secret in self.known.iter() {
+        for secret in self.known.read().expect("no holder of this lock can panic").iter() {
             if out.contains(secret.expose()) {
                 out = out.replace(secret.expose(), REDACTED);
             }
@@ -106,9 +114,14 @@ impl Redactor {
     }
 }
 
+/// A secret that holds another one must go first, or its rest would stay.
+fn sort(known: &mut [Secret]) {
+    known.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
+}
+
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Redactor({} secrets)", self.known.len())
+        write!(f, "Redactor({} secrets)", self.known.read().expect("no holder of this lock can panic").len())
     }
 }
 
@@ -207,6 +220,16 @@ mod tests {
     fn known_secrets_go_longest_first() {
         let redactor = Redactor::new([&Secret::new("secret"), &Secret::new("secret-and-more"), &Secret::new("x")]);
         assert_eq!(redactor.redact("a secret-and-more x b secret"), "a [redacted] x b [redacted]");
+    }
+
+    #[test]
+    fn what_is_learned_late_is_masked_everywhere() {
+        let redactor = Redactor::default();
+        let other = redactor.clone();
+        redactor.learn(&Secret::new("late-secret"));
+        redactor.learn(&Secret::new("late-secret"));
+        assert_eq!(other.redact("a late-secret"), "a [redacted]");
+        assert_eq!(format!("{other:?}"), "Redactor(1 secrets)");
     }
 
     #[test]

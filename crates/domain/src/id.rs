@@ -84,6 +84,11 @@ id!(
     "a user id (a UUID)"
 );
 id!(
+    /// What opens a forge.
+    CredentialId,
+    "a credential id (a UUID)"
+);
+id!(
     /// A machine that executes tasks.
     NodeId,
     "a node id (a UUID)"

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod branch;
+pub mod credential;
 pub mod effect;
 pub mod id;
 pub mod issue;
@@ -19,7 +20,8 @@ pub mod user;
 pub use branch::{BranchName, InvalidBranchName};
 pub use effect::{Effect, EffectKind};
 pub use id::{
-    AuditId, CommitSha, DeliveryId, EffectId, IssueId, JobId, NodeId, RepoName, RepositoryId, TaskId, TokenId, UserId,
+    AuditId, CommitSha, CredentialId, DeliveryId, EffectId, IssueId, JobId, NodeId, RepoName, RepositoryId, TaskId,
+    TokenId, UserId,
 };
 pub use issue::{Issue, IssueEvent, IssueRef, IssueStatus};
 pub use issue_number::IssueNumber;

@@ -5,7 +5,11 @@ use ring::hmac;
 
 /// Signs marks, so that nobody else can write one that we take for ours.
 #[derive(Clone)]
-pub struct MarkerKey(hmac::Key);
+pub struct MarkerKey {
+    present: hmac::Key,
+    /// Marks that these have signed are ours too.
+    old: Vec<hmac::Key>,
+}
 
 const PREFIX: &str = "<!-- patchwright:v1 ";
 const SUFFIX: &str = " -->";
@@ -15,14 +19,18 @@ const MAC_BYTES: usize = 16;
 impl MarkerKey {
     /// Derives the key from the server's master key.
     pub fn new(master: &Secret) -> Self {
-        let root = hmac::Key::new(hmac::HMAC_SHA256, master.expose().as_bytes());
-        let derived = hmac::sign(&root, b"patchwright comment marker v1");
-        Self(hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()))
+        Self { present: derive(master), old: Vec::new() }
+    }
+
+    /// The same, knowing marks that were signed with older master keys.
+    #[must_use]
+    pub fn with_old(self, masters: &[Secret]) -> Self {
+        Self { old: masters.iter().map(derive).collect(), ..self }
     }
 
     /// The mark for a subject: what the comment is and what it belongs to, such as `progress 0190…`.
     pub(crate) fn mark(&self, subject: &str) -> String {
-        format!("{PREFIX}{subject} {}{SUFFIX}", self.mac(subject))
+        format!("{PREFIX}{subject} {}{SUFFIX}", mac(&self.present, subject))
     }
 
     /// Whether a text carries the mark of exactly this subject.
@@ -35,14 +43,20 @@ impl MarkerKey {
         subjects(text).any(|(subject, mac)| self.verify(subject, mac))
     }
 
-    fn mac(&self, subject: &str) -> String {
-        let tag = hmac::sign(&self.0, subject.as_bytes());
-        tag.as_ref()[..MAC_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
+    fn verify(&self, subject: &str, given: &str) -> bool {
+        std::iter::once(&self.present).chain(&self.old).any(|key| Secret::new(mac(key, subject)).matches(given))
     }
+}
 
-    fn verify(&self, subject: &str, mac: &str) -> bool {
-        Secret::new(self.mac(subject)).matches(mac)
-    }
+fn derive(master: &Secret) -> hmac::Key {
+    let root = hmac::Key::new(hmac::HMAC_SHA256, master.expose().as_bytes());
+    let derived = hmac::sign(&root, b"patchwright comment marker v1");
+    hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref())
+}
+
+fn mac(key: &hmac::Key, subject: &str) -> String {
+    let tag = hmac::sign(key, subject.as_bytes());
+    tag.as_ref()[..MAC_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl std::fmt::Debug for MarkerKey {
@@ -71,6 +85,8 @@ mod tests {
         assert!(key.is_marked(&text, "progress 1") && key.is_ours(&text));
         assert!(!key.is_marked(&text, "progress 2"));
         assert!(!other.is_ours(&text));
+        let rotated = MarkerKey::new(&Secret::new("another master")).with_old(&[Secret::new("master")]);
+        assert!(rotated.is_marked(&text, "progress 1") && !key.is_ours(&rotated.mark("progress 1")));
         assert!(!key.is_ours("<!-- patchwright:v1 progress 1 00000000000000000000000000000000 -->"));
         assert!(!key.is_ours("<!-- patchwright:v1 -->"));
         assert!(key.is_marked(&format!("{}{text}", other.mark("progress 1")), "progress 1"));

@@ -58,6 +58,10 @@ enum Command {
     Repositories(RepositoriesArgs),
     /// Adds, drains and removes the nodes of a running server
     Nodes(NodesArgs),
+    /// Adds, replaces and removes what opens forges, on a running server
+    Credentials(CredentialsArgs),
+    /// Lists, adds and changes the people of a running server
+    Users(UsersArgs),
     /// Makes and ends your tokens for a running server
     Tokens(TokensArgs),
     /// Shows how jobs ended and what they cost
@@ -71,6 +75,8 @@ enum Command {
     Man,
     /// Adds and changes people, straight in the database
     User(UserArgs),
+    /// Makes a new master key and seals all secrets with it
+    RotateKeys,
     /// Brings the database's schema up to date
     Migrate,
     /// Copies the SQLite database to a file, also while the server runs
@@ -286,6 +292,88 @@ pub(crate) struct NodeArgs {
     pub(crate) capacity: Option<u32>,
 }
 
+/// `patchwright credentials`
+#[derive(Debug, Args)]
+pub(crate) struct CredentialsArgs {
+    #[command(subcommand)]
+    pub(crate) command: CredentialsCommand,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CredentialsCommand {
+    /// Lists them, without their secrets
+    List,
+    /// Adds one; the secret comes from standard input, one line
+    Add {
+        /// What you call it
+        name: String,
+        /// Where it opens: `*`, an owner, or owner/name
+        #[arg(long, default_value = "*")]
+        scope: String,
+        /// The forge: github or gitcode
+        #[arg(long, default_value = "github")]
+        platform: String,
+        /// When it ends, such as 2027-01-31T00:00:00Z
+        #[arg(long, value_name = "TIME")]
+        expires: Option<String>,
+    },
+    /// Replaces the secret of one, from standard input
+    Replace {
+        /// Its id
+        id: String,
+        /// When the new one ends
+        #[arg(long, value_name = "TIME")]
+        expires: Option<String>,
+    },
+    /// Removes one
+    Remove {
+        /// Its id
+        id: String,
+    },
+}
+
+/// `patchwright users`
+#[derive(Debug, Args)]
+pub(crate) struct UsersArgs {
+    #[command(subcommand)]
+    pub(crate) command: UsersCommand,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UsersCommand {
+    /// Lists all people
+    List,
+    /// Adds a person; the password comes from standard input, one line
+    Add {
+        /// What they log in with
+        login: String,
+        /// What they may do: admin or member
+        #[arg(long, default_value = "member")]
+        role: String,
+    },
+    /// Gives a person another role
+    Role {
+        /// Their id
+        id: String,
+        /// admin or member
+        role: String,
+    },
+    /// Shuts a person out, and ends their sessions and tokens
+    Disable {
+        /// Their id
+        id: String,
+    },
+    /// Lets a person in again
+    Enable {
+        /// Their id
+        id: String,
+    },
+}
+
 /// `patchwright nodes`
 #[derive(Debug, Args)]
 pub(crate) struct NodesArgs {
@@ -453,6 +541,11 @@ pub fn main() -> ExitCode {
                 Ok(ExitCode::SUCCESS)
             }
             Command::User(args) => command::user::run(config, args).await,
+            Command::RotateKeys => command::rotate::run(config).await,
+            Command::Credentials(args) => {
+                command::manage::credentials(Remote::new(config, args.remote)?, args.command).await
+            }
+            Command::Users(args) => command::manage::users(Remote::new(config, args.remote)?, args.command).await,
             Command::Migrate => command::migrate::run(config).await,
             Command::Backup { file } => command::backup::backup(config, &file).await,
             Command::Restore { file } => command::backup::restore(config, &file).await,

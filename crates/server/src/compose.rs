@@ -1,7 +1,7 @@
 //! The composition root: which adapter stands behind which port.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use patchwright_code_index::LexicalIndex;
@@ -25,11 +25,12 @@ use patchwright_llm_openai::{OpenAi, OpenAiOptions, Recorded, Recording};
 use patchwright_local::{LOCAL, LocalForge, LocalWebhook};
 use patchwright_node::{GateOptions, LoopbackGate};
 use patchwright_sandbox::{ProcessSandbox, SandboxOptions, SandboxPolicy};
-use patchwright_store_diesel::{DieselStore, GroupCommit};
+use patchwright_store_diesel::{DieselStore, GroupCommit, Sealer, Vault};
 
-use crate::auth::secret;
 use crate::clock::{SteadyClock, SystemClock, UuidSource};
 use crate::config::Config;
+use crate::keyring::{KeyedForge, Keyring};
+use crate::master::MasterKeys;
 
 /// What a command wants otherwise than the configuration says.
 #[derive(Default)]
@@ -63,14 +64,26 @@ pub struct App {
     pub local: Arc<LocalForge>,
     /// GitHub, for what is not of every forge.
     pub github: Arc<GithubForge>,
+    /// The forges that people add credentials for.
+    pub(crate) keyed: [Arc<KeyedForge>; 2],
+    /// Those credentials.
+    pub vault: Vault,
     /// The outgoing HTTP client.
     pub http: HttpClient,
     /// Masks secrets.
     pub redactor: Redactor,
-    /// What secrets are derived from.
-    pub master: Secret,
+    /// What secrets are sealed and marks are signed with.
+    pub master: MasterKeys,
     /// The clock of leases.
     pub clock: Arc<SteadyClock>,
+}
+
+impl App {
+    /// The forge of a platform, where people add credentials for it.
+    pub(crate) fn keyed(&self, platform: &PlatformId) -> Option<&Arc<KeyedForge>> {
+        use patchwright_core::tracker::Tracker as _;
+        self.keyed.iter().find(|forge| forge.platform() == *platform)
+    }
 }
 
 /// The pieces cannot be put together.
@@ -110,9 +123,9 @@ pub enum ComposeError {
 /// # Errors
 /// [`ComposeError`], naming what cannot be used.
 pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, ComposeError> {
-    let master = master_key(config)?;
+    let master = MasterKeys::load(config).map_err(|(path, source)| ComposeError::Folder { path, source })?;
     let mut secrets = config.secrets();
-    secrets.push(master.clone());
+    secrets.extend(master.all().cloned());
     let redactor = Redactor::new(&secrets);
     let store = DieselStore::open_with(config.database_url.expose(), group_commit(config)).await?;
     store.migrate().await.map_err(ComposeError::Migrate)?;
@@ -130,7 +143,14 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
         |forge, (name, path)| forge.with_repository(name, path),
     );
     let local = Arc::new(local);
-    let github = Arc::new(github(config, &http, clock.clone())?);
+    let github = Arc::new(github(config, &http, clock.clone(), None)?);
+    let vault = Vault::new(store.clone(), Sealer::new(&master.present, &master.old));
+    let keyed = keyed(
+        config,
+        &http,
+        &github,
+        &Keyring { vault: &vault, store: &store, clock: &(clock.clone() as Arc<dyn Clock>), redactor: &redactor },
+    );
     let llm = match overrides.llm {
         Some(llm) => Some(llm),
         None => llm(config, &http, &redactor)?,
@@ -141,8 +161,8 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
         nodes: Arc::new(store.clone()),
         logs: Arc::new(store.clone()),
         forges: HashMap::from([
-            (GITHUB, Arc::clone(&github) as Arc<dyn Forge>),
-            (GITCODE, Arc::new(gitcode(config, &http, clock.clone())) as Arc<dyn Forge>),
+            (GITHUB, Arc::clone(&keyed[0]) as Arc<dyn Forge>),
+            (GITCODE, Arc::clone(&keyed[1]) as Arc<dyn Forge>),
             (LOCAL, Arc::clone(&local) as Arc<dyn Forge>),
         ]),
         webhooks: webhooks(config),
@@ -160,8 +180,8 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
     };
     let mut settings = settings(config);
     settings.max_attempts = overrides.max_attempts.unwrap_or(settings.max_attempts);
-    let engine = Arc::new(Engine::new(ports, settings, MarkerKey::new(&master)));
-    Ok(App { engine, store, local, github, http, redactor, master, clock: steady })
+    let engine = Arc::new(Engine::new(ports, settings, MarkerKey::new(&master.present).with_old(&master.old)));
+    Ok(App { engine, store, local, github, keyed, vault, http, redactor, master, clock: steady })
 }
 
 /// The outgoing HTTP client.
@@ -191,10 +211,35 @@ pub fn compose_tools(config: &Config, http: &HttpClient, redactor: &Redactor) ->
     })
 }
 
-fn github(config: &Config, http: &HttpClient, clock: Arc<dyn Clock>) -> Result<GithubForge, ComposeError> {
+/// The forges with the credentials that people add.
+fn keyed(
+    config: &Config,
+    http: &HttpClient,
+    configured: &Arc<GithubForge>,
+    keyring: &Keyring<'_>,
+) -> [Arc<KeyedForge>; 2] {
+    let (github_config, github_http, clock) = (config.clone(), http.clone(), Arc::clone(keyring.clock));
+    let github = keyring.forge(Arc::clone(configured) as Arc<dyn Forge>, move |secret| {
+        let made = github(&github_config, &github_http, Arc::clone(&clock), Some(secret));
+        Arc::new(made.expect("without an App's key there is none to refuse"))
+    });
+    let (gitcode_config, gitcode_http, clock) = (config.clone(), http.clone(), Arc::clone(keyring.clock));
+    let own = Arc::new(gitcode(config, http, Arc::clone(keyring.clock), None));
+    let gitcode = keyring
+        .forge(own, move |secret| Arc::new(gitcode(&gitcode_config, &gitcode_http, Arc::clone(&clock), Some(secret))));
+    [github, gitcode]
+}
+
+/// GitHub as the configuration has it, or with another token in its place.
+fn github(
+    config: &Config,
+    http: &HttpClient,
+    clock: Arc<dyn Clock>,
+    token: Option<Secret>,
+) -> Result<GithubForge, ComposeError> {
     let config = &config.github;
     let app = match (&config.app_id, &config.app_key) {
-        (Some(id), Some(key)) => Some(AppKey::from_pem(id, key)?),
+        (Some(id), Some(key)) if token.is_none() => Some(AppKey::from_pem(id, key)?),
         _ => None,
     };
     let options = GithubOptions {
@@ -202,17 +247,17 @@ fn github(config: &Config, http: &HttpClient, clock: Arc<dyn Clock>) -> Result<G
         graphql_url: config.graphql_url.clone(),
         clone_url: config.clone_url.clone(),
         app,
-        token: config.token.clone(),
+        token: token.or_else(|| config.token.clone()),
     };
     Ok(GithubForge::new(http.clone(), clock, options))
 }
 
-fn gitcode(config: &Config, http: &HttpClient, clock: Arc<dyn Clock>) -> GitcodeForge {
+fn gitcode(config: &Config, http: &HttpClient, clock: Arc<dyn Clock>, token: Option<Secret>) -> GitcodeForge {
     let config = &config.gitcode;
     let options = GitcodeOptions {
         api_url: config.api_url.clone(),
         clone_url: config.clone_url.clone(),
-        token: config.token.clone(),
+        token: token.or_else(|| config.token.clone()),
         token_form: config.token_form,
     };
     GitcodeForge::new(http.clone(), clock, options)
@@ -353,31 +398,4 @@ fn settings(config: &Config) -> Settings {
         // Build tools want absolute folders.
         ..Settings::new(std::path::absolute(&work).unwrap_or(work))
     }
-}
-
-/// The configured key, or the one in the key file, which is made at the first start.
-fn master_key(config: &Config) -> Result<Secret, ComposeError> {
-    if let Some(key) = &config.master_key {
-        return Ok(key.clone());
-    }
-    let path = config.data_dir.join("master.key");
-    let failed = |source| ComposeError::Folder { path: path.clone(), source };
-    match std::fs::read_to_string(&path) {
-        Ok(text) if !text.trim().is_empty() => return Ok(Secret::new(text.trim())),
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
-    }
-    std::fs::create_dir_all(&config.data_dir).map_err(failed)?;
-    let key = Secret::new(secret::fresh(""));
-    write_private(&path, key.expose()).map_err(failed)?;
-    Ok(key)
-}
-
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
 }

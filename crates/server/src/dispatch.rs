@@ -98,7 +98,15 @@ impl Dispatch {
             base_branch: repository.default_branch.to_string(),
             hold: given.hold,
         };
-        let key = DispatchKey::of_node(&self.app.master, given.node.id);
-        self.push.send(url, &key, &task).await.map_err(|error| error.to_string())
+        let mut answer = PushAnswer::Denied;
+        // A node has the key of the time at which it registered.
+        for master in self.app.master.all() {
+            let key = DispatchKey::of_node(master, given.node.id);
+            answer = self.push.send(url, &key, &task).await.map_err(|error| error.to_string())?;
+            if answer != PushAnswer::Denied {
+                break;
+            }
+        }
+        Ok(answer)
     }
 }

@@ -11,6 +11,8 @@ mod demo;
 mod dispatch;
 mod door;
 mod feed;
+mod keyring;
+mod master;
 mod route;
 pub mod serve;
 pub mod settings;

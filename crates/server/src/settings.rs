@@ -32,6 +32,10 @@ pub const SETTINGS: &[Setting] = &[
         "Signs our marks in comments. Default: a random one in `{DATA_DIR}/master.key` (mode 0600).",
     ),
     secret(
+        "PATCHWRIGHT_OLD_MASTER_KEYS",
+        "Master keys of before, commas between them: what they sealed and signed stays readable (`patchwright rotate-keys`).",
+    ),
+    secret(
         "API_TOKEN",
         "The bearer token for `/api/v1`. Without one, `/api/v1` answers only while the server listens on a loopback address.",
     ),

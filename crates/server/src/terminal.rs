@@ -293,3 +293,13 @@ pub(crate) fn exit_code(job: &Job) -> ExitCode {
         _ => 1,
     })
 }
+/// Reads a secret from standard input, one line. On a terminal it is seen while it is typed, so it is better piped in.
+pub(crate) fn ask_secret(what: &str) -> std::io::Result<patchwright_core::Secret> {
+    use std::io::{BufRead as _, IsTerminal as _};
+    if std::io::stdin().is_terminal() {
+        note(&format!("Give {what} (it is shown as you type it; or pipe it in):"));
+    }
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    Ok(patchwright_core::Secret::new(line.trim_end_matches(['\r', '\n'])))
+}

@@ -3,6 +3,7 @@
 mod accounts;
 mod backup;
 mod claim;
+mod credentials;
 mod db;
 mod forge_records;
 mod ledger;
@@ -15,6 +16,7 @@ mod queries;
 mod queue;
 mod row;
 mod schema;
+mod seal;
 mod sqlite;
 mod stats;
 mod step;
@@ -23,5 +25,7 @@ mod task_logs;
 mod template;
 
 pub use backup::BackupError;
+pub use credentials::Vault;
 pub use db::{DieselStore, OpenError};
 pub use queue::GroupCommit;
+pub use seal::Sealer;

@@ -273,3 +273,21 @@ diesel::table! {
         text -> Binary,
     }
 }
+
+diesel::table! {
+    credential (id) {
+        id -> Text,
+        name -> Text,
+        platform -> Text,
+        scope -> Text,
+        login -> Text,
+        fingerprint -> Text,
+        key_id -> Text,
+        sealed -> Binary,
+        created_by -> Text,
+        created_at -> BigInt,
+        changed_at -> BigInt,
+        expires_at -> Nullable<BigInt>,
+        last_used_at -> Nullable<BigInt>,
+    }
+}

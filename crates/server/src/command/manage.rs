@@ -5,11 +5,13 @@ use serde_json::{Value, json};
 
 use super::CommandResult;
 use super::remote::{Remote, table, text};
-use crate::cli::{IssuesCommand, NodesCommand, RepositoriesCommand, TokensCommand};
-use crate::terminal::say;
+use crate::cli::{CredentialsCommand, IssuesCommand, NodesCommand, RepositoriesCommand, TokensCommand, UsersCommand};
+use crate::terminal::{ask_secret, say};
 
 const ISSUE: [&str; 5] = ["id", "status", "repository", "number", "title"];
 const REPOSITORY: [&str; 4] = ["id", "platform", "name", "synced_at"];
+const CREDENTIAL: [&str; 7] = ["id", "platform", "scope", "name", "login", "expires_at", "last_used_at"];
+const USER: [&str; 4] = ["id", "login", "role", "active"];
 const NODE: [&str; 7] = ["id", "name", "online", "draining", "running", "capacity", "labels"];
 const TOKEN: [&str; 5] = ["id", "name", "scope", "expires_at", "last_used_at"];
 const GROUP: [&str; 6] = ["key", "succeeded", "failed", "cancelled", "model_calls", "cost"];
@@ -73,6 +75,44 @@ pub(crate) async fn repositories(remote: Remote, command: RepositoriesCommand) -
             remote.ask(Request::delete(remote.url(&format!("/repositories/{id}"))), |_| {}).await
         }
     }
+}
+
+pub(crate) async fn credentials(remote: Remote, command: CredentialsCommand) -> CommandResult {
+    let url = |id: &str| remote.url(&format!("/credentials/{id}"));
+    match command {
+        CredentialsCommand::List => {
+            remote.ask(Request::get(remote.url("/credentials")), |page| table(&CREDENTIAL, page)).await
+        }
+        CredentialsCommand::Add { name, scope, platform, expires } => {
+            let secret = ask_secret("the secret")?;
+            let body = json!({
+                "name": name, "scope": scope, "platform": platform, "secret": secret.expose(), "expires_at": expires,
+            });
+            remote.ask(Request::post(remote.url("/credentials")).json(&body), |added| one(&CREDENTIAL, added)).await
+        }
+        CredentialsCommand::Replace { id, expires } => {
+            let body = json!({"secret": ask_secret("the secret")?.expose(), "expires_at": expires});
+            remote.ask(Request::patch(url(&id)).json(&body), |changed| one(&CREDENTIAL, changed)).await
+        }
+        CredentialsCommand::Remove { id } => remote.ask(Request::delete(url(&id)), |_| {}).await,
+    }
+}
+
+pub(crate) async fn users(remote: Remote, command: UsersCommand) -> CommandResult {
+    let change = |id: &str, body: Value| Request::patch(remote.url(&format!("/users/{id}"))).json(&body);
+    let request = match command {
+        UsersCommand::List => {
+            return remote.ask(Request::get(remote.url("/users")), |page| table(&USER, page)).await;
+        }
+        UsersCommand::Add { login, role } => {
+            let body = json!({"login": login, "role": role, "password": ask_secret("the password")?.expose()});
+            Request::post(remote.url("/users")).json(&body)
+        }
+        UsersCommand::Role { id, role } => change(&id, json!({"role": role})),
+        UsersCommand::Disable { id } => change(&id, json!({"active": false})),
+        UsersCommand::Enable { id } => change(&id, json!({"active": true})),
+    };
+    remote.ask(request, |user| one(&USER, user)).await
 }
 
 pub(crate) async fn nodes(remote: Remote, command: NodesCommand) -> CommandResult {

@@ -8,6 +8,7 @@ pub(crate) mod manage;
 pub(crate) mod migrate;
 pub(crate) mod node;
 pub(crate) mod remote;
+pub(crate) mod rotate;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod user;

@@ -1,9 +1,7 @@
 //! `patchwright user`: people, straight in the database. Whoever may open the database may do this.
 
-use std::io::{BufRead as _, IsTerminal as _};
 use std::process::ExitCode;
 
-use patchwright_core::Secret;
 use patchwright_core::accounts::Accounts as _;
 use patchwright_core::store::StoreError;
 use patchwright_domain::Role;
@@ -16,7 +14,7 @@ use crate::auth::{password, person};
 use crate::cli::{UserArgs, UserCommand};
 use crate::config::Config;
 use crate::telemetry;
-use crate::terminal::{note, say};
+use crate::terminal::{ask_secret, say};
 
 pub(crate) async fn run(config: Config, args: UserArgs) -> CommandResult {
     telemetry::start(&config, true);
@@ -25,7 +23,7 @@ pub(crate) async fn run(config: Config, args: UserArgs) -> CommandResult {
     match args.command {
         UserCommand::Add { login, role } => {
             let role = Role::parse(&role).ok_or("a role is `admin` or `member`")?;
-            let user = person::add(&store, &login, role, Some(read_password()?)).await?;
+            let user = person::add(&store, &login, role, Some(ask_secret("the password")?)).await?;
             note_by_hand(&store, "user.added", &user).await?;
             say(&format!("{} was added as {}.", user.login, user.role.as_str()));
         }
@@ -37,7 +35,7 @@ pub(crate) async fn run(config: Config, args: UserArgs) -> CommandResult {
         }
         UserCommand::Password { login } => {
             let user = find(&store, &login).await?;
-            let hash = password::hash(read_password()?).await?;
+            let hash = password::hash(ask_secret("the password")?).await?;
             store.change_user(&user, Some(hash)).await?;
             note_by_hand(&store, "user.changed", &user).await?;
             say(&format!("{} has a new password; their sessions and tokens have ended.", user.login));
@@ -56,16 +54,6 @@ async fn find(store: &DieselStore, login: &str) -> Result<User, Box<dyn std::err
     let login = Login::parse(login)?;
     let found = store.user_by_login(&login).await?;
     found.map(|(user, _)| user).ok_or_else(|| format!("there is no user `{login}`").into())
-}
-
-/// One line. On a terminal it is seen while it is typed, so it is better piped in.
-fn read_password() -> std::io::Result<Secret> {
-    if std::io::stdin().is_terminal() {
-        note("The password (it is shown as you type it; or pipe it in):");
-    }
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line)?;
-    Ok(Secret::new(line.trim_end_matches(['\r', '\n'])))
 }
 
 async fn note_by_hand(store: &DieselStore, action: &str, user: &User) -> Result<(), StoreError> {

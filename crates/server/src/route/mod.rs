@@ -4,6 +4,7 @@ mod answer;
 mod audit;
 mod auth;
 mod body;
+mod credentials;
 pub(crate) mod error;
 mod events;
 mod health;
@@ -145,6 +146,16 @@ fn management(services: &mut web::ServiceConfig) {
 
 fn nodes_and_their_tasks(services: &mut web::ServiceConfig) {
     services
+        .service(
+            web::resource("/credentials")
+                .route(web::get().to(credentials::list))
+                .route(web::post().to(credentials::add)),
+        )
+        .service(
+            web::resource("/credentials/{id}")
+                .route(web::patch().to(credentials::change))
+                .route(web::delete().to(credentials::remove)),
+        )
         .service(web::resource("/nodes").route(web::get().to(nodes::list)).route(web::post().to(nodes::add)))
         .service(web::resource("/nodes/register").route(web::post().to(node_desk::register)))
         .service(

@@ -101,7 +101,7 @@ pub(crate) async fn register(Body(body): Body<Register>, state: web::Data<State>
         node_id: node.id.to_string(),
         name: node.name.to_string(),
         token,
-        dispatch_key: DispatchKey::text_of_node(&state.app.master, node.id),
+        dispatch_key: DispatchKey::text_of_node(&state.app.master.present, node.id),
         protocol: PROTOCOL.to_string(),
     };
     Ok(HttpResponse::Created().insert_header(("cache-control", "no-store")).json(registered))

@@ -38,6 +38,10 @@ pub(crate) fn platform() -> Object {
     words([&GITHUB, &GITCODE, &LOCAL].map(PlatformId::as_str))
 }
 
+pub(crate) fn keyed_platform() -> Object {
+    words([&GITHUB, &GITCODE].map(PlatformId::as_str))
+}
+
 pub(crate) fn issue_status() -> Object {
     words(IssueStatus::ALL.map(IssueStatus::as_str))
 }

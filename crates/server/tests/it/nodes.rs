@@ -297,7 +297,7 @@ async fn with_a_killed_a_cut_off_and_a_draining_node_every_task_ends_once() {
 
     let jobs = world.list("jobs").await;
     assert_eq!(jobs.len() as u64, count);
-    for job in jobs.iter().filter(|job| job["status"] != "succeeded") {
+    if let Some(job) = jobs.iter().find(|job| job["status"] != "succeeded") {
         let id = job["job_id"].as_str().unwrap();
         let failure = world.get(&format!("/api/v1/jobs/{id}")).await.unwrap()["failure"].clone();
         let tasks = world.get(&format!("/api/v1/tasks?job={id}")).await.unwrap();

@@ -307,3 +307,38 @@ async fn people_are_added_at_the_command_line_and_programs_ask_with_their_tokens
     server.kill().unwrap();
     server.wait().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_master_key_was_changed_what_it_sealed_opens_and_what_it_signed_is_known() {
+    let world = World::new(vec![]);
+    let mut server = world.start().await;
+    let url = |path: &str| format!("http://{}{path}", world.address);
+    let body = json!({"name": "all", "platform": "github", "scope": "*", "secret": TOKEN});
+    let added = world.http.send(Request::post(url("/api/v1/credentials")).json(&body), Retry::Never).await.unwrap();
+    assert_eq!(added.status, 201, "{}", added.text());
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let key = || std::fs::read_to_string(world.folder.path().join("master.key")).unwrap();
+    let before = key();
+    for round in 1..=2 {
+        let rotated = Command::new(env!("CARGO_BIN_EXE_patchwright"))
+            .arg("rotate-keys")
+            .env_clear()
+            .env("DATA_DIR", world.folder.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&rotated.stdout).into_owned();
+        assert!(rotated.status.success() && said.starts_with("1 secrets were sealed anew"), "{said}");
+        assert_eq!(key().lines().count(), 1 + round);
+    }
+    assert!(key().ends_with(&before) && !key().starts_with(before.trim()));
+    let mut server = world.start().await;
+    let repository = json!({"platform": "github", "name": "acme/demo"});
+    let request = Request::post(url("/api/v1/repositories")).json(&repository);
+    let opened = world.http.send(request, Retry::Never).await.unwrap();
+    assert_eq!(opened.status, 201, "the credential opens the forge: {}", opened.text());
+    let used: Value = world.get("/api/v1/credentials").await.unwrap().json().unwrap();
+    assert!(used["items"][0]["last_used_at"].is_string(), "{used}");
+    server.kill().unwrap();
+    server.wait().unwrap();
+}
