@@ -300,8 +300,11 @@ async fn an_issue_is_opened_started_and_merged_by_its_owner() {
     assert!(done["completed_at"].is_string());
     let waits = tester.get_json(owner, "/api/v1/issues?status=pending_merge&q=SUBTRACTS").await;
     assert_eq!(waits["items"][0]["id"], issue.as_str());
-    let again = tester.ask(owner, Method::Post, &path("merge"), None).await;
-    assert_eq!(again.json::<Value>().unwrap()["status"], "merged");
+    let merged = tester.ask(owner, Method::Post, &path("merge"), Some(&json!({"pull_request": true}))).await;
+    assert_eq!(merged.status, 200, "{}", merged.text());
+    assert_eq!(merged.json::<Value>().unwrap()["status"], "merged");
+    let log = tester.git.git(REPO, &["log", "--format=%H", "main"]);
+    assert!(log.contains(job.published.pushed.as_ref().unwrap().as_str()), "it is merged on the forge too: {log}");
     let refused = tester.ask(owner, Method::Post, &path("start"), None).await;
     assert_eq!((refused.status, &refused.json::<Value>().unwrap()["code"]), (409, &"wrong_state".into()));
     for (group, key) in [("repository", REPO), ("node", "embedded"), ("model", "default")] {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use patchwright_domain::job::PullRequestRef;
-use patchwright_domain::{BranchName, IssueNumber, IssueRef, RepoName, RepoPath};
+use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, RepoName, RepoPath};
 
 use crate::secret::Secret;
 pub use crate::tracker::{Comment, ForgeError, RemoteIssue, Tracker};
@@ -105,6 +105,10 @@ pub trait Forge: Tracker {
 
     /// Marks a draft ready for review.
     async fn mark_ready(&self, repo: &RepoName, pull_request: &PullRequestRef) -> Result<(), ForgeError>;
+
+    /// Merges a pull request whose branch stands at this commit; one that is merged already is success. What the platform
+    /// does not merge (a draft, a conflict, failing checks, other commits) is [`ForgeError::Refused`].
+    async fn merge_pull_request(&self, repo: &RepoName, number: u64, head: &CommitSha) -> Result<(), ForgeError>;
 
     /// A file's content at a branch, tag or commit; `None` when it is not there or not text.
     async fn read_file(&self, repo: &RepoName, path: &RepoPath, at: &str) -> Result<Option<String>, ForgeError>;

@@ -1,5 +1,6 @@
 //! What people do by hand: start, retry, cancel.
 
+use patchwright_core::forge::ForgeError;
 use patchwright_core::store::{Step, StoreError, Versioned, Write};
 use patchwright_core::webhook::InboundIssue;
 use patchwright_domain::job::{JobTrigger, PublishMode, PullRequestEnd, TriggerKind};
@@ -44,6 +45,12 @@ pub enum ControlError {
     /// There is no such job.
     #[error("there is no job {0}")]
     NoSuchJob(JobId),
+    /// The issue has no pull request that waits.
+    #[error("no pull request of this issue waits to be merged")]
+    NoPullRequest,
+    /// The forge did not merge it.
+    #[error("the forge did not merge it: {0}")]
+    NotMerged(#[source] ForgeError),
     /// Nothing can be read or written now.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -162,6 +169,31 @@ impl Engine {
             }
         }
         Ok(self.ports.store.issue(id).await?.ok_or(ControlError::NoSuchIssue(id))?.value)
+    }
+
+    /// Merges the pull request of an issue on its forge, at the commit that we pushed, and notes that.
+    ///
+    /// # Errors
+    /// [`ControlError::NoPullRequest`] when none waits, [`ControlError::NotMerged`] when the forge does not, and as
+    /// [`Self::merge_issue`].
+    pub async fn merge_pull_request(&self, id: IssueId) -> Result<Issue, ControlError> {
+        let issue = self.ports.store.issue(id).await?.ok_or(ControlError::NoSuchIssue(id))?.value;
+        // Whether it may be merged is asked before it is.
+        issue.clone().advance(IssueEvent::Merge, self.ports.clock.now())?;
+        let job = self.ports.store.latest_job(id).await?.map(|job| job.value).ok_or(ControlError::NoPullRequest)?;
+        let (Some(pull_request), Some(head)) = (job.published.open_pull_request(), &job.published.pushed) else {
+            return Err(ControlError::NoPullRequest);
+        };
+        let forge = self.ports.forges.get(&issue.source.platform).ok_or(ControlError::NoPullRequest)?;
+        let merged = forge.merge_pull_request(&issue.source.repo, pull_request.number, head).await;
+        merged.map_err(ControlError::NotMerged)?;
+        match self.merge_issue(id).await {
+            // The forge's own word that it is merged was quicker.
+            Err(ControlError::Refused(_)) => {
+                Ok(self.ports.store.issue(id).await?.ok_or(ControlError::NoSuchIssue(id))?.value)
+            }
+            other => other,
+        }
     }
 
     /// Notes that people merged the issue's pull request.

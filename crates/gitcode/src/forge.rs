@@ -6,7 +6,7 @@ use patchwright_core::forge::{
     Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
 };
 use patchwright_domain::job::PullRequestRef;
-use patchwright_domain::{BranchName, IssueNumber, IssueRef, PlatformId, RepoName, RepoPath};
+use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, PlatformId, RepoName, RepoPath};
 use patchwright_http::forge::{encode_path, encode_segment, read_json};
 use patchwright_http::{Request, Response, Retry};
 
@@ -207,6 +207,24 @@ impl Forge for GitcodeForge {
             return Err(ForgeError::Refused { platform: GITCODE, action, detail });
         }
         Ok(())
+    }
+
+    /// The call takes no commit to compare with, so the pull request is looked at first where it names one.
+    async fn merge_pull_request(&self, repo: &RepoName, number: u64, head: &CommitSha) -> Result<(), ForgeError> {
+        let what = format!("the pull request {repo}!{number}");
+        let action = format!("merge {what}");
+        let found = self.pull(repo, number, &what).await?;
+        if found.state.as_deref() == Some("merged") {
+            return Ok(());
+        }
+        let stands_at = found.head.and_then(|head| head.sha);
+        if stands_at.is_some_and(|at| at != head.as_str()) {
+            let detail = "its branch has other commits than ours".to_owned();
+            return Err(ForgeError::Refused { platform: GITCODE, action, detail });
+        }
+        let request =
+            Request::put(format!("{}/merge", self.pull_url(repo, number))).json(&wire::Merge { merge_method: "merge" });
+        self.call(request, Retry::Never, &action, &what).await.map(|_| ())
     }
 
     async fn read_file(&self, repo: &RepoName, path: &RepoPath, at: &str) -> Result<Option<String>, ForgeError> {

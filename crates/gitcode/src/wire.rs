@@ -83,6 +83,7 @@ pub(crate) struct PullRequest {
     pub(crate) title: Option<String>,
     pub(crate) html_url: Option<String>,
     pub(crate) draft: Option<bool>,
+    pub(crate) state: Option<String>,
     pub(crate) user: Option<User>,
     pub(crate) head: Option<Head>,
 }
@@ -91,6 +92,12 @@ pub(crate) struct PullRequest {
 pub(crate) struct Head {
     #[serde(rename = "ref")]
     pub(crate) name: Option<String>,
+    pub(crate) sha: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Merge {
+    pub(crate) merge_method: &'static str,
 }
 
 #[derive(Debug, Deserialize)]

@@ -5,7 +5,7 @@ use patchwright_core::forge::{
     Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
 };
 use patchwright_domain::job::PullRequestRef;
-use patchwright_domain::{BranchName, IssueNumber, IssueRef, PlatformId, RepoName, RepoPath};
+use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, PlatformId, RepoName, RepoPath};
 use patchwright_http::forge::read_json;
 use patchwright_http::{Request, Response, Retry};
 
@@ -233,6 +233,22 @@ impl Forge for GithubForge {
             _ if detail.contains("not accessible") => ForgeError::Forbidden { platform, action, detail },
             _ => ForgeError::Refused { platform, action, detail },
         })
+    }
+
+    async fn merge_pull_request(&self, repo: &RepoName, number: u64, head: &CommitSha) -> Result<(), ForgeError> {
+        let what = format!("the pull request {repo}#{number}");
+        let action = format!("merge {what}");
+        let place = self.repo_url(repo, &format!("/pulls/{number}"));
+        let request = Request::put(format!("{place}/merge")).json(&wire::Merge { sha: head.as_str() });
+        match self.call(repo, request, Retry::Never, &action, &what).await {
+            Err(refused @ ForgeError::Refused { .. }) => {
+                // So is answered what somebody has merged already.
+                let response = self.read(repo, Request::get(place), &what).await?;
+                let found: wire::PullRequest = read_json(GITHUB, &response, &format!("read {what}"))?;
+                if found.merged == Some(true) { Ok(()) } else { Err(refused) }
+            }
+            other => other.map(|_| ()),
+        }
     }
 
     async fn read_file(&self, repo: &RepoName, path: &RepoPath, at: &str) -> Result<Option<String>, ForgeError> {

@@ -77,6 +77,8 @@ pub(crate) struct PullRequest {
     pub(crate) html_url: String,
     pub(crate) node_id: Option<String>,
     pub(crate) draft: Option<bool>,
+    /// Told of a single one only.
+    pub(crate) merged: Option<bool>,
     pub(crate) user: Option<User>,
 }
 
@@ -94,6 +96,11 @@ pub(crate) struct Content {
     pub(crate) encoding: String,
     #[serde(default, rename = "content")]
     pub(crate) text: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Merge<'a> {
+    pub(crate) sha: &'a str,
 }
 
 #[derive(Debug, Serialize)]

@@ -12,7 +12,9 @@ use patchwright_core::forge::{
 use patchwright_core::records::{ForgeRecords, LocalPullRequest};
 use patchwright_core::store::StoreError;
 use patchwright_domain::job::PullRequestRef;
-use patchwright_domain::{BranchName, Issue, IssueNumber, IssueRef, IssueStatus, PlatformId, RepoName, RepoPath};
+use patchwright_domain::{
+    BranchName, CommitSha, Issue, IssueNumber, IssueRef, IssueStatus, PlatformId, RepoName, RepoPath,
+};
 
 use crate::LOCAL;
 
@@ -282,6 +284,28 @@ impl Forge for LocalForge {
         self.change(repo, pull_request.number, |pull_request| pull_request.draft = false).await
     }
 
+    /// The base branch moves on to the head where nothing else has come onto it; more than that is for git.
+    async fn merge_pull_request(&self, repo: &RepoName, number: u64, head: &CommitSha) -> Result<(), ForgeError> {
+        let pull_request = self.pull_request(repo, number).await?;
+        let action = format!("merge the pull request {repo}#{number}");
+        let refused =
+            |detail: &str| ForgeError::Refused { platform: LOCAL, action: action.clone(), detail: detail.into() };
+        match (pull_request.state.as_str(), pull_request.draft) {
+            ("merged", _) => return Ok(()),
+            ("open", false) => {}
+            ("open", true) => return Err(refused("it is a draft")),
+            _ => return Err(refused("it is closed")),
+        }
+        let (path, head) = (self.path_of(repo), head.to_string());
+        let names = (pull_request.head.full_ref(), pull_request.base.full_ref());
+        let moved = blocking(move || fast_forward(&path, &names, &head)).await?;
+        match moved {
+            Ok(None) => self.change(repo, number, |pull_request| pull_request.state = "merged".to_owned()).await,
+            Ok(Some(why)) => Err(refused(why)),
+            Err(error) => Err(refused(&error.to_string())),
+        }
+    }
+
     async fn read_file(&self, repo: &RepoName, path: &RepoPath, at: &str) -> Result<Option<String>, ForgeError> {
         let shown = format!("{at} of {repo}");
         let (place, path, at) = (self.path_of(repo), path.to_string(), at.to_owned());
@@ -304,6 +328,28 @@ impl Forge for LocalForge {
     fn issue_url(&self, issue: &IssueRef) -> String {
         format!("local:{}/issues/{}", issue.repo, issue.number)
     }
+}
+
+/// Moves the second branch to where the first one stands, when that is the commit and nothing is lost by it; else says
+/// why not.
+fn fast_forward(
+    path: &std::path::Path,
+    (head, base): &(String, String),
+    commit: &str,
+) -> Result<Option<&'static str>, gix::Error> {
+    let repo = gix::open_opts(path, gix::open::Options::isolated())?;
+    let head_tip = repo.find_reference(head.as_str())?.peel_to_id()?.detach();
+    let base_tip = repo.find_reference(base.as_str())?.peel_to_id()?.detach();
+    if gix::ObjectId::from_hex(commit.as_bytes()).ok() != Some(head_tip) {
+        return Ok(Some("its branch has other commits than ours"));
+    }
+    let mut before = repo.rev_walk([head_tip]).all()?;
+    if !before.any(|commit| commit.is_ok_and(|commit| commit.id == base_tip)) {
+        return Ok(Some("other commits have come onto its base branch; merge it with git"));
+    }
+    let mut reference = repo.find_reference(base.as_str())?;
+    reference.set_target_id(head_tip, "merge a pull request")?;
+    Ok(None)
 }
 
 async fn blocking<T: Send + 'static>(

@@ -29,7 +29,8 @@ async fn the_built_in_forge_keeps_the_contract() {
     std::fs::write(place.join("refs/heads/agent/fix-1"), format!("{commit}\n")).unwrap();
     let opened = Issue { source: source.clone(), title: "Bug".into(), body: "It breaks.".into(), ..issue(1) };
     forge.open_issue(opened).await.unwrap();
-    contract::forge::suite(contract::forge::Setting { forge: &forge, issue: source.clone(), branch }).await;
+    let head = patchwright_domain::CommitSha::parse(&commit.to_string()).unwrap();
+    contract::forge::suite(contract::forge::Setting { forge: &forge, issue: source.clone(), branch, head }).await;
 
     let read = |path: &str| patchwright_domain::RepoPath::parse(path).unwrap();
     let text = forge.read_file(&source.repo, &read("README.md"), "main").await.unwrap();

@@ -227,9 +227,18 @@ pub(crate) enum IssuesCommand {
     Start {
         /// Its id
         id: String,
-        /// What else to take into account
+        /// A program that makes the change, by the name of its preset
         #[arg(long)]
         command: Option<String>,
+        /// What else to take into account, in words
+        #[arg(long)]
+        instructions: Option<String>,
+        /// The id of the node that is to run it
+        #[arg(long)]
+        node: Option<String>,
+        /// What the node must have; may be repeated
+        #[arg(long = "label", value_name = "LABEL")]
+        labels: Vec<String>,
     },
     /// Stops all jobs of an issue
     Cancel {
@@ -240,6 +249,9 @@ pub(crate) enum IssuesCommand {
     Merge {
         /// Its id
         id: String,
+        /// Merges it on the forge
+        #[arg(long)]
+        pull_request: bool,
     },
 }
 

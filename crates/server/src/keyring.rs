@@ -16,7 +16,9 @@ use patchwright_core::store::StoreError;
 use patchwright_core::{Clock, Redactor, Secret};
 use patchwright_domain::credential::CredentialScope;
 use patchwright_domain::job::PullRequestRef;
-use patchwright_domain::{AuditId, BranchName, CredentialId, IssueNumber, IssueRef, PlatformId, RepoName, RepoPath};
+use patchwright_domain::{
+    AuditId, BranchName, CommitSha, CredentialId, IssueNumber, IssueRef, PlatformId, RepoName, RepoPath,
+};
 use patchwright_store_diesel::{DieselStore, Vault};
 use tokio::sync::Mutex;
 
@@ -218,6 +220,10 @@ impl Forge for KeyedForge {
 
     async fn mark_ready(&self, repo: &RepoName, pull_request: &PullRequestRef) -> Result<(), ForgeError> {
         self.of(repo).await?.mark_ready(repo, pull_request).await
+    }
+
+    async fn merge_pull_request(&self, repo: &RepoName, number: u64, head: &CommitSha) -> Result<(), ForgeError> {
+        self.of(repo).await?.merge_pull_request(repo, number, head).await
     }
 
     async fn read_file(&self, repo: &RepoName, path: &RepoPath, at: &str) -> Result<Option<String>, ForgeError> {

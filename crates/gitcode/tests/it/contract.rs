@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use patchwright_core::Secret;
 use patchwright_core::forge::{Forge as _, ForgeError, Permission, Tracker as _};
-use patchwright_domain::{BranchName, IssueNumber, IssueRef, RepoPath};
+use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, RepoPath};
 use patchwright_gitcode::{GITCODE, GitcodeForge, GitcodeOptions, TokenForm};
 use patchwright_http::{HttpClient, HttpOptions};
 use patchwright_testkit::contract;
@@ -44,11 +44,17 @@ pub(crate) fn repository() -> (GitServer, GitcodeServer, BranchName) {
     (git, server, BranchName::parse("agent/fix-1").unwrap())
 }
 
+/// The commit of a branch.
+pub(crate) fn tip(git: &GitServer, branch: &BranchName) -> CommitSha {
+    CommitSha::parse(git.git("acme/demo", &["rev-parse", branch.as_str()]).trim()).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn gitcode_keeps_the_contract() {
-    let (_git, server, branch) = repository();
+    let (git, server, branch) = repository();
     let forge = forge(&server);
-    contract::forge::suite(contract::forge::Setting { forge: &forge, issue: issue(), branch }).await;
+    let head = tip(&git, &branch);
+    contract::forge::suite(contract::forge::Setting { forge: &forge, issue: issue(), branch, head }).await;
     let repository = forge.repository(&issue().repo).await.unwrap();
     assert_eq!(repository.clone_url, "https://gitcode.example/acme/demo.git", "never out of an answer");
     assert_eq!(forge.issue_url(&issue()), "https://gitcode.example/acme/demo/issues/1");

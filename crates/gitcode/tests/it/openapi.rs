@@ -8,7 +8,7 @@ use patchwright_gitcode::TokenForm;
 use patchwright_testkit::server::{GITCODE_TOKEN, Prism};
 use patchwright_testkit::{contract, fetched};
 
-use super::contract::{forge_at, issue, repository};
+use super::contract::{forge_at, issue, repository, tip};
 
 /// Every call of the adapter.
 const CALLS: &[(&str, &[&str])] = &[
@@ -23,16 +23,18 @@ const CALLS: &[(&str, &[&str])] = &[
     ("/api/v5/repos/{owner}/{repo}/contents/{path}", &["get"]),
     ("/api/v5/repos/{owner}/{repo}/pulls", &["get", "post"]),
     ("/api/v5/repos/{owner}/{repo}/pulls/{number}", &["get", "patch"]),
+    ("/api/v5/repos/{owner}/{repo}/pulls/{number}/merge", &["put"]),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_request_is_one_that_gitcode_describes() {
     let (Some(npm), Some(document)) = (fetched("GITHUB_OPENAPI_NPM"), fetched("GITCODE_OPENAPI")) else { return };
-    let (_git, server, branch) = repository();
+    let (git, server, branch) = repository();
     server.permit("alice", "admin");
     let prism = Prism::start(&npm, &document, CALLS, server.url().trim_end_matches("/api/v5"));
     let forge = forge_at(format!("{}/api/v5", prism.url()), Arc::default(), GITCODE_TOKEN, TokenForm::Bearer);
-    contract::forge::suite(contract::forge::Setting { forge: &forge, issue: issue(), branch }).await;
+    let head = tip(&git, &branch);
+    contract::forge::suite(contract::forge::Setting { forge: &forge, issue: issue(), branch, head }).await;
     forge.permission(&issue().repo, "alice").await.unwrap();
     forge.read_file(&issue().repo, &RepoPath::parse("README.md").unwrap(), "main").await.unwrap();
     let (wrong, requests) = prism.verdict();

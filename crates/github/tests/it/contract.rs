@@ -89,11 +89,17 @@ pub(crate) fn repository() -> (GitServer, GithubServer, BranchName) {
     (git, server, BranchName::parse("agent/fix-1").unwrap())
 }
 
+/// The commit of a branch.
+pub(crate) fn tip(git: &GitServer, branch: &BranchName) -> CommitSha {
+    CommitSha::parse(git.git("acme/demo", &["rev-parse", branch.as_str()]).trim()).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn github_keeps_the_contract() {
-    let (_git, server, branch) = repository();
+    let (git, server, branch) = repository();
     let forge = forge(&server, Some(TOKEN));
-    contract::forge::suite(contract::forge::Setting { forge: &forge, issue: issue(), branch }).await;
+    let head = tip(&git, &branch);
+    contract::forge::suite(contract::forge::Setting { forge: &forge, issue: issue(), branch, head }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

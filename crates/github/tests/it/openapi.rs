@@ -7,7 +7,7 @@ use patchwright_testkit::contract;
 use patchwright_testkit::fetched;
 use patchwright_testkit::server::{GithubServer, Prism, TOKEN};
 
-use super::contract::{fresh_key, in_minutes, issue, repository, set_up_at, write_everything};
+use super::contract::{fresh_key, in_minutes, issue, repository, set_up_at, tip, write_everything};
 
 /// Every call of the adapter.
 const CALLS: &[(&str, &[&str])] = &[
@@ -31,7 +31,8 @@ const CALLS: &[(&str, &[&str])] = &[
     ("/repos/{owner}/{repo}/issues/comments/{comment_id}/reactions", &["post"]),
     ("/repos/{owner}/{repo}/collaborators/{username}/permission", &["get"]),
     ("/repos/{owner}/{repo}/pulls", &["get", "post"]),
-    ("/repos/{owner}/{repo}/pulls/{pull_number}", &["patch"]),
+    ("/repos/{owner}/{repo}/pulls/{pull_number}", &["get", "patch"]),
+    ("/repos/{owner}/{repo}/pulls/{pull_number}/merge", &["put"]),
     ("/repos/{owner}/{repo}/check-runs", &["post"]),
     ("/repos/{owner}/{repo}/check-runs/{check_run_id}", &["patch"]),
     ("/repos/{owner}/{repo}/contents/{path}", &["get", "put"]),
@@ -40,7 +41,7 @@ const CALLS: &[(&str, &[&str])] = &[
 #[tokio::test(flavor = "multi_thread")]
 async fn every_request_is_one_that_github_describes() {
     let Some(npm) = fetched("GITHUB_OPENAPI_NPM") else { return };
-    let (_git, server, branch) = repository();
+    let (git, server, branch) = repository();
     server.permit("alice", "write");
     let prism = Prism::start(
         &npm,
@@ -50,7 +51,8 @@ async fn every_request_is_one_that_github_describes() {
     );
 
     let forge = set_up_at(prism.url(), &server, None, Some(TOKEN)).forge;
-    contract::forge::suite(contract::forge::Setting { forge: &forge, issue: issue(), branch }).await;
+    let head = tip(&git, &branch);
+    contract::forge::suite(contract::forge::Setting { forge: &forge, issue: issue(), branch, head }).await;
     write_everything(&forge, &server).await;
     forge.permission(&issue().repo, "alice").await.unwrap();
     let path = RepoPath::parse("docs/a b.md").unwrap();

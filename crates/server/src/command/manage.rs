@@ -45,12 +45,18 @@ pub(crate) async fn issues(remote: Remote, command: IssuesCommand) -> CommandRes
             let draft = json!({"repository_id": repository, "title": title, "body": body});
             remote.ask(Request::post(remote.url("/issues")).json(&draft), |issue| one(&ISSUE, issue)).await
         }
-        IssuesCommand::Start { id, command } => {
-            let request = post(&id, "start").json(&json!({"command": command}));
+        IssuesCommand::Start { id, command, instructions, node, labels } => {
+            let body = json!({
+                "command": command, "instructions": instructions, "node_id": node, "labels": labels,
+            });
+            let request = post(&id, "start").json(&body);
             remote.ask(request, |task| one(&["job_id", "status"], task)).await
         }
         IssuesCommand::Cancel { id } => remote.ask(post(&id, "cancel"), |issue| one(&ISSUE, issue)).await,
-        IssuesCommand::Merge { id } => remote.ask(post(&id, "merge"), |issue| one(&ISSUE, issue)).await,
+        IssuesCommand::Merge { id, pull_request } => {
+            let request = post(&id, "merge").json(&json!({"pull_request": pull_request}));
+            remote.ask(request, |issue| one(&ISSUE, issue)).await
+        }
     }
 }
 

@@ -369,18 +369,37 @@ pub(crate) async fn cancel(
     Ok(HttpResponse::Ok().json(view(&issue, &state)))
 }
 
+/// How to merge.
+#[derive(Deserialize, Default, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MergeBody {
+    /// Merges the pull request on its forge; without it, it is only noted that somebody has.
+    #[serde(default)]
+    pull_request: bool,
+}
+
 #[utoipa::path(post, path = "/api/v1/issues/{id}/merge", tag = "issues",
+    request_body(content = MergeBody, content_type = "application/json"),
     params(("id" = uuid::Uuid, Path, description = "The issue")),
-    responses((status = 200, body = IssueView), (status = 401, description = "Nobody asks"),
-        (status = 403, description = "Neither owner nor administrator asks"),
-        (status = 404, description = "There is no such issue"), (status = 409, description = "Nothing waits to be merged")))]
+    responses((status = 200, body = IssueView), (status = 400, description = "The body cannot be read"),
+        (status = 401, description = "Nobody asks"), (status = 403, description = "Neither owner nor administrator asks"),
+        (status = 404, description = "There is no such issue"),
+        (status = 409, description = "Nothing waits to be merged, or the forge does not merge it"),
+        (status = 502, description = "The forge refuses us")))]
 pub(crate) async fn merge(
     caller: Caller,
     id: web::Path<String>,
+    body: String,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
+    let body: MergeBody = if body.is_empty() { MergeBody::default() } else { super::body::parse(body.as_bytes())? };
     let issue = steerable(&caller, &id, &state).await?;
-    let issue = state.app.engine.merge_issue(issue.id).await?;
-    note(&state, &caller.login, "issue.merged", &issue.source.to_string(), "").await?;
+    let issue = if body.pull_request {
+        state.app.engine.merge_pull_request(issue.id).await?
+    } else {
+        state.app.engine.merge_issue(issue.id).await?
+    };
+    let how = if body.pull_request { "on the forge" } else { "" };
+    note(&state, &caller.login, "issue.merged", &issue.source.to_string(), how).await?;
     Ok(HttpResponse::Ok().json(view(&issue, &state)))
 }

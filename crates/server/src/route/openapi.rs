@@ -60,7 +60,7 @@ impl utoipa::Modify for Common {
                     answer("415", "The body is not JSON");
                     // The Start button sends none.
                     if let RefOr::T(body) = body
-                        && path.ends_with("/start")
+                        && (path.ends_with("/start") || path.ends_with("/merge"))
                     {
                         body.required = Some(Required::False);
                     }

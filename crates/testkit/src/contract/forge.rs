@@ -1,7 +1,7 @@
 //! What every forge does.
 
 use patchwright_core::forge::{Forge, ForgeError, NewPullRequest};
-use patchwright_domain::{BranchName, IssueNumber, IssueRef, PlatformId, RepoName};
+use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, PlatformId, RepoName};
 
 /// A forge to test, and what is there.
 pub struct Setting<'a> {
@@ -11,6 +11,8 @@ pub struct Setting<'a> {
     pub issue: IssueRef,
     /// A branch of that repository with a commit more than `main`.
     pub branch: BranchName,
+    /// That commit.
+    pub head: CommitSha,
 }
 
 impl std::fmt::Debug for Setting<'_> {
@@ -91,9 +93,15 @@ async fn a_branch_has_one_pull_request(setting: &Setting<'_>) {
     let again = forge.create_pull_request(repo, &new).await;
     assert!(matches!(again, Err(ForgeError::Refused { .. })), "{again:?}");
     forge.update_pull_request(repo, opened.number, "the panel, later").await.unwrap();
+    let early = forge.merge_pull_request(repo, opened.number, &setting.head).await;
+    assert!(matches!(early, Err(ForgeError::Refused { .. })), "a draft is not merged: {early:?}");
     forge.mark_ready(repo, &opened).await.unwrap();
     forge.mark_ready(repo, &opened).await.unwrap();
     assert!(!forge.find_pull_request(repo, &setting.branch).await.unwrap().unwrap().draft);
+    let head = &setting.head;
+    forge.merge_pull_request(repo, opened.number, head).await.unwrap();
+    forge.merge_pull_request(repo, opened.number, head).await.unwrap();
+    assert_eq!(forge.find_pull_request(repo, &setting.branch).await.unwrap(), None, "it is open no more");
     let ghost = NewPullRequest { head: BranchName::parse("agent/ghost").unwrap(), ..new };
     assert!(matches!(forge.create_pull_request(repo, &ghost).await, Err(ForgeError::Refused { .. })));
 }

@@ -9,7 +9,7 @@ use patchwright_core::forge::{
     Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
 };
 use patchwright_domain::job::PullRequestRef;
-use patchwright_domain::{BranchName, IssueNumber, IssueRef, PlatformId, RepoName, RepoPath};
+use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, PlatformId, RepoName, RepoPath};
 
 /// The login of our own comments.
 const OWN_LOGIN: &str = "patchwright";
@@ -35,6 +35,7 @@ struct PullRequest {
     head: BranchName,
     title: String,
     body: String,
+    merged: bool,
 }
 
 const PLATFORM: PlatformId = PlatformId::from_static("github");
@@ -200,7 +201,7 @@ impl Forge for FakeForge {
     }
 
     async fn find_pull_request(&self, _: &RepoName, head: &BranchName) -> Result<Option<PullRequestRef>, ForgeError> {
-        Ok(self.enter()?.pull_requests.iter().find(|pr| pr.head == *head).map(|pr| pr.reference.clone()))
+        Ok(self.enter()?.pull_requests.iter().find(|pr| pr.head == *head && !pr.merged).map(|pr| pr.reference.clone()))
     }
 
     async fn create_pull_request(&self, repo: &RepoName, new: &NewPullRequest) -> Result<PullRequestRef, ForgeError> {
@@ -208,7 +209,7 @@ impl Forge for FakeForge {
         if !model.branches.contains(&new.head) {
             return Err(refused("open a pull request", "the head branch does not exist"));
         }
-        if model.pull_requests.iter().any(|pr| pr.head == new.head) {
+        if model.pull_requests.iter().any(|pr| pr.head == new.head && !pr.merged) {
             return Err(refused("open a pull request", "a pull request already exists for the branch"));
         }
         let number = 100 + model.pull_requests.len() as u64;
@@ -224,6 +225,7 @@ impl Forge for FakeForge {
             head: new.head.clone(),
             title: new.title.clone(),
             body: new.body.clone(),
+            merged: false,
         });
         model.answer(reference)
     }
@@ -239,6 +241,17 @@ impl Forge for FakeForge {
         let mut model = self.enter()?;
         let found = model.pull_requests.iter_mut().find(|pr| pr.reference.number == pull_request.number);
         found.ok_or_else(|| not_found("the pull request"))?.reference.draft = false;
+        model.answer(())
+    }
+
+    async fn merge_pull_request(&self, _: &RepoName, number: u64, _: &CommitSha) -> Result<(), ForgeError> {
+        let mut model = self.enter()?;
+        let found = model.pull_requests.iter_mut().find(|pr| pr.reference.number == number);
+        let pull_request = found.ok_or_else(|| not_found("the pull request"))?;
+        if pull_request.reference.draft {
+            return Err(refused("merge the pull request", "it is a draft"));
+        }
+        pull_request.merged = true;
         model.answer(())
     }
 

@@ -36,6 +36,7 @@ struct Pull {
     title: String,
     body: String,
     draft: bool,
+    merged: bool,
 }
 
 type Shared = web::Data<Mutex<Model>>;
@@ -249,10 +250,20 @@ impl Model {
             ("GET", []) => {
                 // Answers with everything that is open: whether the filter works everywhere is not known.
                 assert!(query.contains_key("head") && query["state"] == "open");
-                let found = self.pulls.iter().filter(|pull| pull.repo == repo).map(pull_json);
+                let found = self.pulls.iter().filter(|pull| pull.repo == repo && !pull.merged).map(pull_json);
                 HttpResponse::Ok().json(found.collect::<Vec<_>>())
             }
             ("POST", []) => self.create_pull(repo, body),
+            ("PUT", [number, "merge"]) => {
+                let Some(pull) = self.pulls.iter_mut().find(|pull| pull.number.to_string() == **number) else {
+                    return missing();
+                };
+                if pull.draft {
+                    return refused("the pull request is a draft");
+                }
+                pull.merged = true;
+                HttpResponse::Ok().json(json!({"sha": "0", "merged": true, "message": "Pull Request has been merged"}))
+            }
             (method, [number]) => {
                 let Some(pull) = self.pulls.iter_mut().find(|pull| pull.number.to_string() == **number) else {
                     return missing();
@@ -285,7 +296,7 @@ impl Model {
         if !exists(&head) || !exists(&base) {
             return refused("source branch or target branch does not exist");
         }
-        if self.pulls.iter().any(|pull| pull.repo == repo && pull.head == head) {
+        if self.pulls.iter().any(|pull| pull.repo == repo && pull.head == head && !pull.merged) {
             return refused("Another open merge request already exists for this source branch");
         }
         let pull = Pull {
@@ -294,6 +305,7 @@ impl Model {
             title: text("title"),
             body: text("body"),
             draft: body["draft"].as_bool().unwrap_or(false),
+            merged: false,
             head,
             base,
         };
@@ -305,7 +317,7 @@ impl Model {
 fn pull_json(pull: &Pull) -> Value {
     json!({
         "id": 190_000 + pull.number, "number": pull.number.to_string(), "iid": pull.number, "title": pull.title,
-        "body": pull.body, "draft": pull.draft, "state": "open", "user": {"login": OWN_LOGIN},
+        "body": pull.body, "draft": pull.draft, "state": if pull.merged { "merged" } else { "open" }, "user": {"login": OWN_LOGIN},
         "head": {"ref": pull.head}, "base": {"ref": pull.base},
         "html_url": format!("https://gitcode.invalid/{}/pull/{}", pull.repo, pull.number),
     })

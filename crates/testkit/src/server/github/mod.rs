@@ -95,6 +95,7 @@ struct Pull {
     title: String,
     bodies: Vec<String>,
     draft: bool,
+    merged: bool,
 }
 
 /// The server.
@@ -127,6 +128,8 @@ impl GithubServer {
                 .route("/repos/{o}/{r}/pulls", web::get().to(list_pulls))
                 .route("/repos/{o}/{r}/pulls", web::post().to(create_pull))
                 .route("/repos/{o}/{r}/pulls/{n}", web::patch().to(update_pull))
+                .route("/repos/{o}/{r}/pulls/{n}", web::get().to(read_pull))
+                .route("/repos/{o}/{r}/pulls/{n}/merge", web::put().to(merge_pull))
                 .default_service(web::to(|| async { not_found() }))
         });
         Self { model, running }
@@ -452,7 +455,7 @@ async fn permission(path: web::Path<(String, String, String)>, model: Shared) ->
 fn pull_json(pull: &Pull) -> Value {
     json!({
         "number": pull.number, "html_url": format!("https://github.invalid/{}/pull/{}", pull.repo, pull.number),
-        "node_id": format!("PR_{}", pull.number), "draft": pull.draft, "state": "open", "title": pull.title,
+        "node_id": format!("PR_{}", pull.number), "draft": pull.draft, "state": if pull.merged { "closed" } else { "open" }, "merged": pull.merged, "title": pull.title,
         "user": {"login": OWN_LOGIN, "type": "User"}, "head": {"ref": pull.head}, "base": {"ref": pull.base},
     })
 }
@@ -466,7 +469,8 @@ async fn list_pulls(
     // Without its owner the filter is ignored.
     let head = query.get("head").and_then(|head| head.split_once(':')).map(|(_, branch)| branch.to_owned());
     let model = model.lock().unwrap();
-    let found = model.pulls.iter().filter(|p| p.repo == repo && head.as_ref().is_none_or(|head| p.head == *head));
+    let found =
+        model.pulls.iter().filter(|p| p.repo == repo && !p.merged && head.as_ref().is_none_or(|head| p.head == *head));
     HttpResponse::Ok().json(found.map(pull_json).collect::<Vec<_>>())
 }
 
@@ -499,7 +503,7 @@ async fn create_pull(path: web::Path<(String, String)>, new: web::Json<NewPull>,
     if head == base {
         return unprocessable(&format!("No commits between {} and {}", new.base, new.head));
     }
-    if model.pulls.iter().any(|pull| pull.repo == repo && pull.head == new.head) {
+    if model.pulls.iter().any(|pull| pull.repo == repo && pull.head == new.head && !pull.merged) {
         return unprocessable(&format!("A pull request already exists for {}:{}.", path.0, new.head));
     }
     let pull = Pull {
@@ -510,6 +514,7 @@ async fn create_pull(path: web::Path<(String, String)>, new: web::Json<NewPull>,
         title: new.title.clone(),
         bodies: vec![new.body.clone()],
         draft: new.draft,
+        merged: false,
     };
     model.pulls.push(pull.clone());
     HttpResponse::Created().json(pull_json(&pull))
@@ -520,6 +525,34 @@ async fn update_pull(path: web::Path<(String, String, u64)>, body: web::Json<Bod
     let Some(pull) = model.pulls.iter_mut().find(|pull| pull.number == path.2) else { return not_found() };
     pull.bodies.push(body.body.clone());
     HttpResponse::Ok().json(pull_json(pull))
+}
+
+async fn read_pull(path: web::Path<(String, String, u64)>, model: Shared) -> HttpResponse {
+    let model = model.lock().unwrap();
+    let pull = model.pulls.iter().find(|pull| pull.number == path.2);
+    pull.map_or_else(not_found, |pull| HttpResponse::Ok().json(pull_json(pull)))
+}
+
+async fn merge_pull(path: web::Path<(String, String, u64)>, body: web::Json<Value>, model: Shared) -> HttpResponse {
+    let mut model = model.lock().unwrap();
+    let root = model.git_root.clone();
+    let Some(pull) = model.pulls.iter_mut().find(|pull| pull.number == path.2) else { return not_found() };
+    let not_now = |status: StatusCode, message: &str| HttpResponse::build(status).json(json!({"message": message}));
+    if pull.draft || pull.merged {
+        return not_now(StatusCode::METHOD_NOT_ALLOWED, "Pull Request is not mergeable");
+    }
+    let place = root.join(format!("{}.git", pull.repo));
+    let git = |args: &[&str]| {
+        let output = std::process::Command::new("git").arg("-C").arg(&place).args(args).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let head = git(&["rev-parse", &format!("refs/heads/{}", pull.head)]);
+    if body["sha"] != head.as_str() {
+        return not_now(StatusCode::CONFLICT, "Head branch was modified. Review and try the merge again.");
+    }
+    git(&["update-ref", &format!("refs/heads/{}", pull.base), &head]);
+    pull.merged = true;
+    HttpResponse::Ok().json(json!({"sha": head, "merged": true, "message": "Pull Request successfully merged"}))
 }
 
 async fn graphql(body: web::Json<Value>, model: Shared) -> HttpResponse {
