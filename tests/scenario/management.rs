@@ -155,6 +155,7 @@ async fn office() -> Office {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "it is one table")]
 async fn who_may_what_stands_in_this_table() {
     use Method::{Delete, Get, Patch, Post};
     let office = office().await;
@@ -176,6 +177,7 @@ async fn who_may_what_stands_in_this_table() {
     let draft = json!({"repository_id": ghost, "title": "x"});
     let usage = json!({"calls": 1, "prompt_tokens": 1, "completion_tokens": 1, "cost_micros": 0});
     let key = json!({"name": "", "platform": "github", "scope": "*", "secret": "ghp_canary"});
+    let channel = json!({"name": "", "kind": "slack", "target": "https://x", "events": []});
     let unnamed = json!({"name": "no name"});
     let drain = json!({"draining": true});
     let guess = json!({"join_token": "guess", "protocol": "1.0", "version": "1", "capacity": 1});
@@ -229,6 +231,11 @@ async fn who_may_what_stands_in_this_table() {
         (Post,   "/api/v1/credentials",                   Some(&key),   [401, 403, 403, 403, 403, 400, 401, 401]),
         (Patch,  "/api/v1/credentials/{ghost}",           Some(&none),  [401, 403, 403, 403, 403, 404, 401, 401]),
         (Delete, "/api/v1/credentials/{ghost}",           None,         [401, 403, 403, 403, 403, 404, 401, 401]),
+        (Get,    "/api/v1/notifications",                 None,         [401, 200, 200, 200, 200, 200, 401, 401]),
+        (Post,   "/api/v1/notifications",                 Some(&channel), [401, 400, 400, 403, 400, 400, 401, 401]),
+        (Delete, "/api/v1/notifications/{ghost}",         None,         [401, 404, 404, 403, 404, 404, 401, 401]),
+        (Post,   "/api/v1/notifications/{ghost}/test",    None,         [401, 404, 404, 403, 404, 404, 401, 401]),
+        (Get,    "/api/v1/notifications/failed",          None,         [401, 403, 403, 403, 403, 200, 401, 401]),
         // What a node asks. Another one does not even learn that there is such a task.
         (Post,   "/api/v1/nodes/register",                Some(&guess), [401, 401, 401, 401, 401, 401, 401, 401]),
         (Post,   "/api/v1/nodes/{node}/heartbeat",        Some(&beat),  [401, 401, 401, 401, 401, 401, 200, 404]),

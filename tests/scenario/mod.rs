@@ -8,6 +8,7 @@ mod hostile;
 mod intake;
 mod management;
 mod node;
+mod notifications;
 mod story;
 mod webhook;
 

@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod llm;
 pub mod model_gate;
 pub mod nodes;
+pub mod notifications;
 pub mod progress;
 pub mod query;
 pub mod records;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::notification::NotificationEvent;
+
 /// An outside effect, written by the same commit as the state that caused it and delivered later, at least once.
 ///
 /// An effect names *what* is due and carries no text: it is rendered from the job as it stands when it is delivered, so
@@ -19,6 +21,11 @@ pub enum Effect {
     MarkReady,
     /// Post the one comment that says how the job ended.
     PostResult,
+    /// Tell those who want to be told.
+    Notify {
+        /// Of what.
+        event: NotificationEvent,
+    },
     /// Answer a question that was asked in a comment.
     Reply {
         /// Which comment or delivery asked, so that one question is answered once.
@@ -61,6 +68,8 @@ pub enum EffectKind {
     MarkReady,
     /// [`Effect::PostResult`]
     PostResult,
+    /// [`Effect::Notify`]
+    Notify,
     /// [`Effect::Reply`]
     Reply,
 }
@@ -74,6 +83,7 @@ impl Effect {
             Self::OpenPullRequest => EffectKind::OpenPullRequest,
             Self::MarkReady => EffectKind::MarkReady,
             Self::PostResult => EffectKind::PostResult,
+            Self::Notify { .. } => EffectKind::Notify,
             Self::Reply { .. } => EffectKind::Reply,
         }
     }
@@ -88,6 +98,7 @@ impl EffectKind {
             Self::OpenPullRequest => "open_pull_request",
             Self::MarkReady => "mark_ready",
             Self::PostResult => "post_result",
+            Self::Notify => "notify",
             Self::Reply => "reply",
         }
     }

@@ -84,6 +84,16 @@ id!(
     "a user id (a UUID)"
 );
 id!(
+    /// Where somebody is told.
+    ChannelId,
+    "a channel id (a UUID)"
+);
+id!(
+    /// Something on its way to somebody.
+    NoticeId,
+    "a notice id (a UUID)"
+);
+id!(
     /// What opens a forge.
     CredentialId,
     "a credential id (a UUID)"

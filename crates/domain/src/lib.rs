@@ -9,6 +9,7 @@ pub mod issue_number;
 pub mod job;
 pub mod money;
 pub mod node;
+pub mod notification;
 pub mod path;
 pub mod platform;
 pub mod refused;
@@ -20,8 +21,8 @@ pub mod user;
 pub use branch::{BranchName, InvalidBranchName};
 pub use effect::{Effect, EffectKind};
 pub use id::{
-    AuditId, CommitSha, CredentialId, DeliveryId, EffectId, IssueId, JobId, NodeId, RepoName, RepositoryId, TaskId,
-    TokenId, UserId,
+    AuditId, ChannelId, CommitSha, CredentialId, DeliveryId, EffectId, IssueId, JobId, NodeId, NoticeId, RepoName,
+    RepositoryId, TaskId, TokenId, UserId,
 };
 pub use issue::{Issue, IssueEvent, IssueRef, IssueStatus};
 pub use issue_number::IssueNumber;

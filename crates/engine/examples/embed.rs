@@ -26,6 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         store: store.clone(),
         ledger: store.clone(),
         nodes: store.clone(),
+        notices: store.clone(),
         logs: store,
         forges: HashMap::from([(PlatformId::from_static("github"), forge)]),
         webhooks: HashMap::new(),

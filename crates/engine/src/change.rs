@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use patchwright_core::store::{EffectRecord, Step, StoreError, Versioned, Write};
 use patchwright_domain::job::PullRequestEnd;
+use patchwright_domain::notification::NotificationEvent;
 use patchwright_domain::run_end::RunEnd;
 use patchwright_domain::{
     Effect, EffectId, Issue, IssueEvent, IssueStatus, Job, JobEvent, JobId, JobStatus, Refused, Task, TaskEvent,
@@ -67,7 +68,9 @@ impl Engine {
     ) -> Result<(Step, Job), ChangeError> {
         let now = self.ports.clock.now();
         let before = known.value.status();
-        let (job, effects) = known.value.advance(event, now)?;
+        let told = news(&event);
+        let (job, mut effects) = known.value.advance(event, now)?;
+        effects.extend(told.or_else(|| ending(&job, before)).map(|event| Effect::Notify { event }));
         let task = match task {
             Some(task) => Some(task),
             None => self.left_task(&job, before).await?,
@@ -157,6 +160,26 @@ impl Engine {
     }
     async fn has_follow_up(&self, job: &Job) -> Result<bool, StoreError> {
         Ok(self.ports.store.open_jobs(job.issue_id).await?.iter().any(|other| other.value.id > job.id))
+    }
+}
+
+/// What people are told of an event itself.
+const fn news(event: &JobEvent) -> Option<NotificationEvent> {
+    match event {
+        JobEvent::PullRequestOpened(_) => Some(NotificationEvent::PullRequestOpened),
+        JobEvent::PullRequestEnded { end: PullRequestEnd::Merged } => Some(NotificationEvent::PullRequestMerged),
+        _ => None,
+    }
+}
+
+/// What people are told of a job that has ended with this.
+const fn ending(job: &Job, before: JobStatus) -> Option<NotificationEvent> {
+    match job.status() {
+        _ if before.is_terminal() => None,
+        JobStatus::Succeeded => Some(NotificationEvent::JobSucceeded),
+        JobStatus::Failed => Some(NotificationEvent::JobFailed),
+        JobStatus::Cancelled => Some(NotificationEvent::JobCancelled),
+        JobStatus::Queued | JobStatus::Running => None,
     }
 }
 

@@ -5,7 +5,8 @@ use patchwright_core::store::{Step, StoreError, Versioned, Write};
 use patchwright_core::webhook::InboundIssue;
 use patchwright_domain::job::{JobTrigger, PublishMode, PullRequestEnd, TriggerKind};
 use patchwright_domain::node::{Needs, WorkCommand, choose};
-use patchwright_domain::{Issue, IssueEvent, IssueId, Job, JobEvent, JobId, Refused, Task};
+use patchwright_domain::notification::NotificationEvent;
+use patchwright_domain::{Effect, Issue, IssueEvent, IssueId, Job, JobEvent, JobId, Refused, Task};
 
 use crate::Engine;
 use crate::change::ChangeError;
@@ -208,9 +209,13 @@ impl Engine {
             let job = self.ports.store.latest_job(id).await?;
             let ended = JobEvent::PullRequestEnded { end: PullRequestEnd::Merged };
             let job = job.map(|job| job.value.advance(ended, now).map(|(value, _)| Versioned { value, ..job }));
+            let job = job.transpose()?;
+            let told = Effect::Notify { event: NotificationEvent::PullRequestMerged };
+            let effects = job.as_ref().map(|job| self.records(&job.value, vec![told], now)).unwrap_or_default();
             let step = Step {
                 issue: Some(Write::Update(Versioned { value: value.clone(), revision: known.revision })),
-                job: job.transpose()?.map(Write::Update),
+                job: job.map(Write::Update),
+                effects,
                 ..Step::default()
             };
             Ok((step, value))

@@ -14,6 +14,7 @@ use patchwright_core::ledger::{DayBudgets, Ledger};
 use patchwright_core::llm::Llm;
 use patchwright_core::model_gate::ModelGate;
 use patchwright_core::nodes::Nodes;
+use patchwright_core::notifications::Notices;
 use patchwright_core::progress::ProgressSink;
 use patchwright_core::sandbox::Sandbox;
 use patchwright_core::store::{Share, Store, StoreError};
@@ -38,6 +39,8 @@ pub struct Ports {
     pub store: Arc<dyn Store>,
     /// The books on what the model costs.
     pub ledger: Arc<dyn Ledger>,
+    /// Those who want to be told of what happens.
+    pub notices: Arc<dyn Notices>,
     /// The nodes on other machines.
     pub nodes: Arc<dyn Nodes>,
     /// What tasks say while they run.

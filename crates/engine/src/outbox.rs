@@ -7,6 +7,7 @@ use patchwright_core::fault::Fault;
 use patchwright_core::forge::{Forge, ForgeError, NewPullRequest};
 use patchwright_core::store::{ClaimedEffect, EffectOutcome, StoreError};
 use patchwright_domain::effect::Reply;
+use patchwright_domain::notification::{Notice, NotificationEvent};
 use patchwright_domain::{Effect, EffectId, IssueRef, Job, JobEvent};
 
 use crate::Engine;
@@ -40,6 +41,12 @@ impl Engine {
         let until = now.saturating_add(SignedDuration::try_from(hold).unwrap_or(SignedDuration::MAX)).unwrap_or(now);
         let Some(claimed) = self.ports.store.claim_effect(now, until).await? else { return Ok(None) };
         let id = claimed.record.id;
+        if let Effect::Notify { event } = claimed.record.effect {
+            self.tell_people(&claimed, event).await?;
+            self.ports.store.settle_effect(id, EffectOutcome::Done).await?;
+            self.wake();
+            return Ok(Some(id));
+        }
         let result = match self.subject(&claimed).await? {
             Some((job, forge, issue)) => {
                 // Given up before the hold ends, so that two workers never deliver one effect at the same time.
@@ -54,6 +61,37 @@ impl Engine {
         };
         self.settle(&claimed, result).await?;
         Ok(Some(id))
+    }
+
+    /// Puts a notice on its way to all who want it. From there on it goes by itself, so that nobody who cannot be reached
+    /// holds up the comments of the issue.
+    async fn tell_people(&self, claimed: &ClaimedEffect, event: NotificationEvent) -> Result<(), StoreError> {
+        let Some(issue) = self.ports.store.issue(claimed.record.issue_id).await? else { return Ok(()) };
+        let job = match claimed.record.job_id {
+            Some(id) => self.job(id).await?,
+            None => None,
+        };
+        let Some(job) = job else { return Ok(()) };
+        let issue = issue.value;
+        let redact = |text: &str| self.ports.redactor.redact(text);
+        let notice = Notice {
+            event,
+            at: claimed.record.created_at,
+            repository: issue.source.repo.to_string(),
+            issue_id: issue.id,
+            issue_number: issue.source.number.display,
+            issue_title: redact(&shorten(&issue.title, 200)),
+            issue_url: self
+                .forge(&issue.source.platform)
+                .map(|forge| forge.issue_url(&issue.source))
+                .unwrap_or_default(),
+            owner: issue.owner,
+            job_id: job.id,
+            verdict: job.verdict.map(|verdict| verdict.as_str().to_owned()),
+            reason: job.failure.as_ref().map(|failure| redact(&shorten(&failure.reason, 500))),
+            pull_request_url: job.published.pull_request.as_ref().map(|pull_request| pull_request.url.clone()),
+        };
+        self.ports.notices.post_notice(claimed.record.id, &notice).await
     }
 
     async fn subject(
@@ -112,7 +150,7 @@ impl Engine {
                 let id = self.comment_once(forge, issue, &subject, &text, again).await?;
                 Ok(Delivered::Noted(Box::new(JobEvent::ResultPosted { id })))
             }
-            Effect::Reply { .. } => Ok(Delivered::Done),
+            Effect::Notify { .. } | Effect::Reply { .. } => Ok(Delivered::Done),
         }
     }
 

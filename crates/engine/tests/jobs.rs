@@ -58,6 +58,7 @@ fn house(answers: &[&str]) -> House {
         store: store.clone(),
         ledger: store.clone(),
         nodes: store.clone(),
+        notices: store.clone(),
         logs: store.clone(),
         forges: HashMap::from([(GITHUB, forge.clone() as Arc<dyn Forge>)]),
         webhooks: HashMap::new(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use patchwright_core::Redactor;
 
+use crate::public::{PublicOnly, is_public, refusal};
 use crate::request::Request;
 use crate::response::{Response, Streaming, read_capped, wait_hint};
 
@@ -27,6 +28,8 @@ pub struct HttpOptions {
     pub https_proxy: Option<String>,
     /// Hosts that are reached without it, comma separated.
     pub no_proxy: Option<String>,
+    /// Whether addresses that only this network reaches are refused. What a proxy reaches, the proxy decides.
+    pub public_only: bool,
     /// Masks secrets in errors and logs.
     pub redactor: Redactor,
 }
@@ -42,6 +45,7 @@ impl Default for HttpOptions {
             http_proxy: None,
             https_proxy: None,
             no_proxy: None,
+            public_only: false,
             redactor: Redactor::default(),
         }
     }
@@ -145,6 +149,7 @@ pub struct HttpClient {
     inner: reqwest::Client,
     timeout: Duration,
     max_body: usize,
+    public_only: bool,
     redactor: Redactor,
 }
 
@@ -173,8 +178,17 @@ impl HttpClient {
                 reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| failed(error.to_string()))?;
             builder = builder.tls_certs_merge(certificates);
         }
+        if options.public_only {
+            builder = builder.dns_resolver(std::sync::Arc::new(PublicOnly));
+        }
         let inner = builder.build().map_err(|error| BuildError::Other { detail: error.to_string() })?;
-        Ok(Self { inner, timeout: options.timeout, max_body: options.max_body, redactor: options.redactor.clone() })
+        Ok(Self {
+            inner,
+            timeout: options.timeout,
+            max_body: options.max_body,
+            public_only: options.public_only,
+            redactor: options.redactor.clone(),
+        })
     }
 
     /// The masker that this client was built with.
@@ -243,6 +257,11 @@ impl HttpClient {
 
     fn build(&self, request: &Request) -> Result<reqwest::RequestBuilder, HttpError> {
         let url = url::Url::parse(&request.url).map_err(|error| HttpError::Address { detail: error.to_string() })?;
+        // A name is looked at when it is looked up; an address stands for itself.
+        let address = url.host_str().and_then(|host| host.trim_matches(['[', ']']).parse().ok());
+        if self.public_only && address.is_some_and(|ip| !is_public(ip)) {
+            return Err(HttpError::Address { detail: refusal(url.host_str().unwrap_or_default()) });
+        }
         let mut builder = self.inner.request(request.method.clone(), url);
         if !request.query.is_empty() {
             builder = builder.query(&request.query);

@@ -4,6 +4,7 @@ mod client;
 mod etags;
 pub mod forge;
 mod gate;
+mod public;
 mod request;
 mod response;
 

@@ -18,6 +18,7 @@ pub struct Register {
     /// The node's version.
     pub version: String,
     /// How many tasks it runs at the same time.
+    #[serde(deserialize_with = "whole")]
     pub capacity: u32,
     /// What it has.
     #[serde(default)]
@@ -221,6 +222,18 @@ pub struct ProcessIssue {
 pub struct Accepted {
     /// `accepted`, `running`, or why not.
     pub status: String,
+}
+
+/// Reads a whole number that may be written with a fraction of zero: to JSON Schema `13.0` is an integer.
+fn whole<'de, D: serde::Deserializer<'de>>(given: D) -> Result<u32, D::Error> {
+    let number = f64::deserialize(given)?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what does not fit is refused")]
+    let whole = number as u32;
+    if (f64::from(whole) - number).abs() < f64::EPSILON {
+        Ok(whole)
+    } else {
+        Err(serde::de::Error::custom(format!("{number} is no whole number")))
+    }
 }
 
 macro_rules! without_secrets {

@@ -159,6 +159,7 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
         store: Arc::new(store.clone()),
         ledger: Arc::new(store.clone()),
         nodes: Arc::new(store.clone()),
+        notices: Arc::new(vault.clone()),
         logs: Arc::new(store.clone()),
         forges: HashMap::from([
             (GITHUB, Arc::clone(&keyed[0]) as Arc<dyn Forge>),
@@ -191,6 +192,14 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
 pub fn http_client(config: &Config, redactor: &Redactor) -> Result<HttpClient, patchwright_http::BuildError> {
     patchwright_http::install_tls();
     HttpClient::new(&http_options(config, redactor))
+}
+
+/// The client for addresses that people give.
+pub(crate) fn notifying_client(
+    config: &Config,
+    redactor: &Redactor,
+) -> Result<HttpClient, patchwright_http::BuildError> {
+    HttpClient::new(&HttpOptions { public_only: !config.allow_private_addresses, ..http_options(config, redactor) })
 }
 
 /// What a node on its own works with.

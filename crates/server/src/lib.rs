@@ -13,6 +13,7 @@ mod door;
 mod feed;
 mod keyring;
 mod master;
+mod notify;
 mod route;
 pub mod serve;
 pub mod settings;

@@ -7,16 +7,18 @@ use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App as ActixApp, HttpServer, middleware};
+use jiff::SignedDuration;
 use patchwright_core::CancellationToken;
 use patchwright_core::accounts::Accounts as _;
 use tokio::task::JoinSet;
 
 use crate::auth::secret;
 use crate::auth::throttle::Throttle;
-use crate::compose::{App, ComposeError, Overrides, compose};
+use crate::compose::{App, ComposeError, Overrides, compose, notifying_client};
 use crate::config::{Config, ConfigError, is_loopback};
 use crate::door::Door;
 use crate::feed::Feed;
+use crate::notify::{Mail, Notifier};
 use crate::route::{State, register};
 use crate::terminal::say;
 use crate::worker::Workers;
@@ -109,7 +111,7 @@ impl Server {
         let handle = http.handle();
         let http = tokio::spawn(http);
         let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
-        let workers = Workers::start(&app, &config, public_url);
+        let workers = Workers::start(&app, &config, public_url, notifier(&app, &config)?);
         let mut upkeep = crate::upkeep::start(&app, &config, &stopping);
         let (watched, until) = (app.clone(), stopping.clone());
         upkeep.spawn(async move { feed.run(&watched.engine, &watched.store, &until).await });
@@ -139,6 +141,15 @@ impl Server {
         tracing::info!("patchwright has stopped");
         Ok(())
     }
+}
+
+/// Who tells people. What people give as an address is not trusted as far as what the operator configured.
+fn notifier(app: &App, config: &Config) -> Result<Notifier, ServeError> {
+    let http = notifying_client(config, &app.redactor).map_err(ComposeError::from)?;
+    let mail = config.smtp_url.as_ref().map(|url| Mail::new(url, &config.smtp_from)).transpose();
+    let mail = mail.map_err(ConfigError::Conflict)?;
+    let first_wait = SignedDuration::try_from(config.retry_wait).unwrap_or(SignedDuration::MAX);
+    Ok(Notifier::new(app.vault.clone(), http, mail, app.clock.clone(), app.redactor.clone(), first_wait))
 }
 
 /// While nobody was added: a token for the first administrator, said where the server was started.

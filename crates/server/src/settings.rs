@@ -272,6 +272,26 @@ pub const SETTINGS: &[Setting] = &[
     plain("HTTP_PROXY", "", "A proxy for `http://` calls to forges and the model."),
     plain("HTTPS_PROXY", "", "A proxy for `https://` calls to forges and the model."),
     plain("NO_PROXY", "", "Hosts that are reached without a proxy, comma separated."),
+    secret(
+        "SMTP_URL",
+        "The mail server for notifications: `smtps://user:password@host`, `smtp://host:587?tls=required`.",
+    ),
+    plain("SMTP_FROM", "patchwright <patchwright@localhost>", "Who its mails are from."),
+    plain(
+        "ALLOW_PRIVATE_ADDRESSES",
+        "false",
+        "Whether notifications may go to addresses that only this network reaches (loopback, private, link-local).",
+    ),
+    secret(
+        "SMTP_URL",
+        "The mail server for notifications: `smtps://user:password@host`, `smtp://host:587?tls=required`.",
+    ),
+    plain("SMTP_FROM", "patchwright <patchwright@localhost>", "Who its mails are from."),
+    plain(
+        "ALLOW_PRIVATE_ADDRESSES",
+        "false",
+        "Whether notifications may go to addresses that only this network reaches (loopback, private, link-local).",
+    ),
     plain("CA_BUNDLE", "", "A PEM file with certificates to trust beside the system's."),
     plain("AUTHOR_NAME", "patchwright", "The author of commits."),
     plain("AUTHOR_EMAIL", "patchwright@users.noreply.localhost", "Their address."),

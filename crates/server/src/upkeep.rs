@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use patchwright_core::notifications::Channels as _;
 use patchwright_core::store::{Retention, Store as _};
 use patchwright_core::task_log::TaskLogs as _;
 use patchwright_core::{CancellationToken, Clock as _};
@@ -86,6 +87,11 @@ fn before(age: SignedDuration) -> Timestamp {
 }
 
 async fn forget(app: App, retention: Retention) {
+    match app.vault.forget_notices(retention.before).await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "old notifications were forgotten"),
+        Err(error) => tracing::warn!(error = %error, "old notifications could not be forgotten; it is tried again"),
+    }
     match app.store.forget_logs(retention.before).await {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "old pieces of task logs were forgotten"),

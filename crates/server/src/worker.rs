@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use crate::compose::App;
 use crate::config::Config;
 use crate::dispatch::Dispatch;
+use crate::notify::Notifier;
 
 /// How long a loop sleeps at the most when nobody wakes it: other replicas write too.
 const POLL: Duration = Duration::from_secs(5);
@@ -26,8 +27,8 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// Starts loops for jobs, one for nodes and one for effects; with no workers configured none at all.
-    pub(crate) fn start(app: &App, config: &Config, public_url: String) -> Self {
+    /// Starts loops for jobs, and one each for nodes, notifications and effects; with no workers configured none at all.
+    pub(crate) fn start(app: &App, config: &Config, public_url: String, notifier: Notifier) -> Self {
         let (engine, store) = (&app.engine, &app.store);
         let holder = format!("server-{}", std::process::id());
         let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
@@ -56,6 +57,15 @@ impl Workers {
                 tokio::spawn(async move { dispatch.next().await })
             };
             run_loop(dispatch.engine(), &nodes, &stopping, work).await;
+        });
+        let notifier = Arc::new(notifier);
+        let (engine_of_notices, notices, stopping) = (Arc::clone(engine), store.clone(), stop.clone());
+        tasks.spawn(async move {
+            let work = || {
+                let notifier = Arc::clone(&notifier);
+                tokio::spawn(async move { notifier.next().await })
+            };
+            run_loop(&engine_of_notices, &notices, &stopping, work).await;
         });
         let (effects, store, stopping) = (Arc::clone(engine), store.clone(), stop.clone());
         tasks.spawn(async move {

@@ -19,11 +19,11 @@ const T: &str = "credential";
 /// A use is noted this often, in microseconds.
 const USE_NOTED: i64 = 3_600_000_000;
 
-/// Credentials in the database, and what opens them.
+/// Credentials and the secrets of channels in the database, and what opens them.
 #[derive(Debug, Clone)]
 pub struct Vault {
-    store: DieselStore,
-    sealer: Sealer,
+    pub(crate) store: DieselStore,
+    pub(crate) sealer: Sealer,
 }
 
 impl Vault {
@@ -218,8 +218,9 @@ impl Credentials for Vault {
     }
 
     async fn reseal(&self) -> Result<u64, StoreError> {
+        let channels = self.reseal_channels().await?;
         let sealer = self.sealer.clone();
-        write!(self.store, conn => {
+        let count = write!(self.store, conn => {
             let mut count = 0;
             for mut row in conn.credential_rows()?.into_iter().filter(|row| row.key_id != sealer.key_id()) {
                 let secret = row.open(&sealer)?;
@@ -228,6 +229,7 @@ impl Credentials for Vault {
                 count += 1;
             }
             Ok::<_, TxError>(count)
-        })
+        })?;
+        Ok(channels + count)
     }
 }

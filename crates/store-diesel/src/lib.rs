@@ -11,6 +11,7 @@ mod listen;
 mod management;
 mod migrate;
 mod nodes;
+mod notifications;
 mod postgres;
 mod queries;
 mod queue;

@@ -291,3 +291,34 @@ diesel::table! {
         last_used_at -> Nullable<BigInt>,
     }
 }
+
+diesel::table! {
+    channel (id) {
+        id -> Text,
+        name -> Text,
+        kind -> Text,
+        target -> Text,
+        events -> Text,
+        repo -> Nullable<Text>,
+        owner -> Nullable<Text>,
+        key_id -> Nullable<Text>,
+        sealed -> Nullable<Binary>,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    notice (id) {
+        id -> Text,
+        channel_id -> Text,
+        cause -> Text,
+        body -> Text,
+        status -> Text,
+        attempts -> BigInt,
+        not_before -> BigInt,
+        error -> Nullable<Text>,
+        created_at -> BigInt,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(channel, notice);

@@ -4,6 +4,7 @@ use actix_web::{HttpResponse, web};
 use jiff::Timestamp;
 use patchwright_core::Secret;
 use patchwright_core::credentials::{CredentialChange, Credentials as _, NewCredential};
+use patchwright_core::fault::Fault;
 use patchwright_domain::credential::{Credential, CredentialScope};
 use patchwright_domain::{CredentialId, PlatformId};
 use serde::{Deserialize, Serialize};
@@ -110,7 +111,10 @@ fn secret(text: String) -> Result<Secret, ApiError> {
 async fn owner(state: &State, platform: &PlatformId, secret: &Secret) -> Result<String, ApiError> {
     let keyed = state.app.keyed(platform);
     let keyed = keyed.ok_or_else(|| ApiError::bad("bad_platform", "credentials are for `github` and `gitcode`"))?;
-    Ok(keyed.owner_of(secret.clone()).await?)
+    keyed.owner_of(secret.clone()).await.map_err(|error| match error.fault() {
+        Fault::Denied => ApiError::conflict("refused_by_forge", error.to_string()),
+        _ => error.into(),
+    })
 }
 
 async fn find(id: &str, state: &State) -> Result<Credential, ApiError> {
@@ -137,7 +141,7 @@ pub(crate) async fn list(caller: Caller, state: web::Data<State>) -> Result<Http
 #[utoipa::path(post, path = "/api/v1/credentials", tag = "credentials", request_body = CredentialDraft,
     responses((status = 201, body = CredentialView), (status = 400, description = "Name, platform, scope, secret or time cannot be used"),
         (status = 401, description = "Nobody asks"), (status = 403, description = "No administrator asks"),
-        (status = 409, description = "There is one for the same place"), (status = 502, description = "The forge refuses the secret")))]
+        (status = 409, description = "There is one for the same place, or the forge refuses the secret")))]
 pub(crate) async fn add(
     By(caller, body): By<Caller, CredentialDraft>,
     state: web::Data<State>,
@@ -148,16 +152,17 @@ pub(crate) async fn add(
         .scope
         .parse()
         .map_err(|error: patchwright_domain::id::InvalidId| ApiError::bad("bad_scope", error.to_string()))?;
-    let secret = secret(body.secret)?;
+    let (name, secret) = (name(&body.name)?, secret(body.secret)?);
+    let expires_at = parsed(body.expires_at.as_ref(), "bad_time")?;
     let new = NewCredential {
         id: CredentialId::from_uuid(uuid::Uuid::now_v7()),
-        name: name(&body.name)?,
+        name,
         login: owner(&state, &platform, &secret).await?,
         platform,
         scope,
         created_by: caller.login.clone(),
         now: state.app.engine.now(),
-        expires_at: parsed(body.expires_at.as_ref(), "bad_time")?,
+        expires_at,
     };
     let added = state.app.vault.add_credential(new, &secret).await?;
     let added = added.ok_or_else(|| {
@@ -172,7 +177,7 @@ pub(crate) async fn add(
     params(("id" = uuid::Uuid, Path, description = "The credential")),
     responses((status = 200, body = CredentialView), (status = 400, description = "Name, secret or time cannot be used"),
         (status = 401, description = "Nobody asks"), (status = 403, description = "No administrator asks"),
-        (status = 404, description = "There is no such credential"), (status = 502, description = "The forge refuses the secret")))]
+        (status = 404, description = "There is no such credential"), (status = 409, description = "The forge refuses the secret")))]
 pub(crate) async fn change(
     id: web::Path<String>,
     By(caller, body): By<Caller, CredentialEdit>,
@@ -180,6 +185,8 @@ pub(crate) async fn change(
 ) -> Result<HttpResponse, ApiError> {
     caller.need_admin()?;
     let known = find(&id, &state).await?;
+    let name = body.name.as_deref().map(name).transpose()?;
+    let expires_at = parsed(body.expires_at.as_ref(), "bad_time")?;
     let secret = match body.secret.map(secret).transpose()? {
         Some(secret) => {
             let login = owner(&state, &known.platform, &secret).await?;
@@ -188,11 +195,7 @@ pub(crate) async fn change(
         None => None,
     };
     let what = if secret.is_some() { "another secret" } else { "" };
-    let change = CredentialChange {
-        name: body.name.as_deref().map(name).transpose()?,
-        secret,
-        expires_at: parsed(body.expires_at.as_ref(), "bad_time")?,
-    };
+    let change = CredentialChange { name, secret, expires_at };
     if !state.app.vault.change_credential(known.id, change, state.app.engine.now()).await? {
         return Err(ApiError::NotFound("credential"));
     }

@@ -13,6 +13,7 @@ mod jobs;
 mod logs;
 mod node_desk;
 mod nodes;
+mod notifications;
 mod openapi;
 mod page;
 mod repositories;
@@ -156,6 +157,14 @@ fn nodes_and_their_tasks(services: &mut web::ServiceConfig) {
                 .route(web::patch().to(credentials::change))
                 .route(web::delete().to(credentials::remove)),
         )
+        .service(
+            web::resource("/notifications")
+                .route(web::get().to(notifications::list))
+                .route(web::post().to(notifications::add)),
+        )
+        .service(web::resource("/notifications/failed").route(web::get().to(notifications::failed)))
+        .service(web::resource("/notifications/{id}").route(web::delete().to(notifications::remove)))
+        .service(web::resource("/notifications/{id}/test").route(web::post().to(notifications::trial)))
         .service(web::resource("/nodes").route(web::get().to(nodes::list)).route(web::post().to(nodes::add)))
         .service(web::resource("/nodes/register").route(web::post().to(node_desk::register)))
         .service(

@@ -73,7 +73,7 @@ pub(crate) struct NewNode {
     #[schema(schema_with = words::labels)]
     labels: Vec<String>,
     /// Tasks are sent there. Without it the node asks for them.
-    #[schema(pattern = "^https://[a-z0-9.-]{1,250}$")]
+    #[schema(pattern = "^(https://[!-?A-~]{1,280}|http://(127\\.|localhost|\\[::1\\])[!-?A-~]{0,270})?$")]
     push_url: Option<String>,
 }
 
@@ -83,7 +83,7 @@ pub(crate) struct NewNode {
 pub(crate) struct NodeEdit {
     #[schema(schema_with = words::labels_or_null)]
     labels: Option<Vec<String>>,
-    #[schema(pattern = "^https://[a-z0-9.-]{1,250}$")]
+    #[schema(pattern = "^(https://[!-?A-~]{1,280}|http://(127\\.|localhost|\\[::1\\])[!-?A-~]{0,270})?$")]
     push_url: Option<String>,
     draining: Option<bool>,
     /// Makes a new join token and ends the node's own.
@@ -243,8 +243,9 @@ pub(crate) async fn change(
 
 #[utoipa::path(post, path = "/api/v1/nodes/{id}/drain", tag = "nodes", request_body = Drain,
     params(("id" = uuid::Uuid, Path, description = "The node")),
-    responses((status = 200, body = NodeView), (status = 401, description = "Nobody asks"),
-        (status = 403, description = "No administrator asks"), (status = 404, description = "There is no such node")))]
+    responses((status = 200, body = NodeView), (status = 400, description = "The body makes no sense"),
+        (status = 401, description = "Nobody asks"), (status = 403, description = "No administrator asks"),
+        (status = 404, description = "There is no such node")))]
 pub(crate) async fn drain(
     id: web::Path<String>,
     By(caller, body): By<Caller, Drain>,

@@ -7,7 +7,8 @@ use utoipa::openapi::{RefOr, Required, ResponseBuilder};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{
-    audit, auth, credentials, events, issues, jobs, logs, node_desk, nodes, repositories, stats, tasks, users,
+    audit, auth, credentials, events, issues, jobs, logs, node_desk, nodes, notifications, repositories, stats, tasks,
+    users,
 };
 
 #[derive(OpenApi)]
@@ -20,6 +21,7 @@ use super::{
         issues::list, issues::open, issues::show, issues::change, issues::start, issues::start_batch, issues::cancel,
         issues::merge, jobs::list, jobs::show, jobs::retry, jobs::cancel, events::all, events::of_job, tasks::list, tasks::show,
         credentials::list, credentials::add, credentials::change, credentials::remove,
+        notifications::list, notifications::add, notifications::remove, notifications::trial, notifications::failed,
         logs::show, logs::stream, nodes::list, nodes::add, nodes::show, nodes::change, nodes::drain, nodes::remove,
         node_desk::register, node_desk::heartbeat, node_desk::lease, node_desk::begin, node_desk::progress,
         node_desk::credential, node_desk::reserve, node_desk::settle, node_desk::add_log, node_desk::report_branch,

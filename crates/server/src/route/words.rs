@@ -2,6 +2,7 @@
 //! cannot differ.
 
 use patchwright_core::stats::GroupBy;
+use patchwright_domain::notification::{ChannelKind, NotificationEvent};
 use patchwright_domain::user::{Role, Scope};
 use patchwright_domain::{IssueStatus, JobStatus, PlatformId, TaskStatus};
 use patchwright_gitcode::GITCODE;
@@ -56,6 +57,15 @@ pub(crate) fn job_status() -> Object {
 
 pub(crate) fn group() -> Object {
     words(GroupBy::ALL.map(GroupBy::as_str))
+}
+
+pub(crate) fn channel_kind() -> Object {
+    words(ChannelKind::ALL.iter().filter(|kind| **kind != ChannelKind::Email).map(|kind| kind.as_str()))
+}
+
+pub(crate) fn notification_events() -> Array {
+    let event = words(NotificationEvent::ALL.map(NotificationEvent::as_str));
+    ArrayBuilder::new().items(event).max_items(Some(NotificationEvent::ALL.len())).build()
 }
 
 pub(crate) fn report_status() -> Object {

@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use patchwright_core::nodes::{Invitation, NodeChange, Nodes, Registration};
+use patchwright_core::notifications::Notices;
 use patchwright_core::store::StoreError;
 use patchwright_core::task_log::{LogPart, MAX_LOG, TaskLogs};
 use patchwright_domain::node::{Candidate, Health, Node};
-use patchwright_domain::{NodeId, Task, TaskId, TaskStatus};
+use patchwright_domain::notification::Notice;
+use patchwright_domain::{EffectId, NodeId, Task, TaskId, TaskStatus};
 
 use super::store::{FakeStore, Tables};
 
@@ -160,6 +162,14 @@ impl Nodes for FakeStore {
 
     async fn tasks_of_node(&self, id: NodeId) -> Result<Vec<Task>, StoreError> {
         Ok(open_tasks(&self.tables(), id))
+    }
+}
+
+#[async_trait]
+impl Notices for FakeStore {
+    async fn post_notice(&self, cause: EffectId, notice: &Notice) -> Result<(), StoreError> {
+        self.tables().notices.insert(cause, notice.clone());
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ use patchwright_core::store::{
     StoreError, Versioned, Write,
 };
 use patchwright_domain::job::{JobEvent, JobState};
+use patchwright_domain::notification::Notice;
 use patchwright_domain::run_end::RunEnd;
 use patchwright_domain::{
     EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, NodeId, PlatformId, Task, TaskId, TaskStatus, Usage,
@@ -33,6 +34,7 @@ pub(super) struct Tables {
     ends: Vec<RunEnd>,
     pub(super) logs: BTreeMap<(TaskId, u64), (String, Timestamp)>,
     pub(super) nodes: BTreeMap<NodeId, KeptNode>,
+    pub(super) notices: BTreeMap<EffectId, Notice>,
     pub(super) successes: HashMap<(NodeId, String), Timestamp>,
     /// What was added, and what was taken back.
     ledger: Vec<(Account, Usage, Usage)>,
@@ -70,6 +72,11 @@ impl FakeStore {
     /// Everything that was counted.
     pub fn ends(&self) -> Vec<RunEnd> {
         self.tables().ends.clone()
+    }
+
+    /// What people were told, oldest first.
+    pub fn notices(&self) -> Vec<Notice> {
+        self.tables().notices.values().cloned().collect()
     }
 
     /// All tasks, oldest first.

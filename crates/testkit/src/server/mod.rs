@@ -3,14 +3,18 @@
 mod git;
 mod gitcode;
 mod github;
+mod hook;
 mod llm;
 mod prism;
+mod smtp;
 
 pub use git::{GitServer, PASSWORD};
 pub use gitcode::{GITCODE_TOKEN, GitcodeServer};
 pub use github::{GithubServer, TOKEN};
+pub use hook::{HookServer, Posted};
 pub use llm::{LlmServer, Script};
 pub use prism::Prism;
+pub use smtp::SmtpServer;
 
 use std::net::SocketAddr;
 

@@ -1,0 +1,142 @@
+//! People are told: where they want to be, of what they want, signed, and once.
+
+use std::time::{Duration, Instant};
+
+use patchwright_http::{Request, Response};
+use patchwright_testkit::server::{HookServer, Posted, SmtpServer};
+use serde_json::{Value, json};
+
+use super::tester::{Tester, good_answers};
+
+const ALL: [&str; 5] = ["job_succeeded", "job_failed", "job_cancelled", "pull_request_opened", "pull_request_merged"];
+
+async fn post(tester: &Tester, path: &str, body: &Value) -> Response {
+    tester.send(Request::post(tester.url(path)).json(body)).await
+}
+
+async fn channel(tester: &Tester, kind: &str, target: &str, secret: Option<&str>) -> Value {
+    let body = json!({
+        "name": kind, "kind": kind, "target": target, "events": ALL, "everyone": true, "secret": secret,
+    });
+    let made = post(tester, "/api/v1/notifications", &body).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    made.json().unwrap()
+}
+
+async fn until<T>(what: &str, mut find: impl AsyncFnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = find().await {
+            return found;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "it never happens that {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn taken(hook: &HookServer, count: usize) -> Vec<Posted> {
+    until("everything is taken", async || Some(hook.posted()).filter(|posted| posted.len() >= count)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_told_to_every_channel_in_its_own_form() {
+    let mail = SmtpServer::start();
+    let settings = [("ALLOW_PRIVATE_ADDRESSES", "true"), ("SMTP_URL", &mail.url()), ("SMTP_FROM", "bot@example.org")];
+    let mut tester = Tester::start_with(good_answers(), &settings).await;
+    let hooks: Vec<HookServer> = (0..4).map(|_| HookServer::start(&[])).collect();
+    let made = channel(&tester, "webhook", &hooks[0].url(), None).await;
+    let secret = made["secret"].as_str().unwrap();
+    assert!(secret.starts_with("whsec_"));
+    channel(&tester, "slack", &hooks[1].url(), None).await;
+    channel(&tester, "feishu", &hooks[2].url(), Some("feishu-secret")).await;
+    channel(&tester, "dingtalk", &hooks[3].url(), Some("dingtalk-secret")).await;
+    channel(&tester, "email", "olga@example.org", None).await;
+    let listed = tester.get("/api/v1/notifications").await.text();
+    assert!(!listed.contains(secret) && !listed.contains("feishu-secret"), "{listed}");
+    let job = tester.fix().await;
+    tester.said(0).await;
+
+    let hooked = taken(&hooks[0], 2).await;
+    let types: Vec<Value> = hooked.iter().map(|posted| serde_json::from_str(&posted.body).unwrap()).collect();
+    let kinds: std::collections::BTreeSet<&str> = types.iter().map(|body| body["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["job.succeeded", "pull_request.opened"].into(), "{types:#?}");
+    let done = types.iter().find(|body| body["type"] == "job.succeeded").unwrap();
+    assert_eq!(done["data"]["job_id"], job.id.to_string());
+    assert_eq!((&done["data"]["verdict"], &done["data"]["issue_number"]), (&"fixed_proven".into(), &42.into()));
+    for posted in &hooked {
+        let header = |name: &str| posted.headers[name].as_str();
+        let signed = format!("{}.{}.{}", header("webhook-id"), header("webhook-timestamp"), posted.body);
+        assert_eq!(header("webhook-signature"), format!("v1,{}", hmac(&unpacked(secret), &signed)));
+    }
+    let slack: Value = serde_json::from_str(&taken(&hooks[1], 2).await[1].body).unwrap();
+    assert!(slack["text"].as_str().unwrap().contains("acme/demo#42"), "{slack}");
+    let feishu: Value = serde_json::from_str(&taken(&hooks[2], 2).await[0].body).unwrap();
+    let key = format!("{}\nfeishu-secret", feishu["timestamp"].as_str().unwrap());
+    assert_eq!((&feishu["msg_type"], &feishu["sign"]), (&"text".into(), &hmac(key.as_bytes(), "").into()));
+    let dingtalk = &taken(&hooks[3], 2).await[0];
+    assert!(dingtalk.path.contains("timestamp=") && dingtalk.path.contains("sign="), "{}", dingtalk.path);
+    let mails = until("the mails are there", async || Some(mail.mails()).filter(|mails| mails.len() >= 2)).await;
+    let mail = mails.iter().find(|mail| mail.contains("the job is done")).unwrap();
+    assert!(
+        mail.contains("RCPT TO:<olga@example.org>") && mail.contains("Subject: [patchwright] acme/demo#42"),
+        "{mail}"
+    );
+    tester.finish().await;
+}
+
+fn unpacked(secret: &str) -> Vec<u8> {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.decode(secret.trim_start_matches("whsec_")).unwrap()
+}
+
+fn hmac(key: &[u8], text: &str) -> String {
+    use base64::Engine as _;
+    let tag = ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key), text.as_bytes());
+    base64::engine::general_purpose::STANDARD.encode(tag)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_answer_is_told_again_and_who_refuses_is_not() {
+    let tester = Tester::start_with(vec![], &[("ALLOW_PRIVATE_ADDRESSES", "true"), ("RETRY_WAIT", "1")]).await;
+    let late = HookServer::start(&[(500, "oops"), (200, "{}")]);
+    let gone = HookServer::start(&[(410, "gone")]);
+    let id = async |hook: &HookServer| {
+        let made = channel(&tester, "webhook", &hook.url(), None).await;
+        made["id"].as_str().unwrap().to_owned()
+    };
+    let (late_id, gone_id) = (id(&late).await, id(&gone).await);
+    for id in [&late_id, &gone_id] {
+        assert_eq!(post(&tester, &format!("/api/v1/notifications/{id}/test"), &json!({})).await.status, 202);
+    }
+    let tries = taken(&late, 2).await;
+    assert_eq!(tries[0].headers["webhook-id"], tries[1].headers["webhook-id"], "it is the same one");
+    let dead = until("one is given up", async || {
+        let failed: Value = tester.get("/api/v1/notifications/failed").await.json().unwrap();
+        Some(failed["items"][0].clone()).filter(Value::is_object)
+    })
+    .await;
+    assert_eq!(dead["channel_id"], gone_id.as_str());
+    assert!(dead["error"].as_str().unwrap().contains("410"), "{dead}");
+    assert_eq!(gone.posted().len(), 1);
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_of_this_network_are_not_told_anything_unless_an_administrator_allows_it() {
+    let tester = Tester::start(vec![]).await;
+    let near = HookServer::start(&[]);
+    let by_name = near.url().replace("127.0.0.1", "localhost");
+    for target in [near.url(), by_name, "http://169.254.169.254/latest/meta-data".to_owned()] {
+        let made = channel(&tester, "slack", &target, None).await;
+        let id = made["id"].as_str().unwrap();
+        post(&tester, &format!("/api/v1/notifications/{id}/test"), &json!({})).await;
+    }
+    let dead = until("all three are tried", async || {
+        let log: Value = tester.get("/api/v1/notifications/failed").await.json().unwrap();
+        Some(log["items"].clone()).filter(|items| items.as_array().unwrap().len() >= 2)
+    })
+    .await;
+    assert!(dead[0]["error"].as_str().unwrap().contains("ALLOW_PRIVATE_ADDRESSES"), "{dead}");
+    assert!(near.posted().is_empty());
+    tester.finish().await;
+}
