@@ -32,7 +32,7 @@ async fn the_api_is_as_it_is_described() {
             "--seed",
             "1",
             "--exclude-path-regex",
-            "/events$",
+            "(/events|/ws)$",
             "--workers",
             "2",
             "--no-color",

@@ -1,5 +1,6 @@
 //! Stories, told in the user's language.
 
+mod again;
 mod api;
 mod bad_input;
 mod credentials;
@@ -9,6 +10,7 @@ mod intake;
 mod management;
 mod node;
 mod notifications;
+mod oidc;
 mod story;
 mod webhook;
 

@@ -67,6 +67,12 @@ pub trait Accounts: Send + Sync {
     /// Adds a person. `password` is a hash in PHC form; without one nobody can log in with a password.
     async fn add_user(&self, user: &User, password: Option<String>) -> Result<(), AccountError>;
 
+    /// Adds a person whom a provider knows. When somebody has come with this identity meanwhile, that is who is returned.
+    async fn add_identified_user(&self, user: &User, issuer: &str, subject: &str) -> Result<User, AccountError>;
+
+    /// The person whom a provider knows by this subject.
+    async fn user_by_identity(&self, issuer: &str, subject: &str) -> Result<Option<User>, StoreError>;
+
     /// Changes a person's role, access or, when one is given, password; the last administrator stays one. Their
     /// sessions and tokens end when the password changes or the access goes.
     async fn change_user(&self, user: &User, password: Option<String>) -> Result<(), AccountError>;

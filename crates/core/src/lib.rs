@@ -18,6 +18,7 @@ pub mod progress;
 pub mod query;
 pub mod records;
 pub mod repositories;
+pub mod requests;
 pub mod sandbox;
 pub mod secret;
 mod signature;

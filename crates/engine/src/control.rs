@@ -3,7 +3,7 @@
 use patchwright_core::forge::ForgeError;
 use patchwright_core::store::{Step, StoreError, Versioned, Write};
 use patchwright_core::webhook::InboundIssue;
-use patchwright_domain::job::{JobTrigger, PublishMode, PullRequestEnd, TriggerKind};
+use patchwright_domain::job::{JobTrigger, Priority, PublishMode, PullRequestEnd, TriggerKind};
 use patchwright_domain::node::{Needs, WorkCommand, choose};
 use patchwright_domain::notification::NotificationEvent;
 use patchwright_domain::{Effect, Issue, IssueEvent, IssueId, Job, JobEvent, JobId, Refused, Task};
@@ -87,6 +87,8 @@ pub struct Start {
     pub command: Option<WorkCommand>,
     /// What the node that runs it must have or be.
     pub needs: Needs,
+    /// Whether it goes before others.
+    pub priority: Priority,
 }
 
 impl Start {
@@ -130,8 +132,11 @@ impl Engine {
                 default_branch: None,
             };
             let trigger = self.trigger_of_ours(TriggerKind::Started, &start.actor, start.instructions.as_deref());
-            let wanted =
-                Wanted::new(&inbound, trigger, PublishMode::PullRequest).by(start.command.clone(), start.all_needs());
+            let wanted = Wanted::new(&inbound, trigger, PublishMode::PullRequest).by(
+                start.command.clone(),
+                start.all_needs(),
+                start.priority,
+            );
             let (step, job) = self.plan_start(wanted, Known { issue: Some(issue), latest })?;
             let task = Task::first(&job, "", self.ports.clock.now());
             // More words for a job that waits already are no other task.

@@ -4,7 +4,7 @@
 use jiff::ToSpan as _;
 use patchwright_core::store::{Step, StoreError, Versioned, Write};
 use patchwright_core::webhook::InboundIssue;
-use patchwright_domain::job::{JobTrigger, NewJob, PublishMode};
+use patchwright_domain::job::{JobTrigger, NewJob, Priority, PublishMode};
 use patchwright_domain::node::{Needs, WorkCommand};
 use patchwright_domain::{
     BranchName, Issue, IssueEvent, IssueId, IssueRef, IssueStatus, Job, JobEvent, JobId, Refused,
@@ -19,6 +19,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) publish: PublishMode,
     pub(crate) needs: Needs,
     pub(crate) command: Option<WorkCommand>,
+    pub(crate) priority: Priority,
     /// Whether it is worth a job of its own while another runs: something new is said, or what runs is stopped.
     pub(crate) more: bool,
 }
@@ -27,12 +28,13 @@ impl<'a> Wanted<'a> {
     /// A wish that is worth a job of its own when it comes with words.
     pub(crate) fn new(issue: &'a InboundIssue, trigger: JobTrigger, publish: PublishMode) -> Self {
         let more = trigger.instructions.is_some();
-        Self { issue, trigger, publish, needs: Needs::default(), command: None, more }
+        Self { issue, trigger, publish, needs: Needs::default(), command: None, priority: Priority::Normal, more }
     }
 
     /// The same, by a command and on a certain node.
-    pub(crate) fn by(mut self, command: Option<WorkCommand>, needs: Needs) -> Self {
+    pub(crate) fn by(mut self, command: Option<WorkCommand>, needs: Needs, priority: Priority) -> Self {
         self.needs = needs;
+        self.priority = priority;
         self.command = command;
         self
     }
@@ -161,6 +163,7 @@ impl Engine {
             publish: wanted.publish,
             needs: wanted.needs,
             command: wanted.command,
+            priority: wanted.priority,
         })
     }
 }

@@ -65,6 +65,12 @@ impl JobChanged {
         }
     }
 
+    /// As a message of a WebSocket.
+    pub(crate) fn message(&self) -> String {
+        let data = serde_json::to_string(self).expect("an event is only text and numbers");
+        format!(r#"{{"event":"job","id":{},"data":{data}}}"#, self.at)
+    }
+
     /// As a server-sent event.
     pub(crate) fn frame(&self) -> String {
         let data = serde_json::to_string(self).expect("an event is only text and numbers");

@@ -12,6 +12,7 @@ use patchwright_core::CancellationToken;
 use patchwright_core::accounts::Accounts as _;
 use tokio::task::JoinSet;
 
+use crate::auth::oidc::Provider;
 use crate::auth::secret;
 use crate::auth::throttle::Throttle;
 use crate::compose::{App, ComposeError, Overrides, compose, notifying_client};
@@ -82,6 +83,8 @@ impl Server {
         let listener = TcpListener::bind(&config.bind).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let app = compose(&config, overrides).await?;
+        let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        let public_url = public_url.trim_end_matches('/').to_owned();
         let stopping = CancellationToken::new();
         let feed = Feed::new();
         let state = Arc::new(State {
@@ -90,6 +93,10 @@ impl Server {
             config: config.clone(),
             door: Door::new(config.door.max_in_flight, config.door.max_in_flight_bytes),
             feed: feed.clone(),
+            oidc: config.oidc.clone().map(|oidc| {
+                let back = format!("{public_url}/api/v1/auth/oidc/callback");
+                Provider::new(oidc, app.http.clone(), back)
+            }),
             throttle: Throttle::default(),
             setup: setup_token(&app).await?,
             has_people: AtomicBool::new(false),
@@ -110,7 +117,6 @@ impl Server {
         .run();
         let handle = http.handle();
         let http = tokio::spawn(http);
-        let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let workers = Workers::start(&app, &config, public_url, notifier(&app, &config)?);
         let mut upkeep = crate::upkeep::start(&app, &config, &stopping);
         let (watched, until) = (app.clone(), stopping.clone());

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use patchwright_core::notifications::Channels as _;
+use patchwright_core::requests::Requests as _;
 use patchwright_core::store::{Retention, Store as _};
 use patchwright_core::task_log::TaskLogs as _;
 use patchwright_core::{CancellationToken, Clock as _};
@@ -87,6 +88,12 @@ fn before(age: SignedDuration) -> Timestamp {
 }
 
 async fn forget(app: App, retention: Retention) {
+    let day = before(SignedDuration::from_hours(24));
+    match app.store.forget_requests(day).await {
+        Ok(0) => {}
+        Ok(count) => tracing::debug!(count, "answers that are not asked for again were forgotten"),
+        Err(error) => tracing::warn!(error = %error, "old answers could not be forgotten; it is tried again"),
+    }
     match app.vault.forget_notices(retention.before).await {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "old notifications were forgotten"),

@@ -11,7 +11,7 @@ use patchwright_domain::{Role, TokenId, User, UserId};
 use crate::DieselStore;
 use crate::db::{TxError, broken, read, snapshot, statements, store_error, write};
 use crate::row::{micros, parse, timestamp};
-use crate::schema::{account, api_token, session};
+use crate::schema::{account, api_token, identity, session};
 
 /// A token's use is noted this often, in microseconds: a program that asks every second is no reason to write.
 const USE_NOTED: i64 = 3_600_000_000;
@@ -124,6 +124,15 @@ statements! {
             account::table.filter(account::login.eq(login)).select(AccountRow::as_select()).first(conn).optional()
         }
 
+        fn account_by_identity(conn, issuer: &str, subject: &str) -> QueryResult<Option<AccountRow>> {
+            account::table
+                .inner_join(identity::table.on(identity::account_id.eq(account::id)))
+                .filter(identity::issuer.eq(issuer).and(identity::subject.eq(subject)))
+                .select(AccountRow::as_select())
+                .first(conn)
+                .optional()
+        }
+
         fn other_admins(conn, id: &str) -> QueryResult<i64> {
             account::table
                 .filter(account::role.eq(Role::Admin.as_str()).and(account::active).and(account::id.ne(id)))
@@ -173,6 +182,33 @@ impl Accounts for DieselStore {
         let row = AccountRow::new(user, password);
         let added = write!(self, conn => conn.insert_account(&row).map_err(TxError::from))?;
         if added == 0 { Err(AccountError::Taken(user.login.clone())) } else { Ok(()) }
+    }
+
+    async fn add_identified_user(&self, user: &User, issuer: &str, subject: &str) -> Result<User, AccountError> {
+        let row = AccountRow::new(user, None);
+        let (issuer, subject) = (issuer.to_owned(), subject.to_owned());
+        let added = write!(self, conn => {
+            if let Some(known) = conn.account_by_identity(&issuer, &subject)? {
+                return Ok(Some(known));
+            }
+            if conn.insert_account(&row)? == 0 {
+                return Ok(None);
+            }
+            let values = (identity::issuer.eq(&issuer), identity::subject.eq(&subject), identity::account_id.eq(&row.id));
+            diesel::insert_into(identity::table).values(values).execute(conn)?;
+            Ok::<_, TxError>(Some(row.clone()))
+        })?;
+        let added = added.ok_or_else(|| AccountError::Taken(user.login.clone()))?;
+        Ok(added.into_domain()?)
+    }
+
+    async fn user_by_identity(&self, issuer: &str, subject: &str) -> Result<Option<User>, StoreError> {
+        let (issuer, subject) = (issuer.to_owned(), subject.to_owned());
+        self.blocking(move |db| {
+            let row = read!(db, conn => conn.account_by_identity(&issuer, &subject).map_err(store_error))?;
+            row.map(AccountRow::into_domain).transpose()
+        })
+        .await
     }
 
     async fn change_user(&self, user: &User, password: Option<String>) -> Result<(), AccountError> {

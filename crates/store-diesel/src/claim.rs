@@ -67,11 +67,11 @@ fn next_jobs(first_of_repository: &str) -> Template {
     Template::new(&format!(
         "{REPOSITORIES}
         SELECT id FROM (
-            SELECT candidate.id, candidate.not_before, coalesce(busy.jobs, 0) + row_number() OVER (
-                PARTITION BY waiting.repo ORDER BY candidate.not_before, candidate.id) AS turn
+            SELECT candidate.id, candidate.rank, candidate.not_before, coalesce(busy.jobs, 0) + row_number() OVER (
+                PARTITION BY waiting.repo ORDER BY candidate.rank, candidate.not_before, candidate.id) AS turn
             FROM waiting LEFT JOIN busy ON busy.repo = waiting.repo {first_of_repository}
         ) AS candidates
-        ORDER BY turn, not_before, id LIMIT {{1}}"
+        ORDER BY turn, rank, not_before, id LIMIT {{1}}"
     ))
 }
 
@@ -80,18 +80,19 @@ fn sqlite_next(able: &str) -> Next {
     let may_run = may_run(able);
     let jobs = next_jobs(&format!(
         "JOIN job AS candidate ON candidate.id IN (
-            SELECT job.id FROM job WHERE {may_run} ORDER BY job.not_before, job.id LIMIT {{1}})"
+            SELECT job.id FROM job WHERE {may_run} ORDER BY job.rank, job.not_before, job.id LIMIT {{1}})"
     ));
     let limited = Template::new(&format!(
         "{REPOSITORIES}
         SELECT candidate.id AS id FROM (
             SELECT coalesce(busy.jobs, 0) AS jobs, (
-                SELECT job.id FROM job WHERE {may_run} AND {HAS_ROOM} ORDER BY job.not_before, job.id LIMIT 1
+                SELECT job.id FROM job WHERE {may_run} AND {HAS_ROOM}
+                ORDER BY job.rank, job.not_before, job.id LIMIT 1
             ) AS id
             FROM waiting LEFT JOIN busy ON busy.repo = waiting.repo WHERE waiting.repo IS NOT NULL
         ) AS candidate JOIN job ON job.id = candidate.id
         WHERE {{1}} = 0 OR candidate.jobs < {{1}}
-        ORDER BY candidate.jobs, job.not_before, job.id LIMIT 1"
+        ORDER BY candidate.jobs, job.rank, job.not_before, job.id LIMIT 1"
     ));
     Next { jobs, limited }
 }
@@ -101,18 +102,18 @@ fn postgres_next(able: &str) -> Next {
     let may_run = may_run(able);
     let jobs = next_jobs(&format!(
         "CROSS JOIN LATERAL (
-            SELECT job.id, job.not_before FROM job WHERE {may_run}
-            ORDER BY job.not_before, job.id LIMIT {{1}} FOR UPDATE SKIP LOCKED) AS candidate"
+            SELECT job.id, job.rank, job.not_before FROM job WHERE {may_run}
+            ORDER BY job.rank, job.not_before, job.id LIMIT {{1}} FOR UPDATE SKIP LOCKED) AS candidate"
     ));
     let limited = Template::new(&format!(
         "{REPOSITORIES}
         SELECT candidate.id AS id FROM waiting LEFT JOIN busy ON busy.repo = waiting.repo
         CROSS JOIN LATERAL (
-            SELECT job.id, job.not_before FROM job WHERE {may_run} AND {HAS_ROOM}
-            ORDER BY job.not_before, job.id LIMIT 1 FOR UPDATE SKIP LOCKED
+            SELECT job.id, job.rank, job.not_before FROM job WHERE {may_run} AND {HAS_ROOM}
+            ORDER BY job.rank, job.not_before, job.id LIMIT 1 FOR UPDATE SKIP LOCKED
         ) AS candidate
         WHERE waiting.repo IS NOT NULL AND ({{1}} = 0 OR coalesce(busy.jobs, 0) < {{1}})
-        ORDER BY coalesce(busy.jobs, 0), candidate.not_before, candidate.id LIMIT 1"
+        ORDER BY coalesce(busy.jobs, 0), candidate.rank, candidate.not_before, candidate.id LIMIT 1"
     ));
     Next { jobs, limited }
 }

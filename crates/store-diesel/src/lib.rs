@@ -15,6 +15,7 @@ mod notifications;
 mod postgres;
 mod queries;
 mod queue;
+mod requests;
 mod row;
 mod schema;
 mod seal;

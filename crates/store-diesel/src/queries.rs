@@ -66,10 +66,11 @@ statements! {
 
         fn position(conn, id: &str) -> QueryResult<Option<i64>> {
             let waiting = job::status.eq(JobStatus::Queued.as_str());
-            let own: Option<(String, Option<i64>)> =
-                job::table.find(id).filter(waiting).select((job::repo, job::not_before)).first(conn).optional()?;
-            let Some((repo, Some(not_before))) = own else { return Ok(None) };
+            let own: Option<(String, i64, Option<i64>)> =
+                job::table.find(id).filter(waiting).select((job::repo, job::rank, job::not_before)).first(conn).optional()?;
+            let Some((repo, rank, Some(not_before))) = own else { return Ok(None) };
             let before = job::not_before.lt(not_before).or(job::not_before.eq(not_before).and(job::id.le(id)));
+            let before = job::rank.lt(rank).or(job::rank.eq(rank).and(before));
             job::table.filter(waiting).filter(job::repo.eq(repo)).filter(before).count().get_result(conn).map(Some)
         }
 

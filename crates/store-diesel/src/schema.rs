@@ -60,6 +60,7 @@ diesel::table! {
         follows -> Nullable<Text>,
         needs -> Text,
         command -> Nullable<Text>,
+        rank -> BigInt,
     }
 }
 
@@ -322,3 +323,24 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(channel, notice);
+
+diesel::table! {
+    identity (issuer, subject) {
+        issuer -> Text,
+        subject -> Text,
+        account_id -> Text,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(account, identity);
+
+diesel::table! {
+    request (key_hash) {
+        key_hash -> Text,
+        asked -> Text,
+        status -> Nullable<BigInt>,
+        kind -> Nullable<Text>,
+        body -> Nullable<Binary>,
+        created_at -> BigInt,
+    }
+}

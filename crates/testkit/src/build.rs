@@ -1,7 +1,7 @@
 //! Things that tests need many of.
 
 use jiff::Timestamp;
-use patchwright_domain::job::{JobTrigger, NewJob, PublishMode, TriggerKind};
+use patchwright_domain::job::{JobTrigger, NewJob, Priority, PublishMode, TriggerKind};
 use patchwright_domain::node::Needs;
 use patchwright_domain::{
     BranchName, EffectId, Issue, IssueId, IssueNumber, IssueRef, IssueStatus, Job, JobId, PlatformId, RepoName, TaskId,
@@ -89,5 +89,6 @@ pub fn job_for(n: u32, issue: u32, at: Timestamp) -> Job {
         publish: PublishMode::PullRequest,
         needs: Needs::default(),
         command: None,
+        priority: Priority::Normal,
     })
 }

@@ -77,6 +77,48 @@ impl TriggerKind {
     }
 }
 
+/// Which of the waiting jobs of a repository is taken first. Between repositories turns are taken all the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// Before all others.
+    High,
+    /// In its turn.
+    #[default]
+    Normal,
+    /// When nothing else waits.
+    Low,
+}
+
+impl Priority {
+    /// All of them, the first one first.
+    pub const ALL: [Self; 3] = [Self::High, Self::Normal, Self::Low];
+
+    /// The name in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Normal => "normal",
+            Self::Low => "low",
+        }
+    }
+
+    /// Reads [`Self::as_str`] back.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|priority| priority.as_str() == text)
+    }
+
+    /// Its place among them, from 0.
+    pub const fn rank(self) -> i64 {
+        self as i64
+    }
+
+    /// Reads [`Self::rank`] back.
+    pub fn of_rank(rank: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|priority| priority.rank() == rank)
+    }
+}
+
 /// How far a job's result goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -207,6 +249,9 @@ pub struct Job {
     /// What makes the change in place of the built-in stages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<WorkCommand>,
+    /// Whether it goes before others of its repository.
+    #[serde(default)]
+    pub priority: Priority,
     /// Where it stands.
     pub state: JobState,
     /// Rises by one with every lease: the fencing token.
@@ -260,6 +305,8 @@ pub struct NewJob {
     pub needs: Needs,
     /// What makes the change in place of the built-in stages.
     pub command: Option<WorkCommand>,
+    /// Whether it goes before others of its repository.
+    pub priority: Priority,
 }
 
 impl Job {
@@ -278,6 +325,7 @@ impl Job {
             publish: new.publish,
             needs: new.needs,
             command: new.command,
+            priority: new.priority,
             state: JobState::Queued { not_before: at },
             epoch: 0,
             attempts: 0,

@@ -34,6 +34,7 @@ fn job() -> Job {
         publish: PublishMode::PullRequest,
         needs: Needs::default(),
         command: None,
+        priority: Priority::Normal,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Who is asking: a session's cookie, a token, or the operator of this machine.
 
 pub(crate) mod node;
+pub(crate) mod oidc;
 pub(crate) mod password;
 pub(crate) mod person;
 pub(crate) mod secret;

@@ -20,13 +20,21 @@ pub(crate) async fn add(
     role: Role,
     password: Option<Secret>,
 ) -> Result<User, ApiError> {
-    let login = Login::parse(login).map_err(|error| ApiError::bad("bad_login", error.to_string()))?;
     let hash = match password {
         Some(password) => Some(password::hash(password).await?),
         None => None,
     };
-    let id = UserId::from_uuid(uuid::Uuid::now_v7());
-    let user = User { id, login, role, active: true, created_at: SystemClock.now() };
+    let user = fresh(login, role)?;
     store.add_user(&user, hash).await?;
     Ok(user)
+}
+
+/// A person who has just been thought of.
+///
+/// # Errors
+/// [`ApiError::BadRequest`] for a login that cannot be used.
+pub(crate) fn fresh(login: &str, role: Role) -> Result<User, ApiError> {
+    let login = Login::parse(login).map_err(|error| ApiError::bad("bad_login", error.to_string()))?;
+    let id = UserId::from_uuid(uuid::Uuid::now_v7());
+    Ok(User { id, login, role, active: true, created_at: SystemClock.now() })
 }

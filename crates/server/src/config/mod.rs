@@ -19,6 +19,7 @@ use patchwright_sandbox::SandboxPolicy;
 pub use self::forges::{DoorConfig, GitcodeConfig, GithubConfig};
 use self::values::collect;
 pub use self::values::{Layers, Source, Values};
+pub use crate::auth::oidc::OidcConfig;
 
 /// The configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -131,6 +132,7 @@ pub struct Config {
     pub https_proxy: Option<String>,
     pub no_proxy: Option<String>,
     pub ca_bundle: Option<PathBuf>,
+    pub oidc: Option<OidcConfig>,
     pub smtp_url: Option<Secret>,
     pub smtp_from: String,
     pub allow_private_addresses: bool,
@@ -278,6 +280,7 @@ impl Config {
             https_proxy: v.optional("HTTPS_PROXY"),
             no_proxy: v.optional("NO_PROXY"),
             ca_bundle: v.optional("CA_BUNDLE").map(PathBuf::from),
+            oidc: oidc(v)?,
             smtp_url: v.secret("SMTP_URL"),
             smtp_from: v.text("SMTP_FROM").to_owned(),
             allow_private_addresses: v.switch("ALLOW_PRIVATE_ADDRESSES")?,
@@ -351,6 +354,22 @@ fn toolchain_env(env: &dyn Fn(&str) -> Option<String>) -> BTreeMap<String, Strin
         ("VIRTUAL_ENV", env("VIRTUAL_ENV")),
     ];
     pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+/// The login provider, where one is set.
+fn oidc(v: &Values) -> Result<Option<OidcConfig>, ConfigError> {
+    // As it is written: a slash at the end belongs to the name.
+    let issuer = v.url("OIDC_ISSUER")?.and_then(|_| v.optional("OIDC_ISSUER"));
+    let Some(issuer) = issuer else { return Ok(None) };
+    let missing = |name: &str| ConfigError::Conflict(format!("OIDC_ISSUER needs {name}"));
+    Ok(Some(OidcConfig {
+        issuer,
+        client_id: v.optional("OIDC_CLIENT_ID").ok_or_else(|| missing("OIDC_CLIENT_ID"))?,
+        client_secret: v.secret("OIDC_CLIENT_SECRET").ok_or_else(|| missing("OIDC_CLIENT_SECRET"))?,
+        scopes: v.text("OIDC_SCOPES").to_owned(),
+        login_claim: v.text("OIDC_LOGIN_CLAIM").to_owned(),
+        admin_group: v.optional("OIDC_ADMIN_GROUP"),
+    }))
 }
 
 /// The programs that may make the change: ours, and the operator's.

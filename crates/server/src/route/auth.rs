@@ -97,21 +97,35 @@ pub(crate) async fn login(
 }
 
 async fn begin(state: &State, user: User, now: Timestamp) -> Result<HttpResponse, ApiError> {
+    let (view, cookie) = session(state, &user, now).await?;
+    Ok(HttpResponse::Ok().cookie(cookie).insert_header(("cache-control", "no-store")).json(view))
+}
+
+/// Whether people reach the server over TLS, so that no cookie goes without it.
+pub(crate) fn is_secure(state: &State) -> bool {
+    state.config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"))
+}
+
+/// Begins a session: what its page is told, and the cookie.
+pub(crate) async fn session(
+    state: &State,
+    user: &User,
+    now: Timestamp,
+) -> Result<(SessionView, Cookie<'static>), ApiError> {
     let (value, csrf) = (secret::fresh("pws_"), secret::fresh(""));
     let expires_at = now.saturating_add(LIFETIME).unwrap_or(now);
     let session =
         Session { hash: secret::hash(&value), user_id: user.id, csrf: csrf.clone(), created_at: now, expires_at };
     state.app.store.add_session(&session).await?;
-    let secure = state.config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
     let cookie = Cookie::build(COOKIE, value)
         .path("/")
         .http_only(true)
-        .secure(secure)
+        .secure(is_secure(state))
         .same_site(SameSite::Lax)
         .max_age(CookieTime::seconds(LIFETIME.as_secs()))
         .finish();
-    let view = SessionView { user: UserView::from(&user), csrf_token: csrf, expires_at: expires_at.to_string() };
-    Ok(HttpResponse::Ok().cookie(cookie).insert_header(("cache-control", "no-store")).json(view))
+    let view = SessionView { user: UserView::from(user), csrf_token: csrf, expires_at: expires_at.to_string() };
+    Ok((view, cookie))
 }
 
 #[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth",

@@ -3,6 +3,7 @@
 use actix_web::{HttpResponse, web};
 use patchwright_core::query::{IssueFilter, Queries as _};
 use patchwright_core::store::Store as _;
+use patchwright_domain::job::Priority;
 use patchwright_domain::node::{Label, Needs, WorkCommand};
 use patchwright_domain::{Issue, IssueId, IssueStatus, Task, UserId};
 use patchwright_engine::{NewIssue, Start};
@@ -107,6 +108,9 @@ pub(crate) struct StartBody {
     labels: Option<Vec<String>>,
     /// `false`: refuse with 503 when no node is free for it now.
     queue: Option<bool>,
+    /// Whether it goes before the others that wait in its repository.
+    #[schema(schema_with = words::priority_or_null)]
+    priority: Option<String>,
 }
 
 /// Issues to start.
@@ -265,7 +269,8 @@ async fn start_one(caller: &Caller, state: &State, id: &str, body: StartBody) ->
         needs.node = Some(node.parse().map_err(|_| ApiError::bad("bad_node", "there is no node with this id"))?);
     }
     let command = body.command.map(|command| work_command(caller, state, &command)).transpose()?;
-    let start = Start { actor: caller.login.clone(), instructions, command, needs };
+    let priority = word(body.priority.as_ref(), Priority::parse, "priority")?.unwrap_or_default();
+    let start = Start { actor: caller.login.clone(), instructions, command, needs, priority };
     if body.queue == Some(false) && !state.app.engine.has_room_for(&start).await? {
         return Err(ApiError::Unavailable("no node is free for it now".to_owned()));
     }

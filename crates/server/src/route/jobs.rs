@@ -1,7 +1,10 @@
 //! Jobs, for people and programs.
 
 use actix_web::{HttpResponse, web};
+use jiff::{SignedDuration, Timestamp};
+use patchwright_core::nodes::Nodes as _;
 use patchwright_core::query::{JobFilter, Queries as _};
+use patchwright_core::stats::{GroupBy, GroupStats, Stats as _, StatsQuery};
 use patchwright_core::store::Store as _;
 use patchwright_domain::job::JobObject;
 use patchwright_domain::job::report::{StageReport, Verdict};
@@ -79,6 +82,9 @@ struct JobView<'a> {
     /// Its turn among the waiting jobs of its repository, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     queue_position: Option<u64>,
+    /// About when it begins, in seconds from now; only where jobs have ended lately.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    estimated_wait_seconds: Option<u64>,
     attempts: u32,
     verdict: Option<Verdict>,
     failure: Option<&'a Failure>,
@@ -169,9 +175,44 @@ async fn shown(job: &Job, state: &State) -> Result<HttpResponse, ApiError> {
         JobStatus::Queued => state.app.store.queue_position(job.id).await?,
         _ => None,
     };
+    let wait = match position {
+        Some(position) => estimated_wait(position, state).await?,
+        None => None,
+    };
     let delivery = state.app.store.delivery(job.id).await?;
     let payload = delivery.as_ref().and_then(|record| serde_json::from_str(&record.payload).ok());
-    Ok(HttpResponse::Ok().json(view(job, payload, position)))
+    Ok(HttpResponse::Ok().json(view(job, payload, (position, wait))))
+}
+
+/// About how long the jobs before this one take. Repositories take turns, so as many of every other one may go first; each
+/// takes as long as half of those that ended in the last week took.
+async fn estimated_wait(position: u64, state: &State) -> Result<Option<u64>, ApiError> {
+    let now = state.app.engine.now();
+    let day = |at: Timestamp| at.to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
+    let week = now.saturating_sub(SignedDuration::from_hours(7 * 24)).unwrap_or(now);
+    let query = StatsQuery { from: day(week), to: day(now), group_by: GroupBy::Repository };
+    let lately = state.app.store.stats(query).await?;
+    let ended = |group: &GroupStats| group.succeeded + group.failed;
+    let count: u64 = lately.iter().map(ended).sum();
+    if count == 0 {
+        return Ok(None);
+    }
+    let nodes = state.app.store.nodes().await?;
+    let ready = nodes.iter().filter(|found| found.node.is_ready(now));
+    let slots = ready.map(|found| u64::from(found.node.capacity)).sum::<u64>()
+        + if state.config.embedded_node { state.config.workers as u64 } else { 0 };
+    let depth = state.app.store.queue_depth().await?;
+    let before = (position * u64::try_from(lately.len()).unwrap_or(1)).min(depth.queued) + depth.running;
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    let usual = lately.iter().map(|group| group.run.p50 * ended(group) as f64).sum::<f64>() / count as f64;
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an estimate"
+    )]
+    let seconds = (before.saturating_sub(slots) as f64 / slots.max(1) as f64 * usual).ceil() as u64;
+    Ok(Some(seconds))
 }
 
 fn summary(job: &Job) -> JobSummary {
@@ -191,7 +232,7 @@ fn summary(job: &Job) -> JobSummary {
     }
 }
 
-fn view<'a>(job: &'a Job, payload: Option<&'a RawValue>, queue_position: Option<u64>) -> JobView<'a> {
+fn view<'a>(job: &'a Job, payload: Option<&'a RawValue>, (position, wait): (Option<u64>, Option<u64>)) -> JobView<'a> {
     let stage = |record: &'a patchwright_domain::job::stage::StageRecord| StageView {
         name: record.kind,
         status: record.status,
@@ -207,7 +248,8 @@ fn view<'a>(job: &'a Job, payload: Option<&'a RawValue>, queue_position: Option<
     JobView {
         object: job.object(payload),
         status: job.status(),
-        queue_position,
+        queue_position: position,
+        estimated_wait_seconds: wait,
         attempts: job.attempts,
         verdict: job.verdict,
         failure: job.failure.as_ref(),

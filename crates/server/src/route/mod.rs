@@ -1,5 +1,6 @@
 //! The routes: bytes or DTO → engine call → DTO.
 
+mod again;
 mod answer;
 mod audit;
 mod auth;
@@ -14,9 +15,11 @@ mod logs;
 mod node_desk;
 mod nodes;
 mod notifications;
+mod oidc;
 mod openapi;
 mod page;
 mod repositories;
+mod socket;
 mod stats;
 mod tasks;
 mod users;
@@ -29,6 +32,7 @@ use std::time::Instant;
 
 use actix_web::web;
 
+use crate::auth::oidc::Provider;
 use crate::auth::throttle::Throttle;
 use crate::compose::App;
 use crate::config::Config;
@@ -50,6 +54,8 @@ pub(crate) struct State {
     pub(crate) feed: Feed,
     /// How often passwords were guessed.
     pub(crate) throttle: Throttle,
+    /// Where people may log in, too.
+    pub(crate) oidc: Option<Provider>,
     /// The hash of the token that makes the first administrator.
     pub(crate) setup: Option<String>,
     /// Whether anybody was added; once true it stays so.
@@ -88,6 +94,7 @@ fn management(services: &mut web::ServiceConfig) {
         .service(openapi::pages())
         .service(
             web::scope("/api/v1")
+                .wrap(actix_web::middleware::from_fn(again::middleware))
                 .service(web::resource("/auth/login").route(web::post().to(auth::login)))
                 .service(web::resource("/auth/logout").route(web::post().to(auth::logout)))
                 .service(web::resource("/auth/setup").route(web::post().to(auth::setup)))
@@ -147,6 +154,9 @@ fn management(services: &mut web::ServiceConfig) {
 
 fn nodes_and_their_tasks(services: &mut web::ServiceConfig) {
     services
+        .service(web::resource("/ws").route(web::get().to(socket::connect)))
+        .service(web::resource("/auth/oidc/start").route(web::get().to(oidc::start)))
+        .service(web::resource("/auth/oidc/callback").route(web::get().to(oidc::callback)))
         .service(
             web::resource("/credentials")
                 .route(web::get().to(credentials::list))

@@ -7,19 +7,19 @@ use utoipa::openapi::{RefOr, Required, ResponseBuilder};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{
-    audit, auth, credentials, events, issues, jobs, logs, node_desk, nodes, notifications, repositories, stats, tasks,
-    users,
+    audit, auth, credentials, events, issues, jobs, logs, node_desk, nodes, notifications, oidc, repositories, socket,
+    stats, tasks, users,
 };
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Patchwright", description = "Turns issues into reviewed pull requests.", license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")),
     paths(
-        auth::login, auth::logout, auth::me, auth::setup,
+        auth::login, auth::logout, auth::me, auth::setup, oidc::start, oidc::callback,
         users::list, users::add, users::change, users::tokens, users::add_token, users::end_token,
         repositories::list, repositories::add, repositories::show, repositories::remove, repositories::sync,
         issues::list, issues::open, issues::show, issues::change, issues::start, issues::start_batch, issues::cancel,
-        issues::merge, jobs::list, jobs::show, jobs::retry, jobs::cancel, events::all, events::of_job, tasks::list, tasks::show,
+        issues::merge, jobs::list, jobs::show, jobs::retry, jobs::cancel, events::all, events::of_job, socket::connect, tasks::list, tasks::show,
         credentials::list, credentials::add, credentials::change, credentials::remove,
         notifications::list, notifications::add, notifications::remove, notifications::trial, notifications::failed,
         logs::show, logs::stream, nodes::list, nodes::add, nodes::show, nodes::change, nodes::drain, nodes::remove,

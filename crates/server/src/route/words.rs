@@ -2,6 +2,7 @@
 //! cannot differ.
 
 use patchwright_core::stats::GroupBy;
+use patchwright_domain::job::Priority;
 use patchwright_domain::notification::{ChannelKind, NotificationEvent};
 use patchwright_domain::user::{Role, Scope};
 use patchwright_domain::{IssueStatus, JobStatus, PlatformId, TaskStatus};
@@ -66,6 +67,10 @@ pub(crate) fn channel_kind() -> Object {
 pub(crate) fn notification_events() -> Array {
     let event = words(NotificationEvent::ALL.map(NotificationEvent::as_str));
     ArrayBuilder::new().items(event).max_items(Some(NotificationEvent::ALL.len())).build()
+}
+
+pub(crate) fn priority_or_null() -> Object {
+    words_or_null(Priority::ALL.map(Priority::as_str))
 }
 
 pub(crate) fn report_status() -> Object {

@@ -1,8 +1,8 @@
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use patchwright_core::store::{StoreError, Versioned};
-use patchwright_domain::job::JobState;
 use patchwright_domain::job::stage::{StageKind, StageRecord, StageStatus};
+use patchwright_domain::job::{JobState, Priority};
 use patchwright_domain::{BranchName, IssueNumber, IssueRef, Job, JobStatus, PlatformId};
 use serde::Serialize;
 
@@ -31,6 +31,7 @@ pub(crate) struct JobRow {
     /// What it asks of the node that runs it, as words.
     needs: String,
     command: Option<String>,
+    rank: i64,
     #[diesel(embed)]
     #[serde(flatten)]
     now: JobChanges,
@@ -89,6 +90,7 @@ impl JobRow {
             actor: job.trigger.actor.to_lowercase(),
             needs: job.needs.to_string(),
             command: job.command.as_ref().map(json).transpose()?,
+            rank: job.priority.rank(),
             now: JobChanges::new(job, revision)?,
         })
     }
@@ -113,6 +115,7 @@ impl JobRow {
             base_branch: parse(T, id, BranchName::parse(&self.now.base_branch))?,
             publish: from_json(T, id, &self.publish)?,
             needs: parse(T, id, self.needs.parse())?,
+            priority: Priority::of_rank(self.rank).ok_or_else(|| broken(T, id, "its rank is none"))?,
             command: self.command.as_deref().map(|text| from_json(T, id, text)).transpose()?,
             epoch: unsigned(T, id, self.now.epoch)?,
             attempts: unsigned(T, id, self.now.attempts)?,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use patchwright_core::nodes::{Invitation, NodeChange, Nodes, Registration};
 use patchwright_core::store::{Claimant, Share, Step, Store, Write};
 use patchwright_core::task_log::TaskLogs;
-use patchwright_domain::job::Lease;
+use patchwright_domain::job::{Lease, Priority};
 use patchwright_domain::node::{Health, Label, Needs, Node, NodeMode};
 use patchwright_domain::{Job, NodeId, Task, TaskStatus};
 use uuid::Uuid;
@@ -29,6 +29,7 @@ where
     a_node_is_changed_and_removed(fresh().await.as_ref()).await;
     what_a_node_is_at_is_counted(fresh().await.as_ref()).await;
     a_job_goes_only_to_who_has_what_it_asks_for(fresh().await.as_ref()).await;
+    what_is_urgent_goes_first(fresh().await.as_ref()).await;
     a_log_is_read_as_it_was_written(fresh().await.as_ref()).await;
     a_log_has_an_end(fresh().await.as_ref()).await;
 }
@@ -181,6 +182,22 @@ async fn a_job_goes_only_to_who_has_what_it_asks_for(store: &dyn Keeper) {
     assert_eq!(claim(&this, 10, any).await, Some(2));
     // All leases have run out.
     assert_eq!(claim("gpu linux", 100, any).await, Some(1).filter(|_| true), "the longest silent one that it can do");
+}
+
+async fn what_is_urgent_goes_first(store: &dyn Keeper) {
+    for (number, priority) in [(1, Priority::Low), (2, Priority::Normal), (3, Priority::High), (4, Priority::Normal)] {
+        let job = Job { priority, ..job_for(number, number, after(i64::from(number))) };
+        let (issue, job) = (Some(Write::Insert(issue(number))), Some(Write::Insert(job)));
+        store.commit(Step { issue, job, ..Step::default() }).await.unwrap();
+    }
+    for share in [Share::default(), Share { per_repository: 9, per_actor: 9 }] {
+        let mut order = Vec::new();
+        for _ in 0..2 {
+            let claimed = store.claim_job(after(10), Arc::new(lease(60)), share).await.unwrap().unwrap();
+            order.push(claimed.value.source.number.api);
+        }
+        assert!(order == [3, 2] || order == [4, 1], "{order:?}");
+    }
 }
 
 async fn a_log_is_read_as_it_was_written(store: &dyn Keeper) {

@@ -301,11 +301,16 @@ impl Store for FakeStore {
                 let admitted = room(share.per_repository, here) && room(share.per_actor, theirs);
                 let earlier =
                     |other: &Job| other.issue_id == job.issue_id && other.id < job.id && !other.status().is_terminal();
-                (admitted && claimant.can(&job.needs) && !jobs().any(earlier)).then_some((here, not_before, job.id))
+                (admitted && claimant.can(&job.needs) && !jobs().any(earlier)).then_some((
+                    here,
+                    job.priority,
+                    not_before,
+                    job.id,
+                ))
             }
             _ => None,
         });
-        let next = abandoned.min().map(|(_, id)| id).or_else(|| waiting.min().map(|(_, _, id)| id));
+        let next = abandoned.min().map(|(_, id)| id).or_else(|| waiting.min().map(|(_, _, _, id)| id));
         let Some(id) = next else { return Ok(None) };
         let row = tables.jobs.get_mut(&id).unwrap();
         let job = row.value.clone();
