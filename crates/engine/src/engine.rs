@@ -25,7 +25,7 @@ use patchwright_domain::money::Budget;
 use patchwright_domain::node::Label;
 use patchwright_domain::trigger::AllowLists;
 use patchwright_domain::{Job, JobId, PlatformId};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use crate::command::Preset;
 use crate::intake::{Throttles, TriggerLimits};
@@ -220,13 +220,18 @@ pub struct Engine {
     pub(crate) throttles: Throttles,
     running: Mutex<HashMap<JobId, CancellationToken>>,
     wake: watch::Sender<u64>,
+    stopped: broadcast::Sender<JobId>,
 }
+
+/// How many stopped jobs a listener may be behind.
+const STOPPED: usize = 256;
 
 impl Engine {
     /// An engine over these ports. `marker` signs the hidden marks by which our comments are known again.
     pub fn new(ports: Ports, settings: Settings, marker: MarkerKey) -> Self {
         let throttles = Throttles::new(settings.limits);
-        Self { ports, settings, marker, throttles, running: Mutex::default(), wake: watch::Sender::new(0) }
+        let (wake, stopped) = (watch::Sender::new(0), broadcast::Sender::new(STOPPED));
+        Self { ports, settings, marker, throttles, running: Mutex::default(), wake, stopped }
     }
 
     /// The settings.
@@ -292,8 +297,16 @@ impl Engine {
         self.running.lock().expect("no holder of this lock can panic").len()
     }
 
-    /// Tells a job that runs in this process to stop. One that runs elsewhere finds out at its next write.
+    /// The jobs that people stop here, as they do, for those who reach nodes elsewhere.
+    pub fn stopped(&self) -> broadcast::Receiver<JobId> {
+        self.stopped.subscribe()
+    }
+
+    /// Tells a job that runs in this process to stop. One that runs elsewhere finds out at its next write, or sooner
+    /// from whoever listens to [`Engine::stopped`].
     pub(crate) fn interrupt(&self, job: JobId) {
+        // Without a listener there is nobody to tell.
+        let _ = self.stopped.send(job);
         if let Some(cancel) = self.running.lock().expect("no holder of this lock can panic").get(&job) {
             cancel.cancel();
         }

@@ -4,13 +4,16 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use patchwright_core::desk::{Desk as _, DeskError, TaskEnd};
+use patchwright_core::nodes::Nodes as _;
+use patchwright_core::query::{Queries as _, TaskFilter};
 use patchwright_core::store::StoreError;
-use patchwright_domain::NodeId;
 use patchwright_domain::node::NodeMode;
+use patchwright_domain::{JobId, NodeId};
 use patchwright_engine::{Dispatched, Engine};
 use patchwright_node::wire::ProcessIssue;
 use patchwright_node::{DispatchKey, PushAnswer, PushClient};
 use tokio::sync::Mutex;
+use tokio::sync::broadcast::error::RecvError;
 
 use crate::compose::App;
 
@@ -70,6 +73,46 @@ impl Dispatch {
         }
     }
 
+    /// Tells the nodes that listen to stop the jobs that people stop. One that is not reached learns of it when it
+    /// renews its lease, as do those of jobs that were missed here.
+    pub(crate) async fn stop_tasks(&self) {
+        let mut stopped = self.app.engine.stopped();
+        loop {
+            match stopped.recv().await {
+                Ok(job) => {
+                    if let Err(error) = self.stop_task_of(job).await {
+                        tracing::debug!(job_id = %job, error, "the node is not told that the job was stopped");
+                    }
+                }
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    async fn stop_task_of(&self, job: JobId) -> Result<(), String> {
+        let latest = TaskFilter { status: None, job: Some(job), issue: None, before: None, limit: 1 };
+        let tasks = self.app.store.tasks(latest).await.map_err(|error| error.to_string())?;
+        let Some((task, node)) = tasks.first().and_then(|task| Some((task, task.node.parse::<NodeId>().ok()?))) else {
+            return Ok(());
+        };
+        let node = self.app.store.node(node).await.map_err(|error| error.to_string())?;
+        let Some(node) = node.map(|candidate| candidate.node) else { return Ok(()) };
+        let NodeMode::Push(url) = &node.mode else { return Ok(()) };
+        for key in self.keys(node.id) {
+            if self.push.cancel(url, &key, task.id).await.map_err(|error| error.to_string())? {
+                tracing::info!(task_id = %task.id, node = %node.name, "the node was told to stop the task");
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// A node has the key of the time at which it registered.
+    fn keys(&self, node: NodeId) -> impl Iterator<Item = DispatchKey> {
+        self.app.master.all().map(move |master| DispatchKey::of_node(master, node))
+    }
+
     async fn sent(&self, url: &str, given: &Dispatched) -> Result<PushAnswer, String> {
         // Asks the forge too: what may not be done is not sent.
         let desk = self.app.engine.desk(given.task.clone());
@@ -99,9 +142,7 @@ impl Dispatch {
             hold: given.hold,
         };
         let mut answer = PushAnswer::Denied;
-        // A node has the key of the time at which it registered.
-        for master in self.app.master.all() {
-            let key = DispatchKey::of_node(master, given.node.id);
+        for key in self.keys(given.node.id) {
             answer = self.push.send(url, &key, &task).await.map_err(|error| error.to_string())?;
             if answer != PushAnswer::Denied {
                 break;

@@ -50,6 +50,13 @@ impl Workers {
             });
         }
         let dispatch = Arc::new(Dispatch::new(app, public_url));
+        let (stopper, stopping) = (Arc::clone(&dispatch), stop.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                () = stopper.stop_tasks() => {}
+            }
+        });
         let (nodes, stopping) = (store.clone(), stop.clone());
         tasks.spawn(async move {
             let work = || {

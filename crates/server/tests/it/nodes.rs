@@ -367,6 +367,23 @@ async fn a_node_that_listens_is_sent_its_tasks_and_a_job_waits_for_the_node_that
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_listens_is_told_when_a_task_is_cancelled() {
+    // Nothing of this waits for a lease.
+    let settings = [("LEASE_TIMEOUT", "300"), ("LLM_TIMEOUT", "90")];
+    let world = World::start(|_: &Value| Script::Silence(Duration::from_secs(60)), &settings).await;
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let new = json!({"push_url": format!("http://{port}")});
+    let node = world.node("a", &world.address, new, &["--listen", &port, "--capacity", "1"]).await;
+    let ids = world.issues(1).await;
+    let task = world.post(&format!("/api/v1/issues/{}/start", ids[0]), &json!({})).await;
+    world.until("the model is asked", async || world.llm.asked().len() == 1).await;
+    let work = || std::fs::read_dir(node.folder.join("work")).unwrap().count();
+    assert_eq!(work(), 1);
+    world.post(&format!("/api/v1/jobs/{}/cancel", task["job_id"].as_str().unwrap()), &json!({})).await;
+    world.until("the working copy is gone", async || work() == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_task_is_stopped_on_its_node_and_a_restarted_node_gives_its_tasks_back_at_once() {
     let world = World::start(
         |_: &Value| Script::Silence(Duration::from_secs(60)),
