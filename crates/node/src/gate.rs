@@ -141,6 +141,8 @@ async fn call(request: HttpRequest, call: web::Path<String>, body: web::Bytes, d
     {
         question.insert("stream_options".to_owned(), json!({"include_usage": true}));
     }
+    // What another one costs is not known here.
+    question.insert("model".to_owned(), door.options.model.clone().into());
     let base = door.options.base_url.trim_end_matches('/');
     let mut onward = Request::post(format!("{base}/{call}")).json(&Value::Object(question));
     if let Some(key) = &door.options.api_key {
@@ -157,7 +159,9 @@ async fn call(request: HttpRequest, call: web::Path<String>, body: web::Bytes, d
 
 fn longest_answer(question: &serde_json::Map<String, Value>) -> u64 {
     let limits = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
-    limits.iter().find_map(|name| question.get(*name)?.as_u64()).unwrap_or(UNBOUNDED_ANSWER)
+    let number = |name: &&str| question.get(*name)?.as_u64();
+    let answers = ["n", "best_of"].iter().filter_map(number).max().unwrap_or(1).max(1);
+    limits.iter().find_map(number).unwrap_or(UNBOUNDED_ANSWER).saturating_mul(answers)
 }
 
 impl GateOptions {
@@ -270,7 +274,8 @@ mod tests {
         };
         let mut gate = LoopbackGate::new(http.clone(), options).open().await.unwrap();
         let url = format!("{}/chat/completions", gate.base_url);
-        let question = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 50});
+        let messages = json!([{"role": "user", "content": "hi"}]);
+        let question = json!({"model": "a-dearer-one", "messages": messages, "max_tokens": 25, "n": 2});
         let ask = async |key: &Secret| {
             http.send(Request::post(url.clone()).bearer(key).json(&question), Retry::Never).await.unwrap()
         };
@@ -295,7 +300,7 @@ mod tests {
             assert!(refused.text().contains("the budget is used up"));
         };
         tokio::join!(books, program);
-        assert_eq!(llm.asked().len(), 1);
+        assert_eq!(llm.asked().iter().map(|asked| &asked["model"]).collect::<Vec<_>>(), ["m"]);
         drop(gate);
         for _ in 0..200 {
             if http.send(Request::get(url.clone()), Retry::Never).await.is_err() {

@@ -1,7 +1,7 @@
 //! Login at a provider.
 
 use actix_web::cookie::{Cookie, SameSite, time::Duration as CookieTime};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
 use patchwright_core::accounts::{AccountError, Accounts as _};
 use patchwright_core::{Clock as _, Secret};
 use patchwright_domain::Role;
@@ -86,30 +86,41 @@ pub(crate) async fn callback(
     let begun = begun(&request, &state).ok_or_else(|| {
         ApiError::bad("no_login", "no login was begun in this browser, or it took too long; begin anew")
     })?;
-    // It is spent, whatever comes of it.
-    let mut spent = Cookie::build(COOKIE, "").path(WAY_BACK).finish();
-    spent.make_removal();
     let same = query.state.as_ref().is_some_and(|given| Secret::new(begun.state.as_str()).matches(given));
     if !same {
         return Err(ApiError::bad("wrong_state", "the provider's answer belongs to another login; begin anew"));
     }
+    // From here on it is spent, whatever comes of it.
+    let mut answer = finish(&begun, &query, provider, &state).await.unwrap_or_else(|error| error.error_response());
+    let mut spent = Cookie::build(COOKIE, "").path(WAY_BACK).finish();
+    spent.make_removal();
+    answer.add_cookie(&spent).map_err(|error| ApiError::Unavailable(error.to_string()))?;
+    Ok(answer)
+}
+
+/// Finishes a login that came back to the browser that began it.
+async fn finish(
+    begun: &Transaction,
+    query: &BackQuery,
+    provider: &Provider,
+    state: &web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
     let Some(code) = query.code.as_ref().filter(|_| query.error.is_none()) else {
         let why: String =
             query.error.as_deref().unwrap_or("no code").chars().filter(|c| !c.is_control()).take(100).collect();
         return Err(ApiError::bad("login_refused", format!("the provider did not log you in: {why}")));
     };
     let now = state.app.engine.now();
-    let identity = provider.identify(&begun, code, now).await.map_err(|error| not_logged_in(&error))?;
-    let user = known_or_new(&state, provider, &identity).await?;
+    let identity = provider.identify(begun, code, now).await.map_err(|error| not_logged_in(&error))?;
+    let user = known_or_new(state, provider, &identity).await?;
     if !user.active {
         return Err(ApiError::forbidden("you are shut out here; ask an administrator"));
     }
-    note(&state, user.login.as_str(), "session.begun", user.login.as_str(), "at the login provider").await?;
-    let (_, cookie) = session(&state, &user, SystemClock.now()).await?;
+    note(state, user.login.as_str(), "session.begun", user.login.as_str(), "at the login provider").await?;
+    let (_, cookie) = session(state, &user, SystemClock.now()).await?;
     Ok(HttpResponse::Found()
         .cookie(cookie)
-        .cookie(spent)
-        .insert_header(("location", begun.return_to))
+        .insert_header(("location", begun.return_to.as_str()))
         .insert_header(no_store())
         .finish())
 }

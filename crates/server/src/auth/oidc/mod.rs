@@ -146,12 +146,18 @@ impl Provider {
             other => other,
         }
         .map_err(|error| OidcError::Refused(error.to_string()))?;
-        if !claims.all.contains_key(&self.config.login_claim)
+        if self.lacks_something(&claims)
             && let (Some(url), Some(access)) = (&discovery.userinfo_endpoint, answer.access_token)
         {
             self.add_userinfo(&mut claims, url, access).await?;
         }
         Ok(self.identity(&claims))
+    }
+
+    /// Whether the ID token leaves out what providers may tell elsewhere.
+    fn lacks_something(&self, claims: &Claims) -> bool {
+        let says = |name: &str| claims.all.contains_key(name);
+        !says(&self.config.login_claim) || (self.names_admins() && !GROUP_CLAIMS.into_iter().any(says))
     }
 
     fn identity(&self, claims: &Claims) -> Identity {
@@ -246,13 +252,14 @@ fn parse<T: serde::de::DeserializeOwned>(answer: &Response) -> Result<T, OidcErr
     answer.json().map_err(|error| OidcError::Refused(format!("it cannot be read: {error}")))
 }
 
-/// Whether a group or role is among the claims, where providers put them: `groups`, `roles`, and Keycloak's
-/// `realm_access.roles`.
+/// Where providers put groups and roles; the last is Keycloak's, with `roles` inside.
+const GROUP_CLAIMS: [&str; 3] = ["groups", "roles", "realm_access"];
+
+/// Whether a group or role is among the claims.
 fn has_group(claims: &Map<String, Value>, group: &str) -> bool {
     let among = |list: Option<&Value>| {
         list.and_then(Value::as_array).is_some_and(|list| list.iter().any(|name| name.as_str() == Some(group)))
     };
-    among(claims.get("groups"))
-        || among(claims.get("roles"))
-        || among(claims.get("realm_access").and_then(|access| access.get("roles")))
+    let [groups, roles, access] = GROUP_CLAIMS.map(|name| claims.get(name));
+    among(groups) || among(roles) || among(access.and_then(|access| access.get("roles")))
 }
