@@ -1,10 +1,11 @@
-//! What is done beside the jobs: other replicas are listened to, old deliveries are forgotten, missed ones are asked for again, and repositories that
-//! no delivery can tell us about are looked through.
+//! What is done beside the jobs: other replicas are listened to, what is old is forgotten, who looks after credentials is
+//! warned, missed deliveries are asked for again, and repositories that no delivery can tell us about are looked through.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use patchwright_core::credentials::Credentials as _;
 use patchwright_core::notifications::Channels as _;
 use patchwright_core::requests::Requests as _;
 use patchwright_core::store::{Retention, Store as _};
@@ -22,6 +23,8 @@ use crate::config::Config;
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
 /// How often the clock of leases looks at the database's.
 const FOLLOW_EVERY: Duration = Duration::from_secs(60);
+/// How often is said which credentials end.
+const WARN_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// How often failed deliveries are looked for.
 const REDELIVER_EVERY: Duration = Duration::from_secs(600);
 /// GitHub sends nothing again that is older.
@@ -48,6 +51,8 @@ pub(crate) fn start(app: &App, config: &Config, stop: &CancellationToken) -> Joi
     });
     let following = app.clone();
     every(&mut tasks, stop, FOLLOW_EVERY, move || follow(following.clone()));
+    let warning = app.clone();
+    every(&mut tasks, stop, WARN_EVERY, move || warn_of_ends(warning.clone()));
     for hook in config.github.redeliver.clone() {
         let app = app.clone();
         every(&mut tasks, stop, REDELIVER_EVERY, move || redeliver(app.clone(), hook.clone()));
@@ -108,6 +113,21 @@ async fn forget(app: App, retention: Retention) {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "old deliveries and effects were forgotten"),
         Err(error) => tracing::warn!(error = %error, "old deliveries could not be forgotten; it is tried again"),
+    }
+}
+
+/// Says in time which credentials an administrator has to replace.
+async fn warn_of_ends(app: App) {
+    let now = app.engine.now();
+    match app.vault.credentials().await {
+        Ok(all) => {
+            for credential in all.iter().filter(|credential| credential.expires_soon(now)) {
+                let (name, scope) = (&credential.name, credential.scope.to_string());
+                let ends = credential.expires_at.map(|end| end.to_string()).unwrap_or_default();
+                tracing::warn!(name, scope, ends, "a credential ends soon or has ended; replace its secret");
+            }
+        }
+        Err(error) => tracing::warn!(error = %error, "the credentials could not be looked through"),
     }
 }
 
