@@ -75,6 +75,30 @@ async fn a_further_comment_goes_on_with_the_same_pull_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_waits_says_where_it_stands_and_about_how_long() {
+    let mut script = good_answers();
+    script.push(Script::Silence(std::time::Duration::from_secs(60)));
+    let mut tester = Tester::start(script).await;
+    tester.fix().await;
+    let asked = tester.llm.asked().len();
+    let runs = accepted(&tester.post_comment("@patchwright fix: again").await);
+    while tester.llm.asked().len() == asked {
+        tokio::task::yield_now().await;
+    }
+    let waits = accepted(&tester.post_comment("@patchwright fix: and once more").await);
+    let shown: Value = tester.get(&format!("/api/v1/jobs/{waits}")).await.json().unwrap();
+    assert_eq!((&shown["status"], &shown["queue_position"]), (&"queued".into(), &1.into()), "{shown}");
+    assert!(shown["estimated_wait_seconds"].as_u64().is_some_and(|seconds| (1..60).contains(&seconds)), "{shown}");
+    let shown: Value = tester.get(&format!("/api/v1/jobs/{runs}")).await.json().unwrap();
+    assert!(shown["queue_position"].is_null() && shown["estimated_wait_seconds"].is_null(), "{shown}");
+    for job in [waits, runs] {
+        tester.send(patchwright_http::Request::post(tester.url(&format!("/api/v1/jobs/{job}/cancel")))).await;
+        tester.expect_end(job).await;
+    }
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn restart_stops_what_runs_and_begins_anew() {
     let mut script = vec![Script::Silence(std::time::Duration::from_secs(60))];
     script.extend(good_answers());

@@ -47,7 +47,9 @@ fn describe(job: &Value) {
     say(&format!("{}  {}", text(job, "job_id"), text(job, "status")));
     say(&format!("{}/{}#{}  {}", text(job, "owner"), text(job, "repo"), job["issue_number"], text(job, "issue_title")));
     if let Some(position) = job["queue_position"].as_u64() {
-        say(&format!("waits: its turn is number {position} in its repository"));
+        let estimate = job["estimated_wait_seconds"].as_u64();
+        let about = estimate.map(|seconds| format!(", in about {}", duration(seconds))).unwrap_or_default();
+        say(&format!("waits: its turn is number {position} in its repository{about}"));
     }
     for stage in job["stages"].as_array().into_iter().flatten() {
         say(&format!("  {:<8} {}", text(stage, "name"), text(stage, "status")));
@@ -58,5 +60,14 @@ fn describe(job: &Value) {
     }
     if let Some(url) = job["pull_request"]["url"].as_str() {
         say(url);
+    }
+}
+
+/// A time that need not be exact.
+fn duration(seconds: u64) -> String {
+    match seconds {
+        0..=99 => format!("{seconds} s"),
+        100..=5_999 => format!("{} min", seconds.div_ceil(60)),
+        _ => format!("{} h", seconds.div_ceil(3600)),
     }
 }

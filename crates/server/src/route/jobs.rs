@@ -1,10 +1,7 @@
 //! Jobs, for people and programs.
 
 use actix_web::{HttpResponse, web};
-use jiff::{SignedDuration, Timestamp};
-use patchwright_core::nodes::Nodes as _;
 use patchwright_core::query::{JobFilter, Queries as _};
-use patchwright_core::stats::{GroupBy, GroupStats, Stats as _, StatsQuery};
 use patchwright_core::store::Store as _;
 use patchwright_domain::job::JobObject;
 use patchwright_domain::job::report::{StageReport, Verdict};
@@ -18,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::State;
 use super::error::ApiError;
 use super::page::{Page, limit, parsed, word};
-use super::words;
+use super::{wait, words};
 use crate::audit::note;
 use crate::auth::Caller;
 
@@ -176,43 +173,12 @@ async fn shown(job: &Job, state: &State) -> Result<HttpResponse, ApiError> {
         _ => None,
     };
     let wait = match position {
-        Some(position) => estimated_wait(position, state).await?,
+        Some(position) => wait::estimated(position, state).await?,
         None => None,
     };
     let delivery = state.app.store.delivery(job.id).await?;
     let payload = delivery.as_ref().and_then(|record| serde_json::from_str(&record.payload).ok());
     Ok(HttpResponse::Ok().json(view(job, payload, (position, wait))))
-}
-
-/// About how long the jobs before this one take. Repositories take turns, so as many of every other one may go first; each
-/// takes as long as half of those that ended in the last week took.
-async fn estimated_wait(position: u64, state: &State) -> Result<Option<u64>, ApiError> {
-    let now = state.app.engine.now();
-    let day = |at: Timestamp| at.to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
-    let week = now.saturating_sub(SignedDuration::from_hours(7 * 24)).unwrap_or(now);
-    let query = StatsQuery { from: day(week), to: day(now), group_by: GroupBy::Repository };
-    let lately = state.app.store.stats(query).await?;
-    let ended = |group: &GroupStats| group.succeeded + group.failed;
-    let count: u64 = lately.iter().map(ended).sum();
-    if count == 0 {
-        return Ok(None);
-    }
-    let nodes = state.app.store.nodes().await?;
-    let ready = nodes.iter().filter(|found| found.node.is_ready(now));
-    let slots = ready.map(|found| u64::from(found.node.capacity)).sum::<u64>()
-        + if state.config.embedded_node { state.config.workers as u64 } else { 0 };
-    let depth = state.app.store.queue_depth().await?;
-    let before = (position * u64::try_from(lately.len()).unwrap_or(1)).min(depth.queued) + depth.running;
-    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    let usual = lately.iter().map(|group| group.run.p50 * ended(group) as f64).sum::<f64>() / count as f64;
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "an estimate"
-    )]
-    let seconds = (before.saturating_sub(slots) as f64 / slots.max(1) as f64 * usual).ceil() as u64;
-    Ok(Some(seconds))
 }
 
 fn summary(job: &Job) -> JobSummary {

@@ -6,6 +6,7 @@ mod audit;
 mod auth;
 mod body;
 mod credentials;
+mod draft;
 pub(crate) mod error;
 mod events;
 mod health;
@@ -23,6 +24,7 @@ mod socket;
 mod stats;
 mod tasks;
 mod users;
+mod wait;
 mod webhook;
 mod words;
 

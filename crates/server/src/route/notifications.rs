@@ -15,9 +15,9 @@ use utoipa::ToSchema;
 
 use super::State;
 use super::body::By;
+use super::draft;
 use super::error::ApiError;
 use super::page::{Page, parsed};
-use super::words;
 use crate::audit::note;
 use crate::auth::Caller;
 
@@ -40,27 +40,16 @@ pub(crate) struct ChannelView {
 }
 
 /// A channel to make.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChannelDraft {
-    /// What you call it.
-    #[schema(min_length = 1, max_length = 100)]
     name: String,
-    #[schema(schema_with = words::channel_kind)]
     kind: String,
-    /// The address of a page, or of a mailbox.
-    #[schema(pattern = "^https://[a-z0-9.-]{1,200}$")]
     target: String,
-    #[schema(schema_with = words::notification_events)]
     events: Vec<String>,
-    /// `owner/name`: of this repository only.
-    #[schema(pattern = "^[A-Za-z0-9_]{1,90}/[A-Za-z0-9_]{1,90}$")]
     repository: Option<String>,
-    /// Of all issues, and not only of those that you added; takes an administrator.
     #[serde(default)]
     everyone: bool,
-    /// What the chat's robot is signed with. A `webhook` without one gets one.
-    #[schema(min_length = 1, max_length = 500, pattern = "^[!-~]+$")]
     secret: Option<String>,
 }
 
@@ -95,17 +84,18 @@ fn view(channel: &Channel) -> ChannelView {
 }
 
 fn target(kind: ChannelKind, target: String) -> Result<String, ApiError> {
-    let plain = target.len() <= 500 && target.chars().all(|c| c.is_ascii_graphic());
     let fits = match kind {
-        ChannelKind::Email => target.parse::<lettre::Address>().is_ok(),
-        _ => url::Url::parse(&target).is_ok_and(|url| {
-            matches!(url.scheme(), "https" | "http") && url.host_str().is_some() && url.username().is_empty()
-        }),
+        ChannelKind::Email => draft::is_mailbox(&target) && target.parse::<lettre::Address>().is_ok(),
+        _ => draft::is_page(&target) && url::Url::parse(&target).is_ok(),
     };
-    if plain && fits {
+    if fits {
         return Ok(target);
     }
-    let expected = if kind == ChannelKind::Email { "a mailbox" } else { "an address that begins with https://" };
+    let expected = if kind == ChannelKind::Email {
+        "a mailbox (name@example.com)"
+    } else {
+        "an address (https://, a host's name, a path)"
+    };
     Err(ApiError::bad("bad_target", format!("the target is not {expected}")))
 }
 

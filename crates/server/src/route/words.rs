@@ -60,8 +60,8 @@ pub(crate) fn group() -> Object {
     words(GroupBy::ALL.map(GroupBy::as_str))
 }
 
-pub(crate) fn channel_kind() -> Object {
-    words(ChannelKind::ALL.iter().filter(|kind| **kind != ChannelKind::Email).map(|kind| kind.as_str()))
+pub(crate) fn channel_kinds(which: impl Fn(&ChannelKind) -> bool) -> Object {
+    words(ChannelKind::ALL.iter().filter(|kind| which(kind)).map(|kind| kind.as_str()))
 }
 
 pub(crate) fn notification_events() -> Array {
