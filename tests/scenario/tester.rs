@@ -129,8 +129,18 @@ impl Tester {
         }
     }
 
-    /// Ends the story: nothing may be left to say.
+    /// Waits until everything is said.
+    async fn said_all(&self) {
+        let began = Instant::now();
+        while self.server.as_ref().unwrap().app().store.queue_depth().await.unwrap().effects > 0 {
+            assert!(began.elapsed() < PATIENCE, "something is left unsaid");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Ends the story once everything is said: nothing may be left to do.
     pub(crate) async fn finish(mut self) {
+        self.said_all().await;
         let depth = self.server.as_ref().unwrap().app().store.queue_depth().await.unwrap();
         assert_eq!((depth.queued, depth.running, depth.effects), (0, 0, 0), "something is left undone");
         self.stop().await;
@@ -257,11 +267,7 @@ pub(crate) fn accepted(answer: &Response) -> JobId {
 impl Tester {
     /// Waits until every reply is out, then ends the story.
     pub(crate) async fn finish_after_reply(self) {
-        let began = Instant::now();
-        while self.server.as_ref().unwrap().app().store.queue_depth().await.unwrap().effects > 0 {
-            assert!(began.elapsed() < PATIENCE, "a reply does not go out");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        self.said_all().await;
         let comments = self.github.comments_on(42);
         assert!(comments.iter().any(|comment| comment.contains("Mention me with one of these")), "{comments:?}");
         self.finish().await;
