@@ -23,6 +23,8 @@ async fn a_comment_becomes_a_pull_request_whose_tests_pass() {
     assert!(tester.git.git(REPO, &["show", &format!("{branch}:calc.py")]).contains("return a + b"));
     assert_eq!(tester.git.git(REPO, &["rev-list", "--count", &format!("main..{branch}")]), "1");
     assert_eq!(tester.git.git(REPO, &["log", "-1", "--format=%an", &branch]), "patchwright");
+    let asked = tester.git.git(REPO, &["log", "-1", "--format=%(trailers:key=Co-authored-by,valueonly)", &branch]);
+    assert_eq!(asked.trim(), "alice <583231+alice@users.noreply.127.0.0.1>", "whoever asked is named too");
     tester.git.git(REPO, &["fsck", "--strict"]);
 
     // One acknowledgement, edited as the stages ended, and one result.

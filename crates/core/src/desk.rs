@@ -58,6 +58,9 @@ pub struct Terms {
     pub author_name: String,
     /// Their address.
     pub author_email: String,
+    /// Whoever asked, as commits name them beside the author (`login <address>`), where the forge has an address for it.
+    #[serde(default)]
+    pub co_author: Option<String>,
 }
 
 /// What whoever begins a task is told.
@@ -152,8 +155,9 @@ impl DeskError {
 /// what was told twice, because an answer was lost, once.
 #[async_trait]
 pub trait Desk: Send + Sync {
-    /// Takes the task up: whether it may be done is asked now.
-    async fn begin(&self) -> Result<Assignment, DeskError>;
+    /// Takes the task up: whether it may be done is asked now. `model` is the one that the worker asks, for the
+    /// statistics; empty where it asks none.
+    async fn begin(&self, model: &str) -> Result<Assignment, DeskError>;
 
     /// Says that the worker is still there.
     async fn renew(&self) -> Result<(), DeskError>;

@@ -92,6 +92,10 @@ pub trait Forge: Tracker {
     /// What a person may do there.
     async fn permission(&self, repo: &RepoName, login: &str) -> Result<Permission, ForgeError>;
 
+    /// The mail address that the platform takes for a person's in commits and that shows nothing of them but their login;
+    /// `None` where it has none, or does not know them.
+    async fn commit_address(&self, repo: &RepoName, login: &str) -> Result<Option<String>, ForgeError>;
+
     /// The open pull request of a branch of the repository itself that we wrote, if there is one. One that another
     /// account opened from that branch is not ours to adopt and MUST NOT be returned.
     async fn find_pull_request(&self, repo: &RepoName, head: &BranchName)

@@ -103,6 +103,9 @@ pub struct Task {
     /// The number of the last event that its node told, so that one that is told twice counts once.
     #[serde(default)]
     pub heard: u64,
+    /// The model that whoever works on it asks; empty before it has begun, and where none is asked.
+    #[serde(default)]
+    pub model: String,
     /// The branch that came out.
     pub result_branch: Option<BranchName>,
     /// Why it failed.
@@ -128,6 +131,7 @@ impl Task {
             status: TaskStatus::Pending,
             attempt: 1,
             heard: 0,
+            model: String::new(),
             result_branch: None,
             error_message: None,
             created_at: now,

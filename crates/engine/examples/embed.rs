@@ -11,7 +11,7 @@ use patchwright_core::webhook::InboundIssue;
 use patchwright_core::{CancellationToken, Redactor, Secret};
 use patchwright_domain::PlatformId;
 use patchwright_domain::job::PublishMode;
-use patchwright_engine::{Engine, ManualStart, MarkerKey, Ports, Settings};
+use patchwright_engine::{Engine, ManualStart, MarkerKey, Ports, Settings, Tools};
 use patchwright_testkit::build;
 use patchwright_testkit::fake::{
     FakeClock, FakeForge, FakeGit, FakeIndex, FakeStore, ScriptedLlm, ScriptedSandbox, SequentialIds,
@@ -22,6 +22,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let plan = r#"{"root_cause":"-","fix_strategy":"say hello","changes":[{"file":"hi.txt","description":"-"}]}"#;
     let forge: Arc<dyn Forge> = Arc::new(FakeForge::default());
     let store = Arc::new(FakeStore::default());
+    let tools = Tools {
+        git: Arc::new(FakeGit::with_files(&[("hi.txt", "helo\n")])),
+        llm: Some(Arc::new(ScriptedLlm::new(&[r#"{"candidate_files":["hi.txt"]}"#, plan, "```\nhello\n```"]))),
+        code_index: Arc::new(FakeIndex),
+        sandbox: Arc::new(ScriptedSandbox::new(|_| Err(SandboxError::NoTests))),
+        model_gate: None,
+        presets: BTreeMap::new(),
+        command_timeout: Duration::from_secs(60),
+        progress: None,
+        redactor: Redactor::default(),
+    };
     let ports = Ports {
         store: store.clone(),
         ledger: store.clone(),
@@ -30,17 +41,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         logs: store,
         forges: HashMap::from([(PlatformId::from_static("github"), forge)]),
         webhooks: HashMap::new(),
-        git: Arc::new(FakeGit::with_files(&[("hi.txt", "helo\n")])),
-        llm: Some(Arc::new(ScriptedLlm::new(&[r#"{"candidate_files":["hi.txt"]}"#, plan, "```\nhello\n```"]))),
-        code_index: Arc::new(FakeIndex),
-        sandbox: Arc::new(ScriptedSandbox::new(|_| Err(SandboxError::NoTests))),
-        model_gate: None,
-        presets: BTreeMap::new(),
-        command_timeout: Duration::from_secs(60),
         clock: Arc::new(FakeClock::default()),
         ids: Arc::new(SequentialIds::default()),
-        progress: None,
-        redactor: Redactor::default(),
+        tools,
     };
     let folder = tempfile::tempdir()?;
     let settings = Settings::new(folder.path().to_owned());

@@ -79,7 +79,7 @@ impl Engine {
             issue: self.follow_issue(&job, before, now).await?,
             effects: self.records(&job, effects, now),
             job: Some(Write::Update(Versioned { value: job.clone(), revision: known.revision })),
-            ended: self.run_end(&job, before, task.as_ref()),
+            ended: Self::run_end(&job, before, task.as_ref()),
             task,
             settled,
             ..Step::default()
@@ -103,12 +103,12 @@ impl Engine {
     }
 
     /// What is counted when a job ends.
-    fn run_end(&self, job: &Job, before: JobStatus, task: Option<&Task>) -> Option<RunEnd> {
+    fn run_end(job: &Job, before: JobStatus, task: Option<&Task>) -> Option<RunEnd> {
         if before.is_terminal() {
             return None;
         }
-        let model = self.ports.llm.as_ref().map(|llm| llm.model()).unwrap_or_default();
-        RunEnd::of(job, task.map_or("", |task| task.node.as_str()), &model)
+        let (node, model) = task.map_or(("", ""), |task| (task.node.as_str(), task.model.as_str()));
+        RunEnd::of(job, node, model)
     }
 
     /// Effects as rows to write.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
-use patchwright_core::desk::{Assignment, Desk, DeskError, Refusal, TaskEnd};
+use patchwright_core::desk::{Assignment, Desk, DeskError, Refusal, TaskEnd, Terms};
 use patchwright_core::fault::Fault;
 use patchwright_core::forge::{Forge, GitCredential, Permission};
 use patchwright_core::ledger::Account;
@@ -19,6 +19,9 @@ use crate::run::{StageError, backoff, signed};
 
 /// How long a job is put off without counting, because a forge or the model asks for it.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
+
+/// The longest name of a model that is kept.
+const MAX_MODEL: usize = 200;
 
 /// The desk of one task, in this process.
 #[derive(Debug)]
@@ -90,7 +93,7 @@ impl EngineDesk<'_> {
         }
         Ok(match event {
             JobEvent::StageSucceeded { epoch, report, comment, usage } => {
-                let comment = self.engine.ports.redactor.redact(&comment);
+                let comment = self.engine.ports.tools.redactor.redact(&comment);
                 JobEvent::StageSucceeded { epoch, report, comment, usage }
             }
             other => other,
@@ -142,6 +145,18 @@ impl EngineDesk<'_> {
         Err(StageError::new(reason, "Ask somebody with write access to start it.", Fault::Denied).into())
     }
 
+    /// Whoever asked, as commits name them. Who asked here and not on the forge has no address there.
+    async fn co_author(&self, job: &Job) -> Result<Option<String>, DeskError> {
+        let login = &job.trigger.actor;
+        let plain = login.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '<' | '>'));
+        if job.trigger.kind.is_ours() || !plain {
+            return Ok(None);
+        }
+        // A failure for the moment is one here too: without the line a commit that is made again would be another one.
+        let address = self.forge(job)?.commit_address(&job.source.repo, login).await.map_err(StageError::from)?;
+        Ok(address.map(|address| format!("{login} <{address}>")))
+    }
+
     /// A follow-up takes over the branch of the job before it that had one.
     async fn inherit(&self, own: Job) -> Result<Job, DeskError> {
         if !own.awaits_inheritance() {
@@ -175,7 +190,7 @@ impl EngineDesk<'_> {
     fn failed(&self, job: &Job, refusal: Refusal, stage: Option<StageKind>, usage: Usage, now: Timestamp) -> JobEvent {
         let epoch = self.epoch();
         let settings = &self.engine.settings;
-        let reason = self.engine.ports.redactor.redact(&refusal.reason);
+        let reason = self.engine.ports.tools.redactor.redact(&refusal.reason);
         // Who asks for patience may have it, but not for ever.
         let age = now.duration_since(job.created_at);
         let asked = matches!(refusal.fault, Fault::Retry { after: Some(_) }) && age < PATIENCE;
@@ -231,9 +246,10 @@ impl EngineDesk<'_> {
             _ => None,
         };
         let (event, task_event, message) = self.ending(&job, end, now);
-        let mut task = self.task.clone();
+        let open = self.engine.ports.store.open_tasks(job.id).await?;
+        let mut task = open.into_iter().find(|task| task.id == self.task.id).ok_or(DeskError::Gone)?;
         task.result_branch = branch;
-        task.error_message = message.map(|text| self.engine.ports.redactor.redact(&text));
+        task.error_message = message.map(|text| self.engine.ports.tools.redactor.redact(&text));
         let task = task.advance(task_event, now).ok();
         let done = task.as_ref().is_some_and(|task| task.status == TaskStatus::Success);
         self.engine.change_job_with(job.id, event, task, None).await?;
@@ -246,19 +262,21 @@ impl EngineDesk<'_> {
 
 #[async_trait]
 impl Desk for EngineDesk<'_> {
-    async fn begin(&self) -> Result<Assignment, DeskError> {
+    async fn begin(&self, model: &str) -> Result<Assignment, DeskError> {
         self.held().await?;
         let now = self.engine.ports.clock.now();
-        let task = match self.task.status {
-            TaskStatus::Pending => self.task.clone().advance(TaskEvent::Started, now).map_err(|_| DeskError::Gone)?,
-            _ => self.task.clone(),
+        let task = Task { model: model.chars().take(MAX_MODEL).collect(), ..self.task.clone() };
+        let task = match task.status {
+            TaskStatus::Pending => task.advance(TaskEvent::Started, now).map_err(|_| DeskError::Gone)?,
+            _ => task,
         };
         let job = self.engine.change_job_with(self.task.job_id, self.renewal(), Some(task), None).await?;
         self.refuse_poison(&job)?;
         let issue = self.engine.ports.store.issue(job.issue_id).await?.ok_or(DeskError::Gone)?.value;
         let (job, clone_url) = self.prepare(job).await?;
         let job = self.inherit(job).await?;
-        Ok(Assignment { job, issue, clone_url, terms: self.engine.settings.terms() })
+        let co_author = self.co_author(&job).await?;
+        Ok(Assignment { job, issue, clone_url, terms: Terms { co_author, ..self.engine.settings.terms() } })
     }
 
     async fn renew(&self) -> Result<(), DeskError> {
@@ -293,7 +311,7 @@ impl Desk for EngineDesk<'_> {
 
     async fn log(&self, piece: u64, text: String) -> Result<(), DeskError> {
         let now = self.engine.ports.clock.now();
-        let text = self.engine.ports.redactor.redact(&text);
+        let text = self.engine.ports.tools.redactor.redact(&text);
         self.engine.ports.logs.append_log(self.task.id, piece, &text, now).await?;
         Ok(())
     }

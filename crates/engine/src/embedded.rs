@@ -84,7 +84,7 @@ impl Engine {
         let note = self.note_running(job.id, cancel.clone());
         let hold = self.hold_of(&task);
         let desk = self.desk(task);
-        let worker = Worker { tools: self.ports.tools(), work_dir: self.settings.work_dir.clone() };
+        let worker = Worker { tools: self.ports.tools.clone(), work_dir: self.settings.work_dir.clone() };
         let end = worker.work(&desk, hold, &cancel, shutdown).await;
         if let Some(end) = end
             && let Err(error) = desk.end(end).await

@@ -1,33 +1,26 @@
 //! The engine: ports, settings, and the jobs that run right now.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use patchwright_core::CancellationToken;
 use patchwright_core::clock::{Clock, IdSource};
-use patchwright_core::code_index::CodeIndex;
 use patchwright_core::desk::{ReportFiles, Terms};
 use patchwright_core::forge::Forge;
-use patchwright_core::git::Git;
 use patchwright_core::ledger::{DayBudgets, Ledger};
-use patchwright_core::llm::Llm;
-use patchwright_core::model_gate::ModelGate;
 use patchwright_core::nodes::Nodes;
 use patchwright_core::notifications::Notices;
-use patchwright_core::progress::ProgressSink;
-use patchwright_core::sandbox::Sandbox;
 use patchwright_core::store::{Share, Store, StoreError};
 use patchwright_core::task_log::TaskLogs;
 use patchwright_core::webhook::WebhookDecoder;
-use patchwright_core::{CancellationToken, Redactor};
 use patchwright_domain::money::Budget;
 use patchwright_domain::node::Label;
 use patchwright_domain::trigger::AllowLists;
 use patchwright_domain::{Job, JobId, PlatformId};
 use tokio::sync::{broadcast, watch};
 
-use crate::command::Preset;
 use crate::intake::{Throttles, TriggerLimits};
 use crate::marker::MarkerKey;
 use crate::worker::Tools;
@@ -49,28 +42,12 @@ pub struct Ports {
     pub forges: HashMap<PlatformId, Arc<dyn Forge>>,
     /// Doors by platform.
     pub webhooks: HashMap<PlatformId, Arc<dyn WebhookDecoder>>,
-    /// Working copies.
-    pub git: Arc<dyn Git>,
-    /// The model; `None` when none is configured.
-    pub llm: Option<Arc<dyn Llm>>,
-    /// The file ranking.
-    pub code_index: Arc<dyn CodeIndex>,
-    /// Builds and tests.
-    pub sandbox: Arc<dyn Sandbox>,
-    /// Lends the model to programs; `None` when there is none to lend.
-    pub model_gate: Option<Arc<dyn ModelGate>>,
-    /// Programs that may make the change in place of the built-in stages.
-    pub presets: BTreeMap<Label, Preset>,
-    /// How long such a program may take.
-    pub command_timeout: Duration,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Fresh ids.
     pub ids: Arc<dyn IdSource>,
-    /// Who watches; `None` when nobody does.
-    pub progress: Option<Arc<dyn ProgressSink>>,
-    /// Masks secrets in all that leaves.
-    pub redactor: Redactor,
+    /// What workers in this process work with.
+    pub tools: Tools,
 }
 
 /// Who may start jobs without being named on the allow-list.
@@ -80,23 +57,6 @@ pub enum TriggerPermission {
     Write,
     /// Anyone who can comment.
     Anyone,
-}
-
-impl Ports {
-    /// What a worker in this process works with.
-    pub(crate) fn tools(&self) -> Tools {
-        Tools {
-            git: Arc::clone(&self.git),
-            llm: self.llm.clone(),
-            code_index: Arc::clone(&self.code_index),
-            sandbox: Arc::clone(&self.sandbox),
-            model_gate: self.model_gate.clone(),
-            presets: self.presets.clone(),
-            command_timeout: self.command_timeout,
-            progress: self.progress.clone(),
-            redactor: self.redactor.clone(),
-        }
-    }
 }
 
 impl std::fmt::Debug for Ports {
@@ -208,6 +168,7 @@ impl Settings {
             report_files: self.report_files,
             author_name: self.author_name.clone(),
             author_email: self.author_email.clone(),
+            co_author: None,
         }
     }
 }
@@ -256,7 +217,7 @@ impl Engine {
 
     /// Whether a model is configured.
     pub fn has_model(&self) -> bool {
-        self.ports.llm.is_some()
+        self.ports.tools.llm.is_some()
     }
 
     /// Changes whenever something is written here that may be work. One receiver for each loop that works.

@@ -90,7 +90,7 @@ impl Engine {
                 return desk.end(TaskEnd::Failed { refusal, stage: None, usage: Usage::default() }).await;
             }
         };
-        let given = desk.begin().await?;
+        let given = desk.begin("").await?;
         if given.job.branch != branch {
             return Err(refused(format!("the task's branch is `{}`, not `{branch}`", given.job.branch)).into());
         }
@@ -137,7 +137,7 @@ impl Engine {
                     destination: folder.join(name),
                 };
                 let never = CancellationToken::new();
-                copies.push(self.ports.git.checkout(checkout, &never).await.map_err(StageError::from)?);
+                copies.push(self.ports.tools.git.checkout(checkout, &never).await.map_err(StageError::from)?);
             }
             let changed = changed(copies[0].as_ref(), copies[1].as_ref()).await?;
             if changed.is_empty() {

@@ -73,7 +73,7 @@ impl Engine {
         };
         let Some(job) = job else { return Ok(()) };
         let issue = issue.value;
-        let redact = |text: &str| self.ports.redactor.redact(text);
+        let redact = |text: &str| self.ports.tools.redactor.redact(text);
         let notice = Notice {
             event,
             at: claimed.record.created_at,
@@ -178,7 +178,7 @@ impl Engine {
         let new = NewPullRequest {
             head: job.branch.clone(),
             base: job.base_branch.clone(),
-            title: self.ports.redactor.redact(&render::pull_request_title(job)),
+            title: self.ports.tools.redactor.redact(&render::pull_request_title(job)),
             body: self.panel(job, forge),
             draft: true,
         };
@@ -216,7 +216,7 @@ impl Engine {
     fn sealed(&self, text: &str, subject: &str, forge: &Arc<dyn Forge>) -> String {
         let mark = self.marker.mark(subject);
         let room = forge.max_comment_chars().saturating_sub(mark.chars().count() + 2);
-        format!("{}\n\n{mark}", shorten(&self.ports.redactor.redact(text), room))
+        format!("{}\n\n{mark}", shorten(&self.ports.tools.redactor.redact(text), room))
     }
 
     fn panel(&self, job: &Job, forge: &Arc<dyn Forge>) -> String {
@@ -250,7 +250,7 @@ impl Engine {
             Err(error) => error,
         };
         let kind = record.effect.kind().as_str();
-        let detail = self.ports.redactor.redact(&words(&error));
+        let detail = self.ports.tools.redactor.redact(&words(&error));
         let asked_to_wait = matches!(error, ForgeError::RateLimited { .. });
         if let Fault::Retry { after } = error.fault()
             && (claimed.attempt < MAX_TRIES || asked_to_wait)

@@ -10,8 +10,10 @@ use patchwright_core::desk::{ReportFiles, Terms};
 
 /// Who commits this job's changes, and when. The time is the job's, so the same change makes the same commit again.
 pub(crate) fn commit_request(job: &Job, terms: &Terms) -> CommitRequest {
+    // With the job's own line it makes the last paragraph, where git and forges look for such lines.
+    let asked = terms.co_author.as_ref().map(|person| format!("Co-authored-by: {person}\n")).unwrap_or_default();
     CommitRequest {
-        message: render::commit_message(job),
+        message: render::commit_message(job) + &asked,
         author_name: terms.author_name.clone(),
         author_email: terms.author_email.clone(),
         at: job.created_at,

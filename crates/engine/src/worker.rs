@@ -115,7 +115,8 @@ impl Worker {
         progress: Progress,
     ) -> Option<TaskEnd> {
         progress.doing("looking at the repository");
-        let given = match desk.begin().await {
+        let model = self.tools.llm.as_ref().map(|llm| llm.model()).unwrap_or_default();
+        let given = match desk.begin(&model).await {
             Ok(given) => given,
             Err(DeskError::Refused(refusal)) => {
                 return Some(TaskEnd::Failed { refusal, stage: None, usage: patchwright_domain::Usage::default() });

@@ -16,7 +16,7 @@ use patchwright_core::{CancellationToken, Redactor, Secret};
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::{Lease, PublishMode};
 use patchwright_domain::{BranchName, IssueStatus, Job, JobStatus, PlatformId, TaskStatus};
-use patchwright_engine::{Engine, ManualStart, MarkerKey, Ports, Settings, Start, builtin_presets};
+use patchwright_engine::{Engine, ManualStart, MarkerKey, Ports, Settings, Start, Tools, builtin_presets};
 use patchwright_testkit::build;
 use patchwright_testkit::fake::{
     FakeClock, FakeForge, FakeGit, FakeIndex, FakeStore, ScriptedLlm, ScriptedSandbox, SequentialIds, report,
@@ -54,6 +54,17 @@ fn house(answers: &[&str]) -> House {
         let add = if text.contains("a + b") { TestOutcome::Passed } else { TestOutcome::Failed };
         Ok(report(&[("test_add", add), ("test_other", TestOutcome::Passed)]))
     });
+    let tools = Tools {
+        git: Arc::new(git.clone()),
+        llm: Some(llm.clone()),
+        code_index: Arc::new(FakeIndex),
+        sandbox: Arc::new(sandbox),
+        model_gate: None,
+        presets: builtin_presets(),
+        command_timeout: Duration::from_secs(60),
+        progress: None,
+        redactor: Redactor::new([&Secret::new("fake-git-token")]),
+    };
     let ports = Ports {
         store: store.clone(),
         ledger: store.clone(),
@@ -62,17 +73,9 @@ fn house(answers: &[&str]) -> House {
         logs: store.clone(),
         forges: HashMap::from([(GITHUB, forge.clone() as Arc<dyn Forge>)]),
         webhooks: HashMap::new(),
-        git: Arc::new(git.clone()),
-        llm: Some(llm.clone()),
-        code_index: Arc::new(FakeIndex),
-        sandbox: Arc::new(sandbox),
-        model_gate: None,
-        presets: builtin_presets(),
-        command_timeout: Duration::from_secs(60),
         clock: clock.clone(),
         ids: Arc::new(SequentialIds::default()),
-        progress: None,
-        redactor: Redactor::new([&Secret::new("fake-git-token")]),
+        tools,
     };
     let settings = Settings::new(folder.path().to_owned());
     let engine = Arc::new(Engine::new(ports, settings, MarkerKey::new(&Secret::new("master"))));

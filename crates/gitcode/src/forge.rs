@@ -141,6 +141,11 @@ impl Forge for GitcodeForge {
         }
     }
 
+    async fn commit_address(&self, _: &RepoName, _: &str) -> Result<Option<String>, ForgeError> {
+        // Its documentation names no such address.
+        Ok(None)
+    }
+
     async fn find_pull_request(
         &self,
         repo: &RepoName,

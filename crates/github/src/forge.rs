@@ -6,7 +6,7 @@ use patchwright_core::forge::{
 };
 use patchwright_domain::job::PullRequestRef;
 use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, PlatformId, RepoName, RepoPath};
-use patchwright_http::forge::read_json;
+use patchwright_http::forge::{encode_segment, read_json};
 use patchwright_http::{Request, Response, Retry};
 
 use crate::{GITHUB, GithubForge, convert, wire};
@@ -148,14 +148,30 @@ impl Forge for GithubForge {
 
     async fn permission(&self, repo: &RepoName, login: &str) -> Result<Permission, ForgeError> {
         let what = format!("the permission of {login} in {repo}");
-        // The login came from outside: as one path segment it cannot reach another resource.
-        let login: String = login.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect();
-        let request = Request::get(self.repo_url(repo, &format!("/collaborators/{login}/permission")));
+        // Encoded, and not stripped: `x[bot]` is not the person `xbot`.
+        let path = format!("/collaborators/{}/permission", encode_segment(login));
+        let request = Request::get(self.repo_url(repo, &path));
         match self.read(repo, request, &what).await {
             Ok(response) => Ok(convert::permission(&read_json(GITHUB, &response, &format!("read {what}"))?)),
             Err(ForgeError::NotFound { .. }) => Ok(Permission::None),
             Err(error) => Err(error),
         }
+    }
+
+    /// `ID+LOGIN@users.noreply.HOST` (GitHub's "Setting your commit email address"): it stays theirs when they change
+    /// their login.
+    async fn commit_address(&self, repo: &RepoName, login: &str) -> Result<Option<String>, ForgeError> {
+        let what = format!("the account {login}");
+        let request = Request::get(self.url(&format!("/users/{}", encode_segment(login))));
+        let response = match self.read(repo, request, &what).await {
+            Ok(response) => response,
+            Err(ForgeError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let user: wire::Account = read_json(GITHUB, &response, &format!("read {what}"))?;
+        let base = self.options.clone_url.split_once("://").map_or("", |(_, rest)| rest);
+        let host = base.split(['/', ':']).next().unwrap_or_default();
+        Ok(Some(format!("{}+{}@users.noreply.{host}", user.id, user.login)))
     }
 
     async fn find_pull_request(

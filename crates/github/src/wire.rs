@@ -10,6 +10,12 @@ pub(crate) struct User {
 }
 
 #[derive(Debug, Deserialize)]
+pub(crate) struct Account {
+    pub(crate) login: String,
+    pub(crate) id: u64,
+}
+
+#[derive(Debug, Deserialize)]
 pub(crate) struct OwnApp {
     pub(crate) slug: String,
 }

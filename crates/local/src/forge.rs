@@ -233,6 +233,10 @@ impl Forge for LocalForge {
         Ok(Permission::Admin)
     }
 
+    async fn commit_address(&self, _: &RepoName, _: &str) -> Result<Option<String>, ForgeError> {
+        Ok(None)
+    }
+
     async fn find_pull_request(
         &self,
         repo: &RepoName,

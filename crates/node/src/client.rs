@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::wire::{
-    Ask, Credential, Heard, Heartbeat, LogPiece, Problem, Register, Registered, Report, Reserve, Reserved, Settle,
-    TaskProgress, Told,
+    Ask, Begin, Credential, Heard, Heartbeat, LogPiece, Problem, Register, Registered, Report, Reserve, Reserved,
+    Settle, TaskProgress, Told,
 };
 
 /// The server did not do what was asked.
@@ -92,8 +92,8 @@ impl ServerClient {
         self.post(&format!("/nodes/{node}/lease"), ask).await
     }
 
-    pub(crate) async fn begin(&self, task: TaskId) -> Result<Assignment, ClientError> {
-        self.task(task, "begin", &serde_json::json!({})).await
+    pub(crate) async fn begin(&self, task: TaskId, begin: &Begin) -> Result<Assignment, ClientError> {
+        self.task(task, "begin", begin).await
     }
 
     pub(crate) async fn progress(&self, task: TaskId, progress: &TaskProgress) -> Result<Job, ClientError> {

@@ -14,7 +14,7 @@ use patchwright_domain::job::JobEvent;
 use patchwright_domain::{Job, TaskId, Usage};
 
 use crate::client::{ClientError, ServerClient};
-use crate::wire::{LogPiece, Reserve, Settle, TaskProgress};
+use crate::wire::{Begin, LogPiece, Reserve, Settle, TaskProgress};
 
 /// The first wait before something is asked again; it doubles up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -101,8 +101,9 @@ async fn until_answered<T, F: Future<Output = Result<T, ClientError>>>(ask: impl
 
 #[async_trait]
 impl Desk for RemoteDesk {
-    async fn begin(&self) -> Result<Assignment, DeskError> {
-        let given = until_answered(|| self.client.begin(self.task)).await?;
+    async fn begin(&self, model: &str) -> Result<Assignment, DeskError> {
+        let begin = Begin { model: model.to_owned() };
+        let given = until_answered(|| self.client.begin(self.task, &begin)).await?;
         self.note(&given.job);
         Ok(given)
     }

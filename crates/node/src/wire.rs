@@ -90,6 +90,14 @@ pub struct Offer {
     pub issue_id: IssueId,
 }
 
+/// `POST /api/v1/tasks/{id}/begin`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Begin {
+    /// The model that the node asks, for the statistics.
+    #[serde(default)]
+    pub model: String,
+}
+
 /// `POST /api/v1/tasks/{id}/progress`: something happened, or, without an event, the node is still at it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TaskProgress {

@@ -151,10 +151,8 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
         &github,
         &Keyring { vault: &vault, store: &store, clock: &(clock.clone() as Arc<dyn Clock>), redactor: &redactor },
     );
-    let llm = match overrides.llm {
-        Some(llm) => Some(llm),
-        None => llm(config, &http, &redactor)?,
-    };
+    let mut tools = tools_with(config, &http, &redactor, overrides.llm, overrides.sandbox)?;
+    tools.progress = overrides.progress;
     let ports = Ports {
         store: Arc::new(store.clone()),
         ledger: Arc::new(store.clone()),
@@ -167,17 +165,9 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
             (LOCAL, Arc::clone(&local) as Arc<dyn Forge>),
         ]),
         webhooks: webhooks(config),
-        git: Arc::new(GixGit::new(git_options(config))),
-        llm,
-        code_index: Arc::new(LexicalIndex),
-        sandbox: Arc::new(ProcessSandbox::new(sandbox_options(config, overrides.sandbox))),
-        model_gate: model_gate(config, &http),
-        presets: config.presets.clone(),
-        command_timeout: config.command_timeout,
         clock: Arc::clone(&steady) as Arc<dyn Clock>,
         ids: Arc::clone(&ids) as Arc<dyn IdSource>,
-        progress: overrides.progress,
-        redactor: redactor.clone(),
+        tools,
     };
     let mut settings = settings(config);
     settings.max_attempts = overrides.max_attempts.unwrap_or(settings.max_attempts);
@@ -207,11 +197,24 @@ pub(crate) fn notifying_client(
 /// # Errors
 /// [`ComposeError`], naming what cannot be used.
 pub fn compose_tools(config: &Config, http: &HttpClient, redactor: &Redactor) -> Result<Tools, ComposeError> {
+    tools_with(config, http, redactor, None, None)
+}
+
+fn tools_with(
+    config: &Config,
+    http: &HttpClient,
+    redactor: &Redactor,
+    model: Option<Arc<dyn Llm>>,
+    sandbox: Option<SandboxPolicy>,
+) -> Result<Tools, ComposeError> {
     Ok(Tools {
         git: Arc::new(GixGit::new(git_options(config))),
-        llm: llm(config, http, redactor)?,
+        llm: match model {
+            Some(model) => Some(model),
+            None => llm(config, http, redactor)?,
+        },
         code_index: Arc::new(LexicalIndex),
-        sandbox: Arc::new(ProcessSandbox::new(sandbox_options(config, None))),
+        sandbox: Arc::new(ProcessSandbox::new(sandbox_options(config, sandbox))),
         model_gate: model_gate(config, http),
         presets: config.presets.clone(),
         command_timeout: config.command_timeout,

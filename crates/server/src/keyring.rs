@@ -202,6 +202,10 @@ impl Forge for KeyedForge {
         self.of(repo).await?.permission(repo, login).await
     }
 
+    async fn commit_address(&self, repo: &RepoName, login: &str) -> Result<Option<String>, ForgeError> {
+        self.of(repo).await?.commit_address(repo, login).await
+    }
+
     async fn find_pull_request(
         &self,
         repo: &RepoName,

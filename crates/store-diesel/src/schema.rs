@@ -93,6 +93,7 @@ diesel::table! {
         started_at -> Nullable<BigInt>,
         completed_at -> Nullable<BigInt>,
         heard -> BigInt,
+        model -> Text,
     }
 }
 

@@ -123,6 +123,11 @@ async fn permissions_and_refusals_are_told_apart() {
     assert_eq!(with_token.permission(&repo, "alice").await.unwrap(), Permission::Write);
     assert_eq!(with_token.permission(&repo, "mallory").await.unwrap(), Permission::None);
     assert_eq!(with_token.permission(&repo, "../../user").await.unwrap(), Permission::None);
+    server.permit("xbot", "write");
+    assert_eq!(with_token.permission(&repo, "x[bot]").await.unwrap(), Permission::None, "a program is no person");
+    let address = with_token.commit_address(&repo, "alice").await.unwrap();
+    assert_eq!(address.as_deref(), Some("583231+alice@users.noreply.github.example"));
+    assert_eq!(with_token.commit_address(&repo, "mallory").await.unwrap(), None);
     let error = forge(&server, Some("ghp_wrong")).repository(&repo).await.unwrap_err();
     assert!(matches!(&error, ForgeError::Unauthorized { .. }), "{error}");
     assert_eq!(error.to_string(), "github refused the credentials (Bad credentials); set a valid token");

@@ -29,6 +29,7 @@ const CALLS: &[(&str, &[&str])] = &[
     ("/repos/{owner}/{repo}/issues/comments", &["get"]),
     ("/repos/{owner}/{repo}/issues/comments/{comment_id}", &["patch"]),
     ("/repos/{owner}/{repo}/issues/comments/{comment_id}/reactions", &["post"]),
+    ("/users/{username}", &["get"]),
     ("/repos/{owner}/{repo}/collaborators/{username}/permission", &["get"]),
     ("/repos/{owner}/{repo}/pulls", &["get", "post"]),
     ("/repos/{owner}/{repo}/pulls/{pull_number}", &["get", "patch"]),
@@ -55,6 +56,7 @@ async fn every_request_is_one_that_github_describes() {
     contract::forge::suite(contract::forge::Setting { forge: &forge, issue: issue(), branch, head }).await;
     write_everything(&forge, &server).await;
     forge.permission(&issue().repo, "alice").await.unwrap();
+    forge.commit_address(&issue().repo, "alice").await.unwrap();
     let path = RepoPath::parse("docs/a b.md").unwrap();
     forge.read_file(&issue().repo, &path, "main").await.unwrap();
     forge.comments_since(&issue().repo, "2026-11-22T10:00:00Z".parse().unwrap(), "@x").await.unwrap();

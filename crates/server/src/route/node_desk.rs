@@ -10,8 +10,8 @@ use patchwright_core::query::Queries as _;
 use patchwright_domain::{BranchName, IssueId, Task, TaskStatus};
 use patchwright_engine::BranchReport;
 use patchwright_node::wire::{
-    Ask, Credential, Heard, Heartbeat, LogPiece, Offer, Register, Registered, Report, ReportStatus, Reserve, Reserved,
-    Settle, TaskProgress, Told,
+    Ask, Begin, Credential, Heard, Heartbeat, LogPiece, Offer, Register, Registered, Report, ReportStatus, Reserve,
+    Reserved, Settle, TaskProgress, Told,
 };
 use patchwright_node::{DispatchKey, PROTOCOL, Protocol};
 use utoipa::ToSchema;
@@ -169,19 +169,19 @@ async fn open_task(node: &NodeCaller, id: &str, state: &State) -> Result<Task, A
     }
 }
 
-#[utoipa::path(post, path = "/api/v1/tasks/{id}/begin", tag = "node protocol",
+#[utoipa::path(post, path = "/api/v1/tasks/{id}/begin", tag = "node protocol", request_body = Object,
     params(("id" = uuid::Uuid, Path, description = "The task")),
     responses((status = 200, description = "The job, the issue, the repository's address and the rules"),
-        (status = 401, description = "No node asks"), (status = 404, description = "The node has no such task"),
+        (status = 400, description = "It makes no sense"), (status = 401, description = "No node asks"), (status = 404, description = "The node has no such task"),
         (status = 409, description = "The task is not the node's any more"),
         (status = 422, description = "It may not or cannot be done, with why")))]
 pub(crate) async fn begin(
-    node: NodeCaller,
     id: web::Path<String>,
+    By(node, body): By<NodeCaller, Begin>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let task = open_task(&node, &id, &state).await?;
-    let given = state.app.engine.desk(task).begin().await.map_err(refusal)?;
+    let given = state.app.engine.desk(task).begin(&body.model).await.map_err(refusal)?;
     Ok(HttpResponse::Ok().json(given))
 }
 

@@ -142,6 +142,7 @@ impl World {
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("DATA_DIR", self.folder.path().join(name))
             .env("LLM_BASE_URL", self.llm.url())
+            .env("LLM_MODEL", format!("model-of-{name}"))
             .env("SANDBOX", "best-effort")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -353,6 +354,9 @@ async fn a_node_that_listens_is_sent_its_tasks_and_a_job_waits_for_the_node_that
         tasks.iter().all(|task| task["node_id"] == listening.id.as_str() && task["status"] == "success"),
         "{tasks:#?}"
     );
+    // What it cost is counted where it was spent.
+    let stats = world.get("/api/v1/stats?group_by=model").await.unwrap();
+    assert_eq!((&stats["groups"][0]["key"], &stats["groups"][0]["succeeded"]), (&"model-of-a".into(), &4.into()));
     // Nobody else can send it anything.
     let health: Value = world.send(Request::get(format!("http://{port}/health"))).await.unwrap().json().unwrap();
     assert_eq!((&health["capacity"], &health["running"]), (&json!(2), &json!([])), "{health}");

@@ -24,6 +24,7 @@ pub(crate) struct TaskRow {
     started_at: Option<i64>,
     completed_at: Option<i64>,
     heard: i64,
+    model: String,
 }
 
 impl TaskRow {
@@ -42,6 +43,7 @@ impl TaskRow {
             started_at: task.started_at.map(micros),
             completed_at: task.completed_at.map(micros),
             heard: signed(task.heard),
+            model: task.model.clone(),
         }
     }
 
@@ -62,6 +64,7 @@ impl TaskRow {
             heard: unsigned(T, id, self.heard)?,
             error_message: self.error_message,
             node: self.node,
+            model: self.model,
         })
     }
 }
@@ -114,5 +117,5 @@ statements! {
 }
 
 /// The columns that an update writes, for statements of our own text.
-pub(crate) const CHANGES: [&str; 8] =
-    ["status", "result_branch", "error_message", "updated_at", "node", "started_at", "completed_at", "heard"];
+pub(crate) const CHANGES: [&str; 9] =
+    ["status", "result_branch", "error_message", "updated_at", "node", "started_at", "completed_at", "heard", "model"];

@@ -200,6 +200,11 @@ impl Forge for FakeForge {
         Ok(self.enter()?.permissions.get(login).copied().unwrap_or(Permission::None))
     }
 
+    async fn commit_address(&self, _: &RepoName, login: &str) -> Result<Option<String>, ForgeError> {
+        let known = self.enter()?.permissions.contains_key(login);
+        Ok(known.then(|| format!("{login}@users.noreply.example")))
+    }
+
     async fn find_pull_request(&self, _: &RepoName, head: &BranchName) -> Result<Option<PullRequestRef>, ForgeError> {
         Ok(self.enter()?.pull_requests.iter().find(|pr| pr.head == *head && !pr.merged).map(|pr| pr.reference.clone()))
     }

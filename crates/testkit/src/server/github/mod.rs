@@ -118,6 +118,7 @@ impl GithubServer {
                 .wrap_fn(guard)
                 .configure(register_more)
                 .route("/user", web::get().to(user))
+                .route("/users/{login}", web::get().to(account))
                 .route("/graphql", web::post().to(graphql))
                 .route("/repos/{o}/{r}", web::get().to(repository))
                 .route("/repos/{o}/{r}/issues/{n}", web::get().to(issue))
@@ -360,6 +361,15 @@ fn unprocessable(message: &str) -> HttpResponse {
 
 async fn user() -> HttpResponse {
     HttpResponse::Ok().json(json!({"login": OWN_LOGIN, "id": 9, "type": "User"}))
+}
+
+/// Whoever has a permission somewhere has an account.
+async fn account(login: web::Path<String>, model: Shared) -> HttpResponse {
+    let login = login.into_inner();
+    if !model.lock().unwrap().permissions.contains_key(&login) {
+        return not_found();
+    }
+    HttpResponse::Ok().json(json!({"login": login, "id": 583_231, "type": "User"}))
 }
 
 async fn repository(path: web::Path<(String, String)>, model: Shared) -> HttpResponse {
