@@ -140,3 +140,31 @@ async fn addresses_of_this_network_are_not_told_anything_unless_an_administrator
     assert!(near.posted().is_empty());
     tester.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_gets_another_name_other_events_and_another_secret() {
+    let mut tester = Tester::start_with(good_answers(), &[("ALLOW_PRIVATE_ADDRESSES", "true")]).await;
+    let hook = HookServer::start(&[]);
+    let made = channel(&tester, "webhook", &hook.url(), None).await;
+    let path = format!("/api/v1/notifications/{}", made["id"].as_str().unwrap());
+    let secret = "whsec_bmV3IHNlY3JldCwgbmV3IHNlY3JldA==";
+    let edit = json!({"name": "only the end", "events": ["job_succeeded"], "secret": secret});
+    let changed = tester.send(Request::patch(tester.url(&path)).json(&edit)).await;
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    let shown = tester.get(&path).await;
+    let (shown, text): (Value, _) = (shown.json().unwrap(), shown.text());
+    assert_eq!((&shown["name"], &shown["events"]), (&"only the end".into(), &json!(["job_succeeded"])));
+    assert!(!text.contains("whsec_"), "{text}");
+    for wrong in [json!({"name": ""}), json!({"events": ["lunch"]}), json!({"secret": "a b"}), json!({"target": "x"})] {
+        let answer = tester.send(Request::patch(tester.url(&path)).json(&wrong)).await;
+        assert_eq!(answer.status, 400, "{wrong}: {}", answer.text());
+    }
+    tester.fix().await;
+    tester.said(0).await;
+    let posted = taken(&hook, 1).await;
+    let header = |name: &str| posted[0].headers[name].as_str();
+    let signed = format!("{}.{}.{}", header("webhook-id"), header("webhook-timestamp"), posted[0].body);
+    assert_eq!(header("webhook-signature"), format!("v1,{}", hmac(&unpacked(secret), &signed)));
+    assert!(posted.iter().all(|posted| posted.body.contains("job.succeeded")), "{posted:?}");
+    tester.finish().await;
+}

@@ -42,6 +42,9 @@ pub trait Channels: Send + Sync {
     /// One of them.
     async fn channel(&self, id: ChannelId) -> Result<Option<Channel>, StoreError>;
 
+    /// Gives one another name and other events, and another secret where there is one; `false` when it is not there.
+    async fn change_channel(&self, channel: &Channel, secret: Option<&Secret>) -> Result<bool, StoreError>;
+
     /// Removes one with what is on its way there; `false` when it is not there.
     async fn remove_channel(&self, id: ChannelId) -> Result<bool, StoreError>;
 

@@ -81,6 +81,11 @@ impl ChannelRow {
     }
 }
 
+/// The events of a channel, as they are kept.
+fn events(channel: &Channel) -> String {
+    channel.events.iter().map(|event| event.as_str()).collect::<Vec<_>>().join(" ")
+}
+
 fn on_its_way(channel: &str, cause: String, body: &str, now: i64) -> NoticeRow {
     NoticeRow {
         id: uuid::Uuid::now_v7().to_string(),
@@ -174,13 +179,12 @@ impl Notices for Vault {
 #[async_trait]
 impl Channels for Vault {
     async fn add_channel(&self, new: &Channel, secret: Option<&Secret>) -> Result<(), StoreError> {
-        let events: Vec<&str> = new.events.iter().map(|event| event.as_str()).collect();
         let mut row = ChannelRow {
             id: new.id.to_string(),
             name: new.name.clone(),
             kind: new.kind.as_str().to_owned(),
             target: new.target.clone(),
-            events: events.join(" "),
+            events: events(new),
             repo: new.repository.as_ref().map(ToString::to_string),
             owner: new.owner.map(|owner| owner.to_string()),
             key_id: None,
@@ -205,6 +209,25 @@ impl Channels for Vault {
         let id = id.to_string();
         let row = self.store.blocking(move |db| read!(db, conn => conn.channel_row(&id).map_err(store_error))).await?;
         row.map(ChannelRow::into_domain).transpose()
+    }
+
+    async fn change_channel(&self, changed: &Channel, secret: Option<&Secret>) -> Result<bool, StoreError> {
+        let (id, changed, secret, sealer) =
+            (changed.id.to_string(), changed.clone(), secret.cloned(), self.sealer.clone());
+        write!(self.store, conn => {
+            let Some(mut row) = conn.channel_row(&id)? else { return Ok::<_, TxError>(false) };
+            if let Some(secret) = &secret {
+                row.seal(&sealer, secret);
+            }
+            let change = (
+                channel::name.eq(&changed.name),
+                channel::events.eq(events(&changed)),
+                channel::key_id.eq(&row.key_id),
+                channel::sealed.eq(&row.sealed),
+            );
+            diesel::update(channel::table.find(&id)).set(change).execute(conn)?;
+            Ok(true)
+        })
     }
 
     async fn remove_channel(&self, id: ChannelId) -> Result<bool, StoreError> {

@@ -173,6 +173,19 @@ pub(crate) async fn add(
     Ok(HttpResponse::Created().json(view(&added, state.app.engine.now())))
 }
 
+#[utoipa::path(get, path = "/api/v1/credentials/{id}", tag = "credentials",
+    params(("id" = uuid::Uuid, Path, description = "The credential")),
+    responses((status = 200, body = CredentialView), (status = 401, description = "Nobody asks"),
+        (status = 403, description = "No administrator asks"), (status = 404, description = "There is no such credential")))]
+pub(crate) async fn show(
+    caller: Caller,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    caller.need_admin()?;
+    Ok(HttpResponse::Ok().json(view(&find(&id, &state).await?, state.app.engine.now())))
+}
+
 #[utoipa::path(patch, path = "/api/v1/credentials/{id}", tag = "credentials", request_body = CredentialEdit,
     params(("id" = uuid::Uuid, Path, description = "The credential")),
     responses((status = 200, body = CredentialView), (status = 400, description = "Name, secret or time cannot be used"),

@@ -74,11 +74,18 @@ async fn stream(
         let frame = watch.next().await?;
         Some((Ok::<_, actix_web::Error>(Bytes::from(frame)), watch))
     });
-    Ok(HttpResponse::Ok()
+    Ok(event_stream(live))
+}
+
+/// An answer of server-sent events, which nothing between is to hold back.
+pub(crate) fn event_stream(
+    frames: impl futures_util::Stream<Item = Result<Bytes, actix_web::Error>> + 'static,
+) -> HttpResponse {
+    HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header(("cache-control", "no-store"))
         .insert_header(("x-accel-buffering", "no"))
-        .streaming(live))
+        .streaming(frames)
 }
 
 /// One viewer.

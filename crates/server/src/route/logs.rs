@@ -14,6 +14,7 @@ use utoipa::IntoParams;
 
 use super::State;
 use super::error::ApiError;
+use super::events::event_stream;
 use crate::auth::Caller;
 
 /// How much of a log one answer holds, in bytes, about.
@@ -85,12 +86,7 @@ pub(crate) async fn stream(
         over: false,
         stopping: state.stopping.clone(),
     };
-    let frames = futures_util::stream::unfold(reader, Reader::next);
-    Ok(HttpResponse::Ok()
-        .content_type("text/event-stream")
-        .insert_header(("cache-control", "no-store"))
-        .insert_header(("x-accel-buffering", "no"))
-        .streaming(frames))
+    Ok(event_stream(futures_util::stream::unfold(reader, Reader::next)))
 }
 
 struct Reader {

@@ -97,68 +97,70 @@ fn management(services: &mut web::ServiceConfig) {
         .service(
             web::scope("/api/v1")
                 .wrap(actix_web::middleware::from_fn(again::middleware))
-                .service(web::resource("/auth/login").route(web::post().to(auth::login)))
-                .service(web::resource("/auth/logout").route(web::post().to(auth::logout)))
-                .service(web::resource("/auth/setup").route(web::post().to(auth::setup)))
-                .service(web::resource("/me").route(web::get().to(auth::me)))
-                .service(web::resource("/users").route(web::get().to(users::list)).route(web::post().to(users::add)))
-                .service(web::resource("/users/{id}").route(web::patch().to(users::change)))
-                .service(
-                    web::resource("/tokens")
-                        .route(web::get().to(users::tokens))
-                        .route(web::post().to(users::add_token)),
-                )
-                .service(web::resource("/tokens/{id}").route(web::delete().to(users::end_token)))
-                .service(
-                    web::resource("/repositories")
-                        .route(web::get().to(repositories::list))
-                        .route(web::post().to(repositories::add)),
-                )
-                .service(
-                    web::resource("/repositories/{id}")
-                        .route(web::get().to(repositories::show))
-                        .route(web::delete().to(repositories::remove)),
-                )
-                .service(web::resource("/repositories/{id}/sync").route(web::post().to(repositories::sync)))
-                .service(
-                    web::resource("/issues").route(web::get().to(issues::list)).route(web::post().to(issues::open)),
-                )
-                .service(web::resource("/issues/start-batch").route(web::post().to(issues::start_batch)))
-                .service(
-                    web::resource("/issues/{id}")
-                        .route(web::get().to(issues::show))
-                        .route(web::patch().to(issues::change)),
-                )
-                .service(web::resource("/issues/{id}/start").route(web::post().to(issues::start)))
-                .service(web::resource("/issues/{id}/report-branch").route(web::post().to(node_desk::report_branch)))
-                .service(web::resource("/issues/{id}/cancel").route(web::post().to(issues::cancel)))
-                .service(web::resource("/issues/{id}/merge").route(web::post().to(issues::merge)))
-                .service(web::resource("/tasks").route(web::get().to(tasks::list)))
-                .service(web::resource("/tasks/{id}").route(web::get().to(tasks::show)))
-                .service(
-                    web::resource("/tasks/{id}/logs")
-                        .route(web::get().to(logs::show))
-                        .route(web::post().to(node_desk::add_log)),
-                )
-                .service(web::resource("/tasks/{id}/logs/stream").route(web::get().to(logs::stream)))
+                .configure(people)
+                .configure(work)
+                .configure(live)
+                .configure(settings)
                 .configure(nodes_and_their_tasks)
-                .service(web::resource("/stats").route(web::get().to(stats::show)))
-                .service(web::resource("/audit").route(web::get().to(audit::list)))
-                .service(web::resource("/jobs").route(web::get().to(jobs::list)))
-                .service(web::resource("/events").route(web::get().to(events::all)))
-                .service(web::resource("/jobs/{id}/events").route(web::get().to(events::of_job)))
-                .service(web::resource("/jobs/{id}").route(web::get().to(jobs::show)))
-                .service(web::resource("/jobs/{id}/retry").route(web::post().to(jobs::retry)))
-                .service(web::resource("/jobs/{id}/cancel").route(web::post().to(jobs::cancel)))
                 .default_service(web::to(answer::no_such_route)),
         );
 }
 
-fn nodes_and_their_tasks(services: &mut web::ServiceConfig) {
+fn people(services: &mut web::ServiceConfig) {
     services
-        .service(web::resource("/ws").route(web::get().to(socket::connect)))
+        .service(web::resource("/auth/login").route(web::post().to(auth::login)))
+        .service(web::resource("/auth/logout").route(web::post().to(auth::logout)))
+        .service(web::resource("/auth/setup").route(web::post().to(auth::setup)))
         .service(web::resource("/auth/oidc/start").route(web::get().to(oidc::start)))
         .service(web::resource("/auth/oidc/callback").route(web::get().to(oidc::callback)))
+        .service(web::resource("/me").route(web::get().to(auth::me)))
+        .service(web::resource("/users").route(web::get().to(users::list)).route(web::post().to(users::add)))
+        .service(web::resource("/users/{id}").route(web::get().to(users::show)).route(web::patch().to(users::change)))
+        .service(web::resource("/tokens").route(web::get().to(users::tokens)).route(web::post().to(users::add_token)))
+        .service(web::resource("/tokens/{id}").route(web::delete().to(users::end_token)))
+        .service(web::resource("/audit").route(web::get().to(audit::list)));
+}
+
+fn work(services: &mut web::ServiceConfig) {
+    services
+        .service(
+            web::resource("/repositories")
+                .route(web::get().to(repositories::list))
+                .route(web::post().to(repositories::add)),
+        )
+        .service(
+            web::resource("/repositories/{id}")
+                .route(web::get().to(repositories::show))
+                .route(web::delete().to(repositories::remove)),
+        )
+        .service(web::resource("/repositories/{id}/sync").route(web::post().to(repositories::sync)))
+        .service(web::resource("/issues").route(web::get().to(issues::list)).route(web::post().to(issues::open)))
+        .service(web::resource("/issues/start-batch").route(web::post().to(issues::start_batch)))
+        .service(
+            web::resource("/issues/{id}").route(web::get().to(issues::show)).route(web::patch().to(issues::change)),
+        )
+        .service(web::resource("/issues/{id}/start").route(web::post().to(issues::start)))
+        .service(web::resource("/issues/{id}/cancel").route(web::post().to(issues::cancel)))
+        .service(web::resource("/issues/{id}/merge").route(web::post().to(issues::merge)))
+        .service(web::resource("/tasks").route(web::get().to(tasks::list)))
+        .service(web::resource("/tasks/{id}").route(web::get().to(tasks::show)))
+        .service(web::resource("/jobs").route(web::get().to(jobs::list)))
+        .service(web::resource("/jobs/{id}").route(web::get().to(jobs::show)))
+        .service(web::resource("/jobs/{id}/retry").route(web::post().to(jobs::retry)))
+        .service(web::resource("/jobs/{id}/cancel").route(web::post().to(jobs::cancel)))
+        .service(web::resource("/stats").route(web::get().to(stats::show)));
+}
+
+fn live(services: &mut web::ServiceConfig) {
+    services
+        .service(web::resource("/events").route(web::get().to(events::all)))
+        .service(web::resource("/jobs/{id}/events").route(web::get().to(events::of_job)))
+        .service(web::resource("/tasks/{id}/logs/stream").route(web::get().to(logs::stream)))
+        .service(web::resource("/ws").route(web::get().to(socket::connect)));
+}
+
+fn settings(services: &mut web::ServiceConfig) {
+    services
         .service(
             web::resource("/credentials")
                 .route(web::get().to(credentials::list))
@@ -166,6 +168,7 @@ fn nodes_and_their_tasks(services: &mut web::ServiceConfig) {
         )
         .service(
             web::resource("/credentials/{id}")
+                .route(web::get().to(credentials::show))
                 .route(web::patch().to(credentials::change))
                 .route(web::delete().to(credentials::remove)),
         )
@@ -175,8 +178,17 @@ fn nodes_and_their_tasks(services: &mut web::ServiceConfig) {
                 .route(web::post().to(notifications::add)),
         )
         .service(web::resource("/notifications/failed").route(web::get().to(notifications::failed)))
-        .service(web::resource("/notifications/{id}").route(web::delete().to(notifications::remove)))
-        .service(web::resource("/notifications/{id}/test").route(web::post().to(notifications::trial)))
+        .service(
+            web::resource("/notifications/{id}")
+                .route(web::get().to(notifications::show))
+                .route(web::patch().to(notifications::change))
+                .route(web::delete().to(notifications::remove)),
+        )
+        .service(web::resource("/notifications/{id}/test").route(web::post().to(notifications::trial)));
+}
+
+fn nodes_and_their_tasks(services: &mut web::ServiceConfig) {
+    services
         .service(web::resource("/nodes").route(web::get().to(nodes::list)).route(web::post().to(nodes::add)))
         .service(web::resource("/nodes/register").route(web::post().to(node_desk::register)))
         .service(
@@ -188,6 +200,12 @@ fn nodes_and_their_tasks(services: &mut web::ServiceConfig) {
         .service(web::resource("/nodes/{id}/drain").route(web::post().to(nodes::drain)))
         .service(web::resource("/nodes/{id}/heartbeat").route(web::post().to(node_desk::heartbeat)))
         .service(web::resource("/nodes/{id}/lease").route(web::post().to(node_desk::lease)))
+        .service(
+            web::resource("/tasks/{id}/logs")
+                .route(web::get().to(logs::show))
+                .route(web::post().to(node_desk::add_log)),
+        )
+        .service(web::resource("/issues/{id}/report-branch").route(web::post().to(node_desk::report_branch)))
         .service(web::resource("/tasks/{id}/begin").route(web::post().to(node_desk::begin)))
         .service(web::resource("/tasks/{id}/progress").route(web::post().to(node_desk::progress)))
         .service(web::resource("/tasks/{id}/credential").route(web::post().to(node_desk::credential)))

@@ -18,6 +18,7 @@ use super::body::By;
 use super::draft;
 use super::error::ApiError;
 use super::page::{Page, parsed};
+use super::words;
 use crate::audit::note;
 use crate::auth::Caller;
 
@@ -50,6 +51,19 @@ pub(crate) struct ChannelDraft {
     repository: Option<String>,
     #[serde(default)]
     everyone: bool,
+    secret: Option<String>,
+}
+
+/// What to change of a channel. One that goes elsewhere is another one: make it anew.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChannelEdit {
+    #[schema(min_length = 1, max_length = 100)]
+    name: Option<String>,
+    #[schema(schema_with = words::notification_events_or_null)]
+    events: Option<Vec<String>>,
+    /// Another secret.
+    #[schema(min_length = 1, max_length = 500, pattern = "^[!-~]+$")]
     secret: Option<String>,
 }
 
@@ -99,7 +113,29 @@ fn target(kind: ChannelKind, target: String) -> Result<String, ApiError> {
     Err(ApiError::bad("bad_target", format!("the target is not {expected}")))
 }
 
+fn name(text: &str) -> Result<String, ApiError> {
+    let name = text.replace('\0', "\u{fffd}");
+    if name.is_empty() || name.chars().count() > 100 {
+        return Err(ApiError::bad("bad_name", "a name has 1 to 100 characters"));
+    }
+    Ok(name)
+}
+
+/// What a channel is signed with, masked wherever it may be told from now on.
+fn secret(text: String, state: &State) -> Result<Secret, ApiError> {
+    if text.is_empty() || text.len() > 500 || !text.chars().all(|c| c.is_ascii_graphic()) {
+        return Err(ApiError::bad("bad_secret", "a secret has 1 to 500 printable characters and no spaces"));
+    }
+    let secret = Secret::new(text);
+    state.app.redactor.learn(&secret);
+    Ok(secret)
+}
+
 fn events(words: &[String]) -> Result<BTreeSet<NotificationEvent>, ApiError> {
+    let most = NotificationEvent::ALL.len();
+    if words.len() > most {
+        return Err(ApiError::bad("too_many_events", format!("there are {most} events only")));
+    }
     let parse = |word: &String| {
         NotificationEvent::parse(word).ok_or_else(|| ApiError::bad("bad_event", format!("`{word}` is no event")))
     };
@@ -143,13 +179,9 @@ pub(crate) async fn add(
         return Err(ApiError::forbidden("the operator has no issues of its own; ask with `everyone`"));
     }
     let kind = ChannelKind::parse(&body.kind).ok_or_else(|| ApiError::bad("bad_kind", "there is no such kind"))?;
-    let name = body.name.replace('\0', "\u{fffd}");
-    if name.is_empty() || name.chars().count() > 100 {
-        return Err(ApiError::bad("bad_name", "a name has 1 to 100 characters"));
-    }
     let channel = Channel {
         id: ChannelId::from_uuid(uuid::Uuid::now_v7()),
-        name,
+        name: name(&body.name)?,
         kind,
         target: target(kind, body.target)?,
         events: events(&body.events)?,
@@ -161,10 +193,7 @@ pub(crate) async fn add(
         return Err(ApiError::conflict("too_many", format!("a person has at most {MOST} channels")));
     }
     let made = (kind == ChannelKind::Webhook && body.secret.is_none()).then(fresh_webhook_secret);
-    let secret = body.secret.or_else(|| made.clone()).map(Secret::new);
-    if let Some(secret) = &secret {
-        state.app.redactor.learn(secret);
-    }
+    let secret = body.secret.or_else(|| made.clone()).map(|text| secret(text, &state)).transpose()?;
     state.app.vault.add_channel(&channel, secret.as_ref()).await?;
     note(&state, &caller.login, "notification.added", &channel.id.to_string(), kind.as_str()).await?;
     let made = MadeChannel { channel: view(&channel), secret: made };
@@ -175,6 +204,45 @@ fn fresh_webhook_secret() -> String {
     let mut bytes = [0; 32];
     SystemRandom::new().fill(&mut bytes).expect("the system has random numbers");
     format!("whsec_{}", STANDARD.encode(bytes))
+}
+
+#[utoipa::path(get, path = "/api/v1/notifications/{id}", tag = "notifications",
+    params(("id" = uuid::Uuid, Path, description = "The channel")),
+    responses((status = 200, body = ChannelView), (status = 401, description = "Nobody asks"),
+        (status = 404, description = "The caller has no such channel")))]
+pub(crate) async fn show(
+    caller: Caller,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().json(view(&find(&caller, &id, &state).await?)))
+}
+
+#[utoipa::path(patch, path = "/api/v1/notifications/{id}", tag = "notifications", request_body = ChannelEdit,
+    params(("id" = uuid::Uuid, Path, description = "The channel")),
+    responses((status = 200, body = ChannelView), (status = 400, description = "Name, event or secret cannot be used"),
+        (status = 401, description = "Nobody asks"), (status = 403, description = "The token may only read"),
+        (status = 404, description = "The caller has no such channel")))]
+pub(crate) async fn change(
+    id: web::Path<String>,
+    By(caller, body): By<Caller, ChannelEdit>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    caller.need_write()?;
+    let mut channel = find(&caller, &id, &state).await?;
+    if let Some(text) = &body.name {
+        channel.name = name(text)?;
+    }
+    if let Some(words) = &body.events {
+        channel.events = events(words)?;
+    }
+    let secret = body.secret.map(|text| secret(text, &state)).transpose()?;
+    if !state.app.vault.change_channel(&channel, secret.as_ref()).await? {
+        return Err(ApiError::NotFound("channel"));
+    }
+    let what = if secret.is_some() { "another secret" } else { "" };
+    note(&state, &caller.login, "notification.changed", &channel.id.to_string(), what).await?;
+    Ok(HttpResponse::Ok().json(view(&channel)))
 }
 
 #[utoipa::path(delete, path = "/api/v1/notifications/{id}", tag = "notifications",

@@ -91,6 +91,24 @@ pub(crate) async fn add(
     Ok(HttpResponse::Created().json(UserView::from(&user)))
 }
 
+async fn find(id: &str, state: &State) -> Result<User, ApiError> {
+    let id: UserId = id.parse().map_err(|_| ApiError::NotFound("user"))?;
+    state.app.store.user(id).await?.ok_or(ApiError::NotFound("user"))
+}
+
+#[utoipa::path(get, path = "/api/v1/users/{id}", tag = "users",
+    params(("id" = uuid::Uuid, Path, description = "The person")),
+    responses((status = 200, body = UserView), (status = 401, description = "Nobody asks"),
+        (status = 403, description = "No administrator asks"), (status = 404, description = "There is no such person")))]
+pub(crate) async fn show(
+    caller: Caller,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    caller.need_admin()?;
+    Ok(HttpResponse::Ok().json(UserView::from(&find(&id, &state).await?)))
+}
+
 #[utoipa::path(patch, path = "/api/v1/users/{id}", tag = "users", request_body = UserChange,
     params(("id" = uuid::Uuid, Path, description = "The person")),
     responses((status = 200, body = UserView), (status = 400, description = "Role or password cannot be used"),
@@ -103,8 +121,7 @@ pub(crate) async fn change(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     caller.need_admin()?;
-    let id: UserId = id.parse().map_err(|_| ApiError::NotFound("user"))?;
-    let mut user = state.app.store.user(id).await?.ok_or(ApiError::NotFound("user"))?;
+    let mut user = find(&id, &state).await?;
     let UserChange { role: wanted, active, password } = body;
     if let Some(wanted) = wanted {
         user.role = role(&wanted)?;

@@ -64,9 +64,18 @@ pub(crate) fn channel_kinds(which: impl Fn(&ChannelKind) -> bool) -> Object {
     words(ChannelKind::ALL.iter().filter(|kind| which(kind)).map(|kind| kind.as_str()))
 }
 
-pub(crate) fn notification_events() -> Array {
+fn some_events(kinds: SchemaType) -> Array {
     let event = words(NotificationEvent::ALL.map(NotificationEvent::as_str));
-    ArrayBuilder::new().items(event).max_items(Some(NotificationEvent::ALL.len())).build()
+    ArrayBuilder::new().schema_type(kinds).items(event).max_items(Some(NotificationEvent::ALL.len())).build()
+}
+
+pub(crate) fn notification_events() -> Array {
+    some_events(Type::Array.into())
+}
+
+/// The same where `null` says that nothing is said.
+pub(crate) fn notification_events_or_null() -> Array {
+    some_events(SchemaType::from_iter([Type::Array, Type::Null]))
 }
 
 pub(crate) fn priority_or_null() -> Object {
