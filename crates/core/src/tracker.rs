@@ -1,7 +1,8 @@
 //! Where issues live: what a forge and Jira can both do.
 
 use async_trait::async_trait;
-use patchwright_domain::{IssueRef, PlatformId};
+use patchwright_domain::job::PullRequestRef;
+use patchwright_domain::{IssueRef, Milestone, PlatformId};
 
 use crate::fault::{Cause, Fault};
 
@@ -140,4 +141,22 @@ pub trait Tracker: Send + Sync {
 
     /// Replaces a comment's text. Writing the same text again changes nothing.
     async fn edit_comment(&self, issue: &IssueRef, comment_id: &str, body: &str) -> Result<(), ForgeError>;
+
+    /// Moves the issue to the state that is configured for a milestone; an issue that is there already stays. Without
+    /// such a state, and on a forge, nothing is done. [`ForgeError::Refused`] when the tracker's rules do not allow it.
+    async fn transition(&self, issue: &IssueRef, to: Milestone) -> Result<(), ForgeError> {
+        let _ = (issue, to);
+        Ok(())
+    }
+
+    /// Links the issue to a pull request, once for each. A forge does so by itself.
+    async fn link_pull_request(
+        &self,
+        issue: &IssueRef,
+        pull_request: &PullRequestRef,
+        title: &str,
+    ) -> Result<(), ForgeError> {
+        let _ = (issue, pull_request, title);
+        Ok(())
+    }
 }

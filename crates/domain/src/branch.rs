@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use crate::IssueNumber;
+use crate::IssueRef;
 
 /// The text cannot be a branch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,10 +41,15 @@ impl BranchName {
         }
     }
 
-    /// The branch of a job (`seeds/002 §5`): `agent/fix-<issue>-<MMDD-HHMMSS>` at the given time, UTC, with the number that the API takes.
-    pub fn for_issue(number: IssueNumber, at: Timestamp) -> Self {
+    /// The branch of a job (`seeds/002 §5`): `agent/fix-<issue>-<MMDD-HHMMSS>` at the given time, UTC, with the number
+    /// that the API takes, or the key of a tracker's issue.
+    pub fn for_issue(issue: &IssueRef, at: Timestamp) -> Self {
         let stamp = at.to_zoned(TimeZone::UTC).strftime("%m%d-%H%M%S").to_string();
-        Self(format!("agent/fix-{}-{stamp}", number.api))
+        let name = match &issue.tracker {
+            Some(tracker) => tracker.key.clone(),
+            None => issue.number.api.to_string(),
+        };
+        Self(format!("agent/fix-{name}-{stamp}"))
     }
 
     /// The name.
@@ -104,12 +109,20 @@ impl From<BranchName> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::issue::TrackerRef;
+    use crate::{IssueNumber, PlatformId, RepoName};
 
     #[test]
     fn the_branch_of_a_job_has_the_shape_of_the_contract() {
         let at: Timestamp = "2025-08-22T10:30:00Z".parse().unwrap();
-        let branch = BranchName::for_issue(IssueNumber::same(42), at);
+        let (platform, repo) = (PlatformId::from_static("github"), "acme/demo".parse::<RepoName>().unwrap());
+        let issue = IssueRef::on_forge(platform.clone(), repo.clone(), IssueNumber::same(42));
+        let branch = BranchName::for_issue(&issue, at);
         assert_eq!(branch.as_str(), "agent/fix-42-0822-103000");
+        let tracker =
+            TrackerRef::new(PlatformId::from_static("jira"), "acme.atlassian.net", "10042", "PROJ-12").unwrap();
+        let tracked = BranchName::for_issue(&IssueRef::tracked(platform, repo, tracker), at);
+        assert_eq!(tracked.as_str(), "agent/fix-PROJ-12-0822-103000");
         assert_eq!(BranchName::parse(branch.as_str()), Ok(branch));
     }
 

@@ -21,6 +21,13 @@ pub enum Effect {
     MarkReady,
     /// Post the one comment that says how the job ended.
     PostResult,
+    /// Move the tracker's issue to the state that is configured for this.
+    Transition {
+        /// What was reached.
+        to: Milestone,
+    },
+    /// Link the tracker's issue to the pull request.
+    LinkPullRequest,
     /// Tell those who want to be told.
     Notify {
         /// Of what.
@@ -33,6 +40,32 @@ pub enum Effect {
         /// The answer.
         reply: Reply,
     },
+}
+
+/// What a job reaches, as far as a tracker shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Milestone {
+    /// It was started.
+    Started,
+    /// Its pull request waits for people.
+    InReview,
+    /// Its pull request was merged.
+    Merged,
+}
+
+impl Milestone {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Started, Self::InReview, Self::Merged];
+
+    /// The name in logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::InReview => "in_review",
+            Self::Merged => "merged",
+        }
+    }
 }
 
 /// An answer to a comment that starts no job.
@@ -68,6 +101,10 @@ pub enum EffectKind {
     MarkReady,
     /// [`Effect::PostResult`]
     PostResult,
+    /// [`Effect::Transition`]
+    Transition,
+    /// [`Effect::LinkPullRequest`]
+    LinkPullRequest,
     /// [`Effect::Notify`]
     Notify,
     /// [`Effect::Reply`]
@@ -83,6 +120,8 @@ impl Effect {
             Self::OpenPullRequest => EffectKind::OpenPullRequest,
             Self::MarkReady => EffectKind::MarkReady,
             Self::PostResult => EffectKind::PostResult,
+            Self::Transition { .. } => EffectKind::Transition,
+            Self::LinkPullRequest => EffectKind::LinkPullRequest,
             Self::Notify { .. } => EffectKind::Notify,
             Self::Reply { .. } => EffectKind::Reply,
         }
@@ -98,6 +137,8 @@ impl EffectKind {
             Self::OpenPullRequest => "open_pull_request",
             Self::MarkReady => "mark_ready",
             Self::PostResult => "post_result",
+            Self::Transition => "transition",
+            Self::LinkPullRequest => "link_pull_request",
             Self::Notify => "notify",
             Self::Reply => "reply",
         }

@@ -19,12 +19,12 @@ pub mod trigger;
 pub mod user;
 
 pub use branch::{BranchName, InvalidBranchName};
-pub use effect::{Effect, EffectKind};
+pub use effect::{Effect, EffectKind, Milestone};
 pub use id::{
     AuditId, ChannelId, CommitSha, CredentialId, DeliveryId, EffectId, IssueId, JobId, NodeId, NoticeId, RepoName,
     RepositoryId, TaskId, TokenId, UserId,
 };
-pub use issue::{Issue, IssueEvent, IssueRef, IssueStatus};
+pub use issue::{Issue, IssueEvent, IssueRef, IssueStatus, TrackerRef};
 pub use issue_number::IssueNumber;
 pub use job::{Job, JobEvent, JobStatus};
 pub use money::Usage;

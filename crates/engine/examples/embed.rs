@@ -40,6 +40,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         notices: store.clone(),
         logs: store,
         forges: HashMap::from([(PlatformId::from_static("github"), forge)]),
+        trackers: HashMap::new(),
         webhooks: HashMap::new(),
         clock: Arc::new(FakeClock::default()),
         ids: Arc::new(SequentialIds::default()),

@@ -213,10 +213,15 @@ impl Engine {
             let value = known.value.advance(IssueEvent::Merge, now)?;
             let job = self.ports.store.latest_job(id).await?;
             let ended = JobEvent::PullRequestEnded { end: PullRequestEnd::Merged };
-            let job = job.map(|job| job.value.advance(ended, now).map(|(value, _)| Versioned { value, ..job }));
-            let job = job.transpose()?;
-            let told = Effect::Notify { event: NotificationEvent::PullRequestMerged };
-            let effects = job.as_ref().map(|job| self.records(&job.value, vec![told], now)).unwrap_or_default();
+            let (job, mut due) = match job {
+                Some(job) => {
+                    let (value, effects) = job.value.advance(ended, now)?;
+                    (Some(Versioned { value, revision: job.revision }), effects)
+                }
+                None => (None, Vec::new()),
+            };
+            due.push(Effect::Notify { event: NotificationEvent::PullRequestMerged });
+            let effects = job.as_ref().map(|job| self.records(&job.value, due, now)).unwrap_or_default();
             let step = Step {
                 issue: Some(Write::Update(Versioned { value: value.clone(), revision: known.revision })),
                 job: job.map(Write::Update),

@@ -132,8 +132,9 @@ impl EngineDesk<'_> {
         let settings = &self.engine.settings;
         let trigger = &job.trigger;
         let open = settings.permission == TriggerPermission::Anyone || settings.allow.names_user(&trigger.actor);
-        // A start by hand was allowed where the hand is.
-        if open || trigger.kind.is_ours() {
+        // A start by hand was allowed where the hand is. Who asks in a tracker is a person of this server, and was asked
+        // for there; the forge does not know them.
+        if open || trigger.kind.is_ours() || job.source.tracker.is_some() {
             return Ok(());
         }
         let permission = forge.permission(&job.source.repo, &trigger.actor).await.map_err(StageError::from)?;
@@ -149,7 +150,7 @@ impl EngineDesk<'_> {
     async fn co_author(&self, job: &Job) -> Result<Option<String>, DeskError> {
         let login = &job.trigger.actor;
         let plain = login.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '<' | '>'));
-        if job.trigger.kind.is_ours() || !plain {
+        if job.trigger.kind.is_ours() || job.source.tracker.is_some() || !plain {
             return Ok(None);
         }
         // A failure for the moment is one here too: without the line a commit that is made again would be another one.

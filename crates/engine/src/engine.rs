@@ -14,11 +14,12 @@ use patchwright_core::nodes::Nodes;
 use patchwright_core::notifications::Notices;
 use patchwright_core::store::{Share, Store, StoreError};
 use patchwright_core::task_log::TaskLogs;
+use patchwright_core::tracker::Tracker;
 use patchwright_core::webhook::WebhookDecoder;
 use patchwright_domain::money::Budget;
 use patchwright_domain::node::Label;
 use patchwright_domain::trigger::AllowLists;
-use patchwright_domain::{Job, JobId, PlatformId};
+use patchwright_domain::{IssueRef, Job, JobId, PlatformId};
 use tokio::sync::{broadcast, watch};
 
 use crate::intake::{Throttles, TriggerLimits};
@@ -40,6 +41,8 @@ pub struct Ports {
     pub logs: Arc<dyn TaskLogs>,
     /// Forges by platform.
     pub forges: HashMap<PlatformId, Arc<dyn Forge>>,
+    /// Trackers that are no forges, by platform.
+    pub trackers: HashMap<PlatformId, Arc<dyn Tracker>>,
     /// Doors by platform.
     pub webhooks: HashMap<PlatformId, Arc<dyn WebhookDecoder>>,
     /// The time.
@@ -203,6 +206,22 @@ impl Engine {
     /// The forge of a platform, for callers that read from it before they start a job.
     pub fn forge(&self, platform: &PlatformId) -> Option<&Arc<dyn Forge>> {
         self.ports.forges.get(platform)
+    }
+
+    /// The issue's page: in its tracker, or on its forge.
+    pub fn issue_url(&self, issue: &IssueRef) -> Option<String> {
+        match &issue.tracker {
+            Some(tracker) => Some(tracker.url()),
+            None => self.forge(&issue.platform).map(|forge| forge.issue_url(issue)),
+        }
+    }
+
+    /// Where people talk about an issue.
+    pub(crate) fn tracker(&self, issue: &IssueRef) -> Option<Arc<dyn Tracker>> {
+        match &issue.tracker {
+            Some(tracker) => self.ports.trackers.get(&tracker.platform).cloned(),
+            None => self.ports.forges.get(&issue.platform).map(|forge| Arc::clone(forge) as Arc<dyn Tracker>),
+        }
     }
 
     /// The door of a platform.

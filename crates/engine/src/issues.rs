@@ -52,7 +52,7 @@ impl Engine {
     pub async fn open_issue(&self, new: NewIssue) -> Result<Issue, IssueError> {
         let forge = self.ports.forges.get(&new.platform).ok_or_else(|| IssueError::NoForge(new.platform.clone()))?;
         let number = forge.create_issue(&new.repository, &new.title, &new.body).await?;
-        let source = IssueRef { platform: new.platform, repo: new.repository, number };
+        let source = IssueRef::on_forge(new.platform, new.repository, number);
         self.write(async || {
             let known = self.ports.store.issue_by_source(&source).await?;
             let (write, issue) = if let Some(known) = known {
@@ -121,7 +121,7 @@ impl Engine {
         number: IssueNumber,
         remote: RemoteIssue,
     ) -> Result<Imported, StoreError> {
-        let source = IssueRef { platform: platform.clone(), repo: repo.clone(), number };
+        let source = IssueRef::on_forge(platform.clone(), repo.clone(), number);
         let now = self.ports.clock.now();
         let known = self.ports.store.issue_by_source(&source).await?;
         let (write, result) = match known {

@@ -6,9 +6,10 @@ use jiff::SignedDuration;
 use patchwright_core::fault::Fault;
 use patchwright_core::forge::{Forge, ForgeError, NewPullRequest};
 use patchwright_core::store::{ClaimedEffect, EffectOutcome, StoreError};
+use patchwright_core::tracker::Tracker;
 use patchwright_domain::effect::Reply;
 use patchwright_domain::notification::{Notice, NotificationEvent};
-use patchwright_domain::{Effect, EffectId, IssueRef, Job, JobEvent};
+use patchwright_domain::{Effect, EffectId, IssueRef, Job, JobEvent, Milestone};
 
 use crate::Engine;
 use crate::change::ChangeError;
@@ -20,6 +21,16 @@ use crate::text::shorten;
 const MAX_TRIES: u32 = 14;
 /// A comment is sooner tried again than a whole job.
 const EFFECTS_SOONER: u32 = 6;
+
+/// What an effect is about, and where it shows.
+struct Subject {
+    job: Option<Job>,
+    /// Where the code is.
+    forge: Arc<dyn Forge>,
+    /// Where people talk: the forge too, mostly.
+    tracker: Arc<dyn Tracker>,
+    issue: IssueRef,
+}
 
 /// What a delivery has led to.
 enum Delivered {
@@ -48,15 +59,15 @@ impl Engine {
             return Ok(Some(id));
         }
         let result = match self.subject(&claimed).await? {
-            Some((job, forge, issue)) => {
+            Some(subject) => {
                 // Given up before the hold ends, so that two workers never deliver one effect at the same time.
-                let delivery = self.deliver(&claimed, job.as_ref(), &forge, &issue);
+                let delivery = self.deliver(&claimed, &subject);
                 tokio::time::timeout(hold.mul_f64(0.75), delivery).await.unwrap_or_else(|_| {
                     let detail = "no answer in time".to_owned();
-                    Err(ForgeError::Unavailable { platform: issue.platform.clone(), detail })
+                    Err(ForgeError::Unavailable { platform: subject.issue.platform.clone(), detail })
                 })
             }
-            // The issue or its forge is gone: nobody can see the effect.
+            // The issue, its tracker or its forge is gone: nobody can see the effect.
             None => Ok(Delivered::Done),
         };
         self.settle(&claimed, result).await?;
@@ -81,10 +92,7 @@ impl Engine {
             issue_id: issue.id,
             issue_number: issue.source.number.display,
             issue_title: redact(&shorten(&issue.title, 200)),
-            issue_url: self
-                .forge(&issue.source.platform)
-                .map(|forge| forge.issue_url(&issue.source))
-                .unwrap_or_default(),
+            issue_url: self.issue_url(&issue.source).unwrap_or_default(),
             owner: issue.owner,
             job_id: job.id,
             verdict: job.verdict.map(|verdict| verdict.as_str().to_owned()),
@@ -94,44 +102,37 @@ impl Engine {
         self.ports.notices.post_notice(claimed.record.id, &notice).await
     }
 
-    async fn subject(
-        &self,
-        claimed: &ClaimedEffect,
-    ) -> Result<Option<(Option<Job>, Arc<dyn Forge>, IssueRef)>, StoreError> {
+    async fn subject(&self, claimed: &ClaimedEffect) -> Result<Option<Subject>, StoreError> {
         let job = match claimed.record.job_id {
             Some(id) => self.job(id).await?,
             None => None,
         };
         let Some(issue) = self.ports.store.issue(claimed.record.issue_id).await? else { return Ok(None) };
-        let source = issue.value.source;
-        let forge = self.ports.forges.get(&source.platform).cloned();
-        Ok(forge.map(|forge| (job, forge, source)))
+        let issue = issue.value.source;
+        let forge = self.ports.forges.get(&issue.platform).cloned();
+        let (Some(forge), Some(tracker)) = (forge, self.tracker(&issue)) else { return Ok(None) };
+        Ok(Some(Subject { job, forge, tracker, issue }))
     }
 
-    async fn deliver(
-        &self,
-        claimed: &ClaimedEffect,
-        job: Option<&Job>,
-        forge: &Arc<dyn Forge>,
-        issue: &IssueRef,
-    ) -> Result<Delivered, ForgeError> {
+    async fn deliver(&self, claimed: &ClaimedEffect, subject: &Subject) -> Result<Delivered, ForgeError> {
         let again = claimed.attempt > 1;
+        let Subject { forge, tracker, issue, .. } = subject;
         if let Effect::Reply { to, reply } = &claimed.record.effect {
-            let subject = format!("reply {to}");
-            self.comment_once(forge, issue, &subject, &self.reply(reply, job), again).await?;
+            let text = self.reply(reply, subject);
+            self.comment_once(tracker.as_ref(), issue, &format!("reply {to}"), &text, again).await?;
             return Ok(Delivered::Done);
         }
-        let Some(job) = job else { return Ok(Delivered::Done) };
+        let Some(job) = &subject.job else { return Ok(Delivered::Done) };
         match &claimed.record.effect {
             Effect::Acknowledge => {
                 if job.published.comment_id.is_some() {
                     return Ok(Delivered::Done);
                 }
-                let subject = progress_subject(job);
-                let id = self.comment_once(forge, issue, &subject, &self.progress_text(job), again).await?;
+                let (mark, text) = (progress_subject(job), self.progress_text(job));
+                let id = self.comment_once(tracker.as_ref(), issue, &mark, &text, again).await?;
                 Ok(Delivered::Noted(Box::new(JobEvent::CommentPosted { id })))
             }
-            Effect::RefreshProgress => self.refresh(forge, job).await,
+            Effect::RefreshProgress => self.refresh(subject, job).await,
             Effect::OpenPullRequest => self.open_pull_request(forge, job, again).await,
             Effect::MarkReady => {
                 let Some(pull_request) = job.published.open_pull_request().filter(|_| !job.published.ready) else {
@@ -146,19 +147,43 @@ impl Engine {
                     return Ok(Delivered::Done);
                 }
                 let text = render::result_comment(job, &self.settings.app_name, self.public_url());
-                let subject = format!("result {} {}", job.id, job.epoch);
-                let id = self.comment_once(forge, issue, &subject, &text, again).await?;
+                let mark = format!("result {} {}", job.id, job.epoch);
+                let id = self.comment_once(tracker.as_ref(), issue, &mark, &text, again).await?;
                 Ok(Delivered::Noted(Box::new(JobEvent::ResultPosted { id })))
+            }
+            Effect::Transition { to } => self.transition(subject, job, *to).await,
+            Effect::LinkPullRequest => {
+                if let Some(pull_request) = &job.published.pull_request {
+                    let title = self.ports.tools.redactor.redact(&render::pull_request_title(job));
+                    tracker.link_pull_request(issue, pull_request, &title).await?;
+                }
+                Ok(Delivered::Done)
             }
             Effect::Notify { .. } | Effect::Reply { .. } => Ok(Delivered::Done),
         }
     }
 
+    /// Moves the tracker's issue along. What its rules forbid is said in the log and nothing that the job failed at.
+    async fn transition(&self, subject: &Subject, job: &Job, to: Milestone) -> Result<Delivered, ForgeError> {
+        if to == Milestone::InReview && job.published.open_pull_request().is_none() {
+            return Ok(Delivered::Done);
+        }
+        match subject.tracker.transition(&subject.issue, to).await {
+            Err(error) if !matches!(error.fault(), Fault::Retry { .. }) => {
+                let (issue, error) = (subject.issue.name(), self.ports.tools.redactor.redact(&words(&error)));
+                tracing::warn!(issue, milestone = to.as_str(), error, "the issue stays in its state");
+                Ok(Delivered::Done)
+            }
+            other => other.map(|()| Delivered::Done),
+        }
+    }
+
     /// Edits the progress comment and the panel to the present state.
-    async fn refresh(&self, forge: &Arc<dyn Forge>, job: &Job) -> Result<Delivered, ForgeError> {
+    async fn refresh(&self, subject: &Subject, job: &Job) -> Result<Delivered, ForgeError> {
+        let Subject { forge, tracker, .. } = subject;
         if let Some(id) = &job.published.comment_id {
-            let text = self.sealed(&self.progress_text(job), &progress_subject(job), forge);
-            forge.edit_comment(&job.source, id, &text).await?;
+            let text = self.sealed(&self.progress_text(job), &progress_subject(job), tracker.as_ref());
+            tracker.edit_comment(&job.source, id, &text).await?;
         }
         if let Some(pull_request) = job.published.open_pull_request() {
             forge.update_pull_request(&job.source.repo, pull_request.number, &self.panel(job, forge)).await?;
@@ -195,44 +220,44 @@ impl Engine {
     }
 
     /// Writes a comment unless an earlier try has; returns its id either way.
-    async fn comment_once(
+    pub(crate) async fn comment_once(
         &self,
-        forge: &Arc<dyn Forge>,
+        tracker: &dyn Tracker,
         issue: &IssueRef,
         subject: &str,
         text: &str,
         again: bool,
     ) -> Result<String, ForgeError> {
         if again {
-            let comments = forge.comments(issue).await?;
+            let comments = tracker.comments(issue).await?;
             if let Some(found) = comments.iter().find(|comment| self.marker.is_marked(&comment.body, subject)) {
                 return Ok(found.id.clone());
             }
         }
-        forge.post_comment(issue, &self.sealed(text, subject, forge)).await
+        tracker.post_comment(issue, &self.sealed(text, subject, tracker)).await
     }
 
     /// The text as it goes out: secrets masked, short enough, with its hidden mark.
-    fn sealed(&self, text: &str, subject: &str, forge: &Arc<dyn Forge>) -> String {
+    fn sealed(&self, text: &str, subject: &str, tracker: &dyn Tracker) -> String {
         let mark = self.marker.mark(subject);
-        let room = forge.max_comment_chars().saturating_sub(mark.chars().count() + 2);
+        let room = tracker.max_comment_chars().saturating_sub(mark.chars().count() + 2);
         format!("{}\n\n{mark}", shorten(&self.ports.tools.redactor.redact(text), room))
     }
 
     fn panel(&self, job: &Job, forge: &Arc<dyn Forge>) -> String {
-        let url = forge.issue_url(&job.source);
+        let url = self.issue_url(&job.source).unwrap_or_default();
         let text = render::pull_request_body(job, &self.settings.app_name, &url, self.public_url());
-        self.sealed(&text, &format!("panel {}", job.id), forge)
+        self.sealed(&text, &format!("panel {}", job.id), forge.as_ref())
     }
 
     fn progress_text(&self, job: &Job) -> String {
         render::progress_comment(job, &self.settings.app_name, self.public_url())
     }
 
-    fn reply(&self, reply: &Reply, job: Option<&Job>) -> String {
+    fn reply(&self, reply: &Reply, subject: &Subject) -> String {
         match reply {
-            Reply::Help => render::help(&self.settings.app_name),
-            Reply::Status => render::status(job, &self.settings.app_name, self.public_url()),
+            Reply::Help => render::help(&self.settings.app_name, subject.issue.tracker.is_some()),
+            Reply::Status => render::status(subject.job.as_ref(), &self.settings.app_name, self.public_url()),
             Reply::TooMany { per_hour } => render::too_many(*per_hour),
             Reply::NothingTo { verb } => render::nothing_to(verb),
         }

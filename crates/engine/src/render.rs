@@ -26,17 +26,23 @@ pub fn progress_comment(job: &Job, app_name: &str, public_url: Option<&str>) -> 
     };
     let mut out = format!("{headline}\n\n{}", stage_table(job));
     if let Some(pull_request) = &job.published.pull_request {
-        write!(out, "\nPull request: #{}", pull_request.number).expect("writing to a string does not fail");
-        out.push('\n');
+        // A number says something on the forge only.
+        let place = job.source.tracker.as_ref().map(|_| format!(" ({})", pull_request.url)).unwrap_or_default();
+        let _ = writeln!(out, "\nPull request: #{}{place}", pull_request.number);
     }
     out.push_str(&footer(job, public_url));
     out
 }
 
-/// The pull request's title: the issue's number and title (`seeds/002 §10`).
+/// The pull request's title: the issue's number and title (`seeds/002 §10`), or the key in brackets, by which Jira finds
+/// what belongs to an issue.
 pub fn pull_request_title(job: &Job) -> String {
     let what = if analysis_only(job) { "Analysis of" } else { "Fix" };
-    format!("{what} #{}: {}", job.source.number, neutralise_line(&job.title, 180))
+    let title = neutralise_line(&job.title, 180);
+    match (&job.source.tracker, analysis_only(job)) {
+        (Some(tracker), false) => format!("[{}] {title}", tracker.key),
+        _ => format!("{what} {}: {title}", job.source.name()),
+    }
 }
 
 /// The pull request's text: the live panel first, then what was found, planned, changed and tested.
@@ -60,8 +66,8 @@ pub fn pull_request_body(job: &Job, app_name: &str, issue_url: &str, public_url:
         );
     }
     // A closing keyword only where something is fixed: merging an analysis must not close the issue.
-    let relation = if analysis { "For" } else { "Closes" };
-    let _ = writeln!(out, "{relation} #{} ({issue_url})\n", job.source.number);
+    let relation = if analysis || job.source.tracker.is_some() { "For" } else { "Closes" };
+    let _ = writeln!(out, "{relation} {} ({issue_url})\n", job.source.name());
     out.push_str(&stage_table(job));
     out.push_str(&test_table(job));
     if let Some(proposed) = job.proposed() {
@@ -123,7 +129,12 @@ pub fn result_comment(job: &Job, app_name: &str, public_url: Option<&str>) -> St
 }
 
 /// The answer to `help` and to a mention without a command that we know.
-pub(crate) fn help(app_name: &str) -> String {
+pub(crate) fn help(app_name: &str, in_tracker: bool) -> String {
+    let who = if in_tracker {
+        "Only people who have linked their account with this server can start me."
+    } else {
+        "Only people who may write to this repository can start me."
+    };
     format!(
         "Mention me with one of these, in a comment on an issue:\n\n\
          - `@{app_name} fix`: find the cause, change the code, test it, open a pull request. What you write after `fix` \
@@ -133,7 +144,7 @@ pub(crate) fn help(app_name: &str) -> String {
          - `@{app_name} retry`: try again after a failure.\n\
          - `@{app_name} restart`: stop what runs and begin anew. What you write after it is taken into account.\n\
          - `@{app_name} help`: this text.\n\n\
-         Only people who may write to this repository can start me.\n"
+         {who}\n"
     )
 }
 
@@ -165,7 +176,7 @@ pub(crate) fn nothing_to(verb: &str) -> String {
 pub fn commit_message(job: &Job) -> String {
     let title = neutralise_line(&job.title, 60).replace('\u{200b}', "");
     let what = if job.proposed().is_none() { "Analysis of" } else { "Fix" };
-    let mut out = format!("{what} #{}: {title}\n", job.source.number);
+    let mut out = format!("{what} {}: {title}\n", job.source.name());
     if let Some(proposed) = job.proposed() {
         let text = shorten(&proposed.plan.fix_strategy, 500);
         // `#12` here would link or even close other issues.
@@ -177,7 +188,7 @@ pub fn commit_message(job: &Job) -> String {
 
 /// `agent/analysis.md` of `seeds/002 §10`.
 pub(crate) fn analysis_file(job: &Job) -> String {
-    format!("# Analysis of #{}\n\n{}\n{}", job.source.number, neutralise(&job.title), located(job))
+    format!("# Analysis of {}\n\n{}\n{}", job.source.name(), neutralise(&job.title), located(job))
 }
 
 /// `agent/report.txt` of `seeds/002 §10`.

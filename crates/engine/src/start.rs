@@ -189,13 +189,12 @@ fn base_branch(issue: &InboundIssue) -> BranchName {
 }
 
 fn fresh_branch(wanted: &Wanted<'_>, latest: Option<&Job>) -> BranchName {
-    let number = wanted.issue.source.number;
     let mut at = wanted.trigger.at;
-    let mut branch = BranchName::for_issue(number, at);
+    let mut branch = BranchName::for_issue(&wanted.issue.source, at);
     // Two jobs of one issue in the same second must not share a branch.
     while latest.is_some_and(|job| job.branch == branch) {
         at = at.saturating_add(1.second()).unwrap_or(at);
-        branch = BranchName::for_issue(number, at);
+        branch = BranchName::for_issue(&wanted.issue.source, at);
     }
     branch
 }

@@ -72,6 +72,7 @@ fn house(answers: &[&str]) -> House {
         notices: store.clone(),
         logs: store.clone(),
         forges: HashMap::from([(GITHUB, forge.clone() as Arc<dyn Forge>)]),
+        trackers: HashMap::new(),
         webhooks: HashMap::new(),
         clock: clock.clone(),
         ids: Arc::new(SequentialIds::default()),

@@ -159,11 +159,11 @@ impl GitcodeWebhook {
         let at = attributes.updated_at.map(Text::into_string);
         let actor = actor(author).ok_or_else(|| DecodeError::missing("user.username"))?;
         let issue = InboundIssue {
-            source: IssueRef {
-                platform: GITCODE,
-                repo: repository(project)?,
-                number: number(attributes.iid.as_ref(), "object_attributes.iid")?,
-            },
+            source: IssueRef::on_forge(
+                GITCODE,
+                repository(project)?,
+                number(attributes.iid.as_ref(), "object_attributes.iid")?,
+            ),
             default_branch: default_branch(project)?,
             title: attributes
                 .title
@@ -228,11 +228,7 @@ fn note(hook: event::Hook<'_>) -> Result<InboundEvent, DecodeError> {
     let issue = hook.issue.ok_or_else(|| DecodeError::missing("issue"))?;
     Ok(InboundEvent::Commented {
         issue: InboundIssue {
-            source: IssueRef {
-                platform: GITCODE,
-                repo: repository(project)?,
-                number: number(Some(&issue.iid), "issue.iid")?,
-            },
+            source: IssueRef::on_forge(GITCODE, repository(project)?, number(Some(&issue.iid), "issue.iid")?),
             default_branch: default_branch(project)?,
             title: issue.title.ok_or_else(|| DecodeError::missing("issue.title"))?.into_string(),
             body: issue.description.map(Text::into_string).unwrap_or_default(),

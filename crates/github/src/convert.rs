@@ -74,7 +74,7 @@ pub(crate) fn inbound_issue(
     let number = IssueNumber::parse(issue.number)
         .map_err(|source| DecodeError::Field { field: "issue.number", source: Box::new(source) })?;
     Ok(InboundIssue {
-        source: IssueRef { platform: GITHUB, repo: repository.name()?, number },
+        source: IssueRef::on_forge(GITHUB, repository.name()?, number),
         default_branch: repository.default_branch()?,
         title: issue.title.into_string(),
         body: issue.body.map(Text::into_string).unwrap_or_default(),

@@ -141,7 +141,7 @@ impl GithubForge {
     async fn as_delivery(&self, repo: &RepoName, comment: wire::ListedComment) -> Result<Option<Delivery>, ForgeError> {
         let number = comment.issue_url.rsplit('/').next().and_then(|number| number.parse().ok());
         let Some(number) = number else { return Ok(None) };
-        let source = IssueRef { platform: GITHUB, repo: repo.clone(), number: IssueNumber::same(number) };
+        let source = IssueRef::on_forge(GITHUB, repo.clone(), IssueNumber::same(number));
         let what = format!("the issue {source}");
         let request = Request::get(self.repo_url(repo, &crate::forge::issue_path(&source)));
         let response = self.read(repo, request, &what).await?;

@@ -209,7 +209,7 @@ impl Forge for LocalForge {
             let now = self.clock.now();
             let issue = Issue {
                 id: self.ids.issue(),
-                source: IssueRef { platform: LOCAL, repo: repo.clone(), number },
+                source: IssueRef::on_forge(LOCAL, repo.clone(), number),
                 title: title.to_owned(),
                 body: body.to_owned(),
                 author: OWN_LOGIN.to_owned(),

@@ -66,12 +66,12 @@ fn issue_event(event: wire::Event) -> Result<InboundEvent, DecodeError> {
         .map_err(|source| DecodeError::Field { field: "repository", source: Box::new(source) })?;
     let actor = Actor { login: event.actor, is_bot: false };
     let issue = InboundIssue {
-        source: IssueRef {
-            platform: LOCAL,
+        source: IssueRef::on_forge(
+            LOCAL,
             repo,
-            number: IssueNumber::parse(event.issue.number)
+            IssueNumber::parse(event.issue.number)
                 .map_err(|source| DecodeError::Field { field: "issue.number", source: Box::new(source) })?,
-        },
+        ),
         title: event.issue.title,
         body: event.issue.body,
         author: event.issue.author,

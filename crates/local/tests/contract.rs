@@ -20,7 +20,7 @@ async fn the_built_in_forge_keeps_the_contract() {
     let root: PathBuf = folder.path().join("repositories");
     let forge =
         LocalForge::new(Arc::new(store), Arc::new(FakeClock::default()), Arc::new(SequentialIds::default()), root);
-    let source = IssueRef { platform: LOCAL, repo: "acme/demo".parse().unwrap(), number: IssueNumber::same(1) };
+    let source = IssueRef::on_forge(LOCAL, "acme/demo".parse().unwrap(), IssueNumber::same(1));
     let main = BranchName::parse("main").unwrap();
     let branch = BranchName::parse("agent/fix-1").unwrap();
     let place = forge.path_of(&source.repo);

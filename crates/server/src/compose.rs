@@ -164,6 +164,7 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
             (GITCODE, Arc::clone(&keyed[1]) as Arc<dyn Forge>),
             (LOCAL, Arc::clone(&local) as Arc<dyn Forge>),
         ]),
+        trackers: HashMap::new(),
         webhooks: webhooks(config),
         clock: Arc::clone(&steady) as Arc<dyn Clock>,
         ids: Arc::clone(&ids) as Arc<dyn IdSource>,

@@ -13,6 +13,7 @@ diesel::table! {
         updated_at -> BigInt,
         revision -> BigInt,
         owner -> Nullable<Text>,
+        tracker -> Nullable<Text>,
     }
 }
 

@@ -53,11 +53,11 @@ impl StepRows {
         };
         let issue = step.issue.as_ref().map(|write| {
             let (issue, revision, expected) = parts(write);
-            Change { row: IssueRow::new(issue, revision), expected }
+            Ok::<_, StoreError>(Change { row: IssueRow::new(issue, revision)?, expected })
         });
         Ok(Self {
             delivery: step.delivery.as_ref().map(DeliveryRow::new),
-            issue,
+            issue: issue.transpose()?,
             job,
             stages,
             task: step.task.as_ref().map(TaskRow::new),

@@ -45,7 +45,7 @@ pub fn repo() -> RepoName {
 
 /// `acme/demo#n` on GitHub.
 pub fn source(n: u32) -> IssueRef {
-    IssueRef { platform: PlatformId::from_static("github"), repo: repo(), number: IssueNumber::same(u64::from(n)) }
+    IssueRef::on_forge(PlatformId::from_static("github"), repo(), IssueNumber::same(u64::from(n)))
 }
 
 /// An issue that is being processed.

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 
 use super::report::{StageReport, Verdict};
 use super::stage::{StageEvent, StageKind, StageStatus};
-use super::{Failure, Inheritance, Job, JobEvent, JobState, JobTransition, Lease, PublishMode};
+use super::{Failure, Inheritance, Job, JobEvent, JobState, JobTransition, Lease, PublishMode, PullRequestEnd};
 use crate::trigger::MAX_INSTRUCTIONS;
-use crate::{CommitSha, Effect, Refused, TaskId, Usage};
+use crate::{CommitSha, Effect, Milestone, Refused, TaskId, Usage};
 
 impl Job {
     /// The job after `event`, and the effects that are due outside because of it.
@@ -24,7 +24,17 @@ impl Job {
 
     /// The effects that are due when the job is accepted.
     pub fn accepted_effects(&self) -> Vec<Effect> {
-        if self.publish == PublishMode::PullRequest { vec![Effect::Acknowledge] } else { Vec::new() }
+        if self.publish != PublishMode::PullRequest {
+            return Vec::new();
+        }
+        let mut effects = vec![Effect::Acknowledge];
+        effects.extend(self.reached(Milestone::Started));
+        effects
+    }
+
+    /// What a tracker is told of a milestone. A forge shows its pull requests by itself.
+    fn reached(&self, to: Milestone) -> Option<Effect> {
+        self.source.tracker.as_ref().map(|_| Effect::Transition { to })
     }
 
     fn check_epoch(&self, event: &JobEvent) -> Result<(), Refused> {
@@ -98,7 +108,8 @@ impl Job {
             JobEvent::PullRequestOpened(pull_request) => {
                 self.published.pull_request = Some(pull_request);
                 // The comment has no link to it yet.
-                Ok(vec![Effect::RefreshProgress])
+                let link = self.source.tracker.as_ref().map(|_| Effect::LinkPullRequest);
+                Ok(std::iter::once(Effect::RefreshProgress).chain(link).collect())
             }
             JobEvent::PullRequestReady => {
                 self.published.ready = true;
@@ -109,7 +120,8 @@ impl Job {
                 if let Some(pull_request) = &mut self.published.pull_request {
                     pull_request.end = Some(end);
                 }
-                Ok(vec![])
+                let merged = (end == PullRequestEnd::Merged).then(|| self.reached(Milestone::Merged));
+                Ok(merged.flatten().into_iter().collect())
             }
             JobEvent::DeliveryFailed { problem } => {
                 self.published.problem = Some(problem);
@@ -217,6 +229,8 @@ impl Job {
         if verdict == Verdict::FixedProven {
             effects.push(Effect::MarkReady);
         }
+        // The pull request may still be on its way: whether there is one is asked when this is carried out.
+        effects.extend(self.reached(Milestone::InReview));
         effects.push(Effect::PostResult);
         Ok(effects)
     }

@@ -15,11 +15,12 @@ fn uuid(n: u128) -> uuid::Uuid {
 
 fn job() -> Job {
     let number = IssueNumber { api: 42, display: 3_243_389 };
+    let (platform, repo) = (PlatformId::from_static("github"), "acme/demo".parse().unwrap());
+    let source = IssueRef::on_forge(platform, repo, number);
     Job::new(NewJob {
         follows: None,
         id: JobId::from_uuid(uuid(1)),
         issue_id: IssueId::from_uuid(uuid(2)),
-        source: IssueRef { platform: PlatformId::from_static("github"), repo: "acme/demo".parse().unwrap(), number },
         title: "Bug".into(),
         trigger: JobTrigger {
             kind: TriggerKind::Mention,
@@ -29,7 +30,8 @@ fn job() -> Job {
             comment_id: Some("7".into()),
             at: at(0),
         },
-        branch: BranchName::for_issue(number, at(0)),
+        branch: BranchName::for_issue(&source, at(0)),
+        source,
         base_branch: BranchName::parse("main").unwrap(),
         publish: PublishMode::PullRequest,
         needs: Needs::default(),

@@ -133,7 +133,7 @@ mod tests {
 
     fn issue(number: u64) -> IssueRef {
         let (platform, repo) = (PlatformId::from_static("github"), "acme/demo".parse().unwrap());
-        IssueRef { platform, repo, number: IssueNumber::same(number) }
+        IssueRef::on_forge(platform, repo, IssueNumber::same(number))
     }
 
     fn at(minute: i64) -> Timestamp {

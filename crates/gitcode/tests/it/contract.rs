@@ -31,7 +31,7 @@ fn forge(server: &GitcodeServer) -> GitcodeForge {
 }
 
 pub(crate) fn issue() -> IssueRef {
-    IssueRef { platform: GITCODE, repo: "acme/demo".parse().unwrap(), number: IssueNumber::same(1) }
+    IssueRef::on_forge(GITCODE, "acme/demo".parse().unwrap(), IssueNumber::same(1))
 }
 
 /// A repository with the branch that the contract asks for, and the server over it.

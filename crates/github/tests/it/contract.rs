@@ -43,7 +43,7 @@ fn forge(server: &GithubServer, token: Option<&str>) -> GithubForge {
 }
 
 pub(crate) fn issue() -> IssueRef {
-    IssueRef { platform: GITHUB, repo: "acme/demo".parse().unwrap(), number: IssueNumber::same(1) }
+    IssueRef::on_forge(GITHUB, "acme/demo".parse().unwrap(), IssueNumber::same(1))
 }
 
 /// A key as GitHub hands it out, made by OpenSSL, in one of the two forms; and its public half.

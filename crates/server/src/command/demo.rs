@@ -104,7 +104,7 @@ pub(crate) async fn run(mut config: Config, args: DemoArgs) -> CommandResult {
 
 fn issue_ref() -> Result<IssueRef, patchwright_domain::id::InvalidId> {
     let repo: RepoName = demo::REPOSITORY.parse()?;
-    Ok(IssueRef { platform: LOCAL, repo, number: IssueNumber::same(1) })
+    Ok(IssueRef::on_forge(LOCAL, repo, IssueNumber::same(1)))
 }
 
 async fn tell_the_story(

@@ -179,7 +179,7 @@ async fn issue(
     }
     let number = IssueNumber::same(1);
     Ok(InboundIssue {
-        source: IssueRef { platform, repo, number },
+        source: IssueRef::on_forge(platform, repo, number),
         title: title.trim_start_matches('#').trim().to_owned(),
         body: body.trim().to_owned(),
         author: "terminal".to_owned(),
@@ -198,7 +198,7 @@ fn issue_of_url(text: &str, config: &Config) -> Result<IssueRef, String> {
     let [owner, name, "issues", number] = parts.as_slice() else { return Err(wrong()) };
     let number: u64 = number.parse().map_err(|_| wrong())?;
     let repo = RepoName::new(owner, name).map_err(|_| wrong())?;
-    Ok(IssueRef { platform: GITHUB, repo, number: IssueNumber::same(number) })
+    Ok(IssueRef::on_forge(GITHUB, repo, IssueNumber::same(number)))
 }
 
 /// The built-in forge knows the issues that it keeps; this one is kept for the time of the job.

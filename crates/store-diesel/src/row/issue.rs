@@ -4,7 +4,7 @@ use patchwright_core::store::{StoreError, Versioned};
 use patchwright_domain::{Issue, IssueNumber, IssueRef, IssueStatus, PlatformId};
 use serde::Serialize;
 
-use super::{micros, parse, signed, timestamp, unsigned};
+use super::{from_json, json, micros, parse, signed, timestamp, unsigned};
 use crate::db::{broken, statements};
 use crate::schema::issue;
 
@@ -29,11 +29,12 @@ pub(crate) struct IssueRow {
     updated_at: i64,
     revision: i64,
     owner: Option<String>,
+    tracker: Option<String>,
 }
 
 impl IssueRow {
-    pub(crate) fn new(issue: &Issue, revision: i64) -> Self {
-        Self {
+    pub(crate) fn new(issue: &Issue, revision: i64) -> Result<Self, StoreError> {
+        Ok(Self {
             id: issue.id.to_string(),
             platform: issue.source.platform.as_str().to_owned(),
             repo: issue.source.repo.to_string(),
@@ -47,7 +48,8 @@ impl IssueRow {
             updated_at: micros(issue.updated_at),
             revision,
             owner: issue.owner.map(|id| id.to_string()),
-        }
+            tracker: issue.source.tracker.as_ref().map(json).transpose()?,
+        })
     }
 
     pub(crate) fn into_domain(self) -> Result<Versioned<Issue>, StoreError> {
@@ -61,6 +63,7 @@ impl IssueRow {
                 platform: PlatformId::new(self.platform),
                 repo: parse(T, id, self.repo.parse())?,
                 number,
+                tracker: self.tracker.as_deref().map(|text| from_json(T, id, text)).transpose()?,
             },
             status: IssueStatus::parse(&self.status).ok_or_else(|| broken(T, id, &self.status))?,
             created_at: timestamp(T, id, self.created_at)?,
@@ -133,4 +136,5 @@ statements! {
 }
 
 /// The columns that an update writes, for statements of our own text.
-pub(crate) const CHANGES: [&str; 6] = ["title", "body", "author", "status", "updated_at", "revision"];
+pub(crate) const CHANGES: [&str; 8] =
+    ["title", "body", "author", "status", "updated_at", "revision", "owner", "tracker"];

@@ -2,9 +2,9 @@ use diesel::prelude::*;
 use diesel::upsert::excluded;
 use patchwright_core::store::{StoreError, Versioned};
 use patchwright_domain::job::stage::{StageKind, StageRecord, StageStatus};
-use patchwright_domain::job::{JobState, Priority};
-use patchwright_domain::{BranchName, IssueNumber, IssueRef, Job, JobStatus, PlatformId};
-use serde::Serialize;
+use patchwright_domain::job::{JobState, JobTrigger, Priority};
+use patchwright_domain::{BranchName, IssueNumber, IssueRef, Job, JobStatus, PlatformId, TrackerRef};
+use serde::{Deserialize, Serialize};
 
 use super::{from_json, json, micros, parse, signed, timestamp, unsigned};
 use crate::db::{broken, statements};
@@ -60,6 +60,16 @@ pub(crate) struct JobChanges {
     follows: Option<String>,
 }
 
+/// What stands in `job_trigger`. The tracker lies there too: it is looked at with the job only, and a column more would
+/// make diesel build its types for 64 of them.
+#[derive(Debug, Serialize, Deserialize)]
+struct Origin {
+    #[serde(flatten)]
+    trigger: JobTrigger,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tracker: Option<TrackerRef>,
+}
+
 #[derive(Debug, Queryable, Selectable, Insertable, Serialize)]
 #[diesel(table_name = job_stage)]
 pub(crate) struct StageRow {
@@ -100,6 +110,7 @@ impl JobRow {
         let time = |micros: Option<i64>| micros.map(|micros| timestamp(T, id, micros)).transpose();
         let number =
             IssueNumber { api: unsigned(T, id, self.number_api)?, display: unsigned(T, id, self.number_display)? };
+        let origin: Origin = from_json(T, id, &self.now.job_trigger)?;
         let job = Job {
             id: parse(T, id, self.id.parse())?,
             issue_id: parse(T, id, self.issue_id.parse())?,
@@ -107,9 +118,10 @@ impl JobRow {
                 platform: PlatformId::new(self.platform.clone()),
                 repo: parse(T, id, self.repo.parse())?,
                 number,
+                tracker: origin.tracker,
             },
             state: self.state()?,
-            trigger: from_json(T, id, &self.now.job_trigger)?,
+            trigger: origin.trigger,
             follows: self.now.follows.as_deref().map(|text| from_json(T, id, text)).transpose()?,
             branch: parse(T, id, BranchName::parse(&self.branch))?,
             base_branch: parse(T, id, BranchName::parse(&self.now.base_branch))?,
@@ -157,7 +169,7 @@ impl JobChanges {
             JobState::Succeeded | JobState::Failed | JobState::Cancelled => (None, None),
         };
         Ok(Self {
-            job_trigger: json(&job.trigger)?,
+            job_trigger: json(&Origin { trigger: job.trigger.clone(), tracker: job.source.tracker.clone() })?,
             base_branch: job.base_branch.to_string(),
             status: job.status().as_str().to_owned(),
             not_before,
