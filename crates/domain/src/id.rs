@@ -119,6 +119,27 @@ id!(
     "an audit id (a UUID)"
 );
 
+id!(
+    /// A Jira site.
+    WorkspaceId,
+    "a workspace id (a UUID)"
+);
+id!(
+    /// A person's link to their account in a Jira site.
+    JiraUserId,
+    "a link id (a UUID)"
+);
+id!(
+    /// What one person and we say to each other on an issue.
+    ConversationId,
+    "a conversation id (a UUID)"
+);
+id!(
+    /// Something that a Jira site told.
+    JiraEventId,
+    "an event id (a UUID)"
+);
+
 impl TaskId {
     /// The id of a job's first task: the job's own UUID.
     pub const fn first_of(job: JobId) -> Self {

@@ -6,6 +6,7 @@ pub mod effect;
 pub mod id;
 pub mod issue;
 pub mod issue_number;
+pub mod jira;
 pub mod job;
 pub mod money;
 pub mod node;
@@ -21,8 +22,8 @@ pub mod user;
 pub use branch::{BranchName, InvalidBranchName};
 pub use effect::{Effect, EffectKind, Milestone};
 pub use id::{
-    AuditId, ChannelId, CommitSha, CredentialId, DeliveryId, EffectId, IssueId, JobId, NodeId, NoticeId, RepoName,
-    RepositoryId, TaskId, TokenId, UserId,
+    AuditId, ChannelId, CommitSha, ConversationId, CredentialId, DeliveryId, EffectId, IssueId, JiraEventId,
+    JiraUserId, JobId, NodeId, NoticeId, RepoName, RepositoryId, TaskId, TokenId, UserId, WorkspaceId,
 };
 pub use issue::{Issue, IssueEvent, IssueRef, IssueStatus, TrackerRef};
 pub use issue_number::IssueNumber;

@@ -40,12 +40,26 @@ pub const MAX_INSTRUCTIONS: usize = 8_000;
 /// part of a longer name, an e-mail address or a path. `None` when we are not mentioned.
 pub fn find_command(comment: &str, app_name: &str) -> Option<Command> {
     let text = visible_text(comment);
+    after_mention(&text, app_name).map(command_of)
+}
+
+/// The same where any mention asks for a fix, as it does in Jira (`seeds/000`): what follows it is what is asked for.
+pub fn find_request(comment: &str, app_name: &str) -> Option<Command> {
+    let text = visible_text(comment);
     let after = after_mention(&text, app_name)?;
+    Some(match command_of(after) {
+        Command::Unknown { .. } => Command::Fix { instructions: instructions(after, "") },
+        command => command,
+    })
+}
+
+/// The verb behind a mention, with what stands behind it.
+fn command_of(after: &str) -> Command {
     let (first_line, rest) = after.split_once('\n').unwrap_or((after, ""));
     let first_line = first_line.trim_start_matches([',', ':', '，', '：', ' ', '\t']);
     let end = first_line.find(|c: char| !c.is_alphanumeric() && c != '-' && c != '_').unwrap_or(first_line.len());
     let (word, tail) = first_line.split_at(end);
-    Some(match word.to_lowercase().as_str() {
+    match word.to_lowercase().as_str() {
         "fix" | "修复" => Command::Fix { instructions: instructions(tail, rest) },
         "help" | "帮助" => Command::Help,
         "status" | "状态" => Command::Status,
@@ -53,7 +67,7 @@ pub fn find_command(comment: &str, app_name: &str) -> Option<Command> {
         "retry" | "重试" => Command::Retry,
         "restart" | "重来" => Command::Restart { instructions: instructions(tail, rest) },
         _ => Command::Unknown { word: word.chars().take(40).collect() },
-    })
+    }
 }
 
 fn instructions(tail: &str, rest: &str) -> Option<String> {
@@ -255,6 +269,19 @@ mod tests {
     fn a_mention_without_a_known_verb_is_a_question() {
         assert_eq!(command("@patchwright"), Some(Command::Unknown { word: String::new() }));
         assert_eq!(command("@patchwright deploy now"), Some(Command::Unknown { word: "deploy".into() }));
+    }
+
+    #[test]
+    fn in_jira_any_mention_asks_for_a_fix() {
+        let request = |comment| find_request(comment, "patchwright");
+        assert_eq!(
+            request("@patchwright please look at the parser\nand the lexer"),
+            fix(Some("please look at the parser\nand the lexer"))
+        );
+        assert_eq!(request("@patchwright"), fix(None));
+        assert_eq!(request("@patchwright fix it"), fix(Some("it")));
+        assert_eq!(request("@patchwright status"), Some(Command::Status));
+        assert_eq!(request("please fix"), None);
     }
 
     #[test]

@@ -41,6 +41,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         logs: store,
         forges: HashMap::from([(PlatformId::from_static("github"), forge)]),
         trackers: HashMap::new(),
+        jira: None,
         webhooks: HashMap::new(),
         clock: Arc::new(FakeClock::default()),
         ids: Arc::new(SequentialIds::default()),

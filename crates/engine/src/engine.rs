@@ -23,6 +23,7 @@ use patchwright_domain::{IssueRef, Job, JobId, PlatformId};
 use tokio::sync::{broadcast, watch};
 
 use crate::intake::{Throttles, TriggerLimits};
+use crate::jira::JiraPorts;
 use crate::marker::MarkerKey;
 use crate::worker::Tools;
 
@@ -43,6 +44,8 @@ pub struct Ports {
     pub forges: HashMap<PlatformId, Arc<dyn Forge>>,
     /// Trackers that are no forges, by platform.
     pub trackers: HashMap<PlatformId, Arc<dyn Tracker>>,
+    /// Jira, where people use it.
+    pub jira: Option<JiraPorts>,
     /// Doors by platform.
     pub webhooks: HashMap<PlatformId, Arc<dyn WebhookDecoder>>,
     /// The time.

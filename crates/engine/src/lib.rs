@@ -10,6 +10,7 @@ mod embedded;
 mod engine;
 mod intake;
 mod issues;
+pub mod jira;
 mod marker;
 mod nodes;
 mod outbox;

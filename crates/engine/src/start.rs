@@ -7,7 +7,7 @@ use patchwright_core::webhook::InboundIssue;
 use patchwright_domain::job::{JobTrigger, NewJob, Priority, PublishMode};
 use patchwright_domain::node::{Needs, WorkCommand};
 use patchwright_domain::{
-    BranchName, Issue, IssueEvent, IssueId, IssueRef, IssueStatus, Job, JobEvent, JobId, Refused,
+    BranchName, Issue, IssueEvent, IssueId, IssueRef, IssueStatus, Job, JobEvent, JobId, Refused, UserId,
 };
 
 use crate::Engine;
@@ -20,6 +20,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) needs: Needs,
     pub(crate) command: Option<WorkCommand>,
     pub(crate) priority: Priority,
+    /// Whose the issue is when it is heard of for the first time.
+    pub(crate) owner: Option<UserId>,
     /// Whether it is worth a job of its own while another runs: something new is said, or what runs is stopped.
     pub(crate) more: bool,
 }
@@ -28,7 +30,8 @@ impl<'a> Wanted<'a> {
     /// A wish that is worth a job of its own when it comes with words.
     pub(crate) fn new(issue: &'a InboundIssue, trigger: JobTrigger, publish: PublishMode) -> Self {
         let more = trigger.instructions.is_some();
-        Self { issue, trigger, publish, needs: Needs::default(), command: None, priority: Priority::Normal, more }
+        let (needs, priority) = (Needs::default(), Priority::Normal);
+        Self { issue, trigger, publish, needs, command: None, priority, owner: None, more }
     }
 
     /// The same, by a command and on a certain node.
@@ -86,7 +89,7 @@ impl Engine {
             (Some(active), _) if !wanted.more => return Err(NotStarted::Active(active.value.id)),
             // The end of the running job is written on the issue too: whoever comes second reads again.
             (Some(_), Some(known)) => Write::Update(Versioned { value: retold(known.value, wanted.issue), ..known }),
-            (_, known) => self.started_issue(wanted.issue, known)?,
+            (_, known) => self.started_issue(wanted.issue, wanted.owner, known)?,
         };
         let issue_id = match &issue {
             Write::Insert(issue) => issue.id,
@@ -113,9 +116,14 @@ impl Engine {
     }
 
     /// The issue with the start noted: new, or as it is known, with its newest text.
-    fn started_issue(&self, inbound: &InboundIssue, known: Option<Versioned<Issue>>) -> Result<Write<Issue>, Refused> {
+    fn started_issue(
+        &self,
+        inbound: &InboundIssue,
+        owner: Option<UserId>,
+        known: Option<Versioned<Issue>>,
+    ) -> Result<Write<Issue>, Refused> {
         let Some(known) = known else {
-            return Ok(Write::Insert(Issue { status: IssueStatus::Processing, ..self.new_issue(inbound) }));
+            return Ok(Write::Insert(Issue { status: IssueStatus::Processing, owner, ..self.new_issue(inbound) }));
         };
         let event = match known.value.status {
             IssueStatus::PendingMerge => IssueEvent::FollowUp,
@@ -181,6 +189,8 @@ fn takes_more(latest: &Job, wanted: &Wanted<'_>) -> bool {
 fn retold(mut issue: Issue, inbound: &InboundIssue) -> Issue {
     issue.title.clone_from(&inbound.title);
     issue.body.clone_from(&inbound.body);
+    // One that was moved to another project has another key.
+    issue.source.tracker.clone_from(&inbound.source.tracker);
     issue
 }
 

@@ -73,6 +73,7 @@ fn house(answers: &[&str]) -> House {
         logs: store.clone(),
         forges: HashMap::from([(GITHUB, forge.clone() as Arc<dyn Forge>)]),
         trackers: HashMap::new(),
+        jira: None,
         webhooks: HashMap::new(),
         clock: clock.clone(),
         ids: Arc::new(SequentialIds::default()),

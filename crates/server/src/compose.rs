@@ -165,6 +165,7 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
             (LOCAL, Arc::clone(&local) as Arc<dyn Forge>),
         ]),
         trackers: HashMap::new(),
+        jira: None,
         webhooks: webhooks(config),
         clock: Arc::clone(&steady) as Arc<dyn Clock>,
         ids: Arc::clone(&ids) as Arc<dyn IdSource>,

@@ -19,7 +19,7 @@ const T: &str = "credential";
 /// A use is noted this often, in microseconds.
 const USE_NOTED: i64 = 3_600_000_000;
 
-/// Credentials and the secrets of channels in the database, and what opens them.
+/// Credentials, and the secrets of channels and of Jira, in the database, and what opens them.
 #[derive(Debug, Clone)]
 pub struct Vault {
     pub(crate) store: DieselStore,
@@ -218,7 +218,7 @@ impl Credentials for Vault {
     }
 
     async fn reseal(&self) -> Result<u64, StoreError> {
-        let channels = self.reseal_channels().await?;
+        let others = self.reseal_channels().await? + self.reseal_jira().await?;
         let sealer = self.sealer.clone();
         let count = write!(self.store, conn => {
             let mut count = 0;
@@ -230,6 +230,6 @@ impl Credentials for Vault {
             }
             Ok::<_, TxError>(count)
         })?;
-        Ok(channels + count)
+        Ok(others + count)
     }
 }

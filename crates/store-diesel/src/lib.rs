@@ -6,6 +6,7 @@ mod claim;
 mod credentials;
 mod db;
 mod forge_records;
+mod jira;
 mod ledger;
 mod listen;
 mod management;

@@ -346,3 +346,89 @@ diesel::table! {
         created_at -> BigInt,
     }
 }
+
+diesel::table! {
+    jira_workspace (id) {
+        id -> Text,
+        name -> Text,
+        jira_cloud_id -> Nullable<Text>,
+        admin_user_id -> Text,
+        status -> Text,
+        svc_account_id -> Nullable<Text>,
+        key_id -> Text,
+        sealed -> Binary,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    jira_project (workspace_id, project_key) {
+        workspace_id -> Text,
+        project_key -> Text,
+        platform -> Text,
+        repo -> Text,
+    }
+}
+
+diesel::table! {
+    jira_user (id) {
+        id -> Text,
+        user_id -> Text,
+        jira_user_id -> Text,
+        workspace_id -> Text,
+        display_name -> Text,
+        status -> Text,
+        key_id -> Nullable<Text>,
+        sealed -> Nullable<Binary>,
+        held_until -> Nullable<BigInt>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    jira_conversation (conversation_id) {
+        conversation_id -> Text,
+        workspace_id -> Text,
+        issue_id -> Text,
+        issue_key -> Text,
+        jira_user_id -> Text,
+        platform -> Nullable<Text>,
+        repo -> Nullable<Text>,
+        asked -> Nullable<Text>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    jira_state (hash) {
+        hash -> Text,
+        key_id -> Text,
+        sealed -> Binary,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    jira_seen (name) {
+        name -> Text,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    jira_event (id) {
+        id -> Text,
+        workspace_id -> Text,
+        delivery_id -> Text,
+        issue_id -> Text,
+        body -> Text,
+        status -> Text,
+        attempts -> BigInt,
+        not_before -> BigInt,
+        error -> Nullable<Text>,
+        created_at -> BigInt,
+    }
+}

@@ -6,7 +6,7 @@ use patchwright_core::store::{DeliveryRecord, EffectRecord, Step, StoreError, Wr
 use patchwright_domain::effect::Reply;
 use patchwright_domain::job::{JobTrigger, PublishMode};
 use patchwright_domain::trigger::Command;
-use patchwright_domain::{Effect, Job, JobEvent, JobId};
+use patchwright_domain::{Effect, Issue, Job, JobEvent, JobId};
 
 use super::limits::Room;
 use super::wish::Wish;
@@ -22,7 +22,7 @@ const DUPLICATE_EVENT: &str = "duplicate_event";
 const RATE_LIMITED: &str = "rate_limited";
 
 impl Engine {
-    pub(super) async fn grant(&self, wish: Wish, mut record: DeliveryRecord) -> Result<Answer, IntakeError> {
+    pub(crate) async fn grant(&self, wish: Wish, mut record: DeliveryRecord) -> Result<Answer, IntakeError> {
         record.identity.clone_from(&wish.identity);
         let room = self.throttles.room(&wish.actor.login, &wish.issue.source, record.received_at);
         let heard_of = AtomicBool::new(false);
@@ -36,7 +36,7 @@ impl Engine {
                 let (step, answer) = match (&room, &wish.command) {
                     (Room::None { notice }, _) => self.too_many_step(&wish, *notice, &record, known),
                     (Room::Some, Command::Fix { instructions }) => {
-                        self.fix_step(&wish, instructions.clone(), instructions.is_some(), &record, known)
+                        self.fix_step(&wish, instructions.clone(), wish.says_more, &record, known)
                     }
                     (Room::Some, Command::Restart { instructions }) => {
                         self.fix_step(&wish, instructions.clone(), true, &record, known)
@@ -95,7 +95,7 @@ impl Engine {
             at: record.received_at,
         };
         let latest = known.latest_job().map(|job| job.id);
-        let wanted = Wanted { more, ..Wanted::new(&wish.issue, trigger, PublishMode::PullRequest) };
+        let wanted = Wanted { more, owner: wish.owner, ..Wanted::new(&wish.issue, trigger, PublishMode::PullRequest) };
         match self.plan_start(wanted, known) {
             Ok((step, job)) => {
                 record.job_id = Some(job.id);
@@ -138,7 +138,7 @@ impl Engine {
         let (issue, issue_id) = if let Some(known) = known.issue {
             (None, known.value.id)
         } else {
-            let issue = self.new_issue(&wish.issue);
+            let issue = Issue { owner: wish.owner, ..self.new_issue(&wish.issue) };
             let id = issue.id;
             (Some(Write::Insert(issue)), id)
         };

@@ -77,6 +77,9 @@ fn is_recent(at: Timestamp, now: Timestamp) -> bool {
     now.duration_since(at) < WINDOW
 }
 
+/// How many comments an hour stand on one issue that comes to no job.
+const TOLD_AN_HOUR: u32 = 6;
+
 /// All counts of this server.
 #[derive(Debug)]
 pub(crate) struct Throttles(Mutex<Inner>);
@@ -87,6 +90,7 @@ struct Inner {
     actors: Throttle<String>,
     repositories: Throttle<String>,
     notices: Throttle<IssueRef>,
+    told: Throttle<String>,
 }
 
 impl Throttles {
@@ -96,6 +100,7 @@ impl Throttles {
             actors: Throttle::new(limits.per_actor),
             repositories: Throttle::new(limits.per_repository),
             notices: Throttle::new(1),
+            told: Throttle::new(TOLD_AN_HOUR),
         }))
     }
 
@@ -112,6 +117,17 @@ impl Throttles {
             inner.notices.note(issue.clone(), now);
         }
         Room::None { notice }
+    }
+
+    /// Whether one more word may be said on an issue without a job; notes it.
+    pub(crate) fn may_tell(&self, issue: &str, now: Timestamp) -> bool {
+        let inner = &mut *self.0.lock().expect("no holder of this lock can panic");
+        let key = issue.to_owned();
+        let room = !inner.told.is_full(&key, now);
+        if room {
+            inner.told.note(key, now);
+        }
+        room
     }
 
     pub(super) fn note(&self, actor: &str, issue: &IssueRef, now: Timestamp) {

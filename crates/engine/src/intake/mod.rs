@@ -12,6 +12,7 @@ use patchwright_domain::{JobId, PlatformId};
 use crate::Engine;
 pub(crate) use limits::Throttles;
 pub use limits::TriggerLimits;
+pub(crate) use wish::Wish;
 
 /// What a delivery is answered with.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! What an event asks of us, and whether its actor and repository may ask at all.
 
 use patchwright_core::webhook::{Actor, InboundComment, InboundEvent, InboundIssue};
+use patchwright_domain::UserId;
 use patchwright_domain::job::TriggerKind;
 use patchwright_domain::trigger::{Command, find_command};
 
@@ -9,14 +10,30 @@ use crate::Engine;
 use crate::engine::AllowListMode;
 
 /// What somebody wants of us.
-pub(super) struct Wish {
-    pub(super) issue: InboundIssue,
-    pub(super) actor: Actor,
-    pub(super) kind: TriggerKind,
-    pub(super) command: Command,
-    pub(super) comment_id: Option<String>,
+pub(crate) struct Wish {
+    pub(crate) issue: InboundIssue,
+    pub(crate) actor: Actor,
+    /// The person of this server that the issue belongs to, when they are known.
+    pub(crate) owner: Option<UserId>,
+    pub(crate) kind: TriggerKind,
+    pub(crate) command: Command,
+    /// Whether something new is said, which is worth a job of its own while another runs.
+    pub(crate) says_more: bool,
+    pub(crate) comment_id: Option<String>,
     /// What the delivery is about, whatever its id.
-    pub(super) identity: Option<String>,
+    pub(crate) identity: Option<String>,
+}
+
+impl Wish {
+    /// The same with texts that both databases keep.
+    pub(crate) fn clean(self) -> Self {
+        let command = match self.command {
+            Command::Fix { instructions } => Command::Fix { instructions: instructions.map(without_nul) },
+            Command::Restart { instructions } => Command::Restart { instructions: instructions.map(without_nul) },
+            other => other,
+        };
+        Self { issue: clean(self.issue), command, ..self }
+    }
 }
 
 impl Engine {
@@ -80,7 +97,9 @@ impl Engine {
         Ok(Wish {
             issue: clean(issue),
             actor: comment.author,
+            owner: None,
             kind: TriggerKind::Mention,
+            says_more: matches!(&command, Command::Fix { instructions: Some(_) }),
             command,
             identity: comment_id.as_ref().map(|id| format!("comment:{id}")),
             comment_id,
@@ -132,5 +151,14 @@ fn fix(
     instructions: Option<String>,
     identity: Option<String>,
 ) -> Wish {
-    Wish { issue: clean(issue), actor, kind, command: Command::Fix { instructions }, comment_id: None, identity }
+    Wish {
+        issue: clean(issue),
+        actor,
+        owner: None,
+        kind,
+        says_more: instructions.is_some(),
+        command: Command::Fix { instructions },
+        comment_id: None,
+        identity,
+    }
 }

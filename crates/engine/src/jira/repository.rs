@@ -1,0 +1,130 @@
+//! Where the code of an issue is, as far as words tell.
+
+use std::collections::BTreeSet;
+
+use patchwright_core::repositories::RegisteredRepository;
+use patchwright_domain::RepoName;
+
+/// What a text says about repositories.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Named<'a> {
+    /// Those of ours that it names in full.
+    pub(super) known: Vec<&'a RegisteredRepository>,
+    /// Addresses of others.
+    pub(super) others: Vec<String>,
+}
+
+/// The repositories that a text names as `owner/name` or by their address.
+pub(super) fn named<'a>(text: &str, known: &'a [RegisteredRepository]) -> Named<'a> {
+    let mut found = Named::default();
+    for word in words(text) {
+        let (name, is_address) = match address(word) {
+            Some(name) => (name, true),
+            None => (word.trim_end_matches(".git").to_owned(), false),
+        };
+        let Ok(name) = name.parse::<RepoName>() else { continue };
+        let same = |repository: &&RegisteredRepository| is_same(&repository.name, &name);
+        match known.iter().find(same) {
+            Some(repository) if !found.known.iter().any(|other| other.id == repository.id) => {
+                found.known.push(repository)
+            }
+            Some(_) => {}
+            None if is_address => found.others.push(name.to_string()),
+            // `src/lib` and `and/or` look the same and mean no repository.
+            None => {}
+        }
+    }
+    found
+}
+
+/// The repositories whose own name stands in a text as a word.
+pub(super) fn hinted<'a>(text: &str, known: &'a [RegisteredRepository]) -> Vec<&'a RegisteredRepository> {
+    let words: BTreeSet<String> = words(text).map(str::to_lowercase).collect();
+    let own_name = |repository: &&RegisteredRepository| words.contains(&repository.name.name().to_lowercase());
+    known.iter().filter(own_name).collect()
+}
+
+fn is_same(one: &RepoName, other: &RepoName) -> bool {
+    one.to_string().eq_ignore_ascii_case(&other.to_string())
+}
+
+/// The words of a text, as they may be part of names and addresses.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':' | '@' | '#' | '?' | '=');
+    text.split(move |c| !part(c))
+        .map(|word| word.trim_matches(['.', ':', '/', '?', '#', '@']))
+        .filter(|word| !word.is_empty())
+}
+
+/// `owner/name` of `https://host/owner/name/…` and `git@host:owner/name.git`.
+fn address(word: &str) -> Option<String> {
+    let path = match word.split_once("://") {
+        Some((scheme, rest)) if matches!(scheme, "http" | "https" | "ssh" | "git") => rest.split_once('/')?.1,
+        Some(_) => return None,
+        None => word.strip_prefix("git@").unwrap_or(word).split_once(':').filter(|(host, _)| host.contains('.'))?.1,
+    };
+    let path = path.split(['?', '#']).next()?;
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    let (owner, name) = (parts.next()?, parts.next()?);
+    Some(format!("{owner}/{}", name.trim_end_matches(".git")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use patchwright_domain::{PlatformId, RepositoryId};
+
+    fn known(names: &[&str]) -> Vec<RegisteredRepository> {
+        let one = |(at, name): (usize, &&str)| RegisteredRepository {
+            id: RepositoryId::from_uuid(uuid_of(at)),
+            platform: PlatformId::from_static("github"),
+            name: name.parse().unwrap(),
+            created_at: Timestamp::UNIX_EPOCH,
+            synced_at: None,
+        };
+        names.iter().enumerate().map(one).collect()
+    }
+
+    fn uuid_of(at: usize) -> uuid::Uuid {
+        uuid::Uuid::from_u128(at as u128)
+    }
+
+    fn found(text: &str) -> (Vec<String>, Vec<String>) {
+        let known = known(&["acme/demo", "acme/web-app", "Other/Demo2"]);
+        let named = named(text, &known);
+        (named.known.iter().map(|one| one.name.to_string()).collect(), named.others)
+    }
+
+    #[test]
+    fn names_and_addresses_are_found_in_any_form() {
+        for text in [
+            "acme/demo",
+            "see `acme/demo`, please.",
+            "https://github.com/acme/demo/issues/3?x=1#y",
+            "[repo](https://github.com/Acme/Demo.git)",
+            "git@github.com:acme/demo.git",
+            "ssh://git@github.com/acme/demo",
+            "在acme/demo里",
+        ] {
+            assert_eq!(found(text).0, ["acme/demo"], "{text}");
+        }
+        assert_eq!(found("acme/demo and other/demo2 and acme/demo").0, ["acme/demo", "Other/Demo2"]);
+    }
+
+    #[test]
+    fn what_looks_like_a_name_is_none_and_an_address_of_others_is_told() {
+        assert_eq!(found("src/lib.rs and/or 1/2, 2026/11, a/b/c acme/demos"), (vec![], vec![]));
+        assert_eq!(found("https://github.com/evil/thing"), (vec![], vec!["evil/thing".to_owned()]));
+        assert_eq!(found("https://example.com"), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_repository_is_hinted_at_by_its_own_name() {
+        let known = known(&["acme/demo", "acme/web-app"]);
+        let names = |text: &str| hinted(text, &known).iter().map(|one| one.name.to_string()).collect::<Vec<_>>();
+        assert_eq!(names("The web-app crashes"), ["acme/web-app"]);
+        assert_eq!(names("The web app crashes"), Vec::<String>::new());
+        assert_eq!(names("demonstration"), Vec::<String>::new());
+    }
+}
