@@ -11,7 +11,7 @@ use super::tester::{REPO, Tester, good_answers};
 
 /// The verb of a request, as the table below writes it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Method {
+pub(super) enum Method {
     Get,
     Post,
     Patch,
@@ -22,14 +22,14 @@ const PASSWORD: &str = "correct horse battery";
 
 /// Somebody who asks: with a session, a token, or nothing.
 #[derive(Clone, Default)]
-struct Asker {
-    cookie: Option<String>,
+pub(super) struct Asker {
+    pub(super) cookie: Option<String>,
     csrf: Option<String>,
     token: Option<String>,
 }
 
 impl Tester {
-    async fn ask(&self, asker: &Asker, method: Method, path: &str, body: Option<&Value>) -> Response {
+    pub(super) async fn ask(&self, asker: &Asker, method: Method, path: &str, body: Option<&Value>) -> Response {
         let url = self.url(path);
         let mut request = match method {
             Method::Get => Request::get(url),
@@ -52,19 +52,19 @@ impl Tester {
         self.send(request).await
     }
 
-    async fn add_user(&self, by: &Asker, login: &str, role: &str) -> String {
+    pub(super) async fn add_user(&self, by: &Asker, login: &str, role: &str) -> String {
         let body = json!({"login": login, "role": role, "password": PASSWORD});
         let answer = self.ask(by, Method::Post, "/api/v1/users", Some(&body)).await;
         assert_eq!(answer.status, 201, "{}", answer.text());
         answer.json::<Value>().unwrap()["id"].as_str().unwrap().to_owned()
     }
 
-    async fn log_in(&self, login: &str, password: &str) -> Response {
+    pub(super) async fn log_in(&self, login: &str, password: &str) -> Response {
         let body = json!({"login": login, "password": password});
         self.ask(&Asker::default(), Method::Post, "/api/v1/auth/login", Some(&body)).await
     }
 
-    async fn session(&self, login: &str) -> Asker {
+    pub(super) async fn session(&self, login: &str) -> Asker {
         let answer = self.log_in(login, PASSWORD).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         let cookie = answer.header("set-cookie").unwrap();
@@ -74,7 +74,7 @@ impl Tester {
         Asker { cookie: Some(cookie), csrf: Some(csrf), token: None }
     }
 
-    async fn token(&self, by: &Asker, scope: &str) -> Asker {
+    pub(super) async fn token(&self, by: &Asker, scope: &str) -> Asker {
         let body = json!({"name": "ci", "scope": scope, "expires_in_days": 7});
         let answer = self.ask(by, Method::Post, "/api/v1/tokens", Some(&body)).await;
         assert_eq!(answer.status, 201, "{}", answer.text());

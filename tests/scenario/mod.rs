@@ -7,6 +7,7 @@ mod credentials;
 mod gitcode;
 mod hostile;
 mod intake;
+mod jira;
 mod management;
 mod node;
 mod notifications;

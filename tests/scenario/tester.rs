@@ -130,9 +130,13 @@ impl Tester {
     }
 
     /// Waits until everything is said.
-    async fn said_all(&self) {
+    pub(crate) async fn said_all(&self) {
         let began = Instant::now();
-        while self.server.as_ref().unwrap().app().store.queue_depth().await.unwrap().effects > 0 {
+        loop {
+            let depth = self.server.as_ref().unwrap().app().store.queue_depth().await.unwrap();
+            if depth.effects + depth.events == 0 {
+                return;
+            }
             assert!(began.elapsed() < PATIENCE, "something is left unsaid");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -59,6 +59,8 @@ pub struct QueueDepth {
     pub running: u64,
     /// Effects that wait.
     pub effects: u64,
+    /// Events of Jira that were acknowledged and wait to be seen to.
+    pub events: u64,
 }
 
 /// Reads for people.

@@ -204,6 +204,21 @@ impl IssueRef {
         Self { platform, repo, number: tracker.number(), tracker: Some(tracker) }
     }
 
+    /// The number that its platform knows it by in calls: Jira's own id for an issue of Jira.
+    pub fn called_number(&self) -> u64 {
+        self.tracker.as_ref().map_or(self.number.api, |tracker| tracker.id.parse().unwrap_or_default())
+    }
+
+    /// The number for programs that show it: that of the key for an issue of a tracker.
+    pub fn shown_number(&self) -> u64 {
+        if self.tracker.is_some() { self.number.display } else { self.number.api }
+    }
+
+    /// The key, where there is one.
+    pub fn key(&self) -> Option<&str> {
+        self.tracker.as_ref().map(|tracker| tracker.key.as_str())
+    }
+
     /// What people call it: `#12` on a forge, `PROJ-12` in a tracker.
     pub fn name(&self) -> String {
         self.tracker.as_ref().map_or_else(|| format!("#{}", self.number), |tracker| tracker.key.clone())

@@ -195,6 +195,8 @@ impl JiraCloud {
             let detail = format!("no service account is set for {}", workspace.name);
             return Err(ForgeError::Unauthorized { platform: JIRA, detail });
         };
+        // Whatever is told of this call, the token is masked in it.
+        self.http.redactor().learn(&api_token);
         self.send(workspace, JiraAuth::Basic { email, api_token }, build, retry).await
     }
 
@@ -207,6 +209,7 @@ impl JiraCloud {
         retry: Retry,
     ) -> Result<Response, ForgeError> {
         let token = self.token(person, None).await?;
+        self.http.redactor().learn(&token);
         let response = self.send(workspace, JiraAuth::Bearer(token.clone()), build, retry).await?;
         if response.status != 401 {
             return Ok(response);

@@ -6,21 +6,25 @@ use std::sync::Arc;
 
 use patchwright_code_index::LexicalIndex;
 use patchwright_core::forge::Forge;
+use patchwright_core::jira::JiraSites;
 use patchwright_core::ledger::DayBudgets;
 use patchwright_core::llm::Llm;
 use patchwright_core::model_gate::ModelGate;
 use patchwright_core::progress::ProgressSink;
+use patchwright_core::tracker::Tracker;
 use patchwright_core::webhook::{SigningKeys, WebhookDecoder};
 use patchwright_core::{Clock, IdSource, Redactor, Secret};
 use patchwright_domain::money::Budget;
 use patchwright_domain::node::{Label, WorkCommand};
 use patchwright_domain::trigger::AllowLists;
 use patchwright_domain::{PlatformId, RepoName};
+use patchwright_engine::jira::{JiraPorts, TemplateError, Templates};
 use patchwright_engine::{Engine, MarkerKey, Ports, Settings, Tools};
 use patchwright_gitcode::{GITCODE, GitcodeBot, GitcodeForge, GitcodeOptions, GitcodeSecrets, GitcodeWebhook};
 use patchwright_github::{AppKey, GITHUB, GithubForge, GithubOptions, GithubWebhook};
 use patchwright_gitops_gix::{GitOptions, GixGit};
 use patchwright_http::{HttpClient, HttpOptions};
+use patchwright_jira::{JIRA, JiraCloud, JiraOauth, JiraOptions, JiraRecords, JiraWebhook, OauthOptions};
 use patchwright_llm_openai::{OpenAi, OpenAiOptions, Recorded, Recording};
 use patchwright_local::{LOCAL, LocalForge, LocalWebhook};
 use patchwright_node::{GateOptions, LoopbackGate};
@@ -66,7 +70,9 @@ pub struct App {
     pub github: Arc<GithubForge>,
     /// The forges that people add credentials for.
     pub(crate) keyed: [Arc<KeyedForge>; 2],
-    /// Those credentials.
+    /// Jira, for what is not of every tracker.
+    pub jira: Arc<JiraCloud>,
+    /// Credentials, and what else is sealed.
     pub vault: Vault,
     /// The outgoing HTTP client.
     pub http: HttpClient,
@@ -81,7 +87,6 @@ pub struct App {
 impl App {
     /// The forge of a platform, where people add credentials for it.
     pub(crate) fn keyed(&self, platform: &PlatformId) -> Option<&Arc<KeyedForge>> {
-        use patchwright_core::tracker::Tracker as _;
         self.keyed.iter().find(|forge| forge.platform() == *platform)
     }
 }
@@ -104,6 +109,9 @@ pub enum ComposeError {
     /// The GitHub App's key.
     #[error(transparent)]
     AppKey(#[from] patchwright_github::AppKeyError),
+    /// A template for Jira.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
     /// A recording.
     #[error(transparent)]
     Recording(#[from] patchwright_llm_openai::RecordingError),
@@ -151,6 +159,7 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
         &github,
         &Keyring { vault: &vault, store: &store, clock: &(clock.clone() as Arc<dyn Clock>), redactor: &redactor },
     );
+    let jira = Arc::new(jira(config, &http, clock.clone(), &vault));
     let mut tools = tools_with(config, &http, &redactor, overrides.llm, overrides.sandbox)?;
     tools.progress = overrides.progress;
     let ports = Ports {
@@ -164,8 +173,8 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
             (GITCODE, Arc::clone(&keyed[1]) as Arc<dyn Forge>),
             (LOCAL, Arc::clone(&local) as Arc<dyn Forge>),
         ]),
-        trackers: HashMap::new(),
-        jira: None,
+        trackers: HashMap::from([(JIRA, Arc::clone(&jira) as Arc<dyn Tracker>)]),
+        jira: Some(jira_ports(config, &store, &vault, &jira)?),
         webhooks: webhooks(config),
         clock: Arc::clone(&steady) as Arc<dyn Clock>,
         ids: Arc::clone(&ids) as Arc<dyn IdSource>,
@@ -174,7 +183,7 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
     let mut settings = settings(config);
     settings.max_attempts = overrides.max_attempts.unwrap_or(settings.max_attempts);
     let engine = Arc::new(Engine::new(ports, settings, MarkerKey::new(&master.present).with_old(&master.old)));
-    Ok(App { engine, store, local, github, keyed, vault, http, redactor, master, clock: steady })
+    Ok(App { engine, store, local, github, keyed, jira, vault, http, redactor, master, clock: steady })
 }
 
 /// The outgoing HTTP client.
@@ -275,6 +284,56 @@ fn gitcode(config: &Config, http: &HttpClient, clock: Arc<dyn Clock>, token: Opt
         token_form: config.token_form,
     };
     GitcodeForge::new(http.clone(), clock, options)
+}
+
+/// Jira as the configuration has it.
+fn jira(config: &Config, http: &HttpClient, clock: Arc<dyn Clock>, vault: &Vault) -> JiraCloud {
+    let settings = &config.jira;
+    let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.bind));
+    let oauth = settings.application.clone().map(|(client_id, client_secret)| OauthOptions {
+        auth_url: settings.auth_url.clone(),
+        token_url: settings.token_url.clone(),
+        resources_url: settings.resources_url.clone(),
+        me_url: settings.me_url.clone(),
+        client_id,
+        client_secret,
+        redirect_uri: settings
+            .redirect_uri
+            .clone()
+            .unwrap_or_else(|| format!("{}/api/v1/jira/callback", public_url.trim_end_matches('/'))),
+        scopes: settings.scopes.clone(),
+    });
+    let options = JiraOptions {
+        api_url: settings.api_url.clone(),
+        version: settings.version,
+        write_as: settings.write_as,
+        states: settings.states.clone(),
+    };
+    let records = JiraRecords {
+        workspaces: Arc::new(vault.clone()),
+        users: Arc::new(vault.clone()),
+        inbox: Arc::new(vault.clone()),
+    };
+    let oauth = oauth.map(|options| JiraOauth::new(http.clone(), options));
+    JiraCloud::new(http.clone(), clock, options, records, oauth)
+}
+
+fn jira_ports(
+    config: &Config,
+    store: &DieselStore,
+    vault: &Vault,
+    jira: &Arc<JiraCloud>,
+) -> Result<JiraPorts, TemplateError> {
+    Ok(JiraPorts {
+        workspaces: Arc::new(vault.clone()),
+        users: Arc::new(vault.clone()),
+        inbox: Arc::new(vault.clone()),
+        sites: Arc::clone(jira) as Arc<dyn JiraSites>,
+        decoder: Arc::new(JiraWebhook::new(config.app_name.clone())),
+        accounts: Arc::new(store.clone()),
+        repositories: Arc::new(store.clone()),
+        templates: Arc::new(Templates::with(config.jira.templates.clone())?),
+    })
 }
 
 fn webhooks(config: &Config) -> HashMap<PlatformId, Arc<dyn WebhookDecoder>> {

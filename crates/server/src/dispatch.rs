@@ -9,7 +9,7 @@ use patchwright_core::query::{Queries as _, TaskFilter};
 use patchwright_core::store::StoreError;
 use patchwright_domain::node::NodeMode;
 use patchwright_domain::{JobId, NodeId};
-use patchwright_engine::{Dispatched, Engine};
+use patchwright_engine::Dispatched;
 use patchwright_node::wire::ProcessIssue;
 use patchwright_node::{DispatchKey, PushAnswer, PushClient};
 use tokio::sync::Mutex;
@@ -34,10 +34,6 @@ impl Dispatch {
     pub(crate) fn new(app: &App, public_url: String) -> Self {
         let push = PushClient::new(app.http.clone(), app.clock.clone());
         Self { app: app.clone(), push, public_url, resting: Mutex::default() }
-    }
-
-    pub(crate) fn engine(&self) -> &Engine {
-        &self.app.engine
     }
 
     /// Gives one job to one node; `false` when there is none for any.

@@ -37,6 +37,8 @@ pub(crate) struct JobChanged {
     issue_id: String,
     repository: String,
     issue_number: u64,
+    /// Where it is an issue of Jira: `PROJ-12`.
+    issue_key: Option<String>,
     status: &'static str,
     stage: Option<&'static str>,
     stages: [&'static str; 4],
@@ -54,7 +56,8 @@ impl JobChanged {
             job_id: job.id.to_string(),
             issue_id: job.issue_id.to_string(),
             repository: job.source.repo.to_string(),
-            issue_number: job.source.number.api,
+            issue_number: job.source.shown_number(),
+            issue_key: job.source.key().map(str::to_owned),
             status: job.status().as_str(),
             stage: job.next_stage().filter(|_| !job.status().is_terminal()).map(StageKind::as_str),
             stages: std::array::from_fn(|place| job.stages[place].status.as_str()),

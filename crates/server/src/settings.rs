@@ -206,6 +206,53 @@ pub const SETTINGS: &[Setting] = &[
         "Whether a hook may send WEBHOOK_SECRET itself in `X-GitCode-Token` (encryption type \"password\") in place of a signature.",
     ),
     plain(
+        "JIRA_CLIENT_ID",
+        "",
+        "Our application at Atlassian (OAuth 2.0). Lets people link their accounts (`docs/jira.md`).",
+    ),
+    secret("JIRA_CLIENT_SECRET", "Its secret."),
+    plain(
+        "JIRA_REDIRECT_URI",
+        "",
+        "Where people come back to from Atlassian, as it is registered there. Default: `{PUBLIC_URL}/api/v1/jira/callback`.",
+    ),
+    plain("JIRA_AUTH_URL", "https://auth.atlassian.com/authorize", "Where people are sent to consent."),
+    plain("JIRA_TOKEN_URL", "https://auth.atlassian.com/oauth/token", "Where codes and refresh tokens are exchanged."),
+    plain(
+        "JIRA_ACCESSIBLE_RESOURCES_URL",
+        "https://api.atlassian.com/oauth/token/accessible-resources",
+        "Where the sites of a token are listed.",
+    ),
+    plain("JIRA_ME_URL", "https://api.atlassian.com/me", "Where it is asked whose a token is."),
+    plain(
+        "JIRA_CLOUD_API_URL",
+        "https://api.atlassian.com/ex/jira",
+        "Jira's API: calls go to `{JIRA_CLOUD_API_URL}/{cloud id}/rest/api/…`.",
+    ),
+    plain(
+        "JIRA_SCOPES",
+        "",
+        "What people are asked to allow. Default: `read:me read:jira-user read:jira-work`, and with JIRA_WRITE_AS=user also `write:jira-work offline_access`.",
+    ),
+    plain("JIRA_API_VERSION", "2", "`2`: texts are wiki markup. `3`: texts are documents (ADF)."),
+    plain(
+        "JIRA_WRITE_AS",
+        "service",
+        "Whose name comments carry: `service` (the site's service account) or `user` (the person who asked; the service account where that fails).",
+    ),
+    plain(
+        "JIRA_STATUS_ON_START",
+        "",
+        "The state that an issue is moved to when a job is started, by its name in the workflow. Empty: it stays.",
+    ),
+    plain("JIRA_STATUS_ON_PR", "", "The same when the pull request waits for review, such as `In Review`."),
+    plain("JIRA_STATUS_ON_MERGE", "", "The same when it is merged, such as `Done`."),
+    plain(
+        "JIRA_TEMPLATES",
+        "",
+        "A folder with templates of your own (`instructions.j2`, `new_conversation.j2`, `existing_conversation.j2`).",
+    ),
+    plain(
         "LLM_BASE_URL",
         "",
         "An OpenAI-compatible server. Default with a key: `https://api.openai.com/v1`. Without both, no model is configured and issues are only analysed.",
@@ -282,16 +329,6 @@ pub const SETTINGS: &[Setting] = &[
         "false",
         "Whether notifications may go to addresses that only this network reaches (loopback, private, link-local).",
     ),
-    secret(
-        "SMTP_URL",
-        "The mail server for notifications: `smtps://user:password@host`, `smtp://host:587?tls=required`.",
-    ),
-    plain("SMTP_FROM", "patchwright <patchwright@localhost>", "Who its mails are from."),
-    plain(
-        "ALLOW_PRIVATE_ADDRESSES",
-        "false",
-        "Whether notifications may go to addresses that only this network reaches (loopback, private, link-local).",
-    ),
     plain(
         "OIDC_ISSUER",
         "",
@@ -339,6 +376,15 @@ pub fn documentation() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_setting_is_there_once() {
+        let mut names: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
+        names.sort_unstable();
+        let all = names.len();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
 
     #[test]
     fn the_documentation_is_made_from_the_table() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use patchwright_core::credentials::Credentials as _;
+use patchwright_core::jira::JiraInbox as _;
 use patchwright_core::notifications::Channels as _;
 use patchwright_core::requests::Requests as _;
 use patchwright_core::store::{Retention, Store as _};
@@ -103,6 +104,11 @@ async fn forget(app: App, retention: Retention) {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "old notifications were forgotten"),
         Err(error) => tracing::warn!(error = %error, "old notifications could not be forgotten; it is tried again"),
+    }
+    match app.vault.forget_events(retention.before, SystemClock.now()).await {
+        Ok(0) => {}
+        Ok(count) => tracing::debug!(count, "old events of Jira were forgotten"),
+        Err(error) => tracing::warn!(error = %error, "old events of Jira could not be forgotten; it is tried again"),
     }
     match app.store.forget_logs(retention.before).await {
         Ok(0) => {}

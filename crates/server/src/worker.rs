@@ -27,7 +27,7 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// Starts loops for jobs, and one each for nodes, notifications and effects; with no workers configured none at all.
+    /// Starts loops for jobs, and one each for nodes, notifications, Jira and effects; with no workers configured none at all.
     pub(crate) fn start(app: &App, config: &Config, public_url: String, notifier: Notifier) -> Self {
         let (engine, store) = (&app.engine, &app.store);
         let holder = format!("server-{}", std::process::id());
@@ -57,31 +57,29 @@ impl Workers {
                 () = stopper.stop_tasks() => {}
             }
         });
-        let (nodes, stopping) = (store.clone(), stop.clone());
-        tasks.spawn(async move {
-            let work = || {
-                let dispatch = Arc::clone(&dispatch);
-                tokio::spawn(async move { dispatch.next().await })
-            };
-            run_loop(dispatch.engine(), &nodes, &stopping, work).await;
-        });
         let notifier = Arc::new(notifier);
-        let (engine_of_notices, notices, stopping) = (Arc::clone(engine), store.clone(), stop.clone());
-        tasks.spawn(async move {
-            let work = || {
-                let notifier = Arc::clone(&notifier);
-                tokio::spawn(async move { notifier.next().await })
-            };
-            run_loop(&engine_of_notices, &notices, &stopping, work).await;
-        });
-        let (effects, store, stopping) = (Arc::clone(engine), store.clone(), stop.clone());
-        tasks.spawn(async move {
-            let work = || {
-                let engine = Arc::clone(&effects);
-                tokio::spawn(async move { engine.deliver_next().await.map(|done| done.is_some()) })
-            };
-            run_loop(&effects, &store, &stopping, work).await;
-        });
+        let mut add = |work: Box<dyn Fn() -> Work + Send + Sync>| {
+            let (engine, store, stop) = (Arc::clone(engine), store.clone(), stop.clone());
+            tasks.spawn(async move { run_loop(&engine, &store, &stop, work).await });
+        };
+        add(Box::new(move || {
+            let dispatch = Arc::clone(&dispatch);
+            tokio::spawn(async move { dispatch.next().await })
+        }));
+        add(Box::new(move || {
+            let notifier = Arc::clone(&notifier);
+            tokio::spawn(async move { notifier.next().await })
+        }));
+        let jira = Arc::clone(engine);
+        add(Box::new(move || {
+            let engine = Arc::clone(&jira);
+            tokio::spawn(async move { engine.hear_jira().await.map(|done| done.is_some()) })
+        }));
+        let effects = Arc::clone(engine);
+        add(Box::new(move || {
+            let engine = Arc::clone(&effects);
+            tokio::spawn(async move { engine.deliver_next().await.map(|done| done.is_some()) })
+        }));
         Self { tasks, stop, abandon }
     }
 

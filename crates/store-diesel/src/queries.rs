@@ -18,7 +18,7 @@ use crate::row::issue::IssueStatements;
 use crate::row::job::{JobRow, JobStatements, StageRow};
 use crate::row::task::{TaskRow, TaskStatements};
 use crate::row::{from_json, parse, unsigned};
-use crate::schema::{effect, job};
+use crate::schema::{effect, jira_event, job};
 
 statements! {
     trait QueryStatements {
@@ -74,12 +74,15 @@ statements! {
             job::table.filter(waiting).filter(job::repo.eq(repo)).filter(before).count().get_result(conn).map(Some)
         }
 
-        fn depth(conn) -> QueryResult<[i64; 3]> {
+        fn depth(conn) -> QueryResult<[i64; 4]> {
             let jobs = |status: JobStatus| job::table.filter(job::status.eq(status.as_str())).count();
+            // What is seen to becomes a job before it is gone: in this order it is counted somewhere.
+            let events = jira_event::table.filter(jira_event::status.eq(WAITING)).count().get_result(conn)?;
             Ok([
                 jobs(JobStatus::Queued).get_result(conn)?,
                 jobs(JobStatus::Running).get_result(conn)?,
                 effect::table.filter(effect::status.eq(WAITING)).count().get_result(conn)?,
+                events,
             ])
         }
     }
@@ -166,9 +169,14 @@ impl Queries for DieselStore {
 
     async fn queue_depth(&self) -> Result<QueueDepth, StoreError> {
         self.blocking(|db| {
-            let [queued, running, effects] = read!(db, conn => conn.depth().map_err(store_error))?;
+            let [queued, running, effects, events] = read!(db, conn => conn.depth().map_err(store_error))?;
             let count = |number| unsigned("job", "count", number);
-            Ok(QueueDepth { queued: count(queued)?, running: count(running)?, effects: count(effects)? })
+            Ok(QueueDepth {
+                queued: count(queued)?,
+                running: count(running)?,
+                effects: count(effects)?,
+                events: count(events)?,
+            })
         })
         .await
     }

@@ -49,7 +49,7 @@ impl Job {
             platform: &self.source.platform,
             owner: self.source.repo.owner(),
             repo: self.source.repo.name(),
-            issue_number: self.source.number.api,
+            issue_number: self.source.called_number(),
             display_issue_number: self.source.number.display,
             issue_title: &self.title,
             actor: &self.trigger.actor,

@@ -1,6 +1,7 @@
 //! The configuration: layers in, one checked struct out. The only place that reads the environment.
 
 mod forges;
+mod jira;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use patchwright_llm_openai::MaxTokensField;
 use patchwright_sandbox::SandboxPolicy;
 
 pub use self::forges::{DoorConfig, GitcodeConfig, GithubConfig};
+pub use self::jira::JiraConfig;
 use self::values::collect;
 pub use self::values::{Layers, Source, Values};
 pub use crate::auth::oidc::OidcConfig;
@@ -97,6 +99,7 @@ pub struct Config {
     pub allowlist_mode: AllowListMode,
     pub github: GithubConfig,
     pub gitcode: GitcodeConfig,
+    pub jira: JiraConfig,
     pub llm_base_url: Option<String>,
     pub llm_api_key: Option<Secret>,
     pub llm_model: String,
@@ -223,6 +226,7 @@ impl Config {
                 .choice("ALLOWLIST_MODE", &[("forbid", AllowListMode::Forbid), ("ignore", AllowListMode::Ignore)])?,
             github: GithubConfig::read(v)?,
             gitcode,
+            jira: JiraConfig::read(v)?,
             llm_base_url: v.url("LLM_BASE_URL")?,
             llm_api_key: v.secret("LLM_API_KEY"),
             llm_model: v.text("LLM_MODEL").to_owned(),
@@ -306,8 +310,11 @@ impl Config {
             &self.github.app_key,
             &self.gitcode.token,
             &self.llm_api_key,
+            &self.smtp_url,
         ];
-        single.into_iter().flatten().chain(&self.webhook_secrets).cloned().collect()
+        let jira = self.jira.application.iter().map(|(_, secret)| secret);
+        let oidc = self.oidc.iter().map(|oidc| &oidc.client_secret);
+        single.into_iter().flatten().chain(&self.webhook_secrets).chain(jira).chain(oidc).cloned().collect()
     }
 
     /// Checks what only a listening server needs.

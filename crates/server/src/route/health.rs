@@ -38,6 +38,7 @@ struct Queue {
     queued: u64,
     running: u64,
     effects: u64,
+    events: u64,
 }
 
 pub(super) async fn status(state: web::Data<State>) -> impl Responder {
@@ -48,7 +49,7 @@ pub(super) async fn status(state: web::Data<State>) -> impl Responder {
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: state.started.elapsed().as_secs(),
         model_configured: state.app.engine.has_model(),
-        queue: depth.map(|d| Queue { queued: d.queued, running: d.running, effects: d.effects }),
+        queue: depth.map(|d| Queue { queued: d.queued, running: d.running, effects: d.effects, events: d.events }),
     })
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct IssueView {
     platform: String,
     repository: String,
     number: u64,
+    /// What people call it, where it is an issue of Jira: `PROJ-12`.
+    key: Option<String>,
     title: String,
     body: String,
     author: String,
@@ -42,7 +44,7 @@ pub(crate) struct IssueView {
     owner_id: Option<String>,
     /// `pending`, `processing`, `pending_merge`, `merged` or `terminated`.
     status: String,
-    /// Its page on the forge.
+    /// Its page on the forge, or in Jira.
     url: Option<String>,
     created_at: String,
     updated_at: String,
@@ -142,13 +144,13 @@ pub(crate) struct BatchItem {
 }
 
 fn view(issue: &Issue, state: &State) -> IssueView {
-    let forge = state.app.engine.forge(&issue.source.platform);
-    let url = forge.map(|forge| forge.issue_url(&issue.source)).filter(|url| url.starts_with("http"));
+    let url = state.app.engine.issue_url(&issue.source).filter(|url| url.starts_with("http"));
     IssueView {
         id: issue.id.to_string(),
         platform: issue.source.platform.as_str().to_owned(),
         repository: issue.source.repo.to_string(),
-        number: issue.source.number.api,
+        number: issue.source.shown_number(),
+        key: issue.source.key().map(str::to_owned),
         title: issue.title.clone(),
         body: issue.body.clone(),
         author: issue.author.clone(),

@@ -44,6 +44,8 @@ pub(crate) struct JobSummary {
     platform: String,
     repository: String,
     issue_number: u64,
+    /// Where it is an issue of Jira: `PROJ-12`.
+    issue_key: Option<String>,
     issue_title: String,
     actor: String,
     branch: String,
@@ -187,7 +189,8 @@ fn summary(job: &Job) -> JobSummary {
         status: job.status().as_str().to_owned(),
         platform: job.source.platform.as_str().to_owned(),
         repository: job.source.repo.to_string(),
-        issue_number: job.source.number.api,
+        issue_number: job.source.shown_number(),
+        issue_key: job.source.key().map(str::to_owned),
         issue_title: job.title.clone(),
         actor: job.trigger.actor.clone(),
         branch: job.branch.to_string(),

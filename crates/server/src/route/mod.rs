@@ -11,6 +11,7 @@ pub(crate) mod error;
 mod events;
 mod health;
 mod issues;
+pub(crate) mod jira;
 mod jobs;
 mod logs;
 mod node_desk;
@@ -79,6 +80,8 @@ pub(crate) fn register(services: &mut web::ServiceConfig, state: Arc<State>) {
         .service(web::resource("/api/webhook").route(web::post().to(webhook::any)))
         .service(web::resource("/api/github/webhook").route(web::post().to(webhook::github)))
         .service(web::resource("/api/gitcode/webhook").route(web::post().to(webhook::gitcode)))
+        .service(web::resource("/api/jira/webhook").route(web::post().to(jira::webhook::receive)))
+        .service(web::resource("/api/v1/jira/events").route(web::post().to(jira::webhook::receive)))
         .service(web::resource("/api/local/webhook").route(web::post().to(webhook::local)))
         .configure(management)
         .default_service(web::to(answer::not_found));
@@ -101,6 +104,7 @@ fn management(services: &mut web::ServiceConfig) {
                 .configure(work)
                 .configure(live)
                 .configure(settings)
+                .configure(jira_sites)
                 .configure(nodes_and_their_tasks)
                 .default_service(web::to(answer::no_such_route)),
         );
@@ -185,6 +189,34 @@ fn settings(services: &mut web::ServiceConfig) {
                 .route(web::delete().to(notifications::remove)),
         )
         .service(web::resource("/notifications/{id}/test").route(web::post().to(notifications::trial)));
+}
+
+fn jira_sites(services: &mut web::ServiceConfig) {
+    services
+        .service(web::resource("/jira/status").route(web::get().to(jira::links::status)))
+        .service(web::resource("/jira/link").route(web::get().to(jira::links::start)))
+        .service(web::resource("/jira/callback").route(web::get().to(jira::links::callback)))
+        .service(web::resource("/jira/links").route(web::get().to(jira::links::list)))
+        .service(web::resource("/jira/links/{id}").route(web::delete().to(jira::links::unlink)))
+        .service(web::resource("/jira/conversations").route(web::get().to(jira::workspaces::conversations)))
+        .service(web::resource("/jira/failed").route(web::get().to(jira::workspaces::failed)))
+        .service(
+            web::resource("/jira/workspaces")
+                .route(web::get().to(jira::workspaces::list))
+                .route(web::post().to(jira::workspaces::add)),
+        )
+        .service(
+            web::resource("/jira/workspaces/{id}")
+                .route(web::get().to(jira::workspaces::show))
+                .route(web::patch().to(jira::workspaces::change)),
+        )
+        .service(web::resource("/jira/workspaces/{id}/validate").route(web::get().to(jira::workspaces::validate)))
+        .service(web::resource("/jira/workspaces/{id}/projects").route(web::get().to(jira::workspaces::projects)))
+        .service(
+            web::resource("/jira/workspaces/{id}/projects/{key}")
+                .route(web::post().to(jira::workspaces::set_project))
+                .route(web::delete().to(jira::workspaces::remove_project)),
+        );
 }
 
 fn nodes_and_their_tasks(services: &mut web::ServiceConfig) {

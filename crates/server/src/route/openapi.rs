@@ -7,8 +7,8 @@ use utoipa::openapi::{RefOr, Required, ResponseBuilder};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{
-    audit, auth, credentials, events, issues, jobs, logs, node_desk, nodes, notifications, oidc, repositories, socket,
-    stats, tasks, users,
+    audit, auth, credentials, events, issues, jira, jobs, logs, node_desk, nodes, notifications, oidc, repositories,
+    socket, stats, tasks, users,
 };
 
 #[derive(OpenApi)]
@@ -25,6 +25,10 @@ use super::{
         logs::show, logs::stream, nodes::list, nodes::add, nodes::show, nodes::change, nodes::drain, nodes::remove,
         node_desk::register, node_desk::heartbeat, node_desk::lease, node_desk::begin, node_desk::progress,
         node_desk::credential, node_desk::reserve, node_desk::settle, node_desk::add_log, node_desk::report_branch,
+        jira::links::status, jira::links::start, jira::links::callback, jira::links::list, jira::links::unlink,
+        jira::workspaces::list, jira::workspaces::add, jira::workspaces::show, jira::workspaces::change,
+        jira::workspaces::validate, jira::workspaces::projects, jira::workspaces::set_project,
+        jira::workspaces::remove_project, jira::workspaces::conversations, jira::workspaces::failed,
         audit::list, stats::show,
     ),
     modifiers(&Security, &Common),

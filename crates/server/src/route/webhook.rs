@@ -20,6 +20,8 @@ use crate::door::Inside;
 
 use super::answer::{error, internal, unavailable};
 
+/// What only Jira's deliveries carry.
+const JIRA_HEADER: &str = "x-atlassian-webhook-identifier";
 /// How long a body may take to come. actix has no such limit of its own.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -31,6 +33,10 @@ pub(super) async fn any(request: HttpRequest, payload: web::Payload, state: web:
         .filter(|door| request.headers().contains_key(door.event_header()))
         .map(|door| door.platform())
         .collect();
+    // Jira names no event in a header, and has no other sign of its own.
+    if found.is_empty() && request.headers().contains_key(JIRA_HEADER) {
+        return super::jira::webhook::receive(request, payload, state).await;
+    }
     let platform = match found.as_slice() {
         [] => PlatformId::new(state.config.platform.clone()),
         [one] => one.clone(),
@@ -51,16 +57,28 @@ pub(super) async fn local(request: HttpRequest, payload: web::Payload, state: we
     receive(&request, payload, &state, LOCAL).await
 }
 
-async fn receive(request: &HttpRequest, payload: web::Payload, state: &State, platform: PlatformId) -> HttpResponse {
+/// Lets a delivery in when there is room, and reads its body. The room is taken as long as the second one is kept.
+pub(super) async fn come_in(
+    request: &HttpRequest,
+    payload: web::Payload,
+    state: &State,
+) -> Result<(Vec<u8>, Inside), HttpResponse> {
     let Some(mut inside) = state.door.enter() else {
-        return unavailable("too many deliveries come in at once; send it again");
+        return Err(unavailable("too many deliveries come in at once; send it again"));
     };
     let length = request.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
     let reading = read_body(payload, length.unwrap_or(0), state.config.door.max_body_bytes, &mut inside);
-    let body = match tokio::time::timeout(BODY_DEADLINE, reading).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(refusal)) => return refusal,
-        Err(_) => return error(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
+    match tokio::time::timeout(BODY_DEADLINE, reading).await {
+        Ok(Ok(body)) => Ok((body, inside)),
+        Ok(Err(refusal)) => Err(refusal),
+        Err(_) => Err(error(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")),
+    }
+}
+
+async fn receive(request: &HttpRequest, payload: web::Payload, state: &State, platform: PlatformId) -> HttpResponse {
+    let (body, _inside) = match come_in(request, payload, state).await {
+        Ok(come) => come,
+        Err(refusal) => return refusal,
     };
     let headers = RequestHeaders(request.headers());
     let engine = &state.app.engine;
@@ -104,7 +122,7 @@ async fn read_body(
     Ok(body)
 }
 
-fn wrong_kind(headers: &HeaderMap, body: &[u8]) -> Option<HttpResponse> {
+pub(super) fn wrong_kind(headers: &HeaderMap, body: &[u8]) -> Option<HttpResponse> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_lowercase();
     let content_type = text("content-type");
     let mut parts = content_type.split(';').map(str::trim);
@@ -156,7 +174,7 @@ fn told(answer: Answer) -> HttpResponse {
     }
 }
 
-fn refuse(refusal: &IntakeError) -> HttpResponse {
+pub(super) fn refuse(refusal: &IntakeError) -> HttpResponse {
     match refusal {
         IntakeError::Signature(reason) => error(StatusCode::UNAUTHORIZED, &reason.to_string()),
         IntakeError::Decode(reason) => error(StatusCode::BAD_REQUEST, &reason.to_string()),
@@ -170,7 +188,7 @@ fn refuse(refusal: &IntakeError) -> HttpResponse {
 }
 
 /// The request's headers, as the engine asks for them.
-struct RequestHeaders<'a>(&'a HeaderMap);
+pub(super) struct RequestHeaders<'a>(pub(super) &'a HeaderMap);
 
 impl Headers for RequestHeaders<'_> {
     fn get(&self, name: &str) -> Option<&str> {

@@ -8,6 +8,7 @@ use ring::{digest, hmac};
 use serde::{Deserialize, Serialize};
 
 use crate::auth::secret;
+use crate::route::jira::links::is_path_of_ours;
 
 /// How long a person may take at the provider.
 pub(crate) const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
@@ -31,15 +32,11 @@ pub(crate) struct Transaction {
 impl Transaction {
     /// A fresh one. A return address that is no path of ours becomes the first page.
     pub(crate) fn new(return_to: &str, now: Timestamp) -> Self {
-        // `//host` and `/\host` are other hosts to browsers.
-        let ours = return_to.starts_with('/')
-            && !return_to.starts_with("//")
-            && return_to.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
         Self {
             state: secret::fresh(""),
             nonce: secret::fresh(""),
             verifier: secret::fresh(""),
-            return_to: if ours { return_to.to_owned() } else { "/".to_owned() },
+            return_to: if is_path_of_ours(return_to) { return_to.to_owned() } else { "/".to_owned() },
             until: now.saturating_add(PATIENCE).unwrap_or(now).as_second(),
         }
     }
