@@ -10,6 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("http", &["core", "domain"]),
     ("github", &["core", "domain", "http"]),
     ("gitcode", &["core", "domain", "http"]),
+    ("jira", &["core", "domain", "http"]),
     ("local", &["core", "domain"]),
     ("llm-openai", &["core", "domain", "http"]),
     ("gitops-gix", &["core", "domain"]),
@@ -27,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "github",
             "gitops-gix",
             "http",
+            "jira",
             "llm-openai",
             "local",
             "node",
@@ -48,6 +50,8 @@ const WALLS: &[(&str, &[&str])] = &[
     // git's own HTTP is configured with it; everybody else goes through `http`.
     ("reqwest", &["http", "gitops-gix"]),
     ("clap", &["server"]),
+    ("minijinja", &["engine"]),
+    ("pulldown-cmark", &["jira"]),
 ];
 
 /// What the domain may use beside the standard library.

@@ -179,6 +179,8 @@ async fn who_may_what_stands_in_this_table() {
     let key = json!({"name": "", "platform": "github", "scope": "*", "secret": "ghp_canary"});
     let channel = json!({"name": "", "kind": "slack", "target": "https://x", "events": []});
     let unnamed = json!({"name": "no name"});
+    let nameless = json!({"name": ""});
+    let mapped = json!({"platform": "github", "repository": "acme/demo"});
     let drain = json!({"draining": true});
     let guess = json!({"join_token": "guess", "protocol": "1.0", "version": "1", "capacity": 1});
     let beat = json!({"health": {"load": 0.1, "running": 0}, "protocol": "1.0"});
@@ -240,6 +242,22 @@ async fn who_may_what_stands_in_this_table() {
         (Delete, "/api/v1/notifications/{ghost}",         None,         [401, 404, 404, 403, 404, 404, 401, 401]),
         (Post,   "/api/v1/notifications/{ghost}/test",    None,         [401, 404, 404, 403, 404, 404, 401, 401]),
         (Get,    "/api/v1/notifications/failed",          None,         [401, 403, 403, 403, 403, 200, 401, 401]),
+        (Get,    "/api/v1/jira/status",                   None,         [401, 200, 200, 200, 200, 200, 401, 401]),
+        // Linking takes a session; there is no application at Atlassian here.
+        (Get,    "/api/v1/jira/link",                     None,         [401, 404, 404, 403, 403, 404, 401, 401]),
+        (Get,    "/api/v1/jira/callback",                 None,         [401, 404, 404, 403, 403, 404, 401, 401]),
+        (Get,    "/api/v1/jira/links",                    None,         [401, 200, 200, 200, 200, 200, 401, 401]),
+        (Delete, "/api/v1/jira/links/{ghost}",            None,         [401, 404, 404, 403, 404, 404, 401, 401]),
+        (Get,    "/api/v1/jira/conversations",            None,         [401, 403, 403, 403, 403, 200, 401, 401]),
+        (Get,    "/api/v1/jira/failed",                   None,         [401, 403, 403, 403, 403, 200, 401, 401]),
+        (Get,    "/api/v1/jira/workspaces",               None,         [401, 200, 200, 200, 200, 200, 401, 401]),
+        (Post,   "/api/v1/jira/workspaces",               Some(&nameless), [401, 403, 403, 403, 403, 400, 401, 401]),
+        (Get,    "/api/v1/jira/workspaces/{ghost}",       None,         [401, 404, 404, 404, 404, 404, 401, 401]),
+        (Patch,  "/api/v1/jira/workspaces/{ghost}",       Some(&none),  [401, 403, 403, 403, 403, 404, 401, 401]),
+        (Get,    "/api/v1/jira/workspaces/{ghost}/validate", None,      [401, 403, 403, 403, 403, 404, 401, 401]),
+        (Get,    "/api/v1/jira/workspaces/{ghost}/projects", None,      [401, 404, 404, 404, 404, 404, 401, 401]),
+        (Post,   "/api/v1/jira/workspaces/{ghost}/projects/{key}", Some(&mapped), [401, 403, 403, 403, 403, 404, 401, 401]),
+        (Delete, "/api/v1/jira/workspaces/{ghost}/projects/{key}", None, [401, 403, 403, 403, 403, 404, 401, 401]),
         // What a node asks. Another one does not even learn that there is such a task.
         (Post,   "/api/v1/nodes/register",                Some(&guess), [401, 401, 401, 401, 401, 401, 401, 401]),
         (Post,   "/api/v1/nodes/{node}/heartbeat",        Some(&beat),  [401, 401, 401, 401, 401, 401, 200, 404]),

@@ -8,6 +8,7 @@ mod gitcode;
 mod hostile;
 mod intake;
 mod jira;
+mod jira_bad_input;
 mod management;
 mod node;
 mod notifications;

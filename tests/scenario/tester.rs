@@ -7,7 +7,7 @@ use patchwright_core::query::Queries as _;
 use patchwright_core::webhook::SigningKeys;
 use patchwright_domain::{Job, JobId};
 use patchwright_http::{HttpClient, HttpOptions, Request, Response, Retry};
-use patchwright_server::compose::{App, Overrides};
+use patchwright_server::compose::{App, Overrides, compose};
 use patchwright_server::config::{Config, Layers};
 use patchwright_server::serve::Server;
 use patchwright_testkit::server::{GITCODE_TOKEN, GitServer, GitcodeServer, GithubServer, LlmServer, Script, TOKEN};
@@ -120,6 +120,12 @@ impl Tester {
         let config = Config::load(&layers).unwrap();
         let server = Server::start(config, Overrides::default()).await.unwrap();
         self.server = Some(server);
+    }
+
+    /// A second server's parts, on the same data and without its loops.
+    pub(crate) async fn another(&self) -> App {
+        let layers = Layers { env: self.settings.clone(), ..Layers::default() };
+        compose(&Config::load(&layers).unwrap(), Overrides::default()).await.unwrap()
     }
 
     /// Stops the server in an orderly way.

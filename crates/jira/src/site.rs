@@ -79,7 +79,7 @@ impl JiraCloud {
             let response = self.call(at, build, Retry::Safe, "read the comments", &at.key).await?;
             let list: CommentList = read_json(JIRA, &response, "read the comments")?;
             marks.extend(list.values.into_iter().filter_map(|comment| {
-                let mark = mark_of(&comment.properties)?.to_owned();
+                let mark = mark_of(comment.properties.as_deref()?)?.to_owned();
                 Some((comment.id, mark))
             }));
         }

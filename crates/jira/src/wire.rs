@@ -56,8 +56,7 @@ pub(crate) struct Comment {
     #[serde(default)]
     pub(crate) body: Value,
     pub(crate) author: Option<User>,
-    #[serde(default)]
-    pub(crate) properties: Vec<Property>,
+    pub(crate) properties: Option<Vec<Property>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -31,6 +31,12 @@ impl Vault {
     pub const fn new(store: DieselStore, sealer: Sealer) -> Self {
         Self { store, sealer }
     }
+
+    /// The same with other keys.
+    #[must_use]
+    pub fn with_sealer(&self, sealer: Sealer) -> Self {
+        Self { store: self.store.clone(), sealer }
+    }
 }
 
 #[derive(Debug, Clone, Queryable, Selectable, Insertable, AsChangeset)]

@@ -107,7 +107,13 @@ impl Engine {
         let told = &claimed.event.told;
         let (site, issue) = (&told.issue.site, &told.issue.key);
         let asked_to_wait = matches!(error, ForgeError::RateLimited { .. });
-        let Fault::Retry { after } = error.fault() else {
+        // Whoever looks after the site can give the service account its key again: that is waited for too.
+        let after = match error.fault() {
+            Fault::Retry { after } => Some(after),
+            _ if matches!(error, ForgeError::Unauthorized { .. }) => Some(None),
+            _ => None,
+        };
+        let Some(after) = after else {
             tracing::error!(site, issue, error = %detail, "what Jira told cannot be seen to");
             return EffectOutcome::Dead { error: detail };
         };

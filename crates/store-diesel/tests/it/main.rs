@@ -4,6 +4,7 @@
 
 mod agree;
 mod backup;
+mod jira;
 mod migrations;
 mod stats;
 

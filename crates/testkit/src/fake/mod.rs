@@ -3,6 +3,7 @@
 mod clock;
 mod forge;
 mod git;
+mod jira;
 mod llm;
 mod nodes;
 mod sandbox;
@@ -16,6 +17,7 @@ pub fn visible_text(text: &str) -> String {
 pub use clock::{FakeClock, SequentialIds};
 pub use forge::FakeForge;
 pub use git::FakeGit;
+pub use jira::FakeJira;
 pub use llm::ScriptedLlm;
 pub use sandbox::{FakeIndex, ScriptedSandbox, report};
 pub use store::FakeStore;

@@ -1,15 +1,16 @@
 // Cuts a vendor's OpenAPI document down to the calls that an adapter makes, in the form that Prism can serve:
-// `node openapi.mjs IN OUT CALLS`, where CALLS is JSON of `{"/path": ["get"]}`. Request schemas stay as published, but for
+// `node openapi.mjs IN OUT CALLS [BELOW]`, where CALLS is JSON of `{"/path": ["get"]}`, and BELOW what all paths lie under. Request schemas stay as published, but for
 // one thing: a request may hold no property that the document does not name, so that a field in the wrong call is seen.
 
 import { readFileSync, writeFileSync } from "node:fs";
 
-const [source, target, calls] = process.argv.slice(2);
+const [source, target, calls, below = ""] = process.argv.slice(2);
 const document = JSON.parse(readFileSync(source, "utf8"));
 
 const paths = {};
 for (const [path, methods] of Object.entries(JSON.parse(calls))) {
-  const published = document.paths[path];
+  // Jira's second version is its third one with texts in the place of documents.
+  const published = document.paths[path] ?? document.paths[path.replace("/rest/api/2/", "/rest/api/3/")];
   if (!published) throw new Error(`the document has no ${path}`);
   paths[path] = {};
   for (const method of methods) {
@@ -42,6 +43,11 @@ function close(schema, depth = 0) {
 }
 
 const components = { securitySchemes: { bearer: { type: "http", scheme: "bearer" } } };
+for (const call of Object.values(paths).flatMap(Object.values)) {
+  for (const name of (call.security ?? []).flatMap(Object.keys)) {
+    components.securitySchemes[name] = document.components.securitySchemes[name];
+  }
+}
 const seen = new Set();
 function follow(node) {
   if (Array.isArray(node)) return node.forEach(follow);
@@ -56,5 +62,12 @@ function follow(node) {
   Object.values(node).forEach(follow);
 }
 follow(paths);
+if (Object.keys(paths).some((path) => path.includes("/rest/api/2/"))) {
+  components.schemas.Comment.properties.body = { type: "string" };
+}
+for (const path of Object.keys(paths).filter(() => below)) {
+  paths[below + path] = paths[path];
+  delete paths[path];
+}
 const { openapi, info } = document;
 writeFileSync(target, JSON.stringify({ openapi, info, security: [{ bearer: [] }], paths, components }));

@@ -16,6 +16,11 @@ impl Prism {
     /// Starts Prism out of the `node_modules` of a folder, between a client and an upstream server, with the document cut
     /// to these calls.
     pub fn start(npm: &Path, document: &Path, calls: &[(&str, &[&str])], upstream: &str) -> Self {
+        Self::start_below(npm, document, calls, upstream, "")
+    }
+
+    /// The same where all calls lie below a path that the document does not know.
+    pub fn start_below(npm: &Path, document: &Path, calls: &[(&str, &[&str])], upstream: &str, below: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let cut = folder.path().join("openapi.json");
         let calls: serde_json::Map<String, serde_json::Value> =
@@ -24,6 +29,7 @@ impl Prism {
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/src/server/openapi.mjs"))
             .args([document, &cut])
             .arg(serde_json::Value::Object(calls).to_string())
+            .arg(below)
             .status()
             .unwrap();
         assert!(status.success(), "{} cannot be cut", document.display());

@@ -1,0 +1,212 @@
+//! What the adapter does when everything goes well, and when it does not.
+
+use patchwright_core::Secret;
+use patchwright_core::fault::Fault;
+use patchwright_core::jira::{JiraSites as _, JiraUsers as _, Tokens, WorkspaceSecrets, Workspaces as _};
+use patchwright_core::tracker::{ForgeError, Tracker as _};
+use patchwright_domain::{IssueNumber, IssueRef, Milestone, PlatformId, TrackerRef};
+use patchwright_jira::{ApiVersion, OauthError, WriteAs};
+use patchwright_testkit::build::{after, start_of_time};
+use patchwright_testkit::server::{JIRA_CLOUD_ID, JIRA_SERVICE, JIRA_SITE, JiraServer};
+use serde_json::json;
+
+use super::{MIA, beside, beside_at, issue, tracker};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issue_is_read_and_talked_about_in_both_kinds_of_text() {
+    for version in [ApiVersion::V2, ApiVersion::V3] {
+        let site = beside(version).await;
+        let remote = site.jira.issue(&issue()).await.unwrap();
+        assert_eq!((remote.title.as_str(), remote.body.as_str()), ("add() subtracts", "`add(1, 2)` is **-1**."));
+        assert_eq!((remote.open, remote.url.as_str()), (true, "https://acme.atlassian.net/browse/PROJ-12"));
+        let id = site.jira.post_comment(&issue(), "**Hi** `a_b`\n\n<!-- mark 1 -->").await.unwrap();
+        site.jira.edit_comment(&issue(), &id, "**Hello**\n\n<!-- mark 1 -->").await.unwrap();
+        site.server.comment(MIA, "PROJ-12", "thanks");
+        let comments = site.jira.comments(&issue()).await.unwrap();
+        let told: Vec<(&str, &str)> = comments.iter().map(|c| (c.author.as_str(), c.body.as_str())).collect();
+        assert_eq!(told, [(JIRA_SERVICE.2, "**Hello**\n\n<!-- mark 1 -->"), (MIA, "thanks")]);
+        assert_eq!(site.jira.own_account(JIRA_SITE).await.unwrap(), JIRA_SERVICE.2);
+        let forge =
+            IssueRef::on_forge(PlatformId::from_static("github"), "acme/demo".parse().unwrap(), IssueNumber::same(1));
+        assert!(matches!(site.jira.issue(&forge).await, Err(ForgeError::NotFound { .. })));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_pages_of_comments_are_read() {
+    let site = beside(ApiVersion::V2).await;
+    for n in 0..230 {
+        site.server.comment(MIA, "PROJ-12", format!("comment {n}"));
+    }
+    let comments = site.jira.comments(&issue()).await.unwrap();
+    assert_eq!((comments.len(), comments[229].body.as_str()), (230, "comment 229"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issue_is_moved_by_the_name_of_the_state_and_stays_where_the_workflow_forbids_it() {
+    let site = beside(ApiVersion::V2).await;
+    let review = site.jira.transition(&issue(), Milestone::InReview).await.unwrap_err().to_string();
+    assert!(review.contains("`in review`") && review.contains("from `To Do` to In Progress only"), "{review}");
+    for (to, state) in
+        [(Milestone::Started, "In Progress"), (Milestone::InReview, "In Review"), (Milestone::InReview, "In Review")]
+    {
+        site.jira.transition(&issue(), to).await.unwrap();
+        assert_eq!(site.server.status_of("PROJ-12"), state);
+    }
+    site.jira.transition(&issue(), Milestone::Merged).await.unwrap();
+    assert_eq!(site.server.status_of("PROJ-12"), "In Review", "no state is configured for it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_is_linked_once() {
+    let site = beside(ApiVersion::V2).await;
+    let pull_request = patchwright_domain::job::PullRequestRef {
+        number: 7,
+        url: "https://github.com/acme/demo/pull/7".into(),
+        node_id: None,
+        draft: true,
+        end: None,
+    };
+    for _ in 0..2 {
+        site.jira.link_pull_request(&issue(), &pull_request, "[PROJ-12] add() subtracts").await.unwrap();
+    }
+    assert_eq!(site.server.links(), [pull_request.url]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_are_told_apart_and_none_holds_a_secret() {
+    let site = beside(ApiVersion::V2).await;
+    let jira = &site.jira;
+    let unknown = TrackerRef { id: "1".into(), ..tracker() };
+    assert!(matches!(jira.issue_at(&unknown).await, Err(ForgeError::NotFound { .. })));
+    let elsewhere = TrackerRef { site: "other.atlassian.net".into(), ..tracker() };
+    assert!(matches!(jira.issue_at(&elsewhere).await, Err(ForgeError::NotFound { .. })));
+    site.server.answer_next("/comment", 400, &[], json!({"errorMessages": ["Comment body is not valid!"]}));
+    assert!(matches!(jira.post_comment_at(&tracker(), "x").await, Err(ForgeError::Refused { .. })));
+    jira.post_comment_at(&tracker(), &"x_".repeat(40_000)).await.unwrap();
+    site.server.answer_next("/issue/", 403, &[], json!({"errorMessages": ["no"], "errors": {"a": "b"}}));
+    let forbidden = jira.issue_at(&tracker()).await.unwrap_err();
+    assert!(forbidden.to_string().contains("no; a: b"), "{forbidden}");
+    site.server.refuse_service_account(true);
+    let refused = jira.issue_at(&tracker()).await.unwrap_err();
+    assert!(matches!(refused, ForgeError::Unauthorized { .. }));
+    assert!(!format!("{refused:?}{refused}").contains(JIRA_SERVICE.1));
+
+    // Without a cloud id, or without an account, it is said what to do.
+    let (known, secrets) = site.kept.open_workspace(JIRA_SITE).await.unwrap().unwrap();
+    let nameless = patchwright_domain::jira::Workspace { cloud_id: None, ..known.clone() };
+    site.kept.change_workspace(&nameless, None).await.unwrap();
+    assert!(jira.issue_at(&tracker()).await.unwrap_err().to_string().contains("somebody links their account"));
+    let bare = WorkspaceSecrets { service_account: None, ..secrets };
+    site.kept.change_workspace(&known, Some(&bare)).await.unwrap();
+    assert!(jira.issue_at(&tracker()).await.unwrap_err().to_string().contains("no service account is set"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_read_is_sent_again_and_a_failing_write_is_not() {
+    let site = beside(ApiVersion::V2).await;
+    for _ in 0..2 {
+        site.server.answer_next("/issue/", 503, &[("retry-after", "0")], json!({}));
+    }
+    site.jira.issue_at(&tracker()).await.unwrap();
+    assert_eq!(site.server.requests().len(), 3);
+    site.server.lose_answer_of_next("/comment");
+    let lost = site.jira.post_comment_at(&tracker(), "once").await.unwrap_err();
+    assert_eq!(lost.fault(), Fault::RETRY);
+    assert_eq!(site.server.requests().len(), 4, "whether it was written is for the caller to find out");
+    assert_eq!(site.jira.comments_at(&tracker()).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_wants_silence_gets_it_and_one_that_is_away_is_left_alone() {
+    let site = beside(ApiVersion::V2).await;
+    site.server.answer_next("/issue/", 429, &[("retry-after", "30")], json!({}));
+    for _ in 0..3 {
+        let slow = site.jira.issue_at(&tracker()).await.unwrap_err();
+        assert_eq!(slow.fault(), Fault::Retry { after: Some(std::time::Duration::from_secs(30)) });
+    }
+    assert_eq!(site.server.requests().len(), 1, "nothing is sent meanwhile");
+    site.clock.advance(31);
+    site.jira.issue_at(&tracker()).await.unwrap();
+
+    let sent = site.server.requests().len();
+    for _ in 0..5 {
+        site.server.answer_next("/comment", 500, &[], json!({}));
+        site.jira.post_comment_at(&tracker(), "x").await.unwrap_err();
+    }
+    let away = site.jira.issue_at(&tracker()).await.unwrap_err();
+    assert!(away.to_string().contains("left alone"), "{away}");
+    assert_eq!(site.server.requests().len(), sent + 5);
+    site.clock.advance(16);
+    site.jira.issue_at(&tracker()).await.unwrap();
+    site.jira.issue_at(&tracker()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_persons_consent_becomes_tokens_that_are_exchanged_once() {
+    let site = beside(ApiVersion::V2).await;
+    let oauth = site.jira.oauth().unwrap();
+    let url = oauth.authorization_url("a state & more").unwrap();
+    assert!(url.contains("state=a+state+%26+more") && url.contains("scope=read%3Ame+read"), "{url}");
+    let (link, tokens) = site.link_mia().await;
+    assert_eq!(tokens.expires_at, after(3_600));
+    let sites = oauth.sites(&tokens.access).await.unwrap();
+    assert!(sites.iter().any(|site| (site.host.as_str(), site.cloud_id.as_str()) == (JIRA_SITE, JIRA_CLOUD_ID)));
+    assert_eq!(oauth.person(&tokens.access).await.unwrap().account, MIA);
+
+    assert!(site.jira.token(link, None).await.unwrap().matches(tokens.access.expose()));
+    site.clock.advance(3_560);
+    let many = futures_util::future::join_all((0..10).map(|_| site.jira.token(link, None))).await;
+    let first = many[0].as_ref().unwrap().expose().to_owned();
+    assert!(many.iter().all(|token| token.as_ref().unwrap().matches(&first)));
+    assert_eq!((site.server.refreshed(), first == tokens.access.expose()), (1, false));
+
+    // Jira refuses a token that looks good: it is exchanged once more.
+    let next = site.jira.token(link, Some(&Secret::new(first.as_str()))).await.unwrap();
+    assert_eq!((site.server.refreshed(), next.matches(&first)), (2, false));
+    // The token endpoint is down: nothing is lost. Then the grant is gone: the person must link again.
+    site.server.answer_next("/oauth/token", 503, &[], json!({}));
+    let down = site.jira.token(link, Some(&next)).await.unwrap_err();
+    assert_eq!(down.fault(), Fault::RETRY);
+    assert!(site.jira.token(link, Some(&next)).await.is_ok(), "the right to exchange was given back");
+    site.server.end_grants();
+    let kept = site.kept.tokens(link).await.unwrap().unwrap();
+    let gone = site.jira.token(link, Some(&kept.access)).await.unwrap_err();
+    assert!(gone.to_string().contains("Unknown or invalid refresh token"), "{gone}");
+    assert!(site.kept.tokens(link).await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_that_is_not_known_and_a_code_that_is_spent_are_told_apart() {
+    let site = beside(ApiVersion::V2).await;
+    let spent = site.jira.oauth().unwrap().exchange("spent", start_of_time()).await.unwrap_err();
+    assert!(matches!(spent, OauthError::Denied(_)), "{spent}");
+    let options =
+        patchwright_jira::OauthOptions { client_secret: Secret::new("wrong"), ..super::application(&site.server) };
+    let http = patchwright_http::HttpClient::new(&patchwright_http::HttpOptions::default()).unwrap();
+    let unknown = patchwright_jira::JiraOauth::new(http, options).exchange("x", start_of_time()).await.unwrap_err();
+    assert!(matches!(unknown, OauthError::Application(_)) && unknown.to_string().contains("JIRA_CLIENT_SECRET"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_spoke_last_is_written_as_and_the_service_account_where_that_fails() {
+    let site = beside_at(None, ApiVersion::V2, WriteAs::Person, JiraServer::start()).await;
+    let jira = &site.jira;
+    let author = async || jira.comments_at(&tracker()).await.unwrap().last().unwrap().author.clone();
+    jira.post_comment_at(&tracker(), "nobody has asked yet").await.unwrap();
+    assert_eq!(author().await, JIRA_SERVICE.2);
+    let (link, _) = site.link_mia().await;
+    site.converse(link).await;
+    jira.post_comment_at(&tracker(), "as Mia").await.unwrap();
+    assert_eq!(author().await, MIA);
+    site.server.end_access_tokens();
+    jira.post_comment_at(&tracker(), "as Mia, with another token").await.unwrap();
+    assert_eq!((author().await.as_str(), site.server.refreshed()), (MIA, 1));
+    site.server.end_grants();
+    jira.post_comment_at(&tracker(), "as the service account").await.unwrap();
+    assert_eq!(author().await, JIRA_SERVICE.2);
+    let without = Tokens { refresh: None, access: Secret::new("old"), expires_at: after(-1) };
+    site.kept.keep_tokens(link, Some(&without)).await.unwrap();
+    jira.post_comment_at(&tracker(), "again").await.unwrap();
+    assert_eq!(author().await, JIRA_SERVICE.2);
+}
