@@ -48,7 +48,7 @@ async fn a_delivery_that_is_not_signed_by_its_site_is_refused() {
     let right = sign(SECRET, &body);
     let digits = right.strip_prefix("sha256=").unwrap();
     let bad = [
-        "".to_owned(),
+        String::new(),
         "sha256=".to_owned(),
         digits.to_owned(),
         format!("sha1={digits}"),
@@ -301,12 +301,12 @@ async fn a_link_is_made_once_in_the_session_that_began_it() {
     assert_eq!(code(&get(&site.mia, back.clone()).await), "no_link", "a state is used once");
     let fresh = site.begin_link(&site.mia, MIA).await;
     let used = format!("{}&state={}", back.split('&').next().unwrap(), state(&fresh));
-    let reused = get(&site.mia, used).await;
-    assert_eq!((reused.status, code(&reused).as_str()), (400, "not_accepted"), "{}", reused.text());
+    let spent = get(&site.mia, used).await;
+    assert_eq!((spent.status, code(&spent).as_str()), (400, "not_accepted"), "{}", spent.text());
 
     // One account is one person's, and one person has one account.
-    let taken = site.link(&olga, MIA).await;
-    assert_eq!((taken.status, code(&taken).as_str()), (409, "account_taken"));
+    let hers = site.link(&olga, MIA).await;
+    assert_eq!((hers.status, code(&hers).as_str()), (409, "account_taken"));
     let other = site.link(&site.mia, "557058:olga").await;
     assert_eq!((other.status, code(&other).as_str()), (409, "other_account"));
     let id = linked.json::<Value>().unwrap()["id"].as_str().unwrap().to_owned();

@@ -121,8 +121,8 @@ mod tests {
         assert_eq!(branch.as_str(), "agent/fix-42-0822-103000");
         let tracker =
             TrackerRef::new(PlatformId::from_static("jira"), "acme.atlassian.net", "10042", "PROJ-12").unwrap();
-        let tracked = BranchName::for_issue(&IssueRef::tracked(platform, repo, tracker), at);
-        assert_eq!(tracked.as_str(), "agent/fix-PROJ-12-0822-103000");
+        let other = BranchName::for_issue(&IssueRef::tracked(platform, repo, tracker), at);
+        assert_eq!(other.as_str(), "agent/fix-PROJ-12-0822-103000");
         assert_eq!(BranchName::parse(branch.as_str()), Ok(branch));
     }
 

@@ -48,7 +48,7 @@ fn fitting(text: &str, version: ApiVersion) -> Vec<Block> {
         let all = blocks.len();
         let mut room = MAX_CHARS;
         let fits = |block: &Block| {
-            room = room.checked_sub(length(block)).unwrap_or_default();
+            room = room.saturating_sub(length(block));
             room > 0
         };
         let mut kept: Vec<Block> = blocks.into_iter().take_while(fits).collect();

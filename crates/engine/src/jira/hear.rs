@@ -311,8 +311,8 @@ impl Engine {
         if begun.asked.is_none() {
             self.say(case, "ask", &words::which_repository(&self.settings.app_name, candidates)).await?;
         }
-        let asked = Asked { event_type: case.event.told.event_type.clone(), instructions: request.said };
-        Ok(case.jira.inbox.keep_conversation(&Conversation { asked: Some(asked), ..begun }).await?)
+        let wish = Asked { event_type: case.event.told.event_type.clone(), instructions: request.said };
+        Ok(case.jira.inbox.keep_conversation(&Conversation { asked: Some(wish), ..begun }).await?)
     }
 
     fn conversation(

@@ -24,14 +24,13 @@ pub(super) fn named<'a>(text: &str, known: &'a [RegisteredRepository]) -> Named<
         };
         let Ok(name) = name.parse::<RepoName>() else { continue };
         let same = |repository: &&RegisteredRepository| is_same(&repository.name, &name);
-        match known.iter().find(same) {
-            Some(repository) if !found.known.iter().any(|other| other.id == repository.id) => {
-                found.known.push(repository)
-            }
-            Some(_) => {}
-            None if is_address => found.others.push(name.to_string()),
-            // `src/lib` and `and/or` look the same and mean no repository.
-            None => {}
+        // `src/lib` and `and/or` look like names and mean no repository.
+        let Some(repository) = known.iter().find(same) else {
+            found.others.extend(is_address.then(|| name.to_string()));
+            continue;
+        };
+        if !found.known.iter().any(|other| other.id == repository.id) {
+            found.known.push(repository);
         }
     }
     found
@@ -59,7 +58,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 /// `owner/name` of `https://host/owner/name/…` and `git@host:owner/name.git`.
 fn address(word: &str) -> Option<String> {
     let path = match word.split_once("://") {
-        Some((scheme, rest)) if matches!(scheme, "http" | "https" | "ssh" | "git") => rest.split_once('/')?.1,
+        Some(("http" | "https" | "ssh" | "git", rest)) => rest.split_once('/')?.1,
         Some(_) => return None,
         None => word.strip_prefix("git@").unwrap_or(word).split_once(':').filter(|(host, _)| host.contains('.'))?.1,
     };

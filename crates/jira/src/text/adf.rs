@@ -78,7 +78,9 @@ fn push_inline(inline: &Inline, marks: &[Value], out: &mut Vec<Value>) {
     };
     let nested = |inner: &[Inline], mark: Value, out: &mut Vec<Value>| {
         let marks: Vec<Value> = marks.iter().cloned().chain([mark]).collect();
-        inner.iter().for_each(|inline| push_inline(inline, &marks, out));
+        for inline in inner {
+            push_inline(inline, &marks, out);
+        }
     };
     match inline {
         Inline::Text(words) => text(words, None),
@@ -253,8 +255,9 @@ fn push_marked(text: &str, marks: &[Value], out: &mut Vec<Inline>) {
     };
     match (mark["type"].as_str().unwrap_or_default(), out.last_mut()) {
         ("code", _) => out.push(Inline::Code(text.to_owned())),
-        ("strong", Some(Inline::Strong(last))) | ("em", Some(Inline::Emphasis(last))) => into(last),
-        ("strike", Some(Inline::Strike(last))) => into(last),
+        ("strong", Some(Inline::Strong(last)))
+        | ("em", Some(Inline::Emphasis(last)))
+        | ("strike", Some(Inline::Strike(last))) => into(last),
         ("strong", _) => out.push(Inline::Strong(fresh())),
         ("em", _) => out.push(Inline::Emphasis(fresh())),
         ("strike", _) => out.push(Inline::Strike(fresh())),

@@ -125,7 +125,9 @@ impl Reader {
                 let cell = self.finish_inlines();
                 if let Some(table) = &mut self.table {
                     let row = if table.in_head { Some(&mut table.head) } else { table.rows.last_mut() };
-                    row.into_iter().for_each(|row| row.push(cell.clone()));
+                    if let Some(row) = row {
+                        row.push(cell);
+                    }
                 }
             }
             TagEnd::Strong | TagEnd::Emphasis | TagEnd::Strikethrough | TagEnd::Link | TagEnd::Image => {
@@ -137,8 +139,7 @@ impl Reader {
                 self.flush_item();
                 self.block(Block::Code { language, text });
             }
-            TagEnd::BlockQuote(_) => self.close(),
-            TagEnd::List(_) => self.close(),
+            TagEnd::BlockQuote(_) | TagEnd::List(_) => self.close(),
             TagEnd::Item => {
                 self.flush_item();
                 self.inlines.pop();

@@ -1,64 +1,24 @@
-//! `patchwright issues`, `repositories`, `tokens`, `stats`: the management plane from a terminal.
+//! `patchwright repositories`, `credentials`, `users`, `tokens`, `nodes`, `notifications`, `stats`, `audit`: the management
+//! plane from a terminal.
 
 use patchwright_http::Request;
 use serde_json::{Value, json};
 
 use super::CommandResult;
-use super::remote::{Remote, table, text};
-use crate::cli::{CredentialsCommand, IssuesCommand, NodesCommand, RepositoriesCommand, TokensCommand, UsersCommand};
+use super::remote::{Remote, one, table, text};
+use crate::cli::{
+    CredentialsCommand, NodesCommand, NotificationsCommand, RepositoriesCommand, TokensCommand, UsersCommand,
+};
 use crate::terminal::{ask_secret, say};
 
-const ISSUE: [&str; 5] = ["id", "status", "repository", "number", "title"];
 const REPOSITORY: [&str; 4] = ["id", "platform", "name", "synced_at"];
 const CREDENTIAL: [&str; 7] = ["id", "platform", "scope", "name", "login", "expires_at", "last_used_at"];
 const USER: [&str; 4] = ["id", "login", "role", "active"];
 const NODE: [&str; 7] = ["id", "name", "online", "draining", "running", "capacity", "labels"];
 const TOKEN: [&str; 5] = ["id", "name", "scope", "expires_at", "last_used_at"];
-const GROUP: [&str; 6] = ["key", "succeeded", "failed", "cancelled", "model_calls", "cost"];
-
-fn one(columns: &[&str], value: &Value) {
-    say(&columns.iter().map(|column| text(value, column)).collect::<Vec<_>>().join("  "));
-}
-
-pub(crate) async fn issues(remote: Remote, command: IssuesCommand) -> CommandResult {
-    let post = |id: &str, verb: &str| Request::post(remote.url(&format!("/issues/{id}/{verb}")));
-    match command {
-        IssuesCommand::List { status, repository, search, cursor, limit } => {
-            let mut request = Request::get(remote.url("/issues")).query("limit", limit.to_string());
-            for (name, value) in [("status", status), ("repository", repository), ("q", search), ("cursor", cursor)] {
-                if let Some(value) = value {
-                    request = request.query(name, value);
-                }
-            }
-            remote.ask(request, |page| table(&ISSUE, page)).await
-        }
-        IssuesCommand::Show { id } => {
-            let request = Request::get(remote.url(&format!("/issues/{id}")));
-            remote
-                .ask(request, |issue| {
-                    one(&ISSUE, issue);
-                    say(&text(issue, "body"));
-                })
-                .await
-        }
-        IssuesCommand::Open { repository, title, body } => {
-            let draft = json!({"repository_id": repository, "title": title, "body": body});
-            remote.ask(Request::post(remote.url("/issues")).json(&draft), |issue| one(&ISSUE, issue)).await
-        }
-        IssuesCommand::Start { id, command, instructions, node, labels } => {
-            let body = json!({
-                "command": command, "instructions": instructions, "node_id": node, "labels": labels,
-            });
-            let request = post(&id, "start").json(&body);
-            remote.ask(request, |task| one(&["job_id", "status"], task)).await
-        }
-        IssuesCommand::Cancel { id } => remote.ask(post(&id, "cancel"), |issue| one(&ISSUE, issue)).await,
-        IssuesCommand::Merge { id, pull_request } => {
-            let request = post(&id, "merge").json(&json!({"pull_request": pull_request}));
-            remote.ask(request, |issue| one(&ISSUE, issue)).await
-        }
-    }
-}
+const CHANNEL: [&str; 6] = ["id", "name", "kind", "target", "repository", "everyone"];
+const ENTRY: [&str; 5] = ["at", "actor", "action", "subject", "detail"];
+const GROUP: [&str; 8] = ["key", "succeeded", "failed", "cancelled", "success_rate", "seconds", "model_calls", "cost"];
 
 pub(crate) async fn repositories(remote: Remote, command: RepositoriesCommand) -> CommandResult {
     match command {
@@ -156,5 +116,45 @@ pub(crate) async fn tokens(remote: Remote, command: TokensCommand) -> CommandRes
 
 pub(crate) async fn stats(remote: Remote, group_by: &str) -> CommandResult {
     let request = Request::get(remote.url("/stats")).query("group_by", group_by);
-    remote.ask(request, |stats| table(&GROUP, &json!({"items": stats["groups"]}))).await
+    let show = |stats: &Value| {
+        let mut groups = stats["groups"].clone();
+        // How long one run takes, half of them at the least.
+        for group in groups.as_array_mut().into_iter().flatten() {
+            group["seconds"] = group["run_seconds"]["p50"].clone();
+        }
+        table(&GROUP, &json!({"items": groups}));
+    };
+    remote.ask(request, show).await
+}
+
+pub(crate) async fn notifications(remote: Remote, command: NotificationsCommand) -> CommandResult {
+    let url = |id: &str| remote.url(&format!("/notifications/{id}"));
+    match command {
+        NotificationsCommand::List => {
+            remote.ask(Request::get(remote.url("/notifications")), |page| table(&CHANNEL, page)).await
+        }
+        NotificationsCommand::Add { name, kind, target, events, repository, everyone } => {
+            let body = json!({
+                "name": name, "kind": kind, "target": target, "events": events, "repository": repository,
+                "everyone": everyone,
+            });
+            let show = |added: &Value| {
+                one(&CHANNEL, added);
+                if let Some(secret) = added["secret"].as_str() {
+                    say(&format!("secret: {secret}"));
+                }
+            };
+            remote.ask(Request::post(remote.url("/notifications")).json(&body), show).await
+        }
+        NotificationsCommand::Test { id } => {
+            remote.ask(Request::post(format!("{}/test", url(&id))), |_| say("a trial is on its way")).await
+        }
+        NotificationsCommand::Remove { id } => remote.ask(Request::delete(url(&id)), |_| {}).await,
+    }
+}
+
+pub(crate) async fn audit(remote: Remote, cursor: Option<String>, limit: u16) -> CommandResult {
+    let request = Request::get(remote.url("/audit")).query("limit", limit.to_string());
+    let request = cursor.into_iter().fold(request, |request, cursor| request.query("cursor", cursor));
+    remote.ask(request, |page| table(&ENTRY, page)).await
 }

@@ -3,6 +3,8 @@
 pub(crate) mod backup;
 pub(crate) mod config;
 pub(crate) mod demo;
+pub(crate) mod issues;
+pub(crate) mod jira;
 pub(crate) mod jobs;
 pub(crate) mod manage;
 pub(crate) mod migrate;

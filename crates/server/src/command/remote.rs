@@ -49,17 +49,38 @@ impl Remote {
         format!("{}/api/v1{path}", self.server.trim_end_matches('/'))
     }
 
-    /// Asks, and prints the answer: as JSON when that was wished, else as `show` says.
-    pub(crate) async fn ask(&self, request: Request, show: impl FnOnce(&Value)) -> CommandResult {
+    async fn send(&self, request: Request) -> Result<Response, RemoteError> {
         let request = match &self.token {
             Some(token) => request.bearer(token),
             None => request,
         };
-        let answer = self
-            .http
-            .send(request, Retry::Never)
-            .await
-            .map_err(|error| RemoteError::Unreachable { server: self.server.clone(), detail: error.to_string() })?;
+        let sent = self.http.send(request, Retry::Never).await;
+        sent.map_err(|error| RemoteError::Unreachable { server: self.server.clone(), detail: error.to_string() })
+    }
+
+    /// Prints a log as it is, part by part, to its present end.
+    pub(crate) async fn print_log(&self, url: &str) -> CommandResult {
+        let mut from = 0_u64;
+        loop {
+            let part = self.send(Request::get(url).query("from", from.to_string())).await?;
+            if !part.is_success() {
+                return Err(refusal(&part, &part.json().unwrap_or_default()).into());
+            }
+            let place = |name: &str| part.header(name).and_then(|text| text.parse::<u64>().ok()).unwrap_or(from);
+            let (next, end) = (place("x-next"), place("x-end"));
+            if next > from {
+                say(part.text().trim_end_matches('\n'));
+            }
+            if next >= end || next <= from {
+                return Ok(ExitCode::SUCCESS);
+            }
+            from = next;
+        }
+    }
+
+    /// Asks, and prints the answer: as JSON when that was wished, else as `show` says.
+    pub(crate) async fn ask(&self, request: Request, show: impl FnOnce(&Value)) -> CommandResult {
+        let answer = self.send(request).await?;
         if answer.status == 204 {
             return Ok(ExitCode::SUCCESS);
         }
@@ -89,6 +110,11 @@ pub(crate) fn text(value: &Value, name: &str) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
+}
+
+/// Some fields on one line.
+pub(crate) fn one(columns: &[&str], value: &Value) {
+    say(&columns.iter().map(|column| text(value, column)).collect::<Vec<_>>().join("  "));
 }
 
 /// The items of a page as a table, each column as wide as it must be.

@@ -25,8 +25,15 @@ struct KeptEvent {
     event: JiraEvent,
     attempts: u32,
     not_before: Timestamp,
-    /// `None` while it waits; then how it ended.
-    ended: Option<Option<String>>,
+    ended: Ended,
+}
+
+/// How an event ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Ended {
+    NotYet,
+    Done,
+    Dead(String),
 }
 
 #[derive(Debug, Default)]
@@ -117,18 +124,12 @@ impl JiraUsers for FakeJira {
         }
         let same = |kept: &&mut KeptLink| kept.link.user_id == link.user_id && kept.link.account == link.account;
         let before = tables.links.iter_mut().filter(here).find(same);
-        let made = match before {
-            Some(kept) => {
-                let made = JiraUser { id: kept.link.id, created_at: kept.link.created_at, ..link.clone() };
-                *kept = KeptLink { link: made.clone(), tokens: tokens.cloned(), held_until: None };
-                made
-            }
-            None => {
-                let kept = KeptLink { link: link.clone(), tokens: tokens.cloned(), held_until: None };
-                tables.links.push(kept);
-                link.clone()
-            }
+        let Some(kept) = before else {
+            tables.links.push(KeptLink { link: link.clone(), tokens: tokens.cloned(), held_until: None });
+            return Ok(link.clone());
         };
+        let made = JiraUser { id: kept.link.id, created_at: kept.link.created_at, ..link.clone() };
+        *kept = KeptLink { link: made.clone(), tokens: tokens.cloned(), held_until: None };
         Ok(made)
     }
 
@@ -213,13 +214,13 @@ impl JiraInbox for FakeJira {
         let same = |kept: &KeptEvent| {
             (kept.event.workspace_id, &kept.event.delivery_id) == (event.workspace_id, &event.delivery_id)
         };
-        let named =
+        let is_known =
             |(name, _): &(String, Timestamp)| tables.names.get(name).is_some_and(|until| *until > event.created_at);
-        if tables.events.values().any(same) || names.iter().any(named) {
+        if tables.events.values().any(same) || names.iter().any(is_known) {
             return Ok(false);
         }
         tables.names.extend(names.iter().cloned());
-        let kept = KeptEvent { event: event.clone(), attempts: 0, not_before: event.created_at, ended: None };
+        let kept = KeptEvent { event: event.clone(), attempts: 0, not_before: event.created_at, ended: Ended::NotYet };
         tables.events.insert(event.id, kept);
         Ok(true)
     }
@@ -232,7 +233,7 @@ impl JiraInbox for FakeJira {
         let first: Vec<JiraEventId> = tables
             .events
             .values()
-            .filter(|kept| kept.ended.is_none() && seen.insert(issue(kept)))
+            .filter(|kept| kept.ended == Ended::NotYet && seen.insert(issue(kept)))
             .map(|kept| kept.event.id)
             .collect();
         let due = first.into_iter().filter(|id| tables.events[id].not_before <= now);
@@ -247,8 +248,8 @@ impl JiraInbox for FakeJira {
         let mut tables = self.tables();
         let kept = tables.events.get_mut(&id).expect("what is settled was claimed");
         match outcome {
-            EffectOutcome::Done => kept.ended = Some(None),
-            EffectOutcome::Dead { error } => kept.ended = Some(Some(error)),
+            EffectOutcome::Done => kept.ended = Ended::Done,
+            EffectOutcome::Dead { error } => kept.ended = Ended::Dead(error),
             EffectOutcome::Retry { at, .. } | EffectOutcome::Postponed { at, .. } => kept.not_before = at,
         }
         Ok(())
@@ -256,7 +257,10 @@ impl JiraInbox for FakeJira {
 
     async fn dead_events(&self, limit: u16) -> Result<Vec<(JiraEvent, String)>, StoreError> {
         let tables = self.tables();
-        let dead = tables.events.values().rev().filter_map(|kept| Some((kept.event.clone(), kept.ended.clone()??)));
+        let dead = tables.events.values().rev().filter_map(|kept| match &kept.ended {
+            Ended::Dead(error) => Some((kept.event.clone(), error.clone())),
+            Ended::NotYet | Ended::Done => None,
+        });
         Ok(dead.take(usize::from(limit)).collect())
     }
 
@@ -298,7 +302,7 @@ impl JiraInbox for FakeJira {
         let mut tables = self.tables();
         let count = |tables: &Tables| tables.events.len() + tables.names.len() + tables.states.len();
         let all = count(&tables);
-        tables.events.retain(|_, kept| kept.ended.is_none() || kept.event.created_at >= before);
+        tables.events.retain(|_, kept| kept.ended == Ended::NotYet || kept.event.created_at >= before);
         tables.names.retain(|_, until| *until > now);
         tables.states.retain(|_, (_, until)| *until > now);
         Ok((all - count(&tables)) as u64)

@@ -63,18 +63,15 @@ pub(super) fn serve(request: &HttpRequest, call: &str, body: &Value, model: &mut
             let values: Vec<Value> = found.map(|comment| told(comment, model, with)).collect();
             HttpResponse::Ok().json(json!({"isLast": true, "values": values}))
         }
-        ("POST", ["issue", _, "comment"], Some(issue)) => match text(version, &body["body"]) {
-            Err(refusal) => refusal,
-            Ok(text) => {
-                let id = model.add_comment(&issue.id, &account, text, body["properties"].clone());
-                let comment = model.comments.iter().find(|comment| comment.id == id).unwrap();
-                HttpResponse::Created().json(told(comment, model, false))
-            }
-        },
-        ("PUT", ["issue", _, "comment", id], Some(issue)) => match text(version, &body["body"]) {
-            Err(refusal) => refusal,
-            Ok(text) => edit(&issue, id, text, &account, model),
-        },
+        ("POST" | "PUT", ["issue", _, "comment", ..], _) if fault(version, &body["body"]).is_some() => {
+            errors(400, fault(version, &body["body"]).unwrap_or_default())
+        }
+        ("POST", ["issue", _, "comment"], Some(issue)) => {
+            let id = model.add_comment(&issue.id, &account, body["body"].clone(), body["properties"].clone());
+            let comment = model.comments.iter().find(|comment| comment.id == id).unwrap();
+            HttpResponse::Created().json(told(comment, model, false))
+        }
+        ("PUT", ["issue", _, "comment", id], Some(issue)) => edit(&issue, id, body["body"].clone(), &account, model),
         ("GET", ["issue", _, "transitions"], Some(issue)) => {
             let ways = model.workflow.iter().filter(|(from, ..)| *from == issue.status);
             let way = |(_, id, to): &(String, String, String)| json!({"id": id, "name": format!("Move to {to}"), "to": {"name": to}});
@@ -88,7 +85,7 @@ pub(super) fn serve(request: &HttpRequest, call: &str, body: &Value, model: &mut
             };
             model.issues.iter_mut().find(|known| known.id == issue.id).unwrap().status = to;
             let change = json!({"items": [{"field": "status", "fromString": issue.status, "toString": "x"}]});
-            model.tell("jira:issue_updated", &issue.id, &account, json!({ "changelog": change }));
+            model.tell("jira:issue_updated", &issue.id, &account, &json!({ "changelog": change }));
             HttpResponse::NoContent().finish()
         }
         ("POST", ["issue", _, "remotelink"], Some(issue)) => {
@@ -107,20 +104,20 @@ pub(super) fn serve(request: &HttpRequest, call: &str, body: &Value, model: &mut
     }
 }
 
-/// A text as this version of the interface takes it.
-fn text(version: &str, body: &Value) -> Result<Value, HttpResponse> {
+/// Why this version of the interface does not take a text.
+fn fault(version: &str, body: &Value) -> Option<&'static str> {
     let fits = match version {
         "2" => body.is_string(),
         _ => body["type"] == "doc" && body["version"] == 1 && body["content"].is_array(),
     };
     let length = body.as_str().map_or_else(|| body.to_string().chars().count(), |text| text.chars().count());
     if !fits {
-        return Err(errors(400, "Comment body is not valid!"));
+        return Some("Comment body is not valid!");
     }
     if length > 32_767 {
-        return Err(errors(400, "The entered text is too long. It exceeds the allowed limit of 32,767 characters."));
+        return Some("The entered text is too long. It exceeds the allowed limit of 32,767 characters.");
     }
-    Ok(body.clone())
+    None
 }
 
 fn edit(issue: &Issue, id: &str, text: Value, account: &str, model: &mut Model) -> HttpResponse {
@@ -132,7 +129,7 @@ fn edit(issue: &Issue, id: &str, text: Value, account: &str, model: &mut Model) 
     model.comments[at].body = text;
     model.comments[at].edits += 1;
     let comment = told(&model.comments[at], model, false);
-    model.tell("comment_updated", &issue.id, account, json!({ "comment": comment }));
+    model.tell("comment_updated", &issue.id, account, &json!({ "comment": comment }));
     HttpResponse::Ok().json(comment)
 }
 

@@ -184,7 +184,7 @@ impl JiraServer {
             "jira:issue_updated",
             &id,
             account,
-            json!({ "changelog": change, "issue_event_type_name": "issue_updated" }),
+            &json!({ "changelog": change, "issue_event_type_name": "issue_updated" }),
         );
         model.told.pop_back().unwrap()
     }
@@ -314,20 +314,21 @@ impl Model {
             id,
             issue: issue.to_owned(),
             author: account.to_owned(),
-            body: body.clone(),
+            body,
             properties,
             edits: 0,
         });
+        let body = &self.comments.last().unwrap().body;
         let comment = json!({
             "self": format!("https://{JIRA_SITE}/rest/api/2/issue/{issue}/comment/{id}"), "id": id.to_string(),
             "author": self.person(account), "body": body, "updateAuthor": self.person(account), "jsdPublic": true,
         });
-        self.tell("comment_created", issue, account, json!({ "comment": comment }));
+        self.tell("comment_created", issue, account, &json!({ "comment": comment }));
         id
     }
 
     /// Tells what happened, as a webhook's body is: comments come with a trimmed issue.
-    fn tell(&mut self, event: &str, issue: &str, account: &str, more: Value) {
+    fn tell(&mut self, event: &str, issue: &str, account: &str, more: &Value) {
         let number = self.fresh();
         let known = self.issues.iter().find(|known| known.id == issue).unwrap().clone();
         let mut fields = json!({

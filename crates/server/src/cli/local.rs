@@ -1,0 +1,89 @@
+//! The arguments of what is done on this machine.
+
+use clap::{Args, Subcommand};
+
+/// `patchwright run`
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "they are the flags of the command line")]
+pub(crate) struct RunArgs {
+    /// A folder, or the address of a repository
+    #[arg(long, value_name = "PATH|URL")]
+    pub(crate) repo: String,
+    /// A file (first line the title), `-` for standard input, or the address of an issue on the forge
+    #[arg(long, value_name = "FILE|-|URL")]
+    pub(crate) issue: String,
+    /// The branch to start from (otherwise the repository's own)
+    #[arg(long)]
+    pub(crate) base: Option<String>,
+    /// What else to ask for
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) instructions: Option<String>,
+    /// Pushes a branch and opens a pull request
+    #[arg(long, group = "outcome")]
+    pub(crate) pr: bool,
+    /// Pushes a branch
+    #[arg(long, group = "outcome")]
+    pub(crate) push: bool,
+    /// Prints the patch and changes nothing anywhere; this is the default
+    #[arg(long, group = "outcome")]
+    pub(crate) patch: bool,
+    /// Prints one JSON object as the last line of standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `patchwright user`
+#[derive(Debug, Args)]
+pub(crate) struct UserArgs {
+    #[command(subcommand)]
+    pub(crate) command: UserCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Adds a person; the password comes from standard input, one line
+    Add {
+        /// What they log in with
+        login: String,
+        /// What they may do: admin or member
+        #[arg(long, default_value = "admin")]
+        role: String,
+    },
+    /// Lists all people
+    List,
+    /// Sets a new password, from standard input, and ends the person's sessions and tokens
+    Password {
+        /// Whose
+        login: String,
+    },
+    /// Shuts a person out, and ends their sessions and tokens
+    Disable {
+        /// Whom
+        login: String,
+    },
+}
+
+/// `patchwright node`
+#[derive(Debug, Args)]
+pub(crate) struct NodeArgs {
+    /// The server's address
+    #[arg(long, env = "PATCHWRIGHT_SERVER", value_name = "URL")]
+    pub(crate) server: String,
+    /// The one-time join token of `patchwright nodes add`, for the first start
+    #[arg(long, env = "PATCHWRIGHT_JOIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
+    /// Listens here for tasks, such as 0.0.0.0:8007, in place of asking for them
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<String>,
+    /// How many tasks it runs at once (otherwise the setting `NODE_CAPACITY`)
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) capacity: Option<u32>,
+}
+
+/// `patchwright demo`
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Prints one JSON object as the last line of standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
