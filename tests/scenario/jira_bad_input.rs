@@ -1,5 +1,8 @@
 //! What must not get through Jira's door, and what must not get lost behind it.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
 use patchwright_core::Secret;
 use patchwright_core::jira::{JiraInbox as _, JiraUsers as _, Tokens};
 use patchwright_core::webhook::SigningKeys;
@@ -89,6 +92,62 @@ async fn a_delivery_that_is_not_signed_by_its_site_is_refused() {
     let form = form.header("content-type", "application/x-www-form-urlencoded");
     assert_eq!(site.tester.send(form).await.status, 415);
     site.nothing_came().await;
+    site.finish().await;
+}
+
+/// What was logged in this process as a warning or worse.
+#[derive(Clone, Default)]
+struct Logged(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Logged {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Logged {
+    fn start() -> Self {
+        let logged = Self::default();
+        let writer = logged.clone();
+        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_ansi(false);
+        subscriber.with_writer(move || writer.clone()).init();
+        logged
+    }
+
+    fn levels(&self, of: &str) -> BTreeSet<String> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let of = text.lines().filter(|line| line.contains(of));
+        of.filter_map(|line| line.split_whitespace().nth(1)).map(str::to_owned).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_what_the_door_refused_and_how_bad_that_is() {
+    let logged = Logged::start();
+    let site = Site::start(vec![]).await;
+    let body = comment("@patchwright fix").to_string();
+    site.tester.send(site.delivery("d", &body)).await;
+    site.tester.send(site.delivery("d", &body).header("x-hub-signature", sign("wrong", &body))).await;
+    let elsewhere = body.replace(JIRA_SITE, "evil.atlassian.net");
+    site.tester.send(site.delivery("d", &elsewhere).header("x-hub-signature", sign(SECRET, &elsewhere))).await;
+    let off = json!({"status": "inactive"});
+    let path = format!("/api/v1/jira/workspaces/{}", site.workspace);
+    assert_eq!(site.tester.ask(&site.mia, Method::Patch, &path, Some(&off)).await.status, 200);
+    assert_eq!(site.deliver(&("d".into(), body)).await.status, 403);
+    for (line, level) in [
+        ("carries no signature", "WARN"),
+        ("is not signed with the site's secret", "ERROR"),
+        ("from a Jira site that is not linked here", "WARN"),
+        ("from a Jira site that is switched off", "WARN"),
+    ] {
+        assert_eq!(logged.levels(line), BTreeSet::from([level.to_owned()]), "{line}");
+    }
+    site.jira.told();
     site.finish().await;
 }
 

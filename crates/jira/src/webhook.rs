@@ -5,14 +5,13 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use patchwright_core::jira::{JiraDecoder, JiraDelivery, JiraHappening, JiraPerson, JiraTold};
-use patchwright_core::webhook::{DecodeError, Headers, check_depth, delivery_id, shortened};
+use patchwright_core::webhook::{DecodeError, Headers, Text, check_depth, delivery_id, shortened};
 use patchwright_domain::TrackerRef;
 use patchwright_domain::jira::site_name;
-use serde_json::Value;
 
 use crate::JIRA;
 use crate::comment::read_text;
-use crate::wire::{self, Hook};
+use crate::wire::{self, Hook, Origin};
 
 const SIGNATURE: &str = "x-hub-signature";
 const IDENTIFIER: &str = "x-atlassian-webhook-identifier";
@@ -92,7 +91,7 @@ fn added_labels(changelog: Option<&wire::Changelog>) -> Vec<String> {
         .collect()
 }
 
-fn read(body: &[u8]) -> Result<Hook, DecodeError> {
+fn read<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, DecodeError> {
     serde_json::from_slice(body).map_err(|error| DecodeError::Body { detail: error.to_string() })
 }
 
@@ -103,14 +102,16 @@ impl JiraDecoder for JiraWebhook {
 
     fn site(&self, body: &[u8]) -> Result<String, DecodeError> {
         check_depth(body)?;
-        let whole: Value =
-            serde_json::from_slice(body).map_err(|error| DecodeError::Body { detail: error.to_string() })?;
-        let places = [&whole["issue"], &whole["comment"], &whole["comment"]["author"], &whole["user"]];
-        let host = |place: &&Value| {
-            let url = url::Url::parse(place["self"].as_str()?).ok()?;
+        let told: Origin<'_> = read(body)?;
+        let comment = told.comment.as_ref();
+        let author = comment.and_then(|comment| comment.author.as_ref());
+        let places = [told.issue.as_ref(), told.user.as_ref(), author].into_iter().flatten();
+        let addresses = places.map(|place| &place.address).chain(comment.map(|comment| &comment.address));
+        let host = |address: &Option<Text<'_>>| {
+            let url = url::Url::parse(address.as_ref()?.as_str()).ok()?;
             site_name(url.host_str()?).ok()
         };
-        let hosts: BTreeSet<String> = places.iter().filter_map(host).collect();
+        let hosts: BTreeSet<String> = addresses.filter_map(host).collect();
         let mut hosts = hosts.into_iter();
         match (hosts.next(), hosts.next()) {
             (Some(host), None) => Ok(host),
@@ -126,7 +127,7 @@ impl JiraDecoder for JiraWebhook {
         site: &str,
         own_account: Option<&str>,
     ) -> Result<JiraDelivery, DecodeError> {
-        let hook = read(body)?;
+        let hook: Hook = read(body)?;
         let id = delivery_id(headers, IDENTIFIER, &hook.webhook_event, body)?;
         Ok(JiraDelivery { id, told: self.told(hook, site, own_account)? })
     }

@@ -1,5 +1,6 @@
 //! Jira's JSON, as far as we read or write it. Unknown fields are accepted.
 
+use patchwright_core::webhook::Text;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -139,6 +140,31 @@ pub(crate) struct ErrorAnswer {
     /// As the gateway says it.
     #[serde(default)]
     pub(crate) message: Option<String>,
+}
+
+/// What a delivery says of where it comes from. Read before its signature is checked, so that nothing else is kept of it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Origin<'a> {
+    #[serde(borrow)]
+    pub(crate) issue: Option<Place<'a>>,
+    #[serde(borrow)]
+    pub(crate) user: Option<Place<'a>>,
+    #[serde(borrow)]
+    pub(crate) comment: Option<CommentOrigin<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Place<'a> {
+    #[serde(borrow, rename = "self")]
+    pub(crate) address: Option<Text<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct CommentOrigin<'a> {
+    #[serde(borrow, rename = "self")]
+    pub(crate) address: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) author: Option<Place<'a>>,
 }
 
 /// What comes in by a webhook.

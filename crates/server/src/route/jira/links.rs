@@ -155,17 +155,22 @@ pub(crate) async fn status(_: Caller, state: web::Data<State>) -> HttpResponse {
 }
 
 #[utoipa::path(get, path = "/api/v1/jira/link", tag = "jira", params(LinkQuery),
-    responses((status = 302, description = "To Atlassian"), (status = 400, description = "The site was not named"),
+    responses((status = 302, description = "To Atlassian; to the login provider, where nobody is logged in"), (status = 400, description = "The site was not named"),
         (status = 401, description = "Nobody asks"),
         (status = 403, description = "No session asks"),
         (status = 404, description = "There is no such site, or no application at Atlassian is configured"),
         (status = 502, description = "The application is not set up rightly")))]
 pub(crate) async fn start(
-    caller: Caller,
+    caller: Result<Caller, ApiError>,
     request: HttpRequest,
     query: web::Query<LinkQuery>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
+    let caller = match caller {
+        // Whoever comes from a comment in Jira logs in on the way.
+        Err(ApiError::Unauthorized(_)) if state.oidc.is_some() => return Ok(log_in_first(&request)),
+        other => other?,
+    };
     let (user, session) = session(&request, &caller)?;
     let oauth = oauth(&state)?;
     let workspace = named(query.workspace.as_deref(), &state).await?;
@@ -182,6 +187,13 @@ pub(crate) async fn start(
     state.app.vault.keep_state(&secret::hash(&token), &sealed, until).await?;
     let url = oauth.authorization_url(&token)?;
     Ok(HttpResponse::Found().insert_header(("location", url)).insert_header(("cache-control", "no-store")).finish())
+}
+
+/// To the login provider, and back here.
+fn log_in_first(request: &HttpRequest) -> HttpResponse {
+    let here = request.uri().path_and_query().map_or("/", |here| here.as_str());
+    let query: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("return_to", here).finish();
+    HttpResponse::Found().insert_header(("location", format!("/api/v1/auth/oidc/start?{query}"))).finish()
 }
 
 /// The site of that name, or the only one.
