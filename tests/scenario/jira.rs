@@ -274,7 +274,11 @@ async fn the_repository_is_asked_for_once_and_the_answer_goes_on() {
     site.settle().await;
     let [job] = &site.jobs().await[..] else { panic!("there is one job") };
     assert_eq!((job.source.repo.to_string().as_str(), job.verdict), (REPO, Some(Verdict::FixedProven)));
-    assert!(job.trigger.instructions.as_deref().unwrap().ends_with("Mia Krystof writes: please"), "{:?}", job.trigger);
+    assert!(
+        job.trigger.instructions.as_deref().unwrap().ends_with("writes: only the sign, please\n\nplease"),
+        "{:?}",
+        job.trigger
+    );
     let unasked = site.comment("thanks, acme/other is fine too").await;
     assert!(unasked.text().contains("asks nothing of us"), "{}", unasked.text());
     site.finish().await;

@@ -54,6 +54,10 @@ pub trait Workspaces: Send + Sync {
         secrets: Option<&WorkspaceSecrets>,
     ) -> Result<bool, StoreError>;
 
+    /// Notes what was found out about one, and nothing else of it: Atlassian's id, and whose comments are ours.
+    async fn learn(&self, id: WorkspaceId, cloud_id: Option<&str>, own_account: Option<&str>)
+    -> Result<(), StoreError>;
+
     /// Where the code of its projects is, by project.
     async fn projects(&self, id: WorkspaceId) -> Result<Vec<ProjectRepository>, StoreError>;
 
@@ -251,14 +255,6 @@ pub trait JiraInbox: Send + Sync {
 
     /// What could not be dealt with, newest first, and why.
     async fn dead_events(&self, limit: u16) -> Result<Vec<(JiraEvent, String)>, StoreError>;
-
-    /// The conversation with a person on an issue.
-    async fn conversation(
-        &self,
-        workspace: WorkspaceId,
-        issue_id: &str,
-        with: JiraUserId,
-    ) -> Result<Option<Conversation>, StoreError>;
 
     /// The conversations on an issue, oldest first.
     async fn conversations_on(&self, workspace: WorkspaceId, issue_id: &str) -> Result<Vec<Conversation>, StoreError>;

@@ -133,8 +133,6 @@ pub struct Conversation {
 /// A wish whose repository was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
-    /// What began it, as the platform names it.
-    pub event_type: String,
     /// What was said.
     pub instructions: Option<String>,
 }

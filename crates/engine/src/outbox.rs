@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use patchwright_core::fault::Fault;
 use patchwright_core::forge::{Forge, ForgeError, NewPullRequest};
 use patchwright_core::store::{ClaimedEffect, EffectOutcome, StoreError};
@@ -276,29 +276,14 @@ impl Engine {
         };
         let kind = record.effect.kind().as_str();
         let detail = self.ports.tools.redactor.redact(&words(&error));
-        let asked_to_wait = matches!(error, ForgeError::RateLimited { .. });
-        if let Fault::Retry { after } = error.fault()
-            && (claimed.attempt < MAX_TRIES || asked_to_wait)
-        {
-            let now = self.ports.clock.now();
-            let dice = record.id.as_uuid().as_bytes()[15];
-            let wait = backoff(self.settings.first_backoff / EFFECTS_SOONER, claimed.attempt, after, dice);
-            let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
-            let at = now.saturating_add(wait).unwrap_or(now);
+        // What is said waits for a token that is put right; that a pull request cannot be made is said at once.
+        let opens = matches!(record.effect, Effect::OpenPullRequest | Effect::MarkReady);
+        if let Some((at, outcome)) = self.put_off(&error, claimed.attempt, MAX_TRIES, record.id.as_uuid(), !opens) {
             tracing::warn!(effect = kind, effect.attempt = claimed.attempt, effect.retry_at = %at, error = %detail, "an effect is tried again later");
-            // A platform that wants silence has carried nothing out, and a thousand comments that wait for it have not
-            // failed: only real tries count.
-            let outcome = if asked_to_wait {
-                EffectOutcome::Postponed { at, error: detail }
-            } else {
-                EffectOutcome::Retry { at, error: detail }
-            };
             return self.ports.store.settle_effect(record.id, outcome).await;
         }
         tracing::error!(effect = kind, effect.attempt = claimed.attempt, error = %detail, "an effect was given up");
-        if matches!(record.effect, Effect::OpenPullRequest | Effect::MarkReady)
-            && let Some(job) = record.job_id
-        {
+        if let Some(job) = record.job_id.filter(|_| opens) {
             // Written before the effect ends, so that the result comment behind it knows.
             let event = JobEvent::DeliveryFailed { problem: detail.clone() };
             match self.change_job(job, event).await {
@@ -307,6 +292,36 @@ impl Engine {
             }
         }
         self.ports.store.settle_effect(record.id, EffectOutcome::Dead { error: detail }).await
+    }
+
+    /// When something that a platform did not do is tried again; `None` when it is given up. With `awaits_token` refused
+    /// credentials are waited for: whoever looks after them can put them right.
+    pub(crate) fn put_off(
+        &self,
+        error: &ForgeError,
+        attempt: u32,
+        most: u32,
+        id: uuid::Uuid,
+        awaits_token: bool,
+    ) -> Option<(Timestamp, EffectOutcome)> {
+        let asked_to_wait = matches!(error, ForgeError::RateLimited { .. });
+        let after = match error.fault() {
+            Fault::Retry { after } => after,
+            _ if awaits_token && matches!(error, ForgeError::Unauthorized { .. }) => None,
+            _ => return None,
+        };
+        if attempt >= most && !asked_to_wait {
+            return None;
+        }
+        let now = self.ports.clock.now();
+        let wait = backoff(self.settings.first_backoff / EFFECTS_SOONER, attempt, after, id.as_bytes()[15]);
+        let at = now.saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX)).unwrap_or(now);
+        let error = self.ports.tools.redactor.redact(&words(error));
+        // A platform that wants silence has carried nothing out, and a thousand comments that wait for it have not failed:
+        // only real tries count.
+        let outcome =
+            if asked_to_wait { EffectOutcome::Postponed { at, error } } else { EffectOutcome::Retry { at, error } };
+        Some((at, outcome))
     }
 
     /// Writes what the job must remember together with the effect's end.

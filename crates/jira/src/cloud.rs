@@ -1,6 +1,7 @@
 //! All sites: which account asks, who is asked to wait, and what is done when an account is refused.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 
 use patchwright_core::clock::Clock;
 use patchwright_core::forge::ForgeError;
@@ -15,6 +16,7 @@ use patchwright_http::{HttpClient, RateGate, Request, Response, Retry};
 use crate::JIRA;
 use crate::breaker::Breakers;
 use crate::client::{ApiVersion, JiraAuth, JiraClient};
+use crate::comment::written;
 use crate::error::check;
 use crate::oauth::JiraOauth;
 use crate::token::unavailable;
@@ -105,10 +107,17 @@ pub struct JiraCloud {
     pub(crate) oauth: Option<JiraOauth>,
     breakers: Breakers,
     gate: RateGate<String>,
+    /// Whose ended login was told of.
+    told: Mutex<HashSet<JiraUserId>>,
 }
 
+/// What is said where a person's login has ended (`seeds/000`).
+const AUTHENTICATION_FAILED: &str = "**Authentication failed**: the Atlassian login of the person who asked does not work any \
+    more. Link the account again; until then the service account writes.";
+
 /// Who asks in one call.
-enum Account {
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Account {
     Service,
     Person(JiraUserId),
 }
@@ -124,8 +133,8 @@ impl JiraCloud {
     ) -> Self {
         let api_url = options.api_url.trim_end_matches('/').to_owned();
         let options = JiraOptions { api_url, ..options };
-        let (breakers, gate) = (Breakers::default(), RateGate::default());
-        Self { http, clock, options, records, oauth, breakers, gate }
+        let (breakers, gate, told) = (Breakers::default(), RateGate::default(), Mutex::default());
+        Self { http, clock, options, records, oauth, breakers, gate, told }
     }
 
     /// The application at Atlassian.
@@ -142,19 +151,59 @@ impl JiraCloud {
         action: &str,
         what: &str,
     ) -> Result<Response, ForgeError> {
+        let (workspace, _) = self.open(&at.site).await?;
+        let account = self.account(&workspace, at).await?;
+        self.call_as(account, at, build, retry, action, what).await
+    }
+
+    /// The same as somebody, and as the service account where they are refused.
+    pub(crate) async fn call_as(
+        &self,
+        account: Account,
+        at: &TrackerRef,
+        build: impl Fn(&JiraClient) -> Request,
+        retry: Retry,
+        action: &str,
+        what: &str,
+    ) -> Result<Response, ForgeError> {
         let (workspace, secrets) = self.open(&at.site).await?;
-        let response = match self.account(&workspace, at).await? {
+        let response = match account {
             Account::Service => self.send_as_service(&workspace, &secrets, &build, retry).await?,
             Account::Person(person) => match self.send_as(&workspace, person, &build, retry).await {
-                Ok(response) if response.status != 401 && response.status != 403 => response,
+                // What a person may not see is told them as missing.
+                Ok(response) if !matches!(response.status, 401 | 403 | 404) => response,
                 Ok(_) | Err(ForgeError::Unauthorized { .. }) => {
                     tracing::warn!(site = at.site, "the person's account is refused; the service account goes on");
+                    self.say_refused(&workspace, &secrets, person, at).await?;
                     self.send_as_service(&workspace, &secrets, &build, retry).await?
                 }
                 Err(error) => return Err(error),
             },
         };
         check(response, action, what)
+    }
+
+    /// Says on the issue that a person's login has ended, once: from then on they have no tokens and are not asked.
+    async fn say_refused(
+        &self,
+        workspace: &Workspace,
+        secrets: &WorkspaceSecrets,
+        person: JiraUserId,
+        at: &TrackerRef,
+    ) -> Result<(), ForgeError> {
+        let ended = self.records.users.tokens(person).await.map_err(|error| unavailable(&error))?.is_none();
+        if !ended || !self.told.lock().expect("no holder of this lock can panic").insert(person) {
+            return Ok(());
+        }
+        let build = |client: &JiraClient| {
+            let url = client.url(&["issue", &at.id, "comment"]);
+            Request::post(url).json(&written(AUTHENTICATION_FAILED, client.version()))
+        };
+        let sent = self.send_as_service(workspace, secrets, &build, Retry::Never).await;
+        if let Err(error) = sent.and_then(|response| check(response, "write a comment", &at.key)) {
+            tracing::warn!(site = at.site, %error, "it could not be said that a person's login has ended");
+        }
+        Ok(())
     }
 
     /// Makes a call as the service account, for what is about a site and not about an issue.
@@ -173,6 +222,13 @@ impl JiraCloud {
         found.ok_or_else(|| ForgeError::NotFound { platform: JIRA, what: format!("the site {site} on this server") })
     }
 
+    /// Whoever wrote something, as far as we may write in their name.
+    pub(crate) async fn author(&self, at: &TrackerRef, account: &str) -> Result<Account, ForgeError> {
+        let (workspace, _) = self.open(&at.site).await?;
+        let link = self.records.users.linked(workspace.id, account).await.map_err(|error| unavailable(&error))?;
+        Ok(link.map_or(Account::Service, |link| Account::Person(link.id)))
+    }
+
     async fn account(&self, workspace: &Workspace, at: &TrackerRef) -> Result<Account, ForgeError> {
         if self.options.write_as == WriteAs::ServiceAccount {
             return Ok(Account::Service);
@@ -181,7 +237,14 @@ impl JiraCloud {
         let on = on.map_err(|error| unavailable(&error))?;
         // Whoever spoke last.
         let last = on.into_iter().max_by_key(|conversation| conversation.updated_at);
-        Ok(last.map_or(Account::Service, |conversation| Account::Person(conversation.jira_user_id)))
+        let Some(person) = last.map(|conversation| conversation.jira_user_id) else { return Ok(Account::Service) };
+        let tokens = self.records.users.tokens(person).await.map_err(|error| unavailable(&error))?;
+        if tokens.is_none() {
+            return Ok(Account::Service);
+        }
+        // They have linked their account again: its next end is told of too.
+        self.told.lock().expect("no holder of this lock can panic").remove(&person);
+        Ok(Account::Person(person))
     }
 
     async fn send_as_service(

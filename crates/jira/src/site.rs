@@ -11,7 +11,7 @@ use patchwright_http::{Request, Retry};
 
 use crate::JIRA;
 use crate::client::ApiVersion;
-use crate::cloud::JiraCloud;
+use crate::cloud::{Account, JiraCloud, WriteAs};
 use crate::comment::{mark_of, read_text, written};
 use crate::convert::{self, quiet_mention};
 use crate::wire::{self, CommentIds, CommentList, Comments, DoTransition, Id, RemoteLink, RemoteObject, Transitions};
@@ -95,14 +95,24 @@ impl JiraCloud {
     }
 
     pub(crate) async fn change_comment(&self, at: &TrackerRef, id: &str, body: &str) -> Result<(), ForgeError> {
+        let what = format!("the comment {id} on {}", at.key);
+        let account = match self.options.write_as {
+            WriteAs::ServiceAccount => Account::Service,
+            // Only its author may edit it, whoever has spoken since.
+            WriteAs::Person => {
+                let build = |client: &crate::JiraClient| Request::get(client.url(&["issue", &at.id, "comment", id]));
+                let response = self.call_as(Account::Service, at, build, Retry::Safe, "read a comment", &what).await?;
+                let comment: wire::Comment = read_json(JIRA, &response, "read a comment")?;
+                self.author(at, &comment.author.unwrap_or_default().account_id).await?
+            }
+        };
         let build = |client: &crate::JiraClient| {
             // People are told when it ends, and not at every step.
             Request::put(client.url(&["issue", &at.id, "comment", id]))
                 .query("notifyUsers", "false")
                 .json(&written(body, client.version()))
         };
-        let what = format!("the comment {id} on {}", at.key);
-        self.call(at, build, Retry::Safe, "edit a comment", &what).await.map(|_| ())
+        self.call_as(account, at, build, Retry::Safe, "edit a comment", &what).await.map(|_| ())
     }
 
     /// Moves the issue to a state, by the transition that leads there now: their ids depend on the workflow and on where

@@ -43,6 +43,7 @@ impl JiraCloud {
                 return Ok(tokens.access);
             }
             let (Some(oauth), Some(refresh)) = (&self.oauth, &tokens.refresh) else {
+                self.records.users.keep_tokens(person, None).await.map_err(|error| unavailable(&error))?;
                 return Err(denied("the token has ended and cannot be refreshed (offline_access)"));
             };
             if let Some(token) = self.exchange(person, oauth, &tokens, refresh).await? {

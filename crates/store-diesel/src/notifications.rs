@@ -11,7 +11,7 @@ use patchwright_domain::{ChannelId, EffectId, NoticeId, UserId};
 
 use crate::Vault;
 use crate::db::{TxError, broken, read, snapshot, statements, store_error, write};
-use crate::row::effect::{DEAD, DONE, WAITING};
+use crate::row::effect::{DEAD, WAITING, after};
 use crate::row::{from_json, json, micros, parse, timestamp, unsigned};
 use crate::schema::{channel, notice};
 use crate::seal::{Sealed, Sealer};
@@ -268,13 +268,7 @@ impl Channels for Vault {
 
     async fn settle_notice(&self, id: NoticeId, outcome: EffectOutcome) -> Result<(), StoreError> {
         let id = id.to_string();
-        let (status, again, error) = match outcome {
-            EffectOutcome::Done => (DONE, None, None),
-            EffectOutcome::Dead { error } => (DEAD, None, Some(error)),
-            EffectOutcome::Retry { at, error } | EffectOutcome::Postponed { at, error } => {
-                (WAITING, Some(micros(at)), Some(error))
-            }
-        };
+        let (status, again, error) = after(outcome);
         write!(self.store, conn => {
             let row = notice::table.find(&id);
             diesel::update(row).set((notice::status.eq(status), notice::error.eq(&error))).execute(conn)?;

@@ -2,7 +2,7 @@ use super::report::*;
 use super::stage::*;
 use super::*;
 use crate::node::Needs;
-use crate::{Effect, IssueNumber, IssueStatus, PlatformId, RepoPath, TaskId, TaskStatus};
+use crate::{Effect, IssueNumber, IssueStatus, Milestone, PlatformId, RepoPath, TaskId, TaskStatus};
 use std::fmt::Write as _;
 
 fn at(second: i64) -> Timestamp {
@@ -176,6 +176,37 @@ fn a_job_that_publishes_nothing_has_no_effects() {
 }
 
 /// Every state with every event of the four machines, as the table that docs/pipeline.md shows.
+#[test]
+fn a_job_of_a_tracker_tells_it_its_milestones_and_a_job_of_a_forge_none() {
+    let of_forge = job();
+    assert_eq!(of_forge.accepted_effects(), [Effect::Acknowledge]);
+    let text = serde_json::to_string(&of_forge.source).unwrap();
+    assert!(!text.contains("tracker"), "{text}");
+    assert_eq!(serde_json::from_str::<IssueRef>(&text).unwrap(), of_forge.source);
+
+    let tracker =
+        crate::TrackerRef::new(PlatformId::from_static("jira"), "acme.atlassian.net", "10042", "PROJ-12").unwrap();
+    let source = IssueRef::tracked(of_forge.source.platform.clone(), of_forge.source.repo.clone(), tracker);
+    let of_jira = Job { source, ..of_forge.clone() };
+    let object = serde_json::to_value(of_jira.object(())).unwrap();
+    assert_eq!((&object["issue_number"], &object["display_issue_number"]), (&10042.into(), &12.into()));
+    let to = |to| Effect::Transition { to };
+    assert_eq!(of_jira.accepted_effects(), [Effect::Acknowledge, to(Milestone::Started)]);
+    let pull_request =
+        crate::job::PullRequestRef { number: 7, url: String::new(), node_id: None, draft: true, end: None };
+    for (job, link) in [(&of_forge, false), (&of_jira, true)] {
+        let (_, effects) = job.clone().advance(JobEvent::PullRequestOpened(pull_request.clone()), at(2)).unwrap();
+        assert_eq!(effects.contains(&Effect::LinkPullRequest), link);
+        let running = leased(job.clone());
+        let completed = JobEvent::Completed { epoch: running.epoch, verdict: Verdict::Unproven };
+        let (done, effects) = running.advance(completed, at(3)).unwrap();
+        assert_eq!(effects.contains(&to(Milestone::InReview)), link);
+        let merged = JobEvent::PullRequestEnded { end: crate::job::PullRequestEnd::Merged };
+        let (_, effects) = done.advance(merged, at(4)).unwrap();
+        assert_eq!(effects.contains(&to(Milestone::Merged)), link);
+    }
+}
+
 fn transition_tables() -> String {
     let mut out = String::new();
     let mut table = |name: &str, events: Vec<&str>, rows: Vec<(&str, Vec<Option<&str>>)>| {

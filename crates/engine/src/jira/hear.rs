@@ -12,7 +12,7 @@ use patchwright_core::tracker::RemoteIssue;
 use patchwright_core::webhook::{Actor, InboundIssue};
 use patchwright_domain::jira::{Asked, Conversation, JIRA, JiraUser, LinkStatus, Workspace};
 use patchwright_domain::job::TriggerKind;
-use patchwright_domain::trigger::{Command, find_request};
+use patchwright_domain::trigger::{Command, MAX_INSTRUCTIONS, find_request};
 use patchwright_domain::{ConversationId, IssueRef, JiraEventId, PlatformId, RepoName, TrackerRef, User};
 
 use super::repository::{hinted, named};
@@ -20,7 +20,7 @@ use super::{Context, JiraPorts, words};
 use crate::Engine;
 use crate::intake::{Answer, IntakeError, Wish};
 use crate::render;
-use crate::run::{backoff, words as error_words};
+use crate::run::words as error_words;
 
 /// How long one try may take, and how long an event is held for it.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -104,33 +104,14 @@ impl Engine {
 
     fn later(&self, claimed: &ClaimedJiraEvent, error: &ForgeError) -> EffectOutcome {
         let detail = self.ports.tools.redactor.redact(&error_words(error));
-        let told = &claimed.event.told;
+        let (attempt, told) = (claimed.attempt, &claimed.event.told);
         let (site, issue) = (&told.issue.site, &told.issue.key);
-        let asked_to_wait = matches!(error, ForgeError::RateLimited { .. });
-        // Whoever looks after the site can give the service account its key again: that is waited for too.
-        let after = match error.fault() {
-            Fault::Retry { after } => Some(after),
-            _ if matches!(error, ForgeError::Unauthorized { .. }) => Some(None),
-            _ => None,
-        };
-        let Some(after) = after else {
-            tracing::error!(site, issue, error = %detail, "what Jira told cannot be seen to");
-            return EffectOutcome::Dead { error: detail };
-        };
-        if claimed.attempt >= MAX_TRIES && !asked_to_wait {
-            tracing::error!(site, issue, claimed.attempt, error = %detail, "what Jira told is given up");
-            return EffectOutcome::Dead { error: detail };
+        if let Some((at, outcome)) = self.put_off(error, attempt, MAX_TRIES, claimed.event.id.as_uuid(), true) {
+            tracing::warn!(site, issue, attempt, retry_at = %at, error = %detail, "what Jira told is tried again later");
+            return outcome;
         }
-        let now = self.ports.clock.now();
-        let dice = claimed.event.id.as_uuid().as_bytes()[15];
-        let wait = backoff(self.settings.first_backoff / 6, claimed.attempt, after, dice);
-        let at = now.saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX)).unwrap_or(now);
-        tracing::warn!(site, issue, claimed.attempt, retry_at = %at, error = %detail, "what Jira told is tried again later");
-        if asked_to_wait {
-            EffectOutcome::Postponed { at, error: detail }
-        } else {
-            EffectOutcome::Retry { at, error: detail }
-        }
+        tracing::error!(site, issue, attempt, error = %detail, "what Jira told is given up");
+        EffectOutcome::Dead { error: detail }
     }
 
     async fn hear(&self, jira: &JiraPorts, claimed: &ClaimedJiraEvent) -> Result<(), Trouble> {
@@ -145,24 +126,22 @@ impl Engine {
         let Some(person) = event.told.person.as_ref().filter(|person| person.account != own) else { return Ok(()) };
         let request = self.request(&case, &own);
         let Some(link) = jira.users.linked(case.workspace.id, &person.account).await? else {
-            if request.is_none() {
-                return Ok(());
-            }
             tracing::warn!(site = case.workspace.name, account = person.account, "a person of Jira is not linked here");
             let public_url = self.settings.public_url.as_deref();
             let text = words::not_linked(app_name, person, &case.workspace.name, public_url);
-            return self.say(&case, "not_linked", &text).await;
+            return self.say_to_asker(&case, request.as_ref(), "not_linked", &text).await;
         };
         let user = jira.accounts.user(link.user_id).await?;
         let allowed = |user: &User| user.active && self.settings.allow.admits_user(user.login.as_str());
         let Some(user) = user.filter(allowed) else {
-            return self.say(&case, "shut_out", &words::shut_out(app_name, person)).await;
+            let text = words::shut_out(app_name, person);
+            return self.say_to_asker(&case, request.as_ref(), "shut_out", &text).await;
         };
         let (at, remote) = match jira.sites.issue_at(&event.told.issue).await {
             Ok(found) => found,
             Err(error @ (ForgeError::NotFound { .. } | ForgeError::Forbidden { .. })) => {
                 let text = words::unreadable(&event.told.issue.key, &error.to_string());
-                return self.say(&case, "unreadable", &text).await;
+                return self.say_to_asker(&case, request.as_ref(), "unreadable", &text).await;
             }
             Err(error) => return Err(error.into()),
         };
@@ -176,8 +155,7 @@ impl Engine {
             return Ok(own.clone());
         }
         let own = case.jira.sites.own_account(&case.workspace.name).await?;
-        let known = Workspace { own_account: Some(own.clone()), ..case.workspace.clone() };
-        case.jira.workspaces.change_workspace(&known, None).await?;
+        case.jira.workspaces.learn(case.workspace.id, None, Some(&own)).await?;
         Ok(own)
     }
 
@@ -213,15 +191,24 @@ impl Engine {
         let (platform, repo) = match self.place(case, &on, &found).await? {
             Place::Found(platform, repo) => (platform, repo),
             Place::NotOurs(name) => {
+                // Whoever neither asked nor was asked only talks.
+                let is_asked = known.is_some_and(|conversation| conversation.asked.is_some());
+                if request.is_none() && !is_asked {
+                    return Ok(());
+                }
                 return self.say(case, "unknown_repository", &words::unknown_repository(&name)).await;
             }
             Place::Unknown(candidates) => return self.ask(case, request, known, asker, &found.at, &candidates).await,
         };
         let Some(request) = continued(known, request) else { return Ok(()) };
-        let goes_on = known.is_some_and(|conversation| conversation.repository.is_some());
-        let begun = self.conversation(case, known, asker, &found.at);
         let key = found.at.key.clone();
         let source = IssueRef::tracked(platform.clone(), repo.clone(), found.at.clone());
+        let goes_on = known.is_some_and(|known| known.repository.is_some()) && self.has_job(&source).await?;
+        // Before the job, so that its first comment is part of it. What was asked stays until the job is there: another try
+        // must find what this one found.
+        let begun = self.conversation(case, known, asker, &found.at);
+        let begun = Conversation { repository: Some((platform, repo)), ..begun };
+        case.jira.inbox.keep_conversation(&begun).await?;
         let wish = self.jira_wish(case, request, asker, source, found, goes_on);
         match self.grant(wish, record(case.event)).await {
             Ok(answer) => log(&answer, &key),
@@ -231,9 +218,17 @@ impl Engine {
                 return self.say(case, "failed", &text).await;
             }
         }
-        // Only now: until here another try must find what this one found.
-        let conversation = Conversation { repository: Some((platform, repo)), asked: None, ..begun };
-        Ok(case.jira.inbox.keep_conversation(&conversation).await?)
+        if begun.asked.is_some() {
+            case.jira.inbox.keep_conversation(&Conversation { asked: None, ..begun }).await?;
+        }
+        Ok(())
+    }
+
+    async fn has_job(&self, source: &IssueRef) -> Result<bool, StoreError> {
+        match self.ports.store.issue_by_source(source).await? {
+            Some(issue) => Ok(self.ports.store.latest_job(issue.value.id).await?.is_some()),
+            None => Ok(false),
+        }
     }
 
     fn jira_wish(
@@ -311,7 +306,8 @@ impl Engine {
         if begun.asked.is_none() {
             self.say(case, "ask", &words::which_repository(&self.settings.app_name, candidates)).await?;
         }
-        let wish = Asked { event_type: case.event.told.event_type.clone(), instructions: request.said };
+        let before = begun.asked.as_ref().and_then(|asked| asked.instructions.clone());
+        let wish = Asked { instructions: together(before, request.said) };
         Ok(case.jira.inbox.keep_conversation(&Conversation { asked: Some(wish), ..begun }).await?)
     }
 
@@ -336,6 +332,17 @@ impl Engine {
         };
         let known = known.cloned().unwrap_or_else(new);
         Conversation { issue_key: at.key.clone(), updated_at: now, ..known }
+    }
+
+    /// The same where somebody has asked for something; whoever only talks is left alone.
+    async fn say_to_asker(
+        &self,
+        case: &Case<'_>,
+        request: Option<&Request>,
+        what: &str,
+        text: &str,
+    ) -> Result<(), Trouble> {
+        if request.is_some() { self.say(case, what, text).await } else { Ok(()) }
     }
 
     /// Writes a comment about an event, unless an earlier try has.
@@ -377,7 +384,7 @@ impl Engine {
         }
         let before = on.iter().filter_map(|conversation| conversation.repository.clone());
         if let Some((platform, repo)) = before.into_iter().next_back() {
-            return Ok(Place::Found(platform, repo));
+            return Ok(still_known(&known, platform, repo));
         }
         let text = format!("{}\n{}", found.remote.title, found.remote.body);
         if let Some(found) = self.readable(&named(&text, &known).known).await? {
@@ -385,7 +392,7 @@ impl Engine {
         }
         let mapped = case.jira.workspaces.projects(case.workspace.id).await?;
         if let Some(mapped) = mapped.into_iter().find(|mapped| mapped.project == found.at.project()) {
-            return Ok(Place::Found(mapped.platform, mapped.repo));
+            return Ok(still_known(&known, mapped.platform, mapped.repo));
         }
         if let [only] = known.as_slice() {
             return Ok(Place::Found(only.platform.clone(), only.name.clone()));
@@ -414,17 +421,31 @@ impl Engine {
     }
 }
 
-/// What is asked now. A comment that is only the answer to our question goes on with what was asked then.
+/// What is asked now. With the answer to our question goes what was asked for before it.
 fn continued(known: Option<&Conversation>, request: Option<Request>) -> Option<Request> {
-    let bare = request.as_ref().is_none_or(|request| {
-        matches!(&request.command, Command::Fix { instructions: None } | Command::Restart { instructions: None })
-    });
-    match known.and_then(|conversation| conversation.asked.clone()).filter(|_| bare) {
-        Some(Asked { instructions, .. }) => {
-            let command = Command::Fix { instructions: instructions.clone() };
-            Some(Request { command, kind: TriggerKind::Mention, said: instructions })
-        }
-        None => request,
+    let Some(asked) = known.and_then(|conversation| conversation.asked.clone()) else { return request };
+    let said = match request {
+        None => None,
+        Some(Request { command: Command::Fix { .. } | Command::Restart { .. }, said, .. }) => said,
+        // `status` and its like are what they say.
+        other => return other,
+    };
+    let said = together(asked.instructions, said);
+    Some(Request { command: Command::Fix { instructions: said.clone() }, kind: TriggerKind::Mention, said })
+}
+
+/// What was said first, and what came to it.
+fn together(first: Option<String>, then: Option<String>) -> Option<String> {
+    let all: Vec<String> = first.into_iter().chain(then).collect();
+    (!all.is_empty()).then(|| all.join("\n\n").chars().take(MAX_INSTRUCTIONS).collect())
+}
+
+/// A repository that was found out before, if jobs may still run for it.
+fn still_known(known: &[RegisteredRepository], platform: PlatformId, repo: RepoName) -> Place {
+    if known.iter().any(|known| known.platform == platform && known.name == repo) {
+        Place::Found(platform, repo)
+    } else {
+        Place::NotOurs(repo.to_string())
     }
 }
 

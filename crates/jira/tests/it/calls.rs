@@ -202,11 +202,20 @@ async fn whoever_spoke_last_is_written_as_and_the_service_account_where_that_fai
     site.server.end_access_tokens();
     jira.post_comment_at(&tracker(), "as Mia, with another token").await.unwrap();
     assert_eq!((author().await.as_str(), site.server.refreshed()), (MIA, 1));
+    let first = jira.comments_at(&tracker()).await.unwrap()[0].id.clone();
+    jira.edit_comment(&issue(), &first, "only its author may edit it").await.unwrap();
     site.server.end_grants();
     jira.post_comment_at(&tracker(), "as the service account").await.unwrap();
-    assert_eq!(author().await, JIRA_SERVICE.2);
+    jira.post_comment_at(&tracker(), "and again").await.unwrap();
+    let told: Vec<String> = jira.comments_at(&tracker()).await.unwrap().into_iter().rev().map(|c| c.body).collect();
+    assert_eq!((told[0].as_str(), told[1].as_str()), ("and again", "as the service account"));
+    assert!(
+        told[2].starts_with("**Authentication failed**") && !told[3].starts_with("**Auth"),
+        "it is said once: {told:?}"
+    );
     let without = Tokens { refresh: None, access: Secret::new("old"), expires_at: after(-1) };
     site.kept.keep_tokens(link, Some(&without)).await.unwrap();
     jira.post_comment_at(&tracker(), "again").await.unwrap();
     assert_eq!(author().await, JIRA_SERVICE.2);
+    assert!(site.kept.tokens(link).await.unwrap().is_none(), "what cannot be refreshed is not kept");
 }

@@ -14,7 +14,7 @@ use super::{Beside, beside_at, issue};
 const CALLS: &[(&str, &[&str])] = &[
     ("issue/{issueIdOrKey}", &["get"]),
     ("issue/{issueIdOrKey}/comment", &["get", "post"]),
-    ("issue/{issueIdOrKey}/comment/{id}", &["put"]),
+    ("issue/{issueIdOrKey}/comment/{id}", &["get", "put"]),
     ("comment/list", &["post"]),
     ("issue/{issueIdOrKey}/transitions", &["get", "post"]),
     ("issue/{issueIdOrKey}/remotelink", &["post"]),

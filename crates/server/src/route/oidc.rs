@@ -29,14 +29,27 @@ pub(crate) struct StartQuery {
     return_to: Option<String>,
 }
 
-/// What the provider sends a person back with.
+/// What a provider sends a person back with.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct BackQuery {
     code: Option<String>,
-    state: Option<String>,
+    pub(crate) state: Option<String>,
     /// Why there is no code.
     error: Option<String>,
+}
+
+impl BackQuery {
+    /// The code, or why there is none.
+    pub(crate) fn code(&self) -> Result<&str, String> {
+        match (&self.code, &self.error) {
+            (Some(code), None) => Ok(code),
+            (_, error) => {
+                let why = error.as_deref().unwrap_or("no code");
+                Err(why.chars().filter(|c| !c.is_control()).take(100).collect())
+            }
+        }
+    }
 }
 
 fn provider(state: &State) -> Result<&Provider, ApiError> {
@@ -105,11 +118,8 @@ async fn finish(
     provider: &Provider,
     state: &web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let Some(code) = query.code.as_ref().filter(|_| query.error.is_none()) else {
-        let why: String =
-            query.error.as_deref().unwrap_or("no code").chars().filter(|c| !c.is_control()).take(100).collect();
-        return Err(ApiError::bad("login_refused", format!("the provider did not log you in: {why}")));
-    };
+    let refused = |why| ApiError::bad("login_refused", format!("the provider did not log you in: {why}"));
+    let code = query.code().map_err(refused)?;
     let now = state.app.engine.now();
     let identity = provider.identify(begun, code, now).await.map_err(|error| not_logged_in(&error))?;
     let user = known_or_new(state, provider, &identity).await?;

@@ -300,6 +300,41 @@ async fn people_are_added_at_the_command_line_and_programs_ask_with_their_tokens
     let (_, said) = ask(&["tokens", "list", "--json"]);
     assert!(said.contains("\"terminal\"") && !said.contains(token), "{said}");
     assert!(ask(&["stats"]).0);
+    let issue = ask(&["issues", "list"]).1.split_whitespace().next().unwrap().to_owned();
+    let (done, said) = ask(&["issues", "edit", &issue, "--title", "add() is wrong"]);
+    assert!(done && said.contains("add() is wrong"), "{said}");
+    let (done, said) = ask(&["issues", "start", &issue, &id]);
+    assert!(done && said.contains("true") && said.contains("false"), "one is an issue and one is none: {said}");
+    let (refused, said) = ask(&["issues", "start", &issue, &id, "--priority", "high"]);
+    assert!(!refused && said.contains("one id at a time"), "{said}");
+    let task = ask(&["tasks", "list"]).1.split_whitespace().next().unwrap().to_owned();
+    assert!(ask(&["tasks", "show", &task]).1.contains(&task));
+    assert!(ask(&["tasks", "logs", &task]).0);
+    let (done, said) = ask(&["notifications", "add", "ops", "webhook", "https://ops.example/hook"]);
+    assert!(done && said.contains("secret: whsec_"), "{said}");
+    let channel = said.split_whitespace().next().unwrap().to_owned();
+    assert!(ask(&["notifications", "list"]).1.contains("https://ops.example/hook"));
+    assert!(ask(&["notifications", "remove", &channel]).0);
+    assert!(ask(&["audit", "--limit", "5"]).1.contains("notification.removed"));
+
+    let jira = |args: &[&str], input: &str| patchwright(&[&["jira"], args, &["--token", token]].concat(), input);
+    assert!(jira(&["status"], "").1.contains("configured: false"));
+    let cloud = ["--account", "bot@acme.example", "--cloud-id", "11223344"];
+    let (done, said) = jira(&[&["add", "Acme.atlassian.net"], &cloud[..]].concat(), "ATATT3canary\n");
+    assert!(done && said.contains("acme.atlassian.net") && said.contains("pwj_") && !said.contains("canary"), "{said}");
+    let site = said.split_whitespace().next().unwrap().to_owned();
+    let (done, said) = jira(&["map", &site, "PROJ", "acme/demo"], "");
+    assert!(done && said.contains("PROJ  github  acme/demo"), "{said}");
+    assert!(jira(&["projects", &site], "").1.contains("acme/demo"));
+    assert!(jira(&["unmap", &site, "PROJ"], "").0);
+    assert!(jira(&["deactivate", &site], "").1.contains("inactive"));
+    assert!(jira(&["activate", &site], "").1.contains("active"));
+    assert!(jira(&["secret", &site], "another-secret\n").0 && jira(&["key", &site], "another-key\n").0);
+    for list in ["sites", "links", "conversations", "failed"] {
+        assert!(jira(&[list], "").0, "{list}");
+    }
+    let (refused, said) = jira(&["unlink", &site], "");
+    assert!(!refused && said.contains("there is no link with this id"), "{said}");
     let (refused, said) = patchwright(&["issues", "list"], "");
     assert!(!refused && said.contains("PATCHWRIGHT_TOKEN"), "{said}");
     assert!(patchwright(&["completions", "bash"], "").1.contains("repositories"));

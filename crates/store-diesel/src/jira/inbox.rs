@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use patchwright_core::jira::{ClaimedJiraEvent, JiraEvent, JiraInbox};
 use patchwright_core::store::{EffectOutcome, StoreError};
 use patchwright_domain::jira::Conversation;
-use patchwright_domain::{DeliveryId, JiraEventId, JiraUserId, PlatformId, WorkspaceId};
+use patchwright_domain::{DeliveryId, JiraEventId, PlatformId, WorkspaceId};
 
 use crate::Vault;
 use crate::db::{TxError, read, snapshot, statements, store_error, write};
-use crate::row::effect::{DEAD, DONE, WAITING};
+use crate::row::effect::{DEAD, WAITING, after};
 use crate::row::{from_json, json, micros, parse, timestamp, unsigned};
 use crate::schema::{jira_conversation, jira_event, jira_seen, jira_state};
 
@@ -224,18 +224,14 @@ impl JiraInbox for Vault {
 
     async fn settle_event(&self, id: JiraEventId, outcome: EffectOutcome) -> Result<(), StoreError> {
         let id = id.to_string();
-        let (status, again, error) = match outcome {
-            EffectOutcome::Done => (DONE, None, None),
-            EffectOutcome::Dead { error } => (DEAD, None, Some(error)),
-            EffectOutcome::Retry { at, error } | EffectOutcome::Postponed { at, error } => {
-                (WAITING, Some(micros(at)), Some(error))
-            }
-        };
+        let untried = i64::from(matches!(outcome, EffectOutcome::Postponed { .. }));
+        let (status, again, error) = after(outcome);
         write!(self.store, conn => {
             let row = jira_event::table.find(&id);
             diesel::update(row).set((jira_event::status.eq(status), jira_event::error.eq(&error))).execute(conn)?;
             if let Some(at) = again {
-                diesel::update(row).set(jira_event::not_before.eq(at)).execute(conn)?;
+                let later = (jira_event::not_before.eq(at), jira_event::attempts.eq(jira_event::attempts - untried));
+                diesel::update(row).set(later).execute(conn)?;
             }
             Ok::<_, TxError>(())
         })
@@ -248,16 +244,6 @@ impl JiraInbox for Vault {
             Ok((row.into_domain()?, why))
         };
         rows.await?.into_iter().map(dead).collect()
-    }
-
-    async fn conversation(
-        &self,
-        workspace: WorkspaceId,
-        issue_id: &str,
-        with: JiraUserId,
-    ) -> Result<Option<Conversation>, StoreError> {
-        let on = self.conversations_on(workspace, issue_id).await?;
-        Ok(on.into_iter().find(|conversation| conversation.jira_user_id == with))
     }
 
     async fn conversations_on(&self, workspace: WorkspaceId, issue_id: &str) -> Result<Vec<Conversation>, StoreError> {

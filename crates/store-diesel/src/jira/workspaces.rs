@@ -216,6 +216,26 @@ impl Workspaces for Vault {
         })
     }
 
+    async fn learn(
+        &self,
+        id: WorkspaceId,
+        cloud_id: Option<&str>,
+        own_account: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let id = id.to_string();
+        let (cloud_id, own_account) = (cloud_id.map(str::to_owned), own_account.map(str::to_owned));
+        write!(self.store, conn => {
+            let row = jira_workspace::table.find(&id);
+            if let Some(cloud_id) = &cloud_id {
+                diesel::update(row).set(jira_workspace::jira_cloud_id.eq(cloud_id)).execute(conn)?;
+            }
+            if let Some(own_account) = &own_account {
+                diesel::update(row).set(jira_workspace::svc_account_id.eq(own_account)).execute(conn)?;
+            }
+            Ok::<_, TxError>(())
+        })
+    }
+
     async fn projects(&self, id: WorkspaceId) -> Result<Vec<ProjectRepository>, StoreError> {
         let id = id.to_string();
         let rows = self.store.blocking(move |db| read!(db, conn => conn.project_rows(&id).map_err(store_error)));

@@ -1,5 +1,5 @@
 use diesel::prelude::*;
-use patchwright_core::store::{EffectRecord, StoreError};
+use patchwright_core::store::{EffectOutcome, EffectRecord, StoreError};
 use serde::Serialize;
 
 use super::{from_json, json, micros, parse, timestamp};
@@ -51,6 +51,18 @@ impl EffectRow {
             effect: from_json(T, id, &self.body)?,
             created_at: timestamp(T, id, self.created_at)?,
         })
+    }
+}
+
+/// What an outcome leaves of a thing that is tried again until it is done: its status, when it is due again, and what went
+/// wrong.
+pub(crate) fn after(outcome: EffectOutcome) -> (&'static str, Option<i64>, Option<String>) {
+    match outcome {
+        EffectOutcome::Done => (DONE, None, None),
+        EffectOutcome::Dead { error } => (DEAD, None, Some(error)),
+        EffectOutcome::Retry { at, error } | EffectOutcome::Postponed { at, error } => {
+            (WAITING, Some(micros(at)), Some(error))
+        }
     }
 }
 

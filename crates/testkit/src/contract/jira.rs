@@ -96,6 +96,11 @@ async fn a_site_is_kept_with_its_secrets(keeper: &dyn Keeper, [admin, other]: [U
     let (_, kept) = keeper.open_workspace("b.atlassian.net").await.unwrap().unwrap();
     assert!(kept.webhook.len() == 2 && kept.webhook[0].matches("second") && kept.service_account.is_none());
     assert!(!keeper.change_workspace(&workspace(9, "nowhere", admin), None).await.unwrap());
+    keeper.learn(one.id, Some("another cloud"), None).await.unwrap();
+    keeper.learn(one.id, None, Some("another bot")).await.unwrap();
+    let (cloud_id, own_account) = (Some("another cloud".to_owned()), Some("another bot".to_owned()));
+    let learnt = Workspace { cloud_id, own_account, ..changed };
+    assert_eq!(keeper.workspace(one.id).await.unwrap().unwrap(), learnt, "nothing else of it has changed");
 
     let project = |key: &str, name: &str| ProjectRepository {
         project: key.to_owned(),
@@ -225,6 +230,9 @@ async fn an_event_is_heard_once_and_in_its_turn(keeper: &dyn Keeper, [mia, _]: [
     keeper.settle_event(event(3, site, "11", 2).id, EffectOutcome::Done).await.unwrap();
     assert_eq!(claim(199).await, None);
     assert_eq!(claim(200).await, Some((first.id, 3)));
+    let patience = EffectOutcome::Postponed { at: after(200), error: "slow down".into() };
+    keeper.settle_event(first.id, patience).await.unwrap();
+    assert_eq!(claim(200).await, Some((first.id, 3)), "what was not tried does not count");
     keeper.settle_event(first.id, EffectOutcome::Dead { error: "never".into() }).await.unwrap();
     assert_eq!(claim(201).await, Some((event(2, site, "10", 1).id, 1)));
     let dead = keeper.dead_events(9).await.unwrap();
@@ -247,13 +255,12 @@ async fn a_conversation_is_one_for_each_person_and_issue(keeper: &dyn Keeper, [m
         issue_key: "PROJ-1".to_owned(),
         jira_user_id: ours,
         repository: None,
-        asked: Some(Asked { event_type: "comment_created".into(), instructions: Some("please".into()) }),
+        asked: Some(Asked { instructions: Some("please".into()) }),
         created_at: after(1),
         updated_at: after(1),
     };
     keeper.keep_conversation(&begun).await.unwrap();
-    assert_eq!(keeper.conversation(site, "10", ours).await.unwrap(), Some(begun.clone()));
-    assert!(keeper.conversation(site, "10", hers).await.unwrap().is_none());
+    assert_eq!(keeper.conversations_on(site, "10").await.unwrap(), std::slice::from_ref(&begun));
     let known = Conversation {
         id: ConversationId::from_uuid(Uuid::from_u128(2)),
         issue_key: "OTHER-1".to_owned(),
@@ -265,7 +272,8 @@ async fn a_conversation_is_one_for_each_person_and_issue(keeper: &dyn Keeper, [m
     };
     keeper.keep_conversation(&known).await.unwrap();
     let kept = Conversation { id: begun.id, created_at: begun.created_at, ..known.clone() };
-    assert_eq!(keeper.conversation(site, "10", ours).await.unwrap(), Some(kept.clone()), "two begin one conversation");
+    let both = keeper.conversations_on(site, "10").await.unwrap();
+    assert_eq!(both, std::slice::from_ref(&kept), "two begin one conversation");
     let second = Conversation {
         id: ConversationId::from_uuid(Uuid::from_u128(3)),
         jira_user_id: hers,

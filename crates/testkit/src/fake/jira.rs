@@ -94,6 +94,19 @@ impl Workspaces for FakeJira {
         Ok(true)
     }
 
+    async fn learn(
+        &self,
+        id: WorkspaceId,
+        cloud_id: Option<&str>,
+        own_account: Option<&str>,
+    ) -> Result<(), StoreError> {
+        if let Some((known, _)) = self.tables().workspaces.values_mut().find(|(known, _)| known.id == id) {
+            known.cloud_id = cloud_id.map(str::to_owned).or(known.cloud_id.take());
+            known.own_account = own_account.map(str::to_owned).or(known.own_account.take());
+        }
+        Ok(())
+    }
+
     async fn projects(&self, id: WorkspaceId) -> Result<Vec<ProjectRepository>, StoreError> {
         let tables = self.tables();
         let of = tables.projects.iter().filter(|((workspace, _), _)| *workspace == id);
@@ -250,7 +263,11 @@ impl JiraInbox for FakeJira {
         match outcome {
             EffectOutcome::Done => kept.ended = Ended::Done,
             EffectOutcome::Dead { error } => kept.ended = Ended::Dead(error),
-            EffectOutcome::Retry { at, .. } | EffectOutcome::Postponed { at, .. } => kept.not_before = at,
+            EffectOutcome::Retry { at, .. } => kept.not_before = at,
+            EffectOutcome::Postponed { at, .. } => {
+                kept.not_before = at;
+                kept.attempts -= 1;
+            }
         }
         Ok(())
     }
@@ -262,16 +279,6 @@ impl JiraInbox for FakeJira {
             Ended::NotYet | Ended::Done => None,
         });
         Ok(dead.take(usize::from(limit)).collect())
-    }
-
-    async fn conversation(
-        &self,
-        workspace: WorkspaceId,
-        issue_id: &str,
-        with: JiraUserId,
-    ) -> Result<Option<Conversation>, StoreError> {
-        let on = self.conversations_on(workspace, issue_id).await?;
-        Ok(on.into_iter().find(|conversation| conversation.jira_user_id == with))
     }
 
     async fn conversations_on(&self, workspace: WorkspaceId, issue_id: &str) -> Result<Vec<Conversation>, StoreError> {

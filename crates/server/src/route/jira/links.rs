@@ -14,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::super::State;
 use super::super::error::ApiError;
+use super::super::oidc::BackQuery;
 use super::super::page::Page;
 use crate::audit::note;
 use crate::auth::{COOKIE, Caller, secret};
@@ -63,16 +64,6 @@ pub(crate) struct LinkQuery {
     workspace: Option<String>,
     /// A path of this server to go to then.
     return_to: Option<String>,
-}
-
-/// What Atlassian sends a person back with.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct BackQuery {
-    code: Option<String>,
-    state: Option<String>,
-    /// Why there is no code.
-    error: Option<String>,
 }
 
 /// What belongs to a state while the person is away. Sealed where it is kept.
@@ -233,11 +224,8 @@ pub(crate) async fn callback(
     let (user, session) = session(&request, &caller)?;
     let oauth = oauth(&state)?;
     let begun = begun(query.state.as_deref(), user, &session, &state).await?;
-    let Some(code) = query.code.as_ref().filter(|_| query.error.is_none()) else {
-        let why: String =
-            query.error.as_deref().unwrap_or("no code").chars().filter(|c| !c.is_control()).take(100).collect();
-        return Err(ApiError::bad("link_refused", format!("Atlassian did not link the account: {why}")));
-    };
+    let refused = |why| ApiError::bad("link_refused", format!("Atlassian did not link the account: {why}"));
+    let code = query.code().map_err(refused)?;
     let workspace = state.app.vault.workspace(begun.workspace).await?.ok_or(ApiError::NotFound("workspace"))?;
     let now = state.app.engine.now();
     let tokens = oauth.exchange(code, now).await?;
@@ -290,9 +278,8 @@ async fn learn_cloud_id(workspace: Workspace, cloud_id: String, state: &State) -
             format!("{} has another cloud id now; its administrator sets it anew", workspace.name),
         )),
         None => {
-            let known = Workspace { cloud_id: Some(cloud_id), ..workspace };
-            state.app.vault.change_workspace(&known, None).await?;
-            Ok(known)
+            state.app.vault.learn(workspace.id, Some(&cloud_id), None).await?;
+            Ok(Workspace { cloud_id: Some(cloud_id), ..workspace })
         }
     }
 }
@@ -305,8 +292,7 @@ async fn learn_own_account(workspace: &Workspace, state: &State) {
     }
     match state.app.jira.own_account(&workspace.name).await {
         Ok(own) => {
-            let known = Workspace { own_account: Some(own), ..workspace.clone() };
-            if let Err(error) = state.app.vault.change_workspace(&known, None).await {
+            if let Err(error) = state.app.vault.learn(workspace.id, None, Some(&own)).await {
                 tracing::warn!(site = workspace.name, %error, "our account there could not be kept");
             }
         }

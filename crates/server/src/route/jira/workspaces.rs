@@ -368,8 +368,7 @@ pub(crate) async fn validate(
     let workspace = editable(&id, &caller, &state).await?;
     let (valid, message) = match state.app.jira.own_account(&workspace.name).await {
         Ok(own) => {
-            let known = Workspace { own_account: Some(own), ..workspace.clone() };
-            state.app.vault.change_workspace(&known, None).await?;
+            state.app.vault.learn(workspace.id, None, Some(&own)).await?;
             (true, "the service account is let in".to_owned())
         }
         Err(error) => (false, state.app.redactor.redact(&error.to_string())),

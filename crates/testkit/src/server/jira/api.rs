@@ -72,6 +72,13 @@ pub(super) fn serve(request: &HttpRequest, call: &str, body: &Value, model: &mut
             HttpResponse::Created().json(told(comment, model, false))
         }
         ("PUT", ["issue", _, "comment", id], Some(issue)) => edit(&issue, id, body["body"].clone(), &account, model),
+        ("GET", ["issue", _, "comment", id], Some(issue)) => {
+            let here = |comment: &&Comment| comment.issue == issue.id && comment.id.to_string() == *id;
+            match model.comments.iter().find(here) {
+                Some(comment) => HttpResponse::Ok().json(told(comment, model, false)),
+                None => errors(404, "Can not find a comment for the id"),
+            }
+        }
         ("GET", ["issue", _, "transitions"], Some(issue)) => {
             let ways = model.workflow.iter().filter(|(from, ..)| *from == issue.status);
             let way = |(_, id, to): &(String, String, String)| json!({"id": id, "name": format!("Move to {to}"), "to": {"name": to}});
