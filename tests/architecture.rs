@@ -10,6 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("http", &["core", "domain"]),
     ("github", &["core", "domain", "http"]),
     ("gitcode", &["core", "domain", "http"]),
+    ("dashboard", &["domain"]),
     ("jira", &["core", "domain", "http"]),
     ("local", &["core", "domain"]),
     ("llm-openai", &["core", "domain", "http"]),
@@ -22,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "code-index",
             "core",
+            "dashboard",
             "domain",
             "engine",
             "gitcode",
@@ -51,7 +53,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("reqwest", &["http", "gitops-gix"]),
     ("clap", &["server"]),
     ("minijinja", &["engine"]),
-    ("pulldown-cmark", &["jira"]),
+    ("pulldown-cmark", &["jira", "dashboard"]),
 ];
 
 /// What the domain may use beside the standard library.

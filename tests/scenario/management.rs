@@ -18,13 +18,13 @@ pub(super) enum Method {
     Delete,
 }
 
-const PASSWORD: &str = "correct horse battery";
+pub(super) const PASSWORD: &str = "correct horse battery";
 
 /// Somebody who asks: with a session, a token, or nothing.
 #[derive(Clone, Default)]
 pub(super) struct Asker {
     pub(super) cookie: Option<String>,
-    csrf: Option<String>,
+    pub(super) csrf: Option<String>,
     token: Option<String>,
 }
 
@@ -120,16 +120,16 @@ impl Tester {
 }
 
 /// A server with an administrator, a member who owns an issue, another member, and a repository on GitHub.
-struct Office {
-    tester: Tester,
-    admin: Asker,
-    owner: Asker,
-    member: Asker,
+pub(super) struct Office {
+    pub(super) tester: Tester,
+    pub(super) admin: Asker,
+    pub(super) owner: Asker,
+    pub(super) member: Asker,
     repository: String,
-    issue: String,
+    pub(super) issue: String,
 }
 
-async fn office() -> Office {
+pub(super) async fn office() -> Office {
     let tester = Tester::start(good_answers()).await;
     // Nobody was added yet: whoever sits at the machine is the operator.
     tester.add_user(&Asker::default(), "Root@Example.org", "admin").await;

@@ -3,7 +3,9 @@
 mod again;
 mod api;
 mod bad_input;
+mod browser;
 mod credentials;
+mod dashboard;
 mod gitcode;
 mod hostile;
 mod intake;

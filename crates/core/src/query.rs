@@ -14,6 +14,8 @@ pub struct JobFilter {
     pub status: Option<JobStatus>,
     /// Only of this repository, `owner/name`.
     pub repository: Option<String>,
+    /// Only of this issue.
+    pub issue: Option<IssueId>,
     /// Only jobs that are older than this one: the next page.
     pub before: Option<JobId>,
     /// At most this many.

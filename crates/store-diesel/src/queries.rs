@@ -30,6 +30,9 @@ statements! {
             if let Some(repository) = &filter.repository {
                 query = query.filter(job::repo.eq(repository));
             }
+            if let Some(issue) = filter.issue {
+                query = query.filter(job::issue_id.eq(issue.to_string()));
+            }
             if let Some(before) = filter.before {
                 query = query.filter(job::id.lt(before.to_string()));
             }

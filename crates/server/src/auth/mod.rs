@@ -60,6 +60,18 @@ impl Caller {
     }
 
     /// # Errors
+    /// [`ApiError::Forbidden`] for a session whose token was not sent along: a page of another site may have asked.
+    pub(crate) fn need_csrf(&self, given: Option<&str>) -> Result<(), ApiError> {
+        let Some(own) = &self.csrf else { return Ok(()) };
+        // Hashes are compared: how long that takes tells nothing about the token.
+        if given.map(secret::hash) == Some(secret::hash(own)) {
+            Ok(())
+        } else {
+            Err(ApiError::forbidden("the request lacks the session's CSRF token (header X-CSRF-Token)"))
+        }
+    }
+
+    /// # Errors
     /// [`ApiError::Forbidden`] for a token that may only look.
     pub(crate) fn need_write(&self) -> Result<(), ApiError> {
         if self.scope >= Scope::Write { Ok(()) } else { Err(ApiError::forbidden("this token may only read")) }
@@ -95,15 +107,27 @@ impl FromRequest for Caller {
 
     fn from_request(request: &HttpRequest, _: &mut actix_web::dev::Payload) -> Self::Future {
         let request = request.clone();
-        Box::pin(async move { identify(&request).await })
+        Box::pin(async move {
+            let caller = identify(&request).await?;
+            if !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+                caller.need_csrf(header(&request, CSRF_HEADER))?;
+            }
+            Ok(caller)
+        })
     }
 }
 
-async fn identify(request: &HttpRequest) -> Result<Caller, ApiError> {
+fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+    request.headers().get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Who asks. What they ask counts only after [`Caller::need_csrf`], where it changes something.
+///
+/// # Errors
+/// [`ApiError::Unauthorized`] for nobody.
+pub(crate) async fn identify(request: &HttpRequest) -> Result<Caller, ApiError> {
     let state = request.app_data::<web::Data<State>>().expect("every route has the state");
-    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    if let Some(authorization) = header("authorization") {
+    if let Some(authorization) = header(request, "authorization") {
         let token = authorization.strip_prefix("Bearer ").unwrap_or_default();
         return by_token(state, token).await;
     }
@@ -112,11 +136,6 @@ async fn identify(request: &HttpRequest) -> Result<Caller, ApiError> {
         let Some((session, user)) = found else {
             return Err(ApiError::Unauthorized("the session has ended; log in again"));
         };
-        // Hashes are compared: how long that takes tells nothing about the token.
-        let given = header(CSRF_HEADER).map(secret::hash);
-        if !safe && given != Some(secret::hash(&session.csrf)) {
-            return Err(ApiError::forbidden("the request lacks the session's CSRF token (header X-CSRF-Token)"));
-        }
         return Ok(Caller::person(&user, Scope::Admin, Some(session.csrf)));
     }
     if !state.loopback || state.config.api_token.is_some() || has_people(state).await? {
@@ -150,10 +169,9 @@ pub(crate) async fn has_people(state: &State) -> Result<bool, ApiError> {
 
 /// A browser says which page sends a request; one of another site is refused.
 pub(crate) fn same_origin(request: &HttpRequest) -> Result<(), ApiError> {
-    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let Some(origin) = header("origin") else { return Ok(()) };
+    let Some(origin) = header(request, "origin") else { return Ok(()) };
     let host = origin.split_once("://").map(|(_, host)| host);
-    if host.is_some() && host == header("host") {
+    if host.is_some() && host == header(request, "host") {
         Ok(())
     } else {
         Err(ApiError::forbidden("a page of another site may not ask this"))

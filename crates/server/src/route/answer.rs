@@ -77,3 +77,10 @@ pub(crate) async fn not_found() -> HttpResponse {
 pub(crate) async fn no_such_route() -> HttpResponse {
     problem(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address")
 }
+
+/// Whether a browser that is sent there stays here: `//host` and `/\host` are other hosts to browsers.
+pub(crate) fn is_path_of_ours(path: &str) -> bool {
+    path.starts_with('/')
+        && !path.starts_with("//")
+        && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+}

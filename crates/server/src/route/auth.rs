@@ -73,27 +73,41 @@ pub(crate) async fn login(
     Body(body): Body<Credentials>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    same_origin(&request)?;
-    let Credentials { login, password } = body;
+    let user = check(&request, &state, &body.login, Secret::new(body.password)).await?;
+    begin(&state, user, SystemClock.now()).await
+}
+
+/// The person of a login and a password.
+///
+/// # Errors
+/// [`ApiError::Unauthorized`] when they do not go together, [`ApiError::TooMany`] after too many tries,
+/// [`ApiError::Forbidden`] for a page of another site.
+pub(super) async fn check(
+    request: &HttpRequest,
+    state: &State,
+    login: &str,
+    password: Secret,
+) -> Result<User, ApiError> {
+    same_origin(request)?;
     let now = SystemClock.now();
     let address = request.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default();
-    if let Some(after) = state.throttle.wait(&login, &address, now) {
+    if let Some(after) = state.throttle.wait(login, &address, now) {
         return Err(ApiError::TooMany { after });
     }
-    let known = match Login::parse(&login) {
+    let known = match Login::parse(login) {
         Ok(login) => state.app.store.user_by_login(&login).await?,
         Err(_) => None,
     };
     let hash = known.as_ref().and_then(|(_, hash)| hash.clone());
-    let right = password::verify(Secret::new(password), hash).await?;
+    let right = password::verify(password, hash).await?;
     let Some((user, _)) = known.filter(|(user, _)| right && user.active) else {
-        state.throttle.note_failure(&login, &address, now);
+        state.throttle.note_failure(login, &address, now);
         tracing::warn!(address, "a login failed");
         return Err(ApiError::Unauthorized("the login or the password is wrong"));
     };
-    state.throttle.note_success(&login);
-    note(&state, user.login.as_str(), "session.begun", user.login.as_str(), "").await?;
-    begin(&state, user, now).await
+    state.throttle.note_success(login);
+    note(state, user.login.as_str(), "session.begun", user.login.as_str(), "").await?;
+    Ok(user)
 }
 
 async fn begin(state: &State, user: User, now: Timestamp) -> Result<HttpResponse, ApiError> {
@@ -136,12 +150,17 @@ pub(crate) async fn logout(
     caller: Caller,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::NoContent().cookie(end(&request, &caller, &state).await?).finish())
+}
+
+/// Ends the session that asks; the cookie takes the browser's away.
+pub(super) async fn end(request: &HttpRequest, caller: &Caller, state: &State) -> Result<Cookie<'static>, ApiError> {
     if let Some(cookie) = request.cookie(COOKIE).filter(|_| caller.csrf.is_some()) {
         state.app.store.end_session(&secret::hash(cookie.value())).await?;
     }
     let mut gone = Cookie::build(COOKIE, "").path("/").finish();
     gone.make_removal();
-    Ok(HttpResponse::NoContent().cookie(gone).finish())
+    Ok(gone)
 }
 
 #[utoipa::path(get, path = "/api/v1/me", tag = "auth",
@@ -165,15 +184,32 @@ pub(crate) async fn setup(
     Body(body): Body<Setup>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    same_origin(&request)?;
     let Setup { token, login, password } = body;
-    if has_people(&state).await? {
+    let user = first_admin(&request, &state, &token, &login, Secret::new(password)).await?;
+    begin(&state, user, SystemClock.now()).await
+}
+
+/// Adds the first administrator, for whoever has the token that the server printed.
+///
+/// # Errors
+/// [`ApiError::Unauthorized`] for another token, [`ApiError::Conflict`] when somebody was added already,
+/// [`ApiError::BadRequest`] for a login or password that cannot be used, [`ApiError::Forbidden`] for a page of another
+/// site.
+pub(super) async fn first_admin(
+    request: &HttpRequest,
+    state: &State,
+    token: &str,
+    login: &str,
+    password: Secret,
+) -> Result<User, ApiError> {
+    same_origin(request)?;
+    if has_people(state).await? {
         return Err(ApiError::conflict("set_up_already", "somebody was added already; log in"));
     }
-    if state.setup.as_deref() != Some(secret::hash(&token).as_str()) {
+    if state.setup.as_deref() != Some(secret::hash(token).as_str()) {
         return Err(ApiError::Unauthorized("the token is not the one that the server printed at its start"));
     }
-    let user = person::add(&state.app.store, &login, Role::Admin, Some(Secret::new(password))).await?;
-    note(&state, user.login.as_str(), "user.added", user.login.as_str(), "the first administrator").await?;
-    begin(&state, user, SystemClock.now()).await
+    let user = person::add(&state.app.store, login, Role::Admin, Some(password)).await?;
+    note(state, user.login.as_str(), "user.added", user.login.as_str(), "the first administrator").await?;
+    Ok(user)
 }

@@ -115,6 +115,13 @@ pub(crate) struct StartBody {
     priority: Option<String>,
 }
 
+impl StartBody {
+    /// Nothing but words for the model.
+    pub(super) fn with_instructions(instructions: Option<String>) -> Self {
+        Self { instructions, ..Self::default() }
+    }
+}
+
 /// Issues to start.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -140,7 +147,7 @@ pub(crate) struct BatchItem {
     job_id: Option<String>,
     /// Why it was not started.
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
+    pub(super) error: Option<String>,
 }
 
 fn view(issue: &Issue, state: &State) -> IssueView {
@@ -182,7 +189,7 @@ pub(crate) async fn list(
     Ok(HttpResponse::Ok().json(Page::new(limit, &issues, |issue| issue.id, |issue| view(issue, &state))))
 }
 
-async fn find(state: &State, id: &str) -> Result<Issue, ApiError> {
+pub(super) async fn find(state: &State, id: &str) -> Result<Issue, ApiError> {
     let id: IssueId = id.parse().map_err(|_| ApiError::NotFound("issue"))?;
     Ok(state.app.store.issue(id).await?.ok_or(ApiError::NotFound("issue"))?.value)
 }
@@ -263,6 +270,7 @@ pub(crate) async fn change(
     Ok(HttpResponse::Ok().json(view(&issue, &state)))
 }
 
+/// Starts an issue. Whoever calls it writes it to the audit.
 async fn start_one(caller: &Caller, state: &State, id: &str, body: StartBody) -> Result<Task, ApiError> {
     let issue = steerable(caller, id, state).await?;
     let instructions = body.instructions.map(|words| text(&words, MAX_COMMAND, "instructions")).transpose()?;
@@ -316,9 +324,15 @@ pub(crate) async fn start(
     // The button sends no body.
     let body: StartBody = if body.is_empty() { StartBody::default() } else { super::body::parse(body.as_bytes())? };
     let command = body.command.clone().or_else(|| body.instructions.clone());
-    let task = start_one(&caller, &state, &id, body).await?;
-    note(&state, &caller.login, "issue.started", &task.issue_id.to_string(), &task.job_id.to_string()).await?;
+    let task = start_noted(&caller, &state, &id, body).await?;
     Ok(HttpResponse::Ok().json(TaskPublic::new(&task, command)))
+}
+
+/// Starts an issue, with an entry in the audit.
+pub(super) async fn start_noted(caller: &Caller, state: &State, id: &str, body: StartBody) -> Result<Task, ApiError> {
+    let task = start_one(caller, state, id, body).await?;
+    note(state, &caller.login, "issue.started", &task.issue_id.to_string(), &task.job_id.to_string()).await?;
+    Ok(task)
 }
 
 #[utoipa::path(post, path = "/api/v1/issues/start-batch", tag = "issues", request_body = BatchBody,
@@ -328,36 +342,35 @@ pub(crate) async fn start_batch(
     By(caller, body): By<Caller, BatchBody>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().json(BatchResult { items: start_all(&caller, &state, body.ids).await? }))
+}
+
+/// Starts many issues, with one entry in the audit; what became of each, in their order.
+pub(super) async fn start_all(caller: &Caller, state: &State, ids: Vec<String>) -> Result<Vec<BatchItem>, ApiError> {
     use futures_util::StreamExt as _;
     /// How many are started at the same time: their writes share commits, and others find connections free.
     const AT_ONCE: usize = 24;
     caller.need_write()?;
-    let ids = body.ids;
     if ids.len() > MAX_BATCH {
         return Err(ApiError::bad("too_many", format!("a batch starts at most {MAX_BATCH} issues")));
     }
-    let starts = ids.into_iter().map(|id| {
-        let (caller, state) = (&caller, &state);
-        async move {
-            match start_one(caller, state, &id, StartBody::default()).await {
-                Ok(task) => BatchItem {
-                    id,
-                    started: true,
-                    task_id: Some(task.id.to_string()),
-                    job_id: Some(task.job_id.to_string()),
-                    error: None,
-                },
-                Err(error) => {
-                    BatchItem { id, started: false, task_id: None, job_id: None, error: Some(error.to_string()) }
-                }
-            }
+    let starts = ids.into_iter().map(|id| async move {
+        match start_one(caller, state, &id, StartBody::default()).await {
+            Ok(task) => BatchItem {
+                id,
+                started: true,
+                task_id: Some(task.id.to_string()),
+                job_id: Some(task.job_id.to_string()),
+                error: None,
+            },
+            Err(error) => BatchItem { id, started: false, task_id: None, job_id: None, error: Some(error.to_string()) },
         }
     });
     let items: Vec<BatchItem> = futures_util::stream::iter(starts).buffered(AT_ONCE).collect().await;
     // One entry for all: each job says who started it.
     let started = items.iter().filter(|item| item.started).count();
-    note(&state, &caller.login, "issues.started", &format!("{started} issues"), "by a batch").await?;
-    Ok(HttpResponse::Ok().json(BatchResult { items }))
+    note(state, &caller.login, "issues.started", &format!("{started} issues"), "by a batch").await?;
+    Ok(items)
 }
 
 #[utoipa::path(post, path = "/api/v1/issues/{id}/cancel", tag = "issues",
@@ -370,10 +383,15 @@ pub(crate) async fn cancel(
     id: web::Path<String>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let issue = steerable(&caller, &id, &state).await?;
+    Ok(HttpResponse::Ok().json(view(&cancel_noted(&caller, &state, &id).await?, &state)))
+}
+
+/// Stops what runs for an issue, with an entry in the audit.
+pub(super) async fn cancel_noted(caller: &Caller, state: &State, id: &str) -> Result<Issue, ApiError> {
+    let issue = steerable(caller, id, state).await?;
     let issue = state.app.engine.cancel_issue(issue.id).await?;
-    note(&state, &caller.login, "issue.cancelled", &issue.source.to_string(), "").await?;
-    Ok(HttpResponse::Ok().json(view(&issue, &state)))
+    note(state, &caller.login, "issue.cancelled", &issue.source.to_string(), "").await?;
+    Ok(issue)
 }
 
 /// How to merge.
@@ -400,13 +418,18 @@ pub(crate) async fn merge(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let body: MergeBody = if body.is_empty() { MergeBody::default() } else { super::body::parse(body.as_bytes())? };
-    let issue = steerable(&caller, &id, &state).await?;
-    let issue = if body.pull_request {
+    Ok(HttpResponse::Ok().json(view(&merge_noted(&caller, &state, &id, body.pull_request).await?, &state)))
+}
+
+/// Merges an issue, on its forge or as it is told, with an entry in the audit.
+pub(super) async fn merge_noted(caller: &Caller, state: &State, id: &str, on_forge: bool) -> Result<Issue, ApiError> {
+    let issue = steerable(caller, id, state).await?;
+    let issue = if on_forge {
         state.app.engine.merge_pull_request(issue.id).await?
     } else {
         state.app.engine.merge_issue(issue.id).await?
     };
-    let how = if body.pull_request { "on the forge" } else { "" };
-    note(&state, &caller.login, "issue.merged", &issue.source.to_string(), how).await?;
-    Ok(HttpResponse::Ok().json(view(&issue, &state)))
+    let how = if on_forge { "on the forge" } else { "" };
+    note(state, &caller.login, "issue.merged", &issue.source.to_string(), how).await?;
+    Ok(issue)
 }

@@ -28,6 +28,9 @@ pub(crate) struct ListQuery {
     status: Option<String>,
     /// `owner/name`
     repository: Option<String>,
+    /// Only of this issue.
+    #[param(value_type = Option<uuid::Uuid>)]
+    issue: Option<String>,
     /// As the page before said.
     #[param(value_type = Option<uuid::Uuid>)]
     cursor: Option<String>,
@@ -107,6 +110,7 @@ pub(crate) async fn list(
     let filter = JobFilter {
         status: word(query.status.as_ref(), JobStatus::parse, "status of a job")?,
         repository: query.repository.clone(),
+        issue: parsed(query.issue.as_ref(), "bad_issue")?,
         before: parsed(query.cursor.as_ref(), "bad_cursor")?,
         limit,
     };

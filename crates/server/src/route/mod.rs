@@ -1,11 +1,12 @@
 //! The routes: bytes or DTO → engine call → DTO.
 
 mod again;
-mod answer;
+pub(crate) mod answer;
 mod audit;
 mod auth;
 mod body;
 mod credentials;
+mod dashboard;
 mod draft;
 pub(crate) mod error;
 mod events;
@@ -72,7 +73,7 @@ pub(crate) fn register(services: &mut web::ServiceConfig, state: Arc<State>) {
     services
         .app_data(web::Data::from(state))
         .app_data(web::PayloadConfig::new(limit))
-        .service(web::resource("/").route(web::get().to(health::health)))
+        .configure(dashboard::register)
         .service(web::resource("/health").route(web::get().to(health::health)))
         .service(web::resource("/livez").route(web::get().to(health::live)))
         .service(web::resource("/readyz").route(web::get().to(health::ready)))

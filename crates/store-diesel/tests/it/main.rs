@@ -76,6 +76,8 @@ async fn lists_page_and_filter(store: &DieselStore) {
     assert!(store.jobs(running).await.unwrap().is_empty());
     let elsewhere = JobFilter { repository: Some("acme/other".into()), limit: 9, ..JobFilter::default() };
     assert!(store.jobs(elsewhere).await.unwrap().is_empty());
+    let of_issue = JobFilter { issue: Some(issue(2).id), limit: 9, ..JobFilter::default() };
+    assert_eq!(ids(store.jobs(of_issue).await.unwrap()), [job_id(2)]);
     assert_eq!(store.queue_depth().await.unwrap().queued, 5);
     assert_eq!(store.queue_position(job_id(3)).await.unwrap(), Some(3));
     assert_eq!(store.queue_position(job_id(9)).await.unwrap(), None);

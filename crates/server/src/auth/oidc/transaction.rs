@@ -8,7 +8,7 @@ use ring::{digest, hmac};
 use serde::{Deserialize, Serialize};
 
 use crate::auth::secret;
-use crate::route::jira::links::is_path_of_ours;
+use crate::route::answer::is_path_of_ours;
 
 /// How long a person may take at the provider.
 pub(crate) const PATIENCE: SignedDuration = SignedDuration::from_mins(10);

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::State;
+use super::super::answer::is_path_of_ours;
 use super::super::error::ApiError;
 use super::super::oidc::BackQuery;
 use super::super::page::Page;
@@ -199,13 +200,6 @@ async fn named(name: Option<&str>, state: &State) -> Result<Workspace, ApiError>
         None if all.is_empty() => Err(ApiError::NotFound("workspace")),
         None => Err(ApiError::bad("which_site", "there are several sites; name one with `?workspace=`")),
     }
-}
-
-/// `//host` and `/\host` are other hosts to browsers.
-pub(crate) fn is_path_of_ours(path: &str) -> bool {
-    path.starts_with('/')
-        && !path.starts_with("//")
-        && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
 }
 
 #[utoipa::path(get, path = "/api/v1/jira/callback", tag = "jira", params(BackQuery),

@@ -1,0 +1,56 @@
+//! The style sheet, the script and the icon, in the program. Their addresses hold a hash of their content, so that browsers
+//! keep them for good and never show old ones.
+
+use std::sync::LazyLock;
+
+use ring::digest::{SHA256, digest};
+
+/// Something that pages need beside themselves.
+#[derive(Debug)]
+pub struct Asset {
+    /// Its name.
+    pub name: &'static str,
+    /// Its media type.
+    pub media_type: &'static str,
+    /// Its content.
+    pub bytes: &'static [u8],
+    hash: String,
+}
+
+static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
+    let asset = |name, media_type, bytes: &'static [u8]| {
+        let hash = digest(&SHA256, bytes).as_ref()[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+        Asset { name, media_type, bytes, hash }
+    };
+    vec![
+        asset("style.css", "text/css; charset=utf-8", include_bytes!("../assets/style.css")),
+        asset("app.js", "text/javascript; charset=utf-8", include_bytes!("../assets/app.js")),
+        asset("icon.svg", "image/svg+xml", include_bytes!("../assets/icon.svg")),
+    ]
+});
+
+/// Where an asset is.
+pub fn address(name: &str) -> String {
+    let known = ASSETS.iter().find(|asset| asset.name == name);
+    known.map_or_else(String::new, |asset| format!("/assets/{}/{}", asset.hash, asset.name))
+}
+
+/// The asset at an address; none where its content has changed since.
+pub fn find(hash: &str, name: &str) -> Option<&'static Asset> {
+    ASSETS.iter().find(|asset| asset.name == name && asset.hash == hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_asset_is_where_its_address_says_and_they_are_small() {
+        let address = address("style.css");
+        let (hash, name) = address.strip_prefix("/assets/").unwrap().split_once('/').unwrap();
+        assert_eq!(find(hash, name).unwrap().media_type, "text/css; charset=utf-8");
+        assert!(find("0", name).is_none() && find(hash, "../style.css").is_none());
+        let all: usize = ASSETS.iter().map(|asset| asset.bytes.len()).sum();
+        assert!(all < 40_000, "{all} bytes are too much for a first page");
+    }
+}

@@ -1,0 +1,55 @@
+//! Markdown of others as HTML that can do nothing.
+
+use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
+
+/// The longest text that is shown, in characters.
+const MAX_CHARS: usize = 100_000;
+
+/// Renders Markdown. Raw HTML is shown as it is written, images of others become links, and links lead to pages and
+/// mailboxes only.
+pub fn to_html(markdown: &str) -> String {
+    let text: String = markdown.chars().take(MAX_CHARS).collect();
+    let mut images = 0_usize;
+    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
+    let events = Parser::new_ext(&text, options).map(|event| match event {
+        Event::Html(html) | Event::InlineHtml(html) => Event::Text(html),
+        Event::Start(Tag::Image { dest_url, title, id, .. }) => {
+            images += 1;
+            link(dest_url, title, id)
+        }
+        Event::End(TagEnd::Image) => {
+            images = images.saturating_sub(1);
+            Event::End(TagEnd::Link)
+        }
+        Event::Start(Tag::Link { dest_url, title, id, .. }) => link(dest_url, title, id),
+        other => other,
+    });
+    let mut out = String::with_capacity(text.len() * 2);
+    html::push_html(&mut out, events);
+    // Where a link leads is not told of the page that it was on, and nothing of it is passed on.
+    out.replace("<a href=", "<a rel=\"noopener noreferrer nofollow ugc\" href=")
+}
+
+fn link<'a>(url: CowStr<'a>, title: CowStr<'a>, id: CowStr<'a>) -> Event<'a> {
+    let lower = url.to_ascii_lowercase();
+    let safe = ["http://", "https://", "mailto:"].iter().any(|scheme| lower.starts_with(scheme));
+    let dest_url = if safe { url } else { CowStr::Borrowed("#") };
+    Event::Start(Tag::Link { link_type: pulldown_cmark::LinkType::Inline, dest_url, title, id })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markdown_is_shown_and_can_do_nothing() {
+        let html = to_html(
+            "# Hi\n\n**b** <script>alert(1)</script> [x](javascript:alert(1)) ![i](http://evil/x.png)\n\n<img src=x onerror=y>\n\n| a |\n| - |\n| 1 |",
+        );
+        for bad in ["<script", "<img", "javascript:", "onerror=y>"] {
+            assert!(!html.contains(bad), "{bad} in {html}");
+        }
+        assert!(html.contains("<h1>Hi</h1>") && html.contains("<strong>b</strong>") && html.contains("<table>"));
+        assert!(html.contains("href=\"http://evil/x.png\"") && html.contains("rel=\"noopener"), "{html}");
+    }
+}

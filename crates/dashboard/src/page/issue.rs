@@ -1,0 +1,103 @@
+//! One issue.
+
+use askama::Template;
+use jiff::Timestamp;
+use patchwright_domain::job::report::Verdict;
+use patchwright_domain::{Issue, IssueStatus, Job, JobStatus};
+
+use super::StartButton;
+use crate::time::ago;
+use crate::{Frame, Words, markdown};
+
+/// One job of the issue.
+#[derive(Debug, Clone)]
+pub struct JobRow {
+    /// Its id.
+    pub id: String,
+    /// Where it stands.
+    pub status: JobStatus,
+    /// What its tests showed.
+    pub verdict: Option<Verdict>,
+    /// Who asked.
+    pub actor: String,
+    /// Why it failed.
+    pub failure: Option<String>,
+    /// Its pull request: number and page.
+    pub pull_request: Option<(u64, String)>,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+}
+
+impl From<&Job> for JobRow {
+    fn from(job: &Job) -> Self {
+        let pull_request = job.published.pull_request.as_ref();
+        Self {
+            id: job.id.to_string(),
+            status: job.status(),
+            verdict: job.verdict,
+            actor: job.trigger.actor.clone(),
+            failure: job.failure.as_ref().map(|failure| failure.reason.clone()),
+            pull_request: pull_request.map(|pull_request| (pull_request.number, pull_request.url.clone())),
+            created_at: job.created_at,
+        }
+    }
+}
+
+impl JobRow {
+    fn outcome(&self, words: &'static Words) -> &str {
+        match (&self.failure, self.verdict) {
+            (Some(failure), _) => failure,
+            (None, Some(verdict)) => words.verdict(verdict),
+            (None, None) => "",
+        }
+    }
+}
+
+/// One issue with its jobs.
+#[derive(Debug, Template)]
+#[template(path = "issue.html")]
+pub struct IssuePage<'a> {
+    /// Around it.
+    pub frame: &'a Frame,
+    /// The time.
+    pub now: Timestamp,
+    /// The issue.
+    pub issue: &'a Issue,
+    /// Its own page.
+    pub url: Option<String>,
+    /// Its jobs, newest first.
+    pub jobs: &'a [JobRow],
+    /// Whether whoever looks may start, stop and merge it.
+    pub may_start: bool,
+}
+
+impl IssuePage<'_> {
+    const fn words(&self) -> &'static Words {
+        self.frame.words()
+    }
+
+    fn ago(&self, at: &Timestamp) -> String {
+        ago(*at, self.now, self.frame.language)
+    }
+
+    const fn button(&self) -> StartButton {
+        StartButton { status: self.issue.status, allowed: self.may_start }
+    }
+
+    fn body(&self) -> String {
+        markdown::to_html(&self.issue.body)
+    }
+
+    fn can_cancel(&self) -> bool {
+        self.may_start && self.issue.status == IssueStatus::Processing
+    }
+
+    fn can_merge(&self) -> bool {
+        self.may_start && self.issue.status == IssueStatus::PendingMerge
+    }
+
+    /// The page.
+    pub fn html(&self) -> String {
+        super::rendered(self)
+    }
+}

@@ -1,0 +1,28 @@
+//! What went wrong.
+
+use askama::Template;
+
+use crate::{Frame, Words};
+
+/// A page that says what went wrong, and what to do.
+#[derive(Debug, Template)]
+#[template(path = "problem.html")]
+pub struct Problem<'a> {
+    /// Around it.
+    pub frame: &'a Frame,
+    /// Whether there is no such page at all.
+    pub is_missing: bool,
+    /// What happened.
+    pub detail: &'a str,
+}
+
+impl Problem<'_> {
+    const fn words(&self) -> &'static Words {
+        self.frame.words()
+    }
+
+    /// The page.
+    pub fn html(&self) -> String {
+        super::rendered(self)
+    }
+}

@@ -1,0 +1,185 @@
+//! The list of issues, one issue, and what can be done with them.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use patchwright_core::Clock as _;
+use patchwright_core::query::{IssueFilter, JobFilter, Queries as _};
+use patchwright_core::repositories::Repositories as _;
+use patchwright_dashboard::page::{IssuePage, IssueRow, Issues, JobRow};
+use patchwright_domain::{Issue, IssueStatus};
+use serde::Deserialize;
+use url::form_urlencoded::Serializer;
+
+use super::form::Posted;
+use super::page;
+use super::visit::{NotShown, Visit};
+use crate::auth::Caller;
+use crate::clock::SystemClock;
+use crate::route::State;
+use crate::route::error::ApiError;
+use crate::route::issues::{StartBody, cancel_noted, find, merge_noted, start_all, start_noted};
+use crate::route::page::{parsed, word};
+
+/// How many issues a page shows.
+const PAGE: u16 = 25;
+/// How many jobs of an issue are shown.
+const JOBS: u16 = 50;
+
+/// Which issues. A form sends empty fields for what was not filled in.
+#[derive(Deserialize)]
+pub(super) struct Query {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    repository: String,
+    #[serde(default)]
+    cursor: String,
+}
+
+impl Query {
+    fn filter(&self) -> Result<IssueFilter, ApiError> {
+        let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        Ok(IssueFilter {
+            status: word(given(&self.status).as_ref(), IssueStatus::parse, "status of an issue")?,
+            repository: given(&self.repository),
+            text: given(&self.q),
+            before: parsed(given(&self.cursor).as_ref(), "bad_cursor")?,
+            limit: PAGE,
+        })
+    }
+
+    /// The address of the page behind this issue.
+    fn next(&self, last: &Issue) -> String {
+        let mut query = Serializer::new(String::new());
+        for (name, value) in [("q", &self.q), ("status", &self.status), ("repository", &self.repository)] {
+            if !value.is_empty() {
+                query.append_pair(name, value);
+            }
+        }
+        format!("/issues?{}", query.append_pair("cursor", &last.id.to_string()).finish())
+    }
+}
+
+fn may_start(caller: &Caller, issue: &Issue) -> bool {
+    caller.need_owner(issue.owner).is_ok()
+}
+
+pub(super) async fn list(
+    visit: Visit,
+    query: web::Query<Query>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, NotShown> {
+    let html = listed(&visit, &query, &state).await;
+    html.map(|html| page(StatusCode::OK, html)).map_err(|error| visit.failed(error))
+}
+
+async fn listed(visit: &Visit, query: &Query, state: &State) -> Result<String, ApiError> {
+    let filter = query.filter()?;
+    let status = filter.status;
+    let issues = state.app.store.issues(filter).await?;
+    let rows: Vec<IssueRow> =
+        issues.iter().map(|issue| IssueRow::new(issue, may_start(&visit.caller, issue))).collect();
+    let known = state.app.store.repositories().await?;
+    let mut repositories: Vec<String> = known.iter().map(|repository| repository.name.to_string()).collect();
+    if !query.repository.is_empty() {
+        repositories.push(query.repository.clone());
+    }
+    repositories.sort_unstable();
+    repositories.dedup();
+    let last = issues.last().filter(|_| issues.len() == usize::from(PAGE));
+    Ok(Issues {
+        frame: &visit.frame,
+        now: SystemClock.now(),
+        rows: &rows,
+        status,
+        repository: &query.repository,
+        search: &query.q,
+        repositories: &repositories,
+        next: last.map(|issue| query.next(issue)),
+        is_later: !query.cursor.is_empty(),
+    }
+    .html())
+}
+
+pub(super) async fn show(
+    visit: Visit,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, NotShown> {
+    let html = shown(&visit, &id, &state).await;
+    html.map(|html| page(StatusCode::OK, html)).map_err(|error| visit.failed(error))
+}
+
+async fn shown(visit: &Visit, id: &str, state: &State) -> Result<String, ApiError> {
+    let issue = find(state, id).await?;
+    let filter = JobFilter { issue: Some(issue.id), limit: JOBS, ..JobFilter::default() };
+    let jobs: Vec<JobRow> = state.app.store.jobs(filter).await?.iter().map(JobRow::from).collect();
+    Ok(IssuePage {
+        frame: &visit.frame,
+        now: SystemClock.now(),
+        issue: &issue,
+        url: state.app.engine.issue_url(&issue.source).filter(|url| url.starts_with("http")),
+        jobs: &jobs,
+        may_start: may_start(&visit.caller, &issue),
+    }
+    .html())
+}
+
+fn page_of(id: &str) -> String {
+    format!("/issues/{id}")
+}
+
+pub(super) async fn start(
+    Posted { visit, form }: Posted,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, NotShown> {
+    let instructions = Some(form.get("instructions").trim().to_owned()).filter(|words| !words.is_empty());
+    let body = StartBody::with_instructions(instructions);
+    match start_noted(&visit.caller, &state, &id, body).await {
+        Ok(_) => Ok(visit.done(visit.words().started, form.return_to(&page_of(&id)))),
+        Err(error) => Err(visit.failed(error)),
+    }
+}
+
+pub(super) async fn cancel(
+    Posted { visit, form }: Posted,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, NotShown> {
+    match cancel_noted(&visit.caller, &state, &id).await {
+        Ok(_) => Ok(visit.done(visit.words().stopped, form.return_to(&page_of(&id)))),
+        Err(error) => Err(visit.failed(error)),
+    }
+}
+
+pub(super) async fn merge(
+    Posted { visit, form }: Posted,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, NotShown> {
+    match merge_noted(&visit.caller, &state, &id, true).await {
+        Ok(_) => Ok(visit.done(visit.words().noted_merged, form.return_to(&page_of(&id)))),
+        Err(error) => Err(visit.failed(error)),
+    }
+}
+
+pub(super) async fn start_batch(
+    Posted { visit, form }: Posted,
+    state: web::Data<State>,
+) -> Result<HttpResponse, NotShown> {
+    let ids = form.all("ids").map(str::to_owned).collect();
+    let items = match start_all(&visit.caller, &state, ids).await {
+        Ok(items) => items,
+        Err(error) => return Err(visit.failed(error)),
+    };
+    let why: Vec<&str> = items.iter().filter_map(|item| item.error.as_deref()).collect();
+    if let Some(first) = why.first() {
+        let all = items.len();
+        let said = format!("{} / {all} · {first}", all - why.len());
+        return Err(visit.failed(ApiError::conflict("not_all_started", said)));
+    }
+    Ok(visit.done(visit.words().started, form.return_to("/issues")))
+}

@@ -1,0 +1,72 @@
+//! The pages. They ask the same functions as the API does; nothing is decided here but how it looks.
+
+mod form;
+mod issues;
+mod login;
+mod visit;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, ContentType};
+use actix_web::{HttpRequest, HttpResponse, Responder as _, web};
+use patchwright_dashboard::assets;
+
+use super::health;
+
+/// What pages may load and where they may send something: only this server, and nothing that stands in the page itself.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Registers the pages and what they need.
+pub(super) fn register(services: &mut web::ServiceConfig) {
+    services
+        .service(web::resource("/").route(web::get().to(home)))
+        .service(web::resource("/assets/{hash}/{name}").route(web::get().to(asset)))
+        .service(web::resource("/login").route(web::get().to(login::show)).route(web::post().to(login::log_in)))
+        .service(web::resource("/setup").route(web::post().to(login::set_up)))
+        .service(web::resource("/logout").route(web::post().to(login::log_out)))
+        .service(web::resource("/preferences").route(web::post().to(visit::set_preferences)))
+        .service(web::resource("/issues").route(web::get().to(issues::list)))
+        .service(web::resource("/issues/start-batch").route(web::post().to(issues::start_batch)))
+        .service(web::resource("/issues/{id}").route(web::get().to(issues::show)))
+        .service(web::resource("/issues/{id}/start").route(web::post().to(issues::start)))
+        .service(web::resource("/issues/{id}/cancel").route(web::post().to(issues::cancel)))
+        .service(web::resource("/issues/{id}/merge").route(web::post().to(issues::merge)));
+}
+
+/// People are led to the issues; programs are told that the server lives (`seeds/002 §4`).
+async fn home(request: HttpRequest) -> HttpResponse {
+    let accepts = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if accepts.contains("text/html") {
+        return see("/issues");
+    }
+    health::health().await.respond_to(&request).map_into_boxed_body()
+}
+
+async fn asset(path: web::Path<(String, String)>) -> HttpResponse {
+    let (hash, name) = path.into_inner();
+    let Some(asset) = assets::find(&hash, &name) else { return HttpResponse::NotFound().finish() };
+    HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, asset.media_type))
+        .insert_header((header::CACHE_CONTROL, "public, max-age=31536000, immutable"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .body(asset.bytes)
+}
+
+/// A page.
+fn page(status: StatusCode, html: String) -> HttpResponse {
+    HttpResponse::build(status)
+        .insert_header(ContentType::html())
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((header::REFERRER_POLICY, "same-origin"))
+        .body(html)
+}
+
+/// Leads the browser to another page of ours.
+fn see(path: &str) -> HttpResponse {
+    HttpResponse::SeeOther()
+        .insert_header((header::LOCATION, path))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .finish()
+}

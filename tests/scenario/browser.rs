@@ -1,0 +1,188 @@
+//! The pages in a real browser, as a person uses them.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use patchwright_http::{HttpClient, HttpOptions, Request, Retry};
+use patchwright_testkit::fetched;
+use serde_json::{Value, json};
+
+use super::management::{Office, PASSWORD, office};
+
+/// How long something may take to show; a slow machine tests in it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A Chromium that somebody sits at.
+struct Browser {
+    client: Client,
+    http: HttpClient,
+    driver: Child,
+    address: String,
+    /// Closed, it would break the driver that writes to it.
+    _said: BufReader<ChildStdout>,
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+impl Browser {
+    /// Nothing where no driver is installed and none is demanded.
+    #[expect(clippy::print_stderr, reason = "who runs the tests must see what was skipped")]
+    async fn start() -> Option<Self> {
+        let spawned = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let mut driver = match spawned {
+            Ok(driver) => driver,
+            Err(error) if std::env::var_os("REQUIRE_BROWSER").is_some() => panic!("chromedriver: {error}"),
+            Err(_) => {
+                eprintln!("skipped: chromedriver is not installed (Debian: chromium chromium-driver)");
+                return None;
+            }
+        };
+        let mut said = BufReader::new(driver.stdout.take().unwrap());
+        let port = loop {
+            let mut line = String::new();
+            assert!(said.read_line(&mut line).unwrap() > 0, "the driver ended");
+            if let Some((_, port)) = line.split_once("started successfully on port ") {
+                break port.trim().trim_end_matches('.').to_owned();
+            }
+        };
+        let address = format!("http://127.0.0.1:{port}");
+        let capabilities = json!({
+            "goog:chromeOptions": {
+                "args": ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--lang=en", "--window-size=1440,900"],
+            },
+            "goog:loggingPrefs": {"browser": "ALL"},
+        });
+        let Value::Object(capabilities) = capabilities else { unreachable!("it is written so") };
+        let client =
+            ClientBuilder::new(HttpConnector::new()).capabilities(capabilities).connect(&address).await.unwrap();
+        patchwright_http::install_tls();
+        let http = HttpClient::new(&HttpOptions::default()).unwrap();
+        Some(Self { client, http, driver, address, _said: said })
+    }
+
+    async fn see(&self, css: &str) -> fantoccini::elements::Element {
+        self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await.unwrap_or_else(|error| {
+            panic!("{css} does not show: {error}");
+        })
+    }
+
+    async fn press(&self, css: &str) {
+        self.see(css).await.click().await.unwrap();
+    }
+
+    async fn write(&self, css: &str, text: &str) {
+        self.see(css).await.send_keys(text).await.unwrap();
+    }
+
+    /// Something that only this browser's driver knows.
+    async fn driver(&self, path: &str, body: &Value) -> Value {
+        let session = self.client.session_id().await.unwrap().unwrap();
+        let url = format!("{}/session/{session}/{path}", self.address);
+        let answer = self.http.send(Request::post(url).json(body), Retry::Never).await.unwrap();
+        answer.json::<Value>().unwrap()["value"].clone()
+    }
+
+    /// How wide the page is, in CSS pixels, and whether its person likes it dark.
+    async fn look(&self, width: u32, dark: bool) {
+        let mobile = width < 500;
+        let size = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": mobile});
+        let scheme =
+            json!({"features": [{"name": "prefers-color-scheme", "value": if dark { "dark" } else { "light" }}]});
+        for (cmd, params) in [("Emulation.setDeviceMetricsOverride", size), ("Emulation.setEmulatedMedia", scheme)] {
+            self.driver("goog/cdp/execute", &json!({"cmd": cmd, "params": params})).await;
+        }
+    }
+
+    /// What is wrong with the page that is shown: things that the console says, things that keep people from using it, and
+    /// a page that is wider than the window.
+    async fn judge(&self, place: &str) {
+        let said = self.driver("se/log", &json!({"type": "browser"})).await;
+        let errors: Vec<&Value> = said.as_array().unwrap().iter().filter(|entry| entry["level"] == "SEVERE").collect();
+        // A refused form is told to the console by the browser itself.
+        let ours: Vec<_> =
+            errors.iter().filter(|entry| !entry["message"].as_str().unwrap().contains("status of 401")).collect();
+        assert!(ours.is_empty(), "{place}: the console says {ours:?}");
+        let overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        assert_eq!(self.client.execute(overflow, vec![]).await.unwrap(), 0, "{place} is wider than the window");
+        let Some(axe) = fetched("GITHUB_OPENAPI_NPM").map(|npm| npm.join("node_modules/axe-core/axe.min.js")) else {
+            return;
+        };
+        if !axe.is_file() {
+            assert!(std::env::var_os("REQUIRE_BROWSER").is_none(), "axe-core is missing");
+            return;
+        }
+        self.client.execute(&std::fs::read_to_string(axe).unwrap(), vec![]).await.unwrap();
+        let run = "const done = arguments[0]; axe.run().then(found => done(found.violations.map(v => [v.id, v.impact, v.nodes.map(n => n.html)])))";
+        let found = self.client.execute_async(run, vec![]).await.unwrap();
+        assert_eq!(found, json!([]), "{place}");
+    }
+
+    /// Judges the page at all widths, light and dark, and keeps pictures where `PICTURES` names a folder.
+    async fn judge_everywhere(&self, place: &str) {
+        for (width, dark) in [(1440, false), (1440, true), (768, false), (390, false), (390, true)] {
+            self.look(width, dark).await;
+            let look = format!("{place}-{width}-{}", if dark { "dark" } else { "light" });
+            self.judge(&look).await;
+            if let Some(folder) = std::env::var_os("PICTURES") {
+                let picture = self.client.screenshot().await.unwrap();
+                std::fs::write(std::path::Path::new(&folder).join(format!("{look}.png")), picture).unwrap();
+            }
+        }
+        self.look(1440, false).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_logs_in_starts_an_issue_watches_it_and_merges() {
+    let Some(browser) = Browser::start().await else { return };
+    let Office { tester, issue, .. } = office().await;
+    let url = |path: &str| tester.url(path);
+    browser.client.goto(&url(&format!("/issues/{issue}"))).await.unwrap();
+    browser.judge_everywhere("login").await;
+    browser.write("[name=login]", "olga").await;
+    browser.write("[name=password]", "a wrong password").await;
+    browser.press("main button").await;
+    browser.see("[role=alert]").await;
+    browser.write("[name=login]", "olga").await;
+    browser.write("[name=password]", PASSWORD).await;
+    browser.press("main button").await;
+    // They come to where they wanted to go; the list is one step away.
+    assert_eq!(browser.see("h1").await.text().await.unwrap(), "add() subtracts");
+    browser.press(".brand").await;
+    browser.see("[data-live]:not([hidden])").await;
+    browser.judge_everywhere("issues").await;
+    browser.press("td button.start.pending").await;
+    assert_eq!(browser.see(".toast").await.text().await.unwrap(), "The job is started.");
+    // The page is not loaded anew: it goes on by itself.
+    browser.client.execute("window.samePage = true", vec![]).await.unwrap();
+    browser.see("tr .chip.pending_merge").await;
+    assert_eq!(browser.client.execute("return window.samePage", vec![]).await.unwrap(), true);
+    assert_eq!(browser.see("tr button.start").await.text().await.unwrap(), "To be merged");
+    browser.press("td.what a").await;
+    let row = browser.see("[data-part=jobs] tbody tr").await.text().await.unwrap();
+    assert!(row.contains("Succeeded") && row.contains("a test shows it"), "{row}");
+    browser.judge_everywhere("issue").await;
+    browser.press("[data-part=actions] button.primary").await;
+    browser.see(".meta .chip.merged").await;
+    browser.press("button[name=language]").await;
+    browser.see("html[lang=zh-CN]").await;
+    assert_eq!(browser.see(".meta .chip").await.text().await.unwrap(), "已合入");
+    browser.judge_everywhere("issue-zh").await;
+    browser.press(".brand").await;
+    browser.see("[data-list]").await;
+    browser.judge_everywhere("issues-zh").await;
+    browser.press("form[action='/logout'] button").await;
+    browser.see("[name=password]").await;
+    browser.client.goto(&url("/issues")).await.unwrap();
+    assert_eq!(browser.see("h1").await.text().await.unwrap(), "登录", "the session has ended");
+    browser.client.clone().close().await.unwrap();
+    tester.finish().await;
+}

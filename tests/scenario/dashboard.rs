@@ -1,0 +1,147 @@
+//! The pages, as they come over HTTP: for whom, and what they cannot be made to do.
+
+use patchwright_http::{Request, Response};
+use serde_json::{Value, json};
+
+use super::management::{Asker, Method, Office, PASSWORD, office};
+use super::tester::{Tester, good_answers};
+
+impl Tester {
+    /// A page, as somebody's browser asks for it.
+    async fn page(&self, asker: &Asker, path: &str) -> Response {
+        let mut request = Request::get(self.url(path)).header("accept", "text/html");
+        if let Some(cookie) = &asker.cookie {
+            request = request.header("cookie", cookie);
+        }
+        self.send(request).await
+    }
+
+    /// A form, as the page's own script sends it; `csrf` stands in it.
+    async fn form(&self, cookie: Option<&String>, path: &str, fields: &str, origin: Option<&str>) -> Response {
+        let mut request = Request::post(self.url(path))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("accept", "application/json")
+            .body(fields.to_owned());
+        if let Some(cookie) = cookie {
+            request = request.header("cookie", cookie);
+        }
+        if let Some(origin) = origin {
+            request = request.header("origin", origin);
+        }
+        self.send(request).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_led_to_the_pages_and_programs_are_told_that_the_server_lives() {
+    let Office { tester, admin, .. } = office().await;
+    assert_eq!(tester.get("/").await.json::<Value>().unwrap()["status"], "healthy");
+    let stranger = tester.page(&Asker::default(), "/").await;
+    assert!(stranger.text().contains("name=\"password\""), "whoever is not known logs in: {}", stranger.text());
+    let known = tester.page(&admin, "/").await;
+    assert!(known.text().contains("add() subtracts") && known.text().contains(">Start<"), "{}", known.text());
+    let policy = known.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    assert_eq!(known.header("cache-control"), Some("no-store"));
+    let text = known.text();
+    let style = text.split("rel=\"stylesheet\" href=\"").nth(1).unwrap().split('"').next().unwrap();
+    let asset = tester.get(style).await;
+    assert_eq!((asset.status, asset.header("content-type")), (200, Some("text/css; charset=utf-8")));
+    assert!(asset.header("cache-control").unwrap().contains("immutable"));
+    assert_eq!(tester.get("/assets/000000000000/style.css").await.status, 404);
+    assert_eq!(tester.page(&admin, "/issues/no-such-issue").await.status, 404);
+    assert_eq!(tester.page(&admin, "/issues?status=lost").await.status, 400);
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_counts_only_from_our_own_page_and_by_who_may() {
+    let Office { tester, owner, member, issue, .. } = office().await;
+    let start = format!("/issues/{issue}/start");
+    let csrf = |asker: &Asker| format!("csrf={}", asker.csrf.as_ref().unwrap());
+    let refused = [
+        (owner.cookie.as_ref(), String::new(), None, "a form without the session's token"),
+        (owner.cookie.as_ref(), csrf(&member), None, "the token of another session"),
+        (owner.cookie.as_ref(), csrf(&owner), Some("https://evil.example"), "a page of another site"),
+        (member.cookie.as_ref(), csrf(&member), None, "somebody whose issue it is not"),
+    ];
+    for (cookie, fields, origin, who) in refused {
+        let answer = tester.form(cookie, &start, &fields, origin).await;
+        assert_eq!(answer.status, 403, "{who}: {}", answer.text());
+        assert!(answer.json::<Value>().unwrap()["text"].is_string(), "it is said in words");
+    }
+    assert_eq!(tester.form(None, &start, "", None).await.status, 401);
+    let theirs = tester.page(&member, "/issues").await.text();
+    assert!(theirs.contains("<button class=\"start pending\" disabled>"), "others cannot press it: {theirs}");
+    let answer = tester.form(owner.cookie.as_ref(), &start, &csrf(&owner), None).await;
+    assert_eq!(answer.json::<Value>().unwrap(), json!({"text": "The job is started."}));
+    let again = tester.form(owner.cookie.as_ref(), &start, &csrf(&owner), None).await;
+    assert_eq!(again.status, 409, "it is started once: {}", again.text());
+    let job = tester.expect_a_job().await;
+    tester.expect_end(job).await;
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_write_is_shown_as_text() {
+    let Office { tester, admin, issue, .. } = office().await;
+    let hostile = json!({
+        "title": "<script>alert(1)</script>\" onmouseover=\"x",
+        "body": "<img src=x onerror=alert(1)> [go](javascript:alert(1)) ![spy](https://evil.example/p.png) **bold**",
+    });
+    let path = format!("/api/v1/issues/{issue}");
+    assert_eq!(tester.ask(&admin, Method::Patch, &path, Some(&hostile)).await.status, 200);
+    for path in ["/issues".to_owned(), format!("/issues/{issue}")] {
+        let page = tester.page(&admin, &path).await.text();
+        for bad in ["<script>alert", "<img src=x", "<img src=\"https://evil", "javascript:alert(1)\"", "\" onmouseover"]
+        {
+            assert!(!page.contains(bad), "{bad} on {path}: {page}");
+        }
+    }
+    assert!(tester.page(&admin, &format!("/issues/{issue}")).await.text().contains("<strong>bold</strong>"));
+    let search = tester.page(&admin, "/issues?q=%22%3E%3Cscript%3Ealert(2)%3C/script%3E").await.text();
+    assert!(!search.contains("<script>alert(2)") && search.contains("Nothing fits the filter"), "{search}");
+    for elsewhere in ["//evil.example", "https://evil.example", "/\\evil.example"] {
+        let login = tester.page(&Asker::default(), &format!("/login?return_to={elsewhere}")).await.text();
+        assert!(!login.contains("evil.example"), "nobody is led away after they logged in: {login}");
+    }
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_passwords_are_told_on_the_page_and_slowed_down() {
+    let Office { tester, .. } = office().await;
+    let wrong = format!("login=olga&password=not-{PASSWORD}");
+    let mut last = tester.form(None, "/login", &wrong, None).await;
+    assert_eq!(last.status, 401);
+    assert!(last.text().contains("The login or the password is wrong."), "{}", last.text());
+    for _ in 0..8 {
+        last = tester.form(None, "/login", &wrong, None).await;
+    }
+    assert_eq!(last.status, 429);
+    assert!(last.header("retry-after").is_some() && last.text().contains("wait a moment"), "{}", last.text());
+    let late = tester.form(None, "/setup", "token=guess&login=eve&password=long-enough-1", None).await;
+    assert_eq!(late.status, 409, "there is an administrator already");
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pages_speak_the_language_that_was_chosen() {
+    let Office { tester, admin, .. } = office().await;
+    let mut chinese = admin;
+    chinese.cookie = chinese.cookie.map(|own| format!("{own}; patchwright_language=zh"));
+    let page = tester.page(&chinese, "/issues").await.text();
+    assert!(page.contains("<html lang=\"zh-CN\"") && page.contains(">启动<") && page.contains("待处理"), "{page}");
+    let theirs = Request::get(tester.url("/login")).header("accept-language", "zh-CN,zh;q=0.9,en;q=0.8");
+    assert!(tester.send(theirs).await.text().contains("登录"));
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_becomes_the_first_administrator_without_the_token() {
+    let tester = Tester::start(good_answers()).await;
+    let guess = tester.form(None, "/setup", "token=guess&login=eve&password=long-enough-1", None).await;
+    assert_eq!(guess.status, 401);
+    assert!(guess.text().contains("The first administrator"), "{}", guess.text());
+    tester.finish().await;
+}
