@@ -83,6 +83,26 @@ async fn a_form_counts_only_from_our_own_page_and_by_who_may() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_starts_what_can_be_started_and_says_how_much_was_not() {
+    let Office { tester, owner, issue, .. } = office().await;
+    let csrf = owner.csrf.as_ref().unwrap();
+    let ghost = "00000000-0000-0000-0000-000000000009";
+    let fields = format!("csrf={csrf}&ids={issue}&ids={ghost}");
+    let answer = tester.form(owner.cookie.as_ref(), "/issues/start-batch", &fields, None).await;
+    let said = answer.json::<Value>().unwrap();
+    assert_eq!((answer.status, &said["text"]), (409, &"1 / 2 · there is no issue with this id".into()));
+    let job = tester.expect_a_job().await;
+    tester.expect_end(job).await;
+    let page = tester.page(&owner, &format!("/issues/{issue}")).await.text();
+    assert!(page.contains(">Merge<") && page.contains("name=\"instructions\""), "it can be merged or go on: {page}");
+    assert!(page.contains(&job.to_string()), "{page}");
+    let (path, fields) = (format!("/issues/{issue}/cancel"), format!("csrf={csrf}"));
+    let other = tester.form(owner.cookie.as_ref(), &path, &fields, None).await;
+    assert_eq!(other.status, 409, "nothing runs that could be cancelled");
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_others_write_is_shown_as_text() {
     let Office { tester, admin, issue, .. } = office().await;
     let hostile = json!({

@@ -1,7 +1,6 @@
 //! Coming in and going out.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::RETRY_AFTER;
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
 use patchwright_core::{Clock as _, Secret};
 use patchwright_dashboard::page::Login;
@@ -10,7 +9,7 @@ use serde::Deserialize;
 use url::form_urlencoded;
 
 use super::form::{Form, Posted};
-use super::visit::{NotShown, frame};
+use super::visit::{NotShown, frame, waiting_as};
 use super::{page, see};
 use crate::auth::{has_people, identify};
 use crate::clock::SystemClock;
@@ -63,11 +62,10 @@ async fn shown(
         provider: provider.as_deref(),
     }
     .html();
-    let mut answer = page(error.as_ref().map_or(StatusCode::OK, ApiError::status_code), html);
-    if let Some(wait) = error.and_then(|error| error.error_response().headers().get(RETRY_AFTER).cloned()) {
-        answer.headers_mut().insert(RETRY_AFTER, wait);
-    }
-    Ok(answer)
+    Ok(match error {
+        None => page(StatusCode::OK, html),
+        Some(error) => waiting_as(&error, page(error.status_code(), html)),
+    })
 }
 
 pub(super) async fn log_in(

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use actix_web::cookie::{Cookie, SameSite, time::Duration as CookieTime};
-use actix_web::http::header::ACCEPT;
+use actix_web::http::header::{ACCEPT, RETRY_AFTER};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError, web};
 use patchwright_dashboard::page::Problem;
@@ -114,16 +114,26 @@ impl ResponseError for NotShown {
     fn error_response(&self) -> HttpResponse {
         let Failed { frame, error, by_script } = &*self.0;
         let status = error.status_code();
-        if *by_script {
-            return HttpResponse::build(status).json(json!({ "text": error.to_string() }));
-        }
-        if status == StatusCode::UNAUTHORIZED {
+        if !*by_script && status == StatusCode::UNAUTHORIZED {
             let back: String = form_urlencoded::byte_serialize(frame.path.as_bytes()).collect();
             return see(&format!("/login?return_to={back}"));
         }
-        let is_missing = status == StatusCode::NOT_FOUND;
-        page(status, Problem { frame, is_missing, detail: &error.to_string() }.html())
+        let detail = error.to_string();
+        let answer = if *by_script {
+            HttpResponse::build(status).json(json!({ "text": detail }))
+        } else {
+            page(status, Problem { frame, is_missing: status == StatusCode::NOT_FOUND, detail: &detail }.html())
+        };
+        waiting_as(error, answer)
     }
+}
+
+/// An answer that says how long to wait, where the error knows it.
+pub(super) fn waiting_as(error: &ApiError, mut answer: HttpResponse) -> HttpResponse {
+    if let Some(wait) = error.error_response().headers().get(RETRY_AFTER) {
+        answer.headers_mut().insert(RETRY_AFTER, wait.clone());
+    }
+    answer
 }
 
 /// Keeps what a person chose in their browser. No session is needed: nothing of the server changes.
