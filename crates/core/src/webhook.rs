@@ -4,6 +4,7 @@ use patchwright_domain::{BranchName, DeliveryId, IssueRef, PlatformId, RepoName}
 
 use crate::fault::Cause;
 pub use crate::signature::SigningKeys;
+use crate::tracker::RemoteIssue;
 
 /// The headers of a delivery, as far as a decoder asks for them.
 pub trait Headers {
@@ -202,6 +203,14 @@ pub struct InboundIssue {
     pub is_pull_request: bool,
     /// The repository's default branch, when the event says.
     pub default_branch: Option<BranchName>,
+}
+
+impl InboundIssue {
+    /// An issue that was read from its tracker, and not told by an event.
+    pub fn read(source: IssueRef, remote: RemoteIssue) -> Self {
+        let RemoteIssue { title, body, author, .. } = remote;
+        Self { source, title, body, author, is_pull_request: false, default_branch: None }
+    }
 }
 
 /// A comment as an event tells it.

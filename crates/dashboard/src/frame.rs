@@ -1,6 +1,9 @@
 //! What every page has around it.
 
+use jiff::Timestamp;
+
 use crate::assets;
+use crate::time::ago;
 use crate::words::{Language, Words};
 
 /// How light the pages are.
@@ -80,6 +83,11 @@ impl Frame {
     /// The words of the page.
     pub const fn words(&self) -> &'static Words {
         self.language.words()
+    }
+
+    /// How long ago something was.
+    pub fn ago(&self, at: &Timestamp, now: &Timestamp) -> String {
+        ago(*at, *now, self.language)
     }
 
     /// The address of an asset.

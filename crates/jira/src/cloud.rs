@@ -151,15 +151,13 @@ impl JiraCloud {
         action: &str,
         what: &str,
     ) -> Result<Response, ForgeError> {
-        let (workspace, _) = self.open(&at.site).await?;
-        let account = self.account(&workspace, at).await?;
-        self.call_as(account, at, build, retry, action, what).await
+        self.call_as(None, at, build, retry, action, what).await
     }
 
-    /// The same as somebody, and as the service account where they are refused.
+    /// The same as somebody who is named, and as the service account where they are refused.
     pub(crate) async fn call_as(
         &self,
-        account: Account,
+        account: Option<Account>,
         at: &TrackerRef,
         build: impl Fn(&JiraClient) -> Request,
         retry: Retry,
@@ -167,6 +165,10 @@ impl JiraCloud {
         what: &str,
     ) -> Result<Response, ForgeError> {
         let (workspace, secrets) = self.open(&at.site).await?;
+        let account = match account {
+            Some(account) => account,
+            None => self.account(&workspace, at).await?,
+        };
         let response = match account {
             Account::Service => self.send_as_service(&workspace, &secrets, &build, retry).await?,
             Account::Person(person) => match self.send_as(&workspace, person, &build, retry).await {

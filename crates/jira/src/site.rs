@@ -101,7 +101,8 @@ impl JiraCloud {
             // Only its author may edit it, whoever has spoken since.
             WriteAs::Person => {
                 let build = |client: &crate::JiraClient| Request::get(client.url(&["issue", &at.id, "comment", id]));
-                let response = self.call_as(Account::Service, at, build, Retry::Safe, "read a comment", &what).await?;
+                let service = Some(Account::Service);
+                let response = self.call_as(service, at, build, Retry::Safe, "read a comment", &what).await?;
                 let comment: wire::Comment = read_json(JIRA, &response, "read a comment")?;
                 self.author(at, &comment.author.unwrap_or_default().account_id).await?
             }
@@ -112,7 +113,7 @@ impl JiraCloud {
                 .query("notifyUsers", "false")
                 .json(&written(body, client.version()))
         };
-        self.call_as(account, at, build, Retry::Safe, "edit a comment", &what).await.map(|_| ())
+        self.call_as(Some(account), at, build, Retry::Safe, "edit a comment", &what).await.map(|_| ())
     }
 
     /// Moves the issue to a state, by the transition that leads there now: their ids depend on the workflow and on where

@@ -6,7 +6,6 @@ use patchwright_domain::job::report::Verdict;
 use patchwright_domain::{Issue, IssueStatus, Job, JobStatus};
 
 use super::StartButton;
-use crate::time::ago;
 use crate::{Frame, Words, markdown};
 
 /// One job of the issue.
@@ -72,14 +71,6 @@ pub struct IssuePage<'a> {
 }
 
 impl IssuePage<'_> {
-    const fn words(&self) -> &'static Words {
-        self.frame.words()
-    }
-
-    fn ago(&self, at: &Timestamp) -> String {
-        ago(*at, self.now, self.frame.language)
-    }
-
     const fn button(&self) -> StartButton {
         StartButton { status: self.issue.status, allowed: self.may_start }
     }
@@ -94,10 +85,5 @@ impl IssuePage<'_> {
 
     fn can_merge(&self) -> bool {
         self.may_start && self.issue.status == IssueStatus::PendingMerge
-    }
-
-    /// The page.
-    pub fn html(&self) -> String {
-        super::rendered(self)
     }
 }

@@ -4,8 +4,7 @@ use askama::Template;
 use jiff::Timestamp;
 use patchwright_domain::{Issue, IssueStatus};
 
-use crate::time::ago;
-use crate::{Frame, Words};
+use crate::Frame;
 
 /// The Start button of an issue in its five forms (`seeds/001`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,14 +86,6 @@ pub struct Issues<'a> {
 }
 
 impl Issues<'_> {
-    const fn words(&self) -> &'static Words {
-        self.frame.words()
-    }
-
-    fn ago(&self, at: &Timestamp) -> String {
-        ago(*at, self.now, self.frame.language)
-    }
-
     fn is_chosen(&self, status: IssueStatus) -> bool {
         self.status == Some(status)
     }
@@ -105,10 +96,5 @@ impl Issues<'_> {
 
     fn has_startable(&self) -> bool {
         self.rows.iter().any(|row| row.button.is_enabled())
-    }
-
-    /// The page.
-    pub fn html(&self) -> String {
-        super::rendered(self)
     }
 }

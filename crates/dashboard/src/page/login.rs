@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use crate::{Frame, Words};
+use crate::Frame;
 
 /// The page on which people log in.
 #[derive(Debug, Template)]
@@ -18,15 +18,4 @@ pub struct Login<'a> {
     pub is_first: bool,
     /// The address that leads to the login provider, where there is one.
     pub provider: Option<&'a str>,
-}
-
-impl Login<'_> {
-    const fn words(&self) -> &'static Words {
-        self.frame.words()
-    }
-
-    /// The page.
-    pub fn html(&self) -> String {
-        super::rendered(self)
-    }
 }

@@ -12,7 +12,14 @@ pub use problem::Problem;
 
 use askama::Template;
 
-/// Renders a page.
-fn rendered(page: &impl Template) -> String {
-    page.render().expect("a page writes to memory and has nothing that fails")
+/// What every page can do.
+pub trait Page {
+    /// The page as HTML.
+    fn html(&self) -> String;
+}
+
+impl<T: Template> Page for T {
+    fn html(&self) -> String {
+        self.render().expect("a page writes to memory and has nothing that fails")
+    }
 }

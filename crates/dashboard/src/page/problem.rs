@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use crate::{Frame, Words};
+use crate::Frame;
 
 /// A page that says what went wrong, and what to do.
 #[derive(Debug, Template)]
@@ -14,15 +14,4 @@ pub struct Problem<'a> {
     pub is_missing: bool,
     /// What happened.
     pub detail: &'a str,
-}
-
-impl Problem<'_> {
-    const fn words(&self) -> &'static Words {
-        self.frame.words()
-    }
-
-    /// The page.
-    pub fn html(&self) -> String {
-        super::rendered(self)
-    }
 }

@@ -263,14 +263,7 @@ impl Engine {
             JiraHappening::Labeled { .. } => None,
         };
         Wish {
-            issue: InboundIssue {
-                source,
-                title: remote.title,
-                body: remote.body,
-                author: remote.author,
-                is_pull_request: false,
-                default_branch: None,
-            },
+            issue: InboundIssue::read(source, remote),
             actor: Actor { login: asker.user.login.to_string(), is_bot: false },
             owner: Some(asker.user.id),
             kind: request.kind,

@@ -39,7 +39,7 @@ impl FromRequest for NodeCaller {
         let request = request.clone();
         Box::pin(async move {
             let state = request.app_data::<web::Data<State>>().expect("every route has the state");
-            let header = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+            let header = super::header(&request, "authorization");
             let token = header.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
             let node = state.app.store.node_by_token(&secret::hash(token)).await?;
             node.map(Self).ok_or(ApiError::Unauthorized("this takes the token of a node"))

@@ -155,14 +155,7 @@ async fn issue(
     if source.contains("://") {
         let source = issue_of_url(source, config)?;
         let remote = forge(app, &source.platform)?.issue(&source).await?;
-        return Ok(InboundIssue {
-            source,
-            title: remote.title,
-            body: remote.body,
-            author: remote.author,
-            is_pull_request: false,
-            default_branch: None,
-        });
+        return Ok(InboundIssue::read(source, remote));
     }
     let text = if source == "-" {
         let mut text = String::new();

@@ -7,6 +7,7 @@ use actix_web::{FromRequest, HttpRequest, web};
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
+use crate::auth::header;
 
 /// The largest body: a batch of 10,000 ids fits.
 const MAX_BYTES: usize = 1 << 20;
@@ -21,8 +22,8 @@ impl<T: DeserializeOwned + 'static, const MAX: usize> FromRequest for Body<T, MA
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut actix_web::dev::Payload) -> Self::Future {
-        let is_json = request.headers().get("content-type").and_then(|value| value.to_str().ok());
-        let is_json = is_json.is_some_and(|value| value.trim_start().starts_with("application/json"));
+        let is_json =
+            header(request, "content-type").is_some_and(|value| value.trim_start().starts_with("application/json"));
         let payload = web::Payload::from_request(request, payload);
         Box::pin(async move {
             if !is_json {

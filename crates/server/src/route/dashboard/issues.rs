@@ -1,17 +1,15 @@
 //! The list of issues, one issue, and what can be done with them.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use patchwright_core::Clock as _;
 use patchwright_core::query::{IssueFilter, JobFilter, Queries as _};
 use patchwright_core::repositories::Repositories as _;
-use patchwright_dashboard::page::{IssuePage, IssueRow, Issues, JobRow};
+use patchwright_dashboard::page::{IssuePage, IssueRow, Issues, JobRow, Page as _};
 use patchwright_domain::{Issue, IssueStatus};
 use serde::Deserialize;
 use url::form_urlencoded::Serializer;
 
 use super::form::Posted;
-use super::page;
 use super::visit::{NotShown, Visit};
 use crate::auth::Caller;
 use crate::clock::SystemClock;
@@ -72,7 +70,7 @@ pub(super) async fn list(
     state: web::Data<State>,
 ) -> Result<HttpResponse, NotShown> {
     let html = listed(&visit, &query, &state).await;
-    html.map(|html| page(StatusCode::OK, html)).map_err(|error| visit.failed(error))
+    visit.shown(html)
 }
 
 async fn listed(visit: &Visit, query: &Query, state: &State) -> Result<String, ApiError> {
@@ -109,7 +107,7 @@ pub(super) async fn show(
     state: web::Data<State>,
 ) -> Result<HttpResponse, NotShown> {
     let html = shown(&visit, &id, &state).await;
-    html.map(|html| page(StatusCode::OK, html)).map_err(|error| visit.failed(error))
+    visit.shown(html)
 }
 
 async fn shown(visit: &Visit, id: &str, state: &State) -> Result<String, ApiError> {
@@ -138,10 +136,8 @@ pub(super) async fn start(
 ) -> Result<HttpResponse, NotShown> {
     let instructions = Some(form.get("instructions").trim().to_owned()).filter(|words| !words.is_empty());
     let body = StartBody::with_instructions(instructions);
-    match start_noted(&visit.caller, &state, &id, body).await {
-        Ok(_) => Ok(visit.done(visit.words().started, form.return_to(&page_of(&id)))),
-        Err(error) => Err(visit.failed(error)),
-    }
+    let done = start_noted(&visit.caller, &state, &id, body).await.map(|_| visit.words().started);
+    visit.done(done, form.return_to(&page_of(&id)))
 }
 
 pub(super) async fn cancel(
@@ -149,10 +145,8 @@ pub(super) async fn cancel(
     id: web::Path<String>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, NotShown> {
-    match cancel_noted(&visit.caller, &state, &id).await {
-        Ok(_) => Ok(visit.done(visit.words().stopped, form.return_to(&page_of(&id)))),
-        Err(error) => Err(visit.failed(error)),
-    }
+    let done = cancel_noted(&visit.caller, &state, &id).await.map(|_| visit.words().stopped);
+    visit.done(done, form.return_to(&page_of(&id)))
 }
 
 pub(super) async fn merge(
@@ -160,10 +154,8 @@ pub(super) async fn merge(
     id: web::Path<String>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, NotShown> {
-    match merge_noted(&visit.caller, &state, &id, true).await {
-        Ok(_) => Ok(visit.done(visit.words().noted_merged, form.return_to(&page_of(&id)))),
-        Err(error) => Err(visit.failed(error)),
-    }
+    let done = merge_noted(&visit.caller, &state, &id, true).await.map(|_| visit.words().noted_merged);
+    visit.done(done, form.return_to(&page_of(&id)))
 }
 
 pub(super) async fn start_batch(
@@ -171,15 +163,11 @@ pub(super) async fn start_batch(
     state: web::Data<State>,
 ) -> Result<HttpResponse, NotShown> {
     let ids = form.all("ids").map(str::to_owned).collect();
-    let items = match start_all(&visit.caller, &state, ids).await {
-        Ok(items) => items,
-        Err(error) => return Err(visit.failed(error)),
-    };
-    let why: Vec<&str> = items.iter().filter_map(|item| item.error.as_deref()).collect();
-    if let Some(first) = why.first() {
+    let done = start_all(&visit.caller, &state, ids).await.and_then(|items| {
+        let why: Vec<&str> = items.iter().filter_map(|item| item.error.as_deref()).collect();
+        let Some(first) = why.first() else { return Ok(visit.words().started) };
         let all = items.len();
-        let said = format!("{} / {all} · {first}", all - why.len());
-        return Err(visit.failed(ApiError::conflict("not_all_started", said)));
-    }
-    Ok(visit.done(visit.words().started, form.return_to("/issues")))
+        Err(ApiError::conflict("not_all_started", format!("{} / {all} · {first}", all - why.len())))
+    });
+    visit.done(done, form.return_to("/issues"))
 }

@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
 use patchwright_core::{Clock as _, Secret};
-use patchwright_dashboard::page::Login;
+use patchwright_dashboard::page::{Login, Page as _};
 use patchwright_domain::user::User;
 use serde::Deserialize;
 use url::form_urlencoded;
@@ -31,7 +31,7 @@ pub(super) async fn show(
 ) -> Result<HttpResponse, ApiError> {
     let return_to = query.return_to.as_deref().filter(|path| is_path_of_ours(path)).unwrap_or("/issues");
     if identify(&request).await.is_ok() {
-        return Ok(see(return_to));
+        return Ok(see(return_to).finish());
     }
     shown(&request, &state, return_to, None).await
 }
@@ -99,9 +99,7 @@ async fn came_in(
         Err(error) => return shown(request, state, return_to, Some(error)).await,
     };
     let (_, cookie) = session(state, &user, SystemClock.now()).await?;
-    let mut answer = see(return_to);
-    answer.add_cookie(&cookie).map_err(|error| ApiError::bad("bad_cookie", error.to_string()))?;
-    Ok(answer)
+    Ok(see(return_to).cookie(cookie).finish())
 }
 
 pub(super) async fn log_out(
@@ -110,13 +108,7 @@ pub(super) async fn log_out(
     state: web::Data<State>,
 ) -> Result<HttpResponse, NotShown> {
     match end(&request, &posted.visit.caller, &state).await {
-        Ok(cookie) => {
-            let mut answer = see("/login");
-            answer
-                .add_cookie(&cookie)
-                .map_err(|error| posted.visit.failed(ApiError::bad("bad_cookie", error.to_string())))?;
-            Ok(answer)
-        }
+        Ok(cookie) => Ok(see("/login").cookie(cookie).finish()),
         Err(error) => Err(posted.visit.failed(error)),
     }
 }

@@ -7,10 +7,11 @@ mod visit;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, ContentType};
-use actix_web::{HttpRequest, HttpResponse, Responder as _, web};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, Responder as _, web};
 use patchwright_dashboard::assets;
 
 use super::health;
+use crate::auth;
 
 /// What pages may load and where they may send something: only this server, and nothing that stands in the page itself.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -35,9 +36,8 @@ pub(super) fn register(services: &mut web::ServiceConfig) {
 
 /// People are led to the issues; programs are told that the server lives (`seeds/002 §4`).
 async fn home(request: HttpRequest) -> HttpResponse {
-    let accepts = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if accepts.contains("text/html") {
-        return see("/issues");
+    if auth::header(&request, "accept").is_some_and(|accepts| accepts.contains("text/html")) {
+        return see("/issues").finish();
     }
     health::health().await.respond_to(&request).map_into_boxed_body()
 }
@@ -64,9 +64,8 @@ fn page(status: StatusCode, html: String) -> HttpResponse {
 }
 
 /// Leads the browser to another page of ours.
-fn see(path: &str) -> HttpResponse {
-    HttpResponse::SeeOther()
-        .insert_header((header::LOCATION, path))
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .finish()
+fn see(path: &str) -> HttpResponseBuilder {
+    let mut answer = HttpResponse::SeeOther();
+    answer.insert_header((header::LOCATION, path)).insert_header((header::CACHE_CONTROL, "no-store"));
+    answer
 }

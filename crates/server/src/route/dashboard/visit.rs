@@ -5,17 +5,17 @@ use std::future::Future;
 use std::pin::Pin;
 
 use actix_web::cookie::{Cookie, SameSite, time::Duration as CookieTime};
-use actix_web::http::header::{ACCEPT, RETRY_AFTER};
+use actix_web::http::header::RETRY_AFTER;
 use actix_web::http::{Method, StatusCode};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError, web};
-use patchwright_dashboard::page::Problem;
+use patchwright_dashboard::page::{Page as _, Problem};
 use patchwright_dashboard::{Frame, Language, Theme, Viewer, Words};
 use serde_json::json;
 use url::form_urlencoded;
 
 use super::form::Form;
 use super::{page, see};
-use crate::auth::{Caller, identify};
+use crate::auth::{Caller, header, identify};
 use crate::route::State;
 use crate::route::auth::is_secure;
 use crate::route::error::ApiError;
@@ -35,7 +35,7 @@ pub(super) struct Visit {
 /// What is around a page that this request asks for, before it is known who asks.
 pub(super) fn frame(request: &HttpRequest) -> Frame {
     let cookie = |name| request.cookie(name).map(|cookie| cookie.value().to_owned());
-    let accepted = request.headers().get("accept-language").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let accepted = header(request, "accept-language").unwrap_or_default();
     let language = cookie(LANGUAGE_COOKIE).and_then(|code| Language::parse(&code));
     let theme = cookie(THEME_COOKIE).and_then(|code| Theme::parse(&code));
     // A form's own address is no page to come back to.
@@ -47,7 +47,7 @@ pub(super) fn frame(request: &HttpRequest) -> Frame {
 }
 
 fn by_script(request: &HttpRequest) -> bool {
-    request.headers().get(ACCEPT).is_some_and(|value| value == "application/json")
+    header(request, "accept") == Some("application/json")
 }
 
 impl Visit {
@@ -56,13 +56,22 @@ impl Visit {
     }
 
     /// The answer where something went wrong.
-    pub(super) fn failed(self, error: impl Into<ApiError>) -> NotShown {
-        NotShown(Box::new(Failed { frame: self.frame, error: error.into(), by_script: self.by_script }))
+    pub(super) fn failed(self, error: ApiError) -> NotShown {
+        NotShown(Box::new(Failed { frame: self.frame, error, by_script: self.by_script }))
     }
 
-    /// The answer to a form that did what it should: its page again, or a few words for the script.
-    pub(super) fn done(&self, text: &str, return_to: &str) -> HttpResponse {
-        if self.by_script { HttpResponse::Ok().json(json!({ "text": text })) } else { see(return_to) }
+    /// The answer of a page.
+    pub(super) fn shown(self, html: Result<String, ApiError>) -> Result<HttpResponse, NotShown> {
+        html.map(|html| page(StatusCode::OK, html)).map_err(|error| self.failed(error))
+    }
+
+    /// The answer to a form: its page again, or a few words for the script.
+    pub(super) fn done(self, text: Result<&str, ApiError>, return_to: &str) -> Result<HttpResponse, NotShown> {
+        match text {
+            Ok(text) if self.by_script => Ok(HttpResponse::Ok().json(json!({ "text": text }))),
+            Ok(_) => Ok(see(return_to).finish()),
+            Err(error) => Err(self.failed(error)),
+        }
     }
 }
 
@@ -116,7 +125,7 @@ impl ResponseError for NotShown {
         let status = error.status_code();
         if !*by_script && status == StatusCode::UNAUTHORIZED {
             let back: String = form_urlencoded::byte_serialize(frame.path.as_bytes()).collect();
-            return see(&format!("/login?return_to={back}"));
+            return see(&format!("/login?return_to={back}")).finish();
         }
         let detail = error.to_string();
         let answer = if *by_script {
@@ -137,7 +146,7 @@ pub(super) fn waiting_as(error: &ApiError, mut answer: HttpResponse) -> HttpResp
 }
 
 /// Keeps what a person chose in their browser. No session is needed: nothing of the server changes.
-pub(super) async fn set_preferences(form: Form, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn set_preferences(form: Form, state: web::Data<State>) -> HttpResponse {
     let chosen = [
         (LANGUAGE_COOKIE, Language::parse(form.get("language")).map(Language::code)),
         (THEME_COOKIE, Theme::parse(form.get("theme")).map(Theme::code)),
@@ -152,7 +161,7 @@ pub(super) async fn set_preferences(form: Form, state: web::Data<State>) -> Resu
             .same_site(SameSite::Lax)
             .max_age(CookieTime::days(365))
             .finish();
-        answer.add_cookie(&cookie).map_err(|error| ApiError::bad("bad_form", error.to_string()))?;
+        answer.cookie(cookie);
     }
-    Ok(answer)
+    answer.finish()
 }
