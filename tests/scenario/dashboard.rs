@@ -3,7 +3,7 @@
 use patchwright_http::{Request, Response};
 use serde_json::{Value, json};
 
-use super::management::{Asker, Method, Office, PASSWORD, office};
+use super::office::{Asker, Method, Office, PASSWORD, office};
 use super::tester::{Tester, good_answers};
 
 impl Tester {

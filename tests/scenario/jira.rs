@@ -9,7 +9,7 @@ use patchwright_http::{Request, Response};
 use patchwright_testkit::server::{JIRA_APPLICATION, JIRA_SERVICE, JIRA_SITE, JiraServer, Script};
 use serde_json::{Value, json};
 
-use super::management::{Asker, Method};
+use super::office::{Asker, Method};
 use super::tester::{FILES, REPO, Tester, analysis, good_answers, plan};
 
 /// What the site signs with.

@@ -11,7 +11,7 @@ use patchwright_testkit::server::{JIRA_SERVICE, JIRA_SITE};
 use serde_json::{Value, json};
 
 use super::jira::{MIA, SECRET, Site};
-use super::management::{Asker, Method};
+use super::office::{Asker, Method};
 use super::tester::good_answers;
 
 fn sign(secret: &str, body: &str) -> String {

@@ -14,6 +14,7 @@ mod jira_bad_input;
 mod management;
 mod node;
 mod notifications;
+mod office;
 mod oidc;
 mod story;
 mod webhook;

@@ -1,0 +1,152 @@
+//! People and programs who ask a server, and a server with some of each.
+
+use patchwright_core::Secret;
+use patchwright_http::{Request, Response};
+use serde_json::{Value, json};
+
+use super::tester::{REPO, Tester, good_answers};
+
+/// The verb of a request, as the table below writes it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Method {
+    Get,
+    Post,
+    Patch,
+    Delete,
+}
+
+pub(super) const PASSWORD: &str = "correct horse battery";
+
+/// Somebody who asks: with a session, a token, or nothing.
+#[derive(Clone, Default)]
+pub(super) struct Asker {
+    pub(super) cookie: Option<String>,
+    pub(super) csrf: Option<String>,
+    pub(super) token: Option<String>,
+}
+
+impl Tester {
+    pub(super) async fn ask(&self, asker: &Asker, method: Method, path: &str, body: Option<&Value>) -> Response {
+        let url = self.url(path);
+        let mut request = match method {
+            Method::Get => Request::get(url),
+            Method::Post => Request::post(url),
+            Method::Patch => Request::patch(url),
+            Method::Delete => Request::delete(url),
+        };
+        if let Some(cookie) = &asker.cookie {
+            request = request.header("cookie", cookie);
+        }
+        if let Some(csrf) = &asker.csrf {
+            request = request.header("x-csrf-token", csrf);
+        }
+        if let Some(token) = &asker.token {
+            request = request.bearer(&Secret::new(token.as_str()));
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        self.send(request).await
+    }
+
+    pub(super) async fn add_user(&self, by: &Asker, login: &str, role: &str) -> String {
+        let body = json!({"login": login, "role": role, "password": PASSWORD});
+        let answer = self.ask(by, Method::Post, "/api/v1/users", Some(&body)).await;
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        answer.json::<Value>().unwrap()["id"].as_str().unwrap().to_owned()
+    }
+
+    pub(super) async fn log_in(&self, login: &str, password: &str) -> Response {
+        let body = json!({"login": login, "password": password});
+        self.ask(&Asker::default(), Method::Post, "/api/v1/auth/login", Some(&body)).await
+    }
+
+    pub(super) async fn session(&self, login: &str) -> Asker {
+        let answer = self.log_in(login, PASSWORD).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let cookie = answer.header("set-cookie").unwrap();
+        assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
+        let cookie = cookie.split(';').next().unwrap().to_owned();
+        let csrf = answer.json::<Value>().unwrap()["csrf_token"].as_str().unwrap().to_owned();
+        Asker { cookie: Some(cookie), csrf: Some(csrf), token: None }
+    }
+
+    pub(super) async fn token(&self, by: &Asker, scope: &str) -> Asker {
+        let body = json!({"name": "ci", "scope": scope, "expires_in_days": 7});
+        let answer = self.ask(by, Method::Post, "/api/v1/tokens", Some(&body)).await;
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        let secret = answer.json::<Value>().unwrap()["secret"].as_str().unwrap().to_owned();
+        Asker { token: Some(secret), ..Asker::default() }
+    }
+
+    /// A node that has registered, and what it comes in with.
+    pub(super) async fn node(&self, by: &Asker, name: &str) -> (String, Asker) {
+        let added = self.ask(by, Method::Post, "/api/v1/nodes", Some(&json!({"name": name}))).await;
+        assert_eq!(added.status, 201, "{}", added.text());
+        let join_token = added.json::<Value>().unwrap()["join_token"].clone();
+        let register = json!({"join_token": join_token, "protocol": "1.0", "version": "1.0.0", "capacity": 2});
+        let known = self.ask(&Asker::default(), Method::Post, "/api/v1/nodes/register", Some(&register)).await;
+        assert_eq!(known.status, 201, "{}", known.text());
+        let again = self.ask(&Asker::default(), Method::Post, "/api/v1/nodes/register", Some(&register)).await;
+        assert_eq!(again.status, 401, "a join token is good once");
+        let known: Value = known.json().unwrap();
+        let token = known["token"].as_str().unwrap().to_owned();
+        (known["node_id"].as_str().unwrap().to_owned(), Asker { token: Some(token), ..Asker::default() })
+    }
+
+    /// Starts an issue on a node, and says the task once the node has it.
+    pub(super) async fn task_for(&self, by: &Asker, issue: &str, node: &str) -> String {
+        let body = json!({"node_id": node});
+        let started = self.ask(by, Method::Post, &format!("/api/v1/issues/{issue}/start"), Some(&body)).await;
+        assert_eq!(started.status, 200, "{}", started.text());
+        let id = started.json::<Value>().unwrap()["id"].as_str().unwrap().to_owned();
+        for _ in 0..500 {
+            if self.get_json(by, &format!("/api/v1/tasks/{id}")).await["node_id"] == node {
+                return id;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("the node is given nothing");
+    }
+
+    pub(super) async fn get_json(&self, by: &Asker, path: &str) -> Value {
+        let answer = self.ask(by, Method::Get, path, None).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        answer.json().unwrap()
+    }
+}
+
+/// A server with an administrator, a member who owns an issue, another member, and a repository on GitHub.
+pub(super) struct Office {
+    pub(super) tester: Tester,
+    pub(super) admin: Asker,
+    pub(super) owner: Asker,
+    pub(super) member: Asker,
+    pub(super) repository: String,
+    pub(super) issue: String,
+}
+
+pub(super) async fn office() -> Office {
+    let tester = Tester::start(good_answers()).await;
+    // Nobody was added yet: whoever sits at the machine is the operator.
+    tester.add_user(&Asker::default(), "Root@Example.org", "admin").await;
+    let admin = tester.session("root@example.org").await;
+    tester.add_user(&admin, "olga", "member").await;
+    tester.add_user(&admin, "mike", "member").await;
+    let (owner, member) = (tester.session("olga").await, tester.session("mike").await);
+    let body = json!({"platform": "github", "name": REPO});
+    let answer = tester.ask(&admin, Method::Post, "/api/v1/repositories", Some(&body)).await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let repository = answer.json::<Value>().unwrap()["id"].as_str().unwrap().to_owned();
+    let body = json!({"repository_id": repository, "title": "add() subtracts", "body": "`add(1, 2)` is -1."});
+    let answer = tester.ask(&owner, Method::Post, "/api/v1/issues", Some(&body)).await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let issue = answer.json::<Value>().unwrap();
+    assert_eq!(
+        (&issue["status"], &issue["number"]),
+        (&"pending".into(), &43.into()),
+        "it is open on the forge: {issue}"
+    );
+    let issue = issue["id"].as_str().unwrap().to_owned();
+    Office { tester, admin, owner, member, repository, issue }
+}
