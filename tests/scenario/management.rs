@@ -43,6 +43,7 @@ async fn who_may_what_stands_in_this_table() {
     let most = json!({"most": usage});
     let spent = json!({"day": "2026-01-02", "reserved": usage, "spent": usage});
     let piece = json!({"piece": 0, "text": "a line\n"});
+    let call = json!({"call": {"number": 0, "purpose": "fix_plan", "model": "m", "usage": {"calls": 1, "prompt_tokens": 1, "completion_tokens": 1, "cost_micros": 0}, "millis": 1, "error": null}, "said": {"question": [], "answer": "a"}});
     let failed = json!({"task_id": task, "status": "failed", "error_message": "it was too hard"});
     #[rustfmt::skip]
     let table: &[(Method, &str, Option<&Value>, [u16; 8])] = &[
@@ -73,6 +74,7 @@ async fn who_may_what_stands_in_this_table() {
         (Get,    "/api/v1/jobs",                          None,         [401, 200, 200, 200, 200, 200, 401, 401]),
         (Get,    "/api/v1/jobs/{ghost}",                  None,         [401, 404, 404, 404, 404, 404, 401, 401]),
         (Post,   "/api/v1/jobs/{ghost}/retry",            None,         [401, 404, 404, 404, 404, 404, 401, 401]),
+        (Post,   "/api/v1/jobs/{ghost}/approve",          None,         [401, 404, 404, 404, 404, 404, 401, 401]),
         (Post,   "/api/v1/jobs/{ghost}/cancel",           None,         [401, 404, 404, 404, 404, 404, 401, 401]),
         (Get,    "/api/v1/stats",                         None,         [401, 200, 200, 200, 200, 200, 401, 401]),
         (Get,    "/api/v1/jobs/{ghost}/events",           None,         [401, 404, 404, 404, 404, 404, 401, 401]),
@@ -84,6 +86,8 @@ async fn who_may_what_stands_in_this_table() {
         (Post,   "/api/v1/nodes/{ghost}/drain",           Some(&drain), [401, 403, 403, 403, 403, 404, 401, 401]),
         (Delete, "/api/v1/nodes/{ghost}",                 None,         [401, 403, 403, 403, 403, 404, 401, 401]),
         (Get,    "/api/v1/tasks/{task}/logs",             None,         [401, 200, 200, 200, 200, 200, 401, 401]),
+        (Get,    "/api/v1/jobs/{ghost}/calls",            None,         [401, 404, 404, 404, 404, 404, 401, 401]),
+        (Get,    "/api/v1/tasks/{task}/calls/{turn}",     None,         [401, 404, 404, 404, 404, 404, 401, 401]),
         (Get,    "/api/v1/tasks/{ghost}/logs/stream",     None,         [401, 404, 404, 404, 404, 404, 401, 401]),
         (Get,    "/api/v1/credentials",                   None,         [401, 403, 403, 403, 403, 200, 401, 401]),
         (Post,   "/api/v1/credentials",                   Some(&key),   [401, 403, 403, 403, 403, 400, 401, 401]),
@@ -122,6 +126,7 @@ async fn who_may_what_stands_in_this_table() {
         (Post,   "/api/v1/tasks/{task}/credential",       None,         [401, 401, 401, 401, 401, 401, 200, 404]),
         (Post,   "/api/v1/tasks/{task}/reserve",          Some(&most),  [401, 401, 401, 401, 401, 401, 200, 404]),
         (Post,   "/api/v1/tasks/{task}/settle",           Some(&spent), [401, 401, 401, 401, 401, 401, 204, 404]),
+        (Post,   "/api/v1/tasks/{task}/calls",            Some(&call),  [401, 401, 401, 401, 401, 401, 204, 404]),
         (Post,   "/api/v1/tasks/{task}/logs",             Some(&piece), [401, 401, 401, 401, 401, 401, 204, 404]),
         (Post,   "/api/v1/issues/{assigned}/report-branch",  Some(&failed), [401, 401, 401, 401, 401, 401, 200, 404]),
         (Get,    "/api/openapi.json",                     None,         [200, 200, 200, 200, 200, 200, 200, 200]),
@@ -129,7 +134,11 @@ async fn who_may_what_stands_in_this_table() {
     ];
     for (method, path, body, expected) in table {
         let path = path.replace("{ghost}", ghost).replace("{repository}", repository).replace("{issue}", issue);
-        let path = path.replace("{node}", &machine).replace("{task}", &task).replace("{assigned}", assigned);
+        let path = path
+            .replace("{node}", &machine)
+            .replace("{turn}", "0")
+            .replace("{task}", &task)
+            .replace("{assigned}", assigned);
         for (asker, expected) in askers.iter().zip(expected) {
             let answer = tester.ask(asker, *method, &path, *body).await;
             assert_eq!(answer.status, *expected, "{method:?} {path}: {}", answer.text());
@@ -150,6 +159,7 @@ async fn described(tester: &Tester, table: Vec<(Method, &str)>) {
         .into_iter()
         .map(|(method, path)| {
             let path = path.replace("{ghost}", "{id}").replace("{repository}", "{id}").replace("{issue}", "{id}");
+            let path = path.replace("{turn}", "{number}");
             let path = path.replace("{node}", "{id}").replace("{task}", "{id}").replace("{assigned}", "{id}");
             (format!("{method:?}").to_lowercase(), path)
         })

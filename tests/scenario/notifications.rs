@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::tester::{Tester, good_answers};
 
-const ALL: [&str; 5] = ["job_succeeded", "job_failed", "job_cancelled", "pull_request_opened", "pull_request_merged"];
+const ALL: [&str; 6] =
+    ["job_succeeded", "job_failed", "job_cancelled", "plan_ready", "pull_request_opened", "pull_request_merged"];
 
 async fn post(tester: &Tester, path: &str, body: &Value) -> Response {
     tester.send(Request::post(tester.url(path)).json(body)).await

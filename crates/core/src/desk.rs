@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Cause, Fault};
 use crate::forge::GitCredential;
+use crate::model_calls::{ModelCall, Said};
 use crate::store::StoreError;
 
 /// A task that somebody holds: enough to begin with it.
@@ -54,6 +55,9 @@ pub struct Terms {
     pub max_rounds: u32,
     /// Whether the `agent/*` files are committed.
     pub report_files: ReportFiles,
+    /// Whether what the model is asked and says is kept.
+    #[serde(default)]
+    pub keep_model_calls: bool,
     /// The author of commits.
     pub author_name: String,
     /// Their address.
@@ -111,6 +115,8 @@ pub enum TaskEnd {
     },
     /// The worker stops; the job is for another one.
     HandedBack,
+    /// The plan is there, and the job goes on in another task when somebody has approved it.
+    Paused,
 }
 
 /// The desk did not do what was asked.
@@ -173,6 +179,9 @@ pub trait Desk: Send + Sync {
 
     /// Books what it did cost in place of what was reserved.
     async fn settle(&self, day: Date, reserved: Usage, spent: Usage) -> Result<(), DeskError>;
+
+    /// Keeps a call of the model for people to read. Secrets are masked before.
+    async fn note_call(&self, call: ModelCall, said: Said) -> Result<(), DeskError>;
 
     /// Adds a piece to the task's log; pieces are numbered from 0. Secrets are masked before.
     async fn log(&self, piece: u64, text: String) -> Result<(), DeskError>;

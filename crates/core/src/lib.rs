@@ -12,6 +12,7 @@ pub mod git;
 pub mod jira;
 pub mod ledger;
 pub mod llm;
+pub mod model_calls;
 pub mod model_gate;
 pub mod nodes;
 pub mod notifications;

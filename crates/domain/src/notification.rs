@@ -17,6 +17,8 @@ pub enum NotificationEvent {
     JobFailed,
     /// A person stopped a job.
     JobCancelled,
+    /// A job has a plan and waits for somebody to approve it.
+    PlanReady,
     /// A pull request was opened.
     PullRequestOpened,
     /// A pull request of ours was merged.
@@ -25,8 +27,14 @@ pub enum NotificationEvent {
 
 impl NotificationEvent {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::JobSucceeded, Self::JobFailed, Self::JobCancelled, Self::PullRequestOpened, Self::PullRequestMerged];
+    pub const ALL: [Self; 6] = [
+        Self::JobSucceeded,
+        Self::JobFailed,
+        Self::JobCancelled,
+        Self::PlanReady,
+        Self::PullRequestOpened,
+        Self::PullRequestMerged,
+    ];
 
     /// The name in JSON and in the store.
     pub const fn as_str(self) -> &'static str {
@@ -34,6 +42,7 @@ impl NotificationEvent {
             Self::JobSucceeded => "job_succeeded",
             Self::JobFailed => "job_failed",
             Self::JobCancelled => "job_cancelled",
+            Self::PlanReady => "plan_ready",
             Self::PullRequestOpened => "pull_request_opened",
             Self::PullRequestMerged => "pull_request_merged",
         }
@@ -50,6 +59,7 @@ impl NotificationEvent {
             Self::JobSucceeded => "the job is done",
             Self::JobFailed => "the job failed",
             Self::JobCancelled => "the job was stopped",
+            Self::PlanReady => "the plan waits for approval",
             Self::PullRequestOpened => "a pull request was opened",
             Self::PullRequestMerged => "the pull request was merged",
         }

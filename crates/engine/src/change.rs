@@ -67,10 +67,14 @@ impl Engine {
         settled: Option<EffectId>,
     ) -> Result<(Step, Job), ChangeError> {
         let now = self.ports.clock.now();
-        let before = known.value.status();
+        let (before, awaited) = (known.value.status(), known.value.awaits_approval());
         let told = news(&event);
         let (job, mut effects) = known.value.advance(event, now)?;
-        effects.extend(told.or_else(|| ending(&job, before)).map(|event| Effect::Notify { event }));
+        effects.extend(
+            told.or_else(|| ending(&job, before))
+                .or_else(|| ready(&job, awaited))
+                .map(|event| Effect::Notify { event }),
+        );
         let task = match task {
             Some(task) => Some(task),
             None => self.left_task(&job, before).await?,
@@ -181,6 +185,11 @@ const fn ending(job: &Job, before: JobStatus) -> Option<NotificationEvent> {
         JobStatus::Cancelled => Some(NotificationEvent::JobCancelled),
         JobStatus::Queued | JobStatus::Running => None,
     }
+}
+
+/// What people are told of a job that has come to wait for them.
+fn ready(job: &Job, awaited: bool) -> Option<NotificationEvent> {
+    (job.awaits_approval() && !awaited).then_some(NotificationEvent::PlanReady)
 }
 
 /// The issue after its job's end.

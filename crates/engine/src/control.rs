@@ -89,6 +89,8 @@ pub struct Start {
     pub needs: Needs,
     /// Whether it goes before others.
     pub priority: Priority,
+    /// Whether people read the plan before anything is changed, also where it is not the rule.
+    pub review_plan: bool,
 }
 
 impl Start {
@@ -132,11 +134,14 @@ impl Engine {
                 default_branch: None,
             };
             let trigger = self.trigger_of_ours(TriggerKind::Started, &start.actor, start.instructions.as_deref());
-            let wanted = Wanted::new(&inbound, trigger, PublishMode::PullRequest).by(
-                start.command.clone(),
-                start.all_needs(),
-                start.priority,
-            );
+            let wanted = Wanted {
+                review_plan: start.review_plan,
+                ..Wanted::new(&inbound, trigger, PublishMode::PullRequest).by(
+                    start.command.clone(),
+                    start.all_needs(),
+                    start.priority,
+                )
+            };
             let (step, job) = self.plan_start(wanted, Known { issue: Some(issue), latest })?;
             let task = Task::first(&job, "", self.ports.clock.now());
             // More words for a job that waits already are no other task.
@@ -245,6 +250,16 @@ impl Engine {
             Ok(self.plan_start(Wanted::new(&start.issue, trigger, start.publish), known)?)
         })
         .await
+    }
+
+    /// Lets a job go on whose plan waits for approval.
+    ///
+    /// # Errors
+    /// [`ControlError::Refused`] when none waits, [`ControlError::NoSuchJob`] when there is no such job.
+    pub async fn approve_plan(&self, id: JobId, by: &str) -> Result<Job, ControlError> {
+        let job = self.change_job(id, JobEvent::PlanApproved { by: by.to_owned() }).await?;
+        self.wake();
+        Ok(job)
     }
 
     /// Stops a job, wherever it stands.

@@ -7,6 +7,8 @@ use patchwright_core::desk::{Assignment, Desk, DeskError, Refusal, TaskEnd, Term
 use patchwright_core::fault::Fault;
 use patchwright_core::forge::{Forge, GitCredential, Permission};
 use patchwright_core::ledger::Account;
+use patchwright_core::llm::Message;
+use patchwright_core::model_calls::{MAX_SAID, ModelCall, Said};
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::job::{Failure, JobState, PublishMode, TriggerKind};
@@ -16,6 +18,7 @@ use crate::Engine;
 use crate::change::ChangeError;
 use crate::engine::TriggerPermission;
 use crate::run::{StageError, backoff, signed};
+use crate::text::shorten;
 
 /// How long a job is put off without counting, because a forge or the model asks for it.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
@@ -224,6 +227,10 @@ impl EngineDesk<'_> {
                 tracing::info!("the job is handed back");
                 (JobEvent::HandedBack { epoch }, TaskEvent::Failed, Some("the server stopped".to_owned()))
             }
+            TaskEnd::Paused => {
+                tracing::info!("the job waits for somebody to approve its plan");
+                (JobEvent::HandedBack { epoch }, TaskEvent::Succeeded, None)
+            }
             TaskEnd::Failed { refusal, stage, usage } => {
                 let message = refusal.reason.clone();
                 (self.failed(job, refusal, stage, usage, now), TaskEvent::Failed, Some(message))
@@ -308,6 +315,17 @@ impl Desk for EngineDesk<'_> {
         // Also for one who has lost the hold: what was spent was spent.
         let job = self.engine.job(self.task.job_id).await?.ok_or(DeskError::Gone)?;
         Ok(self.engine.ports.ledger.settle(&account(&job, day), reserved, spent).await?)
+    }
+
+    async fn note_call(&self, call: ModelCall, said: Said) -> Result<(), DeskError> {
+        let redactor = &self.engine.ports.tools.redactor;
+        let masked = |text: &str| shorten(&redactor.redact(text), MAX_SAID);
+        let question = said.question.iter().map(|part| Message { role: part.role, content: masked(&part.content) });
+        let said = Said { question: question.collect(), answer: said.answer.as_deref().map(masked) };
+        let call = ModelCall { error: call.error.as_deref().map(masked), ..call };
+        let now = self.engine.ports.clock.now();
+        self.engine.ports.calls.add_call(self.task.job_id, self.task.id, &call, &said, now).await?;
+        Ok(())
     }
 
     async fn log(&self, piece: u64, text: String) -> Result<(), DeskError> {

@@ -10,6 +10,7 @@ use patchwright_core::clock::{Clock, IdSource};
 use patchwright_core::desk::{ReportFiles, Terms};
 use patchwright_core::forge::Forge;
 use patchwright_core::ledger::{DayBudgets, Ledger};
+use patchwright_core::model_calls::ModelCalls;
 use patchwright_core::nodes::Nodes;
 use patchwright_core::notifications::Notices;
 use patchwright_core::store::{Share, Store, StoreError};
@@ -40,6 +41,8 @@ pub struct Ports {
     pub nodes: Arc<dyn Nodes>,
     /// What tasks say while they run.
     pub logs: Arc<dyn TaskLogs>,
+    /// What the model is asked and says.
+    pub calls: Arc<dyn ModelCalls>,
     /// Forges by platform.
     pub forges: HashMap<PlatformId, Arc<dyn Forge>>,
     /// Trackers that are no forges, by platform.
@@ -113,6 +116,10 @@ pub struct Settings {
     pub max_answer_tokens: Option<u32>,
     /// How often verify may send a fix back.
     pub max_rounds: u32,
+    /// Whether what the model is asked and says is kept for people to read.
+    pub keep_model_calls: bool,
+    /// Whether people read every plan before anything is changed.
+    pub review_plans: bool,
     /// How often a job is taken up before it is given up.
     pub max_attempts: u32,
     /// The wait before a job's second try; it doubles. An effect's is a sixth of it.
@@ -152,6 +159,8 @@ impl Settings {
             job_timeout: Duration::from_secs(2 * 3600),
             max_answer_tokens: Some(8_192),
             max_rounds: 2,
+            keep_model_calls: true,
+            review_plans: false,
             max_attempts: 3,
             first_backoff: Duration::from_secs(30),
             lease: Duration::from_secs(40),
@@ -172,6 +181,7 @@ impl Settings {
             max_answer_tokens: self.max_answer_tokens,
             max_rounds: self.max_rounds,
             report_files: self.report_files,
+            keep_model_calls: self.keep_model_calls,
             author_name: self.author_name.clone(),
             author_email: self.author_email.clone(),
             co_author: None,

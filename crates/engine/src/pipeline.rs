@@ -58,6 +58,9 @@ impl<'a> Run<'a> {
         let workspace = self.open_workspace(folder).await?;
         self.take_up_fix(workspace.as_ref()).await?;
         while let Some(kind) = self.job().next_stage() {
+            if self.job().awaits_approval() {
+                return Err(Stop::Paused);
+            }
             self.stage(kind, workspace.as_ref(), folder).await?;
             if kind == StageKind::Fix {
                 self.publish_fix(workspace.as_ref()).await?;
@@ -74,6 +77,7 @@ impl<'a> Run<'a> {
                 Some(TaskEnd::Failed { refusal: error.refusal(), stage: error.stage, usage: self.unbooked })
             }
             Err(Stop::HandBack) => Some(TaskEnd::HandedBack),
+            Err(Stop::Paused) => Some(TaskEnd::Paused),
             Err(Stop::Gone) => {
                 tracing::info!("the job was taken from this worker");
                 None

@@ -14,6 +14,7 @@ const LOG_IN_TEXT: usize = 3_000;
 /// The one progress comment on the issue.
 pub fn progress_comment(job: &Job, app_name: &str, public_url: Option<&str>) -> String {
     let headline = match job.status() {
+        _ if job.awaits_approval() => format!("**{app_name}** has a plan, and waits for somebody to approve it."),
         JobStatus::Queued if job.attempts > 0 => format!("**{app_name}** will go on with this in a moment."),
         JobStatus::Queued if job.follows.is_some() => {
             format!(
@@ -30,7 +31,36 @@ pub fn progress_comment(job: &Job, app_name: &str, public_url: Option<&str>) -> 
         let place = job.source.tracker.as_ref().map(|_| format!(" ({})", pull_request.url)).unwrap_or_default();
         let _ = writeln!(out, "\nPull request: #{}{place}", pull_request.number);
     }
+    if job.awaits_approval() {
+        out.push_str(&plan_to_approve(job, app_name, public_url));
+    }
     out.push_str(&footer(job, public_url));
+    out
+}
+
+/// What somebody has to read before the job goes on, and where they say so.
+fn plan_to_approve(job: &Job, app_name: &str, public_url: Option<&str>) -> String {
+    let page = match public_url {
+        Some(url) => format!("on [its page]({}/jobs/{})", url.trim_end_matches('/'), job.id),
+        None => format!("with `patchwright jobs approve {}`", job.id),
+    };
+    format!("{}\nApprove it {page}, or comment `@{app_name} cancel`.\n", plan(job))
+}
+
+/// The plan, as far as there is one.
+fn plan(job: &Job) -> String {
+    let Some(proposed) = job.proposed() else { return String::new() };
+    let mut out = format!("\n### Cause\n\n{}\n", neutralise(&proposed.plan.root_cause));
+    let _ = writeln!(out, "\n### What is changed\n\n{}\n", neutralise(&proposed.plan.fix_strategy));
+    for change in &proposed.plan.changes {
+        let _ = writeln!(out, "- `{}`: {}", change.file, neutralise(&change.description));
+    }
+    if !proposed.plan.risks.is_empty() {
+        out.push_str("\n### Risks\n\n");
+        for risk in proposed.plan.risks.iter().take(8) {
+            let _ = writeln!(out, "- {}", neutralise(risk));
+        }
+    }
     out
 }
 
@@ -70,19 +100,7 @@ pub fn pull_request_body(job: &Job, app_name: &str, issue_url: &str, public_url:
     let _ = writeln!(out, "{relation} {} ({issue_url})\n", job.source.name());
     out.push_str(&stage_table(job));
     out.push_str(&test_table(job));
-    if let Some(proposed) = job.proposed() {
-        let _ = writeln!(out, "\n### Cause\n\n{}", neutralise(&proposed.plan.root_cause));
-        let _ = writeln!(out, "\n### What is changed\n\n{}\n", neutralise(&proposed.plan.fix_strategy));
-        for change in &proposed.plan.changes {
-            let _ = writeln!(out, "- `{}`: {}", change.file, neutralise(&change.description));
-        }
-        if !proposed.plan.risks.is_empty() {
-            out.push_str("\n### Risks\n\n");
-            for risk in proposed.plan.risks.iter().take(8) {
-                let _ = writeln!(out, "- {}", neutralise(risk));
-            }
-        }
-    }
+    out.push_str(&plan(job));
     out.push_str(&located(job));
     out.push_str(&footer(job, public_url));
     out

@@ -1,6 +1,7 @@
 //! One worker's hold on one job: what a stage sees, and how it ends.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -9,6 +10,7 @@ use patchwright_core::desk::{Assignment, Desk, DeskError, Refusal, Terms};
 use patchwright_core::fault::Fault;
 use patchwright_core::git::GitError;
 use patchwright_core::llm::{ChatAnswer, ChatRequest, Llm, LlmError, Message};
+use patchwright_core::model_calls::{ModelCall, Said};
 use patchwright_core::progress::{Progress, ProgressEvent};
 use patchwright_core::tracker::ForgeError;
 use patchwright_core::{CancellationToken, Redactor};
@@ -42,6 +44,8 @@ pub(crate) enum Stop {
     Gone,
     /// The server stops: the job goes back into the queue.
     HandBack,
+    /// The plan is there, and people are to read it first.
+    Paused,
     /// The desk cannot be used. The lease runs out and somebody takes the job up again.
     Lost(String),
 }
@@ -151,6 +155,8 @@ pub(crate) struct Asker<'a> {
     cancel: CancellationToken,
     /// Of the whole job, and of the present stage.
     spent: Mutex<(Usage, Usage)>,
+    /// How many calls were noted; nothing where none is.
+    noted: Option<AtomicU32>,
 }
 
 impl<'a> Asker<'a> {
@@ -171,6 +177,7 @@ impl<'a> Asker<'a> {
             progress,
             cancel,
             spent: Mutex::new((given.job.usage(), Usage::default())),
+            noted: given.terms.keep_model_calls.then(AtomicU32::default),
         }
     }
 
@@ -186,6 +193,8 @@ impl<'a> Asker<'a> {
         let began = std::time::Instant::now();
         let answer = self.llm.chat(&request, &self.cancel).await;
         self.settle(day, most, answer.as_ref()).await;
+        let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.note_chat(request, &answer, millis).await;
         let answer = answer?;
         let mut spent = self.spent.lock().await;
         spent.0 += answer.usage;
@@ -196,10 +205,28 @@ impl<'a> Asker<'a> {
             llm.model = %answer.model,
             llm.prompt_tokens = answer.usage.prompt_tokens,
             llm.completion_tokens = answer.usage.completion_tokens,
-            llm.elapsed_ms = began.elapsed().as_millis(),
+            llm.elapsed_ms = millis,
             "the model answered"
         );
         Ok(answer)
+    }
+
+    async fn note_chat(&self, request: ChatRequest, answer: &Result<ChatAnswer, LlmError>, millis: u64) {
+        let (model, usage, error, text) = match answer {
+            Ok(answer) => (answer.model.clone(), answer.usage, None, Some(answer.text.clone())),
+            Err(error) => (self.llm.model(), Usage::default(), Some(words(error)), None),
+        };
+        let call = ModelCall { number: 0, purpose: request.purpose.to_owned(), model, usage, millis, error };
+        self.note(call, Said { question: request.messages, answer: text }).await;
+    }
+
+    /// Keeps a call for people to read. The work does not depend on it.
+    async fn note(&self, call: ModelCall, said: Said) {
+        let Some(noted) = &self.noted else { return };
+        let call = ModelCall { number: noted.fetch_add(1, Ordering::Relaxed), ..call };
+        if let Err(error) = self.desk.note_call(call, said).await {
+            tracing::warn!(error = %words(&error), "a model call could not be kept for people to read");
+        }
     }
 
     /// Books a call that somebody else is about to make for this job.
@@ -213,6 +240,9 @@ impl<'a> Asker<'a> {
         if let Err(error) = self.desk.settle(day, most, spent).await {
             tracing::warn!(error = %words(&error), "a model call stays booked at the most that it could cost");
         }
+        let (purpose, model) = ("command".to_owned(), self.llm.model());
+        let call = ModelCall { number: 0, purpose, model, usage: spent, millis: 0, error: None };
+        self.note(call, Said::default()).await;
         let mut all = self.spent.lock().await;
         all.0 += spent;
         all.1 += spent;

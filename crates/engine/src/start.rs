@@ -20,6 +20,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) needs: Needs,
     pub(crate) command: Option<WorkCommand>,
     pub(crate) priority: Priority,
+    /// Whether people read the plan first.
+    pub(crate) review_plan: bool,
     /// Whose the issue is when it is heard of for the first time.
     pub(crate) owner: Option<UserId>,
     /// Whether it is worth a job of its own while another runs: something new is said, or what runs is stopped.
@@ -31,7 +33,7 @@ impl<'a> Wanted<'a> {
     pub(crate) fn new(issue: &'a InboundIssue, trigger: JobTrigger, publish: PublishMode) -> Self {
         let more = trigger.instructions.is_some();
         let (needs, priority) = (Needs::default(), Priority::Normal);
-        Self { issue, trigger, publish, needs, command: None, priority, owner: None, more }
+        Self { issue, trigger, publish, needs, command: None, priority, review_plan: false, owner: None, more }
     }
 
     /// The same, by a command and on a certain node.
@@ -172,6 +174,7 @@ impl Engine {
             needs: wanted.needs,
             command: wanted.command,
             priority: wanted.priority,
+            review_plan: wanted.review_plan || self.settings.review_plans,
         })
     }
 }

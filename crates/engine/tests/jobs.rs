@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use patchwright_core::Clock as _;
 use patchwright_core::forge::{Forge, ForgeError};
+use patchwright_core::model_calls::ModelCalls as _;
 use patchwright_core::sandbox::TestOutcome;
 use patchwright_core::store::{Share, Store as _};
 use patchwright_core::webhook::InboundIssue;
@@ -40,6 +41,10 @@ struct House {
 }
 
 fn house(answers: &[&str]) -> House {
+    house_with(answers, |_| {})
+}
+
+fn house_with(answers: &[&str], change: impl FnOnce(&mut Settings)) -> House {
     let (store, forge) = (Arc::new(FakeStore::default()), Arc::new(FakeForge::default()));
     let (llm, clock) = (Arc::new(ScriptedLlm::new(answers)), Arc::new(FakeClock::default()));
     let git = FakeGit::with_files(FILES);
@@ -71,6 +76,7 @@ fn house(answers: &[&str]) -> House {
         nodes: store.clone(),
         notices: store.clone(),
         logs: store.clone(),
+        calls: store.clone(),
         forges: HashMap::from([(GITHUB, forge.clone() as Arc<dyn Forge>)]),
         trackers: HashMap::new(),
         jira: None,
@@ -79,7 +85,8 @@ fn house(answers: &[&str]) -> House {
         ids: Arc::new(SequentialIds::default()),
         tools,
     };
-    let settings = Settings::new(folder.path().to_owned());
+    let mut settings = Settings::new(folder.path().to_owned());
+    change(&mut settings);
     let engine = Arc::new(Engine::new(ports, settings, MarkerKey::new(&Secret::new("master"))));
     House { engine, store, forge, git, llm, clock, die_in_tests, _folder: folder }
 }
@@ -536,4 +543,58 @@ async fn a_start_that_is_cancelled_before_a_worker_had_it_leaves_no_task_open() 
     assert_eq!(house.store.open_tasks(task.job_id).await.unwrap(), []);
     let ended = house.store.tasks().into_iter().find(|ended| ended.id == task.id).unwrap();
     assert_eq!((ended.status, ended.error_message.as_deref()), (TaskStatus::Failed, Some("the job was cancelled")));
+}
+
+#[tokio::test]
+async fn a_plan_that_people_want_to_read_is_carried_out_when_they_have() {
+    let house = house_with(GOOD, |settings| settings.review_plans = true);
+    let job = house.start().await;
+    let paused = house.work().await.unwrap();
+    assert!(paused.awaits_approval() && paused.status() == JobStatus::Queued && paused.fixed().is_none());
+    assert!(house.git.pushes().is_empty(), "nothing has left");
+    house.deliver_all().await;
+    let said = house.forge.comments_on(42).join("\n");
+    assert!(said.contains("has a plan, and waits for somebody to approve it") && said.contains("Use +"), "{said}");
+    assert!(said.contains(&format!("patchwright jobs approve {}", job.id)), "{said}");
+    // Nobody takes it up, however long it takes.
+    house.clock.advance(40 * 24 * 3600);
+    assert!(house.work().await.is_none());
+    let issue = house.store.issue(job.issue_id).await.unwrap().unwrap().value;
+    assert_eq!(issue.status, IssueStatus::Processing);
+    let approved = house.engine.approve_plan(job.id, "olga").await.unwrap();
+    assert!(!approved.awaits_approval());
+    assert!(house.engine.approve_plan(job.id, "olga").await.is_err(), "once is enough");
+    let done = house.work().await.unwrap();
+    assert_eq!((done.status(), done.verdict), (JobStatus::Succeeded, Some(Verdict::FixedProven)));
+    assert_eq!(house.llm.asked().len(), 3, "the plan was not made again");
+}
+
+#[tokio::test]
+async fn a_plan_that_people_do_not_want_is_cancelled_and_nothing_is_left() {
+    let house = house_with(GOOD, |settings| settings.review_plans = true);
+    let job = house.start().await;
+    house.work().await.unwrap();
+    house.engine.cancel(job.id).await.unwrap();
+    assert!(house.engine.approve_plan(job.id, "olga").await.is_err());
+    house.deliver_all().await;
+    assert!(house.git.pushes().is_empty() && house.job(&job).await.status() == JobStatus::Cancelled);
+}
+
+#[tokio::test]
+async fn what_the_model_was_asked_and_said_is_kept_without_secrets() {
+    let answer = r#"{"candidate_files": ["src/calc.py"], "note": "fake-git-token"}"#;
+    let house = house(&[answer, PLAN, CODE]);
+    let job = house.start().await;
+    house.work().await.unwrap();
+    let calls = house.store.calls(job.id).await.unwrap();
+    let purposes: Vec<&str> = calls.iter().map(|kept| kept.call.purpose.as_str()).collect();
+    assert_eq!(purposes, ["analyze_bug", "fix_plan", "code_fix"]);
+    assert_eq!(calls.iter().map(|kept| kept.call.usage.calls).sum::<u32>(), 3);
+    let (_, said) = house.store.call(calls[0].task, 0).await.unwrap().unwrap();
+    assert!(said.question.iter().any(|message| message.content.contains("add() subtracts")));
+    assert!(!said.answer.unwrap().contains("fake-git-token"));
+    let forgetful = house_with(GOOD, |settings| settings.keep_model_calls = false);
+    let job = forgetful.start().await;
+    forgetful.work().await.unwrap();
+    assert!(forgetful.store.calls(job.id).await.unwrap().is_empty());
 }

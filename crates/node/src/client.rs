@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::wire::{
-    Ask, Begin, Credential, Heard, Heartbeat, LogPiece, Problem, Register, Registered, Report, Reserve, Reserved,
-    Settle, TaskProgress, Told,
+    Ask, Begin, Credential, Heard, Heartbeat, LogPiece, NotedCall, Problem, Register, Registered, Report, Reserve,
+    Reserved, Settle, TaskProgress, Told,
 };
 
 /// The server did not do what was asked.
@@ -115,6 +115,10 @@ impl ServerClient {
 
     pub(crate) async fn log(&self, task: TaskId, piece: &LogPiece) -> Result<(), ClientError> {
         self.task::<serde_json::Value>(task, "logs", piece).await.map(|_| ())
+    }
+
+    pub(crate) async fn note_call(&self, task: TaskId, noted: &NotedCall) -> Result<(), ClientError> {
+        self.task::<serde_json::Value>(task, "calls", noted).await.map(|_| ())
     }
 
     pub(crate) async fn report(&self, issue: IssueId, report: &Report) -> Result<(), ClientError> {

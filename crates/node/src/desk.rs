@@ -10,11 +10,12 @@ use jiff::civil::Date;
 use patchwright_core::desk::{Assignment, Desk, DeskError};
 use patchwright_core::fault::Fault;
 use patchwright_core::forge::GitCredential;
+use patchwright_core::model_calls::{ModelCall, Said};
 use patchwright_domain::job::JobEvent;
 use patchwright_domain::{Job, TaskId, Usage};
 
 use crate::client::{ClientError, ServerClient};
-use crate::wire::{Begin, LogPiece, Reserve, Settle, TaskProgress};
+use crate::wire::{Begin, LogPiece, NotedCall, Reserve, Settle, TaskProgress};
 
 /// The first wait before something is asked again; it doubles up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -136,6 +137,10 @@ impl Desk for RemoteDesk {
     async fn settle(&self, day: Date, reserved: Usage, spent: Usage) -> Result<(), DeskError> {
         // Once more could take it off twice; not at all leaves it booked at the most that it could cost.
         Ok(self.client.settle(self.task, &Settle { day, reserved, spent }).await?)
+    }
+
+    async fn note_call(&self, call: ModelCall, said: Said) -> Result<(), DeskError> {
+        Ok(self.client.note_call(self.task, &NotedCall { call, said }).await?)
     }
 
     async fn log(&self, piece: u64, text: String) -> Result<(), DeskError> {

@@ -381,6 +381,7 @@ fn report(hold: Hold, branch_name: Option<String>, end: TaskEnd) -> Report {
         TaskEnd::Completed { verdict } if !verdict.is_harmful() => (ReportStatus::Success, None),
         TaskEnd::Completed { .. } => (ReportStatus::Failed, Some("the change did not stand the tests".to_owned())),
         TaskEnd::Failed { refusal, .. } => (ReportStatus::Failed, Some(refusal.reason.clone())),
+        TaskEnd::Paused => (ReportStatus::Success, None),
         TaskEnd::HandedBack => (ReportStatus::Failed, Some("the node stopped".to_owned())),
     };
     Report { task_id: hold.task, branch_name, status, error_message, end: Some(end) }

@@ -3,6 +3,7 @@
 
 use jiff::civil::Date;
 use patchwright_core::desk::{Hold, Refusal, TaskEnd};
+use patchwright_core::model_calls::{ModelCall, Said};
 use patchwright_domain::job::JobEvent;
 use patchwright_domain::node::Health;
 use patchwright_domain::{IssueId, JobId, TaskId, Usage};
@@ -150,6 +151,15 @@ pub struct LogPiece {
     pub piece: u64,
     /// Whole lines.
     pub text: String,
+}
+
+/// `POST /api/v1/tasks/{id}/calls`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NotedCall {
+    /// The call; one that was sent twice is kept once.
+    pub call: ModelCall,
+    /// What was said in it.
+    pub said: Said,
 }
 
 /// `POST /api/v1/issues/{id}/report-branch` (`seeds/001`).

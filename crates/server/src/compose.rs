@@ -168,6 +168,7 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
         nodes: Arc::new(store.clone()),
         notices: Arc::new(vault.clone()),
         logs: Arc::new(store.clone()),
+        calls: Arc::new(store.clone()),
         forges: HashMap::from([
             (GITHUB, Arc::clone(&keyed[0]) as Arc<dyn Forge>),
             (GITCODE, Arc::clone(&keyed[1]) as Arc<dyn Forge>),
@@ -462,6 +463,8 @@ fn settings(config: &Config) -> Settings {
         slots: if config.embedded_node { config.workers } else { 0 },
         max_answer_tokens: config.llm_max_tokens,
         max_rounds: config.max_rounds,
+        keep_model_calls: config.keep_model_calls,
+        review_plans: config.review_plans,
         max_attempts: config.max_attempts,
         first_backoff: config.retry_wait,
         lease: config.lease_timeout,

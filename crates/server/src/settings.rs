@@ -295,6 +295,12 @@ pub const SETTINGS: &[Setting] = &[
     plain("BUDGET_DAY_CALLS", "0", "The most model calls that all jobs together may make in a day. 0: no limit."),
     plain("BUDGET_DAY_COST", "0", "The most money that all jobs together may cost in a day. 0: no limit."),
     plain("JOB_TIMEOUT", "7200", "Seconds that a worker may be at one job."),
+    plain(
+        "KEEP_MODEL_CALLS",
+        "true",
+        "Whether what the model is asked and says is kept, with secrets masked, for people to read; as long as task logs.",
+    ),
+    plain("REVIEW_PLANS", "false", "Whether somebody has to approve each plan before anything is changed."),
     plain("MAX_ROUNDS", "2", "How often a fix that fails the tests is made again."),
     plain(
         "RETRY_WAIT",

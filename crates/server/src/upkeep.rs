@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use patchwright_core::credentials::Credentials as _;
 use patchwright_core::jira::JiraInbox as _;
+use patchwright_core::model_calls::ModelCalls as _;
 use patchwright_core::notifications::Channels as _;
 use patchwright_core::requests::Requests as _;
 use patchwright_core::store::{Retention, Store as _};
@@ -114,6 +115,11 @@ async fn forget(app: App, retention: Retention) {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "old pieces of task logs were forgotten"),
         Err(error) => tracing::warn!(error = %error, "old task logs could not be forgotten; it is tried again"),
+    }
+    match app.store.forget_calls(retention.before).await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "old calls of the model were forgotten"),
+        Err(error) => tracing::warn!(error = %error, "old model calls could not be forgotten; it is tried again"),
     }
     match app.store.forget(retention).await {
         Ok(0) => {}

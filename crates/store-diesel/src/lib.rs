@@ -11,6 +11,7 @@ mod ledger;
 mod listen;
 mod management;
 mod migrate;
+mod model_calls;
 mod nodes;
 mod notifications;
 mod postgres;

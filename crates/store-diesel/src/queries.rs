@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use diesel::prelude::*;
 use patchwright_core::query::{IssueFilter, JobFilter, Queries, QueueDepth, TaskFilter};
 use patchwright_core::store::{DeliveryRecord, StoreError};
-use patchwright_domain::job::JobTrigger;
+use patchwright_domain::job::{JobTrigger, UNTIL_APPROVED};
 use patchwright_domain::node::WorkCommand;
 use patchwright_domain::{Issue, Job, JobId, JobStatus, Task, TaskId};
 
@@ -17,7 +17,7 @@ use crate::row::effect::WAITING;
 use crate::row::issue::IssueStatements;
 use crate::row::job::{JobRow, JobStatements, StageRow};
 use crate::row::task::{TaskRow, TaskStatements};
-use crate::row::{from_json, parse, unsigned};
+use crate::row::{from_json, micros, parse, unsigned};
 use crate::schema::{effect, jira_event, job};
 
 statements! {
@@ -72,6 +72,11 @@ statements! {
             let own: Option<(String, i64, Option<i64>)> =
                 job::table.find(id).filter(waiting).select((job::repo, job::rank, job::not_before)).first(conn).optional()?;
             let Some((repo, rank, Some(not_before))) = own else { return Ok(None) };
+            // One whose plan waits for approval has no turn and takes none.
+            let held = micros(UNTIL_APPROVED);
+            if not_before >= held {
+                return Ok(None);
+            }
             let before = job::not_before.lt(not_before).or(job::not_before.eq(not_before).and(job::id.le(id)));
             let before = job::rank.lt(rank).or(job::rank.eq(rank).and(before));
             job::table.filter(waiting).filter(job::repo.eq(repo)).filter(before).count().get_result(conn).map(Some)

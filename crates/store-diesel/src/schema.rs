@@ -278,6 +278,21 @@ diesel::table! {
 }
 
 diesel::table! {
+    model_call (task_id, number) {
+        task_id -> Text,
+        number -> BigInt,
+        job_id -> Text,
+        at -> BigInt,
+        purpose -> Text,
+        model -> Text,
+        usage -> Text,
+        millis -> BigInt,
+        error -> Nullable<Text>,
+        said -> Binary,
+    }
+}
+
+diesel::table! {
     credential (id) {
         id -> Text,
         name -> Text,

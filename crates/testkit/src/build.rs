@@ -90,5 +90,6 @@ pub fn job_for(n: u32, issue: u32, at: Timestamp) -> Job {
         needs: Needs::default(),
         command: None,
         priority: Priority::Normal,
+        review_plan: false,
     })
 }

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 
 use super::report::{StageReport, Verdict};
 use super::stage::{StageEvent, StageKind, StageStatus};
-use super::{Failure, Inheritance, Job, JobEvent, JobState, JobTransition, Lease, PublishMode, PullRequestEnd};
+use super::{
+    Failure, Inheritance, Job, JobEvent, JobState, JobTransition, Lease, PlanReview, PublishMode, PullRequestEnd,
+    UNTIL_APPROVED,
+};
 use crate::trigger::MAX_INSTRUCTIONS;
 use crate::{CommitSha, Effect, Milestone, Refused, TaskId, Usage};
 
@@ -76,6 +79,9 @@ impl Job {
                 Ok(vec![])
             }
             JobEvent::StageStarted { stage, .. } => {
+                if stage >= StageKind::Fix && self.awaits_approval() {
+                    return Err(Refused { subject: "a job", from: "waiting for its plan's approval", event: "go on" });
+                }
                 self.progress(stage, StageEvent::Start, now)?;
                 Ok(vec![Effect::RefreshProgress])
             }
@@ -95,6 +101,7 @@ impl Job {
             JobEvent::Completed { verdict, .. } => self.complete(verdict, now),
             JobEvent::Failed { failure, usage, .. } => self.fail(failure, usage, now),
             JobEvent::MoreAsked { instructions } => self.add_instructions(&instructions),
+            JobEvent::PlanApproved { by } => self.approve_plan(by, now),
             JobEvent::CancelRequested => self.cancel(now),
             JobEvent::RestartRequested => self.restart(now),
             JobEvent::CommentPosted { id } => {
@@ -242,8 +249,31 @@ impl Job {
         Ok(vec![Effect::RefreshProgress, Effect::PostResult])
     }
 
+    /// People take their time, and whoever falls silent meanwhile has done nothing wrong.
+    fn approve_plan(&mut self, by: String, now: Timestamp) -> Result<Vec<Effect>, Refused> {
+        if !self.awaits_approval() {
+            return Err(Refused {
+                subject: "a job",
+                from: "without a plan that waits",
+                event: "have its plan approved",
+            });
+        }
+        self.review = PlanReview::Approved { by };
+        // One whose worker has not let go of it yet goes on when it does.
+        if let JobState::Queued { not_before } = &mut self.state {
+            *not_before = now;
+        }
+        Ok(vec![Effect::RefreshProgress])
+    }
+
     fn release(&mut self, not_before: Timestamp) -> Result<Vec<Effect>, Refused> {
         self.status().on(JobTransition::Release)?;
+        let not_before = if self.awaits_approval() {
+            self.attempts = 0;
+            UNTIL_APPROVED
+        } else {
+            not_before
+        };
         self.state = JobState::Queued { not_before };
         Ok(vec![])
     }

@@ -134,6 +134,11 @@ pub enum JobEvent {
         /// What.
         instructions: String,
     },
+    /// A person has read the plan and wants it carried out.
+    PlanApproved {
+        /// Who, by login.
+        by: String,
+    },
     /// A person stops it.
     CancelRequested,
     /// A person restarts it at the first stage that did not succeed.
@@ -200,6 +205,7 @@ impl JobEvent {
             Self::Leased { .. }
             | Self::LeaseExpired
             | Self::MoreAsked { .. }
+            | Self::PlanApproved { .. }
             | Self::CancelRequested
             | Self::RestartRequested
             | Self::CommentPosted { .. }

@@ -119,6 +119,37 @@ impl Priority {
     }
 }
 
+/// Whether people read the plan before anything is changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlanReview {
+    /// Nobody asked for it: the job goes on by itself.
+    #[default]
+    NotAsked,
+    /// Somebody has to approve the plan.
+    Wanted,
+    /// Somebody did.
+    Approved {
+        /// Who, by login.
+        by: String,
+    },
+}
+
+impl PlanReview {
+    /// What a new job begins with.
+    pub const fn asked(wanted: bool) -> Self {
+        if wanted { Self::Wanted } else { Self::NotAsked }
+    }
+
+    /// Whether nobody asked for it.
+    pub const fn is_not_asked(&self) -> bool {
+        matches!(self, Self::NotAsked)
+    }
+}
+
+/// The time before which a job that waits for people is not taken up: none that comes.
+pub const UNTIL_APPROVED: Timestamp = Timestamp::constant(253_370_764_800, 0);
+
 /// How far a job's result goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -252,6 +283,9 @@ pub struct Job {
     /// Whether it goes before others of its repository.
     #[serde(default)]
     pub priority: Priority,
+    /// Whether people read its plan first.
+    #[serde(default, skip_serializing_if = "PlanReview::is_not_asked")]
+    pub review: PlanReview,
     /// Where it stands.
     pub state: JobState,
     /// Rises by one with every lease: the fencing token.
@@ -307,6 +341,8 @@ pub struct NewJob {
     pub command: Option<WorkCommand>,
     /// Whether it goes before others of its repository.
     pub priority: Priority,
+    /// Whether people read its plan first.
+    pub review_plan: bool,
 }
 
 impl Job {
@@ -326,6 +362,7 @@ impl Job {
             needs: new.needs,
             command: new.command,
             priority: new.priority,
+            review: PlanReview::asked(new.review_plan),
             state: JobState::Queued { not_before: at },
             epoch: 0,
             attempts: 0,
@@ -392,6 +429,11 @@ impl Job {
     /// Whether no worker has taken it up yet, so that more can be asked of it.
     pub const fn is_untouched(&self) -> bool {
         matches!(self.state, JobState::Queued { .. }) && self.started_at.is_none()
+    }
+
+    /// Whether its plan is there and waits for somebody to approve it.
+    pub fn awaits_approval(&self) -> bool {
+        self.review == PlanReview::Wanted && self.proposed().is_some() && !self.status().is_terminal()
     }
 
     /// What the model cost so far.

@@ -37,6 +37,7 @@ fn job() -> Job {
         needs: Needs::default(),
         command: None,
         priority: Priority::Normal,
+        review_plan: false,
     })
 }
 

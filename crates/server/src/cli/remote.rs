@@ -93,6 +93,9 @@ pub(crate) enum IssuesCommand {
         /// Whether it goes before others of its repository: high, normal or low
         #[arg(long)]
         priority: Option<String>,
+        /// Stops when the plan is there, until somebody approves it
+        #[arg(long)]
+        review_plan: bool,
     },
     /// Stops all jobs of an issue
     Cancel {
@@ -286,6 +289,11 @@ pub(crate) enum JobsCommand {
     },
     /// Starts a job again at the first stage that did not succeed
     Retry {
+        /// The job's id
+        id: patchwright_domain::JobId,
+    },
+    /// Lets a job go on whose plan waits for approval
+    Approve {
         /// The job's id
         id: patchwright_domain::JobId,
     },

@@ -41,15 +41,18 @@ pub(crate) async fn issues(remote: Remote, command: IssuesCommand) -> CommandRes
             let request = Request::patch(remote.url(&format!("/issues/{id}")));
             remote.ask(request.json(&json!({"title": title, "body": body})), |issue| one(&ISSUE, issue)).await
         }
-        IssuesCommand::Start { ids, command, instructions, node, labels, priority } => {
+        IssuesCommand::Start { ids, command, instructions, node, labels, priority, review_plan } => {
             if let [id] = ids.as_slice() {
                 let body = json!({
                     "command": command, "instructions": instructions, "node_id": node, "labels": labels,
-                    "priority": priority,
+                    "priority": priority, "review_plan": review_plan,
                 });
                 return remote.ask(post(id, "start").json(&body), |task| one(&["job_id", "status"], task)).await;
             }
-            if [&command, &instructions, &node, &priority].into_iter().any(Option::is_some) || !labels.is_empty() {
+            if [&command, &instructions, &node, &priority].into_iter().any(Option::is_some)
+                || !labels.is_empty()
+                || review_plan
+            {
                 return Err("several issues are started as they are; give options with one id at a time".into());
             }
             let request = Request::post(remote.url("/issues/start-batch")).json(&json!({"ids": ids}));

@@ -22,6 +22,7 @@ pub(crate) async fn run(remote: Remote, command: JobsCommand) -> CommandResult {
         }
         JobsCommand::Show { id } => Request::get(of(id, "")),
         JobsCommand::Retry { id } => Request::post(of(id, "/retry")),
+        JobsCommand::Approve { id } => Request::post(of(id, "/approve")),
         JobsCommand::Cancel { id } => Request::post(of(id, "/cancel")),
     };
     let show = |answer: &Value| match answer["items"].as_array() {
@@ -50,6 +51,9 @@ fn describe(job: &Value) {
         let estimate = job["estimated_wait_seconds"].as_u64();
         let about = estimate.map(|seconds| format!(", in about {}", duration(seconds))).unwrap_or_default();
         say(&format!("waits: its turn is number {position} in its repository{about}"));
+    }
+    if job["awaits_approval"] == true {
+        say("waits: its plan has to be approved, with `patchwright jobs approve` or on its page");
     }
     for stage in job["stages"].as_array().into_iter().flatten() {
         say(&format!("  {:<8} {}", text(stage, "name"), text(stage, "status")));

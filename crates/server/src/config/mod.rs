@@ -123,6 +123,8 @@ pub struct Config {
     pub job_timeout: Duration,
     pub share: Share,
     pub max_rounds: u32,
+    pub keep_model_calls: bool,
+    pub review_plans: bool,
     pub max_attempts: u32,
     pub retry_wait: Duration,
     pub report_files: ReportFiles,
@@ -261,6 +263,8 @@ impl Config {
                 per_actor: v.parse("JOBS_PER_ACTOR", "a number")?,
             },
             max_rounds: v.parse("MAX_ROUNDS", "a number")?,
+            keep_model_calls: v.switch("KEEP_MODEL_CALLS")?,
+            review_plans: v.switch("REVIEW_PLANS")?,
             max_attempts: v.parse("MAX_ATTEMPTS", "a number")?,
             retry_wait: v.seconds("RETRY_WAIT")?,
             report_files: v.choice(

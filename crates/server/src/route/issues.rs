@@ -113,6 +113,8 @@ pub(crate) struct StartBody {
     /// Whether it goes before the others that wait in its repository.
     #[schema(schema_with = words::priority_or_null)]
     priority: Option<String>,
+    /// Whether somebody has to approve the plan before anything is changed.
+    review_plan: Option<bool>,
 }
 
 impl StartBody {
@@ -280,7 +282,14 @@ async fn start_one(caller: &Caller, state: &State, id: &str, body: StartBody) ->
     }
     let command = body.command.map(|command| work_command(caller, state, &command)).transpose()?;
     let priority = word(body.priority.as_ref(), Priority::parse, "priority")?.unwrap_or_default();
-    let start = Start { actor: caller.login.clone(), instructions, command, needs, priority };
+    let start = Start {
+        actor: caller.login.clone(),
+        instructions,
+        command,
+        needs,
+        priority,
+        review_plan: body.review_plan == Some(true),
+    };
     if body.queue == Some(false) && !state.app.engine.has_room_for(&start).await? {
         return Err(ApiError::Unavailable("no node is free for it now".to_owned()));
     }

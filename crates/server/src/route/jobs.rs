@@ -87,6 +87,8 @@ struct JobView<'a> {
     /// About when it begins, in seconds from now; only where jobs have ended lately.
     #[serde(skip_serializing_if = "Option::is_none")]
     estimated_wait_seconds: Option<u64>,
+    /// Whether its plan is there and somebody has to approve it.
+    awaits_approval: bool,
     attempts: u32,
     verdict: Option<Verdict>,
     failure: Option<&'a Failure>,
@@ -140,6 +142,27 @@ pub(crate) async fn retry(
     let job = state.app.engine.retry(id).await?;
     note(&state, &caller.login, "job.retried", &job.id.to_string(), "").await?;
     shown(&job, &state).await
+}
+
+#[utoipa::path(post, path = "/api/v1/jobs/{id}/approve", tag = "jobs",
+    params(("id" = uuid::Uuid, Path, description = "The job")),
+    responses((status = 200, body = Object, description = "The job, as it goes on"),
+        (status = 401, description = "Nobody asks"), (status = 403, description = "Neither owner nor administrator asks"),
+        (status = 404, description = "There is no such job"), (status = 409, description = "No plan of it waits for approval")))]
+pub(crate) async fn approve(
+    caller: Caller,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    shown(&approve_noted(&caller, &id, &state).await?, &state).await
+}
+
+/// Approves a plan, and writes that to the audit.
+pub(super) async fn approve_noted(caller: &Caller, id: &str, state: &State) -> Result<Job, ApiError> {
+    let id = steerable(caller, id, state).await?;
+    let job = state.app.engine.approve_plan(id, &caller.login).await?;
+    note(state, &caller.login, "job.plan_approved", &job.id.to_string(), "").await?;
+    Ok(job)
 }
 
 #[utoipa::path(post, path = "/api/v1/jobs/{id}/cancel", tag = "jobs",
@@ -223,6 +246,7 @@ fn view<'a>(job: &'a Job, payload: Option<&'a RawValue>, (position, wait): (Opti
         status: job.status(),
         queue_position: position,
         estimated_wait_seconds: wait,
+        awaits_approval: job.awaits_approval(),
         attempts: job.attempts,
         verdict: job.verdict,
         failure: job.failure.as_ref(),

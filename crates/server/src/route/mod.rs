@@ -5,6 +5,7 @@ pub(crate) mod answer;
 mod audit;
 mod auth;
 mod body;
+mod calls;
 mod credentials;
 mod dashboard;
 mod draft;
@@ -152,6 +153,8 @@ fn work(services: &mut web::ServiceConfig) {
         .service(web::resource("/jobs").route(web::get().to(jobs::list)))
         .service(web::resource("/jobs/{id}").route(web::get().to(jobs::show)))
         .service(web::resource("/jobs/{id}/retry").route(web::post().to(jobs::retry)))
+        .service(web::resource("/jobs/{id}/calls").route(web::get().to(calls::list)))
+        .service(web::resource("/jobs/{id}/approve").route(web::post().to(jobs::approve)))
         .service(web::resource("/jobs/{id}/cancel").route(web::post().to(jobs::cancel)))
         .service(web::resource("/stats").route(web::get().to(stats::show)));
 }
@@ -238,6 +241,8 @@ fn nodes_and_their_tasks(services: &mut web::ServiceConfig) {
                 .route(web::get().to(logs::show))
                 .route(web::post().to(node_desk::add_log)),
         )
+        .service(web::resource("/tasks/{id}/calls").route(web::post().to(node_desk::note_call)))
+        .service(web::resource("/tasks/{id}/calls/{number}").route(web::get().to(calls::show)))
         .service(web::resource("/issues/{id}/report-branch").route(web::post().to(node_desk::report_branch)))
         .service(web::resource("/tasks/{id}/begin").route(web::post().to(node_desk::begin)))
         .service(web::resource("/tasks/{id}/progress").route(web::post().to(node_desk::progress)))

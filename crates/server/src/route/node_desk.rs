@@ -10,8 +10,8 @@ use patchwright_core::query::Queries as _;
 use patchwright_domain::{BranchName, IssueId, Task, TaskStatus};
 use patchwright_engine::BranchReport;
 use patchwright_node::wire::{
-    Ask, Begin, Credential, Heard, Heartbeat, LogPiece, Offer, Register, Registered, Report, ReportStatus, Reserve,
-    Reserved, Settle, TaskProgress, Told,
+    Ask, Begin, Credential, Heard, Heartbeat, LogPiece, NotedCall, Offer, Register, Registered, Report, ReportStatus,
+    Reserve, Reserved, Settle, TaskProgress, Told,
 };
 use patchwright_node::{DispatchKey, PROTOCOL, Protocol};
 use utoipa::ToSchema;
@@ -270,6 +270,21 @@ pub(crate) async fn add_log(
 ) -> Result<HttpResponse, ApiError> {
     let task = open_task(&node, &id, &state).await?;
     state.app.engine.desk(task).log(body.piece, body.text).await.map_err(refusal)?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[utoipa::path(post, path = "/api/v1/tasks/{id}/calls", tag = "node protocol", request_body = Object,
+    params(("id" = uuid::Uuid, Path, description = "The task")),
+    responses((status = 204, description = "It is kept"), (status = 400, description = "It makes no sense"),
+        (status = 401, description = "No node asks"), (status = 404, description = "The node has no such task"),
+        (status = 409, description = "The task is not the node's any more")))]
+pub(crate) async fn note_call(
+    id: web::Path<String>,
+    By(node, noted): By<NodeCaller, NotedCall, LARGE>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let task = open_task(&node, &id, &state).await?;
+    state.app.engine.desk(task).note_call(noted.call, noted.said).await.map_err(refusal)?;
     Ok(HttpResponse::NoContent().finish())
 }
 

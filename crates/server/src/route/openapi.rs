@@ -7,8 +7,8 @@ use utoipa::openapi::{RefOr, Required, ResponseBuilder};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{
-    audit, auth, credentials, events, issues, jira, jobs, logs, node_desk, nodes, notifications, oidc, repositories,
-    socket, stats, tasks, users,
+    audit, auth, calls, credentials, events, issues, jira, jobs, logs, node_desk, nodes, notifications, oidc,
+    repositories, socket, stats, tasks, users,
 };
 
 #[derive(OpenApi)]
@@ -19,12 +19,12 @@ use super::{
         users::list, users::add, users::show, users::change, users::tokens, users::add_token, users::end_token,
         repositories::list, repositories::add, repositories::show, repositories::remove, repositories::sync,
         issues::list, issues::open, issues::show, issues::change, issues::start, issues::start_batch, issues::cancel,
-        issues::merge, jobs::list, jobs::show, jobs::retry, jobs::cancel, events::all, events::of_job, socket::connect, tasks::list, tasks::show,
+        issues::merge, jobs::list, jobs::show, jobs::retry, jobs::approve, jobs::cancel, events::all, events::of_job, socket::connect, tasks::list, tasks::show,
         credentials::list, credentials::add, credentials::show, credentials::change, credentials::remove,
         notifications::list, notifications::add, notifications::show, notifications::change, notifications::remove, notifications::trial, notifications::failed,
         logs::show, logs::stream, nodes::list, nodes::add, nodes::show, nodes::change, nodes::drain, nodes::remove,
         node_desk::register, node_desk::heartbeat, node_desk::lease, node_desk::begin, node_desk::progress,
-        node_desk::credential, node_desk::reserve, node_desk::settle, node_desk::add_log, node_desk::report_branch,
+        node_desk::credential, node_desk::reserve, node_desk::settle, node_desk::add_log, node_desk::note_call, calls::list, calls::show, node_desk::report_branch,
         jira::links::status, jira::links::start, jira::links::callback, jira::links::list, jira::links::unlink,
         jira::workspaces::list, jira::workspaces::add, jira::workspaces::show, jira::workspaces::change,
         jira::workspaces::validate, jira::workspaces::projects, jira::workspaces::set_project,

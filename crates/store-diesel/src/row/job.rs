@@ -2,7 +2,7 @@ use diesel::prelude::*;
 use diesel::upsert::excluded;
 use patchwright_core::store::{StoreError, Versioned};
 use patchwright_domain::job::stage::{StageKind, StageRecord, StageStatus};
-use patchwright_domain::job::{JobState, JobTrigger, Priority};
+use patchwright_domain::job::{JobState, JobTrigger, PlanReview, Priority};
 use patchwright_domain::{BranchName, IssueNumber, IssueRef, Job, JobStatus, PlatformId, TrackerRef};
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +60,7 @@ pub(crate) struct JobChanges {
     follows: Option<String>,
 }
 
-/// What stands in `job_trigger`. The tracker lies there too: it is looked at with the job only, and a column more would
+/// What stands in `job_trigger`. The tracker and the review lie there too: they are looked at with the job only, and a column more would
 /// make diesel build its types for 64 of them.
 #[derive(Debug, Serialize, Deserialize)]
 struct Origin {
@@ -68,6 +68,8 @@ struct Origin {
     trigger: JobTrigger,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tracker: Option<TrackerRef>,
+    #[serde(default, skip_serializing_if = "PlanReview::is_not_asked")]
+    review: PlanReview,
 }
 
 #[derive(Debug, Queryable, Selectable, Insertable, Serialize)]
@@ -122,6 +124,7 @@ impl JobRow {
             },
             state: self.state()?,
             trigger: origin.trigger,
+            review: origin.review,
             follows: self.now.follows.as_deref().map(|text| from_json(T, id, text)).transpose()?,
             branch: parse(T, id, BranchName::parse(&self.branch))?,
             base_branch: parse(T, id, BranchName::parse(&self.now.base_branch))?,
@@ -169,7 +172,11 @@ impl JobChanges {
             JobState::Succeeded | JobState::Failed | JobState::Cancelled => (None, None),
         };
         Ok(Self {
-            job_trigger: json(&Origin { trigger: job.trigger.clone(), tracker: job.source.tracker.clone() })?,
+            job_trigger: json(&Origin {
+                trigger: job.trigger.clone(),
+                tracker: job.source.tracker.clone(),
+                review: job.review.clone(),
+            })?,
             base_branch: job.base_branch.to_string(),
             status: job.status().as_str().to_owned(),
             not_before,

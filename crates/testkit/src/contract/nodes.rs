@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use patchwright_core::llm::Message;
+use patchwright_core::model_calls::{KeptCall, ModelCall, ModelCalls, Said};
 use patchwright_core::nodes::{Invitation, NodeChange, Nodes, Registration};
 use patchwright_core::store::{Claimant, Share, Step, Store, Write};
 use patchwright_core::task_log::TaskLogs;
@@ -12,12 +14,12 @@ use patchwright_domain::node::{Health, Label, Needs, Node, NodeMode};
 use patchwright_domain::{Job, NodeId, Task, TaskStatus};
 use uuid::Uuid;
 
-use crate::build::{after, issue, job_for, start_of_time, task_id};
+use crate::build::{after, issue, job_for, job_id, start_of_time, task_id};
 
-/// The three ports of one database.
-pub trait Keeper: Store + Nodes + TaskLogs {}
+/// The four ports of one database.
+pub trait Keeper: Store + Nodes + TaskLogs + ModelCalls {}
 
-impl<T: Store + Nodes + TaskLogs> Keeper for T {}
+impl<T: Store + Nodes + TaskLogs + ModelCalls> Keeper for T {}
 
 /// Runs the whole suite. `fresh` makes an empty store.
 pub async fn suite<F, Fut>(fresh: F)
@@ -32,6 +34,7 @@ where
     what_is_urgent_goes_first(fresh().await.as_ref()).await;
     a_log_is_read_as_it_was_written(fresh().await.as_ref()).await;
     a_log_has_an_end(fresh().await.as_ref()).await;
+    a_call_is_read_as_it_was_kept(fresh().await.as_ref()).await;
 }
 
 /// A node that was added and has not registered.
@@ -215,6 +218,33 @@ async fn a_log_is_read_as_it_was_written(store: &dyn Keeper) {
     assert_eq!((past.text.as_str(), past.next), ("", whole.end));
     assert_eq!(store.read_log(task_id(77), 0, 100).await.unwrap(), patchwright_core::task_log::LogPart::default());
     assert_eq!(store.forget_logs(after(3)).await.unwrap(), 2);
+}
+
+async fn a_call_is_read_as_it_was_kept(store: &dyn Keeper) {
+    let (job, task) = (job_id(1), task_id(1));
+    let usage = patchwright_domain::Usage { calls: 1, prompt_tokens: 900, completion_tokens: 80, cost_micros: 12 };
+    let call = |number, error: Option<&str>| ModelCall {
+        number,
+        purpose: "fix_plan".to_owned(),
+        model: "m-1".to_owned(),
+        usage,
+        millis: 1_234,
+        error: error.map(str::to_owned),
+    };
+    let said =
+        Said { question: vec![Message::system("rules"), Message::user("问题\n?")], answer: Some("a".repeat(9_000)) };
+    store.add_call(job, task, &call(0, None), &said, after(1)).await.unwrap();
+    store.add_call(job, task, &call(1, Some("cut off")), &Said::default(), after(2)).await.unwrap();
+    store.add_call(job_id(2), task_id(2), &call(0, None), &Said::default(), after(3)).await.unwrap();
+    // Sent once more, because the answer was lost.
+    store.add_call(job, task, &call(0, Some("other")), &Said::default(), after(9)).await.unwrap();
+    let all = store.calls(job).await.unwrap();
+    let first = KeptCall { task, at: after(1), call: call(0, None) };
+    assert_eq!(all, [first.clone(), KeptCall { task, at: after(2), call: call(1, Some("cut off")) }]);
+    assert_eq!(store.call(task, 0).await.unwrap(), Some((first, said)));
+    assert_eq!(store.call(task, 7).await.unwrap(), None);
+    assert_eq!(store.forget_calls(after(2)).await.unwrap(), 1);
+    assert_eq!(store.calls(job).await.unwrap().len(), 1);
 }
 
 async fn a_log_has_an_end(store: &dyn Keeper) {

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use patchwright_core::model_calls::{KeptCall, ModelCall, ModelCalls, Said};
 use patchwright_core::nodes::{Invitation, NodeChange, Nodes, Registration};
 use patchwright_core::notifications::Notices;
 use patchwright_core::store::StoreError;
 use patchwright_core::task_log::{LogPart, MAX_LOG, TaskLogs};
 use patchwright_domain::node::{Candidate, Health, Node};
 use patchwright_domain::notification::Notice;
-use patchwright_domain::{EffectId, NodeId, Task, TaskId, TaskStatus};
+use patchwright_domain::{EffectId, JobId, NodeId, Task, TaskId, TaskStatus};
 
 use super::store::{FakeStore, Tables};
 
@@ -198,5 +199,40 @@ impl TaskLogs for FakeStore {
         let count = tables.logs.len();
         tables.logs.retain(|_, (_, at)| *at >= before);
         Ok((count - tables.logs.len()) as u64)
+    }
+}
+
+#[async_trait]
+impl ModelCalls for FakeStore {
+    async fn add_call(
+        &self,
+        job: JobId,
+        task: TaskId,
+        call: &ModelCall,
+        said: &Said,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let kept = || (job, KeptCall { task, at: now, call: call.clone() }, said.clone());
+        self.tables().calls.entry((task, call.number)).or_insert_with(kept);
+        Ok(())
+    }
+
+    async fn calls(&self, job: JobId) -> Result<Vec<KeptCall>, StoreError> {
+        let tables = self.tables();
+        let of_job = tables.calls.values().filter(|(of, ..)| *of == job);
+        let mut calls: Vec<KeptCall> = of_job.map(|(_, kept, _)| kept.clone()).collect();
+        calls.sort_by_key(|kept| (kept.at, kept.task, kept.call.number));
+        Ok(calls)
+    }
+
+    async fn call(&self, task: TaskId, number: u32) -> Result<Option<(KeptCall, Said)>, StoreError> {
+        Ok(self.tables().calls.get(&(task, number)).map(|(_, kept, said)| (kept.clone(), said.clone())))
+    }
+
+    async fn forget_calls(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let mut tables = self.tables();
+        let count = tables.calls.len();
+        tables.calls.retain(|_, (_, kept, _)| kept.at >= before);
+        Ok((count - tables.calls.len()) as u64)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use patchwright_core::ledger::{Account, Capped, DayBudgets, DaySpending, Ledger};
+use patchwright_core::model_calls::{KeptCall, Said};
 use patchwright_core::store::{
     Claimant, ClaimedEffect, DeliveryRecord, EffectOutcome, EffectRecord, MAX_LEASE, Retention, Share, Step, Store,
     StoreError, Versioned, Write,
@@ -33,6 +34,7 @@ pub(super) struct Tables {
     /// What was counted.
     ends: Vec<RunEnd>,
     pub(super) logs: BTreeMap<(TaskId, u64), (String, Timestamp)>,
+    pub(super) calls: BTreeMap<(TaskId, u32), (JobId, KeptCall, Said)>,
     pub(super) nodes: BTreeMap<NodeId, KeptNode>,
     pub(super) notices: BTreeMap<EffectId, Notice>,
     pub(super) successes: HashMap<(NodeId, String), Timestamp>,

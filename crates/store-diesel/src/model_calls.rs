@@ -1,0 +1,121 @@
+//! The port of what the model was asked and said.
+
+use async_trait::async_trait;
+use diesel::prelude::*;
+use jiff::Timestamp;
+use patchwright_core::model_calls::{KeptCall, ModelCall, ModelCalls, Said};
+use patchwright_core::store::StoreError;
+use patchwright_domain::{JobId, TaskId};
+
+use crate::DieselStore;
+use crate::db::{TxError, broken, read, statements, store_error, write};
+use crate::row::packed::{pack, unpack};
+use crate::row::{from_json, json, micros, parse, signed, timestamp, unsigned};
+use crate::schema::model_call;
+
+const T: &str = "model_call";
+
+#[derive(Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = model_call)]
+struct CallRow {
+    task_id: String,
+    number: i64,
+    job_id: String,
+    at: i64,
+    purpose: String,
+    model: String,
+    usage: String,
+    millis: i64,
+    error: Option<String>,
+}
+
+impl CallRow {
+    fn into_domain(self) -> Result<KeptCall, StoreError> {
+        let id = self.task_id.as_str();
+        Ok(KeptCall {
+            task: parse(T, id, id.parse())?,
+            at: timestamp(T, id, self.at)?,
+            call: ModelCall {
+                number: unsigned(T, id, self.number)?,
+                purpose: self.purpose.clone(),
+                model: self.model.clone(),
+                usage: from_json(T, id, &self.usage)?,
+                millis: unsigned(T, id, self.millis)?,
+                error: self.error.clone(),
+            },
+        })
+    }
+}
+
+statements! {
+    trait CallStatements {
+        fn call_rows(conn, job: &str) -> QueryResult<Vec<CallRow>> {
+            model_call::table
+                .filter(model_call::job_id.eq(job))
+                .order((model_call::at, model_call::task_id, model_call::number))
+                .select(CallRow::as_select())
+                .load(conn)
+        }
+
+        fn call_row(conn, task: &str, number: i64) -> QueryResult<Option<(CallRow, Vec<u8>)>> {
+            model_call::table.find((task, number)).select((CallRow::as_select(), model_call::said)).first(conn).optional()
+        }
+    }
+}
+
+#[async_trait]
+impl ModelCalls for DieselStore {
+    async fn add_call(
+        &self,
+        job: JobId,
+        task: TaskId,
+        call: &ModelCall,
+        said: &Said,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let row = CallRow {
+            task_id: task.to_string(),
+            number: i64::from(call.number),
+            job_id: job.to_string(),
+            at: micros(now),
+            purpose: call.purpose.clone(),
+            model: call.model.clone(),
+            usage: json(&call.usage)?,
+            millis: signed(call.millis),
+            error: call.error.clone(),
+        };
+        let said = pack(&json(said)?);
+        write!(self, conn => {
+            let insert = diesel::insert_into(model_call::table).values((&row, model_call::said.eq(&said)));
+            insert.on_conflict_do_nothing().execute(conn).map(|_| ()).map_err(TxError::from)
+        })
+    }
+
+    async fn calls(&self, job: JobId) -> Result<Vec<KeptCall>, StoreError> {
+        let job = job.to_string();
+        self.blocking(move |db| {
+            let rows = read!(db, conn => conn.call_rows(&job).map_err(store_error))?;
+            rows.into_iter().map(CallRow::into_domain).collect()
+        })
+        .await
+    }
+
+    async fn call(&self, task: TaskId, number: u32) -> Result<Option<(KeptCall, Said)>, StoreError> {
+        let task = task.to_string();
+        self.blocking(move |db| {
+            let row = read!(db, conn => conn.call_row(&task, i64::from(number)).map_err(store_error))?;
+            let Some((row, said)) = row else { return Ok(None) };
+            let said = unpack(&said).ok_or_else(|| broken(T, &task, "what was said cannot be unpacked"))?;
+            Ok(Some((row.into_domain()?, from_json(T, &task, &said)?)))
+        })
+        .await
+    }
+
+    async fn forget_calls(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let before = micros(before);
+        let gone = write!(self, conn => {
+            diesel::delete(model_call::table.filter(model_call::at.lt(before))).execute(conn).map_err(TxError::from)
+        })?;
+        Ok(gone as u64)
+    }
+}
