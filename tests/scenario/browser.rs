@@ -1,196 +1,26 @@
-//! The pages in a real browser, as a person uses them.
+//! The pages in a real browser, as people use them.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::Duration;
+use patchwright_core::accounts::Accounts as _;
+use patchwright_testkit::server::Script;
+use serde_json::json;
 
-use fantoccini::{Client, ClientBuilder, Locator};
-use hyper_util::client::legacy::connect::HttpConnector;
-use patchwright_http::{HttpClient, HttpOptions, Request, Retry};
-use patchwright_testkit::fetched;
-use serde_json::{Value, json};
+use super::chromium::Browser;
+use super::office::{Asker, Office, PASSWORD, office};
+use super::tester::{REPO, Tester, good_answers};
 
-use super::office::{Office, PASSWORD, office};
-
-/// How long something may take to show; a slow machine tests in it.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// A Chromium that somebody sits at.
-struct Browser {
-    client: Client,
-    http: HttpClient,
-    driver: Child,
-    address: String,
-    /// Closed, it would break the driver that writes to it.
-    _said: BufReader<ChildStdout>,
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        let _ = self.driver.kill();
-        let _ = self.driver.wait();
-    }
-}
-
-/// A driver; nothing where none is installed and none is demanded.
-#[expect(clippy::print_stderr, reason = "who runs the tests must see what was skipped")]
-fn spawn() -> Option<Child> {
-    let spawned = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-    match spawned {
-        Ok(driver) => Some(driver),
-        Err(error) if std::env::var_os("REQUIRE_BROWSER").is_some() => panic!("chromedriver: {error}"),
-        Err(_) => {
-            eprintln!("skipped: chromedriver is not installed (Debian: chromium chromium-driver)");
-            None
-        }
-    }
-}
-
-/// The port that the driver says it listens on; when it ends before, what it said.
-fn port_of(said: &mut BufReader<ChildStdout>) -> Result<String, String> {
-    let mut all = String::new();
-    while said.read_line(&mut all).unwrap() > 0 {
-        if let Some((_, port)) = all.split_once("started successfully on port ") {
-            return Ok(port.trim().trim_end_matches('.').to_owned());
-        }
-    }
-    Err(all)
-}
-
-impl Browser {
-    /// Nothing where no driver is installed and none is demanded.
-    async fn start() -> Option<Self> {
-        let mut tries = 4;
-        // The driver looks for a free port and takes it a moment later: another test may have been faster.
-        let (driver, said, port) = loop {
-            let mut driver = spawn()?;
-            let mut said = BufReader::new(driver.stdout.take().unwrap());
-            match port_of(&mut said) {
-                Ok(port) => break (driver, said, port),
-                Err(why) => assert!(tries > 0, "the driver ends before it has begun: {why}"),
-            }
-            driver.wait().unwrap();
-            tries -= 1;
-        };
-        let address = format!("http://127.0.0.1:{port}");
-        let capabilities = json!({
-            "goog:chromeOptions": {
-                "args": ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--lang=en", "--window-size=1440,900"],
-            },
-            "goog:loggingPrefs": {"browser": "ALL"},
-        });
-        let Value::Object(capabilities) = capabilities else { unreachable!("it is written so") };
-        let client =
-            ClientBuilder::new(HttpConnector::new()).capabilities(capabilities).connect(&address).await.unwrap();
-        patchwright_http::install_tls();
-        let http = HttpClient::new(&HttpOptions::default()).unwrap();
-        Some(Self { client, http, driver, address, _said: said })
-    }
-
-    async fn see(&self, css: &str) -> fantoccini::elements::Element {
-        self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await.unwrap_or_else(|error| {
-            panic!("{css} does not show: {error}");
-        })
-    }
-
-    /// Waits until something of this kind begins with these words, whatever stood in its place a moment ago.
-    async fn read(&self, css: &str, text: &str) {
-        let reads = "return [...document.querySelectorAll(arguments[0])].some(e => e.innerText.trim().startsWith(arguments[1]))";
-        let found = tokio::time::timeout(PATIENCE, async {
-            // Between two pages there is no document to ask.
-            while !matches!(self.client.execute(reads, vec![css.into(), text.into()]).await, Ok(Value::Bool(true))) {
-                tokio::task::yield_now().await;
-            }
-        });
-        assert!(found.await.is_ok(), "no {css} reads {text:?}: {}", self.client.source().await.unwrap());
-    }
-
-    /// Presses what can be pressed. What the page has just put another in the place of is looked for again.
-    async fn press(&self, css: &str) {
-        loop {
-            match self.see(css).await.click().await {
-                Err(error) if error.is_stale_element_reference() => {}
-                done => return done.unwrap_or_else(|error| panic!("{css} cannot be pressed: {error}")),
-            }
-        }
-    }
-
-    async fn write(&self, css: &str, text: &str) {
-        self.see(css).await.send_keys(text).await.unwrap();
-    }
-
-    /// Something that only this browser's driver knows.
-    async fn driver(&self, path: &str, body: &Value) -> Value {
-        let session = self.client.session_id().await.unwrap().unwrap();
-        let url = format!("{}/session/{session}/{path}", self.address);
-        let answer = self.http.send(Request::post(url).json(body), Retry::Never).await.unwrap();
-        answer.json::<Value>().unwrap()["value"].clone()
-    }
-
-    /// How wide the page is, in CSS pixels, and whether its person likes it dark.
-    async fn look(&self, width: u32, dark: bool) {
-        let mobile = width < 500;
-        let size = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": mobile});
-        let scheme =
-            json!({"features": [{"name": "prefers-color-scheme", "value": if dark { "dark" } else { "light" }}]});
-        for (cmd, params) in [("Emulation.setDeviceMetricsOverride", size), ("Emulation.setEmulatedMedia", scheme)] {
-            self.driver("goog/cdp/execute", &json!({"cmd": cmd, "params": params})).await;
-        }
-    }
-
-    /// What is wrong with the page that is shown: things that the console says, things that keep people from using it, and
-    /// a page that is wider than the window.
-    async fn judge(&self, place: &str) {
-        let said = self.driver("se/log", &json!({"type": "browser"})).await;
-        let errors: Vec<&Value> = said.as_array().unwrap().iter().filter(|entry| entry["level"] == "SEVERE").collect();
-        // A refused form is told to the console by the browser itself.
-        let ours: Vec<_> =
-            errors.iter().filter(|entry| !entry["message"].as_str().unwrap().contains("status of 401")).collect();
-        assert!(ours.is_empty(), "{place}: the console says {ours:?}");
-        let overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
-        assert_eq!(self.client.execute(overflow, vec![]).await.unwrap(), 0, "{place} is wider than the window");
-        let Some(axe) = fetched("GITHUB_OPENAPI_NPM").map(|npm| npm.join("node_modules/axe-core/axe.min.js")) else {
-            return;
-        };
-        if !axe.is_file() {
-            assert!(std::env::var_os("REQUIRE_BROWSER").is_none(), "axe-core is missing");
-            return;
-        }
-        self.client.execute(&std::fs::read_to_string(axe).unwrap(), vec![]).await.unwrap();
-        let run = "const done = arguments[0]; axe.run().then(found => done(found.violations.map(v => [v.id, v.impact, v.nodes.map(n => n.html)])))";
-        let found = self.client.execute_async(run, vec![]).await.unwrap();
-        assert_eq!(found, json!([]), "{place}");
-    }
-
-    /// Judges the page at all widths, light and dark, and keeps pictures where `PICTURES` names a folder.
-    async fn judge_everywhere(&self, place: &str) {
-        for (width, dark) in [(1440, false), (1440, true), (768, false), (390, false), (390, true)] {
-            self.look(width, dark).await;
-            let look = format!("{place}-{width}-{}", if dark { "dark" } else { "light" });
-            self.judge(&look).await;
-            if let Some(folder) = std::env::var_os("PICTURES") {
-                let picture = self.client.screenshot().await.unwrap();
-                std::fs::write(std::path::Path::new(&folder).join(format!("{look}.png")), picture).unwrap();
-            }
-        }
-        self.look(1440, false).await;
-    }
-}
+/// How long a page of ours may take until it can be used, in milliseconds, on a machine that does much else at the same time.
+const INTERACTIVE: f64 = 3_000.0;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_logs_in_starts_an_issue_watches_it_and_merges() {
     let Some(browser) = Browser::start().await else { return };
     let Office { tester, issue, .. } = office().await;
     let url = |path: &str| tester.url(path);
-    browser.client.goto(&url(&format!("/issues/{issue}"))).await.unwrap();
+    browser.go(&url(&format!("/issues/{issue}"))).await;
     browser.judge_everywhere("login").await;
-    browser.write("[name=login]", "olga").await;
-    browser.write("[name=password]", "a wrong password").await;
-    browser.press("main button").await;
+    browser.log_in("olga", "a wrong password").await;
     browser.see("[role=alert]").await;
-    browser.write("[name=login]", "olga").await;
-    browser.write("[name=password]", PASSWORD).await;
-    browser.press("main button").await;
+    browser.log_in("olga", PASSWORD).await;
     // They come to where they wanted to go; the list is one step away.
     browser.read("h1", "add() subtracts").await;
     browser.press(".brand").await;
@@ -199,13 +29,15 @@ async fn a_person_logs_in_starts_an_issue_watches_it_and_merges() {
     browser.press("td button.start.pending").await;
     browser.read(".toast", "The job is started.").await;
     // The page is not loaded anew: it goes on by itself.
-    browser.client.execute("window.samePage = true", vec![]).await.unwrap();
+    browser.run("window.samePage = true").await;
     browser.see("tr .chip.pending_merge").await;
-    assert_eq!(browser.client.execute("return window.samePage", vec![]).await.unwrap(), true);
+    assert_eq!(browser.run("return window.samePage").await, true);
     browser.read("tr button.start", "To be merged").await;
     browser.press("td.what a").await;
     browser.read("[data-part=jobs] tbody .chip", "Succeeded").await;
     browser.read("[data-part=jobs] tbody .what", "Fixed: a test shows it").await;
+    browser.press("[data-load] summary").await;
+    browser.read("article.comment", "patchwright").await;
     browser.judge_everywhere("issue").await;
     browser.press("[data-part=actions] button.primary").await;
     browser.see(".meta .chip.merged").await;
@@ -218,9 +50,200 @@ async fn a_person_logs_in_starts_an_issue_watches_it_and_merges() {
     browser.judge_everywhere("issues-zh").await;
     browser.press("form[action='/logout'] button").await;
     browser.see("[name=password]").await;
-    browser.client.goto(&url("/issues")).await.unwrap();
+    browser.go(&url("/issues")).await;
     // The session has ended.
     browser.read("h1", "登录").await;
-    browser.client.clone().close().await.unwrap();
+    browser.close().await;
+    tester.finish().await;
+}
+
+/// A server that nobody was added to, with a model that is ready to be asked.
+async fn empty_house() -> Tester {
+    let mut answers = vec![Script::Answer("ready".to_owned())];
+    answers.extend(good_answers());
+    Tester::start(answers).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_gets_from_nothing_to_a_merged_pull_request() {
+    let Some(browser) = Browser::start().await else { return };
+    let tester = empty_house().await;
+    tester.add_user(&Asker::default(), "root", "admin").await;
+    let url = |path: &str| tester.url(path);
+    browser.go(&url("/welcome")).await;
+    browser.log_in("root", PASSWORD).await;
+    browser.read("h1", "Get started").await;
+    browser.judge_everywhere("welcome").await;
+    browser.press("[data-part=model] button").await;
+    browser.see("[data-part=model] .chip.succeeded").await;
+    browser.press("[data-part=forge] button").await;
+    browser.see("[data-part=forge] .chip.succeeded").await;
+    let address = browser.see("#url-GitHub").await.text().await.unwrap();
+    assert!(address.ends_with("/api/github/webhook"), "{address}");
+    assert_eq!(browser.see("[data-part=delivery]").await.text().await.unwrap(), "Nothing was received yet");
+    browser.press("form[action='/welcome/secret'] button").await;
+    browser.read("#secret", super::tester::SECRET).await;
+    let ping = json!({"zen": "Design for failure.", "hook_id": 1, "hook": {"type": "Repository"}}).to_string();
+    assert_eq!(tester.deliver("ping", &ping, "delivery-of-the-ping").await.status, 200);
+    browser.go(&url("/welcome")).await;
+    browser.read("[data-part=delivery]", "Received").await;
+    browser.choose("form[action='/settings/repositories/add'] [name=platform]", "github").await;
+    browser.write("form[action='/settings/repositories/add'] [name=name]", REPO).await;
+    browser.press("form[action='/settings/repositories/add'] button").await;
+    browser.read("td.what", REPO).await;
+    browser.press("form[action$='/sync'] button").await;
+    browser.see("td.when time").await;
+    browser.go(&url("/issues")).await;
+    browser.press("td.what a").await;
+    browser.read("h1", "add() subtracts").await;
+    // The plan is to be read first.
+    browser.press("[name=review_plan]").await;
+    browser.press(".follow button").await;
+    browser.see("[data-part=jobs] tbody tr").await;
+    browser.press("[data-part=jobs] .what a").await;
+    browser.see("#plan").await;
+    browser.read("[data-part=meta] .chip", "Plan waits for approval").await;
+    browser.judge_everywhere("job-plan").await;
+    browser.go(&url("/board")).await;
+    browser.read(".cards .chip", "Plan waits for approval").await;
+    browser.press(".cards a").await;
+    browser.press("form[action$='/approve'] button").await;
+    browser.run("window.samePage = true").await;
+    browser.read("[data-part=meta] .chip", "Succeeded").await;
+    assert_eq!(browser.run("return window.samePage").await, true, "it went on by itself");
+    the_job_shows_how_it_came_about(&browser).await;
+    browser.press(".where a").await;
+    browser.press("[data-part=actions] button.primary").await;
+    browser.see(".meta .chip.merged").await;
+    browser.go(&url("/statistics")).await;
+    browser.read(".figures dd", "1").await;
+    browser.judge_everywhere("statistics").await;
+    browser.close().await;
+    tester.finish().await;
+}
+
+/// The diff in both layouts, the tests, the words with the model, the log.
+async fn the_job_shows_how_it_came_about(browser: &Browser) {
+    browser.read(".split .code.removed", "return a - b").await;
+    browser.read(".split .code.added", "return a + b").await;
+    browser.see(".diff .k").await;
+    browser.read("#tests h3", "Now pass").await;
+    browser.read(".candidates code", "calc.py").await;
+    browser.press("#calls details summary").await;
+    browser.read("#calls .said.answer", "Sure:").await;
+    browser.read(".lines .sheet div", "1").await;
+    browser.write(".find input", "verify").await;
+    browser.see(".hit.now").await;
+    browser.judge_everywhere("job").await;
+    browser.press(".actions a[href*='diff=unified']").await;
+    browser.read(".unified .sign.added", "+").await;
+    browser.judge_everywhere("job-unified").await;
+    browser.press(".raw a").await;
+    browser.read(".json", "{").await;
+    browser.judge("object").await;
+    browser.client.back().await.unwrap();
+    browser.press("button[name=language]").await;
+    browser.see("html[lang=zh-CN]").await;
+    browser.judge_everywhere("job-zh").await;
+    browser.press("button[name=language]").await;
+    browser.see("html[lang=en]").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_finds_everything_that_can_be_set() {
+    let Some(browser) = Browser::start().await else { return };
+    let Office { tester, admin, .. } = office().await;
+    let url = |path: &str| tester.url(path);
+    tester.node(&admin, "builder-1").await;
+    browser.go(&url("/settings")).await;
+    browser.log_in("root@example.org", PASSWORD).await;
+    browser.read("h1", "Repositories").await;
+    for section in
+        ["repositories", "credentials", "nodes", "users", "tokens", "jira", "notifications", "audit", "configuration"]
+    {
+        browser.go(&url(&format!("/settings/{section}"))).await;
+        browser.see(&format!("a[href='/settings/{section}'][aria-current]")).await;
+        browser.judge_everywhere(&format!("settings-{section}")).await;
+    }
+    browser.press("form[action$='/check'] button").await;
+    browser.read("#findings li", "Good").await;
+    browser.judge_everywhere("settings-findings").await;
+    assert!(!browser.client.source().await.unwrap().contains(super::tester::SECRET), "secrets are masked");
+    browser.go(&url("/settings/tokens")).await;
+    browser.write("[name=name]", "laptop").await;
+    browser.press("form.add button").await;
+    let token = browser.see("#revealed").await.text().await.unwrap();
+    let by_token = Asker { token: Some(token), ..Asker::default() };
+    assert_eq!(tester.get_json(&by_token, "/api/v1/me").await["login"], "root@example.org");
+    browser.go(&url("/settings/tokens")).await;
+    browser.gone("#revealed").await;
+    browser.press("form[action$='/end'] button").await;
+    browser.client.accept_alert().await.unwrap();
+    browser.gone("form[action$='/end']").await;
+    browser.go(&url("/settings/users")).await;
+    browser.write("[name=login]", "nina").await;
+    browser.write("[name=password]", PASSWORD).await;
+    browser.press("form.add button").await;
+    browser.read("td.what", "nina").await;
+    browser.go(&url("/board")).await;
+    browser.read(".nodes h3", "builder-1").await;
+    browser.judge_everywhere("board").await;
+    browser.press("form[action$='/drain'] button").await;
+    browser.read(".nodes .chip", "Draining").await;
+    browser.press("button[name=language]").await;
+    browser.see("html[lang=zh-CN]").await;
+    browser.judge_everywhere("board-zh").await;
+    for page in ["welcome", "statistics", "settings/notifications", "settings/configuration", "issues/new"] {
+        browser.go(&url(&format!("/{page}"))).await;
+        browser.judge_everywhere(&format!("{}-zh", page.replace('/', "-"))).await;
+    }
+    browser.close().await;
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_ended_is_told_and_a_form_of_another_page_is_not_taken() {
+    let Some(browser) = Browser::start().await else { return };
+    let Office { tester, .. } = office().await;
+    browser.go(&tester.url("/issues")).await;
+    browser.log_in("olga", PASSWORD).await;
+    browser.see("td button.start.pending").await;
+    browser.run("document.querySelectorAll('[name=csrf]').forEach(field => field.value = 'guess')").await;
+    browser.press("td button.start.pending").await;
+    browser.read(".toast.bad", "the request lacks the session's CSRF token").await;
+    browser.go(&tester.url("/issues")).await;
+    browser.see("td button.start.pending").await;
+    let cookie = browser.client.get_named_cookie("patchwright_session").await.unwrap();
+    let hash = ring::digest::digest(&ring::digest::SHA256, cookie.value().as_bytes());
+    let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    tester.app().store.end_session(&hash).await.unwrap();
+    browser.press("td button.start.pending").await;
+    browser.read(".toast.bad", "the session has ended").await;
+    browser.go(&tester.url("/issues")).await;
+    browser.read("h1", "Log in").await;
+    browser.close().await;
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_page_is_light_and_soon_of_use() {
+    let Some(browser) = Browser::start().await else { return };
+    let Office { tester, .. } = office().await;
+    browser.go(&tester.url("/issues")).await;
+    browser.log_in("olga", PASSWORD).await;
+    browser.see("[data-live]:not([hidden])").await;
+    browser.go(&tester.url("/board")).await;
+    browser.see(".board").await;
+    let sizes = "return [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
+        .map(entry => [entry.name, entry.encodedBodySize, entry.domInteractive ?? 0])";
+    let loaded = browser.run(sizes).await;
+    let loaded: Vec<(String, u64, f64)> = serde_json::from_value(loaded).unwrap();
+    let bytes: u64 = loaded.iter().map(|(_, bytes, _)| bytes).sum();
+    assert!(bytes > 1_000 && bytes <= 60_000, "{bytes} bytes: {loaded:?}");
+    let ours = |name: &String| name.starts_with(&tester.url("/"));
+    assert!(loaded.iter().all(|(name, ..)| ours(name)), "nothing comes from elsewhere: {loaded:?}");
+    // A bound for the sake of what hangs; how fast it is stands in the benchmarks.
+    assert!(loaded[0].2 < INTERACTIVE, "{loaded:?}");
+    browser.close().await;
     tester.finish().await;
 }

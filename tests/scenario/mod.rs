@@ -4,6 +4,7 @@ mod again;
 mod api;
 mod bad_input;
 mod browser;
+mod chromium;
 mod credentials;
 mod dashboard;
 mod gitcode;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use patchwright_domain::{Issue, IssueId, IssueStatus, Job, JobId, JobStatus, Task, TaskId, TaskStatus};
 
 use crate::store::{DeliveryRecord, StoreError};
@@ -92,6 +93,15 @@ pub trait Queries: Send + Sync {
     /// Which turn a waiting job has among those of its repository, from 1; `None` when it does not wait. (Repositories
     /// take turns, so there is no one order of all.)
     async fn queue_position(&self, job: JobId) -> Result<Option<u64>, StoreError>;
+
+    /// The jobs that wait, with their turns in their repositories; those come first that go first there.
+    async fn waiting(&self, limit: u16) -> Result<Vec<(Job, u64)>, StoreError>;
+
+    /// How many issues there are of each status.
+    async fn issue_counts(&self) -> Result<HashMap<IssueStatus, u64>, StoreError>;
+
+    /// The newest delivery that was kept: of which platform, what, and when.
+    async fn last_delivery(&self) -> Result<Option<(String, String, Timestamp)>, StoreError>;
 
     /// How much waits.
     async fn queue_depth(&self) -> Result<QueueDepth, StoreError>;

@@ -28,7 +28,13 @@ async function renew() {
     const fresh = page.querySelector(`[data-part="${CSS.escape(old.dataset.part)}"]`);
     if (!fresh || fresh.innerHTML === old.innerHTML || old.contains(document.activeElement)) continue;
     const picked = old.querySelector(":checked");
-    old.innerHTML = fresh.innerHTML;
+    // What somebody has opened or closed stays so.
+    for (const kept of old.querySelectorAll("details[data-key]")) {
+      const same = fresh.querySelector(`details[data-key="${CSS.escape(kept.dataset.key)}"]`);
+      if (same && kept.dataset.load) same.replaceWith(kept);
+      else if (same) same.open = kept.open;
+    }
+    old.replaceChildren(...fresh.childNodes);
     const box = old.querySelector("[type=checkbox]");
     if (picked && box) box.checked = true;
   }
@@ -36,7 +42,7 @@ async function renew() {
 
 document.addEventListener("submit", async (event) => {
   const form = event.target;
-  if (!form.dataset.start) return;
+  if (!form.dataset.start && form.dataset.act === undefined) return;
   event.preventDefault();
   const button = form.querySelector("button");
   const body = new URLSearchParams(new FormData(form));
@@ -58,13 +64,43 @@ function soon() {
   setTimeout(() => { waiting = false; renew(); }, 400);
 }
 
+// What was said in a call of the model comes when somebody wants to read it.
+document.addEventListener("toggle", async (event) => {
+  const box = event.target;
+  if (!box.dataset?.load || !box.open || box.dataset.loaded) return;
+  box.dataset.loaded = "yes";
+  const answer = await fetch(box.dataset.load, { headers: { accept: "text/html" } }).catch(() => null);
+  const page = new DOMParser().parseFromString((await answer?.text()) ?? "", "text/html");
+  box.append(...(page.querySelector("[data-said]")?.childNodes ?? [document.body.dataset.unreachable]));
+}, true);
+
+// What can be copied is, by a button that is of no use without this script.
+for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
+document.addEventListener("click", async (event) => {
+  const from = event.target.closest?.("[data-copy]")?.dataset.copy;
+  if (!from) return;
+  await navigator.clipboard.writeText(document.getElementById(from).textContent);
+  toast(document.body.dataset.copied);
+});
+
+// What cannot be undone is asked for once more.
+document.addEventListener("submit", (event) => {
+  const question = event.target.dataset.ask;
+  if (question && !confirm(question)) event.preventDefault();
+});
+
+// Where something is waited for that no event tells of.
+const poll = document.querySelector("[data-poll]")?.dataset.poll;
+if (poll) setInterval(renew, poll * 1000);
+
 const shown = document.querySelector("[data-issue]")?.dataset.issue;
-const isList = document.querySelector("[data-list]") !== null;
-if (isList || shown) {
+const job = document.querySelector("[data-job]")?.dataset.job;
+const isList = document.querySelector("[data-list], [data-board]") !== null;
+if (isList || shown || job) {
   const live = document.querySelector("[data-live]");
-  const events = new EventSource("/api/v1/events");
+  const events = new EventSource(job ? `/api/v1/jobs/${job}/events` : "/api/v1/events");
   events.addEventListener("open", () => { if (live) live.hidden = false; });
   events.addEventListener("error", () => { if (live) live.hidden = true; });
-  events.addEventListener("job", (event) => { if (isList || JSON.parse(event.data).issue_id === shown) soon(); });
+  events.addEventListener("job", (event) => { if (isList || job || JSON.parse(event.data).issue_id === shown) soon(); });
   events.addEventListener("reset", soon);
 }

@@ -25,6 +25,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
     vec![
         asset("style.css", "text/css; charset=utf-8", include_bytes!("../assets/style.css")),
         asset("app.js", "text/javascript; charset=utf-8", include_bytes!("../assets/app.js")),
+        asset("log.js", "text/javascript; charset=utf-8", include_bytes!("../assets/log.js")),
         asset("icon.svg", "image/svg+xml", include_bytes!("../assets/icon.svg")),
     ]
 });

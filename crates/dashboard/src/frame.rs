@@ -90,6 +90,16 @@ impl Frame {
         ago(*at, *now, self.language)
     }
 
+    /// The same to the second: for what somebody waits for.
+    pub fn ago_exactly(&self, at: &Timestamp, now: &Timestamp) -> String {
+        let seconds = now.duration_since(*at).as_secs().max(0);
+        match (seconds, self.language) {
+            (60.., _) => self.ago(at, now),
+            (_, Language::English) => format!("{seconds} s ago"),
+            (_, Language::Chinese) => format!("{seconds} 秒前"),
+        }
+    }
+
     /// The address of an asset.
     pub fn asset(&self, name: &str) -> String {
         assets::address(name)
@@ -98,6 +108,17 @@ impl Frame {
     /// What forms carry.
     pub fn csrf(&self) -> &str {
         self.viewer.as_ref().and_then(|viewer| viewer.csrf.as_deref()).unwrap_or_default()
+    }
+
+    /// Where else there is something to see: address and name.
+    pub const fn places(&self) -> [(&'static str, &'static str); 4] {
+        let words = self.words();
+        [
+            ("/issues", words.issues),
+            ("/board", words.board),
+            ("/statistics", words.statistics),
+            ("/settings", words.settings),
+        ]
     }
 
     /// The languages, for the switch.

@@ -12,7 +12,7 @@ pub fn to_html(markdown: &str) -> String {
     let mut images = 0_usize;
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
     let events = Parser::new_ext(&text, options).map(|event| match event {
-        Event::Html(html) | Event::InlineHtml(html) => Event::Text(html),
+        Event::Html(html) | Event::InlineHtml(html) => Event::Text(without_plain_tags(&html).into()),
         Event::Start(Tag::Image { dest_url, title, id, .. }) => {
             images += 1;
             link(dest_url, title, id)
@@ -28,6 +28,20 @@ pub fn to_html(markdown: &str) -> String {
     html::push_html(&mut out, events);
     // Where a link leads is not told of the page that it was on, and nothing of it is passed on.
     out.replace("<a href=", "<a rel=\"noopener noreferrer nofollow ugc\" href=")
+}
+
+/// Tags that only shape a text; without them it says the same.
+const PLAIN_TAGS: &[&str] =
+    &["<sub>", "</sub>", "<details>", "</details>", "<summary>", "</summary>", "<br>", "<br/>", "<kbd>", "</kbd>"];
+
+/// Raw HTML without comments and without the tags that forges' texts are full of; everything else stays to be seen.
+fn without_plain_tags(html: &str) -> String {
+    let mut out = PLAIN_TAGS.iter().fold(html.to_owned(), |text, tag| text.replace(tag, ""));
+    while let Some(from) = out.find("<!--") {
+        let to = out[from..].find("-->").map_or(out.len(), |end| from + end + 3);
+        out.replace_range(from..to, "");
+    }
+    out
 }
 
 fn link<'a>(url: CowStr<'a>, title: CowStr<'a>, id: CowStr<'a>) -> Event<'a> {
@@ -50,6 +64,12 @@ mod tests {
             assert!(!html.contains(bad), "{bad} in {html}");
         }
         assert!(html.contains("<h1>Hi</h1>") && html.contains("<strong>b</strong>") && html.contains("<table>"));
+        let ours =
+            to_html("done\n\n<sub>job 1</sub>\n<!-- mark -->\n\n<details><summary>s</summary>\n\nx\n\n</details>");
+        assert!(
+            ours.contains("job 1") && !ours.contains("sub") && !ours.contains("mark") && !ours.contains("details"),
+            "{ours}"
+        );
         assert!(html.contains("href=\"http://evil/x.png\"") && html.contains("rel=\"noopener"), "{html}");
     }
 }

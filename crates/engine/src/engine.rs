@@ -285,8 +285,18 @@ impl Engine {
         RunningNote { engine: self, job }
     }
 
-    /// How many jobs run in this process.
-    pub(crate) fn running_here(&self) -> usize {
+    /// The model, where one is configured.
+    pub fn model(&self) -> Option<&Arc<dyn patchwright_core::llm::Llm>> {
+        self.ports.tools.llm.as_ref()
+    }
+
+    /// How far builds and tests in this process are kept away from the machine.
+    pub fn isolation(&self) -> &'static str {
+        self.ports.tools.sandbox.isolation()
+    }
+
+    /// How many jobs run in this process now.
+    pub fn running_here(&self) -> usize {
         self.running.lock().expect("no holder of this lock can panic").len()
     }
 

@@ -1,7 +1,7 @@
 //! Issues that people open here, edit, and import from a forge.
 
 use patchwright_core::store::{Step, StoreError, Versioned, Write};
-use patchwright_core::tracker::{ForgeError, RemoteIssue};
+use patchwright_core::tracker::{Comment, ForgeError, RemoteIssue};
 use patchwright_domain::{Issue, IssueId, IssueNumber, IssueRef, PlatformId, RepoName, UserId};
 
 use crate::Engine;
@@ -44,6 +44,20 @@ pub enum IssueError {
 }
 
 impl Engine {
+    /// What people and we have said on an issue, where it is talked about; each with whether it is ours.
+    ///
+    /// # Errors
+    /// [`IssueError::NoForge`], [`IssueError::Forge`].
+    pub async fn comments(&self, source: &IssueRef) -> Result<Vec<(Comment, bool)>, IssueError> {
+        let tracker = self.tracker(source).ok_or_else(|| IssueError::NoForge(source.platform.clone()))?;
+        let comments = tracker.comments(source).await?.into_iter();
+        let with_whose = |comment: Comment| {
+            let ours = self.marker.is_ours(&comment.body);
+            (comment, ours)
+        };
+        Ok(comments.map(with_whose).collect())
+    }
+
     /// Opens an issue on its forge and keeps it, waiting to be started.
     ///
     /// # Errors

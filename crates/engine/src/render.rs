@@ -275,7 +275,7 @@ fn test_table(job: &Job) -> String {
         return format!("\n**Tests were not run:** {}\n", neutralise(&report.explanation));
     };
     let mut out = format!("\n### Tests\n\n`{}` (isolation: {})\n\n", command.replace('`', "'"), report.isolation);
-    out.push_str("| | passed | failed | skipped | total |\n| --- | --- | --- | --- | --- |\n");
+    out.push_str("| run | passed | failed | skipped | total |\n| --- | --- | --- | --- | --- |\n");
     let mut row = |name: &str, results: &TestResults| {
         let _ = writeln!(
             out,

@@ -170,7 +170,7 @@ async fn a_proven_fix_reads_like_this() {
 
     `python3 -m pytest -q` (isolation: scripted)
 
-    | | passed | failed | skipped | total |
+    | run | passed | failed | skipped | total |
     | --- | --- | --- | --- | --- |
     | before | 1 | 1 | 0 | 2 |
     | after | 2 | 0 | 0 | 2 |
@@ -197,7 +197,7 @@ async fn a_proven_fix_reads_like_this() {
 
     `python3 -m pytest -q` (isolation: scripted)
 
-    | | passed | failed | skipped | total |
+    | run | passed | failed | skipped | total |
     | --- | --- | --- | --- | --- |
     | before | 1 | 1 | 0 | 2 |
     | after | 2 | 0 | 0 | 2 |

@@ -9,6 +9,7 @@ pub mod compose;
 pub mod config;
 mod demo;
 mod dispatch;
+mod doctor;
 mod door;
 mod feed;
 mod keyring;

@@ -20,7 +20,7 @@ use crate::config::{Config, ConfigError, is_loopback};
 use crate::door::Door;
 use crate::feed::Feed;
 use crate::notify::{Mail, Notifier};
-use crate::route::{State, register};
+use crate::route::{Seen, State, register};
 use crate::terminal::say;
 use crate::worker::Workers;
 
@@ -98,6 +98,7 @@ impl Server {
                 Provider::new(oidc, app.http.clone(), back)
             }),
             throttle: Throttle::default(),
+            seen: Seen::default(),
             setup: setup_token(&app).await?,
             has_people: AtomicBool::new(false),
             started: Instant::now(),

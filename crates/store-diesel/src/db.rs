@@ -59,6 +59,11 @@ pub enum OpenError {
 }
 
 impl DieselStore {
+    /// Whether the database is PostgreSQL.
+    pub const fn is_postgres(&self) -> bool {
+        matches!(self.db, Db::Postgres(_))
+    }
+
     /// Opens the database that the address names: `sqlite://PATH` (made if absent, with its folder) or `postgres://…`.
     ///
     /// # Errors

@@ -4,21 +4,22 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use diesel::prelude::*;
+use jiff::Timestamp;
 use patchwright_core::query::{IssueFilter, JobFilter, Queries, QueueDepth, TaskFilter};
 use patchwright_core::store::{DeliveryRecord, StoreError};
 use patchwright_domain::job::{JobTrigger, UNTIL_APPROVED};
 use patchwright_domain::node::WorkCommand;
-use patchwright_domain::{Issue, Job, JobId, JobStatus, Task, TaskId};
+use patchwright_domain::{Issue, IssueStatus, Job, JobId, JobStatus, Task, TaskId};
 
 use crate::DieselStore;
-use crate::db::{read, snapshot, statements, store_error};
+use crate::db::{broken, read, snapshot, statements, store_error};
 use crate::row::delivery::{DeliveryRow, DeliveryStatements};
 use crate::row::effect::WAITING;
 use crate::row::issue::IssueStatements;
 use crate::row::job::{JobRow, JobStatements, StageRow};
 use crate::row::task::{TaskRow, TaskStatements};
-use crate::row::{from_json, micros, parse, unsigned};
-use crate::schema::{effect, jira_event, job};
+use crate::row::{from_json, micros, parse, timestamp, unsigned};
+use crate::schema::{delivery, effect, issue, jira_event, job};
 
 statements! {
     trait QueryStatements {
@@ -80,6 +81,38 @@ statements! {
             let before = job::not_before.lt(not_before).or(job::not_before.eq(not_before).and(job::id.le(id)));
             let before = job::rank.lt(rank).or(job::rank.eq(rank).and(before));
             job::table.filter(waiting).filter(job::repo.eq(repo)).filter(before).count().get_result(conn).map(Some)
+        }
+
+        fn waiting_jobs(conn, limit: u16) -> QueryResult<Vec<(JobRow, Vec<StageRow>)>> {
+            let rows = job::table
+                .filter(job::status.eq(JobStatus::Queued.as_str()))
+                .filter(job::not_before.lt(micros(UNTIL_APPROVED)))
+                .order((job::rank, job::not_before, job::id))
+                .limit(i64::from(limit))
+                .select(JobRow::as_select())
+                .load(conn)?;
+            conn.all_with_stages(rows)
+        }
+
+        fn turns(conn, limit: u16) -> QueryResult<Vec<((JobRow, Vec<StageRow>), i64)>> {
+            let jobs = conn.waiting_jobs(limit)?;
+            let with_turn = |job: (JobRow, Vec<StageRow>)| {
+                let turn = conn.position(&job.0.id)?.unwrap_or_default();
+                Ok((job, turn))
+            };
+            jobs.into_iter().map(with_turn).collect()
+        }
+
+        fn counts(conn) -> QueryResult<Vec<(String, i64)>> {
+            issue::table.group_by(issue::status).select((issue::status, diesel::dsl::count_star())).load(conn)
+        }
+
+        fn newest_delivery(conn) -> QueryResult<Option<(String, String, i64)>> {
+            delivery::table
+                .order(delivery::received_at.desc())
+                .select((delivery::platform, delivery::event_type, delivery::received_at))
+                .first(conn)
+                .optional()
         }
 
         fn depth(conn) -> QueryResult<[i64; 4]> {
@@ -171,6 +204,39 @@ impl Queries for DieselStore {
         self.blocking(move |db| {
             let position = snapshot!(db, conn => conn.position(&id))?;
             position.map(|position| unsigned("job", &id, position)).transpose()
+        })
+        .await
+    }
+
+    async fn waiting(&self, limit: u16) -> Result<Vec<(Job, u64)>, StoreError> {
+        self.blocking(move |db| {
+            let found = snapshot!(db, conn => conn.turns(limit))?;
+            let job = |((row, stages), turn): ((JobRow, Vec<StageRow>), i64)| {
+                let job = row.into_domain(stages)?.value;
+                let turn = unsigned("job", "turn", turn)?;
+                Ok((job, turn))
+            };
+            found.into_iter().map(job).collect()
+        })
+        .await
+    }
+
+    async fn issue_counts(&self) -> Result<HashMap<IssueStatus, u64>, StoreError> {
+        self.blocking(|db| {
+            let counts = read!(db, conn => conn.counts().map_err(store_error))?;
+            let count = |(status, count): (String, i64)| {
+                let known = IssueStatus::parse(&status).ok_or_else(|| broken("issue", "count", &status))?;
+                Ok((known, unsigned("issue", "count", count)?))
+            };
+            counts.into_iter().map(count).collect()
+        })
+        .await
+    }
+
+    async fn last_delivery(&self) -> Result<Option<(String, String, Timestamp)>, StoreError> {
+        self.blocking(|db| {
+            let newest = read!(db, conn => conn.newest_delivery().map_err(store_error))?;
+            newest.map(|(platform, event, at)| Ok((platform, event, timestamp("delivery", "newest", at)?))).transpose()
         })
         .await
     }

@@ -83,7 +83,46 @@ impl IssuePage<'_> {
         self.may_start && self.issue.status == IssueStatus::Processing
     }
 
+    /// Whether more words can be said for the next job.
+    const fn can_ask(&self) -> bool {
+        self.may_start && !matches!(self.issue.status, IssueStatus::Merged)
+    }
+
+    const fn begins(&self) -> bool {
+        matches!(self.issue.status, IssueStatus::Pending | IssueStatus::Terminated)
+    }
+
     fn can_merge(&self) -> bool {
         self.may_start && self.issue.status == IssueStatus::PendingMerge
     }
+}
+
+/// A comment on the issue.
+#[derive(Debug, Clone)]
+pub struct Said {
+    /// Who.
+    pub author: String,
+    /// Whether it is ours.
+    pub is_ours: bool,
+    /// What, as HTML that can do nothing.
+    pub html: String,
+}
+
+impl Said {
+    /// A comment in Markdown.
+    pub fn new(author: String, is_ours: bool, body: &str) -> Self {
+        Self { author, is_ours, html: markdown::to_html(body) }
+    }
+}
+
+/// What people and we have said on an issue.
+#[derive(Debug, Template)]
+#[template(path = "conversation.html")]
+pub struct ConversationPage<'a> {
+    /// Around it.
+    pub frame: &'a Frame,
+    /// The issue.
+    pub issue: &'a Issue,
+    /// The comments, the oldest first; nothing where they cannot be read now.
+    pub said: Option<&'a [Said]>,
 }

@@ -79,6 +79,10 @@ pub struct Issues<'a> {
     pub search: &'a str,
     /// The repositories to choose from.
     pub repositories: &'a [String],
+    /// Whether whoever looks may open issues, and may import them.
+    pub may_open: bool,
+    /// See [`Self::may_open`].
+    pub may_import: bool,
     /// The address of the next page.
     pub next: Option<String>,
     /// Whether this is not the first page.
@@ -97,4 +101,16 @@ impl Issues<'_> {
     fn has_startable(&self) -> bool {
         self.rows.iter().any(|row| row.button.is_enabled())
     }
+}
+
+/// An issue to open.
+#[derive(Debug, Template)]
+#[template(path = "draft.html")]
+pub struct DraftPage<'a> {
+    /// Around it.
+    pub frame: &'a Frame,
+    /// The repositories to choose from: id and name.
+    pub repositories: &'a [(String, String)],
+    /// The one that is chosen.
+    pub chosen: &'a str,
 }

@@ -1,14 +1,27 @@
 //! The pages.
 
+mod board;
 mod issue;
 mod issues;
+mod job;
+mod listing;
 mod login;
 mod problem;
+mod statistics;
+mod welcome;
 
-pub use issue::{IssuePage, JobRow};
-pub use issues::{IssueRow, Issues, StartButton};
+pub use board::{Board, Card, Column, NodeCard, Waiting};
+pub use issue::{ConversationPage, IssuePage, JobRow, Said};
+pub use issues::{DraftPage, IssueRow, Issues, StartButton};
+pub use job::{CallPage, CallRow, JobPage, Layout, ObjectPage};
+pub use listing::{
+    Button, Cell, ConfigurationPage, Field, Finding, Form, Input, Listing, ListingPage, Revealed, Row, Section,
+    SettingRow, Subject, Verdict,
+};
 pub use login::Login;
 pub use problem::Problem;
+pub use statistics::Statistics;
+pub use welcome::{Delivery, Webhook, Welcome};
 
 use askama::Template;
 

@@ -108,6 +108,8 @@ enum Command {
         /// A file that `backup` wrote
         file: PathBuf,
     },
+    /// Asks the database, the model and the forges whether everything that is needed is there
+    Doctor,
     /// Prints every setting with its value and where it came from
     Config,
 }
@@ -174,6 +176,7 @@ async fn carry_out(command: Command, config: Config) -> CommandResult {
         Command::Migrate => command::migrate::run(config).await,
         Command::Backup { file } => command::backup::backup(config, &file).await,
         Command::Restore { file } => command::backup::restore(config, &file).await,
+        Command::Doctor => command::doctor::run(config).await,
         Command::Config => Ok(command::config::run(&config)),
     }
 }

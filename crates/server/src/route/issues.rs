@@ -118,9 +118,9 @@ pub(crate) struct StartBody {
 }
 
 impl StartBody {
-    /// Nothing but words for the model.
-    pub(super) fn with_instructions(instructions: Option<String>) -> Self {
-        Self { instructions, ..Self::default() }
+    /// Words for the model, and whether its plan is to be read first.
+    pub(super) fn of(instructions: Option<String>, review_plan: bool) -> Self {
+        Self { instructions, review_plan: Some(review_plan), ..Self::default() }
     }
 }
 
@@ -237,9 +237,14 @@ pub(crate) async fn open(
     By(caller, body): By<Caller, IssueDraft>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Created().json(view(&open_noted(&caller, &state, body).await?, &state)))
+}
+
+/// Opens an issue on its forge, with an entry in the audit.
+pub(super) async fn open_noted(caller: &Caller, state: &State, body: IssueDraft) -> Result<Issue, ApiError> {
     caller.need_write()?;
     let IssueDraft { repository_id, title: wanted, body } = body;
-    let repository = super::repositories::find(&state, &repository_id).await?;
+    let repository = super::repositories::find(state, &repository_id).await?;
     let new = NewIssue {
         platform: repository.platform,
         repository: repository.name,
@@ -249,8 +254,8 @@ pub(crate) async fn open(
         owner: caller.id,
     };
     let issue = state.app.engine.open_issue(new).await?;
-    note(&state, &caller.login, "issue.opened", &issue.source.to_string(), "").await?;
-    Ok(HttpResponse::Created().json(view(&issue, &state)))
+    note(state, &caller.login, "issue.opened", &issue.source.to_string(), "").await?;
+    Ok(issue)
 }
 
 #[utoipa::path(patch, path = "/api/v1/issues/{id}", tag = "issues", request_body = IssueChange,

@@ -138,10 +138,15 @@ pub(crate) async fn retry(
     id: web::Path<String>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let id = steerable(&caller, &id, &state).await?;
+    shown(&retry_noted(&caller, &id, &state).await?, &state).await
+}
+
+/// Starts a job again, and writes that to the audit.
+pub(super) async fn retry_noted(caller: &Caller, id: &str, state: &State) -> Result<Job, ApiError> {
+    let id = steerable(caller, id, state).await?;
     let job = state.app.engine.retry(id).await?;
-    note(&state, &caller.login, "job.retried", &job.id.to_string(), "").await?;
-    shown(&job, &state).await
+    note(state, &caller.login, "job.retried", &job.id.to_string(), "").await?;
+    Ok(job)
 }
 
 #[utoipa::path(post, path = "/api/v1/jobs/{id}/approve", tag = "jobs",
@@ -175,10 +180,15 @@ pub(crate) async fn cancel(
     id: web::Path<String>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let id = steerable(&caller, &id, &state).await?;
+    shown(&cancel_noted(&caller, &id, &state).await?, &state).await
+}
+
+/// Stops a job, and writes that to the audit.
+pub(super) async fn cancel_noted(caller: &Caller, id: &str, state: &State) -> Result<Job, ApiError> {
+    let id = steerable(caller, id, state).await?;
     let job = state.app.engine.cancel(id).await?;
-    note(&state, &caller.login, "job.cancelled", &job.id.to_string(), "").await?;
-    shown(&job, &state).await
+    note(state, &caller.login, "job.cancelled", &job.id.to_string(), "").await?;
+    Ok(job)
 }
 
 /// The job of a path.
@@ -197,17 +207,27 @@ async fn steerable(caller: &Caller, id: &str, state: &State) -> Result<JobId, Ap
 
 /// The job as the API shows it.
 async fn shown(job: &Job, state: &State) -> Result<HttpResponse, ApiError> {
-    let position = match job.status() {
-        JobStatus::Queued => state.app.store.queue_position(job.id).await?,
-        _ => None,
-    };
-    let wait = match position {
-        Some(position) => wait::estimated(position, state).await?,
-        None => None,
-    };
+    let waits = wait_of(job, state).await?;
     let delivery = state.app.store.delivery(job.id).await?;
     let payload = delivery.as_ref().and_then(|record| serde_json::from_str(&record.payload).ok());
-    Ok(HttpResponse::Ok().json(view(job, payload, (position, wait))))
+    Ok(HttpResponse::Ok().json(view(job, payload, waits)))
+}
+
+/// The turn of a job that waits, and about how many seconds it waits.
+pub(super) async fn wait_of(job: &Job, state: &State) -> Result<Option<(u64, Option<u64>)>, ApiError> {
+    if job.status() != JobStatus::Queued {
+        return Ok(None);
+    }
+    let Some(position) = state.app.store.queue_position(job.id).await? else { return Ok(None) };
+    Ok(Some((position, wait::estimated(position, state).await?)))
+}
+
+/// The job as the API shows it, for people to read.
+pub(super) async fn pretty(job: &Job, state: &State) -> Result<String, ApiError> {
+    let delivery = state.app.store.delivery(job.id).await?;
+    let payload = delivery.as_ref().and_then(|record| serde_json::from_str(&record.payload).ok());
+    let value = serde_json::to_value(view(job, payload, None)).expect("a job is JSON");
+    Ok(serde_json::to_string_pretty(&value).expect("JSON is JSON"))
 }
 
 fn summary(job: &Job) -> JobSummary {
@@ -228,7 +248,7 @@ fn summary(job: &Job) -> JobSummary {
     }
 }
 
-fn view<'a>(job: &'a Job, payload: Option<&'a RawValue>, (position, wait): (Option<u64>, Option<u64>)) -> JobView<'a> {
+fn view<'a>(job: &'a Job, payload: Option<&'a RawValue>, waits: Option<(u64, Option<u64>)>) -> JobView<'a> {
     let stage = |record: &'a patchwright_domain::job::stage::StageRecord| StageView {
         name: record.kind,
         status: record.status,
@@ -244,8 +264,8 @@ fn view<'a>(job: &'a Job, payload: Option<&'a RawValue>, (position, wait): (Opti
     JobView {
         object: job.object(payload),
         status: job.status(),
-        queue_position: position,
-        estimated_wait_seconds: wait,
+        queue_position: waits.map(|(position, _)| position),
+        estimated_wait_seconds: waits.and_then(|(_, wait)| wait),
         awaits_approval: job.awaits_approval(),
         attempts: job.attempts,
         verdict: job.verdict,

@@ -36,7 +36,7 @@ pub(crate) struct Range {
     from: Option<u64>,
 }
 
-async fn find(id: &str, state: &State) -> Result<TaskId, ApiError> {
+pub(super) async fn find(id: &str, state: &State) -> Result<TaskId, ApiError> {
     let id: TaskId = id.parse().map_err(|_| ApiError::NotFound("task"))?;
     state.app.store.task(id).await?.map(|task| task.id).ok_or(ApiError::NotFound("task"))
 }

@@ -31,6 +31,8 @@ mod wait;
 mod webhook;
 mod words;
 
+pub(crate) use dashboard::Seen;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -61,6 +63,8 @@ pub(crate) struct State {
     pub(crate) throttle: Throttle,
     /// Where people may log in, too.
     pub(crate) oidc: Option<Provider>,
+    /// What was seen of the surroundings, for the first steps.
+    pub(crate) seen: dashboard::Seen,
     /// The hash of the token that makes the first administrator.
     pub(crate) setup: Option<String>,
     /// Whether anybody was added; once true it stays so.

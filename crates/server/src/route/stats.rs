@@ -102,16 +102,40 @@ pub(crate) async fn show(
     query: web::Query<Query>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
+    let Query { from, to, group_by } = query.into_inner();
+    let Asked { from, to, group_by, groups } = asked(&state, from, to, group_by).await?;
+    Ok(HttpResponse::Ok().json(StatsView {
+        from: from.to_string(),
+        to: to.to_string(),
+        group_by: group_by.as_str().to_owned(),
+        groups: groups.into_iter().map(GroupView::from).collect(),
+    }))
+}
+
+/// What was asked for, and the answer.
+pub(super) struct Asked {
+    pub(super) from: Date,
+    pub(super) to: Date,
+    pub(super) group_by: GroupBy,
+    pub(super) groups: Vec<GroupStats>,
+}
+
+/// Counts runs. What is left out is the last 30 days, by day.
+pub(super) async fn asked(
+    state: &State,
+    from: Option<String>,
+    to: Option<String>,
+    group_by: Option<String>,
+) -> Result<Asked, ApiError> {
     let now = SystemClock.now();
     let day = |back: i64| {
         let at = now.saturating_sub(SignedDuration::from_hours(24 * back)).unwrap_or(now);
         at.to_zoned(jiff::tz::TimeZone::UTC).date()
     };
-    let from: Date = parsed(query.from.as_ref(), "bad_day")?.unwrap_or_else(|| day(30));
-    let to: Date = parsed(query.to.as_ref(), "bad_day")?.unwrap_or_else(|| day(0));
-    let group_by = word(query.group_by.as_ref(), GroupBy::parse, "thing to group by")?.unwrap_or(GroupBy::Day);
-    let (from, to) = (from.to_string(), to.to_string());
-    let asked = StatsQuery { from: from.clone(), to: to.clone(), group_by };
-    let groups = state.app.store.stats(asked).await?.into_iter().map(GroupView::from).collect();
-    Ok(HttpResponse::Ok().json(StatsView { from, to, group_by: group_by.as_str().to_owned(), groups }))
+    let from: Date = parsed(from.as_ref(), "bad_day")?.unwrap_or_else(|| day(30));
+    let to: Date = parsed(to.as_ref(), "bad_day")?.unwrap_or_else(|| day(0));
+    let group_by = word(group_by.as_ref(), GroupBy::parse, "thing to group by")?.unwrap_or(GroupBy::Day);
+    let query = StatsQuery { from: from.to_string(), to: to.to_string(), group_by };
+    let groups = state.app.store.stats(query).await?;
+    Ok(Asked { from, to, group_by, groups })
 }

@@ -81,7 +81,7 @@ async fn receive(request: &HttpRequest, payload: web::Payload, state: &State, pl
         Err(refusal) => return refusal,
     };
     let headers = RequestHeaders(request.headers());
-    let engine = &state.app.engine;
+    let (engine, known) = (&state.app.engine, platform.clone());
     let verified = if state.config.test_mode {
         Verified::trust_unsigned(platform, &headers, &body)
     } else {
@@ -93,6 +93,8 @@ async fn receive(request: &HttpRequest, payload: web::Payload, state: &State, pl
     if let Some(refusal) = wrong_kind(request.headers(), &body) {
         return refusal;
     }
+    let event = state.app.engine.webhook(&known).and_then(|door| request.headers().get(door.event_header()));
+    state.seen.note_delivery(known.as_str(), event.and_then(|value| value.to_str().ok()).unwrap_or_default());
     match engine.receive(verified).await {
         Ok(answer) => told(answer),
         Err(refusal) => refuse(&refusal),

@@ -4,9 +4,11 @@ use actix_web::{HttpResponse, web};
 use patchwright_core::Clock as _;
 use patchwright_core::query::{IssueFilter, JobFilter, Queries as _};
 use patchwright_core::repositories::Repositories as _;
-use patchwright_dashboard::page::{IssuePage, IssueRow, Issues, JobRow, Page as _};
+use patchwright_core::tracker::Comment;
+use patchwright_dashboard::page::{ConversationPage, DraftPage, IssuePage, IssueRow, Issues, JobRow, Page as _, Said};
 use patchwright_domain::{Issue, IssueStatus};
 use serde::Deserialize;
+use serde_json::json;
 use url::form_urlencoded::Serializer;
 
 use super::form::Posted;
@@ -15,8 +17,9 @@ use crate::auth::Caller;
 use crate::clock::SystemClock;
 use crate::route::State;
 use crate::route::error::ApiError;
-use crate::route::issues::{StartBody, cancel_noted, find, merge_noted, start_all, start_noted};
+use crate::route::issues::{StartBody, cancel_noted, find, merge_noted, open_noted, start_all, start_noted};
 use crate::route::page::{parsed, word};
+use crate::route::repositories;
 
 /// How many issues a page shows.
 const PAGE: u16 = 25;
@@ -95,6 +98,8 @@ async fn listed(visit: &Visit, query: &Query, state: &State) -> Result<String, A
         repository: &query.repository,
         search: &query.q,
         repositories: &repositories,
+        may_open: visit.caller.need_write().is_ok() && visit.caller.id.is_some() || visit.caller.is_admin(),
+        may_import: visit.caller.is_admin(),
         next: last.map(|issue| query.next(issue)),
         is_later: !query.cursor.is_empty(),
     }
@@ -135,7 +140,7 @@ pub(super) async fn start(
     state: web::Data<State>,
 ) -> Result<HttpResponse, NotShown> {
     let instructions = Some(form.get("instructions").trim().to_owned()).filter(|words| !words.is_empty());
-    let body = StartBody::with_instructions(instructions);
+    let body = StartBody::of(instructions, form.get("review_plan") == "true");
     let done = start_noted(&visit.caller, &state, &id, body).await.map(|_| visit.words().started);
     visit.done(done, form.return_to(&page_of(&id)))
 }
@@ -170,4 +175,78 @@ pub(super) async fn start_batch(
         Err(ApiError::conflict("not_all_started", format!("{} / {all} · {first}", all - why.len())))
     });
     visit.done(done, form.return_to("/issues"))
+}
+
+/// Which repository an issue is opened in.
+#[derive(Deserialize)]
+pub(super) struct Chosen {
+    #[serde(default)]
+    repository: String,
+}
+
+pub(super) async fn draft(
+    visit: Visit,
+    chosen: web::Query<Chosen>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, NotShown> {
+    let known = state.app.store.repositories().await;
+    let html = known.map_err(ApiError::from).map(|known| {
+        let repositories: Vec<(String, String)> =
+            known.iter().map(|repository| (repository.id.to_string(), repository.name.to_string())).collect();
+        DraftPage { frame: &visit.frame, repositories: &repositories, chosen: &chosen.repository }.html()
+    });
+    visit.shown(html)
+}
+
+pub(super) async fn open(Posted { visit, form }: Posted, state: web::Data<State>) -> Result<HttpResponse, NotShown> {
+    let body = json!({"repository_id": form.get("repository"), "title": form.get("title"), "body": form.get("body")});
+    let body = serde_json::from_value(body).expect("it is what the API takes");
+    let opened = open_noted(&visit.caller, &state, body).await;
+    match opened {
+        Ok(issue) => {
+            let words = visit.words();
+            visit.done(Ok(words.done), &page_of(&issue.id.to_string()))
+        }
+        Err(error) => Err(visit.failed(error)),
+    }
+}
+
+/// Imports the open issues of one repository, or of all.
+pub(super) async fn import(Posted { visit, form }: Posted, state: web::Data<State>) -> Result<HttpResponse, NotShown> {
+    let done = imported(&visit.caller, form.get("repository"), &state).await.map(|()| visit.words().done);
+    visit.done(done, form.return_to("/issues"))
+}
+
+async fn imported(caller: &Caller, only: &str, state: &web::Data<State>) -> Result<(), ApiError> {
+    let known = state.app.store.repositories().await?;
+    for repository in known.iter().filter(|known| only.is_empty() || known.name.to_string() == only) {
+        let id = web::Path::from(repository.id.to_string());
+        repositories::sync(caller.clone(), id, state.clone()).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn conversation(
+    visit: Visit,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, NotShown> {
+    let html = conversation_shown(&visit, &id, &state).await;
+    visit.shown(html)
+}
+
+async fn conversation_shown(visit: &Visit, id: &str, state: &State) -> Result<String, ApiError> {
+    let issue = find(state, id).await?;
+    let said = match state.app.engine.comments(&issue.source).await {
+        Ok(comments) => Some(comments),
+        Err(error) => {
+            tracing::warn!(%error, issue = %issue.source, "the conversation cannot be read");
+            None
+        }
+    };
+    let said: Option<Vec<Said>> = said.map(|comments| {
+        let shown = |(comment, ours): (Comment, bool)| Said::new(comment.author, ours, &comment.body);
+        comments.into_iter().map(shown).collect()
+    });
+    Ok(ConversationPage { frame: &visit.frame, issue: &issue, said: said.as_deref() }.html())
 }

@@ -84,7 +84,7 @@ pub(super) async fn set_up(
 ) -> Result<HttpResponse, ApiError> {
     let password = Secret::new(form.get("password"));
     let user = first_admin(&request, &state, form.get("token").trim(), form.get("login"), password).await;
-    came_in(&request, &state, user, form.return_to("/issues")).await
+    came_in(&request, &state, user, "/welcome").await
 }
 
 /// Begins the session of who may come in; others see the page again, and why.

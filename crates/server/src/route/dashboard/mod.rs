@@ -1,9 +1,16 @@
 //! The pages. They ask the same functions as the API does; nothing is decided here but how it looks.
 
+mod board;
 mod form;
 mod issues;
+mod jobs;
 mod login;
+mod settings;
+mod statistics;
 mod visit;
+mod welcome;
+
+pub(crate) use welcome::Seen;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, ContentType};
@@ -26,12 +33,46 @@ pub(super) fn register(services: &mut web::ServiceConfig) {
         .service(web::resource("/setup").route(web::post().to(login::set_up)))
         .service(web::resource("/logout").route(web::post().to(login::log_out)))
         .service(web::resource("/preferences").route(web::post().to(visit::set_preferences)))
-        .service(web::resource("/issues").route(web::get().to(issues::list)))
+        .service(web::resource("/issues").route(web::get().to(issues::list)).route(web::post().to(issues::open)))
+        .service(web::resource("/issues/new").route(web::get().to(issues::draft)))
+        .service(web::resource("/issues/import").route(web::post().to(issues::import)))
         .service(web::resource("/issues/start-batch").route(web::post().to(issues::start_batch)))
         .service(web::resource("/issues/{id}").route(web::get().to(issues::show)))
         .service(web::resource("/issues/{id}/start").route(web::post().to(issues::start)))
         .service(web::resource("/issues/{id}/cancel").route(web::post().to(issues::cancel)))
-        .service(web::resource("/issues/{id}/merge").route(web::post().to(issues::merge)));
+        .service(web::resource("/issues/{id}/merge").route(web::post().to(issues::merge)))
+        .service(web::resource("/issues/{id}/conversation").route(web::get().to(issues::conversation)))
+        .service(web::resource("/board").route(web::get().to(board::show)))
+        .service(web::resource("/nodes/{id}/drain").route(web::post().to(board::drain)))
+        .service(web::resource("/statistics").route(web::get().to(statistics::show)))
+        .service(web::resource("/statistics.csv").route(web::get().to(statistics::csv)))
+        .configure(of_jobs)
+        .configure(of_settings);
+}
+
+fn of_jobs(services: &mut web::ServiceConfig) {
+    services
+        .service(web::resource("/jobs/{id}").route(web::get().to(jobs::show)))
+        .service(web::resource("/jobs/{id}/approve").route(web::post().to(jobs::approve)))
+        .service(web::resource("/jobs/{id}/retry").route(web::post().to(jobs::retry)))
+        .service(web::resource("/jobs/{id}/cancel").route(web::post().to(jobs::cancel)))
+        .service(web::resource("/jobs/{id}/patch").route(web::get().to(jobs::patch)))
+        .service(web::resource("/jobs/{id}/object").route(web::get().to(jobs::object)))
+        .service(web::resource("/tasks/{id}/calls/{number}").route(web::get().to(jobs::call)))
+        .service(web::resource("/tasks/{id}/log.txt").route(web::get().to(jobs::log)));
+}
+
+fn of_settings(services: &mut web::ServiceConfig) {
+    services
+        .service(web::resource("/welcome").route(web::get().to(welcome::show)))
+        .service(web::resource("/welcome/model").route(web::post().to(welcome::ask_model)))
+        .service(web::resource("/welcome/forge").route(web::post().to(welcome::ask_forges)))
+        .service(web::resource("/welcome/secret").route(web::post().to(welcome::secret)))
+        .service(web::resource("/settings").route(web::get().to(settings::first)))
+        .service(web::resource("/settings/configuration/check").route(web::post().to(settings::check)))
+        .service(web::resource("/settings/{section}").route(web::get().to(settings::show)))
+        .service(web::resource("/settings/{section}/add").route(web::post().to(settings::add)))
+        .service(web::resource("/settings/{section}/{id}/{verb}").route(web::post().to(settings::act)));
 }
 
 /// People are led to the issues; programs are told that the server lives (`seeds/002 §4`).

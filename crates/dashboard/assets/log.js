@@ -1,0 +1,126 @@
+// A log of any length: only the lines that are in sight are in the page.
+
+const LINE = 20; // pixels, as the style sheet has it
+const ABOVE = 20; // lines beyond the edges that are drawn too
+
+/** The pieces of a line with the names of their colours, and the state behind it. */
+function pieces(text, state) {
+  const out = [];
+  let rest = 0;
+  // Of all that terminals know only colours are shown; everything else is left out.
+  for (const found of text.matchAll(/\x1b(?:\[([0-9;:?]*)([@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])/g)) {
+    if (found.index > rest) out.push([state, text.slice(rest, found.index)]);
+    rest = found.index + found[0].length;
+    if (found[2] === "m") state = colour(found[1], state);
+  }
+  if (rest < text.length) out.push([state, text.slice(rest)]);
+  return [out, state];
+}
+
+function colour(codes, state) {
+  let { fg, bold } = state;
+  const all = (codes || "0").split(/[;:]/).map(Number);
+  for (let at = 0; at < all.length; at++) {
+    const code = all[at];
+    if (code === 0) [fg, bold] = ["", false];
+    else if (code === 1) bold = true;
+    else if (code === 22) bold = false;
+    else if (code >= 30 && code <= 37) fg = `a${code - 30}`;
+    else if (code >= 90 && code <= 97) fg = `a${code - 90}`;
+    else if (code === 39) fg = "";
+    else if (code === 38 || code === 48) at += all[at + 1] === 5 ? 2 : 4;
+  }
+  return { fg, bold };
+}
+
+function element(name, attributes, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made[key] = value;
+  made.append(...children);
+  return made;
+}
+
+function watch(box) {
+  const [search, previous, next, follow, nothing, name] = box.dataset.words.split("|");
+  const lines = [];
+  const states = [{ fg: "", bold: false }];
+  const found = { text: "", at: [], place: -1 };
+  let following = true;
+  const field = element("input", { type: "search", placeholder: search, ariaLabel: search });
+  const count = element("span", { className: "where" });
+  count.setAttribute("role", "status");
+  const back = element("button", { type: "button", textContent: "↑", title: previous, ariaLabel: previous });
+  const on = element("button", { type: "button", textContent: "↓", title: next, ariaLabel: next });
+  const tick = element("input", { type: "checkbox", checked: true });
+  const view = element("div", { className: "lines", tabIndex: 0, role: "region", ariaLabel: name });
+  const sheet = element("div", { className: "sheet" });
+  view.append(sheet);
+  box.replaceChildren(element("div", { className: "find" }, field, back, on, count, element("label", {}, tick, follow)), view);
+
+  function draw() {
+    const first = Math.max(0, Math.floor(view.scrollTop / LINE) - ABOVE);
+    const last = Math.min(lines.length, Math.ceil((view.scrollTop + view.clientHeight) / LINE) + ABOVE);
+    sheet.style.height = `${lines.length * LINE}px`;
+    const hits = new Set(found.at);
+    const drawn = [];
+    for (let at = first; at < last; at++) {
+      const row = element("div", { className: hits.has(at) ? (at === found.at[found.place] ? "hit now" : "hit") : "" });
+      row.style.top = `${at * LINE}px`;
+      row.append(element("span", { className: "no", textContent: at + 1 }));
+      for (const [state, text] of pieces(lines[at], states[at])[0]) {
+        row.append(element("span", { className: `${state.fg}${state.bold ? " b" : ""}`, textContent: text }));
+      }
+      drawn.push(row);
+    }
+    sheet.replaceChildren(...drawn);
+    if (lines.length === 0) sheet.textContent = nothing;
+  }
+
+  function look(from) {
+    found.text = field.value.toLowerCase();
+    if (from === 0) [found.at, found.place] = [[], -1];
+    if (found.text) for (let at = from; at < lines.length; at++) if (lines[at].toLowerCase().includes(found.text)) found.at.push(at);
+    count.textContent = found.text ? `${found.place + 1} / ${found.at.length}` : "";
+  }
+
+  function go(step) {
+    if (found.at.length === 0) return;
+    found.place = (found.place + step + found.at.length) % found.at.length;
+    tick.checked = following = false;
+    view.scrollTop = Math.max(0, found.at[found.place] * LINE - view.clientHeight / 2);
+    look(lines.length);
+    draw();
+  }
+
+  function add(text) {
+    const from = lines.length;
+    for (const line of text.split("\n")) {
+      states.push(pieces(line, states[lines.length])[1]);
+      lines.push(line);
+    }
+    look(from);
+    draw();
+    if (following) view.scrollTop = sheet.offsetHeight;
+  }
+
+  let drawing = false;
+  view.addEventListener("scroll", () => {
+    if (drawing) return;
+    drawing = true;
+    requestAnimationFrame(() => { drawing = false; draw(); });
+  });
+  field.addEventListener("input", () => { look(0); go(1); draw(); });
+  field.addEventListener("keydown", (event) => { if (event.key === "Enter") { event.preventDefault(); go(event.shiftKey ? -1 : 1); } });
+  back.addEventListener("click", () => go(-1));
+  on.addEventListener("click", () => go(1));
+  tick.addEventListener("change", () => { following = tick.checked; if (following) view.scrollTop = sheet.offsetHeight; });
+  view.addEventListener("wheel", (event) => { if (event.deltaY < 0) tick.checked = following = false; }, { passive: true });
+
+  // After a break the browser says by itself how far it has read.
+  const stream = new EventSource(`/api/v1/tasks/${box.dataset.log}/logs/stream`);
+  stream.addEventListener("log", (event) => add(event.data));
+  stream.addEventListener("end", () => stream.close());
+  draw();
+}
+
+document.querySelectorAll("[data-log]").forEach(watch);

@@ -1,0 +1,236 @@
+//! One job: its stages, what each of them left, and what can be done.
+
+use askama::Template;
+use jiff::Timestamp;
+use patchwright_domain::job::report::{LocateReport, Plan, ProposeReport, VerifyReport};
+use patchwright_domain::job::stage::{StageRecord, StageStatus};
+use patchwright_domain::{Job, JobStatus, Task, Usage};
+
+use crate::diff::{Diff, FileDiff, Hunk, Line};
+use crate::{Frame, Words};
+
+/// The most candidate files that are shown.
+const CANDIDATES: usize = 20;
+/// The most tests by name that are shown.
+const TESTS: usize = 50;
+
+/// A call of the model in the list.
+#[derive(Debug, Clone)]
+pub struct CallRow {
+    /// The address of the page that shows what was said.
+    pub page: String,
+    /// What it was for.
+    pub purpose: String,
+    /// The model.
+    pub model: String,
+    /// What it cost.
+    pub usage: Usage,
+    /// How long it took.
+    pub millis: u64,
+    /// Why there is no answer that can be used.
+    pub error: Option<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl CallRow {
+    fn key(&self) -> &str {
+        &self.page
+    }
+}
+
+/// How a diff is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Layout {
+    /// Before and now side by side.
+    #[default]
+    Split,
+    /// One under the other.
+    Unified,
+}
+
+impl Layout {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Split, Self::Unified];
+
+    /// Its name in addresses.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Split => "split",
+            Self::Unified => "unified",
+        }
+    }
+
+    /// Reads [`Self::code`] back.
+    pub fn parse(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|layout| layout.code() == code)
+    }
+
+    /// What it is called.
+    pub const fn name(self, words: &Words) -> &'static str {
+        match self {
+            Self::Split => words.side_by_side,
+            Self::Unified => words.unified,
+        }
+    }
+}
+
+/// A job.
+#[derive(Debug, Template)]
+#[template(path = "job.html")]
+pub struct JobPage<'a> {
+    /// Around it.
+    pub frame: &'a Frame,
+    /// The time.
+    pub now: Timestamp,
+    /// The job.
+    pub job: &'a Job,
+    /// Its turn among those of its repository, and about how many seconds it waits.
+    pub waits: Option<(u64, Option<u64>)>,
+    /// The calls of the model.
+    pub calls: &'a [CallRow],
+    /// Its dispatches to nodes, newest first.
+    pub tasks: &'a [Task],
+    /// The task whose log is shown.
+    pub log: Option<&'a Task>,
+    /// The end of its log, without colours.
+    pub log_tail: &'a str,
+    /// What was changed.
+    pub diff: &'a Diff,
+    /// How that is laid out.
+    pub layout: Layout,
+    /// Whether whoever looks may steer it.
+    pub may_steer: bool,
+}
+
+impl<'a> JobPage<'a> {
+    fn can_cancel(&self) -> bool {
+        self.may_steer && !self.job.status().is_terminal()
+    }
+
+    fn can_retry(&self) -> bool {
+        self.may_steer && matches!(self.job.status(), JobStatus::Failed | JobStatus::Cancelled)
+    }
+
+    fn located(&self) -> Option<&'a LocateReport> {
+        self.job.located().filter(|report| !report.candidates.is_empty())
+    }
+
+    fn candidates(&self) -> impl Iterator<Item = CandidateRow<'a>> {
+        let candidates = self.located().map_or(&[][..], |report| &report.candidates);
+        let best = candidates.first().map_or(1.0, |first| first.score).max(f64::MIN_POSITIVE);
+        candidates.iter().take(CANDIDATES).enumerate().map(move |(at, candidate)| CandidateRow {
+            rank: at + 1,
+            path: candidate.path.as_str(),
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a hundred")]
+            share: (candidate.score / best * 100.0).clamp(0.0, 100.0) as u32,
+            reasons: &candidate.reasons,
+        })
+    }
+
+    fn proposed(&self) -> Option<&'a ProposeReport> {
+        self.job.proposed()
+    }
+
+    fn verified(&self) -> Option<&'a VerifyReport> {
+        self.job.verified()
+    }
+
+    fn outcome(&self) -> Option<&'static str> {
+        self.job.verdict.map(|verdict| self.frame.words().verdict(verdict))
+    }
+
+    fn is_split(&self) -> bool {
+        self.layout == Layout::Split
+    }
+
+    fn layouts(&self) -> [Layout; 2] {
+        Layout::ALL
+    }
+
+    fn rows(&self, hunk: &'a Hunk) -> Vec<(Option<&'a Line>, Option<&'a Line>)> {
+        hunk.rows()
+    }
+
+    fn cost(&self) -> String {
+        self.frame.words().money(self.job.usage())
+    }
+
+    /// How long a stage took or has taken so far.
+    fn lasted(&self, record: &StageRecord) -> String {
+        let seconds = match (record.status, record.started_at) {
+            (StageStatus::Skipped | StageStatus::Pending, _) | (_, None) => return String::new(),
+            (StageStatus::Running, Some(began)) => self.now.duration_since(began).as_secs_f64(),
+            _ => record.seconds().unwrap_or_default(),
+        };
+        self.frame.words().seconds(seconds)
+    }
+
+    fn tests<'b>(&self, names: &'b [String]) -> &'b [String] {
+        &names[..names.len().min(TESTS)]
+    }
+
+    fn more(&self, names: &[String]) -> usize {
+        names.len().saturating_sub(TESTS)
+    }
+
+    fn is_open(&self, file: &FileDiff) -> bool {
+        file.added + file.removed <= 600
+    }
+
+    fn went_on(&self) -> Option<&'a str> {
+        match &self.job.review {
+            patchwright_domain::job::PlanReview::Approved { by } => Some(by),
+            _ => None,
+        }
+    }
+}
+
+struct CandidateRow<'a> {
+    rank: usize,
+    path: &'a str,
+    /// Of the best one's score, in hundredths.
+    share: u32,
+    reasons: &'a [String],
+}
+
+/// The plan's parts that may be empty.
+trait Said {
+    fn has_more(&self) -> bool;
+}
+
+impl Said for Plan {
+    fn has_more(&self) -> bool {
+        !self.risks.is_empty() || !self.testing_suggestions.is_empty()
+    }
+}
+
+/// What was said in a call of the model.
+#[derive(Debug, Template)]
+#[template(path = "call.html")]
+pub struct CallPage<'a> {
+    /// Around it.
+    pub frame: &'a Frame,
+    /// The time.
+    pub now: Timestamp,
+    /// The job that it was made for.
+    pub job: &'a str,
+    /// The call.
+    pub call: &'a CallRow,
+    /// Who said what.
+    pub question: &'a [(String, String)],
+    /// The answer.
+    pub answer: Option<&'a str>,
+}
+
+/// The Job object, as programs get it.
+#[derive(Debug, Template)]
+#[template(path = "object.html")]
+pub struct ObjectPage<'a> {
+    /// Around it.
+    pub frame: &'a Frame,
+    /// The job.
+    pub job: &'a str,
+    /// The object, as JSON.
+    pub json: &'a str,
+}

@@ -1,0 +1,124 @@
+//! How it goes: charts that are drawn on the server, with the numbers behind them.
+
+use askama::Template;
+use patchwright_core::stats::{GroupBy, GroupStats};
+
+use crate::chart::{Bars, Part};
+use crate::{Frame, Words};
+
+/// The most groups that a chart shows.
+const SHOWN: usize = 60;
+
+/// How runs ended, how long they waited and took, what they cost.
+#[derive(Debug, Template)]
+#[template(path = "statistics.html")]
+pub struct Statistics<'a> {
+    /// Around it.
+    pub frame: &'a Frame,
+    /// The first day.
+    pub from: &'a str,
+    /// The last day.
+    pub to: &'a str,
+    /// What is told apart.
+    pub group_by: GroupBy,
+    /// Each group, by key; days without a run are in between.
+    pub groups: &'a [GroupStats],
+}
+
+impl Statistics<'_> {
+    fn groups_by(&self) -> [GroupBy; 4] {
+        GroupBy::ALL
+    }
+
+    fn ended(group: &GroupStats) -> u64 {
+        group.succeeded + group.failed
+    }
+
+    fn sum(&self, of: impl Fn(&GroupStats) -> u64) -> u64 {
+        self.groups.iter().map(of).sum()
+    }
+
+    fn runs(&self) -> u64 {
+        self.sum(|group| group.succeeded + group.failed + group.cancelled)
+    }
+
+    fn rate(&self) -> String {
+        percent(self.sum(|group| group.succeeded), self.sum(Self::ended))
+    }
+
+    fn rate_of(&self, group: &GroupStats) -> String {
+        percent(group.succeeded, Self::ended(group))
+    }
+
+    fn tokens(&self) -> u64 {
+        self.sum(|group| group.usage.tokens())
+    }
+
+    fn cost(&self) -> String {
+        cost(self.sum(|group| group.usage.cost_micros))
+    }
+
+    fn cost_of(&self, group: &GroupStats) -> String {
+        cost(group.usage.cost_micros)
+    }
+
+    fn key<'b>(&self, group: &'b GroupStats) -> &'b str {
+        if group.key.is_empty() { "–" } else { &group.key }
+    }
+
+    /// Every group that fits, named for the axis.
+    fn bars(&self, title: &'static str, unit: &'static str, parts: impl Fn(&GroupStats) -> Vec<Part>) -> Bars {
+        let from = self.groups.len().saturating_sub(SHOWN);
+        let groups = self.groups[from..].iter();
+        Bars::new(title, unit, groups.map(|group| (self.key(group).to_owned(), parts(group))).collect())
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a picture has fewer pixels than digits")]
+    fn charts(&self) -> Vec<Bars> {
+        let w = self.frame.words();
+        let runs = |group: &GroupStats| {
+            vec![
+                Part::new("good", w.job_succeeded, group.succeeded as f64),
+                Part::new("bad", w.job_failed, group.failed as f64),
+                Part::new("soft", w.job_cancelled, group.cancelled as f64),
+            ]
+        };
+        let range = |p50: f64, p95: f64| {
+            vec![Part::new("blue", w.half, p50), Part::new("pale", w.most, (p95 - p50).max(0.0)).up_to(p95)]
+        };
+        vec![
+            self.bars(w.runs, "", runs),
+            self.bars(w.run_time, "s", |group| range(group.run.p50, group.run.p95)),
+            self.bars(w.wait_time, "s", |group| range(group.wait.p50, group.wait.p95)),
+            self.bars(w.cost, "", |group| vec![Part::new("gold", w.cost, group.usage.cost_micros as f64 / 1e6)]),
+            self.bars(w.tokens, "", |group| {
+                vec![
+                    Part::new("blue", w.tokens_in, group.usage.prompt_tokens as f64),
+                    Part::new("pale", w.tokens_out, group.usage.completion_tokens as f64),
+                ]
+            }),
+        ]
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share is shown in whole hundredths")]
+fn percent(part: u64, all: u64) -> String {
+    if all == 0 { "–".to_owned() } else { format!("{:.0} %", part as f64 / all as f64 * 100.0) }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a price is shown with two digits")]
+fn cost(micros: u64) -> String {
+    format!("{:.2}", micros as f64 / 1e6)
+}
+
+impl Words {
+    /// What is told apart in statistics.
+    pub const fn group(&self, group: GroupBy) -> &'static str {
+        match group {
+            GroupBy::Day => self.by_day,
+            GroupBy::Repository => self.repository,
+            GroupBy::Node => self.node,
+            GroupBy::Model => self.model,
+        }
+    }
+}

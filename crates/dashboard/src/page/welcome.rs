@@ -1,0 +1,86 @@
+//! From nothing to the first job.
+
+use askama::Template;
+use jiff::Timestamp;
+
+use super::listing::{Finding, Form, Input, Verdict};
+use super::{IssueRow, StartButton};
+use crate::Frame;
+
+/// Where a forge sends its events.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    /// The forge.
+    pub platform: &'static str,
+    /// The address to enter there.
+    pub url: String,
+}
+
+/// The last delivery that came.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Of which forge.
+    pub platform: String,
+    /// What it told.
+    pub event: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The first steps, each with what is found of it now.
+#[derive(Debug, Template)]
+#[template(path = "welcome.html")]
+pub struct Welcome<'a> {
+    /// Around it.
+    pub frame: &'a Frame,
+    /// The time.
+    pub now: Timestamp,
+    /// Whether an administrator was added.
+    pub has_admin: bool,
+    /// The model that is configured.
+    pub model: Option<String>,
+    /// What the last look at the model found.
+    pub model_found: Option<Finding>,
+    /// What the last look at the forges found.
+    pub forges_found: &'a [Finding],
+    /// Whether anything is configured or added that lets us in at a forge.
+    pub has_credential: bool,
+    /// Where to send deliveries.
+    pub webhooks: &'a [Webhook],
+    /// Whether there is a secret that deliveries are signed with.
+    pub has_secret: bool,
+    /// The secret, once it was asked for.
+    pub secret: Option<&'a str>,
+    /// The newest delivery.
+    pub delivery: Option<Delivery>,
+    /// The form that adds a credential.
+    pub credential_form: Form,
+    /// The form that adds a repository.
+    pub repository_form: Form,
+    /// How many repositories there are.
+    pub repositories: usize,
+    /// Some issues to try.
+    pub issues: &'a [IssueRow],
+}
+
+impl Welcome<'_> {
+    const fn no(&self, done: bool) -> &'static str {
+        if done { "done" } else { "open" }
+    }
+
+    fn model_is_good(&self) -> bool {
+        self.model_found.as_ref().is_some_and(|finding| finding.verdict == Verdict::Good)
+    }
+
+    fn forge_is_good(&self) -> bool {
+        self.has_credential && self.forges_found.iter().any(|finding| finding.verdict == Verdict::Good)
+    }
+
+    fn models(&self) -> Vec<Finding> {
+        self.model_found.clone().into_iter().collect()
+    }
+
+    const fn button(&self, row: &IssueRow) -> StartButton {
+        row.button
+    }
+}

@@ -1,0 +1,217 @@
+//! A real browser, driven as a person uses it, and what judges its pages.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use patchwright_http::{HttpClient, HttpOptions, Request, Retry};
+use patchwright_testkit::fetched;
+use serde_json::{Value, json};
+
+/// How long something may take to show; a slow machine tests in it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A Chromium that somebody sits at.
+pub(super) struct Browser {
+    pub(super) client: Client,
+    http: HttpClient,
+    driver: Child,
+    address: String,
+    /// Closed, it would break the driver that writes to it.
+    _said: BufReader<ChildStdout>,
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+/// A driver; nothing where none is installed and none is demanded.
+#[expect(clippy::print_stderr, reason = "who runs the tests must see what was skipped")]
+fn spawn() -> Option<Child> {
+    let spawned = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    match spawned {
+        Ok(driver) => Some(driver),
+        Err(error) if std::env::var_os("REQUIRE_BROWSER").is_some() => panic!("chromedriver: {error}"),
+        Err(_) => {
+            eprintln!("skipped: chromedriver is not installed (Debian: chromium chromium-driver)");
+            None
+        }
+    }
+}
+
+/// The port that the driver says it listens on; when it ends before, what it said.
+fn port_of(said: &mut BufReader<ChildStdout>) -> Result<String, String> {
+    let mut all = String::new();
+    while said.read_line(&mut all).unwrap() > 0 {
+        if let Some((_, port)) = all.split_once("started successfully on port ") {
+            return Ok(port.trim().trim_end_matches('.').to_owned());
+        }
+    }
+    Err(all)
+}
+
+impl Browser {
+    /// Nothing where no driver is installed and none is demanded.
+    pub(super) async fn start() -> Option<Self> {
+        let mut tries = 4;
+        // The driver looks for a free port and takes it a moment later: another test may have been faster.
+        let (driver, said, port) = loop {
+            let mut driver = spawn()?;
+            let mut said = BufReader::new(driver.stdout.take().unwrap());
+            match port_of(&mut said) {
+                Ok(port) => break (driver, said, port),
+                Err(why) => assert!(tries > 0, "the driver ends before it has begun: {why}"),
+            }
+            driver.wait().unwrap();
+            tries -= 1;
+        };
+        let address = format!("http://127.0.0.1:{port}");
+        let capabilities = json!({
+            "goog:chromeOptions": {
+                "args": ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--lang=en", "--window-size=1440,900"],
+            },
+            "goog:loggingPrefs": {"browser": "ALL"},
+        });
+        let Value::Object(capabilities) = capabilities else { unreachable!("it is written so") };
+        let client =
+            ClientBuilder::new(HttpConnector::new()).capabilities(capabilities).connect(&address).await.unwrap();
+        patchwright_http::install_tls();
+        let http = HttpClient::new(&HttpOptions::default()).unwrap();
+        Some(Self { client, http, driver, address, _said: said })
+    }
+
+    pub(super) async fn see(&self, css: &str) -> fantoccini::elements::Element {
+        self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await.unwrap_or_else(|error| {
+            panic!("{css} does not show: {error}");
+        })
+    }
+
+    /// Waits until something of this kind begins with these words, whatever stood in its place a moment ago.
+    pub(super) async fn read(&self, css: &str, text: &str) {
+        let reads = "return [...document.querySelectorAll(arguments[0])].some(e => e.innerText.trim().startsWith(arguments[1]))";
+        let found = tokio::time::timeout(PATIENCE, async {
+            // Between two pages there is no document to ask.
+            while !matches!(self.client.execute(reads, vec![css.into(), text.into()]).await, Ok(Value::Bool(true))) {
+                tokio::task::yield_now().await;
+            }
+        });
+        assert!(found.await.is_ok(), "no {css} reads {text:?}: {}", self.client.source().await.unwrap());
+    }
+
+    /// Presses what can be pressed. What the page has just put another in the place of is looked for again.
+    pub(super) async fn press(&self, css: &str) {
+        loop {
+            match self.see(css).await.click().await {
+                Err(error) if error.is_stale_element_reference() => {}
+                done => return done.unwrap_or_else(|error| panic!("{css} cannot be pressed: {error}")),
+            }
+        }
+    }
+
+    pub(super) async fn write(&self, css: &str, text: &str) {
+        self.see(css).await.send_keys(text).await.unwrap();
+    }
+
+    /// Something that only this browser's driver knows.
+    async fn driver(&self, path: &str, body: &Value) -> Value {
+        let session = self.client.session_id().await.unwrap().unwrap();
+        let url = format!("{}/session/{session}/{path}", self.address);
+        let answer = self.http.send(Request::post(url).json(body), Retry::Never).await.unwrap();
+        answer.json::<Value>().unwrap()["value"].clone()
+    }
+
+    /// How wide the page is, in CSS pixels, and whether its person likes it dark.
+    pub(super) async fn look(&self, width: u32, dark: bool) {
+        let mobile = width < 500;
+        let size = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": mobile});
+        let scheme =
+            json!({"features": [{"name": "prefers-color-scheme", "value": if dark { "dark" } else { "light" }}]});
+        for (cmd, params) in [("Emulation.setDeviceMetricsOverride", size), ("Emulation.setEmulatedMedia", scheme)] {
+            self.driver("goog/cdp/execute", &json!({"cmd": cmd, "params": params})).await;
+        }
+    }
+
+    /// What is wrong with the page that is shown: things that the console says, things that keep people from using it, and
+    /// a page that is wider than the window.
+    pub(super) async fn judge(&self, place: &str) {
+        let said = self.driver("se/log", &json!({"type": "browser"})).await;
+        let errors: Vec<&Value> = said.as_array().unwrap().iter().filter(|entry| entry["level"] == "SEVERE").collect();
+        // What is refused is told to the console by the browser itself.
+        let ours: Vec<_> =
+            errors.iter().filter(|entry| !entry["message"].as_str().unwrap().contains("status of 4")).collect();
+        assert!(ours.is_empty(), "{place}: the console says {ours:?}");
+        let overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        assert_eq!(self.client.execute(overflow, vec![]).await.unwrap(), 0, "{place} is wider than the window");
+        let Some(axe) = fetched("GITHUB_OPENAPI_NPM").map(|npm| npm.join("node_modules/axe-core/axe.min.js")) else {
+            return;
+        };
+        if !axe.is_file() {
+            assert!(std::env::var_os("REQUIRE_BROWSER").is_none(), "axe-core is missing");
+            return;
+        }
+        self.client.execute(&std::fs::read_to_string(axe).unwrap(), vec![]).await.unwrap();
+        let run = "const done = arguments[0]; axe.run().then(found => done(found.violations.map(v => [v.id, v.impact, v.nodes.map(n => n.html)])))";
+        let found = self.client.execute_async(run, vec![]).await.unwrap();
+        assert_eq!(found, json!([]), "{place}");
+    }
+
+    /// Judges the page at all widths, light and dark, and keeps pictures where `PICTURES` names a folder.
+    pub(super) async fn judge_everywhere(&self, place: &str) {
+        for (width, dark) in [(1440, false), (1440, true), (768, false), (390, false), (390, true)] {
+            self.look(width, dark).await;
+            let look = format!("{place}-{width}-{}", if dark { "dark" } else { "light" });
+            self.judge(&look).await;
+            if let Some(folder) = std::env::var_os("PICTURES") {
+                let picture = self.client.screenshot().await.unwrap();
+                std::fs::write(std::path::Path::new(&folder).join(format!("{look}.png")), picture).unwrap();
+            }
+        }
+        self.look(1440, false).await;
+    }
+
+    pub(super) async fn go(&self, url: &str) {
+        self.client.goto(url).await.unwrap();
+    }
+
+    /// Waits until nothing of this kind shows any more.
+    pub(super) async fn gone(&self, css: &str) {
+        let gone = "return document.readyState === 'complete' && !document.querySelector(arguments[0])";
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while !matches!(self.client.execute(gone, vec![css.into()]).await, Ok(Value::Bool(true))) {
+                tokio::task::yield_now().await;
+            }
+        });
+        assert!(waited.await.is_ok(), "{css} stays");
+    }
+
+    /// What a script in the page says.
+    pub(super) async fn run(&self, script: &str) -> Value {
+        self.client.execute(script, vec![]).await.unwrap()
+    }
+
+    /// Chooses in a list, or writes where keys cannot, such as in a day.
+    pub(super) async fn choose(&self, css: &str, value: &str) {
+        self.see(css).await;
+        let set = "const e = document.querySelector(arguments[0]); e.value = arguments[1]; return e.value";
+        let now = self.client.execute(set, vec![css.into(), value.into()]).await.unwrap();
+        assert_eq!(now, value, "{css} takes no {value}");
+    }
+
+    pub(super) async fn log_in(&self, login: &str, password: &str) {
+        self.see("[name=login]").await;
+        // A wrong login stays in its field.
+        self.run("document.querySelector('[name=login]').value = ''").await;
+        self.write("[name=login]", login).await;
+        self.write("[name=password]", password).await;
+        self.press("main button").await;
+    }
+
+    pub(super) async fn close(self) {
+        self.client.clone().close().await.unwrap();
+    }
+}
