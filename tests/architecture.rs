@@ -10,7 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("http", &["core", "domain"]),
     ("github", &["core", "domain", "http"]),
     ("gitcode", &["core", "domain", "http"]),
-    ("dashboard", &["domain"]),
+    ("dashboard", &["core", "domain"]),
     ("jira", &["core", "domain", "http"]),
     ("local", &["core", "domain"]),
     ("llm-openai", &["core", "domain", "http"]),
@@ -53,6 +53,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("reqwest", &["http", "gitops-gix"]),
     ("clap", &["server"]),
     ("minijinja", &["engine"]),
+    ("syntect", &["dashboard"]),
     ("pulldown-cmark", &["jira", "dashboard"]),
 ];
 

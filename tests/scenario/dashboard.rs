@@ -165,3 +165,104 @@ async fn nobody_becomes_the_first_administrator_without_the_token() {
     assert!(guess.text().contains("The first administrator"), "{}", guess.text());
     tester.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_sees_what_members_may_and_changes_nothing_of_others() {
+    let Office { tester, admin, member, repository, .. } = office().await;
+    for path in ["/settings/users", "/settings/credentials", "/settings/audit", "/settings/configuration", "/welcome"] {
+        assert_eq!(tester.page(&member, path).await.status, 403, "{path}");
+        assert_eq!(tester.page(&admin, path).await.status, 200, "{path}");
+    }
+    for path in ["/settings/repositories", "/settings/nodes", "/settings/tokens", "/settings/jira", "/board"] {
+        let page = tester.page(&member, path).await;
+        assert_eq!(page.status, 200, "{path}");
+        assert!(!page.text().contains("/settings/users"), "{path} leads where members may not go");
+    }
+    let listed = tester.page(&member, "/settings/repositories").await.text();
+    assert!(listed.contains("acme/demo") && !listed.contains("/remove"), "{listed}");
+    let csrf = format!("csrf={}", member.csrf.as_ref().unwrap());
+    for (path, fields) in [
+        (format!("/settings/repositories/{repository}/remove"), ""),
+        (format!("/settings/repositories/{repository}/sync"), ""),
+        ("/settings/repositories/add".to_owned(), "&platform=github&name=acme/other"),
+        ("/settings/users/add".to_owned(), "&login=eve&role=admin&password=correct+horse+battery"),
+        ("/settings/nodes/add".to_owned(), "&name=mine"),
+        ("/settings/notifications/add".to_owned(), "&name=n&kind=slack&target=https://h.example/x&everyone=true"),
+        ("/settings/jira/add".to_owned(), "&name=acme.atlassian.net"),
+        ("/settings/configuration/check".to_owned(), ""),
+        ("/welcome/secret".to_owned(), ""),
+        ("/welcome/model".to_owned(), ""),
+        ("/issues/import".to_owned(), ""),
+    ] {
+        let answer = tester.form(member.cookie.as_ref(), &path, &format!("{csrf}{fields}"), None).await;
+        assert_eq!(answer.status, 403, "{path}: {}", answer.text());
+        assert!(!answer.text().contains(super::tester::SECRET));
+    }
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_api_refuses_a_page_refuses_too_and_says_why() {
+    let Office { tester, admin, repository, .. } = office().await;
+    let csrf = format!("csrf={}", admin.csrf.as_ref().unwrap());
+    for (path, fields, status, said) in [
+        ("/settings/repositories/add", "&platform=github&name=acme/demo", 409, "added already"),
+        ("/settings/repositories/add", "&platform=github&name=nonsense", 400, "owner/name"),
+        ("/settings/users/add", "&login=nina&role=member&password=short", 400, "10"),
+        ("/settings/tokens/add", "&name=&scope=read", 400, "name"),
+        ("/settings/tokens/add", "&name=n&scope=everything", 400, "scope"),
+        ("/settings/credentials/add", "&name=n&platform=github&scope=*&secret=wrong-token", 409, "refused"),
+        ("/settings/audit/add", "", 404, "no form"),
+        ("/settings/nowhere/add", "", 404, "no page"),
+    ] {
+        let answer = tester.form(admin.cookie.as_ref(), path, &format!("{csrf}{fields}"), None).await;
+        assert_eq!(answer.status, status, "{path} {fields}: {}", answer.text());
+        assert!(answer.text().contains(said), "{path} {fields}: {}", answer.text());
+    }
+    let unknown = format!("/settings/repositories/{repository}/explode");
+    assert_eq!(tester.form(admin.cookie.as_ref(), &unknown, &csrf, None).await.status, 404);
+    tester.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_can_be_taken_home_as_a_patch_a_log_and_numbers() {
+    let Office { tester, owner, member, issue, .. } = office().await;
+    let csrf = owner.csrf.as_ref().unwrap();
+    let fields = format!("csrf={csrf}&review_plan=true");
+    let started = tester.form(owner.cookie.as_ref(), &format!("/issues/{issue}/start"), &fields, None).await;
+    assert_eq!(started.status, 200, "{}", started.text());
+    let job = tester.expect_a_job().await;
+    let waits = |job: &Value| job["awaits_approval"] == true && job["status"] == "queued";
+    tester.expect_job(&owner, &job.to_string(), waits).await;
+    let page = format!("/jobs/{job}");
+    assert_eq!(tester.page(&owner, &format!("{page}/patch")).await.status, 404, "nothing is changed yet");
+    let theirs = tester.page(&member, &page).await.text();
+    assert!(theirs.contains("Use + in add") && !theirs.contains("/approve"), "{theirs}");
+    let form = format!("csrf={}", member.csrf.as_ref().unwrap());
+    let approve = format!("{page}/approve");
+    assert_eq!(tester.form(member.cookie.as_ref(), &approve, &form, None).await.status, 403);
+    let form = format!("csrf={csrf}");
+    let approved = tester.form(owner.cookie.as_ref(), &approve, &form, None).await;
+    assert_eq!(approved.json::<Value>().unwrap(), json!({"text": "The plan is approved."}));
+    assert_eq!(tester.form(owner.cookie.as_ref(), &approve, &form, None).await.status, 409, "once");
+    tester.expect_end(job).await;
+    let patch = tester.page(&owner, &format!("{page}/patch")).await;
+    assert!(patch.header("content-disposition").unwrap().contains(".patch"));
+    assert!(patch.text().contains("+    return a + b"), "{}", patch.text());
+    let html = tester.page(&owner, &page).await.text();
+    let log = html.split("/log.txt").next().unwrap().rsplit('"').next().unwrap();
+    let log = tester.page(&owner, &format!("{log}/log.txt")).await;
+    assert!(log.header("content-type").unwrap().starts_with("text/plain") && log.text().contains("== verify"));
+    let call = html.split("data-load=\"").nth(1).unwrap().split('"').next().unwrap();
+    let said = tester.page(&owner, call).await.text();
+    assert!(said.contains("add() subtracts") && said.contains("<pre class=\"said answer\""), "{said}");
+    let csv = tester.page(&owner, "/statistics.csv?group_by=repository").await;
+    assert!(csv.header("content-type").unwrap().starts_with("text/csv"));
+    let lines = csv.text();
+    assert!(lines.starts_with("repository,succeeded,failed") && lines.contains("\r\nacme/demo,1,0,0,"), "{lines}");
+    assert_eq!(tester.page(&owner, "/statistics?from=never").await.status, 400);
+    for secret in Tester::secrets() {
+        assert!(!html.contains(secret) && !said.contains(secret));
+    }
+    tester.finish().await;
+}

@@ -109,6 +109,17 @@ impl Tester {
         panic!("the node is given nothing");
     }
 
+    /// Waits until a job is as it should be.
+    pub(super) async fn expect_job(&self, by: &Asker, job: &str, is_so: impl Fn(&Value) -> bool) {
+        for _ in 0..1_500 {
+            if is_so(&self.get_json(by, &format!("/api/v1/jobs/{job}")).await) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("the job never gets there");
+    }
+
     pub(super) async fn get_json(&self, by: &Asker, path: &str) -> Value {
         let answer = self.ask(by, Method::Get, path, None).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());

@@ -19,6 +19,7 @@ async function renew() {
   const answer = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => null);
   if (!answer?.ok || answer.redirected) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  document.dispatchEvent(new CustomEvent("renewed", { detail: page }));
   const [list, freshList] = [document, page].map((root) => root.querySelector("[data-list]"));
   if (list && freshList && rowsOf(list) !== rowsOf(freshList)) {
     if (!list.contains(document.activeElement) && !list.querySelector(":checked")) list.innerHTML = freshList.innerHTML;
@@ -56,12 +57,12 @@ document.addEventListener("submit", async (event) => {
   if (button.isConnected && !answer?.ok) button.disabled = false;
 });
 
-// Many changes in a moment are one look.
+// Many changes in a moment are one look, and many viewers do not look at the same moment.
 let waiting = false;
 function soon() {
   if (waiting) return;
   waiting = true;
-  setTimeout(() => { waiting = false; renew(); }, 400);
+  setTimeout(() => { waiting = false; renew(); }, 300 + Math.random() * 500);
 }
 
 // What was said in a call of the model comes when somebody wants to read it.

@@ -1,6 +1,7 @@
 // A log of any length: only the lines that are in sight are in the page.
 
 const LINE = 20; // pixels, as the style sheet has it
+let stream; // brings the lines
 const ABOVE = 20; // lines beyond the edges that are drawn too
 
 /** The pieces of a line with the names of their colours, and the state behind it. */
@@ -117,10 +118,21 @@ function watch(box) {
   view.addEventListener("wheel", (event) => { if (event.deltaY < 0) tick.checked = following = false; }, { passive: true });
 
   // After a break the browser says by itself how far it has read.
-  const stream = new EventSource(`/api/v1/tasks/${box.dataset.log}/logs/stream`);
+  stream = new EventSource(`/api/v1/tasks/${box.dataset.log}/logs/stream`);
   stream.addEventListener("log", (event) => add(event.data));
   stream.addEventListener("end", () => stream.close());
   draw();
 }
 
+
 document.querySelectorAll("[data-log]").forEach(watch);
+
+// A job that goes on in another task has another log, which is shown unless somebody has chosen one.
+document.addEventListener("renewed", ({ detail: page }) => {
+  if (new URLSearchParams(location.search).has("task")) return;
+  const [old, fresh] = [document, page].map((root) => root.querySelector("[data-log]"));
+  if (!fresh || old?.dataset.log === fresh.dataset.log) return;
+  stream?.close();
+  document.getElementById("logs").replaceChildren(...page.getElementById("logs").childNodes);
+  watch(document.querySelector("[data-log]"));
+});

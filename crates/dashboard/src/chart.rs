@@ -67,7 +67,7 @@ pub struct Bars {
 
 impl Bars {
     /// Draws bars: each has a name and its parts from below.
-    pub fn new(title: &'static str, unit: &'static str, bars: Vec<(String, Vec<Part>)>) -> Self {
+    pub fn new(title: &'static str, unit: &'static str, bars: &[(String, Vec<Part>)]) -> Self {
         let sum = |parts: &[Part]| parts.iter().map(|part| part.value).sum::<f64>();
         let most = bars.iter().map(|(_, parts)| sum(parts)).fold(0.0, f64::max);
         let top = round_up(most);
@@ -128,7 +128,7 @@ fn round_up(most: f64) -> f64 {
 }
 
 fn short(number: f64) -> String {
-    format!("{:.1}", number)
+    format!("{number:.1}")
 }
 
 /// A number as it is read: `1.5 k`, `12`, `0.02`.
@@ -151,7 +151,7 @@ mod tests {
     fn bars_stand_on_each_other_and_reach_a_round_number() {
         let parts = |good, bad| vec![Part::new("good", "ok", good), Part::new("bad", "not", bad)];
         let bars = vec![("2026-11-21".to_owned(), parts(30.0, 11.0)), ("2026-11-22".to_owned(), parts(0.0, 0.0))];
-        let chart = Bars::new("runs", "", bars);
+        let chart = Bars::new("runs", "", &bars);
         assert_eq!(chart.ticks.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>(), ["0", "25", "50"]);
         assert_eq!(chart.rects.len(), 2, "nothing is drawn for nothing");
         let (good, bad) = (&chart.rects[0], &chart.rects[1]);
@@ -163,9 +163,9 @@ mod tests {
 
     #[test]
     fn a_chart_of_nothing_is_one_too() {
-        let chart = Bars::new("cost", "", vec![]);
+        let chart = Bars::new("cost", "", &[]);
         assert!(chart.rects.is_empty() && chart.legend.is_empty());
         assert_eq!([0.004, 7.0, 41.0, 99_999.0, 2.5e6].map(number), ["0.004", "7", "41", "100 k", "2.5 M"]);
-        assert_eq!([0.0, 0.3, 7.0, 41.0, 101.0].map(round_up), [1.0, 0.5, 10.0, 50.0, 200.0]);
+        assert_eq!([0.0, 0.3, 7.0, 41.0, 101.0].map(|most| number(round_up(most))), ["1", "0.5", "10", "50", "200"]);
     }
 }

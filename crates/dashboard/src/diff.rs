@@ -99,6 +99,13 @@ pub struct FileDiff {
     pub removed: usize,
 }
 
+impl FileDiff {
+    /// Whether it is short enough to be shown at once.
+    pub const fn is_short(&self) -> bool {
+        self.added + self.removed <= 600
+    }
+}
+
 /// A diff that can be shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diff {
@@ -120,7 +127,7 @@ impl Diff {
                 reader.begin_file(old, new);
                 lines.next();
             } else if let Some(place) = Place::parse(line) {
-                reader.hunk(line, place, &mut lines);
+                reader.hunk(line, &place, &mut lines);
             }
         }
         reader.diff
@@ -162,7 +169,7 @@ impl Reader {
     }
 
     /// The lines of a hunk are counted: one that went may look like the head of a file.
-    fn hunk<'a>(&mut self, heading: &str, place: Place, lines: &mut impl Iterator<Item = &'a str>) {
+    fn hunk<'a>(&mut self, heading: &str, place: &Place, lines: &mut impl Iterator<Item = &'a str>) {
         let (Some(file), Some((before, now))) = (self.diff.files.last_mut(), &mut self.painters) else { return };
         let ((mut old, mut left_old), (mut new, mut left_new)) = (place.old, place.new);
         let mut hunk = Hunk { heading: heading.to_owned(), lines: Vec::new() };

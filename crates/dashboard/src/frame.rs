@@ -80,6 +80,12 @@ impl Frame {
         Self { viewer: Some(viewer), ..self }
     }
 
+    /// The same around another page.
+    #[must_use]
+    pub fn at(self, path: impl Into<String>) -> Self {
+        Self { path: path.into(), ..self }
+    }
+
     /// The words of the page.
     pub const fn words(&self) -> &'static Words {
         self.language.words()

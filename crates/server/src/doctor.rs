@@ -38,8 +38,8 @@ pub(crate) async fn examine(app: &App, config: &Config) -> Vec<Finding> {
         nodes(app, config),
         credentials(app),
     );
-    let all = [Some(database), Some(model), github, gitcode, Some(webhook(config)), public_url(config), sandbox(app)];
-    all.into_iter().flatten().chain([nodes]).chain(credentials).collect()
+    let first = [database, model].into_iter().chain(github).chain(gitcode);
+    first.chain([webhook(config), public_url(config), sandbox(app), nodes]).chain(credentials).collect()
 }
 
 async fn database(app: &App) -> Finding {
@@ -118,9 +118,9 @@ fn webhook(config: &Config) -> Finding {
     good(subject, "deliveries are checked by their signatures")
 }
 
-fn public_url(config: &Config) -> Option<Finding> {
+fn public_url(config: &Config) -> Finding {
     let subject = Subject::PublicUrl;
-    Some(match &config.public_url {
+    match &config.public_url {
         None => {
             let remedy = "Set PUBLIC_URL, so that comments can lead people here.";
             poor(subject, Verdict::Warning, "it is not set", remedy)
@@ -130,18 +130,18 @@ fn public_url(config: &Config) -> Option<Finding> {
             let remedy = "Put a proxy with TLS before this server: over clear HTTP sessions can be read on the way.";
             poor(subject, Verdict::Warning, url.as_str(), remedy)
         }
-    })
+    }
 }
 
-fn sandbox(app: &App) -> Option<Finding> {
+fn sandbox(app: &App) -> Finding {
     let (subject, isolation) = (Subject::Sandbox, app.engine.isolation());
-    Some(match isolation {
+    match isolation {
         "none" => {
             let remedy = "Set SANDBOX=best-effort where this machine may run the repositories' own code.";
             poor(subject, Verdict::Warning, "builds and tests are refused: no strong sandbox is there", remedy)
         }
         other => good(subject, other),
-    })
+    }
 }
 
 async fn nodes(app: &App, config: &Config) -> Finding {

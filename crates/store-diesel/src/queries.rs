@@ -21,9 +21,12 @@ use crate::row::task::{TaskRow, TaskStatements};
 use crate::row::{from_json, micros, parse, timestamp, unsigned};
 use crate::schema::{delivery, effect, issue, jira_event, job};
 
+/// A job as it lies in its two tables.
+type JobRows = (JobRow, Vec<StageRow>);
+
 statements! {
     trait QueryStatements {
-        fn job_page(conn, filter: &JobFilter) -> QueryResult<Vec<(JobRow, Vec<StageRow>)>> {
+        fn job_page(conn, filter: &JobFilter) -> QueryResult<Vec<JobRows>> {
             let mut query = job::table.order(job::id.desc()).limit(i64::from(filter.limit)).into_boxed();
             if let Some(status) = filter.status {
                 query = query.filter(job::status.eq(status.as_str()));
@@ -41,7 +44,7 @@ statements! {
             conn.all_with_stages(rows)
         }
 
-        fn all_with_stages(conn, rows: Vec<JobRow>) -> QueryResult<Vec<(JobRow, Vec<StageRow>)>> {
+        fn all_with_stages(conn, rows: Vec<JobRow>) -> QueryResult<Vec<JobRows>> {
             let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
             let mut of_job: HashMap<String, Vec<StageRow>> = HashMap::new();
             for stage in conn.stages_of_jobs(&ids)? {
@@ -58,7 +61,7 @@ statements! {
             job::table.filter(job::id.eq_any(ids)).select((job::id, job::job_trigger, job::command)).load(conn)
         }
 
-        fn changed_jobs(conn, since: i64, limit: u16) -> QueryResult<Vec<(JobRow, Vec<StageRow>)>> {
+        fn changed_jobs(conn, since: i64, limit: u16) -> QueryResult<Vec<JobRows>> {
             let rows = job::table
                 .filter(job::updated_at.ge(since))
                 .order((job::updated_at, job::id))
@@ -83,7 +86,7 @@ statements! {
             job::table.filter(waiting).filter(job::repo.eq(repo)).filter(before).count().get_result(conn).map(Some)
         }
 
-        fn waiting_jobs(conn, limit: u16) -> QueryResult<Vec<(JobRow, Vec<StageRow>)>> {
+        fn waiting_jobs(conn, limit: u16) -> QueryResult<Vec<JobRows>> {
             let rows = job::table
                 .filter(job::status.eq(JobStatus::Queued.as_str()))
                 .filter(job::not_before.lt(micros(UNTIL_APPROVED)))
@@ -94,9 +97,9 @@ statements! {
             conn.all_with_stages(rows)
         }
 
-        fn turns(conn, limit: u16) -> QueryResult<Vec<((JobRow, Vec<StageRow>), i64)>> {
+        fn turns(conn, limit: u16) -> QueryResult<Vec<(JobRows, i64)>> {
             let jobs = conn.waiting_jobs(limit)?;
-            let with_turn = |job: (JobRow, Vec<StageRow>)| {
+            let with_turn = |job: JobRows| {
                 let turn = conn.position(&job.0.id)?.unwrap_or_default();
                 Ok((job, turn))
             };
@@ -211,7 +214,7 @@ impl Queries for DieselStore {
     async fn waiting(&self, limit: u16) -> Result<Vec<(Job, u64)>, StoreError> {
         self.blocking(move |db| {
             let found = snapshot!(db, conn => conn.turns(limit))?;
-            let job = |((row, stages), turn): ((JobRow, Vec<StageRow>), i64)| {
+            let job = |((row, stages), turn): (JobRows, i64)| {
                 let job = row.into_domain(stages)?.value;
                 let turn = unsigned("job", "turn", turn)?;
                 Ok((job, turn))

@@ -6,7 +6,7 @@ use patchwright_domain::job::report::{LocateReport, Plan, ProposeReport, VerifyR
 use patchwright_domain::job::stage::{StageRecord, StageStatus};
 use patchwright_domain::{Job, JobStatus, Task, Usage};
 
-use crate::diff::{Diff, FileDiff, Hunk, Line};
+use crate::diff::Diff;
 use crate::{Frame, Words};
 
 /// The most candidate files that are shown.
@@ -144,14 +144,6 @@ impl<'a> JobPage<'a> {
         self.layout == Layout::Split
     }
 
-    fn layouts(&self) -> [Layout; 2] {
-        Layout::ALL
-    }
-
-    fn rows(&self, hunk: &'a Hunk) -> Vec<(Option<&'a Line>, Option<&'a Line>)> {
-        hunk.rows()
-    }
-
     fn cost(&self) -> String {
         self.frame.words().money(self.job.usage())
     }
@@ -166,16 +158,12 @@ impl<'a> JobPage<'a> {
         self.frame.words().seconds(seconds)
     }
 
-    fn tests<'b>(&self, names: &'b [String]) -> &'b [String] {
+    fn tests(names: &[String]) -> &[String] {
         &names[..names.len().min(TESTS)]
     }
 
-    fn more(&self, names: &[String]) -> usize {
+    fn more(names: &[String]) -> usize {
         names.len().saturating_sub(TESTS)
-    }
-
-    fn is_open(&self, file: &FileDiff) -> bool {
-        file.added + file.removed <= 600
     }
 
     fn went_on(&self) -> Option<&'a str> {

@@ -267,14 +267,9 @@ pub struct ListingPage<'a> {
     pub next: Option<String>,
 }
 
-/// The tabs that somebody sees.
-fn tabs(is_admin: bool) -> impl Iterator<Item = Section> {
-    Section::ALL.into_iter().filter(move |section| is_admin || !section.is_for_admins())
-}
-
 impl ListingPage<'_> {
     fn tabs(&self) -> impl Iterator<Item = Section> {
-        tabs(self.is_admin)
+        Section::ALL.into_iter().filter(|section| self.is_admin || !section.is_for_admins())
     }
 }
 
@@ -353,14 +348,4 @@ pub struct ConfigurationPage<'a> {
     pub settings: &'a [SettingRow],
     /// What a look at the surroundings found; nothing before somebody asked for one.
     pub findings: Option<&'a [Finding]>,
-}
-
-impl ConfigurationPage<'_> {
-    fn section(&self) -> Section {
-        Section::Configuration
-    }
-
-    fn tabs(&self) -> impl Iterator<Item = Section> {
-        tabs(true)
-    }
 }

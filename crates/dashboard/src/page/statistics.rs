@@ -26,10 +26,6 @@ pub struct Statistics<'a> {
 }
 
 impl Statistics<'_> {
-    fn groups_by(&self) -> [GroupBy; 4] {
-        GroupBy::ALL
-    }
-
     fn ended(group: &GroupStats) -> u64 {
         group.succeeded + group.failed
     }
@@ -46,7 +42,7 @@ impl Statistics<'_> {
         percent(self.sum(|group| group.succeeded), self.sum(Self::ended))
     }
 
-    fn rate_of(&self, group: &GroupStats) -> String {
+    fn rate_of(group: &GroupStats) -> String {
         percent(group.succeeded, Self::ended(group))
     }
 
@@ -58,11 +54,11 @@ impl Statistics<'_> {
         cost(self.sum(|group| group.usage.cost_micros))
     }
 
-    fn cost_of(&self, group: &GroupStats) -> String {
+    fn cost_of(group: &GroupStats) -> String {
         cost(group.usage.cost_micros)
     }
 
-    fn key<'b>(&self, group: &'b GroupStats) -> &'b str {
+    fn key(group: &GroupStats) -> &str {
         if group.key.is_empty() { "–" } else { &group.key }
     }
 
@@ -70,7 +66,7 @@ impl Statistics<'_> {
     fn bars(&self, title: &'static str, unit: &'static str, parts: impl Fn(&GroupStats) -> Vec<Part>) -> Bars {
         let from = self.groups.len().saturating_sub(SHOWN);
         let groups = self.groups[from..].iter();
-        Bars::new(title, unit, groups.map(|group| (self.key(group).to_owned(), parts(group))).collect())
+        Bars::new(title, unit, &groups.map(|group| (Self::key(group).to_owned(), parts(group))).collect::<Vec<_>>())
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a picture has fewer pixels than digits")]

@@ -64,7 +64,7 @@ pub struct Welcome<'a> {
 }
 
 impl Welcome<'_> {
-    const fn no(&self, done: bool) -> &'static str {
+    const fn state(done: bool) -> &'static str {
         if done { "done" } else { "open" }
     }
 
@@ -80,7 +80,7 @@ impl Welcome<'_> {
         self.model_found.clone().into_iter().collect()
     }
 
-    const fn button(&self, row: &IssueRow) -> StartButton {
+    const fn button(row: &IssueRow) -> StartButton {
         row.button
     }
 }

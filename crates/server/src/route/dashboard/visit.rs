@@ -55,6 +55,11 @@ impl Visit {
         self.frame.words()
     }
 
+    /// The same on another page than the one that the form's address says.
+    pub(super) fn at(self, path: &str) -> Self {
+        Self { frame: self.frame.at(path), ..self }
+    }
+
     /// The answer where something went wrong.
     pub(super) fn failed(self, error: ApiError) -> NotShown {
         NotShown(Box::new(Failed { frame: self.frame, error, by_script: self.by_script }))

@@ -25,19 +25,30 @@ const ISSUES: u16 = 5;
 
 /// What was seen since the server started.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
-    model: Mutex<Option<Finding>>,
-    forges: Mutex<Vec<Finding>>,
+pub(crate) struct Seen(Mutex<Sights>);
+
+#[derive(Debug, Clone, Default)]
+struct Sights {
+    model: Option<Finding>,
+    forges: Vec<Finding>,
     /// The newest delivery whose signature was right, also one that asks for nothing.
-    delivery: Mutex<Option<(String, String, Timestamp)>>,
+    delivery: Option<(String, String, Timestamp)>,
 }
 
 impl Seen {
+    fn sights(&self) -> Sights {
+        self.0.lock().expect("no holder of this lock can panic").clone()
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Sights)) {
+        change(&mut self.0.lock().expect("no holder of this lock can panic"));
+    }
+
     /// Notes a delivery whose signature was right.
     pub(crate) fn note_delivery(&self, platform: &str, event: &str) {
         let event: String = event.chars().filter(char::is_ascii_graphic).take(60).collect();
         let seen = (platform.to_owned(), event, SystemClock.now());
-        *self.delivery.lock().expect("no holder of this lock can panic") = Some(seen);
+        self.note(|sights| sights.delivery = Some(seen));
     }
 }
 
@@ -63,18 +74,19 @@ async fn shown(
     let issues: Vec<IssueRow> = issues.iter().map(|issue| IssueRow::new(issue, true)).collect();
     let github = state.config.github.token.is_some() || state.config.github.app_id.is_some();
     let configured = github || state.config.gitcode.token.is_some();
+    let sights = state.seen.sights();
     let page = Welcome {
         frame: &visit.frame,
         now: SystemClock.now(),
         has_admin: has_people(state).await?,
         model: state.app.engine.model().map(|model| model.model()),
-        model_found: state.seen.model.lock().expect("no holder of this lock can panic").clone(),
-        forges_found: &state.seen.forges.lock().expect("no holder of this lock can panic").clone(),
+        model_found: sights.model,
+        forges_found: &sights.forges,
         has_credential: configured || !state.app.vault.credentials().await?.is_empty(),
         webhooks: &webhooks(request, state),
         has_secret: !state.config.webhook_secrets.is_empty(),
         secret: secret.map(Secret::expose),
-        delivery: last_delivery(state).await?,
+        delivery: last_delivery(sights.delivery, state).await?,
         credential_form: credential_form(words),
         repository_form: repository_form(words),
         repositories: state.app.store.repositories().await?.len(),
@@ -84,8 +96,7 @@ async fn shown(
 }
 
 /// The newest delivery, of this server or of one that shares its database.
-async fn last_delivery(state: &State) -> Result<Option<Delivery>, ApiError> {
-    let own = state.seen.delivery.lock().expect("no holder of this lock can panic").clone();
+async fn last_delivery(own: Option<(String, String, Timestamp)>, state: &State) -> Result<Option<Delivery>, ApiError> {
     let kept = state.app.store.last_delivery().await?;
     let newest = [own, kept].into_iter().flatten().max_by_key(|(_, _, at)| *at);
     Ok(newest.map(|(platform, event, at)| Delivery { platform, event, at }))
@@ -106,8 +117,9 @@ pub(super) async fn ask_model(Posted { visit, .. }: Posted, state: web::Data<Sta
     let done = match visit.caller.need_admin() {
         Ok(()) => {
             let finding = doctor::model(&state.app).await;
-            *state.seen.model.lock().expect("no holder of this lock can panic") = Some(finding.clone());
-            told(&[finding], visit.words().done)
+            let done = told(std::slice::from_ref(&finding), visit.words().done);
+            state.seen.note(|sights| sights.model = Some(finding));
+            done
         }
         Err(error) => Err(error),
     };
@@ -126,7 +138,7 @@ pub(super) async fn ask_forges(
             );
             let findings: Vec<Finding> = [github, gitcode].into_iter().flatten().collect();
             let done = told(&findings, visit.words().done);
-            *state.seen.forges.lock().expect("no holder of this lock can panic") = findings;
+            state.seen.note(|sights| sights.forges = findings);
             done
         }
         Err(error) => Err(error),
@@ -148,6 +160,7 @@ pub(super) async fn secret(
     request: HttpRequest,
     state: web::Data<State>,
 ) -> Result<HttpResponse, NotShown> {
+    let visit = visit.at("/welcome");
     let html = secret_shown(&visit, &request, &state).await;
     visit.shown(html)
 }

@@ -28,6 +28,7 @@ pub(in crate::route::dashboard) async fn check(
     Posted { visit, .. }: Posted,
     state: Server,
 ) -> Result<HttpResponse, NotShown> {
+    let visit = visit.at("/settings/configuration");
     let html = match visit.caller.need_admin() {
         Ok(()) => page(&visit, &state, Some(&examine(&state.app, &state.config).await)),
         Err(error) => Err(error),

@@ -148,6 +148,7 @@ pub(super) async fn add(
     path: web::Path<String>,
     state: Server,
 ) -> Result<HttpResponse, NotShown> {
+    let visit = visit.at(&format!("/settings/{path}"));
     let found = section(&path, &visit.caller);
     let done = match found {
         Ok(section) => added(&visit, section, &form, &state).await.map(|done| (section, done)),
@@ -176,6 +177,7 @@ pub(super) async fn act(
     state: Server,
 ) -> Result<HttpResponse, NotShown> {
     let (code, id, verb) = path.into_inner();
+    let visit = visit.at(&format!("/settings/{code}"));
     let done = match section(&code, &visit.caller) {
         Ok(section) => acted(&visit, section, (&id, &verb), &form, &state).await.map(|done| (section, done)),
         Err(error) => Err(error),
