@@ -41,6 +41,10 @@ bench-queue:
 bench-batch:
     cargo bench -p patchwright-server --bench batch
 
+# the dashboard over ten thousand issues, and a thousand viewers of what happens
+bench-pages:
+    cargo bench -p patchwright-server --bench pages
+
 # statistics over a million jobs
 bench-stats:
     cargo bench -p patchwright-store-diesel --bench stats

@@ -4,6 +4,8 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use patchwright_http::{HttpClient, HttpOptions, Request, Retry};
@@ -11,7 +13,7 @@ use patchwright_testkit::fetched;
 use serde_json::{Value, json};
 
 /// How long something may take to show; a slow machine tests in it.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A Chromium that somebody sits at.
 pub(super) struct Browser {
@@ -94,13 +96,8 @@ impl Browser {
     /// Waits until something of this kind begins with these words, whatever stood in its place a moment ago.
     pub(super) async fn read(&self, css: &str, text: &str) {
         let reads = "return [...document.querySelectorAll(arguments[0])].some(e => e.innerText.trim().startsWith(arguments[1]))";
-        let found = tokio::time::timeout(PATIENCE, async {
-            // Between two pages there is no document to ask.
-            while !matches!(self.client.execute(reads, vec![css.into(), text.into()]).await, Ok(Value::Bool(true))) {
-                tokio::task::yield_now().await;
-            }
-        });
-        assert!(found.await.is_ok(), "no {css} reads {text:?}: {}", self.client.source().await.unwrap());
+        let found = self.comes_true(reads, vec![css.into(), text.into()]).await;
+        assert!(found, "no {css} reads {text:?}: {}", self.client.source().await.unwrap());
     }
 
     /// Presses what can be pressed. What the page has just put another in the place of is looked for again.
@@ -167,10 +164,13 @@ impl Browser {
     pub(super) async fn judge_everywhere(&self, place: &str) {
         for (width, dark) in [(1440, false), (1440, true), (768, false), (390, false), (390, true)] {
             self.look(width, dark).await;
+            self.run("window.scrollTo(0, 0)").await;
             let look = format!("{place}-{width}-{}", if dark { "dark" } else { "light" });
             self.judge(&look).await;
             if let Some(folder) = std::env::var_os("PICTURES") {
-                let picture = self.client.screenshot().await.unwrap();
+                let whole = json!({"cmd": "Page.captureScreenshot", "params": {"captureBeyondViewport": true}});
+                let picture = self.driver("goog/cdp/execute", &whole).await;
+                let picture = STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
                 std::fs::write(std::path::Path::new(&folder).join(format!("{look}.png")), picture).unwrap();
             }
         }
@@ -184,12 +184,22 @@ impl Browser {
     /// Waits until nothing of this kind shows any more.
     pub(super) async fn gone(&self, css: &str) {
         let gone = "return document.readyState === 'complete' && !document.querySelector(arguments[0])";
-        let waited = tokio::time::timeout(PATIENCE, async {
-            while !matches!(self.client.execute(gone, vec![css.into()]).await, Ok(Value::Bool(true))) {
+        assert!(self.comes_true(gone, vec![css.into()]).await, "{css} stays");
+    }
+
+    /// Waits until a script in the page says so.
+    pub(super) async fn until(&self, script: &str) {
+        assert!(self.comes_true(script, vec![]).await, "it never says so: {script}");
+    }
+
+    async fn comes_true(&self, script: &str, arguments: Vec<Value>) -> bool {
+        let said = async {
+            // Between two pages there is no document to ask.
+            while !matches!(self.client.execute(script, arguments.clone()).await, Ok(Value::Bool(true))) {
                 tokio::task::yield_now().await;
             }
-        });
-        assert!(waited.await.is_ok(), "{css} stays");
+        };
+        tokio::time::timeout(PATIENCE, said).await.is_ok()
     }
 
     /// What a script in the page says.

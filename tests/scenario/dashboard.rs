@@ -8,7 +8,7 @@ use super::tester::{Tester, good_answers};
 
 impl Tester {
     /// A page, as somebody's browser asks for it.
-    async fn page(&self, asker: &Asker, path: &str) -> Response {
+    pub(super) async fn page(&self, asker: &Asker, path: &str) -> Response {
         let mut request = Request::get(self.url(path)).header("accept", "text/html");
         if let Some(cookie) = &asker.cookie {
             request = request.header("cookie", cookie);

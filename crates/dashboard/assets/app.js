@@ -72,6 +72,7 @@ document.addEventListener("toggle", async (event) => {
   box.dataset.loaded = "yes";
   const answer = await fetch(box.dataset.load, { headers: { accept: "text/html" } }).catch(() => null);
   const page = new DOMParser().parseFromString((await answer?.text()) ?? "", "text/html");
+  box.querySelector(".fallback")?.remove();
   box.append(...(page.querySelector("[data-said]")?.childNodes ?? [document.body.dataset.unreachable]));
 }, true);
 

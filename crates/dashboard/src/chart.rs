@@ -132,7 +132,7 @@ fn short(number: f64) -> String {
 }
 
 /// A number as it is read: `1.5 k`, `12`, `0.02`.
-fn number(number: f64) -> String {
+pub(crate) fn number(number: f64) -> String {
     match number {
         0.0 => "0".to_owned(),
         ..0.1 => format!("{number:.3}"),

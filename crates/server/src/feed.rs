@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use actix_web::web::Bytes;
+use bytestring::ByteString;
 use patchwright_core::CancellationToken;
 use patchwright_core::query::Queries as _;
 use patchwright_core::store::StoreError;
@@ -25,14 +27,21 @@ pub(crate) const MOST: u16 = 500;
 /// How many events a slow viewer may be behind before it is told to begin anew.
 const BEHIND: usize = 1024;
 
-/// A job has changed. It says what a list shows; the whole job is a request away.
-#[derive(Debug, Clone, Serialize)]
+/// A job has changed. It is written down once for all viewers.
+#[derive(Debug, Clone)]
 pub(crate) struct JobChanged {
     /// The time of the change in microseconds: the event's id.
-    #[serde(skip)]
     pub(crate) at: i64,
-    #[serde(skip)]
     pub(crate) id: JobId,
+    /// As a server-sent event.
+    pub(crate) frame: Bytes,
+    /// As a message of a WebSocket.
+    pub(crate) message: ByteString,
+}
+
+/// What it says: what a list shows; the whole job is a request away.
+#[derive(Debug, Serialize)]
+struct Summary {
     job_id: String,
     issue_id: String,
     repository: String,
@@ -50,9 +59,20 @@ pub(crate) struct JobChanged {
 
 impl JobChanged {
     pub(crate) fn new(job: &Job) -> Self {
+        let at = job.updated_at.as_microsecond();
+        let data = serde_json::to_string(&Summary::new(job)).expect("an event is only text and numbers");
         Self {
-            at: job.updated_at.as_microsecond(),
+            at,
             id: job.id,
+            frame: Bytes::from(format!("id: {at}\nevent: job\ndata: {data}\n\n")),
+            message: ByteString::from(format!(r#"{{"event":"job","id":{at},"data":{data}}}"#)),
+        }
+    }
+}
+
+impl Summary {
+    fn new(job: &Job) -> Self {
+        Self {
             job_id: job.id.to_string(),
             issue_id: job.issue_id.to_string(),
             repository: job.source.repo.to_string(),
@@ -66,18 +86,6 @@ impl JobChanged {
             tokens: job.usage().tokens(),
             updated_at: job.updated_at.to_string(),
         }
-    }
-
-    /// As a message of a WebSocket.
-    pub(crate) fn message(&self) -> String {
-        let data = serde_json::to_string(self).expect("an event is only text and numbers");
-        format!(r#"{{"event":"job","id":{},"data":{data}}}"#, self.at)
-    }
-
-    /// As a server-sent event.
-    pub(crate) fn frame(&self) -> String {
-        let data = serde_json::to_string(self).expect("an event is only text and numbers");
-        format!("id: {}\nevent: job\ndata: {data}\n\n", self.at)
     }
 }
 

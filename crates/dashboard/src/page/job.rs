@@ -7,7 +7,7 @@ use patchwright_domain::job::stage::{StageRecord, StageStatus};
 use patchwright_domain::{Job, JobStatus, Task, Usage};
 
 use crate::diff::Diff;
-use crate::{Frame, Words};
+use crate::{Frame, Words, markdown};
 
 /// The most candidate files that are shown.
 const CANDIDATES: usize = 20;
@@ -156,6 +156,11 @@ impl<'a> JobPage<'a> {
             _ => record.seconds().unwrap_or_default(),
         };
         self.frame.words().seconds(seconds)
+    }
+
+    /// The model's words, as HTML that can do nothing.
+    fn prose(text: &str) -> String {
+        markdown::to_html(text)
     }
 
     fn tests(names: &[String]) -> &[String] {

@@ -3,7 +3,7 @@
 use askama::Template;
 use patchwright_core::stats::{GroupBy, GroupStats};
 
-use crate::chart::{Bars, Part};
+use crate::chart::{Bars, Part, number};
 use crate::{Frame, Words};
 
 /// The most groups that a chart shows.
@@ -46,8 +46,9 @@ impl Statistics<'_> {
         percent(group.succeeded, Self::ended(group))
     }
 
-    fn tokens(&self) -> u64 {
-        self.sum(|group| group.usage.tokens())
+    #[expect(clippy::cast_precision_loss, reason = "it is shown with two digits")]
+    fn tokens(&self) -> String {
+        number(self.sum(|group| group.usage.tokens()) as f64)
     }
 
     fn cost(&self) -> String {

@@ -114,6 +114,7 @@ words! {
     retried: "The job starts again.", "任务将重新开始。";
     turn: "Its turn in its repository:", "在仓库中的排队位置：";
     about: "begins in about", "预计等待";
+    sent_back: "What the tests said when they sent the change back", "测试退回修改的原因";
     plan: "Plan", "方案";
     root_cause: "Cause", "原因";
     strategy: "What is to be changed", "修改内容";

@@ -20,7 +20,7 @@ use crate::feed::{JobChanged, MOST};
 const PING: Duration = Duration::from_secs(15);
 
 /// Told to a viewer who fell behind.
-const RESET: &str = "event: reset\ndata: {}\n\n";
+const RESET: &[u8] = b"event: reset\ndata: {}\n\n";
 
 /// How long one stream lasts. Its viewer then asks again, from where they were, and whether they still may is asked too.
 const LIFETIME: Duration = Duration::from_secs(600);
@@ -64,15 +64,15 @@ async fn stream(
     }
     let mut pending = VecDeque::new();
     if first.len() == usize::from(MOST) {
-        pending.push_back(RESET.to_owned());
+        pending.push_back(Bytes::from_static(RESET));
     }
-    pending.extend(first.iter().map(JobChanged::frame));
+    pending.extend(first.iter().map(|event| event.frame.clone()));
     let told = first.iter().map(|event| (event.id, event.at)).collect();
     let until = tokio::time::Instant::now() + LIFETIME;
     let watch = Watch { pending, changes, only, told, until, stopping: state.stopping.clone() };
     let live = futures_util::stream::unfold(watch, |mut watch| async {
         let frame = watch.next().await?;
-        Some((Ok::<_, actix_web::Error>(Bytes::from(frame)), watch))
+        Some((Ok::<_, actix_web::Error>(frame), watch))
     });
     Ok(event_stream(live))
 }
@@ -91,7 +91,7 @@ pub(crate) fn event_stream(
 /// One viewer.
 struct Watch {
     /// What goes out first.
-    pending: VecDeque<String>,
+    pending: VecDeque<Bytes>,
     changes: Receiver<JobChanged>,
     only: Only,
     /// What went out from the database and may come again from the feed.
@@ -102,7 +102,7 @@ struct Watch {
 
 impl Watch {
     /// The next words for the viewer; `None` when the stream's time is over or the server stops.
-    async fn next(&mut self) -> Option<String> {
+    async fn next(&mut self) -> Option<Bytes> {
         if let Some(frame) = self.pending.pop_front() {
             return Some(frame);
         }
@@ -112,12 +112,12 @@ impl Watch {
             tokio::select! {
                 () = self.stopping.cancelled() => return None,
                 () = tokio::time::sleep_until(self.until) => return None,
-                () = &mut ping => return Some(": still here\n\n".to_owned()),
+                () = &mut ping => return Some(Bytes::from_static(b": still here\n\n")),
                 change = self.changes.recv() => match change {
                     Ok(event) if self.only.is_some_and(|only| only != event.id) => {}
                     Ok(event) if self.told.contains(&(event.id, event.at)) => {}
-                    Ok(event) => return Some(event.frame()),
-                    Err(RecvError::Lagged(_)) => return Some(RESET.to_owned()),
+                    Ok(event) => return Some(event.frame),
+                    Err(RecvError::Lagged(_)) => return Some(Bytes::from_static(RESET)),
                     Err(RecvError::Closed) => return None,
                 },
             }

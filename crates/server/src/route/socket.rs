@@ -63,7 +63,7 @@ async fn serve(mut session: Session, messages: MessageStream, state: web::Data<S
                 Some(Ok(AggregatedMessage::Close(_)) | Err(_)) | None => break CloseCode::Normal,
             },
             change = changes.recv() => match change {
-                Ok(event) => session.text(event.message()).await,
+                Ok(event) => session.text(event.message).await,
                 Err(RecvError::Lagged(_)) => session.text(r#"{"event":"reset"}"#).await,
                 Err(RecvError::Closed) => break CloseCode::Restart,
             },

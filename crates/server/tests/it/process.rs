@@ -37,9 +37,11 @@ impl World {
         Self { git, github, llm, http, folder: tempfile::tempdir().unwrap(), address }
     }
 
-    async fn start(&self) -> Child {
-        let server = Command::new(env!("CARGO_BIN_EXE_patchwright"))
-            .arg("serve")
+    /// The program with all that a server is set up with.
+    fn command(&self, argument: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_patchwright"));
+        command
+            .arg(argument)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("BIND", &self.address)
@@ -52,10 +54,12 @@ impl World {
             .env("SANDBOX", "best-effort")
             .env("LEASE_TIMEOUT", "2")
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::null());
+        command
+    }
+
+    async fn start(&self) -> Child {
+        let server = self.command("serve").stdout(Stdio::null()).spawn().unwrap();
         let began = Instant::now();
         while !matches!(self.get("/readyz").await, Ok(answer) if answer.status == 200) {
             assert!(began.elapsed() < PATIENCE, "the server does not become ready");
@@ -376,4 +380,24 @@ async fn after_the_master_key_was_changed_what_it_sealed_opens_and_what_it_signe
     assert!(used["items"][0]["last_used_at"].is_string(), "{used}");
     server.kill().unwrap();
     server.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_says_what_is_there_and_what_is_not() {
+    let world = World::new(vec![
+        Script::Answer("ready".to_owned()),
+        Script::Error(401, json!({"error": {"message": "no such key"}})),
+    ]);
+    let doctor = || {
+        let output = world.command("doctor").output().unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (well, said) = doctor();
+    assert!(well, "{said}");
+    let line = |subject: &str| said.lines().find(|line| line.contains(subject)).unwrap_or_default().to_owned();
+    assert!(line("Model").starts_with("ok") && line("Model").contains("answered in"), "{said}");
+    assert!(line("Database").contains("SQLite") && line("GitHub").starts_with("ok"), "{said}");
+    assert!(line("Public address").starts_with("warning") && said.contains("Set PUBLIC_URL"), "{said}");
+    let (well, said) = doctor();
+    assert!(!well && said.contains("BAD") && said.contains("refused the request"), "{said}");
 }

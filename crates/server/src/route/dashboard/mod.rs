@@ -83,14 +83,25 @@ async fn home(request: HttpRequest) -> HttpResponse {
     health::health().await.respond_to(&request).map_into_boxed_body()
 }
 
-async fn asset(path: web::Path<(String, String)>) -> HttpResponse {
+async fn asset(request: HttpRequest, path: web::Path<(String, String)>) -> HttpResponse {
     let (hash, name) = path.into_inner();
     let Some(asset) = assets::find(&hash, &name) else { return HttpResponse::NotFound().finish() };
-    HttpResponse::Ok()
+    let mut answer = HttpResponse::Ok();
+    answer
         .insert_header((header::CONTENT_TYPE, asset.media_type))
         .insert_header((header::CACHE_CONTROL, "public, max-age=31536000, immutable"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .body(asset.bytes)
+        .insert_header((header::VARY, "accept-encoding"));
+    if auth::header(&request, "accept-encoding").is_some_and(takes_gzip) {
+        return answer.insert_header((header::CONTENT_ENCODING, "gzip")).body(asset.packed.as_slice());
+    }
+    answer.body(asset.bytes)
+}
+
+/// Whether a browser takes gzip; one that names it with `q=0` does not.
+fn takes_gzip(accepts: &str) -> bool {
+    let mut names = accepts.split(',').map(|entry| entry.split(';').map(str::trim));
+    names.any(|mut entry| entry.next() == Some("gzip") && !entry.any(|weight| matches!(weight, "q=0" | "q=0.0")))
 }
 
 /// A page.
