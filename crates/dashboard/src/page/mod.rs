@@ -1,6 +1,7 @@
 //! The pages.
 
 mod board;
+mod configuration;
 mod issue;
 mod issues;
 mod job;
@@ -11,13 +12,11 @@ mod statistics;
 mod welcome;
 
 pub use board::{Board, Card, Column, NodeCard, Waiting};
+pub use configuration::{ConfigurationPage, Finding, SettingRow, Subject, Verdict};
 pub use issue::{ConversationPage, IssuePage, JobRow, Said};
 pub use issues::{DraftPage, IssueRow, Issues, StartButton};
 pub use job::{CallPage, CallRow, JobPage, Layout, ObjectPage};
-pub use listing::{
-    Button, Cell, ConfigurationPage, Field, Finding, Form, Input, Listing, ListingPage, Revealed, Row, Section,
-    SettingRow, Subject, Verdict,
-};
+pub use listing::{Button, Cell, Field, Form, Input, Listing, ListingPage, Revealed, Row, Section};
 pub use login::Login;
 pub use problem::Problem;
 pub use statistics::Statistics;

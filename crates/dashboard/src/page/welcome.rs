@@ -3,8 +3,7 @@
 use askama::Template;
 use jiff::Timestamp;
 
-use super::listing::{Finding, Form, Input, Verdict};
-use super::{IssueRow, StartButton};
+use super::{Finding, Form, Input, IssueRow, StartButton, Verdict};
 use crate::Frame;
 
 /// Where a forge sends its events.
