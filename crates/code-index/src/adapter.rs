@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use patchwright_core::code_index::{CodeIndex, CodeIndexError, IndexQuery, RankedFile, Ranking};
 
 use crate::corpus;
-use crate::rank::Index;
-use crate::signals::IssueText;
+use crate::index::Index;
+use crate::query::IssueText;
 
 /// Ranks by words, names and traces alone; the index is made anew for every query.
 #[derive(Debug, Clone, Copy, Default)]

@@ -5,14 +5,22 @@
 )]
 
 mod adapter;
-mod bm25;
 mod corpus;
-mod definitions;
-mod rank;
-mod signals;
-mod tokens;
+mod explain;
+mod features;
+mod history;
+mod index;
+mod language;
+mod model;
+mod modules;
+mod query;
+mod scan;
+mod words;
 
 pub use adapter::LexicalIndex;
 pub use corpus::Document;
-pub use rank::{Index, Ranked};
-pub use signals::IssueText;
+pub use features::Sign;
+pub use history::{Commit, History};
+pub use index::{Index, Ranked};
+pub use language::is_source;
+pub use query::IssueText;

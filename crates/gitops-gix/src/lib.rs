@@ -9,10 +9,12 @@ mod jail;
 mod objects;
 mod push;
 mod seed;
+mod snapshot;
 mod transport;
 mod workspace;
 
 pub use seed::seed_repository;
+pub use snapshot::{PastCommit, Snapshot, SnapshotFile};
 
 use std::path::PathBuf;
 use std::time::Duration;

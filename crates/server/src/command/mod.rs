@@ -7,6 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod issues;
 pub(crate) mod jira;
 pub(crate) mod jobs;
+pub(crate) mod locate;
 pub(crate) mod manage;
 pub(crate) mod migrate;
 pub(crate) mod node;

@@ -401,3 +401,57 @@ async fn the_doctor_says_what_is_there_and_what_is_not() {
     let (well, said) = doctor();
     assert!(!well && said.contains("BAD") && said.contains("refused the request"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_located_in_a_repository_and_how_well_is_measured() {
+    let world = World::new(vec![]);
+    world.git.make(
+        "acme/shop",
+        &[
+            ("shop/cart.py", "class Cart:\n    def total(self):\n        return sum(self.prices)\n"),
+            ("shop/mail.py", "def send(to, text):\n    print(to, text)\n"),
+            ("tests/test_cart.py", "from shop.cart import Cart\n"),
+        ],
+    );
+    let repository = world.git.path("acme/shop").display().to_string();
+    let issue = world.folder.path().join("issue.md");
+    std::fs::write(&issue, "Cart.total ignores discounts\n\nThe sum of the prices is wrong.\n").unwrap();
+    let issue = issue.display().to_string();
+    let (done, said, _) = patchwright(&world, &["locate", "--repo", &repository, "--issue", &issue, "--rev", "main"]);
+    assert!(done && said.trim_start().starts_with("1. shop/cart.py"), "{said}");
+    assert!(said.contains("defines `Cart.total`") && !said.contains("test_cart"), "{said}");
+    let (_, json, _) =
+        patchwright(&world, &["locate", "--repo", &repository, "--issue", &issue, "--rev", "main", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&json).unwrap()[0]["path"], "shop/cart.py");
+    // A benchmark of one instance, and one whose repository is missing.
+    let repositories = world.folder.path().join("repositories");
+    std::fs::create_dir(&repositories).unwrap();
+    std::os::unix::fs::symlink(&repository, repositories.join("acme__shop")).unwrap();
+    let instance = |repo: &str| {
+        json!({"instance_id": repo, "repo": repo, "base_commit": "main", "gold_files": ["shop/cart.py"],
+            "problem_statement": "Cart.total ignores discounts"})
+    };
+    std::fs::write(
+        world.folder.path().join("i.jsonl"),
+        format!("{}\n{}\n", instance("acme/shop"), instance("acme/none")),
+    )
+    .unwrap();
+    let arguments = [
+        "eval",
+        "locate",
+        "--index",
+        "i.jsonl",
+        "--repos",
+        "repositories",
+        "--predictions",
+        "p.jsonl",
+        "--rows",
+        "r.jsonl",
+    ];
+    let (done, said, _) = patchwright(&world, &arguments);
+    assert!(done && said.contains("2 instances") && said.contains("Acc (all gold files)   50.0"), "{said}");
+    let kept = |name: &str| std::fs::read_to_string(world.folder.path().join(name)).unwrap();
+    let prediction: Value = serde_json::from_str(kept("p.jsonl").lines().next().unwrap()).unwrap();
+    assert_eq!((&prediction["instance_id"], &prediction["ranked"][0]), (&json!("acme/shop"), &json!("shop/cart.py")));
+    assert!(kept("r.jsonl").contains("[true,["), "gold is told apart");
+}

@@ -1,0 +1,271 @@
+//! The index of a tree, and the ranking of its files.
+
+use std::collections::HashMap;
+
+use rayon::prelude::*;
+
+use crate::corpus::Document;
+use crate::explain::reasons;
+use crate::features::{Features, Sign};
+use crate::history::History;
+use crate::language::{Language, is_aside, is_test};
+use crate::model;
+use crate::modules::Modules;
+use crate::query::{IssueText, Query};
+use crate::scan::{Kind, Scan};
+use crate::words::{Splitter, Word, words_of};
+
+/// One file with its rank.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ranked {
+    /// Relative, with `/`.
+    pub path: String,
+    /// Higher is likelier; comparable within one ranking only.
+    pub score: f64,
+    /// Why, strongest first.
+    pub reasons: Vec<String>,
+}
+
+/// What is kept of a file.
+#[derive(Debug)]
+pub(crate) struct File {
+    pub(crate) scan: Scan,
+    /// How many words it has.
+    pub(crate) length: u32,
+    pub(crate) path_words: Vec<Word>,
+    pub(crate) name_words: Vec<Word>,
+    /// The name without its ending, in lower case; that of the folder where the name stands for it.
+    pub(crate) stem: String,
+    pub(crate) is_code: bool,
+    pub(crate) is_test: bool,
+    pub(crate) is_aside: bool,
+}
+
+/// The index of a tree.
+#[derive(Debug)]
+pub struct Index {
+    pub(crate) paths: Vec<String>,
+    pub(crate) files: Vec<File>,
+    pub(crate) modules: Modules,
+    /// By imports, in both directions.
+    pub(crate) neighbours: Vec<Vec<u32>>,
+    by_path: HashMap<String, usize>,
+    definitions: HashMap<String, Vec<(u32, Kind)>>,
+}
+
+/// How many files one worker reads at a time: they share what is known of identifiers.
+const SHARE: usize = 64;
+/// The most reasons that a file is given.
+const REASONS: usize = 4;
+
+impl Index {
+    /// Indexes files.
+    pub fn build(documents: Vec<Document>) -> Self {
+        let read = |document: &Document, splitter: &mut Splitter| File::read(document, splitter);
+        let files: Vec<File> = documents
+            .par_chunks(SHARE)
+            .flat_map_iter(|share| {
+                let mut splitter = Splitter::default();
+                share.iter().map(|document| read(document, &mut splitter)).collect::<Vec<_>>()
+            })
+            .collect();
+        let paths: Vec<String> = documents.into_iter().map(|document| document.path).collect();
+        let modules = Modules::new(paths.iter().map(String::as_str));
+        let neighbours = neighbours(&paths, &files, &modules);
+        let mut definitions: HashMap<String, Vec<(u32, Kind)>> = HashMap::new();
+        for (number, file) in (0_u32..).zip(&files) {
+            for (name, kind) in &file.scan.definitions {
+                definitions.entry(name.clone()).or_default().push((number, *kind));
+            }
+        }
+        let by_path = paths.iter().enumerate().map(|(place, path)| (path.clone(), place)).collect();
+        Self { paths, files, modules, neighbours, by_path, definitions }
+    }
+
+    /// How many files it holds.
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// The files that the text is about, likeliest first. Equal scores are ordered by path.
+    pub fn rank(&self, issue: &IssueText, limit: usize) -> Vec<Ranked> {
+        self.rank_with(issue, None, limit)
+    }
+
+    /// The same with a look at what was changed before.
+    pub fn rank_with(&self, issue: &IssueText, history: Option<&dyn History>, limit: usize) -> Vec<Ranked> {
+        let query = Query::read(issue);
+        if query.all.is_empty() {
+            return Vec::new();
+        }
+        let features = Features::new(self, &query, history, self.pool(&query));
+        let mut order: Vec<(f64, usize)> =
+            (0..features.pool.len()).map(|place| (model::score(&features.row(place)), place)).collect();
+        order
+            .sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| self.path(&features, a.1).cmp(self.path(&features, b.1))));
+        order
+            .into_iter()
+            .take(limit)
+            .map(|(score, place)| Ranked {
+                path: self.path(&features, place).to_owned(),
+                score,
+                reasons: reasons(self, &query, &features, history, place, REASONS),
+            })
+            .collect()
+    }
+
+    /// The numbers that a file's score is made of, for those who learn the weights: path, and one number a sign.
+    pub fn rows(&self, issue: &IssueText, history: Option<&dyn History>) -> Vec<(String, [f64; Sign::ALL.len()])> {
+        let query = Query::read(issue);
+        let features = Features::new(self, &query, history, self.pool(&query));
+        (0..features.pool.len()).map(|place| (self.path(&features, place).to_owned(), features.row(place))).collect()
+    }
+
+    fn path(&self, features: &Features, place: usize) -> &str {
+        &self.paths[features.pool[place]]
+    }
+
+    /// The files that may be meant: code that is no test, and what the text names by its path. Where that is nothing, all.
+    fn pool(&self, query: &Query) -> Vec<usize> {
+        let mut named: Vec<usize> = Vec::new();
+        for path in query.paths.keys() {
+            let (files, depth) = self.modules.resolve(path);
+            if depth > 1 || files.len() == 1 {
+                named.extend(files.iter().map(|file| *file as usize));
+            }
+        }
+        let meant = |place: &usize| {
+            let file = &self.files[*place];
+            let wanted = file.is_code && (!file.is_test || query.about_tests);
+            wanted || (named.contains(place) && (!file.is_test || query.about_tests))
+        };
+        let pool: Vec<usize> = (0..self.files.len()).filter(meant).collect();
+        if pool.is_empty() { (0..self.files.len()).collect() } else { pool }
+    }
+
+    /// Where a file with this path is.
+    pub(crate) fn place(&self, path: &str) -> Option<usize> {
+        self.by_path.get(path).copied()
+    }
+
+    /// Which files define a name.
+    pub(crate) fn defining(&self, name: &str) -> &[(u32, Kind)] {
+        self.definitions.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a file defines a name.
+    pub(crate) fn defines(&self, file: usize, name: &str) -> bool {
+        self.defining(name).iter().any(|(other, _)| *other as usize == file)
+    }
+}
+
+impl File {
+    fn read(document: &Document, splitter: &mut Splitter) -> Self {
+        let path = document.path.as_str();
+        let language = Language::of(path);
+        let scan = Scan::of(&document.text, language.unwrap_or(Language::Other), splitter);
+        let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let plain = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+        let folder = folders.rsplit('/').next().unwrap_or_default();
+        let stands_for_folder = matches!(plain, "__init__" | "mod" | "index" | "lib") && !folder.is_empty();
+        let stem = if stands_for_folder { folder } else { plain };
+        let words = |text: &str| {
+            let mut words: Vec<Word> = Vec::new();
+            for part in text.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()) {
+                words.extend(words_of(part));
+            }
+            words.sort_unstable();
+            words.dedup();
+            words
+        };
+        Self {
+            length: scan.pieces.iter().sum(),
+            scan,
+            path_words: words(path.rsplit_once('.').map_or(path, |(stem, _)| stem)),
+            name_words: words(stem),
+            stem: stem.trim_matches('_').to_lowercase(),
+            is_code: language.is_some(),
+            is_test: is_test(path),
+            is_aside: is_aside(path),
+        }
+    }
+}
+
+fn neighbours(paths: &[String], files: &[File], modules: &Modules) -> Vec<Vec<u32>> {
+    let targets: Vec<Vec<u32>> = files
+        .par_iter()
+        .zip(paths)
+        .map(|(file, path)| {
+            let language = Language::of(path).unwrap_or(Language::Other);
+            file.scan.imports.iter().flat_map(|import| modules.targets(import, path, language)).collect()
+        })
+        .collect();
+    let mut near = vec![Vec::new(); files.len()];
+    for (from, targets) in (0_u32..).zip(targets) {
+        for to in targets.into_iter().filter(|to| *to != from) {
+            near[from as usize].push(to);
+            near[to as usize].push(from);
+        }
+    }
+    for list in &mut near {
+        list.sort_unstable();
+        list.dedup();
+    }
+    near
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index() -> Index {
+        Index::build(vec![
+            Document::new("src/http/header.py", "def parse_header(line):\n    return line.split(':')\n"),
+            Document::new("src/http/body.py", "class BodyReader:\n    def read(self):\n        pass\n"),
+            Document::new("src/cli.py", "from http.header import parse_header\nparse_header('a')\nparse_header('b')\n"),
+            Document::new("tests/test_header.py", "def test_parse_header():\n    assert parse_header('a: b: c')\n"),
+            Document::new("docs/header.md", "parse_header reads a header line. header header header\n"),
+            Document::new("src/解析.py", "# 解析网址\n网址 = 1\n"),
+        ])
+    }
+
+    fn first(title: &str, body: &str) -> String {
+        index().rank(&IssueText::new(title, body), 3)[0].path.clone()
+    }
+
+    #[test]
+    fn a_definition_beats_its_uses_tests_and_docs() {
+        assert_eq!(first("parse_header drops the rest after a second colon", ""), "src/http/header.py");
+    }
+
+    #[test]
+    fn paths_modules_and_frames_lead_to_their_file() {
+        assert_eq!(first("wrong output", "see src/cli.py"), "src/cli.py");
+        assert_eq!(first("wrong output", "in `http.body.BodyReader.read`"), "src/http/body.py");
+        let trace = "  File \"/site-packages/src/cli.py\", line 1, in main\n  File \"/site-packages/src/http/body.py\", line 3, in read\n";
+        assert_eq!(first("crash", trace), "src/http/body.py");
+    }
+
+    #[test]
+    fn chinese_words_count() {
+        assert_eq!(first("解析网址时出错", ""), "src/解析.py");
+    }
+
+    #[test]
+    fn a_test_is_ranked_only_when_the_text_is_about_tests() {
+        assert_eq!(first("flaky: test_parse_header", ""), "tests/test_header.py");
+        let ranked = index().rank(&IssueText::new("test_parse_header", ""), 9);
+        assert!(ranked.iter().all(|file| !file.path.starts_with("tests/") && !file.path.ends_with(".md")));
+    }
+
+    #[test]
+    fn no_signal_means_no_ranking() {
+        assert!(index().rank(&IssueText::new("", ""), 5).is_empty());
+        assert!(Index::build(vec![]).rank(&IssueText::new("x y z", ""), 5).is_empty());
+    }
+}

@@ -1,0 +1,148 @@
+//! Which language a file is in, and what kind of file it is.
+
+/// A language by how its files are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Language {
+    Python,
+    Rust,
+    Go,
+    JavaScript,
+    TypeScript,
+    Java,
+    /// C and C++.
+    C,
+    CSharp,
+    Ruby,
+    Php,
+    /// Code of another language.
+    Other,
+}
+
+const ENDINGS: &[(Language, &[&str])] = &[
+    (Language::Python, &["py", "pyx", "pxd", "pyi"]),
+    (Language::Rust, &["rs"]),
+    (Language::Go, &["go"]),
+    (Language::JavaScript, &["js", "jsx", "mjs", "cjs", "vue", "svelte"]),
+    (Language::TypeScript, &["ts", "tsx"]),
+    (Language::Java, &["java", "kt", "scala"]),
+    (Language::C, &["c", "h", "cc", "cpp", "hpp", "cxx", "hh", "cu", "m", "mm"]),
+    (Language::CSharp, &["cs"]),
+    (Language::Ruby, &["rb"]),
+    (Language::Php, &["php"]),
+    (
+        Language::Other,
+        &[
+            "swift", "dart", "lua", "sh", "pl", "pm", "ex", "exs", "erl", "hs", "ml", "clj", "r", "jl", "f90", "f",
+            "sql",
+        ],
+    ),
+];
+
+impl Language {
+    /// By the ending of the name; `None` for what is no code.
+    pub(crate) fn of(path: &str) -> Option<Self> {
+        let name = path.rsplit('/').next()?;
+        let (_, ending) = name.rsplit_once('.')?;
+        let ending = ending.to_ascii_lowercase();
+        ENDINGS.iter().find(|(_, endings)| endings.contains(&ending.as_str())).map(|(language, _)| *language)
+    }
+
+    /// Whether methods begin with a type or nothing, and no word says that they are methods.
+    pub(crate) const fn has_typed_methods(self) -> bool {
+        matches!(self, Self::Java | Self::CSharp | Self::TypeScript | Self::JavaScript | Self::Other)
+    }
+}
+
+/// Whether a file is source of a language that is known here, by its name.
+pub fn is_source(path: &str) -> bool {
+    Language::of(path).is_some()
+}
+
+/// Folders whose files are tests.
+const TEST_FOLDERS: &[&str] = &["tests", "__tests__", "testdata", "test_data", "testsuite"];
+/// Folders whose files are seldom the ones to mend.
+const ASIDE_FOLDERS: &[&str] = &[
+    "doc",
+    "docs",
+    "documentation",
+    "example",
+    "examples",
+    "galleries",
+    "tutorials",
+    "benchmark",
+    "benchmarks",
+    "asv_bench",
+    "asv_benchmarks",
+    "bench",
+    "tools",
+    "scripts",
+    "release",
+    "extra",
+    "extras",
+    "ci",
+    ".github",
+    "build_tools",
+    "maint_tools",
+    "cextern",
+    "extern",
+    "externals",
+    "_vendor",
+    "vendor",
+    "third_party",
+    "node_modules",
+    "locale",
+    "migrations",
+    "dist",
+    "build",
+    "generated",
+];
+
+/// Whether a file is a test, by where it is and what it is called.
+pub(crate) fn is_test(path: &str) -> bool {
+    let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let mut parts = folders.split('/');
+    let first = parts.next().unwrap_or_default();
+    if matches!(first, "test" | "testing" | "spec") || folders.split('/').any(|part| TEST_FOLDERS.contains(&part)) {
+        return true;
+    }
+    // Java keeps tests in a tree of their own.
+    if folders.contains("src/test/") || folders.ends_with("src/test") {
+        return true;
+    }
+    let stem = name.split('.').next().unwrap_or_default();
+    name.starts_with("test_")
+        || matches!(name, "conftest.py" | "tests.py")
+        || stem.ends_with("_test")
+        || stem.ends_with("_tests")
+        || name.contains(".test.")
+        || name.contains(".spec.")
+}
+
+/// Whether a file is documentation, an example, a tool or somebody else's.
+pub(crate) fn is_aside(path: &str) -> bool {
+    let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
+    matches!(path, "setup.py" | "conf.py")
+        || name.ends_with(".min.js")
+        || folders.split('/').any(|part| ASIDE_FOLDERS.contains(&part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_told_apart_by_their_names() {
+        assert_eq!(Language::of("a/b.PY"), Some(Language::Python));
+        assert_eq!(Language::of("src/x.tsx"), Some(Language::TypeScript));
+        assert_eq!((Language::of("README.md"), Language::of("Makefile")), (None, None));
+        for test in
+            ["tests/a.py", "x/tests/a.py", "a/test_b.py", "a/b_test.go", "a/b.spec.ts", "core/src/test/java/A.java"]
+        {
+            assert!(is_test(test), "{test}");
+        }
+        for code in ["src/testing_tools.py", "django/test/client.py", "a/contest.py", "src/latest.rs"] {
+            assert!(!is_test(code), "{code}");
+        }
+        assert!(is_aside("docs/conf.py") && is_aside("a/migrations/0001.py") && !is_aside("a/document.py"));
+    }
+}

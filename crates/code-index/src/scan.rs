@@ -1,0 +1,349 @@
+//! What one file holds: its words in pieces of about a function each, what it defines, and what it imports. Found by line
+//! patterns: reading every file of a large repository with a grammar takes longer than anybody waits for a ranking.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::language::Language;
+use crate::words::{Splitter, Word};
+
+/// How much of a file is read, in bytes.
+const MAX_BYTES: usize = 400_000;
+/// The largest piece, in bytes, and the smallest that a definition begins a new one after.
+const MAX_PIECE: usize = 4_000;
+const MIN_PIECE: usize = 200;
+/// How much more often a word counts that stands in the name of a definition.
+const DEFINED: u16 = 2;
+
+/// What kind of thing a definition is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    Class,
+    Function,
+    Method,
+    /// `Class.method`, beside the method itself.
+    Qualified,
+    Constant,
+}
+
+/// A name that a file takes from elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Import {
+    /// The module or path, as written.
+    pub(crate) module: String,
+    /// The names out of it; none where the module itself is taken.
+    pub(crate) names: Vec<String>,
+}
+
+/// A file as it is kept.
+#[derive(Debug, Default)]
+pub(crate) struct Scan {
+    /// The words: which, in which piece, how often.
+    pub(crate) words: Vec<(Word, u16, u16)>,
+    /// How many words each piece has.
+    pub(crate) pieces: Vec<u32>,
+    pub(crate) definitions: Vec<(String, Kind)>,
+    /// Where each definition begins, with its name; empty once the words are counted.
+    places: Vec<(usize, String)>,
+    pub(crate) imports: Vec<Import>,
+}
+
+macro_rules! pattern {
+    ($name:ident, $text:expr) => {
+        static $name: LazyLock<Regex> = LazyLock::new(|| Regex::new($text).expect("the pattern is right"));
+    };
+}
+
+pattern!(PYTHON_DEF, r"(?m)^([ \t]*)(?:async[ \t]+)?(def|class|cdef class|cpdef)[ \t]+([A-Za-z_]\w*)");
+pattern!(PYTHON_CONST, r"(?m)^([A-Za-z_]\w*)[ \t]*(?::[^=\n]+)?=[^=]");
+pattern!(
+    PYTHON_IMPORT,
+    r"(?m)^[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]+)|import[ \t]+([\w.]+(?:[ \t]+as[ \t]+\w+)?(?:[ \t]*,[ \t]*[\w.]+(?:[ \t]+as[ \t]+\w+)?)*))"
+);
+pattern!(
+    OTHER_DEF,
+    r"(?m)^([ \t]*)(?:(?:export|default|public|private|protected|internal|static|final|abstract|pub(?:\([^)]*\))?|async|unsafe|const|override|virtual|sealed|partial|data|open|declare|extern|inline)[ \t]+)*(fn|func|function|class|struct|enum|trait|interface|type|impl(?:<[^>\n]*>)?|mod|macro_rules!|def|module|record|object|namespace)[ \t]+(?:\([^)\n]*\)[ \t]*)?([A-Za-z_]\w*)"
+);
+pattern!(
+    TYPED_METHOD,
+    r"(?m)^([ \t]+)(?:(?:public|private|protected|internal|static|final|abstract|async|override|virtual|synchronized|default|readonly)[ \t]+)*(?:[\w<>\[\],.?]+[ \t]+)?([A-Za-z_]\w*)[ \t]*\([^;{}\n]*\)[^;{}\n]*\{"
+);
+pattern!(
+    C_FUNCTION,
+    r"(?m)^[A-Za-z_][\w \t*&:<>,~]*?[ \t*&]([A-Za-z_~][\w:~]*)[ \t]*\([^;{}]*\)[^;{}]*\{|^#define[ \t]+([A-Za-z_]\w*)"
+);
+pattern!(
+    OTHER_CONST,
+    r"(?m)^(?:export[ \t]+)?(?:pub(?:\([^)]*\))?[ \t]+)?(?:const|let|var|static|val)[ \t]+(?:mut[ \t]+)?([A-Za-z_]\w*)[ \t]*[:=]"
+);
+pattern!(JS_IMPORT, r#"(?:from|require\(|import\(|import)[ \t]*['"]([^'"\n]+)['"]"#);
+pattern!(RUST_USE, r"(?m)^[ \t]*(?:pub(?:\([^)]*\))?[ \t]+)?(?:use[ \t]+([^;]{1,400});|mod[ \t]+(\w+);)");
+pattern!(GO_IMPORT, r#"(?m)^(?:import)?[ \t]*(?:[\w.]+[ \t]+)?"([\w./-]+)"[ \t]*$"#);
+pattern!(DOTTED_IMPORT, r"(?m)^[ \t]*(?:import|using|use)[ \t]+(?:static[ \t]+)?([\w.\\]+)");
+pattern!(INCLUDE, r#"(?m)^[ \t]*#[ \t]*include[ \t]*["<]([^">\n]+)[">]"#);
+pattern!(RUBY_REQUIRE, r#"(?m)^[ \t]*require(?:_relative)?[ \t(]+['"]([^'"\n]+)['"]"#);
+
+/// Names that look like a call's head and are none of a method.
+const NO_METHODS: &[&str] =
+    &["if", "for", "while", "switch", "catch", "return", "else", "do", "try", "function", "new"];
+
+impl Scan {
+    /// Reads a file.
+    pub(crate) fn of(text: &str, language: Language, splitter: &mut Splitter) -> Self {
+        let text = &text[..floor(text, MAX_BYTES)];
+        let mut scan = Self::default();
+        let borders = if language == Language::Python { scan.python(text) } else { scan.other(text, language) };
+        scan.read_words(text, &borders, splitter);
+        scan.read_imports(text, language);
+        scan
+    }
+
+    fn python(&mut self, text: &str) -> Vec<usize> {
+        let (mut class, mut borders) = (None::<&str>, vec![0]);
+        let mut known: HashMap<&str, usize> = HashMap::new();
+        for found in PYTHON_DEF.captures_iter(text) {
+            let (indent, name) = (found.get(1).map_or(0, |m| m.len()), found.get(3).map_or("", |m| m.as_str()));
+            let is_class = found[2].ends_with("class");
+            let kind = match (is_class, indent) {
+                (true, _) => Kind::Class,
+                (false, 0) => Kind::Function,
+                (false, _) => Kind::Method,
+            };
+            if indent == 0 {
+                class = is_class.then_some(name);
+            }
+            match known.get(name) {
+                None => {
+                    known.insert(name, self.definitions.len());
+                    self.definitions.push((name.to_owned(), kind));
+                }
+                Some(&at) if is_class => self.definitions[at].1 = kind,
+                Some(_) => {}
+            }
+            if let (Some(class), Kind::Method) = (class.filter(|_| indent > 0), kind) {
+                self.definitions.push((format!("{class}.{name}"), Kind::Qualified));
+            }
+            let at = found.get(0).map_or(0, |m| m.start());
+            self.places.push((at, name.to_owned()));
+            if at > borders[borders.len() - 1] + MIN_PIECE {
+                borders.push(at);
+            }
+        }
+        for found in PYTHON_CONST.captures_iter(text) {
+            let name = found.get(1).map_or("", |m| m.as_str());
+            if known.insert(name, usize::MAX).is_none() {
+                self.definitions.push((name.to_owned(), Kind::Constant));
+            }
+        }
+        borders
+    }
+
+    fn other(&mut self, text: &str, language: Language) -> Vec<usize> {
+        let mut found: Vec<(usize, String, Kind)> = Vec::new();
+        for one in OTHER_DEF.captures_iter(text) {
+            let inner = one.get(1).is_some_and(|indent| !indent.is_empty());
+            let kind = match &one[2] {
+                "fn" | "func" | "function" | "def" if inner => Kind::Method,
+                "fn" | "func" | "function" | "def" => Kind::Function,
+                _ => Kind::Class,
+            };
+            found.push((one.get(0).map_or(0, |m| m.start()), one[3].to_owned(), kind));
+        }
+        if language.has_typed_methods() {
+            let methods = TYPED_METHOD.captures_iter(text).filter(|one| !NO_METHODS.contains(&&one[2]));
+            found.extend(methods.map(|one| (one.get(0).map_or(0, |m| m.start()), one[2].to_owned(), Kind::Method)));
+        }
+        if language == Language::C {
+            let functions = C_FUNCTION.captures_iter(text).filter_map(|one| Some((one.get(1).or(one.get(2))?, one)));
+            found.extend(functions.map(|(name, one)| {
+                let name = name.as_str().rsplit(':').next().unwrap_or_default().to_owned();
+                (one.get(0).map_or(0, |m| m.start()), name, Kind::Function)
+            }));
+        }
+        let constants = OTHER_CONST.captures_iter(text);
+        found.extend(constants.map(|one| (one.get(0).map_or(0, |m| m.start()), one[1].to_owned(), Kind::Constant)));
+        found.sort_by_key(|(at, ..)| *at);
+        let (mut borders, mut class, mut known) = (vec![0], None::<String>, HashSet::new());
+        for (at, name, kind) in found {
+            if kind != Kind::Constant && at > borders[borders.len() - 1] + 2 * MIN_PIECE {
+                borders.push(at);
+            }
+            if kind != Kind::Constant {
+                self.places.push((at, name.clone()));
+            }
+            match kind {
+                Kind::Class => class = Some(name.clone()),
+                Kind::Function => class = None,
+                Kind::Method => {
+                    if let Some(class) = &class {
+                        self.definitions.push((format!("{class}.{name}"), Kind::Qualified));
+                    }
+                }
+                Kind::Constant | Kind::Qualified => {}
+            }
+            if known.insert(name.clone()) {
+                self.definitions.push((name, kind));
+            }
+        }
+        borders
+    }
+
+    fn read_words(&mut self, text: &str, borders: &[usize], splitter: &mut Splitter) {
+        let mut counts: HashMap<Word, u16> = HashMap::new();
+        for (place, &begin) in borders.iter().enumerate() {
+            let end = borders.get(place + 1).copied().unwrap_or(text.len());
+            let mut from = begin;
+            while from < end || (from == end && self.pieces.is_empty()) {
+                let to = floor(text, (from + MAX_PIECE).min(end)).max(from);
+                counts.clear();
+                splitter.each(&text[from..to], |word| {
+                    let count = counts.entry(word).or_default();
+                    *count = count.saturating_add(1);
+                });
+                // A name that is defined here says more of the file than one that is used.
+                for (_, name) in self.places.iter().filter(|(at, _)| (from..to).contains(at)) {
+                    splitter.each(name, |word| {
+                        let count = counts.entry(word).or_default();
+                        *count = count.saturating_add(DEFINED);
+                    });
+                }
+                let piece = u16::try_from(self.pieces.len()).unwrap_or(u16::MAX);
+                self.pieces.push(counts.values().map(|count| u32::from(*count)).sum());
+                self.words.extend(counts.iter().map(|(word, count)| (*word, piece, *count)));
+                if to == from {
+                    break;
+                }
+                from = to;
+            }
+        }
+        // In this order a file's pieces of one word lie together, and a word is found by halving.
+        self.words.sort_unstable();
+        self.places = Vec::new();
+    }
+
+    fn read_imports(&mut self, text: &str, language: Language) {
+        let plain = |pattern: &Regex| -> Vec<Import> {
+            let module = |found: regex::Captures<'_>| found.get(1).map_or(String::new(), |m| m.as_str().to_owned());
+            pattern.captures_iter(text).map(|found| Import { module: module(found), names: vec![] }).collect()
+        };
+        self.imports = match language {
+            Language::Python => python_imports(text),
+            Language::JavaScript | Language::TypeScript => plain(&JS_IMPORT),
+            Language::Rust => RUST_USE.captures_iter(text).flat_map(|found| rust_imports(&found)).collect(),
+            Language::Go => plain(&GO_IMPORT),
+            Language::Java | Language::CSharp | Language::Php => plain(&DOTTED_IMPORT),
+            Language::C => plain(&INCLUDE),
+            Language::Ruby => plain(&RUBY_REQUIRE),
+            Language::Other => Vec::new(),
+        };
+    }
+}
+
+fn python_imports(text: &str) -> Vec<Import> {
+    let mut imports = Vec::new();
+    for found in PYTHON_IMPORT.captures_iter(text) {
+        let first = |part: &str| part.split(" as ").next().unwrap_or_default().trim().to_owned();
+        if let (Some(module), Some(names)) = (found.get(1), found.get(2)) {
+            let names = names.as_str().replace(['(', ')', '\\', '\n'], " ");
+            let names = names.split(',').map(first).filter(|name| !name.is_empty()).collect();
+            imports.push(Import { module: module.as_str().to_owned(), names });
+        } else if let Some(modules) = found.get(3) {
+            imports.extend(modules.as_str().split(',').map(|part| Import { module: first(part), names: vec![] }));
+        }
+    }
+    imports
+}
+
+/// `use a::{b, c::D};` is `a::b` and `a::c::D`; `mod x;` is `self::x`.
+fn rust_imports(found: &regex::Captures<'_>) -> Vec<Import> {
+    if let Some(module) = found.get(2) {
+        return vec![Import { module: format!("self::{}", module.as_str()), names: vec![] }];
+    }
+    let Some(tree) = found.get(1) else { return Vec::new() };
+    let tree: String = tree.as_str().split_whitespace().collect::<Vec<_>>().join(" ");
+    let (prefix, rest) = tree.split_once('{').unwrap_or((&tree, ""));
+    if rest.is_empty() {
+        let path = prefix.split(" as ").next().unwrap_or_default().trim();
+        return vec![Import { module: path.to_owned(), names: vec![] }];
+    }
+    let leaves = rest.replace(['{', '}'], ",");
+    let leaf = |part: &str| part.split(" as ").next().unwrap_or_default().trim().trim_end_matches("::").to_owned();
+    let leaves = leaves.split(',').map(leaf).filter(|leaf| !leaf.is_empty() && leaf != "self");
+    leaves.map(|leaf| Import { module: format!("{}{leaf}", prefix.trim()), names: vec![] }).collect()
+}
+
+/// The last place up to a byte at which a character ends.
+pub(crate) fn floor(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scan(text: &str, language: Language) -> Scan {
+        Scan::of(text, language, &mut Splitter::default())
+    }
+
+    fn names(text: &str, language: Language) -> Vec<String> {
+        scan(text, language).definitions.into_iter().map(|(name, kind)| format!("{kind:?} {name}")).collect()
+    }
+
+    #[test]
+    fn python_is_read() {
+        let text = "from a.b import (c as d,\n    e)\nimport os.path as p, sys\nMAX: int = 3\n\nclass X(Y):\n    async def go(self):\n        pass\n\ndef go():\n    pass\n";
+        let expected = ["Class X", "Method go", "Qualified X.go", "Constant MAX"];
+        assert_eq!(names(text, Language::Python), expected);
+        let imports = scan(text, Language::Python).imports;
+        assert_eq!(imports[0], Import { module: "a.b".into(), names: vec!["c".into(), "e".into()] });
+        assert_eq!([&imports[1].module, &imports[2].module], ["os.path", "sys"]);
+    }
+
+    #[test]
+    fn other_languages_are_read() {
+        let has = |text: &str, language, expected: &str| {
+            let found = names(text, language);
+            assert!(found.iter().any(|name| name == expected), "{expected} in {found:?}");
+        };
+        has("pub(crate) async fn open_file() {}\n", Language::Rust, "Function open_file");
+        has("impl Store for Disk {\n    fn read(&self) {}\n}\n", Language::Rust, "Qualified Store.read");
+        has("func (s *Server) Serve(l net.Listener) error {\n", Language::Go, "Function Serve");
+        has("export default function render() {}\n", Language::JavaScript, "Function render");
+        has("export const MAX_SIZE = 3\n", Language::TypeScript, "Constant MAX_SIZE");
+        has("class A {\n  protected async load(id: string): Promise<A> {\n", Language::TypeScript, "Qualified A.load");
+        has("public class Main {\n    public static void main(String[] a) {\n", Language::Java, "Method main");
+        has("static int parse_url(const char *u)\n{\n", Language::C, "Function parse_url");
+        has("module A\n  def go\n", Language::Ruby, "Method go");
+        has(
+            "namespace App;\nclass User {\n    public function name(): string {\n",
+            Language::Php,
+            "Qualified User.name",
+        );
+        has("namespace App { public class User { } }\n", Language::CSharp, "Class App");
+        let used: Vec<String> = scan("use crate::{a::B, c};\nmod x;\nuse std::fmt as f;\n", Language::Rust)
+            .imports
+            .into_iter()
+            .map(|import| import.module)
+            .collect();
+        assert_eq!(used, ["crate::a::B", "crate::c", "self::x", "std::fmt"]);
+        let included = scan("#include \"a/b.h\"\n", Language::C).imports;
+        assert_eq!(included[0].module, "a/b.h");
+        let required =
+            scan("import { x } from './util'\nconst y = require(\"../lib/y\")\n", Language::JavaScript).imports;
+        assert_eq!([&required[0].module, &required[1].module], ["./util", "../lib/y"]);
+    }
+
+    #[test]
+    fn a_file_is_cut_at_definitions_and_where_it_is_long() {
+        let text = format!("{}\ndef a():\n    x\ndef b():\n    {}\n", "# word\n".repeat(60), "y = 1\n    ".repeat(900));
+        let scan = scan(&text, Language::Python);
+        assert!(scan.pieces.len() >= 4, "{:?}", scan.pieces);
+        assert!(scan.words.is_sorted());
+    }
+}
