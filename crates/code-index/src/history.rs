@@ -1,6 +1,6 @@
 //! What was changed before for reasons that sound alike.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use crate::words::{Word, count};
 
@@ -55,7 +55,7 @@ impl Past {
         let mut past = Self { best: vec![0.0; files], title: vec![0.0; files], commit: HashMap::new() };
         let commits = history.commits();
         let newest = commits.iter().map(|commit| commit.time).max().unwrap_or_default();
-        let messages: Vec<HashSet<Word>> =
+        let messages: Vec<BTreeSet<Word>> =
             commits.iter().map(|commit| count(&commit.message).into_keys().collect()).collect();
         let mut known: HashMap<Word, f64> = HashMap::new();
         for word in messages.iter().flatten().filter(|word| all.contains_key(word)) {

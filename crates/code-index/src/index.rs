@@ -264,6 +264,15 @@ mod tests {
     }
 
     #[test]
+    fn the_same_text_makes_the_same_ranking_to_the_last_digit() {
+        let text =
+            "see src/cli.py and `http.body.BodyReader.read`, or header.py; `parse_header` in src/http/header.py fails";
+        let issue = IssueText::new("parse_header and BodyReader disagree", text);
+        let first = index().rank(&issue, 9);
+        assert!((0..20).all(|_| index().rank(&issue, 9) == first));
+    }
+
+    #[test]
     fn no_signal_means_no_ranking() {
         assert!(index().rank(&IssueText::new("", ""), 5).is_empty());
         assert!(Index::build(vec![]).rank(&IssueText::new("x y z", ""), 5).is_empty());

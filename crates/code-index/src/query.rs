@@ -1,6 +1,6 @@
 //! What the text of an issue says about files: paths, modules, stack frames, names, words.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
@@ -43,14 +43,15 @@ pub(crate) struct Query {
     pub(crate) plain: HashMap<String, f32>,
     /// The same of the title only.
     pub(crate) plain_title: Vec<String>,
-    /// Paths and file names as written, with how often.
-    pub(crate) paths: HashMap<String, f32>,
+    /// Paths and file names as written, with how often. In order, as all that is added up: the same text must make the same
+    /// sums to the last digit.
+    pub(crate) paths: BTreeMap<String, f32>,
     /// Files of stack frames, innermost first, with the function when it is said.
     pub(crate) frames: Vec<(String, Option<String>)>,
     /// Dotted or `::` names, with how often; aliases of imports are resolved.
-    pub(crate) dotted: HashMap<String, f32>,
+    pub(crate) dotted: BTreeMap<String, f32>,
     /// Identifiers with how much each looks like one that is meant.
-    pub(crate) names: HashMap<String, f32>,
+    pub(crate) names: BTreeMap<String, f32>,
     pub(crate) about_tests: bool,
     pub(crate) about_docs: bool,
 }
