@@ -19,10 +19,25 @@ impl Document {
     pub fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
         Self { path: path.into(), text: text.into() }
     }
+
+    /// A file as it was read; `None` for what is no text, or data, generated or minified.
+    pub fn of_bytes(path: impl Into<String>, bytes: Vec<u8>) -> Option<Self> {
+        if bytes.len() as u64 > MAX_BYTES || bytes.iter().take(8_000).any(|byte| *byte == 0) {
+            return None;
+        }
+        let lines = bytes.split(|byte| *byte == b'\n').count();
+        if bytes.len() / lines > MAX_AVERAGE_LINE {
+            return None;
+        }
+        // Source in another encoding is still mostly ASCII; what is not becomes a replacement character.
+        let text =
+            String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        Some(Self { path: path.into(), text })
+    }
 }
 
-/// Larger files are data or generated.
-const MAX_BYTES: u64 = 512 * 1024;
+/// Larger files are data or generated; in bytes.
+pub const MAX_BYTES: u64 = 512 * 1024;
 /// A longer average line is minified or data.
 const MAX_AVERAGE_LINE: usize = 300;
 /// Files beyond this number are not looked at.
@@ -63,15 +78,5 @@ fn read_one(root: &Path, path: String) -> Option<Document> {
     if !metadata.is_file() || metadata.len() > MAX_BYTES {
         return None;
     }
-    let bytes = std::fs::read(&place).ok()?;
-    if bytes.iter().take(8_000).any(|byte| *byte == 0) {
-        return None;
-    }
-    let lines = bytes.split(|byte| *byte == b'\n').count();
-    if bytes.len() / lines > MAX_AVERAGE_LINE {
-        return None;
-    }
-    // Source in another encoding is still mostly ASCII; what is not becomes a replacement character.
-    let text = String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-    Some(Document { path, text })
+    Document::of_bytes(path, std::fs::read(&place).ok()?)
 }

@@ -130,6 +130,12 @@ impl Features {
         self.columns[sign as usize][place]
     }
 
+    /// Whether anything points to a file beside what it is.
+    pub(crate) fn has_sign(&self, place: usize) -> bool {
+        let points = |sign: &Sign| !matches!(sign, Sign::Length | Sign::Aside);
+        Sign::ALL.iter().filter(|sign| points(sign)).any(|sign| self.get(*sign, place) > 0.0)
+    }
+
     /// The numbers of one file.
     pub(crate) fn row(&self, place: usize) -> [f64; Sign::ALL.len()] {
         Sign::ALL.map(|sign| self.get(sign, place))

@@ -104,8 +104,10 @@ impl Index {
             return Vec::new();
         }
         let features = Features::new(self, &query, history, self.pool(&query));
+        // A file that nothing points to has no rank, however short it is.
+        let pointed_to = (0..features.pool.len()).filter(|place| features.has_sign(*place));
         let mut order: Vec<(f64, usize)> =
-            (0..features.pool.len()).map(|place| (model::score(&features.row(place)), place)).collect();
+            pointed_to.map(|place| (model::score(&features.row(place)), place)).collect();
         order
             .sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| self.path(&features, a.1).cmp(self.path(&features, b.1))));
         order
@@ -275,6 +277,7 @@ mod tests {
     #[test]
     fn no_signal_means_no_ranking() {
         assert!(index().rank(&IssueText::new("", ""), 5).is_empty());
+        assert!(index().rank(&IssueText::new("zebra", "nothing like that is in there"), 5).is_empty());
         assert!(Index::build(vec![]).rank(&IssueText::new("x y z", ""), 5).is_empty());
     }
 }

@@ -18,7 +18,7 @@ mod scan;
 mod words;
 
 pub use adapter::LexicalIndex;
-pub use corpus::Document;
+pub use corpus::{Document, MAX_BYTES};
 pub use features::Sign;
 pub use history::{Commit, History};
 pub use index::{Index, Ranked};

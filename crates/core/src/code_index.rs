@@ -20,7 +20,7 @@ pub struct Ranking {
 pub struct RankedFile {
     /// Relative, with `/`.
     pub path: String,
-    /// Higher is likelier; comparable within one ranking only.
+    /// Higher is likelier; comparable within one ranking only. One more is about e times likelier.
     pub score: f64,
     /// Why, in words for people.
     pub reasons: Vec<String>,

@@ -76,8 +76,9 @@ document.addEventListener("toggle", async (event) => {
   box.append(...(page.querySelector("[data-said]")?.childNodes ?? [document.body.dataset.unreachable]));
 }, true);
 
-// What can be copied is, by a button that is of no use without this script.
-for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
+// What can be copied is, by a button that is of no use without this script, nor where browsers have no clipboard for pages
+// (over clear HTTP from another machine).
+if (navigator.clipboard) for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
 document.addEventListener("click", async (event) => {
   const from = event.target.closest?.("[data-copy]")?.dataset.copy;
   if (!from) return;

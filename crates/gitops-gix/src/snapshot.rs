@@ -66,24 +66,17 @@ impl Snapshot {
         Ok(files)
     }
 
-    /// The content of some files, in their order; what is no text, larger than `most` bytes, or missing is `None`.
-    pub fn read(&self, files: &[SnapshotFile], most: u64) -> Vec<Option<String>> {
+    /// The content of some files, in their order; what is larger than `most` bytes, or missing, is `None`.
+    pub fn read(&self, files: &[SnapshotFile], most: u64) -> Vec<Option<Vec<u8>>> {
         let repo = self.repo.to_thread_local();
-        let text = |file: &SnapshotFile| {
+        let content = |file: &SnapshotFile| {
             let id = gix::ObjectId::from_hex(file.blob.as_bytes()).ok()?;
             if repo.find_header(id).ok()?.size() > most {
                 return None;
             }
-            let mut object = repo.find_object(id).ok()?;
-            let bytes = std::mem::take(&mut object.data);
-            if bytes.iter().take(8_000).any(|byte| *byte == 0) {
-                return None;
-            }
-            Some(
-                String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
-            )
+            Some(std::mem::take(&mut repo.find_object(id).ok()?.data))
         };
-        files.iter().map(text).collect()
+        files.iter().map(content).collect()
     }
 
     /// The newest commits up to this one.
@@ -142,8 +135,9 @@ mod tests {
         let paths: Vec<&str> = found.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(paths, ["README.md", "b.bin", "src/a.py"]);
         let texts = snapshot.read(&found, 1_000);
-        assert_eq!(texts, [Some("# hi\n".to_owned()), None, Some("x = 1\n".to_owned())]);
-        assert_eq!(snapshot.read(&found, 5), [Some("# hi\n".to_owned()), None, None], "what is larger is not read");
+        assert_eq!(texts, [Some(b"# hi\n".to_vec()), Some(b"\0\0".to_vec()), Some(b"x = 1\n".to_vec())]);
+        let short = [Some(b"# hi\n".to_vec()), Some(b"\0\0".to_vec()), None];
+        assert_eq!(snapshot.read(&found, 5), short, "what is larger is not read");
         let past = snapshot.past(10).unwrap();
         assert_eq!((past.len(), past[0].time), (1, 0));
         assert!(snapshot.touched(&past[0].id).is_empty(), "the first commit has nothing to be compared with");

@@ -92,20 +92,8 @@ pub struct NodeCard {
 }
 
 impl NodeCard {
-    fn state(&self, words: &'static Words) -> &'static str {
-        match (self.online, self.draining) {
-            (_, true) => words.draining,
-            (true, false) => words.online,
-            (false, false) => words.offline,
-        }
-    }
-
-    const fn class(&self) -> &'static str {
-        match (self.online, self.draining) {
-            (_, true) => "pending_merge",
-            (true, false) => "succeeded",
-            (false, false) => "failed",
-        }
+    const fn chip(&self, words: &Words) -> (&'static str, &'static str) {
+        words.node_state(self.online, self.draining)
     }
 
     fn disk(&self) -> Option<String> {

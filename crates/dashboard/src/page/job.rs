@@ -158,6 +158,10 @@ impl<'a> JobPage<'a> {
         self.frame.words().seconds(seconds)
     }
 
+    const fn says_more(plan: &Plan) -> bool {
+        !plan.risks.is_empty() || !plan.testing_suggestions.is_empty()
+    }
+
     /// The model's words, as HTML that can do nothing.
     fn prose(text: &str) -> String {
         markdown::to_html(text)
@@ -185,17 +189,6 @@ struct CandidateRow<'a> {
     /// Of the best one's score, in hundredths.
     share: u32,
     reasons: &'a [String],
-}
-
-/// The plan's parts that may be empty.
-trait Said {
-    fn has_more(&self) -> bool;
-}
-
-impl Said for Plan {
-    fn has_more(&self) -> bool {
-        !self.risks.is_empty() || !self.testing_suggestions.is_empty()
-    }
 }
 
 /// What was said in a call of the model.

@@ -182,6 +182,15 @@ impl Words {
         }
     }
 
+    /// How a node is: the name of its colour, and the word for it.
+    pub const fn node_state(&self, online: bool, draining: bool) -> (&'static str, &'static str) {
+        match (online, draining) {
+            (_, true) => ("pending_merge", self.draining),
+            (true, false) => ("succeeded", self.online),
+            (false, false) => ("failed", self.offline),
+        }
+    }
+
     /// What was looked at.
     pub const fn subject(&self, subject: Subject) -> &'static str {
         match subject {

@@ -86,10 +86,11 @@ fn reorder(ranked: &mut Vec<RankedFile>, chosen: &[String]) -> bool {
     found
 }
 
+/// How far the first file stands out: scores are logarithms of odds, so two apart is seven times likelier.
 fn confidence(ranked: &[RankedFile]) -> Level {
     match ranked {
-        [first, second, ..] if first.score >= second.score * 2.0 => Level::High,
-        [first, second, ..] if first.score >= second.score * 1.2 => Level::Medium,
+        [first, second, ..] if first.score - second.score >= 2.0 => Level::High,
+        [first, second, ..] if first.score - second.score >= 0.7 => Level::Medium,
         [_] => Level::Medium,
         _ => Level::Low,
     }
@@ -116,6 +117,19 @@ mod tests {
 
     fn ranked(paths: &[&str]) -> Vec<RankedFile> {
         paths.iter().map(|path| RankedFile { path: (*path).to_owned(), score: 1.0, reasons: vec![] }).collect()
+    }
+
+    #[test]
+    fn how_far_the_first_file_stands_out_is_said_also_where_scores_are_below_zero() {
+        let level = |scores: &[f64]| {
+            let file = |score: &f64| RankedFile { path: "a.py".to_owned(), score: *score, reasons: vec![] };
+            confidence(&scores.iter().map(file).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            [level(&[5.0, 2.5]), level(&[-1.0, -2.0]), level(&[-1.0, -1.1])],
+            [Level::High, Level::Medium, Level::Low]
+        );
+        assert_eq!([level(&[]), level(&[-3.0])], [Level::Low, Level::Medium]);
     }
 
     #[test]

@@ -5,17 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use patchwright_code_index::{Commit, Document, History, Index, IssueText, Ranked, Sign, is_source};
+use patchwright_code_index::{Commit, Document, History, Index, IssueText, MAX_BYTES, Ranked, Sign, is_source};
 use patchwright_core::git::GitError;
 use patchwright_gitops_gix::{PastCommit, Snapshot, SnapshotFile};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::CommandResult;
 use crate::cli::{EvalArgs, LocateArgs};
 use crate::terminal::say;
 
-/// Larger files are data or generated.
-const MAX_BYTES: u64 = 512 * 1024;
 /// How far back the history is read.
 const COMMITS: usize = 1_500;
 /// How many files a thread reads at a time.
@@ -56,23 +55,11 @@ impl History for Past {
 /// Reads the source of a snapshot, on all processors.
 fn documents(snapshot: &Snapshot) -> Result<Vec<Document>, GitError> {
     let files: Vec<SnapshotFile> = snapshot.files()?.into_iter().filter(|file| is_source(&file.path)).collect();
-    let next = std::sync::atomic::AtomicUsize::new(0);
-    let shares: Vec<&[SnapshotFile]> = files.chunks(SHARE).collect();
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let read = || {
-        let mut own = Vec::new();
-        while let Some(share) = shares.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
-            let texts = snapshot.read(share, MAX_BYTES);
-            own.extend(share.iter().zip(texts).filter_map(|(file, text)| Some(Document::new(&file.path, text?))));
-        }
-        own
+    let read = |share: &[SnapshotFile]| -> Vec<Document> {
+        let contents = snapshot.read(share, MAX_BYTES);
+        share.iter().zip(contents).filter_map(|(file, bytes)| Document::of_bytes(&file.path, bytes?)).collect()
     };
-    let mut all: Vec<Document> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(read)).collect();
-        workers.into_iter().flat_map(|worker| worker.join().expect("reading does not panic")).collect()
-    });
-    all.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(all)
+    Ok(files.par_chunks(SHARE).flat_map_iter(read).collect())
 }
 
 pub(crate) fn run(args: &LocateArgs) -> CommandResult {

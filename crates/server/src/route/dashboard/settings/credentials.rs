@@ -69,7 +69,7 @@ pub(super) async fn add(look: &Look<'_>, form: &Form) -> Result<Done, ApiError> 
     Ok(Done::plain(look.words))
 }
 
-pub(super) async fn act(look: &Look<'_>, (id, verb): (&str, &str), _: &Form) -> Result<Done, ApiError> {
+pub(super) async fn act(look: &Look<'_>, (id, verb): (&str, &str)) -> Result<Done, ApiError> {
     match verb {
         "remove" => {
             credentials::remove(look.caller.clone(), Path::from(id.to_owned()), look.server.clone()).await?;

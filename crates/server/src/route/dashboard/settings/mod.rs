@@ -79,6 +79,12 @@ struct Look<'a> {
     now: Timestamp,
 }
 
+impl<'a> Look<'a> {
+    fn new(visit: &'a Visit, server: &'a Server) -> Self {
+        Self { caller: &visit.caller, words: visit.words(), server, now: SystemClock.now() }
+    }
+}
+
 /// The section of an address, where whoever looks may see it.
 fn section(code: &str, caller: &Caller) -> Result<Section, ApiError> {
     let section = Section::ALL.into_iter().find(|section| section.code() == code).ok_or(ApiError::NotFound("page"))?;
@@ -104,7 +110,6 @@ pub(super) async fn show(
     state: Server,
 ) -> Result<HttpResponse, NotShown> {
     let html = match section(&path, &visit.caller) {
-        Ok(Section::Configuration) => configuration::page(&visit, &state, None),
         Ok(section) => shown(&visit, section, &query.cursor, None, &state).await,
         Err(error) => Err(error),
     };
@@ -118,7 +123,7 @@ async fn shown(
     revealed: Option<Revealed>,
     server: &Server,
 ) -> Result<String, ApiError> {
-    let look = Look { caller: &visit.caller, words: visit.words(), server, now: SystemClock.now() };
+    let look = Look::new(visit, server);
     let parts = match section {
         Section::Repositories => repositories::page(&look).await?,
         Section::Credentials => credentials::page(&look).await?,
@@ -158,7 +163,7 @@ pub(super) async fn add(
 }
 
 async fn added(visit: &Visit, section: Section, form: &Form, server: &Server) -> Result<Done, ApiError> {
-    let look = Look { caller: &visit.caller, words: visit.words(), server, now: SystemClock.now() };
+    let look = Look::new(visit, server);
     match section {
         Section::Repositories => repositories::add(&look, form).await,
         Section::Credentials => credentials::add(&look, form).await,
@@ -192,10 +197,10 @@ async fn acted(
     form: &Form,
     server: &Server,
 ) -> Result<Done, ApiError> {
-    let look = Look { caller: &visit.caller, words: visit.words(), server, now: SystemClock.now() };
+    let look = Look::new(visit, server);
     match section {
         Section::Repositories => repositories::act(&look, what).await,
-        Section::Credentials => credentials::act(&look, what, form).await,
+        Section::Credentials => credentials::act(&look, what).await,
         Section::Nodes => nodes::act(&look, what).await,
         Section::Users => users::act(&look, what, form).await,
         Section::Tokens => tokens::act(&look, what).await,

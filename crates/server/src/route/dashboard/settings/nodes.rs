@@ -19,11 +19,7 @@ pub(super) async fn page(look: &Look<'_>) -> Result<Parts, ApiError> {
         let node = &found.node;
         let labels: Vec<&str> = node.labels.iter().map(patchwright_domain::node::Label::as_str).collect();
         let at = |verb| format!("/settings/nodes/{}/{verb}", node.id);
-        let (class, state) = match (node.is_online(look.now), node.draining) {
-            (_, true) => ("pending_merge", w.draining),
-            (true, false) => ("succeeded", w.online),
-            (false, false) => ("failed", w.offline),
-        };
+        let (class, state) = w.node_state(node.is_online(look.now), node.draining);
         Row {
             cells: vec![
                 Cell::Name(node.name.to_string(), labels.join(" ")),
