@@ -13,31 +13,39 @@ use serde::Deserialize;
 const SIGNS: usize = Sign::ALL.len();
 const ROUNDS: usize = 400;
 const RATE: f64 = 0.05;
-const PULL: f64 = 5e-3;
+const PULL: f64 = 2e-3;
 
 /// What is given by hand and not learned: learned freely, these made nothing better on repositories that the weights were not
 /// learned from (they speak through the walk over imports too, which begins where they point), but in a small tree, where words
 /// tell little apart, whoever defines what the text names must come first.
-const GIVEN: [(Sign, f64); 5] = [
+const GIVEN: [(Sign, f64); 7] = [
     (Sign::Definition, 0.5),
     (Sign::Symbol, 0.3),
     (Sign::Qualified, 0.6),
     (Sign::FrameDefinition, 0.4),
     (Sign::Frame, 0.2),
+    (Sign::Message, 0.1),
+    (Sign::Aside, -0.3),
 ];
 
 /// The signs that are learned.
-const LEARNED: [Sign; 11] = [
+const LEARNED: [Sign; 17] = [
     Sign::Words,
     Sign::Piece,
     Sign::Title,
+    Sign::TitleShare,
+    Sign::DefinedWords,
     Sign::Path,
     Sign::FileName,
     Sign::ExactName,
     Sign::Quoted,
     Sign::Neighbours,
+    Sign::Tests,
     Sign::Past,
     Sign::PastTitle,
+    Sign::Churn,
+    Sign::Together,
+    Sign::Folder,
     Sign::Length,
 ];
 

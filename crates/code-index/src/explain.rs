@@ -1,7 +1,7 @@
 //! Why a file has its rank, in words for people.
 
 use crate::features::{Features, Sign};
-use crate::history::History;
+use crate::history::Changes;
 use crate::index::Index;
 use crate::model::weight;
 use crate::query::Query;
@@ -15,7 +15,7 @@ pub(crate) fn reasons(
     index: &Index,
     query: &Query,
     features: &Features,
-    history: Option<&dyn History>,
+    changes: Option<&Changes<'_>>,
     place: usize,
     most: usize,
 ) -> Vec<String> {
@@ -30,8 +30,14 @@ pub(crate) fn reasons(
         Sign::Words | Sign::Piece => Some("the text speaks of what it does".to_owned()),
         Sign::Title => Some("the title speaks of what it does".to_owned()),
         Sign::Neighbours => Some("files that the text speaks of import it, or it imports them".to_owned()),
-        Sign::Past | Sign::PastTitle => changed(features, history, place),
-        Sign::FrameDefinition | Sign::Length | Sign::Aside => None,
+        Sign::Past | Sign::PastTitle => changed(features, changes, place),
+        Sign::TitleShare => Some("it has the words of the title".to_owned()),
+        Sign::DefinedWords => Some("what it defines is called like what the text speaks of".to_owned()),
+        Sign::Message => Some("a message or key of the text stands in it".to_owned()),
+        Sign::Tests => Some("tests that speak of the same exercise it".to_owned()),
+        Sign::Together => Some("it was often changed together with the likeliest files".to_owned()),
+        Sign::Folder => Some("the likeliest files lie beside it".to_owned()),
+        Sign::FrameDefinition | Sign::Churn | Sign::Length | Sign::Aside => None,
     };
     // What names the file itself says more to people than sums of words, whatever their weights.
     let telling = |sign: Sign| match sign {
@@ -92,11 +98,10 @@ fn defined(index: &Index, query: &Query, file: usize) -> Option<String> {
     (!names.is_empty()).then(|| format!("defines {}, which the text mentions", names.join(", ")))
 }
 
-fn changed(features: &Features, history: Option<&dyn History>, place: usize) -> Option<String> {
+fn changed(features: &Features, changes: Option<&Changes<'_>>, place: usize) -> Option<String> {
     let commit = features.past.as_ref()?.commit.get(&place)?;
-    let commit = history?.commits().get(*commit)?;
-    let subject: String = commit.message.lines().next().unwrap_or_default().chars().take(70).collect();
-    Some(format!("was changed for “{subject}” ({})", commit.id))
+    let change = changes?.list.get(*commit)?;
+    Some(format!("was changed for “{}” ({})", change.subject, change.short_id()))
 }
 
 fn number(file: usize) -> u32 {

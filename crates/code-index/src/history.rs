@@ -1,36 +1,140 @@
 //! What was changed before for reasons that sound alike.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use crate::words::{Word, count};
+use patchwright_core::source_tree::{PastChange, SourceTree};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
-/// A change of the past.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Commit {
-    /// Its short id, for people.
-    pub id: String,
-    /// When it was made, in seconds since 1970.
-    pub time: i64,
-    /// Its message.
-    pub message: String,
-}
+use crate::shelf::Shelf;
+use crate::words::{Splitter, Word};
 
-/// The changes that led to a tree, newest first, none later than the tree itself. Which files a change touched is asked only
-/// of those whose messages resemble the issue.
-pub trait History: Send + Sync {
-    /// The changes.
-    fn commits(&self) -> &[Commit];
-
-    /// The files that one of them touched, by its place in [`Self::commits`]; nothing where that cannot be told.
-    fn files(&self, place: usize) -> Vec<String>;
-}
-
+/// How far back changes are looked at: messages of all, and of the newest which files they touched.
+const LOOKED_AT: usize = 8_000;
+const NEWEST: usize = 1_500;
 /// How many of the messages that resemble the issue most are followed to their files.
-const FOLLOWED: usize = 160;
+const FOLLOWED: usize = 800;
 /// A change of more files than this is a sweep.
 const SWEEP: usize = 40;
+/// A change of more files than this says nothing of what belongs together.
+const TOGETHER: usize = 10;
 /// After so many days a change counts about a third.
 const FADE_DAYS: f64 = 900.0;
+/// How many changes one worker reads at a time.
+const SHARE: usize = 64;
+/// The longest subject that is kept, in characters.
+const SUBJECT: usize = 70;
+
+/// A change, as it is kept.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Change {
+    #[serde(skip)]
+    id: String,
+    time: i64,
+    pub(crate) subject: String,
+    /// The words of its message, each once, in order.
+    words: Vec<Word>,
+}
+
+impl Change {
+    fn of(past: PastChange, splitter: &mut Splitter) -> Self {
+        let mut words = Vec::new();
+        splitter.each(&past.message, |word| words.push(word));
+        words.sort_unstable();
+        words.dedup();
+        let subject = past.message.lines().next().unwrap_or_default().chars().take(SUBJECT).collect();
+        Self { id: past.id, time: past.time, subject, words }
+    }
+
+    /// Its id, shortened for people.
+    pub(crate) fn short_id(&self) -> &str {
+        self.id.get(..10).unwrap_or(&self.id)
+    }
+}
+
+/// The changes that led to a tree, newest first.
+#[derive(Debug)]
+pub(crate) struct Changes<'a> {
+    tree: &'a dyn SourceTree,
+    shelf: &'a Shelf,
+    pub(crate) list: Vec<Change>,
+}
+
+impl<'a> Changes<'a> {
+    /// Reads them; those that are known already come from the shelf.
+    pub(crate) fn read(tree: &'a dyn SourceTree, shelf: &'a Shelf) -> Self {
+        let list = Self::known(tree, shelf).unwrap_or_else(|| {
+            let past = tree.past(LOOKED_AT);
+            let shares: Vec<Vec<PastChange>> = past.chunks(SHARE).map(<[PastChange]>::to_vec).collect();
+            let read = |share: Vec<PastChange>| {
+                let mut splitter = Splitter::default();
+                share.into_iter().map(|past| Change::of(past, &mut splitter)).collect::<Vec<_>>()
+            };
+            let list: Vec<Change> = shares.into_par_iter().flat_map_iter(read).collect();
+            if let Some(id) = tree.id() {
+                let ids: Vec<&String> = list.iter().map(|change| &change.id).collect();
+                shelf.put("changes", &(id, ids, &list));
+            }
+            list
+        });
+        Self { tree, shelf, list }
+    }
+
+    /// The list as the last look at the same commit left it.
+    fn known(tree: &dyn SourceTree, shelf: &Shelf) -> Option<Vec<Change>> {
+        let (of, ids, mut list): (String, Vec<String>, Vec<Change>) = shelf.get("changes")?;
+        if tree.id()? != of {
+            return None;
+        }
+        for (change, id) in list.iter_mut().zip(ids) {
+            change.id = id;
+        }
+        Some(list)
+    }
+
+    /// The files that a change touched; `None` for a sweep.
+    fn touched(&self, place: usize) -> Option<Vec<String>> {
+        let id = &self.list[place].id;
+        let key = format!("touched {id}");
+        let touched = self.shelf.get::<Vec<String>>(&key).unwrap_or_else(|| {
+            let mut touched = self.tree.touched(id);
+            touched.truncate(SWEEP + 1);
+            self.shelf.put(&key, &touched);
+            touched
+        });
+        (touched.len() <= SWEEP).then_some(touched)
+    }
+
+    fn freshness(&self, place: usize) -> f64 {
+        let newest = self.list.first().map_or(0, |change| change.time);
+        let days = (newest - self.list[place].time).max(0) as f64 / 86_400.0;
+        (-days / FADE_DAYS).exp()
+    }
+
+    /// How much each message resembles the text and its title, most alike first.
+    fn alike(&self, all: &HashMap<Word, f32>, title: &HashMap<Word, f32>) -> Vec<(usize, f64, f64)> {
+        let shared = |change: &Change| -> Vec<Word> {
+            change.words.iter().copied().filter(|word| all.contains_key(word)).collect()
+        };
+        let shared: Vec<Vec<Word>> = self.list.par_iter().map(shared).collect();
+        let mut known: HashMap<Word, f64> = HashMap::new();
+        for word in shared.iter().flatten() {
+            *known.entry(*word).or_default() += 1.0;
+        }
+        let total = self.list.len() as f64;
+        let rarity = |word: &Word| (1.0 + (total - known[word] + 0.5) / (known[word] + 0.5)).ln();
+        let mut alike = Vec::new();
+        for (place, shared) in shared.iter().enumerate().filter(|(_, shared)| !shared.is_empty()) {
+            let length = 2.0 + (self.list[place].words.len() as f64).sqrt();
+            let sum: f64 = shared.iter().map(rarity).sum();
+            let of_title: f64 = shared.iter().filter(|word| title.contains_key(word)).map(rarity).sum();
+            alike.push((place, sum / length, of_title / length));
+        }
+        alike.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        alike.truncate(FOLLOWED);
+        alike
+    }
+}
 
 /// What the past says of each file.
 #[derive(Debug, Default)]
@@ -39,95 +143,137 @@ pub(crate) struct Past {
     pub(crate) best: Vec<f64>,
     /// All that resemble its title, together.
     pub(crate) title: Vec<f64>,
+    /// How often it was changed of late.
+    pub(crate) churn: Vec<f64>,
     /// The change behind [`Self::best`].
     pub(crate) commit: HashMap<usize, usize>,
+    /// Which files were changed at once, with how fresh that is.
+    at_once: Vec<(f64, Vec<usize>)>,
 }
 
 impl Past {
     /// Compares. `place` says which file of the pool has a path.
     pub(crate) fn new(
-        history: &dyn History,
+        changes: &Changes<'_>,
         all: &HashMap<Word, f32>,
         title: &HashMap<Word, f32>,
         files: usize,
-        place: impl Fn(&str) -> Option<usize>,
+        place: impl Fn(&str) -> Option<usize> + Sync,
     ) -> Self {
-        let mut past = Self { best: vec![0.0; files], title: vec![0.0; files], commit: HashMap::new() };
-        let commits = history.commits();
-        let newest = commits.iter().map(|commit| commit.time).max().unwrap_or_default();
-        let messages: Vec<BTreeSet<Word>> =
-            commits.iter().map(|commit| count(&commit.message).into_keys().collect()).collect();
-        let mut known: HashMap<Word, f64> = HashMap::new();
-        for word in messages.iter().flatten().filter(|word| all.contains_key(word)) {
-            *known.entry(*word).or_default() += 1.0;
-        }
-        let total = messages.len() as f64;
-        let rarity = |word: &Word| known.get(word).map_or(0.0, |df| (1.0 + (total - df + 0.5) / (df + 0.5)).ln());
-        let mut alike: Vec<(usize, f64, f64)> = Vec::new();
-        for (place, words) in messages.iter().enumerate() {
-            let length = 2.0 + (words.len() as f64).sqrt();
-            let shared = words.iter().filter(|word| all.contains_key(word));
-            let sum: f64 = shared.clone().map(rarity).sum();
-            let of_title: f64 = shared.filter(|word| title.contains_key(word)).map(rarity).sum();
-            if sum > 0.0 {
-                alike.push((place, sum / length, of_title / length));
+        let mut past =
+            Self { best: vec![0.0; files], title: vec![0.0; files], churn: vec![0.0; files], ..Self::default() };
+        let alike = changes.alike(all, title);
+        let newest = 0..changes.list.len().min(NEWEST);
+        let mut followed: Vec<usize> = newest.clone().chain(alike.iter().map(|(change, ..)| *change)).collect();
+        followed.sort_unstable();
+        followed.dedup();
+        let places = |change: &usize| -> Option<Vec<usize>> {
+            Some(changes.touched(*change)?.iter().filter_map(|path| place(path)).collect())
+        };
+        let touched: Vec<Option<Vec<usize>>> = followed.par_iter().with_min_len(SHARE).map(places).collect();
+        let touched: HashMap<usize, Vec<usize>> =
+            followed.into_iter().zip(touched).filter_map(|(change, files)| Some((change, files?))).collect();
+        for (change, files) in newest.filter_map(|change| Some((change, touched.get(&change)?))) {
+            let fresh = changes.freshness(change);
+            for file in files {
+                past.churn[*file] += fresh / (files.len() as f64).sqrt();
+            }
+            if files.len() <= TOGETHER {
+                past.at_once.push((fresh, files.clone()));
             }
         }
-        alike.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        for (commit, sum, of_title) in alike.into_iter().take(FOLLOWED) {
-            let touched = history.files(commit);
-            if touched.len() > SWEEP {
-                continue;
-            }
-            let touched: Vec<usize> = touched.iter().filter_map(|path| place(path)).collect();
-            let days = (newest - commits[commit].time).max(0) as f64 / 86_400.0;
-            let fresh = (-days / FADE_DAYS).exp();
-            let share = touched.len() as f64;
-            for file in touched {
+        past.churn.iter_mut().for_each(|times| *times = times.ln_1p());
+        for (change, sum, of_title) in alike {
+            let Some(files) = touched.get(&change) else { continue };
+            let (fresh, share) = (changes.freshness(change), files.len() as f64);
+            for &file in files {
                 let value = sum * fresh / share.powf(0.3);
                 if value > past.best[file] {
                     past.best[file] = value;
-                    past.commit.insert(file, commit);
+                    past.commit.insert(file, change);
                 }
                 past.title[file] += of_title.powi(2) * fresh / share.sqrt();
             }
         }
         past
     }
+
+    /// How often each file was changed at once with those that are likely.
+    pub(crate) fn together(&self, likely: &[f64]) -> Vec<f64> {
+        let mut times = vec![0.0; likely.len()];
+        for (fresh, files) in &self.at_once {
+            for file in files {
+                times[*file] += fresh;
+            }
+        }
+        // What changes with everything belongs to nothing: a few changes are taken for granted.
+        let share = |file: usize| likely[file] / (times[file] + 3.0);
+        let mut together = vec![0.0; likely.len()];
+        for (fresh, files) in &self.at_once {
+            let sum: f64 = files.iter().map(|file| share(*file)).sum();
+            for file in files {
+                together[*file] += fresh * (sum - share(*file)).max(0.0);
+            }
+        }
+        together
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use patchwright_core::source_tree::{SourceTreeError, TreeFile};
+
     use super::*;
+    use crate::words::count;
 
-    struct Fixed(Vec<Commit>, Vec<Vec<String>>);
+    #[derive(Debug)]
+    struct Fixed(Vec<(PastChange, Vec<String>)>);
 
-    impl History for Fixed {
-        fn commits(&self) -> &[Commit] {
-            &self.0
+    impl SourceTree for Fixed {
+        fn id(&self) -> Option<String> {
+            Some("head".to_owned())
         }
 
-        fn files(&self, place: usize) -> Vec<String> {
-            self.1[place].clone()
+        fn files(&self) -> Result<Vec<TreeFile>, SourceTreeError> {
+            Ok(Vec::new())
         }
+
+        fn read(&self, files: &[TreeFile], _: u64) -> Vec<Option<Vec<u8>>> {
+            vec![None; files.len()]
+        }
+
+        fn past(&self, most: usize) -> Vec<PastChange> {
+            self.0.iter().take(most).map(|(change, _)| change.clone()).collect()
+        }
+
+        fn touched(&self, change: &str) -> Vec<String> {
+            self.0.iter().find(|(own, _)| own.id == change).map_or_else(Vec::new, |(_, files)| files.clone())
+        }
+    }
+
+    fn change(time: i64, message: &str, files: &[&str]) -> (PastChange, Vec<String>) {
+        let change = PastChange { id: format!("id of {message}"), time, message: message.to_owned() };
+        (change, files.iter().map(|&name| name.to_owned()).collect())
     }
 
     #[test]
     fn a_file_that_was_changed_for_a_reason_that_sounds_alike_counts() {
-        let commit = |time, message: &str| Commit { id: "a1".into(), time, message: message.into() };
-        let commits = vec![
-            commit(1_000_000, "Fixed the colon in header parsing"),
-            commit(900_000, "Bumped the version"),
-            commit(800_000, "Header parsing again"),
-        ];
-        let files = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-        let sweep = (0..50).map(|n| format!("f{n}")).collect();
-        let history = Fixed(commits, vec![files(&["header.py"]), files(&["setup.py"]), sweep]);
+        let sweep: Vec<String> = (0..50).map(|number| format!("f{number}")).collect();
+        let tree = Fixed(vec![
+            change(1_000_000, "Fixed the colon in header parsing", &["header.py", "body.py"]),
+            change(900_000, "Bumped the version", &["setup.py"]),
+            change(800_000, "Header parsing again", &sweep.iter().map(String::as_str).collect::<Vec<_>>()),
+        ]);
+        let shelf = Shelf::default();
+        let changes = Changes::read(&tree, &shelf);
         let all = count("header parsing drops what is behind a colon");
-        let place = |path: &str| ["header.py", "setup.py", "f1"].iter().position(|name| *name == path);
-        let past = Past::new(&history, &all, &count("header parsing"), 3, place);
+        let place = |path: &str| ["header.py", "setup.py", "f1", "body.py"].iter().position(|name| *name == path);
+        let past = Past::new(&changes, &all, &count("header parsing"), 4, place);
         assert!(past.best[0] > 0.0 && past.title[0] > 0.0 && past.best[1] == 0.0, "{past:?}");
         assert!(past.best[2] == 0.0, "a sweep over everything says nothing");
         assert_eq!(past.commit[&0], 0);
+        assert!(past.churn[1] > past.churn[2]);
+        let together = past.together(&[1.0, 0.0, 0.0, 0.0]);
+        assert!(together[3] > 0.0 && together[1] == 0.0, "{together:?}");
     }
 }

@@ -1,14 +1,14 @@
 //! The index of a tree, and the ranking of its files.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use rayon::prelude::*;
 
 use crate::corpus::Document;
 use crate::explain::reasons;
 use crate::features::{Features, Sign};
-use crate::history::History;
-use crate::language::{Language, is_aside, is_test};
+use crate::history::Changes;
+use crate::language::{Language, is_aside, is_prose, is_test};
 use crate::model;
 use crate::modules::Modules;
 use crate::query::{IssueText, Query};
@@ -55,21 +55,27 @@ pub struct Index {
 
 /// How many files one worker reads at a time: they share what is known of identifiers.
 const SHARE: usize = 64;
+/// Through how many modules a name is followed to where it is defined.
+const RE_EXPORTS: usize = 4;
 /// The most reasons that a file is given.
 const REASONS: usize = 4;
 
 impl Index {
     /// Indexes files.
     pub fn build(documents: Vec<Document>) -> Self {
-        let read = |document: &Document, splitter: &mut Splitter| File::read(document, splitter);
-        let files: Vec<File> = documents
-            .par_chunks(SHARE)
-            .flat_map_iter(|share| {
-                let mut splitter = Splitter::default();
-                share.iter().map(|document| read(document, &mut splitter)).collect::<Vec<_>>()
-            })
-            .collect();
-        let paths: Vec<String> = documents.into_iter().map(|document| document.path).collect();
+        let read = |share: &[Document]| {
+            let mut splitter = Splitter::default();
+            let language = |path: &str| Language::of(path).unwrap_or(Language::Other);
+            let scan = |document: &Document| Scan::of(&document.text, language(&document.path), &mut splitter);
+            share.iter().map(scan).collect::<Vec<_>>()
+        };
+        let scans = documents.par_chunks(SHARE).flat_map_iter(read).collect();
+        Self::of(documents.into_iter().map(|document| document.path).collect(), scans)
+    }
+
+    /// The index of files that have been read.
+    pub(crate) fn of(paths: Vec<String>, scans: Vec<Scan>) -> Self {
+        let files: Vec<File> = paths.par_iter().zip(scans).map(|(path, scan)| File::new(path, scan)).collect();
         let modules = Modules::new(paths.iter().map(String::as_str));
         let neighbours = neighbours(&paths, &files, &modules);
         let mut definitions: HashMap<String, Vec<(u32, Kind)>> = HashMap::new();
@@ -94,16 +100,21 @@ impl Index {
 
     /// The files that the text is about, likeliest first. Equal scores are ordered by path.
     pub fn rank(&self, issue: &IssueText, limit: usize) -> Vec<Ranked> {
-        self.rank_with(issue, None, limit)
+        self.rank_with(&Query::read(issue), None, None, limit)
     }
 
-    /// The same with a look at what was changed before.
-    pub fn rank_with(&self, issue: &IssueText, history: Option<&dyn History>, limit: usize) -> Vec<Ranked> {
-        let query = Query::read(issue);
+    /// The same with a look at what was changed before, and within a folder.
+    pub(crate) fn rank_with(
+        &self,
+        query: &Query,
+        changes: Option<&Changes<'_>>,
+        folder: Option<&str>,
+        limit: usize,
+    ) -> Vec<Ranked> {
         if query.all.is_empty() {
             return Vec::new();
         }
-        let features = Features::new(self, &query, history, self.pool(&query));
+        let features = Features::new(self, query, changes, self.pool(query, folder));
         // A file that nothing points to has no rank, however short it is.
         let pointed_to = (0..features.pool.len()).filter(|place| features.has_sign(*place));
         let mut order: Vec<(f64, usize)> =
@@ -116,15 +127,14 @@ impl Index {
             .map(|(score, place)| Ranked {
                 path: self.path(&features, place).to_owned(),
                 score,
-                reasons: reasons(self, &query, &features, history, place, REASONS),
+                reasons: reasons(self, query, &features, changes, place, REASONS),
             })
             .collect()
     }
 
-    /// The numbers that a file's score is made of, for those who learn the weights: path, and one number a sign.
-    pub fn rows(&self, issue: &IssueText, history: Option<&dyn History>) -> Vec<(String, [f64; Sign::ALL.len()])> {
-        let query = Query::read(issue);
-        let features = Features::new(self, &query, history, self.pool(&query));
+    /// The numbers that each file's score is made of.
+    pub(crate) fn rows(&self, query: &Query, changes: Option<&Changes<'_>>) -> Vec<(String, [f64; Sign::ALL.len()])> {
+        let features = Features::new(self, query, changes, self.pool(query, None));
         (0..features.pool.len()).map(|place| (self.path(&features, place).to_owned(), features.row(place))).collect()
     }
 
@@ -133,7 +143,7 @@ impl Index {
     }
 
     /// The files that may be meant: code that is no test, and what the text names by its path. Where that is nothing, all.
-    fn pool(&self, query: &Query) -> Vec<usize> {
+    fn pool(&self, query: &Query, folder: Option<&str>) -> Vec<usize> {
         let mut named: Vec<usize> = Vec::new();
         for path in query.paths.keys() {
             let (files, depth) = self.modules.resolve(path);
@@ -141,13 +151,18 @@ impl Index {
                 named.extend(files.iter().map(|file| *file as usize));
             }
         }
+        let within = |place: &usize| {
+            folder
+                .is_none_or(|folder| self.paths[*place].strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')))
+        };
         let meant = |place: &usize| {
             let file = &self.files[*place];
-            let wanted = file.is_code && (!file.is_test || query.about_tests);
-            wanted || (named.contains(place) && (!file.is_test || query.about_tests))
+            let wanted = file.is_code || named.contains(place) || (query.about_docs && is_prose(&self.paths[*place]));
+            wanted && (!file.is_test || query.about_tests)
         };
-        let pool: Vec<usize> = (0..self.files.len()).filter(meant).collect();
-        if pool.is_empty() { (0..self.files.len()).collect() } else { pool }
+        let all: Vec<usize> = (0..self.files.len()).filter(within).collect();
+        let pool: Vec<usize> = all.iter().copied().filter(meant).collect();
+        if pool.is_empty() { all } else { pool }
     }
 
     /// Where a file with this path is.
@@ -160,6 +175,34 @@ impl Index {
         self.definitions.get(name).map_or(&[], Vec::as_slice)
     }
 
+    /// The files that define what a module gives out under a name: itself, or where it takes that from.
+    pub(crate) fn homes(&self, file: usize, name: &str) -> Vec<(u32, Kind)> {
+        let (mut at, mut seen) = (vec![file], BTreeSet::from([file]));
+        for _ in 0..RE_EXPORTS {
+            let defining = |place: &(u32, Kind)| at.contains(&(place.0 as usize));
+            let found: Vec<(u32, Kind)> = self.defining(name).iter().copied().filter(defining).collect();
+            if !found.is_empty() {
+                return found;
+            }
+            at = at.iter().flat_map(|file| self.sources(*file, name)).filter(|file| seen.insert(*file)).collect();
+        }
+        // A package may make its names in ways that no line shows: whoever defines one below it is meant.
+        let Some(folder) = self.paths[file].strip_suffix("__init__.py") else { return Vec::new() };
+        let below = |found: &&(u32, Kind)| self.paths[found.0 as usize].starts_with(folder);
+        let found: Vec<(u32, Kind)> = self.defining(name).iter().filter(below).copied().collect();
+        let strong = |found: &&(u32, Kind)| matches!(found.1, Kind::Class | Kind::Function);
+        let strong: Vec<(u32, Kind)> = found.iter().filter(strong).copied().collect();
+        if strong.is_empty() { found } else { strong }
+    }
+
+    /// The files that a file takes a name from.
+    fn sources(&self, file: usize, name: &str) -> Vec<usize> {
+        let path = &self.paths[file];
+        let language = Language::of(path).unwrap_or(Language::Other);
+        let imports = self.files[file].scan.imports.iter().filter(|import| import.may_give(name));
+        imports.flat_map(|import| self.modules.targets(import, path, language)).map(|file| file as usize).collect()
+    }
+
     /// Whether a file defines a name.
     pub(crate) fn defines(&self, file: usize, name: &str) -> bool {
         self.defining(name).iter().any(|(other, _)| *other as usize == file)
@@ -167,10 +210,8 @@ impl Index {
 }
 
 impl File {
-    fn read(document: &Document, splitter: &mut Splitter) -> Self {
-        let path = document.path.as_str();
+    fn new(path: &str, scan: Scan) -> Self {
         let language = Language::of(path);
-        let scan = Scan::of(&document.text, language.unwrap_or(Language::Other), splitter);
         let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
         let plain = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
         let folder = folders.rsplit('/').next().unwrap_or_default();
@@ -187,13 +228,13 @@ impl File {
         };
         Self {
             length: scan.pieces.iter().sum(),
-            scan,
             path_words: words(path.rsplit_once('.').map_or(path, |(stem, _)| stem)),
             name_words: words(stem),
             stem: stem.trim_matches('_').to_lowercase(),
             is_code: language.is_some(),
             is_test: is_test(path),
-            is_aside: is_aside(path),
+            is_aside: is_aside(path) || scan.is_generated,
+            scan,
         }
     }
 }

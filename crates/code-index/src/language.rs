@@ -58,6 +58,12 @@ pub fn is_source(path: &str) -> bool {
     Language::of(path).is_some()
 }
 
+/// Whether a file is text for people, by its name.
+pub(crate) fn is_prose(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
+    [".md", ".rst", ".txt", ".adoc"].iter().any(|ending| name.ends_with(ending))
+}
+
 /// Folders whose files are tests.
 const TEST_FOLDERS: &[&str] = &["tests", "__tests__", "testdata", "test_data", "testsuite"];
 /// Folders whose files are seldom the ones to mend.
@@ -98,7 +104,7 @@ const ASIDE_FOLDERS: &[&str] = &[
 ];
 
 /// Whether a file is a test, by where it is and what it is called.
-pub(crate) fn is_test(path: &str) -> bool {
+pub fn is_test(path: &str) -> bool {
     let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
     let mut parts = folders.split('/');
     let first = parts.next().unwrap_or_default();

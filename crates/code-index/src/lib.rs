@@ -4,23 +4,28 @@
     reason = "counts of files and words become scores, where the last digits mean nothing"
 )]
 
-mod adapter;
 mod corpus;
 mod explain;
 mod features;
+mod grammar;
 mod history;
 mod index;
 mod language;
+mod lexical;
+mod locator;
 mod model;
 mod modules;
+mod outline;
 mod query;
 mod scan;
+mod shelf;
+mod symbols;
 mod words;
 
-pub use adapter::LexicalIndex;
-pub use corpus::{Document, MAX_BYTES};
+pub use corpus::{Document, FolderTree};
 pub use features::Sign;
-pub use history::{Commit, History};
 pub use index::{Index, Ranked};
-pub use language::is_source;
+pub use language::{is_source, is_test};
+pub use locator::Locator;
+pub use outline::{Symbol, SymbolKind, outline};
 pub use query::IssueText;

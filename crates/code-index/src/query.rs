@@ -1,23 +1,32 @@
 //! What the text of an issue says about files: paths, modules, stack frames, names, words.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-use crate::words::{Word, count};
+use crate::language::is_prose;
+use crate::words::{Word, count, literal, threes, whole};
 
 /// The text of an issue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssueText {
     title: String,
     body: String,
+    labels: Vec<String>,
 }
 
 impl IssueText {
     /// A title and a body; either may be empty.
     pub fn new(title: impl Into<String>, body: impl Into<String>) -> Self {
-        Self { title: title.into(), body: body.into() }
+        Self { title: title.into(), body: body.into(), labels: Vec::new() }
+    }
+
+    /// The same with labels: those that name a part of the product say where to look.
+    #[must_use]
+    pub fn with_labels(mut self, labels: &[String]) -> Self {
+        self.labels = labels.to_vec();
+        self
     }
 
     /// A text whose first line is its title.
@@ -52,6 +61,10 @@ pub(crate) struct Query {
     pub(crate) dotted: BTreeMap<String, f32>,
     /// Identifiers with how much each looks like one that is meant.
     pub(crate) names: BTreeMap<String, f32>,
+    /// Messages in threes of words, flags and keys, as literals of the source may hold them.
+    pub(crate) literals: HashSet<Word>,
+    /// What the reporter's sample defines.
+    own: BTreeSet<String>,
     pub(crate) about_tests: bool,
     pub(crate) about_docs: bool,
 }
@@ -82,6 +95,12 @@ pattern!(
 pattern!(DOTTED, r"[A-Za-z_]\w*(?:(?:\.|::)[A-Za-z_]\w*)+");
 pattern!(FENCE, r"(?s)```[^\n]*\n(.*?)(?:```|\z)|<pre[^>]*>(.*?)</pre>|<code[^>]*>(.*?)</code>");
 pattern!(TICK, r"`{1,2}([^`\n]{2,80})`{1,2}");
+pattern!(FLAG, r#"(?:^|[\s`'\"=(\[])--([a-zA-Z][\w-]+)"#);
+pattern!(KEY, r"[\w./:-]*[\w]");
+pattern!(
+    SAMPLE_DEFINITION,
+    r"(?m)^\s*(?:>>> |\.\.\. )?(?:(?:export|public|pub|async|static) +)*(?:class|def|func|function|fn|struct|interface) +([A-Za-z_]\w*)"
+);
 pattern!(CALL, r"([A-Za-z_]\w*)\s*\(");
 pattern!(NAME, r"[A-Za-z_][A-Za-z0-9_]*");
 pattern!(
@@ -107,11 +126,17 @@ impl Query {
         let body = issue.body.replace("\r\n", "\n");
         let body = without_surroundings(&HIDDEN.replace_all(&body, " "));
         let text: String = format!("{title}\n{body}").chars().take(MAX_TEXT + MAX_REST).collect();
-        let mut query = Self { title: count(&title), all: count(&text), ..Self::default() };
+        let labels: Vec<&str> = issue.labels.iter().map(String::as_str).filter(|label| tells(label)).collect();
+        let mut query =
+            Self { title: count(&title), all: count(&format!("{text}\n{}", labels.join("\n"))), ..Self::default() };
+        for name in labels.iter().flat_map(|label| NAME.find_iter(label)) {
+            *query.plain.entry(name.as_str().to_lowercase()).or_default() += 1.0;
+        }
         for name in NAME.find_iter(&text) {
             *query.plain.entry(name.as_str().to_lowercase()).or_default() += 1.0;
         }
         query.plain_title = NAME.find_iter(&title).map(|name| name.as_str().to_lowercase()).collect();
+        query.read_literals(&text);
         query.read_frames(&text);
         let rest = PYTHON_FRAME.replace_all(&text, " ");
         for path in PATH.find_iter(&rest) {
@@ -120,11 +145,34 @@ impl Query {
         }
         query.read_dotted(&title, &text);
         query.read_names(&title, &text);
-        let lower = text.to_lowercase();
-        let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-        query.about_tests = says(&["test suite", "failing test", "flaky", "测试用例", "单元测试"]);
-        query.about_docs = says(&["documentation", "typo", "readme", "docstring", "文档"]);
+        let says = |text: &str, words: &[&str]| {
+            let lower = text.to_lowercase();
+            words.iter().any(|word| lower.contains(word))
+        };
+        query.about_tests = says(&text, ABOUT_TESTS);
+        query.about_docs = says(&title, ABOUT_DOCS);
         query
+    }
+
+    /// Whether a file that is no source is meant: the text names it, or is about such files.
+    pub(crate) fn means(&self, path: &str) -> bool {
+        let ends = |named: &String| {
+            path.strip_suffix(named.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
+        };
+        (self.about_docs && is_prose(path)) || self.paths.keys().any(ends)
+    }
+
+    fn read_literals(&mut self, text: &str) {
+        threes(text, |three| {
+            self.literals.insert(three);
+        });
+        self.literals.extend(KEY.find_iter(text).filter_map(|key| literal(key.as_str())));
+        for flag in FLAG.captures_iter(text) {
+            // `--dry-run` is read into something called `dry_run`.
+            let name = flag[1].replace('-', "_");
+            *self.all.entry(whole(&name)).or_default() += 1.0;
+            self.add_name(&name, 1.5);
+        }
     }
 
     fn read_frames(&mut self, text: &str) {
@@ -195,6 +243,8 @@ impl Query {
             .filter_map(|found| found.iter().skip(1).flatten().next().map(|part| format!("{}\n", part.as_str())))
             .collect();
         let prose = FENCE.replace_all(text, " ");
+        // What the reporter's own sample defines is the reporter's, however often it is used.
+        self.own = SAMPLE_DEFINITION.captures_iter(&code).map(|found| found[1].to_owned()).collect();
         for name in NAME.find_iter(title).map(|name| name.as_str()) {
             let weight = match () {
                 () if looks_like_code(name) => 3.0,
@@ -226,7 +276,7 @@ impl Query {
     }
 
     fn add_name(&mut self, name: &str, weight: f32) {
-        if name.len() >= 3 {
+        if name.len() >= 3 && !self.own.contains(name) {
             let known = self.names.entry(name.to_owned()).or_default();
             *known = known.max(weight);
         }
@@ -241,6 +291,40 @@ fn without_surroundings(body: &str) -> String {
         return format!("{text}{}", rest.chars().take(MAX_REST).collect::<String>());
     }
     text.to_owned()
+}
+
+/// What is said where tests themselves are meant, and in titles where documentation is.
+const ABOUT_TESTS: &[&str] = &["test suite", "failing test", "flaky", "测试用例", "单元测试"];
+const ABOUT_DOCS: &[&str] = &["documentation", "docs", "typo", "readme", "changelog", "文档", "拼写"];
+
+/// Labels of every tracker, which say what kind of issue it is, and not where.
+const KINDS: &[&str] = &[
+    "bug",
+    "enhancement",
+    "feature",
+    "question",
+    "good first issue",
+    "help wanted",
+    "duplicate",
+    "invalid",
+    "wontfix",
+    "documentation",
+    "needs triage",
+    "triage",
+    "confirmed",
+    "regression",
+    "缺陷",
+    "需求",
+    "任务",
+];
+
+/// Whether a label says where to look.
+fn tells(label: &str) -> bool {
+    let lower = label.to_lowercase();
+    !KINDS.contains(&lower.trim_start_matches("type:").trim_start_matches("kind/").trim())
+        && !["priority", "status", "severity", "p0", "p1", "p2", "p3", "patchwright"]
+            .iter()
+            .any(|kind| lower.starts_with(kind))
 }
 
 /// Mixed case or an underscore inside: nobody writes prose like that.

@@ -5,9 +5,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use regex::Regex;
+use serde::{Deserialize, Serialize};
 
 use crate::language::Language;
-use crate::words::{Splitter, Word};
+use crate::words::{Splitter, Word, literal, threes};
 
 /// How much of a file is read, in bytes.
 const MAX_BYTES: usize = 400_000;
@@ -18,7 +19,7 @@ const MIN_PIECE: usize = 200;
 const DEFINED: u16 = 2;
 
 /// What kind of thing a definition is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Kind {
     Class,
     Function,
@@ -29,7 +30,7 @@ pub(crate) enum Kind {
 }
 
 /// A name that a file takes from elsewhere.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Import {
     /// The module or path, as written.
     pub(crate) module: String,
@@ -37,17 +38,34 @@ pub(crate) struct Import {
     pub(crate) names: Vec<String>,
 }
 
+impl Import {
+    /// Whether a name may come with it: it is named, or all is taken.
+    pub(crate) fn may_give(&self, name: &str) -> bool {
+        let last = self.module.rsplit(['.', ':', '/', '\\']).next().unwrap_or_default();
+        if self.names.is_empty() {
+            // A whole module: of languages that name the thing with its path, or give out all of another file.
+            return last == name || last == "*" || self.module.starts_with('.');
+        }
+        self.names.iter().any(|own| own == name || own == "*")
+    }
+}
+
 /// A file as it is kept.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Scan {
     /// The words: which, in which piece, how often.
     pub(crate) words: Vec<(Word, u16, u16)>,
     /// How many words each piece has.
     pub(crate) pieces: Vec<u32>,
     pub(crate) definitions: Vec<(String, Kind)>,
+    /// What of its literals a report may quote, in order.
+    pub(crate) literals: Vec<Word>,
     /// Where each definition begins, with its name; empty once the words are counted.
+    #[serde(skip)]
     places: Vec<(usize, String)>,
     pub(crate) imports: Vec<Import>,
+    /// Whether its first lines say that a program wrote it.
+    pub(crate) is_generated: bool,
 }
 
 macro_rules! pattern {
@@ -85,6 +103,11 @@ pattern!(DOTTED_IMPORT, r"(?m)^[ \t]*(?:import|using|use)[ \t]+(?:static[ \t]+)?
 pattern!(INCLUDE, r#"(?m)^[ \t]*#[ \t]*include[ \t]*["<]([^">\n]+)[">]"#);
 pattern!(RUBY_REQUIRE, r#"(?m)^[ \t]*require(?:_relative)?[ \t(]+['"]([^'"\n]+)['"]"#);
 
+pattern!(GENERATED, r"(?i)@generated\b|code generated .* do not edit|(?:automatically|auto-)\s?generated");
+
+/// In how many of its first lines a file says that a program wrote it.
+const GENERATED_LINES: usize = 5;
+
 /// Names that look like a call's head and are none of a method.
 const NO_METHODS: &[&str] =
     &["if", "for", "while", "switch", "catch", "return", "else", "do", "try", "function", "new"];
@@ -97,7 +120,22 @@ impl Scan {
         let borders = if language == Language::Python { scan.python(text) } else { scan.other(text, language) };
         scan.read_words(text, &borders, splitter);
         scan.read_imports(text, language);
+        scan.literals = read_literals(text);
+        scan.is_generated = text.lines().take(GENERATED_LINES).any(|line| GENERATED.is_match(line));
         scan
+    }
+
+    /// Whether a word stands in it.
+    pub(crate) fn holds(&self, word: Word) -> bool {
+        self.words.binary_search_by_key(&word, |(own, ..)| *own).is_ok()
+    }
+
+    /// Leaves out what stands in it, and keeps what it is: for trees with more words than there is room for.
+    pub(crate) fn without_words(mut self) -> Self {
+        self.words = Vec::new();
+        self.literals = Vec::new();
+        self.pieces.iter_mut().for_each(|length| *length = 0);
+        self
     }
 
     fn python(&mut self, text: &str) -> Vec<usize> {
@@ -239,6 +277,38 @@ impl Scan {
             Language::Other => Vec::new(),
         };
     }
+}
+
+/// The literals of a text that a report may quote: messages in threes of words, flags and keys.
+fn read_literals(text: &str) -> Vec<Word> {
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let mut rest = line;
+        while let Some(at) = rest.find(['"', '\'', '`']) {
+            let quote = rest.as_bytes()[at];
+            let inside = &rest[at + 1..];
+            let end = closing(inside.as_bytes(), quote);
+            let content = inside.get(..end).unwrap_or_default();
+            if content.contains(' ') {
+                threes(content, |three| found.push(three));
+            } else {
+                found.extend(literal(content));
+            }
+            rest = inside.get(end + 1..).unwrap_or_default();
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// Where a quoted text ends.
+fn closing(bytes: &[u8], quote: u8) -> usize {
+    let mut at = 0;
+    while at < bytes.len() && bytes[at] != quote {
+        at += if bytes[at] == b'\\' { 2 } else { 1 };
+    }
+    at.min(bytes.len())
 }
 
 fn python_imports(text: &str) -> Vec<Import> {

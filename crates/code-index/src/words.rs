@@ -37,7 +37,7 @@ pub(crate) fn word(text: &str) -> Word {
 
 /// A whole identifier, told apart from a plain word that is spelt alike.
 pub(crate) fn whole(identifier: &str) -> Word {
-    hash(1, &identifier.trim_matches('_').to_lowercase())
+    hash(1, &identifier.replace('_', "").to_lowercase())
 }
 
 fn is_stop_word(text: &str) -> bool {
@@ -70,6 +70,31 @@ impl Splitter {
             }
         }
     }
+}
+
+/// Every three words in a row, within lines, as they are written. What stands in braces or behind a percent sign is put in when
+/// a message is made: it parts what is before it from what is after it.
+pub(crate) fn threes(text: &str, mut take: impl FnMut(Word)) {
+    let mut last: [Word; 2] = [0; 2];
+    for part in text.split(['\n', '{', '}', '%']) {
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        let words = part.split(|c: char| !is_word(c)).filter(|word| !word.is_empty());
+        for (place, word) in words.enumerate() {
+            let word = hash(3, &word.to_lowercase());
+            if place >= 2 {
+                take(last[0].rotate_left(10) ^ last[1].rotate_left(5) ^ word);
+            }
+            last = [last[1], word];
+        }
+    }
+}
+
+/// A literal that is one word with marks in it: a flag, a key, a code.
+pub(crate) fn literal(text: &str) -> Option<Word> {
+    let is_one = text.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '/'));
+    let bare = text.trim_matches(|c: char| !c.is_alphanumeric());
+    let is_marked = bare.contains(['-', '_', '.', ':']) || text.starts_with("--");
+    (is_one && is_marked && (4..=60).contains(&text.len())).then(|| hash(4, bare))
 }
 
 /// The words of a text with how often they stand in it.

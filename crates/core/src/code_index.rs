@@ -1,12 +1,13 @@
 //! Finds the files that a text is about.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::fault::{Cause, Fault};
+use crate::source_tree::SourceTree;
 
-/// The files of a folder, ranked for an issue.
+/// The files of a tree, ranked for an issue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranking {
     /// Likeliest first.
@@ -24,19 +25,40 @@ pub struct RankedFile {
     pub score: f64,
     /// Why, in words for people.
     pub reasons: Vec<String>,
+    /// What of the file is likeliest meant, likeliest first; told of the first files only.
+    pub symbols: Vec<RankedSymbol>,
+    /// The file without its bodies, a line for each definition with the number of its line; empty where it was not made.
+    pub skeleton: String,
+}
+
+/// A definition in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RankedSymbol {
+    /// Its name with those around it, `Class.method`.
+    pub name: String,
+    /// `function`, `class` and the like.
+    pub kind: String,
+    /// The lines that it stands in, from 1, both inclusive.
+    pub lines: (u32, u32),
 }
 
 /// What to look for.
 #[derive(Debug, Clone)]
 pub struct IndexQuery {
-    /// The folder.
-    pub root: PathBuf,
-    /// The files to look at, relative; `None` walks the folder.
-    pub files: Option<Vec<String>>,
+    /// Where.
+    pub tree: Arc<dyn SourceTree>,
+    /// Whose tree it is: what was read of one tree of a repository serves the next ones. `None` keeps nothing.
+    pub repository: Option<String>,
     /// The issue's title.
     pub title: String,
     /// The issue's text and what else was said.
     pub body: String,
+    /// The issue's labels.
+    pub labels: Vec<String>,
+    /// Rank only what lies in this folder.
+    pub folder: Option<String>,
+    /// Of how many of the first files to tell symbols and a skeleton.
+    pub outlined: usize,
     /// The most files to return.
     pub limit: usize,
 }

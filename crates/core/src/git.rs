@@ -1,6 +1,7 @@
 //! A working copy of a repository, and the way back to its remote.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -10,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::fault::{Cause, Fault};
 use crate::forge::GitCredential;
+use crate::source_tree::SourceTree;
 
 /// Git did not do what was asked. No message holds a credential.
 #[derive(Debug, thiserror::Error)]
@@ -170,6 +172,9 @@ pub trait Workspace: Send + Sync {
 
     /// The commit that it started from.
     fn base_commit(&self) -> &CommitSha;
+
+    /// The tree of the commit that it started from, with what of its history came along.
+    fn tree(&self) -> Arc<dyn SourceTree>;
 
     /// All tracked files that match the glob (`*` for all), sorted; caches and build folders left out.
     async fn list_files(&self, pattern: &str) -> Result<Vec<RepoPath>, GitError>;

@@ -24,6 +24,7 @@ pub mod requests;
 pub mod sandbox;
 pub mod secret;
 pub mod signature;
+pub mod source_tree;
 pub mod stats;
 pub mod store;
 pub mod task_log;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use patchwright_domain::job::report::{TestResults, Verdict};
+use patchwright_domain::job::report::{Candidate, CandidateSymbol, TestResults, Verdict};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 use patchwright_domain::{Job, JobStatus};
 
@@ -303,10 +303,22 @@ fn located(job: &Job) -> String {
     );
     for candidate in report.candidates.iter().take(10) {
         let reasons: Vec<String> = candidate.reasons.iter().take(3).map(|reason| neutralise(reason)).collect();
-        let _ = writeln!(out, "- `{}`: {}", candidate.path, reasons.join("; "));
+        let _ = writeln!(out, "- `{}`: {}{}", candidate.path, reasons.join("; "), places(candidate));
     }
     out.push_str("\n</details>\n");
     out
+}
+
+/// How many symbols of a file a comment names, and how much of a name, in characters.
+const SHOWN_PLACES: usize = 2;
+const SYMBOL_NAME: usize = 80;
+/// The places in a file to begin at, in words for people.
+pub(crate) fn places(candidate: &Candidate) -> String {
+    let place = |symbol: &CandidateSymbol| {
+        format!("`{}` (line {})", neutralise_line(&symbol.name, SYMBOL_NAME), symbol.lines.0)
+    };
+    let places: Vec<String> = candidate.symbols.iter().take(SHOWN_PLACES).map(place).collect();
+    if places.is_empty() { String::new() } else { format!("; begin at {}", places.join(", ")) }
 }
 
 fn footer(job: &Job, public_url: Option<&str>) -> String {

@@ -14,7 +14,7 @@ use patchwright_core::sandbox::TestOutcome;
 use patchwright_core::store::{Share, Store as _};
 use patchwright_core::webhook::InboundIssue;
 use patchwright_core::{CancellationToken, Redactor, Secret};
-use patchwright_domain::job::report::Verdict;
+use patchwright_domain::job::report::{AnalysisMethod, Verdict};
 use patchwright_domain::job::{Lease, PublishMode};
 use patchwright_domain::{BranchName, IssueStatus, Job, JobStatus, PlatformId, TaskStatus};
 use patchwright_engine::{Engine, ManualStart, MarkerKey, Ports, Settings, Start, Tools, builtin_presets};
@@ -216,8 +216,8 @@ async fn a_proven_fix_reads_like_this() {
 
     <details><summary>The likeliest files of 2 looked at</summary>
 
-    - `src/calc.py`: chosen by the model; it is in the tree
-    - `README.md`: it is in the tree
+    - `src/calc.py`: chosen by the model; it is in the tree; begin at `it` (line 1)
+    - `README.md`: it is in the tree; begin at `it` (line 1)
 
     </details>
 
@@ -246,8 +246,8 @@ async fn a_failure_reads_like_this() {
 
     <details><summary>The likeliest files of 2 looked at</summary>
 
-    - `README.md`: it is in the tree
-    - `src/calc.py`: it is in the tree
+    - `README.md`: it is in the tree; begin at `it` (line 1)
+    - `src/calc.py`: it is in the tree; begin at `it` (line 1)
 
     </details>
 
@@ -597,4 +597,46 @@ async fn what_the_model_was_asked_and_said_is_kept_without_secrets() {
     let job = forgetful.start().await;
     forgetful.work().await.unwrap();
     assert!(forgetful.store.calls(job.id).await.unwrap().is_empty());
+}
+
+/// What was asked about the candidates, in order.
+fn analyses(house: &House) -> Vec<String> {
+    let asked = house.llm.asked().into_iter().filter(|request| request.purpose == "analyze_bug");
+    asked.map(|request| request.messages.last().unwrap().content.clone()).collect()
+}
+
+fn located(job: &Job) -> (AnalysisMethod, Vec<String>) {
+    let report = job.located().unwrap();
+    (report.stage_data.analysis_method, report.candidate_files.iter().map(ToString::to_string).collect())
+}
+
+#[tokio::test]
+async fn a_model_that_asks_for_more_is_shown_it_once() {
+    let wish = r#"{"candidate_files": [], "more": {"words": "subtraction", "folder": "./src/"}}"#;
+    let house = house(&[wish, r#"{"candidate_files": ["src/calc.py"], "more": {"words": "again"}}"#, PLAN, CODE]);
+    house.start().await;
+    let job = house.work().await.unwrap();
+    assert_eq!(job.verdict, Some(Verdict::FixedProven), "{:?}", job.failure);
+    let asked = analyses(&house);
+    assert_eq!(asked.len(), 2, "a second wish is not heard");
+    assert!(asked[0].contains("\"more\"") && !asked[1].contains("\"more\""));
+    assert!(asked[0].find("README.md") < asked[0].find("src/calc.py"));
+    assert!(asked[1].find("src/calc.py") < asked[1].find("README.md"), "what the folder holds goes first");
+    assert!(asked[0].contains("1: def it()"), "what files define is shown");
+    assert_eq!(located(&job), (AnalysisMethod::Hybrid, vec!["src/calc.py".to_owned(), "README.md".to_owned()]));
+}
+
+#[tokio::test]
+async fn where_the_model_says_nothing_of_use_the_ranking_stands() {
+    let nonsense = ["I would look at the parser.", "Still no JSON."];
+    let nothing = [r#"{"candidate_files": []}"#, r#"{"candidate_files": [], "more": {"words": " "}}"#];
+    let ghosts = [r#"{"candidate_files": ["ghost.py", "/etc/passwd"], "symbols": ["ghost.py: f"]}"#];
+    for answers in [&nonsense[..], &nothing, &ghosts] {
+        let house = house(&[answers, &[PLAN, CODE]].concat());
+        house.start().await;
+        let job = house.work().await.unwrap();
+        assert_eq!(job.verdict, Some(Verdict::FixedProven), "{:?}", job.failure);
+        let ranking = vec!["README.md".to_owned(), "src/calc.py".to_owned()];
+        assert_eq!(located(&job), (AnalysisMethod::Heuristic, ranking), "{answers:?}");
+    }
 }

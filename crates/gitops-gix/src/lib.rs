@@ -14,7 +14,7 @@ mod transport;
 mod workspace;
 
 pub use seed::seed_repository;
-pub use snapshot::{PastCommit, Snapshot, SnapshotFile};
+pub use snapshot::Snapshot;
 
 use std::path::PathBuf;
 use std::time::Duration;

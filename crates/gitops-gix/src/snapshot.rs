@@ -1,31 +1,14 @@
 //! A commit, read without a working copy: its files, and the changes that led to it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use gix::objs::tree::EntryKind;
 use gix::traverse::commit::simple::CommitTimeOrder;
 use patchwright_core::git::GitError;
+use patchwright_core::source_tree::{PastChange, SourceTree, SourceTreeError, TreeFile};
 
 use crate::error::broken;
-
-/// A file of a snapshot.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SnapshotFile {
-    /// Relative, with `/`.
-    pub path: String,
-    /// The id of its content: the same content has the same one.
-    pub blob: String,
-}
-
-/// A change of the past.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PastCommit {
-    /// Its id.
-    pub id: String,
-    /// When it was made, in seconds since 1970.
-    pub time: i64,
-    /// Its message.
-    pub message: String,
-}
 
 /// A commit of a repository on this machine. Cheap to clone; each thread reads with a handle of its own.
 #[derive(Debug, Clone)]
@@ -48,29 +31,38 @@ impl Snapshot {
         Ok(Self { repo: repo.into_sync(), commit })
     }
 
-    /// Its files, links and modules left out, in the order of their paths.
-    ///
-    /// # Errors
-    /// [`GitError::Broken`] when an object is missing.
-    pub fn files(&self) -> Result<Vec<SnapshotFile>, GitError> {
+    pub(crate) const fn of(repo: gix::ThreadSafeRepository, commit: gix::ObjectId) -> Self {
+        Self { repo, commit }
+    }
+
+    fn list(&self) -> Result<Vec<TreeFile>, GitError> {
         let failed = broken("reading the tree");
         let repo = self.repo.to_thread_local();
         let tree = repo.find_commit(self.commit).map_err(&failed)?.tree().map_err(&failed)?;
         let entries = tree.traverse().breadthfirst.files().map_err(&failed)?;
-        let mut files: Vec<SnapshotFile> = entries
+        let mut files: Vec<TreeFile> = entries
             .into_iter()
             .filter(|entry| entry.mode.is_blob())
-            .map(|entry| SnapshotFile { path: entry.filepath.to_string(), blob: entry.oid.to_string() })
+            .map(|entry| TreeFile { path: entry.filepath.to_string(), blob: Some(entry.oid.to_string()) })
             .collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(files)
     }
+}
 
-    /// The content of some files, in their order; what is larger than `most` bytes, or missing, is `None`.
-    pub fn read(&self, files: &[SnapshotFile], most: u64) -> Vec<Option<Vec<u8>>> {
+impl SourceTree for Snapshot {
+    fn id(&self) -> Option<String> {
+        Some(self.commit.to_string())
+    }
+
+    fn files(&self) -> Result<Vec<TreeFile>, SourceTreeError> {
+        self.list().map_err(|error| SourceTreeError { source: Box::new(error) })
+    }
+
+    fn read(&self, files: &[TreeFile], most: u64) -> Vec<Option<Vec<u8>>> {
         let repo = self.repo.to_thread_local();
-        let content = |file: &SnapshotFile| {
-            let id = gix::ObjectId::from_hex(file.blob.as_bytes()).ok()?;
+        let content = |file: &TreeFile| {
+            let id = gix::ObjectId::from_hex(file.blob.as_ref()?.as_bytes()).ok()?;
             if repo.find_header(id).ok()?.size() > most {
                 return None;
             }
@@ -79,42 +71,85 @@ impl Snapshot {
         files.iter().map(content).collect()
     }
 
-    /// The newest commits up to this one.
-    ///
-    /// # Errors
-    /// [`GitError::Broken`] when an object is missing.
-    pub fn past(&self, most: usize) -> Result<Vec<PastCommit>, GitError> {
-        let failed = broken("reading the history");
+    fn past(&self, most: usize) -> Vec<PastChange> {
         let repo = self.repo.to_thread_local();
         let newest = gix::revision::walk::Sorting::ByCommitTime(CommitTimeOrder::NewestFirst);
-        let walk = repo.rev_walk([self.commit]).sorting(newest).all().map_err(&failed)?;
+        let Ok(walk) = repo.rev_walk([self.commit]).sorting(newest).all() else { return Vec::new() };
         let mut past = Vec::new();
         for info in walk.take(most) {
             // A shallow clone ends somewhere: what is known is what counts.
             let Ok(commit) = info.and_then(|info| info.object()) else { break };
             let Ok(decoded) = commit.decode() else { continue };
             let time = decoded.time().map(|time| time.seconds).unwrap_or_default();
-            past.push(PastCommit { id: commit.id.to_string(), time, message: decoded.message.to_string() });
+            past.push(PastChange { id: commit.id.to_string(), time, message: decoded.message.to_string() });
         }
-        Ok(past)
+        past
     }
 
-    /// The files that a commit touched, compared with its first parent; nothing for one that cannot be read, and for a merge
-    /// what it brought in.
-    pub fn touched(&self, commit: &str) -> Vec<String> {
+    /// Compared with the first parent: for a merge, what it brought in.
+    fn touched(&self, change: &str) -> Vec<String> {
         let repo = self.repo.to_thread_local();
         let touched = || -> Option<Vec<String>> {
-            let id = gix::ObjectId::from_hex(commit.as_bytes()).ok()?;
+            let id = gix::ObjectId::from_hex(change.as_bytes()).ok()?;
             let commit = repo.find_commit(id).ok()?;
             let parent = commit.parent_ids().next()?;
-            let before = repo.find_commit(parent).ok()?.tree().ok()?;
-            let options = gix::diff::Options::default();
-            let changes = repo.diff_tree_to_tree(Some(&before), Some(&commit.tree().ok()?), Some(options)).ok()?;
-            let path = |change: gix::object::tree::diff::ChangeDetached| change.location().to_string();
-            Some(changes.into_iter().filter(|change| change.entry_mode().is_blob()).map(path).collect())
+            let before = repo.find_commit(parent).ok()?.tree_id().ok()?;
+            let mut paths = Vec::new();
+            differences(&repo, Some(before.detach()), Some(commit.tree_id().ok()?.detach()), "", &mut paths)?;
+            Some(paths)
         };
         touched().unwrap_or_default()
     }
+}
+
+/// How deep folders may lie.
+const MAX_DEPTH: usize = 200;
+
+type Entries = BTreeMap<String, (EntryKind, gix::ObjectId)>;
+
+/// The paths of files that differ between two trees. Only folders that differ are read: gix's own comparison first reads the
+/// whole tree for attributes and renames, which nobody asks for here and takes ten times as long. Nothing for trees nested
+/// deeper than any file system has them.
+fn differences(
+    repo: &gix::Repository,
+    before: Option<gix::ObjectId>,
+    after: Option<gix::ObjectId>,
+    folder: &str,
+    paths: &mut Vec<String>,
+) -> Option<()> {
+    if folder.matches('/').count() > MAX_DEPTH {
+        return None;
+    }
+    let entries = |tree: Option<gix::ObjectId>| -> Option<Entries> {
+        let Some(tree) = tree else { return Some(Entries::new()) };
+        let tree = repo.find_tree(tree).ok()?;
+        let entry = |entry: Result<gix::object::tree::EntryRef<'_, '_>, _>| {
+            let entry = entry.ok()?;
+            Some((entry.filename().to_string(), (entry.mode().kind(), entry.object_id())))
+        };
+        tree.iter().map(entry).collect()
+    };
+    let (before, after) = (entries(before)?, entries(after)?);
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    for name in names {
+        let (old, new) = (before.get(name), after.get(name));
+        if old == new {
+            continue;
+        }
+        let path = format!("{folder}{name}");
+        let tree =
+            |entry: Option<&(EntryKind, gix::ObjectId)>| entry.filter(|entry| entry.0 == EntryKind::Tree).map(|e| e.1);
+        let is_file = |entry: Option<&(EntryKind, gix::ObjectId)>| {
+            entry.is_some_and(|entry| matches!(entry.0, EntryKind::Blob | EntryKind::BlobExecutable))
+        };
+        if tree(old).is_some() || tree(new).is_some() {
+            differences(repo, tree(old), tree(new), &format!("{path}/"), paths)?;
+        }
+        if is_file(old) || is_file(new) {
+            paths.push(path);
+        }
+    }
+    Some(())
 }
 
 #[cfg(test)]
@@ -138,7 +173,7 @@ mod tests {
         assert_eq!(texts, [Some(b"# hi\n".to_vec()), Some(b"\0\0".to_vec()), Some(b"x = 1\n".to_vec())]);
         let short = [Some(b"# hi\n".to_vec()), Some(b"\0\0".to_vec()), None];
         assert_eq!(snapshot.read(&found, 5), short, "what is larger is not read");
-        let past = snapshot.past(10).unwrap();
+        let past = snapshot.past(10);
         assert_eq!((past.len(), past[0].time), (1, 0));
         assert!(snapshot.touched(&past[0].id).is_empty(), "the first commit has nothing to be compared with");
         assert!(Snapshot::open(folder.path(), "no-such-branch").is_err());

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
@@ -10,6 +11,7 @@ use gix::status::UntrackedFiles;
 use patchwright_core::CancellationToken;
 use patchwright_core::forge::GitCredential;
 use patchwright_core::git::{CommitRequest, GitError, Workspace};
+use patchwright_core::source_tree::SourceTree;
 use patchwright_domain::job::report::{ChangeStatus, ChangedFile};
 use patchwright_domain::{BranchName, CommitSha, RepoPath};
 
@@ -21,6 +23,7 @@ use crate::export::checkout_tree;
 use crate::jail::resolve;
 use crate::objects::{TreeChange, set_branch, write_commit};
 use crate::push::{Push, push_http, push_local};
+use crate::snapshot::Snapshot;
 
 /// The largest file that is read whole.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
@@ -100,6 +103,10 @@ impl Workspace for GixWorkspace {
 
     fn base_commit(&self) -> &CommitSha {
         &self.base_commit
+    }
+
+    fn tree(&self) -> Arc<dyn SourceTree> {
+        Arc::new(Snapshot::of(self.repo.clone(), oid(&self.base_commit)))
     }
 
     async fn list_files(&self, pattern: &str) -> Result<Vec<RepoPath>, GitError> {

@@ -255,3 +255,39 @@ async fn a_link_that_leads_out_is_neither_read_nor_written() {
     assert!(matches!(workspace.write(&outside, b"x").await, Err(GitError::PathEscape { .. })));
     assert!(matches!(workspace.remove(&outside).await, Err(GitError::PathEscape { .. })));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tree_of_a_working_copy_is_that_of_its_base_with_the_past_that_came_along() {
+    let server = GitServer::start();
+    server.make("acme/shop", FILES);
+    let moved = [("src/a.py", Some("a = 2\n")), ("src/deep/b.py", None), ("src/deep", Some("now a file\n"))];
+    server.commit("acme/shop", "Moved", &moved);
+    let tip = server.commit("acme/shop", "Closed", &[("src/new/c.py", Some("c = 1\n"))]);
+    let folder = tempfile::tempdir().unwrap();
+    let request = Checkout {
+        url: server.path("acme/shop").display().to_string(),
+        base: Some(branch("main")),
+        branch: branch("agent/fix"),
+        redo: None,
+        credential: None,
+        destination: folder.path().join("work"),
+    };
+    let git = GixGit::new(GitOptions::default());
+    let workspace = git.checkout(request, &CancellationToken::new()).await.unwrap();
+    let tree = workspace.tree();
+    workspace.write(&path("src/a.py"), b"a = 3\n").await.unwrap();
+    let files = tree.files().unwrap();
+    let a = files.iter().find(|file| file.path == "src/a.py").unwrap();
+    assert_eq!(
+        tree.read(std::slice::from_ref(a), 100),
+        [Some(b"a = 2\n".to_vec())],
+        "what is written later is not in it"
+    );
+    assert_eq!(tree.id(), Some(tip));
+    let past = tree.past(10);
+    let said: Vec<&str> = past.iter().map(|change| change.message.trim()).collect();
+    assert_eq!(said, ["Closed", "Moved", "First commit"]);
+    assert_eq!(tree.touched(&past[0].id), ["src/new/c.py"]);
+    assert_eq!(tree.touched(&past[1].id), ["src/a.py", "src/deep/b.py", "src/deep"]);
+    assert!(tree.touched(&past[2].id).is_empty() && tree.touched("no such change").is_empty());
+}

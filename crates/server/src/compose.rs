@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use patchwright_code_index::LexicalIndex;
+use patchwright_code_index::Locator;
 use patchwright_core::forge::Forge;
 use patchwright_core::jira::JiraSites;
 use patchwright_core::ledger::DayBudgets;
@@ -225,7 +225,7 @@ fn tools_with(
             Some(model) => Some(model),
             None => llm(config, http, redactor)?,
         },
-        code_index: Arc::new(LexicalIndex),
+        code_index: Arc::new(Locator::new(Some(config.data_dir.join("index")))),
         sandbox: Arc::new(ProcessSandbox::new(sandbox_options(config, sandbox))),
         model_gate: model_gate(config, http),
         presets: config.presets.clone(),

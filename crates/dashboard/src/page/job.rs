@@ -2,7 +2,7 @@
 
 use askama::Template;
 use jiff::Timestamp;
-use patchwright_domain::job::report::{LocateReport, Plan, ProposeReport, VerifyReport};
+use patchwright_domain::job::report::{CandidateSymbol, LocateReport, Plan, ProposeReport, VerifyReport};
 use patchwright_domain::job::stage::{StageRecord, StageStatus};
 use patchwright_domain::{Job, JobStatus, Task, Usage};
 
@@ -125,6 +125,7 @@ impl<'a> JobPage<'a> {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a hundred")]
             share: (candidate.score / best * 100.0).clamp(0.0, 100.0) as u32,
             reasons: &candidate.reasons,
+            symbols: &candidate.symbols,
         })
     }
 
@@ -189,6 +190,7 @@ struct CandidateRow<'a> {
     /// Of the best one's score, in hundredths.
     share: u32,
     reasons: &'a [String],
+    symbols: &'a [CandidateSymbol],
 }
 
 /// What was said in a call of the model.

@@ -141,6 +141,7 @@ words! {
     lines_left_out: "more lines are in the patch", "行未显示，请下载补丁查看";
     new_file: "new", "新增";
     candidates: "Where the fault may be", "可能的问题位置";
+    begin_at: "Begin at", "从这里看起：";
     by_index: "found by the index", "由索引定位";
     by_model: "found by the model", "由模型定位";
     by_both: "found by the index, ordered by the model", "由索引定位、模型排序";

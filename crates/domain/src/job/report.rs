@@ -88,6 +88,20 @@ pub struct Candidate {
     pub score: f64,
     /// Why, in words for people.
     pub reasons: Vec<String>,
+    /// What of the file is likeliest meant, likeliest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub symbols: Vec<CandidateSymbol>,
+}
+
+/// A definition in a file that may be at fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CandidateSymbol {
+    /// Its name with those around it, `Class.method`.
+    pub name: String,
+    /// `function`, `class` and the like.
+    pub kind: String,
+    /// The lines that it stands in, from 1, both inclusive.
+    pub lines: (u32, u32),
 }
 
 /// How the fault is to be mended.

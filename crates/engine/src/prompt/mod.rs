@@ -29,21 +29,41 @@ fn rules() -> Message {
 
 /// The issue as data. The mark cannot be closed from inside.
 fn issue_text(issue: &Issue, job: &Job) -> String {
+    issue_text_of(issue, job, MAX_ISSUE)
+}
+
+/// The same in so many tokens at most.
+fn issue_text_within(issue: &Issue, job: &Job, most: usize) -> String {
+    // What was said beside it is bounded too; a few steps are enough to find a length that fits.
+    let mut length = MAX_ISSUE;
+    loop {
+        let text = issue_text_of(issue, job, length);
+        if analyze_bug::tokens(&text) <= most || length < 200 {
+            return text;
+        }
+        length = length * 3 / 4;
+    }
+}
+
+fn issue_text_of(issue: &Issue, job: &Job, length: usize) -> String {
     let fenced = |text: &str| text.replace("</issue>", "<\\/issue>");
     let mut out = format!(
         "<issue>\n# {}\n\n{}\n</issue>",
         fenced(&shorten(&issue.title, 500)),
-        fenced(&shorten(&issue.body, MAX_ISSUE))
+        fenced(&shorten(&issue.body, length))
     );
     if let Some(earlier) = job.follows.as_ref().and_then(|follows| follows.earlier.as_ref()) {
         out.push_str(&format!(
             "\n\nThe files below hold an earlier change for this issue already; keep what is right of it:\n<earlier>\n{}\n\
              </earlier>\nNow more is asked for:",
-            shorten(earlier, 4_000).replace("</earlier>", "<\\/earlier>")
+            shorten(earlier, length.min(4_000)).replace("</earlier>", "<\\/earlier>")
         ));
     }
     if let Some(instructions) = &job.trigger.instructions {
-        out.push_str(&format!("\n\n<wish>\n{}\n</wish>", shorten(instructions, 4_000).replace("</wish>", "<\\/wish>")));
+        out.push_str(&format!(
+            "\n\n<wish>\n{}\n</wish>",
+            shorten(instructions, length.min(4_000)).replace("</wish>", "<\\/wish>")
+        ));
     }
     out
 }

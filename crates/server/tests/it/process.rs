@@ -420,9 +420,19 @@ async fn files_are_located_in_a_repository_and_how_well_is_measured() {
     let (done, said, _) = patchwright(&world, &["locate", "--repo", &repository, "--issue", &issue, "--rev", "main"]);
     assert!(done && said.trim_start().starts_with("1. shop/cart.py"), "{said}");
     assert!(said.contains("defines `Cart.total`") && !said.contains("test_cart"), "{said}");
+    assert!(said.contains("shop/cart.py:2 method Cart.total"), "{said}");
     let (_, json, _) =
         patchwright(&world, &["locate", "--repo", &repository, "--issue", &issue, "--rev", "main", "--json"]);
-    assert_eq!(serde_json::from_str::<Value>(&json).unwrap()[0]["path"], "shop/cart.py");
+    let first = serde_json::from_str::<Value>(&json).unwrap()[0].clone();
+    assert_eq!((&first["path"], &first["symbols"][0]["name"]), (&json!("shop/cart.py"), &json!("Cart.total")));
+    // A second look at what was kept says the same.
+    let kept = ["locate", "--repo", &repository, "--issue", &issue, "--rev", "main", "--json", "--cache", "kept"];
+    for _ in 0..2 {
+        assert_eq!(patchwright(&world, &kept).1, json);
+    }
+    assert_eq!(std::fs::read_dir(world.folder.path().join("kept")).unwrap().count(), 1);
+    let elsewhere = ["locate", "--repo", &repository, "--issue", &issue, "--rev", "main", "--folder", "docs"];
+    assert!(patchwright(&world, &elsewhere).1.starts_with("No file stands out"));
     // A benchmark of one instance, and one whose repository is missing.
     let repositories = world.folder.path().join("repositories");
     std::fs::create_dir(&repositories).unwrap();
@@ -447,11 +457,23 @@ async fn files_are_located_in_a_repository_and_how_well_is_measured() {
         "p.jsonl",
         "--rows",
         "r.jsonl",
+        "--jobs",
+        "2",
     ];
     let (done, said, _) = patchwright(&world, &arguments);
-    assert!(done && said.contains("2 instances") && said.contains("Acc (all gold files)   50.0"), "{said}");
+    assert!(done && said.contains("2 instances") && said.contains("Acc (all files)         50.0"), "{said}");
     let kept = |name: &str| std::fs::read_to_string(world.folder.path().join(name)).unwrap();
     let prediction: Value = serde_json::from_str(kept("p.jsonl").lines().next().unwrap()).unwrap();
     assert_eq!((&prediction["instance_id"], &prediction["ranked"][0]), (&json!("acme/shop"), &json!("shop/cart.py")));
     assert!(kept("r.jsonl").contains("[true,["), "gold is told apart");
+    // The repository's own past: one commit closes an issue, one mends nothing, one closes by hand.
+    let cart = "class Cart:\n    def total(self):\n        return sum(self.prices) - self.discount\n";
+    let test = ("tests/test_cart.py", Some("from shop.cart import Cart  # and more\n"));
+    world.git.commit("acme/shop", "Cart.total heeds discounts\n\nFixes #7", &[("shop/cart.py", Some(cart)), test]);
+    world.git.commit("acme/shop", "Tidied the mail", &[("shop/mail.py", Some("def send(to, text):\n    pass\n"))]);
+    world.git.commit("acme/shop", "Closes #8: said more", &[("README.md", Some("# Shop\n"))]);
+    let (done, said, _) = patchwright(&world, &["eval", "locate", "--from-history", &repository]);
+    assert!(done && said.starts_with("1 instances") && said.contains("100.0 100.0 100.0 100.0"), "{said}");
+    let (done, _, problem) = patchwright(&world, &["eval", "locate"]);
+    assert!(!done && problem.contains("--from-history"), "{problem}");
 }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use patchwright_core::CancellationToken;
 use patchwright_core::forge::GitCredential;
 use patchwright_core::git::{Checkout, CommitRequest, Git, GitError, Workspace};
+use patchwright_core::source_tree::{PastChange, SourceTree, SourceTreeError, TreeFile};
 use patchwright_domain::job::report::{ChangeStatus, ChangedFile};
 use patchwright_domain::{BranchName, CommitSha, RepoPath};
 
@@ -116,6 +117,43 @@ impl Git for FakeGit {
     }
 }
 
+/// The tree of a commit of the remote; it has no past.
+#[derive(Debug)]
+struct FakeTree {
+    id: String,
+    files: Files,
+}
+
+impl SourceTree for FakeTree {
+    fn id(&self) -> Option<String> {
+        Some(self.id.clone())
+    }
+
+    fn files(&self) -> Result<Vec<TreeFile>, SourceTreeError> {
+        let file = |(path, bytes): (&RepoPath, &Vec<u8>)| TreeFile {
+            path: path.to_string(),
+            blob: Some(format!("{:?}", ring::digest::digest(&ring::digest::SHA256, bytes))),
+        };
+        Ok(self.files.iter().map(file).collect())
+    }
+
+    fn read(&self, files: &[TreeFile], most: u64) -> Vec<Option<Vec<u8>>> {
+        let content = |file: &TreeFile| {
+            let content = self.files.get(&RepoPath::parse(&file.path).ok()?)?;
+            (content.len() as u64 <= most).then(|| content.clone())
+        };
+        files.iter().map(content).collect()
+    }
+
+    fn past(&self, _: usize) -> Vec<PastChange> {
+        Vec::new()
+    }
+
+    fn touched(&self, _: &str) -> Vec<String> {
+        Vec::new()
+    }
+}
+
 struct FakeWorkspace {
     remote: Arc<Mutex<Remote>>,
     root: std::path::PathBuf,
@@ -138,6 +176,10 @@ impl Workspace for FakeWorkspace {
 
     fn base_commit(&self) -> &CommitSha {
         &self.base_commit
+    }
+
+    fn tree(&self) -> Arc<dyn SourceTree> {
+        Arc::new(FakeTree { id: self.base_commit.to_string(), files: self.base.clone() })
     }
 
     async fn list_files(&self, _: &str) -> Result<Vec<RepoPath>, GitError> {

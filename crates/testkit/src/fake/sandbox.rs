@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use patchwright_core::CancellationToken;
-use patchwright_core::code_index::{CodeIndex, CodeIndexError, IndexQuery, RankedFile, Ranking};
+use patchwright_core::code_index::{CodeIndex, CodeIndexError, IndexQuery, RankedFile, RankedSymbol, Ranking};
 use patchwright_core::progress::Progress;
 use patchwright_core::sandbox::{
     CheckReport, CheckRequest, ProgramReport, ProgramRequest, Sandbox, SandboxError, TestOutcome,
@@ -97,19 +97,31 @@ impl Sandbox for ScriptedSandbox {
     }
 }
 
-/// An index that ranks the files in the order of the tree.
+/// An index that ranks the files in the order of the tree, or of a folder of it, with one symbol each.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FakeIndex;
 
 #[async_trait]
 impl CodeIndex for FakeIndex {
     async fn rank(&self, query: IndexQuery) -> Result<Ranking, CodeIndexError> {
-        let files = query.files.unwrap_or_default();
-        let ranked = files.iter().take(query.limit).enumerate().map(|(place, path)| RankedFile {
-            path: path.clone(),
-            score: f64::from(100 - u32::try_from(place).unwrap_or(100)),
-            reasons: vec!["it is in the tree".to_owned()],
-        });
+        let files = query.tree.files().map_err(|error| CodeIndexError { source: Box::new(error) })?;
+        let within = |path: &str| query.folder.as_ref().is_none_or(|folder| path.starts_with(&format!("{folder}/")));
+        let ranked =
+            files.iter().filter(|file| within(&file.path)).take(query.limit).enumerate().map(|(place, file)| {
+                let (symbols, skeleton) = if place < query.outlined {
+                    let symbol = RankedSymbol { name: "it".to_owned(), kind: "function".to_owned(), lines: (1, 2) };
+                    (vec![symbol], "1: def it()\n".to_owned())
+                } else {
+                    (Vec::new(), String::new())
+                };
+                RankedFile {
+                    path: file.path.clone(),
+                    score: f64::from(100 - u32::try_from(place).unwrap_or(100)),
+                    reasons: vec!["it is in the tree".to_owned()],
+                    symbols,
+                    skeleton,
+                }
+            });
         Ok(Ranking { files: ranked.collect(), files_analyzed: files.len() })
     }
 }

@@ -63,6 +63,29 @@ impl GitServer {
         git(at, &["push", "-q", path.to_str().unwrap(), "main"]);
     }
 
+    /// Commits files on top of `main`, each with its text or `None` to remove it; the commit's id.
+    pub fn commit(&self, full_name: &str, message: &str, files: &[(&str, Option<&str>)]) -> String {
+        let path = self.path(full_name);
+        let work = tempfile::tempdir().unwrap();
+        let at = work.path();
+        git(at, &["clone", "-q", path.to_str().unwrap(), "."]);
+        for (name, text) in files {
+            let place = at.join(name);
+            std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+            match text {
+                Some(text) => {
+                    let _ = std::fs::remove_dir(&place);
+                    std::fs::write(place, text).unwrap();
+                }
+                None => std::fs::remove_file(place).unwrap(),
+            }
+        }
+        git(at, &["add", "-A"]);
+        git(at, &["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", message]);
+        git(at, &["push", "-q", "origin", "main"]);
+        git(at, &["rev-parse", "HEAD"]).trim().to_owned()
+    }
+
     /// Makes a repository without a commit.
     pub fn make_empty(&self, full_name: &str) {
         let path = self.path(full_name);
