@@ -45,6 +45,10 @@ bench-batch:
 bench-pages:
     cargo bench -p patchwright-server --bench pages
 
+# the first and the next look at a repository, beside ctags and aider (LOCATE_REPO, LOCATE_REV, LOCATE_NEXT, AIDER)
+bench-locate:
+    cargo bench -p patchwright-code-index --bench locate
+
 # statistics over a million jobs
 bench-stats:
     cargo bench -p patchwright-store-diesel --bench stats

@@ -199,6 +199,8 @@ pub struct InboundIssue {
     pub body: String,
     /// The reporter's login.
     pub author: String,
+    /// The names of its labels; none also where the event does not tell them.
+    pub labels: Vec<String>,
     /// Whether it is really a pull request: those share the numbers on some platforms.
     pub is_pull_request: bool,
     /// The repository's default branch, when the event says.
@@ -208,8 +210,8 @@ pub struct InboundIssue {
 impl InboundIssue {
     /// An issue that was read from its tracker, and not told by an event.
     pub fn read(source: IssueRef, remote: RemoteIssue) -> Self {
-        let RemoteIssue { title, body, author, .. } = remote;
-        Self { source, title, body, author, is_pull_request: false, default_branch: None }
+        let RemoteIssue { title, body, author, labels, .. } = remote;
+        Self { source, title, body, author, labels, is_pull_request: false, default_branch: None }
     }
 }
 

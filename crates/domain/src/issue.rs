@@ -247,6 +247,9 @@ pub struct Issue {
     pub body: String,
     /// Who reported it; empty when the platform does not say.
     pub author: String,
+    /// The names of its labels, as they were last told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// The person who added it here; none for one that came by a webhook.
     #[serde(default)]
     pub owner: Option<UserId>,

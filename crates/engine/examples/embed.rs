@@ -56,6 +56,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         title: "A letter is missing".into(),
         body: String::new(),
         author: "you".into(),
+        labels: Vec::new(),
         is_pull_request: false,
         default_branch: None,
     };

@@ -130,6 +130,7 @@ impl Engine {
                 title: issue.value.title.clone(),
                 body: issue.value.body.clone(),
                 author: issue.value.author.clone(),
+                labels: issue.value.labels.clone(),
                 is_pull_request: false,
                 default_branch: None,
             };

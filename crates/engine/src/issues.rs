@@ -139,15 +139,17 @@ impl Engine {
         let now = self.ports.clock.now();
         let known = self.ports.store.issue_by_source(&source).await?;
         let (write, result) = match known {
-            Some(known) if known.value.title == remote.title && known.value.body == remote.body => {
+            Some(known) if is_as_told(&known.value, &remote) => {
                 return Ok(Imported::Known);
             }
             Some(known) => {
-                let value = Issue { title: remote.title, body: remote.body, updated_at: now, ..known.value };
+                let RemoteIssue { title, body, labels, .. } = remote;
+                let value = Issue { title, body, labels, updated_at: now, ..known.value };
                 (Write::Update(Versioned { value, revision: known.revision }), Imported::Changed)
             }
             None => {
                 let issue = self.pending_issue(&source, &remote.title, &remote.body, &remote.author);
+                let issue = Issue { labels: remote.labels, ..issue };
                 (Write::Insert(issue), Imported::New)
             }
         };
@@ -164,4 +166,9 @@ enum Imported {
     New,
     Changed,
     Known,
+}
+
+/// Whether an issue is kept as its tracker tells it.
+fn is_as_told(kept: &Issue, remote: &RemoteIssue) -> bool {
+    kept.title == remote.title && kept.body == remote.body && kept.labels == remote.labels
 }

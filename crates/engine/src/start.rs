@@ -136,7 +136,8 @@ impl Engine {
     }
 
     pub(crate) fn new_issue(&self, inbound: &InboundIssue) -> Issue {
-        self.pending_issue(&inbound.source, &inbound.title, &inbound.body, &inbound.author)
+        let issue = self.pending_issue(&inbound.source, &inbound.title, &inbound.body, &inbound.author);
+        Issue { labels: inbound.labels.clone(), ..issue }
     }
 
     /// An issue that is heard of for the first time.
@@ -148,6 +149,7 @@ impl Engine {
             title: title.to_owned(),
             body: body.to_owned(),
             author: author.to_owned(),
+            labels: Vec::new(),
             owner: None,
             status: IssueStatus::Pending,
             created_at: now,
@@ -192,6 +194,10 @@ fn takes_more(latest: &Job, wanted: &Wanted<'_>) -> bool {
 fn retold(mut issue: Issue, inbound: &InboundIssue) -> Issue {
     issue.title.clone_from(&inbound.title);
     issue.body.clone_from(&inbound.body);
+    // Not every event tells the labels.
+    if !inbound.labels.is_empty() {
+        issue.labels.clone_from(&inbound.labels);
+    }
     // One that was moved to another project has another key.
     issue.source.tracker.clone_from(&inbound.source.tracker);
     issue

@@ -104,6 +104,7 @@ fn wish_of(actor: &str) -> ManualStart {
         title: "add() subtracts".into(),
         body: "`add(1, 2)` is -1.".into(),
         author: "alice".into(),
+        labels: Vec::new(),
         is_pull_request: false,
         default_branch: Some(BranchName::parse("main").unwrap()),
     };

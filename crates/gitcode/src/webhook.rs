@@ -171,6 +171,7 @@ impl GitcodeWebhook {
                 .ok_or_else(|| DecodeError::missing("object_attributes.title"))?,
             body: attributes.description.map(Text::into_string).unwrap_or_default(),
             author: login(attributes.author.as_ref()).unwrap_or_default(),
+            labels: hook.labels.iter().map(|label| label.title.as_str().to_owned()).collect(),
             is_pull_request: false,
         };
         // The platform has spelt its actions in two ways (GitLab's and GitHub's).
@@ -233,6 +234,7 @@ fn note(hook: event::Hook<'_>) -> Result<InboundEvent, DecodeError> {
             title: issue.title.ok_or_else(|| DecodeError::missing("issue.title"))?.into_string(),
             body: issue.description.map(Text::into_string).unwrap_or_default(),
             author: login(issue.author.as_ref()).unwrap_or_default(),
+            labels: Vec::new(),
             is_pull_request: false,
         },
         comment: InboundComment { id: attributes.id.map(|id| id.to_string()).unwrap_or_default(), body, author },

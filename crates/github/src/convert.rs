@@ -79,6 +79,7 @@ pub(crate) fn inbound_issue(
         title: issue.title.into_string(),
         body: issue.body.map(Text::into_string).unwrap_or_default(),
         author: issue.user.map_or_else(|| GHOST.to_owned(), |user| user.login.into_string()),
+        labels: issue.labels.unwrap_or_default().into_iter().map(|label| label.name.into_string()).collect(),
         is_pull_request: issue.pull_request.is_some(),
     })
 }

@@ -40,6 +40,8 @@ pub(crate) struct Issue<'a> {
     pub(crate) user: Option<User<'a>>,
     #[serde(borrow)]
     pub(crate) updated_at: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) labels: Option<Vec<Label<'a>>>,
     /// There when the issue is a pull request.
     pub(crate) pull_request: Option<IgnoredAny>,
 }

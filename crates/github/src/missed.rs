@@ -148,6 +148,7 @@ impl GithubForge {
         let issue: wire::Issue = read_json(GITHUB, &response, &format!("read {what}"))?;
         let issue = InboundIssue {
             source: IssueRef { number: IssueNumber::same(issue.number), ..source },
+            labels: issue.labels.into_iter().map(|label| label.name).collect(),
             is_pull_request: issue.pull_request.is_some(),
             title: issue.title,
             body: issue.body.unwrap_or_default(),

@@ -213,6 +213,7 @@ impl Forge for LocalForge {
                 title: title.to_owned(),
                 body: body.to_owned(),
                 author: OWN_LOGIN.to_owned(),
+                labels: Vec::new(),
                 owner: None,
                 status: IssueStatus::Pending,
                 created_at: now,

@@ -75,6 +75,7 @@ fn issue_event(event: wire::Event) -> Result<InboundEvent, DecodeError> {
         title: event.issue.title,
         body: event.issue.body,
         author: event.issue.author,
+        labels: Vec::new(),
         is_pull_request: false,
         default_branch: None,
     };

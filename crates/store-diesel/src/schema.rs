@@ -14,6 +14,7 @@ diesel::table! {
         revision -> BigInt,
         owner -> Nullable<Text>,
         tracker -> Nullable<Text>,
+        labels -> Text,
     }
 }
 

@@ -56,6 +56,7 @@ pub fn issue(n: u32) -> Issue {
         title: format!("Bug {n}"),
         body: "It breaks.".to_owned(),
         author: "alice".to_owned(),
+        labels: vec!["area: checkout".to_owned(), "缺陷".to_owned()],
         owner: None,
         status: IssueStatus::Processing,
         created_at: start_of_time(),

@@ -140,6 +140,7 @@ fn clean(issue: InboundIssue) -> InboundIssue {
         title: without_nul(issue.title),
         body: without_nul(issue.body),
         author: without_nul(issue.author),
+        labels: issue.labels.into_iter().map(without_nul).collect(),
         ..issue
     }
 }

@@ -61,7 +61,7 @@ fn query(context: &StageContext<'_>) -> IndexQuery {
         repository: Some(format!("{}/{}", source.platform, source.repo)),
         title: context.issue.title.clone(),
         body,
-        labels: Vec::new(),
+        labels: context.issue.labels.clone(),
         folder: None,
         outlined: if context.asker.is_some() { SHOWN_TO_MODEL } else { OUTLINED },
         limit: SHOWN_TO_MODEL,

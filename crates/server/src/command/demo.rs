@@ -127,6 +127,7 @@ async fn tell_the_story(
         title: demo::TITLE.to_owned(),
         body: demo::BODY.to_owned(),
         author: PERSON.to_owned(),
+        labels: Vec::new(),
         owner: None,
         status: IssueStatus::Pending,
         created_at: now,

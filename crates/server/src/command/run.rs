@@ -176,6 +176,7 @@ async fn issue(
         title: title.trim_start_matches('#').trim().to_owned(),
         body: body.trim().to_owned(),
         author: "terminal".to_owned(),
+        labels: Vec::new(),
         is_pull_request: false,
         default_branch: None,
     })
@@ -203,6 +204,7 @@ async fn keep_issue(app: &App, issue: &InboundIssue) -> Result<(), patchwright_c
         title: issue.title.clone(),
         body: issue.body.clone(),
         author: issue.author.clone(),
+        labels: Vec::new(),
         owner: None,
         status: IssueStatus::Pending,
         created_at: now,

@@ -30,6 +30,7 @@ pub(crate) struct IssueRow {
     revision: i64,
     owner: Option<String>,
     tracker: Option<String>,
+    labels: String,
 }
 
 impl IssueRow {
@@ -49,6 +50,7 @@ impl IssueRow {
             revision,
             owner: issue.owner.map(|id| id.to_string()),
             tracker: issue.source.tracker.as_ref().map(json).transpose()?,
+            labels: json(&issue.labels)?,
         })
     }
 
@@ -69,6 +71,7 @@ impl IssueRow {
             created_at: timestamp(T, id, self.created_at)?,
             updated_at: timestamp(T, id, self.updated_at)?,
             owner: self.owner.as_ref().map(|owner| parse(T, id, owner.parse())).transpose()?,
+            labels: from_json(T, id, &self.labels)?,
             title: self.title,
             body: self.body,
             author: self.author,
