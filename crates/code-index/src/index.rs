@@ -321,4 +321,71 @@ mod tests {
         assert!(index().rank(&IssueText::new("zebra", "nothing like that is in there"), 5).is_empty());
         assert!(Index::build(vec![]).rank(&IssueText::new("x y z", ""), 5).is_empty());
     }
+
+    #[test]
+    fn chinese_comments_and_messages_lead_to_their_file() {
+        let index = Index::build(vec![
+            Document::new(
+                "app/cart.py",
+                "# 购物车：计算折扣后的总价\ndef total(items):\n    raise ValueError('库存不足')\n",
+            ),
+            Document::new("app/mail.py", "# 发送邮件通知\ndef send(to):\n    pass\n"),
+            Document::new("app/user.py", "# 用户登录\ndef login(name):\n    pass\n"),
+        ]);
+        let first = |title: &str, body: &str| index.rank(&IssueText::new(title, body), 1)[0].path.clone();
+        assert_eq!(first("折扣没有计入总价", ""), "app/cart.py");
+        assert_eq!(first("下单时报错", "提示“库存不足”，但是有货。"), "app/cart.py");
+        assert_eq!(first("登录失败", "用户输入正确密码也无法登录"), "app/user.py");
+        assert_eq!(first("点击按钮后send没有反应", ""), "app/mail.py");
+    }
+
+    #[test]
+    fn a_name_that_a_package_gives_out_leads_to_where_it_is_defined() {
+        let index = Index::build(vec![
+            Document::new("shop/__init__.py", "from .api import *\n"),
+            Document::new("shop/api.py", "from .core.cart import Cart\n"),
+            Document::new("shop/core/cart.py", "class Cart:\n    pass\n"),
+            Document::new("shop/other/cart.py", "class Cart:\n    pass\n"),
+        ]);
+        let homes = index.homes(index.place("shop/__init__.py").unwrap(), "Cart");
+        assert_eq!(
+            homes.iter().map(|home| index.paths[home.0 as usize].as_str()).collect::<Vec<_>>(),
+            ["shop/core/cart.py"]
+        );
+        let web = Index::build(vec![
+            Document::new("src/index.ts", "export * from './util'\n"),
+            Document::new("src/util/index.ts", "export { clamp } from './number'\n"),
+            Document::new("src/util/number.ts", "export function clamp(x: number) { return x }\n"),
+        ]);
+        let homes = web.homes(web.place("src/index.ts").unwrap(), "clamp");
+        assert_eq!(
+            homes.iter().map(|home| web.paths[home.0 as usize].as_str()).collect::<Vec<_>>(),
+            ["src/util/number.ts"]
+        );
+    }
+
+    #[test]
+    fn a_test_that_the_text_names_leads_to_what_it_tests() {
+        let index = Index::build(vec![
+            Document::new("src/alpha.py", "def one():\n    return 1\n"),
+            Document::new("src/beta.py", "def two():\n    return 2\n"),
+            Document::new(
+                "tests/test_x.py",
+                "from src.beta import two\n\ndef test_sums_up():\n    assert two() == 2\n",
+            ),
+        ]);
+        let ranked = index.rank(&IssueText::new("test_sums_up fails", ""), 3);
+        assert_eq!(ranked[0].path, "src/beta.py");
+        assert!(ranked[0].reasons.iter().any(|reason| reason.contains("tests that speak of the same")), "{ranked:?}");
+    }
+
+    #[test]
+    fn no_text_is_too_strange_to_be_read() {
+        proptest::proptest!(|(path in "[a-z/]{0,8}\\.(py|rs|go|js|ts|java|c|cpp|cs|rb|php|kt)", text in "\\PC{0,200}", title in "\\PC{0,80}")| {
+            let code = format!("class A:\n  def {text}(\nfn {text} {{ \"{text}\n`{text}");
+            crate::outline::outline(&path, &code);
+            let index = Index::build(vec![Document::new(path, code), Document::new("b.py", "x = 1\n")]);
+            index.rank(&IssueText::new(title, text), 5);
+        });
+    }
 }

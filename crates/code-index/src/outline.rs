@@ -245,13 +245,11 @@ fn is_comment_above(before: Node<'_>, node: Node<'_>) -> bool {
     before.kind().contains("comment") && before.end_position().row + 1 >= node.start_position().row
 }
 
-/// Nodes that hold no definitions which others could name.
+/// Nodes that hold no definitions which others could name. Calls of JavaScript are none of them: whole files stand in one,
+/// `(function () { … })()`.
 fn is_expression(node: Node<'_>) -> bool {
     let kind = node.kind();
-    matches!(
-        kind,
-        "call" | "call_expression" | "arguments" | "argument_list" | "string" | "binary_expression" | "object"
-    ) || kind.contains("comment")
+    matches!(kind, "call" | "argument_list" | "string" | "binary_expression" | "object") || kind.contains("comment")
 }
 
 /// `(s *Server[T])` of Go belongs to `Server`.
@@ -335,6 +333,8 @@ mod tests {
         let script = "export default class A extends B {\n  async load(id) { return id }\n}\nexport const run = (x) => x\nconst MAX = 3\nfunction go() {}\n";
         let expected = ["1-3 class A", "2-2 method A.load", "4-4 function run", "5-5 constant MAX", "6-6 function go"];
         assert_eq!(told("x.js", script), expected);
+        let wrapped = "(function($) {\n  'use strict';\n  function show(x) { return x }\n})(jQuery);\n";
+        assert_eq!(told("x.js", wrapped), ["3-3 function show"]);
         let typed = "interface P { id: string }\nexport abstract class S<T> {\n  abstract go(): void\n  private x(a: number): T { return a as T }\n}\nenum E { A }\nnamespace N { export function f() {} }\ntype U = string\n";
         let expected = [
             "1-1 class P",

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 
 use crate::language::is_prose;
-use crate::words::{Word, count, literal, threes, whole};
+use crate::words::{Word, count, is_cjk, literal, threes, whole};
 
 /// The text of an issue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,16 +92,17 @@ pattern!(
     PATH,
     r"[\w.~\-]*(?:[/\\][\w.\-]+)*[/\\]?[\w\-]+\.(?:py|pyx|pxd|pyi|rs|go|tsx|ts|jsx|js|mjs|java|kt|scala|cs|c|h|cc|cpp|hpp|rb|php|swift|vue|html|css|cfg|toml|ini|ya?ml|json|md|rst|sql|sh)\b"
 );
-pattern!(DOTTED, r"[A-Za-z_]\w*(?:(?:\.|::)[A-Za-z_]\w*)+");
+// ASCII only: a Chinese sentence goes on right behind a name.
+pattern!(DOTTED, r"[A-Za-z_][A-Za-z0-9_]*(?:(?:\.|::)[A-Za-z_][A-Za-z0-9_]*)+");
 pattern!(FENCE, r"(?s)```[^\n]*\n(.*?)(?:```|\z)|<pre[^>]*>(.*?)</pre>|<code[^>]*>(.*?)</code>");
 pattern!(TICK, r"`{1,2}([^`\n]{2,80})`{1,2}");
-pattern!(FLAG, r#"(?:^|[\s`'\"=(\[])--([a-zA-Z][\w-]+)"#);
+pattern!(FLAG, r#"(?:^|[\s`'\"=(\[])--([a-zA-Z][A-Za-z0-9_-]+)"#);
 pattern!(KEY, r"[\w./:-]*[\w]");
 pattern!(
     SAMPLE_DEFINITION,
     r"(?m)^\s*(?:>>> |\.\.\. )?(?:(?:export|public|pub|async|static) +)*(?:class|def|func|function|fn|struct|interface) +([A-Za-z_]\w*)"
 );
-pattern!(CALL, r"([A-Za-z_]\w*)\s*\(");
+pattern!(CALL, r"([A-Za-z_][A-Za-z0-9_]*)\s*\(");
 pattern!(NAME, r"[A-Za-z_][A-Za-z0-9_]*");
 pattern!(
     SAMPLE_IMPORT,
@@ -141,7 +142,13 @@ impl Query {
         let rest = PYTHON_FRAME.replace_all(&text, " ");
         for path in PATH.find_iter(&rest) {
             let weight = if title.contains(path.as_str()) { 2.0 } else { 1.0 };
-            *query.paths.entry(path.as_str().replace('\\', "/")).or_default() += weight;
+            let path = path.as_str().replace('\\', "/");
+            // A Chinese sentence runs into a path without a space, and a folder may have a Chinese name: both are tried.
+            let bare = path.trim_start_matches(is_cjk);
+            if bare.len() < path.len() && bare.len() > 3 {
+                *query.paths.entry(bare.to_owned()).or_default() += weight;
+            }
+            *query.paths.entry(path).or_default() += weight;
         }
         query.read_dotted(&title, &text);
         query.read_names(&title, &text);
@@ -378,5 +385,42 @@ mod tests {
     fn what_people_have_installed_is_not_what_they_speak_of() {
         let body = format!("{}\n### Environment\nparse_requirements 3.1\n", "It breaks. ".repeat(30));
         assert!(!read("", &body).names.contains_key("parse_requirements"));
+    }
+
+    #[test]
+    fn flags_keys_and_messages_are_found_as_literals() {
+        let query = read("--dry-run is ignored", "With `cache.max_size` set it says \"cannot open the index file\".");
+        assert!(query.names.contains_key("dry_run"), "{:?}", query.names);
+        for text in ["--dry-run", "cache.max_size"] {
+            assert!(query.literals.contains(&literal(text).unwrap()), "{text}");
+        }
+        threes("cannot open the index file {}", |three| assert!(query.literals.contains(&three)));
+        assert!(literal("plain").is_none() && literal("two words").is_none());
+    }
+
+    #[test]
+    fn labels_that_name_a_part_of_the_product_count_and_kinds_of_issues_do_not() {
+        let labels = ["area: checkout", "bug", "priority/high", "缺陷"].map(str::to_owned);
+        let query = Query::read(&IssueText::new("It breaks", "").with_labels(&labels));
+        assert!(query.plain.contains_key("checkout"));
+        assert!(!query.plain.contains_key("bug") && !query.plain.contains_key("priority"), "{:?}", query.plain);
+    }
+
+    #[test]
+    fn what_the_sample_itself_defines_is_the_reporters() {
+        let query = read("Fails", "```python\nclass Thing(Model):\n    pass\n\nThing.load_all(make_query())\n```\n");
+        assert!(!query.names.contains_key("Thing") && query.names.contains_key("load_all"), "{:?}", query.names);
+    }
+
+    #[test]
+    fn identifiers_paths_and_frames_are_found_inside_chinese_sentences() {
+        let query = read(
+            "调用parse_header函数时崩溃",
+            "请看src/http/header.py，在HeaderReader类里；堆栈：\n  File \"src/http/body.py\", line 3, in read_all\n环境：\n",
+        );
+        assert!(query.names.contains_key("parse_header"), "{:?}", query.names);
+        assert!(query.names.contains_key("HeaderReader"), "{:?}", query.names);
+        assert!(query.paths.contains_key("src/http/header.py"), "{:?}", query.paths);
+        assert_eq!(query.frames, [("src/http/body.py".to_owned(), Some("read_all".to_owned()))]);
     }
 }

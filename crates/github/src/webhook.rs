@@ -328,6 +328,9 @@ mod tests {
         assert!(matches!(assigned, Ok(InboundEvent::Assigned { assignees, .. }) if assignees == ["bot"]));
         let labeled = decode("issues", &format!(r#"{{"action":"labeled","label":{{"name":"patchwright"}},{issue}}}"#));
         assert!(matches!(labeled, Ok(InboundEvent::Labeled { labels, .. }) if labels == ["patchwright"]));
+        let opened = issue.replace("\"body\":null", "\"body\":null,\"labels\":[{\"name\":\"area: checkout\"}]");
+        let opened = decode("issues", &format!(r#"{{"action":"opened",{opened}}}"#));
+        assert!(matches!(opened, Ok(InboundEvent::Opened { issue, .. }) if issue.labels == ["area: checkout"]));
         assert!(decode("issues", &format!(r#"{{"action":"labeled",{issue}}}"#)).unwrap_err().contains("`label`"));
         let merged = r#"{"action":"closed","number":9,"pull_request":{"merged":true,"head":{"ref":"agent/fix-7"}},"repository":{"owner":{"login":"a"},"name":"b"}}"#;
         assert!(matches!(
