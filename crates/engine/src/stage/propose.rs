@@ -2,7 +2,9 @@
 
 use patchwright_core::fault::Fault;
 use patchwright_domain::RepoPath;
-use patchwright_domain::job::report::{Level, Plan, PlannedChange, ProposeData, ProposeReport, StageReport};
+use patchwright_domain::job::report::{
+    Candidate, CandidateSymbol, Level, Plan, PlannedChange, ProposeData, ProposeReport, StageReport,
+};
 
 use super::Outcome;
 use crate::prompt::fix_plan::{self, PlanAnswer};
@@ -13,12 +15,15 @@ use crate::text::{neutralise, shorten};
 const FILES_READ: usize = 6;
 const ONE_FILE: usize = 24_000;
 const ALL_FILES: usize = 90_000;
+/// How many of the first lines of a long file are shown, and what a word on lines left out takes, in characters.
+const HEAD: usize = 60;
+const LEFT_OUT: usize = 50;
 /// The most files that one plan may change.
 const MAX_CHANGES: usize = 12;
 
 pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageError> {
     let Some(asker) = context.asker else { return Ok(Outcome::without_model()) };
-    let located = context.job.located().map(|report| report.candidate_files.as_slice()).unwrap_or_default();
+    let located = context.job.located().map(|report| report.candidates.as_slice()).unwrap_or_default();
     let files = read_files(context, located).await?;
     context.progress.doing("asking the model for a plan");
     let answer = fix_plan::ask(asker, context.issue, context.job, &files).await?;
@@ -44,16 +49,17 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
 }
 
 /// The likeliest files as text. One that is no text is passed over: the model could not change it anyway.
-async fn read_files(context: &StageContext<'_>, paths: &[RepoPath]) -> Result<Vec<(String, String)>, StageError> {
+async fn read_files(context: &StageContext<'_>, candidates: &[Candidate]) -> Result<Vec<(String, String)>, StageError> {
     let mut files = Vec::new();
     let mut room = ALL_FILES;
-    for path in paths.iter().take(FILES_READ) {
+    for candidate in candidates.iter().take(FILES_READ) {
+        let path = &candidate.path;
         let Some(bytes) = context.workspace.read(path).await? else { continue };
         let Ok(text) = String::from_utf8(bytes) else {
             tracing::info!(file = %path, "the file is not UTF-8; the model does not read it");
             continue;
         };
-        let text = shorten(&text, ONE_FILE.min(room));
+        let text = excerpt(&text, &candidate.symbols, ONE_FILE.min(room));
         room = room.saturating_sub(text.chars().count());
         files.push((path.to_string(), text));
         if room == 0 {
@@ -61,6 +67,42 @@ async fn read_files(context: &StageContext<'_>, paths: &[RepoPath]) -> Result<Ve
         }
     }
     Ok(files)
+}
+
+/// A file in at most so many characters: whole, or its head and the definitions that are likeliest meant, in their order, with
+/// a word on what is left out between them.
+fn excerpt(text: &str, symbols: &[CandidateSymbol], most: usize) -> String {
+    if text.chars().count() <= most || symbols.is_empty() {
+        return shorten(text, most);
+    }
+    let lines: Vec<&str> = text.lines().collect();
+    let mut shown = vec![false; lines.len()];
+    // Each part may have lines left out before it, and the last one after it.
+    let mut room = most.saturating_sub(LEFT_OUT * (symbols.len() + 2));
+    let parts = symbols.iter().map(|symbol| (symbol.lines.0.saturating_sub(1) as usize, symbol.lines.1 as usize));
+    'parts: for (from, to) in std::iter::once((0, HEAD)).chain(parts) {
+        for line in from..to.min(lines.len()) {
+            let length = if shown[line] { 0 } else { lines[line].chars().count() + 1 };
+            if length > room {
+                break 'parts;
+            }
+            room -= length;
+            shown[line] = true;
+        }
+    }
+    let mut out = String::new();
+    let mut line = 0;
+    while line < lines.len() {
+        let run = shown[line..].iter().take_while(|other| **other == shown[line]).count();
+        if shown[line] {
+            out.push_str(&lines[line..line + run].join("\n"));
+            out.push('\n');
+        } else {
+            out.push_str(&format!("[… lines {} to {} are left out]\n", line + 1, line + run));
+        }
+        line += run;
+    }
+    out
 }
 
 /// Checks the plan; what is wrong with it is said in words for people.
@@ -111,6 +153,20 @@ fn comment(plan: &Plan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_long_file_the_likeliest_definitions_are_read_and_not_only_its_beginning() {
+        let text: String = (1..=2_000).map(|line| format!("line {line}\n")).collect();
+        let symbol = |from, to| CandidateSymbol { name: "f".into(), kind: "function".into(), lines: (from, to) };
+        let shown = excerpt(&text, &[symbol(1_500, 1_510), symbol(900, 901)], 2_000);
+        assert!(shown.chars().count() <= 2_000, "{}", shown.chars().count());
+        assert!(shown.starts_with("line 1\n") && shown.contains("line 900\nline 901\n[… lines 902 to 1499"), "{shown}");
+        assert!(shown.contains("line 1500\n") && shown.contains("line 1510\n") && !shown.contains("line 1511\n"));
+        assert_eq!(excerpt("a\nb\n", &[symbol(1, 1)], 100), "a\nb\n", "a short file is whole");
+        assert_eq!(excerpt(&text, &[], 100), shorten(&text, 100));
+        let greedy = excerpt(&text, &[symbol(1, 2_000)], 500);
+        assert!(greedy.chars().count() <= 500 && greedy.contains("left out"), "{greedy}");
+    }
     use crate::prompt::fix_plan::ChangeAnswer;
 
     fn plan(files: &[&str]) -> PlanAnswer {
