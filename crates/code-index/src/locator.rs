@@ -190,3 +190,104 @@ impl CodeIndex for Locator {
         tokio::task::spawn_blocking(work).await.map_err(|error| CodeIndexError { source: Box::new(error) })?
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use patchwright_core::source_tree::{PastChange, SourceTreeError};
+
+    use super::*;
+
+    /// A commit in memory that counts how much of it is read.
+    #[derive(Debug)]
+    struct Commit {
+        files: Vec<(&'static str, &'static str)>,
+        read: AtomicUsize,
+        asked_for_past: AtomicUsize,
+    }
+
+    impl Commit {
+        fn new(files: &[(&'static str, &'static str)]) -> Arc<Self> {
+            let (read, asked_for_past) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            Arc::new(Self { files: files.to_vec(), read, asked_for_past })
+        }
+    }
+
+    impl SourceTree for Commit {
+        fn id(&self) -> Option<String> {
+            Some(format!("{:?}", self.files))
+        }
+
+        fn files(&self) -> Result<Vec<TreeFile>, SourceTreeError> {
+            let file = |(path, text): &(&str, &str)| TreeFile { path: (*path).into(), blob: Some((*text).into()) };
+            Ok(self.files.iter().map(file).collect())
+        }
+
+        fn read(&self, files: &[TreeFile], _: u64) -> Vec<Option<Vec<u8>>> {
+            self.read.fetch_add(files.len(), Ordering::Relaxed);
+            files.iter().map(|file| Some(file.blob.as_ref()?.as_bytes().to_vec())).collect()
+        }
+
+        fn past(&self, _: usize) -> Vec<PastChange> {
+            self.asked_for_past.fetch_add(1, Ordering::Relaxed);
+            vec![PastChange { id: "c1".into(), time: 5, message: "Discounts of the cart\n\nMore.".into() }]
+        }
+
+        fn touched(&self, _: &str) -> Vec<String> {
+            vec!["shop/cart.py".into()]
+        }
+    }
+
+    const CART: (&str, &str) = ("shop/cart.py", "class Cart:\n    def total(self):\n        return sum(self.prices)\n");
+    const MAIL: (&str, &str) = ("shop/mail.py", "def send(to):\n    print(to)\n");
+
+    fn query(tree: &Arc<Commit>, outlined: usize) -> IndexQuery {
+        IndexQuery {
+            tree: Arc::clone(tree) as Arc<dyn SourceTree>,
+            repository: Some("acme/shop".into()),
+            title: "Cart.total ignores discounts".into(),
+            body: String::new(),
+            labels: Vec::new(),
+            folder: None,
+            outlined,
+            limit: 5,
+        }
+    }
+
+    #[test]
+    fn a_second_look_reads_only_what_has_changed_and_says_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let locator = Locator::new(Some(folder.path().join("index")));
+        let count = |tree: &Arc<Commit>| tree.read.swap(0, Ordering::Relaxed);
+        let first = Commit::new(&[CART, MAIL]);
+        let ranking = locator.locate(&query(&first, 0)).unwrap();
+        assert_eq!((count(&first), ranking.files_analyzed), (2, 2));
+        assert_eq!(locator.locate(&query(&first, 0)).unwrap(), ranking);
+        assert_eq!((count(&first), first.asked_for_past.load(Ordering::Relaxed)), (0, 1));
+        let next = Commit::new(&[CART, ("shop/mail.py", "def send(to, text):\n    print(to, text)\n")]);
+        locator.locate(&query(&next, 0)).unwrap();
+        assert_eq!((count(&next), next.asked_for_past.load(Ordering::Relaxed)), (1, 1));
+        let without = Locator::new(None);
+        assert_eq!(without.locate(&query(&first, 0)).unwrap(), ranking, "what was kept changes nothing");
+    }
+
+    #[test]
+    fn the_first_files_are_told_with_what_they_define() {
+        let tree = Commit::new(&[CART, MAIL]);
+        let ranking = Locator::new(None).locate(&query(&tree, 1)).unwrap();
+        let first = &ranking.files[0];
+        assert_eq!((first.symbols[0].name.as_str(), first.symbols[0].lines), ("Cart.total", (2, 3)));
+        assert_eq!(first.skeleton, "1: class Cart\n  2: def total(self)\n");
+        let elsewhere = IndexQuery { folder: Some("docs".into()), ..query(&tree, 1) };
+        assert!(Locator::new(None).locate(&elsewhere).unwrap().files.is_empty());
+    }
+
+    #[test]
+    fn beyond_the_room_for_words_a_file_is_known_by_what_it_defines() {
+        let scan = Scan::of(CART.1, Language::Python, &mut Splitter::default()).without_words();
+        assert!(scan.words.is_empty() && scan.pieces.iter().all(|length| *length == 0));
+        let index = Index::of(vec![CART.0.into(), MAIL.0.into()], vec![scan, Scan::default()]);
+        assert_eq!(index.rank(&IssueText::new("`Cart.total` is wrong", ""), 1)[0].path, "shop/cart.py");
+    }
+}

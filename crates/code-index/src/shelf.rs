@@ -109,7 +109,8 @@ fn make_room(folder: &Path, needed: u64) -> std::io::Result<()> {
         if total <= FOLDER {
             break;
         }
-        std::fs::remove_file(path)?;
+        // Somebody else may have removed it meanwhile.
+        let _ = std::fs::remove_file(path);
         total -= size;
     }
     Ok(())

@@ -21,16 +21,26 @@ pub(crate) struct BugAnalysis {
     pub(crate) more: Option<More>,
 }
 
-/// The same as it is written.
+/// The same as it is written. Only the files must be of the form that was asked for: what is odd beside them is not there.
 #[derive(Deserialize)]
 struct Answer {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_it_fits")]
     analysis: String,
     #[serde(default)]
     candidate_files: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_it_fits")]
     symbols: Vec<String>,
+    #[serde(default, deserialize_with = "if_it_fits")]
     more: Option<More>,
+}
+
+fn if_it_fits<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + serde::de::DeserializeOwned,
+{
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
 impl TryFrom<Answer> for BugAnalysis {
@@ -50,11 +60,27 @@ impl TryFrom<Answer> for BugAnalysis {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub(crate) struct More {
     /// Words and names.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "one_or_many")]
     pub(crate) words: String,
     /// A folder of the repository.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_it_fits")]
     pub(crate) folder: String,
+}
+
+/// A text, or a list of them.
+fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Words {
+        One(String),
+        Many(Vec<String>),
+        Other(serde::de::IgnoredAny),
+    }
+    Ok(match Words::deserialize(deserializer)? {
+        Words::One(words) => words,
+        Words::Many(words) => words.join(" "),
+        Words::Other(_) => String::new(),
+    })
 }
 
 impl More {
@@ -161,6 +187,19 @@ mod tests {
             assert!(question.contains("module_0.py") && question.contains("module_29.py"), "all are named");
             let shown = question.matches("    12: class Reader").count();
             assert!(shown > 60 && shown < 30 * 30, "the first show what they define, as far as there is room: {shown}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_odd_beside_its_files_is_taken() {
+        let read = |text: &str| serde_json::from_str::<BugAnalysis>(text);
+        let odd = r#"{"analysis": null, "candidate_files": ["a.py"], "symbols": [{"path": "a.py"}], "more": ""}"#;
+        let answer = read(odd).unwrap();
+        assert_eq!((answer.candidate_files, answer.more), (vec!["a.py".to_owned()], None));
+        let wish = read(r#"{"more": {"words": ["cart", "total"], "folder": null}}"#).unwrap().more.unwrap();
+        assert_eq!((wish.words.as_str(), wish.folder.as_str()), ("cart total", ""));
+        for nothing in [r#"{"candidate_files": []}"#, r#"{"more": {"words": 3}}"#, r#"{"candidate_files": "a.py"}"#] {
+            assert!(read(nothing).is_err(), "{nothing}");
         }
     }
 
