@@ -162,7 +162,8 @@ impl Walk<'_> {
         let value = node.child_by_field_name("value").map(|value| value.kind());
         let holds_function = matches!(value, Some("arrow_function" | "function_expression" | "function"));
         let name = self.name(node).or_else(|| Some(self.slice(node.child_by_field_name("left")?).to_owned()))?;
-        let is_name = name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '$'));
+        // `__all__` and the like list the names of others.
+        let is_name = !name.starts_with("__") && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '$'));
         let kind = if holds_function { SymbolKind::Function } else { SymbolKind::Constant };
         (is_name && !name.is_empty()).then_some((kind, name))
     }
@@ -301,7 +302,7 @@ mod tests {
 
     #[test]
     fn python_is_read_with_its_docstrings() {
-        let text = "LIMIT = 3\n\n@cached\nclass Reader(Base):\n    \"\"\"Reads headers.\n\n    And more.\n    \"\"\"\n    size = 1\n\n    async def read(\n        self, line: str\n    ) -> str:\n        def inner():\n            pass\n        return line\n\ndef main():\n    x = 1\n";
+        let text = "LIMIT = 3\n__all__ = ['Reader']\n@cached\nclass Reader(Base):\n    \"\"\"Reads headers.\n\n    And more.\n    \"\"\"\n    size = 1\n\n    async def read(\n        self, line: str\n    ) -> str:\n        def inner():\n            pass\n        return line\n\ndef main():\n    x = 1\n";
         let expected = [
             "1-1 constant LIMIT",
             "4-16 class Reader — Reads headers.",
