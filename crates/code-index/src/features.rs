@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use crate::history::{Changes, Past};
 use crate::index::Index;
-use crate::lexical::{bm25, defined_words, messages, overlap, title_share};
+use crate::lexical::{bm25, defined_words, messages, overlap};
 use crate::model;
 use crate::query::Query;
 use crate::words::Word;
@@ -140,7 +140,7 @@ impl Features {
         features.set(Sign::Words, all.whole);
         features.set(Sign::Piece, all.best);
         features.set(Sign::Title, title.three);
-        features.set(Sign::TitleShare, title_share(index, &features.pool, &query.title));
+        features.set(Sign::TitleShare, title.share);
         features.set(Sign::DefinedWords, defined_words(index, &features.pool, &query.all));
         features.set(Sign::Message, messages(index, &features.pool, &query.literals));
         features.of_paths(index, query);

@@ -6,6 +6,7 @@ use patchwright_core::source_tree::{PastChange, SourceTree};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::lexical::{frequencies, rarity};
 use crate::shelf::Shelf;
 use crate::words::{Splitter, Word};
 
@@ -28,7 +29,6 @@ const SUBJECT: usize = 70;
 /// A change, as it is kept.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Change {
-    #[serde(skip)]
     id: String,
     time: i64,
     pub(crate) subject: String,
@@ -37,13 +37,13 @@ pub(crate) struct Change {
 }
 
 impl Change {
-    fn of(past: PastChange, splitter: &mut Splitter) -> Self {
+    fn of(past: &PastChange, splitter: &mut Splitter) -> Self {
         let mut words = Vec::new();
         splitter.each(&past.message, |word| words.push(word));
         words.sort_unstable();
         words.dedup();
         let subject = past.message.lines().next().unwrap_or_default().chars().take(SUBJECT).collect();
-        Self { id: past.id, time: past.time, subject, words }
+        Self { id: past.id.clone(), time: past.time, subject, words }
     }
 
     /// Its id, shortened for people.
@@ -64,16 +64,13 @@ impl<'a> Changes<'a> {
     /// Reads them; those that are known already come from the shelf.
     pub(crate) fn read(tree: &'a dyn SourceTree, shelf: &'a Shelf) -> Self {
         let list = Self::known(tree, shelf).unwrap_or_else(|| {
-            let past = tree.past(LOOKED_AT);
-            let shares: Vec<Vec<PastChange>> = past.chunks(SHARE).map(<[PastChange]>::to_vec).collect();
-            let read = |share: Vec<PastChange>| {
+            let read = |share: &[PastChange]| {
                 let mut splitter = Splitter::default();
-                share.into_iter().map(|past| Change::of(past, &mut splitter)).collect::<Vec<_>>()
+                share.iter().map(|past| Change::of(past, &mut splitter)).collect::<Vec<_>>()
             };
-            let list: Vec<Change> = shares.into_par_iter().flat_map_iter(read).collect();
+            let list: Vec<Change> = tree.past(LOOKED_AT).par_chunks(SHARE).flat_map_iter(read).collect();
             if let Some(id) = tree.id() {
-                let ids: Vec<&String> = list.iter().map(|change| &change.id).collect();
-                shelf.put("changes", &(id, ids, &list));
+                shelf.put("changes", &(id, &list));
             }
             list
         });
@@ -82,14 +79,8 @@ impl<'a> Changes<'a> {
 
     /// The list as the last look at the same commit left it.
     fn known(tree: &dyn SourceTree, shelf: &Shelf) -> Option<Vec<Change>> {
-        let (of, ids, mut list): (String, Vec<String>, Vec<Change>) = shelf.get("changes")?;
-        if tree.id()? != of {
-            return None;
-        }
-        for (change, id) in list.iter_mut().zip(ids) {
-            change.id = id;
-        }
-        Some(list)
+        let (of, list): (String, Vec<Change>) = shelf.get("changes")?;
+        (tree.id()? == of).then_some(list)
     }
 
     /// The files that a change touched; `None` for a sweep.
@@ -117,17 +108,14 @@ impl<'a> Changes<'a> {
             change.words.iter().copied().filter(|word| all.contains_key(word)).collect()
         };
         let shared: Vec<Vec<Word>> = self.list.par_iter().map(shared).collect();
-        let mut known: HashMap<Word, f64> = HashMap::new();
-        for word in shared.iter().flatten() {
-            *known.entry(*word).or_default() += 1.0;
-        }
+        let known = frequencies(shared.iter().flatten());
         let total = self.list.len() as f64;
-        let rarity = |word: &Word| (1.0 + (total - known[word] + 0.5) / (known[word] + 0.5)).ln();
+        let rare = |word: &Word| rarity(total, known[word]);
         let mut alike = Vec::new();
         for (place, shared) in shared.iter().enumerate().filter(|(_, shared)| !shared.is_empty()) {
             let length = 2.0 + (self.list[place].words.len() as f64).sqrt();
-            let sum: f64 = shared.iter().map(rarity).sum();
-            let of_title: f64 = shared.iter().filter(|word| title.contains_key(word)).map(rarity).sum();
+            let sum: f64 = shared.iter().map(rare).sum();
+            let of_title: f64 = shared.iter().filter(|word| title.contains_key(word)).map(rare).sum();
             alike.push((place, sum / length, of_title / length));
         }
         alike.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));

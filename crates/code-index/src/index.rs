@@ -339,6 +339,11 @@ mod tests {
         assert_eq!(first("点击按钮后send没有反应", ""), "app/mail.py");
     }
 
+    fn homes<'a>(index: &'a Index, module: &str, name: &str) -> Vec<&'a str> {
+        let homes = index.homes(index.place(module).unwrap(), name);
+        homes.iter().map(|home| index.paths[home.0 as usize].as_str()).collect()
+    }
+
     #[test]
     fn a_name_that_a_package_gives_out_leads_to_where_it_is_defined() {
         let index = Index::build(vec![
@@ -347,21 +352,13 @@ mod tests {
             Document::new("shop/core/cart.py", "class Cart:\n    pass\n"),
             Document::new("shop/other/cart.py", "class Cart:\n    pass\n"),
         ]);
-        let homes = index.homes(index.place("shop/__init__.py").unwrap(), "Cart");
-        assert_eq!(
-            homes.iter().map(|home| index.paths[home.0 as usize].as_str()).collect::<Vec<_>>(),
-            ["shop/core/cart.py"]
-        );
+        assert_eq!(homes(&index, "shop/__init__.py", "Cart"), ["shop/core/cart.py"]);
         let web = Index::build(vec![
             Document::new("src/index.ts", "export * from './util'\n"),
             Document::new("src/util/index.ts", "export { clamp } from './number'\n"),
             Document::new("src/util/number.ts", "export function clamp(x: number) { return x }\n"),
         ]);
-        let homes = web.homes(web.place("src/index.ts").unwrap(), "clamp");
-        assert_eq!(
-            homes.iter().map(|home| web.paths[home.0 as usize].as_str()).collect::<Vec<_>>(),
-            ["src/util/number.ts"]
-        );
+        assert_eq!(homes(&web, "src/index.ts", "clamp"), ["src/util/number.ts"]);
     }
 
     #[test]

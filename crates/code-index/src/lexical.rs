@@ -13,29 +13,24 @@ pub(crate) fn rarity(places: f64, found: f64) -> f64 {
     (1.0 + (places - found + 0.5) / (found + 0.5)).ln()
 }
 
+/// In how many places each word stands, where each place tells it once.
+pub(crate) fn frequencies<'a>(words: impl Iterator<Item = &'a Word>) -> HashMap<Word, f64> {
+    let mut frequencies = HashMap::new();
+    for word in words {
+        *frequencies.entry(*word).or_default() += 1.0;
+    }
+    frequencies
+}
+
 /// Words of the text in short lists of words, rare ones more.
 pub(crate) fn overlap(query: &HashMap<Word, f32>, lists: &[&[Word]]) -> Vec<f64> {
-    let mut found: HashMap<Word, f64> = HashMap::new();
-    for word in lists.iter().flat_map(|list| list.iter()).filter(|word| query.contains_key(word)) {
-        *found.entry(*word).or_default() += 1.0;
-    }
+    let found = frequencies(lists.iter().flat_map(|list| list.iter()).filter(|word| query.contains_key(word)));
     let total = lists.len() as f64;
     let weight = |word: &Word| {
         let times = query.get(word)?;
         Some(rarity(total, found[word]) * f64::from(times.min(3.0)).sqrt())
     };
     lists.iter().map(|list| list.iter().filter_map(weight).sum::<f64>() / (1.0 + 0.15 * list.len() as f64)).collect()
-}
-
-/// How much of the text each file holds at all, rare words more.
-pub(crate) fn title_share(index: &Index, pool: &[usize], query: &HashMap<Word, f32>) -> Vec<f64> {
-    let mut words: Vec<Word> = query.keys().copied().collect();
-    words.sort_unstable();
-    let has = |file: &usize| -> Vec<bool> { words.iter().map(|word| index.files[*file].scan.holds(*word)).collect() };
-    let has: Vec<Vec<bool>> = pool.par_iter().map(has).collect();
-    let times = |word: usize| has.iter().filter(|has| has[word]).count() as f64;
-    let weights: Vec<f64> = (0..words.len()).map(|word| rarity(pool.len() as f64, times(word))).collect();
-    has.iter().map(|has| weights.iter().zip(has).filter(|(_, has)| **has).map(|(weight, _)| weight).sum()).collect()
 }
 
 /// BM25 of the text against the names that each file defines.
@@ -52,10 +47,7 @@ pub(crate) fn defined_words(index: &Index, pool: &[usize], query: &HashMap<Word,
         (length, found)
     };
     let files: Vec<(f64, BTreeMap<Word, f64>)> = pool.par_iter().map(read).collect();
-    let mut known: HashMap<Word, f64> = HashMap::new();
-    for word in files.iter().flat_map(|(_, found)| found.keys()) {
-        *known.entry(*word).or_default() += 1.0;
-    }
+    let known = frequencies(files.iter().flat_map(|(_, found)| found.keys()));
     let total = pool.len() as f64;
     let usual = files.iter().map(|(length, _)| length).sum::<f64>() / total + 1.0;
     let score = |(length, found): &(f64, BTreeMap<Word, f64>)| {
@@ -73,10 +65,7 @@ pub(crate) fn messages(index: &Index, pool: &[usize], literals: &HashSet<Word>) 
         .par_iter()
         .map(|file| index.files[*file].scan.literals.iter().copied().filter(|one| literals.contains(one)).collect())
         .collect();
-    let mut known: HashMap<Word, f64> = HashMap::new();
-    for one in found.iter().flatten() {
-        *known.entry(*one).or_default() += 1.0;
-    }
+    let known = frequencies(found.iter().flatten());
     let total = pool.len() as f64;
     // The root: a long message is one message, however many threes of words it has.
     found.iter().map(|own| own.iter().map(|one| rarity(total, known[one])).sum::<f64>().sqrt()).collect()
@@ -95,6 +84,8 @@ pub(crate) struct Scores {
     pub(crate) best: Vec<f64>,
     /// Its three best pieces together.
     pub(crate) three: Vec<f64>,
+    /// How much of the text it holds at all, rare words more.
+    pub(crate) share: Vec<f64>,
 }
 
 /// How much a word of the text counts that stands in it so often.
@@ -149,11 +140,14 @@ pub(crate) fn bm25(index: &Index, pool: &[usize], query: &HashMap<Word, f32>) ->
                 words[*place].1 * rarity(pieces, in_pieces[*place]) * saturated(*times, length, per_piece);
             of_file[*place] += times;
         }
-        let whole = of_file.iter().enumerate().filter(|(_, times)| **times > 0.0).map(|(place, times)| {
+        let (mut whole, mut share) = (0.0, 0.0);
+        for (place, times) in of_file.iter().enumerate().filter(|(_, times)| **times > 0.0) {
             let rare = rarity(pool.len() as f64, in_files[place]);
-            words[place].1 * rare * saturated(*times, f64::from(file.length), per_file)
-        });
-        scores.whole.push(whole.sum());
+            whole += words[place].1 * rare * saturated(*times, f64::from(file.length), per_file);
+            share += rare;
+        }
+        scores.whole.push(whole);
+        scores.share.push(share);
         of_pieces.sort_unstable_by(|a, b| b.total_cmp(a));
         scores.best.push(of_pieces.first().copied().unwrap_or_default());
         scores.three.push(of_pieces.iter().take(3).sum());

@@ -16,6 +16,7 @@ mod locator;
 mod model;
 mod modules;
 mod outline;
+mod pattern;
 mod query;
 mod scan;
 mod shelf;

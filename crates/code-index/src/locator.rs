@@ -1,7 +1,6 @@
 //! From a tree and a text to the files that the text is about.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use patchwright_core::code_index::{CodeIndex, CodeIndexError, IndexQuery, RankedFile, Ranking};
@@ -185,7 +184,7 @@ fn read_share(tree: &dyn SourceTree, shelf: &Shelf, share: &[TreeFile]) -> Vec<O
 #[async_trait]
 impl CodeIndex for Locator {
     async fn rank(&self, query: IndexQuery) -> Result<Ranking, CodeIndexError> {
-        let this = Arc::new(self.clone());
+        let this = self.clone();
         let work = move || this.locate(&query);
         tokio::task::spawn_blocking(work).await.map_err(|error| CodeIndexError { source: Box::new(error) })?
     }
@@ -193,6 +192,7 @@ impl CodeIndex for Locator {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use patchwright_core::source_tree::{PastChange, SourceTreeError};

@@ -1,11 +1,11 @@
 //! What the text of an issue says about files: paths, modules, stack frames, names, words.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::LazyLock;
 
-use regex::{Captures, Regex};
+use regex::Captures;
 
 use crate::language::is_prose;
+use crate::pattern::pattern;
 use crate::words::{Word, count, is_cjk, literal, threes, whole};
 
 /// The text of an issue.
@@ -69,12 +69,6 @@ pub(crate) struct Query {
     pub(crate) about_docs: bool,
 }
 
-macro_rules! pattern {
-    ($name:ident, $text:expr) => {
-        static $name: LazyLock<Regex> = LazyLock::new(|| Regex::new($text).expect("the pattern is right"));
-    };
-}
-
 pattern!(HIDDEN, r"(?s)<!--.*?-->");
 pattern!(
     SURROUNDINGS,
@@ -87,6 +81,8 @@ pattern!(
     OTHER_FRAME,
     r"(?m)(?:\bat |\bfrom |--> |^\s+)(?:(?:async )?([\w.$<>:]+) ?\()?([\w./\\@-]+\.[A-Za-z]{1,4}):\d+"
 );
+pattern!(C_SHARP_FRAME, r"at [\w.<>`]*?(\w+)(?:\[[^\]]*\])?\([^)\n]*\) in ([^\n]+?\.cs):line \d+");
+pattern!(PHP_FRAME, r"#\d+ ([\w./\\-]+\.php)\(\d+\): (?:[\w\\]+(?:->|::))?(\w+)\(");
 pattern!(JAVA_FRAME, r"at ((?:[\w$]+\.)+)([\w$<>]+)\(([\w$]+\.(?:java|kt|scala)):\d+\)");
 pattern!(
     PATH,
@@ -199,6 +195,10 @@ impl Query {
             let package = class[..class.len().saturating_sub(1)].join("/");
             (format!("{package}/{}", &found[3]), Some(found[2].to_owned()))
         }));
+        let named =
+            |found: &Captures<'_>, file: usize, function: usize| (path(&found[file]), Some(found[function].to_owned()));
+        frames.extend(C_SHARP_FRAME.captures_iter(text).map(|found| named(&found, 2, 1)));
+        frames.extend(PHP_FRAME.captures_iter(text).map(|found| named(&found, 1, 2)));
         frames.extend(OTHER_FRAME.captures_iter(text).map(|found| {
             let function = found.get(1).and_then(|name| name.as_str().rsplit(['.', ':']).next().map(str::to_owned));
             (path(&found[2]), function)
@@ -363,6 +363,20 @@ mod tests {
         let java = read("", "\tat com.acme.io.Reader.read(Reader.java:42)").frames;
         assert_eq!(java[0], ("com/acme/io/Reader.java".to_owned(), Some("read".to_owned())));
         assert_eq!(read("", "  --> src/main.rs:4:9").frames[0].0, "src/main.rs");
+        let frame = |text: &str| read("", text).frames[0].clone();
+        let named = |path: &str, function: &str| (path.to_owned(), Some(function.to_owned()));
+        assert_eq!(
+            frame("   at Acme.Io.Reader.Read(Stream s) in C:\\src\\Io\\Reader.cs:line 42"),
+            named("C:/src/Io/Reader.cs", "Read")
+        );
+        assert_eq!(
+            frame("#0 /var/www/src/Reader.php(42): Acme\\Reader->read()"),
+            named("/var/www/src/Reader.php", "read")
+        );
+        assert_eq!(frame("\t/go/src/acme/reader.go:42 +0x1d").0, "/go/src/acme/reader.go");
+        assert_eq!(frame("#1 0x0000555 in read_line (s=0x0) at src/reader.c:42").0, "src/reader.c");
+        assert_eq!(frame("\tfrom lib/acme/reader.rb:42:in `read'").0, "lib/acme/reader.rb");
+        assert_eq!(frame("   2: acme::reader::read\n             at ./src/reader.rs:42:9").0, "./src/reader.rs");
     }
 
     #[test]

@@ -1,13 +1,12 @@
 //! What one file holds: its words in pieces of about a function each, what it defines, and what it imports. Found by line
 //! patterns: reading every file of a large repository with a grammar takes longer than anybody waits for a ranking.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::LazyLock;
-
 use regex::Regex;
 use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
 
 use crate::language::Language;
+use crate::pattern::pattern;
 use crate::words::{Splitter, Word, literal, threes};
 
 /// How much of a file is read, in bytes.
@@ -68,12 +67,6 @@ pub(crate) struct Scan {
     pub(crate) is_generated: bool,
 }
 
-macro_rules! pattern {
-    ($name:ident, $text:expr) => {
-        static $name: LazyLock<Regex> = LazyLock::new(|| Regex::new($text).expect("the pattern is right"));
-    };
-}
-
 pattern!(PYTHON_DEF, r"(?m)^([ \t]*)(?:async[ \t]+)?(def|class|cdef class|cpdef)[ \t]+([A-Za-z_]\w*)");
 pattern!(PYTHON_CONST, r"(?m)^([A-Za-z_]\w*)[ \t]*(?::[^=\n]+)?=[^=]");
 pattern!(
@@ -123,11 +116,6 @@ impl Scan {
         scan.literals = read_literals(text);
         scan.is_generated = text.lines().take(GENERATED_LINES).any(|line| GENERATED.is_match(line));
         scan
-    }
-
-    /// Whether a word stands in it.
-    pub(crate) fn holds(&self, word: Word) -> bool {
-        self.words.binary_search_by_key(&word, |(own, ..)| *own).is_ok()
     }
 
     /// Leaves out what stands in it, and keeps what it is: for trees with more words than there is room for.

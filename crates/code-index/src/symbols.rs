@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use patchwright_core::code_index::RankedSymbol;
 
-use crate::lexical::rarity;
+use crate::lexical::{frequencies, rarity};
 use crate::outline::{Symbol, SymbolKind};
 use crate::query::Query;
 use crate::words::{Splitter, Word};
@@ -33,10 +33,7 @@ impl Symbol {
 /// Of each file, the places of the symbols that anything points to, likeliest first.
 pub(crate) fn rank_symbols(query: &Query, files: &[Outlined]) -> Vec<Vec<usize>> {
     let counted: Vec<Vec<HashMap<Word, f64>>> = files.iter().map(|file| own_words(file, query)).collect();
-    let mut known: HashMap<Word, f64> = HashMap::new();
-    for word in counted.iter().flatten().flat_map(HashMap::keys) {
-        *known.entry(*word).or_default() += 1.0;
-    }
+    let known = frequencies(counted.iter().flatten().flat_map(HashMap::keys));
     let total = counted.iter().map(Vec::len).sum::<usize>() as f64;
     // In order, so that the same text makes the same sum to the last digit.
     let sum = |words: &HashMap<Word, f64>| {

@@ -125,11 +125,17 @@ impl LlmError {
     }
 }
 
+/// How many tokens a text of so many bytes has at the most, about. Three bytes a token are few for English and code, and right
+/// for Chinese.
+pub const fn most_tokens(bytes: usize) -> usize {
+    bytes.div_ceil(3)
+}
+
 /// What a request may use at the most, without a price.
 pub fn estimate_most(request: &ChatRequest) -> Usage {
     let bytes: usize = request.messages.iter().map(|message| message.content.len()).sum();
-    // Three bytes a token are few for English and right for Chinese; what is too much is given back.
-    let prompt_tokens = u64::try_from(bytes / 3).unwrap_or(u64::MAX) + 1;
+    // What is too much is given back.
+    let prompt_tokens = u64::try_from(most_tokens(bytes)).unwrap_or(u64::MAX) + 1;
     let completion_tokens = u64::from(request.max_tokens.unwrap_or(UNBOUNDED_ANSWER));
     Usage { calls: 1, prompt_tokens, completion_tokens, cost_micros: 0 }
 }

@@ -632,7 +632,10 @@ async fn where_the_model_says_nothing_of_use_the_ranking_stands() {
     let nonsense = ["I would look at the parser.", "Still no JSON."];
     let nothing = [r#"{"candidate_files": []}"#, r#"{"candidate_files": [], "more": {"words": " "}}"#];
     let ghosts = [r#"{"candidate_files": ["ghost.py", "/etc/passwd"], "symbols": ["ghost.py: f"]}"#];
-    for answers in [&nonsense[..], &nothing, &ghosts] {
+    // A wish whose answer is of no use leaves no trace of what was found for it.
+    let wish = r#"{"more": {"words": "subtraction", "folder": "src"}}"#;
+    let wishes = [wish, nonsense[0], nonsense[1]];
+    for answers in [&nonsense[..], &nothing, &ghosts, &wishes] {
         let house = house(&[answers, &[PLAN, CODE]].concat());
         house.start().await;
         let job = house.work().await.unwrap();

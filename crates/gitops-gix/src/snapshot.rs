@@ -94,62 +94,67 @@ impl SourceTree for Snapshot {
             let commit = repo.find_commit(id).ok()?;
             let parent = commit.parent_ids().next()?;
             let before = repo.find_commit(parent).ok()?.tree_id().ok()?;
-            let mut paths = Vec::new();
-            differences(&repo, Some(before.detach()), Some(commit.tree_id().ok()?.detach()), "", &mut paths)?;
-            Some(paths)
+            let mut comparison = Comparison { repo: &repo, trees: 0, paths: Vec::new() };
+            comparison.compare(Some(before.detach()), Some(commit.tree_id().ok()?.detach()), "")?;
+            Some(comparison.paths)
         };
         touched().unwrap_or_default()
     }
 }
 
-/// How deep folders may lie.
+/// How deep folders may lie, and how many of them are compared: a few objects can make a tree without end.
 const MAX_DEPTH: usize = 200;
+const MAX_TREES: usize = 20_000;
 
 type Entries = BTreeMap<String, (EntryKind, gix::ObjectId)>;
 
 /// The paths of files that differ between two trees. Only folders that differ are read: gix's own comparison first reads the
-/// whole tree for attributes and renames, which nobody asks for here and takes ten times as long. Nothing for trees nested
-/// deeper than any file system has them.
-fn differences(
-    repo: &gix::Repository,
-    before: Option<gix::ObjectId>,
-    after: Option<gix::ObjectId>,
-    folder: &str,
-    paths: &mut Vec<String>,
-) -> Option<()> {
-    if folder.matches('/').count() > MAX_DEPTH {
-        return None;
-    }
-    let entries = |tree: Option<gix::ObjectId>| -> Option<Entries> {
-        let Some(tree) = tree else { return Some(Entries::new()) };
-        let tree = repo.find_tree(tree).ok()?;
-        let entry = |entry: Result<gix::object::tree::EntryRef<'_, '_>, _>| {
-            let entry = entry.ok()?;
-            Some((entry.filename().to_string(), (entry.mode().kind(), entry.object_id())))
+/// whole tree for attributes and renames, which nobody asks for here and takes ten times as long.
+struct Comparison<'a> {
+    repo: &'a gix::Repository,
+    trees: usize,
+    paths: Vec<String>,
+}
+
+impl Comparison<'_> {
+    /// `None` where an object is missing, or there is more than any repository has.
+    fn compare(&mut self, before: Option<gix::ObjectId>, after: Option<gix::ObjectId>, folder: &str) -> Option<()> {
+        self.trees += 1;
+        if self.trees > MAX_TREES || folder.matches('/').count() > MAX_DEPTH {
+            return None;
+        }
+        let entries = |tree: Option<gix::ObjectId>| -> Option<Entries> {
+            let Some(tree) = tree else { return Some(Entries::new()) };
+            let tree = self.repo.find_tree(tree).ok()?;
+            let entry = |entry: Result<gix::object::tree::EntryRef<'_, '_>, _>| {
+                let entry = entry.ok()?;
+                Some((entry.filename().to_string(), (entry.mode().kind(), entry.object_id())))
+            };
+            tree.iter().map(entry).collect()
         };
-        tree.iter().map(entry).collect()
-    };
-    let (before, after) = (entries(before)?, entries(after)?);
-    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    for name in names {
-        let (old, new) = (before.get(name), after.get(name));
-        if old == new {
-            continue;
+        let (before, after) = (entries(before)?, entries(after)?);
+        let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        for name in names {
+            let (old, new) = (before.get(name), after.get(name));
+            if old == new {
+                continue;
+            }
+            let path = format!("{folder}{name}");
+            let tree = |entry: Option<&(EntryKind, gix::ObjectId)>| {
+                entry.filter(|entry| entry.0 == EntryKind::Tree).map(|e| e.1)
+            };
+            let is_file = |entry: Option<&(EntryKind, gix::ObjectId)>| {
+                entry.is_some_and(|entry| matches!(entry.0, EntryKind::Blob | EntryKind::BlobExecutable))
+            };
+            if tree(old).is_some() || tree(new).is_some() {
+                self.compare(tree(old), tree(new), &format!("{path}/"))?;
+            }
+            if is_file(old) || is_file(new) {
+                self.paths.push(path);
+            }
         }
-        let path = format!("{folder}{name}");
-        let tree =
-            |entry: Option<&(EntryKind, gix::ObjectId)>| entry.filter(|entry| entry.0 == EntryKind::Tree).map(|e| e.1);
-        let is_file = |entry: Option<&(EntryKind, gix::ObjectId)>| {
-            entry.is_some_and(|entry| matches!(entry.0, EntryKind::Blob | EntryKind::BlobExecutable))
-        };
-        if tree(old).is_some() || tree(new).is_some() {
-            differences(repo, tree(old), tree(new), &format!("{path}/"), paths)?;
-        }
-        if is_file(old) || is_file(new) {
-            paths.push(path);
-        }
+        Some(())
     }
-    Some(())
 }
 
 #[cfg(test)]

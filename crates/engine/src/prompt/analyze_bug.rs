@@ -2,7 +2,7 @@
 //! `docs/locate.md`.
 
 use patchwright_core::code_index::RankedFile;
-use patchwright_core::llm::Message;
+use patchwright_core::llm::{Message, most_tokens};
 use patchwright_domain::{Issue, Job};
 use serde::Deserialize;
 
@@ -89,8 +89,8 @@ impl More {
     }
 }
 
-/// The most tokens of a question, and of the issue's text within it. A token is reckoned as three letters of English or code
-/// (which have four) and as one character of Chinese: better a little room left than a question too long.
+/// The most tokens of a question, and of the issue's text within it. Reckoned at the most: better a little room left
+/// than a question too long.
 pub(crate) const MAX_TOKENS: usize = 12_000;
 const ISSUE_TOKENS: usize = 4_000;
 /// How many reasons of a file are told.
@@ -112,7 +112,7 @@ pub(crate) async fn ask(
 
 fn question(issue: &Issue, job: &Job, ranked: &[RankedFile], is_first: bool) -> String {
     let issue = issue_text_within(issue, job, ISSUE_TOKENS);
-    let room = MAX_TOKENS.saturating_sub(tokens(&issue) + tokens(super::RULES) + RESERVE);
+    let room = MAX_TOKENS.saturating_sub(most_tokens(issue.len()) + most_tokens(super::RULES.len()) + RESERVE);
     let more = if is_first {
         " If none of them can be it, answer with `more` in place of `candidate_files`: you are shown what else is found, once."
     } else {
@@ -140,25 +140,19 @@ fn candidates(ranked: &[RankedFile], room: usize) -> String {
     let reasons = |file: &RankedFile| file.reasons.iter().take(REASONS).cloned().collect::<Vec<_>>().join("; ");
     let lines: Vec<String> =
         ranked.iter().map(|file| fenced(&format!("- {} ({})\n", file.path, reasons(file)))).collect();
-    let mut used: usize = lines.iter().map(|line| tokens(line)).sum();
+    let mut used: usize = lines.iter().map(|line| most_tokens(line.len())).sum();
     let mut out = String::new();
     for (line, file) in lines.iter().zip(ranked) {
-        if out.is_empty() || tokens(&out) + tokens(line) <= room {
+        if out.is_empty() || most_tokens(out.len()) + most_tokens(line.len()) <= room {
             out.push_str(line);
         }
         let skeleton: String = file.skeleton.lines().map(|line| fenced(&format!("    {line}\n"))).collect();
-        if used + tokens(&skeleton) <= room {
-            used += tokens(&skeleton);
+        if used + most_tokens(skeleton.len()) <= room {
+            used += most_tokens(skeleton.len());
             out.push_str(&skeleton);
         }
     }
     out
-}
-
-/// About how many tokens a text is, rather more than less.
-pub(super) fn tokens(text: &str) -> usize {
-    let ascii = text.bytes().filter(u8::is_ascii).count();
-    ascii.div_ceil(3) + text.chars().filter(|c| !c.is_ascii()).count()
 }
 
 #[cfg(test)]
@@ -183,7 +177,11 @@ mod tests {
         for text in ["The header is cut. ".repeat(5_000), "解析网址时出错。".repeat(5_000)] {
             let issue = Issue { body: text, ..build::issue(1) };
             let question = question(&issue, &build::job(1), &ranked, true);
-            assert!(tokens(&question) + tokens(super::super::RULES) <= MAX_TOKENS, "{}", tokens(&question));
+            assert!(
+                most_tokens(question.len()) + most_tokens(super::super::RULES.len()) <= MAX_TOKENS,
+                "{}",
+                most_tokens(question.len())
+            );
             assert!(question.contains("module_0.py") && question.contains("module_29.py"), "all are named");
             let shown = question.matches("    12: class Reader").count();
             assert!(shown > 60 && shown < 30 * 30, "the first show what they define, as far as there is room: {shown}");

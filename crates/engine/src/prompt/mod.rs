@@ -9,7 +9,7 @@ pub(crate) mod edits;
 pub(crate) mod extract;
 pub(crate) mod fix_plan;
 
-use patchwright_core::llm::Message;
+use patchwright_core::llm::{Message, most_tokens};
 use patchwright_domain::{Issue, Job};
 
 use crate::run::{Asker, StageError};
@@ -38,7 +38,7 @@ fn issue_text_within(issue: &Issue, job: &Job, most: usize) -> String {
     let mut length = MAX_ISSUE;
     loop {
         let text = issue_text_of(issue, job, length);
-        if analyze_bug::tokens(&text) <= most || length < 200 {
+        if most_tokens(text.len()) <= most || length < 200 {
             return text;
         }
         length = length * 3 / 4;

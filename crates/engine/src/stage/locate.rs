@@ -79,13 +79,15 @@ async fn consult(
     let Some(mut answer) = ask(context, asker, ranked, true).await? else { return Ok(None) };
     if let Some(more) = answer.more.take() {
         context.progress.doing("looking for what the model asks for");
-        let wider = look_again(context, query, &more, ranked).await?;
-        // An answer to the wider list goes before what the first one may have named beside its wish.
-        if let Some(second) = ask(context, asker, &wider, false).await? {
-            answer = second;
+        let mut wider = look_again(context, query, &more, ranked).await?;
+        if let Some(second) = ask(context, asker, &wider, false).await?
+            && reorder(&mut wider, &second)
+        {
+            *ranked = wider;
+            return Ok(Some(second.analysis));
         }
-        *ranked = wider;
     }
+    // What was found for its words alone is not the issue's ranking: without an answer to it, it goes.
     Ok(reorder(ranked, &answer).then_some(answer.analysis))
 }
 
@@ -125,7 +127,12 @@ async fn look_again(
     }
     let folder = more.folder.trim().trim_start_matches("./").trim_matches('/');
     query.folder = (!folder.is_empty()).then(|| folder.to_owned());
-    let found = context.tools.code_index.rank(query).await?.files;
+    let mut found = context.tools.code_index.rank(query).await?.files;
+    // Scores of two rankings say nothing of each other: what the issue itself does not point to has no more than its last.
+    let last = known.last().map_or(0.0, |file| file.score);
+    for file in &mut found {
+        file.score = known.iter().find(|other| other.path == file.path).map_or(last, |other| other.score);
+    }
     // Both lists in turns: neither answers for the other.
     let (mut found, mut known) = (found.into_iter(), known.iter().cloned());
     let mut wider: Vec<RankedFile> = Vec::with_capacity(SHOWN_TO_MODEL);

@@ -153,6 +153,7 @@ fn comment(plan: &Plan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::prompt::fix_plan::ChangeAnswer;
 
     #[test]
     fn of_a_long_file_the_likeliest_definitions_are_read_and_not_only_its_beginning() {
@@ -167,7 +168,6 @@ mod tests {
         let greedy = excerpt(&text, &[symbol(1, 2_000)], 500);
         assert!(greedy.chars().count() <= 500 && greedy.contains("left out"), "{greedy}");
     }
-    use crate::prompt::fix_plan::ChangeAnswer;
 
     fn plan(files: &[&str]) -> PlanAnswer {
         let change = |file: &&str| ChangeAnswer { file: (*file).to_owned(), description: "x".to_owned() };
