@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const ARROWS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("core", &["domain"]),
-    ("engine", &["core", "domain"]),
+    ("worker", &["core", "domain"]),
+    ("engine", &["core", "domain", "worker"]),
     ("http", &["core", "domain"]),
     ("github", &["core", "domain", "http"]),
     ("gitcode", &["core", "domain", "http"]),
@@ -36,9 +37,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "node",
             "sandbox",
             "store-diesel",
+            "worker",
         ],
     ),
-    ("node", &["core", "domain", "engine", "http"]),
+    ("node", &["core", "domain", "http", "worker"]),
     ("testkit", &["core", "domain"]),
     ("e2e", &[]),
 ];

@@ -4,7 +4,7 @@ use jiff::ToSpan as _;
 use patchwright_core::accounts::Accounts as _;
 use patchwright_core::store::{Step, Store as _};
 use patchwright_core::task_log::TaskLogs as _;
-use patchwright_domain::run_end::RunEnd;
+use patchwright_domain::run_record::RunRecord;
 use patchwright_domain::{JobId, JobStatus, TaskId, Usage};
 use patchwright_testkit::server::Script;
 use serde_json::{Value, json};
@@ -222,7 +222,7 @@ async fn a_month_of_work(tester: &Tester) {
         let outcome =
             [JobStatus::Succeeded, JobStatus::Succeeded, JobStatus::Succeeded, JobStatus::Failed, JobStatus::Cancelled];
         let prompt_tokens = 6_000 + u64::from(n) * 37 % 9_000;
-        let ended = RunEnd {
+        let ended = RunRecord {
             day: today.checked_sub(back.days()).unwrap().to_string(),
             repository: ["acme/demo", "acme/website", "acme/billing"][usize::from(n) % 3].to_owned(),
             node: "embedded".to_owned(),

@@ -9,14 +9,29 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
-/// Makes ids that nobody else makes.
+/// Creates unique ids. A later id MUST sort after an earlier one of the same source: the order of effect ids is the order
+/// of their delivery, and pages of a list are ordered by id.
 pub trait IdSource: Send + Sync {
-    /// A fresh job id; later ones sort after earlier ones.
-    fn job(&self) -> JobId;
-    /// A fresh issue id.
-    fn issue(&self) -> IssueId;
-    /// A fresh task id.
-    fn task(&self) -> TaskId;
-    /// A fresh effect id; later ones sort after earlier ones, which is the order of their delivery.
-    fn effect(&self) -> EffectId;
+    /// Returns a new UUID.
+    fn uuid(&self) -> uuid::Uuid;
+
+    /// Returns a new job id.
+    fn job(&self) -> JobId {
+        JobId::from_uuid(self.uuid())
+    }
+
+    /// Returns a new issue id.
+    fn issue(&self) -> IssueId {
+        IssueId::from_uuid(self.uuid())
+    }
+
+    /// Returns a new task id.
+    fn task(&self) -> TaskId {
+        TaskId::from_uuid(self.uuid())
+    }
+
+    /// Returns a new effect id.
+    fn effect(&self) -> EffectId {
+        EffectId::from_uuid(self.uuid())
+    }
 }

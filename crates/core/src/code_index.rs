@@ -75,7 +75,7 @@ pub struct CodeIndexError {
 impl CodeIndexError {
     /// What the caller can do about it.
     pub const fn fault(&self) -> Fault {
-        Fault::Broken
+        Fault::Internal
     }
 }
 

@@ -18,7 +18,8 @@ pub enum Fault {
     /// What was asked for is not there.
     Missing,
     /// Something is wrong that waiting does not mend: a bug, corrupt data, an answer that makes no sense.
-    Broken,
+    #[serde(alias = "broken")]
+    Internal,
 }
 
 impl Fault {
@@ -33,3 +34,14 @@ impl Fault {
 
 /// A cause that the caller does not tell apart, kept for the log.
 pub type Cause = Box<dyn std::error::Error + Send + Sync + 'static>;
+
+/// Returns an error and all its causes in one line, separated by `: `.
+pub fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}

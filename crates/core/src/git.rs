@@ -88,7 +88,7 @@ pub enum GitError {
     },
     /// The disk or the repository's data.
     #[error("{action} failed")]
-    Broken {
+    Internal {
         /// What.
         action: String,
         /// Why.
@@ -105,7 +105,7 @@ impl GitError {
                 Fault::Missing
             }
             Self::Unauthorized { .. } | Self::AddressRefused { .. } | Self::PushRefused { .. } => Fault::Denied,
-            Self::LeaseLost { .. } | Self::PathEscape { .. } | Self::Broken { .. } => Fault::Broken,
+            Self::LeaseLost { .. } | Self::PathEscape { .. } | Self::Internal { .. } => Fault::Internal,
             Self::TimedOut { .. } | Self::Unavailable { .. } => Fault::RETRY,
         }
     }
@@ -121,7 +121,7 @@ pub struct Checkout {
     /// The branch to work on. It starts at the base.
     pub branch: BranchName,
     /// A commit of ours at the tip of the base branch that is to be made anew.
-    pub redo: Option<Redo>,
+    pub rework: Option<Rework>,
     /// For this call only; kept nowhere.
     pub credential: Option<GitCredential>,
     /// An empty or absent folder that becomes the working copy.
@@ -131,7 +131,7 @@ pub struct Checkout {
 /// A commit that is to be made anew: where the base branch still stands at `tip`, the working copy begins at `start`
 /// instead, the commit before it. Where others have moved the branch, it begins at what they left.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Redo {
+pub struct Rework {
     /// The commit that goes.
     pub tip: CommitSha,
     /// Its first parent.

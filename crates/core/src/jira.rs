@@ -106,7 +106,7 @@ pub trait JiraUsers: Send + Sync {
 
     /// Takes the right to exchange the refresh token until a time, unless somebody has it or has just used it: then these
     /// are no longer the tokens of `access`. A refresh token works once, so that only its holder may send it.
-    async fn hold_refresh(
+    async fn acquire_refresh(
         &self,
         id: JiraUserId,
         access: &Secret,
@@ -118,13 +118,13 @@ pub trait JiraUsers: Send + Sync {
     async fn keep_tokens(&self, id: JiraUserId, tokens: Option<&Tokens>) -> Result<(), StoreError>;
 
     /// Gives the right back without new tokens: Atlassian could not be reached.
-    async fn let_go(&self, id: JiraUserId) -> Result<(), StoreError>;
+    async fn release_refresh(&self, id: JiraUserId) -> Result<(), StoreError>;
 
     /// Keeps what belongs to a state that went out with a person's browser. `hash` is that of the state.
     async fn keep_state(&self, hash: &str, what: &Secret, expires_at: Timestamp) -> Result<(), StoreError>;
 
     /// Takes it, once.
-    async fn take_state(&self, hash: &str, now: Timestamp) -> Result<Option<Secret>, StoreError>;
+    async fn consume_state(&self, hash: &str, now: Timestamp) -> Result<Option<Secret>, StoreError>;
 }
 
 /// Who did something in a site.
@@ -139,7 +139,7 @@ pub struct JiraPerson {
 /// What happened in a site, as far as it may ask something of us.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum JiraHappening {
+pub enum SiteEventKind {
     /// Somebody commented.
     Commented {
         /// The comment.
@@ -159,7 +159,7 @@ pub enum JiraHappening {
 
 /// One thing that a site told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JiraTold {
+pub struct SiteEvent {
     /// Jira's name of the event.
     pub event_type: String,
     /// The issue.
@@ -169,16 +169,16 @@ pub struct JiraTold {
     /// Who did it; none for what Jira does by itself.
     pub person: Option<JiraPerson>,
     /// What.
-    pub what: JiraHappening,
+    pub what: SiteEventKind,
 }
 
-impl JiraTold {
+impl SiteEvent {
     /// What was done, whatever delivery tells it. Within one site.
     pub fn identity(&self) -> String {
         let (site, issue) = (&self.issue.site, &self.issue.id);
         match &self.what {
-            JiraHappening::Commented { comment_id, .. } => format!("comment:{site}:{comment_id}"),
-            JiraHappening::Labeled { .. } => format!("labeled:{site}:{issue}:{}", self.timestamp),
+            SiteEventKind::Commented { comment_id, .. } => format!("comment:{site}:{comment_id}"),
+            SiteEventKind::Labeled { .. } => format!("labeled:{site}:{issue}:{}", self.timestamp),
         }
     }
 }
@@ -189,7 +189,7 @@ pub struct JiraDelivery {
     /// Jira's name of it, the same over all its tries.
     pub id: DeliveryId,
     /// What it tells; otherwise why it starts nothing.
-    pub told: Result<JiraTold, String>,
+    pub told: Result<SiteEvent, String>,
 }
 
 /// Reads deliveries. Synchronous and pure.
@@ -227,7 +227,7 @@ pub struct JiraEvent {
     /// Jira's name of the delivery.
     pub delivery_id: DeliveryId,
     /// What.
-    pub told: JiraTold,
+    pub told: SiteEvent,
     /// When it came.
     pub created_at: Timestamp,
 }

@@ -9,7 +9,7 @@ use crate::store::StoreError;
 
 /// The account that a call is booked on. Each call counts for its repository and for all of them together.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
+pub struct BudgetAccount {
     /// The day, UTC.
     pub day: Date,
     /// The repository, with its platform: `github:acme/demo`.
@@ -28,7 +28,7 @@ pub struct DayBudgets {
 /// There is no room for another call today.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{whose} model budget for today is used up: {detail}")]
-pub struct Capped {
+pub struct BudgetExceeded {
     /// `the repository's` or `this installation's`.
     pub whose: &'static str,
     /// How much of what is spent.
@@ -48,15 +48,15 @@ impl DayBudgets {
     /// Whether there is room for one more call, where so much is booked already.
     ///
     /// # Errors
-    /// [`Capped`] when there is none.
-    pub fn check(&self, booked: &DaySpending, call: &Usage) -> Result<(), Capped> {
+    /// [`BudgetExceeded`] when there is none.
+    pub fn check(&self, booked: &DaySpending, call: &Usage) -> Result<(), BudgetExceeded> {
         let accounts = [
             ("the repository's", &self.repository, &booked.repository),
             ("this installation's", &self.all, &booked.all),
         ];
         for (whose, budget, spent) in accounts {
             if let Some(detail) = budget.no_room_for(spent, call) {
-                return Err(Capped { whose, detail });
+                return Err(BudgetExceeded { whose, detail });
             }
         }
         Ok(())
@@ -69,14 +69,14 @@ pub trait Ledger: Send + Sync {
     /// Books what a call may cost at the most, if there is room for it.
     async fn reserve(
         &self,
-        account: &Account,
+        account: &BudgetAccount,
         call: Usage,
         budgets: DayBudgets,
-    ) -> Result<Result<(), Capped>, StoreError>;
+    ) -> Result<Result<(), BudgetExceeded>, StoreError>;
 
     /// Books what it did cost in place of what was reserved.
-    async fn settle(&self, account: &Account, reserved: Usage, spent: Usage) -> Result<(), StoreError>;
+    async fn settle(&self, account: &BudgetAccount, reserved: Usage, spent: Usage) -> Result<(), StoreError>;
 
     /// What is booked.
-    async fn spending(&self, account: &Account) -> Result<DaySpending, StoreError>;
+    async fn spending(&self, account: &BudgetAccount) -> Result<DaySpending, StoreError>;
 }

@@ -120,7 +120,7 @@ impl LlmError {
         match self {
             Self::Denied { .. } | Self::QuotaExhausted { .. } => Fault::Denied,
             Self::Unavailable { after, .. } => Fault::Retry { after: *after },
-            Self::ContextTooLong { .. } | Self::CutOff | Self::Unusable { .. } | Self::Cancelled => Fault::Broken,
+            Self::ContextTooLong { .. } | Self::CutOff | Self::Unusable { .. } | Self::Cancelled => Fault::Internal,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::llm::Message;
 use crate::store::StoreError;
 
 /// The most of one message or answer that is kept, in characters.
-pub const MAX_SAID: usize = 200_000;
+pub const MAX_TRANSCRIPT_CHARS: usize = 200_000;
 
 /// One call of the model, without what was said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ pub struct ModelCall {
 
 /// What was said in a call. Secrets are masked before it is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Said {
+pub struct Transcript {
     /// The question; empty when a program asked, whose words are not ours to keep.
     pub question: Vec<Message>,
     /// The answer.
@@ -39,7 +39,7 @@ pub struct Said {
 
 /// A call as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptCall {
+pub struct StoredCall {
     /// The task that made it.
     pub task: TaskId,
     /// When it was over.
@@ -57,15 +57,15 @@ pub trait ModelCalls: Send + Sync {
         job: JobId,
         task: TaskId,
         call: &ModelCall,
-        said: &Said,
+        said: &Transcript,
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
     /// All calls for a job, the oldest first.
-    async fn calls(&self, job: JobId) -> Result<Vec<KeptCall>, StoreError>;
+    async fn calls(&self, job: JobId) -> Result<Vec<StoredCall>, StoreError>;
 
     /// A call with what was said.
-    async fn call(&self, task: TaskId, number: u32) -> Result<Option<(KeptCall, Said)>, StoreError>;
+    async fn call(&self, task: TaskId, number: u32) -> Result<Option<(StoredCall, Transcript)>, StoreError>;
 
     /// Forgets the calls before a time. Returns how many went.
     async fn forget_calls(&self, before: Timestamp) -> Result<u64, StoreError>;

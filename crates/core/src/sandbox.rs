@@ -110,7 +110,7 @@ pub enum SandboxError {
     Cancelled,
     /// The process could not be started or watched.
     #[error("the tests could not be started")]
-    Broken {
+    Internal {
         /// Why.
         #[source]
         source: Cause,
@@ -123,7 +123,7 @@ impl SandboxError {
         match self {
             Self::Refused { .. } => Fault::Denied,
             Self::NoTests | Self::ToolMissing { .. } => Fault::Missing,
-            Self::Cancelled | Self::Broken { .. } => Fault::Broken,
+            Self::Cancelled | Self::Internal { .. } => Fault::Internal,
         }
     }
 }

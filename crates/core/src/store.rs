@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use patchwright_domain::job::Lease;
 use patchwright_domain::node::Needs;
-use patchwright_domain::run_end::RunEnd;
+use patchwright_domain::run_record::RunRecord;
 use patchwright_domain::{DeliveryId, Effect, EffectId, Issue, IssueId, IssueRef, Job, JobId, PlatformId, Task};
 
 use crate::fault::{Cause, Fault};
@@ -39,7 +39,7 @@ pub struct Step {
     /// An effect that is done with this step.
     pub settled: Option<EffectId>,
     /// What is counted because the job ends with this step.
-    pub ended: Option<RunEnd>,
+    pub ended: Option<RunRecord>,
 }
 
 /// A thing to write.
@@ -105,7 +105,7 @@ pub struct Retention {
 
 /// How many jobs may run at once; 0 stands for no limit. Repositories of one name on several platforms count together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Share {
+pub struct ConcurrencyLimits {
     /// In one repository.
     pub per_repository: u32,
     /// For one person.
@@ -166,7 +166,7 @@ pub enum StoreError {
     },
     /// A row makes no sense, or a statement is wrong.
     #[error("the database holds or answers something that makes no sense: {detail}")]
-    Broken {
+    Corrupt {
         /// What.
         detail: String,
     },
@@ -177,7 +177,7 @@ impl StoreError {
     pub const fn fault(&self) -> Fault {
         match self {
             Self::Stale { .. } | Self::Unavailable { .. } => Fault::RETRY,
-            Self::Repeated { .. } | Self::Broken { .. } => Fault::Broken,
+            Self::Repeated { .. } | Self::Corrupt { .. } => Fault::Internal,
         }
     }
 }
@@ -258,7 +258,7 @@ pub trait Store: Send + Sync {
         &self,
         now: Timestamp,
         claimant: Arc<dyn Claimant>,
-        share: Share,
+        share: ConcurrencyLimits,
     ) -> Result<Option<Versioned<Job>>, StoreError>;
 
     /// Takes the oldest due effect such that no older effect of its issue waits, and holds it until `until`.

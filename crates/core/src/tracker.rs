@@ -63,7 +63,7 @@ pub enum ForgeError {
     },
     /// It answered what it never should.
     #[error("{platform} answered something that makes no sense to `{action}`")]
-    Nonsense {
+    InvalidResponse {
         /// The platform.
         platform: PlatformId,
         /// What we wanted, as a verb phrase.
@@ -80,7 +80,7 @@ impl ForgeError {
         match self {
             Self::NotFound { .. } => Fault::Missing,
             Self::Unauthorized { .. } | Self::Forbidden { .. } => Fault::Denied,
-            Self::Refused { .. } | Self::Nonsense { .. } => Fault::Broken,
+            Self::Refused { .. } | Self::InvalidResponse { .. } => Fault::Internal,
             Self::RateLimited { after, .. } => Fault::Retry { after: *after },
             Self::Unavailable { .. } => Fault::RETRY,
         }

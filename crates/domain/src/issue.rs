@@ -62,7 +62,7 @@ impl IssueStatus {
                 Ok(Self::Terminated)
             }
             (Self::PendingMerge, E::Merge) => Ok(Self::Merged),
-            (from, event) => Err(Refused { subject: "an issue", from: from.as_str(), event: event.as_str() }),
+            (from, event) => Err(Refused::State { subject: "an issue", from: from.as_str(), event: event.as_str() }),
         }
     }
 

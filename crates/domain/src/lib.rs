@@ -14,7 +14,7 @@ pub mod notification;
 pub mod path;
 pub mod platform;
 pub mod refused;
-pub mod run_end;
+pub mod run_record;
 pub mod task;
 pub mod trigger;
 pub mod user;

@@ -1,13 +1,29 @@
 //! The one error of every state machine.
 
-/// A state machine does not allow this event in this state. Maps to HTTP 409.
+/// A state machine refused an event. Maps to HTTP 409.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{subject} that is {from} cannot {event}")]
-pub struct Refused {
-    /// What the machine describes, with its article: `an issue`, `a task`, `a job`, `a stage`.
-    pub subject: &'static str,
-    /// The state that it is in.
-    pub from: &'static str,
-    /// The event that was refused, as a verb phrase.
-    pub event: &'static str,
+#[non_exhaustive]
+pub enum Refused {
+    /// The event carries the epoch of an earlier lease: its sender has lost the lease, and nothing that it reports is
+    /// accepted any more.
+    #[error("the job is leased to another worker (epoch {current}), and the report carries epoch {epoch}")]
+    Stale {
+        /// The epoch that the event carries.
+        epoch: u64,
+        /// The epoch of the job's last lease.
+        current: u64,
+    },
+    /// The state does not allow the event.
+    #[error("{subject} that is {from} cannot {event}")]
+    State {
+        /// What the machine describes, with its article: `an issue`, `a task`, `a job`, `a stage`.
+        subject: &'static str,
+        /// The present state.
+        from: &'static str,
+        /// The event, as a verb phrase.
+        event: &'static str,
+    },
+    /// The state allows the event, but a condition of the event does not hold. The text is a whole clause.
+    #[error("{0}")]
+    Guard(&'static str),
 }

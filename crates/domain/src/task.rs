@@ -47,7 +47,7 @@ impl TaskStatus {
             (Self::Running, TaskEvent::Failed) | (Self::Pending | Self::Running, TaskEvent::NodeLost) => {
                 Ok(Self::Failed)
             }
-            (from, event) => Err(Refused { subject: "a task", from: from.as_str(), event: event.as_str() }),
+            (from, event) => Err(Refused::State { subject: "a task", from: from.as_str(), event: event.as_str() }),
         }
     }
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use patchwright_core::store::{EffectRecord, Step, StoreError, Versioned, Write};
 use patchwright_domain::job::PullRequestEnd;
 use patchwright_domain::notification::NotificationEvent;
-use patchwright_domain::run_end::RunEnd;
+use patchwright_domain::run_record::RunRecord;
 use patchwright_domain::{
     Effect, EffectId, Issue, IssueEvent, IssueStatus, Job, JobEvent, JobId, JobStatus, Refused, Task, TaskEvent,
 };
@@ -20,7 +20,7 @@ pub(crate) enum ChangeError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the job {0} is not in the store")]
-    Gone(JobId),
+    NotFound(JobId),
 }
 
 impl Engine {
@@ -38,7 +38,7 @@ impl Engine {
         settled: Option<EffectId>,
     ) -> Result<Job, ChangeError> {
         self.write(async || {
-            let known = self.ports.store.job(id).await?.ok_or(ChangeError::Gone(id))?;
+            let known = self.ports.store.job(id).await?.ok_or(ChangeError::NotFound(id))?;
             self.plan_change(known, event.clone(), task.clone(), settled).await
         })
         .await
@@ -47,9 +47,9 @@ impl Engine {
     /// The same for an event that a task tells under a number: one that was told already changes nothing.
     pub(crate) async fn change_job_once(&self, own: &Task, number: u64, event: JobEvent) -> Result<Job, ChangeError> {
         self.write(async || {
-            let known = self.ports.store.job(own.job_id).await?.ok_or(ChangeError::Gone(own.job_id))?;
+            let known = self.ports.store.job(own.job_id).await?.ok_or(ChangeError::NotFound(own.job_id))?;
             let open = self.ports.store.open_tasks(own.job_id).await?;
-            let task = open.into_iter().find(|task| task.id == own.id).ok_or(ChangeError::Gone(own.job_id))?;
+            let task = open.into_iter().find(|task| task.id == own.id).ok_or(ChangeError::NotFound(own.job_id))?;
             if task.heard >= number {
                 return Ok((Step::default(), known.value));
             }
@@ -83,7 +83,7 @@ impl Engine {
             issue: self.follow_issue(&job, before, now).await?,
             effects: self.records(&job, effects, now),
             job: Some(Write::Update(Versioned { value: job.clone(), revision: known.revision })),
-            ended: Self::run_end(&job, before, task.as_ref()),
+            ended: Self::run_record(&job, before, task.as_ref()),
             task,
             settled,
             ..Step::default()
@@ -107,12 +107,12 @@ impl Engine {
     }
 
     /// What is counted when a job ends.
-    fn run_end(job: &Job, before: JobStatus, task: Option<&Task>) -> Option<RunEnd> {
+    fn run_record(job: &Job, before: JobStatus, task: Option<&Task>) -> Option<RunRecord> {
         if before.is_terminal() {
             return None;
         }
         let (node, model) = task.map_or(("", ""), |task| (task.node.as_str(), task.model.as_str()));
-        RunEnd::of(job, node, model)
+        RunRecord::of(job, node, model)
     }
 
     /// Effects as rows to write.

@@ -71,7 +71,7 @@ impl From<ChangeError> for ControlError {
         match error {
             ChangeError::Refused(refused) => Self::Refused(refused),
             ChangeError::Store(error) => Self::Store(error),
-            ChangeError::Gone(id) => Self::NoSuchJob(id),
+            ChangeError::NotFound(id) => Self::NoSuchJob(id),
         }
     }
 }

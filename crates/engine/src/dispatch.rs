@@ -4,14 +4,14 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use patchwright_core::desk::Hold;
 use patchwright_core::store::{Claimant, Step, StoreError};
+use patchwright_core::task_session::TaskLease;
 use patchwright_domain::job::Lease;
 use patchwright_domain::node::{Candidate, Needs, Node, choose};
 use patchwright_domain::{Job, NodeId, Task, TaskId};
 
 use crate::Engine;
-use crate::run::signed;
+use crate::backoff::signed;
 
 /// A task that a node was given.
 #[derive(Debug, Clone)]
@@ -22,8 +22,8 @@ pub struct Dispatched {
     pub task: Task,
     /// The job.
     pub job: Job,
-    /// The node's hold on it.
-    pub hold: Hold,
+    /// The lease that the node holds.
+    pub lease: TaskLease,
 }
 
 /// Claims for whichever node suits the job that is found.
@@ -98,12 +98,12 @@ impl Engine {
         self.ports.nodes.note_used(node.id, now).await?;
         tracing::info!(job_id = %job.id, task_id = %task.id, node = %node.name, "the job is given to a node");
         self.wake();
-        let hold = self.hold_of(&task);
-        Ok(Some(Dispatched { node, task, job, hold }))
+        let lease = self.lease_of(&task);
+        Ok(Some(Dispatched { node, task, job, lease }))
     }
 
-    /// A worker's hold on a task, as it is told.
-    pub fn hold_of(&self, task: &Task) -> Hold {
-        Hold { task: task.id, job: task.job_id, epoch: task.attempt.into(), lease: self.settings.lease }
+    /// Returns the lease of a task as its worker is given it.
+    pub fn lease_of(&self, task: &Task) -> TaskLease {
+        TaskLease { task: task.id, job: task.job_id, epoch: task.attempt.into(), duration: self.settings.lease }
     }
 }

@@ -1,4 +1,4 @@
-//! The node that is part of the server process: it claims a job and works on it at the engine's own desk.
+//! The node that is part of the server process: it claims a job and works on it at the engine's own session.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,8 +12,9 @@ use patchwright_domain::{Job, JobId, Task};
 use tracing::Instrument as _;
 
 use crate::Engine;
-use crate::run::{signed, words};
-use crate::worker::Worker;
+use crate::backoff::signed;
+use patchwright_core::fault::error_chain;
+use patchwright_worker::Worker;
 
 /// Claims for this process.
 struct Embedded {
@@ -82,15 +83,15 @@ impl Engine {
     async fn work_here(&self, job: &Job, task: Task, shutdown: &CancellationToken) {
         let cancel = shutdown.child_token();
         let note = self.note_running(job.id, cancel.clone());
-        let hold = self.hold_of(&task);
-        let desk = self.desk(task);
+        let hold = self.lease_of(&task);
+        let session = self.task_session(task);
         let worker = Worker { tools: self.ports.tools.clone(), work_dir: self.settings.work_dir.clone() };
-        let end = worker.work(&desk, hold, &cancel, shutdown).await;
+        let end = worker.work(&session, hold, &cancel, shutdown).await;
         if let Some(end) = end
-            && let Err(error) = desk.end(end).await
+            && let Err(error) = session.end(end).await
         {
             // A person cancelled it in this very moment, or the database is away.
-            tracing::warn!(error = %words(&error), "the job's end could not be written");
+            tracing::warn!(error = %error_chain(&error), "the job's end could not be written");
         }
         drop(note);
     }

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use patchwright_core::CancellationToken;
 use patchwright_core::clock::{Clock, IdSource};
-use patchwright_core::desk::{ReportFiles, Terms};
 use patchwright_core::forge::Forge;
 use patchwright_core::ledger::{DayBudgets, Ledger};
 use patchwright_core::model_calls::ModelCalls;
 use patchwright_core::nodes::Nodes;
 use patchwright_core::notifications::Notices;
-use patchwright_core::store::{Share, Store, StoreError};
+use patchwright_core::store::{ConcurrencyLimits, Store, StoreError};
 use patchwright_core::task_log::TaskLogs;
+use patchwright_core::task_session::{ReportFiles, TaskPolicy};
 use patchwright_core::tracker::Tracker;
 use patchwright_core::webhook::WebhookDecoder;
 use patchwright_domain::money::Budget;
@@ -23,40 +23,30 @@ use patchwright_domain::trigger::AllowLists;
 use patchwright_domain::{IssueRef, Job, JobId, PlatformId};
 use tokio::sync::{broadcast, watch};
 
+use crate::builder::EngineBuilder;
 use crate::intake::{Throttles, TriggerLimits};
 use crate::jira::JiraPorts;
 use crate::marker::MarkerKey;
-use crate::worker::Tools;
+use patchwright_worker::Tools;
 
-/// Everything outside, behind its ports.
+/// The ports of an engine.
 #[derive(Clone)]
-pub struct Ports {
-    /// The truth.
-    pub store: Arc<dyn Store>,
-    /// The books on what the model costs.
-    pub ledger: Arc<dyn Ledger>,
-    /// Those who want to be told of what happens.
-    pub notices: Arc<dyn Notices>,
-    /// The nodes on other machines.
-    pub nodes: Arc<dyn Nodes>,
-    /// What tasks say while they run.
-    pub logs: Arc<dyn TaskLogs>,
-    /// What the model is asked and says.
-    pub calls: Arc<dyn ModelCalls>,
-    /// Forges by platform.
-    pub forges: HashMap<PlatformId, Arc<dyn Forge>>,
-    /// Trackers that are no forges, by platform.
-    pub trackers: HashMap<PlatformId, Arc<dyn Tracker>>,
-    /// Jira, where people use it.
-    pub jira: Option<JiraPorts>,
-    /// Doors by platform.
-    pub webhooks: HashMap<PlatformId, Arc<dyn WebhookDecoder>>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// Fresh ids.
-    pub ids: Arc<dyn IdSource>,
-    /// What workers in this process work with.
-    pub tools: Tools,
+pub(crate) struct Ports {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) notices: Arc<dyn Notices>,
+    pub(crate) nodes: Arc<dyn Nodes>,
+    pub(crate) logs: Arc<dyn TaskLogs>,
+    pub(crate) calls: Arc<dyn ModelCalls>,
+    pub(crate) forges: HashMap<PlatformId, Arc<dyn Forge>>,
+    /// Trackers that are not forges.
+    pub(crate) trackers: HashMap<PlatformId, Arc<dyn Tracker>>,
+    pub(crate) jira: Option<JiraPorts>,
+    pub(crate) webhooks: HashMap<PlatformId, Arc<dyn WebhookDecoder>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn IdSource>,
+    /// The tools of the workers in this process.
+    pub(crate) tools: Tools,
 }
 
 /// Who may start jobs without being named on the allow-list.
@@ -66,12 +56,6 @@ pub enum TriggerPermission {
     Write,
     /// Anyone who can comment.
     Anyone,
-}
-
-impl std::fmt::Debug for Ports {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ports").field("forges", &self.forges.keys()).finish_non_exhaustive()
-    }
 }
 
 /// What is answered to those who are not on the allow-list.
@@ -109,7 +93,7 @@ pub struct Settings {
     /// The most that a repository, and all together, may spend on the model in a day.
     pub day_budgets: DayBudgets,
     /// How jobs are shared out among repositories and people.
-    pub share: Share,
+    pub share: ConcurrencyLimits,
     /// How long one worker may be at one job without a break.
     pub job_timeout: Duration,
     /// The longest answer of the model, in tokens.
@@ -155,7 +139,7 @@ impl Settings {
             report_files: ReportFiles::WhenAnalysisOnly,
             budget: Budget { max_tokens: 400_000, max_calls: 60, max_cost_micros: 0 },
             day_budgets: DayBudgets::default(),
-            share: Share::default(),
+            share: ConcurrencyLimits::default(),
             job_timeout: Duration::from_secs(2 * 3600),
             max_answer_tokens: Some(8_192),
             max_rounds: 2,
@@ -174,8 +158,8 @@ impl Settings {
     }
 
     /// The rules that tasks are worked on by.
-    pub(crate) fn terms(&self) -> Terms {
-        Terms {
+    pub(crate) fn task_policy(&self) -> TaskPolicy {
+        TaskPolicy {
             budget: self.budget,
             job_timeout: self.job_timeout,
             max_answer_tokens: self.max_answer_tokens,
@@ -204,8 +188,12 @@ pub struct Engine {
 const STOPPED: usize = 256;
 
 impl Engine {
-    /// An engine over these ports. `marker` signs the hidden marks by which our comments are known again.
-    pub fn new(ports: Ports, settings: Settings, marker: MarkerKey) -> Self {
+    /// Starts building an engine; see [`EngineBuilder`].
+    pub fn builder(store: Arc<dyn Store>, tools: Tools, settings: Settings, marker: MarkerKey) -> EngineBuilder {
+        EngineBuilder::new(store, tools, settings, marker)
+    }
+
+    pub(crate) fn new(ports: Ports, settings: Settings, marker: MarkerKey) -> Self {
         let throttles = Throttles::new(settings.limits);
         let (wake, stopped) = (watch::Sender::new(0), broadcast::Sender::new(STOPPED));
         Self { ports, settings, marker, throttles, running: Mutex::default(), wake, stopped }
@@ -249,7 +237,7 @@ impl Engine {
 
     /// Whether a model is configured.
     pub fn has_model(&self) -> bool {
-        self.ports.tools.llm.is_some()
+        self.ports.tools.llm().is_some()
     }
 
     /// Changes whenever something is written here that may be work. One receiver for each loop that works.
@@ -287,12 +275,12 @@ impl Engine {
 
     /// The model, where one is configured.
     pub fn model(&self) -> Option<&Arc<dyn patchwright_core::llm::Llm>> {
-        self.ports.tools.llm.as_ref()
+        self.ports.tools.llm()
     }
 
     /// How far builds and tests in this process are kept away from the machine.
     pub fn isolation(&self) -> &'static str {
-        self.ports.tools.sandbox.isolation()
+        self.ports.tools.sandbox().isolation()
     }
 
     /// How many jobs run in this process now.

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use patchwright_core::CancellationToken;
-use patchwright_core::desk::{Assignment, Desk as _, DeskError, Refusal, TaskEnd};
 use patchwright_core::fault::Fault;
 use patchwright_core::git::{Checkout, Workspace};
 use patchwright_core::store::StoreError;
+use patchwright_core::task_session::{Assignment, Refusal, TaskOutcome, TaskSession as _, TaskSessionError};
 use patchwright_domain::job::JobState;
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::stage::StageKind;
@@ -14,8 +14,7 @@ use patchwright_domain::{BranchName, JobEvent, NodeId, RepoPath, Task, TaskId, T
 
 use crate::Engine;
 use crate::change::ChangeError;
-use crate::pipeline::remove_folder;
-use crate::run::StageError;
+use patchwright_worker::remove_folder;
 
 /// What a node is told when it says what it has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,7 +64,7 @@ impl Engine {
         tracing::warn!(task_id = %task.id, job_id = %job.id, "the node has lost the task");
         let lost = self.lost(task, "node_lost: the node was started anew and has lost it");
         match self.change_job_with(job.id, JobEvent::LeaseExpired, lost, None).await {
-            Ok(_) | Err(ChangeError::Refused(_) | ChangeError::Gone(_)) => Ok(()),
+            Ok(_) | Err(ChangeError::Refused(_) | ChangeError::NotFound(_)) => Ok(()),
             Err(ChangeError::Store(error)) => Err(error),
         }
     }
@@ -74,55 +73,55 @@ impl Engine {
     /// none. The branch is looked at before it counts.
     ///
     /// # Errors
-    /// [`DeskError::Refused`] when the branch is another one than the task's or is not on the forge,
-    /// [`DeskError::Gone`] when the task does not hold the job any more, [`DeskError::Unavailable`].
-    pub async fn report_branch(&self, task: Task, report: BranchReport) -> Result<(), DeskError> {
-        let desk = self.desk(task);
+    /// [`TaskSessionError::Refused`] when the branch is another one than the task's or is not on the forge,
+    /// [`TaskSessionError::LeaseLost`] when the task does not hold the job any more, [`TaskSessionError::Unavailable`].
+    pub async fn report_branch(&self, task: Task, report: BranchReport) -> Result<(), TaskSessionError> {
+        let session = self.task_session(task);
         let branch = match report {
             BranchReport::Pushed(branch) => branch,
             BranchReport::Failed(reason) => {
                 let refusal = Refusal {
                     reason: reason.unwrap_or_else(|| "the node reported a failure and no reason".to_owned()),
                     remedy: "Look at the node's log, then retry the job.".to_owned(),
-                    fault: Fault::Broken,
+                    fault: Fault::Internal,
                     out_of_budget: false,
                 };
-                return desk.end(TaskEnd::Failed { refusal, stage: None, usage: Usage::default() }).await;
+                return session.end(TaskOutcome::Failed { refusal, stage: None, usage: Usage::default() }).await;
             }
         };
-        let given = desk.begin("").await?;
+        let given = session.start("").await?;
         if given.job.branch != branch {
             return Err(refused(format!("the task's branch is `{}`, not `{branch}`", given.job.branch)).into());
         }
         let epoch = given.job.epoch;
-        let commit = match self.look_at(&desk, &given).await {
+        let commit = match self.look_at(&session, &given).await {
             Ok(commit) => commit,
-            Err(DeskError::Refused(refusal)) if !refusal.fault.is_retryable() => {
-                let end = TaskEnd::Failed { refusal, stage: Some(StageKind::Fix), usage: Usage::default() };
-                return desk.end(end).await;
+            Err(TaskSessionError::Refused(refusal)) if !refusal.fault.is_retryable() => {
+                let end = TaskOutcome::Failed { refusal, stage: Some(StageKind::Fix), usage: Usage::default() };
+                return session.end(end).await;
             }
             Err(error) => return Err(error),
         };
         let reason = "a program of the node's own made the change";
         for stage in [StageKind::Locate, StageKind::Propose, StageKind::Fix] {
             if !given.job.stage(stage).status.is_done() {
-                desk.tell(JobEvent::StageSkipped { epoch, stage, reason: reason.to_owned() }).await?;
+                session.report(JobEvent::StageSkipped { epoch, stage, reason: reason.to_owned() }).await?;
             }
         }
-        desk.tell(JobEvent::BranchPushed { epoch, commit }).await?;
+        session.report(JobEvent::BranchPushed { epoch, commit }).await?;
         let reason = "the node ran no tests that this server has seen".to_owned();
         if !given.job.stage(StageKind::Verify).status.is_done() {
-            desk.tell(JobEvent::StageSkipped { epoch, stage: StageKind::Verify, reason }).await?;
+            session.report(JobEvent::StageSkipped { epoch, stage: StageKind::Verify, reason }).await?;
         }
-        desk.end(TaskEnd::Completed { verdict: Verdict::NotRun }).await
+        session.end(TaskOutcome::Completed { verdict: Verdict::NotRun }).await
     }
 
     /// The commit of a branch that somebody else pushed, when it changes something and nothing that no job may.
     async fn look_at(
         &self,
-        desk: &crate::EngineDesk<'_>,
+        session: &crate::LocalTaskSession<'_>,
         given: &Assignment,
-    ) -> Result<patchwright_domain::CommitSha, DeskError> {
+    ) -> Result<patchwright_domain::CommitSha, TaskSessionError> {
         let job = &given.job;
         let folder = self.settings.work_dir.join(format!("{}-{}-report", job.id, job.epoch));
         let looked = async {
@@ -132,12 +131,12 @@ impl Engine {
                     url: given.clone_url.clone(),
                     base: Some(branch.clone()),
                     branch: job.branch.clone(),
-                    redo: None,
-                    credential: desk.credential().await?,
+                    rework: None,
+                    credential: session.credential().await?,
                     destination: folder.join(name),
                 };
                 let never = CancellationToken::new();
-                copies.push(self.ports.tools.git.checkout(checkout, &never).await.map_err(StageError::from)?);
+                copies.push(self.ports.tools.git().checkout(checkout, &never).await.map_err(Refusal::from)?);
             }
             let changed = changed(copies[0].as_ref(), copies[1].as_ref()).await?;
             if changed.is_empty() {
@@ -163,12 +162,12 @@ pub enum BranchReport {
     Failed(Option<String>),
 }
 
-fn refused(reason: String) -> StageError {
-    StageError::new(reason, "Put right what the message names on the node, then retry the job.", Fault::Broken)
+fn refused(reason: String) -> Refusal {
+    Refusal::new(reason, "Put right what the message names on the node, then retry the job.", Fault::Internal)
 }
 
 /// The files that differ between two working copies.
-async fn changed(base: &dyn Workspace, head: &dyn Workspace) -> Result<BTreeSet<RepoPath>, StageError> {
+async fn changed(base: &dyn Workspace, head: &dyn Workspace) -> Result<BTreeSet<RepoPath>, Refusal> {
     let mut files = BTreeMap::new();
     for path in base.list_files("*").await? {
         let bytes = base.read(&path).await?;

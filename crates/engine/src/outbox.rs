@@ -12,10 +12,11 @@ use patchwright_domain::notification::{Notice, NotificationEvent};
 use patchwright_domain::{Effect, EffectId, IssueRef, Job, JobEvent, Milestone};
 
 use crate::Engine;
+use crate::backoff::backoff;
 use crate::change::ChangeError;
 use crate::render;
-use crate::run::{backoff, words};
-use crate::text::shorten;
+use patchwright_core::fault::error_chain;
+use patchwright_core::outgoing_text::shorten;
 
 /// How often an effect is tried; with the doubling waits that is about a day.
 const MAX_TRIES: u32 = 14;
@@ -84,7 +85,7 @@ impl Engine {
         };
         let Some(job) = job else { return Ok(()) };
         let issue = issue.value;
-        let redact = |text: &str| self.ports.tools.redactor.redact(text);
+        let redact = |text: &str| self.ports.tools.redactor().redact(text);
         let notice = Notice {
             event,
             at: claimed.record.created_at,
@@ -154,7 +155,7 @@ impl Engine {
             Effect::Transition { to } => self.transition(subject, job, *to).await,
             Effect::LinkPullRequest => {
                 if let Some(pull_request) = &job.published.pull_request {
-                    let title = self.ports.tools.redactor.redact(&render::pull_request_title(job));
+                    let title = self.ports.tools.redactor().redact(&render::pull_request_title(job));
                     tracker.link_pull_request(issue, pull_request, &title).await?;
                 }
                 Ok(Delivered::Done)
@@ -170,7 +171,7 @@ impl Engine {
         }
         match subject.tracker.transition(&subject.issue, to).await {
             Err(error) if !matches!(error.fault(), Fault::Retry { .. }) => {
-                let (issue, error) = (subject.issue.name(), self.ports.tools.redactor.redact(&words(&error)));
+                let (issue, error) = (subject.issue.name(), self.ports.tools.redactor().redact(&error_chain(&error)));
                 tracing::warn!(issue, milestone = to.as_str(), error, "the issue stays in its state");
                 Ok(Delivered::Done)
             }
@@ -203,7 +204,7 @@ impl Engine {
         let new = NewPullRequest {
             head: job.branch.clone(),
             base: job.base_branch.clone(),
-            title: self.ports.tools.redactor.redact(&render::pull_request_title(job)),
+            title: self.ports.tools.redactor().redact(&render::pull_request_title(job)),
             body: self.panel(job, forge),
             draft: true,
         };
@@ -241,7 +242,7 @@ impl Engine {
     fn sealed(&self, text: &str, subject: &str, tracker: &dyn Tracker) -> String {
         let mark = self.marker.mark(subject);
         let room = tracker.max_comment_chars().saturating_sub(mark.chars().count() + 2);
-        format!("{}\n\n{mark}", shorten(&self.ports.tools.redactor.redact(text), room))
+        format!("{}\n\n{mark}", shorten(&self.ports.tools.redactor().redact(text), room))
     }
 
     fn panel(&self, job: &Job, forge: &Arc<dyn Forge>) -> String {
@@ -275,7 +276,7 @@ impl Engine {
             Err(error) => error,
         };
         let kind = record.effect.kind().as_str();
-        let detail = self.ports.tools.redactor.redact(&words(&error));
+        let detail = self.ports.tools.redactor().redact(&error_chain(&error));
         // What is said waits for a token that is put right; that a pull request cannot be made is said at once.
         let opens = matches!(record.effect, Effect::OpenPullRequest | Effect::MarkReady);
         if let Some((at, outcome)) = self.put_off(&error, claimed.attempt, MAX_TRIES, record.id.as_uuid(), !opens) {
@@ -287,7 +288,7 @@ impl Engine {
             // Written before the effect ends, so that the result comment behind it knows.
             let event = JobEvent::DeliveryFailed { problem: detail.clone() };
             match self.change_job(job, event).await {
-                Ok(_) | Err(ChangeError::Refused(_) | ChangeError::Gone(_)) => {}
+                Ok(_) | Err(ChangeError::Refused(_) | ChangeError::NotFound(_)) => {}
                 Err(ChangeError::Store(error)) => return Err(error),
             }
         }
@@ -316,7 +317,7 @@ impl Engine {
         let now = self.ports.clock.now();
         let wait = backoff(self.settings.first_backoff / EFFECTS_SOONER, attempt, after, id.as_bytes()[15]);
         let at = now.saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX)).unwrap_or(now);
-        let error = self.ports.tools.redactor.redact(&words(error));
+        let error = self.ports.tools.redactor().redact(&error_chain(error));
         // A platform that wants silence has carried nothing out, and a thousand comments that wait for it have not failed:
         // only real tries count.
         let outcome =
@@ -332,7 +333,7 @@ impl Engine {
         match self.change_job_with(job, event, None, Some(claimed.record.id)).await {
             Ok(_) => Ok(()),
             Err(ChangeError::Store(error)) => Err(error),
-            Err(ChangeError::Refused(_) | ChangeError::Gone(_)) => {
+            Err(ChangeError::Refused(_) | ChangeError::NotFound(_)) => {
                 self.ports.store.settle_effect(claimed.record.id, EffectOutcome::Done).await
             }
         }

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use patchwright_domain::job::report::{Candidate, CandidateSymbol, TestResults, Verdict};
+use patchwright_core::outgoing_text::{code_block, neutralise, neutralise_line, shorten};
+use patchwright_domain::job::report::{TestResults, Verdict};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 use patchwright_domain::{Job, JobStatus};
 
-use crate::text::{code_block, neutralise, neutralise_line, shorten};
+use patchwright_worker::located_files;
 
 /// The longest output that stands in a comment, in characters.
 const LOG_IN_TEXT: usize = 3_000;
@@ -101,7 +102,7 @@ pub fn pull_request_body(job: &Job, app_name: &str, issue_url: &str, public_url:
     out.push_str(&stage_table(job));
     out.push_str(&test_table(job));
     out.push_str(&plan(job));
-    out.push_str(&located(job));
+    out.push_str(&located_files(job));
     out.push_str(&footer(job, public_url));
     out
 }
@@ -125,7 +126,7 @@ pub fn result_comment(job: &Job, app_name: &str, public_url: Option<&str>) -> St
             neutralise(&failure.remedy)
         );
         if job.verified().is_none() {
-            out.push_str(&located(job));
+            out.push_str(&located_files(job));
         }
     }
     out.push_str(&test_table(job));
@@ -137,7 +138,7 @@ pub fn result_comment(job: &Job, app_name: &str, public_url: Option<&str>) -> St
         let _ = writeln!(out, "\n<details><summary>The end of the tests' output</summary>\n\n{log}\n\n</details>");
     }
     if job.status() == JobStatus::Succeeded && job.verdict == Some(Verdict::AnalysisOnly) {
-        out.push_str(&located(job));
+        out.push_str(&located_files(job));
     }
     if matches!(job.status(), JobStatus::Failed | JobStatus::Cancelled) {
         let _ = writeln!(out, "\nTo try again, comment `@{app_name} retry`.");
@@ -174,7 +175,7 @@ pub(crate) fn status(job: Option<&Job>, app_name: &str, public_url: Option<&str>
     }
 }
 
-/// Said once when more is asked on an issue than is taken.
+/// Transcript once when more is asked on an issue than is taken.
 pub(crate) fn too_many(per_hour: u32) -> String {
     format!(
         "I take {per_hour} requests an hour on one issue and have had them; I do not answer here until there is room \
@@ -188,38 +189,6 @@ pub(crate) fn nothing_to(verb: &str) -> String {
         "retry" => "There is nothing to retry: no job has ended on this issue.\n".to_owned(),
         _ => "There is nothing to cancel: no job is at work on this issue.\n".to_owned(),
     }
-}
-
-/// The message of the job's commit.
-pub fn commit_message(job: &Job) -> String {
-    let title = neutralise_line(&job.title, 60).replace('\u{200b}', "");
-    let what = if job.proposed().is_none() { "Analysis of" } else { "Fix" };
-    let mut out = format!("{what} {}: {title}\n", job.source.name());
-    if let Some(proposed) = job.proposed() {
-        let text = shorten(&proposed.plan.fix_strategy, 500);
-        // `#12` here would link or even close other issues.
-        let _ = write!(out, "\n{}\n", neutralise(&text));
-    }
-    let _ = write!(out, "\nPatchwright-Job: {}\n", job.id);
-    out
-}
-
-/// `agent/analysis.md` of `seeds/002 §10`.
-pub(crate) fn analysis_file(job: &Job) -> String {
-    format!("# Analysis of {}\n\n{}\n{}", job.source.name(), neutralise(&job.title), located(job))
-}
-
-/// `agent/report.txt` of `seeds/002 §10`.
-pub(crate) fn report_file(job: &Job, verdict: Verdict) -> String {
-    let mut out = format!("job: {}\nverdict: {}\n", job.id, verdict.as_str());
-    if let Some(report) = job.verified() {
-        let _ = writeln!(out, "explanation: {}", report.explanation);
-        if let Some(before) = &report.before {
-            let _ = writeln!(out, "before: {}", counts(before));
-        }
-        let _ = writeln!(out, "after: {}", counts(&report.test_results));
-    }
-    out
 }
 
 fn analysis_only(job: &Job) -> bool {
@@ -295,32 +264,6 @@ fn test_table(job: &Job) -> String {
     out
 }
 
-fn located(job: &Job) -> String {
-    let Some(report) = job.located().filter(|report| !report.candidates.is_empty()) else { return String::new() };
-    let mut out = format!(
-        "\n<details><summary>The likeliest files of {} looked at</summary>\n\n",
-        report.stage_data.files_analyzed
-    );
-    for candidate in report.candidates.iter().take(10) {
-        let reasons: Vec<String> = candidate.reasons.iter().take(3).map(|reason| neutralise(reason)).collect();
-        let _ = writeln!(out, "- `{}`: {}{}", candidate.path, reasons.join("; "), places(candidate));
-    }
-    out.push_str("\n</details>\n");
-    out
-}
-
-/// How many symbols of a file a comment names, and how much of a name, in characters.
-const SHOWN_PLACES: usize = 2;
-const SYMBOL_NAME: usize = 80;
-/// The places in a file to begin at, in words for people.
-pub(crate) fn places(candidate: &Candidate) -> String {
-    let place = |symbol: &CandidateSymbol| {
-        format!("`{}` (line {})", neutralise_line(&symbol.name, SYMBOL_NAME), symbol.lines.0)
-    };
-    let places: Vec<String> = candidate.symbols.iter().take(SHOWN_PLACES).map(place).collect();
-    if places.is_empty() { String::new() } else { format!("; begin at {}", places.join(", ")) }
-}
-
 fn footer(job: &Job, public_url: Option<&str>) -> String {
     let usage = job.usage();
     let mut parts = vec![match public_url {
@@ -335,11 +278,6 @@ fn footer(job: &Job, public_url: Option<&str>) -> String {
         parts.push(format!("cost {:.4}", usage.cost_micros as f64 / 1e6));
     }
     format!("\n<sub>{}</sub>\n", parts.join(" · "))
-}
-
-fn counts(results: &TestResults) -> String {
-    let TestResults { passed, failed, skipped, total, .. } = results;
-    format!("{passed} passed, {failed} failed, {skipped} skipped, {total} total")
 }
 
 fn seconds(seconds: f64) -> String {

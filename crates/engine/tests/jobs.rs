@@ -2,26 +2,25 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use patchwright_core::Clock as _;
-use patchwright_core::forge::{Forge, ForgeError};
+use patchwright_core::forge::ForgeError;
 use patchwright_core::model_calls::ModelCalls as _;
 use patchwright_core::sandbox::TestOutcome;
-use patchwright_core::store::{Share, Store as _};
+use patchwright_core::store::{ConcurrencyLimits, Store as _};
 use patchwright_core::webhook::InboundIssue;
 use patchwright_core::{CancellationToken, Redactor, Secret};
 use patchwright_domain::job::report::{AnalysisMethod, Verdict};
 use patchwright_domain::job::{Lease, PublishMode};
 use patchwright_domain::{BranchName, IssueStatus, Job, JobStatus, PlatformId, TaskStatus};
-use patchwright_engine::{Engine, ManualStart, MarkerKey, Ports, Settings, Start, Tools, builtin_presets};
+use patchwright_engine::{Engine, ManualStart, MarkerKey, Settings, Start};
 use patchwright_testkit::build;
 use patchwright_testkit::fake::{
     FakeClock, FakeForge, FakeGit, FakeIndex, FakeStore, ScriptedLlm, ScriptedSandbox, SequentialIds, report,
 };
+use patchwright_worker::Tools;
 
 const GITHUB: PlatformId = PlatformId::from_static("github");
 const FILES: &[(&str, &str)] = &[("src/calc.py", "def add(a, b):\n    return a - b\n"), ("README.md", "demo\n")];
@@ -59,35 +58,21 @@ fn house_with(answers: &[&str], change: impl FnOnce(&mut Settings)) -> House {
         let add = if text.contains("a + b") { TestOutcome::Passed } else { TestOutcome::Failed };
         Ok(report(&[("test_add", add), ("test_other", TestOutcome::Passed)]))
     });
-    let tools = Tools {
-        git: Arc::new(git.clone()),
-        llm: Some(llm.clone()),
-        code_index: Arc::new(FakeIndex),
-        sandbox: Arc::new(sandbox),
-        model_gate: None,
-        presets: builtin_presets(),
-        command_timeout: Duration::from_secs(60),
-        progress: None,
-        redactor: Redactor::new([&Secret::new("fake-git-token")]),
-    };
-    let ports = Ports {
-        store: store.clone(),
-        ledger: store.clone(),
-        nodes: store.clone(),
-        notices: store.clone(),
-        logs: store.clone(),
-        calls: store.clone(),
-        forges: HashMap::from([(GITHUB, forge.clone() as Arc<dyn Forge>)]),
-        trackers: HashMap::new(),
-        jira: None,
-        webhooks: HashMap::new(),
-        clock: clock.clone(),
-        ids: Arc::new(SequentialIds::default()),
-        tools,
-    };
+    let tools = Tools::new(Arc::new(git.clone()), Arc::new(FakeIndex), Arc::new(sandbox))
+        .with_llm(Some(llm.clone()))
+        .with_redactor(Redactor::new([&Secret::new("fake-git-token")]));
     let mut settings = Settings::new(folder.path().to_owned());
     change(&mut settings);
-    let engine = Arc::new(Engine::new(ports, settings, MarkerKey::new(&Secret::new("master"))));
+    let marker = MarkerKey::new(&Secret::new("master"));
+    let engine = Engine::builder(store.clone(), tools, settings, marker)
+        .forge(forge.clone())
+        .ledger(store.clone())
+        .nodes(store.clone())
+        .notices(store.clone())
+        .logs(store.clone())
+        .model_calls(store.clone())
+        .clock(clock.clone(), Arc::new(SequentialIds::default()));
+    let engine = Arc::new(engine.build());
     House { engine, store, forge, git, llm, clock, die_in_tests, _folder: folder }
 }
 
@@ -131,7 +116,7 @@ impl House {
         let now = self.clock.now();
         let until = now + jiff::SignedDuration::from_secs(seconds);
         let lease = Lease { holder: format!("doomed-{n}"), task_id: build::task_id(900 + n), until };
-        self.store.claim_job(now, Arc::new(lease), Share::default()).await.unwrap().unwrap();
+        self.store.claim_job(now, Arc::new(lease), ConcurrencyLimits::default()).await.unwrap().unwrap();
     }
 
     /// Delivers everything that becomes due, moving the clock over the waits.

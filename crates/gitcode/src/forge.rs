@@ -24,7 +24,7 @@ fn issue_path(issue: &IssueRef) -> String {
 }
 
 pub(crate) fn nonsense(action: &str, source: Cause) -> ForgeError {
-    ForgeError::Nonsense { platform: GITCODE, action: action.to_owned(), source }
+    ForgeError::InvalidResponse { platform: GITCODE, action: action.to_owned(), source }
 }
 
 /// Whether a list goes on: by the platform's totals, else by whether the page was full.

@@ -39,7 +39,7 @@ impl GithubForge {
         // The same content with the same old hash is refused the second time, so it is not sent again by itself.
         let response = self.call(repo, request, Retry::Never, &action, &what).await?;
         let written: wire::WrittenContent = read_json(GITHUB, &response, &action)?;
-        CommitSha::parse(&written.commit.sha).map_err(|source| ForgeError::Nonsense {
+        CommitSha::parse(&written.commit.sha).map_err(|source| ForgeError::InvalidResponse {
             platform: GITHUB,
             action,
             source: Box::new(source),

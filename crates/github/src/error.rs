@@ -22,7 +22,7 @@ pub(crate) fn check(response: Response, action: &str, what: &str) -> Result<Resp
         404 | 410 => ForgeError::NotFound { platform, what: what.to_owned() },
         400 | 405 | 409 | 422 => ForgeError::Refused { platform, action, detail },
         500.. => ForgeError::Unavailable { platform, detail: format!("status {}", response.status) },
-        status => ForgeError::Nonsense { platform, action, source: format!("status {status}: {detail}").into() },
+        status => ForgeError::InvalidResponse { platform, action, source: format!("status {status}: {detail}").into() },
     })
 }
 

@@ -92,7 +92,7 @@ impl Tracker for GithubForge {
         let what = format!("the issue {issue}");
         let response = self.call(&issue.repo, request, Retry::Never, &action, &what).await?;
         let comment: wire::Comment = read_json(GITHUB, &response, &action)?;
-        comment.id.map(|id| id.to_string()).ok_or_else(|| ForgeError::Nonsense {
+        comment.id.map(|id| id.to_string()).ok_or_else(|| ForgeError::InvalidResponse {
             platform: GITHUB,
             action,
             source: "the new comment has no id".into(),
@@ -118,7 +118,7 @@ impl Forge for GithubForge {
         let action = format!("read {what}");
         let response = self.read(repo, Request::get(self.repo_url(repo, "")), &what).await?;
         let found: wire::Repository = read_json(GITHUB, &response, &action)?;
-        convert::repository(&found, &self.options.clone_url).map_err(|source| ForgeError::Nonsense {
+        convert::repository(&found, &self.options.clone_url).map_err(|source| ForgeError::InvalidResponse {
             platform: GITHUB,
             action,
             source,
@@ -230,7 +230,7 @@ impl Forge for GithubForge {
         }
         let Some(id) = &pull_request.node_id else {
             let source = "it has no node id".into();
-            return Err(ForgeError::Nonsense { platform: GITHUB, action, source });
+            return Err(ForgeError::InvalidResponse { platform: GITHUB, action, source });
         };
         // REST cannot: its PATCH ignores `draft`. Marking a ready one again does no harm, so it may be repeated.
         let query = wire::GraphQl { query: MARK_READY, variables: wire::GraphQlId { id } };

@@ -23,7 +23,7 @@ use crate::workspace::GixWorkspace;
 /// How many commits a working copy needs: the tip, and the one before it when the tip is made anew.
 pub(crate) fn depth(request: &Checkout) -> NonZeroU32 {
     const TWO: NonZeroU32 = NonZeroU32::new(2).expect("two is not zero");
-    if request.redo.is_some() { TWO } else { NonZeroU32::MIN }
+    if request.rework.is_some() { TWO } else { NonZeroU32::MIN }
 }
 
 pub(crate) fn checkout(
@@ -50,10 +50,10 @@ pub(crate) fn checkout(
 
 /// The commit to begin at: the tip, or the one before it when the tip is ours and is made anew.
 fn start(cloned: &gix::Repository, tip: gix::ObjectId, request: &Checkout) -> Result<gix::ObjectId, GitError> {
-    let Some(redo) = request.redo.as_ref().filter(|redo| redo.tip == sha(tip)) else { return Ok(tip) };
+    let Some(rework) = request.rework.as_ref().filter(|rework| rework.tip == sha(tip)) else { return Ok(tip) };
     let commit = cloned.find_commit(tip).map_err(broken("reading the cloned branch"))?;
     let parent = commit.parent_ids().next().map(gix::Id::detach);
-    Ok(parent.filter(|parent| sha(*parent) == redo.start).unwrap_or(tip))
+    Ok(parent.filter(|parent| sha(*parent) == rework.start).unwrap_or(tip))
 }
 
 /// gix's object id as ours.

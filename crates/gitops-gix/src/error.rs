@@ -16,7 +16,7 @@ pub(crate) struct GixCause(pub(crate) String);
 
 /// Something that has nothing to do with the remote failed.
 pub(crate) fn broken(action: &str) -> impl Fn(gix::Error) -> GitError + '_ {
-    move |error| GitError::Broken { action: action.to_owned(), source: Box::new(GixCause(in_words(&error))) }
+    move |error| GitError::Internal { action: action.to_owned(), source: Box::new(GixCause(in_words(&error))) }
 }
 
 /// gix's error on one line: what it says itself, and what it takes for the cause.
@@ -28,7 +28,7 @@ pub(crate) fn in_words(error: &gix::Error) -> String {
 
 /// A file or folder could not be used.
 pub(crate) fn io(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> GitError {
-    move |source| GitError::Broken { action: action.into(), source: Box::new(source) }
+    move |source| GitError::Internal { action: action.into(), source: Box::new(source) }
 }
 
 /// A call to the remote failed.
@@ -60,7 +60,7 @@ pub(crate) async fn interruptible<T: Send + 'static>(
     let thread = tokio::task::spawn_blocking(move || span.in_scope(|| work(&flag)));
     tokio::select! {
         done = thread => done.unwrap_or_else(|error| {
-            Err(GitError::Broken { action, source: Box::new(error) })
+            Err(GitError::Internal { action, source: Box::new(error) })
         }),
         () = tokio::time::sleep(timeout) => {
             interrupt.store(true, Ordering::Relaxed);
@@ -68,7 +68,7 @@ pub(crate) async fn interruptible<T: Send + 'static>(
         }
         () = cancel.cancelled() => {
             interrupt.store(true, Ordering::Relaxed);
-            Err(GitError::Broken { action, source: "the job was cancelled".into() })
+            Err(GitError::Internal { action, source: "the job was cancelled".into() })
         }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn checkout_tree(
             .map_err(&failed)?;
     if let Some(error) = outcome.errors.first() {
         let detail = format!("{}: {}", error.path, error.error);
-        return Err(GitError::Broken {
+        return Err(GitError::Internal {
             action: "writing the files of a commit".to_owned(),
             source: Box::new(GixCause(detail)),
         });

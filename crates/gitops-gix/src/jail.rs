@@ -21,7 +21,7 @@ pub(crate) fn resolve(root: &Path, path: &RepoPath) -> Result<PathBuf, GitError>
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(source) => {
-                return Err(GitError::Broken { action: format!("looking at `{path}`"), source: Box::new(source) });
+                return Err(GitError::Internal { action: format!("looking at `{path}`"), source: Box::new(source) });
             }
         }
     }

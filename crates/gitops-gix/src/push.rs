@@ -139,7 +139,7 @@ fn read_report(lines: &[String], branch: &BranchName, address: &Address) -> Resu
 fn pack(repo: &gix::Repository, objects: &[NewObject]) -> Result<Vec<u8>, GitError> {
     let action = "packing the new objects";
     let count = u32::try_from(objects.len())
-        .map_err(|_| GitError::Broken { action: action.to_owned(), source: "too many objects".into() })?;
+        .map_err(|_| GitError::Internal { action: action.to_owned(), source: "too many objects".into() })?;
     let mut pack = Vec::new();
     pack.extend_from_slice(b"PACK");
     pack.extend_from_slice(&2_u32.to_be_bytes());
@@ -152,7 +152,7 @@ fn pack(repo: &gix::Repository, objects: &[NewObject]) -> Result<Vec<u8>, GitErr
     }
     let mut hasher = gix::hash::hasher(repo.object_hash());
     hasher.update(&pack);
-    let trailer = hasher.try_finalize().map_err(|error| GitError::Broken {
+    let trailer = hasher.try_finalize().map_err(|error| GitError::Internal {
         action: action.to_owned(),
         source: Box::new(GixCause(error.to_string())),
     })?;

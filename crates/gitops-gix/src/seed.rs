@@ -13,7 +13,7 @@ use crate::objects::set_branch;
 /// Makes a bare repository with one commit that holds these files, on this branch.
 ///
 /// # Errors
-/// [`GitError::Broken`] when the folder is not empty or cannot be written.
+/// [`GitError::Internal`] when the folder is not empty or cannot be written.
 pub fn seed_repository(
     folder: &Path,
     branch: &BranchName,

@@ -21,7 +21,7 @@ impl Snapshot {
     /// Opens a repository (bare or with a working copy) at a branch, tag or commit.
     ///
     /// # Errors
-    /// [`GitError::Broken`] when there is no repository, or nothing of that name in it.
+    /// [`GitError::Internal`] when there is no repository, or nothing of that name in it.
     pub fn open(path: &Path, rev: &str) -> Result<Self, GitError> {
         let failed = broken("opening the repository");
         let repo = gix::open_opts(path, gix::open::Options::isolated())

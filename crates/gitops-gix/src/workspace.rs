@@ -66,7 +66,7 @@ impl GixWorkspace {
         base_commit: CommitSha,
         branch: BranchName,
     ) -> Result<Self, GitError> {
-        let root = repo.workdir().ok_or_else(|| GitError::Broken {
+        let root = repo.workdir().ok_or_else(|| GitError::Internal {
             action: "opening the working copy".to_owned(),
             source: "it has no working tree".into(),
         })?;
@@ -112,7 +112,7 @@ impl Workspace for GixWorkspace {
     async fn list_files(&self, pattern: &str) -> Result<Vec<RepoPath>, GitError> {
         let glob = globset::GlobBuilder::new(pattern)
             .build()
-            .map_err(|source| GitError::Broken {
+            .map_err(|source| GitError::Internal {
                 action: format!("reading the pattern `{pattern}`"),
                 source: Box::new(source),
             })?
@@ -144,7 +144,7 @@ impl Workspace for GixWorkspace {
                 Ok(metadata) if metadata.is_file() && metadata.len() <= MAX_FILE => {
                     std::fs::read(&place).map(Some).map_err(io(format!("reading `{path}`")))
                 }
-                Ok(metadata) if metadata.is_file() => Err(GitError::Broken {
+                Ok(metadata) if metadata.is_file() => Err(GitError::Internal {
                     action: format!("reading `{path}`"),
                     source: format!("it is larger than {MAX_FILE} bytes").into(),
                 }),
@@ -193,7 +193,7 @@ impl Workspace for GixWorkspace {
                 let item = item.map_err(&failed)?;
                 let Some(status) = item.summary().and_then(change_status) else { continue };
                 let path = item.rela_path().to_string();
-                let file = RepoPath::parse(&path).map_err(|source| GitError::Broken {
+                let file = RepoPath::parse(&path).map_err(|source| GitError::Internal {
                     action: "comparing with the base".to_owned(),
                     source: Box::new(source),
                 })?;

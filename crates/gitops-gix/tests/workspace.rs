@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
 
 use patchwright_core::forge::GitCredential;
-use patchwright_core::git::{Checkout, CommitRequest, Git as _, GitError, Redo, Workspace};
+use patchwright_core::git::{Checkout, CommitRequest, Git as _, GitError, Rework, Workspace};
 use patchwright_core::{CancellationToken, Secret};
 use patchwright_domain::job::report::ChangeStatus;
 use patchwright_domain::{BranchName, CommitSha, RepoPath};
@@ -54,7 +54,7 @@ async fn checkout(
         url: url.to_owned(),
         base: base.map(branch),
         branch: branch("agent/fix-1"),
-        redo: None,
+        rework: None,
         credential: credential(password),
         destination: folder.path().join("repo"),
     };
@@ -157,13 +157,13 @@ async fn a_branch_is_gone_on_with(url: &str, server: &GitServer) {
         commit
     };
     let first = change(workspace.as_ref(), "a = 2\n", None).await;
-    let again = async |redo: Option<Redo>| {
+    let again = async |rework: Option<Rework>| {
         let folder = tempfile::tempdir().unwrap();
         let request = Checkout {
             url: url.to_owned(),
             base: Some(branch("agent/fix-1")),
             branch: branch("agent/fix-1"),
-            redo,
+            rework,
             credential: credential(PASSWORD),
             destination: folder.path().join("repo"),
         };
@@ -177,8 +177,8 @@ async fn a_branch_is_gone_on_with(url: &str, server: &GitServer) {
     let second = workspace.commit(&paths, &commit_request()).await.unwrap();
     workspace.push(&second, Some(&first), credential(PASSWORD).as_ref()).await.unwrap();
 
-    let redo = Redo { tip: second.clone(), start: first.clone() };
-    let (workspace, _third) = again(Some(redo.clone())).await;
+    let rework = Rework { tip: second.clone(), start: first.clone() };
+    let (workspace, _third) = again(Some(rework.clone())).await;
     assert_eq!(*workspace.base_commit(), first, "the second commit is made anew");
     assert!(!workspace.root().join("new.py").exists() && workspace.changed_files().await.unwrap().is_empty());
     let third = change(workspace.as_ref(), "a = 3\n", Some(&second)).await;
@@ -186,7 +186,7 @@ async fn a_branch_is_gone_on_with(url: &str, server: &GitServer) {
     server.git("acme/demo", &["fsck", "--strict"]);
 
     // Others have moved the branch: it begins at what they left.
-    let (workspace, _fourth) = again(Some(redo)).await;
+    let (workspace, _fourth) = again(Some(rework)).await;
     assert_eq!(*workspace.base_commit(), third);
 }
 
@@ -268,7 +268,7 @@ async fn the_tree_of_a_working_copy_is_that_of_its_base_with_the_past_that_came_
         url: server.path("acme/shop").display().to_string(),
         base: Some(branch("main")),
         branch: branch("agent/fix"),
-        redo: None,
+        rework: None,
         credential: None,
         destination: folder.path().join("work"),
     };

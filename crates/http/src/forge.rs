@@ -10,7 +10,7 @@ pub fn unreachable(platform: PlatformId, error: HttpError) -> ForgeError {
     let detail = error.to_string();
     match error {
         HttpError::TooLarge { .. } | HttpError::Address { .. } => {
-            ForgeError::Nonsense { platform, action: "any call".to_owned(), source: Box::new(error) }
+            ForgeError::InvalidResponse { platform, action: "any call".to_owned(), source: Box::new(error) }
         }
         HttpError::TimedOut | HttpError::Unavailable { .. } => ForgeError::Unavailable { platform, detail },
     }
@@ -19,13 +19,13 @@ pub fn unreachable(platform: PlatformId, error: HttpError) -> ForgeError {
 /// Reads an answer's JSON, or says to what it was nonsense.
 ///
 /// # Errors
-/// [`ForgeError::Nonsense`].
+/// [`ForgeError::InvalidResponse`].
 pub fn read_json<'a, T: serde::Deserialize<'a>>(
     platform: PlatformId,
     response: &'a Response,
     action: &str,
 ) -> Result<T, ForgeError> {
-    response.json().map_err(|source| ForgeError::Nonsense {
+    response.json().map_err(|source| ForgeError::InvalidResponse {
         platform,
         action: action.to_owned(),
         source: Box::new(source),

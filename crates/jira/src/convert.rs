@@ -14,7 +14,7 @@ pub(crate) fn quiet_mention(_: &str, name: &str) -> String {
 
 /// The issue, and where it is now: one that was moved to another project has another key.
 pub(crate) fn issue(site: &str, issue: Issue) -> Result<(TrackerRef, RemoteIssue), ForgeError> {
-    let at = TrackerRef::new(JIRA, site, &issue.id, &issue.key).map_err(|source| ForgeError::Nonsense {
+    let at = TrackerRef::new(JIRA, site, &issue.id, &issue.key).map_err(|source| ForgeError::InvalidResponse {
         platform: JIRA,
         action: "read the issue".to_owned(),
         source: Box::new(source),

@@ -21,7 +21,7 @@ pub(crate) fn check(response: Response, action: &str, what: &str) -> Result<Resp
         429 => ForgeError::RateLimited { platform, after: response.wait_hint() },
         400 | 405 | 409 | 413 | 422 => ForgeError::Refused { platform, action, detail },
         500.. | 408 | 425 => ForgeError::Unavailable { platform, detail: format!("status {}", response.status) },
-        status => ForgeError::Nonsense { platform, action, source: format!("status {status}: {detail}").into() },
+        status => ForgeError::InvalidResponse { platform, action, source: format!("status {status}: {detail}").into() },
     })
 }
 

@@ -66,7 +66,7 @@ impl JiraCloud {
         let users = &self.records.users;
         let now = self.clock.now();
         let until = now.saturating_add(HOLD).unwrap_or(now);
-        if !users.hold_refresh(person, &tokens.access, now, until).await.map_err(|error| unavailable(&error))? {
+        if !users.acquire_refresh(person, &tokens.access, now, until).await.map_err(|error| unavailable(&error))? {
             return Ok(None);
         }
         match oauth.refresh(refresh, now).await {
@@ -83,7 +83,7 @@ impl JiraCloud {
                 Err(denied(&why))
             }
             Err(error) => {
-                users.let_go(person).await.map_err(|error| unavailable(&error))?;
+                users.release_refresh(person).await.map_err(|error| unavailable(&error))?;
                 Err(ForgeError::Unavailable { platform: JIRA, detail: error.to_string() })
             }
         }

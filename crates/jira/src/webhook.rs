@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use patchwright_core::jira::{JiraDecoder, JiraDelivery, JiraHappening, JiraPerson, JiraTold};
+use patchwright_core::jira::{JiraDecoder, JiraDelivery, JiraPerson, SiteEvent, SiteEventKind};
 use patchwright_core::webhook::{DecodeError, Headers, Text, check_depth, delivery_id, shortened};
 use patchwright_domain::TrackerRef;
 use patchwright_domain::jira::site_name;
@@ -30,7 +30,7 @@ impl JiraWebhook {
         Self { app_name: app_name.into() }
     }
 
-    fn told(&self, hook: Hook, site: &str, own: Option<&str>) -> Result<Result<JiraTold, String>, DecodeError> {
+    fn told(&self, hook: Hook, site: &str, own: Option<&str>) -> Result<Result<SiteEvent, String>, DecodeError> {
         let ignored = |reason: &str| Ok(Err(reason.to_owned()));
         let Hook { timestamp, webhook_event, user, issue, comment, changelog } = hook;
         let (what, person) = match webhook_event.as_str() {
@@ -42,18 +42,18 @@ impl JiraWebhook {
                     self.mention(id, name, own)
                 });
                 let mentions = mentions.into_inner();
-                (JiraHappening::Commented { comment_id: comment.id, body, mentions }, comment.author)
+                (SiteEventKind::Commented { comment_id: comment.id, body, mentions }, comment.author)
             }
             "jira:issue_updated" => match added_labels(changelog.as_ref()) {
                 labels if labels.is_empty() => return ignored("no label was added"),
-                labels => (JiraHappening::Labeled { labels }, user),
+                labels => (SiteEventKind::Labeled { labels }, user),
             },
             "jira:issue_created" => {
                 let labels = issue.as_ref().and_then(|issue| issue.fields.labels.clone()).unwrap_or_default();
                 if labels.is_empty() {
                     return ignored("the issue came without labels");
                 }
-                (JiraHappening::Labeled { labels }, user)
+                (SiteEventKind::Labeled { labels }, user)
             }
             other => return ignored(&format!("the event {:?} starts nothing", shortened(other))),
         };
@@ -71,7 +71,7 @@ impl JiraWebhook {
             account: person.account_id.chars().take(MAX_NAME).collect(),
             display_name: person.display_name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect(),
         });
-        Ok(Ok(JiraTold { event_type: webhook_event, issue, timestamp, person, what }))
+        Ok(Ok(SiteEvent { event_type: webhook_event, issue, timestamp, person, what }))
     }
 
     /// A mention that was picked from Jira's list is as good as one that was written.

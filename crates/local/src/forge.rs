@@ -129,7 +129,7 @@ fn store_error(action: &str) -> impl Fn(StoreError) -> ForgeError + '_ {
             ForgeError::Refused { platform: LOCAL, action: action.to_owned(), detail: "it exists already".to_owned() }
         }
         StoreError::Unavailable { source } => ForgeError::Unavailable { platform: LOCAL, detail: source.to_string() },
-        error => ForgeError::Nonsense { platform: LOCAL, action: action.to_owned(), source: Box::new(error) },
+        error => ForgeError::InvalidResponse { platform: LOCAL, action: action.to_owned(), source: Box::new(error) },
     }
 }
 
@@ -186,7 +186,7 @@ impl Forge for LocalForge {
         let head = head.map_err(|_| not_found(what))?;
         // A detached HEAD names no branch (`seeds/002 §7`: main is the default).
         let name = head.map_or_else(|| "main".to_owned(), |name| name.shorten().to_string());
-        let default_branch = BranchName::parse(&name).map_err(|source| ForgeError::Nonsense {
+        let default_branch = BranchName::parse(&name).map_err(|source| ForgeError::InvalidResponse {
             platform: LOCAL,
             action: format!("read the repository {repo}"),
             source: Box::new(source),
@@ -360,7 +360,7 @@ fn fast_forward(
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, gix::Error> + Send + 'static,
 ) -> Result<Result<T, gix::Error>, ForgeError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| ForgeError::Nonsense {
+    tokio::task::spawn_blocking(work).await.map_err(|error| ForgeError::InvalidResponse {
         platform: LOCAL,
         action: "read the repository".to_owned(),
         source: Box::new(error),

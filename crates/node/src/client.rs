@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use patchwright_core::Secret;
-use patchwright_core::desk::{Assignment, Refusal};
 use patchwright_core::forge::GitCredential;
+use patchwright_core::task_session::{Assignment, Refusal};
 use patchwright_domain::{IssueId, Job, NodeId, TaskId};
 use patchwright_http::{HttpClient, Request, Response, Retry};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::wire::{
-    Ask, Begin, Credential, Heard, Heartbeat, LogPiece, NotedCall, Problem, Register, Registered, Report, Reserve,
-    Reserved, Settle, TaskProgress, Told,
+    Credential, Heartbeat, HeartbeatResponse, LeaseRequest, LeaseResponse, LogChunk, Problem, RecordedCall, Register,
+    Registered, Report, Reserve, Reserved, Settle, StartTask, TaskProgress,
 };
 
 /// The server did not do what was asked.
@@ -84,15 +84,19 @@ impl ServerClient {
         self.post(&format!("/tasks/{task}/{verb}"), body).await
     }
 
-    pub(crate) async fn heartbeat(&self, node: NodeId, heartbeat: &Heartbeat) -> Result<Heard, ClientError> {
+    pub(crate) async fn heartbeat(
+        &self,
+        node: NodeId,
+        heartbeat: &Heartbeat,
+    ) -> Result<HeartbeatResponse, ClientError> {
         self.post(&format!("/nodes/{node}/heartbeat"), heartbeat).await
     }
 
-    pub(crate) async fn lease(&self, node: NodeId, ask: &Ask) -> Result<Told, ClientError> {
+    pub(crate) async fn lease(&self, node: NodeId, ask: &LeaseRequest) -> Result<LeaseResponse, ClientError> {
         self.post(&format!("/nodes/{node}/lease"), ask).await
     }
 
-    pub(crate) async fn begin(&self, task: TaskId, begin: &Begin) -> Result<Assignment, ClientError> {
+    pub(crate) async fn begin(&self, task: TaskId, begin: &StartTask) -> Result<Assignment, ClientError> {
         self.task(task, "begin", begin).await
     }
 
@@ -113,11 +117,11 @@ impl ServerClient {
         self.task::<serde_json::Value>(task, "settle", settle).await.map(|_| ())
     }
 
-    pub(crate) async fn log(&self, task: TaskId, piece: &LogPiece) -> Result<(), ClientError> {
+    pub(crate) async fn log(&self, task: TaskId, piece: &LogChunk) -> Result<(), ClientError> {
         self.task::<serde_json::Value>(task, "logs", piece).await.map(|_| ())
     }
 
-    pub(crate) async fn note_call(&self, task: TaskId, noted: &NotedCall) -> Result<(), ClientError> {
+    pub(crate) async fn record_call(&self, task: TaskId, noted: &RecordedCall) -> Result<(), ClientError> {
         self.task::<serde_json::Value>(task, "calls", noted).await.map(|_| ())
     }
 

@@ -36,7 +36,7 @@ pub enum IdentityError {
     },
     /// Its content.
     #[error("{path} is not what a node writes there; remove it and register the node anew")]
-    Broken {
+    Corrupt {
         /// Which.
         path: PathBuf,
     },
@@ -82,11 +82,11 @@ impl Identity {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(IdentityError::File { path, source }),
         };
-        let kept: Kept = serde_json::from_str(&text).map_err(|_| IdentityError::Broken { path: path.clone() })?;
+        let kept: Kept = serde_json::from_str(&text).map_err(|_| IdentityError::Corrupt { path: path.clone() })?;
         if kept.server != server {
             return Err(IdentityError::OtherServer { path, server: kept.server });
         }
-        Self::new(&kept.registered).map(Some).ok_or(IdentityError::Broken { path })
+        Self::new(&kept.registered).map(Some).ok_or(IdentityError::Corrupt { path })
     }
 
     /// Keeps what the server told, for this user's eyes only.
@@ -100,7 +100,7 @@ impl Identity {
         let kept = Kept { server: server.to_owned(), registered: registered.clone() };
         let text = serde_json::to_string(&kept).expect("it is only text");
         write_private(&path, &text).map_err(failed)?;
-        Self::new(registered).ok_or(IdentityError::Broken { path })
+        Self::new(registered).ok_or(IdentityError::Corrupt { path })
     }
 }
 

@@ -10,12 +10,12 @@ use patchwright_domain::TaskId;
 use crate::node::{Node, NodeError, NotTaken};
 use crate::protocol::PROTOCOL;
 use crate::signature::{Gate, SIGNATURE_HEADER, TIMESTAMP_HEADER};
-use crate::wire::{Accepted, Offer, ProcessIssue};
+use crate::wire::{Accepted, ProcessIssue, TaskOffer};
 
 /// The largest body: an issue's text is far shorter.
 const MAX_BODY: usize = 4 << 20;
 
-struct Door {
+struct Listener {
     node: Arc<Node>,
     gate: Gate,
 }
@@ -26,7 +26,7 @@ pub(crate) fn start(node: &Arc<Node>, address: &str) -> Result<ServerHandle, Nod
     let listener = std::net::TcpListener::bind(address).map_err(failed)?;
     let shown = listener.local_addr().map_err(failed)?;
     let gate = Gate::new(node.identity.dispatch_key.clone());
-    let door = web::Data::new(Door { node: Arc::clone(node), gate });
+    let door = web::Data::new(Listener { node: Arc::clone(node), gate });
     let server = HttpServer::new(move || {
         App::new()
             .app_data(door.clone())
@@ -52,14 +52,14 @@ fn answer(status: StatusCode, text: &str) -> HttpResponse {
 }
 
 /// The answer to what the server did not send.
-fn refused(door: &Door, request: &HttpRequest, body: &[u8]) -> Option<HttpResponse> {
+fn refused(door: &Listener, request: &HttpRequest, body: &[u8]) -> Option<HttpResponse> {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     let headers = (header(TIMESTAMP_HEADER), header(SIGNATURE_HEADER));
     let admitted = door.gate.admit(headers, request.path(), body, door.node.now());
     admitted.err().map(|why| answer(StatusCode::UNAUTHORIZED, why))
 }
 
-async fn health(door: web::Data<Door>) -> HttpResponse {
+async fn health(door: web::Data<Listener>) -> HttpResponse {
     let (health, capacity) = door.node.health();
     HttpResponse::Ok().json(serde_json::json!({
         "status": "healthy",
@@ -72,7 +72,7 @@ async fn health(door: web::Data<Door>) -> HttpResponse {
     }))
 }
 
-async fn process_issue(request: HttpRequest, body: web::Bytes, door: web::Data<Door>) -> HttpResponse {
+async fn process_issue(request: HttpRequest, body: web::Bytes, door: web::Data<Listener>) -> HttpResponse {
     if let Some(refused) = refused(&door, &request, &body) {
         return refused;
     }
@@ -81,7 +81,7 @@ async fn process_issue(request: HttpRequest, body: web::Bytes, door: web::Data<D
         Err(error) => return answer(StatusCode::BAD_REQUEST, &error.to_string()),
     };
     // The rest of what was sent is for nodes of another make: ours asks the server for it, each thing when it is needed.
-    let offer = Offer { hold: sent.hold, issue_id: sent.issue_id };
+    let offer = TaskOffer { lease: sent.lease, issue_id: sent.issue_id };
     match door.node.take(offer).await {
         Ok(()) => answer(StatusCode::ACCEPTED, "accepted"),
         Err(NotTaken::Running) => answer(StatusCode::CONFLICT, "running"),
@@ -91,7 +91,12 @@ async fn process_issue(request: HttpRequest, body: web::Bytes, door: web::Data<D
     }
 }
 
-async fn cancel(request: HttpRequest, id: web::Path<String>, body: web::Bytes, door: web::Data<Door>) -> HttpResponse {
+async fn cancel(
+    request: HttpRequest,
+    id: web::Path<String>,
+    body: web::Bytes,
+    door: web::Data<Listener>,
+) -> HttpResponse {
     if let Some(refused) = refused(&door, &request, &body) {
         return refused;
     }
@@ -101,7 +106,7 @@ async fn cancel(request: HttpRequest, id: web::Path<String>, body: web::Bytes, d
     }
 }
 
-async fn logs(request: HttpRequest, id: web::Path<String>, door: web::Data<Door>) -> HttpResponse {
+async fn logs(request: HttpRequest, id: web::Path<String>, door: web::Data<Listener>) -> HttpResponse {
     if let Some(refused) = refused(&door, &request, b"") {
         return refused;
     }

@@ -5,24 +5,24 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use patchwright_core::desk::{Hold, TaskEnd};
+use patchwright_core::task_session::{TaskLease, TaskOutcome};
 use patchwright_core::{CancellationToken, Clock, Secret};
 use patchwright_domain::TaskId;
 use patchwright_domain::node::{Label, MIN_DISK};
-use patchwright_engine::{Tools, Worker};
 use patchwright_http::HttpClient;
+use patchwright_worker::{Tools, Worker};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
 use crate::client::{ClientError, ServerClient};
-use crate::desk::RemoteDesk;
 use crate::health;
 use crate::identity::{Identity, IdentityError};
 use crate::listen;
 use crate::protocol::PROTOCOL;
 use crate::reports::{KeptReport, Reports};
-use crate::wire::{Ask, Heartbeat, Offer, Register, Report, ReportStatus};
+use crate::task_session::RemoteTaskSession;
+use crate::wire::{Heartbeat, LeaseRequest, Register, Report, ReportStatus, TaskOffer};
 
 /// How often the node says that it is there, in seconds.
 const HEARTBEAT: Duration = Duration::from_secs(patchwright_domain::node::HEARTBEAT.unsigned_abs().as_secs());
@@ -119,7 +119,7 @@ impl std::fmt::Debug for Node {
 /// A task that runs here.
 struct Running {
     cancel: CancellationToken,
-    desk: Arc<RemoteDesk>,
+    session: Arc<RemoteTaskSession>,
 }
 
 /// Why a task that is offered is not taken.
@@ -194,14 +194,14 @@ impl Node {
             match &listener {
                 // Tasks come by themselves; what is not ours any more is learned when the lease is renewed.
                 Some(_) => std::future::pending().await,
-                None => self.ask_for_tasks().await,
+                None => self.poll_loop().await,
             }
         };
         let stopped = tokio::select! {
             () = stop.cancelled() => Ok(()),
-            error = self.say_that_it_is_there() => Err(error),
+            error = self.heartbeat_loop() => Err(error),
             error = asking => Err(error),
-            () = self.bring_in_reports() => Ok(()),
+            () = self.flush_reports() => Ok(()),
         };
         self.finish().await;
         if let Some(listener) = listener {
@@ -224,7 +224,7 @@ impl Node {
     }
 
     /// Heartbeats, until the server does not know us any more.
-    async fn say_that_it_is_there(&self) -> ClientError {
+    async fn heartbeat_loop(&self) -> ClientError {
         loop {
             let heartbeat = Heartbeat {
                 health: health::now(&self.worker.work_dir, self.running_tasks().len()),
@@ -240,9 +240,13 @@ impl Node {
     }
 
     /// Asks for tasks, until the server does not know us any more.
-    async fn ask_for_tasks(self: &Arc<Self>) -> ClientError {
+    async fn poll_loop(self: &Arc<Self>) -> ClientError {
         loop {
-            let ask = Ask { instance: self.instance.clone(), running: self.held_tasks(), wait_seconds: WAIT_SECONDS };
+            let ask = LeaseRequest {
+                instance: self.instance.clone(),
+                running: self.held_tasks(),
+                wait_seconds: WAIT_SECONDS,
+            };
             let told = tokio::select! {
                 told = self.client.lease(self.identity.id, &ask) => told,
                 // There is room, and less is running than was said.
@@ -255,7 +259,7 @@ impl Node {
                     }
                     for offer in told.offers {
                         if let Err(why) = self.take(offer).await {
-                            tracing::info!(task_id = %offer.hold.task, ?why, "an offered task is not taken");
+                            tracing::info!(task_id = %offer.lease.task, ?why, "an offered task is not taken");
                         }
                     }
                 }
@@ -294,7 +298,7 @@ impl Node {
     /// The end of what a task said; `None` when it does not run here.
     pub(crate) fn recent_output(&self, task: TaskId) -> Option<String> {
         let running = self.running.lock().expect("no holder of this lock can panic");
-        running.get(&task).map(|running| running.desk.recent())
+        running.get(&task).map(|running| running.session.recent())
     }
 
     /// Stops a task; `false` when it does not run here.
@@ -304,12 +308,12 @@ impl Node {
     }
 
     /// Begins a task, if there is room.
-    pub(crate) async fn take(self: &Arc<Self>, offer: Offer) -> Result<(), NotTaken> {
+    pub(crate) async fn take(self: &Arc<Self>, offer: TaskOffer) -> Result<(), NotTaken> {
         let cancel = self.abandon.child_token();
-        let desk = Arc::new(RemoteDesk::new(self.client.clone(), offer.hold.task));
+        let session = Arc::new(RemoteTaskSession::new(self.client.clone(), offer.lease.task));
         {
             let mut running = self.running.lock().expect("no holder of this lock can panic");
-            if running.contains_key(&offer.hold.task) {
+            if running.contains_key(&offer.lease.task) {
                 return Err(NotTaken::Running);
             }
             if self.stop.is_cancelled() {
@@ -321,20 +325,20 @@ impl Node {
             if health::disk_free(&self.worker.work_dir).is_some_and(|free| free < MIN_DISK) {
                 return Err(NotTaken::NoDisk);
             }
-            running.insert(offer.hold.task, Running { cancel: cancel.clone(), desk: Arc::clone(&desk) });
+            running.insert(offer.lease.task, Running { cancel: cancel.clone(), session: Arc::clone(&session) });
         }
         let node = Arc::clone(self);
-        let span = tracing::info_span!("task", task_id = %offer.hold.task, job_id = %offer.hold.job);
+        let span = tracing::info_span!("task", task_id = %offer.lease.task, job_id = %offer.lease.job);
         let mut tasks = self.tasks.lock().await;
         while tasks.try_join_next().is_some() {}
-        tasks.spawn(async move { node.work(offer, &desk, cancel).await }.instrument(span));
+        tasks.spawn(async move { node.work(offer, &session, cancel).await }.instrument(span));
         Ok(())
     }
 
-    async fn work(&self, offer: Offer, desk: &RemoteDesk, cancel: CancellationToken) {
-        let _running = RunningTask { node: self, task: offer.hold.task };
-        let Some(end) = self.worker.work(desk, offer.hold, &cancel, &self.abandon).await else { return };
-        let report = report(offer.hold, desk.branch(), end);
+    async fn work(&self, offer: TaskOffer, session: &RemoteTaskSession, cancel: CancellationToken) {
+        let _running = RunningTask { node: self, task: offer.lease.task };
+        let Some(end) = self.worker.work(session, offer.lease, &cancel, &self.abandon).await else { return };
+        let report = report(offer.lease, session.branch(), end);
         if let Err(error) = self.reports.keep(&KeptReport { issue_id: offer.issue_id, report: report.clone() }) {
             tracing::error!(%error, "the report cannot be kept on the disk; it is sent all the same");
             let _ = self.client.report(offer.issue_id, &report).await;
@@ -343,7 +347,7 @@ impl Node {
     }
 
     /// Brings in what waits, for as long as the node runs.
-    async fn bring_in_reports(&self) {
+    async fn flush_reports(&self) {
         let mut pause = PAUSE;
         loop {
             pause = if self.report_once().await { PAUSE } else { (pause * 2).min(LAST_PAUSE) };
@@ -376,15 +380,15 @@ impl Node {
     }
 }
 
-fn report(hold: Hold, branch_name: Option<String>, end: TaskEnd) -> Report {
+fn report(lease: TaskLease, branch_name: Option<String>, end: TaskOutcome) -> Report {
     let (status, error_message) = match &end {
-        TaskEnd::Completed { verdict } if !verdict.is_harmful() => (ReportStatus::Success, None),
-        TaskEnd::Completed { .. } => (ReportStatus::Failed, Some("the change did not stand the tests".to_owned())),
-        TaskEnd::Failed { refusal, .. } => (ReportStatus::Failed, Some(refusal.reason.clone())),
-        TaskEnd::Paused => (ReportStatus::Success, None),
-        TaskEnd::HandedBack => (ReportStatus::Failed, Some("the node stopped".to_owned())),
+        TaskOutcome::Completed { verdict } if !verdict.is_harmful() => (ReportStatus::Success, None),
+        TaskOutcome::Completed { .. } => (ReportStatus::Failed, Some("the change did not stand the tests".to_owned())),
+        TaskOutcome::Failed { refusal, .. } => (ReportStatus::Failed, Some(refusal.reason.clone())),
+        TaskOutcome::Paused => (ReportStatus::Success, None),
+        TaskOutcome::Released => (ReportStatus::Failed, Some("the node stopped".to_owned())),
     };
-    Report { task_id: hold.task, branch_name, status, error_message, end: Some(end) }
+    Report { task_id: lease.task, branch_name, status, error_message, end: Some(end) }
 }
 
 async fn register(http: &HttpClient, options: &NodeOptions) -> Result<Identity, NodeError> {

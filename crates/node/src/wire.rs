@@ -2,8 +2,8 @@
 //! version ahead.
 
 use jiff::civil::Date;
-use patchwright_core::desk::{Hold, Refusal, TaskEnd};
-use patchwright_core::model_calls::{ModelCall, Said};
+use patchwright_core::model_calls::{ModelCall, Transcript};
+use patchwright_core::task_session::{Refusal, TaskLease, TaskOutcome};
 use patchwright_domain::job::JobEvent;
 use patchwright_domain::node::Health;
 use patchwright_domain::{IssueId, JobId, TaskId, Usage};
@@ -52,14 +52,14 @@ pub struct Heartbeat {
 
 /// The answer to [`Heartbeat`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Heard {
+pub struct HeartbeatResponse {
     /// Whether it is given nothing more.
     pub draining: bool,
 }
 
 /// `POST /api/v1/nodes/{id}/lease`: answered when there is something to say, or after a while.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Ask {
+pub struct LeaseRequest {
     /// The process that asks: another word after each start. What the one before had begun and this one does not name
     /// among the running is lost.
     #[serde(default)]
@@ -71,12 +71,12 @@ pub struct Ask {
     pub wait_seconds: u64,
 }
 
-/// The answer to [`Ask`].
+/// The answer to [`LeaseRequest`].
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Told {
+pub struct LeaseResponse {
     /// Tasks to begin.
     #[serde(default)]
-    pub offers: Vec<Offer>,
+    pub offers: Vec<TaskOffer>,
     /// Tasks that are not the node's any more.
     #[serde(default)]
     pub stop: Vec<TaskId>,
@@ -84,16 +84,16 @@ pub struct Told {
 
 /// A task to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Offer {
-    /// The node's hold on it.
-    pub hold: Hold,
+pub struct TaskOffer {
+    /// The lease that the node holds.
+    pub lease: TaskLease,
     /// The issue that it is for.
     pub issue_id: IssueId,
 }
 
 /// `POST /api/v1/tasks/{id}/begin`
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Begin {
+pub struct StartTask {
     /// The model that the node asks, for the statistics.
     #[serde(default)]
     pub model: String,
@@ -146,7 +146,7 @@ pub struct Credential {
 
 /// `POST /api/v1/tasks/{id}/logs`
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct LogPiece {
+pub struct LogChunk {
     /// Counts from 0; a piece that was sent twice is kept once.
     pub piece: u64,
     /// Whole lines.
@@ -155,11 +155,11 @@ pub struct LogPiece {
 
 /// `POST /api/v1/tasks/{id}/calls`
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct NotedCall {
+pub struct RecordedCall {
     /// The call; one that was sent twice is kept once.
     pub call: ModelCall,
     /// What was said in it.
-    pub said: Said,
+    pub said: Transcript,
 }
 
 /// `POST /api/v1/issues/{id}/report-branch` (`seeds/001`).
@@ -177,7 +177,7 @@ pub struct Report {
     pub error_message: Option<String>,
     /// How it ended, in our own words; a node of another make leaves it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end: Option<TaskEnd>,
+    pub end: Option<TaskOutcome>,
 }
 
 /// How a task ended.
@@ -231,8 +231,8 @@ pub struct ProcessIssue {
     pub branch: String,
     /// The branch that it starts from.
     pub base_branch: String,
-    /// The node's hold; a node of another make passes over it.
-    pub hold: Hold,
+    /// The lease that the node holds; third-party nodes ignore it.
+    pub lease: TaskLease,
 }
 
 /// The answer of a node that was sent a task.

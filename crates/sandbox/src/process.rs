@@ -74,7 +74,7 @@ pub(crate) async fn run(
     let group = Group::of(&child);
     group.limit(spec.limits);
 
-    let output = Arc::new(Mutex::new(Capped::new(spec.limits.output_bytes)));
+    let output = Arc::new(Mutex::new(BudgetExceeded::new(spec.limits.output_bytes)));
     let reading = tokio::spawn(collect(reader, Arc::clone(&output), progress.clone()));
     let ended = tokio::select! {
         status = child.wait() => Some(status.map_err(broken)?),
@@ -93,7 +93,7 @@ pub(crate) async fn run(
 }
 
 fn broken(error: std::io::Error) -> SandboxError {
-    SandboxError::Broken { source: Box::new(error) }
+    SandboxError::Internal { source: Box::new(error) }
 }
 
 fn not_started(program: &std::path::Path, error: std::io::Error) -> SandboxError {
@@ -139,7 +139,7 @@ impl Drop for Group {
     }
 }
 
-async fn collect(mut pipe: pipe::Receiver, into: Arc<Mutex<Capped>>, progress: Progress) {
+async fn collect(mut pipe: pipe::Receiver, into: Arc<Mutex<BudgetExceeded>>, progress: Progress) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(count) = pipe.read(&mut buffer).await {
         if count == 0 {
@@ -152,14 +152,14 @@ async fn collect(mut pipe: pipe::Receiver, into: Arc<Mutex<Capped>>, progress: P
 }
 
 /// Keeps the first and the last half of too much output: a build's first error and a test run's summary.
-struct Capped {
+struct BudgetExceeded {
     head: Vec<u8>,
     tail: std::collections::VecDeque<u8>,
     half: usize,
     dropped: usize,
 }
 
-impl Capped {
+impl BudgetExceeded {
     fn new(limit: usize) -> Self {
         Self { head: Vec::new(), tail: std::collections::VecDeque::new(), half: limit / 2, dropped: 0 }
     }

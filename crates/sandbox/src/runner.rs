@@ -83,7 +83,7 @@ impl ProcessSandbox {
     ) -> Result<CommandSpec, SandboxError> {
         let home = scratch.join("home");
         for folder in [scratch, home.as_path()] {
-            std::fs::create_dir_all(folder).map_err(|source| SandboxError::Broken { source: Box::new(source) })?;
+            std::fs::create_dir_all(folder).map_err(|source| SandboxError::Internal { source: Box::new(source) })?;
         }
         let mut env = self.options.env.clone();
         env.insert("PATH".to_owned(), self.options.path.clone());

@@ -78,7 +78,7 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, SandboxError> {
     let done = tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other);
-    done.and_then(|done| done).map_err(|error| SandboxError::Broken { source: Box::new(error) })
+    done.and_then(|done| done).map_err(|error| SandboxError::Internal { source: Box::new(error) })
 }
 
 /// All files below the root; the ones that the repository ignores only on demand.

@@ -6,9 +6,9 @@ use patchwright_core::store::StoreError;
 use patchwright_domain::AuditId;
 use patchwright_store_diesel::DieselStore;
 
-use crate::clock::SystemClock;
 use crate::route::State;
 use crate::route::error::ApiError;
+use patchwright_engine::clock::SystemClock;
 
 /// Who holds the server's own token, or sits at its machine.
 pub(crate) const OPERATOR: &str = "operator";

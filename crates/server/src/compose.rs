@@ -1,6 +1,6 @@
 //! The composition root: which adapter stands behind which port.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use patchwright_core::forge::Forge;
 use patchwright_core::jira::JiraSites;
 use patchwright_core::ledger::DayBudgets;
 use patchwright_core::llm::Llm;
-use patchwright_core::model_gate::ModelGate;
+use patchwright_core::model_proxy::ModelProxy;
 use patchwright_core::progress::ProgressSink;
 use patchwright_core::tracker::Tracker;
 use patchwright_core::webhook::{SigningKeys, WebhookDecoder};
@@ -18,20 +18,21 @@ use patchwright_domain::money::Budget;
 use patchwright_domain::node::{Label, WorkCommand};
 use patchwright_domain::trigger::AllowLists;
 use patchwright_domain::{PlatformId, RepoName};
+use patchwright_engine::clock::{SteadyClock, SystemClock, UuidSource};
 use patchwright_engine::jira::{JiraPorts, TemplateError, Templates};
-use patchwright_engine::{Engine, MarkerKey, Ports, Settings, Tools};
-use patchwright_gitcode::{GITCODE, GitcodeBot, GitcodeForge, GitcodeOptions, GitcodeSecrets, GitcodeWebhook};
-use patchwright_github::{AppKey, GITHUB, GithubForge, GithubOptions, GithubWebhook};
+use patchwright_engine::{Engine, MarkerKey, Settings};
+use patchwright_gitcode::{GitcodeBot, GitcodeForge, GitcodeOptions, GitcodeSecrets, GitcodeWebhook};
+use patchwright_github::{AppKey, GithubForge, GithubOptions, GithubWebhook};
 use patchwright_gitops_gix::{GitOptions, GixGit};
 use patchwright_http::{HttpClient, HttpOptions};
-use patchwright_jira::{JIRA, JiraCloud, JiraOauth, JiraOptions, JiraRecords, JiraWebhook, OauthOptions};
+use patchwright_jira::{JiraCloud, JiraOauth, JiraOptions, JiraRecords, JiraWebhook, OauthOptions};
 use patchwright_llm_openai::{OpenAi, OpenAiOptions, Recorded, Recording};
-use patchwright_local::{LOCAL, LocalForge, LocalWebhook};
-use patchwright_node::{GateOptions, LoopbackGate};
+use patchwright_local::{LocalForge, LocalWebhook};
+use patchwright_node::{LoopbackModelProxy, ModelProxyOptions};
 use patchwright_sandbox::{ProcessSandbox, SandboxOptions, SandboxPolicy};
 use patchwright_store_diesel::{DieselStore, GroupCommit, Sealer, Vault};
+use patchwright_worker::Tools;
 
-use crate::clock::{SteadyClock, SystemClock, UuidSource};
 use crate::config::Config;
 use crate::keyring::{KeyedForge, Keyring};
 use crate::master::MasterKeys;
@@ -160,30 +161,28 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
         &Keyring { vault: &vault, store: &store, clock: &(clock.clone() as Arc<dyn Clock>), redactor: &redactor },
     );
     let jira = Arc::new(jira(config, &http, clock.clone(), &vault));
-    let mut tools = tools_with(config, &http, &redactor, overrides.llm, overrides.sandbox)?;
-    tools.progress = overrides.progress;
-    let ports = Ports {
-        store: Arc::new(store.clone()),
-        ledger: Arc::new(store.clone()),
-        nodes: Arc::new(store.clone()),
-        notices: Arc::new(vault.clone()),
-        logs: Arc::new(store.clone()),
-        calls: Arc::new(store.clone()),
-        forges: HashMap::from([
-            (GITHUB, Arc::clone(&keyed[0]) as Arc<dyn Forge>),
-            (GITCODE, Arc::clone(&keyed[1]) as Arc<dyn Forge>),
-            (LOCAL, Arc::clone(&local) as Arc<dyn Forge>),
-        ]),
-        trackers: HashMap::from([(JIRA, Arc::clone(&jira) as Arc<dyn Tracker>)]),
-        jira: Some(jira_ports(config, &store, &vault, &jira)?),
-        webhooks: webhooks(config),
-        clock: Arc::clone(&steady) as Arc<dyn Clock>,
-        ids: Arc::clone(&ids) as Arc<dyn IdSource>,
-        tools,
-    };
+    let tools = tools_with(config, &http, &redactor, overrides.llm, overrides.sandbox)?;
+    let tools = tools.with_progress(overrides.progress);
     let mut settings = settings(config);
     settings.max_attempts = overrides.max_attempts.unwrap_or(settings.max_attempts);
-    let engine = Arc::new(Engine::new(ports, settings, MarkerKey::new(&master.present).with_old(&master.old)));
+    let marker = MarkerKey::new(&master.present).with_old(&master.old);
+    let shared = Arc::new(store.clone());
+    let mut engine = Engine::builder(shared.clone(), tools, settings, marker)
+        .ledger(shared.clone())
+        .nodes(shared.clone())
+        .notices(Arc::new(vault.clone()))
+        .logs(shared.clone())
+        .model_calls(shared)
+        .forge(Arc::clone(&keyed[0]) as Arc<dyn Forge>)
+        .forge(Arc::clone(&keyed[1]) as Arc<dyn Forge>)
+        .forge(Arc::clone(&local) as Arc<dyn Forge>)
+        .tracker(Arc::clone(&jira) as Arc<dyn Tracker>)
+        .jira(jira_ports(config, &store, &vault, &jira)?)
+        .clock(Arc::clone(&steady) as Arc<dyn Clock>, ids);
+    for decoder in webhooks(config) {
+        engine = engine.webhook(decoder);
+    }
+    let engine = Arc::new(engine.build());
     Ok(App { engine, store, local, github, keyed, jira, vault, http, redactor, master, clock: steady })
 }
 
@@ -219,20 +218,20 @@ fn tools_with(
     model: Option<Arc<dyn Llm>>,
     sandbox: Option<SandboxPolicy>,
 ) -> Result<Tools, ComposeError> {
-    Ok(Tools {
-        git: Arc::new(GixGit::new(git_options(config))),
-        llm: match model {
-            Some(model) => Some(model),
-            None => llm(config, http, redactor)?,
-        },
-        code_index: Arc::new(Locator::new(Some(config.data_dir.join("index")))),
-        sandbox: Arc::new(ProcessSandbox::new(sandbox_options(config, sandbox))),
-        model_gate: model_gate(config, http),
-        presets: config.presets.clone(),
-        command_timeout: config.command_timeout,
-        progress: None,
-        redactor: redactor.clone(),
-    })
+    let model = match model {
+        Some(model) => Some(model),
+        None => llm(config, http, redactor)?,
+    };
+    let tools = Tools::new(
+        Arc::new(GixGit::new(git_options(config))),
+        Arc::new(Locator::new(Some(config.data_dir.join("index")))),
+        Arc::new(ProcessSandbox::new(sandbox_options(config, sandbox))),
+    );
+    Ok(tools
+        .with_llm(model)
+        .with_model_proxy(model_proxy(config, http))
+        .with_presets(config.presets.clone(), config.command_timeout)
+        .with_redactor(redactor.clone()))
 }
 
 /// The forges with the credentials that people add.
@@ -337,7 +336,7 @@ fn jira_ports(
     })
 }
 
-fn webhooks(config: &Config) -> HashMap<PlatformId, Arc<dyn WebhookDecoder>> {
+fn webhooks(config: &Config) -> [Arc<dyn WebhookDecoder>; 3] {
     let keys = SigningKeys::new(&config.webhook_secrets);
     let app = config.github.app_id.as_ref().and_then(|id| id.parse().ok());
     let github: Arc<dyn WebhookDecoder> = Arc::new(GithubWebhook::new(keys.clone(), app));
@@ -345,7 +344,7 @@ fn webhooks(config: &Config) -> HashMap<PlatformId, Arc<dyn WebhookDecoder>> {
     let bot = GitcodeBot::new(&config.gitcode.bot_username, config.gitcode.bot_id);
     let gitcode: Arc<dyn WebhookDecoder> = Arc::new(GitcodeWebhook::new(secrets, bot));
     let local: Arc<dyn WebhookDecoder> = Arc::new(LocalWebhook::new(keys));
-    HashMap::from([(GITHUB, github), (GITCODE, gitcode), (LOCAL, local)])
+    [github, gitcode, local]
 }
 
 fn llm(config: &Config, http: &HttpClient, redactor: &Redactor) -> Result<Option<Arc<dyn Llm>>, ComposeError> {
@@ -377,11 +376,11 @@ fn llm(config: &Config, http: &HttpClient, redactor: &Redactor) -> Result<Option
 }
 
 /// The model for programs, where one is configured.
-fn model_gate(config: &Config, http: &HttpClient) -> Option<Arc<dyn ModelGate>> {
+fn model_proxy(config: &Config, http: &HttpClient) -> Option<Arc<dyn ModelProxy>> {
     if config.llm_replay.is_some() || !config.has_model() {
         return None;
     }
-    let options = GateOptions {
+    let options = ModelProxyOptions {
         base_url: config.llm_base_url.clone().unwrap_or_else(|| OpenAiOptions::default().base_url),
         api_key: config.llm_api_key.clone(),
         model: config.llm_model.clone(),
@@ -389,7 +388,7 @@ fn model_gate(config: &Config, http: &HttpClient) -> Option<Arc<dyn ModelGate>> 
         prompt_price_micros: config.llm_prompt_price_micros,
         completion_price_micros: config.llm_completion_price_micros,
     };
-    Some(Arc::new(LoopbackGate::new(http.clone(), options)))
+    Some(Arc::new(LoopbackModelProxy::new(http.clone(), options)))
 }
 
 /// What jobs may ask of this machine: what was configured, and the programs that are installed.

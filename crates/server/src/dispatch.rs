@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use patchwright_core::desk::{Desk as _, DeskError, TaskEnd};
 use patchwright_core::nodes::Nodes as _;
 use patchwright_core::query::{Queries as _, TaskFilter};
 use patchwright_core::store::StoreError;
+use patchwright_core::task_session::{TaskOutcome, TaskSession as _, TaskSessionError};
 use patchwright_domain::node::NodeMode;
 use patchwright_domain::{JobId, NodeId};
 use patchwright_engine::Dispatched;
@@ -63,8 +63,8 @@ impl Dispatch {
         };
         tracing::warn!(%task_id, node = %given.node.name, why, "the node does not take the task");
         self.resting.lock().await.insert(node, Instant::now());
-        match self.app.engine.desk(given.task).end(TaskEnd::HandedBack).await {
-            Ok(()) | Err(DeskError::Gone) => {}
+        match self.app.engine.task_session(given.task).end(TaskOutcome::Released).await {
+            Ok(()) | Err(TaskSessionError::LeaseLost) => {}
             Err(error) => tracing::warn!(%error, "the job goes on when its lease has run out"),
         }
     }
@@ -111,8 +111,8 @@ impl Dispatch {
 
     async fn sent(&self, url: &str, given: &Dispatched) -> Result<PushAnswer, String> {
         // Asks the forge too: what may not be done is not sent.
-        let desk = self.app.engine.desk(given.task.clone());
-        let credential = desk.credential().await.map_err(|error| error.to_string())?;
+        let session = self.app.engine.task_session(given.task.clone());
+        let credential = session.credential().await.map_err(|error| error.to_string())?;
         let (job, task) = (&given.job, &given.task);
         let issue = patchwright_core::store::Store::issue(&self.app.store, job.issue_id).await;
         let issue = issue.map_err(|error| error.to_string())?.ok_or("the issue is gone")?.value;
@@ -135,7 +135,7 @@ impl Dispatch {
             job_id: job.id,
             branch: job.branch.to_string(),
             base_branch: repository.default_branch.to_string(),
-            hold: given.hold,
+            lease: given.lease,
         };
         let mut answer = PushAnswer::Denied;
         for key in self.keys(given.node.id) {

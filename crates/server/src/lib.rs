@@ -3,7 +3,6 @@
 mod audit;
 mod auth;
 pub mod cli;
-pub mod clock;
 mod command;
 pub mod compose;
 pub mod config;

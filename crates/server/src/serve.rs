@@ -47,7 +47,7 @@ pub enum ServeError {
     Store(#[from] patchwright_core::store::StoreError),
     /// The server broke down.
     #[error("the server broke down: {0}")]
-    Broken(#[from] std::io::Error),
+    Crashed(#[from] std::io::Error),
 }
 
 /// How long a client may take to send its headers.
@@ -139,7 +139,7 @@ impl Server {
     /// Stops: takes no new requests, lets jobs finish for a while and hands back what is left.
     ///
     /// # Errors
-    /// [`ServeError::Broken`] when the server had broken down before.
+    /// [`ServeError::Crashed`] when the server had broken down before.
     pub async fn stop(self) -> Result<(), ServeError> {
         self.stopping.cancel();
         tokio::join!(self.handle.stop(true), self.workers.stop(self.patience));

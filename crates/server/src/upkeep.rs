@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use patchwright_core::credentials::Credentials as _;
+use patchwright_core::idempotency::IdempotencyKeys as _;
 use patchwright_core::jira::JiraInbox as _;
 use patchwright_core::model_calls::ModelCalls as _;
 use patchwright_core::notifications::Channels as _;
-use patchwright_core::requests::Requests as _;
 use patchwright_core::store::{Retention, Store as _};
 use patchwright_core::task_log::TaskLogs as _;
 use patchwright_core::{CancellationToken, Clock as _};
@@ -17,9 +17,9 @@ use patchwright_domain::RepoName;
 use patchwright_github::{GITHUB, Hook};
 use tokio::task::JoinSet;
 
-use crate::clock::SystemClock;
 use crate::compose::App;
 use crate::config::Config;
+use patchwright_engine::clock::SystemClock;
 
 /// How often old deliveries are looked for.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use patchwright_core::store::{Share, Step, Store, Versioned, Write};
+use patchwright_core::store::{ConcurrencyLimits, Step, Store, Versioned, Write};
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::{JobState, Lease};
 use patchwright_domain::{Issue, Job, JobEvent};
@@ -47,7 +47,9 @@ async fn enqueue(store: &Arc<DieselStore>, jobs: std::ops::Range<u32>, repo: &st
 /// Takes and ends jobs until none is left; returns how many.
 async fn work(store: Arc<DieselStore>, worker: usize) -> u32 {
     let mut done = 0;
-    while let Some(claimed) = store.claim_job(Timestamp::now(), lease(worker), Share::default()).await.unwrap() {
+    while let Some(claimed) =
+        store.claim_job(Timestamp::now(), lease(worker), ConcurrencyLimits::default()).await.unwrap()
+    {
         let Versioned { value: job, revision } = claimed;
         let event = JobEvent::Completed { epoch: job.epoch, verdict: Verdict::NoTests };
         let (value, _) = job.advance(event, Timestamp::now()).unwrap();
@@ -72,7 +74,7 @@ async fn measure(name: &str, stores: Vec<DieselStore>, jobs: u32) -> f64 {
     for n in 0..100 {
         enqueue(store, jobs + 1 + n..jobs + 2 + n, "acme/small").await;
         let began = Instant::now();
-        let claimed = store.claim_job(Timestamp::now(), lease(0), Share::default()).await.unwrap().unwrap();
+        let claimed = store.claim_job(Timestamp::now(), lease(0), ConcurrencyLimits::default()).await.unwrap().unwrap();
         claims.push(began.elapsed().as_secs_f64() * 1000.0);
         if n == 1 {
             assert_eq!(claimed.value.source.repo.to_string(), "acme/small");

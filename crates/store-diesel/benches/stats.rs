@@ -11,7 +11,7 @@ use jiff::civil::date;
 use jiff::{Span, ToSpan as _};
 use patchwright_core::stats::{GroupBy, Stats as _, StatsQuery};
 use patchwright_core::store::{Step, Store as _};
-use patchwright_domain::run_end::RunEnd;
+use patchwright_domain::run_record::RunRecord;
 use patchwright_domain::{JobStatus, Usage};
 use patchwright_store_diesel::DieselStore;
 use patchwright_testkit::postgres;
@@ -24,9 +24,9 @@ fn day(number: u64) -> String {
 }
 
 /// Spread without chance, so that every run is the same.
-fn end(n: u64) -> RunEnd {
+fn end(n: u64) -> RunRecord {
     let mixed = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
-    RunEnd {
+    RunRecord {
         day: day(n % DAYS),
         repository: format!("acme/r{}", mixed % 50),
         node: format!("node-{}", mixed / 50 % 3),

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, PooledConnection};
 use jiff::Timestamp;
-use patchwright_core::store::{Claimant, ClaimedEffect, MAX_LEASE, Share, StoreError, Versioned};
+use patchwright_core::store::{Claimant, ClaimedEffect, ConcurrencyLimits, MAX_LEASE, StoreError, Versioned};
 use patchwright_domain::job::JobEvent;
 use patchwright_domain::node::Needs;
 use patchwright_domain::{Job, JobStatus};
@@ -140,7 +140,7 @@ const HAS_ROOM: &str = "({2} = 0 OR job.actor NOT IN (SELECT other.actor FROM jo
 pub(crate) struct Ask {
     now: Timestamp,
     claimant: Arc<dyn Claimant>,
-    share: Share,
+    share: ConcurrencyLimits,
     tell: oneshot::Sender<Result<Option<Versioned<Job>>, StoreError>>,
 }
 
@@ -159,7 +159,7 @@ impl Claims {
         &self,
         now: Timestamp,
         claimant: Arc<dyn Claimant>,
-        share: Share,
+        share: ConcurrencyLimits,
     ) -> Result<Option<Versioned<Job>>, StoreError> {
         let (tell, told) = oneshot::channel();
         self.0.push(Ask { now, claimant, share, tell })?;
@@ -211,7 +211,7 @@ impl Desk {
         &mut self,
         now: Timestamp,
         claimants: Vec<Arc<dyn Claimant>>,
-        share: Share,
+        share: ConcurrencyLimits,
     ) -> Result<Vec<Versioned<Job>>, StoreError> {
         let count = i64::try_from(claimants.len()).unwrap_or(i64::MAX);
         match &self.db {
@@ -228,7 +228,7 @@ impl Desk {
                     None => checkout(&postgres.pool)?,
                 };
                 let claimed = (*conn).transaction(|conn| {
-                    if share != Share::default() {
+                    if share != ConcurrencyLimits::default() {
                         // Two that count at the same moment would both find room for one.
                         diesel::sql_query("SELECT pg_advisory_xact_lock(7262711)").execute(conn)?;
                     }
@@ -335,7 +335,7 @@ statements! {
             abandoned: Vec<JobRow>,
             now: Timestamp,
             claimants: &[Arc<dyn Claimant>],
-            share: Share,
+            share: ConcurrencyLimits,
             next: &Next
         ) -> Result<Vec<Versioned<Job>>, TxError> {
             // The abandoned ones go first, then those that wait: all at once, or one by one where each one taken
@@ -343,7 +343,7 @@ statements! {
             let mut claimants = claimants.iter();
             let mut claimed = conn.lease_rows(abandoned, now, &mut claimants)?;
             let at = micros(now);
-            if share == Share::default() {
+            if share == ConcurrencyLimits::default() {
                 if claimants.len() > 0 {
                     let count = i64::try_from(claimants.len()).unwrap_or(i64::MAX);
                     let ids: Vec<String> = next.jobs.with([at, count]).load(conn)?;

@@ -100,7 +100,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
     let span = tracing::Span::current();
     tokio::task::spawn_blocking(move || span.in_scope(work))
         .await
-        .map_err(|error| StoreError::Broken { detail: format!("the database thread broke down: {error}") })?
+        .map_err(|error| StoreError::Corrupt { detail: format!("the database thread broke down: {error}") })?
 }
 
 impl std::fmt::Debug for DieselStore {
@@ -250,15 +250,15 @@ pub(crate) fn store_error(error: DieselError) -> StoreError {
             | DatabaseErrorKind::NotNullViolation
             | DatabaseErrorKind::CheckViolation,
             info,
-        ) => StoreError::Broken { detail: info.message().to_owned() },
+        ) => StoreError::Corrupt { detail: info.message().to_owned() },
         error @ (DieselError::DatabaseError(..)
         | DieselError::BrokenTransactionManager
         | DieselError::RollbackErrorOnCommit { .. }) => StoreError::Unavailable { source: Box::new(error) },
-        error => StoreError::Broken { detail: error.to_string() },
+        error => StoreError::Corrupt { detail: error.to_string() },
     }
 }
 
 /// A row that makes no sense is refused, never guessed at.
 pub(crate) fn broken(table: &str, id: &str, what: impl std::fmt::Display) -> StoreError {
-    StoreError::Broken { detail: format!("{table} {id}: {what}") }
+    StoreError::Corrupt { detail: format!("{table} {id}: {what}") }
 }

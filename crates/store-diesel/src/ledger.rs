@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel::upsert::excluded;
-use patchwright_core::ledger::{Account, Capped, DayBudgets, DaySpending, Ledger};
+use patchwright_core::ledger::{BudgetAccount, BudgetExceeded, DayBudgets, DaySpending, Ledger};
 use patchwright_core::store::StoreError;
 use patchwright_domain::Usage;
 
@@ -27,7 +27,7 @@ struct LedgerRow {
 }
 
 impl LedgerRow {
-    fn new(account: &Account, repo: &str, more: &Usage, less: &Usage) -> Self {
+    fn new(account: &BudgetAccount, repo: &str, more: &Usage, less: &Usage) -> Self {
         let difference = |more: u64, less: u64| signed(more).saturating_sub(signed(less));
         Self {
             day: account.day.to_string(),
@@ -51,7 +51,7 @@ impl LedgerRow {
 }
 
 /// The two rows of an account: that of all goes first, so that two workers wait for each other and never in a circle.
-fn both(account: &Account, more: &Usage, less: &Usage) -> [LedgerRow; 2] {
+fn both(account: &BudgetAccount, more: &Usage, less: &Usage) -> [LedgerRow; 2] {
     [ALL, account.repository.as_str()].map(|repo| LedgerRow::new(account, repo, more, less))
 }
 
@@ -75,7 +75,7 @@ statements! {
             ledger::table.find((day, repo)).select(LedgerRow::as_select()).first(conn).optional()
         }
 
-        fn both_booked(conn, account: &Account) -> QueryResult<[Option<LedgerRow>; 2]> {
+        fn both_booked(conn, account: &BudgetAccount) -> QueryResult<[Option<LedgerRow>; 2]> {
             let day = account.day.to_string();
             Ok([conn.booked(&day, ALL)?, conn.booked(&day, &account.repository)?])
         }
@@ -91,10 +91,10 @@ fn spending([all, repository]: [Option<LedgerRow>; 2]) -> Result<DaySpending, St
 impl Ledger for DieselStore {
     async fn reserve(
         &self,
-        account: &Account,
+        account: &BudgetAccount,
         call: Usage,
         budgets: DayBudgets,
-    ) -> Result<Result<(), Capped>, StoreError> {
+    ) -> Result<Result<(), BudgetExceeded>, StoreError> {
         let account = account.clone();
         write!(self, conn => {
             let [all, repository] = both(&account, &call, &Usage::default());
@@ -116,7 +116,7 @@ impl Ledger for DieselStore {
         })
     }
 
-    async fn settle(&self, account: &Account, reserved: Usage, spent: Usage) -> Result<(), StoreError> {
+    async fn settle(&self, account: &BudgetAccount, reserved: Usage, spent: Usage) -> Result<(), StoreError> {
         let account = account.clone();
         write!(self, conn => {
             for row in both(&account, &spent, &reserved) {
@@ -126,7 +126,7 @@ impl Ledger for DieselStore {
         })
     }
 
-    async fn spending(&self, account: &Account) -> Result<DaySpending, StoreError> {
+    async fn spending(&self, account: &BudgetAccount) -> Result<DaySpending, StoreError> {
         let account = account.clone();
         self.blocking(move |db| spending(snapshot!(db, conn => conn.both_booked(&account))?)).await
     }

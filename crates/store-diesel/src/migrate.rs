@@ -15,7 +15,7 @@ impl DieselStore {
     /// Applies what is not applied yet, and says the versions that it applied.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the database does not answer, [`StoreError::Broken`] when a migration fails.
+    /// [`StoreError::Unavailable`] when the database does not answer, [`StoreError::Corrupt`] when a migration fails.
     pub async fn migrate(&self) -> Result<Vec<String>, StoreError> {
         self.blocking(|db| run(db, false)).await
     }
@@ -80,5 +80,5 @@ fn run(db: &Db, revert: bool) -> Result<Vec<String>, StoreError> {
         }
         Db::Postgres(postgres) => apply(&mut *checkout(&postgres.pool)?, POSTGRES, revert),
     };
-    applied.map_err(|error| StoreError::Broken { detail: format!("a migration failed: {error}") })
+    applied.map_err(|error| StoreError::Corrupt { detail: format!("a migration failed: {error}") })
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use diesel::prelude::*;
 use jiff::Timestamp;
-use patchwright_core::model_calls::{KeptCall, ModelCall, ModelCalls, Said};
+use patchwright_core::model_calls::{ModelCall, ModelCalls, StoredCall, Transcript};
 use patchwright_core::store::StoreError;
 use patchwright_domain::{JobId, TaskId};
 
@@ -30,9 +30,9 @@ struct CallRow {
 }
 
 impl CallRow {
-    fn into_domain(self) -> Result<KeptCall, StoreError> {
+    fn into_domain(self) -> Result<StoredCall, StoreError> {
         let id = self.task_id.as_str();
-        Ok(KeptCall {
+        Ok(StoredCall {
             task: parse(T, id, id.parse())?,
             at: timestamp(T, id, self.at)?,
             call: ModelCall {
@@ -70,7 +70,7 @@ impl ModelCalls for DieselStore {
         job: JobId,
         task: TaskId,
         call: &ModelCall,
-        said: &Said,
+        said: &Transcript,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let row = CallRow {
@@ -91,7 +91,7 @@ impl ModelCalls for DieselStore {
         })
     }
 
-    async fn calls(&self, job: JobId) -> Result<Vec<KeptCall>, StoreError> {
+    async fn calls(&self, job: JobId) -> Result<Vec<StoredCall>, StoreError> {
         let job = job.to_string();
         self.blocking(move |db| {
             let rows = read!(db, conn => conn.call_rows(&job).map_err(store_error))?;
@@ -100,7 +100,7 @@ impl ModelCalls for DieselStore {
         .await
     }
 
-    async fn call(&self, task: TaskId, number: u32) -> Result<Option<(KeptCall, Said)>, StoreError> {
+    async fn call(&self, task: TaskId, number: u32) -> Result<Option<(StoredCall, Transcript)>, StoreError> {
         let task = task.to_string();
         self.blocking(move |db| {
             let row = read!(db, conn => conn.call_row(&task, i64::from(number)).map_err(store_error))?;

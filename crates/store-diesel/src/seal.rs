@@ -72,7 +72,7 @@ impl Sealer {
 
     /// Opens a secret at its place.
     pub(crate) fn open(&self, sealed: &Sealed, place: &str) -> Result<Secret, StoreError> {
-        let broken = |why: &str| StoreError::Broken { detail: format!("{place}: {why}") };
+        let broken = |why: &str| StoreError::Corrupt { detail: format!("{place}: {why}") };
         let key = self.keys.iter().find(|key| key.id == sealed.key_id).ok_or_else(|| {
             broken(
                 "it was sealed with a master key that is not known here; set PATCHWRIGHT_OLD_MASTER_KEYS, or put the \

@@ -12,7 +12,7 @@ use diesel::upsert::excluded;
 use jiff::civil::Date;
 use patchwright_core::stats::{GroupBy, GroupStats, Percentiles, Stats, StatsQuery};
 use patchwright_core::store::StoreError;
-use patchwright_domain::run_end::{RunEnd, bucket_seconds};
+use patchwright_domain::run_record::{RunRecord, bucket_seconds};
 use patchwright_domain::{JobStatus, Usage};
 use serde::Serialize;
 
@@ -58,7 +58,7 @@ pub(crate) struct Counted {
 }
 
 /// One run's rows: for each day, and for each month but of the days themselves.
-pub(crate) fn rows(end: &RunEnd) -> Counted {
+pub(crate) fn rows(end: &RunRecord) -> Counted {
     let mut counted = Counted { sums: Vec::new(), buckets: Vec::new() };
     for group_by in GroupBy::ALL {
         let name = match group_by {
@@ -76,7 +76,7 @@ pub(crate) fn rows(end: &RunEnd) -> Counted {
 }
 
 impl Counted {
-    fn add(&mut self, end: &RunEnd, dimension: &str, day: &str, name: &str) {
+    fn add(&mut self, end: &RunRecord, dimension: &str, day: &str, name: &str) {
         let one = |outcome: JobStatus| i64::from(end.outcome == outcome);
         self.sums.push(SumRow {
             dimension: dimension.to_owned(),

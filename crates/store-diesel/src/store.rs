@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use diesel::prelude::*;
 use jiff::Timestamp;
 use patchwright_core::store::{
-    Claimant, ClaimedEffect, EffectOutcome, Retention, Share, Step, Store, StoreError, Versioned,
+    Claimant, ClaimedEffect, ConcurrencyLimits, EffectOutcome, Retention, Step, Store, StoreError, Versioned,
 };
 use patchwright_domain::{EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, PlatformId, Task};
 
@@ -175,7 +175,7 @@ impl Store for DieselStore {
         &self,
         now: Timestamp,
         claimant: Arc<dyn Claimant>,
-        share: Share,
+        share: ConcurrencyLimits,
     ) -> Result<Option<Versioned<Job>>, StoreError> {
         self.claims.ask(now, claimant, share).await
     }

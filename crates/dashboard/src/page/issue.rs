@@ -99,7 +99,7 @@ impl IssuePage<'_> {
 
 /// A comment on the issue.
 #[derive(Debug, Clone)]
-pub struct Said {
+pub struct Transcript {
     /// Who.
     pub author: String,
     /// Whether it is ours.
@@ -108,7 +108,7 @@ pub struct Said {
     pub html: String,
 }
 
-impl Said {
+impl Transcript {
     /// A comment in Markdown.
     pub fn new(author: String, is_ours: bool, body: &str) -> Self {
         Self { author, is_ours, html: markdown::to_html(body) }
@@ -124,5 +124,5 @@ pub struct ConversationPage<'a> {
     /// The issue.
     pub issue: &'a Issue,
     /// The comments, the oldest first; nothing where they cannot be read now.
-    pub said: Option<&'a [Said]>,
+    pub said: Option<&'a [Transcript]>,
 }

@@ -13,7 +13,7 @@ mod welcome;
 
 pub use board::{Board, Card, Column, NodeCard, Waiting};
 pub use configuration::{ConfigurationPage, Finding, SettingRow, Subject, Verdict};
-pub use issue::{ConversationPage, IssuePage, JobRow, Said};
+pub use issue::{ConversationPage, IssuePage, JobRow, Transcript};
 pub use issues::{DraftPage, IssueRow, Issues, StartButton};
 pub use job::{CallPage, CallRow, JobPage, Layout, ObjectPage};
 pub use listing::{Button, Cell, Field, Form, Input, Listing, ListingPage, Revealed, Row, Section};

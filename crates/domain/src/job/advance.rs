@@ -42,11 +42,7 @@ impl Job {
 
     fn check_epoch(&self, event: &JobEvent) -> Result<(), Refused> {
         match event.epoch() {
-            Some(epoch) if epoch != self.epoch => Err(Refused {
-                subject: "a job",
-                from: "leased to another worker",
-                event: "take a report of the worker that lost it",
-            }),
+            Some(epoch) if epoch != self.epoch => Err(Refused::Stale { epoch, current: self.epoch }),
             _ => Ok(()),
         }
     }
@@ -56,7 +52,7 @@ impl Job {
             JobEvent::Leased { lease } => self.lease(lease, now),
             JobEvent::LeaseRenewed { until, .. } => self.renew(until),
             JobEvent::LeaseExpired => self.release(now),
-            JobEvent::HandedBack { .. } => self.hand_back(now),
+            JobEvent::Released { .. } => self.return_to_queue(now),
             JobEvent::Postponed { until, spent, asked, .. } => {
                 self.attempts = self.attempts.saturating_sub(u32::from(asked));
                 if let Some((stage, usage)) = spent {
@@ -80,7 +76,7 @@ impl Job {
             }
             JobEvent::StageStarted { stage, .. } => {
                 if stage >= StageKind::Fix && self.awaits_approval() {
-                    return Err(Refused { subject: "a job", from: "waiting for its plan's approval", event: "go on" });
+                    return Err(Refused::Guard("a job whose plan waits for approval cannot continue"));
                 }
                 self.progress(stage, StageEvent::Start, now)?;
                 Ok(vec![Effect::RefreshProgress])
@@ -159,8 +155,8 @@ impl Job {
         Ok(vec![])
     }
 
-    fn hand_back(&mut self, now: Timestamp) -> Result<Vec<Effect>, Refused> {
-        // A stop of the server is nobody's fault: it does not count as a try.
+    fn return_to_queue(&mut self, now: Timestamp) -> Result<Vec<Effect>, Refused> {
+        // A shutdown of the server does not count as an attempt.
         self.attempts = self.attempts.saturating_sub(1);
         self.release(now)
     }
@@ -173,7 +169,7 @@ impl Job {
     fn inherit(&mut self, inheritance: Inheritance) -> Result<Vec<Effect>, Refused> {
         self.status().on(JobTransition::Progress)?;
         let Some(follows) = &mut self.follows else {
-            return Err(Refused { subject: "a job", from: "the first on its branch", event: "inherit a branch" });
+            return Err(Refused::Guard("a job that is the first on its branch cannot inherit a branch"));
         };
         follows.inherited = true;
         follows.base = inheritance.base;
@@ -186,7 +182,7 @@ impl Job {
 
     fn add_instructions(&mut self, more: &str) -> Result<Vec<Effect>, Refused> {
         if !self.is_untouched() {
-            return Err(Refused { subject: "a job", from: "taken up already", event: "take more instructions" });
+            return Err(Refused::Guard("a job that has started cannot take more instructions"));
         }
         let known = self.trigger.instructions.take();
         let all = known.into_iter().chain([more.to_owned()]).collect::<Vec<_>>().join("\n\n");
@@ -252,11 +248,7 @@ impl Job {
     /// People take their time, and whoever falls silent meanwhile has done nothing wrong.
     fn approve_plan(&mut self, by: String, now: Timestamp) -> Result<Vec<Effect>, Refused> {
         if !self.awaits_approval() {
-            return Err(Refused {
-                subject: "a job",
-                from: "without a plan that waits",
-                event: "have its plan approved",
-            });
+            return Err(Refused::Guard("a job without a plan that waits cannot have its plan approved"));
         }
         self.review = PlanReview::Approved { by };
         // One whose worker has not let go of it yet goes on when it does.

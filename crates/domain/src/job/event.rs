@@ -28,7 +28,7 @@ pub enum JobEvent {
     /// The worker did not renew in time.
     LeaseExpired,
     /// The worker gives the job back unfinished, because the server stops.
-    HandedBack {
+    Released {
         /// Of the worker's lease.
         epoch: u64,
     },
@@ -189,7 +189,7 @@ impl JobEvent {
     pub const fn epoch(&self) -> Option<u64> {
         match self {
             Self::LeaseRenewed { epoch, .. }
-            | Self::HandedBack { epoch }
+            | Self::Released { epoch }
             | Self::Postponed { epoch, .. }
             | Self::BaseBranchKnown { epoch, .. }
             | Self::BranchInherited { epoch, .. }

@@ -95,7 +95,7 @@ impl StageStatus {
             (Self::Running, E::Fail) => Ok(Self::Failed),
             (Self::Pending | Self::Running, E::Skip) => Ok(Self::Skipped),
             (_, E::Reset) => Ok(Self::Pending),
-            (from, event) => Err(Refused { subject: "a stage", from: from.as_str(), event: event.as_str() }),
+            (from, event) => Err(Refused::State { subject: "a stage", from: from.as_str(), event: event.as_str() }),
         }
     }
 

@@ -56,7 +56,7 @@ impl JobStatus {
             (Self::Running, T::Complete) => Ok(Self::Succeeded),
             (Self::Queued | Self::Running, T::Fail) => Ok(Self::Failed),
             (Self::Queued | Self::Running, T::Cancel) => Ok(Self::Cancelled),
-            (from, event) => Err(Refused { subject: "a job", from: from.as_str(), event: event.as_str() }),
+            (from, event) => Err(Refused::State { subject: "a job", from: from.as_str(), event: event.as_str() }),
         }
     }
 

@@ -2,7 +2,7 @@ use super::report::*;
 use super::stage::*;
 use super::*;
 use crate::node::Needs;
-use crate::{Effect, IssueNumber, IssueStatus, Milestone, PlatformId, RepoPath, TaskId, TaskStatus};
+use crate::{Effect, IssueNumber, IssueStatus, Milestone, PlatformId, Refused, RepoPath, TaskId, TaskStatus};
 use std::fmt::Write as _;
 
 fn at(second: i64) -> Timestamp {
@@ -104,10 +104,7 @@ fn a_worker_that_lost_its_lease_changes_nothing() {
     let job = leased(job);
     let refused =
         job.clone().advance(JobEvent::StageStarted { epoch: stale, stage: StageKind::Locate }, at(62)).unwrap_err();
-    assert_eq!(
-        refused.to_string(),
-        "a job that is leased to another worker cannot take a report of the worker that lost it"
-    );
+    assert_eq!(refused, Refused::Stale { epoch: stale, current: job.epoch });
     assert_eq!(job.attempts, 2);
 }
 
@@ -137,7 +134,7 @@ fn a_finished_stage_is_not_run_again_after_a_crash() {
 fn a_hand_back_at_shutdown_is_no_try() {
     let job = leased(job());
     let epoch = job.epoch;
-    let (job, _) = job.advance(JobEvent::HandedBack { epoch }, at(2)).unwrap();
+    let (job, _) = job.advance(JobEvent::Released { epoch }, at(2)).unwrap();
     assert_eq!((job.status(), job.attempts), (JobStatus::Queued, 0));
 }
 

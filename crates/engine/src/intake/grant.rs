@@ -198,7 +198,7 @@ impl Engine {
             });
         }
         match self.change_job(job.id, event).await {
-            Ok(_) | Err(ChangeError::Gone(_)) => Ok(answer),
+            Ok(_) | Err(ChangeError::NotFound(_)) => Ok(answer),
             Err(ChangeError::Store(error)) => Err(error.into()),
             Err(ChangeError::Refused(_)) if matches!(answer, Answer::Accepted { .. }) => Ok(answer),
             Err(ChangeError::Refused(refused)) => {

@@ -1,7 +1,7 @@
 //! The door for deliveries of Jira. The order of the checks is that of `spec/jira`.
 
 use jiff::{SignedDuration, Timestamp};
-use patchwright_core::jira::{JiraEvent, JiraHappening, JiraTold};
+use patchwright_core::jira::{JiraEvent, SiteEvent, SiteEventKind};
 use patchwright_core::signature::SigningKeys;
 use patchwright_core::webhook::{Headers, SignatureError};
 use patchwright_domain::jira::{JIRA, LinkStatus, Workspace};
@@ -107,12 +107,12 @@ impl Engine {
     }
 
     /// Whether it is worth to be looked at closely.
-    async fn is_for_us(&self, jira: &JiraPorts, workspace: &Workspace, told: &JiraTold) -> Result<bool, IntakeError> {
+    async fn is_for_us(&self, jira: &JiraPorts, workspace: &Workspace, told: &SiteEvent) -> Result<bool, IntakeError> {
         match &told.what {
-            JiraHappening::Labeled { labels } => {
+            SiteEventKind::Labeled { labels } => {
                 Ok(labels.iter().any(|label| label.eq_ignore_ascii_case(&self.settings.label)))
             }
-            JiraHappening::Commented { body, mentions, .. } => {
+            SiteEventKind::Commented { body, mentions, .. } => {
                 let picked = match &workspace.own_account {
                     Some(own) => mentions.contains(own),
                     // Who we are there is found out behind the door.
@@ -133,13 +133,13 @@ impl Engine {
     }
 }
 
-fn is_stale(told: &JiraTold, now: Timestamp) -> bool {
+fn is_stale(told: &SiteEvent, now: Timestamp) -> bool {
     let at = Timestamp::from_millisecond(told.timestamp).ok().filter(|_| told.timestamp > 0);
     at.is_some_and(|at| now.duration_since(at) > STALE)
 }
 
 /// By what it is known again: the two keys of `seeds/000`, and what was done.
-fn names(workspace: &Workspace, told: &JiraTold, signature: &str, now: Timestamp) -> Vec<(String, Timestamp)> {
+fn names(workspace: &Workspace, told: &SiteEvent, signature: &str, now: Timestamp) -> Vec<(String, Timestamp)> {
     let until = |time: SignedDuration| now.saturating_add(time).unwrap_or(now);
     let (site, issue) = (&workspace.name, &told.issue.id);
     let mut names = vec![(format!("jira:{signature}"), until(SAME_SIGNATURE))];

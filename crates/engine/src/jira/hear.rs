@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use patchwright_core::fault::Fault;
 use patchwright_core::forge::ForgeError;
-use patchwright_core::jira::{ClaimedJiraEvent, JiraEvent, JiraHappening, JiraPerson};
+use patchwright_core::jira::{ClaimedJiraEvent, JiraEvent, JiraPerson, SiteEventKind};
 use patchwright_core::repositories::RegisteredRepository;
 use patchwright_core::store::{DeliveryRecord, EffectOutcome, StoreError};
 use patchwright_core::tracker::RemoteIssue;
@@ -20,7 +20,7 @@ use super::{Context, JiraPorts, words};
 use crate::Engine;
 use crate::intake::{Answer, IntakeError, Wish};
 use crate::render;
-use crate::run::words as error_words;
+use patchwright_core::fault::error_chain as error_words;
 
 /// How long one try may take, and how long an event is held for it.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -103,7 +103,7 @@ impl Engine {
     }
 
     fn later(&self, claimed: &ClaimedJiraEvent, error: &ForgeError) -> EffectOutcome {
-        let detail = self.ports.tools.redactor.redact(&error_words(error));
+        let detail = self.ports.tools.redactor().redact(&error_words(error));
         let (attempt, told) = (claimed.attempt, &claimed.event.told);
         let (site, issue) = (&told.issue.site, &told.issue.key);
         if let Some((at, outcome)) = self.put_off(error, attempt, MAX_TRIES, claimed.event.id.as_uuid(), true) {
@@ -162,10 +162,10 @@ impl Engine {
     /// What was asked for; none when the event says nothing to us.
     fn request(&self, case: &Case<'_>, own: &str) -> Option<Request> {
         match &case.event.told.what {
-            JiraHappening::Labeled { .. } => {
+            SiteEventKind::Labeled { .. } => {
                 Some(Request { command: Command::Fix { instructions: None }, kind: TriggerKind::Label, said: None })
             }
-            JiraHappening::Commented { body, mentions, .. } => {
+            SiteEventKind::Commented { body, mentions, .. } => {
                 let picked = mentions.iter().any(|mention| mention == own);
                 let command = find_request(body, &self.settings.app_name);
                 let command = command.or_else(|| picked.then(|| Command::Fix { instructions: Some(body.clone()) }))?;
@@ -259,8 +259,8 @@ impl Engine {
             other => other,
         };
         let comment_id = match &case.event.told.what {
-            JiraHappening::Commented { comment_id, .. } => Some(comment_id.clone()),
-            JiraHappening::Labeled { .. } => None,
+            SiteEventKind::Commented { comment_id, .. } => Some(comment_id.clone()),
+            SiteEventKind::Labeled { .. } => None,
         };
         Wish {
             issue: InboundIssue::read(source, remote),
@@ -351,7 +351,7 @@ impl Engine {
             tracing::warn!(issue = at.key, what, "too many comments on one issue: this one is left out");
             return Ok(());
         }
-        let text = format!("{}\n\n{}", self.ports.tools.redactor.redact(text), self.marker.mark(&subject));
+        let text = format!("{}\n\n{}", self.ports.tools.redactor().redact(text), self.marker.mark(&subject));
         case.jira.sites.post_comment_at(at, &text).await?;
         Ok(())
     }
@@ -361,8 +361,8 @@ impl Engine {
     /// read.
     async fn place(&self, case: &Case<'_>, on: &[Conversation], found: &Found) -> Result<Place, Trouble> {
         let comment = match &case.event.told.what {
-            JiraHappening::Commented { body, .. } => body.as_str(),
-            JiraHappening::Labeled { .. } => "",
+            SiteEventKind::Commented { body, .. } => body.as_str(),
+            SiteEventKind::Labeled { .. } => "",
         };
         let all = case.jira.repositories.repositories().await?;
         let admitted =

@@ -2,7 +2,7 @@
 
 use patchwright_core::jira::JiraPerson;
 
-use crate::text::neutralise_line;
+use patchwright_core::outgoing_text::neutralise_line;
 
 /// The site is switched off.
 pub(super) fn inactive(app_name: &str) -> String {

@@ -18,9 +18,9 @@ use patchwright_domain::user::{Scope, User};
 use patchwright_domain::{Role, UserId};
 
 use crate::audit::OPERATOR;
-use crate::clock::SystemClock;
 use crate::route::State;
 use crate::route::error::ApiError;
+use patchwright_engine::clock::SystemClock;
 
 /// The cookie that a session is known by.
 pub(crate) const COOKIE: &str = "patchwright_session";

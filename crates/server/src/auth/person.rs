@@ -7,8 +7,8 @@ use patchwright_domain::{Role, UserId};
 use patchwright_store_diesel::DieselStore;
 
 use super::password;
-use crate::clock::SystemClock;
 use crate::route::error::ApiError;
+use patchwright_engine::clock::SystemClock;
 
 /// Adds a person; without a password they cannot log in with one.
 ///

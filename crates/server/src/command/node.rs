@@ -9,11 +9,11 @@ use patchwright_node::{Node, NodeOptions};
 
 use super::CommandResult;
 use crate::cli::NodeArgs;
-use crate::clock::SystemClock;
 use crate::compose::{compose_tools, http_client, machine_labels};
 use crate::config::Config;
 use crate::serve::wait_for_signal;
 use crate::telemetry;
+use patchwright_engine::clock::SystemClock;
 
 pub(crate) async fn run(config: Config, args: NodeArgs) -> CommandResult {
     telemetry::start(&config, false);

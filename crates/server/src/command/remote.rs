@@ -21,7 +21,7 @@ pub(crate) enum RemoteError {
     #[error("{detail}")]
     Refused { detail: String },
     #[error("{server} answered something that is no answer of Patchwright (status {status})")]
-    Nonsense { server: String, status: u16 },
+    InvalidResponse { server: String, status: u16 },
 }
 
 /// The server, and how its answers are shown.
@@ -84,8 +84,9 @@ impl Remote {
         if answer.status == 204 {
             return Ok(ExitCode::SUCCESS);
         }
-        let body: Value =
-            answer.json().map_err(|_| RemoteError::Nonsense { server: self.server.clone(), status: answer.status })?;
+        let body: Value = answer
+            .json()
+            .map_err(|_| RemoteError::InvalidResponse { server: self.server.clone(), status: answer.status })?;
         if !answer.is_success() {
             return Err(refusal(&answer, &body).into());
         }

@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use patchwright_core::Secret;
+use patchwright_core::store::ConcurrencyLimits;
 use patchwright_core::store::MAX_LEASE;
-use patchwright_core::store::Share;
 use patchwright_domain::money::Budget;
 use patchwright_domain::node::Label;
-use patchwright_engine::{AllowListMode, Preset, ReportFiles, TriggerPermission, builtin_presets};
+use patchwright_engine::{AllowListMode, ReportFiles, TriggerPermission};
 use patchwright_llm_openai::MaxTokensField;
 use patchwright_sandbox::SandboxPolicy;
+use patchwright_worker::{Preset, builtin_presets};
 
 pub use self::forges::{DoorConfig, GitcodeConfig, GithubConfig};
 pub use self::jira::JiraConfig;
@@ -121,7 +122,7 @@ pub struct Config {
     /// The most that all together may spend in a day.
     pub budget_day: Budget,
     pub job_timeout: Duration,
-    pub share: Share,
+    pub share: ConcurrencyLimits,
     pub max_rounds: u32,
     pub keep_model_calls: bool,
     pub review_plans: bool,
@@ -258,7 +259,7 @@ impl Config {
             ])?,
             budget_day: v.budget(["BUDGET_DAY_TOKENS", "BUDGET_DAY_CALLS", "BUDGET_DAY_COST"])?,
             job_timeout: v.seconds("JOB_TIMEOUT")?,
-            share: Share {
+            share: ConcurrencyLimits {
                 per_repository: v.parse("JOBS_PER_REPOSITORY", "a number")?,
                 per_actor: v.parse("JOBS_PER_ACTOR", "a number")?,
             },

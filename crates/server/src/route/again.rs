@@ -1,4 +1,4 @@
-//! Requests that are sent again: a POST with an `Idempotency-Key` is done once, and a GET of one thing that has not
+//! IdempotencyKeys that are sent again: a POST with an `Idempotency-Key` is done once, and a GET of one thing that has not
 //! changed is answered without its body.
 
 use actix_web::body::{BoxBody, MessageBody, to_bytes_limited};
@@ -8,7 +8,7 @@ use actix_web::middleware::Next;
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, web};
 use jiff::SignedDuration;
-use patchwright_core::requests::{KeptAnswer, KnownRequest, Requests as _};
+use patchwright_core::idempotency::{IdempotencyKeys as _, IdempotencyState, StoredResponse};
 
 use super::State;
 use super::answer::problem;
@@ -58,22 +58,22 @@ async fn once(
     let known = state.app.store.begin_request(&key, &asked, now, given_up).await.map_err(ApiError::from)?;
     let refused = |status, code, detail: &str| problem(status, code, detail);
     let answer = match known {
-        KnownRequest::New => {
+        IdempotencyState::New => {
             request.set_payload(again(body));
             let answer = next.call(request).await?;
             return keep(&state, &key, answer).await;
         }
-        KnownRequest::Answered(kept) => {
+        IdempotencyState::Answered(kept) => {
             HttpResponse::build(StatusCode::from_u16(kept.status).unwrap_or(StatusCode::OK))
                 .content_type(kept.kind)
                 .insert_header(("idempotent-replayed", "true"))
                 .body(kept.body)
         }
-        KnownRequest::Pending => {
+        IdempotencyState::Pending => {
             let detail = "the request with this Idempotency-Key is being answered; ask again in a moment";
             refused(StatusCode::CONFLICT, "still_pending", detail)
         }
-        KnownRequest::Different => {
+        IdempotencyState::Different => {
             let detail = "this Idempotency-Key was used for another request";
             refused(StatusCode::UNPROCESSABLE_ENTITY, "key_reused", detail)
         }
@@ -114,7 +114,7 @@ async fn keep(
         state.app.store.end_request(key, None).await.map_err(ApiError::from)?;
         return Err(ApiError::TooLarge.into());
     };
-    let kept = KeptAnswer { status, kind, body: body.to_vec() };
+    let kept = StoredResponse { status, kind, body: body.to_vec() };
     state.app.store.end_request(key, Some(kept)).await.map_err(ApiError::from)?;
     Ok(ServiceResponse::new(request, answer.set_body(BoxBody::new(body))))
 }

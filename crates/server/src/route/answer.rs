@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use patchwright_core::desk::Refusal;
+use patchwright_core::task_session::Refusal;
 use serde::Serialize;
 
 /// An error of the gateway (`seeds/002 §11`).

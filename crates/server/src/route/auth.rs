@@ -16,7 +16,7 @@ use super::error::ApiError;
 use super::users::UserView;
 use crate::audit::note;
 use crate::auth::{COOKIE, Caller, has_people, password, person, same_origin, secret};
-use crate::clock::SystemClock;
+use patchwright_engine::clock::SystemClock;
 
 /// How long a session lasts.
 const LIFETIME: SignedDuration = SignedDuration::from_hours(12);

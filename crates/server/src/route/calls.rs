@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 use patchwright_core::llm::Message;
-use patchwright_core::model_calls::{KeptCall, ModelCalls as _, Said};
+use patchwright_core::model_calls::{ModelCalls as _, StoredCall, Transcript};
 use patchwright_domain::{TaskId, Usage};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -35,12 +35,12 @@ pub(crate) struct CallView {
     at: String,
     /// Only of a single call.
     #[serde(flatten)]
-    said: Option<SaidView>,
+    said: Option<TranscriptView>,
 }
 
 /// What was said in a call; secrets are masked.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct SaidView {
+pub(crate) struct TranscriptView {
     /// Each with its `role` and `content`.
     #[schema(value_type = Vec<Object>)]
     question: Vec<Message>,
@@ -48,8 +48,8 @@ pub(crate) struct SaidView {
 }
 
 impl CallView {
-    fn new(kept: KeptCall, said: Option<Said>) -> Self {
-        let KeptCall { task, at, call } = kept;
+    fn new(kept: StoredCall, said: Option<Transcript>) -> Self {
+        let StoredCall { task, at, call } = kept;
         Self {
             task_id: task.to_string(),
             number: call.number,
@@ -59,7 +59,7 @@ impl CallView {
             elapsed_ms: call.millis,
             error: call.error,
             at: at.to_string(),
-            said: said.map(|said| SaidView { question: said.question, answer: said.answer }),
+            said: said.map(|said| TranscriptView { question: said.question, answer: said.answer }),
         }
     }
 }
@@ -90,7 +90,7 @@ pub(crate) async fn show(
 }
 
 /// A call with what was said.
-pub(super) async fn find(task: &str, number: u32, state: &State) -> Result<(KeptCall, Said), ApiError> {
+pub(super) async fn find(task: &str, number: u32, state: &State) -> Result<(StoredCall, Transcript), ApiError> {
     let task: TaskId = task.parse().map_err(|_| ApiError::NotFound("task"))?;
     state.app.store.call(task, number).await?.ok_or(ApiError::NotFound("call"))
 }

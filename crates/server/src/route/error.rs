@@ -7,9 +7,9 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderValue;
 use actix_web::{HttpResponse, ResponseError};
 use patchwright_core::accounts::AccountError;
-use patchwright_core::desk::Refusal;
 use patchwright_core::fault::Fault;
 use patchwright_core::store::StoreError;
+use patchwright_core::task_session::Refusal;
 use patchwright_core::tracker::ForgeError;
 use patchwright_engine::{ControlError, IssueError};
 
@@ -182,7 +182,7 @@ impl From<ForgeError> for ApiError {
         match error.fault() {
             Fault::Missing => Self::NotOnForge(error.to_string()),
             Fault::Retry { .. } => Self::Unavailable(error.to_string()),
-            Fault::Denied | Fault::Broken => Self::Upstream(error.to_string()),
+            Fault::Denied | Fault::Internal => Self::Upstream(error.to_string()),
         }
     }
 }

@@ -16,7 +16,7 @@ mod issues;
 pub(crate) mod jira;
 mod jobs;
 mod logs;
-mod node_desk;
+mod node_protocol;
 mod nodes;
 mod notifications;
 mod oidc;
@@ -230,7 +230,7 @@ fn jira_sites(services: &mut web::ServiceConfig) {
 fn nodes_and_their_tasks(services: &mut web::ServiceConfig) {
     services
         .service(web::resource("/nodes").route(web::get().to(nodes::list)).route(web::post().to(nodes::add)))
-        .service(web::resource("/nodes/register").route(web::post().to(node_desk::register)))
+        .service(web::resource("/nodes/register").route(web::post().to(node_protocol::register)))
         .service(
             web::resource("/nodes/{id}")
                 .route(web::get().to(nodes::show))
@@ -238,19 +238,19 @@ fn nodes_and_their_tasks(services: &mut web::ServiceConfig) {
                 .route(web::delete().to(nodes::remove)),
         )
         .service(web::resource("/nodes/{id}/drain").route(web::post().to(nodes::drain)))
-        .service(web::resource("/nodes/{id}/heartbeat").route(web::post().to(node_desk::heartbeat)))
-        .service(web::resource("/nodes/{id}/lease").route(web::post().to(node_desk::lease)))
+        .service(web::resource("/nodes/{id}/heartbeat").route(web::post().to(node_protocol::heartbeat)))
+        .service(web::resource("/nodes/{id}/lease").route(web::post().to(node_protocol::lease)))
         .service(
             web::resource("/tasks/{id}/logs")
                 .route(web::get().to(logs::show))
-                .route(web::post().to(node_desk::add_log)),
+                .route(web::post().to(node_protocol::add_log)),
         )
-        .service(web::resource("/tasks/{id}/calls").route(web::post().to(node_desk::note_call)))
+        .service(web::resource("/tasks/{id}/calls").route(web::post().to(node_protocol::record_call)))
         .service(web::resource("/tasks/{id}/calls/{number}").route(web::get().to(calls::show)))
-        .service(web::resource("/issues/{id}/report-branch").route(web::post().to(node_desk::report_branch)))
-        .service(web::resource("/tasks/{id}/begin").route(web::post().to(node_desk::begin)))
-        .service(web::resource("/tasks/{id}/progress").route(web::post().to(node_desk::progress)))
-        .service(web::resource("/tasks/{id}/credential").route(web::post().to(node_desk::credential)))
-        .service(web::resource("/tasks/{id}/reserve").route(web::post().to(node_desk::reserve)))
-        .service(web::resource("/tasks/{id}/settle").route(web::post().to(node_desk::settle)));
+        .service(web::resource("/issues/{id}/report-branch").route(web::post().to(node_protocol::report_branch)))
+        .service(web::resource("/tasks/{id}/begin").route(web::post().to(node_protocol::begin)))
+        .service(web::resource("/tasks/{id}/progress").route(web::post().to(node_protocol::progress)))
+        .service(web::resource("/tasks/{id}/credential").route(web::post().to(node_protocol::credential)))
+        .service(web::resource("/tasks/{id}/reserve").route(web::post().to(node_protocol::reserve)))
+        .service(web::resource("/tasks/{id}/settle").route(web::post().to(node_protocol::settle)));
 }

@@ -15,7 +15,7 @@ use super::error::ApiError;
 use crate::audit::note;
 use crate::auth::oidc::{Identity, OidcError, Provider, Transaction};
 use crate::auth::person;
-use crate::clock::SystemClock;
+use patchwright_engine::clock::SystemClock;
 
 /// The cookie that a login on its way is kept in. It goes to the way back only.
 const COOKIE: &str = "patchwright_login";

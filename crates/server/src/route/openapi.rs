@@ -7,7 +7,7 @@ use utoipa::openapi::{RefOr, Required, ResponseBuilder};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{
-    audit, auth, calls, credentials, events, issues, jira, jobs, logs, node_desk, nodes, notifications, oidc,
+    audit, auth, calls, credentials, events, issues, jira, jobs, logs, node_protocol, nodes, notifications, oidc,
     repositories, socket, stats, tasks, users,
 };
 
@@ -23,8 +23,8 @@ use super::{
         credentials::list, credentials::add, credentials::show, credentials::change, credentials::remove,
         notifications::list, notifications::add, notifications::show, notifications::change, notifications::remove, notifications::trial, notifications::failed,
         logs::show, logs::stream, nodes::list, nodes::add, nodes::show, nodes::change, nodes::drain, nodes::remove,
-        node_desk::register, node_desk::heartbeat, node_desk::lease, node_desk::begin, node_desk::progress,
-        node_desk::credential, node_desk::reserve, node_desk::settle, node_desk::add_log, node_desk::note_call, calls::list, calls::show, node_desk::report_branch,
+        node_protocol::register, node_protocol::heartbeat, node_protocol::lease, node_protocol::begin, node_protocol::progress,
+        node_protocol::credential, node_protocol::reserve, node_protocol::settle, node_protocol::add_log, node_protocol::record_call, calls::list, calls::show, node_protocol::report_branch,
         jira::links::status, jira::links::start, jira::links::callback, jira::links::list, jira::links::unlink,
         jira::workspaces::list, jira::workspaces::add, jira::workspaces::show, jira::workspaces::change,
         jira::workspaces::validate, jira::workspaces::projects, jira::workspaces::set_project,

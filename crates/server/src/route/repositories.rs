@@ -14,7 +14,7 @@ use super::page::Page;
 use super::words;
 use crate::audit::note;
 use crate::auth::Caller;
-use crate::clock::SystemClock;
+use patchwright_engine::clock::SystemClock;
 
 /// A repository that people have added.
 #[derive(Serialize, ToSchema)]

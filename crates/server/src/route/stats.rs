@@ -13,7 +13,7 @@ use super::error::ApiError;
 use super::page::{parsed, word};
 use super::words;
 use crate::auth::Caller;
-use crate::clock::SystemClock;
+use patchwright_engine::clock::SystemClock;
 
 /// Which runs.
 #[derive(Deserialize, IntoParams)]

@@ -16,7 +16,7 @@ use super::page::Page;
 use super::words;
 use crate::audit::note;
 use crate::auth::{Caller, password, person, secret};
-use crate::clock::SystemClock;
+use patchwright_engine::clock::SystemClock;
 
 /// A person.
 #[derive(Serialize, ToSchema)]

@@ -255,7 +255,7 @@ impl JiraUsers for Vault {
         }
     }
 
-    async fn hold_refresh(
+    async fn acquire_refresh(
         &self,
         id: JiraUserId,
         access: &Secret,
@@ -286,7 +286,7 @@ impl JiraUsers for Vault {
         })
     }
 
-    async fn let_go(&self, id: JiraUserId) -> Result<(), StoreError> {
+    async fn release_refresh(&self, id: JiraUserId) -> Result<(), StoreError> {
         let id = id.to_string();
         write!(self.store, conn => {
             let free = jira_user::held_until.eq(None::<i64>);
@@ -302,7 +302,7 @@ impl JiraUsers for Vault {
         })
     }
 
-    async fn take_state(&self, hash: &str, now: Timestamp) -> Result<Option<Secret>, StoreError> {
+    async fn consume_state(&self, hash: &str, now: Timestamp) -> Result<Option<Secret>, StoreError> {
         let (hash, now) = (hash.to_owned(), micros(now));
         let row = write!(self.store, conn => {
             let state = jira_state::table.find(&hash);

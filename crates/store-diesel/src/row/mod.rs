@@ -25,7 +25,7 @@ pub(crate) fn timestamp(table: &str, id: &str, micros: i64) -> Result<Timestamp,
 
 /// JSON as it stands in the database.
 pub(crate) fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::Broken { detail: error.to_string() })
+    serde_json::to_string(value).map_err(|error| StoreError::Corrupt { detail: error.to_string() })
 }
 
 /// JSON out of the database.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use patchwright_core::store::{EffectOutcome, EffectRecord, Share, Step, Store, StoreError, Versioned, Write};
+use patchwright_core::store::{
+    ConcurrencyLimits, EffectOutcome, EffectRecord, Step, Store, StoreError, Versioned, Write,
+};
 use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::job::{Failure, FollowUp, JobState, Lease};
 use patchwright_domain::{Effect, EffectId, Job, JobEvent, JobId, JobStatus};
@@ -137,7 +139,7 @@ impl Side {
 
     async fn claim(&mut self, worker: usize, seconds: i64) -> Ended {
         let lease = Lease { holder: format!("w{worker}"), task_id: task_id(1), until: self.after(seconds) };
-        let claimed = self.store.claim_job(self.now(), Arc::new(lease), Share::default()).await.unwrap();
+        let claimed = self.store.claim_job(self.now(), Arc::new(lease), ConcurrencyLimits::default()).await.unwrap();
         if let Some(claimed) = &claimed {
             let key = (claimed.value.id, claimed.value.epoch);
             assert!(self.given.insert(key, worker).is_none(), "{key:?} was given twice");
@@ -154,7 +156,7 @@ impl Side {
             2 => JobEvent::StageStarted { epoch, stage },
             3 => JobEvent::StageSkipped { epoch, stage, reason: "not needed".into() },
             4 => JobEvent::Postponed { epoch, until: self.after(i64::from(what / 8)), spent: None, asked: false },
-            5 => JobEvent::HandedBack { epoch },
+            5 => JobEvent::Released { epoch },
             6 => JobEvent::Completed { epoch, verdict: patchwright_domain::job::report::Verdict::NoTests },
             _ => JobEvent::Failed {
                 epoch,

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use patchwright_core::stats::{GroupBy, Stats as _, StatsQuery};
 use patchwright_core::store::{Step, Store as _};
-use patchwright_domain::run_end::RunEnd;
+use patchwright_domain::run_record::RunRecord;
 use patchwright_domain::{JobStatus, Usage};
 use patchwright_store_diesel::DieselStore;
 use patchwright_testkit::postgres;
 
-fn end(n: u64) -> RunEnd {
+fn end(n: u64) -> RunRecord {
     let usage = Usage { calls: 3, prompt_tokens: 100, completion_tokens: 10, cost_micros: 5 };
-    RunEnd {
+    RunRecord {
         day: format!("2026-01-{:02}", n % 2 + 1),
         repository: if n.is_multiple_of(4) { "acme/other" } else { "acme/demo" }.to_owned(),
         node: "embedded".to_owned(),

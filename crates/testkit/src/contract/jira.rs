@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use patchwright_core::Secret;
 use patchwright_core::jira::{
-    JiraEvent, JiraHappening, JiraInbox, JiraTold, JiraUsers, LinkError, Tokens, WorkspaceSecrets, Workspaces,
+    JiraEvent, JiraInbox, JiraUsers, LinkError, SiteEvent, SiteEventKind, Tokens, WorkspaceSecrets, Workspaces,
 };
 use patchwright_core::store::EffectOutcome;
 use patchwright_domain::jira::{Asked, Conversation, JIRA, JiraUser, LinkStatus, ProjectRepository, Workspace};
@@ -165,18 +165,18 @@ async fn a_refresh_token_is_one_persons_to_send(keeper: &dyn Keeper, [mia, _]: [
     let site = site(keeper, mia).await;
     let id = keeper.link(&link(1, mia, "acc", site), Some(&tokens("a"))).await.unwrap().id;
     let (a, other) = (Secret::new("a"), Secret::new("not a"));
-    assert!(!keeper.hold_refresh(id, &other, after(0), after(40)).await.unwrap(), "others have exchanged it");
-    assert!(keeper.hold_refresh(id, &a, after(0), after(40)).await.unwrap());
-    assert!(!keeper.hold_refresh(id, &a, after(39), after(79)).await.unwrap(), "somebody is at it");
-    assert!(keeper.hold_refresh(id, &a, after(40), after(80)).await.unwrap(), "whoever it was has died");
-    keeper.let_go(id).await.unwrap();
-    assert!(keeper.hold_refresh(id, &a, after(41), after(81)).await.unwrap(), "it was given back");
+    assert!(!keeper.acquire_refresh(id, &other, after(0), after(40)).await.unwrap(), "others have exchanged it");
+    assert!(keeper.acquire_refresh(id, &a, after(0), after(40)).await.unwrap());
+    assert!(!keeper.acquire_refresh(id, &a, after(39), after(79)).await.unwrap(), "somebody is at it");
+    assert!(keeper.acquire_refresh(id, &a, after(40), after(80)).await.unwrap(), "whoever it was has died");
+    keeper.release_refresh(id).await.unwrap();
+    assert!(keeper.acquire_refresh(id, &a, after(41), after(81)).await.unwrap(), "it was given back");
     keeper.keep_tokens(id, Some(&tokens("b"))).await.unwrap();
     let kept = keeper.tokens(id).await.unwrap().unwrap();
     assert!(kept.access.matches("b") && kept.refresh.unwrap().matches("refresh of b"));
     assert_eq!(kept.expires_at, after(3_600));
-    assert!(!keeper.hold_refresh(id, &a, after(42), after(82)).await.unwrap());
-    assert!(keeper.hold_refresh(id, &Secret::new("b"), after(42), after(82)).await.unwrap());
+    assert!(!keeper.acquire_refresh(id, &a, after(42), after(82)).await.unwrap());
+    assert!(keeper.acquire_refresh(id, &Secret::new("b"), after(42), after(82)).await.unwrap());
     keeper.keep_tokens(id, None).await.unwrap();
     assert!(keeper.tokens(id).await.unwrap().is_none());
 }
@@ -185,10 +185,10 @@ async fn a_state_is_taken_once_and_in_time(keeper: &dyn Keeper, _: [UserId; 2]) 
     for hash in ["in time", "late"] {
         keeper.keep_state(hash, &Secret::new(format!("what {hash}")), after(600)).await.unwrap();
     }
-    assert!(keeper.take_state("in time", after(599)).await.unwrap().unwrap().matches("what in time"));
-    assert!(keeper.take_state("in time", after(599)).await.unwrap().is_none());
-    assert!(keeper.take_state("late", after(600)).await.unwrap().is_none());
-    assert!(keeper.take_state("guess", after(0)).await.unwrap().is_none());
+    assert!(keeper.consume_state("in time", after(599)).await.unwrap().unwrap().matches("what in time"));
+    assert!(keeper.consume_state("in time", after(599)).await.unwrap().is_none());
+    assert!(keeper.consume_state("late", after(600)).await.unwrap().is_none());
+    assert!(keeper.consume_state("guess", after(0)).await.unwrap().is_none());
 }
 
 fn event(n: u128, workspace_id: WorkspaceId, issue: &str, at: i64) -> JiraEvent {
@@ -196,12 +196,12 @@ fn event(n: u128, workspace_id: WorkspaceId, issue: &str, at: i64) -> JiraEvent 
         id: JiraEventId::from_uuid(Uuid::from_u128(0x9000 + n)),
         workspace_id,
         delivery_id: DeliveryId::parse(&format!("delivery-{n}")).unwrap(),
-        told: JiraTold {
+        told: SiteEvent {
             event_type: "comment_created".to_owned(),
             issue: TrackerRef::new(JIRA, "acme.atlassian.net", issue, "PROJ-1").unwrap(),
             timestamp: at,
             person: None,
-            what: JiraHappening::Labeled { labels: vec!["x".to_owned()] },
+            what: SiteEventKind::Labeled { labels: vec!["x".to_owned()] },
         },
         created_at: after(at),
     }

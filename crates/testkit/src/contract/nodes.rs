@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use patchwright_core::llm::Message;
-use patchwright_core::model_calls::{KeptCall, ModelCall, ModelCalls, Said};
+use patchwright_core::model_calls::{ModelCall, ModelCalls, StoredCall, Transcript};
 use patchwright_core::nodes::{Invitation, NodeChange, Nodes, Registration};
-use patchwright_core::store::{Claimant, Share, Step, Store, Write};
+use patchwright_core::store::{Claimant, ConcurrencyLimits, Step, Store, Write};
 use patchwright_core::task_log::TaskLogs;
 use patchwright_domain::job::{Lease, Priority};
 use patchwright_domain::node::{Health, Label, Needs, Node, NodeMode};
@@ -171,17 +171,17 @@ async fn a_job_goes_only_to_who_has_what_it_asks_for(store: &dyn Keeper) {
     put(store, 1, "gpu linux").await;
     put(store, 2, &this).await;
     put(store, 3, "").await;
-    let claim = async |has: &str, second: i64, share: Share| {
+    let claim = async |has: &str, second: i64, share: ConcurrencyLimits| {
         let claimant: Arc<dyn Claimant> =
             if has == "plain" { Arc::new(lease(60)) } else { Arc::new(Fit(has.parse().unwrap())) };
         let claimed = store.claim_job(after(second), claimant, share).await.unwrap();
         claimed.map(|job| job.value.source.number.api)
     };
-    let any = Share::default();
+    let any = ConcurrencyLimits::default();
     assert_eq!(claim("plain", 10, any).await, Some(3), "the others ask for something");
     assert_eq!(claim("plain", 10, any).await, None);
     assert_eq!(claim("gpu", 10, any).await, None, "not all of what it asks for");
-    assert_eq!(claim("gpu linux rust", 10, Share { per_repository: 9, per_actor: 9 }).await, Some(1));
+    assert_eq!(claim("gpu linux rust", 10, ConcurrencyLimits { per_repository: 9, per_actor: 9 }).await, Some(1));
     assert_eq!(claim(&this, 10, any).await, Some(2));
     // All leases have run out.
     assert_eq!(claim("gpu linux", 100, any).await, Some(1).filter(|_| true), "the longest silent one that it can do");
@@ -193,7 +193,7 @@ async fn what_is_urgent_goes_first(store: &dyn Keeper) {
         let (issue, job) = (Some(Write::Insert(issue(number))), Some(Write::Insert(job)));
         store.commit(Step { issue, job, ..Step::default() }).await.unwrap();
     }
-    for share in [Share::default(), Share { per_repository: 9, per_actor: 9 }] {
+    for share in [ConcurrencyLimits::default(), ConcurrencyLimits { per_repository: 9, per_actor: 9 }] {
         let mut order = Vec::new();
         for _ in 0..2 {
             let claimed = store.claim_job(after(10), Arc::new(lease(60)), share).await.unwrap().unwrap();
@@ -231,16 +231,18 @@ async fn a_call_is_read_as_it_was_kept(store: &dyn Keeper) {
         millis: 1_234,
         error: error.map(str::to_owned),
     };
-    let said =
-        Said { question: vec![Message::system("rules"), Message::user("问题\n?")], answer: Some("a".repeat(9_000)) };
+    let said = Transcript {
+        question: vec![Message::system("rules"), Message::user("问题\n?")],
+        answer: Some("a".repeat(9_000)),
+    };
     store.add_call(job, task, &call(0, None), &said, after(1)).await.unwrap();
-    store.add_call(job, task, &call(1, Some("cut off")), &Said::default(), after(2)).await.unwrap();
-    store.add_call(job_id(2), task_id(2), &call(0, None), &Said::default(), after(3)).await.unwrap();
+    store.add_call(job, task, &call(1, Some("cut off")), &Transcript::default(), after(2)).await.unwrap();
+    store.add_call(job_id(2), task_id(2), &call(0, None), &Transcript::default(), after(3)).await.unwrap();
     // Sent once more, because the answer was lost.
-    store.add_call(job, task, &call(0, Some("other")), &Said::default(), after(9)).await.unwrap();
+    store.add_call(job, task, &call(0, Some("other")), &Transcript::default(), after(9)).await.unwrap();
     let all = store.calls(job).await.unwrap();
-    let first = KeptCall { task, at: after(1), call: call(0, None) };
-    assert_eq!(all, [first.clone(), KeptCall { task, at: after(2), call: call(1, Some("cut off")) }]);
+    let first = StoredCall { task, at: after(1), call: call(0, None) };
+    assert_eq!(all, [first.clone(), StoredCall { task, at: after(2), call: call(1, Some("cut off")) }]);
     assert_eq!(store.call(task, 0).await.unwrap(), Some((first, said)));
     assert_eq!(store.call(task, 7).await.unwrap(), None);
     assert_eq!(store.forget_calls(after(2)).await.unwrap(), 1);

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use patchwright_core::ledger::{Account, DayBudgets, DaySpending, Ledger};
+use patchwright_core::ledger::{BudgetAccount, DayBudgets, DaySpending, Ledger};
 use patchwright_core::store::{
-    DeliveryRecord, EffectOutcome, EffectRecord, Retention, Share, Step, Store, StoreError, Versioned, Write,
+    ConcurrencyLimits, DeliveryRecord, EffectOutcome, EffectRecord, Retention, Step, Store, StoreError, Versioned,
+    Write,
 };
 use patchwright_domain::job::report::{AnalysisMethod, Level, LocateData, LocateReport, StageReport};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
@@ -170,7 +171,7 @@ async fn a_job_is_handed_to_one_worker(store: Arc<dyn Store>) {
     for n in 0..10 {
         let store = Arc::clone(&store);
         tries.push(tokio::spawn(async move {
-            store.claim_job(after(1), lease(&format!("w{n}"), 60), Share::default()).await.unwrap()
+            store.claim_job(after(1), lease(&format!("w{n}"), 60), ConcurrencyLimits::default()).await.unwrap()
         }));
     }
     let mut taken = Vec::new();
@@ -178,7 +179,7 @@ async fn a_job_is_handed_to_one_worker(store: Arc<dyn Store>) {
         taken.extend(one.await.unwrap().map(|job| job.value.id));
     }
     // A locked row is passed over, so a worker may come away empty; what it got is its own.
-    while let Some(job) = store.claim_job(after(1), lease("late", 60), Share::default()).await.unwrap() {
+    while let Some(job) = store.claim_job(after(1), lease("late", 60), ConcurrencyLimits::default()).await.unwrap() {
         taken.push(job.value.id);
     }
     taken.sort();
@@ -187,21 +188,21 @@ async fn a_job_is_handed_to_one_worker(store: Arc<dyn Store>) {
 
 async fn a_job_waits_for_its_time(store: &dyn Store) {
     store.commit(new_job(1)).await.unwrap();
-    let known = store.claim_job(after(1), lease("w", 60), Share::default()).await.unwrap().unwrap();
+    let known = store.claim_job(after(1), lease("w", 60), ConcurrencyLimits::default()).await.unwrap().unwrap();
     let postponed = JobEvent::Postponed { epoch: 1, until: after(100), spent: None, asked: false };
     let (value, _) = known.value.advance(postponed, after(2)).unwrap();
     let step = Step { job: Some(Write::Update(Versioned { value, revision: known.revision })), ..Step::default() };
     store.commit(step).await.unwrap();
     assert_eq!(store.next_due(after(10)).await.unwrap(), Some(after(100)));
-    assert!(store.claim_job(after(99), lease("w", 200), Share::default()).await.unwrap().is_none());
-    assert!(store.claim_job(after(100), lease("w", 200), Share::default()).await.unwrap().is_some());
+    assert!(store.claim_job(after(99), lease("w", 200), ConcurrencyLimits::default()).await.unwrap().is_none());
+    assert!(store.claim_job(after(100), lease("w", 200), ConcurrencyLimits::default()).await.unwrap().is_some());
 }
 
 async fn an_expired_lease_is_taken_over(store: &dyn Store) {
     store.commit(new_job(1)).await.unwrap();
-    let first = store.claim_job(after(1), lease("first", 60), Share::default()).await.unwrap().unwrap();
-    assert!(store.claim_job(after(59), lease("second", 120), Share::default()).await.unwrap().is_none());
-    let second = store.claim_job(after(60), lease("second", 120), Share::default()).await.unwrap().unwrap();
+    let first = store.claim_job(after(1), lease("first", 60), ConcurrencyLimits::default()).await.unwrap().unwrap();
+    assert!(store.claim_job(after(59), lease("second", 120), ConcurrencyLimits::default()).await.unwrap().is_none());
+    let second = store.claim_job(after(60), lease("second", 120), ConcurrencyLimits::default()).await.unwrap().unwrap();
     assert_eq!((first.value.epoch, second.value.epoch, second.value.attempts), (1, 2, 2));
     assert!(matches!(&second.value.state, JobState::Running { lease } if lease.holder == "second"));
     assert_eq!(store.job(job_id(1)).await.unwrap().unwrap(), second);
@@ -209,7 +210,7 @@ async fn an_expired_lease_is_taken_over(store: &dyn Store) {
 
 async fn everything_about_a_job_survives(store: &dyn Store) {
     store.commit(new_job(1)).await.unwrap();
-    let claimed = store.claim_job(after(1), lease("w", 60), Share::default()).await.unwrap().unwrap();
+    let claimed = store.claim_job(after(1), lease("w", 60), ConcurrencyLimits::default()).await.unwrap().unwrap();
     let epoch = claimed.value.epoch;
     let report = StageReport::Locate(LocateReport {
         candidate_files: vec![RepoPath::parse("src/解析.py").unwrap()],
@@ -334,9 +335,12 @@ async fn jobs_of_one_issue_run_one_after_the_other(store: &dyn Store) {
     let newest = store.job_by_branch(&github, "acme/demo", job(1).branch.as_str()).await.unwrap().unwrap();
     assert_eq!(newest.value, follow_up(3));
     for n in 1..=3 {
-        let claimed = store.claim_job(after(1), lease("w", 60), Share::default()).await.unwrap().unwrap();
+        let claimed = store.claim_job(after(1), lease("w", 60), ConcurrencyLimits::default()).await.unwrap().unwrap();
         assert_eq!(claimed.value.id, job_id(n));
-        assert!(store.claim_job(after(1), lease("w", 60), Share::default()).await.unwrap().is_none(), "{n} runs");
+        assert!(
+            store.claim_job(after(1), lease("w", 60), ConcurrencyLimits::default()).await.unwrap().is_none(),
+            "{n} runs"
+        );
         let (ended, _) = claimed.value.advance(JobEvent::CancelRequested, after(2)).unwrap();
         let job = Some(Write::Update(Versioned { value: ended, revision: claimed.revision }));
         store.commit(Step { job, ..Step::default() }).await.unwrap();
@@ -346,12 +350,12 @@ async fn jobs_of_one_issue_run_one_after_the_other(store: &dyn Store) {
 
 async fn a_lease_from_before_the_clock_was_set_back_ends(store: &dyn Store) {
     store.commit(new_job(1)).await.unwrap();
-    store.claim_job(after(4000), lease("w", 4060), Share::default()).await.unwrap().unwrap();
+    store.claim_job(after(4000), lease("w", 4060), ConcurrencyLimits::default()).await.unwrap().unwrap();
     // An hour back: the lease seems to last for another 67 minutes, longer than any lease may be.
-    let again = store.claim_job(after(40), lease("x", 100), Share::default()).await.unwrap().unwrap();
+    let again = store.claim_job(after(40), lease("x", 100), ConcurrencyLimits::default()).await.unwrap().unwrap();
     assert_eq!(again.value.epoch, 2);
     // One whose clock is a few minutes ahead keeps its job.
-    assert!(store.claim_job(after(-300), lease("y", -240), Share::default()).await.unwrap().is_none());
+    assert!(store.claim_job(after(-300), lease("y", -240), ConcurrencyLimits::default()).await.unwrap().is_none());
 }
 
 async fn repositories_and_people_have_their_share(store: &dyn Store) {
@@ -364,16 +368,16 @@ async fn repositories_and_people_have_their_share(store: &dyn Store) {
     ] {
         store.commit(job_of(n, repo, actor)).await.unwrap();
     }
-    let claim = async |share: Share| {
+    let claim = async |share: ConcurrencyLimits| {
         let claimed = store.claim_job(after(1), lease("w", 60), share).await.unwrap();
         claimed.map(|job| job.value.id)
     };
-    let all = Share::default();
+    let all = ConcurrencyLimits::default();
     assert_eq!(claim(all).await, Some(job_id(1)));
     assert_eq!(claim(all).await, Some(job_id(4)), "the other repository is not kept waiting by the first one's queue");
-    let one_each = Share { per_repository: 1, per_actor: 0 };
+    let one_each = ConcurrencyLimits { per_repository: 1, per_actor: 0 };
     assert_eq!(claim(one_each).await, None);
-    let person = Share { per_repository: 2, per_actor: 2 };
+    let person = ConcurrencyLimits { per_repository: 2, per_actor: 2 };
     assert_eq!(claim(person).await, Some(job_id(3)), "alice has two at work, in any spelling");
     assert_eq!(claim(person).await, Some(job_id(5)));
     assert_eq!(claim(person).await, None);
@@ -392,8 +396,8 @@ where
     many_calls_at_once_pass_no_limit(fresh().await).await;
 }
 
-fn account(day: &str, repository: &str) -> Account {
-    Account { day: day.parse().unwrap(), repository: repository.to_owned() }
+fn account(day: &str, repository: &str) -> BudgetAccount {
+    BudgetAccount { day: day.parse().unwrap(), repository: repository.to_owned() }
 }
 
 fn call(tokens: u64) -> Usage {
@@ -404,7 +408,7 @@ async fn a_day_is_not_overspent(ledger: &dyn Ledger) {
     let day = |tokens| Budget { max_tokens: tokens, ..Budget::default() };
     let budgets = DayBudgets { repository: day(100), all: day(150) };
     let (demo, other) = (account("2026-01-02", "github:acme/demo"), account("2026-01-02", "github:acme/other"));
-    let reserve = async |account: &Account, tokens| ledger.reserve(account, call(tokens), budgets).await.unwrap();
+    let reserve = async |account: &BudgetAccount, tokens| ledger.reserve(account, call(tokens), budgets).await.unwrap();
     assert_eq!(reserve(&demo, 60).await, Ok(()));
     let capped = reserve(&demo, 60).await.unwrap_err();
     assert_eq!(

@@ -44,6 +44,10 @@ impl SequentialIds {
 }
 
 impl IdSource for SequentialIds {
+    fn uuid(&self) -> uuid::Uuid {
+        build::job_id(self.next()).as_uuid()
+    }
+
     fn job(&self) -> JobId {
         build::job_id(self.next())
     }

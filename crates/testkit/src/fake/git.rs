@@ -95,8 +95,9 @@ impl Git for FakeGit {
         let Some(tip) = remote.branches.get(&base).cloned() else {
             return Err(GitError::BranchNotFound { url: request.url, branch: base });
         };
-        let redone = request.redo.filter(|redo| redo.tip == tip && remote.parents.get(&tip) == Some(&redo.start));
-        let commit = redone.map_or(tip, |redo| redo.start);
+        let redone =
+            request.rework.filter(|rework| rework.tip == tip && remote.parents.get(&tip) == Some(&rework.start));
+        let commit = redone.map_or(tip, |rework| rework.start);
         let files = remote.commits[&commit].clone();
         drop(remote);
         for (path, bytes) in &files {

@@ -175,7 +175,7 @@ impl JiraUsers for FakeJira {
         Ok(self.tables().links.iter().find(|kept| kept.link.id == id).and_then(|kept| kept.tokens.clone()))
     }
 
-    async fn hold_refresh(
+    async fn acquire_refresh(
         &self,
         id: JiraUserId,
         access: &Secret,
@@ -201,7 +201,7 @@ impl JiraUsers for FakeJira {
         Ok(())
     }
 
-    async fn let_go(&self, id: JiraUserId) -> Result<(), StoreError> {
+    async fn release_refresh(&self, id: JiraUserId) -> Result<(), StoreError> {
         if let Some(kept) = self.tables().links.iter_mut().find(|kept| kept.link.id == id) {
             kept.held_until = None;
         }
@@ -214,7 +214,7 @@ impl JiraUsers for FakeJira {
         Ok(())
     }
 
-    async fn take_state(&self, hash: &str, now: Timestamp) -> Result<Option<Secret>, StoreError> {
+    async fn consume_state(&self, hash: &str, now: Timestamp) -> Result<Option<Secret>, StoreError> {
         let taken = self.tables().states.remove(hash);
         Ok(taken.filter(|(_, expires_at)| *expires_at > now).map(|(what, _)| what))
     }

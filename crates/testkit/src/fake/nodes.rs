@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use patchwright_core::model_calls::{KeptCall, ModelCall, ModelCalls, Said};
+use patchwright_core::model_calls::{ModelCall, ModelCalls, StoredCall, Transcript};
 use patchwright_core::nodes::{Invitation, NodeChange, Nodes, Registration};
 use patchwright_core::notifications::Notices;
 use patchwright_core::store::StoreError;
@@ -209,23 +209,23 @@ impl ModelCalls for FakeStore {
         job: JobId,
         task: TaskId,
         call: &ModelCall,
-        said: &Said,
+        said: &Transcript,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let kept = || (job, KeptCall { task, at: now, call: call.clone() }, said.clone());
+        let kept = || (job, StoredCall { task, at: now, call: call.clone() }, said.clone());
         self.tables().calls.entry((task, call.number)).or_insert_with(kept);
         Ok(())
     }
 
-    async fn calls(&self, job: JobId) -> Result<Vec<KeptCall>, StoreError> {
+    async fn calls(&self, job: JobId) -> Result<Vec<StoredCall>, StoreError> {
         let tables = self.tables();
         let of_job = tables.calls.values().filter(|(of, ..)| *of == job);
-        let mut calls: Vec<KeptCall> = of_job.map(|(_, kept, _)| kept.clone()).collect();
+        let mut calls: Vec<StoredCall> = of_job.map(|(_, kept, _)| kept.clone()).collect();
         calls.sort_by_key(|kept| (kept.at, kept.task, kept.call.number));
         Ok(calls)
     }
 
-    async fn call(&self, task: TaskId, number: u32) -> Result<Option<(KeptCall, Said)>, StoreError> {
+    async fn call(&self, task: TaskId, number: u32) -> Result<Option<(StoredCall, Transcript)>, StoreError> {
         Ok(self.tables().calls.get(&(task, number)).map(|(_, kept, said)| (kept.clone(), said.clone())))
     }
 

@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use patchwright_core::ledger::{Account, Capped, DayBudgets, DaySpending, Ledger};
-use patchwright_core::model_calls::{KeptCall, Said};
+use patchwright_core::ledger::{BudgetAccount, BudgetExceeded, DayBudgets, DaySpending, Ledger};
+use patchwright_core::model_calls::{StoredCall, Transcript};
 use patchwright_core::store::{
-    Claimant, ClaimedEffect, DeliveryRecord, EffectOutcome, EffectRecord, MAX_LEASE, Retention, Share, Step, Store,
-    StoreError, Versioned, Write,
+    Claimant, ClaimedEffect, ConcurrencyLimits, DeliveryRecord, EffectOutcome, EffectRecord, MAX_LEASE, Retention,
+    Step, Store, StoreError, Versioned, Write,
 };
 use patchwright_domain::job::{JobEvent, JobState};
 use patchwright_domain::notification::Notice;
-use patchwright_domain::run_end::RunEnd;
+use patchwright_domain::run_record::RunRecord;
 use patchwright_domain::{
     EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, NodeId, PlatformId, Task, TaskId, TaskStatus, Usage,
 };
@@ -32,14 +32,14 @@ pub(super) struct Tables {
     deliveries: Vec<DeliveryRecord>,
     effects: BTreeMap<EffectId, Effect>,
     /// What was counted.
-    ends: Vec<RunEnd>,
+    ends: Vec<RunRecord>,
     pub(super) logs: BTreeMap<(TaskId, u64), (String, Timestamp)>,
-    pub(super) calls: BTreeMap<(TaskId, u32), (JobId, KeptCall, Said)>,
+    pub(super) calls: BTreeMap<(TaskId, u32), (JobId, StoredCall, Transcript)>,
     pub(super) nodes: BTreeMap<NodeId, KeptNode>,
     pub(super) notices: BTreeMap<EffectId, Notice>,
     pub(super) successes: HashMap<(NodeId, String), Timestamp>,
     /// What was added, and what was taken back.
-    ledger: Vec<(Account, Usage, Usage)>,
+    ledger: Vec<(BudgetAccount, Usage, Usage)>,
 }
 
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ impl FakeStore {
     }
 
     /// Everything that was counted.
-    pub fn ends(&self) -> Vec<RunEnd> {
+    pub fn ends(&self) -> Vec<RunRecord> {
         self.tables().ends.clone()
     }
 
@@ -93,8 +93,8 @@ impl FakeStore {
 }
 
 impl Tables {
-    fn spending(&self, account: &Account) -> DaySpending {
-        let sum = |admit: &dyn Fn(&Account) -> bool| {
+    fn spending(&self, account: &BudgetAccount) -> DaySpending {
+        let sum = |admit: &dyn Fn(&BudgetAccount) -> bool| {
             let (mut more, mut less) = (Usage::default(), Usage::default());
             for (_, added, taken) in self.ledger.iter().filter(|(other, ..)| admit(other)) {
                 more += *added;
@@ -106,7 +106,7 @@ impl Tables {
     }
 
     fn apply(&mut self, step: Step) -> Result<(), StoreError> {
-        let broken = |detail: &str| StoreError::Broken { detail: detail.to_owned() };
+        let broken = |detail: &str| StoreError::Corrupt { detail: detail.to_owned() };
         if let Some(record) = step.delivery {
             let same = |other: &&DeliveryRecord| {
                 other.platform == record.platform
@@ -199,10 +199,10 @@ fn put<K: Ord, T>(
 impl Ledger for FakeStore {
     async fn reserve(
         &self,
-        account: &Account,
+        account: &BudgetAccount,
         call: Usage,
         budgets: DayBudgets,
-    ) -> Result<Result<(), Capped>, StoreError> {
+    ) -> Result<Result<(), BudgetExceeded>, StoreError> {
         let mut tables = self.tables();
         let checked = budgets.check(&tables.spending(account), &call);
         if checked.is_ok() {
@@ -211,12 +211,12 @@ impl Ledger for FakeStore {
         Ok(checked)
     }
 
-    async fn settle(&self, account: &Account, reserved: Usage, spent: Usage) -> Result<(), StoreError> {
+    async fn settle(&self, account: &BudgetAccount, reserved: Usage, spent: Usage) -> Result<(), StoreError> {
         self.tables().ledger.push((account.clone(), spent, reserved));
         Ok(())
     }
 
-    async fn spending(&self, account: &Account) -> Result<DaySpending, StoreError> {
+    async fn spending(&self, account: &BudgetAccount) -> Result<DaySpending, StoreError> {
         Ok(self.tables().spending(account))
     }
 }
@@ -280,7 +280,7 @@ impl Store for FakeStore {
         &self,
         now: Timestamp,
         claimant: Arc<dyn Claimant>,
-        share: Share,
+        share: ConcurrencyLimits,
     ) -> Result<Option<Versioned<Job>>, StoreError> {
         let mut tables = self.tables();
         let jobs = || tables.jobs.values().map(|job| &job.value);

@@ -13,11 +13,11 @@ use serde_json::json;
 
 use super::form::Posted;
 use super::visit::{NotShown, Visit};
-use crate::clock::SystemClock;
 use crate::route::State;
 use crate::route::body::By;
 use crate::route::error::ApiError;
 use crate::route::nodes;
+use patchwright_engine::clock::SystemClock;
 
 /// How many issues of each status are shown.
 const CARDS: u16 = 12;

@@ -5,7 +5,9 @@ use patchwright_core::Clock as _;
 use patchwright_core::query::{IssueFilter, JobFilter, Queries as _};
 use patchwright_core::repositories::Repositories as _;
 use patchwright_core::tracker::Comment;
-use patchwright_dashboard::page::{ConversationPage, DraftPage, IssuePage, IssueRow, Issues, JobRow, Page as _, Said};
+use patchwright_dashboard::page::{
+    ConversationPage, DraftPage, IssuePage, IssueRow, Issues, JobRow, Page as _, Transcript,
+};
 use patchwright_domain::{Issue, IssueStatus};
 use serde::Deserialize;
 use serde_json::json;
@@ -14,12 +16,12 @@ use url::form_urlencoded::Serializer;
 use super::form::Posted;
 use super::visit::{NotShown, Visit};
 use crate::auth::Caller;
-use crate::clock::SystemClock;
 use crate::route::State;
 use crate::route::error::ApiError;
 use crate::route::issues::{StartBody, cancel_noted, find, merge_noted, open_noted, start_all, start_noted};
 use crate::route::page::{parsed, word};
 use crate::route::repositories;
+use patchwright_engine::clock::SystemClock;
 
 /// How many issues a page shows.
 const PAGE: u16 = 25;
@@ -244,8 +246,8 @@ async fn conversation_shown(visit: &Visit, id: &str, state: &State) -> Result<St
             None
         }
     };
-    let said: Option<Vec<Said>> = said.map(|comments| {
-        let shown = |(comment, ours): (Comment, bool)| Said::new(comment.author, ours, &comment.body);
+    let said: Option<Vec<Transcript>> = said.map(|comments| {
+        let shown = |(comment, ours): (Comment, bool)| Transcript::new(comment.author, ours, &comment.body);
         comments.into_iter().map(shown).collect()
     });
     Ok(ConversationPage { frame: &visit.frame, issue: &issue, said: said.as_deref() }.html())

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, HttpResponseBuilder, web};
 use patchwright_core::Clock as _;
-use patchwright_core::model_calls::{KeptCall, ModelCalls as _};
+use patchwright_core::model_calls::{ModelCalls as _, StoredCall};
 use patchwright_core::query::{Queries as _, TaskFilter};
 use patchwright_core::store::Store as _;
 use patchwright_core::task_log::TaskLogs as _;
@@ -16,10 +16,10 @@ use serde::Deserialize;
 
 use super::form::Posted;
 use super::visit::{NotShown, Visit};
-use crate::clock::SystemClock;
 use crate::route::error::ApiError;
 use crate::route::jobs::{approve_noted, cancel_noted, find, pretty, retry_noted, wait_of};
 use crate::route::{State, calls, logs};
+use patchwright_engine::clock::SystemClock;
 
 /// How many dispatches of a job are offered.
 const TASKS: u16 = 20;
@@ -77,7 +77,7 @@ fn diff(job: &Job) -> Diff {
     job.fixed().map(|fixed| Diff::parse(&fixed.diff)).unwrap_or_default()
 }
 
-fn call_row(kept: &KeptCall) -> CallRow {
+fn call_row(kept: &StoredCall) -> CallRow {
     let call = &kept.call;
     CallRow {
         page: format!("/tasks/{}/calls/{}", kept.task, call.number),

@@ -12,11 +12,11 @@ use super::form::{Form, Posted};
 use super::visit::{NotShown, frame, waiting_as};
 use super::{page, see};
 use crate::auth::{has_people, identify};
-use crate::clock::SystemClock;
 use crate::route::State;
 use crate::route::answer::is_path_of_ours;
 use crate::route::auth::{check, end, first_admin, session};
 use crate::route::error::ApiError;
+use patchwright_engine::clock::SystemClock;
 
 /// Where to go then.
 #[derive(Deserialize)]

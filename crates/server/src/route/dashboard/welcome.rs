@@ -15,10 +15,10 @@ use super::settings::{credential_form, repository_form};
 use super::visit::{NotShown, Visit};
 use crate::audit::note;
 use crate::auth::{has_people, header};
-use crate::clock::SystemClock;
 use crate::doctor;
 use crate::route::State;
 use crate::route::error::ApiError;
+use patchwright_engine::clock::SystemClock;
 
 /// How many issues are offered.
 const ISSUES: u16 = 5;

@@ -254,7 +254,7 @@ async fn begun(given: Option<&str>, user: UserId, session: &str, state: &State) 
     let gone = || ApiError::bad("no_link", "no link was begun with this state, or it took too long; begin anew");
     let given = given.ok_or_else(gone)?;
     let now = state.app.engine.now();
-    let kept = state.app.vault.take_state(&secret::hash(given), now).await?.ok_or_else(gone)?;
+    let kept = state.app.vault.consume_state(&secret::hash(given), now).await?.ok_or_else(gone)?;
     let begun: Begun = serde_json::from_str(kept.expose()).map_err(|_| gone())?;
     if begun.user == user && begun.session == session {
         Ok(begun)

@@ -28,9 +28,9 @@ pub(super) use repositories::form as repository_form;
 use super::form::{Form, Posted};
 use super::visit::{NotShown, Visit};
 use crate::auth::Caller;
-use crate::clock::SystemClock;
 use crate::route::State;
 use crate::route::error::ApiError;
+use patchwright_engine::clock::SystemClock;
 
 type Server = web::Data<State>;
 
@@ -52,14 +52,14 @@ struct Parts {
 /// What came of a form.
 enum Done {
     /// Nothing more is to say.
-    Said(&'static str),
+    Transcript(&'static str),
     /// Something was made that is shown this once.
     Revealed(Revealed),
 }
 
 impl Done {
     const fn plain(words: &Words) -> Self {
-        Self::Said(words.done)
+        Self::Transcript(words.done)
     }
 
     /// A secret out of an answer, where one is in it.
@@ -222,7 +222,7 @@ async fn answer(
             let html = shown(&visit, section, "", Some(revealed), server).await;
             visit.shown(html)
         }
-        Ok((section, Done::Said(text))) => visit.done(Ok(text), form.return_to(&page_of(section))),
+        Ok((section, Done::Transcript(text))) => visit.done(Ok(text), form.return_to(&page_of(section))),
         Err(error) => visit.done(Err(error), ""),
     }
 }

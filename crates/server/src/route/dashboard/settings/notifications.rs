@@ -93,7 +93,7 @@ pub(super) async fn act(look: &Look<'_>, (id, verb): (&str, &str)) -> Result<Don
     match verb {
         "test" => {
             notifications::trial(caller, id, server).await?;
-            Ok(Done::Said(look.words.sent))
+            Ok(Done::Transcript(look.words.sent))
         }
         "remove" => {
             notifications::remove(caller, id, server).await?;

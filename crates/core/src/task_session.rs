@@ -1,0 +1,224 @@
+//! A task session: the port through which a worker executes one task. The embedded worker uses the engine's own
+//! implementation; a worker on another machine uses the same port over HTTP.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::civil::Date;
+use patchwright_domain::job::JobEvent;
+use patchwright_domain::job::report::Verdict;
+use patchwright_domain::job::stage::StageKind;
+use patchwright_domain::money::Budget;
+use patchwright_domain::{Issue, Job, JobId, TaskId, Usage};
+use serde::{Deserialize, Serialize};
+
+use crate::fault::{Cause, Fault, error_chain};
+use crate::forge::GitCredential;
+use crate::model_calls::{ModelCall, Transcript};
+use crate::store::StoreError;
+
+/// The lease of one task: everything that a worker needs to start it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskLease {
+    /// The task.
+    pub task: TaskId,
+    /// The job that it carries out.
+    pub job: JobId,
+    /// The fencing token.
+    pub epoch: u64,
+    /// How long the lease lasts without a renewal.
+    pub duration: Duration,
+}
+
+/// Whether the `agent/*` report files are committed (`spec/pipeline`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportFiles {
+    /// On the branch when the job is an analysis only; otherwise they stay in the pull request's text.
+    WhenAnalysisOnly,
+    /// Always on the branch (`seeds/002 §10`).
+    Branch,
+    /// Never.
+    None,
+}
+
+/// The limits and options under which a task is executed, on every node alike.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskPolicy {
+    /// The most that the job may spend on the model.
+    pub budget: Budget,
+    /// How long one worker may be at one job without a break.
+    pub job_timeout: Duration,
+    /// The longest answer of the model, in tokens.
+    pub max_answer_tokens: Option<u32>,
+    /// How often verify may send a fix back.
+    pub max_rounds: u32,
+    /// Whether the `agent/*` files are committed.
+    pub report_files: ReportFiles,
+    /// Whether what the model is asked and says is kept.
+    #[serde(default)]
+    pub keep_model_calls: bool,
+    /// The author of commits.
+    pub author_name: String,
+    /// Their address.
+    pub author_email: String,
+    /// Whoever asked, as commits name them beside the author (`login <address>`), where the forge has an address for it.
+    #[serde(default)]
+    pub co_author: Option<String>,
+}
+
+/// Returned when a task is started: the job, its issue, and how to execute it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// The job, held by the task.
+    pub job: Job,
+    /// The issue that it is for.
+    pub issue: Issue,
+    /// Where git finds the repository; never with credentials in it.
+    pub clone_url: String,
+    /// The rules.
+    pub policy: TaskPolicy,
+}
+
+/// Why something cannot be done, in words for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{reason}")]
+pub struct Refusal {
+    /// What happened, to which thing.
+    pub reason: String,
+    /// What to do next.
+    pub remedy: String,
+    /// What the worker can do about it.
+    pub fault: Fault,
+    /// Whether the model may not be asked any more; what is there without it stands.
+    #[serde(default)]
+    pub out_of_budget: bool,
+}
+
+impl Refusal {
+    /// A refusal with its reason and remedy.
+    pub fn new(reason: impl Into<String>, remedy: impl Into<String>, fault: Fault) -> Self {
+        Self { reason: reason.into(), remedy: remedy.into(), fault, out_of_budget: false }
+    }
+
+    /// The same for a model budget that is used up.
+    pub fn out_of_budget(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { out_of_budget: true, ..Self::new(reason, remedy, Fault::Denied) }
+    }
+
+    /// A refusal for an error of a port, whose message already names the thing and the setting.
+    pub fn from_error(error: &dyn std::error::Error, fault: Fault) -> Self {
+        let remedy = match fault {
+            Fault::Retry { .. } => "Retry the job when the other side answers again.",
+            Fault::Denied => "Change the setting or permission that the message names, then retry the job.",
+            Fault::Missing => "Correct what the message names, then retry the job.",
+            Fault::Internal => "Search the server's log for this job id, then retry the job.",
+        };
+        Self::new(error_chain(error), remedy, fault)
+    }
+}
+
+impl From<crate::tracker::ForgeError> for Refusal {
+    fn from(error: crate::tracker::ForgeError) -> Self {
+        Self::from_error(&error, error.fault())
+    }
+}
+
+impl From<crate::git::GitError> for Refusal {
+    fn from(error: crate::git::GitError) -> Self {
+        Self::from_error(&error, error.fault())
+    }
+}
+
+/// How a task ended, as reported by its worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskOutcome {
+    /// Everything that could be done is done.
+    Completed {
+        /// What may be said of it.
+        verdict: Verdict,
+    },
+    /// It cannot be done, for now or for good.
+    Failed {
+        /// Why.
+        refusal: Refusal,
+        /// In which stage; `None` before the first or between two.
+        stage: Option<StageKind>,
+        /// What that stage has cost.
+        usage: Usage,
+    },
+    /// The worker shuts down and returns the job to the queue.
+    Released,
+    /// The plan is there, and the job goes on in another task when somebody has approved it.
+    Paused,
+}
+
+/// A call on a task session failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskSessionError {
+    /// The worker lost the lease: a person stopped the job, or another worker holds it. Nothing that this worker
+    /// reports from here on is accepted.
+    #[error("the lease of this task is lost")]
+    LeaseLost,
+    /// The request was refused, with the reason and the remedy.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The server or its database cannot be reached. The job is re-queued when the lease expires.
+    #[error("the server cannot be reached or cannot write now")]
+    Unavailable {
+        /// Why.
+        #[source]
+        source: Cause,
+    },
+}
+
+impl From<StoreError> for TaskSessionError {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable { source: Box::new(error) }
+    }
+}
+
+impl TaskSessionError {
+    /// What the caller can do about it.
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::LeaseLost => Fault::Missing,
+            Self::Refused(refusal) => refusal.fault,
+            Self::Unavailable { .. } => Fault::RETRY,
+        }
+    }
+}
+
+/// The session of one task. The outcome of the task is reported outside of it, because that report must outlive the
+/// worker.
+///
+/// An implementation MUST return [`TaskSessionError::LeaseLost`] from every method once the lease is lost, and MUST apply
+/// a report that is repeated (because its response was lost) once.
+#[async_trait]
+pub trait TaskSession: Send + Sync {
+    /// Starts the task. Permission and the state of the repository are checked now. `model` names the model that the
+    /// worker uses, for the statistics; empty when it uses none.
+    async fn start(&self, model: &str) -> Result<Assignment, TaskSessionError>;
+
+    /// Renews the lease.
+    async fn renew_lease(&self) -> Result<(), TaskSessionError>;
+
+    /// Reports an event of the job and returns the job as it stands afterwards.
+    async fn report(&self, event: JobEvent) -> Result<Job, TaskSessionError>;
+
+    /// Returns a git credential for the repository, for the next call only; `None` when none is needed.
+    async fn credential(&self) -> Result<Option<GitCredential>, TaskSessionError>;
+
+    /// Reserves the most that a model call may cost, and returns the day that it is charged to.
+    async fn reserve(&self, most: Usage) -> Result<Date, TaskSessionError>;
+
+    /// Replaces a reservation with the actual cost.
+    async fn settle(&self, day: Date, reserved: Usage, spent: Usage) -> Result<(), TaskSessionError>;
+
+    /// Records a model call for people to read. Secrets MUST be masked before.
+    async fn record_call(&self, call: ModelCall, said: Transcript) -> Result<(), TaskSessionError>;
+
+    /// Appends a chunk to the task's log; chunks are numbered from 0. Secrets MUST be masked before.
+    async fn append_log(&self, chunk: u64, text: String) -> Result<(), TaskSessionError>;
+}

@@ -1,0 +1,82 @@
+//! What is counted when a job ends.
+
+use jiff::Timestamp;
+
+use crate::{Job, JobStatus, Usage};
+
+/// Buckets for each doubling of a duration: what is read back is right to within a tenth.
+const PER_DOUBLING: f64 = 4.0;
+/// The last bucket begins after about half a year.
+const LAST_BUCKET: u16 = 96;
+
+/// How a run of a job ended, for statistics. A job that is restarted has several runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRecord {
+    /// The day of the end, UTC, `2026-11-22`.
+    pub day: String,
+    /// The repository, `owner/name`.
+    pub repository: String,
+    /// The node that worked last; empty when none did.
+    pub node: String,
+    /// The model; empty when none was asked.
+    pub model: String,
+    /// Succeeded, failed or cancelled.
+    pub outcome: JobStatus,
+    /// From the acceptance to the first lease, as a bucket.
+    pub wait: u16,
+    /// From the first lease to the end, as a bucket; none for a job that never ran.
+    pub run: Option<u16>,
+    /// What the model cost.
+    pub usage: Usage,
+}
+
+impl RunRecord {
+    /// What is counted of a job that has ended now; `None` for one that has not.
+    pub fn of(job: &Job, node: &str, model: &str) -> Option<Self> {
+        let ended = job.ended_at.filter(|_| job.status().is_terminal())?;
+        let usage = job.usage();
+        Some(Self {
+            day: ended.to_zoned(jiff::tz::TimeZone::UTC).date().to_string(),
+            repository: job.source.repo.to_string(),
+            node: node.to_owned(),
+            model: if usage.calls > 0 { model.to_owned() } else { String::new() },
+            outcome: job.status(),
+            wait: bucket(job.created_at, job.started_at.unwrap_or(ended)),
+            run: job.started_at.map(|started| bucket(started, ended)),
+            usage,
+        })
+    }
+}
+
+/// The bucket of a duration.
+fn bucket(from: Timestamp, to: Timestamp) -> u16 {
+    let seconds = to.duration_since(from).as_secs_f64().max(0.0);
+    let number = ((seconds + 1.0).log2() * PER_DOUBLING).floor();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is bounded first")]
+    let number = number.clamp(0.0, f64::from(LAST_BUCKET)) as u16;
+    number
+}
+
+/// The duration in the middle of a bucket, in seconds.
+pub fn bucket_seconds(bucket: u16) -> f64 {
+    ((f64::from(bucket) + 0.5) / PER_DOUBLING).exp2() - 1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_tells_its_duration_to_within_a_tenth() {
+        let start = Timestamp::from_second(1_800_000_000).unwrap();
+        for seconds in [5_i64, 59, 600, 3_600, 86_400, 864_000] {
+            let end = Timestamp::from_second(1_800_000_000 + seconds).unwrap();
+            let told = bucket_seconds(bucket(start, end));
+            #[expect(clippy::cast_precision_loss, reason = "they are small")]
+            let off = (told - seconds as f64).abs() / (seconds as f64 + 1.0);
+            assert!(off < 0.1, "{seconds} s are told as {told} s");
+        }
+        assert_eq!(bucket(start, start), 0);
+        assert_eq!(bucket(start, Timestamp::from_second(1_700_000_000).unwrap()), 0, "a clock that was set back");
+    }
+}

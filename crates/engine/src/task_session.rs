@@ -1,0 +1,366 @@
+//! The engine's own task session: every call is checked against the job as it stands in the store.
+
+use async_trait::async_trait;
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
+use patchwright_core::fault::Fault;
+use patchwright_core::forge::{Forge, GitCredential, Permission};
+use patchwright_core::ledger::BudgetAccount;
+use patchwright_core::llm::Message;
+use patchwright_core::model_calls::{MAX_TRANSCRIPT_CHARS, ModelCall, Transcript};
+use patchwright_core::task_session::{Assignment, Refusal, TaskOutcome, TaskPolicy, TaskSession, TaskSessionError};
+use patchwright_domain::job::report::Verdict;
+use patchwright_domain::job::stage::StageKind;
+use patchwright_domain::job::{Failure, JobState, PublishMode, TriggerKind};
+use patchwright_domain::{Job, JobEvent, Refused, Task, TaskEvent, TaskStatus, Usage};
+
+use crate::Engine;
+use crate::backoff::{backoff, signed};
+use crate::change::ChangeError;
+use crate::engine::TriggerPermission;
+use patchwright_core::outgoing_text::shorten;
+
+/// How long a job may be postponed, without counting an attempt, because a forge or the model asks for it.
+const MAX_POSTPONEMENT: SignedDuration = SignedDuration::from_hours(24);
+
+/// The longest name of a model that is kept.
+const MAX_MODEL: usize = 200;
+
+/// The session of one task, in this process.
+#[derive(Debug)]
+pub struct LocalTaskSession<'a> {
+    engine: &'a Engine,
+    task: Task,
+}
+
+impl Engine {
+    /// Returns the session of a task. The caller has authenticated as the task's worker; whether it still holds the
+    /// lease is checked with every call.
+    pub const fn task_session(&self, task: Task) -> LocalTaskSession<'_> {
+        LocalTaskSession { engine: self, task }
+    }
+}
+
+impl From<ChangeError> for TaskSessionError {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Store(error) => error.into(),
+            ChangeError::Refused(Refused::Stale { .. }) | ChangeError::NotFound(_) => Self::LeaseLost,
+            // The worker holds the lease and reports what its job's state does not allow.
+            ChangeError::Refused(refused) => Self::Refused(Refusal::new(
+                format!("the report does not fit the job: {refused}"),
+                "Retry the job; report it as a bug when it happens again.",
+                Fault::Internal,
+            )),
+        }
+    }
+}
+
+impl LocalTaskSession<'_> {
+    /// Returns the epoch of the lease that this task holds.
+    const fn epoch(&self) -> u64 {
+        self.task.attempt as u64
+    }
+
+    /// Returns the job if this task still holds its lease.
+    async fn held(&self) -> Result<Job, TaskSessionError> {
+        let job = self.engine.job(self.task.job_id).await?.ok_or(TaskSessionError::LeaseLost)?;
+        let holds = matches!(&job.state, JobState::Running { lease } if lease.task_id == self.task.id);
+        if holds && job.epoch == self.epoch() { Ok(job) } else { Err(TaskSessionError::LeaseLost) }
+    }
+
+    fn renewal(&self) -> JobEvent {
+        let now = self.engine.ports.clock.now();
+        let until = now.saturating_add(signed(self.engine.settings.lease)).unwrap_or(now);
+        JobEvent::LeaseRenewed { epoch: self.epoch(), until }
+    }
+
+    async fn change(&self, event: JobEvent) -> Result<Job, TaskSessionError> {
+        match self.engine.change_job(self.task.job_id, event).await {
+            Ok(job) => Ok(job),
+            Err(error) => Err(self.session_error(error).await),
+        }
+    }
+
+    /// Tells a report that comes too late (a person cancelled the job in the meantime) from one that does not fit.
+    async fn session_error(&self, error: ChangeError) -> TaskSessionError {
+        match (&error, self.held().await) {
+            (ChangeError::Refused(_), Err(lost)) => lost,
+            _ => error.into(),
+        }
+    }
+
+    /// Applies a report under its number among those of this task: a report whose response was lost may be repeated.
+    ///
+    /// # Errors
+    /// As [`TaskSession::report`].
+    pub async fn report_once(&self, number: u64, event: JobEvent) -> Result<Job, TaskSessionError> {
+        let event = self.accept(event)?;
+        match self.engine.change_job_once(&self.task, number, event).await {
+            Ok(job) => Ok(job),
+            Err(error) => Err(self.session_error(error).await),
+        }
+    }
+
+    /// Returns the event as it is stored, if a worker may report it.
+    fn accept(&self, event: JobEvent) -> Result<JobEvent, TaskSessionError> {
+        if !event.is_of_work() || event.epoch() != Some(self.epoch()) {
+            return Err(TaskSessionError::LeaseLost);
+        }
+        Ok(match event {
+            JobEvent::StageSucceeded { epoch, report, comment, usage } => {
+                let comment = self.engine.ports.tools.redactor().redact(&comment);
+                JobEvent::StageSucceeded { epoch, report, comment, usage }
+            }
+            other => other,
+        })
+    }
+
+    /// Asks the forge whether this may be done, and where.
+    async fn prepare(&self, job: Job) -> Result<(Job, String), TaskSessionError> {
+        let forge = self.forge(&job)?;
+        let repo = &job.source.repo;
+        self.check_permission(forge, &job).await?;
+        let repository = forge.repository(repo).await.map_err(Refusal::from)?;
+        if repository.archived && job.publish != PublishMode::Patch {
+            let remedy = "Unarchive it, or ask in its successor.";
+            let error = Refusal::new(format!("the repository {repo} is archived"), remedy, Fault::Denied);
+            return Err(error.into());
+        }
+        // A job that was started by hand names its base; every other one aims at the forge's default branch.
+        if job.trigger.kind != TriggerKind::Manual && repository.default_branch != job.base_branch {
+            let branch = repository.default_branch.clone();
+            let job = self.change(JobEvent::BaseBranchKnown { epoch: self.epoch(), branch }).await?;
+            return Ok((job, repository.clone_url));
+        }
+        Ok((job, repository.clone_url))
+    }
+
+    fn forge(&self, job: &Job) -> Result<&dyn Forge, TaskSessionError> {
+        let platform = &job.source.platform;
+        self.engine.ports.forges.get(platform).map(AsRef::as_ref).ok_or_else(|| {
+            let remedy = "Configure the platform's token and addresses, then retry the job.";
+            Refusal::new(format!("this server is not connected to {platform}"), remedy, Fault::Denied).into()
+        })
+    }
+
+    async fn check_permission(&self, forge: &dyn Forge, job: &Job) -> Result<(), TaskSessionError> {
+        let settings = &self.engine.settings;
+        let trigger = &job.trigger;
+        let open = settings.permission == TriggerPermission::Anyone || settings.allow.names_user(&trigger.actor);
+        // A start by hand was allowed where the hand is. Who asks in a tracker is a person of this server, and was asked
+        // for there; the forge does not know them.
+        if open || trigger.kind.is_ours() || job.source.tracker.is_some() {
+            return Ok(());
+        }
+        let permission = forge.permission(&job.source.repo, &trigger.actor).await.map_err(Refusal::from)?;
+        if permission >= Permission::Write {
+            return Ok(());
+        }
+        let reason =
+            format!("{} may not start jobs here: that takes write access to {}", trigger.actor, job.source.repo);
+        Err(Refusal::new(reason, "Ask somebody with write access to start it.", Fault::Denied).into())
+    }
+
+    /// Whoever asked, as commits name them. Who asked here and not on the forge has no address there.
+    async fn co_author(&self, job: &Job) -> Result<Option<String>, TaskSessionError> {
+        let login = &job.trigger.actor;
+        let plain = login.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '<' | '>'));
+        if job.trigger.kind.is_ours() || job.source.tracker.is_some() || !plain {
+            return Ok(None);
+        }
+        // A failure for the moment is one here too: without the line a commit that is made again would be another one.
+        let address = self.forge(job)?.commit_address(&job.source.repo, login).await.map_err(Refusal::from)?;
+        Ok(address.map(|address| format!("{login} <{address}>")))
+    }
+
+    /// A follow-up takes over the branch of the job before it that had one.
+    async fn inherit(&self, own: Job) -> Result<Job, TaskSessionError> {
+        if !own.awaits_inheritance() {
+            return Ok(own);
+        }
+        let mut before = None;
+        let mut next = own.follows.as_ref().map(|follows| follows.job_id);
+        while let Some(id) = next {
+            let Some(job) = self.engine.job(id).await? else { break };
+            next = job.follows.as_ref().filter(|_| job.awaits_inheritance()).map(|follows| follows.job_id);
+            before = Some(job);
+        }
+        let inheritance = before.map(|job| job.inheritance()).unwrap_or_default();
+        self.change(JobEvent::BranchInherited { epoch: self.epoch(), inheritance }).await
+    }
+
+    /// A job that was put off has used fewer tries than it may. One that has used more has broken its workers down:
+    /// their leases ran out without a word, and so would the next one's.
+    fn refuse_poison(&self, job: &Job) -> Result<(), TaskSessionError> {
+        let (attempts, most) = (job.attempts, self.engine.settings.max_attempts);
+        if attempts <= most.max(1) {
+            return Ok(());
+        }
+        let reason =
+            format!("the job was taken up {} times, and each time its worker broke down or was killed", attempts - 1);
+        let remedy = "Look at the server's log for this job id before you retry it.";
+        Err(Refusal::new(reason, remedy, Fault::Internal).into())
+    }
+
+    /// What becomes of the job when its task failed: it is put off when later may be better, else it has failed.
+    fn failed(&self, job: &Job, refusal: Refusal, stage: Option<StageKind>, usage: Usage, now: Timestamp) -> JobEvent {
+        let epoch = self.epoch();
+        let settings = &self.engine.settings;
+        let reason = self.engine.ports.tools.redactor().redact(&refusal.reason);
+        // Who asks for patience may have it, but not for ever.
+        let age = now.duration_since(job.created_at);
+        let asked = matches!(refusal.fault, Fault::Retry { after: Some(_) }) && age < MAX_POSTPONEMENT;
+        if let Fault::Retry { after } = refusal.fault
+            && (job.attempts < settings.max_attempts || asked)
+        {
+            let wait = backoff(settings.first_backoff, job.attempts, after, job.id.as_uuid().as_bytes()[15]);
+            let until = now.saturating_add(signed(wait)).unwrap_or(now);
+            tracing::warn!(%reason, job.retry_at = %until, "the job is put off");
+            return JobEvent::Postponed { epoch, until, spent: stage.map(|stage| (stage, usage)), asked };
+        }
+        tracing::warn!(%reason, remedy = %refusal.remedy, "the job failed");
+        JobEvent::Failed { epoch, failure: Failure { stage, reason, remedy: refusal.remedy }, usage }
+    }
+
+    /// The event of the job, that of the task, and what is said of a failed one.
+    fn ending(&self, job: &Job, end: TaskOutcome, now: Timestamp) -> (JobEvent, TaskEvent, Option<String>) {
+        let epoch = self.epoch();
+        match end {
+            TaskOutcome::Completed { verdict } if verdict.is_harmful() => {
+                let failure = harmful(job, verdict);
+                let message = failure.reason.clone();
+                (JobEvent::Failed { epoch, failure, usage: Usage::default() }, TaskEvent::Failed, Some(message))
+            }
+            TaskOutcome::Completed { verdict } => {
+                tracing::info!(job.verdict = verdict.as_str(), "the job is complete");
+                (JobEvent::Completed { epoch, verdict }, TaskEvent::Succeeded, None)
+            }
+            TaskOutcome::Released => {
+                tracing::info!("the job is handed back");
+                (JobEvent::Released { epoch }, TaskEvent::Failed, Some("the server stopped".to_owned()))
+            }
+            TaskOutcome::Paused => {
+                tracing::info!("the job waits for somebody to approve its plan");
+                (JobEvent::Released { epoch }, TaskEvent::Succeeded, None)
+            }
+            TaskOutcome::Failed { refusal, stage, usage } => {
+                let message = refusal.reason.clone();
+                (self.failed(job, refusal, stage, usage, now), TaskEvent::Failed, Some(message))
+            }
+        }
+    }
+}
+
+impl LocalTaskSession<'_> {
+    /// Writes how the task ended, with what becomes of its job.
+    ///
+    /// # Errors
+    /// [`TaskSessionError::LeaseLost`] when the task does not hold the job any more, [`TaskSessionError::Unavailable`].
+    pub async fn end(&self, end: TaskOutcome) -> Result<(), TaskSessionError> {
+        let job = self.held().await?;
+        let now = self.engine.ports.clock.now();
+        let branch = match &end {
+            TaskOutcome::Completed { verdict } if !verdict.is_harmful() => {
+                job.published.pushed.as_ref().map(|_| job.branch.clone())
+            }
+            _ => None,
+        };
+        let (event, task_event, message) = self.ending(&job, end, now);
+        let open = self.engine.ports.store.open_tasks(job.id).await?;
+        let mut task = open.into_iter().find(|task| task.id == self.task.id).ok_or(TaskSessionError::LeaseLost)?;
+        task.result_branch = branch;
+        task.error_message = message.map(|text| self.engine.ports.tools.redactor().redact(&text));
+        let task = task.advance(task_event, now).ok();
+        let done = task.as_ref().is_some_and(|task| task.status == TaskStatus::Success);
+        if let Err(error) = self.engine.change_job_with(job.id, event, task, None).await {
+            return Err(self.session_error(error).await);
+        }
+        if let (true, Ok(node)) = (done, self.task.node.parse()) {
+            self.engine.ports.nodes.note_success(node, &job.source.repo.to_string(), now).await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl TaskSession for LocalTaskSession<'_> {
+    async fn start(&self, model: &str) -> Result<Assignment, TaskSessionError> {
+        self.held().await?;
+        let now = self.engine.ports.clock.now();
+        let task = Task { model: model.chars().take(MAX_MODEL).collect(), ..self.task.clone() };
+        let task = match task.status {
+            TaskStatus::Pending => task.advance(TaskEvent::Started, now).map_err(|_| TaskSessionError::LeaseLost)?,
+            _ => task,
+        };
+        let job = self.engine.change_job_with(self.task.job_id, self.renewal(), Some(task), None).await?;
+        self.refuse_poison(&job)?;
+        let issue = self.engine.ports.store.issue(job.issue_id).await?.ok_or(TaskSessionError::LeaseLost)?.value;
+        let (job, clone_url) = self.prepare(job).await?;
+        let job = self.inherit(job).await?;
+        let co_author = self.co_author(&job).await?;
+        Ok(Assignment { job, issue, clone_url, policy: TaskPolicy { co_author, ..self.engine.settings.task_policy() } })
+    }
+
+    async fn renew_lease(&self) -> Result<(), TaskSessionError> {
+        self.change(self.renewal()).await.map(|_| ())
+    }
+
+    async fn report(&self, event: JobEvent) -> Result<Job, TaskSessionError> {
+        self.change(self.accept(event)?).await
+    }
+
+    async fn credential(&self) -> Result<Option<GitCredential>, TaskSessionError> {
+        let job = self.held().await?;
+        let forge = self.forge(&job)?;
+        Ok(forge.git_credential(&job.source.repo).await.map_err(Refusal::from)?)
+    }
+
+    async fn reserve(&self, most: Usage) -> Result<Date, TaskSessionError> {
+        let job = self.held().await?;
+        let day = self.engine.ports.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let (account, budgets) = (account(&job, day), self.engine.settings.day_budgets);
+        self.engine.ports.ledger.reserve(&account, most, budgets).await?.map(|()| day).map_err(|capped| {
+            let remedy = "Retry the job tomorrow (UTC), or raise the day's budget that is named.";
+            Refusal::out_of_budget(capped.to_string(), remedy).into()
+        })
+    }
+
+    async fn settle(&self, day: Date, reserved: Usage, spent: Usage) -> Result<(), TaskSessionError> {
+        // Also for one who has lost the hold: what was spent was spent.
+        let job = self.engine.job(self.task.job_id).await?.ok_or(TaskSessionError::LeaseLost)?;
+        Ok(self.engine.ports.ledger.settle(&account(&job, day), reserved, spent).await?)
+    }
+
+    async fn record_call(&self, call: ModelCall, said: Transcript) -> Result<(), TaskSessionError> {
+        let redactor = self.engine.ports.tools.redactor();
+        let masked = |text: &str| shorten(&redactor.redact(text), MAX_TRANSCRIPT_CHARS);
+        let question = said.question.iter().map(|part| Message { role: part.role, content: masked(&part.content) });
+        let said = Transcript { question: question.collect(), answer: said.answer.as_deref().map(masked) };
+        let call = ModelCall { error: call.error.as_deref().map(masked), ..call };
+        let now = self.engine.ports.clock.now();
+        self.engine.ports.calls.add_call(self.task.job_id, self.task.id, &call, &said, now).await?;
+        Ok(())
+    }
+
+    async fn append_log(&self, chunk: u64, text: String) -> Result<(), TaskSessionError> {
+        let now = self.engine.ports.clock.now();
+        let text = self.engine.ports.tools.redactor().redact(&text);
+        self.engine.ports.logs.append_log(self.task.id, chunk, &text, now).await?;
+        Ok(())
+    }
+}
+
+/// The books that a job's calls stand in.
+fn account(job: &Job, day: Date) -> BudgetAccount {
+    BudgetAccount { day, repository: format!("{}:{}", job.source.platform, job.source.repo) }
+}
+
+fn harmful(job: &Job, verdict: Verdict) -> Failure {
+    let explanation = job.verified().map_or_else(|| verdict.as_str().to_owned(), |report| report.explanation.clone());
+    Failure {
+        stage: None,
+        reason: format!("the change did not stand the tests: {explanation}"),
+        remedy: "Look at the draft and the failing tests; retry the job, or say more in a comment.".to_owned(),
+    }
+}

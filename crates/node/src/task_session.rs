@@ -1,0 +1,154 @@
+//! The server's session, from another machine. What was not answered is asked again: the server may restart, and the line
+//! may break, while a task goes on.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::civil::Date;
+use patchwright_core::fault::Fault;
+use patchwright_core::forge::GitCredential;
+use patchwright_core::model_calls::{ModelCall, Transcript};
+use patchwright_core::task_session::{Assignment, TaskSession, TaskSessionError};
+use patchwright_domain::job::JobEvent;
+use patchwright_domain::{Job, TaskId, Usage};
+
+use crate::client::{ClientError, ServerClient};
+use crate::wire::{LogChunk, RecordedCall, Reserve, Settle, StartTask, TaskProgress};
+
+/// The first wait before something is asked again; it doubles up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LAST_PAUSE: Duration = Duration::from_secs(10);
+
+/// How much of a log's end is kept here, in bytes.
+const RECENT: usize = 256 * 1024;
+
+/// The session of one task.
+pub(crate) struct RemoteTaskSession {
+    client: ServerClient,
+    task: TaskId,
+    /// The last event that was told.
+    told: AtomicU64,
+    /// The branch that stands on the forge.
+    branch: Mutex<Option<String>>,
+    /// The end of what was logged.
+    recent: Mutex<String>,
+}
+
+impl RemoteTaskSession {
+    pub(crate) const fn new(client: ServerClient, task: TaskId) -> Self {
+        Self { client, task, told: AtomicU64::new(0), branch: Mutex::new(None), recent: Mutex::new(String::new()) }
+    }
+
+    /// The branch that came out so far.
+    pub(crate) fn branch(&self) -> Option<String> {
+        self.branch.lock().expect("no holder of this lock can panic").clone()
+    }
+
+    /// The end of what it logged.
+    pub(crate) fn recent(&self) -> String {
+        self.recent.lock().expect("no holder of this lock can panic").clone()
+    }
+
+    fn remember(&self, text: &str) {
+        let mut recent = self.recent.lock().expect("no holder of this lock can panic");
+        recent.push_str(text);
+        let mut from = recent.len().saturating_sub(RECENT);
+        while !recent.is_char_boundary(from) {
+            from += 1;
+        }
+        recent.drain(..from);
+    }
+
+    fn note(&self, job: &Job) {
+        let branch = job.published.pushed.as_ref().map(|_| job.branch.to_string());
+        *self.branch.lock().expect("no holder of this lock can panic") = branch;
+    }
+}
+
+impl From<ClientError> for TaskSessionError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            // A node that was removed has no task.
+            ClientError::Gone | ClientError::Unknown(_) => Self::LeaseLost,
+            ClientError::Refused(refusal) => Self::Refused(refusal),
+            ClientError::Misunderstood(_) => Self::Refused(patchwright_core::task_session::Refusal {
+                reason: error.to_string(),
+                remedy: "Update the node or the server, so that both have the same version; then retry the job."
+                    .to_owned(),
+                fault: Fault::Internal,
+                out_of_budget: false,
+            }),
+            error @ ClientError::Unavailable { .. } => Self::Unavailable { source: Box::new(error) },
+        }
+    }
+}
+
+/// Asks until there is an answer. Whoever waits here goes when the hold is lost.
+async fn until_answered<T, F: Future<Output = Result<T, ClientError>>>(
+    ask: impl Fn() -> F,
+) -> Result<T, TaskSessionError> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match ask().await {
+            Err(ClientError::Unavailable { detail, after }) => {
+                tracing::warn!(detail, "the server does not answer; it is asked again");
+                tokio::time::sleep(after.unwrap_or(pause).min(LAST_PAUSE)).await;
+                pause = (pause * 2).min(LAST_PAUSE);
+            }
+            answered => return Ok(answered?),
+        }
+    }
+}
+
+#[async_trait]
+impl TaskSession for RemoteTaskSession {
+    async fn start(&self, model: &str) -> Result<Assignment, TaskSessionError> {
+        let begin = StartTask { model: model.to_owned() };
+        let given = until_answered(|| self.client.begin(self.task, &begin)).await?;
+        self.note(&given.job);
+        Ok(given)
+    }
+
+    async fn renew_lease(&self) -> Result<(), TaskSessionError> {
+        // Asked again by whoever renews.
+        let alive = TaskProgress { number: 0, event: None };
+        self.client.progress(self.task, &alive).await?;
+        Ok(())
+    }
+
+    async fn report(&self, event: JobEvent) -> Result<Job, TaskSessionError> {
+        let number = self.told.fetch_add(1, Ordering::Relaxed) + 1;
+        let progress = TaskProgress { number, event: Some(event) };
+        let job = until_answered(|| self.client.progress(self.task, &progress)).await?;
+        self.note(&job);
+        Ok(job)
+    }
+
+    async fn credential(&self) -> Result<Option<GitCredential>, TaskSessionError> {
+        until_answered(|| self.client.credential(self.task)).await
+    }
+
+    async fn reserve(&self, most: Usage) -> Result<Date, TaskSessionError> {
+        let reserve = Reserve { most };
+        let reserved = until_answered(|| self.client.reserve(self.task, &reserve)).await?;
+        Ok(reserved.day)
+    }
+
+    async fn settle(&self, day: Date, reserved: Usage, spent: Usage) -> Result<(), TaskSessionError> {
+        // Once more could take it off twice; not at all leaves it booked at the most that it could cost.
+        Ok(self.client.settle(self.task, &Settle { day, reserved, spent }).await?)
+    }
+
+    async fn record_call(&self, call: ModelCall, said: Transcript) -> Result<(), TaskSessionError> {
+        Ok(self.client.record_call(self.task, &RecordedCall { call, said }).await?)
+    }
+
+    async fn append_log(&self, chunk: u64, text: String) -> Result<(), TaskSessionError> {
+        let piece = LogChunk { piece: chunk, text };
+        self.client.log(self.task, &piece).await?;
+        self.remember(&piece.text);
+        Ok(())
+    }
+}

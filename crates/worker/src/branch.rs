@@ -1,0 +1,80 @@
+//! What goes onto the branch: the fix again after a restart, and the report files.
+
+use patchwright_core::git::{CommitRequest, Workspace};
+use patchwright_domain::job::report::{FileContent, FixReport, Verdict};
+use patchwright_domain::{CommitSha, Job, RepoPath};
+
+use crate::context::StageError;
+use crate::report_files;
+use patchwright_core::task_session::{ReportFiles, TaskPolicy};
+
+/// Who commits this job's changes, and when. The time is the job's, so the same change makes the same commit again.
+pub(crate) fn commit_request(job: &Job, policy: &TaskPolicy) -> CommitRequest {
+    // With the job's own line it makes the last paragraph, where git and forges look for such lines.
+    let asked = policy.co_author.as_ref().map(|person| format!("Co-authored-by: {person}\n")).unwrap_or_default();
+    CommitRequest {
+        message: report_files::commit_message(job) + &asked,
+        author_name: policy.author_name.clone(),
+        author_email: policy.author_email.clone(),
+        at: job.created_at,
+    }
+}
+
+/// Makes the checkpointed fix again in a fresh working copy.
+pub(crate) async fn restore(
+    workspace: &dyn Workspace,
+    fix: &FixReport,
+    job: &Job,
+    policy: &TaskPolicy,
+) -> Result<(), StageError> {
+    let paths = write_all(workspace, &fix.contents).await?;
+    workspace.commit(&paths, &commit_request(job, policy)).await?;
+    Ok(())
+}
+
+async fn write_all(workspace: &dyn Workspace, contents: &[FileContent]) -> Result<Vec<RepoPath>, StageError> {
+    for file in contents {
+        match &file.text {
+            Some(text) => workspace.write(&file.path, text.as_bytes()).await?,
+            None => workspace.remove(&file.path).await?,
+        }
+    }
+    Ok(contents.iter().map(|file| file.path.clone()).collect())
+}
+
+/// The `agent/*` files of `seeds/002 §10`, as far as the setting wants them on the branch.
+pub(crate) fn report_files(job: &Job, verdict: Verdict, policy: &TaskPolicy) -> Vec<FileContent> {
+    let wanted = match policy.report_files {
+        ReportFiles::Branch => true,
+        ReportFiles::WhenAnalysisOnly => verdict == Verdict::AnalysisOnly,
+        ReportFiles::None => false,
+    };
+    if !wanted {
+        return Vec::new();
+    }
+    let file = |path: &str, text: String| FileContent {
+        path: RepoPath::parse(path).expect("our own paths are plain"),
+        text: Some(text),
+    };
+    let plan = job.proposed().map(|report| &report.plan);
+    let plan = serde_json::to_string_pretty(&plan).expect("a plan is only text");
+    vec![
+        file("agent/analysis.md", report_files::analysis_file(job)),
+        file("agent/patch_plan.json", format!("{plan}\n")),
+        file("agent/report.txt", report_files::report_file(job, verdict)),
+    ]
+}
+
+/// Commits the report files together with the fix: one commit on the branch, as before.
+pub(crate) async fn commit_reports(
+    workspace: &dyn Workspace,
+    job: &Job,
+    files: &[FileContent],
+    policy: &TaskPolicy,
+) -> Result<CommitSha, StageError> {
+    let mut paths = write_all(workspace, files).await?;
+    if let Some(fix) = job.fixed() {
+        paths.extend(fix.contents.iter().map(|file| file.path.clone()));
+    }
+    Ok(workspace.commit(&paths, &commit_request(job, policy)).await?)
+}

@@ -1,0 +1,156 @@
+//! The model behind the budgets of the job and of the day.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use jiff::civil::Date;
+use patchwright_core::fault::{Fault, error_chain};
+use patchwright_core::llm::{ChatAnswer, ChatRequest, Llm, LlmError, Message};
+use patchwright_core::model_calls::{ModelCall, Transcript};
+use patchwright_core::progress::{Progress, ProgressEvent};
+use patchwright_core::task_session::{Assignment, TaskSession, TaskSessionError};
+use patchwright_core::{CancellationToken, Redactor};
+use patchwright_domain::Usage;
+use patchwright_domain::money::Budget;
+use tokio::sync::Mutex;
+
+use crate::context::StageError;
+
+/// Asks the model within the budgets of the job and the day, and counts.
+pub(crate) struct BudgetedLlm<'a> {
+    llm: Arc<dyn Llm>,
+    session: &'a dyn TaskSession,
+    budget: Budget,
+    redactor: Redactor,
+    max_tokens: Option<u32>,
+    progress: Progress,
+    cancel: CancellationToken,
+    /// Of the whole job, and of the present stage.
+    spent: Mutex<(Usage, Usage)>,
+    /// How many calls were noted; nothing where none is.
+    noted: Option<AtomicU32>,
+}
+
+impl<'a> BudgetedLlm<'a> {
+    pub(crate) fn new(
+        llm: Arc<dyn Llm>,
+        session: &'a dyn TaskSession,
+        assignment: &Assignment,
+        redactor: Redactor,
+        progress: Progress,
+        cancel: CancellationToken,
+    ) -> Self {
+        Self {
+            llm,
+            session,
+            budget: assignment.policy.budget,
+            redactor,
+            max_tokens: assignment.policy.max_answer_tokens,
+            progress,
+            cancel,
+            spent: Mutex::new((assignment.job.usage(), Usage::default())),
+            noted: assignment.policy.keep_model_calls.then(AtomicU32::default),
+        }
+    }
+
+    /// Asks. Secrets in the messages are masked; nothing is asked that could pass a budget.
+    pub(crate) async fn ask(&self, purpose: &'static str, messages: &[Message]) -> Result<ChatAnswer, StageError> {
+        let masked =
+            |message: &Message| Message { role: message.role, content: self.redactor.redact(&message.content) };
+        let request =
+            ChatRequest { purpose, messages: messages.iter().map(masked).collect(), max_tokens: self.max_tokens };
+        let most = self.llm.estimate(&request);
+        self.check_budget(&most).await?;
+        let day = self.reserve(most).await?;
+        let began = std::time::Instant::now();
+        let answer = self.llm.chat(&request, &self.cancel).await;
+        self.settle(day, most, answer.as_ref()).await;
+        let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.note_chat(request, &answer, millis).await;
+        let answer = answer?;
+        let mut spent = self.spent.lock().await;
+        spent.0 += answer.usage;
+        spent.1 += answer.usage;
+        self.progress.send(ProgressEvent::Tokens { total: spent.0.tokens() });
+        tracing::info!(
+            llm.purpose = purpose,
+            llm.model = %answer.model,
+            llm.prompt_tokens = answer.usage.prompt_tokens,
+            llm.completion_tokens = answer.usage.completion_tokens,
+            llm.elapsed_ms = millis,
+            "the model answered"
+        );
+        Ok(answer)
+    }
+
+    async fn note_chat(&self, request: ChatRequest, answer: &Result<ChatAnswer, LlmError>, millis: u64) {
+        let (model, usage, error, text) = match answer {
+            Ok(answer) => (answer.model.clone(), answer.usage, None, Some(answer.text.clone())),
+            Err(error) => (self.llm.model(), Usage::default(), Some(error_chain(error)), None),
+        };
+        let call = ModelCall { number: 0, purpose: request.purpose.to_owned(), model, usage, millis, error };
+        self.note(call, Transcript { question: request.messages, answer: text }).await;
+    }
+
+    /// Keeps a call for people to read. The work does not depend on it.
+    async fn note(&self, call: ModelCall, said: Transcript) {
+        let Some(noted) = &self.noted else { return };
+        let call = ModelCall { number: noted.fetch_add(1, Ordering::Relaxed), ..call };
+        if let Err(error) = self.session.record_call(call, said).await {
+            tracing::warn!(error = %error_chain(&error), "a model call could not be kept for people to read");
+        }
+    }
+
+    /// Books a call that somebody else is about to make for this job.
+    pub(crate) async fn reserve_call(&self, most: Usage) -> Result<Date, StageError> {
+        self.check_budget(&most).await?;
+        self.reserve(most).await
+    }
+
+    /// Books what that call did cost.
+    pub(crate) async fn settle_call(&self, day: Date, most: Usage, spent: Usage) {
+        if let Err(error) = self.session.settle(day, most, spent).await {
+            tracing::warn!(error = %error_chain(&error), "a model call stays booked at the most that it could cost");
+        }
+        let (purpose, model) = ("command".to_owned(), self.llm.model());
+        let call = ModelCall { number: 0, purpose, model, usage: spent, millis: 0, error: None };
+        self.note(call, Transcript::default()).await;
+        let mut all = self.spent.lock().await;
+        all.0 += spent;
+        all.1 += spent;
+        self.progress.send(ProgressEvent::Tokens { total: all.0.tokens() });
+    }
+
+    async fn check_budget(&self, most: &Usage) -> Result<(), StageError> {
+        let Some(detail) = self.budget.no_room_for(&self.spent.lock().await.0, most) else { return Ok(()) };
+        let remedy = "Raise BUDGET_TOKENS, BUDGET_CALLS or BUDGET_COST, or narrow the issue, then retry the job.";
+        Err(StageError::out_of_budget(format!("the job's model budget is used up: {detail}"), remedy))
+    }
+
+    async fn reserve(&self, most: Usage) -> Result<Date, StageError> {
+        self.session.reserve(most).await.map_err(|error| match error {
+            TaskSessionError::Refused(refusal) => refusal.into(),
+            other => {
+                StageError::new(error_chain(&other), "Retry the job when the database answers again.", Fault::RETRY)
+            }
+        })
+    }
+
+    /// Puts what the call cost in place of what was reserved. A call that the server took and that gave nothing usable
+    /// may have cost as much as it could, so it stays booked as that.
+    async fn settle(&self, day: Date, most: Usage, answer: Result<&ChatAnswer, &LlmError>) {
+        let spent = match answer {
+            Ok(answer) => answer.usage,
+            Err(LlmError::CutOff | LlmError::Unusable { .. } | LlmError::Cancelled) => return,
+            Err(_) => Usage::default(),
+        };
+        if let Err(error) = self.session.settle(day, most, spent).await {
+            tracing::warn!(error = %error_chain(&error), "a model call stays booked at the most that it could cost");
+        }
+    }
+
+    /// What the present stage has cost, and begins to count anew.
+    pub(crate) async fn take_stage_usage(&self) -> Usage {
+        std::mem::take(&mut self.spent.lock().await.1)
+    }
+}

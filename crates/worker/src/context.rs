@@ -1,0 +1,115 @@
+//! What a stage is assignment, and the reasons for which the work on a job stops.
+
+use patchwright_core::CancellationToken;
+use patchwright_core::fault::{Fault, error_chain};
+use patchwright_core::git::GitError;
+use patchwright_core::llm::LlmError;
+use patchwright_core::progress::Progress;
+use patchwright_core::task_session::{Refusal, TaskPolicy, TaskSessionError};
+use patchwright_core::tracker::ForgeError;
+use patchwright_domain::job::stage::StageKind;
+use patchwright_domain::{Issue, Job};
+
+use crate::budgeted_llm::BudgetedLlm;
+use crate::worker::Tools;
+
+/// What a stage is assignment. A stage never writes to the store.
+pub(crate) struct StageContext<'a> {
+    pub(crate) job: &'a Job,
+    pub(crate) issue: &'a Issue,
+    pub(crate) workspace: &'a dyn patchwright_core::git::Workspace,
+    /// A folder beside the working copy, for exports and caches.
+    pub(crate) scratch: &'a std::path::Path,
+    pub(crate) llm: Option<&'a BudgetedLlm<'a>>,
+    pub(crate) tools: &'a Tools,
+    pub(crate) policy: &'a TaskPolicy,
+    pub(crate) cancel: &'a CancellationToken,
+    pub(crate) progress: &'a Progress,
+}
+
+/// Why the work on a job stops before its end.
+#[derive(Debug)]
+pub(crate) enum StopReason {
+    /// A stage failed; its `fault` says whether a later attempt may succeed.
+    Failed(StageError),
+    /// The lease is lost, or a person cancelled the job: nothing may be written any more.
+    LeaseLost,
+    /// The server shuts down: the job goes back into the queue.
+    Release,
+    /// The plan is finished and waits for approval.
+    Paused,
+    /// The session cannot be reached. The lease expires and another worker continues the job.
+    Unreachable(String),
+}
+
+/// A stage, or a step between two stages, failed.
+#[derive(Debug)]
+pub(crate) struct StageError {
+    pub(crate) stage: Option<StageKind>,
+    /// What happened, to which thing.
+    pub(crate) reason: String,
+    /// What to do next.
+    pub(crate) remedy: String,
+    pub(crate) fault: Fault,
+    /// Whether the model budget is used up; results that need no model stay valid.
+    pub(crate) out_of_budget: bool,
+}
+
+impl StageError {
+    pub(crate) fn new(reason: impl Into<String>, remedy: impl Into<String>, fault: Fault) -> Self {
+        Self { stage: None, reason: reason.into(), remedy: remedy.into(), fault, out_of_budget: false }
+    }
+
+    pub(crate) fn out_of_budget(reason: String, remedy: &str) -> Self {
+        Self { out_of_budget: true, ..Self::new(reason, remedy, Fault::Denied) }
+    }
+
+    pub(crate) fn refusal(&self) -> Refusal {
+        Refusal {
+            reason: self.reason.clone(),
+            remedy: self.remedy.clone(),
+            fault: self.fault,
+            out_of_budget: self.out_of_budget,
+        }
+    }
+}
+
+impl From<Refusal> for StageError {
+    fn from(refusal: Refusal) -> Self {
+        let Refusal { reason, remedy, fault, out_of_budget } = refusal;
+        Self { stage: None, reason, remedy, fault, out_of_budget }
+    }
+}
+
+macro_rules! stage_error_from {
+    ($($error:ty),*) => {
+        $(impl From<$error> for StageError {
+            fn from(error: $error) -> Self {
+                Refusal::from_error(&error, error.fault()).into()
+            }
+        })*
+    };
+}
+stage_error_from!(
+    GitError,
+    ForgeError,
+    LlmError,
+    patchwright_core::code_index::CodeIndexError,
+    patchwright_core::sandbox::SandboxError
+);
+
+impl From<StageError> for StopReason {
+    fn from(error: StageError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<TaskSessionError> for StopReason {
+    fn from(error: TaskSessionError) -> Self {
+        match error {
+            TaskSessionError::LeaseLost => Self::LeaseLost,
+            TaskSessionError::Refused(refusal) => Self::Failed(refusal.into()),
+            error @ TaskSessionError::Unavailable { .. } => Self::Unreachable(error_chain(&error)),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! `generate_fix_plan` of `seeds/002 §9`: what to change, file by file.
+
+use patchwright_core::llm::Message;
+use patchwright_domain::{Issue, Job};
+use serde::Deserialize;
+
+use super::{ask_json, file_text, issue_text, rules};
+use crate::budgeted_llm::BudgetedLlm;
+use crate::context::StageError;
+
+/// The model's answer, before its paths are checked.
+#[derive(Debug, Deserialize)]
+pub(crate) struct PlanAnswer {
+    pub(crate) root_cause: String,
+    pub(crate) fix_strategy: String,
+    pub(crate) changes: Vec<ChangeAnswer>,
+    #[serde(default)]
+    pub(crate) risks: Vec<String>,
+    #[serde(default)]
+    pub(crate) testing_suggestions: Vec<String>,
+    #[serde(default)]
+    pub(crate) risk_level: String,
+}
+
+/// One change of the plan.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ChangeAnswer {
+    #[serde(alias = "path", alias = "file_path")]
+    pub(crate) file: String,
+    #[serde(alias = "change", default)]
+    pub(crate) description: String,
+}
+
+/// Asks; `Ok(Err(..))` is an answer that cannot be used, in words.
+pub(crate) async fn ask(
+    llm: &BudgetedLlm<'_>,
+    issue: &Issue,
+    job: &Job,
+    files: &[(String, String)],
+) -> Result<Result<PlanAnswer, String>, StageError> {
+    let files: Vec<String> = files.iter().map(|(path, text)| file_text(path, text)).collect();
+    let question = format!(
+        "{}\n\n{}\n\nPlan the smallest change that fixes the issue at its cause. Add or extend a test that fails today and \
+         passes after the fix, where the repository has tests. CI configuration, lock files and agent settings cannot be \
+         changed.\nAnswer with one JSON object in a ```json block:\n\
+         {{\"root_cause\": \"…\", \"fix_strategy\": \"one line\", \"changes\": [{{\"file\": \"path\", \"description\": \
+         \"what to change there\"}}], \"risks\": [\"…\"], \"testing_suggestions\": [\"…\"], \
+         \"risk_level\": \"low|medium|high\"}}",
+        issue_text(issue, job),
+        files.join("\n\n")
+    );
+    ask_json(llm, "fix_plan", vec![rules(), Message::user(question)]).await
+}

@@ -1,0 +1,71 @@
+//! The texts that a job commits: the commit message and the `agent/*` report files. Pure functions of the job.
+
+use std::fmt::Write as _;
+
+use patchwright_core::outgoing_text::{neutralise, neutralise_line, shorten};
+use patchwright_domain::Job;
+use patchwright_domain::job::report::{Candidate, CandidateSymbol, TestResults, Verdict};
+
+/// The message of the job's commit.
+pub fn commit_message(job: &Job) -> String {
+    let title = neutralise_line(&job.title, 60).replace('\u{200b}', "");
+    let what = if job.proposed().is_none() { "Analysis of" } else { "Fix" };
+    let mut out = format!("{what} {}: {title}\n", job.source.name());
+    if let Some(proposed) = job.proposed() {
+        let text = shorten(&proposed.plan.fix_strategy, 500);
+        // `#12` here would link or even close other issues.
+        let _ = write!(out, "\n{}\n", neutralise(&text));
+    }
+    let _ = write!(out, "\nPatchwright-Job: {}\n", job.id);
+    out
+}
+
+/// `agent/analysis.md` of `seeds/002 §10`.
+pub(crate) fn analysis_file(job: &Job) -> String {
+    format!("# Analysis of {}\n\n{}\n{}", job.source.name(), neutralise(&job.title), located_files(job))
+}
+
+/// `agent/report.txt` of `seeds/002 §10`.
+pub(crate) fn report_file(job: &Job, verdict: Verdict) -> String {
+    let mut out = format!("job: {}\nverdict: {}\n", job.id, verdict.as_str());
+    if let Some(report) = job.verified() {
+        let _ = writeln!(out, "explanation: {}", report.explanation);
+        if let Some(before) = &report.before {
+            let _ = writeln!(out, "before: {}", counts(before));
+        }
+        let _ = writeln!(out, "after: {}", counts(&report.test_results));
+    }
+    out
+}
+
+/// The likeliest files of a job as a folded list in Markdown; empty before the job has located any.
+pub fn located_files(job: &Job) -> String {
+    let Some(report) = job.located().filter(|report| !report.candidates.is_empty()) else { return String::new() };
+    let mut out = format!(
+        "\n<details><summary>The likeliest files of {} looked at</summary>\n\n",
+        report.stage_data.files_analyzed
+    );
+    for candidate in report.candidates.iter().take(10) {
+        let reasons: Vec<String> = candidate.reasons.iter().take(3).map(|reason| neutralise(reason)).collect();
+        let _ = writeln!(out, "- `{}`: {}{}", candidate.path, reasons.join("; "), places(candidate));
+    }
+    out.push_str("\n</details>\n");
+    out
+}
+
+/// How many symbols of a file a comment names, and how much of a name, in characters.
+const SHOWN_PLACES: usize = 2;
+const SYMBOL_NAME: usize = 80;
+/// The places in a file to begin at, in words for people.
+pub(crate) fn places(candidate: &Candidate) -> String {
+    let place = |symbol: &CandidateSymbol| {
+        format!("`{}` (line {})", neutralise_line(&symbol.name, SYMBOL_NAME), symbol.lines.0)
+    };
+    let places: Vec<String> = candidate.symbols.iter().take(SHOWN_PLACES).map(place).collect();
+    if places.is_empty() { String::new() } else { format!("; begin at {}", places.join(", ")) }
+}
+
+fn counts(results: &TestResults) -> String {
+    let TestResults { passed, failed, skipped, total, .. } = results;
+    format!("{passed} passed, {failed} failed, {skipped} skipped, {total} total")
+}

@@ -1,0 +1,257 @@
+//! The loop: run stage → tell the session → next.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use patchwright_core::CancellationToken;
+use patchwright_core::git::{Checkout, GitError, Rework, Workspace};
+use patchwright_core::progress::{Progress, ProgressEvent};
+use patchwright_core::task_session::{Assignment, TaskLease, TaskOutcome, TaskSession};
+use patchwright_domain::job::report::Verdict;
+use patchwright_domain::job::stage::{StageKind, StageStatus};
+use patchwright_domain::job::{Inheritance, PublishMode};
+use patchwright_domain::{Job, JobEvent, Usage};
+
+use crate::budgeted_llm::BudgetedLlm;
+use crate::context::{StageContext, StageError, StopReason};
+use crate::stage::{Outcome, run_stage};
+use crate::worker::Tools;
+
+/// One worker at one job.
+pub(crate) struct Run<'a> {
+    tools: &'a Tools,
+    session: &'a dyn TaskSession,
+    lease: TaskLease,
+    cancel: CancellationToken,
+    progress: Progress,
+    /// What was assignment out, with the job as it stands at the session, as far as this worker knows.
+    assignment: Assignment,
+    llm: Option<BudgetedLlm<'a>>,
+    /// What the stage that failed has cost.
+    unbooked: Usage,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(
+        tools: &'a Tools,
+        session: &'a dyn TaskSession,
+        lease: TaskLease,
+        assignment: Assignment,
+        cancel: CancellationToken,
+        progress: Progress,
+    ) -> Self {
+        let llm = tools.llm.as_ref().map(|llm| {
+            BudgetedLlm::new(
+                Arc::clone(llm),
+                session,
+                &assignment,
+                tools.redactor.clone(),
+                progress.clone(),
+                cancel.clone(),
+            )
+        });
+        Self { tools, session, lease, cancel, progress, assignment, llm, unbooked: Usage::default() }
+    }
+
+    const fn job(&self) -> &Job {
+        &self.assignment.job
+    }
+
+    const fn epoch(&self) -> u64 {
+        self.lease.epoch
+    }
+
+    /// From wherever the job stands to its end.
+    pub(crate) async fn drive(&mut self, folder: &Path) -> Result<Verdict, StopReason> {
+        let workspace = self.open_workspace(folder).await?;
+        self.take_up_fix(workspace.as_ref()).await?;
+        while let Some(kind) = self.job().next_stage() {
+            if self.job().awaits_approval() {
+                return Err(StopReason::Paused);
+            }
+            self.stage(kind, workspace.as_ref(), folder).await?;
+            if kind == StageKind::Fix {
+                self.publish_fix(workspace.as_ref()).await?;
+            }
+        }
+        self.conclude(workspace.as_ref()).await
+    }
+
+    /// How it ended, in the session's words; `None` when there is nothing to tell.
+    pub(crate) fn ending(&self, stop: Result<Verdict, StopReason>) -> Option<TaskOutcome> {
+        match stop {
+            Ok(verdict) => Some(TaskOutcome::Completed { verdict }),
+            Err(StopReason::Failed(error)) => {
+                Some(TaskOutcome::Failed { refusal: error.refusal(), stage: error.stage, usage: self.unbooked })
+            }
+            Err(StopReason::Release) => Some(TaskOutcome::Released),
+            Err(StopReason::Paused) => Some(TaskOutcome::Paused),
+            Err(StopReason::LeaseLost) => {
+                tracing::info!("the job was taken from this worker");
+                None
+            }
+            Err(StopReason::Unreachable(cause)) => {
+                tracing::error!(error = %cause, "the session failed; the job goes on when its lease has run out");
+                None
+            }
+        }
+    }
+
+    /// Brings an earlier worker's fix into this fresh working copy, or has it made again when its base is history.
+    async fn take_up_fix(&mut self, workspace: &dyn Workspace) -> Result<(), StopReason> {
+        // A stage that was sent back keeps its last report until it has a new one.
+        let done = self.job().stage(StageKind::Fix).status.is_done();
+        let Some(fix) = self.job().fixed().filter(|_| done) else { return Ok(()) };
+        if *workspace.base_commit() != fix.base {
+            tracing::info!(git.base = %fix.base, git.now = %workspace.base_commit(), "the base has moved since the fix");
+            return self.report(JobEvent::BaseMoved { epoch: self.epoch() }).await;
+        }
+        crate::branch::restore(workspace, fix, self.job(), &self.assignment.policy).await?;
+        self.publish_fix(workspace).await
+    }
+
+    async fn report(&mut self, event: JobEvent) -> Result<(), StopReason> {
+        self.assignment.job = self.session.report(event).await?;
+        Ok(())
+    }
+
+    async fn open_workspace(&mut self, folder: &Path) -> Result<Box<dyn Workspace>, StopReason> {
+        self.progress.doing(format!("cloning {}", self.job().source.repo));
+        let credential = self.session.credential().await?;
+        let start = self.job().follows.as_ref().and_then(|follows| follows.base.clone());
+        let rework = self.job().published.pushed.clone().zip(start.clone());
+        let mut checkout = Checkout {
+            url: self.assignment.clone_url.clone(),
+            base: Some(if start.is_some() { self.job().branch.clone() } else { self.job().base_branch.clone() }),
+            branch: self.job().branch.clone(),
+            rework: rework.map(|(tip, start)| Rework { tip, start }).filter(|rework| rework.tip != rework.start),
+            credential,
+            destination: folder.join("repo"),
+        };
+        let git = &self.tools.git;
+        let workspace = match git.checkout(checkout.clone(), &self.cancel).await {
+            // Somebody removed the branch. Nothing is left to build on, so the work begins anew.
+            Err(GitError::BranchNotFound { .. }) if start.is_some() => {
+                remove_folder(checkout.destination.clone()).await;
+                checkout.base = Some(self.job().base_branch.clone());
+                let inheritance = Inheritance::default();
+                self.report(JobEvent::BranchInherited { epoch: self.epoch(), inheritance }).await?;
+                git.checkout(checkout, &self.cancel).await
+            }
+            other => other,
+        };
+        let workspace = workspace.map_err(StageError::from)?;
+        tracing::info!(git.base = %workspace.base_commit(), "the repository is checked out");
+        if self
+            .job()
+            .follows
+            .as_ref()
+            .and_then(|follows| follows.base.as_ref())
+            .is_some_and(|at| at != workspace.base_commit())
+        {
+            tracing::info!("people have pushed to the branch; the work goes on from there");
+            let commit = workspace.base_commit().clone();
+            self.report(JobEvent::BranchMoved { epoch: self.epoch(), commit }).await?;
+        }
+        Ok(workspace)
+    }
+
+    async fn stage(&mut self, kind: StageKind, workspace: &dyn Workspace, folder: &Path) -> Result<(), StopReason> {
+        tracing::Span::current().record("stage", kind.as_str());
+        self.report(JobEvent::StageStarted { epoch: self.epoch(), stage: kind }).await?;
+        self.progress.send(ProgressEvent::Stage { stage: kind, status: StageStatus::Running });
+        let context = StageContext {
+            job: self.job(),
+            issue: &self.assignment.issue,
+            workspace,
+            scratch: folder,
+            llm: self.llm.as_ref(),
+            tools: self.tools,
+            policy: &self.assignment.policy,
+            cancel: &self.cancel,
+            progress: &self.progress,
+        };
+        let result = run_stage(kind, &context).await;
+        let usage = self.take_usage().await;
+        let epoch = self.epoch();
+        let (event, status) = match result {
+            Ok(Outcome::Done { report, comment }) => {
+                let comment = self.tools.redactor.redact(&comment);
+                (JobEvent::StageSucceeded { epoch, report: *report, comment, usage }, StageStatus::Succeeded)
+            }
+            Ok(Outcome::Skipped { reason }) => {
+                (JobEvent::StageSkipped { epoch, stage: kind, reason }, StageStatus::Skipped)
+            }
+            Ok(Outcome::SendBack { feedback }) => {
+                tracing::info!("verify sends the fix back");
+                (JobEvent::SentBack { epoch, feedback, usage }, StageStatus::Pending)
+            }
+            Err(mut error) => {
+                error.stage = Some(kind);
+                self.progress.send(ProgressEvent::Stage { stage: kind, status: StageStatus::Failed });
+                self.unbooked = usage;
+                return Err(StopReason::Failed(error));
+            }
+        };
+        self.report(event).await?;
+        self.progress.send(ProgressEvent::Stage { stage: kind, status });
+        tracing::info!(stage.status = status.as_str(), "the stage ended");
+        Ok(())
+    }
+
+    async fn take_usage(&self) -> Usage {
+        match &self.llm {
+            Some(llm) => llm.take_stage_usage().await,
+            None => Usage::default(),
+        }
+    }
+
+    /// Brings the branch to the forge once the fix is checkpointed, so that a crash in between repeats only the push.
+    async fn publish_fix(&mut self, workspace: &dyn Workspace) -> Result<(), StopReason> {
+        let Some(commit) = self.job().fixed().map(|fix| fix.commit.clone()) else { return Ok(()) };
+        self.push(workspace, commit).await
+    }
+
+    async fn push(
+        &mut self,
+        workspace: &dyn Workspace,
+        commit: patchwright_domain::CommitSha,
+    ) -> Result<(), StopReason> {
+        let pushed = self.job().published.pushed.clone();
+        if self.job().publish == PublishMode::Patch || pushed.as_ref() == Some(&commit) {
+            return Ok(());
+        }
+        self.progress.doing(format!("pushing {}", self.job().branch));
+        let credential = self.session.credential().await?;
+        workspace.push(&commit, pushed.as_ref(), credential.as_ref()).await.map_err(|error| {
+            let mut error = StageError::from(error);
+            error.stage = self.job().next_stage().map(|_| StageKind::Fix);
+            error
+        })?;
+        tracing::info!(git.branch = %self.job().branch, git.commit = %commit, "the branch is pushed");
+        self.report(JobEvent::BranchPushed { epoch: self.epoch(), commit }).await
+    }
+
+    /// What may be said of the finished job; an analysis leaves its report files.
+    async fn conclude(&mut self, workspace: &dyn Workspace) -> Result<Verdict, StopReason> {
+        let verdict = self.job().verified().map_or(Verdict::AnalysisOnly, |report| report.verdict);
+        let files = crate::branch::report_files(self.job(), verdict, &self.assignment.policy);
+        if !files.is_empty() && self.job().publish != PublishMode::Patch {
+            let commit = crate::branch::commit_reports(workspace, self.job(), &files, &self.assignment.policy).await?;
+            self.push(workspace, commit).await?;
+        }
+        Ok(verdict)
+    }
+}
+
+/// Removes what the job left on the disk. Failing that is worth a line in the log and nothing more.
+pub async fn remove_folder(folder: PathBuf) {
+    let shown = folder.display().to_string();
+    let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
+    match removed {
+        Ok(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(%error, folder = shown, "the job's folder could not be removed");
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,147 @@
+//! The fix by a program of others: it runs in the sandbox on a copy of the tree, and what it leaves there goes through
+//! the same rules as the model's own edits.
+
+use std::path::Path;
+
+use patchwright_core::fault::Fault;
+use patchwright_core::model_proxy::{ProxyRequest, ProxySession};
+use patchwright_core::sandbox::{ProgramReport, ProgramRequest, TreeChange};
+use patchwright_domain::RepoPath;
+use patchwright_domain::job::report::FileContent;
+use patchwright_domain::node::WorkCommand;
+
+use super::fix::{MAX_FILE, unified_diff};
+use crate::command::{Words, issue_text, prompt};
+use crate::context::{StageContext, StageError};
+use patchwright_core::outgoing_text::shorten;
+
+/// The most files that a program may change.
+const MAX_CHANGES: usize = 100;
+
+/// Runs the program and says what came out: all files that differ from the base, and the difference as text.
+pub(super) async fn run(
+    context: &StageContext<'_>,
+    command: &WorkCommand,
+) -> Result<(Vec<FileContent>, String), StageError> {
+    let tree = context.scratch.join(format!("program-{}", context.job.rounds));
+    let standing = context.job.fixed().map_or_else(|| context.workspace.base_commit(), |fix| &fix.commit);
+    let _ = tokio::fs::remove_dir_all(&tree).await;
+    context.workspace.export(standing, &tree).await?;
+    let report = call(context, command, &tree).await?;
+    if report.code != Some(0) {
+        let how = match report.code {
+            Some(code) => format!("ended with {code}"),
+            None if report.timed_out => "ran out of time".to_owned(),
+            None => "was killed".to_owned(),
+        };
+        let reason = format!("`{command}` {how}: {}", shorten(report.log_tail.trim(), 500));
+        let remedy = "Look at the task's log; raise COMMAND_TIMEOUT if it needs more time. Then retry the job.";
+        return Err(StageError::new(reason, remedy, Fault::Internal));
+    }
+    let mut contents = context.job.fixed().map(|fix| fix.contents.clone()).unwrap_or_default();
+    for change in report.changed {
+        let file = checked(change, command)?;
+        contents.retain(|known| known.path != file.path);
+        contents.push(file);
+    }
+    if contents.len() > MAX_CHANGES {
+        return Err(refused(command, &format!("it changes {} files, more than {MAX_CHANGES}", contents.len())));
+    }
+    let mut diff = String::new();
+    for file in &contents {
+        let before = context.workspace.read(&file.path).await?;
+        let before = before.and_then(|bytes| String::from_utf8(bytes).ok());
+        diff.push_str(&unified_diff(&file.path, before.as_deref(), file.text.as_deref().unwrap_or_default()));
+    }
+    Ok((contents, diff))
+}
+
+async fn call(context: &StageContext<'_>, command: &WorkCommand, tree: &Path) -> Result<ProgramReport, StageError> {
+    let folder = context.scratch.join("scratch");
+    let (issue_file, prompt_file) = (folder.join("issue.md"), folder.join("prompt.md"));
+    let prompt = prompt(context.issue, context.job);
+    write(&issue_file, &issue_text(context.issue, context.job)).await?;
+    write(&prompt_file, &prompt).await?;
+    let mut proxy = match &context.tools.model_proxy {
+        Some(proxy) => Some(proxy.open().await.map_err(|error| {
+            let reason = format!("the model cannot be lent to `{command}`: {error}");
+            StageError::new(reason, "Retry the job.", Fault::RETRY)
+        })?),
+        None => None,
+    };
+    let words = Words {
+        prompt: &prompt,
+        prompt_file: &prompt_file.display().to_string(),
+        issue_file: &issue_file.display().to_string(),
+        model: proxy.as_ref().map_or("", |proxy| proxy.model.as_str()),
+        base_url: proxy.as_ref().map_or("", |proxy| proxy.base_url.as_str()),
+        api_key: proxy.as_ref().map_or("", |proxy| proxy.api_key.expose()),
+    };
+    let Some((args, env)) = words.call(command, &context.tools.presets) else {
+        return Err(refused(command, "this machine knows no such preset"));
+    };
+    context.progress.doing(format!("running {command}"));
+    let request =
+        ProgramRequest { root: tree.to_owned(), scratch: folder, args, env, timeout: context.tools.command_timeout };
+    let running = context.tools.sandbox.run(request, context.progress, context.cancel);
+    let mut running = std::pin::pin!(running);
+    loop {
+        tokio::select! {
+            report = &mut running => return Ok(report?),
+            request = next(&mut proxy) => account(context, request).await,
+        }
+    }
+}
+
+/// What the program asks of the model; never, where there is none.
+async fn next(proxy: &mut Option<ProxySession>) -> ProxyRequest {
+    if let Some(proxy) = proxy
+        && let Some(request) = proxy.requests.recv().await
+    {
+        return request;
+    }
+    std::future::pending().await
+}
+
+/// Books what the program's call costs, or says that there is no room for it.
+async fn account(context: &StageContext<'_>, request: ProxyRequest) {
+    let Some(llm) = context.llm else { return };
+    match request {
+        ProxyRequest::Reserve { most, answer } => {
+            let reserved = llm.reserve_call(most).await;
+            let _ = answer.send(reserved.map_err(|error| error.reason));
+        }
+        ProxyRequest::Settle { day, most, spent } => llm.settle_call(day, most, spent).await,
+    }
+}
+
+async fn write(path: &Path, text: &str) -> Result<(), StageError> {
+    let written = async {
+        tokio::fs::create_dir_all(path.parent().unwrap_or(path)).await?;
+        tokio::fs::write(path, text).await
+    };
+    written.await.map_err(|error| {
+        let reason = format!("{} cannot be written: {error}", path.display());
+        StageError::new(reason, "Make room on the disk, then retry the job.", Fault::RETRY)
+    })
+}
+
+fn refused(command: &WorkCommand, why: &str) -> StageError {
+    let reason = format!("what `{command}` did cannot be used: {why}");
+    StageError::new(reason, "Retry the job, or say in a comment what should change.", Fault::Internal)
+}
+
+fn checked(change: TreeChange, command: &WorkCommand) -> Result<FileContent, StageError> {
+    let path = RepoPath::parse(&change.path).map_err(|error| refused(command, &error.to_string()))?;
+    if let Some(reason) = path.protection() {
+        return Err(refused(command, &format!("it changes {path}, which no job may: {reason}")));
+    }
+    let Some(bytes) = change.content else { return Ok(FileContent { path, text: None }) };
+    if bytes.len() > MAX_FILE {
+        return Err(refused(command, &format!("{path} has {} bytes now", bytes.len())));
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) if !text.contains('\0') => Ok(FileContent { path, text: Some(text) }),
+        _ => Err(refused(command, &format!("{path} is no UTF-8 text"))),
+    }
+}

@@ -1,0 +1,256 @@
+//! Find the files that the issue is about: the index first, then the model among its best.
+
+use patchwright_core::code_index::{IndexQuery, RankedFile, RankedSymbol};
+use patchwright_domain::RepoPath;
+use patchwright_domain::job::report::{
+    AnalysisMethod, Candidate, CandidateSymbol, Level, LocateData, LocateReport, StageReport,
+};
+
+use super::Outcome;
+use crate::budgeted_llm::BudgetedLlm;
+use crate::context::{StageContext, StageError};
+use crate::prompt::analyze_bug::{self, BugAnalysis, More};
+use crate::report_files::places;
+use patchwright_core::outgoing_text::neutralise;
+
+/// How many files the report names, and how many symbols of each.
+const CANDIDATES: usize = 10;
+const SYMBOLS: usize = 5;
+/// Among how many the model may choose, and how many files it may choose.
+const SHOWN_TO_MODEL: usize = 30;
+const CHOSEN: usize = 5;
+/// How many files are outlined for people, where no model reads the outlines.
+const OUTLINED: usize = CANDIDATES;
+
+pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageError> {
+    context.progress.doing("ranking the repository's files");
+    let query = query(context);
+    let ranking = context.tools.code_index.rank(query.clone()).await?;
+    let mut method = AnalysisMethod::Heuristic;
+    let mut ranked = ranking.files;
+    let mut analysis = String::new();
+    if let Some(llm) = context.llm.filter(|_| !ranked.is_empty()) {
+        context.progress.doing("asking the model which of them matter");
+        if let Some(answer) = consult(context, llm, &query, &mut ranked).await? {
+            method = AnalysisMethod::Hybrid;
+            analysis = answer;
+        }
+    }
+    let confidence_level = confidence(&ranked);
+    ranked.truncate(CANDIDATES);
+    let candidates: Vec<Candidate> = ranked.into_iter().filter_map(candidate).collect();
+    let comment = comment(&candidates, &analysis);
+    let report = LocateReport {
+        candidate_files: candidates.iter().map(|candidate| candidate.path.clone()).collect(),
+        stage_data: LocateData { analysis_method: method, confidence_level, files_analyzed: ranking.files_analyzed },
+        candidates,
+    };
+    Ok(Outcome::done(StageReport::Locate(report), comment))
+}
+
+fn query(context: &StageContext<'_>) -> IndexQuery {
+    let mut body = context.issue.body.clone();
+    let follows = context.job.follows.as_ref();
+    // What a follow-up asks for is most likely about the files that were changed before.
+    let more = [&context.job.trigger.instructions, &follows.and_then(|follows| follows.earlier.clone())];
+    for text in more.into_iter().flatten() {
+        body = format!("{body}\n\n{text}");
+    }
+    let source = &context.issue.source;
+    IndexQuery {
+        tree: context.workspace.tree(),
+        repository: Some(format!("{}/{}", source.platform, source.repo)),
+        title: context.issue.title.clone(),
+        body,
+        labels: context.issue.labels.clone(),
+        folder: None,
+        outlined: if context.llm.is_some() { SHOWN_TO_MODEL } else { OUTLINED },
+        limit: SHOWN_TO_MODEL,
+    }
+}
+
+/// Lets the model choose, after another look where it asks for one; what it says of them, or nothing when the ranking stands as
+/// it was.
+async fn consult(
+    context: &StageContext<'_>,
+    llm: &BudgetedLlm<'_>,
+    query: &IndexQuery,
+    ranked: &mut Vec<RankedFile>,
+) -> Result<Option<String>, StageError> {
+    let Some(mut answer) = ask(context, llm, ranked, true).await? else { return Ok(None) };
+    if let Some(more) = answer.more.take() {
+        context.progress.doing("looking for what the model asks for");
+        let mut wider = look_again(context, query, &more, ranked).await?;
+        if let Some(second) = ask(context, llm, &wider, false).await?
+            && reorder(&mut wider, &second)
+        {
+            *ranked = wider;
+            return Ok(Some(second.analysis));
+        }
+    }
+    // What was found for its words alone is not the issue's ranking: without an answer to it, it goes.
+    Ok(reorder(ranked, &answer).then_some(answer.analysis))
+}
+
+/// Asks once; nothing when the ranking has to stand without the model.
+async fn ask(
+    context: &StageContext<'_>,
+    llm: &BudgetedLlm<'_>,
+    ranked: &[RankedFile],
+    is_first: bool,
+) -> Result<Option<BugAnalysis>, StageError> {
+    match analyze_bug::ask(llm, context.issue, context.job, ranked, is_first).await {
+        Ok(Ok(answer)) => Ok(Some(answer)),
+        Ok(Err(problem)) => {
+            tracing::info!(problem, "the ranking stands without the model");
+            Ok(None)
+        }
+        // The index's answer stands on its own, but a server that is away or refuses us will not plan either.
+        Err(error) if error.out_of_budget || matches!(error.fault, patchwright_core::Fault::Internal) => {
+            tracing::info!(reason = %error.reason, "the ranking stands without the model");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What is found for the model's words, or in its folder, before the best of what was known: still so many.
+async fn look_again(
+    context: &StageContext<'_>,
+    query: &IndexQuery,
+    more: &More,
+    known: &[RankedFile],
+) -> Result<Vec<RankedFile>, StageError> {
+    let mut query = query.clone();
+    if !more.words.trim().is_empty() {
+        query.title = more.words.clone();
+        query.body = String::new();
+    }
+    let folder = more.folder.trim().trim_start_matches("./").trim_matches('/');
+    query.folder = (!folder.is_empty()).then(|| folder.to_owned());
+    let mut found = context.tools.code_index.rank(query).await?.files;
+    // Scores of two rankings say nothing of each other: what the issue itself does not point to has no more than its last.
+    let last = known.last().map_or(0.0, |file| file.score);
+    for file in &mut found {
+        file.score = known.iter().find(|other| other.path == file.path).map_or(last, |other| other.score);
+    }
+    // Both lists in turns: neither answers for the other.
+    let (mut found, mut known) = (found.into_iter(), known.iter().cloned());
+    let mut wider: Vec<RankedFile> = Vec::with_capacity(SHOWN_TO_MODEL);
+    while wider.len() < SHOWN_TO_MODEL {
+        let next = [found.next(), known.next()];
+        if next.iter().all(Option::is_none) {
+            break;
+        }
+        for file in next.into_iter().flatten() {
+            if wider.iter().all(|other| other.path != file.path) {
+                wider.push(file);
+            }
+        }
+    }
+    wider.truncate(SHOWN_TO_MODEL);
+    Ok(wider)
+}
+
+fn candidate(file: RankedFile) -> Option<Candidate> {
+    let symbol = |symbol: RankedSymbol| CandidateSymbol { name: symbol.name, kind: symbol.kind, lines: symbol.lines };
+    Some(Candidate {
+        path: RepoPath::parse(&file.path).ok()?,
+        score: file.score,
+        reasons: file.reasons,
+        symbols: file.symbols.into_iter().take(SYMBOLS).map(symbol).collect(),
+    })
+}
+
+/// Moves the model's choice to the front. It can only reorder what is there, files and symbols; `false` when it named no file
+/// that is.
+fn reorder(ranked: &mut Vec<RankedFile>, answer: &BugAnalysis) -> bool {
+    let clean = |path: &str| path.trim().trim_start_matches("./").to_owned();
+    let mut front = Vec::new();
+    for path in answer.candidate_files.iter().take(CHOSEN).map(|path| clean(path)) {
+        if let Some(at) = ranked.iter().position(|file| file.path == path) {
+            let mut file = ranked.remove(at);
+            file.reasons.insert(0, "chosen by the model".to_owned());
+            front.push(file);
+        }
+    }
+    let found = !front.is_empty();
+    front.append(ranked);
+    *ranked = front;
+    for (path, name) in answer.symbols.iter().rev().filter_map(|symbol| symbol.rsplit_once(": ")) {
+        let Some(file) = ranked.iter_mut().find(|file| file.path == clean(path)) else { continue };
+        let name = name.trim().trim_end_matches("()");
+        if let Some(at) = file.symbols.iter().position(|symbol| symbol.name == name) {
+            let symbol = file.symbols.remove(at);
+            file.symbols.insert(0, symbol);
+        }
+    }
+    found
+}
+
+/// How far the first file stands out: scores are logarithms of odds, so two apart is seven times likelier.
+fn confidence(ranked: &[RankedFile]) -> Level {
+    match ranked {
+        [first, second, ..] if first.score - second.score >= 2.0 => Level::High,
+        [first, second, ..] if first.score - second.score >= 0.7 => Level::Medium,
+        [_] => Level::Medium,
+        _ => Level::Low,
+    }
+}
+
+fn comment(candidates: &[Candidate], analysis: &str) -> String {
+    if candidates.is_empty() {
+        return "No file of the repository stands out for this issue.".to_owned();
+    }
+    let mut out = String::new();
+    if !analysis.is_empty() {
+        out.push_str(&format!("{}\n\n", neutralise(analysis)));
+    }
+    for candidate in candidates.iter().take(5) {
+        let reasons: Vec<_> = candidate.reasons.iter().take(2).map(|reason| neutralise(reason)).collect();
+        out.push_str(&format!("- `{}`: {}{}\n", candidate.path, reasons.join("; "), places(candidate)));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, score: f64) -> RankedFile {
+        let symbol = |name: &str| RankedSymbol { name: name.into(), kind: "method".into(), lines: (3, 9) };
+        let symbols = vec![symbol("A.first"), symbol("A.second")];
+        RankedFile { path: path.to_owned(), score, reasons: vec![], symbols, skeleton: String::new() }
+    }
+
+    fn ranked(paths: &[&str]) -> Vec<RankedFile> {
+        paths.iter().map(|path| file(path, 1.0)).collect()
+    }
+
+    #[test]
+    fn how_far_the_first_file_stands_out_is_said_also_where_scores_are_below_zero() {
+        let level = |scores: &[f64]| confidence(&scores.iter().map(|score| file("a.py", *score)).collect::<Vec<_>>());
+        assert_eq!(
+            [level(&[5.0, 2.5]), level(&[-1.0, -2.0]), level(&[-1.0, -1.1])],
+            [Level::High, Level::Medium, Level::Low]
+        );
+        assert_eq!([level(&[]), level(&[-3.0])], [Level::Low, Level::Medium]);
+    }
+
+    #[test]
+    fn the_model_can_reorder_but_not_invent() {
+        let answer = |files: &[&str], symbols: &[&str]| BugAnalysis {
+            candidate_files: files.iter().map(|&path| path.into()).collect(),
+            symbols: symbols.iter().map(|&symbol| symbol.into()).collect(),
+            ..BugAnalysis::default()
+        };
+        let mut files = ranked(&["a.py", "b.py", "c.py"]);
+        let symbols = ["c.py: A.second()", "c.py: A.ghost", "ghost.py: A.first", "nonsense"];
+        assert!(reorder(&mut files, &answer(&["./c.py", "ghost.py", "../../etc/passwd"], &symbols)));
+        assert_eq!(files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["c.py", "a.py", "b.py"]);
+        let names = |file: &RankedFile| file.symbols.iter().map(|symbol| symbol.name.clone()).collect::<Vec<_>>();
+        assert_eq!([names(&files[0]), names(&files[1])], [["A.second", "A.first"], ["A.first", "A.second"]]);
+        assert!(!reorder(&mut files, &answer(&["ghost.py"], &[])));
+        assert_eq!(files.len(), 3);
+    }
+}

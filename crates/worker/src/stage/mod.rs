@@ -1,0 +1,48 @@
+//! The four stages. Each takes its context and returns what came out; none writes the store.
+
+mod external;
+mod fix;
+mod locate;
+mod propose;
+mod verify;
+
+use patchwright_domain::job::report::StageReport;
+use patchwright_domain::job::stage::StageKind;
+
+use crate::context::{StageContext, StageError};
+
+/// What came out of a stage.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// A report, and what people should read of it.
+    Done { report: Box<StageReport>, comment: String },
+    /// The stage was not needed or could not be asked for.
+    Skipped { reason: String },
+    /// Verify found the fix wanting.
+    SendBack { feedback: String },
+}
+
+impl Outcome {
+    fn done(report: StageReport, comment: String) -> Self {
+        Self::Done { report: Box::new(report), comment }
+    }
+
+    fn without_model() -> Self {
+        Self::Skipped { reason: "no model is configured".to_owned() }
+    }
+}
+
+/// Runs a stage.
+pub(crate) async fn run_stage(kind: StageKind, context: &StageContext<'_>) -> Result<Outcome, StageError> {
+    if let Some(command) = &context.job.command
+        && matches!(kind, StageKind::Locate | StageKind::Propose)
+    {
+        return Ok(Outcome::Skipped { reason: format!("`{command}` makes the change") });
+    }
+    match kind {
+        StageKind::Locate => locate::run(context).await,
+        StageKind::Propose => propose::run(context).await,
+        StageKind::Fix => fix::run(context).await,
+        StageKind::Verify => verify::run(context).await,
+    }
+}

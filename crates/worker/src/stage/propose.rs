@@ -1,0 +1,199 @@
+//! Plan the change.
+
+use patchwright_core::fault::Fault;
+use patchwright_domain::RepoPath;
+use patchwright_domain::job::report::{
+    Candidate, CandidateSymbol, Level, Plan, PlannedChange, ProposeData, ProposeReport, StageReport,
+};
+
+use super::Outcome;
+use crate::context::{StageContext, StageError};
+use crate::prompt::fix_plan::{self, PlanAnswer};
+use patchwright_core::outgoing_text::{neutralise, shorten};
+
+/// How many files the model reads for its plan, and how much of them, in characters.
+const FILES_READ: usize = 6;
+const ONE_FILE: usize = 24_000;
+const ALL_FILES: usize = 90_000;
+/// How many of the first lines of a long file are shown, and what a word on lines left out takes, in characters.
+const HEAD: usize = 60;
+const LEFT_OUT: usize = 50;
+/// The most files that one plan may change.
+const MAX_CHANGES: usize = 12;
+
+pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageError> {
+    let Some(llm) = context.llm else { return Ok(Outcome::without_model()) };
+    let located = context.job.located().map(|report| report.candidates.as_slice()).unwrap_or_default();
+    let files = read_files(context, located).await?;
+    context.progress.doing("asking the model for a plan");
+    let answer = fix_plan::ask(llm, context.issue, context.job, &files).await?;
+    let (plan, risk_level) = answer.and_then(check).map_err(|problem| {
+        StageError::new(
+            format!("the model's plan cannot be used, also after asking again: {}", shorten(&problem, 300)),
+            "Retry the job, or set LLM_MODEL to a more capable model.",
+            Fault::Internal,
+        )
+    })?;
+    let target_files: Vec<RepoPath> = plan.changes.iter().map(|change| change.file.clone()).collect();
+    let comment = comment(&plan);
+    let report = ProposeReport {
+        stage_data: ProposeData {
+            fix_strategy: plan.fix_strategy.clone(),
+            changes_count: plan.changes.len(),
+            risk_level,
+        },
+        target_files,
+        plan,
+    };
+    Ok(Outcome::done(StageReport::Propose(report), comment))
+}
+
+/// The likeliest files as text. One that is no text is passed over: the model could not change it anyway.
+async fn read_files(context: &StageContext<'_>, candidates: &[Candidate]) -> Result<Vec<(String, String)>, StageError> {
+    let mut files = Vec::new();
+    let mut room = ALL_FILES;
+    for candidate in candidates.iter().take(FILES_READ) {
+        let path = &candidate.path;
+        let Some(bytes) = context.workspace.read(path).await? else { continue };
+        let Ok(text) = String::from_utf8(bytes) else {
+            tracing::info!(file = %path, "the file is not UTF-8; the model does not read it");
+            continue;
+        };
+        let text = excerpt(&text, &candidate.symbols, ONE_FILE.min(room));
+        room = room.saturating_sub(text.chars().count());
+        files.push((path.to_string(), text));
+        if room == 0 {
+            break;
+        }
+    }
+    Ok(files)
+}
+
+/// A file in at most so many characters: whole, or its head and the definitions that are likeliest meant, in their order, with
+/// a word on what is left out between them.
+fn excerpt(text: &str, symbols: &[CandidateSymbol], most: usize) -> String {
+    if text.chars().count() <= most || symbols.is_empty() {
+        return shorten(text, most);
+    }
+    let lines: Vec<&str> = text.lines().collect();
+    let mut shown = vec![false; lines.len()];
+    // Each part may have lines left out before it, and the last one after it.
+    let mut room = most.saturating_sub(LEFT_OUT * (symbols.len() + 2));
+    let parts = symbols.iter().map(|symbol| (symbol.lines.0.saturating_sub(1) as usize, symbol.lines.1 as usize));
+    'parts: for (from, to) in std::iter::once((0, HEAD)).chain(parts) {
+        for line in from..to.min(lines.len()) {
+            let length = if shown[line] { 0 } else { lines[line].chars().count() + 1 };
+            if length > room {
+                break 'parts;
+            }
+            room -= length;
+            shown[line] = true;
+        }
+    }
+    let mut out = String::new();
+    let mut line = 0;
+    while line < lines.len() {
+        let run = shown[line..].iter().take_while(|other| **other == shown[line]).count();
+        if shown[line] {
+            out.push_str(&lines[line..line + run].join("\n"));
+            out.push('\n');
+        } else {
+            out.push_str(&format!("[… lines {} to {} are left out]\n", line + 1, line + run));
+        }
+        line += run;
+    }
+    out
+}
+
+/// Checks the plan; what is wrong with it is said in words for people.
+fn check(answer: PlanAnswer) -> Result<(Plan, Level), String> {
+    let mut changes: Vec<PlannedChange> = Vec::new();
+    for change in answer.changes {
+        let file = RepoPath::parse(change.file.trim()).map_err(|error| error.to_string())?;
+        if let Some(reason) = file.protection() {
+            return Err(format!("it wants to change {file}, which no job may: {reason}"));
+        }
+        match changes.iter_mut().find(|known| known.file == file) {
+            Some(known) => known.description = format!("{}; {}", known.description, change.description),
+            None => changes.push(PlannedChange { file, description: change.description }),
+        }
+    }
+    if changes.is_empty() {
+        return Err("it changes no file".to_owned());
+    }
+    if changes.len() > MAX_CHANGES {
+        return Err(format!("it changes {} files, more than {MAX_CHANGES}", changes.len()));
+    }
+    let risk_level = match answer.risk_level.to_lowercase().as_str() {
+        "low" => Level::Low,
+        "high" => Level::High,
+        _ => Level::Medium,
+    };
+    let plan = Plan {
+        root_cause: answer.root_cause,
+        fix_strategy: shorten(&answer.fix_strategy, 300),
+        changes,
+        risks: answer.risks,
+        testing_suggestions: answer.testing_suggestions,
+    };
+    Ok((plan, risk_level))
+}
+
+fn comment(plan: &Plan) -> String {
+    let changes: Vec<String> =
+        plan.changes.iter().map(|change| format!("- `{}`: {}", change.file, neutralise(&change.description))).collect();
+    format!(
+        "**Cause:** {}\n\n**Plan:** {}\n\n{}",
+        neutralise(&plan.root_cause),
+        neutralise(&plan.fix_strategy),
+        changes.join("\n")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prompt::fix_plan::ChangeAnswer;
+
+    #[test]
+    fn of_a_long_file_the_likeliest_definitions_are_read_and_not_only_its_beginning() {
+        let text: String = (1..=2_000).map(|line| format!("line {line}\n")).collect();
+        let symbol = |from, to| CandidateSymbol { name: "f".into(), kind: "function".into(), lines: (from, to) };
+        let shown = excerpt(&text, &[symbol(1_500, 1_510), symbol(900, 901)], 2_000);
+        assert!(shown.chars().count() <= 2_000, "{}", shown.chars().count());
+        assert!(shown.starts_with("line 1\n") && shown.contains("line 900\nline 901\n[… lines 902 to 1499"), "{shown}");
+        assert!(shown.contains("line 1500\n") && shown.contains("line 1510\n") && !shown.contains("line 1511\n"));
+        assert_eq!(excerpt("a\nb\n", &[symbol(1, 1)], 100), "a\nb\n", "a short file is whole");
+        assert_eq!(excerpt(&text, &[], 100), shorten(&text, 100));
+        let greedy = excerpt(&text, &[symbol(1, 2_000)], 500);
+        assert!(greedy.chars().count() <= 500 && greedy.contains("left out"), "{greedy}");
+    }
+
+    fn plan(files: &[&str]) -> PlanAnswer {
+        let change = |file: &&str| ChangeAnswer { file: (*file).to_owned(), description: "x".to_owned() };
+        PlanAnswer {
+            root_cause: String::new(),
+            fix_strategy: String::new(),
+            changes: files.iter().map(change).collect(),
+            risks: vec![],
+            testing_suggestions: vec![],
+            risk_level: "LOW".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_plan_stays_in_the_repository_and_out_of_ci() {
+        assert!(check(plan(&["../x"])).unwrap_err().contains("`..`"));
+        assert!(check(plan(&[".git/hooks/pre-commit"])).is_err());
+        assert!(check(plan(&["src/a.py", ".github/workflows/ci.yml"])).unwrap_err().contains("CI configuration"));
+        assert_eq!(check(plan(&[])).unwrap_err(), "it changes no file");
+        let many: Vec<String> = (0..13).map(|n| format!("f{n}")).collect();
+        assert!(check(plan(&many.iter().map(String::as_str).collect::<Vec<_>>())).is_err());
+    }
+
+    #[test]
+    fn two_changes_of_one_file_are_one() {
+        let (plan, risk) = check(plan(&["a.py", "./a.py"])).unwrap();
+        assert_eq!((plan.changes.len(), plan.changes[0].description.as_str(), risk), (1, "x; x", Level::Low));
+    }
+}

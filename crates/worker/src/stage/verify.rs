@@ -1,0 +1,291 @@
+//! Build and test before and after the change, and say only what that showed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use patchwright_core::sandbox::{CheckReport, CheckRequest, SandboxError, TestOutcome};
+use patchwright_domain::CommitSha;
+use patchwright_domain::job::report::{FixReport, StageReport, TestResults, Verdict, VerifyReport};
+
+use super::Outcome;
+use crate::context::{StageContext, StageError};
+use patchwright_core::outgoing_text::{neutralise, shorten};
+
+/// How many test names are kept and shown.
+const NAMES: usize = 50;
+/// How much of the output a model is sent, in characters.
+const FEEDBACK_LOG: usize = 4_000;
+
+pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageError> {
+    let Some(fix) = context.job.fixed() else {
+        return Ok(Outcome::Skipped { reason: "there is nothing to verify".to_owned() });
+    };
+    let report = match compare(context, fix).await {
+        Ok(report) => report,
+        Err(SandboxError::Refused { reason }) => without_run(context, Verdict::NotRun, reason),
+        Err(error @ SandboxError::NoTests) => without_run(context, Verdict::NoTests, error.to_string()),
+        Err(error @ SandboxError::ToolMissing { .. }) => without_run(context, Verdict::NotRun, error.to_string()),
+        Err(error) => return Err(error.into()),
+    };
+    let again = context.llm.is_some() || context.job.command.is_some();
+    if report.verdict.is_harmful() && context.job.rounds < context.policy.max_rounds && again {
+        return Ok(Outcome::SendBack { feedback: context.tools.redactor.redact(&feedback(&report)) });
+    }
+    let comment = comment(&report);
+    Ok(Outcome::done(StageReport::Verify(report), comment))
+}
+
+async fn compare(context: &StageContext<'_>, fix: &FixReport) -> Result<VerifyReport, SandboxError> {
+    context.tools.sandbox.probe(context.workspace.root())?;
+    context.progress.doing("testing the tree before the change");
+    let before = match before(context, fix).await {
+        Ok(report) => Some(report),
+        Err(SandboxError::NoTests) => None,
+        Err(error) => return Err(error),
+    };
+    context.progress.doing("testing the tree after the change");
+    let tree = export(context, &fix.commit, "after").await?;
+    let after = check(context, tree).await?;
+    Ok(judge(context, before, after))
+}
+
+/// The base commit's tests, with the tests that the fix brings: a new test must fail before and pass after. Where that
+/// does not build (the tests use what only the fix brings), the base's own tests.
+async fn before(context: &StageContext<'_>, fix: &FixReport) -> Result<CheckReport, SandboxError> {
+    let tree = export(context, &fix.base, "before").await?;
+    let new_tests: Vec<_> = fix.contents.iter().filter(|file| file.path.is_test()).collect();
+    if new_tests.is_empty() {
+        return check(context, tree).await;
+    }
+    for file in &new_tests {
+        let Some(text) = &file.text else { continue };
+        let place = tree.join(file.path.as_str());
+        if let Some(folder) = place.parent() {
+            tokio::fs::create_dir_all(folder).await.map_err(broken)?;
+        }
+        tokio::fs::write(&place, text).await.map_err(broken)?;
+    }
+    let report = check(context, tree).await?;
+    if report.build_success {
+        return Ok(report);
+    }
+    let tree = export(context, &fix.base, "before-alone").await?;
+    check(context, tree).await
+}
+
+async fn check(context: &StageContext<'_>, root: PathBuf) -> Result<CheckReport, SandboxError> {
+    let request = CheckRequest { root, scratch: context.scratch.join("scratch") };
+    context.tools.sandbox.check(request, context.progress, context.cancel).await
+}
+
+/// Untrusted code gets a copy without git's own files: it can neither read nor change what will be pushed.
+async fn export(context: &StageContext<'_>, commit: &CommitSha, name: &str) -> Result<PathBuf, SandboxError> {
+    // A second round checks a new commit.
+    let folder = context.scratch.join(format!("{name}-{}", context.job.rounds));
+    remove(&folder).await?;
+    context
+        .workspace
+        .export(commit, &folder)
+        .await
+        .map_err(|error| SandboxError::Internal { source: Box::new(error) })?;
+    Ok(folder)
+}
+
+async fn remove(folder: &Path) -> Result<(), SandboxError> {
+    match tokio::fs::remove_dir_all(folder).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(broken(error)),
+        _ => Ok(()),
+    }
+}
+
+fn broken(error: std::io::Error) -> SandboxError {
+    SandboxError::Internal { source: Box::new(error) }
+}
+
+fn without_run(context: &StageContext<'_>, verdict: Verdict, explanation: String) -> VerifyReport {
+    VerifyReport {
+        build_success: false,
+        test_results: TestResults::default(),
+        before: None,
+        verdict,
+        explanation,
+        fixed_tests: Vec::new(),
+        broken_tests: Vec::new(),
+        command: None,
+        isolation: context.tools.sandbox.isolation().to_owned(),
+        log_tail: String::new(),
+    }
+}
+
+fn judge(context: &StageContext<'_>, before: Option<CheckReport>, after: CheckReport) -> VerifyReport {
+    let change = Change::between(before.as_ref(), &after);
+    let (verdict, explanation) = verdict(before.as_ref(), &after, &change);
+    VerifyReport {
+        build_success: after.build_success,
+        before: before.map(|report| report.results),
+        verdict,
+        explanation,
+        fixed_tests: change.fixed,
+        broken_tests: change.broken,
+        command: Some(after.command),
+        isolation: context.tools.sandbox.isolation().to_owned(),
+        log_tail: context.tools.redactor.redact(&after.log_tail),
+        test_results: after.results,
+    }
+}
+
+/// What the change did to the tests, by name.
+#[derive(Debug, Default)]
+struct Change {
+    fixed: Vec<String>,
+    broken: Vec<String>,
+    still_failing: Vec<String>,
+}
+
+impl Change {
+    fn between(before: Option<&CheckReport>, after: &CheckReport) -> Self {
+        let nothing = BTreeMap::new();
+        let old = before.map_or(&nothing, |report| &report.tests);
+        let mut change = Self::default();
+        for (name, outcome) in &after.tests {
+            let list = match (old.get(name), outcome) {
+                (Some(TestOutcome::Failed), TestOutcome::Passed) => &mut change.fixed,
+                (Some(TestOutcome::Failed), TestOutcome::Failed) => &mut change.still_failing,
+                (Some(TestOutcome::Passed) | None, TestOutcome::Failed) => &mut change.broken,
+                _ => continue,
+            };
+            list.push(name.clone());
+        }
+        // A test that passed and is gone was not fixed away: a suite that stopped short, or a deleted test.
+        let gone = old.iter().filter(|(name, outcome)| {
+            **outcome == TestOutcome::Passed && !after.tests.contains_key(*name) && !after.tests.is_empty()
+        });
+        change.broken.extend(gone.map(|(name, _)| format!("{name} (did not run)")));
+        for list in [&mut change.fixed, &mut change.broken, &mut change.still_failing] {
+            list.truncate(NAMES);
+        }
+        change
+    }
+}
+
+fn verdict(before: Option<&CheckReport>, after: &CheckReport, change: &Change) -> (Verdict, String) {
+    let built_before = before.is_none_or(|report| report.build_success);
+    if !after.build_success {
+        return if after.timed_out {
+            (Verdict::NotRun, "the tests ran out of time".to_owned())
+        } else if built_before {
+            (Verdict::CouldNotBuild, "the tests could not be run after the change, but could before".to_owned())
+        } else {
+            (Verdict::NotRun, "the tests could not be run, neither before the change nor after".to_owned())
+        };
+    }
+    if !change.broken.is_empty() {
+        let words = format!("{} test(s) fail now that did not before", change.broken.len());
+        return (Verdict::Regressions, words);
+    }
+    if after.tests.is_empty() {
+        return verdict_by_counts(before, after);
+    }
+    let failing = change.still_failing.len();
+    if !change.fixed.is_empty() {
+        let rest = if failing == 0 { String::new() } else { format!("; {failing} failed before and still do") };
+        return (Verdict::FixedProven, format!("{} test(s) failed before and pass now{rest}", change.fixed.len()));
+    }
+    if failing > 0 {
+        return (Verdict::StillFailing, format!("{failing} test(s) failed before and still do, and none was fixed"));
+    }
+    (Verdict::Unproven, "nothing broke, but no test shows the fault".to_owned())
+}
+
+/// For runners that name no tests.
+fn verdict_by_counts(before: Option<&CheckReport>, after: &CheckReport) -> (Verdict, String) {
+    let (old, new) = (before.map(|report| &report.results), &after.results);
+    match old {
+        Some(old) if new.failed > old.failed => {
+            (Verdict::Regressions, format!("{} test(s) fail, {} did before", new.failed, old.failed))
+        }
+        Some(old) if new.failed < old.failed && new.passed > old.passed => {
+            (Verdict::FixedProven, format!("{} test(s) fail, {} did before", new.failed, old.failed))
+        }
+        None if new.failed > 0 => (Verdict::Regressions, format!("{} test(s) fail", new.failed)),
+        Some(old) if old.failed > 0 => (Verdict::StillFailing, format!("{} test(s) still fail", new.failed)),
+        _ if new.total == 0 => (Verdict::NoTests, "the test suite is empty".to_owned()),
+        _ => (Verdict::Unproven, "nothing broke, but no test shows the fault".to_owned()),
+    }
+}
+
+/// What the model is told of a fix that did not lease.
+fn feedback(report: &VerifyReport) -> String {
+    let mut out = format!("{}.\n", report.explanation);
+    for name in report.broken_tests.iter().take(20) {
+        out.push_str(&format!("- fails now: {name}\n"));
+    }
+    let from = report.log_tail.char_indices().rev().nth(FEEDBACK_LOG).map_or(0, |(at, _)| at);
+    out.push_str(&format!("The end of the output:\n{}", &report.log_tail[from..]));
+    out
+}
+
+fn comment(report: &VerifyReport) -> String {
+    let mut out = format!("{}.", neutralise(&report.explanation));
+    for name in report.fixed_tests.iter().take(5) {
+        out.push_str(&format!("\n- now passes: `{}`", shorten(&name.replace('`', "'"), 120)));
+    }
+    for name in report.broken_tests.iter().take(5) {
+        out.push_str(&format!("\n- now fails: `{}`", shorten(&name.replace('`', "'"), 120)));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(tests: &[(&str, TestOutcome)], build_success: bool) -> CheckReport {
+        let tests: BTreeMap<String, TestOutcome> = tests.iter().map(|(name, o)| ((*name).to_owned(), *o)).collect();
+        let count = |wanted| u32::try_from(tests.values().filter(|outcome| **outcome == wanted).count()).unwrap();
+        let (passed, failed) = (count(TestOutcome::Passed), count(TestOutcome::Failed));
+        CheckReport {
+            ecosystem: "test".into(),
+            command: "test".into(),
+            build_success,
+            results: TestResults { passed, failed, skipped: 0, coverage: None, total: passed + failed },
+            tests,
+            timed_out: false,
+            log_tail: String::new(),
+        }
+    }
+
+    fn judged(before: &CheckReport, after: &CheckReport) -> Verdict {
+        verdict(Some(before), after, &Change::between(Some(before), after)).0
+    }
+
+    use TestOutcome::{Failed, Passed};
+
+    #[test]
+    fn only_what_the_tests_showed_is_said() {
+        let failing = report(&[("a", Passed), ("b", Failed)], true);
+        assert_eq!(judged(&failing, &report(&[("a", Passed), ("b", Passed)], true)), Verdict::FixedProven);
+        assert_eq!(judged(&failing, &report(&[("a", Failed), ("b", Passed)], true)), Verdict::Regressions);
+        assert_eq!(judged(&failing, &report(&[("a", Passed), ("b", Failed)], true)), Verdict::StillFailing);
+        assert_eq!(judged(&failing, &report(&[], false)), Verdict::CouldNotBuild);
+        assert_eq!(judged(&report(&[], false), &report(&[], false)), Verdict::NotRun);
+        let green = report(&[("a", Passed)], true);
+        assert_eq!(judged(&green, &green), Verdict::Unproven);
+    }
+
+    #[test]
+    fn what_failed_before_is_not_held_against_the_fix() {
+        let before = report(&[("old", Failed), ("b", Failed)], true);
+        assert_eq!(judged(&before, &report(&[("old", Failed), ("b", Passed)], true)), Verdict::FixedProven);
+    }
+
+    #[test]
+    fn a_new_failing_test_or_a_vanished_one_is_a_regression() {
+        let green = report(&[("a", Passed), ("b", Passed)], true);
+        assert_eq!(
+            judged(&green, &report(&[("a", Passed), ("b", Passed), ("new", Failed)], true)),
+            Verdict::Regressions
+        );
+        assert_eq!(judged(&green, &report(&[("a", Passed)], true)), Verdict::Regressions);
+    }
+}
