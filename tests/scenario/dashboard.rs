@@ -206,7 +206,7 @@ async fn what_the_api_refuses_a_page_refuses_too_and_says_why() {
     let Office { tester, admin, repository, .. } = office().await;
     let csrf = format!("csrf={}", admin.csrf.as_ref().unwrap());
     for (path, fields, status, said) in [
-        ("/settings/repositories/add", "&platform=github&name=acme/demo", 409, "added already"),
+        ("/settings/repositories/add", "&platform=github&name=acme/demo", 409, "registered already"),
         ("/settings/repositories/add", "&platform=github&name=nonsense", 400, "owner/name"),
         ("/settings/users/add", "&login=nina&role=member&password=short", 400, "10"),
         ("/settings/tokens/add", "&name=&scope=read", 400, "name"),

@@ -43,7 +43,7 @@ async fn who_may_what_stands_in_this_table() {
     let most = json!({"most": usage});
     let spent = json!({"day": "2026-01-02", "reserved": usage, "spent": usage});
     let piece = json!({"piece": 0, "text": "a line\n"});
-    let call = json!({"call": {"number": 0, "purpose": "fix_plan", "model": "m", "usage": {"calls": 1, "prompt_tokens": 1, "completion_tokens": 1, "cost_micros": 0}, "millis": 1, "error": null}, "said": {"question": [], "answer": "a"}});
+    let call = json!({"call": {"number": 0, "purpose": "fix_plan", "model": "m", "usage": {"calls": 1, "prompt_tokens": 1, "completion_tokens": 1, "cost_micros": 0}, "millis": 1, "error": null}, "transcript": {"question": [], "answer": "a"}});
     let failed = json!({"task_id": task, "status": "failed", "error_message": "it was too hard"});
     #[rustfmt::skip]
     let table: &[(Method, &str, Option<&Value>, [u16; 8])] = &[

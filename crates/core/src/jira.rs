@@ -169,14 +169,14 @@ pub struct SiteEvent {
     /// Who did it; none for what Jira does by itself.
     pub person: Option<JiraPerson>,
     /// What.
-    pub what: SiteEventKind,
+    pub kind: SiteEventKind,
 }
 
 impl SiteEvent {
     /// What was done, whatever delivery tells it. Within one site.
     pub fn identity(&self) -> String {
         let (site, issue) = (&self.issue.site, &self.issue.id);
-        match &self.what {
+        match &self.kind {
             SiteEventKind::Commented { comment_id, .. } => format!("comment:{site}:{comment_id}"),
             SiteEventKind::Labeled { .. } => format!("labeled:{site}:{issue}:{}", self.timestamp),
         }
@@ -189,7 +189,7 @@ pub struct JiraDelivery {
     /// Jira's name of it, the same over all its tries.
     pub id: DeliveryId,
     /// What it tells; otherwise why it starts nothing.
-    pub told: Result<SiteEvent, String>,
+    pub event: Result<SiteEvent, String>,
 }
 
 /// Reads deliveries. Synchronous and pure.
@@ -227,7 +227,7 @@ pub struct JiraEvent {
     /// Jira's name of the delivery.
     pub delivery_id: DeliveryId,
     /// What.
-    pub told: SiteEvent,
+    pub event: SiteEvent,
     /// When it came.
     pub created_at: Timestamp,
 }

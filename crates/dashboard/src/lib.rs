@@ -3,12 +3,13 @@
 pub mod assets;
 pub mod chart;
 pub mod diff;
-mod frame;
 pub mod highlight;
+mod layout;
 pub mod markdown;
 pub mod page;
 mod time;
-mod words;
+mod translations;
+pub mod web;
 
-pub use frame::{Frame, Theme, Viewer};
-pub use words::{Language, Words};
+pub use layout::{Layout, Theme, Viewer};
+pub use translations::{Language, Translations};

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::words::Language;
+use crate::translations::Language;
 
 /// How long ago something was.
 pub(crate) fn ago(at: Timestamp, now: Timestamp, language: Language) -> String {

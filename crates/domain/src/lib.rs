@@ -12,6 +12,7 @@ pub mod money;
 pub mod node;
 pub mod notification;
 pub mod path;
+pub mod pattern;
 pub mod platform;
 pub mod refused;
 pub mod run_record;

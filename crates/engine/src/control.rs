@@ -10,7 +10,7 @@ use patchwright_domain::{Effect, Issue, IssueEvent, IssueId, Job, JobEvent, JobI
 
 use crate::Engine;
 use crate::change::ChangeError;
-use crate::start::{Known, NotStarted, Wanted};
+use crate::start::{IssueSnapshot, StartRefused, StartRequest};
 
 /// A job to start without a delivery.
 #[derive(Debug, Clone)]
@@ -57,11 +57,11 @@ pub enum ControlError {
     Store(#[from] StoreError),
 }
 
-impl From<NotStarted> for ControlError {
-    fn from(not_started: NotStarted) -> Self {
-        match not_started {
-            NotStarted::Active(id) => Self::JobActive(id),
-            NotStarted::Refused(refused) => Self::Refused(refused),
+impl From<StartRefused> for ControlError {
+    fn from(refused: StartRefused) -> Self {
+        match refused {
+            StartRefused::Active(id) => Self::JobActive(id),
+            StartRefused::Refused(refused) => Self::Refused(refused),
         }
     }
 }
@@ -135,15 +135,15 @@ impl Engine {
                 default_branch: None,
             };
             let trigger = self.trigger_of_ours(TriggerKind::Started, &start.actor, start.instructions.as_deref());
-            let wanted = Wanted {
+            let request = StartRequest {
                 review_plan: start.review_plan,
-                ..Wanted::new(&inbound, trigger, PublishMode::PullRequest).by(
+                ..StartRequest::new(&inbound, trigger, PublishMode::PullRequest).by(
                     start.command.clone(),
                     start.all_needs(),
                     start.priority,
                 )
             };
-            let (step, job) = self.plan_start(wanted, Known { issue: Some(issue), latest })?;
+            let (step, job) = self.plan_start(request, IssueSnapshot { issue: Some(issue), latest })?;
             let task = Task::first(&job, "", self.ports.clock.now());
             // More words for a job that waits already are no other task.
             let new = matches!(step.job, Some(Write::Insert(_))).then(|| task.clone());
@@ -248,7 +248,7 @@ impl Engine {
         self.write(async || {
             let known = self.known(&start.issue).await?;
             let trigger = self.trigger_of_ours(TriggerKind::Manual, &start.actor, start.instructions.as_deref());
-            Ok(self.plan_start(Wanted::new(&start.issue, trigger, start.publish), known)?)
+            Ok(self.plan_start(StartRequest::new(&start.issue, trigger, start.publish), known)?)
         })
         .await
     }

@@ -24,7 +24,7 @@ use patchwright_domain::{IssueRef, Job, JobId, PlatformId};
 use tokio::sync::{broadcast, watch};
 
 use crate::builder::EngineBuilder;
-use crate::intake::{Throttles, TriggerLimits};
+use crate::intake::{RateLimiters, TriggerLimits};
 use crate::jira::JiraPorts;
 use crate::marker::MarkerKey;
 use patchwright_worker::Tools;
@@ -178,7 +178,7 @@ pub struct Engine {
     pub(crate) ports: Ports,
     pub(crate) settings: Settings,
     pub(crate) marker: MarkerKey,
-    pub(crate) throttles: Throttles,
+    pub(crate) rate_limiters: RateLimiters,
     running: Mutex<HashMap<JobId, CancellationToken>>,
     wake: watch::Sender<u64>,
     stopped: broadcast::Sender<JobId>,
@@ -194,9 +194,9 @@ impl Engine {
     }
 
     pub(crate) fn new(ports: Ports, settings: Settings, marker: MarkerKey) -> Self {
-        let throttles = Throttles::new(settings.limits);
+        let rate_limiters = RateLimiters::new(settings.limits);
         let (wake, stopped) = (watch::Sender::new(0), broadcast::Sender::new(STOPPED));
-        Self { ports, settings, marker, throttles, running: Mutex::default(), wake, stopped }
+        Self { ports, settings, marker, rate_limiters, running: Mutex::default(), wake, stopped }
     }
 
     /// The settings.
@@ -251,6 +251,14 @@ impl Engine {
     /// [`StoreError`].
     pub async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
         Ok(self.ports.store.job(id).await?.map(|found| found.value))
+    }
+
+    /// Returns an issue.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn issue(&self, id: patchwright_domain::IssueId) -> Result<Option<patchwright_domain::Issue>, StoreError> {
+        Ok(self.ports.store.issue(id).await?.map(|found| found.value))
     }
 
     /// The time, as jobs see it.

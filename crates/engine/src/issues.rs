@@ -118,7 +118,7 @@ impl Engine {
                 match self.import(platform, repo, number, remote).await? {
                     Imported::New => imported += 1,
                     Imported::Changed => updated += 1,
-                    Imported::Known => {}
+                    Imported::IssueSnapshot => {}
                 }
             }
             if !found.more {
@@ -139,8 +139,8 @@ impl Engine {
         let now = self.ports.clock.now();
         let known = self.ports.store.issue_by_source(&source).await?;
         let (write, result) = match known {
-            Some(known) if is_as_told(&known.value, &remote) => {
-                return Ok(Imported::Known);
+            Some(known) if is_unchanged(&known.value, &remote) => {
+                return Ok(Imported::IssueSnapshot);
             }
             Some(known) => {
                 let RemoteIssue { title, body, labels, .. } = remote;
@@ -156,7 +156,7 @@ impl Engine {
         match self.ports.store.commit(Step { issue: Some(write), ..Step::default() }).await {
             Ok(()) => Ok(result),
             // A webhook was quicker, and knows better.
-            Err(StoreError::Stale { .. }) => Ok(Imported::Known),
+            Err(StoreError::Stale { .. }) => Ok(Imported::IssueSnapshot),
             Err(error) => Err(error),
         }
     }
@@ -165,10 +165,10 @@ impl Engine {
 enum Imported {
     New,
     Changed,
-    Known,
+    IssueSnapshot,
 }
 
 /// Whether an issue is kept as its tracker tells it.
-fn is_as_told(kept: &Issue, remote: &RemoteIssue) -> bool {
+fn is_unchanged(kept: &Issue, remote: &RemoteIssue) -> bool {
     kept.title == remote.title && kept.body == remote.body && kept.labels == remote.labels
 }

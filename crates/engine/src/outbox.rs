@@ -19,7 +19,7 @@ use patchwright_core::fault::error_chain;
 use patchwright_core::outgoing_text::shorten;
 
 /// How often an effect is tried; with the doubling waits that is about a day.
-const MAX_TRIES: u32 = 14;
+const MAX_ATTEMPTS: u32 = 14;
 /// A comment is sooner tried again than a whole job.
 const EFFECTS_SOONER: u32 = 6;
 
@@ -279,7 +279,7 @@ impl Engine {
         let detail = self.ports.tools.redactor().redact(&error_chain(&error));
         // What is said waits for a token that is put right; that a pull request cannot be made is said at once.
         let opens = matches!(record.effect, Effect::OpenPullRequest | Effect::MarkReady);
-        if let Some((at, outcome)) = self.put_off(&error, claimed.attempt, MAX_TRIES, record.id.as_uuid(), !opens) {
+        if let Some((at, outcome)) = self.schedule_retry(&error, claimed.attempt, MAX_ATTEMPTS, record.id.as_uuid(), !opens) {
             tracing::warn!(effect = kind, effect.attempt = claimed.attempt, effect.retry_at = %at, error = %detail, "an effect is tried again later");
             return self.ports.store.settle_effect(record.id, outcome).await;
         }
@@ -297,7 +297,7 @@ impl Engine {
 
     /// When something that a platform did not do is tried again; `None` when it is given up. With `awaits_token` refused
     /// credentials are waited for: whoever looks after them can put them right.
-    pub(crate) fn put_off(
+    pub(crate) fn schedule_retry(
         &self,
         error: &ForgeError,
         attempt: u32,

@@ -1,4 +1,4 @@
-//! What a wish to fix an issue comes to: a first job, a follow-up on the same branch, or more text for a job that has
+//! What a request to fix an issue comes to: a first job, a follow-up on the same branch, or more text for a job that has
 //! not begun.
 
 use jiff::ToSpan as _;
@@ -13,7 +13,7 @@ use patchwright_domain::{
 use crate::Engine;
 
 /// Somebody wants an issue fixed.
-pub(crate) struct Wanted<'a> {
+pub(crate) struct StartRequest<'a> {
     pub(crate) issue: &'a InboundIssue,
     pub(crate) trigger: JobTrigger,
     pub(crate) publish: PublishMode,
@@ -28,8 +28,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) more: bool,
 }
 
-impl<'a> Wanted<'a> {
-    /// A wish that is worth a job of its own when it comes with words.
+impl<'a> StartRequest<'a> {
+    /// A request that is worth a job of its own when it comes with words.
     pub(crate) fn new(issue: &'a InboundIssue, trigger: JobTrigger, publish: PublishMode) -> Self {
         let more = trigger.instructions.is_some();
         let (needs, priority) = (Needs::default(), Priority::Normal);
@@ -47,64 +47,64 @@ impl<'a> Wanted<'a> {
 
 /// What the store knows of an issue.
 #[derive(Default)]
-pub(crate) struct Known {
+pub(crate) struct IssueSnapshot {
     pub(crate) issue: Option<Versioned<Issue>>,
     pub(crate) latest: Option<Versioned<Job>>,
 }
 
-impl Known {
+impl IssueSnapshot {
     pub(crate) fn latest_job(&self) -> Option<&Job> {
         self.latest.as_ref().map(|job| &job.value)
     }
 }
 
 /// It comes to nothing.
-pub(crate) enum NotStarted {
+pub(crate) enum StartRefused {
     /// A job is at work, and nothing new was said.
     Active(JobId),
     /// The issue is past it.
     Refused(Refused),
 }
 
-impl From<Refused> for NotStarted {
+impl From<Refused> for StartRefused {
     fn from(refused: Refused) -> Self {
         Self::Refused(refused)
     }
 }
 
 impl Engine {
-    pub(crate) async fn known(&self, issue: &InboundIssue) -> Result<Known, StoreError> {
+    pub(crate) async fn known(&self, issue: &InboundIssue) -> Result<IssueSnapshot, StoreError> {
         let issue = self.ports.store.issue_by_source(&issue.source).await?;
         let latest = match &issue {
             Some(issue) => self.ports.store.latest_job(issue.value.id).await?,
             None => None,
         };
-        Ok(Known { issue, latest })
+        Ok(IssueSnapshot { issue, latest })
     }
 
-    /// The step that does what is wanted, without the delivery; and the job.
-    pub(crate) fn plan_start(&self, wanted: Wanted<'_>, known: Known) -> Result<(Step, Job), NotStarted> {
+    /// The step that does what is request, without the delivery; and the job.
+    pub(crate) fn plan_start(&self, request: StartRequest<'_>, known: IssueSnapshot) -> Result<(Step, Job), StartRefused> {
         let now = self.ports.clock.now();
-        let Known { issue, latest } = known;
+        let IssueSnapshot { issue, latest } = known;
         let active = latest.as_ref().filter(|job| !job.value.status().is_terminal());
         let issue = match (active, issue) {
-            (Some(active), _) if !wanted.more => return Err(NotStarted::Active(active.value.id)),
+            (Some(active), _) if !request.more => return Err(StartRefused::Active(active.value.id)),
             // The end of the running job is written on the issue too: whoever comes second reads again.
-            (Some(_), Some(known)) => Write::Update(Versioned { value: retold(known.value, wanted.issue), ..known }),
-            (_, known) => self.started_issue(wanted.issue, wanted.owner, known)?,
+            (Some(_), Some(known)) => Write::Update(Versioned { value: with_inbound_text(known.value, request.issue), ..known }),
+            (_, known) => self.started_issue(request.issue, request.owner, known)?,
         };
         let issue_id = match &issue {
             Write::Insert(issue) => issue.id,
             Write::Update(known) => known.value.id,
         };
         let (job, effects) = match latest {
-            Some(latest) if takes_more(&latest.value, &wanted) => {
-                let instructions = wanted.trigger.instructions.unwrap_or_default();
+            Some(latest) if accepts_instructions(&latest.value, &request) => {
+                let instructions = request.trigger.instructions.unwrap_or_default();
                 let (job, effects) = latest.value.advance(JobEvent::MoreAsked { instructions }, now)?;
                 (Write::Update(Versioned { value: job, revision: latest.revision }), effects)
             }
             latest => {
-                let job = self.new_job(wanted, issue_id, latest.map(|latest| latest.value).as_ref());
+                let job = self.new_job(request, issue_id, latest.map(|latest| latest.value).as_ref());
                 let effects = job.accepted_effects();
                 (Write::Insert(job), effects)
             }
@@ -132,7 +132,7 @@ impl Engine {
             _ => IssueEvent::Start,
         };
         let issue = known.value.advance(event, self.ports.clock.now())?;
-        Ok(Write::Update(Versioned { value: retold(issue, inbound), revision: known.revision }))
+        Ok(Write::Update(Versioned { value: with_inbound_text(issue, inbound), revision: known.revision }))
     }
 
     pub(crate) fn new_issue(&self, inbound: &InboundIssue) -> Issue {
@@ -157,41 +157,41 @@ impl Engine {
         }
     }
 
-    fn new_job(&self, wanted: Wanted<'_>, issue_id: IssueId, latest: Option<&Job>) -> Job {
+    fn new_job(&self, request: StartRequest<'_>, issue_id: IssueId, latest: Option<&Job>) -> Job {
         let before = latest.filter(|job| !job.status().is_terminal() || job.has_open_branch());
         let (branch, base_branch) = match before {
             Some(before) => (before.branch.clone(), before.base_branch.clone()),
-            None => (fresh_branch(&wanted, latest), base_branch(wanted.issue)),
+            None => (new_branch(&request, latest), base_branch(request.issue)),
         };
         Job::new(NewJob {
             id: self.ports.ids.job(),
             issue_id,
-            source: wanted.issue.source.clone(),
-            title: wanted.issue.title.clone(),
-            trigger: wanted.trigger,
+            source: request.issue.source.clone(),
+            title: request.issue.title.clone(),
+            trigger: request.trigger,
             follows: before.map(|job| job.id),
             branch,
             base_branch,
-            publish: wanted.publish,
-            needs: wanted.needs,
-            command: wanted.command,
-            priority: wanted.priority,
-            review_plan: wanted.review_plan || self.settings.review_plans,
+            publish: request.publish,
+            needs: request.needs,
+            command: request.command,
+            priority: request.priority,
+            review_plan: request.review_plan || self.settings.review_plans,
         })
     }
 }
 
 /// What one person says before their job begins goes into that job. What another says has a job of its own: whether
 /// they may start one is asked when it runs.
-fn takes_more(latest: &Job, wanted: &Wanted<'_>) -> bool {
+fn accepts_instructions(latest: &Job, request: &StartRequest<'_>) -> bool {
     latest.is_untouched()
-        && wanted.trigger.instructions.is_some()
-        && latest.trigger.actor.eq_ignore_ascii_case(&wanted.trigger.actor)
-        && latest.publish == wanted.publish
-        && (latest.needs.clone(), latest.command.clone()) == (wanted.needs.clone(), wanted.command.clone())
+        && request.trigger.instructions.is_some()
+        && latest.trigger.actor.eq_ignore_ascii_case(&request.trigger.actor)
+        && latest.publish == request.publish
+        && (latest.needs.clone(), latest.command.clone()) == (request.needs.clone(), request.command.clone())
 }
 
-fn retold(mut issue: Issue, inbound: &InboundIssue) -> Issue {
+fn with_inbound_text(mut issue: Issue, inbound: &InboundIssue) -> Issue {
     issue.title.clone_from(&inbound.title);
     issue.body.clone_from(&inbound.body);
     // Not every event tells the labels.
@@ -207,13 +207,13 @@ fn base_branch(issue: &InboundIssue) -> BranchName {
     issue.default_branch.clone().unwrap_or_else(|| BranchName::parse("main").expect("`main` is a branch name"))
 }
 
-fn fresh_branch(wanted: &Wanted<'_>, latest: Option<&Job>) -> BranchName {
-    let mut at = wanted.trigger.at;
-    let mut branch = BranchName::for_issue(&wanted.issue.source, at);
+fn new_branch(request: &StartRequest<'_>, latest: Option<&Job>) -> BranchName {
+    let mut at = request.trigger.at;
+    let mut branch = BranchName::for_issue(&request.issue.source, at);
     // Two jobs of one issue in the same second must not share a branch.
     while latest.is_some_and(|job| job.branch == branch) {
         at = at.saturating_add(1.second()).unwrap_or(at);
-        branch = BranchName::for_issue(&wanted.issue.source, at);
+        branch = BranchName::for_issue(&request.issue.source, at);
     }
     branch
 }

@@ -10,6 +10,7 @@ mod event;
 mod forge;
 mod labels;
 mod missed;
+mod redelivery;
 mod webhook;
 mod wire;
 
@@ -20,6 +21,7 @@ pub use checks::{CheckState, Conclusion};
 pub use client::{GithubForge, GithubOptions};
 pub use labels::Reaction;
 pub use missed::Hook;
+pub use redelivery::GithubRedelivery;
 pub use webhook::GithubWebhook;
 
 /// The name of this platform.

@@ -7,6 +7,7 @@ mod comment;
 mod convert;
 mod error;
 mod oauth;
+mod oauth_port;
 mod site;
 pub mod text;
 mod token;

@@ -30,10 +30,10 @@ impl JiraWebhook {
         Self { app_name: app_name.into() }
     }
 
-    fn told(&self, hook: Hook, site: &str, own: Option<&str>) -> Result<Result<SiteEvent, String>, DecodeError> {
+    fn site_event(&self, hook: Hook, site: &str, own: Option<&str>) -> Result<Result<SiteEvent, String>, DecodeError> {
         let ignored = |reason: &str| Ok(Err(reason.to_owned()));
         let Hook { timestamp, webhook_event, user, issue, comment, changelog } = hook;
-        let (what, person) = match webhook_event.as_str() {
+        let (kind, person) = match webhook_event.as_str() {
             "comment_created" => {
                 let comment = comment.ok_or_else(|| DecodeError::missing("comment"))?;
                 let mentions = RefCell::new(Vec::new());
@@ -71,7 +71,7 @@ impl JiraWebhook {
             account: person.account_id.chars().take(MAX_NAME).collect(),
             display_name: person.display_name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect(),
         });
-        Ok(Ok(SiteEvent { event_type: webhook_event, issue, timestamp, person, what }))
+        Ok(Ok(SiteEvent { event_type: webhook_event, issue, timestamp, person, kind }))
     }
 
     /// A mention that was picked from Jira's list is as good as one that was written.
@@ -102,10 +102,10 @@ impl JiraDecoder for JiraWebhook {
 
     fn site(&self, body: &[u8]) -> Result<String, DecodeError> {
         check_depth(body)?;
-        let told: Origin<'_> = read(body)?;
-        let comment = told.comment.as_ref();
+        let origin: Origin<'_> = read(body)?;
+        let comment = origin.comment.as_ref();
         let author = comment.and_then(|comment| comment.author.as_ref());
-        let places = [told.issue.as_ref(), told.user.as_ref(), author].into_iter().flatten();
+        let places = [origin.issue.as_ref(), origin.user.as_ref(), author].into_iter().flatten();
         let addresses = places.map(|place| &place.address).chain(comment.map(|comment| &comment.address));
         let host = |address: &Option<Text<'_>>| {
             let url = url::Url::parse(address.as_ref()?.as_str()).ok()?;
@@ -129,6 +129,6 @@ impl JiraDecoder for JiraWebhook {
     ) -> Result<JiraDelivery, DecodeError> {
         let hook: Hook = read(body)?;
         let id = delivery_id(headers, IDENTIFIER, &hook.webhook_event, body)?;
-        Ok(JiraDelivery { id, told: self.told(hook, site, own_account)? })
+        Ok(JiraDelivery { id, event: self.site_event(hook, site, own_account)? })
     }
 }

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use patchwright_core::Secret;
 use patchwright_core::forge::GitCredential;
-use patchwright_core::task_session::{Assignment, Refusal};
-use patchwright_domain::{IssueId, Job, NodeId, TaskId};
+use patchwright_core::task_session::Refusal;
+use patchwright_domain::{IssueId, NodeId, TaskId};
 use patchwright_http::{HttpClient, Request, Response, Retry};
+use patchwright_protocol::problem::Problem;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::wire::{
-    Credential, Heartbeat, HeartbeatResponse, LeaseRequest, LeaseResponse, LogChunk, Problem, RecordedCall, Register,
+use patchwright_protocol::node::{Assignment, TaskProgressResponse,
+    Credential, Heartbeat, HeartbeatResponse, LeaseRequest, LeaseResponse, LogChunk, RecordedCall, Register,
     Registered, Report, Reserve, Reserved, Settle, StartTask, TaskProgress,
 };
 
@@ -92,15 +93,15 @@ impl ServerClient {
         self.post(&format!("/nodes/{node}/heartbeat"), heartbeat).await
     }
 
-    pub(crate) async fn lease(&self, node: NodeId, ask: &LeaseRequest) -> Result<LeaseResponse, ClientError> {
-        self.post(&format!("/nodes/{node}/lease"), ask).await
+    pub(crate) async fn lease(&self, node: NodeId, request: &LeaseRequest) -> Result<LeaseResponse, ClientError> {
+        self.post(&format!("/nodes/{node}/lease"), request).await
     }
 
-    pub(crate) async fn begin(&self, task: TaskId, begin: &StartTask) -> Result<Assignment, ClientError> {
+    pub(crate) async fn start(&self, task: TaskId, begin: &StartTask) -> Result<Assignment, ClientError> {
         self.task(task, "begin", begin).await
     }
 
-    pub(crate) async fn progress(&self, task: TaskId, progress: &TaskProgress) -> Result<Job, ClientError> {
+    pub(crate) async fn progress(&self, task: TaskId, progress: &TaskProgress) -> Result<TaskProgressResponse, ClientError> {
         self.task(task, "progress", progress).await
     }
 
@@ -117,8 +118,8 @@ impl ServerClient {
         self.task::<serde_json::Value>(task, "settle", settle).await.map(|_| ())
     }
 
-    pub(crate) async fn log(&self, task: TaskId, piece: &LogChunk) -> Result<(), ClientError> {
-        self.task::<serde_json::Value>(task, "logs", piece).await.map(|_| ())
+    pub(crate) async fn append_log(&self, task: TaskId, chunk: &LogChunk) -> Result<(), ClientError> {
+        self.task::<serde_json::Value>(task, "logs", chunk).await.map(|_| ())
     }
 
     pub(crate) async fn record_call(&self, task: TaskId, noted: &RecordedCall) -> Result<(), ClientError> {
@@ -138,13 +139,12 @@ fn read<T: DeserializeOwned>(answer: Result<Response, patchwright_http::HttpErro
         return serde_json::from_str(&text).map_err(nonsense);
     }
     let problem: Problem = answer.json().unwrap_or_else(|_| Problem {
-        code: String::new(),
         detail: format!("it answered with status {}", answer.status),
-        refusal: None,
+        ..Problem::default()
     });
     Err(match (answer.status, problem.code.as_str(), problem.refusal) {
         (_, "task_gone", _) | (404, _, _) => ClientError::Gone,
-        (_, _, Some(refusal)) => ClientError::Refused(refusal),
+        (_, _, Some(refusal)) => ClientError::Refused(crate::convert::refusal(refusal)),
         (401 | 403, _, _) => ClientError::Unknown(problem.detail),
         (408 | 429 | 500.., _, _) => ClientError::Unavailable { detail: problem.detail, after: answer.wait_hint() },
         _ => ClientError::Misunderstood(problem.detail),

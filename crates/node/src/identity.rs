@@ -7,7 +7,7 @@ use patchwright_domain::NodeId;
 use serde::{Deserialize, Serialize};
 
 use crate::signature::DispatchKey;
-use crate::wire::Registered;
+use patchwright_protocol::node::Registered;
 
 /// Who this node is.
 #[derive(Debug, Clone)]

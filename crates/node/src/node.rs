@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use patchwright_core::task_session::{TaskLease, TaskOutcome};
 use patchwright_core::{CancellationToken, Clock, Secret};
-use patchwright_domain::TaskId;
+use patchwright_domain::{IssueId, TaskId};
 use patchwright_domain::node::{Label, MIN_DISK};
 use patchwright_http::HttpClient;
 use patchwright_worker::{Tools, Worker};
@@ -15,14 +15,15 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
+use crate::convert;
 use crate::client::{ClientError, ServerClient};
 use crate::health;
 use crate::identity::{Identity, IdentityError};
 use crate::listen;
-use crate::protocol::PROTOCOL;
-use crate::reports::{KeptReport, Reports};
+use patchwright_protocol::NODE_PROTOCOL;
+use crate::reports::{PendingReport, Reports};
 use crate::task_session::RemoteTaskSession;
-use crate::wire::{Heartbeat, LeaseRequest, Register, Report, ReportStatus, TaskOffer};
+use patchwright_protocol::node::{Heartbeat, LeaseRequest, Register, Report, ReportStatus};
 
 /// How often the node says that it is there, in seconds.
 const HEARTBEAT: Duration = Duration::from_secs(patchwright_domain::node::HEARTBEAT.unsigned_abs().as_secs());
@@ -124,7 +125,7 @@ struct Running {
 
 /// Why a task that is offered is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NotTaken {
+pub(crate) enum Rejected {
     Running,
     Full,
     NoDisk,
@@ -228,7 +229,7 @@ impl Node {
         loop {
             let heartbeat = Heartbeat {
                 health: health::now(&self.worker.work_dir, self.running_tasks().len()),
-                protocol: PROTOCOL.to_string(),
+                protocol: NODE_PROTOCOL.to_string(),
             };
             match self.client.heartbeat(self.identity.id, &heartbeat).await {
                 Ok(_) => {}
@@ -258,7 +259,7 @@ impl Node {
                         self.cancel(task);
                     }
                     for offer in told.offers {
-                        if let Err(why) = self.take(offer).await {
+                        if let Err(why) = self.take(convert::lease(offer.lease), offer.issue_id).await {
                             tracing::info!(task_id = %offer.lease.task, ?why, "an offered task is not taken");
                         }
                     }
@@ -308,40 +309,40 @@ impl Node {
     }
 
     /// Begins a task, if there is room.
-    pub(crate) async fn take(self: &Arc<Self>, offer: TaskOffer) -> Result<(), NotTaken> {
+    pub(crate) async fn take(self: &Arc<Self>, lease: TaskLease, issue_id: IssueId) -> Result<(), Rejected> {
         let cancel = self.abandon.child_token();
-        let session = Arc::new(RemoteTaskSession::new(self.client.clone(), offer.lease.task));
+        let session = Arc::new(RemoteTaskSession::new(self.client.clone(), lease.task));
         {
             let mut running = self.running.lock().expect("no holder of this lock can panic");
-            if running.contains_key(&offer.lease.task) {
-                return Err(NotTaken::Running);
+            if running.contains_key(&lease.task) {
+                return Err(Rejected::Running);
             }
             if self.stop.is_cancelled() {
-                return Err(NotTaken::Stopping);
+                return Err(Rejected::Stopping);
             }
             if running.len() >= self.options.capacity as usize {
-                return Err(NotTaken::Full);
+                return Err(Rejected::Full);
             }
             if health::disk_free(&self.worker.work_dir).is_some_and(|free| free < MIN_DISK) {
-                return Err(NotTaken::NoDisk);
+                return Err(Rejected::NoDisk);
             }
-            running.insert(offer.lease.task, Running { cancel: cancel.clone(), session: Arc::clone(&session) });
+            running.insert(lease.task, Running { cancel: cancel.clone(), session: Arc::clone(&session) });
         }
         let node = Arc::clone(self);
-        let span = tracing::info_span!("task", task_id = %offer.lease.task, job_id = %offer.lease.job);
+        let span = tracing::info_span!("task", task_id = %lease.task, job_id = %lease.job);
         let mut tasks = self.tasks.lock().await;
         while tasks.try_join_next().is_some() {}
-        tasks.spawn(async move { node.work(offer, &session, cancel).await }.instrument(span));
+        tasks.spawn(async move { node.work(lease, issue_id, &session, cancel).await }.instrument(span));
         Ok(())
     }
 
-    async fn work(&self, offer: TaskOffer, session: &RemoteTaskSession, cancel: CancellationToken) {
-        let _running = RunningTask { node: self, task: offer.lease.task };
-        let Some(end) = self.worker.work(session, offer.lease, &cancel, &self.abandon).await else { return };
-        let report = report(offer.lease, session.branch(), end);
-        if let Err(error) = self.reports.keep(&KeptReport { issue_id: offer.issue_id, report: report.clone() }) {
+    async fn work(&self, lease: TaskLease, issue_id: IssueId, session: &RemoteTaskSession, cancel: CancellationToken) {
+        let _running = RunningTask { node: self, task: lease.task };
+        let Some(end) = self.worker.work(session, lease, &cancel, &self.abandon).await else { return };
+        let report = report(lease, session.branch(), end);
+        if let Err(error) = self.reports.keep(&PendingReport { issue_id, report: report.clone() }) {
             tracing::error!(%error, "the report cannot be kept on the disk; it is sent all the same");
-            let _ = self.client.report(offer.issue_id, &report).await;
+            let _ = self.client.report(issue_id, &report).await;
         }
         self.report_once().await;
     }
@@ -388,14 +389,14 @@ fn report(lease: TaskLease, branch_name: Option<String>, end: TaskOutcome) -> Re
         TaskOutcome::Paused => (ReportStatus::Success, None),
         TaskOutcome::Released => (ReportStatus::Failed, Some("the node stopped".to_owned())),
     };
-    Report { task_id: lease.task, branch_name, status, error_message, end: Some(end) }
+    Report { task_id: lease.task, branch_name, status, error_message, outcome: Some(convert::outcome_to_wire(end)) }
 }
 
 async fn register(http: &HttpClient, options: &NodeOptions) -> Result<Identity, NodeError> {
     let join_token = options.join_token.as_ref().ok_or(NodeError::NoToken)?;
     let register = Register {
         join_token: join_token.expose().to_owned(),
-        protocol: PROTOCOL.to_string(),
+        protocol: NODE_PROTOCOL.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         capacity: options.capacity,
         labels: options.labels.iter().map(ToString::to_string).collect(),

@@ -6,11 +6,11 @@ use patchwright_domain::{IssueId, TaskId};
 use serde::{Deserialize, Serialize};
 
 use crate::identity::write_private;
-use crate::wire::Report;
+use patchwright_protocol::node::Report;
 
 /// A report that the server may not have yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct KeptReport {
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PendingReport {
     pub(crate) issue_id: IssueId,
     pub(crate) report: Report,
 }
@@ -30,7 +30,7 @@ impl Reports {
     }
 
     /// Keeps one; when it returns, it is on the disk.
-    pub(crate) fn keep(&self, kept: &KeptReport) -> std::io::Result<()> {
+    pub(crate) fn keep(&self, kept: &PendingReport) -> std::io::Result<()> {
         let text = serde_json::to_string(kept).expect("a report is only text and numbers");
         write_private(&self.path(kept.report.task_id), &text)
     }
@@ -46,7 +46,7 @@ impl Reports {
     }
 
     /// All that wait.
-    pub(crate) fn waiting(&self) -> Vec<KeptReport> {
+    pub(crate) fn waiting(&self) -> Vec<PendingReport> {
         let Ok(entries) = std::fs::read_dir(&self.0) else { return Vec::new() };
         let read = |path: PathBuf| {
             let text =
@@ -62,7 +62,7 @@ impl Reports {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::ReportStatus;
+    use patchwright_protocol::node::ReportStatus;
 
     #[test]
     fn a_report_outlives_the_process_until_it_is_done_with() {
@@ -70,8 +70,8 @@ mod tests {
         let task_id: TaskId = "00000000-0000-0000-0000-000000000001".parse().unwrap();
         let issue_id: IssueId = "00000000-0000-0000-0000-000000000002".parse().unwrap();
         let report =
-            Report { task_id, branch_name: None, status: ReportStatus::Failed, error_message: None, end: None };
-        let kept = KeptReport { issue_id, report };
+            Report { task_id, branch_name: None, status: ReportStatus::Failed, error_message: None, outcome: None };
+        let kept = PendingReport { issue_id, report };
         Reports::open(folder.path().join("reports")).unwrap().keep(&kept).unwrap();
         let later = Reports::open(folder.path().join("reports")).unwrap();
         std::fs::write(folder.path().join("reports/half.json"), "{").unwrap();

@@ -73,22 +73,22 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Lets in what the server sent lately, once.
+/// Accepts requests that the server signed within the last minutes, once each.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub(crate) struct SignatureVerifier {
     key: DispatchKey,
     /// The signatures of the last minutes, with their times.
     seen: Mutex<HashMap<String, i64>>,
 }
 
-impl Gate {
+impl SignatureVerifier {
     pub(crate) fn new(key: DispatchKey) -> Self {
         Self { key, seen: Mutex::default() }
     }
 
     /// # Errors
     /// Why it is not let in.
-    pub(crate) fn admit(
+    pub(crate) fn verify_request(
         &self,
         headers: (Option<&str>, Option<&str>),
         path: &str,
@@ -123,14 +123,14 @@ mod tests {
         let node: NodeId = "00000000-0000-0000-0000-000000000001".parse().unwrap();
         let other: NodeId = "00000000-0000-0000-0000-000000000002".parse().unwrap();
         let key = DispatchKey::of_node(&master, node);
-        let gate = Gate::new(DispatchKey::parse(&DispatchKey::text_of_node(&master, node)).unwrap());
+        let verifier = SignatureVerifier::new(DispatchKey::parse(&DispatchKey::text_of_node(&master, node)).unwrap());
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let signature = key.sign(now, "/process-issue", b"{}");
         let admit = |at: &str, signature: &str, path: &str, body: &[u8], now| {
-            gate.admit((Some(at), Some(signature)), path, body, now)
+            verifier.verify_request((Some(at), Some(signature)), path, body, now)
         };
         let at = "1800000000";
-        assert!(gate.admit((None, None), "/process-issue", b"{}", now).is_err());
+        assert!(verifier.verify_request((None, None), "/process-issue", b"{}", now).is_err());
         assert!(admit(at, &signature, "/process-issue", b"{ }", now).unwrap_err().contains("wrong"));
         assert!(admit(at, &signature, "/tasks/x/cancel", b"{}", now).unwrap_err().contains("wrong"));
         assert!(admit("1800000001", &signature, "/process-issue", b"{}", now).unwrap_err().contains("wrong"));

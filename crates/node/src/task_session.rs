@@ -10,12 +10,13 @@ use jiff::civil::Date;
 use patchwright_core::fault::Fault;
 use patchwright_core::forge::GitCredential;
 use patchwright_core::model_calls::{ModelCall, Transcript};
-use patchwright_core::task_session::{Assignment, TaskSession, TaskSessionError};
+use patchwright_core::task_session::{Assignment, Refusal, TaskSession, TaskSessionError};
 use patchwright_domain::job::JobEvent;
 use patchwright_domain::{Job, TaskId, Usage};
 
 use crate::client::{ClientError, ServerClient};
-use crate::wire::{LogChunk, RecordedCall, Reserve, Settle, StartTask, TaskProgress};
+use crate::convert;
+use patchwright_protocol::node::{LogChunk, Reserve, Settle, StartTask, TaskProgress};
 
 /// The first wait before something is asked again; it doubles up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -28,8 +29,8 @@ const RECENT: usize = 256 * 1024;
 pub(crate) struct RemoteTaskSession {
     client: ServerClient,
     task: TaskId,
-    /// The last event that was told.
-    told: AtomicU64,
+    /// The number of the last reported event.
+    reported: AtomicU64,
     /// The branch that stands on the forge.
     branch: Mutex<Option<String>>,
     /// The end of what was logged.
@@ -38,7 +39,7 @@ pub(crate) struct RemoteTaskSession {
 
 impl RemoteTaskSession {
     pub(crate) const fn new(client: ServerClient, task: TaskId) -> Self {
-        Self { client, task, told: AtomicU64::new(0), branch: Mutex::new(None), recent: Mutex::new(String::new()) }
+        Self { client, task, reported: AtomicU64::new(0), branch: Mutex::new(None), recent: Mutex::new(String::new()) }
     }
 
     /// The branch that came out so far.
@@ -73,20 +74,18 @@ impl From<ClientError> for TaskSessionError {
             // A node that was removed has no task.
             ClientError::Gone | ClientError::Unknown(_) => Self::LeaseLost,
             ClientError::Refused(refusal) => Self::Refused(refusal),
-            ClientError::Misunderstood(_) => Self::Refused(patchwright_core::task_session::Refusal {
-                reason: error.to_string(),
-                remedy: "Update the node or the server, so that both have the same version; then retry the job."
-                    .to_owned(),
-                fault: Fault::Internal,
-                out_of_budget: false,
-            }),
+            ClientError::Misunderstood(_) => Self::Refused(Refusal::new(
+                error.to_string(),
+                "Update the node or the server, so that both have the same version; then retry the job.",
+                Fault::Internal,
+            )),
             error @ ClientError::Unavailable { .. } => Self::Unavailable { source: Box::new(error) },
         }
     }
 }
 
 /// Asks until there is an answer. Whoever waits here goes when the hold is lost.
-async fn until_answered<T, F: Future<Output = Result<T, ClientError>>>(
+async fn retry_until_answered<T, F: Future<Output = Result<T, ClientError>>>(
     ask: impl Fn() -> F,
 ) -> Result<T, TaskSessionError> {
     let mut pause = FIRST_PAUSE;
@@ -102,13 +101,17 @@ async fn until_answered<T, F: Future<Output = Result<T, ClientError>>>(
     }
 }
 
+fn unavailable(detail: &str) -> TaskSessionError {
+    TaskSessionError::Unavailable { source: detail.to_owned().into() }
+}
+
 #[async_trait]
 impl TaskSession for RemoteTaskSession {
     async fn start(&self, model: &str) -> Result<Assignment, TaskSessionError> {
         let begin = StartTask { model: model.to_owned() };
-        let given = until_answered(|| self.client.begin(self.task, &begin)).await?;
-        self.note(&given.job);
-        Ok(given)
+        let assignment = convert::assignment(retry_until_answered(|| self.client.start(self.task, &begin)).await?);
+        self.note(&assignment.job);
+        Ok(assignment)
     }
 
     async fn renew_lease(&self) -> Result<(), TaskSessionError> {
@@ -119,20 +122,21 @@ impl TaskSession for RemoteTaskSession {
     }
 
     async fn report(&self, event: JobEvent) -> Result<Job, TaskSessionError> {
-        let number = self.told.fetch_add(1, Ordering::Relaxed) + 1;
+        let number = self.reported.fetch_add(1, Ordering::Relaxed) + 1;
         let progress = TaskProgress { number, event: Some(event) };
-        let job = until_answered(|| self.client.progress(self.task, &progress)).await?;
+        let response = retry_until_answered(|| self.client.progress(self.task, &progress)).await?;
+        let job = response.job.ok_or_else(|| unavailable("the response has no job"))?;
         self.note(&job);
         Ok(job)
     }
 
     async fn credential(&self) -> Result<Option<GitCredential>, TaskSessionError> {
-        until_answered(|| self.client.credential(self.task)).await
+        retry_until_answered(|| self.client.credential(self.task)).await
     }
 
     async fn reserve(&self, most: Usage) -> Result<Date, TaskSessionError> {
         let reserve = Reserve { most };
-        let reserved = until_answered(|| self.client.reserve(self.task, &reserve)).await?;
+        let reserved = retry_until_answered(|| self.client.reserve(self.task, &reserve)).await?;
         Ok(reserved.day)
     }
 
@@ -142,13 +146,13 @@ impl TaskSession for RemoteTaskSession {
     }
 
     async fn record_call(&self, call: ModelCall, said: Transcript) -> Result<(), TaskSessionError> {
-        Ok(self.client.record_call(self.task, &RecordedCall { call, said }).await?)
+        Ok(self.client.record_call(self.task, &convert::call_to_wire(call, said)).await?)
     }
 
     async fn append_log(&self, chunk: u64, text: String) -> Result<(), TaskSessionError> {
-        let piece = LogChunk { piece: chunk, text };
-        self.client.log(self.task, &piece).await?;
-        self.remember(&piece.text);
+        let chunk = LogChunk { chunk, text };
+        self.client.append_log(self.task, &chunk).await?;
+        self.remember(&chunk.text);
         Ok(())
     }
 }

@@ -1,178 +1,202 @@
-//! Whether everything that this server needs is there and lets us in: asked, not assumed.
+//! Checks of everything that this server needs: the parts are asked, not assumed.
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use patchwright_core::CancellationToken;
 use patchwright_core::credentials::Credentials as _;
-use patchwright_core::forge::Forge as _;
 use patchwright_core::llm::{ChatRequest, Message};
-use patchwright_core::nodes::Nodes as _;
 use patchwright_core::store::Store as _;
-use patchwright_dashboard::page::{Finding, Subject, Verdict};
-use patchwright_gitcode::GITCODE;
-use patchwright_github::GITHUB;
+use patchwright_domain::credential::Credential;
+use patchwright_management::{Diagnostics, Finding, Platform, Severity, Subject};
 
 use crate::compose::App;
 use crate::config::Config;
 
-/// The longest that one look takes.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// The longest answer of the model to the trial question, in tokens.
-const TRIAL_TOKENS: u32 = 64;
+/// The longest time of one check.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
+/// The longest response of the model to the test prompt, in tokens.
+const TEST_TOKENS: u32 = 64;
 
-fn good(subject: Subject, said: impl Into<String>) -> Finding {
-    Finding { subject, verdict: Verdict::Good, said: said.into(), remedy: String::new() }
+/// The checks of one server.
+pub(crate) struct Doctor {
+    app: App,
+    config: Config,
 }
 
-fn poor(subject: Subject, verdict: Verdict, said: impl Into<String>, remedy: &str) -> Finding {
-    Finding { subject, verdict, said: said.into(), remedy: remedy.to_owned() }
+fn ok(subject: Subject, detail: impl Into<String>) -> Finding {
+    Finding { subject, severity: Severity::Ok, detail: detail.into(), remedy: String::new() }
 }
 
-/// Looks at everything, all at the same time.
-pub(crate) async fn examine(app: &App, config: &Config) -> Vec<Finding> {
-    let (database, model, github, gitcode, nodes, credentials) = tokio::join!(
-        database(app),
-        model(app),
-        forge(app, config, Subject::GitHub),
-        forge(app, config, Subject::GitCode),
-        nodes(app, config),
-        credentials(app),
-    );
-    let first = [database, model].into_iter().chain(github).chain(gitcode);
-    first.chain([webhook(config), public_url(config), sandbox(app), nodes]).chain(credentials).collect()
+fn finding(subject: Subject, severity: Severity, detail: impl Into<String>, remedy: impl Into<String>) -> Finding {
+    Finding { subject, severity, detail: detail.into(), remedy: remedy.into() }
 }
 
-async fn database(app: &App) -> Finding {
-    let subject = Subject::Database;
-    match (app.store.ping().await, app.store.is_migrated().await) {
-        (Ok(()), Ok(true)) => good(subject, if app.store.is_postgres() { "PostgreSQL" } else { "SQLite" }),
-        (Ok(()), Ok(false)) => {
-            poor(subject, Verdict::Bad, "its schema is of another version", "Run `patchwright migrate`.")
-        }
-        (Err(error), _) | (_, Err(error)) => {
-            poor(subject, Verdict::Bad, error.to_string(), "Check DATABASE_URL and the database itself.")
-        }
+#[async_trait]
+impl Diagnostics for Doctor {
+    async fn check_all(&self) -> Vec<Finding> {
+        let (database, model, platforms, nodes, credentials) = tokio::join!(
+            self.check_database(),
+            self.check_model(),
+            self.check_platforms(),
+            self.check_nodes(),
+            self.check_credentials(),
+        );
+        let mut findings = vec![database, model];
+        findings.extend(platforms);
+        findings.extend([self.check_webhook(), self.check_public_url(), self.check_sandbox(), nodes]);
+        findings.extend(credentials);
+        findings
     }
-}
 
-/// Asks the model one short question. It is not booked in any budget: it belongs to no repository.
-pub(crate) async fn model(app: &App) -> Finding {
-    let subject = Subject::Model;
-    let Some(llm) = app.engine.model() else {
-        let remedy = "Set LLM_BASE_URL, LLM_MODEL and LLM_API_KEY. Without a model jobs end with an analysis.";
-        return poor(subject, Verdict::Warning, "no model is configured", remedy);
-    };
-    let question = ChatRequest {
-        purpose: "trial",
-        messages: vec![Message::user("Answer with the one word: ready")],
-        max_tokens: Some(TRIAL_TOKENS),
-    };
-    let cancel = CancellationToken::new();
-    let began = tokio::time::Instant::now();
-    match tokio::time::timeout(PATIENCE, llm.chat(&question, &cancel)).await {
-        Ok(Ok(answer)) => good(subject, format!("{} answered in {:.1} s", answer.model, began.elapsed().as_secs_f64())),
-        Ok(Err(error)) => {
-            poor(subject, Verdict::Bad, app.redactor.redact(&error.to_string()), "Put right what the message names.")
-        }
-        Err(_) => {
-            let said = format!("{} did not answer within {} s", llm.model(), PATIENCE.as_secs());
-            poor(subject, Verdict::Bad, said, "Check LLM_BASE_URL and the server behind it.")
-        }
-    }
-}
-
-/// Asks a forge whose the configured token is; nothing where none is configured and credentials were added.
-pub(crate) async fn forge(app: &App, config: &Config, subject: Subject) -> Option<Finding> {
-    let (platform, configured, remedy) = match subject {
-        Subject::GitHub => {
-            let configured = config.github.token.is_some() || config.github.app_id.is_some();
-            (GITHUB, configured, "Set GITHUB_TOKEN or a GitHub App, or add a credential.")
-        }
-        _ => (GITCODE, config.gitcode.token.is_some(), "Set GITCODE_TOKEN, or add a credential."),
-    };
-    let keyed = app.keyed(&platform)?;
-    if !configured {
-        let added = app.vault.credentials().await.unwrap_or_default();
-        let fitting = added.iter().find(|credential| credential.platform == platform);
-        return Some(match fitting {
-            Some(credential) => good(subject, format!("{} ({})", credential.login, credential.scope)),
-            None => poor(subject, Verdict::Warning, "nothing lets us in there", remedy),
-        });
-    }
-    Some(match tokio::time::timeout(PATIENCE, keyed.own_login()).await {
-        Ok(Ok(login)) => good(subject, login),
-        Ok(Err(error)) => poor(subject, Verdict::Bad, app.redactor.redact(&error.to_string()), remedy),
-        Err(_) => poor(subject, Verdict::Bad, "it does not answer", "Check the API address and the network."),
-    })
-}
-
-fn webhook(config: &Config) -> Finding {
-    let subject = Subject::Webhook;
-    if config.test_mode {
-        let remedy = "Unset TEST_MODE wherever others can reach this server.";
-        return poor(subject, Verdict::Bad, "unsigned deliveries are taken", remedy);
-    }
-    if config.webhook_secrets.is_empty() {
-        return poor(subject, Verdict::Warning, "no delivery can be taken", "Set WEBHOOK_SECRET.");
-    }
-    good(subject, "deliveries are checked by their signatures")
-}
-
-fn public_url(config: &Config) -> Finding {
-    let subject = Subject::PublicUrl;
-    match &config.public_url {
-        None => {
-            let remedy = "Set PUBLIC_URL, so that comments can lead people here.";
-            poor(subject, Verdict::Warning, "it is not set", remedy)
-        }
-        Some(url) if url.starts_with("https://") => good(subject, url.as_str()),
-        Some(url) => {
-            let remedy = "Put a proxy with TLS before this server: over clear HTTP sessions can be read on the way.";
-            poor(subject, Verdict::Warning, url.as_str(), remedy)
+    /// Sends the model one short prompt. It counts in no budget: it belongs to no repository.
+    async fn check_model(&self) -> Finding {
+        let subject = Subject::Model;
+        let Some(llm) = self.app.engine.model() else {
+            let remedy = "Set LLM_BASE_URL, LLM_MODEL and LLM_API_KEY. Without a model jobs end with an analysis.";
+            return finding(subject, Severity::Warning, "no model is configured", remedy);
+        };
+        let prompt = ChatRequest {
+            purpose: "trial",
+            messages: vec![Message::user("Answer with the one word: ready")],
+            max_tokens: Some(TEST_TOKENS),
+        };
+        let cancel = CancellationToken::new();
+        let started = tokio::time::Instant::now();
+        match tokio::time::timeout(CHECK_TIMEOUT, llm.chat(&prompt, &cancel)).await {
+            Ok(Ok(answer)) => {
+                ok(subject, format!("{} answered in {:.1} s", answer.model, started.elapsed().as_secs_f64()))
+            }
+            Ok(Err(error)) => {
+                let detail = self.app.redactor.redact(&error.to_string());
+                finding(subject, Severity::Error, detail, "Correct what the message names.")
+            }
+            Err(_) => {
+                let detail = format!("{} did not answer within {} s", llm.model(), CHECK_TIMEOUT.as_secs());
+                finding(subject, Severity::Error, detail, "Check LLM_BASE_URL and the server behind it.")
+            }
         }
     }
-}
 
-fn sandbox(app: &App) -> Finding {
-    let (subject, isolation) = (Subject::Sandbox, app.engine.isolation());
-    match isolation {
-        "none" => {
-            let remedy = "Set SANDBOX=best-effort where this machine may run the repositories' own code.";
-            poor(subject, Verdict::Warning, "builds and tests are refused: no strong sandbox is there", remedy)
+    async fn check_platforms(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for platform in self.app.management.platforms().iter().filter(|platform| platform.credentials.is_some()) {
+            findings.push(self.check_platform(platform).await);
         }
-        other => good(subject, other),
+        findings
     }
 }
 
-async fn nodes(app: &App, config: &Config) -> Finding {
-    let subject = Subject::Nodes;
-    let now = app.engine.now();
-    let nodes = match app.store.nodes().await {
-        Ok(nodes) => nodes,
-        Err(error) => return poor(subject, Verdict::Bad, error.to_string(), "Check the database."),
-    };
-    let ready = nodes.iter().filter(|found| found.node.is_ready(now)).count();
-    let here = if config.embedded_node { config.workers } else { 0 };
-    if ready == 0 && here == 0 {
-        let remedy = "Set EMBEDDED_NODE=true, or add a node and start it.";
-        return poor(subject, Verdict::Bad, "nobody works on jobs", remedy);
+impl Doctor {
+    pub(crate) const fn new(app: App, config: Config) -> Self {
+        Self { app, config }
     }
-    let said = format!("{ready} of {} nodes are ready, and {here} workers are in this process", nodes.len());
-    if ready < nodes.len() {
-        return poor(subject, Verdict::Warning, said, "Look at the board: which node was last heard of when?");
-    }
-    good(subject, said)
-}
 
-/// One finding for each credential that ends soon.
-async fn credentials(app: &App) -> Vec<Finding> {
-    let now = app.engine.now();
-    let all = app.vault.credentials().await.unwrap_or_default();
-    let ending = all.into_iter().filter(|credential| credential.expires_soon(now));
-    let finding = |credential: patchwright_domain::credential::Credential| {
-        let ends = credential.expires_at.map(|end| end.to_string()).unwrap_or_default();
-        let said = format!("{} ({}) ends at {ends}", credential.name, credential.scope);
-        poor(Subject::Credentials, Verdict::Warning, said, "Replace its secret in time.")
-    };
-    ending.map(finding).collect()
+    async fn check_database(&self) -> Finding {
+        let (subject, store) = (Subject::Database, &self.app.store);
+        match (store.ping().await, store.is_migrated().await) {
+            (Ok(()), Ok(true)) => ok(subject, if store.is_postgres() { "PostgreSQL" } else { "SQLite" }),
+            (Ok(()), Ok(false)) => {
+                finding(subject, Severity::Error, "the schema is of another version", "Run `patchwright migrate`.")
+            }
+            (Err(error), _) | (_, Err(error)) => {
+                let remedy = "Check DATABASE_URL and the database itself.";
+                finding(subject, Severity::Error, error.to_string(), remedy)
+            }
+        }
+    }
+
+    /// Asks a platform whose the configured credential is. Without one, an added credential is enough.
+    async fn check_platform(&self, platform: &Platform) -> Finding {
+        let subject = Subject::Platform(platform.name);
+        let remedy = format!("Set {}_TOKEN, or add a credential.", platform.id.as_str().to_uppercase());
+        if !platform.is_configured {
+            let added = self.app.vault.credentials().await.unwrap_or_default();
+            return match added.iter().find(|credential| credential.platform == platform.id) {
+                Some(credential) => ok(subject, format!("{} ({})", credential.login, credential.scope)),
+                None => finding(subject, Severity::Warning, "there is no credential for it", remedy),
+            };
+        }
+        match tokio::time::timeout(CHECK_TIMEOUT, platform.forge.own_login()).await {
+            Ok(Ok(login)) => ok(subject, login),
+            Ok(Err(error)) => {
+                finding(subject, Severity::Error, self.app.redactor.redact(&error.to_string()), remedy)
+            }
+            Err(_) => {
+                let remedy = "Check the API address and the network.";
+                finding(subject, Severity::Error, "it does not answer", remedy)
+            }
+        }
+    }
+
+    fn check_webhook(&self) -> Finding {
+        let subject = Subject::Webhook;
+        if self.config.test_mode {
+            let remedy = "Unset TEST_MODE wherever others can reach this server.";
+            return finding(subject, Severity::Error, "unsigned deliveries are accepted", remedy);
+        }
+        if self.config.webhook_secrets.is_empty() {
+            return finding(subject, Severity::Warning, "no delivery can be accepted", "Set WEBHOOK_SECRET.");
+        }
+        ok(subject, "the signatures of deliveries are verified")
+    }
+
+    fn check_public_url(&self) -> Finding {
+        let subject = Subject::PublicUrl;
+        match &self.config.public_url {
+            None => {
+                let remedy = "Set PUBLIC_URL, so that comments can link to this server.";
+                finding(subject, Severity::Warning, "it is not set", remedy)
+            }
+            Some(url) if url.starts_with("https://") => ok(subject, url.as_str()),
+            Some(url) => {
+                let remedy = "Put a proxy with TLS in front of this server: over plain HTTP sessions can be read.";
+                finding(subject, Severity::Warning, url.as_str(), remedy)
+            }
+        }
+    }
+
+    fn check_sandbox(&self) -> Finding {
+        match self.app.engine.isolation() {
+            "none" => {
+                let remedy = "Set SANDBOX=best-effort where this machine may run the repositories' own code.";
+                let detail = "builds and tests are refused: there is no strong sandbox";
+                finding(Subject::Sandbox, Severity::Warning, detail, remedy)
+            }
+            isolation => ok(Subject::Sandbox, isolation),
+        }
+    }
+
+    async fn check_nodes(&self) -> Finding {
+        let subject = Subject::Nodes;
+        let now = self.app.engine.now();
+        let nodes = match self.app.management.nodes().list().await {
+            Ok(nodes) => nodes,
+            Err(error) => return finding(subject, Severity::Error, error.to_string(), "Check the database."),
+        };
+        let ready = nodes.iter().filter(|found| found.node.is_ready(now)).count();
+        let embedded = self.app.management.options().embedded_slots;
+        if ready == 0 && embedded == 0 {
+            let remedy = "Set EMBEDDED_NODE=true, or add a node and start it.";
+            return finding(subject, Severity::Error, "nothing runs jobs", remedy);
+        }
+        let detail = format!("{ready} of {} nodes are ready, and {embedded} workers are in this process", nodes.len());
+        if ready < nodes.len() {
+            return finding(subject, Severity::Warning, detail, "See the board for the last heartbeat of each node.");
+        }
+        ok(subject, detail)
+    }
+
+    /// One finding for each credential that expires soon.
+    async fn check_credentials(&self) -> Vec<Finding> {
+        let now = self.app.engine.now();
+        let all = self.app.vault.credentials().await.unwrap_or_default();
+        let expiring = all.into_iter().filter(|credential| credential.expires_soon(now));
+        let warn = |credential: Credential| {
+            let end = credential.expires_at.map(|end| end.to_string()).unwrap_or_default();
+            let detail = format!("{} ({}) expires at {end}", credential.name, credential.scope);
+            finding(Subject::Credentials, Severity::Warning, detail, "Replace its secret in time.")
+        };
+        expiring.map(warn).collect()
+    }
 }

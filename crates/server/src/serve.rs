@@ -1,28 +1,28 @@
-//! The server: bind, serve, work, stop.
+//! The server: bind, serve, run jobs, stop.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App as ActixApp, HttpServer, middleware};
+use async_trait::async_trait;
 use jiff::SignedDuration;
-use patchwright_core::CancellationToken;
-use patchwright_core::accounts::Accounts as _;
-use tokio::task::JoinSet;
+use patchwright_api::{Api, ApiOptions};
+use patchwright_core::clock::Clock as _;
+use patchwright_core::query::Queries;
+use patchwright_core::store::StoreError;
+use patchwright_dashboard::page::SettingRow;
+use patchwright_dashboard::web::{Dashboard, DashboardOptions, SetupObservations};
+use patchwright_domain::PlatformId;
+use patchwright_engine::clock::SystemClock;
+use patchwright_engine::runtime::{RunningRuntime, Runtime, RuntimeOptions, WorkSource};
+use patchwright_notify::{Mail, MailError, Notifier};
 
-use crate::auth::oidc::Provider;
-use crate::auth::secret;
-use crate::auth::throttle::Throttle;
-use crate::compose::{App, ComposeError, Overrides, compose, notifying_client};
-use crate::config::{Config, ConfigError, is_loopback};
-use crate::door::Door;
-use crate::feed::Feed;
-use crate::notify::{Mail, Notifier};
-use crate::route::{Seen, State, register};
+use crate::compose::{App, ComposeError, Overrides, compose, notifying_client, public_url};
+use crate::config::{Config, ConfigError, Source};
+use crate::doctor::Doctor;
 use crate::terminal::say;
-use crate::worker::Workers;
 
 /// The server cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -33,28 +33,31 @@ pub enum ServeError {
     /// A piece cannot be used.
     #[error(transparent)]
     Compose(#[from] ComposeError),
-    /// The address is taken or not ours.
+    /// The address is in use, or of another machine.
     #[error("{address} cannot be listened on: {source}; set BIND to a free address")]
     Bind {
-        /// Which.
+        /// The address.
         address: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
-    /// The database.
+    /// The users cannot be read.
     #[error(transparent)]
-    Store(#[from] patchwright_core::store::StoreError),
-    /// The server broke down.
-    #[error("the server broke down: {0}")]
+    Management(#[from] patchwright_management::ManagementError),
+    /// The mail server's address.
+    #[error("SMTP_URL: {0}")]
+    Mail(#[from] MailError),
+    /// The HTTP server failed.
+    #[error("the HTTP server failed: {0}")]
     Crashed(#[from] std::io::Error),
 }
 
 /// How long a client may take to send its headers.
-const HEADER_DEADLINE: Duration = Duration::from_secs(10);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an idle connection is kept.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
-/// Threads that answer requests. Work is done elsewhere; two answer thousands of requests a second.
+/// Threads that answer requests. Jobs run elsewhere; two answer thousands of requests a second.
 const HTTP_WORKERS: usize = 2;
 
 /// A running server.
@@ -63,14 +66,12 @@ pub struct Server {
     app: App,
     handle: ServerHandle,
     http: tokio::task::JoinHandle<std::io::Result<()>>,
-    workers: Workers,
-    upkeep: JoinSet<()>,
-    stopping: CancellationToken,
-    patience: Duration,
+    runtime: RunningRuntime,
+    shutdown_timeout: Duration,
 }
 
 impl Server {
-    /// Puts everything together, listens and begins to work.
+    /// Puts everything together, listens and starts to run jobs.
     ///
     /// # Errors
     /// [`ServeError`], naming what stands in the way.
@@ -82,34 +83,22 @@ impl Server {
         let failed = |source| ServeError::Bind { address: config.bind.clone(), source };
         let listener = TcpListener::bind(&config.bind).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let app = compose(&config, overrides).await?;
-        let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
-        let public_url = public_url.trim_end_matches('/').to_owned();
-        let stopping = CancellationToken::new();
-        let feed = Feed::new();
-        let state = Arc::new(State {
-            app: app.clone(),
-            loopback: is_loopback(&config.bind),
-            config: config.clone(),
-            door: Door::new(config.door.max_in_flight, config.door.max_in_flight_bytes),
-            feed: feed.clone(),
-            oidc: config.oidc.clone().map(|oidc| {
-                let back = format!("{public_url}/api/v1/auth/oidc/callback");
-                Provider::new(oidc, app.http.clone(), back)
-            }),
-            throttle: Throttle::default(),
-            seen: Seen::default(),
-            setup: setup_token(&app).await?,
-            has_people: AtomicBool::new(false),
-            started: Instant::now(),
-            stopping: stopping.clone(),
-        });
+        let app = compose(&config, Overrides { address: Some(address.to_string()), ..overrides }).await?;
+        print_setup_token(&app).await?;
+        let queries: Arc<dyn Queries> = Arc::new(app.store.clone());
+        let runtime = Runtime::start(&app.engine, &queries, runtime_options(&app, &config, address)?);
+        let observations = Arc::new(SetupObservations::default());
+        let api = Api::new(app.management.clone(), &runtime, api_options(&app, &config, &observations));
+        let dashboard = Dashboard::new(app.management.clone(), dashboard_options(&app, &config, observations));
         let http = HttpServer::new(move || {
-            let state = Arc::clone(&state);
-            ActixApp::new().wrap(middleware::NormalizePath::trim()).configure(move |services| register(services, state))
+            ActixApp::new()
+                .wrap(middleware::NormalizePath::trim())
+                .configure(patchwright_dashboard::web::routes(&dashboard))
+                .configure(patchwright_api::webhooks(&api))
+                .configure(patchwright_api::routes(&api))
         })
         .workers(HTTP_WORKERS)
-        .client_request_timeout(HEADER_DEADLINE)
+        .client_request_timeout(HEADER_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(5)
         .disable_signals()
@@ -118,58 +107,113 @@ impl Server {
         .run();
         let handle = http.handle();
         let http = tokio::spawn(http);
-        let workers = Workers::start(&app, &config, public_url, notifier(&app, &config)?);
-        let mut upkeep = crate::upkeep::start(&app, &config, &stopping);
-        let (watched, until) = (app.clone(), stopping.clone());
-        upkeep.spawn(async move { feed.run(&watched.engine, &watched.store, &until).await });
         tracing::info!(%address, model = app.engine.has_model(), "patchwright listens");
-        Ok(Self { address, app, handle, http, workers, upkeep, stopping, patience: config.shutdown_timeout })
+        Ok(Self { address, app, handle, http, runtime, shutdown_timeout: config.shutdown_timeout })
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it is made of.
+    /// Returns its parts.
     pub const fn app(&self) -> &App {
         &self.app
     }
 
-    /// Stops: takes no new requests, lets jobs finish for a while and hands back what is left.
+    /// Stops: takes no new requests, lets jobs finish for a while and releases the rest to the queue.
     ///
     /// # Errors
-    /// [`ServeError::Crashed`] when the server had broken down before.
+    /// [`ServeError::Crashed`] when the HTTP server had failed before.
     pub async fn stop(self) -> Result<(), ServeError> {
-        self.stopping.cancel();
-        tokio::join!(self.handle.stop(true), self.workers.stop(self.patience));
-        self.upkeep.join_all().await;
+        // Streams end as soon as the runtime stops, and the HTTP server waits for them.
+        tokio::join!(self.handle.stop(true), self.runtime.stop(self.shutdown_timeout));
         self.http.await.map_err(std::io::Error::other)??;
         tracing::info!("patchwright has stopped");
         Ok(())
     }
 }
 
-/// Who tells people. What people give as an address is not trusted as far as what the operator configured.
-fn notifier(app: &App, config: &Config) -> Result<Notifier, ServeError> {
-    let http = notifying_client(config, &app.redactor).map_err(ComposeError::from)?;
-    let mail = config.smtp_url.as_ref().map(|url| Mail::new(url, &config.smtp_from)).transpose();
-    let mail = mail.map_err(ConfigError::Conflict)?;
-    let first_wait = SignedDuration::try_from(config.retry_wait).unwrap_or(SignedDuration::MAX);
-    Ok(Notifier::new(app.vault.clone(), http, mail, app.clock.clone(), app.redactor.clone(), first_wait))
+/// The notifier as a source of work.
+struct Notifications(Notifier);
+
+#[async_trait]
+impl WorkSource for Notifications {
+    async fn run_next(&self) -> Result<bool, StoreError> {
+        self.0.send_next().await
+    }
 }
 
-/// While nobody was added: a token for the first administrator, said where the server was started.
-async fn setup_token(app: &App) -> Result<Option<String>, ServeError> {
-    if !app.store.users().await?.is_empty() {
-        return Ok(None);
+/// Targets come from users, so that the notifier's client is limited to public addresses.
+fn notifier(app: &App, config: &Config) -> Result<Notifier, ServeError> {
+    let http = notifying_client(config, &app.redactor).map_err(ComposeError::from)?;
+    let mail = config.smtp_url.as_ref().map(|url| Mail::new(url, &config.smtp_from)).transpose()?;
+    let first_backoff = SignedDuration::try_from(config.retry_wait).unwrap_or(SignedDuration::MAX);
+    let (channels, clock) = (Arc::new(app.vault.clone()), app.clock.clone());
+    Ok(Notifier::new(channels, http, mail, clock, app.redactor.clone(), first_backoff))
+}
+
+fn runtime_options(app: &App, config: &Config, address: SocketAddr) -> Result<RuntimeOptions, ServeError> {
+    let platforms = app.management.platforms().iter();
+    let redelivery = platforms.filter_map(|platform| Some((platform.id.clone(), platform.redelivery.clone()?)));
+    Ok(RuntimeOptions {
+        workers: config.workers,
+        embedded: config.embedded_node,
+        public_url: public_url(config, Some(&address.to_string())),
+        node_client: Some(Arc::clone(&app.node_client)),
+        sources: vec![Arc::new(Notifications(notifier(app, config)?))],
+        database: Some((Arc::new(app.store.clone()), Arc::clone(&app.clock))),
+        redelivery: redelivery.collect(),
+        retention: SignedDuration::from_hours(24 * i64::from(config.admission.delivery_retention_days)),
+        retention_payload_bytes: config.admission.delivery_retention_bytes,
+        channels: Some(Arc::new(app.vault.clone())),
+        idempotency: Some(Arc::new(app.store.clone())),
+        credentials: Some(Arc::new(app.vault.clone())),
+    })
+}
+
+fn api_options(app: &App, config: &Config, observations: &Arc<SetupObservations>) -> ApiOptions {
+    let observations = Arc::clone(observations);
+    ApiOptions {
+        max_body_bytes: config.admission.max_body_bytes,
+        max_deliveries_in_flight: config.admission.max_in_flight,
+        max_bytes_in_flight: config.admission.max_in_flight_bytes,
+        default_platform: PlatformId::new(config.platform.clone()),
+        accept_unsigned: config.test_mode,
+        database: Some(Arc::new(app.store.clone())),
+        on_delivery: Some(Arc::new(move |platform, event| {
+            observations.record_delivery(platform, event, SystemClock.now());
+        })),
     }
-    let token = secret::fresh("pwi_");
-    say(&format!(
-        "Nobody may log in yet. Make the first administrator with `patchwright user add LOGIN`, or with this token, which \
-         is good until then and is not shown again: {token}"
-    ));
-    Ok(Some(secret::hash(&token)))
+}
+
+fn dashboard_options(app: &App, config: &Config, observations: Arc<SetupObservations>) -> DashboardOptions {
+    let settings = config.values.shown().map(|(setting, value, source)| SettingRow {
+        name: setting.name,
+        value,
+        source: source.to_string(),
+        doc: setting.doc,
+        is_set: !matches!(source, Source::Default),
+    });
+    DashboardOptions {
+        settings: settings.collect(),
+        webhook_secret: config.webhook_secrets.first().cloned(),
+        bind_address: config.bind.clone(),
+        diagnostics: Arc::new(Doctor::new(app.clone(), config.clone())),
+        observations,
+    }
+}
+
+/// Prints the token for the first administrator, while there is no user.
+async fn print_setup_token(app: &App) -> Result<(), ServeError> {
+    if let Some(token) = app.management.sessions().create_setup_token().await? {
+        say(&format!(
+            "There is no user yet. Create the first administrator with `patchwright user add LOGIN`, or with this token, \
+             which is valid until then and is not shown again: {}",
+            token.expose()
+        ));
+    }
+    Ok(())
 }
 
 impl std::fmt::Debug for Server {
@@ -178,14 +222,14 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// Waits for SIGTERM or SIGINT. A second one leaves the process at once: everything that counts is on disk.
+/// Waits for SIGTERM or SIGINT. A second one exits at once: everything that counts is on disk.
 pub(crate) async fn wait_for_signal() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
     tokio::select! {
-        _ = term.recv() => tracing::info!("SIGTERM: stopping; a second one leaves at once"),
-        _ = int.recv() => tracing::info!("SIGINT: stopping; a second one leaves at once"),
+        _ = term.recv() => tracing::info!("SIGTERM: stopping; a second signal exits at once"),
+        _ = int.recv() => tracing::info!("SIGINT: stopping; a second signal exits at once"),
     }
     tokio::spawn(async move {
         tokio::select! {

@@ -18,6 +18,7 @@ mod notifications;
 mod postgres;
 mod queries;
 mod queue;
+mod database;
 mod row;
 mod schema;
 mod seal;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::{IssueStatus, Job};
 
-use crate::{Frame, Words};
+use crate::{Layout, Translations};
 
 /// An issue on the board.
 #[derive(Debug, Clone)]
@@ -92,7 +92,7 @@ pub struct NodeCard {
 }
 
 impl NodeCard {
-    const fn chip(&self, words: &Words) -> (&'static str, &'static str) {
+    const fn chip(&self, words: &Translations) -> (&'static str, &'static str) {
         words.node_state(self.online, self.draining)
     }
 
@@ -107,7 +107,7 @@ impl NodeCard {
 #[template(path = "board.html")]
 pub struct Board<'a> {
     /// Around it.
-    pub frame: &'a Frame,
+    pub layout: &'a Layout,
     /// The time.
     pub now: Timestamp,
     /// Issues by status.

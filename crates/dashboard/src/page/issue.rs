@@ -6,7 +6,7 @@ use patchwright_domain::job::report::Verdict;
 use patchwright_domain::{Issue, IssueStatus, Job, JobStatus};
 
 use super::StartButton;
-use crate::{Frame, Words, markdown};
+use crate::{Layout, Translations, markdown};
 
 /// One job of the issue.
 #[derive(Debug, Clone)]
@@ -43,7 +43,7 @@ impl From<&Job> for JobRow {
 }
 
 impl JobRow {
-    fn outcome(&self, words: &'static Words) -> &str {
+    fn outcome(&self, words: &'static Translations) -> &str {
         match (&self.failure, self.verdict) {
             (Some(failure), _) => failure,
             (None, Some(verdict)) => words.verdict(verdict),
@@ -57,7 +57,7 @@ impl JobRow {
 #[template(path = "issue.html")]
 pub struct IssuePage<'a> {
     /// Around it.
-    pub frame: &'a Frame,
+    pub layout: &'a Layout,
     /// The time.
     pub now: Timestamp,
     /// The issue.
@@ -99,7 +99,7 @@ impl IssuePage<'_> {
 
 /// A comment on the issue.
 #[derive(Debug, Clone)]
-pub struct Transcript {
+pub struct CommentRow {
     /// Who.
     pub author: String,
     /// Whether it is ours.
@@ -108,7 +108,7 @@ pub struct Transcript {
     pub html: String,
 }
 
-impl Transcript {
+impl CommentRow {
     /// A comment in Markdown.
     pub fn new(author: String, is_ours: bool, body: &str) -> Self {
         Self { author, is_ours, html: markdown::to_html(body) }
@@ -120,9 +120,9 @@ impl Transcript {
 #[template(path = "conversation.html")]
 pub struct ConversationPage<'a> {
     /// Around it.
-    pub frame: &'a Frame,
+    pub layout: &'a Layout,
     /// The issue.
     pub issue: &'a Issue,
     /// The comments, the oldest first; nothing where they cannot be read now.
-    pub said: Option<&'a [Transcript]>,
+    pub comments: Option<&'a [CommentRow]>,
 }

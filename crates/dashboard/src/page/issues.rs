@@ -4,7 +4,7 @@ use askama::Template;
 use jiff::Timestamp;
 use patchwright_domain::{Issue, IssueStatus};
 
-use crate::Frame;
+use crate::Layout;
 
 /// The Start button of an issue in its five forms (`seeds/001`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl IssueRow {
 #[template(path = "issues.html")]
 pub struct Issues<'a> {
     /// Around it.
-    pub frame: &'a Frame,
+    pub layout: &'a Layout,
     /// The time, for how long ago things were.
     pub now: Timestamp,
     /// What is shown.
@@ -108,7 +108,7 @@ impl Issues<'_> {
 #[template(path = "draft.html")]
 pub struct DraftPage<'a> {
     /// Around it.
-    pub frame: &'a Frame,
+    pub layout: &'a Layout,
     /// The repositories to choose from: id and name.
     pub repositories: &'a [(String, String)],
     /// The one that is chosen.

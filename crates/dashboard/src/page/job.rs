@@ -7,7 +7,7 @@ use patchwright_domain::job::stage::{StageRecord, StageStatus};
 use patchwright_domain::{Job, JobStatus, Task, Usage};
 
 use crate::diff::Diff;
-use crate::{Frame, Words, markdown};
+use crate::{Layout, Translations, markdown};
 
 /// The most candidate files that are shown.
 const CANDIDATES: usize = 20;
@@ -41,7 +41,7 @@ impl CallRow {
 
 /// How a diff is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Layout {
+pub enum DiffLayout {
     /// Before and now side by side.
     #[default]
     Split,
@@ -49,7 +49,7 @@ pub enum Layout {
     Unified,
 }
 
-impl Layout {
+impl DiffLayout {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Split, Self::Unified];
 
@@ -63,11 +63,11 @@ impl Layout {
 
     /// Reads [`Self::code`] back.
     pub fn parse(code: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|layout| layout.code() == code)
+        Self::ALL.into_iter().find(|diff_layout| diff_layout.code() == code)
     }
 
     /// What it is called.
-    pub const fn name(self, words: &Words) -> &'static str {
+    pub const fn name(self, words: &Translations) -> &'static str {
         match self {
             Self::Split => words.side_by_side,
             Self::Unified => words.unified,
@@ -80,7 +80,7 @@ impl Layout {
 #[template(path = "job.html")]
 pub struct JobPage<'a> {
     /// Around it.
-    pub frame: &'a Frame,
+    pub layout: &'a Layout,
     /// The time.
     pub now: Timestamp,
     /// The job.
@@ -98,7 +98,7 @@ pub struct JobPage<'a> {
     /// What was changed.
     pub diff: &'a Diff,
     /// How that is laid out.
-    pub layout: Layout,
+    pub diff_layout: DiffLayout,
     /// Whether whoever looks may steer it.
     pub may_steer: bool,
 }
@@ -138,15 +138,15 @@ impl<'a> JobPage<'a> {
     }
 
     fn outcome(&self) -> Option<&'static str> {
-        self.job.verdict.map(|verdict| self.frame.words().verdict(verdict))
+        self.job.verdict.map(|verdict| self.layout.translations().verdict(verdict))
     }
 
     fn is_split(&self) -> bool {
-        self.layout == Layout::Split
+        self.diff_layout == DiffLayout::Split
     }
 
     fn cost(&self) -> String {
-        self.frame.words().money(self.job.usage())
+        self.layout.translations().money(self.job.usage())
     }
 
     /// How long a stage took or has taken so far.
@@ -156,7 +156,7 @@ impl<'a> JobPage<'a> {
             (StageStatus::Running, Some(began)) => self.now.duration_since(began).as_secs_f64(),
             _ => record.seconds().unwrap_or_default(),
         };
-        self.frame.words().seconds(seconds)
+        self.layout.translations().seconds(seconds)
     }
 
     const fn says_more(plan: &Plan) -> bool {
@@ -198,7 +198,7 @@ struct CandidateRow<'a> {
 #[template(path = "call.html")]
 pub struct CallPage<'a> {
     /// Around it.
-    pub frame: &'a Frame,
+    pub layout: &'a Layout,
     /// The time.
     pub now: Timestamp,
     /// The job that it was made for.
@@ -216,7 +216,7 @@ pub struct CallPage<'a> {
 #[template(path = "object.html")]
 pub struct ObjectPage<'a> {
     /// Around it.
-    pub frame: &'a Frame,
+    pub layout: &'a Layout,
     /// The job.
     pub job: &'a str,
     /// The object, as JSON.

@@ -4,7 +4,7 @@
 use askama::Template;
 use jiff::Timestamp;
 
-use crate::{Frame, Words};
+use crate::{Layout, Translations};
 
 /// The parts of the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Section {
     }
 
     /// What it is called.
-    pub const fn name(self, words: &Words) -> &'static str {
+    pub const fn name(self, words: &Translations) -> &'static str {
         match self {
             Self::Repositories => words.repositories,
             Self::Credentials => words.credentials,
@@ -74,7 +74,7 @@ impl Section {
     }
 
     /// What it is for.
-    pub const fn hint(self, words: &Words) -> &'static str {
+    pub const fn hint(self, words: &Translations) -> &'static str {
         match self {
             Self::Repositories => words.repositories_hint,
             Self::Credentials => words.credentials_hint,
@@ -97,7 +97,7 @@ impl Section {
 /// What stands in a cell.
 #[derive(Debug, Clone)]
 pub enum Cell {
-    /// Words.
+    /// Translations.
     Text(String),
     /// The name of the thing, with what more is to say of it.
     Name(String, String),
@@ -156,9 +156,9 @@ pub struct Row {
 /// How a field is filled in.
 #[derive(Debug, Clone)]
 pub enum Input {
-    /// Words in one line.
+    /// Translations in one line.
     Text,
-    /// Words that are not shown.
+    /// Translations that are not shown.
     Secret,
     /// A number.
     Number,
@@ -250,7 +250,7 @@ pub struct Revealed {
 #[template(path = "listing.html")]
 pub struct ListingPage<'a> {
     /// Around it.
-    pub frame: &'a Frame,
+    pub layout: &'a Layout,
     /// The time.
     pub now: Timestamp,
     /// Which part of the settings it is.

@@ -2,14 +2,14 @@
 
 use askama::Template;
 
-use crate::Frame;
+use crate::Layout;
 
 /// The page on which people log in.
 #[derive(Debug, Template)]
 #[template(path = "login.html")]
 pub struct Login<'a> {
     /// Around it.
-    pub frame: &'a Frame,
+    pub layout: &'a Layout,
     /// Where to go then: a path of this server.
     pub return_to: &'a str,
     /// Why the last try failed.

@@ -12,10 +12,11 @@ mod statistics;
 mod welcome;
 
 pub use board::{Board, Card, Column, NodeCard, Waiting};
-pub use configuration::{ConfigurationPage, Finding, SettingRow, Subject, Verdict};
-pub use issue::{ConversationPage, IssuePage, JobRow, Transcript};
+pub(crate) use configuration::severity_class;
+pub use configuration::{ConfigurationPage, SettingRow};
+pub use issue::{ConversationPage, IssuePage, JobRow, CommentRow};
 pub use issues::{DraftPage, IssueRow, Issues, StartButton};
-pub use job::{CallPage, CallRow, JobPage, Layout, ObjectPage};
+pub use job::{CallPage, CallRow, JobPage, DiffLayout, ObjectPage};
 pub use listing::{Button, Cell, Field, Form, Input, Listing, ListingPage, Revealed, Row, Section};
 pub use login::Login;
 pub use problem::Problem;

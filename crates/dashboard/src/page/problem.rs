@@ -2,14 +2,14 @@
 
 use askama::Template;
 
-use crate::Frame;
+use crate::Layout;
 
 /// A page that says what went wrong, and what to do.
 #[derive(Debug, Template)]
 #[template(path = "problem.html")]
 pub struct Problem<'a> {
     /// Around it.
-    pub frame: &'a Frame,
+    pub layout: &'a Layout,
     /// Whether there is no such page at all.
     pub is_missing: bool,
     /// What happened.

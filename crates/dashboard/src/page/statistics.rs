@@ -4,7 +4,7 @@ use askama::Template;
 use patchwright_core::stats::{GroupBy, GroupStats};
 
 use crate::chart::{Bars, Part, number};
-use crate::{Frame, Words};
+use crate::{Layout, Translations};
 
 /// The most groups that a chart shows.
 const SHOWN: usize = 60;
@@ -14,7 +14,7 @@ const SHOWN: usize = 60;
 #[template(path = "statistics.html")]
 pub struct Statistics<'a> {
     /// Around it.
-    pub frame: &'a Frame,
+    pub layout: &'a Layout,
     /// The first day.
     pub from: &'a str,
     /// The last day.
@@ -72,7 +72,7 @@ impl Statistics<'_> {
 
     #[expect(clippy::cast_precision_loss, reason = "a picture has fewer pixels than digits")]
     fn charts(&self) -> Vec<Bars> {
-        let w = self.frame.words();
+        let w = self.layout.translations();
         let runs = |group: &GroupStats| {
             vec![
                 Part::new("good", w.job_succeeded, group.succeeded as f64),
@@ -108,7 +108,7 @@ fn cost(micros: u64) -> String {
     format!("{:.2}", micros as f64 / 1e6)
 }
 
-impl Words {
+impl Translations {
     /// What is told apart in statistics.
     pub const fn group(&self, group: GroupBy) -> &'static str {
         match group {

@@ -3,8 +3,10 @@
 use askama::Template;
 use jiff::Timestamp;
 
-use super::{Finding, Form, Input, IssueRow, StartButton, Verdict};
-use crate::Frame;
+use patchwright_management::{Finding, Severity};
+
+use super::{Form, Input, IssueRow, StartButton};
+use crate::Layout;
 
 /// Where a forge sends its events.
 #[derive(Debug, Clone)]
@@ -31,7 +33,7 @@ pub struct Delivery {
 #[template(path = "welcome.html")]
 pub struct Welcome<'a> {
     /// Around it.
-    pub frame: &'a Frame,
+    pub layout: &'a Layout,
     /// The time.
     pub now: Timestamp,
     /// Whether an administrator was added.
@@ -39,9 +41,9 @@ pub struct Welcome<'a> {
     /// The model that is configured.
     pub model: Option<String>,
     /// What the last look at the model found.
-    pub model_found: Option<Finding>,
+    pub model_finding: Option<Finding>,
     /// What the last look at the forges found.
-    pub forges_found: &'a [Finding],
+    pub platform_findings: &'a [Finding],
     /// Whether anything is configured or added that lets us in at a forge.
     pub has_credential: bool,
     /// Where to send deliveries.
@@ -67,16 +69,16 @@ impl Welcome<'_> {
         if done { "done" } else { "open" }
     }
 
-    fn model_is_good(&self) -> bool {
-        self.model_found.as_ref().is_some_and(|finding| finding.verdict == Verdict::Good)
+    fn model_works(&self) -> bool {
+        self.model_finding.as_ref().is_some_and(|finding| finding.severity == Severity::Ok)
     }
 
-    fn forge_is_good(&self) -> bool {
-        self.has_credential && self.forges_found.iter().any(|finding| finding.verdict == Verdict::Good)
+    fn platform_works(&self) -> bool {
+        self.has_credential && self.platform_findings.iter().any(|finding| finding.severity == Severity::Ok)
     }
 
-    fn models(&self) -> Vec<Finding> {
-        self.model_found.clone().into_iter().collect()
+    fn model_findings(&self) -> Vec<Finding> {
+        self.model_finding.clone().into_iter().collect()
     }
 
     const fn button(row: &IssueRow) -> StartButton {

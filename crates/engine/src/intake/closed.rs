@@ -5,16 +5,16 @@ use patchwright_domain::job::PullRequestEnd;
 use patchwright_domain::notification::NotificationEvent;
 use patchwright_domain::{Effect, IssueEvent, Job, JobEvent, RepoName};
 
-use super::{Answer, IntakeError};
+use super::{IntakeOutcome, IntakeError};
 use crate::Engine;
 
 /// Why nothing was noted.
-enum NotNoted {
+enum NotRecorded {
     Because(String),
     Store(StoreError),
 }
 
-impl From<StoreError> for NotNoted {
+impl From<StoreError> for NotRecorded {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
@@ -22,14 +22,14 @@ impl From<StoreError> for NotNoted {
 
 impl Engine {
     /// Notes how a pull request of ours ended; others are no business of ours.
-    pub(super) async fn note_closed(
+    pub(super) async fn record_pull_request_end(
         &self,
         repo: &RepoName,
         head: &str,
         merged: bool,
         mut record: DeliveryRecord,
-    ) -> Result<Answer, IntakeError> {
-        let ignored = |reason: &str, job_id| Ok(Answer::Ignored { reason: reason.to_owned(), job_id });
+    ) -> Result<IntakeOutcome, IntakeError> {
+        let ignored = |reason: &str, job_id| Ok(IntakeOutcome::Ignored { reason: reason.to_owned(), job_id });
         let Some(job) = self.ports.store.job_by_branch(&record.platform, &repo.to_string(), head).await? else {
             return ignored("no pull request of ours", None);
         };
@@ -41,7 +41,7 @@ impl Engine {
         record.job_id = Some(job.value.id);
         let written = self
             .write(async || {
-                let gone = |what: &str| NotNoted::Because(what.to_owned());
+                let gone = |what: &str| NotRecorded::Because(what.to_owned());
                 let job = self.with_pull_request(repo, head, &record).await?.ok_or_else(|| gone("the job is gone"))?;
                 let known = self.ports.store.issue(job.value.issue_id).await?;
                 let known = known.ok_or_else(|| gone("the issue is gone"))?;
@@ -51,7 +51,7 @@ impl Engine {
                 let also = if issue.is_some() { "" } else { "; the issue is past that already" };
                 let issue = issue.map(|value| Write::Update(Versioned { value, revision: known.revision }));
                 let ended = job.value.advance(JobEvent::PullRequestEnded { end }, now);
-                let (value, effects) = ended.map_err(|refused| NotNoted::Because(refused.to_string()))?;
+                let (value, effects) = ended.map_err(|refused| NotRecorded::Because(refused.to_string()))?;
                 let told = (merged && issue.is_some())
                     .then_some(Effect::Notify { event: NotificationEvent::PullRequestMerged });
                 let effects = self.records(&value, effects.into_iter().chain(told).collect(), now);
@@ -62,11 +62,11 @@ impl Engine {
             .await;
         match written {
             Ok(also) => ignored(&format!("noted: the pull request was {how}{also}"), record.job_id),
-            Err(NotNoted::Store(StoreError::Repeated { .. })) => {
+            Err(NotRecorded::Store(StoreError::Repeated { .. })) => {
                 ignored(&format!("noted: the pull request was {how}"), record.job_id)
             }
-            Err(NotNoted::Because(what)) => ignored(&what, record.job_id),
-            Err(NotNoted::Store(error)) => Err(error.into()),
+            Err(NotRecorded::Because(what)) => ignored(&what, record.job_id),
+            Err(NotRecorded::Store(error)) => Err(error.into()),
         }
     }
 

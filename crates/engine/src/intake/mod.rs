@@ -1,22 +1,22 @@
 //! From a signed delivery to a job, once.
 
 mod closed;
-mod grant;
-mod limits;
-mod wish;
+mod accept;
+mod rate_limiter;
+mod trigger;
 
 use patchwright_core::store::{DeliveryRecord, StoreError};
 use patchwright_core::webhook::{DecodeError, Delivery, Headers, InboundEvent, SignatureError, check_depth};
 use patchwright_domain::{JobId, PlatformId};
 
 use crate::Engine;
-pub(crate) use limits::Throttles;
-pub use limits::TriggerLimits;
-pub(crate) use wish::Wish;
+pub(crate) use rate_limiter::RateLimiters;
+pub use rate_limiter::TriggerLimits;
+pub(crate) use trigger::TriggerRequest;
 
 /// What a delivery is answered with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum IntakeOutcome {
     /// There is a job for it.
     Accepted {
         /// The job.
@@ -102,7 +102,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`IntakeError`]; after one, nothing is written.
-    pub async fn receive(&self, verified: Verified<'_>) -> Result<Answer, IntakeError> {
+    pub async fn receive(&self, verified: Verified<'_>) -> Result<IntakeOutcome, IntakeError> {
         let Verified { platform, headers, body } = verified;
         let door = self.webhook(&platform).ok_or_else(|| IntakeError::UnknownPlatform(platform.clone()))?;
         check_depth(body)?;
@@ -123,7 +123,7 @@ impl Engine {
         platform: &PlatformId,
         delivery: Delivery,
         payload: String,
-    ) -> Result<Answer, IntakeError> {
+    ) -> Result<IntakeOutcome, IntakeError> {
         let Delivery { id, event_type, event } = delivery;
         tracing::debug!(delivery_id = %id, event = %event_type, %platform, "a delivery was verified and read");
         let record = DeliveryRecord {
@@ -136,12 +136,12 @@ impl Engine {
             payload,
         };
         if let InboundEvent::PullRequestClosed { repo, head, merged, .. } = event {
-            return self.note_closed(&repo, &head, merged, record).await;
+            return self.record_pull_request_end(&repo, &head, merged, record).await;
         }
-        match self.wish(event) {
-            Ok(wish) => match self.refuse(&wish) {
+        match self.parse_trigger(event) {
+            Ok(request) => match self.refuse(&request) {
                 Some(refusal) => Ok(refusal),
-                None => self.grant(wish, record).await,
+                None => self.accept(request, record).await,
             },
             Err(answer) => Ok(answer),
         }

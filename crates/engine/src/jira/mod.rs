@@ -4,11 +4,11 @@
 //! where its code is — is found out behind it, as often as it takes. From the job on Jira is a tracker
 //! like any other.
 
-mod door;
-mod hear;
+mod intake;
+mod inbox;
 mod repository;
 mod templates;
-mod words;
+mod messages;
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use patchwright_core::accounts::Accounts;
 use patchwright_core::jira::{JiraDecoder, JiraInbox, JiraSites, JiraUsers, Workspaces};
 use patchwright_core::repositories::Repositories;
 
-pub use door::Heard;
+pub use intake::JiraIntakeOutcome;
 pub use templates::{Context, TemplateError, Templates};
 
 /// Everything that Jira takes beside the other ports.

@@ -12,7 +12,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 pub(crate) use self::jira::JiraCommand;
 pub(crate) use self::local::{DemoArgs, NodeArgs, RunArgs, UserArgs, UserCommand};
-pub(crate) use self::locate::{EvalArgs, EvalCommand, LocateArgs};
+pub(crate) use self::locate::LocateArgs;
 pub(crate) use self::remote::{
     AuditArgs, CredentialsCommand, IssuesCommand, JobsCommand, NodesCommand, NotificationsCommand, RemoteArgs,
     Remotely, RepositoriesCommand, StatsArgs, TasksCommand, TokensCommand, UsersCommand,
@@ -112,9 +112,6 @@ enum Command {
     },
     /// Ranks the files of a repository for an issue, without a model
     Locate(LocateArgs),
-    /// Measures
-    #[command(subcommand)]
-    Eval(EvalCommand),
     /// Asks the database, the model and the forges whether everything that is needed is there
     Doctor,
     /// Prints every setting with its value and where it came from
@@ -184,7 +181,6 @@ async fn carry_out(command: Command, config: Config) -> CommandResult {
         Command::Backup { file } => command::backup::backup(config, &file).await,
         Command::Restore { file } => command::backup::restore(config, &file).await,
         Command::Locate(args) => command::locate::run(&args),
-        Command::Eval(EvalCommand::Locate(args)) => command::locate::eval(&args),
         Command::Doctor => command::doctor::run(config).await,
         Command::Config => Ok(command::config::run(&config)),
     }

@@ -13,12 +13,12 @@ use patchwright_domain::{BranchName, Issue, IssueId, IssueNumber, IssueRef, Issu
 use patchwright_gitops_gix::seed_repository;
 use patchwright_http::{Request, Retry};
 use patchwright_llm_openai::Recorded;
+use patchwright_management::generate_secret;
 use patchwright_local::{DELIVERY_HEADER, EVENT_HEADER, LOCAL, SIGNATURE_HEADER};
 use patchwright_sandbox::SandboxPolicy;
 use serde::Deserialize;
 
 use super::CommandResult;
-use crate::auth::secret;
 use crate::cli::DemoArgs;
 use crate::compose::Overrides;
 use crate::config::Config;
@@ -28,12 +28,12 @@ use crate::telemetry;
 use crate::terminal::{Display, exit_code, note, print_json, print_result, say};
 
 /// How long the job may take: two builds of a tiny crate on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(600);
+const JOB_TIMEOUT: Duration = Duration::from_secs(600);
 /// Who asks, in the demonstration.
-const PERSON: &str = "you";
+const REQUESTER: &str = "you";
 
 #[derive(Deserialize)]
-struct Told {
+struct Accepted {
     status: String,
     job_id: JobId,
 }
@@ -42,7 +42,7 @@ pub(crate) async fn run(mut config: Config, args: DemoArgs) -> CommandResult {
     telemetry::start(&config, true);
     let folder = tempfile::Builder::new().prefix("patchwright-demo-").tempdir()?;
     let recorded = !config.has_model();
-    let secret = Secret::new(secret::fresh(""));
+    let secret = Secret::new(generate_secret(""));
     config.data_dir = folder.path().to_owned();
     config.database_url =
         patchwright_core::Secret::new(format!("sqlite://{}", folder.path().join("demo.db").display()));
@@ -77,7 +77,7 @@ pub(crate) async fn run(mut config: Config, args: DemoArgs) -> CommandResult {
 
     let app_name = config.app_name.clone();
     let server = Server::start(config, overrides).await?;
-    let result = tell_the_story(&server, &app_name, &SigningKeys::new([&secret]), &display).await;
+    let result = run_job(&server, &app_name, &SigningKeys::new([&secret]), &display).await;
     let job = match result {
         Ok(job) => job,
         Err(error) => {
@@ -107,7 +107,7 @@ fn issue_ref() -> Result<IssueRef, patchwright_domain::id::InvalidId> {
     Ok(IssueRef::on_forge(LOCAL, repo, IssueNumber::same(1)))
 }
 
-async fn tell_the_story(
+async fn run_job(
     server: &Server,
     app_name: &str,
     keys: &SigningKeys,
@@ -126,7 +126,7 @@ async fn tell_the_story(
         source: issue.clone(),
         title: demo::TITLE.to_owned(),
         body: demo::BODY.to_owned(),
-        author: PERSON.to_owned(),
+        author: REQUESTER.to_owned(),
         labels: Vec::new(),
         owner: None,
         status: IssueStatus::Pending,
@@ -134,15 +134,15 @@ async fn tell_the_story(
         updated_at: now,
     };
     app.local.open_issue(opened).await?;
-    let wish = format!("@{app_name} fix");
-    let comment_id = app.local.comment_as(PERSON, &issue, &wish).await?;
+    let request_text = format!("@{app_name} fix");
+    let comment_id = app.local.comment_as(REQUESTER, &issue, &request_text).await?;
 
     let body = serde_json::json!({
         "action": "commented",
         "repository": issue.repo.to_string(),
-        "actor": PERSON,
-        "issue": {"number": 1, "title": demo::TITLE, "body": demo::BODY, "author": PERSON},
-        "comment": {"id": comment_id, "body": wish},
+        "actor": REQUESTER,
+        "issue": {"number": 1, "title": demo::TITLE, "body": demo::BODY, "author": REQUESTER},
+        "comment": {"id": comment_id, "body": request_text},
     });
     let body = body.to_string();
     let signature = keys.sign(body.as_bytes()).ok_or("there is no webhook secret")?;
@@ -156,16 +156,16 @@ async fn tell_the_story(
     if !answer.is_success() {
         return Err(format!("the server refused the webhook: {} {}", answer.status, answer.excerpt()).into());
     }
-    let told: Told = answer.json()?;
+    let accepted: Accepted = answer.json()?;
     note(&format!(
         "{} a signed webhook was answered {} {:?} in {} ms, job {}\n",
         style("→").cyan(),
         answer.status,
-        told.status,
+        accepted.status,
         began.elapsed().as_millis(),
-        told.job_id
+        accepted.job_id
     ));
-    wait_for_end(server, told.job_id, began, display).await
+    wait_for_end(server, accepted.job_id, began, display).await
 }
 
 /// Waits until the job has ended and everything it says outside is said.
@@ -182,7 +182,7 @@ async fn wait_for_end(
             display.finish();
             return Ok(app.engine.job(id).await?.unwrap_or(job));
         }
-        if began.elapsed() > PATIENCE {
+        if began.elapsed() > JOB_TIMEOUT {
             return Err("the demonstration did not end within ten minutes".into());
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -3,31 +3,31 @@
 use std::process::ExitCode;
 
 use patchwright_dashboard::Language;
-use patchwright_dashboard::page::Verdict;
+use patchwright_management::{Diagnostics as _, Severity};
 
 use super::CommandResult;
 use crate::compose::{Overrides, compose};
 use crate::config::Config;
-use crate::doctor::examine;
+use crate::doctor::Doctor;
 use crate::telemetry;
 use crate::terminal::say;
 
 pub(crate) async fn run(config: Config) -> CommandResult {
     telemetry::start(&config, true);
     let app = compose(&config, Overrides::default()).await?;
-    let findings = examine(&app, &config).await;
-    let words = Language::English.words();
+    let findings = Doctor::new(app, config).check_all().await;
+    let translations = Language::English.translations();
     for finding in &findings {
-        let sign = match finding.verdict {
-            Verdict::Good => "ok      ",
-            Verdict::Warning => "warning ",
-            Verdict::Bad => "BAD     ",
+        let severity = match finding.severity {
+            Severity::Ok => "ok     ",
+            Severity::Warning => "warning",
+            Severity::Error => "ERROR  ",
         };
-        say(&format!("{sign} {:<14} {}", words.subject(finding.subject), finding.said));
+        say(&format!("{severity}  {:<14} {}", translations.subject(finding.subject), finding.detail));
         if !finding.remedy.is_empty() {
             say(&format!("{:24}{}", "", finding.remedy));
         }
     }
-    let bad = findings.iter().any(|finding| finding.verdict == Verdict::Bad);
-    Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let has_error = findings.iter().any(|finding| finding.severity == Severity::Error);
+    Ok(if has_error { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -2,13 +2,12 @@
 
 use std::process::ExitCode;
 
-use patchwright_core::credentials::Credentials as _;
-use patchwright_store_diesel::{DieselStore, Sealer, Vault};
+use patchwright_management::Principal;
 
 use super::CommandResult;
-use crate::audit::{OPERATOR, record};
+use crate::compose::{Overrides, compose};
 use crate::config::Config;
-use crate::master::MasterKeys;
+use crate::master_keys::MasterKeys;
 use crate::terminal::say;
 
 pub(crate) async fn run(config: Config) -> CommandResult {
@@ -20,16 +19,13 @@ pub(crate) async fn run(config: Config) -> CommandResult {
                     PATCHWRIGHT_OLD_MASTER_KEYS to the present one, for the servers too, then run this again"
             .into());
     }
-    let store = DieselStore::open(config.database_url.expose()).await?;
-    store.migrate().await?;
     // The new key is on the disk, beside the old ones, before anything is sealed with it.
-    let keys = known.rotated(&config).map_err(failed)?;
-    let vault = Vault::new(store.clone(), Sealer::new(&keys.present, &keys.old));
-    let count = vault.reseal().await?;
-    record(&store, OPERATOR, "keys.rotated", "master key", &format!("{count} secrets were sealed anew")).await?;
+    known.rotate(&config).map_err(failed)?;
+    let app = compose(&config, Overrides::default()).await?;
+    let count = app.management.credentials().reseal(&Principal::operator()).await?;
     say(&format!(
-        "{count} secrets were sealed anew. Restart the servers, so that they know the new key. The old keys stay for the \
-         marks in comments and for nodes that registered before."
+        "{count} secrets were sealed anew. Restart the servers, so that they load the new key. The old keys stay for the \
+         markers in comments and for nodes that registered before."
     ));
     Ok(ExitCode::SUCCESS)
 }

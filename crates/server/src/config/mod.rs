@@ -1,6 +1,6 @@
 //! The configuration: layers in, one checked struct out. The only place that reads the environment.
 
-mod forges;
+mod platforms;
 mod jira;
 mod values;
 
@@ -15,14 +15,14 @@ use patchwright_domain::money::Budget;
 use patchwright_domain::node::Label;
 use patchwright_engine::{AllowListMode, ReportFiles, TriggerPermission};
 use patchwright_llm_openai::MaxTokensField;
+use patchwright_management::OidcOptions;
 use patchwright_sandbox::SandboxPolicy;
 use patchwright_worker::{Preset, builtin_presets};
 
-pub use self::forges::{DoorConfig, GitcodeConfig, GithubConfig};
+pub use self::platforms::{AdmissionConfig, GitcodeConfig, GithubConfig};
 pub use self::jira::JiraConfig;
 use self::values::collect;
 pub use self::values::{Layers, Source, Values};
-pub use crate::auth::oidc::OidcConfig;
 
 /// The configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +74,7 @@ pub struct Config {
     pub master_key: Option<Secret>,
     pub old_master_keys: Vec<Secret>,
     pub api_token: Option<Secret>,
-    pub door: DoorConfig,
+    pub admission: AdmissionConfig,
     pub workers: usize,
     pub embedded_node: bool,
     pub node_labels: BTreeSet<Label>,
@@ -138,7 +138,7 @@ pub struct Config {
     pub https_proxy: Option<String>,
     pub no_proxy: Option<String>,
     pub ca_bundle: Option<PathBuf>,
-    pub oidc: Option<OidcConfig>,
+    pub oidc: Option<OidcOptions>,
     pub smtp_url: Option<Secret>,
     pub smtp_from: String,
     pub allow_private_addresses: bool,
@@ -198,7 +198,7 @@ impl Config {
             master_key: v.secret("PATCHWRIGHT_MASTER_KEY"),
             old_master_keys: v.list("PATCHWRIGHT_OLD_MASTER_KEYS").into_iter().map(Secret::new).collect(),
             api_token: v.secret("API_TOKEN"),
-            door: DoorConfig::read(v)?,
+            admission: AdmissionConfig::read(v)?,
             workers: v.parse("WORKERS", "a number")?,
             embedded_node: v.switch("EMBEDDED_NODE")?,
             node_labels: v.list_of("NODE_LABELS", "labels", |text| Label::parse(text).ok())?.into_iter().collect(),
@@ -369,18 +369,20 @@ fn toolchain_env(env: &dyn Fn(&str) -> Option<String>) -> BTreeMap<String, Strin
 }
 
 /// The login provider, where one is set.
-fn oidc(v: &Values) -> Result<Option<OidcConfig>, ConfigError> {
+fn oidc(v: &Values) -> Result<Option<OidcOptions>, ConfigError> {
     // As it is written: a slash at the end belongs to the name.
     let issuer = v.url("OIDC_ISSUER")?.and_then(|_| v.optional("OIDC_ISSUER"));
     let Some(issuer) = issuer else { return Ok(None) };
     let missing = |name: &str| ConfigError::Conflict(format!("OIDC_ISSUER needs {name}"));
-    Ok(Some(OidcConfig {
+    Ok(Some(OidcOptions {
         issuer,
         client_id: v.optional("OIDC_CLIENT_ID").ok_or_else(|| missing("OIDC_CLIENT_ID"))?,
         client_secret: v.secret("OIDC_CLIENT_SECRET").ok_or_else(|| missing("OIDC_CLIENT_SECRET"))?,
         scopes: v.text("OIDC_SCOPES").to_owned(),
         login_claim: v.text("OIDC_LOGIN_CLAIM").to_owned(),
         admin_group: v.optional("OIDC_ADMIN_GROUP"),
+        // Filled in when the server's address is known.
+        redirect_uri: String::new(),
     }))
 }
 

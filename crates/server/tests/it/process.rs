@@ -399,11 +399,11 @@ async fn the_doctor_says_what_is_there_and_what_is_not() {
     assert!(line("Database").contains("SQLite") && line("GitHub").starts_with("ok"), "{said}");
     assert!(line("Public address").starts_with("warning") && said.contains("Set PUBLIC_URL"), "{said}");
     let (well, said) = doctor();
-    assert!(!well && said.contains("BAD") && said.contains("refused the request"), "{said}");
+    assert!(!well && said.contains("ERROR") && said.contains("refused the request"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_are_located_in_a_repository_and_how_well_is_measured() {
+async fn files_are_located_in_a_repository() {
     let world = World::new(vec![]);
     world.git.make(
         "acme/shop",
@@ -433,47 +433,4 @@ async fn files_are_located_in_a_repository_and_how_well_is_measured() {
     assert_eq!(std::fs::read_dir(world.folder.path().join("kept")).unwrap().count(), 1);
     let elsewhere = ["locate", "--repo", &repository, "--issue", &issue, "--rev", "main", "--folder", "docs"];
     assert!(patchwright(&world, &elsewhere).1.starts_with("No file stands out"));
-    // A benchmark of one instance, and one whose repository is missing.
-    let repositories = world.folder.path().join("repositories");
-    std::fs::create_dir(&repositories).unwrap();
-    std::os::unix::fs::symlink(&repository, repositories.join("acme__shop")).unwrap();
-    let instance = |repo: &str| {
-        json!({"instance_id": repo, "repo": repo, "base_commit": "main", "gold_files": ["shop/cart.py"],
-            "problem_statement": "Cart.total ignores discounts"})
-    };
-    std::fs::write(
-        world.folder.path().join("i.jsonl"),
-        format!("{}\n{}\n", instance("acme/shop"), instance("acme/none")),
-    )
-    .unwrap();
-    let arguments = [
-        "eval",
-        "locate",
-        "--index",
-        "i.jsonl",
-        "--repos",
-        "repositories",
-        "--predictions",
-        "p.jsonl",
-        "--rows",
-        "r.jsonl",
-        "--jobs",
-        "2",
-    ];
-    let (done, said, _) = patchwright(&world, &arguments);
-    assert!(done && said.contains("2 instances") && said.contains("Acc (all files)         50.0"), "{said}");
-    let kept = |name: &str| std::fs::read_to_string(world.folder.path().join(name)).unwrap();
-    let prediction: Value = serde_json::from_str(kept("p.jsonl").lines().next().unwrap()).unwrap();
-    assert_eq!((&prediction["instance_id"], &prediction["ranked"][0]), (&json!("acme/shop"), &json!("shop/cart.py")));
-    assert!(kept("r.jsonl").contains("[true,["), "gold is told apart");
-    // The repository's own past: one commit closes an issue, one mends nothing, one closes by hand.
-    let cart = "class Cart:\n    def total(self):\n        return sum(self.prices) - self.discount\n";
-    let test = ("tests/test_cart.py", Some("from shop.cart import Cart  # and more\n"));
-    world.git.commit("acme/shop", "Cart.total heeds discounts\n\nFixes #7", &[("shop/cart.py", Some(cart)), test]);
-    world.git.commit("acme/shop", "Tidied the mail", &[("shop/mail.py", Some("def send(to, text):\n    pass\n"))]);
-    world.git.commit("acme/shop", "Closes #8: said more", &[("README.md", Some("# Shop\n"))]);
-    let (done, said, _) = patchwright(&world, &["eval", "locate", "--from-history", &repository]);
-    assert!(done && said.starts_with("1 instances") && said.contains("100.0 100.0 100.0 100.0"), "{said}");
-    let (done, _, problem) = patchwright(&world, &["eval", "locate"]);
-    assert!(!done && problem.contains("--from-history"), "{problem}");
 }

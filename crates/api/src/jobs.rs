@@ -1,0 +1,144 @@
+//! Jobs.
+
+use actix_web::{HttpResponse, web};
+use patchwright_core::query::JobFilter;
+use patchwright_domain::job::stage::{StageRecord, StageStatus};
+use patchwright_domain::{Job, JobStatus};
+use patchwright_management::QueueEstimate;
+use patchwright_protocol::Page;
+use patchwright_protocol::jobs::{JobQuery, JobSummary, JobView, StageView};
+use serde_json::value::RawValue;
+
+use crate::State;
+use crate::error::ApiError;
+use crate::extract::{Caller, parse_id};
+use crate::page::{self, limit, word};
+
+fn summary(job: &Job) -> JobSummary {
+    JobSummary {
+        job_id: job.id.to_string(),
+        status: job.status().as_str().to_owned(),
+        platform: job.source.platform.as_str().to_owned(),
+        repository: job.source.repo.to_string(),
+        issue_number: job.source.shown_number(),
+        issue_key: job.source.key().map(str::to_owned),
+        issue_title: job.title.clone(),
+        actor: job.trigger.actor.clone(),
+        branch: job.branch.to_string(),
+        verdict: job.verdict.map(|verdict| verdict.as_str().to_owned()),
+        pull_request: job.published.pull_request.clone(),
+        created_at: job.created_at.to_string(),
+        ended_at: job.ended_at.map(|at| at.to_string()),
+    }
+}
+
+fn stage_view(record: &StageRecord) -> StageView<'_> {
+    StageView {
+        name: record.kind,
+        status: record.status,
+        started_at: record.started_at,
+        ended_at: record.ended_at,
+        seconds: record.seconds(),
+        success: record.status == StageStatus::Succeeded,
+        comment: record.comment.as_deref(),
+        reason: record.reason.as_deref(),
+        usage: record.usage,
+        report: record.report.as_ref(),
+    }
+}
+
+fn view<'a>(job: &'a Job, payload: Option<&'a RawValue>, estimate: Option<QueueEstimate>) -> JobView<'a> {
+    JobView {
+        object: job.object(payload),
+        status: job.status(),
+        queue_position: estimate.map(|estimate| estimate.position),
+        estimated_wait_seconds: estimate.and_then(|estimate| estimate.wait_seconds),
+        awaits_approval: job.awaits_approval(),
+        attempts: job.attempts,
+        verdict: job.verdict,
+        failure: job.failure.as_ref(),
+        pull_request: job.published.pull_request.as_ref(),
+        pull_request_ready: job.published.ready,
+        stages: job.stages.iter().map(stage_view).collect(),
+        usage: job.usage(),
+        started_at: job.started_at,
+        ended_at: job.ended_at,
+    }
+}
+
+async fn response(job: &Job, state: &State) -> Result<HttpResponse, ApiError> {
+    let estimate = state.management.jobs().queue_estimate(job).await?;
+    let delivery = state.management.queries().delivery(job.id).await?;
+    let payload = delivery.as_ref().and_then(|record| serde_json::from_str(&record.payload).ok());
+    Ok(HttpResponse::Ok().json(view(job, payload, estimate)))
+}
+
+#[utoipa::path(get, path = "/api/v1/jobs", tag = "jobs", params(JobQuery),
+    responses((status = 200, body = Page<JobSummary>), (status = 400, description = "Invalid filter")))]
+pub(crate) async fn list(
+    _: Caller,
+    query: web::Query<JobQuery>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let limit = limit(query.limit)?;
+    let filter = JobFilter {
+        status: word(query.status.as_ref(), JobStatus::parse, "status of a job")?,
+        repository: query.repository.clone(),
+        issue: page::parse(query.issue.as_ref(), "bad_issue")?,
+        before: page::parse(query.cursor.as_ref(), "bad_cursor")?,
+        limit,
+    };
+    let jobs = state.management.jobs().list(filter).await?;
+    Ok(HttpResponse::Ok().json(Page::new(limit, &jobs, |job| job.id, summary)))
+}
+
+#[utoipa::path(get, path = "/api/v1/jobs/{id}", tag = "jobs",
+    params(("id" = uuid::Uuid, Path, description = "The job")),
+    responses((status = 200, body = Object, description = "The Job object, its stages, and its results"),
+        (status = 404, description = "No such job")))]
+pub(crate) async fn get(_: Caller, id: web::Path<String>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let job = state.management.jobs().get(parse_id(&id, "job")?).await?;
+    response(&job, &state).await
+}
+
+#[utoipa::path(post, path = "/api/v1/jobs/{id}/retry", tag = "jobs",
+    params(("id" = uuid::Uuid, Path, description = "The job")),
+    responses((status = 200, body = Object, description = "The job, queued again"),
+        (status = 403, description = "Only the owner and administrators may do this"), (status = 404, description = "No such job"),
+        (status = 409, description = "It has not failed, or is not the newest of its issue")))]
+pub(crate) async fn retry(
+    Caller(principal): Caller,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let job = state.management.jobs().retry(&principal, parse_id(&id, "job")?).await?;
+    response(&job, &state).await
+}
+
+#[utoipa::path(post, path = "/api/v1/jobs/{id}/approve", tag = "jobs",
+    params(("id" = uuid::Uuid, Path, description = "The job")),
+    responses((status = 200, body = Object, description = "The job, which continues"),
+        (status = 403, description = "Only the owner and administrators may do this"), (status = 404, description = "No such job"),
+        (status = 409, description = "No plan waits for approval")))]
+pub(crate) async fn approve(
+    Caller(principal): Caller,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let job = state.management.jobs().approve(&principal, parse_id(&id, "job")?).await?;
+    response(&job, &state).await
+}
+
+#[utoipa::path(post, path = "/api/v1/jobs/{id}/cancel", tag = "jobs",
+    params(("id" = uuid::Uuid, Path, description = "The job")),
+    responses((status = 200, body = Object, description = "The job, cancelled"),
+        (status = 403, description = "Only the owner and administrators may do this"), (status = 404, description = "No such job"),
+        (status = 409, description = "It has ended")))]
+pub(crate) async fn cancel(
+    Caller(principal): Caller,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let job = state.management.jobs().cancel(&principal, parse_id(&id, "job")?).await?;
+    response(&job, &state).await
+}

@@ -1,0 +1,33 @@
+//! Recovering events that no webhook delivery has brought: failed deliveries, and repositories without a webhook.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use patchwright_domain::RepoName;
+
+use crate::tracker::ForgeError;
+use crate::webhook::Delivery;
+
+/// Recovers missed events of one platform.
+#[async_trait]
+pub trait Redelivery: Send + Sync {
+    /// Asks the platform to send again what it could not deliver since a time. Returns how many deliveries that were; they
+    /// arrive at the webhook endpoint under their old ids.
+    async fn redeliver(&self, since: Timestamp) -> Result<usize, ForgeError>;
+
+    /// Returns the repositories that are polled for mentions.
+    fn polled_repositories(&self) -> &[RepoName];
+
+    /// Returns the time between two polls of a repository.
+    fn poll_interval(&self) -> Duration;
+
+    /// Returns the comments of a repository since a time that contain `mention`, as the deliveries that a webhook would
+    /// have brought, oldest first, and the time to ask from next.
+    async fn poll(
+        &self,
+        repo: &RepoName,
+        since: Timestamp,
+        mention: &str,
+    ) -> Result<(Vec<Delivery>, Timestamp), ForgeError>;
+}

@@ -1,0 +1,282 @@
+//! What the pages say, in each language. A word that one language lacks does not compile.
+
+mod messages;
+
+use patchwright_domain::job::report::{AnalysisMethod, Level, Verdict};
+use patchwright_domain::job::stage::{StageKind, StageStatus};
+use patchwright_domain::notification::NotificationEvent;
+use patchwright_domain::{IssueStatus, JobStatus, Usage};
+pub use messages::Translations;
+use messages::{CHINESE, ENGLISH};
+
+use patchwright_management::{Severity, Subject};
+
+/// The languages of the pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Language {
+    /// English.
+    #[default]
+    English,
+    /// Simplified Chinese.
+    Chinese,
+}
+
+impl Language {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::English, Self::Chinese];
+
+    /// The one that a browser prefers, by its `Accept-Language`.
+    pub fn of(accepted: &str) -> Self {
+        let mut best = (Self::English, 0.0_f32);
+        for entry in accepted.split(',') {
+            let mut parts = entry.split(';').map(str::trim);
+            let tag = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let quality = parts.find_map(|part| part.strip_prefix("q=")?.parse().ok()).unwrap_or(1.0);
+            let known = Self::ALL.into_iter().find(|language| tag.starts_with(language.code()));
+            if let Some(language) = known.filter(|_| quality > best.1) {
+                best = (language, quality);
+            }
+        }
+        best.0
+    }
+
+    /// Its code in cookies and addresses.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Chinese => "zh",
+        }
+    }
+
+    /// Its code in HTML.
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Chinese => "zh-CN",
+        }
+    }
+
+    /// Reads [`Self::code`] back.
+    pub fn parse(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|language| language.code() == code)
+    }
+
+    /// What it calls itself.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::English => "English",
+            Self::Chinese => "中文",
+        }
+    }
+
+    /// What it says.
+    pub const fn translations(self) -> &'static Translations {
+        match self {
+            Self::English => &ENGLISH,
+            Self::Chinese => &CHINESE,
+        }
+    }
+}
+
+impl Translations {
+    /// A status of an issue (`seeds/001`).
+    pub const fn issue_status(&self, status: IssueStatus) -> &'static str {
+        match status {
+            IssueStatus::Pending => self.status_pending,
+            IssueStatus::Processing => self.status_processing,
+            IssueStatus::PendingMerge => self.status_pending_merge,
+            IssueStatus::Merged => self.status_merged,
+            IssueStatus::Terminated => self.status_terminated,
+        }
+    }
+
+    /// The words on the Start button of an issue (`seeds/001`).
+    pub const fn start_button(&self, status: IssueStatus) -> &'static str {
+        match status {
+            IssueStatus::Pending => self.start,
+            IssueStatus::Processing => self.running,
+            IssueStatus::PendingMerge => self.pending_merge,
+            IssueStatus::Merged => self.merged,
+            IssueStatus::Terminated => self.start_again,
+        }
+    }
+
+    /// What the tests of a job showed.
+    pub const fn verdict(&self, verdict: Verdict) -> &'static str {
+        match verdict {
+            Verdict::FixedProven => self.fixed_proven,
+            Verdict::Unproven => self.unproven,
+            Verdict::Regressions => self.regressions,
+            Verdict::StillFailing => self.still_failing,
+            Verdict::CouldNotBuild => self.could_not_build,
+            Verdict::NoTests => self.no_tests,
+            Verdict::NotRun => self.not_run,
+            Verdict::AnalysisOnly => self.analysis_only,
+        }
+    }
+
+    /// What a stage is called.
+    pub const fn stage_name(&self, kind: StageKind) -> &'static str {
+        match kind {
+            StageKind::Locate => self.stage_locate,
+            StageKind::Propose => self.stage_propose,
+            StageKind::Fix => self.stage_fix,
+            StageKind::Verify => self.stage_verify,
+        }
+    }
+
+    /// A sum of money, where there is one.
+    pub fn money(&self, usage: Usage) -> String {
+        #[expect(clippy::cast_precision_loss, reason = "a price is shown with four digits")]
+        let cost = usage.cost_micros as f64 / 1e6;
+        if usage.cost_micros == 0 { String::new() } else { format!("{cost:.4}") }
+    }
+
+    /// Where a stage stands.
+    pub const fn stage_status(&self, status: StageStatus) -> &'static str {
+        match status {
+            StageStatus::Pending => self.stage_pending,
+            StageStatus::Running => self.stage_running,
+            StageStatus::Succeeded => self.stage_succeeded,
+            StageStatus::Failed => self.stage_failed,
+            StageStatus::Skipped => self.stage_skipped,
+        }
+    }
+
+    /// Low, medium or high.
+    pub const fn level(&self, level: Level) -> &'static str {
+        match level {
+            Level::Low => self.level_low,
+            Level::Medium => self.level_medium,
+            Level::High => self.level_high,
+        }
+    }
+
+    /// The same as the name of a colour.
+    pub const fn level_code(&self, level: Level) -> &'static str {
+        match level {
+            Level::Low => "low",
+            Level::Medium => "medium",
+            Level::High => "high",
+        }
+    }
+
+    /// Who found the files.
+    pub const fn method(&self, method: AnalysisMethod) -> &'static str {
+        match method {
+            AnalysisMethod::Heuristic => self.by_index,
+            AnalysisMethod::Llm => self.by_model,
+            AnalysisMethod::Hybrid => self.by_both,
+        }
+    }
+
+    /// What people are told of.
+    pub const fn event(&self, event: NotificationEvent) -> &'static str {
+        match event {
+            NotificationEvent::JobSucceeded => self.event_job_succeeded,
+            NotificationEvent::JobFailed => self.event_job_failed,
+            NotificationEvent::JobCancelled => self.event_job_cancelled,
+            NotificationEvent::PlanReady => self.event_plan_ready,
+            NotificationEvent::PullRequestOpened => self.event_pull_request_opened,
+            NotificationEvent::PullRequestMerged => self.event_pull_request_merged,
+        }
+    }
+
+    /// How a node is: the name of its colour, and the word for it.
+    pub const fn node_state(&self, online: bool, draining: bool) -> (&'static str, &'static str) {
+        match (online, draining) {
+            (_, true) => ("pending_merge", self.draining),
+            (true, false) => ("succeeded", self.online),
+            (false, false) => ("failed", self.offline),
+        }
+    }
+
+    /// What was looked at.
+    pub const fn subject(&self, subject: Subject) -> &'static str {
+        match subject {
+            Subject::Database => self.subject_database,
+            Subject::Model => self.model,
+            Subject::Platform(name) => name,
+            Subject::Webhook => "Webhook",
+            Subject::PublicUrl => self.subject_public_url,
+            Subject::Sandbox => self.subject_sandbox,
+            Subject::Nodes => self.nodes,
+            _ => self.credentials,
+        }
+    }
+
+    /// How it is.
+    pub const fn severity(&self, severity: Severity) -> &'static str {
+        match severity {
+            Severity::Ok => self.severity_ok,
+            Severity::Warning => self.severity_warning,
+            Severity::Error => self.severity_error,
+        }
+    }
+
+    /// What a call of the model was for.
+    pub fn purpose_of<'a>(&'a self, purpose: &'a str) -> &'a str {
+        match purpose {
+            "analyze_bug" => self.call_analyze,
+            "fix_plan" => self.call_plan,
+            "code_fix" => self.call_code,
+            "repair" => self.call_repair,
+            "command" => self.call_command,
+            other => other,
+        }
+    }
+
+    /// A duration.
+    pub fn seconds(&self, seconds: f64) -> String {
+        match seconds {
+            ..60.0 => format!("{seconds:.1} s"),
+            ..3_600.0 => format!("{:.0} min {:02.0} s", (seconds / 60.0).floor(), (seconds % 60.0).floor()),
+            _ => format!("{:.1} h", seconds / 3_600.0),
+        }
+    }
+
+    /// A duration that need not be exact.
+    pub fn seconds_whole(&self, seconds: u64) -> String {
+        match seconds {
+            0..=99 => format!("{seconds} s"),
+            100..=5_999 => format!("{} min", seconds.div_ceil(60)),
+            _ => format!("{} h", seconds.div_ceil(3_600)),
+        }
+    }
+
+    /// A duration of the clock of calls.
+    pub fn seconds_of_millis(&self, millis: u64) -> String {
+        #[expect(clippy::cast_precision_loss, reason = "it is shown with one digit")]
+        self.seconds(millis as f64 / 1_000.0)
+    }
+
+    /// A status of a job.
+    pub const fn job_status(&self, status: JobStatus) -> &'static str {
+        match status {
+            JobStatus::Queued => self.job_queued,
+            JobStatus::Running => self.job_running,
+            JobStatus::Succeeded => self.job_succeeded,
+            JobStatus::Failed => self.job_failed,
+            JobStatus::Cancelled => self.job_cancelled,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_browsers_language_is_taken_where_we_speak_it() {
+        for (accepted, language) in [
+            ("zh-CN,zh;q=0.9,en;q=0.8", Language::Chinese),
+            ("en-GB,en;q=0.9,zh;q=0.8", Language::English),
+            ("de,fr;q=0.9,zh-TW;q=0.4,en;q=0.3", Language::Chinese),
+            ("de", Language::English),
+            ("", Language::English),
+            (";;;q=,q=x,zh;q=abc", Language::Chinese),
+        ] {
+            assert_eq!(Language::of(accepted), language, "{accepted}");
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The list of issues, one issue, and what can be done with them.
+
+use actix_web::{HttpResponse, web};
+use patchwright_core::query::{IssueFilter, JobFilter};
+use patchwright_core::tracker::Comment;
+use crate::page::{
+    ConversationPage, DraftPage, IssuePage, IssueRow, Issues, JobRow, Page as _, CommentRow,
+};
+use patchwright_domain::{Issue, IssueStatus};
+use patchwright_management::{ManagementError, Principal, StartOptions};
+use serde::Deserialize;
+use url::form_urlencoded::Serializer;
+
+use super::State;
+use super::form::Submission;
+use super::page_request::{PageError, PageRequest, parse_id};
+
+/// How many issues a page shows.
+const PAGE_SIZE: u16 = 25;
+/// How many jobs of an issue are shown.
+const SHOWN_JOBS: u16 = 50;
+
+/// Which issues. A form sends empty fields for what was not filled in.
+#[derive(Deserialize)]
+pub(super) struct IssueQuery {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    repository: String,
+    #[serde(default)]
+    cursor: String,
+}
+
+impl IssueQuery {
+    fn filter(&self) -> Result<IssueFilter, ManagementError> {
+        let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let status = given(&self.status).map(|word| {
+            let unknown = || ManagementError::invalid("bad_word", format!("`{word}` is not a status of an issue"));
+            IssueStatus::parse(&word).ok_or_else(unknown)
+        });
+        let before = given(&self.cursor).map(|cursor| cursor.parse()).transpose();
+        Ok(IssueFilter {
+            status: status.transpose()?,
+            repository: given(&self.repository),
+            text: given(&self.q),
+            before: before.map_err(|_| ManagementError::invalid("bad_cursor", "there is no such page"))?,
+            limit: PAGE_SIZE,
+        })
+    }
+
+    /// The address of the page behind this issue.
+    fn next(&self, last: &Issue) -> String {
+        let mut query = Serializer::new(String::new());
+        for (name, value) in [("q", &self.q), ("status", &self.status), ("repository", &self.repository)] {
+            if !value.is_empty() {
+                query.append_pair(name, value);
+            }
+        }
+        format!("/issues?{}", query.append_pair("cursor", &last.id.to_string()).finish())
+    }
+}
+
+fn may_start(principal: &Principal, issue: &Issue) -> bool {
+    principal.may_change(issue.owner)
+}
+
+pub(super) async fn list(
+    page: PageRequest,
+    query: web::Query<IssueQuery>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, PageError> {
+    let html = render_list(&page, &query, &state).await;
+    page.render(html)
+}
+
+async fn render_list(page: &PageRequest, query: &IssueQuery, state: &State) -> Result<String, ManagementError> {
+    let filter = query.filter()?;
+    let status = filter.status;
+    let issues = state.management.issues().list(filter).await?;
+    let rows: Vec<IssueRow> =
+        issues.iter().map(|issue| IssueRow::new(issue, may_start(&page.principal, issue))).collect();
+    let known = state.management.repositories().list().await?;
+    let mut repositories: Vec<String> = known.iter().map(|repository| repository.name.to_string()).collect();
+    if !query.repository.is_empty() {
+        repositories.push(query.repository.clone());
+    }
+    repositories.sort_unstable();
+    repositories.dedup();
+    let last = issues.last().filter(|_| issues.len() == usize::from(PAGE_SIZE));
+    Ok(Issues {
+        layout: &page.layout,
+        now: state.management.now(),
+        rows: &rows,
+        status,
+        repository: &query.repository,
+        search: &query.q,
+        repositories: &repositories,
+        may_open: page.principal.require_write().is_ok() && page.principal.id().is_some() || page.principal.is_admin(),
+        may_import: page.principal.is_admin(),
+        next: last.map(|issue| query.next(issue)),
+        is_later: !query.cursor.is_empty(),
+    }
+    .html())
+}
+
+pub(super) async fn show(
+    page: PageRequest,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, PageError> {
+    let html = render(&page, &id, &state).await;
+    page.render(html)
+}
+
+async fn render(page: &PageRequest, id: &str, state: &State) -> Result<String, ManagementError> {
+    let issue = state.management.issues().get(parse_id(id, "issue")?).await?;
+    let filter = JobFilter { issue: Some(issue.id), limit: SHOWN_JOBS, ..JobFilter::default() };
+    let jobs: Vec<JobRow> = state.management.jobs().list(filter).await?.iter().map(JobRow::from).collect();
+    Ok(IssuePage {
+        layout: &page.layout,
+        now: state.management.now(),
+        issue: &issue,
+        url: state.management.issues().url(&issue),
+        jobs: &jobs,
+        may_start: may_start(&page.principal, &issue),
+    }
+    .html())
+}
+
+fn path_of(id: &str) -> String {
+    format!("/issues/{id}")
+}
+
+pub(super) async fn start(
+    Submission { page, form }: Submission,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, PageError> {
+    let options = StartOptions {
+        instructions: form.text("instructions"),
+        review_plan: form.get("review_plan") == "true",
+        ..StartOptions::default()
+    };
+    let result = match parse_id(&id, "issue") {
+        Ok(id) => state.management.issues().start(&page.principal, id, options).await,
+        Err(error) => Err(error),
+    };
+    let message = result.map(|_| page.translations().started);
+    page.respond(message, form.return_to(&path_of(&id)))
+}
+
+pub(super) async fn cancel(
+    Submission { page, form }: Submission,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, PageError> {
+    let result = match parse_id(&id, "issue") {
+        Ok(id) => state.management.issues().cancel(&page.principal, id).await,
+        Err(error) => Err(error),
+    };
+    let message = result.map(|_| page.translations().stopped);
+    page.respond(message, form.return_to(&path_of(&id)))
+}
+
+pub(super) async fn merge(
+    Submission { page, form }: Submission,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, PageError> {
+    let result = match parse_id(&id, "issue") {
+        Ok(id) => state.management.issues().merge(&page.principal, id, true).await,
+        Err(error) => Err(error),
+    };
+    let message = result.map(|_| page.translations().noted_merged);
+    page.respond(message, form.return_to(&path_of(&id)))
+}
+
+pub(super) async fn start_batch(
+    Submission { page, form }: Submission,
+    state: web::Data<State>,
+) -> Result<HttpResponse, PageError> {
+    let ids = form.all("ids").map(str::to_owned).collect();
+    let result = state.management.issues().start_batch(&page.principal, ids).await.and_then(|items| {
+        let errors: Vec<String> =
+            items.iter().filter_map(|item| item.result.as_ref().err()).map(ToString::to_string).collect();
+        let Some(first) = errors.first() else { return Ok(page.translations().started) };
+        let (started, all) = (items.len() - errors.len(), items.len());
+        Err(ManagementError::conflict("not_all_started", format!("{started} / {all} · {first}")))
+    });
+    page.respond(result, form.return_to("/issues"))
+}
+
+/// Which repository an issue is opened in.
+#[derive(Deserialize)]
+pub(super) struct DraftQuery {
+    #[serde(default)]
+    repository: String,
+}
+
+pub(super) async fn draft(
+    page: PageRequest,
+    chosen: web::Query<DraftQuery>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, PageError> {
+    let known = state.management.repositories().list().await;
+    let html = known.map_err(ManagementError::from).map(|known| {
+        let repositories: Vec<(String, String)> =
+            known.iter().map(|repository| (repository.id.to_string(), repository.name.to_string())).collect();
+        DraftPage { layout: &page.layout, repositories: &repositories, chosen: &chosen.repository }.html()
+    });
+    page.render(html)
+}
+
+pub(super) async fn open(
+    Submission { page, form }: Submission,
+    state: web::Data<State>,
+) -> Result<HttpResponse, PageError> {
+    let result = match parse_id(form.get("repository"), "repository") {
+        Ok(repository) => {
+            let issues = state.management.issues();
+            issues.open(&page.principal, repository, form.get("title"), form.get("body")).await
+        }
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok(issue) => {
+            let message = page.translations().done;
+            page.respond(Ok(message), &path_of(&issue.id.to_string()))
+        }
+        Err(error) => Err(page.error(error)),
+    }
+}
+
+/// Imports the open issues of one repository, or of all.
+pub(super) async fn import(
+    Submission { page, form }: Submission,
+    state: web::Data<State>,
+) -> Result<HttpResponse, PageError> {
+    let result = import_from(&page.principal, form.get("repository"), &state).await;
+    let message = result.map(|()| page.translations().done);
+    page.respond(message, form.return_to("/issues"))
+}
+
+async fn import_from(principal: &Principal, name: &str, state: &State) -> Result<(), ManagementError> {
+    let repositories = state.management.repositories();
+    let known = repositories.list().await?;
+    for repository in known.iter().filter(|known| name.is_empty() || known.name.to_string() == name) {
+        repositories.import_issues(principal, repository.id).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn conversation(
+    page: PageRequest,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, PageError> {
+    let html = render_conversation(&page, &id, &state).await;
+    page.render(html)
+}
+
+async fn render_conversation(page: &PageRequest, id: &str, state: &State) -> Result<String, ManagementError> {
+    let issue = state.management.issues().get(parse_id(id, "issue")?).await?;
+    let comments = match state.management.engine().comments(&issue.source).await {
+        Ok(comments) => Some(comments),
+        Err(error) => {
+            tracing::warn!(%error, issue = %issue.source, "failed to read the conversation");
+            None
+        }
+    };
+    let comments: Option<Vec<CommentRow>> = comments.map(|comments| {
+        let row = |(comment, is_ours): (Comment, bool)| CommentRow::new(comment.author, is_ours, &comment.body);
+        comments.into_iter().map(row).collect()
+    });
+    Ok(ConversationPage { layout: &page.layout, issue: &issue, comments: comments.as_deref() }.html())
+}

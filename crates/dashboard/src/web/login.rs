@@ -1,0 +1,126 @@
+//! Login, the first administrator, and logout.
+
+use actix_web::cookie::{Cookie, SameSite, time::Duration as CookieDuration};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use patchwright_core::Secret;
+use patchwright_domain::user::User;
+use patchwright_management::{ManagementError, SESSION_COOKIE, SESSION_LIFETIME, is_local_path};
+use serde::Deserialize;
+use url::form_urlencoded;
+
+use super::form::{Form, Submission};
+use super::page_request::{PageError, authenticate, detail_of, layout_of, status_of, with_retry_after};
+use super::{State, html_response, redirect};
+use crate::page::{Login, Page as _};
+
+#[derive(Deserialize)]
+pub(super) struct LoginQuery {
+    return_to: Option<String>,
+}
+
+pub(super) async fn show(
+    request: HttpRequest,
+    query: web::Query<LoginQuery>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, PageError> {
+    let return_to = query.return_to.as_deref().filter(|path| is_local_path(path)).unwrap_or("/issues");
+    if authenticate(&request, &state.management).await.is_ok() {
+        return Ok(redirect(return_to).finish());
+    }
+    render(&request, &state, return_to, None).await
+}
+
+async fn render(
+    request: &HttpRequest,
+    state: &State,
+    return_to: &str,
+    error: Option<ManagementError>,
+) -> Result<HttpResponse, PageError> {
+    let mut layout = layout_of(request);
+    // Choosing a language leads back to this page, which still knows where to go afterwards.
+    let back: String = form_urlencoded::byte_serialize(return_to.as_bytes()).collect();
+    layout.path = format!("/login?return_to={back}");
+    let w = layout.translations();
+    let has_users = state.management.sessions().has_users().await.map_err(|error| PageError::new(request, error))?;
+    let problem = match &error {
+        None => None,
+        Some(ManagementError::Unauthenticated(_)) if has_users => Some(w.wrong_password.to_owned()),
+        Some(ManagementError::TooManyAttempts { .. }) => Some(w.wait_to_log_in.to_owned()),
+        Some(error) => Some(detail_of(error)),
+    };
+    let provider = state.management.oidc().map(|_| format!("/api/v1/auth/oidc/start?return_to={back}"));
+    let html = Login {
+        layout: &layout,
+        return_to,
+        problem: problem.as_deref(),
+        is_first: !has_users,
+        provider: provider.as_deref(),
+    }
+    .html();
+    Ok(match error {
+        None => html_response(StatusCode::OK, html),
+        Some(error) => with_retry_after(&error, html_response(status_of(&error), html)),
+    })
+}
+
+pub(super) async fn log_in(
+    request: HttpRequest,
+    form: Form,
+    state: web::Data<State>,
+) -> Result<HttpResponse, PageError> {
+    let address = request.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default();
+    let password = Secret::new(form.get("password"));
+    let user = state.management.sessions().check_password(form.get("login"), password, &address).await;
+    start_session(&request, &state, user, form.return_to("/issues")).await
+}
+
+pub(super) async fn set_up(
+    request: HttpRequest,
+    form: Form,
+    state: web::Data<State>,
+) -> Result<HttpResponse, PageError> {
+    let password = Secret::new(form.get("password"));
+    let sessions = state.management.sessions();
+    let user = sessions.create_first_admin(form.get("token").trim(), form.get("login"), password).await;
+    start_session(&request, &state, user, "/welcome").await
+}
+
+/// Starts the session of a user; on an error the page is shown again, with the reason.
+async fn start_session(
+    request: &HttpRequest,
+    state: &State,
+    user: Result<User, ManagementError>,
+    return_to: &str,
+) -> Result<HttpResponse, PageError> {
+    let user = match user {
+        Ok(user) => user,
+        Err(error) => return render(request, state, return_to, Some(error)).await,
+    };
+    let session = state.management.sessions().create(user, "").await;
+    let session = session.map_err(|error| PageError::new(request, error))?;
+    let cookie = Cookie::build(SESSION_COOKIE, session.secret.expose().to_owned())
+        .path("/")
+        .http_only(true)
+        .secure(state.management.options().uses_tls())
+        .same_site(SameSite::Lax)
+        .max_age(CookieDuration::seconds(SESSION_LIFETIME.as_secs()))
+        .finish();
+    Ok(redirect(return_to).cookie(cookie).finish())
+}
+
+pub(super) async fn log_out(
+    request: HttpRequest,
+    submission: Submission,
+    state: web::Data<State>,
+) -> Result<HttpResponse, PageError> {
+    let page = submission.page;
+    if let Some(cookie) = request.cookie(SESSION_COOKIE).filter(|_| page.principal.csrf().is_some())
+        && let Err(error) = state.management.sessions().end(cookie.value()).await
+    {
+        return Err(page.error(error));
+    }
+    let mut removal = Cookie::build(SESSION_COOKIE, "").path("/").finish();
+    removal.make_removal();
+    Ok(redirect("/login").cookie(removal).finish())
+}

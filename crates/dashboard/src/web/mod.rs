@@ -1,0 +1,184 @@
+//! The pages' handlers on actix-web: a request → calls of the application layer → a page.
+
+mod board;
+mod form;
+mod issues;
+mod jobs;
+mod login;
+mod page_request;
+mod settings;
+mod statistics;
+mod welcome;
+
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, ContentType};
+use actix_web::web::{ServiceConfig, get, post, resource};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use patchwright_core::Secret;
+use patchwright_management::{Diagnostics, Management};
+
+pub use self::welcome::SetupObservations;
+use crate::assets;
+use crate::page::SettingRow;
+
+/// What pages may load and where they may send something: only this server, and nothing inline.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The response that programs get from `GET /`, byte for byte as from `GET /health`.
+const HEALTH: &str = r#"{"status":"healthy","service":"agent-gateway"}"#;
+
+/// What the pages show beyond the application layer.
+pub struct DashboardOptions {
+    /// The settings in force, secrets masked.
+    pub settings: Vec<SettingRow>,
+    /// The secret that webhook deliveries are signed with, which an administrator can see once.
+    pub webhook_secret: Option<Secret>,
+    /// The address that this server listens on: the fallback for a missing public address.
+    pub bind_address: String,
+    /// The checks that the settings offer.
+    pub diagnostics: Arc<dyn Diagnostics>,
+    /// What was seen since the start; the API reports deliveries to it.
+    pub observations: Arc<SetupObservations>,
+}
+
+impl std::fmt::Debug for DashboardOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DashboardOptions").field("bind_address", &self.bind_address).finish_non_exhaustive()
+    }
+}
+
+/// The pages of one server. Cheap to clone.
+#[derive(Clone)]
+pub struct Dashboard(Arc<State>);
+
+impl std::fmt::Debug for Dashboard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Dashboard")
+    }
+}
+
+/// What every handler can reach.
+struct State {
+    management: Management,
+    options: DashboardOptions,
+}
+
+impl Dashboard {
+    /// Creates the pages over the application layer.
+    pub fn new(management: Management, options: DashboardOptions) -> Self {
+        Self(Arc::new(State { management, options }))
+    }
+}
+
+/// Registers the pages and their assets. `GET /` leads browsers to the issues and answers programs with the health.
+pub fn routes(dashboard: &Dashboard) -> impl FnOnce(&mut ServiceConfig) + use<> {
+    let state = web::Data::from(dashboard.0.clone());
+    move |services| {
+        services
+            .app_data(state)
+            .service(resource("/").route(get().to(home)))
+            .service(resource("/assets/{hash}/{name}").route(get().to(asset)))
+            .service(resource("/login").route(get().to(login::show)).route(post().to(login::log_in)))
+            .service(resource("/setup").route(post().to(login::set_up)))
+            .service(resource("/logout").route(post().to(login::log_out)))
+            .service(resource("/preferences").route(post().to(page_request::set_preferences)))
+            .service(resource("/board").route(get().to(board::show)))
+            .service(resource("/nodes/{id}/drain").route(post().to(board::drain)))
+            .service(resource("/statistics").route(get().to(statistics::show)))
+            .service(resource("/statistics.csv").route(get().to(statistics::csv)))
+            .configure(issue_routes)
+            .configure(job_routes)
+            .configure(settings_routes);
+    }
+}
+
+fn issue_routes(services: &mut ServiceConfig) {
+    services
+        .service(resource("/issues").route(get().to(issues::list)).route(post().to(issues::open)))
+        .service(resource("/issues/new").route(get().to(issues::draft)))
+        .service(resource("/issues/import").route(post().to(issues::import)))
+        .service(resource("/issues/start-batch").route(post().to(issues::start_batch)))
+        .service(resource("/issues/{id}").route(get().to(issues::show)))
+        .service(resource("/issues/{id}/start").route(post().to(issues::start)))
+        .service(resource("/issues/{id}/cancel").route(post().to(issues::cancel)))
+        .service(resource("/issues/{id}/merge").route(post().to(issues::merge)))
+        .service(resource("/issues/{id}/conversation").route(get().to(issues::conversation)));
+}
+
+fn job_routes(services: &mut ServiceConfig) {
+    services
+        .service(resource("/jobs/{id}").route(get().to(jobs::show)))
+        .service(resource("/jobs/{id}/approve").route(post().to(jobs::approve)))
+        .service(resource("/jobs/{id}/retry").route(post().to(jobs::retry)))
+        .service(resource("/jobs/{id}/cancel").route(post().to(jobs::cancel)))
+        .service(resource("/jobs/{id}/patch").route(get().to(jobs::patch)))
+        .service(resource("/jobs/{id}/object").route(get().to(jobs::object)))
+        .service(resource("/tasks/{id}/calls/{number}").route(get().to(jobs::call)))
+        .service(resource("/tasks/{id}/log.txt").route(get().to(jobs::log)));
+}
+
+fn settings_routes(services: &mut ServiceConfig) {
+    services
+        .service(resource("/welcome").route(get().to(welcome::show)))
+        .service(resource("/welcome/model").route(post().to(welcome::check_model)))
+        .service(resource("/welcome/forge").route(post().to(welcome::check_platforms)))
+        .service(resource("/welcome/secret").route(post().to(welcome::show_secret)))
+        .service(resource("/settings").route(get().to(settings::redirect_to_first)))
+        .service(resource("/settings/configuration/check").route(post().to(settings::check)))
+        .service(resource("/settings/{section}").route(get().to(settings::show)))
+        .service(resource("/settings/{section}/add").route(post().to(settings::add)))
+        .service(resource("/settings/{section}/{id}/{action}").route(post().to(settings::act)));
+}
+
+fn header_of<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+    request.headers().get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Browsers are led to the issues; programs learn that the server is alive (`docs/requirements.md#gateway`).
+async fn home(request: HttpRequest) -> HttpResponse {
+    if header_of(&request, "accept").is_some_and(|accepts| accepts.contains("text/html")) {
+        return redirect("/issues").finish();
+    }
+    HttpResponse::Ok().content_type(ContentType::json()).body(HEALTH)
+}
+
+async fn asset(request: HttpRequest, path: web::Path<(String, String)>) -> HttpResponse {
+    let (hash, name) = path.into_inner();
+    let Some(asset) = assets::find(&hash, &name) else { return HttpResponse::NotFound().finish() };
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((header::CONTENT_TYPE, asset.media_type))
+        .insert_header((header::CACHE_CONTROL, "public, max-age=31536000, immutable"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((header::VARY, "accept-encoding"));
+    if header_of(&request, "accept-encoding").is_some_and(accepts_gzip) {
+        return response.insert_header((header::CONTENT_ENCODING, "gzip")).body(asset.packed.as_slice());
+    }
+    response.body(asset.bytes)
+}
+
+/// Whether a browser accepts gzip; one that names it with `q=0` does not.
+fn accepts_gzip(accepts: &str) -> bool {
+    let mut names = accepts.split(',').map(|entry| entry.split(';').map(str::trim));
+    names.any(|mut entry| entry.next() == Some("gzip") && !entry.any(|weight| matches!(weight, "q=0" | "q=0.0")))
+}
+
+fn html_response(status: StatusCode, html: String) -> HttpResponse {
+    HttpResponse::build(status)
+        .insert_header(ContentType::html())
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((header::REFERRER_POLICY, "same-origin"))
+        .body(html)
+}
+
+/// Redirects the browser to another page of this server.
+fn redirect(path: &str) -> HttpResponseBuilder {
+    let mut response = HttpResponse::SeeOther();
+    response.insert_header((header::LOCATION, path)).insert_header((header::CACHE_CONTROL, "no-store"));
+    response
+}

@@ -1,0 +1,230 @@
+//! The request of a page: who views it, in which language and theme.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::str::FromStr;
+
+use actix_web::cookie::{Cookie, SameSite, time::Duration as CookieDuration};
+use actix_web::http::header::RETRY_AFTER;
+use actix_web::http::{Method, StatusCode};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError, web};
+use patchwright_core::fault::error_chain;
+use patchwright_management::{Management, ManagementError, Principal, RequestIdentity, SESSION_COOKIE};
+use serde_json::json;
+use url::form_urlencoded;
+
+use super::form::Form;
+use super::{State, header_of, html_response, redirect};
+use crate::page::{Page as _, Problem};
+use crate::{Language, Layout, Theme, Translations, Viewer};
+
+/// The cookies of a browser's preferences.
+const LANGUAGE_COOKIE: &str = "patchwright_language";
+const THEME_COOKIE: &str = "patchwright_theme";
+/// How long a client should wait when the database cannot be used, in seconds.
+const RETRY_AFTER_SECONDS: u64 = 5;
+
+/// An authenticated request of a page.
+pub(super) struct PageRequest {
+    pub(super) principal: Principal,
+    pub(super) layout: Layout,
+    /// Whether the page's own script sent it, which shows a message in place of a page.
+    is_script: bool,
+}
+
+/// The layout that a request asks for, before it is known who views it.
+pub(super) fn layout_of(request: &HttpRequest) -> Layout {
+    let cookie = |name| request.cookie(name).map(|cookie| cookie.value().to_owned());
+    let accepted = header_of(request, "accept-language").unwrap_or_default();
+    let language = cookie(LANGUAGE_COOKIE).and_then(|code| Language::parse(&code));
+    let theme = cookie(THEME_COOKIE).and_then(|code| Theme::parse(&code));
+    // The address of a form is no page to return to.
+    let path = match (request.method(), request.uri().path_and_query()) {
+        (&Method::GET, Some(path)) => path.as_str(),
+        _ => "/issues",
+    };
+    Layout::new(language.unwrap_or_else(|| Language::of(accepted)), theme.unwrap_or_default(), path)
+}
+
+fn is_script(request: &HttpRequest) -> bool {
+    header_of(request, "accept") == Some("application/json")
+}
+
+/// Returns the principal of a request.
+pub(super) async fn authenticate(request: &HttpRequest, management: &Management) -> Result<Principal, ManagementError> {
+    let cookie = request.cookie(SESSION_COOKIE);
+    let identity = RequestIdentity {
+        authorization: header_of(request, "authorization"),
+        session: cookie.as_ref().map(|cookie| cookie.value()),
+        origin: header_of(request, "origin"),
+        host: header_of(request, "host"),
+    };
+    management.sessions().authenticate(identity).await
+}
+
+impl PageRequest {
+    pub(super) const fn translations(&self) -> &'static Translations {
+        self.layout.translations()
+    }
+
+    /// Returns the same for another page than the one of the form's address.
+    pub(super) fn at(self, path: &str) -> Self {
+        Self { layout: self.layout.at(path), ..self }
+    }
+
+    /// Returns the page of an error.
+    pub(super) fn error(self, error: ManagementError) -> PageError {
+        PageError(Box::new(Failure { layout: self.layout, error, is_script: self.is_script }))
+    }
+
+    /// Returns the response with a page.
+    pub(super) fn render(self, html: Result<String, ManagementError>) -> Result<HttpResponse, PageError> {
+        html.map(|html| html_response(StatusCode::OK, html)).map_err(|error| self.error(error))
+    }
+
+    /// Returns the response to a form: a redirect to its page, or a message for the script.
+    pub(super) fn respond(
+        self,
+        message: Result<&str, ManagementError>,
+        return_to: &str,
+    ) -> Result<HttpResponse, PageError> {
+        match message {
+            Ok(message) if self.is_script => Ok(HttpResponse::Ok().json(json!({ "text": message }))),
+            Ok(_) => Ok(redirect(return_to).finish()),
+            Err(error) => Err(self.error(error)),
+        }
+    }
+}
+
+impl FromRequest for PageRequest {
+    type Error = PageError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, PageError>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut actix_web::dev::Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let state = request.app_data::<web::Data<State>>().expect("every route has the state").clone();
+            match authenticate(&request, &state.management).await {
+                Ok(principal) => {
+                    let viewer =
+                        Viewer { login: principal.login().to_owned(), csrf: principal.csrf().map(str::to_owned) };
+                    let layout = layout_of(&request).seen_by(viewer);
+                    Ok(Self { principal, layout, is_script: is_script(&request) })
+                }
+                Err(error) => Err(PageError::new(&request, error)),
+            }
+        })
+    }
+}
+
+/// A page that cannot be shown: the viewer has to log in first, or learns what went wrong.
+pub(super) struct PageError(Box<Failure>);
+
+struct Failure {
+    layout: Layout,
+    error: ManagementError,
+    is_script: bool,
+}
+
+impl PageError {
+    /// An error before it is known who views the page.
+    pub(super) fn new(request: &HttpRequest, error: ManagementError) -> Self {
+        Self(Box::new(Failure { layout: layout_of(request), error, is_script: is_script(request) }))
+    }
+}
+
+impl fmt::Debug for PageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.error.fmt(f)
+    }
+}
+
+impl fmt::Display for PageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.error.fmt(f)
+    }
+}
+
+/// Returns the status of an error.
+pub(super) const fn status_of(error: &ManagementError) -> StatusCode {
+    match error {
+        ManagementError::Invalid { .. } => StatusCode::BAD_REQUEST,
+        ManagementError::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+        ManagementError::Forbidden(_) => StatusCode::FORBIDDEN,
+        ManagementError::NotFound(_) => StatusCode::NOT_FOUND,
+        ManagementError::Conflict { .. } => StatusCode::CONFLICT,
+        ManagementError::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
+        ManagementError::Upstream(_) => StatusCode::BAD_GATEWAY,
+        ManagementError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// Returns the text of an error. The cause of an unexpected one goes to the log, under the id that the text has.
+pub(super) fn detail_of(error: &ManagementError) -> String {
+    let ManagementError::Internal(cause) = error else { return error.to_string() };
+    let request_id = uuid::Uuid::now_v7();
+    tracing::error!(%request_id, error = %error_chain(cause.as_ref()), "a page cannot be shown");
+    format!("an internal error; the log has the details under {request_id}")
+}
+
+impl ResponseError for PageError {
+    fn status_code(&self) -> StatusCode {
+        status_of(&self.0.error)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let Failure { layout, error, is_script } = &*self.0;
+        let status = status_of(error);
+        if !*is_script && status == StatusCode::UNAUTHORIZED {
+            let back: String = form_urlencoded::byte_serialize(layout.path.as_bytes()).collect();
+            return redirect(&format!("/login?return_to={back}")).finish();
+        }
+        let detail = detail_of(error);
+        let response = if *is_script {
+            HttpResponse::build(status).json(json!({ "text": detail }))
+        } else {
+            let is_missing = status == StatusCode::NOT_FOUND;
+            html_response(status, Problem { layout, is_missing, detail: &detail }.html())
+        };
+        with_retry_after(error, response)
+    }
+}
+
+/// Adds how long to wait, when the error says it.
+pub(super) fn with_retry_after(error: &ManagementError, mut response: HttpResponse) -> HttpResponse {
+    let seconds = match error {
+        ManagementError::TooManyAttempts { after } => after.as_secs().max(1),
+        ManagementError::Unavailable(_) => RETRY_AFTER_SECONDS,
+        _ => return response,
+    };
+    response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    response
+}
+
+/// Parses the id in a path: what cannot be an id does not exist.
+pub(super) fn parse_id<T: FromStr>(text: &str, kind: &str) -> Result<T, ManagementError> {
+    text.parse().map_err(|_| ManagementError::not_found(kind))
+}
+
+/// Stores a browser's preferences. No session is needed: nothing on the server changes.
+pub(super) async fn set_preferences(form: Form, state: web::Data<State>) -> HttpResponse {
+    let chosen = [
+        (LANGUAGE_COOKIE, Language::parse(form.get("language")).map(Language::code)),
+        (THEME_COOKIE, Theme::parse(form.get("theme")).map(Theme::code)),
+    ];
+    let mut response = redirect(form.return_to("/issues"));
+    for (name, code) in chosen {
+        let Some(code) = code else { continue };
+        let cookie = Cookie::build(name, code)
+            .path("/")
+            .http_only(true)
+            .secure(state.management.options().uses_tls())
+            .same_site(SameSite::Lax)
+            .max_age(CookieDuration::days(365))
+            .finish();
+        response.cookie(cookie);
+    }
+    response.finish()
+}

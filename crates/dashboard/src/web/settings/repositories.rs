@@ -1,0 +1,76 @@
+//! Repositories.
+
+use patchwright_core::repositories::RegisteredRepository;
+use patchwright_domain::PlatformId;
+use patchwright_management::{Management, ManagementError};
+
+use super::super::form::Form;
+use super::{FormOutcome, SettingsContext, SettingsView, no_such_action, parse_id};
+use crate::Translations;
+use crate::page::{Button, Cell, Field, Form as FormView, Input, Listing, Row};
+
+pub(super) async fn view(context: &SettingsContext<'_>) -> Result<SettingsView, ManagementError> {
+    let (w, all) = (context.translations, context.management.repositories().list().await?);
+    let admin = context.principal.is_admin();
+    let row = |repository: &RegisteredRepository| {
+        let at = |verb| format!("/settings/repositories/{}/{verb}", repository.id);
+        let buttons = if admin {
+            vec![Button::new(w.sync, at("sync")), Button::new(w.remove, at("remove")).removing()]
+        } else {
+            vec![]
+        };
+        Row {
+            cells: vec![
+                Cell::Name(repository.name.to_string(), String::new()),
+                Cell::Text(repository.platform.as_str().to_owned()),
+                Cell::Time(repository.synced_at),
+                Cell::Time(Some(repository.created_at)),
+            ],
+            buttons,
+            links: vec![(w.issues, format!("/issues?repository={}", repository.name))],
+        }
+    };
+    let listing = Listing {
+        columns: vec![w.repository, w.platform, w.synced, w.added_at],
+        rows: all.iter().map(row).collect(),
+        empty: w.no_repositories,
+        ..Listing::default()
+    };
+    Ok(SettingsView { listings: vec![listing], forms: admin.then(|| form(w, context.management)).into_iter().collect(), next: None })
+}
+
+/// The form that adds a repository.
+pub(in crate::web) fn form(w: &'static Translations, management: &Management) -> FormView {
+    FormView {
+        title: w.add_repository,
+        action: "/settings/repositories/add".to_owned(),
+        fields: vec![
+            Field::text("platform", w.platform, "").of(Input::Choice(platforms(management))),
+            Field::text("name", w.name, "owner/name"),
+        ],
+        submit: w.add,
+    }
+}
+
+fn platforms(management: &Management) -> Vec<(String, String)> {
+    management.platforms().iter().map(|platform| (platform.id.to_string(), platform.name.to_owned())).collect()
+}
+
+pub(super) async fn add(context: &SettingsContext<'_>, form: &Form) -> Result<FormOutcome, ManagementError> {
+    let platform = PlatformId::new(form.get("platform"));
+    context.management.repositories().create(context.principal, platform, form.get("name").trim()).await?;
+    Ok(FormOutcome::done(context))
+}
+
+pub(super) async fn act(
+    context: &SettingsContext<'_>,
+    (id, action): (&str, &str),
+) -> Result<FormOutcome, ManagementError> {
+    let (repositories, id) = (context.management.repositories(), parse_id(id, "repository")?);
+    match action {
+        "sync" => drop(repositories.import_issues(context.principal, id).await?),
+        "remove" => repositories.delete(context.principal, id).await?,
+        _ => return Err(no_such_action()),
+    }
+    Ok(FormOutcome::done(context))
+}

@@ -1,0 +1,85 @@
+//! Users.
+
+use patchwright_core::Secret;
+use patchwright_domain::Role;
+use patchwright_domain::user::User;
+use patchwright_management::{ManagementError, NewUser, UserUpdate};
+
+use super::super::form::Form;
+use super::{FormOutcome, SettingsContext, SettingsView, no_such_action, parse_id};
+use crate::page::{Button, Cell, Field, Form as FormView, Input, Listing, Row};
+
+pub(super) async fn view(context: &SettingsContext<'_>) -> Result<SettingsView, ManagementError> {
+    let (w, all) = (context.translations, context.management.users().list(context.principal).await?);
+    let row = |user: &User| {
+        let at = |verb| format!("/settings/users/{}/{verb}", user.id);
+        let (role, other, other_name) = match user.role {
+            Role::Admin => (w.role_admin, Role::Member, w.make_member),
+            Role::Member => (w.role_member, Role::Admin, w.make_admin),
+        };
+        let (class, state, active, active_name) = if user.active {
+            ("succeeded", w.active, "false", w.shut_out)
+        } else {
+            ("failed", w.inactive, "true", w.let_in)
+        };
+        Row {
+            cells: vec![
+                Cell::Name(user.login.to_string(), String::new()),
+                Cell::Text(role.to_owned()),
+                Cell::Chip(class, state.to_owned()),
+                Cell::Time(Some(user.created_at)),
+            ],
+            buttons: vec![
+                Button::new(other_name, at("role")).with("role", other.as_str()),
+                Button::new(active_name, at("active")).with("active", active),
+            ],
+            links: vec![],
+        }
+    };
+    let listing = Listing {
+        columns: vec![w.login, w.role, w.status, w.added_at],
+        rows: all.iter().map(row).collect(),
+        empty: w.no_users,
+        ..Listing::default()
+    };
+    let roles = [(Role::Member, w.role_member), (Role::Admin, w.role_admin)];
+    let roles = roles.map(|(role, name)| (role.as_str().to_owned(), name.to_owned())).into();
+    let form = FormView {
+        title: w.add_user,
+        action: "/settings/users/add".to_owned(),
+        fields: vec![
+            Field::text("login", w.login, "alice"),
+            Field::text("role", w.role, "").of(Input::Choice(roles)),
+            Field::text("password", w.new_password, "").of(Input::Secret),
+        ],
+        submit: w.add,
+    };
+    Ok(SettingsView { listings: vec![listing], forms: vec![form], next: None })
+}
+
+fn role(form: &Form) -> Result<Role, ManagementError> {
+    let role = Role::parse(form.get("role"));
+    role.ok_or_else(|| ManagementError::invalid("bad_role", "a role is `member` or `admin`"))
+}
+
+pub(super) async fn add(context: &SettingsContext<'_>, form: &Form) -> Result<FormOutcome, ManagementError> {
+    // A password is taken as it is, white space and all.
+    let password = Some(form.get("password")).filter(|password| !password.is_empty());
+    let new = NewUser { login: form.text("login").unwrap_or_default(), role: role(form)?, password: password.map(Secret::new) };
+    context.management.users().create(context.principal, new).await?;
+    Ok(FormOutcome::done(context))
+}
+
+pub(super) async fn act(
+    context: &SettingsContext<'_>,
+    (id, action): (&str, &str),
+    form: &Form,
+) -> Result<FormOutcome, ManagementError> {
+    let update = match action {
+        "role" => UserUpdate { role: Some(role(form)?), ..UserUpdate::default() },
+        "active" => UserUpdate { active: Some(form.get("active") == "true"), ..UserUpdate::default() },
+        _ => return Err(no_such_action()),
+    };
+    context.management.users().update(context.principal, parse_id(id, "user")?, update).await?;
+    Ok(FormOutcome::done(context))
+}

@@ -1,0 +1,217 @@
+//! Doing what was asked: one step with everything in it, or an answer.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use patchwright_core::store::{DeliveryRecord, EffectRecord, Step, StoreError, Write};
+use patchwright_domain::effect::Reply;
+use patchwright_domain::job::{JobTrigger, PublishMode};
+use patchwright_domain::trigger::Command;
+use patchwright_domain::{Effect, Issue, Job, JobEvent, JobId};
+
+use super::rate_limiter::RateDecision;
+use super::trigger::TriggerRequest;
+use super::{IntakeOutcome, IntakeError};
+use crate::Engine;
+use crate::change::ChangeError;
+use crate::engine::TriggerPermission;
+use crate::start::{IssueSnapshot, StartRefused, StartRequest};
+
+/// Reasons that other programs may compare with.
+const JOB_ACTIVE: &str = "job_active";
+const DUPLICATE_EVENT: &str = "duplicate_event";
+const RATE_LIMITED: &str = "rate_limited";
+
+impl Engine {
+    pub(crate) async fn accept(&self, request: TriggerRequest, mut record: DeliveryRecord) -> Result<IntakeOutcome, IntakeError> {
+        record.identity.clone_from(&request.identity);
+        let room = self.rate_limiters.decide(&request.actor.login, &request.issue.source, record.received_at);
+        let was_looked_up = AtomicBool::new(false);
+        let written = self
+            .write(async || {
+                // Most issues are heard of for the first time: that is written without a look, and a known one is
+                // noticed by the refusal. It saves every first delivery the way to the database and back.
+                let look = was_looked_up.swap(true, Ordering::Relaxed);
+                let known = if look { self.known(&request.issue).await? } else { IssueSnapshot::default() };
+                let latest = known.latest_job().cloned();
+                let (step, answer) = match (&room, &request.command) {
+                    (RateDecision::Reject { notice }, _) => self.rate_limited_step(&request, *notice, &record, known),
+                    (RateDecision::Accept, Command::Fix { instructions }) => {
+                        self.fix_step(&request, instructions.clone(), request.has_instructions, &record, known)
+                    }
+                    (RateDecision::Accept, Command::Restart { instructions }) => {
+                        self.fix_step(&request, instructions.clone(), true, &record, known)
+                    }
+                    (RateDecision::Accept, command) => self.reply_step(&request, command, &record, known),
+                };
+                Ok::<_, StoreError>((step, (latest, answer)))
+            })
+            .await;
+        let (latest, answer) = match written {
+            Ok(written) => written,
+            Err(StoreError::Repeated { job_id, same_delivery, altered }) => {
+                if altered {
+                    tracing::warn!(delivery_id = %record.id, platform = %record.platform, "a known delivery came again with another body; the first one counts");
+                }
+                return Ok(match job_id {
+                    Some(job_id) if same_delivery => IntakeOutcome::Accepted { job_id, duplicate: true },
+                    job_id => IntakeOutcome::Ignored { reason: DUPLICATE_EVENT.to_owned(), job_id },
+                });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.rate_limiters.note(&request.actor.login, &request.issue.source, record.received_at);
+        if let IntakeOutcome::Accepted { job_id, .. } = &answer {
+            tracing::info!(%job_id, issue = %request.issue.source, actor = %request.actor.login, delivery_id = %record.id, "a job was accepted");
+        }
+        if room == RateDecision::Accept { self.apply_to_jobs(&request, latest, answer).await } else { Ok(answer) }
+    }
+
+    /// Nothing but the delivery, and once in a while a word about it.
+    fn rate_limited_step(&self, request: &TriggerRequest, notice: bool, record: &DeliveryRecord, known: IssueSnapshot) -> (Step, IntakeOutcome) {
+        let answer = IntakeOutcome::Ignored { reason: RATE_LIMITED.to_owned(), job_id: known.latest_job().map(|job| job.id) };
+        if !notice {
+            return (Step { delivery: Some(record.clone()), ..Step::default() }, answer);
+        }
+        let reply = Reply::TooMany { per_hour: self.settings.limits.per_issue };
+        (self.reply_only_step(request, Some(reply), record, known), answer)
+    }
+
+    /// A job for the issue: its first, or a follow-up when there is something new to say while one is at work.
+    fn fix_step(
+        &self,
+        request: &TriggerRequest,
+        instructions: Option<String>,
+        more: bool,
+        record: &DeliveryRecord,
+        known: IssueSnapshot,
+    ) -> (Step, IntakeOutcome) {
+        let mut record = record.clone();
+        let trigger = JobTrigger {
+            kind: request.kind,
+            event_type: record.event_type.clone(),
+            actor: request.actor.login.clone(),
+            instructions,
+            comment_id: request.comment_id.clone(),
+            at: record.received_at,
+        };
+        let latest = known.latest_job().map(|job| job.id);
+        let request = StartRequest { more, owner: request.owner, ..StartRequest::new(&request.issue, trigger, PublishMode::PullRequest) };
+        match self.plan_start(request, known) {
+            Ok((step, job)) => {
+                record.job_id = Some(job.id);
+                let answer = IntakeOutcome::Accepted { job_id: job.id, duplicate: false };
+                (Step { delivery: Some(record), ..step }, answer)
+            }
+            Err(StartRefused::Active(active)) => {
+                record.job_id = Some(active);
+                let answer = IntakeOutcome::Ignored { reason: JOB_ACTIVE.to_owned(), job_id: Some(active) };
+                (Step { delivery: Some(record), ..Step::default() }, answer)
+            }
+            Err(StartRefused::Refused(refused)) => {
+                let answer = IntakeOutcome::Ignored { reason: refused.to_string(), job_id: latest };
+                (Step { delivery: Some(record), ..Step::default() }, answer)
+            }
+        }
+    }
+
+    /// An answer on the issue, without a job.
+    fn reply_step(&self, request: &TriggerRequest, command: &Command, record: &DeliveryRecord, known: IssueSnapshot) -> (Step, IntakeOutcome) {
+        let latest = known.latest_job();
+        let active = latest.filter(|job| !job.status().is_terminal());
+        let ended = latest.filter(|job| job.status().is_terminal());
+        let nothing = |verb: &str| Some(Reply::NothingTo { verb: verb.to_owned() });
+        let (name, reply) = match command {
+            Command::Status => ("status", Some(Reply::Status)),
+            Command::Cancel => ("cancel", if active.is_some() { None } else { nothing("cancel") }),
+            Command::Retry => ("retry", if ended.is_some() { None } else { nothing("retry") }),
+            Command::Help | Command::Unknown { .. } | Command::Fix { .. } | Command::Restart { .. } => {
+                ("help", Some(Reply::Help))
+            }
+        };
+        let answer = IntakeOutcome::Answered { command: name, job_id: latest.map(|job| job.id) };
+        (self.reply_only_step(request, reply, record, known), answer)
+    }
+
+    fn reply_only_step(&self, request: &TriggerRequest, reply: Option<Reply>, record: &DeliveryRecord, known: IssueSnapshot) -> Step {
+        let job_id = known.latest_job().map(|job| job.id);
+        let record = DeliveryRecord { job_id, ..record.clone() };
+        let (issue, issue_id) = if let Some(known) = known.issue {
+            (None, known.value.id)
+        } else {
+            let issue = Issue { owner: request.owner, ..self.new_issue(&request.issue) };
+            let id = issue.id;
+            (Some(Write::Insert(issue)), id)
+        };
+        let to = record.identity.clone().unwrap_or_else(|| record.id.to_string());
+        let effects = reply
+            .map(|reply| EffectRecord {
+                id: self.ports.ids.effect(),
+                issue_id,
+                job_id,
+                effect: Effect::Reply { to, reply },
+                created_at: record.received_at,
+            })
+            .into_iter()
+            .collect();
+        Step { delivery: Some(record), issue, effects, ..Step::default() }
+    }
+
+    /// What acts on jobs that are there is done once the delivery is known to be the first of its kind: `retry` on the
+    /// latest job, `cancel` on all that have not ended, `restart` on those before its own.
+    async fn apply_to_jobs(&self, request: &TriggerRequest, latest: Option<Job>, answer: IntakeOutcome) -> Result<IntakeOutcome, IntakeError> {
+        let Some(latest) = latest else { return Ok(answer) };
+        match (&request.command, &answer) {
+            (Command::Cancel, _) => self.cancel_open_jobs(request, &latest, None, answer).await,
+            (Command::Restart { .. }, IntakeOutcome::Accepted { job_id, .. }) => {
+                let new = *job_id;
+                self.cancel_open_jobs(request, &latest, Some(new), answer).await
+            }
+            (Command::Retry, _) => self.control(request, &latest, JobEvent::RestartRequested, answer).await,
+            _ => Ok(answer),
+        }
+    }
+
+    /// The youngest first, so that none begins because the one before it ended.
+    async fn cancel_open_jobs(
+        &self,
+        request: &TriggerRequest,
+        latest: &Job,
+        but: Option<JobId>,
+        mut answer: IntakeOutcome,
+    ) -> Result<IntakeOutcome, IntakeError> {
+        let open = self.ports.store.open_jobs(latest.issue_id).await?;
+        for job in open.iter().rev().map(|job| &job.value).filter(|job| Some(job.id) != but) {
+            answer = self.control(request, job, JobEvent::CancelRequested, answer).await?;
+            self.interrupt(job.id);
+        }
+        Ok(answer)
+    }
+
+    async fn control(&self, request: &TriggerRequest, job: &Job, event: JobEvent, answer: IntakeOutcome) -> Result<IntakeOutcome, IntakeError> {
+        if !self.may_control(&request.actor.login, job) {
+            let reason = format!("only {} may cancel or retry this job", job.trigger.actor);
+            return Ok(if matches!(answer, IntakeOutcome::Accepted { .. }) {
+                tracing::info!(job_id = %job.id, reason, "the job that runs is not stopped; the new one waits for it");
+                answer
+            } else {
+                IntakeOutcome::Ignored { reason, job_id: Some(job.id) }
+            });
+        }
+        match self.change_job(job.id, event).await {
+            Ok(_) | Err(ChangeError::NotFound(_)) => Ok(answer),
+            Err(ChangeError::Store(error)) => Err(error.into()),
+            Err(ChangeError::Refused(_)) if matches!(answer, IntakeOutcome::Accepted { .. }) => Ok(answer),
+            Err(ChangeError::Refused(refused)) => {
+                Ok(IntakeOutcome::Ignored { reason: refused.to_string(), job_id: Some(job.id) })
+            }
+        }
+    }
+
+    /// Who started a job may stop and repeat it, and who is named on the allow-list. The forge cannot be asked here:
+    /// it would hold up the answer to the delivery.
+    fn may_control(&self, login: &str, job: &Job) -> bool {
+        job.trigger.actor.eq_ignore_ascii_case(login)
+            || self.settings.allow.names_user(login)
+            || self.settings.permission == TriggerPermission::Anyone
+    }
+}

@@ -1,0 +1,184 @@
+//! How much one issue, one person and one repository may ask: the last guard against loops and against spending.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::sync::Mutex;
+
+use jiff::{SignedDuration, Timestamp};
+use patchwright_domain::IssueRef;
+
+/// How many requests are taken in any hour; 0 stands for no limit. Counted by each server for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TriggerLimits {
+    /// On one issue. Two programs that mention each other end here.
+    pub per_issue: u32,
+    /// By one person.
+    pub per_actor: u32,
+    /// In one repository.
+    pub per_repository: u32,
+}
+
+impl Default for TriggerLimits {
+    fn default() -> Self {
+        Self { per_issue: 20, per_actor: 60, per_repository: 200 }
+    }
+}
+
+/// Whether a request is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RateDecision {
+    /// The request is accepted.
+    Accept,
+    /// The request is over a limit.
+    Reject {
+        /// Whether the issue should be told: it was not within the last hour.
+        notice: bool,
+    },
+}
+
+const WINDOW: SignedDuration = SignedDuration::from_hours(1);
+/// Names that are remembered before those without a request in the last hour are let go.
+const MAX_TRACKED_KEYS: usize = 10_000;
+
+/// When requests came within the last hour, by name.
+#[derive(Debug)]
+struct RateLimiter<K> {
+    limit: u32,
+    seen: HashMap<K, VecDeque<Timestamp>>,
+}
+
+impl<K: Hash + Eq> RateLimiter<K> {
+    fn new(limit: u32) -> Self {
+        Self { limit, seen: HashMap::new() }
+    }
+
+    fn is_full(&self, key: &K, now: Timestamp) -> bool {
+        let recent = |times: &VecDeque<Timestamp>| times.iter().filter(|at| is_recent(**at, now)).count();
+        self.limit > 0 && self.seen.get(key).is_some_and(|times| recent(times) >= self.limit as usize)
+    }
+
+    fn note(&mut self, key: K, now: Timestamp) {
+        if self.limit == 0 {
+            return;
+        }
+        if self.seen.len() >= MAX_TRACKED_KEYS {
+            self.seen.retain(|_, times| times.back().is_some_and(|at| is_recent(*at, now)));
+        }
+        let times = self.seen.entry(key).or_default();
+        times.push_back(now);
+        // No more than decide is kept, whatever comes.
+        while times.len() > self.limit as usize {
+            times.pop_front();
+        }
+    }
+}
+
+fn is_recent(at: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(at) < WINDOW
+}
+
+/// How many comments an hour stand on one issue that comes to no job.
+const MAX_COMMENTS_PER_HOUR: u32 = 6;
+
+/// All counts of this server.
+#[derive(Debug)]
+pub(crate) struct RateLimiters(Mutex<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    issues: RateLimiter<IssueRef>,
+    actors: RateLimiter<String>,
+    repositories: RateLimiter<String>,
+    notices: RateLimiter<IssueRef>,
+    told: RateLimiter<String>,
+}
+
+impl RateLimiters {
+    pub(crate) fn new(limits: TriggerLimits) -> Self {
+        Self(Mutex::new(Inner {
+            issues: RateLimiter::new(limits.per_issue),
+            actors: RateLimiter::new(limits.per_actor),
+            repositories: RateLimiter::new(limits.per_repository),
+            notices: RateLimiter::new(1),
+            told: RateLimiter::new(MAX_COMMENTS_PER_HOUR),
+        }))
+    }
+
+    pub(super) fn decide(&self, actor: &str, issue: &IssueRef, now: Timestamp) -> RateDecision {
+        let inner = &mut *self.0.lock().expect("no holder of this lock can panic");
+        let full = inner.issues.is_full(issue, now)
+            || inner.actors.is_full(&actor.to_lowercase(), now)
+            || inner.repositories.is_full(&repository(issue), now);
+        if !full {
+            return RateDecision::Accept;
+        }
+        let notice = !inner.notices.is_full(issue, now);
+        if notice {
+            inner.notices.note(issue.clone(), now);
+        }
+        RateDecision::Reject { notice }
+    }
+
+    /// Whether one more word may be said on an issue without a job; notes it.
+    pub(crate) fn try_acquire_comment(&self, issue: &str, now: Timestamp) -> bool {
+        let inner = &mut *self.0.lock().expect("no holder of this lock can panic");
+        let key = issue.to_owned();
+        let room = !inner.told.is_full(&key, now);
+        if room {
+            inner.told.note(key, now);
+        }
+        room
+    }
+
+    pub(super) fn note(&self, actor: &str, issue: &IssueRef, now: Timestamp) {
+        let inner = &mut *self.0.lock().expect("no holder of this lock can panic");
+        inner.issues.note(issue.clone(), now);
+        inner.actors.note(actor.to_lowercase(), now);
+        inner.repositories.note(repository(issue), now);
+    }
+}
+
+fn repository(issue: &IssueRef) -> String {
+    format!("{} {}", issue.platform, issue.repo)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use patchwright_domain::{IssueNumber, PlatformId};
+
+    fn issue(number: u64) -> IssueRef {
+        let (platform, repo) = (PlatformId::from_static("github"), "acme/demo".parse().unwrap());
+        IssueRef::on_forge(platform, repo, IssueNumber::same(number))
+    }
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(minute * 60).unwrap()
+    }
+
+    #[test]
+    fn an_issue_is_heard_so_often_an_hour_and_told_once() {
+        let rate_limiters = RateLimiters::new(TriggerLimits { per_issue: 3, per_actor: 0, per_repository: 0 });
+        for minute in 0..3 {
+            assert_eq!(rate_limiters.decide("bot", &issue(1), at(minute)), RateDecision::Accept);
+            rate_limiters.note("bot", &issue(1), at(minute));
+        }
+        assert_eq!(rate_limiters.decide("bot", &issue(1), at(3)), RateDecision::Reject { notice: true });
+        for minute in 4..59 {
+            assert_eq!(rate_limiters.decide("other", &issue(1), at(minute)), RateDecision::Reject { notice: false });
+            rate_limiters.note("other", &issue(1), at(minute));
+        }
+        assert_eq!(rate_limiters.decide("bot", &issue(2), at(4)), RateDecision::Accept, "another issue is another matter");
+        assert_eq!(rate_limiters.decide("bot", &issue(1), at(58 + 60)), RateDecision::Accept, "an hour later there is room");
+    }
+
+    #[test]
+    fn people_and_repositories_have_their_own_measure() {
+        let rate_limiters = RateLimiters::new(TriggerLimits { per_issue: 0, per_actor: 1, per_repository: 2 });
+        rate_limiters.note("Alice", &issue(1), at(0));
+        assert_eq!(rate_limiters.decide("alice", &issue(2), at(1)), RateDecision::Reject { notice: true });
+        assert_eq!(rate_limiters.decide("bob", &issue(2), at(1)), RateDecision::Accept);
+        rate_limiters.note("bob", &issue(2), at(1));
+        assert_eq!(rate_limiters.decide("carol", &issue(3), at(2)), RateDecision::Reject { notice: true });
+    }
+}

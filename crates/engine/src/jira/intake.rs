@@ -1,0 +1,151 @@
+//! The door for deliveries of Jira. The order of the checks is that of `spec/jira`.
+
+use jiff::{SignedDuration, Timestamp};
+use patchwright_core::jira::{JiraEvent, SiteEvent, SiteEventKind};
+use patchwright_core::signature::SigningKeys;
+use patchwright_core::webhook::{Headers, SignatureError};
+use patchwright_domain::jira::{JIRA, LinkStatus, Workspace};
+use patchwright_domain::trigger::find_request;
+use patchwright_domain::{JiraEventId, WorkspaceId};
+
+use super::JiraPorts;
+use crate::Engine;
+use crate::intake::IntakeError;
+
+/// How long a signature, and an issue's change in one millisecond, are known (`seeds/000`).
+const SIGNATURE_DEDUPLICATION: SignedDuration = SignedDuration::from_secs(300);
+const CHANGE_DEDUPLICATION: SignedDuration = SignedDuration::from_secs(60);
+/// How long a comment or a label is known, whatever delivery tells it: Jira goes on trying for more than an hour, and
+/// people send again by hand for days.
+const IDENTITY_DEDUPLICATION: SignedDuration = SignedDuration::from_hours(31 * 24);
+/// What is older is not done any more.
+const MAX_EVENT_AGE: SignedDuration = SignedDuration::from_hours(24);
+
+/// What a delivery of Jira is answered with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JiraIntakeOutcome {
+    /// It asks something of us, is kept, and will be seen to.
+    Accepted {
+        /// Ours.
+        event_id: JiraEventId,
+    },
+    /// It starts nothing.
+    Ignored {
+        /// Why.
+        reason: String,
+    },
+    /// The site is switched off; the issue will say so.
+    Forbidden {
+        /// Why.
+        reason: String,
+    },
+}
+
+fn ignored(reason: impl Into<String>) -> JiraIntakeOutcome {
+    JiraIntakeOutcome::Ignored { reason: reason.into() }
+}
+
+impl Engine {
+    pub(super) fn jira(&self) -> Result<&JiraPorts, IntakeError> {
+        self.ports.jira.as_ref().ok_or(IntakeError::UnknownPlatform(JIRA))
+    }
+
+    /// Takes a delivery of Jira.
+    ///
+    /// # Errors
+    /// [`IntakeError`]; after one, nothing is kept. Whatever is wrong before the signature is right is a
+    /// [`SignatureError`]: nobody learns which sites are known here.
+    pub async fn receive_jira(&self, headers: &(dyn Headers + Sync), body: &[u8]) -> Result<JiraIntakeOutcome, IntakeError> {
+        let jira = self.jira()?;
+        let name = jira.decoder.signature_header();
+        if headers.get(name).is_none() {
+            tracing::warn!("a delivery of Jira carries no signature");
+            return Err(SignatureError::Missing.into());
+        }
+        let site = jira.decoder.site(body).map_err(|error| {
+            tracing::warn!(%error, "a delivery of Jira does not say which site it is of");
+            SignatureError::Wrong
+        })?;
+        let Some((workspace, secrets)) = jira.workspaces.open_workspace(&site).await? else {
+            tracing::warn!(site, "a delivery came from a Jira site that is not linked here");
+            return Err(SignatureError::Wrong.into());
+        };
+        SigningKeys::new(&secrets.webhook).verify(headers, name, body).inspect_err(|error| {
+            tracing::error!(site, %error, "a delivery of Jira is not signed with the site's secret");
+        })?;
+        let delivery = jira.decoder.decode(headers, body, &site, workspace.own_account.as_deref())?;
+        let site_event = match delivery.event {
+            Ok(site_event) => site_event,
+            Err(reason) => return Ok(ignored(reason)),
+        };
+        let now = self.ports.clock.now();
+        if is_stale(&site_event, now) {
+            return Ok(ignored("it happened more than a day ago"));
+        }
+        if !self.is_for_us(jira, &workspace, &site_event).await? {
+            return Ok(ignored("it asks nothing of us"));
+        }
+        let signature = headers.get(name).unwrap_or_default().to_ascii_lowercase();
+        let names = names(&workspace, &site_event, &signature, now);
+        let event = JiraEvent {
+            id: JiraEventId::from_uuid(self.ports.ids.effect().as_uuid()),
+            workspace_id: workspace.id,
+            delivery_id: delivery.id,
+            event: site_event,
+            created_at: now,
+        };
+        if !jira.inbox.add_event(&event, &names).await? {
+            return Ok(ignored("duplicate_event"));
+        }
+        self.wake();
+        if workspace.status == LinkStatus::Inactive {
+            tracing::warn!(site, issue = event.event.issue.key, "a delivery came from a Jira site that is switched off");
+            return Ok(JiraIntakeOutcome::Forbidden { reason: format!("the site {site} is switched off on this server") });
+        }
+        tracing::info!(site, issue = event.event.issue.key, event_id = %event.id, "a delivery of Jira was accepted");
+        Ok(JiraIntakeOutcome::Accepted { event_id: event.id })
+    }
+
+    /// Whether it is worth to be looked at closely.
+    async fn is_for_us(&self, jira: &JiraPorts, workspace: &Workspace, site_event: &SiteEvent) -> Result<bool, IntakeError> {
+        match &site_event.kind {
+            SiteEventKind::Labeled { labels } => {
+                Ok(labels.iter().any(|label| label.eq_ignore_ascii_case(&self.settings.label)))
+            }
+            SiteEventKind::Commented { body, mentions, .. } => {
+                let picked = match &workspace.own_account {
+                    Some(own) => mentions.contains(own),
+                    // Who we are there is found out behind the door.
+                    None => !mentions.is_empty(),
+                };
+                if picked || find_request(body, &self.settings.app_name).is_some() {
+                    return Ok(true);
+                }
+                self.awaits_answer(jira, workspace.id, &site_event.issue.id).await
+            }
+        }
+    }
+
+    /// Whether somebody was asked for the repository of the issue: then any comment may be the answer.
+    async fn awaits_answer(&self, jira: &JiraPorts, workspace: WorkspaceId, issue: &str) -> Result<bool, IntakeError> {
+        let conversations = jira.inbox.conversations_on(workspace, issue).await?;
+        Ok(conversations.iter().any(|conversation| conversation.asked.is_some()))
+    }
+}
+
+fn is_stale(site_event: &SiteEvent, now: Timestamp) -> bool {
+    let at = Timestamp::from_millisecond(site_event.timestamp).ok().filter(|_| site_event.timestamp > 0);
+    at.is_some_and(|at| now.duration_since(at) > MAX_EVENT_AGE)
+}
+
+/// By what it is known again: the two keys of `seeds/000`, and what was done.
+fn names(workspace: &Workspace, site_event: &SiteEvent, signature: &str, now: Timestamp) -> Vec<(String, Timestamp)> {
+    let until = |time: SignedDuration| now.saturating_add(time).unwrap_or(now);
+    let (site, issue) = (&workspace.name, &site_event.issue.id);
+    let mut names = vec![(format!("jira:{signature}"), until(SIGNATURE_DEDUPLICATION))];
+    if site_event.timestamp > 0 {
+        names.push((format!("jira:{site}:{issue}:{}", site_event.timestamp), until(CHANGE_DEDUPLICATION)));
+    }
+    names.push((format!("jira:{site}:{}", site_event.identity()), until(IDENTITY_DEDUPLICATION)));
+    names
+}

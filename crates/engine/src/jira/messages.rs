@@ -1,0 +1,63 @@
+//! What people read in Jira before there is a job.
+
+use patchwright_core::jira::JiraPerson;
+
+use patchwright_core::outgoing_text::neutralise_line;
+
+/// The site is switched off.
+pub(super) fn inactive(app_name: &str) -> String {
+    format!("**{app_name}** is switched off for this site; an administrator of it can switch it on again.\n")
+}
+
+/// The person has not linked their account.
+pub(super) fn not_linked(app_name: &str, person: &JiraPerson, site: &str, public_url: Option<&str>) -> String {
+    let who = neutralise_line(&person.display_name, 80);
+    let how = match public_url {
+        Some(url) => format!("{}/api/v1/jira/link?workspace={site}", url.trim_end_matches('/')),
+        None => "the settings of this server".to_owned(),
+    };
+    format!("{who}, **{app_name}** does not know you yet. Link your Atlassian account once, then ask again: {how}\n")
+}
+
+/// The person may not come in.
+pub(super) fn deactivated(app_name: &str, person: &JiraPerson) -> String {
+    let who = neutralise_line(&person.display_name, 80);
+    format!("{who}, you may not start **{app_name}**; ask an administrator of the server.\n")
+}
+
+/// The issue cannot be read.
+pub(super) fn unreadable(key: &str, why: &str) -> String {
+    format!(
+        "The details of {key} cannot be read ({}); check that the service account may see it.\n",
+        neutralise_line(why, 200)
+    )
+}
+
+/// Where is the code?
+pub(super) fn which_repository(app_name: &str, known: &[String]) -> String {
+    let mut out = format!(
+        "In which repository is the code of this issue? Comment its name (`owner/name`), and **{app_name}** begins.\n"
+    );
+    if !known.is_empty() {
+        out.push_str("\nThese are known here:\n\n");
+        known.iter().take(10).for_each(|name| out.push_str(&format!("- `{name}`\n")));
+    }
+    if known.len() > 10 {
+        out.push_str(&format!("\nand {} more.\n", known.len() - 10));
+    }
+    out
+}
+
+/// The repository that was named is not known.
+pub(super) fn unknown_repository(name: &str) -> String {
+    format!(
+        "The repository `{}` is not known here, or the server may not read it. An administrator adds repositories; then \
+         name it again.\n",
+        name.replace('`', "'")
+    )
+}
+
+/// Something else.
+pub(super) fn start_failed(app_name: &str, why: &str) -> String {
+    format!("**{app_name}** could not begin: {}. Try again later.\n", neutralise_line(why, 300))
+}

@@ -1,0 +1,135 @@
+//! Dispatching jobs to nodes: those in pull mode find what was assigned to them, those in push mode are sent it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use patchwright_core::fault::error_chain;
+use patchwright_core::node_client::{NodeClient, PushOutcome, PushedTask};
+use patchwright_core::query::{Queries, TaskFilter};
+use patchwright_core::store::StoreError;
+use patchwright_core::task_session::{TaskOutcome, TaskSession as _, TaskSessionError};
+use patchwright_domain::node::NodeMode;
+use patchwright_domain::{JobId, NodeId};
+use tokio::sync::Mutex;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::{Dispatched, Engine};
+
+/// How long a node that did not take a task is passed over.
+const NODE_COOLDOWN: Duration = Duration::from_secs(30);
+
+/// Dispatches jobs to nodes.
+pub(super) struct Dispatcher {
+    engine: Arc<Engine>,
+    queries: Arc<dyn Queries>,
+    client: Arc<dyn NodeClient>,
+    public_url: String,
+    /// Nodes that did not take a task, and when.
+    cooling_down: Mutex<HashMap<NodeId, Instant>>,
+}
+
+impl Dispatcher {
+    pub(super) fn new(
+        engine: &Arc<Engine>,
+        queries: &Arc<dyn Queries>,
+        client: Arc<dyn NodeClient>,
+        public_url: String,
+    ) -> Self {
+        let (engine, queries) = (Arc::clone(engine), Arc::clone(queries));
+        Self { engine, queries, client, public_url, cooling_down: Mutex::default() }
+    }
+
+    /// Dispatches one job to one node; `false` when there is none for any.
+    pub(super) async fn dispatch_next(&self) -> Result<bool, StoreError> {
+        let skip = self.nodes_to_skip().await;
+        let Some(dispatched) = self.engine.dispatch_next(&skip).await? else { return Ok(false) };
+        if let NodeMode::Push(url) = dispatched.node.mode.clone() {
+            self.push(&url, dispatched).await;
+        }
+        Ok(true)
+    }
+
+    async fn nodes_to_skip(&self) -> BTreeSet<NodeId> {
+        let mut cooling_down = self.cooling_down.lock().await;
+        cooling_down.retain(|_, since| since.elapsed() < NODE_COOLDOWN);
+        cooling_down.keys().copied().collect()
+    }
+
+    /// Sends a task to a node. A node that does not take it is passed over for a while, and the job goes to another.
+    async fn push(&self, url: &str, dispatched: Dispatched) {
+        let (task_id, node) = (dispatched.task.id, dispatched.node.id);
+        let reason = match self.try_push(url, &dispatched).await {
+            Ok(PushOutcome::Accepted) => return,
+            Ok(outcome) => format!("{outcome:?}"),
+            Err(reason) => reason,
+        };
+        tracing::warn!(%task_id, node = %dispatched.node.name, reason, "the node does not take the task");
+        self.cooling_down.lock().await.insert(node, Instant::now());
+        match self.engine.task_session(dispatched.task).end(TaskOutcome::Released).await {
+            Ok(()) | Err(TaskSessionError::LeaseLost) => {}
+            Err(error) => tracing::warn!(%error, "the job continues when its lease expires"),
+        }
+    }
+
+    async fn try_push(&self, url: &str, dispatched: &Dispatched) -> Result<PushOutcome, String> {
+        let task = self.pushed_task(dispatched).await?;
+        self.client.push_task(dispatched.node.id, url, &task).await.map_err(|error| error.to_string())
+    }
+
+    async fn pushed_task(&self, dispatched: &Dispatched) -> Result<PushedTask, String> {
+        let (job, engine) = (&dispatched.job, &self.engine);
+        let session = engine.task_session(dispatched.task.clone());
+        let credential = session.credential().await.map_err(|error| error_chain(&error))?;
+        let issue = engine.ports.store.issue(job.issue_id).await.map_err(|error| error_chain(&error))?;
+        let issue = issue.ok_or("the issue is not in the store")?.value;
+        let forge = engine.forge(&job.source.platform).ok_or("the forge is not configured")?;
+        let repository = forge.repository(&job.source.repo).await.map_err(|error| error_chain(&error))?;
+        let number = job.source.number.display;
+        Ok(PushedTask {
+            lease: dispatched.lease,
+            issue_id: job.issue_id,
+            issue_number: number,
+            issue_title: issue.title,
+            issue_description: issue.body,
+            repository_url: repository.clone_url,
+            credential: credential.map(|credential| credential.password),
+            command: job.command.as_ref().map_or_else(|| format!("process issue #{number}"), ToString::to_string),
+            callback_url: format!("{}/api/v1/issues/{}/report-branch", self.public_url, job.issue_id),
+            branch: job.branch.to_string(),
+            base_branch: repository.default_branch.to_string(),
+        })
+    }
+
+    /// Tells nodes in push mode to stop the jobs that people stop. A node that is not reached learns of it when it renews
+    /// its lease, as do the nodes of jobs that were missed here.
+    pub(super) async fn cancel_stopped_tasks(&self) {
+        let mut stopped = self.engine.stopped();
+        loop {
+            match stopped.recv().await {
+                Ok(job) => {
+                    if let Err(reason) = self.cancel_task_of(job).await {
+                        tracing::debug!(job_id = %job, reason, "failed to tell the node that the job was stopped");
+                    }
+                }
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    async fn cancel_task_of(&self, job: JobId) -> Result<(), String> {
+        let latest = TaskFilter { status: None, job: Some(job), issue: None, before: None, limit: 1 };
+        let tasks = self.queries.tasks(latest).await.map_err(|error| error_chain(&error))?;
+        let Some((task, node)) = tasks.first().and_then(|task| Some((task, task.node.parse::<NodeId>().ok()?))) else {
+            return Ok(());
+        };
+        let found = self.engine.ports.nodes.node(node).await.map_err(|error| error_chain(&error))?;
+        let Some(node) = found.map(|candidate| candidate.node) else { return Ok(()) };
+        let NodeMode::Push(url) = &node.mode else { return Ok(()) };
+        if self.client.cancel_task(node.id, url, task.id).await.map_err(|error| error.to_string())? {
+            tracing::info!(task_id = %task.id, node = %node.name, "the node was told to stop the task");
+        }
+        Ok(())
+    }
+}

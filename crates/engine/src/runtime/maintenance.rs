@@ -1,0 +1,227 @@
+//! Work beside the jobs: wake-ups of other replicas, retention, warnings about credentials that end, and the recovery of
+//! missed events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use patchwright_core::CancellationToken;
+use patchwright_core::credentials::Credentials;
+use patchwright_core::idempotency::IdempotencyKeys;
+use patchwright_core::notifications::Channels;
+use patchwright_core::redelivery::Redelivery;
+use patchwright_core::database::Database;
+use patchwright_core::store::{Retention, StoreError};
+use patchwright_domain::{PlatformId, RepoName};
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+
+use super::RuntimeOptions;
+use crate::Engine;
+use crate::clock::SteadyClock;
+
+/// How often old records are deleted.
+const RETENTION_INTERVAL: Duration = Duration::from_secs(3600);
+/// How long idempotency keys are stored.
+const IDEMPOTENCY_RETENTION: SignedDuration = SignedDuration::from_hours(24);
+/// How often the clock of leases is synchronised with the database's.
+const CLOCK_SYNC_INTERVAL: Duration = Duration::from_secs(60);
+/// How often credentials that end soon are logged.
+const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+/// How often failed deliveries are requested again.
+const REDELIVERY_INTERVAL: Duration = Duration::from_secs(600);
+/// How old a failed delivery may be; GitHub redelivers nothing older.
+const MAX_REDELIVERY_AGE: SignedDuration = SignedDuration::from_hours(72);
+/// How far back the first poll goes: as long as a server may be down over a weekend. Known comments are recognised.
+const FIRST_POLL_AGE: SignedDuration = SignedDuration::from_hours(72);
+
+/// Starts the tasks that the options ask for.
+pub(super) fn start(engine: &Arc<Engine>, options: &RuntimeOptions, stop: &CancellationToken) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    if let Some((database, clock)) = &options.database {
+        listen(&mut tasks, engine, database, stop);
+        let (database, clock) = (Arc::clone(database), Arc::clone(clock));
+        every(&mut tasks, stop, CLOCK_SYNC_INTERVAL, move || sync_clock(Arc::clone(&database), Arc::clone(&clock)));
+    }
+    let expiry = Expiry {
+        engine: Arc::clone(engine),
+        channels: options.channels.clone(),
+        idempotency: options.idempotency.clone(),
+        retention: options.retention,
+        payload_bytes: options.retention_payload_bytes,
+    };
+    let expiry = Arc::new(expiry);
+    every(&mut tasks, stop, RETENTION_INTERVAL, move || {
+        let expiry = Arc::clone(&expiry);
+        async move { expiry.run().await }
+    });
+    if let Some(credentials) = options.credentials.clone() {
+        let engine = Arc::clone(engine);
+        every(&mut tasks, stop, EXPIRY_CHECK_INTERVAL, move || {
+            warn_of_expiry(Arc::clone(&engine), Arc::clone(&credentials))
+        });
+    }
+    for (platform, redelivery) in &options.redelivery {
+        recover(&mut tasks, engine, platform, redelivery, stop);
+    }
+    tasks
+}
+
+fn listen(tasks: &mut JoinSet<()>, engine: &Arc<Engine>, database: &Arc<dyn Database>, stop: &CancellationToken) {
+    let (engine, database, stop) = (Arc::clone(engine), Arc::clone(database), stop.clone());
+    tasks.spawn(async move {
+        let wake = || engine.notice();
+        tokio::select! {
+            () = database.listen(&wake) => {}
+            () = stop.cancelled() => {}
+        }
+    });
+}
+
+fn recover(
+    tasks: &mut JoinSet<()>,
+    engine: &Arc<Engine>,
+    platform: &PlatformId,
+    redelivery: &Arc<dyn Redelivery>,
+    stop: &CancellationToken,
+) {
+    let (source, name, from) = (Arc::clone(redelivery), platform.clone(), Arc::clone(engine));
+    every(tasks, stop, REDELIVERY_INTERVAL, move || {
+        redeliver(Arc::clone(&source), name.clone(), ago(&from, MAX_REDELIVERY_AGE))
+    });
+    for repo in redelivery.polled_repositories().to_vec() {
+        let since = Arc::new(Mutex::new(ago(engine, FIRST_POLL_AGE)));
+        let (engine, platform, source) = (Arc::clone(engine), platform.clone(), Arc::clone(redelivery));
+        every(tasks, stop, redelivery.poll_interval(), move || {
+            let poll = Poll {
+                engine: Arc::clone(&engine),
+                platform: platform.clone(),
+                source: Arc::clone(&source),
+                repo: repo.clone(),
+            };
+            let since = Arc::clone(&since);
+            async move { poll.run(&since).await }
+        });
+    }
+}
+
+fn every<F: Future<Output = ()> + Send + 'static>(
+    tasks: &mut JoinSet<()>,
+    stop: &CancellationToken,
+    interval: Duration,
+    work: impl Fn() -> F + Send + 'static,
+) {
+    let stop = stop.clone();
+    tasks.spawn(async move {
+        while !stop.is_cancelled() {
+            tokio::select! {
+                () = work() => {}
+                () = stop.cancelled() => return,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(interval) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    });
+}
+
+fn ago(engine: &Engine, age: SignedDuration) -> Timestamp {
+    engine.now().saturating_sub(age).unwrap_or(Timestamp::MIN)
+}
+
+/// Deletes records that have reached their age.
+struct Expiry {
+    engine: Arc<Engine>,
+    channels: Option<Arc<dyn Channels>>,
+    idempotency: Option<Arc<dyn IdempotencyKeys>>,
+    retention: SignedDuration,
+    payload_bytes: u64,
+}
+
+impl Expiry {
+    async fn run(&self) {
+        let (now, ports) = (self.engine.now(), &self.engine.ports);
+        let before = ago(&self.engine, self.retention);
+        if let Some(idempotency) = &self.idempotency {
+            let day = ago(&self.engine, IDEMPOTENCY_RETENTION);
+            log_deleted("idempotency keys", idempotency.forget_requests(day).await);
+        }
+        if let Some(channels) = &self.channels {
+            log_deleted("notifications", channels.forget_notices(before).await);
+        }
+        if let Some(jira) = &ports.jira {
+            log_deleted("Jira events", jira.inbox.forget_events(before, now).await);
+        }
+        log_deleted("task logs", ports.logs.forget_logs(before).await);
+        log_deleted("model calls", ports.calls.forget_calls(before).await);
+        let retention = Retention { before, payload_bytes: self.payload_bytes };
+        log_deleted("deliveries and effects", ports.store.forget(retention).await);
+    }
+}
+
+fn log_deleted(records: &str, deleted: Result<u64, StoreError>) {
+    match deleted {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(records, count, "deleted old records"),
+        Err(error) => tracing::warn!(records, error = %error, "failed to delete old records; retrying"),
+    }
+}
+
+async fn warn_of_expiry(engine: Arc<Engine>, credentials: Arc<dyn Credentials>) {
+    let now = engine.now();
+    match credentials.credentials().await {
+        Ok(all) => {
+            for credential in all.iter().filter(|credential| credential.expires_soon(now)) {
+                let (name, scope) = (&credential.name, credential.scope.to_string());
+                let expires = credential.expires_at.map(|end| end.to_string()).unwrap_or_default();
+                tracing::warn!(name, scope, expires, "a credential expires soon or has expired; replace its secret");
+            }
+        }
+        Err(error) => tracing::warn!(error = %error, "failed to read the credentials"),
+    }
+}
+
+async fn sync_clock(database: Arc<dyn Database>, clock: Arc<SteadyClock>) {
+    match database.now().await {
+        Ok(reference) => clock.follow(reference),
+        Err(error) => tracing::warn!(error = %error, "failed to read the database's clock; retrying"),
+    }
+}
+
+async fn redeliver(source: Arc<dyn Redelivery>, platform: PlatformId, since: Timestamp) {
+    match source.redeliver(since).await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, %platform, "requested failed deliveries again"),
+        Err(error) => tracing::warn!(error = %error, %platform, "failed to request deliveries again"),
+    }
+}
+
+/// One poll of one repository.
+struct Poll {
+    engine: Arc<Engine>,
+    platform: PlatformId,
+    source: Arc<dyn Redelivery>,
+    repo: RepoName,
+}
+
+impl Poll {
+    async fn run(&self, since: &Mutex<Timestamp>) {
+        let mut since = since.lock().await;
+        let mention = format!("@{}", self.engine.settings().app_name.to_lowercase());
+        let (deliveries, next) = match self.source.poll(&self.repo, *since, &mention).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(error = %error, repo = %self.repo, "failed to poll the repository for mentions");
+                return;
+            }
+        };
+        for delivery in deliveries {
+            if let Err(error) = self.engine.take(&self.platform, delivery, String::new()).await {
+                tracing::warn!(error = %error, repo = %self.repo, "failed to accept a mention; retrying");
+                return;
+            }
+        }
+        *since = next;
+    }
+}

@@ -1,0 +1,113 @@
+//! What people do with jobs.
+
+use patchwright_core::query::JobFilter;
+use patchwright_domain::{IssueId, Job, JobId, JobStatus, UserId};
+
+use crate::error::ManagementError;
+use crate::principal::Principal;
+use crate::{Inner, queue_estimate};
+
+/// Where a queued job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueEstimate {
+    /// Its position among the queued jobs of its repository, from 1.
+    pub position: u64,
+    /// The estimated time until it starts, in seconds; `None` while no job has ended lately.
+    pub wait_seconds: Option<u64>,
+}
+
+/// Jobs.
+#[derive(Debug, Clone, Copy)]
+pub struct Jobs<'a>(pub(crate) &'a Inner);
+
+impl Jobs<'_> {
+    /// Lists jobs, newest first.
+    ///
+    /// # Errors
+    /// [`ManagementError::Unavailable`].
+    pub async fn list(&self, filter: JobFilter) -> Result<Vec<Job>, ManagementError> {
+        Ok(self.0.ports.queries.jobs(filter).await?)
+    }
+
+    /// Returns a job.
+    ///
+    /// # Errors
+    /// [`ManagementError::NotFound`].
+    pub async fn get(&self, id: JobId) -> Result<Job, ManagementError> {
+        self.0.engine.job(id).await?.ok_or_else(|| ManagementError::not_found("job"))
+    }
+
+    /// Returns the newest job of an issue.
+    ///
+    /// # Errors
+    /// [`ManagementError::Unavailable`].
+    pub async fn latest(&self, issue: IssueId) -> Result<Option<Job>, ManagementError> {
+        let filter = JobFilter { issue: Some(issue), limit: 1, ..JobFilter::default() };
+        Ok(self.0.ports.queries.jobs(filter).await?.pop())
+    }
+
+    /// Returns the owner of a job's issue.
+    ///
+    /// # Errors
+    /// [`ManagementError::Unavailable`].
+    pub async fn owner(&self, job: &Job) -> Result<Option<UserId>, ManagementError> {
+        Ok(self.0.engine.issue(job.issue_id).await?.and_then(|issue| issue.owner))
+    }
+
+    /// Restarts a failed job at the first stage that did not succeed.
+    ///
+    /// # Errors
+    /// [`ManagementError::NotFound`], [`ManagementError::Forbidden`], [`ManagementError::Conflict`] when it has not failed
+    /// or is not the newest of its issue.
+    pub async fn retry(&self, principal: &Principal, id: JobId) -> Result<Job, ManagementError> {
+        self.authorize(principal, id).await?;
+        let job = self.0.engine.retry(id).await?;
+        self.record(principal, "job.retried", id).await?;
+        Ok(job)
+    }
+
+    /// Approves the plan of a job, which continues then.
+    ///
+    /// # Errors
+    /// [`ManagementError::NotFound`], [`ManagementError::Forbidden`], [`ManagementError::Conflict`] when no plan waits.
+    pub async fn approve(&self, principal: &Principal, id: JobId) -> Result<Job, ManagementError> {
+        self.authorize(principal, id).await?;
+        let job = self.0.engine.approve_plan(id, principal.login()).await?;
+        self.record(principal, "job.plan_approved", id).await?;
+        Ok(job)
+    }
+
+    /// Cancels a job.
+    ///
+    /// # Errors
+    /// [`ManagementError::NotFound`], [`ManagementError::Forbidden`], [`ManagementError::Conflict`] when it has ended.
+    pub async fn cancel(&self, principal: &Principal, id: JobId) -> Result<Job, ManagementError> {
+        self.authorize(principal, id).await?;
+        let job = self.0.engine.cancel(id).await?;
+        self.record(principal, "job.cancelled", id).await?;
+        Ok(job)
+    }
+
+    /// Returns where a job stands in the queue; `None` when it is not queued.
+    ///
+    /// # Errors
+    /// [`ManagementError::Unavailable`].
+    pub async fn queue_estimate(&self, job: &Job) -> Result<Option<QueueEstimate>, ManagementError> {
+        if job.status() != JobStatus::Queued {
+            return Ok(None);
+        }
+        let Some(position) = self.0.ports.queries.queue_position(job.id).await? else { return Ok(None) };
+        let wait_seconds = queue_estimate::wait_seconds(position, self.0).await?;
+        Ok(Some(QueueEstimate { position, wait_seconds }))
+    }
+
+    async fn authorize(&self, principal: &Principal, id: JobId) -> Result<(), ManagementError> {
+        let job = self.get(id).await?;
+        principal.authorize_owner(self.owner(&job).await?)
+    }
+
+    async fn record(&self, principal: &Principal, action: &str, job: JobId) -> Result<(), ManagementError> {
+        let entry = self.0.audit_entry(principal.login(), action, &job.to_string(), "");
+        Ok(self.0.ports.audit.note(&entry).await?)
+    }
+}

@@ -1,0 +1,35 @@
+//! A platform as one value: routes, forms, checks and polling read the list of them, and name none.
+
+use std::sync::Arc;
+
+use patchwright_core::forge::Forge;
+use patchwright_core::redelivery::Redelivery;
+use patchwright_core::webhook::WebhookDecoder;
+use patchwright_domain::PlatformId;
+
+use crate::CredentialedForge;
+
+/// A forge that this server knows.
+#[derive(Clone)]
+pub struct Platform {
+    /// Its id, as in addresses and records.
+    pub id: PlatformId,
+    /// Its name for people.
+    pub name: &'static str,
+    /// Calls to it.
+    pub forge: Arc<dyn Forge>,
+    /// Verifies and decodes its webhook deliveries.
+    pub decoder: Arc<dyn WebhookDecoder>,
+    /// The same forge with the credentials that administrators add; `None` where it takes none.
+    pub credentials: Option<Arc<CredentialedForge>>,
+    /// Recovers missed events; `None` where the platform cannot, or where it is not configured.
+    pub redelivery: Option<Arc<dyn Redelivery>>,
+    /// Whether the configuration has a credential for it.
+    pub is_configured: bool,
+}
+
+impl std::fmt::Debug for Platform {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Platform").field("id", &self.id).finish_non_exhaustive()
+    }
+}

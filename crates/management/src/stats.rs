@@ -1,0 +1,52 @@
+//! Statistics.
+
+use jiff::SignedDuration;
+use jiff::civil::Date;
+use patchwright_core::stats::{GroupBy, GroupStats, StatsQuery};
+
+use crate::Inner;
+use crate::error::ManagementError;
+
+/// How many days are counted by default.
+const DEFAULT_DAYS: i64 = 30;
+
+/// Counts of a period.
+#[derive(Debug, Clone)]
+pub struct StatsPeriod {
+    /// The first day, UTC.
+    pub from: Date,
+    /// The last day, UTC.
+    pub to: Date,
+    /// What the groups are.
+    pub group_by: GroupBy,
+    /// The groups.
+    pub groups: Vec<GroupStats>,
+}
+
+/// Statistics over the runs that have ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Stats<'a>(pub(crate) &'a Inner);
+
+impl Stats<'_> {
+    /// Counts the runs of a period: by default the last 30 days, by day.
+    ///
+    /// # Errors
+    /// [`ManagementError::Unavailable`].
+    pub async fn count(
+        &self,
+        from: Option<Date>,
+        to: Option<Date>,
+        group_by: Option<GroupBy>,
+    ) -> Result<StatsPeriod, ManagementError> {
+        let now = self.0.ports.clock.now();
+        let day = |back: i64| {
+            let at = now.saturating_sub(SignedDuration::from_hours(24 * back)).unwrap_or(now);
+            at.to_zoned(jiff::tz::TimeZone::UTC).date()
+        };
+        let (from, to) = (from.unwrap_or_else(|| day(DEFAULT_DAYS)), to.unwrap_or_else(|| day(0)));
+        let group_by = group_by.unwrap_or(GroupBy::Day);
+        let query = StatsQuery { from: from.to_string(), to: to.to_string(), group_by };
+        let groups = self.0.ports.stats.stats(query).await?;
+        Ok(StatsPeriod { from, to, group_by, groups })
+    }
+}

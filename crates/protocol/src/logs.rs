@@ -1,0 +1,14 @@
+//! Task logs.
+
+use serde::{Deserialize, Serialize};
+
+/// Which part of a log to read.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
+pub struct LogRange {
+    /// The offset to start from, in bytes.
+    #[cfg_attr(feature = "openapi", param(minimum = 0, maximum = 1_000_000_000))]
+    pub from: Option<u64>,
+}

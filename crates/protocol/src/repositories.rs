@@ -1,0 +1,37 @@
+//! Repositories.
+
+use serde::{Deserialize, Serialize};
+
+/// A registered repository.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RepositoryView {
+    pub id: String,
+    pub platform: String,
+    pub name: String,
+    pub created_at: String,
+    /// When its issues were last imported.
+    pub synced_at: Option<String>,
+}
+
+/// A repository to register.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NewRepository {
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schemas::platform))]
+    pub platform: String,
+    /// `owner/name`
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$", example = "acme/demo"))]
+    pub name: String,
+}
+
+/// The result of an import.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ImportResult {
+    /// Issues that were not known before.
+    pub imported: u64,
+    /// Known issues whose title or text had changed.
+    pub updated: u64,
+}

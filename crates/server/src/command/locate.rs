@@ -1,0 +1,60 @@
+//! `patchwright locate`: which files an issue is about, without a model and without a server.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use patchwright_code_index::Locator;
+use patchwright_core::code_index::{IndexQuery, RankedFile};
+use patchwright_gitops_gix::Snapshot;
+
+use super::CommandResult;
+use crate::cli::LocateArgs;
+use crate::terminal::say;
+
+/// How many symbols of a file are shown.
+const SYMBOLS: usize = 5;
+/// How many of the first files are told with their symbols.
+const OUTLINED: usize = 5;
+
+pub(crate) fn run(args: &LocateArgs) -> CommandResult {
+    let text = std::fs::read_to_string(&args.issue)?;
+    let (title, body) = text.split_once('\n').unwrap_or((&text, ""));
+    let repo = args.repo.canonicalize()?;
+    let ranking = Locator::new(args.cache.clone()).locate(&IndexQuery {
+        tree: Arc::new(Snapshot::open(&repo, &args.rev)?),
+        repository: Some(repo.display().to_string()),
+        title: title.to_owned(),
+        body: body.to_owned(),
+        labels: args.labels.clone(),
+        folder: args.folder.as_ref().map(|folder| folder.trim_end_matches('/').to_owned()),
+        outlined: OUTLINED.min(args.top),
+        limit: args.top,
+    })?;
+    if args.json {
+        say(&serde_json::to_string_pretty(&ranking.files.iter().map(shown).collect::<Vec<_>>())?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if ranking.files.is_empty() {
+        say("No file stands out: the text shares no word, name or path with the repository.");
+    }
+    for (place, file) in ranking.files.iter().enumerate() {
+        say(&format!("{:>3}. {}", place + 1, file.path));
+        for symbol in file.symbols.iter().take(SYMBOLS) {
+            say(&format!("     {}:{} {} {}", file.path, symbol.lines.0, symbol.kind, symbol.name));
+        }
+        for reason in &file.reasons {
+            say(&format!("     {reason}"));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn shown(file: &RankedFile) -> serde_json::Value {
+    let symbols: Vec<_> = file
+        .symbols
+        .iter()
+        .take(SYMBOLS)
+        .map(|symbol| serde_json::json!({"name": symbol.name, "kind": symbol.kind, "lines": symbol.lines}))
+        .collect();
+    serde_json::json!({"path": file.path, "score": file.score, "reasons": file.reasons, "symbols": symbols})
+}

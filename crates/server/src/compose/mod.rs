@@ -1,0 +1,233 @@
+//! The composition root: which adapter stands behind which port.
+
+mod engine_settings;
+mod jira;
+mod platforms;
+mod tools;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use patchwright_core::llm::Llm;
+use patchwright_core::node_client::NodeClient;
+use patchwright_core::progress::ProgressSink;
+use patchwright_core::tracker::Tracker;
+use patchwright_core::{Clock, IdSource, Redactor};
+use patchwright_domain::RepoName;
+use patchwright_engine::clock::{SteadyClock, SystemClock, UuidSource};
+use patchwright_engine::jira::TemplateError;
+use patchwright_engine::{Engine, MarkerKey};
+use patchwright_http::HttpClient;
+use patchwright_jira::JiraCloud;
+use patchwright_local::LocalForge;
+use patchwright_management::{CredentialPorts, Management, ManagementOptions, ManagementPorts, OidcOptions};
+use patchwright_node::HttpNodeClient;
+use patchwright_sandbox::SandboxPolicy;
+use patchwright_store_diesel::{DieselStore, GroupCommit, Sealer, Vault};
+
+use self::platforms::PlatformParts;
+pub(crate) use self::tools::{http_client, machine_labels, notifying_client};
+pub use self::tools::compose_tools;
+use crate::config::{Config, is_loopback};
+use crate::master_keys::MasterKeys;
+
+/// What a command wants otherwise than the configuration says.
+#[derive(Default)]
+pub struct Overrides {
+    /// Who follows the progress of jobs.
+    pub progress: Option<Arc<dyn ProgressSink>>,
+    /// Repositories of the built-in forge that are elsewhere.
+    pub repositories: Vec<(RepoName, PathBuf)>,
+    /// Another sandbox policy.
+    pub sandbox: Option<SandboxPolicy>,
+    /// Another model.
+    pub llm: Option<Arc<dyn Llm>>,
+    /// How often a job is attempted.
+    pub max_attempts: Option<u32>,
+    /// The address of this server, where the configuration has no public one.
+    pub address: Option<String>,
+}
+
+impl std::fmt::Debug for Overrides {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Overrides").field("repositories", &self.repositories).finish_non_exhaustive()
+    }
+}
+
+/// Everything put together.
+#[derive(Clone)]
+pub struct App {
+    /// The engine.
+    pub engine: Arc<Engine>,
+    /// The application layer.
+    pub management: Management,
+    /// The store.
+    pub store: DieselStore,
+    /// The parts of the store with sealed secrets.
+    pub vault: Vault,
+    /// The built-in forge.
+    pub local: Arc<LocalForge>,
+    /// Jira.
+    pub jira: Arc<JiraCloud>,
+    /// The outgoing HTTP client.
+    pub http: HttpClient,
+    /// Masks secrets.
+    pub redactor: Redactor,
+    /// The clock of leases.
+    pub clock: Arc<SteadyClock>,
+    /// The client of nodes in push mode.
+    pub node_client: Arc<dyn NodeClient>,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("engine", &self.engine).finish_non_exhaustive()
+    }
+}
+
+/// The parts cannot be put together.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ComposeError {
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Open(#[from] patchwright_store_diesel::OpenError),
+    /// The schema cannot be migrated.
+    #[error("the database's schema cannot be migrated: {0}")]
+    Migrate(#[source] patchwright_core::store::StoreError),
+    /// The database's clock cannot be read.
+    #[error("the database's time cannot be read: {0}")]
+    Now(#[source] patchwright_core::store::StoreError),
+    /// The HTTP client.
+    #[error(transparent)]
+    Http(#[from] patchwright_http::BuildError),
+    /// The GitHub App's key.
+    #[error(transparent)]
+    AppKey(#[from] patchwright_github::AppKeyError),
+    /// A template for Jira.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// A recording.
+    #[error(transparent)]
+    Recording(#[from] patchwright_llm_openai::RecordingError),
+    /// The key file or a folder.
+    #[error("{path} cannot be used: {source}; set DATA_DIR to a folder that this user may write")]
+    Folder {
+        /// The file or folder.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Puts everything together and migrates the database.
+///
+/// # Errors
+/// [`ComposeError`], naming what cannot be used.
+pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, ComposeError> {
+    let master_keys = MasterKeys::load(config).map_err(|(path, source)| ComposeError::Folder { path, source })?;
+    let mut secrets = config.secrets();
+    secrets.extend(master_keys.all().cloned());
+    let redactor = Redactor::new(&secrets);
+    let group_commit =
+        GroupCommit { capacity: config.admission.write_queue, wait: config.admission.group_commit_wait };
+    let store = DieselStore::open_with(config.database_url.expose(), group_commit).await?;
+    store.migrate().await.map_err(ComposeError::Migrate)?;
+    let http = http_client(config, &redactor)?;
+    let system_clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock = Arc::new(SteadyClock::new(store.now().await.map_err(ComposeError::Now)?));
+    let ids: Arc<dyn IdSource> = Arc::new(UuidSource::new(Arc::clone(&clock)));
+    let local = Arc::new(local(config, &overrides, &store, &ids));
+    let vault = Vault::new(store.clone(), Sealer::new(&master_keys.present, &master_keys.old));
+    let (shared_store, shared_vault) = (Arc::new(store.clone()), Arc::new(vault.clone()));
+    let credentials = CredentialPorts {
+        credentials: shared_vault.clone(),
+        audit: shared_store.clone(),
+        clock: Arc::clone(&system_clock),
+        ids: Arc::clone(&ids),
+        redactor: redactor.clone(),
+    };
+    let platforms = platforms::platforms(&PlatformParts {
+        config,
+        http: &http,
+        clock: Arc::clone(&system_clock),
+        credentials,
+        local: &local,
+    })?;
+    let jira = Arc::new(jira::jira(config, &http, Arc::clone(&system_clock), &vault));
+    let tools = tools::tools_with(config, &http, &redactor, overrides.llm, overrides.sandbox)?;
+    let mut settings = engine_settings::engine_settings(config);
+    settings.max_attempts = overrides.max_attempts.unwrap_or(settings.max_attempts);
+    let marker = MarkerKey::new(&master_keys.present).with_old(&master_keys.old);
+    let tools = tools.with_progress(overrides.progress);
+    let mut engine = Engine::builder(shared_store.clone(), tools, settings, marker)
+        .ledger(shared_store.clone())
+        .nodes(shared_store.clone())
+        .notices(shared_vault.clone())
+        .logs(shared_store.clone())
+        .model_calls(shared_store.clone())
+        .tracker(Arc::clone(&jira) as Arc<dyn Tracker>)
+        .jira(jira::engine_ports(config, &store, &vault, &jira)?)
+        .clock(Arc::clone(&clock) as Arc<dyn Clock>, Arc::clone(&ids));
+    for platform in &platforms {
+        engine = engine.forge(Arc::clone(&platform.forge)).webhook(Arc::clone(&platform.decoder));
+    }
+    let engine = Arc::new(engine.build());
+    let signing_keys: Vec<_> = master_keys.all().cloned().collect();
+    let node_client = HttpNodeClient::new(http.clone(), Arc::clone(&system_clock), signing_keys.clone());
+    let node_client: Arc<dyn NodeClient> = Arc::new(node_client);
+    let ports = ManagementPorts {
+        accounts: shared_store.clone(),
+        audit: shared_store.clone(),
+        credentials: shared_vault.clone(),
+        channels: shared_vault,
+        nodes: shared_store.clone(),
+        node_client: Some(Arc::clone(&node_client)),
+        repositories: shared_store.clone(),
+        jira: Some(jira::management_ports(config, &vault, &jira)),
+        idempotency: shared_store.clone(),
+        queries: shared_store.clone(),
+        stats: shared_store.clone(),
+        logs: shared_store.clone(),
+        model_calls: shared_store,
+        clock: system_clock,
+        ids,
+        redactor: redactor.clone(),
+    };
+    let options = management_options(config, signing_keys, overrides.address.as_deref());
+    let management = Management::new(Arc::clone(&engine), ports, platforms, options, &http);
+    Ok(App { engine, management, store, vault, local, jira, http, redactor, clock, node_client })
+}
+
+/// The built-in forge.
+fn local(config: &Config, overrides: &Overrides, store: &DieselStore, ids: &Arc<dyn IdSource>) -> LocalForge {
+    let folder = config.data_dir.join("repositories");
+    let forge = LocalForge::new(Arc::new(store.clone()), Arc::new(SystemClock), Arc::clone(ids), folder);
+    let moved = overrides.repositories.iter().cloned();
+    moved.fold(forge, |forge, (name, path)| forge.with_repository(name, path))
+}
+
+/// The public address, or else the one that the server listens on, without a trailing slash.
+pub(crate) fn public_url(config: &Config, address: Option<&str>) -> String {
+    let url = config.public_url.clone().unwrap_or_else(|| format!("http://{}", address.unwrap_or(&config.bind)));
+    url.trim_end_matches('/').to_owned()
+}
+
+fn management_options(
+    config: &Config,
+    signing_keys: Vec<patchwright_core::Secret>,
+    address: Option<&str>,
+) -> ManagementOptions {
+    let redirect_uri = format!("{}/api/v1/auth/oidc/callback", public_url(config, address));
+    ManagementOptions {
+        api_token: config.api_token.clone(),
+        loopback_only: is_loopback(&config.bind),
+        public_url: config.public_url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
+        presets: config.presets.keys().cloned().collect(),
+        allow_free_commands: config.allow_free_commands,
+        embedded_slots: if config.embedded_node { config.workers } else { 0 },
+        signing_keys,
+        oidc: config.oidc.clone().map(|oidc| OidcOptions { redirect_uri, ..oidc }),
+    }
+}

@@ -1,0 +1,155 @@
+//! The tools of a worker: model, git, index, sandbox; and the outgoing HTTP client.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use patchwright_code_index::Locator;
+use patchwright_core::Redactor;
+use patchwright_core::llm::Llm;
+use patchwright_core::model_proxy::ModelProxy;
+use patchwright_domain::node::{Label, WorkCommand};
+use patchwright_gitops_gix::{GitOptions, GixGit};
+use patchwright_http::{HttpClient, HttpOptions};
+use patchwright_llm_openai::{OpenAi, OpenAiOptions, Recorded, Recording};
+use patchwright_node::{LoopbackModelProxy, ModelProxyOptions};
+use patchwright_sandbox::{ProcessSandbox, SandboxOptions, SandboxPolicy};
+use patchwright_worker::Tools;
+
+use super::ComposeError;
+use crate::config::Config;
+
+/// The outgoing HTTP client.
+///
+/// # Errors
+/// When a certificate or proxy cannot be used.
+pub(crate) fn http_client(config: &Config, redactor: &Redactor) -> Result<HttpClient, patchwright_http::BuildError> {
+    patchwright_http::install_tls();
+    HttpClient::new(&http_options(config, redactor))
+}
+
+/// The client for addresses that people give.
+pub(crate) fn notifying_client(
+    config: &Config,
+    redactor: &Redactor,
+) -> Result<HttpClient, patchwright_http::BuildError> {
+    HttpClient::new(&HttpOptions { public_only: !config.allow_private_addresses, ..http_options(config, redactor) })
+}
+
+/// What a node on its own works with.
+///
+/// # Errors
+/// [`ComposeError`], naming what cannot be used.
+pub fn compose_tools(config: &Config, http: &HttpClient, redactor: &Redactor) -> Result<Tools, ComposeError> {
+    tools_with(config, http, redactor, None, None)
+}
+
+pub(super) fn tools_with(
+    config: &Config,
+    http: &HttpClient,
+    redactor: &Redactor,
+    model: Option<Arc<dyn Llm>>,
+    sandbox: Option<SandboxPolicy>,
+) -> Result<Tools, ComposeError> {
+    let model = match model {
+        Some(model) => Some(model),
+        None => llm(config, http, redactor)?,
+    };
+    let tools = Tools::new(
+        Arc::new(GixGit::new(git_options(config))),
+        Arc::new(Locator::new(Some(config.data_dir.join("index")))),
+        Arc::new(ProcessSandbox::new(sandbox_options(config, sandbox))),
+    );
+    Ok(tools
+        .with_llm(model)
+        .with_model_proxy(model_proxy(config, http))
+        .with_presets(config.presets.clone(), config.command_timeout)
+        .with_redactor(redactor.clone()))
+}
+
+fn llm(config: &Config, http: &HttpClient, redactor: &Redactor) -> Result<Option<Arc<dyn Llm>>, ComposeError> {
+    if let Some(path) = &config.llm_replay {
+        return Ok(Some(Arc::new(Recorded::open(format!("{} (recorded)", config.llm_model), path)?)));
+    }
+    if !config.has_model() {
+        return Ok(None);
+    }
+    let defaults = OpenAiOptions::default();
+    let options = OpenAiOptions {
+        base_url: config.llm_base_url.clone().unwrap_or(defaults.base_url),
+        api_key: config.llm_api_key.clone(),
+        model: config.llm_model.clone(),
+        max_tokens_field: config.llm_max_tokens_field,
+        temperature: config.llm_temperature,
+        stream: config.llm_stream,
+        timeout: config.llm_timeout,
+        tries: config.llm_tries,
+        prompt_price_micros: config.llm_prompt_price_micros,
+        completion_price_micros: config.llm_completion_price_micros,
+        first_wait: defaults.first_wait,
+    };
+    let server = OpenAi::new(http.clone(), options);
+    Ok(Some(match &config.llm_record {
+        Some(path) => Arc::new(Recording::new(server, redactor.clone(), path)?),
+        None => Arc::new(server),
+    }))
+}
+
+/// The model for programs, where one is configured.
+fn model_proxy(config: &Config, http: &HttpClient) -> Option<Arc<dyn ModelProxy>> {
+    if config.llm_replay.is_some() || !config.has_model() {
+        return None;
+    }
+    let options = ModelProxyOptions {
+        base_url: config.llm_base_url.clone().unwrap_or_else(|| OpenAiOptions::default().base_url),
+        api_key: config.llm_api_key.clone(),
+        model: config.llm_model.clone(),
+        timeout: config.llm_timeout,
+        prompt_price_micros: config.llm_prompt_price_micros,
+        completion_price_micros: config.llm_completion_price_micros,
+    };
+    Some(Arc::new(LoopbackModelProxy::new(http.clone(), options)))
+}
+
+/// What jobs may ask of this machine: what was configured, and the programs that are installed.
+pub(crate) fn machine_labels(config: &Config) -> BTreeSet<Label> {
+    let mut labels = config.node_labels.clone();
+    let installed =
+        |program: &str| std::env::split_paths(&config.search_path).any(|folder| folder.join(program).is_file());
+    let known = config.presets.iter().filter(|(_, preset)| installed(&preset.args[0]));
+    labels.extend(known.map(|(name, _)| WorkCommand::Preset(name.clone()).label()));
+    if config.allow_free_commands {
+        labels.insert(WorkCommand::Free(String::new()).label());
+    }
+    labels
+}
+
+fn http_options(config: &Config, redactor: &Redactor) -> HttpOptions {
+    HttpOptions {
+        ca_bundle: config.ca_bundle.clone(),
+        http_proxy: config.http_proxy.clone(),
+        https_proxy: config.https_proxy.clone(),
+        no_proxy: config.no_proxy.clone(),
+        redactor: redactor.clone(),
+        ..HttpOptions::default()
+    }
+}
+
+fn git_options(config: &Config) -> GitOptions {
+    GitOptions {
+        timeout: config.git_timeout,
+        allow_clear_http: config.allow_clear_http,
+        ca_bundle: config.ca_bundle.clone(),
+        proxy: config.git_proxy.clone(),
+        ..GitOptions::default()
+    }
+}
+
+fn sandbox_options(config: &Config, policy: Option<SandboxPolicy>) -> SandboxOptions {
+    SandboxOptions {
+        policy: policy.unwrap_or(config.sandbox),
+        path: config.search_path.clone(),
+        env: config.toolchain_env.clone(),
+        timeout: config.sandbox_timeout,
+    }
+}
+
