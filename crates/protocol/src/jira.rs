@@ -92,7 +92,7 @@ pub struct NewWorkspace {
 }
 
 /// Fields of a site to change; absent fields stay as they are.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WorkspaceUpdate {

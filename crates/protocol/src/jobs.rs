@@ -89,3 +89,52 @@ pub struct JobView<'a> {
     pub started_at: Option<jiff::Timestamp>,
     pub ended_at: Option<jiff::Timestamp>,
 }
+
+/// A job as a client reads it: the fields that a list of results needs, and all others as they were sent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JobDetails {
+    pub job_id: String,
+    pub status: String,
+    pub owner: String,
+    pub repo: String,
+    pub issue_number: u64,
+    pub issue_title: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_position: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimated_wait_seconds: Option<u64>,
+    #[serde(default)]
+    pub awaits_approval: bool,
+    #[serde(default)]
+    pub stages: Vec<StageDetails>,
+    pub failure: Option<FailureDetails>,
+    pub pull_request: Option<PullRequestDetails>,
+    #[serde(flatten)]
+    pub other: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A stage of [`JobDetails`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StageDetails {
+    pub name: String,
+    pub status: String,
+    #[serde(flatten)]
+    pub other: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Why a job failed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FailureDetails {
+    pub reason: String,
+    pub remedy: String,
+    #[serde(flatten)]
+    pub other: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The pull request of a job.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PullRequestDetails {
+    pub url: String,
+    #[serde(flatten)]
+    pub other: serde_json::Map<String, serde_json::Value>,
+}

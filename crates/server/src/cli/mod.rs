@@ -165,7 +165,7 @@ async fn carry_out(command: Command, config: Config) -> CommandResult {
         Command::Notifications(args) => remotely(config, args, manage::notifications).await,
         Command::Users(args) => remotely(config, args, manage::users).await,
         Command::Tokens(args) => remotely(config, args, manage::tokens).await,
-        Command::Stats(args) => manage::stats(Remote::new(config, args.remote)?, &args.by).await,
+        Command::Stats(args) => manage::stats(Remote::new(config, args.remote)?, args.by).await,
         Command::Audit(args) => manage::audit(Remote::new(config, args.remote)?, args.cursor, args.limit).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "patchwright", &mut std::io::stdout());

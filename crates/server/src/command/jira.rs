@@ -1,10 +1,9 @@
-//! `patchwright jira`: sites, projects and links from a terminal.
+//! `patchwright jira`
 
-use patchwright_http::Request;
-use serde_json::{Value, json};
+use patchwright_protocol::jira::{CreatedWorkspace, NewProjectMapping, NewWorkspace, WorkspaceUpdate};
 
 use super::CommandResult;
-use super::remote::{Remote, one, table, text};
+use super::remote::{Remote, one, table};
 use crate::cli::JiraCommand;
 use crate::terminal::{ask_secret, say};
 
@@ -12,70 +11,75 @@ const SITE: [&str; 5] = ["id", "name", "status", "cloud_id", "account_id"];
 const PROJECT: [&str; 3] = ["project", "platform", "repository"];
 const LINK: [&str; 6] = ["id", "workspace", "user_id", "account_id", "display_name", "status"];
 const CONVERSATION: [&str; 5] = ["conversation_id", "issue_key", "repository", "asked", "updated_at"];
-const DEAD: [&str; 5] = ["id", "issue_key", "event_type", "created_at", "error"];
+const FAILED: [&str; 5] = ["id", "issue_key", "event_type", "created_at", "error"];
 
 pub(crate) async fn run(remote: Remote, command: JiraCommand) -> CommandResult {
-    let get = |path: &str| Request::get(remote.url(&format!("/jira/{path}")));
-    let change = |id: &str, body: Value| Request::patch(remote.url(&format!("/jira/workspaces/{id}"))).json(&body);
-    let project = |id: &str, key: &str| remote.url(&format!("/jira/workspaces/{id}/projects/{key}"));
-    let request = match command {
-        JiraCommand::Status => return remote.ask(get("status"), show_status).await,
-        JiraCommand::Sites => return remote.ask(get("workspaces"), |page| table(&SITE, page)).await,
-        JiraCommand::Links => return remote.ask(get("links"), |page| table(&LINK, page)).await,
-        JiraCommand::Conversations => {
-            return remote.ask(get("conversations"), |page| table(&CONVERSATION, page)).await;
+    let client = &remote.client;
+    let update = |status: &str| WorkspaceUpdate { status: Some(status.to_owned()), ..WorkspaceUpdate::default() };
+    let site = match command {
+        JiraCommand::Status => {
+            return remote.print(client.jira_status().await, |status| {
+                say(&format!("configured: {}", status.configured));
+                say(&format!("redirect_uri: {}", status.redirect_uri.as_deref().unwrap_or("-")));
+                say(&format!("scopes: {}", status.scopes.as_deref().unwrap_or("-")));
+                say(&format!("write_as: {}", status.write_as));
+                say(&format!("webhook_path: {}", status.webhook_path));
+            });
         }
-        JiraCommand::Failed => return remote.ask(get("failed"), |page| table(&DEAD, page)).await,
+        JiraCommand::Sites => return remote.print(client.jira_sites().await, |page| table(&SITE, page)),
+        JiraCommand::Links => return remote.print(client.jira_links().await, |page| table(&LINK, page)),
+        JiraCommand::Conversations => {
+            return remote.print(client.jira_conversations().await, |page| table(&CONVERSATION, page));
+        }
+        JiraCommand::Failed => return remote.print(client.failed_jira_events().await, |page| table(&FAILED, page)),
         JiraCommand::Projects { id } => {
-            return remote.ask(get(&format!("workspaces/{id}/projects")), |page| table(&PROJECT, page)).await;
+            return remote.print(client.jira_projects(&id).await, |page| table(&PROJECT, page));
         }
         JiraCommand::Validate { id } => {
-            let show = |found: &Value| one(&["name", "status", "valid", "message"], found);
-            return remote.ask(get(&format!("workspaces/{id}/validate")), show).await;
+            let columns = ["name", "status", "valid", "message"];
+            return remote.print(client.validate_jira_site(&id).await, |found| one(&columns, found));
         }
         JiraCommand::Add { site, account, cloud_id } => {
             let key = account.as_ref().map(|_| ask_secret("the API key")).transpose()?;
-            let body = json!({
-                "name": site, "svc_acc_email": account, "cloud_id": cloud_id,
-                "svc_acc_api_key": key.as_ref().map(|key| key.expose().to_owned()),
-            });
-            return remote.ask(Request::post(remote.url("/jira/workspaces")).json(&body), show_added).await;
+            let new = NewWorkspace {
+                name: site,
+                webhook_secret: None,
+                svc_acc_email: account,
+                svc_acc_api_key: key.map(|key| key.expose().to_owned()),
+                cloud_id,
+                status: None,
+            };
+            return remote.print(client.create_jira_site(&new).await, show_added);
         }
-        JiraCommand::Map { id, project: key, repository, platform } => {
-            let body = json!({"platform": platform, "repository": repository});
-            return remote.ask(Request::post(project(&id, &key)).json(&body), |mapped| one(&PROJECT, mapped)).await;
+        JiraCommand::Map { id, project, repository, platform } => {
+            let mapping = NewProjectMapping { platform, repository };
+            let mapped = client.map_jira_project(&id, &project, &mapping).await;
+            return remote.print(mapped, |mapped| one(&PROJECT, mapped));
         }
-        JiraCommand::Unmap { id, project: key } => {
-            return remote.ask(Request::delete(project(&id, &key)), |_| {}).await;
-        }
-        JiraCommand::Unlink { id } => {
-            return remote.ask(Request::delete(remote.url(&format!("/jira/links/{id}"))), |_| {}).await;
-        }
+        JiraCommand::Unmap { id, project } => return Remote::finish(client.unmap_jira_project(&id, &project).await),
+        JiraCommand::Unlink { id } => return Remote::finish(client.unlink_jira(&id).await),
         JiraCommand::Key { id, account } => {
-            change(&id, json!({"svc_acc_api_key": ask_secret("the API key")?.expose(), "svc_acc_email": account}))
+            let key = Some(ask_secret("the API key")?.expose().to_owned());
+            let update = WorkspaceUpdate { svc_acc_api_key: key, svc_acc_email: account, ..WorkspaceUpdate::default() };
+            client.update_jira_site(&id, &update).await
         }
         JiraCommand::Secret { id } => {
-            change(&id, json!({"webhook_secret": ask_secret("the webhook's secret")?.expose()}))
+            let secret = Some(ask_secret("the webhook's secret")?.expose().to_owned());
+            let update = WorkspaceUpdate { webhook_secret: secret, ..WorkspaceUpdate::default() };
+            client.update_jira_site(&id, &update).await
         }
-        JiraCommand::Activate { id } => change(&id, json!({"status": "active"})),
-        JiraCommand::Deactivate { id } => change(&id, json!({"status": "inactive"})),
+        JiraCommand::Activate { id } => client.update_jira_site(&id, &update("active")).await,
+        JiraCommand::Deactivate { id } => client.update_jira_site(&id, &update("inactive")).await,
     };
-    remote.ask(request, |site| one(&SITE, site)).await
+    remote.print(site, |site| one(&SITE, site))
 }
 
-fn show_status(status: &Value) {
-    for name in ["configured", "redirect_uri", "scopes", "write_as", "webhook_path"] {
-        say(&format!("{name}: {}", text(status, name)));
+fn show_added(created: &CreatedWorkspace) {
+    one(&SITE, &created.workspace);
+    if let Some(url) = &created.webhook_url {
+        say(&format!("the webhook's address: {url}"));
     }
-}
-
-fn show_added(site: &Value) {
-    one(&SITE, site);
-    for (name, what) in
-        [("webhook_url", "the webhook's address"), ("webhook_secret", "the webhook's secret, shown this once")]
-    {
-        if let Some(value) = site[name].as_str() {
-            say(&format!("{what}: {value}"));
-        }
+    if let Some(secret) = &created.webhook_secret {
+        say(&format!("the webhook's secret, shown this once: {secret}"));
     }
 }

@@ -1,73 +1,58 @@
-//! `patchwright jobs`: jobs of a running server, over its API.
+//! `patchwright jobs`
 
-use patchwright_http::Request;
-use serde_json::Value;
+use patchwright_protocol::jobs::{JobDetails, JobQuery, JobSummary};
 
 use super::CommandResult;
-use super::remote::{Remote, text};
+use super::remote::Remote;
 use crate::cli::JobsCommand;
 use crate::terminal::say;
 
 pub(crate) async fn run(remote: Remote, command: JobsCommand) -> CommandResult {
-    let of = |id: &dyn std::fmt::Display, verb: &str| remote.url(&format!("/jobs/{id}{verb}"));
-    let request = match &command {
+    let client = &remote.client;
+    let job = match command {
         JobsCommand::List { status, repository, limit } => {
-            let mut request = Request::get(remote.url("/jobs")).query("limit", limit.to_string());
-            for (name, value) in [("status", status), ("repository", repository)] {
-                if let Some(value) = value {
-                    request = request.query(name, value);
-                }
-            }
-            request
+            let query = JobQuery { status, repository, limit: Some(limit), ..JobQuery::default() };
+            return remote.print(client.jobs(&query).await, |page| page.items.iter().for_each(|job| say(&line(job))));
         }
-        JobsCommand::Show { id } => Request::get(of(id, "")),
-        JobsCommand::Retry { id } => Request::post(of(id, "/retry")),
-        JobsCommand::Approve { id } => Request::post(of(id, "/approve")),
-        JobsCommand::Cancel { id } => Request::post(of(id, "/cancel")),
+        JobsCommand::Show { id } => client.job(&id.to_string()).await,
+        JobsCommand::Retry { id } => client.retry_job(&id.to_string()).await,
+        JobsCommand::Approve { id } => client.approve_job(&id.to_string()).await,
+        JobsCommand::Cancel { id } => client.cancel_job(&id.to_string()).await,
     };
-    let show = |answer: &Value| match answer["items"].as_array() {
-        Some(items) => items.iter().for_each(|job| say(&line(job))),
-        None => describe(answer),
-    };
-    remote.ask(request, show).await
+    remote.print(job, describe)
 }
 
 /// One job in a list.
-fn line(job: &Value) -> String {
-    let issue = format!("{}#{}", text(job, "repository"), job["issue_number"]);
-    let outcome = job["verdict"].as_str().unwrap_or_default();
-    format!(
-        "{}  {:<10} {issue:<30} {outcome:<16} {}",
-        text(job, "job_id"),
-        text(job, "status"),
-        text(job, "issue_title")
-    )
+fn line(job: &JobSummary) -> String {
+    let issue = format!("{}#{}", job.repository, job.issue_number);
+    let verdict = job.verdict.as_deref().unwrap_or_default();
+    format!("{}  {:<10} {issue:<30} {verdict:<16} {}", job.job_id, job.status, job.issue_title)
 }
 
-fn describe(job: &Value) {
-    say(&format!("{}  {}", text(job, "job_id"), text(job, "status")));
-    say(&format!("{}/{}#{}  {}", text(job, "owner"), text(job, "repo"), job["issue_number"], text(job, "issue_title")));
-    if let Some(position) = job["queue_position"].as_u64() {
-        let estimate = job["estimated_wait_seconds"].as_u64();
-        let about = estimate.map(|seconds| format!(", in about {}", duration(seconds))).unwrap_or_default();
-        say(&format!("waits: its turn is number {position} in its repository{about}"));
+fn describe(job: &JobDetails) {
+    say(&format!("{}  {}", job.job_id, job.status));
+    say(&format!("{}/{}#{}  {}", job.owner, job.repo, job.issue_number, job.issue_title));
+    if let Some(position) = job.queue_position {
+        let estimate = job.estimated_wait_seconds;
+        let estimate = estimate.map(|seconds| format!(", about {}", duration(seconds))).unwrap_or_default();
+        say(&format!("queued: number {position} in its repository{estimate}"));
     }
-    if job["awaits_approval"] == true {
-        say("waits: its plan has to be approved, with `patchwright jobs approve` or on its page");
+    if job.awaits_approval {
+        say("waiting: its plan must be approved, with `patchwright jobs approve` or on its page");
     }
-    for stage in job["stages"].as_array().into_iter().flatten() {
-        say(&format!("  {:<8} {}", text(stage, "name"), text(stage, "status")));
+    for stage in &job.stages {
+        say(&format!("  {:<8} {}", stage.name, stage.status));
     }
-    if let Some(failure) = job["failure"].as_object() {
-        say(&format!("failed: {}", failure["reason"].as_str().unwrap_or("-")));
-        say(&format!("what to do: {}", failure["remedy"].as_str().unwrap_or("-")));
+    if let Some(failure) = &job.failure {
+        say(&format!("failed: {}", failure.reason));
+        say(&format!("what to do: {}", failure.remedy));
     }
-    if let Some(url) = job["pull_request"]["url"].as_str() {
-        say(url);
+    if let Some(pull_request) = &job.pull_request {
+        say(&pull_request.url);
     }
 }
 
-/// A time that need not be exact.
+/// A rough duration.
 fn duration(seconds: u64) -> String {
     match seconds {
         0..=99 => format!("{seconds} s"),

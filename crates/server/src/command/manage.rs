@@ -1,11 +1,16 @@
-//! `patchwright repositories`, `credentials`, `users`, `tokens`, `nodes`, `notifications`, `stats`, `audit`: the management
-//! plane from a terminal.
+//! `patchwright repositories`, `credentials`, `users`, `tokens`, `nodes`, `notifications`, `stats` and `audit`
 
-use patchwright_http::Request;
-use serde_json::{Value, json};
+use patchwright_protocol::audit::AuditQuery;
+use patchwright_protocol::channels::NewChannel;
+use patchwright_protocol::credentials::{CredentialUpdate, NewCredential};
+use patchwright_protocol::nodes::{DrainNode, InvitedNode, NewNode, NodeUpdate};
+use patchwright_protocol::repositories::NewRepository;
+use patchwright_protocol::stats::StatsQuery;
+use patchwright_protocol::users::{NewToken, NewUser, UserUpdate};
+use serde_json::json;
 
 use super::CommandResult;
-use super::remote::{Remote, one, table, text};
+use super::remote::{Remote, one, table};
 use crate::cli::{
     CredentialsCommand, NodesCommand, NotificationsCommand, RepositoriesCommand, TokensCommand, UsersCommand,
 };
@@ -21,140 +26,128 @@ const ENTRY: [&str; 5] = ["at", "actor", "action", "subject", "detail"];
 const GROUP: [&str; 8] = ["key", "succeeded", "failed", "cancelled", "success_rate", "seconds", "model_calls", "cost"];
 
 pub(crate) async fn repositories(remote: Remote, command: RepositoriesCommand) -> CommandResult {
+    let client = &remote.client;
     match command {
-        RepositoriesCommand::List => {
-            remote.ask(Request::get(remote.url("/repositories")), |page| table(&REPOSITORY, page)).await
-        }
+        RepositoriesCommand::List => remote.print(client.repositories().await, |page| table(&REPOSITORY, page)),
         RepositoriesCommand::Add { platform, name } => {
-            let request = Request::post(remote.url("/repositories")).json(&json!({"platform": platform, "name": name}));
-            remote.ask(request, |repository| one(&REPOSITORY, repository)).await
+            let created = client.create_repository(&NewRepository { platform, name }).await;
+            remote.print(created, |repository| one(&REPOSITORY, repository))
         }
-        RepositoriesCommand::Sync { id } => {
-            let request = Request::post(remote.url(&format!("/repositories/{id}/sync")));
-            remote
-                .ask(request, |done| {
-                    say(&format!("{} imported, {} updated", text(done, "imported"), text(done, "updated")));
-                })
-                .await
-        }
-        RepositoriesCommand::Remove { id } => {
-            remote.ask(Request::delete(remote.url(&format!("/repositories/{id}"))), |_| {}).await
-        }
+        RepositoriesCommand::Sync { id } => remote.print(client.import_issues(&id).await, |counts| {
+            say(&format!("{} imported, {} updated", counts.imported, counts.updated));
+        }),
+        RepositoriesCommand::Remove { id } => Remote::finish(client.delete_repository(&id).await),
     }
 }
 
 pub(crate) async fn credentials(remote: Remote, command: CredentialsCommand) -> CommandResult {
-    let url = |id: &str| remote.url(&format!("/credentials/{id}"));
+    let client = &remote.client;
     match command {
-        CredentialsCommand::List => {
-            remote.ask(Request::get(remote.url("/credentials")), |page| table(&CREDENTIAL, page)).await
-        }
+        CredentialsCommand::List => remote.print(client.credentials().await, |page| table(&CREDENTIAL, page)),
         CredentialsCommand::Add { name, scope, platform, expires } => {
-            let secret = ask_secret("the secret")?;
-            let body = json!({
-                "name": name, "scope": scope, "platform": platform, "secret": secret.expose(), "expires_at": expires,
-            });
-            remote.ask(Request::post(remote.url("/credentials")).json(&body), |added| one(&CREDENTIAL, added)).await
+            let secret = ask_secret("the secret")?.expose().to_owned();
+            let new = NewCredential { name, platform, scope, secret, expires_at: expires };
+            remote.print(client.create_credential(&new).await, |credential| one(&CREDENTIAL, credential))
         }
         CredentialsCommand::Replace { id, expires } => {
-            let body = json!({"secret": ask_secret("the secret")?.expose(), "expires_at": expires});
-            remote.ask(Request::patch(url(&id)).json(&body), |changed| one(&CREDENTIAL, changed)).await
+            let secret = Some(ask_secret("the secret")?.expose().to_owned());
+            let update = CredentialUpdate { name: None, secret, expires_at: expires };
+            remote.print(client.update_credential(&id, &update).await, |credential| one(&CREDENTIAL, credential))
         }
-        CredentialsCommand::Remove { id } => remote.ask(Request::delete(url(&id)), |_| {}).await,
+        CredentialsCommand::Remove { id } => Remote::finish(client.delete_credential(&id).await),
     }
 }
 
 pub(crate) async fn users(remote: Remote, command: UsersCommand) -> CommandResult {
-    let change = |id: &str, body: Value| Request::patch(remote.url(&format!("/users/{id}"))).json(&body);
-    let request = match command {
-        UsersCommand::List => {
-            return remote.ask(Request::get(remote.url("/users")), |page| table(&USER, page)).await;
-        }
+    let client = &remote.client;
+    let nothing = UserUpdate { role: None, active: None, password: None };
+    let user = match command {
+        UsersCommand::List => return remote.print(client.users().await, |page| table(&USER, page)),
         UsersCommand::Add { login, role } => {
-            let body = json!({"login": login, "role": role, "password": ask_secret("the password")?.expose()});
-            Request::post(remote.url("/users")).json(&body)
+            let password = Some(ask_secret("the password")?.expose().to_owned());
+            client.create_user(&NewUser { login, role, password }).await
         }
-        UsersCommand::Role { id, role } => change(&id, json!({"role": role})),
-        UsersCommand::Disable { id } => change(&id, json!({"active": false})),
-        UsersCommand::Enable { id } => change(&id, json!({"active": true})),
+        UsersCommand::Role { id, role } => client.update_user(&id, &UserUpdate { role: Some(role), ..nothing }).await,
+        UsersCommand::Disable { id } => client.update_user(&id, &UserUpdate { active: Some(false), ..nothing }).await,
+        UsersCommand::Enable { id } => client.update_user(&id, &UserUpdate { active: Some(true), ..nothing }).await,
     };
-    remote.ask(request, |user| one(&USER, user)).await
+    remote.print(user, |user| one(&USER, user))
+}
+
+/// Prints the join token alone, so that it can be piped.
+fn print_join_token(invited: &InvitedNode) {
+    say(invited.join_token.as_deref().unwrap_or("-"));
 }
 
 pub(crate) async fn nodes(remote: Remote, command: NodesCommand) -> CommandResult {
-    let url = |id: &str| remote.url(&format!("/nodes/{id}"));
-    let drain =
-        |id: &str, draining: bool| Request::post(format!("{}/drain", url(id))).json(&json!({"draining": draining}));
-    // The secret alone, so that it can be piped to where it belongs.
-    let join_token = |node: &Value| say(&text(node, "join_token"));
+    let client = &remote.client;
     match command {
-        NodesCommand::List => remote.ask(Request::get(remote.url("/nodes")), |page| table(&NODE, page)).await,
+        NodesCommand::List => remote.print(client.nodes().await, |page| table(&NODE, page)),
         NodesCommand::Add { name, labels, push_url } => {
-            let body = json!({"name": name, "labels": labels, "push_url": push_url});
-            remote.ask(Request::post(remote.url("/nodes")).json(&body), join_token).await
+            remote.print(client.create_node(&NewNode { name, labels, push_url }).await, print_join_token)
         }
         NodesCommand::Invite { id } => {
-            remote.ask(Request::patch(url(&id)).json(&json!({"invite": true})), join_token).await
+            let update = NodeUpdate { labels: None, push_url: None, draining: None, invite: true };
+            remote.print(client.update_node(&id, &update).await, print_join_token)
         }
-        NodesCommand::Drain { id } => remote.ask(drain(&id, true), |node| one(&NODE, node)).await,
-        NodesCommand::Resume { id } => remote.ask(drain(&id, false), |node| one(&NODE, node)).await,
-        NodesCommand::Remove { id } => remote.ask(Request::delete(url(&id)), |_| {}).await,
+        NodesCommand::Drain { id } => {
+            remote.print(client.drain_node(&id, &DrainNode { draining: true }).await, |node| one(&NODE, node))
+        }
+        NodesCommand::Resume { id } => {
+            remote.print(client.drain_node(&id, &DrainNode { draining: false }).await, |node| one(&NODE, node))
+        }
+        NodesCommand::Remove { id } => Remote::finish(client.delete_node(&id).await),
     }
 }
 
 pub(crate) async fn tokens(remote: Remote, command: TokensCommand) -> CommandResult {
+    let client = &remote.client;
     match command {
-        TokensCommand::List => remote.ask(Request::get(remote.url("/tokens")), |page| table(&TOKEN, page)).await,
+        TokensCommand::List => remote.print(client.tokens().await, |page| table(&TOKEN, page)),
         TokensCommand::Add { name, scope, days } => {
-            let body = json!({"name": name, "scope": scope, "expires_in_days": days});
-            // The secret alone, so that it can be piped to where it belongs.
-            remote.ask(Request::post(remote.url("/tokens")).json(&body), |token| say(&text(token, "secret"))).await
+            let new = NewToken { name, scope, expires_in_days: Some(days) };
+            // The secret alone, so that it can be piped.
+            remote.print(client.create_token(&new).await, |created| say(&created.secret))
         }
-        TokensCommand::End { id } => remote.ask(Request::delete(remote.url(&format!("/tokens/{id}"))), |_| {}).await,
+        TokensCommand::End { id } => Remote::finish(client.revoke_token(&id).await),
     }
 }
 
-pub(crate) async fn stats(remote: Remote, group_by: &str) -> CommandResult {
-    let request = Request::get(remote.url("/stats")).query("group_by", group_by);
-    let show = |stats: &Value| {
-        let mut groups = stats["groups"].clone();
-        // How long one run takes, half of them at the least.
+pub(crate) async fn stats(remote: Remote, group_by: String) -> CommandResult {
+    let query = StatsQuery { group_by: Some(group_by), ..StatsQuery::default() };
+    remote.print(remote.client.stats(&query).await, |stats| {
+        let mut groups = serde_json::to_value(&stats.groups).expect("a response is JSON");
+        // The column is the median of the run times.
         for group in groups.as_array_mut().into_iter().flatten() {
             group["seconds"] = group["run_seconds"]["p50"].clone();
         }
-        table(&GROUP, &json!({"items": groups}));
-    };
-    remote.ask(request, show).await
+        table(&GROUP, &json!({ "items": groups }));
+    })
 }
 
 pub(crate) async fn notifications(remote: Remote, command: NotificationsCommand) -> CommandResult {
-    let url = |id: &str| remote.url(&format!("/notifications/{id}"));
+    let client = &remote.client;
     match command {
-        NotificationsCommand::List => {
-            remote.ask(Request::get(remote.url("/notifications")), |page| table(&CHANNEL, page)).await
-        }
+        NotificationsCommand::List => remote.print(client.channels().await, |page| table(&CHANNEL, page)),
         NotificationsCommand::Add { name, kind, target, events, repository, everyone } => {
-            let body = json!({
-                "name": name, "kind": kind, "target": target, "events": events, "repository": repository,
-                "everyone": everyone,
-            });
-            let show = |added: &Value| {
-                one(&CHANNEL, added);
-                if let Some(secret) = added["secret"].as_str() {
+            let new = NewChannel { name, kind, target, events, repository, everyone, secret: None };
+            remote.print(client.create_channel(&new).await, |created| {
+                one(&CHANNEL, &created.channel);
+                if let Some(secret) = &created.secret {
                     say(&format!("secret: {secret}"));
                 }
-            };
-            remote.ask(Request::post(remote.url("/notifications")).json(&body), show).await
+            })
         }
         NotificationsCommand::Test { id } => {
-            remote.ask(Request::post(format!("{}/test", url(&id))), |_| say("a trial is on its way")).await
+            let sent = Remote::finish(client.test_channel(&id).await)?;
+            say("a test message is queued");
+            Ok(sent)
         }
-        NotificationsCommand::Remove { id } => remote.ask(Request::delete(url(&id)), |_| {}).await,
+        NotificationsCommand::Remove { id } => Remote::finish(client.delete_channel(&id).await),
     }
 }
 
 pub(crate) async fn audit(remote: Remote, cursor: Option<String>, limit: u16) -> CommandResult {
-    let request = Request::get(remote.url("/audit")).query("limit", limit.to_string());
-    let request = cursor.into_iter().fold(request, |request, cursor| request.query("cursor", cursor));
-    remote.ask(request, |page| table(&ENTRY, page)).await
+    let query = AuditQuery { cursor, limit: Some(limit) };
+    remote.print(remote.client.audit(&query).await, |page| table(&ENTRY, page))
 }

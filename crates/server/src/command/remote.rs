@@ -2,8 +2,10 @@
 
 use std::process::ExitCode;
 
+use patchwright_client::{Client, ClientError};
 use patchwright_core::Secret;
-use patchwright_http::{HttpClient, HttpOptions, Request, Response, Retry};
+use patchwright_http::{HttpClient, HttpOptions};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::CommandResult;
@@ -11,24 +13,30 @@ use crate::cli::RemoteArgs;
 use crate::config::Config;
 use crate::terminal::say;
 
-/// The server did not do what was asked.
+/// The server did not carry out a request; the message names the options that may help.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RemoteError {
-    #[error("{server} cannot be reached ({detail}); name the server with --server or PATCHWRIGHT_SERVER")]
-    Unreachable { server: String, detail: String },
-    #[error("{detail}; give a token of yours, or the server's API_TOKEN, with --token or PATCHWRIGHT_TOKEN")]
-    Unauthorized { detail: String },
-    #[error("{detail}")]
-    Refused { detail: String },
-    #[error("{server} answered something that is no answer of Patchwright (status {status})")]
-    InvalidResponse { server: String, status: u16 },
+    #[error("{0}; name the server with --server or PATCHWRIGHT_SERVER")]
+    Unreachable(ClientError),
+    #[error("{0}; pass an API token of yours, or the server's API_TOKEN, with --token or PATCHWRIGHT_TOKEN")]
+    Unauthorized(ClientError),
+    #[error(transparent)]
+    Other(ClientError),
 }
 
-/// The server, and how its answers are shown.
+impl From<ClientError> for RemoteError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Unreachable { .. } => Self::Unreachable(error),
+            ClientError::Unauthorized { .. } => Self::Unauthorized(error),
+            error => Self::Other(error),
+        }
+    }
+}
+
+/// The server, and how its responses are shown.
 pub(crate) struct Remote {
-    http: HttpClient,
-    server: String,
-    token: Option<Secret>,
+    pub(crate) client: Client,
     json: bool,
 }
 
@@ -36,76 +44,50 @@ impl Remote {
     pub(crate) fn new(config: Config, args: RemoteArgs) -> Result<Self, patchwright_http::BuildError> {
         patchwright_http::install_tls();
         let options = HttpOptions { ca_bundle: config.ca_bundle, ..HttpOptions::default() };
-        Ok(Self {
-            http: HttpClient::new(&options)?,
-            server: args.server.unwrap_or_else(|| format!("http://{}", config.bind)),
-            token: args.token.map(Secret::new).or(config.api_token),
-            json: args.json,
-        })
+        let server = args.server.unwrap_or_else(|| format!("http://{}", config.bind));
+        let token = args.token.map(Secret::new).or(config.api_token);
+        Ok(Self { client: Client::new(HttpClient::new(&options)?, &server, token), json: args.json })
     }
 
-    /// An address under `/api/v1`.
-    pub(crate) fn url(&self, path: &str) -> String {
-        format!("{}/api/v1{path}", self.server.trim_end_matches('/'))
-    }
-
-    async fn send(&self, request: Request) -> Result<Response, RemoteError> {
-        let request = match &self.token {
-            Some(token) => request.bearer(token),
-            None => request,
-        };
-        let sent = self.http.send(request, Retry::Never).await;
-        sent.map_err(|error| RemoteError::Unreachable { server: self.server.clone(), detail: error.to_string() })
-    }
-
-    /// Prints a log as it is, part by part, to its present end.
-    pub(crate) async fn print_log(&self, url: &str) -> CommandResult {
-        let mut from = 0_u64;
-        loop {
-            let part = self.send(Request::get(url).query("from", from.to_string())).await?;
-            if !part.is_success() {
-                return Err(refusal(&part, &part.json().unwrap_or_default()).into());
-            }
-            let place = |name: &str| part.header(name).and_then(|text| text.parse::<u64>().ok()).unwrap_or(from);
-            let (next, end) = (place("x-next"), place("x-end"));
-            if next > from {
-                say(part.text().trim_end_matches('\n'));
-            }
-            if next >= end || next <= from {
-                return Ok(ExitCode::SUCCESS);
-            }
-            from = next;
-        }
-    }
-
-    /// Asks, and prints the answer: as JSON when that was wished, else as `show` says.
-    pub(crate) async fn ask(&self, request: Request, show: impl FnOnce(&Value)) -> CommandResult {
-        let answer = self.send(request).await?;
-        if answer.status == 204 {
-            return Ok(ExitCode::SUCCESS);
-        }
-        let body: Value = answer
-            .json()
-            .map_err(|_| RemoteError::InvalidResponse { server: self.server.clone(), status: answer.status })?;
-        if !answer.is_success() {
-            return Err(refusal(&answer, &body).into());
-        }
+    /// Prints a response: as JSON when that was asked for, otherwise as `show` does.
+    pub(crate) fn print<T: Serialize>(
+        &self,
+        response: Result<T, ClientError>,
+        show: impl FnOnce(&T),
+    ) -> CommandResult {
+        let response = response.map_err(RemoteError::from)?;
         if self.json {
-            say(&body.to_string());
+            say(&serde_json::to_string(&response)?);
         } else {
-            show(&body);
+            show(&response);
         }
         Ok(ExitCode::SUCCESS)
     }
-}
 
-fn refusal(answer: &Response, body: &Value) -> RemoteError {
-    let detail = body["detail"].as_str().or(body["error"].as_str()).unwrap_or("the server refused").to_owned();
-    if answer.status == 401 { RemoteError::Unauthorized { detail } } else { RemoteError::Refused { detail } }
+    /// Ends a command whose response has no body.
+    pub(crate) fn finish(response: Result<(), ClientError>) -> CommandResult {
+        response.map_err(RemoteError::from)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Prints the log of a task as it is, part by part, to its present end.
+    pub(crate) async fn print_log(&self, task: &str) -> CommandResult {
+        let mut from = 0;
+        loop {
+            let part = self.client.task_log(task, from).await.map_err(RemoteError::from)?;
+            if part.next > from {
+                say(part.text.trim_end_matches('\n'));
+            }
+            if part.next >= part.end || part.next <= from {
+                return Ok(ExitCode::SUCCESS);
+            }
+            from = part.next;
+        }
+    }
 }
 
 /// A field as people read it.
-pub(crate) fn text(value: &Value, name: &str) -> String {
+fn text(value: &Value, name: &str) -> String {
     match &value[name] {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
@@ -113,13 +95,19 @@ pub(crate) fn text(value: &Value, name: &str) -> String {
     }
 }
 
-/// Some fields on one line.
-pub(crate) fn one(columns: &[&str], value: &Value) {
-    say(&columns.iter().map(|column| text(value, column)).collect::<Vec<_>>().join("  "));
+fn json(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).expect("a response is JSON")
 }
 
-/// The items of a page as a table, each column as wide as it must be.
-pub(crate) fn table(columns: &[&str], page: &Value) {
+/// Prints some fields on one line.
+pub(crate) fn one(columns: &[&str], value: &impl Serialize) {
+    let value = json(value);
+    say(&columns.iter().map(|column| text(&value, column)).collect::<Vec<_>>().join("  "));
+}
+
+/// Prints the items of a page as a table.
+pub(crate) fn table(columns: &[&str], page: &impl Serialize) {
+    let page = json(page);
     let items: Vec<Vec<String>> = page["items"]
         .as_array()
         .into_iter()
