@@ -53,7 +53,7 @@ async fn start(remote: &Remote, ids: Vec<String>, options: &StartIssue) -> Comma
         return remote.print(remote.client.start_issue(id, options).await, |task| one(&["job_id", "status"], task));
     }
     if serde_json::to_value(options)? != serde_json::to_value(StartIssue::default())? {
-        return Err("options apply to one issue at a time; start the issues one by one".into());
+        return Err("several issues are started without options; pass options with one id at a time".into());
     }
     remote.print(remote.client.start_issues(&StartBatch { ids }).await, |batch| table(&STARTED, batch))
 }
