@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod accounts;
+mod audit;
 mod backup;
 mod claim;
 mod credentials;
@@ -10,7 +11,6 @@ mod idempotency;
 mod jira;
 mod ledger;
 mod listen;
-mod management;
 mod migrate;
 mod model_calls;
 mod nodes;
@@ -18,6 +18,7 @@ mod notifications;
 mod postgres;
 mod queries;
 mod queue;
+mod repositories;
 mod row;
 mod schema;
 mod seal;
