@@ -1,7 +1,7 @@
 //! Changing a job, with everything that follows from it.
 
 use jiff::Timestamp;
-use patchwright_core::store::{EffectRecord, Step, StoreError, Versioned, Write};
+use patchwright_core::store::{EffectRecord, JobWrite, Step, StoreError, Versioned, Write};
 use patchwright_domain::job::PullRequestEnd;
 use patchwright_domain::notification::NotificationEvent;
 use patchwright_domain::run_record::RunRecord;
@@ -69,7 +69,7 @@ impl Engine {
         let now = self.ports.clock.now();
         let (before, awaited) = (known.value.status(), known.value.awaits_approval());
         let told = news(&event);
-        let (job, mut effects) = known.value.advance(event, now)?;
+        let (job, mut effects) = known.value.clone().advance(event, now)?;
         effects.extend(
             told.or_else(|| ending(&job, before))
                 .or_else(|| ready(&job, awaited))
@@ -82,7 +82,7 @@ impl Engine {
         let step = Step {
             issue: self.follow_issue(&job, before, now).await?,
             effects: self.records(&job, effects, now),
-            job: Some(Write::Update(Versioned { value: job.clone(), revision: known.revision })),
+            job: Some(JobWrite::update(&known, job.clone())),
             ended: Self::run_record(&job, before, task.as_ref()),
             task,
             settled,

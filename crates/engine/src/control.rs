@@ -1,7 +1,7 @@
 //! What people do by hand: start, retry, cancel.
 
 use patchwright_core::forge::ForgeError;
-use patchwright_core::store::{Step, StoreError, Versioned, Write};
+use patchwright_core::store::{JobWrite, Step, StoreError, Versioned, Write};
 use patchwright_core::webhook::InboundIssue;
 use patchwright_domain::job::{JobTrigger, Priority, PublishMode, PullRequestEnd, TriggerKind};
 use patchwright_domain::node::{Needs, WorkCommand, choose};
@@ -146,7 +146,7 @@ impl Engine {
             let (step, job) = self.plan_start(wanted, Known { issue: Some(issue), latest })?;
             let task = Task::first(&job, "", self.ports.clock.now());
             // More words for a job that waits already are no other task.
-            let new = matches!(step.job, Some(Write::Insert(_))).then(|| task.clone());
+            let new = matches!(step.job, Some(JobWrite::Insert(_))).then(|| task.clone());
             Ok((Step { task: new, ..step }, task))
         })
         .await
@@ -221,16 +221,16 @@ impl Engine {
             let ended = JobEvent::PullRequestEnded { end: PullRequestEnd::Merged };
             let (job, mut due) = match job {
                 Some(job) => {
-                    let (value, effects) = job.value.advance(ended, now)?;
-                    (Some(Versioned { value, revision: job.revision }), effects)
+                    let (value, effects) = job.value.clone().advance(ended, now)?;
+                    (Some(JobWrite::update(&job, value)), effects)
                 }
                 None => (None, Vec::new()),
             };
             due.push(Effect::Notify { event: NotificationEvent::PullRequestMerged });
-            let effects = job.as_ref().map(|job| self.records(&job.value, due, now)).unwrap_or_default();
+            let effects = job.as_ref().map(|job| self.records(job.job(), due, now)).unwrap_or_default();
             let step = Step {
                 issue: Some(Write::Update(Versioned { value: value.clone(), revision: known.revision })),
-                job: job.map(Write::Update),
+                job,
                 effects,
                 ..Step::default()
             };

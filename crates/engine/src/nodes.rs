@@ -33,7 +33,7 @@ impl Engine {
     /// # Errors
     /// [`StoreError`].
     pub async fn node_process(&self, node: NodeId, instance: &str, running: &[TaskId]) -> Result<(), StoreError> {
-        if !self.ports.nodes.note_instance(node, instance).await? {
+        if !self.ports.nodes.record_instance(node, instance).await? {
             return Ok(());
         }
         for task in self.ports.nodes.tasks_of_node(node).await? {

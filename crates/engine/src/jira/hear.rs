@@ -155,7 +155,7 @@ impl Engine {
             return Ok(own.clone());
         }
         let own = case.jira.sites.own_account(&case.workspace.name).await?;
-        case.jira.workspaces.learn(case.workspace.id, None, Some(&own)).await?;
+        case.jira.workspaces.set_discovered(case.workspace.id, None, Some(&own)).await?;
         Ok(own)
     }
 
@@ -208,7 +208,7 @@ impl Engine {
         // must find what this one found.
         let begun = self.conversation(case, known, asker, &found.at);
         let begun = Conversation { repository: Some((platform, repo)), ..begun };
-        case.jira.inbox.keep_conversation(&begun).await?;
+        case.jira.inbox.store_conversation(&begun).await?;
         let wish = self.jira_wish(case, request, asker, source, found, goes_on);
         match self.grant(wish, record(case.event)).await {
             Ok(answer) => log(&answer, &key),
@@ -219,7 +219,7 @@ impl Engine {
             }
         }
         if begun.asked.is_some() {
-            case.jira.inbox.keep_conversation(&Conversation { asked: None, ..begun }).await?;
+            case.jira.inbox.store_conversation(&Conversation { asked: None, ..begun }).await?;
         }
         Ok(())
     }
@@ -301,7 +301,7 @@ impl Engine {
         }
         let before = begun.asked.as_ref().and_then(|asked| asked.instructions.clone());
         let wish = Asked { instructions: together(before, request.said) };
-        Ok(case.jira.inbox.keep_conversation(&Conversation { asked: Some(wish), ..begun }).await?)
+        Ok(case.jira.inbox.store_conversation(&Conversation { asked: Some(wish), ..begun }).await?)
     }
 
     fn conversation(
@@ -459,7 +459,7 @@ fn record(event: &JiraEvent) -> DeliveryRecord {
         event_type: event.told.event_type.clone(),
         job_id: None,
         received_at: event.created_at,
-        payload: serde_json::to_string(&event.told).unwrap_or_default(),
+        payload: serde_json::to_string(&event.told).unwrap_or_default().into(),
     }
 }
 
