@@ -111,7 +111,7 @@ async fn one_label_told_by_two_hooks_is_one_wish_and_the_label_set_again_another
     };
     let answer = tester.deliver("issues", &labeled("2026-11-22T10:00:00Z"), "repository-hook").await;
     let job = accepted(&answer);
-    tester.app().engine.cancel(job).await.unwrap();
+    tester.app().engine.cancel(job, None).await.unwrap();
     let twin = tester.deliver("issues", &labeled("2026-11-22T10:00:00Z"), "organisation-hook").await;
     let told: Value = twin.json().unwrap();
     assert_eq!((&told["reason"], &told["job_id"]), (&json!("duplicate_event"), &json!(job)));

@@ -124,8 +124,11 @@ impl Site {
     pub(super) async fn jobs(&self) -> Vec<Job> {
         use patchwright_core::query::{JobFilter, Queries as _};
         let filter = JobFilter { limit: 50, ..JobFilter::default() };
-        let mut jobs = self.tester.app().store.jobs(filter).await.unwrap();
-        jobs.reverse();
+        let app = self.tester.app();
+        let mut jobs = Vec::new();
+        for summary in app.store.jobs(filter).await.unwrap().into_iter().rev() {
+            jobs.push(app.engine.job(summary.id).await.unwrap().unwrap());
+        }
         jobs
     }
 

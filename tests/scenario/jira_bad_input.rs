@@ -432,7 +432,7 @@ async fn two_replicas_exchange_a_refresh_token_once() {
     for round in 1..=3 {
         let tokens = app.vault.tokens(link.id).await.unwrap().unwrap();
         let ended = Tokens { expires_at: jiff::Timestamp::now(), ..tokens.clone() };
-        app.vault.keep_tokens(link.id, Some(&ended)).await.unwrap();
+        app.vault.store_tokens(link.id, Some(&ended)).await.unwrap();
         let asks =
             (0..8).map(|at| if at % 2 == 0 { app.jira.token(link.id, None) } else { other.jira.token(link.id, None) });
         let found = futures_util::future::join_all(asks).await;

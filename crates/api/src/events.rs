@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use patchwright_core::CancellationToken;
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::stage::StageKind;
-use patchwright_domain::{Job, JobId};
+use patchwright_domain::{JobId, JobSummary};
 use patchwright_engine::runtime::{JobChange, MAX_CHANGES_PER_READ};
 use patchwright_protocol::events::JobChanged;
 use tokio::sync::broadcast::Receiver;
@@ -51,7 +51,7 @@ pub(crate) async fn of_job(
 ) -> Result<HttpResponse, ApiError> {
     let changes = state.changes.subscribe();
     let job = state.management.jobs().get(parse_id(&id, "job")?).await?;
-    let (only, first) = (Some(job.id), vec![JobChange::new(job)]);
+    let (only, first) = (Some(job.id), vec![JobChange::new((&job).into())]);
     Ok(event_stream(frames(ChangeFollower::new(first, changes, only, state.stopping.clone()))))
 }
 
@@ -74,7 +74,7 @@ fn frames(follower: ChangeFollower) -> impl futures_util::Stream<Item = Result<B
 }
 
 /// What an event says: what a list shows. The whole job is a request away.
-fn changed(job: &Job) -> JobChanged {
+fn changed(job: &JobSummary) -> JobChanged {
     JobChanged {
         job_id: job.id.to_string(),
         issue_id: job.issue_id.to_string(),
@@ -96,7 +96,7 @@ fn changed(job: &Job) -> JobChanged {
 }
 
 /// The JSON text of an event's data.
-pub(crate) fn event_json(job: &Job) -> String {
+pub(crate) fn event_json(job: &JobSummary) -> String {
     serde_json::to_string(&changed(job)).expect("an event is only text and numbers")
 }
 

@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, web};
 use patchwright_core::query::JobFilter;
 use patchwright_domain::job::stage::{StageRecord, StageStatus};
-use patchwright_domain::{Job, JobStatus};
+use patchwright_domain::{self as domain, Job, JobStatus};
 use patchwright_management::QueueEstimate;
 use patchwright_protocol::Page;
 use patchwright_protocol::jobs::{JobQuery, JobSummary, JobView, StageView};
@@ -14,7 +14,7 @@ use crate::error::ApiError;
 use crate::extract::{Caller, parse_id};
 use crate::page::{self, limit, word};
 
-fn summary(job: &Job) -> JobSummary {
+fn summary(job: &domain::JobSummary) -> JobSummary {
     JobSummary {
         job_id: job.id.to_string(),
         status: job.status().as_str().to_owned(),

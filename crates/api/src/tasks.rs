@@ -53,7 +53,7 @@ pub(crate) async fn list(
     };
     let tasks = state.management.queries().tasks(filter).await?;
     let jobs: Vec<JobId> = tasks.iter().map(|task| task.job_id).collect();
-    let commands = state.management.queries().wishes(&jobs).await?;
+    let commands = state.management.queries().requested_work(&jobs).await?;
     let command = |task: &Task| commands.get(&task.job_id).cloned();
     Ok(HttpResponse::Ok().json(Page::new(limit, &tasks, |task| task.id, |task| task_view(task, command(task)))))
 }
@@ -63,6 +63,6 @@ pub(crate) async fn list(
     responses((status = 200, body = TaskPublic), (status = 404, description = "No such task")))]
 pub(crate) async fn get(_: Caller, id: web::Path<String>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let task = find(&id, &state).await?;
-    let mut commands = state.management.queries().wishes(&[task.job_id]).await?;
+    let mut commands = state.management.queries().requested_work(&[task.job_id]).await?;
     Ok(HttpResponse::Ok().json(task_view(&task, commands.remove(&task.job_id))))
 }

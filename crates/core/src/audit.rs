@@ -1,4 +1,4 @@
-//! Who did what: written once, never changed.
+//! The audit log: who did what to which thing. Entries are never changed.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -7,29 +7,32 @@ use serde::Serialize;
 
 use crate::store::StoreError;
 
-/// Something that a person or program did.
+/// One action of a person or a program.
+///
+/// The ports that change something take the entry of the action and write it in the same transaction, so that there is
+/// no change without its entry and no entry without its change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AuditEntry {
-    /// Ours; ids in order are in the order of the deeds.
+    /// Ids sort in the order of the actions.
     pub id: AuditId,
-    /// When.
+    /// When it was done.
     pub at: Timestamp,
-    /// Who: a login, or `operator` for the server's own command line and token.
+    /// The login, or `operator` for the server's own command line and token.
     pub actor: String,
-    /// What: `user.added`, `issue.started`.
+    /// What was done: `user.added`, `issue.started`.
     pub action: String,
-    /// To which thing: a login, an id, a repository.
+    /// What it was done to: a login, an id, a repository.
     pub subject: String,
-    /// What else there is to say. No secret.
+    /// Free text. It MUST NOT hold a secret.
     pub detail: String,
 }
 
-/// Keeps the record.
+/// The store of the audit log.
 #[async_trait]
 pub trait Audit: Send + Sync {
-    /// Writes an entry.
-    async fn note(&self, entry: &AuditEntry) -> Result<(), StoreError>;
+    /// Writes the entry of an action that changes nothing in the store, such as a login that was refused.
+    async fn record(&self, entry: &AuditEntry) -> Result<(), StoreError>;
 
-    /// Entries, newest first, those before an id.
+    /// Returns entries older than `before`, newest first.
     async fn entries(&self, before: Option<AuditId>, limit: u16) -> Result<Vec<AuditEntry>, StoreError>;
 }

@@ -1,79 +1,90 @@
-//! Credentials, sealed.
+//! Credentials of forges, encrypted at rest.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use patchwright_domain::credential::{Credential, CredentialScope};
 use patchwright_domain::{CredentialId, PlatformId};
 
+use crate::audit::AuditEntry;
 use crate::secret::Secret;
 use crate::store::StoreError;
 
-/// What is said of a new credential.
+/// A credential to add, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewCredential {
-    /// Ours.
+    /// Its id.
     pub id: CredentialId,
-    /// What people call it.
+    /// The name that people gave it.
     pub name: String,
-    /// The forge.
+    /// The forge that it is for.
     pub platform: PlatformId,
-    /// Where on it.
+    /// The part of the forge that it is for.
     pub scope: CredentialScope,
-    /// Whose it is there.
+    /// The login that it belongs to on the forge.
     pub login: String,
-    /// Who adds it.
+    /// The login of the person who adds it.
     pub created_by: String,
-    /// When.
+    /// When it is added.
     pub now: Timestamp,
-    /// When it ends.
+    /// When it expires; `None` when that is not known.
     pub expires_at: Option<Timestamp>,
 }
 
-/// What changes; the rest stays.
+/// A change of a credential. What is `None` stays.
 #[derive(Debug, Clone, Default)]
 pub struct CredentialChange {
-    /// What people call it.
+    /// The new name.
     pub name: Option<String>,
-    /// Another secret, and whose it is.
+    /// The new secret, and the login that it belongs to.
     pub secret: Option<(Secret, String)>,
-    /// When it ends.
+    /// The new expiry.
     pub expires_at: Option<Timestamp>,
 }
 
-/// Keeps credentials. A secret is sealed before it is written and bound to its row: nothing but this port opens it, and a
-/// sealed secret that was moved to another row opens nowhere.
+/// The store of credentials.
+///
+/// An implementation
+/// * MUST encrypt a secret before it is written, bound to its row: only this port decrypts it, and one that was moved to
+///   another row cannot be decrypted;
+/// * MUST write `audit` in the same transaction as the change, and MUST NOT write it when nothing changes.
 #[async_trait]
 pub trait Credentials: Send + Sync {
-    /// Adds one; `None` when there is one for the same place.
-    async fn add_credential(&self, new: NewCredential, secret: &Secret) -> Result<Option<Credential>, StoreError>;
+    /// Adds a credential; `None` when its platform and scope have one already.
+    async fn add_credential(
+        &self,
+        new: NewCredential,
+        secret: &Secret,
+        audit: AuditEntry,
+    ) -> Result<Option<Credential>, StoreError>;
 
-    /// All of them, by forge and place.
+    /// Returns all credentials, by platform and scope.
     async fn credentials(&self) -> Result<Vec<Credential>, StoreError>;
 
-    /// One of them.
+    /// Returns a credential by id.
     async fn credential(&self, id: CredentialId) -> Result<Option<Credential>, StoreError>;
 
-    /// The one for exactly this place, with its secret.
+    /// Returns the credential of exactly this platform and scope, with its secret.
     async fn open_credential(
         &self,
         platform: &PlatformId,
         scope: &CredentialScope,
     ) -> Result<Option<(Credential, Secret)>, StoreError>;
 
-    /// Changes one; `false` when it is not there.
+    /// Changes a credential; `false` when it does not exist.
     async fn change_credential(
         &self,
         id: CredentialId,
         change: CredentialChange,
         now: Timestamp,
+        audit: AuditEntry,
     ) -> Result<bool, StoreError>;
 
-    /// Removes one; `false` when it is not there.
-    async fn remove_credential(&self, id: CredentialId) -> Result<bool, StoreError>;
+    /// Removes a credential; `false` when it does not exist.
+    async fn remove_credential(&self, id: CredentialId, audit: AuditEntry) -> Result<bool, StoreError>;
 
-    /// Notes that one was used; `true` when that had not been noted within the hour.
-    async fn note_use(&self, id: CredentialId, now: Timestamp) -> Result<bool, StoreError>;
+    /// Records that a credential is used; `false`, and nothing is written, when a use within the last hour is recorded.
+    async fn record_use(&self, id: CredentialId, now: Timestamp, audit: AuditEntry) -> Result<bool, StoreError>;
 
-    /// Seals anew with the present key what another key has sealed. Returns how many it were.
+    /// Encrypts with the present key whatever was encrypted with an older one. Returns how many secrets that were.
     async fn reseal(&self) -> Result<u64, StoreError>;
 }

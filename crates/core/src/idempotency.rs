@@ -1,39 +1,39 @@
-//! IdempotencyKeys that may be sent again: what was answered is answered once more, and nothing is done twice.
+//! Idempotency keys: a request that is sent again gets the stored response, and nothing is done twice.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::store::StoreError;
 
-/// An answer, to be given again.
+/// The response of a request, to be sent again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredResponse {
     /// The status code.
     pub status: u16,
-    /// The kind of the body.
+    /// The content type of the body.
     pub kind: String,
-    /// The body.
+    /// The body, as it was sent.
     pub body: Vec<u8>,
 }
 
-/// What is known of a request with a key.
+/// The state of a request with a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IdempotencyState {
-    /// It is new, and noted now.
+    /// The request is new, and is recorded as pending from now on.
     New,
-    /// It is being answered.
+    /// The request is being processed.
     Pending,
-    /// It was answered.
+    /// The request was processed.
     Answered(StoredResponse),
-    /// The key was used for something else.
+    /// The key was used for another request.
     Different,
 }
 
-/// Keeps them for a while.
+/// The store of idempotency keys.
 #[async_trait]
 pub trait IdempotencyKeys: Send + Sync {
-    /// Notes that a request is being answered, unless it is known. One that has been pending since before `stale` is
-    /// taken over: whoever answered it is gone.
+    /// Records that a request is being processed, unless its key is known. One that is pending since before `stale` is taken
+    /// over, because its process has ended. `asked` is a hash of the request, which tells requests of one key apart.
     async fn begin_request(
         &self,
         key: &str,
@@ -42,9 +42,9 @@ pub trait IdempotencyKeys: Send + Sync {
         stale: Timestamp,
     ) -> Result<IdempotencyState, StoreError>;
 
-    /// Keeps the answer; without one the request may be sent again as a new one.
+    /// Stores the response of a request; without one the key is deleted, and the request may be sent again as a new one.
     async fn end_request(&self, key: &str, answer: Option<StoredResponse>) -> Result<(), StoreError>;
 
-    /// Forgets what was noted before a time. Returns how many went.
+    /// Deletes the keys that were recorded before a time. Returns how many.
     async fn forget_requests(&self, before: Timestamp) -> Result<u64, StoreError>;
 }

@@ -1,5 +1,5 @@
-//! Jira Cloud: what is kept of its sites, and what is asked of them before it is known where the code is. (From then on it
-//! is a [`Tracker`](crate::tracker::Tracker) like any other.)
+//! Jira Cloud: the stores of its sites, account links and events, and the calls to a site before the repository of an
+//! issue is known. From then on the site is a [`Tracker`](crate::tracker::Tracker) like any other.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -7,105 +7,142 @@ use patchwright_domain::jira::{Conversation, JiraUser, ProjectRepository, Worksp
 use patchwright_domain::{DeliveryId, JiraEventId, JiraUserId, TrackerRef, UserId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
+use crate::audit::AuditEntry;
+use crate::fault::Fault;
 use crate::secret::Secret;
 use crate::store::{EffectOutcome, StoreError};
 use crate::tracker::{Comment, ForgeError, RemoteIssue};
 use crate::webhook::{DecodeError, Headers};
 
-/// What a site is reached with, and what it signs with. Sealed where it is kept.
+/// The secrets of a site. They are encrypted at rest.
 #[derive(Debug, Clone)]
 pub struct WorkspaceSecrets {
-    /// What deliveries are signed with: the present one first, then the one before it.
+    /// The secrets that deliveries are signed with: the present one first, then the one before it.
     pub webhook: Vec<Secret>,
-    /// The service account's address and API key.
+    /// The service account's mail address and API key.
     pub service_account: Option<(String, Secret)>,
 }
 
-/// What a person let us do in their name.
+/// The OAuth tokens of a linked person.
 #[derive(Debug, Clone)]
 pub struct Tokens {
-    /// For calls.
+    /// The access token.
     pub access: Secret,
-    /// Until when.
+    /// When the access token expires.
     pub expires_at: Timestamp,
-    /// For the next pair of tokens; works once. Without `offline_access` there is none.
+    /// The refresh token, which can be exchanged once; `None` without the scope `offline_access`.
     pub refresh: Option<Secret>,
 }
 
-/// Keeps the sites.
+/// The store of linked sites.
+///
+/// An implementation
+/// * MUST encrypt secrets before they are written;
+/// * MUST write `audit` in the same transaction as the change, and MUST NOT write it when nothing changes.
 #[async_trait]
 pub trait Workspaces: Send + Sync {
-    /// Adds one; `false` when there is one of that name.
-    async fn add_workspace(&self, workspace: &Workspace, secrets: &WorkspaceSecrets) -> Result<bool, StoreError>;
+    /// Adds a site; `false` when the name is known.
+    async fn add_workspace(
+        &self,
+        workspace: &Workspace,
+        secrets: &WorkspaceSecrets,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError>;
 
-    /// All, by name.
+    /// Returns all sites, by name.
     async fn workspaces(&self) -> Result<Vec<Workspace>, StoreError>;
 
-    /// One.
+    /// Returns a site by id.
     async fn workspace(&self, id: WorkspaceId) -> Result<Option<Workspace>, StoreError>;
 
-    /// One by name, with its secrets.
+    /// Returns a site by name, with its secrets.
     async fn open_workspace(&self, name: &str) -> Result<Option<(Workspace, WorkspaceSecrets)>, StoreError>;
 
-    /// Changes one, and its secrets where there are new ones; `false` when it is not there.
+    /// Changes a site, and its secrets if some are given; `false` when it does not exist.
     async fn change_workspace(
         &self,
         workspace: &Workspace,
         secrets: Option<&WorkspaceSecrets>,
+        audit: AuditEntry,
     ) -> Result<bool, StoreError>;
 
-    /// Notes what was found out about one, and nothing else of it: Atlassian's id, and whose comments are ours.
-    async fn learn(&self, id: WorkspaceId, cloud_id: Option<&str>, own_account: Option<&str>)
-    -> Result<(), StoreError>;
+    /// Sets what the server discovered about a site, and nothing else of it: Atlassian's id of the site, and the account
+    /// that our comments are written by. What is `None` stays.
+    async fn set_discovered(
+        &self,
+        id: WorkspaceId,
+        cloud_id: Option<&str>,
+        own_account: Option<&str>,
+    ) -> Result<(), StoreError>;
 
-    /// Where the code of its projects is, by project.
+    /// Returns the repositories of a site's projects, by project.
     async fn projects(&self, id: WorkspaceId) -> Result<Vec<ProjectRepository>, StoreError>;
 
-    /// Says where the code of a project is.
-    async fn set_project(&self, id: WorkspaceId, project: &ProjectRepository) -> Result<(), StoreError>;
+    /// Sets the repository of a project.
+    async fn set_project(
+        &self,
+        id: WorkspaceId,
+        project: &ProjectRepository,
+        audit: AuditEntry,
+    ) -> Result<(), StoreError>;
 
-    /// Forgets that; `false` when nothing was said.
-    async fn remove_project(&self, id: WorkspaceId, project: &str) -> Result<bool, StoreError>;
+    /// Removes the repository of a project; `false` when it has none.
+    async fn remove_project(&self, id: WorkspaceId, project: &str, audit: AuditEntry) -> Result<bool, StoreError>;
 }
 
-/// A link could not be made.
+/// A link was refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// The account is linked to another person.
     #[error("this Atlassian account is linked to another person of this server; they unlink it first")]
     AccountTaken,
-    /// The person has linked another account.
+    /// The person has linked another account of the site.
     #[error("you have linked another account of this site; unlink it first")]
     OtherAccount,
-    /// The database.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Keeps who is who.
+impl LinkError {
+    /// What the caller can do about it.
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::AccountTaken | Self::OtherAccount => Fault::Denied,
+            Self::Store(error) => error.fault(),
+        }
+    }
+}
+
+/// The store of links between people of this server and their Atlassian accounts, with their tokens.
+///
+/// An implementation
+/// * MUST encrypt tokens before they are written;
+/// * MUST write `audit` in the same transaction as the change, and MUST NOT write it when nothing changes.
 #[async_trait]
 pub trait JiraUsers: Send + Sync {
-    /// Makes a link, or makes it anew with its old id. One person has one active link to a site, and one account is one
-    /// person's.
-    async fn link(&self, link: &JiraUser, tokens: Option<&Tokens>) -> Result<JiraUser, LinkError>;
+    /// Links a person to an account, or renews the link under its old id. A person has one active link to a site, and an
+    /// account is linked to one person.
+    async fn link(&self, link: &JiraUser, tokens: Option<&Tokens>, audit: AuditEntry) -> Result<JiraUser, LinkError>;
 
-    /// The links of a person, or all.
+    /// Returns the links of a person, or all.
     async fn links(&self, of: Option<UserId>) -> Result<Vec<JiraUser>, StoreError>;
 
-    /// One.
+    /// Returns a link by id.
     async fn jira_user(&self, id: JiraUserId) -> Result<Option<JiraUser>, StoreError>;
 
-    /// The active link of an account.
+    /// Returns the active link of an account.
     async fn linked(&self, workspace: WorkspaceId, account: &str) -> Result<Option<JiraUser>, StoreError>;
 
-    /// Ends a link and forgets its tokens; `false` when it is not active.
-    async fn unlink(&self, id: JiraUserId, now: Timestamp) -> Result<bool, StoreError>;
+    /// Ends a link and deletes its tokens; `false` when it is not active.
+    async fn unlink(&self, id: JiraUserId, now: Timestamp, audit: AuditEntry) -> Result<bool, StoreError>;
 
-    /// What a person let us do.
+    /// Returns the tokens of a link.
     async fn tokens(&self, id: JiraUserId) -> Result<Option<Tokens>, StoreError>;
 
-    /// Takes the right to exchange the refresh token until a time, unless somebody has it or has just used it: then these
-    /// are no longer the tokens of `access`. A refresh token works once, so that only its holder may send it.
+    /// Acquires the exclusive right to exchange the refresh token until `until`; `false` when another process holds it,
+    /// or has exchanged it already, so that `access` is no longer the stored access token. A refresh token works once, so
+    /// only the holder of the right may send it.
     async fn acquire_refresh(
         &self,
         id: JiraUserId,
@@ -114,66 +151,66 @@ pub trait JiraUsers: Send + Sync {
         until: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Keeps new tokens, or forgets the old ones, and gives the right back.
-    async fn keep_tokens(&self, id: JiraUserId, tokens: Option<&Tokens>) -> Result<(), StoreError>;
+    /// Stores new tokens, or deletes the old ones, and releases the right to exchange them.
+    async fn store_tokens(&self, id: JiraUserId, tokens: Option<&Tokens>) -> Result<(), StoreError>;
 
-    /// Gives the right back without new tokens: Atlassian could not be reached.
+    /// Releases the right to exchange the refresh token without new tokens, because Atlassian could not be reached.
     async fn release_refresh(&self, id: JiraUserId) -> Result<(), StoreError>;
 
-    /// Keeps what belongs to a state that went out with a person's browser. `hash` is that of the state.
-    async fn keep_state(&self, hash: &str, what: &Secret, expires_at: Timestamp) -> Result<(), StoreError>;
+    /// Stores the data of an OAuth `state` parameter, by the hash of the parameter.
+    async fn store_state(&self, hash: &str, what: &Secret, expires_at: Timestamp) -> Result<(), StoreError>;
 
-    /// Takes it, once.
+    /// Deletes the data of an OAuth `state` parameter and returns it, unless it has expired.
     async fn consume_state(&self, hash: &str, now: Timestamp) -> Result<Option<Secret>, StoreError>;
 }
 
-/// Who did something in a site.
+/// A person of a site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JiraPerson {
-    /// The account.
+    /// The id of the Atlassian account.
     pub account: String,
-    /// The name that is shown.
+    /// The name that Jira shows.
     pub display_name: String,
 }
 
-/// What happened in a site, as far as it may ask something of us.
+/// What happened in a site, as far as it may request work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum SiteEventKind {
-    /// Somebody commented.
+    /// A comment was added.
     Commented {
-        /// The comment.
+        /// Jira's id of the comment.
         comment_id: String,
-        /// Markdown; a mention of our own account reads as one of our name.
+        /// Markdown; a mention of our own account is written as one of our name.
         body: String,
-        /// The accounts that were picked from Jira's list.
+        /// The accounts that were mentioned with Jira's picker.
         #[serde(default)]
         mentions: Vec<String>,
     },
     /// Labels were added, or the issue came with them.
     Labeled {
-        /// Which ones.
+        /// The labels.
         labels: Vec<String>,
     },
 }
 
-/// One thing that a site told.
+/// One event of a site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteEvent {
     /// Jira's name of the event.
     pub event_type: String,
     /// The issue.
     pub issue: TrackerRef,
-    /// When, in Jira's milliseconds; 0 when it does not say.
+    /// When it happened, in milliseconds since 1970; 0 when Jira does not say.
     pub timestamp: i64,
-    /// Who did it; none for what Jira does by itself.
+    /// Who did it; `None` for what Jira does by itself.
     pub person: Option<JiraPerson>,
-    /// What.
+    /// What happened.
     pub kind: SiteEventKind,
 }
 
 impl SiteEvent {
-    /// What was done, whatever delivery tells it. Within one site.
+    /// The identity of the event, the same in all deliveries of it.
     pub fn identity(&self) -> String {
         let (site, issue) = (&self.issue.site, &self.issue.id);
         match &self.kind {
@@ -186,25 +223,25 @@ impl SiteEvent {
 /// A delivery, decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JiraDelivery {
-    /// Jira's name of it, the same over all its tries.
+    /// Jira's id of the delivery, the same in all its attempts.
     pub id: DeliveryId,
-    /// What it tells; otherwise why it starts nothing.
+    /// The event, or the reason why it starts nothing.
     pub event: Result<SiteEvent, String>,
 }
 
-/// Reads deliveries. Synchronous and pure.
+/// Decodes deliveries. Synchronous and pure.
 pub trait JiraDecoder: Send + Sync {
-    /// The header with the signature.
+    /// The name of the header with the signature.
     fn signature_header(&self) -> &'static str;
 
-    /// The site that a delivery says it comes from. Read before the signature is checked, because every site has a secret of
-    /// its own: nothing else may be believed.
+    /// Returns the site that a delivery claims to come from. It is read before the signature is verified, because every
+    /// site has its own secret; nothing else of the body may be used.
     ///
     /// # Errors
-    /// [`DecodeError::Body`] when it names none, or several.
+    /// [`DecodeError::Body`] when the body names no site, or several.
     fn site(&self, body: &[u8]) -> Result<String, DecodeError>;
 
-    /// Reads a verified delivery of a site. `own_account` is ours there, as far as it is known.
+    /// Decodes a verified delivery of a site. `own_account` is our account there, as far as it is known.
     ///
     /// # Errors
     /// [`DecodeError`], naming the header or field.
@@ -217,72 +254,73 @@ pub trait JiraDecoder: Send + Sync {
     ) -> Result<JiraDelivery, DecodeError>;
 }
 
-/// Something that a site told and that was acknowledged.
+/// An event of a site that was acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JiraEvent {
-    /// Ours.
+    /// Events of one issue are processed in the order of their ids.
     pub id: JiraEventId,
     /// The site.
     pub workspace_id: WorkspaceId,
-    /// Jira's name of the delivery.
+    /// Jira's id of the delivery.
     pub delivery_id: DeliveryId,
-    /// What.
+    /// The event.
     pub event: SiteEvent,
-    /// When it came.
+    /// When it was received.
     pub created_at: Timestamp,
 }
 
-/// An event that a worker holds.
+/// An event that a worker has claimed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimedJiraEvent {
     /// The event.
     pub event: JiraEvent,
-    /// Which try this is, from 1.
+    /// The number of this attempt, from 1.
     pub attempt: u32,
 }
 
-/// Keeps what sites tell until it is dealt with, and the conversations that come of it.
+/// The inbox of events that wait to be processed, and the conversations that result from them.
 #[async_trait]
 pub trait JiraInbox: Send + Sync {
-    /// Keeps an event; `false` when the delivery, or one of the names, is known. Names are known until a time.
-    async fn add_event(&self, event: &JiraEvent, names: &[(String, Timestamp)]) -> Result<bool, StoreError>;
+    /// Adds an event; `false` when its delivery, or one of its deduplication keys, is known. Each key has its expiry.
+    async fn add_event(&self, event: &JiraEvent, keys: &[(String, Timestamp)]) -> Result<bool, StoreError>;
 
-    /// Takes the oldest due event such that no older one of its issue waits, and holds it until a time.
+    /// Claims the oldest due event until `until`. An event waits until all older events of its issue are settled.
     async fn claim_event(&self, now: Timestamp, until: Timestamp) -> Result<Option<ClaimedJiraEvent>, StoreError>;
 
-    /// Ends the hold on an event.
+    /// Ends the claim on an event.
     async fn settle_event(&self, id: JiraEventId, outcome: EffectOutcome) -> Result<(), StoreError>;
 
-    /// What could not be dealt with, newest first, and why.
+    /// Returns the events that could not be processed, newest first, with their errors.
     async fn dead_events(&self, limit: u16) -> Result<Vec<(JiraEvent, String)>, StoreError>;
 
-    /// The conversations on an issue, oldest first.
+    /// Returns the conversations on an issue, oldest first.
     async fn conversations_on(&self, workspace: WorkspaceId, issue_id: &str) -> Result<Vec<Conversation>, StoreError>;
 
-    /// The last conversations, newest first.
+    /// Returns the conversations that changed last, newest first.
     async fn conversations(&self, limit: u16) -> Result<Vec<Conversation>, StoreError>;
 
-    /// Begins a conversation, or changes it. Two that begin the same one at once end up with one.
-    async fn keep_conversation(&self, conversation: &Conversation) -> Result<(), StoreError>;
+    /// Adds a conversation or changes it. Its site, issue and person are its key: added twice, it keeps the first id.
+    async fn store_conversation(&self, conversation: &Conversation) -> Result<(), StoreError>;
 
-    /// Forgets events that were dealt with, and names, before a time. Returns how many rows went.
+    /// Deletes settled events from before `before`, and deduplication keys and OAuth states that have expired at `now`.
+    /// Returns how many rows.
     async fn forget_events(&self, before: Timestamp, now: Timestamp) -> Result<u64, StoreError>;
 }
 
-/// Asks sites about issues whose code is not known yet.
+/// Calls to sites for issues whose repository is not known yet.
 ///
-/// The rules of [`Tracker`](crate::tracker::Tracker) hold.
+/// The rules of [`Tracker`](crate::tracker::Tracker) apply.
 #[async_trait]
 pub trait JiraSites: Send + Sync {
-    /// The issue as it is now; its body as Markdown.
+    /// Returns the issue as it is now, with its body as Markdown.
     async fn issue_at(&self, at: &TrackerRef) -> Result<(TrackerRef, RemoteIssue), ForgeError>;
 
-    /// All comments, oldest first.
+    /// Returns all comments of an issue, oldest first.
     async fn comments_at(&self, at: &TrackerRef) -> Result<Vec<Comment>, ForgeError>;
 
-    /// Writes a comment and returns its id.
+    /// Posts a comment and returns its id.
     async fn post_comment_at(&self, at: &TrackerRef, body: &str) -> Result<String, ForgeError>;
 
-    /// The account that our comments there are written by.
+    /// Returns the account that our comments in a site are written by.
     async fn own_account(&self, site: &str) -> Result<String, ForgeError>;
 }

@@ -1,4 +1,5 @@
-//! What the model costs in a day: booked before a call is made, so that many workers together do not pass a limit.
+//! The ledger of the daily model budgets. A call is charged before it is made, so that concurrent workers stay within a
+//! limit.
 
 use async_trait::async_trait;
 use jiff::civil::Date;
@@ -7,7 +8,7 @@ use patchwright_domain::money::Budget;
 
 use crate::store::StoreError;
 
-/// The account that a call is booked on. Each call counts for its repository and for all of them together.
+/// The account that a call is charged to. Each call counts for its repository and for all repositories together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BudgetAccount {
     /// The day, UTC.
@@ -16,43 +17,43 @@ pub struct BudgetAccount {
     pub repository: String,
 }
 
-/// The most that may be spent in a day.
+/// The budgets of one day.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DayBudgets {
-    /// By each repository.
+    /// Of each repository.
     pub repository: Budget,
-    /// By all together.
+    /// Of all repositories together.
     pub all: Budget,
 }
 
-/// There is no room for another call today.
+/// The budget of the day has no room for another call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{whose} model budget for today is used up: {detail}")]
 pub struct BudgetExceeded {
     /// `the repository's` or `this installation's`.
     pub whose: &'static str,
-    /// How much of what is spent.
+    /// The amounts that are spent and allowed.
     pub detail: String,
 }
 
-/// What was spent on a day.
+/// The amounts that were charged on one day.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DaySpending {
-    /// By the repository.
+    /// To the repository.
     pub repository: Usage,
-    /// By all together.
+    /// To all repositories together.
     pub all: Usage,
 }
 
 impl DayBudgets {
-    /// Whether there is room for one more call, where so much is booked already.
+    /// Checks that one more call fits into the budgets.
     ///
     /// # Errors
-    /// [`BudgetExceeded`] when there is none.
-    pub fn check(&self, booked: &DaySpending, call: &Usage) -> Result<(), BudgetExceeded> {
+    /// [`BudgetExceeded`] when it does not.
+    pub fn check(&self, charged: &DaySpending, call: &Usage) -> Result<(), BudgetExceeded> {
         let accounts = [
-            ("the repository's", &self.repository, &booked.repository),
-            ("this installation's", &self.all, &booked.all),
+            ("the repository's", &self.repository, &charged.repository),
+            ("this installation's", &self.all, &charged.all),
         ];
         for (whose, budget, spent) in accounts {
             if let Some(detail) = budget.no_room_for(spent, call) {
@@ -63,10 +64,10 @@ impl DayBudgets {
     }
 }
 
-/// Keeps the books. What was reserved and never settled, because a worker died in between, stays booked.
+/// The store of the ledger. A reservation that is never settled, because its worker died, stays charged.
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// Books what a call may cost at the most, if there is room for it.
+    /// Charges the most that a call may cost, if the budgets have room for it.
     async fn reserve(
         &self,
         account: &BudgetAccount,
@@ -74,9 +75,9 @@ pub trait Ledger: Send + Sync {
         budgets: DayBudgets,
     ) -> Result<Result<(), BudgetExceeded>, StoreError>;
 
-    /// Books what it did cost in place of what was reserved.
+    /// Replaces a reservation by the actual cost.
     async fn settle(&self, account: &BudgetAccount, reserved: Usage, spent: Usage) -> Result<(), StoreError>;
 
-    /// What is booked.
+    /// Returns the amounts that are charged.
     async fn spending(&self, account: &BudgetAccount) -> Result<DaySpending, StoreError>;
 }

@@ -1,4 +1,4 @@
-//! What the model was asked for a job and what it said, for people who want to know how a change came about.
+//! Recorded model calls, for people who want to know how a change came about.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -8,50 +8,50 @@ use serde::{Deserialize, Serialize};
 use crate::llm::Message;
 use crate::store::StoreError;
 
-/// The most of one message or answer that is kept, in characters.
+/// The longest message or answer that is stored, in characters.
 pub const MAX_TRANSCRIPT_CHARS: usize = 200_000;
 
-/// One call of the model, without what was said.
+/// One model call, without its transcript.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelCall {
-    /// Its turn in its task, from 0.
+    /// Its number within the task, from 0.
     pub number: u32,
-    /// What it was for: `analyze_bug`, `fix_plan`, `code_fix`, `repair`; `command` when a program asked.
+    /// Its purpose: `analyze_bug`, `fix_plan`, `code_fix`, `repair`; `command` for a call of a program.
     pub purpose: String,
-    /// The model that answered, or was asked.
+    /// The model that answered, or that was called.
     pub model: String,
     /// What it cost.
     pub usage: Usage,
-    /// How long it took; 0 where that is not known.
+    /// How long it took, in milliseconds; 0 where that is not known.
     pub millis: u64,
-    /// Why there is no answer that can be used.
+    /// Why there is no usable answer.
     pub error: Option<String>,
 }
 
-/// What was said in a call. Secrets are masked before it is kept.
+/// The messages of a call. Secrets are masked before it is stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transcript {
-    /// The question; empty when a program asked, whose words are not ours to keep.
+    /// The messages that were sent; empty for a call of a program, whose messages are not stored.
     pub question: Vec<Message>,
     /// The answer.
     pub answer: Option<String>,
 }
 
-/// A call as it is kept.
+/// A stored call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredCall {
     /// The task that made it.
     pub task: TaskId,
-    /// When it was over.
+    /// When it ended.
     pub at: Timestamp,
-    /// The call.
+    /// The call itself.
     pub call: ModelCall,
 }
 
-/// Keeps calls.
+/// The store of model calls.
 #[async_trait]
 pub trait ModelCalls: Send + Sync {
-    /// Keeps a call. One that is there already, because its receipt was lost, stays as it is.
+    /// Adds a call. One that is stored already, because its response was lost, stays as it is.
     async fn add_call(
         &self,
         job: JobId,
@@ -61,12 +61,12 @@ pub trait ModelCalls: Send + Sync {
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// All calls for a job, the oldest first.
+    /// Returns all calls of a job, oldest first.
     async fn calls(&self, job: JobId) -> Result<Vec<StoredCall>, StoreError>;
 
-    /// A call with what was said.
+    /// Returns a call with its transcript.
     async fn call(&self, task: TaskId, number: u32) -> Result<Option<(StoredCall, Transcript)>, StoreError>;
 
-    /// Forgets the calls before a time. Returns how many went.
+    /// Deletes the calls before a time. Returns how many.
     async fn forget_calls(&self, before: Timestamp) -> Result<u64, StoreError>;
 }

@@ -1,4 +1,4 @@
-//! The nodes that were added, and what they are at.
+//! The registry of remote nodes, their health and their tasks.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,23 +8,24 @@ use patchwright_domain::node::{Candidate, Health, Label, Node, NodeMode};
 use patchwright_domain::{NodeId, Task};
 
 use crate::accounts::SecretHash;
+use crate::audit::AuditEntry;
 use crate::store::StoreError;
 
-/// An invitation that a node registers with, once.
+/// An invitation with which a node registers once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invitation {
-    /// Of the join token.
+    /// The hash of the join token.
     pub hash: SecretHash,
-    /// Until when it holds.
+    /// When it expires.
     pub until: Timestamp,
 }
 
-/// What a node tells when it registers.
+/// What a node reports when it registers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
-    /// Of the token that it comes in with from then on.
+    /// The hash of the token that it authenticates with from then on.
     pub token: SecretHash,
-    /// What it found itself to have.
+    /// The labels that it detected.
     pub labels: BTreeSet<Label>,
     /// How many tasks it runs at the same time.
     pub capacity: u32,
@@ -32,68 +33,73 @@ pub struct Registration {
     pub version: String,
 }
 
-/// What an administrator changes; the rest stays.
+/// A change of a node by an administrator. What is `None` stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NodeChange {
-    /// The labels that are given to it, beside those that it finds itself.
+    /// The labels that are assigned to it, beside those that it detects.
     pub labels: Option<BTreeSet<Label>>,
-    /// How it gets its tasks.
+    /// How it receives its tasks.
     pub mode: Option<NodeMode>,
     /// How many tasks it runs at the same time.
     pub capacity: Option<u32>,
-    /// Whether it is given nothing more.
+    /// Whether it receives no new tasks.
     pub draining: Option<bool>,
-    /// A new invitation: the token that it had ends.
+    /// A new invitation; the node's token ends.
     pub invitation: Option<Invitation>,
 }
 
-/// Keeps nodes. Their tokens are kept as hashes only.
+/// The store of nodes. Their tokens are stored as hashes only.
+///
+/// An implementation MUST write `audit` in the same transaction as the change, and MUST NOT write it when nothing
+/// changes: an action whose audit entry cannot be written fails.
 #[async_trait]
 pub trait Nodes: Send + Sync {
     /// Adds a node that may register; `false` when the name is taken.
-    async fn add_node(&self, node: &Node, invitation: &Invitation) -> Result<bool, StoreError>;
+    async fn add_node(&self, node: &Node, invitation: &Invitation, audit: AuditEntry) -> Result<bool, StoreError>;
 
-    /// All of them, by name, with how many tasks each has.
+    /// Returns all nodes by name, with how many tasks each has.
     async fn nodes(&self) -> Result<Vec<Candidate>, StoreError>;
 
-    /// One of them.
+    /// Returns a node by id.
     async fn node(&self, id: NodeId) -> Result<Option<Candidate>, StoreError>;
 
-    /// Changes one; `false` when it is not there.
-    async fn change_node(&self, id: NodeId, change: NodeChange) -> Result<bool, StoreError>;
+    /// Changes a node; `false` when it does not exist.
+    async fn change_node(&self, id: NodeId, change: NodeChange, audit: AuditEntry) -> Result<bool, StoreError>;
 
-    /// Removes one; `false` when it is not there. Its token ends; what it ran is taken over when its leases run out.
-    async fn remove_node(&self, id: NodeId) -> Result<bool, StoreError>;
+    /// Removes a node; `false` when it does not exist. Its token ends; its tasks are taken over when their leases expire.
+    async fn remove_node(&self, id: NodeId, audit: AuditEntry) -> Result<bool, StoreError>;
 
-    /// Lets a node in with its invitation, which is used up; `None` when there is no such one at `now`.
+    /// Registers the node of an invitation, which is used up; `None` when no invitation of this hash is valid at `now`.
+    /// The name of the node replaces `actor` and `subject` of the audit entry, because only the transaction knows it.
     async fn register_node(
         &self,
         invitation: &str,
         registration: &Registration,
         now: Timestamp,
+        audit: AuditEntry,
     ) -> Result<Option<Node>, StoreError>;
 
-    /// The node with a token.
+    /// Returns the node that authenticates with a token.
     async fn node_by_token(&self, hash: &str) -> Result<Option<Node>, StoreError>;
 
-    /// Notes that a node is there, and how it is.
-    async fn note_health(&self, id: NodeId, health: &Health, now: Timestamp) -> Result<(), StoreError>;
+    /// Records the health that a node reported at `now`.
+    async fn record_health(&self, id: NodeId, health: &Health, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Notes the process that a node runs as; `true` when it is another one than before.
-    async fn note_instance(&self, id: NodeId, instance: &str) -> Result<bool, StoreError>;
+    /// Records the process that a node runs as; `true` when it is another one than before.
+    async fn record_instance(&self, id: NodeId, instance: &str) -> Result<bool, StoreError>;
 
-    /// Notes that a node let a lease run out: until it is heard of again it is given nothing.
-    async fn note_silent(&self, id: NodeId) -> Result<(), StoreError>;
+    /// Records that a node let a lease expire: it receives nothing until it reports its health again.
+    async fn record_silence(&self, id: NodeId) -> Result<(), StoreError>;
 
-    /// Notes that a node was given a task.
-    async fn note_used(&self, id: NodeId, now: Timestamp) -> Result<(), StoreError>;
+    /// Records that a node was given a task.
+    async fn record_use(&self, id: NodeId, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Notes that a node ended a task of a repository well.
-    async fn note_success(&self, id: NodeId, repository: &str, now: Timestamp) -> Result<(), StoreError>;
+    /// Records that a node completed a task of a repository.
+    async fn record_success(&self, id: NodeId, repository: &str, now: Timestamp) -> Result<(), StoreError>;
 
-    /// When each node last ended a task well, by repository.
+    /// Returns when each node last completed a task, by repository.
     async fn last_successes(&self) -> Result<HashMap<(NodeId, String), Timestamp>, StoreError>;
 
-    /// The tasks of a node that have not ended.
+    /// Returns the tasks of a node that have not ended.
     async fn tasks_of_node(&self, id: NodeId) -> Result<Vec<Task>, StoreError>;
 }

@@ -1,65 +1,80 @@
-//! Telling people: where, and what is on its way.
+//! Notifications: the channels that people configure, and the queue of notices to deliver there.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use patchwright_domain::notification::{Channel, Notice};
 use patchwright_domain::{ChannelId, EffectId, NoticeId, UserId};
 
+use crate::audit::AuditEntry;
 use crate::secret::Secret;
 use crate::store::{EffectOutcome, StoreError};
 
-/// Takes what happened, for all who want to be told.
+/// Accepts notices for everybody who subscribed to them.
 #[async_trait]
 pub trait Notices: Send + Sync {
-    /// Puts a notice on its way to every channel that wants it. The same effect told twice is on its way once.
+    /// Queues a notice for every channel that subscribed to it. A notice of the same cause is queued once.
     async fn post_notice(&self, cause: EffectId, notice: &Notice) -> Result<(), StoreError>;
 }
 
-/// A notice that a sender holds.
+/// A notice that a sender has claimed.
 #[derive(Debug, Clone)]
 pub struct ClaimedNotice {
-    /// Ours; the same over all tries.
+    /// The notice's id, the same in all attempts.
     pub id: NoticeId,
-    /// Which try this is, from 1.
+    /// The number of this attempt, from 1.
     pub attempt: u32,
-    /// Where to.
+    /// The channel to deliver it to.
     pub channel: Channel,
-    /// What it is signed with.
+    /// The secret to sign it with.
     pub secret: Option<Secret>,
-    /// What.
+    /// The notice.
     pub notice: Notice,
 }
 
-/// Keeps channels, and what is on its way to them.
+/// The store of channels and of the notices that are queued for them.
+///
+/// An implementation
+/// * MUST encrypt a channel's secret before it is written;
+/// * MUST write `audit` in the same transaction as the change, and MUST NOT write it when nothing changes.
 #[async_trait]
 pub trait Channels: Send + Sync {
-    /// Adds one. Its secret is sealed.
-    async fn add_channel(&self, channel: &Channel, secret: Option<&Secret>) -> Result<(), StoreError>;
+    /// Adds a channel.
+    async fn add_channel(
+        &self,
+        channel: &Channel,
+        secret: Option<&Secret>,
+        audit: AuditEntry,
+    ) -> Result<(), StoreError>;
 
-    /// Those of a person, or all.
+    /// Returns the channels of a person, or all.
     async fn channels(&self, of: Option<UserId>) -> Result<Vec<Channel>, StoreError>;
 
-    /// One of them.
+    /// Returns a channel by id.
     async fn channel(&self, id: ChannelId) -> Result<Option<Channel>, StoreError>;
 
-    /// Gives one another name and other events, and another secret where there is one; `false` when it is not there.
-    async fn change_channel(&self, channel: &Channel, secret: Option<&Secret>) -> Result<bool, StoreError>;
+    /// Changes a channel's name and events, and its secret if one is given; `false` when it does not exist.
+    async fn change_channel(
+        &self,
+        channel: &Channel,
+        secret: Option<&Secret>,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError>;
 
-    /// Removes one with what is on its way there; `false` when it is not there.
-    async fn remove_channel(&self, id: ChannelId) -> Result<bool, StoreError>;
+    /// Removes a channel with its queued notices; `false` when it does not exist.
+    async fn remove_channel(&self, id: ChannelId, audit: AuditEntry) -> Result<bool, StoreError>;
 
-    /// Puts a notice on its way to one channel, whatever it wants.
+    /// Queues a notice for one channel, whatever it subscribed to.
     async fn try_channel(&self, id: ChannelId, notice: &Notice) -> Result<(), StoreError>;
 
-    /// Takes the oldest due notice and holds it until a time.
+    /// Claims the oldest due notice until `until`.
     async fn claim_notice(&self, now: Timestamp, until: Timestamp) -> Result<Option<ClaimedNotice>, StoreError>;
 
-    /// Ends the hold on a notice.
+    /// Ends the claim on a notice.
     async fn settle_notice(&self, id: NoticeId, outcome: EffectOutcome) -> Result<(), StoreError>;
 
-    /// What could not be told, newest first: the notice's id, its channel, and why.
+    /// Returns the notices that could not be delivered, newest first: id, channel and error.
     async fn dead_notices(&self, limit: u16) -> Result<Vec<(NoticeId, ChannelId, String)>, StoreError>;
 
-    /// Forgets what was told before a time. Returns how many notices went.
+    /// Deletes the settled notices that were created before a time. Returns how many.
     async fn forget_notices(&self, before: Timestamp) -> Result<u64, StoreError>;
 }

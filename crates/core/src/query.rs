@@ -1,108 +1,111 @@
-//! What people want to see: lists and single things, read only.
+//! Read-only queries for people: lists, pages and counts.
 
 use std::collections::HashMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use patchwright_domain::{Issue, IssueId, IssueStatus, Job, JobId, JobStatus, Task, TaskId, TaskStatus};
+use patchwright_domain::job::JobSummary;
+use patchwright_domain::{Issue, IssueId, IssueStatus, JobId, JobStatus, Task, TaskId, TaskStatus};
 
 use crate::store::{DeliveryRecord, StoreError};
 
-/// Which jobs to list.
+/// Which jobs to list. What is `None` matches all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JobFilter {
-    /// Only of this status.
+    /// Jobs of this status.
     pub status: Option<JobStatus>,
-    /// Only of this repository, `owner/name`.
+    /// Jobs of this repository, `owner/name`.
     pub repository: Option<String>,
-    /// Only of this issue.
+    /// Jobs of this issue.
     pub issue: Option<IssueId>,
-    /// Only jobs that are older than this one: the next page.
+    /// Jobs older than this one: the next page.
     pub before: Option<JobId>,
-    /// At most this many.
+    /// The most jobs to return.
     pub limit: u16,
 }
 
-/// Which issues to list.
+/// Which issues to list. What is `None` matches all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IssueFilter {
-    /// Only of this status.
+    /// Issues of this status.
     pub status: Option<IssueStatus>,
-    /// Only of this repository, `owner/name`.
+    /// Issues of this repository, `owner/name`.
     pub repository: Option<String>,
-    /// Only with this text in the title or body, in any case.
+    /// Issues with this text in the title or body, without regard to case.
     pub text: Option<String>,
-    /// Only issues that are older than this one: the next page.
+    /// Issues older than this one: the next page.
     pub before: Option<IssueId>,
-    /// At most this many.
+    /// The most issues to return.
     pub limit: u16,
 }
 
-/// Which tasks to list.
+/// Which tasks to list. What is `None` matches all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TaskFilter {
-    /// Only of this status.
+    /// Tasks of this status.
     pub status: Option<TaskStatus>,
-    /// Only of this job.
+    /// Tasks of this job.
     pub job: Option<JobId>,
-    /// Only of this issue.
+    /// Tasks of this issue.
     pub issue: Option<IssueId>,
-    /// Only tasks that are older than this one: the next page.
+    /// Tasks older than this one: the next page.
     pub before: Option<TaskId>,
-    /// At most this many.
+    /// The most tasks to return.
     pub limit: u16,
 }
 
-/// How much waits.
+/// The lengths of the queues.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QueueDepth {
-    /// Jobs that wait.
+    /// Jobs that wait for a worker.
     pub queued: u64,
     /// Jobs that run.
     pub running: u64,
-    /// Effects that wait.
+    /// Effects that wait for delivery.
     pub effects: u64,
-    /// Events of Jira that were acknowledged and wait to be seen to.
+    /// Events of Jira that were acknowledged and wait to be processed.
     pub events: u64,
 }
 
-/// Reads for people.
+/// The queries. Jobs come as summaries: the reports of their stages are not read.
 #[async_trait]
 pub trait Queries: Send + Sync {
-    /// Jobs, newest first.
-    async fn jobs(&self, filter: JobFilter) -> Result<Vec<Job>, StoreError>;
+    /// Returns jobs, newest first.
+    async fn jobs(&self, filter: JobFilter) -> Result<Vec<JobSummary>, StoreError>;
 
-    /// Jobs that changed at this microsecond or later, in the order of their changes.
-    async fn jobs_changed(&self, since: i64, limit: u16) -> Result<Vec<Job>, StoreError>;
+    /// Returns the jobs that changed at this microsecond or later, in the order of their changes.
+    async fn jobs_changed(&self, since: i64, limit: u16) -> Result<Vec<JobSummary>, StoreError>;
 
-    /// Issues, newest first.
+    /// Returns issues, newest first.
     async fn issues(&self, filter: IssueFilter) -> Result<Vec<Issue>, StoreError>;
 
-    /// Tasks, newest first.
+    /// Returns tasks, newest first.
     async fn tasks(&self, filter: TaskFilter) -> Result<Vec<Task>, StoreError>;
 
-    /// What makes the change of these jobs in place of the built-in stages, or else what was asked for beyond the issue.
-    async fn wishes(&self, jobs: &[JobId]) -> Result<HashMap<JobId, String>, StoreError>;
+    /// Returns what makes the change of these jobs, or else what was asked for beyond the issue. Jobs with neither are
+    /// left out.
+    async fn requested_work(&self, jobs: &[JobId]) -> Result<HashMap<JobId, String>, StoreError>;
 
-    /// A task.
+    /// Returns a task by id.
     async fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError>;
 
-    /// The delivery that made a job.
+    /// Returns the delivery that created a job.
     async fn delivery(&self, job: JobId) -> Result<Option<DeliveryRecord>, StoreError>;
 
-    /// Which turn a waiting job has among those of its repository, from 1; `None` when it does not wait. (Repositories
-    /// take turns, so there is no one order of all.)
+    /// Returns the position of a waiting job in the queue of its repository, from 1; `None` when it does not wait.
+    /// Repositories take turns, so there is no position among all jobs.
     async fn queue_position(&self, job: JobId) -> Result<Option<u64>, StoreError>;
 
-    /// The jobs that wait, with their turns in their repositories; those come first that go first there.
-    async fn waiting(&self, limit: u16) -> Result<Vec<(Job, u64)>, StoreError>;
+    /// Returns the waiting jobs with their positions in the queues of their repositories, in the order in which each
+    /// repository runs them.
+    async fn waiting(&self, limit: u16) -> Result<Vec<(JobSummary, u64)>, StoreError>;
 
-    /// How many issues there are of each status.
+    /// Returns how many issues have each status.
     async fn issue_counts(&self) -> Result<HashMap<IssueStatus, u64>, StoreError>;
 
-    /// The newest delivery that was kept: of which platform, what, and when.
+    /// Returns the newest delivery: platform, event and time.
     async fn last_delivery(&self) -> Result<Option<(String, String, Timestamp)>, StoreError>;
 
-    /// How much waits.
+    /// Returns the lengths of the queues.
     async fn queue_depth(&self) -> Result<QueueDepth, StoreError>;
 }

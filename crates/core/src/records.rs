@@ -1,5 +1,4 @@
-//! What the built-in forge keeps: comments and pull requests. (Its issues are ordinary issues, its repositories are
-//! folders.)
+//! The comments and pull requests of the built-in forge. Its issues are ordinary issues, and its repositories are folders.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -11,9 +10,9 @@ use crate::tracker::Comment;
 /// A pull request of the built-in forge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalPullRequest {
-    /// In which repository.
+    /// Its repository.
     pub repo: RepoName,
-    /// Its number there.
+    /// Its number in the repository.
     pub number: u64,
     /// The branch with the change.
     pub head: BranchName,
@@ -31,22 +30,22 @@ pub struct LocalPullRequest {
     pub created_at: Timestamp,
 }
 
-/// Keeps comments and pull requests of the built-in forge.
+/// The store of the built-in forge.
 #[async_trait]
 pub trait ForgeRecords: Send + Sync {
-    /// An issue of the built-in forge.
+    /// Returns an issue of the built-in forge.
     async fn local_issue(&self, issue: &IssueRef) -> Result<Option<Issue>, StoreError>;
 
-    /// The number that the next issue of a repository gets.
+    /// Returns the number of the next issue of a repository.
     async fn next_local_issue(&self, repo: &RepoName) -> Result<u64, StoreError>;
 
-    /// Keeps an issue; [`StoreError::Stale`] when its number is taken.
+    /// Adds an issue; [`StoreError::Stale`] when its number is taken.
     async fn add_local_issue(&self, issue: Issue) -> Result<(), StoreError>;
 
-    /// Comments on an issue or pull request, oldest first.
+    /// Returns the comments on an issue or pull request, oldest first.
     async fn local_comments(&self, repo: &RepoName, number: u64) -> Result<Vec<Comment>, StoreError>;
 
-    /// Keeps a comment and returns its id.
+    /// Adds a comment and returns its id.
     async fn add_local_comment(
         &self,
         repo: &RepoName,
@@ -56,16 +55,16 @@ pub trait ForgeRecords: Send + Sync {
         at: Timestamp,
     ) -> Result<String, StoreError>;
 
-    /// Replaces a comment's text; `false` when there is none of this id.
+    /// Replaces a comment's text; `false` when it does not exist.
     async fn edit_local_comment(&self, id: &str, body: &str) -> Result<bool, StoreError>;
 
-    /// Pull requests of a repository, oldest first.
+    /// Returns the pull requests of a repository, oldest first.
     async fn local_pull_requests(&self, repo: &RepoName) -> Result<Vec<LocalPullRequest>, StoreError>;
 
-    /// Keeps a pull request under the next number of its repository and returns that number. The number in `new` is
-    /// not looked at.
+    /// Adds a pull request under the next number of its repository and returns that number. The number in `new` is
+    /// ignored.
     async fn add_local_pull_request(&self, new: LocalPullRequest) -> Result<u64, StoreError>;
 
-    /// Changes text, draft or state of a pull request; `false` when there is none of this number.
+    /// Changes text, draft or state of a pull request; `false` when it does not exist.
     async fn change_local_pull_request(&self, changed: LocalPullRequest) -> Result<bool, StoreError>;
 }

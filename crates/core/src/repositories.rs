@@ -1,19 +1,20 @@
-//! The repositories that people have added.
+//! The repositories that people have added to this server.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use patchwright_domain::{PlatformId, RepoName, RepositoryId};
 
+use crate::audit::AuditEntry;
 use crate::store::StoreError;
 
-/// A repository that people have added.
+/// A repository that was added.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegisteredRepository {
-    /// Ours.
+    /// Its id here.
     pub id: RepositoryId,
-    /// On which forge.
+    /// The forge that hosts it.
     pub platform: PlatformId,
-    /// Its full name there.
+    /// Its full name on the forge.
     pub name: RepoName,
     /// When it was added.
     pub created_at: Timestamp,
@@ -21,21 +22,24 @@ pub struct RegisteredRepository {
     pub synced_at: Option<Timestamp>,
 }
 
-/// Keeps them.
+/// The store of added repositories.
+///
+/// An implementation MUST write `audit` in the same transaction as the change, and MUST NOT write it when nothing
+/// changes: an action whose audit entry cannot be written fails.
 #[async_trait]
 pub trait Repositories: Send + Sync {
-    /// Adds one; `false` when it is there already.
-    async fn add_repository(&self, repository: &RegisteredRepository) -> Result<bool, StoreError>;
+    /// Adds a repository; `false` when it was added before.
+    async fn add_repository(&self, repository: &RegisteredRepository, audit: AuditEntry) -> Result<bool, StoreError>;
 
-    /// All, by name.
+    /// Returns all repositories, by name.
     async fn repositories(&self) -> Result<Vec<RegisteredRepository>, StoreError>;
 
-    /// One.
+    /// Returns a repository by id.
     async fn repository(&self, id: RepositoryId) -> Result<Option<RegisteredRepository>, StoreError>;
 
-    /// Notes that its issues were imported.
-    async fn note_synced(&self, id: RepositoryId, at: Timestamp) -> Result<(), StoreError>;
+    /// Records that the issues of a repository were imported; `false` when it does not exist.
+    async fn record_sync(&self, id: RepositoryId, at: Timestamp, audit: AuditEntry) -> Result<bool, StoreError>;
 
-    /// Removes one; `false` when it is not there. Its issues and jobs stay.
-    async fn remove_repository(&self, id: RepositoryId) -> Result<bool, StoreError>;
+    /// Removes a repository; `false` when it does not exist. Its issues and jobs stay.
+    async fn remove_repository(&self, id: RepositoryId, audit: AuditEntry) -> Result<bool, StoreError>;
 }

@@ -1,11 +1,11 @@
-//! How it goes: counted as jobs end, so that a look costs the same after a million of them.
+//! Statistics over runs. They are summed as jobs end, so that a query costs the same after a million of them.
 
 use async_trait::async_trait;
 use patchwright_domain::Usage;
 
 use crate::store::StoreError;
 
-/// What to tell apart.
+/// What runs are grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GroupBy {
     /// Days, UTC.
@@ -38,37 +38,37 @@ impl GroupBy {
     }
 }
 
-/// Which runs: those that ended from one day to another, both counted, `2026-11-22`.
+/// A query over the runs that ended in a range of days, both inclusive, such as `2026-11-22`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatsQuery {
     /// The first day.
     pub from: String,
     /// The last day.
     pub to: String,
-    /// What to tell apart.
+    /// What the runs are grouped by.
     pub group_by: GroupBy,
 }
 
-/// What is known of a group of runs.
+/// The statistics of one group of runs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GroupStats {
-    /// The day, repository, node or model; empty where there is none.
+    /// The day, repository, node or model; empty for runs without one.
     pub key: String,
     /// Runs that succeeded.
     pub succeeded: u64,
     /// Runs that failed.
     pub failed: u64,
-    /// Runs that people stopped.
+    /// Runs that were cancelled.
     pub cancelled: u64,
-    /// What the model cost.
+    /// The model usage of all runs.
     pub usage: Usage,
-    /// Half of the runs waited no longer, and 95 of 100, in seconds.
+    /// How long the runs waited.
     pub wait: Percentiles,
-    /// The same for how long they ran.
+    /// How long they ran.
     pub run: Percentiles,
 }
 
-/// Two of a hundred places in a row of durations, in seconds; 0 where there are none.
+/// Percentiles of durations, in seconds; 0 without durations.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Percentiles {
     /// The 50th.
@@ -77,9 +77,9 @@ pub struct Percentiles {
     pub p95: f64,
 }
 
-/// Tells them.
+/// The query of statistics.
 #[async_trait]
 pub trait Stats: Send + Sync {
-    /// Each group, by key.
+    /// Returns the groups, by key.
     async fn stats(&self, query: StatsQuery) -> Result<Vec<GroupStats>, StoreError>;
 }

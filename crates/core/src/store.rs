@@ -1,109 +1,146 @@
-//! The truth: issues, jobs, tasks, deliveries and effects that wait.
+//! The store of record: issues, jobs, tasks, webhook deliveries and the outbox of effects.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use patchwright_domain::job::Lease;
+use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::node::Needs;
 use patchwright_domain::run_record::RunRecord;
 use patchwright_domain::{DeliveryId, Effect, EffectId, Issue, IssueId, IssueRef, Job, JobId, PlatformId, Task};
 
+use crate::audit::AuditEntry;
 use crate::fault::{Cause, Fault};
 
-/// No lease is longer. One that seems to be was given before the clock was set back, and others may take the job.
+/// The longest lease. A lease that ends later was granted before the clock was set back, and its job may be claimed.
 pub const MAX_LEASE: SignedDuration = SignedDuration::from_mins(10);
 
-/// A thing with the revision that it was read at.
+/// A value with the revision that it was read at.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Versioned<T> {
-    /// The thing.
+    /// The value.
     pub value: T,
-    /// Rises with every write.
+    /// Rises by one with every update. Renewing a lease is no update.
     pub revision: i64,
 }
 
-/// What a use case wants written: whole or not at all.
+/// Everything that a use case writes, in one transaction: all of it or nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Step {
-    /// The delivery that caused it. With a known one the whole step is refused as repeated.
+    /// The delivery that caused the step. When it is known already, the whole step is refused as repeated.
     pub delivery: Option<DeliveryRecord>,
     /// The issue, new or changed.
     pub issue: Option<Write<Issue>>,
     /// The job, new or changed.
-    pub job: Option<Write<Job>>,
-    /// A task, new or changed. Tasks are written by whoever holds the job's lease, so they need no revision.
+    pub job: Option<JobWrite>,
+    /// A task, new or changed. Only the holder of the job's lease writes tasks, so they carry no revision.
     pub task: Option<Task>,
-    /// Effects that become due. They are delivered in this order.
+    /// Effects that become due, in the order of their delivery.
     pub effects: Vec<EffectRecord>,
-    /// An effect that is done with this step.
+    /// The effect that this step completes.
     pub settled: Option<EffectId>,
-    /// What is counted because the job ends with this step.
+    /// What the statistics count when the job ends with this step.
     pub ended: Option<RunRecord>,
+    /// The audit entry of the action. If it cannot be written, nothing is.
+    pub audit: Option<AuditEntry>,
 }
 
-/// A thing to write.
+/// A value to insert or update.
 #[derive(Debug, Clone)]
 pub enum Write<T> {
-    /// It is new.
+    /// The value is new.
     Insert(T),
-    /// It was read at this revision and must still be there.
+    /// The value replaces the one of this revision; any other revision is refused as stale.
     Update(Versioned<T>),
 }
 
-/// A delivery to remember.
+/// A job to insert or update. An update names the stages that differ, because their reports are most of a job's size.
+#[derive(Debug, Clone)]
+pub enum JobWrite {
+    /// The job is new; all its stages are written.
+    Insert(Job),
+    /// The job replaces the one of this revision; any other revision is refused as stale.
+    Update {
+        /// The job as it is from now on.
+        job: Job,
+        /// The revision that it was read at.
+        revision: i64,
+        /// The stages that are written. All others MUST be as they were read.
+        stages: Vec<StageKind>,
+    },
+}
+
+impl JobWrite {
+    /// Creates the update of a job that was read, with those of its stages that differ.
+    pub fn update(known: &Versioned<Job>, job: Job) -> Self {
+        let records = known.value.stages.iter().zip(&job.stages);
+        let stages = records.filter(|(before, now)| before != now).map(|(_, now)| now.kind).collect();
+        Self::Update { job, revision: known.revision, stages }
+    }
+
+    /// The job as it is from now on.
+    pub const fn job(&self) -> &Job {
+        match self {
+            Self::Insert(job) | Self::Update { job, .. } => job,
+        }
+    }
+}
+
+/// A webhook delivery, remembered so that it is processed once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryRecord {
-    /// The platform.
+    /// The platform that sent it.
     pub platform: PlatformId,
-    /// Its name of the delivery.
+    /// The platform's id of the delivery.
     pub id: DeliveryId,
-    /// What the delivery is about, beyond its id (`comment:77`): the same thing told twice is one thing. Unique too.
+    /// What the delivery is about, beyond its id (`comment:77`). Two deliveries of one identity are the same event; it is
+    /// unique within the platform.
     pub identity: Option<String>,
     /// The platform's name of the event.
     pub event_type: String,
-    /// The job that it made, or that it was about.
+    /// The job that it created or that it is about.
     pub job_id: Option<JobId>,
-    /// When it came.
+    /// When it was received.
     pub received_at: Timestamp,
-    /// The event as it came, JSON.
-    pub payload: String,
+    /// The event as it was received, JSON. Shared, because a step that lost against another writer is built again.
+    pub payload: Arc<str>,
 }
 
-/// An effect to deliver.
+/// An effect in the outbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EffectRecord {
-    /// Ours; ids in order are delivered in order.
+    /// Effects are delivered in the order of their ids.
     pub id: EffectId,
-    /// The issue that it shows on: effects of one issue go out one after the other.
+    /// The issue that the effect shows on. Effects of one issue are delivered one after the other.
     pub issue_id: IssueId,
-    /// The job that it speaks of; a reply may have none.
+    /// The job that the effect is about; a reply may have none.
     pub job_id: Option<JobId>,
-    /// What.
+    /// What to deliver.
     pub effect: Effect,
     /// When it became due.
     pub created_at: Timestamp,
 }
 
-/// An effect that a worker holds.
+/// An effect that a worker has claimed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimedEffect {
     /// The effect.
     pub record: EffectRecord,
-    /// Which try this is, from 1.
+    /// The number of this attempt, from 1.
     pub attempt: u32,
 }
 
-/// What is kept of things that are over.
+/// How long completed records are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// What came before is forgotten.
+    /// Records older than this are deleted.
     pub before: Timestamp,
-    /// How much room the payloads of deliveries may take together; 0 stands for no limit.
+    /// The most bytes that the payloads of deliveries take together; 0 stands for no limit.
     pub payload_bytes: u64,
 }
 
-/// How many jobs may run at once; 0 stands for no limit. Repositories of one name on several platforms count together.
+/// The most jobs that run at once; 0 stands for no limit. Repositories of one name on several platforms count together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ConcurrencyLimits {
     /// In one repository.
@@ -112,23 +149,23 @@ pub struct ConcurrencyLimits {
     pub per_actor: u32,
 }
 
-/// How the delivery of an effect ended, when it changed nothing else.
+/// How an attempt to deliver an effect ended, when it changed nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EffectOutcome {
-    /// Done, or no longer needed.
+    /// Delivered, or no longer needed.
     Done,
-    /// To be tried again.
+    /// Failed, to be attempted again.
     Retry {
-        /// Not before.
+        /// The earliest time of the next attempt.
         at: Timestamp,
         /// What went wrong.
         error: String,
     },
-    /// The other side asked for patience, so that nothing was tried: to be tried then, and not counted.
+    /// Not attempted, because the other side asked to wait. This attempt is not counted.
     Postponed {
-        /// Not before.
+        /// The earliest time of the next attempt.
         at: Timestamp,
-        /// What it said.
+        /// The other side's reason.
         error: String,
     },
     /// Given up; kept for people to see.
@@ -141,20 +178,20 @@ pub enum EffectOutcome {
 /// The store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Somebody else wrote first. Nothing was written; read again.
+    /// Another writer was faster. Nothing was written; read again.
     #[error("the {what} was changed meanwhile")]
     Stale {
-        /// `job` or `issue`.
+        /// `job`, `issue` or another table.
         what: &'static str,
     },
     /// The delivery is known. Nothing was written.
     #[error("the delivery is known already")]
     Repeated {
-        /// The job that the first one made.
+        /// The job of the delivery that was first.
         job_id: Option<JobId>,
-        /// Whether it was the delivery's id that was known, and not only what it is about.
+        /// Whether the delivery's id was known, and not only its identity.
         same_delivery: bool,
-        /// Whether the known one had another payload: platforms never use an id twice.
+        /// Whether the known delivery has another payload: platforms never use an id twice.
         altered: bool,
     },
     /// The database cannot be used now. Nothing was written.
@@ -164,10 +201,10 @@ pub enum StoreError {
         #[source]
         source: Cause,
     },
-    /// A row makes no sense, or a statement is wrong.
+    /// A row cannot be read, or a statement is wrong.
     #[error("the database holds or answers something that makes no sense: {detail}")]
     Corrupt {
-        /// What.
+        /// The row and what is wrong with it.
         detail: String,
     },
 }
@@ -182,19 +219,19 @@ impl StoreError {
     }
 }
 
-/// Who takes jobs: what it can do, and what its hold on one is.
+/// A worker, or a dispatcher for many workers, that claims jobs.
 pub trait Claimant: Send + Sync {
-    /// Whether it takes only jobs that ask for nothing of the node that runs them.
+    /// Whether it runs only jobs that need nothing of their node. Such claimants may be served together.
     fn is_plain(&self) -> bool;
 
-    /// Whether it can do a job that asks for this.
+    /// Whether it can run a job with these needs.
     fn can(&self, needs: &Needs) -> bool;
 
-    /// Its hold on a job; `None` when it does not take this one.
-    fn hold(&self, job: &Job) -> Option<Lease>;
+    /// Returns its lease on a job; `None` when it does not take this one.
+    fn lease(&self, job: &Job) -> Option<Lease>;
 }
 
-/// A worker that takes any job that asks for nothing.
+/// A worker that runs any job without needs.
 impl Claimant for Lease {
     fn is_plain(&self) -> bool {
         true
@@ -204,43 +241,44 @@ impl Claimant for Lease {
         needs.is_none()
     }
 
-    fn hold(&self, _: &Job) -> Option<Lease> {
+    fn lease(&self, _: &Job) -> Option<Lease> {
         Some(self.clone())
     }
 }
 
-/// Keeps the truth.
+/// The store of record.
 ///
 /// An implementation
 /// * MUST write a [`Step`] whole or not at all, and return only when it is safe on disk;
-/// * MUST refuse an update whose revision is not the present one with [`StoreError::Stale`];
+/// * MUST refuse an update of any other revision than the present one with [`StoreError::Stale`];
 /// * MUST refuse a known delivery (same platform and id, or same platform and identity) with
-///   [`StoreError::Repeated`], also when two come at once;
-/// * MUST hand a job or an effect to one worker at a time.
+///   [`StoreError::Repeated`], also when two come at the same time;
+/// * MUST let one worker at a time claim a job or an effect;
+/// * MUST NOT let an update that was computed before a renewal shorten the renewed lease.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Whether the database answers.
+    /// Checks that the database answers.
     async fn ping(&self) -> Result<(), StoreError>;
 
-    /// A job.
+    /// Returns a job by its id.
     async fn job(&self, id: JobId) -> Result<Option<Versioned<Job>>, StoreError>;
 
-    /// An issue.
+    /// Returns an issue by its id.
     async fn issue(&self, id: IssueId) -> Result<Option<Versioned<Issue>>, StoreError>;
 
-    /// An issue by its outside name.
+    /// Returns the issue of this platform, repository and number.
     async fn issue_by_source(&self, source: &IssueRef) -> Result<Option<Versioned<Issue>>, StoreError>;
 
-    /// The job of an issue that was accepted last.
+    /// Returns the newest job of an issue.
     async fn latest_job(&self, issue: IssueId) -> Result<Option<Versioned<Job>>, StoreError>;
 
-    /// The jobs of an issue that have not ended, oldest first. Only the first of them may run.
+    /// Returns the jobs of an issue that have not ended, oldest first. Only the first of them may run.
     async fn open_jobs(&self, issue: IssueId) -> Result<Vec<Versioned<Job>>, StoreError>;
 
-    /// The tasks of a job that have not ended, oldest first.
+    /// Returns the tasks of a job that have not ended, oldest first.
     async fn open_tasks(&self, job: JobId) -> Result<Vec<Task>, StoreError>;
 
-    /// The newest job that works on this branch.
+    /// Returns the newest job that works on a branch.
     async fn job_by_branch(
         &self,
         source: &PlatformId,
@@ -248,32 +286,36 @@ pub trait Store: Send + Sync {
         branch: &str,
     ) -> Result<Option<Versioned<Job>>, StoreError>;
 
-    /// Writes.
+    /// Writes a step in one transaction.
     async fn commit(&self, step: Step) -> Result<(), StoreError>;
 
-    /// Takes a job that the claimant can do and gives it the lease: one whose lease ran out, else, of the repository
-    /// where the fewest run, the one that waits longest and may run at `now`. A job waits until all earlier ones of its
-    /// issue have ended. Where or for whom as many run as `share` admits, nothing is taken. Writes nothing else.
+    /// Claims a job that the claimant can run, and gives it the claimant's lease: first a job whose lease has expired;
+    /// otherwise, of the repository with the fewest running jobs, the job that has waited longest and may run at `now`.
+    /// A job waits until all earlier jobs of its issue have ended. Where `limits` is reached, nothing is claimed. Stages
+    /// are not written.
     async fn claim_job(
         &self,
         now: Timestamp,
         claimant: Arc<dyn Claimant>,
-        share: ConcurrencyLimits,
+        limits: ConcurrencyLimits,
     ) -> Result<Option<Versioned<Job>>, StoreError>;
 
-    /// Takes the oldest due effect such that no older effect of its issue waits, and holds it until `until`.
+    /// Sets the end of a job's lease; `false` when the job does not run under this epoch. This is no change of the job:
+    /// revision, `updated_at` and stages stay, and no event is sent.
+    async fn renew_lease(&self, job: JobId, epoch: u64, until: Timestamp) -> Result<bool, StoreError>;
+
+    /// Claims the oldest due effect until `until`. An effect waits until all older effects of its issue are settled.
     async fn claim_effect(&self, now: Timestamp, until: Timestamp) -> Result<Option<ClaimedEffect>, StoreError>;
 
-    /// Ends the hold on an effect.
+    /// Ends the claim on an effect.
     async fn settle_effect(&self, id: EffectId, outcome: EffectOutcome) -> Result<(), StoreError>;
 
-    /// Forgets the payloads of deliveries that came before a time, and those deliveries altogether whose id is all that
-    /// is known of them. What a delivery was about (its identity) stays known: the same comment told again much later
-    /// is still the same comment. Effects that were done before that time go. Of the payloads that are left, the youngest
-    /// are kept that have at most so many bytes together, as they are stored. Returns how many rows it changed.
+    /// Deletes effects that were delivered before the time, payloads of deliveries that were received before it, and
+    /// those deliveries altogether that have no identity: a comment that is delivered again much later is still known.
+    /// Of the remaining payloads, the newest are kept up to the limit, in bytes as they are stored. Returns how many rows
+    /// changed.
     async fn forget(&self, retention: Retention) -> Result<u64, StoreError>;
 
-    /// The first time after `after` at which a job or an effect may become due by itself; `None` when nothing waits for
-    /// a time.
+    /// Returns the first time after `after` at which a job or an effect becomes due by itself; `None` when none does.
     async fn next_due(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 }

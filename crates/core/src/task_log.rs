@@ -1,4 +1,4 @@
-//! What tasks said while they ran.
+//! The logs of tasks.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -6,30 +6,30 @@ use patchwright_domain::TaskId;
 
 use crate::store::StoreError;
 
-/// The most that one task may say, in bytes. What comes after it is not kept.
+/// The longest log of one task, in bytes. The rest is not stored.
 pub const MAX_LOG: u64 = 16 << 20;
 
-/// A part of a log.
+/// A section of a log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogPart {
-    /// Whole pieces, unless one is larger than what was asked for.
+    /// Whole chunks, unless one is larger than the requested size.
     pub text: String,
-    /// Where the part after it begins, in bytes from the log's beginning.
+    /// The offset of the next section, in bytes.
     pub next: u64,
-    /// How long the log is now.
+    /// The length of the whole log, in bytes.
     pub end: u64,
 }
 
-/// Keeps logs.
+/// The store of task logs.
 #[async_trait]
 pub trait TaskLogs: Send + Sync {
-    /// Adds a piece at the end. One that is there already is not written again, so that a piece whose receipt was lost
-    /// may be sent once more; what comes beyond [`MAX_LOG`] is dropped, and the log says so.
-    async fn append_log(&self, task: TaskId, piece: u64, text: &str, now: Timestamp) -> Result<(), StoreError>;
+    /// Appends a chunk. One with a known number is ignored, so that a chunk whose response was lost may be sent again. Text
+    /// beyond [`MAX_LOG`] is dropped, and the log says so.
+    async fn append_log(&self, task: TaskId, chunk: u64, text: &str, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Reads from a place on, about `most` bytes.
-    async fn read_log(&self, task: TaskId, from: u64, most: u64) -> Result<LogPart, StoreError>;
+    /// Reads about `max_bytes` from an offset on.
+    async fn read_log(&self, task: TaskId, from: u64, max_bytes: u64) -> Result<LogPart, StoreError>;
 
-    /// Forgets what was said before a time. Returns how many pieces went.
+    /// Deletes the chunks from before a time. Returns how many.
     async fn forget_logs(&self, before: Timestamp) -> Result<u64, StoreError>;
 }

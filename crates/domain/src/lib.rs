@@ -28,7 +28,7 @@ pub use id::{
 };
 pub use issue::{Issue, IssueEvent, IssueRef, IssueStatus, TrackerRef};
 pub use issue_number::IssueNumber;
-pub use job::{Job, JobEvent, JobStatus};
+pub use job::{Job, JobEvent, JobStatus, JobSummary};
 pub use money::Usage;
 pub use path::RepoPath;
 pub use platform::PlatformId;

@@ -1,7 +1,8 @@
 //! Changing a job, with everything that follows from it.
 
 use jiff::Timestamp;
-use patchwright_core::store::{EffectRecord, Step, StoreError, Versioned, Write};
+use patchwright_core::audit::AuditEntry;
+use patchwright_core::store::{EffectRecord, JobWrite, Step, StoreError, Versioned, Write};
 use patchwright_domain::job::PullRequestEnd;
 use patchwright_domain::notification::NotificationEvent;
 use patchwright_domain::run_record::RunRecord;
@@ -26,20 +27,22 @@ pub(crate) enum ChangeError {
 impl Engine {
     /// Applies an event to a job as it stands now and writes the result with everything that follows from it.
     pub(crate) async fn change_job(&self, id: JobId, event: JobEvent) -> Result<Job, ChangeError> {
-        self.change_job_with(id, event, None, None).await
+        self.change_job_with(id, event, None, None, None).await
     }
 
-    /// The same, with a task to write and an effect that is done with it.
+    /// The same, with a task to write, an effect that is done with it, and the audit entry of the action.
     pub(crate) async fn change_job_with(
         &self,
         id: JobId,
         event: JobEvent,
         task: Option<Task>,
         settled: Option<EffectId>,
+        audit: Option<AuditEntry>,
     ) -> Result<Job, ChangeError> {
         self.write(async || {
             let known = self.ports.store.job(id).await?.ok_or(ChangeError::NotFound(id))?;
-            self.plan_change(known, event.clone(), task.clone(), settled).await
+            let (step, job) = self.plan_change(known, event.clone(), task.clone(), settled).await?;
+            Ok((Step { audit: audit.clone(), ..step }, job))
         })
         .await
     }
@@ -69,7 +72,7 @@ impl Engine {
         let now = self.ports.clock.now();
         let (before, awaited) = (known.value.status(), known.value.awaits_approval());
         let told = news(&event);
-        let (job, mut effects) = known.value.advance(event, now)?;
+        let (job, mut effects) = known.value.clone().advance(event, now)?;
         effects.extend(
             told.or_else(|| ending(&job, before))
                 .or_else(|| ready(&job, awaited))
@@ -82,7 +85,7 @@ impl Engine {
         let step = Step {
             issue: self.follow_issue(&job, before, now).await?,
             effects: self.records(&job, effects, now),
-            job: Some(Write::Update(Versioned { value: job.clone(), revision: known.revision })),
+            job: Some(JobWrite::update(&known, job.clone())),
             ended: Self::run_record(&job, before, task.as_ref()),
             task,
             settled,

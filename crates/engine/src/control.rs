@@ -1,7 +1,8 @@
 //! What people do by hand: start, retry, cancel.
 
+use patchwright_core::audit::AuditEntry;
 use patchwright_core::forge::ForgeError;
-use patchwright_core::store::{Step, StoreError, Versioned, Write};
+use patchwright_core::store::{JobWrite, Step, StoreError, Versioned, Write};
 use patchwright_core::webhook::InboundIssue;
 use patchwright_domain::job::{JobTrigger, Priority, PublishMode, PullRequestEnd, TriggerKind};
 use patchwright_domain::node::{Needs, WorkCommand, choose};
@@ -117,11 +118,12 @@ impl Engine {
         Ok(choose(&nodes, &needs, |_| None, self.ports.clock.now()).is_some())
     }
 
-    /// Starts a job for an issue that is kept here, and says its first task.
+    /// Starts a job for a known issue and returns its first task. `audit` is written with it; its subject and detail are
+    /// the issue and the job.
     ///
     /// # Errors
     /// As [`Self::start`], and [`ControlError::NoSuchIssue`].
-    pub async fn start_issue(&self, id: IssueId, start: Start) -> Result<Task, ControlError> {
+    pub async fn start_issue(&self, id: IssueId, start: Start, audit: Option<AuditEntry>) -> Result<Task, ControlError> {
         self.write(async || {
             let issue = self.ports.store.issue(id).await?.ok_or(ControlError::NoSuchIssue(id))?;
             let latest = self.ports.store.latest_job(id).await?;
@@ -146,8 +148,13 @@ impl Engine {
             let (step, job) = self.plan_start(request, IssueSnapshot { issue: Some(issue), latest })?;
             let task = Task::first(&job, "", self.ports.clock.now());
             // More words for a job that waits already are no other task.
-            let new = matches!(step.job, Some(Write::Insert(_))).then(|| task.clone());
-            Ok((Step { task: new, ..step }, task))
+            let new = matches!(step.job, Some(JobWrite::Insert(_))).then(|| task.clone());
+            let audit = audit.clone().map(|audit| AuditEntry {
+                subject: job.issue_id.to_string(),
+                detail: job.id.to_string(),
+                ..audit
+            });
+            Ok((Step { task: new, audit, ..step }, task))
         })
         .await
     }
@@ -167,7 +174,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`ControlError::NothingRuns`] when there is none, [`ControlError::NoSuchIssue`].
-    pub async fn cancel_issue(&self, id: IssueId) -> Result<Issue, ControlError> {
+    pub async fn cancel_issue(&self, id: IssueId, mut audit: Option<AuditEntry>) -> Result<Issue, ControlError> {
         self.ports.store.issue(id).await?.ok_or(ControlError::NoSuchIssue(id))?;
         let open = self.ports.store.open_jobs(id).await?;
         if open.is_empty() {
@@ -175,8 +182,9 @@ impl Engine {
         }
         // The youngest first, so that none begins because the one before it ended.
         for job in open.iter().rev() {
-            match self.cancel(job.value.id).await {
-                Ok(_) | Err(ControlError::Refused(_)) => {}
+            match self.cancel(job.value.id, audit.clone()).await {
+                Ok(_) => audit = None,
+                Err(ControlError::Refused(_)) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -188,7 +196,7 @@ impl Engine {
     /// # Errors
     /// [`ControlError::NoPullRequest`] when none waits, [`ControlError::NotMerged`] when the forge does not, and as
     /// [`Self::merge_issue`].
-    pub async fn merge_pull_request(&self, id: IssueId) -> Result<Issue, ControlError> {
+    pub async fn merge_pull_request(&self, id: IssueId, audit: Option<AuditEntry>) -> Result<Issue, ControlError> {
         let issue = self.ports.store.issue(id).await?.ok_or(ControlError::NoSuchIssue(id))?.value;
         // Whether it may be merged is asked before it is.
         issue.clone().advance(IssueEvent::Merge, self.ports.clock.now())?;
@@ -199,10 +207,14 @@ impl Engine {
         let forge = self.ports.forges.get(&issue.source.platform).ok_or(ControlError::NoPullRequest)?;
         let merged = forge.merge_pull_request(&issue.source.repo, pull_request.number, head).await;
         merged.map_err(ControlError::NotMerged)?;
-        match self.merge_issue(id).await {
-            // The forge's own word that it is merged was quicker.
+        match self.merge_issue(id, audit.clone()).await {
+            // The forge's event that it is merged arrived first; the action is recorded all the same.
             Err(ControlError::Refused(_)) => {
-                Ok(self.ports.store.issue(id).await?.ok_or(ControlError::NoSuchIssue(id))?.value)
+                self.write(async || {
+                    let issue = self.ports.store.issue(id).await?.ok_or(ControlError::NoSuchIssue(id))?.value;
+                    Ok((Step { audit: audit.clone(), ..Step::default() }, issue))
+                })
+                .await
             }
             other => other,
         }
@@ -212,7 +224,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`ControlError::Refused`] when nothing waits to be merged, [`ControlError::NoSuchIssue`].
-    pub async fn merge_issue(&self, id: IssueId) -> Result<Issue, ControlError> {
+    pub async fn merge_issue(&self, id: IssueId, audit: Option<AuditEntry>) -> Result<Issue, ControlError> {
         self.write(async || {
             let known = self.ports.store.issue(id).await?.ok_or(ControlError::NoSuchIssue(id))?;
             let now = self.ports.clock.now();
@@ -221,17 +233,18 @@ impl Engine {
             let ended = JobEvent::PullRequestEnded { end: PullRequestEnd::Merged };
             let (job, mut due) = match job {
                 Some(job) => {
-                    let (value, effects) = job.value.advance(ended, now)?;
-                    (Some(Versioned { value, revision: job.revision }), effects)
+                    let (value, effects) = job.value.clone().advance(ended, now)?;
+                    (Some(JobWrite::update(&job, value)), effects)
                 }
                 None => (None, Vec::new()),
             };
             due.push(Effect::Notify { event: NotificationEvent::PullRequestMerged });
-            let effects = job.as_ref().map(|job| self.records(&job.value, due, now)).unwrap_or_default();
+            let effects = job.as_ref().map(|job| self.records(job.job(), due, now)).unwrap_or_default();
             let step = Step {
                 issue: Some(Write::Update(Versioned { value: value.clone(), revision: known.revision })),
-                job: job.map(Write::Update),
+                job,
                 effects,
+                audit: audit.clone(),
                 ..Step::default()
             };
             Ok((step, value))
@@ -257,8 +270,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`ControlError::Refused`] when none waits, [`ControlError::NoSuchJob`] when there is no such job.
-    pub async fn approve_plan(&self, id: JobId, by: &str) -> Result<Job, ControlError> {
-        let job = self.change_job(id, JobEvent::PlanApproved { by: by.to_owned() }).await?;
+    pub async fn approve_plan(&self, id: JobId, by: &str, audit: Option<AuditEntry>) -> Result<Job, ControlError> {
+        let job = self.change_job_with(id, JobEvent::PlanApproved { by: by.to_owned() }, None, None, audit).await?;
         self.wake();
         Ok(job)
     }
@@ -267,8 +280,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`ControlError::Refused`] when it has ended, [`ControlError::NoSuchJob`] when there is none.
-    pub async fn cancel(&self, id: JobId) -> Result<Job, ControlError> {
-        let job = self.change_job(id, JobEvent::CancelRequested).await?;
+    pub async fn cancel(&self, id: JobId, audit: Option<AuditEntry>) -> Result<Job, ControlError> {
+        let job = self.change_job_with(id, JobEvent::CancelRequested, None, None, audit).await?;
         self.interrupt(id);
         Ok(job)
     }
@@ -278,11 +291,11 @@ impl Engine {
     /// # Errors
     /// [`ControlError::Refused`] when it has not failed, [`ControlError::Superseded`] when the issue has a newer job,
     /// [`ControlError::NoSuchJob`] when there is none.
-    pub async fn retry(&self, id: JobId) -> Result<Job, ControlError> {
+    pub async fn retry(&self, id: JobId, audit: Option<AuditEntry>) -> Result<Job, ControlError> {
         let job = self.job(id).await?.ok_or(ControlError::NoSuchJob(id))?;
         if let Some(latest) = self.ports.store.latest_job(job.issue_id).await?.filter(|latest| latest.value.id != id) {
             return Err(ControlError::Superseded(latest.value.id));
         }
-        Ok(self.change_job(id, JobEvent::RestartRequested).await?)
+        Ok(self.change_job_with(id, JobEvent::RestartRequested, None, None, audit).await?)
     }
 }

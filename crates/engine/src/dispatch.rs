@@ -52,7 +52,7 @@ impl Claimant for Dispatcher {
         choose(&self.candidates, needs, |_| None, self.now).is_some()
     }
 
-    fn hold(&self, job: &Job) -> Option<Lease> {
+    fn lease(&self, job: &Job) -> Option<Lease> {
         let chosen = self.choose(job)?;
         Some(Lease { holder: holder(chosen.node.id), task_id: self.task_id, until: self.until })
     }
@@ -95,7 +95,7 @@ impl Engine {
         let Some(task) = self.leased_task(&job, &node.id.to_string()) else { return Ok(None) };
         self.close_lost_tasks(&task).await?;
         self.ports.store.commit(Step { task: Some(task.clone()), ..Step::default() }).await?;
-        self.ports.nodes.note_used(node.id, now).await?;
+        self.ports.nodes.record_use(node.id, now).await?;
         tracing::info!(job_id = %job.id, task_id = %task.id, node = %node.name, "the job is given to a node");
         self.wake();
         let lease = self.lease_of(&task);

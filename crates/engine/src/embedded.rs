@@ -31,7 +31,7 @@ impl Claimant for Embedded {
         needs.are_met_by(None, &self.labels)
     }
 
-    fn hold(&self, _: &Job) -> Option<Lease> {
+    fn lease(&self, _: &Job) -> Option<Lease> {
         Some(self.lease.clone())
     }
 }
@@ -72,7 +72,7 @@ impl Engine {
         }
         for task in self.ports.store.open_tasks(own.job_id).await?.into_iter().filter(|task| task.id != own.id) {
             if let Ok(node) = task.node.parse() {
-                self.ports.nodes.note_silent(node).await?;
+                self.ports.nodes.record_silence(node).await?;
             }
             let task = self.lost(task, "node_lost: its worker fell silent, and another one has the job");
             self.ports.store.commit(Step { task, ..Step::default() }).await?;

@@ -1,5 +1,6 @@
 //! Issues that people open here, edit, and import from a forge.
 
+use patchwright_core::audit::AuditEntry;
 use patchwright_core::store::{Step, StoreError, Versioned, Write};
 use patchwright_core::tracker::{Comment, ForgeError, RemoteIssue};
 use patchwright_domain::{Issue, IssueId, IssueNumber, IssueRef, PlatformId, RepoName, UserId};
@@ -58,12 +59,12 @@ impl Engine {
         Ok(comments.map(with_whose).collect())
     }
 
-    /// Opens an issue on its forge and keeps it, waiting to be started.
+    /// Opens an issue on its forge and stores it. `audit` is written with it; its subject is the issue.
     ///
     /// # Errors
     /// [`IssueError::NoForge`], [`IssueError::Forge`], [`IssueError::Store`]. When the last one comes after the forge
     /// has opened it, an import finds it.
-    pub async fn open_issue(&self, new: NewIssue) -> Result<Issue, IssueError> {
+    pub async fn open_issue(&self, new: NewIssue, audit: Option<AuditEntry>) -> Result<Issue, IssueError> {
         let forge = self.ports.forges.get(&new.platform).ok_or_else(|| IssueError::NoForge(new.platform.clone()))?;
         let number = forge.create_issue(&new.repository, &new.title, &new.body).await?;
         let source = IssueRef::on_forge(new.platform, new.repository, number);
@@ -78,7 +79,8 @@ impl Engine {
                 let issue = Issue { owner: new.owner, ..issue };
                 (Write::Insert(issue.clone()), issue)
             };
-            Ok((Step { issue: Some(write), ..Step::default() }, issue))
+            let audit = audit.clone().map(|audit| AuditEntry { subject: source.to_string(), ..audit });
+            Ok((Step { issue: Some(write), audit, ..Step::default() }, issue))
         })
         .await
     }
@@ -92,6 +94,7 @@ impl Engine {
         id: IssueId,
         title: Option<String>,
         body: Option<String>,
+        audit: Option<AuditEntry>,
     ) -> Result<Issue, IssueError> {
         self.write(async || {
             let known = self.ports.store.issue(id).await?.ok_or(IssueError::NoSuchIssue(id))?;
@@ -100,7 +103,7 @@ impl Engine {
             issue.body = body.clone().unwrap_or(issue.body);
             issue.updated_at = self.ports.clock.now();
             let write = Write::Update(Versioned { value: issue.clone(), revision: known.revision });
-            Ok((Step { issue: Some(write), ..Step::default() }, issue))
+            Ok((Step { issue: Some(write), audit: audit.clone(), ..Step::default() }, issue))
         })
         .await
     }

@@ -33,7 +33,7 @@ impl Engine {
     /// # Errors
     /// [`StoreError`].
     pub async fn node_process(&self, node: NodeId, instance: &str, running: &[TaskId]) -> Result<(), StoreError> {
-        if !self.ports.nodes.note_instance(node, instance).await? {
+        if !self.ports.nodes.record_instance(node, instance).await? {
             return Ok(());
         }
         for task in self.ports.nodes.tasks_of_node(node).await? {
@@ -63,7 +63,7 @@ impl Engine {
         }
         tracing::warn!(task_id = %task.id, job_id = %job.id, "the node has lost the task");
         let lost = self.lost(task, "node_lost: the node was started anew and has lost it");
-        match self.change_job_with(job.id, JobEvent::LeaseExpired, lost, None).await {
+        match self.change_job_with(job.id, JobEvent::LeaseExpired, lost, None, None).await {
             Ok(_) | Err(ChangeError::Refused(_) | ChangeError::NotFound(_)) => Ok(()),
             Err(ChangeError::Store(error)) => Err(error),
         }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use patchwright_core::audit::AuditEntry;
 use patchwright_core::ledger::{BudgetAccount, BudgetExceeded, DayBudgets, DaySpending, Ledger};
 use patchwright_core::model_calls::{ModelCall, ModelCalls, StoredCall, Transcript};
 use patchwright_core::nodes::{Invitation, NodeChange, Nodes, Registration};
@@ -87,7 +88,7 @@ impl ModelCalls for Noop {
 /// A registry without nodes: every job runs in this process.
 #[async_trait]
 impl Nodes for Noop {
-    async fn add_node(&self, _: &Node, _: &Invitation) -> Result<bool, StoreError> {
+    async fn add_node(&self, _: &Node, _: &Invitation, _: AuditEntry) -> Result<bool, StoreError> {
         Ok(false)
     }
 
@@ -99,15 +100,21 @@ impl Nodes for Noop {
         Ok(None)
     }
 
-    async fn change_node(&self, _: NodeId, _: NodeChange) -> Result<bool, StoreError> {
+    async fn change_node(&self, _: NodeId, _: NodeChange, _: AuditEntry) -> Result<bool, StoreError> {
         Ok(false)
     }
 
-    async fn remove_node(&self, _: NodeId) -> Result<bool, StoreError> {
+    async fn remove_node(&self, _: NodeId, _: AuditEntry) -> Result<bool, StoreError> {
         Ok(false)
     }
 
-    async fn register_node(&self, _: &str, _: &Registration, _: Timestamp) -> Result<Option<Node>, StoreError> {
+    async fn register_node(
+        &self,
+        _: &str,
+        _: &Registration,
+        _: Timestamp,
+        _: AuditEntry,
+    ) -> Result<Option<Node>, StoreError> {
         Ok(None)
     }
 
@@ -115,23 +122,23 @@ impl Nodes for Noop {
         Ok(None)
     }
 
-    async fn note_health(&self, _: NodeId, _: &Health, _: Timestamp) -> Result<(), StoreError> {
+    async fn record_health(&self, _: NodeId, _: &Health, _: Timestamp) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn note_instance(&self, _: NodeId, _: &str) -> Result<bool, StoreError> {
+    async fn record_instance(&self, _: NodeId, _: &str) -> Result<bool, StoreError> {
         Ok(false)
     }
 
-    async fn note_silent(&self, _: NodeId) -> Result<(), StoreError> {
+    async fn record_silence(&self, _: NodeId) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn note_used(&self, _: NodeId, _: Timestamp) -> Result<(), StoreError> {
+    async fn record_use(&self, _: NodeId, _: Timestamp) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn note_success(&self, _: NodeId, _: &str, _: Timestamp) -> Result<(), StoreError> {
+    async fn record_success(&self, _: NodeId, _: &str, _: Timestamp) -> Result<(), StoreError> {
         Ok(())
     }
 

@@ -330,7 +330,7 @@ impl Engine {
         let Some(job) = claimed.record.job_id else {
             return self.ports.store.settle_effect(claimed.record.id, EffectOutcome::Done).await;
         };
-        match self.change_job_with(job, event, None, Some(claimed.record.id)).await {
+        match self.change_job_with(job, event, None, Some(claimed.record.id), None).await {
             Ok(_) => Ok(()),
             Err(ChangeError::Store(error)) => Err(error),
             Err(ChangeError::Refused(_) | ChangeError::NotFound(_)) => {

@@ -2,7 +2,7 @@
 //! not begun.
 
 use jiff::ToSpan as _;
-use patchwright_core::store::{Step, StoreError, Versioned, Write};
+use patchwright_core::store::{JobWrite, Step, StoreError, Versioned, Write};
 use patchwright_core::webhook::InboundIssue;
 use patchwright_domain::job::{JobTrigger, NewJob, Priority, PublishMode};
 use patchwright_domain::node::{Needs, WorkCommand};
@@ -100,19 +100,16 @@ impl Engine {
         let (job, effects) = match latest {
             Some(latest) if accepts_instructions(&latest.value, &request) => {
                 let instructions = request.trigger.instructions.unwrap_or_default();
-                let (job, effects) = latest.value.advance(JobEvent::MoreAsked { instructions }, now)?;
-                (Write::Update(Versioned { value: job, revision: latest.revision }), effects)
+                let (job, effects) = latest.value.clone().advance(JobEvent::MoreAsked { instructions }, now)?;
+                (JobWrite::update(&latest, job), effects)
             }
             latest => {
                 let job = self.new_job(request, issue_id, latest.map(|latest| latest.value).as_ref());
                 let effects = job.accepted_effects();
-                (Write::Insert(job), effects)
+                (JobWrite::Insert(job), effects)
             }
         };
-        let job_now = match &job {
-            Write::Insert(job) => job.clone(),
-            Write::Update(known) => known.value.clone(),
-        };
+        let job_now = job.job().clone();
         let effects = self.records(&job_now, effects, now);
         Ok((Step { issue: Some(issue), job: Some(job), effects, ..Step::default() }, job_now))
     }

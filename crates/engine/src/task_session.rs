@@ -8,6 +8,7 @@ use patchwright_core::forge::{Forge, GitCredential, Permission};
 use patchwright_core::ledger::BudgetAccount;
 use patchwright_core::llm::Message;
 use patchwright_core::model_calls::{MAX_TRANSCRIPT_CHARS, ModelCall, Transcript};
+use patchwright_core::store::{JobWrite, Step};
 use patchwright_core::task_session::{Assignment, Refusal, TaskOutcome, TaskPolicy, TaskSession, TaskSessionError};
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::stage::StageKind;
@@ -65,14 +66,27 @@ impl LocalTaskSession<'_> {
     /// Returns the job if this task still holds its lease.
     async fn held(&self) -> Result<Job, TaskSessionError> {
         let job = self.engine.job(self.task.job_id).await?.ok_or(TaskSessionError::LeaseLost)?;
-        let holds = matches!(&job.state, JobState::Running { lease } if lease.task_id == self.task.id);
-        if holds && job.epoch == self.epoch() { Ok(job) } else { Err(TaskSessionError::LeaseLost) }
+        if self.holds(&job) { Ok(job) } else { Err(TaskSessionError::LeaseLost) }
     }
 
-    fn renewal(&self) -> JobEvent {
-        let now = self.engine.ports.clock.now();
-        let until = now.saturating_add(signed(self.engine.settings.lease)).unwrap_or(now);
-        JobEvent::LeaseRenewed { epoch: self.epoch(), until }
+    /// Whether this task holds the lease of the job.
+    fn holds(&self, job: &Job) -> bool {
+        let is_holder = matches!(&job.state, JobState::Running { lease } if lease.task_id == self.task.id);
+        is_holder && job.epoch == self.epoch()
+    }
+
+    /// Writes the task as started, unless its lease was lost meanwhile.
+    async fn write_started(&self, task: Task) -> Result<Job, TaskSessionError> {
+        self.engine
+            .write(async || {
+                let known = self.engine.ports.store.job(self.task.job_id).await?;
+                let known = known.filter(|job| self.holds(&job.value)).ok_or(TaskSessionError::LeaseLost)?;
+                // The job is written as it is: whoever cancels it at the same moment closes its open task, and either
+                // they find this task or this step finds their revision.
+                let job = Some(JobWrite::update(&known, known.value.clone()));
+                Ok((Step { job, task: Some(task.clone()), ..Step::default() }, known.value))
+            })
+            .await
     }
 
     async fn change(&self, event: JobEvent) -> Result<Job, TaskSessionError> {
@@ -273,11 +287,11 @@ impl LocalTaskSession<'_> {
         task.error_message = message.map(|text| self.engine.ports.tools.redactor().redact(&text));
         let task = task.advance(task_event, now).ok();
         let done = task.as_ref().is_some_and(|task| task.status == TaskStatus::Success);
-        if let Err(error) = self.engine.change_job_with(job.id, event, task, None).await {
+        if let Err(error) = self.engine.change_job_with(job.id, event, task, None, None).await {
             return Err(self.session_error(error).await);
         }
         if let (true, Ok(node)) = (done, self.task.node.parse()) {
-            self.engine.ports.nodes.note_success(node, &job.source.repo.to_string(), now).await?;
+            self.engine.ports.nodes.record_success(node, &job.source.repo.to_string(), now).await?;
         }
         Ok(())
     }
@@ -293,7 +307,8 @@ impl TaskSession for LocalTaskSession<'_> {
             TaskStatus::Pending => task.advance(TaskEvent::Started, now).map_err(|_| TaskSessionError::LeaseLost)?,
             _ => task,
         };
-        let job = self.engine.change_job_with(self.task.job_id, self.renewal(), Some(task), None).await?;
+        self.renew_lease().await?;
+        let job = self.write_started(task).await?;
         self.refuse_poison(&job)?;
         let issue = self.engine.ports.store.issue(job.issue_id).await?.ok_or(TaskSessionError::LeaseLost)?.value;
         let (job, clone_url) = self.prepare(job).await?;
@@ -303,7 +318,10 @@ impl TaskSession for LocalTaskSession<'_> {
     }
 
     async fn renew_lease(&self) -> Result<(), TaskSessionError> {
-        self.change(self.renewal()).await.map(|_| ())
+        let now = self.engine.ports.clock.now();
+        let until = now.saturating_add(signed(self.engine.settings.lease)).unwrap_or(now);
+        let renewed = self.engine.ports.store.renew_lease(self.task.job_id, self.epoch(), until).await?;
+        if renewed { Ok(()) } else { Err(TaskSessionError::LeaseLost) }
     }
 
     async fn report(&self, event: JobEvent) -> Result<Job, TaskSessionError> {

@@ -328,20 +328,20 @@ async fn a_base_that_moved_has_the_fix_made_again_on_it() {
 async fn a_cancelled_job_is_not_taken_up_and_says_so() {
     let house = house(GOOD);
     let job = house.start().await;
-    house.engine.cancel(job.id).await.unwrap();
+    house.engine.cancel(job.id, None).await.unwrap();
     assert!(house.work().await.is_none());
     house.deliver_all().await;
     assert!(house.forge.comments_on(42)[1].contains("The job was cancelled."));
     assert!(
         house
             .engine
-            .cancel(job.id)
+            .cancel(job.id, None)
             .await
             .unwrap_err()
             .to_string()
             .contains("a job that is cancelled cannot be cancelled")
     );
-    house.engine.retry(job.id).await.unwrap();
+    house.engine.retry(job.id, None).await.unwrap();
     assert_eq!(house.work().await.unwrap().status(), JobStatus::Succeeded);
 }
 
@@ -466,7 +466,7 @@ async fn a_follow_up_of_a_failure_makes_the_branch_anew() {
     let failed = house.work().await.unwrap();
     assert_eq!(failed.verdict, Some(Verdict::StillFailing), "{:?}", failed.failure);
     house.deliver_all().await;
-    house.engine.cancel(failed.id).await.unwrap_err();
+    house.engine.cancel(failed.id, None).await.unwrap_err();
     let again = house.engine.start(more("it adds")).await.unwrap();
     assert_eq!(again.branch, failed.branch);
     let done = house.work().await.unwrap();
@@ -521,11 +521,11 @@ async fn a_follow_up_whose_worker_died_after_the_push_is_taken_up_again() {
 async fn a_start_that_is_cancelled_before_a_worker_had_it_leaves_no_task_open() {
     let house = house(GOOD);
     let job = house.start().await;
-    house.engine.cancel(job.id).await.unwrap();
+    house.engine.cancel(job.id, None).await.unwrap();
     let again = Start { actor: "alice".into(), ..Start::default() };
-    let task = house.engine.start_issue(job.issue_id, again).await.unwrap();
+    let task = house.engine.start_issue(job.issue_id, again, None).await.unwrap();
     assert_eq!(house.store.open_tasks(task.job_id).await.unwrap(), std::slice::from_ref(&task));
-    house.engine.cancel_issue(job.issue_id).await.unwrap();
+    house.engine.cancel_issue(job.issue_id, None).await.unwrap();
     assert_eq!(house.store.open_tasks(task.job_id).await.unwrap(), []);
     let ended = house.store.tasks().into_iter().find(|ended| ended.id == task.id).unwrap();
     assert_eq!((ended.status, ended.error_message.as_deref()), (TaskStatus::Failed, Some("the job was cancelled")));
@@ -547,9 +547,9 @@ async fn a_plan_that_people_want_to_read_is_carried_out_when_they_have() {
     assert!(house.work().await.is_none());
     let issue = house.store.issue(job.issue_id).await.unwrap().unwrap().value;
     assert_eq!(issue.status, IssueStatus::Processing);
-    let approved = house.engine.approve_plan(job.id, "olga").await.unwrap();
+    let approved = house.engine.approve_plan(job.id, "olga", None).await.unwrap();
     assert!(!approved.awaits_approval());
-    assert!(house.engine.approve_plan(job.id, "olga").await.is_err(), "once is enough");
+    assert!(house.engine.approve_plan(job.id, "olga", None).await.is_err(), "once is enough");
     let done = house.work().await.unwrap();
     assert_eq!((done.status(), done.verdict), (JobStatus::Succeeded, Some(Verdict::FixedProven)));
     assert_eq!(house.llm.asked().len(), 3, "the plan was not made again");
@@ -560,8 +560,8 @@ async fn a_plan_that_people_do_not_want_is_cancelled_and_nothing_is_left() {
     let house = house_with(GOOD, |settings| settings.review_plans = true);
     let job = house.start().await;
     house.work().await.unwrap();
-    house.engine.cancel(job.id).await.unwrap();
-    assert!(house.engine.approve_plan(job.id, "olga").await.is_err());
+    house.engine.cancel(job.id, None).await.unwrap();
+    assert!(house.engine.approve_plan(job.id, "olga", None).await.is_err());
     house.deliver_all().await;
     assert!(house.git.pushes().is_empty() && house.job(&job).await.status() == JobStatus::Cancelled);
 }

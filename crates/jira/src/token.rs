@@ -43,7 +43,7 @@ impl JiraCloud {
                 return Ok(tokens.access);
             }
             let (Some(oauth), Some(refresh)) = (&self.oauth, &tokens.refresh) else {
-                self.records.users.keep_tokens(person, None).await.map_err(|error| unavailable(&error))?;
+                self.records.users.store_tokens(person, None).await.map_err(|error| unavailable(&error))?;
                 return Err(denied("the token has ended and cannot be refreshed (offline_access)"));
             };
             if let Some(token) = self.exchange(person, oauth, &tokens, refresh).await? {
@@ -74,12 +74,12 @@ impl JiraCloud {
                 // Without a new one the old one stays good.
                 new.refresh = new.refresh.or_else(|| Some(refresh.clone()));
                 // Kept before it is used: a crash in between would lose it.
-                users.keep_tokens(person, Some(&new)).await.map_err(|error| unavailable(&error))?;
+                users.store_tokens(person, Some(&new)).await.map_err(|error| unavailable(&error))?;
                 Ok(Some(new.access))
             }
             Err(OauthError::Denied(why)) => {
                 tracing::warn!(link = %person, why, "Atlassian does not accept the refresh token: the person must link again");
-                users.keep_tokens(person, None).await.map_err(|error| unavailable(&error))?;
+                users.store_tokens(person, None).await.map_err(|error| unavailable(&error))?;
                 Err(denied(&why))
             }
             Err(error) => {

@@ -33,7 +33,7 @@ impl AuditLog<'_> {
     pub async fn record_secret_shown(&self, principal: &Principal, setting: &str) -> Result<(), ManagementError> {
         principal.require_admin()?;
         let entry = self.0.audit_entry(principal.login(), "webhook_secret.shown", setting, "");
-        Ok(self.0.ports.audit.note(&entry).await?)
+        Ok(self.0.ports.audit.record(&entry).await?)
     }
 }
 

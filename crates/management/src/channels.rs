@@ -121,8 +121,7 @@ impl Channels<'_> {
         };
         let (id, kind) = (channel.id.to_string(), channel.kind.as_str());
         let entry = self.0.audit_entry(principal.login(), "notification.added", &id, kind);
-        self.0.ports.channels.add_channel(&channel, secret.as_ref()).await?;
-        self.0.ports.audit.note(&entry).await?;
+        self.0.ports.channels.add_channel(&channel, secret.as_ref(), entry).await?;
         Ok(CreatedChannel { channel, secret: generated })
     }
 
@@ -147,10 +146,9 @@ impl Channels<'_> {
         let secret = update.secret.map(|text| self.accept_secret(text)).transpose()?;
         let detail = if secret.is_some() { "new secret" } else { "" };
         let entry = self.0.audit_entry(principal.login(), "notification.changed", &channel.id.to_string(), detail);
-        if !self.0.ports.channels.change_channel(&channel, secret.as_ref()).await? {
+        if !self.0.ports.channels.change_channel(&channel, secret.as_ref(), entry).await? {
             return Err(ManagementError::not_found("channel"));
         }
-        self.0.ports.audit.note(&entry).await?;
         Ok(channel)
     }
 
@@ -162,8 +160,7 @@ impl Channels<'_> {
         principal.require_write()?;
         let channel = self.get(principal, id).await?;
         let entry = self.0.audit_entry(principal.login(), "notification.removed", &channel.id.to_string(), "");
-        self.0.ports.channels.remove_channel(channel.id).await?;
-        self.0.ports.audit.note(&entry).await?;
+        self.0.ports.channels.remove_channel(channel.id, entry).await?;
         Ok(())
     }
 

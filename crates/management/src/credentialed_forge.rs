@@ -142,9 +142,8 @@ impl CredentialedForge {
             let mut clients = self.clients.lock().await;
             let key = (credential.id, credential.changed_at);
             let client = clients.entry(key).or_insert_with(|| (self.new_client)(secret));
-            if self.ports.credentials.note_use(credential.id, now).await? {
-                self.ports.audit.note(&self.audit_entry(credential.id, repo, "for calls")).await?;
-            }
+            let entry = self.audit_entry(credential.id, repo, "for calls");
+            self.ports.credentials.record_use(credential.id, now, entry).await?;
             return Ok(ResolvedCredential { id: Some(credential.id), forge: Arc::clone(client) });
         }
         Ok(ResolvedCredential { id: None, forge: Arc::clone(&self.configured) })
@@ -252,7 +251,7 @@ impl Forge for CredentialedForge {
         let given = resolved.forge.git_credential(repo).await?;
         if let Some(credential) = resolved.id {
             let entry = self.audit_entry(credential, repo, "for git");
-            self.ports.audit.note(&entry).await.map_err(|error| self.unavailable(&error))?;
+            self.ports.audit.record(&entry).await.map_err(|error| self.unavailable(&error))?;
         }
         Ok(given)
     }

@@ -87,11 +87,10 @@ impl Credentials<'_> {
         };
         let (id, scope) = (stored.id.to_string(), stored.scope.to_string());
         let entry = self.0.audit_entry(principal.login(), "credential.added", &id, &scope);
-        let added = self.0.ports.credentials.add_credential(stored, &secret).await?;
+        let added = self.0.ports.credentials.add_credential(stored, &secret, entry).await?;
         let added = added.ok_or_else(|| {
             ManagementError::conflict("scope_taken", "there is a credential with this scope; change that one")
         })?;
-        self.0.ports.audit.note(&entry).await?;
         self.clear_caches().await;
         Ok(added)
     }
@@ -105,7 +104,7 @@ impl Credentials<'_> {
         let count = self.0.ports.credentials.reseal().await?;
         let detail = format!("{count} secrets were sealed anew");
         let entry = self.0.audit_entry(principal.login(), "keys.rotated", "master key", &detail);
-        self.0.ports.audit.note(&entry).await?;
+        self.0.ports.audit.record(&entry).await?;
         Ok(count)
     }
 
@@ -131,10 +130,9 @@ impl Credentials<'_> {
         let detail = if secret.is_some() { "new secret" } else { "" };
         let entry = self.0.audit_entry(principal.login(), "credential.changed", &known.id.to_string(), detail);
         let change = CredentialChange { name, secret, expires_at: update.expires_at };
-        if !self.0.ports.credentials.change_credential(known.id, change, self.0.engine.now()).await? {
+        if !self.0.ports.credentials.change_credential(known.id, change, self.0.engine.now(), entry).await? {
             return Err(ManagementError::not_found("credential"));
         }
-        self.0.ports.audit.note(&entry).await?;
         self.clear_caches().await;
         self.get(principal, id).await
     }
@@ -147,8 +145,7 @@ impl Credentials<'_> {
         let known = self.get(principal, id).await?;
         let (id, scope) = (known.id.to_string(), known.scope.to_string());
         let entry = self.0.audit_entry(principal.login(), "credential.removed", &id, &scope);
-        self.0.ports.credentials.remove_credential(known.id).await?;
-        self.0.ports.audit.note(&entry).await?;
+        self.0.ports.credentials.remove_credential(known.id, entry).await?;
         self.clear_caches().await;
         Ok(())
     }

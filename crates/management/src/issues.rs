@@ -1,6 +1,7 @@
 //! What people do with issues.
 
 use futures_util::StreamExt as _;
+use patchwright_core::audit::AuditEntry;
 use patchwright_core::query::IssueFilter;
 use patchwright_domain::job::Priority;
 use patchwright_domain::node::{Label, Needs, WorkCommand};
@@ -99,9 +100,8 @@ impl Issues<'_> {
             author: principal.login().to_owned(),
             owner: principal.id(),
         };
-        let issue = self.0.engine.open_issue(new).await?;
-        self.record(principal, "issue.opened", &issue.source.to_string(), "").await?;
-        Ok(issue)
+        let audit = self.0.audit_entry(principal.login(), "issue.opened", "", "");
+        Ok(self.0.engine.open_issue(new, Some(audit)).await?)
     }
 
     /// Changes the title or text that jobs work from; the forge's own text stays as it is.
@@ -119,9 +119,8 @@ impl Issues<'_> {
         let issue = self.authorized(principal, id).await?;
         let title = title.map(check_title).transpose()?;
         let body = body.map(|body| check_text(body, MAX_BODY_CHARS, "text")).transpose()?;
-        let issue = self.0.engine.edit_issue(issue.id, title, body).await?;
-        self.record(principal, "issue.edited", &issue.source.to_string(), "").await?;
-        Ok(issue)
+        let audit = self.audit_entry(principal, "issue.edited", &issue, "");
+        Ok(self.0.engine.edit_issue(issue.id, title, body, audit).await?)
     }
 
     /// Starts a job for an issue and returns its first task.
@@ -130,17 +129,6 @@ impl Issues<'_> {
     /// [`ManagementError::NotFound`], [`ManagementError::Forbidden`], [`ManagementError::Invalid`],
     /// [`ManagementError::Conflict`] when a job runs or the issue is merged, [`ManagementError::Unavailable`].
     pub async fn start(
-        &self,
-        principal: &Principal,
-        id: IssueId,
-        options: StartOptions,
-    ) -> Result<Task, ManagementError> {
-        let task = self.start_unrecorded(principal, id, options).await?;
-        self.record(principal, "issue.started", &task.issue_id.to_string(), &task.job_id.to_string()).await?;
-        Ok(task)
-    }
-
-    async fn start_unrecorded(
         &self,
         principal: &Principal,
         id: IssueId,
@@ -163,7 +151,8 @@ impl Issues<'_> {
         if options.only_if_free && !self.0.engine.has_room_for(&start).await? {
             return Err(ManagementError::Unavailable("no node is free for it now".to_owned()));
         }
-        Ok(self.0.engine.start_issue(issue.id, start).await?)
+        let audit = self.audit_entry(principal, "issue.started", &issue, "");
+        Ok(self.0.engine.start_issue(issue.id, start, audit).await?)
     }
 
     fn parse_command(&self, principal: &Principal, command: &str) -> Result<WorkCommand, ManagementError> {
@@ -203,16 +192,12 @@ impl Issues<'_> {
         }
         let starts = ids.into_iter().map(|id| async move {
             let result = match id.parse::<IssueId>() {
-                Ok(issue) => self.start_unrecorded(principal, issue, StartOptions::default()).await,
+                Ok(issue) => self.start(principal, issue, StartOptions::default()).await,
                 Err(_) => Err(ManagementError::not_found("issue")),
             };
             BatchItem { id, result }
         });
-        let items: Vec<BatchItem> = futures_util::stream::iter(starts).buffered(BATCH_CONCURRENCY).collect().await;
-        // One entry for the batch: each job names who started it.
-        let started = items.iter().filter(|item| item.result.is_ok()).count();
-        self.record(principal, "issues.started", &format!("{started} issues"), "by a batch").await?;
-        Ok(items)
+        Ok(futures_util::stream::iter(starts).buffered(BATCH_CONCURRENCY).collect().await)
     }
 
     /// Cancels all open jobs of an issue.
@@ -221,9 +206,8 @@ impl Issues<'_> {
     /// [`ManagementError::NotFound`], [`ManagementError::Forbidden`], [`ManagementError::Conflict`] when none is open.
     pub async fn cancel(&self, principal: &Principal, id: IssueId) -> Result<Issue, ManagementError> {
         let issue = self.authorized(principal, id).await?;
-        let issue = self.0.engine.cancel_issue(issue.id).await?;
-        self.record(principal, "issue.cancelled", &issue.source.to_string(), "").await?;
-        Ok(issue)
+        let audit = self.audit_entry(principal, "issue.cancelled", &issue, "");
+        Ok(self.0.engine.cancel_issue(issue.id, audit).await?)
     }
 
     /// Marks an issue as merged; with `on_forge` its pull request is merged there first.
@@ -233,14 +217,11 @@ impl Issues<'_> {
     /// be merged or the forge does not merge it, [`ManagementError::Upstream`].
     pub async fn merge(&self, principal: &Principal, id: IssueId, on_forge: bool) -> Result<Issue, ManagementError> {
         let issue = self.authorized(principal, id).await?;
-        let issue = if on_forge {
-            self.0.engine.merge_pull_request(issue.id).await?
-        } else {
-            self.0.engine.merge_issue(issue.id).await?
-        };
-        let detail = if on_forge { "on the forge" } else { "" };
-        self.record(principal, "issue.merged", &issue.source.to_string(), detail).await?;
-        Ok(issue)
+        let audit = self.audit_entry(principal, "issue.merged", &issue, if on_forge { "on the forge" } else { "" });
+        if on_forge {
+            return Ok(self.0.engine.merge_pull_request(issue.id, audit).await?);
+        }
+        Ok(self.0.engine.merge_issue(issue.id, audit).await?)
     }
 
     /// The issue, when the caller is its owner or an administrator.
@@ -250,15 +231,8 @@ impl Issues<'_> {
         Ok(issue)
     }
 
-    async fn record(
-        &self,
-        principal: &Principal,
-        action: &str,
-        subject: &str,
-        detail: &str,
-    ) -> Result<(), ManagementError> {
-        let entry = self.0.audit_entry(principal.login(), action, subject, detail);
-        Ok(self.0.ports.audit.note(&entry).await?)
+    fn audit_entry(&self, principal: &Principal, action: &str, issue: &Issue, detail: &str) -> Option<AuditEntry> {
+        Some(self.0.audit_entry(principal.login(), action, &issue.source.to_string(), detail))
     }
 }
 

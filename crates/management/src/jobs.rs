@@ -1,7 +1,8 @@
 //! What people do with jobs.
 
+use patchwright_core::audit::AuditEntry;
 use patchwright_core::query::JobFilter;
-use patchwright_domain::{IssueId, Job, JobId, JobStatus, UserId};
+use patchwright_domain::{IssueId, Job, JobId, JobStatus, JobSummary, UserId};
 
 use crate::error::ManagementError;
 use crate::principal::Principal;
@@ -25,7 +26,7 @@ impl Jobs<'_> {
     ///
     /// # Errors
     /// [`ManagementError::Unavailable`].
-    pub async fn list(&self, filter: JobFilter) -> Result<Vec<Job>, ManagementError> {
+    pub async fn list(&self, filter: JobFilter) -> Result<Vec<JobSummary>, ManagementError> {
         Ok(self.0.ports.queries.jobs(filter).await?)
     }
 
@@ -41,7 +42,7 @@ impl Jobs<'_> {
     ///
     /// # Errors
     /// [`ManagementError::Unavailable`].
-    pub async fn latest(&self, issue: IssueId) -> Result<Option<Job>, ManagementError> {
+    pub async fn latest(&self, issue: IssueId) -> Result<Option<JobSummary>, ManagementError> {
         let filter = JobFilter { issue: Some(issue), limit: 1, ..JobFilter::default() };
         Ok(self.0.ports.queries.jobs(filter).await?.pop())
     }
@@ -61,9 +62,8 @@ impl Jobs<'_> {
     /// or is not the newest of its issue.
     pub async fn retry(&self, principal: &Principal, id: JobId) -> Result<Job, ManagementError> {
         self.authorize(principal, id).await?;
-        let job = self.0.engine.retry(id).await?;
-        self.record(principal, "job.retried", id).await?;
-        Ok(job)
+        let audit = self.audit_entry(principal, "job.retried", id);
+        Ok(self.0.engine.retry(id, audit).await?)
     }
 
     /// Approves the plan of a job, which continues then.
@@ -72,9 +72,8 @@ impl Jobs<'_> {
     /// [`ManagementError::NotFound`], [`ManagementError::Forbidden`], [`ManagementError::Conflict`] when no plan waits.
     pub async fn approve(&self, principal: &Principal, id: JobId) -> Result<Job, ManagementError> {
         self.authorize(principal, id).await?;
-        let job = self.0.engine.approve_plan(id, principal.login()).await?;
-        self.record(principal, "job.plan_approved", id).await?;
-        Ok(job)
+        let audit = self.audit_entry(principal, "job.plan_approved", id);
+        Ok(self.0.engine.approve_plan(id, principal.login(), audit).await?)
     }
 
     /// Cancels a job.
@@ -83,9 +82,8 @@ impl Jobs<'_> {
     /// [`ManagementError::NotFound`], [`ManagementError::Forbidden`], [`ManagementError::Conflict`] when it has ended.
     pub async fn cancel(&self, principal: &Principal, id: JobId) -> Result<Job, ManagementError> {
         self.authorize(principal, id).await?;
-        let job = self.0.engine.cancel(id).await?;
-        self.record(principal, "job.cancelled", id).await?;
-        Ok(job)
+        let audit = self.audit_entry(principal, "job.cancelled", id);
+        Ok(self.0.engine.cancel(id, audit).await?)
     }
 
     /// Returns where a job stands in the queue; `None` when it is not queued.
@@ -106,8 +104,7 @@ impl Jobs<'_> {
         principal.authorize_owner(self.owner(&job).await?)
     }
 
-    async fn record(&self, principal: &Principal, action: &str, job: JobId) -> Result<(), ManagementError> {
-        let entry = self.0.audit_entry(principal.login(), action, &job.to_string(), "");
-        Ok(self.0.ports.audit.note(&entry).await?)
+    fn audit_entry(&self, principal: &Principal, action: &str, job: JobId) -> Option<AuditEntry> {
+        Some(self.0.audit_entry(principal.login(), action, &job.to_string(), ""))
     }
 }

@@ -120,11 +120,10 @@ impl Nodes<'_> {
         };
         let (token, invitation) = self.invitation();
         let entry = self.0.audit_entry(principal.login(), "node.added", node.name.as_str(), "");
-        if !self.0.ports.nodes.add_node(&node, &invitation).await? {
+        if !self.0.ports.nodes.add_node(&node, &invitation, entry).await? {
             let detail = format!("there is a node `{}` already", node.name);
             return Err(ManagementError::conflict("name_taken", detail));
         }
-        self.0.ports.audit.note(&entry).await?;
         Ok(InvitedNode { node: Candidate { node, running: 0 }, join_token: Some((token, invitation.until)) })
     }
 
@@ -150,10 +149,9 @@ impl Nodes<'_> {
         };
         let detail = if invited.is_some() { "new join token" } else { "" };
         let entry = self.0.audit_entry(principal.login(), "node.changed", known.name.as_str(), detail);
-        if !self.0.ports.nodes.change_node(known.id, change).await? {
+        if !self.0.ports.nodes.change_node(known.id, change, entry).await? {
             return Err(ManagementError::not_found("node"));
         }
-        self.0.ports.audit.note(&entry).await?;
         let join_token = invited.map(|(token, invitation)| (token, invitation.until));
         Ok(InvitedNode { node: self.get(id).await?, join_token })
     }
@@ -168,10 +166,9 @@ impl Nodes<'_> {
         let change = NodeChange { draining: Some(draining), ..NodeChange::default() };
         let action = if draining { "node.drained" } else { "node.resumed" };
         let entry = self.0.audit_entry(principal.login(), action, known.name.as_str(), "");
-        if !self.0.ports.nodes.change_node(known.id, change).await? {
+        if !self.0.ports.nodes.change_node(known.id, change, entry).await? {
             return Err(ManagementError::not_found("node"));
         }
-        self.0.ports.audit.note(&entry).await?;
         self.0.engine.notice();
         self.get(id).await
     }
@@ -184,8 +181,7 @@ impl Nodes<'_> {
         principal.require_admin()?;
         let known = self.get(id).await?.node;
         let entry = self.0.audit_entry(principal.login(), "node.removed", known.name.as_str(), "");
-        self.0.ports.nodes.remove_node(known.id).await?;
-        self.0.ports.audit.note(&entry).await?;
+        self.0.ports.nodes.remove_node(known.id, entry).await?;
         Ok(())
     }
 
@@ -209,13 +205,12 @@ impl Nodes<'_> {
             version: registration.version.chars().filter(|c| !c.is_control()).take(MAX_VERSION_CHARS).collect(),
         };
         let invitation = secrets::hash_secret(registration.join_token.expose());
-        let node = self.0.ports.nodes.register_node(&invitation, &stored, self.0.engine.now()).await?;
+        // The store fills in the name of the node, which is known only then.
+        let entry = self.0.audit_entry("", "node.registered", "", &stored.version);
+        let node = self.0.ports.nodes.register_node(&invitation, &stored, self.0.engine.now(), entry).await?;
         let node = node.ok_or(ManagementError::Unauthenticated(
             "the join token is wrong, used or expired; create a new one",
         ))?;
-        let name = node.name.as_str();
-        let entry = self.0.audit_entry(name, "node.registered", name, &stored.version);
-        self.0.ports.audit.note(&entry).await?;
         let dispatch_key = client.dispatch_key(node.id);
         Ok(RegisteredNode { node, token: Secret::new(token), dispatch_key })
     }
@@ -246,7 +241,7 @@ impl Nodes<'_> {
     pub async fn record_heartbeat(&self, node: &Node, health: &Health) -> Result<(), ManagementError> {
         let now = self.0.engine.now();
         let was_ready = node.is_ready(now);
-        self.0.ports.nodes.note_health(node.id, health, now).await?;
+        self.0.ports.nodes.record_health(node.id, health, now).await?;
         if !was_ready {
             // Queued jobs may wait for this node.
             self.0.engine.notice();
@@ -261,7 +256,7 @@ impl Nodes<'_> {
     pub async fn record_credential_use(&self, node: &Node, task: TaskId) -> Result<(), ManagementError> {
         let subject = task.to_string();
         let entry = self.0.audit_entry(node.name.as_str(), "credential.lent", &subject, "to the node of the task");
-        Ok(self.0.ports.audit.note(&entry).await?)
+        Ok(self.0.ports.audit.record(&entry).await?)
     }
 
     fn invitation(&self) -> (Secret, Invitation) {

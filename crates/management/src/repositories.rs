@@ -69,10 +69,9 @@ impl Repositories<'_> {
         let subject = repository.name.to_string();
         let entry =
             self.0.audit_entry(principal.login(), "repository.added", &subject, repository.platform.as_str());
-        if !self.0.ports.repositories.add_repository(&repository).await? {
+        if !self.0.ports.repositories.add_repository(&repository, entry).await? {
             return Err(ManagementError::conflict("added_already", format!("{subject} is registered already")));
         }
-        self.0.ports.audit.note(&entry).await?;
         Ok(repository)
     }
 
@@ -84,10 +83,9 @@ impl Repositories<'_> {
         principal.require_admin()?;
         let repository = self.get(id).await?;
         let entry = self.0.audit_entry(principal.login(), "repository.removed", &repository.name.to_string(), "");
-        if !self.0.ports.repositories.remove_repository(repository.id).await? {
+        if !self.0.ports.repositories.remove_repository(repository.id, entry).await? {
             return Err(ManagementError::not_found("repository"));
         }
-        self.0.ports.audit.note(&entry).await?;
         Ok(())
     }
 
@@ -103,8 +101,7 @@ impl Repositories<'_> {
         let detail = format!("{imported} imported, {updated} updated");
         let subject = repository.name.to_string();
         let entry = self.0.audit_entry(principal.login(), "repository.synced", &subject, &detail);
-        self.0.ports.repositories.note_synced(repository.id, self.0.ports.clock.now()).await?;
-        self.0.ports.audit.note(&entry).await?;
+        self.0.ports.repositories.record_sync(repository.id, self.0.ports.clock.now(), entry).await?;
         Ok(ImportCounts { imported, updated })
     }
 }

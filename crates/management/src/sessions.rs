@@ -161,8 +161,7 @@ impl Sessions<'_> {
             expires_at,
         };
         let entry = self.0.audit_entry(user.login.as_str(), "session.begun", user.login.as_str(), detail);
-        self.0.ports.accounts.add_session(&session).await?;
-        self.0.ports.audit.note(&entry).await?;
+        self.0.ports.accounts.add_session(&session, entry).await?;
         Ok(NewSession { user, secret: Secret::new(secret), csrf, expires_at })
     }
 

@@ -78,8 +78,7 @@ impl Tokens<'_> {
         };
         let secret = secrets::generate_secret("pwt_");
         let entry = self.0.audit_entry(principal.login(), "token.added", &token.name, token.scope.as_str());
-        self.0.ports.accounts.add_token(&token, &secrets::hash_secret(&secret)).await?;
-        self.0.ports.audit.note(&entry).await?;
+        self.0.ports.accounts.add_token(&token, &secrets::hash_secret(&secret), entry).await?;
         Ok(CreatedToken { token, secret: patchwright_core::Secret::new(secret) })
     }
 
@@ -90,10 +89,9 @@ impl Tokens<'_> {
     pub async fn revoke(&self, principal: &Principal, id: TokenId) -> Result<(), ManagementError> {
         principal.require_write()?;
         let entry = self.0.audit_entry(principal.login(), "token.ended", &id.to_string(), "");
-        if !self.0.ports.accounts.end_token(user_of(principal)?, id).await? {
+        if !self.0.ports.accounts.end_token(user_of(principal)?, id, entry).await? {
             return Err(ManagementError::not_found("token"));
         }
-        self.0.ports.audit.note(&entry).await?;
         Ok(())
     }
 }

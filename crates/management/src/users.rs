@@ -88,8 +88,7 @@ impl Users<'_> {
             if hash.is_some() { ", new password" } else { "" }
         );
         let entry = self.0.audit_entry(principal.login(), "user.changed", user.login.as_str(), &detail);
-        self.0.ports.accounts.change_user(&user, hash).await?;
-        self.0.ports.audit.note(&entry).await?;
+        self.0.ports.accounts.change_user(&user, hash, entry).await?;
         Ok(user)
     }
 }
@@ -115,8 +114,7 @@ impl Inner {
         };
         let user = self.new_user(login, role)?;
         let entry = self.audit_entry(actor, "user.added", user.login.as_str(), detail);
-        self.ports.accounts.add_user(&user, hash).await?;
-        self.ports.audit.note(&entry).await?;
+        self.ports.accounts.add_user(&user, hash, entry).await?;
         Ok(user)
     }
 }

@@ -1,21 +1,21 @@
-//! The queue alone: jobs that are accepted, taken and ended at once, and what a claim costs behind a long queue.
+//! The queue alone: jobs that are accepted, claimed and completed at once, and the cost of a claim behind a long queue.
 //!
 //! `cargo bench -p patchwright-store-diesel --bench queue`; `BENCH_JOBS` sets how many.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that cannot be taken ends here")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a failed measurement ends the program")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use patchwright_core::store::{ConcurrencyLimits, Step, Store, Versioned, Write};
+use patchwright_core::store::{ConcurrencyLimits, JobWrite, Step, Store, Write};
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::{JobState, Lease};
 use patchwright_domain::{Issue, Job, JobEvent};
 use patchwright_store_diesel::DieselStore;
 use patchwright_testkit::{build, postgres};
 
-/// Workers that take jobs at the same time.
+/// Workers that claim jobs at the same time.
 const WORKERS: usize = 16;
 
 fn job(n: u32, repo: &str) -> Step {
@@ -24,7 +24,7 @@ fn job(n: u32, repo: &str) -> Step {
     job.source.repo = issue.source.repo.clone();
     // The builder's jobs wait from a fixed time on.
     job.state = JobState::Queued { not_before: build::start_of_time() };
-    Step { issue: Some(Write::Insert(issue)), job: Some(Write::Insert(job)), ..Step::default() }
+    Step { issue: Some(Write::Insert(issue)), job: Some(JobWrite::Insert(job)), ..Step::default() }
 }
 
 fn lease(worker: usize) -> Arc<Lease> {
@@ -44,23 +44,22 @@ async fn enqueue(store: &Arc<DieselStore>, jobs: std::ops::Range<u32>, repo: &st
     tasks.join_all().await;
 }
 
-/// Takes and ends jobs until none is left; returns how many.
+/// Claims and completes jobs until none is left; returns how many.
 async fn work(store: Arc<DieselStore>, worker: usize) -> u32 {
     let mut done = 0;
     while let Some(claimed) =
         store.claim_job(Timestamp::now(), lease(worker), ConcurrencyLimits::default()).await.unwrap()
     {
-        let Versioned { value: job, revision } = claimed;
-        let event = JobEvent::Completed { epoch: job.epoch, verdict: Verdict::NoTests };
-        let (value, _) = job.advance(event, Timestamp::now()).unwrap();
-        let step = Step { job: Some(Write::Update(Versioned { value, revision })), ..Step::default() };
+        let event = JobEvent::Completed { epoch: claimed.value.epoch, verdict: Verdict::NoTests };
+        let (job, _) = claimed.value.clone().advance(event, Timestamp::now()).unwrap();
+        let step = Step { job: Some(JobWrite::update(&claimed, job)), ..Step::default() };
         store.commit(step).await.unwrap();
         done += 1;
     }
     done
 }
 
-/// One store for each server that works on the database.
+/// Measures with one store for each server that uses the database.
 async fn measure(name: &str, stores: Vec<DieselStore>, jobs: u32) -> f64 {
     stores[0].migrate().await.unwrap();
     let stores: Vec<_> = stores.into_iter().map(Arc::new).collect();
@@ -69,7 +68,7 @@ async fn measure(name: &str, stores: Vec<DieselStore>, jobs: u32) -> f64 {
     enqueue(store, 1..jobs + 1, "acme/large").await;
     let enqueued = f64::from(jobs) / began.elapsed().as_secs_f64();
 
-    // Behind all of them, another repository's first job: it is its turn at once.
+    // Behind all of them, the first job of another repository: it is claimed at once.
     let mut claims = Vec::new();
     for n in 0..100 {
         enqueue(store, jobs + 1 + n..jobs + 2 + n, "acme/small").await;
@@ -99,7 +98,7 @@ async fn measure(name: &str, stores: Vec<DieselStore>, jobs: u32) -> f64 {
     ended
 }
 
-/// Another queue with as many jobs and workers; the program prints its jobs a second.
+/// Runs another queue with as many jobs and workers; the program prints its jobs per second.
 fn peer(name: &str, ours: f64, program: &str, args: &[&str]) {
     let output = std::process::Command::new(program).args(args).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();

@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p patchwright-store-diesel --bench stats`; `BENCH_JOBS` sets how many.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that cannot be taken ends here")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a failed measurement ends the program")]
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,8 +23,8 @@ fn day(number: u64) -> String {
     date(2025, 1, 1).checked_add(span).unwrap().to_string()
 }
 
-/// Spread without chance, so that every run is the same.
-fn end(n: u64) -> RunRecord {
+/// Returns the record of a run. The distribution is the same for every execution.
+fn run(n: u64) -> RunRecord {
     let mixed = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
     RunRecord {
         day: day(n % DAYS),
@@ -44,7 +44,7 @@ async fn measure(name: &str, store: DieselStore, jobs: u64) {
     let began = Instant::now();
     let mut writes = tokio::task::JoinSet::new();
     for n in 0..jobs {
-        let (store, ended) = (Arc::clone(&store), Some(end(n)));
+        let (store, ended) = (Arc::clone(&store), Some(run(n)));
         writes.spawn(async move { store.commit(Step { ended, ..Step::default() }).await.unwrap() });
         if writes.len() >= 256 {
             writes.join_next().await.unwrap().unwrap();

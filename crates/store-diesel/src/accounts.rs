@@ -4,17 +4,20 @@ use async_trait::async_trait;
 use diesel::prelude::*;
 use jiff::Timestamp;
 use patchwright_core::accounts::{AccountError, Accounts, ApiToken, Session};
+use patchwright_core::audit::AuditEntry;
 use patchwright_core::store::StoreError;
 use patchwright_domain::user::{Login, Scope};
 use patchwright_domain::{Role, TokenId, User, UserId};
 
 use crate::DieselStore;
-use crate::db::{TxError, broken, read, snapshot, statements, store_error, write};
+use crate::audit::{AuditRow, AuditStatements as _};
+use crate::db::{TxError, corrupt_row, in_read_tx, in_snapshot, in_write_tx, statements, store_error};
 use crate::row::{micros, parse, timestamp};
 use crate::schema::{account, api_token, identity, session};
 
-/// A token's use is noted this often, in microseconds: a program that asks every second is no reason to write.
-const USE_NOTED: i64 = 3_600_000_000;
+/// The least time between two records of a token's use, in microseconds: a program that calls every second is no reason to
+/// write.
+const USE_INTERVAL_MICROS: i64 = 3_600_000_000;
 
 #[derive(Debug, Clone, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = account)]
@@ -22,7 +25,7 @@ struct AccountRow {
     id: String,
     login: String,
     role: String,
-    /// Left as it is by an update where there is none.
+    /// An update without one leaves it.
     password: Option<String>,
     active: bool,
     created_at: i64,
@@ -69,7 +72,7 @@ impl AccountRow {
         Ok(User {
             id: parse(T, id, self.id.parse())?,
             login: parse(T, id, Login::parse(&self.login))?,
-            role: Role::parse(&self.role).ok_or_else(|| broken(T, id, &self.role))?,
+            role: Role::parse(&self.role).ok_or_else(|| corrupt_row(T, id, &self.role))?,
             active: self.active,
             created_at: timestamp(T, id, self.created_at)?,
         })
@@ -97,7 +100,7 @@ impl TokenRow {
         Ok(ApiToken {
             id: parse(T, id, self.id.parse())?,
             user_id: parse(T, id, self.account_id.parse())?,
-            scope: Scope::parse(&self.scope).ok_or_else(|| broken(T, id, &self.scope))?,
+            scope: Scope::parse(&self.scope).ok_or_else(|| corrupt_row(T, id, &self.scope))?,
             created_at: timestamp(T, id, self.created_at)?,
             expires_at: time(self.expires_at)?,
             last_used_at: time(self.last_used_at)?,
@@ -150,7 +153,7 @@ statements! {
         }
 
         fn insert_session(conn, row: &SessionRow) -> QueryResult<usize> {
-            // Who logs in clears away what has ended.
+            // Every login deletes expired sessions.
             diesel::delete(session::table.filter(session::expires_at.le(row.created_at))).execute(conn)?;
             diesel::insert_into(session::table).values(row).execute(conn)
         }
@@ -178,16 +181,25 @@ statements! {
 
 #[async_trait]
 impl Accounts for DieselStore {
-    async fn add_user(&self, user: &User, password: Option<String>) -> Result<(), AccountError> {
-        let row = AccountRow::new(user, password);
-        let added = write!(self, conn => conn.insert_account(&row).map_err(TxError::from))?;
-        if added == 0 { Err(AccountError::Taken(user.login.clone())) } else { Ok(()) }
+    async fn add_user(&self, user: &User, password: Option<String>, audit: AuditEntry) -> Result<(), AccountError> {
+        let (row, audit) = (AccountRow::new(user, password), AuditRow::from(audit));
+        let is_added = in_write_tx!(self, conn => {
+            let added = conn.insert_account(&row)?;
+            conn.audited(added, &audit)
+        })?;
+        if is_added { Ok(()) } else { Err(AccountError::Taken(user.login.clone())) }
     }
 
-    async fn add_identified_user(&self, user: &User, issuer: &str, subject: &str) -> Result<User, AccountError> {
-        let row = AccountRow::new(user, None);
+    async fn add_identified_user(
+        &self,
+        user: &User,
+        issuer: &str,
+        subject: &str,
+        audit: AuditEntry,
+    ) -> Result<User, AccountError> {
+        let (row, audit) = (AccountRow::new(user, None), AuditRow::from(audit));
         let (issuer, subject) = (issuer.to_owned(), subject.to_owned());
-        let added = write!(self, conn => {
+        let added = in_write_tx!(self, conn => {
             if let Some(known) = conn.account_by_identity(&issuer, &subject)? {
                 return Ok(Some(known));
             }
@@ -196,7 +208,8 @@ impl Accounts for DieselStore {
             }
             let values = (identity::issuer.eq(&issuer), identity::subject.eq(&subject), identity::account_id.eq(&row.id));
             diesel::insert_into(identity::table).values(values).execute(conn)?;
-            Ok::<_, TxError>(Some(row.clone()))
+            conn.insert_audit(&audit)?;
+            Ok(Some(row.clone()))
         })?;
         let added = added.ok_or_else(|| AccountError::Taken(user.login.clone()))?;
         Ok(added.into_domain()?)
@@ -205,44 +218,45 @@ impl Accounts for DieselStore {
     async fn user_by_identity(&self, issuer: &str, subject: &str) -> Result<Option<User>, StoreError> {
         let (issuer, subject) = (issuer.to_owned(), subject.to_owned());
         self.blocking(move |db| {
-            let row = read!(db, conn => conn.account_by_identity(&issuer, &subject).map_err(store_error))?;
+            let row = in_read_tx!(db, conn => conn.account_by_identity(&issuer, &subject).map_err(store_error))?;
             row.map(AccountRow::into_domain).transpose()
         })
         .await
     }
 
-    async fn change_user(&self, user: &User, password: Option<String>) -> Result<(), AccountError> {
-        /// What the transaction found.
-        enum Found {
-            Changed,
+    async fn change_user(&self, user: &User, password: Option<String>, audit: AuditEntry) -> Result<(), AccountError> {
+        /// The outcome of the transaction.
+        enum Changed {
+            Done,
             LastAdmin,
-            Nobody,
+            NoSuchUser,
         }
-        let anew = password.is_some();
-        let row = AccountRow::new(user, password);
-        let keeps = user.active && user.role == Role::Admin;
-        let found = write!(self, conn => {
-            let Some(known) = conn.account_by_id(&row.id)? else { return Ok(Found::Nobody) };
-            let was = known.active && known.role == Role::Admin.as_str();
-            if was && !keeps && conn.other_admins(&row.id)? == 0 {
-                return Ok(Found::LastAdmin);
+        let has_new_password = password.is_some();
+        let (row, audit) = (AccountRow::new(user, password), AuditRow::from(audit));
+        let stays_admin = user.active && user.role == Role::Admin;
+        let changed = in_write_tx!(self, conn => {
+            let Some(known) = conn.account_by_id(&row.id)? else { return Ok(Changed::NoSuchUser) };
+            let is_admin = known.active && known.role == Role::Admin.as_str();
+            if is_admin && !stays_admin && conn.other_admins(&row.id)? == 0 {
+                return Ok(Changed::LastAdmin);
             }
             conn.update_account(&row)?;
-            if anew || !row.active {
+            if has_new_password || !row.active {
                 conn.end_all_of(&row.id)?;
             }
-            Ok::<_, TxError>(Found::Changed)
+            conn.insert_audit(&audit)?;
+            Ok(Changed::Done)
         })?;
-        match found {
-            Found::Changed => Ok(()),
-            Found::LastAdmin => Err(AccountError::LastAdmin),
-            Found::Nobody => Err(AccountError::NoSuchUser),
+        match changed {
+            Changed::Done => Ok(()),
+            Changed::LastAdmin => Err(AccountError::LastAdmin),
+            Changed::NoSuchUser => Err(AccountError::NoSuchUser),
         }
     }
 
     async fn users(&self) -> Result<Vec<User>, StoreError> {
         self.blocking(|db| {
-            let rows = read!(db, conn => conn.accounts().map_err(store_error))?;
+            let rows = in_read_tx!(db, conn => conn.accounts().map_err(store_error))?;
             rows.into_iter().map(AccountRow::into_domain).collect()
         })
         .await
@@ -251,7 +265,7 @@ impl Accounts for DieselStore {
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
         let id = id.to_string();
         self.blocking(move |db| {
-            let row = read!(db, conn => conn.account_by_id(&id).map_err(store_error))?;
+            let row = in_read_tx!(db, conn => conn.account_by_id(&id).map_err(store_error))?;
             row.map(AccountRow::into_domain).transpose()
         })
         .await
@@ -260,7 +274,7 @@ impl Accounts for DieselStore {
     async fn user_by_login(&self, login: &Login) -> Result<Option<(User, Option<String>)>, StoreError> {
         let login = login.to_string();
         self.blocking(move |db| {
-            let row = read!(db, conn => conn.account_by_login(&login).map_err(store_error))?;
+            let row = in_read_tx!(db, conn => conn.account_by_login(&login).map_err(store_error))?;
             row.map(|row| {
                 let password = row.password.clone();
                 row.into_domain().map(|user| (user, password))
@@ -270,7 +284,8 @@ impl Accounts for DieselStore {
         .await
     }
 
-    async fn add_session(&self, session: &Session) -> Result<(), StoreError> {
+    async fn add_session(&self, session: &Session, audit: AuditEntry) -> Result<(), StoreError> {
+        let audit = AuditRow::from(audit);
         let row = SessionRow {
             hash: session.hash.clone(),
             account_id: session.user_id.to_string(),
@@ -278,13 +293,17 @@ impl Accounts for DieselStore {
             created_at: micros(session.created_at),
             expires_at: micros(session.expires_at),
         };
-        write!(self, conn => conn.insert_session(&row).map(|_| ()).map_err(TxError::from))
+        in_write_tx!(self, conn => {
+            conn.insert_session(&row)?;
+            conn.insert_audit(&audit)?;
+            Ok(())
+        })
     }
 
     async fn session(&self, hash: &str, now: Timestamp) -> Result<Option<(Session, User)>, StoreError> {
         let (hash, now) = (hash.to_owned(), micros(now));
         self.blocking(move |db| {
-            let found = snapshot!(db, conn => conn.session_with_account(&hash, now))?;
+            let found = in_snapshot!(db, conn => conn.session_with_account(&hash, now))?;
             found.map(|(session, account)| Ok((session.into_domain()?, account.into_domain()?))).transpose()
         })
         .await
@@ -292,12 +311,13 @@ impl Accounts for DieselStore {
 
     async fn end_session(&self, hash: &str) -> Result<(), StoreError> {
         let hash = hash.to_owned();
-        write!(self, conn => {
+        in_write_tx!(self, conn => {
             diesel::delete(session::table.find(&hash)).execute(conn).map(|_| ()).map_err(TxError::from)
         })
     }
 
-    async fn add_token(&self, token: &ApiToken, hash: &str) -> Result<(), StoreError> {
+    async fn add_token(&self, token: &ApiToken, hash: &str, audit: AuditEntry) -> Result<(), StoreError> {
+        let audit = AuditRow::from(audit);
         let row = TokenRow {
             id: token.id.to_string(),
             account_id: token.user_id.to_string(),
@@ -308,18 +328,20 @@ impl Accounts for DieselStore {
             expires_at: token.expires_at.map(micros),
             last_used_at: None,
         };
-        write!(self, conn => {
-            diesel::insert_into(api_token::table).values(&row).execute(conn).map(|_| ()).map_err(TxError::from)
+        in_write_tx!(self, conn => {
+            diesel::insert_into(api_token::table).values(&row).execute(conn)?;
+            conn.insert_audit(&audit)?;
+            Ok(())
         })
     }
 
     async fn token(&self, hash: &str, now: Timestamp) -> Result<Option<(ApiToken, User)>, StoreError> {
         let (hash, at) = (hash.to_owned(), micros(now));
-        let found = self.blocking(move |db| snapshot!(db, conn => conn.token_with_account(&hash, at))).await?;
+        let found = self.blocking(move |db| in_snapshot!(db, conn => conn.token_with_account(&hash, at))).await?;
         let Some((token, account)) = found else { return Ok(None) };
-        if token.last_used_at.is_none_or(|used| used + USE_NOTED < at) {
+        if token.last_used_at.is_none_or(|used| used + USE_INTERVAL_MICROS < at) {
             let id = token.id.clone();
-            write!(self, conn => {
+            in_write_tx!(self, conn => {
                 let token = diesel::update(api_token::table.find(&id));
                 token.set(api_token::last_used_at.eq(at)).execute(conn).map(|_| ()).map_err(TxError::from)
             })?;
@@ -332,18 +354,18 @@ impl Accounts for DieselStore {
         self.blocking(move |db| {
             let query = api_token::table.filter(api_token::account_id.eq(&user)).order(api_token::id.desc());
             let rows: Vec<TokenRow> =
-                read!(db, conn => query.select(TokenRow::as_select()).load(conn).map_err(store_error))?;
+                in_read_tx!(db, conn => query.select(TokenRow::as_select()).load(conn).map_err(store_error))?;
             rows.into_iter().map(TokenRow::into_domain).collect()
         })
         .await
     }
 
-    async fn end_token(&self, user: UserId, id: TokenId) -> Result<bool, StoreError> {
-        let (user, id) = (user.to_string(), id.to_string());
-        let ended = write!(self, conn => {
+    async fn end_token(&self, user: UserId, id: TokenId, audit: AuditEntry) -> Result<bool, StoreError> {
+        let (user, id, audit) = (user.to_string(), id.to_string(), AuditRow::from(audit));
+        in_write_tx!(self, conn => {
             let own = api_token::table.filter(api_token::id.eq(&id).and(api_token::account_id.eq(&user)));
-            diesel::delete(own).execute(conn).map_err(TxError::from)
-        })?;
-        Ok(ended > 0)
+            let ended = diesel::delete(own).execute(conn)?;
+            conn.audited(ended, &audit)
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! A copy of the SQLite database while it is in use, and putting one back.
+//! Online backups of an SQLite database, and restoring one.
 
 use std::path::{Path, PathBuf};
 
@@ -10,22 +10,22 @@ use crate::DieselStore;
 use crate::db::{Db, checkout};
 use crate::migrate::SQLITE;
 
-/// A backup cannot be made or put back.
+/// A backup cannot be made or restored.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// PostgreSQL has tools of its own.
-    #[error("this database is PostgreSQL's: use `pg_dump --format=custom --file=FILE DATABASE_URL` and `pg_restore`")]
+    #[error("this database is PostgreSQL's: use `pg_dump --format=custom --file=FILE ADDRESS` and `pg_restore`")]
     Postgres,
-    /// There is something already.
+    /// The file exists.
     #[error("{path} is there already; choose another name")]
     Exists {
-        /// Which file.
+        /// The file.
         path: PathBuf,
     },
     /// The file is no backup of ours, or of a newer version, or damaged.
     #[error("{path} cannot be restored: {detail}")]
     Unusable {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// What is wrong.
         detail: String,
@@ -36,16 +36,16 @@ pub enum BackupError {
         /// The database.
         path: PathBuf,
     },
-    /// The database did not do it.
+    /// The database reported an error.
     #[error("the copy failed: {detail}")]
     Failed {
-        /// What it said.
+        /// Its message.
         detail: String,
     },
     /// A file cannot be read or written.
     #[error("{path}: {source}")]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// Why.
         #[source]
@@ -66,7 +66,7 @@ struct Mode {
 }
 
 impl DieselStore {
-    /// Writes a copy of the database as it is at one moment to a new file; everybody else goes on meanwhile.
+    /// Writes a consistent copy of the database to a new file, while it stays in use.
     ///
     /// # Errors
     /// [`BackupError::Postgres`], [`BackupError::Exists`], [`BackupError::Failed`] (a full disk, for example).
@@ -78,7 +78,7 @@ impl DieselStore {
         let (readers, path) = (sqlite.readers.clone(), file.display().to_string());
         let copy = move || {
             let mut conn = checkout(&readers).map_err(|error| error.to_string())?;
-            // Reads one state and writes it densely; WAL lets the writer go on.
+            // Copies one snapshot without free pages. In WAL mode the writer does not wait for it.
             diesel::sql_query("VACUUM INTO ?").bind::<Text, _>(path).execute(&mut *conn).map_err(|e| e.to_string())
         };
         let copied = tokio::task::spawn_blocking(copy).await.map_err(|error| error.to_string());
@@ -88,15 +88,15 @@ impl DieselStore {
         }
     }
 
-    /// Puts a backup in the place of the database at `url`, which no server may have open. The old one stays beside it
-    /// with `.before-restore` at its end, and its name is returned.
+    /// Replaces the database at `url`, which no server may have open, by a backup. The old database is kept beside it with
+    /// the suffix `.before-restore`, and its path is returned.
     ///
     /// # Errors
-    /// [`BackupError::Unusable`] when the file is not sound, [`BackupError::InUse`] while a server runs.
+    /// [`BackupError::Unusable`] when the file is damaged, [`BackupError::InUse`] while a server runs.
     pub async fn restore(url: &str, file: &Path) -> Result<Option<PathBuf>, BackupError> {
         let Some(path) = url.strip_prefix("sqlite://").map(PathBuf::from) else { return Err(BackupError::Postgres) };
         let file = file.to_owned();
-        let put_back = move || {
+        let restore = move || {
             check(&file)?;
             let old = set_aside(&path)?;
             let failed = |source| BackupError::File { path: path.clone(), source };
@@ -106,7 +106,7 @@ impl DieselStore {
             std::fs::rename(&fresh, &path).map_err(failed)?;
             Ok(old)
         };
-        let done = tokio::task::spawn_blocking(put_back).await;
+        let done = tokio::task::spawn_blocking(restore).await;
         done.map_err(|error| BackupError::Failed { detail: error.to_string() })?
     }
 }
@@ -117,13 +117,13 @@ fn beside(path: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
-/// A backup must be a whole database of a version that we know.
+/// Checks that a backup is an undamaged database of a known version.
 fn check(file: &Path) -> Result<(), BackupError> {
     let unusable = |detail: String| BackupError::Unusable { path: file.to_owned(), detail };
     if !file.is_file() {
         return Err(unusable("there is no such file".to_owned()));
     }
-    // Read only: looking at a backup must not change it.
+    // Read only: the check must not change the backup.
     let url = format!("file:{}?mode=ro&immutable=1", file.display());
     let mut conn = SqliteConnection::establish(&url).map_err(|error| unusable(error.to_string()))?;
     let sound = diesel::sql_query("SELECT integrity_check AS answer FROM pragma_integrity_check")
@@ -143,14 +143,14 @@ fn check(file: &Path) -> Result<(), BackupError> {
     }
 }
 
-/// Moves the present database out of the way, if there is one that nobody uses.
+/// Renames the present database, if there is one and no process has it open.
 fn set_aside(path: &Path) -> Result<Option<PathBuf>, BackupError> {
     if !path.exists() {
         return Ok(None);
     }
     let in_use = || BackupError::InUse { path: path.to_owned() };
     let mut conn = SqliteConnection::establish(&path.display().to_string()).map_err(|_| in_use())?;
-    // Leaving WAL brings everything into the one file, and SQLite does it only for whoever is alone.
+    // Leaving WAL mode merges everything into the one file, and SQLite refuses it while others have the file open.
     let mode = diesel::sql_query("PRAGMA journal_mode = DELETE").load::<Mode>(&mut conn).map_err(|_| in_use())?;
     if mode.first().is_none_or(|row| row.journal_mode != "delete") {
         return Err(in_use());

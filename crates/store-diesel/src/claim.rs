@@ -1,9 +1,11 @@
-//! Handing work to one worker at a time. Workers that ask at the same moment are served by one transaction.
+//! Claims of jobs and effects, each by one worker at a time. Requests that wait at the same moment are served by one
+//! transaction.
 
 use std::sync::{Arc, LazyLock};
 
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, PooledConnection};
+use diesel::sql_types::BigInt;
 use jiff::Timestamp;
 use patchwright_core::store::{Claimant, ClaimedEffect, ConcurrencyLimits, MAX_LEASE, StoreError, Versioned};
 use patchwright_domain::job::JobEvent;
@@ -11,8 +13,8 @@ use patchwright_domain::node::Needs;
 use patchwright_domain::{Job, JobStatus};
 use tokio::sync::oneshot;
 
-use crate::db::{Db, TxError, blocking, broken, checkout, statements};
-use crate::postgres::PgConnection;
+use crate::db::{Db, TxError, blocking, checkout, corrupt_row, statements};
+use crate::postgres::{PgConnection, UpdateJobs as _};
 use crate::queue::{GroupCommit, Queue};
 use crate::row::effect::{EffectRow, EffectStatements, WAITING};
 use crate::row::job::{JobRow, JobStatements, StageRow};
@@ -20,23 +22,28 @@ use crate::row::{micros, unsigned};
 use crate::schema::{effect, job};
 use crate::template::Template;
 
-/// The jobs whose workers have been silent for too long, the longest silent ones first. A lease that ends later than any
-/// that is given now was given before the clock was set back: nobody knows when its worker fell silent.
-macro_rules! abandoned_jobs {
-    ($now:expr, $count:expr, $able:expr) => {{
+/// The key of the advisory lock that serialises claims under concurrency limits on PostgreSQL: two claims that count the
+/// running jobs at the same time would both find room for the last one. Advisory locks are shared by everything that uses
+/// the database, so the number only has to be one that nobody else takes; replicas of different versions must agree on it.
+const CLAIM_LOCK_KEY: i64 = 7_262_711;
+
+/// The jobs whose leases have expired, the oldest ones first. A lease that ends later than any that is granted now was
+/// granted before the clock was set back, and counts as expired.
+macro_rules! expired_jobs {
+    ($now:expr, $count:expr, $runnable:expr) => {{
         let latest = micros($now.saturating_add(MAX_LEASE).unwrap_or(Timestamp::MAX));
         job::table
             .filter(job::status.eq(JobStatus::Running.as_str()))
             .filter(job::lease_until.le(micros($now)).or(job::lease_until.gt(latest)))
-            .filter(job::needs.eq_any($able))
+            .filter(job::needs.eq_any($runnable))
             .order((job::lease_until.asc(), job::id.asc()))
             .limit($count)
             .select(JobRow::as_select())
     }};
 }
 
-/// The beginning of the statements that find waiting jobs. From repository to repository it steps through the index, so
-/// that ten thousand jobs of one do not stand before the first of another.
+/// The beginning of the statements that find waiting jobs: it steps through the index from repository to repository, so
+/// that ten thousand jobs of one are not read before the first of another.
 const REPOSITORIES: &str = "WITH RECURSIVE waiting (repo) AS (
         SELECT min(repo) FROM job WHERE status = 'queued'
         UNION ALL
@@ -46,23 +53,23 @@ const REPOSITORIES: &str = "WITH RECURSIVE waiting (repo) AS (
         SELECT repo, count(*) FROM job WHERE status = 'running' GROUP BY repo
     )";
 
-/// A job of the repository that may run at `{0}` and asks for nothing that the worker has not. An earlier job of the
-/// same issue goes first.
-fn may_run(able: &str) -> String {
+/// The condition for a job of the repository that may run at `{0}`, whose needs match `needs`, and that has no earlier open
+/// job of the same issue.
+fn may_run(needs: &str) -> String {
     format!(
-        "job.status = 'queued' AND job.repo = waiting.repo AND job.not_before <= {{0}} AND job.needs {able}
+        "job.status = 'queued' AND job.repo = waiting.repo AND job.not_before <= {{0}} AND job.needs {needs}
         AND NOT EXISTS (SELECT 1 FROM job AS earlier WHERE earlier.issue_id = job.issue_id AND earlier.id < job.id
             AND earlier.status IN ('queued', 'running'))"
     )
 }
 
-/// The two statements of a database: the next jobs where nothing is limited, and the next one where something is.
+/// The two statements of a database: for the next jobs without limits, and for the next job within limits.
 struct Next {
-    jobs: Template,
+    unlimited: Template,
     limited: Template,
 }
 
-/// The next `{1}` jobs where nothing is limited. Each one that is taken counts for its repository's next turn.
+/// The next `{1}` jobs without limits. Each job that is claimed counts as running for the next one of its repository.
 fn next_jobs(first_of_repository: &str) -> Template {
     Template::new(&format!(
         "{REPOSITORIES}
@@ -75,10 +82,10 @@ fn next_jobs(first_of_repository: &str) -> Template {
     ))
 }
 
-/// SQLite may look each job up once more: it has no lateral joins.
-fn sqlite_next(able: &str) -> Next {
-    let may_run = may_run(able);
-    let jobs = next_jobs(&format!(
+/// SQLite has no lateral joins, so it looks each candidate up a second time.
+fn sqlite_next(needs: &str) -> Next {
+    let may_run = may_run(needs);
+    let unlimited = next_jobs(&format!(
         "JOIN job AS candidate ON candidate.id IN (
             SELECT job.id FROM job WHERE {may_run} ORDER BY job.rank, job.not_before, job.id LIMIT {{1}})"
     ));
@@ -86,7 +93,7 @@ fn sqlite_next(able: &str) -> Next {
         "{REPOSITORIES}
         SELECT candidate.id AS id FROM (
             SELECT coalesce(busy.jobs, 0) AS jobs, (
-                SELECT job.id FROM job WHERE {may_run} AND {HAS_ROOM}
+                SELECT job.id FROM job WHERE {may_run} AND {ACTOR_HAS_ROOM}
                 ORDER BY job.rank, job.not_before, job.id LIMIT 1
             ) AS id
             FROM waiting LEFT JOIN busy ON busy.repo = waiting.repo WHERE waiting.repo IS NOT NULL
@@ -94,13 +101,13 @@ fn sqlite_next(able: &str) -> Next {
         WHERE {{1}} = 0 OR candidate.jobs < {{1}}
         ORDER BY candidate.jobs, job.rank, job.not_before, job.id LIMIT 1"
     ));
-    Next { jobs, limited }
+    Next { unlimited, limited }
 }
 
-/// What one worker looks at is locked for the moment; the others pass over it.
-fn postgres_next(able: &str) -> Next {
-    let may_run = may_run(able);
-    let jobs = next_jobs(&format!(
+/// Candidates are locked; concurrent claims skip them.
+fn postgres_next(needs: &str) -> Next {
+    let may_run = may_run(needs);
+    let unlimited = next_jobs(&format!(
         "CROSS JOIN LATERAL (
             SELECT job.id, job.rank, job.not_before FROM job WHERE {may_run}
             ORDER BY job.rank, job.not_before, job.id LIMIT {{1}} FOR UPDATE SKIP LOCKED) AS candidate"
@@ -109,118 +116,122 @@ fn postgres_next(able: &str) -> Next {
         "{REPOSITORIES}
         SELECT candidate.id AS id FROM waiting LEFT JOIN busy ON busy.repo = waiting.repo
         CROSS JOIN LATERAL (
-            SELECT job.id, job.rank, job.not_before FROM job WHERE {may_run} AND {HAS_ROOM}
+            SELECT job.id, job.rank, job.not_before FROM job WHERE {may_run} AND {ACTOR_HAS_ROOM}
             ORDER BY job.rank, job.not_before, job.id LIMIT 1 FOR UPDATE SKIP LOCKED
         ) AS candidate
         WHERE waiting.repo IS NOT NULL AND ({{1}} = 0 OR coalesce(busy.jobs, 0) < {{1}})
         ORDER BY coalesce(busy.jobs, 0), candidate.rank, candidate.not_before, candidate.id LIMIT 1"
     ));
-    Next { jobs, limited }
+    Next { unlimited, limited }
 }
 
-/// For workers that take what asks for nothing, which are most.
+/// For claimants of jobs without needs, which are most.
 static SQLITE_PLAIN: LazyLock<Next> = LazyLock::new(|| sqlite_next("= ''"));
 static POSTGRES_PLAIN: LazyLock<Next> = LazyLock::new(|| postgres_next("= ''"));
 
-/// The statements for a worker that can do jobs that ask for one of these.
-fn next_for<'a>(able: &[String], plain: &'a Next, make: fn(&str) -> Next, room: &'a mut Option<Next>) -> &'a Next {
-    if able.iter().all(String::is_empty) {
+/// Returns the statements for a claimant that can run jobs with one of these needs.
+fn next_for<'a>(
+    runnable: &[String],
+    plain: &'a Next,
+    make: fn(&str) -> Next,
+    buffer: &'a mut Option<Next>,
+) -> &'a Next {
+    if runnable.iter().all(String::is_empty) {
         return plain;
     }
-    // The words come from `Needs`, whose letters need no quoting.
-    let list: Vec<String> = able.iter().map(|needs| format!("'{needs}'")).collect();
-    room.insert(make(&format!("IN ({})", list.join(", "))))
+    // The text of `Needs` holds no quotes.
+    let list: Vec<String> = runnable.iter().map(|needs| format!("'{needs}'")).collect();
+    buffer.insert(make(&format!("IN ({})", list.join(", "))))
 }
 
-/// A person for whom fewer jobs run than may, where `{2}` of them may.
-const HAS_ROOM: &str = "({2} = 0 OR job.actor NOT IN (SELECT other.actor FROM job AS other
+/// The condition that fewer than `{2}` jobs of the job's actor run; 0 stands for no limit.
+const ACTOR_HAS_ROOM: &str = "({2} = 0 OR job.actor NOT IN (SELECT other.actor FROM job AS other
     WHERE other.status = 'running' GROUP BY other.actor HAVING count(*) >= {2}))";
 
-/// One worker that asks for a job.
-pub(crate) struct Ask {
+/// The request of one worker for a job.
+pub(crate) struct ClaimRequest {
     now: Timestamp,
     claimant: Arc<dyn Claimant>,
-    share: ConcurrencyLimits,
-    tell: oneshot::Sender<Result<Option<Versioned<Job>>, StoreError>>,
+    limits: ConcurrencyLimits,
+    reply: oneshot::Sender<Result<Option<Versioned<Job>>, StoreError>>,
 }
 
-/// Where workers ask for jobs.
+/// The queue of requests for jobs.
 #[derive(Clone)]
-pub(crate) struct Claims(Queue<Ask>);
+pub(crate) struct ClaimQueue(Queue<ClaimRequest>);
 
-impl Claims {
-    /// Starts the thread that serves them.
+impl ClaimQueue {
+    /// Starts the thread that serves the queue.
     pub(crate) fn start(db: &Db) -> std::io::Result<Self> {
-        let mut desk = Desk { db: db.clone(), conn: None };
-        Queue::start("claims", GroupCommit::default(), move |asks| desk.serve(asks)).map(Self)
+        let mut worker = ClaimWorker { db: db.clone(), conn: None };
+        Queue::start("claims", GroupCommit::default(), move |requests| worker.serve(requests)).map(Self)
     }
 
-    pub(crate) async fn ask(
+    pub(crate) async fn claim(
         &self,
         now: Timestamp,
         claimant: Arc<dyn Claimant>,
-        share: ConcurrencyLimits,
+        limits: ConcurrencyLimits,
     ) -> Result<Option<Versioned<Job>>, StoreError> {
-        let (tell, told) = oneshot::channel();
-        self.0.push(Ask { now, claimant, share, tell })?;
-        told.await
-            .map_err(|_| StoreError::Unavailable { source: "the thread that hands out jobs broke down".into() })?
+        let (reply, receiver) = oneshot::channel();
+        self.0.push(ClaimRequest { now, claimant, limits, reply })?;
+        receiver.await.map_err(|_| StoreError::Unavailable { source: "the thread that claims jobs panicked".into() })?
     }
 }
 
-/// The thread behind it.
-struct Desk {
+/// The thread that serves the queue.
+struct ClaimWorker {
     db: Db,
-    /// Kept for PostgreSQL: taking one from the pool asks the server whether it is alive.
+    /// A connection to PostgreSQL that is kept, because the pool tests each one that it hands out.
     conn: Option<PooledConnection<ConnectionManager<PgConnection>>>,
 }
 
-impl Desk {
-    fn serve(&mut self, mut asks: Vec<Ask>) {
-        while let Some(first) = asks.first() {
-            // The workers of a server ask with the same share and take what asks for nothing; whoever does not is
-            // served by itself.
-            let (now, share) = (first.now, first.share);
-            let (same, rest): (Vec<Ask>, Vec<Ask>) = if first.claimant.is_plain() {
-                asks.into_iter().partition(|ask| ask.share == share && ask.claimant.is_plain())
+impl ClaimWorker {
+    fn serve(&mut self, mut requests: Vec<ClaimRequest>) {
+        while let Some(first) = requests.first() {
+            // The workers of a server have the same limits and most of them run jobs without needs: those share a
+            // transaction. Every other claimant has its own.
+            let (now, limits) = (first.now, first.limits);
+            let (same, rest): (Vec<ClaimRequest>, Vec<ClaimRequest>) = if first.claimant.is_plain() {
+                requests.into_iter().partition(|request| request.limits == limits && request.claimant.is_plain())
             } else {
-                let rest = asks.split_off(1);
-                (asks, rest)
+                let rest = requests.split_off(1);
+                (requests, rest)
             };
-            asks = rest;
-            let claimants = same.iter().map(|ask| Arc::clone(&ask.claimant)).collect();
-            match self.claim(now, claimants, share) {
+            requests = rest;
+            let claimants = same.iter().map(|request| Arc::clone(&request.claimant)).collect();
+            match self.claim(now, claimants, limits) {
                 Ok(claimed) => {
                     let claimed = claimed.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
-                    // A worker that has gone meanwhile leaves a lease that runs out.
-                    same.into_iter().zip(claimed).for_each(|(ask, job)| drop(ask.tell.send(Ok(job))));
+                    // The lease of a worker that no longer waits expires.
+                    same.into_iter().zip(claimed).for_each(|(request, job)| drop(request.reply.send(Ok(job))));
                 }
                 Err(error) => {
                     let detail = error.to_string();
-                    for ask in same {
+                    for request in same {
                         let source = detail.clone().into();
-                        drop(ask.tell.send(Err(StoreError::Unavailable { source })));
+                        drop(request.reply.send(Err(StoreError::Unavailable { source })));
                     }
                 }
             }
         }
     }
 
-    /// As many jobs as there are and are asked for, each with its lease, in the order of the claimants.
+    /// Claims one job for each claimant, in their order, as long as there are jobs.
     fn claim(
         &mut self,
         now: Timestamp,
         claimants: Vec<Arc<dyn Claimant>>,
-        share: ConcurrencyLimits,
+        limits: ConcurrencyLimits,
     ) -> Result<Vec<Versioned<Job>>, StoreError> {
         let count = i64::try_from(claimants.len()).unwrap_or(i64::MAX);
         match &self.db {
-            Db::Sqlite(sqlite) => sqlite.write_now(move |conn| {
-                let able = conn.able(claimants.as_slice())?;
-                let mut room = None;
-                let next = next_for(&able, &SQLITE_PLAIN, sqlite_next, &mut room);
-                let abandoned = abandoned_jobs!(now, count, &able).load(conn)?;
-                conn.lease_jobs(abandoned, now, &claimants, share, next)
+            Db::Sqlite(sqlite) => sqlite.write_blocking(move |conn| {
+                let runnable = conn.runnable(claimants.as_slice())?;
+                let mut buffer = None;
+                let next = next_for(&runnable, &SQLITE_PLAIN, sqlite_next, &mut buffer);
+                let expired = expired_jobs!(now, count, &runnable).load(conn)?;
+                conn.lease_jobs(expired, now, &claimants, limits, next)
             }),
             Db::Postgres(postgres) => {
                 let mut conn = match self.conn.take() {
@@ -228,15 +239,15 @@ impl Desk {
                     None => checkout(&postgres.pool)?,
                 };
                 let claimed = (*conn).transaction(|conn| {
-                    if share != ConcurrencyLimits::default() {
-                        // Two that count at the same moment would both find room for one.
-                        diesel::sql_query("SELECT pg_advisory_xact_lock(7262711)").execute(conn)?;
+                    if limits != ConcurrencyLimits::default() {
+                        let lock = diesel::sql_query("SELECT pg_advisory_xact_lock($1)");
+                        lock.bind::<BigInt, _>(CLAIM_LOCK_KEY).execute(conn)?;
                     }
-                    let able = conn.able(claimants.as_slice())?;
-                    let mut room = None;
-                    let next = next_for(&able, &POSTGRES_PLAIN, postgres_next, &mut room);
-                    let abandoned = abandoned_jobs!(now, count, &able).for_update().skip_locked().load(conn)?;
-                    conn.lease_jobs(abandoned, now, &claimants, share, next)
+                    let runnable = conn.runnable(claimants.as_slice())?;
+                    let mut buffer = None;
+                    let next = next_for(&runnable, &POSTGRES_PLAIN, postgres_next, &mut buffer);
+                    let expired = expired_jobs!(now, count, &runnable).for_update().skip_locked().load(conn)?;
+                    conn.lease_jobs(expired, now, &claimants, limits, next)
                 });
                 if claimed.is_ok() {
                     self.conn = Some(conn);
@@ -247,7 +258,7 @@ impl Desk {
     }
 }
 
-/// The statement that finds the next effect: the oldest due one such that no older one of its issue waits.
+/// The oldest due effect whose issue has no older waiting effect.
 macro_rules! next_effect {
     ($older:expr, $now:expr) => {
         effect::table
@@ -292,7 +303,7 @@ pub(crate) async fn claim_effect(
     }
 }
 
-/// The job with its lease, as the domain wants it; `None` when the claimant does not take it.
+/// Returns the job with the claimant's lease; `None` when the claimant does not take it.
 fn leased(
     row: JobRow,
     stages: Vec<StageRow>,
@@ -300,9 +311,9 @@ fn leased(
     claimant: &dyn Claimant,
 ) -> Result<Option<Versioned<Job>>, StoreError> {
     let Versioned { value: job, revision } = row.into_domain(stages)?;
-    let Some(lease) = claimant.hold(&job) else { return Ok(None) };
+    let Some(lease) = claimant.lease(&job) else { return Ok(None) };
     let id = job.id.to_string();
-    let refused = |refused| broken("job", &id, refused);
+    let refused = |refused| corrupt_row("job", &id, refused);
     let free = if job.status() == JobStatus::Running {
         job.advance(JobEvent::LeaseExpired, now).map_err(refused)?.0
     } else {
@@ -314,47 +325,49 @@ fn leased(
 
 statements! {
     trait ClaimStatements {
-        fn able(conn, claimants: &[Arc<dyn Claimant>]) -> Result<Vec<String>, TxError> {
-            // What is asked for by jobs that wait, as far as this claimant can do it; nothing in most cases.
-            let mut able = vec![String::new()];
-            let Some(claimant) = claimants.first().filter(|claimant| !claimant.is_plain()) else { return Ok(able) };
-            let asked: Vec<String> = job::table
+        fn runnable(conn, claimants: &[Arc<dyn Claimant>]) -> Result<Vec<String>, TxError> {
+            // The needs of open jobs that the claimant can run; mostly only the empty ones.
+            let mut runnable = vec![String::new()];
+            let Some(claimant) = claimants.first().filter(|claimant| !claimant.is_plain()) else {
+                return Ok(runnable);
+            };
+            let needs: Vec<String> = job::table
                 .filter(job::needs.ne("").and(job::status.eq_any(["queued", "running"])))
                 .select(job::needs)
                 .distinct()
                 .load(conn)?;
-            able.extend(asked.into_iter().filter(|text| text.parse().is_ok_and(|needs| claimant.can(&needs))));
+            runnable.extend(needs.into_iter().filter(|text| text.parse().is_ok_and(|needs| claimant.can(&needs))));
             if !claimant.can(&Needs::default()) {
-                able.remove(0);
+                runnable.remove(0);
             }
-            Ok(able)
+            Ok(runnable)
         }
 
         fn lease_jobs(
             conn,
-            abandoned: Vec<JobRow>,
+            expired: Vec<JobRow>,
             now: Timestamp,
             claimants: &[Arc<dyn Claimant>],
-            share: ConcurrencyLimits,
+            limits: ConcurrencyLimits,
             next: &Next
         ) -> Result<Vec<Versioned<Job>>, TxError> {
-            // The abandoned ones go first, then those that wait: all at once, or one by one where each one taken
-            // leaves less room.
+            // Jobs with expired leases are first, then waiting ones: all at once, or one by one within limits, because
+            // each claim counts against them.
             let mut claimants = claimants.iter();
-            let mut claimed = conn.lease_rows(abandoned, now, &mut claimants)?;
+            let mut claimed = conn.lease_rows(expired, now, &mut claimants)?;
             let at = micros(now);
-            if share == ConcurrencyLimits::default() {
+            if limits == ConcurrencyLimits::default() {
                 if claimants.len() > 0 {
                     let count = i64::try_from(claimants.len()).unwrap_or(i64::MAX);
-                    let ids: Vec<String> = next.jobs.with([at, count]).load(conn)?;
+                    let ids: Vec<String> = next.unlimited.with([at, count]).load(conn)?;
                     let rows = conn.job_rows(&ids)?;
                     claimed.extend(conn.lease_rows(rows, now, &mut claimants)?);
                 }
                 return Ok(claimed);
             }
             while claimants.len() > 0 {
-                let limits = [at, i64::from(share.per_repository), i64::from(share.per_actor)];
-                let Some(id) = next.limited.with(limits).get_result::<String>(conn).optional()? else { break };
+                let bounds = [at, i64::from(limits.per_repository), i64::from(limits.per_actor)];
+                let Some(id) = next.limited.with(bounds).get_result::<String>(conn).optional()? else { break };
                 let rows = conn.job_rows(&[id])?;
                 claimed.extend(conn.lease_rows(rows, now, &mut claimants)?);
             }
@@ -370,26 +383,26 @@ statements! {
             if rows.is_empty() {
                 return Ok(Vec::new());
             }
-            let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+            let ids: Vec<&str> = rows.iter().map(JobRow::id).collect();
             let mut stages = conn.stages_of_jobs(&ids)?;
             let mut claimed = Vec::new();
             let mut changed = Vec::new();
             for row in rows {
                 let Some(claimant) = claimants.next() else { break };
-                let (own, others) = stages.into_iter().partition(|stage| stage.job_id == row.id);
+                let (own, others) = stages.into_iter().partition(|stage| stage.summary.job_id == row.id());
                 stages = others;
                 let Some(job) = leased(row, own, now, claimant.as_ref())? else { continue };
                 changed.push(JobRow::new(&job.value, job.revision)?);
                 claimed.push(job);
             }
-            crate::postgres::UpdateJobs::update_jobs(conn, &changed)?;
+            conn.update_jobs(&changed)?;
             Ok(claimed)
         }
 
         fn take_effect(conn, row: Option<EffectRow>, until: Timestamp) -> Result<Option<ClaimedEffect>, TxError> {
             let Some(row) = row else { return Ok(None) };
             let attempts = row.attempts + 1;
-            conn.hold_effect(&row.id, attempts, micros(until))?;
+            conn.claim_effect_row(&row.id, attempts, micros(until))?;
             let attempt = unsigned("effect", &row.id, attempts)?;
             Ok(Some(ClaimedEffect { record: row.into_domain()?, attempt }))
         }

@@ -4,22 +4,24 @@ use async_trait::async_trait;
 use diesel::prelude::*;
 use jiff::Timestamp;
 use patchwright_core::Secret;
+use patchwright_core::audit::AuditEntry;
 use patchwright_core::credentials::{CredentialChange, Credentials, NewCredential};
 use patchwright_core::store::StoreError;
 use patchwright_domain::credential::{Credential, CredentialScope};
 use patchwright_domain::{CredentialId, PlatformId};
 
 use crate::DieselStore;
-use crate::db::{TxError, read, statements, store_error, write};
+use crate::audit::{AuditRow, AuditStatements as _};
+use crate::db::{in_read_tx, in_write_tx, statements, store_error};
 use crate::row::{micros, parse, timestamp};
 use crate::schema::credential;
 use crate::seal::{Sealed, Sealer};
 
 const T: &str = "credential";
-/// A use is noted this often, in microseconds.
-const USE_NOTED: i64 = 3_600_000_000;
+/// The least time between two records of a credential's use, in microseconds.
+const USE_INTERVAL_MICROS: i64 = 3_600_000_000;
 
-/// Credentials, and the secrets of channels and of Jira, in the database, and what opens them.
+/// The ports with secrets (credentials, channels, Jira) over a store and the keys that encrypt them.
 #[derive(Debug, Clone)]
 pub struct Vault {
     pub(crate) store: DieselStore,
@@ -27,12 +29,12 @@ pub struct Vault {
 }
 
 impl Vault {
-    /// The credentials of a store.
+    /// Creates the vault of a store.
     pub const fn new(store: DieselStore, sealer: Sealer) -> Self {
         Self { store, sealer }
     }
 
-    /// The same with other keys.
+    /// Returns a vault of the same store with other keys.
     #[must_use]
     pub fn with_sealer(&self, sealer: Sealer) -> Self {
         Self { store: self.store.clone(), sealer }
@@ -69,8 +71,8 @@ impl CredentialRow {
     }
 
     fn open(&self, sealer: &Sealer) -> Result<Secret, StoreError> {
-        let kept = Sealed { key_id: self.key_id.clone(), bytes: self.sealed.clone() };
-        sealer.open(&kept, &Self::place(&self.id))
+        let sealed = Sealed { key_id: self.key_id.clone(), bytes: self.sealed.clone() };
+        sealer.open(&sealed, &Self::place(&self.id))
     }
 
     fn into_domain(self) -> Result<Credential, StoreError> {
@@ -119,7 +121,13 @@ statements! {
 
 #[async_trait]
 impl Credentials for Vault {
-    async fn add_credential(&self, new: NewCredential, secret: &Secret) -> Result<Option<Credential>, StoreError> {
+    async fn add_credential(
+        &self,
+        new: NewCredential,
+        secret: &Secret,
+        audit: AuditEntry,
+    ) -> Result<Option<Credential>, StoreError> {
+        let audit = AuditRow::from(audit);
         let mut row = CredentialRow {
             id: new.id.to_string(),
             name: new.name,
@@ -136,18 +144,19 @@ impl Credentials for Vault {
             last_used_at: None,
         };
         row.seal(&self.sealer, secret);
-        let kept = row.clone();
-        let added = write!(self.store, conn => {
+        let credential = row.clone().into_domain()?;
+        let is_added = in_write_tx!(self.store, conn => {
             let insert = diesel::insert_into(credential::table).values(&row).on_conflict_do_nothing();
-            insert.execute(conn).map_err(TxError::from)
+            let added = insert.execute(conn)?;
+            conn.audited(added, &audit)
         })?;
-        if added == 0 { Ok(None) } else { kept.into_domain().map(Some) }
+        Ok(is_added.then_some(credential))
     }
 
     async fn credentials(&self) -> Result<Vec<Credential>, StoreError> {
         self.store
             .blocking(|db| {
-                let rows = read!(db, conn => conn.credential_rows().map_err(store_error))?;
+                let rows = in_read_tx!(db, conn => conn.credential_rows().map_err(store_error))?;
                 rows.into_iter().map(CredentialRow::into_domain).collect()
             })
             .await
@@ -157,7 +166,7 @@ impl Credentials for Vault {
         let id = id.to_string();
         self.store
             .blocking(move |db| {
-                let row = read!(db, conn => conn.credential_row(&id).map_err(store_error))?;
+                let row = in_read_tx!(db, conn => conn.credential_row(&id).map_err(store_error))?;
                 row.map(CredentialRow::into_domain).transpose()
             })
             .await
@@ -172,7 +181,7 @@ impl Credentials for Vault {
         let sealer = self.sealer.clone();
         self.store
             .blocking(move |db| {
-                let row = read!(db, conn => conn.credential_at(&platform, &scope).map_err(store_error))?;
+                let row = in_read_tx!(db, conn => conn.credential_at(&platform, &scope).map_err(store_error))?;
                 row.map(|row| {
                     let secret = row.open(&sealer)?;
                     Ok((row.into_domain()?, secret))
@@ -187,9 +196,10 @@ impl Credentials for Vault {
         id: CredentialId,
         change: CredentialChange,
         now: Timestamp,
+        audit: AuditEntry,
     ) -> Result<bool, StoreError> {
-        let (id, sealer) = (id.to_string(), self.sealer.clone());
-        write!(self.store, conn => {
+        let (id, sealer, audit) = (id.to_string(), self.sealer.clone(), AuditRow::from(audit));
+        in_write_tx!(self.store, conn => {
             let Some(mut row) = conn.credential_row(&id)? else { return Ok(false) };
             if let Some(name) = &change.name {
                 row.name.clone_from(name);
@@ -200,33 +210,33 @@ impl Credentials for Vault {
                 row.changed_at = micros(now);
             }
             row.expires_at = change.expires_at.map_or(row.expires_at, |at| Some(micros(at)));
-            conn.overwrite_credential(&row)?;
-            Ok::<_, TxError>(true)
+            let changed = conn.overwrite_credential(&row)?;
+            conn.audited(changed, &audit)
         })
     }
 
-    async fn remove_credential(&self, id: CredentialId) -> Result<bool, StoreError> {
-        let id = id.to_string();
-        let removed = write!(self.store, conn => {
-            diesel::delete(credential::table.find(&id)).execute(conn).map_err(TxError::from)
-        })?;
-        Ok(removed > 0)
+    async fn remove_credential(&self, id: CredentialId, audit: AuditEntry) -> Result<bool, StoreError> {
+        let (id, audit) = (id.to_string(), AuditRow::from(audit));
+        in_write_tx!(self.store, conn => {
+            let removed = diesel::delete(credential::table.find(&id)).execute(conn)?;
+            conn.audited(removed, &audit)
+        })
     }
 
-    async fn note_use(&self, id: CredentialId, now: Timestamp) -> Result<bool, StoreError> {
-        let (id, now) = (id.to_string(), micros(now));
-        let noted = write!(self.store, conn => {
-            let due = credential::last_used_at.is_null().or(credential::last_used_at.lt(now - USE_NOTED));
+    async fn record_use(&self, id: CredentialId, now: Timestamp, audit: AuditEntry) -> Result<bool, StoreError> {
+        let (id, now, audit) = (id.to_string(), micros(now), AuditRow::from(audit));
+        in_write_tx!(self.store, conn => {
+            let due = credential::last_used_at.is_null().or(credential::last_used_at.lt(now - USE_INTERVAL_MICROS));
             let update = diesel::update(credential::table.filter(credential::id.eq(&id)).filter(due));
-            update.set(credential::last_used_at.eq(now)).execute(conn).map_err(TxError::from)
-        })?;
-        Ok(noted > 0)
+            let recorded = update.set(credential::last_used_at.eq(now)).execute(conn)?;
+            conn.audited(recorded, &audit)
+        })
     }
 
     async fn reseal(&self) -> Result<u64, StoreError> {
         let others = self.reseal_channels().await? + self.reseal_jira().await?;
         let sealer = self.sealer.clone();
-        let count = write!(self.store, conn => {
+        let count = in_write_tx!(self.store, conn => {
             let mut count = 0;
             for mut row in conn.credential_rows()?.into_iter().filter(|row| row.key_id != sealer.key_id()) {
                 let secret = row.open(&sealer)?;
@@ -234,7 +244,7 @@ impl Credentials for Vault {
                 conn.overwrite_credential(&row)?;
                 count += 1;
             }
-            Ok::<_, TxError>(count)
+            Ok(count)
         })?;
         Ok(others + count)
     }

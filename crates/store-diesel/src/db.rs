@@ -1,30 +1,31 @@
-//! The two databases behind one type: opening, pooling, and running a closure on a connection.
+//! The two databases behind one type: opening, pooling, and running statements in a transaction.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use diesel::r2d2::{Builder, ManageConnection, Pool, PooledConnection};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use patchwright_core::fault::Fault;
 use patchwright_core::store::StoreError;
 
-use crate::claim::Claims;
+use crate::claim::ClaimQueue;
 use crate::postgres::Postgres;
 use crate::queue::GroupCommit;
 use crate::sqlite::Sqlite;
 
-/// How long a request waits for a free connection or a lock before it is told that the database cannot be used now.
-pub(crate) const POOL_WAIT: Duration = Duration::from_secs(5);
+/// How long a request waits for a free connection or a lock before it fails with [`StoreError::Unavailable`].
+pub(crate) const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The store on SQLite or PostgreSQL. Cheap to clone.
 #[derive(Clone)]
 pub struct DieselStore {
     pub(crate) db: Db,
-    pub(crate) claims: Claims,
+    pub(crate) claims: ClaimQueue,
 }
 
 #[derive(Clone)]
 pub(crate) enum Db {
-    /// SQLite has one writer whatever we do: a thread of its own lets many callers share one synced commit.
+    /// SQLite has one writer at a time: on a thread of its own, many callers share one synced commit.
     Sqlite(Sqlite),
     Postgres(Postgres),
 }
@@ -32,30 +33,41 @@ pub(crate) enum Db {
 /// A database cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The address is neither.
-    #[error("DATABASE_URL must begin with sqlite:// or postgres://, not `{scheme}`")]
+    /// The address is of another database.
+    #[error("the database address must begin with sqlite:// or postgres://, not `{scheme}`")]
     Scheme {
-        /// What it begins with.
+        /// The scheme of the address.
         scheme: String,
     },
-    /// The folder of the SQLite file cannot be made.
-    #[error("the folder {path} for the database cannot be made; create it or set DATABASE_URL or DATA_DIR")]
+    /// The folder of the SQLite file cannot be created.
+    #[error("the folder {path} for the database cannot be created; create it or choose another database path")]
     Folder {
-        /// Which.
+        /// The folder.
         path: PathBuf,
         /// Why.
         #[source]
         source: std::io::Error,
     },
-    /// No connection.
-    #[error("the database cannot be opened ({detail}); check DATABASE_URL and that the server runs")]
+    /// The database does not accept a connection.
+    #[error("the database cannot be opened ({detail}); check the database address and that the database server runs")]
     Connect {
-        /// What the driver said.
+        /// The driver's message.
         detail: String,
     },
-    /// The thread that opened it broke down.
+    /// The thread that opens the database panicked.
     #[error("the database could not be opened")]
     Thread,
+}
+
+impl OpenError {
+    /// What the caller can do about it.
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::Scheme { .. } | Self::Folder { .. } => Fault::Denied,
+            Self::Connect { .. } => Fault::RETRY,
+            Self::Thread => Fault::Internal,
+        }
+    }
 }
 
 impl DieselStore {
@@ -64,22 +76,22 @@ impl DieselStore {
         matches!(self.db, Db::Postgres(_))
     }
 
-    /// Opens the database that the address names: `sqlite://PATH` (made if absent, with its folder) or `postgres://…`.
+    /// Opens the database at an address: `sqlite://PATH` (created if absent, with its folder) or `postgres://…`.
     ///
     /// # Errors
-    /// [`OpenError`] when the address makes no sense or nothing answers there.
+    /// [`OpenError`] when the address is of another database, or no connection can be opened.
     pub async fn open(url: &str) -> Result<Self, OpenError> {
         Self::open_with(url, GroupCommit::default()).await
     }
 
-    /// The same with another way to gather writes.
+    /// Opens the database with other options for the grouping of writes.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub async fn open_with(url: &str, group: GroupCommit) -> Result<Self, OpenError> {
         let url = url.to_owned();
         let db = tokio::task::spawn_blocking(move || Db::open(&url, group)).await.map_err(|_| OpenError::Thread)??;
-        let claims = Claims::start(&db).map_err(|error| OpenError::Connect { detail: error.to_string() })?;
+        let claims = ClaimQueue::start(&db).map_err(|error| OpenError::Connect { detail: error.to_string() })?;
         Ok(Self { db, claims })
     }
 
@@ -100,7 +112,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
     let span = tracing::Span::current();
     tokio::task::spawn_blocking(move || span.in_scope(work))
         .await
-        .map_err(|error| StoreError::Corrupt { detail: format!("the database thread broke down: {error}") })?
+        .map_err(|error| StoreError::Corrupt { detail: format!("the database thread panicked: {error}") })?
 }
 
 impl std::fmt::Debug for DieselStore {
@@ -129,7 +141,7 @@ pub(crate) fn open_pool<M: ManageConnection>(builder: Builder<M>, size: u32, man
     builder
         .max_size(size)
         .min_idle(Some(1))
-        .connection_timeout(POOL_WAIT)
+        .connection_timeout(CONNECTION_TIMEOUT)
         .build(manager)
         .map_err(|error| OpenError::Connect { detail: error.to_string() })
 }
@@ -141,8 +153,8 @@ where
     pool.get().map_err(|error| StoreError::Unavailable { source: Box::new(error) })
 }
 
-/// Evaluates an expression on a connection for reading.
-macro_rules! read {
+/// Evaluates an expression on a connection for reading. A single statement is a transaction of its own.
+macro_rules! in_read_tx {
     ($db:expr, $conn:ident => $body:expr) => {
         match $db {
             $crate::db::Db::Sqlite(sqlite) => {
@@ -157,8 +169,8 @@ macro_rules! read {
     };
 }
 
-/// Evaluates statements that must all see one state of the database.
-macro_rules! snapshot {
+/// Evaluates statements that must all read the same state of the database.
+macro_rules! in_snapshot {
     ($db:expr, $conn:ident => $body:expr) => {
         match $db {
             $crate::db::Db::Sqlite(sqlite) => {
@@ -178,17 +190,20 @@ macro_rules! snapshot {
     };
 }
 
-/// Evaluates an expression in one write transaction: on SQLite in the writer's next one, on PostgreSQL in one of its
-/// own. The expression owns what it uses and ends in a `Result<_, TxError>`.
-macro_rules! write {
+/// Evaluates an expression in one write transaction: on SQLite in the next one of the writer, on PostgreSQL in one of its
+/// own. The expression owns what it uses and is a `Result<_, TxError>`; an error rolls its statements back.
+macro_rules! in_write_tx {
     ($store:expr, $conn:ident => $body:expr) => {
         match &$store.db {
-            $crate::db::Db::Sqlite(sqlite) => sqlite.write(move |$conn| $body).await,
+            $crate::db::Db::Sqlite(sqlite) => {
+                sqlite.write(move |$conn| -> Result<_, $crate::db::TxError> { $body }).await
+            }
             $crate::db::Db::Postgres(postgres) => {
                 let pool = postgres.pool.clone();
                 $crate::db::blocking(move || {
                     let mut conn = $crate::db::checkout(&pool)?;
-                    diesel::Connection::transaction(&mut *conn, |$conn| $body).map_err(StoreError::from)
+                    let work = |$conn: &mut $crate::postgres::PgConnection| -> Result<_, $crate::db::TxError> { $body };
+                    Ok(diesel::Connection::transaction(&mut *conn, work)?)
                 })
                 .await
             }
@@ -196,8 +211,8 @@ macro_rules! write {
     };
 }
 
-/// Declares a trait of statements that are written once and compiled for both connection types. Inside, `$conn` is the
-/// connection.
+/// Declares a trait of statements that are written once and compiled for both connection types. In their bodies, `$conn`
+/// is the connection.
 macro_rules! statements {
     ($vis:vis trait $name:ident { $(fn $fn:ident($conn:ident $(, $arg:ident: $ty:ty)*) -> $ret:ty $body:block)* }) => {
         $vis trait $name { $(fn $fn(&mut self $(, $arg: $ty)*) -> $ret;)* }
@@ -210,9 +225,9 @@ macro_rules! statements {
     };
 }
 
-pub(crate) use {read, snapshot, statements, write};
+pub(crate) use {in_read_tx, in_snapshot, in_write_tx, statements};
 
-/// What can go wrong inside a transaction; either rolls it back.
+/// An error inside a transaction, which rolls it back.
 #[derive(Debug)]
 pub(crate) enum TxError {
     Diesel(DieselError),
@@ -240,10 +255,10 @@ impl From<TxError> for StoreError {
     }
 }
 
-/// What a database error means for the caller.
+/// Converts a database error to what it means for the caller.
 pub(crate) fn store_error(error: DieselError) -> StoreError {
     match error {
-        // Two writers made the same new row; the second reads again and finds the first one's.
+        // Two writers inserted the same row at the same time; the second reads again and finds that of the first.
         DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => StoreError::Stale { what: "row" },
         DieselError::DatabaseError(
             DatabaseErrorKind::ForeignKeyViolation
@@ -258,7 +273,7 @@ pub(crate) fn store_error(error: DieselError) -> StoreError {
     }
 }
 
-/// A row that makes no sense is refused, never guessed at.
-pub(crate) fn broken(table: &str, id: &str, what: impl std::fmt::Display) -> StoreError {
+/// A row with a value that the domain does not know. It is refused and never replaced by a default.
+pub(crate) fn corrupt_row(table: &str, id: &str, what: impl std::fmt::Display) -> StoreError {
     StoreError::Corrupt { detail: format!("{table} {id}: {what}") }
 }

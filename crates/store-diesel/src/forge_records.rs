@@ -1,4 +1,4 @@
-//! What the built-in forge keeps.
+//! The port of the built-in forge's comments and pull requests.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -8,7 +8,7 @@ use patchwright_core::tracker::Comment;
 use patchwright_domain::{Issue, IssueRef, RepoName};
 
 use crate::DieselStore;
-use crate::db::{TxError, read, store_error, write};
+use crate::db::{in_read_tx, in_write_tx, store_error};
 use crate::row::issue::IssueStatements;
 use crate::row::local::{CommentRow, LocalStatements, PullRequestRow};
 use crate::row::{micros, signed, unsigned};
@@ -22,7 +22,7 @@ impl ForgeRecords for DieselStore {
     async fn next_local_issue(&self, repo: &RepoName) -> Result<u64, StoreError> {
         let repo = repo.to_string();
         self.blocking(move |db| {
-            let last = read!(db, conn => conn.last_issue("local", &repo).map_err(store_error))?;
+            let last = in_read_tx!(db, conn => conn.last_issue("local", &repo).map_err(store_error))?;
             unsigned("issue", &repo, last.unwrap_or(0) + 1)
         })
         .await
@@ -35,7 +35,7 @@ impl ForgeRecords for DieselStore {
     async fn local_comments(&self, repo: &RepoName, number: u64) -> Result<Vec<Comment>, StoreError> {
         let repo = repo.to_string();
         self.blocking(move |db| {
-            let rows = read!(db, conn => conn.comments_of(&repo, signed(number)).map_err(store_error))?;
+            let rows = in_read_tx!(db, conn => conn.comments_of(&repo, signed(number)).map_err(store_error))?;
             Ok(rows.into_iter().map(CommentRow::into_domain).collect())
         })
         .await
@@ -57,39 +57,39 @@ impl ForgeRecords for DieselStore {
             body: body.to_owned(),
             created_at: micros(at),
         };
-        write!(self, conn => {
+        in_write_tx!(self, conn => {
             row.id = conn.last_comment_id()?.unwrap_or(0) + 1;
             conn.insert_comment(&row)?;
-            Ok::<_, TxError>(row.id.to_string())
+            Ok(row.id.to_string())
         })
     }
 
     async fn edit_local_comment(&self, id: &str, body: &str) -> Result<bool, StoreError> {
         let Ok(id) = id.parse::<i64>() else { return Ok(false) };
         let body = body.to_owned();
-        write!(self, conn => Ok::<_, TxError>(conn.update_comment(id, &body)? > 0))
+        in_write_tx!(self, conn => Ok(conn.update_comment(id, &body)? > 0))
     }
 
     async fn local_pull_requests(&self, repo: &RepoName) -> Result<Vec<LocalPullRequest>, StoreError> {
         let repo = repo.to_string();
         self.blocking(move |db| {
-            let rows = read!(db, conn => conn.pull_requests_of(&repo).map_err(store_error))?;
+            let rows = in_read_tx!(db, conn => conn.pull_requests_of(&repo).map_err(store_error))?;
             rows.into_iter().map(PullRequestRow::into_domain).collect()
         })
         .await
     }
 
     async fn add_local_pull_request(&self, new: LocalPullRequest) -> Result<u64, StoreError> {
-        write!(self, conn => {
+        in_write_tx!(self, conn => {
             let last = conn.last_pull_request(&new.repo.to_string())?.unwrap_or(0);
             let number = unsigned("local_pull_request", "number", last + 1)?;
             conn.insert_pull_request(&PullRequestRow::new(&new, number))?;
-            Ok::<_, TxError>(number)
+            Ok(number)
         })
     }
 
     async fn change_local_pull_request(&self, changed: LocalPullRequest) -> Result<bool, StoreError> {
         let row = PullRequestRow::new(&changed, changed.number);
-        write!(self, conn => Ok::<_, TxError>(conn.update_pull_request(&row)? > 0))
+        in_write_tx!(self, conn => Ok(conn.update_pull_request(&row)? > 0))
     }
 }

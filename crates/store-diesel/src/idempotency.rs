@@ -1,4 +1,4 @@
-//! The port of requests that may be sent again.
+//! The port of idempotency keys.
 
 use async_trait::async_trait;
 use diesel::prelude::*;
@@ -7,7 +7,7 @@ use patchwright_core::idempotency::{IdempotencyKeys, IdempotencyState, StoredRes
 use patchwright_core::store::StoreError;
 
 use crate::DieselStore;
-use crate::db::{TxError, statements, write};
+use crate::db::{TxError, in_write_tx, statements};
 use crate::row::{micros, unsigned};
 use crate::schema::request;
 
@@ -70,19 +70,19 @@ impl IdempotencyKeys for DieselStore {
             created_at: micros(now),
         };
         let stale = micros(stale);
-        let known = write!(self, conn => {
+        let known = in_write_tx!(self, conn => {
             conn.drop_stale(&row.key_hash, stale)?;
             if conn.insert_request(&row)? > 0 {
                 return Ok(None);
             }
-            Ok::<_, TxError>(conn.request_row(&row.key_hash)?)
+            Ok(conn.request_row(&row.key_hash)?)
         })?;
         known.map_or(Ok(IdempotencyState::New), |row| row.known(asked))
     }
 
     async fn end_request(&self, key: &str, answer: Option<StoredResponse>) -> Result<(), StoreError> {
         let key = key.to_owned();
-        write!(self, conn => {
+        in_write_tx!(self, conn => {
             let row = request::table.find(&key);
             let done = match &answer {
                 Some(answer) => {
@@ -101,7 +101,7 @@ impl IdempotencyKeys for DieselStore {
 
     async fn forget_requests(&self, before: Timestamp) -> Result<u64, StoreError> {
         let before = micros(before);
-        let gone = write!(self, conn => {
+        let gone = in_write_tx!(self, conn => {
             diesel::delete(request::table.filter(request::created_at.lt(before))).execute(conn).map_err(TxError::from)
         })?;
         Ok(gone as u64)

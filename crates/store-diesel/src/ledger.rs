@@ -1,4 +1,4 @@
-//! The ledger port.
+//! The port of the ledger of model budgets.
 
 use async_trait::async_trait;
 use diesel::prelude::*;
@@ -8,11 +8,11 @@ use patchwright_core::store::StoreError;
 use patchwright_domain::Usage;
 
 use crate::DieselStore;
-use crate::db::{TxError, snapshot, statements, write};
+use crate::db::{in_snapshot, in_write_tx, statements};
 use crate::row::{signed, unsigned};
 use crate::schema::ledger;
 
-/// The row that counts all repositories together.
+/// The `repo` of the row that sums all repositories.
 const ALL: &str = "";
 
 #[derive(Debug, Default, Clone, Queryable, Selectable, Insertable)]
@@ -50,7 +50,7 @@ impl LedgerRow {
     }
 }
 
-/// The two rows of an account: that of all goes first, so that two workers wait for each other and never in a circle.
+/// The two rows of an account. The sum of all is first, so that two transactions lock rows in the same order.
 fn both(account: &BudgetAccount, more: &Usage, less: &Usage) -> [LedgerRow; 2] {
     [ALL, account.repository.as_str()].map(|repo| LedgerRow::new(account, repo, more, less))
 }
@@ -96,9 +96,9 @@ impl Ledger for DieselStore {
         budgets: DayBudgets,
     ) -> Result<Result<(), BudgetExceeded>, StoreError> {
         let account = account.clone();
-        write!(self, conn => {
+        in_write_tx!(self, conn => {
             let [all, repository] = both(&account, &call, &Usage::default());
-            // Written first: from here on others wait for what this one finds.
+            // Written first: from here on concurrent reservations wait for this one.
             conn.add(&all)?;
             conn.add(&repository)?;
             let booked = spending(conn.both_booked(&account)?)?;
@@ -112,22 +112,22 @@ impl Ledger for DieselStore {
                     conn.add(&row)?;
                 }
             }
-            Ok::<_, TxError>(checked)
+            Ok(checked)
         })
     }
 
     async fn settle(&self, account: &BudgetAccount, reserved: Usage, spent: Usage) -> Result<(), StoreError> {
         let account = account.clone();
-        write!(self, conn => {
+        in_write_tx!(self, conn => {
             for row in both(&account, &spent, &reserved) {
                 conn.add(&row)?;
             }
-            Ok::<_, TxError>(())
+            Ok(())
         })
     }
 
     async fn spending(&self, account: &BudgetAccount) -> Result<DaySpending, StoreError> {
         let account = account.clone();
-        self.blocking(move |db| spending(snapshot!(db, conn => conn.both_booked(&account))?)).await
+        self.blocking(move |db| spending(in_snapshot!(db, conn => conn.both_booked(&account))?)).await
     }
 }

@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 mod accounts;
+mod audit;
 mod backup;
 mod claim;
+mod database;
 mod credentials;
 mod db;
 mod forge_records;
@@ -10,7 +12,6 @@ mod idempotency;
 mod jira;
 mod ledger;
 mod listen;
-mod management;
 mod migrate;
 mod model_calls;
 mod nodes;
@@ -18,7 +19,7 @@ mod notifications;
 mod postgres;
 mod queries;
 mod queue;
-mod database;
+mod repositories;
 mod row;
 mod schema;
 mod seal;

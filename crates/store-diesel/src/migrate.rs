@@ -12,7 +12,7 @@ pub(crate) const SQLITE: EmbeddedMigrations = embed_migrations!("../../migration
 const POSTGRES: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
 
 impl DieselStore {
-    /// Applies what is not applied yet, and says the versions that it applied.
+    /// Applies all pending migrations and returns their versions.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when the database does not answer, [`StoreError::Corrupt`] when a migration fails.
@@ -20,7 +20,7 @@ impl DieselStore {
         self.blocking(|db| run(db, false)).await
     }
 
-    /// Takes all migrations back. For tests.
+    /// Reverts all migrations and returns their versions. For tests.
     ///
     /// # Errors
     /// As [`Self::migrate`].
@@ -28,7 +28,7 @@ impl DieselStore {
         self.blocking(|db| run(db, true)).await
     }
 
-    /// Whether every embedded migration is applied.
+    /// Returns whether every embedded migration is applied.
     ///
     /// # Errors
     /// As [`Self::migrate`].
@@ -44,8 +44,8 @@ impl DieselStore {
     }
 }
 
-/// SQLite changes a table by making it anew, and dropping the old one must not take along what refers to it. So the
-/// references are switched off meanwhile, and looked through afterwards.
+/// Runs migrations of SQLite without foreign keys and checks these afterwards: SQLite changes a table by creating another
+/// one, and dropping the old one must not delete the rows that refer to it.
 fn without_references<T>(
     conn: &mut SqliteConnection,
     work: impl FnOnce(&mut SqliteConnection) -> diesel::migration::Result<T>,

@@ -1,4 +1,4 @@
-//! The port of what the model was asked and said.
+//! The port of recorded model calls.
 
 use async_trait::async_trait;
 use diesel::prelude::*;
@@ -8,7 +8,7 @@ use patchwright_core::store::StoreError;
 use patchwright_domain::{JobId, TaskId};
 
 use crate::DieselStore;
-use crate::db::{TxError, broken, read, statements, store_error, write};
+use crate::db::{TxError, corrupt_row, in_read_tx, in_write_tx, statements, store_error};
 use crate::row::packed::{pack, unpack};
 use crate::row::{from_json, json, micros, parse, signed, timestamp, unsigned};
 use crate::schema::model_call;
@@ -85,7 +85,7 @@ impl ModelCalls for DieselStore {
             error: call.error.clone(),
         };
         let said = pack(&json(said)?);
-        write!(self, conn => {
+        in_write_tx!(self, conn => {
             let insert = diesel::insert_into(model_call::table).values((&row, model_call::said.eq(&said)));
             insert.on_conflict_do_nothing().execute(conn).map(|_| ()).map_err(TxError::from)
         })
@@ -94,7 +94,7 @@ impl ModelCalls for DieselStore {
     async fn calls(&self, job: JobId) -> Result<Vec<StoredCall>, StoreError> {
         let job = job.to_string();
         self.blocking(move |db| {
-            let rows = read!(db, conn => conn.call_rows(&job).map_err(store_error))?;
+            let rows = in_read_tx!(db, conn => conn.call_rows(&job).map_err(store_error))?;
             rows.into_iter().map(CallRow::into_domain).collect()
         })
         .await
@@ -103,9 +103,9 @@ impl ModelCalls for DieselStore {
     async fn call(&self, task: TaskId, number: u32) -> Result<Option<(StoredCall, Transcript)>, StoreError> {
         let task = task.to_string();
         self.blocking(move |db| {
-            let row = read!(db, conn => conn.call_row(&task, i64::from(number)).map_err(store_error))?;
+            let row = in_read_tx!(db, conn => conn.call_row(&task, i64::from(number)).map_err(store_error))?;
             let Some((row, said)) = row else { return Ok(None) };
-            let said = unpack(&said).ok_or_else(|| broken(T, &task, "what was said cannot be unpacked"))?;
+            let said = unpack(&said).ok_or_else(|| corrupt_row(T, &task, "its transcript cannot be unpacked"))?;
             Ok(Some((row.into_domain()?, from_json(T, &task, &said)?)))
         })
         .await
@@ -113,7 +113,7 @@ impl ModelCalls for DieselStore {
 
     async fn forget_calls(&self, before: Timestamp) -> Result<u64, StoreError> {
         let before = micros(before);
-        let gone = write!(self, conn => {
+        let gone = in_write_tx!(self, conn => {
             diesel::delete(model_call::table.filter(model_call::at.lt(before))).execute(conn).map_err(TxError::from)
         })?;
         Ok(gone as u64)

@@ -7,13 +7,15 @@ use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use jiff::Timestamp;
+use patchwright_core::audit::AuditEntry;
 use patchwright_core::nodes::{Invitation, NodeChange, Nodes, Registration};
 use patchwright_core::store::StoreError;
 use patchwright_domain::node::{Candidate, Health, Label, Node, NodeMode};
 use patchwright_domain::{NodeId, Task};
 
 use crate::DieselStore;
-use crate::db::{TxError, read, snapshot, statements, store_error, write};
+use crate::audit::{AuditRow, AuditStatements as _};
+use crate::db::{TxError, in_read_tx, in_snapshot, in_write_tx, statements, store_error};
 use crate::row::task::{TaskRow, TaskStatements as _};
 use crate::row::{from_json, json, micros, parse, timestamp, unsigned};
 use crate::schema::{node, node_success, task};
@@ -42,6 +44,7 @@ struct NodeRow {
     used_at: Option<i64>,
 }
 
+/// Converts labels for a column: words.
 fn words(labels: &BTreeSet<Label>) -> String {
     labels.iter().map(Label::as_str).collect::<Vec<_>>().join(" ")
 }
@@ -167,18 +170,18 @@ fn candidate(row: NodeRow, running: &HashMap<String, i64>) -> Result<Candidate, 
 
 #[async_trait]
 impl Nodes for DieselStore {
-    async fn add_node(&self, new: &Node, invitation: &Invitation) -> Result<bool, StoreError> {
-        let row = NodeRow::new(new, invitation)?;
-        let added = write!(self, conn => {
+    async fn add_node(&self, new: &Node, invitation: &Invitation, audit: AuditEntry) -> Result<bool, StoreError> {
+        let (row, audit) = (NodeRow::new(new, invitation)?, AuditRow::from(audit));
+        in_write_tx!(self, conn => {
             let insert = diesel::insert_into(node::table).values(&row).on_conflict_do_nothing();
-            insert.execute(conn).map_err(TxError::from)
-        })?;
-        Ok(added > 0)
+            let added = insert.execute(conn)?;
+            conn.audited(added, &audit)
+        })
     }
 
     async fn nodes(&self) -> Result<Vec<Candidate>, StoreError> {
         self.blocking(|db| {
-            let (rows, running) = snapshot!(db, conn => Ok((conn.node_rows()?, conn.open_tasks_by_node()?)))?;
+            let (rows, running) = in_snapshot!(db, conn => Ok((conn.node_rows()?, conn.open_tasks_by_node()?)))?;
             let running = running.into_iter().collect();
             rows.into_iter().map(|row| candidate(row, &running)).collect()
         })
@@ -188,29 +191,29 @@ impl Nodes for DieselStore {
     async fn node(&self, id: NodeId) -> Result<Option<Candidate>, StoreError> {
         let id = id.to_string();
         self.blocking(move |db| {
-            let (row, running) = snapshot!(db, conn => Ok((conn.node_row(&id)?, conn.open_tasks_by_node()?)))?;
+            let (row, running) = in_snapshot!(db, conn => Ok((conn.node_row(&id)?, conn.open_tasks_by_node()?)))?;
             let running = running.into_iter().collect();
             row.map(|row| candidate(row, &running)).transpose()
         })
         .await
     }
 
-    async fn change_node(&self, id: NodeId, change: NodeChange) -> Result<bool, StoreError> {
-        let id = id.to_string();
-        write!(self, conn => {
+    async fn change_node(&self, id: NodeId, change: NodeChange, audit: AuditEntry) -> Result<bool, StoreError> {
+        let (id, audit) = (id.to_string(), AuditRow::from(audit));
+        in_write_tx!(self, conn => {
             let Some(mut row) = conn.node_row(&id)? else { return Ok(false) };
             row.change(&change);
-            conn.overwrite_node(&row)?;
-            Ok::<_, TxError>(true)
+            let changed = conn.overwrite_node(&row)?;
+            conn.audited(changed, &audit)
         })
     }
 
-    async fn remove_node(&self, id: NodeId) -> Result<bool, StoreError> {
-        let id = id.to_string();
-        let removed = write!(self, conn => {
-            diesel::delete(node::table.find(&id)).execute(conn).map_err(TxError::from)
-        })?;
-        Ok(removed > 0)
+    async fn remove_node(&self, id: NodeId, audit: AuditEntry) -> Result<bool, StoreError> {
+        let (id, audit) = (id.to_string(), AuditRow::from(audit));
+        in_write_tx!(self, conn => {
+            let removed = diesel::delete(node::table.find(&id)).execute(conn)?;
+            conn.audited(removed, &audit)
+        })
     }
 
     async fn register_node(
@@ -218,15 +221,18 @@ impl Nodes for DieselStore {
         invitation: &str,
         registration: &Registration,
         now: Timestamp,
+        audit: AuditEntry,
     ) -> Result<Option<Node>, StoreError> {
         let (hash, registration, now) = (invitation.to_owned(), registration.clone(), micros(now));
-        let row = write!(self, conn => {
+        let mut audit = AuditRow::from(audit);
+        let row = in_write_tx!(self, conn => {
             let Some(mut row) = conn.invited(&hash, now)? else { return Ok(None) };
             row.register(&registration, now);
-            // Of two that come with one invitation at the same moment, the second finds it used up.
-            let same = node::table.filter(node::id.eq(&row.id).and(node::join_hash.eq(&hash)));
-            let won = diesel::update(same).set(&row).execute(conn)?;
-            Ok::<_, TxError>(Some(row).filter(|_| won > 0))
+            // If two use the invitation at the same time, the second one finds it used up.
+            let invited = node::table.filter(node::id.eq(&row.id).and(node::join_hash.eq(&hash)));
+            let registered = diesel::update(invited).set(&row).execute(conn)?;
+            (audit.actor, audit.subject) = (row.name.clone(), row.name.clone());
+            Ok(conn.audited(registered, &audit)?.then_some(row))
         })?;
         row.map(NodeRow::into_domain).transpose()
     }
@@ -234,54 +240,54 @@ impl Nodes for DieselStore {
     async fn node_by_token(&self, hash: &str) -> Result<Option<Node>, StoreError> {
         let hash = hash.to_owned();
         self.blocking(move |db| {
-            let row = read!(db, conn => conn.node_with_token(&hash).map_err(store_error))?;
+            let row = in_read_tx!(db, conn => conn.node_with_token(&hash).map_err(store_error))?;
             row.map(NodeRow::into_domain).transpose()
         })
         .await
     }
 
-    async fn note_health(&self, id: NodeId, health: &Health, now: Timestamp) -> Result<(), StoreError> {
+    async fn record_health(&self, id: NodeId, health: &Health, now: Timestamp) -> Result<(), StoreError> {
         let (id, health, now) = (id.to_string(), json(health)?, micros(now));
-        write!(self, conn => {
+        in_write_tx!(self, conn => {
             let change = diesel::update(node::table.find(&id)).set((node::health.eq(&health), node::seen_at.eq(now)));
             change.execute(conn).map(|_| ()).map_err(TxError::from)
         })
     }
 
-    async fn note_instance(&self, id: NodeId, instance: &str) -> Result<bool, StoreError> {
+    async fn record_instance(&self, id: NodeId, instance: &str) -> Result<bool, StoreError> {
         let (id, instance) = (id.to_string(), instance.to_owned());
         let known = {
             let id = id.clone();
-            self.blocking(move |db| read!(db, conn => conn.node_row(&id).map_err(store_error))).await?
+            self.blocking(move |db| in_read_tx!(db, conn => conn.node_row(&id).map_err(store_error))).await?
         };
         if known.is_none_or(|row| row.instance.as_deref() == Some(&instance)) {
             return Ok(false);
         }
-        write!(self, conn => {
+        in_write_tx!(self, conn => {
             let change = diesel::update(node::table.find(&id)).set(node::instance.eq(&instance));
             change.execute(conn).map(|_| true).map_err(TxError::from)
         })
     }
 
-    async fn note_silent(&self, id: NodeId) -> Result<(), StoreError> {
+    async fn record_silence(&self, id: NodeId) -> Result<(), StoreError> {
         let id = id.to_string();
-        write!(self, conn => {
+        in_write_tx!(self, conn => {
             let change = diesel::update(node::table.find(&id)).set(node::seen_at.eq(None::<i64>));
             change.execute(conn).map(|_| ()).map_err(TxError::from)
         })
     }
 
-    async fn note_used(&self, id: NodeId, now: Timestamp) -> Result<(), StoreError> {
+    async fn record_use(&self, id: NodeId, now: Timestamp) -> Result<(), StoreError> {
         let (id, now) = (id.to_string(), micros(now));
-        write!(self, conn => {
+        in_write_tx!(self, conn => {
             let change = diesel::update(node::table.find(&id)).set(node::used_at.eq(now));
             change.execute(conn).map(|_| ()).map_err(TxError::from)
         })
     }
 
-    async fn note_success(&self, id: NodeId, repository: &str, now: Timestamp) -> Result<(), StoreError> {
+    async fn record_success(&self, id: NodeId, repository: &str, now: Timestamp) -> Result<(), StoreError> {
         let (id, repository, now) = (id.to_string(), repository.to_owned(), micros(now));
-        write!(self, conn => {
+        in_write_tx!(self, conn => {
             if conn.node_row(&id)?.is_none() {
                 return Ok(());
             }
@@ -300,7 +306,7 @@ impl Nodes for DieselStore {
     async fn last_successes(&self) -> Result<HashMap<(NodeId, String), Timestamp>, StoreError> {
         self.blocking(|db| {
             let rows: Vec<(String, String, i64)> =
-                read!(db, conn => node_success::table.load(conn).map_err(store_error))?;
+                in_read_tx!(db, conn => node_success::table.load(conn).map_err(store_error))?;
             rows.into_iter()
                 .map(|(id, repo, at)| Ok(((parse(T, &id, id.parse())?, repo), timestamp(T, &id, at)?)))
                 .collect()
@@ -311,7 +317,7 @@ impl Nodes for DieselStore {
     async fn tasks_of_node(&self, id: NodeId) -> Result<Vec<Task>, StoreError> {
         let id = id.to_string();
         self.blocking(move |db| {
-            let rows = read!(db, conn => conn.tasks_at_node(&id).map_err(store_error))?;
+            let rows = in_read_tx!(db, conn => conn.tasks_at_node(&id).map_err(store_error))?;
             rows.into_iter().map(TaskRow::into_domain).collect()
         })
         .await

@@ -4,13 +4,15 @@ use async_trait::async_trait;
 use diesel::prelude::*;
 use jiff::Timestamp;
 use patchwright_core::Secret;
+use patchwright_core::audit::AuditEntry;
 use patchwright_core::notifications::{Channels, ClaimedNotice, Notices};
 use patchwright_core::store::{EffectOutcome, StoreError};
 use patchwright_domain::notification::{Channel, ChannelKind, Notice, NotificationEvent};
 use patchwright_domain::{ChannelId, EffectId, NoticeId, UserId};
 
 use crate::Vault;
-use crate::db::{TxError, broken, read, snapshot, statements, store_error, write};
+use crate::audit::{AuditRow, AuditStatements as _};
+use crate::db::{TxError, corrupt_row, in_read_tx, in_snapshot, in_write_tx, statements, store_error};
 use crate::row::effect::{DEAD, WAITING, after};
 use crate::row::{from_json, json, micros, parse, timestamp, unsigned};
 use crate::schema::{channel, notice};
@@ -64,13 +66,12 @@ impl ChannelRow {
 
     fn into_domain(self) -> Result<Channel, StoreError> {
         let id = self.id.as_str();
-        let events = self
-            .events
-            .split_whitespace()
-            .map(|word| NotificationEvent::parse(word).ok_or_else(|| broken(T, id, format!("`{word}` is no event"))));
+        let events = self.events.split_whitespace().map(|word| {
+            NotificationEvent::parse(word).ok_or_else(|| corrupt_row(T, id, format!("`{word}` is no event")))
+        });
         Ok(Channel {
             id: parse(T, id, self.id.parse())?,
-            kind: ChannelKind::parse(&self.kind).ok_or_else(|| broken(T, id, &self.kind))?,
+            kind: ChannelKind::parse(&self.kind).ok_or_else(|| corrupt_row(T, id, &self.kind))?,
             events: events.collect::<Result<_, _>>()?,
             repository: self.repo.as_ref().map(|repo| parse(T, id, repo.parse())).transpose()?,
             owner: self.owner.as_ref().map(|owner| parse(T, id, owner.parse())).transpose()?,
@@ -81,12 +82,12 @@ impl ChannelRow {
     }
 }
 
-/// The events of a channel, as they are kept.
+/// Converts the events of a channel for a column: words.
 fn events(channel: &Channel) -> String {
     channel.events.iter().map(|event| event.as_str()).collect::<Vec<_>>().join(" ")
 }
 
-fn on_its_way(channel: &str, cause: String, body: &str, now: i64) -> NoticeRow {
+fn queued_notice(channel: &str, cause: String, body: &str, now: i64) -> NoticeRow {
     NoticeRow {
         id: uuid::Uuid::now_v7().to_string(),
         channel_id: channel.to_owned(),
@@ -152,33 +153,34 @@ statements! {
 }
 
 impl Vault {
-    /// Seals anew what another key has sealed for channels.
+    /// Encrypts with the present key the secrets of channels that another key encrypted.
     pub(crate) async fn reseal_channels(&self) -> Result<u64, StoreError> {
         let sealer = self.sealer.clone();
-        write!(self.store, conn => conn.reseal_channels(&sealer))
+        in_write_tx!(self.store, conn => conn.reseal_channels(&sealer))
     }
 }
 
 #[async_trait]
 impl Notices for Vault {
-    async fn post_notice(&self, cause: EffectId, told: &Notice) -> Result<(), StoreError> {
-        let (cause, told, body) = (cause.to_string(), told.clone(), json(told)?);
-        write!(self.store, conn => {
-            let at = micros(told.at);
+    async fn post_notice(&self, cause: EffectId, notice: &Notice) -> Result<(), StoreError> {
+        let (cause, notice, body) = (cause.to_string(), notice.clone(), json(notice)?);
+        in_write_tx!(self.store, conn => {
+            let at = micros(notice.at);
             for row in conn.channel_rows()? {
                 let id = row.id.clone();
-                if row.into_domain()?.wants(&told) {
-                    conn.insert_notice(&on_its_way(&id, cause.clone(), &body, at))?;
+                if row.into_domain()?.wants(&notice) {
+                    conn.insert_notice(&queued_notice(&id, cause.clone(), &body, at))?;
                 }
             }
-            Ok::<_, TxError>(())
+            Ok(())
         })
     }
 }
 
 #[async_trait]
 impl Channels for Vault {
-    async fn add_channel(&self, new: &Channel, secret: Option<&Secret>) -> Result<(), StoreError> {
+    async fn add_channel(&self, new: &Channel, secret: Option<&Secret>, audit: AuditEntry) -> Result<(), StoreError> {
+        let audit = AuditRow::from(audit);
         let mut row = ChannelRow {
             id: new.id.to_string(),
             name: new.name.clone(),
@@ -194,28 +196,37 @@ impl Channels for Vault {
         if let Some(secret) = secret {
             row.seal(&self.sealer, secret);
         }
-        write!(self.store, conn => {
-            diesel::insert_into(channel::table).values(&row).execute(conn).map(|_| ()).map_err(TxError::from)
+        in_write_tx!(self.store, conn => {
+            diesel::insert_into(channel::table).values(&row).execute(conn)?;
+            conn.insert_audit(&audit)?;
+            Ok(())
         })
     }
 
     async fn channels(&self, of: Option<UserId>) -> Result<Vec<Channel>, StoreError> {
-        let rows = self.store.blocking(|db| read!(db, conn => conn.channel_rows().map_err(store_error))).await?;
+        let rows = self.store.blocking(|db| in_read_tx!(db, conn => conn.channel_rows().map_err(store_error))).await?;
         let all: Result<Vec<Channel>, StoreError> = rows.into_iter().map(ChannelRow::into_domain).collect();
         Ok(all?.into_iter().filter(|channel| of.is_none() || channel.owner == of).collect())
     }
 
     async fn channel(&self, id: ChannelId) -> Result<Option<Channel>, StoreError> {
         let id = id.to_string();
-        let row = self.store.blocking(move |db| read!(db, conn => conn.channel_row(&id).map_err(store_error))).await?;
+        let row =
+            self.store.blocking(move |db| in_read_tx!(db, conn => conn.channel_row(&id).map_err(store_error))).await?;
         row.map(ChannelRow::into_domain).transpose()
     }
 
-    async fn change_channel(&self, changed: &Channel, secret: Option<&Secret>) -> Result<bool, StoreError> {
+    async fn change_channel(
+        &self,
+        changed: &Channel,
+        secret: Option<&Secret>,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
+        let audit = AuditRow::from(audit);
         let (id, changed, secret, sealer) =
             (changed.id.to_string(), changed.clone(), secret.cloned(), self.sealer.clone());
-        write!(self.store, conn => {
-            let Some(mut row) = conn.channel_row(&id)? else { return Ok::<_, TxError>(false) };
+        in_write_tx!(self.store, conn => {
+            let Some(mut row) = conn.channel_row(&id)? else { return Ok(false) };
             if let Some(secret) = &secret {
                 row.seal(&sealer, secret);
             }
@@ -225,36 +236,36 @@ impl Channels for Vault {
                 channel::key_id.eq(&row.key_id),
                 channel::sealed.eq(&row.sealed),
             );
-            diesel::update(channel::table.find(&id)).set(change).execute(conn)?;
-            Ok(true)
+            let updated = diesel::update(channel::table.find(&id)).set(change).execute(conn)?;
+            conn.audited(updated, &audit)
         })
     }
 
-    async fn remove_channel(&self, id: ChannelId) -> Result<bool, StoreError> {
-        let id = id.to_string();
-        let removed = write!(self.store, conn => {
-            diesel::delete(channel::table.find(&id)).execute(conn).map_err(TxError::from)
-        })?;
-        Ok(removed > 0)
+    async fn remove_channel(&self, id: ChannelId, audit: AuditEntry) -> Result<bool, StoreError> {
+        let (id, audit) = (id.to_string(), AuditRow::from(audit));
+        in_write_tx!(self.store, conn => {
+            let removed = diesel::delete(channel::table.find(&id)).execute(conn)?;
+            conn.audited(removed, &audit)
+        })
     }
 
-    async fn try_channel(&self, id: ChannelId, told: &Notice) -> Result<(), StoreError> {
-        let row = on_its_way(&id.to_string(), uuid::Uuid::now_v7().to_string(), &json(told)?, micros(told.at));
-        write!(self.store, conn => conn.insert_notice(&row).map(|_| ()).map_err(TxError::from))
+    async fn try_channel(&self, id: ChannelId, notice: &Notice) -> Result<(), StoreError> {
+        let row = queued_notice(&id.to_string(), uuid::Uuid::now_v7().to_string(), &json(notice)?, micros(notice.at));
+        in_write_tx!(self.store, conn => conn.insert_notice(&row).map(|_| ()).map_err(TxError::from))
     }
 
     async fn claim_notice(&self, now: Timestamp, until: Timestamp) -> Result<Option<ClaimedNotice>, StoreError> {
-        let (at, held) = (micros(now), micros(until));
-        let found = self.store.blocking(move |db| snapshot!(db, conn => conn.due_notice(at))).await?;
+        let (at, until) = (micros(now), micros(until));
+        let found = self.store.blocking(move |db| in_snapshot!(db, conn => conn.due_notice(at))).await?;
         let Some((row, channel)) = found else { return Ok(None) };
         let id = row.id.clone();
-        let taken = write!(self.store, conn => {
-            // Of several senders that saw it, one finds it as it was.
+        let claimed = in_write_tx!(self.store, conn => {
+            // Of several senders that read the row, one finds it unchanged.
             let same = notice::table.filter(notice::id.eq(&id).and(notice::attempts.eq(row.attempts)));
-            let taken = (notice::attempts.eq(row.attempts + 1), notice::not_before.eq(held));
-            diesel::update(same.filter(notice::status.eq(WAITING))).set(taken).execute(conn).map_err(TxError::from)
+            let claim = (notice::attempts.eq(row.attempts + 1), notice::not_before.eq(until));
+            diesel::update(same.filter(notice::status.eq(WAITING))).set(claim).execute(conn).map_err(TxError::from)
         })?;
-        if taken == 0 {
+        if claimed == 0 {
             return Ok(None);
         }
         Ok(Some(ClaimedNotice {
@@ -269,19 +280,21 @@ impl Channels for Vault {
     async fn settle_notice(&self, id: NoticeId, outcome: EffectOutcome) -> Result<(), StoreError> {
         let id = id.to_string();
         let (status, again, error) = after(outcome);
-        write!(self.store, conn => {
+        in_write_tx!(self.store, conn => {
             let row = notice::table.find(&id);
             diesel::update(row).set((notice::status.eq(status), notice::error.eq(&error))).execute(conn)?;
             if let Some(at) = again {
                 diesel::update(row).set(notice::not_before.eq(at)).execute(conn)?;
             }
-            Ok::<_, TxError>(())
+            Ok(())
         })
     }
 
     async fn dead_notices(&self, limit: u16) -> Result<Vec<(NoticeId, ChannelId, String)>, StoreError> {
-        let rows =
-            self.store.blocking(move |db| read!(db, conn => conn.dead_notice_rows(limit).map_err(store_error))).await?;
+        let rows = self
+            .store
+            .blocking(move |db| in_read_tx!(db, conn => conn.dead_notice_rows(limit).map_err(store_error)))
+            .await?;
         rows.into_iter()
             .map(|(id, channel, error)| {
                 let error = error.unwrap_or_default();
@@ -292,7 +305,7 @@ impl Channels for Vault {
 
     async fn forget_notices(&self, before: Timestamp) -> Result<u64, StoreError> {
         let before = micros(before);
-        let gone = write!(self.store, conn => {
+        let gone = in_write_tx!(self.store, conn => {
             let old = notice::table.filter(notice::created_at.lt(before).and(notice::status.ne(WAITING)));
             diesel::delete(old).execute(conn).map_err(TxError::from)
         })?;

@@ -1,4 +1,4 @@
-//! PostgreSQL: a pool for reading, and a thread that writes the steps of many callers in one statement.
+//! PostgreSQL: a pool of connections, and a thread that writes the steps of many callers in one statement.
 
 use std::sync::LazyLock;
 
@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use crate::db::{OpenError, TxError, checkout, open_pool};
 use crate::queue::{GroupCommit, Queue};
 use crate::row::issue::CHANGES as ISSUE_CHANGES;
-use crate::row::job::{CHANGES as JOB_CHANGES, JobRow, JobStatements as _, STAGE_CHANGES};
+use crate::row::job::{JobRow, JobStatements as _, STAGE_CHANGES, assignments as job_assignments};
 use crate::row::json;
 use crate::row::task::CHANGES as TASK_CHANGES;
 use crate::stats::{BUCKET_KEY, SUM_KEY, SUMS};
@@ -27,8 +27,8 @@ use crate::step::{StepRows, StepStatements as _};
 pub(crate) type PgConnection = AsyncConnectionWrapper<AsyncPgConnection, PgRuntime>;
 pub(crate) type PgPool = Pool<ConnectionManager<PgConnection>>;
 
-/// Drives the connections to PostgreSQL. The default would give each connection made by the pool's own threads a
-/// runtime of its own, which moreover must not be dropped inside another one.
+/// Drives the connections. The default would give each connection that the pool's own threads open a runtime of its own,
+/// which must not be dropped inside another one.
 #[derive(Debug)]
 pub(crate) struct PgRuntime;
 
@@ -51,82 +51,84 @@ impl BlockOn for PgRuntime {
     }
 }
 
-/// Connections per process.
-const CONNECTIONS: u32 = 10;
+/// The most connections of one process.
+const MAX_CONNECTIONS: u32 = 10;
 
-struct Order {
+/// The step of one caller.
+struct WriteRequest {
     rows: StepRows,
-    /// The rows go back with the result: see `sqlite::Pending`.
-    tell: oneshot::Sender<(Result<(), StoreError>, StepRows)>,
+    /// The rows are freed on the caller's thread: see `sqlite::Reply`.
+    reply: oneshot::Sender<(Result<(), StoreError>, StepRows)>,
 }
 
-impl Order {
-    fn tell(self, result: Result<(), StoreError>) {
-        let _ = self.tell.send((result, self.rows));
+impl WriteRequest {
+    fn reply(self, result: Result<(), StoreError>) {
+        // A caller that no longer waits needs no reply.
+        let _ = self.reply.send((result, self.rows));
     }
 }
 
-/// The server.
+/// A database on a server.
 #[derive(Clone)]
 pub(crate) struct Postgres {
     pub(crate) url: String,
     pub(crate) pool: PgPool,
-    writer: Queue<Order>,
+    writer: Queue<WriteRequest>,
 }
 
 impl Postgres {
     pub(crate) fn open(url: &str, group: GroupCommit) -> Result<Self, OpenError> {
-        let pool = open_pool(Pool::builder(), CONNECTIONS, ConnectionManager::<PgConnection>::new(url))?;
+        let pool = open_pool(Pool::builder(), MAX_CONNECTIONS, ConnectionManager::<PgConnection>::new(url))?;
         let mut writer = Writer { pool: pool.clone(), conn: None };
         let writer = Queue::start("postgres-writer", group, move |batch| writer.write(batch))
             .map_err(|error| OpenError::Connect { detail: error.to_string() })?;
         Ok(Self { url: url.to_owned(), pool, writer })
     }
 
-    /// Writes rows together with those of other callers.
+    /// Writes a step together with those of other callers.
     pub(crate) async fn write(&self, rows: StepRows) -> Result<(), StoreError> {
-        let (tell, told) = oneshot::channel();
-        self.writer.push(Order { rows, tell })?;
-        match told.await {
+        let (reply, receiver) = oneshot::channel();
+        self.writer.push(WriteRequest { rows, reply })?;
+        match receiver.await {
             Ok((result, _)) => result,
-            Err(_) => Err(StoreError::Unavailable { source: "the writer broke down".into() }),
+            Err(_) => Err(StoreError::Unavailable { source: "the writer thread panicked".into() }),
         }
     }
 }
 
-/// The thread that writes. It keeps its connection: taking one from the pool asks the server whether it is alive.
+/// The writer thread. It keeps its connection, because the pool tests each one that it hands out.
 struct Writer {
     pool: PgPool,
     conn: Option<PooledConnection<ConnectionManager<PgConnection>>>,
 }
 
 impl Writer {
-    fn write(&mut self, batch: Vec<Order>) {
+    fn write(&mut self, batch: Vec<WriteRequest>) {
         let mut conn = match self.conn.take().map_or_else(|| checkout(&self.pool), Ok) {
             Ok(conn) => conn,
             Err(error) => return refuse(batch, &error.to_string()),
         };
-        // After anything but a refused row the connection may be dead; the pool finds that out.
+        // After anything but a refused row the connection may be dead; the pool tests the next one.
         if write(&mut conn, batch) {
             self.conn = Some(conn);
         }
     }
 }
 
-fn refuse(batch: Vec<Order>, detail: &str) {
-    for order in batch {
-        order.tell(Err(StoreError::Unavailable { source: detail.to_owned().into() }));
+fn refuse(batch: Vec<WriteRequest>, detail: &str) {
+    for request in batch {
+        request.reply(Err(StoreError::Unavailable { source: detail.to_owned().into() }));
     }
 }
 
-/// One statement for all, which is one transaction. PostgreSQL gives it up at the first row that is there already or was
-/// changed meanwhile, so the batch is then halved until the refused step stands alone and is told so. Says whether the
-/// connection is sound.
-fn write(conn: &mut PgConnection, mut batch: Vec<Order>) -> bool {
+/// Writes the batch in one statement, which is one transaction. It fails at the first row that exists already or was
+/// changed meanwhile; then the batch is halved until the refused step is alone and gets its error. Returns whether the
+/// connection is usable.
+fn write(conn: &mut PgConnection, mut batch: Vec<WriteRequest>) -> bool {
     match (write_batch(conn, &batch), batch.len()) {
         (Ok(()), _) => {
-            for order in batch {
-                order.tell(Ok(()));
+            for request in batch {
+                request.reply(Ok(()));
             }
             true
         }
@@ -134,11 +136,11 @@ fn write(conn: &mut PgConnection, mut batch: Vec<Order>) -> bool {
             refuse(batch, &error.to_string());
             false
         }
-        (Err(_), 1) => batch.into_iter().fold(true, |_, order| {
-            let result = conn.transaction(|conn| conn.write_rows(&order.rows)).map_err(StoreError::from);
-            let sound = !matches!(result, Err(StoreError::Unavailable { .. }));
-            order.tell(result);
-            sound
+        (Err(_), 1) => batch.into_iter().fold(true, |_, request| {
+            let result = conn.transaction(|conn| conn.write_rows(&request.rows)).map_err(StoreError::from);
+            let usable = !matches!(result, Err(StoreError::Unavailable { .. }));
+            request.reply(result);
+            usable
         }),
         (Err(_), many) => {
             let rest = batch.split_off(many / 2);
@@ -148,9 +150,9 @@ fn write(conn: &mut PgConnection, mut batch: Vec<Order>) -> bool {
     }
 }
 
-fn write_batch(conn: &mut PgConnection, batch: &[Order]) -> Result<(), TxError> {
+fn write_batch(conn: &mut PgConnection, batch: &[WriteRequest]) -> Result<(), TxError> {
     let new = NewRows::new(batch)?;
-    if batch.iter().all(|order| order.rows.is_all_new()) {
+    if batch.iter().all(|request| request.rows.is_all_new()) {
         new.execute(conn)?;
     } else {
         Changes::new(new, batch)?.execute(conn)?;
@@ -158,13 +160,13 @@ fn write_batch(conn: &mut PgConnection, batch: &[Order]) -> Result<(), TxError> 
     Ok(())
 }
 
-/// Whether the server did not even answer.
+/// Whether the connection was lost before the server answered.
 fn is_lost(error: &DieselError) -> bool {
     use DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
     matches!(error, DieselError::DatabaseError(ClosedConnection | UnableToSendCommand, _))
 }
 
-/// The new rows of many steps as the parameters of one statement: four tables as JSON, which PostgreSQL reads into rows
+/// The new rows of many steps as the parameters of one statement: five tables as JSON, which PostgreSQL reads into rows
 /// by the names of their columns, and the deliveries as arrays, because their payloads are bytes.
 #[derive(Default)]
 struct NewRows<'a> {
@@ -172,6 +174,7 @@ struct NewRows<'a> {
     jobs: String,
     stages: String,
     effects: String,
+    audit: String,
     platforms: Vec<&'a str>,
     ids: Vec<&'a str>,
     identities: Vec<Option<&'a str>>,
@@ -182,13 +185,14 @@ struct NewRows<'a> {
 }
 
 impl<'a> NewRows<'a> {
-    fn new(batch: &'a [Order]) -> Result<Self, TxError> {
-        let rows = || batch.iter().map(|order| &order.rows);
+    fn new(batch: &'a [WriteRequest]) -> Result<Self, TxError> {
+        let rows = || batch.iter().map(|request| &request.rows);
         let mut new = Self {
             issues: all(rows().filter_map(|rows| rows.issue.as_ref()?.inserted()))?,
             jobs: all(rows().filter_map(|rows| rows.job.as_ref()?.inserted()))?,
             stages: all(rows().flat_map(|rows| &rows.stages))?,
             effects: all(rows().flat_map(|rows| &rows.effects))?,
+            audit: all(rows().filter_map(|rows| rows.audit.as_ref()))?,
             ..Self::default()
         };
         for row in rows().filter_map(|rows| rows.delivery.as_ref()) {
@@ -204,17 +208,22 @@ impl<'a> NewRows<'a> {
     }
 }
 
-/// Rows as JSON, which PostgreSQL reads by the names of their columns.
+/// Converts rows to a JSON list.
 fn all<'r, T: Serialize + 'r>(rows: impl Iterator<Item = &'r T>) -> Result<String, StoreError> {
     json(&rows.collect::<Vec<_>>())
 }
 
 impl NewRows<'_> {
-    /// The new rows of all tables but the deliveries, as common table expressions.
+    /// Writes the inserts of all tables but the deliveries, as common table expressions.
     fn push_tables<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        // References between the tables are checked when the whole statement is done.
-        let tables =
-            [("issue", &self.issues), ("job", &self.jobs), ("job_stage", &self.stages), ("effect", &self.effects)];
+        // References between the tables are checked at the end of the statement.
+        let tables = [
+            ("issue", &self.issues),
+            ("job", &self.jobs),
+            ("job_stage", &self.stages),
+            ("effect", &self.effects),
+            ("audit", &self.audit),
+        ];
         for (position, (table, rows)) in tables.into_iter().enumerate() {
             out.push_sql(if position == 0 { "WITH " } else { ", " });
             out.push_sql(&format!(
@@ -265,7 +274,7 @@ impl QueryFragment<Pg> for NewRows<'_> {
     }
 }
 
-/// The statements never change, so that they are parsed once a connection.
+/// The text never changes, so that a connection parses it once.
 impl QueryId for NewRows<'_> {
     type QueryId = NewRows<'static>;
     const HAS_STATIC_QUERY_ID: bool = true;
@@ -273,7 +282,7 @@ impl QueryId for NewRows<'_> {
 
 impl<C> RunQueryDsl<C> for NewRows<'_> {}
 
-/// New and changed rows of many steps.
+/// The new and changed rows of many steps.
 struct Changes<'a> {
     new: NewRows<'a>,
     issues: String,
@@ -282,13 +291,13 @@ struct Changes<'a> {
     settled: Vec<&'a str>,
     sums: String,
     buckets: String,
-    /// How many issues and jobs are changed; where one was changed by somebody else first, fewer are found.
+    /// How many issues and jobs are updated; if another writer was faster, fewer rows match.
     counts: [i64; 2],
 }
 
 impl<'a> Changes<'a> {
-    fn new(new: NewRows<'a>, batch: &'a [Order]) -> Result<Self, TxError> {
-        let rows = || batch.iter().map(|order| &order.rows);
+    fn new(new: NewRows<'a>, batch: &'a [WriteRequest]) -> Result<Self, TxError> {
+        let rows = || batch.iter().map(|request| &request.rows);
         let issues: Vec<_> = rows().filter_map(|rows| rows.issue.as_ref()?.updated()).collect();
         let jobs: Vec<_> = rows().filter_map(|rows| rows.job.as_ref()?.updated()).collect();
         let (sums, buckets) = crate::stats::merged(rows().filter_map(|rows| rows.ended.as_ref()));
@@ -306,17 +315,16 @@ impl<'a> Changes<'a> {
     }
 }
 
-/// Changes rows of a table that are one revision behind those that are given as JSON.
-fn push_update<'b>(out: &mut AstPass<'_, 'b, Pg>, table: &str, columns: &[&str], rows: &'b str) -> QueryResult<()> {
-    let set: Vec<String> = columns.iter().map(|column| format!("{column} = given.{column}")).collect();
-    let set = set.join(", ");
+/// Writes an update of the rows of a table that are one revision behind those that are given as JSON. `set` assigns from
+/// `given`.
+fn push_update<'b>(out: &mut AstPass<'_, 'b, Pg>, table: &str, set: &str, rows: &'b str) -> QueryResult<()> {
     out.push_sql(&format!("UPDATE {table} SET {set} FROM json_populate_recordset(NULL::{table}, "));
     out.push_bind_param::<Text, _>(rows)?;
     out.push_sql(&format!("::json) AS given WHERE {table}.id = given.id AND {table}.revision = given.revision - 1"));
     Ok(())
 }
 
-/// Adds rows, given as JSON, to sums that are there.
+/// Writes an upsert that adds rows, given as JSON, to stored sums.
 fn push_sums<'b>(
     out: &mut AstPass<'_, 'b, Pg>,
     table: &str,
@@ -339,11 +347,12 @@ impl QueryFragment<Pg> for Changes<'_> {
         out.push_sql(", new_delivery AS (");
         self.new.push_deliveries(&mut out)?;
         out.push_sql("), changed_issue AS (");
-        push_update(&mut out, "issue", &ISSUE_CHANGES, &self.issues)?;
+        let issue = ISSUE_CHANGES.map(|column| format!("{column} = given.{column}")).join(", ");
+        push_update(&mut out, "issue", &issue, &self.issues)?;
         out.push_sql(" RETURNING 1), changed_job AS (");
-        push_update(&mut out, "job", &JOB_CHANGES, &self.jobs)?;
+        push_update(&mut out, "job", &job_assignments(), &self.jobs)?;
         out.push_sql(
-            " RETURNING 1), told_task AS (INSERT INTO task SELECT * FROM json_populate_recordset(NULL::task, ",
+            " RETURNING 1), changed_task AS (INSERT INTO task SELECT * FROM json_populate_recordset(NULL::task, ",
         );
         out.push_bind_param::<Text, _>(&self.tasks)?;
         out.push_sql("::json)");
@@ -354,7 +363,7 @@ impl QueryFragment<Pg> for Changes<'_> {
         push_sums(&mut out, "run_sum", (SUM_KEY, &SUMS), &self.sums)?;
         out.push_sql(", ");
         push_sums(&mut out, "run_bucket", (BUCKET_KEY, &["runs"]), &self.buckets)?;
-        // A row that is not found must take all back, and a statement is taken back whole when it fails.
+        // An update that matches no row must roll everything back: the division by zero fails the statement.
         out.push_sql(" SELECT 1 / (CASE WHEN (SELECT count(*) FROM changed_issue) = ");
         out.push_bind_param::<BigInt, _>(&self.counts[0])?;
         out.push_sql(" AND (SELECT count(*) FROM changed_job) = ");
@@ -371,7 +380,7 @@ impl QueryId for Changes<'_> {
 
 impl<C> RunQueryDsl<C> for Changes<'_> {}
 
-/// Writes changed jobs whose rows this transaction holds.
+/// Updates jobs whose rows the transaction has locked, without their stages.
 pub(crate) trait UpdateJobs {
     fn update_jobs(&mut self, rows: &[JobRow]) -> Result<(), TxError>;
 }
@@ -396,7 +405,7 @@ struct ChangedJobs(String);
 
 impl QueryFragment<Pg> for ChangedJobs {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        push_update(&mut out, "job", &JOB_CHANGES, &self.0)
+        push_update(&mut out, "job", &job_assignments(), &self.0)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The query port: lists for people.
+//! The query port.
 
 use std::collections::HashMap;
 
@@ -7,26 +7,26 @@ use diesel::prelude::*;
 use jiff::Timestamp;
 use patchwright_core::query::{IssueFilter, JobFilter, Queries, QueueDepth, TaskFilter};
 use patchwright_core::store::{DeliveryRecord, StoreError};
-use patchwright_domain::job::{JobTrigger, UNTIL_APPROVED};
+use patchwright_domain::job::{JobSummary, JobTrigger, UNTIL_APPROVED};
 use patchwright_domain::node::WorkCommand;
-use patchwright_domain::{Issue, IssueStatus, Job, JobId, JobStatus, Task, TaskId};
+use patchwright_domain::{Issue, IssueStatus, JobId, JobStatus, Task, TaskId};
 
 use crate::DieselStore;
-use crate::db::{broken, read, snapshot, statements, store_error};
+use crate::db::{corrupt_row, in_read_tx, in_snapshot, statements, store_error};
 use crate::row::delivery::{DeliveryRow, DeliveryStatements};
 use crate::row::effect::WAITING;
 use crate::row::issue::IssueStatements;
-use crate::row::job::{JobRow, JobStatements, StageRow};
+use crate::row::job::{JobStatements, JobSummaryRow, StageSummaryRow};
 use crate::row::task::{TaskRow, TaskStatements};
 use crate::row::{from_json, micros, parse, timestamp, unsigned};
 use crate::schema::{delivery, effect, issue, jira_event, job};
 
-/// A job as it lies in its two tables.
-type JobRows = (JobRow, Vec<StageRow>);
+/// The rows of a summary: of the job and of its stages.
+type SummaryRows = (JobSummaryRow, Vec<StageSummaryRow>);
 
 statements! {
     trait QueryStatements {
-        fn job_page(conn, filter: &JobFilter) -> QueryResult<Vec<JobRows>> {
+        fn job_page(conn, filter: &JobFilter) -> QueryResult<Vec<SummaryRows>> {
             let mut query = job::table.order(job::id.desc()).limit(i64::from(filter.limit)).into_boxed();
             if let Some(status) = filter.status {
                 query = query.filter(job::status.eq(status.as_str()));
@@ -40,35 +40,35 @@ statements! {
             if let Some(before) = filter.before {
                 query = query.filter(job::id.lt(before.to_string()));
             }
-            let rows = query.select(JobRow::as_select()).load(conn)?;
-            conn.all_with_stages(rows)
+            let rows = query.select(JobSummaryRow::as_select()).load(conn)?;
+            conn.with_stage_summaries(rows)
         }
 
-        fn all_with_stages(conn, rows: Vec<JobRow>) -> QueryResult<Vec<JobRows>> {
+        fn with_stage_summaries(conn, rows: Vec<JobSummaryRow>) -> QueryResult<Vec<SummaryRows>> {
             let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
-            let mut of_job: HashMap<String, Vec<StageRow>> = HashMap::new();
-            for stage in conn.stages_of_jobs(&ids)? {
+            let mut of_job: HashMap<String, Vec<StageSummaryRow>> = HashMap::new();
+            for stage in conn.stage_summaries_of_jobs(&ids)? {
                 of_job.entry(stage.job_id.clone()).or_default().push(stage);
             }
-            let with = |row: JobRow| {
+            let with_stages = |row: JobSummaryRow| {
                 let stages = of_job.remove(&row.id).unwrap_or_default();
                 (row, stages)
             };
-            Ok(rows.into_iter().map(with).collect())
+            Ok(rows.into_iter().map(with_stages).collect())
         }
 
-        fn wishes(conn, ids: &[String]) -> QueryResult<Vec<(String, String, Option<String>)>> {
+        fn requested_work(conn, ids: &[String]) -> QueryResult<Vec<(String, String, Option<String>)>> {
             job::table.filter(job::id.eq_any(ids)).select((job::id, job::job_trigger, job::command)).load(conn)
         }
 
-        fn changed_jobs(conn, since: i64, limit: u16) -> QueryResult<Vec<JobRows>> {
+        fn changed_jobs(conn, since: i64, limit: u16) -> QueryResult<Vec<SummaryRows>> {
             let rows = job::table
                 .filter(job::updated_at.ge(since))
                 .order((job::updated_at, job::id))
                 .limit(i64::from(limit))
-                .select(JobRow::as_select())
+                .select(JobSummaryRow::as_select())
                 .load(conn)?;
-            conn.all_with_stages(rows)
+            conn.with_stage_summaries(rows)
         }
 
         fn position(conn, id: &str) -> QueryResult<Option<i64>> {
@@ -76,7 +76,7 @@ statements! {
             let own: Option<(String, i64, Option<i64>)> =
                 job::table.find(id).filter(waiting).select((job::repo, job::rank, job::not_before)).first(conn).optional()?;
             let Some((repo, rank, Some(not_before))) = own else { return Ok(None) };
-            // One whose plan waits for approval has no turn and takes none.
+            // A job whose plan waits for approval has no position.
             let held = micros(UNTIL_APPROVED);
             if not_before >= held {
                 return Ok(None);
@@ -86,24 +86,24 @@ statements! {
             job::table.filter(waiting).filter(job::repo.eq(repo)).filter(before).count().get_result(conn).map(Some)
         }
 
-        fn waiting_jobs(conn, limit: u16) -> QueryResult<Vec<JobRows>> {
+        fn waiting_jobs(conn, limit: u16) -> QueryResult<Vec<SummaryRows>> {
             let rows = job::table
                 .filter(job::status.eq(JobStatus::Queued.as_str()))
                 .filter(job::not_before.lt(micros(UNTIL_APPROVED)))
                 .order((job::rank, job::not_before, job::id))
                 .limit(i64::from(limit))
-                .select(JobRow::as_select())
+                .select(JobSummaryRow::as_select())
                 .load(conn)?;
-            conn.all_with_stages(rows)
+            conn.with_stage_summaries(rows)
         }
 
-        fn turns(conn, limit: u16) -> QueryResult<Vec<(JobRows, i64)>> {
+        fn queue_positions(conn, limit: u16) -> QueryResult<Vec<(SummaryRows, i64)>> {
             let jobs = conn.waiting_jobs(limit)?;
-            let with_turn = |job: JobRows| {
-                let turn = conn.position(&job.0.id)?.unwrap_or_default();
-                Ok((job, turn))
+            let with_position = |job: SummaryRows| {
+                let position = conn.position(&job.0.id)?.unwrap_or_default();
+                Ok((job, position))
             };
-            jobs.into_iter().map(with_turn).collect()
+            jobs.into_iter().map(with_position).collect()
         }
 
         fn counts(conn) -> QueryResult<Vec<(String, i64)>> {
@@ -120,7 +120,7 @@ statements! {
 
         fn depth(conn) -> QueryResult<[i64; 4]> {
             let jobs = |status: JobStatus| job::table.filter(job::status.eq(status.as_str())).count();
-            // What is seen to becomes a job before it is gone: in this order it is counted somewhere.
+            // An event becomes a job before it is settled: in this order it is counted at least once.
             let events = jira_event::table.filter(jira_event::status.eq(WAITING)).count().get_result(conn)?;
             Ok([
                 jobs(JobStatus::Queued).get_result(conn)?,
@@ -132,27 +132,23 @@ statements! {
     }
 }
 
+fn summaries(rows: Vec<SummaryRows>) -> Result<Vec<JobSummary>, StoreError> {
+    rows.into_iter().map(|(row, stages)| row.into_domain(stages)).collect()
+}
+
 #[async_trait]
 impl Queries for DieselStore {
-    async fn jobs(&self, filter: JobFilter) -> Result<Vec<Job>, StoreError> {
-        self.blocking(move |db| {
-            let found = read!(db, conn => conn.job_page(&filter).map_err(store_error))?;
-            found.into_iter().map(|(row, stages)| row.into_domain(stages).map(|job| job.value)).collect()
-        })
-        .await
+    async fn jobs(&self, filter: JobFilter) -> Result<Vec<JobSummary>, StoreError> {
+        self.blocking(move |db| summaries(in_snapshot!(db, conn => conn.job_page(&filter))?)).await
     }
 
-    async fn jobs_changed(&self, since: i64, limit: u16) -> Result<Vec<Job>, StoreError> {
-        self.blocking(move |db| {
-            let found = snapshot!(db, conn => conn.changed_jobs(since, limit))?;
-            found.into_iter().map(|(row, stages)| row.into_domain(stages).map(|job| job.value)).collect()
-        })
-        .await
+    async fn jobs_changed(&self, since: i64, limit: u16) -> Result<Vec<JobSummary>, StoreError> {
+        self.blocking(move |db| summaries(in_snapshot!(db, conn => conn.changed_jobs(since, limit))?)).await
     }
 
     async fn issues(&self, filter: IssueFilter) -> Result<Vec<Issue>, StoreError> {
         self.blocking(move |db| {
-            let rows = read!(db, conn => conn.issue_page(&filter).map_err(store_error))?;
+            let rows = in_read_tx!(db, conn => conn.issue_page(&filter).map_err(store_error))?;
             rows.into_iter().map(|row| row.into_domain().map(|issue| issue.value)).collect()
         })
         .await
@@ -160,26 +156,26 @@ impl Queries for DieselStore {
 
     async fn tasks(&self, filter: TaskFilter) -> Result<Vec<Task>, StoreError> {
         self.blocking(move |db| {
-            let rows = read!(db, conn => conn.task_page(&filter).map_err(store_error))?;
+            let rows = in_read_tx!(db, conn => conn.task_page(&filter).map_err(store_error))?;
             rows.into_iter().map(TaskRow::into_domain).collect()
         })
         .await
     }
 
-    async fn wishes(&self, jobs: &[JobId]) -> Result<HashMap<JobId, String>, StoreError> {
+    async fn requested_work(&self, jobs: &[JobId]) -> Result<HashMap<JobId, String>, StoreError> {
         let ids: Vec<String> = jobs.iter().map(ToString::to_string).collect();
         self.blocking(move |db| {
-            let rows = read!(db, conn => conn.wishes(&ids).map_err(store_error))?;
-            let mut wishes = HashMap::new();
+            let rows = in_read_tx!(db, conn => conn.requested_work(&ids).map_err(store_error))?;
+            let mut requested = HashMap::new();
             for (id, trigger, command) in rows {
                 let trigger: JobTrigger = from_json("job", &id, &trigger)?;
                 let command: Option<WorkCommand> = command.map(|text| from_json("job", &id, &text)).transpose()?;
-                let wish = command.map(|command| command.to_string()).or(trigger.instructions);
-                if let Some(wish) = wish {
-                    wishes.insert(parse("job", &id, id.parse())?, wish);
+                let work = command.map(|command| command.to_string()).or(trigger.instructions);
+                if let Some(work) = work {
+                    requested.insert(parse("job", &id, id.parse())?, work);
                 }
             }
-            Ok(wishes)
+            Ok(requested)
         })
         .await
     }
@@ -187,7 +183,7 @@ impl Queries for DieselStore {
     async fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError> {
         let id = id.to_string();
         self.blocking(move |db| {
-            let row = read!(db, conn => conn.task_row(&id).map_err(store_error))?;
+            let row = in_read_tx!(db, conn => conn.task_row(&id).map_err(store_error))?;
             row.map(TaskRow::into_domain).transpose()
         })
         .await
@@ -196,7 +192,7 @@ impl Queries for DieselStore {
     async fn delivery(&self, job: JobId) -> Result<Option<DeliveryRecord>, StoreError> {
         let id = job.to_string();
         self.blocking(move |db| {
-            let row = read!(db, conn => conn.delivery_of_job(&id).map_err(store_error))?;
+            let row = in_read_tx!(db, conn => conn.delivery_of_job(&id).map_err(store_error))?;
             row.map(DeliveryRow::into_domain).transpose()
         })
         .await
@@ -205,30 +201,29 @@ impl Queries for DieselStore {
     async fn queue_position(&self, job: JobId) -> Result<Option<u64>, StoreError> {
         let id = job.to_string();
         self.blocking(move |db| {
-            let position = snapshot!(db, conn => conn.position(&id))?;
+            let position = in_snapshot!(db, conn => conn.position(&id))?;
             position.map(|position| unsigned("job", &id, position)).transpose()
         })
         .await
     }
 
-    async fn waiting(&self, limit: u16) -> Result<Vec<(Job, u64)>, StoreError> {
+    async fn waiting(&self, limit: u16) -> Result<Vec<(JobSummary, u64)>, StoreError> {
         self.blocking(move |db| {
-            let found = snapshot!(db, conn => conn.turns(limit))?;
-            let job = |((row, stages), turn): (JobRows, i64)| {
-                let job = row.into_domain(stages)?.value;
-                let turn = unsigned("job", "turn", turn)?;
-                Ok((job, turn))
+            let rows = in_snapshot!(db, conn => conn.queue_positions(limit))?;
+            let with_position = |((row, stages), position): (SummaryRows, i64)| {
+                let position = unsigned("job", &row.id, position)?;
+                Ok((row.into_domain(stages)?, position))
             };
-            found.into_iter().map(job).collect()
+            rows.into_iter().map(with_position).collect()
         })
         .await
     }
 
     async fn issue_counts(&self) -> Result<HashMap<IssueStatus, u64>, StoreError> {
         self.blocking(|db| {
-            let counts = read!(db, conn => conn.counts().map_err(store_error))?;
+            let counts = in_read_tx!(db, conn => conn.counts().map_err(store_error))?;
             let count = |(status, count): (String, i64)| {
-                let known = IssueStatus::parse(&status).ok_or_else(|| broken("issue", "count", &status))?;
+                let known = IssueStatus::parse(&status).ok_or_else(|| corrupt_row("issue", "count", &status))?;
                 Ok((known, unsigned("issue", "count", count)?))
             };
             counts.into_iter().map(count).collect()
@@ -238,7 +233,7 @@ impl Queries for DieselStore {
 
     async fn last_delivery(&self) -> Result<Option<(String, String, Timestamp)>, StoreError> {
         self.blocking(|db| {
-            let newest = read!(db, conn => conn.newest_delivery().map_err(store_error))?;
+            let newest = in_read_tx!(db, conn => conn.newest_delivery().map_err(store_error))?;
             newest.map(|(platform, event, at)| Ok((platform, event, timestamp("delivery", "newest", at)?))).transpose()
         })
         .await
@@ -246,7 +241,7 @@ impl Queries for DieselStore {
 
     async fn queue_depth(&self) -> Result<QueueDepth, StoreError> {
         self.blocking(|db| {
-            let [queued, running, effects, events] = read!(db, conn => conn.depth().map_err(store_error))?;
+            let [queued, running, effects, events] = in_read_tx!(db, conn => conn.depth().map_err(store_error))?;
             let count = |number| unsigned("job", "count", number);
             Ok(QueueDepth {
                 queued: count(queued)?,

@@ -1,19 +1,19 @@
-//! A thread that works off what waits in batches: one synced commit then serves many callers.
+//! A thread that processes waiting requests in batches, so that one synced commit serves many callers.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use patchwright_core::store::StoreError;
 
-/// The most that one commit carries.
+/// The most requests in one commit.
 const MAX_BATCH: usize = 64;
 
-/// How writes are gathered.
+/// How writes are grouped into commits.
 #[derive(Debug, Clone, Copy)]
 pub struct GroupCommit {
-    /// How many writes may wait; the next one is refused with [`StoreError::Unavailable`].
+    /// The most writes that may wait; further ones are refused with [`StoreError::Unavailable`].
     pub capacity: usize,
-    /// While several writers are at work, how long the first of a batch waits for the others. A lone writer never
+    /// While several writers are active, how long the first write of a batch waits for others. A single writer never
     /// waits.
     pub wait: Duration,
 }
@@ -24,7 +24,7 @@ impl Default for GroupCommit {
     }
 }
 
-/// The callers' end.
+/// The sending half, for callers.
 pub(crate) struct Queue<T> {
     sender: SyncSender<T>,
 }
@@ -36,7 +36,7 @@ impl<T> Clone for Queue<T> {
 }
 
 impl<T: Send + 'static> Queue<T> {
-    /// Starts a thread that hands each batch to `work` until the last caller's end is gone.
+    /// Starts a thread that passes each batch to `work` until the last sending half is dropped.
     pub(crate) fn start(
         name: &str,
         group: GroupCommit,
@@ -47,14 +47,14 @@ impl<T: Send + 'static> Queue<T> {
             let mut last = 1;
             while let Some(batch) = gather(&receiver, group.wait, last) {
                 last = batch.len();
-                tracing::debug!(batch.size = last, "a batch is written");
+                tracing::debug!(batch.size = last, "writing a batch");
                 work(batch);
             }
         })?;
         Ok(Self { sender })
     }
 
-    /// Adds something. Never waits: a full queue is an answer, not a growing heap.
+    /// Adds a request without waiting. A full queue refuses it, so that memory does not grow.
     pub(crate) fn push(&self, item: T) -> Result<(), StoreError> {
         self.sender.try_send(item).map_err(|refused| StoreError::Unavailable {
             source: match refused {
@@ -65,7 +65,7 @@ impl<T: Send + 'static> Queue<T> {
     }
 }
 
-/// The next batch: what waits now, and while others were at work a moment ago, what comes within `wait`.
+/// Returns the next batch: what waits now and, if the last batch had several requests, what arrives within `wait`.
 fn gather<T>(receiver: &Receiver<T>, wait: Duration, last: usize) -> Option<Vec<T>> {
     let mut batch = vec![receiver.recv().ok()?];
     let until = Instant::now() + wait;
@@ -90,11 +90,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_waits_goes_together_and_a_lone_write_goes_at_once() {
+    fn waiting_writes_share_a_batch_and_a_single_write_does_not_wait() {
         let (sender, receiver) = sync_channel(100);
         let wait = Duration::from_secs(3600);
         sender.send(0).unwrap();
-        assert_eq!(gather(&receiver, wait, 1).unwrap(), [0], "nobody else was at work: no wait");
+        assert_eq!(gather(&receiver, wait, 1).unwrap(), [0], "there was no other writer, so there is no wait");
         (1..=80).for_each(|n| sender.send(n).unwrap());
         assert_eq!(gather(&receiver, wait, 1).unwrap().len(), MAX_BATCH);
         assert_eq!(gather(&receiver, Duration::ZERO, 64).unwrap().len(), 80 - MAX_BATCH);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_refuses_instead_of_growing() {
+    fn a_full_queue_refuses_further_writes() {
         let (release, stop) = sync_channel::<()>(0);
         let group = GroupCommit { capacity: 2, ..GroupCommit::default() };
         let queue = Queue::start("test", group, move |_: Vec<u32>| {
@@ -111,7 +111,7 @@ mod tests {
         })
         .unwrap();
         let refused = (0..100).filter(|n| queue.push(*n).is_err()).count();
-        // The thread may have taken up to one batch of two before it stood still.
+        // The thread may have received one batch of up to two before it blocked.
         assert!((96..=98).contains(&refused), "{refused}");
         drop(release);
     }

@@ -37,6 +37,7 @@ diesel::table! {
         repo -> Text,
         number_api -> BigInt,
         number_display -> BigInt,
+        tracker -> Nullable<Text>,
         title -> Text,
         job_trigger -> Text,
         branch -> Text,
@@ -48,11 +49,9 @@ diesel::table! {
         lease_until -> Nullable<BigInt>,
         epoch -> BigInt,
         attempts -> BigInt,
-        rounds -> BigInt,
-        feedback -> Nullable<Text>,
+        rework -> Nullable<Text>,
         published -> Text,
-        verdict -> Nullable<Text>,
-        failure -> Nullable<Text>,
+        outcome -> Nullable<Text>,
         created_at -> BigInt,
         started_at -> Nullable<BigInt>,
         ended_at -> Nullable<BigInt>,
@@ -63,6 +62,7 @@ diesel::table! {
         needs -> Text,
         command -> Nullable<Text>,
         rank -> BigInt,
+        review -> Nullable<Text>,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sealing secrets: AES-256-GCM with a key made from the master key, bound to the place of the secret.
+//! Encryption of secrets: AES-256-GCM with a key derived from the master key, bound to the place of the secret.
 
 use patchwright_core::Secret;
 use patchwright_core::store::StoreError;
@@ -6,10 +6,10 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hmac;
 use ring::rand::{SecureRandom as _, SystemRandom};
 
-/// The keys that open and the one that seals.
+/// The keys that decrypt, and the one that encrypts.
 #[derive(Clone)]
 pub struct Sealer {
-    /// The present one first.
+    /// The present key is first.
     keys: Vec<SealingKey>,
 }
 
@@ -38,12 +38,12 @@ impl SealingKey {
 /// A sealed secret.
 pub(crate) struct Sealed {
     pub(crate) key_id: String,
-    /// The nonce, and what was sealed.
+    /// The nonce and the ciphertext.
     pub(crate) bytes: Vec<u8>,
 }
 
 impl Sealer {
-    /// Seals with `present`; opens what `old` ones have sealed too.
+    /// Creates a sealer that encrypts with `present` and also decrypts with the `old` keys.
     pub fn new(present: &Secret, old: &[Secret]) -> Self {
         Self { keys: std::iter::once(present).chain(old).map(SealingKey::new).collect() }
     }
@@ -52,12 +52,12 @@ impl Sealer {
         &self.keys[0]
     }
 
-    /// The present key's name.
+    /// The id of the present key.
     pub(crate) fn key_id(&self) -> &str {
         &self.present().id
     }
 
-    /// Seals a secret for a place, such as `credential/sealed/0190…`.
+    /// Encrypts a secret for a place, such as `credential/sealed/0190…`.
     pub(crate) fn seal(&self, secret: &Secret, place: &str) -> Sealed {
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).expect("the system has random numbers");
@@ -70,29 +70,26 @@ impl Sealer {
         Sealed { key_id: key.id.clone(), bytes }
     }
 
-    /// Opens a secret at its place.
+    /// Decrypts a secret at its place.
     pub(crate) fn open(&self, sealed: &Sealed, place: &str) -> Result<Secret, StoreError> {
-        let broken = |why: &str| StoreError::Corrupt { detail: format!("{place}: {why}") };
+        let corrupt = |why: &str| StoreError::Corrupt { detail: format!("{place}: {why}") };
         let key = self.keys.iter().find(|key| key.id == sealed.key_id).ok_or_else(|| {
-            broken(
-                "it was sealed with a master key that is not known here; set PATCHWRIGHT_OLD_MASTER_KEYS, or put the \
-                 key file back",
-            )
+            corrupt("it was sealed with a master key that is not known here; add that key to the old master keys")
         })?;
         let (nonce, rest) = sealed
             .bytes
             .split_first_chunk::<NONCE_LEN>()
-            .ok_or_else(|| broken("it is too short for a sealed secret"))?;
+            .ok_or_else(|| corrupt("it is too short for a sealed secret"))?;
         let mut bytes = rest.to_vec();
         let opened = key
             .key
             .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(place), &mut bytes)
-            .map_err(|_| broken("it was changed or moved since it was sealed"))?;
-        let text = String::from_utf8(opened.to_vec()).map_err(|_| broken("it is no text"))?;
+            .map_err(|_| corrupt("it was changed or moved since it was sealed"))?;
+        let text = String::from_utf8(opened.to_vec()).map_err(|_| corrupt("it is no text"))?;
         Ok(Secret::new(text))
     }
 
-    /// By which a secret is known again and not found out.
+    /// Returns a keyed hash by which a secret is recognised but not revealed.
     pub(crate) fn fingerprint(&self, secret: &Secret) -> String {
         let print = hmac::sign(&self.present().prints, secret.expose().as_bytes());
         print.as_ref()[..6].iter().map(|byte| format!("{byte:02x}")).collect()
@@ -110,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_sealed_opens_at_its_place_with_its_key_and_nowhere_else() {
+    fn a_secret_is_decrypted_only_at_its_place_and_with_its_key() {
         let (old, new) = (Secret::new("the old master key"), Secret::new("the new master key"));
         let before = Sealer::new(&old, &[]);
         let secret = Secret::new("ghp_canary");
@@ -119,13 +116,17 @@ mod tests {
         assert_eq!(before.open(&sealed, "credential/sealed/1").unwrap().expose(), "ghp_canary");
         assert!(before.open(&sealed, "credential/sealed/2").unwrap_err().to_string().contains("moved"));
         assert!(
-            Sealer::new(&new, &[]).open(&sealed, "credential/sealed/1").unwrap_err().to_string().contains("OLD_MASTER")
+            Sealer::new(&new, &[])
+                .open(&sealed, "credential/sealed/1")
+                .unwrap_err()
+                .to_string()
+                .contains("old master keys")
         );
         let after = Sealer::new(&new, &[old]);
         assert_eq!(after.open(&sealed, "credential/sealed/1").unwrap().expose(), "ghp_canary");
         assert_ne!(after.key_id(), sealed.key_id);
         let twice = before.seal(&secret, "credential/sealed/1");
-        assert_ne!(twice.bytes, sealed.bytes, "the same secret never looks the same");
+        assert_ne!(twice.bytes, sealed.bytes, "a secret is never encrypted to the same bytes twice");
         *sealed.bytes.last_mut().unwrap() ^= 1;
         assert!(before.open(&sealed, "credential/sealed/1").is_err());
         sealed.bytes.truncate(5);

@@ -1,4 +1,4 @@
-//! SQLite: one writer thread, which commits everything that waits at once, and a few readers beside it.
+//! SQLite: one writer thread, which commits all waiting writes at once, and a pool of readers.
 
 use std::path::PathBuf;
 
@@ -9,33 +9,36 @@ use diesel::result::Error as DieselError;
 use patchwright_core::store::StoreError;
 use tokio::sync::oneshot;
 
-use crate::db::{OpenError, POOL_WAIT, TxError, open_pool};
+use crate::db::{CONNECTION_TIMEOUT, OpenError, TxError, open_pool};
 use crate::queue::{GroupCommit, Queue};
 
-/// Readers beside the one writer; WAL lets them go on while it writes.
-const READERS: u32 = 4;
+/// The most connections that read at the same time. In WAL mode they do not wait for the writer.
+const MAX_READERS: u32 = 4;
 
-/// One caller's work inside the common transaction. Dropped untold, it tells the caller that nothing was written.
-trait Order: Send {
-    /// Does the work straight in the transaction; `false` when it failed, and the transaction must be taken back.
+/// The work of one caller in the common transaction. When it is dropped without a reply, the caller's write has failed.
+trait WriteRequest: Send {
+    /// Runs the work in the transaction; `false` when it failed and the transaction must be rolled back.
     fn run(&mut self, conn: &mut SqliteConnection) -> bool;
 
-    /// Does the work such that its failure takes back nothing else; `false` when the transaction cannot go on.
-    fn run_apart(&mut self, conn: &mut SqliteConnection) -> bool;
+    /// Runs the work in a savepoint, so that its failure rolls back nothing else; `false` when the transaction cannot
+    /// continue.
+    fn run_in_savepoint(&mut self, conn: &mut SqliteConnection) -> bool;
 
-    /// Tells the caller how it ended.
-    fn tell(self: Box<Self>);
+    /// Sends the result to the caller.
+    fn reply(self: Box<Self>);
 }
+
+/// The result, and the work itself: its memory is freed on the thread that allocated it. Rows of one thread that are
+/// dropped on another make both wait for the allocator.
+type Reply<T, F> = (Result<T, StoreError>, F);
 
 struct Pending<T, F> {
     work: F,
     result: Option<Result<T, StoreError>>,
-    /// The work goes back with its result, so that its memory is given free on the thread that took it: rows of one
-    /// thread that are dropped on another make both wait for the allocator.
-    tell: oneshot::Sender<(Result<T, StoreError>, F)>,
+    reply: oneshot::Sender<Reply<T, F>>,
 }
 
-impl<T, F> Order for Pending<T, F>
+impl<T, F> WriteRequest for Pending<T, F>
 where
     T: Send,
     F: FnMut(&mut SqliteConnection) -> Result<T, TxError> + Send,
@@ -45,26 +48,26 @@ where
         self.result.insert(result).is_ok()
     }
 
-    fn run_apart(&mut self, conn: &mut SqliteConnection) -> bool {
+    fn run_in_savepoint(&mut self, conn: &mut SqliteConnection) -> bool {
         // Inside the writer's transaction this one is a savepoint.
         let result = conn.transaction(&mut self.work).map_err(StoreError::from);
         // After an error of the database itself SQLite may have ended the whole transaction already.
         !matches!(self.result.insert(result), Err(StoreError::Unavailable { .. }))
     }
 
-    fn tell(self: Box<Self>) {
+    fn reply(self: Box<Self>) {
         if let Some(result) = self.result {
-            drop(self.tell.send((result, self.work)));
+            drop(self.reply.send((result, self.work)));
         }
     }
 }
 
-/// The database in a file.
+/// A database in a file.
 #[derive(Clone)]
 pub(crate) struct Sqlite {
     path: String,
     pub(crate) readers: Pool<ConnectionManager<SqliteConnection>>,
-    writer: Queue<Box<dyn Order>>,
+    writer: Queue<Box<dyn WriteRequest>>,
 }
 
 impl Sqlite {
@@ -72,49 +75,45 @@ impl Sqlite {
         if let Some(folder) = PathBuf::from(path).parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|source| OpenError::Folder { path: folder.to_owned(), source })?;
         }
-        // The writer first: it makes the file and switches it to WAL before a reader looks.
+        // The writer is first: it creates the file and switches it to WAL before a reader opens it.
         let failed = |error: ConnectionError| OpenError::Connect { detail: error.to_string() };
         let mut writer = Writer { path: path.to_owned(), conn: Some(connect(path).map_err(failed)?) };
         let writer = Queue::start("sqlite-writer", group, move |batch| writer.write(batch))
             .map_err(|error| OpenError::Connect { detail: error.to_string() })?;
-        let manager = ConnectionManager::new(path);
-        let readers = open_pool(
-            Pool::builder().test_on_check_out(false).connection_customizer(Box::new(Pragmas)),
-            READERS,
-            manager,
-        )?;
+        let readers = Pool::builder().test_on_check_out(false).connection_customizer(Box::new(Pragmas));
+        let readers = open_pool(readers, MAX_READERS, ConnectionManager::new(path))?;
         Ok(Self { path: path.to_owned(), readers, writer })
     }
 
-    /// A connection of its own, for migrations.
+    /// Opens another connection, for migrations.
     pub(crate) fn connect(&self) -> Result<SqliteConnection, StoreError> {
         connect(&self.path).map_err(|error| StoreError::Unavailable { source: Box::new(error) })
     }
 
-    /// Runs a closure in the writer's next transaction and returns when that is safe on disk. An error takes back what
-    /// the closure wrote, and nothing else. It may be run twice, the first time in vain.
+    /// Runs a closure in the writer's next transaction and returns when that is safe on disk. An error rolls back what the
+    /// closure wrote, and nothing else. The closure may run twice; then the first run is rolled back.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         work: impl FnMut(&mut SqliteConnection) -> Result<T, TxError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (tell, told) = oneshot::channel();
-        self.writer.push(Box::new(Pending { work, result: None, tell }))?;
-        result_of(told.await)
+        let (reply, receiver) = oneshot::channel();
+        self.writer.push(Box::new(Pending { work, result: None, reply }))?;
+        result_of(receiver.await)
     }
 
-    /// The same for callers with a thread of their own, which waits.
-    pub(crate) fn write_now<T: Send + 'static>(
+    /// Runs a closure like [`Self::write`] and blocks the calling thread.
+    pub(crate) fn write_blocking<T: Send + 'static>(
         &self,
         work: impl FnMut(&mut SqliteConnection) -> Result<T, TxError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (tell, told) = oneshot::channel();
-        self.writer.push(Box::new(Pending { work, result: None, tell }))?;
-        result_of(told.blocking_recv())
+        let (reply, receiver) = oneshot::channel();
+        self.writer.push(Box::new(Pending { work, result: None, reply }))?;
+        result_of(receiver.blocking_recv())
     }
 }
 
-fn result_of<T, F>(told: Result<(Result<T, StoreError>, F), oneshot::error::RecvError>) -> Result<T, StoreError> {
-    match told {
+fn result_of<T, F>(reply: Result<Reply<T, F>, oneshot::error::RecvError>) -> Result<T, StoreError> {
+    match reply {
         Ok((result, _)) => result,
         Err(_) => Err(StoreError::Unavailable { source: "the commit failed; see the log".into() }),
     }
@@ -126,46 +125,46 @@ struct Writer {
 }
 
 impl Writer {
-    fn write(&mut self, batch: Vec<Box<dyn Order>>) {
+    fn write(&mut self, batch: Vec<Box<dyn WriteRequest>>) {
         let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.commit(batch)));
         let error = match caught {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error,
-            Err(_) => "a write broke down".to_owned(),
+            Err(_) => "a write panicked".to_owned(),
         };
-        tracing::error!(%error, "a batch of writes was taken back");
-        // Whatever state the connection is in, a new one is in none.
+        tracing::error!(%error, "a batch of writes failed and was rolled back");
+        // The connection may be in the middle of a transaction; a new one is not.
         self.conn = None;
     }
 
-    /// Commits the batch and tells its callers. Nearly always nothing is refused, so that all is written straight first;
-    /// savepoints, for which SQLite copies pages aside, are only made once something was refused.
-    fn commit(&mut self, mut batch: Vec<Box<dyn Order>>) -> Result<(), String> {
+    /// Commits the batch and replies to its callers. Nearly always nothing is refused, so all is written without
+    /// savepoints first; those, for which SQLite copies pages, are used only once something was refused.
+    fn commit(&mut self, mut batch: Vec<Box<dyn WriteRequest>>) -> Result<(), String> {
         let conn = match &mut self.conn {
             Some(conn) => conn,
             none => none.insert(connect(&self.path).map_err(|error| error.to_string())?),
         };
-        match transaction(conn, &mut batch, |order, conn| order.run(conn)) {
+        match transaction(conn, &mut batch, |request, conn| request.run(conn)) {
             Err(DieselError::RollbackTransaction) if batch.len() > 1 => {
-                transaction(conn, &mut batch, |order, conn| order.run_apart(conn))
+                transaction(conn, &mut batch, |request, conn| request.run_in_savepoint(conn))
                     .map_err(|error| error.to_string())?;
             }
-            // The only one was refused, and was taken back with the transaction.
+            // The only request was refused, and rolled back with the transaction.
             Err(DieselError::RollbackTransaction) => {}
             other => other.map_err(|error| error.to_string())?,
         }
-        batch.into_iter().for_each(Order::tell);
+        batch.into_iter().for_each(WriteRequest::reply);
         Ok(())
     }
 }
 
 fn transaction(
     conn: &mut SqliteConnection,
-    batch: &mut [Box<dyn Order>],
-    mut run: impl FnMut(&mut dyn Order, &mut SqliteConnection) -> bool,
+    batch: &mut [Box<dyn WriteRequest>],
+    mut run: impl FnMut(&mut dyn WriteRequest, &mut SqliteConnection) -> bool,
 ) -> QueryResult<()> {
     conn.immediate_transaction(|conn| {
-        let all = batch.iter_mut().all(|order| run(order.as_mut(), conn));
+        let all = batch.iter_mut().all(|request| run(request.as_mut(), conn));
         if all { Ok(()) } else { Err(DieselError::RollbackTransaction) }
     })
 }
@@ -177,15 +176,15 @@ fn connect(path: &str) -> Result<SqliteConnection, ConnectionError> {
 }
 
 fn pragmas(conn: &mut SqliteConnection) -> QueryResult<()> {
-    // FULL and not NORMAL: with NORMAL a power cut takes back commits that were answered already.
+    // FULL and not NORMAL: with NORMAL a power cut rolls back commits that were acknowledged.
     conn.batch_execute(&format!(
         "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
          PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;",
-        POOL_WAIT.as_millis()
+        CONNECTION_TIMEOUT.as_millis()
     ))
 }
 
-/// What every reader is told first.
+/// Configures every new reader.
 #[derive(Debug)]
 struct Pragmas;
 

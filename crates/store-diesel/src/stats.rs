@@ -1,4 +1,4 @@
-//! The port of statistics: sums by day, repository, node and model, written with the end of each job.
+//! The port of statistics: sums by day, repository, node and model, updated with the end of each job.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use patchwright_domain::{JobStatus, Usage};
 use serde::Serialize;
 
 use crate::DieselStore;
-use crate::db::{read, statements, store_error};
+use crate::db::{in_read_tx, statements, store_error};
 use crate::row::{signed, unsigned};
 use crate::schema::{run_bucket, run_sum};
 
@@ -50,14 +50,14 @@ pub(crate) struct BucketRow {
 const WAIT: &str = "wait";
 const RUN: &str = "run";
 
-/// What a run adds to: a sum and two buckets for each thing that is told apart. A look then reads only the rows of what
-/// it tells apart, however many repositories, nodes and models there are.
+/// The rows that a run adds to: a sum and two buckets for each dimension. A query then reads only the rows of its
+/// dimension, however many repositories, nodes and models there are.
 pub(crate) struct Counted {
     sums: Vec<SumRow>,
     buckets: Vec<BucketRow>,
 }
 
-/// One run's rows: for each day, and for each month but of the days themselves.
+/// Returns the rows of one run: for its day, and in all dimensions but the day also for its month.
 pub(crate) fn rows(end: &RunRecord) -> Counted {
     let mut counted = Counted { sums: Vec::new(), buckets: Vec::new() };
     for group_by in GroupBy::ALL {
@@ -68,7 +68,7 @@ pub(crate) fn rows(end: &RunRecord) -> Counted {
             GroupBy::Model => &end.model,
         };
         counted.add(end, group_by.as_str(), &end.day, name);
-        if let (Some(dimension), Some(month)) = (months(group_by), end.day.get(..MONTH)) {
+        if let (Some(dimension), Some(month)) = (months(group_by), end.day.get(..MONTH_LENGTH)) {
             counted.add(end, dimension, month, name);
         }
     }
@@ -103,10 +103,10 @@ impl Counted {
     }
 }
 
-/// How much of `2026-11-22` is the month.
-const MONTH: usize = 7;
+/// The length of the month in `2026-11-22`.
+const MONTH_LENGTH: usize = 7;
 
-/// The name under which the months of what is told apart are kept; a look at two years reads them and not 730 days.
+/// The dimension of the monthly sums; a query over two years reads them and not 730 days.
 const fn months(group_by: GroupBy) -> Option<&'static str> {
     match group_by {
         GroupBy::Day => None,
@@ -116,8 +116,8 @@ const fn months(group_by: GroupBy) -> Option<&'static str> {
     }
 }
 
-/// The ranges of rows that make up a range of days: the days before the first whole month, the whole months, and the days
-/// behind them.
+/// Splits a range of days into ranges of rows: the days before the first whole month, the whole months, and the days after
+/// them.
 fn ranges(query: &StatsQuery) -> [(&'static str, String, String); 3] {
     let days = query.group_by.as_str();
     let nothing = || (days, String::new(), String::new());
@@ -130,7 +130,7 @@ fn ranges(query: &StatsQuery) -> [(&'static str, String, String); 3] {
     if last < first {
         return all();
     }
-    let month = |date: Date| date.to_string()[..MONTH].to_owned();
+    let month = |date: Date| date.to_string()[..MONTH_LENGTH].to_owned();
     let before = first.yesterday().map_or_else(|_| nothing(), |day| (days, from.to_string(), day.to_string()));
     let behind = last.tomorrow().map_or_else(|_| nothing(), |day| (days, day.to_string(), to.to_string()));
     [before, (by_month, month(first), month(last)), behind]
@@ -148,8 +148,8 @@ impl SumRow {
     }
 }
 
-/// Rows of one key become one: a statement may add to a row only once. They are in the order of their keys, so that two
-/// statements take the same rows in the same order.
+/// Merges rows of one key, because a statement may add to a row only once. The result is sorted by key, so that two
+/// statements lock rows in the same order.
 pub(crate) fn merged<'a>(ends: impl Iterator<Item = &'a Counted>) -> (Vec<SumRow>, Vec<BucketRow>) {
     let (mut sums, mut buckets) = (BTreeMap::new(), BTreeMap::new());
     for counted in ends {
@@ -165,12 +165,12 @@ pub(crate) fn merged<'a>(ends: impl Iterator<Item = &'a Counted>) -> (Vec<SumRow
     (sums.into_values().collect(), buckets.into_values().collect())
 }
 
-/// The columns that are added to, for statements of our own text.
+/// The columns of a sum, for SQL text.
 pub(crate) const SUMS: [&str; 7] =
     ["succeeded", "failed", "cancelled", "calls", "prompt_tokens", "completion_tokens", "cost_micros"];
-/// What a row is known by.
+/// The key of a sum, for SQL text.
 pub(crate) const SUM_KEY: &str = "dimension, day, name";
-/// The same for buckets.
+/// The key of a bucket, for SQL text.
 pub(crate) const BUCKET_KEY: &str = "dimension, day, name, kind, bucket";
 
 #[derive(QueryableByName)]
@@ -194,7 +194,7 @@ struct Sum {
 }
 
 #[derive(QueryableByName)]
-struct Place {
+struct BucketCount {
     #[diesel(sql_type = Text)]
     key: String,
     #[diesel(sql_type = Text)]
@@ -205,7 +205,7 @@ struct Place {
     runs: i64,
 }
 
-/// The three ranges of `ranges`.
+/// The condition for the three ranges of [`ranges`].
 const RANGES: &str = "(dimension = $1 AND day >= $2 AND day <= $3) OR (dimension = $4 AND day >= $5 AND day <= $6)
     OR (dimension = $7 AND day >= $8 AND day <= $9)";
 
@@ -263,7 +263,7 @@ statements! {
             within(diesel::sql_query(sql).into_boxed(), query).load(conn)
         }
 
-        fn buckets(conn, query: &StatsQuery) -> QueryResult<Vec<Place>> {
+        fn buckets(conn, query: &StatsQuery) -> QueryResult<Vec<BucketCount>> {
             let key = column(query.group_by);
             let sql = format!(
                 "SELECT {key} AS key, kind, bucket, CAST(sum(runs) AS BIGINT) AS runs FROM run_bucket
@@ -274,7 +274,7 @@ statements! {
     }
 }
 
-/// Fills in the three ranges.
+/// Binds the three ranges.
 fn within<'f, DB>(sql: BoxedSqlQuery<'f, DB, SqlQuery>, query: &StatsQuery) -> BoxedSqlQuery<'f, DB, SqlQuery>
 where
     DB: Backend + HasSqlType<Text>,
@@ -285,7 +285,7 @@ where
     })
 }
 
-/// The places in a row of buckets that is in order.
+/// Returns the percentiles of a sorted list of buckets.
 fn percentiles(buckets: &[(u16, u64)]) -> Percentiles {
     let all: u64 = buckets.iter().map(|(_, runs)| runs).sum();
     let place = |hundredths: u64| {
@@ -304,10 +304,10 @@ fn percentiles(buckets: &[(u16, u64)]) -> Percentiles {
 impl Stats for DieselStore {
     async fn stats(&self, query: StatsQuery) -> Result<Vec<GroupStats>, StoreError> {
         self.blocking(move |db| {
-            let sums = read!(db, conn => conn.sums(&query).map_err(store_error))?;
-            let buckets = read!(db, conn => conn.buckets(&query).map_err(store_error))?;
+            let sums = in_read_tx!(db, conn => conn.sums(&query).map_err(store_error))?;
+            let buckets = in_read_tx!(db, conn => conn.buckets(&query).map_err(store_error))?;
             let mut rows: BTreeMap<(String, String), Vec<(u16, u64)>> = BTreeMap::new();
-            for Place { key, kind, bucket, runs } in buckets {
+            for BucketCount { key, kind, bucket, runs } in buckets {
                 let place = (unsigned("run_bucket", &key, bucket)?, unsigned("run_bucket", &key, runs)?);
                 rows.entry((key, kind)).or_default().push(place);
             }
@@ -342,7 +342,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_range_is_read_by_whole_months() {
+    fn a_long_range_of_days_is_read_by_whole_months() {
         let ask = |from: &str, to: &str, group_by| {
             let query = StatsQuery { from: from.to_owned(), to: to.to_owned(), group_by };
             ranges(&query).map(|(dimension, from, to)| format!("{dimension} {from}..{to}"))

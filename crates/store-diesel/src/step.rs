@@ -1,7 +1,10 @@
-//! One step of a use case: rows made on the caller's thread, written in one transaction.
+//! A step as rows: they are made on the caller's thread and written in one transaction.
 
-use patchwright_core::store::{Step, StoreError, Write};
+use patchwright_core::store::{JobWrite, Step, StoreError, Write};
+use patchwright_domain::job::stage::StageRecord;
+use patchwright_domain::{Issue, Job};
 
+use crate::audit::{AuditRow, AuditStatements};
 use crate::db::{TxError, statements};
 use crate::row::delivery::{DeliveryRow, DeliveryStatements};
 use crate::row::effect::{DONE, EffectRow, EffectStatements};
@@ -11,7 +14,7 @@ use crate::row::parse;
 use crate::row::task::{TaskRow, TaskStatements};
 use crate::stats::{Counted, StatsStatements};
 
-/// A row with the revision that must still be there; `None` for a new one.
+/// A row with the revision that it replaces; `None` for a new one.
 pub(crate) struct Change<R> {
     pub(crate) row: R,
     pub(crate) expected: Option<i64>,
@@ -27,7 +30,7 @@ impl<R> Change<R> {
     }
 }
 
-/// A step as rows.
+/// The rows of a step.
 pub(crate) struct StepRows {
     pub(crate) delivery: Option<DeliveryRow>,
     pub(crate) issue: Option<Change<IssueRow>>,
@@ -37,37 +40,29 @@ pub(crate) struct StepRows {
     pub(crate) effects: Vec<EffectRow>,
     pub(crate) settled: Option<String>,
     pub(crate) ended: Option<Counted>,
+    pub(crate) audit: Option<AuditRow>,
 }
 
 impl StepRows {
-    pub(crate) fn new(step: &Step) -> Result<Self, StoreError> {
+    pub(crate) fn new(step: Step) -> Result<Self, StoreError> {
         let (job, stages) = match &step.job {
-            Some(write) => {
-                let (job, revision, expected) = parts(write);
-                // A stage that nothing has happened to is known from its absence.
-                let touched = job.stages.iter().filter(|record| !record.is_untouched());
-                let stages = touched.map(|record| StageRow::new(job, record)).collect::<Result<_, _>>()?;
-                (Some(Change { row: JobRow::new(job, revision)?, expected }), stages)
-            }
+            Some(write) => job_rows(write).map(|(job, stages)| (Some(job), stages))?,
             None => (None, Vec::new()),
         };
-        let issue = step.issue.as_ref().map(|write| {
-            let (issue, revision, expected) = parts(write);
-            Ok::<_, StoreError>(Change { row: IssueRow::new(issue, revision)?, expected })
-        });
         Ok(Self {
             delivery: step.delivery.as_ref().map(DeliveryRow::new),
-            issue: issue.transpose()?,
+            issue: step.issue.as_ref().map(issue_row).transpose()?,
             job,
             stages,
             task: step.task.as_ref().map(TaskRow::new),
             effects: step.effects.iter().map(EffectRow::new).collect::<Result<_, _>>()?,
             settled: step.settled.map(|id| id.to_string()),
             ended: step.ended.as_ref().map(crate::stats::rows),
+            audit: step.audit.map(AuditRow::from),
         })
     }
 
-    /// Whether it changes nothing that is there, apart from stages.
+    /// Whether the step only inserts rows, apart from those of stages.
     pub(crate) fn is_all_new(&self) -> bool {
         let new = |expected: Option<Option<i64>>| expected.is_none_or(|expected| expected.is_none());
         new(self.issue.as_ref().map(|change| change.expected))
@@ -78,19 +73,39 @@ impl StepRows {
     }
 }
 
-/// The thing, its new revision, and the one that must be there now.
-fn parts<T>(write: &Write<T>) -> (&T, i64, Option<i64>) {
+fn issue_row(write: &Write<Issue>) -> Result<Change<IssueRow>, StoreError> {
+    Ok(match write {
+        Write::Insert(issue) => Change { row: IssueRow::new(issue, 1)?, expected: None },
+        Write::Update(known) => {
+            Change { row: IssueRow::new(&known.value, known.revision + 1)?, expected: Some(known.revision) }
+        }
+    })
+}
+
+fn job_rows(write: &JobWrite) -> Result<(Change<JobRow>, Vec<StageRow>), StoreError> {
     match write {
-        Write::Insert(value) => (value, 1, None),
-        Write::Update(known) => (&known.value, known.revision + 1, Some(known.revision)),
+        JobWrite::Insert(job) => {
+            // A stage that has not begun has no row.
+            let begun = job.stages.iter().filter(|record| !record.is_untouched());
+            Ok((Change { row: JobRow::new(job, 1)?, expected: None }, stage_rows(job, begun)?))
+        }
+        JobWrite::Update { job, revision, stages } => {
+            let changed = stages.iter().map(|kind| job.stage(*kind));
+            let row = JobRow::new(job, revision + 1)?;
+            Ok((Change { row, expected: Some(*revision) }, stage_rows(job, changed)?))
+        }
     }
+}
+
+fn stage_rows<'a>(job: &Job, records: impl Iterator<Item = &'a StageRecord>) -> Result<Vec<StageRow>, StoreError> {
+    records.map(|record| StageRow::new(job, record)).collect()
 }
 
 statements! {
     pub(crate) trait StepStatements {
         fn write_rows(conn, rows: &StepRows) -> Result<(), TxError> {
-            // The delivery goes first, so that a known one costs nothing more; its reference to the job is checked at
-            // the end of the transaction.
+            // The delivery is first, so that a known one costs nothing more; its reference to the job is checked at the
+            // end of the transaction.
             if let Some(row) = &rows.delivery
                 && conn.insert_delivery(row)? == 0
             {
@@ -118,6 +133,9 @@ statements! {
             if let Some(counted) = &rows.ended {
                 conn.count_run(counted)?;
             }
+            if let Some(row) = &rows.audit {
+                conn.insert_audit(row)?;
+            }
             Ok(())
         }
 
@@ -139,7 +157,7 @@ fn one(written: usize, what: &'static str) -> Result<(), TxError> {
 
 fn repeated(new: &DeliveryRow, known: Option<DeliveryRow>) -> Result<StoreError, StoreError> {
     let Some(known) = known else {
-        // The twin was rolled back between our insert and our look: try again.
+        // The twin was rolled back between the insert and the select: the caller tries again.
         return Ok(StoreError::Stale { what: "delivery" });
     };
     let job_id = known.job_id.as_ref().map(|id| parse("delivery", &known.id, id.parse())).transpose()?;

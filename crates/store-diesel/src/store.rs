@@ -1,4 +1,4 @@
-//! The store port.
+//! The port of the store of record.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use patchwright_domain::{EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStat
 
 use crate::DieselStore;
 use crate::claim;
-use crate::db::{Db, TxError, checkout, read, snapshot, statements, store_error, write};
+use crate::db::{Db, TxError, checkout, in_read_tx, in_snapshot, in_write_tx, statements, store_error};
 use crate::row::delivery::DeliveryStatements;
 use crate::row::effect::{DEAD, DONE, EffectStatements, WAITING};
 use crate::row::issue::{IssueRow, IssueStatements};
@@ -37,7 +37,7 @@ statements! {
 
         fn with_stages(conn, row: Option<JobRow>) -> QueryResult<WholeJob> {
             let Some(row) = row else { return Ok(None) };
-            let stages = conn.stage_rows(&row.id)?;
+            let stages = conn.stage_rows(row.id())?;
             Ok(Some((row, stages)))
         }
 
@@ -53,7 +53,7 @@ statements! {
 
         fn whole_open_jobs(conn, issue: &str) -> QueryResult<Vec<(JobRow, Vec<StageRow>)>> {
             let rows = conn.open_job_rows(issue)?;
-            rows.into_iter().map(|row| conn.stage_rows(&row.id).map(|stages| (row, stages))).collect()
+            rows.into_iter().map(|row| conn.stage_rows(row.id()).map(|stages| (row, stages))).collect()
         }
 
         fn whole_job_by_branch(conn, platform: &str, repo: &str, branch: &str) -> QueryResult<WholeJob> {
@@ -84,7 +84,7 @@ fn job_of(found: WholeJob) -> Result<Option<Versioned<Job>>, StoreError> {
 }
 
 impl DieselStore {
-    /// The time that all servers of this database agree on: PostgreSQL's, and this machine's for SQLite.
+    /// Returns the time that all servers of this database agree on: PostgreSQL's, or this machine's for SQLite.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when the database does not answer.
@@ -103,18 +103,18 @@ impl DieselStore {
 #[async_trait]
 impl Store for DieselStore {
     async fn ping(&self) -> Result<(), StoreError> {
-        self.blocking(|db| read!(db, conn => conn.answer().map_err(store_error))).await
+        self.blocking(|db| in_read_tx!(db, conn => conn.answer().map_err(store_error))).await
     }
 
     async fn job(&self, id: JobId) -> Result<Option<Versioned<Job>>, StoreError> {
         let id = id.to_string();
-        self.blocking(move |db| job_of(snapshot!(db, conn => conn.whole_job(&id))?)).await
+        self.blocking(move |db| job_of(in_snapshot!(db, conn => conn.whole_job(&id))?)).await
     }
 
     async fn issue(&self, id: IssueId) -> Result<Option<Versioned<Issue>>, StoreError> {
         let id = id.to_string();
         self.blocking(move |db| {
-            let row = read!(db, conn => conn.issue_by_id(&id).map_err(store_error))?;
+            let row = in_read_tx!(db, conn => conn.issue_by_id(&id).map_err(store_error))?;
             row.map(IssueRow::into_domain).transpose()
         })
         .await
@@ -123,7 +123,7 @@ impl Store for DieselStore {
     async fn issue_by_source(&self, source: &IssueRef) -> Result<Option<Versioned<Issue>>, StoreError> {
         let source = source.clone();
         self.blocking(move |db| {
-            let row = read!(db, conn => conn.issue_by_source(&source).map_err(store_error))?;
+            let row = in_read_tx!(db, conn => conn.issue_by_source(&source).map_err(store_error))?;
             row.map(IssueRow::into_domain).transpose()
         })
         .await
@@ -131,13 +131,13 @@ impl Store for DieselStore {
 
     async fn latest_job(&self, issue: IssueId) -> Result<Option<Versioned<Job>>, StoreError> {
         let id = issue.to_string();
-        self.blocking(move |db| job_of(snapshot!(db, conn => conn.whole_latest_job(&id))?)).await
+        self.blocking(move |db| job_of(in_snapshot!(db, conn => conn.whole_latest_job(&id))?)).await
     }
 
     async fn open_jobs(&self, issue: IssueId) -> Result<Vec<Versioned<Job>>, StoreError> {
         let id = issue.to_string();
         self.blocking(move |db| {
-            let rows = snapshot!(db, conn => conn.whole_open_jobs(&id))?;
+            let rows = in_snapshot!(db, conn => conn.whole_open_jobs(&id))?;
             rows.into_iter().map(|(row, stages)| row.into_domain(stages)).collect()
         })
         .await
@@ -146,7 +146,7 @@ impl Store for DieselStore {
     async fn open_tasks(&self, job: JobId) -> Result<Vec<Task>, StoreError> {
         let id = job.to_string();
         self.blocking(move |db| {
-            let rows = read!(db, conn => conn.open_task_rows(&id).map_err(store_error))?;
+            let rows = in_read_tx!(db, conn => conn.open_task_rows(&id).map_err(store_error))?;
             rows.into_iter().map(TaskRow::into_domain).collect()
         })
         .await
@@ -159,12 +159,12 @@ impl Store for DieselStore {
         branch: &str,
     ) -> Result<Option<Versioned<Job>>, StoreError> {
         let (platform, repo, branch) = (source.as_str().to_owned(), repo.to_owned(), branch.to_owned());
-        self.blocking(move |db| job_of(snapshot!(db, conn => conn.whole_job_by_branch(&platform, &repo, &branch))?))
+        self.blocking(move |db| job_of(in_snapshot!(db, conn => conn.whole_job_by_branch(&platform, &repo, &branch))?))
             .await
     }
 
     async fn commit(&self, step: Step) -> Result<(), StoreError> {
-        let rows = StepRows::new(&step)?;
+        let rows = StepRows::new(step)?;
         match &self.db {
             Db::Sqlite(sqlite) => sqlite.write(move |conn| conn.write_rows(&rows)).await,
             Db::Postgres(postgres) => postgres.write(rows).await,
@@ -175,9 +175,14 @@ impl Store for DieselStore {
         &self,
         now: Timestamp,
         claimant: Arc<dyn Claimant>,
-        share: ConcurrencyLimits,
+        limits: ConcurrencyLimits,
     ) -> Result<Option<Versioned<Job>>, StoreError> {
-        self.claims.ask(now, claimant, share).await
+        self.claims.claim(now, claimant, limits).await
+    }
+
+    async fn renew_lease(&self, job: JobId, epoch: u64, until: Timestamp) -> Result<bool, StoreError> {
+        let (id, epoch, until) = (job.to_string(), signed(epoch), micros(until));
+        in_write_tx!(self, conn => Ok(conn.renew_lease(&id, epoch, until)? > 0))
     }
 
     async fn claim_effect(&self, now: Timestamp, until: Timestamp) -> Result<Option<ClaimedEffect>, StoreError> {
@@ -186,7 +191,7 @@ impl Store for DieselStore {
 
     async fn settle_effect(&self, id: EffectId, outcome: EffectOutcome) -> Result<(), StoreError> {
         let id = id.to_string();
-        write!(self, conn => {
+        in_write_tx!(self, conn => {
             let changed = match &outcome {
                 EffectOutcome::Done => conn.end_effect(&id, DONE, None),
                 EffectOutcome::Dead { error } => conn.end_effect(&id, DEAD, Some(error)),
@@ -200,10 +205,10 @@ impl Store for DieselStore {
     async fn forget(&self, retention: Retention) -> Result<u64, StoreError> {
         let before = micros(retention.before);
         let most = signed(retention.payload_bytes);
-        let forgotten = write!(self, conn => {
+        let forgotten = in_write_tx!(self, conn => {
             let old = conn.forget_deliveries(before)? + conn.forget_effects(before)?;
-            let many = if most == 0 { 0 } else { conn.forget_payloads_beyond(most)? };
-            Ok::<_, TxError>(old + many)
+            let beyond = if most == 0 { 0 } else { conn.forget_payloads_beyond(most)? };
+            Ok(old + beyond)
         })?;
         Ok(forgotten as u64)
     }
@@ -211,7 +216,7 @@ impl Store for DieselStore {
     async fn next_due(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let after = micros(after);
         self.blocking(move |db| {
-            let times = read!(db, conn => conn.earliest(after).map_err(store_error))?;
+            let times = in_read_tx!(db, conn => conn.earliest(after).map_err(store_error))?;
             times.into_iter().flatten().min().map(|micros| timestamp("job", "next", micros)).transpose()
         })
         .await

@@ -1,4 +1,4 @@
-//! A statement of our own text that is parsed once a connection: diesel parses `sql_query` anew each time.
+//! SQL text that a connection parses once: diesel prepares `sql_query` again for every use.
 
 use diesel::backend::Backend;
 use diesel::prelude::*;
@@ -6,7 +6,7 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::serialize::ToSql;
 use diesel::sql_types::{BigInt, HasSqlType, Text};
 
-/// SQL with numbered gaps for whole numbers, `{0}` to `{9}`, that answers with one column of text.
+/// SQL with the placeholders `{0}` to `{9}` for integers, which returns one column of text.
 pub(crate) struct Template(Vec<(String, Option<usize>)>);
 
 impl Template {
@@ -14,16 +14,16 @@ impl Template {
         let mut pieces = Vec::new();
         let mut rest = sql;
         while let Some(open) = rest.find('{') {
-            let gap = rest[open + 1..].chars().next().and_then(|digit| digit.to_digit(10));
-            let gap = gap.expect("a gap holds one digit");
-            pieces.push((rest[..open].to_owned(), Some(gap as usize)));
+            let placeholder = rest[open + 1..].chars().next().and_then(|digit| digit.to_digit(10));
+            let placeholder = placeholder.expect("a placeholder holds one digit");
+            pieces.push((rest[..open].to_owned(), Some(placeholder as usize)));
             rest = &rest[open + 3..];
         }
         pieces.push((rest.to_owned(), None));
         Self(pieces)
     }
 
-    /// The statement with its gaps filled.
+    /// Returns the statement with values for its placeholders.
     pub(crate) const fn with<const N: usize>(&self, numbers: [i64; N]) -> Filled<'_, N> {
         Filled { template: self, numbers }
     }
@@ -39,10 +39,10 @@ where
     i64: ToSql<BigInt, DB>,
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
-        for (text, gap) in &self.template.0 {
+        for (text, placeholder) in &self.template.0 {
             out.push_sql(text);
-            if let Some(gap) = gap {
-                out.push_bind_param::<BigInt, _>(&self.numbers[*gap])?;
+            if let Some(place) = placeholder {
+                out.push_bind_param::<BigInt, _>(&self.numbers[*place])?;
             }
         }
         Ok(())
@@ -50,7 +50,7 @@ where
 }
 
 impl<const N: usize> QueryId for Filled<'_, N> {
-    // Known again by its text.
+    // Cached by its text.
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;
 }

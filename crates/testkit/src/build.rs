@@ -1,19 +1,23 @@
-//! Things that tests need many of.
+//! Builders of the values that many tests need.
+
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::Timestamp;
+use patchwright_core::audit::AuditEntry;
 use patchwright_domain::job::{JobTrigger, NewJob, Priority, PublishMode, TriggerKind};
 use patchwright_domain::node::Needs;
 use patchwright_domain::{
-    BranchName, EffectId, Issue, IssueId, IssueNumber, IssueRef, IssueStatus, Job, JobId, PlatformId, RepoName, TaskId,
+    AuditId, BranchName, EffectId, Issue, IssueId, IssueNumber, IssueRef, IssueStatus, Job, JobId, PlatformId,
+    RepoName, TaskId,
 };
 use uuid::Uuid;
 
-/// The moment at which every test begins.
+/// The time at which every test begins.
 pub fn start_of_time() -> Timestamp {
     "2026-01-02T03:04:05Z".parse().unwrap()
 }
 
-/// So many seconds later.
+/// The time so many seconds after [`start_of_time`].
 pub fn after(seconds: i64) -> Timestamp {
     Timestamp::from_second(start_of_time().as_second() + seconds).unwrap()
 }
@@ -38,12 +42,12 @@ pub fn effect_id(n: u32) -> EffectId {
     EffectId::from_uuid(Uuid::from_u128(0x400_0000 + u128::from(n)))
 }
 
-/// `acme/demo`
+/// The repository `acme/demo`.
 pub fn repo() -> RepoName {
     "acme/demo".parse().unwrap()
 }
 
-/// `acme/demo#n` on GitHub.
+/// The issue `acme/demo#n` on GitHub.
 pub fn source(n: u32) -> IssueRef {
     IssueRef::on_forge(PlatformId::from_static("github"), repo(), IssueNumber::same(u64::from(n)))
 }
@@ -93,4 +97,18 @@ pub fn job_for(n: u32, issue: u32, at: Timestamp) -> Job {
         priority: Priority::Normal,
         review_plan: false,
     })
+}
+
+/// The audit entry of an action, with an id of its own.
+pub fn audit_entry(action: &str) -> AuditEntry {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    AuditEntry {
+        id: AuditId::from_uuid(Uuid::from_u128(0x500_0000 + u128::from(number))),
+        at: start_of_time(),
+        actor: "olga".to_owned(),
+        action: action.to_owned(),
+        subject: "the subject".to_owned(),
+        detail: "the detail".to_owned(),
+    }
 }

@@ -1,5 +1,5 @@
 #![doc = include_str!("../README.md")]
-#![expect(clippy::unwrap_used, reason = "a double that cannot go on ends its test")]
+#![expect(clippy::unwrap_used, reason = "a fake that cannot continue fails its test")]
 
 pub mod build;
 pub mod contract;
@@ -7,9 +7,9 @@ pub mod fake;
 pub mod postgres;
 pub mod server;
 
-/// The file or folder that an environment variable names, for parts that are fetched and not kept here. `None`, with a line in
-/// the output, where it is not set.
-#[expect(clippy::print_stderr, reason = "who runs the tests must see what was skipped")]
+/// Returns the file or folder that an environment variable names, for fixtures that are downloaded and not part of the
+/// repository. Without the variable returns `None` and prints that the test is skipped.
+#[expect(clippy::print_stderr, reason = "a skipped test must be visible in the output")]
 pub fn fetched(variable: &str) -> Option<std::path::PathBuf> {
     let found = std::env::var_os(variable).map(Into::into);
     if found.is_none() {

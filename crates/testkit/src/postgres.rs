@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
-/// A running cluster; it stops and vanishes with the last handle.
+/// A running cluster. It is stopped and deleted with the last handle.
 #[derive(Debug)]
 pub struct Cluster {
     folder: TempDir,
@@ -17,8 +17,8 @@ pub struct Cluster {
 
 static SHARED: Mutex<Weak<Cluster>> = Mutex::const_new(Weak::new());
 
-/// The process's cluster, started if need be. `None`, with a line in the output, where PostgreSQL is not installed;
-/// with `REQUIRE_POSTGRES` set that is a failure.
+/// Returns the cluster of this process and starts it if necessary. Where PostgreSQL is not installed, returns `None` and
+/// prints that the test is skipped; with `REQUIRE_POSTGRES` it panics.
 pub async fn cluster() -> Option<Arc<Cluster>> {
     let mut shared = SHARED.lock().await;
     if let Some(running) = shared.upgrade() {
@@ -26,7 +26,7 @@ pub async fn cluster() -> Option<Arc<Cluster>> {
     }
     let Some(started) = Cluster::start() else {
         assert!(std::env::var_os("REQUIRE_POSTGRES").is_none(), "PostgreSQL's initdb is not on PATH");
-        #[expect(clippy::print_stderr, reason = "who runs the tests must see what was skipped")]
+        #[expect(clippy::print_stderr, reason = "a skipped test must be visible in the output")]
         {
             eprintln!("skipped: PostgreSQL's initdb is not on PATH");
         }
@@ -37,19 +37,20 @@ pub async fn cluster() -> Option<Arc<Cluster>> {
     Some(started)
 }
 
-/// A cluster of one's own, for a test that does to it what others would not like. `None` as with [`cluster`].
+/// Starts another cluster, for a test that disturbs others, such as one that restarts it. Returns `None` like
+/// [`cluster`].
 pub async fn own_cluster() -> Option<Cluster> {
-    // The shared one says what is missing.
+    // It prints why the test is skipped.
     cluster().await?;
     Cluster::start()
 }
 
 impl Cluster {
-    /// Stops the server at once, as a crash does, and starts it again.
+    /// Stops the server without a checkpoint, as a crash does, and starts it again.
     pub fn restart(&self) {
         for arguments in [&["stop", "-m", "immediate"][..], &["start", "-w"]] {
             let mut command = self.pg_ctl().unwrap();
-            // Whatever a crash leaves to say goes to the log that is there.
+            // Keeps the log of the server that crashed.
             command.arg("-l").arg(self.folder.path().join("log"));
             let options = self.options();
             run(command.args(arguments).args(["-o", &options])).expect("PostgreSQL stops and starts");
@@ -83,26 +84,26 @@ impl Cluster {
         Some(cluster)
     }
 
-    /// The address of a database; `postgres` is always there.
+    /// Returns the address of a database. The database `postgres` always exists.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// The number of the server's first process.
+    /// Returns the id of the server's main process.
     pub fn pid(&self) -> u32 {
         let file = self.folder.path().join("data/postmaster.pid");
         let text = std::fs::read_to_string(file).unwrap();
         text.lines().next().unwrap().trim().parse().unwrap()
     }
 
-    /// Makes an empty database and returns its address.
+    /// Creates an empty database and returns its address.
     pub fn database(&self, name: &str) -> String {
         let psql = find("psql").unwrap();
         let made = Command::new(psql)
             .args(["-q", "-c", &format!("CREATE DATABASE {name}"), &self.url("postgres")])
             .status()
             .unwrap();
-        assert!(made.success(), "the database {name} cannot be made");
+        assert!(made.success(), "the database {name} cannot be created");
         self.url(name)
     }
 
@@ -142,7 +143,7 @@ fn is_root() -> bool {
 
 fn find(program: &str) -> Option<PathBuf> {
     let mut folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
-    // Debian keeps the server's programs off the path.
+    // On Debian the server's programs are not on the path.
     for version in (13..20).rev() {
         folders.push(format!("/usr/lib/postgresql/{version}/bin").into());
     }

@@ -3,7 +3,7 @@
 use askama::Template;
 use jiff::Timestamp;
 use patchwright_domain::job::stage::StageKind;
-use patchwright_domain::{IssueStatus, Job};
+use patchwright_domain::{IssueStatus, JobSummary};
 
 use crate::{Layout, Translations};
 
@@ -52,7 +52,7 @@ pub struct Waiting {
 
 impl Waiting {
     /// A job with its turn.
-    pub fn new(job: &Job, turn: u64) -> Self {
+    pub fn new(job: &JobSummary, turn: u64) -> Self {
         Self {
             id: job.id.to_string(),
             title: job.title.clone(),

@@ -3,7 +3,7 @@
 use askama::Template;
 use jiff::Timestamp;
 use patchwright_domain::job::report::Verdict;
-use patchwright_domain::{Issue, IssueStatus, Job, JobStatus};
+use patchwright_domain::{Issue, IssueStatus, JobStatus, JobSummary};
 
 use super::StartButton;
 use crate::{Layout, Translations, markdown};
@@ -27,8 +27,8 @@ pub struct JobRow {
     pub created_at: Timestamp,
 }
 
-impl From<&Job> for JobRow {
-    fn from(job: &Job) -> Self {
+impl From<&JobSummary> for JobRow {
+    fn from(job: &JobSummary) -> Self {
         let pull_request = job.published.pull_request.as_ref();
         Self {
             id: job.id.to_string(),

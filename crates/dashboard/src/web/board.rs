@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, web};
 use patchwright_core::query::IssueFilter;
 use patchwright_domain::node::{Candidate, Label};
-use patchwright_domain::{Issue, IssueStatus, Job};
+use patchwright_domain::{Issue, IssueStatus, JobSummary};
 use patchwright_management::ManagementError;
 
 use super::State;
@@ -58,8 +58,8 @@ async fn card(issue: &Issue, state: &State) -> Result<Card, ManagementError> {
         page: job.as_ref().map_or_else(|| format!("/issues/{}", issue.id), |job| format!("/jobs/{}", job.id)),
         title: issue.title.clone(),
         place: format!("{} {}", issue.source.repo, issue.source.name()),
-        stage: running.and_then(Job::next_stage),
-        awaits_approval: job.as_ref().is_some_and(Job::awaits_approval),
+        stage: running.and_then(JobSummary::next_stage),
+        awaits_approval: job.as_ref().is_some_and(JobSummary::awaits_approval),
     })
 }
 

@@ -50,7 +50,6 @@ impl Job {
     fn apply(&mut self, event: JobEvent, now: Timestamp) -> Result<Vec<Effect>, Refused> {
         match event {
             JobEvent::Leased { lease } => self.lease(lease, now),
-            JobEvent::LeaseRenewed { until, .. } => self.renew(until),
             JobEvent::LeaseExpired => self.release(now),
             JobEvent::Released { .. } => self.return_to_queue(now),
             JobEvent::Postponed { until, spent, asked, .. } => {
@@ -144,14 +143,6 @@ impl Job {
             lease.task_id = TaskId::first_of(self.id);
         }
         self.state = JobState::Running { lease };
-        Ok(vec![])
-    }
-
-    fn renew(&mut self, until: Timestamp) -> Result<Vec<Effect>, Refused> {
-        self.status().on(JobTransition::Progress)?;
-        if let JobState::Running { lease } = &mut self.state {
-            lease.until = until;
-        }
         Ok(vec![])
     }
 

@@ -15,15 +15,8 @@ use crate::{BranchName, CommitSha, Usage};
 pub enum JobEvent {
     /// A worker takes it.
     Leased {
-        /// Its hold.
+        /// The lease that it is given.
         lease: Lease,
-    },
-    /// The worker is still there.
-    LeaseRenewed {
-        /// Of the worker's lease.
-        epoch: u64,
-        /// The new end.
-        until: Timestamp,
     },
     /// The worker did not renew in time.
     LeaseExpired,
@@ -188,8 +181,7 @@ impl JobEvent {
     /// The epoch that the event's sender holds; `None` for events that no worker sends.
     pub const fn epoch(&self) -> Option<u64> {
         match self {
-            Self::LeaseRenewed { epoch, .. }
-            | Self::Released { epoch }
+            Self::Released { epoch }
             | Self::Postponed { epoch, .. }
             | Self::BaseBranchKnown { epoch, .. }
             | Self::BranchInherited { epoch, .. }

@@ -9,6 +9,7 @@ mod event;
 pub mod report;
 pub mod stage;
 mod status;
+mod summary;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ pub use event::JobEvent;
 use report::{FixReport, LocateReport, ProposeReport, StageReport, Verdict, VerifyReport};
 use stage::{StageKind, StageRecord};
 pub use status::{JobState, JobStatus, JobTransition, Lease};
+pub use summary::{JobSummary, StageSummary};
 
 /// What began a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::stage::StageKind;
 use crate::{CommitSha, RepoPath};
 
-/// The report of any stage.
+/// The report of any stage, in JSON as the bare report. Read it back by the stage that it belongs to where that is known
+/// ([`Self::kind`]); without it the variants are told apart by their required fields.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum StageReport {

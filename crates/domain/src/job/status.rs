@@ -1,4 +1,4 @@
-//! Where a job stands: its five states, their transitions, and a worker's hold on it.
+//! Where a job stands: its five states, their transitions, and the lease of the worker that runs it.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -135,13 +135,14 @@ impl JobState {
     }
 }
 
-/// A worker's hold on a job. Whoever has an older epoch than the job has lost it and can change nothing.
+/// A worker's exclusive right to run a job. A worker whose epoch is older than the job's has lost it and can change
+/// nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     /// The worker.
     pub holder: String,
-    /// The task that this hold is.
+    /// The task that runs under this lease.
     pub task_id: TaskId,
-    /// When others may take the job over.
+    /// When others may take the job over. The store extends it on its own: a renewal is no change of the job.
     pub until: Timestamp,
 }

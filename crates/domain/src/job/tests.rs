@@ -131,6 +131,44 @@ fn a_finished_stage_is_not_run_again_after_a_crash() {
 }
 
 #[test]
+fn the_summary_of_a_job_agrees_with_the_job_at_every_step() {
+    let plan = Plan {
+        root_cause: "it subtracts".into(),
+        fix_strategy: "add".into(),
+        changes: vec![],
+        risks: vec![],
+        testing_suggestions: vec![],
+    };
+    let stage_data = ProposeData { fix_strategy: "add".into(), changes_count: 0, risk_level: Level::Low };
+    let proposed = StageReport::Propose(ProposeReport { target_files: vec![], stage_data, plan });
+    let succeeded = |report| JobEvent::StageSucceeded {
+        epoch: 1,
+        report,
+        comment: String::new(),
+        usage: Usage { calls: 1, prompt_tokens: 10, completion_tokens: 5, cost_micros: 0 },
+    };
+    let started = |stage| JobEvent::StageStarted { epoch: 1, stage };
+    let mut job = leased(Job { review: PlanReview::Wanted, ..job() });
+    for event in [
+        started(StageKind::Locate),
+        succeeded(locate_report()),
+        started(StageKind::Propose),
+        succeeded(proposed),
+        JobEvent::Released { epoch: 1 },
+        JobEvent::CancelRequested,
+        JobEvent::RestartRequested,
+    ] {
+        job = job.advance(event, at(2)).unwrap().0;
+        let summary = JobSummary::from(&job);
+        assert_eq!(summary.status(), job.status());
+        assert_eq!(summary.next_stage(), job.next_stage());
+        assert_eq!(summary.usage(), job.usage());
+        assert_eq!(summary.awaits_approval(), job.awaits_approval());
+    }
+    assert!(job.awaits_approval() && job.usage().calls == 2);
+}
+
+#[test]
 fn a_hand_back_at_shutdown_is_no_try() {
     let job = leased(job());
     let epoch = job.epoch;

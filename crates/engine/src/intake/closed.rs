@@ -1,6 +1,6 @@
 //! A pull request of ours was closed.
 
-use patchwright_core::store::{DeliveryRecord, Step, StoreError, Versioned, Write};
+use patchwright_core::store::{DeliveryRecord, JobWrite, Step, StoreError, Versioned, Write};
 use patchwright_domain::job::PullRequestEnd;
 use patchwright_domain::notification::NotificationEvent;
 use patchwright_domain::{Effect, IssueEvent, Job, JobEvent, RepoName};
@@ -50,12 +50,12 @@ impl Engine {
                 let issue = known.value.advance(event, now).ok();
                 let also = if issue.is_some() { "" } else { "; the issue is past that already" };
                 let issue = issue.map(|value| Write::Update(Versioned { value, revision: known.revision }));
-                let ended = job.value.advance(JobEvent::PullRequestEnded { end }, now);
+                let ended = job.value.clone().advance(JobEvent::PullRequestEnded { end }, now);
                 let (value, effects) = ended.map_err(|refused| NotRecorded::Because(refused.to_string()))?;
                 let told = (merged && issue.is_some())
                     .then_some(Effect::Notify { event: NotificationEvent::PullRequestMerged });
                 let effects = self.records(&value, effects.into_iter().chain(told).collect(), now);
-                let job = Some(Write::Update(Versioned { value, revision: job.revision }));
+                let job = Some(JobWrite::update(&job, value));
                 let step = Step { delivery: Some(record.clone()), issue, job, effects, ..Step::default() };
                 Ok((step, also))
             })

@@ -5,6 +5,8 @@ mod accept;
 mod rate_limiter;
 mod trigger;
 
+use std::sync::Arc;
+
 use patchwright_core::store::{DeliveryRecord, StoreError};
 use patchwright_core::webhook::{DecodeError, Delivery, Headers, InboundEvent, SignatureError, check_depth};
 use patchwright_domain::{JobId, PlatformId};
@@ -108,8 +110,8 @@ impl Engine {
         check_depth(body)?;
         let delivery = door.decode(headers, body)?;
         // Checking and copying is much faster than mending, and what was decoded is UTF-8.
-        let payload =
-            std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body).into_owned(), str::to_owned);
+        let payload: Arc<str> =
+            std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body).into(), Arc::from);
         self.take(&platform, delivery, payload).await
     }
 
@@ -122,7 +124,7 @@ impl Engine {
         &self,
         platform: &PlatformId,
         delivery: Delivery,
-        payload: String,
+        payload: impl Into<Arc<str>> + Send,
     ) -> Result<IntakeOutcome, IntakeError> {
         let Delivery { id, event_type, event } = delivery;
         tracing::debug!(delivery_id = %id, event = %event_type, %platform, "a delivery was verified and read");
@@ -133,7 +135,7 @@ impl Engine {
             event_type,
             job_id: None,
             received_at: self.ports.clock.now(),
-            payload,
+            payload: payload.into(),
         };
         if let InboundEvent::PullRequestClosed { repo, head, merged, .. } = event {
             return self.record_pull_request_end(&repo, &head, merged, record).await;

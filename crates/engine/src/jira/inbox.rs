@@ -155,7 +155,7 @@ impl Engine {
             return Ok(own.clone());
         }
         let own = context.jira.sites.own_account(&context.workspace.name).await?;
-        context.jira.workspaces.learn(context.workspace.id, None, Some(&own)).await?;
+        context.jira.workspaces.set_discovered(context.workspace.id, None, Some(&own)).await?;
         Ok(own)
     }
 
@@ -208,7 +208,7 @@ impl Engine {
         // must find what this one found.
         let begun = self.conversation(context, known, requester, &found.at);
         let begun = Conversation { repository: Some((platform, repo)), ..begun };
-        context.jira.inbox.keep_conversation(&begun).await?;
+        context.jira.inbox.store_conversation(&begun).await?;
         let request = self.trigger_request(context, request, requester, source, found, is_continuation);
         match self.accept(request, record(context.event)).await {
             Ok(answer) => log(&answer, &key),
@@ -219,7 +219,7 @@ impl Engine {
             }
         }
         if begun.asked.is_some() {
-            context.jira.inbox.keep_conversation(&Conversation { asked: None, ..begun }).await?;
+            context.jira.inbox.store_conversation(&Conversation { asked: None, ..begun }).await?;
         }
         Ok(())
     }
@@ -301,7 +301,7 @@ impl Engine {
         }
         let before = begun.asked.as_ref().and_then(|asked| asked.instructions.clone());
         let request = Asked { instructions: together(before, request.said) };
-        Ok(context.jira.inbox.keep_conversation(&Conversation { asked: Some(request), ..begun }).await?)
+        Ok(context.jira.inbox.store_conversation(&Conversation { asked: Some(request), ..begun }).await?)
     }
 
     fn conversation(
@@ -459,7 +459,7 @@ fn record(event: &JiraEvent) -> DeliveryRecord {
         event_type: event.event.event_type.clone(),
         job_id: None,
         received_at: event.created_at,
-        payload: serde_json::to_string(&event.event).unwrap_or_default(),
+        payload: serde_json::to_string(&event.event).unwrap_or_default().into(),
     }
 }
 

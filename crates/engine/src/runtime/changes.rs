@@ -7,7 +7,7 @@ use std::time::Duration;
 use patchwright_core::CancellationToken;
 use patchwright_core::query::Queries;
 use patchwright_core::store::StoreError;
-use patchwright_domain::{Job, JobId};
+use patchwright_domain::{JobId, JobSummary};
 use tokio::sync::broadcast;
 
 use crate::Engine;
@@ -29,12 +29,12 @@ pub struct JobChange {
     /// The time of the change in microseconds; it serves as the event's id.
     pub at: i64,
     /// The job as it stands now.
-    pub job: Arc<Job>,
+    pub job: Arc<JobSummary>,
 }
 
 impl JobChange {
     /// The last change of a job.
-    pub fn new(job: Job) -> Self {
+    pub fn new(job: JobSummary) -> Self {
         Self { at: job.updated_at.as_microsecond(), job: Arc::new(job) }
     }
 }

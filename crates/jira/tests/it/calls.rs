@@ -6,7 +6,7 @@ use patchwright_core::jira::{JiraSites as _, JiraUsers as _, Tokens, WorkspaceSe
 use patchwright_core::tracker::{ForgeError, Tracker as _};
 use patchwright_domain::{IssueNumber, IssueRef, Milestone, PlatformId, TrackerRef};
 use patchwright_jira::{ApiVersion, OauthError, WriteAs};
-use patchwright_testkit::build::{after, start_of_time};
+use patchwright_testkit::build::{after, audit_entry, start_of_time};
 use patchwright_testkit::server::{JIRA_CLOUD_ID, JIRA_SERVICE, JIRA_SITE, JiraServer};
 use serde_json::json;
 
@@ -95,10 +95,10 @@ async fn refusals_are_told_apart_and_none_holds_a_secret() {
     // Without a cloud id, or without an account, it is said what to do.
     let (known, secrets) = site.kept.open_workspace(JIRA_SITE).await.unwrap().unwrap();
     let nameless = patchwright_domain::jira::Workspace { cloud_id: None, ..known.clone() };
-    site.kept.change_workspace(&nameless, None).await.unwrap();
+    site.kept.change_workspace(&nameless, None, audit_entry("site.changed")).await.unwrap();
     assert!(jira.issue_at(&tracker()).await.unwrap_err().to_string().contains("somebody links their account"));
     let bare = WorkspaceSecrets { service_account: None, ..secrets };
-    site.kept.change_workspace(&known, Some(&bare)).await.unwrap();
+    site.kept.change_workspace(&known, Some(&bare), audit_entry("site.changed")).await.unwrap();
     assert!(jira.issue_at(&tracker()).await.unwrap_err().to_string().contains("no service account is set"));
 }
 
@@ -214,7 +214,7 @@ async fn whoever_spoke_last_is_written_as_and_the_service_account_where_that_fai
         "it is said once: {told:?}"
     );
     let without = Tokens { refresh: None, access: Secret::new("old"), expires_at: after(-1) };
-    site.kept.keep_tokens(link, Some(&without)).await.unwrap();
+    site.kept.store_tokens(link, Some(&without)).await.unwrap();
     jira.post_comment_at(&tracker(), "again").await.unwrap();
     assert_eq!(author().await, JIRA_SERVICE.2);
     assert!(site.kept.tokens(link).await.unwrap().is_none(), "what cannot be refreshed is not kept");

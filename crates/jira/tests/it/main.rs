@@ -13,7 +13,7 @@ use patchwright_domain::jira::{Conversation, JIRA, JiraUser, LinkStatus, Workspa
 use patchwright_domain::{ConversationId, IssueRef, JiraUserId, PlatformId, TrackerRef, UserId, WorkspaceId};
 use patchwright_http::{HttpClient, HttpOptions};
 use patchwright_jira::{ApiVersion, JiraCloud, JiraOauth, JiraOptions, JiraRecords, OauthOptions, States, WriteAs};
-use patchwright_testkit::build::{after, start_of_time};
+use patchwright_testkit::build::{after, audit_entry, start_of_time};
 use patchwright_testkit::fake::{FakeClock, FakeJira};
 use patchwright_testkit::server::{JIRA_APPLICATION, JIRA_CLOUD_ID, JIRA_SERVICE, JIRA_SITE, JiraServer};
 
@@ -64,7 +64,7 @@ pub(crate) async fn beside_at(
     };
     let account = Some((JIRA_SERVICE.0.to_owned(), Secret::new(JIRA_SERVICE.1)));
     let secrets = WorkspaceSecrets { webhook: vec![Secret::new("s")], service_account: account };
-    assert!(kept.add_workspace(&workspace, &secrets).await.unwrap());
+    assert!(kept.add_workspace(&workspace, &secrets, audit_entry("site.added")).await.unwrap());
     let options = JiraOptions {
         api_url: api_url.unwrap_or_else(|| format!("{}/ex/jira", server.url())),
         version,
@@ -110,7 +110,7 @@ impl Beside {
             created_at: after(0),
             updated_at: after(0),
         };
-        let link = self.kept.link(&link, Some(&tokens)).await.unwrap();
+        let link = self.kept.link(&link, Some(&tokens), audit_entry("linked")).await.unwrap();
         (link.id, tokens)
     }
 
@@ -127,6 +127,6 @@ impl Beside {
             created_at: after(0),
             updated_at: after(0),
         };
-        self.kept.keep_conversation(&conversation).await.unwrap();
+        self.kept.store_conversation(&conversation).await.unwrap();
     }
 }

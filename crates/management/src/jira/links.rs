@@ -61,7 +61,7 @@ impl Jira<'_> {
         let sealed = Secret::new(serde_json::to_string(&pending).expect("a pending link is only text"));
         let now = self.now();
         let until = now.saturating_add(LINK_TIMEOUT).unwrap_or(now);
-        self.ports.users.keep_state(&secrets::hash_secret(&state), &sealed, until).await?;
+        self.ports.users.store_state(&secrets::hash_secret(&state), &sealed, until).await?;
         Ok(oauth.authorization_url(&state)?)
     }
 
@@ -106,8 +106,7 @@ impl Jira<'_> {
             updated_at: now,
         };
         let entry = self.inner.audit_entry(principal.login(), "jira_user.linked", &workspace.name, &link.account);
-        let link = self.ports.users.link(&link, Some(&tokens)).await?;
-        self.inner.ports.audit.note(&entry).await?;
+        let link = self.ports.users.link(&link, Some(&tokens), entry).await?;
         self.discover_own_account(&workspace).await;
         Ok((link, workspace, pending.return_to))
     }
@@ -145,10 +144,9 @@ impl Jira<'_> {
             return Err(not_found());
         }
         let entry = self.inner.audit_entry(principal.login(), "jira_user.unlinked", &link.account, "");
-        if !self.ports.users.unlink(id, self.now()).await? {
+        if !self.ports.users.unlink(id, self.now(), entry).await? {
             return Err(not_found());
         }
-        self.inner.ports.audit.note(&entry).await?;
         Ok(())
     }
 
@@ -202,7 +200,7 @@ impl Jira<'_> {
                 Err(ManagementError::conflict("other_site", detail))
             }
             None => {
-                self.ports.workspaces.learn(workspace.id, Some(&cloud_id), None).await?;
+                self.ports.workspaces.set_discovered(workspace.id, Some(&cloud_id), None).await?;
                 Ok(Workspace { cloud_id: Some(cloud_id), ..workspace })
             }
         }
@@ -216,7 +214,7 @@ impl Jira<'_> {
         }
         match self.ports.sites.own_account(&workspace.name).await {
             Ok(own) => {
-                if let Err(error) = self.ports.workspaces.learn(workspace.id, None, Some(&own)).await {
+                if let Err(error) = self.ports.workspaces.set_discovered(workspace.id, None, Some(&own)).await {
                     tracing::warn!(site = workspace.name, %error, "failed to store the account of our comments");
                 }
             }

@@ -126,10 +126,9 @@ impl Jira<'_> {
         let secrets = WorkspaceSecrets { webhook: webhook.into_iter().collect(), service_account };
         let status = workspace.status.as_str();
         let entry = self.inner.audit_entry(principal.login(), "jira_workspace.added", &workspace.name, status);
-        if !self.ports.workspaces.add_workspace(&workspace, &secrets).await? {
+        if !self.ports.workspaces.add_workspace(&workspace, &secrets, entry).await? {
             return Err(ManagementError::conflict("added_already", format!("{} is linked already", workspace.name)));
         }
-        self.inner.ports.audit.note(&entry).await?;
         let webhook_url = self.inner.options.public_url.as_ref().map(|url| format!("{url}/api/jira/webhook"));
         Ok(CreatedWorkspace { workspace, webhook_secret: generated, webhook_url })
     }
@@ -170,10 +169,9 @@ impl Jira<'_> {
         changed.push(workspace.status.as_str());
         let detail = changed.join(", ");
         let entry = self.inner.audit_entry(principal.login(), "jira_workspace.changed", &workspace.name, &detail);
-        if !self.ports.workspaces.change_workspace(&workspace, replaced.as_ref()).await? {
+        if !self.ports.workspaces.change_workspace(&workspace, replaced.as_ref(), entry).await? {
             return Err(ManagementError::not_found("workspace"));
         }
-        self.inner.ports.audit.note(&entry).await?;
         Ok(workspace)
     }
 
@@ -185,7 +183,7 @@ impl Jira<'_> {
         let workspace = self.changeable_site(principal, id).await?;
         let problem = match self.ports.sites.own_account(&workspace.name).await {
             Ok(own) => {
-                self.ports.workspaces.learn(workspace.id, None, Some(&own)).await?;
+                self.ports.workspaces.set_discovered(workspace.id, None, Some(&own)).await?;
                 None
             }
             Err(error) => Some(self.inner.ports.redactor.redact(&error.to_string())),
@@ -232,8 +230,7 @@ impl Jira<'_> {
         let project = ProjectRepository { project: key.to_owned(), platform, repo: known.name };
         let detail = format!("{} → {}", project.project, project.repo);
         let entry = self.inner.audit_entry(principal.login(), "jira_project.mapped", &workspace.name, &detail);
-        self.ports.workspaces.set_project(workspace.id, &project).await?;
-        self.inner.ports.audit.note(&entry).await?;
+        self.ports.workspaces.set_project(workspace.id, &project, entry).await?;
         Ok(project)
     }
 
@@ -250,10 +247,9 @@ impl Jira<'_> {
     ) -> Result<(), ManagementError> {
         let workspace = self.changeable_site(principal, id).await?;
         let entry = self.inner.audit_entry(principal.login(), "jira_project.unmapped", &workspace.name, key);
-        if !validate::matches(PROJECT, key) || !self.ports.workspaces.remove_project(workspace.id, key).await? {
+        if !validate::matches(PROJECT, key) || !self.ports.workspaces.remove_project(workspace.id, key, entry).await? {
             return Err(ManagementError::not_found("project"));
         }
-        self.inner.ports.audit.note(&entry).await?;
         Ok(())
     }
 

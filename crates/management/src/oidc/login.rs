@@ -101,9 +101,8 @@ impl Oidc<'_> {
         let changed = User { role, ..user.clone() };
         let entry =
             self.inner.audit_entry(user.login.as_str(), "user.changed", user.login.as_str(), "by the login provider");
-        match self.inner.ports.accounts.change_user(&changed, None).await {
+        match self.inner.ports.accounts.change_user(&changed, None, entry).await {
             Ok(()) => {
-                self.inner.ports.audit.note(&entry).await?;
                 Ok(changed)
             }
             // Somebody must be able to give the role back.
@@ -120,9 +119,8 @@ impl Oidc<'_> {
             let login = new.login.as_str();
             let entry = self.inner.audit_entry(login, "user.added", login, "by the login provider");
             let (accounts, issuer) = (&self.inner.ports.accounts, self.provider.issuer());
-            match accounts.add_identified_user(&new, issuer, &identity.subject).await {
+            match accounts.add_identified_user(&new, issuer, &identity.subject, entry).await {
                 Ok(user) => {
-                    self.inner.ports.audit.note(&entry).await?;
                     return Ok(user);
                 }
                 Err(AccountError::Taken(_)) => {}

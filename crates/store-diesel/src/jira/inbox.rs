@@ -1,4 +1,4 @@
-//! What sites tell, and the conversations that come of it.
+//! The port of the inbox of events, and of conversations.
 
 use async_trait::async_trait;
 use diesel::prelude::*;
@@ -10,7 +10,7 @@ use patchwright_domain::jira::Conversation;
 use patchwright_domain::{DeliveryId, JiraEventId, PlatformId, WorkspaceId};
 
 use crate::Vault;
-use crate::db::{TxError, read, snapshot, statements, store_error, write};
+use crate::db::{TxError, in_read_tx, in_snapshot, in_write_tx, statements, store_error};
 use crate::row::effect::{DEAD, WAITING, after};
 use crate::row::{from_json, json, micros, parse, timestamp, unsigned};
 use crate::schema::{jira_conversation, jira_event, jira_seen, jira_state};
@@ -99,14 +99,14 @@ diesel::alias!(jira_event as older: Older);
 
 statements! {
     trait InboxStatements {
-        // `false` when the name is known yet.
-        fn see(conn, name: &str, until: i64, now: i64) -> QueryResult<bool> {
+        // Records a deduplication key; `false` when it is known and has not expired.
+        fn record_key(conn, name: &str, until: i64, now: i64) -> QueryResult<bool> {
             let fresh = (jira_seen::name.eq(name), jira_seen::expires_at.eq(until));
             if diesel::insert_into(jira_seen::table).values(fresh).on_conflict_do_nothing().execute(conn)? > 0 {
                 return Ok(true);
             }
-            let over = jira_seen::table.find(name).filter(jira_seen::expires_at.le(now));
-            Ok(diesel::update(over).set(jira_seen::expires_at.eq(until)).execute(conn)? > 0)
+            let expired = jira_seen::table.find(name).filter(jira_seen::expires_at.le(now));
+            Ok(diesel::update(expired).set(jira_seen::expires_at.eq(until)).execute(conn)? > 0)
         }
 
         fn due_event(conn, now: i64) -> QueryResult<Option<EventRow>> {
@@ -169,7 +169,7 @@ statements! {
 
 #[async_trait]
 impl JiraInbox for Vault {
-    async fn add_event(&self, event: &JiraEvent, names: &[(String, Timestamp)]) -> Result<bool, StoreError> {
+    async fn add_event(&self, event: &JiraEvent, keys: &[(String, Timestamp)]) -> Result<bool, StoreError> {
         let row = EventRow {
             id: event.id.to_string(),
             workspace_id: event.workspace_id.to_string(),
@@ -182,16 +182,16 @@ impl JiraInbox for Vault {
             error: None,
             created_at: micros(event.created_at),
         };
-        let names: Vec<(String, i64)> = names.iter().map(|(name, until)| (name.clone(), micros(*until))).collect();
-        let written = write!(self.store, conn => {
-            // Whoever knows it already ends the transaction, and nothing of it stays.
+        let keys: Vec<(String, i64)> = keys.iter().map(|(key, until)| (key.clone(), micros(*until))).collect();
+        let written = in_write_tx!(self.store, conn => {
+            // A known delivery or key ends the transaction, so that no other key is recorded.
             let known = || TxError::from(StoreError::Repeated { job_id: None, same_delivery: true, altered: false });
             let insert = diesel::insert_into(jira_event::table).values(&row).on_conflict_do_nothing();
             if insert.execute(conn)? == 0 {
                 return Err(known());
             }
-            for (name, until) in &names {
-                if !conn.see(name, *until, row.created_at)? {
+            for (key, until) in &keys {
+                if !conn.record_key(key, *until, row.created_at)? {
                     return Err(known());
                 }
             }
@@ -205,17 +205,17 @@ impl JiraInbox for Vault {
     }
 
     async fn claim_event(&self, now: Timestamp, until: Timestamp) -> Result<Option<ClaimedJiraEvent>, StoreError> {
-        let (at, held) = (micros(now), micros(until));
-        let found = self.store.blocking(move |db| snapshot!(db, conn => conn.due_event(at))).await?;
+        let (at, until) = (micros(now), micros(until));
+        let found = self.store.blocking(move |db| in_snapshot!(db, conn => conn.due_event(at))).await?;
         let Some(row) = found else { return Ok(None) };
         let (id, attempts) = (row.id.clone(), row.attempts);
-        let taken = write!(self.store, conn => {
-            // Of several workers that saw it, one finds it as it was.
+        let claimed = in_write_tx!(self.store, conn => {
+            // Of several workers that read the row, one finds it unchanged.
             let same = jira_event::table.filter(jira_event::id.eq(&id).and(jira_event::attempts.eq(attempts)));
-            let taken = (jira_event::attempts.eq(attempts + 1), jira_event::not_before.eq(held));
-            diesel::update(same.filter(jira_event::status.eq(WAITING))).set(taken).execute(conn).map_err(TxError::from)
+            let claim = (jira_event::attempts.eq(attempts + 1), jira_event::not_before.eq(until));
+            diesel::update(same.filter(jira_event::status.eq(WAITING))).set(claim).execute(conn).map_err(TxError::from)
         })?;
-        if taken == 0 {
+        if claimed == 0 {
             return Ok(None);
         }
         let attempt = unsigned(T, &row.id, attempts + 1)?;
@@ -226,19 +226,20 @@ impl JiraInbox for Vault {
         let id = id.to_string();
         let untried = i64::from(matches!(outcome, EffectOutcome::Postponed { .. }));
         let (status, again, error) = after(outcome);
-        write!(self.store, conn => {
+        in_write_tx!(self.store, conn => {
             let row = jira_event::table.find(&id);
             diesel::update(row).set((jira_event::status.eq(status), jira_event::error.eq(&error))).execute(conn)?;
             if let Some(at) = again {
                 let later = (jira_event::not_before.eq(at), jira_event::attempts.eq(jira_event::attempts - untried));
                 diesel::update(row).set(later).execute(conn)?;
             }
-            Ok::<_, TxError>(())
+            Ok(())
         })
     }
 
     async fn dead_events(&self, limit: u16) -> Result<Vec<(JiraEvent, String)>, StoreError> {
-        let rows = self.store.blocking(move |db| read!(db, conn => conn.dead_event_rows(limit).map_err(store_error)));
+        let rows =
+            self.store.blocking(move |db| in_read_tx!(db, conn => conn.dead_event_rows(limit).map_err(store_error)));
         let dead = |row: EventRow| {
             let why = row.error.clone().unwrap_or_default();
             Ok((row.into_domain()?, why))
@@ -248,31 +249,31 @@ impl JiraInbox for Vault {
 
     async fn conversations_on(&self, workspace: WorkspaceId, issue_id: &str) -> Result<Vec<Conversation>, StoreError> {
         let (workspace, issue_id) = (workspace.to_string(), issue_id.to_owned());
-        let rows = self
-            .store
-            .blocking(move |db| read!(db, conn => conn.conversation_rows(&workspace, &issue_id).map_err(store_error)));
+        let rows = self.store.blocking(
+            move |db| in_read_tx!(db, conn => conn.conversation_rows(&workspace, &issue_id).map_err(store_error)),
+        );
         rows.await?.into_iter().map(ConversationRow::into_domain).collect()
     }
 
     async fn conversations(&self, limit: u16) -> Result<Vec<Conversation>, StoreError> {
         let rows =
-            self.store.blocking(move |db| read!(db, conn => conn.last_conversations(limit).map_err(store_error)));
+            self.store.blocking(move |db| in_read_tx!(db, conn => conn.last_conversations(limit).map_err(store_error)));
         rows.await?.into_iter().map(ConversationRow::into_domain).collect()
     }
 
-    async fn keep_conversation(&self, conversation: &Conversation) -> Result<(), StoreError> {
+    async fn store_conversation(&self, conversation: &Conversation) -> Result<(), StoreError> {
         let row = ConversationRow::new(conversation)?;
-        write!(self.store, conn => conn.upsert_conversation(&row).map(|_| ()).map_err(TxError::from))
+        in_write_tx!(self.store, conn => conn.upsert_conversation(&row).map(|_| ()).map_err(TxError::from))
     }
 
     async fn forget_events(&self, before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
         let (before, now) = (micros(before), micros(now));
-        let gone = write!(self.store, conn => {
+        let gone = in_write_tx!(self.store, conn => {
             let old = jira_event::table.filter(jira_event::created_at.lt(before).and(jira_event::status.ne(WAITING)));
             let mut gone = diesel::delete(old).execute(conn)?;
             gone += diesel::delete(jira_seen::table.filter(jira_seen::expires_at.le(now))).execute(conn)?;
             gone += diesel::delete(jira_state::table.filter(jira_state::expires_at.le(now))).execute(conn)?;
-            Ok::<_, TxError>(gone)
+            Ok(gone)
         })?;
         Ok(gone as u64)
     }

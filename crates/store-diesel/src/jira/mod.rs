@@ -7,14 +7,14 @@ mod workspaces;
 use patchwright_core::store::StoreError;
 
 use crate::Vault;
-use crate::db::{TxError, write};
+use crate::db::in_write_tx;
 use users::UserStatements as _;
 use workspaces::WorkspaceStatements as _;
 
 impl Vault {
-    /// Seals anew what another key has sealed for sites and links.
+    /// Encrypts with the present key the secrets of sites and links that another key encrypted.
     pub(crate) async fn reseal_jira(&self) -> Result<u64, StoreError> {
         let sealer = self.sealer.clone();
-        write!(self.store, conn => Ok::<_, TxError>(conn.reseal_workspaces(&sealer)? + conn.reseal_links(&sealer)?))
+        in_write_tx!(self.store, conn => Ok(conn.reseal_workspaces(&sealer)? + conn.reseal_links(&sealer)?))
     }
 }

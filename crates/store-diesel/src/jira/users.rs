@@ -1,9 +1,10 @@
-//! Links of people to their accounts.
+//! The port of links between people and their Atlassian accounts.
 
 use async_trait::async_trait;
 use diesel::prelude::*;
 use jiff::Timestamp;
 use patchwright_core::Secret;
+use patchwright_core::audit::AuditEntry;
 use patchwright_core::jira::{JiraUsers, LinkError, Tokens};
 use patchwright_core::store::StoreError;
 use patchwright_domain::jira::{JiraUser, LinkStatus};
@@ -11,7 +12,8 @@ use patchwright_domain::{JiraUserId, UserId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
 use crate::Vault;
-use crate::db::{TxError, broken, read, statements, store_error, write};
+use crate::audit::{AuditRow, AuditStatements as _};
+use crate::db::{TxError, corrupt_row, in_read_tx, in_write_tx, statements, store_error};
 use crate::row::{from_json, json, micros, parse, timestamp};
 use crate::schema::{jira_state, jira_user};
 use crate::seal::{Sealed, Sealer};
@@ -43,16 +45,17 @@ struct StateRow {
     expires_at: i64,
 }
 
+/// Tokens before they are encrypted.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct PlainTokens {
     access: String,
     expires_at: Timestamp,
     refresh: Option<String>,
 }
 
-/// What came of an attempt to link.
+/// The outcome of an attempt to link.
 enum Linked {
-    As(Box<UserRow>),
+    Done(Box<UserRow>),
     AccountTaken,
     OtherAccount,
 }
@@ -70,12 +73,12 @@ impl UserRow {
     fn seal(&mut self, sealer: &Sealer, tokens: Option<&Tokens>) -> Result<(), StoreError> {
         (self.key_id, self.sealed, self.held_until) = (None, None, None);
         if let Some(tokens) = tokens {
-            let kept = Kept {
+            let plain = PlainTokens {
                 access: tokens.access.expose().to_owned(),
                 expires_at: tokens.expires_at,
                 refresh: tokens.refresh.as_ref().map(|refresh| refresh.expose().to_owned()),
             };
-            self.seal_text(sealer, &Secret::new(json(&kept)?));
+            self.seal_text(sealer, &Secret::new(json(&plain)?));
         }
         Ok(())
     }
@@ -87,11 +90,11 @@ impl UserRow {
 
     fn open(&self, sealer: &Sealer) -> Result<Option<Tokens>, StoreError> {
         let Some(text) = self.open_text(sealer)? else { return Ok(None) };
-        let kept: Kept = from_json(T, &self.id, text.expose())?;
+        let plain: PlainTokens = from_json(T, &self.id, text.expose())?;
         Ok(Some(Tokens {
-            access: Secret::new(kept.access),
-            expires_at: kept.expires_at,
-            refresh: kept.refresh.map(Secret::new),
+            access: Secret::new(plain.access),
+            expires_at: plain.expires_at,
+            refresh: plain.refresh.map(Secret::new),
         }))
     }
 
@@ -105,7 +108,7 @@ impl UserRow {
             id: parse(T, id, self.id.parse())?,
             user_id: parse(T, id, self.user_id.parse())?,
             workspace_id: parse(T, id, self.workspace_id.parse())?,
-            status: LinkStatus::parse(&self.status).ok_or_else(|| broken(T, id, &self.status))?,
+            status: LinkStatus::parse(&self.status).ok_or_else(|| corrupt_row(T, id, &self.status))?,
             created_at: timestamp(T, id, self.created_at)?,
             updated_at: timestamp(T, id, self.updated_at)?,
             account: self.jira_user_id,
@@ -164,13 +167,13 @@ statements! {
 impl Vault {
     async fn link_by_id(&self, id: JiraUserId) -> Result<Option<UserRow>, StoreError> {
         let id = id.to_string();
-        self.store.blocking(move |db| read!(db, conn => conn.link_row(&id).map_err(store_error))).await
+        self.store.blocking(move |db| in_read_tx!(db, conn => conn.link_row(&id).map_err(store_error))).await
     }
 }
 
 #[async_trait]
 impl JiraUsers for Vault {
-    async fn link(&self, link: &JiraUser, tokens: Option<&Tokens>) -> Result<JiraUser, LinkError> {
+    async fn link(&self, link: &JiraUser, tokens: Option<&Tokens>, audit: AuditEntry) -> Result<JiraUser, LinkError> {
         let new = UserRow {
             id: link.id.to_string(),
             user_id: link.user_id.to_string(),
@@ -184,8 +187,8 @@ impl JiraUsers for Vault {
             created_at: micros(link.created_at),
             updated_at: micros(link.updated_at),
         };
-        let (sealer, tokens) = (self.sealer.clone(), tokens.cloned());
-        let linked = write!(self.store, conn => {
+        let (sealer, tokens, audit) = (self.sealer.clone(), tokens.cloned(), AuditRow::from(audit));
+        let linked = in_write_tx!(self.store, conn => {
             let taken = conn.link_of_account(&new.workspace_id, &new.jira_user_id)?;
             if taken.is_some_and(|row| row.user_id != new.user_id) {
                 return Ok(Linked::AccountTaken);
@@ -205,17 +208,18 @@ impl JiraUsers for Vault {
             } else {
                 diesel::insert_into(jira_user::table).values(&row).execute(conn)?;
             }
-            Ok::<_, TxError>(Linked::As(Box::new(row)))
+            conn.insert_audit(&audit)?;
+            Ok(Linked::Done(Box::new(row)))
         })?;
         match linked {
-            Linked::As(row) => Ok(row.into_domain()?),
+            Linked::Done(row) => Ok(row.into_domain()?),
             Linked::AccountTaken => Err(LinkError::AccountTaken),
             Linked::OtherAccount => Err(LinkError::OtherAccount),
         }
     }
 
     async fn links(&self, of: Option<UserId>) -> Result<Vec<JiraUser>, StoreError> {
-        let rows = self.store.blocking(|db| read!(db, conn => conn.link_rows().map_err(store_error))).await?;
+        let rows = self.store.blocking(|db| in_read_tx!(db, conn => conn.link_rows().map_err(store_error))).await?;
         let all: Result<Vec<JiraUser>, StoreError> = rows.into_iter().map(UserRow::into_domain).collect();
         Ok(all?.into_iter().filter(|link| of.is_none_or(|of| link.user_id == of)).collect())
     }
@@ -226,26 +230,26 @@ impl JiraUsers for Vault {
 
     async fn linked(&self, workspace: WorkspaceId, account: &str) -> Result<Option<JiraUser>, StoreError> {
         let (workspace, account) = (workspace.to_string(), account.to_owned());
-        let row = self
-            .store
-            .blocking(move |db| read!(db, conn => conn.link_of_account(&workspace, &account).map_err(store_error)));
+        let row = self.store.blocking(
+            move |db| in_read_tx!(db, conn => conn.link_of_account(&workspace, &account).map_err(store_error)),
+        );
         row.await?.map(UserRow::into_domain).transpose()
     }
 
-    async fn unlink(&self, id: JiraUserId, now: Timestamp) -> Result<bool, StoreError> {
-        let (id, now) = (id.to_string(), micros(now));
-        let ended = write!(self.store, conn => {
+    async fn unlink(&self, id: JiraUserId, now: Timestamp, audit: AuditEntry) -> Result<bool, StoreError> {
+        let (id, now, audit) = (id.to_string(), micros(now), AuditRow::from(audit));
+        in_write_tx!(self.store, conn => {
             let active = jira_user::table.find(&id).filter(jira_user::status.eq(LinkStatus::Active.as_str()));
-            let nothing = (
+            let ended = (
                 jira_user::status.eq(LinkStatus::Inactive.as_str()),
                 jira_user::key_id.eq(None::<String>),
                 jira_user::sealed.eq(None::<Vec<u8>>),
                 jira_user::held_until.eq(None::<i64>),
                 jira_user::updated_at.eq(now),
             );
-            diesel::update(active).set(nothing).execute(conn).map_err(TxError::from)
-        })?;
-        Ok(ended > 0)
+            let ended = diesel::update(active).set(ended).execute(conn)?;
+            conn.audited(ended, &audit)
+        })
     }
 
     async fn tokens(&self, id: JiraUserId) -> Result<Option<Tokens>, StoreError> {
@@ -267,8 +271,8 @@ impl JiraUsers for Vault {
             return Ok(false);
         }
         let (id, now, until) = (id.to_string(), micros(now), micros(until));
-        let held = write!(self.store, conn => {
-            // The tokens that were looked at, and nobody else at them: of all replicas one changes the row.
+        let held = in_write_tx!(self.store, conn => {
+            // Only while the tokens are those that were read and nobody holds the right: one replica changes the row.
             let free = jira_user::held_until.is_null().or(jira_user::held_until.le(now));
             let same = jira_user::table.find(&id).filter(jira_user::sealed.eq(&row.sealed)).filter(free);
             diesel::update(same).set(jira_user::held_until.eq(until)).execute(conn).map_err(TxError::from)
@@ -276,10 +280,10 @@ impl JiraUsers for Vault {
         Ok(held > 0)
     }
 
-    async fn keep_tokens(&self, id: JiraUserId, tokens: Option<&Tokens>) -> Result<(), StoreError> {
+    async fn store_tokens(&self, id: JiraUserId, tokens: Option<&Tokens>) -> Result<(), StoreError> {
         let (id, sealer, tokens) = (id.to_string(), self.sealer.clone(), tokens.cloned());
-        write!(self.store, conn => {
-            let Some(mut row) = conn.link_row(&id)?.filter(UserRow::is_active) else { return Ok::<_, TxError>(()) };
+        in_write_tx!(self.store, conn => {
+            let Some(mut row) = conn.link_row(&id)?.filter(UserRow::is_active) else { return Ok(()) };
             row.seal(&sealer, tokens.as_ref())?;
             conn.overwrite_link(&row)?;
             Ok(())
@@ -288,28 +292,28 @@ impl JiraUsers for Vault {
 
     async fn release_refresh(&self, id: JiraUserId) -> Result<(), StoreError> {
         let id = id.to_string();
-        write!(self.store, conn => {
+        in_write_tx!(self.store, conn => {
             let free = jira_user::held_until.eq(None::<i64>);
             diesel::update(jira_user::table.find(&id)).set(free).execute(conn).map(|_| ()).map_err(TxError::from)
         })
     }
 
-    async fn keep_state(&self, hash: &str, what: &Secret, expires_at: Timestamp) -> Result<(), StoreError> {
+    async fn store_state(&self, hash: &str, what: &Secret, expires_at: Timestamp) -> Result<(), StoreError> {
         let Sealed { key_id, bytes } = self.sealer.seal(what, &format!("jira_state/sealed/{hash}"));
         let row = StateRow { hash: hash.to_owned(), key_id, sealed: bytes, expires_at: micros(expires_at) };
-        write!(self.store, conn => {
+        in_write_tx!(self.store, conn => {
             diesel::insert_into(jira_state::table).values(&row).execute(conn).map(|_| ()).map_err(TxError::from)
         })
     }
 
     async fn consume_state(&self, hash: &str, now: Timestamp) -> Result<Option<Secret>, StoreError> {
         let (hash, now) = (hash.to_owned(), micros(now));
-        let row = write!(self.store, conn => {
+        let row = in_write_tx!(self.store, conn => {
             let state = jira_state::table.find(&hash);
             let row: Option<StateRow> = state.select(StateRow::as_select()).first(conn).optional()?;
-            // Of two that come with it at once, one has deleted it.
-            let taken = diesel::delete(state).execute(conn)?;
-            Ok::<_, TxError>(row.filter(|row| taken == 1 && row.expires_at > now))
+            // If two requests have it at the same time, one of them deletes it.
+            let deleted = diesel::delete(state).execute(conn)?;
+            Ok(row.filter(|row| deleted == 1 && row.expires_at > now))
         })?;
         let open = |row: StateRow| {
             let place = format!("jira_state/sealed/{}", row.hash);

@@ -1,8 +1,9 @@
-//! Sites.
+//! The port of linked sites.
 
 use async_trait::async_trait;
 use diesel::prelude::*;
 use patchwright_core::Secret;
+use patchwright_core::audit::AuditEntry;
 use patchwright_core::jira::{WorkspaceSecrets, Workspaces};
 use patchwright_core::store::StoreError;
 use patchwright_domain::jira::{LinkStatus, ProjectRepository, Workspace};
@@ -10,7 +11,8 @@ use patchwright_domain::{PlatformId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
 use crate::Vault;
-use crate::db::{TxError, broken, read, statements, store_error, write};
+use crate::audit::{AuditRow, AuditStatements as _};
+use crate::db::{TxError, corrupt_row, in_read_tx, in_write_tx, statements, store_error};
 use crate::row::{from_json, json, micros, parse, timestamp};
 use crate::schema::{jira_project, jira_workspace};
 use crate::seal::{Sealed, Sealer};
@@ -41,9 +43,9 @@ struct ProjectRow {
     repo: String,
 }
 
-/// The secrets of a site as they are sealed.
+/// The secrets of a site before they are encrypted.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct PlainSecrets {
     webhook: Vec<String>,
     email: Option<String>,
     api_key: Option<String>,
@@ -75,25 +77,25 @@ impl WorkspaceRow {
     }
 
     fn seal(&mut self, sealer: &Sealer, secrets: &WorkspaceSecrets) -> Result<(), StoreError> {
-        let kept = Kept {
+        let plain = PlainSecrets {
             webhook: secrets.webhook.iter().map(|secret| secret.expose().to_owned()).collect(),
             email: secrets.service_account.as_ref().map(|(email, _)| email.clone()),
             api_key: secrets.service_account.as_ref().map(|(_, key)| key.expose().to_owned()),
         };
-        self.seal_text(sealer, &Secret::new(json(&kept)?));
+        self.seal_text(sealer, &Secret::new(json(&plain)?));
         Ok(())
     }
 
     fn open_text(&self, sealer: &Sealer) -> Result<Secret, StoreError> {
-        let kept = Sealed { key_id: self.key_id.clone(), bytes: self.sealed.clone() };
-        sealer.open(&kept, &self.place())
+        let sealed = Sealed { key_id: self.key_id.clone(), bytes: self.sealed.clone() };
+        sealer.open(&sealed, &self.place())
     }
 
     fn open(&self, sealer: &Sealer) -> Result<WorkspaceSecrets, StoreError> {
-        let kept: Kept = from_json(T, &self.id, self.open_text(sealer)?.expose())?;
+        let plain: PlainSecrets = from_json(T, &self.id, self.open_text(sealer)?.expose())?;
         Ok(WorkspaceSecrets {
-            webhook: kept.webhook.into_iter().map(Secret::new).collect(),
-            service_account: kept.email.zip(kept.api_key.map(Secret::new)),
+            webhook: plain.webhook.into_iter().map(Secret::new).collect(),
+            service_account: plain.email.zip(plain.api_key.map(Secret::new)),
         })
     }
 
@@ -102,7 +104,7 @@ impl WorkspaceRow {
         Ok(Workspace {
             id: parse(T, id, self.id.parse())?,
             admin: parse(T, id, self.admin_user_id.parse())?,
-            status: LinkStatus::parse(&self.status).ok_or_else(|| broken(T, id, &self.status))?,
+            status: LinkStatus::parse(&self.status).ok_or_else(|| corrupt_row(T, id, &self.status))?,
             created_at: timestamp(T, id, self.created_at)?,
             updated_at: timestamp(T, id, self.updated_at)?,
             name: self.name,
@@ -164,30 +166,37 @@ statements! {
 
 #[async_trait]
 impl Workspaces for Vault {
-    async fn add_workspace(&self, workspace: &Workspace, secrets: &WorkspaceSecrets) -> Result<bool, StoreError> {
-        let mut row = WorkspaceRow::new(workspace);
+    async fn add_workspace(
+        &self,
+        workspace: &Workspace,
+        secrets: &WorkspaceSecrets,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
+        let (mut row, audit) = (WorkspaceRow::new(workspace), AuditRow::from(audit));
         row.seal(&self.sealer, secrets)?;
-        let added = write!(self.store, conn => {
+        in_write_tx!(self.store, conn => {
             let insert = diesel::insert_into(jira_workspace::table).values(&row).on_conflict_do_nothing();
-            insert.execute(conn).map_err(TxError::from)
-        })?;
-        Ok(added > 0)
+            let added = insert.execute(conn)?;
+            conn.audited(added, &audit)
+        })
     }
 
     async fn workspaces(&self) -> Result<Vec<Workspace>, StoreError> {
-        let rows = self.store.blocking(|db| read!(db, conn => conn.workspace_rows().map_err(store_error))).await?;
+        let rows =
+            self.store.blocking(|db| in_read_tx!(db, conn => conn.workspace_rows().map_err(store_error))).await?;
         rows.into_iter().map(WorkspaceRow::into_domain).collect()
     }
 
     async fn workspace(&self, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
         let id = id.to_string();
-        let row = self.store.blocking(move |db| read!(db, conn => conn.workspace_row(&id).map_err(store_error)));
+        let row = self.store.blocking(move |db| in_read_tx!(db, conn => conn.workspace_row(&id).map_err(store_error)));
         row.await?.map(WorkspaceRow::into_domain).transpose()
     }
 
     async fn open_workspace(&self, name: &str) -> Result<Option<(Workspace, WorkspaceSecrets)>, StoreError> {
         let name = name.to_owned();
-        let row = self.store.blocking(move |db| read!(db, conn => conn.workspace_named(&name).map_err(store_error)));
+        let row =
+            self.store.blocking(move |db| in_read_tx!(db, conn => conn.workspace_named(&name).map_err(store_error)));
         let open = |row: WorkspaceRow| {
             let secrets = row.open(&self.sealer)?;
             Ok((row.into_domain()?, secrets))
@@ -199,24 +208,25 @@ impl Workspaces for Vault {
         &self,
         workspace: &Workspace,
         secrets: Option<&WorkspaceSecrets>,
+        audit: AuditEntry,
     ) -> Result<bool, StoreError> {
-        let mut changed = WorkspaceRow::new(workspace);
+        let (mut changed, audit) = (WorkspaceRow::new(workspace), AuditRow::from(audit));
         let resealed = secrets.is_some();
         if let Some(secrets) = secrets {
             changed.seal(&self.sealer, secrets)?;
         }
-        write!(self.store, conn => {
-            let Some(known) = conn.workspace_row(&changed.id)? else { return Ok::<_, TxError>(false) };
+        in_write_tx!(self.store, conn => {
+            let Some(known) = conn.workspace_row(&changed.id)? else { return Ok(false) };
             if !resealed {
                 changed.key_id = known.key_id;
                 changed.sealed = known.sealed;
             }
-            conn.overwrite_workspace(&changed)?;
-            Ok(true)
+            let written = conn.overwrite_workspace(&changed)?;
+            conn.audited(written, &audit)
         })
     }
 
-    async fn learn(
+    async fn set_discovered(
         &self,
         id: WorkspaceId,
         cloud_id: Option<&str>,
@@ -224,7 +234,7 @@ impl Workspaces for Vault {
     ) -> Result<(), StoreError> {
         let id = id.to_string();
         let (cloud_id, own_account) = (cloud_id.map(str::to_owned), own_account.map(str::to_owned));
-        write!(self.store, conn => {
+        in_write_tx!(self.store, conn => {
             let row = jira_workspace::table.find(&id);
             if let Some(cloud_id) = &cloud_id {
                 diesel::update(row).set(jira_workspace::jira_cloud_id.eq(cloud_id)).execute(conn)?;
@@ -232,13 +242,13 @@ impl Workspaces for Vault {
             if let Some(own_account) = &own_account {
                 diesel::update(row).set(jira_workspace::svc_account_id.eq(own_account)).execute(conn)?;
             }
-            Ok::<_, TxError>(())
+            Ok(())
         })
     }
 
     async fn projects(&self, id: WorkspaceId) -> Result<Vec<ProjectRepository>, StoreError> {
         let id = id.to_string();
-        let rows = self.store.blocking(move |db| read!(db, conn => conn.project_rows(&id).map_err(store_error)));
+        let rows = self.store.blocking(move |db| in_read_tx!(db, conn => conn.project_rows(&id).map_err(store_error)));
         let project = |row: ProjectRow| {
             let repo = parse("jira_project", &row.project_key, row.repo.parse())?;
             Ok(ProjectRepository { project: row.project_key, platform: PlatformId::new(row.platform), repo })
@@ -246,21 +256,31 @@ impl Workspaces for Vault {
         rows.await?.into_iter().map(project).collect()
     }
 
-    async fn set_project(&self, id: WorkspaceId, project: &ProjectRepository) -> Result<(), StoreError> {
+    async fn set_project(
+        &self,
+        id: WorkspaceId,
+        project: &ProjectRepository,
+        audit: AuditEntry,
+    ) -> Result<(), StoreError> {
+        let audit = AuditRow::from(audit);
         let row = ProjectRow {
             workspace_id: id.to_string(),
             project_key: project.project.clone(),
             platform: project.platform.as_str().to_owned(),
             repo: project.repo.to_string(),
         };
-        write!(self.store, conn => conn.upsert_project(&row).map(|_| ()).map_err(TxError::from))
+        in_write_tx!(self.store, conn => {
+            conn.upsert_project(&row)?;
+            conn.insert_audit(&audit)?;
+            Ok(())
+        })
     }
 
-    async fn remove_project(&self, id: WorkspaceId, project: &str) -> Result<bool, StoreError> {
-        let (id, project) = (id.to_string(), project.to_owned());
-        let removed = write!(self.store, conn => {
-            diesel::delete(jira_project::table.find((&id, &project))).execute(conn).map_err(TxError::from)
-        })?;
-        Ok(removed > 0)
+    async fn remove_project(&self, id: WorkspaceId, project: &str, audit: AuditEntry) -> Result<bool, StoreError> {
+        let (id, project, audit) = (id.to_string(), project.to_owned(), AuditRow::from(audit));
+        in_write_tx!(self.store, conn => {
+            let removed = diesel::delete(jira_project::table.find((&id, &project))).execute(conn)?;
+            conn.audited(removed, &audit)
+        })
     }
 }

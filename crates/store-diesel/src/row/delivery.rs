@@ -4,7 +4,7 @@ use patchwright_domain::{DeliveryId, PlatformId};
 
 use super::packed::{pack, unpack};
 use super::{micros, parse, timestamp};
-use crate::db::{broken, statements};
+use crate::db::{corrupt_row, statements};
 use crate::schema::delivery;
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
@@ -32,7 +32,7 @@ impl DeliveryRow {
         }
     }
 
-    /// Whether both have a payload, and not the same one.
+    /// Whether both rows have a payload, and not the same one.
     pub(crate) fn differs(&self, other: &Self) -> bool {
         !self.payload.is_empty() && !other.payload.is_empty() && self.payload != other.payload
     }
@@ -47,7 +47,7 @@ impl DeliveryRow {
             received_at: timestamp(T, id, self.received_at)?,
             identity: self.identity,
             event_type: self.event_type,
-            payload: unpack(&self.payload).ok_or_else(|| broken(T, id, "its payload cannot be unpacked"))?,
+            payload: unpack(&self.payload).ok_or_else(|| corrupt_row(T, id, "its payload cannot be unpacked"))?.into(),
         })
     }
 }
@@ -55,7 +55,7 @@ impl DeliveryRow {
 statements! {
     pub(crate) trait DeliveryStatements {
         fn insert_delivery(conn, row: &DeliveryRow) -> QueryResult<usize> {
-            // Both unique keys count. PostgreSQL waits here for a twin that is not committed yet.
+            // Covers both unique keys. PostgreSQL waits here for a twin that is not committed yet.
             diesel::insert_into(delivery::table).values(row).on_conflict_do_nothing().execute(conn)
         }
 
@@ -69,8 +69,7 @@ statements! {
                 .optional()
         }
 
-        // Old payloads go, and old deliveries that nothing else would tell from new ones stay known by what they
-        // were about.
+        // Deletes old deliveries without an identity and the payloads of the others: an identity stays known.
         fn forget_deliveries(conn, before: i64) -> QueryResult<usize> {
             let old = delivery::received_at.lt(before);
             let gone = diesel::delete(delivery::table.filter(old).filter(delivery::identity.is_null())).execute(conn)?;
@@ -81,7 +80,7 @@ statements! {
         }
 
         fn forget_payloads_beyond(conn, most: i64) -> QueryResult<usize> {
-            // From the youngest on, whatever is behind the last byte that is kept.
+            // Keeps the newest payloads up to the limit, and deletes those behind it.
             diesel::sql_query(format!(
                 "UPDATE delivery SET payload = substr(payload, 1, 0) WHERE length(payload) > 0 AND received_at <= (
                     SELECT max(received_at) FROM (

@@ -54,8 +54,7 @@ impl EffectRow {
     }
 }
 
-/// What an outcome leaves of a thing that is tried again until it is done: its status, when it is due again, and what went
-/// wrong.
+/// The columns that an outcome sets in a queue with attempts: status, next attempt, and error.
 pub(crate) fn after(outcome: EffectOutcome) -> (&'static str, Option<i64>, Option<String>) {
     match outcome {
         EffectOutcome::Done => (DONE, None, None),
@@ -72,8 +71,8 @@ statements! {
             diesel::insert_into(effect::table).values(row).execute(conn)
         }
 
-        fn hold_effect(conn, id: &str, attempts: i64, until: i64) -> QueryResult<usize> {
-            // Held means not due: should the holder die, the effect becomes due again by itself.
+        fn claim_effect_row(conn, id: &str, attempts: i64, until: i64) -> QueryResult<usize> {
+            // A claimed effect is not due until the claim expires, so that it is delivered even if its worker dies.
             diesel::update(effect::table.find(id))
                 .set((effect::attempts.eq(attempts), effect::not_before.eq(until)))
                 .execute(conn)

@@ -5,7 +5,7 @@ use patchwright_domain::{Issue, IssueNumber, IssueRef, IssueStatus, PlatformId};
 use serde::Serialize;
 
 use super::{from_json, json, micros, parse, signed, timestamp, unsigned};
-use crate::db::{broken, statements};
+use crate::db::{corrupt_row, statements};
 use crate::schema::issue;
 
 #[diesel::declare_sql_function]
@@ -67,7 +67,7 @@ impl IssueRow {
                 number,
                 tracker: self.tracker.as_deref().map(|text| from_json(T, id, text)).transpose()?,
             },
-            status: IssueStatus::parse(&self.status).ok_or_else(|| broken(T, id, &self.status))?,
+            status: IssueStatus::parse(&self.status).ok_or_else(|| corrupt_row(T, id, &self.status))?,
             created_at: timestamp(T, id, self.created_at)?,
             updated_at: timestamp(T, id, self.updated_at)?,
             owner: self.owner.as_ref().map(|owner| parse(T, id, owner.parse())).transpose()?,
@@ -105,7 +105,7 @@ statements! {
                 query = query.filter(issue::repo.eq(repository));
             }
             if let Some(text) = &filter.text {
-                // SQLite folds the case of ASCII letters only; the pattern's own signs stand for themselves.
+                // SQLite folds the case of ASCII letters only. The wildcards of LIKE are escaped.
                 let plain = text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
                 let pattern = format!("%{plain}%");
                 query = query.filter(
@@ -138,6 +138,24 @@ statements! {
     }
 }
 
-/// The columns that an update writes, for statements of our own text.
-pub(crate) const CHANGES: [&str; 8] =
-    ["title", "body", "author", "status", "updated_at", "revision", "owner", "tracker"];
+/// The columns that an update writes, for SQL text.
+pub(crate) const CHANGES: [&str; 9] =
+    ["title", "body", "author", "status", "updated_at", "revision", "owner", "tracker", "labels"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_update_names_every_column_that_can_change() {
+        let row = IssueRow::new(&patchwright_testkit::build::issue(1), 1).unwrap();
+        let value = serde_json::to_value(row).unwrap();
+        let mut columns: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        let fixed = ["id", "platform", "repo", "number_api", "number_display", "created_at"];
+        columns.retain(|column| !fixed.contains(column));
+        let mut named = CHANGES.to_vec();
+        named.sort_unstable();
+        columns.sort_unstable();
+        assert_eq!(columns, named);
+    }
+}

@@ -1,14 +1,15 @@
-//! Text that is kept in less room.
+//! Compressed text.
 
-/// The first byte of a packed payload. JSON cannot begin with it, so the plain ones of older databases are told apart.
+/// The first byte of a compressed payload. JSON cannot begin with it, which distinguishes uncompressed payloads of older
+/// databases.
 const LZ4: u8 = 1;
 
-/// A webhook's body packs to about a quarter, which is worth more to the disk than it costs the processor.
+/// Compresses a text. A webhook's body shrinks to about a quarter, which saves more disk time than it costs CPU time.
 pub(crate) fn pack(text: &str) -> Vec<u8> {
     if text.is_empty() {
         return Vec::new();
     }
-    // As `compress_prepend_size` writes it, with our byte before it and without a second buffer.
+    // The format of `compress_prepend_size` after the first byte, without a second buffer.
     let size = u32::try_from(text.len()).expect("a body has a limit far below 4 GiB").to_le_bytes();
     let mut packed = vec![0; 5 + lz4_flex::block::get_maximum_output_size(text.len())];
     packed[0] = LZ4;
@@ -18,7 +19,7 @@ pub(crate) fn pack(text: &str) -> Vec<u8> {
     packed
 }
 
-/// Reads what [`pack`] made, and plain text of older databases.
+/// Decompresses what [`pack`] wrote, and reads the uncompressed text of older databases.
 pub(crate) fn unpack(bytes: &[u8]) -> Option<String> {
     match bytes.split_first() {
         Some((&LZ4, packed)) => String::from_utf8(lz4_flex::block::decompress_size_prepended(packed).ok()?).ok(),
@@ -31,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_payload_is_packed_and_an_older_plain_one_still_read() {
+    fn a_payload_is_compressed_and_an_uncompressed_one_is_still_read() {
         let text = r#"{"action":"created","body":"héé 修复"}"#.repeat(50);
         let packed = pack(&text);
         assert!(packed.len() < text.len() / 4);

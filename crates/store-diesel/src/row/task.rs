@@ -5,7 +5,7 @@ use patchwright_domain::{BranchName, Task, TaskStatus};
 use serde::Serialize;
 
 use super::{micros, parse, signed, timestamp, unsigned};
-use crate::db::{broken, statements};
+use crate::db::{corrupt_row, statements};
 use crate::schema::task;
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset, Serialize)]
@@ -54,7 +54,7 @@ impl TaskRow {
             id: parse(T, id, self.id.parse())?,
             job_id: parse(T, id, self.job_id.parse())?,
             issue_id: parse(T, id, self.issue_id.parse())?,
-            status: TaskStatus::parse(&self.status).ok_or_else(|| broken(T, id, &self.status))?,
+            status: TaskStatus::parse(&self.status).ok_or_else(|| corrupt_row(T, id, &self.status))?,
             attempt: unsigned(T, id, self.attempt)?,
             result_branch: self.result_branch.map(|name| parse(T, id, BranchName::parse(&name))).transpose()?,
             created_at: timestamp(T, id, self.created_at)?,
@@ -116,6 +116,6 @@ statements! {
     }
 }
 
-/// The columns that an update writes, for statements of our own text.
+/// The columns that an update writes, for SQL text.
 pub(crate) const CHANGES: [&str; 9] =
     ["status", "result_branch", "error_message", "updated_at", "node", "started_at", "completed_at", "heard", "model"];

@@ -1,30 +1,28 @@
-//! A backup is made while the database is in use, and put back when it is not.
+//! Backups are made while the database is in use, and restored when it is not.
 
-use patchwright_core::store::{Step, Store as _, Write};
+use patchwright_core::store::Store as _;
 use patchwright_store_diesel::{BackupError, DieselStore};
-use patchwright_testkit::build::{issue, job, job_id};
+use patchwright_testkit::build::job_id;
 use patchwright_testkit::postgres;
 
-fn step(n: u32) -> Step {
-    Step { issue: Some(Write::Insert(issue(n))), job: Some(Write::Insert(job(n))), ..Step::default() }
-}
+use crate::new_job;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_holds_one_moment_and_is_put_back_whole() {
+async fn a_backup_is_a_snapshot_that_is_restored_completely() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/p.db", folder.path().display());
     let file = folder.path().join("backup.db");
     let store = DieselStore::open(&url).await.unwrap();
     store.migrate().await.unwrap();
-    store.commit(step(1)).await.unwrap();
+    store.commit(new_job(1)).await.unwrap();
     store.backup(&file).await.unwrap();
-    store.commit(step(2)).await.unwrap();
+    store.commit(new_job(2)).await.unwrap();
     assert!(matches!(store.backup(&file).await, Err(BackupError::Exists { .. })));
     let refused = DieselStore::restore(&url, &file).await;
     assert!(matches!(refused, Err(BackupError::InUse { .. })), "{refused:?}");
     drop(store);
 
-    // The threads of a dropped store end by themselves, soon.
+    // The threads of a dropped store end soon after it.
     let old = loop {
         match DieselStore::restore(&url, &file).await {
             Ok(old) => break old.unwrap(),
@@ -35,13 +33,13 @@ async fn a_backup_holds_one_moment_and_is_put_back_whole() {
     let store = DieselStore::open(&url).await.unwrap();
     assert!(store.is_migrated().await.unwrap());
     assert!(store.job(job_id(1)).await.unwrap().is_some());
-    assert!(store.job(job_id(2)).await.unwrap().is_none(), "it came after the backup");
+    assert!(store.job(job_id(2)).await.unwrap().is_none(), "it was added after the backup");
     let before = DieselStore::open(&format!("sqlite://{}", old.display())).await.unwrap();
-    assert!(before.job(job_id(2)).await.unwrap().is_some(), "nothing is thrown away");
+    assert!(before.job(job_id(2)).await.unwrap().is_some(), "the old database is kept");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_backup_is_refused() {
+async fn a_file_that_is_no_backup_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/p.db", folder.path().display());
     let nonsense = folder.path().join("nonsense");

@@ -1,128 +1,153 @@
-//! The store's contract on both databases, and what is the database's own.
+//! The contracts of the ports on both databases, and what only a database does.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
+#![expect(clippy::unwrap_used, reason = "a failure ends the test")]
 
 mod agree;
+mod audit;
 mod backup;
 mod jira;
 mod migrations;
+mod queries;
+mod sql;
 mod stats;
+mod writes;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use patchwright_core::Secret;
+use patchwright_core::accounts::Accounts as _;
+use patchwright_core::audit::Audit;
+use patchwright_core::credentials::Credentials;
 use patchwright_core::ledger::Ledger;
-use patchwright_core::query::TaskFilter;
-use patchwright_core::query::{JobFilter, Queries as _};
-use patchwright_core::store::{Step, Store, Write};
-use patchwright_domain::JobStatus;
-use patchwright_store_diesel::DieselStore;
-use patchwright_testkit::build::{issue, job, job_id};
-use patchwright_testkit::contract::nodes::Keeper;
+use patchwright_core::notifications::Channels;
+use patchwright_core::store::{JobWrite, Step, Store, Write};
+use patchwright_domain::{Role, User};
+use patchwright_store_diesel::{DieselStore, Sealer, Vault};
+use patchwright_testkit::build::{audit_entry, issue, job, job_id};
+use patchwright_testkit::contract::accounts::AuditedAccounts;
+use patchwright_testkit::contract::audit::AuditedStore;
+use patchwright_testkit::contract::nodes::FullStore;
+use patchwright_testkit::contract::repositories::AuditedRepositories;
 use patchwright_testkit::fake::FakeStore;
 use patchwright_testkit::{contract, postgres};
+use sql::Sql;
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
-/// An empty database of this cluster.
-pub(crate) async fn fresh_postgres(cluster: &postgres::Cluster) -> DieselStore {
-    let name = format!("t{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-    let store = DieselStore::open(&cluster.database(&name)).await.unwrap();
-    store.migrate().await.unwrap();
-    store
+fn fresh_name() -> String {
+    format!("t{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
-/// An empty SQLite database that goes with its folder.
+/// Creates an empty database in a cluster.
+pub(crate) async fn fresh_postgres(cluster: &postgres::Cluster) -> DieselStore {
+    Sql::new(cluster.database(&fresh_name())).open().await
+}
+
+/// Creates an empty SQLite database, which is deleted with its folder.
 pub(crate) async fn fresh_sqlite(folder: &tempfile::TempDir) -> DieselStore {
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let store = DieselStore::open(&format!("sqlite://{}/{number}.db", folder.path().display())).await.unwrap();
-    store.migrate().await.unwrap();
-    store
+    sqlite_in(folder).open().await
+}
+
+fn sqlite_in(folder: &tempfile::TempDir) -> Sql {
+    Sql::new(format!("sqlite://{}/{}.db", folder.path().display(), fresh_name()))
+}
+
+/// Runs a test on an empty database of each kind.
+pub(crate) async fn on_both_databases(test: impl AsyncFn(DieselStore, Sql)) {
+    let folder = tempfile::tempdir().unwrap();
+    let sqlite = sqlite_in(&folder);
+    test(sqlite.open().await, sqlite).await;
+    if let Some(cluster) = postgres::cluster().await {
+        let postgres = Sql::new(cluster.database(&fresh_name()));
+        test(postgres.open().await, postgres).await;
+    }
+}
+
+/// The step that adds a new issue with its job.
+pub(crate) fn new_job(n: u32) -> Step {
+    Step { issue: Some(Write::Insert(issue(n))), job: Some(JobWrite::Insert(job(n))), ..Step::default() }
+}
+
+/// Adds two people, whom rows of other ports refer to.
+pub(crate) async fn add_people(store: &DieselStore) -> [User; 2] {
+    let people = [(1, "mia", Role::Admin), (2, "olga", Role::Member)];
+    let people = people.map(|(n, login, role)| contract::accounts::user(n, login, role));
+    for user in &people {
+        store.add_user(user, Some("hash".to_owned()), audit_entry("user.added")).await.unwrap();
+    }
+    people
+}
+
+pub(crate) fn vault(store: DieselStore) -> Vault {
+    Vault::new(store, Sealer::new(&Secret::new("a master key"), &[]))
+}
+
+async fn keeps_all_contracts<F: Future<Output = DieselStore>>(fresh: impl Fn() -> F) {
+    let fresh = &fresh;
+    contract::store::suite(|| async { Arc::new(fresh().await) as Arc<dyn Store> }).await;
+    contract::store::ledger_suite(|| async { Arc::new(fresh().await) as Arc<dyn Ledger> }).await;
+    contract::nodes::suite(|| async { Arc::new(fresh().await) as Arc<dyn FullStore> }).await;
+    contract::audit::suite(|| async { Arc::new(fresh().await) as Arc<dyn AuditedStore> }).await;
+    contract::accounts::suite(|| async { Arc::new(fresh().await) as Arc<dyn AuditedAccounts> }).await;
+    contract::repositories::suite(|| async { Arc::new(fresh().await) as Arc<dyn AuditedRepositories> }).await;
+    contract::credentials::suite(|| async {
+        let store = fresh().await;
+        (Arc::new(vault(store.clone())) as Arc<dyn Credentials>, Arc::new(store) as Arc<dyn Audit>)
+    })
+    .await;
+    contract::notifications::suite(|| async {
+        let store = fresh().await;
+        (Arc::new(vault(store.clone())) as Arc<dyn Channels>, Arc::new(store) as Arc<dyn Audit>)
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn the_fake_keeps_the_contract() {
+async fn the_fake_keeps_the_contracts() {
     contract::store::suite(|| async { Arc::new(FakeStore::default()) as Arc<dyn Store> }).await;
     contract::store::ledger_suite(|| async { Arc::new(FakeStore::default()) as Arc<dyn Ledger> }).await;
-    contract::nodes::suite(|| async { Arc::new(FakeStore::default()) as Arc<dyn Keeper> }).await;
+    contract::nodes::suite(|| async { Arc::new(FakeStore::default()) as Arc<dyn FullStore> }).await;
+    contract::audit::suite(|| async { Arc::new(FakeStore::default()) as Arc<dyn AuditedStore> }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sqlite_keeps_the_contract() {
+async fn sqlite_keeps_the_contracts() {
     let folder = tempfile::tempdir().unwrap();
-    contract::store::suite(|| async { Arc::new(fresh_sqlite(&folder).await) as Arc<dyn Store> }).await;
-    contract::store::ledger_suite(|| async { Arc::new(fresh_sqlite(&folder).await) as Arc<dyn Ledger> }).await;
-    contract::nodes::suite(|| async { Arc::new(fresh_sqlite(&folder).await) as Arc<dyn Keeper> }).await;
+    keeps_all_contracts(|| fresh_sqlite(&folder)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn postgres_keeps_the_contract() {
+async fn postgres_keeps_the_contracts() {
     let Some(cluster) = postgres::cluster().await else { return };
-    contract::store::suite(|| async { Arc::new(fresh_postgres(&cluster).await) as Arc<dyn Store> }).await;
-    contract::store::ledger_suite(|| async { Arc::new(fresh_postgres(&cluster).await) as Arc<dyn Ledger> }).await;
-    contract::nodes::suite(|| async { Arc::new(fresh_postgres(&cluster).await) as Arc<dyn Keeper> }).await;
-}
-
-async fn lists_page_and_filter(store: &DieselStore) {
-    for n in 1..=5 {
-        let step = Step { issue: Some(Write::Insert(issue(n))), job: Some(Write::Insert(job(n))), ..Step::default() };
-        store.commit(step).await.unwrap();
-    }
-    let ids = |jobs: Vec<patchwright_domain::Job>| jobs.into_iter().map(|job| job.id).collect::<Vec<_>>();
-    let page = |before, limit| JobFilter { before, limit, ..JobFilter::default() };
-    assert_eq!(ids(store.jobs(page(None, 2)).await.unwrap()), [job_id(5), job_id(4)]);
-    assert_eq!(ids(store.jobs(page(Some(job_id(4)), 9)).await.unwrap()), [job_id(3), job_id(2), job_id(1)]);
-    let running = JobFilter { status: Some(JobStatus::Running), limit: 9, ..JobFilter::default() };
-    assert!(store.jobs(running).await.unwrap().is_empty());
-    let elsewhere = JobFilter { repository: Some("acme/other".into()), limit: 9, ..JobFilter::default() };
-    assert!(store.jobs(elsewhere).await.unwrap().is_empty());
-    let of_issue = JobFilter { issue: Some(issue(2).id), limit: 9, ..JobFilter::default() };
-    assert_eq!(ids(store.jobs(of_issue).await.unwrap()), [job_id(2)]);
-    assert_eq!(store.queue_depth().await.unwrap().queued, 5);
-    assert_eq!(store.queue_position(job_id(3)).await.unwrap(), Some(3));
-    assert_eq!(store.queue_position(job_id(9)).await.unwrap(), None);
-    assert!(
-        store.tasks(TaskFilter { job: Some(job_id(1)), limit: 9, ..TaskFilter::default() }).await.unwrap().is_empty()
-    );
-    assert!(store.delivery(job_id(1)).await.unwrap().is_none());
+    keeps_all_contracts(|| fresh_postgres(&cluster)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lists_page_and_filter_on_both_databases() {
-    let folder = tempfile::tempdir().unwrap();
-    lists_page_and_filter(&fresh_sqlite(&folder).await).await;
-    if let Some(cluster) = postgres::cluster().await {
-        lists_page_and_filter(&fresh_postgres(&cluster).await).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn another_process_is_told_of_new_work_on_postgres() {
+async fn another_process_is_notified_of_new_work_on_postgres() {
     let Some(cluster) = postgres::cluster().await else { return };
-    let url = cluster.database(&format!("news_{}", std::process::id()));
+    let url = cluster.database(&fresh_name());
     let (here, there) = (DieselStore::open(&url).await.unwrap(), DieselStore::open(&url).await.unwrap());
     here.migrate().await.unwrap();
-    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-    let listening = tokio::spawn(async move { there.listen(|| tell.send(()).unwrap_or_default()).await });
-    let mut soon = async || tokio::time::timeout(std::time::Duration::from_secs(10), told.recv()).await;
-    soon().await.expect("it is told when it begins to listen");
-    let step = Step { issue: Some(Write::Insert(issue(1))), job: Some(Write::Insert(job(1))), ..Step::default() };
-    here.commit(step).await.unwrap();
-    soon().await.expect("it is told of the job");
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+    let listening = tokio::spawn(async move { there.listen(|| sender.send(()).unwrap_or_default()).await });
+    let mut soon = async || tokio::time::timeout(std::time::Duration::from_secs(10), receiver.recv()).await;
+    soon().await.expect("the listener is called when it is connected");
+    here.commit(new_job(1)).await.unwrap();
+    soon().await.expect("the listener is called for the new job");
     listening.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_of_postgres_is_survived() {
+async fn the_store_reconnects_after_a_restart_of_postgres() {
     let Some(cluster) = postgres::own_cluster().await else { return };
     let store = DieselStore::open(&cluster.database("restarted")).await.unwrap();
     store.migrate().await.unwrap();
-    let step = |n| Step { issue: Some(Write::Insert(issue(n))), job: Some(Write::Insert(job(n))), ..Step::default() };
-    store.commit(step(1)).await.unwrap();
+    store.commit(new_job(1)).await.unwrap();
     cluster.restart();
-    // The first calls find dead connections and say so; then all is well again.
+    // The first calls fail on dead connections.
     let began = std::time::Instant::now();
-    while let Err(error) = store.commit(step(2)).await {
+    while let Err(error) = store.commit(new_job(2)).await {
         assert!(error.fault().is_retryable(), "{error:?}");
         assert!(began.elapsed() < std::time::Duration::from_secs(30), "{error:?}");
     }
@@ -131,7 +156,8 @@ async fn a_restart_of_postgres_is_survived() {
 }
 
 #[tokio::test]
-async fn an_address_of_another_database_is_refused() {
+async fn the_address_of_another_database_is_refused() {
     let error = DieselStore::open("mysql://x").await.unwrap_err();
-    assert_eq!(error.to_string(), "DATABASE_URL must begin with sqlite:// or postgres://, not `mysql`");
+    let expected = "the database address must begin with sqlite:// or postgres://, not `mysql`";
+    assert_eq!(error.to_string(), expected);
 }

@@ -1,4 +1,4 @@
-//! What is counted as jobs end.
+//! The statistics on both databases.
 
 use std::sync::Arc;
 
@@ -7,9 +7,11 @@ use patchwright_core::store::{Step, Store as _};
 use patchwright_domain::run_record::RunRecord;
 use patchwright_domain::{JobStatus, Usage};
 use patchwright_store_diesel::DieselStore;
-use patchwright_testkit::postgres;
 
-fn end(n: u64) -> RunRecord {
+use crate::on_both_databases;
+use crate::sql::Sql;
+
+fn run(n: u64) -> RunRecord {
     let usage = Usage { calls: 3, prompt_tokens: 100, completion_tokens: 10, cost_micros: 5 };
     RunRecord {
         day: format!("2026-01-{:02}", n % 2 + 1),
@@ -23,39 +25,39 @@ fn end(n: u64) -> RunRecord {
     }
 }
 
-async fn everything_is_counted_once(store: Arc<DieselStore>) {
-    // Many at once, so that several ends of one key share a statement.
+async fn every_run_is_counted_once(store: DieselStore, _: Sql) {
+    let store = Arc::new(store);
+    // Concurrently, so that several runs of one key share a statement.
     let mut writes = tokio::task::JoinSet::new();
     for n in 0..200 {
         let store = Arc::clone(&store);
-        let ended = Some(end(n));
+        let ended = Some(run(n));
         writes.spawn(async move { store.commit(Step { ended, ..Step::default() }).await.unwrap() });
     }
     writes.join_all().await;
-    let ask = async |from: &str, to: &str, group_by| {
-        let query = StatsQuery { from: from.to_owned(), to: to.to_owned(), group_by };
-        store.stats(query).await.unwrap()
+    let query = async |from: &str, to: &str, group_by| {
+        store.stats(StatsQuery { from: from.to_owned(), to: to.to_owned(), group_by }).await.unwrap()
     };
-    let days = ask("2026-01-01", "2026-01-31", GroupBy::Day).await;
+    let days = query("2026-01-01", "2026-01-31", GroupBy::Day).await;
     assert_eq!(days.iter().map(|day| day.key.as_str()).collect::<Vec<_>>(), ["2026-01-01", "2026-01-02"]);
     assert_eq!((days[0].failed, days[0].succeeded, days[1].failed, days[1].succeeded), (20, 80, 0, 100));
-    let repositories = ask("2026-01-01", "2026-01-01", GroupBy::Repository).await;
+    let repositories = query("2026-01-01", "2026-01-01", GroupBy::Repository).await;
     assert_eq!(repositories.len(), 2);
     assert_eq!(repositories.iter().map(|group| group.succeeded + group.failed).sum::<u64>(), 100);
-    let models = ask("2026-01-01", "2026-01-31", GroupBy::Model).await;
+    let models = query("2026-01-01", "2026-01-31", GroupBy::Model).await;
     assert_eq!((models[0].usage.calls, models[0].usage.prompt_tokens), (600, 20_000));
     assert!(models[0].run.p50 > 30.0 && models[0].run.p50 < 36.0, "{:?}", models[0].run);
     assert!(models[0].run.p95 > 1_000.0 && models[0].run.p95 < 1_200.0, "{:?}", models[0].run);
     assert!(models[0].wait.p95 < 1.0);
-    assert_eq!(ask("2025-12-15", "2026-02-02", GroupBy::Model).await, models, "a whole month is the sum of its days");
-    assert_eq!(ask("2026-02-01", "2026-02-02", GroupBy::Node).await, []);
+    assert_eq!(
+        query("2025-12-15", "2026-02-02", GroupBy::Model).await,
+        models,
+        "the sum of a month is that of its days"
+    );
+    assert_eq!(query("2026-02-01", "2026-02-02", GroupBy::Node).await, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_is_counted_once_on_both_databases() {
-    let folder = tempfile::tempdir().unwrap();
-    everything_is_counted_once(Arc::new(super::fresh_sqlite(&folder).await)).await;
-    if let Some(cluster) = postgres::cluster().await {
-        everything_is_counted_once(Arc::new(super::fresh_postgres(&cluster).await)).await;
-    }
+async fn every_run_is_counted_once_on_both_databases() {
+    on_both_databases(every_run_is_counted_once).await;
 }

@@ -1,40 +1,43 @@
-//! What every keeper of nodes and of logs does, beside a store.
+//! The contract of nodes, task logs and model calls, beside a store.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use patchwright_core::audit::{Audit, AuditEntry};
 use patchwright_core::llm::Message;
 use patchwright_core::model_calls::{ModelCall, ModelCalls, StoredCall, Transcript};
 use patchwright_core::nodes::{Invitation, NodeChange, Nodes, Registration};
-use patchwright_core::store::{Claimant, ConcurrencyLimits, Step, Store, Write};
+use patchwright_core::store::{Claimant, ConcurrencyLimits, JobWrite, Step, Store, Write};
 use patchwright_core::task_log::TaskLogs;
 use patchwright_domain::job::{Lease, Priority};
 use patchwright_domain::node::{Health, Label, Needs, Node, NodeMode};
 use patchwright_domain::{Job, NodeId, Task, TaskStatus};
 use uuid::Uuid;
 
-use crate::build::{after, issue, job_for, job_id, start_of_time, task_id};
+use super::audit::actions;
+use crate::build::{after, audit_entry, issue, job_for, job_id, start_of_time, task_id};
 
-/// The four ports of one database.
-pub trait Keeper: Store + Nodes + TaskLogs + ModelCalls {}
+/// The ports of one database.
+pub trait FullStore: Store + Nodes + TaskLogs + ModelCalls + Audit {}
 
-impl<T: Store + Nodes + TaskLogs + ModelCalls> Keeper for T {}
+impl<T: Store + Nodes + TaskLogs + ModelCalls + Audit> FullStore for T {}
 
-/// Runs the whole suite. `fresh` makes an empty store.
+/// Runs the whole suite. `fresh` creates an empty store.
 pub async fn suite<F, Fut>(fresh: F)
 where
     F: Fn() -> Fut,
-    Fut: Future<Output = Arc<dyn Keeper>>,
+    Fut: Future<Output = Arc<dyn FullStore>>,
 {
-    an_invitation_is_good_once_and_for_its_time(fresh().await.as_ref()).await;
+    an_invitation_is_valid_once_until_it_expires(fresh().await.as_ref()).await;
+    a_registration_is_audited_under_the_name_of_the_node(fresh().await.as_ref()).await;
     a_node_is_changed_and_removed(fresh().await.as_ref()).await;
-    what_a_node_is_at_is_counted(fresh().await.as_ref()).await;
-    a_job_goes_only_to_who_has_what_it_asks_for(fresh().await.as_ref()).await;
-    what_is_urgent_goes_first(fresh().await.as_ref()).await;
+    the_open_tasks_of_a_node_are_counted(fresh().await.as_ref()).await;
+    a_job_is_claimed_only_by_a_node_that_meets_its_needs(fresh().await.as_ref()).await;
+    jobs_of_high_priority_are_claimed_first(fresh().await.as_ref()).await;
     a_log_is_read_as_it_was_written(fresh().await.as_ref()).await;
-    a_log_has_an_end(fresh().await.as_ref()).await;
-    a_call_is_read_as_it_was_kept(fresh().await.as_ref()).await;
+    a_log_is_cut_off_at_its_limit(fresh().await.as_ref()).await;
+    a_model_call_is_stored_once(fresh().await.as_ref()).await;
 }
 
 /// A node that was added and has not registered.
@@ -68,15 +71,16 @@ fn registration(token: &str) -> Registration {
     Registration { token: token.to_owned(), labels, capacity: 4, version: "1.0.0".to_owned() }
 }
 
-async fn an_invitation_is_good_once_and_for_its_time(store: &dyn Keeper) {
-    assert!(store.add_node(&node(1), &invitation("join")).await.unwrap());
+async fn an_invitation_is_valid_once_until_it_expires(store: &dyn FullStore) {
+    assert!(store.add_node(&node(1), &invitation("join"), audit_entry("node.added")).await.unwrap());
     let twin = Node { id: node(2).id, ..node(1) };
-    assert!(!store.add_node(&twin, &invitation("other")).await.unwrap(), "the name is taken");
+    let added = store.add_node(&twin, &invitation("other"), audit_entry("added twice")).await.unwrap();
+    assert!(!added, "the name is taken");
     let register = async |hash: &str, token: &str, at: Timestamp| {
-        store.register_node(hash, &registration(token), at).await.unwrap()
+        store.register_node(hash, &registration(token), at, audit_entry("node.registered")).await.unwrap()
     };
     assert_eq!(register("guess", "t1", after(1)).await, None);
-    assert_eq!(register("join", "t1", after(60)).await, None, "its time is over");
+    assert_eq!(register("join", "t1", after(60)).await, None, "it has expired");
     let known = register("join", "t1", after(1)).await.unwrap();
     assert_eq!(known.labels, BTreeSet::from([label("given"), label("linux")]));
     assert_eq!((known.capacity, known.registered_at, known.seen_at), (4, Some(after(1)), Some(after(1))));
@@ -84,13 +88,23 @@ async fn an_invitation_is_good_once_and_for_its_time(store: &dyn Keeper) {
     assert_eq!(store.node_by_token("t1").await.unwrap(), Some(known));
     assert_eq!(store.node_by_token("t2").await.unwrap(), None);
     let again = NodeChange { invitation: Some(invitation("again")), ..NodeChange::default() };
-    assert!(store.change_node(node(1).id, again).await.unwrap());
-    assert_eq!(store.node_by_token("t1").await.unwrap(), None, "whoever is invited anew loses the old token");
+    assert!(store.change_node(node(1).id, again, audit_entry("node.invited")).await.unwrap());
+    assert_eq!(store.node_by_token("t1").await.unwrap(), None, "a new invitation ends the old token");
     assert!(register("again", "t3", after(3)).await.is_some());
+    assert_eq!(actions(store).await, ["node.added", "node.registered", "node.invited", "node.registered"]);
 }
 
-async fn a_node_is_changed_and_removed(store: &dyn Keeper) {
-    store.add_node(&node(1), &invitation("join")).await.unwrap();
+async fn a_registration_is_audited_under_the_name_of_the_node(store: &dyn FullStore) {
+    store.add_node(&node(1), &invitation("join"), audit_entry("node.added")).await.unwrap();
+    let entry = audit_entry("node.registered");
+    store.register_node("join", &registration("t1"), after(1), entry.clone()).await.unwrap().unwrap();
+    let name = node(1).name.to_string();
+    let expected = AuditEntry { actor: name.clone(), subject: name, ..entry };
+    assert_eq!(store.entries(None, 1).await.unwrap(), [expected]);
+}
+
+async fn a_node_is_changed_and_removed(store: &dyn FullStore) {
+    store.add_node(&node(1), &invitation("join"), audit_entry("node.added")).await.unwrap();
     let change = NodeChange {
         labels: Some(BTreeSet::from([label("gpu")])),
         mode: Some(NodeMode::Push("http://127.0.0.1:8007".to_owned())),
@@ -98,42 +112,46 @@ async fn a_node_is_changed_and_removed(store: &dyn Keeper) {
         draining: Some(true),
         invitation: None,
     };
-    assert!(store.change_node(node(1).id, change).await.unwrap());
+    assert!(store.change_node(node(1).id, change, audit_entry("node.changed")).await.unwrap());
     let health = Health { load: 0.5, disk_free: Some(1 << 40), running: 3 };
-    store.note_health(node(1).id, &health, after(5)).await.unwrap();
-    store.note_used(node(1).id, after(6)).await.unwrap();
+    store.record_health(node(1).id, &health, after(5)).await.unwrap();
+    store.record_use(node(1).id, after(6)).await.unwrap();
     let found = store.node(node(1).id).await.unwrap().unwrap().node;
     assert_eq!(found.labels, BTreeSet::from([label("gpu")]));
     assert_eq!(found.mode, NodeMode::Push("http://127.0.0.1:8007".to_owned()));
     assert_eq!((found.capacity, found.draining, &found.health), (7, true, &health));
     assert_eq!((found.seen_at, found.used_at), (Some(after(5)), Some(after(6))));
-    let instance = async |name: &str| store.note_instance(node(1).id, name).await.unwrap();
+    let instance = async |name: &str| store.record_instance(node(1).id, name).await.unwrap();
     assert_eq!([instance("a").await, instance("a").await, instance("b").await], [true, false, true]);
-    store.note_silent(node(1).id).await.unwrap();
+    store.record_silence(node(1).id).await.unwrap();
     assert_eq!(store.node(node(1).id).await.unwrap().unwrap().node.seen_at, None);
-    assert!(!store.change_node(node(2).id, NodeChange::default()).await.unwrap());
-    store.note_success(node(1).id, "acme/demo", after(7)).await.unwrap();
-    store.note_success(node(1).id, "acme/demo", after(9)).await.unwrap();
-    store.note_success(node(2).id, "acme/demo", after(9)).await.unwrap();
+    let unknown = store.change_node(node(2).id, NodeChange::default(), audit_entry("unknown")).await.unwrap();
+    assert!(!unknown);
+    store.record_success(node(1).id, "acme/demo", after(7)).await.unwrap();
+    store.record_success(node(1).id, "acme/demo", after(9)).await.unwrap();
+    store.record_success(node(2).id, "acme/demo", after(9)).await.unwrap();
     let successes = store.last_successes().await.unwrap();
     assert_eq!(successes.into_iter().collect::<Vec<_>>(), [((node(1).id, "acme/demo".to_owned()), after(9))]);
-    assert!(store.remove_node(node(1).id).await.unwrap() && !store.remove_node(node(1).id).await.unwrap());
+    assert!(store.remove_node(node(1).id, audit_entry("node.removed")).await.unwrap());
+    assert!(!store.remove_node(node(1).id, audit_entry("removed twice")).await.unwrap());
     assert!(store.last_successes().await.unwrap().is_empty() && store.nodes().await.unwrap().is_empty());
+    assert_eq!(actions(store).await, ["node.added", "node.changed", "node.removed"]);
 }
 
-async fn put(store: &dyn Keeper, number: u32, needs: &str) -> Job {
+async fn add_job(store: &dyn FullStore, number: u32, needs: &str) -> Job {
     let job = Job { needs: needs.parse().unwrap(), ..job_for(number, number, after(i64::from(number))) };
     let step =
-        Step { issue: Some(Write::Insert(issue(number))), job: Some(Write::Insert(job.clone())), ..Step::default() };
+        Step { issue: Some(Write::Insert(issue(number))), job: Some(JobWrite::Insert(job.clone())), ..Step::default() };
     store.commit(step).await.unwrap();
     job
 }
 
-async fn what_a_node_is_at_is_counted(store: &dyn Keeper) {
+async fn the_open_tasks_of_a_node_are_counted(store: &dyn FullStore) {
     for n in [2, 1] {
-        store.add_node(&node(n), &invitation(&format!("join-{n}"))).await.unwrap();
+        let invitation = invitation(&format!("join-{n}"));
+        store.add_node(&node(n), &invitation, audit_entry("node.added")).await.unwrap();
     }
-    let job = put(store, 1, "").await;
+    let job = add_job(store, 1, "").await;
     let mut tasks = Vec::new();
     for (n, status) in [(1, TaskStatus::Pending), (2, TaskStatus::Running), (3, TaskStatus::Failed)] {
         let task = Task { id: task_id(n), status, ..Task::first(&job, &node(1).id.to_string(), start_of_time()) };
@@ -145,10 +163,10 @@ async fn what_a_node_is_at_is_counted(store: &dyn Keeper) {
     assert_eq!(store.tasks_of_node(node(1).id).await.unwrap(), tasks[..2]);
 }
 
-/// Somebody with labels.
-struct Fit(Needs);
+/// A node with labels.
+struct LabelledClaimant(Needs);
 
-impl Claimant for Fit {
+impl Claimant for LabelledClaimant {
     fn is_plain(&self) -> bool {
         false
     }
@@ -157,7 +175,7 @@ impl Claimant for Fit {
         needs.are_met_by(self.0.node, &self.0.labels)
     }
 
-    fn hold(&self, _: &Job) -> Option<Lease> {
+    fn lease(&self, _: &Job) -> Option<Lease> {
         Some(lease(60))
     }
 }
@@ -166,48 +184,48 @@ fn lease(until: i64) -> Lease {
     Lease { holder: "worker".to_owned(), task_id: task_id(9), until: after(until) }
 }
 
-async fn a_job_goes_only_to_who_has_what_it_asks_for(store: &dyn Keeper) {
+async fn a_job_is_claimed_only_by_a_node_that_meets_its_needs(store: &dyn FullStore) {
     let this = format!("node={}", node(1).id);
-    put(store, 1, "gpu linux").await;
-    put(store, 2, &this).await;
-    put(store, 3, "").await;
-    let claim = async |has: &str, second: i64, share: ConcurrencyLimits| {
+    add_job(store, 1, "gpu linux").await;
+    add_job(store, 2, &this).await;
+    add_job(store, 3, "").await;
+    let claim = async |labels: &str, second: i64, limits: ConcurrencyLimits| {
         let claimant: Arc<dyn Claimant> =
-            if has == "plain" { Arc::new(lease(60)) } else { Arc::new(Fit(has.parse().unwrap())) };
-        let claimed = store.claim_job(after(second), claimant, share).await.unwrap();
+            if labels == "plain" { Arc::new(lease(60)) } else { Arc::new(LabelledClaimant(labels.parse().unwrap())) };
+        let claimed = store.claim_job(after(second), claimant, limits).await.unwrap();
         claimed.map(|job| job.value.source.number.api)
     };
     let any = ConcurrencyLimits::default();
-    assert_eq!(claim("plain", 10, any).await, Some(3), "the others ask for something");
+    assert_eq!(claim("plain", 10, any).await, Some(3), "the others have needs");
     assert_eq!(claim("plain", 10, any).await, None);
-    assert_eq!(claim("gpu", 10, any).await, None, "not all of what it asks for");
+    assert_eq!(claim("gpu", 10, any).await, None, "one of the labels is missing");
     assert_eq!(claim("gpu linux rust", 10, ConcurrencyLimits { per_repository: 9, per_actor: 9 }).await, Some(1));
     assert_eq!(claim(&this, 10, any).await, Some(2));
-    // All leases have run out.
-    assert_eq!(claim("gpu linux", 100, any).await, Some(1).filter(|_| true), "the longest silent one that it can do");
+    // All leases have expired.
+    assert_eq!(claim("gpu linux", 100, any).await, Some(1), "the oldest expired lease whose job it can run");
 }
 
-async fn what_is_urgent_goes_first(store: &dyn Keeper) {
+async fn jobs_of_high_priority_are_claimed_first(store: &dyn FullStore) {
     for (number, priority) in [(1, Priority::Low), (2, Priority::Normal), (3, Priority::High), (4, Priority::Normal)] {
         let job = Job { priority, ..job_for(number, number, after(i64::from(number))) };
-        let (issue, job) = (Some(Write::Insert(issue(number))), Some(Write::Insert(job)));
+        let (issue, job) = (Some(Write::Insert(issue(number))), Some(JobWrite::Insert(job)));
         store.commit(Step { issue, job, ..Step::default() }).await.unwrap();
     }
-    for share in [ConcurrencyLimits::default(), ConcurrencyLimits { per_repository: 9, per_actor: 9 }] {
+    for limits in [ConcurrencyLimits::default(), ConcurrencyLimits { per_repository: 9, per_actor: 9 }] {
         let mut order = Vec::new();
         for _ in 0..2 {
-            let claimed = store.claim_job(after(10), Arc::new(lease(60)), share).await.unwrap().unwrap();
+            let claimed = store.claim_job(after(10), Arc::new(lease(60)), limits).await.unwrap().unwrap();
             order.push(claimed.value.source.number.api);
         }
         assert!(order == [3, 2] || order == [4, 1], "{order:?}");
     }
 }
 
-async fn a_log_is_read_as_it_was_written(store: &dyn Keeper) {
-    let job = put(store, 1, "").await;
+async fn a_log_is_read_as_it_was_written(store: &dyn FullStore) {
+    let job = add_job(store, 1, "").await;
     let task = Task::first(&job, "embedded", start_of_time());
     store.commit(Step { task: Some(task.clone()), ..Step::default() }).await.unwrap();
-    for (piece, text) in [(0, "one\n"), (1, "zwei 二\n"), (1, "told twice\n"), (2, ""), (3, "three\n")] {
+    for (piece, text) in [(0, "one\n"), (1, "zwei 二\n"), (1, "sent twice\n"), (2, ""), (3, "three\n")] {
         store.append_log(task.id, piece, text, after(i64::try_from(piece).unwrap())).await.unwrap();
     }
     let whole = store.read_log(task.id, 0, 1 << 20).await.unwrap();
@@ -220,7 +238,7 @@ async fn a_log_is_read_as_it_was_written(store: &dyn Keeper) {
     assert_eq!(store.forget_logs(after(3)).await.unwrap(), 2);
 }
 
-async fn a_call_is_read_as_it_was_kept(store: &dyn Keeper) {
+async fn a_model_call_is_stored_once(store: &dyn FullStore) {
     let (job, task) = (job_id(1), task_id(1));
     let usage = patchwright_domain::Usage { calls: 1, prompt_tokens: 900, completion_tokens: 80, cost_micros: 12 };
     let call = |number, error: Option<&str>| ModelCall {
@@ -238,7 +256,7 @@ async fn a_call_is_read_as_it_was_kept(store: &dyn Keeper) {
     store.add_call(job, task, &call(0, None), &said, after(1)).await.unwrap();
     store.add_call(job, task, &call(1, Some("cut off")), &Transcript::default(), after(2)).await.unwrap();
     store.add_call(job_id(2), task_id(2), &call(0, None), &Transcript::default(), after(3)).await.unwrap();
-    // Sent once more, because the answer was lost.
+    // Sent again, because the response was lost.
     store.add_call(job, task, &call(0, Some("other")), &Transcript::default(), after(9)).await.unwrap();
     let all = store.calls(job).await.unwrap();
     let first = StoredCall { task, at: after(1), call: call(0, None) };
@@ -249,8 +267,8 @@ async fn a_call_is_read_as_it_was_kept(store: &dyn Keeper) {
     assert_eq!(store.calls(job).await.unwrap().len(), 1);
 }
 
-async fn a_log_has_an_end(store: &dyn Keeper) {
-    let job = put(store, 1, "").await;
+async fn a_log_is_cut_off_at_its_limit(store: &dyn FullStore) {
+    let job = add_job(store, 1, "").await;
     let task = Task::first(&job, "embedded", start_of_time());
     store.commit(Step { task: Some(task.clone()), ..Step::default() }).await.unwrap();
     let megabyte = "x".repeat(1 << 20);

@@ -1,23 +1,24 @@
-//! What every store does.
+//! The contract of the store of record and of the ledger.
 
 use std::sync::Arc;
 
 use patchwright_core::ledger::{BudgetAccount, DayBudgets, DaySpending, Ledger};
 use patchwright_core::store::{
-    ConcurrencyLimits, DeliveryRecord, EffectOutcome, EffectRecord, Retention, Step, Store, StoreError, Versioned,
-    Write,
+    ConcurrencyLimits, DeliveryRecord, EffectOutcome, EffectRecord, JobWrite, Retention, Step, Store, StoreError,
+    Versioned, Write,
 };
-use patchwright_domain::job::report::{AnalysisMethod, Level, LocateData, LocateReport, StageReport};
+use patchwright_domain::job::report::{AnalysisMethod, Level, LocateData, LocateReport, StageReport, Verdict};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
-use patchwright_domain::job::{FollowUp, JobEvent, JobState, Lease};
+use patchwright_domain::job::{Failure, FollowUp, JobEvent, JobState, Lease, PlanReview};
 use patchwright_domain::money::Budget;
 use patchwright_domain::{
-    DeliveryId, Effect, IssueEvent, Job, JobId, JobStatus, PlatformId, RepoPath, Task, TaskEvent, Usage,
+    DeliveryId, Effect, Issue, IssueEvent, IssueRef, Job, JobId, JobStatus, PlatformId, RepoPath, Task, TaskEvent,
+    TrackerRef, Usage,
 };
 
-use crate::build::{after, effect_id, issue, issue_id, job, job_for, job_id, source, start_of_time, task_id};
+use crate::build::{after, effect_id, issue, issue_id, job, job_for, job_id, repo, source, start_of_time, task_id};
 
-/// Runs the whole suite. `fresh` makes an empty store.
+/// Runs the whole suite. `fresh` creates an empty store.
 pub async fn suite<F, Fut>(fresh: F)
 where
     F: Fn() -> Fut,
@@ -28,25 +29,26 @@ where
     a_stale_revision_is_refused(fresh().await.as_ref()).await;
     a_known_delivery_is_refused_with_its_job(fresh().await.as_ref()).await;
     one_of_many_equal_deliveries_wins(fresh().await).await;
-    a_job_is_handed_to_one_worker(fresh().await).await;
-    a_job_waits_for_its_time(fresh().await.as_ref()).await;
+    a_job_is_claimed_by_one_worker(fresh().await).await;
+    a_postponed_job_is_claimed_when_it_is_due(fresh().await.as_ref()).await;
     an_expired_lease_is_taken_over(fresh().await.as_ref()).await;
-    repositories_and_people_have_their_share(fresh().await.as_ref()).await;
+    a_renewal_changes_nothing_but_the_lease(fresh().await.as_ref()).await;
+    a_lost_lease_is_not_renewed(fresh().await.as_ref()).await;
+    a_concurrent_update_keeps_a_renewed_lease(fresh().await.as_ref()).await;
+    repositories_and_people_have_limits(fresh().await.as_ref()).await;
     jobs_of_one_issue_run_one_after_the_other(fresh().await.as_ref()).await;
-    a_lease_from_before_the_clock_was_set_back_ends(fresh().await.as_ref()).await;
-    everything_about_a_job_survives(fresh().await.as_ref()).await;
+    a_lease_from_before_the_clock_was_set_back_has_expired(fresh().await.as_ref()).await;
+    a_job_is_read_as_it_was_written(fresh().await.as_ref()).await;
+    a_failed_job_of_a_tracker_is_read_as_it_was_written(fresh().await.as_ref()).await;
+    an_update_writes_only_the_named_stages(fresh().await.as_ref()).await;
     tasks_are_open_until_they_end(fresh().await.as_ref()).await;
-    effects_of_one_issue_go_out_in_order(fresh().await.as_ref()).await;
-    a_held_effect_becomes_due_again(fresh().await.as_ref()).await;
-    old_deliveries_stay_known_by_what_they_were_about(fresh().await.as_ref()).await;
+    effects_of_one_issue_are_delivered_in_order(fresh().await.as_ref()).await;
+    a_claimed_effect_becomes_due_when_the_claim_expires(fresh().await.as_ref()).await;
+    the_identities_of_old_deliveries_stay_known(fresh().await.as_ref()).await;
 }
 
 fn lease(worker: &str, until: i64) -> Arc<Lease> {
-    Arc::new(hold(worker, until))
-}
-
-fn hold(worker: &str, until: i64) -> Lease {
-    Lease { holder: worker.to_owned(), task_id: task_id(1), until: after(until) }
+    Arc::new(Lease { holder: worker.to_owned(), task_id: task_id(1), until: after(until) })
 }
 
 fn delivery(id: &str, identity: Option<&str>, job: Option<JobId>) -> DeliveryRecord {
@@ -57,7 +59,7 @@ fn delivery(id: &str, identity: Option<&str>, job: Option<JobId>) -> DeliveryRec
         event_type: "issue_comment".to_owned(),
         job_id: job,
         received_at: start_of_time(),
-        payload: r#"{"action":"created","title":"héé 修复"}"#.to_owned(),
+        payload: r#"{"action":"created","title":"héé 修复"}"#.into(),
     }
 }
 
@@ -72,7 +74,7 @@ fn effect(n: u32, issue: u32) -> EffectRecord {
 }
 
 fn new_job(n: u32) -> Step {
-    Step { issue: Some(Write::Insert(issue(n))), job: Some(Write::Insert(job(n))), ..Step::default() }
+    Step { issue: Some(Write::Insert(issue(n))), job: Some(JobWrite::Insert(job(n))), ..Step::default() }
 }
 
 async fn a_step_is_written_whole(store: &dyn Store) {
@@ -115,11 +117,8 @@ async fn a_stale_revision_is_refused(store: &dyn Store) {
     store.commit(update(moved.clone())).await.unwrap();
     assert!(matches!(store.commit(update(moved.clone())).await, Err(StoreError::Stale { .. })));
     assert_eq!(store.issue(issue_id(1)).await.unwrap().unwrap(), Versioned { value: moved, revision: 2 });
-    // The same issue made twice at once: the second reads again.
-    let twin = Step {
-        issue: Some(Write::Insert(patchwright_domain::Issue { id: issue_id(7), ..issue(1) })),
-        ..Step::default()
-    };
+    // The same issue inserted twice at the same time: the second writer reads again.
+    let twin = Step { issue: Some(Write::Insert(Issue { id: issue_id(7), ..issue(1) })), ..Step::default() };
     assert!(matches!(store.commit(twin).await, Err(StoreError::Stale { .. })));
 }
 
@@ -135,7 +134,7 @@ async fn a_known_delivery_is_refused_with_its_job(store: &dyn Store) {
     assert!(
         matches!(twin, Err(StoreError::Repeated { job_id: Some(id), same_delivery: false, .. }) if id == job_id(1))
     );
-    let other = DeliveryRecord { payload: "{}".to_owned(), ..delivery("d-1", None, None) };
+    let other = DeliveryRecord { payload: "{}".into(), ..delivery("d-1", None, None) };
     let altered = store.commit(only(other)).await;
     assert!(matches!(altered, Err(StoreError::Repeated { same_delivery: true, altered: true, .. })), "{altered:?}");
     store.commit(only(delivery("d-3", None, None))).await.unwrap();
@@ -160,10 +159,10 @@ async fn one_of_many_equal_deliveries_wins(store: Arc<dyn Store>) {
         winners.push(one.await.unwrap());
     }
     winners.dedup();
-    assert_eq!(winners.len(), 1, "every delivery is told the one job");
+    assert_eq!(winners.len(), 1, "every delivery returns the same job");
 }
 
-async fn a_job_is_handed_to_one_worker(store: Arc<dyn Store>) {
+async fn a_job_is_claimed_by_one_worker(store: Arc<dyn Store>) {
     for n in 1..=5 {
         store.commit(new_job(n)).await.unwrap();
     }
@@ -174,25 +173,23 @@ async fn a_job_is_handed_to_one_worker(store: Arc<dyn Store>) {
             store.claim_job(after(1), lease(&format!("w{n}"), 60), ConcurrencyLimits::default()).await.unwrap()
         }));
     }
-    let mut taken = Vec::new();
+    let mut claimed = Vec::new();
     for one in tries {
-        taken.extend(one.await.unwrap().map(|job| job.value.id));
+        claimed.extend(one.await.unwrap().map(|job| job.value.id));
     }
-    // A locked row is passed over, so a worker may come away empty; what it got is its own.
+    // Locked rows are skipped, so a worker may get no job; no two workers get the same one.
     while let Some(job) = store.claim_job(after(1), lease("late", 60), ConcurrencyLimits::default()).await.unwrap() {
-        taken.push(job.value.id);
+        claimed.push(job.value.id);
     }
-    taken.sort();
-    assert_eq!(taken, (1..=5).map(job_id).collect::<Vec<_>>());
+    claimed.sort();
+    assert_eq!(claimed, (1..=5).map(job_id).collect::<Vec<_>>());
 }
 
-async fn a_job_waits_for_its_time(store: &dyn Store) {
+async fn a_postponed_job_is_claimed_when_it_is_due(store: &dyn Store) {
     store.commit(new_job(1)).await.unwrap();
     let known = store.claim_job(after(1), lease("w", 60), ConcurrencyLimits::default()).await.unwrap().unwrap();
     let postponed = JobEvent::Postponed { epoch: 1, until: after(100), spent: None, asked: false };
-    let (value, _) = known.value.advance(postponed, after(2)).unwrap();
-    let step = Step { job: Some(Write::Update(Versioned { value, revision: known.revision })), ..Step::default() };
-    store.commit(step).await.unwrap();
+    update(store, &known, postponed).await.unwrap();
     assert_eq!(store.next_due(after(10)).await.unwrap(), Some(after(100)));
     assert!(store.claim_job(after(99), lease("w", 200), ConcurrencyLimits::default()).await.unwrap().is_none());
     assert!(store.claim_job(after(100), lease("w", 200), ConcurrencyLimits::default()).await.unwrap().is_some());
@@ -208,7 +205,96 @@ async fn an_expired_lease_is_taken_over(store: &dyn Store) {
     assert_eq!(store.job(job_id(1)).await.unwrap().unwrap(), second);
 }
 
-async fn everything_about_a_job_survives(store: &dyn Store) {
+async fn a_failed_job_of_a_tracker_is_read_as_it_was_written(store: &dyn Store) {
+    let tracker = TrackerRef::new(PlatformId::from_static("jira"), "acme.atlassian.net", "10042", "PROJ-12").unwrap();
+    let source = IssueRef::tracked(PlatformId::from_static("github"), repo(), tracker);
+    let failure = Failure { stage: None, reason: "tests fail".to_owned(), remedy: "retry".to_owned() };
+    let failed = Job {
+        source: source.clone(),
+        review: PlanReview::Approved { by: "olga".to_owned() },
+        state: JobState::Failed,
+        rounds: 2,
+        feedback: Some("test_add fails".to_owned()),
+        verdict: Some(Verdict::StillFailing),
+        failure: Some(failure),
+        ended_at: Some(after(5)),
+        ..job(1)
+    };
+    let issue = Issue { source, ..issue(1) };
+    let (issue, job) = (Some(Write::Insert(issue)), Some(JobWrite::Insert(failed.clone())));
+    store.commit(Step { issue, job, ..Step::default() }).await.unwrap();
+    let known = store.job(job_id(1)).await.unwrap().unwrap();
+    assert_eq!(known.value, failed);
+    update(store, &known, JobEvent::RestartRequested).await.unwrap();
+    let restarted = store.job(job_id(1)).await.unwrap().unwrap().value;
+    assert_eq!((restarted.rounds, restarted.verdict, restarted.failure), (0, None, None));
+}
+
+/// Writes the job as it is after an event.
+async fn update(store: &dyn Store, known: &Versioned<Job>, event: JobEvent) -> Result<(), StoreError> {
+    let (job, _) = known.value.clone().advance(event, after(2)).unwrap();
+    store.commit(Step { job: Some(JobWrite::update(known, job)), ..Step::default() }).await
+}
+
+fn lease_end(job: &Job) -> i64 {
+    match &job.state {
+        JobState::Running { lease } => lease.until.as_second() - start_of_time().as_second(),
+        other => panic!("{other:?} has no lease"),
+    }
+}
+
+async fn a_renewal_changes_nothing_but_the_lease(store: &dyn Store) {
+    store.commit(new_job(1)).await.unwrap();
+    let claimed = store.claim_job(after(1), lease("w", 60), ConcurrencyLimits::default()).await.unwrap().unwrap();
+    assert!(store.renew_lease(job_id(1), 1, after(90)).await.unwrap());
+    let mut expected = claimed.clone();
+    if let JobState::Running { lease } = &mut expected.value.state {
+        lease.until = after(90);
+    }
+    assert_eq!(store.job(job_id(1)).await.unwrap().unwrap(), expected, "revision and `updated_at` too");
+    assert!(store.claim_job(after(89), lease("x", 120), ConcurrencyLimits::default()).await.unwrap().is_none());
+    assert_eq!(store.next_due(after(60)).await.unwrap(), Some(after(90)));
+}
+
+async fn a_lost_lease_is_not_renewed(store: &dyn Store) {
+    store.commit(new_job(1)).await.unwrap();
+    assert!(!store.renew_lease(job_id(1), 0, after(90)).await.unwrap(), "it waits");
+    assert!(!store.renew_lease(job_id(9), 1, after(90)).await.unwrap(), "it does not exist");
+    store.claim_job(after(1), lease("first", 60), ConcurrencyLimits::default()).await.unwrap().unwrap();
+    let second = store.claim_job(after(60), lease("second", 120), ConcurrencyLimits::default()).await.unwrap().unwrap();
+    assert!(!store.renew_lease(job_id(1), 1, after(999)).await.unwrap(), "another worker has it");
+    assert_eq!(lease_end(&store.job(job_id(1)).await.unwrap().unwrap().value), 120);
+    update(store, &second, JobEvent::CancelRequested).await.unwrap();
+    assert!(!store.renew_lease(job_id(1), 2, after(999)).await.unwrap(), "it has ended");
+}
+
+async fn a_concurrent_update_keeps_a_renewed_lease(store: &dyn Store) {
+    store.commit(new_job(1)).await.unwrap();
+    let read = store.claim_job(after(1), lease("w", 60), ConcurrencyLimits::default()).await.unwrap().unwrap();
+    assert!(store.renew_lease(job_id(1), 1, after(90)).await.unwrap());
+    update(store, &read, JobEvent::StageStarted { epoch: 1, stage: StageKind::Locate }).await.unwrap();
+    let updated = store.job(job_id(1)).await.unwrap().unwrap();
+    assert_eq!((updated.revision, lease_end(&updated.value)), (read.revision + 1, 90));
+    update(store, &updated, JobEvent::Released { epoch: 1 }).await.unwrap();
+    let claimed = store.claim_job(after(10), lease("x", 50), ConcurrencyLimits::default()).await.unwrap().unwrap();
+    assert_eq!(lease_end(&claimed.value), 50, "another lease has its own end");
+    assert_eq!(store.job(job_id(1)).await.unwrap().unwrap(), claimed);
+}
+
+async fn an_update_writes_only_the_named_stages(store: &dyn Store) {
+    store.commit(new_job(1)).await.unwrap();
+    let claimed = store.claim_job(after(1), lease("w", 60), ConcurrencyLimits::default()).await.unwrap().unwrap();
+    let skipped = |stage| JobEvent::StageSkipped { epoch: 1, stage, reason: "not needed".to_owned() };
+    update(store, &claimed, skipped(StageKind::Locate)).await.unwrap();
+    let known = store.job(job_id(1)).await.unwrap().unwrap();
+    let (job, _) = known.value.clone().advance(skipped(StageKind::Propose), after(3)).unwrap();
+    let write = JobWrite::update(&known, job.clone());
+    assert!(matches!(&write, JobWrite::Update { stages, .. } if *stages == [StageKind::Propose]), "{write:?}");
+    store.commit(Step { job: Some(write), ..Step::default() }).await.unwrap();
+    assert_eq!(store.job(job_id(1)).await.unwrap().unwrap().value, job);
+}
+
+async fn a_job_is_read_as_it_was_written(store: &dyn Store) {
     store.commit(new_job(1)).await.unwrap();
     let claimed = store.claim_job(after(1), lease("w", 60), ConcurrencyLimits::default()).await.unwrap().unwrap();
     let epoch = claimed.value.epoch;
@@ -222,7 +308,7 @@ async fn everything_about_a_job_survives(store: &dyn Store) {
         candidates: vec![],
     });
     let usage = Usage { calls: 1, prompt_tokens: 5, completion_tokens: 6, cost_micros: 7 };
-    let mut job = claimed.value;
+    let mut job = claimed.value.clone();
     for event in [
         JobEvent::StageStarted { epoch, stage: StageKind::Locate },
         JobEvent::StageSucceeded { epoch, report, comment: "found".to_owned(), usage },
@@ -232,17 +318,14 @@ async fn everything_about_a_job_survives(store: &dyn Store) {
     ] {
         job = job.advance(event, after(3)).unwrap().0;
     }
-    let step = Step {
-        job: Some(Write::Update(Versioned { value: job.clone(), revision: claimed.revision })),
-        ..Step::default()
-    };
-    store.commit(step).await.unwrap();
+    let write = JobWrite::update(&claimed, job.clone());
+    store.commit(Step { job: Some(write), ..Step::default() }).await.unwrap();
     let read: Job = store.job(job_id(1)).await.unwrap().unwrap().value;
     assert_eq!(read, job);
     assert_eq!((read.status(), read.stage(StageKind::Locate).status), (JobStatus::Cancelled, StageStatus::Succeeded));
-    // A second job of the issue is the latest one.
+    // The latest job of the issue is the second one.
     let second = job_for(2, 1, after(9));
-    store.commit(Step { job: Some(Write::Insert(second)), ..Step::default() }).await.unwrap();
+    store.commit(Step { job: Some(JobWrite::Insert(second)), ..Step::default() }).await.unwrap();
     assert_eq!(store.latest_job(issue_id(1)).await.unwrap().unwrap().value.id, job_id(2));
 }
 
@@ -258,16 +341,16 @@ async fn tasks_are_open_until_they_end(store: &dyn Store) {
     assert_eq!(store.open_tasks(job_id(1)).await.unwrap(), []);
 }
 
-async fn effects_of_one_issue_go_out_in_order(store: &dyn Store) {
+async fn effects_of_one_issue_are_delivered_in_order(store: &dyn Store) {
     store.commit(Step { effects: vec![effect(1, 1), effect(2, 1)], ..new_job(1) }).await.unwrap();
     store.commit(Step { effects: vec![effect(3, 2)], ..new_job(2) }).await.unwrap();
     let claim = || async { store.claim_effect(after(1), after(60)).await.unwrap().map(|claimed| claimed.record.id) };
     assert_eq!(claim().await, Some(effect_id(1)));
-    assert_eq!(claim().await, Some(effect_id(3)), "the second effect of the first issue waits for its first");
+    assert_eq!(claim().await, Some(effect_id(3)), "the second effect of the first issue waits for the first");
     assert_eq!(claim().await, None);
     let retry = EffectOutcome::Retry { at: after(30), error: "busy".to_owned() };
     store.settle_effect(effect_id(1), retry).await.unwrap();
-    assert_eq!(claim().await, None, "the first one backs off, and the second still waits");
+    assert_eq!(claim().await, None, "the first one waits for its retry, and the second for the first");
     store.settle_effect(effect_id(1), EffectOutcome::Dead { error: "gone".to_owned() }).await.unwrap();
     assert_eq!(claim().await, Some(effect_id(2)));
     store.commit(Step { settled: Some(effect_id(2)), ..Step::default() }).await.unwrap();
@@ -275,7 +358,7 @@ async fn effects_of_one_issue_go_out_in_order(store: &dyn Store) {
     assert!(store.claim_effect(after(9999), after(10_000)).await.unwrap().is_none());
 }
 
-async fn a_held_effect_becomes_due_again(store: &dyn Store) {
+async fn a_claimed_effect_becomes_due_when_the_claim_expires(store: &dyn Store) {
     store.commit(Step { effects: vec![effect(1, 1)], ..new_job(1) }).await.unwrap();
     assert_eq!(store.claim_effect(after(1), after(60)).await.unwrap().unwrap().attempt, 1);
     assert!(store.claim_effect(after(59), after(100)).await.unwrap().is_none());
@@ -283,10 +366,14 @@ async fn a_held_effect_becomes_due_again(store: &dyn Store) {
     let postponed = EffectOutcome::Postponed { at: after(200), error: "slow down".to_owned() };
     store.settle_effect(effect_id(1), postponed).await.unwrap();
     assert!(store.claim_effect(after(199), after(300)).await.unwrap().is_none());
-    assert_eq!(store.claim_effect(after(200), after(300)).await.unwrap().unwrap().attempt, 2, "it was not counted");
+    assert_eq!(
+        store.claim_effect(after(200), after(300)).await.unwrap().unwrap().attempt,
+        2,
+        "a postponed attempt is not counted"
+    );
 }
 
-async fn old_deliveries_stay_known_by_what_they_were_about(store: &dyn Store) {
+async fn the_identities_of_old_deliveries_stay_known(store: &dyn Store) {
     let only = |record| Step { delivery: Some(record), ..Step::default() };
     store.commit(only(delivery("d-1", Some("comment:71"), None))).await.unwrap();
     store.commit(only(delivery("d-2", None, None))).await.unwrap();
@@ -297,24 +384,24 @@ async fn old_deliveries_stay_known_by_what_they_were_about(store: &dyn Store) {
     let same = store.commit(only(delivery("d-3", Some("comment:71"), None))).await;
     assert!(matches!(same, Err(StoreError::Repeated { .. })), "{same:?}");
     store.commit(only(delivery("d-2", None, None))).await.unwrap();
-    // By size: the payload goes, the delivery stays known.
+    // Over the size limit the payload is deleted; the delivery stays known.
     assert_eq!(forget(start_of_time(), 100_000).await, 0);
     assert_eq!(forget(start_of_time(), 1).await, 1);
     assert!(matches!(store.commit(only(delivery("d-2", None, None))).await, Err(StoreError::Repeated { .. })));
-    // Effects that are done go with their time; those that wait stay.
+    // Old effects that were delivered are deleted; waiting ones stay.
     store.commit(Step { effects: vec![effect(1, 1), effect(2, 1)], ..new_job(1) }).await.unwrap();
     store.settle_effect(effect_id(1), EffectOutcome::Done).await.unwrap();
     assert_eq!(forget(after(1), 0).await, 2, "the effect, and the old delivery without an identity");
     assert_eq!(store.claim_effect(after(1), after(60)).await.unwrap().unwrap().record.id, effect_id(2));
 }
 
-/// A job of another repository or person.
-fn job_of(n: u32, repo: &str, actor: &str) -> Step {
+/// A new job of a repository and a person.
+fn new_job_of(n: u32, repo: &str, actor: &str) -> Step {
     let (mut issue, mut job) = (issue(n), job(n));
     issue.source.repo = repo.parse().unwrap();
     job.source.repo = issue.source.repo.clone();
     job.trigger.actor = actor.to_owned();
-    Step { issue: Some(Write::Insert(issue)), job: Some(Write::Insert(job)), ..Step::default() }
+    Step { issue: Some(Write::Insert(issue)), job: Some(JobWrite::Insert(job)), ..Step::default() }
 }
 
 async fn jobs_of_one_issue_run_one_after_the_other(store: &dyn Store) {
@@ -324,7 +411,7 @@ async fn jobs_of_one_issue_run_one_after_the_other(store: &dyn Store) {
         Job { branch: job(1).branch, follows, ..job_for(n, 1, start_of_time()) }
     };
     for n in [2, 3] {
-        store.commit(Step { job: Some(Write::Insert(follow_up(n))), ..Step::default() }).await.unwrap();
+        store.commit(Step { job: Some(JobWrite::Insert(follow_up(n))), ..Step::default() }).await.unwrap();
     }
     let open = async || {
         let jobs = store.open_jobs(issue_id(1)).await.unwrap();
@@ -341,24 +428,22 @@ async fn jobs_of_one_issue_run_one_after_the_other(store: &dyn Store) {
             store.claim_job(after(1), lease("w", 60), ConcurrencyLimits::default()).await.unwrap().is_none(),
             "{n} runs"
         );
-        let (ended, _) = claimed.value.advance(JobEvent::CancelRequested, after(2)).unwrap();
-        let job = Some(Write::Update(Versioned { value: ended, revision: claimed.revision }));
-        store.commit(Step { job, ..Step::default() }).await.unwrap();
+        update(store, &claimed, JobEvent::CancelRequested).await.unwrap();
     }
     assert_eq!(open().await, []);
 }
 
-async fn a_lease_from_before_the_clock_was_set_back_ends(store: &dyn Store) {
+async fn a_lease_from_before_the_clock_was_set_back_has_expired(store: &dyn Store) {
     store.commit(new_job(1)).await.unwrap();
     store.claim_job(after(4000), lease("w", 4060), ConcurrencyLimits::default()).await.unwrap().unwrap();
-    // An hour back: the lease seems to last for another 67 minutes, longer than any lease may be.
+    // The clock is an hour back: the lease seems to last for another 67 minutes, longer than any lease.
     let again = store.claim_job(after(40), lease("x", 100), ConcurrencyLimits::default()).await.unwrap().unwrap();
     assert_eq!(again.value.epoch, 2);
-    // One whose clock is a few minutes ahead keeps its job.
+    // A worker whose clock is a few minutes ahead keeps its job.
     assert!(store.claim_job(after(-300), lease("y", -240), ConcurrencyLimits::default()).await.unwrap().is_none());
 }
 
-async fn repositories_and_people_have_their_share(store: &dyn Store) {
+async fn repositories_and_people_have_limits(store: &dyn Store) {
     for (n, repo, actor) in [
         (1, "acme/large", "alice"),
         (2, "acme/large", "Alice"),
@@ -366,34 +451,34 @@ async fn repositories_and_people_have_their_share(store: &dyn Store) {
         (4, "acme/small", "alice"),
         (5, "acme/small", "carol"),
     ] {
-        store.commit(job_of(n, repo, actor)).await.unwrap();
+        store.commit(new_job_of(n, repo, actor)).await.unwrap();
     }
-    let claim = async |share: ConcurrencyLimits| {
-        let claimed = store.claim_job(after(1), lease("w", 60), share).await.unwrap();
+    let claim = async |limits: ConcurrencyLimits| {
+        let claimed = store.claim_job(after(1), lease("w", 60), limits).await.unwrap();
         claimed.map(|job| job.value.id)
     };
-    let all = ConcurrencyLimits::default();
-    assert_eq!(claim(all).await, Some(job_id(1)));
-    assert_eq!(claim(all).await, Some(job_id(4)), "the other repository is not kept waiting by the first one's queue");
+    let unlimited = ConcurrencyLimits::default();
+    assert_eq!(claim(unlimited).await, Some(job_id(1)));
+    assert_eq!(claim(unlimited).await, Some(job_id(4)), "the queue of one repository does not delay the other");
     let one_each = ConcurrencyLimits { per_repository: 1, per_actor: 0 };
     assert_eq!(claim(one_each).await, None);
     let person = ConcurrencyLimits { per_repository: 2, per_actor: 2 };
-    assert_eq!(claim(person).await, Some(job_id(3)), "alice has two at work, in any spelling");
+    assert_eq!(claim(person).await, Some(job_id(3)), "two jobs of alice run, in any spelling");
     assert_eq!(claim(person).await, Some(job_id(5)));
     assert_eq!(claim(person).await, None);
-    assert_eq!(claim(all).await, Some(job_id(2)));
-    // Whoever is silent too long frees a place for the same job.
+    assert_eq!(claim(unlimited).await, Some(job_id(2)));
+    // An expired lease makes room for its own job.
     assert_eq!(store.claim_job(after(60), lease("w", 90), one_each).await.unwrap().unwrap().value.epoch, 2);
 }
 
-/// What every ledger does. `fresh` makes an empty one.
+/// Runs the suite of the ledger. `fresh` creates an empty one.
 pub async fn ledger_suite<F, Fut>(fresh: F)
 where
     F: Fn() -> Fut,
     Fut: Future<Output = Arc<dyn Ledger>>,
 {
-    a_day_is_not_overspent(fresh().await.as_ref()).await;
-    many_calls_at_once_pass_no_limit(fresh().await).await;
+    a_call_over_the_budget_of_a_day_is_refused(fresh().await.as_ref()).await;
+    concurrent_calls_stay_within_the_limit(fresh().await).await;
 }
 
 fn account(day: &str, repository: &str) -> BudgetAccount {
@@ -404,7 +489,7 @@ fn call(tokens: u64) -> Usage {
     Usage { calls: 1, prompt_tokens: tokens, completion_tokens: 0, cost_micros: 0 }
 }
 
-async fn a_day_is_not_overspent(ledger: &dyn Ledger) {
+async fn a_call_over_the_budget_of_a_day_is_refused(ledger: &dyn Ledger) {
     let day = |tokens| Budget { max_tokens: tokens, ..Budget::default() };
     let budgets = DayBudgets { repository: day(100), all: day(150) };
     let (demo, other) = (account("2026-01-02", "github:acme/demo"), account("2026-01-02", "github:acme/other"));
@@ -415,17 +500,17 @@ async fn a_day_is_not_overspent(ledger: &dyn Ledger) {
         capped.to_string(),
         "the repository's model budget for today is used up: 60 of 100 tokens are spent, and the next call may take 60"
     );
-    // It cost less than was reserved, and so there is room again.
+    // The call cost less than its reservation, so the budget has room again.
     ledger.settle(&demo, call(60), call(10)).await.unwrap();
     assert_eq!(ledger.spending(&demo).await.unwrap(), DaySpending { repository: call(10), all: call(10) });
     assert_eq!(reserve(&demo, 90).await, Ok(()));
     assert_eq!(reserve(&other, 60).await.unwrap_err().whose, "this installation's");
-    assert_eq!(ledger.spending(&other).await.unwrap().repository, Usage::default(), "a refused call is not booked");
+    assert_eq!(ledger.spending(&other).await.unwrap().repository, Usage::default(), "a refused call is not charged");
     assert_eq!(reserve(&other, 50).await, Ok(()));
-    assert_eq!(reserve(&account("2026-01-03", "github:acme/other"), 60).await, Ok(()), "tomorrow is another day");
+    assert_eq!(reserve(&account("2026-01-03", "github:acme/other"), 60).await, Ok(()), "every day has its own budget");
 }
 
-async fn many_calls_at_once_pass_no_limit(ledger: Arc<dyn Ledger>) {
+async fn concurrent_calls_stay_within_the_limit(ledger: Arc<dyn Ledger>) {
     let budgets = DayBudgets { all: Budget { max_calls: 10, ..Budget::default() }, ..DayBudgets::default() };
     let mut calls = tokio::task::JoinSet::new();
     for n in 0..40 {

@@ -1,5 +1,6 @@
-//! Strict doubles of the ports.
+//! Strict fakes of the ports.
 
+mod audit;
 mod clock;
 mod forge;
 mod git;
@@ -9,7 +10,7 @@ mod nodes;
 mod sandbox;
 mod store;
 
-/// A text without our hidden marks.
+/// Returns a comment without its hidden marker.
 pub fn visible_text(text: &str) -> String {
     forge::visible(text)
 }

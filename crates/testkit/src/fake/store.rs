@@ -5,20 +5,24 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use patchwright_core::audit::{Audit, AuditEntry};
 use patchwright_core::ledger::{BudgetAccount, BudgetExceeded, DayBudgets, DaySpending, Ledger};
 use patchwright_core::model_calls::{StoredCall, Transcript};
 use patchwright_core::store::{
-    Claimant, ClaimedEffect, ConcurrencyLimits, DeliveryRecord, EffectOutcome, EffectRecord, MAX_LEASE, Retention,
-    Step, Store, StoreError, Versioned, Write,
+    Claimant, ClaimedEffect, ConcurrencyLimits, DeliveryRecord, EffectOutcome, EffectRecord, JobWrite, MAX_LEASE,
+    Retention, Step, Store, StoreError, Versioned, Write,
 };
+use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::job::{JobEvent, JobState};
 use patchwright_domain::notification::Notice;
 use patchwright_domain::run_record::RunRecord;
 use patchwright_domain::{
-    EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, NodeId, PlatformId, Task, TaskId, TaskStatus, Usage,
+    AuditId, EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, NodeId, PlatformId, Task, TaskId, TaskStatus,
+    Usage,
 };
 
-use super::nodes::KeptNode;
+use super::audit::AuditLog;
+use super::nodes::StoredNode;
 
 /// A store in memory.
 #[derive(Debug, Default)]
@@ -31,14 +35,14 @@ pub(super) struct Tables {
     pub(super) tasks: BTreeMap<TaskId, Task>,
     deliveries: Vec<DeliveryRecord>,
     effects: BTreeMap<EffectId, Effect>,
-    /// What was counted.
     ends: Vec<RunRecord>,
+    pub(super) audit: AuditLog,
     pub(super) logs: BTreeMap<(TaskId, u64), (String, Timestamp)>,
     pub(super) calls: BTreeMap<(TaskId, u32), (JobId, StoredCall, Transcript)>,
-    pub(super) nodes: BTreeMap<NodeId, KeptNode>,
+    pub(super) nodes: BTreeMap<NodeId, StoredNode>,
     pub(super) notices: BTreeMap<EffectId, Notice>,
     pub(super) successes: HashMap<(NodeId, String), Timestamp>,
-    /// What was added, and what was taken back.
+    /// What was reserved or spent, and what was returned.
     ledger: Vec<(BudgetAccount, Usage, Usage)>,
 }
 
@@ -55,13 +59,13 @@ impl FakeStore {
         self.0.lock().unwrap()
     }
 
-    /// The effects that still wait, oldest first.
+    /// Returns the effects that wait, oldest first.
     pub fn waiting(&self) -> Vec<EffectRecord> {
         let tables = self.tables();
         tables.effects.values().filter(|effect| effect.outcome.is_none()).map(|effect| effect.record.clone()).collect()
     }
 
-    /// The effects that were given up, with why.
+    /// Returns the effects that were given up, with their errors.
     pub fn dead(&self) -> Vec<(EffectRecord, String)> {
         let tables = self.tables();
         let dead = tables.effects.values().filter_map(|effect| match &effect.outcome {
@@ -71,22 +75,22 @@ impl FakeStore {
         dead.collect()
     }
 
-    /// Everything that was counted.
+    /// Returns the records of all runs that ended.
     pub fn ends(&self) -> Vec<RunRecord> {
         self.tables().ends.clone()
     }
 
-    /// What people were told, oldest first.
+    /// Returns the posted notices, oldest first.
     pub fn notices(&self) -> Vec<Notice> {
         self.tables().notices.values().cloned().collect()
     }
 
-    /// All tasks, oldest first.
+    /// Returns all tasks, oldest first.
     pub fn tasks(&self) -> Vec<Task> {
         self.tables().tasks.values().cloned().collect()
     }
 
-    /// All jobs, oldest first.
+    /// Returns all jobs, oldest first.
     pub fn jobs(&self) -> Vec<Job> {
         self.tables().jobs.values().map(|job| job.value.clone()).collect()
     }
@@ -106,7 +110,6 @@ impl Tables {
     }
 
     fn apply(&mut self, step: Step) -> Result<(), StoreError> {
-        let broken = |detail: &str| StoreError::Corrupt { detail: detail.to_owned() };
         if let Some(record) = step.delivery {
             let same = |other: &&DeliveryRecord| {
                 other.platform == record.platform
@@ -130,44 +133,72 @@ impl Tables {
             put(&mut self.issues, id, write, "issue")?;
         }
         if let Some(write) = step.job {
-            let job = match &write {
-                Write::Insert(job) => job,
-                Write::Update(known) => &known.value,
-            };
-            if !self.issues.contains_key(&job.issue_id) {
-                return Err(broken("the job's issue is not there"));
-            }
-            let (id, branch) = (job.id, job.branch.clone());
-            let first = |job: &Job| job.follows.is_none();
-            let taken = |other: &Job| other.branch == branch && other.id != id && first(other);
-            if first(job) && self.jobs.values().any(|other| taken(&other.value)) {
-                return Err(StoreError::Stale { what: "row" });
-            }
-            put(&mut self.jobs, id, write, "job")?;
+            self.write_job(write)?;
         }
         if let Some(task) = step.task {
             if !self.jobs.contains_key(&task.job_id) {
-                return Err(broken("the task's job is not there"));
+                return Err(corrupt("the task's job does not exist"));
             }
             self.tasks.insert(task.id, task);
         }
         for record in step.effects {
             if !self.issues.contains_key(&record.issue_id) {
-                return Err(broken("the effect's issue is not there"));
+                return Err(corrupt("the effect's issue does not exist"));
             }
             let not_before = record.created_at;
             let effect = Effect { attempts: 0, not_before, outcome: None, record };
             if self.effects.insert(effect.record.id, effect).is_some() {
-                return Err(broken("two effects have one id"));
+                return Err(corrupt("two effects have one id"));
             }
         }
         self.ends.extend(step.ended);
         if let Some(id) = step.settled {
-            self.effects.get_mut(&id).ok_or_else(|| broken("the effect is not there"))?.outcome =
+            self.effects.get_mut(&id).ok_or_else(|| corrupt("the effect does not exist"))?.outcome =
                 Some(EffectOutcome::Done);
         }
-        Ok(())
+        step.audit.map_or(Ok(()), |entry| self.audit.record(entry))
     }
+
+    fn write_job(&mut self, write: JobWrite) -> Result<(), StoreError> {
+        let job = write.job();
+        if !self.issues.contains_key(&job.issue_id) {
+            return Err(corrupt("the job's issue does not exist"));
+        }
+        let (id, branch) = (job.id, job.branch.clone());
+        let first = |job: &Job| job.follows.is_none();
+        let taken = |other: &Job| other.branch == branch && other.id != id && first(other);
+        if first(job) && self.jobs.values().any(|other| taken(&other.value)) {
+            return Err(StoreError::Stale { what: "row" });
+        }
+        match write {
+            JobWrite::Insert(job) => put(&mut self.jobs, id, Write::Insert(job), "job"),
+            JobWrite::Update { job, revision, stages } => {
+                let known = self.jobs.get(&id).filter(|known| known.revision == revision);
+                let known = known.ok_or(StoreError::Stale { what: "job" })?;
+                let is_unnamed =
+                    |kind: &StageKind| !stages.contains(kind) && job.stage(*kind) != known.value.stage(*kind);
+                if let Some(kind) = StageKind::ALL.iter().find(|kind| is_unnamed(kind)) {
+                    return Err(corrupt(&format!("the stage {kind} differs and is not named")));
+                }
+                let value = with_renewed_lease(job, &known.value);
+                put(&mut self.jobs, id, Write::Update(Versioned { value, revision }), "job")
+            }
+        }
+    }
+}
+
+fn corrupt(detail: &str) -> StoreError {
+    StoreError::Corrupt { detail: detail.to_owned() }
+}
+
+/// Returns the job with the later end of the two, when both have the same lease.
+fn with_renewed_lease(mut job: Job, known: &Job) -> Job {
+    if let (JobState::Running { lease }, JobState::Running { lease: stored }) = (&mut job.state, &known.state)
+        && job.epoch == known.epoch
+    {
+        lease.until = lease.until.max(stored.until);
+    }
+    job
 }
 
 fn put<K: Ord, T>(
@@ -280,13 +311,13 @@ impl Store for FakeStore {
         &self,
         now: Timestamp,
         claimant: Arc<dyn Claimant>,
-        share: ConcurrencyLimits,
+        limits: ConcurrencyLimits,
     ) -> Result<Option<Versioned<Job>>, StoreError> {
         let mut tables = self.tables();
         let jobs = || tables.jobs.values().map(|job| &job.value);
-        // A lease that ends later than any that is given now was given before the clock was set back.
+        // A lease that ends later than any that is granted now was granted before the clock was set back.
         let latest = now + MAX_LEASE;
-        let abandoned = jobs().filter_map(|job| match &job.state {
+        let expired = jobs().filter_map(|job| match &job.state {
             JobState::Running { lease: theirs } if theirs.until <= now || theirs.until > latest => {
                 claimant.can(&job.needs).then_some((theirs.until, job.id))
             }
@@ -300,7 +331,7 @@ impl Store for FakeStore {
             JobState::Queued { not_before } if not_before <= now => {
                 let here = running(&|other| other.source.repo == job.source.repo);
                 let theirs = running(&|other| other.trigger.actor.eq_ignore_ascii_case(&job.trigger.actor));
-                let admitted = room(share.per_repository, here) && room(share.per_actor, theirs);
+                let admitted = room(limits.per_repository, here) && room(limits.per_actor, theirs);
                 let earlier =
                     |other: &Job| other.issue_id == job.issue_id && other.id < job.id && !other.status().is_terminal();
                 (admitted && claimant.can(&job.needs) && !jobs().any(earlier)).then_some((
@@ -312,16 +343,26 @@ impl Store for FakeStore {
             }
             _ => None,
         });
-        let next = abandoned.min().map(|(_, id)| id).or_else(|| waiting.min().map(|(_, _, _, id)| id));
+        let next = expired.min().map(|(_, id)| id).or_else(|| waiting.min().map(|(_, _, _, id)| id));
         let Some(id) = next else { return Ok(None) };
         let row = tables.jobs.get_mut(&id).unwrap();
         let job = row.value.clone();
-        let Some(lease) = claimant.hold(&job) else { return Ok(None) };
+        let Some(lease) = claimant.lease(&job) else { return Ok(None) };
         let free =
             if job.status() == JobStatus::Running { job.advance(JobEvent::LeaseExpired, now).unwrap().0 } else { job };
         row.value = free.advance(JobEvent::Leased { lease }, now).unwrap().0;
         row.revision += 1;
         Ok(Some(row.clone()))
+    }
+
+    async fn renew_lease(&self, job: JobId, epoch: u64, until: Timestamp) -> Result<bool, StoreError> {
+        let mut tables = self.tables();
+        let Some(job) = tables.jobs.get_mut(&job).map(|row| &mut row.value).filter(|job| job.epoch == epoch) else {
+            return Ok(false);
+        };
+        let JobState::Running { lease } = &mut job.state else { return Ok(false) };
+        lease.until = until;
+        Ok(true)
     }
 
     async fn claim_effect(&self, now: Timestamp, until: Timestamp) -> Result<Option<ClaimedEffect>, StoreError> {
@@ -372,7 +413,7 @@ impl Store for FakeStore {
             bytes += record.payload.len() as u64;
             let beyond = retention.payload_bytes > 0 && bytes > retention.payload_bytes;
             if (record.received_at < before || beyond) && !record.payload.is_empty() {
-                record.payload.clear();
+                record.payload = "".into();
                 changed += 1;
             }
         }
@@ -388,5 +429,16 @@ impl Store for FakeStore {
         });
         let effects = tables.effects.values().filter(|effect| effect.outcome.is_none()).map(|effect| effect.not_before);
         Ok(jobs.chain(effects).filter(|at| *at > after).min())
+    }
+}
+
+#[async_trait]
+impl Audit for FakeStore {
+    async fn record(&self, entry: &AuditEntry) -> Result<(), StoreError> {
+        self.tables().audit.record(entry.clone())
+    }
+
+    async fn entries(&self, before: Option<AuditId>, limit: u16) -> Result<Vec<AuditEntry>, StoreError> {
+        Ok(self.tables().audit.entries(before, limit))
     }
 }

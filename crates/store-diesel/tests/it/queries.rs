@@ -1,0 +1,83 @@
+//! The queries for people on both databases.
+
+use patchwright_core::query::{JobFilter, Queries as _, TaskFilter};
+use patchwright_core::store::{ConcurrencyLimits, JobWrite, Step, Store as _};
+use patchwright_domain::job::{JobEvent, JobSummary, Lease};
+use patchwright_domain::node::WorkCommand;
+use patchwright_domain::{Job, JobStatus};
+use patchwright_store_diesel::DieselStore;
+use patchwright_testkit::build::{after, issue, job, job_id, task_id};
+
+use crate::sql::Sql;
+use crate::{new_job, on_both_databases};
+
+async fn lists_are_filtered_and_paged(store: DieselStore, _: Sql) {
+    for n in 1..=5 {
+        store.commit(new_job(n)).await.unwrap();
+    }
+    let ids = |jobs: Vec<JobSummary>| jobs.into_iter().map(|job| job.id).collect::<Vec<_>>();
+    let page = |before, limit| JobFilter { before, limit, ..JobFilter::default() };
+    assert_eq!(ids(store.jobs(page(None, 2)).await.unwrap()), [job_id(5), job_id(4)]);
+    assert_eq!(ids(store.jobs(page(Some(job_id(4)), 9)).await.unwrap()), [job_id(3), job_id(2), job_id(1)]);
+    let running = JobFilter { status: Some(JobStatus::Running), limit: 9, ..JobFilter::default() };
+    assert!(store.jobs(running).await.unwrap().is_empty());
+    let elsewhere = JobFilter { repository: Some("acme/other".into()), limit: 9, ..JobFilter::default() };
+    assert!(store.jobs(elsewhere).await.unwrap().is_empty());
+    let of_issue = JobFilter { issue: Some(issue(2).id), limit: 9, ..JobFilter::default() };
+    assert_eq!(ids(store.jobs(of_issue).await.unwrap()), [job_id(2)]);
+    assert_eq!(store.queue_depth().await.unwrap().queued, 5);
+    assert_eq!(store.queue_position(job_id(3)).await.unwrap(), Some(3));
+    assert_eq!(store.queue_position(job_id(9)).await.unwrap(), None);
+    let waiting = store.waiting(2).await.unwrap();
+    assert_eq!(waiting, [(JobSummary::from(&job(1)), 1), (JobSummary::from(&job(2)), 2)]);
+    let of_job = TaskFilter { job: Some(job_id(1)), limit: 9, ..TaskFilter::default() };
+    assert!(store.tasks(of_job).await.unwrap().is_empty());
+    assert!(store.delivery(job_id(1)).await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_are_filtered_and_paged_on_both_databases() {
+    on_both_databases(lists_are_filtered_and_paged).await;
+}
+
+async fn a_changed_job_is_listed_with_its_summary(store: DieselStore, _: Sql) {
+    store.commit(new_job(1)).await.unwrap();
+    let lease = Lease { holder: "w".to_owned(), task_id: task_id(1), until: after(60) };
+    let claimed = store.claim_job(after(1), std::sync::Arc::new(lease), ConcurrencyLimits::default()).await;
+    let claimed = claimed.unwrap().unwrap();
+    let stage = patchwright_domain::job::stage::StageKind::Locate;
+    let skipped = JobEvent::StageSkipped { epoch: 1, stage, reason: "not needed".to_owned() };
+    let (job, _) = claimed.value.clone().advance(skipped, after(2)).unwrap();
+    let write = JobWrite::update(&claimed, job.clone());
+    store.commit(Step { job: Some(write), ..Step::default() }).await.unwrap();
+    let changed = store.jobs_changed(after(2).as_microsecond(), 9).await.unwrap();
+    assert_eq!(changed, [JobSummary::from(&job)]);
+    assert!(store.jobs_changed(after(2).as_microsecond() + 1, 9).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_job_is_listed_with_its_summary_on_both_databases() {
+    on_both_databases(a_changed_job_is_listed_with_its_summary).await;
+}
+
+async fn requested_work_is_the_command_or_else_the_instructions(store: DieselStore, _: Sql) {
+    let with = |n: u32, command: Option<&str>, instructions: Option<&str>| {
+        let mut job = job(n);
+        job.command = command.map(|line| WorkCommand::Free(line.to_owned()));
+        job.trigger.instructions = instructions.map(str::to_owned);
+        job
+    };
+    let jobs: [Job; 3] = [with(1, Some("make fix"), Some("fast")), with(2, None, Some("fast")), with(3, None, None)];
+    for (n, job) in (1..).zip(&jobs) {
+        store.commit(Step { job: Some(JobWrite::Insert(job.clone())), ..new_job(n) }).await.unwrap();
+    }
+    let requested = store.requested_work(&jobs.map(|job| job.id)).await.unwrap();
+    let mut requested: Vec<_> = requested.into_iter().collect();
+    requested.sort();
+    assert_eq!(requested, [(job_id(1), "make fix".to_owned()), (job_id(2), "fast".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requested_work_is_the_command_or_else_the_instructions_on_both_databases() {
+    on_both_databases(requested_work_is_the_command_or_else_the_instructions).await;
+}
