@@ -57,7 +57,7 @@ pub trait ModelCalls: Send + Sync {
         job: JobId,
         task: TaskId,
         call: &ModelCall,
-        said: &Transcript,
+        transcript: &Transcript,
         now: Timestamp,
     ) -> Result<(), StoreError>;
 

@@ -182,7 +182,7 @@ impl ClaimQueue {
 /// The thread that serves the queue.
 struct ClaimWorker {
     db: Db,
-    /// A connection to PostgreSQL that is kept, because the pool tests each one that it hands out.
+    /// A connection to PostgreSQL that stays open, because the pool tests each one that it lends.
     conn: Option<PooledConnection<ConnectionManager<PgConnection>>>,
 }
 

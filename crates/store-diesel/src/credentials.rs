@@ -71,8 +71,8 @@ impl CredentialRow {
     }
 
     fn open(&self, sealer: &Sealer) -> Result<Secret, StoreError> {
-        let sealed = Sealed { key_id: self.key_id.clone(), bytes: self.sealed.clone() };
-        sealer.open(&sealed, &Self::place(&self.id))
+        let stored = Sealed { key_id: self.key_id.clone(), bytes: self.sealed.clone() };
+        sealer.open(&stored, &Self::place(&self.id))
     }
 
     fn into_domain(self) -> Result<Credential, StoreError> {

@@ -86,12 +86,12 @@ impl IdempotencyKeys for DieselStore {
             let row = request::table.find(&key);
             let done = match &answer {
                 Some(answer) => {
-                    let kept = (
+                    let stored = (
                         request::status.eq(i64::from(answer.status)),
                         request::kind.eq(&answer.kind),
                         request::body.eq(&answer.body),
                     );
-                    diesel::update(row).set(kept).execute(conn)
+                    diesel::update(row).set(stored).execute(conn)
                 }
                 None => diesel::delete(row).execute(conn),
             };

@@ -70,7 +70,7 @@ impl ModelCalls for DieselStore {
         job: JobId,
         task: TaskId,
         call: &ModelCall,
-        said: &Transcript,
+        transcript: &Transcript,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let row = CallRow {
@@ -84,9 +84,9 @@ impl ModelCalls for DieselStore {
             millis: signed(call.millis),
             error: call.error.clone(),
         };
-        let said = pack(&json(said)?);
+        let transcript = pack(&json(transcript)?);
         in_write_tx!(self, conn => {
-            let insert = diesel::insert_into(model_call::table).values((&row, model_call::said.eq(&said)));
+            let insert = diesel::insert_into(model_call::table).values((&row, model_call::said.eq(&transcript)));
             insert.on_conflict_do_nothing().execute(conn).map(|_| ()).map_err(TxError::from)
         })
     }
@@ -104,9 +104,10 @@ impl ModelCalls for DieselStore {
         let task = task.to_string();
         self.blocking(move |db| {
             let row = in_read_tx!(db, conn => conn.call_row(&task, i64::from(number)).map_err(store_error))?;
-            let Some((row, said)) = row else { return Ok(None) };
-            let said = unpack(&said).ok_or_else(|| corrupt_row(T, &task, "its transcript cannot be unpacked"))?;
-            Ok(Some((row.into_domain()?, from_json(T, &task, &said)?)))
+            let Some((row, transcript)) = row else { return Ok(None) };
+            let text = unpack(&transcript);
+            let text = text.ok_or_else(|| corrupt_row(T, &task, "its transcript cannot be unpacked"))?;
+            Ok(Some((row.into_domain()?, from_json(T, &task, &text)?)))
         })
         .await
     }

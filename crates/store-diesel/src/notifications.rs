@@ -13,7 +13,7 @@ use patchwright_domain::{ChannelId, EffectId, NoticeId, UserId};
 use crate::Vault;
 use crate::audit::{AuditRow, AuditStatements as _};
 use crate::db::{TxError, corrupt_row, in_read_tx, in_snapshot, in_write_tx, statements, store_error};
-use crate::row::effect::{DEAD, WAITING, after};
+use crate::row::effect::{DEAD, WAITING, columns_of};
 use crate::row::{from_json, json, micros, parse, timestamp, unsigned};
 use crate::schema::{channel, notice};
 use crate::seal::{Sealed, Sealer};
@@ -279,7 +279,7 @@ impl Channels for Vault {
 
     async fn settle_notice(&self, id: NoticeId, outcome: EffectOutcome) -> Result<(), StoreError> {
         let id = id.to_string();
-        let (status, again, error) = after(outcome);
+        let (status, again, error) = columns_of(outcome);
         in_write_tx!(self.store, conn => {
             let row = notice::table.find(&id);
             diesel::update(row).set((notice::status.eq(status), notice::error.eq(&error))).execute(conn)?;

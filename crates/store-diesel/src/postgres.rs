@@ -96,7 +96,7 @@ impl Postgres {
     }
 }
 
-/// The writer thread. It keeps its connection, because the pool tests each one that it hands out.
+/// The writer thread. Its connection stays open, because the pool tests each one that it lends.
 struct Writer {
     pool: PgPool,
     conn: Option<PooledConnection<ConnectionManager<PgConnection>>>,

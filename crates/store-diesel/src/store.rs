@@ -26,11 +26,11 @@ type WholeJob = Option<(JobRow, Vec<StageRow>)>;
 
 statements! {
     pub(crate) trait ReadStatements {
-        fn answer(conn) -> QueryResult<()> {
+        fn ping(conn) -> QueryResult<()> {
             diesel::select(diesel::dsl::sql::<diesel::sql_types::Integer>("1")).execute(conn).map(|_| ())
         }
 
-        fn microseconds(conn) -> QueryResult<i64> {
+        fn server_time_micros(conn) -> QueryResult<i64> {
             let now = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
             diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>(now)).get_result(conn)
         }
@@ -92,7 +92,7 @@ impl DieselStore {
         self.blocking(|db| match db {
             Db::Sqlite(_) => Ok(Timestamp::now()),
             Db::Postgres(postgres) => {
-                let micros = checkout(&postgres.pool)?.microseconds().map_err(store_error)?;
+                let micros = checkout(&postgres.pool)?.server_time_micros().map_err(store_error)?;
                 timestamp("clock", "now", micros)
             }
         })
@@ -103,7 +103,7 @@ impl DieselStore {
 #[async_trait]
 impl Store for DieselStore {
     async fn ping(&self) -> Result<(), StoreError> {
-        self.blocking(|db| in_read_tx!(db, conn => conn.answer().map_err(store_error))).await
+        self.blocking(|db| in_read_tx!(db, conn => conn.ping().map_err(store_error))).await
     }
 
     async fn job(&self, id: JobId) -> Result<Option<Versioned<Job>>, StoreError> {

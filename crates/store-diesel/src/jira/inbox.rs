@@ -11,7 +11,7 @@ use patchwright_domain::{DeliveryId, JiraEventId, PlatformId, WorkspaceId};
 
 use crate::Vault;
 use crate::db::{TxError, in_read_tx, in_snapshot, in_write_tx, statements, store_error};
-use crate::row::effect::{DEAD, WAITING, after};
+use crate::row::effect::{DEAD, WAITING, columns_of};
 use crate::row::{from_json, json, micros, parse, timestamp, unsigned};
 use crate::schema::{jira_conversation, jira_event, jira_seen, jira_state};
 
@@ -225,7 +225,7 @@ impl JiraInbox for Vault {
     async fn settle_event(&self, id: JiraEventId, outcome: EffectOutcome) -> Result<(), StoreError> {
         let id = id.to_string();
         let untried = i64::from(matches!(outcome, EffectOutcome::Postponed { .. }));
-        let (status, again, error) = after(outcome);
+        let (status, again, error) = columns_of(outcome);
         in_write_tx!(self.store, conn => {
             let row = jira_event::table.find(&id);
             diesel::update(row).set((jira_event::status.eq(status), jira_event::error.eq(&error))).execute(conn)?;

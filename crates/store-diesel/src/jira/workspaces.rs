@@ -87,8 +87,8 @@ impl WorkspaceRow {
     }
 
     fn open_text(&self, sealer: &Sealer) -> Result<Secret, StoreError> {
-        let sealed = Sealed { key_id: self.key_id.clone(), bytes: self.sealed.clone() };
-        sealer.open(&sealed, &self.place())
+        let stored = Sealed { key_id: self.key_id.clone(), bytes: self.sealed.clone() };
+        sealer.open(&stored, &self.place())
     }
 
     fn open(&self, sealer: &Sealer) -> Result<WorkspaceSecrets, StoreError> {

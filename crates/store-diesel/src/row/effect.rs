@@ -55,7 +55,7 @@ impl EffectRow {
 }
 
 /// The columns that an outcome sets in a queue with attempts: status, next attempt, and error.
-pub(crate) fn after(outcome: EffectOutcome) -> (&'static str, Option<i64>, Option<String>) {
+pub(crate) fn columns_of(outcome: EffectOutcome) -> (&'static str, Option<i64>, Option<String>) {
     match outcome {
         EffectOutcome::Done => (DONE, None, None),
         EffectOutcome::Dead { error } => (DEAD, None, Some(error)),

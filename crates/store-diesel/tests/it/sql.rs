@@ -52,24 +52,22 @@ impl Sql {
 
     /// Returns the column `number` of a query with one row.
     pub(crate) async fn number(&self, query: &str) -> i64 {
-        let row: Number = match self.sqlite() {
-            Some(mut conn) => diesel::sql_query(query).get_result(&mut conn).unwrap(),
-            None => {
-                let (query, conn) = (diesel::sql_query(query), &mut self.postgres().await);
-                diesel_async::RunQueryDsl::get_result(query, conn).await.unwrap()
-            }
+        let query = diesel::sql_query(query);
+        let row: Number = if let Some(mut conn) = self.sqlite() {
+            query.get_result(&mut conn).unwrap()
+        } else {
+            diesel_async::RunQueryDsl::get_result(query, &mut self.postgres().await).await.unwrap()
         };
         row.number
     }
 
     /// Returns the column `line` of a query.
     pub(crate) async fn lines(&self, query: &str) -> Vec<String> {
-        let rows: Vec<Line> = match self.sqlite() {
-            Some(mut conn) => diesel::sql_query(query).load(&mut conn).unwrap(),
-            None => {
-                let (query, conn) = (diesel::sql_query(query), &mut self.postgres().await);
-                diesel_async::RunQueryDsl::load(query, conn).await.unwrap()
-            }
+        let query = diesel::sql_query(query);
+        let rows: Vec<Line> = if let Some(mut conn) = self.sqlite() {
+            query.load(&mut conn).unwrap()
+        } else {
+            diesel_async::RunQueryDsl::load(query, &mut self.postgres().await).await.unwrap()
         };
         rows.into_iter().map(|row| row.line).collect()
     }

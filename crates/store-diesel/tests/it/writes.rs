@@ -5,7 +5,7 @@ use std::sync::Arc;
 use patchwright_core::query::Queries as _;
 use patchwright_core::sandbox::TestOutcome;
 use patchwright_core::store::{ConcurrencyLimits, Store as _};
-use patchwright_core::task_session::TaskSession as _;
+use patchwright_core::task_session::{TaskSession as _, TaskSessionError};
 use patchwright_core::webhook::InboundIssue;
 use patchwright_core::{CancellationToken, Clock as _, Secret};
 use patchwright_domain::job::report::Verdict;
@@ -115,6 +115,9 @@ async fn a_job_writes_each_stage_twice_and_a_renewal_writes_none(store: DieselSt
     assert_eq!(store.job(id).await.unwrap().unwrap(), expected, "revision and `updated_at` stay");
     assert_eq!(stage_writes(&sql).await, writes);
     assert!(store.jobs_changed(changed_at + 1, 9).await.unwrap().is_empty());
+
+    fixture.engine.cancel(id).await.unwrap();
+    assert!(matches!(session.renew_lease().await, Err(TaskSessionError::LeaseLost)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

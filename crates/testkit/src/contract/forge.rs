@@ -1,15 +1,15 @@
-//! What every forge does.
+//! The contract of forges.
 
 use patchwright_core::forge::{Forge, ForgeError, NewPullRequest};
 use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, PlatformId, RepoName};
 
-/// A forge to test, and what is there.
+/// A forge under test, and what exists on it.
 pub struct Setting<'a> {
     /// The forge.
     pub forge: &'a dyn Forge,
     /// An issue with title `Bug` and body `It breaks.`, in a repository whose default branch is `main`.
     pub issue: IssueRef,
-    /// A branch of that repository with a commit more than `main`.
+    /// A branch of that repository that is one commit ahead of `main`.
     pub branch: BranchName,
     /// That commit.
     pub head: CommitSha,
@@ -27,7 +27,7 @@ pub async fn suite(setting: Setting<'_>) {
     issues_are_listed_and_opened(&setting).await;
     comments_are_written_read_and_edited(&setting).await;
     a_branch_has_one_pull_request(&setting).await;
-    what_is_not_there_is_missing(&setting).await;
+    missing_things_are_not_found(&setting).await;
 }
 
 async fn issues_are_read(setting: &Setting<'_>) {
@@ -46,7 +46,7 @@ async fn issues_are_listed_and_opened(setting: &Setting<'_>) {
     let opened = forge.issue(&source).await.unwrap();
     assert_eq!((opened.title.as_str(), opened.body.as_str(), opened.open), ("Second é 修", "It breaks too.", true));
     if known.platform == PlatformId::from_static("local") {
-        // Its issues are kept here already, so that there is nothing to list.
+        // Its issues are in the store already, so nothing is listed.
         return;
     }
     let mut listed = Vec::new();
@@ -101,12 +101,16 @@ async fn a_branch_has_one_pull_request(setting: &Setting<'_>) {
     let head = &setting.head;
     forge.merge_pull_request(repo, opened.number, head).await.unwrap();
     forge.merge_pull_request(repo, opened.number, head).await.unwrap();
-    assert_eq!(forge.find_pull_request(repo, &setting.branch).await.unwrap(), None, "it is open no more");
+    assert_eq!(
+        forge.find_pull_request(repo, &setting.branch).await.unwrap(),
+        None,
+        "a merged pull request is not open"
+    );
     let ghost = NewPullRequest { head: BranchName::parse("agent/ghost").unwrap(), ..new };
     assert!(matches!(forge.create_pull_request(repo, &ghost).await, Err(ForgeError::Refused { .. })));
 }
 
-async fn what_is_not_there_is_missing(setting: &Setting<'_>) {
+async fn missing_things_are_not_found(setting: &Setting<'_>) {
     let missing = |error: ForgeError| assert!(matches!(error, ForgeError::NotFound { .. }), "{error:?}");
     let nowhere = IssueRef { number: IssueNumber::same(999_999), ..setting.issue.clone() };
     missing(setting.forge.issue(&nowhere).await.unwrap_err());

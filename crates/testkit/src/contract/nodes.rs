@@ -249,11 +249,11 @@ async fn a_model_call_is_stored_once(store: &dyn FullStore) {
         millis: 1_234,
         error: error.map(str::to_owned),
     };
-    let said = Transcript {
+    let transcript = Transcript {
         question: vec![Message::system("rules"), Message::user("问题\n?")],
         answer: Some("a".repeat(9_000)),
     };
-    store.add_call(job, task, &call(0, None), &said, after(1)).await.unwrap();
+    store.add_call(job, task, &call(0, None), &transcript, after(1)).await.unwrap();
     store.add_call(job, task, &call(1, Some("cut off")), &Transcript::default(), after(2)).await.unwrap();
     store.add_call(job_id(2), task_id(2), &call(0, None), &Transcript::default(), after(3)).await.unwrap();
     // Sent again, because the response was lost.
@@ -261,7 +261,7 @@ async fn a_model_call_is_stored_once(store: &dyn FullStore) {
     let all = store.calls(job).await.unwrap();
     let first = StoredCall { task, at: after(1), call: call(0, None) };
     assert_eq!(all, [first.clone(), StoredCall { task, at: after(2), call: call(1, Some("cut off")) }]);
-    assert_eq!(store.call(task, 0).await.unwrap(), Some((first, said)));
+    assert_eq!(store.call(task, 0).await.unwrap(), Some((first, transcript)));
     assert_eq!(store.call(task, 7).await.unwrap(), None);
     assert_eq!(store.forget_calls(after(2)).await.unwrap(), 1);
     assert_eq!(store.calls(job).await.unwrap().len(), 1);

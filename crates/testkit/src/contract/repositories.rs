@@ -42,7 +42,7 @@ async fn a_repository_is_added_once_and_removed_once(store: &dyn AuditedReposito
     assert!(store.record_sync(added.id, after(5), audit_entry("repository.synced")).await.unwrap());
     assert!(!store.record_sync(repository(2).id, after(5), audit_entry("unknown")).await.unwrap());
     let synced = RegisteredRepository { synced_at: Some(after(5)), ..added };
-    assert_eq!(store.repositories().await.unwrap(), [synced.clone()]);
+    assert_eq!(store.repositories().await.unwrap(), std::slice::from_ref(&synced));
     assert_eq!(store.repository(synced.id).await.unwrap(), Some(synced.clone()));
     assert!(store.remove_repository(synced.id, audit_entry("repository.removed")).await.unwrap());
     assert!(!store.remove_repository(synced.id, audit_entry("removed twice")).await.unwrap());

@@ -1,4 +1,4 @@
-//! Time that stands still until a test moves it, and ids in order.
+//! A clock that only tests advance, and sequential ids.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,7 +9,7 @@ use patchwright_domain::{EffectId, IssueId, JobId, TaskId};
 
 use crate::build;
 
-/// A clock that tests move.
+/// A clock that only tests advance.
 #[derive(Debug)]
 pub struct FakeClock(Mutex<Timestamp>);
 
@@ -20,7 +20,7 @@ impl Default for FakeClock {
 }
 
 impl FakeClock {
-    /// Moves the time on.
+    /// Advances the time.
     pub fn advance(&self, seconds: i64) {
         let mut now = self.0.lock().unwrap();
         *now = now.checked_add(SignedDuration::from_secs(seconds)).unwrap();
@@ -33,7 +33,7 @@ impl Clock for FakeClock {
     }
 }
 
-/// Ids that count up.
+/// A source of sequential ids.
 #[derive(Debug, Default)]
 pub struct SequentialIds(AtomicU32);
 

@@ -1,4 +1,4 @@
-//! A forge in memory, stricter than the real ones.
+//! A forge in memory, stricter than real ones.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -11,7 +11,7 @@ use patchwright_core::forge::{
 use patchwright_domain::job::PullRequestRef;
 use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, PlatformId, RepoName, RepoPath};
 
-/// The login of our own comments.
+/// The login of the server's own account.
 const OWN_LOGIN: &str = "patchwright";
 
 /// A forge in memory with one repository, `acme/demo`, and issues that tests open.
@@ -41,7 +41,7 @@ struct PullRequest {
 const PLATFORM: PlatformId = PlatformId::from_static("github");
 
 impl FakeForge {
-    /// Opens an issue as `alice`, who may write.
+    /// Opens an issue as `alice`, who gets write permission.
     pub fn open_issue(&self, number: u64, title: &str, body: &str) {
         let mut model = self.0.lock().unwrap();
         let issue = RemoteIssue {
@@ -56,42 +56,42 @@ impl FakeForge {
         model.permissions.insert("alice".to_owned(), Permission::Write);
     }
 
-    /// Notes that a branch was pushed: pull requests need one.
+    /// Records that a branch was pushed. A pull request needs its branch.
     pub fn note_branch(&self, branch: &BranchName) {
         self.0.lock().unwrap().branches.push(branch.clone());
     }
 
-    /// The next call fails with this.
+    /// Makes the next call fail with an error.
     pub fn fail_next(&self, error: ForgeError) {
         self.0.lock().unwrap().faults.push(error);
     }
 
-    /// So many of the next writing calls have their effect and then lose their answer.
+    /// Makes the next write calls take effect and then fail as if their response was lost.
     pub fn lose_answers(&self, count: u32) {
         self.0.lock().unwrap().lose_answers = count;
     }
 
-    /// The texts of the comments on an issue or pull request, without their hidden marks.
+    /// Returns the comments on an issue or pull request, without their hidden markers.
     pub fn comments_on(&self, number: u64) -> Vec<String> {
         let model = self.0.lock().unwrap();
         model.comments.get(&number).into_iter().flatten().map(|comment| visible(&comment.body)).collect()
     }
 
-    /// Each pull request as (title, text without its hidden mark, draft).
+    /// Returns each pull request as (title, text without its hidden marker, draft).
     pub fn pull_requests(&self) -> Vec<(String, String, bool)> {
         let model = self.0.lock().unwrap();
         model.pull_requests.iter().map(|pr| (pr.title.clone(), visible(&pr.body), pr.reference.draft)).collect()
     }
 
-    fn enter(&self) -> Result<std::sync::MutexGuard<'_, Model>, ForgeError> {
+    fn call(&self) -> Result<std::sync::MutexGuard<'_, Model>, ForgeError> {
         let mut model = self.0.lock().unwrap();
         if model.faults.is_empty() { Ok(model) } else { Err(model.faults.remove(0)) }
     }
 }
 
 impl Model {
-    /// After an effect: whether its answer arrives.
-    fn answer<T>(&mut self, value: T) -> Result<T, ForgeError> {
+    /// Returns the response of a call that took effect, or the error of a lost one.
+    fn respond<T>(&mut self, value: T) -> Result<T, ForgeError> {
         if self.lose_answers == 0 {
             return Ok(value);
         }
@@ -114,7 +114,7 @@ fn refused(action: &str, detail: &str) -> ForgeError {
     ForgeError::Refused { platform: PLATFORM, action: action.to_owned(), detail: detail.to_owned() }
 }
 
-/// A text without our hidden marks.
+/// Returns a text without hidden markers.
 pub(crate) fn visible(text: &str) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("<!-- patchwright:")).collect();
     lines.join("\n").trim_end().to_owned()
@@ -131,17 +131,17 @@ impl Tracker for FakeForge {
     }
 
     async fn issue(&self, issue: &IssueRef) -> Result<RemoteIssue, ForgeError> {
-        self.enter()?.issues.get(&issue.number.api).cloned().ok_or_else(|| not_found("the issue"))
+        self.call()?.issues.get(&issue.number.api).cloned().ok_or_else(|| not_found("the issue"))
     }
 
     async fn comments(&self, issue: &IssueRef) -> Result<Vec<Comment>, ForgeError> {
-        let model = self.enter()?;
+        let model = self.call()?;
         model.thread(issue.number.api)?;
         Ok(model.comments.get(&issue.number.api).cloned().unwrap_or_default())
     }
 
     async fn post_comment(&self, issue: &IssueRef, body: &str) -> Result<String, ForgeError> {
-        let mut model = self.enter()?;
+        let mut model = self.call()?;
         model.thread(issue.number.api)?;
         if body.trim().is_empty() || body.chars().count() > self.max_comment_chars() {
             return Err(refused("comment", "the text is empty or too long"));
@@ -149,14 +149,14 @@ impl Tracker for FakeForge {
         let id = format!("{}", 1000 + model.comments.values().map(Vec::len).sum::<usize>());
         let comment = Comment { id: id.clone(), author: OWN_LOGIN.to_owned(), body: body.to_owned() };
         model.comments.entry(issue.number.api).or_default().push(comment);
-        model.answer(id)
+        model.respond(id)
     }
 
     async fn edit_comment(&self, _: &IssueRef, comment_id: &str, body: &str) -> Result<(), ForgeError> {
-        let mut model = self.enter()?;
+        let mut model = self.call()?;
         let comment = model.comments.values_mut().flatten().find(|comment| comment.id == comment_id);
         comment.ok_or_else(|| not_found("the comment"))?.body = body.to_owned();
-        model.answer(())
+        model.respond(())
     }
 }
 
@@ -167,7 +167,7 @@ impl Forge for FakeForge {
     }
 
     async fn repository(&self, repo: &RepoName) -> Result<Repository, ForgeError> {
-        drop(self.enter()?);
+        drop(self.call()?);
         if *repo != crate::build::repo() {
             return Err(not_found(&format!("the repository {repo}")));
         }
@@ -181,8 +181,8 @@ impl Forge for FakeForge {
     }
 
     async fn open_issues(&self, _: &RepoName, page: u32) -> Result<IssuePage, ForgeError> {
-        // Two a page, so that whoever forgets the second page is found out.
-        let model = self.enter()?;
+        // Two per page, so that a caller that ignores the second page is detected.
+        let model = self.call()?;
         let open: Vec<_> = model.issues.iter().filter(|(_, issue)| issue.open).collect();
         let from = (page.max(1) as usize - 1) * 2;
         let issues =
@@ -191,26 +191,26 @@ impl Forge for FakeForge {
     }
 
     async fn create_issue(&self, _: &RepoName, title: &str, body: &str) -> Result<IssueNumber, ForgeError> {
-        let number = self.enter()?.issues.keys().max().unwrap_or(&0) + 1;
+        let number = self.call()?.issues.keys().max().unwrap_or(&0) + 1;
         self.open_issue(number, title, body);
         Ok(IssueNumber::same(number))
     }
 
     async fn permission(&self, _: &RepoName, login: &str) -> Result<Permission, ForgeError> {
-        Ok(self.enter()?.permissions.get(login).copied().unwrap_or(Permission::None))
+        Ok(self.call()?.permissions.get(login).copied().unwrap_or(Permission::None))
     }
 
     async fn commit_address(&self, _: &RepoName, login: &str) -> Result<Option<String>, ForgeError> {
-        let known = self.enter()?.permissions.contains_key(login);
+        let known = self.call()?.permissions.contains_key(login);
         Ok(known.then(|| format!("{login}@users.noreply.example")))
     }
 
     async fn find_pull_request(&self, _: &RepoName, head: &BranchName) -> Result<Option<PullRequestRef>, ForgeError> {
-        Ok(self.enter()?.pull_requests.iter().find(|pr| pr.head == *head && !pr.merged).map(|pr| pr.reference.clone()))
+        Ok(self.call()?.pull_requests.iter().find(|pr| pr.head == *head && !pr.merged).map(|pr| pr.reference.clone()))
     }
 
     async fn create_pull_request(&self, repo: &RepoName, new: &NewPullRequest) -> Result<PullRequestRef, ForgeError> {
-        let mut model = self.enter()?;
+        let mut model = self.call()?;
         if !model.branches.contains(&new.head) {
             return Err(refused("open a pull request", "the head branch does not exist"));
         }
@@ -232,32 +232,32 @@ impl Forge for FakeForge {
             body: new.body.clone(),
             merged: false,
         });
-        model.answer(reference)
+        model.respond(reference)
     }
 
     async fn update_pull_request(&self, _: &RepoName, number: u64, body: &str) -> Result<(), ForgeError> {
-        let mut model = self.enter()?;
+        let mut model = self.call()?;
         let found = model.pull_requests.iter_mut().find(|pr| pr.reference.number == number);
         found.ok_or_else(|| not_found("the pull request"))?.body = body.to_owned();
-        model.answer(())
+        model.respond(())
     }
 
     async fn mark_ready(&self, _: &RepoName, pull_request: &PullRequestRef) -> Result<(), ForgeError> {
-        let mut model = self.enter()?;
+        let mut model = self.call()?;
         let found = model.pull_requests.iter_mut().find(|pr| pr.reference.number == pull_request.number);
         found.ok_or_else(|| not_found("the pull request"))?.reference.draft = false;
-        model.answer(())
+        model.respond(())
     }
 
     async fn merge_pull_request(&self, _: &RepoName, number: u64, _: &CommitSha) -> Result<(), ForgeError> {
-        let mut model = self.enter()?;
+        let mut model = self.call()?;
         let found = model.pull_requests.iter_mut().find(|pr| pr.reference.number == number);
         let pull_request = found.ok_or_else(|| not_found("the pull request"))?;
         if pull_request.reference.draft {
             return Err(refused("merge the pull request", "it is a draft"));
         }
         pull_request.merged = true;
-        model.answer(())
+        model.respond(())
     }
 
     async fn read_file(&self, _: &RepoName, _: &RepoPath, _: &str) -> Result<Option<String>, ForgeError> {

@@ -1,4 +1,4 @@
-//! Git in memory: one remote, working copies as maps, exports on the real disk.
+//! Git in memory: one remote, workspaces as maps, exports on the real disk.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,19 +24,19 @@ struct Remote {
     faults: Vec<GitError>,
 }
 
-/// A remote with one branch, `main`.
+/// A remote repository with the branch `main`.
 #[derive(Debug, Clone, Default)]
 pub struct FakeGit(Arc<Mutex<Remote>>);
 
 impl FakeGit {
-    /// A remote whose `main` holds these files.
+    /// Creates a remote whose `main` has these files.
     pub fn with_files(files: &[(&str, &str)]) -> Self {
         let git = Self::default();
         git.move_main(files);
         git
     }
 
-    /// Puts another commit on `main`, with exactly these files.
+    /// Adds a commit to `main` with exactly these files.
     pub fn move_main(&self, files: &[(&str, &str)]) {
         let files: Files =
             files.iter().map(|(path, text)| (RepoPath::parse(path).unwrap(), text.as_bytes().to_vec())).collect();
@@ -46,7 +46,7 @@ impl FakeGit {
         remote.branches.insert(BranchName::parse("main").unwrap(), sha);
     }
 
-    /// Somebody pushes a commit with exactly these files on top of a branch.
+    /// Pushes a commit of another person with exactly these files to a branch.
     pub fn push_by_others(&self, branch: &BranchName, files: &[(&str, &str)]) {
         let files: Files =
             files.iter().map(|(path, text)| (RepoPath::parse(path).unwrap(), text.as_bytes().to_vec())).collect();
@@ -58,17 +58,17 @@ impl FakeGit {
         remote.commits.insert(sha, files);
     }
 
-    /// The next push fails with this.
+    /// Makes the next push fail with an error.
     pub fn fail_next_push(&self, error: GitError) {
         self.0.lock().unwrap().faults.push(error);
     }
 
-    /// Every push that changed something: branch and commit.
+    /// Returns every push that changed a branch: branch and commit.
     pub fn pushes(&self) -> Vec<(BranchName, CommitSha)> {
         self.0.lock().unwrap().pushes.clone()
     }
 
-    /// A file of a pushed branch.
+    /// Returns a file of a pushed branch.
     pub fn file(&self, branch: &BranchName, path: &str) -> Option<String> {
         let remote = self.0.lock().unwrap();
         let files = remote.commits.get(remote.branches.get(branch)?)?;
@@ -95,9 +95,9 @@ impl Git for FakeGit {
         let Some(tip) = remote.branches.get(&base).cloned() else {
             return Err(GitError::BranchNotFound { url: request.url, branch: base });
         };
-        let redone =
+        let rework =
             request.rework.filter(|rework| rework.tip == tip && remote.parents.get(&tip) == Some(&rework.start));
-        let commit = redone.map_or(tip, |rework| rework.start);
+        let commit = rework.map_or(tip, |rework| rework.start);
         let files = remote.commits[&commit].clone();
         drop(remote);
         for (path, bytes) in &files {
@@ -118,7 +118,7 @@ impl Git for FakeGit {
     }
 }
 
-/// The tree of a commit of the remote; it has no past.
+/// The tree of a commit of the remote, without history.
 #[derive(Debug)]
 struct FakeTree {
     id: String,
@@ -259,11 +259,11 @@ impl Workspace for FakeWorkspace {
         if !remote.faults.is_empty() {
             return Err(remote.faults.remove(0));
         }
-        let standing = remote.branches.get(&self.branch).cloned();
-        if standing.as_ref() == Some(commit) {
+        let present = remote.branches.get(&self.branch).cloned();
+        if present.as_ref() == Some(commit) {
             return Ok(());
         }
-        if standing.as_ref() != expected {
+        if present.as_ref() != expected {
             return Err(GitError::LeaseLost { branch: self.branch.clone() });
         }
         remote.branches.insert(self.branch.clone(), commit.clone());

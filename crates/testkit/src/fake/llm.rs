@@ -1,4 +1,4 @@
-//! A model that answers from a script and remembers what it was asked.
+//! A model with scripted answers that records its requests.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -8,7 +8,7 @@ use patchwright_core::CancellationToken;
 use patchwright_core::llm::{ChatAnswer, ChatRequest, Llm, LlmError};
 use patchwright_domain::Usage;
 
-/// A model with a script.
+/// A model with scripted answers.
 #[derive(Debug, Default)]
 pub struct ScriptedLlm {
     script: Mutex<VecDeque<Result<String, LlmError>>>,
@@ -16,7 +16,7 @@ pub struct ScriptedLlm {
 }
 
 impl ScriptedLlm {
-    /// A model that gives these answers, one after the other.
+    /// Creates a model that returns these answers in order.
     pub fn new(answers: &[&str]) -> Self {
         let llm = Self::default();
         for answer in answers {
@@ -35,7 +35,7 @@ impl ScriptedLlm {
         self.script.lock().unwrap().push_back(Err(error));
     }
 
-    /// Everything that it was asked.
+    /// Returns all requests, oldest first.
     pub fn asked(&self) -> Vec<ChatRequest> {
         self.asked.lock().unwrap().clone()
     }

@@ -221,10 +221,10 @@ impl ModelCalls for FakeStore {
         job: JobId,
         task: TaskId,
         call: &ModelCall,
-        said: &Transcript,
+        transcript: &Transcript,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let stored = || (job, StoredCall { task, at: now, call: call.clone() }, said.clone());
+        let stored = || (job, StoredCall { task, at: now, call: call.clone() }, transcript.clone());
         self.tables().calls.entry((task, call.number)).or_insert_with(stored);
         Ok(())
     }
@@ -238,7 +238,7 @@ impl ModelCalls for FakeStore {
     }
 
     async fn call(&self, task: TaskId, number: u32) -> Result<Option<(StoredCall, Transcript)>, StoreError> {
-        Ok(self.tables().calls.get(&(task, number)).map(|(_, stored, said)| (stored.clone(), said.clone())))
+        Ok(self.tables().calls.get(&(task, number)).map(|(_, stored, transcript)| (stored.clone(), transcript.clone())))
     }
 
     async fn forget_calls(&self, before: Timestamp) -> Result<u64, StoreError> {

@@ -1,4 +1,4 @@
-//! A sandbox whose verdict a test writes, and an index that knows one answer.
+//! A sandbox with scripted results, and a code index that ranks files in their order.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -15,20 +15,20 @@ use patchwright_domain::job::report::TestResults;
 type Program = dyn Fn(&ProgramRequest) -> Result<ProgramReport, SandboxError> + Send;
 type Script = dyn Fn(&CheckRequest) -> Result<CheckReport, SandboxError> + Send;
 
-/// A sandbox that answers with a function of the tree.
+/// A sandbox whose results are functions of the request.
 pub struct ScriptedSandbox {
     check: Mutex<Box<Script>>,
     program: Mutex<Box<Program>>,
 }
 
 impl ScriptedSandbox {
-    /// A sandbox with this answer.
+    /// Creates a sandbox whose checks have this result.
     pub fn new(answer: impl Fn(&CheckRequest) -> Result<CheckReport, SandboxError> + Send + 'static) -> Self {
         let program = |request: &ProgramRequest| Err(SandboxError::ToolMissing { program: request.args[0].clone() });
         Self { check: Mutex::new(Box::new(answer)), program: Mutex::new(Box::new(program)) }
     }
 
-    /// The same, with an answer for programs. It may change the tree; what it changed it says itself.
+    /// Sets the result of programs. The function may change the tree, and reports what it changed.
     #[must_use]
     pub fn with_program(
         self,
@@ -44,7 +44,7 @@ impl std::fmt::Debug for ScriptedSandbox {
     }
 }
 
-/// A report with these tests.
+/// Returns a report with these tests.
 pub fn report(tests: &[(&str, TestOutcome)]) -> CheckReport {
     let count = |wanted| u32::try_from(tests.iter().filter(|(_, outcome)| *outcome == wanted).count()).unwrap();
     let (passed, failed) = (count(TestOutcome::Passed), count(TestOutcome::Failed));
@@ -92,12 +92,12 @@ impl Sandbox for ScriptedSandbox {
         if cancel.is_cancelled() {
             return Err(SandboxError::Cancelled);
         }
-        // A script that panics stands for a worker that dies.
+        // A function that panics simulates a worker that dies.
         (self.check.lock().unwrap_or_else(PoisonError::into_inner))(&request)
     }
 }
 
-/// An index that ranks the files in the order of the tree, or of a folder of it, with one symbol each.
+/// A code index that ranks the files in the order of the tree, or of a folder of it, with one symbol each.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FakeIndex;
 

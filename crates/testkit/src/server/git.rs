@@ -1,4 +1,4 @@
-//! Git over HTTP, for real: `git http-backend` behind Basic authentication.
+//! A git server over HTTP: `git http-backend` behind Basic authentication.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -12,7 +12,7 @@ use tokio::process::Command;
 
 use super::{Running, listen};
 
-/// The password that the server takes, with any user name: as on GitHub, the API's token.
+/// The password that the server accepts with any user name: as on GitHub, the token of the API.
 pub const PASSWORD: &str = super::TOKEN;
 
 /// A git server with bare repositories in a folder of its own.
@@ -36,17 +36,17 @@ impl GitServer {
         Self { folder, running }
     }
 
-    /// The address under which repositories are cloned: `{url}/{owner}/{name}.git`.
+    /// Returns the base of the clone addresses: `{url}/{owner}/{name}.git`.
     pub fn url(&self) -> String {
         format!("http://{}", self.running.address)
     }
 
-    /// The folder of a repository.
+    /// Returns the folder of a repository.
     pub fn path(&self, full_name: &str) -> PathBuf {
         self.folder.path().join(format!("{full_name}.git"))
     }
 
-    /// Makes a repository whose `main` holds these files, and takes pushes.
+    /// Creates a repository whose `main` has these files and that accepts pushes.
     pub fn make(&self, full_name: &str, files: &[(&str, &str)]) {
         let path = self.path(full_name);
         self.make_empty(full_name);
@@ -63,7 +63,7 @@ impl GitServer {
         git(at, &["push", "-q", path.to_str().unwrap(), "main"]);
     }
 
-    /// Commits files on top of `main`, each with its text or `None` to remove it; the commit's id.
+    /// Commits files to `main`, each with its text or `None` to remove it, and returns the commit.
     pub fn commit(&self, full_name: &str, message: &str, files: &[(&str, Option<&str>)]) -> String {
         let path = self.path(full_name);
         let work = tempfile::tempdir().unwrap();
@@ -86,7 +86,7 @@ impl GitServer {
         git(at, &["rev-parse", "HEAD"]).trim().to_owned()
     }
 
-    /// Makes a repository without a commit.
+    /// Creates a repository without commits.
     pub fn make_empty(&self, full_name: &str) {
         let path = self.path(full_name);
         std::fs::create_dir_all(&path).unwrap();
@@ -94,7 +94,7 @@ impl GitServer {
         git(&path, &["config", "http.receivepack", "true"]);
     }
 
-    /// Makes the repository refuse pushes, with a reason.
+    /// Makes a repository refuse pushes with a reason.
     pub fn refuse_pushes(&self, full_name: &str) {
         use std::os::unix::fs::PermissionsExt as _;
         let hook = self.path(full_name).join("hooks/pre-receive");
@@ -103,13 +103,13 @@ impl GitServer {
         std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// What `git` says about a repository.
+    /// Runs `git` in a repository and returns its output.
     pub fn git(&self, full_name: &str, args: &[&str]) -> String {
         git(&self.path(full_name), args)
     }
 }
 
-/// Runs git without anything of this machine's configuration.
+/// Runs git without the configuration of this machine.
 fn git(at: &Path, args: &[&str]) -> String {
     let output = std::process::Command::new("git")
         .arg("-C")
@@ -161,11 +161,11 @@ async fn backend(root: Arc<Path>, request: HttpRequest, body: web::Bytes) -> Htt
     });
     let output = child.wait_with_output().await.unwrap();
     feeding.await.unwrap();
-    answer(&output.stdout)
+    response(&output.stdout)
 }
 
-/// Turns CGI output into an answer.
-fn answer(output: &[u8]) -> HttpResponse {
+/// Converts CGI output to a response.
+fn response(output: &[u8]) -> HttpResponse {
     let Some(end) = output.windows(4).position(|window| window == b"\r\n\r\n") else {
         return HttpResponse::InternalServerError().finish();
     };

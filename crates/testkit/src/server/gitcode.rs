@@ -1,5 +1,5 @@
-//! GitCode's API v5 as far as we use it, with state. As strict and as odd as the platform: numbers are strings, a
-//! missing thing is a 400 that says 404, short answers to changes.
+//! The part of GitCode's API v5 that Patchwright uses, with state. It has the peculiarities of the platform: numbers are
+//! strings, a missing thing is a 400 that says 404, and responses to changes are short.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Running, listen};
 use crate::fake;
 
-/// The token that the server takes.
+/// The token that the server accepts.
 pub const GITCODE_TOKEN: &str = "gitcodeCanaryCanaryCanary0123456789";
 const OWN_LOGIN: &str = "patchwright-bot";
 
@@ -41,7 +41,7 @@ struct Pull {
 
 type Shared = web::Data<Mutex<Model>>;
 
-/// The server.
+/// A server that behaves like GitCode.
 #[derive(Debug)]
 pub struct GitcodeServer {
     model: Arc<Mutex<Model>>,
@@ -49,7 +49,7 @@ pub struct GitcodeServer {
 }
 
 impl GitcodeServer {
-    /// Starts a server whose repositories lie as bare ones under a folder, as `owner/name.git`.
+    /// Starts a server whose bare repositories are in a folder, as `owner/name.git`.
     pub fn start(git_root: PathBuf) -> Self {
         let model = Arc::new(Mutex::new(Model { git_root, ..Model::default() }));
         let shared = Arc::clone(&model);
@@ -58,7 +58,7 @@ impl GitcodeServer {
         Self { model, running }
     }
 
-    /// The base of the API.
+    /// Returns the base of the API.
     pub fn url(&self) -> String {
         format!("http://{}/api/v5", self.running.address)
     }
@@ -74,41 +74,41 @@ impl GitcodeServer {
         self.model.lock().unwrap().permissions.insert(login.to_owned(), permission.to_owned());
     }
 
-    /// Answers the next requests with 429.
+    /// Responds to the next requests with 429.
     pub fn slow_down(&self, requests: u32) {
         self.model.lock().unwrap().slow_down = requests;
     }
 
-    /// Takes the token in `PRIVATE-TOKEN` only.
+    /// Accepts the token in the header `PRIVATE-TOKEN` only.
     pub fn take_private_token_only(&self) {
         self.model.lock().unwrap().only_private_token = true;
     }
 
-    /// The comments on an issue, without hidden marks.
+    /// Returns the comments on an issue, without hidden markers.
     pub fn comments_on(&self, number: u64) -> Vec<String> {
         let model = self.model.lock().unwrap();
         model.comments.iter().filter(|c| c.2 == number).map(|c| fake::visible_text(&c.3)).collect()
     }
 
-    /// Each pull request as (title, head, base, draft).
+    /// Returns each pull request as (title, head, base, draft).
     pub fn pulls(&self) -> Vec<(String, String, String, bool)> {
         let model = self.model.lock().unwrap();
         let row = |p: &Pull| (p.title.clone(), p.head.clone(), p.base.clone(), p.draft);
         model.pulls.iter().map(row).collect()
     }
 
-    /// Everything that people can see, in one text: to search for what must not be there.
+    /// Returns everything that people can see in one text, to search it for secrets.
     pub fn everything_visible(&self) -> String {
         format!("{:?}", self.model.lock().unwrap())
     }
 
-    /// Method and path of every request.
+    /// Returns method and path of every request.
     pub fn requests(&self) -> Vec<String> {
         self.model.lock().unwrap().requests.clone()
     }
 }
 
-/// 400 with the real code inside, as recorded.
+/// A 400 with the real code in the body, as recorded.
 fn missing() -> HttpResponse {
     HttpResponse::BadRequest().json(json!({
         "error_code": 404, "error_code_name": "UN_KNOW", "error_message": "404 Not Found", "trace_id": "t",
@@ -248,7 +248,7 @@ impl Model {
     ) -> HttpResponse {
         match (method, rest) {
             ("GET", []) => {
-                // Answers with everything that is open: whether the filter works everywhere is not known.
+                // Returns all open ones: whether the filter works everywhere is not known.
                 assert!(query.contains_key("head") && query["state"] == "open");
                 let found = self.pulls.iter().filter(|pull| pull.repo == repo && !pull.merged).map(pull_json);
                 HttpResponse::Ok().json(found.collect::<Vec<_>>())

@@ -1,4 +1,4 @@
-//! A server that takes whatever is posted to it.
+//! A server that records whatever is posted to it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -7,12 +7,12 @@ use actix_web::{App, HttpRequest, HttpResponse, web};
 
 use super::{Running, listen};
 
-/// Something that was posted.
+/// A request that was posted.
 #[derive(Debug, Clone)]
 pub struct Posted {
-    /// The path with its query.
+    /// The path and query.
     pub path: String,
-    /// The headers, names in lower case.
+    /// The headers, with names in lower case.
     pub headers: BTreeMap<String, String>,
     /// The body.
     pub body: String,
@@ -24,7 +24,7 @@ struct State {
     answers: Mutex<VecDeque<(u16, String)>>,
 }
 
-/// The server.
+/// A server that records whatever is posted to it.
 #[derive(Debug)]
 pub struct HookServer {
     state: Arc<State>,
@@ -32,28 +32,28 @@ pub struct HookServer {
 }
 
 impl HookServer {
-    /// Starts one. It gives these answers first, and then 200 with an empty object.
+    /// Starts a server that sends these responses first, and then 200 with an empty object.
     pub fn start(answers: &[(u16, &str)]) -> Self {
         let answers = answers.iter().map(|(status, body)| (*status, (*body).to_owned())).collect();
         let state = Arc::new(State { answers: Mutex::new(answers), ..State::default() });
         let shared = Arc::clone(&state);
         let running =
-            listen!(move || App::new().app_data(web::Data::from(Arc::clone(&shared))).default_service(web::to(take)));
+            listen!(move || App::new().app_data(web::Data::from(Arc::clone(&shared))).default_service(web::to(record)));
         Self { state, running }
     }
 
-    /// Its address.
+    /// Returns the address of the server.
     pub fn url(&self) -> String {
         format!("http://{}", self.running.address)
     }
 
-    /// Everything that was posted.
+    /// Returns all requests, oldest first.
     pub fn posted(&self) -> Vec<Posted> {
         self.state.posted.lock().unwrap().clone()
     }
 }
 
-async fn take(request: HttpRequest, body: String, state: web::Data<State>) -> HttpResponse {
+async fn record(request: HttpRequest, body: String, state: web::Data<State>) -> HttpResponse {
     let header = |(name, value): (&actix_web::http::header::HeaderName, &actix_web::http::header::HeaderValue)| {
         (name.as_str().to_owned(), value.to_str().unwrap_or_default().to_owned())
     };

@@ -1,4 +1,4 @@
-//! An OpenAI-compatible server with a script.
+//! An OpenAI-compatible server with scripted responses.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -9,20 +9,20 @@ use serde_json::{Value, json};
 
 use super::{Running, listen};
 
-/// What the server does with one question.
+/// The response to one request.
 #[derive(Debug, Clone)]
 pub enum Script {
-    /// Answers with this text, in one piece or streamed as the question wants.
+    /// Responds with this text, streamed if the request asks for it.
     Answer(String),
-    /// Answers with this status and body.
+    /// Responds with this status and body.
     Error(u16, Value),
-    /// Answers only after a while.
+    /// Responds with a timeout after this time.
     Silence(Duration),
-    /// Streams a part and cuts the connection's stream off.
+    /// Streams this text and ends without the end of the stream.
     CutOff(String),
 }
 
-/// Answers each question by itself.
+/// Returns the response to a request.
 type Deciding = Box<dyn Fn(&Value) -> Script + Send + Sync>;
 
 #[derive(Default)]
@@ -38,7 +38,7 @@ impl std::fmt::Debug for State {
     }
 }
 
-/// The server.
+/// An OpenAI-compatible server.
 #[derive(Debug)]
 pub struct LlmServer {
     state: Arc<State>,
@@ -46,12 +46,12 @@ pub struct LlmServer {
 }
 
 impl LlmServer {
-    /// Starts a server with this script.
+    /// Starts a server with these responses in order.
     pub fn start(script: impl IntoIterator<Item = Script>) -> Self {
         Self::serve(State { script: Mutex::new(script.into_iter().collect()), ..State::default() })
     }
 
-    /// Starts a server that decides by the question.
+    /// Starts a server whose response is a function of the request.
     pub fn deciding(decide: impl Fn(&Value) -> Script + Send + Sync + 'static) -> Self {
         Self::serve(State { deciding: Some(Box::new(decide)), ..State::default() })
     }
@@ -68,17 +68,17 @@ impl LlmServer {
         Self { state, running }
     }
 
-    /// A server that gives these answers, one after the other.
+    /// Starts a server that responds with these texts in order.
     pub fn answering(answers: &[&str]) -> Self {
         Self::start(answers.iter().map(|answer| Script::Answer((*answer).to_owned())))
     }
 
-    /// The base address, with `/v1`.
+    /// Returns the base address, with `/v1`.
     pub fn url(&self) -> String {
         format!("http://{}/v1", self.running.address)
     }
 
-    /// The bodies of all questions.
+    /// Returns the bodies of all requests, oldest first.
     pub fn asked(&self) -> Vec<Value> {
         self.state.asked.lock().unwrap().clone()
     }

@@ -1,4 +1,4 @@
-//! Real servers on loopback.
+//! Servers on loopback that behave like the real ones.
 
 mod git;
 mod gitcode;
@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 
 use actix_web::dev::ServerHandle;
 
-/// A running server that stops when it goes.
+/// A running server, which stops when it is dropped.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     handle: ServerHandle,
@@ -44,12 +44,12 @@ impl std::fmt::Debug for Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // The future does its work when it is called; nobody needs to wait for the answer.
+        // The server stops when `stop` is called; its future only waits for that.
         drop(self.handle.stop(false));
     }
 }
 
-/// Listens on a free port of loopback.
+/// Starts an application on a free port of loopback.
 macro_rules! listen {
     ($app:expr) => {{
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

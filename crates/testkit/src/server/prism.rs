@@ -1,4 +1,4 @@
-//! Prism (npm `@stoplight/prism-cli`) as a proxy that holds every request against a vendor's OpenAPI document.
+//! Prism (npm `@stoplight/prism-cli`) as a proxy that validates every request against a vendor's OpenAPI document.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -13,13 +13,13 @@ pub struct Prism {
 }
 
 impl Prism {
-    /// Starts Prism out of the `node_modules` of a folder, between a client and an upstream server, with the document cut
+    /// Starts Prism from the `node_modules` of a folder, between a client and an upstream server, with the document reduced
     /// to these calls.
     pub fn start(npm: &Path, document: &Path, calls: &[(&str, &[&str])], upstream: &str) -> Self {
         Self::start_below(npm, document, calls, upstream, "")
     }
 
-    /// The same where all calls lie below a path that the document does not know.
+    /// Starts Prism for calls below a path that the document does not have.
     pub fn start_below(npm: &Path, document: &Path, calls: &[(&str, &[&str])], upstream: &str, below: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let cut = folder.path().join("openapi.json");
@@ -32,7 +32,7 @@ impl Prism {
             .arg(below)
             .status()
             .unwrap();
-        assert!(status.success(), "{} cannot be cut", document.display());
+        assert!(status.success(), "{} cannot be reduced", document.display());
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
@@ -53,12 +53,12 @@ impl Prism {
         prism
     }
 
-    /// Where it listens.
+    /// Returns the address of the proxy.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What was wrong with requests so far, and how many there were.
+    /// Returns the violations of all requests so far, and the number of requests.
     pub fn verdict(&self) -> (Vec<String>, usize) {
         let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap();
         let wrong = log.lines().filter(|line| {

@@ -135,7 +135,7 @@ impl JobRow {
         let id = self.id();
         let rework: Rework = from_optional_json(T, id, self.rework.as_deref())?.unwrap_or_default();
         let (epoch, revision) = (unsigned(T, id, self.summary.now.epoch)?, self.summary.now.revision);
-        let summary = self.summary.into_domain_with(stages.each_ref().map(StageSummary::from))?;
+        let summary = self.summary.into_domain_with(&stages.each_ref().map(StageSummary::from))?;
         let job = Job {
             id: summary.id,
             issue_id: summary.issue_id,
@@ -171,10 +171,10 @@ impl JobRow {
 impl JobSummaryRow {
     pub(crate) fn into_domain(self, stages: Vec<StageSummaryRow>) -> Result<JobSummary, StoreError> {
         let stages = stage_summaries(stages)?;
-        self.into_domain_with(stages)
+        self.into_domain_with(&stages)
     }
 
-    fn into_domain_with(self, stages: [StageSummary; StageKind::ALL.len()]) -> Result<JobSummary, StoreError> {
+    fn into_domain_with(self, stages: &[StageSummary; StageKind::ALL.len()]) -> Result<JobSummary, StoreError> {
         let id = self.id.as_str();
         let time = |micros: Option<i64>| micros.map(|micros| timestamp(T, id, micros)).transpose();
         let number =
@@ -200,7 +200,7 @@ impl JobSummaryRow {
             priority: Priority::of_rank(self.rank).ok_or_else(|| corrupt_row(T, id, "its rank is none"))?,
             review: from_optional_json(T, id, self.now.review.as_deref())?.unwrap_or_default(),
             attempts: unsigned(T, id, self.now.attempts)?,
-            stages,
+            stages: *stages,
             published: from_json(T, id, &self.now.published)?,
             verdict: outcome.verdict,
             failure: outcome.failure,

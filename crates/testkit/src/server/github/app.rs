@@ -1,4 +1,4 @@
-//! The GitHub App: its own token, its installation, and the installation's tokens.
+//! The GitHub App: its own token, its installation, and the tokens of the installation.
 
 use actix_web::{HttpResponse, web};
 use base64::Engine as _;
@@ -15,7 +15,7 @@ pub(super) struct AppModel {
     id: String,
     /// Whether the App is installed where the repositories are.
     pub(super) installed: bool,
-    /// When the tokens that are handed out end, RFC 3339.
+    /// When issued tokens expire, RFC 3339.
     expires_at: String,
     tokens: Vec<String>,
 }
@@ -51,12 +51,12 @@ impl AppModel {
         };
         let (Some(header), Some(claims)) = (part(0), part(1)) else { return false };
         let life = claims["exp"].as_i64().zip(claims["iat"].as_i64()).map(|(exp, iat)| exp - iat);
-        // Ten minutes ahead, and the minute that it is backdated.
+        // Ten minutes, and one by which the token is backdated.
         header["alg"] == "RS256" && claims["iss"] == *self.id && life.is_some_and(|life| (0..=660).contains(&life))
     }
 }
 
-/// Whether only the App itself may ask for this.
+/// Whether only the App itself may call this.
 pub(super) fn is_for_the_app(path: &str) -> bool {
     path == "/app" || path.starts_with("/app/") || path.ends_with("/installation")
 }

@@ -1,4 +1,4 @@
-//! GitHub as far as we use it, with state. Strict: a missing token, user agent or branch is refused as GitHub does.
+//! The part of GitHub that Patchwright uses, with state. Like GitHub, it refuses a missing token, user agent or branch.
 
 mod app;
 mod more;
@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 use super::{Running, listen};
 use crate::fake;
 
-/// The token that the server takes.
+/// The token that the server accepts.
 pub const TOKEN: &str = "ghp_CanaryCanaryCanaryCanaryCanary012345";
-/// The token's account.
+/// The account of the token.
 const OWN_LOGIN: &str = "patchwright-bot";
 
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ struct Model {
     faults: Option<Faults>,
 }
 
-/// Calls that fail by chance.
+/// Calls that fail randomly.
 #[derive(Debug)]
 struct Faults {
     percent: u64,
@@ -45,14 +45,14 @@ struct Faults {
 /// How a call fails.
 #[derive(Debug, Clone, Copy)]
 enum Fault {
-    /// It is answered so and not carried out.
+    /// The server responds with an error and does nothing.
     Status(u16),
-    /// It is carried out and its answer is cut off.
+    /// The call takes effect, and its response is cut off.
     CutOff,
 }
 
 impl Faults {
-    /// Thrown dice (xorshift), the same for the same beginning.
+    /// Random numbers (xorshift), the same for the same seed.
     fn next(&mut self) -> Option<Fault> {
         self.state ^= self.state << 13;
         self.state ^= self.state >> 7;
@@ -69,7 +69,7 @@ impl Faults {
     }
 }
 
-/// An answer that is given in place of the right one.
+/// A response that replaces the regular one.
 #[derive(Debug, Clone)]
 struct Instead {
     status: u16,
@@ -98,7 +98,7 @@ struct Pull {
     merged: bool,
 }
 
-/// The server.
+/// A server that behaves like GitHub.
 #[derive(Debug)]
 pub struct GithubServer {
     model: Arc<Mutex<Model>>,
@@ -108,7 +108,7 @@ pub struct GithubServer {
 type Shared = web::Data<Mutex<Model>>;
 
 impl GithubServer {
-    /// Starts a server whose repositories lie as bare ones under a folder, as `owner/name.git`.
+    /// Starts a server whose bare repositories are in a folder, as `owner/name.git`.
     pub fn start(git_root: PathBuf) -> Self {
         let model = Arc::new(Mutex::new(Model { git_root, ..Model::default() }));
         let shared = Arc::clone(&model);
@@ -136,7 +136,7 @@ impl GithubServer {
         Self { model, running }
     }
 
-    /// The base of the REST API; GraphQL is below it.
+    /// Returns the base of the REST API; GraphQL is below it.
     pub fn url(&self) -> String {
         format!("http://{}", self.running.address)
     }
@@ -152,91 +152,90 @@ impl GithubServer {
         self.model.lock().unwrap().permissions.insert(login.to_owned(), permission.to_owned());
     }
 
-    /// The comments on an issue or pull request, without hidden marks.
+    /// Returns the comments on an issue or pull request, without hidden markers.
     pub fn comments_on(&self, number: u64) -> Vec<String> {
         let model = self.model.lock().unwrap();
         model.comments.iter().filter(|c| c.number == number).map(|c| fake::visible_text(&c.body)).collect()
     }
 
-    /// How often the comments on an issue were edited, in their order.
+    /// Returns how often each comment on an issue was edited, in their order.
     pub fn edits_on(&self, number: u64) -> Vec<u32> {
         let model = self.model.lock().unwrap();
         model.comments.iter().filter(|c| c.number == number).map(|c| c.edits).collect()
     }
 
-    /// Each pull request as (title, head, base, draft).
+    /// Returns each pull request as (title, head, base, draft).
     pub fn pulls(&self) -> Vec<(String, String, String, bool)> {
         let model = self.model.lock().unwrap();
         let row = |p: &Pull| (p.title.clone(), p.head.clone(), p.base.clone(), p.draft);
         model.pulls.iter().map(row).collect()
     }
 
-    /// Every text that a pull request has had, without hidden marks, oldest first.
+    /// Returns every text that a pull request has had, without hidden markers, oldest first.
     pub fn panels(&self, number: u64) -> Vec<String> {
         let model = self.model.lock().unwrap();
         let pull = model.pulls.iter().find(|pull| pull.number == number);
         pull.map(|pull| pull.bodies.iter().map(|body| fake::visible_text(body)).collect()).unwrap_or_default()
     }
 
-    /// Everything that people can see, in one text: to search for what must not be there.
+    /// Returns everything that people can see in one text, to search it for secrets.
     pub fn everything_visible(&self) -> String {
         format!("{:?}", self.model.lock().unwrap())
     }
 
-    /// Makes the server know a GitHub App by its public key (DER), installed where the repositories are. Its tokens end
-    /// at a time of RFC 3339.
+    /// Installs a GitHub App with a public key (DER) for all repositories. Its tokens expire at a time of RFC 3339.
     pub fn install_app(&self, id: &str, public_key: Vec<u8>, expires_at: &str) {
         self.model.lock().unwrap().app = Some(app::AppModel::new(id, public_key, expires_at));
     }
 
-    /// Takes the App away from where the repositories are.
+    /// Uninstalls the App.
     pub fn uninstall_app(&self) {
         self.model.lock().unwrap().app.as_mut().unwrap().installed = false;
     }
 
-    /// How many installation tokens were handed out.
+    /// Returns how many installation tokens were issued.
     pub fn installation_tokens(&self) -> usize {
         self.model.lock().unwrap().app.as_ref().map_or(0, app::AppModel::tokens)
     }
 
-    /// Refuses all installation tokens that were handed out so far.
+    /// Revokes all installation tokens that were issued so far.
     pub fn revoke_installation_tokens(&self) {
         self.model.lock().unwrap().app.as_mut().unwrap().revoke();
     }
 
-    /// Answers the next request so, whatever it asks.
+    /// Sends this response to the next request, whatever it is.
     pub fn answer_next(&self, status: u16, headers: &[(&'static str, &str)], body: Value) {
         let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         self.model.lock().unwrap().instead.push_back(Instead { status, headers, body });
     }
 
-    /// Lets so many of a hundred calls fail: with 429, 500 and 502, or carried out and the answer cut off.
+    /// Makes this percentage of calls fail: with 429, 500 and 502, or after they took effect with a cut-off response.
     pub fn fail_by_chance(&self, percent: u64, seed: u64) {
         self.model.lock().unwrap().faults = Some(Faults { percent, state: seed.max(1) });
     }
 
-    /// Lets every call succeed again.
+    /// Makes every call succeed again.
     pub fn fail_no_more(&self) {
         self.model.lock().unwrap().faults = None;
     }
 
-    /// How often a read was answered with "not modified".
+    /// Returns how many reads got "not modified".
     pub fn unchanged(&self) -> usize {
         self.model.lock().unwrap().unchanged
     }
 
-    /// Labels and reactions that were set, in order.
+    /// Returns the labels and reactions that were set, in order.
     pub fn labels_and_reactions(&self) -> (Vec<String>, Vec<String>) {
         let more = &self.model.lock().unwrap().more;
         (more.labels.clone(), more.reactions.clone())
     }
 
-    /// The check runs as they are now.
+    /// Returns the check runs.
     pub fn checks(&self) -> Vec<Value> {
         self.model.lock().unwrap().more.checks.clone()
     }
 
-    /// Writes the log of a hook, newest first: number, delivery id, time, status.
+    /// Sets the delivery log of a webhook, newest first: number, delivery id, time, status.
     pub fn log_deliveries(&self, log: &[(u64, &str, &str, u16)]) {
         let entry = |(id, guid, at, status): &(u64, &str, &str, u16)| {
             json!({"id": id, "guid": guid, "delivered_at": at, "redelivery": false, "status_code": status,
@@ -245,12 +244,12 @@ impl GithubServer {
         self.model.lock().unwrap().more.deliveries = log.iter().map(entry).collect();
     }
 
-    /// Which deliveries were asked for again.
+    /// Returns the deliveries whose redelivery was requested.
     pub fn redelivered(&self) -> Vec<u64> {
         self.model.lock().unwrap().more.redelivered.clone()
     }
 
-    /// Adds a comment by a person to the repository's list.
+    /// Adds a comment of a person to the list of the repository.
     pub fn list_comment(&self, id: u64, number: u64, login: &str, body: &str, at: &str) {
         self.model.lock().unwrap().more.listed_comments.push(json!({
             "id": id, "body": body, "user": {"login": login, "type": "User"}, "created_at": at, "updated_at": at,
@@ -258,13 +257,13 @@ impl GithubServer {
         }));
     }
 
-    /// Method and path of every request.
+    /// Returns method and path of every request.
     pub fn requests(&self) -> Vec<String> {
         self.model.lock().unwrap().requests.clone()
     }
 }
 
-/// Notes the request and refuses what GitHub would refuse before it looks at the address.
+/// Records the request and refuses what GitHub refuses before it routes the request.
 fn refusal(request: &actix_web::dev::ServiceRequest) -> Option<HttpResponse> {
     let model = request.app_data::<Shared>().unwrap();
     model.lock().unwrap().requests.push(format!("{} {}", request.method(), request.path()));
@@ -323,7 +322,7 @@ where
             Error = actix_web::Error,
         >,
 {
-    // The request must not be held beside the call: actix routes only a request that nobody else holds.
+    // No reference to the request may be kept during the call: actix routes only a request that it owns alone.
     let fault = request.app_data::<Shared>().unwrap().lock().unwrap().faults.as_mut().and_then(Faults::next);
     let next = match (refusal(&request), fault) {
         (Some(refusal), _) => Err(request.into_response(refusal.map_into_right_body())),
@@ -363,7 +362,7 @@ async fn user() -> HttpResponse {
     HttpResponse::Ok().json(json!({"login": OWN_LOGIN, "id": 9, "type": "User"}))
 }
 
-/// Whoever has a permission somewhere has an account.
+/// Everybody with a permission has an account.
 async fn account(login: web::Path<String>, model: Shared) -> HttpResponse {
     let login = login.into_inner();
     if !model.lock().unwrap().permissions.contains_key(&login) {
@@ -476,7 +475,7 @@ async fn list_pulls(
     model: Shared,
 ) -> HttpResponse {
     let repo = format!("{}/{}", path.0, path.1);
-    // Without its owner the filter is ignored.
+    // GitHub ignores the filter without the owner.
     let head = query.get("head").and_then(|head| head.split_once(':')).map(|(_, branch)| branch.to_owned());
     let model = model.lock().unwrap();
     let found =

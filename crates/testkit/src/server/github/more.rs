@@ -1,4 +1,4 @@
-//! Labels, reactions, checks, files, and the logs of hooks.
+//! Labels, reactions, checks, files, and the delivery logs of webhooks.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use super::{Shared, not_found, unprocessable};
 
-/// What is kept of these.
+/// The state of these.
 #[derive(Debug, Default)]
 pub(super) struct More {
     pub(super) labels: Vec<String>,
     pub(super) reactions: Vec<String>,
     pub(super) checks: Vec<Value>,
-    /// By branch and path, with the number of the write that made it.
+    /// By branch and path, with the number of the write that created it.
     files: BTreeMap<(String, String), (String, u64)>,
     writes: u64,
     /// Newest first, as GitHub lists them.
@@ -111,7 +111,7 @@ pub(super) async fn write_content(
     if known.is_some() { HttpResponse::Ok().json(answer) } else { HttpResponse::Created().json(answer) }
 }
 
-/// Two to a page, so that a test needs no hundred.
+/// Two per page, so that a test does not need a hundred.
 pub(super) async fn deliveries(query: web::Query<BTreeMap<String, String>>, model: Shared) -> HttpResponse {
     let from: usize = query.get("cursor").map_or(0, |cursor| cursor.parse().unwrap());
     let all = &model.lock().unwrap().more.deliveries;
@@ -137,7 +137,7 @@ pub(super) async fn listed_comments(query: web::Query<BTreeMap<String, String>>,
     HttpResponse::Ok().json(found)
 }
 
-/// A page of the open issues; `per_page` and `page` as GitHub takes them.
+/// Returns a page of the open issues; `per_page` and `page` as on GitHub.
 pub(super) async fn list_issues(
     path: web::Path<(String, String)>,
     query: web::Query<BTreeMap<String, String>>,

@@ -1,4 +1,4 @@
-//! The calls of a site.
+//! The API of a site.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ fn missing() -> HttpResponse {
     errors(404, "Issue does not exist or you do not have permission to see it.")
 }
 
-/// Who asks, by a token of theirs or as the service account.
+/// Returns the account of a request: of a person's token, or the service account.
 fn account(request: &HttpRequest, model: &Model) -> Option<String> {
     let header = request.headers().get("authorization")?.to_str().ok()?;
     if let Some(token) = header.strip_prefix("Bearer ") {
@@ -53,14 +53,14 @@ pub(super) fn serve(request: &HttpRequest, call: &str, body: &Value, model: &mut
             let most: usize = query.get("maxResults").map_or(50, |most| most.parse().unwrap());
             let all: Vec<&Comment> = model.comments.iter().filter(|comment| comment.issue == issue.id).collect();
             let page: Vec<Value> =
-                all.iter().skip(start).take(most).map(|comment| told(comment, model, false)).collect();
+                all.iter().skip(start).take(most).map(|comment| comment_json(comment, model, false)).collect();
             HttpResponse::Ok().json(json!({"startAt": start, "maxResults": most, "total": all.len(), "comments": page}))
         }
         ("POST", ["comment", "list"], _) => {
             let ids: Vec<u64> = body["ids"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
             let with = query.get("expand").is_some_and(|expand| expand.contains("properties"));
             let found = model.comments.iter().filter(|comment| ids.contains(&comment.id));
-            let values: Vec<Value> = found.map(|comment| told(comment, model, with)).collect();
+            let values: Vec<Value> = found.map(|comment| comment_json(comment, model, with)).collect();
             HttpResponse::Ok().json(json!({"isLast": true, "values": values}))
         }
         ("POST" | "PUT", ["issue", _, "comment", ..], _) if fault(version, &body["body"]).is_some() => {
@@ -69,13 +69,13 @@ pub(super) fn serve(request: &HttpRequest, call: &str, body: &Value, model: &mut
         ("POST", ["issue", _, "comment"], Some(issue)) => {
             let id = model.add_comment(&issue.id, &account, body["body"].clone(), body["properties"].clone());
             let comment = model.comments.iter().find(|comment| comment.id == id).unwrap();
-            HttpResponse::Created().json(told(comment, model, false))
+            HttpResponse::Created().json(comment_json(comment, model, false))
         }
         ("PUT", ["issue", _, "comment", id], Some(issue)) => edit(&issue, id, body["body"].clone(), &account, model),
         ("GET", ["issue", _, "comment", id], Some(issue)) => {
             let here = |comment: &&Comment| comment.issue == issue.id && comment.id.to_string() == *id;
             match model.comments.iter().find(here) {
-                Some(comment) => HttpResponse::Ok().json(told(comment, model, false)),
+                Some(comment) => HttpResponse::Ok().json(comment_json(comment, model, false)),
                 None => errors(404, "Can not find a comment for the id"),
             }
         }
@@ -92,7 +92,7 @@ pub(super) fn serve(request: &HttpRequest, call: &str, body: &Value, model: &mut
             };
             model.issues.iter_mut().find(|known| known.id == issue.id).unwrap().status = to;
             let change = json!({"items": [{"field": "status", "fromString": issue.status, "toString": "x"}]});
-            model.tell("jira:issue_updated", &issue.id, &account, &json!({ "changelog": change }));
+            model.send_event("jira:issue_updated", &issue.id, &account, &json!({ "changelog": change }));
             HttpResponse::NoContent().finish()
         }
         ("POST", ["issue", _, "remotelink"], Some(issue)) => {
@@ -111,7 +111,7 @@ pub(super) fn serve(request: &HttpRequest, call: &str, body: &Value, model: &mut
     }
 }
 
-/// Why this version of the interface does not take a text.
+/// Returns why this version of the API refuses a text.
 fn fault(version: &str, body: &Value) -> Option<&'static str> {
     let fits = match version {
         "2" => body.is_string(),
@@ -135,20 +135,20 @@ fn edit(issue: &Issue, id: &str, text: Value, account: &str, model: &mut Model) 
     }
     model.comments[at].body = text;
     model.comments[at].edits += 1;
-    let comment = told(&model.comments[at], model, false);
-    model.tell("comment_updated", &issue.id, account, &json!({ "comment": comment }));
+    let comment = comment_json(&model.comments[at], model, false);
+    model.send_event("comment_updated", &issue.id, account, &json!({ "comment": comment }));
     HttpResponse::Ok().json(comment)
 }
 
-fn told(comment: &Comment, model: &Model, with_properties: bool) -> Value {
-    let mut told = json!({
+fn comment_json(comment: &Comment, model: &Model, with_properties: bool) -> Value {
+    let mut value = json!({
         "self": format!("https://{JIRA_SITE}/rest/api/2/issue/{}/comment/{}", comment.issue, comment.id),
         "id": comment.id.to_string(), "author": model.person(&comment.author), "body": comment.body,
     });
     if with_properties {
-        told["properties"] = comment.properties.clone();
+        value["properties"] = comment.properties.clone();
     }
-    told
+    value
 }
 
 fn shown(issue: &Issue, model: &Model) -> Value {

@@ -1,4 +1,4 @@
-//! Atlassian's login: consent, codes, tokens.
+//! The OAuth server of Atlassian: consent, codes, tokens.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{JIRA_APPLICATION, JIRA_CLOUD_ID, JIRA_SITE, Model};
 
-/// What a page's address must hold, and where the browser goes.
+/// Checks the address of a consent page and returns the address that the browser is redirected to.
 pub(super) fn consent(model: &mut Model, page: &str, account: &str) -> String {
     let url: actix_web::http::Uri = page.parse().unwrap();
     let query: BTreeMap<String, String> =
@@ -64,7 +64,7 @@ fn token(body: &Value, model: &mut Model) -> HttpResponse {
             Some((account, redirect)) if redirect == given("redirect_uri") => account,
             _ => return refused(403, "invalid_grant", "Invalid authorization code"),
         },
-        // It works once.
+        // A refresh token works once.
         "refresh_token" => match model.refresh.remove(given("refresh_token")) {
             Some(account) => {
                 model.refreshed += 1;

@@ -1,6 +1,6 @@
-//! One site of Jira Cloud with Atlassian's login before it, as far as we use them, with state. As strict and as odd as the
-//! real ones: refresh tokens work once, transitions depend on where an issue stands, a text of the wrong kind is refused,
-//! and whatever happens is told by webhook, our own doings too.
+//! A site of Jira Cloud with Atlassian's login, as far as Patchwright uses them, with state. Like the real ones, refresh
+//! tokens work once, transitions depend on the state of an issue, a text of the wrong format is refused, and every change
+//! sends a webhook, also those of the server itself.
 
 mod api;
 mod login;
@@ -13,14 +13,14 @@ use serde_json::{Value, json};
 
 use super::{Running, listen};
 
-/// The site's host.
+/// The host of the site.
 pub const JIRA_SITE: &str = "acme.atlassian.net";
-/// Atlassian's id of it.
+/// Atlassian's id of the site.
 pub const JIRA_CLOUD_ID: &str = "11223344-a1b2-3b33-c444-def123456789";
-/// The service account.
+/// The service account: mail address and API key.
 pub const JIRA_SERVICE: (&str, &str, &str) =
     ("bot@acme.example", "ATATT3jiraCanaryCanaryCanary0123456789", "712020:service-account");
-/// The application at Atlassian.
+/// The application at Atlassian: client id and secret.
 pub const JIRA_APPLICATION: (&str, &str) = ("client-id-0123", "jira-client-secret-canary-0123");
 
 #[derive(Debug, Clone)]
@@ -43,14 +43,14 @@ struct Comment {
     edits: u32,
 }
 
-/// What a path is answered with next, in the place of what it would be.
+/// The response to the next request of a path, instead of the regular one.
 #[derive(Debug, Clone)]
 struct Fault {
     part: String,
     status: u16,
     headers: Vec<(String, String)>,
     body: Value,
-    /// Whether it is done all the same: the answer is what gets lost.
+    /// Whether the request takes effect all the same, as if only its response was lost.
     done: bool,
 }
 
@@ -61,7 +61,7 @@ struct Model {
     issues: Vec<Issue>,
     comments: Vec<Comment>,
     links: Vec<(String, String, String)>,
-    /// From which state, its id, where to.
+    /// Source state, id, target state.
     workflow: Vec<(String, String, String)>,
     /// Code to account and redirect address.
     codes: HashMap<String, (String, String)>,
@@ -79,7 +79,7 @@ struct Model {
 
 type Shared = web::Data<Mutex<Model>>;
 
-/// The server.
+/// A server that behaves like a site of Jira Cloud.
 #[derive(Debug)]
 pub struct JiraServer {
     model: Arc<Mutex<Model>>,
@@ -87,7 +87,7 @@ pub struct JiraServer {
 }
 
 impl JiraServer {
-    /// Starts a site with an ordinary workflow and nobody in it but the service account.
+    /// Starts a site with an ordinary workflow and the service account only.
     pub fn start() -> Self {
         let model = Arc::new(Mutex::new(Model::default()));
         let shared = Arc::clone(&model);
@@ -110,12 +110,12 @@ impl JiraServer {
         server
     }
 
-    /// The base of everything.
+    /// Returns the base address.
     pub fn url(&self) -> String {
         format!("http://{}", self.running.address)
     }
 
-    /// What a server of ours must be told to use it.
+    /// Returns the settings with which Patchwright uses the site.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         let url = self.url();
         vec![
@@ -130,12 +130,12 @@ impl JiraServer {
         ]
     }
 
-    /// Lets a person in.
+    /// Adds a person.
     pub fn add_person(&self, account: &str, name: &str) {
         self.model.lock().unwrap().people.insert(account.to_owned(), name.to_owned());
     }
 
-    /// Opens an issue, in the first state, and tells nobody.
+    /// Opens an issue in the first state, without a webhook.
     pub fn open_issue(&self, id: &str, key: &str, summary: &str, description: &str) {
         let issue = Issue {
             id: id.to_owned(),
@@ -148,20 +148,20 @@ impl JiraServer {
         self.model.lock().unwrap().issues.push(issue);
     }
 
-    /// Changes the text of an issue, and tells nobody.
+    /// Changes the text of an issue, without a webhook.
     pub fn describe(&self, key: &str, description: Value) {
         let mut model = self.model.lock().unwrap();
         let issue = model.issues.iter_mut().find(|issue| issue.key == key).unwrap();
         issue.description = description;
     }
 
-    /// Gives an issue another key: it was moved to another project.
+    /// Changes the key of an issue, as a move to another project does.
     pub fn move_issue(&self, key: &str, to: &str) {
         let mut model = self.model.lock().unwrap();
         model.issues.iter_mut().find(|issue| issue.key == key).unwrap().key = to.to_owned();
     }
 
-    /// Somebody comments; returns the delivery that tells of it.
+    /// Adds a comment of a person and returns its delivery.
     pub fn comment(&self, account: &str, key: &str, body: impl Into<Value>) -> (String, String) {
         let mut model = self.model.lock().unwrap();
         let issue = model.issues.iter().find(|issue| issue.key == key).unwrap().id.clone();
@@ -169,7 +169,7 @@ impl JiraServer {
         model.told.pop_back().unwrap()
     }
 
-    /// Somebody adds a label; returns the delivery that tells of it.
+    /// Adds a label in the name of a person and returns the delivery.
     pub fn add_label(&self, account: &str, key: &str, label: &str) -> (String, String) {
         let mut model = self.model.lock().unwrap();
         let issue = model.issues.iter_mut().find(|issue| issue.key == key).unwrap();
@@ -180,7 +180,7 @@ impl JiraServer {
             "field": "labels", "fieldId": "labels", "fieldtype": "jira", "from": null, "fromString": before,
             "to": null, "toString": after,
         }]});
-        model.tell(
+        model.send_event(
             "jira:issue_updated",
             &id,
             account,
@@ -189,22 +189,22 @@ impl JiraServer {
         model.told.pop_back().unwrap()
     }
 
-    /// What happened since, by us and by others: identifier and body of each delivery.
+    /// Returns the deliveries since the last call, with identifier and body.
     pub fn told(&self) -> Vec<(String, String)> {
         self.model.lock().unwrap().told.drain(..).collect()
     }
 
-    /// A person consents on Atlassian's page: where their browser is sent then.
+    /// Consents in the name of a person and returns the address that their browser is redirected to.
     pub fn consent(&self, page: &str, account: &str) -> String {
         login::consent(&mut self.model.lock().unwrap(), page, account)
     }
 
-    /// The comments on an issue as people see them.
+    /// Returns the comments on an issue as people see them.
     pub fn comments_on(&self, key: &str) -> Vec<String> {
         self.comments_with_edits(key).into_iter().map(|(text, _)| text).collect()
     }
 
-    /// The comments of our own on an issue, and how often each was edited.
+    /// Returns the comments that Patchwright wrote on an issue, and how often each was edited.
     pub fn comments_with_edits(&self, key: &str) -> Vec<(String, u32)> {
         let model = self.model.lock().unwrap();
         let Some(issue) = model.issues.iter().find(|issue| issue.key == key) else { return Vec::new() };
@@ -213,7 +213,7 @@ impl JiraServer {
         own.map(|comment| (text(&comment.body), comment.edits)).collect()
     }
 
-    /// Who wrote the comments of our own on an issue.
+    /// Returns the authors of the comments that Patchwright wrote on an issue.
     pub fn authors_on(&self, key: &str) -> Vec<String> {
         let model = self.model.lock().unwrap();
         let issue = model.issues.iter().find(|issue| issue.key == key).unwrap();
@@ -221,73 +221,73 @@ impl JiraServer {
         own.map(|comment| comment.author.clone()).collect()
     }
 
-    /// Where an issue stands.
+    /// Returns the state of an issue.
     pub fn status_of(&self, key: &str) -> String {
         self.model.lock().unwrap().issues.iter().find(|issue| issue.key == key).unwrap().status.clone()
     }
 
-    /// The pages that issues are linked to.
+    /// Returns the pages that issues are linked to.
     pub fn links(&self) -> Vec<String> {
         self.model.lock().unwrap().links.iter().map(|(_, _, url)| url.clone()).collect()
     }
 
-    /// Everything that people can see, in one text: to search for what must not be there.
+    /// Returns everything that people can see in one text, to search it for secrets.
     pub fn everything_visible(&self) -> String {
         let model = self.model.lock().unwrap();
         format!("{:?} {:?} {:?}", model.issues, model.comments, model.links)
     }
 
-    /// Method and path of every request.
+    /// Returns method and path of every request.
     pub fn requests(&self) -> Vec<String> {
         self.model.lock().unwrap().requests.clone()
     }
 
-    /// Answers the next request whose path holds this with a status, and does nothing.
+    /// Responds to the next request whose path contains `part` with a status, and does nothing.
     pub fn answer_next(&self, part: &str, status: u16, headers: &[(&str, &str)], body: Value) {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let fault = Fault { part: part.to_owned(), status, headers, body, done: false };
         self.model.lock().unwrap().faults.push(fault);
     }
 
-    /// Does what the next request whose path holds this asks, and answers 502.
+    /// Performs the next request whose path contains `part`, and responds with 502.
     pub fn lose_answer_of_next(&self, part: &str) {
         let fault = Fault { part: part.to_owned(), status: 502, headers: vec![], body: json!({}), done: true };
         self.model.lock().unwrap().faults.push(fault);
     }
 
-    /// Refuses the service account from now on, or takes it again.
+    /// Refuses the service account from now on, or accepts it again.
     pub fn refuse_service_account(&self, refused: bool) {
         self.model.lock().unwrap().service_refused = refused;
     }
 
-    /// Lets nobody into the site: their tokens open others.
+    /// Withdraws everybody's access to the site: their tokens are for other sites.
     pub fn show_no_site(&self) {
         self.model.lock().unwrap().no_site = true;
     }
 
-    /// Ends all access tokens; refresh tokens stay.
+    /// Expires all access tokens; refresh tokens stay valid.
     pub fn end_access_tokens(&self) {
         self.model.lock().unwrap().access.clear();
     }
 
-    /// Ends all that people have allowed.
+    /// Revokes all grants.
     pub fn end_grants(&self) {
         let mut model = self.model.lock().unwrap();
         model.access.clear();
         model.refresh.clear();
     }
 
-    /// How many refresh tokens were exchanged.
+    /// Returns how many refresh tokens were exchanged.
     pub fn refreshed(&self) -> u32 {
         self.model.lock().unwrap().refreshed
     }
 
-    /// Leaves one way only from the first state.
+    /// Leaves one transition only from the first state.
     pub fn forbid_transitions(&self) {
         self.model.lock().unwrap().workflow.retain(|(_, id, _)| id == "11");
     }
 
-    /// What people were last asked to allow.
+    /// Returns the scopes of the last consent.
     pub fn scopes(&self) -> String {
         self.model.lock().unwrap().scopes.clone()
     }
@@ -300,7 +300,7 @@ impl Model {
     }
 
     fn person(&self, account: &str) -> Value {
-        // No e-mail address: most people hide it.
+        // Without an e-mail address, because most people hide it.
         json!({
             "self": format!("https://{JIRA_SITE}/rest/api/2/user?accountId={account}"), "accountId": account,
             "displayName": self.people.get(account).cloned().unwrap_or_default(), "active": true,
@@ -323,12 +323,12 @@ impl Model {
             "self": format!("https://{JIRA_SITE}/rest/api/2/issue/{issue}/comment/{id}"), "id": id.to_string(),
             "author": self.person(account), "body": body, "updateAuthor": self.person(account), "jsdPublic": true,
         });
-        self.tell("comment_created", issue, account, &json!({ "comment": comment }));
+        self.send_event("comment_created", issue, account, &json!({ "comment": comment }));
         id
     }
 
-    /// Tells what happened, as a webhook's body is: comments come with a trimmed issue.
-    fn tell(&mut self, event: &str, issue: &str, account: &str, more: &Value) {
+    /// Queues the delivery of an event; the issue of a comment is abridged.
+    fn send_event(&mut self, event: &str, issue: &str, account: &str, more: &Value) {
         let number = self.fresh();
         let known = self.issues.iter().find(|known| known.id == issue).unwrap().clone();
         let mut fields = json!({
@@ -350,7 +350,7 @@ impl Model {
             body["user"] = self.person(account);
         }
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        // As it would be now: what is a day old is not taken.
+        // The present time, because deliveries that are a day old are ignored.
         body["timestamp"] = json!(jiff::Timestamp::now().as_millisecond() + i64::try_from(number).unwrap() % 1_000);
         self.told.push_back((format!("delivery-{number}"), body.to_string()));
     }
