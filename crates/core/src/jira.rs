@@ -206,6 +206,7 @@ pub struct SiteEvent {
     /// Who did it; `None` for what Jira does by itself.
     pub person: Option<JiraPerson>,
     /// What happened.
+    #[serde(alias = "what")]
     pub kind: SiteEventKind,
 }
 
