@@ -205,8 +205,8 @@ pub struct SiteEvent {
     pub timestamp: i64,
     /// Who did it; `None` for what Jira does by itself.
     pub person: Option<JiraPerson>,
-    /// What happened.
-    #[serde(alias = "what")]
+    /// The kind of event. Stored under its first name, which old rows have.
+    #[serde(rename = "what")]
     pub kind: SiteEventKind,
 }
 

@@ -205,7 +205,7 @@ impl Channels<'_> {
 
     fn accept_secret(&self, text: Secret) -> Result<Secret, ManagementError> {
         let secret = validate::secret(text, SECRET_BYTES)?;
-        self.0.ports.redactor.learn(&secret);
+        self.0.ports.redactor.add(&secret);
         Ok(secret)
     }
 }

@@ -100,7 +100,7 @@ impl CredentialedForge {
     /// # Errors
     /// [`ForgeError`].
     pub async fn account_of(&self, secret: Secret) -> Result<String, ForgeError> {
-        self.ports.redactor.learn(&secret);
+        self.ports.redactor.add(&secret);
         (self.new_client)(secret).own_login().await
     }
 
@@ -138,7 +138,7 @@ impl CredentialedForge {
                 tracing::warn!(credential = %credential.name, %scope, "the credential has expired; using the next wider one");
                 continue;
             }
-            self.ports.redactor.learn(&secret);
+            self.ports.redactor.add(&secret);
             let mut clients = self.clients.lock().await;
             let key = (credential.id, credential.changed_at);
             let client = clients.entry(key).or_insert_with(|| (self.new_client)(secret));

@@ -93,6 +93,9 @@ impl From<HttpError> for SendError {
     fn from(error: HttpError) -> Self {
         match error {
             HttpError::Address { detail } => Self::permanent(detail),
+            HttpError::PrivateAddress { host } => Self::permanent(format!(
+                "{host} is an address of a private network; an administrator can allow it with ALLOW_PRIVATE_ADDRESSES"
+            )),
             other => Self::retryable(other.to_string()),
         }
     }

@@ -263,7 +263,7 @@ impl Engine {
             SiteEventKind::Labeled { .. } => None,
         };
         TriggerRequest {
-            issue: InboundIssue::read(source, remote),
+            issue: InboundIssue::from_remote(source, remote),
             actor: Actor { login: requester.user.login.to_string(), is_bot: false },
             owner: Some(requester.user.id),
             kind: request.kind,

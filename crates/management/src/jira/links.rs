@@ -87,7 +87,7 @@ impl Jira<'_> {
         let workspace = self.site(pending.workspace).await?;
         let now = self.now();
         let tokens = oauth.exchange(code, now).await?;
-        self.inner.ports.redactor.learn(&tokens.access);
+        self.inner.ports.redactor.add(&tokens.access);
         let sites = oauth.sites(&tokens.access).await?;
         let site = sites.into_iter().find(|site| site.host == workspace.name).ok_or_else(|| {
             let detail = format!("your Atlassian account has no access to {}, or did not grant it", workspace.name);

@@ -267,7 +267,7 @@ impl Jira<'_> {
     fn accept_secret(&self, text: Option<Secret>) -> Result<Option<Secret>, ManagementError> {
         let Some(text) = text else { return Ok(None) };
         let secret = validate::secret(text, SECRET_BYTES)?;
-        self.inner.ports.redactor.learn(&secret);
+        self.inner.ports.redactor.add(&secret);
         Ok(Some(secret))
     }
 

@@ -20,16 +20,13 @@ pub(crate) fn run(args: &LocateArgs) -> CommandResult {
     let text = std::fs::read_to_string(&args.issue)?;
     let (title, body) = text.split_once('\n').unwrap_or((&text, ""));
     let repo = args.repo.canonicalize()?;
-    let ranking = Locator::new(args.cache.clone()).locate(&IndexQuery {
-        tree: Arc::new(Snapshot::open(&repo, &args.rev)?),
-        repository: Some(repo.display().to_string()),
-        title: title.to_owned(),
-        body: body.to_owned(),
-        labels: args.labels.clone(),
-        folder: args.folder.as_ref().map(|folder| folder.trim_end_matches('/').to_owned()),
-        outlined: OUTLINED.min(args.top),
-        limit: args.top,
-    })?;
+    let mut query = IndexQuery::new(Arc::new(Snapshot::open(&repo, &args.rev)?), title, body)
+        .with_repository(repo.display().to_string())
+        .with_labels(args.labels.clone())
+        .with_outlines(OUTLINED.min(args.top))
+        .with_limit(args.top);
+    query.folder = args.folder.as_ref().map(|folder| folder.trim_end_matches('/').to_owned());
+    let ranking = Locator::new(args.cache.clone()).locate(&query)?;
     if args.json {
         say(&serde_json::to_string_pretty(&ranking.files.iter().map(shown).collect::<Vec<_>>())?);
         return Ok(ExitCode::SUCCESS);

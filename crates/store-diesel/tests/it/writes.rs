@@ -116,7 +116,7 @@ async fn a_job_writes_each_stage_twice_and_a_renewal_writes_none(store: DieselSt
     assert_eq!(stage_writes(&sql).await, writes);
     assert!(store.jobs_changed(changed_at + 1, 9).await.unwrap().is_empty());
 
-    fixture.engine.cancel(id).await.unwrap();
+    fixture.engine.cancel(id, None).await.unwrap();
     assert!(matches!(session.renew_lease().await, Err(TaskSessionError::LeaseLost)));
 }
 
