@@ -6,17 +6,17 @@ use patchwright_core::Secret;
 use patchwright_http::Request;
 use serde_json::{Value, json};
 
-use super::tester::Tester;
+use super::test_server::TestServer;
 
 const TOKEN: &str = "api-token-0123456789-schemathesis";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_is_as_it_is_described() {
     let Some(program) = patchwright_testkit::fetched("SCHEMATHESIS") else { return };
-    let tester = Tester::start_with(vec![], &[("API_TOKEN", TOKEN), ("WORKERS", "0")]).await;
+    let test_server = TestServer::start_with(vec![], &[("API_TOKEN", TOKEN), ("WORKERS", "0")]).await;
     let post = async |path: &str, body: Value| {
-        let request = Request::post(tester.url(path)).bearer(&Secret::new(TOKEN)).json(&body);
-        let answer = tester.send(request).await;
+        let request = Request::post(test_server.url(path)).bearer(&Secret::new(TOKEN)).json(&body);
+        let answer = test_server.send(request).await;
         assert_eq!(answer.status, 201, "{}", answer.text());
         answer.json::<Value>().unwrap()
     };
@@ -26,7 +26,7 @@ async fn the_api_is_as_it_is_described() {
     let mut command = Command::new(program);
     command
         .arg("run")
-        .arg(tester.url("/api/openapi.json"))
+        .arg(test_server.url("/api/openapi.json"))
         .args(["-H", &format!("Authorization: Bearer {TOKEN}"), "--checks", "all", "--max-examples", "15"])
         .args([
             "--seed",
@@ -43,5 +43,5 @@ async fn the_api_is_as_it_is_described() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
     assert!(said.contains(" passed"), "{said}");
-    tester.abandon().await;
+    test_server.abandon().await;
 }

@@ -4,77 +4,77 @@ use patchwright_domain::{Job, JobStatus};
 use patchwright_testkit::server::Script;
 use serde_json::json;
 
-use super::tester::{REPO, Tester, analysis, good_answers, plan};
+use super::test_server::{REPO, TestServer, analysis, good_answers, plan};
 
 /// The job has failed for the reason, and the issue says so with the job's id and what to do.
-fn expect_failure(tester: &Tester, job: &Job, reason: &str) {
+fn expect_failure(test_server: &TestServer, job: &Job, reason: &str) {
     assert_eq!(job.status(), JobStatus::Failed, "{job:#?}");
     let failure = job.failure.as_ref().unwrap();
     assert!(failure.reason.contains(reason), "{}", failure.reason);
-    let comments = tester.github.comments_on(42);
+    let comments = test_server.github.comments_on(42);
     assert_eq!(comments.len(), 2, "an acknowledgement and a result: {comments:#?}");
     let result = &comments[1];
     assert!(result.contains(&job.id.to_string()), "{result}");
     assert!(result.contains("What to do:"), "{result}");
-    assert!(tester.github.pulls().is_empty(), "no half-made pull request");
+    assert!(test_server.github.pulls().is_empty(), "no half-made pull request");
 }
 
 async fn fails(script: Vec<Script>, settings: &[(&str, &str)], reason: &str) {
-    let mut tester = Tester::start_with(script, settings).await;
-    let job = tester.fix().await;
-    expect_failure(&tester, &job, reason);
-    tester.finish().await;
+    let mut test_server = TestServer::start_with(script, settings).await;
+    let job = test_server.fix().await;
+    expect_failure(&test_server, &job, reason);
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repository_that_is_not_there() {
-    let mut tester = Tester::start(vec![]).await;
-    std::fs::rename(tester.git.path(REPO), tester.git.path("acme/moved")).unwrap();
-    let job = tester.fix().await;
-    expect_failure(&tester, &job, "the repository acme/demo was not found on github");
-    tester.finish().await;
+    let mut test_server = TestServer::start(vec![]).await;
+    std::fs::rename(test_server.git.path(REPO), test_server.git.path("acme/moved")).unwrap();
+    let job = test_server.fix().await;
+    expect_failure(&test_server, &job, "the repository acme/demo was not found on github");
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_repository() {
-    let mut tester = Tester::start(vec![]).await;
-    std::fs::remove_dir_all(tester.git.path(REPO)).unwrap();
-    tester.git.make_empty(REPO);
-    let job = tester.fix().await;
-    expect_failure(&tester, &job, "is empty; push a first commit");
-    tester.finish().await;
+    let mut test_server = TestServer::start(vec![]).await;
+    std::fs::remove_dir_all(test_server.git.path(REPO)).unwrap();
+    test_server.git.make_empty(REPO);
+    let job = test_server.fix().await;
+    expect_failure(&test_server, &job, "is empty; push a first commit");
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repository_without_tests_is_no_failure_but_stays_a_draft() {
-    let mut tester = Tester::start(good_answers()).await;
-    std::fs::remove_dir_all(tester.git.path(REPO)).unwrap();
-    tester.git.make(REPO, &[("calc.py", "def add(a, b):\n    return a - b\n")]);
-    let job = tester.fix().await;
+    let mut test_server = TestServer::start(good_answers()).await;
+    std::fs::remove_dir_all(test_server.git.path(REPO)).unwrap();
+    test_server.git.make(REPO, &[("calc.py", "def add(a, b):\n    return a - b\n")]);
+    let job = test_server.fix().await;
     assert_eq!(job.verdict, Some(patchwright_domain::job::report::Verdict::NoTests), "{:?}", job.failure);
-    assert!(tester.github.pulls()[0].3);
+    assert!(test_server.github.pulls()[0].3);
     assert!(
-        tester.github.comments_on(42)[1].contains("no test suite was found"),
+        test_server.github.comments_on(42)[1].contains("no test suite was found"),
         "{:?}",
-        tester.github.comments_on(42)
+        test_server.github.comments_on(42)
     );
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_not_utf8() {
-    let mut tester = Tester::start(good_answers()).await;
+    let mut test_server = TestServer::start(good_answers()).await;
     let work = tempfile::tempdir().unwrap();
     let at = work.path().to_str().unwrap().to_owned();
-    let bare = tester.git.path(REPO).display().to_string();
+    let bare = test_server.git.path(REPO).display().to_string();
     std::fs::write(work.path().join("calc.py"), b"# caf\xe9\ndef add(a, b):\n    return a - b\n").unwrap();
-    tester.git.git(REPO, &["--work-tree", &at, "--git-dir", &bare, "-c", "core.bare=false", "add", "calc.py"]);
+    test_server.git.git(REPO, &["--work-tree", &at, "--git-dir", &bare, "-c", "core.bare=false", "add", "calc.py"]);
     let who = ["-c", "user.name=t", "-c", "user.email=t@t"];
     let commit = ["--work-tree", at.as_str(), "--git-dir", bare.as_str(), "-c", "core.bare=false"];
-    tester.git.git(REPO, &[&commit[..], &who, &["commit", "-q", "-m", "latin-1"]].concat());
-    let job = tester.fix().await;
-    expect_failure(&tester, &job, "calc.py, which is not UTF-8 text");
-    tester.finish().await;
+    test_server.git.git(REPO, &[&commit[..], &who, &["commit", "-q", "-m", "latin-1"]].concat());
+    let job = test_server.fix().await;
+    expect_failure(&test_server, &job, "calc.py, which is not UTF-8 text");
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,11 +120,11 @@ async fn a_model_account_without_quota_is_not_asked_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_streamed_answer_works_and_a_cut_one_is_never_used() {
-    let mut tester = Tester::start_with(good_answers(), &[("LLM_STREAM", "true")]).await;
-    let job = tester.fix().await;
+    let mut test_server = TestServer::start_with(good_answers(), &[("LLM_STREAM", "true")]).await;
+    let job = test_server.fix().await;
     assert_eq!(job.status(), JobStatus::Succeeded, "{:?}", job.failure);
     assert_eq!(job.usage().tokens(), 450);
-    tester.finish().await;
+    test_server.finish().await;
     let settings = [("LLM_STREAM", "true"), ("LLM_TRIES", "1")];
     fails(vec![Script::CutOff(analysis())], &settings, "the stream was cut off").await;
 }
@@ -134,10 +134,10 @@ async fn a_busy_model_server_is_asked_again() {
     let busy = Script::Error(503, json!({"error": "overloaded"}));
     let mut script = vec![busy];
     script.extend(good_answers());
-    let mut tester = Tester::start(script).await;
-    let job = tester.fix().await;
+    let mut test_server = TestServer::start(script).await;
+    let job = test_server.fix().await;
     assert_eq!(job.status(), JobStatus::Succeeded, "{:?}", job.failure);
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,12 +149,12 @@ async fn a_budget_that_is_used_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_push_that_is_refused() {
-    let mut tester = Tester::start(good_answers()).await;
-    tester.git.refuse_pushes(REPO);
-    let job = tester.fix().await;
-    expect_failure(&tester, &job, "the remote refused the push");
+    let mut test_server = TestServer::start(good_answers()).await;
+    test_server.git.refuse_pushes(REPO);
+    let job = test_server.fix().await;
+    expect_failure(&test_server, &job, "the remote refused the push");
     assert!(job.failure.unwrap().reason.contains("pre-receive hook declined"));
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,13 +162,13 @@ async fn a_failed_job_can_be_retried_from_the_stage_that_failed() {
     let mut script = vec![Script::Answer(analysis())];
     script.extend(["nonsense", "more nonsense"].map(|text| Script::Answer(text.into())));
     script.extend(good_answers().into_iter().skip(1));
-    let mut tester = Tester::start(script).await;
-    let job = tester.fix().await;
+    let mut test_server = TestServer::start(script).await;
+    let job = test_server.fix().await;
     assert_eq!(job.status(), JobStatus::Failed);
-    let answer = tester.post_comment("@patchwright retry").await;
+    let answer = test_server.post_comment("@patchwright retry").await;
     assert_eq!(answer.status, 202, "{}", answer.text());
-    let job = tester.expect_end(job.id).await;
+    let job = test_server.expect_end(job.id).await;
     assert_eq!(job.status(), JobStatus::Succeeded, "{:?}", job.failure);
-    assert_eq!(tester.github.comments_on(42).len(), 3, "each end has its own result comment");
-    tester.finish().await;
+    assert_eq!(test_server.github.comments_on(42).len(), 3, "each end has its own result comment");
+    test_server.finish().await;
 }

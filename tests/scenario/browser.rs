@@ -10,8 +10,8 @@ use patchwright_testkit::server::Script;
 use serde_json::{Value, json};
 
 use super::chromium::Browser;
-use super::office::{Asker, Method, Office, PASSWORD, office};
-use super::tester::{REPO, Tester, good_answers};
+use super::accounts_fixture::{Asker, Method, AccountsFixture, PASSWORD, accounts_fixture};
+use super::test_server::{REPO, TestServer, good_answers};
 
 /// How long a page of ours may take until it can be used, in milliseconds, on a machine that does much else at the same time.
 const INTERACTIVE: f64 = 3_000.0;
@@ -19,8 +19,8 @@ const INTERACTIVE: f64 = 3_000.0;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_logs_in_starts_an_issue_watches_it_and_merges() {
     let Some(browser) = Browser::start().await else { return };
-    let Office { tester, issue, .. } = office().await;
-    let url = |path: &str| tester.url(path);
+    let AccountsFixture { test_server, issue, .. } = accounts_fixture().await;
+    let url = |path: &str| test_server.url(path);
     browser.go(&url(&format!("/issues/{issue}"))).await;
     browser.judge_everywhere("login").await;
     browser.log_in("olga", "a wrong password").await;
@@ -59,22 +59,22 @@ async fn a_person_logs_in_starts_an_issue_watches_it_and_merges() {
     // The session has ended.
     browser.read("h1", "登录").await;
     browser.close().await;
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 /// A server that nobody was added to, with a model that is ready to be asked.
-async fn empty_house() -> Tester {
+async fn empty_house() -> TestServer {
     let mut answers = vec![Script::Answer("ready".to_owned())];
     answers.extend(good_answers());
-    Tester::start(answers).await
+    TestServer::start(answers).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_administrator_gets_from_nothing_to_a_merged_pull_request() {
     let Some(browser) = Browser::start().await else { return };
-    let tester = empty_house().await;
-    tester.add_user(&Asker::default(), "root", "admin").await;
-    let url = |path: &str| tester.url(path);
+    let test_server = empty_house().await;
+    test_server.add_user(&Asker::default(), "root", "admin").await;
+    let url = |path: &str| test_server.url(path);
     browser.go(&url("/welcome")).await;
     browser.log_in("root", PASSWORD).await;
     browser.read("h1", "Get started").await;
@@ -87,9 +87,9 @@ async fn an_administrator_gets_from_nothing_to_a_merged_pull_request() {
     assert!(address.ends_with("/api/github/webhook"), "{address}");
     assert_eq!(browser.see("[data-part=delivery]").await.text().await.unwrap(), "Nothing was received yet");
     browser.press("form[action='/welcome/secret'] button").await;
-    browser.read("#secret", super::tester::SECRET).await;
+    browser.read("#secret", super::test_server::SECRET).await;
     let ping = json!({"zen": "Design for failure.", "hook_id": 1, "hook": {"type": "Repository"}}).to_string();
-    assert_eq!(tester.deliver("ping", &ping, "delivery-of-the-ping").await.status, 200);
+    assert_eq!(test_server.deliver("ping", &ping, "delivery-of-the-ping").await.status, 200);
     browser.go(&url("/welcome")).await;
     browser.read("[data-part=delivery]", "Received").await;
     browser.choose("form[action='/settings/repositories/add'] [name=platform]", "github").await;
@@ -124,7 +124,7 @@ async fn an_administrator_gets_from_nothing_to_a_merged_pull_request() {
     browser.read(".figures dd", "1").await;
     browser.judge_everywhere("statistics").await;
     browser.close().await;
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 /// The diff in both layouts, the tests, the words with the model, the log.
@@ -157,9 +157,9 @@ async fn the_job_shows_how_it_came_about(browser: &Browser) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_administrator_finds_everything_that_can_be_set() {
     let Some(browser) = Browser::start().await else { return };
-    let Office { tester, admin, .. } = office().await;
-    let url = |path: &str| tester.url(path);
-    tester.node(&admin, "builder-1").await;
+    let AccountsFixture { test_server, admin, .. } = accounts_fixture().await;
+    let url = |path: &str| test_server.url(path);
+    test_server.node(&admin, "builder-1").await;
     browser.go(&url("/settings")).await;
     browser.log_in("root@example.org", PASSWORD).await;
     browser.read("h1", "Repositories").await;
@@ -173,13 +173,13 @@ async fn an_administrator_finds_everything_that_can_be_set() {
     browser.press("form[action$='/check'] button").await;
     browser.read("#findings li", "Good").await;
     browser.judge_everywhere("settings-findings").await;
-    assert!(!browser.client.source().await.unwrap().contains(super::tester::SECRET), "secrets are masked");
+    assert!(!browser.client.source().await.unwrap().contains(super::test_server::SECRET), "secrets are masked");
     browser.go(&url("/settings/tokens")).await;
     browser.write("[name=name]", "laptop").await;
     browser.press("form.add button").await;
     let token = browser.see("#revealed").await.text().await.unwrap();
     let by_token = Asker { token: Some(token), ..Asker::default() };
-    assert_eq!(tester.get_json(&by_token, "/api/v1/me").await["login"], "root@example.org");
+    assert_eq!(test_server.get_json(&by_token, "/api/v1/me").await["login"], "root@example.org");
     browser.go(&url("/settings/tokens")).await;
     browser.gone("#revealed").await;
     browser.press("form[action$='/end'] button").await;
@@ -198,7 +198,7 @@ async fn an_administrator_finds_everything_that_can_be_set() {
     browser.press("button[name=language]").await;
     browser.see("html[lang=zh-CN]").await;
     browser.judge_everywhere("board-zh").await;
-    a_month_of_work(&tester).await;
+    a_month_of_work(&test_server).await;
     for page in [
         "welcome",
         "statistics",
@@ -211,12 +211,12 @@ async fn an_administrator_finds_everything_that_can_be_set() {
         browser.judge_everywhere(&format!("{}-zh", page.replace(['/', '?', '='], "-"))).await;
     }
     browser.close().await;
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 /// Runs that ended in the last thirty days, more of them as time goes on.
-async fn a_month_of_work(tester: &Tester) {
-    let today = tester.app().engine.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+async fn a_month_of_work(test_server: &TestServer) {
+    let today = test_server.app().engine.now().to_zoned(jiff::tz::TimeZone::UTC).date();
     for n in 0..240_u16 {
         let back = 29 - i64::from(n.isqrt() * 2).min(29);
         let outcome =
@@ -237,42 +237,42 @@ async fn a_month_of_work(tester: &Tester) {
                 cost_micros: prompt_tokens * 3,
             },
         };
-        tester.app().store.commit(Step { ended: Some(ended), ..Step::default() }).await.unwrap();
+        test_server.app().store.commit(Step { ended: Some(ended), ..Step::default() }).await.unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_ended_is_told_and_a_form_of_another_page_is_not_taken() {
     let Some(browser) = Browser::start().await else { return };
-    let Office { tester, .. } = office().await;
-    browser.go(&tester.url("/issues")).await;
+    let AccountsFixture { test_server, .. } = accounts_fixture().await;
+    browser.go(&test_server.url("/issues")).await;
     browser.log_in("olga", PASSWORD).await;
     browser.see("td button.start.pending").await;
     browser.run("document.querySelectorAll('[name=csrf]').forEach(field => field.value = 'guess')").await;
     browser.press("td button.start.pending").await;
     browser.read(".toast.bad", "the request lacks the session's CSRF token").await;
-    browser.go(&tester.url("/issues")).await;
+    browser.go(&test_server.url("/issues")).await;
     browser.see("td button.start.pending").await;
     let cookie = browser.client.get_named_cookie("patchwright_session").await.unwrap();
     let hash = ring::digest::digest(&ring::digest::SHA256, cookie.value().as_bytes());
     let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    tester.app().store.end_session(&hash).await.unwrap();
+    test_server.app().store.end_session(&hash).await.unwrap();
     browser.press("td button.start.pending").await;
     browser.read(".toast.bad", "the session has ended").await;
-    browser.go(&tester.url("/issues")).await;
+    browser.go(&test_server.url("/issues")).await;
     browser.read("h1", "Log in").await;
     browser.close().await;
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_page_is_light_and_soon_of_use() {
     let Some(browser) = Browser::start().await else { return };
-    let Office { tester, .. } = office().await;
-    browser.go(&tester.url("/issues")).await;
+    let AccountsFixture { test_server, .. } = accounts_fixture().await;
+    browser.go(&test_server.url("/issues")).await;
     browser.log_in("olga", PASSWORD).await;
     browser.see("[data-live]:not([hidden])").await;
-    browser.go(&tester.url("/board")).await;
+    browser.go(&test_server.url("/board")).await;
     browser.see(".board").await;
     let sizes = "return [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
         .map(entry => [entry.name, entry.encodedBodySize, entry.domInteractive ?? 0])";
@@ -280,31 +280,31 @@ async fn the_first_page_is_light_and_soon_of_use() {
     let loaded: Vec<(String, u64, f64)> = serde_json::from_value(loaded).unwrap();
     let bytes: u64 = loaded.iter().map(|(_, bytes, _)| bytes).sum();
     assert!(bytes > 1_000 && bytes <= 40_000, "{bytes} bytes: {loaded:?}");
-    let ours = |name: &String| name.starts_with(&tester.url("/"));
+    let ours = |name: &String| name.starts_with(&test_server.url("/"));
     assert!(loaded.iter().all(|(name, ..)| ours(name)), "nothing comes from elsewhere: {loaded:?}");
     // A bound for the sake of what hangs; how fast it is stands in the benchmarks.
     assert!(loaded[0].2 < INTERACTIVE, "{loaded:?}");
     browser.close().await;
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_of_any_length_is_shown_in_its_colours_and_can_do_nothing() {
     let Some(browser) = Browser::start().await else { return };
-    let Office { tester, owner, issue, .. } = office().await;
-    let started = tester.ask(&owner, Method::Post, &format!("/api/v1/issues/{issue}/start"), None).await;
+    let AccountsFixture { test_server, owner, issue, .. } = accounts_fixture().await;
+    let started = test_server.ask(&owner, Method::Post, &format!("/api/v1/issues/{issue}/start"), None).await;
     let task: Value = started.json().unwrap();
     let job: JobId = task["job_id"].as_str().unwrap().parse().unwrap();
-    tester.expect_end(job).await;
+    test_server.expect_end(job).await;
     let task: TaskId = task["id"].as_str().unwrap().parse().unwrap();
     let hostile =
         "\u{1b}[31mred <img src=x onerror=alert(1)>\u{1b}[0m \u{1b}]8;;javascript:alert(2)\u{7}link\u{1b}]8;;\u{7}\n";
     let many: String = (1..=100_000).map(|n| format!("line {n}\n")).collect();
-    let now = tester.app().engine.now();
+    let now = test_server.app().engine.now();
     for (piece, text) in [(1_000, hostile), (1_001, many.as_str())] {
-        tester.app().store.append_log(task, piece, text, now).await.unwrap();
+        test_server.app().store.append_log(task, piece, text, now).await.unwrap();
     }
-    browser.go(&tester.url(&format!("/jobs/{job}"))).await;
+    browser.go(&test_server.url(&format!("/jobs/{job}"))).await;
     browser.log_in("olga", PASSWORD).await;
     // The end is followed, and only what is in sight is drawn.
     let last = "return [...document.querySelectorAll('.sheet div')].some(row => row.innerText.includes('line 100000'))";
@@ -316,7 +316,7 @@ async fn a_log_of_any_length_is_shown_in_its_colours_and_can_do_nothing() {
     browser.until("return document.querySelector('.hit.now').innerText.endsWith('link')").await;
     assert_eq!(browser.run("return document.querySelectorAll('.lines img, .lines a').length").await, 0);
     browser.judge("log").await;
-    let download = tester.page(&owner, &format!("/tasks/{task}/log.txt")).await;
+    let download = test_server.page(&owner, &format!("/tasks/{task}/log.txt")).await;
     assert!(download.text().ends_with("line 100000\n") && download.text().contains(hostile));
     let said = browser.see("#calls .what a").await.attr("href").await.unwrap().unwrap();
     for (name, path) in [
@@ -325,9 +325,9 @@ async fn a_log_of_any_length_is_shown_in_its_colours_and_can_do_nothing() {
         ("problem", "/issues/00000000-0000-0000-0000-000000000009"),
         ("draft", "/issues/new"),
     ] {
-        browser.go(&tester.url(path)).await;
+        browser.go(&test_server.url(path)).await;
         browser.judge_everywhere(name).await;
     }
     browser.close().await;
-    tester.finish().await;
+    test_server.finish().await;
 }

@@ -3,10 +3,10 @@
 use patchwright_http::{Request, Response};
 use serde_json::{Value, json};
 
-use super::office::{Asker, Method, Office, PASSWORD, office};
-use super::tester::{Tester, good_answers};
+use super::accounts_fixture::{Asker, Method, AccountsFixture, PASSWORD, accounts_fixture};
+use super::test_server::{TestServer, good_answers};
 
-impl Tester {
+impl TestServer {
     /// A page, as somebody's browser asks for it.
     pub(super) async fn page(&self, asker: &Asker, path: &str) -> Response {
         let mut request = Request::get(self.url(path)).header("accept", "text/html");
@@ -34,29 +34,29 @@ impl Tester {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_are_led_to_the_pages_and_programs_are_told_that_the_server_lives() {
-    let Office { tester, admin, .. } = office().await;
-    assert_eq!(tester.get("/").await.json::<Value>().unwrap()["status"], "healthy");
-    let stranger = tester.page(&Asker::default(), "/").await;
+    let AccountsFixture { test_server, admin, .. } = accounts_fixture().await;
+    assert_eq!(test_server.get("/").await.json::<Value>().unwrap()["status"], "healthy");
+    let stranger = test_server.page(&Asker::default(), "/").await;
     assert!(stranger.text().contains("name=\"password\""), "whoever is not known logs in: {}", stranger.text());
-    let known = tester.page(&admin, "/").await;
+    let known = test_server.page(&admin, "/").await;
     assert!(known.text().contains("add() subtracts") && known.text().contains(">Start<"), "{}", known.text());
     let policy = known.header("content-security-policy").unwrap();
     assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
     assert_eq!(known.header("cache-control"), Some("no-store"));
     let text = known.text();
     let style = text.split("rel=\"stylesheet\" href=\"").nth(1).unwrap().split('"').next().unwrap();
-    let asset = tester.get(style).await;
+    let asset = test_server.get(style).await;
     assert_eq!((asset.status, asset.header("content-type")), (200, Some("text/css; charset=utf-8")));
     assert!(asset.header("cache-control").unwrap().contains("immutable"));
-    assert_eq!(tester.get("/assets/000000000000/style.css").await.status, 404);
-    assert_eq!(tester.page(&admin, "/issues/no-such-issue").await.status, 404);
-    assert_eq!(tester.page(&admin, "/issues?status=lost").await.status, 400);
-    tester.finish().await;
+    assert_eq!(test_server.get("/assets/000000000000/style.css").await.status, 404);
+    assert_eq!(test_server.page(&admin, "/issues/no-such-issue").await.status, 404);
+    assert_eq!(test_server.page(&admin, "/issues?status=lost").await.status, 400);
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_counts_only_from_our_own_page_and_by_who_may() {
-    let Office { tester, owner, member, issue, .. } = office().await;
+    let AccountsFixture { test_server, owner, member, issue, .. } = accounts_fixture().await;
     let start = format!("/issues/{issue}/start");
     let csrf = |asker: &Asker| format!("csrf={}", asker.csrf.as_ref().unwrap());
     let refused = [
@@ -66,119 +66,119 @@ async fn a_form_counts_only_from_our_own_page_and_by_who_may() {
         (member.cookie.as_ref(), csrf(&member), None, "somebody whose issue it is not"),
     ];
     for (cookie, fields, origin, who) in refused {
-        let answer = tester.form(cookie, &start, &fields, origin).await;
+        let answer = test_server.form(cookie, &start, &fields, origin).await;
         assert_eq!(answer.status, 403, "{who}: {}", answer.text());
         assert!(answer.json::<Value>().unwrap()["text"].is_string(), "it is said in words");
     }
-    assert_eq!(tester.form(None, &start, "", None).await.status, 401);
-    let theirs = tester.page(&member, "/issues").await.text();
+    assert_eq!(test_server.form(None, &start, "", None).await.status, 401);
+    let theirs = test_server.page(&member, "/issues").await.text();
     assert!(theirs.contains("<button class=\"start pending\" disabled>"), "others cannot press it: {theirs}");
-    let answer = tester.form(owner.cookie.as_ref(), &start, &csrf(&owner), None).await;
+    let answer = test_server.form(owner.cookie.as_ref(), &start, &csrf(&owner), None).await;
     assert_eq!(answer.json::<Value>().unwrap(), json!({"text": "The job is started."}));
-    let again = tester.form(owner.cookie.as_ref(), &start, &csrf(&owner), None).await;
+    let again = test_server.form(owner.cookie.as_ref(), &start, &csrf(&owner), None).await;
     assert_eq!(again.status, 409, "it is started once: {}", again.text());
-    let job = tester.expect_a_job().await;
-    tester.expect_end(job).await;
-    tester.finish().await;
+    let job = test_server.expect_a_job().await;
+    test_server.expect_end(job).await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_starts_what_can_be_started_and_says_how_much_was_not() {
-    let Office { tester, owner, issue, .. } = office().await;
+    let AccountsFixture { test_server, owner, issue, .. } = accounts_fixture().await;
     let csrf = owner.csrf.as_ref().unwrap();
     let ghost = "00000000-0000-0000-0000-000000000009";
     let fields = format!("csrf={csrf}&ids={issue}&ids={ghost}");
-    let answer = tester.form(owner.cookie.as_ref(), "/issues/start-batch", &fields, None).await;
+    let answer = test_server.form(owner.cookie.as_ref(), "/issues/start-batch", &fields, None).await;
     let said = answer.json::<Value>().unwrap();
     assert_eq!((answer.status, &said["text"]), (409, &"1 / 2 · there is no issue with this id".into()));
-    let job = tester.expect_a_job().await;
-    tester.expect_end(job).await;
-    let page = tester.page(&owner, &format!("/issues/{issue}")).await.text();
+    let job = test_server.expect_a_job().await;
+    test_server.expect_end(job).await;
+    let page = test_server.page(&owner, &format!("/issues/{issue}")).await.text();
     assert!(page.contains(">Merge<") && page.contains("name=\"instructions\""), "it can be merged or go on: {page}");
     assert!(page.contains(&job.to_string()), "{page}");
     let (path, fields) = (format!("/issues/{issue}/cancel"), format!("csrf={csrf}"));
-    let other = tester.form(owner.cookie.as_ref(), &path, &fields, None).await;
+    let other = test_server.form(owner.cookie.as_ref(), &path, &fields, None).await;
     assert_eq!(other.status, 409, "nothing runs that could be cancelled");
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_others_write_is_shown_as_text() {
-    let Office { tester, admin, issue, .. } = office().await;
+    let AccountsFixture { test_server, admin, issue, .. } = accounts_fixture().await;
     let hostile = json!({
         "title": "<script>alert(1)</script>\" onmouseover=\"x",
         "body": "<img src=x onerror=alert(1)> [go](javascript:alert(1)) ![spy](https://evil.example/p.png) **bold**",
     });
     let path = format!("/api/v1/issues/{issue}");
-    assert_eq!(tester.ask(&admin, Method::Patch, &path, Some(&hostile)).await.status, 200);
+    assert_eq!(test_server.ask(&admin, Method::Patch, &path, Some(&hostile)).await.status, 200);
     for path in ["/issues".to_owned(), format!("/issues/{issue}")] {
-        let page = tester.page(&admin, &path).await.text();
+        let page = test_server.page(&admin, &path).await.text();
         for bad in ["<script>alert", "<img src=x", "<img src=\"https://evil", "javascript:alert(1)\"", "\" onmouseover"]
         {
             assert!(!page.contains(bad), "{bad} on {path}: {page}");
         }
     }
-    assert!(tester.page(&admin, &format!("/issues/{issue}")).await.text().contains("<strong>bold</strong>"));
-    let search = tester.page(&admin, "/issues?q=%22%3E%3Cscript%3Ealert(2)%3C/script%3E").await.text();
+    assert!(test_server.page(&admin, &format!("/issues/{issue}")).await.text().contains("<strong>bold</strong>"));
+    let search = test_server.page(&admin, "/issues?q=%22%3E%3Cscript%3Ealert(2)%3C/script%3E").await.text();
     assert!(!search.contains("<script>alert(2)") && search.contains("Nothing fits the filter"), "{search}");
     for elsewhere in ["//evil.example", "https://evil.example", "/\\evil.example"] {
-        let login = tester.page(&Asker::default(), &format!("/login?return_to={elsewhere}")).await.text();
+        let login = test_server.page(&Asker::default(), &format!("/login?return_to={elsewhere}")).await.text();
         assert!(!login.contains("evil.example"), "nobody is led away after they logged in: {login}");
     }
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_passwords_are_told_on_the_page_and_slowed_down() {
-    let Office { tester, .. } = office().await;
+    let AccountsFixture { test_server, .. } = accounts_fixture().await;
     let wrong = format!("login=olga&password=not-{PASSWORD}");
-    let mut last = tester.form(None, "/login", &wrong, None).await;
+    let mut last = test_server.form(None, "/login", &wrong, None).await;
     assert_eq!(last.status, 401);
     assert!(last.text().contains("The login or the password is wrong."), "{}", last.text());
     for _ in 0..8 {
-        last = tester.form(None, "/login", &wrong, None).await;
+        last = test_server.form(None, "/login", &wrong, None).await;
     }
     assert_eq!(last.status, 429);
     assert!(last.header("retry-after").is_some() && last.text().contains("wait a moment"), "{}", last.text());
-    let late = tester.form(None, "/setup", "token=guess&login=eve&password=long-enough-1", None).await;
+    let late = test_server.form(None, "/setup", "token=guess&login=eve&password=long-enough-1", None).await;
     assert_eq!(late.status, 409, "there is an administrator already");
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pages_speak_the_language_that_was_chosen() {
-    let Office { tester, admin, .. } = office().await;
+    let AccountsFixture { test_server, admin, .. } = accounts_fixture().await;
     let mut chinese = admin;
     chinese.cookie = chinese.cookie.map(|own| format!("{own}; patchwright_language=zh"));
-    let page = tester.page(&chinese, "/issues").await.text();
+    let page = test_server.page(&chinese, "/issues").await.text();
     assert!(page.contains("<html lang=\"zh-CN\"") && page.contains(">启动<") && page.contains("待处理"), "{page}");
-    let theirs = Request::get(tester.url("/login")).header("accept-language", "zh-CN,zh;q=0.9,en;q=0.8");
-    assert!(tester.send(theirs).await.text().contains("登录"));
-    tester.finish().await;
+    let theirs = Request::get(test_server.url("/login")).header("accept-language", "zh-CN,zh;q=0.9,en;q=0.8");
+    assert!(test_server.send(theirs).await.text().contains("登录"));
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_becomes_the_first_administrator_without_the_token() {
-    let tester = Tester::start(good_answers()).await;
-    let guess = tester.form(None, "/setup", "token=guess&login=eve&password=long-enough-1", None).await;
+    let test_server = TestServer::start(good_answers()).await;
+    let guess = test_server.form(None, "/setup", "token=guess&login=eve&password=long-enough-1", None).await;
     assert_eq!(guess.status, 401);
     assert!(guess.text().contains("The first administrator"), "{}", guess.text());
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_sees_what_members_may_and_changes_nothing_of_others() {
-    let Office { tester, admin, member, repository, .. } = office().await;
+    let AccountsFixture { test_server, admin, member, repository, .. } = accounts_fixture().await;
     for path in ["/settings/users", "/settings/credentials", "/settings/audit", "/settings/configuration", "/welcome"] {
-        assert_eq!(tester.page(&member, path).await.status, 403, "{path}");
-        assert_eq!(tester.page(&admin, path).await.status, 200, "{path}");
+        assert_eq!(test_server.page(&member, path).await.status, 403, "{path}");
+        assert_eq!(test_server.page(&admin, path).await.status, 200, "{path}");
     }
     for path in ["/settings/repositories", "/settings/nodes", "/settings/tokens", "/settings/jira", "/board"] {
-        let page = tester.page(&member, path).await;
+        let page = test_server.page(&member, path).await;
         assert_eq!(page.status, 200, "{path}");
         assert!(!page.text().contains("/settings/users"), "{path} leads where members may not go");
     }
-    let listed = tester.page(&member, "/settings/repositories").await.text();
+    let listed = test_server.page(&member, "/settings/repositories").await.text();
     assert!(listed.contains("acme/demo") && !listed.contains("/remove"), "{listed}");
     let csrf = format!("csrf={}", member.csrf.as_ref().unwrap());
     for (path, fields) in [
@@ -194,16 +194,16 @@ async fn a_member_sees_what_members_may_and_changes_nothing_of_others() {
         ("/welcome/model".to_owned(), ""),
         ("/issues/import".to_owned(), ""),
     ] {
-        let answer = tester.form(member.cookie.as_ref(), &path, &format!("{csrf}{fields}"), None).await;
+        let answer = test_server.form(member.cookie.as_ref(), &path, &format!("{csrf}{fields}"), None).await;
         assert_eq!(answer.status, 403, "{path}: {}", answer.text());
-        assert!(!answer.text().contains(super::tester::SECRET));
+        assert!(!answer.text().contains(super::test_server::SECRET));
     }
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_api_refuses_a_page_refuses_too_and_says_why() {
-    let Office { tester, admin, repository, .. } = office().await;
+    let AccountsFixture { test_server, admin, repository, .. } = accounts_fixture().await;
     let csrf = format!("csrf={}", admin.csrf.as_ref().unwrap());
     for (path, fields, status, said) in [
         ("/settings/repositories/add", "&platform=github&name=acme/demo", 409, "registered already"),
@@ -215,54 +215,54 @@ async fn what_the_api_refuses_a_page_refuses_too_and_says_why() {
         ("/settings/audit/add", "", 404, "no form"),
         ("/settings/nowhere/add", "", 404, "no page"),
     ] {
-        let answer = tester.form(admin.cookie.as_ref(), path, &format!("{csrf}{fields}"), None).await;
+        let answer = test_server.form(admin.cookie.as_ref(), path, &format!("{csrf}{fields}"), None).await;
         assert_eq!(answer.status, status, "{path} {fields}: {}", answer.text());
         assert!(answer.text().contains(said), "{path} {fields}: {}", answer.text());
     }
     let unknown = format!("/settings/repositories/{repository}/explode");
-    assert_eq!(tester.form(admin.cookie.as_ref(), &unknown, &csrf, None).await.status, 404);
-    tester.finish().await;
+    assert_eq!(test_server.form(admin.cookie.as_ref(), &unknown, &csrf, None).await.status, 404);
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_can_be_taken_home_as_a_patch_a_log_and_numbers() {
-    let Office { tester, owner, member, issue, .. } = office().await;
+    let AccountsFixture { test_server, owner, member, issue, .. } = accounts_fixture().await;
     let csrf = owner.csrf.as_ref().unwrap();
     let fields = format!("csrf={csrf}&review_plan=true");
-    let started = tester.form(owner.cookie.as_ref(), &format!("/issues/{issue}/start"), &fields, None).await;
+    let started = test_server.form(owner.cookie.as_ref(), &format!("/issues/{issue}/start"), &fields, None).await;
     assert_eq!(started.status, 200, "{}", started.text());
-    let job = tester.expect_a_job().await;
+    let job = test_server.expect_a_job().await;
     let waits = |job: &Value| job["awaits_approval"] == true && job["status"] == "queued";
-    tester.expect_job(&owner, &job.to_string(), waits).await;
+    test_server.expect_job(&owner, &job.to_string(), waits).await;
     let page = format!("/jobs/{job}");
-    assert_eq!(tester.page(&owner, &format!("{page}/patch")).await.status, 404, "nothing is changed yet");
-    let theirs = tester.page(&member, &page).await.text();
+    assert_eq!(test_server.page(&owner, &format!("{page}/patch")).await.status, 404, "nothing is changed yet");
+    let theirs = test_server.page(&member, &page).await.text();
     assert!(theirs.contains("Use + in add") && !theirs.contains("/approve"), "{theirs}");
     let form = format!("csrf={}", member.csrf.as_ref().unwrap());
     let approve = format!("{page}/approve");
-    assert_eq!(tester.form(member.cookie.as_ref(), &approve, &form, None).await.status, 403);
+    assert_eq!(test_server.form(member.cookie.as_ref(), &approve, &form, None).await.status, 403);
     let form = format!("csrf={csrf}");
-    let approved = tester.form(owner.cookie.as_ref(), &approve, &form, None).await;
+    let approved = test_server.form(owner.cookie.as_ref(), &approve, &form, None).await;
     assert_eq!(approved.json::<Value>().unwrap(), json!({"text": "The plan is approved."}));
-    assert_eq!(tester.form(owner.cookie.as_ref(), &approve, &form, None).await.status, 409, "once");
-    tester.expect_end(job).await;
-    let patch = tester.page(&owner, &format!("{page}/patch")).await;
+    assert_eq!(test_server.form(owner.cookie.as_ref(), &approve, &form, None).await.status, 409, "once");
+    test_server.expect_end(job).await;
+    let patch = test_server.page(&owner, &format!("{page}/patch")).await;
     assert!(patch.header("content-disposition").unwrap().contains(".patch"));
     assert!(patch.text().contains("+    return a + b"), "{}", patch.text());
-    let html = tester.page(&owner, &page).await.text();
+    let html = test_server.page(&owner, &page).await.text();
     let log = html.split("/log.txt").next().unwrap().rsplit('"').next().unwrap();
-    let log = tester.page(&owner, &format!("{log}/log.txt")).await;
+    let log = test_server.page(&owner, &format!("{log}/log.txt")).await;
     assert!(log.header("content-type").unwrap().starts_with("text/plain") && log.text().contains("== verify"));
     let call = html.split("data-load=\"").nth(1).unwrap().split('"').next().unwrap();
-    let said = tester.page(&owner, call).await.text();
+    let said = test_server.page(&owner, call).await.text();
     assert!(said.contains("add() subtracts") && said.contains("<pre class=\"said answer\""), "{said}");
-    let csv = tester.page(&owner, "/statistics.csv?group_by=repository").await;
+    let csv = test_server.page(&owner, "/statistics.csv?group_by=repository").await;
     assert!(csv.header("content-type").unwrap().starts_with("text/csv"));
     let lines = csv.text();
     assert!(lines.starts_with("repository,succeeded,failed") && lines.contains("\r\nacme/demo,1,0,0,"), "{lines}");
-    assert_eq!(tester.page(&owner, "/statistics?from=never").await.status, 400);
-    for secret in Tester::secrets() {
+    assert_eq!(test_server.page(&owner, "/statistics?from=never").await.status, 400);
+    for secret in TestServer::secrets() {
         assert!(!html.contains(secret) && !said.contains(secret));
     }
-    tester.finish().await;
+    test_server.finish().await;
 }

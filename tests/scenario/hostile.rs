@@ -7,7 +7,7 @@ use patchwright_http::{Request, Response};
 use patchwright_testkit::fetched;
 use serde_json::Value;
 
-use super::tester::{SECRET, Tester};
+use super::test_server::{SECRET, TestServer};
 
 /// The delivery that all others are made of (`seeds/002 §4.2`).
 const BASE: &str = r#"{"action":"created","issue":{"number":NUMBER,"title":"Bug","body":"details"},"comment":{"id":COMMENT,"body":"@app-name fix","user":{"login":"alice"}},"repository":{"owner":{"login":"acme"},"name":"demo","default_branch":"main"},"sender":{"login":"alice"}}"#;
@@ -152,14 +152,14 @@ fn signatures(case: &Case, body: &[u8]) -> Vec<String> {
         .collect()
 }
 
-async fn send(tester: &Tester, case: &Case, body: Vec<u8>, delivery: &str) -> Response {
+async fn send(test_server: &TestServer, case: &Case, body: Vec<u8>, delivery: &str) -> Response {
     let signatures = signatures(case, &body);
     let mut body = body;
     if case.input["mutate"] == "flip:100" {
         body[100] ^= 1;
     }
     let path = case.input["path"].as_str().unwrap_or("/api/webhook");
-    let mut request = Request::post(tester.url(path)).body(body);
+    let mut request = Request::post(test_server.url(path)).body(body);
     // One event header is missing in one case, and that is the case.
     let headers = case.input["headers"].as_object().cloned().unwrap_or_default();
     for (name, value) in &headers {
@@ -175,14 +175,14 @@ async fn send(tester: &Tester, case: &Case, body: Vec<u8>, delivery: &str) -> Re
     for signature in signatures {
         request = request.header("x-hub-signature-256", signature);
     }
-    tester.send(request).await
+    test_server.send(request).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_hostile_delivery_is_answered_as_it_must_be() {
     let Some(path) = fetched("BAD_INPUTS") else { return };
     let settings = [("APP_NAME", "app-name"), ("WORKERS", "0"), ("TRIGGERS_PER_ACTOR", "0")];
-    let mut tester = Tester::start_with(vec![], &settings).await;
+    let mut test_server = TestServer::start_with(vec![], &settings).await;
     let cases = cases(&std::fs::read_to_string(path).unwrap());
     let (mut wrong, mut tried) = (Vec::new(), 0);
     for (position, case) in cases.iter().enumerate() {
@@ -190,7 +190,7 @@ async fn every_hostile_delivery_is_answered_as_it_must_be() {
             continue;
         }
         for (part, body) in bodies(case, position + 1).into_iter().enumerate() {
-            let answer = send(&tester, case, body, &format!("{}-{part}", case.id)).await;
+            let answer = send(&test_server, case, body, &format!("{}-{part}", case.id)).await;
             tried += 1;
             if !case.statuses.contains(&u64::from(answer.status)) {
                 let said: String = answer.text().chars().take(200).collect();
@@ -201,6 +201,6 @@ async fn every_hostile_delivery_is_answered_as_it_must_be() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(tried > 50, "only {tried} deliveries were tried");
-    assert_eq!(tester.get("/health").await.status, 200, "it still serves");
-    tester.stop().await;
+    assert_eq!(test_server.get("/health").await.status, 200, "it still serves");
+    test_server.stop().await;
 }

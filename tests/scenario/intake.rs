@@ -6,7 +6,7 @@ use std::sync::Arc;
 use patchwright_testkit::postgres;
 use serde_json::{Value, json};
 
-use super::tester::{REPO, Tester, accepted, good_answers};
+use super::test_server::{REPO, TestServer, accepted, good_answers};
 
 /// The databases to run a story on.
 async fn databases(name: &str) -> (Vec<Vec<(&'static str, String)>>, Option<Arc<postgres::Cluster>>) {
@@ -18,21 +18,21 @@ async fn databases(name: &str) -> (Vec<Vec<(&'static str, String)>>, Option<Arc<
     (all, cluster)
 }
 
-async fn start(settings: &[(&'static str, String)], more: &[(&'static str, &str)]) -> Tester {
+async fn start(settings: &[(&'static str, String)], more: &[(&'static str, &str)]) -> TestServer {
     let own: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    Tester::start_with(good_answers(), &[own.as_slice(), more].concat()).await
+    TestServer::start_with(good_answers(), &[own.as_slice(), more].concat()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_copies_of_one_delivery_are_one_job() {
     let (databases, _cluster) = databases("copies").await;
     for settings in &databases {
-        let tester = Arc::new(start(settings, &[]).await);
-        let payload = Tester::comment("@patchwright fix", "alice", 1).to_string();
+        let test_server = Arc::new(start(settings, &[]).await);
+        let payload = TestServer::comment("@patchwright fix", "alice", 1).to_string();
         let copies: Vec<_> = (0..100)
             .map(|_| {
-                let (tester, payload) = (Arc::clone(&tester), payload.clone());
-                tokio::spawn(async move { tester.deliver("issue_comment", &payload, "same").await })
+                let (test_server, payload) = (Arc::clone(&test_server), payload.clone());
+                tokio::spawn(async move { test_server.deliver("issue_comment", &payload, "same").await })
             })
             .collect();
         let (mut jobs, mut fresh) = (BTreeSet::new(), 0);
@@ -43,10 +43,10 @@ async fn a_hundred_copies_of_one_delivery_are_one_job() {
             jobs.insert(accepted(&answer));
         }
         assert_eq!((jobs.len(), fresh), (1, 1), "all get the one job's id, one of them as new");
-        let tester = Arc::into_inner(tester).unwrap();
-        tester.expect_end(jobs.pop_first().unwrap()).await;
-        assert_eq!((tester.github.pulls().len(), tester.github.comments_on(42).len()), (1, 2));
-        tester.finish().await;
+        let test_server = Arc::into_inner(test_server).unwrap();
+        test_server.expect_end(jobs.pop_first().unwrap()).await;
+        assert_eq!((test_server.github.pulls().len(), test_server.github.comments_on(42).len()), (1, 2));
+        test_server.finish().await;
     }
 }
 
@@ -54,85 +54,85 @@ async fn a_hundred_copies_of_one_delivery_are_one_job() {
 async fn a_title_with_a_nul_is_the_same_on_both_databases() {
     let (databases, _cluster) = databases("nul").await;
     for settings in &databases {
-        let mut tester = start(settings, &[("WORKERS", "0")]).await;
-        let mut payload = Tester::comment("@patchwright fix the \0 byte", "alice", 1);
+        let mut test_server = start(settings, &[("WORKERS", "0")]).await;
+        let mut payload = TestServer::comment("@patchwright fix the \0 byte", "alice", 1);
         payload["issue"]["title"] = "a\0b".into();
         payload["issue"]["body"] = "x\0y".into();
-        let answer = tester.deliver("issue_comment", &payload.to_string(), "nul").await;
+        let answer = test_server.deliver("issue_comment", &payload.to_string(), "nul").await;
         assert_eq!(answer.status, 202, "{}", answer.text());
-        let job = tester.app().engine.job(accepted(&answer)).await.unwrap().unwrap();
+        let job = test_server.app().engine.job(accepted(&answer)).await.unwrap().unwrap();
         assert_eq!(job.title, "a\u{fffd}b");
         assert_eq!(job.trigger.instructions.as_deref(), Some("the \u{fffd} byte"));
-        let shown: Value = tester.get(&format!("/api/v1/jobs/{}", job.id)).await.json().unwrap();
+        let shown: Value = test_server.get(&format!("/api/v1/jobs/{}", job.id)).await.json().unwrap();
         assert_eq!(shown["queue_position"], 1);
         assert_eq!(shown["webhook_payload"]["issue"]["title"], "a\0b", "the payload is kept as it came");
-        tester.stop().await;
+        test_server.stop().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_programs_that_mention_each_other_are_told_once_and_then_not_heard() {
     let settings = [("TRIGGERS_PER_ISSUE", "3"), ("ALLOWED_USERS", "other[bot]")];
-    let tester = Tester::start_with(vec![], &settings).await;
+    let test_server = TestServer::start_with(vec![], &settings).await;
     for n in 0..20 {
-        let mut payload = Tester::comment("@patchwright help", "other[bot]", 100 + n);
+        let mut payload = TestServer::comment("@patchwright help", "other[bot]", 100 + n);
         payload["comment"]["user"]["type"] = "Bot".into();
-        let answer = tester.deliver("issue_comment", &payload.to_string(), &format!("loop-{n}")).await;
+        let answer = test_server.deliver("issue_comment", &payload.to_string(), &format!("loop-{n}")).await;
         let told: Value = answer.json().unwrap();
         let expected = if n < 3 { (202, Value::Null) } else { (200, json!("rate_limited")) };
         assert_eq!((answer.status, told["reason"].clone()), expected, "{told}");
     }
-    tester.said(4).await;
-    let comments = tester.github.comments_on(42);
+    test_server.said(4).await;
+    let comments = test_server.github.comments_on(42);
     assert_eq!(comments.len(), 4, "three answers and one notice: {comments:#?}");
     assert!(comments[3].starts_with("I take 3 requests an hour on one issue"), "{}", comments[3]);
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_delivery_with_another_body_keeps_the_first_job() {
-    let mut tester = Tester::start_with(vec![], &[("WORKERS", "0")]).await;
-    let payload = |comment| Tester::comment("@patchwright fix", "alice", comment).to_string();
-    let first = accepted(&tester.deliver("issue_comment", &payload(1), "same").await);
-    let second = tester.deliver("issue_comment", &payload(2), "same").await;
+    let mut test_server = TestServer::start_with(vec![], &[("WORKERS", "0")]).await;
+    let payload = |comment| TestServer::comment("@patchwright fix", "alice", comment).to_string();
+    let first = accepted(&test_server.deliver("issue_comment", &payload(1), "same").await);
+    let second = test_server.deliver("issue_comment", &payload(2), "same").await;
     assert_eq!((second.status, accepted(&second)), (200, first));
-    tester.stop().await;
+    test_server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_label_told_by_two_hooks_is_one_wish_and_the_label_set_again_another() {
-    let mut tester = Tester::start_with(vec![], &[("WORKERS", "0")]).await;
+    let mut test_server = TestServer::start_with(vec![], &[("WORKERS", "0")]).await;
     let labeled = |at: &str| {
-        let mut payload = Tester::comment("", "alice", 1);
+        let mut payload = TestServer::comment("", "alice", 1);
         payload["action"] = "labeled".into();
         payload["label"] = json!({"name": "patchwright"});
         payload["issue"]["updated_at"] = at.into();
         payload.to_string()
     };
-    let answer = tester.deliver("issues", &labeled("2026-11-22T10:00:00Z"), "repository-hook").await;
+    let answer = test_server.deliver("issues", &labeled("2026-11-22T10:00:00Z"), "repository-hook").await;
     let job = accepted(&answer);
-    tester.app().engine.cancel(job, None).await.unwrap();
-    let twin = tester.deliver("issues", &labeled("2026-11-22T10:00:00Z"), "organisation-hook").await;
+    test_server.app().engine.cancel(job, None).await.unwrap();
+    let twin = test_server.deliver("issues", &labeled("2026-11-22T10:00:00Z"), "organisation-hook").await;
     let told: Value = twin.json().unwrap();
     assert_eq!((&told["reason"], &told["job_id"]), (&json!("duplicate_event"), &json!(job)));
-    let again = tester.deliver("issues", &labeled("2026-11-22T11:00:00Z"), "later").await;
+    let again = test_server.deliver("issues", &labeled("2026-11-22T11:00:00Z"), "later").await;
     assert_eq!((again.status, accepted(&again) == job), (202, false));
-    tester.stop().await;
+    test_server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mentions_are_found_where_no_delivery_can_come() {
     let git_settings = [("POLL_REPOSITORIES", REPO), ("POLL_INTERVAL", "1")];
-    let tester = Tester::start_with(good_answers(), &git_settings).await;
+    let test_server = TestServer::start_with(good_answers(), &git_settings).await;
     let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    tester.github.list_comment(77, 42, "alice", "@patchwright fix", &now);
-    let job = tester.expect_a_job().await;
-    let job = tester.expect_end(job).await;
+    test_server.github.list_comment(77, 42, "alice", "@patchwright fix", &now);
+    let job = test_server.expect_a_job().await;
+    let job = test_server.expect_end(job).await;
     assert_eq!((job.trigger.comment_id.as_deref(), job.trigger.actor.as_str()), (Some("77"), "alice"));
     // The hook's own telling of it changes nothing.
-    let payload = Tester::comment("@patchwright fix", "alice", 77).to_string();
-    let told: Value = tester.deliver("issue_comment", &payload, "late").await.json().unwrap();
+    let payload = TestServer::comment("@patchwright fix", "alice", 77).to_string();
+    let told: Value = test_server.deliver("issue_comment", &payload, "late").await.json().unwrap();
     assert_eq!((&told["reason"], &told["job_id"]), (&json!("duplicate_event"), &json!(job.id)));
-    assert_eq!(tester.github.pulls().len(), 1);
-    tester.finish().await;
+    assert_eq!(test_server.github.pulls().len(), 1);
+    test_server.finish().await;
 }

@@ -9,8 +9,8 @@ use patchwright_http::{Request, Response};
 use patchwright_testkit::server::{JIRA_APPLICATION, JIRA_SERVICE, JIRA_SITE, JiraServer, Script};
 use serde_json::{Value, json};
 
-use super::office::{Asker, Method};
-use super::tester::{FILES, REPO, Tester, analysis, good_answers, plan};
+use super::accounts_fixture::{Asker, Method};
+use super::test_server::{FILES, REPO, TestServer, analysis, good_answers, plan};
 
 /// What the site signs with.
 pub(super) const SECRET: &str = "jira-webhook-secret-canary-0123";
@@ -19,7 +19,7 @@ pub(super) const MIA: &str = "557058:mia-krystof";
 
 /// A server and a site, and an administrator who has added the site and linked their account.
 pub(super) struct Site {
-    pub(super) tester: Tester,
+    pub(super) test_server: TestServer,
     pub(super) jira: JiraServer,
     pub(super) mia: Asker,
     pub(super) workspace: String,
@@ -46,32 +46,32 @@ impl Site {
         let own = jira.settings();
         let mut all: Vec<(&str, &str)> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();
         all.extend(settings);
-        let tester = Tester::start_with(script, &all).await;
-        tester.add_user(&Asker::default(), "mia", "admin").await;
-        let mia = tester.session("mia").await;
-        let added = tester
+        let test_server = TestServer::start_with(script, &all).await;
+        test_server.add_user(&Asker::default(), "mia", "admin").await;
+        let mia = test_server.session("mia").await;
+        let added = test_server
             .ask(&mia, Method::Post, "/api/v1/repositories", Some(&json!({"platform": "github", "name": REPO})))
             .await;
         assert_eq!(added.status, 201, "{}", added.text());
         let site = json!({
             "name": JIRA_SITE, "webhook_secret": SECRET, "svc_acc_email": JIRA_SERVICE.0, "svc_acc_api_key": JIRA_SERVICE.1,
         });
-        let added = tester.ask(&mia, Method::Post, "/api/v1/jira/workspaces", Some(&site)).await;
+        let added = test_server.ask(&mia, Method::Post, "/api/v1/jira/workspaces", Some(&site)).await;
         assert_eq!(added.status, 201, "{}", added.text());
         let workspace = added.json::<Value>().unwrap()["id"].as_str().unwrap().to_owned();
-        Self { tester, jira, mia, workspace }
+        Self { test_server, jira, mia, workspace }
     }
 
     /// A person links their account in their browser.
     pub(super) async fn link(&self, by: &Asker, account: &str) -> Response {
         let back = self.begin_link(by, account).await;
-        self.tester.ask(by, Method::Get, &back, None).await
+        self.test_server.ask(by, Method::Get, &back, None).await
     }
 
     /// The way to Atlassian and to the consent: the address that the browser comes back to.
     pub(super) async fn begin_link(&self, by: &Asker, account: &str) -> String {
         let path = format!("/api/v1/jira/link?workspace={JIRA_SITE}");
-        let sent = self.tester.ask(by, Method::Get, &path, None).await;
+        let sent = self.test_server.ask(by, Method::Get, &path, None).await;
         assert_eq!(sent.status, 302, "{}", sent.text());
         let back = self.jira.consent(sent.header("location").unwrap(), account);
         back.strip_prefix("https://patchwright.example").unwrap().to_owned()
@@ -81,12 +81,12 @@ impl Site {
     pub(super) async fn deliver(&self, (id, body): &(String, String)) -> Response {
         let keys = SigningKeys::new([&Secret::new(SECRET)]);
         let signature = keys.sign(body.as_bytes()).unwrap();
-        self.tester.send(self.delivery(id, body).header("x-hub-signature", signature)).await
+        self.test_server.send(self.delivery(id, body).header("x-hub-signature", signature)).await
     }
 
     /// The same without its signature.
     pub(super) fn delivery(&self, id: &str, body: &str) -> Request {
-        Request::post(self.tester.url("/api/jira/webhook"))
+        Request::post(self.test_server.url("/api/jira/webhook"))
             .raw_json(body.to_owned())
             .header("x-atlassian-webhook-identifier", id)
             .header("x-atlassian-webhook-flow", "Primary")
@@ -100,10 +100,10 @@ impl Site {
     /// Waits until everything is seen to, done and said; tells the server what the site tells of our own doings.
     pub(super) async fn settle(&self) {
         loop {
-            self.tester.said_all().await;
+            self.test_server.run_until_idle().await;
             let depth = {
                 use patchwright_core::query::Queries as _;
-                self.tester.app().store.queue_depth().await.unwrap()
+                self.test_server.app().store.queue_depth().await.unwrap()
             };
             if depth.queued + depth.running > 0 {
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -124,7 +124,7 @@ impl Site {
     pub(super) async fn jobs(&self) -> Vec<Job> {
         use patchwright_core::query::{JobFilter, Queries as _};
         let filter = JobFilter { limit: 50, ..JobFilter::default() };
-        let app = self.tester.app();
+        let app = self.test_server.app();
         let mut jobs = Vec::new();
         for summary in app.store.jobs(filter).await.unwrap().into_iter().rev() {
             jobs.push(app.engine.job(summary.id).await.unwrap().unwrap());
@@ -134,7 +134,7 @@ impl Site {
 
     pub(super) async fn finish(self) {
         self.settle().await;
-        self.tester.finish().await;
+        self.test_server.finish().await;
     }
 }
 
@@ -150,7 +150,7 @@ async fn a_label_becomes_a_pull_request_and_a_comment_goes_on_with_it_until_it_i
         ("PUBLIC_URL", "https://patchwright.example"),
     ];
     let site = Site::start_with(script, &states).await;
-    let (tester, jira) = (&site.tester, &site.jira);
+    let (test_server, jira) = (&site.test_server, &site.jira);
 
     // A label of ours: one job, on the only repository there is.
     let answer = site.deliver(&jira.add_label(MIA, "PROJ-12", "patchwright")).await;
@@ -167,12 +167,12 @@ async fn a_label_becomes_a_pull_request_and_a_comment_goes_on_with_it_until_it_i
     assert!(first.branch.as_str().starts_with("agent/fix-PROJ-12-"), "{}", first.branch);
     let branch = first.branch.to_string();
     assert_eq!(
-        tester.github.pulls(),
+        test_server.github.pulls(),
         [("[PROJ-12] add() subtracts".to_owned(), branch.clone(), "main".to_owned(), false)]
     );
-    let message = tester.git.git(REPO, &["log", "-1", "--format=%s", &branch]);
+    let message = test_server.git.git(REPO, &["log", "-1", "--format=%s", &branch]);
     assert_eq!(message, "Fix PROJ-12: add() subtracts");
-    let panel = tester.github.panels(700).pop().unwrap();
+    let panel = test_server.github.panels(700).pop().unwrap();
     assert!(panel.contains(&format!("For PROJ-12 (https://{JIRA_SITE}/browse/PROJ-12)")), "{panel}");
 
     // In Jira: one comment that was edited as the stages ended, and one that says how it ended; both wiki markup.
@@ -186,10 +186,10 @@ async fn a_label_becomes_a_pull_request_and_a_comment_goes_on_with_it_until_it_i
     assert!(result.contains("/pull/700]") && !result.contains("<!--") && !result.contains("**"), "{result}");
     assert_eq!(jira.status_of("PROJ-12"), "In Review");
     assert_eq!(jira.links().len(), 1, "the issue is linked to the pull request");
-    assert_eq!(tester.github.comments_on(42), Vec::<String>::new(), "the forge's issue of that number is another one");
+    assert_eq!(test_server.github.comments_on(42), Vec::<String>::new(), "the forge's issue of that number is another one");
 
     // What people see of it here.
-    let shown: Value = tester.ask(&site.mia, Method::Get, "/api/v1/issues", None).await.json().unwrap();
+    let shown: Value = test_server.ask(&site.mia, Method::Get, "/api/v1/issues", None).await.json().unwrap();
     let issue = &shown["items"][0];
     assert_eq!(
         (&issue["key"], &issue["status"], &issue["number"]),
@@ -209,9 +209,9 @@ async fn a_label_becomes_a_pull_request_and_a_comment_goes_on_with_it_until_it_i
     assert_eq!(second.status(), JobStatus::Succeeded, "{:?}", second.failure);
     assert_eq!(second.branch.to_string(), branch);
     assert_eq!(second.trigger.instructions.as_deref(), Some("Mia Krystof adds: add triple() too"));
-    assert_eq!(tester.github.pulls().len(), 1, "there is one pull request");
-    assert_eq!(tester.git.git(REPO, &["rev-list", "--count", &format!("main..{branch}")]), "2");
-    let asked = tester.llm.asked();
+    assert_eq!(test_server.github.pulls().len(), 1, "there is one pull request");
+    assert_eq!(test_server.git.git(REPO, &["rev-list", "--count", &format!("main..{branch}")]), "2");
+    let asked = test_server.llm.asked();
     assert!(asked[3].to_string().contains("And triple."), "the text as it is now goes to the model: {}", asked[3]);
     assert_eq!(jira.status_of("PROJ-12"), "In Review");
 
@@ -220,13 +220,13 @@ async fn a_label_becomes_a_pull_request_and_a_comment_goes_on_with_it_until_it_i
         "action": "closed", "number": 700, "pull_request": {"merged": true, "head": {"ref": branch}},
         "repository": {"name": "demo", "owner": {"login": "acme"}},
     });
-    tester.deliver("pull_request", &merged.to_string(), "merge-1").await;
+    test_server.deliver("pull_request", &merged.to_string(), "merge-1").await;
     site.settle().await;
     assert_eq!(jira.status_of("PROJ-12"), "Done");
-    let shown: Value = tester.ask(&site.mia, Method::Get, "/api/v1/issues", None).await.json().unwrap();
+    let shown: Value = test_server.ask(&site.mia, Method::Get, "/api/v1/issues", None).await.json().unwrap();
     assert_eq!(shown["items"][0]["status"], "merged");
     let conversations: Value =
-        tester.ask(&site.mia, Method::Get, "/api/v1/jira/conversations", None).await.json().unwrap();
+        test_server.ask(&site.mia, Method::Get, "/api/v1/jira/conversations", None).await.json().unwrap();
     assert_eq!(conversations["items"].as_array().unwrap().len(), 1, "all of it was one conversation: {conversations}");
     site.finish().await;
 }
@@ -249,16 +249,16 @@ async fn with_documents_for_texts_it_is_the_same() {
     assert_eq!(comments.len(), 2);
     let document: Value = serde_json::from_str(&comments[1]).unwrap();
     assert_eq!((&document["type"], &document["content"][0]["type"]), (&"doc".into(), &"paragraph".into()));
-    assert!(site.tester.llm.asked()[0].to_string().contains("`add(1, 2)` is -1."));
+    assert!(site.test_server.llm.asked()[0].to_string().contains("`add(1, 2)` is -1."));
     site.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_repository_is_asked_for_once_and_the_answer_goes_on() {
     let site = Site::start(good_answers()).await;
-    site.tester.git.make("acme/other", FILES);
+    site.test_server.git.make("acme/other", FILES);
     let other = json!({"platform": "github", "name": "acme/other"});
-    let added = site.tester.ask(&site.mia, Method::Post, "/api/v1/repositories", Some(&other)).await;
+    let added = site.test_server.ask(&site.mia, Method::Post, "/api/v1/repositories", Some(&other)).await;
     assert_eq!(added.status, 201, "{}", added.text());
     assert_eq!(site.comment("@patchwright only the sign, please").await.status, 202);
     site.settle().await;
@@ -290,17 +290,17 @@ async fn the_repository_is_asked_for_once_and_the_answer_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_projects_repository_is_known_and_a_named_one_goes_before_it() {
     let site = Site::start(vec![]).await;
-    site.tester.git.make("acme/other", FILES);
+    site.test_server.git.make("acme/other", FILES);
     let other = json!({"platform": "github", "name": "acme/other"});
-    site.tester.ask(&site.mia, Method::Post, "/api/v1/repositories", Some(&other)).await;
+    site.test_server.ask(&site.mia, Method::Post, "/api/v1/repositories", Some(&other)).await;
     let path = format!("/api/v1/jira/workspaces/{}/projects/PROJ", site.workspace);
     let mapped = site
-        .tester
+        .test_server
         .ask(&site.mia, Method::Post, &path, Some(&json!({"platform": "github", "repository": "Acme/Other"})))
         .await;
     assert_eq!((mapped.status, mapped.json::<Value>().unwrap()["repository"].as_str().unwrap()), (200, "acme/other"));
     let unknown = json!({"platform": "github", "repository": "acme/nothing"});
-    assert_eq!(site.tester.ask(&site.mia, Method::Post, &path, Some(&unknown)).await.status, 400);
+    assert_eq!(site.test_server.ask(&site.mia, Method::Post, &path, Some(&unknown)).await.status, 400);
     for (key, id) in [("PROJ-13", "10043"), ("PROJ-14", "10044")] {
         site.jira.open_issue(id, key, "Something else", "");
     }
@@ -310,8 +310,8 @@ async fn a_projects_repository_is_known_and_a_named_one_goes_before_it() {
     site.settle().await;
     let repos: Vec<String> = site.jobs().await.iter().map(|job| job.source.repo.to_string()).collect();
     assert_eq!(repos, ["acme/other", "acme/demo"]);
-    assert_eq!(site.tester.ask(&site.mia, Method::Delete, &path, None).await.status, 204);
-    assert_eq!(site.tester.ask(&site.mia, Method::Delete, &path, None).await.status, 404);
+    assert_eq!(site.test_server.ask(&site.mia, Method::Delete, &path, None).await.status, 204);
+    assert_eq!(site.test_server.ask(&site.mia, Method::Delete, &path, None).await.status, 404);
     site.finish().await;
 }
 
@@ -334,7 +334,7 @@ async fn whatever_happens_the_issue_is_told_and_told_once() {
     // A job that fails, and one that is cancelled.
     let site = Site::start(vec![Script::Silence(std::time::Duration::from_secs(60))]).await;
     assert_eq!(site.comment("@patchwright fix").await.status, 202);
-    while site.tester.llm.asked().is_empty() {
+    while site.test_server.llm.asked().is_empty() {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     assert_eq!(site.comment("@patchwright cancel").await.status, 202);
@@ -376,8 +376,8 @@ async fn comments_carry_the_persons_name_where_that_is_wished() {
     assert_eq!(site.comment("@patchwright status").await.status, 202);
     site.settle().await;
     assert_eq!(site.jira.authors_on("PROJ-12").last().unwrap(), JIRA_SERVICE.2);
-    let links = site.tester.app().vault.links(None).await.unwrap();
-    assert!(site.tester.app().vault.tokens(links[0].id).await.unwrap().is_none(), "what is spent is not kept");
+    let links = site.test_server.app().vault.links(None).await.unwrap();
+    assert!(site.test_server.app().vault.tokens(links[0].id).await.unwrap().is_none(), "what is spent is not kept");
     site.finish().await;
 }
 
@@ -389,12 +389,12 @@ async fn no_secret_of_jira_is_anywhere_that_people_or_thieves_could_look() {
     let seen = format!(
         "{} {} {} {}",
         site.jira.everything_visible(),
-        site.tester.github.everything_visible(),
-        serde_json::to_string(&site.tester.llm.asked()).unwrap(),
-        site.tester.data_on_disk(),
+        site.test_server.github.everything_visible(),
+        serde_json::to_string(&site.test_server.llm.asked()).unwrap(),
+        site.test_server.data_on_disk(),
     );
     for path in ["/api/v1/jira/workspaces", "/api/v1/jira/links", "/api/v1/jira/status", "/api/v1/audit"] {
-        let shown = site.tester.ask(&site.mia, Method::Get, path, None).await.text();
+        let shown = site.test_server.ask(&site.mia, Method::Get, path, None).await.text();
         for secret in [SECRET, JIRA_SERVICE.1, JIRA_APPLICATION.1, "access-canary", "refresh-canary"] {
             assert!(!seen.contains(secret) && !shown.contains(secret), "{secret} was found");
         }
@@ -409,7 +409,7 @@ async fn a_conversation_outlives_a_restart_and_a_moved_issue() {
     let mut site = Site::start(script).await;
     site.comment("@patchwright fix").await;
     site.settle().await;
-    site.tester.restart().await;
+    site.test_server.restart().await;
     site.jira.move_issue("PROJ-12", "OTHER-3");
     assert_eq!(site.deliver(&site.jira.comment(MIA, "OTHER-3", "@patchwright fix more")).await.status, 202);
     site.settle().await;
@@ -417,7 +417,7 @@ async fn a_conversation_outlives_a_restart_and_a_moved_issue() {
     assert_eq!(jobs.len(), 2);
     assert_eq!((jobs[1].issue_id, &jobs[1].branch), (jobs[0].issue_id, &jobs[0].branch), "it is the same issue");
     assert_eq!(jobs[1].source.name(), "OTHER-3");
-    let conversations = site.tester.app().vault.conversations(10).await.unwrap();
+    let conversations = site.test_server.app().vault.conversations(10).await.unwrap();
     assert_eq!(conversations.iter().map(|c| c.issue_key.as_str()).collect::<Vec<_>>(), ["OTHER-3"]);
     site.finish().await;
 }

@@ -11,8 +11,8 @@ use patchwright_testkit::server::{JIRA_SERVICE, JIRA_SITE};
 use serde_json::{Value, json};
 
 use super::jira::{MIA, SECRET, Site};
-use super::office::{Asker, Method};
-use super::tester::good_answers;
+use super::accounts_fixture::{Asker, Method};
+use super::test_server::good_answers;
 
 fn sign(secret: &str, body: &str) -> String {
     SigningKeys::new([&Secret::new(secret)]).sign(body.as_bytes()).unwrap()
@@ -63,15 +63,15 @@ async fn a_delivery_that_is_not_signed_by_its_site_is_refused() {
         format!("sha256={}", "0".repeat(64)),
     ];
     for signature in bad {
-        let answer = site.tester.send(site.delivery("d", &body).header("x-hub-signature", &signature)).await;
+        let answer = site.test_server.send(site.delivery("d", &body).header("x-hub-signature", &signature)).await;
         assert_eq!(answer.status, 401, "{signature}: {}", answer.text());
     }
-    let answer = site.tester.send(site.delivery("d", &body)).await;
+    let answer = site.test_server.send(site.delivery("d", &body)).await;
     assert_eq!(answer.status, 401, "without one");
     let twice = site.delivery("d", &body).header("x-hub-signature", &right).header("x-hub-signature", &right);
-    assert_eq!(site.tester.send(twice).await.status, 401, "two are none");
+    assert_eq!(site.test_server.send(twice).await.status, 401, "two are none");
     let wrong_header = site.delivery("d", &body).header("x-hub-signature-256", &right);
-    assert_eq!(site.tester.send(wrong_header).await.status, 401, "that is GitHub's");
+    assert_eq!(site.test_server.send(wrong_header).await.status, 401, "that is GitHub's");
 
     // Which site a delivery is of is said by its body, and believed only as far as its signature goes.
     let elsewhere = body.replace(JIRA_SITE, "evil.atlassian.net");
@@ -84,13 +84,13 @@ async fn a_delivery_that_is_not_signed_by_its_site_is_refused() {
     nowhere["comment"]["author"]["self"] = json!("no address");
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
     for body in [elsewhere, both.to_string(), nowhere.to_string(), deep, "not json".to_owned(), String::new()] {
-        let answer = site.tester.send(site.delivery("d", &body).header("x-hub-signature", sign(SECRET, &body))).await;
+        let answer = site.test_server.send(site.delivery("d", &body).header("x-hub-signature", sign(SECRET, &body))).await;
         assert_eq!(answer.status, 401, "{}", answer.text());
         assert!(!answer.text().contains(JIRA_SITE), "nobody learns which sites are known here");
     }
-    let form = Request::post(site.tester.url("/api/jira/webhook")).body(body).header("x-hub-signature", &right);
+    let form = Request::post(site.test_server.url("/api/jira/webhook")).body(body).header("x-hub-signature", &right);
     let form = form.header("content-type", "application/x-www-form-urlencoded");
-    assert_eq!(site.tester.send(form).await.status, 415);
+    assert_eq!(site.test_server.send(form).await.status, 415);
     site.nothing_came().await;
     site.finish().await;
 }
@@ -131,13 +131,13 @@ async fn the_log_says_what_the_door_refused_and_how_bad_that_is() {
     let logged = Logged::start();
     let site = Site::start(vec![]).await;
     let body = comment("@patchwright fix").to_string();
-    site.tester.send(site.delivery("d", &body)).await;
-    site.tester.send(site.delivery("d", &body).header("x-hub-signature", sign("wrong", &body))).await;
+    site.test_server.send(site.delivery("d", &body)).await;
+    site.test_server.send(site.delivery("d", &body).header("x-hub-signature", sign("wrong", &body))).await;
     let elsewhere = body.replace(JIRA_SITE, "evil.atlassian.net");
-    site.tester.send(site.delivery("d", &elsewhere).header("x-hub-signature", sign(SECRET, &elsewhere))).await;
+    site.test_server.send(site.delivery("d", &elsewhere).header("x-hub-signature", sign(SECRET, &elsewhere))).await;
     let off = json!({"status": "inactive"});
     let path = format!("/api/v1/jira/workspaces/{}", site.workspace);
-    assert_eq!(site.tester.ask(&site.mia, Method::Patch, &path, Some(&off)).await.status, 200);
+    assert_eq!(site.test_server.ask(&site.mia, Method::Patch, &path, Some(&off)).await.status, 200);
     assert_eq!(site.deliver(&("d".into(), body)).await.status, 403);
     for (line, level) in [
         ("carries no signature", "WARN"),
@@ -191,7 +191,7 @@ async fn a_signed_delivery_that_makes_no_sense_or_asks_nothing_starts_nothing() 
     }
     let spaced = comment("@patchwright fix").to_string();
     let request = site.delivery("not one word", &spaced).header("x-hub-signature", sign(SECRET, &spaced));
-    assert_eq!(site.tester.send(request).await.status, 400);
+    assert_eq!(site.test_server.send(request).await.status, 400);
 
     // A bomb of nested nodes within the bounds, and a wide one.
     let mut bomb = json!({"type": "text", "text": "@patchwright fix"});
@@ -245,7 +245,7 @@ async fn one_thing_told_in_many_ways_is_one_job() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_may_not_is_told_and_starts_nothing() {
     let site = Site::start(vec![]).await;
-    let (tester, jira) = (&site.tester, &site.jira);
+    let (test_server, jira) = (&site.test_server, &site.jira);
     jira.add_person("557058:stranger", "Stran*ger* [~accountid:1]");
     let asked = site.deliver(&jira.comment("557058:stranger", "PROJ-12", "@patchwright fix")).await;
     assert_eq!(asked.status, 202);
@@ -254,11 +254,11 @@ async fn whoever_may_not_is_told_and_starts_nothing() {
     assert!(comments[0].contains("does not know you yet") && !comments[0].contains("[~"), "{comments:?}");
 
     // A person who is shut out, and one who is not on the list.
-    let olga = tester.add_user(&site.mia, "olga", "member").await;
-    let session = tester.session("olga").await;
+    let olga = test_server.add_user(&site.mia, "olga", "member").await;
+    let session = test_server.session("olga").await;
     jira.add_person("557058:olga", "Olga");
     assert_eq!(site.link(&session, "557058:olga").await.status, 200);
-    tester.ask(&site.mia, Method::Patch, &format!("/api/v1/users/{olga}"), Some(&json!({"active": false}))).await;
+    test_server.ask(&site.mia, Method::Patch, &format!("/api/v1/users/{olga}"), Some(&json!({"active": false}))).await;
     site.deliver(&jira.comment("557058:olga", "PROJ-12", "@patchwright fix")).await;
     site.settle().await;
     assert!(jira.comments_on("PROJ-12")[1].contains("may not start"), "{:?}", jira.comments_on("PROJ-12"));
@@ -276,14 +276,14 @@ async fn whoever_may_not_is_told_and_starts_nothing() {
 
     // A site that is switched off says so, once for each wish.
     let path = format!("/api/v1/jira/workspaces/{}", site.workspace);
-    let off = tester.ask(&site.mia, Method::Patch, &path, Some(&json!({"status": "inactive"}))).await;
+    let off = test_server.ask(&site.mia, Method::Patch, &path, Some(&json!({"status": "inactive"}))).await;
     assert_eq!(off.status, 200, "{}", off.text());
     let asked = jira.comment(MIA, "PROJ-12", "@patchwright fix");
     for status in [403, 200] {
         assert_eq!(site.deliver(&asked).await.status, status);
     }
     assert_eq!(site.comment("just talking").await.status, 200);
-    tester.said_all().await;
+    test_server.run_until_idle().await;
     let comments = jira.comments_on("PROJ-12");
     assert_eq!(comments.len(), 4, "{comments:#?}");
     assert!(comments[3].contains("switched off for this site"), "{}", comments[3]);
@@ -301,7 +301,7 @@ async fn nothing_that_was_acknowledged_is_lost() {
     }
     site.jira.refuse_service_account(true);
     assert_eq!(site.comment("@patchwright fix").await.status, 202);
-    site.tester.restart().await;
+    site.test_server.restart().await;
     while !site.jira.requests().iter().any(|request| request.ends_with("/issue/10042")) {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
@@ -310,25 +310,25 @@ async fn nothing_that_was_acknowledged_is_lost() {
     let jobs = site.jobs().await;
     assert_eq!(jobs.len(), 1);
     assert_eq!(site.jira.comments_on("PROJ-12").len(), 2);
-    assert!(site.tester.app().vault.dead_events(10).await.unwrap().is_empty());
+    assert!(site.test_server.app().vault.dead_events(10).await.unwrap().is_empty());
     site.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_is_made_once_in_the_session_that_began_it() {
     let site = Site::unlinked(vec![], &[]).await;
-    let (tester, jira) = (&site.tester, &site.jira);
+    let (test_server, jira) = (&site.test_server, &site.jira);
     let code = |answer: &Response| answer.json::<Value>().unwrap()["code"].as_str().unwrap_or_default().to_owned();
-    tester.add_user(&site.mia, "olga", "member").await;
-    let olga = tester.session("olga").await;
+    test_server.add_user(&site.mia, "olga", "member").await;
+    let olga = test_server.session("olga").await;
     jira.add_person("557058:olga", "Olga");
     let get = |by: &Asker, path: String| {
         let by = by.clone();
-        async move { tester.ask(&by, Method::Get, &path, None).await }
+        async move { test_server.ask(&by, Method::Get, &path, None).await }
     };
 
     // Only with a session, and only with a state of ours.
-    let token = tester.token(&site.mia, "admin").await;
+    let token = test_server.token(&site.mia, "admin").await;
     assert_eq!(get(&token, "/api/v1/jira/link".into()).await.status, 403);
     assert_eq!(get(&olga, "/api/v1/jira/link?workspace=other.atlassian.net".into()).await.status, 404);
     for query in ["", "?code=x", "?code=x&state=", "?code=x&state=guess"] {
@@ -340,7 +340,7 @@ async fn a_link_is_made_once_in_the_session_that_began_it() {
     let answer = get(&olga, back.clone()).await;
     assert_eq!((answer.status, code(&answer).as_str()), (400, "wrong_state"));
     assert_eq!(code(&get(&site.mia, back).await), "no_link");
-    let again = tester.session("mia").await;
+    let again = test_server.session("mia").await;
     let back = site.begin_link(&site.mia, MIA).await;
     assert_eq!(code(&get(&again, back).await), "wrong_state", "another session of the same person is another one");
 
@@ -353,7 +353,7 @@ async fn a_link_is_made_once_in_the_session_that_began_it() {
     let back = site.begin_link(&site.mia, MIA).await;
     let down = get(&site.mia, back).await;
     assert_eq!(down.status, 503, "{}", down.text());
-    assert!(tester.app().vault.links(None).await.unwrap().is_empty());
+    assert!(test_server.app().vault.links(None).await.unwrap().is_empty());
     let back = site.begin_link(&site.mia, MIA).await;
     let linked = get(&site.mia, back.clone()).await;
     assert_eq!(linked.status, 200, "{}", linked.text());
@@ -372,9 +372,9 @@ async fn a_link_is_made_once_in_the_session_that_began_it() {
     let relinked = site.link(&site.mia, MIA).await;
     assert_eq!(relinked.json::<Value>().unwrap()["id"], id.as_str(), "made anew, it is the same link");
     let path = format!("/api/v1/jira/links/{id}");
-    assert_eq!(tester.ask(&olga, Method::Delete, &path, None).await.status, 404, "it is not hers");
-    assert_eq!(tester.ask(&site.mia, Method::Delete, &path, None).await.status, 204);
-    assert_eq!(tester.ask(&site.mia, Method::Delete, &path, None).await.status, 404);
+    assert_eq!(test_server.ask(&olga, Method::Delete, &path, None).await.status, 404, "it is not hers");
+    assert_eq!(test_server.ask(&site.mia, Method::Delete, &path, None).await.status, 204);
+    assert_eq!(test_server.ask(&site.mia, Method::Delete, &path, None).await.status, 404);
     assert_eq!(site.link(&olga, MIA).await.status, 200, "now it is free");
     jira.show_no_site();
     let outside = site.link(&site.mia, "557058:olga").await;
@@ -385,23 +385,23 @@ async fn a_link_is_made_once_in_the_session_that_began_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_its_administrator_changes_a_site_and_nobody_sees_its_secrets() {
     let site = Site::start(vec![]).await;
-    let (tester, path) = (&site.tester, format!("/api/v1/jira/workspaces/{}", site.workspace));
-    tester.add_user(&site.mia, "root", "admin").await;
-    let root = tester.session("root").await;
-    let answer = tester.ask(&root, Method::Patch, &path, Some(&json!({"webhook_secret": "root-was-here"}))).await;
+    let (test_server, path) = (&site.test_server, format!("/api/v1/jira/workspaces/{}", site.workspace));
+    test_server.add_user(&site.mia, "root", "admin").await;
+    let root = test_server.session("root").await;
+    let answer = test_server.ask(&root, Method::Patch, &path, Some(&json!({"webhook_secret": "root-was-here"}))).await;
     assert_eq!(answer.status, 403, "{}", answer.text());
-    let shown: Value = tester.ask(&root, Method::Get, &path, None).await.json().unwrap();
+    let shown: Value = test_server.ask(&root, Method::Get, &path, None).await.json().unwrap();
     assert_eq!(
         (&shown["name"], &shown["editable"], &shown["status"]),
         (&JIRA_SITE.into(), &false.into(), &"active".into())
     );
     assert_eq!(shown["account_id"], JIRA_SERVICE.2, "whose comments are ours is known since the first link");
     let twice = json!({"name": JIRA_SITE.to_uppercase()});
-    assert_eq!(tester.ask(&site.mia, Method::Post, "/api/v1/jira/workspaces", Some(&twice)).await.status, 409);
-    let valid: Value = tester.ask(&site.mia, Method::Get, &format!("{path}/validate"), None).await.json().unwrap();
+    assert_eq!(test_server.ask(&site.mia, Method::Post, "/api/v1/jira/workspaces", Some(&twice)).await.status, 409);
+    let valid: Value = test_server.ask(&site.mia, Method::Get, &format!("{path}/validate"), None).await.json().unwrap();
     assert_eq!((&valid["valid"], &valid["status"]), (&true.into(), &"active".into()), "{valid}");
     site.jira.refuse_service_account(true);
-    let valid: Value = tester.ask(&site.mia, Method::Get, &format!("{path}/validate"), None).await.json().unwrap();
+    let valid: Value = test_server.ask(&site.mia, Method::Get, &format!("{path}/validate"), None).await.json().unwrap();
     assert_eq!(valid["valid"], false);
     assert!(valid["message"].as_str().unwrap().contains("refused the credentials"), "{valid}");
 
@@ -409,15 +409,15 @@ async fn only_its_administrator_changes_a_site_and_nobody_sees_its_secrets() {
     let body = comment("just talking").to_string();
     let deliver = |secret: &'static str| {
         let request = site.delivery("d", &body).header("x-hub-signature", sign(secret, &body));
-        async move { tester.send(request).await.status }
+        async move { test_server.send(request).await.status }
     };
     for (new, expected) in [("second-secret", [200, 200, 401]), ("third-secret", [401, 200, 200])] {
-        let changed = tester.ask(&site.mia, Method::Patch, &path, Some(&json!({"webhook_secret": new}))).await;
+        let changed = test_server.ask(&site.mia, Method::Patch, &path, Some(&json!({"webhook_secret": new}))).await;
         assert_eq!(changed.status, 200, "{}", changed.text());
         let seen = [deliver(SECRET).await, deliver("second-secret").await, deliver("third-secret").await];
         assert_eq!(seen, expected, "{new}");
     }
-    let made = tester
+    let made = test_server
         .ask(&site.mia, Method::Post, "/api/v1/jira/workspaces", Some(&json!({"name": "new.atlassian.net"})))
         .await;
     assert!(made.json::<Value>().unwrap()["webhook_secret"].as_str().unwrap().starts_with("pwj_"));
@@ -427,7 +427,7 @@ async fn only_its_administrator_changes_a_site_and_nobody_sees_its_secrets() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_exchange_a_refresh_token_once() {
     let site = Site::start_with(vec![], &[("JIRA_WRITE_AS", "user")]).await;
-    let (app, other) = (site.tester.app(), site.tester.another().await);
+    let (app, other) = (site.test_server.app(), site.test_server.another().await);
     let link = app.vault.links(None).await.unwrap().remove(0);
     for round in 1..=3 {
         let tokens = app.vault.tokens(link.id).await.unwrap().unwrap();

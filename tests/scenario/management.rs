@@ -6,24 +6,24 @@ use patchwright_domain::JobStatus;
 use patchwright_http::Request;
 use serde_json::{Value, json};
 
-use super::office::{Asker, Method, Office, PASSWORD, office};
-use super::tester::{REPO, Tester};
+use super::accounts_fixture::{Asker, Method, AccountsFixture, PASSWORD, accounts_fixture};
+use super::test_server::{REPO, TestServer};
 
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::too_many_lines, reason = "it is one table")]
 async fn who_may_what_stands_in_this_table() {
     use Method::{Delete, Get, Patch, Post};
-    let office = office().await;
-    let Office { tester, admin, owner, member, repository, issue } = &office;
+    let accounts_fixture = accounts_fixture().await;
+    let AccountsFixture { test_server, admin, owner, member, repository, issue } = &accounts_fixture;
     let ghost = "00000000-0000-0000-0000-000000000009";
     // In the order of the columns.
-    let (read, write) = (tester.token(admin, "read").await, tester.token(admin, "write").await);
-    let (machine, held) = tester.node(admin, "node-1").await;
-    let (_, other) = tester.node(admin, "node-2").await;
+    let (read, write) = (test_server.token(admin, "read").await, test_server.token(admin, "write").await);
+    let (machine, held) = test_server.node(admin, "node-1").await;
+    let (_, other) = test_server.node(admin, "node-2").await;
     let draft_of_task = json!({"repository_id": repository, "title": "for a node", "body": "x"});
-    let assigned = tester.ask(admin, Post, "/api/v1/issues", Some(&draft_of_task)).await.json::<Value>().unwrap();
+    let assigned = test_server.ask(admin, Post, "/api/v1/issues", Some(&draft_of_task)).await.json::<Value>().unwrap();
     let assigned = assigned["id"].as_str().unwrap();
-    let task = tester.task_for(admin, assigned, &machine).await;
+    let task = test_server.task_for(admin, assigned, &machine).await;
     let askers = [&Asker::default(), member, owner, &read, &write, admin, &held, &other];
     let none = json!({});
     let user = json!({"login": "x", "role": "none"});
@@ -140,20 +140,20 @@ async fn who_may_what_stands_in_this_table() {
             .replace("{task}", &task)
             .replace("{assigned}", assigned);
         for (asker, expected) in askers.iter().zip(expected) {
-            let answer = tester.ask(asker, *method, &path, *body).await;
+            let answer = test_server.ask(asker, *method, &path, *body).await;
             assert_eq!(answer.status, *expected, "{method:?} {path}: {}", answer.text());
             if answer.status >= 400 {
                 assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{path}");
             }
         }
     }
-    described(tester, table.iter().map(|(method, path, ..)| (*method, *path)).collect()).await;
-    office.tester.finish().await;
+    described(test_server, table.iter().map(|(method, path, ..)| (*method, *path)).collect()).await;
+    accounts_fixture.test_server.finish().await;
 }
 
 /// The table and the description hold the same routes.
-async fn described(tester: &Tester, table: Vec<(Method, &str)>) {
-    let document = tester.get_json(&Asker::default(), "/api/openapi.json").await;
+async fn described(test_server: &TestServer, table: Vec<(Method, &str)>) {
+    let document = test_server.get_json(&Asker::default(), "/api/openapi.json").await;
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
     let of_table: BTreeSet<(String, String)> = table
         .into_iter()
@@ -178,141 +178,141 @@ async fn described(tester: &Tester, table: Vec<(Method, &str)>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_issue_is_opened_started_and_merged_by_its_owner() {
-    let office = office().await;
-    let Office { tester, admin, owner, issue, .. } = &office;
+    let accounts_fixture = accounts_fixture().await;
+    let AccountsFixture { test_server, admin, owner, issue, .. } = &accounts_fixture;
     let path = |verb: &str| format!("/api/v1/issues/{issue}/{verb}");
     let started =
-        tester.ask(owner, Method::Post, &path("start"), Some(&json!({"instructions": "keep it small"}))).await;
+        test_server.ask(owner, Method::Post, &path("start"), Some(&json!({"instructions": "keep it small"}))).await;
     assert_eq!(started.status, 200, "{}", started.text());
     let task: Value = started.json().unwrap();
     assert_eq!((&task["status"], &task["command"]), (&"pending".into(), &"keep it small".into()));
     assert!(task["node_id"].is_null() && task["started_at"].is_null(), "{task}");
-    let job = tester.expect_end(task["job_id"].as_str().unwrap().parse().unwrap()).await;
+    let job = test_server.expect_end(task["job_id"].as_str().unwrap().parse().unwrap()).await;
     assert_eq!(job.status(), JobStatus::Succeeded, "{:?}", job.failure);
-    let done = tester.get_json(owner, &format!("/api/v1/tasks/{}", task["id"].as_str().unwrap())).await;
+    let done = test_server.get_json(owner, &format!("/api/v1/tasks/{}", task["id"].as_str().unwrap())).await;
     assert_eq!((&done["status"], &done["node_id"]), (&"success".into(), &"embedded".into()), "{done}");
     assert_eq!(done["result_branch"], job.branch.to_string());
     assert!(done["completed_at"].is_string());
-    let waits = tester.get_json(owner, "/api/v1/issues?status=pending_merge&q=SUBTRACTS").await;
+    let waits = test_server.get_json(owner, "/api/v1/issues?status=pending_merge&q=SUBTRACTS").await;
     assert_eq!(waits["items"][0]["id"], issue.as_str());
-    let merged = tester.ask(owner, Method::Post, &path("merge"), Some(&json!({"pull_request": true}))).await;
+    let merged = test_server.ask(owner, Method::Post, &path("merge"), Some(&json!({"pull_request": true}))).await;
     assert_eq!(merged.status, 200, "{}", merged.text());
     assert_eq!(merged.json::<Value>().unwrap()["status"], "merged");
-    let log = tester.git.git(REPO, &["log", "--format=%H", "main"]);
+    let log = test_server.git.git(REPO, &["log", "--format=%H", "main"]);
     assert!(log.contains(job.published.pushed.as_ref().unwrap().as_str()), "it is merged on the forge too: {log}");
-    let refused = tester.ask(owner, Method::Post, &path("start"), None).await;
+    let refused = test_server.ask(owner, Method::Post, &path("start"), None).await;
     assert_eq!((refused.status, &refused.json::<Value>().unwrap()["code"]), (409, &"wrong_state".into()));
     for (group, key) in [("repository", REPO), ("node", "embedded"), ("model", "default")] {
-        let stats = tester.get_json(owner, &format!("/api/v1/stats?group_by={group}")).await;
+        let stats = test_server.get_json(owner, &format!("/api/v1/stats?group_by={group}")).await;
         let told = &stats["groups"][0];
         assert_eq!((&told["succeeded"], &told["success_rate"]), (&1.into(), &1.0.into()), "{stats}");
         assert_eq!(told["model_calls"], 3);
         assert!(told["key"] == key || group == "model", "{stats}");
     }
-    let record = tester.get_json(admin, "/api/v1/audit").await;
+    let record = test_server.get_json(admin, "/api/v1/audit").await;
     let actions: Vec<&str> =
         record["items"].as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap()).collect();
     assert_eq!(&actions[..3], ["issue.merged", "issue.started", "issue.opened"]);
-    tester.said(0).await;
-    office.tester.finish().await;
+    test_server.said(0).await;
+    accounts_fixture.test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_of_another_site_can_do_nothing_with_a_session() {
-    let office = office().await;
-    let Office { tester, admin, .. } = &office;
+    let accounts_fixture = accounts_fixture().await;
+    let AccountsFixture { test_server, admin, .. } = &accounts_fixture;
     let without = Asker { csrf: None, ..admin.clone() };
-    assert_eq!(tester.ask(&without, Method::Get, "/api/v1/users", None).await.status, 200);
+    assert_eq!(test_server.ask(&without, Method::Get, "/api/v1/users", None).await.status, 200);
     let body = json!({"login": "eve", "role": "admin", "password": PASSWORD});
-    assert_eq!(tester.ask(&without, Method::Post, "/api/v1/users", Some(&body)).await.status, 403);
+    assert_eq!(test_server.ask(&without, Method::Post, "/api/v1/users", Some(&body)).await.status, 403);
     let wrong = Asker { csrf: Some("guess".into()), ..admin.clone() };
-    assert_eq!(tester.ask(&wrong, Method::Post, "/api/v1/users", Some(&body)).await.status, 403);
-    let elsewhere = Request::post(tester.url("/api/v1/auth/login"))
+    assert_eq!(test_server.ask(&wrong, Method::Post, "/api/v1/users", Some(&body)).await.status, 403);
+    let elsewhere = Request::post(test_server.url("/api/v1/auth/login"))
         .header("origin", "https://evil.example")
         .json(&json!({"login": "root@example.org", "password": PASSWORD}));
-    assert_eq!(tester.send(elsewhere).await.status, 403);
+    assert_eq!(test_server.send(elsewhere).await.status, 403);
     // Logged out is logged out, whatever the browser still sends.
-    assert_eq!(tester.ask(admin, Method::Post, "/api/v1/auth/logout", None).await.status, 204);
-    assert_eq!(tester.ask(admin, Method::Get, "/api/v1/me", None).await.status, 401);
-    office.tester.finish().await;
+    assert_eq!(test_server.ask(admin, Method::Post, "/api/v1/auth/logout", None).await.status, 204);
+    assert_eq!(test_server.ask(admin, Method::Get, "/api/v1/me", None).await.status, 401);
+    accounts_fixture.test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn before_anybody_was_added_a_foreign_page_cannot_act_as_the_operator() {
-    let tester = Tester::start(vec![]).await;
+    let test_server = TestServer::start(vec![]).await;
     let body = json!({"login": "eve", "role": "admin", "password": PASSWORD});
-    let foreign = Request::post(tester.url("/api/v1/users")).header("origin", "https://evil.example").json(&body);
-    assert_eq!(tester.send(foreign).await.status, 403);
-    assert_eq!(tester.get_json(&Asker::default(), "/api/v1/users").await["items"], json!([]));
-    tester.add_user(&Asker::default(), "root", "admin").await;
-    let nobody = tester.ask(&Asker::default(), Method::Get, "/api/v1/users", None).await;
+    let foreign = Request::post(test_server.url("/api/v1/users")).header("origin", "https://evil.example").json(&body);
+    assert_eq!(test_server.send(foreign).await.status, 403);
+    assert_eq!(test_server.get_json(&Asker::default(), "/api/v1/users").await["items"], json!([]));
+    test_server.add_user(&Asker::default(), "root", "admin").await;
+    let nobody = test_server.ask(&Asker::default(), Method::Get, "/api/v1/users", None).await;
     assert_eq!(nobody.status, 401, "once somebody was added, the machine alone is not enough");
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_guesses_passwords_is_made_to_wait() {
-    let office = office().await;
-    let tester = &office.tester;
+    let accounts_fixture = accounts_fixture().await;
+    let test_server = &accounts_fixture.test_server;
     for _ in 0..5 {
-        assert_eq!(tester.log_in("mike", "wrong password").await.status, 401);
+        assert_eq!(test_server.log_in("mike", "wrong password").await.status, 401);
     }
-    let slowed = tester.log_in("MIKE", PASSWORD).await;
+    let slowed = test_server.log_in("MIKE", PASSWORD).await;
     assert_eq!((slowed.status, slowed.header("retry-after")), (429, Some("1")), "also with the right one");
-    assert_eq!(tester.log_in("nobody", "wrong password").await.status, 401, "another login is not held up");
-    assert_eq!(tester.log_in("olga", PASSWORD).await.status, 200);
-    office.tester.finish().await;
+    assert_eq!(test_server.log_in("nobody", "wrong password").await.status, 401, "another login is not held up");
+    assert_eq!(test_server.log_in("olga", PASSWORD).await.status, 200);
+    accounts_fixture.test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_shut_out_is_out_at_once_and_the_last_administrator_stays() {
-    let office = office().await;
-    let Office { tester, admin, owner, .. } = &office;
-    let token = tester.token(owner, "write").await;
-    assert_eq!(tester.ask(&token, Method::Get, "/api/v1/me", None).await.status, 200);
-    let users = tester.get_json(admin, "/api/v1/users").await;
+    let accounts_fixture = accounts_fixture().await;
+    let AccountsFixture { test_server, admin, owner, .. } = &accounts_fixture;
+    let token = test_server.token(owner, "write").await;
+    assert_eq!(test_server.ask(&token, Method::Get, "/api/v1/me", None).await.status, 200);
+    let users = test_server.get_json(admin, "/api/v1/users").await;
     let id = |login: &str| {
         let all = users["items"].as_array().unwrap();
         all.iter().find(|user| user["login"] == login).unwrap()["id"].as_str().unwrap().to_owned()
     };
     let change = async |login: &str, body: Value| {
-        tester.ask(admin, Method::Patch, &format!("/api/v1/users/{}", id(login)), Some(&body)).await
+        test_server.ask(admin, Method::Patch, &format!("/api/v1/users/{}", id(login)), Some(&body)).await
     };
     assert_eq!(change("olga", json!({"active": false})).await.status, 200);
-    assert_eq!(tester.ask(owner, Method::Get, "/api/v1/me", None).await.status, 401);
-    assert_eq!(tester.ask(&token, Method::Get, "/api/v1/me", None).await.status, 401);
-    assert_eq!(tester.log_in("olga", PASSWORD).await.status, 401);
+    assert_eq!(test_server.ask(owner, Method::Get, "/api/v1/me", None).await.status, 401);
+    assert_eq!(test_server.ask(&token, Method::Get, "/api/v1/me", None).await.status, 401);
+    assert_eq!(test_server.log_in("olga", PASSWORD).await.status, 401);
     for demoted in [json!({"active": false}), json!({"role": "member"})] {
         let refused = change("root@example.org", demoted).await;
         assert_eq!((refused.status, &refused.json::<Value>().unwrap()["code"]), (409, &"last_admin".into()));
     }
-    office.tester.finish().await;
+    accounts_fixture.test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_open_issues_of_a_repository_are_imported_and_started_together() {
-    let office = office().await;
-    let Office { tester, admin, repository, issue, .. } = &office;
+    let accounts_fixture = accounts_fixture().await;
+    let AccountsFixture { test_server, admin, repository, issue, .. } = &accounts_fixture;
     let sync = async || {
-        let answer = tester.ask(admin, Method::Post, &format!("/api/v1/repositories/{repository}/sync"), None).await;
+        let answer = test_server.ask(admin, Method::Post, &format!("/api/v1/repositories/{repository}/sync"), None).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json::<Value>().unwrap()
     };
     assert_eq!(sync().await, json!({"imported": 1, "updated": 0}), "#42; the owner's #43 is known");
     assert_eq!(sync().await, json!({"imported": 0, "updated": 0}));
-    let first = tester.get_json(admin, "/api/v1/issues?limit=1").await;
+    let first = test_server.get_json(admin, "/api/v1/issues?limit=1").await;
     let cursor = first["next_cursor"].as_str().unwrap();
-    let second = tester.get_json(admin, &format!("/api/v1/issues?limit=1&cursor={cursor}")).await;
+    let second = test_server.get_json(admin, &format!("/api/v1/issues?limit=1&cursor={cursor}")).await;
     let (first, second) = (&first["items"][0]["id"], &second["items"][0]["id"]);
     assert_ne!(first, second);
     let ids = json!({"ids": [issue, "no-id"]});
-    let batch = tester.ask(admin, Method::Post, "/api/v1/issues/start-batch", Some(&ids)).await;
+    let batch = test_server.ask(admin, Method::Post, "/api/v1/issues/start-batch", Some(&ids)).await;
     let items = batch.json::<Value>().unwrap()["items"].clone();
     assert_eq!((&items[0]["started"], &items[1]["started"]), (&true.into(), &false.into()), "{items}");
     assert_eq!(items[1]["error"], "there is no issue with this id");
-    let job = tester.expect_end(items[0]["job_id"].as_str().unwrap().parse().unwrap()).await;
+    let job = test_server.expect_end(items[0]["job_id"].as_str().unwrap().parse().unwrap()).await;
     assert_eq!(job.status(), JobStatus::Succeeded, "{:?}", job.failure);
-    office.tester.finish().await;
+    accounts_fixture.test_server.finish().await;
 }
 
 /// Reads events until one fits, and says its id.
@@ -335,17 +335,17 @@ async fn watch(stream: &mut patchwright_http::StreamingResponse, fits: impl Fn(&
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_sees_a_job_go_on_and_resumes_after_a_break() {
-    let office = office().await;
-    let Office { tester, owner, issue, .. } = &office;
+    let accounts_fixture = accounts_fixture().await;
+    let AccountsFixture { test_server, owner, issue, .. } = &accounts_fixture;
     let open = async |path: &str, last: Option<&str>| {
-        let mut request = Request::get(tester.url(path)).header("cookie", owner.cookie.as_deref().unwrap());
+        let mut request = Request::get(test_server.url(path)).header("cookie", owner.cookie.as_deref().unwrap());
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
-        tester.http.stream(&request, std::time::Duration::from_secs(30)).await.unwrap()
+        test_server.http.stream(&request, std::time::Duration::from_secs(30)).await.unwrap()
     };
     let mut board = open("/api/v1/events", None).await;
-    let started = tester.ask(owner, Method::Post, &format!("/api/v1/issues/{issue}/start"), None).await;
+    let started = test_server.ask(owner, Method::Post, &format!("/api/v1/issues/{issue}/start"), None).await;
     let job_id = started.json::<Value>().unwrap()["job_id"].as_str().unwrap().to_owned();
     let is = |status: &'static str| {
         let job_id = job_id.clone();
@@ -354,29 +354,29 @@ async fn a_viewer_sees_a_job_go_on_and_resumes_after_a_break() {
     let running = watch(&mut board, is("running")).await;
     // The connection breaks; what happened meanwhile comes first.
     drop(board);
-    tester.expect_end(job_id.parse().unwrap()).await;
+    test_server.expect_end(job_id.parse().unwrap()).await;
     let mut board = open("/api/v1/events", Some(&running)).await;
     watch(&mut board, is("succeeded")).await;
     // Who comes late sees how it stands.
     let mut job = open(&format!("/api/v1/jobs/{job_id}/events"), None).await;
     watch(&mut job, |event| event["stages"] == json!(["succeeded", "succeeded", "succeeded", "succeeded"])).await;
     drop((board, job));
-    tester.said(0).await;
-    office.tester.finish().await;
+    test_server.said(0).await;
+    accounts_fixture.test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_is_shown_without_anything_from_elsewhere() {
-    let tester = Tester::start(vec![]).await;
-    let short = tester.get("/api/docs").await;
+    let test_server = TestServer::start(vec![]).await;
+    let short = test_server.get("/api/docs").await;
     assert_eq!(short.status, 200, "it leads to the pages: {}", short.text());
-    let page = tester.get("/api/docs/index.html").await;
+    let page = test_server.get("/api/docs/index.html").await;
     assert_eq!(page.status, 200, "{}", page.text());
     for part in ["index.html", "swagger-initializer.js"] {
-        let text = tester.get(&format!("/api/docs/{part}")).await.text();
+        let text = test_server.get(&format!("/api/docs/{part}")).await.text();
         assert!(!text.contains("https://") && !text.contains("http://"), "{part}: {text}");
     }
-    assert!(tester.get("/api/docs/swagger-initializer.js").await.text().contains("/api/openapi.json"));
-    assert_eq!(tester.get("/api/docs/swagger-ui-bundle.js").await.status, 200);
-    tester.finish().await;
+    assert!(test_server.get("/api/docs/swagger-initializer.js").await.text().contains("/api/openapi.json"));
+    assert_eq!(test_server.get("/api/docs/swagger-ui-bundle.js").await.status, 200);
+    test_server.finish().await;
 }

@@ -1,6 +1,6 @@
 //! Stories, told in the user's language.
 
-mod again;
+mod idempotency;
 mod api;
 mod bad_input;
 mod browser;
@@ -15,9 +15,9 @@ mod jira_bad_input;
 mod management;
 mod node;
 mod notifications;
-mod office;
+mod accounts_fixture;
 mod oidc;
 mod story;
 mod webhook;
 
-pub(crate) mod tester;
+pub(crate) mod test_server;

@@ -7,7 +7,7 @@ use patchwright_http::{Request, Response};
 use patchwright_testkit::server::Script;
 use serde_json::{Value, json};
 
-use super::tester::{REPO, Tester};
+use super::test_server::{REPO, TestServer};
 
 /// A program that asks the model what to write, as AI tools do, and writes it.
 const PROGRAM: &str = r#"#!/usr/bin/env python3
@@ -34,7 +34,7 @@ open(".aider.chat.history.md", "w").write("junk")
 "#;
 
 struct Shop {
-    tester: Tester,
+    test_server: TestServer,
     issue: String,
     _folder: tempfile::TempDir,
 }
@@ -48,29 +48,29 @@ async fn shop(answers: &[&str]) -> Shop {
     let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
     let script = answers.iter().map(|answer| Script::Answer((*answer).to_owned())).collect();
     let settings = [("AI_COMMANDS", "mine=aitool {prompt_file}"), ("PATH", path.as_str())];
-    let tester = Tester::start_with(script, &settings).await;
-    let repository = post(&tester, "/api/v1/repositories", &json!({"platform": "github", "name": REPO})).await;
+    let test_server = TestServer::start_with(script, &settings).await;
+    let repository = post(&test_server, "/api/v1/repositories", &json!({"platform": "github", "name": REPO})).await;
     let repository: Value = repository.json().unwrap();
     let sync = format!("/api/v1/repositories/{}/sync", repository["id"].as_str().unwrap());
-    post(&tester, &sync, &json!({})).await;
-    let issues: Value = tester.get("/api/v1/issues").await.json().unwrap();
-    Shop { tester, issue: issues["items"][0]["id"].as_str().unwrap().to_owned(), _folder: folder }
+    post(&test_server, &sync, &json!({})).await;
+    let issues: Value = test_server.get("/api/v1/issues").await.json().unwrap();
+    Shop { test_server, issue: issues["items"][0]["id"].as_str().unwrap().to_owned(), _folder: folder }
 }
 
-async fn post(tester: &Tester, path: &str, body: &Value) -> Response {
-    tester.send(Request::post(tester.url(path)).json(body)).await
+async fn post(test_server: &TestServer, path: &str, body: &Value) -> Response {
+    test_server.send(Request::post(test_server.url(path)).json(body)).await
 }
 
 impl Shop {
     async fn start(&self, body: Value) -> Response {
-        post(&self.tester, &format!("/api/v1/issues/{}/start", self.issue), &body).await
+        post(&self.test_server, &format!("/api/v1/issues/{}/start", self.issue), &body).await
     }
 
     async fn job(&self, body: Value) -> (Job, Value) {
         let started = self.start(body).await;
         assert_eq!(started.status, 200, "{}", started.text());
         let task: Value = started.json().unwrap();
-        let job = self.tester.expect_end(task["job_id"].as_str().unwrap().parse().unwrap()).await;
+        let job = self.test_server.expect_end(task["job_id"].as_str().unwrap().parse().unwrap()).await;
         (job, task)
     }
 }
@@ -87,15 +87,15 @@ async fn a_program_of_others_makes_the_change_and_the_tests_judge_it() {
     assert!(fixed.diff.contains("+    return a + b"), "{}", fixed.diff);
     assert!(job.usage().calls == 1 && job.usage().tokens() > 0, "what it cost is counted: {:?}", job.usage());
     // What it said is kept, without its key.
-    let log = shop.tester.get(&format!("/api/v1/tasks/{}/logs", task["id"].as_str().unwrap())).await;
+    let log = shop.test_server.get(&format!("/api/v1/tasks/{}/logs", task["id"].as_str().unwrap())).await;
     assert_eq!(log.header("content-type"), Some("text/plain; charset=utf-8"));
     let log = log.text();
     assert!(log.contains("the model says: calc.py|a - b|a + b") && log.contains("-- running mine"), "{log}");
     assert!(log.contains("test_add"), "the tests' output stands there too: {log}");
-    let live = shop.tester.get(&format!("/api/v1/tasks/{}/logs/stream", task["id"].as_str().unwrap())).await.text();
+    let live = shop.test_server.get(&format!("/api/v1/tasks/{}/logs/stream", task["id"].as_str().unwrap())).await.text();
     assert!(live.contains("event: log\n") && live.ends_with("event: end\ndata: success\n\n"), "{live}");
-    shop.tester.said(0).await;
-    shop.tester.finish().await;
+    shop.test_server.said(0).await;
+    shop.test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,13 +109,13 @@ async fn a_program_may_change_no_more_than_the_model_may() {
         let reason = job.failure.unwrap().reason;
         assert!(reason.contains(why), "{reason}");
         assert!(job.published.pushed.is_none());
-        shop.tester.abandon().await;
+        shop.test_server.abandon().await;
     }
     let shop = shop(&[]).await;
     let (job, _) = shop.job(json!({"command": "mine"})).await;
     let reason = job.failure.unwrap().reason;
     assert!(reason.contains("`mine` ended with 1"), "{reason}");
-    shop.tester.abandon().await;
+    shop.test_server.abandon().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,7 +130,7 @@ async fn a_command_line_is_not_taken_from_anybody() {
     );
     let nobody = shop.start(json!({"labels": ["quantum"], "queue": false})).await;
     assert_eq!((nobody.status, nobody.header("retry-after")), (503, Some("5")), "{}", nobody.text());
-    shop.tester.abandon().await;
+    shop.test_server.abandon().await;
 }
 
 /// A node of another make: it knows `seeds/001` and nothing else.
@@ -139,12 +139,12 @@ struct Foreign {
     token: Secret,
 }
 
-async fn foreign(tester: &Tester) -> Foreign {
-    let added: Value = post(tester, "/api/v1/nodes", &json!({"name": "theirs"})).await.json().unwrap();
+async fn foreign(test_server: &TestServer) -> Foreign {
+    let added: Value = post(test_server, "/api/v1/nodes", &json!({"name": "theirs"})).await.json().unwrap();
     let register = json!({
         "join_token": added["join_token"], "protocol": "1.0", "version": "0.1", "capacity": 1, "labels": ["exotic"],
     });
-    let known: Value = post(tester, "/api/v1/nodes/register", &register).await.json().unwrap();
+    let known: Value = post(test_server, "/api/v1/nodes/register", &register).await.json().unwrap();
     Foreign { id: known["node_id"].as_str().unwrap().to_owned(), token: Secret::new(known["token"].as_str().unwrap()) }
 }
 
@@ -154,10 +154,10 @@ impl Shop {
         let started: Value = self.start(json!({"node_id": node.id})).await.json().unwrap();
         let path = format!("/api/v1/tasks/{}", started["id"].as_str().unwrap());
         for _ in 0..500 {
-            let task: Value = self.tester.get(&path).await.json().unwrap();
+            let task: Value = self.test_server.get(&path).await.json().unwrap();
             if task["node_id"] == node.id.as_str() {
                 let job = format!("/api/v1/jobs/{}", task["job_id"].as_str().unwrap());
-                let job: Value = self.tester.get(&job).await.json().unwrap();
+                let job: Value = self.test_server.get(&job).await.json().unwrap();
                 return (task, job["branch"].as_str().unwrap().to_owned());
             }
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -167,7 +167,7 @@ impl Shop {
 
     async fn report(&self, node: &Foreign, report: &Value) -> Response {
         let path = format!("/api/v1/issues/{}/report-branch", self.issue);
-        self.tester.send(Request::post(self.tester.url(&path)).bearer(&node.token).json(report)).await
+        self.test_server.send(Request::post(self.test_server.url(&path)).bearer(&node.token).json(report)).await
     }
 
     /// Somebody pushes a branch with one changed file.
@@ -182,7 +182,7 @@ impl Shop {
                 .unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         };
-        run(&["clone", "-q", self.tester.git.path(REPO).to_str().unwrap(), "."]);
+        run(&["clone", "-q", self.test_server.git.path(REPO).to_str().unwrap(), "."]);
         run(&["checkout", "-q", "-b", branch]);
         let place = folder.path().join(path);
         std::fs::create_dir_all(place.parent().unwrap()).unwrap();
@@ -196,7 +196,7 @@ impl Shop {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_of_another_make_reports_the_branch_that_it_pushed() {
     let shop = shop(&[]).await;
-    let node = foreign(&shop.tester).await;
+    let node = foreign(&shop.test_server).await;
     let (task, branch) = shop.given_to(&node).await;
     let report = json!({"task_id": task["id"], "branch_name": branch, "status": "success"});
     let early =
@@ -206,29 +206,29 @@ async fn a_node_of_another_make_reports_the_branch_that_it_pushed() {
     let taken = shop.report(&node, &report).await;
     assert_eq!(taken.status, 200, "{}", taken.text());
     assert_eq!(taken.json::<Value>().unwrap()["status"], "success");
-    let job = shop.tester.expect_end(task["job_id"].as_str().unwrap().parse().unwrap()).await;
+    let job = shop.test_server.expect_end(task["job_id"].as_str().unwrap().parse().unwrap()).await;
     assert_eq!((job.status(), job.verdict), (JobStatus::Succeeded, Some(Verdict::NotRun)), "nothing is claimed");
     assert_eq!(shop.report(&node, &report).await.status, 200, "told twice is told once");
     let contrary = json!({"task_id": task["id"], "status": "failed", "error_message": "on second thought"});
     assert_eq!(shop.report(&node, &contrary).await.status, 409);
-    assert_eq!(shop.tester.github.pulls().len(), 1);
-    let issue: Value = shop.tester.get(&format!("/api/v1/issues/{}", shop.issue)).await.json().unwrap();
+    assert_eq!(shop.test_server.github.pulls().len(), 1);
+    let issue: Value = shop.test_server.get(&format!("/api/v1/issues/{}", shop.issue)).await.json().unwrap();
     assert_eq!(issue["status"], "pending_merge");
-    shop.tester.said(0).await;
-    shop.tester.finish().await;
+    shop.test_server.said(0).await;
+    shop.test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_node_of_another_make_may_not_change_is_found_out() {
     let shop = shop(&[]).await;
-    let node = foreign(&shop.tester).await;
+    let node = foreign(&shop.test_server).await;
     let (task, branch) = shop.given_to(&node).await;
     shop.push(&branch, ".github/workflows/ci.yml", "on: push\n");
     let report = json!({"task_id": task["id"], "branch_name": branch, "status": "success"});
     shop.report(&node, &report).await;
-    let job = shop.tester.expect_end(task["job_id"].as_str().unwrap().parse().unwrap()).await;
+    let job = shop.test_server.expect_end(task["job_id"].as_str().unwrap().parse().unwrap()).await;
     assert_eq!(job.status(), JobStatus::Failed);
     assert!(job.failure.unwrap().reason.contains("CI configuration"));
-    assert!(shop.tester.github.pulls().is_empty());
-    shop.tester.abandon().await;
+    assert!(shop.test_server.github.pulls().is_empty());
+    shop.test_server.abandon().await;
 }

@@ -6,20 +6,20 @@ use patchwright_http::{Request, Response};
 use patchwright_testkit::server::{HookServer, Posted, SmtpServer};
 use serde_json::{Value, json};
 
-use super::tester::{Tester, good_answers};
+use super::test_server::{TestServer, good_answers};
 
 const ALL: [&str; 6] =
     ["job_succeeded", "job_failed", "job_cancelled", "plan_ready", "pull_request_opened", "pull_request_merged"];
 
-async fn post(tester: &Tester, path: &str, body: &Value) -> Response {
-    tester.send(Request::post(tester.url(path)).json(body)).await
+async fn post(test_server: &TestServer, path: &str, body: &Value) -> Response {
+    test_server.send(Request::post(test_server.url(path)).json(body)).await
 }
 
-async fn channel(tester: &Tester, kind: &str, target: &str, secret: Option<&str>) -> Value {
+async fn channel(test_server: &TestServer, kind: &str, target: &str, secret: Option<&str>) -> Value {
     let body = json!({
         "name": kind, "kind": kind, "target": target, "events": ALL, "everyone": true, "secret": secret,
     });
-    let made = post(tester, "/api/v1/notifications", &body).await;
+    let made = post(test_server, "/api/v1/notifications", &body).await;
     assert_eq!(made.status, 201, "{}", made.text());
     made.json().unwrap()
 }
@@ -43,19 +43,19 @@ async fn taken(hook: &HookServer, count: usize) -> Vec<Posted> {
 async fn a_job_is_told_to_every_channel_in_its_own_form() {
     let mail = SmtpServer::start();
     let settings = [("ALLOW_PRIVATE_ADDRESSES", "true"), ("SMTP_URL", &mail.url()), ("SMTP_FROM", "bot@example.org")];
-    let mut tester = Tester::start_with(good_answers(), &settings).await;
+    let mut test_server = TestServer::start_with(good_answers(), &settings).await;
     let hooks: Vec<HookServer> = (0..4).map(|_| HookServer::start(&[])).collect();
-    let made = channel(&tester, "webhook", &hooks[0].url(), None).await;
+    let made = channel(&test_server, "webhook", &hooks[0].url(), None).await;
     let secret = made["secret"].as_str().unwrap();
     assert!(secret.starts_with("whsec_"));
-    channel(&tester, "slack", &hooks[1].url(), None).await;
-    channel(&tester, "feishu", &hooks[2].url(), Some("feishu-secret")).await;
-    channel(&tester, "dingtalk", &hooks[3].url(), Some("dingtalk-secret")).await;
-    channel(&tester, "email", "olga@example.org", None).await;
-    let listed = tester.get("/api/v1/notifications").await.text();
+    channel(&test_server, "slack", &hooks[1].url(), None).await;
+    channel(&test_server, "feishu", &hooks[2].url(), Some("feishu-secret")).await;
+    channel(&test_server, "dingtalk", &hooks[3].url(), Some("dingtalk-secret")).await;
+    channel(&test_server, "email", "olga@example.org", None).await;
+    let listed = test_server.get("/api/v1/notifications").await.text();
     assert!(!listed.contains(secret) && !listed.contains("feishu-secret"), "{listed}");
-    let job = tester.fix().await;
-    tester.said(0).await;
+    let job = test_server.fix().await;
+    test_server.said(0).await;
 
     let hooked = taken(&hooks[0], 2).await;
     let types: Vec<Value> = hooked.iter().map(|posted| serde_json::from_str(&posted.body).unwrap()).collect();
@@ -82,7 +82,7 @@ async fn a_job_is_told_to_every_channel_in_its_own_form() {
         mail.contains("RCPT TO:<olga@example.org>") && mail.contains("Subject: [patchwright] acme/demo#42"),
         "{mail}"
     );
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 fn unpacked(secret: &str) -> Vec<u8> {
@@ -98,74 +98,74 @@ fn hmac(key: &[u8], text: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_answer_is_told_again_and_who_refuses_is_not() {
-    let tester = Tester::start_with(vec![], &[("ALLOW_PRIVATE_ADDRESSES", "true"), ("RETRY_WAIT", "1")]).await;
+    let test_server = TestServer::start_with(vec![], &[("ALLOW_PRIVATE_ADDRESSES", "true"), ("RETRY_WAIT", "1")]).await;
     let late = HookServer::start(&[(500, "oops"), (200, "{}")]);
     let gone = HookServer::start(&[(410, "gone")]);
     let id = async |hook: &HookServer| {
-        let made = channel(&tester, "webhook", &hook.url(), None).await;
+        let made = channel(&test_server, "webhook", &hook.url(), None).await;
         made["id"].as_str().unwrap().to_owned()
     };
     let (late_id, gone_id) = (id(&late).await, id(&gone).await);
     for id in [&late_id, &gone_id] {
-        assert_eq!(post(&tester, &format!("/api/v1/notifications/{id}/test"), &json!({})).await.status, 202);
+        assert_eq!(post(&test_server, &format!("/api/v1/notifications/{id}/test"), &json!({})).await.status, 202);
     }
     let tries = taken(&late, 2).await;
     assert_eq!(tries[0].headers["webhook-id"], tries[1].headers["webhook-id"], "it is the same one");
     let dead = until("one is given up", async || {
-        let failed: Value = tester.get("/api/v1/notifications/failed").await.json().unwrap();
+        let failed: Value = test_server.get("/api/v1/notifications/failed").await.json().unwrap();
         Some(failed["items"][0].clone()).filter(Value::is_object)
     })
     .await;
     assert_eq!(dead["channel_id"], gone_id.as_str());
     assert!(dead["error"].as_str().unwrap().contains("410"), "{dead}");
     assert_eq!(gone.posted().len(), 1);
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn addresses_of_this_network_are_not_told_anything_unless_an_administrator_allows_it() {
-    let tester = Tester::start(vec![]).await;
+    let test_server = TestServer::start(vec![]).await;
     let near = HookServer::start(&[]);
     let by_name = near.url().replace("127.0.0.1", "localhost");
     for target in [near.url(), by_name, "http://169.254.169.254/latest/meta-data".to_owned()] {
-        let made = channel(&tester, "slack", &target, None).await;
+        let made = channel(&test_server, "slack", &target, None).await;
         let id = made["id"].as_str().unwrap();
-        post(&tester, &format!("/api/v1/notifications/{id}/test"), &json!({})).await;
+        post(&test_server, &format!("/api/v1/notifications/{id}/test"), &json!({})).await;
     }
     let dead = until("all three are tried", async || {
-        let log: Value = tester.get("/api/v1/notifications/failed").await.json().unwrap();
+        let log: Value = test_server.get("/api/v1/notifications/failed").await.json().unwrap();
         Some(log["items"].clone()).filter(|items| items.as_array().unwrap().len() >= 2)
     })
     .await;
     assert!(dead[0]["error"].as_str().unwrap().contains("ALLOW_PRIVATE_ADDRESSES"), "{dead}");
     assert!(near.posted().is_empty());
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_channel_gets_another_name_other_events_and_another_secret() {
-    let mut tester = Tester::start_with(good_answers(), &[("ALLOW_PRIVATE_ADDRESSES", "true")]).await;
+    let mut test_server = TestServer::start_with(good_answers(), &[("ALLOW_PRIVATE_ADDRESSES", "true")]).await;
     let hook = HookServer::start(&[]);
-    let made = channel(&tester, "webhook", &hook.url(), None).await;
+    let made = channel(&test_server, "webhook", &hook.url(), None).await;
     let path = format!("/api/v1/notifications/{}", made["id"].as_str().unwrap());
     let secret = "whsec_bmV3IHNlY3JldCwgbmV3IHNlY3JldA==";
     let edit = json!({"name": "only the end", "events": ["job_succeeded"], "secret": secret});
-    let changed = tester.send(Request::patch(tester.url(&path)).json(&edit)).await;
+    let changed = test_server.send(Request::patch(test_server.url(&path)).json(&edit)).await;
     assert_eq!(changed.status, 200, "{}", changed.text());
-    let shown = tester.get(&path).await;
+    let shown = test_server.get(&path).await;
     let (shown, text): (Value, _) = (shown.json().unwrap(), shown.text());
     assert_eq!((&shown["name"], &shown["events"]), (&"only the end".into(), &json!(["job_succeeded"])));
     assert!(!text.contains("whsec_"), "{text}");
     for wrong in [json!({"name": ""}), json!({"events": ["lunch"]}), json!({"secret": "a b"}), json!({"target": "x"})] {
-        let answer = tester.send(Request::patch(tester.url(&path)).json(&wrong)).await;
+        let answer = test_server.send(Request::patch(test_server.url(&path)).json(&wrong)).await;
         assert_eq!(answer.status, 400, "{wrong}: {}", answer.text());
     }
-    tester.fix().await;
-    tester.said(0).await;
+    test_server.fix().await;
+    test_server.said(0).await;
     let posted = taken(&hook, 1).await;
     let header = |name: &str| posted[0].headers[name].as_str();
     let signed = format!("{}.{}.{}", header("webhook-id"), header("webhook-timestamp"), posted[0].body);
     assert_eq!(header("webhook-signature"), format!("v1,{}", hmac(&unpacked(secret), &signed)));
     assert!(posted.iter().all(|posted| posted.body.contains("job.succeeded")), "{posted:?}");
-    tester.finish().await;
+    test_server.finish().await;
 }

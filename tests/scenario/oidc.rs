@@ -8,7 +8,7 @@ use patchwright_http::Request;
 use patchwright_testkit::fetched;
 use serde_json::{Value, json};
 
-use super::tester::Tester;
+use super::test_server::TestServer;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/oidc");
 const TOKEN: &str = "operators-token-0123456789";
@@ -28,7 +28,7 @@ impl Drop for Provider {
 }
 
 /// A server with a provider beside it; nothing where the provider is not installed.
-async fn beside_a_provider() -> Option<(Tester, Provider)> {
+async fn beside_a_provider() -> Option<(TestServer, Provider)> {
     let npm = fetched("GITHUB_OPENAPI_NPM").filter(|npm| npm.join("node_modules/oidc-provider").is_dir())?;
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut process = Command::new("node")
@@ -52,8 +52,8 @@ async fn beside_a_provider() -> Option<(Tester, Provider)> {
         ("OIDC_ADMIN_GROUP", "patchwright-admins".to_owned()),
     ];
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let tester = Tester::start_with(vec![], &settings).await;
-    Some((tester, Provider { process, issuer, _said: said }))
+    let test_server = TestServer::start_with(vec![], &settings).await;
+    Some((test_server, Provider { process, issuer, _said: said }))
 }
 
 async fn browse(args: Vec<String>) -> Value {
@@ -64,15 +64,15 @@ async fn browse(args: Vec<String>) -> Value {
 }
 
 impl Provider {
-    async fn log_in(&self, tester: &Tester, login: &str) -> Value {
-        browse(vec![tester.url("/api/v1/auth/oidc/start?return_to=/api/status"), login.to_owned()]).await
+    async fn log_in(&self, test_server: &TestServer, login: &str) -> Value {
+        browse(vec![test_server.url("/api/v1/auth/oidc/start?return_to=/api/status"), login.to_owned()]).await
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_come_in_through_the_provider_and_stay_the_same_people() {
-    let Some((tester, provider)) = beside_a_provider().await else { return };
-    let first = provider.log_in(&tester, "alice").await;
+    let Some((test_server, provider)) = beside_a_provider().await else { return };
+    let first = provider.log_in(&test_server, "alice").await;
     assert_eq!(
         (&first["status"], &first["me"]["login"], &first["me"]["role"]),
         (&200.into(), &"alice".into(), &"member".into()),
@@ -81,39 +81,39 @@ async fn people_come_in_through_the_provider_and_stay_the_same_people() {
     assert!(first["ended"].as_str().unwrap().ends_with("/api/status"), "{first}");
     assert_eq!(first["cookies"]["patchwright_session"], true, "no script reads it");
     assert_eq!(first["cookies"]["patchwright_login"], Value::Null, "it is used up");
-    let second = provider.log_in(&tester, "alice").await;
+    let second = provider.log_in(&test_server, "alice").await;
     assert_eq!(second["me"]["id"], first["me"]["id"]);
     // Another person whom the provider calls the same is not she.
-    let twin = provider.log_in(&tester, "alice-twin").await;
+    let twin = provider.log_in(&test_server, "alice-twin").await;
     assert_eq!(twin["me"]["login"], "alice-2");
-    assert_eq!(provider.log_in(&tester, "root").await["me"]["role"], "admin");
+    assert_eq!(provider.log_in(&test_server, "root").await["me"]["role"], "admin");
     // Who is shut out here does not come in through there.
-    let url = tester.url(&format!("/api/v1/users/{}", first["me"]["id"].as_str().unwrap()));
+    let url = test_server.url(&format!("/api/v1/users/{}", first["me"]["id"].as_str().unwrap()));
     let operator = Secret::new(TOKEN);
-    let shut = tester.send(Request::patch(url).bearer(&operator).json(&json!({"active": false}))).await;
+    let shut = test_server.send(Request::patch(url).bearer(&operator).json(&json!({"active": false}))).await;
     assert_eq!(shut.status, 200, "{}", shut.text());
-    assert_eq!(provider.log_in(&tester, "alice").await["status"], 401);
-    tester.finish().await;
+    assert_eq!(provider.log_in(&test_server, "alice").await["status"], 401);
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_way_back_is_gone_once_and_by_the_browser_that_began() {
-    let Some((tester, provider)) = beside_a_provider().await else { return };
+    let Some((test_server, provider)) = beside_a_provider().await else { return };
     assert!(provider.issuer.starts_with("http://127.0.0.1"));
-    let start = tester.url("/api/v1/auth/oidc/start");
+    let start = test_server.url("/api/v1/auth/oidc/start");
     let again = browse(vec!["--again".to_owned(), start, "alice".to_owned()]).await;
     assert_eq!((&again["status"], &again["body"]["code"]), (&400.into(), &"no_login".into()), "{again}");
     let path = "/api/v1/auth/oidc/callback?code=stolen&state=guessed";
-    let elsewhere = tester.get(path).await;
+    let elsewhere = test_server.get(path).await;
     assert_eq!(elsewhere.status, 400, "another browser has no login on its way: {}", elsewhere.text());
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_provider_there_is_no_such_login() {
-    let tester = Tester::start(vec![]).await;
+    let test_server = TestServer::start(vec![]).await;
     for path in ["/api/v1/auth/oidc/start", "/api/v1/auth/oidc/callback?code=x&state=y"] {
-        assert_eq!(tester.get(path).await.status, 404);
+        assert_eq!(test_server.get(path).await.status, 404);
     }
-    tester.finish().await;
+    test_server.finish().await;
 }

@@ -5,32 +5,32 @@ use patchwright_domain::job::report::Verdict;
 use patchwright_testkit::server::Script;
 use serde_json::Value;
 
-use super::tester::{FILES, REPO, Tester, accepted, analysis, good_answers, plan};
+use super::test_server::{FILES, REPO, TestServer, accepted, analysis, good_answers, plan};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_comment_becomes_a_pull_request_whose_tests_pass() {
-    let mut tester = Tester::start(good_answers()).await;
-    let job = tester.fix().await;
+    let mut test_server = TestServer::start(good_answers()).await;
+    let job = test_server.fix().await;
     assert_eq!((job.status(), job.verdict), (JobStatus::Succeeded, Some(Verdict::FixedProven)), "{:?}", job.failure);
 
     // One pull request, first a draft, ready now that the tests have shown the fix.
     let branch = job.branch.to_string();
     assert_eq!(
-        tester.github.pulls(),
+        test_server.github.pulls(),
         [("Fix #42: add() subtracts".to_owned(), branch.clone(), "main".to_owned(), false)]
     );
     // The branch holds the fix, in one commit on top of main, with the job's author.
-    assert!(tester.git.git(REPO, &["show", &format!("{branch}:calc.py")]).contains("return a + b"));
-    assert_eq!(tester.git.git(REPO, &["rev-list", "--count", &format!("main..{branch}")]), "1");
-    assert_eq!(tester.git.git(REPO, &["log", "-1", "--format=%an", &branch]), "patchwright");
-    let asked = tester.git.git(REPO, &["log", "-1", "--format=%(trailers:key=Co-authored-by,valueonly)", &branch]);
+    assert!(test_server.git.git(REPO, &["show", &format!("{branch}:calc.py")]).contains("return a + b"));
+    assert_eq!(test_server.git.git(REPO, &["rev-list", "--count", &format!("main..{branch}")]), "1");
+    assert_eq!(test_server.git.git(REPO, &["log", "-1", "--format=%an", &branch]), "patchwright");
+    let asked = test_server.git.git(REPO, &["log", "-1", "--format=%(trailers:key=Co-authored-by,valueonly)", &branch]);
     assert_eq!(asked.trim(), "alice <583231+alice@users.noreply.127.0.0.1>", "whoever asked is named too");
-    tester.git.git(REPO, &["fsck", "--strict"]);
+    test_server.git.git(REPO, &["fsck", "--strict"]);
 
     // One acknowledgement, edited as the stages ended, and one result.
-    let comments = tester.github.comments_on(42);
+    let comments = test_server.github.comments_on(42);
     assert_eq!(comments.len(), 2, "{comments:#?}");
-    assert!(tester.github.edits_on(42)[0] >= 4, "{:?}", tester.github.edits_on(42));
+    assert!(test_server.github.edits_on(42)[0] >= 4, "{:?}", test_server.github.edits_on(42));
     for comment in &comments {
         assert!(comment.contains("Fixed, and tests show it"), "{comment}");
         assert!(comment.contains(&job.id.to_string()), "{comment}");
@@ -38,21 +38,21 @@ async fn a_comment_becomes_a_pull_request_whose_tests_pass() {
     assert!(comments[1].contains("Pull request #700 is ready for review"), "{}", comments[1]);
 
     // The panel was live: it began with verify still to come and ends with the tests.
-    let panels = tester.github.panels(700);
+    let panels = test_server.github.panels(700);
     assert!(panels[0].contains("still working"), "{}", panels[0]);
     let last = panels.last().unwrap();
     assert!(last.contains("| before | 1 | 1 | 0 | 2 |") && last.contains("| after | 2 | 0 | 0 | 2 |"), "{last}");
     assert!(!last.contains("@everyone"), "the model cannot call anybody: {last}");
 
     // What a program sees of it.
-    let shown: Value = tester.get(&format!("/api/v1/jobs/{}", job.id)).await.json().unwrap();
+    let shown: Value = test_server.get(&format!("/api/v1/jobs/{}", job.id)).await.json().unwrap();
     assert_eq!((&shown["status"], &shown["verdict"]), (&"succeeded".into(), &"fixed_proven".into()));
     assert_eq!((&shown["owner"], &shown["repo"], &shown["issue_number"]), (&"acme".into(), &"demo".into(), &42.into()));
     assert_eq!(shown["webhook_payload"]["action"], "created");
     assert_eq!(shown["stages"][3]["test_results"]["passed"], 2);
-    let page: Value = tester.get("/api/v1/jobs?status=succeeded").await.json().unwrap();
+    let page: Value = test_server.get("/api/v1/jobs?status=succeeded").await.json().unwrap();
     assert_eq!(page["items"][0]["job_id"], job.id.to_string());
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,79 +60,79 @@ async fn a_further_comment_goes_on_with_the_same_pull_request() {
     let more = "def add(a, b):\n    return a + b\n\n\ndef double(a):\n    return a * 2\n\n\ndef triple(a):\n    return a * 3\n";
     let mut script = good_answers();
     script.extend([analysis(), plan(&["calc.py"]), format!("```python\n{more}```")].map(Script::Answer));
-    let mut tester = Tester::start(script).await;
-    let first = tester.fix().await;
-    let asked = tester.post_comment("@patchwright fix: add triple() too").await;
-    let second = tester.expect_end(accepted(&asked)).await;
+    let mut test_server = TestServer::start(script).await;
+    let first = test_server.fix().await;
+    let asked = test_server.post_comment("@patchwright fix: add triple() too").await;
+    let second = test_server.expect_end(accepted(&asked)).await;
     assert_eq!(second.status(), JobStatus::Succeeded, "{:?}", second.failure);
     let branch = first.branch.to_string();
     assert_eq!(second.branch.to_string(), branch);
-    assert_eq!(tester.github.pulls().len(), 1, "there is one pull request");
-    assert_eq!(tester.git.git(REPO, &["rev-list", "--count", &format!("main..{branch}")]), "2");
-    assert!(tester.git.git(REPO, &["show", &format!("{branch}:calc.py")]).contains("triple"));
-    let panel = tester.github.panels(700).pop().unwrap();
+    assert_eq!(test_server.github.pulls().len(), 1, "there is one pull request");
+    assert_eq!(test_server.git.git(REPO, &["rev-list", "--count", &format!("main..{branch}")]), "2");
+    assert!(test_server.git.git(REPO, &["show", &format!("{branch}:calc.py")]).contains("triple"));
+    let panel = test_server.github.panels(700).pop().unwrap();
     assert!(panel.contains("asked for by alice. add triple() too"), "{panel}");
-    assert_eq!(tester.github.comments_on(42).len(), 4, "each wish is acknowledged and answered");
-    tester.finish().await;
+    assert_eq!(test_server.github.comments_on(42).len(), 4, "each wish is acknowledged and answered");
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_waits_says_where_it_stands_and_about_how_long() {
     let mut script = good_answers();
     script.push(Script::Silence(std::time::Duration::from_secs(60)));
-    let mut tester = Tester::start(script).await;
-    tester.fix().await;
-    let asked = tester.llm.asked().len();
-    let runs = accepted(&tester.post_comment("@patchwright fix: again").await);
-    while tester.llm.asked().len() == asked {
+    let mut test_server = TestServer::start(script).await;
+    test_server.fix().await;
+    let asked = test_server.llm.asked().len();
+    let runs = accepted(&test_server.post_comment("@patchwright fix: again").await);
+    while test_server.llm.asked().len() == asked {
         tokio::task::yield_now().await;
     }
-    let waits = accepted(&tester.post_comment("@patchwright fix: and once more").await);
-    let shown: Value = tester.get(&format!("/api/v1/jobs/{waits}")).await.json().unwrap();
+    let waits = accepted(&test_server.post_comment("@patchwright fix: and once more").await);
+    let shown: Value = test_server.get(&format!("/api/v1/jobs/{waits}")).await.json().unwrap();
     assert_eq!((&shown["status"], &shown["queue_position"]), (&"queued".into(), &1.into()), "{shown}");
     assert!(shown["estimated_wait_seconds"].as_u64().is_some_and(|seconds| (1..60).contains(&seconds)), "{shown}");
-    let shown: Value = tester.get(&format!("/api/v1/jobs/{runs}")).await.json().unwrap();
+    let shown: Value = test_server.get(&format!("/api/v1/jobs/{runs}")).await.json().unwrap();
     assert!(shown["queue_position"].is_null() && shown["estimated_wait_seconds"].is_null(), "{shown}");
     for job in [waits, runs] {
-        tester.send(patchwright_http::Request::post(tester.url(&format!("/api/v1/jobs/{job}/cancel")))).await;
-        tester.expect_end(job).await;
+        test_server.send(patchwright_http::Request::post(test_server.url(&format!("/api/v1/jobs/{job}/cancel")))).await;
+        test_server.expect_end(job).await;
     }
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn restart_stops_what_runs_and_begins_anew() {
     let mut script = vec![Script::Silence(std::time::Duration::from_secs(60))];
     script.extend(good_answers());
-    let mut tester = Tester::start(script).await;
-    let first = accepted(&tester.post_comment("@patchwright fix").await);
-    while tester.llm.asked().is_empty() {
+    let mut test_server = TestServer::start(script).await;
+    let first = accepted(&test_server.post_comment("@patchwright fix").await);
+    while test_server.llm.asked().is_empty() {
         tokio::task::yield_now().await;
     }
-    let second = accepted(&tester.post_comment("@patchwright restart, but with +").await);
+    let second = accepted(&test_server.post_comment("@patchwright restart, but with +").await);
     assert_ne!(first, second);
-    assert_eq!(tester.expect_end(first).await.status(), JobStatus::Cancelled);
-    let done = tester.expect_end(second).await;
+    assert_eq!(test_server.expect_end(first).await.status(), JobStatus::Cancelled);
+    let done = test_server.expect_end(second).await;
     assert_eq!(done.verdict, Some(Verdict::FixedProven), "{:?}", done.failure);
-    assert_eq!(tester.github.pulls().len(), 1);
-    tester.finish().await;
+    assert_eq!(test_server.github.pulls().len(), 1);
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_anywhere_that_people_or_thieves_could_look() {
-    let mut tester = Tester::start(good_answers()).await;
-    let job = tester.fix().await;
+    let mut test_server = TestServer::start(good_answers()).await;
+    let job = test_server.fix().await;
     let seen = format!(
         "{} {} {} {}",
-        tester.github.everything_visible(),
-        serde_json::to_string(&tester.llm.asked()).unwrap(),
-        tester.get(&format!("/api/v1/jobs/{}", job.id)).await.text(),
-        tester.data_on_disk(),
+        test_server.github.everything_visible(),
+        serde_json::to_string(&test_server.llm.asked()).unwrap(),
+        test_server.get(&format!("/api/v1/jobs/{}", job.id)).await.text(),
+        test_server.data_on_disk(),
     );
-    for secret in Tester::secrets() {
+    for secret in TestServer::secrets() {
         assert!(!seen.contains(secret), "{secret} was found");
     }
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,16 +140,16 @@ async fn a_fix_that_fails_the_tests_is_made_again() {
     let wrong = "```python\ndef add(a, b):\n    return a * b\n\n\ndef double(a):\n    return a\n```";
     let mut script = vec![Script::Answer(analysis()), Script::Answer(plan(&["calc.py"])), Script::Answer(wrong.into())];
     script.extend(good_answers().into_iter().skip(2));
-    let mut tester = Tester::start(script).await;
-    let job = tester.fix().await;
+    let mut test_server = TestServer::start(script).await;
+    let job = test_server.fix().await;
     assert_eq!((job.verdict, job.rounds), (Some(Verdict::FixedProven), 1), "{:?}", job.failure);
-    let asked = tester.llm.asked();
+    let asked = test_server.llm.asked();
     let second = asked.last().unwrap()["messages"][1]["content"].as_str().unwrap();
     assert!(second.contains("test_double"), "the model is told what broke: {second}");
-    assert_eq!(tester.github.pulls().len(), 1);
+    assert_eq!(test_server.github.pulls().len(), 1);
     let branch = job.branch.to_string();
-    assert_eq!(tester.git.git(REPO, &["rev-list", "--count", &format!("main..{branch}")]), "1");
-    tester.finish().await;
+    assert_eq!(test_server.git.git(REPO, &["rev-list", "--count", &format!("main..{branch}")]), "1");
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,38 +158,38 @@ async fn a_fix_that_never_holds_stays_a_draft_and_says_so() {
     let also = "```python\ndef add(a, b):\n    return a * b * 1\n\n\ndef double(a):\n    return a\n```";
     let answers = [analysis(), plan(&["calc.py"]), wrong.to_owned(), also.to_owned()];
     let script = answers.into_iter().map(Script::Answer).collect();
-    let mut tester = Tester::start_with(script, &[("MAX_ROUNDS", "1")]).await;
-    let job = tester.fix().await;
+    let mut test_server = TestServer::start_with(script, &[("MAX_ROUNDS", "1")]).await;
+    let job = test_server.fix().await;
     assert_eq!((job.status(), job.verdict), (JobStatus::Failed, Some(Verdict::Regressions)));
-    assert!(tester.github.pulls()[0].3, "the pull request stays a draft");
-    let result = tester.github.comments_on(42).pop().unwrap();
+    assert!(test_server.github.pulls()[0].3, "the pull request stays a draft");
+    let result = test_server.github.comments_on(42).pop().unwrap();
     assert!(result.contains("did not stand the tests") && result.contains("@patchwright retry"), "{result}");
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn by_default_a_forges_code_is_not_run_and_the_draft_says_why() {
-    let mut tester = Tester::start_with(good_answers(), &[("SANDBOX", "require")]).await;
-    let job = tester.fix().await;
+    let mut test_server = TestServer::start_with(good_answers(), &[("SANDBOX", "require")]).await;
+    let job = test_server.fix().await;
     assert_eq!((job.status(), job.verdict), (JobStatus::Succeeded, Some(Verdict::NotRun)));
-    assert!(tester.github.pulls()[0].3, "the pull request stays a draft");
-    let panel = tester.github.panels(700).pop().unwrap();
+    assert!(test_server.github.pulls()[0].3, "the pull request stays a draft");
+    let panel = test_server.github.panels(700).pop().unwrap();
     assert!(panel.contains("Tests were not run") && panel.contains("SANDBOX=best-effort"), "{panel}");
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_model_the_files_are_ranked_and_nothing_is_pretended() {
-    let mut tester = Tester::start_with(vec![], &[("LLM_BASE_URL", ""), ("LLM_API_KEY", "")]).await;
-    let job = tester.fix().await;
+    let mut test_server = TestServer::start_with(vec![], &[("LLM_BASE_URL", ""), ("LLM_API_KEY", "")]).await;
+    let job = test_server.fix().await;
     assert_eq!(job.verdict, Some(Verdict::AnalysisOnly), "{:?}", job.failure);
-    let (title, branch, _, draft) = tester.github.pulls().remove(0);
+    let (title, branch, _, draft) = test_server.github.pulls().remove(0);
     assert_eq!((title.as_str(), draft), ("Analysis of #42: add() subtracts", true));
-    let files = tester.git.git(REPO, &["diff", "--name-only", "main", &branch]);
+    let files = test_server.git.git(REPO, &["diff", "--name-only", "main", &branch]);
     assert_eq!(files, "agent/analysis.md\nagent/patch_plan.json\nagent/report.txt");
-    let panel = tester.github.panels(700).pop().unwrap();
+    let panel = test_server.github.panels(700).pop().unwrap();
     assert!(panel.contains("Analysis only") && panel.contains("`calc.py`") && !panel.contains("Closes #"), "{panel}");
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,14 +198,14 @@ async fn a_new_test_of_the_fix_must_fail_before_and_pass_after() {
     let code = "```python\ndef add(a, b):\n    return a - b\n\n\ndef double(a):\n    return f\"{a}-{a}\" if isinstance(a, str) else a * 2\n```";
     let answers =
         [analysis(), plan(&["calc.py", "tests/test_new.py"]), code.to_owned(), format!("```python\n{test}```")];
-    let mut tester = Tester::start(answers.into_iter().map(Script::Answer).collect()).await;
-    let job = tester.fix().await;
+    let mut test_server = TestServer::start(answers.into_iter().map(Script::Answer).collect()).await;
+    let job = test_server.fix().await;
     assert_eq!(job.verdict, Some(Verdict::FixedProven), "{:?}", job.failure);
     let report = job.verified().unwrap();
     assert_eq!(report.fixed_tests.len(), 1, "{report:#?}");
     assert!(report.fixed_tests[0].contains("test_text"));
     assert_eq!(report.before.as_ref().unwrap().failed, 2, "the old failure and the new test");
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,36 +213,36 @@ async fn a_stopped_server_goes_on_where_it_was() {
     // The model is silent at the plan, so the server is stopped in the middle of the job.
     let mut script = vec![Script::Answer(analysis()), Script::Silence(std::time::Duration::from_secs(60))];
     script.extend(good_answers().into_iter().skip(1));
-    let mut tester = Tester::start_with(script, &[("SHUTDOWN_TIMEOUT", "1")]).await;
-    let answer = tester.post_comment("@patchwright fix").await;
-    let id = super::tester::accepted(&answer);
-    while tester.llm.asked().len() < 2 {
+    let mut test_server = TestServer::start_with(script, &[("SHUTDOWN_TIMEOUT", "1")]).await;
+    let answer = test_server.post_comment("@patchwright fix").await;
+    let id = super::test_server::accepted(&answer);
+    while test_server.llm.asked().len() < 2 {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    tester.restart().await;
-    let job = tester.expect_end(id).await;
+    test_server.restart().await;
+    let job = test_server.expect_end(id).await;
     assert_eq!(job.verdict, Some(Verdict::FixedProven), "{:?}", job.failure);
-    let purposes = tester.llm.asked().len();
+    let purposes = test_server.llm.asked().len();
     assert_eq!(purposes, 4, "the finished stage was not paid for twice");
-    assert_eq!(tester.github.comments_on(42).len(), 2);
-    assert_eq!(tester.github.pulls().len(), 1);
-    tester.finish().await;
+    assert_eq!(test_server.github.comments_on(42).len(), 2);
+    assert_eq!(test_server.github.pulls().len(), 1);
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merged_pull_request_moves_the_issue() {
-    let mut tester = Tester::start(good_answers()).await;
-    let job = tester.fix().await;
+    let mut test_server = TestServer::start(good_answers()).await;
+    let job = test_server.fix().await;
     let merged = serde_json::json!({
         "action": "closed", "number": 700,
         "pull_request": {"merged": true, "head": {"ref": job.branch.to_string()}},
         "repository": {"name": "demo", "owner": {"login": "acme"}},
     });
-    let answer = tester.deliver("pull_request", &merged.to_string(), "merge-1").await;
+    let answer = test_server.deliver("pull_request", &merged.to_string(), "merge-1").await;
     assert!(answer.text().contains("merged"), "{}", answer.text());
-    let again = tester.post_comment("@patchwright fix").await;
+    let again = test_server.post_comment("@patchwright fix").await;
     assert!(again.text().contains("an issue that is merged cannot start"), "{}", again.text());
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[test]

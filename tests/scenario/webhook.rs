@@ -4,7 +4,7 @@ use patchwright_http::Request;
 use patchwright_testkit::server::Script;
 use serde_json::Value;
 
-use super::tester::{Tester, accepted, good_answers};
+use super::test_server::{TestServer, accepted, good_answers};
 
 fn body(answer: &patchwright_http::Response) -> Value {
     answer.json().unwrap_or_else(|error| panic!("{error}: {}", answer.text()))
@@ -12,73 +12,73 @@ fn body(answer: &patchwright_http::Response) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_counts_once() {
-    let mut tester = Tester::start(good_answers()).await;
-    let payload = Tester::comment("@patchwright fix", "alice", 1).to_string();
-    let first = tester.deliver("issue_comment", &payload, "same").await;
+    let mut test_server = TestServer::start(good_answers()).await;
+    let payload = TestServer::comment("@patchwright fix", "alice", 1).to_string();
+    let first = test_server.deliver("issue_comment", &payload, "same").await;
     assert_eq!(first.status, 202);
     let id = accepted(&first);
-    let again = tester.deliver("issue_comment", &payload, "same").await;
+    let again = test_server.deliver("issue_comment", &payload, "same").await;
     assert_eq!((again.status, &body(&again)["duplicate"]), (200, &true.into()));
     assert_eq!(accepted(&again), id);
-    tester.expect_end(id).await;
-    tester.restart().await;
-    let later = tester.deliver("issue_comment", &payload, "same").await;
+    test_server.expect_end(id).await;
+    test_server.restart().await;
+    let later = test_server.deliver("issue_comment", &payload, "same").await;
     assert_eq!(accepted(&later), id);
     // The same comment through another hook.
-    let twin = tester.deliver("issue_comment", &payload, "another").await;
+    let twin = test_server.deliver("issue_comment", &payload, "another").await;
     assert_eq!((twin.status, &body(&twin)["reason"]), (200, &"duplicate_event".into()));
-    assert_eq!(tester.github.pulls().len(), 1);
-    tester.finish().await;
+    assert_eq!(test_server.github.pulls().len(), 1);
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_signed_with_our_secret_changes_nothing() {
-    let tester = Tester::start(vec![]).await;
-    let payload = Tester::comment("@patchwright fix", "alice", 1).to_string();
-    let unsigned = tester.delivery("issue_comment", &payload, "d");
+    let test_server = TestServer::start(vec![]).await;
+    let payload = TestServer::comment("@patchwright fix", "alice", 1).to_string();
+    let unsigned = test_server.delivery("issue_comment", &payload, "d");
     for signature in
         ["", "sha256=00", "sha1=x", "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"]
     {
-        let answer = tester.send(unsigned.clone().header("x-hub-signature-256", signature)).await;
+        let answer = test_server.send(unsigned.clone().header("x-hub-signature-256", signature)).await;
         assert_eq!(answer.status, 401, "{signature:?}");
     }
-    assert_eq!(tester.send(unsigned).await.status, 401);
+    assert_eq!(test_server.send(unsigned).await.status, 401);
     // Not JSON and wrongly signed: the signature is looked at first.
-    let nonsense = tester.delivery("issue_comment", "nonsense", "d").header("x-hub-signature-256", "sha256=00");
-    assert_eq!(tester.send(nonsense).await.status, 401);
-    let jobs: Value = body(&tester.get("/api/v1/jobs").await);
+    let nonsense = test_server.delivery("issue_comment", "nonsense", "d").header("x-hub-signature-256", "sha256=00");
+    assert_eq!(test_server.send(nonsense).await.status, 401);
+    let jobs: Value = body(&test_server.get("/api/v1/jobs").await);
     assert_eq!(jobs["items"], Value::Array(vec![]));
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_starts_nothing_is_ignored_with_a_reason() {
-    let mut tester = Tester::start(vec![]).await;
+    let mut test_server = TestServer::start(vec![]).await;
     for (number, (event, payload)) in [
         ("ping", serde_json::json!({"zen": "x", "hook_id": 1})),
         ("star", serde_json::json!({"action": "created"})),
-        ("issue_comment", Tester::comment("just talking", "alice", 1)),
-        ("issue_comment", Tester::comment("> @patchwright fix", "alice", 2)),
-        ("issue_comment", Tester::comment("@patchwright fix", "patchwright[bot]", 3)),
-        ("issue_comment", Tester::comment("@patchwright fix", "other[bot]", 4)),
+        ("issue_comment", TestServer::comment("just talking", "alice", 1)),
+        ("issue_comment", TestServer::comment("> @patchwright fix", "alice", 2)),
+        ("issue_comment", TestServer::comment("@patchwright fix", "patchwright[bot]", 3)),
+        ("issue_comment", TestServer::comment("@patchwright fix", "other[bot]", 4)),
     ]
     .into_iter()
     .enumerate()
     {
-        let answer = tester.deliver(event, &payload.to_string(), &format!("ignored-{number}")).await;
+        let answer = test_server.deliver(event, &payload.to_string(), &format!("ignored-{number}")).await;
         assert_eq!((answer.status, &body(&answer)["status"]), (200, &"ignored".into()), "{}", answer.text());
         assert!(!body(&answer)["reason"].as_str().unwrap().is_empty());
     }
-    assert!(tester.github.requests().is_empty(), "nothing was asked of GitHub");
-    let help = tester.post_comment("@patchwright what can you do?").await;
+    assert!(test_server.github.requests().is_empty(), "nothing was asked of GitHub");
+    let help = test_server.post_comment("@patchwright what can you do?").await;
     assert_eq!((help.status, &body(&help)["command"]), (202, &"help".into()));
-    tester.finish_after_reply().await;
+    test_server.finish_after_reply().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_makes_no_sense_is_refused_by_its_kind() {
-    let tester = Tester::start(vec![]).await;
-    let good = Tester::comment("@patchwright fix", "alice", 1);
+    let test_server = TestServer::start(vec![]).await;
+    let good = TestServer::comment("@patchwright fix", "alice", 1);
     let mut without = good.clone();
     without.as_object_mut().unwrap().remove("issue");
     for (event, payload, status, said) in [
@@ -88,105 +88,105 @@ async fn what_makes_no_sense_is_refused_by_its_kind() {
         ("no_such_event", good.to_string(), 400, "is not an event of github"),
         ("issue_comment", format!("{}{}", "[".repeat(200), "]".repeat(200)), 400, "the body cannot be read"),
     ] {
-        let answer = tester.deliver(event, &payload, "d").await;
+        let answer = test_server.deliver(event, &payload, "d").await;
         assert_eq!(answer.status, status, "{}", answer.text());
         assert!(answer.text().contains(said), "{}", answer.text());
     }
-    let keys = patchwright_core::webhook::SigningKeys::new([&patchwright_core::Secret::new(super::tester::SECRET)]);
+    let keys = patchwright_core::webhook::SigningKeys::new([&patchwright_core::Secret::new(super::test_server::SECRET)]);
     let signed =
         |request: Request, text: &str| request.header("x-hub-signature-256", keys.sign(text.as_bytes()).unwrap());
-    let form = Request::post(tester.url("/api/webhook")).raw_json("{}").header("x-github-event", "ping");
+    let form = Request::post(test_server.url("/api/webhook")).raw_json("{}").header("x-github-event", "ping");
     let both = signed(form.clone().header("x-github-delivery", "d").header("x-patchwright-event", "ping"), "{}");
-    assert_eq!(tester.send(both).await.status, 400);
+    assert_eq!(test_server.send(both).await.status, 400);
     let packed = signed(form.clone().header("x-github-delivery", "d").header("content-encoding", "gzip"), "{}");
-    assert_eq!(tester.send(packed).await.status, 415);
-    let elsewhere = tester.get("/api/nothing").await;
+    assert_eq!(test_server.send(packed).await.status, 415);
+    let elsewhere = test_server.get("/api/nothing").await;
     assert_eq!(elsewhere.status, 404);
-    assert_eq!(tester.get("/api/webhook").await.status, 405);
-    tester.finish().await;
+    assert_eq!(test_server.get("/api/webhook").await.status, 405);
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn test_mode_takes_unsigned_deliveries_on_this_machine_only() {
-    let tester = Tester::start_with(vec![], &[("TEST_MODE", "true"), ("WEBHOOK_SECRET", "")]).await;
-    let answer = tester.send(tester.delivery("ping", "{}", "d")).await;
+    let test_server = TestServer::start_with(vec![], &[("TEST_MODE", "true"), ("WEBHOOK_SECRET", "")]).await;
+    let answer = test_server.send(test_server.delivery("ping", "{}", "d")).await;
     assert_eq!((answer.status, &body(&answer)["reason"]), (200, &"ping".into()));
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_over_the_limit_is_cut_short() {
-    let tester = Tester::start_with(vec![], &[("MAX_BODY_BYTES", "1000")]).await;
-    let answer = tester.deliver("ping", &" ".repeat(1001), "d").await;
+    let test_server = TestServer::start_with(vec![], &[("MAX_BODY_BYTES", "1000")]).await;
+    let answer = test_server.deliver("ping", &" ".repeat(1001), "d").await;
     assert_eq!(answer.status, 413);
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_get_a_polite_no() {
-    let mut tester = Tester::start(vec![]).await;
-    let payload = Tester::comment("@patchwright fix", "mallory", 1).to_string();
-    let answer = tester.deliver("issue_comment", &payload, "d").await;
-    let job = tester.expect_end(accepted(&answer)).await;
+    let mut test_server = TestServer::start(vec![]).await;
+    let payload = TestServer::comment("@patchwright fix", "mallory", 1).to_string();
+    let answer = test_server.deliver("issue_comment", &payload, "d").await;
+    let job = test_server.expect_end(accepted(&answer)).await;
     assert!(job.failure.unwrap().reason.contains("mallory may not start jobs here"));
-    assert!(tester.llm.asked().is_empty(), "nothing was spent");
-    assert!(tester.github.comments_on(42).pop().unwrap().contains("Ask somebody with write access"));
-    tester.restart().await;
-    tester.finish().await;
+    assert!(test_server.llm.asked().is_empty(), "nothing was spent");
+    assert!(test_server.github.comments_on(42).pop().unwrap().contains("Ask somebody with write access"));
+    test_server.restart().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_allow_list_is_a_list_of_whole_names() {
     let settings = [("ALLOWED_USERS", "alice"), ("ALLOWED_REPOS", "acme/demo")];
-    let tester = Tester::start_with(vec![], &settings).await;
+    let test_server = TestServer::start_with(vec![], &settings).await;
     for by in ["mallory", "alice2", "alice "] {
-        let payload = Tester::comment("@patchwright fix", by, 1).to_string();
-        let answer = tester.deliver("issue_comment", &payload, "d").await;
+        let payload = TestServer::comment("@patchwright fix", by, 1).to_string();
+        let answer = test_server.deliver("issue_comment", &payload, "d").await;
         assert_eq!((answer.status, &body(&answer)["status"]), (403, &"forbidden".into()), "{by:?}");
     }
-    tester.finish().await;
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_wish_while_a_job_runs_is_told_of_it() {
     let script = vec![Script::Silence(std::time::Duration::from_secs(60))];
-    let mut tester = Tester::start_with(script, &[("SHUTDOWN_TIMEOUT", "1")]).await;
-    let first = accepted(&tester.post_comment("@patchwright fix").await);
-    let second = tester.post_comment("@patchwright fix").await;
+    let mut test_server = TestServer::start_with(script, &[("SHUTDOWN_TIMEOUT", "1")]).await;
+    let first = accepted(&test_server.post_comment("@patchwright fix").await);
+    let second = test_server.post_comment("@patchwright fix").await;
     assert_eq!((second.status, &body(&second)["reason"]), (200, &"job_active".into()));
     assert_eq!(body(&second)["job_id"], first.to_string());
-    let cancelled = tester.post_comment("@patchwright cancel").await;
+    let cancelled = test_server.post_comment("@patchwright cancel").await;
     assert_eq!((cancelled.status, &body(&cancelled)["command"]), (202, &"cancel".into()));
-    let job = tester.expect_end(first).await;
+    let job = test_server.expect_end(first).await;
     assert_eq!(job.status(), patchwright_domain::JobStatus::Cancelled);
-    assert!(tester.github.comments_on(42).pop().unwrap().contains("The job was cancelled"));
-    tester.finish().await;
+    assert!(test_server.github.comments_on(42).pop().unwrap().contains("The job was cancelled"));
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_says_how_it_is() {
-    let tester = Tester::start(vec![]).await;
+    let test_server = TestServer::start(vec![]).await;
     for path in ["/", "/health"] {
-        assert_eq!(tester.get(path).await.text(), r#"{"status":"healthy","service":"agent-gateway"}"#);
+        assert_eq!(test_server.get(path).await.text(), r#"{"status":"healthy","service":"agent-gateway"}"#);
     }
-    let status = body(&tester.get("/api/status").await);
+    let status = body(&test_server.get("/api/status").await);
     assert_eq!(
         (&status["service"], &status["status"], &status["version"]),
         (&"agent-gateway".into(), &"running".into(), &"1.0.0".into())
     );
-    assert_eq!((tester.get("/livez").await.status, tester.get("/readyz").await.status), (200, 200));
-    let missing = tester.get("/api/v1/jobs/00000000-0000-0000-0000-000000000001").await;
+    assert_eq!((test_server.get("/livez").await.status, test_server.get("/readyz").await.status), (200, 200));
+    let missing = test_server.get("/api/v1/jobs/00000000-0000-0000-0000-000000000001").await;
     assert_eq!((missing.status, missing.header("content-type")), (404, Some("application/problem+json")));
-    assert_eq!(tester.get("/api/v1/jobs?colour=red").await.status, 400);
-    tester.finish().await;
+    assert_eq!(test_server.get("/api/v1/jobs?colour=red").await.status, 400);
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_are_shown_to_who_has_the_token() {
-    let tester = Tester::start_with(vec![], &[("API_TOKEN", "api-token-0123456789")]).await;
-    assert_eq!(tester.get("/api/v1/jobs").await.status, 401);
-    let with = |token: &str| Request::get(tester.url("/api/v1/jobs")).bearer(&patchwright_core::Secret::new(token));
-    assert_eq!(tester.send(with("wrong")).await.status, 401);
-    assert_eq!(tester.send(with("api-token-0123456789")).await.status, 200);
-    tester.finish().await;
+    let test_server = TestServer::start_with(vec![], &[("API_TOKEN", "api-token-0123456789")]).await;
+    assert_eq!(test_server.get("/api/v1/jobs").await.status, 401);
+    let with = |token: &str| Request::get(test_server.url("/api/v1/jobs")).bearer(&patchwright_core::Secret::new(token));
+    assert_eq!(test_server.send(with("wrong")).await.status, 401);
+    assert_eq!(test_server.send(with("api-token-0123456789")).await.status, 200);
+    test_server.finish().await;
 }

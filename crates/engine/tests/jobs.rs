@@ -27,7 +27,7 @@ const FILES: &[(&str, &str)] = &[("src/calc.py", "def add(a, b):\n    return a -
 const PLAN: &str = r#"{"root_cause": "add subtracts", "fix_strategy": "Use +", "changes": [{"file": "src/calc.py", "description": "use +"}], "risk_level": "low"}"#;
 const CODE: &str = "```python\ndef add(a, b):\n    return a + b\n```";
 
-struct House {
+struct EngineFixture {
     engine: Arc<Engine>,
     store: Arc<FakeStore>,
     forge: Arc<FakeForge>,
@@ -39,11 +39,11 @@ struct House {
     _folder: tempfile::TempDir,
 }
 
-fn house(answers: &[&str]) -> House {
+fn fixture(answers: &[&str]) -> EngineFixture {
     house_with(answers, |_| {})
 }
 
-fn house_with(answers: &[&str], change: impl FnOnce(&mut Settings)) -> House {
+fn house_with(answers: &[&str], change: impl FnOnce(&mut Settings)) -> EngineFixture {
     let (store, forge) = (Arc::new(FakeStore::default()), Arc::new(FakeForge::default()));
     let (llm, clock) = (Arc::new(ScriptedLlm::new(answers)), Arc::new(FakeClock::default()));
     let git = FakeGit::with_files(FILES);
@@ -73,7 +73,7 @@ fn house_with(answers: &[&str], change: impl FnOnce(&mut Settings)) -> House {
         .model_calls(store.clone())
         .clock(clock.clone(), Arc::new(SequentialIds::default()));
     let engine = Arc::new(engine.build());
-    House { engine, store, forge, git, llm, clock, die_in_tests, _folder: folder }
+    EngineFixture { engine, store, forge, git, llm, clock, die_in_tests, _folder: folder }
 }
 
 const ALSO: &str = "```python\ndef add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n```";
@@ -96,7 +96,7 @@ fn wish_of(actor: &str) -> ManualStart {
     ManualStart { issue, actor: actor.into(), instructions: None, publish: PublishMode::PullRequest }
 }
 
-impl House {
+impl EngineFixture {
     async fn start(&self) -> Job {
         let start = wish_of("alice");
         self.engine.start(start).await.unwrap()
@@ -140,12 +140,12 @@ const GOOD: &[&str] = &[r#"{"candidate_files": ["src/calc.py"]}"#, PLAN, CODE];
 
 #[tokio::test]
 async fn a_proven_fix_reads_like_this() {
-    let house = house(GOOD);
-    house.start().await;
-    let job = house.work().await.unwrap();
+    let fixture = fixture(GOOD);
+    fixture.start().await;
+    let job = fixture.work().await.unwrap();
     assert_eq!((job.status(), job.verdict), (JobStatus::Succeeded, Some(Verdict::FixedProven)), "{:?}", job.failure);
-    house.deliver_all().await;
-    let comments = house.forge.comments_on(42);
+    fixture.deliver_all().await;
+    let comments = fixture.forge.comments_on(42);
     assert_eq!(comments.len(), 2);
     insta::assert_snapshot!(comments[1], @r"
     **patchwright**: Fixed, and tests show it: 1 test(s) failed before and pass now.
@@ -165,7 +165,7 @@ async fn a_proven_fix_reads_like_this() {
 
     <sub>job `00000000-0000-0000-0000-000001000002` · 330 tokens in 3 model calls</sub>
     ");
-    let (title, body, draft) = house.forge.pull_requests().remove(0);
+    let (title, body, draft) = fixture.forge.pull_requests().remove(0);
     assert_eq!((title.as_str(), draft), ("Fix #42: add() subtracts", false));
     insta::assert_snapshot!(body, @r"
     > Fixed, and tests show it: 1 test(s) failed before and pass now.
@@ -209,21 +209,21 @@ async fn a_proven_fix_reads_like_this() {
 
     <sub>job `00000000-0000-0000-0000-000001000002` · 330 tokens in 3 model calls</sub>
     ");
-    assert_eq!(house.git.file(&job.branch, "src/calc.py").unwrap(), "def add(a, b):\n    return a + b\n");
-    let ends = house.store.ends();
+    assert_eq!(fixture.git.file(&job.branch, "src/calc.py").unwrap(), "def add(a, b):\n    return a + b\n");
+    let ends = fixture.store.ends();
     assert_eq!((ends.len(), ends[0].node.as_str(), ends[0].model.as_str()), (1, "embedded", "scripted"));
     assert_eq!((ends[0].outcome, ends[0].usage.calls), (JobStatus::Succeeded, 3));
-    assert_eq!(house.store.tasks().iter().map(|task| task.status).collect::<Vec<_>>(), [TaskStatus::Success]);
+    assert_eq!(fixture.store.tasks().iter().map(|task| task.status).collect::<Vec<_>>(), [TaskStatus::Success]);
 }
 
 #[tokio::test]
 async fn a_failure_reads_like_this() {
-    let house = house(&["{}", "{}", "nonsense", "more nonsense"]);
-    house.start().await;
-    let job = house.work().await.unwrap();
+    let fixture = fixture(&["{}", "{}", "nonsense", "more nonsense"]);
+    fixture.start().await;
+    let job = fixture.work().await.unwrap();
     assert_eq!(job.status(), JobStatus::Failed);
-    house.deliver_all().await;
-    insta::assert_snapshot!(house.forge.comments_on(42)[1], @r"
+    fixture.deliver_all().await;
+    insta::assert_snapshot!(fixture.forge.comments_on(42)[1], @r"
     **patchwright**: This did not work out.
 
     What happened in `propose`: the model's plan cannot be used, also after asking again: it holds no JSON object
@@ -241,99 +241,99 @@ async fn a_failure_reads_like_this() {
 
     <sub>job `00000000-0000-0000-0000-000001000002` · 440 tokens in 4 model calls</sub>
     ");
-    assert!(house.forge.pull_requests().is_empty() && house.git.pushes().is_empty());
+    assert!(fixture.forge.pull_requests().is_empty() && fixture.git.pushes().is_empty());
 }
 
 #[tokio::test]
 async fn answers_that_get_lost_make_nothing_twice() {
-    let house = house(GOOD);
-    house.start().await;
-    house.work().await.unwrap();
+    let fixture = fixture(GOOD);
+    fixture.start().await;
+    fixture.work().await.unwrap();
     // Every writing call has its effect, then loses its answer, once.
     for _ in 0..12 {
-        house.forge.lose_answers(1);
-        house.engine.deliver_next().await.unwrap();
-        house.clock.advance(600);
+        fixture.forge.lose_answers(1);
+        fixture.engine.deliver_next().await.unwrap();
+        fixture.clock.advance(600);
     }
-    house.deliver_all().await;
-    assert_eq!(house.forge.comments_on(42).len(), 2);
-    assert_eq!(house.forge.pull_requests().len(), 1);
-    assert!(!house.forge.pull_requests()[0].2);
-    assert!(house.store.dead().is_empty());
+    fixture.deliver_all().await;
+    assert_eq!(fixture.forge.comments_on(42).len(), 2);
+    assert_eq!(fixture.forge.pull_requests().len(), 1);
+    assert!(!fixture.forge.pull_requests()[0].2);
+    assert!(fixture.store.dead().is_empty());
 }
 
 #[tokio::test]
 async fn a_forge_that_is_away_puts_the_job_off_and_a_worker_goes_on_later() {
-    let house = house(GOOD);
-    let job = house.start().await;
-    house.forge.fail_next(ForgeError::Unavailable { platform: GITHUB, detail: "502".into() });
-    let put_off = house.work().await.unwrap();
+    let fixture = fixture(GOOD);
+    let job = fixture.start().await;
+    fixture.forge.fail_next(ForgeError::Unavailable { platform: GITHUB, detail: "502".into() });
+    let put_off = fixture.work().await.unwrap();
     assert_eq!(put_off.status(), JobStatus::Queued);
-    assert!(house.work().await.is_none(), "not before its time");
-    house.clock.advance(31);
-    let done = house.work().await.unwrap();
+    assert!(fixture.work().await.is_none(), "not before its time");
+    fixture.clock.advance(31);
+    let done = fixture.work().await.unwrap();
     assert_eq!((done.id, done.status(), done.attempts), (job.id, JobStatus::Succeeded, 2));
-    assert_eq!(house.llm.asked().len(), 3);
+    assert_eq!(fixture.llm.asked().len(), 3);
 }
 
 #[tokio::test]
 async fn a_worker_that_died_after_the_fix_is_followed_by_one_that_only_verifies() {
-    let house = house(GOOD);
-    house.start().await;
+    let fixture = fixture(GOOD);
+    fixture.start().await;
     // The first worker dies at the push: the fix is checkpointed, nothing is outside.
     let dead = patchwright_core::git::GitError::Unavailable { url: "fake".into(), detail: "reset".into() };
-    house.git.fail_next_push(dead);
-    assert_eq!(house.work().await.unwrap().status(), JobStatus::Queued);
-    house.clock.advance(31);
-    let done = house.work().await.unwrap();
+    fixture.git.fail_next_push(dead);
+    assert_eq!(fixture.work().await.unwrap().status(), JobStatus::Queued);
+    fixture.clock.advance(31);
+    let done = fixture.work().await.unwrap();
     assert_eq!(done.verdict, Some(Verdict::FixedProven), "{:?}", done.failure);
-    assert_eq!(house.llm.asked().len(), 3, "no stage was paid for twice");
-    assert_eq!(house.git.pushes().len(), 1);
+    assert_eq!(fixture.llm.asked().len(), 3, "no stage was paid for twice");
+    assert_eq!(fixture.git.pushes().len(), 1);
 }
 
 #[tokio::test]
 async fn a_job_that_kills_its_workers_is_given_up() {
-    let house = house(GOOD);
-    let job = house.start().await;
+    let fixture = fixture(GOOD);
+    let job = fixture.start().await;
     for n in 0..3 {
         // A worker takes the job and is never heard of again.
-        house.take_silently(n, 0).await;
-        house.clock.advance(1);
+        fixture.take_silently(n, 0).await;
+        fixture.clock.advance(1);
     }
-    let given_up = house.work().await.unwrap();
+    let given_up = fixture.work().await.unwrap();
     assert_eq!((given_up.id, given_up.status()), (job.id, JobStatus::Failed));
     assert!(given_up.failure.unwrap().reason.contains("taken up 3 times"));
-    house.deliver_all().await;
-    assert_eq!(house.forge.comments_on(42).len(), 2, "the issue is told");
+    fixture.deliver_all().await;
+    assert_eq!(fixture.forge.comments_on(42).len(), 2, "the issue is told");
 }
 
 #[tokio::test]
 async fn a_base_that_moved_has_the_fix_made_again_on_it() {
     let mut answers = GOOD.to_vec();
     answers.push("```python\ndef add(a, b):\n    return a + b\n\n\ndef newer():\n    pass\n```");
-    let house = house(&answers);
-    house.start().await;
-    house
+    let fixture = fixture(&answers);
+    fixture.start().await;
+    fixture
         .git
         .fail_next_push(patchwright_core::git::GitError::Unavailable { url: "fake".into(), detail: "reset".into() });
-    house.work().await.unwrap();
-    house.git.move_main(&[("src/calc.py", "def add(a, b):\n    return a - b\n\n\ndef newer():\n    pass\n"), FILES[1]]);
-    house.clock.advance(31);
-    let done = house.work().await.unwrap();
+    fixture.work().await.unwrap();
+    fixture.git.move_main(&[("src/calc.py", "def add(a, b):\n    return a - b\n\n\ndef newer():\n    pass\n"), FILES[1]]);
+    fixture.clock.advance(31);
+    let done = fixture.work().await.unwrap();
     assert_eq!(done.verdict, Some(Verdict::FixedProven), "{:?}", done.failure);
-    assert!(house.git.file(&done.branch, "src/calc.py").unwrap().contains("def newer"), "what others did stays");
+    assert!(fixture.git.file(&done.branch, "src/calc.py").unwrap().contains("def newer"), "what others did stays");
 }
 
 #[tokio::test]
 async fn a_cancelled_job_is_not_taken_up_and_says_so() {
-    let house = house(GOOD);
-    let job = house.start().await;
-    house.engine.cancel(job.id, None).await.unwrap();
-    assert!(house.work().await.is_none());
-    house.deliver_all().await;
-    assert!(house.forge.comments_on(42)[1].contains("The job was cancelled."));
+    let fixture = fixture(GOOD);
+    let job = fixture.start().await;
+    fixture.engine.cancel(job.id, None).await.unwrap();
+    assert!(fixture.work().await.is_none());
+    fixture.deliver_all().await;
+    assert!(fixture.forge.comments_on(42)[1].contains("The job was cancelled."));
     assert!(
-        house
+        fixture
             .engine
             .cancel(job.id, None)
             .await
@@ -341,117 +341,117 @@ async fn a_cancelled_job_is_not_taken_up_and_says_so() {
             .to_string()
             .contains("a job that is cancelled cannot be cancelled")
     );
-    house.engine.retry(job.id, None).await.unwrap();
-    assert_eq!(house.work().await.unwrap().status(), JobStatus::Succeeded);
+    fixture.engine.retry(job.id, None).await.unwrap();
+    assert_eq!(fixture.work().await.unwrap().status(), JobStatus::Succeeded);
 }
 
 #[tokio::test]
 async fn a_second_start_while_a_job_waits_is_refused() {
-    let house = house(GOOD);
-    house.start().await;
-    let refused = house.engine.start(wish_of("bob")).await.unwrap_err().to_string();
+    let fixture = fixture(GOOD);
+    fixture.start().await;
+    let refused = fixture.engine.start(wish_of("bob")).await.unwrap_err().to_string();
     assert!(refused.contains("works on this issue already"), "{refused}");
-    assert_eq!(house.store.jobs().len(), 1);
+    assert_eq!(fixture.store.jobs().len(), 1);
 }
 
 #[tokio::test]
 async fn a_pull_request_that_cannot_be_opened_is_told_in_the_result() {
-    let house = house(GOOD);
-    let job = house.start().await;
-    house.work().await.unwrap();
-    house.engine.deliver_next().await.unwrap();
+    let fixture = fixture(GOOD);
+    let job = fixture.start().await;
+    fixture.work().await.unwrap();
+    fixture.engine.deliver_next().await.unwrap();
     // Until the pull request is due, the effects are edits.
     loop {
-        let next = house.store.waiting().remove(0);
+        let next = fixture.store.waiting().remove(0);
         if next.effect == patchwright_domain::Effect::OpenPullRequest {
             break;
         }
-        house.engine.deliver_next().await.unwrap();
+        fixture.engine.deliver_next().await.unwrap();
     }
     let refusal = ForgeError::Forbidden { platform: GITHUB, action: "open".into(), detail: "no permission".into() };
-    house.forge.fail_next(refusal);
-    house.deliver_all().await;
-    assert!(house.job(&job).await.published.pull_request.is_none());
-    let result = house.forge.comments_on(42).pop().unwrap();
+    fixture.forge.fail_next(refusal);
+    fixture.deliver_all().await;
+    assert!(fixture.job(&job).await.published.pull_request.is_none());
+    let result = fixture.forge.comments_on(42).pop().unwrap();
     assert!(result.contains("Not everything could be published") && result.contains("no permission"), "{result}");
-    assert_eq!(house.store.dead().len(), 1);
+    assert_eq!(fixture.store.dead().len(), 1);
 }
 
 #[tokio::test]
 async fn a_forge_that_asks_for_patience_uses_up_no_tries() {
-    let house = house(&[]);
-    let job = house.start().await;
+    let fixture = fixture(&[]);
+    let job = fixture.start().await;
     // Three tries are all that a job has.
     for _ in 0..10 {
         let after = Some(std::time::Duration::from_secs(90));
-        house.forge.fail_next(ForgeError::RateLimited { platform: GITHUB, after });
-        house.work().await.unwrap();
-        assert_eq!(house.job(&job).await.status(), JobStatus::Queued);
-        house.clock.advance(300);
+        fixture.forge.fail_next(ForgeError::RateLimited { platform: GITHUB, after });
+        fixture.work().await.unwrap();
+        assert_eq!(fixture.job(&job).await.status(), JobStatus::Queued);
+        fixture.clock.advance(300);
     }
-    assert_eq!(house.job(&job).await.attempts, 0);
+    assert_eq!(fixture.job(&job).await.attempts, 0);
     // More often than an effect is tried.
     for _ in 0..30 {
         let after = Some(std::time::Duration::from_secs(90));
-        house.forge.fail_next(ForgeError::RateLimited { platform: GITHUB, after });
-        house.engine.deliver_next().await.unwrap();
-        house.clock.advance(3600);
+        fixture.forge.fail_next(ForgeError::RateLimited { platform: GITHUB, after });
+        fixture.engine.deliver_next().await.unwrap();
+        fixture.clock.advance(3600);
     }
-    house.deliver_all().await;
-    assert_eq!(house.forge.comments_on(42).len(), 1, "it is said at last, and once");
-    assert!(house.store.dead().is_empty());
+    fixture.deliver_all().await;
+    assert_eq!(fixture.forge.comments_on(42).len(), 1, "it is said at last, and once");
+    assert!(fixture.store.dead().is_empty());
 }
 
 #[tokio::test]
 async fn patience_ends_after_a_day() {
-    let house = house(&[]);
-    let job = house.start().await;
-    house.clock.advance(25 * 3600);
+    let fixture = fixture(&[]);
+    let job = fixture.start().await;
+    fixture.clock.advance(25 * 3600);
     for _ in 0..3 {
         let after = Some(std::time::Duration::from_secs(90));
-        house.forge.fail_next(ForgeError::RateLimited { platform: GITHUB, after });
-        house.work().await.unwrap();
-        house.clock.advance(3600);
+        fixture.forge.fail_next(ForgeError::RateLimited { platform: GITHUB, after });
+        fixture.work().await.unwrap();
+        fixture.clock.advance(3600);
     }
-    assert_eq!(house.job(&job).await.status(), JobStatus::Failed);
+    assert_eq!(fixture.job(&job).await.status(), JobStatus::Failed);
 }
 
 #[tokio::test]
 async fn a_follow_up_goes_on_with_the_branch_and_the_pull_request() {
     let mut answers = GOOD.to_vec();
     answers.extend([GOOD[0], PLAN, ALSO]);
-    let house = house(&answers);
-    let first = house.start().await;
+    let fixture = fixture(&answers);
+    let first = fixture.start().await;
     let cancel = CancellationToken::new();
     // While the first one runs, more is asked for.
-    house.take_silently(0, 60).await;
-    let second = house.engine.start(more("add sub() too")).await.unwrap();
+    fixture.take_silently(0, 60).await;
+    let second = fixture.engine.start(more("add sub() too")).await.unwrap();
     assert_eq!((&second.branch, second.follows.as_ref().unwrap().job_id), (&first.branch, first.id));
-    assert!(house.engine.run_next("other", &cancel).await.unwrap().is_none(), "one job of an issue runs at a time");
+    assert!(fixture.engine.run_next("other", &cancel).await.unwrap().is_none(), "one job of an issue runs at a time");
     // What the same person adds before it begins goes into the same job.
-    assert_eq!(house.engine.start(more("and mul()")).await.unwrap().id, second.id);
+    assert_eq!(fixture.engine.start(more("and mul()")).await.unwrap().id, second.id);
     assert_eq!(
-        house.engine.start(wish_of("alice")).await.unwrap_err().to_string().split(' ').nth(2),
+        fixture.engine.start(wish_of("alice")).await.unwrap_err().to_string().split(' ').nth(2),
         Some(&*second.id.to_string())
     );
-    house.clock.advance(100);
-    let first = house.work().await.unwrap();
+    fixture.clock.advance(100);
+    let first = fixture.work().await.unwrap();
     assert_eq!(first.status(), JobStatus::Succeeded);
-    let issue = async || house.store.issue(first.issue_id).await.unwrap().unwrap().value.status;
+    let issue = async || fixture.store.issue(first.issue_id).await.unwrap().unwrap().value.status;
     assert_eq!(issue().await, IssueStatus::Processing, "the issue stays with the follow-up");
-    house.deliver_all().await;
+    fixture.deliver_all().await;
 
-    let second = house.work().await.unwrap();
+    let second = fixture.work().await.unwrap();
     assert_eq!((second.id, second.status()), (second.id, JobStatus::Succeeded), "{:?}", second.failure);
-    house.deliver_all().await;
+    fixture.deliver_all().await;
     assert_eq!(issue().await, IssueStatus::PendingMerge);
-    assert_eq!(house.forge.pull_requests().len(), 1, "there is one pull request");
-    let second = house.job(&second).await;
+    assert_eq!(fixture.forge.pull_requests().len(), 1, "there is one pull request");
+    let second = fixture.job(&second).await;
     let number = |job: &Job| job.published.pull_request.as_ref().map(|pull_request| pull_request.number);
-    assert_eq!(number(&second), number(&house.job(&first).await));
+    assert_eq!(number(&second), number(&fixture.job(&first).await));
     assert_eq!(second.follows.as_ref().unwrap().base, first.published.pushed, "it builds on the first one's commit");
-    assert!(house.git.file(&second.branch, "src/calc.py").unwrap().contains("def sub"));
-    let asked = house.llm.asked().last().unwrap().messages.last().unwrap().content.clone();
+    assert!(fixture.git.file(&second.branch, "src/calc.py").unwrap().contains("def sub"));
+    let asked = fixture.llm.asked().last().unwrap().messages.last().unwrap().content.clone();
     for part in ["add sub() too", "and mul()", "Use + (src/calc.py)"] {
         assert!(asked.contains(part), "{part} is missing in {asked}");
     }
@@ -461,122 +461,122 @@ async fn a_follow_up_goes_on_with_the_branch_and_the_pull_request() {
 async fn a_follow_up_of_a_failure_makes_the_branch_anew() {
     let wrong = CODE.replace("a + b", "a * b");
     let answers = [GOOD[0], PLAN, &wrong, &wrong, &wrong, GOOD[0], PLAN, CODE];
-    let house = house(&answers);
-    house.start().await;
-    let failed = house.work().await.unwrap();
+    let fixture = fixture(&answers);
+    fixture.start().await;
+    let failed = fixture.work().await.unwrap();
     assert_eq!(failed.verdict, Some(Verdict::StillFailing), "{:?}", failed.failure);
-    house.deliver_all().await;
-    house.engine.cancel(failed.id, None).await.unwrap_err();
-    let again = house.engine.start(more("it adds")).await.unwrap();
+    fixture.deliver_all().await;
+    fixture.engine.cancel(failed.id, None).await.unwrap_err();
+    let again = fixture.engine.start(more("it adds")).await.unwrap();
     assert_eq!(again.branch, failed.branch);
-    let done = house.work().await.unwrap();
+    let done = fixture.work().await.unwrap();
     assert_eq!(done.verdict, Some(Verdict::FixedProven), "{:?}", done.failure);
-    house.deliver_all().await;
-    assert_eq!(house.forge.pull_requests().len(), 1);
+    fixture.deliver_all().await;
+    assert_eq!(fixture.forge.pull_requests().len(), 1);
 }
 
 #[tokio::test]
 async fn what_people_pushed_to_the_branch_stays() {
     let mut answers = GOOD.to_vec();
     answers.extend([GOOD[0], PLAN, ALSO]);
-    let house = house(&answers);
-    house.start().await;
-    let first = house.work().await.unwrap();
-    house.deliver_all().await;
+    let fixture = fixture(&answers);
+    fixture.start().await;
+    let first = fixture.work().await.unwrap();
+    fixture.deliver_all().await;
     let fixed = "def add(a, b):\n    return a + b\n";
-    house.git.push_by_others(&first.branch, &[("src/calc.py", fixed), ("CHANGES.md", "by hand\n"), FILES[1]]);
-    house.engine.start(more("add sub() too")).await.unwrap();
-    let second = house.work().await.unwrap();
+    fixture.git.push_by_others(&first.branch, &[("src/calc.py", fixed), ("CHANGES.md", "by hand\n"), FILES[1]]);
+    fixture.engine.start(more("add sub() too")).await.unwrap();
+    let second = fixture.work().await.unwrap();
     assert_eq!(second.status(), JobStatus::Succeeded, "{:?}", second.failure);
-    assert_eq!(house.git.file(&first.branch, "CHANGES.md").unwrap(), "by hand\n");
-    assert!(house.git.file(&first.branch, "src/calc.py").unwrap().contains("def sub"));
+    assert_eq!(fixture.git.file(&first.branch, "CHANGES.md").unwrap(), "by hand\n");
+    assert!(fixture.git.file(&first.branch, "src/calc.py").unwrap().contains("def sub"));
 }
 
 #[tokio::test]
 async fn a_follow_up_whose_worker_died_after_the_push_is_taken_up_again() {
     let mut answers = GOOD.to_vec();
     answers.extend([GOOD[0], PLAN, ALSO]);
-    let house = house(&answers);
-    house.start().await;
-    let first = house.work().await.unwrap();
-    house.deliver_all().await;
-    let second = house.engine.start(more("add sub() too")).await.unwrap();
-    house.die_in_tests.store(true, Ordering::Relaxed);
-    let engine = Arc::clone(&house.engine);
+    let fixture = fixture(&answers);
+    fixture.start().await;
+    let first = fixture.work().await.unwrap();
+    fixture.deliver_all().await;
+    let second = fixture.engine.start(more("add sub() too")).await.unwrap();
+    fixture.die_in_tests.store(true, Ordering::Relaxed);
+    let engine = Arc::clone(&fixture.engine);
     let died = tokio::spawn(async move { engine.run_next("doomed", &CancellationToken::new()).await.unwrap() }).await;
     assert!(died.unwrap_err().is_panic());
-    let pushed = house.job(&second).await.published.pushed;
+    let pushed = fixture.job(&second).await.published.pushed;
     assert_ne!(pushed, first.published.pushed);
-    house.clock.advance(100);
-    let done = house.work().await.unwrap();
+    fixture.clock.advance(100);
+    let done = fixture.work().await.unwrap();
     assert_eq!((done.id, done.verdict), (second.id, Some(Verdict::Unproven)), "{:?}", done.failure);
     assert_eq!(done.published.pushed, pushed, "the same commit on the same base");
-    assert_eq!(house.llm.asked().len(), 6, "nothing was asked twice");
-    let tasks = house.store.tasks().into_iter().filter(|task| task.job_id == second.id);
+    assert_eq!(fixture.llm.asked().len(), 6, "nothing was asked twice");
+    let tasks = fixture.store.tasks().into_iter().filter(|task| task.job_id == second.id);
     let ends: Vec<_> = tasks.map(|task| (task.attempt, task.status, task.error_message.is_some())).collect();
     assert_eq!(ends, [(1, TaskStatus::Failed, true), (2, TaskStatus::Success, false)], "the lost one has ended");
 }
 
 #[tokio::test]
 async fn a_start_that_is_cancelled_before_a_worker_had_it_leaves_no_task_open() {
-    let house = house(GOOD);
-    let job = house.start().await;
-    house.engine.cancel(job.id, None).await.unwrap();
+    let fixture = fixture(GOOD);
+    let job = fixture.start().await;
+    fixture.engine.cancel(job.id, None).await.unwrap();
     let again = Start { actor: "alice".into(), ..Start::default() };
-    let task = house.engine.start_issue(job.issue_id, again, None).await.unwrap();
-    assert_eq!(house.store.open_tasks(task.job_id).await.unwrap(), std::slice::from_ref(&task));
-    house.engine.cancel_issue(job.issue_id, None).await.unwrap();
-    assert_eq!(house.store.open_tasks(task.job_id).await.unwrap(), []);
-    let ended = house.store.tasks().into_iter().find(|ended| ended.id == task.id).unwrap();
+    let task = fixture.engine.start_issue(job.issue_id, again, None).await.unwrap();
+    assert_eq!(fixture.store.open_tasks(task.job_id).await.unwrap(), std::slice::from_ref(&task));
+    fixture.engine.cancel_issue(job.issue_id, None).await.unwrap();
+    assert_eq!(fixture.store.open_tasks(task.job_id).await.unwrap(), []);
+    let ended = fixture.store.tasks().into_iter().find(|ended| ended.id == task.id).unwrap();
     assert_eq!((ended.status, ended.error_message.as_deref()), (TaskStatus::Failed, Some("the job was cancelled")));
 }
 
 #[tokio::test]
 async fn a_plan_that_people_want_to_read_is_carried_out_when_they_have() {
-    let house = house_with(GOOD, |settings| settings.review_plans = true);
-    let job = house.start().await;
-    let paused = house.work().await.unwrap();
+    let fixture = house_with(GOOD, |settings| settings.review_plans = true);
+    let job = fixture.start().await;
+    let paused = fixture.work().await.unwrap();
     assert!(paused.awaits_approval() && paused.status() == JobStatus::Queued && paused.fixed().is_none());
-    assert!(house.git.pushes().is_empty(), "nothing has left");
-    house.deliver_all().await;
-    let said = house.forge.comments_on(42).join("\n");
+    assert!(fixture.git.pushes().is_empty(), "nothing has left");
+    fixture.deliver_all().await;
+    let said = fixture.forge.comments_on(42).join("\n");
     assert!(said.contains("has a plan, and waits for somebody to approve it") && said.contains("Use +"), "{said}");
     assert!(said.contains(&format!("patchwright jobs approve {}", job.id)), "{said}");
     // Nobody takes it up, however long it takes.
-    house.clock.advance(40 * 24 * 3600);
-    assert!(house.work().await.is_none());
-    let issue = house.store.issue(job.issue_id).await.unwrap().unwrap().value;
+    fixture.clock.advance(40 * 24 * 3600);
+    assert!(fixture.work().await.is_none());
+    let issue = fixture.store.issue(job.issue_id).await.unwrap().unwrap().value;
     assert_eq!(issue.status, IssueStatus::Processing);
-    let approved = house.engine.approve_plan(job.id, "olga", None).await.unwrap();
+    let approved = fixture.engine.approve_plan(job.id, "olga", None).await.unwrap();
     assert!(!approved.awaits_approval());
-    assert!(house.engine.approve_plan(job.id, "olga", None).await.is_err(), "once is enough");
-    let done = house.work().await.unwrap();
+    assert!(fixture.engine.approve_plan(job.id, "olga", None).await.is_err(), "once is enough");
+    let done = fixture.work().await.unwrap();
     assert_eq!((done.status(), done.verdict), (JobStatus::Succeeded, Some(Verdict::FixedProven)));
-    assert_eq!(house.llm.asked().len(), 3, "the plan was not made again");
+    assert_eq!(fixture.llm.asked().len(), 3, "the plan was not made again");
 }
 
 #[tokio::test]
 async fn a_plan_that_people_do_not_want_is_cancelled_and_nothing_is_left() {
-    let house = house_with(GOOD, |settings| settings.review_plans = true);
-    let job = house.start().await;
-    house.work().await.unwrap();
-    house.engine.cancel(job.id, None).await.unwrap();
-    assert!(house.engine.approve_plan(job.id, "olga", None).await.is_err());
-    house.deliver_all().await;
-    assert!(house.git.pushes().is_empty() && house.job(&job).await.status() == JobStatus::Cancelled);
+    let fixture = house_with(GOOD, |settings| settings.review_plans = true);
+    let job = fixture.start().await;
+    fixture.work().await.unwrap();
+    fixture.engine.cancel(job.id, None).await.unwrap();
+    assert!(fixture.engine.approve_plan(job.id, "olga", None).await.is_err());
+    fixture.deliver_all().await;
+    assert!(fixture.git.pushes().is_empty() && fixture.job(&job).await.status() == JobStatus::Cancelled);
 }
 
 #[tokio::test]
 async fn what_the_model_was_asked_and_said_is_kept_without_secrets() {
     let answer = r#"{"candidate_files": ["src/calc.py"], "note": "fake-git-token"}"#;
-    let house = house(&[answer, PLAN, CODE]);
-    let job = house.start().await;
-    house.work().await.unwrap();
-    let calls = house.store.calls(job.id).await.unwrap();
+    let fixture = fixture(&[answer, PLAN, CODE]);
+    let job = fixture.start().await;
+    fixture.work().await.unwrap();
+    let calls = fixture.store.calls(job.id).await.unwrap();
     let purposes: Vec<&str> = calls.iter().map(|kept| kept.call.purpose.as_str()).collect();
     assert_eq!(purposes, ["analyze_bug", "fix_plan", "code_fix"]);
     assert_eq!(calls.iter().map(|kept| kept.call.usage.calls).sum::<u32>(), 3);
-    let (_, said) = house.store.call(calls[0].task, 0).await.unwrap().unwrap();
+    let (_, said) = fixture.store.call(calls[0].task, 0).await.unwrap().unwrap();
     assert!(said.question.iter().any(|message| message.content.contains("add() subtracts")));
     assert!(!said.answer.unwrap().contains("fake-git-token"));
     let forgetful = house_with(GOOD, |settings| settings.keep_model_calls = false);
@@ -586,8 +586,8 @@ async fn what_the_model_was_asked_and_said_is_kept_without_secrets() {
 }
 
 /// What was asked about the candidates, in order.
-fn analyses(house: &House) -> Vec<String> {
-    let asked = house.llm.asked().into_iter().filter(|request| request.purpose == "analyze_bug");
+fn analyses(fixture: &EngineFixture) -> Vec<String> {
+    let asked = fixture.llm.asked().into_iter().filter(|request| request.purpose == "analyze_bug");
     asked.map(|request| request.messages.last().unwrap().content.clone()).collect()
 }
 
@@ -599,11 +599,11 @@ fn located(job: &Job) -> (AnalysisMethod, Vec<String>) {
 #[tokio::test]
 async fn a_model_that_asks_for_more_is_shown_it_once() {
     let wish = r#"{"candidate_files": [], "more": {"words": "subtraction", "folder": "./src/"}}"#;
-    let house = house(&[wish, r#"{"candidate_files": ["src/calc.py"], "more": {"words": "again"}}"#, PLAN, CODE]);
-    house.start().await;
-    let job = house.work().await.unwrap();
+    let fixture = fixture(&[wish, r#"{"candidate_files": ["src/calc.py"], "more": {"words": "again"}}"#, PLAN, CODE]);
+    fixture.start().await;
+    let job = fixture.work().await.unwrap();
     assert_eq!(job.verdict, Some(Verdict::FixedProven), "{:?}", job.failure);
-    let asked = analyses(&house);
+    let asked = analyses(&fixture);
     assert_eq!(asked.len(), 2, "a second wish is not heard");
     assert!(asked[0].contains("\"more\"") && !asked[1].contains("\"more\""));
     assert!(asked[0].find("README.md") < asked[0].find("src/calc.py"));
@@ -621,9 +621,9 @@ async fn where_the_model_says_nothing_of_use_the_ranking_stands() {
     let wish = r#"{"more": {"words": "subtraction", "folder": "src"}}"#;
     let wishes = [wish, nonsense[0], nonsense[1]];
     for answers in [&nonsense[..], &nothing, &ghosts, &wishes] {
-        let house = house(&[answers, &[PLAN, CODE]].concat());
-        house.start().await;
-        let job = house.work().await.unwrap();
+        let fixture = fixture(&[answers, &[PLAN, CODE]].concat());
+        fixture.start().await;
+        let job = fixture.work().await.unwrap();
         assert_eq!(job.verdict, Some(Verdict::FixedProven), "{:?}", job.failure);
         let ranking = vec!["README.md".to_owned(), "src/calc.py".to_owned()];
         assert_eq!(located(&job), (AnalysisMethod::Heuristic, ranking), "{answers:?}");

@@ -141,7 +141,7 @@ async fn backend(root: Arc<Path>, request: HttpRequest, body: web::Bytes) -> Htt
         .env("GIT_HTTP_EXPORT_ALL", "1")
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("REMOTE_USER", "tester")
+        .env("REMOTE_USER", "test_server")
         .env("REQUEST_METHOD", request.method().as_str())
         .env("PATH_INFO", request.path())
         .env("QUERY_STRING", request.query_string())

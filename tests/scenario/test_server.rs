@@ -54,7 +54,7 @@ pub(crate) fn plan(files: &[&str]) -> String {
 }
 
 /// The running parts.
-pub(crate) struct Tester {
+pub(crate) struct TestServer {
     pub(crate) git: GitServer,
     pub(crate) github: GithubServer,
     pub(crate) gitcode: GitcodeServer,
@@ -66,7 +66,7 @@ pub(crate) struct Tester {
     deliveries: u32,
 }
 
-impl Tester {
+impl TestServer {
     /// Everything running, with the repository and issue #42 there, and `alice` allowed to write.
     pub(crate) async fn start(script: Vec<Script>) -> Self {
         Self::start_with(script, &[]).await
@@ -108,9 +108,9 @@ impl Tester {
             all.push(own(name, value));
         }
         let http = HttpClient::new(&HttpOptions::default()).unwrap();
-        let mut tester = Self { git, github, gitcode, llm, http, server: None, folder, settings: all, deliveries: 0 };
-        tester.restart().await;
-        tester
+        let mut test_server = Self { git, github, gitcode, llm, http, server: None, folder, settings: all, deliveries: 0 };
+        test_server.restart().await;
+        test_server
     }
 
     /// Stops the server, if it runs, and starts it on the same data.
@@ -136,7 +136,7 @@ impl Tester {
     }
 
     /// Waits until everything is said.
-    pub(crate) async fn said_all(&self) {
+    pub(crate) async fn run_until_idle(&self) {
         let began = Instant::now();
         loop {
             let depth = self.server.as_ref().unwrap().app().store.queue_depth().await.unwrap();
@@ -150,7 +150,7 @@ impl Tester {
 
     /// Ends the story once everything is said: nothing may be left to do.
     pub(crate) async fn finish(mut self) {
-        self.said_all().await;
+        self.run_until_idle().await;
         let depth = self.server.as_ref().unwrap().app().store.queue_depth().await.unwrap();
         assert_eq!((depth.queued, depth.running, depth.effects), (0, 0, 0), "something is left undone");
         self.stop().await;
@@ -274,10 +274,10 @@ pub(crate) fn accepted(answer: &Response) -> JobId {
     body["job_id"].as_str().unwrap().parse().unwrap()
 }
 
-impl Tester {
+impl TestServer {
     /// Waits until every reply is out, then ends the story.
     pub(crate) async fn finish_after_reply(self) {
-        self.said_all().await;
+        self.run_until_idle().await;
         let comments = self.github.comments_on(42);
         assert!(comments.iter().any(|comment| comment.contains("Mention me with one of these")), "{comments:?}");
         self.finish().await;

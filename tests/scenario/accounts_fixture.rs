@@ -4,7 +4,7 @@ use patchwright_core::Secret;
 use patchwright_http::{Request, Response};
 use serde_json::{Value, json};
 
-use super::tester::{REPO, Tester, good_answers};
+use super::test_server::{REPO, TestServer, good_answers};
 
 /// The verb of a request, as the table below writes it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,7 +25,7 @@ pub(super) struct Asker {
     pub(super) token: Option<String>,
 }
 
-impl Tester {
+impl TestServer {
     pub(super) async fn ask(&self, asker: &Asker, method: Method, path: &str, body: Option<&Value>) -> Response {
         let url = self.url(path);
         let mut request = match method {
@@ -128,8 +128,8 @@ impl Tester {
 }
 
 /// A server with an administrator, a member who owns an issue, another member, and a repository on GitHub.
-pub(super) struct Office {
-    pub(super) tester: Tester,
+pub(super) struct AccountsFixture {
+    pub(super) test_server: TestServer,
     pub(super) admin: Asker,
     pub(super) owner: Asker,
     pub(super) member: Asker,
@@ -137,20 +137,20 @@ pub(super) struct Office {
     pub(super) issue: String,
 }
 
-pub(super) async fn office() -> Office {
-    let tester = Tester::start(good_answers()).await;
+pub(super) async fn accounts_fixture() -> AccountsFixture {
+    let test_server = TestServer::start(good_answers()).await;
     // Nobody was added yet: whoever sits at the machine is the operator.
-    tester.add_user(&Asker::default(), "Root@Example.org", "admin").await;
-    let admin = tester.session("root@example.org").await;
-    tester.add_user(&admin, "olga", "member").await;
-    tester.add_user(&admin, "mike", "member").await;
-    let (owner, member) = (tester.session("olga").await, tester.session("mike").await);
+    test_server.add_user(&Asker::default(), "Root@Example.org", "admin").await;
+    let admin = test_server.session("root@example.org").await;
+    test_server.add_user(&admin, "olga", "member").await;
+    test_server.add_user(&admin, "mike", "member").await;
+    let (owner, member) = (test_server.session("olga").await, test_server.session("mike").await);
     let body = json!({"platform": "github", "name": REPO});
-    let answer = tester.ask(&admin, Method::Post, "/api/v1/repositories", Some(&body)).await;
+    let answer = test_server.ask(&admin, Method::Post, "/api/v1/repositories", Some(&body)).await;
     assert_eq!(answer.status, 201, "{}", answer.text());
     let repository = answer.json::<Value>().unwrap()["id"].as_str().unwrap().to_owned();
     let body = json!({"repository_id": repository, "title": "add() subtracts", "body": "`add(1, 2)` is -1."});
-    let answer = tester.ask(&owner, Method::Post, "/api/v1/issues", Some(&body)).await;
+    let answer = test_server.ask(&owner, Method::Post, "/api/v1/issues", Some(&body)).await;
     assert_eq!(answer.status, 201, "{}", answer.text());
     let issue = answer.json::<Value>().unwrap();
     assert_eq!(
@@ -159,5 +159,5 @@ pub(super) async fn office() -> Office {
         "it is open on the forge: {issue}"
     );
     let issue = issue["id"].as_str().unwrap().to_owned();
-    Office { tester, admin, owner, member, repository, issue }
+    AccountsFixture { test_server, admin, owner, member, repository, issue }
 }
