@@ -19,14 +19,14 @@ pub(super) const PASSWORD: &str = "correct horse battery";
 
 /// Somebody who asks: with a session, a token, or nothing.
 #[derive(Clone, Default)]
-pub(super) struct Asker {
+pub(super) struct Caller {
     pub(super) cookie: Option<String>,
     pub(super) csrf: Option<String>,
     pub(super) token: Option<String>,
 }
 
 impl TestServer {
-    pub(super) async fn ask(&self, asker: &Asker, method: Method, path: &str, body: Option<&Value>) -> Response {
+    pub(super) async fn ask(&self, caller: &Caller, method: Method, path: &str, body: Option<&Value>) -> Response {
         let url = self.url(path);
         let mut request = match method {
             Method::Get => Request::get(url),
@@ -34,13 +34,13 @@ impl TestServer {
             Method::Patch => Request::patch(url),
             Method::Delete => Request::delete(url),
         };
-        if let Some(cookie) = &asker.cookie {
+        if let Some(cookie) = &caller.cookie {
             request = request.header("cookie", cookie);
         }
-        if let Some(csrf) = &asker.csrf {
+        if let Some(csrf) = &caller.csrf {
             request = request.header("x-csrf-token", csrf);
         }
-        if let Some(token) = &asker.token {
+        if let Some(token) = &caller.token {
             request = request.bearer(&Secret::new(token.as_str()));
         }
         if let Some(body) = body {
@@ -49,7 +49,7 @@ impl TestServer {
         self.send(request).await
     }
 
-    pub(super) async fn add_user(&self, by: &Asker, login: &str, role: &str) -> String {
+    pub(super) async fn add_user(&self, by: &Caller, login: &str, role: &str) -> String {
         let body = json!({"login": login, "role": role, "password": PASSWORD});
         let answer = self.ask(by, Method::Post, "/api/v1/users", Some(&body)).await;
         assert_eq!(answer.status, 201, "{}", answer.text());
@@ -58,44 +58,44 @@ impl TestServer {
 
     pub(super) async fn log_in(&self, login: &str, password: &str) -> Response {
         let body = json!({"login": login, "password": password});
-        self.ask(&Asker::default(), Method::Post, "/api/v1/auth/login", Some(&body)).await
+        self.ask(&Caller::default(), Method::Post, "/api/v1/auth/login", Some(&body)).await
     }
 
-    pub(super) async fn session(&self, login: &str) -> Asker {
+    pub(super) async fn session(&self, login: &str) -> Caller {
         let answer = self.log_in(login, PASSWORD).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         let cookie = answer.header("set-cookie").unwrap();
         assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
         let cookie = cookie.split(';').next().unwrap().to_owned();
         let csrf = answer.json::<Value>().unwrap()["csrf_token"].as_str().unwrap().to_owned();
-        Asker { cookie: Some(cookie), csrf: Some(csrf), token: None }
+        Caller { cookie: Some(cookie), csrf: Some(csrf), token: None }
     }
 
-    pub(super) async fn token(&self, by: &Asker, scope: &str) -> Asker {
+    pub(super) async fn token(&self, by: &Caller, scope: &str) -> Caller {
         let body = json!({"name": "ci", "scope": scope, "expires_in_days": 7});
         let answer = self.ask(by, Method::Post, "/api/v1/tokens", Some(&body)).await;
         assert_eq!(answer.status, 201, "{}", answer.text());
         let secret = answer.json::<Value>().unwrap()["secret"].as_str().unwrap().to_owned();
-        Asker { token: Some(secret), ..Asker::default() }
+        Caller { token: Some(secret), ..Caller::default() }
     }
 
     /// A node that has registered, and what it comes in with.
-    pub(super) async fn node(&self, by: &Asker, name: &str) -> (String, Asker) {
+    pub(super) async fn node(&self, by: &Caller, name: &str) -> (String, Caller) {
         let added = self.ask(by, Method::Post, "/api/v1/nodes", Some(&json!({"name": name}))).await;
         assert_eq!(added.status, 201, "{}", added.text());
         let join_token = added.json::<Value>().unwrap()["join_token"].clone();
         let register = json!({"join_token": join_token, "protocol": "1.0", "version": "1.0.0", "capacity": 2});
-        let known = self.ask(&Asker::default(), Method::Post, "/api/v1/nodes/register", Some(&register)).await;
+        let known = self.ask(&Caller::default(), Method::Post, "/api/v1/nodes/register", Some(&register)).await;
         assert_eq!(known.status, 201, "{}", known.text());
-        let again = self.ask(&Asker::default(), Method::Post, "/api/v1/nodes/register", Some(&register)).await;
+        let again = self.ask(&Caller::default(), Method::Post, "/api/v1/nodes/register", Some(&register)).await;
         assert_eq!(again.status, 401, "a join token is good once");
         let known: Value = known.json().unwrap();
         let token = known["token"].as_str().unwrap().to_owned();
-        (known["node_id"].as_str().unwrap().to_owned(), Asker { token: Some(token), ..Asker::default() })
+        (known["node_id"].as_str().unwrap().to_owned(), Caller { token: Some(token), ..Caller::default() })
     }
 
     /// Starts an issue on a node, and says the task once the node has it.
-    pub(super) async fn task_for(&self, by: &Asker, issue: &str, node: &str) -> String {
+    pub(super) async fn task_for(&self, by: &Caller, issue: &str, node: &str) -> String {
         let body = json!({"node_id": node});
         let started = self.ask(by, Method::Post, &format!("/api/v1/issues/{issue}/start"), Some(&body)).await;
         assert_eq!(started.status, 200, "{}", started.text());
@@ -110,7 +110,7 @@ impl TestServer {
     }
 
     /// Waits until a job is as it should be.
-    pub(super) async fn expect_job(&self, by: &Asker, job: &str, is_so: impl Fn(&Value) -> bool) {
+    pub(super) async fn expect_job(&self, by: &Caller, job: &str, is_so: impl Fn(&Value) -> bool) {
         for _ in 0..1_500 {
             if is_so(&self.get_json(by, &format!("/api/v1/jobs/{job}")).await) {
                 return;
@@ -120,7 +120,7 @@ impl TestServer {
         panic!("the job never gets there");
     }
 
-    pub(super) async fn get_json(&self, by: &Asker, path: &str) -> Value {
+    pub(super) async fn get_json(&self, by: &Caller, path: &str) -> Value {
         let answer = self.ask(by, Method::Get, path, None).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
         answer.json().unwrap()
@@ -130,9 +130,9 @@ impl TestServer {
 /// A server with an administrator, a member who owns an issue, another member, and a repository on GitHub.
 pub(super) struct AccountsFixture {
     pub(super) test_server: TestServer,
-    pub(super) admin: Asker,
-    pub(super) owner: Asker,
-    pub(super) member: Asker,
+    pub(super) admin: Caller,
+    pub(super) owner: Caller,
+    pub(super) member: Caller,
     pub(super) repository: String,
     pub(super) issue: String,
 }
@@ -140,7 +140,7 @@ pub(super) struct AccountsFixture {
 pub(super) async fn accounts_fixture() -> AccountsFixture {
     let test_server = TestServer::start(good_answers()).await;
     // Nobody was added yet: whoever sits at the machine is the operator.
-    test_server.add_user(&Asker::default(), "Root@Example.org", "admin").await;
+    test_server.add_user(&Caller::default(), "Root@Example.org", "admin").await;
     let admin = test_server.session("root@example.org").await;
     test_server.add_user(&admin, "olga", "member").await;
     test_server.add_user(&admin, "mike", "member").await;

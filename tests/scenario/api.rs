@@ -40,8 +40,8 @@ async fn the_api_is_as_it_is_described() {
             "all",
         ]);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}");
-    assert!(said.contains(" passed"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}");
+    assert!(printed.contains(" passed"), "{printed}");
     test_server.abandon().await;
 }

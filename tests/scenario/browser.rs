@@ -10,7 +10,7 @@ use patchwright_testkit::server::Script;
 use serde_json::{Value, json};
 
 use super::chromium::Browser;
-use super::accounts_fixture::{Asker, Method, AccountsFixture, PASSWORD, accounts_fixture};
+use super::accounts_fixture::{Caller, Method, AccountsFixture, PASSWORD, accounts_fixture};
 use super::test_server::{REPO, TestServer, good_answers};
 
 /// How long a page of ours may take until it can be used, in milliseconds, on a machine that does much else at the same time.
@@ -73,7 +73,7 @@ async fn empty_house() -> TestServer {
 async fn an_administrator_gets_from_nothing_to_a_merged_pull_request() {
     let Some(browser) = Browser::start().await else { return };
     let test_server = empty_house().await;
-    test_server.add_user(&Asker::default(), "root", "admin").await;
+    test_server.add_user(&Caller::default(), "root", "admin").await;
     let url = |path: &str| test_server.url(path);
     browser.go(&url("/welcome")).await;
     browser.log_in("root", PASSWORD).await;
@@ -178,7 +178,7 @@ async fn an_administrator_finds_everything_that_can_be_set() {
     browser.write("[name=name]", "laptop").await;
     browser.press("form.add button").await;
     let token = browser.see("#revealed").await.text().await.unwrap();
-    let by_token = Asker { token: Some(token), ..Asker::default() };
+    let by_token = Caller { token: Some(token), ..Caller::default() };
     assert_eq!(test_server.get_json(&by_token, "/api/v1/me").await["login"], "root@example.org");
     browser.go(&url("/settings/tokens")).await;
     browser.gone("#revealed").await;
@@ -318,9 +318,9 @@ async fn a_log_of_any_length_is_shown_in_its_colours_and_can_do_nothing() {
     browser.judge("log").await;
     let download = test_server.page(&owner, &format!("/tasks/{task}/log.txt")).await;
     assert!(download.text().ends_with("line 100000\n") && download.text().contains(hostile));
-    let said = browser.see("#calls .what a").await.attr("href").await.unwrap().unwrap();
+    let printed = browser.see("#calls .what a").await.attr("href").await.unwrap().unwrap();
     for (name, path) in [
-        ("call", said.as_str()),
+        ("call", printed.as_str()),
         ("conversation", &format!("/issues/{issue}/conversation")),
         ("problem", "/issues/00000000-0000-0000-0000-000000000009"),
         ("draft", "/issues/new"),

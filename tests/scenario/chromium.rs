@@ -13,7 +13,7 @@ use patchwright_testkit::fetched;
 use serde_json::{Value, json};
 
 /// How long something may take to show; a slow machine tests in it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A Chromium that somebody sits at.
 pub(super) struct Browser {
@@ -22,7 +22,7 @@ pub(super) struct Browser {
     driver: Child,
     address: String,
     /// Closed, it would break the driver that writes to it.
-    _said: BufReader<ChildStdout>,
+    _printed: BufReader<ChildStdout>,
 }
 
 impl Drop for Browser {
@@ -47,9 +47,9 @@ fn spawn() -> Option<Child> {
 }
 
 /// The port that the driver says it listens on; when it ends before, what it said.
-fn port_of(said: &mut BufReader<ChildStdout>) -> Result<String, String> {
+fn port_of(printed: &mut BufReader<ChildStdout>) -> Result<String, String> {
     let mut all = String::new();
-    while said.read_line(&mut all).unwrap() > 0 {
+    while printed.read_line(&mut all).unwrap() > 0 {
         if let Some((_, port)) = all.split_once("started successfully on port ") {
             return Ok(port.trim().trim_end_matches('.').to_owned());
         }
@@ -62,11 +62,11 @@ impl Browser {
     pub(super) async fn start() -> Option<Self> {
         let mut tries = 4;
         // The driver looks for a free port and takes it a moment later: another test may have been faster.
-        let (driver, said, port) = loop {
+        let (driver, printed, port) = loop {
             let mut driver = spawn()?;
-            let mut said = BufReader::new(driver.stdout.take().unwrap());
-            match port_of(&mut said) {
-                Ok(port) => break (driver, said, port),
+            let mut printed = BufReader::new(driver.stdout.take().unwrap());
+            match port_of(&mut printed) {
+                Ok(port) => break (driver, printed, port),
                 Err(why) => assert!(tries > 0, "the driver ends before it has begun: {why}"),
             }
             driver.wait().unwrap();
@@ -84,11 +84,11 @@ impl Browser {
             ClientBuilder::new(HttpConnector::new()).capabilities(capabilities).connect(&address).await.unwrap();
         patchwright_http::install_tls();
         let http = HttpClient::new(&HttpOptions::default()).unwrap();
-        Some(Self { client, http, driver, address, _said: said })
+        Some(Self { client, http, driver, address, _printed: printed })
     }
 
     pub(super) async fn see(&self, css: &str) -> fantoccini::elements::Element {
-        self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await.unwrap_or_else(|error| {
+        self.client.wait().at_most(WAIT_TIMEOUT).for_element(Locator::Css(css)).await.unwrap_or_else(|error| {
             panic!("{css} does not show: {error}");
         })
     }
@@ -136,8 +136,8 @@ impl Browser {
     /// What is wrong with the page that is shown: things that the console says, things that keep people from using it, and
     /// a page that is wider than the window.
     pub(super) async fn judge(&self, place: &str) {
-        let said = self.driver("se/log", &json!({"type": "browser"})).await;
-        let errors: Vec<&Value> = said.as_array().unwrap().iter().filter(|entry| entry["level"] == "SEVERE").collect();
+        let printed = self.driver("se/log", &json!({"type": "browser"})).await;
+        let errors: Vec<&Value> = printed.as_array().unwrap().iter().filter(|entry| entry["level"] == "SEVERE").collect();
         // What is refused is told to the console by the browser itself.
         let ours: Vec<_> =
             errors.iter().filter(|entry| !entry["message"].as_str().unwrap().contains("status of 4")).collect();
@@ -193,13 +193,13 @@ impl Browser {
     }
 
     async fn comes_true(&self, script: &str, arguments: Vec<Value>) -> bool {
-        let said = async {
+        let printed = async {
             // Between two pages there is no document to ask.
             while !matches!(self.client.execute(script, arguments.clone()).await, Ok(Value::Bool(true))) {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(PATIENCE, said).await.is_ok()
+        tokio::time::timeout(WAIT_TIMEOUT, printed).await.is_ok()
     }
 
     /// What a script in the page says.

@@ -3,14 +3,14 @@
 use patchwright_http::{Request, Response};
 use serde_json::{Value, json};
 
-use super::accounts_fixture::{Asker, Method, AccountsFixture, PASSWORD, accounts_fixture};
+use super::accounts_fixture::{Caller, Method, AccountsFixture, PASSWORD, accounts_fixture};
 use super::test_server::{TestServer, good_answers};
 
 impl TestServer {
     /// A page, as somebody's browser asks for it.
-    pub(super) async fn page(&self, asker: &Asker, path: &str) -> Response {
+    pub(super) async fn page(&self, caller: &Caller, path: &str) -> Response {
         let mut request = Request::get(self.url(path)).header("accept", "text/html");
-        if let Some(cookie) = &asker.cookie {
+        if let Some(cookie) = &caller.cookie {
             request = request.header("cookie", cookie);
         }
         self.send(request).await
@@ -36,7 +36,7 @@ impl TestServer {
 async fn people_are_led_to_the_pages_and_programs_are_told_that_the_server_lives() {
     let AccountsFixture { test_server, admin, .. } = accounts_fixture().await;
     assert_eq!(test_server.get("/").await.json::<Value>().unwrap()["status"], "healthy");
-    let stranger = test_server.page(&Asker::default(), "/").await;
+    let stranger = test_server.page(&Caller::default(), "/").await;
     assert!(stranger.text().contains("name=\"password\""), "whoever is not known logs in: {}", stranger.text());
     let known = test_server.page(&admin, "/").await;
     assert!(known.text().contains("add() subtracts") && known.text().contains(">Start<"), "{}", known.text());
@@ -89,8 +89,8 @@ async fn a_batch_starts_what_can_be_started_and_says_how_much_was_not() {
     let ghost = "00000000-0000-0000-0000-000000000009";
     let fields = format!("csrf={csrf}&ids={issue}&ids={ghost}");
     let answer = test_server.form(owner.cookie.as_ref(), "/issues/start-batch", &fields, None).await;
-    let said = answer.json::<Value>().unwrap();
-    assert_eq!((answer.status, &said["text"]), (409, &"1 / 2 · there is no issue with this id".into()));
+    let printed = answer.json::<Value>().unwrap();
+    assert_eq!((answer.status, &printed["text"]), (409, &"1 / 2 · there is no issue with this id".into()));
     let job = test_server.expect_a_job().await;
     test_server.expect_end(job).await;
     let page = test_server.page(&owner, &format!("/issues/{issue}")).await.text();
@@ -122,7 +122,7 @@ async fn what_others_write_is_shown_as_text() {
     let search = test_server.page(&admin, "/issues?q=%22%3E%3Cscript%3Ealert(2)%3C/script%3E").await.text();
     assert!(!search.contains("<script>alert(2)") && search.contains("Nothing fits the filter"), "{search}");
     for elsewhere in ["//evil.example", "https://evil.example", "/\\evil.example"] {
-        let login = test_server.page(&Asker::default(), &format!("/login?return_to={elsewhere}")).await.text();
+        let login = test_server.page(&Caller::default(), &format!("/login?return_to={elsewhere}")).await.text();
         assert!(!login.contains("evil.example"), "nobody is led away after they logged in: {login}");
     }
     test_server.finish().await;
@@ -205,9 +205,9 @@ async fn a_member_sees_what_members_may_and_changes_nothing_of_others() {
 async fn what_the_api_refuses_a_page_refuses_too_and_says_why() {
     let AccountsFixture { test_server, admin, repository, .. } = accounts_fixture().await;
     let csrf = format!("csrf={}", admin.csrf.as_ref().unwrap());
-    for (path, fields, status, said) in [
+    for (path, fields, status, printed) in [
         ("/settings/repositories/add", "&platform=github&name=acme/demo", 409, "registered already"),
-        ("/settings/repositories/add", "&platform=github&name=nonsense", 400, "owner/name"),
+        ("/settings/repositories/add", "&platform=github&name=invalid", 400, "owner/name"),
         ("/settings/users/add", "&login=nina&role=member&password=short", 400, "10"),
         ("/settings/tokens/add", "&name=&scope=read", 400, "name"),
         ("/settings/tokens/add", "&name=n&scope=everything", 400, "scope"),
@@ -217,7 +217,7 @@ async fn what_the_api_refuses_a_page_refuses_too_and_says_why() {
     ] {
         let answer = test_server.form(admin.cookie.as_ref(), path, &format!("{csrf}{fields}"), None).await;
         assert_eq!(answer.status, status, "{path} {fields}: {}", answer.text());
-        assert!(answer.text().contains(said), "{path} {fields}: {}", answer.text());
+        assert!(answer.text().contains(printed), "{path} {fields}: {}", answer.text());
     }
     let unknown = format!("/settings/repositories/{repository}/explode");
     assert_eq!(test_server.form(admin.cookie.as_ref(), &unknown, &csrf, None).await.status, 404);
@@ -255,14 +255,14 @@ async fn a_job_can_be_taken_home_as_a_patch_a_log_and_numbers() {
     assert!(log.header("content-type").unwrap().starts_with("text/plain") && log.text().contains("== verify"));
     let call = html.split("data-load=\"").nth(1).unwrap().split('"').next().unwrap();
     let said = test_server.page(&owner, call).await.text();
-    assert!(said.contains("add() subtracts") && said.contains("<pre class=\"said answer\""), "{said}");
+    assert!(said.contains("add() subtracts") && said.contains("<pre class=\"said answer\""), "{printed}");
     let csv = test_server.page(&owner, "/statistics.csv?group_by=repository").await;
     assert!(csv.header("content-type").unwrap().starts_with("text/csv"));
     let lines = csv.text();
     assert!(lines.starts_with("repository,succeeded,failed") && lines.contains("\r\nacme/demo,1,0,0,"), "{lines}");
     assert_eq!(test_server.page(&owner, "/statistics?from=never").await.status, 400);
     for secret in TestServer::secrets() {
-        assert!(!html.contains(secret) && !said.contains(secret));
+        assert!(!html.contains(secret) && !printed.contains(secret));
     }
     test_server.finish().await;
 }

@@ -37,8 +37,8 @@ struct Case {
 
 fn cases(text: &str) -> Vec<Case> {
     let list: Value = serde_json::from_str(text).unwrap();
-    let about_the_door = |case: &&Value| case["category"].as_str().unwrap().starts_with("webhook");
-    let found = list["cases"].as_array().unwrap().iter().filter(about_the_door).map(|case| Case {
+    let webhook_warnings = |case: &&Value| case["category"].as_str().unwrap().starts_with("webhook");
+    let found = list["cases"].as_array().unwrap().iter().filter(webhook_warnings).map(|case| Case {
         id: case["id"].as_str().unwrap().to_owned(),
         input: case["input"].clone(),
         statuses: [&case["expect"]["status"], &case["expect"]["alt"]].into_iter().filter_map(Value::as_u64).collect(),
@@ -193,9 +193,9 @@ async fn every_hostile_delivery_is_answered_as_it_must_be() {
             let answer = send(&test_server, case, body, &format!("{}-{part}", case.id)).await;
             tried += 1;
             if !case.statuses.contains(&u64::from(answer.status)) {
-                let said: String = answer.text().chars().take(200).collect();
+                let printed: String = answer.text().chars().take(200).collect();
                 wrong
-                    .push(format!("{} part {part}: {} instead of {:?}: {said}", case.id, answer.status, case.statuses));
+                    .push(format!("{} part {part}: {} instead of {:?}: {printed}", case.id, answer.status, case.statuses));
             }
         }
     }

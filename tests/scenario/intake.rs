@@ -78,11 +78,11 @@ async fn two_programs_that_mention_each_other_are_told_once_and_then_not_heard()
         let mut payload = TestServer::comment("@patchwright help", "other[bot]", 100 + n);
         payload["comment"]["user"]["type"] = "Bot".into();
         let answer = test_server.deliver("issue_comment", &payload.to_string(), &format!("loop-{n}")).await;
-        let told: Value = answer.json().unwrap();
+        let reply: Value = answer.json().unwrap();
         let expected = if n < 3 { (202, Value::Null) } else { (200, json!("rate_limited")) };
-        assert_eq!((answer.status, told["reason"].clone()), expected, "{told}");
+        assert_eq!((answer.status, reply["reason"].clone()), expected, "{reply}");
     }
-    test_server.said(4).await;
+    test_server.printed(4).await;
     let comments = test_server.github.comments_on(42);
     assert_eq!(comments.len(), 4, "three answers and one notice: {comments:#?}");
     assert!(comments[3].starts_with("I take 3 requests an hour on one issue"), "{}", comments[3]);
@@ -113,8 +113,8 @@ async fn one_label_told_by_two_hooks_is_one_wish_and_the_label_set_again_another
     let job = accepted(&answer);
     test_server.app().engine.cancel(job, None).await.unwrap();
     let twin = test_server.deliver("issues", &labeled("2026-11-22T10:00:00Z"), "organisation-hook").await;
-    let told: Value = twin.json().unwrap();
-    assert_eq!((&told["reason"], &told["job_id"]), (&json!("duplicate_event"), &json!(job)));
+    let reply: Value = twin.json().unwrap();
+    assert_eq!((&reply["reason"], &reply["job_id"]), (&json!("duplicate_event"), &json!(job)));
     let again = test_server.deliver("issues", &labeled("2026-11-22T11:00:00Z"), "later").await;
     assert_eq!((again.status, accepted(&again) == job), (202, false));
     test_server.stop().await;
@@ -131,8 +131,8 @@ async fn mentions_are_found_where_no_delivery_can_come() {
     assert_eq!((job.trigger.comment_id.as_deref(), job.trigger.actor.as_str()), (Some("77"), "alice"));
     // The hook's own telling of it changes nothing.
     let payload = TestServer::comment("@patchwright fix", "alice", 77).to_string();
-    let told: Value = test_server.deliver("issue_comment", &payload, "late").await.json().unwrap();
-    assert_eq!((&told["reason"], &told["job_id"]), (&json!("duplicate_event"), &json!(job.id)));
+    let reply: Value = test_server.deliver("issue_comment", &payload, "late").await.json().unwrap();
+    assert_eq!((&reply["reason"], &reply["job_id"]), (&json!("duplicate_event"), &json!(job.id)));
     assert_eq!(test_server.github.pulls().len(), 1);
     test_server.finish().await;
 }

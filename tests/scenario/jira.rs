@@ -9,7 +9,7 @@ use patchwright_http::{Request, Response};
 use patchwright_testkit::server::{JIRA_APPLICATION, JIRA_SERVICE, JIRA_SITE, JiraServer, Script};
 use serde_json::{Value, json};
 
-use super::accounts_fixture::{Asker, Method};
+use super::accounts_fixture::{Caller, Method};
 use super::test_server::{FILES, REPO, TestServer, analysis, good_answers, plan};
 
 /// What the site signs with.
@@ -21,7 +21,7 @@ pub(super) const MIA: &str = "557058:mia-krystof";
 pub(super) struct Site {
     pub(super) test_server: TestServer,
     pub(super) jira: JiraServer,
-    pub(super) mia: Asker,
+    pub(super) mia: Caller,
     pub(super) workspace: String,
 }
 
@@ -47,7 +47,7 @@ impl Site {
         let mut all: Vec<(&str, &str)> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();
         all.extend(settings);
         let test_server = TestServer::start_with(script, &all).await;
-        test_server.add_user(&Asker::default(), "mia", "admin").await;
+        test_server.add_user(&Caller::default(), "mia", "admin").await;
         let mia = test_server.session("mia").await;
         let added = test_server
             .ask(&mia, Method::Post, "/api/v1/repositories", Some(&json!({"platform": "github", "name": REPO})))
@@ -63,13 +63,13 @@ impl Site {
     }
 
     /// A person links their account in their browser.
-    pub(super) async fn link(&self, by: &Asker, account: &str) -> Response {
+    pub(super) async fn link(&self, by: &Caller, account: &str) -> Response {
         let back = self.begin_link(by, account).await;
         self.test_server.ask(by, Method::Get, &back, None).await
     }
 
     /// The way to Atlassian and to the consent: the address that the browser comes back to.
-    pub(super) async fn begin_link(&self, by: &Asker, account: &str) -> String {
+    pub(super) async fn begin_link(&self, by: &Caller, account: &str) -> String {
         let path = format!("/api/v1/jira/link?workspace={JIRA_SITE}");
         let sent = self.test_server.ask(by, Method::Get, &path, None).await;
         assert_eq!(sent.status, 302, "{}", sent.text());
@@ -109,11 +109,11 @@ impl Site {
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
                 continue;
             }
-            let told = self.jira.told();
-            if told.is_empty() {
+            let reply = self.jira.deliveries();
+            if reply.is_empty() {
                 return;
             }
-            for delivery in &told {
+            for delivery in &reply {
                 let answer = self.deliver(delivery).await;
                 assert_eq!(answer.status, 200, "our own doings start nothing: {} {}", answer.text(), delivery.1);
             }

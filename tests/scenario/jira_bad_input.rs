@@ -11,7 +11,7 @@ use patchwright_testkit::server::{JIRA_SERVICE, JIRA_SITE};
 use serde_json::{Value, json};
 
 use super::jira::{MIA, SECRET, Site};
-use super::accounts_fixture::{Asker, Method};
+use super::accounts_fixture::{Caller, Method};
 use super::test_server::good_answers;
 
 fn sign(secret: &str, body: &str) -> String {
@@ -147,7 +147,7 @@ async fn the_log_says_what_the_door_refused_and_how_bad_that_is() {
     ] {
         assert_eq!(logged.levels(line), BTreeSet::from([level.to_owned()]), "{line}");
     }
-    site.jira.told();
+    site.jira.deliveries();
     site.finish().await;
 }
 
@@ -288,7 +288,7 @@ async fn whoever_may_not_is_told_and_starts_nothing() {
     assert_eq!(comments.len(), 4, "{comments:#?}");
     assert!(comments[3].contains("switched off for this site"), "{}", comments[3]);
     assert!(site.jobs().await.is_empty());
-    site.jira.told();
+    site.jira.deliveries();
     site.finish().await;
 }
 
@@ -322,7 +322,7 @@ async fn a_link_is_made_once_in_the_session_that_began_it() {
     test_server.add_user(&site.mia, "olga", "member").await;
     let olga = test_server.session("olga").await;
     jira.add_person("557058:olga", "Olga");
-    let get = |by: &Asker, path: String| {
+    let get = |by: &Caller, path: String| {
         let by = by.clone();
         async move { test_server.ask(&by, Method::Get, &path, None).await }
     };

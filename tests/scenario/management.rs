@@ -6,7 +6,7 @@ use patchwright_domain::JobStatus;
 use patchwright_http::Request;
 use serde_json::{Value, json};
 
-use super::accounts_fixture::{Asker, Method, AccountsFixture, PASSWORD, accounts_fixture};
+use super::accounts_fixture::{Caller, Method, AccountsFixture, PASSWORD, accounts_fixture};
 use super::test_server::{REPO, TestServer};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,7 +24,7 @@ async fn who_may_what_stands_in_this_table() {
     let assigned = test_server.ask(admin, Post, "/api/v1/issues", Some(&draft_of_task)).await.json::<Value>().unwrap();
     let assigned = assigned["id"].as_str().unwrap();
     let task = test_server.task_for(admin, assigned, &machine).await;
-    let askers = [&Asker::default(), member, owner, &read, &write, admin, &held, &other];
+    let callers = [&Caller::default(), member, owner, &read, &write, admin, &held, &other];
     let none = json!({});
     let user = json!({"login": "x", "role": "none"});
     let token = json!({"name": "", "scope": "read"});
@@ -139,8 +139,8 @@ async fn who_may_what_stands_in_this_table() {
             .replace("{turn}", "0")
             .replace("{task}", &task)
             .replace("{assigned}", assigned);
-        for (asker, expected) in askers.iter().zip(expected) {
-            let answer = test_server.ask(asker, *method, &path, *body).await;
+        for (caller, expected) in callers.iter().zip(expected) {
+            let answer = test_server.ask(caller, *method, &path, *body).await;
             assert_eq!(answer.status, *expected, "{method:?} {path}: {}", answer.text());
             if answer.status >= 400 {
                 assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{path}");
@@ -153,7 +153,7 @@ async fn who_may_what_stands_in_this_table() {
 
 /// The table and the description hold the same routes.
 async fn described(test_server: &TestServer, table: Vec<(Method, &str)>) {
-    let document = test_server.get_json(&Asker::default(), "/api/openapi.json").await;
+    let document = test_server.get_json(&Caller::default(), "/api/openapi.json").await;
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
     let of_table: BTreeSet<(String, String)> = table
         .into_iter()
@@ -204,16 +204,16 @@ async fn an_issue_is_opened_started_and_merged_by_its_owner() {
     assert_eq!((refused.status, &refused.json::<Value>().unwrap()["code"]), (409, &"wrong_state".into()));
     for (group, key) in [("repository", REPO), ("node", "embedded"), ("model", "default")] {
         let stats = test_server.get_json(owner, &format!("/api/v1/stats?group_by={group}")).await;
-        let told = &stats["groups"][0];
-        assert_eq!((&told["succeeded"], &told["success_rate"]), (&1.into(), &1.0.into()), "{stats}");
-        assert_eq!(told["model_calls"], 3);
-        assert!(told["key"] == key || group == "model", "{stats}");
+        let reply = &stats["groups"][0];
+        assert_eq!((&reply["succeeded"], &reply["success_rate"]), (&1.into(), &1.0.into()), "{stats}");
+        assert_eq!(reply["model_calls"], 3);
+        assert!(reply["key"] == key || group == "model", "{stats}");
     }
     let record = test_server.get_json(admin, "/api/v1/audit").await;
     let actions: Vec<&str> =
         record["items"].as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap()).collect();
     assert_eq!(&actions[..3], ["issue.merged", "issue.started", "issue.opened"]);
-    test_server.said(0).await;
+    test_server.printed(0).await;
     accounts_fixture.test_server.finish().await;
 }
 
@@ -221,11 +221,11 @@ async fn an_issue_is_opened_started_and_merged_by_its_owner() {
 async fn a_page_of_another_site_can_do_nothing_with_a_session() {
     let accounts_fixture = accounts_fixture().await;
     let AccountsFixture { test_server, admin, .. } = &accounts_fixture;
-    let without = Asker { csrf: None, ..admin.clone() };
+    let without = Caller { csrf: None, ..admin.clone() };
     assert_eq!(test_server.ask(&without, Method::Get, "/api/v1/users", None).await.status, 200);
     let body = json!({"login": "eve", "role": "admin", "password": PASSWORD});
     assert_eq!(test_server.ask(&without, Method::Post, "/api/v1/users", Some(&body)).await.status, 403);
-    let wrong = Asker { csrf: Some("guess".into()), ..admin.clone() };
+    let wrong = Caller { csrf: Some("guess".into()), ..admin.clone() };
     assert_eq!(test_server.ask(&wrong, Method::Post, "/api/v1/users", Some(&body)).await.status, 403);
     let elsewhere = Request::post(test_server.url("/api/v1/auth/login"))
         .header("origin", "https://evil.example")
@@ -243,9 +243,9 @@ async fn before_anybody_was_added_a_foreign_page_cannot_act_as_the_operator() {
     let body = json!({"login": "eve", "role": "admin", "password": PASSWORD});
     let foreign = Request::post(test_server.url("/api/v1/users")).header("origin", "https://evil.example").json(&body);
     assert_eq!(test_server.send(foreign).await.status, 403);
-    assert_eq!(test_server.get_json(&Asker::default(), "/api/v1/users").await["items"], json!([]));
-    test_server.add_user(&Asker::default(), "root", "admin").await;
-    let nobody = test_server.ask(&Asker::default(), Method::Get, "/api/v1/users", None).await;
+    assert_eq!(test_server.get_json(&Caller::default(), "/api/v1/users").await["items"], json!([]));
+    test_server.add_user(&Caller::default(), "root", "admin").await;
+    let nobody = test_server.ask(&Caller::default(), Method::Get, "/api/v1/users", None).await;
     assert_eq!(nobody.status, 401, "once somebody was added, the machine alone is not enough");
     test_server.finish().await;
 }
@@ -361,7 +361,7 @@ async fn a_viewer_sees_a_job_go_on_and_resumes_after_a_break() {
     let mut job = open(&format!("/api/v1/jobs/{job_id}/events"), None).await;
     watch(&mut job, |event| event["stages"] == json!(["succeeded", "succeeded", "succeeded", "succeeded"])).await;
     drop((board, job));
-    test_server.said(0).await;
+    test_server.printed(0).await;
     accounts_fixture.test_server.finish().await;
 }
 

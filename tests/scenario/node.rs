@@ -94,7 +94,7 @@ async fn a_program_of_others_makes_the_change_and_the_tests_judge_it() {
     assert!(log.contains("test_add"), "the tests' output stands there too: {log}");
     let live = shop.test_server.get(&format!("/api/v1/tasks/{}/logs/stream", task["id"].as_str().unwrap())).await.text();
     assert!(live.contains("event: log\n") && live.ends_with("event: end\ndata: success\n\n"), "{live}");
-    shop.test_server.said(0).await;
+    shop.test_server.printed(0).await;
     shop.test_server.finish().await;
 }
 
@@ -214,7 +214,7 @@ async fn a_node_of_another_make_reports_the_branch_that_it_pushed() {
     assert_eq!(shop.test_server.github.pulls().len(), 1);
     let issue: Value = shop.test_server.get(&format!("/api/v1/issues/{}", shop.issue)).await.json().unwrap();
     assert_eq!(issue["status"], "pending_merge");
-    shop.test_server.said(0).await;
+    shop.test_server.printed(0).await;
     shop.test_server.finish().await;
 }
 

@@ -55,7 +55,7 @@ async fn a_job_is_told_to_every_channel_in_its_own_form() {
     let listed = test_server.get("/api/v1/notifications").await.text();
     assert!(!listed.contains(secret) && !listed.contains("feishu-secret"), "{listed}");
     let job = test_server.fix().await;
-    test_server.said(0).await;
+    test_server.printed(0).await;
 
     let hooked = taken(&hooks[0], 2).await;
     let types: Vec<Value> = hooked.iter().map(|posted| serde_json::from_str(&posted.body).unwrap()).collect();
@@ -161,7 +161,7 @@ async fn a_channel_gets_another_name_other_events_and_another_secret() {
         assert_eq!(answer.status, 400, "{wrong}: {}", answer.text());
     }
     test_server.fix().await;
-    test_server.said(0).await;
+    test_server.printed(0).await;
     let posted = taken(&hook, 1).await;
     let header = |name: &str| posted[0].headers[name].as_str();
     let signed = format!("{}.{}.{}", header("webhook-id"), header("webhook-timestamp"), posted[0].body);

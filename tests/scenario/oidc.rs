@@ -17,7 +17,7 @@ struct Provider {
     process: Child,
     issuer: String,
     /// Closed, it would break whoever writes to it.
-    _said: BufReader<ChildStdout>,
+    _printed: BufReader<ChildStdout>,
 }
 
 impl Drop for Provider {
@@ -39,9 +39,9 @@ async fn beside_a_provider() -> Option<(TestServer, Provider)> {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut said = BufReader::new(process.stdout.take().unwrap());
+    let mut printed = BufReader::new(process.stdout.take().unwrap());
     let mut issuer = String::new();
-    said.read_line(&mut issuer).unwrap();
+    printed.read_line(&mut issuer).unwrap();
     let issuer = issuer.trim().to_owned();
     let settings = [
         ("BIND", port.to_string()),
@@ -53,7 +53,7 @@ async fn beside_a_provider() -> Option<(TestServer, Provider)> {
     ];
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let test_server = TestServer::start_with(vec![], &settings).await;
-    Some((test_server, Provider { process, issuer, _said: said }))
+    Some((test_server, Provider { process, issuer, _printed: printed }))
 }
 
 async fn browse(args: Vec<String>) -> Value {

@@ -18,7 +18,7 @@ pub(crate) const SECRET: &str = "webhook-secret-canary-9876543210";
 /// The repository of every story.
 pub(crate) const REPO: &str = "acme/demo";
 /// The longest time that one story may take; a slow machine compiles and tests in it.
-const PATIENCE: Duration = Duration::from_secs(120);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A small Python library with a bug and a failing test.
 pub(crate) const FILES: &[(&str, &str)] = &[
@@ -143,7 +143,7 @@ impl TestServer {
             if depth.effects + depth.events == 0 {
                 return;
             }
-            assert!(began.elapsed() < PATIENCE, "something is left unsaid");
+            assert!(began.elapsed() < WAIT_TIMEOUT, "something is left unsaid");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -232,7 +232,7 @@ impl TestServer {
             if job.status().is_terminal() && app.store.queue_depth().await.unwrap().effects == 0 {
                 return app.engine.job(id).await.unwrap().unwrap();
             }
-            assert!(began.elapsed() < PATIENCE, "the job does not end: {job:#?}");
+            assert!(began.elapsed() < WAIT_TIMEOUT, "the job does not end: {job:#?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -284,11 +284,11 @@ impl TestServer {
     }
 
     /// Waits until so many comments are on the issue and no more are to come.
-    pub(crate) async fn said(&self, comments: usize) {
+    pub(crate) async fn printed(&self, comments: usize) {
         let began = Instant::now();
         while self.github.comments_on(42).len() < comments || self.app().store.queue_depth().await.unwrap().effects > 0
         {
-            assert!(began.elapsed() < PATIENCE, "it is not said");
+            assert!(began.elapsed() < WAIT_TIMEOUT, "it is not said");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -301,7 +301,7 @@ impl TestServer {
             if let Some(job) = self.app().store.jobs(filter).await.unwrap().first() {
                 return job.id;
             }
-            assert!(began.elapsed() < PATIENCE, "no job comes");
+            assert!(began.elapsed() < WAIT_TIMEOUT, "no job comes");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -44,8 +44,8 @@ async fn what_is_not_signed_with_our_secret_changes_nothing() {
     }
     assert_eq!(test_server.send(unsigned).await.status, 401);
     // Not JSON and wrongly signed: the signature is looked at first.
-    let nonsense = test_server.delivery("issue_comment", "nonsense", "d").header("x-hub-signature-256", "sha256=00");
-    assert_eq!(test_server.send(nonsense).await.status, 401);
+    let invalid = test_server.delivery("issue_comment", "nonsense", "d").header("x-hub-signature-256", "sha256=00");
+    assert_eq!(test_server.send(invalid).await.status, 401);
     let jobs: Value = body(&test_server.get("/api/v1/jobs").await);
     assert_eq!(jobs["items"], Value::Array(vec![]));
     test_server.finish().await;
@@ -81,7 +81,7 @@ async fn what_makes_no_sense_is_refused_by_its_kind() {
     let good = TestServer::comment("@patchwright fix", "alice", 1);
     let mut without = good.clone();
     without.as_object_mut().unwrap().remove("issue");
-    for (event, payload, status, said) in [
+    for (event, payload, status, printed) in [
         ("issue_comment", without.to_string(), 400, "missing field `issue`"),
         ("issue_comment", "nonsense".to_owned(), 400, "the body cannot be read"),
         ("issue_comment", String::new(), 400, "the body cannot be read"),
@@ -90,7 +90,7 @@ async fn what_makes_no_sense_is_refused_by_its_kind() {
     ] {
         let answer = test_server.deliver(event, &payload, "d").await;
         assert_eq!(answer.status, status, "{}", answer.text());
-        assert!(answer.text().contains(said), "{}", answer.text());
+        assert!(answer.text().contains(printed), "{}", answer.text());
     }
     let keys = patchwright_core::webhook::SigningKeys::new([&patchwright_core::Secret::new(super::test_server::SECRET)]);
     let signed =

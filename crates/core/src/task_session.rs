@@ -217,7 +217,7 @@ pub trait TaskSession: Send + Sync {
     async fn settle(&self, day: Date, reserved: Usage, spent: Usage) -> Result<(), TaskSessionError>;
 
     /// Records a model call for people to read. Secrets MUST be masked before.
-    async fn record_call(&self, call: ModelCall, said: Transcript) -> Result<(), TaskSessionError>;
+    async fn record_call(&self, call: ModelCall, transcript: Transcript) -> Result<(), TaskSessionError>;
 
     /// Appends a chunk to the task's log; chunks are numbered from 0. Secrets MUST be masked before.
     async fn append_log(&self, chunk: u64, text: String) -> Result<(), TaskSessionError>;

@@ -17,19 +17,19 @@ pub struct Part {
     /// How high it is.
     pub value: f64,
     /// What is said of it, where that is not its height.
-    said: f64,
+    shown_value: f64,
 }
 
 impl Part {
     /// A part that says how high it is.
     pub const fn new(class: &'static str, label: &'static str, value: f64) -> Self {
-        Self { class, label, value, said: value }
+        Self { class, label, value, shown_value: value }
     }
 
     /// The same saying up to where it reaches.
     #[must_use]
-    pub const fn up_to(self, said: f64) -> Self {
-        Self { said, ..self }
+    pub const fn up_to(self, shown_value: f64) -> Self {
+        Self { shown_value, ..self }
     }
 }
 
@@ -90,7 +90,7 @@ impl Bars {
                     y: short(floor),
                     width: short(width),
                     height: short(high),
-                    says: format!("{name}: {} {}{}", part.label, number(part.said), spaced(unit)),
+                    says: format!("{name}: {} {}{}", part.label, number(part.shown_value), spaced(unit)),
                 });
             }
             if place % every == 0 {

@@ -29,11 +29,11 @@ mod tests {
     #[test]
     fn a_time_is_told_as_people_do() {
         let now = Timestamp::from_second(100_000_000).unwrap();
-        let told = |seconds: i64, language| ago(Timestamp::from_second(100_000_000 - seconds).unwrap(), now, language);
-        let english: Vec<String> = [5, 90, 7_200, 200_000].map(|s| told(s, Language::English)).into();
+        let text = |seconds: i64, language| ago(Timestamp::from_second(100_000_000 - seconds).unwrap(), now, language);
+        let english: Vec<String> = [5, 90, 7_200, 200_000].map(|s| text(s, Language::English)).into();
         assert_eq!(english, ["just now", "1 min ago", "2 h ago", "2 d ago"]);
-        let chinese: Vec<String> = [-5, 90, 7_200, 200_000].map(|s| told(s, Language::Chinese)).into();
+        let chinese: Vec<String> = [-5, 90, 7_200, 200_000].map(|s| text(s, Language::Chinese)).into();
         assert_eq!(chinese, ["刚刚", "1 分钟前", "2 小时前", "2 天前"]);
-        assert_eq!(told(40 * 86_400, Language::English), "1973-01-22");
+        assert_eq!(text(40 * 86_400, Language::English), "1973-01-22");
     }
 }

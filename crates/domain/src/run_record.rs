@@ -71,10 +71,10 @@ mod tests {
         let start = Timestamp::from_second(1_800_000_000).unwrap();
         for seconds in [5_i64, 59, 600, 3_600, 86_400, 864_000] {
             let end = Timestamp::from_second(1_800_000_000 + seconds).unwrap();
-            let told = bucket_seconds(bucket(start, end));
+            let estimate = bucket_seconds(bucket(start, end));
             #[expect(clippy::cast_precision_loss, reason = "they are small")]
-            let off = (told - seconds as f64).abs() / (seconds as f64 + 1.0);
-            assert!(off < 0.1, "{seconds} s are told as {told} s");
+            let off = (estimate - seconds as f64).abs() / (seconds as f64 + 1.0);
+            assert!(off < 0.1, "{seconds} s are told as {estimate} s");
         }
         assert_eq!(bucket(start, start), 0);
         assert_eq!(bucket(start, Timestamp::from_second(1_700_000_000).unwrap()), 0, "a clock that was set back");

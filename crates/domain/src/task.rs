@@ -102,7 +102,7 @@ pub struct Task {
     pub attempt: u32,
     /// The number of the last event that its node told, so that one that is told twice counts once.
     #[serde(default)]
-    pub heard: u64,
+    pub last_report: u64,
     /// The model that whoever works on it asks; empty before it has begun, and where none is asked.
     #[serde(default)]
     pub model: String,
@@ -130,7 +130,7 @@ impl Task {
             node: node.to_owned(),
             status: TaskStatus::Pending,
             attempt: 1,
-            heard: 0,
+            last_report: 0,
             model: String::new(),
             result_branch: None,
             error_message: None,

@@ -53,10 +53,10 @@ impl Engine {
             let known = self.ports.store.job(own.job_id).await?.ok_or(ChangeError::NotFound(own.job_id))?;
             let open = self.ports.store.open_tasks(own.job_id).await?;
             let task = open.into_iter().find(|task| task.id == own.id).ok_or(ChangeError::NotFound(own.job_id))?;
-            if task.heard >= number {
+            if task.last_report >= number {
                 return Ok((Step::default(), known.value));
             }
-            let task = Task { heard: number, ..task };
+            let task = Task { last_report: number, ..task };
             self.plan_change(known, event.clone(), Some(task), None).await
         })
         .await
@@ -71,10 +71,10 @@ impl Engine {
     ) -> Result<(Step, Job), ChangeError> {
         let now = self.ports.clock.now();
         let (before, awaited) = (known.value.status(), known.value.awaits_approval());
-        let told = news(&event);
+        let notification = news(&event);
         let (job, mut effects) = known.value.clone().advance(event, now)?;
         effects.extend(
-            told.or_else(|| ending(&job, before))
+            notification.or_else(|| ending(&job, before))
                 .or_else(|| ready(&job, awaited))
                 .map(|event| Effect::Notify { event }),
         );

@@ -88,10 +88,10 @@ pub fn pull_request_body(job: &Job, app_name: &str, issue_url: &str, public_url:
         let _ = writeln!(out, "> {}\n", outcome(job));
     }
     if let Some(follows) = &job.follows {
-        let wish = job.trigger.instructions.as_deref().map(|text| neutralise_line(text, 300)).unwrap_or_default();
+        let instructions = job.trigger.instructions.as_deref().map(|text| neutralise_line(text, 300)).unwrap_or_default();
         let _ = writeln!(
             out,
-            "> Follow-up of job `{}`, asked for by {}. {wish}\n",
+            "> Follow-up of job `{}`, asked for by {}. {instructions}\n",
             follows.job_id,
             neutralise_line(&job.trigger.actor, 60)
         );
@@ -175,7 +175,7 @@ pub(crate) fn status(job: Option<&Job>, app_name: &str, public_url: Option<&str>
     }
 }
 
-/// Transcript once when more is asked on an issue than is taken.
+/// The comment, written once, that an issue has too many requests.
 pub(crate) fn too_many(per_hour: u32) -> String {
     format!(
         "I take {per_hour} requests an hour on one issue and have had them; I do not answer here until there is room \

@@ -350,14 +350,14 @@ impl TaskSession for LocalTaskSession<'_> {
         Ok(self.engine.ports.ledger.settle(&account(&job, day), reserved, spent).await?)
     }
 
-    async fn record_call(&self, call: ModelCall, said: Transcript) -> Result<(), TaskSessionError> {
+    async fn record_call(&self, call: ModelCall, transcript: Transcript) -> Result<(), TaskSessionError> {
         let redactor = self.engine.ports.tools.redactor();
         let masked = |text: &str| shorten(&redactor.redact(text), MAX_TRANSCRIPT_CHARS);
-        let question = said.question.iter().map(|part| Message { role: part.role, content: masked(&part.content) });
-        let said = Transcript { question: question.collect(), answer: said.answer.as_deref().map(masked) };
+        let question = transcript.question.iter().map(|part| Message { role: part.role, content: masked(&part.content) });
+        let transcript = Transcript { question: question.collect(), answer: transcript.answer.as_deref().map(masked) };
         let call = ModelCall { error: call.error.as_deref().map(masked), ..call };
         let now = self.engine.ports.clock.now();
-        self.engine.ports.calls.add_call(self.task.job_id, self.task.id, &call, &said, now).await?;
+        self.engine.ports.calls.add_call(self.task.job_id, self.task.id, &call, &transcript, now).await?;
         Ok(())
     }
 

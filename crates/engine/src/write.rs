@@ -18,11 +18,11 @@ impl Engine {
     ) -> Result<T, E> {
         let mut tries = 1;
         loop {
-            let (step, said) = plan().await?;
+            let (step, value) = plan().await?;
             match self.ports.store.commit(step).await {
                 Ok(()) => {
                     self.wake();
-                    return Ok(said);
+                    return Ok(value);
                 }
                 Err(StoreError::Stale { .. }) if tries < TRIES => tries += 1,
                 Err(error) => return Err(error.into()),

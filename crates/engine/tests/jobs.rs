@@ -80,10 +80,10 @@ const ALSO: &str = "```python\ndef add(a, b):\n    return a + b\n\n\ndef sub(a, 
 
 /// More is asked for by the same person.
 fn more(text: &str) -> ManualStart {
-    ManualStart { instructions: Some(text.into()), ..wish_of("alice") }
+    ManualStart { instructions: Some(text.into()), ..request_of("alice") }
 }
 
-fn wish_of(actor: &str) -> ManualStart {
+fn request_of(actor: &str) -> ManualStart {
     let issue = InboundIssue {
         source: build::source(42),
         title: "add() subtracts".into(),
@@ -98,7 +98,7 @@ fn wish_of(actor: &str) -> ManualStart {
 
 impl EngineFixture {
     async fn start(&self) -> Job {
-        let start = wish_of("alice");
+        let start = request_of("alice");
         self.engine.start(start).await.unwrap()
     }
 
@@ -267,8 +267,8 @@ async fn a_forge_that_is_away_puts_the_job_off_and_a_worker_goes_on_later() {
     let fixture = fixture(GOOD);
     let job = fixture.start().await;
     fixture.forge.fail_next(ForgeError::Unavailable { platform: GITHUB, detail: "502".into() });
-    let put_off = fixture.work().await.unwrap();
-    assert_eq!(put_off.status(), JobStatus::Queued);
+    let is_postponed = fixture.work().await.unwrap();
+    assert_eq!(is_postponed.status(), JobStatus::Queued);
     assert!(fixture.work().await.is_none(), "not before its time");
     fixture.clock.advance(31);
     let done = fixture.work().await.unwrap();
@@ -349,7 +349,7 @@ async fn a_cancelled_job_is_not_taken_up_and_says_so() {
 async fn a_second_start_while_a_job_waits_is_refused() {
     let fixture = fixture(GOOD);
     fixture.start().await;
-    let refused = fixture.engine.start(wish_of("bob")).await.unwrap_err().to_string();
+    let refused = fixture.engine.start(request_of("bob")).await.unwrap_err().to_string();
     assert!(refused.contains("works on this issue already"), "{refused}");
     assert_eq!(fixture.store.jobs().len(), 1);
 }
@@ -431,7 +431,7 @@ async fn a_follow_up_goes_on_with_the_branch_and_the_pull_request() {
     // What the same person adds before it begins goes into the same job.
     assert_eq!(fixture.engine.start(more("and mul()")).await.unwrap().id, second.id);
     assert_eq!(
-        fixture.engine.start(wish_of("alice")).await.unwrap_err().to_string().split(' ').nth(2),
+        fixture.engine.start(request_of("alice")).await.unwrap_err().to_string().split(' ').nth(2),
         Some(&*second.id.to_string())
     );
     fixture.clock.advance(100);
@@ -539,9 +539,9 @@ async fn a_plan_that_people_want_to_read_is_carried_out_when_they_have() {
     assert!(paused.awaits_approval() && paused.status() == JobStatus::Queued && paused.fixed().is_none());
     assert!(fixture.git.pushes().is_empty(), "nothing has left");
     fixture.deliver_all().await;
-    let said = fixture.forge.comments_on(42).join("\n");
-    assert!(said.contains("has a plan, and waits for somebody to approve it") && said.contains("Use +"), "{said}");
-    assert!(said.contains(&format!("patchwright jobs approve {}", job.id)), "{said}");
+    let printed = fixture.forge.comments_on(42).join("\n");
+    assert!(printed.contains("has a plan, and waits for somebody to approve it") && printed.contains("Use +"), "{printed}");
+    assert!(printed.contains(&format!("patchwright jobs approve {}", job.id)), "{printed}");
     // Nobody takes it up, however long it takes.
     fixture.clock.advance(40 * 24 * 3600);
     assert!(fixture.work().await.is_none());
@@ -576,9 +576,9 @@ async fn what_the_model_was_asked_and_said_is_kept_without_secrets() {
     let purposes: Vec<&str> = calls.iter().map(|kept| kept.call.purpose.as_str()).collect();
     assert_eq!(purposes, ["analyze_bug", "fix_plan", "code_fix"]);
     assert_eq!(calls.iter().map(|kept| kept.call.usage.calls).sum::<u32>(), 3);
-    let (_, said) = fixture.store.call(calls[0].task, 0).await.unwrap().unwrap();
-    assert!(said.question.iter().any(|message| message.content.contains("add() subtracts")));
-    assert!(!said.answer.unwrap().contains("fake-git-token"));
+    let (_, printed) = fixture.store.call(calls[0].task, 0).await.unwrap().unwrap();
+    assert!(printed.question.iter().any(|message| message.content.contains("add() subtracts")));
+    assert!(!printed.answer.unwrap().contains("fake-git-token"));
     let forgetful = house_with(GOOD, |settings| settings.keep_model_calls = false);
     let job = forgetful.start().await;
     forgetful.work().await.unwrap();
@@ -598,8 +598,8 @@ fn located(job: &Job) -> (AnalysisMethod, Vec<String>) {
 
 #[tokio::test]
 async fn a_model_that_asks_for_more_is_shown_it_once() {
-    let wish = r#"{"candidate_files": [], "more": {"words": "subtraction", "folder": "./src/"}}"#;
-    let fixture = fixture(&[wish, r#"{"candidate_files": ["src/calc.py"], "more": {"words": "again"}}"#, PLAN, CODE]);
+    let request = r#"{"candidate_files": [], "more": {"words": "subtraction", "folder": "./src/"}}"#;
+    let fixture = fixture(&[request, r#"{"candidate_files": ["src/calc.py"], "more": {"words": "again"}}"#, PLAN, CODE]);
     fixture.start().await;
     let job = fixture.work().await.unwrap();
     assert_eq!(job.verdict, Some(Verdict::FixedProven), "{:?}", job.failure);
@@ -614,13 +614,13 @@ async fn a_model_that_asks_for_more_is_shown_it_once() {
 
 #[tokio::test]
 async fn where_the_model_says_nothing_of_use_the_ranking_stands() {
-    let nonsense = ["I would look at the parser.", "Still no JSON."];
+    let invalid = ["I would look at the parser.", "Still no JSON."];
     let nothing = [r#"{"candidate_files": []}"#, r#"{"candidate_files": [], "more": {"words": " "}}"#];
     let ghosts = [r#"{"candidate_files": ["ghost.py", "/etc/passwd"], "symbols": ["ghost.py: f"]}"#];
     // A wish whose answer is of no use leaves no trace of what was found for it.
-    let wish = r#"{"more": {"words": "subtraction", "folder": "src"}}"#;
-    let wishes = [wish, nonsense[0], nonsense[1]];
-    for answers in [&nonsense[..], &nothing, &ghosts, &wishes] {
+    let request = r#"{"more": {"words": "subtraction", "folder": "src"}}"#;
+    let requests = [request, invalid[0], invalid[1]];
+    for answers in [&invalid[..], &nothing, &ghosts, &requests] {
         let fixture = fixture(&[answers, &[PLAN, CODE]].concat());
         fixture.start().await;
         let job = fixture.work().await.unwrap();

@@ -134,9 +134,9 @@ impl ServerClient {
 fn read<T: DeserializeOwned>(answer: Result<Response, patchwright_http::HttpError>) -> Result<T, ClientError> {
     let answer = answer.map_err(|error| ClientError::Unavailable { detail: error.to_string(), after: None })?;
     if answer.is_success() {
-        let nonsense = |error: serde_json::Error| ClientError::Misunderstood(format!("its answer: {error}"));
+        let invalid = |error: serde_json::Error| ClientError::Misunderstood(format!("its answer: {error}"));
         let text = if answer.status == 204 { "null".to_owned() } else { answer.text() };
-        return serde_json::from_str(&text).map_err(nonsense);
+        return serde_json::from_str(&text).map_err(invalid);
     }
     let problem: Problem = answer.json().unwrap_or_else(|_| Problem {
         detail: format!("it answered with status {}", answer.status),

@@ -71,13 +71,13 @@ impl ModelProxy for LoopbackModelProxy {
         SystemRandom::new().fill(&mut bytes).map_err(|_| "the system has no random numbers")?;
         let key = Secret::new(bytes.map(|byte| format!("{byte:02x}")).concat());
         let (books, requests) = mpsc::channel(8);
-        let door = Listener { http: self.http.clone(), options: Arc::clone(&self.options), key: key.clone(), books };
-        let door = web::Data::new(door);
+        let proxy = Listener { http: self.http.clone(), options: Arc::clone(&self.options), key: key.clone(), books };
+        let proxy = web::Data::new(proxy);
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         let server = HttpServer::new(move || {
             App::new()
-                .app_data(door.clone())
+                .app_data(proxy.clone())
                 .app_data(web::PayloadConfig::new(MAX_BODY))
                 .route("/v1/models", web::get().to(models))
                 .route("/v1/{call:.*}", web::post().to(call))
@@ -108,26 +108,26 @@ fn problem(status: StatusCode, kind: &str, message: &str) -> HttpResponse {
     HttpResponse::build(status).json(json!({"error": {"message": message, "type": kind, "code": kind}}))
 }
 
-fn admitted(door: &Listener, request: &HttpRequest) -> bool {
+fn admitted(proxy: &Listener, request: &HttpRequest) -> bool {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     let bearer = header("authorization").and_then(|value| value.strip_prefix("Bearer "));
-    bearer.or_else(|| header("x-api-key")).is_some_and(|given| door.key.matches(given))
+    bearer.or_else(|| header("x-api-key")).is_some_and(|given| proxy.key.matches(given))
 }
 
-async fn models(request: HttpRequest, door: web::Data<Listener>) -> HttpResponse {
-    if !admitted(&door, &request) {
+async fn models(request: HttpRequest, proxy: web::Data<Listener>) -> HttpResponse {
+    if !admitted(&proxy, &request) {
         return problem(StatusCode::UNAUTHORIZED, "invalid_api_key", "this key opens nothing here");
     }
-    HttpResponse::Ok().json(json!({"object": "list", "data": [{"id": door.options.model, "object": "model"}]}))
+    HttpResponse::Ok().json(json!({"object": "list", "data": [{"id": proxy.options.model, "object": "model"}]}))
 }
 
 async fn call(
     request: HttpRequest,
     call: web::Path<String>,
     body: web::Bytes,
-    door: web::Data<Listener>,
+    proxy: web::Data<Listener>,
 ) -> HttpResponse {
-    if !admitted(&door, &request) {
+    if !admitted(&proxy, &request) {
         return problem(StatusCode::UNAUTHORIZED, "invalid_api_key", "this key opens nothing here");
     }
     if !CALLS.contains(&call.as_str()) {
@@ -136,24 +136,24 @@ async fn call(
     let Ok(Value::Object(mut question)) = serde_json::from_slice::<Value>(&body) else {
         return problem(StatusCode::BAD_REQUEST, "invalid_request_error", "the body is not a JSON object");
     };
-    let most = door.options.priced(body.len() as u64 / 3 + 1, longest_answer(&question));
-    let day = match door.reserve(most).await {
+    let most = proxy.options.priced(body.len() as u64 / 3 + 1, longest_answer(&question));
+    let day = match proxy.reserve(most).await {
         Ok(day) => day,
         Err(why) => return problem(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", &why),
     };
-    let booking = Booking { door: door.clone(), day, most, spent: None };
+    let booking = Booking { proxy: proxy.clone(), day, most, spent: None };
     if question.get("stream") == Some(&Value::Bool(true)) && call.as_str() != "messages" && call.as_str() != "responses"
     {
         question.insert("stream_options".to_owned(), json!({"include_usage": true}));
     }
     // What another one costs is not known here.
-    question.insert("model".to_owned(), door.options.model.clone().into());
-    let base = door.options.base_url.trim_end_matches('/');
+    question.insert("model".to_owned(), proxy.options.model.clone().into());
+    let base = proxy.options.base_url.trim_end_matches('/');
     let mut onward = Request::post(format!("{base}/{call}")).json(&Value::Object(question));
-    if let Some(key) = &door.options.api_key {
+    if let Some(key) = &proxy.options.api_key {
         onward = onward.bearer(key);
     }
-    match door.http.stream(&onward, door.options.timeout).await {
+    match proxy.http.stream(&onward, proxy.options.timeout).await {
         Ok(answer) => passed_back(answer, booking),
         Err(error) => {
             booking.settle(Usage::default()).await;
@@ -193,7 +193,7 @@ impl Listener {
 
 /// What was booked for one call. One that is given up half-way stays booked at the most that it could cost.
 struct Booking {
-    door: web::Data<Listener>,
+    proxy: web::Data<Listener>,
     day: Date,
     most: Usage,
     spent: Option<Usage>,
@@ -202,7 +202,7 @@ struct Booking {
 impl Booking {
     async fn settle(&self, spent: Usage) {
         let request = ProxyRequest::Settle { day: self.day, most: self.most, spent };
-        let _ = self.door.books.send(request).await;
+        let _ = self.proxy.books.send(request).await;
     }
 }
 
@@ -221,7 +221,7 @@ fn passed_back(answer: StreamingResponse, booking: Booking) -> HttpResponse {
                 Some((Ok(piece), Some((answer, booking, tail))))
             }
             Ok(None) => {
-                booking.spent = usage(&tail).map(|(sent, got)| booking.door.options.priced(sent, got));
+                booking.spent = usage(&tail).map(|(sent, got)| booking.proxy.options.priced(sent, got));
                 let refused = status.is_client_error() || status.is_server_error();
                 let unknown = if refused { Usage::default() } else { booking.most };
                 booking.settle(booking.spent.unwrap_or(unknown)).await;

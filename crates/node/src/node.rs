@@ -50,7 +50,7 @@ pub struct NodeOptions {
     /// Where it listens for tasks; without an address it asks for them.
     pub listen: Option<String>,
     /// How long tasks may go on when the node is to stop.
-    pub patience: Duration,
+    pub shutdown_timeout: Duration,
 }
 
 /// The node cannot go on.
@@ -215,7 +215,7 @@ impl Node {
         self.stop.cancel();
         let mut tasks = self.tasks.lock().await;
         let all = async { while tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(self.options.patience, all).await.is_err() {
+        if tokio::time::timeout(self.options.shutdown_timeout, all).await.is_err() {
             tracing::warn!("running tasks are handed back: they did not finish in time");
             self.abandon.cancel();
             while tasks.join_next().await.is_some() {}
@@ -248,17 +248,17 @@ impl Node {
                 running: self.held_tasks(),
                 wait_seconds: WAIT_SECONDS,
             };
-            let told = tokio::select! {
-                told = self.client.lease(self.identity.id, &ask) => told,
+            let lease = tokio::select! {
+                lease = self.client.lease(self.identity.id, &ask) => lease,
                 // There is room, and less is running than was said.
                 () = self.ended.notified() => continue,
             };
-            match told {
-                Ok(told) => {
-                    for task in told.stop {
+            match lease {
+                Ok(lease) => {
+                    for task in lease.stop {
                         self.cancel(task);
                     }
-                    for offer in told.offers {
+                    for offer in lease.offers {
                         if let Err(why) = self.take(convert::lease(offer.lease), offer.issue_id).await {
                             tracing::info!(task_id = %offer.lease.task, ?why, "an offered task is not taken");
                         }

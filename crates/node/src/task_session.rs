@@ -145,8 +145,8 @@ impl TaskSession for RemoteTaskSession {
         Ok(self.client.settle(self.task, &Settle { day, reserved, spent }).await?)
     }
 
-    async fn record_call(&self, call: ModelCall, said: Transcript) -> Result<(), TaskSessionError> {
-        Ok(self.client.record_call(self.task, &convert::call_to_wire(call, said)).await?)
+    async fn record_call(&self, call: ModelCall, transcript: Transcript) -> Result<(), TaskSessionError> {
+        Ok(self.client.record_call(self.task, &convert::call_to_wire(call, transcript)).await?)
     }
 
     async fn append_log(&self, chunk: u64, text: String) -> Result<(), TaskSessionError> {

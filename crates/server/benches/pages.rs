@@ -1,5 +1,5 @@
 //! The dashboard at work: the list over ten thousand issues, the weight of the first page, and a thousand viewers who are
-//! told of what happens.
+//! replies of what happens.
 //!
 //! `cargo bench -p patchwright-server --bench pages`; `BENCH_ISSUES` and `BENCH_VIEWERS` set how many.
 
@@ -150,7 +150,7 @@ async fn watch(address: String, ready: Arc<Barrier>, heard: mpsc::UnboundedSende
 
 async fn viewers(served: &Served, count: usize) {
     let before = served.memory();
-    let (ready, (tell, mut told)) = (Arc::new(Barrier::new(count + 1)), mpsc::unbounded_channel());
+    let (ready, (tell, mut replies)) = (Arc::new(Barrier::new(count + 1)), mpsc::unbounded_channel());
     let mut watching = tokio::task::JoinSet::new();
     for _ in 0..count {
         watching.spawn(watch(served.address.clone(), Arc::clone(&ready), tell.clone()));
@@ -168,7 +168,7 @@ async fn viewers(served: &Served, count: usize) {
     let expected = count * EVENTS as usize;
     let mut delays = Vec::with_capacity(expected);
     while delays.len() < expected {
-        let (issue, at) = tokio::time::timeout(Duration::from_secs(30), told.recv()).await.unwrap().unwrap();
+        let (issue, at) = tokio::time::timeout(Duration::from_secs(30), replies.recv()).await.unwrap().unwrap();
         delays.push((at - begun[&issue]).as_secs_f64() * 1000.0);
     }
     let after = served.memory();

@@ -153,7 +153,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TRIGGERS_PER_ISSUE",
         "20",
-        "IdempotencyKeys (commands, assignments, labels) that are taken in an hour on one issue; then it is told once. 0: no limit.",
+        "Requests (commands, assignments, labels) that one issue may cause in an hour; a comment says once when there are more. 0: no limit.",
     ),
     plain("TRIGGERS_PER_ACTOR", "60", "The same for one person."),
     plain("TRIGGERS_PER_REPOSITORY", "200", "The same for one repository."),

@@ -93,10 +93,10 @@ impl<'a> BudgetedLlm<'a> {
     }
 
     /// Keeps a call for people to read. The work does not depend on it.
-    async fn note(&self, call: ModelCall, said: Transcript) {
+    async fn note(&self, call: ModelCall, transcript: Transcript) {
         let Some(noted) = &self.noted else { return };
         let call = ModelCall { number: noted.fetch_add(1, Ordering::Relaxed), ..call };
-        if let Err(error) = self.session.record_call(call, said).await {
+        if let Err(error) = self.session.record_call(call, transcript).await {
             tracing::warn!(error = %error_chain(&error), "a model call could not be kept for people to read");
         }
     }

@@ -159,7 +159,7 @@ impl<'a> JobPage<'a> {
         self.layout.translations().seconds(seconds)
     }
 
-    const fn says_more(plan: &Plan) -> bool {
+    const fn has_details(plan: &Plan) -> bool {
         !plan.risks.is_empty() || !plan.testing_suggestions.is_empty()
     }
 

@@ -114,7 +114,7 @@ words! {
     retried: "The job starts again.", "任务将重新开始。";
     turn: "Its turn in its repository:", "在仓库中的排队位置：";
     about: "begins in about", "预计等待";
-    sent_back: "What the tests said when they sent the change back", "测试退回修改的原因";
+    sent_back: "Test output that sent the change back", "测试退回修改的原因";
     plan: "Plan", "方案";
     root_cause: "Cause", "原因";
     strategy: "What is to be changed", "修改内容";
@@ -155,13 +155,13 @@ words! {
     tokens_in_out: "Tokens in / out", "输入 / 输出 tokens";
     cost: "Cost", "费用";
     time: "Time", "耗时";
-    what_was_said: "What was said", "对话内容";
+    prompt_and_answer: "Prompt and answer", "提示与回答";
     call_analyze: "Find the files", "定位文件";
     call_plan: "Plan the fix", "制定方案";
     call_code: "Write the change", "编写修改";
     call_repair: "Correct an answer", "修正回答";
     call_command: "A program’s call", "程序调用";
-    not_kept: "What was said in this call is not kept.", "此次调用的内容未保留。";
+    not_kept: "The prompt and answer of this call were deleted.", "此次调用的内容未保留。";
     answer: "Answer", "回答";
     back_to_job: "Back to the job", "返回任务";
     job_object: "Job object", "Job 对象";
@@ -191,7 +191,7 @@ words! {
     resumed: "The node is given tasks again.", "节点恢复接收任务。";
     tasks_running: "Tasks", "任务";
     load: "Load", "负载";
-    heartbeat: "Last heard of", "最近心跳";
+    heartbeat: "Last heartbeat", "最近心跳";
     free: "free", "可用";
 
     // Statistics.
@@ -295,8 +295,8 @@ words! {
     switch_on: "Switch on", "启用";
     validate: "Try it", "测试";
     notifications: "Notifications", "通知";
-    notifications_hint: "Where you are told of what happens: signed webhooks, e-mail, Slack, Feishu, DingTalk.", "接收通知的渠道：签名 Webhook、邮件、Slack、飞书、钉钉。";
-    no_channels: "You are told of nothing yet.", "还没有通知渠道。";
+    notifications_hint: "Where notifications are sent: signed webhooks, e-mail, Slack, Feishu, DingTalk.", "接收通知的渠道：签名 Webhook、邮件、Slack、飞书、钉钉。";
+    no_channels: "No notification channels yet.", "还没有通知渠道。";
     add_channel: "Add a channel", "添加渠道";
     kind: "Kind", "类型";
     target: "Where to", "目标";
@@ -327,10 +327,10 @@ words! {
     value: "Value", "值";
     source: "From", "来源";
     examine: "Examine", "检查";
-    findings: "What was found", "检查结果";
-    severity_ok: "Good", "正常";
-    severity_warning: "Look", "注意";
-    severity_error: "Bad", "异常";
+    findings: "Check results", "检查结果";
+    severity_ok: "OK", "正常";
+    severity_warning: "Warning", "注意";
+    severity_error: "Error", "异常";
     subject_database: "Database", "数据库";
     subject_public_url: "Public address", "公开地址";
     subject_sandbox: "Sandbox", "沙箱";
@@ -365,6 +365,6 @@ words! {
     open_issue: "Open it on the forge", "在平台上创建";
     review_plan: "Show me the plan before anything is changed", "修改前先让我审阅方案";
     conversation: "Conversation", "对话";
-    no_conversation: "Nobody has said anything yet.", "还没有人发言。";
+    no_conversation: "No comments yet.", "还没有评论。";
     conversation_is_away: "The conversation cannot be read now.", "暂时无法读取对话。";
 }

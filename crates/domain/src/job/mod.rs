@@ -125,11 +125,12 @@ impl Priority {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PlanReview {
-    /// Nobody asked for it: the job goes on by itself.
+    /// No review was requested: the job continues by itself.
     #[default]
     NotAsked,
-    /// Somebody has to approve the plan.
-    Wanted,
+    /// The plan must be approved.
+    #[serde(rename = "wanted")]
+    Requested,
     /// Somebody did.
     Approved {
         /// Who, by login.
@@ -140,7 +141,7 @@ pub enum PlanReview {
 impl PlanReview {
     /// What a new job begins with.
     pub const fn asked(wanted: bool) -> Self {
-        if wanted { Self::Wanted } else { Self::NotAsked }
+        if wanted { Self::Requested } else { Self::NotAsked }
     }
 
     /// Whether nobody asked for it.
@@ -435,7 +436,7 @@ impl Job {
 
     /// Whether its plan is there and waits for somebody to approve it.
     pub fn awaits_approval(&self) -> bool {
-        self.review == PlanReview::Wanted && self.proposed().is_some() && !self.status().is_terminal()
+        self.review == PlanReview::Requested && self.proposed().is_some() && !self.status().is_terminal()
     }
 
     /// What the model cost so far.

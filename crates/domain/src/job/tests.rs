@@ -148,7 +148,7 @@ fn the_summary_of_a_job_agrees_with_the_job_at_every_step() {
         usage: Usage { calls: 1, prompt_tokens: 10, completion_tokens: 5, cost_micros: 0 },
     };
     let started = |stage| JobEvent::StageStarted { epoch: 1, stage };
-    let mut job = leased(Job { review: PlanReview::Wanted, ..job() });
+    let mut job = leased(Job { review: PlanReview::Requested, ..job() });
     for event in [
         started(StageKind::Locate),
         succeeded(locate_report()),

@@ -52,9 +52,9 @@ impl Engine {
                 let issue = issue.map(|value| Write::Update(Versioned { value, revision: known.revision }));
                 let ended = job.value.clone().advance(JobEvent::PullRequestEnded { end }, now);
                 let (value, effects) = ended.map_err(|refused| NotRecorded::Because(refused.to_string()))?;
-                let told = (merged && issue.is_some())
+                let notification = (merged && issue.is_some())
                     .then_some(Effect::Notify { event: NotificationEvent::PullRequestMerged });
-                let effects = self.records(&value, effects.into_iter().chain(told).collect(), now);
+                let effects = self.records(&value, effects.into_iter().chain(notification).collect(), now);
                 let job = Some(JobWrite::update(&job, value));
                 let step = Step { delivery: Some(record.clone()), issue, job, effects, ..Step::default() };
                 Ok((step, also))

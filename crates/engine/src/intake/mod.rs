@@ -95,8 +95,8 @@ impl Engine {
         headers: &'a (dyn Headers + Sync),
         body: &'a [u8],
     ) -> Result<Verified<'a>, IntakeError> {
-        let door = self.webhook(platform).ok_or_else(|| IntakeError::UnknownPlatform(platform.clone()))?;
-        door.verify(headers, body)?;
+        let decoder = self.webhook(platform).ok_or_else(|| IntakeError::UnknownPlatform(platform.clone()))?;
+        decoder.verify(headers, body)?;
         Ok(Verified { platform: platform.clone(), headers, body })
     }
 
@@ -106,9 +106,9 @@ impl Engine {
     /// [`IntakeError`]; after one, nothing is written.
     pub async fn receive(&self, verified: Verified<'_>) -> Result<IntakeOutcome, IntakeError> {
         let Verified { platform, headers, body } = verified;
-        let door = self.webhook(&platform).ok_or_else(|| IntakeError::UnknownPlatform(platform.clone()))?;
+        let decoder = self.webhook(&platform).ok_or_else(|| IntakeError::UnknownPlatform(platform.clone()))?;
         check_depth(body)?;
-        let delivery = door.decode(headers, body)?;
+        let delivery = decoder.decode(headers, body)?;
         // Checking and copying is much faster than mending, and what was decoded is UTF-8.
         let payload: Arc<str> =
             std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body).into(), Arc::from);

@@ -90,7 +90,7 @@ struct Inner {
     actors: RateLimiter<String>,
     repositories: RateLimiter<String>,
     notices: RateLimiter<IssueRef>,
-    told: RateLimiter<String>,
+    comments: RateLimiter<String>,
 }
 
 impl RateLimiters {
@@ -100,7 +100,7 @@ impl RateLimiters {
             actors: RateLimiter::new(limits.per_actor),
             repositories: RateLimiter::new(limits.per_repository),
             notices: RateLimiter::new(1),
-            told: RateLimiter::new(MAX_COMMENTS_PER_HOUR),
+            comments: RateLimiter::new(MAX_COMMENTS_PER_HOUR),
         }))
     }
 
@@ -123,9 +123,9 @@ impl RateLimiters {
     pub(crate) fn try_acquire_comment(&self, issue: &str, now: Timestamp) -> bool {
         let inner = &mut *self.0.lock().expect("no holder of this lock can panic");
         let key = issue.to_owned();
-        let room = !inner.told.is_full(&key, now);
+        let room = !inner.comments.is_full(&key, now);
         if room {
-            inner.told.note(key, now);
+            inner.comments.note(key, now);
         }
         room
     }

@@ -73,7 +73,7 @@ struct Request {
     command: Command,
     kind: TriggerKind,
     /// What the person said, as it was said.
-    said: Option<String>,
+    text_after: Option<String>,
 }
 
 impl Engine {
@@ -87,11 +87,11 @@ impl Engine {
         let until = now.saturating_add(CLAIM_DURATION).unwrap_or(now);
         let Some(claimed) = jira.inbox.claim_event(now, until).await? else { return Ok(None) };
         let id = claimed.event.id;
-        let heard = tokio::time::timeout(PROCESS_TIMEOUT, self.process(jira, &claimed)).await.unwrap_or_else(|_| {
+        let processed = tokio::time::timeout(PROCESS_TIMEOUT, self.process(jira, &claimed)).await.unwrap_or_else(|_| {
             let detail = "no answer in time".to_owned();
             Err(JiraError::Site(ForgeError::Unavailable { platform: JIRA, detail }))
         });
-        let outcome = match heard {
+        let outcome = match processed {
             Ok(()) => EffectOutcome::Done,
             // The hold runs out and somebody tries again.
             Err(JiraError::Store(error)) => return Err(error),
@@ -104,8 +104,8 @@ impl Engine {
 
     fn later(&self, claimed: &ClaimedJiraEvent, error: &ForgeError) -> EffectOutcome {
         let detail = self.ports.tools.redactor().redact(&error_chain(error));
-        let (attempt, told) = (claimed.attempt, &claimed.event.event);
-        let (site, issue) = (&told.issue.site, &told.issue.key);
+        let (attempt, site_event) = (claimed.attempt, &claimed.event.event);
+        let (site, issue) = (&site_event.issue.site, &site_event.issue.key);
         if let Some((at, outcome)) = self.schedule_retry(error, attempt, MAX_ATTEMPTS, claimed.event.id.as_uuid(), true) {
             tracing::warn!(site, issue, attempt, retry_at = %at, error = %detail, "what Jira told is tried again later");
             return outcome;
@@ -163,17 +163,17 @@ impl Engine {
     fn request(&self, context: &EventContext<'_>, own: &str) -> Option<Request> {
         match &context.event.event.kind {
             SiteEventKind::Labeled { .. } => {
-                Some(Request { command: Command::Fix { instructions: None }, kind: TriggerKind::Label, said: None })
+                Some(Request { command: Command::Fix { instructions: None }, kind: TriggerKind::Label, text_after: None })
             }
             SiteEventKind::Commented { body, mentions, .. } => {
                 let picked = mentions.iter().any(|mention| mention == own);
                 let command = find_request(body, &self.settings.app_name);
                 let command = command.or_else(|| picked.then(|| Command::Fix { instructions: Some(body.clone()) }))?;
-                let said = match &command {
+                let text_after = match &command {
                     Command::Fix { instructions } | Command::Restart { instructions } => instructions.clone(),
                     _ => None,
                 };
-                Some(Request { command, kind: TriggerKind::Mention, said })
+                Some(Request { command, kind: TriggerKind::Mention, text_after })
             }
         }
     }
@@ -246,7 +246,7 @@ impl Engine {
             issue_url: at.url(),
             issue_title: remote.title.clone(),
             issue_description: remote.body.clone(),
-            user_message: request.said.clone().unwrap_or_default(),
+            user_message: request.text_after.clone().unwrap_or_default(),
             display_name: requester.person.display_name.clone(),
             repository: source.repo.to_string(),
             app_name: self.settings.app_name.clone(),
@@ -267,7 +267,7 @@ impl Engine {
             actor: Actor { login: requester.user.login.to_string(), is_bot: false },
             owner: Some(requester.user.id),
             kind: request.kind,
-            has_instructions: request.said.is_some(),
+            has_instructions: request.text_after.is_some(),
             command,
             comment_id,
             identity: Some(context.event.event.identity()),
@@ -300,7 +300,7 @@ impl Engine {
             self.comment(context, "ask", &messages::which_repository(&self.settings.app_name, candidates)).await?;
         }
         let before = begun.asked.as_ref().and_then(|asked| asked.instructions.clone());
-        let request = Asked { instructions: together(before, request.said) };
+        let request = Asked { instructions: together(before, request.text_after) };
         Ok(context.jira.inbox.store_conversation(&Conversation { asked: Some(request), ..begun }).await?)
     }
 
@@ -417,14 +417,14 @@ impl Engine {
 /// What is asked now. With the answer to our question goes what was asked for before it.
 fn continued(known: Option<&Conversation>, request: Option<Request>) -> Option<Request> {
     let Some(asked) = known.and_then(|conversation| conversation.asked.clone()) else { return request };
-    let said = match request {
+    let text_after = match request {
         None => None,
-        Some(Request { command: Command::Fix { .. } | Command::Restart { .. }, said, .. }) => said,
+        Some(Request { command: Command::Fix { .. } | Command::Restart { .. }, text_after, .. }) => text_after,
         // `status` and its like are what they say.
         other => return other,
     };
-    let said = together(asked.instructions, said);
-    Some(Request { command: Command::Fix { instructions: said.clone() }, kind: TriggerKind::Mention, said })
+    let text_after = together(asked.instructions, text_after);
+    Some(Request { command: Command::Fix { instructions: text_after.clone() }, kind: TriggerKind::Mention, text_after })
 }
 
 /// What was said first, and what came to it.

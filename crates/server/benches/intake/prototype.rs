@@ -143,9 +143,9 @@ async fn deliver(request: HttpRequest, body: web::Bytes, state: web::Data<State>
         // Without a transaction of its own each statement is one.
         web::block(move || insert(&conn.lock().unwrap(), &row)).await.unwrap();
     } else if let Some(writer) = &state.writer {
-        let (tell, told) = oneshot::channel();
+        let (tell, reply) = oneshot::channel();
         writer.try_send((row, tell)).ok().unwrap();
-        told.await.unwrap();
+        reply.await.unwrap();
     }
     HttpResponse::Accepted().body(format!("{{\"status\":\"accepted\",\"job_id\":\"{job}\"}}"))
 }

@@ -136,7 +136,7 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let result = runtime.block_on(carry_out(cli.command, config));
+    let result = runtime.block_on(run_command(cli.command, config));
     // Work on blocking threads that nobody waits for any more must not hold the process up.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match result {
@@ -148,7 +148,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn carry_out(command: Command, config: Config) -> CommandResult {
+async fn run_command(command: Command, config: Config) -> CommandResult {
     use command::{issues, jira, jobs, manage};
     match command {
         Command::Serve => command::serve::run(config).await,

@@ -33,7 +33,7 @@ pub(crate) async fn run(config: Config, args: NodeArgs) -> CommandResult {
         capacity: args.capacity.unwrap_or(config.node_capacity).max(1),
         labels,
         listen: args.listen,
-        patience: config.shutdown_timeout,
+        shutdown_timeout: config.shutdown_timeout,
     };
     let node = Node::start(http, Arc::new(SystemClock), tools, options).await?;
     let stop = CancellationToken::new();

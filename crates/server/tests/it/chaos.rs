@@ -152,8 +152,8 @@ impl World {
             if let Ok(answer) = self.http.send(request, Retry::Never).await
                 && matches!(answer.status, 200 | 202)
             {
-                let told: Value = answer.json().unwrap();
-                return told["job_id"].as_str().unwrap().to_owned();
+                let reply: Value = answer.json().unwrap();
+                return reply["job_id"].as_str().unwrap().to_owned();
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -161,7 +161,7 @@ impl World {
     }
 
     /// Waits until nothing is left to do, and returns the jobs.
-    async fn settle(&self, patience: Duration) -> BTreeMap<String, Value> {
+    async fn settle(&self, shutdown_timeout: Duration) -> BTreeMap<String, Value> {
         let began = Instant::now();
         let get = async |path: &str| -> Option<Value> {
             let request = Request::get(format!("http://{}{path}", self.addresses[0]));
@@ -173,7 +173,7 @@ impl World {
                 if left == [0, 0, 0] {
                     break;
                 }
-                if began.elapsed() > patience {
+                if began.elapsed() > shutdown_timeout {
                     let jobs = get("/api/v1/jobs?limit=200").await;
                     let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap();
                     let tail: Vec<&str> = log.lines().rev().take(60).collect();

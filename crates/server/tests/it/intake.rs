@@ -15,7 +15,7 @@ use patchwright_http::{HttpClient, HttpError, HttpOptions, Request, Response, Re
 use serde_json::{Value, json};
 
 const SECRET: &str = "intake-test-webhook-secret";
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A server that takes deliveries and works on none.
 struct Gateway {
@@ -51,7 +51,7 @@ impl Gateway {
         let gateway = Self { child, address, http };
         let began = Instant::now();
         while !matches!(gateway.get("/readyz").await, Ok(answer) if answer.status == 200) {
-            assert!(began.elapsed() < PATIENCE, "the server does not become ready");
+            assert!(began.elapsed() < WAIT_TIMEOUT, "the server does not become ready");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         gateway
@@ -106,8 +106,8 @@ fn delivery(address: &str, number: usize) -> Request {
 }
 
 fn job_id(answer: &Response) -> String {
-    let told: Value = answer.json().unwrap();
-    told["job_id"].as_str().unwrap_or_else(|| panic!("{told}")).to_owned()
+    let reply: Value = answer.json().unwrap();
+    reply["job_id"].as_str().unwrap_or_else(|| panic!("{reply}")).to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,16 +122,16 @@ async fn killed_under_load_it_has_every_job_that_it_accepted_and_none_twice() {
             let (next, accepted) = (Arc::clone(&next), Arc::clone(&accepted));
             let (http, address) = (gateway.http.clone(), gateway.address.clone());
             tokio::spawn(async move {
-                let mut told = BTreeMap::new();
+                let mut reply = BTreeMap::new();
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     match http.send(delivery(&address, number), Retry::Never).await {
                         Ok(answer) if answer.status == 202 => {
-                            told.insert(number, job_id(&answer));
+                            reply.insert(number, job_id(&answer));
                             accepted.fetch_add(1, Ordering::Relaxed);
                         }
                         Ok(answer) => panic!("{}: {}", answer.status, answer.text()),
-                        Err(_) => return told,
+                        Err(_) => return reply,
                     }
                 }
             })
@@ -139,18 +139,18 @@ async fn killed_under_load_it_has_every_job_that_it_accepted_and_none_twice() {
         .collect();
     let began = Instant::now();
     while accepted.load(Ordering::Relaxed) < ENOUGH {
-        assert!(began.elapsed() < PATIENCE, "too little is accepted");
+        assert!(began.elapsed() < WAIT_TIMEOUT, "too little is accepted");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     gateway.kill();
-    let mut told = BTreeMap::new();
+    let mut reply = BTreeMap::new();
     for client in clients {
-        told.extend(client.await.unwrap());
+        reply.extend(client.await.unwrap());
     }
-    assert!(told.len() >= ENOUGH);
+    assert!(reply.len() >= ENOUGH);
 
     let gateway = Gateway::start(folder.path(), &[], &[]).await;
-    for id in told.values() {
+    for id in reply.values() {
         let answer = gateway.get(&format!("/api/v1/jobs/{id}")).await.unwrap();
         assert_eq!(answer.status, 200, "the accepted job {id} is lost");
     }
@@ -160,7 +160,7 @@ async fn killed_under_load_it_has_every_job_that_it_accepted_and_none_twice() {
         let answer = gateway.deliver(number).await.unwrap();
         assert!(matches!(answer.status, 200 | 202), "{}: {}", answer.status, answer.text());
         let id = job_id(&answer);
-        assert_eq!(*told.entry(number).or_insert_with(|| id.clone()), id, "delivery {number} has two jobs");
+        assert_eq!(*reply.entry(number).or_insert_with(|| id.clone()), id, "delivery {number} has two jobs");
     }
     assert_eq!(gateway.queued().await, json!(sent), "every delivery is one job");
 }
@@ -254,7 +254,7 @@ async fn a_flood_is_told_to_come_again_and_does_not_fill_the_memory() {
     // One fills the memory that all have together.
     let mut held = fill(&|| vec![slow(70_000, 65_000)]).await.remove(0);
     held.write_all(&[b' '; 5000]).unwrap();
-    held.set_read_timeout(Some(PATIENCE)).unwrap();
+    held.set_read_timeout(Some(WAIT_TIMEOUT)).unwrap();
     let mut answer = [0; 12];
     held.read_exact(&mut answer).unwrap();
     assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 503", "it asked for more than there is");
@@ -267,7 +267,7 @@ async fn slow_and_swollen_heads_are_cut_off_and_it_still_serves() {
     let gateway = Gateway::start(folder.path(), &[], &[]).await;
     let open = |head: String| {
         let mut stream = TcpStream::connect(&gateway.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(WAIT_TIMEOUT)).unwrap();
         // The server may end it before all is written.
         let _ = stream.write_all(head.as_bytes());
         stream

@@ -15,7 +15,7 @@ use patchwright_http::{HttpClient, HttpOptions, Request, Response, Retry};
 use patchwright_testkit::server::{GitServer, GithubServer, LlmServer, Script, TOKEN};
 use serde_json::{Value, json};
 
-const PATIENCE: Duration = Duration::from_secs(180);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(180);
 /// Short, so that the test is.
 const LEASE: Duration = Duration::from_secs(3);
 
@@ -175,7 +175,7 @@ impl World {
     async fn until(&self, what: &str, mut is: impl AsyncFnMut() -> bool) {
         let began = Instant::now();
         while !is().await {
-            if began.elapsed() > PATIENCE {
+            if began.elapsed() > WAIT_TIMEOUT {
                 let logs: Vec<String> = ["server", "a", "b", "c"]
                     .iter()
                     .map(|name| {

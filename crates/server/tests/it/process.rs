@@ -11,7 +11,7 @@ use patchwright_testkit::server::{GitServer, GithubServer, LlmServer, Script, TO
 use serde_json::{Value, json};
 
 const SECRET: &str = "process-test-webhook-secret";
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 struct World {
     git: GitServer,
@@ -62,7 +62,7 @@ impl World {
         let server = self.command("serve").stdout(Stdio::null()).spawn().unwrap();
         let began = Instant::now();
         while !matches!(self.get("/readyz").await, Ok(answer) if answer.status == 200) {
-            assert!(began.elapsed() < PATIENCE, "the server does not become ready");
+            assert!(began.elapsed() < WAIT_TIMEOUT, "the server does not become ready");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         server
@@ -89,14 +89,14 @@ impl World {
             .header("x-hub-signature-256", signature);
         let answer = self.http.send(request, Retry::Never).await.unwrap();
         assert_eq!(answer.status, 202, "{}", answer.text());
-        let told: Value = answer.json().unwrap();
-        told["job_id"].as_str().unwrap().to_owned()
+        let reply: Value = answer.json().unwrap();
+        reply["job_id"].as_str().unwrap().to_owned()
     }
 
     async fn model_was_asked(&self, times: usize) {
         let began = Instant::now();
         while self.llm.asked().len() < times {
-            assert!(began.elapsed() < PATIENCE, "the model is not asked");
+            assert!(began.elapsed() < WAIT_TIMEOUT, "the model is not asked");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -110,7 +110,7 @@ impl World {
             if job["ended_at"].is_string() && status["queue"]["effects"] == 0 {
                 return job;
             }
-            assert!(began.elapsed() < PATIENCE, "the job does not end: {job}");
+            assert!(began.elapsed() < WAIT_TIMEOUT, "the job does not end: {job}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -160,7 +160,7 @@ async fn stopped(server: &mut Child) -> std::process::ExitStatus {
         if let Some(status) = server.try_wait().unwrap() {
             return status;
         }
-        assert!(began.elapsed() < PATIENCE, "the server does not stop");
+        assert!(began.elapsed() < WAIT_TIMEOUT, "the server does not stop");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -226,29 +226,29 @@ async fn jobs_are_listed_cancelled_and_retried_from_a_terminal_and_the_database_
     world.model_was_asked(1).await;
     let (done, list, _) = patchwright(&world, &["jobs", "list", "--status", "running"]);
     assert!(done && list.contains(&id) && list.contains("acme/demo#42"), "{list}");
-    let (refused, _, said) = patchwright(&world, &["jobs", "retry", &id]);
-    assert!(!refused && said.contains("a job that is running cannot be restarted"), "{said}");
+    let (refused, _, printed) = patchwright(&world, &["jobs", "retry", &id]);
+    assert!(!refused && printed.contains("a job that is running cannot be restarted"), "{printed}");
     let (done, shown, _) = patchwright(&world, &["jobs", "cancel", &id]);
     assert!(done && shown.contains("cancelled"), "{shown}");
     world.end_of(&id).await;
-    let (done, _, said) = patchwright(&world, &["jobs", "retry", &id]);
-    assert!(done, "{said}");
+    let (done, _, printed) = patchwright(&world, &["jobs", "retry", &id]);
+    assert!(done, "{printed}");
     let job = world.end_of(&id).await;
     assert_eq!(job["status"], "succeeded");
     let (done, shown, _) = patchwright(&world, &["jobs", "show", &id, "--json"]);
     let shown: Value = serde_json::from_str(&shown).unwrap();
     assert!(done && shown["job_id"] == id.as_str());
-    let (_, _, said) = patchwright(&world, &["jobs", "show", "00000000-0000-0000-0000-000000000001"]);
-    assert!(said.contains("there is no job with this id"), "{said}");
+    let (_, _, printed) = patchwright(&world, &["jobs", "show", "00000000-0000-0000-0000-000000000001"]);
+    assert!(printed.contains("there is no job with this id"), "{printed}");
 
-    let (done, said, _) = patchwright(&world, &["backup", "copy.db"]);
-    assert!(done && said.contains("copy.db"), "{said}");
-    let (done, _, said) = patchwright(&world, &["restore", "copy.db"]);
-    assert!(!done && said.contains("stop the server first"), "{said}");
+    let (done, printed, _) = patchwright(&world, &["backup", "copy.db"]);
+    assert!(done && printed.contains("copy.db"), "{printed}");
+    let (done, _, printed) = patchwright(&world, &["restore", "copy.db"]);
+    assert!(!done && printed.contains("stop the server first"), "{printed}");
     server.kill().unwrap();
     server.wait().unwrap();
-    let (done, said, _) = patchwright(&world, &["restore", "copy.db"]);
-    assert!(done && said.contains("before-restore"), "{said}");
+    let (done, printed, _) = patchwright(&world, &["restore", "copy.db"]);
+    assert!(done && printed.contains("before-restore"), "{printed}");
     let mut server = world.start().await;
     assert_eq!(world.get(&format!("/api/v1/jobs/{id}")).await.unwrap().status, 200);
     server.kill().unwrap();
@@ -272,15 +272,15 @@ async fn people_are_added_at_the_command_line_and_programs_ask_with_their_tokens
             .unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        (output.status.success(), said)
+        let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.success(), printed)
     };
     assert!(!patchwright(&["user", "add", "root"], "short\n").0);
-    let (added, said) = patchwright(&["user", "add", "Root"], "correct horse battery\n");
-    assert!(added && said.contains("root was added as admin"), "{said}");
+    let (added, printed) = patchwright(&["user", "add", "Root"], "correct horse battery\n");
+    assert!(added && printed.contains("root was added as admin"), "{printed}");
     assert!(patchwright(&["user", "list"], "").1.contains("root"));
-    let (refused, said) = patchwright(&["user", "disable", "root"], "");
-    assert!(!refused && said.contains("last active administrator"), "{said}");
+    let (refused, printed) = patchwright(&["user", "disable", "root"], "");
+    assert!(!refused && printed.contains("last active administrator"), "{printed}");
 
     let mut server = world.start().await;
     let login = Request::post(format!("http://{}/api/v1/auth/login", world.address))
@@ -295,28 +295,28 @@ async fn people_are_added_at_the_command_line_and_programs_ask_with_their_tokens
     let token = world.http.send(token, Retry::Never).await.unwrap().json::<Value>().unwrap();
     let token = token["secret"].as_str().unwrap();
     let ask = |args: &[&str]| patchwright(&[args, &["--token", token]].concat(), "");
-    let (done, said) = ask(&["repositories", "add", "github", "acme/demo"]);
-    assert!(done && said.contains("acme/demo"), "{said}");
-    let id = said.split_whitespace().next().unwrap().to_owned();
+    let (done, printed) = ask(&["repositories", "add", "github", "acme/demo"]);
+    assert!(done && printed.contains("acme/demo"), "{printed}");
+    let id = printed.split_whitespace().next().unwrap().to_owned();
     assert!(ask(&["repositories", "sync", &id]).1.contains("1 imported"));
-    let (_, said) = ask(&["issues", "list", "--search", "SUBTRACTS"]);
-    assert!(said.contains("pending") && said.contains("add() subtracts"), "{said}");
-    let (_, said) = ask(&["tokens", "list", "--json"]);
-    assert!(said.contains("\"terminal\"") && !said.contains(token), "{said}");
+    let (_, printed) = ask(&["issues", "list", "--search", "SUBTRACTS"]);
+    assert!(printed.contains("pending") && printed.contains("add() subtracts"), "{printed}");
+    let (_, printed) = ask(&["tokens", "list", "--json"]);
+    assert!(printed.contains("\"terminal\"") && !printed.contains(token), "{printed}");
     assert!(ask(&["stats"]).0);
     let issue = ask(&["issues", "list"]).1.split_whitespace().next().unwrap().to_owned();
-    let (done, said) = ask(&["issues", "edit", &issue, "--title", "add() is wrong"]);
-    assert!(done && said.contains("add() is wrong"), "{said}");
-    let (done, said) = ask(&["issues", "start", &issue, &id]);
-    assert!(done && said.contains("true") && said.contains("false"), "one is an issue and one is none: {said}");
-    let (refused, said) = ask(&["issues", "start", &issue, &id, "--priority", "high"]);
-    assert!(!refused && said.contains("one id at a time"), "{said}");
+    let (done, printed) = ask(&["issues", "edit", &issue, "--title", "add() is wrong"]);
+    assert!(done && printed.contains("add() is wrong"), "{printed}");
+    let (done, printed) = ask(&["issues", "start", &issue, &id]);
+    assert!(done && printed.contains("true") && printed.contains("false"), "one is an issue and one is none: {printed}");
+    let (refused, printed) = ask(&["issues", "start", &issue, &id, "--priority", "high"]);
+    assert!(!refused && printed.contains("one id at a time"), "{printed}");
     let task = ask(&["tasks", "list"]).1.split_whitespace().next().unwrap().to_owned();
     assert!(ask(&["tasks", "show", &task]).1.contains(&task));
     assert!(ask(&["tasks", "logs", &task]).0);
-    let (done, said) = ask(&["notifications", "add", "ops", "webhook", "https://ops.example/hook"]);
-    assert!(done && said.contains("secret: whsec_"), "{said}");
-    let channel = said.split_whitespace().next().unwrap().to_owned();
+    let (done, printed) = ask(&["notifications", "add", "ops", "webhook", "https://ops.example/hook"]);
+    assert!(done && printed.contains("secret: whsec_"), "{printed}");
+    let channel = printed.split_whitespace().next().unwrap().to_owned();
     assert!(ask(&["notifications", "list"]).1.contains("https://ops.example/hook"));
     assert!(ask(&["notifications", "remove", &channel]).0);
     assert!(ask(&["audit", "--limit", "5"]).1.contains("notification.removed"));
@@ -324,11 +324,11 @@ async fn people_are_added_at_the_command_line_and_programs_ask_with_their_tokens
     let jira = |args: &[&str], input: &str| patchwright(&[&["jira"], args, &["--token", token]].concat(), input);
     assert!(jira(&["status"], "").1.contains("configured: false"));
     let cloud = ["--account", "bot@acme.example", "--cloud-id", "11223344"];
-    let (done, said) = jira(&[&["add", "Acme.atlassian.net"], &cloud[..]].concat(), "ATATT3canary\n");
-    assert!(done && said.contains("acme.atlassian.net") && said.contains("pwj_") && !said.contains("canary"), "{said}");
-    let site = said.split_whitespace().next().unwrap().to_owned();
-    let (done, said) = jira(&["map", &site, "PROJ", "acme/demo"], "");
-    assert!(done && said.contains("PROJ  github  acme/demo"), "{said}");
+    let (done, printed) = jira(&[&["add", "Acme.atlassian.net"], &cloud[..]].concat(), "ATATT3canary\n");
+    assert!(done && printed.contains("acme.atlassian.net") && printed.contains("pwj_") && !printed.contains("canary"), "{printed}");
+    let site = printed.split_whitespace().next().unwrap().to_owned();
+    let (done, printed) = jira(&["map", &site, "PROJ", "acme/demo"], "");
+    assert!(done && printed.contains("PROJ  github  acme/demo"), "{printed}");
     assert!(jira(&["projects", &site], "").1.contains("acme/demo"));
     assert!(jira(&["unmap", &site, "PROJ"], "").0);
     assert!(jira(&["deactivate", &site], "").1.contains("inactive"));
@@ -337,10 +337,10 @@ async fn people_are_added_at_the_command_line_and_programs_ask_with_their_tokens
     for list in ["sites", "links", "conversations", "failed"] {
         assert!(jira(&[list], "").0, "{list}");
     }
-    let (refused, said) = jira(&["unlink", &site], "");
-    assert!(!refused && said.contains("there is no link with this id"), "{said}");
-    let (refused, said) = patchwright(&["issues", "list"], "");
-    assert!(!refused && said.contains("PATCHWRIGHT_TOKEN"), "{said}");
+    let (refused, printed) = jira(&["unlink", &site], "");
+    assert!(!refused && printed.contains("there is no link with this id"), "{printed}");
+    let (refused, printed) = patchwright(&["issues", "list"], "");
+    assert!(!refused && printed.contains("PATCHWRIGHT_TOKEN"), "{printed}");
     assert!(patchwright(&["completions", "bash"], "").1.contains("repositories"));
     assert!(patchwright(&["man"], "").1.contains(".TH patchwright"));
     server.kill().unwrap();
@@ -366,8 +366,8 @@ async fn after_the_master_key_was_changed_what_it_sealed_opens_and_what_it_signe
             .env("DATA_DIR", world.folder.path())
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&rotated.stdout).into_owned();
-        assert!(rotated.status.success() && said.starts_with("1 secrets were sealed anew"), "{said}");
+        let printed = String::from_utf8_lossy(&rotated.stdout).into_owned();
+        assert!(rotated.status.success() && printed.starts_with("1 secrets were sealed anew"), "{printed}");
         assert_eq!(key().lines().count(), 1 + round);
     }
     assert!(key().ends_with(&before) && !key().starts_with(before.trim()));
@@ -392,14 +392,14 @@ async fn the_doctor_says_what_is_there_and_what_is_not() {
         let output = world.command("doctor").output().unwrap();
         (output.status.success(), String::from_utf8(output.stdout).unwrap())
     };
-    let (well, said) = doctor();
-    assert!(well, "{said}");
-    let line = |subject: &str| said.lines().find(|line| line.contains(subject)).unwrap_or_default().to_owned();
-    assert!(line("Model").starts_with("ok") && line("Model").contains("answered in"), "{said}");
-    assert!(line("Database").contains("SQLite") && line("GitHub").starts_with("ok"), "{said}");
-    assert!(line("Public address").starts_with("warning") && said.contains("Set PUBLIC_URL"), "{said}");
-    let (well, said) = doctor();
-    assert!(!well && said.contains("ERROR") && said.contains("refused the request"), "{said}");
+    let (well, printed) = doctor();
+    assert!(well, "{printed}");
+    let line = |subject: &str| printed.lines().find(|line| line.contains(subject)).unwrap_or_default().to_owned();
+    assert!(line("Model").starts_with("ok") && line("Model").contains("answered in"), "{printed}");
+    assert!(line("Database").contains("SQLite") && line("GitHub").starts_with("ok"), "{printed}");
+    assert!(line("Public address").starts_with("warning") && printed.contains("Set PUBLIC_URL"), "{printed}");
+    let (well, printed) = doctor();
+    assert!(!well && printed.contains("ERROR") && printed.contains("refused the request"), "{printed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -417,10 +417,10 @@ async fn files_are_located_in_a_repository() {
     let issue = world.folder.path().join("issue.md");
     std::fs::write(&issue, "Cart.total ignores discounts\n\nThe sum of the prices is wrong.\n").unwrap();
     let issue = issue.display().to_string();
-    let (done, said, _) = patchwright(&world, &["locate", "--repo", &repository, "--issue", &issue, "--rev", "main"]);
-    assert!(done && said.trim_start().starts_with("1. shop/cart.py"), "{said}");
-    assert!(said.contains("defines `Cart.total`") && !said.contains("test_cart"), "{said}");
-    assert!(said.contains("shop/cart.py:2 method Cart.total"), "{said}");
+    let (done, printed, _) = patchwright(&world, &["locate", "--repo", &repository, "--issue", &issue, "--rev", "main"]);
+    assert!(done && printed.trim_start().starts_with("1. shop/cart.py"), "{printed}");
+    assert!(printed.contains("defines `Cart.total`") && !printed.contains("test_cart"), "{printed}");
+    assert!(printed.contains("shop/cart.py:2 method Cart.total"), "{printed}");
     let (_, json, _) =
         patchwright(&world, &["locate", "--repo", &repository, "--issue", &issue, "--rev", "main", "--json"]);
     let first = serde_json::from_str::<Value>(&json).unwrap()[0].clone();

@@ -42,7 +42,7 @@ impl TaskRow {
             updated_at: micros(task.updated_at),
             started_at: task.started_at.map(micros),
             completed_at: task.completed_at.map(micros),
-            heard: signed(task.heard),
+            heard: signed(task.last_report),
             model: task.model.clone(),
         }
     }
@@ -61,7 +61,7 @@ impl TaskRow {
             updated_at: timestamp(T, id, self.updated_at)?,
             started_at: self.started_at.map(|at| timestamp(T, id, at)).transpose()?,
             completed_at: self.completed_at.map(|at| timestamp(T, id, at)).transpose()?,
-            heard: unsigned(T, id, self.heard)?,
+            last_report: unsigned(T, id, self.heard)?,
             error_message: self.error_message,
             node: self.node,
             model: self.model,

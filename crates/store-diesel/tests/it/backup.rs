@@ -42,9 +42,9 @@ async fn a_backup_is_a_snapshot_that_is_restored_completely() {
 async fn a_file_that_is_no_backup_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/p.db", folder.path().display());
-    let nonsense = folder.path().join("nonsense");
-    std::fs::write(&nonsense, "hello").unwrap();
-    for file in [nonsense, folder.path().join("absent")] {
+    let invalid = folder.path().join("invalid");
+    std::fs::write(&invalid, "hello").unwrap();
+    for file in [invalid, folder.path().join("absent")] {
         let refused = DieselStore::restore(&url, &file).await;
         assert!(matches!(refused, Err(BackupError::Unusable { .. })), "{refused:?}");
     }

@@ -130,7 +130,7 @@ async fn serve(request: HttpRequest, body: web::Bytes, model: Shared) -> HttpRes
     }
     if model.slow_down > 0 {
         model.slow_down -= 1;
-        return HttpResponse::TooManyRequests().json(json!({"message": "Too Many IdempotencyKeys"}));
+        return HttpResponse::TooManyRequests().json(json!({"message": "Too Many Requests"}));
     }
     let Some(path) = request.path().strip_prefix("/api/v5") else { return missing() };
     let query: BTreeMap<String, String> =

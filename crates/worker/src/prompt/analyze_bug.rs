@@ -195,8 +195,8 @@ mod tests {
         let odd = r#"{"analysis": null, "candidate_files": ["a.py"], "symbols": [{"path": "a.py"}], "more": ""}"#;
         let answer = read(odd).unwrap();
         assert_eq!((answer.candidate_files, answer.more), (vec!["a.py".to_owned()], None));
-        let wish = read(r#"{"more": {"words": ["cart", "total"], "folder": null}}"#).unwrap().more.unwrap();
-        assert_eq!((wish.words.as_str(), wish.folder.as_str()), ("cart total", ""));
+        let request = read(r#"{"more": {"words": ["cart", "total"], "folder": null}}"#).unwrap().more.unwrap();
+        assert_eq!((request.words.as_str(), request.folder.as_str()), ("cart total", ""));
         for nothing in [r#"{"candidate_files": []}"#, r#"{"more": {"words": 3}}"#, r#"{"candidate_files": "a.py"}"#] {
             assert!(read(nothing).is_err(), "{nothing}");
         }

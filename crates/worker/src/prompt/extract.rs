@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_named() {
+    fn invalid_answers_are_named() {
         assert_eq!(json::<Answer>("I cannot help"), Err("it holds no JSON object".to_owned()));
         assert!(json::<Answer>("{\"b\":1}").unwrap_err().contains("missing field `a`"));
         assert!(json::<Answer>("}{").is_err());

@@ -72,7 +72,7 @@ struct Model {
     service_refused: bool,
     no_site: bool,
     counter: u64,
-    told: VecDeque<(String, String)>,
+    deliveries: VecDeque<(String, String)>,
     faults: Vec<Fault>,
     requests: Vec<String>,
 }
@@ -166,7 +166,7 @@ impl JiraServer {
         let mut model = self.model.lock().unwrap();
         let issue = model.issues.iter().find(|issue| issue.key == key).unwrap().id.clone();
         model.add_comment(&issue, account, body.into(), json!([]));
-        model.told.pop_back().unwrap()
+        model.deliveries.pop_back().unwrap()
     }
 
     /// Adds a label in the name of a person and returns the delivery.
@@ -186,12 +186,12 @@ impl JiraServer {
             account,
             &json!({ "changelog": change, "issue_event_type_name": "issue_updated" }),
         );
-        model.told.pop_back().unwrap()
+        model.deliveries.pop_back().unwrap()
     }
 
     /// Returns the deliveries since the last call, with identifier and body.
-    pub fn told(&self) -> Vec<(String, String)> {
-        self.model.lock().unwrap().told.drain(..).collect()
+    pub fn deliveries(&self) -> Vec<(String, String)> {
+        self.model.lock().unwrap().deliveries.drain(..).collect()
     }
 
     /// Consents in the name of a person and returns the address that their browser is redirected to.
@@ -352,7 +352,7 @@ impl Model {
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         // The present time, because deliveries that are a day old are ignored.
         body["timestamp"] = json!(jiff::Timestamp::now().as_millisecond() + i64::try_from(number).unwrap() % 1_000);
-        self.told.push_back((format!("delivery-{number}"), body.to_string()));
+        self.deliveries.push_back((format!("delivery-{number}"), body.to_string()));
     }
 }
 
