@@ -58,7 +58,7 @@ async fn people_are_led_to_the_pages_and_programs_are_told_that_the_server_lives
 async fn a_form_counts_only_from_our_own_page_and_by_who_may() {
     let AccountsFixture { test_server, owner, member, issue, .. } = accounts_fixture().await;
     let start = format!("/issues/{issue}/start");
-    let csrf = |asker: &Asker| format!("csrf={}", asker.csrf.as_ref().unwrap());
+    let csrf = |caller: &Caller| format!("csrf={}", caller.csrf.as_ref().unwrap());
     let refused = [
         (owner.cookie.as_ref(), String::new(), None, "a form without the session's token"),
         (owner.cookie.as_ref(), csrf(&member), None, "the token of another session"),
@@ -68,7 +68,7 @@ async fn a_form_counts_only_from_our_own_page_and_by_who_may() {
     for (cookie, fields, origin, who) in refused {
         let answer = test_server.form(cookie, &start, &fields, origin).await;
         assert_eq!(answer.status, 403, "{who}: {}", answer.text());
-        assert!(answer.json::<Value>().unwrap()["text"].is_string(), "it is said in words");
+        assert!(answer.json::<Value>().unwrap()["text"].is_string(), "it is printed in words");
     }
     assert_eq!(test_server.form(None, &start, "", None).await.status, 401);
     let theirs = test_server.page(&member, "/issues").await.text();
@@ -254,8 +254,8 @@ async fn a_job_can_be_taken_home_as_a_patch_a_log_and_numbers() {
     let log = test_server.page(&owner, &format!("{log}/log.txt")).await;
     assert!(log.header("content-type").unwrap().starts_with("text/plain") && log.text().contains("== verify"));
     let call = html.split("data-load=\"").nth(1).unwrap().split('"').next().unwrap();
-    let said = test_server.page(&owner, call).await.text();
-    assert!(said.contains("add() subtracts") && said.contains("<pre class=\"said answer\""), "{printed}");
+    let printed = test_server.page(&owner, call).await.text();
+    assert!(printed.contains("add() subtracts") && printed.contains("<pre class=\"said answer\""), "{printed}");
     let csv = test_server.page(&owner, "/statistics.csv?group_by=repository").await;
     assert!(csv.header("content-type").unwrap().starts_with("text/csv"));
     let lines = csv.text();
