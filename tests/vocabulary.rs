@@ -5,8 +5,28 @@ use std::path::{Path, PathBuf};
 
 /// Words that no identifier and no file name has as a part.
 const DENIED_WORDS: &[&str] = &[
-    "asker", "desk", "diary", "door", "heard", "keeper", "keyring", "nonsense", "office", "patience", "rarity", "redo",
-    "said", "shelf", "steerable", "tester", "threes", "told", "unheard", "upkeep", "wish", "wishes",
+    "asker",
+    "desk",
+    "diary",
+    "door",
+    "heard",
+    "keeper",
+    "keyring",
+    "nonsense",
+    "office",
+    "patience",
+    "rarity",
+    "redo",
+    "said",
+    "shelf",
+    "steerable",
+    "tester",
+    "threes",
+    "told",
+    "unheard",
+    "upkeep",
+    "wish",
+    "wishes",
 ];
 
 /// Whole identifiers that have a standard term.
@@ -148,8 +168,7 @@ fn names_and_texts_use_the_standard_terms() {
         let (code, texts) = split(&source);
         for identifier in code.split(|c: char| !c.is_alphanumeric() && c != '_') {
             let parts = words(identifier);
-            let is_stored =
-                STORED_NAMES.iter().any(|(file, name)| shown.ends_with(file) && identifier == *name);
+            let is_stored = STORED_NAMES.iter().any(|(file, name)| shown.ends_with(file) && identifier == *name);
             if is_stored || parts.len() >= SENTENCE_WORDS {
                 continue;
             }

@@ -9,8 +9,8 @@ use patchwright_domain::{JobId, JobStatus, TaskId, Usage};
 use patchwright_testkit::server::Script;
 use serde_json::{Value, json};
 
+use super::accounts_fixture::{AccountsFixture, Caller, Method, PASSWORD, accounts_fixture};
 use super::chromium::Browser;
-use super::accounts_fixture::{Caller, Method, AccountsFixture, PASSWORD, accounts_fixture};
 use super::test_server::{REPO, TestServer, good_answers};
 
 /// How long a page of ours may take until it can be used, in milliseconds, on a machine that does much else at the same time.

@@ -137,7 +137,8 @@ impl Browser {
     /// a page that is wider than the window.
     pub(super) async fn judge(&self, place: &str) {
         let printed = self.driver("se/log", &json!({"type": "browser"})).await;
-        let errors: Vec<&Value> = printed.as_array().unwrap().iter().filter(|entry| entry["level"] == "SEVERE").collect();
+        let errors: Vec<&Value> =
+            printed.as_array().unwrap().iter().filter(|entry| entry["level"] == "SEVERE").collect();
         // What is refused is told to the console by the browser itself.
         let ours: Vec<_> =
             errors.iter().filter(|entry| !entry["message"].as_str().unwrap().contains("status of 4")).collect();

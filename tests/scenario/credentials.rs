@@ -22,8 +22,10 @@ fn credential(name: &str, scope: &str, secret: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_narrowest_credential_opens_a_repository_and_no_secret_comes_out_again() {
     // The configuration has a token that opens nothing.
-    let test_server = TestServer::start_with(good_answers(), &[("GITHUB_TOKEN", "ghp_useless0000000000000000000000")]).await;
-    let refused = post(&test_server, "/api/v1/credentials", &credential("wrong", "*", "ghp_wrong00000000000000000")).await;
+    let test_server =
+        TestServer::start_with(good_answers(), &[("GITHUB_TOKEN", "ghp_useless0000000000000000000000")]).await;
+    let refused =
+        post(&test_server, "/api/v1/credentials", &credential("wrong", "*", "ghp_wrong00000000000000000")).await;
     assert_eq!(refused.status, 409, "the forge is asked first: {}", refused.text());
     let unknown = json!({"platform": "github", "name": REPO});
     assert_eq!(post(&test_server, "/api/v1/repositories", &unknown).await.status, 502);

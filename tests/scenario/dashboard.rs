@@ -3,7 +3,7 @@
 use patchwright_http::{Request, Response};
 use serde_json::{Value, json};
 
-use super::accounts_fixture::{Caller, Method, AccountsFixture, PASSWORD, accounts_fixture};
+use super::accounts_fixture::{AccountsFixture, Caller, Method, PASSWORD, accounts_fixture};
 use super::test_server::{TestServer, good_answers};
 
 impl TestServer {

@@ -50,7 +50,9 @@ async fn a_note_becomes_a_ready_pull_request_on_gitcode() {
     assert_eq!(comments.len(), 2, "{comments:#?}");
     assert!(test_server.github.requests().is_empty(), "GitHub is not concerned");
     for secret in TestServer::secrets() {
-        assert!(!test_server.gitcode.everything_visible().contains(secret) && !test_server.data_on_disk().contains(secret));
+        assert!(
+            !test_server.gitcode.everything_visible().contains(secret) && !test_server.data_on_disk().contains(secret)
+        );
     }
     // Without a delivery header the same note again is the same.
     let again = deliver(&test_server, "Note Hook", &note("@patchwright fix", "alice", 1)).await;

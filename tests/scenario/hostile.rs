@@ -194,8 +194,10 @@ async fn every_hostile_delivery_is_answered_as_it_must_be() {
             tried += 1;
             if !case.statuses.contains(&u64::from(answer.status)) {
                 let printed: String = answer.text().chars().take(200).collect();
-                wrong
-                    .push(format!("{} part {part}: {} instead of {:?}: {printed}", case.id, answer.status, case.statuses));
+                wrong.push(format!(
+                    "{} part {part}: {} instead of {:?}: {printed}",
+                    case.id, answer.status, case.statuses
+                ));
             }
         }
     }

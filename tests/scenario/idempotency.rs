@@ -41,10 +41,12 @@ async fn a_request_with_a_key_is_done_once_however_often_it_is_sent() {
 async fn one_thing_that_has_not_changed_is_not_sent_again() {
     let test_server = TestServer::start(vec![]).await;
     let body = json!({"platform": "github", "name": REPO});
-    let added: Value = test_server.send(Request::post(test_server.url("/api/v1/repositories")).json(&body)).await.json().unwrap();
+    let added: Value =
+        test_server.send(Request::post(test_server.url("/api/v1/repositories")).json(&body)).await.json().unwrap();
     let path = format!("/api/v1/repositories/{}", added["id"].as_str().unwrap());
     let tag = test_server.get(&path).await.header("etag").unwrap().to_owned();
-    let ask = async |tag: &str| test_server.send(Request::get(test_server.url(&path)).header("if-none-match", tag)).await;
+    let ask =
+        async |tag: &str| test_server.send(Request::get(test_server.url(&path)).header("if-none-match", tag)).await;
     let same = ask(&tag).await;
     assert_eq!((same.status, same.text().as_str(), same.header("etag")), (304, "", Some(tag.as_str())));
     assert_eq!(ask("\"other\"").await.status, 200);

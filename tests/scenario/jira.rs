@@ -186,7 +186,11 @@ async fn a_label_becomes_a_pull_request_and_a_comment_goes_on_with_it_until_it_i
     assert!(result.contains("/pull/700]") && !result.contains("<!--") && !result.contains("**"), "{result}");
     assert_eq!(jira.status_of("PROJ-12"), "In Review");
     assert_eq!(jira.links().len(), 1, "the issue is linked to the pull request");
-    assert_eq!(test_server.github.comments_on(42), Vec::<String>::new(), "the forge's issue of that number is another one");
+    assert_eq!(
+        test_server.github.comments_on(42),
+        Vec::<String>::new(),
+        "the forge's issue of that number is another one"
+    );
 
     // What people see of it here.
     let shown: Value = test_server.ask(&site.mia, Method::Get, "/api/v1/issues", None).await.json().unwrap();

@@ -10,8 +10,8 @@ use patchwright_http::{Request, Response};
 use patchwright_testkit::server::{JIRA_SERVICE, JIRA_SITE};
 use serde_json::{Value, json};
 
-use super::jira::{MIA, SECRET, Site};
 use super::accounts_fixture::{Caller, Method};
+use super::jira::{MIA, SECRET, Site};
 use super::test_server::good_answers;
 
 fn sign(secret: &str, body: &str) -> String {
@@ -84,7 +84,8 @@ async fn a_delivery_that_is_not_signed_by_its_site_is_refused() {
     nowhere["comment"]["author"]["self"] = json!("no address");
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
     for body in [elsewhere, both.to_string(), nowhere.to_string(), deep, "not json".to_owned(), String::new()] {
-        let answer = site.test_server.send(site.delivery("d", &body).header("x-hub-signature", sign(SECRET, &body))).await;
+        let answer =
+            site.test_server.send(site.delivery("d", &body).header("x-hub-signature", sign(SECRET, &body))).await;
         assert_eq!(answer.status, 401, "{}", answer.text());
         assert!(!answer.text().contains(JIRA_SITE), "nobody learns which sites are known here");
     }

@@ -6,7 +6,7 @@ use patchwright_domain::JobStatus;
 use patchwright_http::Request;
 use serde_json::{Value, json};
 
-use super::accounts_fixture::{Caller, Method, AccountsFixture, PASSWORD, accounts_fixture};
+use super::accounts_fixture::{AccountsFixture, Caller, Method, PASSWORD, accounts_fixture};
 use super::test_server::{REPO, TestServer};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -294,7 +294,8 @@ async fn the_open_issues_of_a_repository_are_imported_and_started_together() {
     let accounts_fixture = accounts_fixture().await;
     let AccountsFixture { test_server, admin, repository, issue, .. } = &accounts_fixture;
     let sync = async || {
-        let answer = test_server.ask(admin, Method::Post, &format!("/api/v1/repositories/{repository}/sync"), None).await;
+        let answer =
+            test_server.ask(admin, Method::Post, &format!("/api/v1/repositories/{repository}/sync"), None).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json::<Value>().unwrap()
     };

@@ -1,6 +1,6 @@
 //! Stories, told in the user's language.
 
-mod idempotency;
+mod accounts_fixture;
 mod api;
 mod bad_input;
 mod browser;
@@ -9,13 +9,13 @@ mod credentials;
 mod dashboard;
 mod gitcode;
 mod hostile;
+mod idempotency;
 mod intake;
 mod jira;
 mod jira_bad_input;
 mod management;
 mod node;
 mod notifications;
-mod accounts_fixture;
 mod oidc;
 mod story;
 mod webhook;

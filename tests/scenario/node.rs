@@ -92,7 +92,8 @@ async fn a_program_of_others_makes_the_change_and_the_tests_judge_it() {
     let log = log.text();
     assert!(log.contains("the model says: calc.py|a - b|a + b") && log.contains("-- running mine"), "{log}");
     assert!(log.contains("test_add"), "the tests' output stands there too: {log}");
-    let live = shop.test_server.get(&format!("/api/v1/tasks/{}/logs/stream", task["id"].as_str().unwrap())).await.text();
+    let live =
+        shop.test_server.get(&format!("/api/v1/tasks/{}/logs/stream", task["id"].as_str().unwrap())).await.text();
     assert!(live.contains("event: log\n") && live.ends_with("event: end\ndata: success\n\n"), "{live}");
     shop.test_server.printed(0).await;
     shop.test_server.finish().await;

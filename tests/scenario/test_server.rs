@@ -108,7 +108,8 @@ impl TestServer {
             all.push(own(name, value));
         }
         let http = HttpClient::new(&HttpOptions::default()).unwrap();
-        let mut test_server = Self { git, github, gitcode, llm, http, server: None, folder, settings: all, deliveries: 0 };
+        let mut test_server =
+            Self { git, github, gitcode, llm, http, server: None, folder, settings: all, deliveries: 0 };
         test_server.restart().await;
         test_server
     }

@@ -92,7 +92,8 @@ async fn what_makes_no_sense_is_refused_by_its_kind() {
         assert_eq!(answer.status, status, "{}", answer.text());
         assert!(answer.text().contains(printed), "{}", answer.text());
     }
-    let keys = patchwright_core::webhook::SigningKeys::new([&patchwright_core::Secret::new(super::test_server::SECRET)]);
+    let keys =
+        patchwright_core::webhook::SigningKeys::new([&patchwright_core::Secret::new(super::test_server::SECRET)]);
     let signed =
         |request: Request, text: &str| request.header("x-hub-signature-256", keys.sign(text.as_bytes()).unwrap());
     let form = Request::post(test_server.url("/api/webhook")).raw_json("{}").header("x-github-event", "ping");
@@ -185,7 +186,8 @@ async fn the_server_says_how_it_is() {
 async fn jobs_are_shown_to_who_has_the_token() {
     let test_server = TestServer::start_with(vec![], &[("API_TOKEN", "api-token-0123456789")]).await;
     assert_eq!(test_server.get("/api/v1/jobs").await.status, 401);
-    let with = |token: &str| Request::get(test_server.url("/api/v1/jobs")).bearer(&patchwright_core::Secret::new(token));
+    let with =
+        |token: &str| Request::get(test_server.url("/api/v1/jobs")).bearer(&patchwright_core::Secret::new(token));
     assert_eq!(test_server.send(with("wrong")).await.status, 401);
     assert_eq!(test_server.send(with("api-token-0123456789")).await.status, 200);
     test_server.finish().await;

@@ -11,8 +11,8 @@ use patchwright_core::task_session::Refusal;
 use patchwright_management::ManagementError;
 use patchwright_protocol::problem::Problem;
 
-use crate::response::{log_internal, problem, problem_with};
 use crate::node_convert;
+use crate::response::{log_internal, problem, problem_with};
 
 /// A request was not carried out.
 #[derive(Debug)]

@@ -82,11 +82,7 @@ fn changed(job: &JobSummary) -> JobChanged {
         issue_number: job.source.shown_number(),
         issue_key: job.source.key().map(str::to_owned),
         status: job.status().as_str().to_owned(),
-        stage: job
-            .next_stage()
-            .filter(|_| !job.status().is_terminal())
-            .map(StageKind::as_str)
-            .map(str::to_owned),
+        stage: job.next_stage().filter(|_| !job.status().is_terminal()).map(StageKind::as_str).map(str::to_owned),
         stages: job.stages.iter().map(|stage| stage.status.as_str().to_owned()).collect(),
         verdict: job.verdict.map(Verdict::as_str).map(str::to_owned),
         pull_request: job.published.pull_request.as_ref().map(|pull_request| pull_request.url.clone()),

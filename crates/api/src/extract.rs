@@ -11,8 +11,8 @@ use patchwright_management::{ManagementError, Principal, RequestIdentity};
 use serde::de::DeserializeOwned;
 
 use crate::State;
-use patchwright_management::SESSION_COOKIE;
 use crate::error::ApiError;
+use patchwright_management::SESSION_COOKIE;
 
 /// The header that unsafe requests of a session carry: a page of another site can send the cookie, but not this.
 const CSRF_HEADER: &str = "x-csrf-token";

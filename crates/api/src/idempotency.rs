@@ -13,10 +13,10 @@ use patchwright_core::idempotency::{IdempotencyState, StoredResponse};
 use patchwright_management::hash_secret;
 
 use crate::State;
-use patchwright_management::SESSION_COOKIE;
 use crate::error::ApiError;
 use crate::extract::Caller;
 use crate::response::problem;
+use patchwright_management::SESSION_COOKIE;
 
 /// The header with the key.
 const KEY_HEADER: &str = "idempotency-key";
@@ -65,10 +65,12 @@ async fn run_once(
             let response = next.call(request).await?;
             return store(&state, &key, response).await;
         }
-        IdempotencyState::Answered(stored) => HttpResponse::build(StatusCode::from_u16(stored.status).unwrap_or(StatusCode::OK))
-            .content_type(stored.kind)
-            .insert_header(("idempotent-replayed", "true"))
-            .body(stored.body),
+        IdempotencyState::Answered(stored) => {
+            HttpResponse::build(StatusCode::from_u16(stored.status).unwrap_or(StatusCode::OK))
+                .content_type(stored.kind)
+                .insert_header(("idempotent-replayed", "true"))
+                .body(stored.body)
+        }
         IdempotencyState::Pending => {
             let detail = "the request with this Idempotency-Key is being answered; send it again in a moment";
             problem(StatusCode::CONFLICT, "still_pending", detail)

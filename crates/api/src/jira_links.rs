@@ -11,10 +11,10 @@ use patchwright_protocol::auth::OidcCallbackQuery;
 use patchwright_protocol::jira::{JiraStatus, LinkQuery, LinkView};
 
 use crate::State;
-use patchwright_management::SESSION_COOKIE;
 use crate::error::ApiError;
 use crate::extract::{Caller, parse_id};
 use crate::oidc::code;
+use patchwright_management::SESSION_COOKIE;
 
 fn view(link: &JiraUser, sites: &HashMap<WorkspaceId, String>) -> LinkView {
     LinkView {
@@ -103,7 +103,8 @@ pub(crate) async fn callback(
 pub(crate) async fn list(Caller(principal): Caller, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let jira = state.management.jira()?;
     let links = jira.links(&principal).await?;
-    let sites: HashMap<WorkspaceId, String> = jira.sites().await?.into_iter().map(|site| (site.id, site.name)).collect();
+    let sites: HashMap<WorkspaceId, String> =
+        jira.sites().await?.into_iter().map(|site| (site.id, site.name)).collect();
     Ok(HttpResponse::Ok().json(Page::all(links.iter().map(|link| view(link, &sites)))))
 }
 

@@ -155,8 +155,7 @@ pub(crate) async fn map_project(
     let (id, key) = path.into_inner();
     let platform = PlatformId::new(body.platform);
     let jira = state.management.jira()?;
-    let project =
-        jira.map_project(&principal, parse_id(&id, "workspace")?, &key, platform, &body.repository).await?;
+    let project = jira.map_project(&principal, parse_id(&id, "workspace")?, &key, platform, &body.repository).await?;
     Ok(HttpResponse::Ok().json(project_view(&project)))
 }
 
@@ -178,7 +177,10 @@ pub(crate) async fn unmap_project(
 #[utoipa::path(get, path = "/api/v1/jira/conversations", tag = "jira",
     responses((status = 200, body = Page<ConversationView>, description = "The last two hundred"),
         (status = 403, description = "Administrator role required")))]
-pub(crate) async fn conversations(Caller(principal): Caller, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn conversations(
+    Caller(principal): Caller,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
     let all = state.management.jira()?.conversations(&principal).await?;
     Ok(HttpResponse::Ok().json(Page::all(all.iter().map(ConversationView::from))))
 }

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpResponse, web};
+use patchwright_core::Secret;
 use patchwright_core::fault::Fault;
 use patchwright_core::task_session::{Refusal, TaskSession as _, TaskSessionError};
 use patchwright_domain::{BranchName, IssueId, Task, TaskId, TaskStatus};
 use patchwright_engine::BranchReport;
 use patchwright_management::{ManagementError, NodeRegistration};
-use patchwright_core::Secret;
 use patchwright_protocol::node::{
     Credential, Heartbeat, HeartbeatResponse, LeaseRequest, LeaseResponse, LogChunk, RecordedCall, Register,
     Registered, Report, ReportBody, ReportStatus, Reserve, Reserved, Settle, StartTask, TaskOffer, TaskProgress,

@@ -82,8 +82,7 @@ pub(crate) async fn update(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     principal.require_admin()?;
-    let update =
-        Update { labels: body.labels, push_url: body.push_url, draining: body.draining, invite: body.invite };
+    let update = Update { labels: body.labels, push_url: body.push_url, draining: body.draining, invite: body.invite };
     let invited = state.management.nodes().update(&principal, parse_id(&id, "node")?, update).await?;
     let view = invited_view(invited, state.management.now());
     Ok(HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(view))

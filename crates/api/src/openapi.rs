@@ -11,8 +11,8 @@ use utoipa::openapi::{RefOr, Required, ResponseBuilder};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
-    audit, auth, calls, channels, credentials, events, issues, jira_links, jira_sites, jobs, logs, node_protocol, nodes,
-    oidc, repositories, socket, stats, tasks, users,
+    audit, auth, calls, channels, credentials, events, issues, jira_links, jira_sites, jobs, logs, node_protocol,
+    nodes, oidc, repositories, socket, stats, tasks, users,
 };
 
 #[derive(OpenApi)]

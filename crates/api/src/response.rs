@@ -19,7 +19,8 @@ fn error_body(message: &str, request_id: Option<String>) -> GatewayError {
 /// An unexpected error: the details go to the log under an id, and only the id is returned.
 pub(crate) fn internal(cause: &dyn std::error::Error) -> HttpResponse {
     let id = log_internal(cause);
-    HttpResponse::InternalServerError().json(error_body("an internal error; the log has the details under this id", Some(id)))
+    HttpResponse::InternalServerError()
+        .json(error_body("an internal error; the log has the details under this id", Some(id)))
 }
 
 /// Logs an unexpected error and returns the id of the log entry.

@@ -36,7 +36,8 @@ pub fn webhooks(api: &Api) -> impl FnOnce(&mut ServiceConfig) + use<> {
     let state = api.0.clone();
     move |services| {
         let limit = state.options.max_body_bytes;
-        let platforms: Vec<PlatformId> = state.management.platforms().iter().map(|platform| platform.id.clone()).collect();
+        let platforms: Vec<PlatformId> =
+            state.management.platforms().iter().map(|platform| platform.id.clone()).collect();
         services.app_data(web::Data::from(state)).app_data(web::PayloadConfig::new(limit));
         for platform in platforms {
             let path = format!("/api/{platform}/webhook");
@@ -96,9 +97,7 @@ fn users_and_sessions(services: &mut ServiceConfig) {
 
 fn issues_and_jobs(services: &mut ServiceConfig) {
     services
-        .service(
-            resource("/repositories").route(get().to(repositories::list)).route(post().to(repositories::create)),
-        )
+        .service(resource("/repositories").route(get().to(repositories::list)).route(post().to(repositories::create)))
         .service(
             resource("/repositories/{id}").route(get().to(repositories::get)).route(delete().to(repositories::delete)),
         )
@@ -182,9 +181,7 @@ fn nodes_and_tasks(services: &mut ServiceConfig) {
         .service(resource("/nodes/{id}/drain").route(post().to(nodes::drain)))
         .service(resource("/tasks").route(get().to(tasks::list)))
         .service(resource("/tasks/{id}").route(get().to(tasks::get)))
-        .service(
-            resource("/tasks/{id}/logs").route(get().to(logs::get)).route(post().to(protocol::append_log)),
-        )
+        .service(resource("/tasks/{id}/logs").route(get().to(logs::get)).route(post().to(protocol::append_log)))
         .service(resource("/tasks/{id}/calls/{number}").route(get().to(calls::get)));
 }
 

@@ -41,8 +41,8 @@ impl Client {
             None => request,
         };
         let sent = self.http.send(request, Retry::Never).await;
-        let response = sent
-            .map_err(|error| ClientError::Unreachable { server: self.server.clone(), detail: error.to_string() })?;
+        let response =
+            sent.map_err(|error| ClientError::Unreachable { server: self.server.clone(), detail: error.to_string() })?;
         if response.is_success() { Ok(response) } else { Err(self.refusal(&response)) }
     }
 

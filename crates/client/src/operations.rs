@@ -287,7 +287,12 @@ impl Client {
     }
 
     /// Sets the repository of a project.
-    pub async fn map_jira_project(&self, id: &str, key: &str, mapping: &NewProjectMapping) -> Result<ProjectMapping, ClientError> {
+    pub async fn map_jira_project(
+        &self,
+        id: &str,
+        key: &str,
+        mapping: &NewProjectMapping,
+    ) -> Result<ProjectMapping, ClientError> {
         self.post(&format!("/jira/workspaces/{id}/projects/{key}"), mapping).await
     }
 

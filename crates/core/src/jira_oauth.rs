@@ -32,7 +32,9 @@ pub enum JiraOauthError {
     #[error("Atlassian did not accept the authorization ({0}); link the account again")]
     Denied(String),
     /// Atlassian does not accept the application's id, secret or redirect address.
-    #[error("Atlassian does not accept this application ({0}); check its client id, client secret and redirect address")]
+    #[error(
+        "Atlassian does not accept this application ({0}); check its client id, client secret and redirect address"
+    )]
     Application(String),
     /// Atlassian cannot be reached, or its response cannot be read.
     #[error("Atlassian cannot be reached or fails ({0}); try again later")]

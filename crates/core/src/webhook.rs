@@ -386,7 +386,8 @@ mod tests {
         map.append("x-two", http::HeaderValue::from_static("b"));
         map.insert("x-bytes", http::HeaderValue::from_bytes(b"\xff").unwrap());
         let pairs = [("x-one", "1"), ("X-TWO", "a"), ("x-two", "b")];
-        let owned: Vec<(String, String)> = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let owned: Vec<(String, String)> =
+            pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let all: [&dyn Headers; 4] = [&map, &pairs, &owned, &pairs.as_slice()];
         for headers in all {
             assert_eq!((headers.get("X-ONE"), headers.is_repeated("x-one")), (Some("1"), false));

@@ -74,7 +74,8 @@ impl Engine {
         let notification = news(&event);
         let (job, mut effects) = known.value.clone().advance(event, now)?;
         effects.extend(
-            notification.or_else(|| ending(&job, before))
+            notification
+                .or_else(|| ending(&job, before))
                 .or_else(|| ready(&job, awaited))
                 .map(|event| Effect::Notify { event }),
         );

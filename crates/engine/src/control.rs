@@ -123,7 +123,12 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Self::start`], and [`ControlError::NoSuchIssue`].
-    pub async fn start_issue(&self, id: IssueId, start: Start, audit: Option<AuditEntry>) -> Result<Task, ControlError> {
+    pub async fn start_issue(
+        &self,
+        id: IssueId,
+        start: Start,
+        audit: Option<AuditEntry>,
+    ) -> Result<Task, ControlError> {
         self.write(async || {
             let issue = self.ports.store.issue(id).await?.ok_or(ControlError::NoSuchIssue(id))?;
             let latest = self.ports.store.latest_job(id).await?;

@@ -257,7 +257,10 @@ impl Engine {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn issue(&self, id: patchwright_domain::IssueId) -> Result<Option<patchwright_domain::Issue>, StoreError> {
+    pub async fn issue(
+        &self,
+        id: patchwright_domain::IssueId,
+    ) -> Result<Option<patchwright_domain::Issue>, StoreError> {
         Ok(self.ports.store.issue(id).await?.map(|found| found.value))
     }
 

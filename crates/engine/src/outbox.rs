@@ -279,7 +279,9 @@ impl Engine {
         let detail = self.ports.tools.redactor().redact(&error_chain(&error));
         // What is said waits for a token that is put right; that a pull request cannot be made is said at once.
         let opens = matches!(record.effect, Effect::OpenPullRequest | Effect::MarkReady);
-        if let Some((at, outcome)) = self.schedule_retry(&error, claimed.attempt, MAX_ATTEMPTS, record.id.as_uuid(), !opens) {
+        if let Some((at, outcome)) =
+            self.schedule_retry(&error, claimed.attempt, MAX_ATTEMPTS, record.id.as_uuid(), !opens)
+        {
             tracing::warn!(effect = kind, effect.attempt = claimed.attempt, effect.retry_at = %at, error = %detail, "an effect is tried again later");
             return self.ports.store.settle_effect(record.id, outcome).await;
         }

@@ -88,7 +88,8 @@ pub fn pull_request_body(job: &Job, app_name: &str, issue_url: &str, public_url:
         let _ = writeln!(out, "> {}\n", outcome(job));
     }
     if let Some(follows) = &job.follows {
-        let instructions = job.trigger.instructions.as_deref().map(|text| neutralise_line(text, 300)).unwrap_or_default();
+        let instructions =
+            job.trigger.instructions.as_deref().map(|text| neutralise_line(text, 300)).unwrap_or_default();
         let _ = writeln!(
             out,
             "> Follow-up of job `{}`, asked for by {}. {instructions}\n",

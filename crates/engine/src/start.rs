@@ -83,14 +83,20 @@ impl Engine {
     }
 
     /// The step that does what is request, without the delivery; and the job.
-    pub(crate) fn plan_start(&self, request: StartRequest<'_>, known: IssueSnapshot) -> Result<(Step, Job), StartRefused> {
+    pub(crate) fn plan_start(
+        &self,
+        request: StartRequest<'_>,
+        known: IssueSnapshot,
+    ) -> Result<(Step, Job), StartRefused> {
         let now = self.ports.clock.now();
         let IssueSnapshot { issue, latest } = known;
         let active = latest.as_ref().filter(|job| !job.value.status().is_terminal());
         let issue = match (active, issue) {
             (Some(active), _) if !request.more => return Err(StartRefused::Active(active.value.id)),
             // The end of the running job is written on the issue too: whoever comes second reads again.
-            (Some(_), Some(known)) => Write::Update(Versioned { value: with_inbound_text(known.value, request.issue), ..known }),
+            (Some(_), Some(known)) => {
+                Write::Update(Versioned { value: with_inbound_text(known.value, request.issue), ..known })
+            }
             (_, known) => self.started_issue(request.issue, request.owner, known)?,
         };
         let issue_id = match &issue {

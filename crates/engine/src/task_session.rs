@@ -353,7 +353,8 @@ impl TaskSession for LocalTaskSession<'_> {
     async fn record_call(&self, call: ModelCall, transcript: Transcript) -> Result<(), TaskSessionError> {
         let redactor = self.engine.ports.tools.redactor();
         let masked = |text: &str| shorten(&redactor.redact(text), MAX_TRANSCRIPT_CHARS);
-        let question = transcript.question.iter().map(|part| Message { role: part.role, content: masked(&part.content) });
+        let question =
+            transcript.question.iter().map(|part| Message { role: part.role, content: masked(&part.content) });
         let transcript = Transcript { question: question.collect(), answer: transcript.answer.as_deref().map(masked) };
         let call = ModelCall { error: call.error.as_deref().map(masked), ..call };
         let now = self.engine.ports.clock.now();

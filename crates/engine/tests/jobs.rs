@@ -317,7 +317,9 @@ async fn a_base_that_moved_has_the_fix_made_again_on_it() {
         .git
         .fail_next_push(patchwright_core::git::GitError::Unavailable { url: "fake".into(), detail: "reset".into() });
     fixture.work().await.unwrap();
-    fixture.git.move_main(&[("src/calc.py", "def add(a, b):\n    return a - b\n\n\ndef newer():\n    pass\n"), FILES[1]]);
+    fixture
+        .git
+        .move_main(&[("src/calc.py", "def add(a, b):\n    return a - b\n\n\ndef newer():\n    pass\n"), FILES[1]]);
     fixture.clock.advance(31);
     let done = fixture.work().await.unwrap();
     assert_eq!(done.verdict, Some(Verdict::FixedProven), "{:?}", done.failure);
@@ -540,7 +542,10 @@ async fn a_plan_that_people_want_to_read_is_carried_out_when_they_have() {
     assert!(fixture.git.pushes().is_empty(), "nothing has left");
     fixture.deliver_all().await;
     let printed = fixture.forge.comments_on(42).join("\n");
-    assert!(printed.contains("has a plan, and waits for somebody to approve it") && printed.contains("Use +"), "{printed}");
+    assert!(
+        printed.contains("has a plan, and waits for somebody to approve it") && printed.contains("Use +"),
+        "{printed}"
+    );
     assert!(printed.contains(&format!("patchwright jobs approve {}", job.id)), "{printed}");
     // Nobody takes it up, however long it takes.
     fixture.clock.advance(40 * 24 * 3600);
@@ -599,7 +604,8 @@ fn located(job: &Job) -> (AnalysisMethod, Vec<String>) {
 #[tokio::test]
 async fn a_model_that_asks_for_more_is_shown_it_once() {
     let request = r#"{"candidate_files": [], "more": {"words": "subtraction", "folder": "./src/"}}"#;
-    let fixture = fixture(&[request, r#"{"candidate_files": ["src/calc.py"], "more": {"words": "again"}}"#, PLAN, CODE]);
+    let fixture =
+        fixture(&[request, r#"{"candidate_files": ["src/calc.py"], "more": {"words": "again"}}"#, PLAN, CODE]);
     fixture.start().await;
     let job = fixture.work().await.unwrap();
     assert_eq!(job.verdict, Some(Verdict::FixedProven), "{:?}", job.failure);

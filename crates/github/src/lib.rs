@@ -38,9 +38,9 @@ pub use client::{GithubForge, GithubOptions};
 #[cfg(feature = "client")]
 pub use labels::Reaction;
 #[cfg(feature = "client")]
-pub use redelivery::Hook;
-#[cfg(feature = "client")]
 pub use missed_events::GithubRedelivery;
+#[cfg(feature = "client")]
+pub use redelivery::Hook;
 pub use webhook::GithubWebhook;
 
 /// The id of this platform.

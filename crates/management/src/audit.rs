@@ -3,9 +3,9 @@
 use patchwright_core::audit::AuditEntry;
 use patchwright_domain::AuditId;
 
+use crate::Inner;
 use crate::error::ManagementError;
 use crate::principal::Principal;
-use crate::Inner;
 
 /// The audit log, for reading.
 #[derive(Debug, Clone, Copy)]

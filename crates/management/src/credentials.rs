@@ -70,10 +70,9 @@ impl Credentials<'_> {
     /// this scope or the forge refuses the secret, [`ManagementError::Unavailable`].
     pub async fn create(&self, principal: &Principal, new: NewCredential) -> Result<Credential, ManagementError> {
         principal.require_admin()?;
-        let scope: CredentialScope = new
-            .scope
-            .parse()
-            .map_err(|error: patchwright_domain::id::InvalidId| ManagementError::invalid("bad_scope", error.to_string()))?;
+        let scope: CredentialScope = new.scope.parse().map_err(|error: patchwright_domain::id::InvalidId| {
+            ManagementError::invalid("bad_scope", error.to_string())
+        })?;
         let (name, secret) = (validate::name(&new.name)?, validate::secret(new.secret, SECRET_BYTES)?);
         let stored = StoredCredential {
             id: CredentialId::from_uuid(self.0.ports.ids.uuid()),

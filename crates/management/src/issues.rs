@@ -135,10 +135,8 @@ impl Issues<'_> {
         options: StartOptions,
     ) -> Result<Task, ManagementError> {
         let issue = self.authorized(principal, id).await?;
-        let instructions = options
-            .instructions
-            .map(|text| check_text(&text, MAX_INSTRUCTIONS_CHARS, "instructions"))
-            .transpose()?;
+        let instructions =
+            options.instructions.map(|text| check_text(&text, MAX_INSTRUCTIONS_CHARS, "instructions")).transpose()?;
         let needs = Needs { labels: validate::labels(&options.labels)?, node: options.node };
         let start = Start {
             actor: principal.login().to_owned(),

@@ -51,7 +51,7 @@ use self::login_limiter::LoginLimiter;
 use self::oidc::Provider;
 
 pub use audit::AuditLog;
-pub use channels::{Channels, ChannelUpdate, CreatedChannel, NewChannel};
+pub use channels::{ChannelUpdate, Channels, CreatedChannel, NewChannel};
 pub use credentialed_forge::{CredentialPorts, CredentialedForge};
 pub use credentials::{CredentialUpdate, Credentials, NewCredential};
 pub use diagnostics::{Diagnostics, Finding, Severity, Subject};
@@ -59,13 +59,15 @@ pub use error::ManagementError;
 pub use issues::{BatchItem, Issues, StartOptions};
 pub use jira::{CreatedWorkspace, Jira, NewWorkspace, SiteCheck, WorkspaceUpdate};
 pub use jobs::{Jobs, QueueEstimate};
-pub use nodes::{InvitedNode, NewNode, NodeUpdate, NodeRegistration, Nodes, RegisteredNode};
+pub use nodes::{InvitedNode, NewNode, NodeRegistration, NodeUpdate, Nodes, RegisteredNode};
 pub use oidc::{Oidc, OidcOptions};
 pub use platform::Platform;
 pub use principal::{LOCAL_OPERATOR, Principal};
 pub use repositories::{ImportCounts, Repositories};
 pub use secrets::{generate_secret, hash_secret};
-pub use sessions::{NewSession, RequestIdentity, SESSION_COOKIE, SESSION_LIFETIME, Sessions, check_same_origin, is_local_path};
+pub use sessions::{
+    NewSession, RequestIdentity, SESSION_COOKIE, SESSION_LIFETIME, Sessions, check_same_origin, is_local_path,
+};
 pub use stats::{Stats, StatsPeriod};
 pub use tokens::{CreatedToken, NewToken, Tokens};
 pub use users::{NewUser, UserUpdate, Users};

@@ -208,9 +208,8 @@ impl Nodes<'_> {
         // The store fills in the name of the node, which is known only then.
         let entry = self.0.audit_entry("", "node.registered", "", &stored.version);
         let node = self.0.ports.nodes.register_node(&invitation, &stored, self.0.engine.now(), entry).await?;
-        let node = node.ok_or(ManagementError::Unauthenticated(
-            "the join token is wrong, used or expired; create a new one",
-        ))?;
+        let node =
+            node.ok_or(ManagementError::Unauthenticated("the join token is wrong, used or expired; create a new one"))?;
         let dispatch_key = client.dispatch_key(node.id);
         Ok(RegisteredNode { node, token: Secret::new(token), dispatch_key })
     }
@@ -271,8 +270,7 @@ impl Nodes<'_> {
 /// The mode of a node. What is sent to it contains a credential, so clear HTTP is for this machine only.
 fn parse_mode(push_url: Option<String>) -> Result<NodeMode, ManagementError> {
     let Some(url) = push_url.filter(|url| !url.is_empty()) else { return Ok(NodeMode::Pull) };
-    let is_plain =
-        url.len() <= MAX_PUSH_URL_CHARS && url.chars().all(|c| c.is_ascii_graphic()) && !url.contains('@');
+    let is_plain = url.len() <= MAX_PUSH_URL_CHARS && url.chars().all(|c| c.is_ascii_graphic()) && !url.contains('@');
     let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let is_local = |host: &str| ["127.", "localhost", "[::1]"].iter().any(|near| host.starts_with(near));
     match host {

@@ -30,10 +30,16 @@ fn hash_now(password: &str) -> String {
 fn check(password: &Secret) -> Result<(), ManagementError> {
     let length = password.expose().chars().count();
     if length < MIN_CHARS {
-        return Err(ManagementError::invalid("weak_password", format!("a password has at least {MIN_CHARS} characters")));
+        return Err(ManagementError::invalid(
+            "weak_password",
+            format!("a password has at least {MIN_CHARS} characters"),
+        ));
     }
     if length > MAX_CHARS {
-        return Err(ManagementError::invalid("long_password", format!("a password has at most {MAX_CHARS} characters")));
+        return Err(ManagementError::invalid(
+            "long_password",
+            format!("a password has at most {MAX_CHARS} characters"),
+        ));
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Who makes a request, and what they may do.
 
-use patchwright_domain::user::{Role, Scope, User};
 use patchwright_domain::UserId;
+use patchwright_domain::user::{Role, Scope, User};
 
 use crate::error::ManagementError;
 use crate::secrets;
@@ -84,11 +84,7 @@ impl Principal {
     /// # Errors
     /// [`ManagementError::Forbidden`].
     pub fn require_write(&self) -> Result<(), ManagementError> {
-        if self.scope >= Scope::Write {
-            Ok(())
-        } else {
-            Err(ManagementError::forbidden("this token may only read"))
-        }
+        if self.scope >= Scope::Write { Ok(()) } else { Err(ManagementError::forbidden("this token may only read")) }
     }
 
     /// Requires an administrator.

@@ -100,7 +100,11 @@ mod tests {
             ..GroupStats::default()
         };
         assert_eq!(typical_seconds(&[]), None);
-        assert_eq!(typical_seconds(&[GroupStats { cancelled: 3, ..group(0, 0, 5.0) }]), None, "what was stopped tells nothing");
+        assert_eq!(
+            typical_seconds(&[GroupStats { cancelled: 3, ..group(0, 0, 5.0) }]),
+            None,
+            "what was stopped tells nothing"
+        );
         assert_eq!(typical_seconds(&[group(2, 1, 10.0), group(1, 0, 50.0)]), Some(20.0));
     }
 }

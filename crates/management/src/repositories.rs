@@ -50,9 +50,9 @@ impl Repositories<'_> {
         name: &str,
     ) -> Result<RegisteredRepository, ManagementError> {
         principal.require_admin()?;
-        let name: RepoName = name
-            .parse()
-            .map_err(|error: patchwright_domain::id::InvalidId| ManagementError::invalid("bad_name", error.to_string()))?;
+        let name: RepoName = name.parse().map_err(|error: patchwright_domain::id::InvalidId| {
+            ManagementError::invalid("bad_name", error.to_string())
+        })?;
         let Some(forge) = self.0.engine.forge(&platform) else {
             let names: Vec<String> = self.0.platforms.iter().map(|known| format!("`{}`", known.id)).collect();
             let detail = format!("a platform is one of {}", names.join(", "));
@@ -67,8 +67,7 @@ impl Repositories<'_> {
             synced_at: None,
         };
         let subject = repository.name.to_string();
-        let entry =
-            self.0.audit_entry(principal.login(), "repository.added", &subject, repository.platform.as_str());
+        let entry = self.0.audit_entry(principal.login(), "repository.added", &subject, repository.platform.as_str());
         if !self.0.ports.repositories.add_repository(&repository, entry).await? {
             return Err(ManagementError::conflict("added_already", format!("{subject} is registered already")));
         }
@@ -94,7 +93,11 @@ impl Repositories<'_> {
     /// # Errors
     /// [`ManagementError::Forbidden`] without the administrator role, [`ManagementError::NotFound`],
     /// [`ManagementError::Upstream`], [`ManagementError::Unavailable`].
-    pub async fn import_issues(&self, principal: &Principal, id: RepositoryId) -> Result<ImportCounts, ManagementError> {
+    pub async fn import_issues(
+        &self,
+        principal: &Principal,
+        id: RepositoryId,
+    ) -> Result<ImportCounts, ManagementError> {
         principal.require_admin()?;
         let repository = self.get(id).await?;
         let (imported, updated) = self.0.engine.import_issues(&repository.platform, &repository.name).await?;

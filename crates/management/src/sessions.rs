@@ -120,12 +120,7 @@ impl Sessions<'_> {
     ///
     /// # Errors
     /// [`ManagementError::Unauthenticated`] when they do not match, [`ManagementError::TooManyAttempts`].
-    pub async fn check_password(
-        &self,
-        login: &str,
-        password: Secret,
-        address: &str,
-    ) -> Result<User, ManagementError> {
+    pub async fn check_password(&self, login: &str, password: Secret, address: &str) -> Result<User, ManagementError> {
         let now = self.0.ports.clock.now();
         if let Some(after) = self.0.login_limiter.wait(login, address, now) {
             return Err(ManagementError::TooManyAttempts { after });
@@ -203,7 +198,9 @@ impl Sessions<'_> {
         }
         let expected = self.0.setup_token.lock().expect("no holder of this lock panics").clone();
         if expected.as_deref() != Some(secrets::hash_secret(token).as_str()) {
-            return Err(ManagementError::Unauthenticated("the token is not the one that the server printed at its start"));
+            return Err(ManagementError::Unauthenticated(
+                "the token is not the one that the server printed at its start",
+            ));
         }
         self.0.create_user(login, login, Role::Admin, Some(password), "the first administrator").await
     }

@@ -68,12 +68,7 @@ impl Users<'_> {
     ///
     /// # Errors
     /// As [`Self::create`]; [`ManagementError::NotFound`]; [`ManagementError::Conflict`] for the last administrator.
-    pub async fn update(
-        &self,
-        principal: &Principal,
-        id: UserId,
-        update: UserUpdate,
-    ) -> Result<User, ManagementError> {
+    pub async fn update(&self, principal: &Principal, id: UserId, update: UserUpdate) -> Result<User, ManagementError> {
         let mut user = self.get(principal, id).await?;
         user.role = update.role.unwrap_or(user.role);
         user.active = update.active.unwrap_or(user.active);

@@ -11,9 +11,9 @@ use patchwright_protocol::problem::Problem;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use patchwright_protocol::node::{Assignment, TaskProgressResponse,
-    Credential, Heartbeat, HeartbeatResponse, LeaseRequest, LeaseResponse, LogChunk, RecordedCall, Register,
-    Registered, Report, Reserve, Reserved, Settle, StartTask, TaskProgress,
+use patchwright_protocol::node::{
+    Assignment, Credential, Heartbeat, HeartbeatResponse, LeaseRequest, LeaseResponse, LogChunk, RecordedCall,
+    Register, Registered, Report, Reserve, Reserved, Settle, StartTask, TaskProgress, TaskProgressResponse,
 };
 
 /// The server did not do what was asked.
@@ -101,7 +101,11 @@ impl ServerClient {
         self.task(task, "begin", begin).await
     }
 
-    pub(crate) async fn progress(&self, task: TaskId, progress: &TaskProgress) -> Result<TaskProgressResponse, ClientError> {
+    pub(crate) async fn progress(
+        &self,
+        task: TaskId,
+        progress: &TaskProgress,
+    ) -> Result<TaskProgressResponse, ClientError> {
         self.task(task, "progress", progress).await
     }
 

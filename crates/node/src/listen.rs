@@ -9,8 +9,8 @@ use patchwright_domain::TaskId;
 
 use crate::convert;
 use crate::node::{Node, NodeError, Rejected};
+use crate::signature::{SIGNATURE_HEADER, SignatureVerifier, TIMESTAMP_HEADER};
 use patchwright_protocol::NODE_PROTOCOL;
-use crate::signature::{SignatureVerifier, SIGNATURE_HEADER, TIMESTAMP_HEADER};
 use patchwright_protocol::node::{Accepted, ProcessIssue};
 
 /// The largest body: an issue's text is far shorter.

@@ -7,22 +7,22 @@ use std::time::Duration;
 
 use patchwright_core::task_session::{TaskLease, TaskOutcome};
 use patchwright_core::{CancellationToken, Clock, Secret};
-use patchwright_domain::{IssueId, TaskId};
 use patchwright_domain::node::{Label, MIN_DISK};
+use patchwright_domain::{IssueId, TaskId};
 use patchwright_http::HttpClient;
 use patchwright_worker::{Tools, Worker};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
-use crate::convert;
 use crate::client::{ClientError, ServerClient};
+use crate::convert;
 use crate::health;
 use crate::identity::{Identity, IdentityError};
 use crate::listen;
-use patchwright_protocol::NODE_PROTOCOL;
 use crate::reports::{PendingReport, Reports};
 use crate::task_session::RemoteTaskSession;
+use patchwright_protocol::NODE_PROTOCOL;
 use patchwright_protocol::node::{Heartbeat, LeaseRequest, Register, Report, ReportStatus};
 
 /// How often the node says that it is there, in seconds.

@@ -161,11 +161,15 @@ impl Notifier {
         let target = &claimed.channel.target;
         match claimed.channel.kind {
             ChannelKind::Webhook => check_status(&self.post(webhook(target, claimed.id, notice, secret, now)).await?),
-            ChannelKind::Slack => check_status(&self.post(Request::post(target).json(&json!({"text": notice.text()}))).await?),
+            ChannelKind::Slack => {
+                check_status(&self.post(Request::post(target).json(&json!({"text": notice.text()}))).await?)
+            }
             ChannelKind::Feishu => {
                 check_body_code(&self.post(feishu(target, notice, secret, now)).await?, &["code", "StatusCode"])
             }
-            ChannelKind::Dingtalk => check_body_code(&self.post(dingtalk(target, notice, secret, now)).await?, &["errcode"]),
+            ChannelKind::Dingtalk => {
+                check_body_code(&self.post(dingtalk(target, notice, secret, now)).await?, &["errcode"])
+            }
             ChannelKind::Email => self.mail(target, notice).await,
         }
     }
@@ -176,7 +180,8 @@ impl Notifier {
 
     async fn mail(&self, target: &str, notice: &Notice) -> Result<(), SendError> {
         let mail = self.mail.as_ref().ok_or_else(|| SendError::retryable("no mail server is configured"))?;
-        let to: Mailbox = target.parse().map_err(|error| SendError::permanent(format!("{target} is not a mailbox: {error}")))?;
+        let to: Mailbox =
+            target.parse().map_err(|error| SendError::permanent(format!("{target} is not a mailbox: {error}")))?;
         let message = Message::builder()
             .from(mail.from.clone())
             .to(to)

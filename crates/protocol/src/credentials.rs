@@ -35,7 +35,10 @@ pub struct NewCredential {
     #[cfg_attr(feature = "openapi", schema(schema_with = crate::schemas::keyed_platform))]
     pub platform: String,
     /// `*`, an owner, or `owner/name`; the narrowest credential of a repository is used.
-    #[cfg_attr(feature = "openapi", schema(pattern = "^(\\*|[A-Za-z0-9_][A-Za-z0-9_-]{0,98}(/[A-Za-z0-9_][A-Za-z0-9_-]{0,98})?)$"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(pattern = "^(\\*|[A-Za-z0-9_][A-Za-z0-9_-]{0,98}(/[A-Za-z0-9_][A-Za-z0-9_-]{0,98})?)$")
+    )]
     pub scope: String,
     /// A token of the forge. The forge is asked for its account before it is stored.
     #[cfg_attr(feature = "openapi", schema(min_length = 6, max_length = 8192, pattern = "^[!-~]+$"))]

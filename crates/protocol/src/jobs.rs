@@ -4,8 +4,8 @@ use patchwright_domain::job::report::{StageReport, Verdict};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 use patchwright_domain::job::{Failure, JobObject, PullRequestRef};
 use patchwright_domain::{JobStatus, Usage};
-use serde_json::value::RawValue;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 /// Which jobs to list.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

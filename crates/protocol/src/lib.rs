@@ -26,7 +26,7 @@ pub mod users;
 mod version;
 
 pub use page::Page;
-pub use version::{NODE_PROTOCOL, VersionMismatch, Version};
+pub use version::{NODE_PROTOCOL, Version, VersionMismatch};
 
 /// Implements `Debug` for types with a secret: one field is shown, the others are not.
 macro_rules! debug_without_secrets {

@@ -53,7 +53,10 @@ pub struct NewNode {
     #[cfg_attr(feature = "openapi", schema(schema_with = crate::schemas::labels))]
     pub labels: Vec<String>,
     /// The address that tasks are sent to (push mode). Without it the node polls (pull mode).
-    #[cfg_attr(feature = "openapi", schema(pattern = "^(https://[!-?A-~]{1,280}|http://(127\\.|localhost|\\[::1\\])[!-?A-~]{0,270})?$"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(pattern = "^(https://[!-?A-~]{1,280}|http://(127\\.|localhost|\\[::1\\])[!-?A-~]{0,270})?$")
+    )]
     pub push_url: Option<String>,
 }
 
@@ -64,7 +67,10 @@ pub struct NewNode {
 pub struct NodeUpdate {
     #[cfg_attr(feature = "openapi", schema(schema_with = crate::schemas::labels_or_null))]
     pub labels: Option<Vec<String>>,
-    #[cfg_attr(feature = "openapi", schema(pattern = "^(https://[!-?A-~]{1,280}|http://(127\\.|localhost|\\[::1\\])[!-?A-~]{0,270})?$"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(pattern = "^(https://[!-?A-~]{1,280}|http://(127\\.|localhost|\\[::1\\])[!-?A-~]{0,270})?$")
+    )]
     pub push_url: Option<String>,
     pub draining: Option<bool>,
     /// Creates a new join token and revokes the node's token.

@@ -19,12 +19,7 @@ impl<T> Page<T> {
     }
 
     /// The page of `found` records that were read with `limit`; the next page starts after the last one.
-    pub fn new<R, I: std::fmt::Display>(
-        limit: u16,
-        found: &[R],
-        id: impl Fn(&R) -> I,
-        view: impl Fn(&R) -> T,
-    ) -> Self {
+    pub fn new<R, I: std::fmt::Display>(limit: u16, found: &[R], id: impl Fn(&R) -> I, view: impl Fn(&R) -> T) -> Self {
         let last = found.last().filter(|_| found.len() == usize::from(limit));
         Self { items: found.iter().map(view).collect(), next_cursor: last.map(|last| id(last).to_string()) }
     }

@@ -22,7 +22,10 @@ pub struct NewRepository {
     #[cfg_attr(feature = "openapi", schema(schema_with = crate::schemas::platform))]
     pub platform: String,
     /// `owner/name`
-    #[cfg_attr(feature = "openapi", schema(pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$", example = "acme/demo"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$", example = "acme/demo")
+    )]
     pub name: String,
 }
 

@@ -119,9 +119,7 @@ impl Doctor {
         }
         match tokio::time::timeout(CHECK_TIMEOUT, platform.forge.own_login()).await {
             Ok(Ok(login)) => ok(subject, login),
-            Ok(Err(error)) => {
-                finding(subject, Severity::Error, self.app.redactor.redact(&error.to_string()), remedy)
-            }
+            Ok(Err(error)) => finding(subject, Severity::Error, self.app.redactor.redact(&error.to_string()), remedy),
             Err(_) => {
                 let remedy = "Check the API address and the network.";
                 finding(subject, Severity::Error, "it does not answer", remedy)

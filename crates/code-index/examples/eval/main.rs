@@ -73,6 +73,9 @@ fn evaluate(arguments: &Arguments) -> Result<Metrics, Box<dyn Error>> {
         Source::Benchmark { index, repos } => instance::read_benchmark(index, repos)?,
         Source::History { repository, max } => instance::read_history(repository, *max)?,
     };
+    if instances.is_empty() {
+        return Err("no instances found".into());
+    }
     let locator = Locator::new(arguments.cache.clone());
     let outcomes =
         map_parallel(&instances, arguments.jobs, |instance| predict(&locator, instance, arguments.rows.is_some()));

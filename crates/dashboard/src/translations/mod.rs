@@ -2,12 +2,12 @@
 
 mod messages;
 
+pub use messages::Translations;
+use messages::{CHINESE, ENGLISH};
 use patchwright_domain::job::report::{AnalysisMethod, Level, Verdict};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 use patchwright_domain::notification::NotificationEvent;
 use patchwright_domain::{IssueStatus, JobStatus, Usage};
-pub use messages::Translations;
-use messages::{CHINESE, ENGLISH};
 
 use patchwright_management::{Severity, Subject};
 

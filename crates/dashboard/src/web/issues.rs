@@ -1,11 +1,9 @@
 //! The list of issues, one issue, and what can be done with them.
 
+use crate::page::{CommentRow, ConversationPage, DraftPage, IssuePage, IssueRow, Issues, JobRow, Page as _};
 use actix_web::{HttpResponse, web};
 use patchwright_core::query::{IssueFilter, JobFilter};
 use patchwright_core::tracker::Comment;
-use crate::page::{
-    ConversationPage, DraftPage, IssuePage, IssueRow, Issues, JobRow, Page as _, CommentRow,
-};
 use patchwright_domain::{Issue, IssueStatus};
 use patchwright_management::{ManagementError, Principal, StartOptions};
 use serde::Deserialize;

@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 
+use crate::diff::Diff;
+use crate::page::{CallPage, CallRow, DiffLayout, JobPage, ObjectPage, Page as _};
 use actix_web::http::StatusCode;
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, HttpResponseBuilder, web};
 use patchwright_core::model_calls::StoredCall;
 use patchwright_core::query::TaskFilter;
 use patchwright_core::task_log::TaskLogs;
-use crate::diff::Diff;
-use crate::page::{CallPage, CallRow, JobPage, DiffLayout, ObjectPage, Page as _};
 use patchwright_domain::{Job, Task, TaskId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::State;
 use super::form::Submission;
 use super::page_request::{PageError, PageRequest, parse_id};
 use patchwright_management::ManagementError;
-use super::State;
 
 /// How many dispatches of a job are offered.
 const SHOWN_TASKS: u16 = 20;
@@ -210,8 +210,11 @@ async fn render_call(page: &PageRequest, task: &str, number: u32, state: &State)
     let task = state.management.queries().task(stored.task).await?;
     let task = task.ok_or_else(|| ManagementError::not_found("task"))?;
     let role = |role| serde_json::to_value(role).ok().and_then(|name| name.as_str().map(str::to_owned));
-    let question: Vec<(String, String)> =
-        transcript.question.into_iter().map(|message| (role(message.role).unwrap_or_default(), message.content)).collect();
+    let question: Vec<(String, String)> = transcript
+        .question
+        .into_iter()
+        .map(|message| (role(message.role).unwrap_or_default(), message.content))
+        .collect();
     Ok(CallPage {
         layout: &page.layout,
         now: state.management.now(),

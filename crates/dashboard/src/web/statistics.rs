@@ -1,16 +1,16 @@
 //! Statistics, as a page and for spreadsheets.
 
+use crate::page::{Page as _, Statistics};
 use actix_web::{HttpResponse, web};
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 use patchwright_core::stats::{GroupBy, GroupStats};
 use patchwright_management::{ManagementError, StatsPeriod};
-use crate::page::{Page as _, Statistics};
 use serde::Deserialize;
 
+use super::State;
 use super::jobs::download;
 use super::page_request::{PageError, PageRequest};
-use super::State;
 
 /// The longest range whose days without a run are shown too.
 const MAX_DAYS: i32 = 366;

@@ -10,7 +10,7 @@ use patchwright_domain::{Effect, Issue, Job, JobEvent, JobId};
 
 use super::rate_limiter::RateDecision;
 use super::trigger::TriggerRequest;
-use super::{IntakeOutcome, IntakeError};
+use super::{IntakeError, IntakeOutcome};
 use crate::Engine;
 use crate::change::ChangeError;
 use crate::engine::TriggerPermission;
@@ -22,7 +22,11 @@ const DUPLICATE_EVENT: &str = "duplicate_event";
 const RATE_LIMITED: &str = "rate_limited";
 
 impl Engine {
-    pub(crate) async fn accept(&self, request: TriggerRequest, mut record: DeliveryRecord) -> Result<IntakeOutcome, IntakeError> {
+    pub(crate) async fn accept(
+        &self,
+        request: TriggerRequest,
+        mut record: DeliveryRecord,
+    ) -> Result<IntakeOutcome, IntakeError> {
         record.identity.clone_from(&request.identity);
         let room = self.rate_limiters.decide(&request.actor.login, &request.issue.source, record.received_at);
         let was_looked_up = AtomicBool::new(false);
@@ -67,8 +71,15 @@ impl Engine {
     }
 
     /// Nothing but the delivery, and once in a while a word about it.
-    fn rate_limited_step(&self, request: &TriggerRequest, notice: bool, record: &DeliveryRecord, known: IssueSnapshot) -> (Step, IntakeOutcome) {
-        let answer = IntakeOutcome::Ignored { reason: RATE_LIMITED.to_owned(), job_id: known.latest_job().map(|job| job.id) };
+    fn rate_limited_step(
+        &self,
+        request: &TriggerRequest,
+        notice: bool,
+        record: &DeliveryRecord,
+        known: IssueSnapshot,
+    ) -> (Step, IntakeOutcome) {
+        let answer =
+            IntakeOutcome::Ignored { reason: RATE_LIMITED.to_owned(), job_id: known.latest_job().map(|job| job.id) };
         if !notice {
             return (Step { delivery: Some(record.clone()), ..Step::default() }, answer);
         }
@@ -95,7 +106,11 @@ impl Engine {
             at: record.received_at,
         };
         let latest = known.latest_job().map(|job| job.id);
-        let request = StartRequest { more, owner: request.owner, ..StartRequest::new(&request.issue, trigger, PublishMode::PullRequest) };
+        let request = StartRequest {
+            more,
+            owner: request.owner,
+            ..StartRequest::new(&request.issue, trigger, PublishMode::PullRequest)
+        };
         match self.plan_start(request, known) {
             Ok((step, job)) => {
                 record.job_id = Some(job.id);
@@ -115,7 +130,13 @@ impl Engine {
     }
 
     /// An answer on the issue, without a job.
-    fn reply_step(&self, request: &TriggerRequest, command: &Command, record: &DeliveryRecord, known: IssueSnapshot) -> (Step, IntakeOutcome) {
+    fn reply_step(
+        &self,
+        request: &TriggerRequest,
+        command: &Command,
+        record: &DeliveryRecord,
+        known: IssueSnapshot,
+    ) -> (Step, IntakeOutcome) {
         let latest = known.latest_job();
         let active = latest.filter(|job| !job.status().is_terminal());
         let ended = latest.filter(|job| job.status().is_terminal());
@@ -132,7 +153,13 @@ impl Engine {
         (self.reply_only_step(request, reply, record, known), answer)
     }
 
-    fn reply_only_step(&self, request: &TriggerRequest, reply: Option<Reply>, record: &DeliveryRecord, known: IssueSnapshot) -> Step {
+    fn reply_only_step(
+        &self,
+        request: &TriggerRequest,
+        reply: Option<Reply>,
+        record: &DeliveryRecord,
+        known: IssueSnapshot,
+    ) -> Step {
         let job_id = known.latest_job().map(|job| job.id);
         let record = DeliveryRecord { job_id, ..record.clone() };
         let (issue, issue_id) = if let Some(known) = known.issue {
@@ -158,7 +185,12 @@ impl Engine {
 
     /// What acts on jobs that are there is done once the delivery is known to be the first of its kind: `retry` on the
     /// latest job, `cancel` on all that have not ended, `restart` on those before its own.
-    async fn apply_to_jobs(&self, request: &TriggerRequest, latest: Option<Job>, answer: IntakeOutcome) -> Result<IntakeOutcome, IntakeError> {
+    async fn apply_to_jobs(
+        &self,
+        request: &TriggerRequest,
+        latest: Option<Job>,
+        answer: IntakeOutcome,
+    ) -> Result<IntakeOutcome, IntakeError> {
         let Some(latest) = latest else { return Ok(answer) };
         match (&request.command, &answer) {
             (Command::Cancel, _) => self.cancel_open_jobs(request, &latest, None, answer).await,
@@ -187,7 +219,13 @@ impl Engine {
         Ok(answer)
     }
 
-    async fn control(&self, request: &TriggerRequest, job: &Job, event: JobEvent, answer: IntakeOutcome) -> Result<IntakeOutcome, IntakeError> {
+    async fn control(
+        &self,
+        request: &TriggerRequest,
+        job: &Job,
+        event: JobEvent,
+        answer: IntakeOutcome,
+    ) -> Result<IntakeOutcome, IntakeError> {
         if !self.may_control(&request.actor.login, job) {
             let reason = format!("only {} may cancel or retry this job", job.trigger.actor);
             return Ok(if matches!(answer, IntakeOutcome::Accepted { .. }) {

@@ -5,7 +5,7 @@ use patchwright_domain::job::PullRequestEnd;
 use patchwright_domain::notification::NotificationEvent;
 use patchwright_domain::{Effect, IssueEvent, Job, JobEvent, RepoName};
 
-use super::{IntakeOutcome, IntakeError};
+use super::{IntakeError, IntakeOutcome};
 use crate::Engine;
 
 /// Why nothing was noted.

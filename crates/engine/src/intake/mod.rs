@@ -1,7 +1,7 @@
 //! From a signed delivery to a job, once.
 
-mod closed;
 mod accept;
+mod closed;
 mod rate_limiter;
 mod trigger;
 

@@ -168,8 +168,16 @@ mod tests {
             assert_eq!(rate_limiters.decide("other", &issue(1), at(minute)), RateDecision::Reject { notice: false });
             rate_limiters.note("other", &issue(1), at(minute));
         }
-        assert_eq!(rate_limiters.decide("bot", &issue(2), at(4)), RateDecision::Accept, "another issue is another matter");
-        assert_eq!(rate_limiters.decide("bot", &issue(1), at(58 + 60)), RateDecision::Accept, "an hour later there is room");
+        assert_eq!(
+            rate_limiters.decide("bot", &issue(2), at(4)),
+            RateDecision::Accept,
+            "another issue is another matter"
+        );
+        assert_eq!(
+            rate_limiters.decide("bot", &issue(1), at(58 + 60)),
+            RateDecision::Accept,
+            "an hour later there is room"
+        );
     }
 
     #[test]

@@ -81,7 +81,11 @@ impl Engine {
         }
     }
 
-    fn trigger_of_comment(&self, issue: InboundIssue, comment: InboundComment) -> Result<TriggerRequest, IntakeOutcome> {
+    fn trigger_of_comment(
+        &self,
+        issue: InboundIssue,
+        comment: InboundComment,
+    ) -> Result<TriggerRequest, IntakeOutcome> {
         if self.is_own_login(&comment.author.login) || self.marker.is_ours(&comment.body) {
             return Err(ignored("the comment is our own"));
         }

@@ -18,7 +18,7 @@ use patchwright_domain::{ConversationId, IssueRef, JiraEventId, PlatformId, Repo
 use super::repository::{hinted, named};
 use super::{Context, JiraPorts, messages};
 use crate::Engine;
-use crate::intake::{IntakeOutcome, IntakeError, TriggerRequest};
+use crate::intake::{IntakeError, IntakeOutcome, TriggerRequest};
 use crate::render;
 use patchwright_core::fault::error_chain;
 
@@ -87,10 +87,11 @@ impl Engine {
         let until = now.saturating_add(CLAIM_DURATION).unwrap_or(now);
         let Some(claimed) = jira.inbox.claim_event(now, until).await? else { return Ok(None) };
         let id = claimed.event.id;
-        let processed = tokio::time::timeout(PROCESS_TIMEOUT, self.process(jira, &claimed)).await.unwrap_or_else(|_| {
-            let detail = "no answer in time".to_owned();
-            Err(JiraError::Site(ForgeError::Unavailable { platform: JIRA, detail }))
-        });
+        let processed =
+            tokio::time::timeout(PROCESS_TIMEOUT, self.process(jira, &claimed)).await.unwrap_or_else(|_| {
+                let detail = "no answer in time".to_owned();
+                Err(JiraError::Site(ForgeError::Unavailable { platform: JIRA, detail }))
+            });
         let outcome = match processed {
             Ok(()) => EffectOutcome::Done,
             // The hold runs out and somebody tries again.
@@ -106,7 +107,8 @@ impl Engine {
         let detail = self.ports.tools.redactor().redact(&error_chain(error));
         let (attempt, site_event) = (claimed.attempt, &claimed.event.event);
         let (site, issue) = (&site_event.issue.site, &site_event.issue.key);
-        if let Some((at, outcome)) = self.schedule_retry(error, attempt, MAX_ATTEMPTS, claimed.event.id.as_uuid(), true) {
+        if let Some((at, outcome)) = self.schedule_retry(error, attempt, MAX_ATTEMPTS, claimed.event.id.as_uuid(), true)
+        {
             tracing::warn!(site, issue, attempt, retry_at = %at, error = %detail, "what Jira told is tried again later");
             return outcome;
         }
@@ -126,7 +128,11 @@ impl Engine {
         let Some(person) = event.event.person.as_ref().filter(|person| person.account != own) else { return Ok(()) };
         let request = self.request(&context, &own);
         let Some(link) = jira.users.linked(context.workspace.id, &person.account).await? else {
-            tracing::warn!(site = context.workspace.name, account = person.account, "a person of Jira is not linked here");
+            tracing::warn!(
+                site = context.workspace.name,
+                account = person.account,
+                "a person of Jira is not linked here"
+            );
             let public_url = self.settings.public_url.as_deref();
             let text = messages::not_linked(app_name, person, &context.workspace.name, public_url);
             return self.reply_to_requester(&context, request.as_ref(), "not_linked", &text).await;
@@ -162,9 +168,11 @@ impl Engine {
     /// What was asked for; none when the event says nothing to us.
     fn request(&self, context: &EventContext<'_>, own: &str) -> Option<Request> {
         match &context.event.event.kind {
-            SiteEventKind::Labeled { .. } => {
-                Some(Request { command: Command::Fix { instructions: None }, kind: TriggerKind::Label, text_after: None })
-            }
+            SiteEventKind::Labeled { .. } => Some(Request {
+                command: Command::Fix { instructions: None },
+                kind: TriggerKind::Label,
+                text_after: None,
+            }),
             SiteEventKind::Commented { body, mentions, .. } => {
                 let picked = mentions.iter().any(|mention| mention == own);
                 let command = find_request(body, &self.settings.app_name);
@@ -198,7 +206,9 @@ impl Engine {
                 }
                 return self.comment(context, "unknown_repository", &messages::unknown_repository(&name)).await;
             }
-            RepositoryResolution::Unknown(candidates) => return self.ask(context, request, known, requester, &found.at, &candidates).await,
+            RepositoryResolution::Unknown(candidates) => {
+                return self.ask(context, request, known, requester, &found.at, &candidates).await;
+            }
         };
         let Some(request) = continued(known, request) else { return Ok(()) };
         let key = found.at.key.clone();
@@ -359,7 +369,12 @@ impl Engine {
     /// Where the code is: what the comment names; where the issue was worked on before; what its text names; what its
     /// project is mapped to; the only repository there is; the one whose name the text has. Of several, those that can be
     /// read.
-    async fn resolve_repository(&self, context: &EventContext<'_>, on: &[Conversation], found: &ResolvedIssue) -> Result<RepositoryResolution, JiraError> {
+    async fn resolve_repository(
+        &self,
+        context: &EventContext<'_>,
+        on: &[Conversation],
+        found: &ResolvedIssue,
+    ) -> Result<RepositoryResolution, JiraError> {
         let comment = match &context.event.event.kind {
             SiteEventKind::Commented { body, .. } => body.as_str(),
             SiteEventKind::Labeled { .. } => "",

@@ -55,7 +55,11 @@ impl Engine {
     /// # Errors
     /// [`IntakeError`]; after one, nothing is kept. Whatever is wrong before the signature is right is a
     /// [`SignatureError`]: nobody learns which sites are known here.
-    pub async fn receive_jira(&self, headers: &(dyn Headers + Sync), body: &[u8]) -> Result<JiraIntakeOutcome, IntakeError> {
+    pub async fn receive_jira(
+        &self,
+        headers: &(dyn Headers + Sync),
+        body: &[u8],
+    ) -> Result<JiraIntakeOutcome, IntakeError> {
         let jira = self.jira()?;
         let name = jira.decoder.signature_header();
         if headers.get(name).is_none() {
@@ -99,15 +103,26 @@ impl Engine {
         }
         self.wake();
         if workspace.status == LinkStatus::Inactive {
-            tracing::warn!(site, issue = event.event.issue.key, "a delivery came from a Jira site that is switched off");
-            return Ok(JiraIntakeOutcome::Forbidden { reason: format!("the site {site} is switched off on this server") });
+            tracing::warn!(
+                site,
+                issue = event.event.issue.key,
+                "a delivery came from a Jira site that is switched off"
+            );
+            return Ok(JiraIntakeOutcome::Forbidden {
+                reason: format!("the site {site} is switched off on this server"),
+            });
         }
         tracing::info!(site, issue = event.event.issue.key, event_id = %event.id, "a delivery of Jira was accepted");
         Ok(JiraIntakeOutcome::Accepted { event_id: event.id })
     }
 
     /// Whether it is worth to be looked at closely.
-    async fn is_for_us(&self, jira: &JiraPorts, workspace: &Workspace, site_event: &SiteEvent) -> Result<bool, IntakeError> {
+    async fn is_for_us(
+        &self,
+        jira: &JiraPorts,
+        workspace: &Workspace,
+        site_event: &SiteEvent,
+    ) -> Result<bool, IntakeError> {
         match &site_event.kind {
             SiteEventKind::Labeled { labels } => {
                 Ok(labels.iter().any(|label| label.eq_ignore_ascii_case(&self.settings.label)))

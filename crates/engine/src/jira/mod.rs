@@ -4,11 +4,11 @@
 //! where its code is — is found out behind it, as often as it takes. From the job on Jira is a tracker
 //! like any other.
 
-mod intake;
 mod inbox;
+mod intake;
+mod messages;
 mod repository;
 mod templates;
-mod messages;
 
 use std::sync::Arc;
 

@@ -79,12 +79,7 @@ impl Changes {
         }
     }
 
-    async fn read(
-        &self,
-        queries: &dyn Queries,
-        since: i64,
-        sent: &mut HashMap<JobId, i64>,
-    ) -> Result<i64, StoreError> {
+    async fn read(&self, queries: &dyn Queries, since: i64, sent: &mut HashMap<JobId, i64>) -> Result<i64, StoreError> {
         let mut from = since - OVERLAP_MICROS;
         loop {
             let changed = queries.jobs_changed(from, MAX_CHANGES_PER_READ).await?;

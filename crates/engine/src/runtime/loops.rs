@@ -41,7 +41,8 @@ impl Loops {
         dispatcher: Option<Arc<Dispatcher>>,
         sources: Vec<Arc<dyn WorkSource>>,
     ) -> Self {
-        let mut loops = Self { tasks: JoinSet::new(), stop: CancellationToken::new(), release: CancellationToken::new() };
+        let mut loops =
+            Self { tasks: JoinSet::new(), stop: CancellationToken::new(), release: CancellationToken::new() };
         if workers == 0 {
             return loops;
         }

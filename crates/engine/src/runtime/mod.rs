@@ -16,12 +16,12 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 use patchwright_core::CancellationToken;
 use patchwright_core::credentials::Credentials;
+use patchwright_core::database::Database;
 use patchwright_core::idempotency::IdempotencyKeys;
 use patchwright_core::node_client::NodeClient;
 use patchwright_core::notifications::Channels;
 use patchwright_core::query::Queries;
 use patchwright_core::redelivery::Redelivery;
-use patchwright_core::database::Database;
 use patchwright_core::store::StoreError;
 use patchwright_domain::PlatformId;
 use tokio::task::JoinSet;
@@ -111,7 +111,8 @@ impl Runtime {
         let stopping = CancellationToken::new();
         let changes = Changes::default();
         let mut background = maintenance::start(engine, &options, &stopping);
-        let (feed, watched, reader, stop) = (changes.clone(), Arc::clone(engine), Arc::clone(queries), stopping.clone());
+        let (feed, watched, reader, stop) =
+            (changes.clone(), Arc::clone(engine), Arc::clone(queries), stopping.clone());
         background.spawn(async move { feed.run(&watched, reader.as_ref(), &stop).await });
         let dispatcher = options
             .node_client

@@ -181,7 +181,8 @@ impl Jira<'_> {
         let detail = "no link was started with this state, or it took too long; start again";
         let unknown = || ManagementError::invalid("no_link", detail);
         let state = state.ok_or_else(unknown)?;
-        let stored = self.ports.users.consume_state(&secrets::hash_secret(state), self.now()).await?.ok_or_else(unknown)?;
+        let stored =
+            self.ports.users.consume_state(&secrets::hash_secret(state), self.now()).await?.ok_or_else(unknown)?;
         let pending: PendingLink = serde_json::from_str(stored.expose()).map_err(|_| unknown())?;
         if pending.user == user && pending.session == session {
             Ok(pending)

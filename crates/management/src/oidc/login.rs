@@ -75,7 +75,10 @@ impl Oidc<'_> {
             self.inner.options.signing_keys.iter().find_map(|key| Transaction::open(cookie, key, now))
         });
         let transaction = opened.ok_or_else(|| {
-            ManagementError::invalid("no_login", "no login was started in this browser, or it took too long; start again")
+            ManagementError::invalid(
+                "no_login",
+                "no login was started in this browser, or it took too long; start again",
+            )
         })?;
         if state.is_some_and(|given| Secret::new(transaction.state.as_str()).matches(given)) {
             return Ok(transaction);
@@ -102,9 +105,7 @@ impl Oidc<'_> {
         let entry =
             self.inner.audit_entry(user.login.as_str(), "user.changed", user.login.as_str(), "by the login provider");
         match self.inner.ports.accounts.change_user(&changed, None, entry).await {
-            Ok(()) => {
-                Ok(changed)
-            }
+            Ok(()) => Ok(changed),
             // Somebody must be able to give the role back.
             Err(AccountError::LastAdmin) => Ok(user),
             Err(error) => Err(error.into()),

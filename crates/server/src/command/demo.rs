@@ -13,8 +13,8 @@ use patchwright_domain::{BranchName, Issue, IssueId, IssueNumber, IssueRef, Issu
 use patchwright_gitops_gix::seed_repository;
 use patchwright_http::{Request, Retry};
 use patchwright_llm_openai::Recorded;
-use patchwright_management::generate_secret;
 use patchwright_local::{DELIVERY_HEADER, EVENT_HEADER, LOCAL, SIGNATURE_HEADER};
+use patchwright_management::generate_secret;
 use patchwright_sandbox::SandboxPolicy;
 use serde::Deserialize;
 

@@ -50,11 +50,7 @@ impl Remote {
     }
 
     /// Prints a response: as JSON when that was asked for, otherwise as `show` does.
-    pub(crate) fn print<T: Serialize>(
-        &self,
-        response: Result<T, ClientError>,
-        show: impl FnOnce(&T),
-    ) -> CommandResult {
+    pub(crate) fn print<T: Serialize>(&self, response: Result<T, ClientError>, show: impl FnOnce(&T)) -> CommandResult {
         let response = response.map_err(RemoteError::from)?;
         if self.json {
             say(&serde_json::to_string(&response)?);

@@ -26,8 +26,8 @@ use patchwright_sandbox::SandboxPolicy;
 use patchwright_store_diesel::{DieselStore, GroupCommit, Sealer, Vault};
 
 use self::platforms::PlatformParts;
-pub(crate) use self::tools::{http_client, machine_labels, notifying_client};
 pub use self::tools::compose_tools;
+pub(crate) use self::tools::{http_client, machine_labels, notifying_client};
 use crate::config::{Config, is_loopback};
 use crate::master_keys::MasterKeys;
 
@@ -130,8 +130,7 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
     let mut secrets = config.secrets();
     secrets.extend(master_keys.all().cloned());
     let redactor = Redactor::new(&secrets);
-    let group_commit =
-        GroupCommit { capacity: config.admission.write_queue, wait: config.admission.group_commit_wait };
+    let group_commit = GroupCommit { capacity: config.admission.write_queue, wait: config.admission.group_commit_wait };
     let store = DieselStore::open_with(config.database_url.expose(), group_commit).await?;
     store.migrate().await.map_err(ComposeError::Migrate)?;
     let http = http_client(config, &redactor)?;

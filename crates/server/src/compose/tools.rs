@@ -153,4 +153,3 @@ fn sandbox_options(config: &Config, policy: Option<SandboxPolicy>) -> SandboxOpt
         refusal_hint: "set SANDBOX=best-effort to run code that you trust as far as your own".to_owned(),
     }
 }
-

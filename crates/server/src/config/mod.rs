@@ -1,7 +1,7 @@
 //! The configuration: layers in, one checked struct out. The only place that reads the environment.
 
-mod platforms;
 mod jira;
+mod platforms;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,8 +19,8 @@ use patchwright_management::OidcOptions;
 use patchwright_sandbox::SandboxPolicy;
 use patchwright_worker::{Preset, builtin_presets};
 
-pub use self::platforms::{AdmissionConfig, GitcodeConfig, GithubConfig};
 pub use self::jira::JiraConfig;
+pub use self::platforms::{AdmissionConfig, GitcodeConfig, GithubConfig};
 use self::values::collect;
 pub use self::values::{Layers, Source, Values};
 

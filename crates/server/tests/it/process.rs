@@ -308,7 +308,10 @@ async fn people_are_added_at_the_command_line_and_programs_ask_with_their_tokens
     let (done, printed) = ask(&["issues", "edit", &issue, "--title", "add() is wrong"]);
     assert!(done && printed.contains("add() is wrong"), "{printed}");
     let (done, printed) = ask(&["issues", "start", &issue, &id]);
-    assert!(done && printed.contains("true") && printed.contains("false"), "one is an issue and one is none: {printed}");
+    assert!(
+        done && printed.contains("true") && printed.contains("false"),
+        "one is an issue and one is none: {printed}"
+    );
     let (refused, printed) = ask(&["issues", "start", &issue, &id, "--priority", "high"]);
     assert!(!refused && printed.contains("one id at a time"), "{printed}");
     let task = ask(&["tasks", "list"]).1.split_whitespace().next().unwrap().to_owned();
@@ -325,7 +328,10 @@ async fn people_are_added_at_the_command_line_and_programs_ask_with_their_tokens
     assert!(jira(&["status"], "").1.contains("configured: false"));
     let cloud = ["--account", "bot@acme.example", "--cloud-id", "11223344"];
     let (done, printed) = jira(&[&["add", "Acme.atlassian.net"], &cloud[..]].concat(), "ATATT3canary\n");
-    assert!(done && printed.contains("acme.atlassian.net") && printed.contains("pwj_") && !printed.contains("canary"), "{printed}");
+    assert!(
+        done && printed.contains("acme.atlassian.net") && printed.contains("pwj_") && !printed.contains("canary"),
+        "{printed}"
+    );
     let site = printed.split_whitespace().next().unwrap().to_owned();
     let (done, printed) = jira(&["map", &site, "PROJ", "acme/demo"], "");
     assert!(done && printed.contains("PROJ  github  acme/demo"), "{printed}");
@@ -417,7 +423,8 @@ async fn files_are_located_in_a_repository() {
     let issue = world.folder.path().join("issue.md");
     std::fs::write(&issue, "Cart.total ignores discounts\n\nThe sum of the prices is wrong.\n").unwrap();
     let issue = issue.display().to_string();
-    let (done, printed, _) = patchwright(&world, &["locate", "--repo", &repository, "--issue", &issue, "--rev", "main"]);
+    let (done, printed, _) =
+        patchwright(&world, &["locate", "--repo", &repository, "--issue", &issue, "--rev", "main"]);
     assert!(done && printed.trim_start().starts_with("1. shop/cart.py"), "{printed}");
     assert!(printed.contains("defines `Cart.total`") && !printed.contains("test_cart"), "{printed}");
     assert!(printed.contains("shop/cart.py:2 method Cart.total"), "{printed}");

@@ -36,7 +36,11 @@ pub(super) async fn view(context: &SettingsContext<'_>) -> Result<SettingsView, 
         empty: w.no_repositories,
         ..Listing::default()
     };
-    Ok(SettingsView { listings: vec![listing], forms: admin.then(|| form(w, context.management)).into_iter().collect(), next: None })
+    Ok(SettingsView {
+        listings: vec![listing],
+        forms: admin.then(|| form(w, context.management)).into_iter().collect(),
+        next: None,
+    })
 }
 
 /// The form that adds a repository.

@@ -48,7 +48,11 @@ pub(super) async fn view(context: &SettingsContext<'_>) -> Result<SettingsView, 
         ],
         submit: w.add,
     };
-    Ok(SettingsView { listings: vec![listing], forms: context.principal.id().map(|_| form).into_iter().collect(), next: None })
+    Ok(SettingsView {
+        listings: vec![listing],
+        forms: context.principal.id().map(|_| form).into_iter().collect(),
+        next: None,
+    })
 }
 
 pub(super) async fn add(context: &SettingsContext<'_>, form: &Form) -> Result<FormOutcome, ManagementError> {

@@ -65,7 +65,11 @@ fn role(form: &Form) -> Result<Role, ManagementError> {
 pub(super) async fn add(context: &SettingsContext<'_>, form: &Form) -> Result<FormOutcome, ManagementError> {
     // A password is taken as it is, white space and all.
     let password = Some(form.get("password")).filter(|password| !password.is_empty());
-    let new = NewUser { login: form.text("login").unwrap_or_default(), role: role(form)?, password: password.map(Secret::new) };
+    let new = NewUser {
+        login: form.text("login").unwrap_or_default(),
+        role: role(form)?,
+        password: password.map(Secret::new),
+    };
     context.management.users().create(context.principal, new).await?;
     Ok(FormOutcome::done(context))
 }
