@@ -1,4 +1,4 @@
-//! Finds the files that a text is about.
+//! Ranking the files of a tree by how likely an issue is about them.
 
 use std::sync::Arc;
 
@@ -10,78 +10,131 @@ use crate::source_tree::SourceTree;
 /// The files of a tree, ranked for an issue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranking {
-    /// Likeliest first.
+    /// The files, most likely first.
     pub files: Vec<RankedFile>,
-    /// How many files were looked at.
+    /// The number of files that were ranked.
     pub files_analyzed: usize,
 }
 
-/// One file with its rank.
+/// One ranked file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RankedFile {
-    /// Relative, with `/`.
+    /// The path relative to the tree's root, with `/`.
     pub path: String,
-    /// Higher is likelier; comparable within one ranking only. One more is about e times likelier.
+    /// The score as a log-odds value: higher by one is about e times as likely. Comparable within one ranking only.
     pub score: f64,
-    /// Why, in words for people.
+    /// The reasons for the score, for people.
     pub reasons: Vec<String>,
-    /// What of the file is likeliest meant, likeliest first; told of the first files only.
+    /// The definitions that are meant most likely, most likely first; only for the first files (see
+    /// [`IndexQuery::with_outlines`]).
     pub symbols: Vec<RankedSymbol>,
-    /// The file without its bodies, a line for each definition with the number of its line; empty where it was not made.
+    /// The file without function bodies, one line for each definition with its line number; empty if it was not asked for.
     pub skeleton: String,
 }
 
 /// A definition in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RankedSymbol {
-    /// Its name with those around it, `Class.method`.
+    /// The qualified name, `Class.method`.
     pub name: String,
-    /// `function`, `class` and the like.
+    /// The kind of definition: `function`, `class`, …
     pub kind: String,
-    /// The lines that it stands in, from 1, both inclusive.
+    /// The first and last line, from 1, inclusive.
     pub lines: (u32, u32),
 }
 
-/// What to look for.
+/// A ranking to compute. Made by [`IndexQuery::new`] and its `with_*` methods.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct IndexQuery {
-    /// Where.
+    /// The tree to rank.
     pub tree: Arc<dyn SourceTree>,
-    /// Whose tree it is: what was read of one tree of a repository serves the next ones. `None` keeps nothing.
+    /// The key of the index cache. `None` keeps nothing.
     pub repository: Option<String>,
     /// The issue's title.
     pub title: String,
-    /// The issue's text and what else was said.
+    /// The issue's text and comments.
     pub body: String,
     /// The issue's labels.
     pub labels: Vec<String>,
-    /// Rank only what lies in this folder.
+    /// The folder to which the ranking is restricted.
     pub folder: Option<String>,
-    /// Of how many of the first files to tell symbols and a skeleton.
-    pub outlined: usize,
-    /// The most files to return.
+    /// The number of top files that get symbols and a skeleton.
+    pub outlines: usize,
+    /// The largest number of files to return.
     pub limit: usize,
 }
 
-/// The index could not be made.
+impl IndexQuery {
+    /// The number of files that a query returns unless [`Self::with_limit`] changes it.
+    pub const DEFAULT_LIMIT: usize = 20;
+
+    /// Creates a query for the best [`Self::DEFAULT_LIMIT`] files of a tree, without a cache, labels and outlines.
+    pub fn new(tree: Arc<dyn SourceTree>, title: impl Into<String>, body: impl Into<String>) -> Self {
+        Self {
+            tree,
+            repository: None,
+            title: title.into(),
+            body: body.into(),
+            labels: Vec::new(),
+            folder: None,
+            outlines: 0,
+            limit: Self::DEFAULT_LIMIT,
+        }
+    }
+
+    /// Names the repository, so that what is read of one of its trees serves the next ones.
+    #[must_use]
+    pub fn with_repository(self, repository: impl Into<String>) -> Self {
+        Self { repository: Some(repository.into()), ..self }
+    }
+
+    /// Sets the issue's labels.
+    #[must_use]
+    pub fn with_labels(self, labels: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { labels: labels.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// Restricts the ranking to the files below a folder.
+    #[must_use]
+    pub fn with_folder(self, folder: impl Into<String>) -> Self {
+        Self { folder: Some(folder.into()), ..self }
+    }
+
+    /// Asks for symbols and a skeleton of the first `count` files.
+    #[must_use]
+    pub fn with_outlines(self, count: usize) -> Self {
+        Self { outlines: count, ..self }
+    }
+
+    /// Sets the largest number of files to return.
+    #[must_use]
+    pub fn with_limit(self, limit: usize) -> Self {
+        Self { limit, ..self }
+    }
+}
+
+/// The tree could not be indexed.
 #[derive(Debug, thiserror::Error)]
 #[error("the files could not be indexed")]
 pub struct CodeIndexError {
-    /// Why.
+    /// The cause.
     #[source]
     pub source: Cause,
 }
 
 impl CodeIndexError {
-    /// What the caller can do about it.
+    /// Returns what the caller can do about the error.
     pub const fn fault(&self) -> Fault {
         Fault::Internal
     }
 }
 
-/// Ranks files. MUST return only files that exist, and the same ranking for the same tree and text.
+/// Ranks files.
+///
+/// An implementation MUST return only files that exist, and the same ranking for the same tree and text.
 #[async_trait]
 pub trait CodeIndex: Send + Sync {
-    /// Ranks.
+    /// Ranks the files of the query's tree.
     async fn rank(&self, query: IndexQuery) -> Result<Ranking, CodeIndexError>;
 }

@@ -1,4 +1,4 @@
-//! A code host: repositories, branches and pull requests beside the issues.
+//! Code hosts: issue trackers that have repositories and pull requests too.
 
 use async_trait::async_trait;
 use patchwright_domain::job::PullRequestRef;
@@ -7,40 +7,40 @@ use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, RepoName,
 use crate::secret::Secret;
 pub use crate::tracker::{Comment, ForgeError, RemoteIssue, Tracker};
 
-/// A repository as its forge tells it.
+/// A repository as its forge describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repository {
-    /// Its name now; another one than was asked for when it was renamed.
+    /// The present name; it differs from the requested one after a rename.
     pub name: RepoName,
-    /// The branch that pull requests aim at.
+    /// The branch that pull requests target.
     pub default_branch: BranchName,
-    /// Where git finds it; never with credentials in it.
+    /// The address for git, without credentials.
     pub clone_url: String,
     /// Whether only members see it.
     pub private: bool,
-    /// Whether it takes no changes any more.
+    /// Whether it is read-only.
     pub archived: bool,
 }
 
-/// Some open issues of a repository.
+/// One page of the open issues of a repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IssuePage {
-    /// Each with its number.
+    /// The issues with their numbers.
     pub issues: Vec<(IssueNumber, RemoteIssue)>,
     /// Whether another page follows.
     pub more: bool,
 }
 
-/// What a person may do in a repository.
+/// The access of a person to a repository, in ascending order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Permission {
-    /// Nothing.
+    /// No access, or a person that the platform does not know.
     None,
-    /// Look.
+    /// May read.
     Read,
-    /// Push.
+    /// May push.
     Write,
-    /// Everything.
+    /// May change settings.
     Admin,
 }
 
@@ -49,20 +49,20 @@ pub enum Permission {
 pub struct NewPullRequest {
     /// The branch with the change.
     pub head: BranchName,
-    /// The branch that it aims at.
+    /// The branch to merge into.
     pub base: BranchName,
     /// One line.
     pub title: String,
     /// Markdown.
     pub body: String,
-    /// Whether it is a draft. A platform without drafts opens an ordinary one and says so in the answer.
+    /// Whether to open a draft. Without drafts the platform opens an ordinary pull request and the result says so.
     pub draft: bool,
 }
 
 /// A user name and password for git over HTTP.
 #[derive(Debug, Clone)]
 pub struct GitCredential {
-    /// The user name that the platform wants beside a token.
+    /// The user name that the platform expects with a token.
     pub username: String,
     /// The token.
     pub password: Secret,
@@ -73,35 +73,35 @@ pub struct GitCredential {
 /// Beside the rules of [`Tracker`], an implementation
 /// * MUST answer [`ForgeError::Refused`] for a second open pull request of one branch: the caller looks with
 ///   [`Forge::find_pull_request`] first;
-/// * MUST take `mark_ready` on a ready pull request as success;
-/// * MUST say [`Permission::None`] for a person that the platform does not know.
+/// * MUST treat `mark_ready` on a ready pull request as success;
+/// * MUST return [`Permission::None`] for a person that the platform does not know.
 #[async_trait]
 pub trait Forge: Tracker {
-    /// The login that our own comments carry.
+    /// Returns the login under which this server comments.
     async fn own_login(&self) -> Result<String, ForgeError>;
 
-    /// The repository.
+    /// Returns a repository's description.
     async fn repository(&self, repo: &RepoName) -> Result<Repository, ForgeError>;
 
-    /// One page of the open issues of a repository, from page 1 on, pull requests left out; and whether more follow.
+    /// Returns one page of the open issues of a repository, without pull requests. Pages count from 1.
     async fn open_issues(&self, repo: &RepoName, page: u32) -> Result<IssuePage, ForgeError>;
 
-    /// Opens an issue as our own account. An unknown outcome is not repeated.
+    /// Opens an issue with this server's account. MUST NOT be repeated after an unknown outcome.
     async fn create_issue(&self, repo: &RepoName, title: &str, body: &str) -> Result<IssueNumber, ForgeError>;
 
-    /// What a person may do there.
+    /// Returns a person's access to a repository.
     async fn permission(&self, repo: &RepoName, login: &str) -> Result<Permission, ForgeError>;
 
-    /// The mail address that the platform takes for a person's in commits and that shows nothing of them but their login;
-    /// `None` where it has none, or does not know them.
+    /// Returns the mail address that the platform attributes to a person in commits and that reveals only their login;
+    /// `None` if the platform has no such address or does not know the person.
     async fn commit_address(&self, repo: &RepoName, login: &str) -> Result<Option<String>, ForgeError>;
 
-    /// The open pull request of a branch of the repository itself that we wrote, if there is one. One that another
-    /// account opened from that branch is not ours to adopt and MUST NOT be returned.
+    /// Returns the open pull request from a branch of the repository itself that this server's account opened. A pull
+    /// request of another account MUST NOT be returned.
     async fn find_pull_request(&self, repo: &RepoName, head: &BranchName)
     -> Result<Option<PullRequestRef>, ForgeError>;
 
-    /// Opens a pull request.
+    /// Opens a pull request. MUST NOT be repeated after an unknown outcome.
     async fn create_pull_request(&self, repo: &RepoName, new: &NewPullRequest) -> Result<PullRequestRef, ForgeError>;
 
     /// Replaces a pull request's text.
@@ -110,16 +110,16 @@ pub trait Forge: Tracker {
     /// Marks a draft ready for review.
     async fn mark_ready(&self, repo: &RepoName, pull_request: &PullRequestRef) -> Result<(), ForgeError>;
 
-    /// Merges a pull request whose branch stands at this commit; one that is merged already is success. What the platform
-    /// does not merge (a draft, a conflict, failing checks, other commits) is [`ForgeError::Refused`].
+    /// Merges a pull request whose branch is at this commit. A pull request that is merged already is success; a draft, a
+    /// conflict, failing checks or other commits on the branch are [`ForgeError::Refused`].
     async fn merge_pull_request(&self, repo: &RepoName, number: u64, head: &CommitSha) -> Result<(), ForgeError>;
 
-    /// A file's content at a branch, tag or commit; `None` when it is not there or not text.
+    /// Returns a file's content at a branch, tag or commit; `None` if it does not exist or is not UTF-8.
     async fn read_file(&self, repo: &RepoName, path: &RepoPath, at: &str) -> Result<Option<String>, ForgeError>;
 
-    /// What git needs to read and write the repository; `None` when it needs nothing.
+    /// Returns the credential with which git reads and writes the repository; `None` if it needs none.
     async fn git_credential(&self, repo: &RepoName) -> Result<Option<GitCredential>, ForgeError>;
 
-    /// The issue's page, for links. Needs no call.
+    /// Returns the address of the issue's page. Makes no call.
     fn issue_url(&self, issue: &IssueRef) -> String;
 }

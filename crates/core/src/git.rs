@@ -1,4 +1,4 @@
-//! A working copy of a repository, and the way back to its remote.
+//! Working copies of repositories: clone, read, write, commit and push.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,193 +13,212 @@ use crate::fault::{Cause, Fault};
 use crate::forge::GitCredential;
 use crate::source_tree::SourceTree;
 
-/// Git did not do what was asked. No message holds a credential.
+/// A git operation failed. No message contains a credential; addresses are shown without user, password and query.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum GitError {
-    /// There is no such repository, or we may not see it.
+    /// The repository does not exist, or the credential may not see it.
     #[error("the repository {url} was not found; check the address, and that the token may read it")]
     RepositoryNotFound {
-        /// Where.
+        /// The address.
         url: String,
     },
-    /// It has no commit.
+    /// The repository has no commit.
     #[error("the repository {url} is empty; push a first commit")]
     EmptyRepository {
-        /// Where.
+        /// The address.
         url: String,
     },
-    /// It has no such branch.
+    /// The repository has no such branch.
     #[error("the repository {url} has no branch `{branch}`; name another base branch")]
     BranchNotFound {
-        /// Where.
+        /// The address.
         url: String,
-        /// Which.
+        /// The branch that was asked for.
         branch: BranchName,
     },
-    /// The credentials were refused.
+    /// The remote refused the credential.
     #[error("{url} refused the credentials; set a token that may read and write it")]
     Unauthorized {
-        /// Where.
+        /// The address.
         url: String,
     },
-    /// The address may not be used.
+    /// The address is malformed, or its transport is not allowed.
     #[error("the address {url} cannot be used: {reason}")]
     AddressRefused {
-        /// Where.
+        /// The address.
         url: String,
-        /// Why.
+        /// The rule that it breaks.
         reason: String,
     },
-    /// The remote took nothing.
+    /// The credential would travel unencrypted, which the options do not allow.
+    #[error("the address {url} cannot be used: a token would travel in clear text; use https, or allow clear http")]
+    ClearTextCredential {
+        /// The address.
+        url: String,
+    },
+    /// An option of the implementation cannot be used, such as a file with certificates.
+    #[error("the option {option} cannot be used: {detail}")]
+    InvalidOption {
+        /// The option's stable name, such as `GitOptions::ca_bundle`.
+        option: &'static str,
+        /// What is wrong with its value.
+        detail: String,
+    },
+    /// The remote refused the push, for example through a hook or a protected branch.
     #[error("the remote refused the push of `{branch}`: {reason}")]
     PushRefused {
-        /// Which branch.
+        /// The branch.
         branch: BranchName,
-        /// What it said.
+        /// The remote's reason.
         reason: String,
     },
-    /// The branch stands elsewhere than we last saw it: somebody else pushed.
+    /// The remote branch is not at the expected commit: somebody else pushed to it.
     #[error("the branch `{branch}` has moved on the remote; somebody else pushed to it")]
     LeaseLost {
-        /// Which branch.
+        /// The branch.
         branch: BranchName,
     },
-    /// A path leads out of the working copy, through a symbolic link.
+    /// A path leaves the working copy through a symbolic link.
     #[error("the path `{path}` leads out of the working copy through a symbolic link")]
     PathEscape {
-        /// Which.
+        /// The path.
         path: RepoPath,
     },
-    /// It took longer than allowed.
+    /// The operation exceeded its time limit.
     #[error("{action} took longer than {seconds} s")]
     TimedOut {
-        /// What.
+        /// The operation.
         action: String,
         /// The limit.
         seconds: u64,
     },
-    /// The remote cannot be reached, or fails.
+    /// The remote cannot be reached or fails.
     #[error("{url} cannot be reached or fails ({detail})")]
     Unavailable {
-        /// Where.
+        /// The address.
         url: String,
-        /// What was seen.
+        /// The failure.
         detail: String,
     },
-    /// The disk or the repository's data.
+    /// The file system or the repository's data failed.
     #[error("{action} failed")]
     Internal {
-        /// What.
+        /// The operation.
         action: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: Cause,
     },
 }
 
 impl GitError {
-    /// What the caller can do about it.
+    /// Returns what the caller can do about the error.
     pub const fn fault(&self) -> Fault {
         match self {
             Self::RepositoryNotFound { .. } | Self::EmptyRepository { .. } | Self::BranchNotFound { .. } => {
                 Fault::Missing
             }
-            Self::Unauthorized { .. } | Self::AddressRefused { .. } | Self::PushRefused { .. } => Fault::Denied,
+            Self::Unauthorized { .. }
+            | Self::AddressRefused { .. }
+            | Self::ClearTextCredential { .. }
+            | Self::InvalidOption { .. }
+            | Self::PushRefused { .. } => Fault::Denied,
             Self::LeaseLost { .. } | Self::PathEscape { .. } | Self::Internal { .. } => Fault::Internal,
             Self::TimedOut { .. } | Self::Unavailable { .. } => Fault::RETRY,
         }
     }
 }
 
-/// A working copy to make.
+/// The working copy that [`Git::checkout`] creates.
 #[derive(Debug, Clone)]
 pub struct Checkout {
-    /// `https://…`, `http://…` (rules apply), or a path on this machine.
+    /// `https://…`, `http://…` (credentials are restricted), `ssh://…`, or a path on this machine.
     pub url: String,
     /// The branch to start from; `None` takes the remote's HEAD.
     pub base: Option<BranchName>,
-    /// The branch to work on. It starts at the base.
+    /// The branch to work on. It is created at the base.
     pub branch: BranchName,
-    /// A commit of ours at the tip of the base branch that is to be made anew.
+    /// The commit at the tip of the base branch that this working copy replaces.
     pub rework: Option<Rework>,
-    /// For this call only; kept nowhere.
+    /// Used for this call only and stored nowhere.
     pub credential: Option<GitCredential>,
     /// An empty or absent folder that becomes the working copy.
     pub destination: PathBuf,
 }
 
-/// A commit that is to be made anew: where the base branch still stands at `tip`, the working copy begins at `start`
-/// instead, the commit before it. Where others have moved the branch, it begins at what they left.
+/// A commit to replace. If the base branch is still at `tip`, the working copy starts at `start`, the commit before it. If
+/// the branch has moved, the working copy starts at its new tip.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rework {
-    /// The commit that goes.
+    /// The commit to replace.
     pub tip: CommitSha,
-    /// Its first parent.
+    /// The first parent of `tip`.
     pub start: CommitSha,
 }
 
-/// Who commits, when and why. Equal ones over equal files make equal commits.
+/// Author, time and message of a commit. Equal requests over equal files make equal commits.
 #[derive(Debug, Clone)]
 pub struct CommitRequest {
-    /// The message.
+    /// The whole message.
     pub message: String,
     /// The author's and committer's name.
     pub author_name: String,
-    /// The author's and committer's address.
+    /// The author's and committer's mail address.
     pub author_email: String,
     /// The author's and committer's time.
     pub at: Timestamp,
 }
 
-/// Makes working copies.
+/// Creates working copies.
 #[async_trait]
 pub trait Git: Send + Sync {
-    /// Clones one branch, shallow where the remote can, and starts `branch` at its tip.
+    /// Clones one branch, shallow if the remote supports it, and creates `branch` at its tip.
     ///
-    /// MUST NOT run anything that the repository brings (hooks, filters, submodules), and MUST NOT leave the
-    /// credential in the address, an argument, a file or an error.
+    /// MUST NOT execute anything from the repository (hooks, filters, submodules), and MUST NOT leave the credential in the
+    /// address, a command line, a file or an error.
     async fn checkout(&self, request: Checkout, cancel: &CancellationToken) -> Result<Box<dyn Workspace>, GitError>;
 }
 
-/// A working copy that one job owns. Its folder goes away with the job, not with this handle.
+/// A working copy that one job owns. Dropping the handle keeps the folder.
 #[async_trait]
 pub trait Workspace: Send + Sync {
-    /// The folder.
+    /// Returns the folder.
     fn root(&self) -> &Path;
 
-    /// The branch that it started from.
+    /// Returns the branch that the working copy started from.
     fn base_branch(&self) -> &BranchName;
 
-    /// The commit that it started from.
+    /// Returns the commit that the working copy started from.
     fn base_commit(&self) -> &CommitSha;
 
-    /// The tree of the commit that it started from, with what of its history came along.
+    /// Returns the tree of the base commit, with the history that was cloned.
     fn tree(&self) -> Arc<dyn SourceTree>;
 
-    /// All tracked files that match the glob (`*` for all), sorted; caches and build folders left out.
+    /// Returns the tracked files that match the glob (`*` for all), sorted, without cache and build folders.
     async fn list_files(&self, pattern: &str) -> Result<Vec<RepoPath>, GitError>;
 
-    /// A file's bytes; `None` when it is not there or not a plain file.
+    /// Returns a file's bytes; `None` if it does not exist or is not a plain file.
     async fn read(&self, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError>;
 
-    /// Writes a file, making its folders. A file that was executable stays so.
+    /// Writes a file and creates its folders. The executable bit of an existing file is kept.
     async fn write(&self, path: &RepoPath, content: &[u8]) -> Result<(), GitError>;
 
-    /// Removes a file; one that is not there is no error.
+    /// Removes a file. A file that does not exist is not an error.
     async fn remove(&self, path: &RepoPath) -> Result<(), GitError>;
 
-    /// What differs from the base commit: files added, modified, deleted; sorted by path.
+    /// Returns the files that were added, modified or deleted since the base commit, sorted by path.
     async fn changed_files(&self) -> Result<Vec<ChangedFile>, GitError>;
 
-    /// Commits these files as they stand, on top of the base commit (replacing an earlier commit of ours on the
-    /// branch). With nothing changed it returns the base commit.
+    /// Commits these files in their present state on top of the base commit, replacing an earlier commit of this working
+    /// copy. Returns the base commit if nothing changed.
     async fn commit(&self, paths: &[RepoPath], request: &CommitRequest) -> Result<CommitSha, GitError>;
 
-    /// Writes the tree of a commit (ours or the base) into an empty folder, without git's own files.
+    /// Writes the tree of a commit (the base or one made here) into an empty folder, without `.git`.
     async fn export(&self, commit: &CommitSha, destination: &Path) -> Result<(), GitError>;
 
-    /// Pushes the branch at this commit. `expected` is where the remote's branch must stand: `None` says that it must
-    /// not exist. A remote that already stands at `commit` is success.
+    /// Pushes the branch at this commit. The remote branch must be at `expected`, or absent for `None`; otherwise the
+    /// answer is [`GitError::LeaseLost`]. A remote branch that is already at `commit` is success.
     async fn push(
         &self,
         commit: &CommitSha,

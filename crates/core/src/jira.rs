@@ -168,15 +168,16 @@ pub struct SiteEvent {
     pub timestamp: i64,
     /// Who did it; none for what Jira does by itself.
     pub person: Option<JiraPerson>,
-    /// What.
-    pub what: SiteEventKind,
+    /// The kind of event. Stored under its first name, which old rows have.
+    #[serde(rename = "what")]
+    pub kind: SiteEventKind,
 }
 
 impl SiteEvent {
     /// What was done, whatever delivery tells it. Within one site.
     pub fn identity(&self) -> String {
         let (site, issue) = (&self.issue.site, &self.issue.id);
-        match &self.what {
+        match &self.kind {
             SiteEventKind::Commented { comment_id, .. } => format!("comment:{site}:{comment_id}"),
             SiteEventKind::Labeled { .. } => format!("labeled:{site}:{issue}:{}", self.timestamp),
         }
@@ -188,8 +189,8 @@ impl SiteEvent {
 pub struct JiraDelivery {
     /// Jira's name of it, the same over all its tries.
     pub id: DeliveryId,
-    /// What it tells; otherwise why it starts nothing.
-    pub told: Result<SiteEvent, String>,
+    /// The event, or the reason why it starts nothing.
+    pub event: Result<SiteEvent, String>,
 }
 
 /// Reads deliveries. Synchronous and pure.
@@ -226,8 +227,8 @@ pub struct JiraEvent {
     pub workspace_id: WorkspaceId,
     /// Jira's name of the delivery.
     pub delivery_id: DeliveryId,
-    /// What.
-    pub told: SiteEvent,
+    /// The event.
+    pub event: SiteEvent,
     /// When it came.
     pub created_at: Timestamp,
 }

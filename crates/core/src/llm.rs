@@ -1,4 +1,4 @@
-//! A chat model.
+//! Chat models.
 
 use std::time::Duration;
 
@@ -9,154 +9,154 @@ use tokio_util::sync::CancellationToken;
 
 use crate::fault::Fault;
 
-/// Who says a message.
+/// The author of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// The rules.
+    /// Instructions that apply to the whole conversation.
     System,
-    /// Us.
+    /// The program that asks.
     User,
     /// The model.
     Assistant,
 }
 
-/// One message.
+/// One message of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// Who says it.
+    /// The author.
     pub role: Role,
-    /// What.
+    /// The text.
     pub content: String,
 }
 
 impl Message {
-    /// A message of the rules.
+    /// Creates a message with instructions.
     pub fn system(content: impl Into<String>) -> Self {
         Self { role: Role::System, content: content.into() }
     }
 
-    /// A message of ours.
+    /// Creates a message to the model.
     pub fn user(content: impl Into<String>) -> Self {
         Self { role: Role::User, content: content.into() }
     }
 
-    /// A message of the model.
+    /// Creates a message that repeats an earlier answer of the model.
     pub fn assistant(content: impl Into<String>) -> Self {
         Self { role: Role::Assistant, content: content.into() }
     }
 }
 
-/// A question to the model.
+/// A request to a chat model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChatRequest {
-    /// What the question is for: `analyze_bug`, `fix_plan`, `code_fix`, `repair`. For logs and recordings.
+    /// What the answer is used for: `analyze_bug`, `fix_plan`, `code_fix`, `repair`. For logs and recordings.
     pub purpose: &'static str,
     /// The conversation so far.
     pub messages: Vec<Message>,
-    /// The longest answer, in tokens; `None` leaves it to the server.
+    /// The longest answer in tokens; `None` leaves the limit to the server.
     pub max_tokens: Option<u32>,
 }
 
-/// The model's answer.
+/// The answer of a chat model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChatAnswer {
     /// The text; never empty.
     pub text: String,
     /// The model that answered.
     pub model: String,
-    /// What it cost; estimated from the lengths when the server does not say.
+    /// Tokens and cost; estimated from the lengths if the server does not report them.
     pub usage: Usage,
 }
 
 /// The model gave no usable answer.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LlmError {
-    /// The key is wrong, or the model or country is not served.
-    #[error("the model server refused the request ({detail}); check LLM_API_KEY and LLM_MODEL")]
+    /// The API key is wrong, or the model is unknown or not served to this account.
+    #[error("the model server refused the request ({detail}); check the API key and the model's name")]
     Denied {
-        /// What it said.
+        /// The server's message.
         detail: String,
     },
-    /// The account is out of money or quota; waiting does not help.
+    /// The account has no credit or quota left; waiting does not help.
     #[error("the model account has no quota left ({detail}); top it up or use another key")]
     QuotaExhausted {
-        /// What it said.
+        /// The server's message.
         detail: String,
     },
-    /// The prompt is longer than the model reads.
+    /// The prompt exceeds the model's context.
     #[error("the prompt is too long for the model ({detail}); choose a model with a larger context")]
     ContextTooLong {
-        /// What it said.
+        /// The server's message.
         detail: String,
     },
-    /// The server does not answer in time, is busy or fails.
-    #[error("the model server at {url} cannot answer now ({detail}); check LLM_BASE_URL and the server")]
+    /// The server does not answer in time, is overloaded or fails.
+    #[error("the model server at {url} cannot answer now ({detail}); check the server and its address")]
     Unavailable {
-        /// The server.
+        /// The address that was called.
         url: String,
-        /// What was seen.
+        /// The failure.
         detail: String,
-        /// How long it asked us to wait.
+        /// The wait that the server asked for.
         after: Option<Duration>,
     },
-    /// The answer was cut off at the token limit. It must not be used.
-    #[error("the model's answer was cut off at its length limit; raise LLM_MAX_TOKENS")]
-    CutOff,
-    /// The answer is empty, refused, or not what the protocol says.
+    /// The answer ends at the token limit. It is incomplete and must not be used.
+    #[error("the model's answer was cut off at its length limit; raise the limit on tokens")]
+    Truncated,
+    /// The answer is empty, a refusal, or does not follow the protocol.
     #[error("the model's answer cannot be used: {detail}")]
     Unusable {
         /// What is wrong with it.
         detail: String,
     },
-    /// The job was cancelled meanwhile.
+    /// The job was cancelled while the call ran.
     #[error("the job was cancelled")]
     Cancelled,
 }
 
 impl LlmError {
-    /// What the caller can do about it.
+    /// Returns what the caller can do about the error.
     pub const fn fault(&self) -> Fault {
         match self {
             Self::Denied { .. } | Self::QuotaExhausted { .. } => Fault::Denied,
             Self::Unavailable { after, .. } => Fault::Retry { after: *after },
-            Self::ContextTooLong { .. } | Self::CutOff | Self::Unusable { .. } | Self::Cancelled => Fault::Internal,
+            Self::ContextTooLong { .. } | Self::Truncated | Self::Unusable { .. } | Self::Cancelled => Fault::Internal,
         }
     }
 }
 
-/// How many tokens a text of so many bytes has at the most, about. Three bytes a token are few for English and code, and right
-/// for Chinese.
-pub const fn most_tokens(bytes: usize) -> usize {
+/// Returns an upper bound of the tokens in a text of this many bytes. It assumes three bytes a token: right for Chinese, and
+/// on the safe side for English and code (about four).
+pub const fn estimate_tokens(bytes: usize) -> usize {
     bytes.div_ceil(3)
 }
 
-/// What a request may use at the most, without a price.
-pub fn estimate_most(request: &ChatRequest) -> Usage {
+/// Returns the largest usage that a request can cause, without a price. Budgets reserve it and release what was not used.
+pub fn estimate_max_usage(request: &ChatRequest) -> Usage {
     let bytes: usize = request.messages.iter().map(|message| message.content.len()).sum();
-    // What is too much is given back.
-    let prompt_tokens = u64::try_from(most_tokens(bytes)).unwrap_or(u64::MAX) + 1;
-    let completion_tokens = u64::from(request.max_tokens.unwrap_or(UNBOUNDED_ANSWER));
+    let prompt_tokens = u64::try_from(estimate_tokens(bytes)).unwrap_or(u64::MAX).saturating_add(1);
+    let completion_tokens = u64::from(request.max_tokens.unwrap_or(DEFAULT_MAX_ANSWER_TOKENS));
     Usage { calls: 1, prompt_tokens, completion_tokens, cost_micros: 0 }
 }
 
-/// How long an answer may be where no limit is sent, in tokens.
-const UNBOUNDED_ANSWER: u32 = 16_384;
+/// The answer length that is assumed for a request without a limit, in tokens.
+const DEFAULT_MAX_ANSWER_TOKENS: u32 = 16_384;
 
 /// A chat model behind any OpenAI-compatible server, or a recording of one.
 ///
 /// An implementation MUST bound its own time and retries, MUST stop soon after `cancel` fires, and MUST NOT return an
-/// empty or cut-off answer as success.
+/// empty or truncated answer as success.
 #[async_trait]
 pub trait Llm: Send + Sync {
-    /// The model's name, for people.
+    /// Returns the model's name, for people.
     fn model(&self) -> String;
 
-    /// The most that a request may cost, for a budget that must not be passed. Without prices it costs no money.
+    /// Returns the largest usage that a request can cause, for budgets that must not be exceeded. The default has no price.
     fn estimate(&self, request: &ChatRequest) -> Usage {
-        estimate_most(request)
+        estimate_max_usage(request)
     }
 
-    /// Asks.
+    /// Sends the conversation and returns the model's answer.
     async fn chat(&self, request: &ChatRequest, cancel: &CancellationToken) -> Result<ChatAnswer, LlmError>;
 }

@@ -1,4 +1,4 @@
-//! What a job is doing right now, for people who watch. Nothing depends on it.
+//! Live progress of a job, for people who watch. Losing it has no effect on the job.
 
 use std::sync::Arc;
 
@@ -6,45 +6,46 @@ use async_trait::async_trait;
 use patchwright_domain::JobId;
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 
-/// One thing that happened.
+/// A change in a job's progress.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum ProgressEvent {
-    /// A stage changed its state.
+    /// A stage changed its status.
     Stage {
-        /// Which.
+        /// The stage.
         stage: StageKind,
-        /// To what.
+        /// The new status.
         status: StageStatus,
     },
-    /// Something goes on within a stage.
-    Doing {
-        /// What, as a phrase: `asking the model for a plan`.
-        what: String,
+    /// The activity within the present stage changed.
+    Activity {
+        /// The activity, as a phrase: `asking the model for a plan`.
+        description: String,
     },
-    /// Tokens spent so far.
+    /// The number of tokens used so far changed.
     Tokens {
-        /// In both directions.
+        /// The sum of prompt and completion tokens.
         total: u64,
     },
 }
 
-/// Hears what jobs do. MUST return at once.
+/// Receives the progress of jobs.
 pub trait ProgressSink: Send + Sync {
-    /// Takes one event.
-    fn notice(&self, job: JobId, event: ProgressEvent);
+    /// Receives one event. MUST NOT block.
+    fn publish(&self, job: JobId, event: ProgressEvent);
 }
 
-/// Where a task's log is written.
+/// Receives the log of a task.
 #[async_trait]
 pub trait LogSink: Send + Sync {
-    /// Takes a line. MUST return at once; a line may be lost where too much comes.
-    fn note(&self, line: &str);
+    /// Appends a line. MUST NOT block; the line is dropped if the log is behind.
+    fn write_line(&self, line: &str);
 
-    /// Takes output as it comes, and waits while whoever reads it is behind.
+    /// Appends output of a program, and waits while the log is behind.
     async fn write(&self, output: &[u8]);
 }
 
-/// One job's line to whoever listens.
+/// Reports the progress of one job. Cheap to clone.
 #[derive(Clone)]
 pub struct Progress {
     job: JobId,
@@ -53,51 +54,51 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// A line to a listener.
+    /// Creates a reporter that sends events to a sink.
     pub fn new(job: JobId, sink: Arc<dyn ProgressSink>) -> Self {
         Self { sink: Some(sink), ..Self::silent(job) }
     }
 
-    /// The same, written down too.
+    /// Also appends stages and activities to a log.
     #[must_use]
     pub fn with_log(self, log: Arc<dyn LogSink>) -> Self {
         Self { log: Some(log), ..self }
     }
 
-    /// A line that nobody listens to.
+    /// Creates a reporter without a sink.
     pub const fn silent(job: JobId) -> Self {
         Self { job, sink: None, log: None }
     }
 
-    /// The same without the log.
+    /// Returns a reporter with the same sink and no log.
     #[must_use]
-    pub fn quietly(&self) -> Self {
+    pub fn without_log(&self) -> Self {
         Self { log: None, ..self.clone() }
     }
 
-    /// Says what goes on.
-    pub fn doing(&self, what: impl Into<String>) {
-        self.send(ProgressEvent::Doing { what: what.into() });
+    /// Reports what the job does now, as a phrase: `asking the model for a plan`.
+    pub fn set_activity(&self, description: impl Into<String>) {
+        self.send(ProgressEvent::Activity { description: description.into() });
     }
 
-    /// Passes on what a program writes, and waits while whoever reads it is behind.
-    pub async fn output(&self, output: &[u8]) {
+    /// Appends a program's output to the log, and waits while the log is behind.
+    pub async fn write_output(&self, output: &[u8]) {
         if let Some(log) = &self.log {
             log.write(output).await;
         }
     }
 
-    /// Sends any event.
+    /// Sends an event to the sink, and writes stages and activities to the log.
     pub fn send(&self, event: ProgressEvent) {
         if let Some(log) = &self.log {
             match &event {
-                ProgressEvent::Stage { stage, status } => log.note(&format!("== {stage}: {}", status.as_str())),
-                ProgressEvent::Doing { what } => log.note(&format!("-- {what}")),
+                ProgressEvent::Stage { stage, status } => log.write_line(&format!("== {stage}: {}", status.as_str())),
+                ProgressEvent::Activity { description } => log.write_line(&format!("-- {description}")),
                 ProgressEvent::Tokens { .. } => {}
             }
         }
         if let Some(sink) = &self.sink {
-            sink.notice(self.job, event);
+            sink.publish(self.job, event);
         }
     }
 }

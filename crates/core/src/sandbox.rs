@@ -1,4 +1,4 @@
-//! Runs a repository's build and tests, which nobody trusts.
+//! Running the build and tests of a repository, which are untrusted code.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,111 +14,112 @@ use crate::progress::Progress;
 /// A tree to build and test.
 #[derive(Debug, Clone)]
 pub struct CheckRequest {
-    /// The tree, without git's own files. The run may write here.
+    /// The tree, without `.git`. The run may write here.
     pub root: PathBuf,
-    /// A folder for caches and build outputs that two runs of one job share.
+    /// A folder for caches and build outputs. Two runs of one job share it.
     pub scratch: PathBuf,
 }
 
-/// What a run showed.
+/// The result of a test run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CheckReport {
-    /// `cargo`, `pytest`, …
+    /// The test runner: `cargo`, `pytest`, …
     pub ecosystem: String,
-    /// The command, for people.
+    /// The command line, for people.
     pub command: String,
-    /// Whether it built: tests that ran at all count as built.
+    /// Whether the tree was built. A run whose tests started counts as built.
     pub build_success: bool,
-    /// Counts.
+    /// The counts of passed, failed and skipped tests.
     pub results: TestResults,
-    /// Every test by name, as far as the runner names them.
+    /// The outcome of every test by name, as far as the runner reports names.
     pub tests: BTreeMap<String, TestOutcome>,
-    /// Whether the time ran out.
+    /// Whether the run was ended by its time limit.
     pub timed_out: bool,
-    /// The end of the output.
+    /// The last part of the output.
     pub log_tail: String,
 }
 
-/// How one test ended.
+/// The outcome of one test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TestOutcome {
-    /// It passed.
+    /// The test passed, or failed as expected.
     Passed,
-    /// It failed, or broke down.
+    /// The test failed or could not be executed.
     Failed,
-    /// It did not run.
+    /// The test was not executed.
     Skipped,
 }
 
 /// A program to run in a tree, which it may change.
 #[derive(Debug, Clone)]
 pub struct ProgramRequest {
-    /// The tree, without git's own files.
+    /// The tree, without `.git`.
     pub root: PathBuf,
-    /// A folder for whatever it leaves beside the tree.
+    /// A folder for temporary files and the program's home.
     pub scratch: PathBuf,
     /// The program and its arguments.
     pub args: Vec<String>,
-    /// Variables beside those that every program gets.
+    /// Environment variables in addition to those that every program gets.
     pub env: BTreeMap<String, String>,
-    /// The longest time.
+    /// The time after which the program is killed.
     pub timeout: Duration,
 }
 
-/// What a program did.
+/// The result of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgramReport {
-    /// Its exit code; `None` when a signal ended it.
+    /// The exit code; `None` if a signal ended the program.
     pub code: Option<i32>,
-    /// Whether the time ran out.
+    /// Whether the program was ended by its time limit.
     pub timed_out: bool,
-    /// The end of its output.
+    /// The last part of the output.
     pub log_tail: String,
-    /// What differs in the tree, by path. What the repository ignores is left out where it is new.
+    /// The changed files, by path. New files that the repository ignores are left out.
     pub changed: Vec<TreeChange>,
 }
 
-/// A file that differs.
+/// A changed file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeChange {
-    /// From the tree's root, `/` between the parts.
+    /// The path relative to the tree's root, with `/`.
     pub path: String,
-    /// Its bytes now; `None` when it is gone.
+    /// The present content; `None` for a removed file.
     pub content: Option<Vec<u8>>,
 }
 
-/// The run gave no answer.
+/// A run has no result.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SandboxError {
-    /// Untrusted code may not run here.
+    /// The policy does not allow untrusted code to run on this host.
     #[error("{reason}")]
     Refused {
-        /// Why, and what to set.
+        /// The reason, for people.
         reason: String,
     },
-    /// The tree has no tests that we know how to run.
+    /// The tree has no test suite of a known kind.
     #[error("no test suite was found (looked for cargo, pytest, unittest, npm and go)")]
     NoTests,
     /// A program that the tests need is not installed.
     #[error("`{program}` is not installed on this machine; install it where Patchwright runs")]
     ToolMissing {
-        /// Which.
+        /// The program's name.
         program: String,
     },
-    /// The job was cancelled meanwhile.
+    /// The job was cancelled during the run.
     #[error("the job was cancelled")]
     Cancelled,
     /// The process could not be started or watched.
     #[error("the tests could not be started")]
     Internal {
-        /// Why.
+        /// The cause.
         #[source]
         source: Cause,
     },
 }
 
 impl SandboxError {
-    /// What the caller can do about it.
+    /// Returns what the caller can do about the error.
     pub const fn fault(&self) -> Fault {
         match self {
             Self::Refused { .. } => Fault::Denied,
@@ -130,18 +131,18 @@ impl SandboxError {
 
 /// Runs untrusted code with limits.
 ///
-/// An implementation MUST give the code no secret and nothing of our environment, MUST end all of its processes when
-/// it returns, on every path, and MUST refuse when it cannot keep what its policy promises.
+/// An implementation MUST NOT pass secrets or its own environment to the code, MUST end all processes of a run before it
+/// returns, on every path, and MUST answer [`SandboxError::Refused`] if it cannot enforce its policy.
 #[async_trait]
 pub trait Sandbox: Send + Sync {
-    /// How far code is kept away from this machine, for people: `none`, `best-effort`, `strong`.
+    /// Returns how far code is isolated from this machine, for people: `none`, `best-effort`, `strong`.
     fn isolation(&self) -> &'static str;
 
-    /// Whether [`Self::check`] would run anything for a tree, found out without running any of it: a refusal of the
-    /// policy or a tree without tests is told here, before copies are made for nothing.
+    /// Returns the error that [`Self::check`] would return without running anything: a refusal by the policy, or a tree
+    /// without tests. Callers probe before they prepare a copy of the tree.
     fn probe(&self, root: &Path) -> Result<(), SandboxError>;
 
-    /// Runs a program.
+    /// Runs a program and returns what it changed in the tree.
     async fn run(
         &self,
         request: ProgramRequest,

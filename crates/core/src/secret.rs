@@ -1,37 +1,38 @@
-//! Secrets that cannot be printed, and a redactor for text that leaves.
+//! Secrets that cannot be printed, and a redactor for outgoing text.
 
 use std::fmt;
 use std::sync::{Arc, RwLock};
 
 use zeroize::Zeroizing;
 
-/// What stands where a secret stood.
+/// The replacement for a secret in text.
 pub const REDACTED: &str = "[redacted]";
 
-/// A secret in memory. `Debug`, `Display` and `Serialize` show `[redacted]`; the memory is wiped when the last copy goes.
+/// A secret in memory. `Debug`, `Display` and `Serialize` show `[redacted]`; the memory is wiped when the last clone is
+/// dropped.
 #[derive(Clone)]
 pub struct Secret(Arc<Zeroizing<String>>);
 
 impl Secret {
-    /// Takes a secret in.
+    /// Wraps a secret.
     pub fn new(secret: impl Into<String>) -> Self {
         Self(Arc::new(Zeroizing::new(secret.into())))
     }
 
-    /// The secret itself, for the one call that needs it. Never put it into a log, a URL, an argument or an error.
+    /// Returns the secret itself, for the one call that needs it. It must not reach a log, a URL, a command line or an error.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether a text is this secret. Takes the same time for every wrong text.
-    pub fn matches(&self, given: &str) -> bool {
-        // Compared through MACs: ring offers a constant-time check of those and of nothing else.
+    /// Returns whether `candidate` is this secret. The time does not depend on where they differ.
+    pub fn matches(&self, candidate: &str) -> bool {
+        // Compared through MACs: ring has a constant-time comparison for those only.
         let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"comparison");
-        let wanted = ring::hmac::sign(&key, self.expose().as_bytes());
-        ring::hmac::verify(&key, given.as_bytes(), wanted.as_ref()).is_ok()
+        let expected = ring::hmac::sign(&key, self.expose().as_bytes());
+        ring::hmac::verify(&key, candidate.as_bytes(), expected.as_ref()).is_ok()
     }
 
-    /// Whether it holds nothing.
+    /// Returns whether it is the empty string.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -55,15 +56,16 @@ impl serde::Serialize for Secret {
     }
 }
 
-/// Masks secrets in text: the ones that it was told, and whatever has the shape of a well-known token.
+/// Masks secrets in text: the ones that were added to it, and everything that has the shape of a well-known token, of
+/// credentials in a URL or of a private key.
 ///
-/// Everything that leaves goes through one: logs, comments, pull requests, prompts, error messages.
+/// All outgoing text passes through one: logs, comments, pull requests, prompts, error messages. Clones share their secrets.
 #[derive(Clone, Default)]
 pub struct Redactor {
     known: Arc<RwLock<Vec<Secret>>>,
 }
 
-/// A prefix that begins a token, and the least number of token characters that must follow.
+/// Prefixes of well-known tokens, each with the least number of token characters that must follow.
 const SHAPES: &[(&str, usize)] = &[
     ("github_pat_", 20),
     ("ghp_", 20),
@@ -82,27 +84,27 @@ const SHAPES: &[(&str, usize)] = &[
 ];
 
 impl Redactor {
-    /// Secrets shorter than this are not searched for: they would match ordinary words.
+    /// The length in bytes below which a secret is not masked: it would match ordinary words.
     pub const MIN_SECRET: usize = 6;
 
-    /// A redactor that knows these secrets.
+    /// Creates a redactor with these secrets.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
         let mut known: Vec<Secret> =
             secrets.into_iter().filter(|secret| secret.expose().len() >= Self::MIN_SECRET).cloned().collect();
-        sort(&mut known);
+        sort_longest_first(&mut known);
         Self { known: Arc::new(RwLock::new(known)) }
     }
 
-    /// Learns a secret: from here on it is masked by this redactor and by all that were cloned from it.
-    pub fn learn(&self, secret: &Secret) {
+    /// Adds a secret. It is masked from now on, by this redactor and by all of its clones.
+    pub fn add(&self, secret: &Secret) {
         let mut known = self.known.write().expect("no holder of this lock can panic");
         if secret.expose().len() >= Self::MIN_SECRET && !known.iter().any(|other| other.matches(secret.expose())) {
             known.push(secret.clone());
-            sort(&mut known);
+            sort_longest_first(&mut known);
         }
     }
 
-    /// The text with every secret masked.
+    /// Returns the text with every secret replaced by [`REDACTED`].
     pub fn redact(&self, text: &str) -> String {
         let mut out = text.to_owned();
         for secret in self.known.read().expect("no holder of this lock can panic").iter() {
@@ -114,8 +116,8 @@ impl Redactor {
     }
 }
 
-/// A secret that holds another one must go first, or its rest would stay.
-fn sort(known: &mut [Secret]) {
+/// A secret that contains another one must be replaced first, or its remainder would stay readable.
+fn sort_longest_first(known: &mut [Secret]) {
     known.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
 }
 
@@ -135,9 +137,9 @@ fn mask_shapes(text: &str) -> String {
     let mut copied = 0;
     let mut at = 0;
     while at < bytes.len() {
-        let begins = at == 0 || !is_token_byte(bytes[at - 1]);
+        let at_boundary = at == 0 || !is_token_byte(bytes[at - 1]);
         let shape =
-            begins.then(|| SHAPES.iter().find(|(prefix, _)| bytes[at..].starts_with(prefix.as_bytes()))).flatten();
+            at_boundary.then(|| SHAPES.iter().find(|(prefix, _)| bytes[at..].starts_with(prefix.as_bytes()))).flatten();
         if let Some((prefix, least)) = shape {
             let tail = bytes[at + prefix.len()..].iter().take_while(|byte| is_token_byte(**byte)).count();
             if tail >= *least {
@@ -154,7 +156,7 @@ fn mask_shapes(text: &str) -> String {
     out
 }
 
-/// `https://user:password@host` loses what stands before the `@`.
+/// Masks the part before the `@` of `https://user:password@host`.
 fn mask_url_credentials(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -187,7 +189,7 @@ fn mask_private_keys(text: &str) -> String {
         }
         out.push_str(&rest[..start]);
         out.push_str(REDACTED);
-        // A key that was cut off is masked to the end of the text.
+        // A truncated key is masked to the end of the text.
         rest = rest[start..].find("PRIVATE KEY-----\n").map_or("", |_| {
             rest.find("-----END ")
                 .and_then(|end| rest[end + 9..].find("-----").map(|e| &rest[end + 9 + e + 5..]))
@@ -203,37 +205,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_does_not_show_itself() {
+    fn a_secret_is_not_printed_or_serialized() {
         let secret = Secret::new("hunter2hunter2");
         assert_eq!(format!("{secret} {secret:?}"), "[redacted] [redacted]");
         assert_eq!(serde_json::to_string(&secret).unwrap(), "\"[redacted]\"");
     }
 
     #[test]
-    fn a_secret_matches_itself_only() {
+    fn a_secret_matches_only_the_same_text() {
         let secret = Secret::new("hunter2");
         assert!(secret.matches("hunter2"));
         assert!(!secret.matches("hunter") && !secret.matches("hunter22") && !secret.matches(""));
     }
 
     #[test]
-    fn known_secrets_go_longest_first() {
+    fn longer_secrets_are_masked_before_those_that_they_contain() {
         let redactor = Redactor::new([&Secret::new("secret"), &Secret::new("secret-and-more"), &Secret::new("x")]);
         assert_eq!(redactor.redact("a secret-and-more x b secret"), "a [redacted] x b [redacted]");
     }
 
     #[test]
-    fn what_is_learned_late_is_masked_everywhere() {
+    fn a_secret_that_is_added_later_is_masked_by_all_clones() {
         let redactor = Redactor::default();
         let other = redactor.clone();
-        redactor.learn(&Secret::new("late-secret"));
-        redactor.learn(&Secret::new("late-secret"));
+        redactor.add(&Secret::new("late-secret"));
+        redactor.add(&Secret::new("late-secret"));
         assert_eq!(other.redact("a late-secret"), "a [redacted]");
         assert_eq!(format!("{other:?}"), "Redactor(1 secrets)");
     }
 
     #[test]
-    fn tokens_are_known_by_their_shape() {
+    fn tokens_are_recognised_by_their_shape() {
         let redactor = Redactor::default();
         let token = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
         assert_eq!(redactor.redact(&format!("t={token};")), "t=[redacted];");
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn private_keys_vanish_whole() {
+    fn private_keys_are_masked_completely() {
         let redactor = Redactor::default();
         let text = "a\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\nabc=\n-----END RSA PRIVATE KEY-----\nb";
         assert_eq!(redactor.redact(text), "a\n[redacted]\nb");

@@ -1,4 +1,4 @@
-//! A tree of files as it stands at one commit, and the changes that led to it.
+//! The files of one commit, and the changes before it.
 
 use std::fmt::Debug;
 
@@ -7,20 +7,20 @@ use crate::fault::Cause;
 /// A file of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeFile {
-    /// Relative, with `/`.
+    /// The path relative to the tree's root, with `/`.
     pub path: String,
-    /// The id of its content: the same content has the same id, in every commit. `None` where the tree keeps no ids.
+    /// The id of the content: equal contents have equal ids, in every commit. `None` if the tree keeps no ids.
     pub blob: Option<String>,
 }
 
-/// A change of the past.
+/// A commit of a tree's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PastChange {
-    /// Its id.
+pub struct HistoryEntry {
+    /// The commit's id.
     pub id: String,
-    /// When it was made, in seconds since 1970.
+    /// The commit's time in seconds since 1970.
     pub time: i64,
-    /// Its message.
+    /// The commit's message.
     pub message: String,
 }
 
@@ -28,29 +28,31 @@ pub struct PastChange {
 #[derive(Debug, thiserror::Error)]
 #[error("the files of the tree cannot be listed")]
 pub struct SourceTreeError {
-    /// Why.
+    /// The cause.
     #[source]
     pub source: Cause,
 }
 
-/// Reads a tree. Calls block, and many threads may call at once. MUST show one moment: what is written meanwhile into a
-/// working copy changes neither the list nor a file of it that has an id.
+/// Reads a tree. Calls block, and several threads may call at once.
+///
+/// An implementation MUST show one state: later writes to a working copy change neither the list of files nor the content of
+/// a file that has an id.
 pub trait SourceTree: Debug + Send + Sync {
-    /// The id of the commit that it is; the same id means the same tree and the same past. `None` where there is no commit.
+    /// Returns the id of the commit; the same id means the same tree and the same history. `None` without a commit.
     fn id(&self) -> Option<String>;
 
-    /// Its plain files (no links, no modules), in the order of their paths.
+    /// Returns the plain files (no links, no submodules), sorted by path.
     ///
     /// # Errors
-    /// [`SourceTreeError`] when the tree is not there.
+    /// [`SourceTreeError`] if the tree cannot be read.
     fn files(&self) -> Result<Vec<TreeFile>, SourceTreeError>;
 
-    /// The content of some of its files, in their order; what is larger than `most` bytes, or missing, is `None`.
-    fn read(&self, files: &[TreeFile], most: u64) -> Vec<Option<Vec<u8>>>;
+    /// Returns the contents of these files, in their order; `None` for a file that is missing or larger than `max_bytes`.
+    fn read(&self, files: &[TreeFile], max_bytes: u64) -> Vec<Option<Vec<u8>>>;
 
-    /// The changes that led to it, newest first; as many as are there where that is fewer, and none where no history is.
-    fn past(&self, most: usize) -> Vec<PastChange>;
+    /// Returns at most `limit` commits that lead to the tree, newest first; fewer in a shallow clone, none without history.
+    fn history(&self, limit: usize) -> Vec<HistoryEntry>;
 
-    /// The files that a change touched, compared with the one before it; nothing where that cannot be told.
-    fn touched(&self, change: &str) -> Vec<String>;
+    /// Returns the paths that a commit changed, compared with its first parent; none if that is not available.
+    fn changed_paths(&self, commit: &str) -> Vec<String>;
 }

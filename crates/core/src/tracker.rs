@@ -1,4 +1,4 @@
-//! Where issues live: what a forge and Jira can both do.
+//! Issue trackers: what forges and Jira have in common.
 
 use async_trait::async_trait;
 use patchwright_domain::job::PullRequestRef;
@@ -6,76 +6,77 @@ use patchwright_domain::{IssueRef, Milestone, PlatformId};
 
 use crate::fault::{Cause, Fault};
 
-/// A call to a forge or tracker did not do what was asked.
+/// A call to a forge or tracker failed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ForgeError {
-    /// The thing is not there, or we may not see it: forges answer the same for both.
+    /// The object does not exist, or the account may not see it: platforms answer both alike.
     #[error("{what} was not found on {platform}; check the name, and that the token may read it")]
     NotFound {
         /// The platform.
         platform: PlatformId,
-        /// The thing, in words.
+        /// The object, as a noun phrase.
         what: String,
     },
-    /// The credentials are wrong or expired.
+    /// The credentials are missing, wrong or expired.
     #[error("{platform} refused the credentials ({detail}); set a valid token")]
     Unauthorized {
         /// The platform.
         platform: PlatformId,
-        /// What it said.
+        /// The platform's message.
         detail: String,
     },
-    /// The credentials are right and the permission lacks.
+    /// The credentials are valid and lack the permission.
     #[error("{platform} does not allow this token to {action} ({detail}); grant the permission or use another token")]
     Forbidden {
         /// The platform.
         platform: PlatformId,
-        /// What we wanted, as a verb phrase.
+        /// The attempted operation, as a verb phrase.
         action: String,
-        /// What it said.
+        /// The platform's message.
         detail: String,
     },
-    /// The request was understood and refused.
+    /// The platform understood the request and refused it: a rule of the platform, a conflict, an invalid value.
     #[error("{platform} refused to {action}: {detail}")]
     Refused {
         /// The platform.
         platform: PlatformId,
-        /// What we wanted, as a verb phrase.
+        /// The attempted operation, as a verb phrase.
         action: String,
-        /// What it said.
+        /// The platform's message.
         detail: String,
     },
-    /// Too many calls.
+    /// The platform limits the rate of calls. No call is sent to it for this time.
     #[error("{platform} asks to slow down")]
     RateLimited {
         /// The platform.
         platform: PlatformId,
-        /// How long to wait, when it said so.
+        /// The wait that the platform asked for.
         after: Option<std::time::Duration>,
     },
-    /// It cannot be reached, or it fails: the call may or may not have had its effect.
+    /// The platform cannot be reached or fails. It is unknown whether the call had its effect.
     #[error("{platform} cannot be reached or fails ({detail})")]
     Unavailable {
         /// The platform.
         platform: PlatformId,
-        /// What was seen.
+        /// The failure.
         detail: String,
     },
-    /// It answered what it never should.
-    #[error("{platform} answered something that makes no sense to `{action}`")]
+    /// The response does not follow the platform's API.
+    #[error("{platform} sent an invalid response to `{action}`")]
     InvalidResponse {
         /// The platform.
         platform: PlatformId,
-        /// What we wanted, as a verb phrase.
+        /// The attempted operation, as a verb phrase.
         action: String,
-        /// What is wrong with it.
+        /// What is wrong with the response.
         #[source]
         source: Cause,
     },
 }
 
 impl ForgeError {
-    /// What the caller can do about it.
+    /// Returns what the caller can do about the error.
     pub const fn fault(&self) -> Fault {
         match self {
             Self::NotFound { .. } => Fault::Missing,
@@ -87,12 +88,12 @@ impl ForgeError {
     }
 }
 
-/// An issue as its tracker tells it.
+/// An issue as its tracker describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteIssue {
     /// One line.
     pub title: String,
-    /// Markdown; empty when the reporter wrote none.
+    /// Markdown; empty if the reporter wrote none.
     pub body: String,
     /// The reporter's login.
     pub author: String,
@@ -100,40 +101,40 @@ pub struct RemoteIssue {
     pub open: bool,
     /// The names of its labels.
     pub labels: Vec<String>,
-    /// Its page.
+    /// The address of its page.
     pub url: String,
 }
 
-/// A comment as its tracker tells it.
+/// A comment as its tracker describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comment {
-    /// The tracker's id of it.
+    /// The tracker's id of the comment.
     pub id: String,
-    /// Who wrote it.
+    /// The author's login or account id.
     pub author: String,
     /// Markdown.
     pub body: String,
 }
 
-/// Where issues live and people talk about them.
+/// Reads issues and writes comments.
 ///
 /// An implementation
 /// * MUST answer [`ForgeError::NotFound`] for an issue or comment that does not exist;
-/// * MUST retry what is safe to repeat by itself, within a bounded time, and obey the platform's wait hints;
+/// * MUST retry idempotent calls by itself, within a bounded time, and obey the platform's wait hints;
 /// * MUST NOT repeat `post_comment` after an unknown outcome: the caller looks the comment up by its marker first;
-/// * MUST cut or refuse nothing: the caller keeps texts under [`Tracker::max_comment_chars`].
+/// * MUST NOT shorten a text: the caller keeps texts under [`Tracker::max_comment_chars`].
 #[async_trait]
 pub trait Tracker: Send + Sync {
-    /// Which platform this is.
+    /// Returns the platform.
     fn platform(&self) -> PlatformId;
 
-    /// The longest comment or pull request text that the platform takes, in characters.
+    /// Returns the longest comment or pull request text that the platform accepts, in characters.
     fn max_comment_chars(&self) -> usize;
 
-    /// The issue as it is now.
+    /// Returns the present state of an issue.
     async fn issue(&self, issue: &IssueRef) -> Result<RemoteIssue, ForgeError>;
 
-    /// All comments on the issue (or pull request) with this number, oldest first.
+    /// Returns all comments on the issue or pull request with this number, oldest first.
     async fn comments(&self, issue: &IssueRef) -> Result<Vec<Comment>, ForgeError>;
 
     /// Writes a comment and returns its id.
@@ -142,14 +143,14 @@ pub trait Tracker: Send + Sync {
     /// Replaces a comment's text. Writing the same text again changes nothing.
     async fn edit_comment(&self, issue: &IssueRef, comment_id: &str, body: &str) -> Result<(), ForgeError>;
 
-    /// Moves the issue to the state that is configured for a milestone; an issue that is there already stays. Without
-    /// such a state, and on a forge, nothing is done. [`ForgeError::Refused`] when the tracker's rules do not allow it.
+    /// Moves the issue to the state that is configured for a milestone. Does nothing if it is in that state, if none is
+    /// configured, and on forges. [`ForgeError::Refused`] if the tracker's workflow does not allow the transition.
     async fn transition(&self, issue: &IssueRef, to: Milestone) -> Result<(), ForgeError> {
         let _ = (issue, to);
         Ok(())
     }
 
-    /// Links the issue to a pull request, once for each. A forge does so by itself.
+    /// Links the issue to a pull request; the same link is made once. Forges do nothing: they link by themselves.
     async fn link_pull_request(
         &self,
         issue: &IssueRef,

@@ -1,4 +1,6 @@
-//! The door: bytes in, our own event out.
+//! Webhook deliveries: verified bytes in, typed events out.
+//!
+//! Nothing behind a [`WebhookDecoder`] sees a platform's JSON.
 
 use patchwright_domain::{BranchName, DeliveryId, IssueRef, PlatformId, RepoName};
 
@@ -6,106 +8,166 @@ use crate::fault::Cause;
 pub use crate::signature::SigningKeys;
 use crate::tracker::RemoteIssue;
 
-/// The headers of a delivery, as far as a decoder asks for them.
+/// The headers of a delivery, as far as a decoder needs them.
+///
+/// Implemented for [`http::HeaderMap`], for slices and vectors of name–value pairs (tests, other web frameworks), and for
+/// references to all of these.
 pub trait Headers {
-    /// The first header of this name (compared without case), when it is text.
+    /// Returns the value of the first header with this name (compared without case) if it is visible ASCII or UTF-8.
     fn get(&self, name: &str) -> Option<&str>;
 
-    /// Whether more than one header has this name: two signatures are none.
+    /// Returns whether more than one header has this name. A repeated signature header is refused.
     fn is_repeated(&self, name: &str) -> bool;
 }
 
-/// The signature is missing or wrong.
+impl<H: Headers + ?Sized> Headers for &H {
+    fn get(&self, name: &str) -> Option<&str> {
+        (**self).get(name)
+    }
+
+    fn is_repeated(&self, name: &str) -> bool {
+        (**self).is_repeated(name)
+    }
+}
+
+impl Headers for http::HeaderMap {
+    fn get(&self, name: &str) -> Option<&str> {
+        Self::get(self, name).and_then(|value| value.to_str().ok())
+    }
+
+    fn is_repeated(&self, name: &str) -> bool {
+        self.get_all(name).iter().nth(1).is_some()
+    }
+}
+
+impl<N: AsRef<str>, V: AsRef<str>> Headers for [(N, V)] {
+    fn get(&self, name: &str) -> Option<&str> {
+        let found = self.iter().find(|(known, _)| known.as_ref().eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_ref())
+    }
+
+    fn is_repeated(&self, name: &str) -> bool {
+        self.iter().filter(|(known, _)| known.as_ref().eq_ignore_ascii_case(name)).nth(1).is_some()
+    }
+}
+
+impl<N: AsRef<str>, V: AsRef<str>, const LEN: usize> Headers for [(N, V); LEN] {
+    fn get(&self, name: &str) -> Option<&str> {
+        Headers::get(self.as_slice(), name)
+    }
+
+    fn is_repeated(&self, name: &str) -> bool {
+        Headers::is_repeated(self.as_slice(), name)
+    }
+}
+
+impl<N: AsRef<str>, V: AsRef<str>> Headers for Vec<(N, V)> {
+    fn get(&self, name: &str) -> Option<&str> {
+        Headers::get(self.as_slice(), name)
+    }
+
+    fn is_repeated(&self, name: &str) -> bool {
+        Headers::is_repeated(self.as_slice(), name)
+    }
+}
+
+/// A delivery is not authenticated. The texts do not say which part of a signature differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SignatureError {
-    /// No signature header.
+    /// There is no signature header.
     #[error("the delivery carries no signature; set the webhook's secret on the platform")]
     Missing,
-    /// Not of the form that the platform sends, or not made with our secret over these bytes.
+    /// The signature is malformed, repeated, or was not made with a configured secret over these bytes.
     #[error("the delivery's signature is wrong; check that both sides have the same webhook secret")]
     Wrong,
 }
 
-/// The delivery is signed and makes no sense.
+/// A delivery is authenticated and cannot be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DecodeError {
-    /// A header that the platform always sends lacks or is malformed.
+    /// A header that the platform always sends is missing or malformed.
     #[error("the header {name} is missing or malformed")]
     Header {
-        /// Its name.
+        /// The header's name.
         name: &'static str,
     },
-    /// The platform has no such event.
-    #[error("{event:?} is no event of {platform}")]
+    /// The platform has no event of this name.
+    #[error("{event:?} is not an event of {platform}")]
     UnknownEvent {
-        /// What the header says.
+        /// The value of the event header, shortened.
         event: String,
-        /// The platform.
+        /// The platform that the decoder is for.
         platform: PlatformId,
     },
-    /// The body is not JSON, or a field lacks or has the wrong type.
+    /// The body is not JSON, or a field is missing or has the wrong type.
     #[error("the body cannot be read: {detail}")]
     Body {
-        /// Where and what, naming the field.
+        /// The field or the position, and what is wrong there.
         detail: String,
     },
-    /// A name in the body cannot be one.
+    /// A field has the right type and not an allowed value (such as a branch name that git refuses).
     #[error("the field {field} cannot be used")]
     Field {
-        /// The field.
+        /// The field's path in the body.
         field: &'static str,
-        /// What is wrong with it.
+        /// The rule that the value breaks.
         #[source]
         source: Cause,
     },
 }
 
 impl DecodeError {
-    /// A field that must be there is not.
+    /// Creates the error for a required field that is absent.
     pub fn missing(field: &str) -> Self {
         Self::Body { detail: format!("missing field `{field}`") }
     }
 }
 
-/// Text out of a delivery's body, copied only when it was escaped. (A bare `Option<Cow<str>>` would always copy.)
+/// A string of a delivery's body, copied only when it contains escapes. (serde copies a bare `Option<Cow<str>>` always.)
 #[derive(Debug, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Text<'a>(#[serde(borrow)] std::borrow::Cow<'a, str>);
 
 impl Text<'_> {
-    /// The text.
+    /// Returns the string.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The text, to keep.
+    /// Converts into an owned string.
     pub fn into_string(self) -> String {
         self.0.into_owned()
     }
 }
 
-/// The beginning of a word that a platform sent, for messages.
-pub fn shortened(word: &str) -> String {
-    word.chars().take(60).collect()
+/// The longest event or action name that a message repeats, in characters.
+const MAX_SHOWN_NAME_CHARS: usize = 60;
+
+/// Returns the first 60 characters of a name that a platform sent, for messages.
+pub fn shorten_name(name: &str) -> String {
+    name.chars().take(MAX_SHOWN_NAME_CHARS).collect()
 }
 
-/// One delivery, decoded.
+/// One decoded delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// The platform's name of it; without one, a hash of event and body.
+    /// The platform's id of the delivery, or a hash of event and body if it sends none (see [`resolve_delivery_id`]).
     pub id: DeliveryId,
     /// The platform's name of the event.
     pub event_type: String,
-    /// What it tells us.
+    /// The event.
     pub event: InboundEvent,
 }
 
-/// What happened on a platform, in our own words.
+/// An event of a platform in platform-neutral form.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum InboundEvent {
-    /// The platform tries the connection.
+    /// The platform tests the connection.
     Ping,
-    /// Somebody commented on an issue.
+    /// A comment was added to an issue.
     Commented {
         /// The issue.
         issue: InboundIssue,
@@ -116,131 +178,131 @@ pub enum InboundEvent {
     Assigned {
         /// The issue.
         issue: InboundIssue,
-        /// To whom; some platforms tell several at once.
+        /// The logins of the new assignees; some platforms report several in one event.
         assignees: Vec<String>,
-        /// By whom.
+        /// The account that assigned them.
         actor: Actor,
-        /// When, in the platform's words, if it says: two hooks tell the same.
+        /// The event's time as the platform writes it. Tells apart two events from one event that two webhooks report.
         at: Option<String>,
     },
-    /// Labels were added.
+    /// Labels were added to an issue.
     Labeled {
         /// The issue.
         issue: InboundIssue,
-        /// Which ones.
+        /// The added labels.
         labels: Vec<String>,
-        /// By whom.
+        /// The account that added them.
         actor: Actor,
-        /// When, in the platform's words, if it says: two hooks tell the same.
+        /// The event's time as the platform writes it. Tells apart two events from one event that two webhooks report.
         at: Option<String>,
     },
     /// An issue was opened.
     Opened {
         /// The issue.
         issue: InboundIssue,
-        /// By whom.
+        /// The account that opened it.
         actor: Actor,
     },
-    /// A pull request was closed.
+    /// A pull request was merged or closed.
     PullRequestClosed {
-        /// In which repository.
+        /// The repository.
         repo: RepoName,
-        /// Its number.
+        /// The pull request's number.
         number: u64,
-        /// Its branch.
+        /// The pull request's branch.
         head: String,
         /// Whether it was merged.
         merged: bool,
     },
-    /// Somebody commented on a line of a pull request.
+    /// A comment was added to a line of a pull request.
     ReviewCommented {
-        /// In which repository.
+        /// The repository.
         repo: RepoName,
         /// The pull request's number.
         number: u64,
-        /// Its branch.
+        /// The pull request's branch.
         head: String,
         /// The comment.
         comment: InboundComment,
     },
-    /// The platform's own checks of a commit ended.
+    /// The platform's checks of a commit are complete.
     ChecksCompleted {
-        /// In which repository.
+        /// The repository.
         repo: RepoName,
         /// The commit.
         commit: String,
-        /// Who checked: the name of the application or of the check.
+        /// The name of the application or of the check.
         name: String,
-        /// How it ended, in the platform's word: `success`, `failure`.
+        /// The result as the platform writes it, such as `success` or `failure`.
         conclusion: String,
     },
-    /// Our application was installed somewhere, or is no more.
+    /// The platform's application was installed, suspended or removed.
     InstallationChanged {
-        /// Whose account.
+        /// The account that owns the installation.
         account: String,
-        /// What happened, in the platform's word: `created`, `deleted`, `suspend`.
+        /// The change as the platform writes it: `created`, `deleted`, `suspend`.
         action: String,
     },
-    /// Something that starts nothing.
+    /// An event that never starts a job.
     Other {
-        /// Why, for the answer and the log.
+        /// The reason, for the response and the log.
         reason: String,
     },
 }
 
-/// An issue as an event tells it.
+/// An issue as an event reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InboundIssue {
-    /// The issue.
+    /// The issue's address.
     pub source: IssueRef,
     /// One line.
     pub title: String,
-    /// Markdown; empty when there is none.
+    /// Markdown; empty if there is none.
     pub body: String,
     /// The reporter's login.
     pub author: String,
-    /// The names of its labels; none also where the event does not tell them.
+    /// The names of its labels; empty as well if the event does not report them.
     pub labels: Vec<String>,
-    /// Whether it is really a pull request: those share the numbers on some platforms.
+    /// Whether it is a pull request: some platforms number both together.
     pub is_pull_request: bool,
-    /// The repository's default branch, when the event says.
+    /// The repository's default branch, if the event reports it.
     pub default_branch: Option<BranchName>,
 }
 
 impl InboundIssue {
-    /// An issue that was read from its tracker, and not told by an event.
-    pub fn read(source: IssueRef, remote: RemoteIssue) -> Self {
+    /// Creates one from an issue that was read from its tracker, for jobs that no event started.
+    pub fn from_remote(source: IssueRef, remote: RemoteIssue) -> Self {
         let RemoteIssue { title, body, author, labels, .. } = remote;
         Self { source, title, body, author, labels, is_pull_request: false, default_branch: None }
     }
 }
 
-/// A comment as an event tells it.
+/// A comment as an event reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InboundComment {
-    /// The platform's id of it.
+    /// The platform's id of the comment; empty if the event has none.
     pub id: String,
     /// Markdown.
     pub body: String,
-    /// Who wrote it.
+    /// The comment's author.
     pub author: Actor,
 }
 
-/// Who did something.
+/// An account that acts on a platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
     /// The login.
     pub login: String,
-    /// Whether the platform says that it is no person.
+    /// Whether the platform marks the account as a program.
     pub is_bot: bool,
 }
 
-/// The delivery's id: the platform's header when it is there, else a hash of event and body, so that the same thing sent
-/// twice is known again (`spec/http-api`).
+/// Returns the delivery's id: the value of the platform's header, or a SHA-256 of event and body without that header, so
+/// that a repeated delivery is recognised (`docs/requirements.md#r190`).
 ///
 /// # Errors
-/// [`DecodeError::Header`] when the header is there and cannot be an id.
-pub fn delivery_id(
+/// [`DecodeError::Header`] if the header is present and its value is not a valid id.
+pub fn resolve_delivery_id(
     headers: &dyn Headers,
     header: &'static str,
     event_type: &str,
@@ -251,23 +313,23 @@ pub fn delivery_id(
     }
     let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
     hash.update(event_type.as_bytes());
-    // No event has a line break in its name: `ab` + `c` is not `a` + `bc`.
+    // Event names contain no line break, so `ab` + `c` and `a` + `bc` hash differently.
     hash.update(b"\n");
     hash.update(body);
     let digits: String = hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(DeliveryId::parse(&format!("sha256:{digits}")).expect("hexadecimal digits are printable"))
 }
 
-/// How deep a body may be nested. (serde's own bound does not hold for what a decoder skips.)
+/// The deepest nesting of a body. (serde's own limit does not apply to values that a decoder skips.)
 const MAX_DEPTH: usize = 128;
 
-/// Refuses a body that is nested deeper than anything a platform sends.
+/// Checks that a body is nested at most 128 levels deep, before a parser recurses into it.
 ///
 /// # Errors
-/// [`DecodeError::Body`].
+/// [`DecodeError::Body`] if it is nested deeper.
 pub fn check_depth(body: &[u8]) -> Result<(), DecodeError> {
     let opens = |byte: &u8| matches!(byte, b'[' | b'{');
-    // Nearly every body has fewer brackets altogether, and counting is much faster than following.
+    // Nearly every body has fewer brackets than that in total, and counting them is much faster than tracking the depth.
     if body.iter().filter(|byte| opens(byte)).count() <= MAX_DEPTH {
         return Ok(());
     }
@@ -289,26 +351,26 @@ pub fn check_depth(body: &[u8]) -> Result<(), DecodeError> {
     Ok(())
 }
 
-/// Verifies and decodes deliveries of one platform. Synchronous and pure.
+/// Verifies and decodes the deliveries of one platform. Synchronous, without side effects.
 ///
-/// An implementation MUST compare signatures in constant time over the raw bytes, and MUST NOT parse anything before.
+/// An implementation MUST compare signatures in constant time over the raw bytes, and MUST NOT parse the body before.
 pub trait WebhookDecoder: Send + Sync {
-    /// Which platform.
+    /// Returns the platform.
     fn platform(&self) -> PlatformId;
 
-    /// The header that names the event and by which the platform is recognised.
+    /// Returns the header that names the event. A delivery is assigned to a platform by its presence.
     fn event_header(&self) -> &'static str;
 
-    /// Checks that the delivery was made by somebody who has the secret.
+    /// Checks that the sender knows a configured secret.
     ///
     /// # Errors
-    /// [`SignatureError`], which says nothing about what the right one would be.
+    /// [`SignatureError`]; it does not reveal what a valid signature would be.
     fn verify(&self, headers: &dyn Headers, body: &[u8]) -> Result<(), SignatureError>;
 
-    /// Reads a verified delivery.
+    /// Decodes a verified delivery.
     ///
     /// # Errors
-    /// [`DecodeError`], naming the header or field.
+    /// [`DecodeError`] with the header or field that is wrong.
     fn decode(&self, headers: &dyn Headers, body: &[u8]) -> Result<Delivery, DecodeError>;
 }
 
@@ -317,7 +379,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn depth_is_counted_outside_of_texts_only() {
+    fn header_maps_and_pairs_are_read_without_case_and_repetitions_are_found() {
+        let mut map = http::HeaderMap::new();
+        map.append("X-One", http::HeaderValue::from_static("1"));
+        map.append("x-two", http::HeaderValue::from_static("a"));
+        map.append("x-two", http::HeaderValue::from_static("b"));
+        map.insert("x-bytes", http::HeaderValue::from_bytes(b"\xff").unwrap());
+        let pairs = [("x-one", "1"), ("X-TWO", "a"), ("x-two", "b")];
+        let owned: Vec<(String, String)> =
+            pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let all: [&dyn Headers; 4] = [&map, &pairs, &owned, &pairs.as_slice()];
+        for headers in all {
+            assert_eq!((headers.get("X-ONE"), headers.is_repeated("x-one")), (Some("1"), false));
+            assert_eq!((headers.get("x-Two"), headers.is_repeated("x-Two")), (Some("a"), true));
+            assert_eq!((headers.get("x-three"), headers.is_repeated("x-three")), (None, false));
+        }
+        assert_eq!(Headers::get(&map, "x-bytes"), None, "a value that is not text is no value");
+    }
+
+    #[test]
+    fn nesting_is_counted_outside_of_strings_only() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert!(check_depth(nested(128).as_bytes()).is_ok());
         assert!(check_depth(nested(129).as_bytes()).is_err());

@@ -88,7 +88,7 @@ impl std::fmt::Debug for KeyedForge {
 impl KeyedForge {
     /// Whose a secret is, asked of the forge itself.
     pub(crate) async fn owner_of(&self, secret: Secret) -> Result<String, ForgeError> {
-        self.redactor.learn(&secret);
+        self.redactor.add(&secret);
         (self.make)(secret).own_login().await
     }
 
@@ -125,7 +125,7 @@ impl KeyedForge {
                 tracing::warn!(credential = %credential.name, %scope, "the credential has ended; the next wider one is used");
                 continue;
             }
-            self.redactor.learn(&secret);
+            self.redactor.add(&secret);
             let mut clients = self.clients.lock().await;
             let client = clients.entry((credential.id, credential.changed_at)).or_insert_with(|| (self.make)(secret));
             if self.vault.note_use(credential.id, now).await? {

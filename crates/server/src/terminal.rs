@@ -72,7 +72,7 @@ impl Display {
 }
 
 impl ProgressSink for Display {
-    fn notice(&self, _: JobId, event: ProgressEvent) {
+    fn publish(&self, _: JobId, event: ProgressEvent) {
         match event {
             ProgressEvent::Stage { stage, status: StageStatus::Running } => {
                 self.bar.set_message(format!("{stage}"));
@@ -94,15 +94,16 @@ impl ProgressSink for Display {
                 };
                 self.line(&format!("{mark} {stage}{words}"));
             }
-            ProgressEvent::Doing { what } => {
+            ProgressEvent::Activity { description } => {
                 let tokens = *self.tokens.lock().expect("no holder of this lock can panic");
                 let spent = if tokens == 0 { String::new() } else { format!(" · {tokens} tokens") };
-                self.bar.set_message(format!("{what}{spent}"));
+                self.bar.set_message(format!("{description}{spent}"));
                 if self.plain {
-                    note(&format!("  {what}"));
+                    note(&format!("  {description}"));
                 }
             }
             ProgressEvent::Tokens { total } => *self.tokens.lock().expect("no holder of this lock can panic") = total,
+            _ => {}
         }
     }
 }

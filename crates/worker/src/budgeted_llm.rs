@@ -141,7 +141,7 @@ impl<'a> BudgetedLlm<'a> {
     async fn settle(&self, day: Date, most: Usage, answer: Result<&ChatAnswer, &LlmError>) {
         let spent = match answer {
             Ok(answer) => answer.usage,
-            Err(LlmError::CutOff | LlmError::Unusable { .. } | LlmError::Cancelled) => return,
+            Err(LlmError::Truncated | LlmError::Unusable { .. } | LlmError::Cancelled) => return,
             Err(_) => Usage::default(),
         };
         if let Err(error) = self.session.settle(day, most, spent).await {

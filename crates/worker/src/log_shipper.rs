@@ -34,7 +34,7 @@ pub(crate) fn channel() -> (Arc<dyn LogSink>, LogShipper) {
 
 #[async_trait]
 impl LogSink for LogWriter {
-    fn note(&self, line: &str) {
+    fn write_line(&self, line: &str) {
         let _ = self.0.try_send(format!("{line}\n").into_bytes());
     }
 

@@ -116,7 +116,7 @@ impl<'a> Run<'a> {
     }
 
     async fn open_workspace(&mut self, folder: &Path) -> Result<Box<dyn Workspace>, StopReason> {
-        self.progress.doing(format!("cloning {}", self.job().source.repo));
+        self.progress.set_activity(format!("cloning {}", self.job().source.repo));
         let credential = self.session.credential().await?;
         let start = self.job().follows.as_ref().and_then(|follows| follows.base.clone());
         let rework = self.job().published.pushed.clone().zip(start.clone());
@@ -221,7 +221,7 @@ impl<'a> Run<'a> {
         if self.job().publish == PublishMode::Patch || pushed.as_ref() == Some(&commit) {
             return Ok(());
         }
-        self.progress.doing(format!("pushing {}", self.job().branch));
+        self.progress.set_activity(format!("pushing {}", self.job().branch));
         let credential = self.session.credential().await?;
         workspace.push(&commit, pushed.as_ref(), credential.as_ref()).await.map_err(|error| {
             let mut error = StageError::from(error);

@@ -178,7 +178,7 @@ impl Worker {
         folder: &Path,
         progress: Progress,
     ) -> Option<TaskOutcome> {
-        progress.doing("looking at the repository");
+        progress.set_activity("looking at the repository");
         let model = self.tools.llm.as_ref().map(|llm| llm.model()).unwrap_or_default();
         let assignment = match session.start(&model).await {
             Ok(assignment) => assignment,

@@ -77,6 +77,7 @@ impl Engine {
             }
             InboundEvent::PullRequestClosed { .. } => Err(ignored("no pull request of ours")),
             InboundEvent::Other { reason } => Err(ignored(&reason)),
+            _ => Err(ignored("the event starts nothing")),
         }
     }
 

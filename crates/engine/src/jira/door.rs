@@ -74,7 +74,7 @@ impl Engine {
             tracing::error!(site, %error, "a delivery of Jira is not signed with the site's secret");
         })?;
         let delivery = jira.decoder.decode(headers, body, &site, workspace.own_account.as_deref())?;
-        let told = match delivery.told {
+        let told = match delivery.event {
             Ok(told) => told,
             Err(reason) => return Ok(ignored(reason)),
         };
@@ -91,7 +91,7 @@ impl Engine {
             id: JiraEventId::from_uuid(self.ports.ids.effect().as_uuid()),
             workspace_id: workspace.id,
             delivery_id: delivery.id,
-            told,
+            event: told,
             created_at: now,
         };
         if !jira.inbox.add_event(&event, &names).await? {
@@ -99,16 +99,20 @@ impl Engine {
         }
         self.wake();
         if workspace.status == LinkStatus::Inactive {
-            tracing::warn!(site, issue = event.told.issue.key, "a delivery came from a Jira site that is switched off");
+            tracing::warn!(
+                site,
+                issue = event.event.issue.key,
+                "a delivery came from a Jira site that is switched off"
+            );
             return Ok(Heard::Forbidden { reason: format!("the site {site} is switched off on this server") });
         }
-        tracing::info!(site, issue = event.told.issue.key, event_id = %event.id, "a delivery of Jira was accepted");
+        tracing::info!(site, issue = event.event.issue.key, event_id = %event.id, "a delivery of Jira was accepted");
         Ok(Heard::Accepted { event_id: event.id })
     }
 
     /// Whether it is worth to be looked at closely.
     async fn is_for_us(&self, jira: &JiraPorts, workspace: &Workspace, told: &SiteEvent) -> Result<bool, IntakeError> {
-        match &told.what {
+        match &told.kind {
             SiteEventKind::Labeled { labels } => {
                 Ok(labels.iter().any(|label| label.eq_ignore_ascii_case(&self.settings.label)))
             }

@@ -104,7 +104,7 @@ impl Engine {
 
     fn later(&self, claimed: &ClaimedJiraEvent, error: &ForgeError) -> EffectOutcome {
         let detail = self.ports.tools.redactor().redact(&error_words(error));
-        let (attempt, told) = (claimed.attempt, &claimed.event.told);
+        let (attempt, told) = (claimed.attempt, &claimed.event.event);
         let (site, issue) = (&told.issue.site, &told.issue.key);
         if let Some((at, outcome)) = self.put_off(error, attempt, MAX_TRIES, claimed.event.id.as_uuid(), true) {
             tracing::warn!(site, issue, attempt, retry_at = %at, error = %detail, "what Jira told is tried again later");
@@ -123,7 +123,7 @@ impl Engine {
             return self.say(&case, "inactive", &words::inactive(app_name)).await;
         }
         let own = self.own_account(&case).await?;
-        let Some(person) = event.told.person.as_ref().filter(|person| person.account != own) else { return Ok(()) };
+        let Some(person) = event.event.person.as_ref().filter(|person| person.account != own) else { return Ok(()) };
         let request = self.request(&case, &own);
         let Some(link) = jira.users.linked(case.workspace.id, &person.account).await? else {
             tracing::warn!(site = case.workspace.name, account = person.account, "a person of Jira is not linked here");
@@ -137,10 +137,10 @@ impl Engine {
             let text = words::shut_out(app_name, person);
             return self.say_to_asker(&case, request.as_ref(), "shut_out", &text).await;
         };
-        let (at, remote) = match jira.sites.issue_at(&event.told.issue).await {
+        let (at, remote) = match jira.sites.issue_at(&event.event.issue).await {
             Ok(found) => found,
             Err(error @ (ForgeError::NotFound { .. } | ForgeError::Forbidden { .. })) => {
-                let text = words::unreadable(&event.told.issue.key, &error.to_string());
+                let text = words::unreadable(&event.event.issue.key, &error.to_string());
                 return self.say_to_asker(&case, request.as_ref(), "unreadable", &text).await;
             }
             Err(error) => return Err(error.into()),
@@ -161,7 +161,7 @@ impl Engine {
 
     /// What was asked for; none when the event says nothing to us.
     fn request(&self, case: &Case<'_>, own: &str) -> Option<Request> {
-        match &case.event.told.what {
+        match &case.event.event.kind {
             SiteEventKind::Labeled { .. } => {
                 Some(Request { command: Command::Fix { instructions: None }, kind: TriggerKind::Label, said: None })
             }
@@ -258,19 +258,19 @@ impl Engine {
             Command::Restart { .. } => Command::Restart { instructions: tell() },
             other => other,
         };
-        let comment_id = match &case.event.told.what {
+        let comment_id = match &case.event.event.kind {
             SiteEventKind::Commented { comment_id, .. } => Some(comment_id.clone()),
             SiteEventKind::Labeled { .. } => None,
         };
         Wish {
-            issue: InboundIssue::read(source, remote),
+            issue: InboundIssue::from_remote(source, remote),
             actor: Actor { login: asker.user.login.to_string(), is_bot: false },
             owner: Some(asker.user.id),
             kind: request.kind,
             says_more: request.said.is_some(),
             command,
             comment_id,
-            identity: Some(case.event.told.identity()),
+            identity: Some(case.event.event.identity()),
         }
         .clean()
     }
@@ -340,7 +340,7 @@ impl Engine {
 
     /// Writes a comment about an event, unless an earlier try has.
     async fn say(&self, case: &Case<'_>, what: &str, text: &str) -> Result<(), Trouble> {
-        let at = &case.event.told.issue;
+        let at = &case.event.event.issue;
         let subject = format!("jira {} {what}", case.event.id);
         if case.again {
             let comments = case.jira.sites.comments_at(at).await?;
@@ -360,7 +360,7 @@ impl Engine {
     /// project is mapped to; the only repository there is; the one whose name the text has. Of several, those that can be
     /// read.
     async fn place(&self, case: &Case<'_>, on: &[Conversation], found: &Found) -> Result<Place, Trouble> {
-        let comment = match &case.event.told.what {
+        let comment = match &case.event.event.kind {
             SiteEventKind::Commented { body, .. } => body.as_str(),
             SiteEventKind::Labeled { .. } => "",
         };
@@ -456,10 +456,10 @@ fn record(event: &JiraEvent) -> DeliveryRecord {
         platform: JIRA,
         id: event.delivery_id.clone(),
         identity: None,
-        event_type: event.told.event_type.clone(),
+        event_type: event.event.event_type.clone(),
         job_id: None,
         received_at: event.created_at,
-        payload: serde_json::to_string(&event.told).unwrap_or_default(),
+        payload: serde_json::to_string(&event.event).unwrap_or_default(),
     }
 }
 

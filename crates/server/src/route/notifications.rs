@@ -127,7 +127,7 @@ fn secret(text: String, state: &State) -> Result<Secret, ApiError> {
         return Err(ApiError::bad("bad_secret", "a secret has 1 to 500 printable characters and no spaces"));
     }
     let secret = Secret::new(text);
-    state.app.redactor.learn(&secret);
+    state.app.redactor.add(&secret);
     Ok(secret)
 }
 

@@ -39,7 +39,7 @@ impl EventRow {
             id: parse(T, id, self.id.parse())?,
             workspace_id: parse(T, id, self.workspace_id.parse())?,
             delivery_id: parse(T, id, DeliveryId::parse(&self.delivery_id))?,
-            told: from_json(T, id, &self.body)?,
+            event: from_json(T, id, &self.body)?,
             created_at: timestamp(T, id, self.created_at)?,
         })
     }
@@ -174,8 +174,8 @@ impl JiraInbox for Vault {
             id: event.id.to_string(),
             workspace_id: event.workspace_id.to_string(),
             delivery_id: event.delivery_id.to_string(),
-            issue_id: event.told.issue.id.clone(),
-            body: json(&event.told)?,
+            issue_id: event.event.issue.id.clone(),
+            body: json(&event.event)?,
             status: WAITING.to_owned(),
             attempts: 0,
             not_before: micros(event.created_at),

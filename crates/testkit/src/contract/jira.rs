@@ -196,12 +196,12 @@ fn event(n: u128, workspace_id: WorkspaceId, issue: &str, at: i64) -> JiraEvent 
         id: JiraEventId::from_uuid(Uuid::from_u128(0x9000 + n)),
         workspace_id,
         delivery_id: DeliveryId::parse(&format!("delivery-{n}")).unwrap(),
-        told: SiteEvent {
+        event: SiteEvent {
             event_type: "comment_created".to_owned(),
             issue: TrackerRef::new(JIRA, "acme.atlassian.net", issue, "PROJ-1").unwrap(),
             timestamp: at,
             person: None,
-            what: SiteEventKind::Labeled { labels: vec!["x".to_owned()] },
+            kind: SiteEventKind::Labeled { labels: vec!["x".to_owned()] },
         },
         created_at: after(at),
     }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use patchwright_core::CancellationToken;
 use patchwright_core::forge::GitCredential;
 use patchwright_core::git::{Checkout, CommitRequest, Git, GitError, Workspace};
-use patchwright_core::source_tree::{PastChange, SourceTree, SourceTreeError, TreeFile};
+use patchwright_core::source_tree::{HistoryEntry, SourceTree, SourceTreeError, TreeFile};
 use patchwright_domain::job::report::{ChangeStatus, ChangedFile};
 use patchwright_domain::{BranchName, CommitSha, RepoPath};
 
@@ -118,7 +118,7 @@ impl Git for FakeGit {
     }
 }
 
-/// The tree of a commit of the remote; it has no past.
+/// The tree of a commit of the remote; it has no history.
 #[derive(Debug)]
 struct FakeTree {
     id: String,
@@ -138,19 +138,19 @@ impl SourceTree for FakeTree {
         Ok(self.files.iter().map(file).collect())
     }
 
-    fn read(&self, files: &[TreeFile], most: u64) -> Vec<Option<Vec<u8>>> {
+    fn read(&self, files: &[TreeFile], max_bytes: u64) -> Vec<Option<Vec<u8>>> {
         let content = |file: &TreeFile| {
             let content = self.files.get(&RepoPath::parse(&file.path).ok()?)?;
-            (content.len() as u64 <= most).then(|| content.clone())
+            (content.len() as u64 <= max_bytes).then(|| content.clone())
         };
         files.iter().map(content).collect()
     }
 
-    fn past(&self, _: usize) -> Vec<PastChange> {
+    fn history(&self, _: usize) -> Vec<HistoryEntry> {
         Vec::new()
     }
 
-    fn touched(&self, _: &str) -> Vec<String> {
+    fn changed_paths(&self, _: &str) -> Vec<String> {
         Vec::new()
     }
 }

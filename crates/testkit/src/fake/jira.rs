@@ -240,7 +240,7 @@ impl JiraInbox for FakeJira {
 
     async fn claim_event(&self, now: Timestamp, until: Timestamp) -> Result<Option<ClaimedJiraEvent>, StoreError> {
         let mut tables = self.tables();
-        let issue = |kept: &KeptEvent| (kept.event.workspace_id, kept.event.told.issue.id.clone());
+        let issue = |kept: &KeptEvent| (kept.event.workspace_id, kept.event.event.issue.id.clone());
         let mut seen = std::collections::BTreeSet::new();
         // In the order of their ids: the first that waits on an issue holds up the others.
         let first: Vec<JiraEventId> = tables

@@ -79,7 +79,7 @@ impl Sandbox for ScriptedSandbox {
             return Err(SandboxError::Cancelled);
         }
         let report = (self.program.lock().unwrap_or_else(PoisonError::into_inner))(&request)?;
-        progress.output(report.log_tail.as_bytes()).await;
+        progress.write_output(report.log_tail.as_bytes()).await;
         Ok(report)
     }
 
@@ -108,7 +108,7 @@ impl CodeIndex for FakeIndex {
         let within = |path: &str| query.folder.as_ref().is_none_or(|folder| path.starts_with(&format!("{folder}/")));
         let ranked =
             files.iter().filter(|file| within(&file.path)).take(query.limit).enumerate().map(|(place, file)| {
-                let (symbols, skeleton) = if place < query.outlined {
+                let (symbols, skeleton) = if place < query.outlines {
                     let symbol = RankedSymbol { name: "it".to_owned(), kind: "function".to_owned(), lines: (1, 2) };
                     (vec![symbol], "1: def it()\n".to_owned())
                 } else {

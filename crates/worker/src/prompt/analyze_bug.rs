@@ -2,7 +2,7 @@
 //! `docs/locate.md`.
 
 use patchwright_core::code_index::RankedFile;
-use patchwright_core::llm::{Message, most_tokens};
+use patchwright_core::llm::{Message, estimate_tokens};
 use patchwright_domain::{Issue, Job};
 use serde::Deserialize;
 
@@ -113,7 +113,7 @@ pub(crate) async fn ask(
 
 fn question(issue: &Issue, job: &Job, ranked: &[RankedFile], is_first: bool) -> String {
     let issue = issue_text_within(issue, job, ISSUE_TOKENS);
-    let room = MAX_TOKENS.saturating_sub(most_tokens(issue.len()) + most_tokens(super::RULES.len()) + RESERVE);
+    let room = MAX_TOKENS.saturating_sub(estimate_tokens(issue.len()) + estimate_tokens(super::RULES.len()) + RESERVE);
     let more = if is_first {
         " If none of them can be it, answer with `more` in place of `candidate_files`: you are shown what else is found, once."
     } else {
@@ -141,15 +141,15 @@ fn candidates(ranked: &[RankedFile], room: usize) -> String {
     let reasons = |file: &RankedFile| file.reasons.iter().take(REASONS).cloned().collect::<Vec<_>>().join("; ");
     let lines: Vec<String> =
         ranked.iter().map(|file| fenced(&format!("- {} ({})\n", file.path, reasons(file)))).collect();
-    let mut used: usize = lines.iter().map(|line| most_tokens(line.len())).sum();
+    let mut used: usize = lines.iter().map(|line| estimate_tokens(line.len())).sum();
     let mut out = String::new();
     for (line, file) in lines.iter().zip(ranked) {
-        if out.is_empty() || most_tokens(out.len()) + most_tokens(line.len()) <= room {
+        if out.is_empty() || estimate_tokens(out.len()) + estimate_tokens(line.len()) <= room {
             out.push_str(line);
         }
         let skeleton: String = file.skeleton.lines().map(|line| fenced(&format!("    {line}\n"))).collect();
-        if used + most_tokens(skeleton.len()) <= room {
-            used += most_tokens(skeleton.len());
+        if used + estimate_tokens(skeleton.len()) <= room {
+            used += estimate_tokens(skeleton.len());
             out.push_str(&skeleton);
         }
     }
@@ -179,9 +179,9 @@ mod tests {
             let issue = Issue { body: text, ..build::issue(1) };
             let question = question(&issue, &build::job(1), &ranked, true);
             assert!(
-                most_tokens(question.len()) + most_tokens(super::super::RULES.len()) <= MAX_TOKENS,
+                estimate_tokens(question.len()) + estimate_tokens(super::super::RULES.len()) <= MAX_TOKENS,
                 "{}",
-                most_tokens(question.len())
+                estimate_tokens(question.len())
             );
             assert!(question.contains("module_0.py") && question.contains("module_29.py"), "all are named");
             let shown = question.matches("    12: class Reader").count();

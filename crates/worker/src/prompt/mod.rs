@@ -8,7 +8,7 @@ pub(crate) mod code_fix;
 pub(crate) mod extract;
 pub(crate) mod fix_plan;
 
-use patchwright_core::llm::{Message, most_tokens};
+use patchwright_core::llm::{Message, estimate_tokens};
 use patchwright_domain::{Issue, Job};
 
 use crate::budgeted_llm::BudgetedLlm;
@@ -38,7 +38,7 @@ fn issue_text_within(issue: &Issue, job: &Job, most: usize) -> String {
     let mut length = MAX_ISSUE;
     loop {
         let text = issue_text_of(issue, job, length);
-        if most_tokens(text.len()) <= most || length < 200 {
+        if estimate_tokens(text.len()) <= most || length < 200 {
             return text;
         }
         length = length * 3 / 4;

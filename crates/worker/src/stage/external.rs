@@ -80,7 +80,7 @@ async fn call(context: &StageContext<'_>, command: &WorkCommand, tree: &Path) ->
     let Some((args, env)) = words.call(command, &context.tools.presets) else {
         return Err(refused(command, "this machine knows no such preset"));
     };
-    context.progress.doing(format!("running {command}"));
+    context.progress.set_activity(format!("running {command}"));
     let request =
         ProgramRequest { root: tree.to_owned(), scratch: folder, args, env, timeout: context.tools.command_timeout };
     let running = context.tools.sandbox.run(request, context.progress, context.cancel);

@@ -39,7 +39,7 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
     let mut diff = String::new();
     let base = &base_texts(context, &proposed.plan).await?;
     for (change, before) in proposed.plan.changes.iter().zip(base) {
-        context.progress.doing(format!("changing {}", change.file));
+        context.progress.set_activity(format!("changing {}", change.file));
         // A second round changes what the first one left.
         let standing = read_text(context, &change.file).await?;
         let text = change_file(context, llm, &proposed.plan, change, standing.as_deref()).await?;

@@ -23,14 +23,14 @@ const CHOSEN: usize = 5;
 const OUTLINED: usize = CANDIDATES;
 
 pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageError> {
-    context.progress.doing("ranking the repository's files");
+    context.progress.set_activity("ranking the repository's files");
     let query = query(context);
     let ranking = context.tools.code_index.rank(query.clone()).await?;
     let mut method = AnalysisMethod::Heuristic;
     let mut ranked = ranking.files;
     let mut analysis = String::new();
     if let Some(llm) = context.llm.filter(|_| !ranked.is_empty()) {
-        context.progress.doing("asking the model which of them matter");
+        context.progress.set_activity("asking the model which of them matter");
         if let Some(answer) = consult(context, llm, &query, &mut ranked).await? {
             method = AnalysisMethod::Hybrid;
             analysis = answer;
@@ -57,16 +57,11 @@ fn query(context: &StageContext<'_>) -> IndexQuery {
         body = format!("{body}\n\n{text}");
     }
     let source = &context.issue.source;
-    IndexQuery {
-        tree: context.workspace.tree(),
-        repository: Some(format!("{}/{}", source.platform, source.repo)),
-        title: context.issue.title.clone(),
-        body,
-        labels: context.issue.labels.clone(),
-        folder: None,
-        outlined: if context.llm.is_some() { SHOWN_TO_MODEL } else { OUTLINED },
-        limit: SHOWN_TO_MODEL,
-    }
+    IndexQuery::new(context.workspace.tree(), context.issue.title.clone(), body)
+        .with_repository(format!("{}/{}", source.platform, source.repo))
+        .with_labels(context.issue.labels.clone())
+        .with_outlines(if context.llm.is_some() { SHOWN_TO_MODEL } else { OUTLINED })
+        .with_limit(SHOWN_TO_MODEL)
 }
 
 /// Lets the model choose, after another look where it asks for one; what it says of them, or nothing when the ranking stands as
@@ -79,7 +74,7 @@ async fn consult(
 ) -> Result<Option<String>, StageError> {
     let Some(mut answer) = ask(context, llm, ranked, true).await? else { return Ok(None) };
     if let Some(more) = answer.more.take() {
-        context.progress.doing("looking for what the model asks for");
+        context.progress.set_activity("looking for what the model asks for");
         let mut wider = look_again(context, query, &more, ranked).await?;
         if let Some(second) = ask(context, llm, &wider, false).await?
             && reorder(&mut wider, &second)

@@ -25,7 +25,7 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
     let Some(llm) = context.llm else { return Ok(Outcome::without_model()) };
     let located = context.job.located().map(|report| report.candidates.as_slice()).unwrap_or_default();
     let files = read_files(context, located).await?;
-    context.progress.doing("asking the model for a plan");
+    context.progress.set_activity("asking the model for a plan");
     let answer = fix_plan::ask(llm, context.issue, context.job, &files).await?;
     let (plan, risk_level) = answer.and_then(check).map_err(|problem| {
         StageError::new(

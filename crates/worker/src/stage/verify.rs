@@ -37,13 +37,13 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
 
 async fn compare(context: &StageContext<'_>, fix: &FixReport) -> Result<VerifyReport, SandboxError> {
     context.tools.sandbox.probe(context.workspace.root())?;
-    context.progress.doing("testing the tree before the change");
+    context.progress.set_activity("testing the tree before the change");
     let before = match before(context, fix).await {
         Ok(report) => Some(report),
         Err(SandboxError::NoTests) => None,
         Err(error) => return Err(error),
     };
-    context.progress.doing("testing the tree after the change");
+    context.progress.set_activity("testing the tree after the change");
     let tree = export(context, &fix.commit, "after").await?;
     let after = check(context, tree).await?;
     Ok(judge(context, before, after))

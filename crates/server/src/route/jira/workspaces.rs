@@ -206,7 +206,7 @@ fn taken(text: Option<String>, state: &State) -> Result<Option<Secret>, ApiError
         return Err(ApiError::bad("bad_secret", "a secret is one word of 8 to 1,000 printable characters"));
     }
     let secret = Secret::new(text);
-    state.app.redactor.learn(&secret);
+    state.app.redactor.add(&secret);
     Ok(Some(secret))
 }
 
@@ -466,8 +466,8 @@ pub(crate) async fn failed(caller: Caller, state: web::Data<State>) -> Result<Ht
     let views = dead.into_iter().map(|(event, error)| DeadEvent {
         id: event.id.to_string(),
         workspace_id: event.workspace_id.to_string(),
-        issue_key: event.told.issue.key,
-        event_type: event.told.event_type,
+        issue_key: event.event.issue.key,
+        event_type: event.event.event_type,
         error,
         created_at: event.created_at.to_string(),
     });
