@@ -316,7 +316,7 @@ async fn the_open_issues_of_a_repository_are_imported_and_started_together() {
 }
 
 /// Reads events until one fits, and says its id.
-async fn watch(stream: &mut patchwright_http::Streaming, fits: impl Fn(&Value) -> bool) -> String {
+async fn watch(stream: &mut patchwright_http::StreamingResponse, fits: impl Fn(&Value) -> bool) -> String {
     let mut text = String::new();
     loop {
         let bytes = stream.chunk().await.unwrap().expect("the stream goes on");

@@ -1,25 +1,26 @@
-//! What the clients of all forges say when an answer lacks or cannot be read, and how they write paths.
+//! Shared by the clients of forges: errors for missing and unreadable responses, and encoding of paths.
 
 use patchwright_core::forge::ForgeError;
 use patchwright_domain::PlatformId;
 
 use crate::{HttpError, Response};
 
-/// No answer at all, as a forge's error.
-pub fn unreachable(platform: PlatformId, error: HttpError) -> ForgeError {
+/// Converts the absence of a response into a forge's error: [`ForgeError::Unavailable`] if a retry may help, otherwise
+/// [`ForgeError::InvalidResponse`].
+pub fn transport_error(platform: PlatformId, error: HttpError) -> ForgeError {
     let detail = error.to_string();
     match error {
-        HttpError::TooLarge { .. } | HttpError::Address { .. } => {
+        HttpError::TooLarge { .. } | HttpError::Address { .. } | HttpError::PrivateAddress { .. } => {
             ForgeError::InvalidResponse { platform, action: "any call".to_owned(), source: Box::new(error) }
         }
         HttpError::TimedOut | HttpError::Unavailable { .. } => ForgeError::Unavailable { platform, detail },
     }
 }
 
-/// Reads an answer's JSON, or says to what it was nonsense.
+/// Decodes a response's JSON.
 ///
 /// # Errors
-/// [`ForgeError::InvalidResponse`].
+/// [`ForgeError::InvalidResponse`] with `action` if it does not have the expected form.
 pub fn read_json<'a, T: serde::Deserialize<'a>>(
     platform: PlatformId,
     response: &'a Response,
@@ -32,8 +33,8 @@ pub fn read_json<'a, T: serde::Deserialize<'a>>(
     })
 }
 
-/// Percent-encodes one segment of a path, so that it cannot reach another resource. (`..` cannot be encoded: addresses
-/// resolve it in any spelling. Names that could be it are refused where they are parsed.)
+/// Percent-encodes one segment of a path, so that it cannot address another resource. The segment `..` is not covered:
+/// URLs resolve it in any encoding, so names that may be `..` must be refused when they are parsed.
 pub fn encode_segment(segment: &str) -> String {
     use std::fmt::Write as _;
     let mut out = String::with_capacity(segment.len());
@@ -47,7 +48,7 @@ pub fn encode_segment(segment: &str) -> String {
     out
 }
 
-/// Percent-encodes a path and keeps its slashes.
+/// Percent-encodes the segments of a path.
 pub fn encode_path(path: &str) -> String {
     path.split('/').map(encode_segment).collect::<Vec<_>>().join("/")
 }
@@ -57,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_segment_stays_a_segment() {
+    fn reserved_characters_are_percent_encoded() {
         assert_eq!(encode_segment("a b/../c?d#é"), "a%20b%2F..%2Fc%3Fd%23%C3%A9");
         assert_eq!(encode_path("src/a b.rs"), "src/a%20b.rs");
     }

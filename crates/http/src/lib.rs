@@ -1,21 +1,21 @@
 #![doc = include_str!("../README.md")]
 
 mod client;
+mod cooldown;
 mod etags;
 pub mod forge;
-mod gate;
-mod public;
+mod public_addresses;
 mod request;
 mod response;
 
 pub use client::{BuildError, HttpClient, HttpError, HttpOptions, Retry};
-pub use etags::Etags;
-pub use gate::RateGate;
+pub use cooldown::RateLimitCooldown;
+pub use etags::EtagCache;
 pub use request::Request;
-pub use response::{Response, Streaming};
+pub use response::{Response, StreamingResponse};
 
-/// Makes ring the process's TLS provider. Call it first in `main` and in tests; later calls change nothing.
+/// Makes ring the process-wide TLS provider. Call it first in `main` and in tests; later calls have no effect.
 pub fn install_tls() {
-    // An error says that a provider is installed already, which is what we want.
+    // The error means that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

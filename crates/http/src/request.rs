@@ -1,11 +1,11 @@
-//! A request that can be sent more than once.
+//! Requests that can be sent more than once.
 
 use bytes::Bytes;
 use patchwright_core::Secret;
 use reqwest::Method;
 use serde::Serialize;
 
-/// A request with a body in memory.
+/// A request with its body in memory.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub(crate) method: Method,
@@ -19,7 +19,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request of any method.
+    /// Creates a request.
     pub fn new(method: Method, url: impl Into<String>) -> Self {
         Self {
             method,
@@ -33,66 +33,66 @@ impl Request {
         }
     }
 
-    /// GET
+    /// Creates a GET request.
     pub fn get(url: impl Into<String>) -> Self {
         Self::new(Method::GET, url)
     }
 
-    /// POST
+    /// Creates a POST request.
     pub fn post(url: impl Into<String>) -> Self {
         Self::new(Method::POST, url)
     }
 
-    /// PATCH
+    /// Creates a PATCH request.
     pub fn patch(url: impl Into<String>) -> Self {
         Self::new(Method::PATCH, url)
     }
 
-    /// PUT
+    /// Creates a PUT request.
     pub fn put(url: impl Into<String>) -> Self {
         Self::new(Method::PUT, url)
     }
 
-    /// DELETE
+    /// Creates a DELETE request.
     pub fn delete(url: impl Into<String>) -> Self {
         Self::new(Method::DELETE, url)
     }
 
-    /// Where it goes, with its query.
-    pub fn address(&self) -> String {
+    /// Returns the address with the query parameters, unencoded: a key for caches, not an address to send to.
+    pub fn url_with_query(&self) -> String {
         let query: Vec<String> = self.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
         format!("{}?{}", self.url, query.join("&"))
     }
 
-    /// Adds a header that is a secret.
+    /// Adds a header whose value is a secret; `Debug` does not show it.
     #[must_use]
     pub fn secret_header(mut self, name: &'static str, value: &Secret) -> Self {
         self.secret_headers.push((name, value.clone()));
         self
     }
 
-    /// Sets a body that is JSON already, byte by byte: for signed ones.
+    /// Sets a JSON body that is sent byte for byte, for bodies that are signed.
     #[must_use]
     pub fn raw_json(mut self, body: impl Into<Bytes>) -> Self {
         self.body = Some(body.into());
         self.header("content-type", "application/json")
     }
 
-    /// Sets a body of any kind.
+    /// Sets a body without a content type.
     #[must_use]
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = Some(body.into());
         self
     }
 
-    /// Adds a header that is no secret.
+    /// Adds a header. Secrets belong into [`Self::secret_header`] or [`Self::bearer`].
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
-    /// Adds a query parameter, encoded.
+    /// Adds a query parameter. It is percent-encoded.
     #[must_use]
     pub fn query(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.query.push((name, value.into()));
@@ -106,15 +106,15 @@ impl Request {
         self
     }
 
-    /// Sets a JSON body.
+    /// Serializes a value as the JSON body.
     #[must_use]
     pub fn json(mut self, body: &impl Serialize) -> Self {
-        let bytes = serde_json::to_vec(body).expect("our own wire structs have string keys and finite numbers");
+        let bytes = serde_json::to_vec(body).expect("request structs have string keys and finite numbers");
         self.body = Some(bytes.into());
         self.header("content-type", "application/json")
     }
 
-    /// Sets another time limit than the client's.
+    /// Replaces the client's time limit for this request.
     #[must_use]
     pub const fn timeout(mut self, limit: std::time::Duration) -> Self {
         self.timeout = Some(limit);

@@ -1,4 +1,4 @@
-//! An answer, read whole or as it comes.
+//! Responses, complete or streamed.
 
 use std::time::Duration;
 
@@ -9,49 +9,49 @@ use reqwest::header::HeaderMap;
 
 use crate::client::HttpError;
 
-/// A whole answer.
+/// A complete response.
 #[derive(Debug, Clone)]
 pub struct Response {
     /// The status code.
     pub status: u16,
-    /// The body.
+    /// The decompressed body.
     pub body: Bytes,
     pub(crate) headers: HeaderMap,
 }
 
 impl Response {
-    /// Whether the status is 2xx.
+    /// Returns whether the status is 2xx.
     pub const fn is_success(&self) -> bool {
         self.status >= 200 && self.status < 300
     }
 
-    /// A header's value, when it is text.
+    /// Returns a header's value if it is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The body as text; bytes that are none are replaced.
+    /// Returns the body as text, with U+FFFD for invalid UTF-8.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The first characters of the body on one line, for messages.
+    /// Returns the first 200 characters of the body on one line, for messages.
     pub fn excerpt(&self) -> String {
         let text = self.text();
         let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
         line.chars().take(200).collect()
     }
 
-    /// The body as JSON.
+    /// Decodes the body as JSON.
     ///
     /// # Errors
-    /// What serde says.
+    /// The error of `serde_json`.
     pub fn json<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
         serde_json::from_slice(&self.body)
     }
 
-    /// How long the other side asks to wait: `Retry-After` in seconds or as a date, else `x-ratelimit-reset` when the
-    /// limit is used up. Dates are compared with the answer's own `Date`, so a wrong clock here does no harm.
+    /// Returns the wait that the server asks for: `Retry-After` in seconds or as a date, else `x-ratelimit-reset` if the
+    /// limit is used up. Dates are compared with the response's `Date`, so this machine's clock does not matter.
     pub fn wait_hint(&self) -> Option<Duration> {
         wait_hint(&self.headers)
     }
@@ -84,8 +84,8 @@ fn http_date(text: &str) -> Option<Timestamp> {
     jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
 }
 
-/// An answer that is still coming.
-pub struct Streaming {
+/// A response whose body is read in chunks.
+pub struct StreamingResponse {
     /// The status code.
     pub status: u16,
     pub(crate) inner: reqwest::Response,
@@ -94,17 +94,17 @@ pub struct Streaming {
     pub(crate) read: usize,
 }
 
-impl Streaming {
-    /// A header's value, when it is text.
+impl StreamingResponse {
+    /// Returns a header's value if it is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.inner.headers().get(name)?.to_str().ok()
     }
 
-    /// The next bytes; `None` at the end.
+    /// Returns the next bytes; `None` at the end.
     ///
     /// # Errors
-    /// [`HttpError::TimedOut`] when nothing comes for too long, [`HttpError::TooLarge`] past the cap, and
-    /// [`HttpError::Unavailable`] when the connection breaks.
+    /// [`HttpError::TimedOut`] if no bytes arrive within the idle limit, [`HttpError::TooLarge`] beyond the client's limit,
+    /// and [`HttpError::Unavailable`] if the connection is lost.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
         let next = tokio::time::timeout(self.idle, self.inner.chunk()).await.map_err(|_| HttpError::TimedOut)?;
         let chunk = next.map_err(|error| HttpError::from_reqwest(&error))?;
@@ -112,11 +112,11 @@ impl Streaming {
         if self.read > self.limit { Err(HttpError::TooLarge { limit: self.limit }) } else { Ok(chunk) }
     }
 
-    /// The rest of it, whole.
+    /// Reads the remaining body.
     ///
     /// # Errors
     /// As [`Self::chunk`].
-    pub async fn whole(mut self) -> Result<Response, HttpError> {
+    pub async fn read_to_end(mut self) -> Result<Response, HttpError> {
         let headers = self.inner.headers().clone();
         let status = self.status;
         let mut body = Vec::new();
@@ -127,14 +127,14 @@ impl Streaming {
     }
 }
 
-impl std::fmt::Debug for Streaming {
+impl std::fmt::Debug for StreamingResponse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Streaming({}, {} bytes read)", self.status, self.read)
+        write!(f, "StreamingResponse({}, {} bytes read)", self.status, self.read)
     }
 }
 
-/// Reads a body with a cap.
-pub(crate) async fn read_capped(response: reqwest::Response, limit: usize) -> Result<Response, HttpError> {
+/// Reads a body of at most `limit` bytes.
+pub(crate) async fn read_bounded(response: reqwest::Response, limit: usize) -> Result<Response, HttpError> {
     let status = response.status().as_u16();
     let headers = response.headers().clone();
     let mut body = Vec::new();
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_other_sides_wait_is_read_in_all_its_forms() {
+    fn the_servers_wait_is_read_in_all_its_forms() {
         let date = ("date", "Sun, 22 Nov 2026 10:00:00 GMT");
         let hint = |pairs: &[(&'static str, &'static str)]| wait_hint(&headers(pairs)).map(|wait| wait.as_secs());
         assert_eq!(hint(&[]), None);

@@ -12,7 +12,7 @@ use patchwright_core::fault::Cause;
 use patchwright_core::model_proxy::{ModelProxy, ProxyRequest, ProxySession};
 use patchwright_core::{CancellationToken, Secret};
 use patchwright_domain::Usage;
-use patchwright_http::{HttpClient, Request, Streaming};
+use patchwright_http::{HttpClient, Request, StreamingResponse};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
@@ -207,7 +207,7 @@ impl Booking {
 }
 
 /// The answer as it comes, and at its end what it cost.
-fn passed_back(answer: Streaming, booking: Booking) -> HttpResponse {
+fn passed_back(answer: StreamingResponse, booking: Booking) -> HttpResponse {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let kind = answer.header("content-type").unwrap_or("application/json").to_owned();
     let state = (answer, booking, Vec::new());

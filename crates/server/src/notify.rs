@@ -70,6 +70,9 @@ impl From<HttpError> for NotTold {
     fn from(error: HttpError) -> Self {
         match error {
             HttpError::Address { detail } => Self::never(detail),
+            HttpError::PrivateAddress { host } => Self::never(format!(
+                "{host} is an address of a private network; an administrator can allow it with ALLOW_PRIVATE_ADDRESSES"
+            )),
             other => Self::later(other.to_string()),
         }
     }

@@ -1,33 +1,35 @@
-//! Keeping requests away from addresses that only this network reaches.
+//! Refusing addresses that only this network reaches, against server-side request forgery.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-/// Finds the addresses of a name and leaves out those that the public does not reach. The connection is made to what was
-/// looked at here, so that a name cannot lead elsewhere a moment later.
+/// Resolves names to public addresses only. The connection is made to the checked addresses, so a second lookup cannot
+/// lead elsewhere (DNS rebinding).
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct PublicOnly;
+pub(crate) struct PublicResolver;
 
-impl Resolve for PublicOnly {
+/// A name has private addresses only.
+#[derive(Debug, thiserror::Error)]
+#[error("{host} has no public address")]
+pub(crate) struct NotPublic {
+    pub(crate) host: String,
+}
+
+impl Resolve for PublicResolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
             let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
             let public: Vec<SocketAddr> = found.iter().copied().filter(|at| is_public(at.ip())).collect();
             if public.is_empty() && !found.is_empty() {
-                return Err(refusal(name.as_str()).into());
+                return Err(NotPublic { host: name.as_str().to_owned() }.into());
             }
             Ok(Box::new(public.into_iter()) as Addrs)
         })
     }
 }
 
-/// Why such an address is not used.
-pub(crate) fn refusal(host: &str) -> String {
-    format!("{host} is an address of a private network; an administrator can allow it with ALLOW_PRIVATE_ADDRESSES")
-}
-
-/// Whether everybody means the same machine by it.
+/// Returns whether an address is globally reachable (IANA's special-purpose address registries).
 pub(crate) fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => is_public_v4(ip),
@@ -58,7 +60,7 @@ const fn is_public_v6(ip: Ipv6Addr) -> bool {
     let unique_local = first & 0xfe00 == 0xfc00;
     let link_local = first & 0xffc0 == 0xfe80;
     let documentation = first == 0x2001 && second == 0xdb8;
-    // An address of the other family in its clothes (NAT64, 6to4, Teredo) could be any.
+    // NAT64, 6to4 and Teredo embed an IPv4 address, which could be a private one.
     let translated = (first == 0x64 && second == 0xff9b) || first == 0x2002 || (first == 0x2001 && second == 0);
     !(ip.is_loopback()
         || ip.is_unspecified()
@@ -74,9 +76,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_this_network_are_told_from_the_public_ones() {
+    fn private_and_public_addresses_are_distinguished() {
         let public = |text: &str| is_public(text.parse().unwrap());
-        for near in [
+        for private in [
             "127.0.0.1",
             "10.1.2.3",
             "172.16.0.1",
@@ -99,10 +101,10 @@ mod tests {
             "2001:db8::1",
             "ff02::1",
         ] {
-            assert!(!public(near), "{near}");
+            assert!(!public(private), "{private}");
         }
-        for far in ["1.1.1.1", "140.82.112.3", "2606:4700:4700::1111", "::ffff:8.8.8.8"] {
-            assert!(public(far), "{far}");
+        for global in ["1.1.1.1", "140.82.112.3", "2606:4700:4700::1111", "::ffff:8.8.8.8"] {
+            assert!(public(global), "{global}");
         }
     }
 }
