@@ -85,7 +85,7 @@ async fn what_makes_no_sense_is_refused_by_its_kind() {
         ("issue_comment", without.to_string(), 400, "missing field `issue`"),
         ("issue_comment", "nonsense".to_owned(), 400, "the body cannot be read"),
         ("issue_comment", String::new(), 400, "the body cannot be read"),
-        ("no_such_event", good.to_string(), 400, "is no event of github"),
+        ("no_such_event", good.to_string(), 400, "is not an event of github"),
         ("issue_comment", format!("{}{}", "[".repeat(200), "]".repeat(200)), 400, "the body cannot be read"),
     ] {
         let answer = tester.deliver(event, &payload, "d").await;

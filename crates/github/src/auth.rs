@@ -1,4 +1,4 @@
-//! Who we are on GitHub: an application with a key of its own, or the owner of a token.
+//! Authentication: GitHub App installations and personal access tokens.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use patchwright_core::Secret;
 use patchwright_core::clock::Clock;
 use patchwright_core::forge::ForgeError;
 use patchwright_domain::RepoName;
-use patchwright_http::forge::{read_json, unreachable};
+use patchwright_http::forge::{read_json, transport_error};
 use patchwright_http::{HttpClient, Request, Response, Retry};
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use rustls_pki_types::PrivateKeyDer;
@@ -19,21 +19,21 @@ use rustls_pki_types::pem::PemObject as _;
 use crate::error::check;
 use crate::{GITHUB, wire};
 
-/// GitHub's clock may be behind ours.
-const BACKDATED: SignedDuration = SignedDuration::from_secs(60);
-/// GitHub refuses more than ten minutes.
-const JWT_LIFE: SignedDuration = SignedDuration::from_mins(9);
-/// A token is renewed this long before it ends: a clone that begins now must still be able to finish.
-const RENEW_EARLY: SignedDuration = SignedDuration::from_mins(5);
+/// How far a token is dated back, because GitHub's clock may be behind (GitHub recommends 60 s).
+const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(60);
+/// The lifetime of an App's token. GitHub refuses more than ten minutes.
+const JWT_LIFETIME: SignedDuration = SignedDuration::from_mins(9);
+/// How long before its end an installation token is renewed, so that a clone which starts now can finish.
+const RENEWAL_MARGIN: SignedDuration = SignedDuration::from_mins(5);
 
-/// A GitHub App's identity.
+/// The identity of a GitHub App.
 #[derive(Clone)]
 pub struct AppKey {
     id: String,
     key: Arc<RsaKeyPair>,
 }
 
-/// The key is none.
+/// The text is not a usable private key.
 #[derive(Debug, thiserror::Error)]
 #[error("the GitHub App's private key cannot be used: {reason}; download a new one from the App's settings page")]
 pub struct AppKeyError {
@@ -41,27 +41,27 @@ pub struct AppKeyError {
 }
 
 impl AppKey {
-    /// The App's id (or client id) and its private key as GitHub hands it out, a PEM file.
+    /// Creates an identity from the App's id (or client id) and its private key as GitHub issues it, in PEM.
     ///
     /// # Errors
-    /// [`AppKeyError`] when the text is no RSA key.
+    /// [`AppKeyError`] if the text is not an RSA key (PKCS#1 or PKCS#8).
     pub fn from_pem(id: impl Into<String>, pem: &Secret) -> Result<Self, AppKeyError> {
         let failed = |reason: String| AppKeyError { reason };
         let der = PrivateKeyDer::from_pem_slice(pem.expose().as_bytes())
-            .map_err(|_| failed("it is no PEM file with a private key".to_owned()))?;
+            .map_err(|_| failed("it is not a PEM file with a private key".to_owned()))?;
         let key = match &der {
             PrivateKeyDer::Pkcs1(der) => RsaKeyPair::from_der(der.secret_pkcs1_der()),
             PrivateKeyDer::Pkcs8(der) => RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()),
-            _ => return Err(failed("it is no RSA key".to_owned())),
+            _ => return Err(failed("it is not an RSA key".to_owned())),
         };
         let key = key.map_err(|error| failed(format!("it is refused ({error})")))?;
         Ok(Self { id: id.into(), key: Arc::new(key) })
     }
 
-    /// A JSON web token that says who we are, for some minutes (RS256).
+    /// Issues a JSON web token for the App itself (RS256, nine minutes).
     pub(crate) fn token(&self, now: Timestamp) -> Secret {
-        let at = |moved: SignedDuration| now.saturating_add(moved).unwrap_or(now).as_second();
-        let claims = serde_json::json!({ "iat": at(-BACKDATED), "exp": at(JWT_LIFE), "iss": self.id });
+        let at = |offset: SignedDuration| now.saturating_add(offset).unwrap_or(now).as_second();
+        let claims = serde_json::json!({ "iat": at(-MAX_CLOCK_SKEW), "exp": at(JWT_LIFETIME), "iss": self.id });
         let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
         let signed = format!("{}.{}", part(r#"{"alg":"RS256","typ":"JWT"}"#), part(&claims.to_string()));
         let mut signature = vec![0; self.key.public().modulus_len()];
@@ -78,18 +78,18 @@ impl std::fmt::Debug for AppKey {
     }
 }
 
-/// A token and whose it is.
+/// The account that a request is sent as.
 #[derive(Debug, Clone)]
 pub(crate) struct Account {
-    /// The installation; `None` for the owner of a personal token, and for nobody.
+    /// The installation; `None` for a personal access token, for the App itself and for anonymous requests.
     pub(crate) installation: Option<u64>,
     pub(crate) token: Option<Secret>,
 }
 
-/// An installation's token with its end, behind a lock that is held while a new one is fetched: one refresh at a time.
-type Cached = Arc<tokio::sync::Mutex<Option<(Secret, Timestamp)>>>;
+/// An installation's token with its expiry, behind a lock that is held during a refresh, so that there is one at a time.
+type CachedToken = Arc<tokio::sync::Mutex<Option<(Secret, Timestamp)>>>;
 
-/// Hands out tokens.
+/// Selects accounts and caches installation tokens.
 pub(crate) struct Authenticator {
     http: HttpClient,
     clock: Arc<dyn Clock>,
@@ -97,7 +97,7 @@ pub(crate) struct Authenticator {
     app: Option<AppKey>,
     token: Option<Secret>,
     installations: Mutex<HashMap<RepoName, u64>>,
-    tokens: Mutex<HashMap<u64, Cached>>,
+    tokens: Mutex<HashMap<u64, CachedToken>>,
 }
 
 impl Authenticator {
@@ -111,12 +111,12 @@ impl Authenticator {
         Self { http, clock, api_url, app, token, installations: Mutex::default(), tokens: Mutex::default() }
     }
 
-    /// The App's own token, for what is asked about the App itself.
+    /// Returns a token of the App itself, for requests about the App.
     pub(crate) fn app_token(&self) -> Option<Secret> {
         self.app.as_ref().map(|app| app.token(self.clock.now()))
     }
 
-    /// Who acts in a repository: the App where it is installed, else the personal token.
+    /// Returns the account for a repository: the App's installation, or the personal access token where there is none.
     pub(crate) async fn account(&self, repo: &RepoName) -> Result<Account, ForgeError> {
         let Some(app) = &self.app else { return Ok(self.personal()) };
         match self.installation(app, repo).await {
@@ -136,8 +136,8 @@ impl Authenticator {
         Account { installation: None, token: self.token.clone() }
     }
 
-    /// Forgets what is known of an account: its token was refused, or the App is installed anew.
-    pub(crate) fn forget(&self, repo: &RepoName, installation: u64) {
+    /// Drops the cached installation and token of a repository, after its token was refused.
+    pub(crate) fn invalidate(&self, repo: &RepoName, installation: u64) {
         self.installations.lock().expect("no holder of this lock can panic").remove(repo);
         self.tokens.lock().expect("no holder of this lock can panic").remove(&installation);
     }
@@ -149,7 +149,7 @@ impl Authenticator {
         }
         let what = format!("the App's installation for {repo}");
         let request = Request::get(format!("{}/repos/{repo}/installation", self.api_url));
-        let response = self.as_app(app, request, &format!("read {what}"), &what).await?;
+        let response = self.call_as_app(app, request, &format!("read {what}"), &what).await?;
         let found: wire::Installation = read_json(GITHUB, &response, &format!("read {what}"))?;
         self.installations.lock().expect("no holder of this lock can panic").insert(repo.clone(), found.id);
         Ok(found.id)
@@ -161,24 +161,30 @@ impl Authenticator {
         let mut cached = cached.lock().await;
         let now = self.clock.now();
         if let Some((token, until)) = &*cached
-            && until.duration_since(now) > RENEW_EARLY
+            && until.duration_since(now) > RENEWAL_MARGIN
         {
             return Ok(token.clone());
         }
         let what = format!("the App's installation {installation}");
         let action = "get an installation token";
         let request = Request::post(format!("{}/app/installations/{installation}/access_tokens", self.api_url));
-        let response = self.as_app(app, request, action, &what).await?;
+        let response = self.call_as_app(app, request, action, &what).await?;
         let fresh: wire::AccessToken = read_json(GITHUB, &response, action)?;
         let token = Secret::new(fresh.token);
         *cached = Some((token.clone(), fresh.expires_at));
         Ok(token)
     }
 
-    async fn as_app(&self, app: &AppKey, request: Request, action: &str, what: &str) -> Result<Response, ForgeError> {
-        let request = crate::client::dress(request).bearer(&app.token(self.clock.now()));
-        // A second token does no harm.
-        let response = self.http.send(request, Retry::Safe).await.map_err(|error| unreachable(GITHUB, error))?;
+    async fn call_as_app(
+        &self,
+        app: &AppKey,
+        request: Request,
+        action: &str,
+        what: &str,
+    ) -> Result<Response, ForgeError> {
+        let request = crate::client::with_api_headers(request).bearer(&app.token(self.clock.now()));
+        // Retried even for POST: a second installation token has no other effect.
+        let response = self.http.send(request, Retry::Safe).await.map_err(|error| transport_error(GITHUB, error))?;
         check(response, action, what)
     }
 }

@@ -1,4 +1,4 @@
-//! Check runs: a result at a commit, as continuous integration shows it. Only Apps may write them.
+//! Check runs: results at a commit, as continuous integration shows them. Only Apps may write them.
 
 use patchwright_core::forge::ForgeError;
 use patchwright_domain::{CommitSha, RepoName};
@@ -7,16 +7,16 @@ use patchwright_http::{Request, Retry};
 
 use crate::{GITHUB, GithubForge, wire};
 
-/// How a check ended.
+/// The conclusion of a check run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conclusion {
-    /// All is well.
+    /// Passed.
     Success,
-    /// Something is wrong.
+    /// Failed; can block a merge.
     Failure,
-    /// Nothing can be said.
+    /// Neither passed nor failed; does not block a merge.
     Neutral,
-    /// It was stopped.
+    /// Cancelled before it was complete.
     Cancelled,
 }
 
@@ -31,10 +31,10 @@ impl Conclusion {
     }
 }
 
-/// What a check shows.
+/// The content of a check run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CheckState<'a> {
-    /// How it ended; `None` while it runs.
+    /// The conclusion; `None` while the check runs.
     pub conclusion: Option<Conclusion>,
     /// One line.
     pub title: &'a str,
@@ -45,7 +45,7 @@ pub struct CheckState<'a> {
 impl<'a> CheckState<'a> {
     const fn wire(self, name: Option<&'a str>, head_sha: Option<&'a str>) -> wire::Check<'a> {
         let (status, conclusion) = match self.conclusion {
-            // GitHub takes `completed` without a conclusion and then shows a check that never ends.
+            // GitHub accepts `completed` without a conclusion and then shows a check that never ends.
             Some(conclusion) => ("completed", Some(conclusion.as_str())),
             None => ("in_progress", None),
         };
@@ -55,10 +55,10 @@ impl<'a> CheckState<'a> {
 }
 
 impl GithubForge {
-    /// Makes a check at a commit and returns its number.
+    /// Creates a check run at a commit and returns its id.
     ///
     /// # Errors
-    /// [`ForgeError::Forbidden`] with a personal token: only Apps have checks.
+    /// [`ForgeError::Forbidden`] with a personal access token: only Apps may write check runs.
     pub async fn create_check(
         &self,
         repo: &RepoName,
@@ -73,10 +73,10 @@ impl GithubForge {
         Ok(read_json::<wire::Id>(GITHUB, &response, &action)?.id)
     }
 
-    /// Changes a check.
+    /// Replaces the content of a check run.
     ///
     /// # Errors
-    /// [`ForgeError::NotFound`] when there is none of this number.
+    /// [`ForgeError::NotFound`] if there is no check run with this id.
     pub async fn update_check(&self, repo: &RepoName, id: u64, state: CheckState<'_>) -> Result<(), ForgeError> {
         let what = format!("the check {id} of {repo}");
         let request = Request::patch(self.repo_url(repo, &format!("/check-runs/{id}"))).json(&state.wire(None, None));

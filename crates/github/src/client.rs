@@ -1,4 +1,4 @@
-//! The client below all calls: who asks, what was answered before, and when to be silent.
+//! The client that all calls go through: accounts, conditional requests, rate limits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,31 +7,31 @@ use patchwright_core::Secret;
 use patchwright_core::clock::Clock;
 use patchwright_core::forge::ForgeError;
 use patchwright_domain::RepoName;
-use patchwright_http::forge::unreachable;
-use patchwright_http::{Etags, HttpClient, RateGate, Request, Response, Retry};
+use patchwright_http::forge::transport_error;
+use patchwright_http::{EtagCache, HttpClient, RateLimitCooldown, Request, Response, Retry};
 use tokio::sync::OnceCell;
 
 use crate::GITHUB;
 use crate::auth::{Account, AppKey, Authenticator};
 use crate::error::check;
 
-/// The version of the REST API that this crate was written against.
+/// The version of the REST API that this crate is written against.
 const API_VERSION: &str = "2022-11-28";
-/// How long GitHub wants silence when it does not say (secondary limits).
-const SILENCE: Duration = Duration::from_secs(60);
+/// The pause after a secondary rate limit whose response names no wait ("wait for at least one minute", GitHub's REST docs).
+const DEFAULT_COOLDOWN: Duration = Duration::from_secs(60);
 
-/// Where GitHub is, and who we are there.
+/// Addresses and credentials of a GitHub installation.
 #[derive(Debug, Clone)]
 pub struct GithubOptions {
     /// `https://api.github.com`, or `https://HOST/api/v3` on Enterprise Server.
     pub api_url: String,
     /// `https://api.github.com/graphql`, or `https://HOST/api/graphql`.
     pub graphql_url: String,
-    /// `https://github.com`, or `https://HOST`: repositories are cloned from `{clone_url}/{owner}/{name}.git`.
+    /// `https://github.com`, or `https://HOST`. Repositories are cloned from `{clone_url}/{owner}/{name}.git`.
     pub clone_url: String,
-    /// The App that we act as, where it is installed.
+    /// The App, used in the repositories where it is installed.
     pub app: Option<AppKey>,
-    /// A personal access token, for where the App is not; without both, public things are read only.
+    /// A personal access token, used in other repositories. Without both, requests are anonymous.
     pub token: Option<Secret>,
 }
 
@@ -47,26 +47,27 @@ impl Default for GithubOptions {
     }
 }
 
-/// GitHub.
+/// The forge port over GitHub's APIs.
 pub struct GithubForge {
     pub(crate) http: HttpClient,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: GithubOptions,
     pub(crate) auth: Authenticator,
     pub(crate) own_login: OnceCell<String>,
-    gate: RateGate<Option<u64>>,
-    etags: Etags,
+    /// By installation; `None` is the personal access token.
+    cooldown: RateLimitCooldown<Option<u64>>,
+    etags: EtagCache,
 }
 
 impl GithubForge {
-    /// GitHub over this client.
+    /// Creates a forge that sends its requests through `http`.
     pub fn new(http: HttpClient, clock: Arc<dyn Clock>, options: GithubOptions) -> Self {
         let api_url = options.api_url.trim_end_matches('/').to_owned();
         let options = GithubOptions { api_url: api_url.clone(), ..options };
         let (app, token) = (options.app.clone(), options.token.clone());
         let auth = Authenticator::new(http.clone(), Arc::clone(&clock), api_url, app, token);
-        let (own_login, gate, etags) = (OnceCell::new(), RateGate::default(), Etags::default());
-        Self { http, clock, options, auth, own_login, gate, etags }
+        let (own_login, cooldown, etags) = (OnceCell::new(), RateLimitCooldown::default(), EtagCache::default());
+        Self { http, clock, options, auth, own_login, cooldown, etags }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -77,7 +78,7 @@ impl GithubForge {
         self.url(&format!("/repos/{repo}{path}"))
     }
 
-    /// Makes a call for a repository.
+    /// Sends a request as the account for a repository and checks the status.
     pub(crate) async fn call(
         &self,
         repo: &RepoName,
@@ -89,9 +90,9 @@ impl GithubForge {
         let account = self.auth.account(repo).await?;
         let response = self.send(&account, request.clone(), retry).await?;
         let response = match account.installation {
-            // Refused means not carried out, so that once more with a fresh token is no second time.
+            // A refused request had no effect, so it may be repeated with a new token.
             Some(installation) if response.status == 401 => {
-                self.auth.forget(repo, installation);
+                self.auth.invalidate(repo, installation);
                 self.send(&self.auth.account(repo).await?, request, retry).await?
             }
             _ => response,
@@ -99,29 +100,29 @@ impl GithubForge {
         check(response, action, what)
     }
 
-    /// Reads something of a repository; what has not changed since does not count against the limit.
+    /// Reads an object of a repository with a conditional request.
     pub(crate) async fn read(&self, repo: &RepoName, request: Request, what: &str) -> Result<Response, ForgeError> {
         let key = self.auth.account(repo).await?.installation.map_or_else(String::new, |id| id.to_string());
-        let asked = self.etags.ask(request.clone(), &key);
-        match self.call(repo, asked, Retry::Safe, &format!("read {what}"), what).await {
-            Ok(response) => Ok(self.etags.settle(&request, &key, response)),
+        let conditional = self.etags.make_conditional(request.clone(), &key);
+        match self.call(repo, conditional, Retry::Safe, &format!("read {what}"), what).await {
+            Ok(response) => Ok(self.etags.resolve(&request, &key, response)),
             Err(error) => Err(error),
         }
     }
 
-    /// Sends a request as an account, unless GitHub wants silence from it.
+    /// Sends a request as an account, unless the account is rate limited.
     pub(crate) async fn send(&self, account: &Account, request: Request, retry: Retry) -> Result<Response, ForgeError> {
-        if let Some(after) = self.gate.closed_for(&account.installation, self.clock.now()) {
+        if let Some(after) = self.cooldown.remaining(&account.installation, self.clock.now()) {
             return Err(ForgeError::RateLimited { platform: GITHUB, after: Some(after) });
         }
         let request = match &account.token {
-            Some(token) => dress(request).bearer(token),
-            None => dress(request),
+            Some(token) => with_api_headers(request).bearer(token),
+            None => with_api_headers(request),
         };
-        let response = self.http.send(request, retry).await.map_err(|error| unreachable(GITHUB, error))?;
-        if crate::error::is_limit(&response) {
-            let wait = response.wait_hint().unwrap_or(SILENCE);
-            self.gate.close(account.installation, self.clock.now(), wait);
+        let response = self.http.send(request, retry).await.map_err(|error| transport_error(GITHUB, error))?;
+        if crate::error::is_rate_limited(&response) {
+            let wait = response.wait_hint().unwrap_or(DEFAULT_COOLDOWN);
+            self.cooldown.start(account.installation, self.clock.now(), wait);
             return Err(ForgeError::RateLimited { platform: GITHUB, after: Some(wait) });
         }
         Ok(response)
@@ -134,6 +135,6 @@ impl std::fmt::Debug for GithubForge {
     }
 }
 
-pub(crate) fn dress(request: Request) -> Request {
+pub(crate) fn with_api_headers(request: Request) -> Request {
     request.header("accept", "application/vnd.github+json").header("x-github-api-version", API_VERSION)
 }

@@ -1,4 +1,4 @@
-//! Files through the contents API, one commit each: for small things that need no clone.
+//! Single files through the contents API, one commit each, for changes that need no clone.
 
 use base64::Engine as _;
 use patchwright_core::forge::ForgeError;
@@ -13,11 +13,11 @@ impl GithubForge {
         self.repo_url(repo, &format!("/contents/{}", encode_path(path.as_str())))
     }
 
-    /// Writes a file onto a branch as one commit, new or changed, and returns that commit.
+    /// Creates or replaces a file on a branch with one commit and returns the commit.
     ///
     /// # Errors
-    /// [`ForgeError::Refused`] when somebody else changed the file meanwhile (GitHub's 409), [`ForgeError::NotFound`]
-    /// without the branch.
+    /// [`ForgeError::Refused`] if the file changes at the same time (GitHub's 409), [`ForgeError::NotFound`] without the
+    /// branch.
     pub async fn write_file(
         &self,
         repo: &RepoName,
@@ -36,7 +36,7 @@ impl GithubForge {
             sha: sha.as_deref(),
         };
         let request = Request::put(self.content_url(repo, path)).json(&body);
-        // The same content with the same old hash is refused the second time, so it is not sent again by itself.
+        // Not retried: GitHub refuses the second request, because the file no longer has the hash that it names.
         let response = self.call(repo, request, Retry::Never, &action, &what).await?;
         let written: wire::WrittenContent = read_json(GITHUB, &response, &action)?;
         CommitSha::parse(&written.commit.sha).map_err(|source| ForgeError::InvalidResponse {
@@ -46,7 +46,7 @@ impl GithubForge {
         })
     }
 
-    /// The hash of the file as it is now, which GitHub wants to see before it changes it.
+    /// Returns the present hash of the file, which GitHub requires for a replacement.
     async fn content_sha(
         &self,
         repo: &RepoName,

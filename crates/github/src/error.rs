@@ -1,4 +1,4 @@
-//! What GitHub's statuses mean.
+//! The meaning of GitHub's status codes.
 
 use patchwright_core::forge::ForgeError;
 use patchwright_http::Response;
@@ -6,9 +6,9 @@ use patchwright_http::Response;
 use crate::GITHUB;
 use crate::wire::{ErrorAnswer, ErrorDetail};
 
-/// Passes a good answer on and says what a bad one means. `what` names the thing, `action` what we wanted.
+/// Converts an error status into an error. `action` is the operation as a verb phrase, `what` its object.
 pub(crate) fn check(response: Response, action: &str, what: &str) -> Result<Response, ForgeError> {
-    // 304 answers a read whose answer is known already.
+    // 304 answers a conditional request.
     if response.is_success() || response.status == 304 {
         return Ok(response);
     }
@@ -26,8 +26,8 @@ pub(crate) fn check(response: Response, action: &str, what: &str) -> Result<Resp
     })
 }
 
-/// Whether GitHub asks to slow down: 429, or a 403 whose headers or message say that it is no lacking permission.
-pub(crate) fn is_limit(response: &Response) -> bool {
+/// Returns whether a response is a rate limit: 429, or a 403 whose headers or message tell it from a missing permission.
+pub(crate) fn is_rate_limited(response: &Response) -> bool {
     match response.status {
         429 => true,
         403 => {
@@ -39,7 +39,7 @@ pub(crate) fn is_limit(response: &Response) -> bool {
     }
 }
 
-/// The message and what stands under `errors`, on one line.
+/// Returns the message and the entries of `errors`, on one line.
 fn details(response: &Response) -> String {
     let Ok(answer) = response.json::<ErrorAnswer>() else { return response.excerpt() };
     let mut parts = vec![answer.message];

@@ -1,4 +1,4 @@
-//! GitHub's deliveries as JSON, borrowed from the body: this is the one path where a copy too many is felt.
+//! GitHub's webhook payloads, borrowed from the body: copies are measurable here under load.
 
 use patchwright_core::webhook::Text;
 use serde::Deserialize;
@@ -35,20 +35,20 @@ pub(crate) struct Issue<'a> {
     pub(crate) title: Text<'a>,
     #[serde(borrow)]
     pub(crate) body: Option<Text<'a>>,
-    /// Null for a deleted account; absent in the contract's own sample (`seeds/002 §4.2`).
+    /// Null for a deleted account; absent in the sample of `docs/requirements.md#r220`.
     #[serde(borrow)]
     pub(crate) user: Option<User<'a>>,
     #[serde(borrow)]
     pub(crate) updated_at: Option<Text<'a>>,
     #[serde(borrow)]
     pub(crate) labels: Option<Vec<Label<'a>>>,
-    /// There when the issue is a pull request.
+    /// Present if the issue is a pull request.
     pub(crate) pull_request: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Comment<'a> {
-    /// Absent in the contract's own sample (`seeds/002 §4.2`), always there in GitHub's.
+    /// Always sent by GitHub; absent in the sample of `docs/requirements.md#r220`.
     pub(crate) id: Option<u64>,
     #[serde(borrow)]
     pub(crate) body: Option<Text<'a>>,
@@ -140,7 +140,7 @@ pub(crate) struct ReviewComment<'a> {
     pub(crate) sender: User<'a>,
 }
 
-/// `check_suite` and `check_run` alike: one of the two is there.
+/// The payload of `check_suite` and `check_run`: one of the two fields is present.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Checks<'a> {
     #[serde(borrow)]
@@ -157,10 +157,10 @@ pub(crate) struct Check<'a> {
     pub(crate) head_sha: Text<'a>,
     #[serde(borrow)]
     pub(crate) conclusion: Option<Text<'a>>,
-    /// Of a run.
+    /// Of a check run.
     #[serde(borrow)]
     pub(crate) name: Option<Text<'a>>,
-    /// Of a suite.
+    /// Of a check suite.
     #[serde(borrow)]
     pub(crate) app: Option<App<'a>>,
 }

@@ -1,4 +1,4 @@
-//! The forge port.
+//! The implementation of the forge port.
 
 use async_trait::async_trait;
 use patchwright_core::forge::{
@@ -11,22 +11,22 @@ use patchwright_http::{Request, Response, Retry};
 
 use crate::{GITHUB, GithubForge, convert, wire};
 
-/// GitHub's limit on a comment or pull request text, in characters.
-const MAX_COMMENT: usize = 65_536;
-/// Pages of a hundred that are read at the most.
+/// GitHub's limit on a comment or pull request text.
+const MAX_COMMENT_CHARS: usize = 65_536;
+/// The largest number of pages that are read of one list, at 100 entries each.
 pub(crate) const MAX_PAGES: u32 = 50;
 
 const MARK_READY: &str = "mutation($id:ID!){markPullRequestReadyForReview(input:{pullRequestId:$id})\
                           {pullRequest{isDraft number}}}";
 
 impl GithubForge {
-    /// The login of our comments: the App's, which ends in `[bot]`, or the token's owner.
-    async fn ask_own_login(&self) -> Result<String, ForgeError> {
+    /// Reads the login under which comments appear: the App's, which ends in `[bot]`, or that of the token's owner.
+    async fn fetch_own_login(&self) -> Result<String, ForgeError> {
         let (path, token) = match self.auth.app_token() {
             Some(token) => ("/app", Some(token)),
             None => ("/user", self.options.token.clone()),
         };
-        let what = "our own account";
+        let what = "the authenticated account";
         let account = crate::auth::Account { installation: None, token };
         let response = self.send(&account, Request::get(self.url(path)), Retry::Safe).await?;
         let response = crate::error::check(response, &format!("read {what}"), what)?;
@@ -38,7 +38,7 @@ impl GithubForge {
     }
 }
 
-/// Whether a list has another page.
+/// Returns whether a list has another page.
 pub(crate) fn has_next(response: &Response) -> bool {
     response.header("link").is_some_and(|link| link.contains("rel=\"next\""))
 }
@@ -54,7 +54,7 @@ impl Tracker for GithubForge {
     }
 
     fn max_comment_chars(&self) -> usize {
-        MAX_COMMENT
+        MAX_COMMENT_CHARS
     }
 
     async fn issue(&self, issue: &IssueRef) -> Result<RemoteIssue, ForgeError> {
@@ -110,7 +110,7 @@ impl Tracker for GithubForge {
 #[async_trait]
 impl Forge for GithubForge {
     async fn own_login(&self) -> Result<String, ForgeError> {
-        self.own_login.get_or_try_init(|| self.ask_own_login()).await.cloned()
+        self.own_login.get_or_try_init(|| self.fetch_own_login()).await.cloned()
     }
 
     async fn repository(&self, repo: &RepoName) -> Result<Repository, ForgeError> {
@@ -134,7 +134,7 @@ impl Forge for GithubForge {
         let response = self.read(repo, request, &what).await?;
         let more = has_next(&response);
         let found: Vec<wire::Issue> = read_json(GITHUB, &response, &format!("read {what}"))?;
-        // GitHub lists pull requests among them.
+        // GitHub's list of issues includes pull requests.
         let issues = found.into_iter().filter(|issue| issue.pull_request.is_none());
         Ok(IssuePage { issues: issues.map(|issue| (IssueNumber::same(issue.number), issue.into())).collect(), more })
     }
@@ -148,7 +148,7 @@ impl Forge for GithubForge {
 
     async fn permission(&self, repo: &RepoName, login: &str) -> Result<Permission, ForgeError> {
         let what = format!("the permission of {login} in {repo}");
-        // Encoded, and not stripped: `x[bot]` is not the person `xbot`.
+        // Encoded, not stripped: `x[bot]` and the person `xbot` are different accounts.
         let path = format!("/collaborators/{}/permission", encode_segment(login));
         let request = Request::get(self.repo_url(repo, &path));
         match self.read(repo, request, &what).await {
@@ -158,8 +158,8 @@ impl Forge for GithubForge {
         }
     }
 
-    /// `ID+LOGIN@users.noreply.HOST` (GitHub's "Setting your commit email address"): it stays theirs when they change
-    /// their login.
+    /// Returns `ID+LOGIN@users.noreply.HOST` (GitHub's "Setting your commit email address"), which stays valid when the
+    /// person changes their login.
     async fn commit_address(&self, repo: &RepoName, login: &str) -> Result<Option<String>, ForgeError> {
         let what = format!("the account {login}");
         let request = Request::get(self.url(&format!("/users/{}", encode_segment(login))));
@@ -182,7 +182,7 @@ impl Forge for GithubForge {
         let what = format!("the pull requests of {repo}");
         let request = Request::get(self.repo_url(repo, "/pulls"))
             .query("state", "open")
-            // Without its owner GitHub ignores the filter.
+            // GitHub ignores the filter without the owner.
             .query("head", format!("{}:{head}", repo.owner()));
         let response = self.read(repo, request, &what).await?;
         let found: Vec<wire::PullRequest> = read_json(GITHUB, &response, &format!("read {what}"))?;
@@ -207,7 +207,7 @@ impl Forge for GithubForge {
         };
         let what = format!("the repository {repo}");
         let response = match self.call(repo, create(new.draft), Retry::Never, &action, &what).await {
-            // Private repositories on free plans have no drafts.
+            // Private repositories of free plans have no drafts.
             Err(ForgeError::Refused { detail, .. }) if new.draft && detail.contains("Draft pull requests") => {
                 self.call(repo, create(false), Retry::Never, &action, &what).await?
             }
@@ -232,7 +232,7 @@ impl Forge for GithubForge {
             let source = "it has no node id".into();
             return Err(ForgeError::InvalidResponse { platform: GITHUB, action, source });
         };
-        // REST cannot: its PATCH ignores `draft`. Marking a ready one again does no harm, so it may be repeated.
+        // By GraphQL, because PATCH of the REST API ignores `draft`. Idempotent, so it may be retried.
         let query = wire::GraphQl { query: MARK_READY, variables: wire::GraphQlId { id } };
         let request = Request::post(&self.options.graphql_url).json(&query);
         let response = self.call(repo, request, Retry::Safe, &action, &what).await?;
@@ -254,12 +254,12 @@ impl Forge for GithubForge {
     async fn merge_pull_request(&self, repo: &RepoName, number: u64, head: &CommitSha) -> Result<(), ForgeError> {
         let what = format!("the pull request {repo}#{number}");
         let action = format!("merge {what}");
-        let place = self.repo_url(repo, &format!("/pulls/{number}"));
-        let request = Request::put(format!("{place}/merge")).json(&wire::Merge { sha: head.as_str() });
+        let url = self.repo_url(repo, &format!("/pulls/{number}"));
+        let request = Request::put(format!("{url}/merge")).json(&wire::Merge { sha: head.as_str() });
         match self.call(repo, request, Retry::Never, &action, &what).await {
             Err(refused @ ForgeError::Refused { .. }) => {
-                // So is answered what somebody has merged already.
-                let response = self.read(repo, Request::get(place), &what).await?;
+                // GitHub refuses to merge a merged pull request as well.
+                let response = self.read(repo, Request::get(url), &what).await?;
                 let found: wire::PullRequest = read_json(GITHUB, &response, &format!("read {what}"))?;
                 if found.merged == Some(true) { Ok(()) } else { Err(refused) }
             }
@@ -271,7 +271,7 @@ impl Forge for GithubForge {
         let what = format!("{path} of {repo}");
         let request = Request::get(self.content_url(repo, path)).query("ref", at);
         match self.read(repo, request, &what).await {
-            // A folder answers with an array, which is no file.
+            // The response for a folder is an array, which does not decode as a file.
             Ok(response) => Ok(response.json().ok().as_ref().and_then(convert::content)),
             Err(ForgeError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),

@@ -1,4 +1,4 @@
-//! Labels and reactions: the small signs on issues and comments.
+//! Labels and reactions.
 
 use patchwright_core::forge::ForgeError;
 use patchwright_domain::IssueRef;
@@ -39,10 +39,10 @@ impl Reaction {
 }
 
 impl GithubForge {
-    /// Reacts to an issue, or to a comment on it. The same reaction twice is one.
+    /// Adds a reaction to an issue, or to a comment on it. Idempotent.
     ///
     /// # Errors
-    /// [`ForgeError::NotFound`] when the issue or comment is not there.
+    /// [`ForgeError::NotFound`] if the issue or comment does not exist.
     pub async fn react(
         &self,
         issue: &IssueRef,
@@ -58,10 +58,10 @@ impl GithubForge {
         self.call(&issue.repo, request, Retry::Safe, &format!("react to {what}"), &what).await.map(|_| ())
     }
 
-    /// Adds labels to an issue; ones that the repository does not have are made.
+    /// Adds labels to an issue. Labels that the repository does not have are created.
     ///
     /// # Errors
-    /// [`ForgeError::NotFound`] when the issue is not there.
+    /// [`ForgeError::NotFound`] if the issue does not exist.
     pub async fn add_labels(&self, issue: &IssueRef, labels: &[&str]) -> Result<(), ForgeError> {
         let what = format!("the issue {issue}");
         let url = self.repo_url(&issue.repo, &format!("{}/labels", issue_path(issue)));
@@ -69,10 +69,10 @@ impl GithubForge {
         self.call(&issue.repo, request, Retry::Safe, &format!("label {what}"), &what).await.map(|_| ())
     }
 
-    /// Takes a label off an issue. One that is not on it is off already.
+    /// Removes a label from an issue. A label that the issue does not have is success.
     ///
     /// # Errors
-    /// [`ForgeError`] for everything but a missing label.
+    /// [`ForgeError`], except for a missing label.
     pub async fn remove_label(&self, issue: &IssueRef, label: &str) -> Result<(), ForgeError> {
         let what = format!("the label {label} of {issue}");
         let path = format!("{}/labels/{}", issue_path(issue), encode_segment(label));

@@ -1,21 +1,21 @@
-//! The door: GitHub's deliveries.
+//! Verification and decoding of GitHub's deliveries.
 
 use patchwright_core::webhook::{
     Actor, DecodeError, Delivery, Headers, InboundEvent, SignatureError, SigningKeys, Text, WebhookDecoder,
-    delivery_id, shortened,
+    resolve_delivery_id, shorten_name,
 };
 use patchwright_domain::PlatformId;
 use serde::Deserialize;
 
-use crate::convert::{inbound_comment, inbound_issue};
+use crate::inbound::{inbound_comment, inbound_issue};
 use crate::{GITHUB, event};
 
-const EVENT: &str = "X-GitHub-Event";
-const DELIVERY: &str = "X-GitHub-Delivery";
-const SIGNATURE: &str = "X-Hub-Signature-256";
+const EVENT_HEADER: &str = "X-GitHub-Event";
+const DELIVERY_HEADER: &str = "X-GitHub-Delivery";
+const SIGNATURE_HEADER: &str = "X-Hub-Signature-256";
 
-/// Every event that GitHub and its Enterprise Server can send (`@octokit/webhooks-schemas` and `-examples` 7.6): another
-/// name is a mistake of the sender.
+/// The events that GitHub and its Enterprise Server can send (`@octokit/webhooks-schemas` and `-examples` 7.6). Other names
+/// are refused as a mistake of the sender.
 const EVENTS: &[&str] = &[
     "branch_protection_configuration",
     "branch_protection_rule",
@@ -104,7 +104,7 @@ pub struct GithubWebhook {
 }
 
 impl GithubWebhook {
-    /// A door with these secrets. What the GitHub App of the number `own_app` writes is our own.
+    /// Creates a decoder with these secrets. Comments by the GitHub App with the id `own_app` are ignored.
     pub const fn new(keys: SigningKeys, own_app: Option<u64>) -> Self {
         Self { keys, own_app }
     }
@@ -132,14 +132,14 @@ impl GithubWebhook {
             ("installation", _) => {
                 let event: event::InstallationEvent<'_> = parse(body)?;
                 let account = event.installation.account.login.into_string();
-                Ok(InboundEvent::InstallationChanged { account, action: shortened(action) })
+                Ok(InboundEvent::InstallationChanged { account, action: shorten_name(action) })
             }
-            (event, action) => Ok(starts_nothing(event, action)),
+            (event, action) => Ok(ignored(event, action)),
         }
     }
 
-    /// The event that starts nearly all jobs is read in one pass. Only when that fails it is asked whether the action
-    /// mattered at all.
+    /// Decodes the event that starts nearly all jobs in one pass. Only if that fails, the action is decoded by itself to
+    /// see whether it matters.
     fn issue_comment(&self, body: &[u8]) -> Result<InboundEvent, DecodeError> {
         let event = match parse::<event::IssueComment<'_>>(body) {
             Ok(event) => event,
@@ -147,13 +147,13 @@ impl GithubWebhook {
                 let action = parse::<event::Action<'_>>(body)?.action;
                 return match action.as_ref().map_or("", Text::as_str) {
                     "created" => Err(error),
-                    action => Ok(starts_nothing("issue_comment", action)),
+                    action => Ok(ignored("issue_comment", action)),
                 };
             }
         };
         let action = event.action.as_ref().map_or("", Text::as_str);
         if action != "created" {
-            return Ok(starts_nothing("issue_comment", action));
+            return Ok(ignored("issue_comment", action));
         }
         if self.is_own(&event.comment) {
             return Ok(InboundEvent::Other { reason: OWN_COMMENT.to_owned() });
@@ -174,14 +174,14 @@ impl GithubWebhook {
         })
     }
 
-    /// What our application writes carries its number, whatever it is called.
+    /// A comment of the App carries the App's id, whatever the App is called.
     fn is_own(&self, comment: &event::Comment<'_>) -> bool {
         let id = comment.performed_via_github_app.as_ref().and_then(|app| app.id);
         id.is_some() && id == self.own_app
     }
 }
 
-const OWN_COMMENT: &str = "the comment is our own";
+const OWN_COMMENT: &str = "the comment is by this application";
 
 impl WebhookDecoder for GithubWebhook {
     fn platform(&self) -> PlatformId {
@@ -189,28 +189,28 @@ impl WebhookDecoder for GithubWebhook {
     }
 
     fn event_header(&self) -> &'static str {
-        EVENT
+        EVENT_HEADER
     }
 
     fn verify(&self, headers: &dyn Headers, body: &[u8]) -> Result<(), SignatureError> {
-        self.keys.verify(headers, SIGNATURE, body)
+        self.keys.verify(headers, SIGNATURE_HEADER, body)
     }
 
     fn decode(&self, headers: &dyn Headers, body: &[u8]) -> Result<Delivery, DecodeError> {
-        let event_type = headers.get(EVENT).ok_or(DecodeError::Header { name: EVENT })?;
+        let event_type = headers.get(EVENT_HEADER).ok_or(DecodeError::Header { name: EVENT_HEADER })?;
         if !EVENTS.contains(&event_type) {
-            return Err(DecodeError::UnknownEvent { event: shortened(event_type), platform: GITHUB });
+            return Err(DecodeError::UnknownEvent { event: shorten_name(event_type), platform: GITHUB });
         }
-        let id = delivery_id(headers, DELIVERY, event_type, body)?;
+        let id = resolve_delivery_id(headers, DELIVERY_HEADER, event_type, body)?;
         Ok(Delivery { id, event: self.event(event_type, body)?, event_type: event_type.to_owned() })
     }
 }
 
-fn starts_nothing(event: &str, action: &str) -> InboundEvent {
+fn ignored(event: &str, action: &str) -> InboundEvent {
     let reason = if action.is_empty() {
-        format!("the event {event} starts nothing")
+        format!("the event {event} starts no job")
     } else {
-        format!("the event {event} with action {} starts nothing", shortened(action))
+        format!("the event {event} with action {} starts no job", shorten_name(action))
     };
     InboundEvent::Other { reason }
 }
@@ -253,28 +253,14 @@ fn checks_completed(event: event::Checks<'_>) -> Result<InboundEvent, DecodeErro
 mod tests {
     use super::*;
 
-    struct Event(&'static str);
-
-    impl Headers for Event {
-        fn get(&self, name: &str) -> Option<&str> {
-            match name {
-                EVENT => Some(self.0).filter(|event| !event.is_empty()),
-                DELIVERY => Some("72d3162e-cc78-11e3-81ab-4c9367dc0958"),
-                _ => None,
-            }
-        }
-        fn is_repeated(&self, _: &str) -> bool {
-            false
-        }
-    }
-
     fn decode(event: &'static str, body: &str) -> Result<InboundEvent, String> {
         let webhook = GithubWebhook::new(SigningKeys::new([]), Some(99));
-        webhook.decode(&Event(event), body.as_bytes()).map(|delivery| delivery.event).map_err(|error| error.to_string())
+        let headers = [(EVENT_HEADER, event), (DELIVERY_HEADER, "72d3162e-cc78-11e3-81ab-4c9367dc0958")];
+        webhook.decode(&headers, body.as_bytes()).map(|delivery| delivery.event).map_err(|error| error.to_string())
     }
 
-    /// The sample of `seeds/002 §4.2`, letter by letter.
-    const SEED: &str = r#"{
+    /// The sample of `docs/requirements.md#r220`, letter by letter.
+    const SAMPLE: &str = r#"{
       "action": "created",
       "issue": {"number": 42, "title": "Bug", "body": "details"},
       "comment": {"body": "@app-name fix", "user": {"login": "alice"}},
@@ -283,16 +269,16 @@ mod tests {
     }"#;
 
     #[test]
-    fn the_contracts_own_sample_is_a_comment() {
-        let Ok(InboundEvent::Commented { issue, comment }) = decode("issue_comment", SEED) else { panic!() };
+    fn the_sample_of_the_requirements_is_a_comment() {
+        let Ok(InboundEvent::Commented { issue, comment }) = decode("issue_comment", SAMPLE) else { panic!() };
         assert_eq!(issue.source.to_string(), "acme/demo#42");
         assert_eq!((comment.body.as_str(), comment.author.login.as_str()), ("@app-name fix", "alice"));
         assert!(!issue.is_pull_request);
     }
 
     #[test]
-    fn what_lacks_or_has_the_wrong_type_is_named() {
-        for (from, to, said) in [
+    fn errors_name_the_field_that_is_missing_or_has_the_wrong_type() {
+        for (from, to, expected) in [
             (r#""number": 42, "#, "", "missing field `number`"),
             (r#""number": 42"#, r#""number": "42""#, "invalid type: string \"42\", expected u64"),
             (r#""number": 42"#, r#""number": -1"#, "invalid value: integer `-1`"),
@@ -302,10 +288,10 @@ mod tests {
             (r#""action": "created","#, r#""action": "created", "action": "deleted","#, "duplicate field `action`"),
             (r#""title": "Bug""#, r#""title": "\ud800""#, "the body cannot be read"),
         ] {
-            let body = SEED.replace(from, to);
-            assert_ne!(body, SEED);
+            let body = SAMPLE.replace(from, to);
+            assert_ne!(body, SAMPLE);
             let error = decode("issue_comment", &body).unwrap_err();
-            assert!(error.contains(said), "{error}");
+            assert!(error.contains(expected), "{error}");
         }
         for body in ["", "x", "null", "[]", "\"x\"", "\u{feff}{}"] {
             assert!(decode("issue_comment", body).is_err(), "{body:?}");
@@ -313,16 +299,18 @@ mod tests {
     }
 
     #[test]
-    fn known_events_that_start_nothing_are_told_from_unknown_ones() {
+    fn known_events_that_start_no_job_are_ignored_and_unknown_events_are_refused() {
         assert_eq!(decode("ping", "{}"), Ok(InboundEvent::Ping));
         assert!(matches!(decode("star", r#"{"action":"created"}"#), Ok(InboundEvent::Other { .. })));
         assert!(matches!(decode("issue_comment", r#"{"action":"edited"}"#), Ok(InboundEvent::Other { .. })));
-        assert_eq!(decode("", "{}"), Err("the header X-GitHub-Event is missing or malformed".into()));
-        assert_eq!(decode("nonsense", "{}"), Err("\"nonsense\" is no event of github".into()));
+        let none: [(&str, &str); 0] = [];
+        let missing = GithubWebhook::new(SigningKeys::new([]), None).decode(&none, b"{}").unwrap_err();
+        assert_eq!(missing.to_string(), "the header X-GitHub-Event is missing or malformed");
+        assert_eq!(decode("nonsense", "{}"), Err("\"nonsense\" is not an event of github".into()));
     }
 
     #[test]
-    fn assignments_labels_and_merges_are_read() {
+    fn assignments_labels_and_merges_are_decoded() {
         let issue = r#""issue":{"number":7,"title":"t","body":null},"repository":{"owner":{"login":"a"},"name":"b"},"sender":{"login":"c"}"#;
         let assigned = decode("issues", &format!(r#"{{"action":"assigned","assignee":{{"login":"bot"}},{issue}}}"#));
         assert!(matches!(assigned, Ok(InboundEvent::Assigned { assignees, .. }) if assignees == ["bot"]));
@@ -340,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn reviews_checks_and_installations_are_read() {
+    fn reviews_checks_and_installations_are_decoded() {
         let repository = r#""repository":{"owner":{"login":"a"},"name":"b"},"sender":{"login":"c"}"#;
         let review = format!(
             r#"{{"action":"created","comment":{{"id":5,"body":"why?"}},"pull_request":{{"number":9,"head":{{"ref":"agent/fix-7"}}}},{repository}}}"#
@@ -362,8 +350,8 @@ mod tests {
     }
 
     #[test]
-    fn what_our_application_wrote_is_told_by_its_number() {
-        let own = SEED.replace(
+    fn comments_by_the_own_application_are_recognised_by_its_id() {
+        let own = SAMPLE.replace(
             r#""body": "@app-name fix""#,
             r#""body": "@app-name fix", "performed_via_github_app": {"id": 99}"#,
         );
@@ -373,20 +361,12 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_without_its_id_is_known_by_what_it_says() {
-        struct Nameless;
-        impl Headers for Nameless {
-            fn get(&self, name: &str) -> Option<&str> {
-                (name == EVENT).then_some("issue_comment")
-            }
-            fn is_repeated(&self, _: &str) -> bool {
-                false
-            }
-        }
-        let id =
-            |body: &str| GithubWebhook::new(SigningKeys::new([]), None).decode(&Nameless, body.as_bytes()).unwrap().id;
-        assert_eq!(id(SEED), id(SEED));
-        assert_ne!(id(SEED), id(&SEED.replace("42", "43")));
-        assert!(id(SEED).as_str().starts_with("sha256:"));
+    fn a_delivery_without_an_id_is_identified_by_its_content() {
+        let headers = [(EVENT_HEADER, "issue_comment")];
+        let webhook = GithubWebhook::new(SigningKeys::new([]), None);
+        let id = |body: &str| webhook.decode(&headers, body.as_bytes()).unwrap().id;
+        assert_eq!(id(SAMPLE), id(SAMPLE));
+        assert_ne!(id(SAMPLE), id(&SAMPLE.replace("42", "43")));
+        assert!(id(SAMPLE).as_str().starts_with("sha256:"));
     }
 }

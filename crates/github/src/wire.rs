@@ -1,4 +1,4 @@
-//! GitHub's JSON, as far as we read or write it. Unknown fields are accepted: GitHub adds some every month.
+//! The part of GitHub's API that is used, as JSON. Unknown fields are accepted: GitHub adds some every month.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,7 @@ pub(crate) struct Installation {
     pub(crate) id: u64,
 }
 
-/// Of an installation.
+/// The token of an installation.
 #[derive(Debug, Deserialize)]
 pub(crate) struct AccessToken {
     pub(crate) token: String,
@@ -42,7 +42,7 @@ pub(crate) struct Issue {
     pub(crate) number: u64,
     pub(crate) title: String,
     pub(crate) body: Option<String>,
-    /// Null for a deleted account; absent in the contract's own sample (`seeds/002 §4.2`).
+    /// Null for a deleted account.
     pub(crate) user: Option<User>,
     #[serde(default)]
     pub(crate) state: String,
@@ -61,7 +61,6 @@ pub(crate) struct CreateIssue<'a> {
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Comment {
-    /// Absent in the contract's own sample (`seeds/002 §4.2`), always there in GitHub's.
     pub(crate) id: Option<u64>,
     pub(crate) body: Option<String>,
     pub(crate) user: Option<User>,
@@ -83,7 +82,7 @@ pub(crate) struct PullRequest {
     pub(crate) html_url: String,
     pub(crate) node_id: Option<String>,
     pub(crate) draft: Option<bool>,
-    /// Told of a single one only.
+    /// Absent in lists.
     pub(crate) merged: Option<bool>,
     pub(crate) user: Option<User>,
 }
@@ -93,7 +92,7 @@ pub(crate) struct PermissionAnswer {
     pub(crate) permission: String,
 }
 
-/// A file of the contents API; a folder is an array and does not fit here.
+/// A file of the contents API. A folder is an array and does not decode as one.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Content {
     #[serde(rename = "type")]
@@ -147,7 +146,7 @@ pub(crate) struct GraphQlError {
     pub(crate) message: String,
 }
 
-/// An error answer. `errors` may hold objects or plain strings.
+/// The body of an error response. `errors` contains objects or strings.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct ErrorAnswer {
     #[serde(default)]
@@ -215,17 +214,17 @@ pub(crate) struct WrittenContent {
     pub(crate) commit: ContentSha,
 }
 
-/// A line of a hook's log.
+/// An entry of a webhook's delivery log.
 #[derive(Debug, Deserialize)]
 pub(crate) struct HookDelivery {
     pub(crate) id: u64,
     pub(crate) guid: String,
     pub(crate) delivered_at: jiff::Timestamp,
-    /// 0 when there was no answer at all.
+    /// 0 if there was no response.
     pub(crate) status_code: u16,
 }
 
-/// A comment of a repository's list of all comments.
+/// An entry of the list of all comments of a repository.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ListedComment {
     pub(crate) id: u64,

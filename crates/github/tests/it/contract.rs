@@ -1,4 +1,4 @@
-//! The GitHub adapter keeps the contract, against a server that is as strict as GitHub.
+//! The GitHub adapter against the contract of the forge port and a fake GitHub.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ fn set_up(server: &GithubServer, app: Option<AppKey>, token: Option<&str>) -> Se
     set_up_at(&server.url(), server, app, token)
 }
 
-/// The adapter with its REST API at another address than the server's own.
+/// Creates the adapter with its REST API at another address than the server's own.
 pub(crate) fn set_up_at(api_url: &str, server: &GithubServer, app: Option<AppKey>, token: Option<&str>) -> Setup {
     patchwright_http::install_tls();
     let options = GithubOptions {
@@ -46,7 +46,7 @@ pub(crate) fn issue() -> IssueRef {
     IssueRef::on_forge(GITHUB, "acme/demo".parse().unwrap(), IssueNumber::same(1))
 }
 
-/// A key as GitHub hands it out, made by OpenSSL, in one of the two forms; and its public half.
+/// Creates a key as GitHub issues it, with OpenSSL, in one of the two PEM forms; and its public half.
 pub(crate) fn fresh_key(traditional: bool) -> (Secret, Vec<u8>) {
     let openssl = |args: &[&str]| {
         let output = std::process::Command::new("openssl").args(args).output().expect("openssl is installed");
@@ -62,7 +62,7 @@ pub(crate) fn fresh_key(traditional: bool) -> (Secret, Vec<u8>) {
     (Secret::new(std::fs::read_to_string(&file).unwrap()), public)
 }
 
-/// A server that knows the App, whose tokens end at `expires_at`.
+/// Starts a server that knows the App, whose tokens expire at `expires_at`.
 fn server_with_app(expires_at: &str) -> (GithubServer, AppKey) {
     let server = GithubServer::start("/nowhere".into());
     let (pem, public) = fresh_key(true);
@@ -71,12 +71,12 @@ fn server_with_app(expires_at: &str) -> (GithubServer, AppKey) {
     (server, AppKey::from_pem("4711", &pem).unwrap())
 }
 
-/// The fake clock's start plus some minutes.
+/// Returns the fake clock's start plus some minutes.
 pub(crate) fn in_minutes(minutes: i64) -> String {
     (FakeClock::default().now() + jiff::SignedDuration::from_mins(minutes)).to_string()
 }
 
-/// A repository with the branch that the contract asks for, and the server over it.
+/// Creates a repository with the branch that the contract suite needs, and starts a server for it.
 pub(crate) fn repository() -> (GitServer, GithubServer, BranchName) {
     let git = GitServer::start();
     git.make("acme/demo", &[("README.md", "hello\n")]);
@@ -89,7 +89,7 @@ pub(crate) fn repository() -> (GitServer, GithubServer, BranchName) {
     (git, server, BranchName::parse("agent/fix-1").unwrap())
 }
 
-/// The commit of a branch.
+/// Returns the commit of a branch.
 pub(crate) fn tip(git: &GitServer, branch: &BranchName) -> CommitSha {
     CommitSha::parse(git.git("acme/demo", &["rev-parse", branch.as_str()]).trim()).unwrap()
 }
@@ -115,7 +115,7 @@ async fn comments_beyond_the_first_page_are_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn permissions_and_refusals_are_told_apart() {
+async fn permissions_and_refusals_are_distinguished() {
     let server = GithubServer::start("/nowhere".into());
     server.permit("alice", "write");
     let repo = issue().repo;
@@ -124,7 +124,7 @@ async fn permissions_and_refusals_are_told_apart() {
     assert_eq!(with_token.permission(&repo, "mallory").await.unwrap(), Permission::None);
     assert_eq!(with_token.permission(&repo, "../../user").await.unwrap(), Permission::None);
     server.permit("xbot", "write");
-    assert_eq!(with_token.permission(&repo, "x[bot]").await.unwrap(), Permission::None, "a program is no person");
+    assert_eq!(with_token.permission(&repo, "x[bot]").await.unwrap(), Permission::None, "a bot is another account");
     let address = with_token.commit_address(&repo, "alice").await.unwrap();
     assert_eq!(address.as_deref(), Some("583231+alice@users.noreply.github.example"));
     assert_eq!(with_token.commit_address(&repo, "mallory").await.unwrap(), None);
@@ -134,11 +134,11 @@ async fn permissions_and_refusals_are_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_app_acts_with_one_token_until_five_minutes_before_its_end() {
+async fn an_installation_token_is_used_until_five_minutes_before_its_end() {
     let (server, app) = server_with_app(&in_minutes(60));
     let Setup { forge, clock } = set_up(&server, Some(app), None);
     let forge = Arc::new(forge);
-    // Many at once fetch one token.
+    // Concurrent calls fetch one token.
     let many: Vec<_> = (0..20)
         .map(|_| {
             let forge = Arc::clone(&forge);
@@ -172,7 +172,7 @@ async fn a_refused_installation_token_is_renewed_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_the_app_is_not_installed_the_token_stands_in() {
+async fn the_personal_token_is_used_where_the_app_is_not_installed() {
     let (server, app) = server_with_app(&in_minutes(60));
     server.uninstall_app();
     let with_both = set_up(&server, Some(app.clone()), Some(TOKEN)).forge;
@@ -182,7 +182,7 @@ async fn where_the_app_is_not_installed_the_token_stands_in() {
 }
 
 #[test]
-fn both_forms_of_a_private_key_are_read_and_nothing_else() {
+fn both_pem_forms_of_a_private_key_are_accepted_and_nothing_else() {
     for traditional in [true, false] {
         AppKey::from_pem("1", &fresh_key(traditional).0).unwrap();
     }
@@ -193,7 +193,7 @@ fn both_forms_of_a_private_key_are_read_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_did_not_change_is_not_sent_again() {
+async fn an_unchanged_object_is_read_from_the_cache() {
     let server = GithubServer::start("/nowhere".into());
     server.open_issue("acme/demo", 1, "Bug", "It breaks.");
     let forge = forge(&server, Some(TOKEN));
@@ -205,7 +205,7 @@ async fn what_did_not_change_is_not_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_rate_limit_there_is_silence_for_as_long_as_was_asked() {
+async fn no_request_is_sent_while_a_rate_limit_lasts() {
     let message = json!({"message": "You have exceeded a secondary rate limit."});
     let date = ("date", "Sun, 22 Nov 2026 10:00:00 GMT");
     for (status, headers, seconds) in [
@@ -223,14 +223,14 @@ async fn after_a_rate_limit_there_is_silence_for_as_long_as_was_asked() {
             let ForgeError::RateLimited { after: Some(after), .. } = error else { panic!("{error:?}") };
             assert_eq!(after.as_secs(), seconds, "{headers:?}");
         }
-        assert_eq!(server.requests().len(), 1, "GitHub was asked once");
+        assert_eq!(server.requests().len(), 1, "one request was sent");
         clock.advance(seconds.cast_signed());
         forge.issue(&issue()).await.unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lacking_permission_is_no_rate_limit_and_a_failing_server_is_asked_again() {
+async fn a_missing_permission_is_not_a_rate_limit_and_server_errors_are_retried() {
     let server = GithubServer::start("/nowhere".into());
     server.open_issue("acme/demo", 1, "Bug", "It breaks.");
     let forge = forge(&server, Some(TOKEN));
@@ -248,7 +248,7 @@ async fn labels_reactions_checks_and_files_are_written() {
     write_everything(&forge(&server, Some(TOKEN)), &server).await;
 }
 
-/// Every call that writes, beyond the forge port.
+/// Makes every writing call beyond the forge port.
 pub(crate) async fn write_everything(forge: &GithubForge, server: &GithubServer) {
     let repo = issue().repo;
     forge.add_labels(&issue(), &["in work", "bug"]).await.unwrap();
@@ -274,9 +274,9 @@ pub(crate) async fn write_everything(forge: &GithubForge, server: &GithubServer)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_never_arrived_is_asked_for_again_once() {
+async fn failed_deliveries_are_requested_again_once() {
     let (server, app) = server_with_app(&in_minutes(60));
-    // Newest first. `b` failed twice and arrived then; `d` failed twice; `f` is too long ago; `e` we refused ourselves.
+    // Newest first. `b` failed and succeeded later; `d` failed twice; `f` is too old; `e` was refused by the receiver.
     server.log_deliveries(&[
         (9, "d", "2026-11-22T10:09:00Z", 502),
         (8, "b", "2026-11-22T10:08:00Z", 200),
@@ -297,7 +297,7 @@ async fn what_never_arrived_is_asked_for_again_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mentions_are_found_without_a_delivery() {
+async fn mentions_are_found_by_polling() {
     let git = GitServer::start();
     git.make("acme/demo", &[("README.md", "hello\n")]);
     let server = GithubServer::start(git.path("x").parent().unwrap().to_owned());

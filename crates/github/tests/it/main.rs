@@ -1,7 +1,6 @@
-//! The GitHub adapter against a server of our own that is as strict as GitHub, against GitHub's own description of its
-//! API, and with GitHub's own examples of its deliveries.
+//! The GitHub adapter against a fake server, GitHub's OpenAPI description and GitHub's examples of deliveries.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
+#![expect(clippy::unwrap_used, reason = "a failed setup ends the test")]
 
 mod contract;
 mod openapi;

@@ -1,4 +1,4 @@
-//! Every request of the adapter is held against GitHub's own OpenAPI document, by Prism as a proxy before our server.
+//! Every request of the adapter is validated against GitHub's OpenAPI document, by Prism as a proxy before the fake server.
 
 use patchwright_core::forge::Forge as _;
 use patchwright_domain::RepoPath;
@@ -9,7 +9,7 @@ use patchwright_testkit::server::{GithubServer, Prism, TOKEN};
 
 use super::contract::{fresh_key, in_minutes, issue, repository, set_up_at, tip, write_everything};
 
-/// Every call of the adapter.
+/// The operations that the adapter calls.
 const CALLS: &[(&str, &[&str])] = &[
     ("/app", &["get"]),
     ("/app/installations/{installation_id}/access_tokens", &["post"]),
@@ -40,7 +40,7 @@ const CALLS: &[(&str, &[&str])] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_request_is_one_that_github_describes() {
+async fn every_request_conforms_to_githubs_description() {
     let Some(npm) = fetched("GITHUB_OPENAPI_NPM") else { return };
     let (git, server, branch) = repository();
     server.permit("alice", "write");

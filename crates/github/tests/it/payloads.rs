@@ -1,26 +1,11 @@
-//! GitHub's own examples of its deliveries (npm `@octokit/webhooks-examples`, MIT): all are read, none is refused.
+//! GitHub's examples of deliveries (npm `@octokit/webhooks-examples`, MIT): all are decoded, none is refused.
 
 use std::collections::BTreeMap;
 
-use patchwright_core::webhook::{Headers, InboundEvent, SigningKeys, WebhookDecoder as _};
+use patchwright_core::webhook::{InboundEvent, SigningKeys, WebhookDecoder as _};
 use patchwright_github::GithubWebhook;
 use patchwright_testkit::fetched;
 use serde_json::Value;
-
-struct Event(String);
-
-impl Headers for Event {
-    fn get(&self, name: &str) -> Option<&str> {
-        match name {
-            "X-GitHub-Event" => Some(&self.0),
-            "X-GitHub-Delivery" => Some("72d3162e-cc78-11e3-81ab-4c9367dc0958"),
-            _ => None,
-        }
-    }
-    fn is_repeated(&self, _: &str) -> bool {
-        false
-    }
-}
 
 const fn kind(event: &InboundEvent) -> &'static str {
     match event {
@@ -33,24 +18,24 @@ const fn kind(event: &InboundEvent) -> &'static str {
         InboundEvent::ReviewCommented { .. } => "review commented",
         InboundEvent::ChecksCompleted { .. } => "checks completed",
         InboundEvent::InstallationChanged { .. } => "installation changed",
-        InboundEvent::Other { .. } => "other",
+        _ => "other",
     }
 }
 
 #[test]
-fn every_example_of_github_is_read() {
+fn every_example_of_github_is_decoded() {
     let Some(folder) = fetched("WEBHOOK_EXAMPLES") else { return };
     let webhook = GithubWebhook::new(SigningKeys::new([]), None);
     let mut found: BTreeMap<(&str, String), usize> = BTreeMap::new();
     let mut examples = 0;
-    // GitHub's own cloud, and the oldest and the newest Enterprise Server that are described.
+    // github.com, and the oldest and the newest Enterprise Server that the package describes.
     for edition in ["api.github.com", "ghes-31", "ghes-35"] {
         let text = std::fs::read_to_string(folder.join(edition).join("index.json")).unwrap();
         let events: Vec<Value> = serde_json::from_str(&text).unwrap();
         for event in &events {
             let name = event["name"].as_str().unwrap();
             for example in event["examples"].as_array().unwrap() {
-                let headers = Event(name.to_owned());
+                let headers = [("X-GitHub-Event", name), ("X-GitHub-Delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958")];
                 let delivery = webhook
                     .decode(&headers, example.to_string().as_bytes())
                     .unwrap_or_else(|error| panic!("{name} {}: {error}", example["action"]));
@@ -61,7 +46,7 @@ fn every_example_of_github_is_read() {
         }
     }
     assert!(examples > 300, "only {examples} examples");
-    // What each kind was made of: nothing else became a trigger, and nothing that should is missing.
+    // The events that each kind was decoded from: no other event becomes a trigger, and none is missing.
     let made_of = |kind: &str| {
         let names = found.keys().filter(|(found, _)| *found == kind).map(|(_, name)| name.as_str());
         names.collect::<Vec<_>>()

@@ -1,4 +1,4 @@
-//! What did not reach us: deliveries that failed while we were away, and mentions where no delivery can come.
+//! Recovery of missed events: failed deliveries are requested again, and repositories without a webhook are polled.
 
 use std::collections::HashSet;
 
@@ -14,16 +14,16 @@ use crate::error::check;
 use crate::forge::{MAX_PAGES, has_next};
 use crate::{GITHUB, GithubForge, convert, wire};
 
-/// A hook whose log can be read.
+/// A webhook whose delivery log can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hook {
-    /// The App's own.
+    /// The App's webhook.
     App,
-    /// One of a repository; the token needs the right to administrate it.
+    /// A repository's webhook; the token needs admin access to the repository.
     Repository {
-        /// Which repository.
+        /// The repository.
         repo: RepoName,
-        /// The hook's number: the last part of the address of its settings page.
+        /// The webhook's id: the last segment of the address of its settings page.
         id: u64,
     },
 }
@@ -31,30 +31,30 @@ pub enum Hook {
 impl std::fmt::Display for Hook {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::App => f.write_str("the App's hook"),
-            Self::Repository { repo, id } => write!(f, "the hook {id} of {repo}"),
+            Self::App => f.write_str("the App's webhook"),
+            Self::Repository { repo, id } => write!(f, "the webhook {id} of {repo}"),
         }
     }
 }
 
 impl GithubForge {
-    /// Asks GitHub to send again what was not delivered since a time, and returns how many deliveries that were. They
-    /// come through the door like any other, under their old ids.
+    /// Requests the deliveries again that failed since a time, and returns their number. They arrive at the webhook endpoint
+    /// under their old ids.
     ///
     /// # Errors
-    /// [`ForgeError::Forbidden`] or [`ForgeError::NotFound`] when we may not read the hook's log.
+    /// [`ForgeError::Forbidden`] or [`ForgeError::NotFound`] if the account may not read the delivery log.
     pub async fn redeliver(&self, hook: &Hook, since: Timestamp) -> Result<usize, ForgeError> {
         let failed = self.failed_deliveries(hook, since).await?;
         for id in &failed {
             let request = Request::post(self.hook_url(hook, &format!("/{id}/attempts")));
-            self.ask_hook(hook, request, "send a delivery again").await?;
+            self.call_hook(hook, request, "send a delivery again").await?;
         }
         Ok(failed.len())
     }
 
-    /// The newest attempt of each delivery that never succeeded, oldest first.
+    /// Returns the newest attempt of each delivery that never succeeded, oldest first.
     async fn failed_deliveries(&self, hook: &Hook, since: Timestamp) -> Result<Vec<u64>, ForgeError> {
-        let mut arrived = HashSet::new();
+        let mut settled = HashSet::new();
         let mut failed: Vec<wire::HookDelivery> = Vec::new();
         let mut cursor: Option<String> = None;
         for _ in 0..MAX_PAGES {
@@ -62,21 +62,22 @@ impl GithubForge {
             if let Some(cursor) = &cursor {
                 request = request.query("cursor", cursor.clone());
             }
-            let response = self.ask_hook(hook, request, "read the log of deliveries").await?;
-            let page: Vec<wire::HookDelivery> = read_json(GITHUB, &response, "read the log of deliveries")?;
-            let past = page.last().is_none_or(|oldest| oldest.delivered_at < since);
+            let response = self.call_hook(hook, request, "read the delivery log").await?;
+            let page: Vec<wire::HookDelivery> = read_json(GITHUB, &response, "read the delivery log")?;
+            let is_last = page.last().is_none_or(|oldest| oldest.delivered_at < since);
             for delivery in page.into_iter().filter(|delivery| delivery.delivered_at >= since) {
-                // Newest first: what succeeded later is seen before what failed earlier. 4xx is our own refusal.
-                let undelivered = delivery.status_code == 0 || delivery.status_code >= 500;
-                if !undelivered {
-                    arrived.insert(delivery.guid);
-                } else if !arrived.contains(&delivery.guid) {
-                    arrived.insert(delivery.guid.clone());
+                // The log is newest first, so a later success is seen before an earlier failure. 4xx is a refusal by this
+                // server, which a repetition does not change.
+                let is_undelivered = delivery.status_code == 0 || delivery.status_code >= 500;
+                if !is_undelivered {
+                    settled.insert(delivery.guid);
+                } else if !settled.contains(&delivery.guid) {
+                    settled.insert(delivery.guid.clone());
                     failed.push(delivery);
                 }
             }
             cursor = next_cursor(&response);
-            if past || cursor.is_none() {
+            if is_last || cursor.is_none() {
                 break;
             }
         }
@@ -90,7 +91,7 @@ impl GithubForge {
         }
     }
 
-    async fn ask_hook(&self, hook: &Hook, request: Request, action: &str) -> Result<Response, ForgeError> {
+    async fn call_hook(&self, hook: &Hook, request: Request, action: &str) -> Result<Response, ForgeError> {
         let what = hook.to_string();
         match hook {
             Hook::App => {
@@ -101,11 +102,11 @@ impl GithubForge {
         }
     }
 
-    /// Comments written in a repository since a time, as the events that a hook would have told, oldest first; and the
-    /// time to ask from next. Only comments that hold `mention` are looked into.
+    /// Returns the comments of a repository since a time that contain `mention` (in lower case), as the deliveries that a
+    /// webhook would have sent, oldest first, and the time to continue from.
     ///
     /// # Errors
-    /// [`ForgeError`].
+    /// [`ForgeError`] if a call fails.
     pub async fn comments_since(
         &self,
         repo: &RepoName,
@@ -125,10 +126,10 @@ impl GithubForge {
             let found: Vec<wire::ListedComment> = read_json(GITHUB, &response, &format!("read {what}"))?;
             for comment in found {
                 newest = newest.max(comment.updated_at);
-                // An edited old comment is no new wish.
+                // The list is by time of change; an edited old comment is not a new request.
                 let mentions = comment.body.as_ref().is_some_and(|body| body.to_lowercase().contains(mention));
                 if mentions && comment.created_at >= since {
-                    deliveries.extend(self.as_delivery(repo, comment).await?);
+                    deliveries.extend(self.to_delivery(repo, comment).await?);
                 }
             }
             if !has_next(&response) {
@@ -138,7 +139,7 @@ impl GithubForge {
         Ok((deliveries, newest))
     }
 
-    async fn as_delivery(&self, repo: &RepoName, comment: wire::ListedComment) -> Result<Option<Delivery>, ForgeError> {
+    async fn to_delivery(&self, repo: &RepoName, comment: wire::ListedComment) -> Result<Option<Delivery>, ForgeError> {
         let number = comment.issue_url.rsplit('/').next().and_then(|number| number.parse().ok());
         let Some(number) = number else { return Ok(None) };
         let source = IssueRef::on_forge(GITHUB, repo.clone(), IssueNumber::same(number));
@@ -156,7 +157,7 @@ impl GithubForge {
             default_branch: Some(self.repository(repo).await?.default_branch),
         };
         let kind = comment.user.as_ref().map_or_else(String::new, |user| user.kind.clone());
-        let author = convert::actor(convert::login(comment.user), &kind);
+        let author = crate::inbound::actor(convert::login(comment.user), &kind);
         let event = InboundEvent::Commented {
             issue,
             comment: InboundComment { id: comment.id.to_string(), body: comment.body.unwrap_or_default(), author },
@@ -166,7 +167,7 @@ impl GithubForge {
     }
 }
 
-/// The cursor of the next page out of the `Link` header.
+/// Returns the cursor of the next page from the `Link` header.
 fn next_cursor(response: &Response) -> Option<String> {
     let link = response.header("link")?;
     let next = link.split(',').find(|part| part.contains("rel=\"next\""))?;
