@@ -1,4 +1,4 @@
-//! The client below all calls.
+//! The client that all calls go through.
 
 use std::sync::Arc;
 
@@ -6,14 +6,14 @@ use patchwright_core::Secret;
 use patchwright_core::clock::Clock;
 use patchwright_core::forge::ForgeError;
 use patchwright_domain::RepoName;
-use patchwright_http::forge::unreachable;
-use patchwright_http::{HttpClient, RateGate, Request, Response, Retry};
+use patchwright_http::forge::transport_error;
+use patchwright_http::{HttpClient, RateLimitCooldown, Request, Response, Retry};
 use tokio::sync::OnceCell;
 
 use crate::GITCODE;
-use crate::error::{NEXT_MINUTE, check};
+use crate::error::{DEFAULT_COOLDOWN, check};
 
-/// How the token is sent. All are documented; some gateways take one only.
+/// The header that carries the token. Both are documented; some gateways accept only one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TokenForm {
     /// `Authorization: Bearer …`
@@ -23,16 +23,16 @@ pub enum TokenForm {
     PrivateToken,
 }
 
-/// Where GitCode is, and who we are there.
+/// Addresses and credentials of a GitCode installation.
 #[derive(Debug, Clone)]
 pub struct GitcodeOptions {
     /// `https://api.gitcode.com/api/v5`
     pub api_url: String,
-    /// `https://gitcode.com`: repositories are cloned from `{clone_url}/{owner}/{name}.git`.
+    /// `https://gitcode.com`. Repositories are cloned from `{clone_url}/{owner}/{name}.git`.
     pub clone_url: String,
-    /// A personal access token.
+    /// A personal access token; without one, requests are anonymous.
     pub token: Option<Secret>,
-    /// How it is sent.
+    /// The header that carries the token.
     pub token_form: TokenForm,
 }
 
@@ -47,19 +47,19 @@ impl Default for GitcodeOptions {
     }
 }
 
-/// GitCode.
+/// The forge port over GitCode's API v5.
 pub struct GitcodeForge {
     http: HttpClient,
     clock: Arc<dyn Clock>,
     pub(crate) options: GitcodeOptions,
     pub(crate) own_login: OnceCell<String>,
-    gate: RateGate<()>,
+    cooldown: RateLimitCooldown<()>,
 }
 
 impl GitcodeForge {
-    /// GitCode over this client.
+    /// Creates a forge that sends its requests through `http`.
     pub fn new(http: HttpClient, clock: Arc<dyn Clock>, options: GitcodeOptions) -> Self {
-        Self { http, clock, options, own_login: OnceCell::new(), gate: RateGate::default() }
+        Self { http, clock, options, own_login: OnceCell::new(), cooldown: RateLimitCooldown::default() }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -81,7 +81,7 @@ impl GitcodeForge {
         action: &str,
         what: &str,
     ) -> Result<Response, ForgeError> {
-        if let Some(after) = self.gate.closed_for(&(), self.clock.now()) {
+        if let Some(after) = self.cooldown.remaining(&(), self.clock.now()) {
             return Err(ForgeError::RateLimited { platform: GITCODE, after: Some(after) });
         }
         let request = request.header("accept", "application/json");
@@ -90,9 +90,9 @@ impl GitcodeForge {
             (Some(token), TokenForm::PrivateToken) => request.secret_header("private-token", token),
             (None, _) => request,
         };
-        let response = self.http.send(request, retry).await.map_err(|error| unreachable(GITCODE, error))?;
+        let response = self.http.send(request, retry).await.map_err(|error| transport_error(GITCODE, error))?;
         if response.status == 429 {
-            self.gate.close((), self.clock.now(), response.wait_hint().unwrap_or(NEXT_MINUTE));
+            self.cooldown.start((), self.clock.now(), response.wait_hint().unwrap_or(DEFAULT_COOLDOWN));
         }
         check(response, action, what)
     }

@@ -1,46 +1,18 @@
-//! From GitCode's JSON to our own types.
+//! Conversion of API responses into the types of the ports.
 
 use base64::Engine as _;
 use patchwright_core::fault::Cause;
 use patchwright_core::forge::{Comment, ForgeError, Permission, RemoteIssue, Repository};
-use patchwright_core::webhook::{DecodeError, Text};
 use patchwright_domain::job::PullRequestRef;
 use patchwright_domain::{BranchName, IssueNumber, RepoName};
 
-use crate::forge::nonsense;
-use crate::{event, wire};
-
-pub(crate) fn repository(project: &event::Project<'_>) -> Result<RepoName, DecodeError> {
-    let parsed = match (&project.path_with_namespace, &project.namespace, &project.name) {
-        (Some(path), _, _) => path.as_str().parse(),
-        (None, Some(event::Namespace::Name(owner)), Some(name)) => RepoName::new(owner.as_str(), name.as_str()),
-        (None, Some(event::Namespace::Object { path, name: full }), Some(name)) => {
-            let owner =
-                path.as_ref().or(full.as_ref()).ok_or_else(|| DecodeError::missing("project.namespace.name"))?;
-            RepoName::new(owner.as_str(), name.as_str())
-        }
-        _ => return Err(DecodeError::missing("project.path_with_namespace")),
-    };
-    parsed.map_err(|source| DecodeError::Field { field: "project", source: Box::new(source) })
-}
-
-pub(crate) fn default_branch(project: &event::Project<'_>) -> Result<Option<BranchName>, DecodeError> {
-    let name = project.default_branch.as_ref().map(Text::as_str).filter(|name| !name.is_empty());
-    name.map(BranchName::parse)
-        .transpose()
-        .map_err(|source| DecodeError::Field { field: "project.default_branch", source: Box::new(source) })
-}
-
-pub(crate) fn number(number: Option<&event::Number<'_>>, field: &'static str) -> Result<IssueNumber, DecodeError> {
-    let number = number.ok_or_else(|| DecodeError::missing(field))?;
-    let number = number.value().ok_or_else(|| DecodeError::Field { field, source: "it is no number".into() })?;
-    IssueNumber::parse(number).map_err(|source| DecodeError::Field { field, source: Box::new(source) })
-}
+use crate::forge::invalid_response;
+use crate::wire;
 
 impl wire::Issue {
     pub(crate) fn number(&self, action: &str) -> Result<IssueNumber, ForgeError> {
         let number = self.number.as_ref().and_then(wire::Id::number);
-        number.map(IssueNumber::same).ok_or_else(|| nonsense(action, "the issue has no number".into()))
+        number.map(IssueNumber::same).ok_or_else(|| invalid_response(action, "the issue has no number".into()))
     }
 }
 
@@ -50,7 +22,7 @@ impl From<wire::Issue> for RemoteIssue {
             title: issue.title,
             body: issue.body.unwrap_or_default(),
             author: login(issue.user),
-            // `open` live, `opened` in the documentation's sample.
+            // `open` in live responses, `opened` in the documentation's sample.
             open: issue.state.starts_with("open"),
             labels: issue.labels.into_iter().map(|label| label.name).collect(),
             url: issue.html_url.unwrap_or_default(),
@@ -68,7 +40,7 @@ fn login(user: Option<wire::User>) -> String {
     user.and_then(|user| user.login).unwrap_or_else(|| "ghost".to_owned())
 }
 
-/// Older answers show a draft by a prefix of its title only.
+/// Returns the title without its draft prefix, by which older installations mark drafts; `None` without a prefix.
 pub(crate) fn without_draft_prefix(title: &str) -> Option<&str> {
     ["[WIP]", "WIP:", "Draft:", "[Draft]"].iter().find_map(|prefix| title.strip_prefix(prefix)).map(str::trim_start)
 }
@@ -78,7 +50,7 @@ impl wire::PullRequest {
         self.draft.unwrap_or(false) || self.title.as_deref().is_some_and(|title| without_draft_prefix(title).is_some())
     }
 
-    /// `fallback` is its page when the answer names none.
+    /// Converts into a reference. `fallback` makes the page's address if the response has none.
     pub(crate) fn reference(&self, fallback: impl Fn(u64) -> String) -> Result<PullRequestRef, Cause> {
         let number = self.number.as_ref().or(self.iid.as_ref()).and_then(wire::Id::number);
         let number = number.ok_or("the pull request has no number")?;
@@ -87,7 +59,7 @@ impl wire::PullRequest {
     }
 }
 
-/// `clone_base` is where repositories are cloned from: it is configured, never taken from an answer.
+/// The clone address is built from the configured `clone_base`, not taken from the response: a credential is sent there.
 pub(crate) fn remote_repository(found: &wire::Repository, clone_base: &str) -> Result<Repository, Cause> {
     let name: RepoName = found.full_name.parse()?;
     let default_branch = found.default_branch.as_deref().filter(|name| !name.is_empty()).unwrap_or("main");
@@ -100,7 +72,7 @@ pub(crate) fn remote_repository(found: &wire::Repository, clone_base: &str) -> R
     })
 }
 
-/// Roles have had several names; an unknown one is none.
+/// The platform has used several names for its roles; an unknown role has no permission.
 pub(crate) fn permission(answer: &wire::PermissionAnswer) -> Permission {
     match answer.permission.as_deref().unwrap_or_default() {
         "admin" | "owner" | "maintainer" => Permission::Admin,
@@ -110,7 +82,7 @@ pub(crate) fn permission(answer: &wire::PermissionAnswer) -> Permission {
     }
 }
 
-/// The text of a file; `None` when it is none.
+/// Returns a file's text; `None` for other objects and binary files.
 pub(crate) fn content(content: &wire::Content) -> Option<String> {
     if content.encoding.as_deref() != Some("base64") {
         return None;

@@ -1,22 +1,22 @@
-//! GitCode's deliveries as JSON: shaped like GitLab's, and not the same everywhere (recorded samples, `seeds/002 §4.2`,
-//! GitCode's own pages). Unknown fields are accepted.
+//! GitCode's webhook payloads. They resemble GitLab's and vary: the fields are the union of recorded payloads, the samples of
+//! `docs/requirements.md#r221` and GitCode's documentation. Unknown fields are accepted.
 
 use patchwright_core::webhook::Text;
 use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Hook<'a> {
-    /// The deliveries' own mark; the header names it too.
+    /// The delivery's id; a header carries it as well.
     #[serde(borrow)]
     pub(crate) uuid: Option<Text<'a>>,
-    /// Who did it.
+    /// The account that caused the event.
     #[serde(borrow)]
     pub(crate) user: Option<User<'a>>,
     #[serde(borrow)]
     pub(crate) project: Option<Project<'a>>,
     #[serde(borrow)]
     pub(crate) object_attributes: Option<Attributes<'a>>,
-    /// What a note is on.
+    /// The issue of a note.
     #[serde(borrow)]
     pub(crate) issue: Option<Issue<'a>>,
     #[serde(borrow, default)]
@@ -46,7 +46,7 @@ pub(crate) struct Project<'a> {
     pub(crate) default_branch: Option<Text<'a>>,
 }
 
-/// A string in the recorded payloads, an object in the contract (`seeds/002 §4.2`).
+/// A string in recorded payloads, an object in `docs/requirements.md#r221`.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Namespace<'a> {
@@ -61,9 +61,9 @@ pub(crate) enum Namespace<'a> {
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Attributes<'a> {
-    /// The note's number, or the global one of an issue: never the one that the API takes.
+    /// The id of the note, or the global id of an issue, which the API does not accept.
     pub(crate) id: Option<u64>,
-    /// The number that people see and the API takes.
+    /// The number within the repository, which people see and the API accepts.
     pub(crate) iid: Option<Number<'a>>,
     #[serde(borrow)]
     pub(crate) title: Option<Text<'a>>,
@@ -101,7 +101,7 @@ pub(crate) struct Issue<'a> {
     pub(crate) author: Option<User<'a>>,
 }
 
-/// A number in the hooks, a string with a number in the API.
+/// A number in webhooks, a string with a number in the API.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Number<'a> {
@@ -124,7 +124,7 @@ pub(crate) struct Label<'a> {
     pub(crate) title: Text<'a>,
 }
 
-/// What an update changed. Every later update repeats the assignees and labels themselves, so only this tells.
+/// The fields that an update changed. The assignees and labels themselves are repeated in every later update.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Changes<'a> {
     #[serde(borrow)]

@@ -1,4 +1,4 @@
-//! The forge port.
+//! The implementation of the forge port.
 
 use async_trait::async_trait;
 use patchwright_core::fault::Cause;
@@ -12,26 +12,26 @@ use patchwright_http::{Request, Response, Retry};
 
 use crate::{GITCODE, GitcodeForge, convert, wire};
 
-/// The platform documents no limit; GitHub's is taken, which every relative of it has at least.
-const MAX_COMMENT: usize = 65_536;
-/// Entries of a page, the most that the platform takes.
-const PAGE: usize = 100;
-/// Pages that are read at the most.
+/// The limit on a comment. The platform documents none; GitHub's is assumed.
+const MAX_COMMENT_CHARS: usize = 65_536;
+/// The number of entries of a page, the largest that the platform accepts.
+const PAGE_LIMIT: usize = 100;
+/// The largest number of pages that are read of one list.
 const MAX_PAGES: u32 = 50;
 
 fn issue_path(issue: &IssueRef) -> String {
     format!("/issues/{}", issue.number.api)
 }
 
-pub(crate) fn nonsense(action: &str, source: Cause) -> ForgeError {
+pub(crate) fn invalid_response(action: &str, source: Cause) -> ForgeError {
     ForgeError::InvalidResponse { platform: GITCODE, action: action.to_owned(), source }
 }
 
-/// Whether a list goes on: by the platform's totals, else by whether the page was full.
+/// Returns whether a list has another page: by the platform's total, or by whether the page is full.
 fn has_next(response: &Response, page: u32, found: usize) -> bool {
     match response.header("total_page").and_then(|total| total.parse::<u32>().ok()) {
         Some(total) => page < total,
-        None => found == PAGE,
+        None => found == PAGE_LIMIT,
     }
 }
 
@@ -42,7 +42,7 @@ impl Tracker for GitcodeForge {
     }
 
     fn max_comment_chars(&self) -> usize {
-        MAX_COMMENT
+        MAX_COMMENT_CHARS
     }
 
     async fn issue(&self, issue: &IssueRef) -> Result<RemoteIssue, ForgeError> {
@@ -56,7 +56,7 @@ impl Tracker for GitcodeForge {
         let url = self.repo_url(&issue.repo, &format!("{}/comments", issue_path(issue)));
         let mut comments = Vec::new();
         for page in 1..=MAX_PAGES {
-            let request = Request::get(&url).query("per_page", PAGE.to_string()).query("page", page.to_string());
+            let request = Request::get(&url).query("per_page", PAGE_LIMIT.to_string()).query("page", page.to_string());
             let response = self.read(request, &what).await?;
             let found: Vec<wire::Comment> = read_json(GITCODE, &response, &format!("read {what}"))?;
             let more = has_next(&response, page, found.len());
@@ -87,13 +87,13 @@ impl Tracker for GitcodeForge {
 #[async_trait]
 impl Forge for GitcodeForge {
     async fn own_login(&self) -> Result<String, ForgeError> {
-        let ask = || async {
-            let what = "the token's own account";
+        let fetch = || async {
+            let what = "the authenticated account";
             let response = self.read(Request::get(self.url("/user")), what).await?;
             let user: wire::User = read_json(GITCODE, &response, &format!("read {what}"))?;
-            user.login.ok_or_else(|| nonsense(&format!("read {what}"), "it has no login".into()))
+            user.login.ok_or_else(|| invalid_response(&format!("read {what}"), "it has no login".into()))
         };
-        self.own_login.get_or_try_init(ask).await.cloned()
+        self.own_login.get_or_try_init(fetch).await.cloned()
     }
 
     async fn repository(&self, repo: &RepoName) -> Result<Repository, ForgeError> {
@@ -101,7 +101,7 @@ impl Forge for GitcodeForge {
         let action = format!("read {what}");
         let response = self.read(Request::get(self.repo_url(repo, "")), &what).await?;
         let found: wire::Repository = read_json(GITCODE, &response, &action)?;
-        convert::remote_repository(&found, &self.options.clone_url).map_err(|source| nonsense(&action, source))
+        convert::remote_repository(&found, &self.options.clone_url).map_err(|source| invalid_response(&action, source))
     }
 
     async fn open_issues(&self, repo: &RepoName, page: u32) -> Result<IssuePage, ForgeError> {
@@ -109,7 +109,7 @@ impl Forge for GitcodeForge {
         let action = format!("read {what}");
         let request = Request::get(self.repo_url(repo, "/issues"))
             .query("state", "open")
-            .query("per_page", PAGE.to_string())
+            .query("per_page", PAGE_LIMIT.to_string())
             .query("page", page.to_string());
         let response = self.read(request, &what).await?;
         let found: Vec<wire::Issue> = read_json(GITCODE, &response, &action)?;
@@ -118,7 +118,7 @@ impl Forge for GitcodeForge {
         Ok(IssuePage { issues: numbered.collect::<Result<_, ForgeError>>()?, more })
     }
 
-    /// The repository's name goes into the body here, not into the path.
+    /// Unlike other calls, this one has the repository's name in the body and not in the path.
     async fn create_issue(&self, repo: &RepoName, title: &str, body: &str) -> Result<IssueNumber, ForgeError> {
         let action = format!("open an issue in {repo}");
         let url = self.url(&format!("/repos/{}/issues", repo.owner()));
@@ -129,7 +129,7 @@ impl Forge for GitcodeForge {
 
     async fn permission(&self, repo: &RepoName, login: &str) -> Result<Permission, ForgeError> {
         let what = format!("the permission of {login} in {repo}");
-        // The login came from outside; one that would be another path is nobody's.
+        // The login comes from a comment; `..` would address another resource in any encoding.
         if login.is_empty() || login.bytes().all(|byte| byte == b'.') {
             return Ok(Permission::None);
         }
@@ -142,7 +142,7 @@ impl Forge for GitcodeForge {
     }
 
     async fn commit_address(&self, _: &RepoName, _: &str) -> Result<Option<String>, ForgeError> {
-        // Its documentation names no such address.
+        // GitCode documents no such address.
         Ok(None)
     }
 
@@ -158,11 +158,11 @@ impl Forge for GitcodeForge {
             let request = Request::get(self.repo_url(repo, "/pulls"))
                 .query("state", "open")
                 .query("head", head.as_str())
-                .query("per_page", PAGE.to_string())
+                .query("per_page", PAGE_LIMIT.to_string())
                 .query("page", page.to_string());
             let response = self.read(request, &what).await?;
             let found: Vec<wire::PullRequest> = read_json(GITCODE, &response, &action)?;
-            // The filter is documented; whether every installation obeys it is not known, so it is done again here.
+            // Filtered again, because it is not certain that every installation supports the query.
             let ours = |pull: &&wire::PullRequest| {
                 let branch = pull.head.as_ref().and_then(|head| head.name.as_deref());
                 let author = pull.user.as_ref().and_then(|user| user.login.as_deref());
@@ -197,7 +197,7 @@ impl Forge for GitcodeForge {
         self.call(request, Retry::Safe, &format!("edit {what}"), &what).await.map(|_| ())
     }
 
-    /// The answer to the change is short, so the pull request is read back: what is still a draft is not ready.
+    /// Reads the pull request back, because the response to the change does not contain its state.
     async fn mark_ready(&self, repo: &RepoName, pull_request: &PullRequestRef) -> Result<(), ForgeError> {
         let number = pull_request.number;
         let what = format!("the pull request {repo}!{number}");
@@ -208,13 +208,13 @@ impl Forge for GitcodeForge {
             Request::patch(self.pull_url(repo, number)).json(&wire::ChangePullRequest { draft: false, title });
         self.call(request, Retry::Safe, &action, &what).await?;
         if self.pull(repo, number, &what).await?.is_draft() {
-            let detail = "it is a draft still".to_owned();
+            let detail = "it is still a draft".to_owned();
             return Err(ForgeError::Refused { platform: GITCODE, action, detail });
         }
         Ok(())
     }
 
-    /// The call takes no commit to compare with, so the pull request is looked at first where it names one.
+    /// Compares the commit before the merge, because the call has no parameter for it.
     async fn merge_pull_request(&self, repo: &RepoName, number: u64, head: &CommitSha) -> Result<(), ForgeError> {
         let what = format!("the pull request {repo}!{number}");
         let action = format!("merge {what}");
@@ -222,9 +222,9 @@ impl Forge for GitcodeForge {
         if found.state.as_deref() == Some("merged") {
             return Ok(());
         }
-        let stands_at = found.head.and_then(|head| head.sha);
-        if stands_at.is_some_and(|at| at != head.as_str()) {
-            let detail = "its branch has other commits than ours".to_owned();
+        let tip = found.head.and_then(|head| head.sha);
+        if tip.is_some_and(|tip| tip != head.as_str()) {
+            let detail = "its branch is at another commit".to_owned();
             return Err(ForgeError::Refused { platform: GITCODE, action, detail });
         }
         let request =
@@ -236,7 +236,7 @@ impl Forge for GitcodeForge {
         let what = format!("{path} of {repo}");
         let url = self.repo_url(repo, &format!("/contents/{}", encode_path(path.as_str())));
         match self.read(Request::get(url).query("ref", at), &what).await {
-            // A folder answers with an array, which is no file.
+            // The response for a folder is an array, which does not decode as a file.
             Ok(response) => Ok(response.json().ok().as_ref().and_then(convert::content)),
             Err(ForgeError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -265,6 +265,6 @@ impl GitcodeForge {
 
     fn reference(&self, repo: &RepoName, pull: &wire::PullRequest, action: &str) -> Result<PullRequestRef, ForgeError> {
         let page = |number| self.page(repo, &format!("/pull/{number}"));
-        pull.reference(page).map_err(|source| nonsense(action, source))
+        pull.reference(page).map_err(|source| invalid_response(action, source))
     }
 }

@@ -1,17 +1,25 @@
 #![doc = include_str!("../README.md")]
 
-mod client;
-mod convert;
-mod error;
 mod event;
-mod forge;
+mod inbound;
 mod webhook;
+
+#[cfg(feature = "client")]
+mod client;
+#[cfg(feature = "client")]
+mod convert;
+#[cfg(feature = "client")]
+mod error;
+#[cfg(feature = "client")]
+mod forge;
+#[cfg(feature = "client")]
 mod wire;
 
 use patchwright_domain::PlatformId;
 
+#[cfg(feature = "client")]
 pub use client::{GitcodeForge, GitcodeOptions, TokenForm};
 pub use webhook::{GitcodeBot, GitcodeSecrets, GitcodeWebhook};
 
-/// The name of this platform.
+/// The id of this platform.
 pub const GITCODE: PlatformId = PlatformId::from_static("gitcode");

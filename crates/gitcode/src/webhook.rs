@@ -1,4 +1,4 @@
-//! The door: GitCode's deliveries.
+//! Verification and decoding of GitCode's deliveries.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -6,23 +6,22 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use patchwright_core::Secret;
 use patchwright_core::webhook::{
     Actor, DecodeError, Delivery, Headers, InboundComment, InboundEvent, InboundIssue, SignatureError, SigningKeys,
-    Text, WebhookDecoder, delivery_id, shortened,
+    Text, WebhookDecoder, resolve_delivery_id, shorten_name,
 };
 use patchwright_domain::{IssueRef, PlatformId};
 
-use crate::convert::{default_branch, number, repository};
+use crate::inbound::{default_branch, number, repository};
 use crate::{GITCODE, event};
 
-const EVENT: &str = "X-GitCode-Event";
-const DELIVERY: &str = "X-GitCode-Delivery";
-/// The hook's password in clear, or an HMAC (`seeds/002 §3.1`).
-const TOKEN: &str = "X-GitCode-Token";
-/// Headers that carry an HMAC and nothing else, the documented one first. The others are the candidates of
-/// `seeds/002 §3.1`.
-const SIGNATURES: [&str; 5] =
+const EVENT_HEADER: &str = "X-GitCode-Event";
+const DELIVERY_HEADER: &str = "X-GitCode-Delivery";
+/// Carries the webhook's password in clear text, or an HMAC (`docs/requirements.md#r192`).
+const TOKEN_HEADER: &str = "X-GitCode-Token";
+/// Headers that carry an HMAC only: the documented one, and the other candidates of `docs/requirements.md#r192`.
+const SIGNATURE_HEADERS: [&str; 5] =
     ["X-GitCode-Signature-256", "X-GitCode-Signature", "X-GitCode-Sign", "X-Signature", "X-GitCode-Webhook-Signature"];
 
-/// The secrets of GitCode's hooks.
+/// The secrets that authenticate GitCode's deliveries.
 #[derive(Debug, Clone)]
 pub struct GitcodeSecrets {
     secrets: Vec<Secret>,
@@ -31,46 +30,49 @@ pub struct GitcodeSecrets {
 }
 
 impl GitcodeSecrets {
-    /// Several secrets at once, so that one can be replaced without a gap. `passwords` says whether the secret itself is
-    /// taken in `X-GitCode-Token`, as hooks send it whose encryption type is "password": it then travels with every
-    /// delivery, so a signature key is better.
+    /// Creates a set of secrets. Several are accepted at once, so that a secret can be rotated without losing deliveries.
+    ///
+    /// `passwords` allows the secret itself in `X-GitCode-Token`, which webhooks with the encryption type "password" send.
+    /// The secret then travels with every delivery; the type "signature key" is safer.
     pub fn new(secrets: &[Secret], passwords: bool) -> Self {
         let secrets: Vec<Secret> = secrets.iter().filter(|secret| !secret.is_empty()).cloned().collect();
         Self { keys: SigningKeys::new(&secrets), secrets, passwords }
     }
 
     fn is_password(&self, value: &str) -> bool {
-        // Every one is compared, so that the time does not tell which one was near.
+        // All are compared, so that the time does not reveal which one matched.
         self.secrets.iter().fold(false, |found, secret| secret.matches(value) | found)
     }
 }
 
-/// Our own account on GitCode. Issue hooks name assignees by a number that the API does not know, so it is configured,
-/// or learnt from the first hook about something that we did ourselves.
+/// The server's own account on GitCode.
+///
+/// Issue events name assignees by a number that the API does not report. The number is configured, or taken from the first
+/// event that the own account caused.
 #[derive(Debug, Clone)]
 pub struct GitcodeBot {
     login: String,
     id: Arc<AtomicI64>,
 }
 
-const UNKNOWN: i64 = i64::MIN;
+const UNKNOWN_ID: i64 = i64::MIN;
 
 impl GitcodeBot {
-    /// The account's login, and its number in hooks if that is known.
+    /// Creates the account from its login, and its number in webhooks if that is known.
     pub fn new(login: impl Into<String>, id: Option<i64>) -> Self {
-        Self { login: login.into(), id: Arc::new(AtomicI64::new(id.unwrap_or(UNKNOWN))) }
+        Self { login: login.into(), id: Arc::new(AtomicI64::new(id.unwrap_or(UNKNOWN_ID))) }
     }
 
-    fn learn(&self, user: Option<&event::User<'_>>) {
+    fn record_id(&self, user: Option<&event::User<'_>>) {
         let Some(user) = user else { return };
-        let is_us = user.username.as_ref().is_some_and(|name| name.as_str().eq_ignore_ascii_case(&self.login));
-        if let Some(id) = user.id.filter(|_| is_us && !self.login.is_empty()) {
+        let is_own = user.username.as_ref().is_some_and(|name| name.as_str().eq_ignore_ascii_case(&self.login));
+        if let Some(id) = user.id.filter(|_| is_own && !self.login.is_empty()) {
             self.id.store(id, Ordering::Relaxed);
         }
     }
 
-    fn is(&self, id: i64) -> bool {
-        id != UNKNOWN && self.id.load(Ordering::Relaxed) == id
+    fn has_id(&self, id: i64) -> bool {
+        id != UNKNOWN_ID && self.id.load(Ordering::Relaxed) == id
     }
 }
 
@@ -82,7 +84,7 @@ pub struct GitcodeWebhook {
 }
 
 impl GitcodeWebhook {
-    /// A door with these secrets.
+    /// Creates a decoder with these secrets and this account.
     pub const fn new(secrets: GitcodeSecrets, bot: GitcodeBot) -> Self {
         Self { secrets, bot }
     }
@@ -94,46 +96,42 @@ impl WebhookDecoder for GitcodeWebhook {
     }
 
     fn event_header(&self) -> &'static str {
-        EVENT
+        EVENT_HEADER
     }
 
     fn verify(&self, headers: &dyn Headers, body: &[u8]) -> Result<(), SignatureError> {
-        let header = SIGNATURES.into_iter().chain([TOKEN]).find(|name| headers.get(name).is_some());
+        let header = SIGNATURE_HEADERS.into_iter().chain([TOKEN_HEADER]).find(|name| headers.get(name).is_some());
         let header = header.ok_or(SignatureError::Missing)?;
         if headers.is_repeated(header) {
             return Err(SignatureError::Wrong);
         }
         let value = headers.get(header).ok_or(SignatureError::Missing)?;
         let digits = value.strip_prefix("sha256=").unwrap_or(value);
-        let mode = if self.secrets.keys.made(digits, body) {
-            "signature"
-        } else if header == TOKEN && self.secrets.passwords && self.secrets.is_password(value) {
-            "password"
-        } else {
-            return Err(SignatureError::Wrong);
-        };
-        // A password is the weaker way: who runs the server should see that it is in use.
-        if mode == "password" {
-            tracing::info!(platform = %GITCODE, header, mode, "a delivery was authenticated");
-        } else {
-            tracing::debug!(platform = %GITCODE, header, mode, "a delivery was authenticated");
+        if self.secrets.keys.matches(digits, body) {
+            tracing::debug!(platform = %GITCODE, header, mode = "signature", "authenticated a delivery");
+            return Ok(());
         }
-        Ok(())
+        if header == TOKEN_HEADER && self.secrets.passwords && self.secrets.is_password(value) {
+            // At info, because operators should notice the weaker mode.
+            tracing::info!(platform = %GITCODE, header, mode = "password", "authenticated a delivery");
+            return Ok(());
+        }
+        Err(SignatureError::Wrong)
     }
 
     fn decode(&self, headers: &dyn Headers, body: &[u8]) -> Result<Delivery, DecodeError> {
-        let event_type = headers.get(EVENT).ok_or(DecodeError::Header { name: EVENT })?;
+        let event_type = headers.get(EVENT_HEADER).ok_or(DecodeError::Header { name: EVENT_HEADER })?;
         let known = ["Issue Hook", "Note Hook", "Merge Request Hook", "Push Hook", "Tag Push Hook"];
         if !known.contains(&event_type) {
-            return Err(DecodeError::UnknownEvent { event: shortened(event_type), platform: GITCODE });
+            return Err(DecodeError::UnknownEvent { event: shorten_name(event_type), platform: GITCODE });
         }
-        let id = delivery_id(headers, DELIVERY, event_type, body)?;
-        // Pushes have another shape, and none of it is needed.
+        let id = resolve_delivery_id(headers, DELIVERY_HEADER, event_type, body)?;
+        // Push events have another structure, and none of their fields are needed.
         let event = if event_type.contains("Push") {
-            serde_json::from_slice::<serde::de::IgnoredAny>(body).map_err(|error| unreadable(&error))?;
-            other(format!("the event {event_type} starts nothing"))
+            serde_json::from_slice::<serde::de::IgnoredAny>(body).map_err(|error| invalid_body(&error))?;
+            ignored(format!("the event {event_type} starts no job"))
         } else {
-            self.event(event_type, serde_json::from_slice(body).map_err(|error| unreadable(&error))?)?
+            self.event(event_type, serde_json::from_slice(body).map_err(|error| invalid_body(&error))?)?
         };
         Ok(Delivery { id, event_type: event_type.to_owned(), event })
     }
@@ -141,8 +139,8 @@ impl WebhookDecoder for GitcodeWebhook {
 
 impl GitcodeWebhook {
     fn event(&self, event_type: &str, hook: event::Hook<'_>) -> Result<InboundEvent, DecodeError> {
-        self.bot.learn(hook.user.as_ref());
-        tracing::debug!(uuid = hook.uuid.as_ref().map(Text::as_str), "a hook was read");
+        self.bot.record_id(hook.user.as_ref());
+        tracing::debug!(uuid = hook.uuid.as_ref().map(Text::as_str), event_type, "decoded a delivery");
         match event_type {
             "Note Hook" => note(hook),
             "Merge Request Hook" => merge_request(hook),
@@ -174,7 +172,7 @@ impl GitcodeWebhook {
             labels: hook.labels.iter().map(|label| label.title.as_str().to_owned()).collect(),
             is_pull_request: false,
         };
-        // The platform has spelt its actions in two ways (GitLab's and GitHub's).
+        // Installations spell the actions like GitLab or like GitHub.
         match action.as_str() {
             "open" | "opened" | "create" | "created" => Ok(InboundEvent::Opened { issue, actor }),
             "assign" | "assigned" => {
@@ -195,18 +193,18 @@ impl GitcodeWebhook {
                         added.retain(|label| !before.contains(label));
                         Ok(InboundEvent::Labeled { issue, labels: added, actor, at })
                     }
-                    None => Ok(other("an issue was edited, which starts nothing".to_owned())),
+                    None => Ok(ignored("an edited issue starts no job".to_owned())),
                 }
             }
-            _ => Ok(other(format!("the event Issue Hook with action {} starts nothing", shortened(&action)))),
+            _ => Ok(ignored(format!("the event Issue Hook with action {} starts no job", shorten_name(&action)))),
         }
     }
 
-    /// Logins where the hook tells them; our own where it tells our number.
+    /// Returns the logins in the event, and the own login if the event contains the own number.
     fn assignees(&self, hook: &event::Hook<'_>, ids: &[i64]) -> Vec<String> {
         let mut logins: Vec<String> = hook.assignees.iter().filter_map(|user| login(Some(user))).collect();
-        let told = hook.assignees.iter().filter_map(|user| user.id);
-        if ids.iter().copied().chain(told).any(|id| self.bot.is(id)) {
+        let user_ids = hook.assignees.iter().filter_map(|user| user.id);
+        if ids.iter().copied().chain(user_ids).any(|id| self.bot.has_id(id)) {
             logins.push(self.bot.login.clone());
         }
         logins
@@ -216,13 +214,13 @@ impl GitcodeWebhook {
 fn note(hook: event::Hook<'_>) -> Result<InboundEvent, DecodeError> {
     let attributes = hook.object_attributes.ok_or_else(|| DecodeError::missing("object_attributes"))?;
     if attributes.system == Some(true) {
-        return Ok(other("the note is the platform's own".to_owned()));
+        return Ok(ignored("the note is by the platform itself".to_owned()));
     }
     let body = attributes.note.ok_or_else(|| DecodeError::missing("object_attributes.note"))?.into_string();
     match attributes.noteable_type.as_ref().map(Text::as_str) {
-        Some("MergeRequest") => return Ok(other("comments on pull requests start nothing".to_owned())),
+        Some("MergeRequest") => return Ok(ignored("comments on pull requests start no job".to_owned())),
         Some("Issue") | None => {}
-        Some(kind) => return Ok(other(format!("a note on a {} starts nothing", shortened(kind)))),
+        Some(kind) => return Ok(ignored(format!("a note on a {} starts no job", shorten_name(kind)))),
     }
     let author = actor(hook.user.as_ref()).ok_or_else(|| DecodeError::missing("user.username"))?;
     let project = hook.project.as_ref().ok_or_else(|| DecodeError::missing("project"))?;
@@ -246,7 +244,10 @@ fn merge_request(hook: event::Hook<'_>) -> Result<InboundEvent, DecodeError> {
     let text = |text: &Option<Text<'_>>| text.as_ref().map_or("", Text::as_str).to_owned();
     let (action, state) = (text(&attributes.action), text(&attributes.state));
     if !matches!(action.as_str(), "merge" | "merged" | "close" | "closed") {
-        return Ok(other(format!("the event Merge Request Hook with action {} starts nothing", shortened(&action))));
+        return Ok(ignored(format!(
+            "the event Merge Request Hook with action {} starts no job",
+            shorten_name(&action)
+        )));
     }
     let project = hook.project.as_ref().ok_or_else(|| DecodeError::missing("project"))?;
     Ok(InboundEvent::PullRequestClosed {
@@ -269,15 +270,15 @@ fn login(user: Option<&event::User<'_>>) -> Option<String> {
 }
 
 fn actor(user: Option<&event::User<'_>>) -> Option<Actor> {
-    // GitCode does not say which accounts are programs.
+    // GitCode does not mark the accounts of programs.
     login(user).map(|login| Actor { is_bot: login.ends_with("[bot]"), login })
 }
 
-fn unreadable(error: &serde_json::Error) -> DecodeError {
+fn invalid_body(error: &serde_json::Error) -> DecodeError {
     DecodeError::Body { detail: error.to_string() }
 }
 
-const fn other(reason: String) -> InboundEvent {
+const fn ignored(reason: String) -> InboundEvent {
     InboundEvent::Other { reason }
 }
 

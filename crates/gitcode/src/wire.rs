@@ -1,10 +1,10 @@
-//! GitCode's API v5 as JSON, as far as we read or write it. Its answers vary, so that nearly everything is optional.
+//! The part of GitCode's API v5 that is used, as JSON. Responses vary, so nearly all fields are optional.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A number here, a string there (`"number": "2"`; comments of pull requests have hashes).
+/// An id that is a number or a string (`"number": "2"`; comments on pull requests have hashes).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Id {
@@ -133,7 +133,7 @@ pub(crate) struct ChangePullRequest<'a> {
     pub(crate) title: Option<&'a str>,
 }
 
-/// The three shapes of an error in one.
+/// The union of the three forms of an error response.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct ErrorAnswer {
     pub(crate) error_code: Option<Id>,

@@ -1,4 +1,4 @@
-//! The GitCode adapter keeps the contract, against a server that is as odd as GitCode.
+//! The GitCode adapter against the contract of the forge port and a fake GitCode.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub(crate) fn issue() -> IssueRef {
     IssueRef::on_forge(GITCODE, "acme/demo".parse().unwrap(), IssueNumber::same(1))
 }
 
-/// A repository with the branch that the contract asks for, and the server over it.
+/// Creates a repository with the branch that the contract suite needs, and starts a server for it.
 pub(crate) fn repository() -> (GitServer, GitcodeServer, BranchName) {
     let git = GitServer::start();
     git.make("acme/demo", &[("README.md", "hello\n")]);
@@ -44,7 +44,7 @@ pub(crate) fn repository() -> (GitServer, GitcodeServer, BranchName) {
     (git, server, BranchName::parse("agent/fix-1").unwrap())
 }
 
-/// The commit of a branch.
+/// Returns the commit of a branch.
 pub(crate) fn tip(git: &GitServer, branch: &BranchName) -> CommitSha {
     CommitSha::parse(git.git("acme/demo", &["rev-parse", branch.as_str()]).trim()).unwrap()
 }
@@ -56,7 +56,7 @@ async fn gitcode_keeps_the_contract() {
     let head = tip(&git, &branch);
     contract::forge::suite(contract::forge::Setting { forge: &forge, issue: issue(), branch, head }).await;
     let repository = forge.repository(&issue().repo).await.unwrap();
-    assert_eq!(repository.clone_url, "https://gitcode.example/acme/demo.git", "never out of an answer");
+    assert_eq!(repository.clone_url, "https://gitcode.example/acme/demo.git", "not from the response");
     assert_eq!(forge.issue_url(&issue()), "https://gitcode.example/acme/demo/issues/1");
     let credential = forge.git_credential(&issue().repo).await.unwrap().unwrap();
     assert_eq!((credential.username.as_str(), credential.password.expose()), ("oauth2", GITCODE_TOKEN));
@@ -75,7 +75,7 @@ async fn comments_beyond_the_first_page_are_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn permissions_files_and_refusals_are_told_apart() {
+async fn permissions_files_and_refusals_are_distinguished() {
     let server = GitcodeServer::start("/nowhere".into());
     server.permit("alice", "admin");
     server.permit("bob", "developer");
@@ -100,7 +100,7 @@ async fn permissions_files_and_refusals_are_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_token_is_sent_in_the_form_that_is_wanted() {
+async fn the_token_is_sent_in_the_configured_header() {
     let server = GitcodeServer::start("/nowhere".into());
     server.take_private_token_only();
     assert!(matches!(forge(&server).own_login().await, Err(ForgeError::Unauthorized { .. })));
@@ -109,7 +109,7 @@ async fn the_token_is_sent_in_the_form_that_is_wanted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_too_many_requests_nothing_is_asked_until_the_next_minute() {
+async fn no_request_is_sent_while_a_rate_limit_lasts() {
     let server = GitcodeServer::start("/nowhere".into());
     server.open_issue("acme/demo", 1, "Bug", "It breaks.");
     server.slow_down(1);

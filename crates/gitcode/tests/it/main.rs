@@ -1,7 +1,6 @@
-//! The GitCode adapter against a server of our own that is as odd as GitCode, against GitCode's own description of its
-//! API, and with recorded deliveries.
+//! The GitCode adapter against a fake server, GitCode's OpenAPI description and recorded deliveries.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
+#![expect(clippy::unwrap_used, reason = "a failed setup ends the test")]
 
 mod contract;
 mod openapi;

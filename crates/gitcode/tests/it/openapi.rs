@@ -1,4 +1,4 @@
-//! Every request of the adapter is held against GitCode's own published operations, by Prism as a proxy.
+//! Every request of the adapter is validated against GitCode's OpenAPI document, by Prism as a proxy.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use patchwright_testkit::{contract, fetched};
 
 use super::contract::{forge_at, issue, repository, tip};
 
-/// Every call of the adapter.
+/// The operations that the adapter calls.
 const CALLS: &[(&str, &[&str])] = &[
     ("/api/v5/user", &["get"]),
     ("/api/v5/repos/{owner}/{repo}", &["get"]),
@@ -27,7 +27,7 @@ const CALLS: &[(&str, &[&str])] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_request_is_one_that_gitcode_describes() {
+async fn every_request_conforms_to_gitcodes_description() {
     let (Some(npm), Some(document)) = (fetched("GITHUB_OPENAPI_NPM"), fetched("GITCODE_OPENAPI")) else { return };
     let (git, server, branch) = repository();
     server.permit("alice", "admin");

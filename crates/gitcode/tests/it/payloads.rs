@@ -1,28 +1,17 @@
 //! Deliveries as recorded from the platform (names masked).
 
 use patchwright_core::Secret;
-use patchwright_core::webhook::{Headers, InboundEvent, WebhookDecoder as _};
+use patchwright_core::webhook::{InboundEvent, WebhookDecoder as _};
 use patchwright_gitcode::{GitcodeBot, GitcodeSecrets, GitcodeWebhook};
 use patchwright_testkit::fetched;
 
-struct Event(&'static str);
-
-impl Headers for Event {
-    fn get(&self, name: &str) -> Option<&str> {
-        (name == "X-GitCode-Event").then_some(self.0)
-    }
-    fn is_repeated(&self, _: &str) -> bool {
-        false
-    }
-}
-
 #[test]
-fn recorded_deliveries_are_read() {
+fn recorded_deliveries_are_decoded() {
     let Some(folder) = fetched("GITCODE_WEBHOOKS") else { return };
     let webhook = GitcodeWebhook::new(GitcodeSecrets::new(&[Secret::new("s")], false), GitcodeBot::new("bot", None));
-    let read = |event, file: &str| {
+    let read = |event: &str, file: &str| {
         let body = std::fs::read(folder.join(file)).unwrap();
-        webhook.decode(&Event(event), &body).unwrap_or_else(|error| panic!("{file}: {error}")).event
+        webhook.decode(&[("X-GitCode-Event", event)], &body).unwrap_or_else(|error| panic!("{file}: {error}")).event
     };
     let InboundEvent::Opened { issue, .. } = read("Issue Hook", "issues_create.json") else { panic!() };
     assert_eq!((issue.source.to_string().as_str(), issue.title.as_str()), ("ibforuorg/test1#4", "141fsdfs"));
