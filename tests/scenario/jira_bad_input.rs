@@ -166,9 +166,9 @@ async fn a_signed_delivery_that_makes_no_sense_or_asks_nothing_starts_nothing() 
         (with("/issue/key", json!("../../x")), 400, "issue.key"),
         (with("/issue/id", json!("1; drop")), 400, "issue.key"),
         (with("/comment", json!({"self": format!("https://{JIRA_SITE}/x")})), 400, "id"),
-        (with("/webhookEvent", json!("comment_updated")), 200, "starts nothing"),
-        (with("/webhookEvent", json!("")), 200, "starts nothing"),
-        (with("/webhookEvent", json!("jira:issue_deleted")), 200, "starts nothing"),
+        (with("/webhookEvent", json!("comment_updated")), 200, "starts no job"),
+        (with("/webhookEvent", json!("")), 200, "starts no job"),
+        (with("/webhookEvent", json!("jira:issue_deleted")), 200, "starts no job"),
         (with("/timestamp", json!(stale)), 200, "more than a day ago"),
         (with("/comment/body", json!("please fix")), 200, "asks nothing"),
         (with("/comment/body", json!("{code}\n@patchwright fix\n{code}")), 200, "asks nothing"),
@@ -176,8 +176,8 @@ async fn a_signed_delivery_that_makes_no_sense_or_asks_nothing_starts_nothing() 
         (with("/comment/body", json!("mail me@patchwright")), 200, "asks nothing"),
         (with("/comment/body", json!("[~accountid:557058:somebody] fix")), 200, "asks nothing"),
         (with("/comment/body", json!("{".repeat(30_000))), 200, "asks nothing"),
-        (with("/comment/author/accountId", json!(JIRA_SERVICE.2)), 200, "our own"),
-        (with("/comment/author/accountType", json!("app")), 200, "no person"),
+        (with("/comment/author/accountId", json!(JIRA_SERVICE.2)), 200, "the own account"),
+        (with("/comment/author/accountType", json!("app")), 200, "by an app"),
     ] {
         let answer = site.signed("d", &body).await;
         assert_eq!(

@@ -1,4 +1,4 @@
-//! One site, asked as one account.
+//! The client of one site with one account.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,13 +6,13 @@ use patchwright_core::Secret;
 use patchwright_http::forge::encode_segment;
 use patchwright_http::{HttpClient, HttpError, Request, Response, Retry};
 
-/// Which of Jira's interfaces is used. They differ in how texts are written.
+/// The version of Jira's REST API. The versions differ in the form of texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ApiVersion {
-    /// Wiki markup (`seeds/000`).
+    /// Texts are wiki markup (`docs/requirements.md#r48`).
     #[default]
     V2,
-    /// The Atlassian Document Format.
+    /// Texts are in the Atlassian Document Format.
     V3,
 }
 
@@ -25,21 +25,21 @@ impl ApiVersion {
     }
 }
 
-/// Who asks.
+/// The credentials of a client.
 #[derive(Debug, Clone)]
 pub enum JiraAuth {
-    /// A service account: its e-mail address and API token.
+    /// A service account.
     Basic {
-        /// The address.
+        /// The account's mail address.
         email: String,
-        /// The token.
+        /// The account's API token.
         api_token: Secret,
     },
-    /// A person who has let us: an OAuth 2.0 access token.
+    /// The OAuth 2.0 access token of a person who has consented.
     Bearer(Secret),
 }
 
-/// A client for one site, usable alone.
+/// A client of one site with one account, usable alone.
 #[derive(Debug, Clone)]
 pub struct JiraClient {
     http: HttpClient,
@@ -49,18 +49,18 @@ pub struct JiraClient {
 }
 
 impl JiraClient {
-    /// A client for the site under `base`: `https://api.atlassian.com/ex/jira/{cloud id}`, or `https://{site}` for service
-    /// accounts.
+    /// Creates a client for the site at `base`: `https://api.atlassian.com/ex/jira/{cloud id}`, or `https://{site}` for
+    /// service accounts.
     pub fn new(http: HttpClient, base: &str, version: ApiVersion, auth: JiraAuth) -> Self {
         Self { http, base: base.trim_end_matches('/').to_owned(), version, auth }
     }
 
-    /// Which interface it uses.
+    /// Returns the API's version.
     pub const fn version(&self) -> ApiVersion {
         self.version
     }
 
-    /// The address of a call, from path segments that are encoded here.
+    /// Returns the address of a resource. The path segments are percent-encoded.
     pub fn url(&self, segments: &[&str]) -> String {
         let path: Vec<String> = segments.iter().map(|segment| encode_segment(segment)).collect();
         format!("{}/rest/api/{}/{}", self.base, self.version.as_str(), path.join("/"))
@@ -69,7 +69,7 @@ impl JiraClient {
     /// Sends a request with the account's credentials.
     ///
     /// # Errors
-    /// [`HttpError`] when there was no answer.
+    /// [`HttpError`] if there is no response.
     pub async fn send(&self, request: Request, retry: Retry) -> Result<Response, HttpError> {
         let request = request.header("accept", "application/json");
         let request = match &self.auth {

@@ -1,4 +1,4 @@
-//! All sites: which account asks, who is asked to wait, and what is done when an account is refused.
+//! The client of all sites: selection of accounts, rate limits, circuit breakers, and fallback to the service account.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -10,45 +10,45 @@ use patchwright_core::tracker::{Comment, RemoteIssue, Tracker};
 use patchwright_domain::jira::Workspace;
 use patchwright_domain::job::PullRequestRef;
 use patchwright_domain::{IssueRef, JiraUserId, Milestone, PlatformId, TrackerRef};
-use patchwright_http::forge::unreachable;
-use patchwright_http::{HttpClient, RateGate, Request, Response, Retry};
+use patchwright_http::forge::transport_error;
+use patchwright_http::{HttpClient, RateLimitCooldown, Request, Response, Retry};
 
 use crate::JIRA;
-use crate::breaker::Breakers;
+use crate::circuit_breaker::CircuitBreakers;
 use crate::client::{ApiVersion, JiraAuth, JiraClient};
-use crate::comment::written;
+use crate::comment::encode_comment;
 use crate::error::check;
 use crate::oauth::JiraOauth;
-use crate::token::unavailable;
+use crate::token::store_unavailable;
 
-/// Markdown grows when it is written for Jira; a comment beyond Jira's own limit is cut between its blocks.
-const MAX_MARKDOWN: usize = 20_000;
-/// How long Jira wants silence when it does not say.
-const SILENCE: std::time::Duration = std::time::Duration::from_secs(30);
+/// The limit on a comment's Markdown, below Jira's limit of 32,767: the text grows when it is converted.
+const MAX_COMMENT_CHARS: usize = 20_000;
+/// The pause after a rate limit whose response names no wait.
+const DEFAULT_COOLDOWN: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// Whose name our comments carry.
+/// The account that writes comments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WriteAs {
     /// The site's service account.
     #[default]
     ServiceAccount,
-    /// The person who asked; the service account where that does not work.
+    /// The person who made the request; the service account if their account cannot.
     Person,
 }
 
-/// The states that an issue is moved to, by the names that its workflow has for them.
+/// The workflow states that issues are moved to, by name. Without a state, the issue is not moved.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct States {
-    /// When a job is started.
+    /// The state when a job starts.
     pub started: Option<String>,
-    /// When its pull request waits for people.
+    /// The state when its pull request is ready for review.
     pub in_review: Option<String>,
-    /// When that is merged.
+    /// The state when its pull request is merged.
     pub merged: Option<String>,
 }
 
 impl States {
-    pub(crate) fn of(&self, milestone: Milestone) -> Option<&str> {
+    pub(crate) fn get(&self, milestone: Milestone) -> Option<&str> {
         match milestone {
             Milestone::Started => self.started.as_deref(),
             Milestone::InReview => self.in_review.as_deref(),
@@ -57,16 +57,16 @@ impl States {
     }
 }
 
-/// Where Jira is, and how it is used.
+/// Configures a [`JiraCloud`].
 #[derive(Debug, Clone)]
 pub struct JiraOptions {
     /// `https://api.atlassian.com/ex/jira`
     pub api_url: String,
-    /// Which interface.
+    /// The version of the REST API.
     pub version: ApiVersion,
-    /// Whose name our comments carry.
+    /// The account that writes comments.
     pub write_as: WriteAs,
-    /// Where issues are moved to.
+    /// The workflow states that issues are moved to.
     pub states: States,
 }
 
@@ -81,14 +81,14 @@ impl Default for JiraOptions {
     }
 }
 
-/// What is kept of sites and people.
+/// The stores that a [`JiraCloud`] reads.
 #[derive(Clone)]
 pub struct JiraRecords {
-    /// The sites.
+    /// The sites with their secrets.
     pub workspaces: Arc<dyn Workspaces>,
-    /// The people.
+    /// The linked accounts with their tokens.
     pub users: Arc<dyn JiraUsers>,
-    /// Who talks about which issue.
+    /// The conversations on issues.
     pub inbox: Arc<dyn JiraInbox>,
 }
 
@@ -98,24 +98,24 @@ impl std::fmt::Debug for JiraRecords {
     }
 }
 
-/// Jira Cloud, all sites of it.
+/// The tracker port over all sites of Jira Cloud.
 pub struct JiraCloud {
     http: HttpClient,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: JiraOptions,
     pub(crate) records: JiraRecords,
     pub(crate) oauth: Option<JiraOauth>,
-    breakers: Breakers,
-    gate: RateGate<String>,
-    /// Whose ended login was told of.
-    told: Mutex<HashSet<JiraUserId>>,
+    breakers: CircuitBreakers,
+    cooldown: RateLimitCooldown<String>,
+    /// The links whose expiry has been commented on.
+    reported_expired: Mutex<HashSet<JiraUserId>>,
 }
 
-/// What is said where a person's login has ended (`seeds/000`).
-const AUTHENTICATION_FAILED: &str = "**Authentication failed**: the Atlassian login of the person who asked does not work any \
-    more. Link the account again; until then the service account writes.";
+/// The comment about an expired login (`docs/requirements.md#r52`).
+const AUTHENTICATION_FAILED: &str = "**Authentication failed**: the Atlassian login of the person who made the request has \
+    expired. Link the account again; until then the service account writes.";
 
-/// Who asks in one call.
+/// The account of one call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Account {
     Service,
@@ -123,7 +123,8 @@ pub(crate) enum Account {
 }
 
 impl JiraCloud {
-    /// Jira over this client. Without an application at Atlassian, people cannot link their accounts.
+    /// Creates a tracker that sends its requests through `http`. Without an OAuth application, tokens of people are not
+    /// refreshed.
     pub fn new(
         http: HttpClient,
         clock: Arc<dyn Clock>,
@@ -133,16 +134,16 @@ impl JiraCloud {
     ) -> Self {
         let api_url = options.api_url.trim_end_matches('/').to_owned();
         let options = JiraOptions { api_url, ..options };
-        let (breakers, gate, told) = (Breakers::default(), RateGate::default(), Mutex::default());
-        Self { http, clock, options, records, oauth, breakers, gate, told }
+        let (breakers, cooldown) = (CircuitBreakers::default(), RateLimitCooldown::default());
+        Self { http, clock, options, records, oauth, breakers, cooldown, reported_expired: Mutex::default() }
     }
 
-    /// The application at Atlassian.
+    /// Returns the OAuth application at Atlassian.
     pub const fn oauth(&self) -> Option<&JiraOauth> {
         self.oauth.as_ref()
     }
 
-    /// Makes a call about an issue, as whoever this server writes as.
+    /// Makes a call about an issue with the account that [`JiraOptions::write_as`] selects.
     pub(crate) async fn call(
         &self,
         at: &TrackerRef,
@@ -154,7 +155,7 @@ impl JiraCloud {
         self.call_as(None, at, build, retry, action, what).await
     }
 
-    /// The same as somebody who is named, and as the service account where they are refused.
+    /// Makes a call about an issue with a given account, and with the service account if that is refused.
     pub(crate) async fn call_as(
         &self,
         account: Option<Account>,
@@ -164,19 +165,19 @@ impl JiraCloud {
         action: &str,
         what: &str,
     ) -> Result<Response, ForgeError> {
-        let (workspace, secrets) = self.open(&at.site).await?;
+        let (workspace, secrets) = self.open_workspace(&at.site).await?;
         let account = match account {
             Some(account) => account,
-            None => self.account(&workspace, at).await?,
+            None => self.select_account(&workspace, at).await?,
         };
         let response = match account {
             Account::Service => self.send_as_service(&workspace, &secrets, &build, retry).await?,
-            Account::Person(person) => match self.send_as(&workspace, person, &build, retry).await {
-                // What a person may not see is told them as missing.
+            Account::Person(person) => match self.send_as_person(&workspace, person, &build, retry).await {
+                // Jira answers 404 for issues that the person may not see.
                 Ok(response) if !matches!(response.status, 401 | 403 | 404) => response,
                 Ok(_) | Err(ForgeError::Unauthorized { .. }) => {
-                    tracing::warn!(site = at.site, "the person's account is refused; the service account goes on");
-                    self.say_refused(&workspace, &secrets, person, at).await?;
+                    tracing::warn!(site = at.site, link = %person, "a person's account failed, retrying as the service account");
+                    self.report_expired_login(&workspace, &secrets, person, at).await?;
                     self.send_as_service(&workspace, &secrets, &build, retry).await?
                 }
                 Err(error) => return Err(error),
@@ -185,67 +186,67 @@ impl JiraCloud {
         check(response, action, what)
     }
 
-    /// Says on the issue that a person's login has ended, once: from then on they have no tokens and are not asked.
-    async fn say_refused(
+    /// Comments on the issue that a person's login has expired, once for each link.
+    async fn report_expired_login(
         &self,
         workspace: &Workspace,
         secrets: &WorkspaceSecrets,
         person: JiraUserId,
         at: &TrackerRef,
     ) -> Result<(), ForgeError> {
-        let ended = self.records.users.tokens(person).await.map_err(|error| unavailable(&error))?.is_none();
-        if !ended || !self.told.lock().expect("no holder of this lock can panic").insert(person) {
+        let tokens = self.records.users.tokens(person).await.map_err(|error| store_unavailable(&error))?;
+        if tokens.is_some() || !self.reported_expired.lock().expect("no holder of this lock can panic").insert(person) {
             return Ok(());
         }
         let build = |client: &JiraClient| {
             let url = client.url(&["issue", &at.id, "comment"]);
-            Request::post(url).json(&written(AUTHENTICATION_FAILED, client.version()))
+            Request::post(url).json(&encode_comment(AUTHENTICATION_FAILED, client.version()))
         };
         let sent = self.send_as_service(workspace, secrets, &build, Retry::Never).await;
         if let Err(error) = sent.and_then(|response| check(response, "write a comment", &at.key)) {
-            tracing::warn!(site = at.site, %error, "it could not be said that a person's login has ended");
+            tracing::warn!(site = at.site, issue = at.key, %error, "failed to comment on an expired login");
         }
         Ok(())
     }
 
-    /// Makes a call as the service account, for what is about a site and not about an issue.
+    /// Makes a call about a site with the service account.
     pub(crate) async fn call_site(
         &self,
         site: &str,
         build: impl Fn(&JiraClient) -> Request,
         action: &str,
     ) -> Result<Response, ForgeError> {
-        let (workspace, secrets) = self.open(site).await?;
+        let (workspace, secrets) = self.open_workspace(site).await?;
         check(self.send_as_service(&workspace, &secrets, &build, Retry::Safe).await?, action, site)
     }
 
-    async fn open(&self, site: &str) -> Result<(Workspace, WorkspaceSecrets), ForgeError> {
-        let found = self.records.workspaces.open_workspace(site).await.map_err(|error| unavailable(&error))?;
+    async fn open_workspace(&self, site: &str) -> Result<(Workspace, WorkspaceSecrets), ForgeError> {
+        let found = self.records.workspaces.open_workspace(site).await.map_err(|error| store_unavailable(&error))?;
         found.ok_or_else(|| ForgeError::NotFound { platform: JIRA, what: format!("the site {site} on this server") })
     }
 
-    /// Whoever wrote something, as far as we may write in their name.
-    pub(crate) async fn author(&self, at: &TrackerRef, account: &str) -> Result<Account, ForgeError> {
-        let (workspace, _) = self.open(&at.site).await?;
-        let link = self.records.users.linked(workspace.id, account).await.map_err(|error| unavailable(&error))?;
+    /// Returns the account that may edit what an Atlassian account has written: its link, or the service account.
+    pub(crate) async fn select_author(&self, at: &TrackerRef, account: &str) -> Result<Account, ForgeError> {
+        let (workspace, _) = self.open_workspace(&at.site).await?;
+        let link = self.records.users.linked(workspace.id, account).await.map_err(|error| store_unavailable(&error))?;
         Ok(link.map_or(Account::Service, |link| Account::Person(link.id)))
     }
 
-    async fn account(&self, workspace: &Workspace, at: &TrackerRef) -> Result<Account, ForgeError> {
+    /// Returns the account that writes on an issue: the person of its latest conversation if they have tokens.
+    async fn select_account(&self, workspace: &Workspace, at: &TrackerRef) -> Result<Account, ForgeError> {
         if self.options.write_as == WriteAs::ServiceAccount {
             return Ok(Account::Service);
         }
-        let on = self.records.inbox.conversations_on(workspace.id, &at.id).await;
-        let on = on.map_err(|error| unavailable(&error))?;
-        // Whoever spoke last.
-        let last = on.into_iter().max_by_key(|conversation| conversation.updated_at);
-        let Some(person) = last.map(|conversation| conversation.jira_user_id) else { return Ok(Account::Service) };
-        let tokens = self.records.users.tokens(person).await.map_err(|error| unavailable(&error))?;
+        let conversations = self.records.inbox.conversations_on(workspace.id, &at.id).await;
+        let conversations = conversations.map_err(|error| store_unavailable(&error))?;
+        let latest = conversations.into_iter().max_by_key(|conversation| conversation.updated_at);
+        let Some(person) = latest.map(|conversation| conversation.jira_user_id) else { return Ok(Account::Service) };
+        let tokens = self.records.users.tokens(person).await.map_err(|error| store_unavailable(&error))?;
         if tokens.is_none() {
             return Ok(Account::Service);
         }
-        // They have linked their account again: its next end is told of too.
-        self.told.lock().expect("no holder of this lock can panic").remove(&person);
+        // The account is linked again, so its next expiry is reported too.
+        self.reported_expired.lock().expect("no holder of this lock can panic").remove(&person);
         Ok(Account::Person(person))
     }
 
@@ -260,13 +261,12 @@ impl JiraCloud {
             let detail = format!("no service account is set for {}", workspace.name);
             return Err(ForgeError::Unauthorized { platform: JIRA, detail });
         };
-        // Whatever is told of this call, the token is masked in it.
-        self.http.redactor().learn(&api_token);
+        self.http.redactor().add(&api_token);
         self.send(workspace, JiraAuth::Basic { email, api_token }, build, retry).await
     }
 
-    /// As a person; a token that is refused is exchanged once.
-    async fn send_as(
+    /// Sends a request as a person. A refused token is refreshed once.
+    async fn send_as_person(
         &self,
         workspace: &Workspace,
         person: JiraUserId,
@@ -274,7 +274,7 @@ impl JiraCloud {
         retry: Retry,
     ) -> Result<Response, ForgeError> {
         let token = self.token(person, None).await?;
-        self.http.redactor().learn(&token);
+        self.http.redactor().add(&token);
         let response = self.send(workspace, JiraAuth::Bearer(token.clone()), build, retry).await?;
         if response.status != 401 {
             return Ok(response);
@@ -292,26 +292,26 @@ impl JiraCloud {
     ) -> Result<Response, ForgeError> {
         let site = &workspace.name;
         let Some(cloud_id) = &workspace.cloud_id else {
-            let detail = format!("the cloud id of {site} is not known yet: somebody links their account first");
+            let detail = format!("the cloud id of {site} is not known until somebody links their account");
             return Err(ForgeError::Unauthorized { platform: JIRA, detail });
         };
         let now = self.clock.now();
-        if let Some(after) = self.gate.closed_for(site, now) {
+        if let Some(after) = self.cooldown.remaining(site, now) {
             return Err(ForgeError::RateLimited { platform: JIRA, after: Some(after) });
         }
-        if let Some(rest) = self.breakers.closed_for(site, now) {
-            let detail = format!("{site} did not answer and is left alone for {} s", rest.as_secs() + 1);
+        if let Some(pause) = self.breakers.remaining_pause(site, now) {
+            let detail = format!("{site} does not answer; requests are paused for {} s", pause.as_secs() + 1);
             return Err(ForgeError::Unavailable { platform: JIRA, detail });
         }
         let base = format!("{}/{}", self.options.api_url, patchwright_http::forge::encode_segment(cloud_id));
         let client = JiraClient::new(self.http.clone(), &base, self.options.version, auth);
         let sent = client.send(build(&client), retry).await;
-        let answered = sent.as_ref().is_ok_and(|response| response.status < 500);
-        self.breakers.note(site, answered, self.clock.now());
-        let response = sent.map_err(|error| unreachable(JIRA, error))?;
+        let succeeded = sent.as_ref().is_ok_and(|response| response.status < 500);
+        self.breakers.record(site, succeeded, self.clock.now());
+        let response = sent.map_err(|error| transport_error(JIRA, error))?;
         if response.status == 429 {
-            let wait = response.wait_hint().unwrap_or(SILENCE);
-            self.gate.close(site.clone(), self.clock.now(), wait);
+            let wait = response.wait_hint().unwrap_or(DEFAULT_COOLDOWN);
+            self.cooldown.start(site.clone(), self.clock.now(), wait);
             return Err(ForgeError::RateLimited { platform: JIRA, after: Some(wait) });
         }
         Ok(response)
@@ -324,10 +324,10 @@ impl std::fmt::Debug for JiraCloud {
     }
 }
 
-/// Where the issue is in Jira.
-fn place(issue: &IssueRef) -> Result<&TrackerRef, ForgeError> {
-    let here = issue.tracker.as_ref().filter(|tracker| tracker.platform == JIRA);
-    here.ok_or_else(|| ForgeError::NotFound { platform: JIRA, what: format!("{issue}, which is no issue of Jira") })
+/// Returns the issue's reference in Jira.
+fn tracker_ref(issue: &IssueRef) -> Result<&TrackerRef, ForgeError> {
+    let tracker = issue.tracker.as_ref().filter(|tracker| tracker.platform == JIRA);
+    tracker.ok_or_else(|| ForgeError::NotFound { platform: JIRA, what: format!("a Jira issue for {issue}") })
 }
 
 #[async_trait::async_trait]
@@ -337,28 +337,28 @@ impl Tracker for JiraCloud {
     }
 
     fn max_comment_chars(&self) -> usize {
-        MAX_MARKDOWN
+        MAX_COMMENT_CHARS
     }
 
     async fn issue(&self, issue: &IssueRef) -> Result<RemoteIssue, ForgeError> {
-        Ok(self.read_issue(place(issue)?).await?.1)
+        Ok(self.read_issue(tracker_ref(issue)?).await?.1)
     }
 
     async fn comments(&self, issue: &IssueRef) -> Result<Vec<Comment>, ForgeError> {
-        self.read_comments(place(issue)?).await
+        self.read_comments(tracker_ref(issue)?).await
     }
 
     async fn post_comment(&self, issue: &IssueRef, body: &str) -> Result<String, ForgeError> {
-        self.add_comment(place(issue)?, body).await
+        self.add_comment(tracker_ref(issue)?, body).await
     }
 
     async fn edit_comment(&self, issue: &IssueRef, comment_id: &str, body: &str) -> Result<(), ForgeError> {
-        self.change_comment(place(issue)?, comment_id, body).await
+        self.change_comment(tracker_ref(issue)?, comment_id, body).await
     }
 
     async fn transition(&self, issue: &IssueRef, to: Milestone) -> Result<(), ForgeError> {
-        match self.options.states.of(to) {
-            Some(state) => self.move_to(place(issue)?, state).await,
+        match self.options.states.get(to) {
+            Some(state) => self.move_to_state(tracker_ref(issue)?, state).await,
             None => Ok(()),
         }
     }
@@ -369,6 +369,6 @@ impl Tracker for JiraCloud {
         pull_request: &PullRequestRef,
         title: &str,
     ) -> Result<(), ForgeError> {
-        self.add_link(place(issue)?, &pull_request.url, title).await
+        self.add_link(tracker_ref(issue)?, &pull_request.url, title).await
     }
 }

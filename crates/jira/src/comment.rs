@@ -1,44 +1,36 @@
-//! Comments as Jira keeps them: texts of two kinds, and a property for what nobody is to see.
+//! Comments in Jira's form: a text of one of two kinds, and a property for the hidden marker.
 
 use serde_json::{Value, json};
 
 use crate::client::ApiVersion;
-use crate::text::{Block, Inline, from_adf, from_markdown, from_wiki, to_adf, to_markdown, to_wiki};
+use crate::text::{Block, Inline, from_markdown, to_adf, to_wiki};
 use crate::wire::{Property, WriteComment};
 
-/// The longest comment (`reference`: 32,767 characters), with some room for how it is counted.
+/// The longest comment. Jira's limit is 32,767 characters; the difference covers how Jira counts.
 const MAX_CHARS: usize = 32_000;
-/// The property with the mark of a comment of ours. Jira shows HTML comments as text, so that the mark cannot stand there.
-const PROPERTY: &str = "patchwright.mark";
+/// The comment property with the marker. Jira shows HTML comments as text, so the marker cannot be part of the text.
+const MARKER_PROPERTY: &str = "patchwright.mark";
 
-/// A text in Jira's form; Markdown where it is shown as a text.
-pub(crate) fn read_text(text: &Value, mention: &dyn Fn(&str, &str) -> String) -> String {
-    let blocks = match text {
-        Value::String(wiki) => from_wiki(wiki),
-        document => from_adf(document),
-    };
-    to_markdown(&blocks, mention)
-}
-
-/// A comment to write, from Markdown. What it is marked with by an HTML comment at its end becomes a property.
-pub(crate) fn written(markdown: &str, version: ApiVersion) -> WriteComment {
-    let (text, mark) = split_mark(markdown);
-    let blocks = fitting(text, version);
+/// Encodes a comment from Markdown. An HTML comment at its end, the marker, becomes a property.
+pub(crate) fn encode_comment(markdown: &str, version: ApiVersion) -> WriteComment {
+    let (text, marker) = split_marker(markdown);
+    let blocks = fit_blocks(text, version);
     let body = match version {
         ApiVersion::V2 => Value::String(to_wiki(&blocks)),
         ApiVersion::V3 => to_adf(&blocks),
     };
-    let properties = mark.map(|mark| Property { key: PROPERTY.to_owned(), value: json!({ "mark": mark }) });
+    let properties =
+        marker.map(|marker| Property { key: MARKER_PROPERTY.to_owned(), value: json!({ "mark": marker }) });
     WriteComment { body, properties: properties.into_iter().collect() }
 }
 
-/// The blocks of a text as far as Jira takes them, with a sign where something is gone.
-fn fitting(text: &str, version: ApiVersion) -> Vec<Block> {
+/// Returns the first blocks of a text that fit into a comment, with `…` at the end if some are left out.
+fn fit_blocks(text: &str, version: ApiVersion) -> Vec<Block> {
     let length = |block: &Block| {
         let block = std::slice::from_ref(block);
         match version {
             ApiVersion::V2 => to_wiki(block).chars().count() + 2,
-            // Its limit counts the whole document and not the words.
+            // The limit counts the whole JSON document.
             ApiVersion::V3 => to_adf(block).to_string().chars().count(),
         }
     };
@@ -46,10 +38,10 @@ fn fitting(text: &str, version: ApiVersion) -> Vec<Block> {
     loop {
         let blocks = from_markdown(&text);
         let all = blocks.len();
-        let mut room = MAX_CHARS;
+        let mut remaining = MAX_CHARS;
         let fits = |block: &Block| {
-            room = room.saturating_sub(length(block));
-            room > 0
+            remaining = remaining.saturating_sub(length(block));
+            remaining > 0
         };
         let mut kept: Vec<Block> = blocks.into_iter().take_while(fits).collect();
         if !kept.is_empty() || all == 0 {
@@ -58,18 +50,18 @@ fn fitting(text: &str, version: ApiVersion) -> Vec<Block> {
             }
             return kept;
         }
-        // One block that is too long by itself: the first half of it, until that fits.
+        // The first block alone is too long: it is halved until it fits.
         let half = text.chars().count() / 2;
         text = text.chars().take(half).chain("\n\n…".chars()).collect();
     }
 }
 
-/// The mark of a comment, as it stood at its end.
-pub(crate) fn mark_of(properties: &[Property]) -> Option<&str> {
-    properties.iter().find(|property| property.key == PROPERTY)?.value["mark"].as_str()
+/// Returns the marker from a comment's properties.
+pub(crate) fn find_marker(properties: &[Property]) -> Option<&str> {
+    properties.iter().find(|property| property.key == MARKER_PROPERTY)?.value["mark"].as_str()
 }
 
-fn split_mark(markdown: &str) -> (&str, Option<&str>) {
+fn split_marker(markdown: &str) -> (&str, Option<&str>) {
     let text = markdown.trim_end();
     match text.rfind("<!--").filter(|_| text.ends_with("-->")) {
         Some(at) => (text[..at].trim_end(), Some(&text[at..])),
@@ -82,11 +74,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_is_kept_where_nobody_sees_it() {
-        let comment = written("**Hi**\n\n<!-- patchwright:v1 progress 1 ab -->", ApiVersion::V2);
+    fn a_marker_becomes_a_property_of_the_comment() {
+        let comment = encode_comment("**Hi**\n\n<!-- patchwright:v1 progress 1 ab -->", ApiVersion::V2);
         assert_eq!(comment.body, "*Hi*");
-        assert_eq!(mark_of(&comment.properties), Some("<!-- patchwright:v1 progress 1 ab -->"));
-        let unmarked = written("a <!-- b --> c", ApiVersion::V3);
+        assert_eq!(find_marker(&comment.properties), Some("<!-- patchwright:v1 progress 1 ab -->"));
+        let unmarked = encode_comment("a <!-- b --> c", ApiVersion::V3);
         assert!(unmarked.properties.is_empty());
     }
 
@@ -100,7 +92,7 @@ mod tests {
             (ApiVersion::V2, &one),
             (ApiVersion::V3, &one),
         ] {
-            let body = written(long, version).body;
+            let body = encode_comment(long, version).body;
             let text = body.as_str().map_or_else(|| body.to_string(), str::to_owned);
             let length = text.chars().count();
             assert!((MAX_CHARS / 3..=MAX_CHARS + 100).contains(&length), "{length}");

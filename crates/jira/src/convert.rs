@@ -1,18 +1,13 @@
-//! Jira's issues as ours.
+//! Conversion of API responses into the types of the ports.
 
 use patchwright_core::forge::{ForgeError, RemoteIssue};
 use patchwright_domain::TrackerRef;
 
 use crate::JIRA;
-use crate::comment::read_text;
+use crate::inbound::{decode_text, inert_mention};
 use crate::wire::Issue;
 
-/// A mention that calls nobody.
-pub(crate) fn quiet_mention(_: &str, name: &str) -> String {
-    format!("@\u{200b}{}", if name.is_empty() { "somebody" } else { name })
-}
-
-/// The issue, and where it is now: one that was moved to another project has another key.
+/// Returns the issue and its present reference: an issue that was moved to another project has another key.
 pub(crate) fn issue(site: &str, issue: Issue) -> Result<(TrackerRef, RemoteIssue), ForgeError> {
     let at = TrackerRef::new(JIRA, site, &issue.id, &issue.key).map_err(|source| ForgeError::InvalidResponse {
         platform: JIRA,
@@ -23,7 +18,11 @@ pub(crate) fn issue(site: &str, issue: Issue) -> Result<(TrackerRef, RemoteIssue
     let done = fields.status.as_ref().and_then(|status| status.category.as_ref()).is_some_and(|c| c.key == "done");
     let remote = RemoteIssue {
         title: fields.summary.unwrap_or_default(),
-        body: if fields.description.is_null() { String::new() } else { read_text(&fields.description, &quiet_mention) },
+        body: if fields.description.is_null() {
+            String::new()
+        } else {
+            decode_text(&fields.description, &inert_mention)
+        },
         author: fields.reporter.map(|reporter| reporter.display_name).unwrap_or_default(),
         open: !done,
         labels: fields.labels.unwrap_or_default(),

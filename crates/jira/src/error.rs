@@ -1,4 +1,4 @@
-//! What Jira's statuses mean.
+//! The meaning of Jira's status codes.
 
 use patchwright_core::forge::ForgeError;
 use patchwright_http::Response;
@@ -6,7 +6,10 @@ use patchwright_http::Response;
 use crate::JIRA;
 use crate::wire::ErrorAnswer;
 
-/// Passes a good answer on and says what a bad one means. `what` names the thing, `action` what we wanted.
+/// The longest detail of an error, in characters.
+const MAX_DETAIL_CHARS: usize = 500;
+
+/// Converts an error status into an error. `action` is the operation as a verb phrase, `what` its object.
 pub(crate) fn check(response: Response, action: &str, what: &str) -> Result<Response, ForgeError> {
     if response.is_success() {
         return Ok(response);
@@ -25,16 +28,16 @@ pub(crate) fn check(response: Response, action: &str, what: &str) -> Result<Resp
     })
 }
 
-/// The messages and the errors of fields, on one line.
+/// Returns the messages and the errors of fields, on one line.
 fn details(response: &Response) -> String {
     let Ok(answer) = response.json::<ErrorAnswer>() else { return response.excerpt() };
     let mut parts = answer.error_messages;
     parts.extend(answer.message);
-    parts.extend(answer.errors.iter().map(|(field, why)| match why.as_str() {
-        Some(why) => format!("{field}: {why}"),
-        None => format!("{field}: {why}"),
+    parts.extend(answer.errors.iter().map(|(field, error)| match error.as_str() {
+        Some(text) => format!("{field}: {text}"),
+        None => format!("{field}: {error}"),
     }));
     parts.retain(|part| !part.is_empty());
     let text = if parts.is_empty() { format!("status {}", response.status) } else { parts.join("; ") };
-    text.chars().take(500).collect()
+    text.chars().take(MAX_DETAIL_CHARS).collect()
 }

@@ -1,4 +1,4 @@
-//! OAuth 2.0 with the authorization code (3LO), as Atlassian has it: no PKCE, refresh tokens that work once.
+//! Atlassian's OAuth 2.0 with the authorization code grant (3LO): no PKCE, and refresh tokens that work once.
 
 use std::time::Duration;
 
@@ -9,12 +9,14 @@ use patchwright_http::{HttpClient, HttpError, Request, Response, Retry};
 
 use crate::wire::{Grant, Me, Resource, TokenAnswer, TokenError};
 
-/// How long one call may take: a person waits for it.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// How long an access token is good for when the answer does not say.
-const DEFAULT_LIFE: i64 = 3_600;
+/// The time limit for one call. A person waits for it in the browser.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// The lifetime of an access token if the response does not name it.
+const DEFAULT_TOKEN_LIFETIME_SECS: i64 = 3_600;
+/// The longest message of Atlassian that an error repeats, in characters.
+const MAX_DETAIL_CHARS: usize = 200;
 
-/// Our application at Atlassian.
+/// An OAuth 2.0 application at Atlassian, and the addresses of Atlassian's services.
 #[derive(Debug, Clone)]
 pub struct OauthOptions {
     /// `https://auth.atlassian.com/authorize`
@@ -29,44 +31,46 @@ pub struct OauthOptions {
     pub client_id: String,
     /// The application's secret.
     pub client_secret: Secret,
-    /// Where people come back to; as it is registered at Atlassian.
+    /// The redirect address that is registered at Atlassian.
     pub redirect_uri: String,
-    /// What we ask for, separated by spaces.
+    /// The requested scopes, separated by spaces.
     pub scopes: String,
 }
 
-/// A site that a person let us into.
+/// A site to which a person has granted access.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
-    /// Atlassian's id of it.
+    /// Atlassian's id of the site.
     pub cloud_id: String,
-    /// Its host, in lower case.
+    /// The site's host, in lower case.
     pub host: String,
-    /// What people call it.
+    /// The site's display name.
     pub name: String,
 }
 
-/// Who a person is at Atlassian.
+/// A person's Atlassian account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
-    /// The account.
+    /// The account id.
     pub account: String,
-    /// The name that is shown.
+    /// The display name.
     pub name: String,
 }
 
-/// It did not work.
+/// A step of the authorization failed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OauthError {
-    /// The code or the refresh token is spent, wrong or withdrawn: the person must consent again.
+    /// The code or the refresh token is used, wrong or withdrawn: the person must consent again.
     #[error("Atlassian did not accept it ({0}); link the account again")]
     Denied(String),
-    /// Our application is not set up rightly.
+    /// Atlassian does not accept the application. One of the [`OauthOptions`] is wrong.
     #[error(
-        "Atlassian does not know this application ({0}); check JIRA_CLIENT_ID, JIRA_CLIENT_SECRET and JIRA_REDIRECT_URI"
+        "Atlassian does not know this application ({0}); check its OauthOptions::client_id, client_secret and \
+         redirect_uri"
     )]
     Application(String),
-    /// Atlassian cannot be reached, or answers nonsense; later may be better.
+    /// Atlassian cannot be reached, or its response cannot be read. A retry may help.
     #[error("Atlassian cannot be reached or fails ({0}); try again later")]
     Unavailable(String),
 }
@@ -77,7 +81,7 @@ impl From<HttpError> for OauthError {
     }
 }
 
-/// Our application at Atlassian, and what it can do.
+/// The client of Atlassian's authorization server for one application.
 #[derive(Debug, Clone)]
 pub struct JiraOauth {
     http: HttpClient,
@@ -85,23 +89,23 @@ pub struct JiraOauth {
 }
 
 impl JiraOauth {
-    /// The application over this client.
+    /// Creates a client that sends its requests through `http`.
     pub const fn new(http: HttpClient, options: OauthOptions) -> Self {
         Self { http, options }
     }
 
-    /// How it is set up.
+    /// Returns the application's options.
     pub const fn options(&self) -> &OauthOptions {
         &self.options
     }
 
-    /// Where a person is sent to consent. `state` comes back with them.
+    /// Returns the address of the consent page. Atlassian passes `state` back to the redirect address.
     ///
     /// # Errors
-    /// [`OauthError::Application`] when the configured address is none.
+    /// [`OauthError::Application`] if [`OauthOptions::auth_url`] is not an address.
     pub fn authorization_url(&self, state: &str) -> Result<String, OauthError> {
         let mut url = url::Url::parse(&self.options.auth_url)
-            .map_err(|error| OauthError::Application(format!("JIRA_AUTH_URL: {error}")))?;
+            .map_err(|error| OauthError::Application(format!("OauthOptions::auth_url: {error}")))?;
         url.query_pairs_mut()
             .append_pair("audience", "api.atlassian.com")
             .append_pair("client_id", &self.options.client_id)
@@ -113,20 +117,20 @@ impl JiraOauth {
         Ok(url.into())
     }
 
-    /// Exchanges the code that a person came back with.
+    /// Exchanges an authorization code for tokens. A code works once.
     ///
     /// # Errors
-    /// [`OauthError`].
+    /// [`OauthError::Denied`] for a used or wrong code.
     pub async fn exchange(&self, code: &str, now: Timestamp) -> Result<Tokens, OauthError> {
         let OauthOptions { client_id, client_secret, redirect_uri, .. } = &self.options;
         let grant = Grant::AuthorizationCode { client_id, client_secret: client_secret.expose(), code, redirect_uri };
         self.grant(&grant, now).await
     }
 
-    /// Exchanges a refresh token. It is spent then, whatever comes back.
+    /// Exchanges a refresh token for new tokens. A refresh token works once, whatever the outcome.
     ///
     /// # Errors
-    /// [`OauthError`].
+    /// [`OauthError::Denied`] for a used or withdrawn token.
     pub async fn refresh(&self, refresh: &Secret, now: Timestamp) -> Result<Tokens, OauthError> {
         let OauthOptions { client_id, client_secret, .. } = &self.options;
         let refresh_token = refresh.expose();
@@ -135,60 +139,60 @@ impl JiraOauth {
     }
 
     async fn grant(&self, grant: &Grant<'_>, now: Timestamp) -> Result<Tokens, OauthError> {
-        let request = Request::post(&self.options.token_url).json(grant).timeout(PATIENCE);
-        // A code and a refresh token work once: a second try of the same could end the grant.
+        let request = Request::post(&self.options.token_url).json(grant).timeout(REQUEST_TIMEOUT);
+        // Not retried: codes and refresh tokens work once, and a repetition can revoke the grant.
         let response = self.http.send(request, Retry::Never).await?;
         if !response.is_success() {
-            return Err(refusal(&response));
+            return Err(classify(&response));
         }
-        let answer: TokenAnswer = read(&response)?;
-        let life = if answer.expires_in > 0 { answer.expires_in } else { DEFAULT_LIFE };
+        let answer: TokenAnswer = decode(&response)?;
+        let lifetime = if answer.expires_in > 0 { answer.expires_in } else { DEFAULT_TOKEN_LIFETIME_SECS };
         Ok(Tokens {
             access: Secret::new(answer.access_token),
-            expires_at: now.saturating_add(SignedDuration::from_secs(life)).unwrap_or(now),
+            expires_at: now.saturating_add(SignedDuration::from_secs(lifetime)).unwrap_or(now),
             refresh: answer.refresh_token.map(Secret::new),
         })
     }
 
-    /// The sites that a token opens.
+    /// Returns the sites that an access token grants access to.
     ///
     /// # Errors
-    /// [`OauthError`].
+    /// [`OauthError`] if the call fails.
     pub async fn sites(&self, access: &Secret) -> Result<Vec<Site>, OauthError> {
-        let found: Vec<Resource> = self.ask(&self.options.resources_url, access).await?;
+        let found: Vec<Resource> = self.get(&self.options.resources_url, access).await?;
         let host = |url: &str| Some(url::Url::parse(url).ok()?.host_str()?.to_ascii_lowercase());
         let site =
             |resource: Resource| Some(Site { host: host(&resource.url)?, cloud_id: resource.id, name: resource.name });
         Ok(found.into_iter().filter_map(site).collect())
     }
 
-    /// Whose a token is.
+    /// Returns the account that an access token belongs to.
     ///
     /// # Errors
-    /// [`OauthError`].
+    /// [`OauthError`] if the call fails.
     pub async fn person(&self, access: &Secret) -> Result<Person, OauthError> {
-        let me: Me = self.ask(&self.options.me_url, access).await?;
+        let me: Me = self.get(&self.options.me_url, access).await?;
         Ok(Person { account: me.account_id, name: me.name })
     }
 
-    async fn ask<T: serde::de::DeserializeOwned>(&self, url: &str, access: &Secret) -> Result<T, OauthError> {
-        let request = Request::get(url).bearer(access).header("accept", "application/json").timeout(PATIENCE);
+    async fn get<T: serde::de::DeserializeOwned>(&self, url: &str, access: &Secret) -> Result<T, OauthError> {
+        let request = Request::get(url).bearer(access).header("accept", "application/json").timeout(REQUEST_TIMEOUT);
         let response = self.http.send(request, Retry::Safe).await?;
-        if response.is_success() { read(&response) } else { Err(refusal(&response)) }
+        if response.is_success() { decode(&response) } else { Err(classify(&response)) }
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(response: &Response) -> Result<T, OauthError> {
-    response.json().map_err(|error| OauthError::Unavailable(format!("an answer makes no sense: {error}")))
+fn decode<T: serde::de::DeserializeOwned>(response: &Response) -> Result<T, OauthError> {
+    response.json().map_err(|error| OauthError::Unavailable(format!("invalid response: {error}")))
 }
 
-fn refusal(response: &Response) -> OauthError {
-    let said: TokenError = response.json().unwrap_or_default();
-    let words = [said.error.as_str(), said.error_description.as_str()];
-    let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
-    let detail: String = if words.is_empty() { format!("status {}", response.status) } else { words.join(": ") };
-    let detail = detail.chars().filter(|c| !c.is_control()).take(200).collect();
-    match (response.status, said.error.as_str()) {
+fn classify(response: &Response) -> OauthError {
+    let answer: TokenError = response.json().unwrap_or_default();
+    let parts = [answer.error.as_str(), answer.error_description.as_str()];
+    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    let detail: String = if parts.is_empty() { format!("status {}", response.status) } else { parts.join(": ") };
+    let detail = detail.chars().filter(|c| !c.is_control()).take(MAX_DETAIL_CHARS).collect();
+    match (response.status, answer.error.as_str()) {
         (_, "invalid_client" | "unauthorized_client" | "access_denied") => OauthError::Application(detail),
         (500.. | 408 | 429, _) => OauthError::Unavailable(detail),
         _ => OauthError::Denied(detail),

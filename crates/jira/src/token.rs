@@ -1,4 +1,4 @@
-//! Tokens of people, refreshed once for all who need them.
+//! Access tokens of people. A refresh token works once, so one process refreshes and the others wait for its result.
 
 use std::time::Duration;
 
@@ -13,15 +13,15 @@ use crate::cloud::JiraCloud;
 use crate::oauth::OauthError;
 use crate::{JIRA, JiraOauth};
 
-/// A token that ends within this time is exchanged before it is used.
-const SOON: SignedDuration = SignedDuration::from_secs(60);
-/// How long the right to exchange a token is held: longer than the exchange may take.
-const HOLD: SignedDuration = SignedDuration::from_secs(40);
-/// How often, and after which wait each time, the outcome of somebody else's exchange is looked for.
-const LOOKS: u32 = 100;
-const LOOK_AFTER: Duration = Duration::from_millis(150);
+/// How long before its end a token is refreshed.
+const RENEWAL_MARGIN: SignedDuration = SignedDuration::from_secs(60);
+/// The lease of a refresh; longer than the time limit of the call.
+const REFRESH_LEASE: SignedDuration = SignedDuration::from_secs(40);
+/// How often the result of another process's refresh is polled: 15 s in all.
+const MAX_POLLS: u32 = 100;
+const POLL_INTERVAL: Duration = Duration::from_millis(150);
 
-pub(crate) fn unavailable(error: &StoreError) -> ForgeError {
+pub(crate) fn store_unavailable(error: &StoreError) -> ForgeError {
     ForgeError::Unavailable { platform: JIRA, detail: error.to_string() }
 }
 
@@ -30,33 +30,35 @@ fn denied(detail: &str) -> ForgeError {
 }
 
 impl JiraCloud {
-    /// A token of a person that is good for a while. `refused` is one that Jira has just refused.
+    /// Returns an access token of a person that is valid for at least a minute. `refused` is a token that Jira has just
+    /// refused and that is refreshed although it looks valid.
     ///
     /// # Errors
-    /// [`ForgeError::Unauthorized`] when the person must consent again, [`ForgeError::Unavailable`].
+    /// [`ForgeError::Unauthorized`] if the person must consent again, [`ForgeError::Unavailable`] if Atlassian or the store
+    /// fails or another process does not complete its refresh.
     pub async fn token(&self, person: JiraUserId, refused: Option<&Secret>) -> Result<Secret, ForgeError> {
-        for _ in 0..LOOKS {
-            let tokens = self.records.users.tokens(person).await.map_err(|error| unavailable(&error))?;
-            let tokens = tokens.ok_or_else(|| denied("the account is not linked any more"))?;
-            let fresh = tokens.expires_at.duration_since(self.clock.now()) > SOON;
-            if fresh && refused.is_none_or(|refused| !refused.matches(tokens.access.expose())) {
+        for _ in 0..MAX_POLLS {
+            let tokens = self.records.users.tokens(person).await.map_err(|error| store_unavailable(&error))?;
+            let tokens = tokens.ok_or_else(|| denied("the account is no longer linked"))?;
+            let is_fresh = tokens.expires_at.duration_since(self.clock.now()) > RENEWAL_MARGIN;
+            if is_fresh && refused.is_none_or(|refused| !refused.matches(tokens.access.expose())) {
                 return Ok(tokens.access);
             }
             let (Some(oauth), Some(refresh)) = (&self.oauth, &tokens.refresh) else {
-                self.records.users.keep_tokens(person, None).await.map_err(|error| unavailable(&error))?;
-                return Err(denied("the token has ended and cannot be refreshed (offline_access)"));
+                self.records.users.keep_tokens(person, None).await.map_err(|error| store_unavailable(&error))?;
+                return Err(denied("the token has expired and cannot be refreshed (scope offline_access)"));
             };
-            if let Some(token) = self.exchange(person, oauth, &tokens, refresh).await? {
+            if let Some(token) = self.refresh(person, oauth, &tokens, refresh).await? {
                 return Ok(token);
             }
-            tokio::time::sleep(LOOK_AFTER).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
-        let detail = "somebody else exchanges the token and does not finish".to_owned();
+        let detail = "another process refreshes the token and does not finish".to_owned();
         Err(ForgeError::Unavailable { platform: JIRA, detail })
     }
 
-    /// Exchanges the refresh token, unless somebody else is at it.
-    async fn exchange(
+    /// Exchanges the refresh token. Returns `None` if another process holds the lease.
+    async fn refresh(
         &self,
         person: JiraUserId,
         oauth: &JiraOauth,
@@ -65,25 +67,29 @@ impl JiraCloud {
     ) -> Result<Option<Secret>, ForgeError> {
         let users = &self.records.users;
         let now = self.clock.now();
-        let until = now.saturating_add(HOLD).unwrap_or(now);
-        if !users.acquire_refresh(person, &tokens.access, now, until).await.map_err(|error| unavailable(&error))? {
+        let until = now.saturating_add(REFRESH_LEASE).unwrap_or(now);
+        if !users
+            .acquire_refresh(person, &tokens.access, now, until)
+            .await
+            .map_err(|error| store_unavailable(&error))?
+        {
             return Ok(None);
         }
         match oauth.refresh(refresh, now).await {
             Ok(mut new) => {
-                // Without a new one the old one stays good.
+                // Without a new refresh token the old one stays valid.
                 new.refresh = new.refresh.or_else(|| Some(refresh.clone()));
-                // Kept before it is used: a crash in between would lose it.
-                users.keep_tokens(person, Some(&new)).await.map_err(|error| unavailable(&error))?;
+                // Stored before it is used, because a crash in between would lose it.
+                users.keep_tokens(person, Some(&new)).await.map_err(|error| store_unavailable(&error))?;
                 Ok(Some(new.access))
             }
-            Err(OauthError::Denied(why)) => {
-                tracing::warn!(link = %person, why, "Atlassian does not accept the refresh token: the person must link again");
-                users.keep_tokens(person, None).await.map_err(|error| unavailable(&error))?;
-                Err(denied(&why))
+            Err(OauthError::Denied(detail)) => {
+                tracing::warn!(link = %person, detail, "failed to refresh a token, the account must be linked again");
+                users.keep_tokens(person, None).await.map_err(|error| store_unavailable(&error))?;
+                Err(denied(&detail))
             }
             Err(error) => {
-                users.release_refresh(person).await.map_err(|error| unavailable(&error))?;
+                users.release_refresh(person).await.map_err(|error| store_unavailable(&error))?;
                 Err(ForgeError::Unavailable { platform: JIRA, detail: error.to_string() })
             }
         }

@@ -1,45 +1,46 @@
-//! Deliveries of Jira's webhooks with a secret (`X-Hub-Signature`). Those of OAuth applications and Connect are not taken:
-//! they carry another kind of signature.
+//! Decoding of deliveries from Jira's webhooks with a secret (`X-Hub-Signature`). Webhooks of OAuth and Connect applications
+//! have another kind of signature and are not supported.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use patchwright_core::jira::{JiraDecoder, JiraDelivery, JiraPerson, SiteEvent, SiteEventKind};
-use patchwright_core::webhook::{DecodeError, Headers, Text, check_depth, delivery_id, shortened};
+use patchwright_core::webhook::{DecodeError, Headers, Text, check_depth, resolve_delivery_id, shorten_name};
 use patchwright_domain::TrackerRef;
 use patchwright_domain::jira::site_name;
 
 use crate::JIRA;
-use crate::comment::read_text;
-use crate::wire::{self, Hook, Origin};
+use crate::inbound::{decode_text, inert_mention};
+use crate::payload::{Changelog, Hook, Origin};
 
-const SIGNATURE: &str = "x-hub-signature";
-const IDENTIFIER: &str = "x-atlassian-webhook-identifier";
-/// The longest name of a person that is kept.
-const MAX_NAME: usize = 200;
+const SIGNATURE_HEADER: &str = "x-hub-signature";
+const DELIVERY_HEADER: &str = "x-atlassian-webhook-identifier";
+/// The longest account id and display name that are kept.
+const MAX_NAME_CHARS: usize = 200;
 
-/// Reads deliveries.
+/// Decodes Jira's deliveries. The caller verifies the signature with the secret of the site.
 #[derive(Debug, Clone)]
 pub struct JiraWebhook {
     app_name: String,
 }
 
 impl JiraWebhook {
-    /// A decoder that knows the name by which people mention us, without `@`.
+    /// Creates a decoder. A mention of the own account is converted into `@` and `app_name`.
     pub fn new(app_name: impl Into<String>) -> Self {
         Self { app_name: app_name.into() }
     }
 
-    fn told(&self, hook: Hook, site: &str, own: Option<&str>) -> Result<Result<SiteEvent, String>, DecodeError> {
+    /// Returns the event of a payload, or the reason why it starts no job.
+    fn event(&self, hook: Hook, site: &str, own: Option<&str>) -> Result<Result<SiteEvent, String>, DecodeError> {
         let ignored = |reason: &str| Ok(Err(reason.to_owned()));
         let Hook { timestamp, webhook_event, user, issue, comment, changelog } = hook;
-        let (what, person) = match webhook_event.as_str() {
+        let (kind, person) = match webhook_event.as_str() {
             "comment_created" => {
                 let comment = comment.ok_or_else(|| DecodeError::missing("comment"))?;
                 let mentions = RefCell::new(Vec::new());
-                let body = read_text(&comment.body, &|id, name| {
+                let body = decode_text(&comment.body, &|id, name| {
                     mentions.borrow_mut().push(id.to_owned());
-                    self.mention(id, name, own)
+                    self.format_mention(id, name, own)
                 });
                 let mentions = mentions.into_inner();
                 (SiteEventKind::Commented { comment_id: comment.id, body, mentions }, comment.author)
@@ -51,62 +52,62 @@ impl JiraWebhook {
             "jira:issue_created" => {
                 let labels = issue.as_ref().and_then(|issue| issue.fields.labels.clone()).unwrap_or_default();
                 if labels.is_empty() {
-                    return ignored("the issue came without labels");
+                    return ignored("the new issue has no labels");
                 }
                 (SiteEventKind::Labeled { labels }, user)
             }
-            other => return ignored(&format!("the event {:?} starts nothing", shortened(other))),
+            other => return ignored(&format!("the event {:?} starts no job", shorten_name(other))),
         };
         let person = person.unwrap_or_default();
         if own.is_some_and(|own| own == person.account_id) {
-            return ignored("it is our own doing");
+            return ignored("it was caused by the own account");
         }
         if person.account_type == "app" {
-            return ignored("an app did it, and no person");
+            return ignored("it was caused by an app");
         }
         let issue = issue.ok_or_else(|| DecodeError::missing("issue"))?;
         let issue = TrackerRef::new(JIRA, site, &issue.id, &issue.key)
             .map_err(|source| DecodeError::Field { field: "issue.key", source: Box::new(source) })?;
         let person = Some(person).filter(|person| !person.account_id.is_empty()).map(|person| JiraPerson {
-            account: person.account_id.chars().take(MAX_NAME).collect(),
-            display_name: person.display_name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect(),
+            account: person.account_id.chars().take(MAX_NAME_CHARS).collect(),
+            display_name: person.display_name.chars().filter(|c| !c.is_control()).take(MAX_NAME_CHARS).collect(),
         });
-        Ok(Ok(SiteEvent { event_type: webhook_event, issue, timestamp, person, what }))
+        Ok(Ok(SiteEvent { event_type: webhook_event, issue, timestamp, person, kind }))
     }
 
-    /// A mention that was picked from Jira's list is as good as one that was written.
-    fn mention(&self, id: &str, name: &str, own: Option<&str>) -> String {
-        if own == Some(id) { format!("@{}", self.app_name) } else { crate::convert::quiet_mention(id, name) }
+    /// Formats a mention of the own account, which people pick from Jira's list, like one that they type.
+    fn format_mention(&self, id: &str, name: &str, own: Option<&str>) -> String {
+        if own == Some(id) { format!("@{}", self.app_name) } else { inert_mention(id, name) }
     }
 }
 
-/// The labels that are there now and were not before: Jira tells all of them each time.
-fn added_labels(changelog: Option<&wire::Changelog>) -> Vec<String> {
-    let words = |text: &Option<String>| -> BTreeSet<String> {
+/// Returns the labels that are new: a changelog lists all labels before and after a change, separated by spaces.
+fn added_labels(changelog: Option<&Changelog>) -> Vec<String> {
+    let labels = |text: &Option<String>| -> BTreeSet<String> {
         text.as_deref().unwrap_or_default().split_whitespace().map(str::to_owned).collect()
     };
     let changes = changelog.into_iter().flat_map(|log| &log.items).filter(|item| item.field == "labels");
     changes
-        .flat_map(|item| words(&item.to_string).difference(&words(&item.from_string)).cloned().collect::<Vec<_>>())
+        .flat_map(|item| labels(&item.to_string).difference(&labels(&item.from_string)).cloned().collect::<Vec<_>>())
         .collect()
 }
 
-fn read<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, DecodeError> {
+fn decode_json<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, DecodeError> {
     serde_json::from_slice(body).map_err(|error| DecodeError::Body { detail: error.to_string() })
 }
 
 impl JiraDecoder for JiraWebhook {
     fn signature_header(&self) -> &'static str {
-        SIGNATURE
+        SIGNATURE_HEADER
     }
 
     fn site(&self, body: &[u8]) -> Result<String, DecodeError> {
         check_depth(body)?;
-        let told: Origin<'_> = read(body)?;
-        let comment = told.comment.as_ref();
+        let origin: Origin<'_> = decode_json(body)?;
+        let comment = origin.comment.as_ref();
         let author = comment.and_then(|comment| comment.author.as_ref());
-        let places = [told.issue.as_ref(), told.user.as_ref(), author].into_iter().flatten();
-        let addresses = places.map(|place| &place.address).chain(comment.map(|comment| &comment.address));
+        let resources = [origin.issue.as_ref(), origin.user.as_ref(), author].into_iter().flatten();
+        let addresses = resources.map(|resource| &resource.address).chain(comment.map(|comment| &comment.address));
         let host = |address: &Option<Text<'_>>| {
             let url = url::Url::parse(address.as_ref()?.as_str()).ok()?;
             site_name(url.host_str()?).ok()
@@ -115,8 +116,8 @@ impl JiraDecoder for JiraWebhook {
         let mut hosts = hosts.into_iter();
         match (hosts.next(), hosts.next()) {
             (Some(host), None) => Ok(host),
-            (None, _) => Err(DecodeError::Body { detail: "no `self` names the site".to_owned() }),
-            _ => Err(DecodeError::Body { detail: "its `self` addresses name several sites".to_owned() }),
+            (None, _) => Err(DecodeError::Body { detail: "no `self` address names a site".to_owned() }),
+            _ => Err(DecodeError::Body { detail: "the `self` addresses name several sites".to_owned() }),
         }
     }
 
@@ -127,8 +128,8 @@ impl JiraDecoder for JiraWebhook {
         site: &str,
         own_account: Option<&str>,
     ) -> Result<JiraDelivery, DecodeError> {
-        let hook: Hook = read(body)?;
-        let id = delivery_id(headers, IDENTIFIER, &hook.webhook_event, body)?;
-        Ok(JiraDelivery { id, told: self.told(hook, site, own_account)? })
+        let hook: Hook = decode_json(body)?;
+        let id = resolve_delivery_id(headers, DELIVERY_HEADER, &hook.webhook_event, body)?;
+        Ok(JiraDelivery { id, event: self.event(hook, site, own_account)? })
     }
 }

@@ -1,20 +1,9 @@
-//! Jira's JSON, as far as we read or write it. Unknown fields are accepted.
+//! The part of Jira's REST API that is used, as JSON. Unknown fields are accepted.
 
-use patchwright_core::webhook::Text;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct User {
-    #[serde(default)]
-    pub(crate) account_id: String,
-    #[serde(default)]
-    pub(crate) display_name: String,
-    /// `atlassian` for people, `app` for programs.
-    #[serde(default)]
-    pub(crate) account_type: String,
-}
+use crate::payload::User;
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Named {
@@ -34,7 +23,7 @@ pub(crate) struct Category {
 pub(crate) struct Fields {
     #[serde(default)]
     pub(crate) summary: Option<String>,
-    /// A text in API 2 and in webhooks, a document in API 3.
+    /// A string in API 2, a document in API 3.
     #[serde(default)]
     pub(crate) description: Value,
     #[serde(default)]
@@ -137,63 +126,9 @@ pub(crate) struct ErrorAnswer {
     pub(crate) error_messages: Vec<String>,
     #[serde(default)]
     pub(crate) errors: serde_json::Map<String, Value>,
-    /// As the gateway says it.
+    /// The message of Atlassian's API gateway, whose errors have another form.
     #[serde(default)]
     pub(crate) message: Option<String>,
-}
-
-/// What a delivery says of where it comes from. Read before its signature is checked, so that nothing else is kept of it.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Origin<'a> {
-    #[serde(borrow)]
-    pub(crate) issue: Option<Place<'a>>,
-    #[serde(borrow)]
-    pub(crate) user: Option<Place<'a>>,
-    #[serde(borrow)]
-    pub(crate) comment: Option<CommentOrigin<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct Place<'a> {
-    #[serde(borrow, rename = "self")]
-    pub(crate) address: Option<Text<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct CommentOrigin<'a> {
-    #[serde(borrow, rename = "self")]
-    pub(crate) address: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(crate) author: Option<Place<'a>>,
-}
-
-/// What comes in by a webhook.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Hook {
-    #[serde(default)]
-    pub(crate) timestamp: i64,
-    #[serde(default)]
-    pub(crate) webhook_event: String,
-    pub(crate) user: Option<User>,
-    pub(crate) issue: Option<Issue>,
-    pub(crate) comment: Option<Comment>,
-    pub(crate) changelog: Option<Changelog>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct Changelog {
-    #[serde(default)]
-    pub(crate) items: Vec<Change>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Change {
-    #[serde(default)]
-    pub(crate) field: String,
-    pub(crate) from_string: Option<String>,
-    pub(crate) to_string: Option<String>,
 }
 
 #[derive(Serialize)]

@@ -1,16 +1,16 @@
-//! The Atlassian Document Format (API 3): a tree of nodes with marks.
+//! The Atlassian Document Format (REST API 3): a tree of nodes with marks.
 
 use serde_json::{Map, Value, json};
 
 use super::{Block, Inline, MAX_DEPTH, is_safe, plain, push_text};
 
-/// The most nodes that are read of one document; what follows is left out.
+/// The largest number of nodes that are read of one document. Further nodes are left out.
 const MAX_NODES: usize = 20_000;
 
-/// Writes a document.
+/// Converts blocks into a document.
 pub fn to_adf(blocks: &[Block]) -> Value {
     let content = contents(blocks);
-    // A document without a block is refused.
+    // Jira refuses a document without a block.
     let content = if content.is_empty() { vec![json!({"type": "paragraph", "content": []})] } else { content };
     json!({"type": "doc", "version": 1, "content": content})
 }
@@ -65,7 +65,7 @@ fn inline_nodes(inlines: &[Inline]) -> Vec<Value> {
 
 fn push_inline(inline: &Inline, marks: &[Value], out: &mut Vec<Value>) {
     let mut text = |text: &str, more: Option<Value>| {
-        // An empty text node is refused.
+        // Jira refuses an empty text node.
         if text.is_empty() {
             return;
         }
@@ -83,8 +83,8 @@ fn push_inline(inline: &Inline, marks: &[Value], out: &mut Vec<Value>) {
         }
     };
     match inline {
-        Inline::Text(words) => text(words, None),
-        // `code` goes with links only.
+        Inline::Text(content) => text(content, None),
+        // The mark `code` may be combined with links only.
         Inline::Code(code) => {
             let link = marks.iter().find(|mark| mark["type"] == "link").cloned();
             let marks: Vec<Value> = link.into_iter().chain([json!({"type": "code"})]).collect();
@@ -103,14 +103,15 @@ fn push_inline(inline: &Inline, marks: &[Value], out: &mut Vec<Value>) {
     }
 }
 
-/// Reads a document. What is not known is read for the text in it; what is nested too deep or too long is left out.
+/// Converts a document into blocks. Unknown nodes are replaced by their content. Beyond 20,000 nodes, and below 24 levels,
+/// nodes are left out.
 pub fn from_adf(document: &Value) -> Vec<Block> {
-    let mut reader = Reader { left: MAX_NODES };
+    let mut reader = Reader { remaining_nodes: MAX_NODES };
     reader.blocks(document, 0)
 }
 
 struct Reader {
-    left: usize,
+    remaining_nodes: usize,
 }
 
 fn children(node: &Value) -> &[Value] {
@@ -118,30 +119,30 @@ fn children(node: &Value) -> &[Value] {
 }
 
 impl Reader {
-    /// Whether one node more is read.
-    const fn enter(&mut self, depth: usize) -> bool {
-        if self.left == 0 || depth > MAX_DEPTH {
+    /// Counts a node. Returns whether it is within the limits.
+    const fn admit(&mut self, depth: usize) -> bool {
+        if self.remaining_nodes == 0 || depth > MAX_DEPTH {
             return false;
         }
-        self.left -= 1;
+        self.remaining_nodes -= 1;
         true
     }
 
     fn blocks(&mut self, parent: &Value, depth: usize) -> Vec<Block> {
         let mut out = Vec::new();
-        let mut loose = Vec::new();
+        let mut inlines = Vec::new();
         for node in children(parent) {
-            if !self.enter(depth) {
+            if !self.admit(depth) {
                 break;
             }
             if is_inline(node) {
-                self.inline(node, &mut loose, depth + 1);
+                self.inline(node, &mut inlines, depth + 1);
                 continue;
             }
-            flush(&mut loose, &mut out);
+            flush(&mut inlines, &mut out);
             self.block(node, depth + 1, &mut out);
         }
-        flush(&mut loose, &mut out);
+        flush(&mut inlines, &mut out);
         out
     }
 
@@ -170,7 +171,7 @@ impl Reader {
                 let summary = node["attrs"]["title"].as_str().unwrap_or_default().to_owned();
                 out.push(Block::Details { summary, blocks: self.blocks(node, depth) });
             }
-            // Panels, layouts, task lists and what will come yet.
+            // Panels, layouts, task lists and future kinds.
             _ => out.extend(self.blocks(node, depth)),
         }
     }
@@ -179,13 +180,13 @@ impl Reader {
         let mut rows: Vec<Vec<Vec<Inline>>> = Vec::new();
         let mut has_head = false;
         for (at, row) in children(node).iter().enumerate() {
-            if !self.enter(depth) {
+            if !self.admit(depth) {
                 break;
             }
             has_head |= at == 0 && children(row).iter().any(|cell| cell["type"] == "tableHeader");
             let cell = |cell: &Value| {
                 let blocks = self.blocks(cell, depth + 1);
-                joined(&blocks)
+                join_lines(&blocks)
             };
             rows.push(children(row).iter().map(cell).collect());
         }
@@ -199,7 +200,7 @@ impl Reader {
     fn inlines(&mut self, parent: &Value, depth: usize) -> Vec<Inline> {
         let mut out = Vec::new();
         for node in children(parent) {
-            if !self.enter(depth) {
+            if !self.admit(depth) {
                 break;
             }
             self.inline(node, &mut out, depth + 1);
@@ -243,7 +244,7 @@ fn flush(inlines: &mut Vec<Inline>, out: &mut Vec<Block>) {
     }
 }
 
-/// A text with its marks around it. Neighbours with the same mark become one again.
+/// Appends a text with its marks. Adjacent texts with the same mark are merged.
 fn push_marked(text: &str, marks: &[Value], out: &mut Vec<Inline>) {
     let attrs = |mark: &Value| mark["attrs"].as_object().cloned().unwrap_or_else(Map::new);
     let Some((mark, inner)) = marks.split_first() else { return push_text(out, text) };
@@ -273,8 +274,8 @@ fn push_marked(text: &str, marks: &[Value], out: &mut Vec<Inline>) {
     }
 }
 
-/// The lines of a cell.
-fn joined(blocks: &[Block]) -> Vec<Inline> {
+/// Flattens the blocks of a table cell into lines.
+fn join_lines(blocks: &[Block]) -> Vec<Inline> {
     let mut out = Vec::new();
     for block in blocks {
         if !out.is_empty() {
@@ -283,10 +284,10 @@ fn joined(blocks: &[Block]) -> Vec<Inline> {
         match block {
             Block::Paragraph(inlines) | Block::Heading(_, inlines) => out.extend(inlines.iter().cloned()),
             Block::Code { text, .. } => out.push(Inline::Code(text.clone())),
-            Block::Quote(blocks) | Block::Details { blocks, .. } => out.extend(joined(blocks)),
+            Block::Quote(blocks) | Block::Details { blocks, .. } => out.extend(join_lines(blocks)),
             Block::List { items, .. } => items.iter().for_each(|item| {
                 push_text(&mut out, "- ");
-                out.extend(joined(item));
+                out.extend(join_lines(item));
                 out.push(Inline::Break);
             }),
             Block::Table { .. } | Block::Rule => {}

@@ -1,15 +1,15 @@
-//! Markdown.
+//! Markdown (`CommonMark` with tables and strikethrough).
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
 use super::{Block, Inline, MAX_DEPTH, is_safe, plain, push_linked, push_text};
 
-/// Reads Markdown with tables, as it is written in our comments. HTML is read for `<details>`; other tags are left out and
-/// what stands between them stays.
+/// Converts Markdown with tables and strikethrough into blocks. Of HTML, `<details>`, `<sub>` and `<br>` are supported; other
+/// tags are left out and their content is kept.
 pub fn from_markdown(text: &str) -> Vec<Block> {
     let mut reader = Reader { open: vec![Open::blocks(Kind::Root)], inlines: Vec::new(), table: None };
     for event in Parser::new_ext(text, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH) {
-        reader.take(event);
+        reader.read(event);
     }
     reader.finish()
 }
@@ -36,15 +36,16 @@ impl Open {
     }
 }
 
-/// What is around the text that comes next.
+/// The element around the following text.
 enum Format {
     Strong,
     Emphasis,
     Strike,
+    /// The address of a link, or the language of a code block.
     Link(String),
     /// A paragraph, a heading or a cell.
     Whole,
-    /// Something whose form is not kept.
+    /// An element whose form is dropped.
     Plain,
 }
 
@@ -62,7 +63,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn take(&mut self, event: Event<'_>) {
+    fn read(&mut self, event: Event<'_>) {
         match event {
             Event::Start(tag) => self.start(tag),
             Event::End(tag) => self.end(tag),
@@ -95,7 +96,7 @@ impl Reader {
             Tag::List(first) => self.open.push(Open::blocks(Kind::List(first.is_some()))),
             Tag::Item => {
                 self.open.push(Open::blocks(Kind::Item));
-                // A tight item has its text without a paragraph.
+                // The text of a tight item is not in a paragraph.
                 self.begin(Format::Whole);
             }
             Tag::Table(_) => self.table = Some(TableParts::default()),
@@ -165,13 +166,13 @@ impl Reader {
         self.inlines.push((format, Vec::new()));
     }
 
-    /// What a tight item has said so far becomes a paragraph before something else begins in it.
+    /// Ends the text of a tight item as a paragraph before another block starts in it.
     fn flush_item(&mut self) {
         if self.open.last().is_some_and(|open| open.kind == Kind::Item)
             && let Some((Format::Whole, inner)) = self.inlines.last_mut()
             && !inner.is_empty()
         {
-            let paragraph = Block::Paragraph(trimmed(std::mem::take(inner)));
+            let paragraph = Block::Paragraph(trim_breaks(std::mem::take(inner)));
             self.block(paragraph);
         }
     }
@@ -197,12 +198,12 @@ impl Reader {
     }
 
     fn finish_inlines(&mut self) -> Vec<Inline> {
-        self.inlines.pop().map(|(_, inner)| trimmed(inner)).unwrap_or_default()
+        self.inlines.pop().map(|(_, inner)| trim_breaks(inner)).unwrap_or_default()
     }
 
     fn text(&mut self, text: &str) {
         match self.inlines.last_mut() {
-            // The text of a link may look like an address and is none of its own.
+            // An address in the text of a link is not a link of its own.
             Some((Format::Link(_), inner)) => push_text(inner, text),
             Some((_, inner)) => push_linked(inner, text),
             None => {}
@@ -226,7 +227,7 @@ impl Reader {
         {
             self.close();
         } else if let Some(inner) = html.strip_prefix("<sub>") {
-            // The small print of our comments is a line of its own.
+            // The footer of Patchwright's comments is in `<sub>`.
             let mut line = from_markdown(inner.trim_end_matches("</sub>"));
             self.open.last_mut().expect("the root is never closed").blocks.append(&mut line);
         }
@@ -259,8 +260,8 @@ impl Reader {
     }
 }
 
-/// Without breaks and spaces at the ends.
-fn trimmed(mut inlines: Vec<Inline>) -> Vec<Inline> {
+/// Removes line breaks at both ends.
+fn trim_breaks(mut inlines: Vec<Inline>) -> Vec<Inline> {
     while matches!(inlines.last(), Some(Inline::Break)) {
         inlines.pop();
     }
@@ -270,7 +271,7 @@ fn trimmed(mut inlines: Vec<Inline>) -> Vec<Inline> {
     inlines
 }
 
-/// Writes Markdown. `mention` says how a person is written.
+/// Converts blocks into Markdown. `mention` formats the mention of an account (id, name).
 pub fn to_markdown(blocks: &[Block], mention: &dyn Fn(&str, &str) -> String) -> String {
     let parts: Vec<String> = blocks.iter().map(|block| block_text(block, mention)).collect();
     parts.join("\n\n")
@@ -283,14 +284,14 @@ fn block_text(block: &Block, mention: &dyn Fn(&str, &str) -> String) -> String {
         }
         Block::Paragraph(inlines) => paragraph(inlines, mention),
         Block::Code { language, text } => fenced(language, text),
-        Block::Quote(blocks) => prefixed(&to_markdown(blocks, mention), "> ", "> "),
+        Block::Quote(blocks) => prefix_lines(&to_markdown(blocks, mention), "> ", "> "),
         Block::List { ordered, items } => {
             let item = |(at, blocks): (usize, &Vec<Block>)| {
                 let sign = if *ordered { format!("{}. ", at + 1) } else { "- ".to_owned() };
                 let parts: Vec<String> = blocks.iter().map(|block| block_text(block, mention)).collect();
-                // Loose items, where more than one paragraph asks for them.
+                // An item with more than one block is loose, unless the others are nested lists.
                 let loose = blocks.iter().skip(1).any(|block| !matches!(block, Block::List { .. }));
-                prefixed(&parts.join(if loose { "\n\n" } else { "\n" }), &sign, &" ".repeat(sign.len()))
+                prefix_lines(&parts.join(if loose { "\n\n" } else { "\n" }), &sign, &" ".repeat(sign.len()))
             };
             items.iter().enumerate().map(item).collect::<Vec<_>>().join("\n")
         }
@@ -311,7 +312,7 @@ fn fenced(language: &str, text: &str) -> String {
     format!("{fence}{language}\n{text}\n{fence}")
 }
 
-fn prefixed(text: &str, first: &str, others: &str) -> String {
+fn prefix_lines(text: &str, first: &str, others: &str) -> String {
     let line = |(at, line): (usize, &str)| {
         let prefix = if at == 0 { first } else { others };
         format!("{prefix}{line}").trim_end().to_owned()
@@ -337,7 +338,7 @@ fn one_line(text: &str) -> String {
     text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
-/// A paragraph whose lines begin nothing else.
+/// Formats a paragraph and escapes line starts that would begin another block.
 fn paragraph(inlines: &[Inline], mention: &dyn Fn(&str, &str) -> String) -> String {
     let text = inline_text(inlines, mention);
     let safe = |line: &str| {
@@ -359,7 +360,7 @@ fn inline_text(inlines: &[Inline], mention: &dyn Fn(&str, &str) -> String) -> St
     let mut out = String::new();
     for inline in inlines {
         match inline {
-            Inline::Text(text) => out.push_str(&escaped(text)),
+            Inline::Text(text) => out.push_str(&escape(text)),
             Inline::Strong(inner) => out.push_str(&format!("**{}**", inline_text(inner, mention))),
             Inline::Emphasis(inner) => out.push_str(&format!("*{}*", inline_text(inner, mention))),
             Inline::Strike(inner) => out.push_str(&format!("~~{}~~", inline_text(inner, mention))),
@@ -376,7 +377,7 @@ fn inline_text(inlines: &[Inline], mention: &dyn Fn(&str, &str) -> String) -> St
     out
 }
 
-fn escaped(text: &str) -> String {
+fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if matches!(c, '\\' | '`' | '*' | '_' | '[' | ']' | '<') {

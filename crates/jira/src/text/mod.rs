@@ -1,5 +1,5 @@
-//! The two kinds of text that Jira knows, wiki markup (API 2, and bodies of webhooks) and ADF (API 3), and Markdown, which
-//! is what the rest of the world writes. Each is read into the same blocks and written from them.
+//! Conversion between Jira's two kinds of text, wiki markup (REST API 2 and webhooks) and ADF (REST API 3), and Markdown,
+//! through a common tree of [`Block`]s.
 
 mod adf;
 mod markdown;
@@ -9,82 +9,82 @@ pub use adf::{from_adf, to_adf};
 pub use markdown::{from_markdown, to_markdown};
 pub use wiki::{from_wiki, to_wiki};
 
-/// A piece of text that stands by itself.
+/// A block of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Block {
     /// A heading of level 1 to 6.
     Heading(u8, Vec<Inline>),
     /// Lines of text.
     Paragraph(Vec<Inline>),
-    /// Code, as it is.
+    /// Code without formatting.
     Code {
-        /// Its language; may be empty.
+        /// The language; may be empty.
         language: String,
-        /// Without a line break at its end.
+        /// The code, without a line break at its end.
         text: String,
     },
-    /// What somebody else said.
+    /// A quotation.
     Quote(Vec<Block>),
     /// A list.
     List {
-        /// Whether its items are numbered.
+        /// Whether the items are numbered.
         ordered: bool,
-        /// Each item with its blocks; the first one is a paragraph mostly.
+        /// The blocks of each item; the first one is usually a paragraph.
         items: Vec<Vec<Block>>,
     },
     /// A table. Rows may be shorter than the head.
     Table {
-        /// The head.
+        /// The cells of the head; empty without one.
         head: Vec<Vec<Inline>>,
-        /// The rows below.
+        /// The cells of each row.
         rows: Vec<Vec<Vec<Inline>>>,
     },
-    /// A line across.
+    /// A horizontal line.
     Rule,
-    /// What is shown on demand.
+    /// Blocks that are collapsed at first (a panel in wiki markup).
     Details {
-        /// What stands there before.
+        /// The title.
         summary: String,
-        /// What is shown.
+        /// The collapsed blocks.
         blocks: Vec<Block>,
     },
 }
 
-/// A piece of text within a line.
+/// A part of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inline {
-    /// Plain.
+    /// Plain text.
     Text(String),
-    /// Bold.
+    /// Bold text.
     Strong(Vec<Inline>),
-    /// Italic.
+    /// Italic text.
     Emphasis(Vec<Inline>),
-    /// Struck through.
+    /// Struck-through text.
     Strike(Vec<Inline>),
-    /// Code, as it is.
+    /// Code without formatting.
     Code(String),
     /// A link.
     Link {
-        /// What is shown.
+        /// The visible text.
         text: Vec<Inline>,
-        /// Where it leads: `http`, `https` or `mailto` only.
+        /// The address: `http`, `https` or `mailto` only.
         url: String,
     },
-    /// A person.
+    /// A mention of an account.
     Mention {
-        /// The account.
+        /// The account id.
         id: String,
-        /// The name that is shown; empty when only the account is known.
+        /// The display name; empty if only the account is known.
         name: String,
     },
-    /// A new line.
+    /// A line break.
     Break,
 }
 
-/// How deep quotes, lists and formats may be nested; what is deeper is read as plain text.
+/// The deepest nesting of quotations, lists and formats. Deeper levels are read as plain text.
 pub(crate) const MAX_DEPTH: usize = 24;
 
-/// The words alone.
+/// Returns the text without formatting.
 pub fn plain(inlines: &[Inline]) -> String {
     let mut out = String::new();
     for inline in inlines {
@@ -99,14 +99,14 @@ pub fn plain(inlines: &[Inline]) -> String {
     out
 }
 
-/// Whether a link may lead there.
+/// Returns whether an address may be the target of a link.
 pub(crate) fn is_safe(url: &str) -> bool {
     let lower = url.to_ascii_lowercase();
     let known = ["http://", "https://", "mailto:"].iter().any(|scheme| lower.starts_with(scheme));
     known && !url.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '|' | ']' | '<' | '>'))
 }
 
-/// Adds a text, to the one before it where there is one.
+/// Appends a text, merging it with a text before it.
 pub(crate) fn push_text(out: &mut Vec<Inline>, text: &str) {
     if text.is_empty() {
         return;
@@ -117,7 +117,7 @@ pub(crate) fn push_text(out: &mut Vec<Inline>, text: &str) {
     }
 }
 
-/// Adds a text whose bare addresses become links.
+/// Appends a text and converts the bare addresses in it into links.
 pub(crate) fn push_linked(out: &mut Vec<Inline>, text: &str) {
     let mut rest = text;
     while let Some(at) = rest.find("http://").into_iter().chain(rest.find("https://")).min() {

@@ -3,7 +3,7 @@ use serde_json::json;
 
 use super::*;
 
-/// As our own comments are.
+/// A comment with all elements that Patchwright writes.
 const COMMENT: &str = "\
 **patchwright**: Fixed, and tests show it: 3 of 3 pass.
 
@@ -48,7 +48,7 @@ fn nobody(_: &str, name: &str) -> String {
 }
 
 #[test]
-fn a_comment_of_ours_survives_both_ways() {
+fn a_comment_is_the_same_after_conversion_to_each_format_and_back() {
     let blocks = from_markdown(COMMENT);
     assert_eq!(blocks.len(), 12, "{blocks:#?}");
     assert_eq!(from_adf(&to_adf(&blocks)), blocks);
@@ -58,7 +58,7 @@ fn a_comment_of_ours_survives_both_ways() {
 }
 
 #[test]
-fn wiki_markup_is_what_jira_shows() {
+fn markdown_is_converted_to_wiki_markup() {
     let wiki = to_wiki(&from_markdown(COMMENT));
     for line in [
         "*patchwright*: Fixed, and tests show it: 3 of 3 pass.",
@@ -79,7 +79,7 @@ fn wiki_markup_is_what_jira_shows() {
 }
 
 #[test]
-fn nothing_in_a_text_gets_a_meaning_in_wiki_markup() {
+fn special_characters_in_a_text_are_escaped_in_wiki_markup() {
     let hostile =
         "[~accountid:1] {html}<b>x</b>{html} !http://evil/x.png! h1. big *b* {code} | \\\\ a_b &#92; \\- C:\\x";
     let blocks = vec![Block::Paragraph(vec![Inline::Text(hostile.replace("http://", "http:/"))])];
@@ -88,7 +88,7 @@ fn nothing_in_a_text_gets_a_meaning_in_wiki_markup() {
 }
 
 #[test]
-fn what_people_write_in_jira_becomes_markdown() {
+fn wiki_markup_is_converted_to_markdown() {
     let wiki = "h2. Steps\n\n# open [the page|https://x.io/a]\n# click *Save*\n#* twice\n\n{quote}\n[~accountid:557058:ab-1] \
                 said _no_\n{quote}\n{noformat}\n@patchwright fix\n{noformat}\nbq. old\n{color:red}red{color} {{a_b}} \
                 C:\\temp -gone-";
@@ -101,7 +101,7 @@ fn what_people_write_in_jira_becomes_markdown() {
 }
 
 #[test]
-fn an_adf_document_is_read_with_what_is_not_known_in_it() {
+fn unknown_nodes_of_a_document_are_replaced_by_their_content() {
     let document = json!({"type": "doc", "version": 1, "content": [
         {"type": "paragraph", "content": [
             {"type": "mention", "attrs": {"id": "557058:1", "text": "@Bot"}}, {"type": "text", "text": " please "},
@@ -121,7 +121,7 @@ fn an_adf_document_is_read_with_what_is_not_known_in_it() {
 }
 
 #[test]
-fn a_bomb_is_cut_off() {
+fn oversized_and_deeply_nested_texts_are_cut_off() {
     let mut deep = json!({"type": "text", "text": "x"});
     for _ in 0..100 {
         deep = json!({"type": "blockquote", "content": [deep]});
@@ -149,7 +149,7 @@ fn a_bomb_is_cut_off() {
 
 proptest! {
     #[test]
-    fn any_text_is_read_and_plain_text_comes_back(text in "[ -~äé✅中文]{0,60}") {
+    fn any_text_is_accepted_and_plain_text_is_the_same_after_a_round_trip(text in "[ -~äé✅中文]{0,60}") {
         let _ = (from_wiki(&text), from_markdown(&text), from_adf(&json!(text)));
         let plain = text.split_whitespace().collect::<Vec<_>>().join(" ").replace("://", ":/");
         prop_assume!(!plain.is_empty());

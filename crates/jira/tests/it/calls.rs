@@ -1,4 +1,4 @@
-//! What the adapter does when everything goes well, and when it does not.
+//! The adapter's calls against a fake Jira, with and without failures.
 
 use patchwright_core::Secret;
 use patchwright_core::fault::Fault;
@@ -10,12 +10,12 @@ use patchwright_testkit::build::{after, start_of_time};
 use patchwright_testkit::server::{JIRA_CLOUD_ID, JIRA_SERVICE, JIRA_SITE, JiraServer};
 use serde_json::json;
 
-use super::{MIA, beside, beside_at, issue, tracker};
+use super::{MIA, issue, start, start_at, tracker};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_issue_is_read_and_talked_about_in_both_kinds_of_text() {
+async fn issues_and_comments_are_read_and_written_in_both_kinds_of_text() {
     for version in [ApiVersion::V2, ApiVersion::V3] {
-        let site = beside(version).await;
+        let site = start(version).await;
         let remote = site.jira.issue(&issue()).await.unwrap();
         assert_eq!((remote.title.as_str(), remote.body.as_str()), ("add() subtracts", "`add(1, 2)` is **-1**."));
         assert_eq!((remote.open, remote.url.as_str()), (true, "https://acme.atlassian.net/browse/PROJ-12"));
@@ -23,8 +23,8 @@ async fn an_issue_is_read_and_talked_about_in_both_kinds_of_text() {
         site.jira.edit_comment(&issue(), &id, "**Hello**\n\n<!-- mark 1 -->").await.unwrap();
         site.server.comment(MIA, "PROJ-12", "thanks");
         let comments = site.jira.comments(&issue()).await.unwrap();
-        let told: Vec<(&str, &str)> = comments.iter().map(|c| (c.author.as_str(), c.body.as_str())).collect();
-        assert_eq!(told, [(JIRA_SERVICE.2, "**Hello**\n\n<!-- mark 1 -->"), (MIA, "thanks")]);
+        let found: Vec<(&str, &str)> = comments.iter().map(|c| (c.author.as_str(), c.body.as_str())).collect();
+        assert_eq!(found, [(JIRA_SERVICE.2, "**Hello**\n\n<!-- mark 1 -->"), (MIA, "thanks")]);
         assert_eq!(site.jira.own_account(JIRA_SITE).await.unwrap(), JIRA_SERVICE.2);
         let forge =
             IssueRef::on_forge(PlatformId::from_static("github"), "acme/demo".parse().unwrap(), IssueNumber::same(1));
@@ -34,7 +34,7 @@ async fn an_issue_is_read_and_talked_about_in_both_kinds_of_text() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_pages_of_comments_are_read() {
-    let site = beside(ApiVersion::V2).await;
+    let site = start(ApiVersion::V2).await;
     for n in 0..230 {
         site.server.comment(MIA, "PROJ-12", format!("comment {n}"));
     }
@@ -43,8 +43,8 @@ async fn all_pages_of_comments_are_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_issue_is_moved_by_the_name_of_the_state_and_stays_where_the_workflow_forbids_it() {
-    let site = beside(ApiVersion::V2).await;
+async fn an_issue_is_moved_by_the_state_name_unless_the_workflow_forbids_it() {
+    let site = start(ApiVersion::V2).await;
     let review = site.jira.transition(&issue(), Milestone::InReview).await.unwrap_err().to_string();
     assert!(review.contains("`in review`") && review.contains("from `To Do` to In Progress only"), "{review}");
     for (to, state) in
@@ -59,7 +59,7 @@ async fn an_issue_is_moved_by_the_name_of_the_state_and_stays_where_the_workflow
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_is_linked_once() {
-    let site = beside(ApiVersion::V2).await;
+    let site = start(ApiVersion::V2).await;
     let pull_request = patchwright_domain::job::PullRequestRef {
         number: 7,
         url: "https://github.com/acme/demo/pull/7".into(),
@@ -74,8 +74,8 @@ async fn a_pull_request_is_linked_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refusals_are_told_apart_and_none_holds_a_secret() {
-    let site = beside(ApiVersion::V2).await;
+async fn refusals_are_distinguished_and_contain_no_secret() {
+    let site = start(ApiVersion::V2).await;
     let jira = &site.jira;
     let unknown = TrackerRef { id: "1".into(), ..tracker() };
     assert!(matches!(jira.issue_at(&unknown).await, Err(ForgeError::NotFound { .. })));
@@ -92,19 +92,19 @@ async fn refusals_are_told_apart_and_none_holds_a_secret() {
     assert!(matches!(refused, ForgeError::Unauthorized { .. }));
     assert!(!format!("{refused:?}{refused}").contains(JIRA_SERVICE.1));
 
-    // Without a cloud id, or without an account, it is said what to do.
+    // Without a cloud id, or without a service account, the error names the remedy.
     let (known, secrets) = site.kept.open_workspace(JIRA_SITE).await.unwrap().unwrap();
-    let nameless = patchwright_domain::jira::Workspace { cloud_id: None, ..known.clone() };
-    site.kept.change_workspace(&nameless, None).await.unwrap();
+    let without_id = patchwright_domain::jira::Workspace { cloud_id: None, ..known.clone() };
+    site.kept.change_workspace(&without_id, None).await.unwrap();
     assert!(jira.issue_at(&tracker()).await.unwrap_err().to_string().contains("somebody links their account"));
-    let bare = WorkspaceSecrets { service_account: None, ..secrets };
-    site.kept.change_workspace(&known, Some(&bare)).await.unwrap();
+    let without_account = WorkspaceSecrets { service_account: None, ..secrets };
+    site.kept.change_workspace(&known, Some(&without_account)).await.unwrap();
     assert!(jira.issue_at(&tracker()).await.unwrap_err().to_string().contains("no service account is set"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failing_read_is_sent_again_and_a_failing_write_is_not() {
-    let site = beside(ApiVersion::V2).await;
+async fn a_failed_read_is_retried_and_a_failed_write_is_not() {
+    let site = start(ApiVersion::V2).await;
     for _ in 0..2 {
         site.server.answer_next("/issue/", 503, &[("retry-after", "0")], json!({}));
     }
@@ -113,19 +113,19 @@ async fn a_failing_read_is_sent_again_and_a_failing_write_is_not() {
     site.server.lose_answer_of_next("/comment");
     let lost = site.jira.post_comment_at(&tracker(), "once").await.unwrap_err();
     assert_eq!(lost.fault(), Fault::RETRY);
-    assert_eq!(site.server.requests().len(), 4, "whether it was written is for the caller to find out");
+    assert_eq!(site.server.requests().len(), 4, "the caller must find out whether it was written");
     assert_eq!(site.jira.comments_at(&tracker()).await.unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_site_that_wants_silence_gets_it_and_one_that_is_away_is_left_alone() {
-    let site = beside(ApiVersion::V2).await;
+async fn no_request_is_sent_during_a_rate_limit_or_while_the_circuit_breaker_is_open() {
+    let site = start(ApiVersion::V2).await;
     site.server.answer_next("/issue/", 429, &[("retry-after", "30")], json!({}));
     for _ in 0..3 {
         let slow = site.jira.issue_at(&tracker()).await.unwrap_err();
         assert_eq!(slow.fault(), Fault::Retry { after: Some(std::time::Duration::from_secs(30)) });
     }
-    assert_eq!(site.server.requests().len(), 1, "nothing is sent meanwhile");
+    assert_eq!(site.server.requests().len(), 1, "no request is sent during the rate limit");
     site.clock.advance(31);
     site.jira.issue_at(&tracker()).await.unwrap();
 
@@ -135,7 +135,7 @@ async fn a_site_that_wants_silence_gets_it_and_one_that_is_away_is_left_alone() 
         site.jira.post_comment_at(&tracker(), "x").await.unwrap_err();
     }
     let away = site.jira.issue_at(&tracker()).await.unwrap_err();
-    assert!(away.to_string().contains("left alone"), "{away}");
+    assert!(away.to_string().contains("requests are paused"), "{away}");
     assert_eq!(site.server.requests().len(), sent + 5);
     site.clock.advance(16);
     site.jira.issue_at(&tracker()).await.unwrap();
@@ -143,8 +143,8 @@ async fn a_site_that_wants_silence_gets_it_and_one_that_is_away_is_left_alone() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_persons_consent_becomes_tokens_that_are_exchanged_once() {
-    let site = beside(ApiVersion::V2).await;
+async fn concurrent_calls_refresh_a_token_once() {
+    let site = start(ApiVersion::V2).await;
     let oauth = site.jira.oauth().unwrap();
     let url = oauth.authorization_url("a state & more").unwrap();
     assert!(url.contains("state=a+state+%26+more") && url.contains("scope=read%3Ame+read"), "{url}");
@@ -161,14 +161,14 @@ async fn a_persons_consent_becomes_tokens_that_are_exchanged_once() {
     assert!(many.iter().all(|token| token.as_ref().unwrap().matches(&first)));
     assert_eq!((site.server.refreshed(), first == tokens.access.expose()), (1, false));
 
-    // Jira refuses a token that looks good: it is exchanged once more.
+    // Jira refuses a token that looks valid: it is refreshed.
     let next = site.jira.token(link, Some(&Secret::new(first.as_str()))).await.unwrap();
     assert_eq!((site.server.refreshed(), next.matches(&first)), (2, false));
-    // The token endpoint is down: nothing is lost. Then the grant is gone: the person must link again.
+    // After a failure of the token endpoint the grant is still valid. After its end the person must link again.
     site.server.answer_next("/oauth/token", 503, &[], json!({}));
     let down = site.jira.token(link, Some(&next)).await.unwrap_err();
     assert_eq!(down.fault(), Fault::RETRY);
-    assert!(site.jira.token(link, Some(&next)).await.is_ok(), "the right to exchange was given back");
+    assert!(site.jira.token(link, Some(&next)).await.is_ok(), "the lease was released");
     site.server.end_grants();
     let kept = site.kept.tokens(link).await.unwrap().unwrap();
     let gone = site.jira.token(link, Some(&kept.access)).await.unwrap_err();
@@ -177,20 +177,20 @@ async fn a_persons_consent_becomes_tokens_that_are_exchanged_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_application_that_is_not_known_and_a_code_that_is_spent_are_told_apart() {
-    let site = beside(ApiVersion::V2).await;
+async fn an_unknown_application_and_a_used_code_are_distinguished() {
+    let site = start(ApiVersion::V2).await;
     let spent = site.jira.oauth().unwrap().exchange("spent", start_of_time()).await.unwrap_err();
     assert!(matches!(spent, OauthError::Denied(_)), "{spent}");
     let options =
         patchwright_jira::OauthOptions { client_secret: Secret::new("wrong"), ..super::application(&site.server) };
     let http = patchwright_http::HttpClient::new(&patchwright_http::HttpOptions::default()).unwrap();
     let unknown = patchwright_jira::JiraOauth::new(http, options).exchange("x", start_of_time()).await.unwrap_err();
-    assert!(matches!(unknown, OauthError::Application(_)) && unknown.to_string().contains("JIRA_CLIENT_SECRET"));
+    assert!(matches!(unknown, OauthError::Application(_)) && unknown.to_string().contains("client_secret"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_spoke_last_is_written_as_and_the_service_account_where_that_fails() {
-    let site = beside_at(None, ApiVersion::V2, WriteAs::Person, JiraServer::start()).await;
+async fn comments_are_written_as_the_latest_person_and_as_the_service_account_if_that_fails() {
+    let site = start_at(None, ApiVersion::V2, WriteAs::Person, JiraServer::start()).await;
     let jira = &site.jira;
     let author = async || jira.comments_at(&tracker()).await.unwrap().last().unwrap().author.clone();
     jira.post_comment_at(&tracker(), "nobody has asked yet").await.unwrap();
@@ -207,15 +207,15 @@ async fn whoever_spoke_last_is_written_as_and_the_service_account_where_that_fai
     site.server.end_grants();
     jira.post_comment_at(&tracker(), "as the service account").await.unwrap();
     jira.post_comment_at(&tracker(), "and again").await.unwrap();
-    let told: Vec<String> = jira.comments_at(&tracker()).await.unwrap().into_iter().rev().map(|c| c.body).collect();
-    assert_eq!((told[0].as_str(), told[1].as_str()), ("and again", "as the service account"));
+    let bodies: Vec<String> = jira.comments_at(&tracker()).await.unwrap().into_iter().rev().map(|c| c.body).collect();
+    assert_eq!((bodies[0].as_str(), bodies[1].as_str()), ("and again", "as the service account"));
     assert!(
-        told[2].starts_with("**Authentication failed**") && !told[3].starts_with("**Auth"),
-        "it is said once: {told:?}"
+        bodies[2].starts_with("**Authentication failed**") && !bodies[3].starts_with("**Auth"),
+        "the expiry is reported once: {bodies:?}"
     );
     let without = Tokens { refresh: None, access: Secret::new("old"), expires_at: after(-1) };
     site.kept.keep_tokens(link, Some(&without)).await.unwrap();
     jira.post_comment_at(&tracker(), "again").await.unwrap();
     assert_eq!(author().await, JIRA_SERVICE.2);
-    assert!(site.kept.tokens(link).await.unwrap().is_none(), "what cannot be refreshed is not kept");
+    assert!(site.kept.tokens(link).await.unwrap().is_none(), "tokens that cannot be refreshed are deleted");
 }

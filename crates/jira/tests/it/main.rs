@@ -1,6 +1,6 @@
-//! The adapter beside a site that behaves like Atlassian's.
+//! The Jira adapter against a fake of Atlassian's services, and against Atlassian's OpenAPI description.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
+#![expect(clippy::unwrap_used, reason = "a failed setup ends the test")]
 
 mod calls;
 mod openapi;
@@ -20,8 +20,8 @@ use patchwright_testkit::server::{JIRA_APPLICATION, JIRA_CLOUD_ID, JIRA_SERVICE,
 /// A person of the site.
 pub(crate) const MIA: &str = "557058:mia-krystof";
 
-/// A site with an issue, and the adapter before it.
-pub(crate) struct Beside {
+/// A fake site with an issue, and the adapter for it.
+pub(crate) struct Fixture {
     pub(crate) server: JiraServer,
     pub(crate) kept: Arc<FakeJira>,
     pub(crate) clock: Arc<FakeClock>,
@@ -37,17 +37,17 @@ pub(crate) fn issue() -> IssueRef {
     IssueRef::tracked(PlatformId::from_static("github"), "acme/demo".parse().unwrap(), tracker())
 }
 
-pub(crate) async fn beside(version: ApiVersion) -> Beside {
-    beside_at(None, version, WriteAs::ServiceAccount, JiraServer::start()).await
+pub(crate) async fn start(version: ApiVersion) -> Fixture {
+    start_at(None, version, WriteAs::ServiceAccount, JiraServer::start()).await
 }
 
-/// The same with the API at another address, before the server itself.
-pub(crate) async fn beside_at(
+/// Starts a fixture whose adapter uses another address than the server's own.
+pub(crate) async fn start_at(
     api_url: Option<String>,
     version: ApiVersion,
     write_as: WriteAs,
     server: JiraServer,
-) -> Beside {
+) -> Fixture {
     patchwright_http::install_tls();
     server.add_person(MIA, "Mia Krystof");
     server.open_issue("10042", "PROJ-12", "add() subtracts", "{{add(1, 2)}} is *-1*.");
@@ -76,7 +76,7 @@ pub(crate) async fn beside_at(
     let clock = Arc::new(FakeClock::default());
     let oauth = JiraOauth::new(http.clone(), application(&server));
     let jira = JiraCloud::new(http, clock.clone(), options, records, Some(oauth));
-    Beside { server, kept, clock, jira, workspace: workspace.id }
+    Fixture { server, kept, clock, jira, workspace: workspace.id }
 }
 
 pub(crate) fn application(server: &JiraServer) -> OauthOptions {
@@ -93,8 +93,8 @@ pub(crate) fn application(server: &JiraServer) -> OauthOptions {
     }
 }
 
-impl Beside {
-    /// Mia consents, and what she allows is kept under a link.
+impl Fixture {
+    /// Links Mia's account through the consent page and stores her tokens.
     pub(crate) async fn link_mia(&self) -> (JiraUserId, Tokens) {
         let oauth = self.jira.oauth().unwrap();
         let back = self.server.consent(&oauth.authorization_url("state").unwrap(), MIA);
@@ -114,7 +114,7 @@ impl Beside {
         (link.id, tokens)
     }
 
-    /// Somebody who has linked their account talks about the issue.
+    /// Stores a conversation of a linked person on the issue.
     pub(crate) async fn converse(&self, with: JiraUserId) {
         let conversation = Conversation {
             id: ConversationId::from_uuid(uuid::Uuid::from_u128(1)),

@@ -1,4 +1,4 @@
-//! Every request of the adapter is held against Atlassian's own OpenAPI document, by Prism as a proxy before our server.
+//! Every request of the adapter is validated against Atlassian's OpenAPI document, by Prism as a proxy before the fake server.
 
 use patchwright_core::jira::JiraSites as _;
 use patchwright_core::tracker::Tracker as _;
@@ -8,9 +8,9 @@ use patchwright_jira::{ApiVersion, WriteAs};
 use patchwright_testkit::fetched;
 use patchwright_testkit::server::{JIRA_CLOUD_ID, JIRA_SERVICE, JIRA_SITE, JiraServer, Prism};
 
-use super::{Beside, beside_at, issue};
+use super::{Fixture, issue, start_at};
 
-/// Every call of the adapter, below the version.
+/// The operations that the adapter calls, below the version.
 const CALLS: &[(&str, &[&str])] = &[
     ("issue/{issueIdOrKey}", &["get"]),
     ("issue/{issueIdOrKey}/comment", &["get", "post"]),
@@ -22,7 +22,7 @@ const CALLS: &[(&str, &[&str])] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_request_is_one_that_atlassian_describes() {
+async fn every_request_conforms_to_atlassians_description() {
     let (Some(npm), Some(document)) = (fetched("GITHUB_OPENAPI_NPM"), fetched("JIRA_OPENAPI")) else { return };
     for (version, number) in [(ApiVersion::V3, 3), (ApiVersion::V2, 2)] {
         let paths: Vec<String> = CALLS.iter().map(|(path, _)| format!("/rest/api/{number}/{path}")).collect();
@@ -32,8 +32,8 @@ async fn every_request_is_one_that_atlassian_describes() {
             let server = JiraServer::start();
             let below = format!("/ex/jira/{JIRA_CLOUD_ID}");
             let prism = Prism::start_below(&npm, &document, &calls, &server.url(), &below);
-            let site = beside_at(Some(format!("{}/ex/jira", prism.url())), version, write_as, server).await;
-            everything(&site).await;
+            let site = start_at(Some(format!("{}/ex/jira", prism.url())), version, write_as, server).await;
+            make_every_call(&site).await;
             let (wrong, requests) = prism.verdict();
             assert!(wrong.is_empty(), "{}", wrong.join("\n"));
             assert!(requests > 10, "only {requests} requests went through Prism");
@@ -41,8 +41,8 @@ async fn every_request_is_one_that_atlassian_describes() {
     }
 }
 
-/// Every call that the adapter knows.
-async fn everything(site: &Beside) {
+/// Makes every call of the adapter.
+async fn make_every_call(site: &Fixture) {
     let jira = &site.jira;
     let (link, _) = site.link_mia().await;
     site.converse(link).await;

@@ -1,10 +1,10 @@
-//! Wiki markup as blocks: its lines.
+//! Parsing the lines of wiki markup into blocks.
 
 use super::JOINER;
 use super::inlines::inlines_of;
 use crate::text::{Block, Inline, MAX_DEPTH, push_text};
 
-/// Reads wiki markup. What is not known stays as it is written.
+/// Converts wiki markup into blocks. Unknown markup is kept as text.
 pub fn from_wiki(text: &str) -> Vec<Block> {
     let text = text.replace("\r\n", "\n");
     let lines: Vec<&str> = text.lines().collect();
@@ -17,7 +17,7 @@ fn blocks_of(lines: &[&str], depth: usize) -> Vec<Block> {
     let mut paragraph: Vec<&str> = Vec::new();
     while at < lines.len() {
         let line = lines[at].trim();
-        let (block, next) = match special(lines, at, depth) {
+        let (block, next) = match special_block(lines, at, depth) {
             Some(found) => found,
             None if line.is_empty() => {
                 end_paragraph(&mut paragraph, &mut out);
@@ -58,8 +58,8 @@ fn end_paragraph(lines: &mut Vec<&str>, out: &mut Vec<Block>) {
     out.push(Block::Paragraph(inlines));
 }
 
-/// A block that is more than lines of text, and the line after it.
-fn special(lines: &[&str], at: usize, depth: usize) -> Option<(Block, usize)> {
+/// Parses a block other than a paragraph. Returns it with the index of the line after it.
+fn special_block(lines: &[&str], at: usize, depth: usize) -> Option<(Block, usize)> {
     let line = lines[at].trim();
     if line.len() >= 4 && line.bytes().all(|b| b == b'-') {
         return Some((Block::Rule, at + 1));
@@ -78,9 +78,8 @@ fn special(lines: &[&str], at: usize, depth: usize) -> Option<(Block, usize)> {
         return Some((table(&lines[at..at + rows]), at + rows));
     }
     if bullet(line).is_some() {
-        let items = lines[at..].iter().take_while(|line| bullet(line.trim()).is_some()).count();
-        let items_of: Vec<(&str, &str)> = lines[at..at + items].iter().filter_map(|line| bullet(line.trim())).collect();
-        return Some((list_of(&items_of, 1), at + items));
+        let items: Vec<(&str, &str)> = lines[at..].iter().map_while(|line| bullet(line.trim())).collect();
+        return Some((list_of(&items, 1), at + items.len()));
     }
     None
 }
@@ -92,8 +91,8 @@ fn heading(line: &str) -> Option<Block> {
     Some(Block::Heading(u8::try_from(level).ok()?, inlines_of(text, 0)))
 }
 
-/// `{code}`, `{noformat}`, `{quote}` and `{panel}`: from a line that begins with one to the line that ends with the other.
-/// One that is never closed reaches to the end, as it does on the page.
+/// Parses `{code}`, `{noformat}`, `{quote}` and `{panel}`, from a line that starts with the macro to the line that ends with
+/// it. A macro that is not closed extends to the end, as in Jira.
 fn macro_block(lines: &[&str], at: usize, depth: usize) -> Option<(Block, usize)> {
     let line = lines[at].trim();
     let name = ["code", "noformat", "quote", "panel"].into_iter().find(|name| {
@@ -152,7 +151,7 @@ fn table(lines: &[&str]) -> Block {
     Block::Table { head, rows }
 }
 
-/// The cells between the signs; not the signs in links, code and escapes.
+/// Splits a row at its separators, except for `|` in links and after a backslash.
 fn cells_of(line: &str) -> Vec<Vec<Inline>> {
     let mut cells = Vec::new();
     let mut cell = String::new();
@@ -176,7 +175,7 @@ fn cells_of(line: &str) -> Vec<Vec<Inline>> {
     }
     cells.push(cell);
     let double = line.starts_with("||");
-    // Before the first sign and behind the last one there is nothing; `||` has a nothing inside.
+    // The parts before the first separator and after the last one are no cells, nor are the empty parts within `||`.
     let kept = cells.into_iter().skip(1);
     let mut kept: Vec<String> = if double { kept.skip(1).step_by(2).collect() } else { kept.collect() };
     if kept.last().is_some_and(|last| last.trim().is_empty()) {
@@ -185,27 +184,27 @@ fn cells_of(line: &str) -> Vec<Vec<Inline>> {
     kept.iter().map(|cell| inlines_of(cell.trim(), 0)).collect()
 }
 
-/// The signs of a list's line, and its text.
+/// Splits an item of a list into its bullets and its text.
 fn bullet(line: &str) -> Option<(&str, &str)> {
-    let signs = line.bytes().take_while(|b| matches!(b, b'*' | b'#' | b'-')).count();
-    let (signs, rest) = line.split_at(signs);
+    let count = line.bytes().take_while(|b| matches!(b, b'*' | b'#' | b'-')).count();
+    let (bullets, rest) = line.split_at(count);
     let text = rest.strip_prefix(' ')?;
-    let mixed_dash = signs.contains('-') && signs != "-";
-    (!signs.is_empty() && signs.len() <= MAX_DEPTH && !mixed_dash).then_some((signs, text))
+    let mixed_dash = bullets.contains('-') && bullets != "-";
+    (!bullets.is_empty() && bullets.len() <= MAX_DEPTH && !mixed_dash).then_some((bullets, text))
 }
 
 fn list_of(lines: &[(&str, &str)], level: usize) -> Block {
-    let ordered = lines.first().is_some_and(|(signs, _)| signs.as_bytes().get(level - 1) == Some(&b'#'));
+    let ordered = lines.first().is_some_and(|(bullets, _)| bullets.as_bytes().get(level - 1) == Some(&b'#'));
     let mut items: Vec<Vec<Block>> = Vec::new();
     let mut at = 0;
     while at < lines.len() {
-        let (signs, text) = lines[at];
-        if signs.len() > level {
-            let deeper = lines[at..].iter().take_while(|(signs, _)| signs.len() > level).count();
-            let below = list_of(&lines[at..at + deeper], level + 1);
+        let (bullets, text) = lines[at];
+        if bullets.len() > level {
+            let deeper = lines[at..].iter().take_while(|(bullets, _)| bullets.len() > level).count();
+            let nested = list_of(&lines[at..at + deeper], level + 1);
             match items.last_mut() {
-                Some(item) => item.push(below),
-                None => items.push(vec![below]),
+                Some(item) => item.push(nested),
+                None => items.push(vec![nested]),
             }
             at += deeper;
             continue;

@@ -1,12 +1,11 @@
-//! What stands within a line of wiki markup.
+//! Parsing a line of wiki markup.
 
 use crate::text::{Inline, MAX_DEPTH, is_safe, push_linked, push_text};
 
-/// How far a format, a link or a piece of code may reach within a line, in bytes. A line of signs alone would otherwise be
-/// looked through once for each of them.
-const REACH: usize = 1_000;
+/// The longest format, link or code within a line. Without a limit, a line of opening characters takes quadratic time.
+const MAX_SPAN_BYTES: usize = 1_000;
 
-/// The formats, links and words of a line.
+/// Parses the formats, links and texts of a line.
 pub(super) fn inlines_of(text: &str, depth: usize) -> Vec<Inline> {
     let mut out = Vec::new();
     let mut plain_text = String::new();
@@ -39,18 +38,13 @@ pub(super) fn inlines_of(text: &str, depth: usize) -> Vec<Inline> {
     merged
 }
 
-/// The part of a line that what begins here may reach.
-fn within_reach(text: &str) -> &str {
-    &text[..text.floor_char_boundary(REACH)]
-}
-
-/// What begins here, and how many bytes it takes.
+/// Parses the element at the start of `rest`. Returns it with its length in bytes; no element for markup that is dropped.
 fn format_at(rest: &str, before: Option<char>, depth: usize) -> Option<(Option<Inline>, usize)> {
     let c = rest.chars().next()?;
     if !matches!(c, '\\' | '&' | '{' | '[' | '!' | '*' | '_' | '-') {
         return None;
     }
-    let rest = within_reach(rest);
+    let rest = &rest[..rest.floor_char_boundary(MAX_SPAN_BYTES)];
     match c {
         '\\' => {
             let next = rest[1..].chars().next()?;
@@ -75,23 +69,23 @@ fn format_at(rest: &str, before: Option<char>, depth: usize) -> Option<(Option<I
                 return None;
             }
             let end = closing(&rest[1..], c)?;
-            Some((Some(formatted(c, &rest[1..=end], depth)), end + 2))
+            Some((Some(apply_format(c, &rest[1..=end], depth)), end + 2))
         }
         _ => None,
     }
 }
 
-fn formatted(sign: char, inner: &str, depth: usize) -> Inline {
+fn apply_format(delimiter: char, inner: &str, depth: usize) -> Inline {
     let inner = inlines_of(inner, depth + 1);
-    match sign {
+    match delimiter {
         '*' => Inline::Strong(inner),
         '_' => Inline::Emphasis(inner),
         _ => Inline::Strike(inner),
     }
 }
 
-/// Where a format ends: its sign behind a letter and not before one.
-fn closing(text: &str, sign: char) -> Option<usize> {
+/// Returns the position of the closing delimiter: one that follows a non-space and precedes a non-letter.
+fn closing(text: &str, delimiter: char) -> Option<usize> {
     let mut escape = false;
     let mut before = ' ';
     let mut in_code = false;
@@ -106,7 +100,7 @@ fn closing(text: &str, sign: char) -> Option<usize> {
             escape = false;
         } else if c == '\\' {
             escape = true;
-        } else if c == sign
+        } else if c == delimiter
             && !in_code
             && !before.is_whitespace()
             && before != '{'
@@ -119,17 +113,17 @@ fn closing(text: &str, sign: char) -> Option<usize> {
     None
 }
 
-/// `{{code}}`, `{*}bold{*}`, and the macros whose form is not kept (`{color:red}`).
+/// Parses `{{code}}` and `{*}bold{*}`, and drops macros such as `{color:red}`.
 fn braces(rest: &str, depth: usize) -> Option<(Option<Inline>, usize)> {
     if let Some(inner) = rest.strip_prefix("{{") {
         let end = code_end(inner)?;
-        return Some((Some(Inline::Code(unescaped(&inner[..end]))), end + 4));
+        return Some((Some(Inline::Code(unescape(&inner[..end]))), end + 4));
     }
-    for sign in ['*', '_', '-'] {
-        let mark = format!("{{{sign}}}");
-        if let Some(inner) = rest.strip_prefix(mark.as_str()).filter(|_| depth < MAX_DEPTH) {
-            let end = inner.find(mark.as_str())?;
-            return Some((Some(formatted(sign, &inner[..end], depth)), end + 6));
+    for delimiter in ['*', '_', '-'] {
+        let braced = format!("{{{delimiter}}}");
+        if let Some(inner) = rest.strip_prefix(braced.as_str()).filter(|_| depth < MAX_DEPTH) {
+            let end = inner.find(braced.as_str())?;
+            return Some((Some(apply_format(delimiter, &inner[..end], depth)), end + 6));
         }
     }
     let end = rest.find('}')?;
@@ -151,7 +145,7 @@ fn code_end(text: &str) -> Option<usize> {
     None
 }
 
-fn unescaped(text: &str) -> String {
+fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
@@ -185,7 +179,7 @@ fn link(rest: &str) -> Option<(Option<Inline>, usize)> {
     is_safe(url).then(|| (Some(Inline::Link { text, url: url.to_owned() }), end + 1))
 }
 
-/// `!picture.png|thumbnail!`: its name.
+/// Parses `!picture.png|thumbnail!` into the picture's name.
 fn image(rest: &str, before: Option<char>) -> Option<(Option<Inline>, usize)> {
     if before.is_some_and(char::is_alphanumeric) {
         return None;

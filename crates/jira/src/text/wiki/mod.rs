@@ -1,4 +1,4 @@
-//! Wiki markup (API 2, and what webhooks carry).
+//! Wiki markup (REST API 2 and webhooks).
 
 mod blocks;
 mod inlines;
@@ -7,5 +7,5 @@ mod write;
 pub use blocks::from_wiki;
 pub use write::to_wiki;
 
-/// Between a sign and what would give it its meaning.
+/// A zero-width space. It is inserted where a text would otherwise start a block or end a code block.
 const JOINER: char = '\u{200b}';

@@ -98,6 +98,7 @@ impl From<OauthError> for ApiError {
             OauthError::Denied(_) => Self::bad("not_accepted", error.to_string()),
             OauthError::Application(_) => Self::Upstream(error.to_string()),
             OauthError::Unavailable(_) => Self::Unavailable(error.to_string()),
+            _ => Self::Upstream(error.to_string()),
         }
     }
 }
@@ -223,7 +224,7 @@ pub(crate) async fn callback(
     let workspace = state.app.vault.workspace(begun.workspace).await?.ok_or(ApiError::NotFound("workspace"))?;
     let now = state.app.engine.now();
     let tokens = oauth.exchange(code, now).await?;
-    state.app.redactor.learn(&tokens.access);
+    state.app.redactor.add(&tokens.access);
     let sites = oauth.sites(&tokens.access).await?;
     let site = sites.into_iter().find(|site| site.host == workspace.name).ok_or_else(|| {
         ApiError::forbidden(&format!("your Atlassian account has no access to {}, or did not allow it", workspace.name))
