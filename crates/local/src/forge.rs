@@ -1,4 +1,4 @@
-//! The forge.
+//! The implementation of the forge port over the store and bare repositories.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -18,10 +18,12 @@ use patchwright_domain::{
 
 use crate::LOCAL;
 
-/// The login that our comments carry here.
+/// The login under which this server comments.
 const OWN_LOGIN: &str = "patchwright";
-/// The longest comment; there is no platform that would set one.
-const MAX_COMMENT: usize = 65_536;
+/// The longest comment, as on GitHub.
+const MAX_COMMENT_CHARS: usize = 65_536;
+/// How often an issue number is requested anew after another process has taken it.
+const MAX_NUMBER_ATTEMPTS: usize = 10;
 
 /// The built-in forge.
 pub struct LocalForge {
@@ -29,53 +31,53 @@ pub struct LocalForge {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     root: PathBuf,
-    elsewhere: HashMap<RepoName, PathBuf>,
+    paths: HashMap<RepoName, PathBuf>,
 }
 
 impl LocalForge {
-    /// A forge whose repositories lie under `root`.
+    /// Creates a forge whose repositories are bare repositories below `root`.
     pub fn new(records: Arc<dyn ForgeRecords>, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>, root: PathBuf) -> Self {
-        Self { records, clock, ids, root, elsewhere: HashMap::new() }
+        Self { records, clock, ids, root, paths: HashMap::new() }
     }
 
-    /// Names the place of a repository that lies elsewhere.
+    /// Sets the path of a repository that is not below `root`.
     #[must_use]
     pub fn with_repository(mut self, repo: RepoName, path: PathBuf) -> Self {
-        self.elsewhere.insert(repo, path);
+        self.paths.insert(repo, path);
         self
     }
 
-    /// Where a repository lies.
+    /// Returns the path of a repository. The repository need not exist.
     pub fn path_of(&self, repo: &RepoName) -> PathBuf {
-        let usual = || self.root.join(repo.owner()).join(format!("{}.git", repo.name()));
-        self.elsewhere.get(repo).cloned().unwrap_or_else(usual)
+        let default = || self.root.join(repo.owner()).join(format!("{}.git", repo.name()));
+        self.paths.get(repo).cloned().unwrap_or_else(default)
     }
 
-    /// Keeps an issue, as a person would open it.
+    /// Stores an issue as if a person had opened it.
     ///
     /// # Errors
-    /// [`ForgeError::Refused`] when its number is taken.
+    /// [`ForgeError::Refused`] if its number is taken.
     pub async fn open_issue(&self, issue: patchwright_domain::Issue) -> Result<(), ForgeError> {
         let name = issue.source.to_string();
         self.records.add_local_issue(issue).await.map_err(store_error(&format!("open the issue {name}")))
     }
 
-    /// Writes a comment as another person, and returns its id.
+    /// Writes a comment under any login and returns its id.
     ///
     /// # Errors
-    /// [`ForgeError::NotFound`] when there is no such issue.
+    /// [`ForgeError::NotFound`] if the issue does not exist.
     pub async fn comment_as(&self, author: &str, issue: &IssueRef, body: &str) -> Result<String, ForgeError> {
-        self.expect_issue(issue).await?;
+        self.require_issue(issue).await?;
         self.records
             .add_local_comment(&issue.repo, issue.number.api, author, body, self.clock.now())
             .await
             .map_err(store_error(&format!("comment on {issue}")))
     }
 
-    /// A pull request with all that is kept of it.
+    /// Returns a pull request with its title, text and state.
     ///
     /// # Errors
-    /// [`ForgeError::NotFound`] when there is none of this number.
+    /// [`ForgeError::NotFound`] if there is no pull request with this number.
     pub async fn pull_request(&self, repo: &RepoName, number: u64) -> Result<LocalPullRequest, ForgeError> {
         let action = format!("read the pull requests of {repo}");
         let found = self.records.local_pull_requests(repo).await.map_err(store_error(&action))?;
@@ -85,12 +87,12 @@ impl LocalForge {
             .ok_or_else(|| not_found(format!("the pull request {repo}#{number}")))
     }
 
-    async fn expect_issue(&self, issue: &IssueRef) -> Result<patchwright_domain::Issue, ForgeError> {
+    async fn require_issue(&self, issue: &IssueRef) -> Result<patchwright_domain::Issue, ForgeError> {
         let found = self.records.local_issue(issue).await.map_err(store_error(&format!("read the issue {issue}")))?;
         found.ok_or_else(|| not_found(format!("the issue {issue}")))
     }
 
-    fn reference(pull_request: &LocalPullRequest) -> PullRequestRef {
+    fn to_reference(pull_request: &LocalPullRequest) -> PullRequestRef {
         PullRequestRef {
             number: pull_request.number,
             url: format!("local:{}/pulls/{}", pull_request.repo, pull_request.number),
@@ -100,14 +102,14 @@ impl LocalForge {
         }
     }
 
-    async fn change(
+    async fn update(
         &self,
         repo: &RepoName,
         number: u64,
-        change: impl FnOnce(&mut LocalPullRequest) + Send,
+        apply: impl FnOnce(&mut LocalPullRequest) + Send,
     ) -> Result<(), ForgeError> {
         let mut pull_request = self.pull_request(repo, number).await?;
-        change(&mut pull_request);
+        apply(&mut pull_request);
         let action = format!("change the pull request {repo}#{number}");
         self.records.change_local_pull_request(pull_request).await.map_err(store_error(&action)).map(|_| ())
     }
@@ -126,7 +128,7 @@ fn not_found(what: String) -> ForgeError {
 fn store_error(action: &str) -> impl Fn(StoreError) -> ForgeError + '_ {
     move |error| match error {
         StoreError::Stale { .. } => {
-            ForgeError::Refused { platform: LOCAL, action: action.to_owned(), detail: "it exists already".to_owned() }
+            ForgeError::Refused { platform: LOCAL, action: action.to_owned(), detail: "it already exists".to_owned() }
         }
         StoreError::Unavailable { source } => ForgeError::Unavailable { platform: LOCAL, detail: source.to_string() },
         error => ForgeError::InvalidResponse { platform: LOCAL, action: action.to_owned(), source: Box::new(error) },
@@ -140,11 +142,11 @@ impl Tracker for LocalForge {
     }
 
     fn max_comment_chars(&self) -> usize {
-        MAX_COMMENT
+        MAX_COMMENT_CHARS
     }
 
     async fn issue(&self, issue: &IssueRef) -> Result<RemoteIssue, ForgeError> {
-        let found = self.expect_issue(issue).await?;
+        let found = self.require_issue(issue).await?;
         Ok(RemoteIssue {
             title: found.title,
             body: found.body,
@@ -182,9 +184,9 @@ impl Forge for LocalForge {
         let path = self.path_of(repo);
         let what = format!("the repository {repo} at {}", path.display());
         let clone_url = path.display().to_string();
-        let head = blocking(move || gix::open_opts(&path, gix::open::Options::isolated())?.head_name()).await?;
+        let head = run_blocking(move || gix::open_opts(&path, gix::open::Options::isolated())?.head_name()).await?;
         let head = head.map_err(|_| not_found(what))?;
-        // A detached HEAD names no branch (`seeds/002 §7`: main is the default).
+        // A detached HEAD names no branch; `main` is the default (`docs/requirements.md#r254`).
         let name = head.map_or_else(|| "main".to_owned(), |name| name.shorten().to_string());
         let default_branch = BranchName::parse(&name).map_err(|source| ForgeError::InvalidResponse {
             platform: LOCAL,
@@ -195,14 +197,14 @@ impl Forge for LocalForge {
     }
 
     async fn open_issues(&self, repo: &RepoName, _: u32) -> Result<IssuePage, ForgeError> {
-        // Its issues are kept here already.
+        // Nothing to import: the store has the issues already.
         self.repository(repo).await.map(|_| IssuePage::default())
     }
 
     async fn create_issue(&self, repo: &RepoName, title: &str, body: &str) -> Result<IssueNumber, ForgeError> {
         self.repository(repo).await?;
         let action = format!("open an issue in {repo}");
-        let mut tries = 0;
+        let mut attempts = 0;
         loop {
             let number = self.records.next_local_issue(repo).await.map_err(store_error(&action))?;
             let number = IssueNumber::same(number);
@@ -219,17 +221,17 @@ impl Forge for LocalForge {
                 created_at: now,
                 updated_at: now,
             };
-            tries += 1;
+            attempts += 1;
             match self.records.add_local_issue(issue).await {
                 Ok(()) => return Ok(number),
-                // Somebody else took the number.
-                Err(StoreError::Stale { .. }) if tries < 10 => {}
+                // Another process has taken the number.
+                Err(StoreError::Stale { .. }) if attempts < MAX_NUMBER_ATTEMPTS => {}
                 Err(error) => return Err(store_error(&action)(error)),
             }
         }
     }
 
-    /// Whoever can reach the built-in forge runs this server.
+    /// Returns admin for everybody: only the operator of the server reaches the built-in forge.
     async fn permission(&self, _: &RepoName, _: &str) -> Result<Permission, ForgeError> {
         Ok(Permission::Admin)
     }
@@ -245,7 +247,7 @@ impl Forge for LocalForge {
     ) -> Result<Option<PullRequestRef>, ForgeError> {
         let action = format!("read the pull requests of {repo}");
         let found = self.records.local_pull_requests(repo).await.map_err(store_error(&action))?;
-        Ok(found.iter().find(|pr| pr.head == *head && pr.state == "open").map(Self::reference))
+        Ok(found.iter().find(|pr| pr.head == *head && pr.state == "open").map(Self::to_reference))
     }
 
     async fn create_pull_request(&self, repo: &RepoName, new: &NewPullRequest) -> Result<PullRequestRef, ForgeError> {
@@ -255,7 +257,7 @@ impl Forge for LocalForge {
             return Err(refused(format!("a pull request already exists for {}", new.head)));
         }
         let (path, head, base) = (self.path_of(repo), new.head.full_ref(), new.base.full_ref());
-        let branches = blocking(move || {
+        let branches = run_blocking(move || {
             let repo = gix::open_opts(&path, gix::open::Options::isolated())?;
             Ok((repo.try_find_reference(head.as_str())?.is_some(), repo.try_find_reference(base.as_str())?.is_some()))
         })
@@ -278,18 +280,18 @@ impl Forge for LocalForge {
             created_at: self.clock.now(),
         };
         record.number = self.records.add_local_pull_request(record.clone()).await.map_err(store_error(&action))?;
-        Ok(Self::reference(&record))
+        Ok(Self::to_reference(&record))
     }
 
     async fn update_pull_request(&self, repo: &RepoName, number: u64, body: &str) -> Result<(), ForgeError> {
-        self.change(repo, number, |pull_request| pull_request.body = body.to_owned()).await
+        self.update(repo, number, |pull_request| pull_request.body = body.to_owned()).await
     }
 
     async fn mark_ready(&self, repo: &RepoName, pull_request: &PullRequestRef) -> Result<(), ForgeError> {
-        self.change(repo, pull_request.number, |pull_request| pull_request.draft = false).await
+        self.update(repo, pull_request.number, |pull_request| pull_request.draft = false).await
     }
 
-    /// The base branch moves on to the head where nothing else has come onto it; more than that is for git.
+    /// Merges by fast-forward only. A base branch with other commits is [`ForgeError::Refused`].
     async fn merge_pull_request(&self, repo: &RepoName, number: u64, head: &CommitSha) -> Result<(), ForgeError> {
         let pull_request = self.pull_request(repo, number).await?;
         let action = format!("merge the pull request {repo}#{number}");
@@ -303,19 +305,19 @@ impl Forge for LocalForge {
         }
         let (path, head) = (self.path_of(repo), head.to_string());
         let names = (pull_request.head.full_ref(), pull_request.base.full_ref());
-        let moved = blocking(move || fast_forward(&path, &names, &head)).await?;
-        match moved {
-            Ok(None) => self.change(repo, number, |pull_request| pull_request.state = "merged".to_owned()).await,
-            Ok(Some(why)) => Err(refused(why)),
+        let outcome = run_blocking(move || fast_forward(&path, &names, &head)).await?;
+        match outcome {
+            Ok(None) => self.update(repo, number, |pull_request| pull_request.state = "merged".to_owned()).await,
+            Ok(Some(reason)) => Err(refused(reason)),
             Err(error) => Err(refused(&error.to_string())),
         }
     }
 
     async fn read_file(&self, repo: &RepoName, path: &RepoPath, at: &str) -> Result<Option<String>, ForgeError> {
-        let shown = format!("{at} of {repo}");
-        let (place, path, at) = (self.path_of(repo), path.to_string(), at.to_owned());
-        let found = blocking(move || {
-            let repo = gix::open_opts(&place, gix::open::Options::isolated())?;
+        let what = format!("{at} of {repo}");
+        let (repo_path, path, at) = (self.path_of(repo), path.to_string(), at.to_owned());
+        let found = run_blocking(move || {
+            let repo = gix::open_opts(&repo_path, gix::open::Options::isolated())?;
             let tree = repo.rev_parse_single(at.as_str())?.object()?.peel_to_tree()?;
             let Some(entry) = tree.lookup_entry_by_path(&path)? else { return Ok(None) };
             let object = entry.object()?;
@@ -323,7 +325,7 @@ impl Forge for LocalForge {
             Ok(is_file.then(|| String::from_utf8(object.data.clone()).ok()).flatten())
         })
         .await?;
-        found.map_err(|_| not_found(shown))
+        found.map_err(|_| not_found(what))
     }
 
     async fn git_credential(&self, _: &RepoName) -> Result<Option<GitCredential>, ForgeError> {
@@ -335,8 +337,7 @@ impl Forge for LocalForge {
     }
 }
 
-/// Moves the second branch to where the first one stands, when that is the commit and nothing is lost by it; else says
-/// why not.
+/// Moves the base branch to the head branch, if that is at `commit` and contains the base. Returns the reason if not.
 fn fast_forward(
     path: &std::path::Path,
     (head, base): &(String, String),
@@ -346,18 +347,18 @@ fn fast_forward(
     let head_tip = repo.find_reference(head.as_str())?.peel_to_id()?.detach();
     let base_tip = repo.find_reference(base.as_str())?.peel_to_id()?.detach();
     if gix::ObjectId::from_hex(commit.as_bytes()).ok() != Some(head_tip) {
-        return Ok(Some("its branch has other commits than ours"));
+        return Ok(Some("its branch is at another commit"));
     }
-    let mut before = repo.rev_walk([head_tip]).all()?;
-    if !before.any(|commit| commit.is_ok_and(|commit| commit.id == base_tip)) {
-        return Ok(Some("other commits have come onto its base branch; merge it with git"));
+    let mut ancestors = repo.rev_walk([head_tip]).all()?;
+    if !ancestors.any(|commit| commit.is_ok_and(|commit| commit.id == base_tip)) {
+        return Ok(Some("its base branch has other commits; merge it with git"));
     }
     let mut reference = repo.find_reference(base.as_str())?;
     reference.set_target_id(head_tip, "merge a pull request")?;
     Ok(None)
 }
 
-async fn blocking<T: Send + 'static>(
+async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, gix::Error> + Send + 'static,
 ) -> Result<Result<T, gix::Error>, ForgeError> {
     tokio::task::spawn_blocking(work).await.map_err(|error| ForgeError::InvalidResponse {

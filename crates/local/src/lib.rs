@@ -9,5 +9,5 @@ use patchwright_domain::PlatformId;
 pub use forge::LocalForge;
 pub use webhook::{DELIVERY_HEADER, EVENT_HEADER, LocalWebhook, SIGNATURE_HEADER};
 
-/// The name of this platform.
+/// The id of this platform.
 pub const LOCAL: PlatformId = PlatformId::from_static("local");

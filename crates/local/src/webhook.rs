@@ -1,18 +1,18 @@
-//! The door of the built-in forge.
+//! Verification and decoding of the built-in forge's deliveries.
 
 use patchwright_core::webhook::{
     Actor, DecodeError, Delivery, Headers, InboundComment, InboundEvent, InboundIssue, SignatureError, SigningKeys,
-    WebhookDecoder, delivery_id, shortened,
+    WebhookDecoder, resolve_delivery_id, shorten_name,
 };
 use patchwright_domain::{IssueNumber, IssueRef, PlatformId};
 
 use crate::{LOCAL, wire};
 
-/// Names the event: `issue` or `ping`.
+/// The header with the event: `issue` or `ping`.
 pub const EVENT_HEADER: &str = "X-Patchwright-Event";
-/// Names the delivery.
+/// The header with the delivery's id.
 pub const DELIVERY_HEADER: &str = "X-Patchwright-Delivery";
-/// Carries `sha256=` and the HMAC over the raw body.
+/// The header with `sha256=` and the HMAC of the raw body in hexadecimal digits.
 pub const SIGNATURE_HEADER: &str = "X-Patchwright-Signature-256";
 
 /// Verifies and decodes the built-in forge's deliveries.
@@ -22,7 +22,7 @@ pub struct LocalWebhook {
 }
 
 impl LocalWebhook {
-    /// A door with these secrets.
+    /// Creates a decoder with these secrets.
     pub const fn new(keys: SigningKeys) -> Self {
         Self { keys }
     }
@@ -43,7 +43,7 @@ impl WebhookDecoder for LocalWebhook {
 
     fn decode(&self, headers: &dyn Headers, body: &[u8]) -> Result<Delivery, DecodeError> {
         let event_type = headers.get(EVENT_HEADER).ok_or(DecodeError::Header { name: EVENT_HEADER })?;
-        let id = delivery_id(headers, DELIVERY_HEADER, event_type, body)?;
+        let id = resolve_delivery_id(headers, DELIVERY_HEADER, event_type, body)?;
         let event = match event_type {
             "ping" => InboundEvent::Ping,
             "issue" => {
@@ -52,7 +52,7 @@ impl WebhookDecoder for LocalWebhook {
                 issue_event(event)?
             }
             other => {
-                return Err(DecodeError::UnknownEvent { event: shortened(other), platform: LOCAL });
+                return Err(DecodeError::UnknownEvent { event: shorten_name(other), platform: LOCAL });
             }
         };
         Ok(Delivery { id, event_type: event_type.to_owned(), event })
@@ -100,6 +100,6 @@ fn issue_event(event: wire::Event) -> Result<InboundEvent, DecodeError> {
             at: None,
         },
         "opened" => InboundEvent::Opened { issue, actor },
-        other => InboundEvent::Other { reason: format!("the action {} starts nothing", shortened(other)) },
+        other => InboundEvent::Other { reason: format!("the action {} starts no job", shorten_name(other)) },
     })
 }

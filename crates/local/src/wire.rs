@@ -1,4 +1,4 @@
-//! The JSON of the built-in forge's deliveries. Ours alone, so nothing unknown is accepted.
+//! The payloads of the built-in forge. Only this project defines them, so unknown fields are refused.
 
 use serde::Deserialize;
 

@@ -1,4 +1,4 @@
-//! The built-in forge keeps the contract, over a real database and real repositories.
+//! The built-in forge against the contract of the forge port, over a database and repositories on disk.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,10 +23,10 @@ async fn the_built_in_forge_keeps_the_contract() {
     let source = IssueRef::on_forge(LOCAL, "acme/demo".parse().unwrap(), IssueNumber::same(1));
     let main = BranchName::parse("main").unwrap();
     let branch = BranchName::parse("agent/fix-1").unwrap();
-    let place = forge.path_of(&source.repo);
-    let commit = seed_repository(&place, &main, &[("README.md", "hello\n")], start_of_time()).unwrap();
-    std::fs::create_dir_all(place.join("refs/heads/agent")).unwrap();
-    std::fs::write(place.join("refs/heads/agent/fix-1"), format!("{commit}\n")).unwrap();
+    let path = forge.path_of(&source.repo);
+    let commit = seed_repository(&path, &main, &[("README.md", "hello\n")], start_of_time()).unwrap();
+    std::fs::create_dir_all(path.join("refs/heads/agent")).unwrap();
+    std::fs::write(path.join("refs/heads/agent/fix-1"), format!("{commit}\n")).unwrap();
     let opened = Issue { source: source.clone(), title: "Bug".into(), body: "It breaks.".into(), ..issue(1) };
     forge.open_issue(opened).await.unwrap();
     let head = patchwright_domain::CommitSha::parse(&commit.to_string()).unwrap();
