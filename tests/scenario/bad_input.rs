@@ -109,7 +109,7 @@ async fn a_model_that_times_out() {
 async fn a_model_server_that_refuses_the_key() {
     let refusal =
         json!({"error": {"message": "Incorrect API key", "type": "invalid_request_error", "code": "invalid_api_key"}});
-    fails(vec![Script::Error(401, refusal)], &[], "check LLM_API_KEY and LLM_MODEL").await;
+    fails(vec![Script::Error(401, refusal)], &[], "check the API key and the model's name").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! Recording answers to a file and answering from one, without a server.
+//! Recording a model's answers to a file, and replaying them without a server.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -10,70 +10,71 @@ use patchwright_core::secret::Redactor;
 use patchwright_domain::Usage;
 use serde::{Deserialize, Serialize};
 
-/// One question and its answer: a line of a recording.
+/// A request and its answer: one line of a recording.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exchange {
-    /// What the question was for.
+    /// [`ChatRequest::purpose`].
     pub purpose: String,
-    /// The last message that was sent, for people who read the file; not compared on replay.
+    /// The last message of the request, for people; not compared on replay.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub question: String,
-    /// The answer.
+    /// The answer's text.
     pub answer: String,
-    /// What it cost.
+    /// Tokens and cost of the answer.
     #[serde(default)]
     pub usage: Usage,
 }
 
-/// A recording cannot be read.
+/// A recording cannot be read or written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RecordingError {
-    /// The file.
+    /// The file cannot be opened.
     #[error("the recording {path} cannot be read")]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
-    /// A line.
-    #[error("line {line} of the recording is no exchange")]
+    /// A line is not an [`Exchange`].
+    #[error("line {line} of the recording is not an exchange")]
     Line {
-        /// Which, from 1.
+        /// The number of the line, from 1.
         line: usize,
-        /// Why.
+        /// The cause.
         #[source]
         source: serde_json::Error,
     },
 }
 
-/// Answers from a recording: the next unused answer of the question's purpose.
+/// Replays a recording: answers with the next unused answer for the request's purpose.
 #[derive(Debug)]
 pub struct Recorded {
     model: String,
-    left: Mutex<Vec<Exchange>>,
+    remaining: Mutex<Vec<Exchange>>,
 }
 
 impl Recorded {
-    /// Takes the text of a recording: one JSON object a line, empty lines passed over.
+    /// Parses the text of a recording: one JSON object a line; empty lines are skipped.
     ///
     /// # Errors
-    /// [`RecordingError::Line`] with the first line that is none.
+    /// [`RecordingError::Line`] with the first invalid line.
     pub fn parse(model: impl Into<String>, text: &str) -> Result<Self, RecordingError> {
-        let mut left = Vec::new();
+        let mut remaining = Vec::new();
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let exchange =
                 serde_json::from_str(line).map_err(|source| RecordingError::Line { line: index + 1, source })?;
-            left.push(exchange);
+            remaining.push(exchange);
         }
-        Ok(Self { model: model.into(), left: Mutex::new(left) })
+        Ok(Self { model: model.into(), remaining: Mutex::new(remaining) })
     }
 
     /// Reads a recording from a file.
     ///
     /// # Errors
-    /// [`RecordingError`].
+    /// [`RecordingError::File`] if it cannot be read, [`RecordingError::Line`] for an invalid line.
     pub fn open(model: impl Into<String>, path: &Path) -> Result<Self, RecordingError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| RecordingError::File { path: path.to_owned(), source })?;
@@ -88,17 +89,17 @@ impl Llm for Recorded {
     }
 
     async fn chat(&self, request: &ChatRequest, _: &CancellationToken) -> Result<ChatAnswer, LlmError> {
-        let mut left = self.left.lock().expect("no holder of this lock can panic");
-        let found = left.iter().position(|exchange| exchange.purpose == request.purpose);
-        let exchange = found.map(|at| left.remove(at)).ok_or_else(|| LlmError::Unusable {
-            detail: format!("the recording has no further answer to `{}`", request.purpose),
+        let mut remaining = self.remaining.lock().expect("no holder of this lock can panic");
+        let found = remaining.iter().position(|exchange| exchange.purpose == request.purpose);
+        let exchange = found.map(|at| remaining.remove(at)).ok_or_else(|| LlmError::Unusable {
+            detail: format!("the recording has no further answer for `{}`", request.purpose),
         })?;
         let usage = Usage { calls: 1, ..exchange.usage };
         Ok(ChatAnswer { text: exchange.answer, model: self.model.clone(), usage })
     }
 }
 
-/// Asks another model and writes each exchange to a file, secrets masked.
+/// Passes requests on to another model and appends each exchange to a file, with secrets masked.
 pub struct Recording<L> {
     inner: L,
     redactor: Redactor,
@@ -106,10 +107,10 @@ pub struct Recording<L> {
 }
 
 impl<L: Llm> Recording<L> {
-    /// Records to the end of a file.
+    /// Creates a recorder that appends to a file, which is created if necessary.
     ///
     /// # Errors
-    /// [`RecordingError::File`] when it cannot be written.
+    /// [`RecordingError::File`] if it cannot be opened.
     pub fn new(inner: L, redactor: Redactor, path: &Path) -> Result<Self, RecordingError> {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
         let file = file.map_err(|source| RecordingError::File { path: path.to_owned(), source })?;
@@ -140,7 +141,7 @@ impl<L: Llm> Llm for Recording<L> {
         let line = serde_json::to_string(&exchange).expect("an exchange has only text and numbers");
         let mut file = self.file.lock().expect("no holder of this lock can panic");
         if let Err(error) = writeln!(file, "{line}") {
-            tracing::warn!(%error, "an exchange with the model could not be recorded");
+            tracing::warn!(%error, "failed to record a model request");
         }
         drop(file);
         Ok(answer)
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_recording_answers_by_purpose_and_in_order() {
+    async fn a_recording_is_replayed_by_purpose_and_in_order() {
         let text = "{\"purpose\":\"a\",\"answer\":\"1\"}\n\n{\"purpose\":\"b\",\"answer\":\"2\"}\n{\"purpose\":\"a\",\"answer\":\"3\"}\n";
         let recorded = Recorded::parse("recorded", text).unwrap();
         let cancel = CancellationToken::new();
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_recorded_can_be_replayed() {
+    async fn a_written_recording_can_be_replayed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("answers.jsonl");
         let source = Recorded::parse("m", "{\"purpose\":\"a\",\"answer\":\"the answer\"}").unwrap();

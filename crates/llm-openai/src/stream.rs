@@ -1,24 +1,23 @@
-//! Server-sent events: bytes in, data lines out. Pieces may be cut anywhere, inside a character too.
+//! Server-sent events: bytes in, data out. Chunks may be split anywhere, even within a character.
 
-/// Collects bytes and hands out the data of whole events.
+/// Buffers bytes and returns the data of complete events.
 #[derive(Debug, Default)]
 pub(crate) struct EventStream {
     buffer: Vec<u8>,
 }
 
 impl EventStream {
-    /// Takes bytes in and returns the data of every line that they complete.
+    /// Adds bytes and returns the data of every line that they complete.
     ///
-    /// Chat completions send one `data:` line an event, so a line is an event; comments and other fields are passed
-    /// over.
+    /// Chat completions have one `data:` line an event, so a line is an event. Comments and other fields are skipped.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<String> {
         self.buffer.extend_from_slice(bytes);
         let Some(end) = self.buffer.iter().rposition(|byte| *byte == b'\n') else { return Vec::new() };
-        let whole: Vec<u8> = self.buffer.drain(..=end).collect();
-        whole.split(|byte| *byte == b'\n').filter_map(data_of).collect()
+        let complete: Vec<u8> = self.buffer.drain(..=end).collect();
+        complete.split(|byte| *byte == b'\n').filter_map(data_of).collect()
     }
 
-    /// What is left when the connection ends: a last line without its end.
+    /// Returns the data of a last line without a line break.
     pub(crate) fn finish(self) -> Option<String> {
         data_of(&self.buffer)
     }
@@ -35,14 +34,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_survive_any_cut() {
+    fn events_are_complete_wherever_the_stream_is_split() {
         let text = ": hello\r\ndata: {\"a\":\"é\"}\r\n\r\nevent: x\ndata:[DONE]\n\n".as_bytes();
         for cut in 0..=text.len() {
             let mut stream = EventStream::default();
-            let mut seen = stream.push(&text[..cut]);
-            seen.extend(stream.push(&text[cut..]));
-            seen.extend(stream.finish());
-            assert_eq!(seen, ["{\"a\":\"é\"}", "[DONE]"], "cut at {cut}");
+            let mut received = stream.push(&text[..cut]);
+            received.extend(stream.push(&text[cut..]));
+            received.extend(stream.finish());
+            assert_eq!(received, ["{\"a\":\"é\"}", "[DONE]"], "split at {cut}");
         }
     }
 }

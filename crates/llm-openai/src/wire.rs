@@ -1,4 +1,4 @@
-//! The JSON of chat completions, as servers really send it: much may lack.
+//! Chat completions as JSON. Nearly all fields are optional, because compatible servers leave many out.
 
 use patchwright_core::llm::{Message, Role};
 use serde::{Deserialize, Serialize};
@@ -86,7 +86,7 @@ pub(crate) enum ErrorField {
         message: Option<String>,
         #[serde(rename = "type")]
         kind: Option<String>,
-        /// A word with OpenAI, a number with some others.
+        /// A string in OpenAI's responses, a number in those of some other servers.
         code: Option<serde_json::Value>,
     },
 }

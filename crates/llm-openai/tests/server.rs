@@ -1,6 +1,6 @@
-//! The client against a server that speaks the protocol, well and badly.
+//! The client against a fake server that follows and violates the protocol.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
+#![expect(clippy::unwrap_used, reason = "a failed setup ends the test")]
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn client(server: &LlmServer, change: impl FnOnce(&mut OpenAiOptions)) -> OpenAi
     let mut options = OpenAiOptions {
         base_url: server.url(),
         timeout: Duration::from_millis(500),
-        first_wait: Duration::from_millis(5),
+        initial_backoff: Duration::from_millis(5),
         ..OpenAiOptions::default()
     };
     change(&mut options);
@@ -29,7 +29,7 @@ async fn ask(client: &OpenAi) -> Result<String, LlmError> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whole_and_streamed_answers_are_the_same() {
+async fn complete_and_streamed_answers_are_the_same() {
     let server = LlmServer::answering(&["héllo 修", "héllo 修"]);
     assert_eq!(ask(&client(&server, |_| {})).await.unwrap(), "héllo 修");
     assert_eq!(ask(&client(&server, |options| options.stream = true)).await.unwrap(), "héllo 修");
@@ -42,11 +42,11 @@ async fn whole_and_streamed_answers_are_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
+async fn transient_errors_are_retried_and_permanent_ones_are_not() {
     let busy = |status| Script::Error(status, json!({"error": {"message": "busy", "code": "rate_limit_exceeded"}}));
     let server = LlmServer::start([busy(429), busy(502), Script::Answer("at last".into())]);
     assert_eq!(ask(&client(&server, |_| {})).await.unwrap(), "at last");
-    for (status, body, wanted) in [
+    for (status, body, expected) in [
         (401, json!({"detail": "Invalid API key"}), "Denied"),
         (404, json!({"error": {"message": "no such model", "code": "model_not_found"}}), "Denied"),
         (429, json!({"error": {"message": "quota", "type": "insufficient_quota"}}), "QuotaExhausted"),
@@ -54,15 +54,15 @@ async fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
     ] {
         let server = LlmServer::start([Script::Error(status, body)]);
         let error = ask(&client(&server, |_| {})).await.unwrap_err();
-        assert!(format!("{error:?}").starts_with(wanted), "{error:?}");
+        assert!(format!("{error:?}").starts_with(expected), "{error:?}");
         assert_eq!(server.asked().len(), 1);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_cut_off_empty_or_late_is_none() {
+async fn a_truncated_empty_or_late_answer_is_an_error() {
     let once = |options: &mut OpenAiOptions| {
-        options.tries = 1;
+        options.max_attempts = 1;
         options.stream = true;
     };
     let cut = ask(&client(&LlmServer::start([Script::CutOff("half".into())]), once)).await.unwrap_err();
@@ -75,13 +75,13 @@ async fn an_answer_that_is_cut_off_empty_or_late_is_none() {
     let server = LlmServer::answering(&[]);
     let nowhere = client(&server, |options| {
         options.base_url = "http://127.0.0.1:1".into();
-        options.tries = 1;
+        options.max_attempts = 1;
     });
-    assert!(ask(&nowhere).await.unwrap_err().to_string().contains("check LLM_BASE_URL"));
+    assert!(ask(&nowhere).await.unwrap_err().to_string().contains("check the server and its address"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_question_ends_at_once() {
+async fn a_cancelled_request_ends_at_once() {
     let server = LlmServer::start([Script::Silence(Duration::from_secs(30))]);
     let cancel = CancellationToken::new();
     let stop = cancel.clone();
@@ -91,7 +91,7 @@ async fn a_cancelled_question_ends_at_once() {
     });
     let client = client(&server, |options| options.timeout = Duration::from_secs(30));
     let request = ChatRequest { purpose: "test", messages: vec![], max_tokens: None };
-    let began = std::time::Instant::now();
+    let start = std::time::Instant::now();
     assert!(matches!(client.chat(&request, &cancel).await, Err(LlmError::Cancelled)));
-    assert!(began.elapsed() < Duration::from_secs(10));
+    assert!(start.elapsed() < Duration::from_secs(10));
 }

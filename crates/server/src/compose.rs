@@ -363,10 +363,10 @@ fn llm(config: &Config, http: &HttpClient, redactor: &Redactor) -> Result<Option
         temperature: config.llm_temperature,
         stream: config.llm_stream,
         timeout: config.llm_timeout,
-        tries: config.llm_tries,
+        max_attempts: config.llm_tries,
         prompt_price_micros: config.llm_prompt_price_micros,
         completion_price_micros: config.llm_completion_price_micros,
-        first_wait: defaults.first_wait,
+        initial_backoff: defaults.initial_backoff,
     };
     let server = OpenAi::new(http.clone(), options);
     Ok(Some(match &config.llm_record {
@@ -435,6 +435,7 @@ fn sandbox_options(config: &Config, policy: Option<SandboxPolicy>) -> SandboxOpt
         path: config.search_path.clone(),
         env: config.toolchain_env.clone(),
         timeout: config.sandbox_timeout,
+        refusal_hint: "set SANDBOX=best-effort to run code that you trust as far as your own".to_owned(),
     }
 }
 
