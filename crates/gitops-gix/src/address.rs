@@ -1,4 +1,4 @@
-//! Where a repository is, and whether credentials may go there.
+//! Addresses of repositories, and the rules for sending credentials to them.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -6,23 +6,23 @@ use std::path::PathBuf;
 use patchwright_core::git::GitError;
 use url::Url;
 
-/// A repository's place.
+/// The address of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Address {
-    /// A folder on this machine.
+    /// A path on this machine.
     Local(PathBuf),
     /// `https://` or `http://`.
     Http(Url),
-    /// `ssh://`, through the git program.
+    /// `ssh://`, served by the git program.
     Ssh(Url),
 }
 
 impl Address {
-    /// Reads an address. Git's other transports (`file:` by address, `ext::`, helpers) are refused: they run programs.
+    /// Parses an address. Git's other transports (`file:`, `ext::`, helpers) are refused, because they can run programs.
     pub(crate) fn parse(text: &str) -> Result<Self, GitError> {
-        let refused = |reason: &str| GitError::AddressRefused { url: shown(text), reason: reason.to_owned() };
+        let refused = |reason: &str| GitError::AddressRefused { url: redact_url(text), reason: reason.to_owned() };
         if text.starts_with('-') || text.chars().any(char::is_control) {
-            return Err(refused("it begins with `-` or holds a control character"));
+            return Err(refused("it starts with `-` or contains a control character"));
         }
         match text.split_once("://") {
             None if text.contains("::") => Err(refused("git's transport helpers are not allowed")),
@@ -33,7 +33,7 @@ impl Address {
                     return Err(refused("it names no host"));
                 }
                 if url.password().is_some() {
-                    return Err(refused("it holds a password; set the forge's token instead"));
+                    return Err(refused("it contains a password; set the forge's token instead"));
                 }
                 match scheme {
                     "https" | "http" => Ok(Self::Http(url)),
@@ -44,22 +44,19 @@ impl Address {
         }
     }
 
-    /// The address for people and logs.
-    pub(crate) fn shown(&self) -> String {
+    /// Returns the address without credentials, for messages.
+    pub(crate) fn redacted(&self) -> String {
         match self {
             Self::Local(path) => path.display().to_string(),
-            Self::Http(url) | Self::Ssh(url) => shown(url.as_str()),
+            Self::Http(url) | Self::Ssh(url) => redact_url(url.as_str()),
         }
     }
 
-    /// Whether a credential may be sent there.
-    pub(crate) fn admits_credential(&self, allow_clear_http: bool) -> Result<(), GitError> {
+    /// Checks that a credential may be sent to the address: over clear `http` to this machine only, unless allowed.
+    pub(crate) fn check_credential(&self, allow_clear_http: bool) -> Result<(), GitError> {
         match self {
             Self::Http(url) if url.scheme() == "http" && !allow_clear_http && !is_loopback(url) => {
-                Err(GitError::AddressRefused {
-                    url: self.shown(),
-                    reason: "a token would travel in clear text; use https, or set ALLOW_CLEAR_HTTP=true".to_owned(),
-                })
+                Err(GitError::ClearTextCredential { url: self.redacted() })
             }
             _ => Ok(()),
         }
@@ -75,18 +72,21 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// An address without user, password, query and fragment.
-fn shown(text: &str) -> String {
+/// The longest address that a message repeats if it is not a URL, in characters.
+const MAX_SHOWN_CHARS: usize = 200;
+
+/// Removes user, password, query and fragment from an address.
+fn redact_url(text: &str) -> String {
     match Url::parse(text) {
         Ok(mut url) if url.has_host() => {
-            // Both fail only for addresses that cannot have a user, which then have none.
+            // Both fail only for addresses that cannot have a user.
             let _ = url.set_username("");
             let _ = url.set_password(None);
             url.set_query(None);
             url.set_fragment(None);
             url.to_string()
         }
-        _ => text.chars().take(200).collect(),
+        _ => text.chars().take(MAX_SHOWN_CHARS).collect(),
     }
 }
 
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_transports_that_run_nothing_are_taken() {
+    fn transports_that_can_run_programs_are_refused() {
         for bad in [
             "ext::sh -c id",
             "file:///etc",
@@ -112,8 +112,8 @@ mod tests {
     }
 
     #[test]
-    fn a_token_goes_over_clear_http_only_to_this_machine() {
-        let ok = |text: &str, allow| Address::parse(text).unwrap().admits_credential(allow).is_ok();
+    fn a_credential_is_sent_over_clear_http_only_to_this_machine() {
+        let ok = |text: &str, allow| Address::parse(text).unwrap().check_credential(allow).is_ok();
         assert!(ok("https://git.example/x", false));
         assert!(ok("http://127.0.0.1:8080/x", false));
         assert!(ok("http://[::1]/x", false));
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn no_message_shows_a_credential() {
+    fn errors_contain_no_credential() {
         let error = Address::parse("https://u:hunter2@host/x").unwrap_err().to_string();
         assert!(!error.contains("hunter2"), "{error}");
     }

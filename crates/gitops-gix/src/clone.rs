@@ -1,4 +1,4 @@
-//! Making a working copy.
+//! Creating working copies.
 
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -15,13 +15,13 @@ use patchwright_domain::{BranchName, CommitSha};
 
 use crate::GitOptions;
 use crate::address::Address;
-use crate::error::{broken, io, remote};
+use crate::error::{internal, io_error, remote_error};
 use crate::export::checkout_tree;
 use crate::transport::http_options;
 use crate::workspace::GixWorkspace;
 
-/// How many commits a working copy needs: the tip, and the one before it when the tip is made anew.
-pub(crate) fn depth(request: &Checkout) -> NonZeroU32 {
+/// Returns the number of commits to fetch: the tip, and its parent if the tip is replaced.
+pub(crate) fn clone_depth(request: &Checkout) -> NonZeroU32 {
     const TWO: NonZeroU32 = NonZeroU32::new(2).expect("two is not zero");
     if request.rework.is_some() { TWO } else { NonZeroU32::MIN }
 }
@@ -33,36 +33,37 @@ pub(crate) fn checkout(
     interrupt: &AtomicBool,
 ) -> Result<GixWorkspace, GitError> {
     std::fs::create_dir_all(&request.destination)
-        .map_err(io(format!("making the working copy at {}", request.destination.display())))?;
+        .map_err(io_error(format!("creating the working copy at {}", request.destination.display())))?;
     let (repo, base) = match &address {
-        Address::Local(path) => borrow_local(path, &address, request)?,
+        Address::Local(path) => checkout_local(path, &address, request)?,
         Address::Http(_) => clone_http(options, &address, request, interrupt)?,
         Address::Ssh(url) => crate::command::clone(options, url, &address, request)?,
     };
-    let tip = repo.head_id().map_err(broken("reading the cloned branch"))?.detach();
-    let base_commit = start(&repo, tip, request)?;
-    let root = repo.workdir().expect("made with a working tree").to_owned();
+    let tip = repo.head_id().map_err(internal("reading the cloned branch"))?.detach();
+    let base_commit = start_commit(&repo, tip, request)?;
+    let root = repo.workdir().expect("created with a working tree").to_owned();
     let mut index = checkout_tree(&repo, base_commit, &root, interrupt)?;
-    index.write(gix::index::write::Options::default()).map_err(broken("writing the index"))?;
+    index.write(gix::index::write::Options::default()).map_err(internal("writing the index"))?;
     start_branch(&repo, base_commit, &request.branch)?;
-    GixWorkspace::new(repo, options.clone(), address, base, sha(base_commit), request.branch.clone())
+    GixWorkspace::new(repo, options.clone(), address, base, to_commit_sha(base_commit), request.branch.clone())
 }
 
-/// The commit to begin at: the tip, or the one before it when the tip is ours and is made anew.
-fn start(cloned: &gix::Repository, tip: gix::ObjectId, request: &Checkout) -> Result<gix::ObjectId, GitError> {
-    let Some(rework) = request.rework.as_ref().filter(|rework| rework.tip == sha(tip)) else { return Ok(tip) };
-    let commit = cloned.find_commit(tip).map_err(broken("reading the cloned branch"))?;
+/// Returns the commit to start from: the tip, or its parent if the tip is the commit to replace.
+fn start_commit(repo: &gix::Repository, tip: gix::ObjectId, request: &Checkout) -> Result<gix::ObjectId, GitError> {
+    let Some(rework) = request.rework.as_ref().filter(|rework| rework.tip == to_commit_sha(tip)) else {
+        return Ok(tip);
+    };
+    let commit = repo.find_commit(tip).map_err(internal("reading the cloned branch"))?;
     let parent = commit.parent_ids().next().map(gix::Id::detach);
-    Ok(parent.filter(|parent| sha(*parent) == rework.start).unwrap_or(tip))
+    Ok(parent.filter(|parent| to_commit_sha(*parent) == rework.start).unwrap_or(tip))
 }
 
-/// gix's object id as ours.
-pub(crate) fn sha(id: gix::ObjectId) -> CommitSha {
+pub(crate) fn to_commit_sha(id: gix::ObjectId) -> CommitSha {
     CommitSha::parse(&id.to_string()).expect("gix prints full lower-case ids")
 }
 
-/// Opens nothing of this machine's configuration: no aliases, helpers, `insteadOf` or hooks of its owner.
-pub(crate) fn isolated() -> gix::open::Options {
+/// Returns options that ignore the configuration of this machine: no aliases, helpers, `insteadOf` or hooks.
+pub(crate) fn open_options() -> gix::open::Options {
     gix::open::Options::isolated()
 }
 
@@ -80,14 +81,14 @@ fn clone_http(
     match fetch(address, &base, request, http()?, interrupt) {
         Ok(repo) => Ok((repo, base)),
         Err(error) => {
-            // A fetch that finds no reference fails in many words; the list of references tells why in one.
+            // gix has no error of its own for a missing reference; the list of references tells the cases apart.
             let (refs, _) = remote_refs(options, address, request)?;
             if refs.is_empty() {
                 Err(empty(address))
             } else if refs.contains(&base.full_ref()) {
-                Err(remote(address, &error))
+                Err(remote_error(address, &error))
             } else {
-                Err(GitError::BranchNotFound { url: address.shown(), branch: base })
+                Err(GitError::BranchNotFound { url: address.redacted(), branch: base })
             }
         }
     }
@@ -100,7 +101,7 @@ fn fetch(
     http: gix::protocol::transport::client::blocking_io::http::Options,
     interrupt: &AtomicBool,
 ) -> Result<gix::Repository, gix::Error> {
-    let Address::Http(url) = address else { unreachable!("the caller has matched") };
+    let Address::Http(url) = address else { unreachable!("the caller has matched the transport") };
     let refspec = format!("+{}:refs/remotes/origin/{base}", base.full_ref());
     let create = gix::create::Options { destination_must_be_empty: Some(true), ..gix::create::Options::default() };
     let mut prepare = gix::clone::PrepareFetch::new(
@@ -108,11 +109,11 @@ fn fetch(
         &request.destination,
         gix::create::Kind::WithWorktree,
         create,
-        isolated(),
+        open_options(),
     )?
-    .with_shallow(Shallow::DepthAtRemote(depth(request)))
+    .with_shallow(Shallow::DepthAtRemote(clone_depth(request)))
     .with_ref_name(Some(base.as_str()))?
-    // gix's default asks for the tips of all branches: five times the pack on a large repository.
+    // By default gix fetches the tips of all branches, which is five times the size for a large repository.
     .configure_remote(move |mut remote| {
         remote.replace_refspecs([refspec.as_str()], Direction::Fetch)?;
         Ok(remote.with_fetch_tags(gix::remote::fetch::Tags::None))
@@ -126,14 +127,14 @@ fn fetch(
     Ok(repo)
 }
 
-/// The names of the remote's branches, and the one that its HEAD points to.
+/// Returns the names of the remote's references, and the branch that its HEAD points to.
 fn remote_refs(
     options: &GitOptions,
     address: &Address,
     request: &Checkout,
 ) -> Result<(Vec<String>, Option<BranchName>), GitError> {
-    let Address::Http(url) = address else { unreachable!("the caller has matched") };
-    let failed = |error: gix::Error| remote(address, &error);
+    let Address::Http(url) = address else { unreachable!("the caller has matched the transport") };
+    let failed = |error: gix::Error| remote_error(address, &error);
     let connect_options = connect::Options { version: Protocol::V1, ..connect::Options::default() };
     let mut transport = connect::connect(url.as_str(), connect_options).map_err(failed)?;
     let http = http_options(options, address, request.credential.as_ref())?;
@@ -159,49 +160,57 @@ fn remote_refs(
 }
 
 fn empty(address: &Address) -> GitError {
-    GitError::EmptyRepository { url: address.shown() }
+    GitError::EmptyRepository { url: address.redacted() }
 }
 
-/// A working copy that reads its base from the objects of a repository on this machine: nothing is copied, and new
-/// objects go into the working copy's own store.
-fn borrow_local(path: &Path, address: &Address, request: &Checkout) -> Result<(gix::Repository, BranchName), GitError> {
-    let not_found = || GitError::RepositoryNotFound { url: address.shown() };
-    let source = gix::open_opts(path, isolated()).map_err(|_| not_found())?;
+/// Creates a working copy that borrows the objects of a repository on this machine (git's alternates). Nothing is copied; new
+/// objects are written to the working copy's own store.
+fn checkout_local(
+    path: &Path,
+    address: &Address,
+    request: &Checkout,
+) -> Result<(gix::Repository, BranchName), GitError> {
+    let not_found = || GitError::RepositoryNotFound { url: address.redacted() };
+    let source = gix::open_opts(path, open_options()).map_err(|_| not_found())?;
     let base = match &request.base {
         Some(base) => base.clone(),
         None => head_branch(&source).ok_or_else(|| GitError::AddressRefused {
-            url: address.shown(),
-            reason: "its HEAD is on no branch; name the base branch".to_owned(),
+            url: address.redacted(),
+            reason: "its HEAD is detached; name the base branch".to_owned(),
         })?,
     };
     let Some(mut reference) =
-        source.try_find_reference(base.full_ref().as_str()).map_err(broken("reading the branches"))?
+        source.try_find_reference(base.full_ref().as_str()).map_err(internal("reading the branches"))?
     else {
-        let head = source.head().map_err(broken("reading HEAD"))?;
-        return Err(if head.is_unborn() && request.base.is_none() || no_branches(&source) {
+        let head = source.head().map_err(internal("reading HEAD"))?;
+        return Err(if head.is_unborn() && request.base.is_none() || has_no_branches(&source) {
             empty(address)
         } else {
-            GitError::BranchNotFound { url: address.shown(), branch: base }
+            GitError::BranchNotFound { url: address.redacted(), branch: base }
         });
     };
-    let tip = reference.peel_to_id().map_err(broken("reading the branch"))?.detach();
+    let tip = reference.peel_to_id().map_err(internal("reading the branch"))?.detach();
 
     let create = gix::create::Options { destination_must_be_empty: Some(true), ..gix::create::Options::default() };
-    let repo =
-        gix::ThreadSafeRepository::init_opts(&request.destination, gix::create::Kind::WithWorktree, create, isolated())
-            .map_err(broken("making the working copy"))?
-            .to_thread_local();
-    let objects = source.objects.store_ref().path().canonicalize().map_err(io("finding the objects"))?;
+    let repo = gix::ThreadSafeRepository::init_opts(
+        &request.destination,
+        gix::create::Kind::WithWorktree,
+        create,
+        open_options(),
+    )
+    .map_err(internal("creating the working copy"))?
+    .to_thread_local();
+    let objects = source.objects.store_ref().path().canonicalize().map_err(io_error("finding the objects"))?;
     let alternates = repo.git_dir().join("objects/info/alternates");
-    std::fs::create_dir_all(repo.git_dir().join("objects/info")).map_err(io("making the working copy"))?;
-    std::fs::write(&alternates, format!("{}\n", objects.display())).map_err(io("making the working copy"))?;
-    // A shallow source has parents that are not there; git and gix must know.
-    let shallow = source.shallow_file().map_err(broken("finding the shallow boundary"))?;
+    std::fs::create_dir_all(repo.git_dir().join("objects/info")).map_err(io_error("creating the working copy"))?;
+    std::fs::write(&alternates, format!("{}\n", objects.display())).map_err(io_error("creating the working copy"))?;
+    // The boundary of a shallow source is copied, because its commits have parents that are missing.
+    let shallow = source.shallow_file().map_err(internal("finding the shallow boundary"))?;
     if shallow.exists() {
-        std::fs::copy(shallow, repo.git_dir().join("shallow")).map_err(io("making the working copy"))?;
+        std::fs::copy(shallow, repo.git_dir().join("shallow")).map_err(io_error("creating the working copy"))?;
     }
-    // Opened anew, so that it sees the borrowed objects.
-    let repo = gix::open_opts(repo.git_dir(), isolated()).map_err(broken("opening the working copy"))?;
+    // Opened again to load the alternates.
+    let repo = gix::open_opts(repo.git_dir(), open_options()).map_err(internal("opening the working copy"))?;
     start_branch(&repo, tip, &base)?;
     Ok((repo, base))
 }
@@ -211,15 +220,16 @@ fn head_branch(repo: &gix::Repository) -> Option<BranchName> {
     BranchName::parse(&name.shorten().to_string()).ok()
 }
 
-fn no_branches(repo: &gix::Repository) -> bool {
+fn has_no_branches(repo: &gix::Repository) -> bool {
     repo.references()
         .ok()
         .and_then(|platform| platform.local_branches().ok().map(|mut branches| branches.next().is_none()))
         .unwrap_or(false)
 }
 
-/// Makes the branch at the commit and points HEAD to it.
+/// Creates the branch at the commit and points HEAD to it.
 fn start_branch(repo: &gix::Repository, at: gix::ObjectId, branch: &BranchName) -> Result<(), GitError> {
     crate::objects::set_branch(repo, branch, at, gix::refs::transaction::PreviousValue::Any)?;
-    std::fs::write(repo.git_dir().join("HEAD"), format!("ref: {}\n", branch.full_ref())).map_err(io("switching branch"))
+    std::fs::write(repo.git_dir().join("HEAD"), format!("ref: {}\n", branch.full_ref()))
+        .map_err(io_error("switching the branch"))
 }

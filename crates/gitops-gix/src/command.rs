@@ -1,7 +1,7 @@
-//! The fall-back through the git program, for `ssh://` remotes that gix's transports do not serve.
+//! The git program, for `ssh://` remotes, which gix's transports do not support.
 //!
-//! Every command is built here: fixed locale, no prompts, no hooks, no configuration of this machine's owner. The key
-//! comes from the ssh agent or the owner's ssh configuration; a token has no place in ssh.
+//! All commands are built here, with a fixed locale and without prompts, hooks and the user's git configuration. The key
+//! comes from the ssh agent or the user's ssh configuration; tokens are not used with ssh.
 
 use std::process::{Command, Stdio};
 
@@ -11,11 +11,11 @@ use url::Url;
 
 use crate::GitOptions;
 use crate::address::Address;
-use crate::clone::{depth, isolated};
-use crate::error::{broken, io};
+use crate::clone::{clone_depth, open_options};
+use crate::error::{MAX_DETAIL_CHARS, internal, io_error};
 use crate::push::Push;
 
-fn git(options: &GitOptions) -> Command {
+fn git_command(options: &GitOptions) -> Command {
     let mut command = Command::new(&options.git_program);
     command
         .args(["-c", "core.hooksPath=/dev/null", "-c", "credential.helper=", "-c", "protocol.allow=never"])
@@ -30,12 +30,12 @@ fn git(options: &GitOptions) -> Command {
 }
 
 fn run(command: &mut Command, action: &str, url: &str) -> Result<String, GitError> {
-    let output = command.output().map_err(io(format!("{action} with the git program")))?;
+    let output = command.output().map_err(io_error(format!("{action} with the git program")))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let error = String::from_utf8_lossy(&output.stderr);
-    let detail: String = error.trim().chars().take(300).collect();
+    let detail: String = error.trim().chars().take(MAX_DETAIL_CHARS).collect();
     Err(if error.contains("Permission denied") {
         GitError::Unauthorized { url: url.to_owned() }
     } else if error.contains("does not appear to be a git repository") || error.contains("not found") {
@@ -45,25 +45,25 @@ fn run(command: &mut Command, action: &str, url: &str) -> Result<String, GitErro
     })
 }
 
-/// Clones one branch, shallow and without its files.
+/// Clones one branch, shallow and without writing files.
 pub(crate) fn clone(
     options: &GitOptions,
     url: &Url,
     address: &Address,
     request: &Checkout,
 ) -> Result<(gix::Repository, BranchName), GitError> {
-    let mut command = git(options);
+    let mut command = git_command(options);
     command.args(["clone", "--quiet", "--no-checkout", "--single-branch", "--no-tags"]);
-    command.arg(format!("--depth={}", depth(request)));
+    command.arg(format!("--depth={}", clone_depth(request)));
     if let Some(base) = &request.base {
         command.arg(format!("--branch={base}"));
     }
     command.arg("--").arg(url.as_str()).arg(&request.destination);
-    run(&mut command, "cloning", &address.shown())?;
-    let repo = gix::open_opts(&request.destination, isolated()).map_err(broken("opening the working copy"))?;
-    let head = repo.head_name().map_err(broken("reading HEAD"))?;
+    run(&mut command, "cloning", &address.redacted())?;
+    let repo = gix::open_opts(&request.destination, open_options()).map_err(internal("opening the working copy"))?;
+    let head = repo.head_name().map_err(internal("reading HEAD"))?;
     let base = head.and_then(|name| BranchName::parse(&name.shorten().to_string()).ok());
-    let base = base.ok_or_else(|| GitError::EmptyRepository { url: address.shown() })?;
+    let base = base.ok_or_else(|| GitError::EmptyRepository { url: address.redacted() })?;
     Ok((repo, base))
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn clone(
 pub(crate) fn push(options: &GitOptions, url: &Url, repo: &gix::Repository, push: &Push<'_>) -> Result<(), GitError> {
     let name = push.branch.full_ref();
     let lease = push.expected.map(|id| id.to_string()).unwrap_or_default();
-    let mut command = git(options);
+    let mut command = git_command(options);
     command
         .arg("--git-dir")
         .arg(repo.git_dir())
@@ -80,7 +80,7 @@ pub(crate) fn push(options: &GitOptions, url: &Url, repo: &gix::Repository, push
         .arg("--")
         .arg(url.as_str())
         .arg(format!("{}:{name}", push.commit));
-    let output = command.output().map_err(io("pushing with the git program"))?;
+    let output = command.output().map_err(io_error("pushing with the git program"))?;
     let report = String::from_utf8_lossy(&output.stdout);
     if output.status.success() {
         return Ok(());
@@ -89,13 +89,14 @@ pub(crate) fn push(options: &GitOptions, url: &Url, repo: &gix::Repository, push
         Some(reason) if reason.contains("stale info") => GitError::LeaseLost { branch: push.branch.clone() },
         Some(reason) => GitError::PushRefused { branch: push.branch.clone(), reason: reason.to_owned() },
         None => {
-            let detail: String = String::from_utf8_lossy(&output.stderr).trim().chars().take(300).collect();
-            GitError::Unavailable { url: Address::Ssh(url.clone()).shown(), detail }
+            let detail: String =
+                String::from_utf8_lossy(&output.stderr).trim().chars().take(MAX_DETAIL_CHARS).collect();
+            GitError::Unavailable { url: Address::Ssh(url.clone()).redacted(), detail }
         }
     })
 }
 
-/// The reason of a rejected reference in `git push --porcelain`'s report: `!\tfrom:to\t[rejected] (reason)`.
+/// Returns the reason of a rejected reference in the report of `git push --porcelain`: `!\tfrom:to\t[rejected] (reason)`.
 fn rejection(report: &str) -> Option<&str> {
     let line = report.lines().find(|line| line.starts_with('!'))?;
     let reason = line.rsplit('\t').next()?;
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reason_of_a_rejected_push_is_read() {
+    fn the_reason_of_a_rejected_push_is_parsed() {
         let stale = "To ssh://h/x\n!\tabc:refs/heads/a\t[rejected] (stale info)\nDone\n";
         assert_eq!(rejection(stale), Some("stale info"));
         let hook = "!\tabc:refs/heads/a\t[remote rejected] (pre-receive hook declined)\n";

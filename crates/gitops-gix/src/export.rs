@@ -1,4 +1,4 @@
-//! Writing the tree of a commit to a folder.
+//! Writing the files of a commit to a folder.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -6,19 +6,19 @@ use std::sync::atomic::AtomicBool;
 use gix::progress::Discard;
 use patchwright_core::git::GitError;
 
-use crate::error::{GixCause, broken};
+use crate::error::{GixCause, internal};
 
-/// Writes the files of a commit into a folder that is empty (but for `.git`), and returns the index of what it wrote.
+/// Writes the files of a commit into a folder that is empty except for `.git`, and returns the index of the files.
 ///
-/// gix refuses entries that would leave the folder or reach `.git`. Filter drivers do not run: they would have to be
-/// configured, and nothing of this machine's configuration is read.
+/// gix refuses entries that would leave the folder or write into `.git`. Filter drivers do not run, because they are defined
+/// in configuration that is not read.
 pub(crate) fn checkout_tree(
     repo: &gix::Repository,
     commit: gix::ObjectId,
     destination: &Path,
     interrupt: &AtomicBool,
 ) -> Result<gix::index::File, GitError> {
-    let failed = broken("writing the files of a commit");
+    let failed = internal("writing the files of a commit");
     let tree = repo.find_commit(commit).map_err(&failed)?.tree_id().map_err(&failed)?.detach();
     let mut index = repo.index_from_tree(&tree).map_err(&failed)?;
     let mut options =

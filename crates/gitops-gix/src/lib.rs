@@ -5,8 +5,8 @@ mod clone;
 mod command;
 mod error;
 mod export;
-mod jail;
 mod objects;
+mod path_guard;
 mod push;
 mod seed;
 mod snapshot;
@@ -24,18 +24,18 @@ use patchwright_core::CancellationToken;
 use patchwright_core::git::{Checkout, Git, GitError, Workspace};
 
 use crate::address::Address;
-use crate::error::interruptible;
+use crate::error::run_interruptible;
 
-/// How git behaves.
+/// Configures a [`GixGit`].
 #[derive(Debug, Clone)]
 pub struct GitOptions {
-    /// The longest time for one clone or push (`seeds/002 §8`: about 120 s).
+    /// The time limit for one clone or push (`docs/requirements.md#r263`).
     pub timeout: Duration,
-    /// Whether credentials may go over clear `http` to other machines.
+    /// Whether credentials may be sent over clear `http` to other machines ([`GitError::ClearTextCredential`]).
     pub allow_clear_http: bool,
-    /// Certificates to trust beside the system's, as a PEM file.
+    /// A PEM file with certificates to trust in addition to the system's.
     pub ca_bundle: Option<PathBuf>,
-    /// A proxy for git alone. Without one git goes out directly, whatever the environment says (`seeds/002 §8`).
+    /// The proxy for git. Without one git connects directly; the environment is ignored (`docs/requirements.md#r276`).
     pub proxy: Option<String>,
     /// The git program for `ssh://` remotes.
     pub git_program: PathBuf,
@@ -53,14 +53,14 @@ impl Default for GitOptions {
     }
 }
 
-/// Git over gix. Cheap to clone.
+/// The git port over gix. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct GixGit {
     options: GitOptions,
 }
 
 impl GixGit {
-    /// Git with these options.
+    /// Creates the port with these options.
     pub const fn new(options: GitOptions) -> Self {
         Self { options }
     }
@@ -72,8 +72,8 @@ impl Git for GixGit {
         let options = self.options.clone();
         let address = Address::parse(&request.url)?;
         let timeout = options.timeout;
-        let action = format!("cloning {}", address.shown());
-        let workspace = interruptible(action, timeout, cancel, move |interrupt| {
+        let action = format!("cloning {}", address.redacted());
+        let workspace = run_interruptible(action, timeout, cancel, move |interrupt| {
             clone::checkout(&options, address, &request, interrupt)
         })
         .await?;

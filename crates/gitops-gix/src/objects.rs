@@ -1,4 +1,4 @@
-//! Writing a commit, and finding the objects that a remote does not have yet.
+//! Writing commits, and collecting the objects that a remote does not have.
 
 use gix::objs::tree::EntryKind;
 use gix::refs::transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog};
@@ -6,26 +6,26 @@ use gix::refs::{FullName, Target};
 use patchwright_core::git::{CommitRequest, GitError};
 use patchwright_domain::BranchName;
 
-use crate::error::broken;
+use crate::error::internal;
 
-/// One object to send.
+/// An object to send.
 #[derive(Debug)]
 pub(crate) struct NewObject {
     pub(crate) kind: gix::objs::Kind,
     pub(crate) data: Vec<u8>,
 }
 
-/// A file for a commit; `None` removes it.
-pub(crate) type TreeChange = (String, Option<(gix::ObjectId, EntryKind)>);
+/// The path of a file with its new content; `None` removes the file.
+pub(crate) type TreeEdit = (String, Option<(gix::ObjectId, EntryKind)>);
 
 /// Writes a commit on top of `base`. Equal requests make equal commits.
 pub(crate) fn write_commit(
     repo: &gix::Repository,
     base: gix::ObjectId,
-    changes: &[TreeChange],
+    changes: &[TreeEdit],
     request: &CommitRequest,
 ) -> Result<gix::ObjectId, GitError> {
-    let failed = broken("writing the commit");
+    let failed = internal("writing the commit");
     let base_tree = repo.find_commit(base).map_err(&failed)?.tree_id().map_err(&failed)?.detach();
     let mut editor = repo.edit_tree(base_tree).map_err(&failed)?;
     for (path, entry) in changes {
@@ -55,14 +55,14 @@ pub(crate) fn write_commit(
     Ok(repo.write_object(&commit).map_err(&failed)?.detach())
 }
 
-/// Points a branch to a commit.
+/// Moves a branch to a commit.
 pub(crate) fn set_branch(
     repo: &gix::Repository,
     branch: &BranchName,
     to: gix::ObjectId,
     expected: PreviousValue,
 ) -> Result<(), GitError> {
-    let failed = broken("moving the branch");
+    let failed = internal("moving the branch");
     let name: FullName = branch.full_ref().try_into().map_err(|error| failed(gix::Error::from_error(error)))?;
     let edit = RefEdit {
         change: Change::Update {
@@ -78,15 +78,15 @@ pub(crate) fn set_branch(
     repo.edit_references_as([edit], Some(who)).map(|_| ()).map_err(&failed)
 }
 
-/// The objects of `commit` that are not in its base: the commit, and the trees and files that differ.
+/// Returns the objects of `commit` that its base does not have: the commit, and the changed trees and files.
 ///
-/// Our commits stand right on the base that we cloned, so no history has to be walked.
+/// The commit's parent is the base that was cloned, so no history is walked.
 pub(crate) fn new_objects(
     repo: &gix::Repository,
     base: gix::ObjectId,
     commit: gix::ObjectId,
 ) -> Result<Vec<NewObject>, GitError> {
-    let failed = broken("collecting the new objects");
+    let failed = internal("collecting the new objects");
     let mut objects = Vec::new();
     if commit == base {
         return Ok(objects);
@@ -94,12 +94,12 @@ pub(crate) fn new_objects(
     let tree_of = |id| -> Result<gix::ObjectId, gix::Error> { Ok(repo.find_commit(id)?.tree_id()?.detach()) };
     let old = tree_of(base).map_err(&failed)?;
     let new = tree_of(commit).map_err(&failed)?;
-    push_object(repo, commit, &mut objects).map_err(&failed)?;
+    append_object(repo, commit, &mut objects).map_err(&failed)?;
     collect_tree(repo, Some(old), new, &mut objects).map_err(&failed)?;
     Ok(objects)
 }
 
-fn push_object(repo: &gix::Repository, id: gix::ObjectId, objects: &mut Vec<NewObject>) -> Result<(), gix::Error> {
+fn append_object(repo: &gix::Repository, id: gix::ObjectId, objects: &mut Vec<NewObject>) -> Result<(), gix::Error> {
     let object = repo.find_object(id)?;
     objects.push(NewObject { kind: object.kind, data: object.data.clone() });
     Ok(())
@@ -127,8 +127,8 @@ fn collect_tree(
             let old_tree = old_entry.filter(|other| other.mode.is_tree()).map(|other| other.oid.to_owned());
             collect_tree(repo, old_tree, entry.oid.to_owned(), objects)?;
         } else if !entry.mode.is_commit() {
-            push_object(repo, entry.oid.to_owned(), objects)?;
+            append_object(repo, entry.oid.to_owned(), objects)?;
         }
     }
-    push_object(repo, new, objects)
+    append_object(repo, new, objects)
 }

@@ -1,4 +1,4 @@
-//! Our push client: gix has none. Smart HTTP, or straight into a repository on this machine.
+//! A push client over gix's transport, because gix has none: smart HTTP, or directly into a repository on this machine.
 
 use std::io::Write as _;
 
@@ -15,25 +15,25 @@ use patchwright_domain::BranchName;
 
 use crate::GitOptions;
 use crate::address::Address;
-use crate::clone::isolated;
-use crate::error::{GixCause, broken, io, remote};
+use crate::clone::open_options;
+use crate::error::{GixCause, internal, io_error, remote_error};
 use crate::objects::{NewObject, new_objects, set_branch};
 use crate::transport::http_options;
 
-/// What to push.
+/// A branch to push.
 #[derive(Debug)]
 pub(crate) struct Push<'a> {
     pub(crate) branch: &'a BranchName,
     pub(crate) base: gix::ObjectId,
     pub(crate) commit: gix::ObjectId,
-    /// Where the remote's branch must stand; `None`: it must not exist.
+    /// The commit that the remote branch must be at; `None` if it must not exist.
     pub(crate) expected: Option<gix::ObjectId>,
 }
 
 /// Pushes over HTTP.
 ///
-/// The lease is checked twice: here against the advertised references, and by the server, which compares the old id of
-/// the command under its own lock. Objects go whole, without deltas: an agent's commit is a handful of files.
+/// The lease is checked twice: here against the advertised references, and by the server, which compares the old id of the
+/// command under its own lock. Objects are sent without deltas, because a job's commit has few files.
 pub(crate) fn push_http(
     repo: &gix::Repository,
     options: &GitOptions,
@@ -41,20 +41,20 @@ pub(crate) fn push_http(
     push: &Push<'_>,
     credential: Option<&GitCredential>,
 ) -> Result<(), GitError> {
-    let Address::Http(url) = address else { unreachable!("the caller has matched") };
-    let failed = |error: gix::Error| remote(address, &error);
-    // receive-pack knows no protocol version 2.
+    let Address::Http(url) = address else { unreachable!("the caller has matched the transport") };
+    let failed = |error: gix::Error| remote_error(address, &error);
+    // receive-pack does not support protocol version 2.
     let connect_options = connect::Options { version: Protocol::V1, ..connect::Options::default() };
     let mut transport = connect::connect(url.as_str(), connect_options).map_err(failed)?;
     transport.configure(&http_options(options, address, credential)?).map_err(failed)?;
     let handshake =
         gix::protocol::handshake(&mut transport, Service::ReceivePack, |_| Ok(None), Vec::new(), &mut Discard)
             .map_err(failed)?;
-    let standing = standing_at(handshake.refs.as_deref().unwrap_or_default(), push.branch);
-    if standing == Some(push.commit) {
+    let tip = remote_tip(handshake.refs.as_deref().unwrap_or_default(), push.branch);
+    if tip == Some(push.commit) {
         return Ok(());
     }
-    if standing != push.expected {
+    if tip != push.expected {
         return Err(GitError::LeaseLost { branch: push.branch.clone() });
     }
 
@@ -69,12 +69,12 @@ pub(crate) fn push_http(
     if repo.object_hash() != gix::hash::Kind::Sha1 {
         command.push_str(" object-format=sha256");
     }
-    let pack = pack(repo, &new_objects(repo, push.base, push.commit)?)?;
+    let pack = create_pack(repo, &new_objects(repo, push.base, push.commit)?)?;
     let lines = send(&mut transport, address, command.as_bytes(), &pack)?;
-    read_report(&lines, push.branch, address)
+    parse_report(&lines, push.branch, address)
 }
 
-fn standing_at(refs: &[Ref], branch: &BranchName) -> Option<gix::ObjectId> {
+fn remote_tip(refs: &[Ref], branch: &BranchName) -> Option<gix::ObjectId> {
     let name = branch.full_ref();
     refs.iter().find_map(|reference| match reference {
         Ref::Direct { full_ref_name, object } if *full_ref_name == name.as_str() => Some(*object),
@@ -90,24 +90,24 @@ fn send(
     pack: &[u8],
 ) -> Result<Vec<String>, GitError> {
     let failed = |error: std::io::Error| GitError::Unavailable {
-        url: address.shown(),
+        url: address.redacted(),
         detail: format!("the push was cut off: {error}"),
     };
     let mut writer = transport
         .request(WriteMode::Binary, MessageKind::Flush, false)
-        .map_err(|error| remote(address, &gix::Error::from_error(error)))?;
+        .map_err(|error| remote_error(address, &gix::Error::from_error(error)))?;
     writer.write_all(command).map_err(failed)?;
     writer.write_message(MessageKind::Flush).map_err(failed)?;
     let (mut raw, mut reader) = writer.into_parts();
     raw.write_all(pack).map_err(failed)?;
     raw.flush().map_err(failed)?;
-    // The request is sent when its writer goes; reading before that would wait for ever.
+    // The request is sent when its writer is dropped; reading before that would block forever.
     drop(raw);
     let mut lines = Vec::new();
     while let Some(line) = reader.readline() {
         let line = line.map_err(failed)?.map_err(|error| GitError::Unavailable {
-            url: address.shown(),
-            detail: format!("the answer to the push makes no sense: {error}"),
+            url: address.redacted(),
+            detail: format!("invalid response to the push: {error}"),
         })?;
         if let Some(text) = line.as_text() {
             lines.push(String::from_utf8_lossy(text.as_bstr()).trim_end().to_owned());
@@ -116,8 +116,8 @@ fn send(
     Ok(lines)
 }
 
-/// Reads the report-status lines: `unpack ok`, then `ok REF` or `ng REF REASON`.
-fn read_report(lines: &[String], branch: &BranchName, address: &Address) -> Result<(), GitError> {
+/// Parses the report-status lines: `unpack ok`, then `ok REF` or `ng REF REASON`.
+fn parse_report(lines: &[String], branch: &BranchName, address: &Address) -> Result<(), GitError> {
     let refused = |reason: &str| GitError::PushRefused { branch: branch.clone(), reason: reason.to_owned() };
     let name = branch.full_ref();
     for line in lines {
@@ -132,11 +132,11 @@ fn read_report(lines: &[String], branch: &BranchName, address: &Address) -> Resu
             return Ok(());
         }
     }
-    Err(GitError::Unavailable { url: address.shown(), detail: "it did not report the push's result".to_owned() })
+    Err(GitError::Unavailable { url: address.redacted(), detail: "it did not report the push's result".to_owned() })
 }
 
-/// A pack file of whole objects.
-fn pack(repo: &gix::Repository, objects: &[NewObject]) -> Result<Vec<u8>, GitError> {
+/// Creates a pack of undeltified objects.
+fn create_pack(repo: &gix::Repository, objects: &[NewObject]) -> Result<Vec<u8>, GitError> {
     let action = "packing the new objects";
     let count = u32::try_from(objects.len())
         .map_err(|_| GitError::Internal { action: action.to_owned(), source: "too many objects".into() })?;
@@ -147,8 +147,8 @@ fn pack(repo: &gix::Repository, objects: &[NewObject]) -> Result<Vec<u8>, GitErr
     for object in objects {
         write_header(&mut pack, object.kind, object.data.len());
         let mut deflate = gix::zlib::stream::deflate::Write::new(&mut pack, gix::zlib::Compression::DEFAULT);
-        deflate.write_all(&object.data).map_err(io(action))?;
-        deflate.flush().map_err(io(action))?;
+        deflate.write_all(&object.data).map_err(io_error(action))?;
+        deflate.flush().map_err(io_error(action))?;
     }
     let mut hasher = gix::hash::hasher(repo.object_hash());
     hasher.update(&pack);
@@ -160,8 +160,8 @@ fn pack(repo: &gix::Repository, objects: &[NewObject]) -> Result<Vec<u8>, GitErr
     Ok(pack)
 }
 
-/// Type and size: three bits of type and four of size, then seven bits of size a byte, each but the last with its top
-/// bit set (git's pack format).
+/// Writes type and size of an object: three bits of type and four of size, then seven bits of size a byte, each but the last
+/// with its top bit set (gitformat-pack).
 fn write_header(pack: &mut Vec<u8>, kind: gix::objs::Kind, size: usize) {
     let kind = match kind {
         gix::objs::Kind::Commit => 1_u8,
@@ -180,19 +180,19 @@ fn write_header(pack: &mut Vec<u8>, kind: gix::objs::Kind, size: usize) {
     pack.push(byte);
 }
 
-/// Pushes into a repository on this machine: writes the objects there and moves the branch if it stands as expected.
+/// Pushes into a repository on this machine: writes the objects and moves the branch if it is at the expected commit.
 pub(crate) fn push_local(repo: &gix::Repository, path: &std::path::Path, push: &Push<'_>) -> Result<(), GitError> {
-    let failed = broken("writing into the local repository");
-    let target = gix::open_opts(path, isolated()).map_err(&failed)?;
+    let failed = internal("writing into the local repository");
+    let target = gix::open_opts(path, open_options()).map_err(&failed)?;
     let name = push.branch.full_ref();
-    let standing = match target.try_find_reference(name.as_str()).map_err(&failed)? {
+    let tip = match target.try_find_reference(name.as_str()).map_err(&failed)? {
         Some(mut reference) => Some(reference.peel_to_id().map_err(&failed)?.detach()),
         None => None,
     };
-    if standing == Some(push.commit) {
+    if tip == Some(push.commit) {
         return Ok(());
     }
-    if standing != push.expected {
+    if tip != push.expected {
         return Err(GitError::LeaseLost { branch: push.branch.clone() });
     }
     for object in new_objects(repo, push.base, push.commit)? {
@@ -211,20 +211,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_reported_with_its_reason() {
+    fn a_refused_push_has_the_remotes_reason() {
         let branch = BranchName::parse("agent/fix-1").unwrap();
         let address = Address::parse("https://host/x.git").unwrap();
         let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
-        let read = |text: &str| read_report(&lines(text), &branch, &address);
-        assert!(read("unpack ok\nok refs/heads/agent/fix-1").is_ok());
-        let declined = read("unpack ok\nng refs/heads/agent/fix-1 pre-receive hook declined").unwrap_err();
+        let parse = |text: &str| parse_report(&lines(text), &branch, &address);
+        assert!(parse("unpack ok\nok refs/heads/agent/fix-1").is_ok());
+        let declined = parse("unpack ok\nng refs/heads/agent/fix-1 pre-receive hook declined").unwrap_err();
         assert_eq!(declined.to_string(), "the remote refused the push of `agent/fix-1`: pre-receive hook declined");
-        assert!(matches!(read("unpack index-pack abnormal exit"), Err(GitError::PushRefused { .. })));
-        assert!(matches!(read("unpack ok"), Err(GitError::Unavailable { .. })));
+        assert!(matches!(parse("unpack index-pack abnormal exit"), Err(GitError::PushRefused { .. })));
+        assert!(matches!(parse("unpack ok"), Err(GitError::Unavailable { .. })));
     }
 
     #[test]
-    fn sizes_are_written_as_the_pack_format_says() {
+    fn object_headers_follow_the_pack_format() {
         let header = |size| {
             let mut out = Vec::new();
             write_header(&mut out, gix::objs::Kind::Blob, size);

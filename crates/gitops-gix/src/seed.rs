@@ -1,4 +1,4 @@
-//! Making a small repository from files: for demonstrations, tests and the built-in forge.
+//! Creating a small repository from files, for demonstrations, tests and the built-in forge.
 
 use std::path::Path;
 
@@ -6,24 +6,24 @@ use jiff::Timestamp;
 use patchwright_core::git::GitError;
 use patchwright_domain::{BranchName, CommitSha};
 
-use crate::clone::{isolated, sha};
-use crate::error::{broken, io};
+use crate::clone::{open_options, to_commit_sha};
+use crate::error::{internal, io_error};
 use crate::objects::set_branch;
 
-/// Makes a bare repository with one commit that holds these files, on this branch.
+/// Creates a bare repository with one commit of these files on a branch, and returns the commit.
 ///
 /// # Errors
-/// [`GitError::Internal`] when the folder is not empty or cannot be written.
+/// [`GitError::Internal`] if the folder is not empty or cannot be written.
 pub fn seed_repository(
     folder: &Path,
     branch: &BranchName,
     files: &[(&str, &str)],
     at: Timestamp,
 ) -> Result<CommitSha, GitError> {
-    let failed = broken("making the repository");
-    std::fs::create_dir_all(folder).map_err(io(format!("making {}", folder.display())))?;
+    let failed = internal("creating the repository");
+    std::fs::create_dir_all(folder).map_err(io_error(format!("creating {}", folder.display())))?;
     let create = gix::create::Options { destination_must_be_empty: Some(true), ..gix::create::Options::default() };
-    let repo = gix::ThreadSafeRepository::init_opts(folder, gix::create::Kind::Bare, create, isolated())
+    let repo = gix::ThreadSafeRepository::init_opts(folder, gix::create::Kind::Bare, create, open_options())
         .map_err(&failed)?
         .to_thread_local();
     let empty = repo.write_object(gix::objs::Tree::empty()).map_err(&failed)?.detach();
@@ -50,6 +50,6 @@ pub fn seed_repository(
     let commit = repo.write_object(&commit).map_err(&failed)?.detach();
     set_branch(&repo, branch, commit, gix::refs::transaction::PreviousValue::MustNotExist)?;
     std::fs::write(repo.git_dir().join("HEAD"), format!("ref: {}\n", branch.full_ref()))
-        .map_err(io("pointing HEAD"))?;
-    Ok(sha(commit))
+        .map_err(io_error("writing HEAD"))?;
+    Ok(to_commit_sha(commit))
 }

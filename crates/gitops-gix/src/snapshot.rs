@@ -1,4 +1,4 @@
-//! A commit, read without a working copy: its files, and the changes that led to it.
+//! Reading the files and the history of a commit without a working copy.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -6,11 +6,11 @@ use std::path::Path;
 use gix::objs::tree::EntryKind;
 use gix::traverse::commit::simple::CommitTimeOrder;
 use patchwright_core::git::GitError;
-use patchwright_core::source_tree::{PastChange, SourceTree, SourceTreeError, TreeFile};
+use patchwright_core::source_tree::{HistoryEntry, SourceTree, SourceTreeError, TreeFile};
 
-use crate::error::broken;
+use crate::error::internal;
 
-/// A commit of a repository on this machine. Cheap to clone; each thread reads with a handle of its own.
+/// The tree of a commit in a repository on this machine. Cheap to clone, and safe to read from several threads.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     repo: gix::ThreadSafeRepository,
@@ -21,9 +21,9 @@ impl Snapshot {
     /// Opens a repository (bare or with a working copy) at a branch, tag or commit.
     ///
     /// # Errors
-    /// [`GitError::Internal`] when there is no repository, or nothing of that name in it.
+    /// [`GitError::Internal`] if there is no repository, or no such revision in it.
     pub fn open(path: &Path, rev: &str) -> Result<Self, GitError> {
-        let failed = broken("opening the repository");
+        let failed = internal("opening the repository");
         let repo = gix::open_opts(path, gix::open::Options::isolated())
             .map_err(|error| failed(gix::Error::from_error(error)))?;
         let commit =
@@ -31,12 +31,12 @@ impl Snapshot {
         Ok(Self { repo: repo.into_sync(), commit })
     }
 
-    pub(crate) const fn of(repo: gix::ThreadSafeRepository, commit: gix::ObjectId) -> Self {
+    pub(crate) const fn new(repo: gix::ThreadSafeRepository, commit: gix::ObjectId) -> Self {
         Self { repo, commit }
     }
 
     fn list(&self) -> Result<Vec<TreeFile>, GitError> {
-        let failed = broken("reading the tree");
+        let failed = internal("reading the tree");
         let repo = self.repo.to_thread_local();
         let tree = repo.find_commit(self.commit).map_err(&failed)?.tree().map_err(&failed)?;
         let entries = tree.traverse().breadthfirst.files().map_err(&failed)?;
@@ -59,11 +59,11 @@ impl SourceTree for Snapshot {
         self.list().map_err(|error| SourceTreeError { source: Box::new(error) })
     }
 
-    fn read(&self, files: &[TreeFile], most: u64) -> Vec<Option<Vec<u8>>> {
+    fn read(&self, files: &[TreeFile], max_bytes: u64) -> Vec<Option<Vec<u8>>> {
         let repo = self.repo.to_thread_local();
         let content = |file: &TreeFile| {
             let id = gix::ObjectId::from_hex(file.blob.as_ref()?.as_bytes()).ok()?;
-            if repo.find_header(id).ok()?.size() > most {
+            if repo.find_header(id).ok()?.size() > max_bytes {
                 return None;
             }
             Some(std::mem::take(&mut repo.find_object(id).ok()?.data))
@@ -71,53 +71,55 @@ impl SourceTree for Snapshot {
         files.iter().map(content).collect()
     }
 
-    fn past(&self, most: usize) -> Vec<PastChange> {
+    fn history(&self, limit: usize) -> Vec<HistoryEntry> {
         let repo = self.repo.to_thread_local();
         let newest = gix::revision::walk::Sorting::ByCommitTime(CommitTimeOrder::NewestFirst);
         let Ok(walk) = repo.rev_walk([self.commit]).sorting(newest).all() else { return Vec::new() };
-        let mut past = Vec::new();
-        for info in walk.take(most) {
-            // A shallow clone ends somewhere: what is known is what counts.
+        let mut history = Vec::new();
+        for info in walk.take(limit) {
+            // The walk fails at the boundary of a shallow clone.
             let Ok(commit) = info.and_then(|info| info.object()) else { break };
             let Ok(decoded) = commit.decode() else { continue };
             let time = decoded.time().map(|time| time.seconds).unwrap_or_default();
-            past.push(PastChange { id: commit.id.to_string(), time, message: decoded.message.to_string() });
+            history.push(HistoryEntry { id: commit.id.to_string(), time, message: decoded.message.to_string() });
         }
-        past
+        history
     }
 
-    /// Compared with the first parent: for a merge, what it brought in.
-    fn touched(&self, change: &str) -> Vec<String> {
+    fn changed_paths(&self, commit: &str) -> Vec<String> {
         let repo = self.repo.to_thread_local();
-        let touched = || -> Option<Vec<String>> {
-            let id = gix::ObjectId::from_hex(change.as_bytes()).ok()?;
+        let compare = || -> Option<Vec<String>> {
+            let id = gix::ObjectId::from_hex(commit.as_bytes()).ok()?;
             let commit = repo.find_commit(id).ok()?;
             let parent = commit.parent_ids().next()?;
             let before = repo.find_commit(parent).ok()?.tree_id().ok()?;
-            let mut comparison = Comparison { repo: &repo, trees: 0, paths: Vec::new() };
-            comparison.compare(Some(before.detach()), Some(commit.tree_id().ok()?.detach()), "")?;
-            Some(comparison.paths)
+            let mut diff = TreeDiff { repo: &repo, trees: 0, paths: Vec::new() };
+            diff.compare(Some(before.detach()), Some(commit.tree_id().ok()?.detach()), "")?;
+            Some(diff.paths)
         };
-        touched().unwrap_or_default()
+        compare().unwrap_or_default()
     }
 }
 
-/// How deep folders may lie, and how many of them are compared: a few objects can make a tree without end.
+/// The deepest folder, and the largest number of folders, that a comparison reads. A few objects can describe an enormous
+/// tree.
 const MAX_DEPTH: usize = 200;
 const MAX_TREES: usize = 20_000;
 
 type Entries = BTreeMap<String, (EntryKind, gix::ObjectId)>;
 
-/// The paths of files that differ between two trees. Only folders that differ are read: gix's own comparison first reads the
-/// whole tree for attributes and renames, which nobody asks for here and takes ten times as long.
-struct Comparison<'a> {
+/// Collects the paths of files that differ between two trees.
+///
+/// Only folders that differ are read. gix's own comparison first reads the whole tree for attributes and renames, which are
+/// not needed here and take ten times as long.
+struct TreeDiff<'a> {
     repo: &'a gix::Repository,
     trees: usize,
     paths: Vec<String>,
 }
 
-impl Comparison<'_> {
-    /// `None` where an object is missing, or there is more than any repository has.
+impl TreeDiff<'_> {
+    /// Compares two trees. Returns `None` if an object is missing or a limit is exceeded.
     fn compare(&mut self, before: Option<gix::ObjectId>, after: Option<gix::ObjectId>, folder: &str) -> Option<()> {
         self.trees += 1;
         if self.trees > MAX_TREES || folder.matches('/').count() > MAX_DEPTH {
@@ -165,7 +167,7 @@ mod tests {
     use crate::seed_repository;
 
     #[test]
-    fn a_commit_is_read_without_a_working_copy() {
+    fn the_files_of_a_commit_are_read_without_a_working_copy() {
         let folder = tempfile::tempdir().unwrap();
         let files = [("src/a.py", "x = 1\n"), ("b.bin", "\0\0"), ("README.md", "# hi\n")];
         let main = BranchName::parse("main").unwrap();
@@ -177,10 +179,10 @@ mod tests {
         let texts = snapshot.read(&found, 1_000);
         assert_eq!(texts, [Some(b"# hi\n".to_vec()), Some(b"\0\0".to_vec()), Some(b"x = 1\n".to_vec())]);
         let short = [Some(b"# hi\n".to_vec()), Some(b"\0\0".to_vec()), None];
-        assert_eq!(snapshot.read(&found, 5), short, "what is larger is not read");
-        let past = snapshot.past(10);
-        assert_eq!((past.len(), past[0].time), (1, 0));
-        assert!(snapshot.touched(&past[0].id).is_empty(), "the first commit has nothing to be compared with");
+        assert_eq!(snapshot.read(&found, 5), short, "larger files are not read");
+        let history = snapshot.history(10);
+        assert_eq!((history.len(), history[0].time), (1, 0));
+        assert!(snapshot.changed_paths(&history[0].id).is_empty(), "the first commit has no parent");
         assert!(Snapshot::open(folder.path(), "no-such-branch").is_err());
     }
 }

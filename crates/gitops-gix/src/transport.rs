@@ -1,4 +1,4 @@
-//! One HTTP transport, configured in memory: no file, no environment, no redirects with credentials.
+//! The configuration of gix's HTTP transport, in memory: no files, no environment, no redirects.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,14 +11,13 @@ use patchwright_core::git::GitError;
 use crate::GitOptions;
 use crate::address::Address;
 
-/// How long a connection may take to stand.
+/// The time limit for establishing a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// gix's HTTP options for one call.
+/// Returns gix's HTTP options for one call.
 ///
-/// The credential goes in as a header and not as gix's identity: gix refuses identities over `http://` altogether,
-/// while our rule ([`Address::admits_credential`]) lets them go to this machine. A redirect is never followed, so the
-/// header cannot reach another host.
+/// The credential is set as a header and not as gix's identity: gix refuses identities for all `http://` addresses, while
+/// [`Address::check_credential`] allows this machine. Redirects are not followed, so the header does not reach another host.
 pub(crate) fn http_options(
     options: &GitOptions,
     address: &Address,
@@ -26,7 +25,7 @@ pub(crate) fn http_options(
 ) -> Result<http::Options, GitError> {
     let mut extra_headers = Vec::new();
     if let Some(GitCredential { username, password }) = credential {
-        address.admits_credential(options.allow_clear_http)?;
+        address.check_credential(options.allow_clear_http)?;
         let pair = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{}", password.expose()));
         extra_headers.push(format!("Authorization: Basic {pair}"));
     }
@@ -34,14 +33,14 @@ pub(crate) fn http_options(
         extra_headers,
         follow_redirects: http::options::FollowRedirects::None,
         user_agent: Some(concat!("patchwright/", env!("CARGO_PKG_VERSION")).to_owned()),
-        backend: Some(Arc::new(Mutex::new(backend(options, address)?))),
+        backend: Some(Arc::new(Mutex::new(backend(options)?))),
         ..http::Options::default()
     })
 }
 
-fn backend(options: &GitOptions, address: &Address) -> Result<http::reqwest::Options, GitError> {
+fn backend(options: &GitOptions) -> Result<http::reqwest::Options, GitError> {
     let certificates = match &options.ca_bundle {
-        Some(path) => read_certificates(path, address)?,
+        Some(path) => read_certificates(path)?,
         None => Vec::new(),
     };
     let proxy = options.proxy.clone();
@@ -61,10 +60,9 @@ fn backend(options: &GitOptions, address: &Address) -> Result<http::reqwest::Opt
     })
 }
 
-fn read_certificates(path: &std::path::Path, address: &Address) -> Result<Vec<reqwest::Certificate>, GitError> {
-    let refused = |reason: String| GitError::AddressRefused { url: address.shown(), reason };
-    let pem = std::fs::read(path)
-        .map_err(|error| refused(format!("CA_BUNDLE {} cannot be read: {error}", path.display())))?;
+fn read_certificates(path: &std::path::Path) -> Result<Vec<reqwest::Certificate>, GitError> {
+    let invalid = |detail: String| GitError::InvalidOption { option: "GitOptions::ca_bundle", detail };
+    let pem = std::fs::read(path).map_err(|error| invalid(format!("{} cannot be read: {error}", path.display())))?;
     reqwest::Certificate::from_pem_bundle(&pem)
-        .map_err(|error| refused(format!("CA_BUNDLE {} holds no certificates: {error}", path.display())))
+        .map_err(|error| invalid(format!("{} contains no certificates: {error}", path.display())))
 }

@@ -1,4 +1,4 @@
-//! The working copy.
+//! The implementation of the workspace port over gix.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -17,18 +17,18 @@ use patchwright_domain::{BranchName, CommitSha, RepoPath};
 
 use crate::GitOptions;
 use crate::address::Address;
-use crate::clone::sha;
-use crate::error::{broken, interruptible, io};
+use crate::clone::to_commit_sha;
+use crate::error::{internal, io_error, run_interruptible};
 use crate::export::checkout_tree;
-use crate::jail::resolve;
-use crate::objects::{TreeChange, set_branch, write_commit};
+use crate::objects::{TreeEdit, set_branch, write_commit};
+use crate::path_guard::resolve;
 use crate::push::{Push, push_http, push_local};
 use crate::snapshot::Snapshot;
 
-/// The largest file that is read whole.
-const MAX_FILE: u64 = 4 * 1024 * 1024;
+/// The largest file that is read.
+const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Folders that hold no source of the repository's own (`seeds/002 §8`: caches and build folders are left out).
+/// Cache and build folders, which are left out of listings (`docs/requirements.md#r275`).
 const CACHE_FOLDERS: &[&str] = &[
     "node_modules",
     "target",
@@ -46,7 +46,7 @@ const CACHE_FOLDERS: &[&str] = &[
     ".cache",
 ];
 
-/// A working copy over gix.
+/// A working copy and where it came from.
 pub(crate) struct GixWorkspace {
     repo: gix::ThreadSafeRepository,
     root: PathBuf,
@@ -73,22 +73,21 @@ impl GixWorkspace {
         Ok(Self { root: root.to_owned(), repo: repo.into_sync(), options, address, base_branch, base_commit, branch })
     }
 
-    async fn blocking<T: Send + 'static>(
+    async fn run_blocking<T: Send + 'static>(
         &self,
         action: &str,
         work: impl FnOnce(&gix::Repository, &AtomicBool) -> Result<T, GitError> + Send + 'static,
     ) -> Result<T, GitError> {
         let repo = self.repo.clone();
-        interruptible(action.to_owned(), self.options.timeout, &CancellationToken::new(), move |interrupt| {
+        run_interruptible(action.to_owned(), self.options.timeout, &CancellationToken::new(), move |interrupt| {
             work(&repo.to_thread_local(), interrupt)
         })
         .await
     }
 }
 
-/// A commit id as gix has it.
-fn oid(sha: &CommitSha) -> gix::ObjectId {
-    gix::ObjectId::from_hex(sha.as_str().as_bytes()).expect("a CommitSha holds only full hexadecimal ids")
+fn to_object_id(commit: &CommitSha) -> gix::ObjectId {
+    gix::ObjectId::from_hex(commit.as_str().as_bytes()).expect("a CommitSha holds only full hexadecimal ids")
 }
 
 #[async_trait]
@@ -106,27 +105,27 @@ impl Workspace for GixWorkspace {
     }
 
     fn tree(&self) -> Arc<dyn SourceTree> {
-        Arc::new(Snapshot::of(self.repo.clone(), oid(&self.base_commit)))
+        Arc::new(Snapshot::new(self.repo.clone(), to_object_id(&self.base_commit)))
     }
 
     async fn list_files(&self, pattern: &str) -> Result<Vec<RepoPath>, GitError> {
         let glob = globset::GlobBuilder::new(pattern)
             .build()
             .map_err(|source| GitError::Internal {
-                action: format!("reading the pattern `{pattern}`"),
+                action: format!("parsing the pattern `{pattern}`"),
                 source: Box::new(source),
             })?
             .compile_matcher();
-        self.blocking("listing the files", move |repo, _| {
-            let index = repo.index().map_err(broken("reading the index"))?;
-            let plain = |entry: &&gix::index::Entry| {
+        self.run_blocking("listing the files", move |repo, _| {
+            let index = repo.index().map_err(internal("reading the index"))?;
+            let is_file = |entry: &&gix::index::Entry| {
                 matches!(entry.mode, gix::index::entry::Mode::FILE | gix::index::entry::Mode::FILE_EXECUTABLE)
             };
             Ok(index
                 .entries()
                 .iter()
-                .filter(plain)
-                // A name that is not UTF-8 or that we refuse can be neither read nor changed; leave it out.
+                .filter(is_file)
+                // Files whose name is not UTF-8 or not a valid `RepoPath` can be neither read nor changed.
                 .filter_map(|entry| std::str::from_utf8(entry.path(&index)).ok())
                 .filter_map(|path| RepoPath::parse(path).ok())
                 .filter(|path| !path.as_str().split('/').any(|part| CACHE_FOLDERS.contains(&part)))
@@ -138,19 +137,19 @@ impl Workspace for GixWorkspace {
 
     async fn read(&self, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
         let (root, path) = (self.root.clone(), path.clone());
-        self.blocking("reading a file", move |_, _| {
-            let place = resolve(&root, &path)?;
-            match std::fs::symlink_metadata(&place) {
-                Ok(metadata) if metadata.is_file() && metadata.len() <= MAX_FILE => {
-                    std::fs::read(&place).map(Some).map_err(io(format!("reading `{path}`")))
+        self.run_blocking("reading a file", move |_, _| {
+            let file = resolve(&root, &path)?;
+            match std::fs::symlink_metadata(&file) {
+                Ok(metadata) if metadata.is_file() && metadata.len() <= MAX_FILE_BYTES => {
+                    std::fs::read(&file).map(Some).map_err(io_error(format!("reading `{path}`")))
                 }
                 Ok(metadata) if metadata.is_file() => Err(GitError::Internal {
                     action: format!("reading `{path}`"),
-                    source: format!("it is larger than {MAX_FILE} bytes").into(),
+                    source: format!("it is larger than {MAX_FILE_BYTES} bytes").into(),
                 }),
                 Ok(_) => Ok(None),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(io(format!("reading `{path}`"))(error)),
+                Err(error) => Err(io_error(format!("reading `{path}`"))(error)),
             }
         })
         .await
@@ -158,29 +157,31 @@ impl Workspace for GixWorkspace {
 
     async fn write(&self, path: &RepoPath, content: &[u8]) -> Result<(), GitError> {
         let (root, path, content) = (self.root.clone(), path.clone(), content.to_owned());
-        self.blocking("writing a file", move |_, _| {
-            let place = resolve(&root, &path)?;
-            if let Some(folder) = place.parent() {
-                std::fs::create_dir_all(folder).map_err(io(format!("making the folder of `{path}`")))?;
+        self.run_blocking("writing a file", move |_, _| {
+            let file = resolve(&root, &path)?;
+            if let Some(folder) = file.parent() {
+                std::fs::create_dir_all(folder).map_err(io_error(format!("creating the folder of `{path}`")))?;
             }
-            std::fs::write(&place, &content).map_err(io(format!("writing `{path}`")))
+            std::fs::write(&file, &content).map_err(io_error(format!("writing `{path}`")))
         })
         .await
     }
 
     async fn remove(&self, path: &RepoPath) -> Result<(), GitError> {
         let (root, path) = (self.root.clone(), path.clone());
-        self.blocking("removing a file", move |_, _| match std::fs::remove_file(resolve(&root, &path)?) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io(format!("removing `{path}`"))(error)),
+        self.run_blocking("removing a file", move |_, _| match std::fs::remove_file(resolve(&root, &path)?) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(io_error(format!("removing `{path}`"))(error))
+            }
             _ => Ok(()),
         })
         .await
     }
 
     async fn changed_files(&self) -> Result<Vec<ChangedFile>, GitError> {
-        self.blocking("comparing with the base", |repo, _| {
-            let failed = broken("comparing with the base");
-            // The index stays at the base commit, also after our commit: what differs from it is the change.
+        self.run_blocking("comparing with the base", |repo, _| {
+            let failed = internal("comparing with the base");
+            // The index stays at the base commit, even after a commit, so the changes are the differences from it.
             let items = repo
                 .status(gix::progress::Discard)
                 .map_err(&failed)?
@@ -206,21 +207,21 @@ impl Workspace for GixWorkspace {
     }
 
     async fn commit(&self, paths: &[RepoPath], request: &CommitRequest) -> Result<CommitSha, GitError> {
-        let (root, base, branch) = (self.root.clone(), oid(&self.base_commit), self.branch.clone());
+        let (root, base, branch) = (self.root.clone(), to_object_id(&self.base_commit), self.branch.clone());
         let (paths, request) = (paths.to_vec(), request.clone());
-        self.blocking("committing", move |repo, _| {
+        self.run_blocking("committing", move |repo, _| {
             let changes = stage(repo, &root, &paths)?;
             let commit = write_commit(repo, base, &changes, &request)?;
             set_branch(repo, &branch, commit, gix::refs::transaction::PreviousValue::Any)?;
-            Ok(sha(commit))
+            Ok(to_commit_sha(commit))
         })
         .await
     }
 
     async fn export(&self, commit: &CommitSha, destination: &Path) -> Result<(), GitError> {
-        let (commit, destination) = (oid(commit), destination.to_owned());
-        self.blocking("writing the files of a commit", move |repo, interrupt| {
-            std::fs::create_dir_all(&destination).map_err(io(format!("making {}", destination.display())))?;
+        let (commit, destination) = (to_object_id(commit), destination.to_owned());
+        self.run_blocking("writing the files of a commit", move |repo, interrupt| {
+            std::fs::create_dir_all(&destination).map_err(io_error(format!("creating {}", destination.display())))?;
             checkout_tree(repo, commit, &destination, interrupt).map(|_| ())
         })
         .await
@@ -233,9 +234,9 @@ impl Workspace for GixWorkspace {
         credential: Option<&GitCredential>,
     ) -> Result<(), GitError> {
         let (branch, base, commit, expected) =
-            (self.branch.clone(), oid(&self.base_commit), oid(commit), expected.map(oid));
+            (self.branch.clone(), to_object_id(&self.base_commit), to_object_id(commit), expected.map(to_object_id));
         let (options, address, credential) = (self.options.clone(), self.address.clone(), credential.cloned());
-        self.blocking("pushing the branch", move |repo, _| {
+        self.run_blocking("pushing the branch", move |repo, _| {
             let push = Push { branch: &branch, base, commit, expected };
             match &address {
                 Address::Http(_) => push_http(repo, &options, &address, &push, credential.as_ref()),
@@ -257,19 +258,19 @@ fn change_status(summary: gix::status::index_worktree::iter::Summary) -> Option<
     }
 }
 
-/// Turns files into blobs, with the repository's own line-ending rules.
-fn stage(repo: &gix::Repository, root: &Path, paths: &[RepoPath]) -> Result<Vec<TreeChange>, GitError> {
-    let failed = broken("staging the changed files");
+/// Writes files as blobs, with the line endings that the repository's attributes define.
+fn stage(repo: &gix::Repository, root: &Path, paths: &[RepoPath]) -> Result<Vec<TreeEdit>, GitError> {
+    let failed = internal("staging the changed files");
     let (mut pipeline, index) = repo.filter_pipeline(None).map_err(&failed)?;
     let mut changes = Vec::with_capacity(paths.len());
     for path in paths {
-        let place = resolve(root, path)?;
+        let file = resolve(root, path)?;
         let entry = pipeline.worktree_file_to_object(path.as_str().into(), &index).map_err(&failed)?;
         let change = entry.map(|(id, _, metadata)| {
             let executable = metadata.permissions().mode() & 0o111 != 0;
             (id, if executable { EntryKind::BlobExecutable } else { EntryKind::Blob })
         });
-        debug_assert!(change.is_some() || !place.exists(), "a file that exists is staged");
+        debug_assert!(change.is_some() || !file.exists(), "a file that exists is staged");
         changes.push((path.to_string(), change));
     }
     Ok(changes)

@@ -1,6 +1,6 @@
-//! Working copies against a real git server and real local repositories; git itself judges what came out.
+//! Working copies against a git server and local repositories. The git program verifies the results.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
+#![expect(clippy::unwrap_used, reason = "a failed setup ends the test")]
 
 use patchwright_core::forge::GitCredential;
 use patchwright_core::git::{Checkout, CommitRequest, Git as _, GitError, Rework, Workspace};
@@ -29,7 +29,7 @@ fn branch(name: &str) -> BranchName {
     BranchName::parse(name).unwrap()
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "every use wants an option")]
+#[expect(clippy::unnecessary_wraps, reason = "every caller needs an option")]
 fn credential(password: &str) -> Option<GitCredential> {
     Some(GitCredential { username: "x-access-token".into(), password: Secret::new(password) })
 }
@@ -49,7 +49,7 @@ async fn checkout(
     folder: &tempfile::TempDir,
     password: &str,
 ) -> Result<Box<dyn Workspace>, GitError> {
-    patchwright_http_tls();
+    install_tls();
     let request = Checkout {
         url: url.to_owned(),
         base: base.map(branch),
@@ -61,17 +61,17 @@ async fn checkout(
     GixGit::new(GitOptions::default()).checkout(request, &CancellationToken::new()).await
 }
 
-fn patchwright_http_tls() {
+fn install_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-async fn a_change_goes_all_the_way(url: &str, server: &GitServer) {
+async fn change_commit_and_push(url: &str, server: &GitServer) {
     let folder = tempfile::tempdir().unwrap();
     let workspace = checkout(url, Some("main"), &folder, PASSWORD).await.unwrap();
     let files: Vec<String> = workspace.list_files("*").await.unwrap().iter().map(ToString::to_string).collect();
     assert_eq!(files, [".gitattributes", ".gitignore", "README.md", "src/a.py", "src/deep/b.py", "windows.txt"]);
     assert_eq!(workspace.list_files("src/*.py").await.unwrap().len(), 2);
-    assert!(workspace.changed_files().await.unwrap().is_empty(), "a fresh copy has no changes");
+    assert!(workspace.changed_files().await.unwrap().is_empty(), "a new working copy has no changes");
     assert_eq!(workspace.read(&path("windows.txt")).await.unwrap().unwrap(), b"one\r\ntwo\r\n");
     assert_eq!(workspace.read(&path("ghost")).await.unwrap(), None);
     assert_eq!(workspace.commit(&[], &commit_request()).await.unwrap(), *workspace.base_commit(), "nothing to commit");
@@ -92,7 +92,7 @@ async fn a_change_goes_all_the_way(url: &str, server: &GitServer) {
     workspace.push(&first, None, credential(PASSWORD).as_ref()).await.unwrap();
     workspace.push(&first, None, credential(PASSWORD).as_ref()).await.unwrap();
 
-    // A second round replaces the commit; a stale lease does not.
+    // A second commit replaces the first one; a stale lease is refused.
     workspace.write(&path("src/a.py"), b"a = 3\n").await.unwrap();
     let second = workspace.commit(&paths, &commit_request()).await.unwrap();
     let stale = workspace.push(&second, None, credential(PASSWORD).as_ref()).await;
@@ -106,7 +106,7 @@ async fn a_change_goes_all_the_way(url: &str, server: &GitServer) {
     assert_eq!(
         git(&["show", "agent/fix-1:windows.txt"]),
         "one\ntwo\nthree",
-        "line endings as the repository wants them"
+        "line endings follow the repository's attributes"
     );
     assert_eq!(git(&["diff", "--name-only", "main", "agent/fix-1"]), "README.md\nnew/file.py\nsrc/a.py\nwindows.txt");
     assert_eq!(
@@ -121,33 +121,33 @@ async fn a_change_goes_all_the_way(url: &str, server: &GitServer) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_goes_all_the_way_over_http() {
+async fn a_change_is_committed_and_pushed_over_http() {
     let server = GitServer::start();
     server.make("acme/demo", FILES);
-    a_change_goes_all_the_way(&format!("{}/acme/demo.git", server.url()), &server).await;
+    change_commit_and_push(&format!("{}/acme/demo.git", server.url()), &server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_goes_all_the_way_to_a_local_repository() {
+async fn a_change_is_committed_and_pushed_to_a_local_repository() {
     let server = GitServer::start();
     server.make("acme/demo", FILES);
-    a_change_goes_all_the_way(server.path("acme/demo").to_str().unwrap(), &server).await;
+    change_commit_and_push(server.path("acme/demo").to_str().unwrap(), &server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_token_is_nowhere_in_the_working_copy() {
+async fn the_working_copy_contains_no_token() {
     let server = GitServer::start();
     server.make("acme/demo", FILES);
     let folder = tempfile::tempdir().unwrap();
     let workspace = checkout(&format!("{}/acme/demo.git", server.url()), None, &folder, PASSWORD).await.unwrap();
-    assert_eq!(workspace.base_branch().as_str(), "main", "without a base the remote's own is taken");
+    assert_eq!(workspace.base_branch().as_str(), "main", "the default is the remote's HEAD");
     let found = std::process::Command::new("grep").args(["-r", PASSWORD]).arg(folder.path()).output().unwrap();
     assert!(found.stdout.is_empty(), "{}", String::from_utf8_lossy(&found.stdout));
 }
 
-/// A second job goes on with the first one's branch, and a third makes the second one's commit anew.
-async fn a_branch_is_gone_on_with(url: &str, server: &GitServer) {
-    patchwright_http_tls();
+/// A second job continues the first one's branch, and a third one replaces the second one's commit.
+async fn continue_and_rework_a_branch(url: &str, server: &GitServer) {
+    install_tls();
     let folder = tempfile::tempdir().unwrap();
     let workspace = checkout(url, Some("main"), &folder, PASSWORD).await.unwrap();
     let change = async |workspace: &dyn Workspace, text: &str, expected: Option<&CommitSha>| {
@@ -157,7 +157,7 @@ async fn a_branch_is_gone_on_with(url: &str, server: &GitServer) {
         commit
     };
     let first = change(workspace.as_ref(), "a = 2\n", None).await;
-    let again = async |rework: Option<Rework>| {
+    let checkout_again = async |rework: Option<Rework>| {
         let folder = tempfile::tempdir().unwrap();
         let request = Checkout {
             url: url.to_owned(),
@@ -167,10 +167,10 @@ async fn a_branch_is_gone_on_with(url: &str, server: &GitServer) {
             credential: credential(PASSWORD),
             destination: folder.path().join("repo"),
         };
-        let made = GixGit::new(GitOptions::default()).checkout(request, &CancellationToken::new()).await.unwrap();
-        (made, folder)
+        let workspace = GixGit::new(GitOptions::default()).checkout(request, &CancellationToken::new()).await.unwrap();
+        (workspace, folder)
     };
-    let (workspace, _second) = again(None).await;
+    let (workspace, _second) = checkout_again(None).await;
     assert_eq!(*workspace.base_commit(), first);
     workspace.write(&path("new.py"), b"new\n").await.unwrap();
     let paths = [path("new.py"), path("src/a.py")];
@@ -178,41 +178,41 @@ async fn a_branch_is_gone_on_with(url: &str, server: &GitServer) {
     workspace.push(&second, Some(&first), credential(PASSWORD).as_ref()).await.unwrap();
 
     let rework = Rework { tip: second.clone(), start: first.clone() };
-    let (workspace, _third) = again(Some(rework.clone())).await;
-    assert_eq!(*workspace.base_commit(), first, "the second commit is made anew");
+    let (workspace, _third) = checkout_again(Some(rework.clone())).await;
+    assert_eq!(*workspace.base_commit(), first, "the second commit is replaced");
     assert!(!workspace.root().join("new.py").exists() && workspace.changed_files().await.unwrap().is_empty());
     let third = change(workspace.as_ref(), "a = 3\n", Some(&second)).await;
     assert_eq!(server.git("acme/demo", &["log", "--format=%H", "main..agent/fix-1"]), format!("{third}\n{first}"));
     server.git("acme/demo", &["fsck", "--strict"]);
 
-    // Others have moved the branch: it begins at what they left.
-    let (workspace, _fourth) = again(Some(rework)).await;
+    // The branch has moved, so the working copy starts at its new tip.
+    let (workspace, _fourth) = checkout_again(Some(rework)).await;
     assert_eq!(*workspace.base_commit(), third);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_branch_is_gone_on_with_over_http() {
+async fn a_branch_is_continued_and_reworked_over_http() {
     let server = GitServer::start();
     server.make("acme/demo", FILES);
-    a_branch_is_gone_on_with(&format!("{}/acme/demo.git", server.url()), &server).await;
+    continue_and_rework_a_branch(&format!("{}/acme/demo.git", server.url()), &server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_branch_is_gone_on_with_in_a_local_repository() {
+async fn a_branch_is_continued_and_reworked_in_a_local_repository() {
     let server = GitServer::start();
     server.make("acme/demo", FILES);
-    a_branch_is_gone_on_with(server.path("acme/demo").to_str().unwrap(), &server).await;
+    continue_and_rework_a_branch(server.path("acme/demo").to_str().unwrap(), &server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_cloned_says_why() {
+async fn a_failed_clone_names_the_cause() {
     let server = GitServer::start();
     server.make("acme/demo", FILES);
     server.make_empty("acme/empty");
     let at = |name: &str| format!("{}/{name}.git", server.url());
     let fails = |url: String, base: &'static str, password: &'static str| async move {
         let folder = tempfile::tempdir().unwrap();
-        checkout(&url, Some(base), &folder, password).await.err().expect("it cannot be cloned")
+        checkout(&url, Some(base), &folder, password).await.err().expect("the clone fails")
     };
     assert!(matches!(fails(at("acme/ghost"), "main", PASSWORD).await, GitError::RepositoryNotFound { .. }));
     assert!(matches!(fails(at("acme/empty"), "main", PASSWORD).await, GitError::EmptyRepository { .. }));
@@ -229,7 +229,7 @@ async fn what_cannot_be_cloned_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_push_is_told_with_its_reason() {
+async fn a_refused_push_names_the_remotes_reason() {
     let server = GitServer::start();
     server.make("acme/demo", FILES);
     server.refuse_pushes("acme/demo");
@@ -243,7 +243,7 @@ async fn a_refused_push_is_told_with_its_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_that_leads_out_is_neither_read_nor_written() {
+async fn a_symbolic_link_out_of_the_working_copy_is_neither_read_nor_written() {
     let server = GitServer::start();
     server.make("acme/demo", FILES);
     let folder = tempfile::tempdir().unwrap();
@@ -257,7 +257,7 @@ async fn a_link_that_leads_out_is_neither_read_nor_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_tree_of_a_working_copy_is_that_of_its_base_with_the_past_that_came_along() {
+async fn the_tree_of_a_working_copy_is_the_base_commit_with_its_history() {
     let server = GitServer::start();
     server.make("acme/shop", FILES);
     let moved = [("src/a.py", Some("a = 2\n")), ("src/deep/b.py", None), ("src/deep", Some("now a file\n"))];
@@ -278,16 +278,12 @@ async fn the_tree_of_a_working_copy_is_that_of_its_base_with_the_past_that_came_
     workspace.write(&path("src/a.py"), b"a = 3\n").await.unwrap();
     let files = tree.files().unwrap();
     let a = files.iter().find(|file| file.path == "src/a.py").unwrap();
-    assert_eq!(
-        tree.read(std::slice::from_ref(a), 100),
-        [Some(b"a = 2\n".to_vec())],
-        "what is written later is not in it"
-    );
+    assert_eq!(tree.read(std::slice::from_ref(a), 100), [Some(b"a = 2\n".to_vec())], "later writes are not part of it");
     assert_eq!(tree.id(), Some(tip));
-    let past = tree.past(10);
-    let said: Vec<&str> = past.iter().map(|change| change.message.trim()).collect();
-    assert_eq!(said, ["Closed", "Moved", "First commit"]);
-    assert_eq!(tree.touched(&past[0].id), ["src/new/c.py"]);
-    assert_eq!(tree.touched(&past[1].id), ["src/a.py", "src/deep/b.py", "src/deep"]);
-    assert!(tree.touched(&past[2].id).is_empty() && tree.touched("no such change").is_empty());
+    let history = tree.history(10);
+    let messages: Vec<&str> = history.iter().map(|entry| entry.message.trim()).collect();
+    assert_eq!(messages, ["Closed", "Moved", "First commit"]);
+    assert_eq!(tree.changed_paths(&history[0].id), ["src/new/c.py"]);
+    assert_eq!(tree.changed_paths(&history[1].id), ["src/a.py", "src/deep/b.py", "src/deep"]);
+    assert!(tree.changed_paths(&history[2].id).is_empty() && tree.changed_paths("no such commit").is_empty());
 }

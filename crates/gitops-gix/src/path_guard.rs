@@ -1,17 +1,17 @@
-//! No path leaves the working copy, also not through a symbolic link.
+//! Confining paths to the working copy.
 
 use std::path::{Path, PathBuf};
 
 use patchwright_core::git::GitError;
 use patchwright_domain::RepoPath;
 
-/// The place of a path in the working copy.
+/// Returns the location of a path in the working copy, or [`GitError::PathEscape`] if a part of it is a symbolic link.
 ///
-/// [`RepoPath`] holds no `..`, so only a symbolic link could lead out. No part of the path may be one, the last
-/// included: a repository may hold links, but we neither read nor write through them.
+/// [`RepoPath`] contains no `..`, so only a symbolic link could lead out. Repositories may contain links, but they are
+/// neither read nor written through.
 ///
-/// The check comes before the use and not with it; that is enough because nothing else runs in a working copy: builds
-/// and tests get exported copies.
+/// The path could change between this check and its use. That does not matter here, because no other process writes to a
+/// working copy: builds and tests run in exported copies.
 pub(crate) fn resolve(root: &Path, path: &RepoPath) -> Result<PathBuf, GitError> {
     let mut at = root.to_owned();
     for part in path.as_str().split('/') {
@@ -21,7 +21,7 @@ pub(crate) fn resolve(root: &Path, path: &RepoPath) -> Result<PathBuf, GitError>
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(source) => {
-                return Err(GitError::Internal { action: format!("looking at `{path}`"), source: Box::new(source) });
+                return Err(GitError::Internal { action: format!("inspecting `{path}`"), source: Box::new(source) });
             }
         }
     }
