@@ -1,9 +1,9 @@
-//! Which test suite a tree has, and how it is run.
+//! Detecting the test suite of a tree, and the commands that run it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// A test suite that can be run.
+/// A kind of test suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ecosystem {
     Cargo,
@@ -14,7 +14,7 @@ pub(crate) enum Ecosystem {
 }
 
 impl Ecosystem {
-    /// The name for people.
+    /// Returns the name for people.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Cargo => "cargo",
@@ -25,13 +25,14 @@ impl Ecosystem {
         }
     }
 
-    /// The suite of a tree: the first that fits, the stricter sign first. `has_pytest` says whether pytest can be run.
+    /// Returns the test suite of a tree, by its manifest, or else by its Python tests. `has_pytest` says whether pytest is
+    /// installed.
     pub(crate) fn detect(root: &Path, has_pytest: bool) -> Option<Self> {
-        let there = |name: &str| root.join(name).is_file();
-        if there("Cargo.toml") {
+        let exists = |name: &str| root.join(name).is_file();
+        if exists("Cargo.toml") {
             return Some(Self::Cargo);
         }
-        if there("go.mod") {
+        if exists("go.mod") {
             return Some(Self::Go);
         }
         if npm_test_script(root).is_some() {
@@ -43,23 +44,23 @@ impl Ecosystem {
         None
     }
 
-    /// What is run, after the program.
+    /// Returns the program's arguments. pytest writes its results to the file `report`.
     pub(crate) fn args(self, report: &Path) -> Vec<String> {
-        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let split = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         match self {
-            Self::Cargo => words("test --workspace --no-fail-fast"),
+            Self::Cargo => split("test --workspace --no-fail-fast"),
             Self::Pytest => {
-                let mut args = words("-m pytest -q -p no:cacheprovider --continue-on-collection-errors");
+                let mut args = split("-m pytest -q -p no:cacheprovider --continue-on-collection-errors");
                 args.push(format!("--junitxml={}", report.display()));
                 args
             }
-            Self::Unittest => words("-m unittest discover -v"),
-            Self::Npm => words("test"),
-            Self::Go => words("test -json ./..."),
+            Self::Unittest => split("-m unittest discover -v"),
+            Self::Npm => split("test"),
+            Self::Go => split("test -json ./..."),
         }
     }
 
-    /// The program.
+    /// Returns the program that runs the tests.
     pub(crate) const fn program(self) -> &'static str {
         match self {
             Self::Cargo => "cargo",
@@ -69,8 +70,8 @@ impl Ecosystem {
         }
     }
 
-    /// What the program needs in its environment, beside the common part. Build outputs go to the scratch folder, so
-    /// that the run after the change finds what the run before it has built.
+    /// Returns the environment variables of the program. Build outputs are in the scratch folder, so that the run after a
+    /// change reuses those of the run before it.
     pub(crate) fn env(self, root: &Path, scratch: &Path) -> BTreeMap<String, String> {
         let at = |name: &str| scratch.join(name).display().to_string();
         let pairs: Vec<(&str, String)> = match self {
@@ -91,7 +92,7 @@ impl Ecosystem {
     }
 }
 
-/// The test script of a package; npm's placeholder is none.
+/// Returns the test script of a package; `None` for npm's placeholder.
 fn npm_test_script(root: &Path) -> Option<String> {
     let text = std::fs::read_to_string(root.join("package.json")).ok()?;
     let package: serde_json::Value = serde_json::from_str(&text).ok()?;
@@ -99,22 +100,22 @@ fn npm_test_script(root: &Path) -> Option<String> {
     (!script.contains("no test specified")).then(|| script.to_owned())
 }
 
-/// Whether a package names others that must be installed first.
+/// Returns whether a package has dependencies that are not installed.
 pub(crate) fn npm_needs_install(root: &Path) -> bool {
     let Ok(text) = std::fs::read_to_string(root.join("package.json")) else { return false };
     let Ok(package) = serde_json::from_str::<serde_json::Value>(&text) else { return false };
-    let names = |field: &str| package.get(field).and_then(|value| value.as_object()).is_some_and(|map| !map.is_empty());
-    (names("dependencies") || names("devDependencies")) && !root.join("node_modules").exists()
+    let has = |field: &str| package.get(field).and_then(|value| value.as_object()).is_some_and(|map| !map.is_empty());
+    (has("dependencies") || has("devDependencies")) && !root.join("node_modules").exists()
 }
 
-/// The tree itself and its `src`, so that tests import the code that was changed and not an installed copy.
+/// Returns the tree and its `src` folder, so that tests import the changed code and not an installed copy.
 fn python_path(root: &Path) -> String {
     let src = root.join("src");
     if src.is_dir() { format!("{}:{}", src.display(), root.display()) } else { root.display().to_string() }
 }
 
-/// How deep test files are looked for.
-const DEPTH: usize = 4;
+/// The deepest folder that is searched for Python tests.
+const MAX_SEARCH_DEPTH: usize = 4;
 
 fn has_python_tests(root: &Path) -> bool {
     let mut folders: Vec<(PathBuf, usize)> = vec![(root.to_owned(), 0)];
@@ -129,7 +130,7 @@ fn has_python_tests(root: &Path) -> bool {
             {
                 return true;
             }
-            if kind.is_dir() && depth < DEPTH && !name.starts_with('.') && name != "node_modules" {
+            if kind.is_dir() && depth < MAX_SEARCH_DEPTH && !name.starts_with('.') && name != "node_modules" {
                 folders.push((entry.path(), depth + 1));
             }
         }
@@ -144,15 +145,15 @@ mod tests {
     fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for (path, text) in files {
-            let place = folder.path().join(path);
-            std::fs::create_dir_all(place.parent().unwrap()).unwrap();
-            std::fs::write(place, text).unwrap();
+            let file = folder.path().join(path);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
         }
         folder
     }
 
     #[test]
-    fn a_suite_is_known_by_its_files() {
+    fn a_test_suite_is_detected_by_its_files() {
         let detect = |files: &[(&str, &str)]| Ecosystem::detect(tree(files).path(), true);
         assert_eq!(detect(&[("Cargo.toml", "")]), Some(Ecosystem::Cargo));
         assert_eq!(detect(&[("go.mod", "")]), Some(Ecosystem::Go));

@@ -4,6 +4,6 @@ mod ecosystem;
 mod process;
 mod report;
 mod runner;
-mod tree;
+mod tree_snapshot;
 
 pub use runner::{ProcessSandbox, SandboxOptions, SandboxPolicy};

@@ -1,4 +1,4 @@
-//! One command with limits. All of its processes are gone when this returns, on every path.
+//! Running one command with limits. All of its processes have ended when [`run`] returns, on every path.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,13 +20,13 @@ pub(crate) struct CommandSpec {
     pub(crate) program: PathBuf,
     pub(crate) args: Vec<String>,
     pub(crate) folder: PathBuf,
-    /// The whole environment: nothing of ours is inherited.
+    /// The complete environment; nothing is inherited.
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) timeout: Duration,
     pub(crate) limits: Limits,
 }
 
-/// What one command may use.
+/// The resource limits of one command.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) output_bytes: usize,
@@ -34,29 +34,29 @@ pub(crate) struct Limits {
     pub(crate) open_files: u64,
 }
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Debug)]
-pub(crate) struct Finished {
-    /// The exit code; `None` when a signal ended it.
+pub(crate) struct CommandResult {
+    /// The exit code; `None` if a signal ended the command.
     pub(crate) code: Option<i32>,
     pub(crate) timed_out: bool,
-    /// Standard output and error as they came, cut in the middle when there is too much.
+    /// Standard output and error in their order, shortened in the middle beyond the limit.
     pub(crate) output: String,
 }
 
-/// How long output that is on its way may take after the last process has ended.
-const DRAIN: Duration = Duration::from_secs(2);
+/// How long buffered output is read after the last process has ended.
+const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Runs a command; what it writes is passed on as it comes.
+/// Runs a command and writes its output to the log while it runs.
 pub(crate) async fn run(
     spec: &CommandSpec,
     progress: &Progress,
     cancel: &CancellationToken,
-) -> Result<Finished, SandboxError> {
-    // One pipe for both: a runner says on the one which suite it runs and on the other how its tests end, and their
-    // order is the meaning.
-    let (reader, writer) = std::io::pipe().map_err(broken)?;
-    let reader = pipe::Receiver::from_owned_fd(reader.into()).map_err(broken)?;
+) -> Result<CommandResult, SandboxError> {
+    // One pipe for both streams, because their order matters: test runners write the names of suites to the one and the
+    // results to the other.
+    let (reader, writer) = std::io::pipe().map_err(internal_error)?;
+    let reader = pipe::Receiver::from_owned_fd(reader.into()).map_err(internal_error)?;
     let mut command = Command::new(&spec.program);
     command
         .args(&spec.args)
@@ -64,62 +64,61 @@ pub(crate) async fn run(
         .env_clear()
         .envs(&spec.env)
         .stdin(Stdio::null())
-        .stdout(writer.try_clone().map_err(broken)?)
+        .stdout(writer.try_clone().map_err(internal_error)?)
         .stderr(writer)
         .process_group(0)
         .kill_on_drop(true);
-    let mut child = command.spawn().map_err(|error| not_started(&spec.program, error))?;
-    // It holds the pipe's other end, which must be closed for the reading to end.
+    let mut child = command.spawn().map_err(|error| spawn_error(&spec.program, error))?;
+    // The command holds the write end of the pipe, which must be closed for the reader to end.
     drop(command);
-    let group = Group::of(&child);
-    group.limit(spec.limits);
+    let group = ProcessGroup::of(&child);
+    group.set_limits(spec.limits);
 
-    let output = Arc::new(Mutex::new(BudgetExceeded::new(spec.limits.output_bytes)));
+    let output = Arc::new(Mutex::new(BoundedBuffer::new(spec.limits.output_bytes)));
     let reading = tokio::spawn(collect(reader, Arc::clone(&output), progress.clone()));
-    let ended = tokio::select! {
-        status = child.wait() => Some(status.map_err(broken)?),
+    let status = tokio::select! {
+        status = child.wait() => Some(status.map_err(internal_error)?),
         () = tokio::time::sleep(spec.timeout) => None,
         () = cancel.cancelled() => {
             drop(group);
             return Err(SandboxError::Cancelled);
         }
     };
-    // What the command left behind in its group ends with it; only then do its pipes close for sure.
+    // Kills background processes of the command, which also closes their ends of the pipe.
     drop(group);
-    // A process that left the group may hold the pipe open; its output is not waited for.
-    let _ = tokio::time::timeout(DRAIN, reading).await;
-    let output = output.lock().expect("the reader does not panic").text();
-    Ok(Finished { code: ended.and_then(|status| status.code()), timed_out: ended.is_none(), output })
+    // A process that left the group can hold the pipe open; its output is not awaited.
+    let _ = tokio::time::timeout(OUTPUT_DRAIN_TIMEOUT, reading).await;
+    let output = output.lock().expect("the reader does not panic").to_text();
+    Ok(CommandResult { code: status.and_then(|status| status.code()), timed_out: status.is_none(), output })
 }
 
-fn broken(error: std::io::Error) -> SandboxError {
+fn internal_error(error: std::io::Error) -> SandboxError {
     SandboxError::Internal { source: Box::new(error) }
 }
 
-fn not_started(program: &std::path::Path, error: std::io::Error) -> SandboxError {
+fn spawn_error(program: &std::path::Path, error: std::io::Error) -> SandboxError {
     if error.kind() == std::io::ErrorKind::NotFound {
         SandboxError::ToolMissing { program: program.display().to_string() }
     } else {
-        broken(error)
+        internal_error(error)
     }
 }
 
-/// A process group that is killed when this goes.
-struct Group(Option<Pid>);
+/// A process group that is killed on drop.
+struct ProcessGroup(Option<Pid>);
 
-impl Group {
+impl ProcessGroup {
     fn of(child: &Child) -> Self {
         Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
     }
 
-    /// Sets the limits from outside, right after the start: setting them in the child before `exec` needs unsafe code.
-    /// A process that the child starts later has them too; one that it starts in this very moment may not, and then
-    /// the time limit still holds.
-    fn limit(&self, limits: Limits) {
-        let set = |resource, most: u64| {
-            let limit = Rlimit { current: Some(most), maximum: Some(most) };
+    /// Sets the limits of the running process right after its start, because setting them before `exec` needs unsafe code.
+    /// Later child processes inherit them. A child process that starts in between has no limits except the time limit.
+    fn set_limits(&self, limits: Limits) {
+        let set = |resource, max: u64| {
+            let limit = Rlimit { current: Some(max), maximum: Some(max) };
             if let Err(error) = rustix::process::prlimit(self.0, resource, limit) {
-                tracing::debug!(%error, ?resource, "a limit could not be set");
+                tracing::debug!(%error, ?resource, "failed to set a resource limit");
             }
         };
         if self.0.is_some() {
@@ -130,50 +129,50 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // An error says that nobody is left in it.
+            // The error means that the group has no process left.
             let _ = rustix::process::kill_process_group(group, Signal::KILL);
         }
     }
 }
 
-async fn collect(mut pipe: pipe::Receiver, into: Arc<Mutex<BudgetExceeded>>, progress: Progress) {
+async fn collect(mut pipe: pipe::Receiver, into: Arc<Mutex<BoundedBuffer>>, progress: Progress) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(count) = pipe.read(&mut buffer).await {
         if count == 0 {
             return;
         }
         into.lock().expect("the reader does not panic").push(&buffer[..count]);
-        // While whoever reads the log is behind, the program waits too.
-        progress.output(&buffer[..count]).await;
+        // Not reading the pipe makes the program wait while the log is behind.
+        progress.write_output(&buffer[..count]).await;
     }
 }
 
-/// Keeps the first and the last half of too much output: a build's first error and a test run's summary.
-struct BudgetExceeded {
+/// Keeps the first and the last half of its limit, because the first error of a build and the summary of a test run matter.
+struct BoundedBuffer {
     head: Vec<u8>,
     tail: std::collections::VecDeque<u8>,
     half: usize,
     dropped: usize,
 }
 
-impl BudgetExceeded {
+impl BoundedBuffer {
     fn new(limit: usize) -> Self {
         Self { head: Vec::new(), tail: std::collections::VecDeque::new(), half: limit / 2, dropped: 0 }
     }
 
     fn push(&mut self, bytes: &[u8]) {
-        let room = self.half.saturating_sub(self.head.len()).min(bytes.len());
-        self.head.extend_from_slice(&bytes[..room]);
-        self.tail.extend(&bytes[room..]);
-        let over = self.tail.len().saturating_sub(self.half);
-        self.tail.drain(..over);
-        self.dropped += over;
+        let for_head = self.half.saturating_sub(self.head.len()).min(bytes.len());
+        self.head.extend_from_slice(&bytes[..for_head]);
+        self.tail.extend(&bytes[for_head..]);
+        let excess = self.tail.len().saturating_sub(self.half);
+        self.tail.drain(..excess);
+        self.dropped += excess;
     }
 
-    fn text(&mut self) -> String {
+    fn to_text(&mut self) -> String {
         let mut text = String::from_utf8_lossy(&self.head).into_owned();
         if self.dropped > 0 {
             text.push_str(&format!("\n[… {} bytes left out …]\n", self.dropped));
@@ -205,7 +204,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[tokio::test]
-    async fn nothing_of_our_environment_is_inherited() {
+    async fn the_environment_is_not_inherited() {
         let done = run(&shell("env", LONG), &silent(), &CancellationToken::new()).await.unwrap();
         let names: Vec<_> = done.output.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
         assert!(names.iter().all(|name| ["PATH", "PWD", "SHLVL", "_", "OLDPWD"].contains(name)), "{names:?}");
@@ -215,19 +214,19 @@ mod tests {
     async fn standard_output_and_error_keep_their_order() {
         let script = "for n in 1 2 3 4 5 6 7 8 9; do echo out $n; echo err $n >&2; done";
         let done = run(&shell(script, LONG), &silent(), &CancellationToken::new()).await.unwrap();
-        let wanted: Vec<String> = (1..=9).flat_map(|n| [format!("out {n}"), format!("err {n}")]).collect();
-        assert_eq!(done.output.lines().collect::<Vec<_>>(), wanted);
+        let expected: Vec<String> = (1..=9).flat_map(|n| [format!("out {n}"), format!("err {n}")]).collect();
+        assert_eq!(done.output.lines().collect::<Vec<_>>(), expected);
     }
 
     #[tokio::test]
-    async fn too_much_output_loses_its_middle() {
+    async fn output_beyond_the_limit_is_shortened_in_the_middle() {
         let done = run(&shell("seq 1 5000; echo the end", LONG), &silent(), &CancellationToken::new()).await.unwrap();
         assert!(done.output.starts_with("1\n2\n") && done.output.ends_with("the end\n"));
         assert!(done.output.contains("bytes left out") && done.output.len() < 1100);
     }
 
     #[tokio::test]
-    async fn when_the_time_is_over_the_whole_group_is_gone() {
+    async fn the_whole_process_group_is_killed_at_the_time_limit() {
         let folder = tempfile::tempdir().unwrap();
         let pid_file = folder.path().join("pid");
         let script = format!("sleep 300 & echo $! > {}; wait", pid_file.display());
@@ -237,7 +236,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_finished_command_left_behind_is_gone_too() {
+    async fn background_processes_of_a_finished_command_are_killed() {
         let folder = tempfile::tempdir().unwrap();
         let pid_file = folder.path().join("pid");
         let script = format!("sleep 300 & echo $! > {}", pid_file.display());
@@ -255,10 +254,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_cannot_grow_past_its_limit() {
+    async fn a_file_cannot_grow_beyond_the_limit() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("big");
-        // The limits are set a moment after the start, so the script waits that moment.
+        // The limits are set shortly after the start, so the script waits.
         let script = format!("sleep 0.2; head -c 4000000 /dev/zero > {}", file.display());
         run(&shell(&script, LONG), &silent(), &CancellationToken::new()).await.unwrap();
         assert!(std::fs::metadata(&file).unwrap().len() <= 1 << 20);
@@ -267,13 +266,13 @@ mod tests {
     async fn assert_gone(pid_file: &std::path::Path) {
         let pid = std::fs::read_to_string(pid_file).unwrap().trim().to_owned();
         for _ in 0..100 {
-            // A killed process may be a zombie until init has seen it.
+            // A killed process is a zombie until it is reaped.
             let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             if state.is_empty() || state.contains(") Z ") {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("process {pid} is still there");
+        panic!("process {pid} is still running");
     }
 }

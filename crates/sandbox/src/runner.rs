@@ -1,4 +1,4 @@
-//! The sandbox port over plain processes.
+//! The implementation of the sandbox port with processes of this user.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,30 +10,32 @@ use patchwright_core::progress::Progress;
 use patchwright_core::sandbox::{CheckReport, CheckRequest, ProgramReport, ProgramRequest, Sandbox, SandboxError};
 
 use crate::ecosystem::{Ecosystem, npm_needs_install};
-use crate::process::{CommandSpec, Finished, Limits, run};
-use crate::report::{self, Parsed};
-use crate::tree;
+use crate::process::{CommandResult, CommandSpec, Limits, run};
+use crate::report::{self, ParsedReport};
+use crate::tree_snapshot::TreeSnapshot;
 
-/// What the operator demands.
+/// The isolation that untrusted code must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SandboxPolicy {
-    /// Untrusted code runs only where the host can wall it off; otherwise it is refused.
+    /// Untrusted code must be isolated from this machine. [`ProcessSandbox`] cannot do that and refuses every run.
     Require,
-    /// Untrusted code runs with what this host can do.
+    /// Untrusted code runs with the limits that [`ProcessSandbox`] has.
     BestEffort,
 }
 
-/// How untrusted code runs.
+/// Configures a [`ProcessSandbox`].
 #[derive(Debug, Clone)]
 pub struct SandboxOptions {
-    /// What the operator demands.
+    /// The isolation that untrusted code must have.
     pub policy: SandboxPolicy,
-    /// Where programs are looked for, as in `PATH`.
+    /// The folders in which programs are searched, as in `PATH`.
     pub path: String,
-    /// Variables that the tool chains need to find themselves, such as `RUSTUP_HOME`. Never a secret.
+    /// Variables that tool chains need, such as `RUSTUP_HOME`. They must not contain secrets.
     pub env: BTreeMap<String, String>,
-    /// The longest time for one run.
+    /// The time limit for one run.
     pub timeout: Duration,
+    /// The remedy that a refusal by [`SandboxPolicy::Require`] names, such as the setting of the embedding program.
+    pub refusal_hint: String,
 }
 
 impl Default for SandboxOptions {
@@ -43,30 +45,33 @@ impl Default for SandboxOptions {
             path: "/usr/local/bin:/usr/bin:/bin".to_owned(),
             env: BTreeMap::new(),
             timeout: Duration::from_secs(15 * 60),
+            refusal_hint: "set SandboxOptions::policy to SandboxPolicy::BestEffort for code that you trust as far as \
+                           your own"
+                .to_owned(),
         }
     }
 }
 
 const LIMITS: Limits = Limits { output_bytes: 16 * 1024 * 1024, file_bytes: 4 << 30, open_files: 4096 };
-/// How much of the output's end is kept for people.
-const TAIL: usize = 6_000;
+/// The length of the log tail in a report.
+const MAX_LOG_TAIL_CHARS: usize = 6_000;
 
-/// Runs code as processes of this user, with limits.
+/// Runs code in processes of this user, with resource limits and a clean environment.
 #[derive(Debug, Clone)]
 pub struct ProcessSandbox {
     options: SandboxOptions,
 }
 
 impl ProcessSandbox {
-    /// A sandbox with these options.
+    /// Creates a sandbox with these options.
     pub const fn new(options: SandboxOptions) -> Self {
         Self { options }
     }
 
-    fn find(&self, program: &str) -> Result<PathBuf, SandboxError> {
+    fn find_program(&self, program: &str) -> Result<PathBuf, SandboxError> {
         std::env::split_paths(&self.options.path)
             .map(|folder| folder.join(program))
-            .find(|place| place.is_file())
+            .find(|path| path.is_file())
             .ok_or_else(|| SandboxError::ToolMissing { program: program.to_owned() })
     }
 
@@ -91,7 +96,7 @@ impl ProcessSandbox {
         env.insert("TMPDIR".to_owned(), scratch.display().to_string());
         env.insert("LANG".to_owned(), "C.UTF-8".to_owned());
         Ok(CommandSpec {
-            program: self.find(program)?,
+            program: self.find_program(program)?,
             args,
             folder: root.to_owned(),
             env,
@@ -100,42 +105,41 @@ impl ProcessSandbox {
         })
     }
 
-    fn admit(&self) -> Result<(), SandboxError> {
+    fn check_policy(&self) -> Result<(), SandboxError> {
         if self.options.policy == SandboxPolicy::BestEffort {
             return Ok(());
         }
+        let hint = &self.options.refusal_hint;
         Err(SandboxError::Refused {
-            reason: "this server may not run a repository's code: it has no strong sandbox and SANDBOX=require is \
-                     set. Set SANDBOX=best-effort to run code that you trust as far as your own"
-                .to_owned(),
+            reason: format!("this server may not run a repository's code, because it has no strong sandbox; {hint}"),
         })
     }
 
     async fn has_pytest(&self, request: &CheckRequest, progress: &Progress, cancel: &CancellationToken) -> bool {
         let args = ["-c", "import pytest"].map(str::to_owned).to_vec();
         let Ok(spec) = self.spec("python3", args, request) else { return false };
-        run(&spec, &progress.quietly(), cancel).await.is_ok_and(|done| done.code == Some(0))
+        run(&spec, &progress.without_log(), cancel).await.is_ok_and(|result| result.code == Some(0))
     }
 
-    /// Installs what the tests import, where an ecosystem wants that as a step of its own.
-    async fn prepare(
+    /// Installs the dependencies of the tests if the ecosystem has a separate step for that. Returns its result if it failed.
+    async fn install_dependencies(
         &self,
         ecosystem: Ecosystem,
         request: &CheckRequest,
         progress: &Progress,
         cancel: &CancellationToken,
-    ) -> Result<Option<Finished>, SandboxError> {
+    ) -> Result<Option<CommandResult>, SandboxError> {
         if ecosystem != Ecosystem::Npm || !npm_needs_install(&request.root) {
             return Ok(None);
         }
-        progress.doing("installing the packages that the tests need");
-        let verb = if request.root.join("package-lock.json").is_file() { "ci" } else { "install" };
-        // Scripts of packages are the usual way in for hostile ones, and tests rarely need them.
-        let args = [verb, "--ignore-scripts", "--no-audit", "--no-fund"].map(str::to_owned).to_vec();
+        progress.set_activity("installing the packages that the tests need");
+        let command = if request.root.join("package-lock.json").is_file() { "ci" } else { "install" };
+        // Malicious packages mostly act through install scripts, and tests rarely need those.
+        let args = [command, "--ignore-scripts", "--no-audit", "--no-fund"].map(str::to_owned).to_vec();
         let mut spec = self.spec("npm", args, request)?;
         spec.env.extend(ecosystem.env(&request.root, &request.scratch));
-        let done = run(&spec, progress, cancel).await?;
-        Ok(Some(done).filter(|done| done.code != Some(0)))
+        let result = run(&spec, progress, cancel).await?;
+        Ok(Some(result).filter(|result| result.code != Some(0)))
     }
 }
 
@@ -149,8 +153,8 @@ impl Sandbox for ProcessSandbox {
     }
 
     fn probe(&self, root: &Path) -> Result<(), SandboxError> {
-        self.admit()?;
-        // Which of pytest and unittest would run is no matter here.
+        self.check_policy()?;
+        // Whether pytest is installed does not matter here.
         Ecosystem::detect(root, true).map(|_| ()).ok_or(SandboxError::NoTests)
     }
 
@@ -160,15 +164,16 @@ impl Sandbox for ProcessSandbox {
         progress: &Progress,
         cancel: &CancellationToken,
     ) -> Result<ProgramReport, SandboxError> {
-        self.admit()?;
+        self.check_policy()?;
         let (program, args) = request.args.split_first().ok_or(SandboxError::NoTests)?;
         let mut spec = self.spec_in(program, args.to_vec(), &request.root, &request.scratch)?;
         spec.env.extend(request.env);
         spec.timeout = request.timeout;
-        let before = tree::look(request.root.clone()).await?;
-        let done = run(&spec, progress, cancel).await?;
-        let changed = before.changes().await?;
-        Ok(ProgramReport { code: done.code, timed_out: done.timed_out, log_tail: tail(&done.output), changed })
+        let before = TreeSnapshot::capture(request.root.clone()).await?;
+        let result = run(&spec, progress, cancel).await?;
+        let changed = before.into_changes().await?;
+        let CommandResult { code, timed_out, output } = result;
+        Ok(ProgramReport { code, timed_out, log_tail: tail(&output), changed })
     }
 
     async fn check(
@@ -181,67 +186,74 @@ impl Sandbox for ProcessSandbox {
         let has_pytest = self.has_pytest(&request, progress, cancel).await;
         let ecosystem = Ecosystem::detect(&request.root, has_pytest).ok_or(SandboxError::NoTests)?;
         let report_file = request.scratch.join("report.xml");
-        // The report of the run before must not stand in for one that was never written.
+        // Otherwise the report of the previous run would be read if this one writes none.
         let _ = std::fs::remove_file(&report_file);
         let args = ecosystem.args(&report_file);
-        let command = format!("{} {}", ecosystem.program(), shown(&args, &request.scratch));
-        if let Some(failed) = self.prepare(ecosystem, &request, progress, cancel).await? {
-            return Ok(judge(ecosystem, "npm install".to_owned(), &failed, Parsed::default(), false));
+        let command = format!("{} {}", ecosystem.program(), display_args(&args, &request.scratch));
+        if let Some(failed) = self.install_dependencies(ecosystem, &request, progress, cancel).await? {
+            return Ok(build_report(ecosystem, "npm install".to_owned(), &failed, ParsedReport::default(), false));
         }
-        progress.doing(format!("running {command}"));
+        progress.set_activity(format!("running {command}"));
         let mut spec = self.spec(ecosystem.program(), args, &request)?;
         spec.env.extend(ecosystem.env(&request.root, &request.scratch));
-        let done = run(&spec, progress, cancel).await?;
-        let (parsed, built) = read(ecosystem, &done, &report_file);
-        if parsed.results.total == 0 && done.code == Some(PYTEST_NO_TESTS) && ecosystem == Ecosystem::Pytest {
+        let result = run(&spec, progress, cancel).await?;
+        let (parsed, built) = parse_output(ecosystem, &result, &report_file);
+        if parsed.results.total == 0 && result.code == Some(PYTEST_NO_TESTS) && ecosystem == Ecosystem::Pytest {
             return Err(SandboxError::NoTests);
         }
-        Ok(judge(ecosystem, command, &done, parsed, built))
+        Ok(build_report(ecosystem, command, &result, parsed, built))
     }
 }
 
-/// pytest's exit code when it collected nothing.
+/// pytest's exit code if it collected no tests.
 const PYTEST_NO_TESTS: i32 = 5;
 
-/// The arguments as people should see them: without the scratch folder's place.
-fn shown(args: &[String], scratch: &Path) -> String {
+/// Formats the arguments for people, without those that contain the scratch folder.
+fn display_args(args: &[String], scratch: &Path) -> String {
     let scratch = scratch.display().to_string();
     args.iter().filter(|arg| !arg.contains(&scratch)).cloned().collect::<Vec<_>>().join(" ")
 }
 
-/// The tests, and whether it was built as far as the report says.
-fn read(ecosystem: Ecosystem, done: &Finished, report_file: &Path) -> (Parsed, bool) {
+/// Returns the tests, and whether the tree was built as far as the output shows.
+fn parse_output(ecosystem: Ecosystem, result: &CommandResult, report_file: &Path) -> (ParsedReport, bool) {
+    let output = &result.output;
     match ecosystem {
-        Ecosystem::Cargo => (report::cargo::parse(&done.output), !done.output.contains("error: could not compile")),
+        Ecosystem::Cargo => (report::cargo::parse(output), !output.contains("error: could not compile")),
         Ecosystem::Pytest => {
             let xml = std::fs::read_to_string(report_file).unwrap_or_default();
-            // 0: passed, 1: tests failed; above that pytest was interrupted or fell over and the counts mean nothing.
-            let ran = matches!(done.code, Some(0 | 1));
+            // 0: all passed, 1: some failed. Above that pytest was interrupted or failed itself, and the counts are void.
+            let ran = matches!(result.code, Some(0 | 1));
             (report::junit::parse(&xml).unwrap_or_default(), ran)
         }
-        Ecosystem::Unittest => (report::unittest::parse(&done.output), true),
-        Ecosystem::Npm => (report::node::parse(&done.output), true),
-        Ecosystem::Go => report::go::parse(&done.output),
+        Ecosystem::Unittest => (report::unittest::parse(output), true),
+        Ecosystem::Npm => (report::node::parse(output), true),
+        Ecosystem::Go => report::go::parse(output),
     }
 }
 
-fn judge(ecosystem: Ecosystem, command: String, done: &Finished, parsed: Parsed, built: bool) -> CheckReport {
-    // A run that ended badly without naming a failing test is a build that broke, or a runner that fell over.
-    let explained = done.code == Some(0) || parsed.results.failed > 0;
+fn build_report(
+    ecosystem: Ecosystem,
+    command: String,
+    result: &CommandResult,
+    parsed: ParsedReport,
+    built: bool,
+) -> CheckReport {
+    // A failed run without a failed test is a failed build, or a failure of the runner.
+    let is_explained = result.code == Some(0) || parsed.results.failed > 0;
     CheckReport {
         ecosystem: ecosystem.name().to_owned(),
         command,
-        build_success: built && explained && !done.timed_out,
-        timed_out: done.timed_out,
-        log_tail: tail(&done.output),
+        build_success: built && is_explained && !result.timed_out,
+        timed_out: result.timed_out,
+        log_tail: tail(&result.output),
         results: parsed.results,
         tests: parsed.tests,
     }
 }
 
 fn tail(output: &str) -> String {
-    let from = output.char_indices().rev().nth(TAIL - 1).map_or(0, |(at, _)| at);
-    output[from..].to_owned()
+    let start = output.char_indices().rev().nth(MAX_LOG_TAIL_CHARS - 1).map_or(0, |(at, _)| at);
+    output[start..].to_owned()
 }
 
 #[cfg(test)]
@@ -255,9 +267,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("tree");
         for (path, text) in files {
-            let place = root.join(path);
-            std::fs::create_dir_all(place.parent().unwrap()).unwrap();
-            std::fs::write(place, text).unwrap();
+            let file = root.join(path);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
         }
         let path = std::env::var("PATH").unwrap();
         let env = ["RUSTUP_HOME", "HOME"].iter().filter_map(|name| Some((name.to_string(), std::env::var(name).ok()?)));
@@ -265,7 +277,7 @@ mod tests {
         if let Some(home) = env.remove("HOME") {
             env.entry("RUSTUP_HOME".into()).or_insert(format!("{home}/.rustup"));
         }
-        let options = SandboxOptions { policy, path, env, timeout: Duration::from_secs(120) };
+        let options = SandboxOptions { policy, path, env, ..SandboxOptions::default() };
         let request = CheckRequest { root, scratch: folder.path().join("scratch") };
         let job: JobId = "00000000-0000-0000-0000-000000000001".parse().unwrap();
         ProcessSandbox::new(options).check(request, &Progress::silent(job), &CancellationToken::new()).await
@@ -281,13 +293,13 @@ mod tests {
     ];
 
     #[tokio::test]
-    async fn by_default_untrusted_code_is_refused() {
+    async fn untrusted_code_is_refused_by_default() {
         let refused = check(SandboxPolicy::Require, PYTHON).await.unwrap_err();
-        assert!(refused.to_string().contains("SANDBOX=best-effort"), "{refused}");
+        assert!(refused.to_string().contains("set SandboxOptions::policy"), "{refused}");
     }
 
     #[tokio::test]
-    async fn a_python_suite_is_run_and_read_by_name() {
+    async fn a_python_suite_is_run_and_parsed_by_name() {
         let report = check(SandboxPolicy::BestEffort, PYTHON).await.unwrap();
         assert!(report.build_success, "{}", report.log_tail);
         assert_eq!((report.results.passed, report.results.failed), (1, 1), "{}", report.log_tail);
@@ -296,14 +308,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_tree_that_cannot_be_imported_is_not_built_or_has_failing_tests() {
-        let broken = [("calc.py", "def add(a, b:\n"), PYTHON[1], PYTHON[2]];
-        let report = check(SandboxPolicy::BestEffort, &broken).await.unwrap();
+    async fn a_tree_that_cannot_be_imported_is_not_built_or_has_failed_tests() {
+        let invalid = [("calc.py", "def add(a, b:\n"), PYTHON[1], PYTHON[2]];
+        let report = check(SandboxPolicy::BestEffort, &invalid).await.unwrap();
         assert!(!report.build_success || report.results.failed > 0, "{}", report.log_tail);
     }
 
     #[tokio::test]
-    async fn a_cargo_project_is_run_and_a_broken_one_is_not_built() {
+    async fn a_cargo_project_is_run_and_an_invalid_one_is_not_built() {
         let toml = "[package]\nname = \"demo\"\nversion = \"0.1.0\"\nedition = \"2021\"\n";
         let test = "\n#[test]\nfn adds() { assert_eq!(add(1, 2), 3); }\n";
         let good = format!("pub fn add(a: i32, b: i32) -> i32 {{ a + b }}\n{test}");
@@ -315,7 +327,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_tree_without_tests_says_so() {
+    async fn a_tree_without_tests_is_an_error_of_its_own() {
         let result = check(SandboxPolicy::BestEffort, &[("README.md", "hi")]).await;
         assert!(matches!(result, Err(SandboxError::NoTests)));
     }

@@ -1,18 +1,18 @@
-//! `cargo test`: `test NAME ... ok`, below `Running unittests src/lib.rs (…)`.
+//! Parser for `cargo test`: `test NAME ... ok`, after `Running unittests src/lib.rs (…)`.
 
 use std::collections::BTreeMap;
 
 use patchwright_core::sandbox::TestOutcome;
 
-use super::Parsed;
+use super::ParsedReport;
 
-pub(crate) fn parse(output: &str) -> Parsed {
+pub(crate) fn parse(output: &str) -> ParsedReport {
     let mut tests = BTreeMap::new();
     let mut target = String::new();
     for line in output.lines() {
         let line = line.trim();
         if let Some(rest) = line.strip_prefix("Running ") {
-            // Two targets may have tests of one name.
+            // Tests of different targets can have the same name.
             target = rest.trim_start_matches("unittests ").split(" (").next().unwrap_or_default().to_owned();
         } else if let Some(rest) = line.strip_prefix("Doc-tests ") {
             target = format!("doc {rest}");
@@ -20,7 +20,7 @@ pub(crate) fn parse(output: &str) -> Parsed {
             tests.insert(format!("{target}::{name}"), outcome);
         }
     }
-    Parsed::from_tests(tests)
+    ParsedReport::from_tests(tests)
 }
 
 fn test_line(line: &str) -> Option<(&str, TestOutcome)> {
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tests_of_one_name_in_two_targets_are_two() {
+    fn tests_with_the_same_name_in_two_targets_are_distinct() {
         let output = "   Compiling demo v0.1.0\n     Running unittests src/lib.rs (target/debug/deps/demo-1)\n\nrunning 3 tests\n\
             test tests::adds ... ok\ntest tests::panics - should panic ... ok\ntest slow ... ignored, takes long\n\n\
             test result: ok. 2 passed; 0 failed; 1 ignored\n\n     Running tests/it.rs (target/debug/deps/it-1)\n\

@@ -1,11 +1,11 @@
-//! `go test -json`: one JSON object a line.
+//! Parser for `go test -json`: one JSON object a line.
 
 use std::collections::BTreeMap;
 
 use patchwright_core::sandbox::TestOutcome;
 use serde::Deserialize;
 
-use super::Parsed;
+use super::ParsedReport;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -17,8 +17,8 @@ struct Event<'a> {
     test: std::borrow::Cow<'a, str>,
 }
 
-/// The report, and whether every package could be built.
-pub(crate) fn parse(output: &str) -> (Parsed, bool) {
+/// Returns the tests, and whether all packages were built.
+pub(crate) fn parse(output: &str) -> (ParsedReport, bool) {
     let mut tests = BTreeMap::new();
     let mut built = true;
     for event in output.lines().filter_map(|line| serde_json::from_str::<Event<'_>>(line).ok()) {
@@ -29,12 +29,12 @@ pub(crate) fn parse(output: &str) -> (Parsed, bool) {
             "skip" => TestOutcome::Skipped,
             _ => continue,
         };
-        // Without a test the line is about the whole package.
+        // A line without a test is about the whole package.
         if !event.test.is_empty() {
             tests.insert(format!("{}.{}", event.package, event.test), outcome);
         }
     }
-    (Parsed::from_tests(tests), built)
+    (ParsedReport::from_tests(tests), built)
 }
 
 #[cfg(test)]
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_become_tests() {
+    fn the_final_event_of_each_test_is_its_outcome() {
         let output = r#"{"Action":"run","Package":"a/b","Test":"TestX"}
 {"Action":"pass","Package":"a/b","Test":"TestX","Elapsed":0}
 {"Action":"fail","Package":"a/b","Test":"TestY/sub_case"}

@@ -1,4 +1,4 @@
-//! `JUnit` XML, as pytest and most others write it.
+//! Parser for `JUnit` XML, as pytest and most other runners write it.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use patchwright_core::sandbox::TestOutcome;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use super::Parsed;
+use super::ParsedReport;
 
-/// Reads a report; `None` when it is no XML or holds no test suite.
-pub(crate) fn parse(xml: &str) -> Option<Parsed> {
+/// Returns the tests; `None` if the text is not XML or has no test suite.
+pub(crate) fn parse(xml: &str) -> Option<ParsedReport> {
     let mut reader = Reader::from_str(xml);
     let mut tests = BTreeMap::new();
     let mut current: Option<(String, TestOutcome)> = None;
@@ -33,7 +33,7 @@ pub(crate) fn parse(xml: &str) -> Option<Parsed> {
             _ => {}
         }
     }
-    suite.then(|| Parsed::from_tests(tests))
+    suite.then(|| ParsedReport::from_tests(tests))
 }
 
 fn mark(current: &mut Option<(String, TestOutcome)>, tag: &[u8]) {
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_errors_and_skips_are_told_apart() {
+    fn failures_errors_and_skipped_tests_are_distinguished() {
         let xml = r#"<?xml version="1.0" encoding="utf-8"?><testsuites><testsuite name="pytest" errors="1" failures="1">
 <testcase classname="tests.test_a" name="test_ok" time="0.001" />
 <testcase classname="tests.test_a" name="test_bad[a&amp;b]" time="0.1"><failure message="assert 1 == 2">…</failure></testcase>

@@ -1,4 +1,4 @@
-//! Reading what test runners say. Machine formats first; text where there is nothing better.
+//! Parsers for the output of test runners: machine formats where the runner has one, otherwise its text.
 
 pub(crate) mod cargo;
 pub(crate) mod go;
@@ -11,18 +11,18 @@ use std::collections::BTreeMap;
 use patchwright_core::sandbox::TestOutcome;
 use patchwright_domain::job::report::TestResults;
 
-/// What a run showed.
+/// The tests of a run.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Parsed {
+pub(crate) struct ParsedReport {
     pub(crate) tests: BTreeMap<String, TestOutcome>,
     pub(crate) results: TestResults,
 }
 
-impl Parsed {
-    /// Counts from the tests by name.
+impl ParsedReport {
+    /// Creates a report from named tests, and counts them.
     pub(crate) fn from_tests(tests: BTreeMap<String, TestOutcome>) -> Self {
-        let count = |wanted: TestOutcome| {
-            u32::try_from(tests.values().filter(|outcome| **outcome == wanted).count()).unwrap_or(u32::MAX)
+        let count = |kind: TestOutcome| {
+            u32::try_from(tests.values().filter(|outcome| **outcome == kind).count()).unwrap_or(u32::MAX)
         };
         let (passed, failed, skipped) =
             (count(TestOutcome::Passed), count(TestOutcome::Failed), count(TestOutcome::Skipped));
@@ -30,7 +30,7 @@ impl Parsed {
         Self { tests, results }
     }
 
-    /// Counts only: the runner's summary is all there is.
+    /// Creates a report from the counts of a summary, without names.
     pub(crate) fn from_counts(passed: u32, failed: u32, skipped: u32) -> Self {
         let total = passed + failed + skipped;
         Self { tests: BTreeMap::new(), results: TestResults { passed, failed, skipped, coverage: None, total } }

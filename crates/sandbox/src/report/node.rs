@@ -1,35 +1,35 @@
-//! `npm test`, whatever runs behind it: TAP (node's own runner, tape, tap), or the marks and summaries of jest, mocha
-//! and vitest.
+//! Parser for `npm test` with any runner: TAP (node's test runner, tape, tap), or the symbols and summaries of jest, mocha and
+//! vitest.
 
 use std::collections::BTreeMap;
 
 use patchwright_core::sandbox::TestOutcome;
 use regex::Regex;
 
-use super::Parsed;
+use super::ParsedReport;
 
-pub(crate) fn parse(output: &str) -> Parsed {
-    let text = without_colours(output);
+pub(crate) fn parse(output: &str) -> ParsedReport {
+    let text = strip_ansi_codes(output);
     let tap = parse_tap(&text);
     if !tap.is_empty() {
-        return Parsed::from_tests(tap);
+        return ParsedReport::from_tests(tap);
     }
-    let marked = parse_marks(&text);
+    let tests = parse_symbols(&text);
     let summary = parse_summary(&text);
     match summary {
-        // The summary counts what the marks may hide: jest shows no passing test of a passing file.
-        Some(summary) if summary.results.total as usize != marked.len() => summary,
-        _ => Parsed::from_tests(marked),
+        // Without `--verbose`, jest lists no tests of files that pass; the summary counts them.
+        Some(summary) if summary.results.total as usize != tests.len() => summary,
+        _ => ParsedReport::from_tests(tests),
     }
 }
 
-fn without_colours(text: &str) -> String {
-    Regex::new("\x1b\\[[0-9;]*[A-Za-z]").expect("the pattern is right").replace_all(text, "").into_owned()
+fn strip_ansi_codes(text: &str) -> String {
+    Regex::new("\x1b\\[[0-9;]*[A-Za-z]").expect("the pattern is valid").replace_all(text, "").into_owned()
 }
 
-/// `ok 1 - name`, nested ones indented; a parent that only sums up its children is left out.
+/// Parses `ok 1 - name`. Nested tests are indented; a parent that only sums up its children is left out.
 fn parse_tap(text: &str) -> BTreeMap<String, TestOutcome> {
-    let line = Regex::new(r"^( *)(not )?ok \d+(?: -)? (.+?)( # (SKIP|TODO).*)?$").expect("the pattern is right");
+    let line = Regex::new(r"^( *)(not )?ok \d+(?: -)? (.+?)( # (SKIP|TODO).*)?$").expect("the pattern is valid");
     let mut tests = BTreeMap::new();
     let mut children: Vec<(usize, String, TestOutcome)> = Vec::new();
     let mut path: Vec<(usize, String)> = Vec::new();
@@ -61,8 +61,8 @@ fn parse_tap(text: &str) -> BTreeMap<String, TestOutcome> {
     tests
 }
 
-fn parse_marks(text: &str) -> BTreeMap<String, TestOutcome> {
-    let line = Regex::new(r"^\s*([✓✔√✕✖×○﹣↓])\s+(.+?)(?:\s+\(?[\d.]+ ?m?s\)?)?$").expect("the pattern is right");
+fn parse_symbols(text: &str) -> BTreeMap<String, TestOutcome> {
+    let line = Regex::new(r"^\s*([✓✔√✕✖×○﹣↓])\s+(.+?)(?:\s+\(?[\d.]+ ?m?s\)?)?$").expect("the pattern is valid");
     text.lines()
         .filter_map(|text| line.captures(text))
         .map(|found| {
@@ -76,24 +76,24 @@ fn parse_marks(text: &str) -> BTreeMap<String, TestOutcome> {
         .collect()
 }
 
-/// `Tests: 1 failed, 2 skipped, 3 passed, 6 total` (jest, vitest) or `3 passing`, `1 failing`, `2 pending` (mocha).
-fn parse_summary(text: &str) -> Option<Parsed> {
+/// Parses `Tests: 1 failed, 2 skipped, 3 passed, 6 total` (jest, vitest) or `3 passing`, `1 failing`, `2 pending` (mocha).
+fn parse_summary(text: &str) -> Option<ParsedReport> {
     let count = |pattern: &str, text: &str| -> Option<u32> {
-        let regex = Regex::new(pattern).expect("the pattern is right");
+        let regex = Regex::new(pattern).expect("the pattern is valid");
         regex.captures(text).and_then(|found| found[1].parse().ok())
     };
     if let Some(line) = text.lines().rfind(|line| line.trim_start().starts_with("Tests")) {
-        let part = |word: &str| count(&format!(r"(\d+) {word}"), line);
-        let (passed, failed) = (part("passed"), part("failed"));
+        let number_of = |outcome: &str| count(&format!(r"(\d+) {outcome}"), line);
+        let (passed, failed) = (number_of("passed"), number_of("failed"));
         if passed.or(failed).is_some() {
-            let skipped = part("skipped").unwrap_or(0) + part("todo").unwrap_or(0);
-            return Some(Parsed::from_counts(passed.unwrap_or(0), failed.unwrap_or(0), skipped));
+            let skipped = number_of("skipped").unwrap_or(0) + number_of("todo").unwrap_or(0);
+            return Some(ParsedReport::from_counts(passed.unwrap_or(0), failed.unwrap_or(0), skipped));
         }
     }
     let passing = count(r"(?m)^\s*(\d+) passing", text)?;
     let failing = count(r"(?m)^\s*(\d+) failing", text).unwrap_or(0);
     let pending = count(r"(?m)^\s*(\d+) pending", text).unwrap_or(0);
-    Some(Parsed::from_counts(passing, failing, pending))
+    Some(ParsedReport::from_counts(passing, failing, pending))
 }
 
 #[cfg(test)]
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn tap_of_nodes_own_runner_counts_leaves_only() {
+    fn only_the_leaves_of_tap_output_are_counted() {
         let output = "TAP version 13\n# Subtest: calc\n    # Subtest: adds\n    ok 1 - adds\n      ---\n      duration_ms: 1\n      ...\n    # Subtest: divides\n    not ok 2 - divides\n    1..2\nnot ok 1 - calc\n# Subtest: alone\nok 2 - alone # SKIP\n1..2\n# tests 3\n";
         let parsed = parse(output);
         assert_eq!((parsed.results.passed, parsed.results.failed, parsed.results.skipped), (1, 1, 1));
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn jest_mocha_and_vitest_are_read_from_marks_or_summary() {
+    fn jest_mocha_and_vitest_are_parsed_from_symbols_or_the_summary() {
         assert_eq!(
             counts("  calc\n    ✓ adds (2 ms)\n    ✕ divides (1 ms)\n\nTests:       1 failed, 1 passed, 2 total\n"),
             (1, 1, 0)

@@ -1,17 +1,17 @@
-//! `python -m unittest -v`: `NAME (CLASS) ... ok`, and what follows in words.
+//! Parser for `python -m unittest -v`: `NAME (CLASS) ... ok`, and the failures at the end.
 
 use std::collections::BTreeMap;
 
 use patchwright_core::sandbox::TestOutcome;
 
-use super::Parsed;
+use super::ParsedReport;
 
-pub(crate) fn parse(output: &str) -> Parsed {
+pub(crate) fn parse(output: &str) -> ParsedReport {
     let mut tests = BTreeMap::new();
     let mut open: Option<String> = None;
     for line in output.lines() {
         let line = line.trim_end();
-        // A docstring moves the result to a line of its own: `test_x (m.C.test_x)` then `What it shows ... ok`.
+        // With a docstring, the result is on the next line: `test_x (m.C.test_x)`, then `The docstring ... ok`.
         if let Some(name) = test_name(line) {
             open = Some(name);
         }
@@ -20,24 +20,24 @@ pub(crate) fn parse(output: &str) -> Parsed {
                 tests.extend(open.take().map(|name| (name, outcome)));
             }
         } else if let Some(outcome) = outcome_of(line).filter(|_| open.is_some()) {
-            // The test printed something after `... `, so its result stands alone.
+            // The test printed after `... `, so its result is on a line of its own.
             tests.extend(open.take().map(|name| (name, outcome)));
         } else if let Some(name) = line.strip_prefix("ERROR: ").or_else(|| line.strip_prefix("FAIL: ")) {
-            // The report at the end names what failed, also where the result line was torn apart.
+            // The report at the end names the failed tests, including those whose result line was interrupted.
             if let Some(name) = test_name(name) {
                 tests.insert(name, TestOutcome::Failed);
             }
         }
     }
-    Parsed::from_tests(tests)
+    ParsedReport::from_tests(tests)
 }
 
-/// `test_x (package.module.Class.test_x)`, or `test_x (package.module.Class)` before Python 3.11.
+/// Parses `test_x (package.module.Class.test_x)`, or `test_x (package.module.Class)` before Python 3.11.
 fn test_name(line: &str) -> Option<String> {
     let (method, rest) = line.split_once(" (")?;
     let (class, _) = rest.split_once(')')?;
-    let plain = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.'));
-    if !plain(method) || !plain(class) {
+    let is_name = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.'));
+    if !is_name(method) || !is_name(class) {
         return None;
     }
     let class = class.strip_suffix(&format!(".{method}")).unwrap_or(class);
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_are_read_wherever_they_stand() {
+    fn results_are_parsed_on_the_same_or_a_later_line() {
         let output = "test_add (tests.test_calc.Calc.test_add) ... ok\n\
             test_div (tests.test_calc.Calc.test_div)\nDividing works. ... FAIL\n\
             test_print (tests.test_calc.Calc.test_print) ... hello\nok\n\
