@@ -1,83 +1,83 @@
-//! Reading a tree: what is source, and what is not worth a look.
+//! Selecting the files of a tree that are indexed, and decoding them.
 
 use std::path::{Path, PathBuf};
 
 use ignore::WalkBuilder;
-use patchwright_core::source_tree::{PastChange, SourceTree, SourceTreeError, TreeFile};
+use patchwright_core::source_tree::{HistoryEntry, SourceTree, SourceTreeError, TreeFile};
 
-/// A file of the tree.
+/// A file with its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    /// Relative, with `/`.
+    /// The path relative to the tree's root, with `/`.
     pub path: String,
-    /// Its text.
+    /// The whole text.
     pub text: String,
 }
 
 impl Document {
-    /// A file from memory.
+    /// Creates a document from text in memory.
     pub fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
         Self { path: path.into(), text: text.into() }
     }
 
-    /// A file as it was read; `None` for what is no text, or data or minified.
-    pub(crate) fn of_bytes(path: &str, bytes: Vec<u8>) -> Option<Self> {
-        if bytes.len() as u64 > MAX_BYTES || bytes.iter().take(8_000).any(|byte| *byte == 0) {
+    /// Decodes a file. Returns `None` for binary, oversized and minified files.
+    pub(crate) fn from_bytes(path: &str, bytes: Vec<u8>) -> Option<Self> {
+        if bytes.len() as u64 > MAX_FILE_BYTES || bytes.iter().take(8_000).any(|byte| *byte == 0) {
             return None;
         }
         let lines = bytes.split(|byte| *byte == b'\n').count();
-        if bytes.len() / lines > MAX_AVERAGE_LINE {
+        if bytes.len() / lines > MAX_AVERAGE_LINE_BYTES {
             return None;
         }
-        // Source in another encoding is still mostly ASCII; what is not becomes a replacement character.
+        // Source in another encoding is mostly ASCII; other bytes become replacement characters.
         let text =
             String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         Some(Self { path: path.to_owned(), text })
     }
 }
 
-/// Larger files are data or generated; in bytes.
-pub(crate) const MAX_BYTES: u64 = 512 * 1024;
-/// A longer average line is minified or data.
-const MAX_AVERAGE_LINE: usize = 300;
+/// The largest file that is indexed. Larger files are data or generated.
+pub(crate) const MAX_FILE_BYTES: u64 = 512 * 1024;
+/// The longest average line. Files with longer lines are minified or data.
+const MAX_AVERAGE_LINE_BYTES: usize = 300;
 
-/// Endings of what nobody fixes by hand.
-const SKIPPED: &[&str] = &[
+/// Extensions of files that are not edited by hand.
+const SKIPPED_EXTENSIONS: &[&str] = &[
     "png", "jpg", "jpeg", "gif", "ico", "svg", "pdf", "zip", "gz", "tgz", "bz2", "xz", "jar", "woff", "woff2", "ttf",
     "eot", "mp3", "mp4", "wasm", "so", "a", "o", "pyc", "class", "lock", "map", "min.js", "min.css", "po", "mo", "csv",
     "parquet", "snap",
 ];
-/// Folders of what others wrote and tools put there.
+/// Folders with installed packages and files of tools.
 const SKIPPED_FOLDERS: &[&str] = &["node_modules", "__pycache__", ".venv", "site-packages", "bower_components", ".git"];
 
-/// Whether a file is worth a look, by its path.
-pub(crate) fn is_read(path: &str) -> bool {
+/// Returns whether a file is indexed, by its path.
+pub(crate) fn is_indexed(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    let has_skipped_ending =
-        SKIPPED.iter().any(|ending| name.strip_suffix(ending).is_some_and(|stem| stem.ends_with('.')));
-    !has_skipped_ending && !path.split('/').any(|part| SKIPPED_FOLDERS.contains(&part))
+    let is_skipped = |extension: &&str| name.strip_suffix(extension).is_some_and(|stem| stem.ends_with('.'));
+    !SKIPPED_EXTENSIONS.iter().any(|extension| is_skipped(extension))
+        && !path.split('/').any(|part| SKIPPED_FOLDERS.contains(&part))
 }
 
-/// A folder as it stands: its files, without those that `.gitignore` names. It has no ids and no history.
+/// The tree of a folder, without the files that `.gitignore` excludes. It has no ids and no history.
 #[derive(Debug, Clone)]
 pub struct FolderTree {
     root: PathBuf,
 }
 
 impl FolderTree {
-    /// The tree below a folder.
+    /// Creates the tree of the files below `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
-    fn read_one(&self, path: &str, most: u64) -> Option<Vec<u8>> {
-        let place = self.root.join(path);
-        // A link could lead out of the tree.
-        let metadata = std::fs::symlink_metadata(&place).ok()?;
-        if !metadata.is_file() || metadata.len() > most {
+    fn read_file(&self, path: &str, max_bytes: u64) -> Option<Vec<u8>> {
+        let file = self.root.join(path);
+        // Links are not followed: they could lead out of the tree.
+        let metadata = std::fs::symlink_metadata(&file).ok()?;
+        if !metadata.is_file() || metadata.len() > max_bytes {
             return None;
         }
-        std::fs::read(&place).ok()
+        std::fs::read(&file).ok()
     }
 }
 
@@ -100,15 +100,15 @@ impl SourceTree for FolderTree {
         Ok(paths.into_iter().map(|path| TreeFile { path, blob: None }).collect())
     }
 
-    fn read(&self, files: &[TreeFile], most: u64) -> Vec<Option<Vec<u8>>> {
-        files.iter().map(|file| self.read_one(&file.path, most)).collect()
+    fn read(&self, files: &[TreeFile], max_bytes: u64) -> Vec<Option<Vec<u8>>> {
+        files.iter().map(|file| self.read_file(&file.path, max_bytes)).collect()
     }
 
-    fn past(&self, _: usize) -> Vec<PastChange> {
+    fn history(&self, _: usize) -> Vec<HistoryEntry> {
         Vec::new()
     }
 
-    fn touched(&self, _: &str) -> Vec<String> {
+    fn changed_paths(&self, _: &str) -> Vec<String> {
         Vec::new()
     }
 }
@@ -118,18 +118,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_mends_by_hand_is_not_read() {
+    fn binary_minified_and_installed_files_are_not_indexed() {
         for path in ["a/logo.png", "web/app.min.js", "node_modules/x/index.js", "Cargo.lock"] {
-            assert!(!is_read(path), "{path}");
+            assert!(!is_indexed(path), "{path}");
         }
-        assert!(is_read("src/a.py") && is_read("png") && is_read("src/snap/b.rs"));
-        assert!(Document::of_bytes("a.js", vec![b'x'; 5_000]).is_none(), "minified");
-        assert!(Document::of_bytes("a.py", b"x = '\0'\n".to_vec()).is_none(), "data");
-        assert!(Document::of_bytes("a.py", b"# caf\xe9\n".to_vec()).is_some(), "another encoding");
+        assert!(is_indexed("src/a.py") && is_indexed("png") && is_indexed("src/snap/b.rs"));
+        assert!(Document::from_bytes("a.js", vec![b'x'; 5_000]).is_none(), "minified");
+        assert!(Document::from_bytes("a.py", b"x = '\0'\n".to_vec()).is_none(), "data");
+        assert!(Document::from_bytes("a.py", b"# caf\xe9\n".to_vec()).is_some(), "another encoding");
     }
 
     #[test]
-    fn a_folder_is_read_without_what_git_ignores_and_without_following_links() {
+    fn a_folder_is_read_without_ignored_files_and_links() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         std::fs::create_dir_all(root.join(".git")).unwrap();

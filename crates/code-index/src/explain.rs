@@ -1,81 +1,83 @@
-//! Why a file has its rank, in words for people.
+//! The reasons for a file's rank, as sentences for people.
 
-use crate::features::{Features, Sign};
+use crate::features::{Feature, FeatureTable};
 use crate::history::Changes;
 use crate::index::Index;
 use crate::model::weight;
 use crate::query::Query;
 use crate::scan::Kind;
 
-/// The most names that one reason lists.
-const NAMES: usize = 3;
+/// The largest number of names that one reason lists.
+const MAX_NAMES: usize = 3;
+/// The strength below which a feature is not a reason.
+const MIN_STRENGTH: f64 = 0.15;
 
-/// The reasons of a file, strongest first.
-pub(crate) fn reasons(
+/// Returns at most `max` reasons of a file, strongest first.
+pub(crate) fn explain(
     index: &Index,
     query: &Query,
-    features: &Features,
+    features: &FeatureTable,
     changes: Option<&Changes<'_>>,
-    place: usize,
-    most: usize,
+    position: usize,
+    max: usize,
 ) -> Vec<String> {
-    let file = features.pool[place];
-    let said = |sign: Sign| match sign {
-        Sign::Quoted => quoted(index, query, file),
-        Sign::Frame => framed(index, query, file),
-        Sign::Definition | Sign::Symbol | Sign::Qualified => defined(index, query, file),
-        Sign::Module => Some("the text names its module".to_owned()),
-        Sign::ExactName | Sign::FileName => Some("the text names it".to_owned()),
-        Sign::Path => Some("the text speaks of its path".to_owned()),
-        Sign::Words | Sign::Piece => Some("the text speaks of what it does".to_owned()),
-        Sign::Title | Sign::TitleShare => Some("the title speaks of what it does".to_owned()),
-        Sign::Neighbours => Some("files that the text speaks of import it, or it imports them".to_owned()),
-        Sign::Past | Sign::PastTitle => changed(features, changes, place),
-        Sign::DefinedWords => Some("what it defines is called like what the text speaks of".to_owned()),
-        Sign::Message => Some("a message or key of the text stands in it".to_owned()),
-        Sign::Tests => Some("tests that speak of the same exercise it".to_owned()),
-        Sign::Together => Some("it was often changed together with the likeliest files".to_owned()),
-        Sign::Folder => Some("the likeliest files lie beside it".to_owned()),
-        Sign::FrameDefinition | Sign::Churn | Sign::Length | Sign::Aside => None,
+    let file = features.pool[position];
+    let sentence = |feature: Feature| match feature {
+        Feature::Quoted => explain_quote(index, query, file),
+        Feature::Frame => explain_frame(index, query, file),
+        Feature::Definition | Feature::Symbol | Feature::Qualified => explain_definitions(index, query, file),
+        Feature::Module => Some("the text names its module".to_owned()),
+        Feature::ExactName | Feature::FileName => Some("the text names it".to_owned()),
+        Feature::Path => Some("the text contains words of its path".to_owned()),
+        Feature::Words | Feature::Chunk => Some("it contains words of the text".to_owned()),
+        Feature::Title | Feature::TitleShare => Some("it contains words of the title".to_owned()),
+        Feature::Neighbours => Some("it imports, or is imported by, files that match the text".to_owned()),
+        Feature::History | Feature::HistoryTitle => explain_change(features, changes, position),
+        Feature::DefinedWords => Some("the names that it defines contain words of the text".to_owned()),
+        Feature::Message => Some("it contains a message or key of the text".to_owned()),
+        Feature::Tests => Some("tests that match the text exercise it".to_owned()),
+        Feature::CoChange => Some("it was often changed together with the likeliest files".to_owned()),
+        Feature::Folder => Some("it is in a folder with the likeliest files".to_owned()),
+        Feature::FrameDefinition | Feature::Churn | Feature::Length | Feature::Auxiliary => None,
     };
-    // What names the file itself says more to people than sums of words, whatever their weights.
-    let telling = |sign: Sign| match sign {
-        Sign::Quoted | Sign::Frame => 3.0,
-        Sign::Symbol | Sign::Qualified | Sign::Definition => 2.0,
-        Sign::Module | Sign::ExactName => 1.5,
-        _ => weight(sign).max(0.1),
+    // People find a name of the file more convincing than similar words, whatever the weights are.
+    let importance = |feature: Feature| match feature {
+        Feature::Quoted | Feature::Frame => 3.0,
+        Feature::Symbol | Feature::Qualified | Feature::Definition => 2.0,
+        Feature::Module | Feature::ExactName => 1.5,
+        _ => weight(feature).max(0.1),
     };
-    let mut all: Vec<(f64, Sign)> =
-        Sign::ALL.into_iter().map(|sign| (features.get(sign, place) * telling(sign), sign)).collect();
-    all.retain(|(strength, _)| *strength > 0.15);
+    let strength = |feature: Feature| features.get(feature, position) * importance(feature);
+    let mut all: Vec<(f64, Feature)> = Feature::ALL.into_iter().map(|feature| (strength(feature), feature)).collect();
+    all.retain(|(strength, _)| *strength > MIN_STRENGTH);
     all.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut reasons: Vec<String> = Vec::new();
-    for reason in all.into_iter().filter_map(|(_, sign)| said(sign)) {
+    for reason in all.into_iter().filter_map(|(_, feature)| sentence(feature)) {
         if !reasons.contains(&reason) {
             reasons.push(reason);
         }
     }
-    reasons.truncate(most);
-    if index.files[file].is_aside {
-        reasons.push("held back: it is documentation, an example, a tool or somebody else's".to_owned());
+    reasons.truncate(max);
+    if index.files[file].is_auxiliary {
+        reasons.push("ranked lower: it is documentation, an example, a tool, generated or vendored".to_owned());
     }
     reasons
 }
 
-fn quoted(index: &Index, query: &Query, file: usize) -> Option<String> {
+fn explain_quote(index: &Index, query: &Query, file: usize) -> Option<String> {
     let mut paths: Vec<&String> =
         query.paths.keys().filter(|path| index.modules.resolve(path).0.contains(&number(file))).collect();
     paths.sort();
     paths.first().map(|path| format!("the text names `{path}`"))
 }
 
-fn framed(index: &Index, query: &Query, file: usize) -> Option<String> {
+fn explain_frame(index: &Index, query: &Query, file: usize) -> Option<String> {
     let frame = query.frames.iter().find(|(path, _)| index.modules.resolve(path).0.first() == Some(&number(file)))?;
-    let place = frame.1.as_ref().map_or_else(String::new, |name| format!(", in `{name}`"));
-    Some(format!("stands in the stack trace{place}"))
+    let function = frame.1.as_ref().map_or_else(String::new, |name| format!(", in `{name}`"));
+    Some(format!("it is in the stack trace{function}"))
 }
 
-fn defined(index: &Index, query: &Query, file: usize) -> Option<String> {
+fn explain_definitions(index: &Index, query: &Query, file: usize) -> Option<String> {
     let tails = query.dotted.keys().flat_map(|name| {
         let last_two = name.rsplitn(3, '.').take(2).collect::<Vec<_>>();
         [
@@ -93,14 +95,14 @@ fn defined(index: &Index, query: &Query, file: usize) -> Option<String> {
         .collect();
     found.sort();
     found.dedup();
-    let names: Vec<String> = found.into_iter().take(NAMES).map(|(_, _, name)| format!("`{name}`")).collect();
-    (!names.is_empty()).then(|| format!("defines {}, which the text mentions", names.join(", ")))
+    let names: Vec<String> = found.into_iter().take(MAX_NAMES).map(|(_, _, name)| format!("`{name}`")).collect();
+    (!names.is_empty()).then(|| format!("it defines {}, which the text mentions", names.join(", ")))
 }
 
-fn changed(features: &Features, changes: Option<&Changes<'_>>, place: usize) -> Option<String> {
-    let commit = features.past.as_ref()?.commit.get(&place)?;
+fn explain_change(features: &FeatureTable, changes: Option<&Changes<'_>>, position: usize) -> Option<String> {
+    let commit = features.history.as_ref()?.commit.get(&position)?;
     let change = changes?.list.get(*commit)?;
-    Some(format!("was changed for “{}” ({})", change.subject, change.short_id()))
+    Some(format!("it was changed for “{}” ({})", change.subject, change.short_id()))
 }
 
 fn number(file: usize) -> u32 {

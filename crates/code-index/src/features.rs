@@ -1,78 +1,78 @@
-//! Every file of the pool in numbers: what each kind of sign says of it.
+//! The features of the candidate files, from which the score is computed.
 
 mod graph;
 mod names;
 
 use std::collections::HashMap;
 
-use crate::history::{Changes, Past};
+use crate::history::{Changes, History};
 use crate::index::Index;
-use crate::lexical::{bm25, defined_words, messages, overlap};
+use crate::lexical::{bm25, overlap, score_defined_words, score_messages};
 use crate::model;
 use crate::query::Query;
 use crate::words::Word;
 
-/// The signs, in the order of the weights that are learned for them.
+/// A feature of a file, in the order of the learned weights. "The text" is the title and body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(usize)]
-pub enum Sign {
-    /// BM25 of the whole text against the file.
+pub enum Feature {
+    /// BM25 of the text against the file.
     Words,
-    /// The best function-sized piece for the whole text.
-    Piece,
-    /// The three best pieces for the title.
+    /// BM25 of the text against the file's best function-sized chunk.
+    Chunk,
+    /// BM25 of the title against the file's three best chunks.
     Title,
-    /// How much of the title the file holds at all.
+    /// The share of the title's words that the file contains, weighted by idf.
     TitleShare,
-    /// BM25 of the whole text against the names that the file defines.
+    /// BM25 of the text against the names that the file defines.
     DefinedWords,
     /// Words of the text in the path.
     Path,
     /// Words of the text in the file's name.
     FileName,
-    /// The file's name stands in the text by itself.
+    /// The file's name as a word of the text.
     ExactName,
-    /// The text quotes the path.
+    /// The path in the text.
     Quoted,
-    /// A stack frame is in it.
+    /// A stack frame in the file.
     Frame,
-    /// It defines the function of a frame.
+    /// A definition of the function of a stack frame.
     FrameDefinition,
-    /// A dotted name means it.
+    /// The file's module as a dotted name of the text.
     Module,
-    /// A dotted name means something that it defines.
+    /// A definition that a dotted name of the text refers to.
     Symbol,
-    /// It defines a `Class.method` of the text.
+    /// A definition of a `Class.method` of the text.
     Qualified,
-    /// It defines a name of the text.
+    /// A definition of a name of the text.
     Definition,
-    /// A message, flag or key of the text stands in it as a literal.
+    /// A message, flag or key of the text as a literal in the file.
     Message,
-    /// Files that speak of it import it, or it imports them.
+    /// Imports from and to files that match the text (random walk with restart).
     Neighbours,
-    /// Tests that speak of it exercise it.
+    /// Tests that match the text and exercise the file.
     Tests,
-    /// A change for a reason that sounds alike touched it.
-    Past,
-    /// The same for the title.
-    PastTitle,
-    /// It was changed often of late.
+    /// Earlier changes of the file whose messages resemble the text.
+    History,
+    /// Earlier changes of the file whose messages resemble the title.
+    HistoryTitle,
+    /// Frequency of recent changes.
     Churn,
-    /// It was changed together with the likeliest files.
-    Together,
-    /// The likeliest files lie beside it.
+    /// Changes together with the likeliest files.
+    CoChange,
+    /// Likely files in the same folder.
     Folder,
-    /// How long it is.
+    /// Length of the file.
     Length,
-    /// It is documentation, an example, a tool or somebody else's.
-    Aside,
+    /// Documentation, examples, tools, generated and vendored files.
+    Auxiliary,
 }
 
-impl Sign {
-    /// All of them.
+impl Feature {
+    /// All features in the order of their discriminants.
     pub const ALL: [Self; 25] = [
         Self::Words,
-        Self::Piece,
+        Self::Chunk,
         Self::Title,
         Self::TitleShare,
         Self::DefinedWords,
@@ -89,189 +89,189 @@ impl Sign {
         Self::Message,
         Self::Neighbours,
         Self::Tests,
-        Self::Past,
-        Self::PastTitle,
+        Self::History,
+        Self::HistoryTitle,
         Self::Churn,
-        Self::Together,
+        Self::CoChange,
         Self::Folder,
         Self::Length,
-        Self::Aside,
+        Self::Auxiliary,
     ];
 
-    /// Whether it is taken as it is; the others are divided by the most that any file has.
+    /// Returns whether the values are used as they are. Other features are divided by their maximum.
     const fn is_absolute(self) -> bool {
-        matches!(self, Self::Quoted | Self::Length | Self::Aside)
+        matches!(self, Self::Quoted | Self::Length | Self::Auxiliary)
     }
 
-    /// Whether it says of a file what it is, not that the text speaks of it.
-    const fn is_of_the_file_alone(self) -> bool {
-        matches!(self, Self::Length | Self::Aside | Self::Churn)
+    /// Returns whether the feature does not depend on the text.
+    const fn is_independent_of_text(self) -> bool {
+        matches!(self, Self::Length | Self::Auxiliary | Self::Churn)
     }
 
-    /// Whether it begins at the files that all others make likeliest.
-    const fn is_second(self) -> bool {
-        matches!(self, Self::Together | Self::Folder)
+    /// Returns whether the feature is computed from the scores of the other features.
+    const fn is_derived(self) -> bool {
+        matches!(self, Self::CoChange | Self::Folder)
     }
 }
 
-/// The numbers of all files of a pool.
+/// The features of all candidates.
 #[derive(Debug)]
-pub(crate) struct Features {
-    /// Which files, by their places in the index.
+pub(crate) struct FeatureTable {
+    /// The candidates, as indexes of files.
     pub(crate) pool: Vec<usize>,
-    /// A column for each sign, in the order of the pool.
+    /// A column for each feature, in the order of the pool.
     columns: Vec<Vec<f64>>,
-    /// Where each file of the index stands in the pool.
-    places: HashMap<usize, usize>,
-    /// What the past says, where there is one.
-    pub(crate) past: Option<Past>,
+    /// The position of each file in the pool.
+    positions: HashMap<usize, usize>,
+    pub(crate) history: Option<History>,
 }
 
-impl Features {
+impl FeatureTable {
     pub(crate) fn new(index: &Index, query: &Query, changes: Option<&Changes>, pool: Vec<usize>) -> Self {
         let count = pool.len();
-        let places = pool.iter().enumerate().map(|(place, file)| (*file, place)).collect();
-        let mut features = Self { pool, columns: vec![vec![0.0; count]; Sign::ALL.len()], places, past: None };
+        let positions = pool.iter().enumerate().map(|(position, file)| (*file, position)).collect();
+        let columns = vec![vec![0.0; count]; Feature::ALL.len()];
+        let mut features = Self { pool, columns, positions, history: None };
         if count == 0 {
             return features;
         }
         let all = bm25(index, &features.pool, &query.all);
         let title = bm25(index, &features.pool, &query.title);
-        features.set(Sign::Words, all.whole);
-        features.set(Sign::Piece, all.best);
-        features.set(Sign::Title, title.three);
-        features.set(Sign::TitleShare, title.share);
-        features.set(Sign::DefinedWords, defined_words(index, &features.pool, &query.all));
-        features.set(Sign::Message, messages(index, &features.pool, &query.literals));
-        features.of_paths(index, query);
-        features.of_quotes(index, query);
-        features.of_dotted_names(index, query);
-        features.of_names(index, query);
-        features.of_neighbours(index, &title.whole);
-        features.of_tests(index, query);
+        features.set(Feature::Words, all.file);
+        features.set(Feature::Chunk, all.best_chunk);
+        features.set(Feature::Title, title.best_three);
+        features.set(Feature::TitleShare, title.share);
+        features.set(Feature::DefinedWords, score_defined_words(index, &features.pool, &query.all));
+        features.set(Feature::Message, score_messages(index, &features.pool, &query.literals));
+        features.add_paths(index, query);
+        features.add_quotes(index, query);
+        features.add_dotted_names(index, query);
+        features.add_names(index, query);
+        features.add_neighbours(index, &title.file);
+        features.add_tests(index, query);
         if let Some(changes) = changes {
-            features.of_past(index, query, changes);
+            features.add_history(index, query, changes);
         }
         let lengths = features.pool.iter().map(|file| f64::from(index.files[*file].length).ln_1p() / 10.0).collect();
-        features.set(Sign::Length, lengths);
-        let aside = features.pool.iter().map(|file| f64::from(u8::from(index.files[*file].is_aside))).collect();
-        features.set(Sign::Aside, aside);
-        features.normalise(|sign| !sign.is_second());
-        features.of_likeliest(index);
-        features.normalise(Sign::is_second);
+        features.set(Feature::Length, lengths);
+        let auxiliary = features.pool.iter().map(|file| f64::from(u8::from(index.files[*file].is_auxiliary))).collect();
+        features.set(Feature::Auxiliary, auxiliary);
+        features.normalize(|feature| !feature.is_derived());
+        features.add_derived(index);
+        features.normalize(Feature::is_derived);
         features
     }
 
-    pub(crate) fn get(&self, sign: Sign, place: usize) -> f64 {
-        self.columns[sign as usize][place]
+    pub(crate) fn get(&self, feature: Feature, position: usize) -> f64 {
+        self.columns[feature as usize][position]
     }
 
-    /// Whether anything points to a file beside what it is.
-    pub(crate) fn has_sign(&self, place: usize) -> bool {
-        let points = |sign: &&Sign| !sign.is_of_the_file_alone() && !sign.is_second();
-        Sign::ALL.iter().filter(points).any(|sign| self.get(*sign, place) > 0.0)
+    /// Returns whether the text matches a file in any way.
+    pub(crate) fn has_evidence(&self, position: usize) -> bool {
+        let is_evidence = |feature: &&Feature| !feature.is_independent_of_text() && !feature.is_derived();
+        Feature::ALL.iter().filter(is_evidence).any(|feature| self.get(*feature, position) > 0.0)
     }
 
-    /// The numbers of one file.
-    pub(crate) fn row(&self, place: usize) -> [f64; Sign::ALL.len()] {
-        Sign::ALL.map(|sign| self.get(sign, place))
+    /// Returns the features of one file.
+    pub(crate) fn row(&self, position: usize) -> [f64; Feature::ALL.len()] {
+        Feature::ALL.map(|feature| self.get(feature, position))
     }
 
-    /// Where a file of the index stands in the pool.
-    fn place(&self, file: u32) -> Option<usize> {
-        self.places.get(&(file as usize)).copied()
+    /// Returns the position of a file in the pool.
+    fn position(&self, file: u32) -> Option<usize> {
+        self.positions.get(&(file as usize)).copied()
     }
 
-    fn set(&mut self, sign: Sign, column: Vec<f64>) {
-        self.columns[sign as usize] = column;
+    fn set(&mut self, feature: Feature, column: Vec<f64>) {
+        self.columns[feature as usize] = column;
     }
 
-    fn add(&mut self, sign: Sign, place: usize, value: f64) {
-        self.columns[sign as usize][place] += value;
+    fn add(&mut self, feature: Feature, position: usize, value: f64) {
+        self.columns[feature as usize][position] += value;
     }
 
-    fn raise(&mut self, sign: Sign, place: usize, value: f64) {
-        let known = &mut self.columns[sign as usize][place];
+    fn raise(&mut self, feature: Feature, position: usize, value: f64) {
+        let known = &mut self.columns[feature as usize][position];
         *known = known.max(value);
     }
 
-    fn normalise(&mut self, which: impl Fn(Sign) -> bool) {
-        for sign in Sign::ALL.into_iter().filter(|sign| !sign.is_absolute() && which(*sign)) {
-            let column = &mut self.columns[sign as usize];
-            let most = column.iter().copied().fold(0.0, f64::max);
-            if most > 0.0 {
+    fn normalize(&mut self, selects: impl Fn(Feature) -> bool) {
+        for feature in Feature::ALL.into_iter().filter(|feature| !feature.is_absolute() && selects(*feature)) {
+            let column = &mut self.columns[feature as usize];
+            let max = column.iter().copied().fold(0.0, f64::max);
+            if max > 0.0 {
                 for value in column {
-                    *value /= most;
+                    *value /= max;
                 }
             }
         }
     }
 
-    fn of_paths(&mut self, index: &Index, query: &Query) {
+    fn add_paths(&mut self, index: &Index, query: &Query) {
         let paths: Vec<&[Word]> = self.pool.iter().map(|file| index.files[*file].path_words.as_slice()).collect();
-        self.set(Sign::Path, overlap(&query.all, &paths));
+        self.set(Feature::Path, overlap(&query.all, &paths));
         let names: Vec<&[Word]> = self.pool.iter().map(|file| index.files[*file].name_words.as_slice()).collect();
-        self.set(Sign::FileName, overlap(&query.all, &names));
-        let mut alike: HashMap<&str, f64> = HashMap::new();
+        self.set(Feature::FileName, overlap(&query.all, &names));
+        let mut files_by_stem: HashMap<&str, f64> = HashMap::new();
         for file in &self.pool {
-            *alike.entry(index.files[*file].stem.as_str()).or_default() += 1.0;
+            *files_by_stem.entry(index.files[*file].stem.as_str()).or_default() += 1.0;
         }
         let column = self.pool.iter().map(|file| {
             let stem = index.files[*file].stem.as_str();
-            let Some(times) = query.plain.get(stem).filter(|_| stem.len() > 2) else { return 0.0 };
+            let Some(count) = query.plain.get(stem).filter(|_| stem.len() > 2) else { return 0.0 };
             let in_title = query.plain_title.iter().any(|word| word == stem);
-            (f64::from(times.min(5.0)).sqrt() + if in_title { 2.0 } else { 0.0 }) / alike[stem].sqrt()
+            (f64::from(count.min(5.0)).sqrt() + if in_title { 2.0 } else { 0.0 }) / files_by_stem[stem].sqrt()
         });
         let column = column.collect();
-        self.set(Sign::ExactName, column);
+        self.set(Feature::ExactName, column);
     }
 
-    fn of_quotes(&mut self, index: &Index, query: &Query) {
-        for (path, times) in &query.paths {
+    fn add_quotes(&mut self, index: &Index, query: &Query) {
+        for (path, count) in &query.paths {
             let (files, depth) = index.modules.resolve(path);
             let share = if depth > 1 { 1.0 } else { 0.6 } / files.len().max(1) as f64;
-            let share = if *times >= 2.0 { share * 1.5 } else { share };
+            let share = if *count >= 2.0 { share * 1.5 } else { share };
             for file in files {
-                let Some(place) = self.place(*file) else { continue };
-                self.raise(Sign::Quoted, place, share);
+                let Some(position) = self.position(*file) else { continue };
+                self.raise(Feature::Quoted, position, share);
             }
         }
         let mut share = 1.0;
         for (path, function) in &query.frames {
             let (files, depth) = index.modules.resolve(path);
             let [first, rest @ ..] = files else { continue };
-            let Some(place) = self.place(*first) else { continue };
+            let Some(position) = self.position(*first) else { continue };
             if depth < 2 && !rest.is_empty() {
                 continue;
             }
-            self.add(Sign::Frame, place, share);
+            self.add(Feature::Frame, position, share);
             let defines = |name: &String| index.defines(*first as usize, name);
             if function.as_ref().is_some_and(defines) {
-                self.raise(Sign::FrameDefinition, place, share);
+                self.raise(Feature::FrameDefinition, position, share);
             }
             share *= 0.8;
         }
     }
 
-    fn of_past(&mut self, index: &Index, query: &Query, changes: &Changes) {
-        let place = |path: &str| index.place(path).and_then(|file| self.places.get(&file).copied());
-        let mut past = Past::new(changes, &query.all, &query.title, self.pool.len(), place);
-        self.set(Sign::Past, std::mem::take(&mut past.best));
-        self.set(Sign::PastTitle, std::mem::take(&mut past.title));
-        self.set(Sign::Churn, std::mem::take(&mut past.churn));
-        self.past = Some(past);
+    fn add_history(&mut self, index: &Index, query: &Query, changes: &Changes) {
+        let position = |path: &str| index.position(path).and_then(|file| self.positions.get(&file).copied());
+        let mut history = History::new(changes, &query.all, &query.title, self.pool.len(), position);
+        self.set(Feature::History, std::mem::take(&mut history.best));
+        self.set(Feature::HistoryTitle, std::mem::take(&mut history.title));
+        self.set(Feature::Churn, std::mem::take(&mut history.churn));
+        self.history = Some(history);
     }
 
-    /// What follows from the files that all other signs make likeliest.
-    fn of_likeliest(&mut self, index: &Index) {
-        let scores: Vec<f64> = (0..self.pool.len()).map(|place| model::score(&self.row(place))).collect();
-        let most = scores.iter().copied().fold(f64::MIN, f64::max);
-        let odds: Vec<f64> = scores.iter().map(|score| (score - most).exp()).collect();
+    /// Adds the features that depend on how likely the other features make each file.
+    fn add_derived(&mut self, index: &Index) {
+        let scores: Vec<f64> = (0..self.pool.len()).map(|position| model::score(&self.row(position))).collect();
+        let max = scores.iter().copied().fold(f64::MIN, f64::max);
+        let odds: Vec<f64> = scores.iter().map(|score| (score - max).exp()).collect();
         let sum: f64 = odds.iter().sum();
-        let likely: Vec<f64> = odds.into_iter().map(|odds| odds / sum).collect();
-        self.set(Sign::Folder, self.beside(index, &likely));
-        if let Some(past) = &self.past {
-            self.set(Sign::Together, past.together(&likely));
+        let likelihoods: Vec<f64> = odds.into_iter().map(|odds| odds / sum).collect();
+        self.set(Feature::Folder, self.score_folders(index, &likelihoods));
+        if let Some(history) = &self.history {
+            self.set(Feature::CoChange, history.score_co_changes(&likelihoods));
         }
     }
 }

@@ -1,125 +1,154 @@
-//! Which nodes of a grammar are definitions.
+//! The grammars, one feature of this crate each, and their nodes that are definitions.
 
 use tree_sitter::Language as Grammar;
 
-use crate::outline::SymbolKind::{self, Class, Constant, Function, Method, Module};
+use crate::outline::SymbolKind;
 
 /// A grammar with its kinds of definitions.
 pub(crate) struct Definitions {
     pub(crate) grammar: Grammar,
-    /// Node kinds, with what they define.
-    pub(crate) kinds: &'static [(&'static str, SymbolKind)],
+    /// The kinds of nodes that are definitions.
+    kinds: &'static [(&'static str, SymbolKind)],
 }
 
-const PYTHON: &[(&str, SymbolKind)] =
-    &[("class_definition", Class), ("function_definition", Function), ("assignment", Constant)];
+#[cfg(feature = "python")]
+const PYTHON: &[(&str, SymbolKind)] = &[
+    ("class_definition", SymbolKind::Class),
+    ("function_definition", SymbolKind::Function),
+    ("assignment", SymbolKind::Constant),
+];
+#[cfg(feature = "rust")]
 const RUST: &[(&str, SymbolKind)] = &[
-    ("mod_item", Module),
-    ("struct_item", Class),
-    ("enum_item", Class),
-    ("union_item", Class),
-    ("trait_item", Class),
-    ("impl_item", Class),
-    ("type_item", Class),
-    ("function_item", Function),
-    ("function_signature_item", Function),
-    ("macro_definition", Function),
-    ("const_item", Constant),
-    ("static_item", Constant),
+    ("mod_item", SymbolKind::Module),
+    ("struct_item", SymbolKind::Class),
+    ("enum_item", SymbolKind::Class),
+    ("union_item", SymbolKind::Class),
+    ("trait_item", SymbolKind::Class),
+    ("impl_item", SymbolKind::Class),
+    ("type_item", SymbolKind::Class),
+    ("function_item", SymbolKind::Function),
+    ("function_signature_item", SymbolKind::Function),
+    ("macro_definition", SymbolKind::Function),
+    ("const_item", SymbolKind::Constant),
+    ("static_item", SymbolKind::Constant),
 ];
+#[cfg(feature = "go")]
 const GO: &[(&str, SymbolKind)] = &[
-    ("function_declaration", Function),
-    ("method_declaration", Method),
-    ("type_spec", Class),
-    ("type_alias", Class),
-    ("const_spec", Constant),
-    ("var_spec", Constant),
+    ("function_declaration", SymbolKind::Function),
+    ("method_declaration", SymbolKind::Method),
+    ("type_spec", SymbolKind::Class),
+    ("type_alias", SymbolKind::Class),
+    ("const_spec", SymbolKind::Constant),
+    ("var_spec", SymbolKind::Constant),
 ];
+#[cfg(any(feature = "javascript", feature = "typescript"))]
 const SCRIPT: &[(&str, SymbolKind)] = &[
-    ("class_declaration", Class),
-    ("abstract_class_declaration", Class),
-    ("interface_declaration", Class),
-    ("type_alias_declaration", Class),
-    ("enum_declaration", Class),
-    ("internal_module", Module),
-    ("module", Module),
-    ("function_declaration", Function),
-    ("generator_function_declaration", Function),
-    ("function_signature", Function),
-    ("method_definition", Method),
-    ("abstract_method_signature", Method),
-    ("variable_declarator", Constant),
+    ("class_declaration", SymbolKind::Class),
+    ("abstract_class_declaration", SymbolKind::Class),
+    ("interface_declaration", SymbolKind::Class),
+    ("type_alias_declaration", SymbolKind::Class),
+    ("enum_declaration", SymbolKind::Class),
+    ("internal_module", SymbolKind::Module),
+    ("module", SymbolKind::Module),
+    ("function_declaration", SymbolKind::Function),
+    ("generator_function_declaration", SymbolKind::Function),
+    ("function_signature", SymbolKind::Function),
+    ("method_definition", SymbolKind::Method),
+    ("abstract_method_signature", SymbolKind::Method),
+    ("variable_declarator", SymbolKind::Constant),
 ];
+#[cfg(feature = "java")]
 const JAVA: &[(&str, SymbolKind)] = &[
-    ("class_declaration", Class),
-    ("interface_declaration", Class),
-    ("enum_declaration", Class),
-    ("record_declaration", Class),
-    ("annotation_type_declaration", Class),
-    ("method_declaration", Method),
-    ("constructor_declaration", Method),
-    ("field_declaration", Constant),
+    ("class_declaration", SymbolKind::Class),
+    ("interface_declaration", SymbolKind::Class),
+    ("enum_declaration", SymbolKind::Class),
+    ("record_declaration", SymbolKind::Class),
+    ("annotation_type_declaration", SymbolKind::Class),
+    ("method_declaration", SymbolKind::Method),
+    ("constructor_declaration", SymbolKind::Method),
+    ("field_declaration", SymbolKind::Constant),
 ];
+#[cfg(any(feature = "c", feature = "cpp"))]
 const C: &[(&str, SymbolKind)] = &[
-    ("namespace_definition", Module),
-    ("class_specifier", Class),
-    ("struct_specifier", Class),
-    ("union_specifier", Class),
-    ("enum_specifier", Class),
-    ("type_definition", Class),
-    ("alias_declaration", Class),
-    ("function_definition", Function),
-    ("preproc_function_def", Function),
-    ("preproc_def", Constant),
+    ("namespace_definition", SymbolKind::Module),
+    ("class_specifier", SymbolKind::Class),
+    ("struct_specifier", SymbolKind::Class),
+    ("union_specifier", SymbolKind::Class),
+    ("enum_specifier", SymbolKind::Class),
+    ("type_definition", SymbolKind::Class),
+    ("alias_declaration", SymbolKind::Class),
+    ("function_definition", SymbolKind::Function),
+    ("preproc_function_def", SymbolKind::Function),
+    ("preproc_def", SymbolKind::Constant),
 ];
+#[cfg(feature = "c-sharp")]
 const C_SHARP: &[(&str, SymbolKind)] = &[
-    ("namespace_declaration", Module),
-    ("class_declaration", Class),
-    ("struct_declaration", Class),
-    ("interface_declaration", Class),
-    ("record_declaration", Class),
-    ("enum_declaration", Class),
-    ("delegate_declaration", Class),
-    ("method_declaration", Method),
-    ("constructor_declaration", Method),
-    ("property_declaration", Method),
+    ("namespace_declaration", SymbolKind::Module),
+    ("class_declaration", SymbolKind::Class),
+    ("struct_declaration", SymbolKind::Class),
+    ("interface_declaration", SymbolKind::Class),
+    ("record_declaration", SymbolKind::Class),
+    ("enum_declaration", SymbolKind::Class),
+    ("delegate_declaration", SymbolKind::Class),
+    ("method_declaration", SymbolKind::Method),
+    ("constructor_declaration", SymbolKind::Method),
+    ("property_declaration", SymbolKind::Method),
 ];
-const RUBY: &[(&str, SymbolKind)] =
-    &[("module", Module), ("class", Class), ("method", Method), ("singleton_method", Method), ("assignment", Constant)];
+#[cfg(feature = "ruby")]
+const RUBY: &[(&str, SymbolKind)] = &[
+    ("module", SymbolKind::Module),
+    ("class", SymbolKind::Class),
+    ("method", SymbolKind::Method),
+    ("singleton_method", SymbolKind::Method),
+    ("assignment", SymbolKind::Constant),
+];
+#[cfg(feature = "php")]
 const PHP: &[(&str, SymbolKind)] = &[
-    ("class_declaration", Class),
-    ("interface_declaration", Class),
-    ("trait_declaration", Class),
-    ("enum_declaration", Class),
-    ("function_definition", Function),
-    ("method_declaration", Method),
-    ("const_element", Constant),
+    ("class_declaration", SymbolKind::Class),
+    ("interface_declaration", SymbolKind::Class),
+    ("trait_declaration", SymbolKind::Class),
+    ("enum_declaration", SymbolKind::Class),
+    ("function_definition", SymbolKind::Function),
+    ("method_declaration", SymbolKind::Method),
+    ("const_element", SymbolKind::Constant),
 ];
 
 impl Definitions {
-    /// The grammar of a file, by the ending of its name; `None` for other languages.
-    pub(crate) fn of(path: &str) -> Option<Self> {
-        let (_, ending) = path.rsplit('/').next()?.rsplit_once('.')?;
-        let (grammar, kinds): (Grammar, _) = match ending.to_ascii_lowercase().as_str() {
+    /// Returns the grammar for a file by its extension; `None` for other languages and without the grammar's feature.
+    pub(crate) fn for_path(path: &str) -> Option<Self> {
+        let (_, extension) = path.rsplit('/').next()?.rsplit_once('.')?;
+        let (grammar, kinds): (Grammar, _) = match extension.to_ascii_lowercase().as_str() {
+            #[cfg(feature = "python")]
             "py" | "pyi" => (tree_sitter_python::LANGUAGE.into(), PYTHON),
+            #[cfg(feature = "rust")]
             "rs" => (tree_sitter_rust::LANGUAGE.into(), RUST),
+            #[cfg(feature = "go")]
             "go" => (tree_sitter_go::LANGUAGE.into(), GO),
+            #[cfg(feature = "javascript")]
             "js" | "jsx" | "mjs" | "cjs" => (tree_sitter_javascript::LANGUAGE.into(), SCRIPT),
+            #[cfg(feature = "typescript")]
             "ts" => (tree_sitter_typescript::LANGUAGE_TYPESCRIPT.into(), SCRIPT),
+            #[cfg(feature = "typescript")]
             "tsx" => (tree_sitter_typescript::LANGUAGE_TSX.into(), SCRIPT),
+            #[cfg(feature = "java")]
             "java" => (tree_sitter_java::LANGUAGE.into(), JAVA),
+            #[cfg(feature = "c")]
             "c" => (tree_sitter_c::LANGUAGE.into(), C),
-            // A header may be either; what is C reads as C++ too.
+            // A header may be of either language; the grammar of C++ accepts most C.
+            #[cfg(feature = "cpp")]
             "h" | "cc" | "cpp" | "hpp" | "cxx" | "hh" | "cu" => (tree_sitter_cpp::LANGUAGE.into(), C),
+            #[cfg(feature = "c-sharp")]
             "cs" => (tree_sitter_c_sharp::LANGUAGE.into(), C_SHARP),
+            #[cfg(feature = "ruby")]
             "rb" => (tree_sitter_ruby::LANGUAGE.into(), RUBY),
+            #[cfg(feature = "php")]
             "php" => (tree_sitter_php::LANGUAGE_PHP.into(), PHP),
             _ => return None,
         };
         Some(Self { grammar, kinds })
     }
 
-    /// What a node defines, if anything.
+    /// Returns what a node of this kind defines, if it is a definition.
     pub(crate) fn kind(&self, node: &str) -> Option<SymbolKind> {
         self.kinds.iter().find(|(kind, _)| *kind == node).map(|(_, symbol)| *symbol)
     }

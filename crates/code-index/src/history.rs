@@ -1,209 +1,211 @@
-//! What was changed before for reasons that sound alike.
+//! Features from the history of a repository: earlier changes whose messages resemble the issue.
 
 use std::collections::HashMap;
 
-use patchwright_core::source_tree::{PastChange, SourceTree};
+use patchwright_core::source_tree::{HistoryEntry, SourceTree};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::lexical::{frequencies, rarity};
-use crate::shelf::Shelf;
+use crate::index_cache::IndexCache;
+use crate::lexical::{document_frequencies, idf};
 use crate::words::{Splitter, Word};
 
-/// How far back changes are looked at: messages of all, and of the newest which files they touched.
-const LOOKED_AT: usize = 8_000;
-const NEWEST: usize = 1_500;
-/// How many of the messages that resemble the issue most are followed to their files.
-const FOLLOWED: usize = 800;
-/// A change of more files than this is a sweep.
-const SWEEP: usize = 40;
-/// A change of more files than this says nothing of what belongs together.
-const TOGETHER: usize = 10;
-/// After so many days a change counts about a third.
-const FADE_DAYS: f64 = 900.0;
-/// How many changes one worker reads at a time.
-const SHARE: usize = 64;
-/// The longest subject that is kept, in characters.
-const SUBJECT: usize = 70;
+/// The number of changes whose messages are read.
+const MAX_CHANGES: usize = 8_000;
+/// The number of newest changes whose files are read for [`History::churn`] and co-changes.
+const MAX_RECENT_CHANGES: usize = 1_500;
+/// The number of changes with similar messages whose files are read.
+const MAX_SIMILAR_CHANGES: usize = 800;
+/// A change of more files than this is a mass edit and is ignored.
+const MAX_CHANGED_FILES: usize = 40;
+/// A change of more files than this is not a co-change of its files.
+const MAX_CO_CHANGED_FILES: usize = 10;
+/// The age at which a change counts 1/e.
+const DECAY_DAYS: f64 = 900.0;
+/// The number of changes that one task of the thread pool reads.
+const BATCH_SIZE: usize = 64;
+const MAX_SUBJECT_CHARS: usize = 70;
 
-/// A change, as it is kept.
+/// A change as it is cached.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Change {
     id: String,
     time: i64,
     pub(crate) subject: String,
-    /// The words of its message, each once, in order.
+    /// The distinct words of the message, sorted.
     words: Vec<Word>,
 }
 
 impl Change {
-    fn of(past: &PastChange, splitter: &mut Splitter) -> Self {
+    fn new(entry: &HistoryEntry, splitter: &mut Splitter) -> Self {
         let mut words = Vec::new();
-        splitter.each(&past.message, |word| words.push(word));
+        splitter.for_each_word(&entry.message, |word| words.push(word));
         words.sort_unstable();
         words.dedup();
-        let subject = past.message.lines().next().unwrap_or_default().chars().take(SUBJECT).collect();
-        Self { id: past.id.clone(), time: past.time, subject, words }
+        let subject = entry.message.lines().next().unwrap_or_default().chars().take(MAX_SUBJECT_CHARS).collect();
+        Self { id: entry.id.clone(), time: entry.time, subject, words }
     }
 
-    /// Its id, shortened for people.
+    /// Returns the first characters of the id, for people.
     pub(crate) fn short_id(&self) -> &str {
         self.id.get(..10).unwrap_or(&self.id)
     }
 }
 
-/// The changes that led to a tree, newest first.
+/// The changes before a tree, newest first.
 #[derive(Debug)]
 pub(crate) struct Changes<'a> {
     tree: &'a dyn SourceTree,
-    shelf: &'a Shelf,
+    cache: &'a IndexCache,
     pub(crate) list: Vec<Change>,
 }
 
 impl<'a> Changes<'a> {
-    /// Reads them; those that are known already come from the shelf.
-    pub(crate) fn read(tree: &'a dyn SourceTree, shelf: &'a Shelf) -> Self {
-        let list = Self::known(tree, shelf).unwrap_or_else(|| {
-            let read = |share: &[PastChange]| {
+    /// Reads the changes from the cache, or from the tree.
+    pub(crate) fn read(tree: &'a dyn SourceTree, cache: &'a IndexCache) -> Self {
+        let list = Self::cached(tree, cache).unwrap_or_else(|| {
+            let read = |batch: &[HistoryEntry]| {
                 let mut splitter = Splitter::default();
-                share.iter().map(|past| Change::of(past, &mut splitter)).collect::<Vec<_>>()
+                batch.iter().map(|entry| Change::new(entry, &mut splitter)).collect::<Vec<_>>()
             };
-            let list: Vec<Change> = tree.past(LOOKED_AT).par_chunks(SHARE).flat_map_iter(read).collect();
+            let list: Vec<Change> = tree.history(MAX_CHANGES).par_chunks(BATCH_SIZE).flat_map_iter(read).collect();
             if let Some(id) = tree.id() {
-                shelf.put("changes", &(id, &list));
+                cache.put("changes", &(id, &list));
             }
             list
         });
-        Self { tree, shelf, list }
+        Self { tree, cache, list }
     }
 
-    /// The list as the last look at the same commit left it.
-    fn known(tree: &dyn SourceTree, shelf: &Shelf) -> Option<Vec<Change>> {
-        let (of, list): (String, Vec<Change>) = shelf.get("changes")?;
-        (tree.id()? == of).then_some(list)
+    /// Returns the cached changes if they are those of the same commit.
+    fn cached(tree: &dyn SourceTree, cache: &IndexCache) -> Option<Vec<Change>> {
+        let (commit, list): (String, Vec<Change>) = cache.get("changes")?;
+        (tree.id()? == commit).then_some(list)
     }
 
-    /// The files that a change touched; `None` for a sweep.
-    fn touched(&self, place: usize) -> Option<Vec<String>> {
-        let id = &self.list[place].id;
-        let key = format!("touched {id}");
-        let touched = self.shelf.get::<Vec<String>>(&key).unwrap_or_else(|| {
-            let mut touched = self.tree.touched(id);
-            touched.truncate(SWEEP + 1);
-            self.shelf.put(&key, &touched);
-            touched
+    /// Returns the files of a change; `None` for a mass edit.
+    fn changed_paths(&self, position: usize) -> Option<Vec<String>> {
+        let id = &self.list[position].id;
+        let key = format!("changed_paths {id}");
+        let paths = self.cache.get::<Vec<String>>(&key).unwrap_or_else(|| {
+            let mut paths = self.tree.changed_paths(id);
+            paths.truncate(MAX_CHANGED_FILES + 1);
+            self.cache.put(&key, &paths);
+            paths
         });
-        (touched.len() <= SWEEP).then_some(touched)
+        (paths.len() <= MAX_CHANGED_FILES).then_some(paths)
     }
 
-    fn freshness(&self, place: usize) -> f64 {
+    /// Returns a weight between 0 and 1 that decreases with the age of a change.
+    fn recency(&self, position: usize) -> f64 {
         let newest = self.list.first().map_or(0, |change| change.time);
-        let days = (newest - self.list[place].time).max(0) as f64 / 86_400.0;
-        (-days / FADE_DAYS).exp()
+        let days = (newest - self.list[position].time).max(0) as f64 / 86_400.0;
+        (-days / DECAY_DAYS).exp()
     }
 
-    /// How much each message resembles the text and its title, most alike first.
-    fn alike(&self, all: &HashMap<Word, f32>, title: &HashMap<Word, f32>) -> Vec<(usize, f64, f64)> {
+    /// Returns the changes whose messages resemble the text most, each with the similarity to the text and to the title.
+    fn find_similar(&self, all: &HashMap<Word, f32>, title: &HashMap<Word, f32>) -> Vec<(usize, f64, f64)> {
         let shared = |change: &Change| -> Vec<Word> {
             change.words.iter().copied().filter(|word| all.contains_key(word)).collect()
         };
         let shared: Vec<Vec<Word>> = self.list.par_iter().map(shared).collect();
-        let known = frequencies(shared.iter().flatten());
+        let frequencies = document_frequencies(shared.iter().flatten());
         let total = self.list.len() as f64;
-        let rare = |word: &Word| rarity(total, known[word]);
-        let mut alike = Vec::new();
-        for (place, shared) in shared.iter().enumerate().filter(|(_, shared)| !shared.is_empty()) {
-            let length = 2.0 + (self.list[place].words.len() as f64).sqrt();
-            let sum: f64 = shared.iter().map(rare).sum();
-            let of_title: f64 = shared.iter().filter(|word| title.contains_key(word)).map(rare).sum();
-            alike.push((place, sum / length, of_title / length));
+        let weight = |word: &Word| idf(total, frequencies[word]);
+        let mut similar = Vec::new();
+        for (position, shared) in shared.iter().enumerate().filter(|(_, shared)| !shared.is_empty()) {
+            let length = 2.0 + (self.list[position].words.len() as f64).sqrt();
+            let to_text: f64 = shared.iter().map(weight).sum();
+            let to_title: f64 = shared.iter().filter(|word| title.contains_key(word)).map(weight).sum();
+            similar.push((position, to_text / length, to_title / length));
         }
-        alike.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        alike.truncate(FOLLOWED);
-        alike
+        similar.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        similar.truncate(MAX_SIMILAR_CHANGES);
+        similar
     }
 }
 
-/// What the past says of each file.
+/// The features of each file that come from the history.
 #[derive(Debug, Default)]
-pub(crate) struct Past {
-    /// The most that one change resembles the issue.
+pub(crate) struct History {
+    /// The similarity of the change that resembles the text most.
     pub(crate) best: Vec<f64>,
-    /// All that resemble its title, together.
+    /// The summed similarities to the title.
     pub(crate) title: Vec<f64>,
-    /// How often it was changed of late.
+    /// The frequency of recent changes.
     pub(crate) churn: Vec<f64>,
-    /// The change behind [`Self::best`].
+    /// The change behind [`Self::best`], by file.
     pub(crate) commit: HashMap<usize, usize>,
-    /// Which files were changed at once, with how fresh that is.
-    at_once: Vec<(f64, Vec<usize>)>,
+    /// The files of each small recent change, with its recency.
+    co_changes: Vec<(f64, Vec<usize>)>,
 }
 
-impl Past {
-    /// Compares. `place` says which file of the pool has a path.
+impl History {
+    /// Computes the features. `position` returns the position of a path in the pool.
     pub(crate) fn new(
         changes: &Changes<'_>,
         all: &HashMap<Word, f32>,
         title: &HashMap<Word, f32>,
         files: usize,
-        place: impl Fn(&str) -> Option<usize> + Sync,
+        position: impl Fn(&str) -> Option<usize> + Sync,
     ) -> Self {
-        let mut past =
+        let mut history =
             Self { best: vec![0.0; files], title: vec![0.0; files], churn: vec![0.0; files], ..Self::default() };
-        let alike = changes.alike(all, title);
-        let newest = 0..changes.list.len().min(NEWEST);
-        let mut followed: Vec<usize> = newest.clone().chain(alike.iter().map(|(change, ..)| *change)).collect();
-        followed.sort_unstable();
-        followed.dedup();
-        let places = |change: &usize| -> Option<Vec<usize>> {
-            Some(changes.touched(*change)?.iter().filter_map(|path| place(path)).collect())
+        let similar = changes.find_similar(all, title);
+        let recent = 0..changes.list.len().min(MAX_RECENT_CHANGES);
+        let mut relevant: Vec<usize> = recent.clone().chain(similar.iter().map(|(change, ..)| *change)).collect();
+        relevant.sort_unstable();
+        relevant.dedup();
+        let positions = |change: &usize| -> Option<Vec<usize>> {
+            Some(changes.changed_paths(*change)?.iter().filter_map(|path| position(path)).collect())
         };
-        let touched: Vec<Option<Vec<usize>>> = followed.par_iter().with_min_len(SHARE).map(places).collect();
-        let touched: HashMap<usize, Vec<usize>> =
-            followed.into_iter().zip(touched).filter_map(|(change, files)| Some((change, files?))).collect();
-        for (change, files) in newest.filter_map(|change| Some((change, touched.get(&change)?))) {
-            let fresh = changes.freshness(change);
+        let files: Vec<Option<Vec<usize>>> = relevant.par_iter().with_min_len(BATCH_SIZE).map(positions).collect();
+        let files_of: HashMap<usize, Vec<usize>> =
+            relevant.into_iter().zip(files).filter_map(|(change, files)| Some((change, files?))).collect();
+        for (change, files) in recent.filter_map(|change| Some((change, files_of.get(&change)?))) {
+            let recency = changes.recency(change);
             for file in files {
-                past.churn[*file] += fresh / (files.len() as f64).sqrt();
+                history.churn[*file] += recency / (files.len() as f64).sqrt();
             }
-            if files.len() <= TOGETHER {
-                past.at_once.push((fresh, files.clone()));
+            if files.len() <= MAX_CO_CHANGED_FILES {
+                history.co_changes.push((recency, files.clone()));
             }
         }
-        past.churn.iter_mut().for_each(|times| *times = times.ln_1p());
-        for (change, sum, of_title) in alike {
-            let Some(files) = touched.get(&change) else { continue };
-            let (fresh, share) = (changes.freshness(change), files.len() as f64);
+        history.churn.iter_mut().for_each(|churn| *churn = churn.ln_1p());
+        for (change, to_text, to_title) in similar {
+            let Some(files) = files_of.get(&change) else { continue };
+            let (recency, count) = (changes.recency(change), files.len() as f64);
             for &file in files {
-                let value = sum * fresh / share.powf(0.3);
-                if value > past.best[file] {
-                    past.best[file] = value;
-                    past.commit.insert(file, change);
+                let value = to_text * recency / count.powf(0.3);
+                if value > history.best[file] {
+                    history.best[file] = value;
+                    history.commit.insert(file, change);
                 }
-                past.title[file] += of_title.powi(2) * fresh / share.sqrt();
+                history.title[file] += to_title.powi(2) * recency / count.sqrt();
             }
         }
-        past
+        history
     }
 
-    /// How often each file was changed at once with those that are likely.
-    pub(crate) fn together(&self, likely: &[f64]) -> Vec<f64> {
-        let mut times = vec![0.0; likely.len()];
-        for (fresh, files) in &self.at_once {
+    /// Returns for each file how often it was changed together with the likely files.
+    pub(crate) fn score_co_changes(&self, likelihoods: &[f64]) -> Vec<f64> {
+        let mut totals = vec![0.0; likelihoods.len()];
+        for (recency, files) in &self.co_changes {
             for file in files {
-                times[*file] += fresh;
+                totals[*file] += recency;
             }
         }
-        // What changes with everything belongs to nothing: a few changes are taken for granted.
-        let share = |file: usize| likely[file] / (times[file] + 3.0);
-        let mut together = vec![0.0; likely.len()];
-        for (fresh, files) in &self.at_once {
+        // Divided by the number of changes, because a file that changes with every other is related to none. The constant keeps
+        // files with few changes from dominating.
+        let share = |file: usize| likelihoods[file] / (totals[file] + 3.0);
+        let mut scores = vec![0.0; likelihoods.len()];
+        for (recency, files) in &self.co_changes {
             let sum: f64 = files.iter().map(|file| share(*file)).sum();
             for file in files {
-                together[*file] += fresh * (sum - share(*file)).max(0.0);
+                scores[*file] += recency * (sum - share(*file)).max(0.0);
             }
         }
-        together
+        scores
     }
 }
 
@@ -212,12 +214,12 @@ mod tests {
     use patchwright_core::source_tree::{SourceTreeError, TreeFile};
 
     use super::*;
-    use crate::words::count;
+    use crate::words::count_words;
 
     #[derive(Debug)]
-    struct Fixed(Vec<(PastChange, Vec<String>)>);
+    struct FixedHistory(Vec<(HistoryEntry, Vec<String>)>);
 
-    impl SourceTree for Fixed {
+    impl SourceTree for FixedHistory {
         fn id(&self) -> Option<String> {
             Some("head".to_owned())
         }
@@ -230,38 +232,38 @@ mod tests {
             vec![None; files.len()]
         }
 
-        fn past(&self, most: usize) -> Vec<PastChange> {
-            self.0.iter().take(most).map(|(change, _)| change.clone()).collect()
+        fn history(&self, limit: usize) -> Vec<HistoryEntry> {
+            self.0.iter().take(limit).map(|(entry, _)| entry.clone()).collect()
         }
 
-        fn touched(&self, change: &str) -> Vec<String> {
-            self.0.iter().find(|(own, _)| own.id == change).map_or_else(Vec::new, |(_, files)| files.clone())
+        fn changed_paths(&self, commit: &str) -> Vec<String> {
+            self.0.iter().find(|(entry, _)| entry.id == commit).map_or_else(Vec::new, |(_, files)| files.clone())
         }
     }
 
-    fn change(time: i64, message: &str, files: &[&str]) -> (PastChange, Vec<String>) {
-        let change = PastChange { id: format!("id of {message}"), time, message: message.to_owned() };
-        (change, files.iter().map(|&name| name.to_owned()).collect())
+    fn change(time: i64, message: &str, files: &[&str]) -> (HistoryEntry, Vec<String>) {
+        let entry = HistoryEntry { id: format!("id of {message}"), time, message: message.to_owned() };
+        (entry, files.iter().map(|&name| name.to_owned()).collect())
     }
 
     #[test]
-    fn a_file_that_was_changed_for_a_reason_that_sounds_alike_counts() {
-        let sweep: Vec<String> = (0..50).map(|number| format!("f{number}")).collect();
-        let tree = Fixed(vec![
+    fn earlier_changes_with_similar_messages_count_for_their_files() {
+        let many: Vec<String> = (0..50).map(|number| format!("f{number}")).collect();
+        let tree = FixedHistory(vec![
             change(1_000_000, "Fixed the colon in header parsing", &["header.py", "body.py"]),
             change(900_000, "Bumped the version", &["setup.py"]),
-            change(800_000, "Header parsing again", &sweep.iter().map(String::as_str).collect::<Vec<_>>()),
+            change(800_000, "Header parsing again", &many.iter().map(String::as_str).collect::<Vec<_>>()),
         ]);
-        let shelf = Shelf::default();
-        let changes = Changes::read(&tree, &shelf);
-        let all = count("header parsing drops what is behind a colon");
-        let place = |path: &str| ["header.py", "setup.py", "f1", "body.py"].iter().position(|name| *name == path);
-        let past = Past::new(&changes, &all, &count("header parsing"), 4, place);
-        assert!(past.best[0] > 0.0 && past.title[0] > 0.0 && past.best[1] == 0.0, "{past:?}");
-        assert!(past.best[2] == 0.0, "a sweep over everything says nothing");
-        assert_eq!(past.commit[&0], 0);
-        assert!(past.churn[1] > past.churn[2]);
-        let together = past.together(&[1.0, 0.0, 0.0, 0.0]);
-        assert!(together[3] > 0.0 && together[1] == 0.0, "{together:?}");
+        let cache = IndexCache::default();
+        let changes = Changes::read(&tree, &cache);
+        let all = count_words("header parsing drops what is behind a colon");
+        let position = |path: &str| ["header.py", "setup.py", "f1", "body.py"].iter().position(|name| *name == path);
+        let history = History::new(&changes, &all, &count_words("header parsing"), 4, position);
+        assert!(history.best[0] > 0.0 && history.title[0] > 0.0 && history.best[1] == 0.0, "{history:?}");
+        assert!(history.best[2] == 0.0, "a mass edit is ignored");
+        assert_eq!(history.commit[&0], 0);
+        assert!(history.churn[1] > history.churn[2]);
+        let scores = history.score_co_changes(&[1.0, 0.0, 0.0, 0.0]);
+        assert!(scores[3] > 0.0 && scores[1] == 0.0, "{scores:?}");
     }
 }

@@ -1,148 +1,156 @@
-//! The index of a tree, and the ranking of its files.
+//! The index of a tree in memory, and the ranking of its files.
 
 use std::collections::{BTreeSet, HashMap};
 
 use rayon::prelude::*;
 
 use crate::corpus::Document;
-use crate::explain::reasons;
-use crate::features::{Features, Sign};
+use crate::explain::explain;
+use crate::features::{Feature, FeatureTable};
 use crate::history::Changes;
-use crate::language::{Language, is_aside, is_prose, is_test};
+use crate::language::{Language, is_auxiliary, is_prose, is_test};
 use crate::model;
 use crate::modules::Modules;
 use crate::query::{IssueText, Query};
 use crate::scan::{Kind, Scan};
 use crate::words::{Splitter, Word, words_of};
 
-/// One file with its rank.
+/// A file with its rank.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ranked {
-    /// Relative, with `/`.
+pub struct RankedDocument {
+    /// The path relative to the tree's root, with `/`.
     pub path: String,
-    /// Higher is likelier; comparable within one ranking only.
+    /// The score as a log-odds value; comparable within one ranking only.
     pub score: f64,
-    /// Why, strongest first.
+    /// The reasons for the score, strongest first.
     pub reasons: Vec<String>,
 }
 
-/// What is kept of a file.
+/// An indexed file.
 #[derive(Debug)]
 pub(crate) struct File {
     pub(crate) scan: Scan,
-    /// How many words it has.
+    /// The number of words.
     pub(crate) length: u32,
     pub(crate) path_words: Vec<Word>,
     pub(crate) name_words: Vec<Word>,
-    /// The name without its ending, in lower case; that of the folder where the name stands for it.
+    /// The name without its extension, in lower case; the folder's name for `__init__`, `mod`, `index` and `lib`.
     pub(crate) stem: String,
     pub(crate) is_code: bool,
     pub(crate) is_test: bool,
-    pub(crate) is_aside: bool,
+    pub(crate) is_auxiliary: bool,
 }
 
-/// The index of a tree.
+/// An index of files, ready to rank them for a text.
 #[derive(Debug)]
 pub struct Index {
     pub(crate) paths: Vec<String>,
     pub(crate) files: Vec<File>,
     pub(crate) modules: Modules,
-    /// By imports, in both directions.
+    /// The files that each file imports or that import it.
     pub(crate) neighbours: Vec<Vec<u32>>,
     by_path: HashMap<String, usize>,
     definitions: HashMap<String, Vec<(u32, Kind)>>,
 }
 
-/// How many files one worker reads at a time: they share what is known of identifiers.
-const SHARE: usize = 64;
-/// Through how many modules a name is followed to where it is defined.
-const RE_EXPORTS: usize = 4;
-/// The most reasons that a file is given.
-const REASONS: usize = 4;
+/// The number of files that one task of the thread pool scans. They share a cache of split identifiers.
+const BATCH_SIZE: usize = 64;
+/// The number of re-exporting modules through which a name is followed to its definition.
+const MAX_RE_EXPORTS: usize = 4;
+/// The largest number of reasons of a file.
+const MAX_REASONS: usize = 4;
 
 impl Index {
-    /// Indexes files.
+    /// Indexes files. Blocks, and uses all processors.
     pub fn build(documents: Vec<Document>) -> Self {
-        let read = |share: &[Document]| {
+        let scan_batch = |batch: &[Document]| {
             let mut splitter = Splitter::default();
             let language = |path: &str| Language::of(path).unwrap_or(Language::Other);
-            let scan = |document: &Document| Scan::of(&document.text, language(&document.path), &mut splitter);
-            share.iter().map(scan).collect::<Vec<_>>()
+            let scan = |document: &Document| Scan::new(&document.text, language(&document.path), &mut splitter);
+            batch.iter().map(scan).collect::<Vec<_>>()
         };
-        let scans = documents.par_chunks(SHARE).flat_map_iter(read).collect();
-        Self::of(documents.into_iter().map(|document| document.path).collect(), scans)
+        let scans = documents.par_chunks(BATCH_SIZE).flat_map_iter(scan_batch).collect();
+        Self::from_scans(documents.into_iter().map(|document| document.path).collect(), scans)
     }
 
-    /// The index of files that have been read.
-    pub(crate) fn of(paths: Vec<String>, scans: Vec<Scan>) -> Self {
+    /// Creates an index from scanned files.
+    pub(crate) fn from_scans(paths: Vec<String>, scans: Vec<Scan>) -> Self {
         let files: Vec<File> = paths.par_iter().zip(scans).map(|(path, scan)| File::new(path, scan)).collect();
         let modules = Modules::new(paths.iter().map(String::as_str));
-        let neighbours = neighbours(&paths, &files, &modules);
+        let neighbours = find_neighbours(&paths, &files, &modules);
         let mut definitions: HashMap<String, Vec<(u32, Kind)>> = HashMap::new();
         for (number, file) in (0_u32..).zip(&files) {
             for (name, kind) in &file.scan.definitions {
                 definitions.entry(name.clone()).or_default().push((number, *kind));
             }
         }
-        let by_path = paths.iter().enumerate().map(|(place, path)| (path.clone(), place)).collect();
+        let by_path = paths.iter().enumerate().map(|(position, path)| (path.clone(), position)).collect();
         Self { paths, files, modules, neighbours, by_path, definitions }
     }
 
-    /// How many files it holds.
+    /// Returns the number of files.
     pub fn len(&self) -> usize {
         self.files.len()
     }
 
-    /// Whether it holds none.
+    /// Returns whether the index has no files.
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
 
-    /// The files that the text is about, likeliest first. Equal scores are ordered by path.
-    pub fn rank(&self, issue: &IssueText, limit: usize) -> Vec<Ranked> {
-        self.rank_with(&Query::read(issue), None, None, limit)
+    /// Returns at most `limit` files that the text is about, most likely first. Equal scores are ordered by path. Files that
+    /// the text does not match in any way are left out.
+    pub fn rank(&self, issue: &IssueText, limit: usize) -> Vec<RankedDocument> {
+        self.rank_with(&Query::parse(issue), None, None, limit)
     }
 
-    /// The same with a look at what was changed before, and within a folder.
+    /// Ranks with the features of the history, and within a folder.
     pub(crate) fn rank_with(
         &self,
         query: &Query,
         changes: Option<&Changes<'_>>,
         folder: Option<&str>,
         limit: usize,
-    ) -> Vec<Ranked> {
+    ) -> Vec<RankedDocument> {
         if query.all.is_empty() {
             return Vec::new();
         }
-        let features = Features::new(self, query, changes, self.pool(query, folder));
-        // A file that nothing points to has no rank, however short it is.
-        let pointed_to = (0..features.pool.len()).filter(|place| features.has_sign(*place));
+        let features = FeatureTable::new(self, query, changes, self.pool(query, folder));
+        // Without this, files that do not match would be ranked by their length alone.
+        let matching = (0..features.pool.len()).filter(|position| features.has_evidence(*position));
         let mut order: Vec<(f64, usize)> =
-            pointed_to.map(|place| (model::score(&features.row(place)), place)).collect();
+            matching.map(|position| (model::score(&features.row(position)), position)).collect();
         order
             .sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| self.path(&features, a.1).cmp(self.path(&features, b.1))));
         order
             .into_iter()
             .take(limit)
-            .map(|(score, place)| Ranked {
-                path: self.path(&features, place).to_owned(),
+            .map(|(score, position)| RankedDocument {
+                path: self.path(&features, position).to_owned(),
                 score,
-                reasons: reasons(self, query, &features, changes, place, REASONS),
+                reasons: explain(self, query, &features, changes, position, MAX_REASONS),
             })
             .collect()
     }
 
-    /// The numbers that each file's score is made of.
-    pub(crate) fn rows(&self, query: &Query, changes: Option<&Changes<'_>>) -> Vec<(String, [f64; Sign::ALL.len()])> {
-        let features = Features::new(self, query, changes, self.pool(query, None));
-        (0..features.pool.len()).map(|place| (self.path(&features, place).to_owned(), features.row(place))).collect()
+    /// Returns the features of each candidate.
+    pub(crate) fn feature_rows(
+        &self,
+        query: &Query,
+        changes: Option<&Changes<'_>>,
+    ) -> Vec<(String, [f64; Feature::ALL.len()])> {
+        let features = FeatureTable::new(self, query, changes, self.pool(query, None));
+        (0..features.pool.len())
+            .map(|position| (self.path(&features, position).to_owned(), features.row(position)))
+            .collect()
     }
 
-    fn path(&self, features: &Features, place: usize) -> &str {
-        &self.paths[features.pool[place]]
+    fn path(&self, features: &FeatureTable, position: usize) -> &str {
+        &self.paths[features.pool[position]]
     }
 
-    /// The files that may be meant: code that is no test, and what the text names by its path. Where that is nothing, all.
+    /// Returns the candidates: code that is not a test, and files that the text names by their path. If there are none, all
+    /// files are candidates.
     fn pool(&self, query: &Query, folder: Option<&str>) -> Vec<usize> {
         let mut named: Vec<usize> = Vec::new();
         for path in query.paths.keys() {
@@ -151,59 +159,65 @@ impl Index {
                 named.extend(files.iter().map(|file| *file as usize));
             }
         }
-        let within = |place: &usize| {
-            folder
-                .is_none_or(|folder| self.paths[*place].strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')))
+        let within = |position: &usize| {
+            folder.is_none_or(|folder| {
+                self.paths[*position].strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+            })
         };
-        let meant = |place: &usize| {
-            let file = &self.files[*place];
-            let wanted = file.is_code || named.contains(place) || (query.about_docs && is_prose(&self.paths[*place]));
-            wanted && (!file.is_test || query.about_tests)
+        let is_candidate = |position: &usize| {
+            let file = &self.files[*position];
+            let is_prose = query.about_docs && is_prose(&self.paths[*position]);
+            (file.is_code || named.contains(position) || is_prose) && (!file.is_test || query.about_tests)
         };
         let all: Vec<usize> = (0..self.files.len()).filter(within).collect();
-        let pool: Vec<usize> = all.iter().copied().filter(meant).collect();
+        let pool: Vec<usize> = all.iter().copied().filter(is_candidate).collect();
         if pool.is_empty() { all } else { pool }
     }
 
-    /// Where a file with this path is.
-    pub(crate) fn place(&self, path: &str) -> Option<usize> {
+    /// Returns the position of the file with this path.
+    pub(crate) fn position(&self, path: &str) -> Option<usize> {
         self.by_path.get(path).copied()
     }
 
-    /// Which files define a name.
+    /// Returns the files that define a name.
     pub(crate) fn defining(&self, name: &str) -> &[(u32, Kind)] {
         self.definitions.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// The files that define what a module gives out under a name: itself, or where it takes that from.
-    pub(crate) fn homes(&self, file: usize, name: &str) -> Vec<(u32, Kind)> {
-        let (mut at, mut seen) = (vec![file], BTreeSet::from([file]));
-        for _ in 0..RE_EXPORTS {
-            let defining = |place: &(u32, Kind)| at.contains(&(place.0 as usize));
-            let found: Vec<(u32, Kind)> = self.defining(name).iter().copied().filter(defining).collect();
+    /// Returns the files with the definition of a name that a module exports: the module itself, or where it imports the name
+    /// from.
+    pub(crate) fn definition_sites(&self, file: usize, name: &str) -> Vec<(u32, Kind)> {
+        let (mut modules, mut visited) = (vec![file], BTreeSet::from([file]));
+        for _ in 0..MAX_RE_EXPORTS {
+            let is_here = |site: &(u32, Kind)| modules.contains(&(site.0 as usize));
+            let found: Vec<(u32, Kind)> = self.defining(name).iter().copied().filter(is_here).collect();
             if !found.is_empty() {
                 return found;
             }
-            at = at.iter().flat_map(|file| self.sources(*file, name)).filter(|file| seen.insert(*file)).collect();
+            modules = modules
+                .iter()
+                .flat_map(|file| self.sources(*file, name))
+                .filter(|file| visited.insert(*file))
+                .collect();
         }
-        // A package may make its names in ways that no line shows: whoever defines one below it is meant.
+        // A Python package can export names dynamically; then the definitions below its folder are taken.
         let Some(folder) = self.paths[file].strip_suffix("__init__.py") else { return Vec::new() };
-        let below = |found: &&(u32, Kind)| self.paths[found.0 as usize].starts_with(folder);
-        let found: Vec<(u32, Kind)> = self.defining(name).iter().filter(below).copied().collect();
-        let strong = |found: &&(u32, Kind)| matches!(found.1, Kind::Class | Kind::Function);
-        let strong: Vec<(u32, Kind)> = found.iter().filter(strong).copied().collect();
-        if strong.is_empty() { found } else { strong }
+        let is_below = |site: &&(u32, Kind)| self.paths[site.0 as usize].starts_with(folder);
+        let found: Vec<(u32, Kind)> = self.defining(name).iter().filter(is_below).copied().collect();
+        let is_top_level = |site: &&(u32, Kind)| matches!(site.1, Kind::Class | Kind::Function);
+        let top_level: Vec<(u32, Kind)> = found.iter().filter(is_top_level).copied().collect();
+        if top_level.is_empty() { found } else { top_level }
     }
 
-    /// The files that a file takes a name from.
+    /// Returns the files from which a file may import a name.
     fn sources(&self, file: usize, name: &str) -> Vec<usize> {
         let path = &self.paths[file];
         let language = Language::of(path).unwrap_or(Language::Other);
-        let imports = self.files[file].scan.imports.iter().filter(|import| import.may_give(name));
+        let imports = self.files[file].scan.imports.iter().filter(|import| import.may_provide(name));
         imports.flat_map(|import| self.modules.targets(import, path, language)).map(|file| file as usize).collect()
     }
 
-    /// Whether a file defines a name.
+    /// Returns whether a file defines a name.
     pub(crate) fn defines(&self, file: usize, name: &str) -> bool {
         self.defining(name).iter().any(|(other, _)| *other as usize == file)
     }
@@ -213,10 +227,10 @@ impl File {
     fn new(path: &str, scan: Scan) -> Self {
         let language = Language::of(path);
         let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let plain = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+        let own_stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
         let folder = folders.rsplit('/').next().unwrap_or_default();
-        let stands_for_folder = matches!(plain, "__init__" | "mod" | "index" | "lib") && !folder.is_empty();
-        let stem = if stands_for_folder { folder } else { plain };
+        let is_folder_module = matches!(own_stem, "__init__" | "mod" | "index" | "lib") && !folder.is_empty();
+        let stem = if is_folder_module { folder } else { own_stem };
         let words = |text: &str| {
             let mut words: Vec<Word> = Vec::new();
             for part in text.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()) {
@@ -227,19 +241,19 @@ impl File {
             words
         };
         Self {
-            length: scan.pieces.iter().sum(),
+            length: scan.chunks.iter().sum(),
             path_words: words(path.rsplit_once('.').map_or(path, |(stem, _)| stem)),
             name_words: words(stem),
             stem: stem.trim_matches('_').to_lowercase(),
             is_code: language.is_some(),
             is_test: is_test(path),
-            is_aside: is_aside(path) || scan.is_generated,
+            is_auxiliary: is_auxiliary(path) || scan.is_generated,
             scan,
         }
     }
 }
 
-fn neighbours(paths: &[String], files: &[File], modules: &Modules) -> Vec<Vec<u32>> {
+fn find_neighbours(paths: &[String], files: &[File], modules: &Modules) -> Vec<Vec<u32>> {
     let targets: Vec<Vec<u32>> = files
         .par_iter()
         .zip(paths)
@@ -248,18 +262,18 @@ fn neighbours(paths: &[String], files: &[File], modules: &Modules) -> Vec<Vec<u3
             file.scan.imports.iter().flat_map(|import| modules.targets(import, path, language)).collect()
         })
         .collect();
-    let mut near = vec![Vec::new(); files.len()];
+    let mut neighbours = vec![Vec::new(); files.len()];
     for (from, targets) in (0_u32..).zip(targets) {
         for to in targets.into_iter().filter(|to| *to != from) {
-            near[from as usize].push(to);
-            near[to as usize].push(from);
+            neighbours[from as usize].push(to);
+            neighbours[to as usize].push(from);
         }
     }
-    for list in &mut near {
+    for list in &mut neighbours {
         list.sort_unstable();
         list.dedup();
     }
-    near
+    neighbours
 }
 
 #[cfg(test)]
@@ -282,12 +296,12 @@ mod tests {
     }
 
     #[test]
-    fn a_definition_beats_its_uses_tests_and_docs() {
+    fn a_definition_ranks_above_its_uses_tests_and_docs() {
         assert_eq!(first("parse_header drops the rest after a second colon", ""), "src/http/header.py");
     }
 
     #[test]
-    fn paths_modules_and_frames_lead_to_their_file() {
+    fn paths_modules_and_stack_frames_identify_their_file() {
         assert_eq!(first("wrong output", "see src/cli.py"), "src/cli.py");
         assert_eq!(first("wrong output", "in `http.body.BodyReader.read`"), "src/http/body.py");
         let trace = "  File \"/site-packages/src/cli.py\", line 1, in main\n  File \"/site-packages/src/http/body.py\", line 3, in read\n";
@@ -295,19 +309,19 @@ mod tests {
     }
 
     #[test]
-    fn chinese_words_count() {
+    fn chinese_words_are_matched() {
         assert_eq!(first("解析网址时出错", ""), "src/解析.py");
     }
 
     #[test]
-    fn a_test_is_ranked_only_when_the_text_is_about_tests() {
+    fn tests_are_ranked_only_if_the_text_is_about_tests() {
         assert_eq!(first("flaky: test_parse_header", ""), "tests/test_header.py");
         let ranked = index().rank(&IssueText::new("test_parse_header", ""), 9);
         assert!(ranked.iter().all(|file| !file.path.starts_with("tests/") && !file.path.ends_with(".md")));
     }
 
     #[test]
-    fn the_same_text_makes_the_same_ranking_to_the_last_digit() {
+    fn the_ranking_of_a_text_is_reproducible_to_the_last_digit() {
         let text =
             "see src/cli.py and `http.body.BodyReader.read`, or header.py; `parse_header` in src/http/header.py fails";
         let issue = IssueText::new("parse_header and BodyReader disagree", text);
@@ -316,14 +330,14 @@ mod tests {
     }
 
     #[test]
-    fn no_signal_means_no_ranking() {
+    fn a_text_without_evidence_has_no_ranking() {
         assert!(index().rank(&IssueText::new("", ""), 5).is_empty());
         assert!(index().rank(&IssueText::new("zebra", "nothing like that is in there"), 5).is_empty());
         assert!(Index::build(vec![]).rank(&IssueText::new("x y z", ""), 5).is_empty());
     }
 
     #[test]
-    fn chinese_comments_and_messages_lead_to_their_file() {
+    fn chinese_comments_and_messages_identify_their_file() {
         let index = Index::build(vec![
             Document::new(
                 "app/cart.py",
@@ -339,30 +353,30 @@ mod tests {
         assert_eq!(first("点击按钮后send没有反应", ""), "app/mail.py");
     }
 
-    fn homes<'a>(index: &'a Index, module: &str, name: &str) -> Vec<&'a str> {
-        let homes = index.homes(index.place(module).unwrap(), name);
-        homes.iter().map(|home| index.paths[home.0 as usize].as_str()).collect()
+    fn definition_sites<'a>(index: &'a Index, module: &str, name: &str) -> Vec<&'a str> {
+        let sites = index.definition_sites(index.position(module).unwrap(), name);
+        sites.iter().map(|site| index.paths[site.0 as usize].as_str()).collect()
     }
 
     #[test]
-    fn a_name_that_a_package_gives_out_leads_to_where_it_is_defined() {
+    fn a_re_exported_name_is_followed_to_its_definition() {
         let index = Index::build(vec![
             Document::new("shop/__init__.py", "from .api import *\n"),
             Document::new("shop/api.py", "from .core.cart import Cart\n"),
             Document::new("shop/core/cart.py", "class Cart:\n    pass\n"),
             Document::new("shop/other/cart.py", "class Cart:\n    pass\n"),
         ]);
-        assert_eq!(homes(&index, "shop/__init__.py", "Cart"), ["shop/core/cart.py"]);
+        assert_eq!(definition_sites(&index, "shop/__init__.py", "Cart"), ["shop/core/cart.py"]);
         let web = Index::build(vec![
             Document::new("src/index.ts", "export * from './util'\n"),
             Document::new("src/util/index.ts", "export { clamp } from './number'\n"),
             Document::new("src/util/number.ts", "export function clamp(x: number) { return x }\n"),
         ]);
-        assert_eq!(homes(&web, "src/index.ts", "clamp"), ["src/util/number.ts"]);
+        assert_eq!(definition_sites(&web, "src/index.ts", "clamp"), ["src/util/number.ts"]);
     }
 
     #[test]
-    fn a_test_that_the_text_names_leads_to_what_it_tests() {
+    fn a_test_that_the_text_names_identifies_the_tested_file() {
         let index = Index::build(vec![
             Document::new("src/alpha.py", "def one():\n    return 1\n"),
             Document::new("src/beta.py", "def two():\n    return 2\n"),
@@ -373,11 +387,11 @@ mod tests {
         ]);
         let ranked = index.rank(&IssueText::new("test_sums_up fails", ""), 3);
         assert_eq!(ranked[0].path, "src/beta.py");
-        assert!(ranked[0].reasons.iter().any(|reason| reason.contains("tests that speak of the same")), "{ranked:?}");
+        assert!(ranked[0].reasons.iter().any(|reason| reason.contains("tests that match the text")), "{ranked:?}");
     }
 
     #[test]
-    fn no_text_is_too_strange_to_be_read() {
+    fn any_text_is_indexed_and_ranked_without_panic() {
         proptest::proptest!(|(path in "[a-z/]{0,8}\\.(py|rs|go|js|ts|java|c|cpp|cs|rb|php|kt)", text in "\\PC{0,200}", title in "\\PC{0,80}")| {
             let code = format!("class A:\n  def {text}(\nfn {text} {{ \"{text}\n`{text}");
             crate::outline::outline(&path, &code);

@@ -1,6 +1,6 @@
-//! Which language a file is in, and what kind of file it is.
+//! The language and the kind of a file, by its path.
 
-/// A language by how its files are read.
+/// A language, as far as its files are scanned differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Language {
     Python,
@@ -18,7 +18,7 @@ pub(crate) enum Language {
     Other,
 }
 
-const ENDINGS: &[(Language, &[&str])] = &[
+const EXTENSIONS: &[(Language, &[&str])] = &[
     (Language::Python, &["py", "pyx", "pxd", "pyi"]),
     (Language::Rust, &["rs"]),
     (Language::Go, &["go"]),
@@ -39,35 +39,35 @@ const ENDINGS: &[(Language, &[&str])] = &[
 ];
 
 impl Language {
-    /// By the ending of the name; `None` for what is no code.
+    /// Returns the language of a file by its extension; `None` for files that are not code.
     pub(crate) fn of(path: &str) -> Option<Self> {
         let name = path.rsplit('/').next()?;
-        let (_, ending) = name.rsplit_once('.')?;
-        let ending = ending.to_ascii_lowercase();
-        ENDINGS.iter().find(|(_, endings)| endings.contains(&ending.as_str())).map(|(language, _)| *language)
+        let (_, extension) = name.rsplit_once('.')?;
+        let extension = extension.to_ascii_lowercase();
+        EXTENSIONS.iter().find(|(_, known)| known.contains(&extension.as_str())).map(|(language, _)| *language)
     }
 
-    /// Whether methods begin with a type or nothing, and no word says that they are methods.
+    /// Returns whether methods are declared without a keyword.
     pub(crate) const fn has_typed_methods(self) -> bool {
         matches!(self, Self::Java | Self::CSharp | Self::TypeScript | Self::JavaScript | Self::Other)
     }
 }
 
-/// Whether a file is source of a language that is known here, by its name.
+/// Returns whether a file is source code of a known language, by its extension.
 pub fn is_source(path: &str) -> bool {
     Language::of(path).is_some()
 }
 
-/// Whether a file is text for people, by its name.
+/// Returns whether a file is documentation, by its extension.
 pub(crate) fn is_prose(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
-    [".md", ".rst", ".txt", ".adoc"].iter().any(|ending| name.ends_with(ending))
+    [".md", ".rst", ".txt", ".adoc"].iter().any(|extension| name.ends_with(extension))
 }
 
 /// Folders whose files are tests.
 const TEST_FOLDERS: &[&str] = &["tests", "__tests__", "testdata", "test_data", "testsuite"];
-/// Folders whose files are seldom the ones to mend.
-const ASIDE_FOLDERS: &[&str] = &[
+/// Folders whose files are rarely the cause of an issue.
+const AUXILIARY_FOLDERS: &[&str] = &[
     "doc",
     "docs",
     "documentation",
@@ -103,7 +103,7 @@ const ASIDE_FOLDERS: &[&str] = &[
     "generated",
 ];
 
-/// Whether a file is a test, by where it is and what it is called.
+/// Returns whether a file is a test, by its folder and name.
 pub fn is_test(path: &str) -> bool {
     let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
     let mut parts = folders.split('/');
@@ -111,7 +111,7 @@ pub fn is_test(path: &str) -> bool {
     if matches!(first, "test" | "testing" | "spec") || folders.split('/').any(|part| TEST_FOLDERS.contains(&part)) {
         return true;
     }
-    // Java keeps tests in a tree of their own.
+    // The convention of Maven and Gradle.
     if folders.contains("src/test/") || folders.ends_with("src/test") {
         return true;
     }
@@ -124,12 +124,12 @@ pub fn is_test(path: &str) -> bool {
         || name.contains(".spec.")
 }
 
-/// Whether a file is documentation, an example, a tool or somebody else's.
-pub(crate) fn is_aside(path: &str) -> bool {
+/// Returns whether a file is documentation, an example, a tool or vendored, by its folder and name.
+pub(crate) fn is_auxiliary(path: &str) -> bool {
     let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
     matches!(path, "setup.py" | "conf.py")
         || name.ends_with(".min.js")
-        || folders.split('/').any(|part| ASIDE_FOLDERS.contains(&part))
+        || folders.split('/').any(|part| AUXILIARY_FOLDERS.contains(&part))
 }
 
 #[cfg(test)]
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_told_apart_by_their_names() {
+    fn files_are_classified_by_their_paths() {
         assert_eq!(Language::of("a/b.PY"), Some(Language::Python));
         assert_eq!(Language::of("src/x.tsx"), Some(Language::TypeScript));
         assert_eq!((Language::of("README.md"), Language::of("Makefile")), (None, None));
@@ -149,6 +149,6 @@ mod tests {
         for code in ["src/testing_tools.py", "django/test/client.py", "a/contest.py", "src/latest.rs"] {
             assert!(!is_test(code), "{code}");
         }
-        assert!(is_aside("docs/conf.py") && is_aside("a/migrations/0001.py") && !is_aside("a/document.py"));
+        assert!(is_auxiliary("docs/conf.py") && is_auxiliary("a/migrations/0001.py") && !is_auxiliary("a/document.py"));
     }
 }

@@ -7,9 +7,11 @@
 mod corpus;
 mod explain;
 mod features;
+#[cfg(feature = "tree-sitter")]
 mod grammar;
 mod history;
 mod index;
+mod index_cache;
 mod language;
 mod lexical;
 mod locator;
@@ -19,13 +21,12 @@ mod outline;
 mod pattern;
 mod query;
 mod scan;
-mod shelf;
 mod symbols;
 mod words;
 
 pub use corpus::{Document, FolderTree};
-pub use features::Sign;
-pub use index::{Index, Ranked};
+pub use features::Feature;
+pub use index::{Index, RankedDocument};
 pub use language::{is_source, is_test};
 pub use locator::Locator;
 pub use outline::{Symbol, SymbolKind, outline};

@@ -1,4 +1,4 @@
-//! From a tree and a text to the files that the text is about.
+//! Ranking the files of a tree for a text, with an index on disk.
 
 use std::path::PathBuf;
 
@@ -7,107 +7,109 @@ use patchwright_core::code_index::{CodeIndex, CodeIndexError, IndexQuery, Ranked
 use patchwright_core::source_tree::{SourceTree, TreeFile};
 use rayon::prelude::*;
 
-use crate::corpus::{Document, MAX_BYTES, is_read};
-use crate::features::Sign;
+use crate::corpus::{Document, MAX_FILE_BYTES, is_indexed};
+use crate::features::Feature;
 use crate::history::Changes;
-use crate::index::{Index, Ranked};
+use crate::index::{Index, RankedDocument};
+use crate::index_cache::IndexCache;
 use crate::language::{Language, is_test};
 use crate::outline::{Symbol, outline, skeleton};
 use crate::query::{IssueText, Query};
 use crate::scan::Scan;
-use crate::shelf::Shelf;
-use crate::symbols::{Outlined, rank_symbols};
+use crate::symbols::{OutlinedFile, rank_symbols};
 use crate::words::Splitter;
 
-/// Finds the files that a text is about, by itself: no model, no server. With a folder to keep things in, the second look at a
-/// repository reads only what has changed since the first.
+/// The code index port without a model and a server. With a cache folder, the second ranking of a repository reads only the
+/// files that have changed since the first.
 #[derive(Debug, Clone, Default)]
 pub struct Locator {
     cache: Option<PathBuf>,
 }
 
-/// Files beyond this number are not looked at: code that is no test goes first.
+/// The largest number of files that are indexed. Tests are left out first.
 const MAX_FILES: usize = 50_000;
-/// How many words, each counted once a piece, the index holds at most: 8 bytes each. Files beyond that are known by their names
-/// and what they define.
+/// The largest number of words (each counted once a chunk) in the index, at 8 bytes each. Further files are indexed without
+/// their words, by their paths and definitions.
 const MAX_WORDS: usize = 20_000_000;
-/// How many files are read before their words are counted against that, and how many one worker reads at a time: those share
-/// what is known of identifiers.
-const BATCH: usize = 2_048;
-const SHARE: usize = 32;
-/// How many symbols a file is given: as many as a model may reasonably choose from.
-const SYMBOLS: usize = 40;
-/// The longest skeleton, in characters.
-const SKELETON: usize = 2_400;
+/// The number of files that are read before the limit of words is checked.
+const BATCH_SIZE: usize = 2_048;
+/// The number of files that one task of the thread pool reads. They share a cache of split identifiers.
+const TASK_SIZE: usize = 32;
+/// The largest number of symbols of a file.
+const MAX_SYMBOLS: usize = 40;
+const MAX_SKELETON_CHARS: usize = 2_400;
 
-/// What is known of a tree for one question.
-struct Look<'a> {
+/// The index of a tree and the parsed text of one query.
+struct Search<'a> {
     tree: &'a dyn SourceTree,
-    shelf: &'a Shelf,
+    cache: &'a IndexCache,
     index: Index,
     query: Query,
     files: Vec<TreeFile>,
 }
 
 impl Locator {
-    /// One that keeps what it read in a folder, or nothing.
+    /// Creates a locator with an optional folder for its index cache.
     pub const fn new(cache: Option<PathBuf>) -> Self {
         Self { cache }
     }
 
-    /// Ranks. Blocks while it reads.
+    /// Ranks the files of the query's tree. Blocks, and uses all processors.
     ///
     /// # Errors
-    /// [`CodeIndexError`] when the tree's files cannot be listed.
+    /// [`CodeIndexError`] if the tree's files cannot be listed.
     pub fn locate(&self, query: &IndexQuery) -> Result<Ranking, CodeIndexError> {
-        let kept = self.shelf(query);
-        let look = Look::new(query, &kept)?;
-        let changes = Changes::read(look.tree, &kept);
-        let ranked = look.index.rank_with(&look.query, Some(&changes), query.folder.as_deref(), query.limit);
-        let ranking = Ranking { files: look.describe(ranked, query.outlined), files_analyzed: look.index.len() };
-        drop((look, changes));
-        if let Err(error) = kept.save() {
-            tracing::warn!(%error, "what was read of the repository could not be kept; the next look reads it again");
+        let cache = self.open_cache(query);
+        let search = Search::new(query, &cache)?;
+        let changes = Changes::read(search.tree, &cache);
+        let ranked = search.index.rank_with(&search.query, Some(&changes), query.folder.as_deref(), query.limit);
+        let ranking = Ranking { files: search.describe(ranked, query.outlines), files_analyzed: search.index.len() };
+        drop((search, changes));
+        if let Err(error) = cache.save() {
+            tracing::warn!(%error, "failed to write the index cache");
         }
         Ok(ranking)
     }
 
-    /// The numbers behind the ranks, for those who learn the weights: path, and one number a sign.
+    /// Returns the path and the features of each candidate, for learning the weights.
     ///
     /// # Errors
     /// As [`Self::locate`].
-    pub fn rows(&self, query: &IndexQuery) -> Result<Vec<(String, [f64; Sign::ALL.len()])>, CodeIndexError> {
-        let kept = self.shelf(query);
-        let look = Look::new(query, &kept)?;
-        Ok(look.index.rows(&look.query, Some(&Changes::read(look.tree, &kept))))
+    pub fn feature_rows(&self, query: &IndexQuery) -> Result<Vec<(String, [f64; Feature::ALL.len()])>, CodeIndexError> {
+        let cache = self.open_cache(query);
+        let search = Search::new(query, &cache)?;
+        Ok(search.index.feature_rows(&search.query, Some(&Changes::read(search.tree, &cache))))
     }
 
-    fn shelf(&self, query: &IndexQuery) -> Shelf {
+    fn open_cache(&self, query: &IndexQuery) -> IndexCache {
         match (&self.cache, &query.repository) {
-            (Some(folder), Some(repository)) => Shelf::open(folder, repository),
-            _ => Shelf::default(),
+            (Some(folder), Some(repository)) => IndexCache::open(folder, repository),
+            _ => IndexCache::default(),
         }
     }
 }
 
-impl<'a> Look<'a> {
-    fn new(query: &'a IndexQuery, shelf: &'a Shelf) -> Result<Self, CodeIndexError> {
+impl<'a> Search<'a> {
+    fn new(query: &'a IndexQuery, cache: &'a IndexCache) -> Result<Self, CodeIndexError> {
         let tree = query.tree.as_ref();
         let text = IssueText::new(&query.title, &query.body).with_labels(&query.labels);
-        let asked = Query::read(&text);
+        let parsed = Query::parse(&text);
         let mut files = tree.files().map_err(|error| CodeIndexError { source: Box::new(error) })?;
-        files.retain(|file| is_read(&file.path) && (Language::of(&file.path).is_some() || asked.means(&file.path)));
+        let is_relevant = |path: &str| Language::of(path).is_some() || parsed.asks_for(path);
+        files.retain(|file| is_indexed(&file.path) && is_relevant(&file.path));
         files.sort_by_key(|file| is_test(&file.path));
         files.truncate(MAX_FILES);
-        let (paths, scans, files) = read(tree, shelf, &files);
-        Ok(Self { tree, shelf, index: Index::of(paths, scans), query: asked, files })
+        let (paths, scans, files) = scan_files(tree, cache, &files);
+        Ok(Self { tree, cache, index: Index::from_scans(paths, scans), query: parsed, files })
     }
 
-    /// Tells of the first files what is in them.
-    fn describe(&self, ranked: Vec<Ranked>, outlined: usize) -> Vec<RankedFile> {
-        let places: Vec<usize> = ranked.iter().take(outlined).filter_map(|file| self.index.place(&file.path)).collect();
-        let read: Vec<Outlined> = places.par_iter().filter_map(|place| self.outline(&self.files[*place])).collect();
-        let best = rank_symbols(&self.query, &read);
+    /// Adds symbols and skeletons to the first files.
+    fn describe(&self, ranked: Vec<RankedDocument>, outlines: usize) -> Vec<RankedFile> {
+        let positions = ranked.iter().take(outlines).filter_map(|file| self.index.position(&file.path));
+        let positions: Vec<usize> = positions.collect();
+        let outlined: Vec<OutlinedFile> =
+            positions.par_iter().filter_map(|position| self.outline(&self.files[*position])).collect();
+        let best = rank_symbols(&self.query, &outlined);
         let mut files: Vec<RankedFile> = ranked
             .into_iter()
             .map(|file| RankedFile {
@@ -118,75 +120,81 @@ impl<'a> Look<'a> {
                 skeleton: String::new(),
             })
             .collect();
-        for (outlined, best) in read.iter().zip(best) {
+        for (outlined, best) in outlined.iter().zip(best) {
             let Some(file) = files.iter_mut().find(|file| file.path == outlined.path) else { continue };
-            file.skeleton = skeleton(&outlined.symbols, &best, SKELETON);
-            file.symbols = best.iter().take(SYMBOLS).map(|place| outlined.symbols[*place].told()).collect();
+            file.skeleton = skeleton(&outlined.symbols, &best, MAX_SKELETON_CHARS);
+            let symbols = best.iter().take(MAX_SYMBOLS);
+            file.symbols = symbols.map(|position| outlined.symbols[*position].to_ranked()).collect();
         }
         files
     }
 
-    fn outline(&self, file: &TreeFile) -> Option<Outlined> {
-        let bytes = self.tree.read(std::slice::from_ref(file), MAX_BYTES).pop()??;
-        let document = Document::of_bytes(&file.path, bytes)?;
-        let ending = file.path.rsplit('.').next().unwrap_or_default();
-        let key = file.blob.as_ref().map(|blob| format!("outline {ending} {blob}"));
-        let known: Option<Vec<Symbol>> = key.as_ref().and_then(|key| self.shelf.get(key));
-        let symbols = known.unwrap_or_else(|| {
+    fn outline(&self, file: &TreeFile) -> Option<OutlinedFile> {
+        let bytes = self.tree.read(std::slice::from_ref(file), MAX_FILE_BYTES).pop()??;
+        let document = Document::from_bytes(&file.path, bytes)?;
+        let extension = file.path.rsplit('.').next().unwrap_or_default();
+        let key = file.blob.as_ref().map(|blob| format!("outline {extension} {blob}"));
+        let cached: Option<Vec<Symbol>> = key.as_ref().and_then(|key| self.cache.get(key));
+        let symbols = cached.unwrap_or_else(|| {
             let symbols = outline(&file.path, &document.text);
-            if let Some(key) = key {
-                self.shelf.put(&key, &symbols);
+            // A build without the grammar must not hide the symbols from one that has it.
+            if let Some(key) = key.filter(|_| !symbols.is_empty()) {
+                self.cache.put(&key, &symbols);
             }
             symbols
         });
-        Some(Outlined { path: document.path, text: document.text, symbols })
+        Some(OutlinedFile { path: document.path, text: document.text, symbols })
     }
 }
 
-/// Reads files, those that are known from the shelf; what is no text is left out.
-fn read(tree: &dyn SourceTree, shelf: &Shelf, files: &[TreeFile]) -> (Vec<String>, Vec<Scan>, Vec<TreeFile>) {
-    let mut left = MAX_WORDS;
-    let mut taken: Vec<(TreeFile, Scan)> = Vec::with_capacity(files.len());
-    for batch in files.chunks(BATCH) {
+/// Scans files, or takes their scans from the cache. Files that are not text are left out.
+fn scan_files(
+    tree: &dyn SourceTree,
+    cache: &IndexCache,
+    files: &[TreeFile],
+) -> (Vec<String>, Vec<Scan>, Vec<TreeFile>) {
+    let mut remaining = MAX_WORDS;
+    let mut scanned: Vec<(TreeFile, Scan)> = Vec::with_capacity(files.len());
+    for batch in files.chunks(BATCH_SIZE) {
         let scans: Vec<Option<Scan>> =
-            batch.par_chunks(SHARE).flat_map_iter(|share| read_share(tree, shelf, share)).collect();
+            batch.par_chunks(TASK_SIZE).flat_map_iter(|files| scan_task(tree, cache, files)).collect();
         for (file, scan) in batch.iter().zip(scans) {
             let Some(scan) = scan else { continue };
-            let scan = if scan.words.len() > left { scan.without_words() } else { scan };
-            left -= scan.words.len();
-            taken.push((file.clone(), scan));
+            let scan = if scan.words.len() > remaining { scan.without_words() } else { scan };
+            remaining -= scan.words.len();
+            scanned.push((file.clone(), scan));
         }
     }
-    taken.sort_by(|a, b| a.0.path.cmp(&b.0.path));
-    let (files, scans): (Vec<TreeFile>, Vec<Scan>) = taken.into_iter().unzip();
+    scanned.sort_by(|a, b| a.0.path.cmp(&b.0.path));
+    let (files, scans): (Vec<TreeFile>, Vec<Scan>) = scanned.into_iter().unzip();
     (files.iter().map(|file| file.path.clone()).collect(), scans, files)
 }
 
-fn read_share(tree: &dyn SourceTree, shelf: &Shelf, share: &[TreeFile]) -> Vec<Option<Scan>> {
+fn scan_task(tree: &dyn SourceTree, cache: &IndexCache, files: &[TreeFile]) -> Vec<Option<Scan>> {
     let language = |file: &TreeFile| Language::of(&file.path).unwrap_or(Language::Other);
     let key = |file: &TreeFile| file.blob.as_ref().map(|blob| format!("scan {:?} {blob}", language(file)));
-    let mut found: Vec<Option<Option<Scan>>> =
-        share.iter().map(|file| key(file).and_then(|key| shelf.get(&key))).collect();
-    let missing: Vec<usize> = (0..share.len()).filter(|place| found[*place].is_none()).collect();
-    let files: Vec<TreeFile> = missing.iter().map(|place| share[*place].clone()).collect();
+    let mut scans: Vec<Option<Option<Scan>>> =
+        files.iter().map(|file| key(file).and_then(|key| cache.get(&key))).collect();
+    let missing: Vec<usize> = (0..files.len()).filter(|position| scans[*position].is_none()).collect();
+    let to_read: Vec<TreeFile> = missing.iter().map(|position| files[*position].clone()).collect();
     let mut splitter = Splitter::default();
-    for ((place, file), bytes) in missing.into_iter().zip(&files).zip(tree.read(&files, MAX_BYTES)) {
-        let document = bytes.and_then(|bytes| Document::of_bytes(&file.path, bytes));
-        let scan = document.map(|document| Scan::of(&document.text, language(file), &mut splitter));
+    for ((position, file), bytes) in missing.into_iter().zip(&to_read).zip(tree.read(&to_read, MAX_FILE_BYTES)) {
+        let document = bytes.and_then(|bytes| Document::from_bytes(&file.path, bytes));
+        let scan = document.map(|document| Scan::new(&document.text, language(file), &mut splitter));
         if let Some(key) = key(file) {
-            shelf.put(&key, &scan);
+            cache.put(&key, &scan);
         }
-        found[place] = Some(scan);
+        scans[position] = Some(scan);
     }
-    found.into_iter().map(Option::flatten).collect()
+    scans.into_iter().map(Option::flatten).collect()
 }
 
 #[async_trait]
 impl CodeIndex for Locator {
     async fn rank(&self, query: IndexQuery) -> Result<Ranking, CodeIndexError> {
         let this = self.clone();
-        let work = move || this.locate(&query);
-        tokio::task::spawn_blocking(work).await.map_err(|error| CodeIndexError { source: Box::new(error) })?
+        let locate = move || this.locate(&query);
+        tokio::task::spawn_blocking(locate).await.map_err(|error| CodeIndexError { source: Box::new(error) })?
     }
 }
 
@@ -195,22 +203,22 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use patchwright_core::source_tree::{PastChange, SourceTreeError};
+    use patchwright_core::source_tree::{HistoryEntry, SourceTreeError};
 
     use super::*;
 
-    /// A commit in memory that counts how much of it is read.
+    /// A commit in memory that counts the reads of files and history.
     #[derive(Debug)]
     struct Commit {
         files: Vec<(&'static str, &'static str)>,
         read: AtomicUsize,
-        asked_for_past: AtomicUsize,
+        history_calls: AtomicUsize,
     }
 
     impl Commit {
         fn new(files: &[(&'static str, &'static str)]) -> Arc<Self> {
-            let (read, asked_for_past) = (AtomicUsize::new(0), AtomicUsize::new(0));
-            Arc::new(Self { files: files.to_vec(), read, asked_for_past })
+            let (read, history_calls) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            Arc::new(Self { files: files.to_vec(), read, history_calls })
         }
     }
 
@@ -229,12 +237,12 @@ mod tests {
             files.iter().map(|file| Some(file.blob.as_ref()?.as_bytes().to_vec())).collect()
         }
 
-        fn past(&self, _: usize) -> Vec<PastChange> {
-            self.asked_for_past.fetch_add(1, Ordering::Relaxed);
-            vec![PastChange { id: "c1".into(), time: 5, message: "Discounts of the cart\n\nMore.".into() }]
+        fn history(&self, _: usize) -> Vec<HistoryEntry> {
+            self.history_calls.fetch_add(1, Ordering::Relaxed);
+            vec![HistoryEntry { id: "c1".into(), time: 5, message: "Discounts of the cart\n\nMore.".into() }]
         }
 
-        fn touched(&self, _: &str) -> Vec<String> {
+        fn changed_paths(&self, _: &str) -> Vec<String> {
             vec!["shop/cart.py".into()]
         }
     }
@@ -242,21 +250,16 @@ mod tests {
     const CART: (&str, &str) = ("shop/cart.py", "class Cart:\n    def total(self):\n        return sum(self.prices)\n");
     const MAIL: (&str, &str) = ("shop/mail.py", "def send(to):\n    print(to)\n");
 
-    fn query(tree: &Arc<Commit>, outlined: usize) -> IndexQuery {
-        IndexQuery {
-            tree: Arc::clone(tree) as Arc<dyn SourceTree>,
-            repository: Some("acme/shop".into()),
-            title: "Cart.total ignores discounts".into(),
-            body: String::new(),
-            labels: Vec::new(),
-            folder: None,
-            outlined,
-            limit: 5,
-        }
+    fn query(tree: &Arc<Commit>, outlines: usize) -> IndexQuery {
+        let tree = Arc::clone(tree) as Arc<dyn SourceTree>;
+        IndexQuery::new(tree, "Cart.total ignores discounts", "")
+            .with_repository("acme/shop")
+            .with_outlines(outlines)
+            .with_limit(5)
     }
 
     #[test]
-    fn a_second_look_reads_only_what_has_changed_and_says_the_same() {
+    fn a_cached_ranking_reads_only_changed_files_and_is_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let locator = Locator::new(Some(folder.path().join("index")));
         let count = |tree: &Arc<Commit>| tree.read.swap(0, Ordering::Relaxed);
@@ -264,30 +267,31 @@ mod tests {
         let ranking = locator.locate(&query(&first, 0)).unwrap();
         assert_eq!((count(&first), ranking.files_analyzed), (2, 2));
         assert_eq!(locator.locate(&query(&first, 0)).unwrap(), ranking);
-        assert_eq!((count(&first), first.asked_for_past.load(Ordering::Relaxed)), (0, 1));
+        assert_eq!((count(&first), first.history_calls.load(Ordering::Relaxed)), (0, 1));
         let next = Commit::new(&[CART, ("shop/mail.py", "def send(to, text):\n    print(to, text)\n")]);
         locator.locate(&query(&next, 0)).unwrap();
-        assert_eq!((count(&next), next.asked_for_past.load(Ordering::Relaxed)), (1, 1));
+        assert_eq!((count(&next), next.history_calls.load(Ordering::Relaxed)), (1, 1));
         let without = Locator::new(None);
-        assert_eq!(without.locate(&query(&first, 0)).unwrap(), ranking, "what was kept changes nothing");
+        assert_eq!(without.locate(&query(&first, 0)).unwrap(), ranking, "the cache does not change the ranking");
     }
 
     #[test]
-    fn the_first_files_are_told_with_what_they_define() {
+    #[cfg(feature = "python")]
+    fn the_first_files_have_symbols_and_a_skeleton() {
         let tree = Commit::new(&[CART, MAIL]);
         let ranking = Locator::new(None).locate(&query(&tree, 1)).unwrap();
         let first = &ranking.files[0];
         assert_eq!((first.symbols[0].name.as_str(), first.symbols[0].lines), ("Cart.total", (2, 3)));
         assert_eq!(first.skeleton, "1: class Cart\n  2: def total(self)\n");
-        let elsewhere = IndexQuery { folder: Some("docs".into()), ..query(&tree, 1) };
+        let elsewhere = query(&tree, 1).with_folder("docs");
         assert!(Locator::new(None).locate(&elsewhere).unwrap().files.is_empty());
     }
 
     #[test]
-    fn beyond_the_room_for_words_a_file_is_known_by_what_it_defines() {
-        let scan = Scan::of(CART.1, Language::Python, &mut Splitter::default()).without_words();
-        assert!(scan.words.is_empty() && scan.pieces.iter().all(|length| *length == 0));
-        let index = Index::of(vec![CART.0.into(), MAIL.0.into()], vec![scan, Scan::default()]);
+    fn a_file_beyond_the_limit_of_words_is_indexed_by_its_definitions() {
+        let scan = Scan::new(CART.1, Language::Python, &mut Splitter::default()).without_words();
+        assert!(scan.words.is_empty() && scan.chunks.iter().all(|length| *length == 0));
+        let index = Index::from_scans(vec![CART.0.into(), MAIL.0.into()], vec![scan, Scan::default()]);
         assert_eq!(index.rank(&IssueText::new("`Cart.total` is wrong", ""), 1)[0].path, "shop/cart.py");
     }
 }

@@ -1,26 +1,26 @@
-//! Which file a name in an import or in a text means.
+//! Resolving imports, and paths and module names of a text, to files.
 
 use std::collections::HashMap;
 
 use crate::language::Language;
 use crate::scan::Import;
 
-/// The files of a tree by the ends of their paths, and by the names of their modules.
+/// The files of a tree by the suffixes of their paths, and by their module names.
 #[derive(Debug, Default)]
 pub(crate) struct Modules {
-    /// Every end of every path, from the whole path down to the file's name.
-    ends: HashMap<String, Vec<u32>>,
-    /// `a.b.c` of Python, and the same of languages whose modules are paths.
+    /// Every suffix of every path, from the whole path down to the file's name.
+    by_suffix: HashMap<String, Vec<u32>>,
+    /// By module name: `a.b.c` in Python, and the dotted path in other languages.
     by_name: HashMap<String, u32>,
-    /// The last part of each module.
-    last: HashMap<String, Vec<u32>>,
+    /// By the last part of the module name.
+    by_last_part: HashMap<String, Vec<u32>>,
 }
 
-/// Folders that are no part of a module's name.
+/// Source folders that are not part of a module's name.
 const ROOTS: &[&str] = &["src", "lib", "python", "source", "packages", "crates"];
 
-/// The path of a module's name, without the ending and the names that stand for their folder.
-fn module_of(path: &str) -> String {
+/// Returns the module name of a file: its dotted path, without extension and names such as `__init__`.
+fn module_name(path: &str) -> String {
     let stem = path.rsplit_once('.').map_or(path, |(stem, _)| stem);
     let stem = ["/__init__", "/mod", "/index", "/lib", "/main"]
         .iter()
@@ -33,51 +33,51 @@ impl Modules {
     pub(crate) fn new<'a>(paths: impl Iterator<Item = &'a str>) -> Self {
         let mut known = Self::default();
         for (file, path) in (0_u32..).zip(paths) {
-            let mut end = path;
+            let mut suffix = path;
             loop {
-                known.ends.entry(end.to_owned()).or_default().push(file);
-                let Some((_, shorter)) = end.split_once('/') else { break };
-                end = shorter;
+                known.by_suffix.entry(suffix.to_owned()).or_default().push(file);
+                let Some((_, shorter)) = suffix.split_once('/') else { break };
+                suffix = shorter;
             }
-            let module = module_of(path);
+            let module = module_name(path);
             if let Some((first, rest)) = module.split_once('.')
                 && ROOTS.contains(&first)
             {
                 known.by_name.entry(rest.to_owned()).or_insert(file);
             }
             let name = module.rsplit('.').next().unwrap_or_default().to_owned();
-            known.last.entry(name).or_default().push(file);
+            known.by_last_part.entry(name).or_default().push(file);
             known.by_name.entry(module).or_insert(file);
         }
         known
     }
 
-    /// The module of exactly this name.
+    /// Returns the file of a module.
     pub(crate) fn get(&self, module: &str) -> Option<u32> {
         self.by_name.get(module).copied()
     }
 
-    /// The files whose module's name ends like this.
+    /// Returns the files whose module name ends with a dotted name.
     pub(crate) fn ending_with<'a>(&'a self, name: &'a str, paths: &'a [String]) -> impl Iterator<Item = u32> + 'a {
         let last = name.rsplit('.').next().unwrap_or_default();
         let tail = format!(".{name}");
-        let files = self.last.get(last).map_or(&[][..], Vec::as_slice);
-        files.iter().copied().filter(move |file| module_of(&paths[*file as usize]).ends_with(&tail))
+        let files = self.by_last_part.get(last).map_or(&[][..], Vec::as_slice);
+        files.iter().copied().filter(move |file| module_name(&paths[*file as usize]).ends_with(&tail))
     }
 
-    /// The files that a path of a text may mean, and how many of its parts they share.
+    /// Returns the files with the longest common suffix with a path of a text, and the number of common parts.
     pub(crate) fn resolve(&self, path: &str) -> (&[u32], usize) {
         let parts: Vec<&str> =
             path.split('/').filter(|part| !part.is_empty() && !matches!(*part, "." | ".." | "~")).collect();
-        for from in 0..parts.len() {
-            if let Some(files) = self.ends.get(&parts[from..].join("/")) {
-                return (files, parts.len() - from);
+        for start in 0..parts.len() {
+            if let Some(files) = self.by_suffix.get(&parts[start..].join("/")) {
+                return (files, parts.len() - start);
             }
         }
         (&[], 0)
     }
 
-    /// The files that an import takes something from.
+    /// Returns the files that an import in the file `from` refers to.
     pub(crate) fn targets(&self, import: &Import, from: &str, language: Language) -> Vec<u32> {
         match language {
             Language::Python => self.python(import, from),
@@ -110,7 +110,7 @@ impl Modules {
 
     fn relative(&self, module: &str, from: &str) -> Vec<u32> {
         if !module.starts_with('.') {
-            // A package of the same repository: `@scope/name` lies in a folder of that name.
+            // A package of the same repository: `@scope/name` is in a folder of that name.
             return self.folder(module).into_iter().take(1).collect();
         }
         let mut folders: Vec<&str> = from.split('/').collect();
@@ -124,13 +124,13 @@ impl Modules {
         }
         let path = folders.join("/");
         let stem =
-            path.rsplit_once('.').filter(|(_, ending)| ending.len() <= 4).map_or(path.as_str(), |(stem, _)| stem);
+            path.rsplit_once('.').filter(|(_, extension)| extension.len() <= 4).map_or(path.as_str(), |(stem, _)| stem);
         self.get(&stem.replace('/', ".")).or_else(|| self.get(&path.replace('/', "."))).into_iter().collect()
     }
 
-    fn path(&self, path: &str, ending: &str) -> Vec<u32> {
-        let wanted = format!("{}.{ending}", path.trim_start_matches("./").trim_start_matches("../"));
-        self.ends.get(&wanted).map_or_else(Vec::new, |files| files.iter().take(2).copied().collect())
+    fn path(&self, path: &str, extension: &str) -> Vec<u32> {
+        let suffix = format!("{}.{extension}", path.trim_start_matches("./").trim_start_matches("../"));
+        self.by_suffix.get(&suffix).map_or_else(Vec::new, |files| files.iter().take(2).copied().collect())
     }
 
     fn rust(&self, module: &str, from: &str) -> Vec<u32> {
@@ -162,7 +162,7 @@ impl Modules {
             base.pop();
             parts.remove(0);
         }
-        // The last parts name things in the module.
+        // The last parts can be names within the module.
         for keep in (1..=parts.len()).rev() {
             let path = base.iter().chain(&parts[..keep]).copied().collect::<Vec<_>>().join(".");
             if let Some(file) = self.get(&path) {
@@ -172,16 +172,16 @@ impl Modules {
         Vec::new()
     }
 
-    /// The files of a folder that an import names by its path's end.
+    /// Returns the first files of the folder that is the last part of an import's path.
     fn folder(&self, module: &str) -> Vec<u32> {
         let name = module.rsplit('/').next().unwrap_or_default();
-        self.last.get(name).map_or_else(Vec::new, |files| files.iter().take(3).copied().collect())
+        self.by_last_part.get(name).map_or_else(Vec::new, |files| files.iter().take(3).copied().collect())
     }
 
     fn dotted(&self, module: &str) -> Vec<u32> {
         let path = module.replace(['.', '\\'], "/");
-        let ends = ["java", "kt", "scala", "cs", "php", "swift"].map(|ending| format!("{path}.{ending}"));
-        let found = ends.iter().find_map(|end| self.ends.get(end));
+        let suffixes = ["java", "kt", "scala", "cs", "php", "swift"].map(|extension| format!("{path}.{extension}"));
+        let found = suffixes.iter().find_map(|suffix| self.by_suffix.get(suffix));
         found.map_or_else(Vec::new, |files| files.iter().take(2).copied().collect())
     }
 }
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn imports_lead_to_their_files() {
+    fn imports_are_resolved_to_files() {
         let python = ["pkg/__init__.py", "pkg/a.py", "pkg/sub/b.py", "src/top/c.py"];
         assert_eq!(find(&python, "pkg", &["a", "X"], "x.py"), ["pkg/a.py"]);
         assert_eq!(find(&python, "..a", &["f"], "pkg/sub/b.py"), ["pkg/a.py"]);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_of_a_text_means_the_file_that_ends_like_it() {
+    fn a_path_is_resolved_by_its_longest_known_suffix() {
         let modules = Modules::new(["django/db/models/query.py", "a/query.py"].into_iter());
         assert_eq!(modules.resolve("/usr/lib/site-packages/django/db/models/query.py"), (&[0][..], 4));
         assert_eq!(modules.resolve("query.py").0, [0, 1]);

@@ -1,21 +1,22 @@
-//! What a file defines, read with its language's grammar: names, lines, signatures, the first line of what is said of each.
+//! The outline of a file: its definitions with lines, signatures and the first line of their documentation.
 
-use std::ops::{ControlFlow, Range};
+#[cfg(feature = "tree-sitter")]
+mod parse;
+
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
-use tree_sitter::{Node, ParseOptions, Parser};
 
-use crate::corpus::MAX_BYTES;
-use crate::grammar::Definitions;
+use crate::corpus::MAX_FILE_BYTES;
 
-/// What kind of thing a symbol is.
+/// The kind of a definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SymbolKind {
     /// A module or namespace within the file.
     Module,
     /// A class, struct, trait, interface, enum or type.
     Class,
-    /// A function.
+    /// A function outside of a class.
     Function,
     /// A function of a class.
     Method,
@@ -24,7 +25,7 @@ pub enum SymbolKind {
 }
 
 impl SymbolKind {
-    /// In a word.
+    /// Returns the kind as a word.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Module => "module",
@@ -39,370 +40,81 @@ impl SymbolKind {
 /// A definition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Symbol {
-    /// Its name with those around it: `Class.method`.
+    /// The qualified name: `Class.method`.
     pub name: String,
-    /// What it is.
+    /// The kind of definition.
     pub kind: SymbolKind,
-    /// Its lines, from 1, both inclusive.
+    /// The first and last line, from 1, inclusive.
     pub lines: (u32, u32),
-    /// Its head on one line, without the body.
+    /// The declaration on one line, without the body.
     pub signature: String,
-    /// The first line of its docstring or of the comment above it.
+    /// The first line of the docstring or of the comment above.
     pub doc: Option<String>,
-    /// Where it stands, in bytes.
+    /// The range in the file, in bytes.
     pub(crate) bytes: Range<usize>,
-    /// How many definitions it stands in.
+    /// The number of definitions around this one.
     pub(crate) depth: usize,
 }
 
 impl Symbol {
-    /// The name without those around it.
+    /// Returns the unqualified name.
     pub(crate) fn own_name(&self) -> &str {
         self.name.rsplit('.').next().unwrap_or(&self.name)
     }
 }
 
-/// The longest signature and first line of documentation, in characters.
-const MAX_LINE: usize = 140;
-/// The most symbols of a file; more are data.
-const MAX_SYMBOLS: usize = 3_000;
-/// How deep definitions are followed: deeper nesting is nobody's handwriting.
-const MAX_DEPTH: usize = 60;
-/// How often a parser may report that it goes on, a number that files of half a megabyte stay far below: some texts make a
-/// grammar try every way to read them.
-const MAX_STEPS: u32 = 200_000;
-
-/// The definitions of a file, in their order; none for a language without a grammar here, or a text that is too large.
+/// Returns the definitions of a file in their order. Returns none for languages without a grammar, without the feature of the
+/// grammar, and for files above 512 KiB.
 pub fn outline(path: &str, text: &str) -> Vec<Symbol> {
-    let Some(definitions) = Definitions::of(path) else { return Vec::new() };
-    if text.len() as u64 > MAX_BYTES {
+    if text.len() as u64 > MAX_FILE_BYTES {
         return Vec::new();
     }
-    let mut parser = Parser::new();
-    if parser.set_language(&definitions.grammar).is_err() {
-        return Vec::new();
-    }
-    let mut steps = 0;
-    let mut go_on = |_: &tree_sitter::ParseState| {
-        steps += 1;
-        if steps > MAX_STEPS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    let mut read = |at: usize, _| text.as_bytes().get(at..).unwrap_or_default();
-    let options = ParseOptions::new().progress_callback(&mut go_on);
-    let Some(tree) = parser.parse_with_options(&mut read, None, Some(options)) else { return Vec::new() };
-    let mut walk = Walk { text, definitions, found: Vec::new() };
-    walk.children(tree.root_node(), &mut Vec::new(), false, 0);
-    walk.found
-}
-
-struct Walk<'a> {
-    text: &'a str,
-    definitions: Definitions,
-    found: Vec<Symbol>,
-}
-
-impl Walk<'_> {
-    /// Looks at the nodes within one: `around` are the names of the definitions that it stands in.
-    fn children(&mut self, node: Node<'_>, around: &mut Vec<String>, in_class: bool, depth: usize) {
-        if depth > MAX_DEPTH {
-            return;
-        }
-        let mut cursor = node.walk();
-        for child in node.named_children(&mut cursor) {
-            if self.found.len() >= MAX_SYMBOLS {
-                return;
-            }
-            let Some((kind, name)) = self.definition(child, in_class) else {
-                if !is_expression(child) {
-                    self.children(child, around, in_class, depth + 1);
-                }
-                continue;
-            };
-            self.take(child, kind, &name, around);
-            // What a function holds is its own business.
-            if matches!(kind, SymbolKind::Class | SymbolKind::Module)
-                && let Some(body) = child.child_by_field_name("body").or_else(|| child.child_by_field_name("type"))
-            {
-                around.push(name);
-                self.children(body, around, kind == SymbolKind::Class, depth + 1);
-                around.pop();
-            }
-        }
-    }
-
-    fn definition(&self, node: Node<'_>, in_class: bool) -> Option<(SymbolKind, String)> {
-        let kind = self.definitions.kind(node.kind())?;
-        match kind {
-            SymbolKind::Function => {
-                let kind = if in_class { SymbolKind::Method } else { SymbolKind::Function };
-                // `Class::method` of C++ says itself where it belongs.
-                Some((kind, self.name(node)?.replace("::", ".")))
-            }
-            SymbolKind::Method => {
-                let receiver = node.child_by_field_name("receiver").map(|receiver| receiver_type(self.slice(receiver)));
-                let name = self.name(node)?;
-                Some((kind, receiver.map_or_else(|| name.clone(), |class| format!("{class}.{name}"))))
-            }
-            SymbolKind::Class if node.kind() == "impl_item" => {
-                let class = self.slice(node.child_by_field_name("type")?);
-                Some((kind, class.split('<').next().unwrap_or(class).to_owned()))
-            }
-            // A mention of a type is no definition of it.
-            SymbolKind::Class if node.kind().ends_with("_specifier") => {
-                node.child_by_field_name("body")?;
-                Some((kind, self.name(node)?))
-            }
-            SymbolKind::Class | SymbolKind::Module => Some((kind, self.name(node)?)),
-            SymbolKind::Constant => self.constant(node),
-        }
-    }
-
-    /// Assignments and declarations of variables: functions where they hold one, else constants.
-    fn constant(&self, node: Node<'_>) -> Option<(SymbolKind, String)> {
-        let value = node.child_by_field_name("value").map(|value| value.kind());
-        let holds_function = matches!(value, Some("arrow_function" | "function_expression" | "function"));
-        let name = self.name(node).or_else(|| Some(self.slice(node.child_by_field_name("left")?).to_owned()))?;
-        // `__all__` and the like list the names of others.
-        let is_name = !name.starts_with("__") && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '$'));
-        let kind = if holds_function { SymbolKind::Function } else { SymbolKind::Constant };
-        (is_name && !name.is_empty()).then_some((kind, name))
-    }
-
-    fn name(&self, node: Node<'_>) -> Option<String> {
-        let mut at = node.child_by_field_name("name").or_else(|| node.child_by_field_name("declarator"));
-        // Declarators of C are nested: pointers, references, parameters around the name.
-        while let Some(inner) = at.and_then(|at| at.child_by_field_name("declarator")) {
-            at = Some(inner);
-        }
-        let at = at.or_else(|| node.named_children(&mut node.walk()).find(|child| child.kind() == "name"))?;
-        let at = at.child_by_field_name("name").filter(|_| at.kind() == "variable_declarator").unwrap_or(at);
-        let name = self.slice(at).trim_matches(|c: char| matches!(c, '&' | '*' | ' '));
-        (!name.is_empty() && name.len() < MAX_LINE && !name.contains('\n')).then(|| name.to_owned())
-    }
-
-    fn take(&mut self, node: Node<'_>, kind: SymbolKind, name: &str, around: &[String]) {
-        let whole = outer(node);
-        let line = |row: usize| u32::try_from(row + 1).unwrap_or(u32::MAX);
-        let name = around.iter().map(String::as_str).chain([name]).collect::<Vec<_>>().join(".");
-        self.found.push(Symbol {
-            name,
-            kind,
-            lines: (line(node.start_position().row), line(whole.end_position().row.max(node.end_position().row))),
-            signature: self.signature(node),
-            doc: self.doc(node, whole),
-            bytes: node.byte_range(),
-            depth: around.len(),
-        });
-    }
-
-    /// The head: up to the body, or the first line.
-    fn signature(&self, node: Node<'_>) -> String {
-        let body = node.child_by_field_name("body").map(|body| body.start_byte());
-        let head = &self.text[node.start_byte()..body.unwrap_or(node.end_byte())];
-        let head = if body.is_some() { head } else { head.lines().next().unwrap_or_default() };
-        let line = head.split_whitespace().collect::<Vec<_>>().join(" ");
-        line.trim_end_matches(['{', ':', ' ']).chars().take(MAX_LINE).collect()
-    }
-
-    /// The first line of a docstring within it, or of the comments right above it.
-    fn doc(&self, node: Node<'_>, whole: Node<'_>) -> Option<String> {
-        let first = node.child_by_field_name("body").and_then(|body| body.named_child(0));
-        let inside = first.and_then(|first| match first.kind() {
-            "expression_statement" => first.named_child(0).filter(|string| string.kind() == "string"),
-            "string" => Some(first),
-            _ => None,
-        });
-        let mut above = whole.prev_named_sibling().filter(|before| is_comment_above(*before, whole));
-        while let Some(further) =
-            above.and_then(|at| at.prev_named_sibling().filter(|before| is_comment_above(*before, at)))
-        {
-            above = Some(further);
-        }
-        let text = self.slice(inside.or(above)?);
-        let bare = |line: &str| line.trim_matches(|c: char| c.is_whitespace() || "\"'/*#!-".contains(c)).to_owned();
-        let line = text.lines().map(bare).find(|line| line.len() > 2)?;
-        Some(line.chars().take(MAX_LINE).collect())
-    }
-
-    fn slice(&self, node: Node<'_>) -> &str {
-        self.text.get(node.byte_range()).unwrap_or_default()
+    #[cfg(feature = "tree-sitter")]
+    return parse::definitions(path, text);
+    #[cfg(not(feature = "tree-sitter"))]
+    {
+        let _ = path;
+        Vec::new()
     }
 }
 
-/// The node with what is wrapped around it: decorators, `export`, templates.
-fn outer(node: Node<'_>) -> Node<'_> {
-    match node.parent() {
-        Some(parent)
-            if matches!(parent.kind(), "decorated_definition" | "export_statement" | "template_declaration")
-                || (parent.kind() == "expression_statement" && node.kind() == "assignment") =>
-        {
-            parent
-        }
-        _ => node,
-    }
-}
-
-fn is_comment_above(before: Node<'_>, node: Node<'_>) -> bool {
-    before.kind().contains("comment") && before.end_position().row + 1 >= node.start_position().row
-}
-
-/// Nodes that hold no definitions which others could name. Calls of JavaScript are none of them: whole files stand in one,
-/// `(function () { … })()`.
-fn is_expression(node: Node<'_>) -> bool {
-    let kind = node.kind();
-    matches!(kind, "call" | "argument_list" | "string" | "binary_expression" | "object") || kind.contains("comment")
-}
-
-/// `(s *Server[T])` of Go belongs to `Server`.
-fn receiver_type(receiver: &str) -> String {
-    let inside = receiver.trim_matches(|c| matches!(c, '(' | ')'));
-    let last = inside.rsplit([' ', '*']).next().unwrap_or_default();
-    last.split('[').next().unwrap_or_default().to_owned()
-}
-
-/// The file without its bodies, a line for each definition, no longer than `most` characters. Where that is too short for all,
-/// those of `first` (places in `symbols`) and what is around them stay before others.
-pub(crate) fn skeleton(symbols: &[Symbol], first: &[usize], most: usize) -> String {
+/// Formats the definitions of a file without their bodies, one line each, in at most `max_chars` characters. If that is not
+/// enough for all, the symbols at the positions `first` and the definitions around them are kept, then functions and classes,
+/// then constants.
+pub(crate) fn skeleton(symbols: &[Symbol], first: &[usize], max_chars: usize) -> String {
     let line = |symbol: &Symbol| {
         let doc = symbol.doc.as_ref().map_or_else(String::new, |doc| format!("  # {doc}"));
         format!("{}{}: {}{doc}\n", "  ".repeat(symbol.depth), symbol.lines.0, symbol.signature)
     };
-    let around = |place: usize| {
-        let inner = &symbols[place].bytes;
-        (0..place)
+    let around = |position: usize| {
+        let inner = &symbols[position].bytes;
+        (0..position)
             .filter(move |outer| symbols[*outer].bytes.start <= inner.start && symbols[*outer].bytes.end >= inner.end)
     };
-    let wanted = first.iter().flat_map(|place| around(*place).chain([*place]));
-    // Then the rest: functions and classes before constants.
-    let is_constant = |place: &usize| symbols[*place].kind == SymbolKind::Constant;
-    let rest = (0..symbols.len()).filter(|place| !is_constant(place)).chain((0..symbols.len()).filter(is_constant));
-    let (mut taken, mut length) = (std::collections::BTreeSet::new(), 0);
-    for place in wanted.chain(rest) {
-        let own = line(&symbols[place]).chars().count();
-        if length + own <= most && taken.insert(place) {
+    let preferred = first.iter().flat_map(|position| around(*position).chain([*position]));
+    let is_constant = |position: &usize| symbols[*position].kind == SymbolKind::Constant;
+    let rest =
+        (0..symbols.len()).filter(|position| !is_constant(position)).chain((0..symbols.len()).filter(is_constant));
+    let (mut kept, mut length) = (std::collections::BTreeSet::new(), 0);
+    for position in preferred.chain(rest) {
+        let own = line(&symbols[position]).chars().count();
+        if length + own <= max_chars && kept.insert(position) {
             length += own;
         }
     }
-    taken.into_iter().map(|place| line(&symbols[place])).collect()
+    kept.into_iter().map(|position| line(&symbols[position])).collect()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "python"))]
 mod tests {
     use super::*;
 
-    fn told(path: &str, text: &str) -> Vec<String> {
-        outline(path, text)
-            .iter()
-            .map(|symbol| {
-                let doc = symbol.doc.as_ref().map_or_else(String::new, |doc| format!(" — {doc}"));
-                format!("{}-{} {} {}{doc}", symbol.lines.0, symbol.lines.1, symbol.kind.as_str(), symbol.name)
-            })
-            .collect()
-    }
-
     #[test]
-    fn python_is_read_with_its_docstrings() {
-        let text = "LIMIT = 3\n__all__ = ['Reader']\n@cached\nclass Reader(Base):\n    \"\"\"Reads headers.\n\n    And more.\n    \"\"\"\n    size = 1\n\n    async def read(\n        self, line: str\n    ) -> str:\n        def inner():\n            pass\n        return line\n\ndef main():\n    x = 1\n";
-        let expected = [
-            "1-1 constant LIMIT",
-            "4-16 class Reader — Reads headers.",
-            "9-9 constant Reader.size",
-            "11-16 method Reader.read",
-            "18-19 function main",
-        ];
-        assert_eq!(told("a/b.py", text), expected);
-        assert_eq!(outline("a.py", text)[3].signature, "async def read( self, line: str ) -> str");
-    }
-
-    #[test]
-    fn ten_other_languages_are_read() {
-        let rust = "/// Keeps.\npub struct Disk<T>(T);\nimpl<T> Store for Disk<T> {\n    /// Reads.\n    fn read(&self) -> u8 { 1 }\n}\nmod inner { pub const N: u8 = 1; }\nmacro_rules! m { () => {} }\n";
-        let expected = [
-            "2-2 class Disk — Keeps.",
-            "3-6 class Disk",
-            "5-5 method Disk.read — Reads.",
-            "7-7 module inner",
-            "7-7 constant inner.N",
-            "8-8 function m",
-        ];
-        assert_eq!(told("x.rs", rust), expected);
-        let go = "package a\n\n// Server serves.\ntype Server struct{}\n\nfunc (s *Server) Serve(l net.Listener) error {\n\treturn nil\n}\n\nfunc New() *Server { return nil }\n\nconst Max = 3\n";
-        let expected = ["4-4 class Server", "6-8 method Server.Serve", "10-10 function New", "12-12 constant Max"];
-        let found: Vec<String> =
-            told("x.go", go).into_iter().map(|line| line.split(" — ").next().unwrap_or_default().to_owned()).collect();
-        assert_eq!(found, expected);
-        let script = "export default class A extends B {\n  async load(id) { return id }\n}\nexport const run = (x) => x\nconst MAX = 3\nfunction go() {}\n";
-        let expected = ["1-3 class A", "2-2 method A.load", "4-4 function run", "5-5 constant MAX", "6-6 function go"];
-        assert_eq!(told("x.js", script), expected);
-        let wrapped = "(function($) {\n  'use strict';\n  function show(x) { return x }\n})(jQuery);\n";
-        assert_eq!(told("x.js", wrapped), ["3-3 function show"]);
-        let typed = "interface P { id: string }\nexport abstract class S<T> {\n  abstract go(): void\n  private x(a: number): T { return a as T }\n}\nenum E { A }\nnamespace N { export function f() {} }\ntype U = string\n";
-        let expected = [
-            "1-1 class P",
-            "2-5 class S",
-            "3-3 method S.go",
-            "4-4 method S.x",
-            "6-6 class E",
-            "7-7 module N",
-            "7-7 function N.f",
-            "8-8 class U",
-        ];
-        assert_eq!(told("x.ts", typed), expected);
-        let java = "package a;\npublic class Main {\n    static final int N = 1;\n    /** Begins. */\n    public Main() {}\n    public static void main(String[] a) { run(); }\n    interface Inner { void x(); }\n}\n";
-        let expected = [
-            "2-8 class Main",
-            "3-3 constant Main.N",
-            "5-5 method Main.Main — Begins.",
-            "6-6 method Main.main",
-            "7-7 class Main.Inner",
-            "7-7 method Main.Inner.x",
-        ];
-        assert_eq!(told("Main.java", java), expected);
-    }
-
-    #[test]
-    fn languages_of_the_family_of_c_are_read() {
-        let c = "#define MAX 3\nstruct point { int x; };\ntypedef struct { int y; } pair;\n/* Adds. */\nstatic int *add(int a, struct point p) {\n  return 0;\n}\n";
-        let expected = ["1-1 constant MAX", "2-2 class point", "3-3 class pair", "5-7 function add — Adds."];
-        let trimmed: Vec<String> = told("x.c", c).into_iter().map(|line| line.replace("1-2 ", "1-1 ")).collect();
-        assert_eq!(trimmed, expected);
-        let cpp = "namespace n {\nclass A : B {\n  int f() const { return 1; }\n};\ntemplate <class T> T twice(T x) { return x; }\n}\nvoid n::A::g() {}\n";
-        let expected =
-            ["1-6 module n", "2-4 class n.A", "3-3 method n.A.f", "5-5 function n.twice", "7-7 function n.A.g"];
-        assert_eq!(told("x.cpp", cpp), expected);
-        let sharp = "namespace N {\n  public class A {\n    public int X { get; set; }\n    public A() {}\n    void Go(int a) {}\n  }\n}\n";
-        let expected = ["1-7 module N", "2-6 class N.A", "3-3 method N.A.X", "4-4 method N.A.A", "5-5 method N.A.Go"];
-        assert_eq!(told("x.cs", sharp), expected);
-        let ruby = "module M\n  class A < B\n    LIMIT = 2\n    # Goes.\n    def go(x)\n      x\n    end\n    def self.make; end\n  end\nend\n";
-        let expected = [
-            "1-10 module M",
-            "2-9 class M.A",
-            "3-3 constant M.A.LIMIT",
-            "5-7 method M.A.go — Goes.",
-            "8-8 method M.A.make",
-        ];
-        assert_eq!(told("x.rb", ruby), expected);
-        let php = "<?php\nnamespace A;\nfinal class B {\n    const N = 1;\n    public function go(int $a): int { return 1; }\n}\nfunction f() {}\n";
-        let expected = ["3-6 class B", "4-4 constant B.N", "5-5 method B.go", "7-7 function f"];
-        assert_eq!(told("x.php", php), expected);
-    }
-
-    #[test]
-    fn what_cannot_be_read_has_no_outline_and_broken_text_has_what_is_left() {
-        assert!(outline("x.unknown", "class A {}").is_empty());
-        assert!(
-            told("x.py", "def whole(): pass\n\nclass Broken(:\n  def (\n").contains(&"1-1 function whole".to_owned())
-        );
-        let deep = format!("{}{}", "namespace a {".repeat(5_000), "}".repeat(5_000));
-        assert!(outline("x.cpp", &deep).len() <= MAX_DEPTH + 1);
-    }
-
-    #[test]
-    fn a_skeleton_keeps_what_matters_when_it_has_to_be_short() {
+    fn a_short_skeleton_keeps_the_preferred_definitions() {
         let text = "X = 1\nclass A:\n    def first(self): pass\n    def second(self): pass\n\ndef other(): pass\n";
         let symbols = outline("a.py", text);
-        let whole = "1: X = 1\n2: class A\n  3: def first(self)\n  4: def second(self)\n6: def other()\n";
-        assert_eq!(skeleton(&symbols, &[], 1_000), whole);
+        let complete = "1: X = 1\n2: class A\n  3: def first(self)\n  4: def second(self)\n6: def other()\n";
+        assert_eq!(skeleton(&symbols, &[], 1_000), complete);
         assert_eq!(skeleton(&symbols, &[3], 33), "2: class A\n  4: def second(self)\n");
     }
 }

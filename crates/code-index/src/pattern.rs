@@ -1,10 +1,10 @@
-//! Regular expressions that are made once.
+//! Regular expressions that are compiled once.
 
-/// A static expression under a name.
+/// Defines a static regular expression.
 macro_rules! pattern {
     ($name:ident, $text:expr) => {
         static $name: std::sync::LazyLock<regex::Regex> =
-            std::sync::LazyLock::new(|| regex::Regex::new($text).expect("the pattern is right"));
+            std::sync::LazyLock::new(|| regex::Regex::new($text).expect("the pattern is valid"));
     };
 }
 

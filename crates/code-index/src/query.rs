@@ -1,4 +1,4 @@
-//! What the text of an issue says about files: paths, modules, stack frames, names, words.
+//! Parsing the text of an issue: paths, modules, stack frames, names, literals and words.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -6,9 +6,9 @@ use regex::Captures;
 
 use crate::language::is_prose;
 use crate::pattern::pattern;
-use crate::words::{Word, count, is_cjk, literal, threes, whole};
+use crate::words::{Word, count_words, hash_identifier, hash_literal, is_cjk, trigrams};
 
-/// The text of an issue.
+/// The title, body and labels of an issue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssueText {
     title: String,
@@ -17,61 +17,62 @@ pub struct IssueText {
 }
 
 impl IssueText {
-    /// A title and a body; either may be empty.
+    /// Creates a text from a title and a body; either may be empty.
     pub fn new(title: impl Into<String>, body: impl Into<String>) -> Self {
         Self { title: title.into(), body: body.into(), labels: Vec::new() }
     }
 
-    /// The same with labels: those that name a part of the product say where to look.
+    /// Adds labels. Those that name a component count as words of the text; labels for kinds and priorities are ignored.
     #[must_use]
     pub fn with_labels(mut self, labels: &[String]) -> Self {
         self.labels = labels.to_vec();
         self
     }
 
-    /// A text whose first line is its title.
-    pub fn of(text: &str) -> Self {
+    /// Creates a text whose first line is the title.
+    pub fn from_text(text: &str) -> Self {
         let (title, body) = text.split_once('\n').unwrap_or((text, ""));
         Self::new(title, body)
     }
 }
 
-/// How much is read, in characters: reports paste whole logs.
-const MAX_TITLE: usize = 300;
-const MAX_TEXT: usize = 20_000;
-/// How much of what stands under "environment" is read where a stack trace is in it.
-const MAX_REST: usize = 8_000;
+/// The longest title and text that are parsed. Reports can contain whole logs.
+const MAX_TITLE_CHARS: usize = 300;
+const MAX_TEXT_CHARS: usize = 20_000;
+/// The longest part of an "environment" section that is parsed if it contains a stack trace.
+const MAX_ENVIRONMENT_CHARS: usize = 8_000;
+/// The position in bytes before which a heading does not start an environment section.
+const MIN_ENVIRONMENT_START: usize = 200;
 
-/// What the text says.
+/// The parsed text of an issue. Maps whose values are added up are sorted, so that sums are reproducible to the last digit.
 #[derive(Debug, Default)]
 pub(crate) struct Query {
-    /// Words of the title, and of all, with how often they stand there.
+    /// The words of the title, and of the whole text, with their counts.
     pub(crate) title: HashMap<Word, f32>,
     pub(crate) all: HashMap<Word, f32>,
-    /// Plain words in lower case, for file names.
+    /// Unsplit words in lower case with their counts, to compare with file names.
     pub(crate) plain: HashMap<String, f32>,
-    /// The same of the title only.
+    /// Unsplit words of the title in lower case.
     pub(crate) plain_title: Vec<String>,
-    /// Paths and file names as written, with how often. In order, as all that is added up: the same text must make the same
-    /// sums to the last digit.
+    /// Paths and file names as written, with their counts.
     pub(crate) paths: BTreeMap<String, f32>,
-    /// Files of stack frames, innermost first, with the function when it is said.
+    /// The files of stack frames, innermost first, with the function if it is named.
     pub(crate) frames: Vec<(String, Option<String>)>,
-    /// Dotted or `::` names, with how often; aliases of imports are resolved.
+    /// Names with `.` or `::`, with their counts; aliases of imports are resolved.
     pub(crate) dotted: BTreeMap<String, f32>,
-    /// Identifiers with how much each looks like one that is meant.
+    /// Identifiers with a weight for how likely each refers to code.
     pub(crate) names: BTreeMap<String, f32>,
-    /// Messages in threes of words, flags and keys, as literals of the source may hold them.
+    /// Flags, keys and trigrams of messages, which may be literals in the source.
     pub(crate) literals: HashSet<Word>,
-    /// What the reporter's sample defines.
-    own: BTreeSet<String>,
+    /// The names that the reporter's code sample defines.
+    sample_definitions: BTreeSet<String>,
     pub(crate) about_tests: bool,
     pub(crate) about_docs: bool,
 }
 
-pattern!(HIDDEN, r"(?s)<!--.*?-->");
+pattern!(COMMENT, r"(?s)<!--.*?-->");
 pattern!(
-    SURROUNDINGS,
+    ENVIRONMENT,
     r"(?im)^\s*(?:#+\s*|\*\*)?(?:versions?(?: ?/ ?dependencies| information)?|output of .{0,40}show_versions.*|system(?: information| info)?|environment(?: info(?:rmation)?)?|matplotlib version.*|operating system.*|pip list|installation|package versions.*|your environment.*|环境(?:信息)?|版本(?:信息)?)\s*(?:\*\*)?[:：]?\s*$"
 );
 pattern!(PYTHON_FRAME, r#"File "?([^"\n,]+?)"?, line \d+(?:, in ([\w<>.]+))?"#);
@@ -88,7 +89,7 @@ pattern!(
     PATH,
     r"[\w.~\-]*(?:[/\\][\w.\-]+)*[/\\]?[\w\-]+\.(?:py|pyx|pxd|pyi|rs|go|tsx|ts|jsx|js|mjs|java|kt|scala|cs|c|h|cc|cpp|hpp|rb|php|swift|vue|html|css|cfg|toml|ini|ya?ml|json|md|rst|sql|sh)\b"
 );
-// ASCII only: a Chinese sentence goes on right behind a name.
+// ASCII only, because Chinese text follows a name without a space.
 pattern!(DOTTED, r"[A-Za-z_][A-Za-z0-9_]*(?:(?:\.|::)[A-Za-z_][A-Za-z0-9_]*)+");
 pattern!(FENCE, r"(?s)```[^\n]*\n(.*?)(?:```|\z)|<pre[^>]*>(.*?)</pre>|<code[^>]*>(.*?)</code>");
 pattern!(TICK, r"`{1,2}([^`\n]{2,80})`{1,2}");
@@ -105,7 +106,7 @@ pattern!(
     r"(?m)^\s*(?:>>> |\.\.\. |In ?\[\d+\]: )?(?:from\s+([\w.]+)\s+import\s+([^\n#;]+)|import\s+([\w.]+)(?:\s+as\s+(\w+))?)"
 );
 
-/// What people call well-known modules in samples without their imports.
+/// Customary aliases of modules, for samples without imports.
 const ALIASES: &[(&str, &str)] = &[
     ("plt", "matplotlib.pyplot"),
     ("mpl", "matplotlib"),
@@ -118,14 +119,16 @@ const ALIASES: &[(&str, &str)] = &[
 ];
 
 impl Query {
-    pub(crate) fn read(issue: &IssueText) -> Self {
-        let title: String = issue.title.chars().take(MAX_TITLE).collect();
+    /// Parses the text of an issue.
+    pub(crate) fn parse(issue: &IssueText) -> Self {
+        let title: String = issue.title.chars().take(MAX_TITLE_CHARS).collect();
         let body = issue.body.replace("\r\n", "\n");
-        let body = without_surroundings(&HIDDEN.replace_all(&body, " "));
-        let text: String = format!("{title}\n{body}").chars().take(MAX_TEXT + MAX_REST).collect();
-        let labels: Vec<&str> = issue.labels.iter().map(String::as_str).filter(|label| tells(label)).collect();
-        let mut query =
-            Self { title: count(&title), all: count(&format!("{text}\n{}", labels.join("\n"))), ..Self::default() };
+        let body = without_environment(&COMMENT.replace_all(&body, " "));
+        let text: String = format!("{title}\n{body}").chars().take(MAX_TEXT_CHARS + MAX_ENVIRONMENT_CHARS).collect();
+        let labels = issue.labels.iter().map(String::as_str).filter(|label| names_component(label));
+        let labels: Vec<&str> = labels.collect();
+        let all = count_words(&format!("{text}\n{}", labels.join("\n")));
+        let mut query = Self { title: count_words(&title), all, ..Self::default() };
         for name in labels.iter().flat_map(|label| NAME.find_iter(label)) {
             *query.plain.entry(name.as_str().to_lowercase()).or_default() += 1.0;
         }
@@ -133,61 +136,61 @@ impl Query {
             *query.plain.entry(name.as_str().to_lowercase()).or_default() += 1.0;
         }
         query.plain_title = NAME.find_iter(&title).map(|name| name.as_str().to_lowercase()).collect();
-        query.read_literals(&text);
-        query.read_frames(&text);
+        query.parse_literals(&text);
+        query.parse_frames(&text);
         let rest = PYTHON_FRAME.replace_all(&text, " ");
         for path in PATH.find_iter(&rest) {
             let weight = if title.contains(path.as_str()) { 2.0 } else { 1.0 };
             let path = path.as_str().replace('\\', "/");
-            // A Chinese sentence runs into a path without a space, and a folder may have a Chinese name: both are tried.
-            let bare = path.trim_start_matches(is_cjk);
-            if bare.len() < path.len() && bare.len() > 3 {
-                *query.paths.entry(bare.to_owned()).or_default() += weight;
+            // Chinese text precedes a path without a space, and a folder may have a Chinese name: both are added.
+            let ascii = path.trim_start_matches(is_cjk);
+            if ascii.len() < path.len() && ascii.len() > 3 {
+                *query.paths.entry(ascii.to_owned()).or_default() += weight;
             }
             *query.paths.entry(path).or_default() += weight;
         }
-        query.read_dotted(&title, &text);
-        query.read_names(&title, &text);
-        let says = |text: &str, words: &[&str]| {
+        query.parse_dotted(&title, &text);
+        query.parse_names(&title, &text);
+        let contains = |text: &str, phrases: &[&str]| {
             let lower = text.to_lowercase();
-            words.iter().any(|word| lower.contains(word))
+            phrases.iter().any(|phrase| lower.contains(phrase))
         };
-        query.about_tests = says(&text, ABOUT_TESTS);
-        query.about_docs = says(&title, ABOUT_DOCS);
+        query.about_tests = contains(&text, ABOUT_TESTS);
+        query.about_docs = contains(&title, ABOUT_DOCS);
         query
     }
 
-    /// Whether a file that is no source is meant: the text names it, or is about such files.
-    pub(crate) fn means(&self, path: &str) -> bool {
-        let ends = |named: &String| {
+    /// Returns whether the text asks for a file that is not source code: by its path, or because it is about documentation.
+    pub(crate) fn asks_for(&self, path: &str) -> bool {
+        let is_suffix = |named: &String| {
             path.strip_suffix(named.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
         };
-        (self.about_docs && is_prose(path)) || self.paths.keys().any(ends)
+        (self.about_docs && is_prose(path)) || self.paths.keys().any(is_suffix)
     }
 
-    fn read_literals(&mut self, text: &str) {
-        threes(text, |three| {
-            self.literals.insert(three);
+    fn parse_literals(&mut self, text: &str) {
+        trigrams(text, |trigram| {
+            self.literals.insert(trigram);
         });
-        self.literals.extend(KEY.find_iter(text).filter_map(|key| literal(key.as_str())));
+        self.literals.extend(KEY.find_iter(text).filter_map(|key| hash_literal(key.as_str())));
         for flag in FLAG.captures_iter(text) {
-            // `--dry-run` is read into something called `dry_run`.
+            // The variable for `--dry-run` is usually called `dry_run`.
             let name = flag[1].replace('-', "_");
-            *self.all.entry(whole(&name)).or_default() += 1.0;
+            *self.all.entry(hash_identifier(&name)).or_default() += 1.0;
             self.add_name(&name, 1.5);
         }
     }
 
-    fn read_frames(&mut self, text: &str) {
-        let place = |found: &Captures<'_>| found.get(0).map_or(0, |whole| whole.start());
+    fn parse_frames(&mut self, text: &str) {
+        let position = |found: &Captures<'_>| found.get(0).map_or(0, |whole| whole.start());
         let path = |text: &str| text.replace('\\', "/");
         let mut python: Vec<(usize, String, Option<String>)> = Vec::new();
         for found in PYTHON_FRAME.captures_iter(text).chain(NOTEBOOK_FRAME.captures_iter(text)) {
-            python.push((place(&found), path(&found[1]), found.get(2).map(|name| name.as_str().to_owned())));
+            python.push((position(&found), path(&found[1]), found.get(2).map(|name| name.as_str().to_owned())));
         }
-        python.extend(LINE_FRAME.captures_iter(text).map(|found| (place(&found), path(&found[1]), None)));
+        python.extend(LINE_FRAME.captures_iter(text).map(|found| (position(&found), path(&found[1]), None)));
         python.sort();
-        // Python prints the innermost frame last, most others first.
+        // Python prints the innermost frame last, most other languages first.
         let mut frames: Vec<(String, Option<String>)> =
             python.into_iter().rev().map(|(_, path, function)| (path, function)).collect();
         frames.extend(JAVA_FRAME.captures_iter(text).map(|found| {
@@ -203,12 +206,12 @@ impl Query {
             let function = found.get(1).and_then(|name| name.as_str().rsplit(['.', ':']).next().map(str::to_owned));
             (path(&found[2]), function)
         }));
-        let mut seen = std::collections::HashSet::new();
-        frames.retain(|frame| seen.insert(frame.0.clone()));
+        let mut known = HashSet::new();
+        frames.retain(|frame| known.insert(frame.0.clone()));
         self.frames = frames;
     }
 
-    fn read_dotted(&mut self, title: &str, text: &str) {
+    fn parse_dotted(&mut self, title: &str, text: &str) {
         let mut aliases: HashMap<String, String> =
             ALIASES.iter().map(|(short, long)| ((*short).to_owned(), (*long).to_owned())).collect();
         let mut imported = Vec::new();
@@ -218,9 +221,9 @@ impl Query {
                     let mut words = part.split_whitespace();
                     let Some(name) = words.next().filter(|name| NAME.is_match(name)) else { continue };
                     let alias = if words.next() == Some("as") { words.next().unwrap_or(name) } else { name };
-                    let whole = format!("{}.{name}", module.as_str());
-                    aliases.insert(alias.to_owned(), whole.clone());
-                    imported.push(whole);
+                    let qualified = format!("{}.{name}", module.as_str());
+                    aliases.insert(alias.to_owned(), qualified.clone());
+                    imported.push(qualified);
                 }
             } else if let Some(module) = found.get(3) {
                 if let Some(alias) = found.get(4) {
@@ -244,14 +247,14 @@ impl Query {
         }
     }
 
-    fn read_names(&mut self, title: &str, text: &str) {
+    fn parse_names(&mut self, title: &str, text: &str) {
         let code: String = FENCE
             .captures_iter(text)
             .filter_map(|found| found.iter().skip(1).flatten().next().map(|part| format!("{}\n", part.as_str())))
             .collect();
         let prose = FENCE.replace_all(text, " ");
-        // What the reporter's own sample defines is the reporter's, however often it is used.
-        self.own = SAMPLE_DEFINITION.captures_iter(&code).map(|found| found[1].to_owned()).collect();
+        // Names that the sample defines are not in the repository, however often the sample uses them.
+        self.sample_definitions = SAMPLE_DEFINITION.captures_iter(&code).map(|found| found[1].to_owned()).collect();
         for name in NAME.find_iter(title).map(|name| name.as_str()) {
             let weight = match () {
                 () if looks_like_code(name) => 3.0,
@@ -283,29 +286,30 @@ impl Query {
     }
 
     fn add_name(&mut self, name: &str, weight: f32) {
-        if name.len() >= 3 && !self.own.contains(name) {
+        if name.len() >= 3 && !self.sample_definitions.contains(name) {
             let known = self.names.entry(name.to_owned()).or_default();
             *known = known.max(weight);
         }
     }
 }
 
-/// The text up to where people list what they have installed; a stack trace below that is read too.
-fn without_surroundings(body: &str) -> String {
-    let Some(cut) = SURROUNDINGS.find_iter(body).find(|found| found.start() > 200) else { return body.to_owned() };
-    let (text, rest) = body.split_at(cut.start());
+/// Removes the section about the reporter's environment and all after it, unless it contains a stack trace.
+fn without_environment(body: &str) -> String {
+    let heading = ENVIRONMENT.find_iter(body).find(|found| found.start() > MIN_ENVIRONMENT_START);
+    let Some(heading) = heading else { return body.to_owned() };
+    let (text, rest) = body.split_at(heading.start());
     if rest.contains("Traceback") || rest.contains("File \"") {
-        return format!("{text}{}", rest.chars().take(MAX_REST).collect::<String>());
+        return format!("{text}{}", rest.chars().take(MAX_ENVIRONMENT_CHARS).collect::<String>());
     }
     text.to_owned()
 }
 
-/// What is said where tests themselves are meant, and in titles where documentation is.
+/// Phrases of texts about tests, and of titles about documentation.
 const ABOUT_TESTS: &[&str] = &["test suite", "failing test", "flaky", "测试用例", "单元测试"];
 const ABOUT_DOCS: &[&str] = &["documentation", "docs", "typo", "readme", "changelog", "文档", "拼写"];
 
-/// Labels of every tracker, which say what kind of issue it is, and not where.
-const KINDS: &[&str] = &[
+/// Common labels for the kind of an issue.
+const KIND_LABELS: &[&str] = &[
     "bug",
     "enhancement",
     "feature",
@@ -325,22 +329,21 @@ const KINDS: &[&str] = &[
     "任务",
 ];
 
-/// Whether a label says where to look.
-fn tells(label: &str) -> bool {
+/// Returns whether a label may name a component: it is not for a kind, a priority or a status.
+fn names_component(label: &str) -> bool {
     let lower = label.to_lowercase();
-    !KINDS.contains(&lower.trim_start_matches("type:").trim_start_matches("kind/").trim())
+    !KIND_LABELS.contains(&lower.trim_start_matches("type:").trim_start_matches("kind/").trim())
         && !["priority", "status", "severity", "p0", "p1", "p2", "p3", "patchwright"]
             .iter()
             .any(|kind| lower.starts_with(kind))
 }
 
-/// Mixed case or an underscore inside: nobody writes prose like that.
+/// Returns whether a word has mixed case or an underscore, as identifiers have.
 fn looks_like_code(name: &str) -> bool {
     let camel = name.as_bytes().windows(2).any(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase());
-    let capitals = name
-        .as_bytes()
-        .windows(3)
-        .any(|three| three[0].is_ascii_uppercase() && three[1].is_ascii_uppercase() && three[2].is_ascii_lowercase());
+    let capitals = name.as_bytes().windows(3).any(|window| {
+        window[0].is_ascii_uppercase() && window[1].is_ascii_uppercase() && window[2].is_ascii_lowercase()
+    });
     camel || capitals || name.trim_matches('_').contains('_') || (name.starts_with('_') && name.len() > 1)
 }
 
@@ -348,22 +351,22 @@ fn looks_like_code(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn read(title: &str, body: &str) -> Query {
-        Query::read(&IssueText::new(title, body))
+    fn parse(title: &str, body: &str) -> Query {
+        Query::parse(&IssueText::new(title, body))
     }
 
     #[test]
-    fn frames_come_innermost_first() {
+    fn stack_frames_are_ordered_innermost_first() {
         let text = "Traceback (most recent call last):\n  File \"app/main.py\", line 3, in run\n    go()\n  File \"/usr/lib/site-packages/lib/core.py\", line 9, in go\n    raise X\n";
-        let frames = read("", text).frames;
+        let frames = parse("", text).frames;
         assert_eq!(frames[0], ("/usr/lib/site-packages/lib/core.py".to_owned(), Some("go".to_owned())));
         assert_eq!(frames[1].0, "app/main.py");
-        let node = read("", "    at Parser.parse (/app/src/parser.js:10:5)").frames;
+        let node = parse("", "    at Parser.parse (/app/src/parser.js:10:5)").frames;
         assert_eq!(node[0], ("/app/src/parser.js".to_owned(), Some("parse".to_owned())));
-        let java = read("", "\tat com.acme.io.Reader.read(Reader.java:42)").frames;
+        let java = parse("", "\tat com.acme.io.Reader.read(Reader.java:42)").frames;
         assert_eq!(java[0], ("com/acme/io/Reader.java".to_owned(), Some("read".to_owned())));
-        assert_eq!(read("", "  --> src/main.rs:4:9").frames[0].0, "src/main.rs");
-        let frame = |text: &str| read("", text).frames[0].clone();
+        assert_eq!(parse("", "  --> src/main.rs:4:9").frames[0].0, "src/main.rs");
+        let frame = |text: &str| parse("", text).frames[0].clone();
         let named = |path: &str, function: &str| (path.to_owned(), Some(function.to_owned()));
         assert_eq!(
             frame("   at Acme.Io.Reader.Read(Stream s) in C:\\src\\Io\\Reader.cs:line 42"),
@@ -381,7 +384,7 @@ mod tests {
 
     #[test]
     fn names_paths_and_modules_are_found_in_prose_and_code() {
-        let query = read(
+        let query = parse(
             "parseUrl fails",
             "with `host` in `a.b_c`, see src/x.py\n```python\nimport numpy as q\nfrom a.b import C as D\nD.run(q.ones(3))\n```\n",
         );
@@ -392,43 +395,43 @@ mod tests {
         for dotted in ["a.b_c", "a.b.C.run", "numpy.ones", "a.b.C"] {
             assert!(query.dotted.contains_key(dotted), "{dotted}: {:?}", query.dotted);
         }
-        assert!(read("", "std::fmt::Display fails").dotted.contains_key("std.fmt.Display"));
+        assert!(parse("", "std::fmt::Display fails").dotted.contains_key("std.fmt.Display"));
     }
 
     #[test]
-    fn what_people_have_installed_is_not_what_they_speak_of() {
+    fn the_environment_section_is_ignored() {
         let body = format!("{}\n### Environment\nparse_requirements 3.1\n", "It breaks. ".repeat(30));
-        assert!(!read("", &body).names.contains_key("parse_requirements"));
+        assert!(!parse("", &body).names.contains_key("parse_requirements"));
     }
 
     #[test]
     fn flags_keys_and_messages_are_found_as_literals() {
-        let query = read("--dry-run is ignored", "With `cache.max_size` set it says \"cannot open the index file\".");
+        let query = parse("--dry-run is ignored", "With `cache.max_size` set it says \"cannot open the index file\".");
         assert!(query.names.contains_key("dry_run"), "{:?}", query.names);
         for text in ["--dry-run", "cache.max_size"] {
-            assert!(query.literals.contains(&literal(text).unwrap()), "{text}");
+            assert!(query.literals.contains(&hash_literal(text).unwrap()), "{text}");
         }
-        threes("cannot open the index file {}", |three| assert!(query.literals.contains(&three)));
-        assert!(literal("plain").is_none() && literal("two words").is_none());
+        trigrams("cannot open the index file {}", |trigram| assert!(query.literals.contains(&trigram)));
+        assert!(hash_literal("plain").is_none() && hash_literal("two words").is_none());
     }
 
     #[test]
-    fn labels_that_name_a_part_of_the_product_count_and_kinds_of_issues_do_not() {
+    fn labels_for_components_count_and_labels_for_kinds_do_not() {
         let labels = ["area: checkout", "bug", "priority/high", "缺陷"].map(str::to_owned);
-        let query = Query::read(&IssueText::new("It breaks", "").with_labels(&labels));
+        let query = Query::parse(&IssueText::new("It breaks", "").with_labels(&labels));
         assert!(query.plain.contains_key("checkout"));
         assert!(!query.plain.contains_key("bug") && !query.plain.contains_key("priority"), "{:?}", query.plain);
     }
 
     #[test]
-    fn what_the_sample_itself_defines_is_the_reporters() {
-        let query = read("Fails", "```python\nclass Thing(Model):\n    pass\n\nThing.load_all(make_query())\n```\n");
+    fn names_that_the_sample_defines_are_ignored() {
+        let query = parse("Fails", "```python\nclass Thing(Model):\n    pass\n\nThing.load_all(make_query())\n```\n");
         assert!(!query.names.contains_key("Thing") && query.names.contains_key("load_all"), "{:?}", query.names);
     }
 
     #[test]
     fn identifiers_paths_and_frames_are_found_inside_chinese_sentences() {
-        let query = read(
+        let query = parse(
             "调用parse_header函数时崩溃",
             "请看src/http/header.py，在HeaderReader类里；堆栈：\n  File \"src/http/body.py\", line 3, in read_all\n环境：\n",
         );

@@ -1,69 +1,72 @@
-//! What one file holds: its words in pieces of about a function each, what it defines, and what it imports. Found by line
-//! patterns: reading every file of a large repository with a grammar takes longer than anybody waits for a ranking.
+//! Scanning one file: its words in function-sized chunks, its definitions, imports and literals.
+//!
+//! The scan uses regular expressions. Parsing all files of a large repository with their grammars takes several times as long
+//! (`docs/locate.md`).
+
+use std::collections::{HashMap, HashSet};
 
 use regex::Regex;
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
 
 use crate::language::Language;
 use crate::pattern::pattern;
-use crate::words::{Splitter, Word, literal, threes};
+use crate::words::{Splitter, Word, hash_literal, trigrams};
 
-/// How much of a file is read, in bytes.
-const MAX_BYTES: usize = 400_000;
-/// The largest piece, in bytes, and the smallest that a definition begins a new one after.
-const MAX_PIECE: usize = 4_000;
-const MIN_PIECE: usize = 200;
-/// How much more often a word counts that stands in the name of a definition.
-const DEFINED: u16 = 2;
+/// The part of a file that is scanned.
+const MAX_SCANNED_BYTES: usize = 400_000;
+/// The largest chunk, and the size below which a definition does not start a new one.
+const MAX_CHUNK_BYTES: usize = 4_000;
+const MIN_CHUNK_BYTES: usize = 200;
+/// The additional count of a word in the name of a definition.
+const DEFINITION_COUNT: u16 = 2;
 
-/// What kind of thing a definition is.
+/// The kind of a definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Kind {
     Class,
     Function,
     Method,
-    /// `Class.method`, beside the method itself.
+    /// `Class.method`, in addition to the method.
     Qualified,
     Constant,
 }
 
-/// A name that a file takes from elsewhere.
+/// An import of a module, or of names from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Import {
     /// The module or path, as written.
     pub(crate) module: String,
-    /// The names out of it; none where the module itself is taken.
+    /// The imported names; empty if the module itself is imported.
     pub(crate) names: Vec<String>,
 }
 
 impl Import {
-    /// Whether a name may come with it: it is named, or all is taken.
-    pub(crate) fn may_give(&self, name: &str) -> bool {
+    /// Returns whether the import may provide a name: explicitly, or by a wildcard.
+    pub(crate) fn may_provide(&self, name: &str) -> bool {
         let last = self.module.rsplit(['.', ':', '/', '\\']).next().unwrap_or_default();
         if self.names.is_empty() {
-            // A whole module: of languages that name the thing with its path, or give out all of another file.
+            // In some languages the name is the last part of the path; relative modules may re-export everything.
             return last == name || last == "*" || self.module.starts_with('.');
         }
         self.names.iter().any(|own| own == name || own == "*")
     }
 }
 
-/// A file as it is kept.
+/// The result of a scan, as it is cached.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Scan {
-    /// The words: which, in which piece, how often.
+    /// The words with chunk and count, sorted.
     pub(crate) words: Vec<(Word, u16, u16)>,
-    /// How many words each piece has.
-    pub(crate) pieces: Vec<u32>,
+    /// The number of words of each chunk.
+    pub(crate) chunks: Vec<u32>,
     pub(crate) definitions: Vec<(String, Kind)>,
-    /// What of its literals a report may quote, in order.
+    /// Literals that a report may quote, sorted.
     pub(crate) literals: Vec<Word>,
-    /// Where each definition begins, with its name; empty once the words are counted.
+    /// The start and name of each definition; cleared when the words have been counted.
     #[serde(skip)]
-    places: Vec<(usize, String)>,
+    positions: Vec<(usize, String)>,
     pub(crate) imports: Vec<Import>,
-    /// Whether its first lines say that a program wrote it.
+    /// Whether a comment in the first lines marks the file as generated.
     pub(crate) is_generated: bool,
 }
 
@@ -98,36 +101,40 @@ pattern!(RUBY_REQUIRE, r#"(?m)^[ \t]*require(?:_relative)?[ \t(]+['"]([^'"\n]+)[
 
 pattern!(GENERATED, r"(?i)@generated\b|code generated .* do not edit|(?:automatically|auto-)\s?generated");
 
-/// In how many of its first lines a file says that a program wrote it.
-const GENERATED_LINES: usize = 5;
+/// The number of first lines that are searched for a mark of generated code.
+const GENERATED_MARK_LINES: usize = 5;
 
-/// Names that look like a call's head and are none of a method.
-const NO_METHODS: &[&str] =
+/// Keywords that the pattern for methods matches.
+const NOT_METHODS: &[&str] =
     &["if", "for", "while", "switch", "catch", "return", "else", "do", "try", "function", "new"];
 
 impl Scan {
-    /// Reads a file.
-    pub(crate) fn of(text: &str, language: Language, splitter: &mut Splitter) -> Self {
-        let text = &text[..floor(text, MAX_BYTES)];
+    /// Scans a file.
+    pub(crate) fn new(text: &str, language: Language, splitter: &mut Splitter) -> Self {
+        let text = &text[..text.floor_char_boundary(MAX_SCANNED_BYTES)];
         let mut scan = Self::default();
-        let borders = if language == Language::Python { scan.python(text) } else { scan.other(text, language) };
-        scan.read_words(text, &borders, splitter);
-        scan.read_imports(text, language);
-        scan.literals = read_literals(text);
-        scan.is_generated = text.lines().take(GENERATED_LINES).any(|line| GENERATED.is_match(line));
+        let starts = match language {
+            Language::Python => scan.find_python_definitions(text),
+            _ => scan.find_definitions(text, language),
+        };
+        scan.count_words(text, &starts, splitter);
+        scan.find_imports(text, language);
+        scan.literals = find_literals(text);
+        scan.is_generated = text.lines().take(GENERATED_MARK_LINES).any(|line| GENERATED.is_match(line));
         scan
     }
 
-    /// Leaves out what stands in it, and keeps what it is: for trees with more words than there is room for.
+    /// Removes words and literals and keeps definitions and imports, for trees beyond the limit of words.
     pub(crate) fn without_words(mut self) -> Self {
         self.words = Vec::new();
         self.literals = Vec::new();
-        self.pieces.iter_mut().for_each(|length| *length = 0);
+        self.chunks.iter_mut().for_each(|length| *length = 0);
         self
     }
 
-    fn python(&mut self, text: &str) -> Vec<usize> {
-        let (mut class, mut borders) = (None::<&str>, vec![0]);
+    /// Finds definitions in Python. Returns the starts of the chunks.
+    fn find_python_definitions(&mut self, text: &str) -> Vec<usize> {
+        let (mut class, mut starts) = (None::<&str>, vec![0]);
         let mut known: HashMap<&str, usize> = HashMap::new();
         for found in PYTHON_DEF.captures_iter(text) {
             let (indent, name) = (found.get(1).map_or(0, |m| m.len()), found.get(3).map_or("", |m| m.as_str()));
@@ -152,9 +159,9 @@ impl Scan {
                 self.definitions.push((format!("{class}.{name}"), Kind::Qualified));
             }
             let at = found.get(0).map_or(0, |m| m.start());
-            self.places.push((at, name.to_owned()));
-            if at > borders[borders.len() - 1] + MIN_PIECE {
-                borders.push(at);
+            self.positions.push((at, name.to_owned()));
+            if at > starts[starts.len() - 1] + MIN_CHUNK_BYTES {
+                starts.push(at);
             }
         }
         for found in PYTHON_CONST.captures_iter(text) {
@@ -163,10 +170,11 @@ impl Scan {
                 self.definitions.push((name.to_owned(), Kind::Constant));
             }
         }
-        borders
+        starts
     }
 
-    fn other(&mut self, text: &str, language: Language) -> Vec<usize> {
+    /// Finds definitions in other languages. Returns the starts of the chunks.
+    fn find_definitions(&mut self, text: &str, language: Language) -> Vec<usize> {
         let mut found: Vec<(usize, String, Kind)> = Vec::new();
         for one in OTHER_DEF.captures_iter(text) {
             let inner = one.get(1).is_some_and(|indent| !indent.is_empty());
@@ -178,7 +186,7 @@ impl Scan {
             found.push((one.get(0).map_or(0, |m| m.start()), one[3].to_owned(), kind));
         }
         if language.has_typed_methods() {
-            let methods = TYPED_METHOD.captures_iter(text).filter(|one| !NO_METHODS.contains(&&one[2]));
+            let methods = TYPED_METHOD.captures_iter(text).filter(|one| !NOT_METHODS.contains(&&one[2]));
             found.extend(methods.map(|one| (one.get(0).map_or(0, |m| m.start()), one[2].to_owned(), Kind::Method)));
         }
         if language == Language::C {
@@ -191,13 +199,13 @@ impl Scan {
         let constants = OTHER_CONST.captures_iter(text);
         found.extend(constants.map(|one| (one.get(0).map_or(0, |m| m.start()), one[1].to_owned(), Kind::Constant)));
         found.sort_by_key(|(at, ..)| *at);
-        let (mut borders, mut class, mut known) = (vec![0], None::<String>, HashSet::new());
+        let (mut starts, mut class, mut known) = (vec![0], None::<String>, HashSet::new());
         for (at, name, kind) in found {
-            if kind != Kind::Constant && at > borders[borders.len() - 1] + 2 * MIN_PIECE {
-                borders.push(at);
+            if kind != Kind::Constant && at > starts[starts.len() - 1] + 2 * MIN_CHUNK_BYTES {
+                starts.push(at);
             }
             if kind != Kind::Constant {
-                self.places.push((at, name.clone()));
+                self.positions.push((at, name.clone()));
             }
             match kind {
                 Kind::Class => class = Some(name.clone()),
@@ -213,74 +221,74 @@ impl Scan {
                 self.definitions.push((name, kind));
             }
         }
-        borders
+        starts
     }
 
-    fn read_words(&mut self, text: &str, borders: &[usize], splitter: &mut Splitter) {
+    fn count_words(&mut self, text: &str, starts: &[usize], splitter: &mut Splitter) {
         let mut counts: HashMap<Word, u16> = HashMap::new();
-        for (place, &begin) in borders.iter().enumerate() {
-            let end = borders.get(place + 1).copied().unwrap_or(text.len());
-            let mut from = begin;
-            while from < end || (from == end && self.pieces.is_empty()) {
-                let to = floor(text, (from + MAX_PIECE).min(end)).max(from);
+        for (position, &start) in starts.iter().enumerate() {
+            let end = starts.get(position + 1).copied().unwrap_or(text.len());
+            let mut from = start;
+            while from < end || (from == end && self.chunks.is_empty()) {
+                let to = text.floor_char_boundary((from + MAX_CHUNK_BYTES).min(end)).max(from);
                 counts.clear();
-                splitter.each(&text[from..to], |word| {
+                splitter.for_each_word(&text[from..to], |word| {
                     let count = counts.entry(word).or_default();
                     *count = count.saturating_add(1);
                 });
-                // A name that is defined here says more of the file than one that is used.
-                for (_, name) in self.places.iter().filter(|(at, _)| (from..to).contains(at)) {
-                    splitter.each(name, |word| {
+                // Names that are defined characterise a file better than names that are used.
+                for (_, name) in self.positions.iter().filter(|(at, _)| (from..to).contains(at)) {
+                    splitter.for_each_word(name, |word| {
                         let count = counts.entry(word).or_default();
-                        *count = count.saturating_add(DEFINED);
+                        *count = count.saturating_add(DEFINITION_COUNT);
                     });
                 }
-                let piece = u16::try_from(self.pieces.len()).unwrap_or(u16::MAX);
-                self.pieces.push(counts.values().map(|count| u32::from(*count)).sum());
-                self.words.extend(counts.iter().map(|(word, count)| (*word, piece, *count)));
+                let chunk = u16::try_from(self.chunks.len()).unwrap_or(u16::MAX);
+                self.chunks.push(counts.values().map(|count| u32::from(*count)).sum());
+                self.words.extend(counts.iter().map(|(word, count)| (*word, chunk, *count)));
                 if to == from {
                     break;
                 }
                 from = to;
             }
         }
-        // In this order a file's pieces of one word lie together, and a word is found by halving.
+        // Sorted for binary search by word.
         self.words.sort_unstable();
-        self.places = Vec::new();
+        self.positions = Vec::new();
     }
 
-    fn read_imports(&mut self, text: &str, language: Language) {
-        let plain = |pattern: &Regex| -> Vec<Import> {
+    fn find_imports(&mut self, text: &str, language: Language) {
+        let modules = |pattern: &Regex| -> Vec<Import> {
             let module = |found: regex::Captures<'_>| found.get(1).map_or(String::new(), |m| m.as_str().to_owned());
             pattern.captures_iter(text).map(|found| Import { module: module(found), names: vec![] }).collect()
         };
         self.imports = match language {
             Language::Python => python_imports(text),
-            Language::JavaScript | Language::TypeScript => plain(&JS_IMPORT),
+            Language::JavaScript | Language::TypeScript => modules(&JS_IMPORT),
             Language::Rust => RUST_USE.captures_iter(text).flat_map(|found| rust_imports(&found)).collect(),
-            Language::Go => plain(&GO_IMPORT),
-            Language::Java | Language::CSharp | Language::Php => plain(&DOTTED_IMPORT),
-            Language::C => plain(&INCLUDE),
-            Language::Ruby => plain(&RUBY_REQUIRE),
+            Language::Go => modules(&GO_IMPORT),
+            Language::Java | Language::CSharp | Language::Php => modules(&DOTTED_IMPORT),
+            Language::C => modules(&INCLUDE),
+            Language::Ruby => modules(&RUBY_REQUIRE),
             Language::Other => Vec::new(),
         };
     }
 }
 
-/// The literals of a text that a report may quote: messages in threes of words, flags and keys.
-fn read_literals(text: &str) -> Vec<Word> {
+/// Finds the literals that a report may quote: trigrams of messages, flags and keys.
+fn find_literals(text: &str) -> Vec<Word> {
     let mut found = Vec::new();
     for line in text.lines() {
         let mut rest = line;
         while let Some(at) = rest.find(['"', '\'', '`']) {
             let quote = rest.as_bytes()[at];
             let inside = &rest[at + 1..];
-            let end = closing(inside.as_bytes(), quote);
+            let end = find_closing_quote(inside.as_bytes(), quote);
             let content = inside.get(..end).unwrap_or_default();
             if content.contains(' ') {
-                threes(content, |three| found.push(three));
+                trigrams(content, |trigram| found.push(trigram));
             } else {
-                found.extend(literal(content));
+                found.extend(hash_literal(content));
             }
             rest = inside.get(end + 1..).unwrap_or_default();
         }
@@ -290,8 +298,7 @@ fn read_literals(text: &str) -> Vec<Word> {
     found
 }
 
-/// Where a quoted text ends.
-fn closing(bytes: &[u8], quote: u8) -> usize {
+fn find_closing_quote(bytes: &[u8], quote: u8) -> usize {
     let mut at = 0;
     while at < bytes.len() && bytes[at] != quote {
         at += if bytes[at] == b'\\' { 2 } else { 1 };
@@ -314,7 +321,7 @@ fn python_imports(text: &str) -> Vec<Import> {
     imports
 }
 
-/// `use a::{b, c::D};` is `a::b` and `a::c::D`; `mod x;` is `self::x`.
+/// Expands `use a::{b, c::D};` into `a::b` and `a::c::D`, and `mod x;` into `self::x`.
 fn rust_imports(found: &regex::Captures<'_>) -> Vec<Import> {
     if let Some(module) = found.get(2) {
         return vec![Import { module: format!("self::{}", module.as_str()), names: vec![] }];
@@ -332,21 +339,12 @@ fn rust_imports(found: &regex::Captures<'_>) -> Vec<Import> {
     leaves.map(|leaf| Import { module: format!("{}{leaf}", prefix.trim()), names: vec![] }).collect()
 }
 
-/// The last place up to a byte at which a character ends.
-pub(crate) fn floor(text: &str, at: usize) -> usize {
-    let mut at = at.min(text.len());
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    at
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn scan(text: &str, language: Language) -> Scan {
-        Scan::of(text, language, &mut Splitter::default())
+        Scan::new(text, language, &mut Splitter::default())
     }
 
     fn names(text: &str, language: Language) -> Vec<String> {
@@ -354,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn python_is_read() {
+    fn python_definitions_and_imports_are_found() {
         let text = "from a.b import (c as d,\n    e)\nimport os.path as p, sys\nMAX: int = 3\n\nclass X(Y):\n    async def go(self):\n        pass\n\ndef go():\n    pass\n";
         let expected = ["Class X", "Method go", "Qualified X.go", "Constant MAX"];
         assert_eq!(names(text, Language::Python), expected);
@@ -364,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn other_languages_are_read() {
+    fn definitions_and_imports_of_other_languages_are_found() {
         let has = |text: &str, language, expected: &str| {
             let found = names(text, language);
             assert!(found.iter().any(|name| name == expected), "{expected} in {found:?}");
@@ -398,10 +396,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_cut_at_definitions_and_where_it_is_long() {
+    fn chunks_start_at_definitions_and_have_a_maximum_size() {
         let text = format!("{}\ndef a():\n    x\ndef b():\n    {}\n", "# word\n".repeat(60), "y = 1\n    ".repeat(900));
         let scan = scan(&text, Language::Python);
-        assert!(scan.pieces.len() >= 4, "{:?}", scan.pieces);
+        assert!(scan.chunks.len() >= 4, "{:?}", scan.chunks);
         assert!(scan.words.is_sorted());
     }
 }

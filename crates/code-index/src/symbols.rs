@@ -1,74 +1,74 @@
-//! Which definitions of the likeliest files are meant.
+//! Ranking the definitions in the likeliest files.
 
 use std::collections::HashMap;
 
 use patchwright_core::code_index::RankedSymbol;
 
-use crate::lexical::{frequencies, rarity};
+use crate::lexical::{document_frequencies, idf};
 use crate::outline::{Symbol, SymbolKind};
 use crate::query::Query;
 use crate::words::{Splitter, Word};
 
-/// A file with what it defines.
+/// A file with its definitions.
 #[derive(Debug)]
-pub(crate) struct Outlined {
+pub(crate) struct OutlinedFile {
     pub(crate) path: String,
     pub(crate) text: String,
     pub(crate) symbols: Vec<Symbol>,
 }
 
-/// What it counts that a stack frame is in a symbol, that a dotted name names it, and that its own name stands in the text;
-/// beside sums of words, of which the best symbol has 1.
-const FRAME: f64 = 3.0;
-const QUALIFIED: f64 = 2.0;
-const NAMED: f64 = 1.0;
+/// The weights of a stack frame in a symbol, of a dotted name and of a plain name of it in the text. The similarity of words
+/// is added, scaled to 1 for the best symbol.
+const FRAME_WEIGHT: f64 = 3.0;
+const QUALIFIED_WEIGHT: f64 = 2.0;
+const NAME_WEIGHT: f64 = 1.0;
 
 impl Symbol {
-    /// As it is told to others.
-    pub(crate) fn told(&self) -> RankedSymbol {
+    pub(crate) fn to_ranked(&self) -> RankedSymbol {
         RankedSymbol { name: self.name.clone(), kind: self.kind.as_str().to_owned(), lines: self.lines }
     }
 }
 
-/// Of each file, the places of the symbols that anything points to, likeliest first.
-pub(crate) fn rank_symbols(query: &Query, files: &[Outlined]) -> Vec<Vec<usize>> {
-    let counted: Vec<Vec<HashMap<Word, f64>>> = files.iter().map(|file| own_words(file, query)).collect();
-    let known = frequencies(counted.iter().flatten().flat_map(HashMap::keys));
+/// Returns for each file the positions of the symbols that the text matches, most likely first.
+pub(crate) fn rank_symbols(query: &Query, files: &[OutlinedFile]) -> Vec<Vec<usize>> {
+    let counted: Vec<Vec<HashMap<Word, f64>>> = files.iter().map(|file| count_own_words(file, query)).collect();
+    let frequencies = document_frequencies(counted.iter().flatten().flat_map(HashMap::keys));
     let total = counted.iter().map(Vec::len).sum::<usize>() as f64;
-    // In order, so that the same text makes the same sum to the last digit.
+    // Added in a fixed order, so that the sum is reproducible to the last digit.
     let sum = |words: &HashMap<Word, f64>| {
         let mut words: Vec<(&Word, &f64)> = words.iter().collect();
         words.sort_unstable_by_key(|(word, _)| **word);
-        words.into_iter().map(|(word, times)| rarity(total, known[word]) * times / (times + 1.2)).sum::<f64>()
+        words.into_iter().map(|(word, count)| idf(total, frequencies[word]) * count / (count + 1.2)).sum::<f64>()
     };
     let sums: Vec<Vec<f64>> = counted.iter().map(|symbols| symbols.iter().map(sum).collect()).collect();
-    let most = sums.iter().flatten().copied().fold(f64::MIN_POSITIVE, f64::max);
-    let rank = |(file, sums): (&Outlined, &Vec<f64>)| {
-        let score = |(place, sum): (usize, &f64)| (sum / most + named(query, file, &file.symbols[place]), place);
+    let max = sums.iter().flatten().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let rank = |(file, sums): (&OutlinedFile, &Vec<f64>)| {
+        let score =
+            |(position, sum): (usize, &f64)| (sum / max + score_names(query, file, &file.symbols[position]), position);
         let mut order: Vec<(f64, usize)> =
             sums.iter().enumerate().map(score).filter(|(score, _)| *score > 0.0).collect();
         order.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        order.into_iter().map(|(_, place)| place).collect()
+        order.into_iter().map(|(_, position)| position).collect()
     };
     files.iter().zip(&sums).map(rank).collect()
 }
 
-/// The words of the text in each symbol, without what stands in symbols within it; those of its name count more.
-fn own_words(file: &Outlined, query: &Query) -> Vec<HashMap<Word, f64>> {
+/// Counts the words of the text in each symbol, without those in nested symbols. Words of the symbol's name count more.
+fn count_own_words(file: &OutlinedFile, query: &Query) -> Vec<HashMap<Word, f64>> {
     let mut splitter = Splitter::default();
     let symbols = &file.symbols;
     let mut counted = Vec::with_capacity(symbols.len());
-    for (place, symbol) in symbols.iter().enumerate() {
+    for (position, symbol) in symbols.iter().enumerate() {
         let mut words: HashMap<Word, f64> = HashMap::new();
         let mut count = |text: &str, weight: f64| {
-            splitter.each(text, |word| {
+            splitter.for_each_word(text, |word| {
                 if query.all.contains_key(&word) {
                     *words.entry(word).or_default() += weight;
                 }
             });
         };
         let mut at = symbol.bytes.start;
-        for inner in symbols[place + 1..].iter().take_while(|inner| inner.bytes.start < symbol.bytes.end) {
+        for inner in symbols[position + 1..].iter().take_while(|inner| inner.bytes.start < symbol.bytes.end) {
             count(file.text.get(at..inner.bytes.start).unwrap_or_default(), 1.0);
             at = at.max(inner.bytes.end);
         }
@@ -79,22 +79,22 @@ fn own_words(file: &Outlined, query: &Query) -> Vec<HashMap<Word, f64>> {
     counted
 }
 
-/// What names of the text say of a symbol.
-fn named(query: &Query, file: &Outlined, symbol: &Symbol) -> f64 {
+/// Scores a symbol by the names and stack frames of the text.
+fn score_names(query: &Query, file: &OutlinedFile, symbol: &Symbol) -> f64 {
     let own = symbol.own_name();
     let in_frame = query.frames.iter().position(|(path, function)| {
         function.as_deref().is_some_and(|function| function.rsplit('.').next() == Some(own))
             && (file.path.ends_with(path.as_str()) || path.ends_with(&file.path))
     });
-    let frame = in_frame.map_or(0.0, |depth| FRAME * 0.8_f64.powi(i32::try_from(depth).unwrap_or(i32::MAX)));
+    let frame = in_frame.map_or(0.0, |depth| FRAME_WEIGHT * 0.8_f64.powi(i32::try_from(depth).unwrap_or(i32::MAX)));
     let dotted = |name: &String| name == &symbol.name || name.ends_with(&format!(".{}", symbol.name));
     let qualified = symbol.name.contains('.') && query.dotted.keys().any(dotted);
     let plain = query.names.get(own).map_or(0.0, |weight| f64::from(*weight) / 3.0);
     let share = if symbol.kind == SymbolKind::Constant { 0.5 } else { 1.0 };
-    frame + if qualified { QUALIFIED } else { 0.0 } + plain * NAMED * share
+    frame + if qualified { QUALIFIED_WEIGHT } else { 0.0 } + plain * NAME_WEIGHT * share
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "python"))]
 mod tests {
     use super::*;
     use crate::outline::outline;
@@ -103,14 +103,14 @@ mod tests {
     fn first(title: &str, body: &str) -> String {
         let text = "class Reader:\n    \"\"\"Reads.\"\"\"\n    def open(self):\n        return self.path\n\n    def parse(self, line):\n        return line.split(':')\n\ndef close(stream):\n    stream.flush()\n";
         let path = "src/io/reader.py";
-        let file = Outlined { path: path.to_owned(), text: text.to_owned(), symbols: outline(path, text) };
-        let query = Query::read(&IssueText::new(title, body));
+        let file = OutlinedFile { path: path.to_owned(), text: text.to_owned(), symbols: outline(path, text) };
+        let query = Query::parse(&IssueText::new(title, body));
         let best = rank_symbols(&query, std::slice::from_ref(&file));
-        best[0].first().map_or_else(String::new, |place| file.symbols[*place].name.clone())
+        best[0].first().map_or_else(String::new, |position| file.symbols[*position].name.clone())
     }
 
     #[test]
-    fn the_symbol_that_the_text_means_comes_first() {
+    fn the_symbol_that_matches_the_text_ranks_first() {
         assert_eq!(first("the line is split at the wrong place", ""), "Reader.parse");
         assert_eq!(first("`close` hangs", ""), "close");
         assert_eq!(first("wrong", "see Reader.open, it does not split the line"), "Reader.open");

@@ -73,7 +73,7 @@ pub(super) fn of_history(path: &Path, most: usize) -> Result<Vec<Instance>, Fail
     let closes = Regex::new(CLOSES).expect("the pattern is right");
     let head = Snapshot::open(path, "HEAD")?;
     let mut instances = Vec::new();
-    for change in head.past(LOOKED_THROUGH) {
+    for change in head.history(LOOKED_THROUGH) {
         if instances.len() >= most {
             break;
         }
@@ -84,7 +84,7 @@ pub(super) fn of_history(path: &Path, most: usize) -> Result<Vec<Instance>, Fail
         let Ok(before) = Snapshot::open(path, &revision) else { continue };
         let known: std::collections::HashSet<String> = before.files()?.into_iter().map(|file| file.path).collect();
         let mended = |path: &String| is_source(path) && !is_test(path) && known.contains(path);
-        let gold_files: Vec<String> = head.touched(&change.id).into_iter().filter(mended).collect();
+        let gold_files: Vec<String> = head.changed_paths(&change.id).into_iter().filter(mended).collect();
         if gold_files.is_empty() || gold_files.len() > MOST_FILES {
             continue;
         }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use patchwright_code_index::{Locator, Sign};
+use patchwright_code_index::{Feature, Locator};
 use patchwright_core::code_index::{IndexQuery, RankedFile};
 use patchwright_gitops_gix::Snapshot;
 use serde::Serialize;
@@ -30,16 +30,13 @@ pub(crate) fn run(args: &LocateArgs) -> CommandResult {
     let text = std::fs::read_to_string(&args.issue)?;
     let (title, body) = text.split_once('\n').unwrap_or((&text, ""));
     let repo = args.repo.canonicalize()?;
-    let ranking = Locator::new(args.cache.clone()).locate(&IndexQuery {
-        tree: Arc::new(Snapshot::open(&repo, &args.rev)?),
-        repository: Some(repo.display().to_string()),
-        title: title.to_owned(),
-        body: body.to_owned(),
-        labels: args.labels.clone(),
-        folder: args.folder.as_ref().map(|folder| folder.trim_end_matches('/').to_owned()),
-        outlined: OUTLINED.min(args.top),
-        limit: args.top,
-    })?;
+    let mut query = IndexQuery::new(Arc::new(Snapshot::open(&repo, &args.rev)?), title, body)
+        .with_repository(repo.display().to_string())
+        .with_labels(args.labels.clone())
+        .with_outlines(OUTLINED.min(args.top))
+        .with_limit(args.top);
+    query.folder = args.folder.as_ref().map(|folder| folder.trim_end_matches('/').to_owned());
+    let ranking = Locator::new(args.cache.clone()).locate(&query)?;
     if args.json {
         say(&serde_json::to_string_pretty(&ranking.files.iter().map(shown).collect::<Vec<_>>())?);
         return Ok(ExitCode::SUCCESS);
@@ -86,7 +83,7 @@ struct Rows {
     repo: String,
     /// Each with whether it is gold.
     #[serde(rename = "rows")]
-    files: Vec<(bool, [f64; Sign::ALL.len()])>,
+    files: Vec<(bool, [f64; Feature::ALL.len()])>,
 }
 
 /// How many of the files that are no gold are learned from: those that come close.
@@ -150,22 +147,14 @@ fn in_turns(instances: &[Instance], jobs: usize, work: impl Fn(&Instance) -> Fou
 fn predict(locator: &Locator, instance: &Instance, with_rows: bool) -> Found {
     let began = Instant::now();
     let (title, body) = instance.text.split_once('\n').unwrap_or((&instance.text, ""));
-    let query = IndexQuery {
-        tree: Arc::new(instance.open().map_err(|error| error.to_string())?),
-        repository: Some(instance.repo.clone()),
-        title: title.to_owned(),
-        body: body.to_owned(),
-        labels: Vec::new(),
-        folder: None,
-        outlined: 0,
-        limit: CLOSE,
-    };
+    let tree = Arc::new(instance.open().map_err(|error| error.to_string())?);
+    let query = IndexQuery::new(tree, title, body).with_repository(instance.repo.clone()).with_limit(CLOSE);
     let ranked = locator.locate(&query).map_err(|error| error.to_string())?.files;
     let seconds = began.elapsed().as_secs_f64();
     let rows = if with_rows {
         let is_gold = |path: &String| instance.gold_files.contains(path);
         let is_close = |path: &String| ranked.iter().any(|file| file.path == *path);
-        let all = locator.rows(&query).map_err(|error| error.to_string())?;
+        let all = locator.feature_rows(&query).map_err(|error| error.to_string())?;
         let near = all.into_iter().filter(|(path, _)| is_gold(path) || is_close(path));
         let files = near.map(|(path, row)| (is_gold(&path), row)).collect();
         Some(Rows { id: instance.id.clone(), repo: instance.repo.clone(), files })
