@@ -11,6 +11,10 @@ test:
 test-pg:
     REQUIRE_POSTGRES=1 cargo test --workspace
 
+# the adapters in a program outside the workspace
+test-outside:
+    cargo test --manifest-path tests/outside/Cargo.toml --target-dir target
+
 # formatting and lints
 lint:
     cargo fmt --all -- --check
@@ -45,7 +49,7 @@ bench-batch:
 bench-pages:
     cargo bench -p patchwright-server --bench pages
 
-# the first and the next look at a repository, beside ctags and aider (LOCATE_REPO, LOCATE_REV, LOCATE_NEXT, AIDER)
+# ranking a repository without and with a cache, beside ctags and aider (LOCATE_REPO, LOCATE_REV, LOCATE_NEXT, AIDER)
 bench-locate:
     cargo bench -p patchwright-code-index --bench locate
 

@@ -1,0 +1,1 @@
+//! The tests of this crate use Patchwright's adapters as a program outside its workspace does.
