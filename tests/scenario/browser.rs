@@ -171,7 +171,7 @@ async fn an_administrator_finds_everything_that_can_be_set() {
         browser.judge_everywhere(&format!("settings-{section}")).await;
     }
     browser.press("form[action$='/check'] button").await;
-    browser.read("#findings li", "Good").await;
+    browser.read("#findings li", "OK").await;
     browser.judge_everywhere("settings-findings").await;
     assert!(!browser.client.source().await.unwrap().contains(super::test_server::SECRET), "secrets are masked");
     browser.go(&url("/settings/tokens")).await;

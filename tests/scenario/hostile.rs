@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::test_server::{SECRET, TestServer};
 
-/// The delivery that all others are made of (`seeds/002 §4.2`).
+/// The delivery that all others are made of (`docs/requirements.md#r220`).
 const BASE: &str = r#"{"action":"created","issue":{"number":NUMBER,"title":"Bug","body":"details"},"comment":{"id":COMMENT,"body":"@app-name fix","user":{"login":"alice"}},"repository":{"owner":{"login":"acme"},"name":"demo","default_branch":"main"},"sender":{"login":"alice"}}"#;
 
 /// Cases that are about more than one delivery to one server. Each is a test of its own, which is named.

@@ -134,7 +134,7 @@ async fn a_command_line_is_not_taken_from_anybody() {
     shop.test_server.abandon().await;
 }
 
-/// A node of another make: it knows `seeds/001` and nothing else.
+/// A third-party node: it knows `docs/requirements.md#management` and nothing else.
 struct Foreign {
     id: String,
     token: Secret,
@@ -189,7 +189,7 @@ impl Shop {
         std::fs::create_dir_all(place.parent().unwrap()).unwrap();
         std::fs::write(place, text).unwrap();
         run(&["add", "-A"]);
-        run(&["commit", "-q", "-m", "by a node of another make"]);
+        run(&["commit", "-q", "-m", "by a third-party node"]);
         run(&["push", "-q", "origin", branch]);
     }
 }

@@ -185,7 +185,7 @@ fn nodes_and_tasks(services: &mut ServiceConfig) {
         .service(resource("/tasks/{id}/calls/{number}").route(get().to(calls::get)));
 }
 
-/// The protocol of remote nodes (`docs/requirements.md#nodes`).
+/// The protocol of remote nodes (`docs/requirements.md#management-node`).
 fn node_protocol(services: &mut ServiceConfig) {
     services
         .service(resource("/nodes/{id}/heartbeat").route(post().to(protocol::heartbeat)))

@@ -30,13 +30,13 @@ pub struct TaskLease {
     pub duration: Duration,
 }
 
-/// Whether the `agent/*` report files are committed (`spec/pipeline`).
+/// Whether the `agent/*` report files are committed (`docs/requirements.md#r293`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReportFiles {
     /// On the branch when the job is an analysis only; otherwise they stay in the pull request's text.
     WhenAnalysisOnly,
-    /// Always on the branch (`seeds/002 §10`).
+    /// Always on the branch (`docs/requirements.md#r293`).
     Branch,
     /// Never.
     None,

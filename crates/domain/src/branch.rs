@@ -41,7 +41,7 @@ impl BranchName {
         }
     }
 
-    /// The branch of a job (`seeds/002 §5`): `agent/fix-<issue>-<MMDD-HHMMSS>` at the given time, UTC, with the number
+    /// The branch of a job (`docs/requirements.md#r228`): `agent/fix-<issue>-<MMDD-HHMMSS>` at the given time, UTC, with the number
     /// that the API takes, or the key of a tracker's issue.
     pub fn for_issue(issue: &IssueRef, at: Timestamp) -> Self {
         let stamp = at.to_zoned(TimeZone::UTC).strftime("%m%d-%H%M%S").to_string();

@@ -1,4 +1,4 @@
-//! A thing to fix, and its five states (`seeds/001`).
+//! A thing to fix, and its five states (`docs/requirements.md#management`).
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::InvalidId;
 use crate::{IssueId, IssueNumber, PlatformId, Refused, RepoName, UserId};
 
-/// Where an issue stands (`seeds/001`, "Issue模型").
+/// Where an issue stands (`docs/requirements.md#r105`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IssueStatus {
@@ -50,7 +50,7 @@ impl IssueStatus {
     /// The next state.
     ///
     /// # Errors
-    /// [`Refused`] for every pair that `spec/product` does not name.
+    /// [`Refused`] for every pair that `docs/pipeline.md#the-state-machines` does not name.
     pub const fn on(self, event: IssueEvent) -> Result<Self, Refused> {
         use IssueEvent as E;
         match (self, event) {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::InvalidId;
 
-/// An issue's number for the platform's API, and the one that people see (`seeds/002 §5`).
+/// An issue's number for the platform's API, and the one that people see (`docs/requirements.md#r228`).
 ///
 /// On GitHub both are the same; on GitCode the API takes the number within the repository while messages may show
 /// another one.

@@ -1,4 +1,4 @@
-//! Jira Cloud: the sites that this server is linked to, and the people and conversations there (`seeds/000`).
+//! Jira Cloud: the sites that this server is linked to, and the people and conversations there (`docs/requirements.md#jira`).
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

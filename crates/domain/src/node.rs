@@ -244,7 +244,7 @@ impl Candidate {
     }
 }
 
-/// The node that gets a task (`NodeSelectionService` of `seeds/001`): of those that are ready, have room and have what
+/// The node that gets a task (`NodeSelectionService` of `docs/requirements.md#r130`): of those that are ready, have room and have what
 /// it needs, the one with the least relative load, then with the most recent success in that repository, then the one
 /// that was used least recently.
 pub fn choose<'a>(

@@ -1,4 +1,4 @@
-//! One dispatch of a job to one node (`seeds/001`, "Task模型").
+//! One dispatch of a job to one node (`docs/requirements.md#r106`).
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ impl TaskStatus {
     /// The next state.
     ///
     /// # Errors
-    /// [`Refused`] for every pair that `spec/product` does not name.
+    /// [`Refused`] for every pair that `docs/pipeline.md#the-state-machines` does not name.
     pub const fn on(self, event: TaskEvent) -> Result<Self, Refused> {
         match (self, event) {
             (Self::Pending, TaskEvent::Started) => Ok(Self::Running),

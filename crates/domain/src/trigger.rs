@@ -43,7 +43,7 @@ pub fn find_command(comment: &str, app_name: &str) -> Option<Command> {
     after_mention(&text, app_name).map(command_of)
 }
 
-/// The same where any mention asks for a fix, as it does in Jira (`seeds/000`): what follows it is what is asked for.
+/// The same where any mention asks for a fix, as it does in Jira (`docs/requirements.md#jira`): what follows it is what is asked for.
 pub fn find_request(comment: &str, app_name: &str) -> Option<Command> {
     let text = visible_text(comment);
     let after = after_mention(&text, app_name)?;

@@ -69,7 +69,7 @@ impl Engine {
         }
     }
 
-    /// Takes the report of a node of another make (`seeds/001`, "上报分支API"): a branch that it pushed, or why there is
+    /// Takes the report of a third-party node (`docs/requirements.md#r122`): a branch that it pushed, or why there is
     /// none. The branch is looked at before it counts.
     ///
     /// # Errors
@@ -153,7 +153,7 @@ impl Engine {
     }
 }
 
-/// What a node of another make reports.
+/// What a third-party node reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BranchReport {
     /// This branch is on the forge.

@@ -65,7 +65,7 @@ fn plan(job: &Job) -> String {
     out
 }
 
-/// The pull request's title: the issue's number and title (`seeds/002 §10`), or the key in brackets, by which Jira finds
+/// The pull request's title: the issue's number and title (`docs/requirements.md#r293`), or the key in brackets, by which Jira finds
 /// what belongs to an issue.
 pub fn pull_request_title(job: &Job) -> String {
     let what = if analysis_only(job) { "Analysis of" } else { "Fix" };

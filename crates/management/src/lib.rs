@@ -109,6 +109,42 @@ pub struct ManagementPorts {
     pub redactor: Redactor,
 }
 
+impl ManagementPorts {
+    /// The ports of one store that holds everything, such as `patchwright-store-diesel`: `store` what is stored as it is,
+    /// `vault` what is sealed. Without remote nodes and without Jira.
+    pub fn new<S, V>(
+        store: Arc<S>,
+        vault: Arc<V>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+        redactor: Redactor,
+    ) -> Self
+    where
+        S: Accounts + Audit + NodeStore + RepositoryStore + IdempotencyKeys + Queries + 'static,
+        S: StatsStore + TaskLogs + ModelCalls,
+        V: CredentialStore + ChannelStore + 'static,
+    {
+        Self {
+            accounts: store.clone(),
+            audit: store.clone(),
+            credentials: vault.clone(),
+            channels: vault,
+            nodes: store.clone(),
+            node_client: None,
+            repositories: store.clone(),
+            jira: None,
+            idempotency: store.clone(),
+            queries: store.clone(),
+            stats: store.clone(),
+            logs: store.clone(),
+            model_calls: store,
+            clock,
+            ids,
+            redactor,
+        }
+    }
+}
+
 /// The ports of Jira.
 #[derive(Clone)]
 pub struct JiraManagementPorts {

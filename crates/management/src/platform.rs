@@ -28,6 +28,17 @@ pub struct Platform {
     pub is_configured: bool,
 }
 
+impl Platform {
+    /// A platform without added credentials and without redelivery, by its id and its name for people.
+    pub fn new(
+        (id, name): (PlatformId, &'static str),
+        forge: Arc<dyn Forge>,
+        decoder: Arc<dyn WebhookDecoder>,
+    ) -> Self {
+        Self { id, name, forge, decoder, credentials: None, redelivery: None, is_configured: true }
+    }
+}
+
 impl std::fmt::Debug for Platform {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Platform").field("id", &self.id).finish_non_exhaustive()

@@ -1,4 +1,4 @@
-//! Where a node that is pushed to listens (`seeds/001`, "Node端要求").
+//! Where a node that is pushed to listens (`docs/requirements.md#r144`).
 
 use std::sync::Arc;
 

@@ -123,8 +123,8 @@ async fn pages(served: &Served, issues: u32) {
     println!("the first page with all that it needs, not packed: {:.1} KB (target: 60 KB)", bytes as f64 / 1000.0);
 }
 
-/// Watches, and says when it heard of each job.
-async fn watch(address: String, ready: Arc<Barrier>, heard: mpsc::UnboundedSender<(String, Instant)>) {
+/// Watches, and says when it received of each job.
+async fn watch(address: String, ready: Arc<Barrier>, received: mpsc::UnboundedSender<(String, Instant)>) {
     let mut stream = BufReader::new(TcpStream::connect(&address).await.unwrap());
     let ask = format!(
         "GET /api/v1/events HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {TOKEN}\r\naccept: text/event-stream\r\n\r\n"
@@ -141,7 +141,7 @@ async fn watch(address: String, ready: Arc<Barrier>, heard: mpsc::UnboundedSende
         }
         let job = line.split_once("\"issue_id\":\"").and_then(|(_, rest)| rest.split('"').next());
         if let Some(issue) = job.filter(|_| line.starts_with("data: "))
-            && heard.send((issue.to_owned(), Instant::now())).is_err()
+            && received.send((issue.to_owned(), Instant::now())).is_err()
         {
             return;
         }

@@ -42,7 +42,7 @@ async fn write_all(workspace: &dyn Workspace, contents: &[FileContent]) -> Resul
     Ok(contents.iter().map(|file| file.path.clone()).collect())
 }
 
-/// The `agent/*` files of `seeds/002 §10`, as far as the setting wants them on the branch.
+/// The `agent/*` files of `docs/requirements.md#r293`, as far as the setting wants them on the branch.
 pub(crate) fn report_files(job: &Job, verdict: Verdict, policy: &TaskPolicy) -> Vec<FileContent> {
     let wanted = match policy.report_files {
         ReportFiles::Branch => true,

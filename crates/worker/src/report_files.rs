@@ -20,12 +20,12 @@ pub fn commit_message(job: &Job) -> String {
     out
 }
 
-/// `agent/analysis.md` of `seeds/002 §10`.
+/// `agent/analysis.md` of `docs/requirements.md#r293`.
 pub(crate) fn analysis_file(job: &Job) -> String {
     format!("# Analysis of {}\n\n{}\n{}", job.source.name(), neutralise(&job.title), located_files(job))
 }
 
-/// `agent/report.txt` of `seeds/002 §10`.
+/// `agent/report.txt` of `docs/requirements.md#r295`.
 pub(crate) fn report_file(job: &Job, verdict: Verdict) -> String {
     let mut out = format!("job: {}\nverdict: {}\n", job.id, verdict.as_str());
     if let Some(report) = job.verified() {

@@ -6,7 +6,7 @@ use patchwright_domain::{Issue, IssueStatus};
 
 use crate::Layout;
 
-/// The Start button of an issue in its five forms (`seeds/001`).
+/// The Start button of an issue in its five forms (`docs/requirements.md#management`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StartButton {
     /// Where the issue stands.

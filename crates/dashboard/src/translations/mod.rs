@@ -79,7 +79,7 @@ impl Language {
 }
 
 impl Translations {
-    /// A status of an issue (`seeds/001`).
+    /// A status of an issue (`docs/requirements.md#management`).
     pub const fn issue_status(&self, status: IssueStatus) -> &'static str {
         match status {
             IssueStatus::Pending => self.status_pending,
@@ -90,7 +90,7 @@ impl Translations {
         }
     }
 
-    /// The words on the Start button of an issue (`seeds/001`).
+    /// The words on the Start button of an issue (`docs/requirements.md#management`).
     pub const fn start_button(&self, status: IssueStatus) -> &'static str {
         match status {
             IssueStatus::Pending => self.start,

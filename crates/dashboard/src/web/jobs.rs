@@ -187,7 +187,7 @@ async fn render_object(page: &PageRequest, id: &str, state: &State) -> Result<St
     Ok(ObjectPage { layout: &page.layout, job: &job.id.to_string(), json: &json }.html())
 }
 
-/// The Job object (`docs/requirements.md#job-object`), indented.
+/// The Job object (`docs/requirements.md#gateway-5`), indented.
 async fn job_json(job: &Job, state: &State) -> Result<String, ManagementError> {
     let delivery = state.management.queries().delivery(job.id).await?;
     let payload: Option<&RawValue> = delivery.as_ref().and_then(|record| serde_json::from_str(&record.payload).ok());

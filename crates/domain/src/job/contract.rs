@@ -1,4 +1,4 @@
-//! The Job object that other services read (`seeds/002 §5`), exactly as it is written there.
+//! The Job object that other services read (`docs/requirements.md#r228`), exactly as it is written there.
 
 use jiff::Timestamp;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! What each stage leaves behind. Serialises with the names of `seeds/002 §6`; what is ours comes beside them.
+//! What each stage leaves behind. Serialises with the names of `docs/requirements.md#r233`; what is ours comes beside them.
 
 use serde::{Deserialize, Serialize};
 
@@ -127,7 +127,7 @@ pub struct ProposeData {
     pub risk_level: Level,
 }
 
-/// A fix, before it is written (`seeds/002 §9`, `generate_fix_plan`).
+/// A fix, before it is written (`docs/requirements.md#r281`, `generate_fix_plan`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// Why it goes wrong.
@@ -238,7 +238,7 @@ pub struct VerifyReport {
     pub log_tail: String,
 }
 
-/// Counts of one test run (`seeds/002 §6.4`).
+/// Counts of one test run (`docs/requirements.md#r245`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestResults {
     /// Passed.

@@ -1,4 +1,4 @@
-//! The four stages, their order and their states (`seeds/002 §6`).
+//! The four stages, their order and their states (`docs/requirements.md#r233`).
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

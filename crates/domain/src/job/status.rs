@@ -47,7 +47,7 @@ impl JobStatus {
     /// The next state.
     ///
     /// # Errors
-    /// [`Refused`] for every pair that `spec/product` does not name.
+    /// [`Refused`] for every pair that `docs/pipeline.md#the-state-machines` does not name.
     pub const fn on(self, transition: JobTransition) -> Result<Self, Refused> {
         use JobTransition as T;
         match (self, transition) {

@@ -1,4 +1,4 @@
-//! The door for deliveries of Jira. The order of the checks is that of `spec/jira`.
+//! The door for deliveries of Jira. The order of the checks is that of `docs/jira.md#how-it-is-kept`.
 
 use jiff::{SignedDuration, Timestamp};
 use patchwright_core::jira::{JiraEvent, SiteEvent, SiteEventKind};
@@ -12,7 +12,7 @@ use super::JiraPorts;
 use crate::Engine;
 use crate::intake::IntakeError;
 
-/// How long a signature, and an issue's change in one millisecond, are known (`seeds/000`).
+/// How long a signature, and an issue's change in one millisecond, are known (`docs/requirements.md#jira`).
 const SIGNATURE_DEDUPLICATION: SignedDuration = SignedDuration::from_secs(300);
 const CHANGE_DEDUPLICATION: SignedDuration = SignedDuration::from_secs(60);
 /// How long a comment or a label is known, whatever delivery tells it: Jira goes on trying for more than an hour, and
@@ -153,7 +153,7 @@ fn is_stale(site_event: &SiteEvent, now: Timestamp) -> bool {
     at.is_some_and(|at| now.duration_since(at) > MAX_EVENT_AGE)
 }
 
-/// By what it is known again: the two keys of `seeds/000`, and what was done.
+/// By what it is known again: the two keys of `docs/requirements.md#jira`, and what was done.
 fn names(workspace: &Workspace, site_event: &SiteEvent, signature: &str, now: Timestamp) -> Vec<(String, Timestamp)> {
     let until = |time: SignedDuration| now.saturating_add(time).unwrap_or(now);
     let (site, issue) = (&workspace.name, &site_event.issue.id);

@@ -1,4 +1,4 @@
-//! Jira Cloud: from a signed delivery to a job on a forge (`seeds/000`).
+//! Jira Cloud: from a signed delivery to a job on a forge (`docs/requirements.md#jira`).
 //!
 //! The door acknowledges what asks something of us once it is kept. What takes time — who it is, what the issue says,
 //! where its code is — is found out behind it, as often as it takes. From the job on Jira is a tracker

@@ -177,22 +177,9 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
     let node_client = HttpNodeClient::new(http.clone(), Arc::clone(&system_clock), signing_keys.clone());
     let node_client: Arc<dyn NodeClient> = Arc::new(node_client);
     let ports = ManagementPorts {
-        accounts: shared_store.clone(),
-        audit: shared_store.clone(),
-        credentials: shared_vault.clone(),
-        channels: shared_vault,
-        nodes: shared_store.clone(),
         node_client: Some(Arc::clone(&node_client)),
-        repositories: shared_store.clone(),
         jira: Some(jira::management_ports(config, &vault, &jira)),
-        idempotency: shared_store.clone(),
-        queries: shared_store.clone(),
-        stats: shared_store.clone(),
-        logs: shared_store.clone(),
-        model_calls: shared_store,
-        clock: system_clock,
-        ids,
-        redactor: redactor.clone(),
+        ..ManagementPorts::new(shared_store, shared_vault, system_clock, ids, redactor.clone())
     };
     let options = management_options(config, signing_keys, overrides.address.as_deref());
     let management = Management::new(Arc::clone(&engine), ports, platforms, options, &http);

@@ -8,7 +8,7 @@ use patchwright_jira::{ApiVersion, States, WriteAs};
 
 use super::{ConfigError, Values};
 
-/// What people are asked to allow (`seeds/000`).
+/// What people are asked to allow (`docs/requirements.md#jira`).
 const SCOPES: &str = "read:me read:jira-user read:jira-work";
 /// What it takes beside to write in their name.
 const SCOPES_TO_WRITE: &str = "write:jira-work offline_access";

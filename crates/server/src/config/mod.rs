@@ -483,7 +483,7 @@ mod tests {
         );
         assert!(error(&env(&[("GITHUB_REDELIVER", "app")])).contains("`app` needs GITHUB_APP_ID"));
         let config = Config::load(&env(&[("GITHUB_REDELIVER", "acme/demo/77"), ("GITCODE_PAT", "x")])).unwrap();
-        assert_eq!(config.github.redeliver[0].to_string(), "the hook 77 of acme/demo");
+        assert_eq!(config.github.redeliver[0].to_string(), "the webhook 77 of acme/demo");
         assert!(config.gitcode.token.is_some());
     }
 

@@ -1,4 +1,4 @@
-//! `analyze_bug` of `seeds/002 §9`: which of the ranked files are at fault. What it sends and takes is written down in
+//! `analyze_bug` of `docs/requirements.md#r280`: which of the ranked files are at fault. What it sends and takes is written down in
 //! `docs/locate.md`.
 
 use patchwright_core::code_index::RankedFile;

@@ -1,4 +1,4 @@
-//! `generate_code_fix` of `seeds/002 §9`: one file, changed. Code is never asked for inside JSON: models write worse
+//! `generate_code_fix` of `docs/requirements.md#r282`: one file, changed. Code is never asked for inside JSON: models write worse
 //! code there.
 
 use patchwright_core::llm::Message;

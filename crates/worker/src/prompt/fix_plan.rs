@@ -1,4 +1,4 @@
-//! `generate_fix_plan` of `seeds/002 §9`: what to change, file by file.
+//! `generate_fix_plan` of `docs/requirements.md#r281`: what to change, file by file.
 
 use patchwright_core::llm::Message;
 use patchwright_domain::{Issue, Job};
