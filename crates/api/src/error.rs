@@ -60,13 +60,13 @@ impl std::error::Error for ApiError {}
 impl From<ManagementError> for ApiError {
     fn from(error: ManagementError) -> Self {
         match error {
-            ManagementError::Internal(cause) => internal(cause),
+            ManagementError::Internal(cause) => internal(&cause),
             error => Self::Management(error),
         }
     }
 }
 
-fn internal(cause: Cause) -> ApiError {
+fn internal(cause: &Cause) -> ApiError {
     ApiError::Internal { request_id: log_internal(cause.as_ref()) }
 }
 

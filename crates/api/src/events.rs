@@ -36,8 +36,8 @@ pub(crate) async fn all(request: HttpRequest, _: Caller, state: web::Data<State>
         Some(since) => state.management.queries().jobs_changed(since, MAX_CHANGES_PER_READ).await?,
         None => Vec::new(),
     };
-    let first = missed.into_iter().map(JobChange::new).collect();
-    Ok(event_stream(frames(ChangeFollower::new(first, changes, None, state.stopping.clone()))))
+    let first: Vec<JobChange> = missed.into_iter().map(JobChange::new).collect();
+    Ok(event_stream(frames(ChangeFollower::new(&first, changes, None, state.stopping.clone()))))
 }
 
 #[utoipa::path(get, path = "/api/v1/jobs/{id}/events", tag = "events",
@@ -52,7 +52,7 @@ pub(crate) async fn of_job(
     let changes = state.changes.subscribe();
     let job = state.management.jobs().get(parse_id(&id, "job")?).await?;
     let (only, first) = (Some(job.id), vec![JobChange::new((&job).into())]);
-    Ok(event_stream(frames(ChangeFollower::new(first, changes, only, state.stopping.clone()))))
+    Ok(event_stream(frames(ChangeFollower::new(&first, changes, only, state.stopping.clone()))))
 }
 
 /// Returns a response of server-sent events, which no proxy should buffer.
@@ -115,7 +115,7 @@ struct ChangeFollower {
 
 impl ChangeFollower {
     fn new(
-        first: Vec<JobChange>,
+        first: &[JobChange],
         changes: Receiver<JobChange>,
         only: Option<JobId>,
         stopping: CancellationToken,

@@ -49,7 +49,7 @@ impl FromRequest for Caller {
             let cookie = request.cookie(SESSION_COOKIE);
             let identity = RequestIdentity {
                 authorization: header(&request, "authorization"),
-                session: cookie.as_ref().map(|cookie| cookie.value()),
+                session: cookie.as_ref().map(actix_web::cookie::Cookie::value),
                 origin: header(&request, "origin"),
                 host: header(&request, "host"),
             };

@@ -57,9 +57,9 @@ async fn run_once(
     let body = payload.to_bytes_limited(MAX_BODY_BYTES).await.map_err(|_| ApiError::TooLarge)??;
     let fingerprint = hash_secret(&format!("{} {}", request.uri(), String::from_utf8_lossy(&body)));
     let now = state.management.now();
-    let stale = now.saturating_sub(PENDING_TIMEOUT).unwrap_or(now);
+    let given_up = now.saturating_sub(PENDING_TIMEOUT).unwrap_or(now);
     let keys = state.management.idempotency();
-    let response = match keys.begin_request(&key, &fingerprint, now, stale).await.map_err(ApiError::from)? {
+    let replayed = match keys.begin_request(&key, &fingerprint, now, given_up).await.map_err(ApiError::from)? {
         IdempotencyState::New => {
             request.set_payload(payload_of(body));
             let response = next.call(request).await?;
@@ -80,7 +80,7 @@ async fn run_once(
             problem(StatusCode::UNPROCESSABLE_ENTITY, "key_reused", detail)
         }
     };
-    Ok(request.into_response(response))
+    Ok(request.into_response(replayed))
 }
 
 /// Returns the key, made unique for the caller and the path.

@@ -62,7 +62,7 @@ pub(crate) async fn start(
         other => other?,
     };
     let cookie = request.cookie(SESSION_COOKIE);
-    let cookie = cookie.as_ref().map(|cookie| cookie.value());
+    let cookie = cookie.as_ref().map(actix_web::cookie::Cookie::value);
     let (site, return_to) = (query.workspace.as_deref(), query.return_to.as_deref());
     let url = state.management.jira()?.start_link(&principal, cookie, site, return_to).await?;
     Ok(HttpResponse::Found().insert_header(("location", url)).insert_header(("cache-control", "no-store")).finish())
@@ -89,7 +89,7 @@ pub(crate) async fn callback(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let cookie = request.cookie(SESSION_COOKIE);
-    let cookie = cookie.as_ref().map(|cookie| cookie.value());
+    let cookie = cookie.as_ref().map(actix_web::cookie::Cookie::value);
     let jira = state.management.jira()?;
     let (link, site, return_to) = jira.finish_link(&principal, cookie, query.state.as_deref(), code(&query)).await?;
     match return_to {

@@ -1,4 +1,4 @@
-//! Login at the provider (OpenID Connect).
+//! Login at the provider (`OpenID` Connect).
 
 use actix_web::cookie::{Cookie, SameSite, time::Duration as CookieDuration};
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
@@ -69,7 +69,7 @@ pub(crate) async fn callback(
 ) -> Result<HttpResponse, ApiError> {
     let provider = provider(&state)?;
     let cookie = request.cookie(LOGIN_COOKIE);
-    let cookie = cookie.as_ref().map(|cookie| cookie.value());
+    let cookie = cookie.as_ref().map(Cookie::value);
     provider.check(cookie, query.state.as_deref())?;
     // From here on the transaction is spent, whatever comes of it.
     let finished = finish(&provider, cookie, &query, &state).await;

@@ -54,8 +54,7 @@ const SKIPPED_FOLDERS: &[&str] = &["node_modules", "__pycache__", ".venv", "site
 pub(crate) fn is_indexed(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let is_skipped = |extension: &&str| name.strip_suffix(extension).is_some_and(|stem| stem.ends_with('.'));
-    !SKIPPED_EXTENSIONS.iter().any(|extension| is_skipped(extension))
-        && !path.split('/').any(|part| SKIPPED_FOLDERS.contains(&part))
+    !SKIPPED_EXTENSIONS.iter().any(is_skipped) && !path.split('/').any(|part| SKIPPED_FOLDERS.contains(&part))
 }
 
 /// The tree of a folder, without the files that `.gitignore` excludes. It has no ids and no history.

@@ -107,9 +107,9 @@ impl<'a> Search<'a> {
     fn describe(&self, ranked: Vec<RankedDocument>, outlines: usize) -> Vec<RankedFile> {
         let positions = ranked.iter().take(outlines).filter_map(|file| self.index.position(&file.path));
         let positions: Vec<usize> = positions.collect();
-        let outlined: Vec<OutlinedFile> =
+        let outlined_files: Vec<OutlinedFile> =
             positions.par_iter().filter_map(|position| self.outline(&self.files[*position])).collect();
-        let best = rank_symbols(&self.query, &outlined);
+        let best = rank_symbols(&self.query, &outlined_files);
         let mut files: Vec<RankedFile> = ranked
             .into_iter()
             .map(|file| RankedFile {
@@ -120,11 +120,11 @@ impl<'a> Search<'a> {
                 skeleton: String::new(),
             })
             .collect();
-        for (outlined, best) in outlined.iter().zip(best) {
-            let Some(file) = files.iter_mut().find(|file| file.path == outlined.path) else { continue };
-            file.skeleton = skeleton(&outlined.symbols, &best, MAX_SKELETON_CHARS);
+        for (outlined_files, best) in outlined_files.iter().zip(best) {
+            let Some(file) = files.iter_mut().find(|file| file.path == outlined_files.path) else { continue };
+            file.skeleton = skeleton(&outlined_files.symbols, &best, MAX_SKELETON_CHARS);
             let symbols = best.iter().take(MAX_SYMBOLS);
-            file.symbols = symbols.map(|position| outlined.symbols[*position].to_ranked()).collect();
+            file.symbols = symbols.map(|position| outlined_files.symbols[*position].to_ranked()).collect();
         }
         files
     }

@@ -6,6 +6,7 @@ use crate::language::Language;
 use crate::scan::Import;
 
 /// The files of a tree by the suffixes of their paths, and by their module names.
+#[expect(clippy::struct_field_names, reason = "each is a way to look a file up")]
 #[derive(Debug, Default)]
 pub(crate) struct Modules {
     /// Every suffix of every path, from the whole path down to the file's name.

@@ -15,7 +15,7 @@ use patchwright_core::tracker::Tracker;
 use patchwright_core::webhook::WebhookDecoder;
 use patchwright_worker::Tools;
 
-use crate::clock::{SteadyClock, UuidSource};
+use crate::clock::{SteadyClock, SystemClock, UuidSource};
 use crate::engine::{Engine, Ports, Settings};
 use crate::jira::JiraPorts;
 use crate::marker::MarkerKey;
@@ -32,7 +32,7 @@ pub struct EngineBuilder {
 
 impl EngineBuilder {
     pub(crate) fn new(store: Arc<dyn Store>, tools: Tools, settings: Settings, marker: MarkerKey) -> Self {
-        let clock = Arc::new(SteadyClock::new(jiff::Timestamp::now()));
+        let clock = Arc::new(SteadyClock::new(SystemClock.now()));
         let noop = Arc::new(Noop);
         let ports = Ports {
             store,

@@ -12,6 +12,7 @@ use uuid::{ContextV7, Uuid};
 pub struct SystemClock;
 
 impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system clock")]
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }

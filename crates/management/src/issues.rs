@@ -120,7 +120,7 @@ impl Issues<'_> {
         let title = title.map(check_title).transpose()?;
         let body = body.map(|body| check_text(body, MAX_BODY_CHARS, "text")).transpose()?;
         let audit = self.audit_entry(principal, "issue.edited", &issue, "");
-        Ok(self.0.engine.edit_issue(issue.id, title, body, audit).await?)
+        Ok(self.0.engine.edit_issue(issue.id, title, body, Some(audit)).await?)
     }
 
     /// Starts a job for an issue and returns its first task.
@@ -150,7 +150,7 @@ impl Issues<'_> {
             return Err(ManagementError::Unavailable("no node is free for it now".to_owned()));
         }
         let audit = self.audit_entry(principal, "issue.started", &issue, "");
-        Ok(self.0.engine.start_issue(issue.id, start, audit).await?)
+        Ok(self.0.engine.start_issue(issue.id, start, Some(audit)).await?)
     }
 
     fn parse_command(&self, principal: &Principal, command: &str) -> Result<WorkCommand, ManagementError> {
@@ -205,7 +205,7 @@ impl Issues<'_> {
     pub async fn cancel(&self, principal: &Principal, id: IssueId) -> Result<Issue, ManagementError> {
         let issue = self.authorized(principal, id).await?;
         let audit = self.audit_entry(principal, "issue.cancelled", &issue, "");
-        Ok(self.0.engine.cancel_issue(issue.id, audit).await?)
+        Ok(self.0.engine.cancel_issue(issue.id, Some(audit)).await?)
     }
 
     /// Marks an issue as merged; with `on_forge` its pull request is merged there first.
@@ -217,9 +217,9 @@ impl Issues<'_> {
         let issue = self.authorized(principal, id).await?;
         let audit = self.audit_entry(principal, "issue.merged", &issue, if on_forge { "on the forge" } else { "" });
         if on_forge {
-            return Ok(self.0.engine.merge_pull_request(issue.id, audit).await?);
+            return Ok(self.0.engine.merge_pull_request(issue.id, Some(audit)).await?);
         }
-        Ok(self.0.engine.merge_issue(issue.id, audit).await?)
+        Ok(self.0.engine.merge_issue(issue.id, Some(audit)).await?)
     }
 
     /// The issue, when the caller is its owner or an administrator.
@@ -229,8 +229,8 @@ impl Issues<'_> {
         Ok(issue)
     }
 
-    fn audit_entry(&self, principal: &Principal, action: &str, issue: &Issue, detail: &str) -> Option<AuditEntry> {
-        Some(self.0.audit_entry(principal.login(), action, &issue.source.to_string(), detail))
+    fn audit_entry(&self, principal: &Principal, action: &str, issue: &Issue, detail: &str) -> AuditEntry {
+        self.0.audit_entry(principal.login(), action, &issue.source.to_string(), detail)
     }
 }
 

@@ -63,7 +63,7 @@ impl Jobs<'_> {
     pub async fn retry(&self, principal: &Principal, id: JobId) -> Result<Job, ManagementError> {
         self.authorize(principal, id).await?;
         let audit = self.audit_entry(principal, "job.retried", id);
-        Ok(self.0.engine.retry(id, audit).await?)
+        Ok(self.0.engine.retry(id, Some(audit)).await?)
     }
 
     /// Approves the plan of a job, which continues then.
@@ -73,7 +73,7 @@ impl Jobs<'_> {
     pub async fn approve(&self, principal: &Principal, id: JobId) -> Result<Job, ManagementError> {
         self.authorize(principal, id).await?;
         let audit = self.audit_entry(principal, "job.plan_approved", id);
-        Ok(self.0.engine.approve_plan(id, principal.login(), audit).await?)
+        Ok(self.0.engine.approve_plan(id, principal.login(), Some(audit)).await?)
     }
 
     /// Cancels a job.
@@ -83,7 +83,7 @@ impl Jobs<'_> {
     pub async fn cancel(&self, principal: &Principal, id: JobId) -> Result<Job, ManagementError> {
         self.authorize(principal, id).await?;
         let audit = self.audit_entry(principal, "job.cancelled", id);
-        Ok(self.0.engine.cancel(id, audit).await?)
+        Ok(self.0.engine.cancel(id, Some(audit)).await?)
     }
 
     /// Returns where a job stands in the queue; `None` when it is not queued.
@@ -104,7 +104,7 @@ impl Jobs<'_> {
         principal.authorize_owner(self.owner(&job).await?)
     }
 
-    fn audit_entry(&self, principal: &Principal, action: &str, job: JobId) -> Option<AuditEntry> {
-        Some(self.0.audit_entry(principal.login(), action, &job.to_string(), ""))
+    fn audit_entry(&self, principal: &Principal, action: &str, job: JobId) -> AuditEntry {
+        self.0.audit_entry(principal.login(), action, &job.to_string(), "")
     }
 }

@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![expect(clippy::trivially_copy_pass_by_ref, reason = "a service is a handle; all its methods take it alike")]
 
 mod audit;
 mod channels;
@@ -177,7 +178,7 @@ pub struct ManagementOptions {
     pub allow_free_commands: bool,
     /// How many jobs run in this process at the same time.
     pub embedded_slots: usize,
-    /// The keys that sign login transactions, the present one first. Required for OpenID Connect.
+    /// The keys that sign login transactions, the present one first. Required for `OpenID` Connect.
     pub signing_keys: Vec<Secret>,
     /// The login provider.
     pub oidc: Option<OidcOptions>,

@@ -10,9 +10,9 @@ use crate::Inner;
 const SAMPLE_PERIOD: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// A position in the queue, and the capacity that serves it.
-struct Position {
+struct QueuePosition {
     /// Among the queued jobs of its repository, from 1.
-    position: u64,
+    place: u64,
     /// Repositories that are served in turn.
     repositories: u64,
     /// Queued jobs, this one included.
@@ -23,11 +23,11 @@ struct Position {
     slots: u64,
 }
 
-impl Position {
+impl QueuePosition {
     /// Returns the seconds until it starts, where a job takes `typical` seconds. Repositories are served in turn, so as many
     /// jobs of every other repository may go first.
     fn wait(&self, typical: f64) -> u64 {
-        let ahead = self.position.saturating_mul(self.repositories.max(1)).min(self.waiting.max(1));
+        let ahead = self.place.saturating_mul(self.repositories.max(1)).min(self.waiting.max(1));
         let without_slot = (ahead + self.running).saturating_sub(self.slots);
         #[expect(
             clippy::cast_precision_loss,
@@ -61,8 +61,8 @@ pub(crate) async fn wait_seconds(position: u64, inner: &Inner) -> Result<Option<
     let ready = nodes.iter().filter(|found| found.node.is_ready(now));
     let remote: u64 = ready.map(|found| u64::from(found.node.capacity)).sum();
     let depth = inner.ports.queries.queue_depth().await?;
-    let position = Position {
-        position,
+    let position = QueuePosition {
+        place: position,
         repositories: lately.len() as u64,
         waiting: depth.queued,
         running: depth.running,
@@ -79,15 +79,15 @@ mod tests {
 
     #[test]
     fn a_queued_job_waits_for_a_slot_and_for_the_jobs_before_it() {
-        let free = Position { position: 1, repositories: 1, waiting: 1, running: 1, slots: 2 };
+        let free = QueuePosition { place: 1, repositories: 1, waiting: 1, running: 1, slots: 2 };
         assert_eq!(free.wait(60.0), 0, "there is a slot for it");
-        let full = Position { running: 2, ..free };
+        let full = QueuePosition { running: 2, ..free };
         assert_eq!(full.wait(60.0), 30, "two end in a minute");
-        let third = Position { position: 3, waiting: 3, ..full };
+        let third = QueuePosition { place: 3, waiting: 3, ..full };
         assert_eq!(third.wait(60.0), 90);
-        let turns = Position { repositories: 4, waiting: 100, ..third };
+        let turns = QueuePosition { repositories: 4, waiting: 100, ..third };
         assert_eq!(turns.wait(60.0), 360, "three repositories go before it each time");
-        let without_workers = Position { slots: 0, running: 0, ..free };
+        let without_workers = QueuePosition { slots: 0, running: 0, ..free };
         assert_eq!(without_workers.wait(60.0), 60, "as if one worker were to come");
     }
 

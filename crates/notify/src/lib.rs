@@ -259,8 +259,8 @@ fn check_status(answer: &Response) -> Result<(), SendError> {
     let reason = || format!("it answered with status {}: {}", answer.status, answer.excerpt());
     match answer.status {
         200..=299 => Ok(()),
-        // Standard Webhooks: the receiver wants no further messages.
-        410 => Err(SendError::permanent(reason())),
+        // Among them 410, by which a receiver refuses all further messages (Standard Webhooks).
+        // 408 and 429 ask for a later attempt.
         400..=407 | 409..=428 | 430..=499 => Err(SendError::permanent(reason())),
         _ => Err(SendError::retryable(reason())),
     }

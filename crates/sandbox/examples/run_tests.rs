@@ -23,14 +23,13 @@ class Calc(unittest.TestCase):
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
-    let root = match std::env::args().nth(1) {
-        Some(path) => PathBuf::from(path).canonicalize()?,
-        None => {
-            let root = folder.path().join("demo");
-            std::fs::create_dir_all(&root)?;
-            std::fs::write(root.join("test_calc.py"), TEST)?;
-            root
-        }
+    let root = if let Some(path) = std::env::args().nth(1) {
+        PathBuf::from(path).canonicalize()?
+    } else {
+        let root = folder.path().join("demo");
+        std::fs::create_dir_all(&root)?;
+        std::fs::write(root.join("test_calc.py"), TEST)?;
+        root
     };
     let options = SandboxOptions { policy: SandboxPolicy::BestEffort, ..SandboxOptions::default() };
     let request = CheckRequest { root, scratch: folder.path().join("scratch") };

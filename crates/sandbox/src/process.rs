@@ -88,7 +88,7 @@ pub(crate) async fn run(
     drop(group);
     // A process that left the group can hold the pipe open; its output is not awaited.
     let _ = tokio::time::timeout(OUTPUT_DRAIN_TIMEOUT, reading).await;
-    let output = output.lock().expect("the reader does not panic").to_text();
+    let output = output.lock().expect("the reader does not panic").read_text();
     Ok(CommandResult { code: status.and_then(|status| status.code()), timed_out: status.is_none(), output })
 }
 
@@ -172,7 +172,7 @@ impl BoundedBuffer {
         self.dropped += excess;
     }
 
-    fn to_text(&mut self) -> String {
+    fn read_text(&mut self) -> String {
         let mut text = String::from_utf8_lossy(&self.head).into_owned();
         if self.dropped > 0 {
             text.push_str(&format!("\n[… {} bytes left out …]\n", self.dropped));

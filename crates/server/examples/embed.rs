@@ -1,7 +1,5 @@
 //! A service of its own mounts Patchwright's API, over SQLite and GitHub. `-- --check` asks it for its health and stops.
 
-use std::sync::Arc;
-
 use actix_web::{App, HttpServer, web};
 use patchwright_api::{Api, ApiOptions, routes, webhooks};
 use patchwright_code_index::Locator;
@@ -17,6 +15,7 @@ use patchwright_management::{Management, ManagementOptions, ManagementPorts, Pla
 use patchwright_sandbox::{ProcessSandbox, SandboxOptions};
 use patchwright_store_diesel::{DieselStore, Sealer, Vault};
 use patchwright_worker::Tools;
+use std::sync::Arc;
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -54,7 +53,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     if std::env::args().any(|argument| argument == "--check") {
         let response = http.send(Request::get(health), Retry::Never).await?;
         assert!(response.is_success(), "the mounted API answers {}", response.status);
-        return Ok(runtime.stop(std::time::Duration::from_secs(1)).await);
+        runtime.stop(std::time::Duration::from_secs(1)).await;
+        return Ok(());
     }
     Ok(running.await??)
 }

@@ -203,7 +203,7 @@ pub(super) async fn draft(
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
     let known = state.management.repositories().list().await;
-    let html = known.map_err(ManagementError::from).map(|known| {
+    let html = known.map(|known| {
         let repositories: Vec<(String, String)> =
             known.iter().map(|repository| (repository.id.to_string(), repository.name.to_string())).collect();
         DraftPage { layout: &page.layout, repositories: &repositories, chosen: &chosen.repository }.html()

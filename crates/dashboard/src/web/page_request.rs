@@ -56,7 +56,7 @@ pub(super) async fn authenticate(request: &HttpRequest, management: &Management)
     let cookie = request.cookie(SESSION_COOKIE);
     let identity = RequestIdentity {
         authorization: header_of(request, "authorization"),
-        session: cookie.as_ref().map(|cookie| cookie.value()),
+        session: cookie.as_ref().map(Cookie::value),
         origin: header_of(request, "origin"),
         host: header_of(request, "host"),
     };
