@@ -210,6 +210,7 @@ pub struct LogChunk {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RecordedCall {
     pub call: ModelCall,
+    #[serde(alias = "said")]
     pub transcript: Transcript,
 }
 

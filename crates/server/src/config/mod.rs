@@ -79,7 +79,7 @@ pub struct Config {
     pub embedded_node: bool,
     pub node_labels: BTreeSet<Label>,
     pub node_capacity: u32,
-    /// The programs of [`patchwright_engine::builtin_presets`] and `AI_COMMANDS`.
+    /// The programs of [`patchwright_worker::builtin_presets`] and `AI_COMMANDS`.
     pub presets: BTreeMap<Label, Preset>,
     pub command_timeout: Duration,
     pub allow_free_commands: bool,
