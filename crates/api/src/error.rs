@@ -80,17 +80,19 @@ impl ApiError {
     /// Returns the status and the stable word for programs.
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::Management(error) => match error {
-                ManagementError::Invalid { code, .. } => (StatusCode::BAD_REQUEST, code),
-                ManagementError::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "unauthorized"),
-                ManagementError::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
-                ManagementError::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
-                ManagementError::Conflict { code, .. } => (StatusCode::CONFLICT, code),
-                ManagementError::TooManyAttempts { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_tries"),
-                ManagementError::Upstream(_) => (StatusCode::BAD_GATEWAY, "upstream"),
-                ManagementError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-                _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
-            },
+            Self::Management(error) => {
+                let code = match error {
+                    ManagementError::Invalid { code, .. } | ManagementError::Conflict { code, .. } => code,
+                    ManagementError::Unauthenticated(_) => "unauthorized",
+                    ManagementError::Forbidden(_) => "forbidden",
+                    ManagementError::NotFound(_) => "not_found",
+                    ManagementError::TooManyAttempts { .. } => "too_many_tries",
+                    ManagementError::Upstream(_) => "upstream",
+                    ManagementError::Unavailable(_) => "unavailable",
+                    _ => "internal",
+                };
+                (StatusCode::from_u16(error.http_status()).expect("it is a status"), code)
+            }
             Self::Internal { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
             Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
@@ -121,13 +123,13 @@ impl ResponseError for ApiError {
             let value = HeaderValue::from_str(value).expect("the value is plain text");
             response.headers_mut().insert(HeaderName::from_static(name), value);
         };
-        match self {
-            Self::Management(ManagementError::Unauthenticated(_)) => set_header("www-authenticate", "Bearer"),
-            Self::Management(ManagementError::TooManyAttempts { after }) => {
-                set_header("retry-after", &after.as_secs().max(1).to_string());
+        if let Self::Management(error) = self {
+            if let ManagementError::Unauthenticated(_) = error {
+                set_header("www-authenticate", "Bearer");
             }
-            Self::Management(ManagementError::Unavailable(_)) => set_header("retry-after", "5"),
-            _ => {}
+            if let Some(seconds) = error.retry_after_seconds() {
+                set_header("retry-after", &seconds.to_string());
+            }
         }
         response
     }

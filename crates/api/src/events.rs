@@ -74,7 +74,7 @@ fn frames(follower: ChangeFollower) -> impl futures_util::Stream<Item = Result<B
 }
 
 /// What an event says: what a list shows. The whole job is a request away.
-fn changed(job: &JobSummary) -> JobChanged {
+fn event_data(job: &JobSummary) -> JobChanged {
     JobChanged {
         job_id: job.id.to_string(),
         issue_id: job.issue_id.to_string(),
@@ -93,7 +93,7 @@ fn changed(job: &JobSummary) -> JobChanged {
 
 /// The JSON text of an event's data.
 pub(crate) fn event_json(job: &JobSummary) -> String {
-    serde_json::to_string(&changed(job)).expect("an event is only text and numbers")
+    serde_json::to_string(&event_data(job)).expect("an event is only text and numbers")
 }
 
 fn frame(change: &JobChange) -> Bytes {

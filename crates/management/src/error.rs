@@ -10,6 +10,9 @@ use patchwright_core::store::StoreError;
 use patchwright_core::tracker::ForgeError;
 use patchwright_engine::{ControlError, IssueError};
 
+/// How long a client should wait when the database or another server cannot be used.
+const RETRY_AFTER_SECONDS: u64 = 5;
+
 /// A use case failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -57,6 +60,30 @@ pub enum ManagementError {
 }
 
 impl ManagementError {
+    /// Returns the HTTP status of the error, the same for the API and for pages.
+    pub const fn http_status(&self) -> u16 {
+        match self {
+            Self::Invalid { .. } => 400,
+            Self::Unauthenticated(_) => 401,
+            Self::Forbidden(_) => 403,
+            Self::NotFound(_) => 404,
+            Self::Conflict { .. } => 409,
+            Self::TooManyAttempts { .. } => 429,
+            Self::Upstream(_) => 502,
+            Self::Unavailable(_) => 503,
+            Self::Internal(_) => 500,
+        }
+    }
+
+    /// Returns how many seconds to wait before the request is sent again (`Retry-After`), when the error says it.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::TooManyAttempts { after } => Some(after.as_secs().max(1)),
+            Self::Unavailable(_) => Some(RETRY_AFTER_SECONDS),
+            _ => None,
+        }
+    }
+
     /// Input that cannot be used.
     pub fn invalid(code: &'static str, detail: impl Into<String>) -> Self {
         Self::Invalid { code, detail: detail.into() }

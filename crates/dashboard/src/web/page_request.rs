@@ -22,8 +22,6 @@ use crate::{Language, Layout, Theme, Translations, Viewer};
 /// The cookies of a browser's preferences.
 const LANGUAGE_COOKIE: &str = "patchwright_language";
 const THEME_COOKIE: &str = "patchwright_theme";
-/// How long a client should wait when the database cannot be used, in seconds.
-const RETRY_AFTER_SECONDS: u64 = 5;
 
 /// An authenticated request of a page.
 pub(super) struct PageRequest {
@@ -147,18 +145,8 @@ impl fmt::Display for PageError {
 }
 
 /// Returns the status of an error.
-pub(super) const fn status_of(error: &ManagementError) -> StatusCode {
-    match error {
-        ManagementError::Invalid { .. } => StatusCode::BAD_REQUEST,
-        ManagementError::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
-        ManagementError::Forbidden(_) => StatusCode::FORBIDDEN,
-        ManagementError::NotFound(_) => StatusCode::NOT_FOUND,
-        ManagementError::Conflict { .. } => StatusCode::CONFLICT,
-        ManagementError::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
-        ManagementError::Upstream(_) => StatusCode::BAD_GATEWAY,
-        ManagementError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    }
+pub(super) fn status_of(error: &ManagementError) -> StatusCode {
+    StatusCode::from_u16(error.http_status()).expect("it is a status")
 }
 
 /// Returns the text of an error. The cause of an unexpected one goes to the log, under the id that the text has.
@@ -194,11 +182,7 @@ impl ResponseError for PageError {
 
 /// Adds how long to wait, when the error says it.
 pub(super) fn with_retry_after(error: &ManagementError, mut response: HttpResponse) -> HttpResponse {
-    let seconds = match error {
-        ManagementError::TooManyAttempts { after } => after.as_secs().max(1),
-        ManagementError::Unavailable(_) => RETRY_AFTER_SECONDS,
-        _ => return response,
-    };
+    let Some(seconds) = error.retry_after_seconds() else { return response };
     response.headers_mut().insert(RETRY_AFTER, seconds.into());
     response
 }
