@@ -107,7 +107,7 @@ impl SourceTree for FolderTree {
         Vec::new()
     }
 
-    fn changed_paths(&self, _: &str) -> Vec<String> {
+    fn list_changed_paths(&self, _: &str) -> Vec<String> {
         Vec::new()
     }
 }

@@ -84,11 +84,11 @@ impl<'a> Changes<'a> {
     }
 
     /// Returns the files of a change; `None` for a mass edit.
-    fn changed_paths(&self, position: usize) -> Option<Vec<String>> {
+    fn list_changed_paths(&self, position: usize) -> Option<Vec<String>> {
         let id = &self.list[position].id;
-        let key = format!("changed_paths {id}");
+        let key = format!("list_changed_paths {id}");
         let paths = self.cache.get::<Vec<String>>(&key).unwrap_or_else(|| {
-            let mut paths = self.tree.changed_paths(id);
+            let mut paths = self.tree.list_changed_paths(id);
             paths.truncate(MAX_CHANGED_FILES + 1);
             self.cache.put(&key, &paths);
             paths
@@ -157,7 +157,7 @@ impl History {
         relevant.sort_unstable();
         relevant.dedup();
         let positions = |change: &usize| -> Option<Vec<usize>> {
-            Some(changes.changed_paths(*change)?.iter().filter_map(|path| position(path)).collect())
+            Some(changes.list_changed_paths(*change)?.iter().filter_map(|path| position(path)).collect())
         };
         let files: Vec<Option<Vec<usize>>> = relevant.par_iter().with_min_len(BATCH_SIZE).map(positions).collect();
         let files_of: HashMap<usize, Vec<usize>> =
@@ -236,7 +236,7 @@ mod tests {
             self.0.iter().take(limit).map(|(entry, _)| entry.clone()).collect()
         }
 
-        fn changed_paths(&self, commit: &str) -> Vec<String> {
+        fn list_changed_paths(&self, commit: &str) -> Vec<String> {
             self.0.iter().find(|(entry, _)| entry.id == commit).map_or_else(Vec::new, |(_, files)| files.clone())
         }
     }

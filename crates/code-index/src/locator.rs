@@ -242,7 +242,7 @@ mod tests {
             vec![HistoryEntry { id: "c1".into(), time: 5, message: "Discounts of the cart\n\nMore.".into() }]
         }
 
-        fn changed_paths(&self, _: &str) -> Vec<String> {
+        fn list_changed_paths(&self, _: &str) -> Vec<String> {
             vec!["shop/cart.py".into()]
         }
     }

@@ -54,5 +54,5 @@ pub trait SourceTree: Debug + Send + Sync {
     fn history(&self, limit: usize) -> Vec<HistoryEntry>;
 
     /// Returns the paths that a commit changed, compared with its first parent; none if that is not available.
-    fn changed_paths(&self, commit: &str) -> Vec<String>;
+    fn list_changed_paths(&self, commit: &str) -> Vec<String>;
 }

@@ -86,7 +86,7 @@ impl SourceTree for Snapshot {
         history
     }
 
-    fn changed_paths(&self, commit: &str) -> Vec<String> {
+    fn list_changed_paths(&self, commit: &str) -> Vec<String> {
         let repo = self.repo.to_thread_local();
         let compare = || -> Option<Vec<String>> {
             let id = gix::ObjectId::from_hex(commit.as_bytes()).ok()?;
@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(snapshot.read(&found, 5), short, "larger files are not read");
         let history = snapshot.history(10);
         assert_eq!((history.len(), history[0].time), (1, 0));
-        assert!(snapshot.changed_paths(&history[0].id).is_empty(), "the first commit has no parent");
+        assert!(snapshot.list_changed_paths(&history[0].id).is_empty(), "the first commit has no parent");
         assert!(Snapshot::open(folder.path(), "no-such-branch").is_err());
     }
 }

@@ -283,7 +283,7 @@ async fn the_tree_of_a_working_copy_is_the_base_commit_with_its_history() {
     let history = tree.history(10);
     let messages: Vec<&str> = history.iter().map(|entry| entry.message.trim()).collect();
     assert_eq!(messages, ["Closed", "Moved", "First commit"]);
-    assert_eq!(tree.changed_paths(&history[0].id), ["src/new/c.py"]);
-    assert_eq!(tree.changed_paths(&history[1].id), ["src/a.py", "src/deep/b.py", "src/deep"]);
-    assert!(tree.changed_paths(&history[2].id).is_empty() && tree.changed_paths("no such commit").is_empty());
+    assert_eq!(tree.list_changed_paths(&history[0].id), ["src/new/c.py"]);
+    assert_eq!(tree.list_changed_paths(&history[1].id), ["src/a.py", "src/deep/b.py", "src/deep"]);
+    assert!(tree.list_changed_paths(&history[2].id).is_empty() && tree.list_changed_paths("no such commit").is_empty());
 }

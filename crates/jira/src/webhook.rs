@@ -45,7 +45,7 @@ impl JiraWebhook {
                 let mentions = mentions.into_inner();
                 (SiteEventKind::Commented { comment_id: comment.id, body, mentions }, comment.author)
             }
-            "jira:issue_updated" => match added_labels(changelog.as_ref()) {
+            "jira:issue_updated" => match parse_added_labels(changelog.as_ref()) {
                 labels if labels.is_empty() => return ignored("no label was added"),
                 labels => (SiteEventKind::Labeled { labels }, user),
             },
@@ -82,7 +82,7 @@ impl JiraWebhook {
 }
 
 /// Returns the labels that are new: a changelog lists all labels before and after a change, separated by spaces.
-fn added_labels(changelog: Option<&Changelog>) -> Vec<String> {
+fn parse_added_labels(changelog: Option<&Changelog>) -> Vec<String> {
     let labels = |text: &Option<String>| -> BTreeSet<String> {
         text.as_deref().unwrap_or_default().split_whitespace().map(str::to_owned).collect()
     };

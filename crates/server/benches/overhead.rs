@@ -20,7 +20,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_patchwright");
 fn main() {
     let folder = tempfile::tempdir().unwrap();
     let mut jobs: Vec<f64> = (0..ROUNDS).map(|round| one_job(folder.path(), round)).collect();
-    println!("one job, {FILES} files, instant model, no tests: {} (target: under 1 s)", shown(&mut jobs, "s"));
+    println!("one job, {FILES} files, instant model, no tests: {} (target: under 1 s)", format_times(&mut jobs, "s"));
     let mut starts = Vec::new();
     let mut memory = Vec::new();
     for round in 0..ROUNDS {
@@ -28,11 +28,11 @@ fn main() {
         starts.push(start * 1000.0);
         memory.push(rss);
     }
-    println!("start to the first 200 on /health: {} (target: under 150 ms)", shown(&mut starts, "ms"));
-    println!("idle memory (RSS): {} (target: under 40 MB)", shown(&mut memory, "MB"));
+    println!("start to the first 200 on /health: {} (target: under 150 ms)", format_times(&mut starts, "ms"));
+    println!("idle memory (RSS): {} (target: under 40 MB)", format_times(&mut memory, "MB"));
 }
 
-fn shown(values: &mut [f64], unit: &str) -> String {
+fn format_times(values: &mut [f64], unit: &str) -> String {
     values.sort_by(f64::total_cmp);
     format!("median {:.3} {unit}, worst {:.3} {unit}", values[values.len() / 2], values[values.len() - 1])
 }

@@ -98,7 +98,7 @@ async fn fill(folder: &Path, issues: u32) {
 }
 
 /// The places of a hundred in a row of times, in milliseconds.
-fn shown(times: &mut [f64]) -> String {
+fn format_times(times: &mut [f64]) -> String {
     times.sort_by(f64::total_cmp);
     let at = |hundredth: usize| times[(times.len() - 1) * hundredth / 100];
     format!("p50 {:.1} ms, p95 {:.1} ms, p99 {:.1} ms", at(50), at(95), at(99))
@@ -112,7 +112,7 @@ async fn pages(served: &Served, issues: u32) {
             served.get(path).await;
             times.push(began.elapsed().as_secs_f64() * 1000.0);
         }
-        println!("{path} over {issues} issues: {}", shown(&mut times));
+        println!("{path} over {issues} issues: {}", format_times(&mut times));
     }
     let page = served.get("/issues").await.text();
     let mut bytes = page.len();
@@ -177,7 +177,7 @@ async fn viewers(served: &Served, count: usize) {
          each viewer: {}",
         (with_viewers - before) / count as f64,
         (after - before) / count as f64,
-        shown(&mut delays)
+        format_times(&mut delays)
     );
     watching.abort_all();
 }

@@ -188,7 +188,7 @@ fn api_options(app: &App, config: &Config, observations: &Arc<SetupObservations>
 }
 
 fn dashboard_options(app: &App, config: &Config, observations: Arc<SetupObservations>) -> DashboardOptions {
-    let settings = config.values.shown().map(|(setting, value, source)| SettingRow {
+    let settings = config.values.display_rows().map(|(setting, value, source)| SettingRow {
         name: setting.name,
         value,
         source: source.to_string(),

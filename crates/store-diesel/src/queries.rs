@@ -61,7 +61,7 @@ statements! {
             job::table.filter(job::id.eq_any(ids)).select((job::id, job::job_trigger, job::command)).load(conn)
         }
 
-        fn changed_jobs(conn, since: i64, limit: u16) -> QueryResult<Vec<SummaryRows>> {
+        fn select_changed_jobs(conn, since: i64, limit: u16) -> QueryResult<Vec<SummaryRows>> {
             let rows = job::table
                 .filter(job::updated_at.ge(since))
                 .order((job::updated_at, job::id))
@@ -143,7 +143,7 @@ impl Queries for DieselStore {
     }
 
     async fn jobs_changed(&self, since: i64, limit: u16) -> Result<Vec<JobSummary>, StoreError> {
-        self.blocking(move |db| summaries(in_snapshot!(db, conn => conn.changed_jobs(since, limit))?)).await
+        self.blocking(move |db| summaries(in_snapshot!(db, conn => conn.select_changed_jobs(since, limit))?)).await
     }
 
     async fn issues(&self, filter: IssueFilter) -> Result<Vec<Issue>, StoreError> {

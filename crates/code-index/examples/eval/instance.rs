@@ -90,7 +90,7 @@ pub(crate) fn read_history(path: &Path, max: usize) -> Result<Vec<Instance>, Box
         let Ok(before) = Snapshot::open(path, &revision) else { continue };
         let existing: HashSet<String> = before.files()?.into_iter().map(|file| file.path).collect();
         let is_gold = |path: &String| is_source(path) && !is_test(path) && existing.contains(path);
-        let gold_files: Vec<String> = head.changed_paths(&change.id).into_iter().filter(is_gold).collect();
+        let gold_files: Vec<String> = head.list_changed_paths(&change.id).into_iter().filter(is_gold).collect();
         if gold_files.is_empty() || gold_files.len() > MAX_FIXED_FILES {
             continue;
         }

@@ -28,7 +28,7 @@ pub(crate) fn run(args: &LocateArgs) -> CommandResult {
     query.folder = args.folder.as_ref().map(|folder| folder.trim_end_matches('/').to_owned());
     let ranking = Locator::new(args.cache.clone()).locate(&query)?;
     if args.json {
-        say(&serde_json::to_string_pretty(&ranking.files.iter().map(shown).collect::<Vec<_>>())?);
+        say(&serde_json::to_string_pretty(&ranking.files.iter().map(file_json).collect::<Vec<_>>())?);
         return Ok(ExitCode::SUCCESS);
     }
     if ranking.files.is_empty() {
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &LocateArgs) -> CommandResult {
     Ok(ExitCode::SUCCESS)
 }
 
-fn shown(file: &RankedFile) -> serde_json::Value {
+fn file_json(file: &RankedFile) -> serde_json::Value {
     let symbols: Vec<_> = file
         .symbols
         .iter()

@@ -425,7 +425,7 @@ mod tests {
         assert_eq!(config.allowed_users, ["a", "b"]);
         assert_eq!((config.app_name.as_str(), config.llm_model.as_str()), ("patchwright", "m"));
         let sources: BTreeMap<_, _> =
-            config.values.shown().map(|(s, _, source)| (s.name, source.to_string())).collect();
+            config.values.display_rows().map(|(s, _, source)| (s.name, source.to_string())).collect();
         assert_eq!(sources["BIND"], "environment");
         assert_eq!(sources["PATCHWRIGHT_LABEL"], file.display().to_string());
         assert_eq!(sources["LLM_MODEL"], "--set");
@@ -456,9 +456,9 @@ mod tests {
         assert!(error(&env(&[("TEST_MODE", "maybe")])).contains("neither true nor false"));
         let config = Config::load(&env(&[("GITHUB_TOKEN", "ghp_secret")])).unwrap();
         assert!(!format!("{config:?}").contains("ghp_secret"));
-        assert!(config.values.shown().any(|(s, shown, _)| s.name == "GITHUB_TOKEN" && shown == "[redacted]"));
+        assert!(config.values.display_rows().any(|(s, shown, _)| s.name == "GITHUB_TOKEN" && shown == "[redacted]"));
         let config = Config::load(&env(&[("DATABASE_URL", "postgres://me:hunter2@db/x")])).unwrap();
-        assert!(config.values.shown().all(|(_, shown, _)| !shown.contains("hunter2")));
+        assert!(config.values.display_rows().all(|(_, shown, _)| !shown.contains("hunter2")));
     }
 
     #[test]

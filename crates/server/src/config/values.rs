@@ -63,7 +63,7 @@ pub struct Values(BTreeMap<&'static str, (Secret, Source)>);
 
 impl Values {
     /// Each setting with the value to show and its source.
-    pub fn shown(&self) -> impl Iterator<Item = (&'static Setting, String, &Source)> {
+    pub fn display_rows(&self) -> impl Iterator<Item = (&'static Setting, String, &Source)> {
         SETTINGS.iter().filter_map(|setting| {
             let (value, source) = self.0.get(setting.name)?;
             let shown = match (setting.secret, value.is_empty()) {

@@ -150,7 +150,7 @@ impl SourceTree for FakeTree {
         Vec::new()
     }
 
-    fn changed_paths(&self, _: &str) -> Vec<String> {
+    fn list_changed_paths(&self, _: &str) -> Vec<String> {
         Vec::new()
     }
 }
