@@ -100,24 +100,17 @@ impl TestServer {
         let started = self.ask(by, Method::Post, &format!("/api/v1/issues/{issue}/start"), Some(&body)).await;
         assert_eq!(started.status, 200, "{}", started.text());
         let id = started.json::<Value>().unwrap()["id"].as_str().unwrap().to_owned();
-        for _ in 0..500 {
-            if self.get_json(by, &format!("/api/v1/tasks/{id}")).await["node_id"] == node {
-                return id;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-        panic!("the node is given nothing");
+        self.run_until_idle().await;
+        let task = self.get_json(by, &format!("/api/v1/tasks/{id}")).await;
+        assert_eq!(task["node_id"], node, "the node is given nothing");
+        id
     }
 
-    /// Waits until a job is as it should be.
+    /// Does everything there is to do, and expects a job to be as it should be.
     pub(super) async fn expect_job(&self, by: &Caller, job: &str, is_so: impl Fn(&Value) -> bool) {
-        for _ in 0..1_500 {
-            if is_so(&self.get_json(by, &format!("/api/v1/jobs/{job}")).await) {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-        panic!("the job never gets there");
+        self.run_until_idle().await;
+        let job = self.get_json(by, &format!("/api/v1/jobs/{job}")).await;
+        assert!(is_so(&job), "{job:#}");
     }
 
     pub(super) async fn get_json(&self, by: &Caller, path: &str) -> Value {
@@ -138,7 +131,15 @@ pub(super) struct AccountsFixture {
 }
 
 pub(super) async fn accounts_fixture() -> AccountsFixture {
-    let test_server = TestServer::start(good_answers()).await;
+    accounts_on(TestServer::start(good_answers()).await).await
+}
+
+/// The same on a server that works by itself.
+pub(super) async fn live_accounts_fixture() -> AccountsFixture {
+    accounts_on(TestServer::start_live(good_answers(), &[]).await).await
+}
+
+async fn accounts_on(test_server: TestServer) -> AccountsFixture {
     // Nobody was added yet: whoever sits at the machine is the operator.
     test_server.add_user(&Caller::default(), "Root@Example.org", "admin").await;
     let admin = test_server.session("root@example.org").await;

@@ -9,7 +9,7 @@ use patchwright_domain::{JobId, JobStatus, TaskId, Usage};
 use patchwright_testkit::server::Script;
 use serde_json::{Value, json};
 
-use super::accounts_fixture::{AccountsFixture, Caller, Method, PASSWORD, accounts_fixture};
+use super::accounts_fixture::{AccountsFixture, Caller, Method, PASSWORD, live_accounts_fixture};
 use super::chromium::Browser;
 use super::test_server::{REPO, TestServer, good_answers};
 
@@ -19,7 +19,7 @@ const INTERACTIVE: f64 = 3_000.0;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_logs_in_starts_an_issue_watches_it_and_merges() {
     let Some(browser) = Browser::start().await else { return };
-    let AccountsFixture { test_server, issue, .. } = accounts_fixture().await;
+    let AccountsFixture { test_server, issue, .. } = live_accounts_fixture().await;
     let url = |path: &str| test_server.url(path);
     browser.go(&url(&format!("/issues/{issue}"))).await;
     browser.judge_everywhere("login").await;
@@ -66,7 +66,7 @@ async fn a_person_logs_in_starts_an_issue_watches_it_and_merges() {
 async fn empty_house() -> TestServer {
     let mut answers = vec![Script::Answer("ready".to_owned())];
     answers.extend(good_answers());
-    TestServer::start(answers).await
+    TestServer::start_live(answers, &[]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,7 +157,7 @@ async fn the_job_shows_how_it_came_about(browser: &Browser) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_administrator_finds_everything_that_can_be_set() {
     let Some(browser) = Browser::start().await else { return };
-    let AccountsFixture { test_server, admin, .. } = accounts_fixture().await;
+    let AccountsFixture { test_server, admin, .. } = live_accounts_fixture().await;
     let url = |path: &str| test_server.url(path);
     test_server.node(&admin, "builder-1").await;
     browser.go(&url("/settings")).await;
@@ -244,7 +244,7 @@ async fn a_month_of_work(test_server: &TestServer) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_ended_is_told_and_a_form_of_another_page_is_not_taken() {
     let Some(browser) = Browser::start().await else { return };
-    let AccountsFixture { test_server, .. } = accounts_fixture().await;
+    let AccountsFixture { test_server, .. } = live_accounts_fixture().await;
     browser.go(&test_server.url("/issues")).await;
     browser.log_in("olga", PASSWORD).await;
     browser.see("td button.start.pending").await;
@@ -268,7 +268,7 @@ async fn a_session_that_ended_is_told_and_a_form_of_another_page_is_not_taken() 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_page_is_light_and_soon_of_use() {
     let Some(browser) = Browser::start().await else { return };
-    let AccountsFixture { test_server, .. } = accounts_fixture().await;
+    let AccountsFixture { test_server, .. } = live_accounts_fixture().await;
     browser.go(&test_server.url("/issues")).await;
     browser.log_in("olga", PASSWORD).await;
     browser.see("[data-live]:not([hidden])").await;
@@ -291,7 +291,7 @@ async fn the_first_page_is_light_and_soon_of_use() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_of_any_length_is_shown_in_its_colours_and_can_do_nothing() {
     let Some(browser) = Browser::start().await else { return };
-    let AccountsFixture { test_server, owner, issue, .. } = accounts_fixture().await;
+    let AccountsFixture { test_server, owner, issue, .. } = live_accounts_fixture().await;
     let started = test_server.ask(&owner, Method::Post, &format!("/api/v1/issues/{issue}/start"), None).await;
     let task: Value = started.json().unwrap();
     let job: JobId = task["job_id"].as_str().unwrap().parse().unwrap();

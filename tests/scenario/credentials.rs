@@ -50,7 +50,7 @@ async fn the_narrowest_credential_opens_a_repository_and_no_secret_comes_out_aga
     let task: Value = post(&test_server, &format!("/api/v1/issues/{issue}/start"), &json!({})).await.json().unwrap();
     let job = test_server.expect_end(task["job_id"].as_str().unwrap().parse().unwrap()).await;
     assert_eq!(job.status(), JobStatus::Succeeded, "{:?}", job.failure);
-    test_server.printed(0).await;
+    test_server.expect_comments(0).await;
 
     let all = json_of(&test_server, "/api/v1/credentials").await;
     assert!(all["items"][0]["last_used_at"].is_string() && all["items"][1]["last_used_at"].is_null(), "{all:#}");

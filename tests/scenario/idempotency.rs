@@ -111,6 +111,6 @@ async fn a_viewer_sees_jobs_go_on_over_a_websocket_and_a_foreign_page_sees_nothi
         }
     }
     drop(socket);
-    test_server.printed(0).await;
+    test_server.expect_comments(0).await;
     test_server.finish().await;
 }

@@ -82,7 +82,7 @@ async fn two_programs_that_mention_each_other_are_told_once_and_then_not_heard()
         let expected = if n < 3 { (202, Value::Null) } else { (200, json!("rate_limited")) };
         assert_eq!((answer.status, reply["reason"].clone()), expected, "{reply}");
     }
-    test_server.printed(4).await;
+    test_server.expect_comments(4).await;
     let comments = test_server.github.comments_on(42);
     assert_eq!(comments.len(), 4, "three answers and one notice: {comments:#?}");
     assert!(comments[3].starts_with("I take 3 requests an hour on one issue"), "{}", comments[3]);
@@ -126,6 +126,7 @@ async fn mentions_are_found_where_no_delivery_can_come() {
     let test_server = TestServer::start_with(good_answers(), &git_settings).await;
     let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     test_server.github.list_comment(77, 42, "alice", "@patchwright fix", &now);
+    test_server.wait_until("the comment is found", async || test_server.newest_job().await.is_some()).await;
     let job = test_server.expect_a_job().await;
     let job = test_server.expect_end(job).await;
     assert_eq!((job.trigger.comment_id.as_deref(), job.trigger.actor.as_str()), (Some("77"), "alice"));

@@ -101,14 +101,6 @@ impl Site {
     pub(super) async fn settle(&self) {
         loop {
             self.test_server.run_until_idle().await;
-            let depth = {
-                use patchwright_core::query::Queries as _;
-                self.test_server.app().store.queue_depth().await.unwrap()
-            };
-            if depth.queued + depth.running > 0 {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-                continue;
-            }
             let reply = self.jira.deliveries();
             if reply.is_empty() {
                 return;
@@ -338,10 +330,11 @@ async fn whatever_happens_the_issue_is_told_and_told_once() {
     // A job that fails, and one that is cancelled.
     let site = Site::start(vec![Script::Silence(std::time::Duration::from_secs(60))]).await;
     assert_eq!(site.comment("@patchwright fix").await.status, 202);
-    while site.test_server.llm.asked().is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    let work = site.test_server.run_aside();
+    site.test_server.llm.wait_for_requests(1).await;
     assert_eq!(site.comment("@patchwright cancel").await.status, 202);
+    site.test_server.run_due().await;
+    work.await.unwrap();
     site.settle().await;
     let comments = site.jira.comments_on("PROJ-12");
     assert!(

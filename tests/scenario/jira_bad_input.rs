@@ -303,9 +303,8 @@ async fn nothing_that_was_acknowledged_is_lost() {
     site.jira.refuse_service_account(true);
     assert_eq!(site.comment("@patchwright fix").await.status, 202);
     site.test_server.restart().await;
-    while !site.jira.requests().iter().any(|request| request.ends_with("/issue/10042")) {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    site.test_server.run_due().await;
+    assert!(site.jira.requests().iter().any(|request| request.ends_with("/issue/10042")));
     site.jira.refuse_service_account(false);
     site.settle().await;
     let jobs = site.jobs().await;

@@ -6,7 +6,7 @@ use patchwright_domain::JobStatus;
 use patchwright_http::Request;
 use serde_json::{Value, json};
 
-use super::accounts_fixture::{AccountsFixture, Caller, Method, PASSWORD, accounts_fixture};
+use super::accounts_fixture::{AccountsFixture, Caller, Method, PASSWORD, accounts_fixture, live_accounts_fixture};
 use super::test_server::{REPO, TestServer};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,7 +213,7 @@ async fn an_issue_is_opened_started_and_merged_by_its_owner() {
     let actions: Vec<&str> =
         record["items"].as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap()).collect();
     assert_eq!(&actions[..3], ["issue.merged", "issue.started", "issue.opened"]);
-    test_server.printed(0).await;
+    test_server.expect_comments(0).await;
     accounts_fixture.test_server.finish().await;
 }
 
@@ -336,7 +336,7 @@ async fn watch(stream: &mut patchwright_http::StreamingResponse, fits: impl Fn(&
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_sees_a_job_go_on_and_resumes_after_a_break() {
-    let accounts_fixture = accounts_fixture().await;
+    let accounts_fixture = live_accounts_fixture().await;
     let AccountsFixture { test_server, owner, issue, .. } = &accounts_fixture;
     let open = async |path: &str, last: Option<&str>| {
         let mut request = Request::get(test_server.url(path)).header("cookie", owner.cookie.as_deref().unwrap());
@@ -362,7 +362,7 @@ async fn a_viewer_sees_a_job_go_on_and_resumes_after_a_break() {
     let mut job = open(&format!("/api/v1/jobs/{job_id}/events"), None).await;
     watch(&mut job, |event| event["stages"] == json!(["succeeded", "succeeded", "succeeded", "succeeded"])).await;
     drop((board, job));
-    test_server.printed(0).await;
+    test_server.expect_comments(0).await;
     accounts_fixture.test_server.finish().await;
 }
 

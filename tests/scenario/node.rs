@@ -95,7 +95,7 @@ async fn a_program_of_others_makes_the_change_and_the_tests_judge_it() {
     let live =
         shop.test_server.get(&format!("/api/v1/tasks/{}/logs/stream", task["id"].as_str().unwrap())).await.text();
     assert!(live.contains("event: log\n") && live.ends_with("event: end\ndata: success\n\n"), "{live}");
-    shop.test_server.printed(0).await;
+    shop.test_server.expect_comments(0).await;
     shop.test_server.finish().await;
 }
 
@@ -154,16 +154,12 @@ impl Shop {
     async fn given_to(&self, node: &Foreign) -> (Value, String) {
         let started: Value = self.start(json!({"node_id": node.id})).await.json().unwrap();
         let path = format!("/api/v1/tasks/{}", started["id"].as_str().unwrap());
-        for _ in 0..500 {
-            let task: Value = self.test_server.get(&path).await.json().unwrap();
-            if task["node_id"] == node.id.as_str() {
-                let job = format!("/api/v1/jobs/{}", task["job_id"].as_str().unwrap());
-                let job: Value = self.test_server.get(&job).await.json().unwrap();
-                return (task, job["branch"].as_str().unwrap().to_owned());
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-        panic!("the node is given nothing");
+        self.test_server.run_until_idle().await;
+        let task: Value = self.test_server.get(&path).await.json().unwrap();
+        assert_eq!(task["node_id"], node.id.as_str(), "the node is given nothing");
+        let job = format!("/api/v1/jobs/{}", task["job_id"].as_str().unwrap());
+        let job: Value = self.test_server.get(&job).await.json().unwrap();
+        (task, job["branch"].as_str().unwrap().to_owned())
     }
 
     async fn report(&self, node: &Foreign, report: &Value) -> Response {
@@ -215,7 +211,7 @@ async fn a_node_of_another_make_reports_the_branch_that_it_pushed() {
     assert_eq!(shop.test_server.github.pulls().len(), 1);
     let issue: Value = shop.test_server.get(&format!("/api/v1/issues/{}", shop.issue)).await.json().unwrap();
     assert_eq!(issue["status"], "pending_merge");
-    shop.test_server.printed(0).await;
+    shop.test_server.expect_comments(0).await;
     shop.test_server.finish().await;
 }
 

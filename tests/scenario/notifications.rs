@@ -1,6 +1,6 @@
 //! People are told: where they want to be, of what they want, signed, and once.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use patchwright_http::{Request, Response};
 use patchwright_testkit::server::{HookServer, Posted, SmtpServer};
@@ -24,19 +24,11 @@ async fn channel(test_server: &TestServer, kind: &str, target: &str, secret: Opt
     made.json().unwrap()
 }
 
-async fn until<T>(what: &str, mut find: impl AsyncFnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = find().await {
-            return found;
-        }
-        assert!(began.elapsed() < Duration::from_secs(60), "it never happens that {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-async fn taken(hook: &HookServer, count: usize) -> Vec<Posted> {
-    until("everything is taken", async || Some(hook.posted()).filter(|posted| posted.len() >= count)).await
+async fn taken(test_server: &TestServer, hook: &HookServer, count: usize) -> Vec<Posted> {
+    test_server.run_until_idle().await;
+    let posted = hook.posted();
+    assert!(posted.len() >= count, "{posted:#?}");
+    posted
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,9 +47,9 @@ async fn a_job_is_told_to_every_channel_in_its_own_form() {
     let listed = test_server.get("/api/v1/notifications").await.text();
     assert!(!listed.contains(secret) && !listed.contains("feishu-secret"), "{listed}");
     let job = test_server.fix().await;
-    test_server.printed(0).await;
+    test_server.expect_comments(0).await;
 
-    let hooked = taken(&hooks[0], 2).await;
+    let hooked = taken(&test_server, &hooks[0], 2).await;
     let types: Vec<Value> = hooked.iter().map(|posted| serde_json::from_str(&posted.body).unwrap()).collect();
     let kinds: std::collections::BTreeSet<&str> = types.iter().map(|body| body["type"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["job.succeeded", "pull_request.opened"].into(), "{types:#?}");
@@ -69,14 +61,14 @@ async fn a_job_is_told_to_every_channel_in_its_own_form() {
         let signed = format!("{}.{}.{}", header("webhook-id"), header("webhook-timestamp"), posted.body);
         assert_eq!(header("webhook-signature"), format!("v1,{}", hmac(&unpacked(secret), &signed)));
     }
-    let slack: Value = serde_json::from_str(&taken(&hooks[1], 2).await[1].body).unwrap();
+    let slack: Value = serde_json::from_str(&taken(&test_server, &hooks[1], 2).await[1].body).unwrap();
     assert!(slack["text"].as_str().unwrap().contains("acme/demo#42"), "{slack}");
-    let feishu: Value = serde_json::from_str(&taken(&hooks[2], 2).await[0].body).unwrap();
+    let feishu: Value = serde_json::from_str(&taken(&test_server, &hooks[2], 2).await[0].body).unwrap();
     let key = format!("{}\nfeishu-secret", feishu["timestamp"].as_str().unwrap());
     assert_eq!((&feishu["msg_type"], &feishu["sign"]), (&"text".into(), &hmac(key.as_bytes(), "").into()));
-    let dingtalk = &taken(&hooks[3], 2).await[0];
+    let dingtalk = &taken(&test_server, &hooks[3], 2).await[0];
     assert!(dingtalk.path.contains("timestamp=") && dingtalk.path.contains("sign="), "{}", dingtalk.path);
-    let mails = until("the mails are there", async || Some(mail.mails()).filter(|mails| mails.len() >= 2)).await;
+    let mails = mail.mails();
     let mail = mails.iter().find(|mail| mail.contains("the job is done")).unwrap();
     assert!(
         mail.contains("RCPT TO:<olga@example.org>") && mail.contains("Subject: [patchwright] acme/demo#42"),
@@ -109,13 +101,12 @@ async fn who_does_not_answer_is_told_again_and_who_refuses_is_not() {
     for id in [&late_id, &gone_id] {
         assert_eq!(post(&test_server, &format!("/api/v1/notifications/{id}/test"), &json!({})).await.status, 202);
     }
-    let tries = taken(&late, 2).await;
+    test_server.run_until_idle().await;
+    test_server.advance(Duration::from_secs(10)).await;
+    let tries = taken(&test_server, &late, 2).await;
     assert_eq!(tries[0].headers["webhook-id"], tries[1].headers["webhook-id"], "it is the same one");
-    let dead = until("one is given up", async || {
-        let failed: Value = test_server.get("/api/v1/notifications/failed").await.json().unwrap();
-        Some(failed["items"][0].clone()).filter(Value::is_object)
-    })
-    .await;
+    let failed: Value = test_server.get("/api/v1/notifications/failed").await.json().unwrap();
+    let dead = &failed["items"][0];
     assert_eq!(dead["channel_id"], gone_id.as_str());
     assert!(dead["error"].as_str().unwrap().contains("410"), "{dead}");
     assert_eq!(gone.posted().len(), 1);
@@ -132,11 +123,10 @@ async fn addresses_of_this_network_are_not_told_anything_unless_an_administrator
         let id = made["id"].as_str().unwrap();
         post(&test_server, &format!("/api/v1/notifications/{id}/test"), &json!({})).await;
     }
-    let dead = until("all three are tried", async || {
-        let log: Value = test_server.get("/api/v1/notifications/failed").await.json().unwrap();
-        Some(log["items"].clone()).filter(|items| items.as_array().unwrap().len() >= 2)
-    })
-    .await;
+    test_server.run_until_idle().await;
+    let failed: Value = test_server.get("/api/v1/notifications/failed").await.json().unwrap();
+    let dead = &failed["items"];
+    assert!(dead.as_array().unwrap().len() >= 2, "{dead}");
     assert!(dead[0]["error"].as_str().unwrap().contains("ALLOW_PRIVATE_ADDRESSES"), "{dead}");
     assert!(near.posted().is_empty());
     test_server.finish().await;
@@ -161,8 +151,8 @@ async fn a_channel_gets_another_name_other_events_and_another_secret() {
         assert_eq!(answer.status, 400, "{wrong}: {}", answer.text());
     }
     test_server.fix().await;
-    test_server.printed(0).await;
-    let posted = taken(&hook, 1).await;
+    test_server.expect_comments(0).await;
+    let posted = taken(&test_server, &hook, 1).await;
     let header = |name: &str| posted[0].headers[name].as_str();
     let signed = format!("{}.{}.{}", header("webhook-id"), header("webhook-timestamp"), posted[0].body);
     assert_eq!(header("webhook-signature"), format!("v1,{}", hmac(&unpacked(secret), &signed)));

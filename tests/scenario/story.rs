@@ -9,7 +9,8 @@ use super::test_server::{FILES, REPO, TestServer, accepted, analysis, good_answe
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_comment_becomes_a_pull_request_whose_tests_pass() {
-    let mut test_server = TestServer::start(good_answers()).await;
+    // Live, so that the panel is edited while the job runs.
+    let mut test_server = TestServer::start_live(good_answers(), &[]).await;
     let job = test_server.fix().await;
     assert_eq!((job.status(), job.verdict), (JobStatus::Succeeded, Some(Verdict::FixedProven)), "{:?}", job.failure);
 
@@ -84,9 +85,8 @@ async fn a_job_that_waits_says_where_it_stands_and_about_how_long() {
     test_server.fix().await;
     let asked = test_server.llm.asked().len();
     let runs = accepted(&test_server.post_comment("@patchwright fix: again").await);
-    while test_server.llm.asked().len() == asked {
-        tokio::task::yield_now().await;
-    }
+    let work = test_server.run_aside();
+    test_server.llm.wait_for_requests(asked + 1).await;
     let waits = accepted(&test_server.post_comment("@patchwright fix: and once more").await);
     let shown: Value = test_server.get(&format!("/api/v1/jobs/{waits}")).await.json().unwrap();
     assert_eq!((&shown["status"], &shown["queue_position"]), (&"queued".into(), &1.into()), "{shown}");
@@ -95,6 +95,9 @@ async fn a_job_that_waits_says_where_it_stands_and_about_how_long() {
     assert!(shown["queue_position"].is_null() && shown["estimated_wait_seconds"].is_null(), "{shown}");
     for job in [waits, runs] {
         test_server.send(patchwright_http::Request::post(test_server.url(&format!("/api/v1/jobs/{job}/cancel")))).await;
+    }
+    work.await.unwrap();
+    for job in [waits, runs] {
         test_server.expect_end(job).await;
     }
     test_server.finish().await;
@@ -106,11 +109,11 @@ async fn restart_stops_what_runs_and_begins_anew() {
     script.extend(good_answers());
     let mut test_server = TestServer::start(script).await;
     let first = accepted(&test_server.post_comment("@patchwright fix").await);
-    while test_server.llm.asked().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    let work = test_server.run_aside();
+    test_server.llm.wait_for_requests(1).await;
     let second = accepted(&test_server.post_comment("@patchwright restart, but with +").await);
     assert_ne!(first, second);
+    work.await.unwrap();
     assert_eq!(test_server.expect_end(first).await.status(), JobStatus::Cancelled);
     let done = test_server.expect_end(second).await;
     assert_eq!(done.verdict, Some(Verdict::FixedProven), "{:?}", done.failure);
@@ -216,10 +219,10 @@ async fn a_stopped_server_goes_on_where_it_was() {
     let mut test_server = TestServer::start_with(script, &[("SHUTDOWN_TIMEOUT", "1")]).await;
     let answer = test_server.post_comment("@patchwright fix").await;
     let id = super::test_server::accepted(&answer);
-    while test_server.llm.asked().len() < 2 {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    let work = test_server.run_aside();
+    test_server.llm.wait_for_requests(2).await;
     test_server.restart().await;
+    work.await.unwrap();
     let job = test_server.expect_end(id).await;
     assert_eq!(job.verdict, Some(Verdict::FixedProven), "{:?}", job.failure);
     let purposes = test_server.llm.asked().len();

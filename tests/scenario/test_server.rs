@@ -1,9 +1,14 @@
 //! One running Patchwright with everything around it: GitHub, git and the model, all over real HTTP.
+//!
+//! The server's work is driven by hand: nothing happens behind a test's back but the requests that it sends, and
+//! [`TestServer::run_until_idle`] returns when everything that is due is done. What is scheduled for later, such as a
+//! retry, comes at once, because the clock is moved to it. Dropping a server asserts that nothing is left in its outbox.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use patchwright_core::Secret;
-use patchwright_core::query::Queries as _;
+use patchwright_core::query::{JobFilter, Queries as _};
+use patchwright_core::store::Store as _;
 use patchwright_core::webhook::SigningKeys;
 use patchwright_domain::{Job, JobId};
 use patchwright_http::{HttpClient, HttpOptions, Request, Response, Retry};
@@ -17,8 +22,8 @@ use serde_json::{Value, json};
 pub(crate) const SECRET: &str = "webhook-secret-canary-9876543210";
 /// The repository of every story.
 pub(crate) const REPO: &str = "acme/demo";
-/// The longest time that one story may take; a slow machine compiles and tests in it.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(120);
+/// What is due later than this is not scheduled but parked, such as a plan that waits for approval.
+const MAX_SCHEDULE: Duration = Duration::from_secs(3600);
 
 /// A small Python library with a bug and a failing test.
 pub(crate) const FILES: &[(&str, &str)] = &[
@@ -64,6 +69,9 @@ pub(crate) struct TestServer {
     folder: tempfile::TempDir,
     settings: Vec<(String, String)>,
     deliveries: u32,
+    /// Whether loops take the server's work, as they do for a browser or a node that waits for what comes.
+    live: bool,
+    may_leave_work: bool,
 }
 
 impl TestServer {
@@ -74,6 +82,15 @@ impl TestServer {
 
     /// The same with other settings.
     pub(crate) async fn start_with(script: Vec<Script>, settings: &[(&str, &str)]) -> Self {
+        Self::start_as(script, settings, false).await
+    }
+
+    /// The same with a server that works by itself, for whoever watches it live.
+    pub(crate) async fn start_live(script: Vec<Script>, settings: &[(&str, &str)]) -> Self {
+        Self::start_as(script, settings, true).await
+    }
+
+    async fn start_as(script: Vec<Script>, settings: &[(&str, &str)], live: bool) -> Self {
         patchwright_http::install_tls();
         let git = GitServer::start();
         git.make(REPO, FILES);
@@ -108,8 +125,19 @@ impl TestServer {
             all.push(own(name, value));
         }
         let http = HttpClient::new(&HttpOptions::default()).unwrap();
-        let mut test_server =
-            Self { git, github, gitcode, llm, http, server: None, folder, settings: all, deliveries: 0 };
+        let mut test_server = Self {
+            git,
+            github,
+            gitcode,
+            llm,
+            http,
+            server: None,
+            folder,
+            settings: all,
+            deliveries: 0,
+            live,
+            may_leave_work: false,
+        };
         test_server.restart().await;
         test_server
     }
@@ -119,7 +147,8 @@ impl TestServer {
         self.stop().await;
         let layers = Layers { env: self.settings.clone(), ..Layers::default() };
         let config = Config::load(&layers).unwrap();
-        let server = Server::start(config, Overrides::default()).await.unwrap();
+        let overrides = Overrides { manual: !self.live, ..Overrides::default() };
+        let server = Server::start(config, overrides).await.unwrap();
         self.server = Some(server);
     }
 
@@ -136,29 +165,75 @@ impl TestServer {
         }
     }
 
-    /// Waits until everything is said.
+    /// Does everything that is due or scheduled, until nothing is.
     pub(crate) async fn run_until_idle(&self) {
-        let began = Instant::now();
+        if self.live {
+            return self.wait_until("nothing is left to do", async || self.is_idle().await).await;
+        }
+        let server = self.server.as_ref().unwrap();
         loop {
-            let depth = self.server.as_ref().unwrap().app().store.queue_depth().await.unwrap();
-            if depth.effects + depth.events == 0 {
+            server.run_until_idle().await.unwrap();
+            let depth = self.app().store.queue_depth().await.unwrap();
+            let now = server.app().engine.now();
+            let due = server.app().store.next_due(now).await.unwrap();
+            let Some(due) = due.filter(|_| depth.queued + depth.effects + depth.events > 0) else { return };
+            let wait = Duration::try_from(due.duration_since(now)).unwrap();
+            if wait > MAX_SCHEDULE {
                 return;
             }
-            assert!(began.elapsed() < WAIT_TIMEOUT, "something is left unsaid");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            server.app().clock.advance(wait);
         }
     }
 
-    /// Ends the story once everything is said: nothing may be left to do.
+    /// Does what is due now, and leaves what is scheduled for later.
+    pub(crate) async fn run_due(&self) {
+        self.server.as_ref().unwrap().run_until_idle().await.unwrap();
+    }
+
+    /// Lets time pass, then does everything that is due or scheduled.
+    pub(crate) async fn advance(&self, by: Duration) {
+        self.app().clock.advance(by);
+        self.run_until_idle().await;
+    }
+
+    /// Runs the server's work aside from the test, which does something in the middle of it.
+    pub(crate) fn run_aside(&self) -> tokio::task::JoinHandle<()> {
+        let work = self.server.as_ref().unwrap().run_until_idle();
+        tokio::spawn(async move {
+            work.await.unwrap();
+        })
+    }
+
+    /// Whether nothing is queued, running or waiting to be sent.
+    async fn is_idle(&self) -> bool {
+        let depth = self.app().store.queue_depth().await.unwrap();
+        depth.queued + depth.running + depth.effects + depth.events == 0
+    }
+
+    /// Waits until something is so, which a server that works by itself brings about. Looked at after each write.
+    pub(crate) async fn wait_until(&self, what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+        let mut writes = self.app().engine.subscribe();
+        let waiting = async {
+            while !is_so().await {
+                // What the outside does, and the end of a delivery, is no write of the engine's.
+                let _ = tokio::time::timeout(Duration::from_millis(200), writes.changed()).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(120), waiting).await;
+        assert!(waited.is_ok(), "it does not come about that {what}");
+    }
+
+    /// Ends the story once everything is done: nothing may be left.
     pub(crate) async fn finish(mut self) {
         self.run_until_idle().await;
-        let depth = self.server.as_ref().unwrap().app().store.queue_depth().await.unwrap();
+        let depth = self.app().store.queue_depth().await.unwrap();
         assert_eq!((depth.queued, depth.running, depth.effects), (0, 0, 0), "something is left undone");
         self.stop().await;
     }
 
     /// Ends the story with whatever is left: nobody works here.
     pub(crate) async fn abandon(mut self) {
+        self.may_leave_work = true;
         self.stop().await;
     }
 
@@ -224,18 +299,12 @@ impl TestServer {
         self.send(Request::get(self.url(path))).await
     }
 
-    /// Waits until the job has ended and everything it says outside is said.
+    /// Does everything there is to do, and returns the job, which has ended by then.
     pub(crate) async fn expect_end(&self, id: JobId) -> Job {
-        let app = self.app();
-        let began = Instant::now();
-        loop {
-            let job = app.engine.job(id).await.unwrap().expect("the job is there");
-            if job.status().is_terminal() && app.store.queue_depth().await.unwrap().effects == 0 {
-                return app.engine.job(id).await.unwrap().unwrap();
-            }
-            assert!(began.elapsed() < WAIT_TIMEOUT, "the job does not end: {job:#?}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        self.run_until_idle().await;
+        let job = self.app().engine.job(id).await.unwrap().expect("the job is there");
+        assert!(job.status().is_terminal(), "the job does not end: {job:#?}");
+        job
     }
 
     /// Asks for a fix and waits for its end.
@@ -276,7 +345,7 @@ pub(crate) fn accepted(answer: &Response) -> JobId {
 }
 
 impl TestServer {
-    /// Waits until every reply is out, then ends the story.
+    /// Expects one reply of help, then ends the story.
     pub(crate) async fn finish_after_reply(self) {
         self.run_until_idle().await;
         let comments = self.github.comments_on(42);
@@ -284,26 +353,33 @@ impl TestServer {
         self.finish().await;
     }
 
-    /// Waits until so many comments are on the issue and no more are to come.
-    pub(crate) async fn printed(&self, comments: usize) {
-        let began = Instant::now();
-        while self.github.comments_on(42).len() < comments || self.app().store.queue_depth().await.unwrap().effects > 0
-        {
-            assert!(began.elapsed() < WAIT_TIMEOUT, "it is not said");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+    /// Does everything there is to do, and expects so many comments on the issue at least.
+    pub(crate) async fn expect_comments(&self, count: usize) {
+        self.run_until_idle().await;
+        let comments = self.github.comments_on(42);
+        assert!(comments.len() >= count, "{comments:#?}");
     }
 
-    /// Waits until there is a job.
+    /// Returns the newest job, which the events that came in until now have started.
     pub(crate) async fn expect_a_job(&self) -> JobId {
-        let began = Instant::now();
-        loop {
-            let filter = patchwright_core::query::JobFilter { limit: 1, ..Default::default() };
-            if let Some(job) = self.app().store.jobs(filter).await.unwrap().first() {
-                return job.id;
-            }
-            assert!(began.elapsed() < WAIT_TIMEOUT, "no job comes");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        self.newest_job().await.expect("there is a job")
+    }
+
+    pub(crate) async fn newest_job(&self) -> Option<JobId> {
+        let jobs = self.app().store.jobs(JobFilter { limit: 1, ..JobFilter::default() }).await.unwrap();
+        jobs.first().map(|job| job.id)
+    }
+}
+
+impl Drop for TestServer {
+    /// A story that ends without a word about what is left must leave nothing to be sent.
+    fn drop(&mut self) {
+        let Some(server) = self.server.take() else { return };
+        if self.may_leave_work || std::thread::panicking() {
+            return;
         }
+        let store = server.app().store.clone();
+        let depth = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(store.queue_depth()));
+        assert_eq!(depth.unwrap().effects, 0, "the outbox is not empty; `run_until_idle` before the end");
     }
 }

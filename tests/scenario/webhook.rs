@@ -153,11 +153,14 @@ async fn a_second_wish_while_a_job_runs_is_told_of_it() {
     let script = vec![Script::Silence(std::time::Duration::from_secs(60))];
     let mut test_server = TestServer::start_with(script, &[("SHUTDOWN_TIMEOUT", "1")]).await;
     let first = accepted(&test_server.post_comment("@patchwright fix").await);
+    let work = test_server.run_aside();
+    test_server.llm.wait_for_requests(1).await;
     let second = test_server.post_comment("@patchwright fix").await;
     assert_eq!((second.status, &body(&second)["reason"]), (200, &"job_active".into()));
     assert_eq!(body(&second)["job_id"], first.to_string());
     let cancelled = test_server.post_comment("@patchwright cancel").await;
     assert_eq!((cancelled.status, &body(&cancelled)["command"]), (202, &"cancel".into()));
+    work.await.unwrap();
     let job = test_server.expect_end(first).await;
     assert_eq!(job.status(), patchwright_domain::JobStatus::Cancelled);
     assert!(test_server.github.comments_on(42).pop().unwrap().contains("The job was cancelled"));

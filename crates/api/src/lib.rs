@@ -6,6 +6,7 @@ mod auth;
 mod calls;
 mod channels;
 mod credentials;
+mod docs_pages;
 mod error;
 mod events;
 mod extract;

@@ -167,7 +167,7 @@ pub(crate) async fn progress(
     let task = open_task(&node, &id, &state).await?;
     let session = state.management.engine().task_session(task);
     let job = if let Some(event) = body.event {
-        Some(session.report_once(body.number, event).await?)
+        Some(session.report_once(body.number, event.into()).await?)
     } else {
         session.renew_lease().await?;
         None

@@ -1,4 +1,4 @@
-//! The OpenAPI description, generated from the code, and the pages that show it.
+//! The OpenAPI description, generated from the code.
 
 use actix_web::HttpResponse;
 use patchwright_management::Platform;
@@ -8,7 +8,6 @@ use utoipa::OpenApi;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{RefOr, Required, ResponseBuilder};
-use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
     audit, auth, calls, channels, credentials, events, issues, jira_links, jira_sites, jobs, logs, node_protocol,
@@ -115,15 +114,6 @@ fn name_platforms(value: &mut Value, platforms: &[Platform]) {
         }
         _ => {}
     }
-}
-
-/// Returns the service of the pages that show the description. They load nothing from other hosts.
-pub(crate) fn pages() -> SwaggerUi {
-    SwaggerUi::new("/api/docs/{tail:.*}").config(Config::from("/api/openapi.json"))
-}
-
-pub(crate) async fn redirect_to_pages() -> HttpResponse {
-    HttpResponse::Found().insert_header(("location", "/api/docs/index.html")).finish()
 }
 
 pub(crate) async fn document(state: actix_web::web::Data<crate::State>) -> HttpResponse {

@@ -7,9 +7,9 @@ use patchwright_domain::PlatformId;
 
 use crate::error::ApiError;
 use crate::{
-    Api, State, audit, auth, calls, channels, credentials, events, health, idempotency, issues, jira_links, jira_sites,
-    jira_webhook, jobs, logs, node_protocol as protocol, nodes, oidc, openapi, repositories, response, socket, stats,
-    tasks, users, webhook,
+    Api, State, audit, auth, calls, channels, credentials, docs_pages, events, health, idempotency, issues, jira_links,
+    jira_sites, jira_webhook, jobs, logs, node_protocol as protocol, nodes, oidc, openapi, repositories, response,
+    socket, stats, tasks, users, webhook,
 };
 
 /// Registers the management API under `/api/v1` with the protocol of remote nodes, the health endpoints and the OpenAPI
@@ -24,8 +24,8 @@ pub fn routes(api: &Api) -> impl FnOnce(&mut ServiceConfig) + use<> {
             .service(resource("/readyz").route(get().to(health::ready)))
             .service(resource("/api/status").route(get().to(health::status)))
             .service(resource("/api/openapi.json").route(get().to(openapi::document)))
-            .service(resource("/api/docs").route(get().to(openapi::redirect_to_pages)))
-            .service(openapi::pages())
+            .service(resource("/api/docs").route(get().to(docs_pages::redirect_to_index)))
+            .service(resource("/api/docs/{part}").route(get().to(docs_pages::part)))
             .service(management())
             .default_service(web::to(response::not_found));
     }

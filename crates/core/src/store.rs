@@ -316,6 +316,7 @@ pub trait Store: Send + Sync {
     /// changed.
     async fn forget(&self, retention: Retention) -> Result<u64, StoreError>;
 
-    /// Returns the first time after `after` at which a job or an effect becomes due by itself; `None` when none does.
+    /// Returns the first time after `after` at which a job, an effect or, where the store has these, a tracker's event or a
+    /// notification becomes due by itself; `None` when none does.
     async fn next_due(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::civil::Date;
-use patchwright_domain::job::JobEvent;
+use patchwright_domain::job::WorkerEvent;
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::money::Budget;
@@ -205,7 +205,7 @@ pub trait TaskSession: Send + Sync {
     async fn renew_lease(&self) -> Result<(), TaskSessionError>;
 
     /// Reports an event of the job and returns the job as it stands afterwards.
-    async fn report(&self, event: JobEvent) -> Result<Job, TaskSessionError>;
+    async fn report(&self, event: WorkerEvent) -> Result<Job, TaskSessionError>;
 
     /// Returns a git credential for the repository, for the next call only; `None` when none is needed.
     async fn credential(&self) -> Result<Option<GitCredential>, TaskSessionError>;

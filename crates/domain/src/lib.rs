@@ -28,7 +28,7 @@ pub use id::{
 };
 pub use issue::{Issue, IssueEvent, IssueRef, IssueStatus, TrackerRef};
 pub use issue_number::IssueNumber;
-pub use job::{Job, JobEvent, JobStatus, JobSummary};
+pub use job::{Job, JobEvent, JobStatus, JobSummary, WorkerEvent};
 pub use money::Usage;
 pub use path::RepoPath;
 pub use platform::PlatformId;

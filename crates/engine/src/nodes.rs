@@ -10,7 +10,7 @@ use patchwright_core::task_session::{Assignment, Refusal, TaskOutcome, TaskSessi
 use patchwright_domain::job::JobState;
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::stage::StageKind;
-use patchwright_domain::{BranchName, JobEvent, NodeId, RepoPath, Task, TaskId, TaskStatus, Usage};
+use patchwright_domain::{BranchName, JobEvent, NodeId, RepoPath, Task, TaskId, TaskStatus, Usage, WorkerEvent};
 
 use crate::Engine;
 use crate::change::ChangeError;
@@ -93,7 +93,6 @@ impl Engine {
         if given.job.branch != branch {
             return Err(refused(format!("the task's branch is `{}`, not `{branch}`", given.job.branch)).into());
         }
-        let epoch = given.job.epoch;
         let commit = match self.look_at(&session, &given).await {
             Ok(commit) => commit,
             Err(TaskSessionError::Refused(refusal)) if !refusal.fault.is_retryable() => {
@@ -105,13 +104,13 @@ impl Engine {
         let reason = "a program of the node's own made the change";
         for stage in [StageKind::Locate, StageKind::Propose, StageKind::Fix] {
             if !given.job.stage(stage).status.is_done() {
-                session.report(JobEvent::StageSkipped { epoch, stage, reason: reason.to_owned() }).await?;
+                session.report(WorkerEvent::StageSkipped { stage, reason: reason.to_owned() }).await?;
             }
         }
-        session.report(JobEvent::BranchPushed { epoch, commit }).await?;
+        session.report(WorkerEvent::BranchPushed { commit }).await?;
         let reason = "the node ran no tests that this server has seen".to_owned();
         if !given.job.stage(StageKind::Verify).status.is_done() {
-            session.report(JobEvent::StageSkipped { epoch, stage: StageKind::Verify, reason }).await?;
+            session.report(WorkerEvent::StageSkipped { stage: StageKind::Verify, reason }).await?;
         }
         session.end(TaskOutcome::Completed { verdict: Verdict::NotRun }).await
     }

@@ -13,7 +13,7 @@ use patchwright_core::task_session::{Assignment, Refusal, TaskOutcome, TaskPolic
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::job::{Failure, JobState, PublishMode, TriggerKind};
-use patchwright_domain::{Job, JobEvent, Refused, Task, TaskEvent, TaskStatus, Usage};
+use patchwright_domain::{Job, JobEvent, Refused, Task, TaskEvent, TaskStatus, Usage, WorkerEvent};
 
 use crate::Engine;
 use crate::backoff::{backoff, signed};
@@ -108,26 +108,23 @@ impl LocalTaskSession<'_> {
     ///
     /// # Errors
     /// As [`TaskSession::report`].
-    pub async fn report_once(&self, number: u64, event: JobEvent) -> Result<Job, TaskSessionError> {
-        let event = self.accept(event)?;
-        match self.engine.change_job_once(&self.task, number, event).await {
+    pub async fn report_once(&self, number: u64, event: WorkerEvent) -> Result<Job, TaskSessionError> {
+        match self.engine.change_job_once(&self.task, number, self.progress(event)).await {
             Ok(job) => Ok(job),
             Err(error) => Err(self.session_error(error).await),
         }
     }
 
-    /// Returns the event as it is stored, if a worker may report it.
-    fn accept(&self, event: JobEvent) -> Result<JobEvent, TaskSessionError> {
-        if !event.is_of_work() || event.epoch() != Some(self.epoch()) {
-            return Err(TaskSessionError::LeaseLost);
-        }
-        Ok(match event {
-            JobEvent::StageSucceeded { epoch, report, comment, usage } => {
+    /// Returns the event of the job for a worker's report, with secrets masked.
+    fn progress(&self, event: WorkerEvent) -> JobEvent {
+        let event = match event {
+            WorkerEvent::StageSucceeded { report, comment, usage } => {
                 let comment = self.engine.ports.tools.redactor().redact(&comment);
-                JobEvent::StageSucceeded { epoch, report, comment, usage }
+                WorkerEvent::StageSucceeded { report, comment, usage }
             }
             other => other,
-        })
+        };
+        JobEvent::progress(self.epoch(), event)
     }
 
     /// Asks the forge whether this may be done, and where.
@@ -201,7 +198,7 @@ impl LocalTaskSession<'_> {
             before = Some(job);
         }
         let inheritance = before.map(|job| job.inheritance()).unwrap_or_default();
-        self.change(JobEvent::BranchInherited { epoch: self.epoch(), inheritance }).await
+        self.change(JobEvent::progress(self.epoch(), WorkerEvent::BranchInherited { inheritance })).await
     }
 
     /// A job that was put off has used fewer tries than it may. One that has used more has broken its workers down:
@@ -324,8 +321,8 @@ impl TaskSession for LocalTaskSession<'_> {
         if renewed { Ok(()) } else { Err(TaskSessionError::LeaseLost) }
     }
 
-    async fn report(&self, event: JobEvent) -> Result<Job, TaskSessionError> {
-        self.change(self.accept(event)?).await
+    async fn report(&self, event: WorkerEvent) -> Result<Job, TaskSessionError> {
+        self.change(self.progress(event)).await
     }
 
     async fn credential(&self) -> Result<Option<GitCredential>, TaskSessionError> {

@@ -11,7 +11,7 @@ use patchwright_core::fault::Fault;
 use patchwright_core::forge::GitCredential;
 use patchwright_core::model_calls::{ModelCall, Transcript};
 use patchwright_core::task_session::{Assignment, Refusal, TaskSession, TaskSessionError};
-use patchwright_domain::job::JobEvent;
+use patchwright_domain::job::WorkerEvent;
 use patchwright_domain::{Job, TaskId, Usage};
 
 use crate::client::{ClientError, ServerClient};
@@ -121,9 +121,9 @@ impl TaskSession for RemoteTaskSession {
         Ok(())
     }
 
-    async fn report(&self, event: JobEvent) -> Result<Job, TaskSessionError> {
+    async fn report(&self, event: WorkerEvent) -> Result<Job, TaskSessionError> {
         let number = self.reported.fetch_add(1, Ordering::Relaxed) + 1;
-        let progress = TaskProgress { number, event: Some(event) };
+        let progress = TaskProgress { number, event: Some(event.into()) };
         let response = retry_until_answered(|| self.client.progress(self.task, &progress)).await?;
         let job = response.job.ok_or_else(|| unavailable("the response has no job"))?;
         self.note(&job);

@@ -2,12 +2,12 @@
 //! version ahead.
 
 use jiff::civil::Date;
-use patchwright_domain::job::JobEvent;
-use patchwright_domain::job::report::Verdict;
+use patchwright_domain::job::report::{FixReport, LocateReport, ProposeReport, StageReport, Verdict, VerifyReport};
 use patchwright_domain::job::stage::StageKind;
+use patchwright_domain::job::{Inheritance, WorkerEvent};
 use patchwright_domain::money::Budget;
 use patchwright_domain::node::Health;
-use patchwright_domain::{Issue, IssueId, Job, JobId, TaskId, Usage};
+use patchwright_domain::{CommitSha, Issue, IssueId, Job, JobId, TaskId, Usage};
 use serde::{Deserialize, Serialize};
 
 use crate::calls::MessageView;
@@ -155,7 +155,111 @@ pub struct TaskProgress {
     #[serde(default)]
     pub number: u64,
     #[serde(default)]
-    pub event: Option<JobEvent>,
+    pub event: Option<TaskEvent>,
+}
+
+/// What a worker reports of its task.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum TaskEvent {
+    /// A follow-up has no branch to build on any more, or takes over what the job before it left.
+    BranchInherited {
+        inheritance: Inheritance,
+    },
+    /// People pushed to the branch that a follow-up builds on.
+    BranchMoved {
+        commit: CommitSha,
+    },
+    StageStarted {
+        stage: StageKind,
+    },
+    StageSucceeded {
+        #[serde(flatten)]
+        report: TaskStageReport,
+        /// Markdown for people.
+        comment: String,
+        usage: Usage,
+    },
+    StageSkipped {
+        stage: StageKind,
+        reason: String,
+    },
+    BranchPushed {
+        commit: CommitSha,
+    },
+    /// Verify rejected the fix.
+    SentBack {
+        feedback: String,
+        usage: Usage,
+    },
+    /// The base branch moved since the fix was made, which therefore starts again.
+    BaseMoved,
+}
+
+/// The report of a stage, beside the name of the stage.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "stage", content = "report", rename_all = "snake_case")]
+pub enum TaskStageReport {
+    Locate(LocateReport),
+    Propose(ProposeReport),
+    Fix(FixReport),
+    Verify(VerifyReport),
+}
+
+impl From<StageReport> for TaskStageReport {
+    fn from(report: StageReport) -> Self {
+        match report {
+            StageReport::Locate(report) => Self::Locate(report),
+            StageReport::Propose(report) => Self::Propose(report),
+            StageReport::Fix(report) => Self::Fix(report),
+            StageReport::Verify(report) => Self::Verify(report),
+        }
+    }
+}
+
+impl From<TaskStageReport> for StageReport {
+    fn from(report: TaskStageReport) -> Self {
+        match report {
+            TaskStageReport::Locate(report) => Self::Locate(report),
+            TaskStageReport::Propose(report) => Self::Propose(report),
+            TaskStageReport::Fix(report) => Self::Fix(report),
+            TaskStageReport::Verify(report) => Self::Verify(report),
+        }
+    }
+}
+
+impl From<WorkerEvent> for TaskEvent {
+    fn from(event: WorkerEvent) -> Self {
+        match event {
+            WorkerEvent::BranchInherited { inheritance } => Self::BranchInherited { inheritance },
+            WorkerEvent::BranchMoved { commit } => Self::BranchMoved { commit },
+            WorkerEvent::StageStarted { stage } => Self::StageStarted { stage },
+            WorkerEvent::StageSucceeded { report, comment, usage } => {
+                Self::StageSucceeded { report: report.into(), comment, usage }
+            }
+            WorkerEvent::StageSkipped { stage, reason } => Self::StageSkipped { stage, reason },
+            WorkerEvent::BranchPushed { commit } => Self::BranchPushed { commit },
+            WorkerEvent::SentBack { feedback, usage } => Self::SentBack { feedback, usage },
+            WorkerEvent::BaseMoved => Self::BaseMoved,
+        }
+    }
+}
+
+impl From<TaskEvent> for WorkerEvent {
+    fn from(event: TaskEvent) -> Self {
+        match event {
+            TaskEvent::BranchInherited { inheritance } => Self::BranchInherited { inheritance },
+            TaskEvent::BranchMoved { commit } => Self::BranchMoved { commit },
+            TaskEvent::StageStarted { stage } => Self::StageStarted { stage },
+            TaskEvent::StageSucceeded { report, comment, usage } => {
+                Self::StageSucceeded { report: report.into(), comment, usage }
+            }
+            TaskEvent::StageSkipped { stage, reason } => Self::StageSkipped { stage, reason },
+            TaskEvent::BranchPushed { commit } => Self::BranchPushed { commit },
+            TaskEvent::SentBack { feedback, usage } => Self::SentBack { feedback, usage },
+            TaskEvent::BaseMoved => Self::BaseMoved,
+        }
+    }
 }
 
 /// The response to [`TaskProgress`]: the job after an event, nothing after a renewal.

@@ -83,10 +83,12 @@ impl Server {
         let failed = |source| ServeError::Bind { address: config.bind.clone(), source };
         let listener = TcpListener::bind(&config.bind).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let manual = overrides.manual;
         let app = compose(&config, Overrides { address: Some(address.to_string()), ..overrides }).await?;
         print_setup_token(&app).await?;
         let queries: Arc<dyn Queries> = Arc::new(app.store.clone());
-        let runtime = Runtime::start(&app.engine, &queries, runtime_options(&app, &config, address)?);
+        let options = runtime_options(&app, &config, address, manual)?;
+        let runtime = Runtime::start(&app.engine, &queries, options);
         let observations = Arc::new(SetupObservations::default());
         let api = Api::new(app.management.clone(), &runtime, api_options(&app, &config, &observations));
         let dashboard = Dashboard::new(app.management.clone(), dashboard_options(&app, &config, observations));
@@ -121,6 +123,15 @@ impl Server {
         &self.app
     }
 
+    /// Does the work that is due until there is none, and returns how many units that were; only with
+    /// [`Overrides::manual`], where no loop takes it. The future needs no server to run on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn run_until_idle(&self) -> impl Future<Output = Result<usize, StoreError>> + Send + 'static {
+        self.runtime.run_until_idle()
+    }
+
     /// Stops: takes no new requests, lets jobs finish for a while and releases the rest to the queue.
     ///
     /// # Errors
@@ -153,12 +164,18 @@ fn notifier(app: &App, config: &Config) -> Result<Notifier, ServeError> {
     Ok(Notifier::new(channels, http, mail, clock, app.redactor.clone(), first_backoff))
 }
 
-fn runtime_options(app: &App, config: &Config, address: SocketAddr) -> Result<RuntimeOptions, ServeError> {
+fn runtime_options(
+    app: &App,
+    config: &Config,
+    address: SocketAddr,
+    manual: bool,
+) -> Result<RuntimeOptions, ServeError> {
     let platforms = app.management.platforms().iter();
     let redelivery = platforms.filter_map(|platform| Some((platform.id.clone(), platform.redelivery.clone()?)));
     Ok(RuntimeOptions {
         workers: config.workers,
         embedded: config.embedded_node,
+        manual,
         public_url: public_url(config, Some(&address.to_string())),
         node_client: Some(Arc::clone(&app.node_client)),
         sources: vec![Arc::new(Notifications(notifier(app, config)?))],

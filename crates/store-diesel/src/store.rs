@@ -19,7 +19,7 @@ use crate::row::issue::{IssueRow, IssueStatements};
 use crate::row::job::{JobRow, JobStatements, StageRow};
 use crate::row::task::{TaskRow, TaskStatements};
 use crate::row::{micros, signed, timestamp};
-use crate::schema::{effect, job};
+use crate::schema::{effect, jira_event, job, notice};
 use crate::step::{StepRows, StepStatements};
 
 type WholeJob = Option<(JobRow, Vec<StageRow>)>;
@@ -61,7 +61,7 @@ statements! {
             conn.with_stages(row)
         }
 
-        fn earliest(conn, after: i64) -> QueryResult<[Option<i64>; 3]> {
+        fn earliest(conn, after: i64) -> QueryResult<[Option<i64>; 5]> {
             let queued = job::table
                 .filter(job::status.eq(JobStatus::Queued.as_str()).and(job::not_before.gt(after)))
                 .select(diesel::dsl::min(job::not_before))
@@ -74,7 +74,15 @@ statements! {
                 .filter(effect::status.eq(WAITING).and(effect::not_before.gt(after)))
                 .select(diesel::dsl::min(effect::not_before))
                 .first::<Option<i64>>(conn)?;
-            Ok([queued, leased, waiting])
+            let events = jira_event::table
+                .filter(jira_event::status.eq(WAITING).and(jira_event::not_before.gt(after)))
+                .select(diesel::dsl::min(jira_event::not_before))
+                .first::<Option<i64>>(conn)?;
+            let notices = notice::table
+                .filter(notice::status.eq(WAITING).and(notice::not_before.gt(after)))
+                .select(diesel::dsl::min(notice::not_before))
+                .first::<Option<i64>>(conn)?;
+            Ok([queued, leased, waiting, events, notices])
         }
     }
 }

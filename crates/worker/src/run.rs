@@ -6,11 +6,11 @@ use std::sync::Arc;
 use patchwright_core::CancellationToken;
 use patchwright_core::git::{Checkout, GitError, Rework, Workspace};
 use patchwright_core::progress::{Progress, ProgressEvent};
-use patchwright_core::task_session::{Assignment, TaskLease, TaskOutcome, TaskSession};
+use patchwright_core::task_session::{Assignment, TaskOutcome, TaskSession};
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 use patchwright_domain::job::{Inheritance, PublishMode};
-use patchwright_domain::{Job, JobEvent, Usage};
+use patchwright_domain::{Job, Usage, WorkerEvent};
 
 use crate::budgeted_llm::BudgetedLlm;
 use crate::context::{StageContext, StageError, StopReason};
@@ -21,10 +21,9 @@ use crate::worker::Tools;
 pub(crate) struct Run<'a> {
     tools: &'a Tools,
     session: &'a dyn TaskSession,
-    lease: TaskLease,
     cancel: CancellationToken,
     progress: Progress,
-    /// What was assignment out, with the job as it stands at the session, as far as this worker knows.
+    /// What was assigned, with the job as the last report returned it.
     assignment: Assignment,
     llm: Option<BudgetedLlm<'a>>,
     /// What the stage that failed has cost.
@@ -35,7 +34,6 @@ impl<'a> Run<'a> {
     pub(crate) fn new(
         tools: &'a Tools,
         session: &'a dyn TaskSession,
-        lease: TaskLease,
         assignment: Assignment,
         cancel: CancellationToken,
         progress: Progress,
@@ -50,15 +48,11 @@ impl<'a> Run<'a> {
                 cancel.clone(),
             )
         });
-        Self { tools, session, lease, cancel, progress, assignment, llm, unbooked: Usage::default() }
+        Self { tools, session, cancel, progress, assignment, llm, unbooked: Usage::default() }
     }
 
     const fn job(&self) -> &Job {
         &self.assignment.job
-    }
-
-    const fn epoch(&self) -> u64 {
-        self.lease.epoch
     }
 
     /// From wherever the job stands to its end.
@@ -104,13 +98,13 @@ impl<'a> Run<'a> {
         let Some(fix) = self.job().fixed().filter(|_| done) else { return Ok(()) };
         if *workspace.base_commit() != fix.base {
             tracing::info!(git.base = %fix.base, git.now = %workspace.base_commit(), "the base has moved since the fix");
-            return self.report(JobEvent::BaseMoved { epoch: self.epoch() }).await;
+            return self.report(WorkerEvent::BaseMoved).await;
         }
         crate::branch::restore(workspace, fix, self.job(), &self.assignment.policy).await?;
         self.publish_fix(workspace).await
     }
 
-    async fn report(&mut self, event: JobEvent) -> Result<(), StopReason> {
+    async fn report(&mut self, event: WorkerEvent) -> Result<(), StopReason> {
         self.assignment.job = self.session.report(event).await?;
         Ok(())
     }
@@ -135,7 +129,7 @@ impl<'a> Run<'a> {
                 remove_folder(checkout.destination.clone()).await;
                 checkout.base = Some(self.job().base_branch.clone());
                 let inheritance = Inheritance::default();
-                self.report(JobEvent::BranchInherited { epoch: self.epoch(), inheritance }).await?;
+                self.report(WorkerEvent::BranchInherited { inheritance }).await?;
                 git.checkout(checkout, &self.cancel).await
             }
             other => other,
@@ -151,14 +145,14 @@ impl<'a> Run<'a> {
         {
             tracing::info!("people have pushed to the branch; the work goes on from there");
             let commit = workspace.base_commit().clone();
-            self.report(JobEvent::BranchMoved { epoch: self.epoch(), commit }).await?;
+            self.report(WorkerEvent::BranchMoved { commit }).await?;
         }
         Ok(workspace)
     }
 
     async fn stage(&mut self, kind: StageKind, workspace: &dyn Workspace, folder: &Path) -> Result<(), StopReason> {
         tracing::Span::current().record("stage", kind.as_str());
-        self.report(JobEvent::StageStarted { epoch: self.epoch(), stage: kind }).await?;
+        self.report(WorkerEvent::StageStarted { stage: kind }).await?;
         self.progress.send(ProgressEvent::Stage { stage: kind, status: StageStatus::Running });
         let context = StageContext {
             job: self.job(),
@@ -173,18 +167,17 @@ impl<'a> Run<'a> {
         };
         let result = run_stage(kind, &context).await;
         let usage = self.take_usage().await;
-        let epoch = self.epoch();
         let (event, status) = match result {
             Ok(Outcome::Done { report, comment }) => {
                 let comment = self.tools.redactor.redact(&comment);
-                (JobEvent::StageSucceeded { epoch, report: *report, comment, usage }, StageStatus::Succeeded)
+                (WorkerEvent::StageSucceeded { report: *report, comment, usage }, StageStatus::Succeeded)
             }
             Ok(Outcome::Skipped { reason }) => {
-                (JobEvent::StageSkipped { epoch, stage: kind, reason }, StageStatus::Skipped)
+                (WorkerEvent::StageSkipped { stage: kind, reason }, StageStatus::Skipped)
             }
             Ok(Outcome::SendBack { feedback }) => {
                 tracing::info!("verify sends the fix back");
-                (JobEvent::SentBack { epoch, feedback, usage }, StageStatus::Pending)
+                (WorkerEvent::SentBack { feedback, usage }, StageStatus::Pending)
             }
             Err(mut error) => {
                 error.stage = Some(kind);
@@ -229,7 +222,7 @@ impl<'a> Run<'a> {
             error
         })?;
         tracing::info!(git.branch = %self.job().branch, git.commit = %commit, "the branch is pushed");
-        self.report(JobEvent::BranchPushed { epoch: self.epoch(), commit }).await
+        self.report(WorkerEvent::BranchPushed { commit }).await
     }
 
     /// What may be said of the finished job; an analysis leaves its report files.

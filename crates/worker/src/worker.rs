@@ -149,7 +149,7 @@ impl Worker {
         let done = CancellationToken::new();
         let work = async {
             let end = tokio::select! {
-                end = self.execute(session, lease, cancel, shutdown, &folder, progress) => end,
+                end = self.execute(session, cancel, shutdown, &folder, progress) => end,
                 // Without the lease nothing that this worker does is accepted.
                 () = keep_lease(session, lease.duration) => None,
             };
@@ -172,7 +172,6 @@ impl Worker {
     async fn execute(
         &self,
         session: &dyn TaskSession,
-        lease: TaskLease,
         cancel: &CancellationToken,
         shutdown: &CancellationToken,
         folder: &Path,
@@ -191,7 +190,7 @@ impl Worker {
             }
         };
         let limit = assignment.policy.job_timeout;
-        let mut run = Run::new(&self.tools, session, lease, assignment, cancel.clone(), progress);
+        let mut run = Run::new(&self.tools, session, assignment, cancel.clone(), progress);
         let stop = match tokio::time::timeout(limit, run.drive(folder)).await {
             Ok(stop) => stop,
             Err(_) => Err(timed_out(limit).into()),

@@ -6,7 +6,7 @@ use super::report::{StageReport, Verdict};
 use super::stage::{StageEvent, StageKind, StageStatus};
 use super::{
     Failure, Inheritance, Job, JobEvent, JobState, JobTransition, Lease, PlanReview, PublishMode, PullRequestEnd,
-    UNTIL_APPROVED,
+    UNTIL_APPROVED, WorkerEvent,
 };
 use crate::trigger::MAX_INSTRUCTIONS;
 use crate::{CommitSha, Effect, Milestone, Refused, TaskId, Usage};
@@ -64,35 +64,7 @@ impl Job {
                 self.base_branch = branch;
                 Ok(vec![])
             }
-            JobEvent::BranchInherited { inheritance, .. } => self.inherit(inheritance),
-            JobEvent::BranchMoved { commit, .. } => {
-                self.status().on(JobTransition::Progress)?;
-                if let Some(follows) = &mut self.follows {
-                    follows.base = Some(commit.clone());
-                }
-                self.published.pushed = Some(commit);
-                Ok(vec![])
-            }
-            JobEvent::StageStarted { stage, .. } => {
-                if stage >= StageKind::Fix && self.awaits_approval() {
-                    return Err(Refused::Guard("a job whose plan waits for approval cannot continue"));
-                }
-                self.progress(stage, StageEvent::Start, now)?;
-                Ok(vec![Effect::RefreshProgress])
-            }
-            JobEvent::StageSucceeded { report, comment, usage, .. } => self.succeed_stage(report, comment, usage, now),
-            JobEvent::StageSkipped { stage, reason, .. } => {
-                self.progress(stage, StageEvent::Skip, now)?;
-                self.stages[stage as usize].reason = Some(reason);
-                Ok(vec![])
-            }
-            JobEvent::BranchPushed { commit, .. } => self.push(commit),
-            JobEvent::SentBack { feedback, usage, .. } => self.send_back(feedback, usage, now),
-            JobEvent::BaseMoved { .. } => {
-                self.progress(StageKind::Fix, StageEvent::Reset, now)?;
-                self.progress(StageKind::Verify, StageEvent::Reset, now)?;
-                Ok(vec![Effect::RefreshProgress])
-            }
+            JobEvent::Progress { event, .. } => self.apply_progress(event, now),
             JobEvent::Completed { verdict, .. } => self.complete(verdict, now),
             JobEvent::Failed { failure, usage, .. } => self.fail(failure, usage, now),
             JobEvent::MoreAsked { instructions } => self.add_instructions(&instructions),
@@ -128,6 +100,40 @@ impl Job {
             JobEvent::DeliveryFailed { problem } => {
                 self.published.problem = Some(problem);
                 Ok(vec![])
+            }
+        }
+    }
+
+    fn apply_progress(&mut self, event: WorkerEvent, now: Timestamp) -> Result<Vec<Effect>, Refused> {
+        match event {
+            WorkerEvent::BranchInherited { inheritance } => self.inherit(inheritance),
+            WorkerEvent::BranchMoved { commit } => {
+                self.status().on(JobTransition::Progress)?;
+                if let Some(follows) = &mut self.follows {
+                    follows.base = Some(commit.clone());
+                }
+                self.published.pushed = Some(commit);
+                Ok(vec![])
+            }
+            WorkerEvent::StageStarted { stage } => {
+                if stage >= StageKind::Fix && self.awaits_approval() {
+                    return Err(Refused::Guard("a job whose plan waits for approval cannot continue"));
+                }
+                self.progress(stage, StageEvent::Start, now)?;
+                Ok(vec![Effect::RefreshProgress])
+            }
+            WorkerEvent::StageSucceeded { report, comment, usage } => self.succeed_stage(report, comment, usage, now),
+            WorkerEvent::StageSkipped { stage, reason } => {
+                self.progress(stage, StageEvent::Skip, now)?;
+                self.stages[stage as usize].reason = Some(reason);
+                Ok(vec![])
+            }
+            WorkerEvent::BranchPushed { commit } => self.push(commit),
+            WorkerEvent::SentBack { feedback, usage } => self.send_back(feedback, usage, now),
+            WorkerEvent::BaseMoved => {
+                self.progress(StageKind::Fix, StageEvent::Reset, now)?;
+                self.progress(StageKind::Verify, StageEvent::Reset, now)?;
+                Ok(vec![Effect::RefreshProgress])
             }
         }
     }

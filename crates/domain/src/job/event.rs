@@ -1,7 +1,6 @@
 //! What can happen to a job.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::report::{StageReport, Verdict};
 use super::stage::StageKind;
@@ -9,9 +8,59 @@ use super::status::Lease;
 use super::{Failure, Inheritance, PullRequestEnd, PullRequestRef};
 use crate::{BranchName, CommitSha, Usage};
 
+/// What a worker reports of the task that it executes. The lease under which it does so is the session's business.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WorkerEvent {
+    /// A follow-up has looked at the job before it.
+    BranchInherited {
+        /// What it takes over.
+        inheritance: Inheritance,
+    },
+    /// The branch that a follow-up builds on stands elsewhere on the forge than we left it: people have pushed.
+    BranchMoved {
+        /// Where it stands.
+        commit: CommitSha,
+    },
+    /// A stage begins.
+    StageStarted {
+        /// Which.
+        stage: StageKind,
+    },
+    /// A stage ended with a report.
+    StageSucceeded {
+        /// What came out.
+        report: StageReport,
+        /// What people should read.
+        comment: String,
+        /// What the model cost.
+        usage: Usage,
+    },
+    /// A stage is passed over.
+    StageSkipped {
+        /// Which.
+        stage: StageKind,
+        /// Why.
+        reason: String,
+    },
+    /// The branch stands on the forge.
+    BranchPushed {
+        /// At this commit.
+        commit: CommitSha,
+    },
+    /// Verify found the fix wanting; the fix is made again.
+    SentBack {
+        /// What was wrong.
+        feedback: String,
+        /// What the verification itself cost.
+        usage: Usage,
+    },
+    /// The base branch has moved since the fix was made, and the job starts from the newer commit: the fix, which holds
+    /// whole files, could undo what others did in between. It is made again.
+    BaseMoved,
+}
+
 /// Something that happened to a job. Events of a worker carry the epoch of its lease.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq)]
 pub enum JobEvent {
     /// A worker takes it.
     Leased {
@@ -36,75 +85,19 @@ pub enum JobEvent {
         /// Whether the other side asked for the wait: then it does not count as a try.
         asked: bool,
     },
+    /// The job's worker reports progress.
+    Progress {
+        /// Of the worker's lease.
+        epoch: u64,
+        /// What happened.
+        event: WorkerEvent,
+    },
     /// The forge told which branch to aim at.
     BaseBranchKnown {
         /// Of the worker's lease.
         epoch: u64,
         /// The branch.
         branch: BranchName,
-    },
-    /// A follow-up has looked at the job before it.
-    BranchInherited {
-        /// Of the worker's lease.
-        epoch: u64,
-        /// What it takes over.
-        inheritance: Inheritance,
-    },
-    /// The branch that a follow-up builds on stands elsewhere on the forge than we left it: people have pushed.
-    BranchMoved {
-        /// Of the worker's lease.
-        epoch: u64,
-        /// Where it stands.
-        commit: CommitSha,
-    },
-    /// A stage begins.
-    StageStarted {
-        /// Of the worker's lease.
-        epoch: u64,
-        /// Which.
-        stage: StageKind,
-    },
-    /// A stage ended with a report.
-    StageSucceeded {
-        /// Of the worker's lease.
-        epoch: u64,
-        /// What came out.
-        report: StageReport,
-        /// What people should read.
-        comment: String,
-        /// What the model cost.
-        usage: Usage,
-    },
-    /// A stage is passed over.
-    StageSkipped {
-        /// Of the worker's lease.
-        epoch: u64,
-        /// Which.
-        stage: StageKind,
-        /// Why.
-        reason: String,
-    },
-    /// The branch stands on the forge.
-    BranchPushed {
-        /// Of the worker's lease.
-        epoch: u64,
-        /// At this commit.
-        commit: CommitSha,
-    },
-    /// Verify found the fix wanting; the fix is made again.
-    SentBack {
-        /// Of the worker's lease.
-        epoch: u64,
-        /// What was wrong.
-        feedback: String,
-        /// What the verification itself cost.
-        usage: Usage,
-    },
-    /// The base branch has moved since the fix was made, and the job starts from the newer commit: the fix, which holds
-    /// whole files, could undo what others did in between. It is made again.
-    BaseMoved {
-        /// Of the worker's lease.
-        epoch: u64,
     },
     /// Everything that could be done is done.
     Completed {
@@ -163,19 +156,9 @@ pub enum JobEvent {
 }
 
 impl JobEvent {
-    /// Whether a worker tells it of its work. How a task goes on and ends is told otherwise.
-    pub const fn is_of_work(&self) -> bool {
-        matches!(
-            self,
-            Self::BranchInherited { .. }
-                | Self::BranchMoved { .. }
-                | Self::StageStarted { .. }
-                | Self::StageSucceeded { .. }
-                | Self::StageSkipped { .. }
-                | Self::BranchPushed { .. }
-                | Self::SentBack { .. }
-                | Self::BaseMoved { .. }
-        )
+    /// Returns the event of a job whose worker, under the lease of `epoch`, reports `event`.
+    pub const fn progress(epoch: u64, event: WorkerEvent) -> Self {
+        Self::Progress { epoch, event }
     }
 
     /// The epoch that the event's sender holds; `None` for events that no worker sends.
@@ -184,14 +167,7 @@ impl JobEvent {
             Self::Released { epoch }
             | Self::Postponed { epoch, .. }
             | Self::BaseBranchKnown { epoch, .. }
-            | Self::BranchInherited { epoch, .. }
-            | Self::BranchMoved { epoch, .. }
-            | Self::StageStarted { epoch, .. }
-            | Self::StageSucceeded { epoch, .. }
-            | Self::StageSkipped { epoch, .. }
-            | Self::BranchPushed { epoch, .. }
-            | Self::SentBack { epoch, .. }
-            | Self::BaseMoved { epoch }
+            | Self::Progress { epoch, .. }
             | Self::Completed { epoch, .. }
             | Self::Failed { epoch, .. } => Some(*epoch),
             Self::Leased { .. }

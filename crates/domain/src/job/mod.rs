@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::node::{Needs, WorkCommand};
 use crate::{BranchName, CommitSha, IssueId, IssueRef, JobId, Usage};
 pub use contract::JobObject;
-pub use event::JobEvent;
+pub use event::{JobEvent, WorkerEvent};
 use report::{FixReport, LocateReport, ProposeReport, StageReport, Verdict, VerifyReport};
 use stage::{StageKind, StageRecord};
 pub use status::{JobState, JobStatus, JobTransition, Lease};

@@ -1,14 +1,13 @@
 //! What each stage leaves behind. Serialises with the names of `docs/requirements.md#r233`; what is ours comes beside them.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::stage::StageKind;
 use crate::{CommitSha, RepoPath};
 
-/// The report of any stage, in JSON as the bare report. Read it back by the stage that it belongs to where that is known
-/// ([`Self::kind`]); without it the variants are told apart by their required fields.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+/// The report of one stage, in JSON as the bare report (`docs/requirements.md#r233`). It names no stage there, so that it
+/// is read back as part of something that does, such as a [`super::stage::StageRecord`].
+#[derive(Debug, Clone, PartialEq)]
 pub enum StageReport {
     /// Of `locate`.
     Locate(LocateReport),
@@ -28,6 +27,17 @@ impl StageReport {
             Self::Propose(_) => StageKind::Propose,
             Self::Fix(_) => StageKind::Fix,
             Self::Verify(_) => StageKind::Verify,
+        }
+    }
+}
+
+impl Serialize for StageReport {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Locate(report) => report.serialize(serializer),
+            Self::Propose(report) => report.serialize(serializer),
+            Self::Fix(report) => report.serialize(serializer),
+            Self::Verify(report) => report.serialize(serializer),
         }
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::report::StageReport;
+use super::report::{FixReport, LocateReport, ProposeReport, StageReport, VerifyReport};
 use crate::{Refused, Usage};
 
 /// A step of a job. The order of the variants is the order of the work.
@@ -139,6 +139,7 @@ impl StageEvent {
 
 /// One stage of one job: its checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "TaggedRecord")]
 pub struct StageRecord {
     /// Which stage.
     pub kind: StageKind,
@@ -156,6 +157,45 @@ pub struct StageRecord {
     pub reason: Option<String>,
     /// What the model cost here, all rounds together.
     pub usage: Usage,
+}
+
+/// A record as JSON holds it: `kind` says of which stage `report` is.
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum TaggedRecord {
+    Locate(RecordFields<LocateReport>),
+    Propose(RecordFields<ProposeReport>),
+    Fix(RecordFields<FixReport>),
+    Verify(RecordFields<VerifyReport>),
+}
+
+#[derive(Deserialize)]
+struct RecordFields<R> {
+    status: StageStatus,
+    started_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+    report: Option<R>,
+    comment: Option<String>,
+    reason: Option<String>,
+    usage: Usage,
+}
+
+impl<R> RecordFields<R> {
+    fn into_record(self, kind: StageKind, wrap: fn(R) -> StageReport) -> StageRecord {
+        let Self { status, started_at, ended_at, report, comment, reason, usage } = self;
+        StageRecord { kind, status, started_at, ended_at, report: report.map(wrap), comment, reason, usage }
+    }
+}
+
+impl From<TaggedRecord> for StageRecord {
+    fn from(record: TaggedRecord) -> Self {
+        match record {
+            TaggedRecord::Locate(fields) => fields.into_record(StageKind::Locate, StageReport::Locate),
+            TaggedRecord::Propose(fields) => fields.into_record(StageKind::Propose, StageReport::Propose),
+            TaggedRecord::Fix(fields) => fields.into_record(StageKind::Fix, StageReport::Fix),
+            TaggedRecord::Verify(fields) => fields.into_record(StageKind::Verify, StageReport::Verify),
+        }
+    }
 }
 
 impl StageRecord {

@@ -92,8 +92,14 @@ fn a_stage_report_serialises_with_the_names_of_the_contract() {
         value["stage_data"],
         serde_json::json!({"analysis_method": "heuristic", "confidence_level": "high", "files_analyzed": 120})
     );
-    let back: StageReport = serde_json::from_value(value).unwrap();
-    assert_eq!(back, locate_report());
+    let mut record = StageRecord::pending(StageKind::Locate);
+    record.report = Some(locate_report());
+    let written = serde_json::to_value(&record).unwrap();
+    assert_eq!(written["report"], value);
+    assert_eq!(serde_json::from_value::<StageRecord>(written.clone()).unwrap(), record);
+    let mut mislabelled = written;
+    mislabelled["kind"] = "verify".into();
+    assert!(serde_json::from_value::<StageRecord>(mislabelled).is_err(), "the stage decides how a report is read");
 }
 
 #[test]
@@ -102,8 +108,10 @@ fn a_worker_that_lost_its_lease_changes_nothing() {
     let stale = job.epoch;
     let (job, _) = job.advance(JobEvent::LeaseExpired, at(61)).unwrap();
     let job = leased(job);
-    let refused =
-        job.clone().advance(JobEvent::StageStarted { epoch: stale, stage: StageKind::Locate }, at(62)).unwrap_err();
+    let refused = job
+        .clone()
+        .advance(JobEvent::progress(stale, WorkerEvent::StageStarted { stage: StageKind::Locate }), at(62))
+        .unwrap_err();
     assert_eq!(refused, Refused::Stale { epoch: stale, current: job.epoch });
     assert_eq!(job.attempts, 2);
 }
@@ -112,13 +120,16 @@ fn a_worker_that_lost_its_lease_changes_nothing() {
 fn a_finished_stage_is_not_run_again_after_a_crash() {
     let job = leased(job());
     let epoch = job.epoch;
-    let (job, _) = job.advance(JobEvent::StageStarted { epoch, stage: StageKind::Locate }, at(2)).unwrap();
-    let done = JobEvent::StageSucceeded {
+    let (job, _) =
+        job.advance(JobEvent::progress(epoch, WorkerEvent::StageStarted { stage: StageKind::Locate }), at(2)).unwrap();
+    let done = JobEvent::progress(
         epoch,
-        report: locate_report(),
-        comment: "found".into(),
-        usage: Usage { calls: 1, prompt_tokens: 10, completion_tokens: 5, cost_micros: 0 },
-    };
+        WorkerEvent::StageSucceeded {
+            report: locate_report(),
+            comment: "found".into(),
+            usage: Usage { calls: 1, prompt_tokens: 10, completion_tokens: 5, cost_micros: 0 },
+        },
+    );
     let (job, effects) = job.advance(done, at(5)).unwrap();
     assert_eq!(effects, [Effect::RefreshProgress]);
     let (job, _) = job.advance(JobEvent::LeaseExpired, at(61)).unwrap();
@@ -126,7 +137,7 @@ fn a_finished_stage_is_not_run_again_after_a_crash() {
     assert_eq!(job.next_stage(), Some(StageKind::Propose));
     assert_eq!(job.stage(StageKind::Locate).seconds(), Some(3.0));
     assert_eq!(job.usage().tokens(), 15);
-    let again = JobEvent::StageStarted { epoch: job.epoch, stage: StageKind::Locate };
+    let again = JobEvent::progress(job.epoch, WorkerEvent::StageStarted { stage: StageKind::Locate });
     assert!(job.advance(again, at(62)).is_err());
 }
 
@@ -141,13 +152,17 @@ fn the_summary_of_a_job_agrees_with_the_job_at_every_step() {
     };
     let stage_data = ProposeData { fix_strategy: "add".into(), changes_count: 0, risk_level: Level::Low };
     let proposed = StageReport::Propose(ProposeReport { target_files: vec![], stage_data, plan });
-    let succeeded = |report| JobEvent::StageSucceeded {
-        epoch: 1,
-        report,
-        comment: String::new(),
-        usage: Usage { calls: 1, prompt_tokens: 10, completion_tokens: 5, cost_micros: 0 },
+    let succeeded = |report| {
+        JobEvent::progress(
+            1,
+            WorkerEvent::StageSucceeded {
+                report,
+                comment: String::new(),
+                usage: Usage { calls: 1, prompt_tokens: 10, completion_tokens: 5, cost_micros: 0 },
+            },
+        )
     };
-    let started = |stage| JobEvent::StageStarted { epoch: 1, stage };
+    let started = |stage| JobEvent::progress(1, WorkerEvent::StageStarted { stage });
     let mut job = leased(Job { review: PlanReview::Requested, ..job() });
     for event in [
         started(StageKind::Locate),
@@ -191,7 +206,8 @@ fn only_a_proven_fix_is_marked_ready() {
 fn a_failed_job_restarts_at_the_stage_that_failed() {
     let job = leased(job());
     let epoch = job.epoch;
-    let (job, _) = job.advance(JobEvent::StageStarted { epoch, stage: StageKind::Locate }, at(2)).unwrap();
+    let (job, _) =
+        job.advance(JobEvent::progress(epoch, WorkerEvent::StageStarted { stage: StageKind::Locate }), at(2)).unwrap();
     let failure = Failure { stage: Some(StageKind::Locate), reason: "no".into(), remedy: "yes".into() };
     let (job, effects) = job.advance(JobEvent::Failed { epoch, failure, usage: Usage::default() }, at(3)).unwrap();
     assert_eq!(effects, [Effect::RefreshProgress, Effect::PostResult]);

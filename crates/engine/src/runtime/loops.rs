@@ -9,8 +9,7 @@ use patchwright_core::CancellationToken;
 use patchwright_core::store::StoreError;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::WorkSource;
-use super::dispatch::Dispatcher;
+use super::units::Units;
 use crate::Engine;
 
 /// How long a loop sleeps at most when nothing wakes it: other replicas write too.
@@ -20,6 +19,7 @@ const MIN_SLEEP: Duration = Duration::from_millis(50);
 /// How long a loop sleeps after the store failed.
 const ERROR_BACKOFF: Duration = Duration::from_secs(2);
 
+type Work = Pin<Box<dyn Future<Output = Result<bool, StoreError>> + Send>>;
 /// One unit of work in a task of its own: a panic ends the unit and not the loop.
 type Unit = JoinHandle<Result<bool, StoreError>>;
 type NextUnit = Box<dyn Fn() -> Unit + Send + Sync>;
@@ -33,47 +33,38 @@ pub(super) struct Loops {
 }
 
 impl Loops {
-    /// Starts the loops; none with no workers.
-    pub(super) fn start(
-        engine: &Arc<Engine>,
-        workers: usize,
-        embedded: bool,
-        dispatcher: Option<Arc<Dispatcher>>,
-        sources: Vec<Arc<dyn WorkSource>>,
-    ) -> Self {
-        let mut loops =
-            Self { tasks: JoinSet::new(), stop: CancellationToken::new(), release: CancellationToken::new() };
+    /// Starts the loops, with one for each of `workers`; none with no workers.
+    pub(super) fn start(units: &Units, workers: usize) -> Self {
+        let mut loops = Self { tasks: JoinSet::new(), stop: CancellationToken::new(), release: units.release.clone() };
         if workers == 0 {
             return loops;
         }
-        for number in (0..workers).filter(|_| embedded) {
-            loops.add_worker(engine, format!("server-{}-{number}", std::process::id()));
+        for number in (0..workers).filter(|_| units.embedded) {
+            let name: Arc<str> = format!("server-{}-{number}", std::process::id()).into();
+            loops.add(units, move |units| {
+                let name = Arc::clone(&name);
+                Box::pin(async move { units.run_next_job(&name).await })
+            });
         }
-        if let Some(dispatcher) = dispatcher {
-            let (canceller, stop) = (Arc::clone(&dispatcher), loops.stop.clone());
+        if let Some(dispatcher) = &units.dispatcher {
+            let (canceller, stop) = (Arc::clone(dispatcher), loops.stop.clone());
             loops.tasks.spawn(async move {
                 tokio::select! {
                     () = stop.cancelled() => {}
                     () = canceller.cancel_stopped_tasks() => {}
                 }
             });
-            loops.add(engine, move || {
+            let dispatcher = Arc::clone(dispatcher);
+            loops.add(units, move |_| {
                 let dispatcher = Arc::clone(&dispatcher);
                 Box::pin(async move { dispatcher.dispatch_next().await })
             });
         }
-        let jira = Arc::clone(engine);
-        loops.add(engine, move || {
-            let engine = Arc::clone(&jira);
-            Box::pin(async move { engine.process_next_jira_event().await.map(|done| done.is_some()) })
-        });
-        let outbox = Arc::clone(engine);
-        loops.add(engine, move || {
-            let engine = Arc::clone(&outbox);
-            Box::pin(async move { engine.deliver_next().await.map(|done| done.is_some()) })
-        });
-        for source in sources {
-            loops.add(engine, move || {
+        loops.add(units, |units| Box::pin(async move { units.process_next_event().await }));
+        loops.add(units, |units| Box::pin(async move { units.deliver_next_effect().await }));
+        for source in &units.sources {
+            let source = Arc::clone(source);
+            loops.add(units, move |_| {
                 let source = Arc::clone(&source);
                 Box::pin(async move { source.run_next().await })
             });
@@ -81,21 +72,10 @@ impl Loops {
         loops
     }
 
-    fn add_worker(&mut self, engine: &Arc<Engine>, name: String) {
-        let (worker, release) = (Arc::clone(engine), self.release.clone());
-        self.add(engine, move || {
-            let (engine, release, name) = (Arc::clone(&worker), release.clone(), name.clone());
-            Box::pin(async move { engine.run_next(&name, &release).await.map(|done| done.is_some()) })
-        });
-    }
-
-    fn add(
-        &mut self,
-        engine: &Arc<Engine>,
-        work: impl Fn() -> Pin<Box<dyn Future<Output = Result<bool, StoreError>> + Send>> + Send + Sync + 'static,
-    ) {
-        let (engine, stop) = (Arc::clone(engine), self.stop.clone());
-        let next: NextUnit = Box::new(move || tokio::spawn(work()));
+    fn add(&mut self, units: &Units, work: impl Fn(Units) -> Work + Send + Sync + 'static) {
+        let (units, stop) = (units.clone(), self.stop.clone());
+        let engine = Arc::clone(&units.engine);
+        let next: NextUnit = Box::new(move || tokio::spawn(work(units.clone())));
         self.tasks.spawn(async move { run_loop(&engine, &stop, next).await });
     }
 

@@ -8,6 +8,7 @@ mod changes;
 mod dispatch;
 mod loops;
 mod maintenance;
+mod units;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use patchwright_core::query::Queries;
 use patchwright_core::redelivery::Redelivery;
 use patchwright_core::store::StoreError;
 use patchwright_domain::PlatformId;
+use tokio::sync::RwLock;
 use tokio::task::JoinSet;
 
 use crate::Engine;
@@ -32,6 +34,7 @@ use crate::clock::SteadyClock;
 pub use self::changes::{Changes, JobChange, MAX_CHANGES_PER_READ};
 use self::dispatch::Dispatcher;
 use self::loops::Loops;
+use self::units::Units;
 
 /// Work that comes in units, such as sending one notification.
 #[async_trait]
@@ -51,6 +54,8 @@ pub struct RuntimeOptions {
     pub workers: usize,
     /// Whether jobs run in this process, and not on nodes only.
     pub embedded: bool,
+    /// Whether no loop takes work, because the caller does so with [`RunningRuntime::run_until_idle`].
+    pub manual: bool,
     /// The address that nodes report to.
     pub public_url: String,
     /// The client for nodes in push mode.
@@ -78,6 +83,7 @@ impl Default for RuntimeOptions {
         Self {
             workers: 1,
             embedded: true,
+            manual: false,
             public_url: String::new(),
             node_client: None,
             sources: Vec::new(),
@@ -117,8 +123,17 @@ impl Runtime {
         let dispatcher = options
             .node_client
             .map(|client| Arc::new(Dispatcher::new(engine, queries, client, options.public_url.clone())));
-        let loops = Loops::start(engine, options.workers, options.embedded, dispatcher, options.sources);
-        RunningRuntime { loops, background, stopping, changes }
+        let units = Units {
+            engine: Arc::clone(engine),
+            dispatcher,
+            sources: options.sources,
+            embedded: options.embedded,
+            release: CancellationToken::new(),
+        };
+        let loops = Loops::start(&units, if options.manual { 0 } else { options.workers });
+        let manual =
+            (options.manual && options.workers > 0).then(|| Arc::new(Manual { units, running: RwLock::default() }));
+        RunningRuntime { loops, background, stopping, changes, manual }
     }
 }
 
@@ -129,6 +144,20 @@ pub struct RunningRuntime {
     background: JoinSet<()>,
     stopping: CancellationToken,
     changes: Changes,
+    manual: Option<Arc<Manual>>,
+}
+
+/// The units of a runtime whose caller drives it.
+struct Manual {
+    units: Units,
+    /// Held for reading while units run.
+    running: RwLock<()>,
+}
+
+impl std::fmt::Debug for Manual {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Manual")
+    }
 }
 
 impl RunningRuntime {
@@ -142,11 +171,33 @@ impl RunningRuntime {
         &self.stopping
     }
 
+    /// Does what is due, one unit after the other, until nothing is; returns how many units that were. Several calls at a time share the work. Only with
+    /// [`RuntimeOptions::manual`] is there anything to do here.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was done until then stands.
+    pub fn run_until_idle(&self) -> impl Future<Output = Result<usize, StoreError>> + Send + 'static {
+        let manual = self.manual.clone();
+        async move {
+            let Some(manual) = manual else { return Ok(0) };
+            let _running = manual.running.read().await;
+            manual.units.run_until_idle().await
+        }
+    }
+
     /// Takes no new work, lets running jobs finish within `grace`, then releases the rest to the queue. Returns when every
     /// loop has ended.
     pub async fn stop(self, grace: Duration) {
         self.stopping.cancel();
         self.loops.stop(grace).await;
+        if let Some(manual) = self.manual {
+            let finished = tokio::time::timeout(grace, manual.running.write()).await.is_ok();
+            // From here on nothing begins, and what still runs goes back to the queue.
+            manual.units.release.cancel();
+            if !finished {
+                drop(manual.running.write().await);
+            }
+        }
         self.background.join_all().await;
     }
 }

@@ -44,6 +44,8 @@ pub struct Overrides {
     pub llm: Option<Arc<dyn Llm>>,
     /// How often a job is attempted.
     pub max_attempts: Option<u32>,
+    /// Whether the caller takes the server's work by hand, with [`crate::serve::Server::run_until_idle`].
+    pub manual: bool,
     /// The address of this server, where the configuration has no public one.
     pub address: Option<String>,
 }

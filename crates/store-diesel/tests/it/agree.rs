@@ -10,7 +10,7 @@ use patchwright_core::store::{
 };
 use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::job::{Failure, FollowUp, JobState, Lease};
-use patchwright_domain::{Effect, EffectId, Job, JobEvent, JobId, JobStatus};
+use patchwright_domain::{Effect, EffectId, Job, JobEvent, JobId, JobStatus, WorkerEvent};
 use patchwright_testkit::build::{effect_id, issue, issue_id, start_of_time, task_id};
 use patchwright_testkit::fake::FakeStore;
 use patchwright_testkit::postgres;
@@ -160,8 +160,8 @@ impl Side {
         let epoch = job.epoch;
         let stage = job.next_stage().unwrap_or(StageKind::Verify);
         match what % 6 {
-            0 => JobEvent::StageStarted { epoch, stage },
-            1 => JobEvent::StageSkipped { epoch, stage, reason: "not needed".into() },
+            0 => JobEvent::progress(epoch, WorkerEvent::StageStarted { stage }),
+            1 => JobEvent::progress(epoch, WorkerEvent::StageSkipped { stage, reason: "not needed".into() }),
             2 => JobEvent::Postponed { epoch, until: self.after(i64::from(what / 8)), spent: None, asked: false },
             3 => JobEvent::Released { epoch },
             4 => JobEvent::Completed { epoch, verdict: patchwright_domain::job::report::Verdict::NoTests },

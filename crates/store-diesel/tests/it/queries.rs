@@ -2,7 +2,7 @@
 
 use patchwright_core::query::{JobFilter, Queries as _, TaskFilter};
 use patchwright_core::store::{ConcurrencyLimits, JobWrite, Step, Store as _};
-use patchwright_domain::job::{JobEvent, JobSummary, Lease};
+use patchwright_domain::job::{JobEvent, JobSummary, Lease, WorkerEvent};
 use patchwright_domain::node::WorkCommand;
 use patchwright_domain::{Job, JobStatus};
 use patchwright_store_diesel::DieselStore;
@@ -46,7 +46,7 @@ async fn a_changed_job_is_listed_with_its_summary(store: DieselStore, _: Sql) {
     let claimed = store.claim_job(after(1), std::sync::Arc::new(lease), ConcurrencyLimits::default()).await;
     let claimed = claimed.unwrap().unwrap();
     let stage = patchwright_domain::job::stage::StageKind::Locate;
-    let skipped = JobEvent::StageSkipped { epoch: 1, stage, reason: "not needed".to_owned() };
+    let skipped = JobEvent::progress(1, WorkerEvent::StageSkipped { stage, reason: "not needed".to_owned() });
     let (job, _) = claimed.value.clone().advance(skipped, after(2)).unwrap();
     let write = JobWrite::update(&claimed, job.clone());
     store.commit(Step { job: Some(write), ..Step::default() }).await.unwrap();

@@ -9,7 +9,7 @@ use patchwright_core::store::{
 };
 use patchwright_domain::job::report::{AnalysisMethod, Level, LocateData, LocateReport, StageReport, Verdict};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
-use patchwright_domain::job::{Failure, FollowUp, JobEvent, JobState, Lease, PlanReview};
+use patchwright_domain::job::{Failure, FollowUp, JobEvent, JobState, Lease, PlanReview, WorkerEvent};
 use patchwright_domain::money::Budget;
 use patchwright_domain::{
     DeliveryId, Effect, Issue, IssueEvent, IssueRef, Job, JobId, JobStatus, PlatformId, RepoPath, Task, TaskEvent,
@@ -272,7 +272,7 @@ async fn a_concurrent_update_keeps_a_renewed_lease(store: &dyn Store) {
     store.commit(new_job(1)).await.unwrap();
     let read = store.claim_job(after(1), lease("w", 60), ConcurrencyLimits::default()).await.unwrap().unwrap();
     assert!(store.renew_lease(job_id(1), 1, after(90)).await.unwrap());
-    update(store, &read, JobEvent::StageStarted { epoch: 1, stage: StageKind::Locate }).await.unwrap();
+    update(store, &read, JobEvent::progress(1, WorkerEvent::StageStarted { stage: StageKind::Locate })).await.unwrap();
     let updated = store.job(job_id(1)).await.unwrap().unwrap();
     assert_eq!((updated.revision, lease_end(&updated.value)), (read.revision + 1, 90));
     update(store, &updated, JobEvent::Released { epoch: 1 }).await.unwrap();
@@ -284,7 +284,7 @@ async fn a_concurrent_update_keeps_a_renewed_lease(store: &dyn Store) {
 async fn an_update_writes_only_the_named_stages(store: &dyn Store) {
     store.commit(new_job(1)).await.unwrap();
     let claimed = store.claim_job(after(1), lease("w", 60), ConcurrencyLimits::default()).await.unwrap().unwrap();
-    let skipped = |stage| JobEvent::StageSkipped { epoch: 1, stage, reason: "not needed".to_owned() };
+    let skipped = |stage| JobEvent::progress(1, WorkerEvent::StageSkipped { stage, reason: "not needed".to_owned() });
     update(store, &claimed, skipped(StageKind::Locate)).await.unwrap();
     let known = store.job(job_id(1)).await.unwrap().unwrap();
     let (job, _) = known.value.clone().advance(skipped(StageKind::Propose), after(3)).unwrap();
@@ -310,9 +310,9 @@ async fn a_job_is_read_as_it_was_written(store: &dyn Store) {
     let usage = Usage { calls: 1, prompt_tokens: 5, completion_tokens: 6, cost_micros: 7 };
     let mut job = claimed.value.clone();
     for event in [
-        JobEvent::StageStarted { epoch, stage: StageKind::Locate },
-        JobEvent::StageSucceeded { epoch, report, comment: "found".to_owned(), usage },
-        JobEvent::StageStarted { epoch, stage: StageKind::Propose },
+        JobEvent::progress(epoch, WorkerEvent::StageStarted { stage: StageKind::Locate }),
+        JobEvent::progress(epoch, WorkerEvent::StageSucceeded { report, comment: "found".to_owned(), usage }),
+        JobEvent::progress(epoch, WorkerEvent::StageStarted { stage: StageKind::Propose }),
         JobEvent::CommentPosted { id: "77".to_owned() },
         JobEvent::CancelRequested,
     ] {

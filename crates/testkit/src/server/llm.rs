@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix_web::{App, HttpResponse, web};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::{Running, listen};
 
@@ -30,6 +31,8 @@ struct State {
     script: Mutex<VecDeque<Script>>,
     deciding: Option<Deciding>,
     asked: Mutex<Vec<Value>>,
+    /// How many requests have come.
+    arrived: watch::Sender<usize>,
 }
 
 impl std::fmt::Debug for State {
@@ -78,6 +81,12 @@ impl LlmServer {
         format!("http://{}/v1", self.running.address)
     }
 
+    /// Waits until so many requests have come, for a test that does something while the model is silent.
+    pub async fn wait_for_requests(&self, count: usize) {
+        let mut arrived = self.state.arrived.subscribe();
+        arrived.wait_for(|arrived| *arrived >= count).await.expect("the server owns the sender");
+    }
+
     /// Returns the bodies of all requests, oldest first.
     pub fn asked(&self) -> Vec<Value> {
         self.state.asked.lock().unwrap().clone()
@@ -89,6 +98,7 @@ async fn chat(state: web::Data<State>, body: web::Json<Value>) -> HttpResponse {
     let stream = body["stream"] == true;
     let decided = state.deciding.as_ref().map(|decide| decide(&body));
     state.asked.lock().unwrap().push(body);
+    state.arrived.send_modify(|arrived| *arrived += 1);
     let next = decided.or_else(|| state.script.lock().unwrap().pop_front());
     match next {
         Some(Script::Answer(text)) if stream => streamed(&text, true),
