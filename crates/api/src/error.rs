@@ -47,7 +47,9 @@ impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Management(error) => error.fmt(f),
-            Self::Internal { request_id } => write!(f, "an internal error; the log has the details under {request_id}"),
+            Self::Internal { request_id } => {
+                write!(f, "an internal error; the log has the details under the request id {request_id}")
+            }
             Self::MediaType => f.write_str("the body must be JSON (content-type application/json)"),
             Self::TooLarge => f.write_str("the body is too large"),
             Self::Refused(refusal) => f.write_str(&refusal.reason),

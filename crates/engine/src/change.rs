@@ -161,7 +161,7 @@ impl Engine {
             Ok(value) => Ok(Some(Write::Update(Versioned { value, revision: known.revision }))),
             Err(refused) => {
                 // People merge and close on their own; the job's end must not undo that.
-                tracing::debug!(job_id = %job.id, %refused, "the issue stays as it is");
+                tracing::debug!(job_id = %job.id, %refused, "the issue's status is unchanged");
                 Ok(None)
             }
         }

@@ -68,7 +68,7 @@ impl State {
         if ahead != step {
             tracing::warn!(
                 seconds = ahead.as_secs(),
-                "this server's clock differs from the reference; it follows slowly"
+                "this server's clock differs from the reference; adjusting it gradually"
             );
         }
         self.start = self.start.saturating_add(step).unwrap_or(self.start);

@@ -96,7 +96,7 @@ impl Engine {
         self.close_lost_tasks(&task).await?;
         self.ports.store.commit(Step { task: Some(task.clone()), ..Step::default() }).await?;
         self.ports.nodes.record_use(node.id, now).await?;
-        tracing::info!(job_id = %job.id, task_id = %task.id, node = %node.name, "the job is given to a node");
+        tracing::info!(job_id = %job.id, task_id = %task.id, node = %node.name, "assigned the job to a node");
         self.wake();
         let lease = self.lease_of(&task);
         Ok(Some(Dispatched { node, task, job, lease }))

@@ -91,7 +91,7 @@ impl Engine {
             && let Err(error) = session.end(end).await
         {
             // A person cancelled it in this very moment, or the database is away.
-            tracing::warn!(error = %error_chain(&error), "the job's end could not be written");
+            tracing::warn!(error = %error_chain(&error), "failed to write the outcome of the job");
         }
         drop(note);
     }

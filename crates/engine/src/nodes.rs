@@ -61,8 +61,8 @@ impl Engine {
         if !matches!(&job.state, JobState::Running { lease } if lease.task_id == task.id) {
             return Ok(());
         }
-        tracing::warn!(task_id = %task.id, job_id = %job.id, "the node has lost the task");
-        let lost = self.lost(task, "node_lost: the node was started anew and has lost it");
+        tracing::warn!(task_id = %task.id, job_id = %job.id, "the node lost the task");
+        let lost = self.lost(task, "node_lost: the node restarted and lost the task");
         match self.change_job_with(job.id, JobEvent::LeaseExpired, lost, None, None).await {
             Ok(_) | Err(ChangeError::Refused(_) | ChangeError::NotFound(_)) => Ok(()),
             Err(ChangeError::Store(error)) => Err(error),

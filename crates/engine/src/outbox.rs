@@ -172,7 +172,7 @@ impl Engine {
         match subject.tracker.transition(&subject.issue, to).await {
             Err(error) if !matches!(error.fault(), Fault::Retry { .. }) => {
                 let (issue, error) = (subject.issue.name(), self.ports.tools.redactor().redact(&error_chain(&error)));
-                tracing::warn!(issue, milestone = to.as_str(), error, "the issue stays in its state");
+                tracing::warn!(issue, milestone = to.as_str(), error, "failed to change the status of the issue");
                 Ok(Delivered::Done)
             }
             other => other.map(|()| Delivered::Done),
@@ -216,7 +216,7 @@ impl Engine {
             }
             Err(error) => return Err(error),
         };
-        tracing::info!(job_id = %job.id, pull_request = opened.number, "the pull request is open");
+        tracing::info!(job_id = %job.id, pull_request = opened.number, "opened the pull request");
         Ok(Delivered::Noted(Box::new(JobEvent::PullRequestOpened(opened))))
     }
 
@@ -282,10 +282,10 @@ impl Engine {
         if let Some((at, outcome)) =
             self.schedule_retry(&error, claimed.attempt, MAX_ATTEMPTS, record.id.as_uuid(), !opens)
         {
-            tracing::warn!(effect = kind, effect.attempt = claimed.attempt, effect.retry_at = %at, error = %detail, "an effect is tried again later");
+            tracing::warn!(effect = kind, effect.attempt = claimed.attempt, effect.retry_at = %at, error = %detail, "failed to deliver an effect; retrying");
             return self.ports.store.settle_effect(record.id, outcome).await;
         }
-        tracing::error!(effect = kind, effect.attempt = claimed.attempt, error = %detail, "an effect was given up");
+        tracing::error!(effect = kind, effect.attempt = claimed.attempt, error = %detail, "giving up on an effect");
         if let Some(job) = record.job_id.filter(|_| opens) {
             // Written before the effect ends, so that the result comment behind it knows.
             let event = JobEvent::DeliveryFailed { problem: detail.clone() };

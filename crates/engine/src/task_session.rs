@@ -230,7 +230,7 @@ impl LocalTaskSession<'_> {
         {
             let wait = backoff(settings.first_backoff, job.attempts, after, job.id.as_uuid().as_bytes()[15]);
             let until = now.saturating_add(signed(wait)).unwrap_or(now);
-            tracing::warn!(%reason, job.retry_at = %until, "the job is put off");
+            tracing::warn!(%reason, job.retry_at = %until, "retrying the job later");
             return JobEvent::Postponed { epoch, until, spent: stage.map(|stage| (stage, usage)), asked };
         }
         tracing::warn!(%reason, remedy = %refusal.remedy, "the job failed");
@@ -251,11 +251,11 @@ impl LocalTaskSession<'_> {
                 (JobEvent::Completed { epoch, verdict }, TaskEvent::Succeeded, None)
             }
             TaskOutcome::Released => {
-                tracing::info!("the job is handed back");
+                tracing::info!("released the job to the queue");
                 (JobEvent::Released { epoch }, TaskEvent::Failed, Some("the server stopped".to_owned()))
             }
             TaskOutcome::Paused => {
-                tracing::info!("the job waits for somebody to approve its plan");
+                tracing::info!("the job waits for approval of its plan");
                 (JobEvent::Released { epoch }, TaskEvent::Succeeded, None)
             }
             TaskOutcome::Failed { refusal, stage, usage } => {

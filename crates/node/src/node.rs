@@ -216,7 +216,7 @@ impl Node {
         let mut tasks = self.tasks.lock().await;
         let all = async { while tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(self.options.shutdown_timeout, all).await.is_err() {
-            tracing::warn!("running tasks are handed back: they did not finish in time");
+            tracing::warn!("running tasks did not finish in time; releasing them to the queue");
             self.abandon.cancel();
             while tasks.join_next().await.is_some() {}
         }
@@ -234,7 +234,7 @@ impl Node {
             match self.client.heartbeat(self.identity.id, &heartbeat).await {
                 Ok(_) => {}
                 Err(error @ (ClientError::Unknown(_) | ClientError::Misunderstood(_))) => return error,
-                Err(error) => tracing::warn!(%error, "the heartbeat was not heard"),
+                Err(error) => tracing::warn!(%error, "failed to send the heartbeat; retrying"),
             }
             tokio::time::sleep(HEARTBEAT).await;
         }
@@ -260,13 +260,13 @@ impl Node {
                     }
                     for offer in lease.offers {
                         if let Err(why) = self.take(convert::lease(offer.lease), offer.issue_id).await {
-                            tracing::info!(task_id = %offer.lease.task, ?why, "an offered task is not taken");
+                            tracing::info!(task_id = %offer.lease.task, ?why, "rejected an offered task");
                         }
                     }
                 }
                 Err(error @ (ClientError::Unknown(_) | ClientError::Misunderstood(_))) => return error,
                 Err(error) => {
-                    tracing::warn!(%error, "the server could not be asked for tasks; it is asked again");
+                    tracing::warn!(%error, "failed to poll the server for tasks; retrying");
                     tokio::time::sleep(PAUSE).await;
                 }
             }
@@ -341,7 +341,7 @@ impl Node {
         let Some(end) = self.worker.work(session, lease, &cancel, &self.abandon).await else { return };
         let report = report(lease, session.branch(), end);
         if let Err(error) = self.reports.keep(&PendingReport { issue_id, report: report.clone() }) {
-            tracing::error!(%error, "the report cannot be kept on the disk; it is sent all the same");
+            tracing::error!(%error, "failed to store the report on disk; sending it anyway");
             let _ = self.client.report(issue_id, &report).await;
         }
         self.report_once().await;
@@ -364,15 +364,15 @@ impl Node {
             match self.client.report(kept.issue_id, &kept.report).await {
                 Ok(()) => self.reports.forget(task),
                 Err(ClientError::Gone) => {
-                    tracing::info!(task_id = %task, "the report comes too late: the task is not this node's any more");
+                    tracing::info!(task_id = %task, "discarding the report: the task does not belong to this node any more");
                     self.reports.forget(task);
                 }
                 Err(error @ (ClientError::Refused(_) | ClientError::Misunderstood(_))) => {
-                    tracing::error!(task_id = %task, %error, "the report is refused");
+                    tracing::error!(task_id = %task, %error, "the server rejected the report");
                     self.reports.forget(task);
                 }
                 Err(error) => {
-                    tracing::warn!(task_id = %task, %error, "the report waits on the disk");
+                    tracing::warn!(task_id = %task, %error, "failed to send the report; it stays on disk and is retried");
                     all = false;
                 }
             }

@@ -41,7 +41,7 @@ impl Reports {
         if let Err(error) = std::fs::remove_file(&path)
             && error.kind() != std::io::ErrorKind::NotFound
         {
-            tracing::warn!(%error, path = %path.display(), "a report that is done with could not be removed");
+            tracing::warn!(%error, path = %path.display(), "failed to delete a completed report");
         }
     }
 
@@ -52,7 +52,7 @@ impl Reports {
             let text =
                 std::fs::read_to_string(&path).ok().filter(|_| path.extension().is_some_and(|end| end == "json"))?;
             serde_json::from_str(&text)
-                .inspect_err(|error| tracing::error!(%error, path = %path.display(), "a report cannot be read"))
+                .inspect_err(|error| tracing::error!(%error, path = %path.display(), "failed to read a report"))
                 .ok()
         };
         entries.flatten().filter_map(|entry| read(entry.path())).collect()

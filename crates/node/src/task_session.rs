@@ -92,7 +92,7 @@ async fn retry_until_answered<T, F: Future<Output = Result<T, ClientError>>>(
     loop {
         match ask().await {
             Err(ClientError::Unavailable { detail, after }) => {
-                tracing::warn!(detail, "the server does not answer; it is asked again");
+                tracing::warn!(detail, "failed to reach the server; retrying");
                 tokio::time::sleep(after.unwrap_or(pause).min(LAST_PAUSE)).await;
                 pause = (pause * 2).min(LAST_PAUSE);
             }

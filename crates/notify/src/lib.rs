@@ -147,7 +147,7 @@ impl Notifier {
         let error = self.redactor.redact(&failure.reason);
         let channel = &claimed.channel.name;
         if !failure.is_retryable || claimed.attempt >= MAX_ATTEMPTS {
-            tracing::warn!(channel, error, "giving up a notification");
+            tracing::warn!(channel, error, "giving up on a notification");
             return EffectOutcome::Dead { error };
         }
         tracing::info!(channel, error, attempt = claimed.attempt, "failed to send a notification; retrying");

@@ -107,7 +107,7 @@ impl Server {
         .run();
         let handle = http.handle();
         let http = tokio::spawn(http);
-        tracing::info!(%address, model = app.engine.has_model(), "patchwright listens");
+        tracing::info!(%address, model = app.engine.has_model(), "patchwright is listening");
         Ok(Self { address, app, handle, http, runtime, shutdown_timeout: config.shutdown_timeout })
     }
 

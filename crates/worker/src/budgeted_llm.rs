@@ -97,7 +97,7 @@ impl<'a> BudgetedLlm<'a> {
         let Some(noted) = &self.noted else { return };
         let call = ModelCall { number: noted.fetch_add(1, Ordering::Relaxed), ..call };
         if let Err(error) = self.session.record_call(call, transcript).await {
-            tracing::warn!(error = %error_chain(&error), "a model call could not be kept for people to read");
+            tracing::warn!(error = %error_chain(&error), "failed to store a model call for display");
         }
     }
 
@@ -110,7 +110,7 @@ impl<'a> BudgetedLlm<'a> {
     /// Books what that call did cost.
     pub(crate) async fn settle_call(&self, day: Date, most: Usage, spent: Usage) {
         if let Err(error) = self.session.settle(day, most, spent).await {
-            tracing::warn!(error = %error_chain(&error), "a model call stays booked at the most that it could cost");
+            tracing::warn!(error = %error_chain(&error), "failed to settle the budget of a model call; its maximum cost stays reserved");
         }
         let (purpose, model) = ("command".to_owned(), self.llm.model());
         let call = ModelCall { number: 0, purpose, model, usage: spent, millis: 0, error: None };
@@ -145,7 +145,7 @@ impl<'a> BudgetedLlm<'a> {
             Err(_) => Usage::default(),
         };
         if let Err(error) = self.session.settle(day, most, spent).await {
-            tracing::warn!(error = %error_chain(&error), "a model call stays booked at the most that it could cost");
+            tracing::warn!(error = %error_chain(&error), "failed to settle the budget of a model call; its maximum cost stays reserved");
         }
     }
 

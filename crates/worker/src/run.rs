@@ -87,11 +87,11 @@ impl<'a> Run<'a> {
             Err(StopReason::Release) => Some(TaskOutcome::Released),
             Err(StopReason::Paused) => Some(TaskOutcome::Paused),
             Err(StopReason::LeaseLost) => {
-                tracing::info!("the job was taken from this worker");
+                tracing::info!("lost the lease of the job");
                 None
             }
             Err(StopReason::Unreachable(cause)) => {
-                tracing::error!(error = %cause, "the session failed; the job goes on when its lease has run out");
+                tracing::error!(error = %cause, "the session failed; the job continues when its lease expires");
                 None
             }
         }
@@ -103,7 +103,7 @@ impl<'a> Run<'a> {
         let done = self.job().stage(StageKind::Fix).status.is_done();
         let Some(fix) = self.job().fixed().filter(|_| done) else { return Ok(()) };
         if *workspace.base_commit() != fix.base {
-            tracing::info!(git.base = %fix.base, git.now = %workspace.base_commit(), "the base has moved since the fix");
+            tracing::info!(git.base = %fix.base, git.now = %workspace.base_commit(), "the base branch has advanced since the fix");
             return self.report(JobEvent::BaseMoved { epoch: self.epoch() }).await;
         }
         crate::branch::restore(workspace, fix, self.job(), &self.assignment.policy).await?;
@@ -141,7 +141,7 @@ impl<'a> Run<'a> {
             other => other,
         };
         let workspace = workspace.map_err(StageError::from)?;
-        tracing::info!(git.base = %workspace.base_commit(), "the repository is checked out");
+        tracing::info!(git.base = %workspace.base_commit(), "checked out the repository");
         if self
             .job()
             .follows
@@ -149,7 +149,7 @@ impl<'a> Run<'a> {
             .and_then(|follows| follows.base.as_ref())
             .is_some_and(|at| at != workspace.base_commit())
         {
-            tracing::info!("people have pushed to the branch; the work goes on from there");
+            tracing::info!("the branch has new commits by others; continuing from them");
             let commit = workspace.base_commit().clone();
             self.report(JobEvent::BranchMoved { epoch: self.epoch(), commit }).await?;
         }
@@ -183,7 +183,7 @@ impl<'a> Run<'a> {
                 (JobEvent::StageSkipped { epoch, stage: kind, reason }, StageStatus::Skipped)
             }
             Ok(Outcome::SendBack { feedback }) => {
-                tracing::info!("verify sends the fix back");
+                tracing::info!("the tests fail; revising the fix");
                 (JobEvent::SentBack { epoch, feedback, usage }, StageStatus::Pending)
             }
             Err(mut error) => {
@@ -195,7 +195,7 @@ impl<'a> Run<'a> {
         };
         self.report(event).await?;
         self.progress.send(ProgressEvent::Stage { stage: kind, status });
-        tracing::info!(stage.status = status.as_str(), "the stage ended");
+        tracing::info!(stage.status = status.as_str(), "the stage finished");
         Ok(())
     }
 
@@ -228,7 +228,7 @@ impl<'a> Run<'a> {
             error.stage = self.job().next_stage().map(|_| StageKind::Fix);
             error
         })?;
-        tracing::info!(git.branch = %self.job().branch, git.commit = %commit, "the branch is pushed");
+        tracing::info!(git.branch = %self.job().branch, git.commit = %commit, "pushed the branch");
         self.report(JobEvent::BranchPushed { epoch: self.epoch(), commit }).await
     }
 
@@ -250,7 +250,7 @@ pub async fn remove_folder(folder: PathBuf) {
     let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
     match removed {
         Ok(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(%error, folder = shown, "the job's folder could not be removed");
+            tracing::warn!(%error, folder = shown, "failed to delete the job's folder");
         }
         _ => {}
     }

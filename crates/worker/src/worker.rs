@@ -216,7 +216,7 @@ async fn keep_lease(session: &dyn TaskSession, duration: Duration) {
         match session.renew_lease().await {
             Ok(()) => {}
             Err(TaskSessionError::LeaseLost) => {
-                tracing::info!("the lease is lost; stopping");
+                tracing::info!("lost the lease; stopping");
                 return;
             }
             Err(error) => {

@@ -153,8 +153,8 @@ pub(super) fn status_of(error: &ManagementError) -> StatusCode {
 pub(super) fn detail_of(error: &ManagementError) -> String {
     let ManagementError::Internal(cause) = error else { return error.to_string() };
     let request_id = uuid::Uuid::now_v7();
-    tracing::error!(%request_id, error = %error_chain(cause.as_ref()), "a page cannot be shown");
-    format!("an internal error; the log has the details under {request_id}")
+    tracing::error!(%request_id, error = %error_chain(cause.as_ref()), "failed to render a page");
+    format!("an internal error; the log has the details under the request id {request_id}")
 }
 
 impl ResponseError for PageError {

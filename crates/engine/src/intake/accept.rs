@@ -54,7 +54,7 @@ impl Engine {
             Ok(written) => written,
             Err(StoreError::Repeated { job_id, same_delivery, altered }) => {
                 if altered {
-                    tracing::warn!(delivery_id = %record.id, platform = %record.platform, "a known delivery came again with another body; the first one counts");
+                    tracing::warn!(delivery_id = %record.id, platform = %record.platform, "a delivery was repeated with a different body; ignoring the repetition");
                 }
                 return Ok(match job_id {
                     Some(job_id) if same_delivery => IntakeOutcome::Accepted { job_id, duplicate: true },
@@ -65,7 +65,7 @@ impl Engine {
         };
         self.rate_limiters.note(&request.actor.login, &request.issue.source, record.received_at);
         if let IntakeOutcome::Accepted { job_id, .. } = &answer {
-            tracing::info!(%job_id, issue = %request.issue.source, actor = %request.actor.login, delivery_id = %record.id, "a job was accepted");
+            tracing::info!(%job_id, issue = %request.issue.source, actor = %request.actor.login, delivery_id = %record.id, "accepted a job");
         }
         if room == RateDecision::Accept { self.apply_to_jobs(&request, latest, answer).await } else { Ok(answer) }
     }
@@ -229,7 +229,7 @@ impl Engine {
         if !self.may_control(&request.actor.login, job) {
             let reason = format!("only {} may cancel or retry this job", job.trigger.actor);
             return Ok(if matches!(answer, IntakeOutcome::Accepted { .. }) {
-                tracing::info!(job_id = %job.id, reason, "the job that runs is not stopped; the new one waits for it");
+                tracing::info!(job_id = %job.id, reason, "failed to cancel the running job; the new one waits for it");
                 answer
             } else {
                 IntakeOutcome::Ignored { reason, job_id: Some(job.id) }

@@ -127,7 +127,7 @@ impl Engine {
         payload: impl Into<Arc<str>> + Send,
     ) -> Result<IntakeOutcome, IntakeError> {
         let Delivery { id, event_type, event } = delivery;
-        tracing::debug!(delivery_id = %id, event = %event_type, %platform, "a delivery was verified and read");
+        tracing::debug!(delivery_id = %id, event = %event_type, %platform, "verified and decoded a delivery");
         let record = DeliveryRecord {
             platform: platform.clone(),
             id,

@@ -109,10 +109,10 @@ impl Engine {
         let (site, issue) = (&site_event.issue.site, &site_event.issue.key);
         if let Some((at, outcome)) = self.schedule_retry(error, attempt, MAX_ATTEMPTS, claimed.event.id.as_uuid(), true)
         {
-            tracing::warn!(site, issue, attempt, retry_at = %at, error = %detail, "what Jira told is tried again later");
+            tracing::warn!(site, issue, attempt, retry_at = %at, error = %detail, "failed to process a Jira event; retrying");
             return outcome;
         }
-        tracing::error!(site, issue, attempt, error = %detail, "what Jira told is given up");
+        tracing::error!(site, issue, attempt, error = %detail, "giving up on a Jira event");
         EffectOutcome::Dead { error: detail }
     }
 
@@ -131,7 +131,7 @@ impl Engine {
             tracing::warn!(
                 site = context.workspace.name,
                 account = person.account,
-                "a person of Jira is not linked here"
+                "no user is linked to the Jira account"
             );
             let public_url = self.settings.public_url.as_deref();
             let text = messages::not_linked(app_name, person, &context.workspace.name, public_url);
@@ -358,7 +358,7 @@ impl Engine {
                 return Ok(());
             }
         } else if !self.rate_limiters.try_acquire_comment(&format!("{} {}", at.site, at.id), self.ports.clock.now()) {
-            tracing::warn!(issue = at.key, what, "too many comments on one issue: this one is left out");
+            tracing::warn!(issue = at.key, what, "too many comments on one issue; skipping this one");
             return Ok(());
         }
         let text = format!("{}\n\n{}", self.ports.tools.redactor().redact(text), self.marker.mark(&subject));
@@ -419,7 +419,9 @@ impl Engine {
             match forge.repository(&candidate.name).await {
                 Ok(_) => found.push(*candidate),
                 Err(error) if matches!(error.fault(), Fault::Retry { .. }) => return Err(error.into()),
-                Err(error) => tracing::info!(repository = %candidate.name, %error, "a candidate cannot be read"),
+                Err(error) => {
+                    tracing::info!(repository = %candidate.name, %error, "failed to read a candidate repository")
+                }
             }
         }
         Ok(match found.as_slice() {
@@ -481,7 +483,7 @@ fn record(event: &JiraEvent) -> DeliveryRecord {
 fn log(answer: &IntakeOutcome, key: &str) {
     match answer {
         IntakeOutcome::Ignored { reason, .. } | IntakeOutcome::Forbidden { reason } => {
-            tracing::info!(issue = key, reason, "what Jira told comes to nothing");
+            tracing::info!(issue = key, reason, "ignored a Jira event");
         }
         IntakeOutcome::Accepted { .. } | IntakeOutcome::Answered { .. } => {}
     }

@@ -63,19 +63,19 @@ impl Engine {
         let jira = self.jira()?;
         let name = jira.decoder.signature_header();
         if headers.get(name).is_none() {
-            tracing::warn!("a delivery of Jira carries no signature");
+            tracing::warn!("rejected a Jira delivery without a signature");
             return Err(SignatureError::Missing.into());
         }
         let site = jira.decoder.site(body).map_err(|error| {
-            tracing::warn!(%error, "a delivery of Jira does not say which site it is of");
+            tracing::warn!(%error, "rejected a Jira delivery that does not name its site");
             SignatureError::Wrong
         })?;
         let Some((workspace, secrets)) = jira.workspaces.open_workspace(&site).await? else {
-            tracing::warn!(site, "a delivery came from a Jira site that is not linked here");
+            tracing::warn!(site, "rejected a delivery of an unknown Jira site");
             return Err(SignatureError::Wrong.into());
         };
         SigningKeys::new(&secrets.webhook).verify(headers, name, body).inspect_err(|error| {
-            tracing::error!(site, %error, "a delivery of Jira is not signed with the site's secret");
+            tracing::error!(site, %error, "rejected a Jira delivery with an invalid signature");
         })?;
         let delivery = jira.decoder.decode(headers, body, &site, workspace.own_account.as_deref())?;
         let site_event = match delivery.event {
@@ -103,16 +103,12 @@ impl Engine {
         }
         self.wake();
         if workspace.status == LinkStatus::Inactive {
-            tracing::warn!(
-                site,
-                issue = event.event.issue.key,
-                "a delivery came from a Jira site that is switched off"
-            );
+            tracing::warn!(site, issue = event.event.issue.key, "rejected a delivery of a deactivated Jira site");
             return Ok(JiraIntakeOutcome::Forbidden {
                 reason: format!("the site {site} is switched off on this server"),
             });
         }
-        tracing::info!(site, issue = event.event.issue.key, event_id = %event.id, "a delivery of Jira was accepted");
+        tracing::info!(site, issue = event.event.issue.key, event_id = %event.id, "accepted a Jira delivery");
         Ok(JiraIntakeOutcome::Accepted { event_id: event.id })
     }
 

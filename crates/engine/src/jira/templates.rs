@@ -136,7 +136,7 @@ impl Templates {
             tracing::error!(
                 template = name,
                 error = format!("{error:#}"),
-                "the template fails; the built-in one is used"
+                "failed to render the template; using the built-in one"
             );
             let builtin = self.builtin.get_template(name).and_then(|template| template.render(context.values()));
             builtin.unwrap_or_else(|_| context.user_message.clone())

@@ -64,7 +64,7 @@ impl Dispatcher {
             Ok(outcome) => format!("{outcome:?}"),
             Err(reason) => reason,
         };
-        tracing::warn!(%task_id, node = %dispatched.node.name, reason, "the node does not take the task");
+        tracing::warn!(%task_id, node = %dispatched.node.name, reason, "the node rejected the task");
         self.cooling_down.lock().await.insert(node, Instant::now());
         match self.engine.task_session(dispatched.task).end(TaskOutcome::Released).await {
             Ok(()) | Err(TaskSessionError::LeaseLost) => {}
@@ -109,7 +109,7 @@ impl Dispatcher {
             match stopped.recv().await {
                 Ok(job) => {
                     if let Err(reason) = self.cancel_task_of(job).await {
-                        tracing::debug!(job_id = %job, reason, "failed to tell the node that the job was stopped");
+                        tracing::debug!(job_id = %job, reason, "failed to notify the node of the cancelled job");
                     }
                 }
                 Err(RecvError::Lagged(_)) => {}
@@ -128,7 +128,7 @@ impl Dispatcher {
         let Some(node) = found.map(|candidate| candidate.node) else { return Ok(()) };
         let NodeMode::Push(url) = &node.mode else { return Ok(()) };
         if self.client.cancel_task(node.id, url, task.id).await.map_err(|error| error.to_string())? {
-            tracing::info!(task_id = %task.id, node = %node.name, "the node was told to stop the task");
+            tracing::info!(task_id = %task.id, node = %node.name, "sent the cancellation of the task to the node");
         }
         Ok(())
     }

@@ -84,7 +84,7 @@ async fn ask_json<T: serde::de::DeserializeOwned>(
         Ok(value) => return Ok(Ok(value)),
         Err(problem) => problem,
     };
-    tracing::info!(llm.purpose = purpose, problem, "the model's answer is no usable JSON; it is asked to repair it");
+    tracing::info!(llm.purpose = purpose, problem, "the model's answer is not valid JSON; requesting a repair");
     messages.push(Message::assistant(shorten(&answer.text, 8_000)));
     messages.push(Message::user(format!(
         "That cannot be used: {problem}. Answer again with nothing but one JSON object of the form that was asked for."

@@ -132,7 +132,7 @@ async fn change_file(
             return Err(StageError::new(reason, remedy, Fault::Internal));
         }
         reflections += 1;
-        tracing::info!(file = %change.file, problem, reflections, "an edit could not be applied");
+        tracing::info!(file = %change.file, problem, reflections, "failed to apply an edit");
         messages.push(Message::assistant(answer.text));
         messages.push(code_fix::complaint(&problem));
     }

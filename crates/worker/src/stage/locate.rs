@@ -97,12 +97,12 @@ async fn ask(
     match analyze_bug::ask(llm, context.issue, context.job, ranked, is_first).await {
         Ok(Ok(answer)) => Ok(Some(answer)),
         Ok(Err(problem)) => {
-            tracing::info!(problem, "the ranking stands without the model");
+            tracing::info!(problem, "failed to rank with the model; using the ranking without it");
             Ok(None)
         }
         // The index's answer stands on its own, but a server that is away or refuses us will not plan either.
         Err(error) if error.out_of_budget || matches!(error.fault, patchwright_core::Fault::Internal) => {
-            tracing::info!(reason = %error.reason, "the ranking stands without the model");
+            tracing::info!(reason = %error.reason, "failed to rank with the model; using the ranking without it");
             Ok(None)
         }
         Err(error) => Err(error),

@@ -56,7 +56,7 @@ async fn read_files(context: &StageContext<'_>, candidates: &[Candidate]) -> Res
         let path = &candidate.path;
         let Some(bytes) = context.workspace.read(path).await? else { continue };
         let Ok(text) = String::from_utf8(bytes) else {
-            tracing::info!(file = %path, "the file is not UTF-8; the model does not read it");
+            tracing::info!(file = %path, "skipping a file that is not UTF-8");
             continue;
         };
         let text = excerpt(&text, &candidate.symbols, ONE_FILE.min(room));
