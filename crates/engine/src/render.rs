@@ -1,4 +1,4 @@
-//! What people read: comments, the pull request's panel, commit messages. Pure functions of the job.
+//! Renders comments, the pull request's panel and commit messages, as pure functions of the job.
 
 use std::fmt::Write as _;
 
@@ -9,10 +9,10 @@ use patchwright_domain::{Job, JobStatus};
 
 use patchwright_worker::located_files;
 
-/// The longest output that stands in a comment, in characters.
+/// The longest output in a comment, in characters.
 const LOG_IN_TEXT: usize = 3_000;
 
-/// The one progress comment on the issue.
+/// Renders the progress comment on the issue.
 pub fn progress_comment(job: &Job, app_name: &str, public_url: Option<&str>) -> String {
     let headline = match job.status() {
         _ if job.awaits_approval() => format!("**{app_name}** has a plan, and waits for somebody to approve it."),
@@ -28,7 +28,7 @@ pub fn progress_comment(job: &Job, app_name: &str, public_url: Option<&str>) -> 
     };
     let mut out = format!("{headline}\n\n{}", stage_table(job));
     if let Some(pull_request) = &job.published.pull_request {
-        // A number says something on the forge only.
+        // A plain issue number refers to the forge only.
         let place = job.source.tracker.as_ref().map(|_| format!(" ({})", pull_request.url)).unwrap_or_default();
         let _ = writeln!(out, "\nPull request: #{}{place}", pull_request.number);
     }
@@ -39,7 +39,7 @@ pub fn progress_comment(job: &Job, app_name: &str, public_url: Option<&str>) -> 
     out
 }
 
-/// What somebody has to read before the job goes on, and where they say so.
+/// Renders the plan that waits for approval, and how to approve it.
 fn plan_to_approve(job: &Job, app_name: &str, public_url: Option<&str>) -> String {
     let page = match public_url {
         Some(url) => format!("on [its page]({}/jobs/{})", url.trim_end_matches('/'), job.id),
@@ -48,7 +48,7 @@ fn plan_to_approve(job: &Job, app_name: &str, public_url: Option<&str>) -> Strin
     format!("{}\nApprove it {page}, or comment `@{app_name} cancel`.\n", plan(job))
 }
 
-/// The plan, as far as there is one.
+/// Renders the plan, if there is one.
 fn plan(job: &Job) -> String {
     let Some(proposed) = job.proposed() else { return String::new() };
     let mut out = format!("\n### Cause\n\n{}\n", neutralise(&proposed.plan.root_cause));
@@ -65,8 +65,8 @@ fn plan(job: &Job) -> String {
     out
 }
 
-/// The pull request's title: the issue's number and title (`docs/requirements.md#r293`), or the key in brackets, by which Jira finds
-/// what belongs to an issue.
+/// Renders the pull request's title: the issue's number and title (`docs/requirements.md#r293`), or the key in
+/// brackets, which links it to the issue in Jira.
 pub fn pull_request_title(job: &Job) -> String {
     let what = if analysis_only(job) { "Analysis of" } else { "Fix" };
     let title = neutralise_line(&job.title, 180);
@@ -76,7 +76,7 @@ pub fn pull_request_title(job: &Job) -> String {
     }
 }
 
-/// The pull request's text: the live panel first, then what was found, planned, changed and tested.
+/// Renders the pull request's text: the live panel first, then the findings, the plan, the changes and the tests.
 pub fn pull_request_body(job: &Job, app_name: &str, issue_url: &str, public_url: Option<&str>) -> String {
     let analysis = analysis_only(job);
     let mut out = String::new();
@@ -97,7 +97,7 @@ pub fn pull_request_body(job: &Job, app_name: &str, issue_url: &str, public_url:
             neutralise_line(&job.trigger.actor, 60)
         );
     }
-    // A closing keyword only where something is fixed: merging an analysis must not close the issue.
+    // A closing keyword only for a fix: merging an analysis must not close the issue.
     let relation = if analysis || job.source.tracker.is_some() { "For" } else { "Closes" };
     let _ = writeln!(out, "{relation} {} ({issue_url})\n", job.source.name());
     out.push_str(&stage_table(job));
@@ -108,7 +108,7 @@ pub fn pull_request_body(job: &Job, app_name: &str, issue_url: &str, public_url:
     out
 }
 
-/// The comment that says how the job ended.
+/// Renders the comment about the job's result.
 pub fn result_comment(job: &Job, app_name: &str, public_url: Option<&str>) -> String {
     let mut out = format!("**{app_name}**: {}\n", outcome(job));
     if let Some(pull_request) = &job.published.pull_request {
@@ -148,7 +148,7 @@ pub fn result_comment(job: &Job, app_name: &str, public_url: Option<&str>) -> St
     out
 }
 
-/// The answer to `help` and to a mention without a command that we know.
+/// Renders the reply to `help` and to a mention without a known command.
 pub(crate) fn help(app_name: &str, in_tracker: bool) -> String {
     let who = if in_tracker {
         "Only people who have linked their account with this server can start me."
@@ -168,7 +168,7 @@ pub(crate) fn help(app_name: &str, in_tracker: bool) -> String {
     )
 }
 
-/// The answer to `status`.
+/// Renders the reply to `status`.
 pub(crate) fn status(job: Option<&Job>, app_name: &str, public_url: Option<&str>) -> String {
     match job {
         Some(job) => progress_comment(job, app_name, public_url),
@@ -176,7 +176,7 @@ pub(crate) fn status(job: Option<&Job>, app_name: &str, public_url: Option<&str>
     }
 }
 
-/// The comment, written once, that an issue has too many requests.
+/// Renders the comment about too many requests, which is posted at most once an hour.
 pub(crate) fn too_many(per_hour: u32) -> String {
     format!(
         "I take {per_hour} requests an hour on one issue and have had them; I do not answer here until there is room \
@@ -184,7 +184,7 @@ pub(crate) fn too_many(per_hour: u32) -> String {
     )
 }
 
-/// The answer to a command that has nothing to act on.
+/// Renders the reply to a command that has no job to act on.
 pub(crate) fn nothing_to(verb: &str) -> String {
     match verb {
         "retry" => "There is nothing to retry: no job has ended on this issue.\n".to_owned(),
@@ -196,7 +196,7 @@ fn analysis_only(job: &Job) -> bool {
     job.verdict == Some(Verdict::AnalysisOnly) || job.stage(StageKind::Fix).status == StageStatus::Skipped
 }
 
-/// One sentence on how it ended. Success is claimed only where tests showed it.
+/// Returns one sentence about the result. It claims success only if tests showed it.
 fn outcome(job: &Job) -> String {
     let explanation = job.verified().map(|report| neutralise(&report.explanation)).unwrap_or_default();
     match (job.status(), job.verdict) {

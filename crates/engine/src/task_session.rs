@@ -1,4 +1,4 @@
-//! The engine's own task session: every call is checked against the job as it stands in the store.
+//! The local task session: every call is checked against the job in the store.
 
 use async_trait::async_trait;
 use jiff::civil::Date;
@@ -21,10 +21,10 @@ use crate::change::ChangeError;
 use crate::engine::TriggerPermission;
 use patchwright_core::outgoing_text::shorten;
 
-/// How long a job may be postponed, without counting an attempt, because a forge or the model asks for it.
+/// How long a job may be postponed, without counting an attempt, because a forge or the model requests it.
 const MAX_POSTPONEMENT: SignedDuration = SignedDuration::from_hours(24);
 
-/// The longest name of a model that is kept.
+/// The longest stored name of a model, in bytes.
 const MAX_MODEL: usize = 200;
 
 /// The session of one task, in this process.
@@ -47,7 +47,7 @@ impl From<ChangeError> for TaskSessionError {
         match error {
             ChangeError::Store(error) => error.into(),
             ChangeError::Refused(Refused::Stale { .. }) | ChangeError::NotFound(_) => Self::LeaseLost,
-            // The worker holds the lease and reports what its job's state does not allow.
+            // The worker holds the lease but reports an event that the job's state does not allow.
             ChangeError::Refused(refused) => Self::Refused(Refusal::new(
                 format!("the report does not fit the job: {refused}"),
                 "Retry the job; report it as a bug when it happens again.",
@@ -69,7 +69,7 @@ impl LocalTaskSession<'_> {
         if self.holds(&job) { Ok(job) } else { Err(TaskSessionError::LeaseLost) }
     }
 
-    /// Whether this task holds the lease of the job.
+    /// Returns whether this task holds the lease of the job.
     fn holds(&self, job: &Job) -> bool {
         let is_holder = matches!(&job.state, JobState::Running { lease } if lease.task_id == self.task.id);
         is_holder && job.epoch == self.epoch()
@@ -81,8 +81,8 @@ impl LocalTaskSession<'_> {
             .write(async || {
                 let known = self.engine.ports.store.job(self.task.job_id).await?;
                 let known = known.filter(|job| self.holds(&job.value)).ok_or(TaskSessionError::LeaseLost)?;
-                // The job is written as it is: whoever cancels it at the same moment closes its open task, and either
-                // they find this task or this step finds their revision.
+                // The job is written unchanged, so that this write conflicts with a concurrent cancellation: either the
+                // cancellation finds this task, or this write finds the new revision.
                 let job = Some(JobWrite::update(&known, known.value.clone()));
                 Ok((Step { job, task: Some(task.clone()), ..Step::default() }, known.value))
             })
@@ -96,7 +96,7 @@ impl LocalTaskSession<'_> {
         }
     }
 
-    /// Tells a report that comes too late (a person cancelled the job in the meantime) from one that does not fit.
+    /// Distinguishes a late report (a user cancelled the job in the meantime) from an invalid one.
     async fn session_error(&self, error: ChangeError) -> TaskSessionError {
         match (&error, self.held().await) {
             (ChangeError::Refused(_), Err(lost)) => lost,
@@ -104,7 +104,7 @@ impl LocalTaskSession<'_> {
         }
     }
 
-    /// Applies a report under its number among those of this task: a report whose response was lost may be repeated.
+    /// Applies a report under its sequence number within this task: a report whose response was lost may be repeated.
     ///
     /// # Errors
     /// As [`TaskSession::report`].
@@ -130,7 +130,7 @@ impl LocalTaskSession<'_> {
         })
     }
 
-    /// Asks the forge whether this may be done, and where.
+    /// Checks the permission at the forge, and finds out the repository's address and base branch.
     async fn prepare(&self, job: Job) -> Result<(Job, String), TaskSessionError> {
         let forge = self.forge(&job)?;
         let repo = &job.source.repo;
@@ -141,7 +141,7 @@ impl LocalTaskSession<'_> {
             let error = Refusal::new(format!("the repository {repo} is archived"), remedy, Fault::Denied);
             return Err(error.into());
         }
-        // A job that was started by hand names its base; every other one aims at the forge's default branch.
+        // A job that was started by hand names its base branch; every other one uses the forge's default branch.
         if job.trigger.kind != TriggerKind::Manual && repository.default_branch != job.base_branch {
             let branch = repository.default_branch.clone();
             let job = self.change(JobEvent::BaseBranchKnown { epoch: self.epoch(), branch }).await?;
@@ -162,8 +162,8 @@ impl LocalTaskSession<'_> {
         let settings = &self.engine.settings;
         let trigger = &job.trigger;
         let open = settings.permission == TriggerPermission::Anyone || settings.allow.names_user(&trigger.actor);
-        // A start by hand was allowed where the hand is. Who asks in a tracker is a person of this server, and was asked
-        // for there; the forge does not know them.
+        // Manual starts were authorized when they were made. Requesters in a tracker are users of this server,
+        // authorized there; the forge does not know them.
         if open || trigger.kind.is_ours() || job.source.tracker.is_some() {
             return Ok(());
         }
@@ -176,19 +176,20 @@ impl LocalTaskSession<'_> {
         Err(Refusal::new(reason, "Ask somebody with write access to start it.", Fault::Denied).into())
     }
 
-    /// Whoever asked, as commits name them. Who asked here and not on the forge has no address there.
+    /// Returns the requester as the co-author of commits. A requester who is not on the forge has no e-mail address
+    /// there.
     async fn co_author(&self, job: &Job) -> Result<Option<String>, TaskSessionError> {
         let login = &job.trigger.actor;
         let plain = login.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '<' | '>'));
         if job.trigger.kind.is_ours() || job.source.tracker.is_some() || !plain {
             return Ok(None);
         }
-        // A failure for the moment is one here too: without the line a commit that is made again would be another one.
+        // A transient failure is an error here too: without this line, a repeated commit would have another hash.
         let address = self.forge(job)?.commit_address(&job.source.repo, login).await.map_err(Refusal::from)?;
         Ok(address.map(|address| format!("{login} <{address}>")))
     }
 
-    /// A follow-up takes over the branch of the job before it that had one.
+    /// A follow-up continues the branch of the latest job before it that had one.
     async fn inherit(&self, own: Job) -> Result<Job, TaskSessionError> {
         if !own.awaits_inheritance() {
             return Ok(own);
@@ -204,8 +205,8 @@ impl LocalTaskSession<'_> {
         self.change(JobEvent::BranchInherited { epoch: self.epoch(), inheritance }).await
     }
 
-    /// A job that was put off has used fewer tries than it may. One that has used more has broken its workers down:
-    /// their leases ran out without a word, and so would the next one's.
+    /// A postponed job has attempts left. A job without any has crashed its workers: their leases expired without a
+    /// report, and the next one's would too.
     fn refuse_poison(&self, job: &Job) -> Result<(), TaskSessionError> {
         let (attempts, most) = (job.attempts, self.engine.settings.max_attempts);
         if attempts <= most.max(1) {
@@ -217,12 +218,12 @@ impl LocalTaskSession<'_> {
         Err(Refusal::new(reason, remedy, Fault::Internal).into())
     }
 
-    /// What becomes of the job when its task failed: it is put off when later may be better, else it has failed.
+    /// Decides about the job of a failed task: it is postponed if a retry may succeed, otherwise it fails.
     fn failed(&self, job: &Job, refusal: Refusal, stage: Option<StageKind>, usage: Usage, now: Timestamp) -> JobEvent {
         let epoch = self.epoch();
         let settings = &self.engine.settings;
         let reason = self.engine.ports.tools.redactor().redact(&refusal.reason);
-        // Who asks for patience may have it, but not for ever.
+        // A requested wait is honored, but not forever.
         let age = now.duration_since(job.created_at);
         let asked = matches!(refusal.fault, Fault::Retry { after: Some(_) }) && age < MAX_POSTPONEMENT;
         if let Fault::Retry { after } = refusal.fault
@@ -237,7 +238,7 @@ impl LocalTaskSession<'_> {
         JobEvent::Failed { epoch, failure: Failure { stage, reason, remedy: refusal.remedy }, usage }
     }
 
-    /// The event of the job, that of the task, and what is said of a failed one.
+    /// Returns the event of the job, the event of the task, and the text of the error.
     fn ending(&self, job: &Job, end: TaskOutcome, now: Timestamp) -> (JobEvent, TaskEvent, Option<String>) {
         let epoch = self.epoch();
         match end {
@@ -267,10 +268,10 @@ impl LocalTaskSession<'_> {
 }
 
 impl LocalTaskSession<'_> {
-    /// Writes how the task ended, with what becomes of its job.
+    /// Writes the outcome of the task and the resulting transition of its job.
     ///
     /// # Errors
-    /// [`TaskSessionError::LeaseLost`] when the task does not hold the job any more, [`TaskSessionError::Unavailable`].
+    /// [`TaskSessionError::LeaseLost`] when the task has lost the lease of the job, [`TaskSessionError::Unavailable`].
     pub async fn end(&self, end: TaskOutcome) -> Result<(), TaskSessionError> {
         let job = self.held().await?;
         let now = self.engine.ports.clock.now();
@@ -345,7 +346,7 @@ impl TaskSession for LocalTaskSession<'_> {
     }
 
     async fn settle(&self, day: Date, reserved: Usage, spent: Usage) -> Result<(), TaskSessionError> {
-        // Also for one who has lost the hold: what was spent was spent.
+        // Also after the lease is lost: the cost has been incurred.
         let job = self.engine.job(self.task.job_id).await?.ok_or(TaskSessionError::LeaseLost)?;
         Ok(self.engine.ports.ledger.settle(&account(&job, day), reserved, spent).await?)
     }
@@ -370,7 +371,7 @@ impl TaskSession for LocalTaskSession<'_> {
     }
 }
 
-/// The books that a job's calls stand in.
+/// Returns the budgets that a job's model calls count against.
 fn account(job: &Job, day: Date) -> BudgetAccount {
     BudgetAccount { day, repository: format!("{}:{}", job.source.platform, job.source.repo) }
 }

@@ -1,4 +1,4 @@
-//! The door for deliveries of Jira. The order of the checks is that of `docs/jira.md#how-it-is-kept`.
+//! Intake of Jira deliveries. The order of the checks is that of `docs/jira.md#how-it-is-kept`.
 
 use jiff::{SignedDuration, Timestamp};
 use patchwright_core::jira::{JiraEvent, SiteEvent, SiteEventKind};
@@ -12,31 +12,32 @@ use super::JiraPorts;
 use crate::Engine;
 use crate::intake::IntakeError;
 
-/// How long a signature, and an issue's change in one millisecond, are known (`docs/requirements.md#jira`).
+/// How long the deduplication keys of signatures and of changes (issue and millisecond) are kept
+/// (`docs/requirements.md#jira`).
 const SIGNATURE_DEDUPLICATION: SignedDuration = SignedDuration::from_secs(300);
 const CHANGE_DEDUPLICATION: SignedDuration = SignedDuration::from_secs(60);
-/// How long a comment or a label is known, whatever delivery tells it: Jira goes on trying for more than an hour, and
-/// people send again by hand for days.
+/// How long the deduplication keys of comments and labels are kept, whatever delivery has them: Jira retries for more
+/// than an hour, and administrators resend by hand for days.
 const IDENTITY_DEDUPLICATION: SignedDuration = SignedDuration::from_hours(31 * 24);
-/// What is older is not done any more.
+/// Older events are ignored.
 const MAX_EVENT_AGE: SignedDuration = SignedDuration::from_hours(24);
 
-/// What a delivery of Jira is answered with.
+/// The outcome of a Jira delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JiraIntakeOutcome {
-    /// It asks something of us, is kept, and will be seen to.
+    /// The event is a request; it is stored and will be processed.
     Accepted {
-        /// Ours.
+        /// The id of the stored event.
         event_id: JiraEventId,
     },
-    /// It starts nothing.
+    /// The delivery starts nothing.
     Ignored {
-        /// Why.
+        /// The reason, for the response.
         reason: String,
     },
-    /// The site is switched off; the issue will say so.
+    /// The site is deactivated; a comment on the issue says so.
     Forbidden {
-        /// Why.
+        /// The reason, for the response.
         reason: String,
     },
 }
@@ -50,11 +51,11 @@ impl Engine {
         self.ports.jira.as_ref().ok_or(IntakeError::UnknownPlatform(JIRA))
     }
 
-    /// Takes a delivery of Jira.
+    /// Accepts a delivery of Jira.
     ///
     /// # Errors
-    /// [`IntakeError`]; after one, nothing is kept. Whatever is wrong before the signature is right is a
-    /// [`SignatureError`]: nobody learns which sites are known here.
+    /// [`IntakeError`]; nothing is stored in this case. Every error before the signature is verified is a
+    /// [`SignatureError`], so that unauthenticated senders do not learn which sites are configured.
     pub async fn receive_jira(
         &self,
         headers: &(dyn Headers + Sync),
@@ -112,7 +113,7 @@ impl Engine {
         Ok(JiraIntakeOutcome::Accepted { event_id: event.id })
     }
 
-    /// Whether it is worth to be looked at closely.
+    /// Returns whether the event may be a request.
     async fn is_for_us(
         &self,
         jira: &JiraPorts,
@@ -126,7 +127,7 @@ impl Engine {
             SiteEventKind::Commented { body, mentions, .. } => {
                 let picked = match &workspace.own_account {
                     Some(own) => mentions.contains(own),
-                    // Who we are there is found out behind the door.
+                    // The account of this server on the site is found out during processing.
                     None => !mentions.is_empty(),
                 };
                 if picked || find_request(body, &self.settings.app_name).is_some() {
@@ -137,7 +138,7 @@ impl Engine {
         }
     }
 
-    /// Whether somebody was asked for the repository of the issue: then any comment may be the answer.
+    /// Returns whether a question about the issue's repository is open: then any comment may be the answer.
     async fn awaits_answer(&self, jira: &JiraPorts, workspace: WorkspaceId, issue: &str) -> Result<bool, IntakeError> {
         let conversations = jira.inbox.conversations_on(workspace, issue).await?;
         Ok(conversations.iter().any(|conversation| conversation.asked.is_some()))
@@ -149,7 +150,7 @@ fn is_stale(site_event: &SiteEvent, now: Timestamp) -> bool {
     at.is_some_and(|at| now.duration_since(at) > MAX_EVENT_AGE)
 }
 
-/// By what it is known again: the two keys of `docs/requirements.md#jira`, and what was done.
+/// Returns the deduplication keys of an event: the two of `docs/requirements.md#jira`, and one for the action.
 fn names(workspace: &Workspace, site_event: &SiteEvent, signature: &str, now: Timestamp) -> Vec<(String, Timestamp)> {
     let until = |time: SignedDuration| now.saturating_add(time).unwrap_or(now);
     let (site, issue) = (&workspace.name, &site_event.issue.id);

@@ -1,15 +1,15 @@
-//! What people read in Jira before there is a job.
+//! Comments in Jira before a job exists.
 
 use patchwright_core::jira::JiraPerson;
 
 use patchwright_core::outgoing_text::neutralise_line;
 
-/// The site is switched off.
+/// The comment for a deactivated site.
 pub(super) fn inactive(app_name: &str) -> String {
     format!("**{app_name}** is switched off for this site; an administrator of it can switch it on again.\n")
 }
 
-/// The person has not linked their account.
+/// The comment for an author who has not linked their account.
 pub(super) fn not_linked(app_name: &str, person: &JiraPerson, site: &str, public_url: Option<&str>) -> String {
     let who = neutralise_line(&person.display_name, 80);
     let how = match public_url {
@@ -19,13 +19,13 @@ pub(super) fn not_linked(app_name: &str, person: &JiraPerson, site: &str, public
     format!("{who}, **{app_name}** does not know you yet. Link your Atlassian account once, then ask again: {how}\n")
 }
 
-/// The person may not come in.
+/// The comment for an author without access.
 pub(super) fn deactivated(app_name: &str, person: &JiraPerson) -> String {
     let who = neutralise_line(&person.display_name, 80);
     format!("{who}, you may not start **{app_name}**; ask an administrator of the server.\n")
 }
 
-/// The issue cannot be read.
+/// The comment for an issue that cannot be read.
 pub(super) fn unreadable(key: &str, why: &str) -> String {
     format!(
         "The details of {key} cannot be read ({}); check that the service account may see it.\n",
@@ -33,7 +33,7 @@ pub(super) fn unreadable(key: &str, why: &str) -> String {
     )
 }
 
-/// Where is the code?
+/// The question for the repository.
 pub(super) fn which_repository(app_name: &str, known: &[String]) -> String {
     let mut out = format!(
         "In which repository is the code of this issue? Comment its name (`owner/name`), and **{app_name}** begins.\n"
@@ -48,7 +48,7 @@ pub(super) fn which_repository(app_name: &str, known: &[String]) -> String {
     out
 }
 
-/// The repository that was named is not known.
+/// The comment for an unknown repository.
 pub(super) fn unknown_repository(name: &str) -> String {
     format!(
         "The repository `{}` is not known here, or the server may not read it. An administrator adds repositories; then \
@@ -57,7 +57,7 @@ pub(super) fn unknown_repository(name: &str) -> String {
     )
 }
 
-/// Something else.
+/// The comment for any other error.
 pub(super) fn start_failed(app_name: &str, why: &str) -> String {
     format!("**{app_name}** could not begin: {}. Try again later.\n", neutralise_line(why, 300))
 }

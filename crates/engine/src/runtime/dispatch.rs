@@ -1,4 +1,4 @@
-//! Dispatching jobs to nodes: those in pull mode find what was assigned to them, those in push mode are sent it.
+//! Dispatch of jobs to nodes: nodes in pull mode poll for their tasks, nodes in push mode are sent them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::{Dispatched, Engine};
 
-/// How long a node that did not take a task is passed over.
+/// How long a node that rejected a task is skipped.
 const NODE_COOLDOWN: Duration = Duration::from_secs(30);
 
 /// Dispatches jobs to nodes.
@@ -25,7 +25,7 @@ pub(super) struct Dispatcher {
     queries: Arc<dyn Queries>,
     client: Arc<dyn NodeClient>,
     public_url: String,
-    /// Nodes that did not take a task, and when.
+    /// The nodes that rejected a task, with the time.
     cooling_down: Mutex<HashMap<NodeId, Instant>>,
 }
 
@@ -40,7 +40,7 @@ impl Dispatcher {
         Self { engine, queries, client, public_url, cooling_down: Mutex::default() }
     }
 
-    /// Dispatches one job to one node; `false` when there is none for any.
+    /// Dispatches one job to one node; returns `false` if no job fits any node.
     pub(super) async fn dispatch_next(&self) -> Result<bool, StoreError> {
         let skip = self.nodes_to_skip().await;
         let Some(dispatched) = self.engine.dispatch_next(&skip).await? else { return Ok(false) };
@@ -56,7 +56,7 @@ impl Dispatcher {
         cooling_down.keys().copied().collect()
     }
 
-    /// Sends a task to a node. A node that does not take it is passed over for a while, and the job goes to another.
+    /// Sends a task to a node. If the node rejects it, the node is skipped for a while and the job goes to another.
     async fn push(&self, url: &str, dispatched: Dispatched) {
         let (task_id, node) = (dispatched.task.id, dispatched.node.id);
         let reason = match self.try_push(url, &dispatched).await {
@@ -101,8 +101,8 @@ impl Dispatcher {
         })
     }
 
-    /// Tells nodes in push mode to stop the jobs that people stop. A node that is not reached learns of it when it renews
-    /// its lease, as do the nodes of jobs that were missed here.
+    /// Sends cancellations of jobs to nodes in push mode. A node that cannot be reached finds out when it renews its
+    /// lease, as do the nodes of jobs that this loop missed.
     pub(super) async fn cancel_stopped_tasks(&self) {
         let mut stopped = self.engine.stopped();
         loop {

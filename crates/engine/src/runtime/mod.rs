@@ -36,14 +36,14 @@ use self::loops::Loops;
 /// Work that comes in units, such as sending one notification.
 #[async_trait]
 pub trait WorkSource: Send + Sync {
-    /// Does the next unit; `false` when there is none.
+    /// Processes the next unit; returns `false` if there is none.
     ///
     /// # Errors
     /// [`StoreError`]; the loop retries after a pause.
     async fn run_next(&self) -> Result<bool, StoreError>;
 }
 
-/// Which loops run, and what they need beyond the engine's own ports.
+/// Which loops run, and their ports in addition to the engine's.
 ///
 /// `Default` has every optional port absent, and one worker.
 pub struct RuntimeOptions {
@@ -65,11 +65,11 @@ pub struct RuntimeOptions {
     pub retention: SignedDuration,
     /// How many bytes the payloads of deliveries may take together; 0 stands for no limit.
     pub retention_payload_bytes: u64,
-    /// Notification channels, whose old notices are deleted.
+    /// The notification channels, whose old notices are deleted.
     pub channels: Option<Arc<dyn Channels>>,
     /// Idempotency keys, which are deleted after a day.
     pub idempotency: Option<Arc<dyn IdempotencyKeys>>,
-    /// Credentials, whose end is logged in time.
+    /// The credentials, whose expiry is logged in advance.
     pub credentials: Option<Arc<dyn Credentials>>,
 }
 
@@ -142,8 +142,8 @@ impl RunningRuntime {
         &self.stopping
     }
 
-    /// Takes no new work, lets running jobs finish within `grace`, then releases the rest to the queue. Returns when every
-    /// loop has ended.
+    /// Stops claiming work, lets running jobs finish within `grace`, then releases the rest to the queue. Returns when
+    /// every loop has ended.
     pub async fn stop(self, grace: Duration) {
         self.stopping.cancel();
         self.loops.stop(grace).await;
