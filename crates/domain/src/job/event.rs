@@ -1,4 +1,4 @@
-//! What can happen to a job.
+//! The events of a job.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,161 +9,161 @@ use super::status::Lease;
 use super::{Failure, Inheritance, PullRequestEnd, PullRequestRef};
 use crate::{BranchName, CommitSha, Usage};
 
-/// Something that happened to a job. Events of a worker carry the epoch of its lease.
+/// An event of a job. Events from a worker have the epoch of its lease.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobEvent {
-    /// A worker takes it.
+    /// A worker claims the job.
     Leased {
-        /// The lease that it is given.
+        /// The worker's lease.
         lease: Lease,
     },
-    /// The worker did not renew in time.
+    /// The worker did not renew its lease in time.
     LeaseExpired,
-    /// The worker gives the job back unfinished, because the server stops.
+    /// The worker releases the job unfinished, because the server stops.
     Released {
-        /// Of the worker's lease.
+        /// The epoch of the worker's lease.
         epoch: u64,
     },
-    /// The job cannot go on now, but may later.
+    /// The job cannot continue now and is retried later.
     Postponed {
-        /// Of the worker's lease.
+        /// The epoch of the worker's lease.
         epoch: u64,
-        /// When.
+        /// The time of the retry.
         until: Timestamp,
-        /// The stage that was at work, and what it cost so far.
+        /// The running stage, and its model usage so far.
         spent: Option<(StageKind, Usage)>,
-        /// Whether the other side asked for the wait: then it does not count as a try.
+        /// Whether the remote side requested the wait; then it does not count as an attempt.
         asked: bool,
     },
-    /// The forge told which branch to aim at.
+    /// The forge returned the base branch.
     BaseBranchKnown {
-        /// Of the worker's lease.
+        /// The epoch of the worker's lease.
         epoch: u64,
-        /// The branch.
+        /// The base branch.
         branch: BranchName,
     },
-    /// A follow-up has looked at the job before it.
+    /// A follow-up has read the state of the previous job.
     BranchInherited {
-        /// Of the worker's lease.
+        /// The epoch of the worker's lease.
         epoch: u64,
-        /// What it takes over.
+        /// The state that it continues from.
         inheritance: Inheritance,
     },
-    /// The branch that a follow-up builds on stands elsewhere on the forge than we left it: people have pushed.
+    /// The branch of a follow-up has moved on the forge: someone else has pushed.
     BranchMoved {
-        /// Of the worker's lease.
+        /// The epoch of the worker's lease.
         epoch: u64,
-        /// Where it stands.
+        /// The branch's current commit.
         commit: CommitSha,
     },
-    /// A stage begins.
+    /// A stage starts.
     StageStarted {
-        /// Of the worker's lease.
+        /// The epoch of the worker's lease.
         epoch: u64,
-        /// Which.
+        /// The stage.
         stage: StageKind,
     },
     /// A stage ended with a report.
     StageSucceeded {
-        /// Of the worker's lease.
+        /// The epoch of the worker's lease.
         epoch: u64,
-        /// What came out.
+        /// The stage's report.
         report: StageReport,
-        /// What people should read.
+        /// The text for users, Markdown.
         comment: String,
-        /// What the model cost.
+        /// The model usage.
         usage: Usage,
     },
-    /// A stage is passed over.
+    /// A stage is skipped.
     StageSkipped {
-        /// Of the worker's lease.
+        /// The epoch of the worker's lease.
         epoch: u64,
-        /// Which.
+        /// The stage.
         stage: StageKind,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// The branch stands on the forge.
+    /// The branch was pushed to the forge.
     BranchPushed {
-        /// Of the worker's lease.
+        /// The epoch of the worker's lease.
         epoch: u64,
-        /// At this commit.
+        /// The pushed commit.
         commit: CommitSha,
     },
-    /// Verify found the fix wanting; the fix is made again.
+    /// The verification failed; the fix is revised.
     SentBack {
-        /// Of the worker's lease.
+        /// The epoch of the worker's lease.
         epoch: u64,
-        /// What was wrong.
+        /// The failure, for the next attempt.
         feedback: String,
-        /// What the verification itself cost.
+        /// The model usage of the verification.
         usage: Usage,
     },
-    /// The base branch has moved since the fix was made, and the job starts from the newer commit: the fix, which holds
-    /// whole files, could undo what others did in between. It is made again.
+    /// The base branch has moved since the fix, and the job starts from the newer commit. The fix is repeated: it
+    /// contains whole files and could undo the commits in between.
     BaseMoved {
-        /// Of the worker's lease.
+        /// The epoch of the worker's lease.
         epoch: u64,
     },
-    /// Everything that could be done is done.
+    /// The job is complete.
     Completed {
-        /// Of the worker's lease.
+        /// The epoch of the worker's lease.
         epoch: u64,
-        /// What may be said of it.
+        /// The verdict on the result.
         verdict: Verdict,
     },
-    /// The job gives up.
+    /// The job failed.
     Failed {
-        /// Of the worker's lease.
+        /// The epoch of the worker's lease.
         epoch: u64,
-        /// Why.
+        /// The reason.
         failure: Failure,
-        /// What the failed stage cost.
+        /// The model usage of the failed stage.
         usage: Usage,
     },
-    /// Who asked for it asks for more before it begins.
+    /// The requester adds instructions before the job starts.
     MoreAsked {
-        /// What.
+        /// The additional instructions.
         instructions: String,
     },
-    /// A person has read the plan and wants it carried out.
+    /// A user approves the plan.
     PlanApproved {
-        /// Who, by login.
+        /// The login of the user.
         by: String,
     },
-    /// A person stops it.
+    /// A user cancels the job.
     CancelRequested,
-    /// A person restarts it at the first stage that did not succeed.
+    /// A user restarts the job at the first stage that did not succeed.
     RestartRequested,
-    /// The progress comment exists.
+    /// The progress comment was posted.
     CommentPosted {
-        /// Its id on the platform.
+        /// The comment's id on the platform.
         id: String,
     },
-    /// The result comment exists.
+    /// The result comment was posted.
     ResultPosted {
-        /// Its id on the platform.
+        /// The comment's id on the platform.
         id: String,
     },
-    /// The pull request exists.
+    /// The pull request was opened.
     PullRequestOpened(PullRequestRef),
-    /// The pull request is ready for review.
+    /// The pull request was marked ready for review.
     PullRequestReady,
-    /// People merged or closed the pull request.
+    /// The pull request was merged or closed.
     PullRequestEnded {
-        /// Which of the two.
+        /// Whether it was merged or closed.
         end: PullRequestEnd,
     },
-    /// Something outside could not be made, for good.
+    /// An effect failed permanently.
     DeliveryFailed {
-        /// What and why.
+        /// The effect and the reason.
         problem: String,
     },
 }
 
 impl JobEvent {
-    /// Whether a worker tells it of its work. How a task goes on and ends is told otherwise.
+    /// Returns whether a worker reports this event about its work. The start and end of a task are reported separately.
     pub const fn is_of_work(&self) -> bool {
         matches!(
             self,
@@ -178,7 +178,7 @@ impl JobEvent {
         )
     }
 
-    /// The epoch that the event's sender holds; `None` for events that no worker sends.
+    /// Returns the epoch of the sender's lease; `None` for events that no worker sends.
     pub const fn epoch(&self) -> Option<u64> {
         match self {
             Self::Released { epoch }
