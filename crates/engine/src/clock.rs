@@ -18,7 +18,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// The most that one synchronisation adjusts the clock. With one per minute, an hour of drift is corrected within 30
+/// The most that one synchronization adjusts the clock. With one per minute, an hour of drift is corrected within 30
 /// hours, and no lease ends early or late by more than this.
 const MAX_STEP: SignedDuration = SignedDuration::from_secs(2);
 

@@ -25,7 +25,7 @@ pub enum ClientError {
     /// The task is not this node's any more.
     #[error("the task is not this node's any more")]
     Gone,
-    /// It was refused, with words for people.
+    /// It was refused, with words for users.
     #[error(transparent)]
     Refused(Refusal),
     /// The server says that the request makes no sense.

@@ -19,7 +19,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// Sends tasks to nodes over HTTP.
 ///
 /// A node has the key that was derived from the master key at the time of its registration, so older master keys are
-/// tried when a node denies the present one.
+/// tried when a node denies the current one.
 #[derive(Clone)]
 pub struct HttpNodeClient {
     http: HttpClient,

@@ -22,9 +22,10 @@ use crate::row::{micros, unsigned};
 use crate::schema::{effect, job};
 use crate::template::Template;
 
-/// The key of the advisory lock that serialises claims under concurrency limits on PostgreSQL: two claims that count the
-/// running jobs at the same time would both find room for the last one. Advisory locks are shared by everything that uses
-/// the database, so the number only has to be one that nobody else takes; replicas of different versions must agree on it.
+/// The key of the advisory lock that serializes claims under concurrency limits on PostgreSQL: two claims that count
+/// the running jobs at the same time would both find room for the last one. Advisory locks are shared by everything
+/// that uses the database, so the number only has to be one that nobody else takes; replicas of different versions must
+/// agree on it.
 const CLAIM_LOCK_KEY: i64 = 7_262_711;
 
 /// The jobs whose leases have expired, the oldest ones first. A lease that ends later than any that is granted now was

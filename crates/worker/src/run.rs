@@ -1,4 +1,4 @@
-//! The loop: run stage → tell the session → next.
+//! The loop of a run: run a stage, report it to the session, continue with the next.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,17 +17,17 @@ use crate::context::{StageContext, StageError, StopReason};
 use crate::stage::{Outcome, run_stage};
 use crate::worker::Tools;
 
-/// One worker at one job.
+/// One run of one job by one worker.
 pub(crate) struct Run<'a> {
     tools: &'a Tools,
     session: &'a dyn TaskSession,
     lease: TaskLease,
     cancel: CancellationToken,
     progress: Progress,
-    /// What was assignment out, with the job as it stands at the session, as far as this worker knows.
+    /// The assignment, with the job's last known state.
     assignment: Assignment,
     llm: Option<BudgetedLlm<'a>>,
-    /// What the stage that failed has cost.
+    /// The model usage of the failed stage.
     unbooked: Usage,
 }
 
@@ -61,7 +61,7 @@ impl<'a> Run<'a> {
         self.lease.epoch
     }
 
-    /// From wherever the job stands to its end.
+    /// Runs the job from its current stage to its end.
     pub(crate) async fn drive(&mut self, folder: &Path) -> Result<Verdict, StopReason> {
         let workspace = self.open_workspace(folder).await?;
         self.take_up_fix(workspace.as_ref()).await?;
@@ -77,7 +77,7 @@ impl<'a> Run<'a> {
         self.conclude(workspace.as_ref()).await
     }
 
-    /// How it ended, in the session's words; `None` when there is nothing to tell.
+    /// Converts the result into the outcome to report; `None` if there is nothing to report.
     pub(crate) fn ending(&self, stop: Result<Verdict, StopReason>) -> Option<TaskOutcome> {
         match stop {
             Ok(verdict) => Some(TaskOutcome::Completed { verdict }),
@@ -97,9 +97,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Brings an earlier worker's fix into this fresh working copy, or has it made again when its base is history.
+    /// Restores an earlier worker's fix in this new working copy, or repeats the fix if the base branch has moved.
     async fn take_up_fix(&mut self, workspace: &dyn Workspace) -> Result<(), StopReason> {
-        // A stage that was sent back keeps its last report until it has a new one.
+        // A stage that is repeated keeps its last report until it has a new one.
         let done = self.job().stage(StageKind::Fix).status.is_done();
         let Some(fix) = self.job().fixed().filter(|_| done) else { return Ok(()) };
         if *workspace.base_commit() != fix.base {
@@ -130,7 +130,7 @@ impl<'a> Run<'a> {
         };
         let git = &self.tools.git;
         let workspace = match git.checkout(checkout.clone(), &self.cancel).await {
-            // Somebody removed the branch. Nothing is left to build on, so the work begins anew.
+            // The branch was deleted on the forge, so the job starts from the base branch again.
             Err(GitError::BranchNotFound { .. }) if start.is_some() => {
                 remove_folder(checkout.destination.clone()).await;
                 checkout.base = Some(self.job().base_branch.clone());
@@ -206,7 +206,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Brings the branch to the forge once the fix is checkpointed, so that a crash in between repeats only the push.
+    /// Pushes the branch after the fix is checkpointed, so that a crash in between repeats only the push.
     async fn publish_fix(&mut self, workspace: &dyn Workspace) -> Result<(), StopReason> {
         let Some(commit) = self.job().fixed().map(|fix| fix.commit.clone()) else { return Ok(()) };
         self.push(workspace, commit).await
@@ -232,7 +232,7 @@ impl<'a> Run<'a> {
         self.report(JobEvent::BranchPushed { epoch: self.epoch(), commit }).await
     }
 
-    /// What may be said of the finished job; an analysis leaves its report files.
+    /// Returns the verdict on the complete job; an analysis pushes its report files.
     async fn conclude(&mut self, workspace: &dyn Workspace) -> Result<Verdict, StopReason> {
         let verdict = self.job().verified().map_or(Verdict::AnalysisOnly, |report| report.verdict);
         let files = crate::branch::report_files(self.job(), verdict, &self.assignment.policy);
@@ -244,7 +244,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Removes what the job left on the disk. Failing that is worth a line in the log and nothing more.
+/// Deletes the job's folder. A failure is only logged.
 pub async fn remove_folder(folder: PathBuf) {
     let shown = folder.display().to_string();
     let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;

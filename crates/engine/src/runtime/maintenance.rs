@@ -24,7 +24,7 @@ use crate::clock::SteadyClock;
 const RETENTION_INTERVAL: Duration = Duration::from_secs(3600);
 /// How long idempotency keys are stored.
 const IDEMPOTENCY_RETENTION: SignedDuration = SignedDuration::from_hours(24);
-/// How often the clock of leases is synchronised with the database's.
+/// How often the clock of leases is synchronized with the database's.
 const CLOCK_SYNC_INTERVAL: Duration = Duration::from_secs(60);
 /// How often expiring credentials are logged.
 const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_secs(24 * 3600);

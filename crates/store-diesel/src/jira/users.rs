@@ -1,4 +1,4 @@
-//! The port of links between people and their Atlassian accounts.
+//! The port of links between users and their Atlassian accounts.
 
 use async_trait::async_trait;
 use diesel::prelude::*;

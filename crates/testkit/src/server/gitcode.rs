@@ -69,7 +69,7 @@ impl GitcodeServer {
         self.model.lock().unwrap().issues.insert((repo.to_owned(), number), issue);
     }
 
-    /// Gives a person a permission.
+    /// Gives a user a permission.
     pub fn permit(&self, login: &str, permission: &str) {
         self.model.lock().unwrap().permissions.insert(login.to_owned(), permission.to_owned());
     }
@@ -97,7 +97,7 @@ impl GitcodeServer {
         model.pulls.iter().map(row).collect()
     }
 
-    /// Returns everything that people can see in one text, to search it for secrets.
+    /// Returns everything that users can see in one text, to search it for secrets.
     pub fn everything_visible(&self) -> String {
         format!("{:?}", self.model.lock().unwrap())
     }
