@@ -13,7 +13,7 @@ use patchwright_protocol::node::ProcessIssue;
 use crate::convert;
 use crate::signature::{DispatchKey, SIGNATURE_HEADER, TIMESTAMP_HEADER};
 
-/// How long a node may take to answer.
+/// The timeout of a request to a node.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Sends tasks to nodes over HTTP.
@@ -24,7 +24,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 pub struct HttpNodeClient {
     http: HttpClient,
     clock: Arc<dyn Clock>,
-    /// The present master key first.
+    /// The current master key first.
     master_keys: Vec<Secret>,
 }
 

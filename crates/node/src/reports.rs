@@ -1,4 +1,4 @@
-//! How tasks ended, kept on the disk until the server has it.
+//! Reports of completed tasks, stored on disk until the server has them.
 
 use std::path::PathBuf;
 
@@ -29,13 +29,13 @@ impl Reports {
         self.0.join(format!("{task}.json"))
     }
 
-    /// Keeps one; when it returns, it is on the disk.
+    /// Stores a report durably.
     pub(crate) fn keep(&self, kept: &PendingReport) -> std::io::Result<()> {
         let text = serde_json::to_string(kept).expect("a report is only text and numbers");
         write_private(&self.path(kept.report.task_id), &text)
     }
 
-    /// The server has it, or does not want it any more.
+    /// Deletes a report that the server has, or has rejected.
     pub(crate) fn forget(&self, task: TaskId) {
         let path = self.path(task);
         if let Err(error) = std::fs::remove_file(&path)
@@ -45,7 +45,7 @@ impl Reports {
         }
     }
 
-    /// All that wait.
+    /// Returns all waiting reports.
     pub(crate) fn waiting(&self) -> Vec<PendingReport> {
         let Ok(entries) = std::fs::read_dir(&self.0) else { return Vec::new() };
         let read = |path: PathBuf| {

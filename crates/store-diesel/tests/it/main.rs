@@ -1,4 +1,4 @@
-//! The contracts of the ports on both databases, and what only a database does.
+//! The contracts of the ports on both databases, and tests that are specific to databases.
 
 #![expect(clippy::unwrap_used, reason = "a failure ends the test")]
 
