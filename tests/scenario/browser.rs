@@ -32,12 +32,12 @@ async fn a_person_logs_in_starts_an_issue_watches_it_and_merges() {
     browser.see("[data-live]:not([hidden])").await;
     browser.judge_everywhere("issues").await;
     browser.press("td button.start.pending").await;
-    browser.read(".toast", "The job is started.").await;
+    browser.read(".toast", "The job was started.").await;
     // The page is not loaded anew: it goes on by itself.
     browser.run("window.samePage = true").await;
     browser.see("tr .chip.pending_merge").await;
     assert_eq!(browser.run("return window.samePage").await, true);
-    browser.read("tr button.start", "To be merged").await;
+    browser.read("tr button.start", "Ready to merge").await;
     browser.press("td.what a").await;
     browser.read("[data-part=jobs] tbody .chip", "Succeeded").await;
     browser.read("[data-part=jobs] tbody .what", "Fixed: a test shows it").await;
@@ -85,7 +85,7 @@ async fn an_administrator_gets_from_nothing_to_a_merged_pull_request() {
     browser.see("[data-part=forge] .chip.succeeded").await;
     let address = browser.see("#url-GitHub").await.text().await.unwrap();
     assert!(address.ends_with("/api/github/webhook"), "{address}");
-    assert_eq!(browser.see("[data-part=delivery]").await.text().await.unwrap(), "Nothing was received yet");
+    assert_eq!(browser.see("[data-part=delivery]").await.text().await.unwrap(), "Nothing received yet");
     browser.press("form[action='/welcome/secret'] button").await;
     browser.read("#secret", super::test_server::SECRET).await;
     let ping = json!({"zen": "Design for failure.", "hook_id": 1, "hook": {"type": "Repository"}}).to_string();

@@ -74,7 +74,7 @@ async fn a_form_counts_only_from_our_own_page_and_by_who_may() {
     let theirs = test_server.page(&member, "/issues").await.text();
     assert!(theirs.contains("<button class=\"start pending\" disabled>"), "others cannot press it: {theirs}");
     let answer = test_server.form(owner.cookie.as_ref(), &start, &csrf(&owner), None).await;
-    assert_eq!(answer.json::<Value>().unwrap(), json!({"text": "The job is started."}));
+    assert_eq!(answer.json::<Value>().unwrap(), json!({"text": "The job was started."}));
     let again = test_server.form(owner.cookie.as_ref(), &start, &csrf(&owner), None).await;
     assert_eq!(again.status, 409, "it is started once: {}", again.text());
     let job = test_server.expect_a_job().await;
@@ -120,7 +120,7 @@ async fn what_others_write_is_shown_as_text() {
     }
     assert!(test_server.page(&admin, &format!("/issues/{issue}")).await.text().contains("<strong>bold</strong>"));
     let search = test_server.page(&admin, "/issues?q=%22%3E%3Cscript%3Ealert(2)%3C/script%3E").await.text();
-    assert!(!search.contains("<script>alert(2)") && search.contains("Nothing fits the filter"), "{search}");
+    assert!(!search.contains("<script>alert(2)") && search.contains("No issues match the filter"), "{search}");
     for elsewhere in ["//evil.example", "https://evil.example", "/\\evil.example"] {
         let login = test_server.page(&Caller::default(), &format!("/login?return_to={elsewhere}")).await.text();
         assert!(!login.contains("evil.example"), "nobody is led away after they logged in: {login}");
@@ -243,7 +243,7 @@ async fn a_job_can_be_taken_home_as_a_patch_a_log_and_numbers() {
     assert_eq!(test_server.form(member.cookie.as_ref(), &approve, &form, None).await.status, 403);
     let form = format!("csrf={csrf}");
     let approved = test_server.form(owner.cookie.as_ref(), &approve, &form, None).await;
-    assert_eq!(approved.json::<Value>().unwrap(), json!({"text": "The plan is approved."}));
+    assert_eq!(approved.json::<Value>().unwrap(), json!({"text": "The plan was approved."}));
     assert_eq!(test_server.form(owner.cookie.as_ref(), &approve, &form, None).await.status, 409, "once");
     test_server.expect_end(job).await;
     let patch = test_server.page(&owner, &format!("{page}/patch")).await;

@@ -85,7 +85,7 @@ async fn two_programs_that_mention_each_other_are_told_once_and_then_not_heard()
     test_server.printed(4).await;
     let comments = test_server.github.comments_on(42);
     assert_eq!(comments.len(), 4, "three answers and one notice: {comments:#?}");
-    assert!(comments[3].starts_with("I take 3 requests an hour on one issue"), "{}", comments[3]);
+    assert!(comments[3].starts_with("The limit of 3 requests per hour on one issue is reached"), "{}", comments[3]);
     test_server.finish().await;
 }
 

@@ -268,13 +268,17 @@ async fn the_repository_is_asked_for_once_and_the_answer_goes_on() {
     site.settle().await;
     let comments = site.jira.comments_on("PROJ-12");
     assert_eq!(comments.len(), 1, "{comments:?}");
-    assert!(comments[0].contains("In which repository") && comments[0].contains("{{acme/other}}"), "{}", comments[0]);
+    assert!(
+        comments[0].contains("Which repository contains") && comments[0].contains("{{acme/other}}"),
+        "{}",
+        comments[0]
+    );
     assert_eq!(site.comment("@patchwright please").await.status, 202);
     site.settle().await;
     assert_eq!(site.jira.comments_on("PROJ-12").len(), 1, "it is asked once");
     assert_eq!(site.comment("it is https://github.com/evil/thing").await.status, 202);
     site.settle().await;
-    assert!(site.jira.comments_on("PROJ-12")[1].contains("is not known here"));
+    assert!(site.jira.comments_on("PROJ-12")[1].contains("is not available on this server"));
     assert!(site.jobs().await.is_empty());
     // The answer itself needs no mention.
     assert_eq!(site.comment("acme/demo").await.status, 202);

@@ -141,10 +141,10 @@ async fn the_log_says_what_the_door_refused_and_how_bad_that_is() {
     assert_eq!(site.test_server.ask(&site.mia, Method::Patch, &path, Some(&off)).await.status, 200);
     assert_eq!(site.deliver(&("d".into(), body)).await.status, 403);
     for (line, level) in [
-        ("carries no signature", "WARN"),
-        ("is not signed with the site's secret", "ERROR"),
-        ("from a Jira site that is not linked here", "WARN"),
-        ("from a Jira site that is switched off", "WARN"),
+        ("rejected a Jira delivery without a signature", "WARN"),
+        ("rejected a Jira delivery with an invalid signature", "ERROR"),
+        ("rejected a delivery of an unknown Jira site", "WARN"),
+        ("rejected a delivery of a deactivated Jira site", "WARN"),
     ] {
         assert_eq!(logged.levels(line), BTreeSet::from([level.to_owned()]), "{line}");
     }
@@ -252,7 +252,7 @@ async fn whoever_may_not_is_told_and_starts_nothing() {
     assert_eq!(asked.status, 202);
     site.settle().await;
     let comments = jira.comments_on("PROJ-12");
-    assert!(comments[0].contains("does not know you yet") && !comments[0].contains("[~"), "{comments:?}");
+    assert!(comments[0].contains("does not know your account yet") && !comments[0].contains("[~"), "{comments:?}");
 
     // A person who is shut out, and one who is not on the list.
     let olga = test_server.add_user(&site.mia, "olga", "member").await;
@@ -262,7 +262,11 @@ async fn whoever_may_not_is_told_and_starts_nothing() {
     test_server.ask(&site.mia, Method::Patch, &format!("/api/v1/users/{olga}"), Some(&json!({"active": false}))).await;
     site.deliver(&jira.comment("557058:olga", "PROJ-12", "@patchwright fix")).await;
     site.settle().await;
-    assert!(jira.comments_on("PROJ-12")[1].contains("may not start"), "{:?}", jira.comments_on("PROJ-12"));
+    assert!(
+        jira.comments_on("PROJ-12")[1].contains("do not have permission to start"),
+        "{:?}",
+        jira.comments_on("PROJ-12")
+    );
 
     // An issue that the service account may not see.
     jira.answer_next(
@@ -287,7 +291,7 @@ async fn whoever_may_not_is_told_and_starts_nothing() {
     test_server.run_until_idle().await;
     let comments = jira.comments_on("PROJ-12");
     assert_eq!(comments.len(), 4, "{comments:#?}");
-    assert!(comments[3].contains("switched off for this site"), "{}", comments[3]);
+    assert!(comments[3].contains("deactivated for this site"), "{}", comments[3]);
     assert!(site.jobs().await.is_empty());
     site.jira.deliveries();
     site.finish().await;

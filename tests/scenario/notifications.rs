@@ -77,7 +77,7 @@ async fn a_job_is_told_to_every_channel_in_its_own_form() {
     let dingtalk = &taken(&hooks[3], 2).await[0];
     assert!(dingtalk.path.contains("timestamp=") && dingtalk.path.contains("sign="), "{}", dingtalk.path);
     let mails = until("the mails are there", async || Some(mail.mails()).filter(|mails| mails.len() >= 2)).await;
-    let mail = mails.iter().find(|mail| mail.contains("the job is done")).unwrap();
+    let mail = mails.iter().find(|mail| mail.contains("the job succeeded")).unwrap();
     assert!(
         mail.contains("RCPT TO:<olga@example.org>") && mail.contains("Subject: [patchwright] acme/demo#42"),
         "{mail}"

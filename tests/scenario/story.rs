@@ -71,7 +71,7 @@ async fn a_further_comment_goes_on_with_the_same_pull_request() {
     assert_eq!(test_server.git.git(REPO, &["rev-list", "--count", &format!("main..{branch}")]), "2");
     assert!(test_server.git.git(REPO, &["show", &format!("{branch}:calc.py")]).contains("triple"));
     let panel = test_server.github.panels(700).pop().unwrap();
-    assert!(panel.contains("asked for by alice. add triple() too"), "{panel}");
+    assert!(panel.contains("requested by alice. add triple() too"), "{panel}");
     assert_eq!(test_server.github.comments_on(42).len(), 4, "each wish is acknowledged and answered");
     test_server.finish().await;
 }
@@ -163,7 +163,7 @@ async fn a_fix_that_never_holds_stays_a_draft_and_says_so() {
     assert_eq!((job.status(), job.verdict), (JobStatus::Failed, Some(Verdict::Regressions)));
     assert!(test_server.github.pulls()[0].3, "the pull request stays a draft");
     let result = test_server.github.comments_on(42).pop().unwrap();
-    assert!(result.contains("did not stand the tests") && result.contains("@patchwright retry"), "{result}");
+    assert!(result.contains("The tests fail with the change") && result.contains("@patchwright retry"), "{result}");
     test_server.finish().await;
 }
 

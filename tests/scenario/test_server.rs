@@ -280,7 +280,10 @@ impl TestServer {
     pub(crate) async fn finish_after_reply(self) {
         self.run_until_idle().await;
         let comments = self.github.comments_on(42);
-        assert!(comments.iter().any(|comment| comment.contains("Mention me with one of these")), "{comments:?}");
+        assert!(
+            comments.iter().any(|comment| comment.contains("Comment on an issue with one of these commands")),
+            "{comments:?}"
+        );
         self.finish().await;
     }
 

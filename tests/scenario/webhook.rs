@@ -131,7 +131,7 @@ async fn strangers_get_a_polite_no() {
     let job = test_server.expect_end(accepted(&answer)).await;
     assert!(job.failure.unwrap().reason.contains("mallory may not start jobs here"));
     assert!(test_server.llm.asked().is_empty(), "nothing was spent");
-    assert!(test_server.github.comments_on(42).pop().unwrap().contains("Ask somebody with write access"));
+    assert!(test_server.github.comments_on(42).pop().unwrap().contains("Ask a user with write access"));
     test_server.restart().await;
     test_server.finish().await;
 }

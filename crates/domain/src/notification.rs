@@ -56,9 +56,9 @@ impl NotificationEvent {
     /// Returns the event as text for users.
     pub const fn words(self) -> &'static str {
         match self {
-            Self::JobSucceeded => "the job is done",
+            Self::JobSucceeded => "the job succeeded",
             Self::JobFailed => "the job failed",
-            Self::JobCancelled => "the job was stopped",
+            Self::JobCancelled => "the job was cancelled",
             Self::PlanReady => "the plan waits for approval",
             Self::PullRequestOpened => "a pull request was opened",
             Self::PullRequestMerged => "the pull request was merged",

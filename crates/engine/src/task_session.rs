@@ -137,7 +137,7 @@ impl LocalTaskSession<'_> {
         self.check_permission(forge, &job).await?;
         let repository = forge.repository(repo).await.map_err(Refusal::from)?;
         if repository.archived && job.publish != PublishMode::Patch {
-            let remedy = "Unarchive it, or ask in its successor.";
+            let remedy = "Unarchive the repository, or start the job in its successor.";
             let error = Refusal::new(format!("the repository {repo} is archived"), remedy, Fault::Denied);
             return Err(error.into());
         }
@@ -172,8 +172,8 @@ impl LocalTaskSession<'_> {
             return Ok(());
         }
         let reason =
-            format!("{} may not start jobs here: that takes write access to {}", trigger.actor, job.source.repo);
-        Err(Refusal::new(reason, "Ask somebody with write access to start it.", Fault::Denied).into())
+            format!("{} may not start jobs here: this requires write access to {}", trigger.actor, job.source.repo);
+        Err(Refusal::new(reason, "Ask a user with write access to start it.", Fault::Denied).into())
     }
 
     /// Returns the requester as the co-author of commits. A requester who is not on the forge has no e-mail address
@@ -380,7 +380,7 @@ fn harmful(job: &Job, verdict: Verdict) -> Failure {
     let explanation = job.verified().map_or_else(|| verdict.as_str().to_owned(), |report| report.explanation.clone());
     Failure {
         stage: None,
-        reason: format!("the change did not stand the tests: {explanation}"),
+        reason: format!("the tests fail with the change: {explanation}"),
         remedy: "Look at the draft and the failing tests; retry the job, or say more in a comment.".to_owned(),
     }
 }

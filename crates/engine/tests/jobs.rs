@@ -194,16 +194,16 @@ async fn a_proven_fix_reads_like_this() {
 
     add subtracts
 
-    ### What is changed
+    ### Planned changes
 
     Use +
 
     - `src/calc.py`: use +
 
-    <details><summary>The likeliest files of 2 looked at</summary>
+    <details><summary>The most likely of 2 ranked files</summary>
 
-    - `src/calc.py`: chosen by the model; it is in the tree; begin at `it` (line 1)
-    - `README.md`: it is in the tree; begin at `it` (line 1)
+    - `src/calc.py`: chosen by the model; it is in the tree; start at `it` (line 1)
+    - `README.md`: it is in the tree; start at `it` (line 1)
 
     </details>
 
@@ -224,16 +224,16 @@ async fn a_failure_reads_like_this() {
     assert_eq!(job.status(), JobStatus::Failed);
     fixture.deliver_all().await;
     insta::assert_snapshot!(fixture.forge.comments_on(42)[1], @r"
-    **patchwright**: This did not work out.
+    **patchwright**: The job failed.
 
-    What happened in `propose`: the model's plan cannot be used, also after asking again: it holds no JSON object
+    Error in `propose`: the model's plan cannot be used, also after asking again: it holds no JSON object
 
     What to do: Retry the job, or set LLM_MODEL to a more capable model.
 
-    <details><summary>The likeliest files of 2 looked at</summary>
+    <details><summary>The most likely of 2 ranked files</summary>
 
-    - `README.md`: it is in the tree; begin at `it` (line 1)
-    - `src/calc.py`: it is in the tree; begin at `it` (line 1)
+    - `README.md`: it is in the tree; start at `it` (line 1)
+    - `src/calc.py`: it is in the tree; start at `it` (line 1)
 
     </details>
 
@@ -542,10 +542,7 @@ async fn a_plan_that_people_want_to_read_is_carried_out_when_they_have() {
     assert!(fixture.git.pushes().is_empty(), "nothing has left");
     fixture.deliver_all().await;
     let printed = fixture.forge.comments_on(42).join("\n");
-    assert!(
-        printed.contains("has a plan, and waits for somebody to approve it") && printed.contains("Use +"),
-        "{printed}"
-    );
+    assert!(printed.contains("has a plan, which waits for approval") && printed.contains("Use +"), "{printed}");
     assert!(printed.contains(&format!("patchwright jobs approve {}", job.id)), "{printed}");
     // Nobody retries it, however long it takes.
     fixture.clock.advance(40 * 24 * 3600);

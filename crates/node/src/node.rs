@@ -385,7 +385,7 @@ impl Node {
 fn report(lease: TaskLease, branch_name: Option<String>, end: TaskOutcome) -> Report {
     let (status, error_message) = match &end {
         TaskOutcome::Completed { verdict } if !verdict.is_harmful() => (ReportStatus::Success, None),
-        TaskOutcome::Completed { .. } => (ReportStatus::Failed, Some("the change did not stand the tests".to_owned())),
+        TaskOutcome::Completed { .. } => (ReportStatus::Failed, Some("the tests fail with the change".to_owned())),
         TaskOutcome::Failed { refusal, .. } => (ReportStatus::Failed, Some(refusal.reason.clone())),
         TaskOutcome::Paused => (ReportStatus::Success, None),
         TaskOutcome::Released => (ReportStatus::Failed, Some("the node stopped".to_owned())),

@@ -42,7 +42,7 @@ pub(crate) fn report_file(job: &Job, verdict: Verdict) -> String {
 pub fn located_files(job: &Job) -> String {
     let Some(report) = job.located().filter(|report| !report.candidates.is_empty()) else { return String::new() };
     let mut out = format!(
-        "\n<details><summary>The likeliest files of {} looked at</summary>\n\n",
+        "\n<details><summary>The most likely of {} ranked files</summary>\n\n",
         report.stage_data.files_analyzed
     );
     for candidate in report.candidates.iter().take(10) {
@@ -62,7 +62,7 @@ pub(crate) fn places(candidate: &Candidate) -> String {
         format!("`{}` (line {})", neutralise_line(&symbol.name, SYMBOL_NAME), symbol.lines.0)
     };
     let places: Vec<String> = candidate.symbols.iter().take(SHOWN_PLACES).map(place).collect();
-    if places.is_empty() { String::new() } else { format!("; begin at {}", places.join(", ")) }
+    if places.is_empty() { String::new() } else { format!("; start at {}", places.join(", ")) }
 }
 
 fn counts(results: &TestResults) -> String {

@@ -106,7 +106,7 @@ impl Engine {
         if workspace.status == LinkStatus::Inactive {
             tracing::warn!(site, issue = event.event.issue.key, "rejected a delivery of a deactivated Jira site");
             return Ok(JiraIntakeOutcome::Forbidden {
-                reason: format!("the site {site} is switched off on this server"),
+                reason: format!("the site {site} is deactivated on this server"),
             });
         }
         tracing::info!(site, issue = event.event.issue.key, event_id = %event.id, "accepted a Jira delivery");

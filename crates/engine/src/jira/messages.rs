@@ -6,7 +6,7 @@ use patchwright_core::outgoing_text::neutralise_line;
 
 /// The comment for a deactivated site.
 pub(super) fn inactive(app_name: &str) -> String {
-    format!("**{app_name}** is switched off for this site; an administrator of it can switch it on again.\n")
+    format!("**{app_name}** is deactivated for this site; an administrator of the server can activate it again.\n")
 }
 
 /// The comment for an author who has not linked their account.
@@ -16,13 +16,15 @@ pub(super) fn not_linked(app_name: &str, person: &JiraPerson, site: &str, public
         Some(url) => format!("{}/api/v1/jira/link?workspace={site}", url.trim_end_matches('/')),
         None => "the settings of this server".to_owned(),
     };
-    format!("{who}, **{app_name}** does not know you yet. Link your Atlassian account once, then ask again: {how}\n")
+    format!(
+        "{who}, **{app_name}** does not know your account yet. Link your Atlassian account, then repeat your request: {how}\n"
+    )
 }
 
 /// The comment for an author without access.
 pub(super) fn deactivated(app_name: &str, person: &JiraPerson) -> String {
     let who = neutralise_line(&person.display_name, 80);
-    format!("{who}, you may not start **{app_name}**; ask an administrator of the server.\n")
+    format!("{who}, you do not have permission to start **{app_name}**; ask an administrator of the server.\n")
 }
 
 /// The comment for an issue that cannot be read.
@@ -36,10 +38,10 @@ pub(super) fn unreadable(key: &str, why: &str) -> String {
 /// The question for the repository.
 pub(super) fn which_repository(app_name: &str, known: &[String]) -> String {
     let mut out = format!(
-        "In which repository is the code of this issue? Comment its name (`owner/name`), and **{app_name}** begins.\n"
+        "Which repository contains the code of this issue? Reply with its name (`owner/name`) and **{app_name}** will start.\n"
     );
     if !known.is_empty() {
-        out.push_str("\nThese are known here:\n\n");
+        out.push_str("\nAvailable repositories:\n\n");
         known.iter().take(10).for_each(|name| out.push_str(&format!("- `{name}`\n")));
     }
     if known.len() > 10 {
@@ -51,8 +53,8 @@ pub(super) fn which_repository(app_name: &str, known: &[String]) -> String {
 /// The comment for an unknown repository.
 pub(super) fn unknown_repository(name: &str) -> String {
     format!(
-        "The repository `{}` is not known here, or the server may not read it. An administrator adds repositories; then \
-         name it again.\n",
+        "The repository `{}` is not available on this server, or the server may not read it. An administrator can add \
+         repositories; then name it again.\n",
         name.replace('`', "'")
     )
 }

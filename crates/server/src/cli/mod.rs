@@ -33,8 +33,8 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes of `run` and `demo`: 0 a test shows the fix; 3 a change was made, but no test shows that it fixes the issue; \
-    4 analysis only (no model is configured); 5 the tests fail with the change; 1 any other error; \
+const EXIT_CODES: &str = "Exit codes of `run` and `demo`: 0 a test shows the fix; 3 a change was made, but no test shows \
+    that it fixes the issue; 4 analysis only (no model is configured); 5 the tests fail with the change; 1 any other error; \
     2 invalid command line or configuration.";
 
 /// Options of every command.

@@ -68,7 +68,7 @@ pub(crate) async fn run(mut config: Config, args: DemoArgs) -> CommandResult {
     ));
     note(&format!("{} {}", style("Issue:").bold(), demo::TITLE));
     let model = if recorded {
-        "recorded answers (set LLM_BASE_URL to ask a real model)".to_owned()
+        "recorded answers (set LLM_BASE_URL to use a real model)".to_owned()
     } else {
         config.llm_model.clone()
     };
@@ -183,7 +183,7 @@ async fn wait_for_end(
             return Ok(app.engine.job(id).await?.unwrap_or(job));
         }
         if began.elapsed() > JOB_TIMEOUT {
-            return Err("the demonstration did not end within ten minutes".into());
+            return Err("the demonstration did not finish within ten minutes".into());
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

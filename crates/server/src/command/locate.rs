@@ -32,7 +32,7 @@ pub(crate) fn run(args: &LocateArgs) -> CommandResult {
         return Ok(ExitCode::SUCCESS);
     }
     if ranking.files.is_empty() {
-        say("No file stands out: the text shares no word, name or path with the repository.");
+        say("No file matches: the text shares no word, name or path with the repository.");
     }
     for (place, file) in ranking.files.iter().enumerate() {
         say(&format!("{:>3}. {}", place + 1, file.path));

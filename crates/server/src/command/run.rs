@@ -76,7 +76,7 @@ async fn whole_job(mut config: Config, args: &RunArgs) -> CommandResult {
     app.engine.run_next("terminal", &cancel).await?;
     while app.engine.deliver_next().await?.is_some() {}
     display.finish();
-    let job = app.engine.job(job.id).await?.ok_or("the job is gone from its own store")?;
+    let job = app.engine.job(job.id).await?.ok_or("the job is not in its store")?;
     if args.json {
         print_json(&job);
     } else {
