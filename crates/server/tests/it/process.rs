@@ -439,5 +439,5 @@ async fn files_are_located_in_a_repository() {
     }
     assert_eq!(std::fs::read_dir(world.folder.path().join("kept")).unwrap().count(), 1);
     let elsewhere = ["locate", "--repo", &repository, "--issue", &issue, "--rev", "main", "--folder", "docs"];
-    assert!(patchwright(&world, &elsewhere).1.starts_with("No file stands out"));
+    assert!(patchwright(&world, &elsewhere).1.starts_with("No file matches"));
 }
