@@ -14,7 +14,7 @@ use patchwright_protocol::problem::Problem;
 use crate::node_convert;
 use crate::response::{log_internal, problem, problem_with};
 
-/// A request was not carried out.
+/// The error of a request.
 #[derive(Debug)]
 pub(crate) enum ApiError {
     /// The use case failed.

@@ -73,7 +73,7 @@ fn frames(follower: ChangeFollower) -> impl futures_util::Stream<Item = Result<B
     })
 }
 
-/// What an event says: what a list shows. The whole job is a request away.
+/// The data of an event: the fields of a list. The whole job needs a further request.
 fn event_data(job: &JobSummary) -> JobChanged {
     JobChanged {
         job_id: job.id.to_string(),

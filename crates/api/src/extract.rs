@@ -1,4 +1,4 @@
-//! Extractors: who makes a request, and the JSON object that is its body.
+//! Extractors: the caller of a request, and the JSON object that is its body.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -86,7 +86,7 @@ impl FromRequest for NodeCaller {
     }
 }
 
-/// A JSON object. serde would read an array into a struct, field by field in order; nobody who writes one means that.
+/// A JSON object. serde would also read an array into a struct, field by field in order, which is not intended.
 #[derive(Debug)]
 pub(crate) struct Body<T, const MAX: usize = MAX_BODY_BYTES>(pub(crate) T);
 
@@ -146,7 +146,7 @@ pub(crate) fn parse_optional<T: DeserializeOwned + Default>(body: &str) -> Resul
     if body.is_empty() { Ok(T::default()) } else { parse_object(body.as_bytes()) }
 }
 
-/// Returns the value of a word out of a fixed set.
+/// Parses a value of a fixed set.
 pub(crate) fn parse_word<T>(
     text: &str,
     parse: impl Fn(&str) -> Option<T>,

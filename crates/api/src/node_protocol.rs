@@ -220,7 +220,7 @@ pub(crate) async fn settle(
     Authenticated(node, body): Authenticated<NodeCaller, Settle>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    // Also after the task has ended: what was spent was spent.
+    // Also after the task has ended: the cost has been incurred.
     let task = state.management.nodes().task(&node.0, parse_id(&id, "task")?).await?;
     state.management.engine().task_session(task).settle(body.day, body.reserved, body.spent).await?;
     Ok(HttpResponse::NoContent().finish())

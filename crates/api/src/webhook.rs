@@ -23,7 +23,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest buffer that is allocated because of a `content-length` alone, in bytes.
 const MAX_INITIAL_CAPACITY: usize = 64 * 1024;
 
-/// `/api/webhook`: the platform is recognised by its event header.
+/// `/api/webhook`: the platform is recognized by its event header.
 pub(crate) async fn receive_any(request: HttpRequest, payload: web::Payload, state: web::Data<State>) -> HttpResponse {
     let found: Vec<PlatformId> = state
         .management
@@ -173,7 +173,7 @@ fn response(outcome: IntakeOutcome) -> HttpResponse {
     }
 }
 
-/// The response to a delivery that was not taken.
+/// The response to a rejected delivery.
 pub(crate) fn refusal(error: &IntakeError) -> HttpResponse {
     match error {
         IntakeError::Signature(reason) => gateway_error(StatusCode::UNAUTHORIZED, &reason.to_string()),

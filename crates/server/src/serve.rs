@@ -30,10 +30,10 @@ pub enum ServeError {
     /// The settings do not go together.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A piece cannot be used.
+    /// A component cannot be used.
     #[error(transparent)]
     Compose(#[from] ComposeError),
-    /// The address is in use, or of another machine.
+    /// The address is in use, or belongs to another machine.
     #[error("{address} cannot be listened on: {source}; set BIND to a free address")]
     Bind {
         /// The address.
@@ -71,10 +71,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Puts everything together, listens and starts to run jobs.
+    /// Composes the application, listens and starts to run jobs.
     ///
     /// # Errors
-    /// [`ServeError`], naming what stands in the way.
+    /// [`ServeError`], naming the component that cannot be used.
     pub async fn start(config: Config, overrides: Overrides) -> Result<Self, ServeError> {
         config.check_for_serving()?;
         if config.test_mode {
@@ -116,12 +116,12 @@ impl Server {
         self.address
     }
 
-    /// Returns its parts.
+    /// Returns the composed application.
     pub const fn app(&self) -> &App {
         &self.app
     }
 
-    /// Stops: takes no new requests, lets jobs finish for a while and releases the rest to the queue.
+    /// Stops: accepts no new requests, lets jobs finish for a while and releases the rest to the queue.
     ///
     /// # Errors
     /// [`ServeError::Crashed`] when the HTTP server had failed before.
@@ -222,7 +222,7 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// Waits for SIGTERM or SIGINT. A second one exits at once: everything that counts is on disk.
+/// Waits for SIGTERM or SIGINT. A second one exits at once: all state is on disk.
 pub(crate) async fn wait_for_signal() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut term = signal(SignalKind::terminate())?;

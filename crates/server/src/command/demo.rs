@@ -1,4 +1,4 @@
-//! `patchwright demo`: the whole way of a job, through the real server, on a repository of its own.
+//! `patchwright demo`: runs a whole job through the real server on a small built-in repository.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,9 +27,9 @@ use crate::serve::Server;
 use crate::telemetry;
 use crate::terminal::{Display, exit_code, note, print_json, print_result, say};
 
-/// How long the job may take: two builds of a tiny crate on a slow machine.
+/// The timeout of the job: two builds of a tiny crate on a slow machine.
 const JOB_TIMEOUT: Duration = Duration::from_secs(600);
-/// Who asks, in the demonstration.
+/// The user who starts the job in the demonstration.
 const REQUESTER: &str = "you";
 
 #[derive(Deserialize)]
@@ -168,7 +168,7 @@ async fn run_job(
     wait_for_end(server, accepted.job_id, began, display).await
 }
 
-/// Waits until the job has ended and everything it says outside is said.
+/// Waits until the job has ended and all its effects are delivered.
 async fn wait_for_end(
     server: &Server,
     id: JobId,

@@ -19,7 +19,7 @@ pub(crate) async fn run(config: Config) -> CommandResult {
                     PATCHWRIGHT_OLD_MASTER_KEYS to the present one, for the servers too, then run this again"
             .into());
     }
-    // The new key is on the disk, beside the old ones, before anything is sealed with it.
+    // The new key is stored together with the old ones before anything is encrypted with it.
     known.rotate(&config).map_err(failed)?;
     let app = compose(&config, Overrides::default()).await?;
     let count = app.management.credentials().reseal(&Principal::operator()).await?;

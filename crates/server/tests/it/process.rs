@@ -37,7 +37,7 @@ impl World {
         Self { git, github, llm, http, folder: tempfile::tempdir().unwrap(), address }
     }
 
-    /// The program with all that a server is set up with.
+    /// The program with the whole configuration of a server.
     fn command(&self, argument: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_patchwright"));
         command
@@ -101,7 +101,7 @@ impl World {
         }
     }
 
-    /// Waits until the job has ended and everything is said.
+    /// Waits until the job has ended and all effects are delivered.
     async fn end_of(&self, id: &str) -> Value {
         let began = Instant::now();
         loop {
@@ -432,7 +432,7 @@ async fn files_are_located_in_a_repository() {
         patchwright(&world, &["locate", "--repo", &repository, "--issue", &issue, "--rev", "main", "--json"]);
     let first = serde_json::from_str::<Value>(&json).unwrap()[0].clone();
     assert_eq!((&first["path"], &first["symbols"][0]["name"]), (&json!("shop/cart.py"), &json!("Cart.total")));
-    // A second look at what was kept says the same.
+    // A second run with the cache prints the same.
     let kept = ["locate", "--repo", &repository, "--issue", &issue, "--rev", "main", "--json", "--cache", "kept"];
     for _ in 0..2 {
         assert_eq!(patchwright(&world, &kept).1, json);
