@@ -1,4 +1,4 @@
-//! People and programs who ask a server, and a server with some of each.
+//! Users and programs who ask a server, and a server with some of each.
 
 use patchwright_core::Secret;
 use patchwright_http::{Request, Response};

@@ -1,4 +1,4 @@
-//! The pages in a real browser, as people use them.
+//! The pages in a real browser, as users use them.
 
 use jiff::ToSpan as _;
 use patchwright_core::accounts::Accounts as _;

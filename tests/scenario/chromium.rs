@@ -1,4 +1,4 @@
-//! A real browser, driven as a person uses it, and what judges its pages.
+//! A real browser, driven as a user uses it, and what judges its pages.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -122,7 +122,7 @@ impl Browser {
         answer.json::<Value>().unwrap()["value"].clone()
     }
 
-    /// How wide the page is, in CSS pixels, and whether its person likes it dark.
+    /// How wide the page is, in CSS pixels, and whether its user likes it dark.
     pub(super) async fn look(&self, width: u32, dark: bool) {
         let mobile = width < 500;
         let size = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": mobile});
@@ -133,8 +133,8 @@ impl Browser {
         }
     }
 
-    /// What is wrong with the page that is shown: things that the console says, things that keep people from using it, and
-    /// a page that is wider than the window.
+    /// What is wrong with the page that is shown: things that the console says, things that keep users from using it,
+    /// and a page that is wider than the window.
     pub(super) async fn judge(&self, place: &str) {
         let printed = self.driver("se/log", &json!({"type": "browser"})).await;
         let errors: Vec<&Value> =

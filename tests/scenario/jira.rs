@@ -14,7 +14,7 @@ use super::test_server::{FILES, REPO, TestServer, analysis, good_answers, plan};
 
 /// What the site signs with.
 pub(super) const SECRET: &str = "jira-webhook-secret-canary-0123";
-/// A person of the site, and of the server.
+/// A user of the site, and of the server.
 pub(super) const MIA: &str = "557058:mia-krystof";
 
 /// A server and a site, and an administrator who has added the site and linked their account.
@@ -62,7 +62,7 @@ impl Site {
         Self { test_server, jira, mia, workspace }
     }
 
-    /// A person links their account in their browser.
+    /// A user links their account in their browser.
     pub(super) async fn link(&self, by: &Caller, account: &str) -> Response {
         let back = self.begin_link(by, account).await;
         self.test_server.ask(by, Method::Get, &back, None).await
@@ -192,7 +192,7 @@ async fn a_label_becomes_a_pull_request_and_a_comment_goes_on_with_it_until_it_i
         "the forge's issue of that number is another one"
     );
 
-    // What people see of it here.
+    // What users see of it here.
     let shown: Value = test_server.ask(&site.mia, Method::Get, "/api/v1/issues", None).await.json().unwrap();
     let issue = &shown["items"][0];
     assert_eq!(
@@ -202,7 +202,7 @@ async fn a_label_becomes_a_pull_request_and_a_comment_goes_on_with_it_until_it_i
     assert_eq!(issue["url"], format!("https://{JIRA_SITE}/browse/PROJ-12"));
     assert_eq!(issue["body"], "`add(1, 2)` is -1.\n\n### Expected\n\n3");
 
-    // A comment of the same person, picked from Jira's list, goes on with the same branch and pull request.
+    // A comment of the same user, picked from Jira's list, goes on with the same branch and pull request.
     jira.describe("PROJ-12", "And triple.".into());
     let mention = format!("[~accountid:{}] add triple\\(\\) too", JIRA_SERVICE.2);
     let answer = site.comment(mention).await;
@@ -371,7 +371,7 @@ async fn a_workflow_that_forbids_it_stops_nothing() {
 async fn comments_carry_the_persons_name_where_that_is_wished() {
     let site = Site::start_with(good_answers(), &[("JIRA_WRITE_AS", "user")]).await;
     assert_eq!(site.jira.scopes(), "read:me read:jira-user read:jira-work write:jira-work offline_access");
-    // The token ends: it is exchanged, and then the person's grant ends: the service account goes on.
+    // The token ends: it is exchanged, and then the user's grant ends: the service account goes on.
     site.jira.end_access_tokens();
     let answer = site.comment("@patchwright fix").await;
     assert_eq!(answer.status, 202);

@@ -254,7 +254,7 @@ async fn whoever_may_not_is_told_and_starts_nothing() {
     let comments = jira.comments_on("PROJ-12");
     assert!(comments[0].contains("does not know your account yet") && !comments[0].contains("[~"), "{comments:?}");
 
-    // A person who is shut out, and one who is not on the list.
+    // A user who is shut out, and one who is not on the list.
     let olga = test_server.add_user(&site.mia, "olga", "member").await;
     let session = test_server.session("olga").await;
     jira.add_person("557058:olga", "Olga");
@@ -368,7 +368,7 @@ async fn a_link_is_made_once_in_the_session_that_began_it() {
     let spent = get(&site.mia, used).await;
     assert_eq!((spent.status, code(&spent).as_str()), (400, "not_accepted"), "{}", spent.text());
 
-    // One account is one person's, and one person has one account.
+    // One account is one user's, and one user has one account.
     let hers = site.link(&olga, MIA).await;
     assert_eq!((hers.status, code(&hers).as_str()), (409, "account_taken"));
     let other = site.link(&site.mia, "557058:olga").await;

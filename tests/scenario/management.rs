@@ -1,4 +1,4 @@
-//! People, programs and what each of them may: the management plane over real HTTP.
+//! Users, programs and what each of them may: the management plane over real HTTP.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! People are told: where they want to be, of what they want, signed, and once.
+//! Users are told: where they want to be, of what they want, signed, and once.
 
 use std::time::{Duration, Instant};
 

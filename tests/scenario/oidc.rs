@@ -1,4 +1,4 @@
-//! Login at a real provider, by a person with a browser.
+//! Login at a real provider, by a user with a browser.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -83,7 +83,7 @@ async fn people_come_in_through_the_provider_and_stay_the_same_people() {
     assert_eq!(first["cookies"]["patchwright_login"], Value::Null, "it is used up");
     let second = provider.log_in(&test_server, "alice").await;
     assert_eq!(second["me"]["id"], first["me"]["id"]);
-    // Another person whom the provider calls the same is not she.
+    // Another user whom the provider calls the same is not she.
     let twin = provider.log_in(&test_server, "alice-twin").await;
     assert_eq!(twin["me"]["login"], "alice-2");
     assert_eq!(provider.log_in(&test_server, "root").await["me"]["role"], "admin");

@@ -79,7 +79,7 @@ impl From<StoreError> for ApiError {
 }
 
 impl ApiError {
-    /// Returns the status and the stable word for programs.
+    /// Returns the status and the stable code for programs.
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Management(error) => {

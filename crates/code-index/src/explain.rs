@@ -1,4 +1,4 @@
-//! The reasons for a file's rank, as sentences for people.
+//! The reasons for a file's rank, as sentences for users.
 
 use crate::features::{Feature, FeatureTable};
 use crate::history::Changes;
@@ -40,7 +40,7 @@ pub(crate) fn explain(
         Feature::Folder => Some("it is in the same folder as the most likely files".to_owned()),
         Feature::FrameDefinition | Feature::Churn | Feature::Length | Feature::Auxiliary => None,
     };
-    // People find a name of the file more convincing than similar words, whatever the weights are.
+    // Users find a name of the file more convincing than similar words, whatever the weights are.
     let importance = |feature: Feature| match feature {
         Feature::Quoted | Feature::Frame => 3.0,
         Feature::Symbol | Feature::Qualified | Feature::Definition => 2.0,

@@ -63,7 +63,7 @@ pub(crate) enum Namespace<'a> {
 pub(crate) struct Attributes<'a> {
     /// The id of the note, or the global id of an issue, which the API does not accept.
     pub(crate) id: Option<u64>,
-    /// The number within the repository, which people see and the API accepts.
+    /// The number within the repository, which users see and the API accepts.
     pub(crate) iid: Option<Number<'a>>,
     #[serde(borrow)]
     pub(crate) title: Option<Text<'a>>,

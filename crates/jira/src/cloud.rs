@@ -32,7 +32,7 @@ pub enum WriteAs {
     /// The site's service account.
     #[default]
     ServiceAccount,
-    /// The person who made the request; the service account if their account cannot.
+    /// The user who made the request; the service account if their account cannot.
     Person,
 }
 
@@ -123,7 +123,7 @@ pub(crate) enum Account {
 }
 
 impl JiraCloud {
-    /// Creates a tracker that sends its requests through `http`. Without an OAuth application, tokens of people are not
+    /// Creates a tracker that sends its requests through `http`. Without an OAuth application, tokens of users are not
     /// refreshed.
     pub fn new(
         http: HttpClient,
@@ -173,7 +173,7 @@ impl JiraCloud {
         let response = match account {
             Account::Service => self.send_as_service(&workspace, &secrets, &build, retry).await?,
             Account::Person(person) => match self.send_as_person(&workspace, person, &build, retry).await {
-                // Jira answers 404 for issues that the person may not see.
+                // Jira answers 404 for issues that the user may not see.
                 Ok(response) if !matches!(response.status, 401 | 403 | 404) => response,
                 Ok(_) | Err(ForgeError::Unauthorized { .. }) => {
                     tracing::warn!(site = at.site, link = %person, "a person's account failed, retrying as the service account");
@@ -186,7 +186,7 @@ impl JiraCloud {
         check(response, action, what)
     }
 
-    /// Comments on the issue that a person's login has expired, once for each link.
+    /// Comments on the issue that a user's login has expired, once for each link.
     async fn report_expired_login(
         &self,
         workspace: &Workspace,
@@ -232,7 +232,7 @@ impl JiraCloud {
         Ok(link.map_or(Account::Service, |link| Account::Person(link.id)))
     }
 
-    /// Returns the account that writes on an issue: the person of its latest conversation if they have tokens.
+    /// Returns the account that writes on an issue: the user of its latest conversation if they have tokens.
     async fn select_account(&self, workspace: &Workspace, at: &TrackerRef) -> Result<Account, ForgeError> {
         if self.options.write_as == WriteAs::ServiceAccount {
             return Ok(Account::Service);
@@ -265,7 +265,7 @@ impl JiraCloud {
         self.send(workspace, JiraAuth::Basic { email, api_token }, build, retry).await
     }
 
-    /// Sends a request as a person. A refused token is refreshed once.
+    /// Sends a request as a user. A refused token is refreshed once.
     async fn send_as_person(
         &self,
         workspace: &Workspace,

@@ -53,7 +53,7 @@ impl LocalForge {
         self.paths.get(repo).cloned().unwrap_or_else(default)
     }
 
-    /// Stores an issue as if a person had opened it.
+    /// Stores an issue as if a user had opened it.
     ///
     /// # Errors
     /// [`ForgeError::Refused`] if its number is taken.

@@ -113,7 +113,7 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// Creates a notifier. `http` should refuse private addresses, because people choose the targets. Without `mail`,
+    /// Creates a notifier. `http` should refuse private addresses, because users choose the targets. Without `mail`,
     /// mail waits.
     pub fn new(
         channels: Arc<dyn Channels>,

@@ -164,7 +164,7 @@ async fn concurrent_calls_refresh_a_token_once() {
     // Jira refuses a token that looks valid: it is refreshed.
     let next = site.jira.token(link, Some(&Secret::new(first.as_str()))).await.unwrap();
     assert_eq!((site.server.refreshed(), next.matches(&first)), (2, false));
-    // After a failure of the token endpoint the grant is still valid. After its end the person must link again.
+    // After a failure of the token endpoint the grant is still valid. After its end the user must link again.
     site.server.answer_next("/oauth/token", 503, &[], json!({}));
     let down = site.jira.token(link, Some(&next)).await.unwrap_err();
     assert_eq!(down.fault(), Fault::RETRY);
