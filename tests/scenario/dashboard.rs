@@ -1,4 +1,4 @@
-//! The pages, as they come over HTTP: for whom, and what they cannot be made to do.
+//! The pages over HTTP: their permissions, and attacks that they must resist.
 
 use patchwright_http::{Request, Response};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::accounts_fixture::{AccountsFixture, Caller, Method, PASSWORD, account
 use super::test_server::{TestServer, good_answers};
 
 impl TestServer {
-    /// A page, as somebody's browser asks for it.
+    /// Requests a page like a browser of a client.
     pub(super) async fn page(&self, caller: &Caller, path: &str) -> Response {
         let mut request = Request::get(self.url(path)).header("accept", "text/html");
         if let Some(cookie) = &caller.cookie {
@@ -16,7 +16,7 @@ impl TestServer {
         self.send(request).await
     }
 
-    /// A form, as the page's own script sends it; `csrf` stands in it.
+    /// Sends a form like the page's own script; `csrf` is a field of it.
     async fn form(&self, cookie: Option<&String>, path: &str, fields: &str, origin: Option<&str>) -> Response {
         let mut request = Request::post(self.url(path))
             .header("content-type", "application/x-www-form-urlencoded")

@@ -1,4 +1,4 @@
-//! What must not get through Jira's door, and what must not get lost behind it.
+//! Jira deliveries that must be rejected, and accepted ones that must not be lost.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ fn sign(secret: &str, body: &str) -> String {
     SigningKeys::new([&Secret::new(secret)]).sign(body.as_bytes()).unwrap()
 }
 
-/// A comment of Mia's that asks for a fix, and that the site has not told of.
+/// A comment by Mia that requests a fix and was not delivered yet.
 fn comment(text: &str) -> Value {
     let own = |path: &str| format!("https://{JIRA_SITE}/rest/api/2/{path}");
     json!({
@@ -36,7 +36,7 @@ impl Site {
         self.deliver(&(id.to_owned(), body.to_string())).await
     }
 
-    /// Nothing came of anything: no job, no comment.
+    /// Asserts that there is no job and no comment.
     async fn nothing_came(&self) {
         self.settle().await;
         assert!(self.jobs().await.is_empty());
@@ -73,7 +73,7 @@ async fn a_delivery_that_is_not_signed_by_its_site_is_refused() {
     let wrong_header = site.delivery("d", &body).header("x-hub-signature-256", &right);
     assert_eq!(site.test_server.send(wrong_header).await.status, 401, "that is GitHub's");
 
-    // Which site a delivery is of is said by its body, and believed only as far as its signature goes.
+    // The body of a delivery names its site, which is trusted only if the signature is the site's.
     let elsewhere = body.replace(JIRA_SITE, "evil.atlassian.net");
     let mut both = comment("@patchwright fix");
     both["issue"]["self"] = json!("https://evil.atlassian.net/rest/api/2/10042");
@@ -96,7 +96,7 @@ async fn a_delivery_that_is_not_signed_by_its_site_is_refused() {
     site.finish().await;
 }
 
-/// What was logged in this process as a warning or worse.
+/// The warnings and errors that were logged in this process.
 #[derive(Clone, Default)]
 struct Logged(Arc<Mutex<Vec<u8>>>);
 
@@ -194,7 +194,7 @@ async fn a_signed_delivery_that_makes_no_sense_or_asks_nothing_starts_nothing() 
     let request = site.delivery("not one word", &spaced).header("x-hub-signature", sign(SECRET, &spaced));
     assert_eq!(site.test_server.send(request).await.status, 400);
 
-    // A bomb of nested nodes within the bounds, and a wide one.
+    // A document with deeply nested nodes within the bounds, and a wide one.
     let mut bomb = json!({"type": "text", "text": "@patchwright fix"});
     for _ in 0..25 {
         bomb = json!({"type": "blockquote", "content": [bomb]});
@@ -254,7 +254,7 @@ async fn whoever_may_not_is_told_and_starts_nothing() {
     let comments = jira.comments_on("PROJ-12");
     assert!(comments[0].contains("does not know your account yet") && !comments[0].contains("[~"), "{comments:?}");
 
-    // A user who is shut out, and one who is not on the list.
+    // A deactivated user, and one who is not on the allow-list.
     let olga = test_server.add_user(&site.mia, "olga", "member").await;
     let session = test_server.session("olga").await;
     jira.add_person("557058:olga", "Olga");
@@ -279,7 +279,7 @@ async fn whoever_may_not_is_told_and_starts_nothing() {
     site.settle().await;
     assert!(jira.comments_on("PROJ-12")[2].contains("cannot be read"), "{:?}", jira.comments_on("PROJ-12"));
 
-    // A site that is switched off says so, once for each wish.
+    // A deactivated site gets one comment for each request.
     let path = format!("/api/v1/jira/workspaces/{}", site.workspace);
     let off = test_server.ask(&site.mia, Method::Patch, &path, Some(&json!({"status": "inactive"}))).await;
     assert_eq!(off.status, 200, "{}", off.text());
@@ -332,7 +332,7 @@ async fn a_link_is_made_once_in_the_session_that_began_it() {
         async move { test_server.ask(&by, Method::Get, &path, None).await }
     };
 
-    // Only with a session, and only with a state of ours.
+    // Only with a session, and only with a valid state.
     let token = test_server.token(&site.mia, "admin").await;
     assert_eq!(get(&token, "/api/v1/jira/link".into()).await.status, 403);
     assert_eq!(get(&olga, "/api/v1/jira/link?workspace=other.atlassian.net".into()).await.status, 404);
@@ -340,7 +340,7 @@ async fn a_link_is_made_once_in_the_session_that_began_it() {
         let answer = get(&olga, format!("/api/v1/jira/callback{query}")).await;
         assert_eq!((answer.status, code(&answer).as_str()), (400, "no_link"), "{query}");
     }
-    // The state of another session is spent by the attempt.
+    // The state of another session is used up by the attempt.
     let back = site.begin_link(&site.mia, MIA).await;
     let answer = get(&olga, back.clone()).await;
     assert_eq!((answer.status, code(&answer).as_str()), (400, "wrong_state"));
@@ -349,7 +349,8 @@ async fn a_link_is_made_once_in_the_session_that_began_it() {
     let back = site.begin_link(&site.mia, MIA).await;
     assert_eq!(code(&get(&again, back).await), "wrong_state", "another session of the same person is another one");
 
-    // Consent refused, a code used before, a token endpoint that is down: nothing is kept, and the next try works.
+    // Consent refused, a code used before, a token endpoint that is down: nothing is stored, and the next attempt
+    // works.
     let state = |back: &str| back.split("state=").nth(1).unwrap().to_owned();
     let back = site.begin_link(&site.mia, MIA).await;
     let refused = get(&site.mia, format!("/api/v1/jira/callback?error=access_denied&state={}", state(&back))).await;
@@ -410,7 +411,7 @@ async fn only_its_administrator_changes_a_site_and_nobody_sees_its_secrets() {
     assert_eq!(valid["valid"], false);
     assert!(valid["message"].as_str().unwrap().contains("refused the credentials"), "{valid}");
 
-    // A new secret counts at once, and the old one until the next.
+    // A new secret is valid at once, and the old one until the next change.
     let body = comment("just talking").to_string();
     let deliver = |secret: &'static str| {
         let request = site.delivery("d", &body).header("x-hub-signature", sign(secret, &body));

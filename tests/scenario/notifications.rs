@@ -1,4 +1,4 @@
-//! Users are told: where they want to be, of what they want, signed, and once.
+//! Notifications: to the subscribed channels, signed, and sent once.
 
 use std::time::{Duration, Instant};
 

@@ -13,13 +13,13 @@ async fn a_comment_becomes_a_pull_request_whose_tests_pass() {
     let job = test_server.fix().await;
     assert_eq!((job.status(), job.verdict), (JobStatus::Succeeded, Some(Verdict::FixedProven)), "{:?}", job.failure);
 
-    // One pull request, first a draft, ready now that the tests have shown the fix.
+    // One pull request, first a draft, and ready after the tests have shown the fix.
     let branch = job.branch.to_string();
     assert_eq!(
         test_server.github.pulls(),
         [("Fix #42: add() subtracts".to_owned(), branch.clone(), "main".to_owned(), false)]
     );
-    // The branch holds the fix, in one commit on top of main, with the job's author.
+    // The branch has the fix, in one commit on top of main, with the job's author.
     assert!(test_server.git.git(REPO, &["show", &format!("{branch}:calc.py")]).contains("return a + b"));
     assert_eq!(test_server.git.git(REPO, &["rev-list", "--count", &format!("main..{branch}")]), "1");
     assert_eq!(test_server.git.git(REPO, &["log", "-1", "--format=%an", &branch]), "patchwright");
@@ -37,14 +37,14 @@ async fn a_comment_becomes_a_pull_request_whose_tests_pass() {
     }
     assert!(comments[1].contains("Pull request #700 is ready for review"), "{}", comments[1]);
 
-    // The panel was live: it began with verify still to come and ends with the tests.
+    // The panel was updated: it started without the result of verify and ends with the tests.
     let panels = test_server.github.panels(700);
     assert!(panels[0].contains("still working"), "{}", panels[0]);
     let last = panels.last().unwrap();
     assert!(last.contains("| before | 1 | 1 | 0 | 2 |") && last.contains("| after | 2 | 0 | 0 | 2 |"), "{last}");
     assert!(!last.contains("@everyone"), "the model cannot call anybody: {last}");
 
-    // What a program sees of it.
+    // The job in the API.
     let shown: Value = test_server.get(&format!("/api/v1/jobs/{}", job.id)).await.json().unwrap();
     assert_eq!((&shown["status"], &shown["verdict"]), (&"succeeded".into(), &"fixed_proven".into()));
     assert_eq!((&shown["owner"], &shown["repo"], &shown["issue_number"]), (&"acme".into(), &"demo".into(), &42.into()));

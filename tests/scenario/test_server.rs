@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 
 /// The webhook's secret.
 pub(crate) const SECRET: &str = "webhook-secret-canary-9876543210";
-/// The repository of every story.
+/// The repository of every scenario.
 pub(crate) const REPO: &str = "acme/demo";
-/// The longest time that one story may take; a slow machine compiles and tests in it.
+/// The longest time of one scenario, which includes a build and tests on a slow machine.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A small Python library with a bug and a failing test.
@@ -31,7 +31,7 @@ pub(crate) const FILES: &[(&str, &str)] = &[
     ),
 ];
 
-/// What the model says to fix it.
+/// The model's answers that fix it.
 pub(crate) fn good_answers() -> Vec<Script> {
     let fixed = "def add(a, b):\n    return a + b\n\n\ndef double(a):\n    return a * 2\n";
     [analysis(), plan(&["calc.py"]), format!("```python\n{fixed}```")].into_iter().map(Script::Answer).collect()
@@ -53,7 +53,7 @@ pub(crate) fn plan(files: &[&str]) -> String {
     format!("```json\n{plan}\n```")
 }
 
-/// The running parts.
+/// The running components.
 pub(crate) struct TestServer {
     pub(crate) git: GitServer,
     pub(crate) github: GithubServer,
@@ -67,12 +67,12 @@ pub(crate) struct TestServer {
 }
 
 impl TestServer {
-    /// Everything running, with the repository and issue #42 there, and `alice` allowed to write.
+    /// Starts everything, with the repository and issue #42, and `alice` with write access.
     pub(crate) async fn start(script: Vec<Script>) -> Self {
         Self::start_with(script, &[]).await
     }
 
-    /// The same with other settings.
+    /// Does the same with other settings.
     pub(crate) async fn start_with(script: Vec<Script>, settings: &[(&str, &str)]) -> Self {
         patchwright_http::install_tls();
         let git = GitServer::start();
@@ -123,7 +123,7 @@ impl TestServer {
         self.server = Some(server);
     }
 
-    /// A second server's parts, on the same data and without its loops.
+    /// Composes a second server on the same data, without its loops.
     pub(crate) async fn another(&self) -> App {
         let layers = Layers { env: self.settings.clone(), ..Layers::default() };
         compose(&Config::load(&layers).unwrap(), Overrides::default()).await.unwrap()
@@ -136,7 +136,7 @@ impl TestServer {
         }
     }
 
-    /// Waits until everything is said.
+    /// Waits until all effects are delivered.
     pub(crate) async fn run_until_idle(&self) {
         let began = Instant::now();
         loop {
@@ -149,7 +149,7 @@ impl TestServer {
         }
     }
 
-    /// Ends the story once everything is said: nothing may be left to do.
+    /// Ends the scenario after all effects are delivered: no work may be left.
     pub(crate) async fn finish(mut self) {
         self.run_until_idle().await;
         let depth = self.server.as_ref().unwrap().app().store.queue_depth().await.unwrap();
@@ -157,12 +157,12 @@ impl TestServer {
         self.stop().await;
     }
 
-    /// Ends the story with whatever is left: nobody works here.
+    /// Ends the scenario with work left: no workers run here.
     pub(crate) async fn abandon(mut self) {
         self.stop().await;
     }
 
-    /// What the server is made of.
+    /// Returns the composed application.
     pub(crate) fn app(&self) -> &App {
         self.server.as_ref().unwrap().app()
     }
@@ -194,7 +194,7 @@ impl TestServer {
         })
     }
 
-    /// Posts a signed comment and returns the answer.
+    /// Posts a signed comment and returns the response.
     pub(crate) async fn post_comment(&mut self, body: &str) -> Response {
         self.deliveries += 1;
         let payload = Self::comment(body, "alice", u64::from(self.deliveries) + 900);
@@ -224,7 +224,7 @@ impl TestServer {
         self.send(Request::get(self.url(path))).await
     }
 
-    /// Waits until the job has ended and everything it says outside is said.
+    /// Waits until the job has ended and all its effects are delivered.
     pub(crate) async fn expect_end(&self, id: JobId) -> Job {
         let app = self.app();
         let began = Instant::now();
@@ -238,24 +238,24 @@ impl TestServer {
         }
     }
 
-    /// Asks for a fix and waits for its end.
+    /// Requests a fix and waits for its end.
     pub(crate) async fn fix(&mut self) -> Job {
         let answer = self.post_comment("@patchwright fix").await;
         assert_eq!(answer.status, 202, "{}", answer.text());
         self.expect_end(accepted(&answer)).await
     }
 
-    /// All secrets of the story, to search for.
+    /// Returns all secrets of the scenario, to search for.
     pub(crate) fn secrets() -> [&'static str; 4] {
         [SECRET, TOKEN, GITCODE_TOKEN, "sk-canaryCanaryCanaryCanary0123"]
     }
 
-    /// Everything below the data folder as text.
+    /// Returns everything below the data folder as text.
     pub(crate) fn data_on_disk(&self) -> String {
         let mut out = String::new();
         let mut folders = vec![self.folder.path().to_owned()];
         while let Some(folder) = folders.pop() {
-            // The folder of an ended job may go while we look.
+            // The folder of an ended job may be deleted meanwhile.
             for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
                 if entry.path().is_dir() {
                     folders.push(entry.path());
@@ -276,7 +276,7 @@ pub(crate) fn accepted(answer: &Response) -> JobId {
 }
 
 impl TestServer {
-    /// Waits until every reply is out, then ends the story.
+    /// Waits until every reply is delivered, then ends the scenario.
     pub(crate) async fn finish_after_reply(self) {
         self.run_until_idle().await;
         let comments = self.github.comments_on(42);
@@ -287,7 +287,7 @@ impl TestServer {
         self.finish().await;
     }
 
-    /// Waits until so many comments are on the issue and no more are to come.
+    /// Waits until the issue has so many comments and no more are queued.
     pub(crate) async fn printed(&self, comments: usize) {
         let began = Instant::now();
         while self.github.comments_on(42).len() < comments || self.app().store.queue_depth().await.unwrap().effects > 0

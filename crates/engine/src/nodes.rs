@@ -163,7 +163,7 @@ pub enum BranchReport {
 }
 
 fn refused(reason: String) -> Refusal {
-    Refusal::new(reason, "Put right what the message names on the node, then retry the job.", Fault::Internal)
+    Refusal::new(reason, "Correct the problem on the node, then retry the job.", Fault::Internal)
 }
 
 /// Returns the files that differ between two working copies.

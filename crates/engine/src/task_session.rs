@@ -50,7 +50,7 @@ impl From<ChangeError> for TaskSessionError {
             // The worker holds the lease but reports an event that the job's state does not allow.
             ChangeError::Refused(refused) => Self::Refused(Refusal::new(
                 format!("the report does not fit the job: {refused}"),
-                "Retry the job; report it as a bug when it happens again.",
+                "Retry the job; report a bug if it happens again.",
                 Fault::Internal,
             )),
         }

@@ -22,7 +22,7 @@ use crate::LOCAL;
 const OWN_LOGIN: &str = "patchwright";
 /// The longest comment, as on GitHub.
 const MAX_COMMENT_CHARS: usize = 65_536;
-/// How often an issue number is requested anew after another process has taken it.
+/// How often a new issue number is tried after another process has taken one.
 const MAX_NUMBER_ATTEMPTS: usize = 10;
 
 /// The built-in forge.

@@ -21,7 +21,7 @@ use serde_json::json;
 const SEND_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a notice is claimed for one attempt.
 const CLAIM_DURATION: SignedDuration = SignedDuration::from_secs(60);
-/// How often a notice is sent before it is given up; with doubling waits that is about a day.
+/// How often a notice is tried; with the doubling waits this takes about a day.
 const MAX_ATTEMPTS: u32 = 12;
 /// The longest wait between two attempts.
 const MAX_BACKOFF: SignedDuration = SignedDuration::from_hours(6);

@@ -130,9 +130,11 @@ impl<'a> BudgetedLlm<'a> {
     async fn reserve(&self, most: Usage) -> Result<Date, StageError> {
         self.session.reserve(most).await.map_err(|error| match error {
             TaskSessionError::Refused(refusal) => refusal.into(),
-            other => {
-                StageError::new(error_chain(&other), "Retry the job when the database answers again.", Fault::RETRY)
-            }
+            other => StageError::new(
+                error_chain(&other),
+                "Retry the job when the database is available again.",
+                Fault::RETRY,
+            ),
         })
     }
 

@@ -1,5 +1,5 @@
-//! The part of GitCode's API v5 that Patchwright uses, with state. It has the peculiarities of the platform: numbers are
-//! strings, a missing thing is a 400 that says 404, and responses to changes are short.
+//! The part of GitCode's API v5 that Patchwright uses, with state. It has the peculiarities of the platform: numbers
+//! are strings, a missing object is a 400 with the code 404 in the body, and responses to changes are short.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -122,13 +122,13 @@ async fn write(path: &Path, text: &str) -> Result<(), StageError> {
     };
     written.await.map_err(|error| {
         let reason = format!("{} cannot be written: {error}", path.display());
-        StageError::new(reason, "Make room on the disk, then retry the job.", Fault::RETRY)
+        StageError::new(reason, "Free disk space, then retry the job.", Fault::RETRY)
     })
 }
 
 fn refused(command: &WorkCommand, why: &str) -> StageError {
     let reason = format!("what `{command}` did cannot be used: {why}");
-    StageError::new(reason, "Retry the job, or say in a comment what should change.", Fault::Internal)
+    StageError::new(reason, "Retry the job, or describe the change in a comment.", Fault::Internal)
 }
 
 fn checked(change: TreeChange, command: &WorkCommand) -> Result<FileContent, StageError> {

@@ -61,7 +61,7 @@ async fn commit(
     let commit = context.workspace.commit(&paths, &commit_request(context.job, context.policy)).await?;
     let changed_files = context.workspace.changed_files().await?;
     if commit == *context.workspace.base_commit() || changed_files.is_empty() {
-        let remedy = "Retry the job, or say in a comment what should change.";
+        let remedy = "Retry the job, or describe the change in a comment.";
         return Err(StageError::new(nothing, remedy, Fault::Internal));
     }
     let report = FixReport {
