@@ -95,7 +95,7 @@ async fn a_model_whose_edits_do_not_apply() {
 async fn a_model_that_wants_to_change_the_ci() {
     let evil = plan(&[".github/workflows/ci.yml"]);
     let script = vec![Script::Answer(analysis()), Script::Answer(evil)];
-    fails(script, &[], "it wants to change .github/workflows/ci.yml, which no job may").await;
+    fails(script, &[], "it changes .github/workflows/ci.yml, which jobs may not change").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -292,7 +292,7 @@ async fn the_repository_is_asked_for_once_and_the_answer_goes_on() {
         job.trigger
     );
     let unasked = site.comment("thanks, acme/other is fine too").await;
-    assert!(unasked.text().contains("asks nothing of us"), "{}", unasked.text());
+    assert!(unasked.text().contains("is not a request to the app"), "{}", unasked.text());
     site.finish().await;
 }
 

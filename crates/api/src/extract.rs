@@ -110,7 +110,7 @@ impl<T: DeserializeOwned + 'static, const MAX: usize> FromRequest for Body<T, MA
     }
 }
 
-/// The caller and the body. The caller is identified first, so that nobody else learns what a body should be like.
+/// The caller and the body. The caller is authenticated first, so that errors about the body are not shown to others.
 #[derive(Debug)]
 pub(crate) struct Authenticated<C, T, const MAX: usize = MAX_BODY_BYTES>(pub(crate) C, pub(crate) T);
 

@@ -72,7 +72,7 @@ async fn run_once(
                 .body(stored.body)
         }
         IdempotencyState::Pending => {
-            let detail = "the request with this Idempotency-Key is being answered; send it again in a moment";
+            let detail = "the request with this Idempotency-Key is in progress; send it again in a moment";
             problem(StatusCode::CONFLICT, "still_pending", detail)
         }
         IdempotencyState::Different => {

@@ -54,7 +54,7 @@ pub(crate) async fn admit(
     state: &State,
 ) -> Result<(Vec<u8>, AdmissionPermit), HttpResponse> {
     let Some(mut permit) = state.admission.try_acquire() else {
-        return Err(unavailable("too many deliveries arrive at once; send it again"));
+        return Err(unavailable("too many deliveries at once; send it again"));
     };
     let length = request.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
     let reading = read_body(payload, length.unwrap_or(0), state.options.max_body_bytes, &mut permit);
@@ -113,7 +113,7 @@ async fn read_body(
             return Err(gateway_error(StatusCode::PAYLOAD_TOO_LARGE, &detail));
         }
         if !permit.try_reserve_bytes(chunk.len()) {
-            return Err(unavailable("too many bytes arrive at once; send it again"));
+            return Err(unavailable("too many bytes of deliveries at once; send it again"));
         }
         body.extend_from_slice(&chunk);
     }
@@ -181,7 +181,7 @@ pub(crate) fn refusal(error: &IntakeError) -> HttpResponse {
         IntakeError::UnknownPlatform(_) => gateway_error(StatusCode::NOT_FOUND, &error.to_string()),
         IntakeError::Store(StoreError::Unavailable { .. } | StoreError::Stale { .. }) => {
             tracing::error!(error = %error, "failed to write a delivery");
-            unavailable("the delivery cannot be written now; send it again")
+            unavailable("the delivery cannot be stored now; send it again")
         }
         IntakeError::Store(error) => internal(error),
     }

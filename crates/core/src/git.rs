@@ -73,7 +73,7 @@ pub enum GitError {
         /// The remote's reason.
         reason: String,
     },
-    /// The remote branch is not at the expected commit: somebody else pushed to it.
+    /// The remote branch is not at the expected commit: someone else pushed to it.
     #[error("the branch `{branch}` has moved on the remote; somebody else pushed to it")]
     LeaseLost {
         /// The branch.

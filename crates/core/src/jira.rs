@@ -94,7 +94,7 @@ pub trait Workspaces: Send + Sync {
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// The account is linked to another user.
-    #[error("this Atlassian account is linked to another person of this server; they unlink it first")]
+    #[error("this Atlassian account is linked to another user of this server, who must unlink it first")]
     AccountTaken,
     /// The user has linked another account of the site.
     #[error("you have linked another account of this site; unlink it first")]
@@ -181,7 +181,7 @@ pub enum SiteEventKind {
     Commented {
         /// Jira's id of the comment.
         comment_id: String,
-        /// Markdown; a mention of our own account is written as one of our name.
+        /// Markdown; a mention of the server's own account is written as a mention of the app's name.
         body: String,
         /// The accounts that were mentioned with Jira's picker.
         #[serde(default)]

@@ -161,11 +161,11 @@ pub enum EffectOutcome {
         /// What went wrong.
         error: String,
     },
-    /// Not attempted, because the other side asked to wait. This attempt is not counted.
+    /// Not attempted, because the remote side requested a wait. This attempt is not counted.
     Postponed {
         /// The earliest time of the next attempt.
         at: Timestamp,
-        /// The other side's reason.
+        /// The remote side's reason.
         error: String,
     },
     /// Given up; kept for users to see.
@@ -202,7 +202,7 @@ pub enum StoreError {
         source: Cause,
     },
     /// A row cannot be read, or a statement is wrong.
-    #[error("the database holds or answers something that makes no sense: {detail}")]
+    #[error("the database has invalid data or sent an invalid response: {detail}")]
     Corrupt {
         /// The row and what is wrong with it.
         detail: String,

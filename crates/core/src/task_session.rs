@@ -109,9 +109,9 @@ impl Refusal {
     /// Creates a refusal for an error of a port, whose message already names the subject and the setting.
     pub fn from_error(error: &dyn std::error::Error, fault: Fault) -> Self {
         let remedy = match fault {
-            Fault::Retry { .. } => "Retry the job when the other side answers again.",
+            Fault::Retry { .. } => "Retry the job when the service is available again.",
             Fault::Denied => "Change the setting or permission that the message names, then retry the job.",
-            Fault::Missing => "Correct what the message names, then retry the job.",
+            Fault::Missing => "Correct the problem that the message names, then retry the job.",
             Fault::Internal => "Search the server's log for this job id, then retry the job.",
         };
         Self::new(error_chain(error), remedy, fault)
@@ -204,7 +204,7 @@ pub trait TaskSession: Send + Sync {
     /// Renews the lease.
     async fn renew_lease(&self) -> Result<(), TaskSessionError>;
 
-    /// Reports an event of the job and returns the job as it stands afterwards.
+    /// Reports an event of the job and returns the job after it.
     async fn report(&self, event: JobEvent) -> Result<Job, TaskSessionError>;
 
     /// Returns a git credential for the repository, for the next call only; `None` when none is needed.

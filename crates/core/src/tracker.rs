@@ -47,7 +47,7 @@ pub enum ForgeError {
         detail: String,
     },
     /// The platform limits the rate of calls. No call is sent to it for this time.
-    #[error("{platform} asks to slow down")]
+    #[error("{platform} limits the rate of requests")]
     RateLimited {
         /// The platform.
         platform: PlatformId,

@@ -78,7 +78,7 @@ impl RepoPath {
             return Some("it steers editors and agents");
         }
         if ends(&[".lock", "-lock.json", "-lock.yaml", ".lockb"]) || matches!(name, "go.sum" | "npm-shrinkwrap.json") {
-            return Some("it pins what is installed");
+            return Some("it pins dependencies");
         }
         if name == ".env" || name.starts_with(".env.") || ends(&[".pem", ".key", ".p12", ".pfx", ".keystore"]) {
             return Some("it may hold secrets");

@@ -213,7 +213,7 @@ impl LocalTaskSession<'_> {
             return Ok(());
         }
         let reason =
-            format!("the job was taken up {} times, and each time its worker broke down or was killed", attempts - 1);
+            format!("the job was tried {} times, and each time its worker crashed or was killed", attempts - 1);
         let remedy = "Look at the server's log for this job id before you retry it.";
         Err(Refusal::new(reason, remedy, Fault::Internal).into())
     }

@@ -302,7 +302,7 @@ async fn a_job_that_kills_its_workers_is_given_up() {
     }
     let given_up = fixture.work().await.unwrap();
     assert_eq!((given_up.id, given_up.status()), (job.id, JobStatus::Failed));
-    assert!(given_up.failure.unwrap().reason.contains("taken up 3 times"));
+    assert!(given_up.failure.unwrap().reason.contains("tried 3 times"));
     fixture.deliver_all().await;
     assert_eq!(fixture.forge.comments_on(42).len(), 2, "the issue is told");
 }

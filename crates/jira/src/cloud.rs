@@ -112,8 +112,8 @@ pub struct JiraCloud {
 }
 
 /// The comment about an expired login (`docs/requirements.md#r52`).
-const AUTHENTICATION_FAILED: &str = "**Authentication failed**: the Atlassian login of the person who made the request has \
-    expired. Link the account again; until then the service account writes.";
+const AUTHENTICATION_FAILED: &str = "**Authentication failed**: the Atlassian login of the user who made the request has \
+    expired. Link the account again; until then comments are written by the service account.";
 
 /// The account of one call.
 #[derive(Debug, Clone, Copy)]
@@ -176,7 +176,7 @@ impl JiraCloud {
                 // Jira answers 404 for issues that the user may not see.
                 Ok(response) if !matches!(response.status, 401 | 403 | 404) => response,
                 Ok(_) | Err(ForgeError::Unauthorized { .. }) => {
-                    tracing::warn!(site = at.site, link = %person, "a person's account failed, retrying as the service account");
+                    tracing::warn!(site = at.site, link = %person, "a user's account failed, retrying as the service account");
                     self.report_expired_login(&workspace, &secrets, person, at).await?;
                     self.send_as_service(&workspace, &secrets, &build, retry).await?
                 }
@@ -292,7 +292,7 @@ impl JiraCloud {
     ) -> Result<Response, ForgeError> {
         let site = &workspace.name;
         let Some(cloud_id) = &workspace.cloud_id else {
-            let detail = format!("the cloud id of {site} is not known until somebody links their account");
+            let detail = format!("the cloud id of {site} is not known until a user links an account");
             return Err(ForgeError::Unauthorized { platform: JIRA, detail });
         };
         let now = self.clock.now();

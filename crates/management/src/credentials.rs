@@ -101,7 +101,7 @@ impl Credentials<'_> {
     pub async fn reseal(&self, principal: &Principal) -> Result<u64, ManagementError> {
         principal.require_admin()?;
         let count = self.0.ports.credentials.reseal().await?;
-        let detail = format!("{count} secrets were sealed anew");
+        let detail = format!("{count} secrets were encrypted again");
         let entry = self.0.audit_entry(principal.login(), "keys.rotated", "master key", &detail);
         self.0.ports.audit.record(&entry).await?;
         Ok(count)

@@ -191,7 +191,7 @@ impl Nodes<'_> {
     /// [`ManagementError::Invalid`]; [`ManagementError::Unauthenticated`] for a token that is wrong, used or expired.
     pub async fn register(&self, registration: NodeRegistration) -> Result<RegisteredNode, ManagementError> {
         let Some(client) = &self.0.ports.node_client else {
-            return Err(ManagementError::NotFound("this server takes no remote nodes".to_owned()));
+            return Err(ManagementError::NotFound("this server does not accept remote nodes".to_owned()));
         };
         if !(1..=MAX_CAPACITY).contains(&registration.capacity) {
             let detail = format!("a node runs 1 to {MAX_CAPACITY} tasks at the same time");

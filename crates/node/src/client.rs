@@ -20,7 +20,7 @@ use patchwright_protocol::node::{
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The token has expired, or the node was removed.
-    #[error("the server does not know this node ({0}); register it anew with a fresh join token")]
+    #[error("the server does not know this node ({0}); register it again with a new join token")]
     Unknown(String),
     /// The task does not belong to this node any more.
     #[error("the task is not this node's any more")]

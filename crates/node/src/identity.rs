@@ -35,7 +35,7 @@ pub enum IdentityError {
         source: std::io::Error,
     },
     /// The file's content is invalid.
-    #[error("{path} is not what a node writes there; remove it and register the node anew")]
+    #[error("{path} is not a valid identity file; remove it and register the node again")]
     Corrupt {
         /// The path.
         path: PathBuf,

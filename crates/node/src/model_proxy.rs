@@ -116,7 +116,7 @@ fn admitted(proxy: &Listener, request: &HttpRequest) -> bool {
 
 async fn models(request: HttpRequest, proxy: web::Data<Listener>) -> HttpResponse {
     if !admitted(&proxy, &request) {
-        return problem(StatusCode::UNAUTHORIZED, "invalid_api_key", "this key opens nothing here");
+        return problem(StatusCode::UNAUTHORIZED, "invalid_api_key", "the API key is invalid");
     }
     HttpResponse::Ok().json(json!({"object": "list", "data": [{"id": proxy.options.model, "object": "model"}]}))
 }
@@ -128,7 +128,7 @@ async fn call(
     proxy: web::Data<Listener>,
 ) -> HttpResponse {
     if !admitted(&proxy, &request) {
-        return problem(StatusCode::UNAUTHORIZED, "invalid_api_key", "this key opens nothing here");
+        return problem(StatusCode::UNAUTHORIZED, "invalid_api_key", "the API key is invalid");
     }
     if !CALLS.contains(&call.as_str()) {
         return problem(StatusCode::NOT_FOUND, "not_found", "this call is not passed on");

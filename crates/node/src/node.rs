@@ -57,7 +57,7 @@ pub struct NodeOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     /// It has no identity and no join token.
-    #[error("this node has not registered; give it a join token with --token (`patchwright nodes add` makes one)")]
+    #[error("this node is not registered; pass a join token with --token (`patchwright nodes add` creates one)")]
     NoToken,
     /// The identity cannot be used.
     #[error(transparent)]
@@ -72,7 +72,7 @@ pub enum NodeError {
         source: std::io::Error,
     },
     /// The server rejected the node.
-    #[error("the server at {server} does not take this node: {source}")]
+    #[error("the server at {server} rejected this node: {source}")]
     Server {
         /// The server's address.
         server: String,

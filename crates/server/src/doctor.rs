@@ -69,7 +69,7 @@ impl Diagnostics for Doctor {
             }
             Ok(Err(error)) => {
                 let detail = self.app.redactor.redact(&error.to_string());
-                finding(subject, Severity::Error, detail, "Correct what the message names.")
+                finding(subject, Severity::Error, detail, "Correct the problem that the message names.")
             }
             Err(_) => {
                 let detail = format!("{} did not answer within {} s", llm.model(), CHECK_TIMEOUT.as_secs());

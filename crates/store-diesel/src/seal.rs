@@ -74,7 +74,7 @@ impl Sealer {
     pub(crate) fn open(&self, sealed: &Sealed, place: &str) -> Result<Secret, StoreError> {
         let corrupt = |why: &str| StoreError::Corrupt { detail: format!("{place}: {why}") };
         let key = self.keys.iter().find(|key| key.id == sealed.key_id).ok_or_else(|| {
-            corrupt("it was sealed with a master key that is not known here; add that key to the old master keys")
+            corrupt("it was encrypted with an unknown master key; add that key to the old master keys")
         })?;
         let (nonce, rest) = sealed
             .bytes

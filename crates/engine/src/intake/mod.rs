@@ -71,7 +71,7 @@ impl std::fmt::Debug for Verified<'_> {
 #[derive(Debug, thiserror::Error)]
 pub enum IntakeError {
     /// The platform is not configured.
-    #[error("this server takes no deliveries of {0}; configure the platform")]
+    #[error("this server does not accept deliveries of {0}; configure the platform")]
     UnknownPlatform(PlatformId),
     /// The signature is missing or invalid.
     #[error(transparent)]

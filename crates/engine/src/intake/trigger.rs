@@ -43,7 +43,7 @@ impl Engine {
             InboundEvent::Commented { issue, comment } => self.trigger_of_comment(issue, comment),
             InboundEvent::Assigned { issue, assignees, actor, at } => {
                 if !assignees.iter().any(|assignee| self.is_own_login(assignee)) {
-                    return Err(ignored("the issue was assigned to somebody else"));
+                    return Err(ignored("the issue was assigned to another account"));
                 }
                 // An assignment that is repeated after a failure is a new request: its time differs.
                 let identity = at.map(|at| format!("assigned:{}:{at}", issue.source));
@@ -87,7 +87,7 @@ impl Engine {
         comment: InboundComment,
     ) -> Result<TriggerRequest, IntakeOutcome> {
         if self.is_own_login(&comment.author.login) || self.marker.is_ours(&comment.body) {
-            return Err(ignored("the comment is our own"));
+            return Err(ignored("the comment is by this server's own account"));
         }
         if comment.author.is_bot && !self.settings.allow.names_user(&comment.author.login) {
             return Err(ignored("the comment is another bot's"));
@@ -96,7 +96,7 @@ impl Engine {
             return Err(ignored("comments on pull requests start nothing"));
         }
         let Some(command) = find_command(&without_nul(comment.body), &self.settings.app_name) else {
-            return Err(ignored("the comment does not mention us"));
+            return Err(ignored("the comment does not mention the app"));
         };
         let comment_id = Some(comment.id).filter(|id| !id.is_empty());
         Ok(TriggerRequest {

@@ -88,7 +88,7 @@ impl Engine {
             return Ok(ignored("it happened more than a day ago"));
         }
         if !self.is_for_us(jira, &workspace, &site_event).await? {
-            return Ok(ignored("it asks nothing of us"));
+            return Ok(ignored("it is not a request to the app"));
         }
         let signature = headers.get(name).unwrap_or_default().to_ascii_lowercase();
         let names = names(&workspace, &site_event, &signature, now);

@@ -61,5 +61,5 @@ pub(super) fn unknown_repository(name: &str) -> String {
 
 /// The comment for any other error.
 pub(super) fn start_failed(app_name: &str, why: &str) -> String {
-    format!("**{app_name}** could not begin: {}. Try again later.\n", neutralise_line(why, 300))
+    format!("**{app_name}** could not start: {}. Try again later.\n", neutralise_line(why, 300))
 }

@@ -99,7 +99,7 @@ impl Templates {
     pub fn with(own: BTreeMap<String, String>) -> Result<Self, TemplateError> {
         if let Some(name) = own.keys().find(|name| !Self::names().any(|known| known == *name)) {
             let known = Self::names().collect::<Vec<_>>().join(", ");
-            return Err(TemplateError { name: name.clone(), detail: format!("there are {known} only") });
+            return Err(TemplateError { name: name.clone(), detail: format!("the templates are {known}") });
         }
         let builtin: BTreeMap<String, String> =
             BUILTIN.iter().map(|(name, source)| ((*name).to_owned(), (*source).to_owned())).collect();

@@ -96,7 +96,7 @@ async fn refusals_are_distinguished_and_contain_no_secret() {
     let (known, secrets) = site.kept.open_workspace(JIRA_SITE).await.unwrap().unwrap();
     let without_id = patchwright_domain::jira::Workspace { cloud_id: None, ..known.clone() };
     site.kept.change_workspace(&without_id, None, audit_entry("site.changed")).await.unwrap();
-    assert!(jira.issue_at(&tracker()).await.unwrap_err().to_string().contains("somebody links their account"));
+    assert!(jira.issue_at(&tracker()).await.unwrap_err().to_string().contains("until a user links an account"));
     let without_account = WorkspaceSecrets { service_account: None, ..secrets };
     site.kept.change_workspace(&known, Some(&without_account), audit_entry("site.changed")).await.unwrap();
     assert!(jira.issue_at(&tracker()).await.unwrap_err().to_string().contains("no service account is set"));

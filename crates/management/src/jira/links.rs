@@ -216,11 +216,11 @@ impl Jira<'_> {
         match self.ports.sites.own_account(&workspace.name).await {
             Ok(own) => {
                 if let Err(error) = self.ports.workspaces.set_discovered(workspace.id, None, Some(&own)).await {
-                    tracing::warn!(site = workspace.name, %error, "failed to store the account of our comments");
+                    tracing::warn!(site = workspace.name, %error, "failed to store the account that writes the comments");
                 }
             }
             Err(error) => {
-                tracing::warn!(site = workspace.name, %error, "failed to find out the account of our comments");
+                tracing::warn!(site = workspace.name, %error, "failed to find out the account that writes the comments");
             }
         }
     }

@@ -228,7 +228,7 @@ impl Provider {
     async fn add_userinfo(&self, claims: &mut Claims, url: &str, access: String) -> Result<(), OidcError> {
         let response: Map<String, Value> = self.read(Request::get(url.to_owned()).bearer(&Secret::new(access))).await?;
         if response.get("sub").and_then(Value::as_str) != Some(claims.subject.as_str()) {
-            return Err(OidcError::Refused("its user info is about somebody else".to_owned()));
+            return Err(OidcError::Refused("its user info is about another user".to_owned()));
         }
         for (name, value) in response {
             claims.all.entry(name).or_insert(value);

@@ -24,7 +24,7 @@ pub(crate) enum TokenError {
     UnknownKey,
     #[error("the ID token's signature is wrong")]
     Signature,
-    #[error("the ID token is not for us: its `{0}` is another one")]
+    #[error("the ID token is not for this client: its `{0}` does not match")]
     Claim(&'static str),
     #[error("the ID token has ended, or begins later; set the clocks right")]
     Time,

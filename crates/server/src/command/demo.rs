@@ -92,7 +92,7 @@ pub(crate) async fn run(mut config: Config, args: DemoArgs) -> CommandResult {
         print_json(&job);
     } else {
         print_result(&job);
-        say(&format!("\n{}", style("What the issue says now").bold()));
+        say(&format!("\n{}", style("The comments on the issue").bold()));
         for comment in comments {
             let is_text = |line: &&str| !line.trim().is_empty() && !line.starts_with(['<', '|', '#']);
             let visible: Vec<&str> = comment.body.lines().filter(is_text).take(2).collect();

@@ -338,7 +338,7 @@ impl Config {
         let reachable = self.github.is_connected() || self.gitcode.token.is_some() || !loopback;
         if self.webhook_secrets.is_empty() && !self.test_mode && reachable {
             return Err(ConfigError::Conflict(
-                "WEBHOOK_SECRET is empty, so no delivery could be told from a forged one; set the same secret here and \
+                "WEBHOOK_SECRET is empty, so forged deliveries could not be detected; set the same secret here and \
                  in the platform's webhook"
                     .to_owned(),
             ));

@@ -373,7 +373,10 @@ async fn after_the_master_key_was_changed_what_it_sealed_opens_and_what_it_signe
             .output()
             .unwrap();
         let printed = String::from_utf8_lossy(&rotated.stdout).into_owned();
-        assert!(rotated.status.success() && printed.starts_with("1 secrets were sealed anew"), "{printed}");
+        assert!(
+            rotated.status.success() && printed.starts_with("1 secrets were encrypted with the new key"),
+            "{printed}"
+        );
         assert_eq!(key().lines().count(), 1 + round);
     }
     assert!(key().ends_with(&before) && !key().starts_with(before.trim()));

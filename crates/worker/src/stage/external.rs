@@ -78,7 +78,7 @@ async fn call(context: &StageContext<'_>, command: &WorkCommand, tree: &Path) ->
         api_key: proxy.as_ref().map_or("", |proxy| proxy.api_key.expose()),
     };
     let Some((args, env)) = words.call(command, &context.tools.presets) else {
-        return Err(refused(command, "this machine knows no such preset"));
+        return Err(refused(command, "this machine does not have this preset"));
     };
     context.progress.set_activity(format!("running {command}"));
     let request =
@@ -127,7 +127,7 @@ async fn write(path: &Path, text: &str) -> Result<(), StageError> {
 }
 
 fn refused(command: &WorkCommand, why: &str) -> StageError {
-    let reason = format!("what `{command}` did cannot be used: {why}");
+    let reason = format!("the changes of `{command}` cannot be used: {why}");
     StageError::new(reason, "Retry the job, or describe the change in a comment.", Fault::Internal)
 }
 

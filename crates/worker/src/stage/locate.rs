@@ -74,7 +74,7 @@ async fn consult(
 ) -> Result<Option<String>, StageError> {
     let Some(mut answer) = ask(context, llm, ranked, true).await? else { return Ok(None) };
     if let Some(more) = answer.more.take() {
-        context.progress.set_activity("looking for what the model asks for");
+        context.progress.set_activity("searching for the model's terms");
         let mut wider = look_again(context, query, &more, ranked).await?;
         if let Some(second) = ask(context, llm, &wider, false).await?
             && reorder(&mut wider, &second)
@@ -197,7 +197,7 @@ fn confidence(ranked: &[RankedFile]) -> Level {
 
 fn comment(candidates: &[Candidate], analysis: &str) -> String {
     if candidates.is_empty() {
-        return "No file of the repository stands out for this issue.".to_owned();
+        return "No file of the repository matches this issue.".to_owned();
     }
     let mut out = String::new();
     if !analysis.is_empty() {

@@ -111,7 +111,7 @@ fn check(answer: PlanAnswer) -> Result<(Plan, Level), String> {
     for change in answer.changes {
         let file = RepoPath::parse(change.file.trim()).map_err(|error| error.to_string())?;
         if let Some(reason) = file.protection() {
-            return Err(format!("it wants to change {file}, which no job may: {reason}"));
+            return Err(format!("it changes {file}, which jobs may not change: {reason}"));
         }
         match changes.iter_mut().find(|known| known.file == file) {
             Some(known) => known.description = format!("{}; {}", known.description, change.description),
