@@ -1,4 +1,5 @@
-//! Which crate may depend on which, and which crates may use a third-party crate.
+//! The allowed dependencies between the crates of the workspace, and the crates that may use certain third-party
+//! crates.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,7 +54,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("tree-sitter", &["code-index"]),
 ];
 
-/// What the domain may use besides the standard library.
+/// The dependencies that the domain may use in addition to the standard library.
 const DOMAIN: &[&str] = &["jiff", "serde", "thiserror", "uuid"];
 
 struct Package {

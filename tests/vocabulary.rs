@@ -1,5 +1,5 @@
-//! The vocabulary of the code: standard terms of the field, one meaning for a name (`CONTRIBUTING.md`). Words that once
-//! stood for something that has a standard term are denied in identifiers, file names and texts.
+//! The vocabulary of the code: standard terms of the field, one meaning for a name (`CONTRIBUTING.md`). Words that have
+//! a standard term are denied in identifiers, file names and texts.
 
 use std::path::{Path, PathBuf};
 
@@ -60,7 +60,7 @@ const DENIED_IDENTIFIERS: &[&str] = &[
     "says_more",
 ];
 
-/// Sentences and parts of sentences that no log, API text or help text has.
+/// Phrases that no log, API text or help text has.
 const DENIED_TEXTS: &[&str] = &["Nobody asks", "No administrator asks", "of another make", "knocks", "at the door"];
 
 /// Columns and stored names, which older databases have.

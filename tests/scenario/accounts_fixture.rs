@@ -1,4 +1,4 @@
-//! People and programs who ask a server, and a server with some of each.
+//! Clients of a server (users and programs), and a server with some of each.
 
 use patchwright_core::Secret;
 use patchwright_http::{Request, Response};
@@ -17,7 +17,7 @@ pub(super) enum Method {
 
 pub(super) const PASSWORD: &str = "correct horse battery";
 
-/// Somebody who asks: with a session, a token, or nothing.
+/// A client with a session, a token, or no credentials.
 #[derive(Clone, Default)]
 pub(super) struct Caller {
     pub(super) cookie: Option<String>,
@@ -79,7 +79,7 @@ impl TestServer {
         Caller { token: Some(secret), ..Caller::default() }
     }
 
-    /// A node that has registered, and what it comes in with.
+    /// A registered node with its token.
     pub(super) async fn node(&self, by: &Caller, name: &str) -> (String, Caller) {
         let added = self.ask(by, Method::Post, "/api/v1/nodes", Some(&json!({"name": name}))).await;
         assert_eq!(added.status, 201, "{}", added.text());
@@ -94,7 +94,7 @@ impl TestServer {
         (known["node_id"].as_str().unwrap().to_owned(), Caller { token: Some(token), ..Caller::default() })
     }
 
-    /// Starts an issue on a node, and says the task once the node has it.
+    /// Starts an issue on a node, and returns the task once the node has it.
     pub(super) async fn task_for(&self, by: &Caller, issue: &str, node: &str) -> String {
         let body = json!({"node_id": node});
         let started = self.ask(by, Method::Post, &format!("/api/v1/issues/{issue}/start"), Some(&body)).await;
@@ -106,7 +106,7 @@ impl TestServer {
         id
     }
 
-    /// Does everything there is to do, and expects a job to be as it should be.
+    /// Runs all due work, then asserts that a job meets a condition.
     pub(super) async fn expect_job(&self, by: &Caller, job: &str, is_so: impl Fn(&Value) -> bool) {
         self.run_until_idle().await;
         let job = self.get_json(by, &format!("/api/v1/jobs/{job}")).await;
@@ -134,13 +134,13 @@ pub(super) async fn accounts_fixture() -> AccountsFixture {
     accounts_on(TestServer::start(good_answers()).await).await
 }
 
-/// The same on a server that works by itself.
+/// The same on a server with background loops.
 pub(super) async fn live_accounts_fixture() -> AccountsFixture {
     accounts_on(TestServer::start_live(good_answers(), &[]).await).await
 }
 
 async fn accounts_on(test_server: TestServer) -> AccountsFixture {
-    // Nobody was added yet: whoever sits at the machine is the operator.
+    // There are no users yet, so requests from this machine are the operator's.
     test_server.add_user(&Caller::default(), "Root@Example.org", "admin").await;
     let admin = test_server.session("root@example.org").await;
     test_server.add_user(&admin, "olga", "member").await;

@@ -1,4 +1,5 @@
-//! The API is as its description says: schemathesis makes requests from it, right and wrong ones, and judges the answers.
+//! The API conforms to its description: schemathesis generates valid and invalid requests from it and checks the
+//! responses.
 
 use std::process::Command;
 
@@ -20,7 +21,7 @@ async fn the_api_is_as_it_is_described() {
         assert_eq!(answer.status, 201, "{}", answer.text());
         answer.json::<Value>().unwrap()
     };
-    // Something to find.
+    // Records for the requests to find.
     let repository = post("/api/v1/repositories", json!({"platform": "github", "name": "acme/demo"})).await;
     post("/api/v1/issues", json!({"repository_id": repository["id"], "title": "a bug"})).await;
     let mut command = Command::new(program);

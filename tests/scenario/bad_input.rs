@@ -1,4 +1,4 @@
-//! What goes wrong: each ends in a clear message, a failed job with a comment, and no half-made pull request.
+//! Failures: each results in a clear message, a failed job with a comment, and no incomplete pull request.
 
 use patchwright_domain::{Job, JobStatus};
 use patchwright_testkit::server::Script;
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::test_server::{REPO, TestServer, analysis, good_answers, plan};
 
-/// The job has failed for the reason, and the issue says so with the job's id and what to do.
+/// The job has failed with the reason, and a comment on the issue has it with the job's id and the remedy.
 fn expect_failure(test_server: &TestServer, job: &Job, reason: &str) {
     assert_eq!(job.status(), JobStatus::Failed, "{job:#?}");
     let failure = job.failure.as_ref().unwrap();
@@ -95,7 +95,7 @@ async fn a_model_whose_edits_do_not_apply() {
 async fn a_model_that_wants_to_change_the_ci() {
     let evil = plan(&[".github/workflows/ci.yml"]);
     let script = vec![Script::Answer(analysis()), Script::Answer(evil)];
-    fails(script, &[], "it wants to change .github/workflows/ci.yml, which no job may").await;
+    fails(script, &[], "it changes .github/workflows/ci.yml, which jobs may not change").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! The pages in a real browser, as people use them.
+//! The pages in a real browser, as users use them.
 
 use jiff::ToSpan as _;
 use patchwright_core::accounts::Accounts as _;
@@ -13,7 +13,7 @@ use super::accounts_fixture::{AccountsFixture, Caller, Method, PASSWORD, live_ac
 use super::chromium::Browser;
 use super::test_server::{REPO, TestServer, good_answers};
 
-/// How long a page of ours may take until it can be used, in milliseconds, on a machine that does much else at the same time.
+/// The longest time until a page is usable, in milliseconds, on a busy machine.
 const INTERACTIVE: f64 = 3_000.0;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,18 +26,18 @@ async fn a_person_logs_in_starts_an_issue_watches_it_and_merges() {
     browser.log_in("olga", "a wrong password").await;
     browser.see("[role=alert]").await;
     browser.log_in("olga", PASSWORD).await;
-    // They come to where they wanted to go; the list is one step away.
+    // The login leads to the requested page; the list is one step away.
     browser.read("h1", "add() subtracts").await;
     browser.press(".brand").await;
     browser.see("[data-live]:not([hidden])").await;
     browser.judge_everywhere("issues").await;
     browser.press("td button.start.pending").await;
-    browser.read(".toast", "The job is started.").await;
-    // The page is not loaded anew: it goes on by itself.
+    browser.read(".toast", "The job was started.").await;
+    // The page is not reloaded: it updates itself.
     browser.run("window.samePage = true").await;
     browser.see("tr .chip.pending_merge").await;
     assert_eq!(browser.run("return window.samePage").await, true);
-    browser.read("tr button.start", "To be merged").await;
+    browser.read("tr button.start", "Ready to merge").await;
     browser.press("td.what a").await;
     browser.read("[data-part=jobs] tbody .chip", "Succeeded").await;
     browser.read("[data-part=jobs] tbody .what", "Fixed: a test shows it").await;
@@ -62,7 +62,7 @@ async fn a_person_logs_in_starts_an_issue_watches_it_and_merges() {
     test_server.finish().await;
 }
 
-/// A server that nobody was added to, with a model that is ready to be asked.
+/// A server without users, with a model.
 async fn empty_house() -> TestServer {
     let mut answers = vec![Script::Answer("ready".to_owned())];
     answers.extend(good_answers());
@@ -85,7 +85,7 @@ async fn an_administrator_gets_from_nothing_to_a_merged_pull_request() {
     browser.see("[data-part=forge] .chip.succeeded").await;
     let address = browser.see("#url-GitHub").await.text().await.unwrap();
     assert!(address.ends_with("/api/github/webhook"), "{address}");
-    assert_eq!(browser.see("[data-part=delivery]").await.text().await.unwrap(), "Nothing was received yet");
+    assert_eq!(browser.see("[data-part=delivery]").await.text().await.unwrap(), "Nothing received yet");
     browser.press("form[action='/welcome/secret'] button").await;
     browser.read("#secret", super::test_server::SECRET).await;
     let ping = json!({"zen": "Design for failure.", "hook_id": 1, "hook": {"type": "Repository"}}).to_string();
@@ -101,7 +101,7 @@ async fn an_administrator_gets_from_nothing_to_a_merged_pull_request() {
     browser.go(&url("/issues")).await;
     browser.press("td.what a").await;
     browser.read("h1", "add() subtracts").await;
-    // The plan is to be read first.
+    // The plan needs approval.
     browser.press("[name=review_plan]").await;
     browser.press(".follow button").await;
     browser.see("[data-part=jobs] tbody tr").await;
@@ -127,7 +127,7 @@ async fn an_administrator_gets_from_nothing_to_a_merged_pull_request() {
     test_server.finish().await;
 }
 
-/// The diff in both layouts, the tests, the words with the model, the log.
+/// The diff in both layouts, the tests, the model calls, the log.
 async fn the_job_shows_how_it_came_about(browser: &Browser) {
     browser.read(".split .code.removed", "return a - b").await;
     browser.read(".split .code.added", "return a + b").await;
@@ -214,7 +214,7 @@ async fn an_administrator_finds_everything_that_can_be_set() {
     test_server.finish().await;
 }
 
-/// Runs that ended in the last thirty days, more of them as time goes on.
+/// Runs that ended in the last thirty days, in growing numbers.
 async fn a_month_of_work(test_server: &TestServer) {
     let today = test_server.app().engine.now().to_zoned(jiff::tz::TimeZone::UTC).date();
     for n in 0..240_u16 {
@@ -282,7 +282,7 @@ async fn the_first_page_is_light_and_soon_of_use() {
     assert!(bytes > 1_000 && bytes <= 40_000, "{bytes} bytes: {loaded:?}");
     let ours = |name: &String| name.starts_with(&test_server.url("/"));
     assert!(loaded.iter().all(|(name, ..)| ours(name)), "nothing comes from elsewhere: {loaded:?}");
-    // A bound for the sake of what hangs; how fast it is stands in the benchmarks.
+    // The bound only detects hangs; the benchmarks measure the speed.
     assert!(loaded[0].2 < INTERACTIVE, "{loaded:?}");
     browser.close().await;
     test_server.finish().await;
@@ -306,7 +306,7 @@ async fn a_log_of_any_length_is_shown_in_its_colours_and_can_do_nothing() {
     }
     browser.go(&test_server.url(&format!("/jobs/{job}"))).await;
     browser.log_in("olga", PASSWORD).await;
-    // The end is followed, and only what is in sight is drawn.
+    // The view follows the end, and only visible lines are rendered.
     let last = "return [...document.querySelectorAll('.sheet div')].some(row => row.innerText.includes('line 100000'))";
     browser.until(last).await;
     let drawn = browser.run("return document.querySelectorAll('.sheet div').length").await;

@@ -1,4 +1,4 @@
-//! A real browser, driven as a person uses it, and what judges its pages.
+//! A real browser, driven like a user does, and checks of its pages.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -12,16 +12,16 @@ use patchwright_http::{HttpClient, HttpOptions, Request, Retry};
 use patchwright_testkit::fetched;
 use serde_json::{Value, json};
 
-/// How long something may take to show; a slow machine tests in it.
+/// The longest wait for an element, also on a slow machine.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A Chromium that somebody sits at.
+/// A Chromium session.
 pub(super) struct Browser {
     pub(super) client: Client,
     http: HttpClient,
     driver: Child,
     address: String,
-    /// Closed, it would break the driver that writes to it.
+    /// If this pipe were closed, the driver would fail when it writes to it.
     _printed: BufReader<ChildStdout>,
 }
 
@@ -32,7 +32,7 @@ impl Drop for Browser {
     }
 }
 
-/// A driver; nothing where none is installed and none is demanded.
+/// Starts a driver; returns `None` if none is installed and none is required.
 #[expect(clippy::print_stderr, reason = "who runs the tests must see what was skipped")]
 fn spawn() -> Option<Child> {
     let spawned = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
@@ -46,7 +46,7 @@ fn spawn() -> Option<Child> {
     }
 }
 
-/// The port that the driver says it listens on; when it ends before, what it said.
+/// Returns the port that the driver listens on, or its output if it exits before.
 fn port_of(printed: &mut BufReader<ChildStdout>) -> Result<String, String> {
     let mut all = String::new();
     while printed.read_line(&mut all).unwrap() > 0 {
@@ -58,10 +58,10 @@ fn port_of(printed: &mut BufReader<ChildStdout>) -> Result<String, String> {
 }
 
 impl Browser {
-    /// Nothing where no driver is installed and none is demanded.
+    /// Returns `None` if no driver is installed and none is required.
     pub(super) async fn start() -> Option<Self> {
         let mut tries = 4;
-        // The driver looks for a free port and takes it a moment later: another test may have been faster.
+        // The driver finds a free port and binds it later: another test may take it in between.
         let (driver, printed, port) = loop {
             let mut driver = spawn()?;
             let mut printed = BufReader::new(driver.stdout.take().unwrap());
@@ -93,14 +93,14 @@ impl Browser {
         })
     }
 
-    /// Waits until something of this kind begins with these words, whatever stood in its place a moment ago.
+    /// Waits until an element that matches the selector has a text that starts with this.
     pub(super) async fn read(&self, css: &str, text: &str) {
         let reads = "return [...document.querySelectorAll(arguments[0])].some(e => e.innerText.trim().startsWith(arguments[1]))";
         let found = self.comes_true(reads, vec![css.into(), text.into()]).await;
         assert!(found, "no {css} reads {text:?}: {}", self.client.source().await.unwrap());
     }
 
-    /// Presses what can be pressed. What the page has just put another in the place of is looked for again.
+    /// Clicks an element. If the page has just replaced it, it is located again.
     pub(super) async fn press(&self, css: &str) {
         loop {
             match self.see(css).await.click().await {
@@ -114,7 +114,7 @@ impl Browser {
         self.see(css).await.send_keys(text).await.unwrap();
     }
 
-    /// Something that only this browser's driver knows.
+    /// A command of this browser's driver only.
     async fn driver(&self, path: &str, body: &Value) -> Value {
         let session = self.client.session_id().await.unwrap().unwrap();
         let url = format!("{}/session/{session}/{path}", self.address);
@@ -122,7 +122,7 @@ impl Browser {
         answer.json::<Value>().unwrap()["value"].clone()
     }
 
-    /// How wide the page is, in CSS pixels, and whether its person likes it dark.
+    /// Sets the width of the page, in CSS pixels, and the dark or light theme.
     pub(super) async fn look(&self, width: u32, dark: bool) {
         let mobile = width < 500;
         let size = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": mobile});
@@ -133,13 +133,13 @@ impl Browser {
         }
     }
 
-    /// What is wrong with the page that is shown: things that the console says, things that keep people from using it, and
-    /// a page that is wider than the window.
+    /// Returns the problems of the current page: errors in the console, accessibility violations, and a page that is
+    /// wider than the window.
     pub(super) async fn judge(&self, place: &str) {
         let printed = self.driver("se/log", &json!({"type": "browser"})).await;
         let errors: Vec<&Value> =
             printed.as_array().unwrap().iter().filter(|entry| entry["level"] == "SEVERE").collect();
-        // What is refused is told to the console by the browser itself.
+        // The browser itself logs rejected requests to the console.
         let ours: Vec<_> =
             errors.iter().filter(|entry| !entry["message"].as_str().unwrap().contains("status of 4")).collect();
         assert!(ours.is_empty(), "{place}: the console says {ours:?}");
@@ -161,7 +161,7 @@ impl Browser {
         assert_eq!(found, json!([]), "{place}");
     }
 
-    /// Judges the page at all widths, light and dark, and keeps pictures where `PICTURES` names a folder.
+    /// Checks the page at all widths, light and dark, and stores screenshots if `PICTURES` names a folder.
     pub(super) async fn judge_everywhere(&self, place: &str) {
         for (width, dark) in [(1440, false), (1440, true), (768, false), (390, false), (390, true)] {
             self.look(width, dark).await;
@@ -182,20 +182,20 @@ impl Browser {
         self.client.goto(url).await.unwrap();
     }
 
-    /// Waits until nothing of this kind shows any more.
+    /// Waits until no element matches the selector any more.
     pub(super) async fn gone(&self, css: &str) {
         let gone = "return document.readyState === 'complete' && !document.querySelector(arguments[0])";
         assert!(self.comes_true(gone, vec![css.into()]).await, "{css} stays");
     }
 
-    /// Waits until a script in the page says so.
+    /// Waits until a script in the page returns true.
     pub(super) async fn until(&self, script: &str) {
         assert!(self.comes_true(script, vec![]).await, "it never says so: {script}");
     }
 
     async fn comes_true(&self, script: &str, arguments: Vec<Value>) -> bool {
         let printed = async {
-            // Between two pages there is no document to ask.
+            // Between two pages there is no document.
             while !matches!(self.client.execute(script, arguments.clone()).await, Ok(Value::Bool(true))) {
                 tokio::task::yield_now().await;
             }
@@ -203,12 +203,12 @@ impl Browser {
         tokio::time::timeout(WAIT_TIMEOUT, printed).await.is_ok()
     }
 
-    /// What a script in the page says.
+    /// Returns the result of a script in the page.
     pub(super) async fn run(&self, script: &str) -> Value {
         self.client.execute(script, vec![]).await.unwrap()
     }
 
-    /// Chooses in a list, or writes where keys cannot, such as in a day.
+    /// Selects in a list, or sets an input that keys cannot fill, such as a date.
     pub(super) async fn choose(&self, css: &str, value: &str) {
         self.see(css).await;
         let set = "const e = document.querySelector(arguments[0]); e.value = arguments[1]; return e.value";

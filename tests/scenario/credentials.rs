@@ -1,4 +1,4 @@
-//! Credentials: they go in, open what they are for, and never come out.
+//! Credentials: they are write-only, and are used for their scope.
 
 use patchwright_domain::JobStatus;
 use patchwright_http::{Request, Response};
@@ -21,7 +21,7 @@ fn credential(name: &str, scope: &str, secret: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_narrowest_credential_opens_a_repository_and_no_secret_comes_out_again() {
-    // The configuration has a token that opens nothing.
+    // The configuration has a token without any access.
     let test_server =
         TestServer::start_with(good_answers(), &[("GITHUB_TOKEN", "ghp_useless0000000000000000000000")]).await;
     let refused =
@@ -36,7 +36,7 @@ async fn the_narrowest_credential_opens_a_repository_and_no_secret_comes_out_aga
     assert_eq!((&added["login"], &added["scope"]), (&"patchwright-bot".into(), &"acme".into()), "{added}");
     let again = post(&test_server, "/api/v1/credentials", &credential("twice", "acme", TOKEN)).await;
     assert_eq!(again.status, 409);
-    // One that has ended is passed over, however narrow it is.
+    // An expired one is skipped, regardless of its scope.
     let mut ended = credential("ended", REPO, TOKEN);
     ended["expires_at"] = "2020-01-01T00:00:00Z".into();
     let ended: Value = post(&test_server, "/api/v1/credentials", &ended).await.json().unwrap();

@@ -1,4 +1,4 @@
-//! The pages, as they come over HTTP: for whom, and what they cannot be made to do.
+//! The pages over HTTP: their permissions, and attacks that they must resist.
 
 use patchwright_http::{Request, Response};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::accounts_fixture::{AccountsFixture, Caller, Method, PASSWORD, account
 use super::test_server::{TestServer, good_answers};
 
 impl TestServer {
-    /// A page, as somebody's browser asks for it.
+    /// Requests a page like a browser of a client.
     pub(super) async fn page(&self, caller: &Caller, path: &str) -> Response {
         let mut request = Request::get(self.url(path)).header("accept", "text/html");
         if let Some(cookie) = &caller.cookie {
@@ -16,7 +16,7 @@ impl TestServer {
         self.send(request).await
     }
 
-    /// A form, as the page's own script sends it; `csrf` stands in it.
+    /// Sends a form like the page's own script; `csrf` is a field of it.
     async fn form(&self, cookie: Option<&String>, path: &str, fields: &str, origin: Option<&str>) -> Response {
         let mut request = Request::post(self.url(path))
             .header("content-type", "application/x-www-form-urlencoded")
@@ -74,7 +74,7 @@ async fn a_form_counts_only_from_our_own_page_and_by_who_may() {
     let theirs = test_server.page(&member, "/issues").await.text();
     assert!(theirs.contains("<button class=\"start pending\" disabled>"), "others cannot press it: {theirs}");
     let answer = test_server.form(owner.cookie.as_ref(), &start, &csrf(&owner), None).await;
-    assert_eq!(answer.json::<Value>().unwrap(), json!({"text": "The job is started."}));
+    assert_eq!(answer.json::<Value>().unwrap(), json!({"text": "The job was started."}));
     let again = test_server.form(owner.cookie.as_ref(), &start, &csrf(&owner), None).await;
     assert_eq!(again.status, 409, "it is started once: {}", again.text());
     let job = test_server.expect_a_job().await;
@@ -120,7 +120,7 @@ async fn what_others_write_is_shown_as_text() {
     }
     assert!(test_server.page(&admin, &format!("/issues/{issue}")).await.text().contains("<strong>bold</strong>"));
     let search = test_server.page(&admin, "/issues?q=%22%3E%3Cscript%3Ealert(2)%3C/script%3E").await.text();
-    assert!(!search.contains("<script>alert(2)") && search.contains("Nothing fits the filter"), "{search}");
+    assert!(!search.contains("<script>alert(2)") && search.contains("No issues match the filter"), "{search}");
     for elsewhere in ["//evil.example", "https://evil.example", "/\\evil.example"] {
         let login = test_server.page(&Caller::default(), &format!("/login?return_to={elsewhere}")).await.text();
         assert!(!login.contains("evil.example"), "nobody is led away after they logged in: {login}");
@@ -139,7 +139,7 @@ async fn wrong_passwords_are_told_on_the_page_and_slowed_down() {
         last = test_server.form(None, "/login", &wrong, None).await;
     }
     assert_eq!(last.status, 429);
-    assert!(last.header("retry-after").is_some() && last.text().contains("wait a moment"), "{}", last.text());
+    assert!(last.header("retry-after").is_some() && last.text().contains("Too many failed logins"), "{}", last.text());
     let late = test_server.form(None, "/setup", "token=guess&login=eve&password=long-enough-1", None).await;
     assert_eq!(late.status, 409, "there is an administrator already");
     test_server.finish().await;
@@ -243,7 +243,7 @@ async fn a_job_can_be_taken_home_as_a_patch_a_log_and_numbers() {
     assert_eq!(test_server.form(member.cookie.as_ref(), &approve, &form, None).await.status, 403);
     let form = format!("csrf={csrf}");
     let approved = test_server.form(owner.cookie.as_ref(), &approve, &form, None).await;
-    assert_eq!(approved.json::<Value>().unwrap(), json!({"text": "The plan is approved."}));
+    assert_eq!(approved.json::<Value>().unwrap(), json!({"text": "The plan was approved."}));
     assert_eq!(test_server.form(owner.cookie.as_ref(), &approve, &form, None).await.status, 409, "once");
     test_server.expect_end(job).await;
     let patch = test_server.page(&owner, &format!("{page}/patch")).await;

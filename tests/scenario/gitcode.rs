@@ -91,7 +91,7 @@ async fn gitcodes_door_takes_a_password_only_where_it_is_allowed() {
     strict.finish().await;
     let lenient = TestServer::start_with(vec![], &[("GITCODE_WEBHOOK_PASSWORD", "true")]).await;
     assert_eq!(lenient.send(with_password(&lenient)).await.status, 200);
-    // GitCode's event at GitHub's door is no event of GitHub.
+    // GitCode's event at GitHub's endpoint is not an event of GitHub.
     assert_eq!(lenient.send(hook(&lenient, "/api/github/webhook", "Note Hook", &payload)).await.status, 401);
     lenient.finish().await;
 }

@@ -1,5 +1,5 @@
-//! A list of hostile deliveries, each with the answer that it must get. The list is a file that `BAD_INPUTS` names; what
-//! it says in its own little language (`{{base_comment title=x}}`, `sig: truncate:63`) is read here.
+//! A list of hostile deliveries, each with its expected response. The list is a file that `BAD_INPUTS` names; this
+//! module parses its notation (`{{base_comment title=x}}`, `sig: truncate:63`).
 
 use patchwright_core::Secret;
 use patchwright_core::webhook::SigningKeys;
@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use super::test_server::{SECRET, TestServer};
 
-/// The delivery that all others are made of (`docs/requirements.md#r220`).
+/// The delivery that all others derive from (`docs/requirements.md#r220`).
 const BASE: &str = r#"{"action":"created","issue":{"number":NUMBER,"title":"Bug","body":"details"},"comment":{"id":COMMENT,"body":"@app-name fix","user":{"login":"alice"}},"repository":{"owner":{"login":"acme"},"name":"demo","default_branch":"main"},"sender":{"login":"alice"}}"#;
 
-/// Cases that are about more than one delivery to one server. Each is a test of its own, which is named.
+/// Cases with more than one delivery to one server, each with the name of the separate test that covers it.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("WA17", "core: ring::hmac::verify is the only comparison"),
     ("WA26", "Jira has no door yet"),
@@ -46,7 +46,7 @@ fn cases(text: &str) -> Vec<Case> {
     found.collect()
 }
 
-/// Puts a case's fields into the base. What stands in the list goes into the JSON as it is.
+/// Inserts a case's fields into the base. The values of the list are inserted into the JSON unchanged.
 fn filled(template: &str, number: usize) -> String {
     let base = BASE.replace("NUMBER", &number.to_string()).replace("COMMENT", &(9000 + number).to_string());
     let Some(start) = template.find("{{base_comment") else { return template.to_owned() };
@@ -160,7 +160,7 @@ async fn send(test_server: &TestServer, case: &Case, body: Vec<u8>, delivery: &s
     }
     let path = case.input["path"].as_str().unwrap_or("/api/webhook");
     let mut request = Request::post(test_server.url(path)).body(body);
-    // One event header is missing in one case, and that is the case.
+    // One case is a missing event header.
     let headers = case.input["headers"].as_object().cloned().unwrap_or_default();
     for (name, value) in &headers {
         let value = match value.as_str().unwrap() {

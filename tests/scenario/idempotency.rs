@@ -1,4 +1,4 @@
-//! Asking again, and watching over a WebSocket.
+//! Repeated requests, and events over a WebSocket.
 
 use patchwright_http::{Request, Response};
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ async fn a_request_with_a_key_is_done_once_however_often_it_is_sent() {
     let other = json!({"platform": "github", "name": "acme/other"});
     let another = post_once(&test_server, "/api/v1/repositories", "add-demo", &other).await;
     assert_eq!((another.status, &another.json::<Value>().unwrap()["code"]), (422, &"key_reused".into()));
-    // What was refused for good is refused again, and the same key elsewhere is another one.
+    // A permanent refusal is repeated, and the same key on another path is a different key.
     let refused = post_once(&test_server, "/api/v1/repositories", "twice", &body).await;
     assert_eq!(refused.status, 409);
     assert_eq!(post_once(&test_server, "/api/v1/repositories", "twice", &body).await.text(), refused.text());
@@ -56,7 +56,7 @@ async fn one_thing_that_has_not_changed_is_not_sent_again() {
     test_server.finish().await;
 }
 
-/// A browser's side of a WebSocket.
+/// The client side of a WebSocket.
 struct Socket(tokio::net::TcpStream);
 
 impl Socket {
@@ -76,7 +76,7 @@ impl Socket {
         (String::from_utf8(head).unwrap(), Self(stream))
     }
 
-    /// The next text message.
+    /// Returns the next text message.
     async fn text(&mut self) -> String {
         loop {
             let kind = self.0.read_u8().await.unwrap() & 0x0f;

@@ -1,4 +1,4 @@
-//! Once, not too much, and not lost: what the door does with many deliveries, on both databases.
+//! Intake of many deliveries on both databases: each is processed once, limits hold, and none is lost.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::test_server::{REPO, TestServer, accepted, good_answers};
 
-/// The databases to run a story on.
+/// The databases to run a scenario on.
 async fn databases(name: &str) -> (Vec<Vec<(&'static str, String)>>, Option<Arc<postgres::Cluster>>) {
     let cluster = postgres::cluster().await;
     let mut all = vec![vec![]];
@@ -85,7 +85,7 @@ async fn two_programs_that_mention_each_other_are_told_once_and_then_not_heard()
     test_server.expect_comments(4).await;
     let comments = test_server.github.comments_on(42);
     assert_eq!(comments.len(), 4, "three answers and one notice: {comments:#?}");
-    assert!(comments[3].starts_with("I take 3 requests an hour on one issue"), "{}", comments[3]);
+    assert!(comments[3].starts_with("The limit of 3 requests per hour on one issue is reached"), "{}", comments[3]);
     test_server.finish().await;
 }
 
@@ -130,7 +130,7 @@ async fn mentions_are_found_where_no_delivery_can_come() {
     let job = test_server.expect_a_job().await;
     let job = test_server.expect_end(job).await;
     assert_eq!((job.trigger.comment_id.as_deref(), job.trigger.actor.as_str()), (Some("77"), "alice"));
-    // The hook's own telling of it changes nothing.
+    // The same event from the webhook changes nothing.
     let payload = TestServer::comment("@patchwright fix", "alice", 77).to_string();
     let reply: Value = test_server.deliver("issue_comment", &payload, "late").await.json().unwrap();
     assert_eq!((&reply["reason"], &reply["job_id"]), (&json!("duplicate_event"), &json!(job.id)));

@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use super::accounts_fixture::{Caller, Method};
 use super::test_server::{FILES, REPO, TestServer, analysis, good_answers, plan};
 
-/// What the site signs with.
+/// The secret that the site signs with.
 pub(super) const SECRET: &str = "jira-webhook-secret-canary-0123";
-/// A person of the site, and of the server.
+/// A user of the site, and of the server.
 pub(super) const MIA: &str = "557058:mia-krystof";
 
 /// A server and a site, and an administrator who has added the site and linked their account.
@@ -38,7 +38,7 @@ impl Site {
         site
     }
 
-    /// The same without a link.
+    /// Does the same without a link.
     pub(super) async fn unlinked(script: Vec<Script>, settings: &[(&str, &str)]) -> Self {
         let jira = JiraServer::start();
         jira.add_person(MIA, "Mia Krystof");
@@ -62,13 +62,13 @@ impl Site {
         Self { test_server, jira, mia, workspace }
     }
 
-    /// A person links their account in their browser.
+    /// A user links their account in their browser.
     pub(super) async fn link(&self, by: &Caller, account: &str) -> Response {
         let back = self.begin_link(by, account).await;
         self.test_server.ask(by, Method::Get, &back, None).await
     }
 
-    /// The way to Atlassian and to the consent: the address that the browser comes back to.
+    /// Follows the redirect to Atlassian and consents; returns the callback URL.
     pub(super) async fn begin_link(&self, by: &Caller, account: &str) -> String {
         let path = format!("/api/v1/jira/link?workspace={JIRA_SITE}");
         let sent = self.test_server.ask(by, Method::Get, &path, None).await;
@@ -84,7 +84,7 @@ impl Site {
         self.test_server.send(self.delivery(id, body).header("x-hub-signature", signature)).await
     }
 
-    /// The same without its signature.
+    /// Returns a delivery without its signature.
     pub(super) fn delivery(&self, id: &str, body: &str) -> Request {
         Request::post(self.test_server.url("/api/jira/webhook"))
             .raw_json(body.to_owned())
@@ -92,12 +92,13 @@ impl Site {
             .header("x-atlassian-webhook-flow", "Primary")
     }
 
-    /// Mia comments, and the site tells of it.
+    /// Mia comments, and the site sends the delivery.
     pub(super) async fn comment(&self, body: impl Into<Value>) -> Response {
         self.deliver(&self.jira.comment(MIA, "PROJ-12", body)).await
     }
 
-    /// Waits until everything is seen to, done and said; tells the server what the site tells of our own doings.
+    /// Waits until all events, jobs and effects are processed, and delivers the site's events about the server's own
+    /// actions.
     pub(super) async fn settle(&self) {
         loop {
             self.test_server.run_until_idle().await;
@@ -144,7 +145,7 @@ async fn a_label_becomes_a_pull_request_and_a_comment_goes_on_with_it_until_it_i
     let site = Site::start_with(script, &states).await;
     let (test_server, jira) = (&site.test_server, &site.jira);
 
-    // A label of ours: one job, on the only repository there is.
+    // The trigger label: one job, on the only repository.
     let answer = site.deliver(&jira.add_label(MIA, "PROJ-12", "patchwright")).await;
     assert_eq!(answer.status, 202, "{}", answer.text());
     site.settle().await;
@@ -167,7 +168,7 @@ async fn a_label_becomes_a_pull_request_and_a_comment_goes_on_with_it_until_it_i
     let panel = test_server.github.panels(700).pop().unwrap();
     assert!(panel.contains(&format!("For PROJ-12 (https://{JIRA_SITE}/browse/PROJ-12)")), "{panel}");
 
-    // In Jira: one comment that was edited as the stages ended, and one that says how it ended; both wiki markup.
+    // In Jira: one comment that was updated after each stage, and one with the result; both in wiki markup.
     let comments = jira.comments_with_edits("PROJ-12");
     assert_eq!(comments.len(), 2, "{comments:#?}");
     let (progress, edits) = &comments[0];
@@ -184,7 +185,7 @@ async fn a_label_becomes_a_pull_request_and_a_comment_goes_on_with_it_until_it_i
         "the forge's issue of that number is another one"
     );
 
-    // What people see of it here.
+    // The view in this server.
     let shown: Value = test_server.ask(&site.mia, Method::Get, "/api/v1/issues", None).await.json().unwrap();
     let issue = &shown["items"][0];
     assert_eq!(
@@ -194,7 +195,7 @@ async fn a_label_becomes_a_pull_request_and_a_comment_goes_on_with_it_until_it_i
     assert_eq!(issue["url"], format!("https://{JIRA_SITE}/browse/PROJ-12"));
     assert_eq!(issue["body"], "`add(1, 2)` is -1.\n\n### Expected\n\n3");
 
-    // A comment of the same person, picked from Jira's list, goes on with the same branch and pull request.
+    // A comment of the same user, picked from Jira's list, continues the same branch and pull request.
     jira.describe("PROJ-12", "And triple.".into());
     let mention = format!("[~accountid:{}] add triple\\(\\) too", JIRA_SERVICE.2);
     let answer = site.comment(mention).await;
@@ -211,7 +212,7 @@ async fn a_label_becomes_a_pull_request_and_a_comment_goes_on_with_it_until_it_i
     assert!(asked[3].to_string().contains("And triple."), "the text as it is now goes to the model: {}", asked[3]);
     assert_eq!(jira.status_of("PROJ-12"), "In Review");
 
-    // The merge moves the issue on.
+    // The merge changes the status of the issue.
     let merged = json!({
         "action": "closed", "number": 700, "pull_request": {"merged": true, "head": {"ref": branch}},
         "repository": {"name": "demo", "owner": {"login": "acme"}},
@@ -260,15 +261,19 @@ async fn the_repository_is_asked_for_once_and_the_answer_goes_on() {
     site.settle().await;
     let comments = site.jira.comments_on("PROJ-12");
     assert_eq!(comments.len(), 1, "{comments:?}");
-    assert!(comments[0].contains("In which repository") && comments[0].contains("{{acme/other}}"), "{}", comments[0]);
+    assert!(
+        comments[0].contains("Which repository contains") && comments[0].contains("{{acme/other}}"),
+        "{}",
+        comments[0]
+    );
     assert_eq!(site.comment("@patchwright please").await.status, 202);
     site.settle().await;
     assert_eq!(site.jira.comments_on("PROJ-12").len(), 1, "it is asked once");
     assert_eq!(site.comment("it is https://github.com/evil/thing").await.status, 202);
     site.settle().await;
-    assert!(site.jira.comments_on("PROJ-12")[1].contains("is not known here"));
+    assert!(site.jira.comments_on("PROJ-12")[1].contains("is not available on this server"));
     assert!(site.jobs().await.is_empty());
-    // The answer itself needs no mention.
+    // The answer to a question needs no mention.
     assert_eq!(site.comment("acme/demo").await.status, 202);
     site.settle().await;
     let [job] = &site.jobs().await[..] else { panic!("there is one job") };
@@ -279,7 +284,7 @@ async fn the_repository_is_asked_for_once_and_the_answer_goes_on() {
         job.trigger
     );
     let unasked = site.comment("thanks, acme/other is fine too").await;
-    assert!(unasked.text().contains("asks nothing of us"), "{}", unasked.text());
+    assert!(unasked.text().contains("is not a request to the app"), "{}", unasked.text());
     site.finish().await;
 }
 
@@ -313,7 +318,7 @@ async fn a_projects_repository_is_known_and_a_named_one_goes_before_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_happens_the_issue_is_told_and_told_once() {
-    // The answer to every write is lost once, and the site asks for patience.
+    // The response to every write is lost once, and the site limits the rate.
     let site = Site::start_with(good_answers(), &[("RETRY_WAIT", "1")]).await;
     let jira = &site.jira;
     jira.lose_answer_of_next("/comment");
@@ -360,7 +365,7 @@ async fn a_workflow_that_forbids_it_stops_nothing() {
 async fn comments_carry_the_persons_name_where_that_is_wished() {
     let site = Site::start_with(good_answers(), &[("JIRA_WRITE_AS", "user")]).await;
     assert_eq!(site.jira.scopes(), "read:me read:jira-user read:jira-work write:jira-work offline_access");
-    // The token ends: it is exchanged, and then the person's grant ends: the service account goes on.
+    // The token expires and is refreshed; then the user's grant ends and the service account is used.
     site.jira.end_access_tokens();
     let answer = site.comment("@patchwright fix").await;
     assert_eq!(answer.status, 202);

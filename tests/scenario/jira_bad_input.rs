@@ -1,4 +1,4 @@
-//! What must not get through Jira's door, and what must not get lost behind it.
+//! Jira deliveries that must be rejected, and accepted ones that must not be lost.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ fn sign(secret: &str, body: &str) -> String {
     SigningKeys::new([&Secret::new(secret)]).sign(body.as_bytes()).unwrap()
 }
 
-/// A comment of Mia's that asks for a fix, and that the site has not told of.
+/// A comment by Mia that requests a fix and was not delivered yet.
 fn comment(text: &str) -> Value {
     let own = |path: &str| format!("https://{JIRA_SITE}/rest/api/2/{path}");
     json!({
@@ -36,7 +36,7 @@ impl Site {
         self.deliver(&(id.to_owned(), body.to_string())).await
     }
 
-    /// Nothing came of anything: no job, no comment.
+    /// Asserts that there is no job and no comment.
     async fn nothing_came(&self) {
         self.settle().await;
         assert!(self.jobs().await.is_empty());
@@ -73,7 +73,7 @@ async fn a_delivery_that_is_not_signed_by_its_site_is_refused() {
     let wrong_header = site.delivery("d", &body).header("x-hub-signature-256", &right);
     assert_eq!(site.test_server.send(wrong_header).await.status, 401, "that is GitHub's");
 
-    // Which site a delivery is of is said by its body, and believed only as far as its signature goes.
+    // The body of a delivery names its site, which is trusted only if the signature is the site's.
     let elsewhere = body.replace(JIRA_SITE, "evil.atlassian.net");
     let mut both = comment("@patchwright fix");
     both["issue"]["self"] = json!("https://evil.atlassian.net/rest/api/2/10042");
@@ -96,7 +96,7 @@ async fn a_delivery_that_is_not_signed_by_its_site_is_refused() {
     site.finish().await;
 }
 
-/// What was logged in this process as a warning or worse.
+/// The warnings and errors that were logged in this process.
 #[derive(Clone, Default)]
 struct Logged(Arc<Mutex<Vec<u8>>>);
 
@@ -141,10 +141,10 @@ async fn the_log_says_what_the_door_refused_and_how_bad_that_is() {
     assert_eq!(site.test_server.ask(&site.mia, Method::Patch, &path, Some(&off)).await.status, 200);
     assert_eq!(site.deliver(&("d".into(), body)).await.status, 403);
     for (line, level) in [
-        ("carries no signature", "WARN"),
-        ("is not signed with the site's secret", "ERROR"),
-        ("from a Jira site that is not linked here", "WARN"),
-        ("from a Jira site that is switched off", "WARN"),
+        ("rejected a Jira delivery without a signature", "WARN"),
+        ("rejected a Jira delivery with an invalid signature", "ERROR"),
+        ("rejected a delivery of an unknown Jira site", "WARN"),
+        ("rejected a delivery of a deactivated Jira site", "WARN"),
     ] {
         assert_eq!(logged.levels(line), BTreeSet::from([level.to_owned()]), "{line}");
     }
@@ -171,12 +171,12 @@ async fn a_signed_delivery_that_makes_no_sense_or_asks_nothing_starts_nothing() 
         (with("/webhookEvent", json!("")), 200, "starts no job"),
         (with("/webhookEvent", json!("jira:issue_deleted")), 200, "starts no job"),
         (with("/timestamp", json!(stale)), 200, "more than a day ago"),
-        (with("/comment/body", json!("please fix")), 200, "asks nothing"),
-        (with("/comment/body", json!("{code}\n@patchwright fix\n{code}")), 200, "asks nothing"),
-        (with("/comment/body", json!("{quote}@patchwright fix{quote}")), 200, "asks nothing"),
-        (with("/comment/body", json!("mail me@patchwright")), 200, "asks nothing"),
-        (with("/comment/body", json!("[~accountid:557058:somebody] fix")), 200, "asks nothing"),
-        (with("/comment/body", json!("{".repeat(30_000))), 200, "asks nothing"),
+        (with("/comment/body", json!("please fix")), 200, "is not a request"),
+        (with("/comment/body", json!("{code}\n@patchwright fix\n{code}")), 200, "is not a request"),
+        (with("/comment/body", json!("{quote}@patchwright fix{quote}")), 200, "is not a request"),
+        (with("/comment/body", json!("mail me@patchwright")), 200, "is not a request"),
+        (with("/comment/body", json!("[~accountid:557058:somebody] fix")), 200, "is not a request"),
+        (with("/comment/body", json!("{".repeat(30_000))), 200, "is not a request"),
         (with("/comment/author/accountId", json!(JIRA_SERVICE.2)), 200, "the own account"),
         (with("/comment/author/accountType", json!("app")), 200, "by an app"),
     ] {
@@ -194,7 +194,7 @@ async fn a_signed_delivery_that_makes_no_sense_or_asks_nothing_starts_nothing() 
     let request = site.delivery("not one word", &spaced).header("x-hub-signature", sign(SECRET, &spaced));
     assert_eq!(site.test_server.send(request).await.status, 400);
 
-    // A bomb of nested nodes within the bounds, and a wide one.
+    // A document with deeply nested nodes within the bounds, and a wide one.
     let mut bomb = json!({"type": "text", "text": "@patchwright fix"});
     for _ in 0..25 {
         bomb = json!({"type": "blockquote", "content": [bomb]});
@@ -204,17 +204,17 @@ async fn a_signed_delivery_that_makes_no_sense_or_asks_nothing_starts_nothing() 
     for content in [json!([bomb]), json!(wide)] {
         let answer =
             site.signed("bomb", &with("/comment/body", json!({"type": "doc", "version": 1, "content": content}))).await;
-        assert!(answer.text().contains("asks nothing"), "{}", answer.text());
+        assert!(answer.text().contains("is not a request"), "{}", answer.text());
     }
 
     // Labels: only what was added counts.
     let (id, body) = site.jira.add_label(MIA, "PROJ-12", "urgent");
-    assert!(site.deliver(&(id, body.clone())).await.text().contains("asks nothing"));
+    assert!(site.deliver(&(id, body.clone())).await.text().contains("is not a request"));
     let known = body
         .replace(r#""fromString":"""#, r#""fromString":"patchwright""#)
         .replace(r#""toString":"urgent""#, r#""toString":"patchwright urgent""#);
     assert_ne!(known, body);
-    assert!(site.deliver(&("again".into(), known)).await.text().contains("asks nothing"));
+    assert!(site.deliver(&("again".into(), known)).await.text().contains("is not a request"));
     site.nothing_came().await;
     site.finish().await;
 }
@@ -252,9 +252,9 @@ async fn whoever_may_not_is_told_and_starts_nothing() {
     assert_eq!(asked.status, 202);
     site.settle().await;
     let comments = jira.comments_on("PROJ-12");
-    assert!(comments[0].contains("does not know you yet") && !comments[0].contains("[~"), "{comments:?}");
+    assert!(comments[0].contains("does not know your account yet") && !comments[0].contains("[~"), "{comments:?}");
 
-    // A person who is shut out, and one who is not on the list.
+    // A deactivated user, and one who is not on the allow-list.
     let olga = test_server.add_user(&site.mia, "olga", "member").await;
     let session = test_server.session("olga").await;
     jira.add_person("557058:olga", "Olga");
@@ -262,7 +262,11 @@ async fn whoever_may_not_is_told_and_starts_nothing() {
     test_server.ask(&site.mia, Method::Patch, &format!("/api/v1/users/{olga}"), Some(&json!({"active": false}))).await;
     site.deliver(&jira.comment("557058:olga", "PROJ-12", "@patchwright fix")).await;
     site.settle().await;
-    assert!(jira.comments_on("PROJ-12")[1].contains("may not start"), "{:?}", jira.comments_on("PROJ-12"));
+    assert!(
+        jira.comments_on("PROJ-12")[1].contains("do not have permission to start"),
+        "{:?}",
+        jira.comments_on("PROJ-12")
+    );
 
     // An issue that the service account may not see.
     jira.answer_next(
@@ -275,7 +279,7 @@ async fn whoever_may_not_is_told_and_starts_nothing() {
     site.settle().await;
     assert!(jira.comments_on("PROJ-12")[2].contains("cannot be read"), "{:?}", jira.comments_on("PROJ-12"));
 
-    // A site that is switched off says so, once for each wish.
+    // A deactivated site gets one comment for each request.
     let path = format!("/api/v1/jira/workspaces/{}", site.workspace);
     let off = test_server.ask(&site.mia, Method::Patch, &path, Some(&json!({"status": "inactive"}))).await;
     assert_eq!(off.status, 200, "{}", off.text());
@@ -287,7 +291,7 @@ async fn whoever_may_not_is_told_and_starts_nothing() {
     test_server.run_until_idle().await;
     let comments = jira.comments_on("PROJ-12");
     assert_eq!(comments.len(), 4, "{comments:#?}");
-    assert!(comments[3].contains("switched off for this site"), "{}", comments[3]);
+    assert!(comments[3].contains("deactivated for this site"), "{}", comments[3]);
     assert!(site.jobs().await.is_empty());
     site.jira.deliveries();
     site.finish().await;
@@ -327,7 +331,7 @@ async fn a_link_is_made_once_in_the_session_that_began_it() {
         async move { test_server.ask(&by, Method::Get, &path, None).await }
     };
 
-    // Only with a session, and only with a state of ours.
+    // Only with a session, and only with a valid state.
     let token = test_server.token(&site.mia, "admin").await;
     assert_eq!(get(&token, "/api/v1/jira/link".into()).await.status, 403);
     assert_eq!(get(&olga, "/api/v1/jira/link?workspace=other.atlassian.net".into()).await.status, 404);
@@ -335,7 +339,7 @@ async fn a_link_is_made_once_in_the_session_that_began_it() {
         let answer = get(&olga, format!("/api/v1/jira/callback{query}")).await;
         assert_eq!((answer.status, code(&answer).as_str()), (400, "no_link"), "{query}");
     }
-    // The state of another session is spent by the attempt.
+    // The state of another session is used up by the attempt.
     let back = site.begin_link(&site.mia, MIA).await;
     let answer = get(&olga, back.clone()).await;
     assert_eq!((answer.status, code(&answer).as_str()), (400, "wrong_state"));
@@ -344,7 +348,8 @@ async fn a_link_is_made_once_in_the_session_that_began_it() {
     let back = site.begin_link(&site.mia, MIA).await;
     assert_eq!(code(&get(&again, back).await), "wrong_state", "another session of the same person is another one");
 
-    // Consent refused, a code used before, a token endpoint that is down: nothing is kept, and the next try works.
+    // Consent refused, a code used before, a token endpoint that is down: nothing is stored, and the next attempt
+    // works.
     let state = |back: &str| back.split("state=").nth(1).unwrap().to_owned();
     let back = site.begin_link(&site.mia, MIA).await;
     let refused = get(&site.mia, format!("/api/v1/jira/callback?error=access_denied&state={}", state(&back))).await;
@@ -363,7 +368,7 @@ async fn a_link_is_made_once_in_the_session_that_began_it() {
     let spent = get(&site.mia, used).await;
     assert_eq!((spent.status, code(&spent).as_str()), (400, "not_accepted"), "{}", spent.text());
 
-    // One account is one person's, and one person has one account.
+    // One account is one user's, and one user has one account.
     let hers = site.link(&olga, MIA).await;
     assert_eq!((hers.status, code(&hers).as_str()), (409, "account_taken"));
     let other = site.link(&site.mia, "557058:olga").await;
@@ -405,7 +410,7 @@ async fn only_its_administrator_changes_a_site_and_nobody_sees_its_secrets() {
     assert_eq!(valid["valid"], false);
     assert!(valid["message"].as_str().unwrap().contains("refused the credentials"), "{valid}");
 
-    // A new secret counts at once, and the old one until the next.
+    // A new secret is valid at once, and the old one until the next change.
     let body = comment("just talking").to_string();
     let deliver = |secret: &'static str| {
         let request = site.delivery("d", &body).header("x-hub-signature", sign(secret, &body));

@@ -1,4 +1,4 @@
-//! People, programs and what each of them may: the management plane over real HTTP.
+//! Users, programs and their permissions: the management API over real HTTP.
 
 use std::collections::BTreeSet;
 
@@ -102,7 +102,7 @@ async fn who_may_what_stands_in_this_table() {
         (Post,   "/api/v1/notifications/{ghost}/test",    None,         [401, 404, 404, 403, 404, 404, 401, 401]),
         (Get,    "/api/v1/notifications/failed",          None,         [401, 403, 403, 403, 403, 200, 401, 401]),
         (Get,    "/api/v1/jira/status",                   None,         [401, 200, 200, 200, 200, 200, 401, 401]),
-        // Linking takes a session; there is no application at Atlassian here.
+        // Linking requires a session; no application at Atlassian is configured here.
         (Get,    "/api/v1/jira/link",                     None,         [401, 404, 404, 403, 403, 404, 401, 401]),
         (Get,    "/api/v1/jira/callback",                 None,         [401, 404, 404, 403, 403, 404, 401, 401]),
         (Get,    "/api/v1/jira/links",                    None,         [401, 200, 200, 200, 200, 200, 401, 401]),
@@ -117,7 +117,7 @@ async fn who_may_what_stands_in_this_table() {
         (Get,    "/api/v1/jira/workspaces/{ghost}/projects", None,      [401, 404, 404, 404, 404, 404, 401, 401]),
         (Post,   "/api/v1/jira/workspaces/{ghost}/projects/{key}", Some(&mapped), [401, 403, 403, 403, 403, 404, 401, 401]),
         (Delete, "/api/v1/jira/workspaces/{ghost}/projects/{key}", None, [401, 403, 403, 403, 403, 404, 401, 401]),
-        // What a node asks. Another one does not even learn that there is such a task.
+        // Requests of a node. Another node cannot even find out that the task exists.
         (Post,   "/api/v1/nodes/register",                Some(&guess), [401, 401, 401, 401, 401, 401, 401, 401]),
         (Post,   "/api/v1/nodes/{node}/heartbeat",        Some(&beat),  [401, 401, 401, 401, 401, 401, 200, 404]),
         (Post,   "/api/v1/nodes/{node}/lease",            Some(&ask),   [401, 401, 401, 401, 401, 401, 200, 404]),
@@ -151,7 +151,7 @@ async fn who_may_what_stands_in_this_table() {
     accounts_fixture.test_server.finish().await;
 }
 
-/// The table and the description hold the same routes.
+/// The table and the description have the same routes.
 async fn described(test_server: &TestServer, table: Vec<(Method, &str)>) {
     let document = test_server.get_json(&Caller::default(), "/api/openapi.json").await;
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
@@ -163,14 +163,15 @@ async fn described(test_server: &TestServer, table: Vec<(Method, &str)>) {
             let path = path.replace("{node}", "{id}").replace("{task}", "{id}").replace("{assigned}", "{id}");
             (format!("{method:?}").to_lowercase(), path)
         })
-        // The description itself, and what is no route.
+        // The description itself, and paths that are not routes.
         .filter(|(_, path)| path != "/api/openapi.json" && path != "/api/v1/nowhere")
         .collect();
     let mut of_document = BTreeSet::new();
     for (path, operations) in document["paths"].as_object().unwrap() {
         of_document.extend(operations.as_object().unwrap().keys().map(|verb| (verb.clone(), path.clone())));
     }
-    // Coming in is asked of nobody; the stream of all events never ends, and who may read it is asked as everywhere.
+    // Login routes require no authentication; the stream of all events never ends, and its permissions are checked
+    // elsewhere.
     of_document
         .retain(|(_, path)| !path.starts_with("/api/v1/auth/") && path != "/api/v1/events" && path != "/api/v1/ws");
     assert_eq!(of_table, of_document);
@@ -231,7 +232,7 @@ async fn a_page_of_another_site_can_do_nothing_with_a_session() {
         .header("origin", "https://evil.example")
         .json(&json!({"login": "root@example.org", "password": PASSWORD}));
     assert_eq!(test_server.send(elsewhere).await.status, 403);
-    // Logged out is logged out, whatever the browser still sends.
+    // After a logout the session's cookie is invalid.
     assert_eq!(test_server.ask(admin, Method::Post, "/api/v1/auth/logout", None).await.status, 204);
     assert_eq!(test_server.ask(admin, Method::Get, "/api/v1/me", None).await.status, 401);
     accounts_fixture.test_server.finish().await;
@@ -316,7 +317,7 @@ async fn the_open_issues_of_a_repository_are_imported_and_started_together() {
     accounts_fixture.test_server.finish().await;
 }
 
-/// Reads events until one fits, and says its id.
+/// Reads events until one matches, and returns its id.
 async fn watch(stream: &mut patchwright_http::StreamingResponse, fits: impl Fn(&Value) -> bool) -> String {
     let mut text = String::new();
     loop {
@@ -353,12 +354,12 @@ async fn a_viewer_sees_a_job_go_on_and_resumes_after_a_break() {
         move |event: &Value| event["job_id"] == job_id.as_str() && event["status"] == status
     };
     let running = watch(&mut board, is("running")).await;
-    // The connection breaks; what happened meanwhile comes first.
+    // The connection is lost; missed events are sent first.
     drop(board);
     test_server.expect_end(job_id.parse().unwrap()).await;
     let mut board = open("/api/v1/events", Some(&running)).await;
     watch(&mut board, is("succeeded")).await;
-    // Who comes late sees how it stands.
+    // A late subscriber gets the current state.
     let mut job = open(&format!("/api/v1/jobs/{job_id}/events"), None).await;
     watch(&mut job, |event| event["stages"] == json!(["succeeded", "succeeded", "succeeded", "succeeded"])).await;
     drop((board, job));

@@ -1,4 +1,4 @@
-//! Stories, told in the user's language.
+//! End-to-end scenarios.
 
 mod accounts_fixture;
 mod api;

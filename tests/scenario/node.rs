@@ -1,4 +1,5 @@
-//! Programs of others, here and on nodes of another make: what they do goes through the same rules, and is said as it is.
+//! External programs, here and on third-party nodes: their changes are validated by the same rules, and their results
+//! are reported.
 
 use patchwright_core::Secret;
 use patchwright_domain::job::report::Verdict;
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::test_server::{REPO, TestServer};
 
-/// A program that asks the model what to write, as AI tools do, and writes it.
+/// A program that requests a change from the model, like AI tools do, and writes it.
 const PROGRAM: &str = r#"#!/usr/bin/env python3
 import json, os, sys, urllib.request
 prompt = open(sys.argv[1]).read()
@@ -86,7 +87,7 @@ async fn a_program_of_others_makes_the_change_and_the_tests_judge_it() {
     assert_eq!(files, ["calc.py"], "litter is left out");
     assert!(fixed.diff.contains("+    return a + b"), "{}", fixed.diff);
     assert!(job.usage().calls == 1 && job.usage().tokens() > 0, "what it cost is counted: {:?}", job.usage());
-    // What it said is kept, without its key.
+    // Its output is stored, without the key.
     let log = shop.test_server.get(&format!("/api/v1/tasks/{}/logs", task["id"].as_str().unwrap())).await;
     assert_eq!(log.header("content-type"), Some("text/plain; charset=utf-8"));
     let log = log.text();
@@ -134,7 +135,7 @@ async fn a_command_line_is_not_taken_from_anybody() {
     shop.test_server.abandon().await;
 }
 
-/// A third-party node: it knows `docs/requirements.md#management` and nothing else.
+/// A third-party node: it implements only `docs/requirements.md#management`.
 struct Foreign {
     id: String,
     token: Secret,
@@ -150,7 +151,7 @@ async fn foreign(test_server: &TestServer) -> Foreign {
 }
 
 impl Shop {
-    /// Starts the issue on a node, and says task and branch.
+    /// Starts the issue on a node, and returns the task and the branch.
     async fn given_to(&self, node: &Foreign) -> (Value, String) {
         let started: Value = self.start(json!({"node_id": node.id})).await.json().unwrap();
         let path = format!("/api/v1/tasks/{}", started["id"].as_str().unwrap());
@@ -167,7 +168,7 @@ impl Shop {
         self.test_server.send(Request::post(self.test_server.url(&path)).bearer(&node.token).json(report)).await
     }
 
-    /// Somebody pushes a branch with one changed file.
+    /// Pushes a branch with one changed file.
     fn push(&self, branch: &str, path: &str, text: &str) {
         let folder = tempfile::tempdir().unwrap();
         let run = |args: &[&str]| {

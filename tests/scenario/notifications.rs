@@ -1,4 +1,4 @@
-//! People are told: where they want to be, of what they want, signed, and once.
+//! Notifications: to the subscribed channels, signed, and sent once.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ async fn a_job_is_told_to_every_channel_in_its_own_form() {
     let dingtalk = &taken(&test_server, &hooks[3], 2).await[0];
     assert!(dingtalk.path.contains("timestamp=") && dingtalk.path.contains("sign="), "{}", dingtalk.path);
     let mails = mail.mails();
-    let mail = mails.iter().find(|mail| mail.contains("the job is done")).unwrap();
+    let mail = mails.iter().find(|mail| mail.contains("the job succeeded")).unwrap();
     assert!(
         mail.contains("RCPT TO:<olga@example.org>") && mail.contains("Subject: [patchwright] acme/demo#42"),
         "{mail}"

@@ -1,4 +1,4 @@
-//! Login at a real provider, by a person with a browser.
+//! Login at a real provider, by a user with a browser.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -16,7 +16,7 @@ const TOKEN: &str = "operators-token-0123456789";
 struct Provider {
     process: Child,
     issuer: String,
-    /// Closed, it would break whoever writes to it.
+    /// If this pipe were closed, the process that writes to it would fail.
     _printed: BufReader<ChildStdout>,
 }
 
@@ -27,7 +27,7 @@ impl Drop for Provider {
     }
 }
 
-/// A server with a provider beside it; nothing where the provider is not installed.
+/// Starts a server and a provider; returns `None` if the provider is not installed.
 async fn beside_a_provider() -> Option<(TestServer, Provider)> {
     let npm = fetched("GITHUB_OPENAPI_NPM").filter(|npm| npm.join("node_modules/oidc-provider").is_dir())?;
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -83,11 +83,11 @@ async fn people_come_in_through_the_provider_and_stay_the_same_people() {
     assert_eq!(first["cookies"]["patchwright_login"], Value::Null, "it is used up");
     let second = provider.log_in(&test_server, "alice").await;
     assert_eq!(second["me"]["id"], first["me"]["id"]);
-    // Another person whom the provider calls the same is not she.
+    // Another user with the same name at the provider is a different user.
     let twin = provider.log_in(&test_server, "alice-twin").await;
     assert_eq!(twin["me"]["login"], "alice-2");
     assert_eq!(provider.log_in(&test_server, "root").await["me"]["role"], "admin");
-    // Who is shut out here does not come in through there.
+    // A user who is deactivated here cannot log in through the provider.
     let url = test_server.url(&format!("/api/v1/users/{}", first["me"]["id"].as_str().unwrap()));
     let operator = Secret::new(TOKEN);
     let shut = test_server.send(Request::patch(url).bearer(&operator).json(&json!({"active": false}))).await;

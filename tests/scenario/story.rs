@@ -14,13 +14,13 @@ async fn a_comment_becomes_a_pull_request_whose_tests_pass() {
     let job = test_server.fix().await;
     assert_eq!((job.status(), job.verdict), (JobStatus::Succeeded, Some(Verdict::FixedProven)), "{:?}", job.failure);
 
-    // One pull request, first a draft, ready now that the tests have shown the fix.
+    // One pull request, first a draft, and ready after the tests have shown the fix.
     let branch = job.branch.to_string();
     assert_eq!(
         test_server.github.pulls(),
         [("Fix #42: add() subtracts".to_owned(), branch.clone(), "main".to_owned(), false)]
     );
-    // The branch holds the fix, in one commit on top of main, with the job's author.
+    // The branch has the fix, in one commit on top of main, with the job's author.
     assert!(test_server.git.git(REPO, &["show", &format!("{branch}:calc.py")]).contains("return a + b"));
     assert_eq!(test_server.git.git(REPO, &["rev-list", "--count", &format!("main..{branch}")]), "1");
     assert_eq!(test_server.git.git(REPO, &["log", "-1", "--format=%an", &branch]), "patchwright");
@@ -38,14 +38,14 @@ async fn a_comment_becomes_a_pull_request_whose_tests_pass() {
     }
     assert!(comments[1].contains("Pull request #700 is ready for review"), "{}", comments[1]);
 
-    // The panel was live: it began with verify still to come and ends with the tests.
+    // The panel was updated: it started without the result of verify and ends with the tests.
     let panels = test_server.github.panels(700);
     assert!(panels[0].contains("still working"), "{}", panels[0]);
     let last = panels.last().unwrap();
     assert!(last.contains("| before | 1 | 1 | 0 | 2 |") && last.contains("| after | 2 | 0 | 0 | 2 |"), "{last}");
     assert!(!last.contains("@everyone"), "the model cannot call anybody: {last}");
 
-    // What a program sees of it.
+    // The job in the API.
     let shown: Value = test_server.get(&format!("/api/v1/jobs/{}", job.id)).await.json().unwrap();
     assert_eq!((&shown["status"], &shown["verdict"]), (&"succeeded".into(), &"fixed_proven".into()));
     assert_eq!((&shown["owner"], &shown["repo"], &shown["issue_number"]), (&"acme".into(), &"demo".into(), &42.into()));
@@ -72,7 +72,7 @@ async fn a_further_comment_goes_on_with_the_same_pull_request() {
     assert_eq!(test_server.git.git(REPO, &["rev-list", "--count", &format!("main..{branch}")]), "2");
     assert!(test_server.git.git(REPO, &["show", &format!("{branch}:calc.py")]).contains("triple"));
     let panel = test_server.github.panels(700).pop().unwrap();
-    assert!(panel.contains("asked for by alice. add triple() too"), "{panel}");
+    assert!(panel.contains("requested by alice. add triple() too"), "{panel}");
     assert_eq!(test_server.github.comments_on(42).len(), 4, "each wish is acknowledged and answered");
     test_server.finish().await;
 }
@@ -166,7 +166,7 @@ async fn a_fix_that_never_holds_stays_a_draft_and_says_so() {
     assert_eq!((job.status(), job.verdict), (JobStatus::Failed, Some(Verdict::Regressions)));
     assert!(test_server.github.pulls()[0].3, "the pull request stays a draft");
     let result = test_server.github.comments_on(42).pop().unwrap();
-    assert!(result.contains("did not stand the tests") && result.contains("@patchwright retry"), "{result}");
+    assert!(result.contains("The tests fail with the change") && result.contains("@patchwright retry"), "{result}");
     test_server.finish().await;
 }
 

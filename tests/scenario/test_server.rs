@@ -20,9 +20,9 @@ use serde_json::{Value, json};
 
 /// The webhook's secret.
 pub(crate) const SECRET: &str = "webhook-secret-canary-9876543210";
-/// The repository of every story.
+/// The repository of every scenario.
 pub(crate) const REPO: &str = "acme/demo";
-/// What is due later than this is not scheduled but parked, such as a plan that waits for approval.
+/// Work that is due later than this is not advanced to, such as a plan that waits for approval.
 const MAX_SCHEDULE: Duration = Duration::from_secs(3600);
 
 /// A small Python library with a bug and a failing test.
@@ -36,7 +36,7 @@ pub(crate) const FILES: &[(&str, &str)] = &[
     ),
 ];
 
-/// What the model says to fix it.
+/// The model's answers that fix it.
 pub(crate) fn good_answers() -> Vec<Script> {
     let fixed = "def add(a, b):\n    return a + b\n\n\ndef double(a):\n    return a * 2\n";
     [analysis(), plan(&["calc.py"]), format!("```python\n{fixed}```")].into_iter().map(Script::Answer).collect()
@@ -58,7 +58,7 @@ pub(crate) fn plan(files: &[&str]) -> String {
     format!("```json\n{plan}\n```")
 }
 
-/// The running parts.
+/// The running components.
 pub(crate) struct TestServer {
     pub(crate) git: GitServer,
     pub(crate) github: GithubServer,
@@ -75,12 +75,12 @@ pub(crate) struct TestServer {
 }
 
 impl TestServer {
-    /// Everything running, with the repository and issue #42 there, and `alice` allowed to write.
+    /// Starts everything, with the repository and issue #42, and `alice` with write access.
     pub(crate) async fn start(script: Vec<Script>) -> Self {
         Self::start_with(script, &[]).await
     }
 
-    /// The same with other settings.
+    /// Does the same with other settings.
     pub(crate) async fn start_with(script: Vec<Script>, settings: &[(&str, &str)]) -> Self {
         Self::start_as(script, settings, false).await
     }
@@ -152,7 +152,7 @@ impl TestServer {
         self.server = Some(server);
     }
 
-    /// A second server's parts, on the same data and without its loops.
+    /// Composes a second server on the same data, without its loops.
     pub(crate) async fn another(&self) -> App {
         let layers = Layers { env: self.settings.clone(), ..Layers::default() };
         compose(&Config::load(&layers).unwrap(), Overrides::default()).await.unwrap()
@@ -165,7 +165,7 @@ impl TestServer {
         }
     }
 
-    /// Does everything that is due or scheduled, until nothing is.
+    /// Runs all work that is due or scheduled; the clock is advanced to what is scheduled.
     pub(crate) async fn run_until_idle(&self) {
         if self.live {
             return self.wait_until("nothing is left to do", async || self.is_idle().await).await;
@@ -185,18 +185,18 @@ impl TestServer {
         }
     }
 
-    /// Does what is due now, and leaves what is scheduled for later.
+    /// Runs the work that is due now.
     pub(crate) async fn run_due(&self) {
         self.server.as_ref().unwrap().run_until_idle().await.unwrap();
     }
 
-    /// Lets time pass, then does everything that is due or scheduled.
+    /// Advances the clock, then runs all work that is due or scheduled.
     pub(crate) async fn advance(&self, by: Duration) {
         self.app().clock.advance(by);
         self.run_until_idle().await;
     }
 
-    /// Runs the server's work aside from the test, which does something in the middle of it.
+    /// Runs the due work concurrently with the test.
     pub(crate) fn run_aside(&self) -> tokio::task::JoinHandle<()> {
         let work = self.server.as_ref().unwrap().run_until_idle();
         tokio::spawn(async move {
@@ -204,26 +204,26 @@ impl TestServer {
         })
     }
 
-    /// Whether nothing is queued, running or waiting to be sent.
+    /// Whether nothing is queued, running or waiting for delivery.
     async fn is_idle(&self) -> bool {
         let depth = self.app().store.queue_depth().await.unwrap();
         depth.queued + depth.running + depth.effects + depth.events == 0
     }
 
-    /// Waits until something is so, which a server that works by itself brings about. Looked at after each write.
+    /// Waits for a condition on a live server, which is evaluated after each write of the engine.
     pub(crate) async fn wait_until(&self, what: &str, mut is_so: impl AsyncFnMut() -> bool) {
         let mut writes = self.app().engine.subscribe();
         let waiting = async {
             while !is_so().await {
-                // What the outside does, and the end of a delivery, is no write of the engine's.
+                // Other processes, and the end of a delivery, do not notify.
                 let _ = tokio::time::timeout(Duration::from_millis(200), writes.changed()).await;
             }
         };
         let waited = tokio::time::timeout(Duration::from_secs(120), waiting).await;
-        assert!(waited.is_ok(), "it does not come about that {what}");
+        assert!(waited.is_ok(), "timed out: {what}");
     }
 
-    /// Ends the story once everything is done: nothing may be left.
+    /// Ends the scenario after all work is done: none may be left.
     pub(crate) async fn finish(mut self) {
         self.run_until_idle().await;
         let depth = self.app().store.queue_depth().await.unwrap();
@@ -231,13 +231,13 @@ impl TestServer {
         self.stop().await;
     }
 
-    /// Ends the story with whatever is left: nobody works here.
+    /// Ends the scenario with work left: no workers run here.
     pub(crate) async fn abandon(mut self) {
         self.may_leave_work = true;
         self.stop().await;
     }
 
-    /// What the server is made of.
+    /// Returns the composed application.
     pub(crate) fn app(&self) -> &App {
         self.server.as_ref().unwrap().app()
     }
@@ -269,7 +269,7 @@ impl TestServer {
         })
     }
 
-    /// Posts a signed comment and returns the answer.
+    /// Posts a signed comment and returns the response.
     pub(crate) async fn post_comment(&mut self, body: &str) -> Response {
         self.deliveries += 1;
         let payload = Self::comment(body, "alice", u64::from(self.deliveries) + 900);
@@ -299,7 +299,7 @@ impl TestServer {
         self.send(Request::get(self.url(path))).await
     }
 
-    /// Does everything there is to do, and returns the job, which has ended by then.
+    /// Runs all work, and returns the job, which must have ended.
     pub(crate) async fn expect_end(&self, id: JobId) -> Job {
         self.run_until_idle().await;
         let job = self.app().engine.job(id).await.unwrap().expect("the job is there");
@@ -307,24 +307,24 @@ impl TestServer {
         job
     }
 
-    /// Asks for a fix and waits for its end.
+    /// Requests a fix and waits for its end.
     pub(crate) async fn fix(&mut self) -> Job {
         let answer = self.post_comment("@patchwright fix").await;
         assert_eq!(answer.status, 202, "{}", answer.text());
         self.expect_end(accepted(&answer)).await
     }
 
-    /// All secrets of the story, to search for.
+    /// Returns all secrets of the scenario, to search for.
     pub(crate) fn secrets() -> [&'static str; 4] {
         [SECRET, TOKEN, GITCODE_TOKEN, "sk-canaryCanaryCanaryCanary0123"]
     }
 
-    /// Everything below the data folder as text.
+    /// Returns everything below the data folder as text.
     pub(crate) fn data_on_disk(&self) -> String {
         let mut out = String::new();
         let mut folders = vec![self.folder.path().to_owned()];
         while let Some(folder) = folders.pop() {
-            // The folder of an ended job may go while we look.
+            // The folder of an ended job may be deleted meanwhile.
             for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
                 if entry.path().is_dir() {
                     folders.push(entry.path());
@@ -345,15 +345,18 @@ pub(crate) fn accepted(answer: &Response) -> JobId {
 }
 
 impl TestServer {
-    /// Expects one reply of help, then ends the story.
+    /// Asserts that the help reply was posted, then ends the scenario.
     pub(crate) async fn finish_after_reply(self) {
         self.run_until_idle().await;
         let comments = self.github.comments_on(42);
-        assert!(comments.iter().any(|comment| comment.contains("Mention me with one of these")), "{comments:?}");
+        assert!(
+            comments.iter().any(|comment| comment.contains("Comment on an issue with one of these commands")),
+            "{comments:?}"
+        );
         self.finish().await;
     }
 
-    /// Does everything there is to do, and expects so many comments on the issue at least.
+    /// Runs all work, then asserts that the issue has at least so many comments.
     pub(crate) async fn expect_comments(&self, count: usize) {
         self.run_until_idle().await;
         let comments = self.github.comments_on(42);

@@ -1,4 +1,4 @@
-//! The door: what is let in, what is not, and what counts once.
+//! The webhook endpoint: accepted, rejected and repeated deliveries.
 
 use patchwright_http::Request;
 use patchwright_testkit::server::Script;
@@ -43,7 +43,7 @@ async fn what_is_not_signed_with_our_secret_changes_nothing() {
         assert_eq!(answer.status, 401, "{signature:?}");
     }
     assert_eq!(test_server.send(unsigned).await.status, 401);
-    // Not JSON and wrongly signed: the signature is looked at first.
+    // Not JSON and an invalid signature: the signature is checked first.
     let invalid = test_server.delivery("issue_comment", "nonsense", "d").header("x-hub-signature-256", "sha256=00");
     assert_eq!(test_server.send(invalid).await.status, 401);
     let jobs: Value = body(&test_server.get("/api/v1/jobs").await);
@@ -131,7 +131,7 @@ async fn strangers_get_a_polite_no() {
     let job = test_server.expect_end(accepted(&answer)).await;
     assert!(job.failure.unwrap().reason.contains("mallory may not start jobs here"));
     assert!(test_server.llm.asked().is_empty(), "nothing was spent");
-    assert!(test_server.github.comments_on(42).pop().unwrap().contains("Ask somebody with write access"));
+    assert!(test_server.github.comments_on(42).pop().unwrap().contains("Ask a user with write access"));
     test_server.restart().await;
     test_server.finish().await;
 }

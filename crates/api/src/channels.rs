@@ -14,7 +14,7 @@ use crate::error::ApiError;
 use crate::extract::{Authenticated, Caller, parse_id, parse_word};
 use crate::page;
 
-/// How many notices that were given up are listed.
+/// How many undelivered notices are listed.
 const MAX_FAILED: u16 = 100;
 
 fn view(channel: &Channel) -> ChannelView {

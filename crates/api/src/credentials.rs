@@ -1,4 +1,4 @@
-//! Credentials of forges. A secret goes in and never comes out.
+//! Credentials of forges. Secrets are write-only.
 
 use actix_web::{HttpResponse, web};
 use jiff::Timestamp;

@@ -14,7 +14,7 @@ use patchwright_protocol::problem::Problem;
 use crate::node_convert;
 use crate::response::{log_internal, problem, problem_with};
 
-/// A request was not carried out.
+/// The error of a request.
 #[derive(Debug)]
 pub(crate) enum ApiError {
     /// The use case failed.
@@ -47,7 +47,9 @@ impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Management(error) => error.fmt(f),
-            Self::Internal { request_id } => write!(f, "an internal error; the log has the details under {request_id}"),
+            Self::Internal { request_id } => {
+                write!(f, "an internal error; the log has the details under the request id {request_id}")
+            }
             Self::MediaType => f.write_str("the body must be JSON (content-type application/json)"),
             Self::TooLarge => f.write_str("the body is too large"),
             Self::Refused(refusal) => f.write_str(&refusal.reason),
@@ -77,7 +79,7 @@ impl From<StoreError> for ApiError {
 }
 
 impl ApiError {
-    /// Returns the status and the stable word for programs.
+    /// Returns the status and the stable code for programs.
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Management(error) => {

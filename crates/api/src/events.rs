@@ -42,7 +42,7 @@ pub(crate) async fn all(request: HttpRequest, _: Caller, state: web::Data<State>
 
 #[utoipa::path(get, path = "/api/v1/jobs/{id}/events", tag = "events",
     params(("id" = uuid::Uuid, Path, description = "The job")),
-    responses((status = 200, content_type = "text/event-stream", description = "The job as it stands, and then as it changes"),
+    responses((status = 200, content_type = "text/event-stream", description = "The current state of the job, and then its changes"),
         (status = 404, description = "No such job")))]
 pub(crate) async fn of_job(
     _: Caller,
@@ -73,7 +73,7 @@ fn frames(follower: ChangeFollower) -> impl futures_util::Stream<Item = Result<B
     })
 }
 
-/// What an event says: what a list shows. The whole job is a request away.
+/// The data of an event: the fields of a list. The whole job needs a further request.
 fn event_data(job: &JobSummary) -> JobChanged {
     JobChanged {
         job_id: job.id.to_string(),

@@ -1,4 +1,4 @@
-//! Extractors: who makes a request, and the JSON object that is its body.
+//! Extractors: the caller of a request, and the JSON object that is its body.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -86,7 +86,7 @@ impl FromRequest for NodeCaller {
     }
 }
 
-/// A JSON object. serde would read an array into a struct, field by field in order; nobody who writes one means that.
+/// A JSON object. serde would also read an array into a struct, field by field in order, which is not intended.
 #[derive(Debug)]
 pub(crate) struct Body<T, const MAX: usize = MAX_BODY_BYTES>(pub(crate) T);
 
@@ -110,7 +110,7 @@ impl<T: DeserializeOwned + 'static, const MAX: usize> FromRequest for Body<T, MA
     }
 }
 
-/// The caller and the body. The caller is identified first, so that nobody else learns what a body should be like.
+/// The caller and the body. The caller is authenticated first, so that errors about the body are not shown to others.
 #[derive(Debug)]
 pub(crate) struct Authenticated<C, T, const MAX: usize = MAX_BODY_BYTES>(pub(crate) C, pub(crate) T);
 
@@ -146,7 +146,7 @@ pub(crate) fn parse_optional<T: DeserializeOwned + Default>(body: &str) -> Resul
     if body.is_empty() { Ok(T::default()) } else { parse_object(body.as_bytes()) }
 }
 
-/// Returns the value of a word out of a fixed set.
+/// Parses a value of a fixed set.
 pub(crate) fn parse_word<T>(
     text: &str,
     parse: impl Fn(&str) -> Option<T>,

@@ -1,4 +1,4 @@
-//! Repeated requests: a POST with an `Idempotency-Key` is carried out once, and a GET of one unchanged resource is
+//! Repeated requests: a POST with an `Idempotency-Key` is executed once, and a GET of one unchanged resource is
 //! answered without its body.
 
 use actix_web::body::{BoxBody, MessageBody, to_bytes_limited};
@@ -39,7 +39,7 @@ pub(crate) async fn middleware(
     }
 }
 
-/// Carries a request out once, and answers its repetitions with the first response.
+/// Executes a request once, and answers its repetitions with the first response.
 async fn run_once(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -72,7 +72,7 @@ async fn run_once(
                 .body(stored.body)
         }
         IdempotencyState::Pending => {
-            let detail = "the request with this Idempotency-Key is being answered; send it again in a moment";
+            let detail = "the request with this Idempotency-Key is in progress; send it again in a moment";
             problem(StatusCode::CONFLICT, "still_pending", detail)
         }
         IdempotencyState::Different => {

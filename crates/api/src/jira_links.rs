@@ -1,4 +1,4 @@
-//! The Atlassian accounts of users: there and back through Atlassian's pages (OAuth 2.0).
+//! The Atlassian accounts of users: the redirects to Atlassian and back (OAuth 2.0).
 
 use std::collections::HashMap;
 
@@ -55,7 +55,7 @@ pub(crate) async fn start(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let Caller(principal) = match caller {
-        // Whoever comes from a comment in Jira logs in on the way.
+        // Users who follow the link in a Jira comment may have to log in first.
         Err(ApiError::Management(ManagementError::Unauthenticated(_))) if state.management.oidc().is_some() => {
             return Ok(redirect_to_login(&request));
         }
@@ -68,7 +68,7 @@ pub(crate) async fn start(
     Ok(HttpResponse::Found().insert_header(("location", url)).insert_header(("cache-control", "no-store")).finish())
 }
 
-/// To the login provider, and back here.
+/// Redirects to the login provider, which returns here.
 fn redirect_to_login(request: &HttpRequest) -> HttpResponse {
     let here = request.uri().path_and_query().map_or("/", |here| here.as_str());
     let query: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("return_to", here).finish();

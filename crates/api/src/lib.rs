@@ -59,11 +59,11 @@ pub struct ApiOptions {
     pub max_deliveries_in_flight: usize,
     /// How many bytes their bodies may take together.
     pub max_bytes_in_flight: usize,
-    /// The platform of deliveries to `/api/webhook` that no header tells.
+    /// The platform of deliveries to `/api/webhook` without an event header.
     pub default_platform: PlatformId,
     /// Whether unsigned deliveries are accepted. For tests on a loopback address only.
     pub accept_unsigned: bool,
-    /// The database, whose state `/readyz` tells.
+    /// The database, whose state `/readyz` reports.
     pub database: Option<Arc<dyn Database>>,
     /// Called for every delivery with a valid signature.
     pub on_delivery: Option<Arc<DeliveryObserver>>,
@@ -93,7 +93,7 @@ impl std::fmt::Debug for ApiOptions {
 #[derive(Debug, Clone)]
 pub struct Api(Arc<State>);
 
-/// What every handler can reach.
+/// The shared state of all handlers.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) management: Management,

@@ -1,4 +1,4 @@
-//! Between the node protocol's types and the ports'.
+//! Conversions between the types of the node protocol and of the ports.
 
 use std::time::Duration;
 

@@ -39,7 +39,7 @@ const MAX_REASON_CHARS: usize = 2_000;
 impl From<TaskSessionError> for ApiError {
     fn from(error: TaskSessionError) -> Self {
         match error {
-            TaskSessionError::LeaseLost => Self::conflict("task_gone", "the node does not hold the task any more"),
+            TaskSessionError::LeaseLost => Self::conflict("task_gone", "the task does not belong to the node any more"),
             TaskSessionError::Refused(refusal) => Self::Refused(Box::new(refusal)),
             TaskSessionError::Unavailable { source } => {
                 ManagementError::Unavailable(format!("it cannot be done now: {source}")).into()
@@ -142,7 +142,7 @@ pub(crate) async fn lease(
     params(("id" = uuid::Uuid, Path, description = "The task")),
     responses((status = 200, description = "The job, the issue, the repository's address and the policy"),
         (status = 400, description = "Invalid body"), (status = 404, description = "The node has no such task"),
-        (status = 409, description = "The node does not hold the task any more"),
+        (status = 409, description = "The task does not belong to the node any more"),
         (status = 422, description = "Refused, with the reason")))]
 pub(crate) async fn start(
     id: web::Path<String>,
@@ -158,7 +158,7 @@ pub(crate) async fn start(
     params(("id" = uuid::Uuid, Path, description = "The task")),
     responses((status = 200, description = "The job after an event; nothing after a renewal of the lease"),
         (status = 400, description = "Invalid body"), (status = 404, description = "The node has no such task"),
-        (status = 409, description = "The node does not hold the task any more")))]
+        (status = 409, description = "The task does not belong to the node any more")))]
 pub(crate) async fn progress(
     id: web::Path<String>,
     Authenticated(node, body): Authenticated<NodeCaller, TaskProgress, MAX_REPORT_BYTES>,
@@ -178,7 +178,7 @@ pub(crate) async fn progress(
 #[utoipa::path(post, path = "/api/v1/tasks/{id}/credential", tag = "node protocol",
     params(("id" = uuid::Uuid, Path, description = "The task")),
     responses((status = 200, description = "The git credential for the next call, or nothing"),
-        (status = 404, description = "The node has no such task"), (status = 409, description = "The node does not hold the task any more"),
+        (status = 404, description = "The node has no such task"), (status = 409, description = "The task does not belong to the node any more"),
         (status = 422, description = "The forge issues none, with the reason")))]
 pub(crate) async fn credential(
     node: NodeCaller,
@@ -199,7 +199,7 @@ pub(crate) async fn credential(
 #[utoipa::path(post, path = "/api/v1/tasks/{id}/reserve", tag = "node protocol", request_body = Object,
     params(("id" = uuid::Uuid, Path, description = "The task")),
     responses((status = 200, description = "The day that the call is charged to"), (status = 400, description = "Invalid body"),
-        (status = 404, description = "The node has no such task"), (status = 409, description = "The node does not hold the task any more"),
+        (status = 404, description = "The node has no such task"), (status = 409, description = "The task does not belong to the node any more"),
         (status = 422, description = "The budget of the day is used up")))]
 pub(crate) async fn reserve(
     id: web::Path<String>,
@@ -220,7 +220,7 @@ pub(crate) async fn settle(
     Authenticated(node, body): Authenticated<NodeCaller, Settle>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    // Also after the task has ended: what was spent was spent.
+    // Also after the task has ended: the cost has been incurred.
     let task = state.management.nodes().task(&node.0, parse_id(&id, "task")?).await?;
     state.management.engine().task_session(task).settle(body.day, body.reserved, body.spent).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -229,7 +229,7 @@ pub(crate) async fn settle(
 #[utoipa::path(post, path = "/api/v1/tasks/{id}/logs", tag = "node protocol", request_body = Object,
     params(("id" = uuid::Uuid, Path, description = "The task")),
     responses((status = 204, description = "Stored"), (status = 400, description = "Invalid body"),
-        (status = 404, description = "The node has no such task"), (status = 409, description = "The node does not hold the task any more")))]
+        (status = 404, description = "The node has no such task"), (status = 409, description = "The task does not belong to the node any more")))]
 pub(crate) async fn append_log(
     id: web::Path<String>,
     Authenticated(node, body): Authenticated<NodeCaller, LogChunk>,
@@ -243,7 +243,7 @@ pub(crate) async fn append_log(
 #[utoipa::path(post, path = "/api/v1/tasks/{id}/calls", tag = "node protocol", request_body = Object,
     params(("id" = uuid::Uuid, Path, description = "The task")),
     responses((status = 204, description = "Stored"), (status = 400, description = "Invalid body"),
-        (status = 404, description = "The node has no such task"), (status = 409, description = "The node does not hold the task any more")))]
+        (status = 404, description = "The node has no such task"), (status = 409, description = "The task does not belong to the node any more")))]
 pub(crate) async fn record_call(
     id: web::Path<String>,
     Authenticated(node, body): Authenticated<NodeCaller, RecordedCall, MAX_REPORT_BYTES>,

@@ -104,7 +104,7 @@ pub(crate) async fn drain(
 
 #[utoipa::path(delete, path = "/api/v1/nodes/{id}", tag = "nodes",
     params(("id" = uuid::Uuid, Path, description = "The node")),
-    responses((status = 204, description = "Deleted; its tasks are taken over when their leases expire"),
+    responses((status = 204, description = "Deleted; other nodes take over its jobs when the leases expire"),
         (status = 403, description = "Administrator role required"), (status = 404, description = "No such node")))]
 pub(crate) async fn delete(
     Caller(principal): Caller,

@@ -71,7 +71,7 @@ pub(crate) async fn callback(
     let cookie = request.cookie(LOGIN_COOKIE);
     let cookie = cookie.as_ref().map(Cookie::value);
     provider.check(cookie, query.state.as_deref())?;
-    // From here on the transaction is spent, whatever comes of it.
+    // From here on the transaction is used up, whether or not the login succeeds.
     let finished = finish(&provider, cookie, &query, &state).await;
     let mut response = finished.unwrap_or_else(|error| error.error_response());
     let mut spent = Cookie::build(LOGIN_COOKIE, "").path(CALLBACK_PATH).finish();

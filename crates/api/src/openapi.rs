@@ -78,7 +78,7 @@ fn add_common_responses(path: &str, operation: &mut Operation) {
     if let Some(body) = &mut operation.request_body {
         add("413", "The body is too large");
         add("415", "The body is not JSON");
-        // A button sends no body.
+        // The request of a button has no body.
         if let RefOr::T(body) = body
             && (path.ends_with("/start") || path.ends_with("/merge"))
         {

@@ -26,7 +26,7 @@ pub(crate) fn parse<T: FromStr<Err: Display>>(
     text.map(|text| text.parse().map_err(|error: T::Err| ApiError::invalid(code, error.to_string()))).transpose()
 }
 
-/// Parses an optional word out of a fixed set.
+/// Parses an optional value of a fixed set.
 pub(crate) fn word<T>(
     text: Option<&String>,
     parse: impl Fn(&str) -> Option<T>,

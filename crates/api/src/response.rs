@@ -53,10 +53,10 @@ pub(crate) fn problem_with(status: StatusCode, problem: Problem) -> HttpResponse
 
 /// The response to an unknown address outside of `/api/v1`.
 pub(crate) async fn not_found() -> HttpResponse {
-    gateway_error(StatusCode::NOT_FOUND, "there is nothing at this address")
+    gateway_error(StatusCode::NOT_FOUND, "nothing was found at this address")
 }
 
 /// The response to an unknown address under `/api/v1`.
 pub(crate) async fn no_such_route() -> HttpResponse {
-    problem(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address")
+    problem(StatusCode::NOT_FOUND, "not_found", "nothing was found at this address")
 }

@@ -11,7 +11,7 @@ use crate::error::ApiError;
 use crate::extract::{Caller, parse_id};
 use crate::page::{self, limit, word};
 
-/// A task. `command` is what makes the change, or the instructions of the start.
+/// Converts a task. `command` is the program that makes the change, or the instructions of the start.
 pub(crate) fn task_view(task: &Task, command: Option<String>) -> TaskPublic {
     TaskPublic {
         id: task.id.to_string(),

@@ -23,7 +23,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest buffer that is allocated because of a `content-length` alone, in bytes.
 const MAX_INITIAL_CAPACITY: usize = 64 * 1024;
 
-/// `/api/webhook`: the platform is recognised by its event header.
+/// `/api/webhook`: the platform is recognized by its event header.
 pub(crate) async fn receive_any(request: HttpRequest, payload: web::Payload, state: web::Data<State>) -> HttpResponse {
     let found: Vec<PlatformId> = state
         .management
@@ -54,7 +54,7 @@ pub(crate) async fn admit(
     state: &State,
 ) -> Result<(Vec<u8>, AdmissionPermit), HttpResponse> {
     let Some(mut permit) = state.admission.try_acquire() else {
-        return Err(unavailable("too many deliveries arrive at once; send it again"));
+        return Err(unavailable("too many deliveries at once; send it again"));
     };
     let length = request.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
     let reading = read_body(payload, length.unwrap_or(0), state.options.max_body_bytes, &mut permit);
@@ -113,7 +113,7 @@ async fn read_body(
             return Err(gateway_error(StatusCode::PAYLOAD_TOO_LARGE, &detail));
         }
         if !permit.try_reserve_bytes(chunk.len()) {
-            return Err(unavailable("too many bytes arrive at once; send it again"));
+            return Err(unavailable("too many bytes of deliveries at once; send it again"));
         }
         body.extend_from_slice(&chunk);
     }
@@ -173,7 +173,7 @@ fn response(outcome: IntakeOutcome) -> HttpResponse {
     }
 }
 
-/// The response to a delivery that was not taken.
+/// The response to a rejected delivery.
 pub(crate) fn refusal(error: &IntakeError) -> HttpResponse {
     match error {
         IntakeError::Signature(reason) => gateway_error(StatusCode::UNAUTHORIZED, &reason.to_string()),
@@ -181,7 +181,7 @@ pub(crate) fn refusal(error: &IntakeError) -> HttpResponse {
         IntakeError::UnknownPlatform(_) => gateway_error(StatusCode::NOT_FOUND, &error.to_string()),
         IntakeError::Store(StoreError::Unavailable { .. } | StoreError::Stale { .. }) => {
             tracing::error!(error = %error, "failed to write a delivery");
-            unavailable("the delivery cannot be written now; send it again")
+            unavailable("the delivery cannot be stored now; send it again")
         }
         IntakeError::Store(error) => internal(error),
     }

@@ -11,7 +11,7 @@ pub enum ClientError {
     Unreachable {
         /// Its address.
         server: String,
-        /// What was seen.
+        /// The failure.
         detail: String,
     },
     /// The token is missing, wrong or expired.

@@ -1,4 +1,4 @@
-//! The reasons for a file's rank, as sentences for people.
+//! The reasons for a file's rank, as sentences for users.
 
 use crate::features::{Feature, FeatureTable};
 use crate::history::Changes;
@@ -36,11 +36,11 @@ pub(crate) fn explain(
         Feature::DefinedWords => Some("the names that it defines contain words of the text".to_owned()),
         Feature::Message => Some("it contains a message or key of the text".to_owned()),
         Feature::Tests => Some("tests that match the text exercise it".to_owned()),
-        Feature::CoChange => Some("it was often changed together with the likeliest files".to_owned()),
-        Feature::Folder => Some("it is in a folder with the likeliest files".to_owned()),
+        Feature::CoChange => Some("it was often changed together with the most likely files".to_owned()),
+        Feature::Folder => Some("it is in the same folder as the most likely files".to_owned()),
         Feature::FrameDefinition | Feature::Churn | Feature::Length | Feature::Auxiliary => None,
     };
-    // People find a name of the file more convincing than similar words, whatever the weights are.
+    // Users find a name of the file more convincing than similar words, whatever the weights are.
     let importance = |feature: Feature| match feature {
         Feature::Quoted | Feature::Frame => 3.0,
         Feature::Symbol | Feature::Qualified | Feature::Definition => 2.0,

@@ -58,7 +58,7 @@ pub enum Feature {
     HistoryTitle,
     /// Frequency of recent changes.
     Churn,
-    /// Changes together with the likeliest files.
+    /// How often the file was changed together with the most likely files.
     CoChange,
     /// Likely files in the same folder.
     Folder,

@@ -46,7 +46,7 @@ impl Change {
         Self { id: entry.id.clone(), time: entry.time, subject, words }
     }
 
-    /// Returns the first characters of the id, for people.
+    /// Returns the first characters of the id, for users.
     pub(crate) fn short_id(&self) -> &str {
         self.id.get(..10).unwrap_or(&self.id)
     }

@@ -1,4 +1,4 @@
-//! Ranking the definitions in the likeliest files.
+//! Ranks the definitions in the most likely files.
 
 use std::collections::HashMap;
 

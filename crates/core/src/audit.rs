@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::store::StoreError;
 
-/// One action of a person or a program.
+/// One action of a user or a program.
 ///
 /// The ports that change something take the entry of the action and write it in the same transaction, so that there is
 /// no change without its entry and no entry without its change.

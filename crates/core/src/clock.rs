@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use patchwright_domain::{EffectId, IssueId, JobId, TaskId};
 
-/// Tells the time.
+/// A source of time.
 pub trait Clock: Send + Sync {
-    /// The present time, UTC.
+    /// Returns the current time, UTC.
     fn now(&self) -> Timestamp;
 }
 

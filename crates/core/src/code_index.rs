@@ -23,7 +23,7 @@ pub struct RankedFile {
     pub path: String,
     /// The score as a log-odds value: higher by one is about e times as likely. Comparable within one ranking only.
     pub score: f64,
-    /// The reasons for the score, for people.
+    /// The reasons for the score, for users.
     pub reasons: Vec<String>,
     /// The definitions that are meant most likely, most likely first; only for the first files (see
     /// [`IndexQuery::with_outlines`]).

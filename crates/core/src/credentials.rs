@@ -14,7 +14,7 @@ use crate::store::StoreError;
 pub struct NewCredential {
     /// Its id.
     pub id: CredentialId,
-    /// The name that people gave it.
+    /// The name that users gave it.
     pub name: String,
     /// The forge that it is for.
     pub platform: PlatformId,
@@ -22,7 +22,7 @@ pub struct NewCredential {
     pub scope: CredentialScope,
     /// The login that it belongs to on the forge.
     pub login: String,
-    /// The login of the person who adds it.
+    /// The login of the user who adds it.
     pub created_by: String,
     /// When it is added.
     pub now: Timestamp,
@@ -85,6 +85,6 @@ pub trait Credentials: Send + Sync {
     /// Records that a credential is used; `false`, and nothing is written, when a use within the last hour is recorded.
     async fn record_use(&self, id: CredentialId, now: Timestamp, audit: AuditEntry) -> Result<bool, StoreError>;
 
-    /// Encrypts with the present key whatever was encrypted with an older one. Returns how many secrets that were.
+    /// Re-encrypts with the current key all secrets that were encrypted with an older one. Returns how many.
     async fn reseal(&self) -> Result<u64, StoreError>;
 }

@@ -11,7 +11,7 @@ pub trait Database: Send + Sync {
     /// Returns the time that all replicas agree on: the database server's, or the system time for a local file.
     async fn now(&self) -> Result<Timestamp, StoreError>;
 
-    /// Whether the schema is the one that this version needs.
+    /// Returns whether the schema is the one that this version needs.
     async fn is_migrated(&self) -> Result<bool, StoreError>;
 
     /// Calls `wake` whenever another process may have written work, and once after each new connection, because

@@ -8,31 +8,31 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
-    /// The other side cannot now: the same call may succeed later.
+    /// The remote side cannot answer now: the same call may succeed later.
     Retry {
-        /// How long the other side asked us to wait; `None` when it did not say.
+        /// The wait that the remote side requested; `None` without one.
         after: Option<Duration>,
     },
-    /// The other side will not: credentials, permission, policy. A person must change something.
+    /// The remote side refuses: credentials, permission, policy. A user must change something.
     Denied,
-    /// What was asked for is not there.
+    /// The requested object does not exist.
     Missing,
-    /// Something is wrong that waiting does not mend: a bug, corrupt data, an answer that makes no sense.
+    /// A retry does not help: a bug, corrupt data, an invalid response.
     #[serde(alias = "broken")]
     Internal,
 }
 
 impl Fault {
-    /// A fault that may pass, without a hint how soon.
+    /// A transient fault, without a requested wait.
     pub const RETRY: Self = Self::Retry { after: None };
 
-    /// Whether the same call may succeed later.
+    /// Returns whether the same call may succeed later.
     pub const fn is_retryable(self) -> bool {
         matches!(self, Self::Retry { .. })
     }
 }
 
-/// A cause that the caller does not tell apart, kept for the log.
+/// A cause that callers do not distinguish, for the log.
 pub type Cause = Box<dyn std::error::Error + Send + Sync + 'static>;
 
 /// Returns an error and all its causes in one line, separated by `: `.

@@ -10,7 +10,7 @@ pub use crate::tracker::{Comment, ForgeError, RemoteIssue, Tracker};
 /// A repository as its forge describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repository {
-    /// The present name; it differs from the requested one after a rename.
+    /// The current name; it differs from the requested one after a rename.
     pub name: RepoName,
     /// The branch that pull requests target.
     pub default_branch: BranchName,
@@ -31,10 +31,10 @@ pub struct IssuePage {
     pub more: bool,
 }
 
-/// The access of a person to a repository, in ascending order.
+/// The access of a user to a repository, in ascending order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Permission {
-    /// No access, or a person that the platform does not know.
+    /// No access, or an account that the platform does not have.
     None,
     /// May read.
     Read,
@@ -74,7 +74,7 @@ pub struct GitCredential {
 /// * MUST answer [`ForgeError::Refused`] for a second open pull request of one branch: the caller looks with
 ///   [`Forge::find_pull_request`] first;
 /// * MUST treat `mark_ready` on a ready pull request as success;
-/// * MUST return [`Permission::None`] for a person that the platform does not know.
+/// * MUST return [`Permission::None`] for an account that the platform does not have.
 #[async_trait]
 pub trait Forge: Tracker {
     /// Returns the login under which this server comments.
@@ -89,11 +89,11 @@ pub trait Forge: Tracker {
     /// Opens an issue with this server's account. MUST NOT be repeated after an unknown outcome.
     async fn create_issue(&self, repo: &RepoName, title: &str, body: &str) -> Result<IssueNumber, ForgeError>;
 
-    /// Returns a person's access to a repository.
+    /// Returns a user's access to a repository.
     async fn permission(&self, repo: &RepoName, login: &str) -> Result<Permission, ForgeError>;
 
-    /// Returns the mail address that the platform attributes to a person in commits and that reveals only their login;
-    /// `None` if the platform has no such address or does not know the person.
+    /// Returns the e-mail address by which the platform attributes commits to a user and that reveals only their login;
+    /// `None` if the platform has no such address or no such user.
     async fn commit_address(&self, repo: &RepoName, login: &str) -> Result<Option<String>, ForgeError>;
 
     /// Returns the open pull request from a branch of the repository itself that this server's account opened. A pull

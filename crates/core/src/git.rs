@@ -73,7 +73,7 @@ pub enum GitError {
         /// The remote's reason.
         reason: String,
     },
-    /// The remote branch is not at the expected commit: somebody else pushed to it.
+    /// The remote branch is not at the expected commit: someone else pushed to it.
     #[error("the branch `{branch}` has moved on the remote; somebody else pushed to it")]
     LeaseLost {
         /// The branch.
@@ -210,8 +210,8 @@ pub trait Workspace: Send + Sync {
     /// Returns the files that were added, modified or deleted since the base commit, sorted by path.
     async fn changed_files(&self) -> Result<Vec<ChangedFile>, GitError>;
 
-    /// Commits these files in their present state on top of the base commit, replacing an earlier commit of this working
-    /// copy. Returns the base commit if nothing changed.
+    /// Commits these files in their current state on top of the base commit, replacing an earlier commit of this
+    /// working copy. Returns the base commit if nothing changed.
     async fn commit(&self, paths: &[RepoPath], request: &CommitRequest) -> Result<CommitSha, GitError>;
 
     /// Writes the tree of a commit (the base or one made here) into an empty folder, without `.git`.

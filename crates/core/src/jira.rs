@@ -17,13 +17,13 @@ use crate::webhook::{DecodeError, Headers};
 /// The secrets of a site. They are encrypted at rest.
 #[derive(Debug, Clone)]
 pub struct WorkspaceSecrets {
-    /// The secrets that deliveries are signed with: the present one first, then the one before it.
+    /// The secrets that deliveries are signed with: the current one first, then the one before it.
     pub webhook: Vec<Secret>,
     /// The service account's mail address and API key.
     pub service_account: Option<(String, Secret)>,
 }
 
-/// The OAuth tokens of a linked person.
+/// The OAuth tokens of a linked user.
 #[derive(Debug, Clone)]
 pub struct Tokens {
     /// The access token.
@@ -93,10 +93,10 @@ pub trait Workspaces: Send + Sync {
 /// A link was refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
-    /// The account is linked to another person.
-    #[error("this Atlassian account is linked to another person of this server; they unlink it first")]
+    /// The account is linked to another user.
+    #[error("this Atlassian account is linked to another user of this server, who must unlink it first")]
     AccountTaken,
-    /// The person has linked another account of the site.
+    /// The user has linked another account of the site.
     #[error("you have linked another account of this site; unlink it first")]
     OtherAccount,
     /// The store failed.
@@ -114,18 +114,18 @@ impl LinkError {
     }
 }
 
-/// The store of links between people of this server and their Atlassian accounts, with their tokens.
+/// The store of links between users of this server and their Atlassian accounts, with their tokens.
 ///
 /// An implementation
 /// * MUST encrypt tokens before they are written;
 /// * MUST write `audit` in the same transaction as the change, and MUST NOT write it when nothing changes.
 #[async_trait]
 pub trait JiraUsers: Send + Sync {
-    /// Links a person to an account, or renews the link under its old id. A person has one active link to a site, and an
-    /// account is linked to one person.
+    /// Links a user to an account, or renews the link under its old id. A user has one active link to a site, and an
+    /// account is linked to one user.
     async fn link(&self, link: &JiraUser, tokens: Option<&Tokens>, audit: AuditEntry) -> Result<JiraUser, LinkError>;
 
-    /// Returns the links of a person, or all.
+    /// Returns the links of a user, or all.
     async fn links(&self, of: Option<UserId>) -> Result<Vec<JiraUser>, StoreError>;
 
     /// Returns a link by id.
@@ -164,7 +164,7 @@ pub trait JiraUsers: Send + Sync {
     async fn consume_state(&self, hash: &str, now: Timestamp) -> Result<Option<Secret>, StoreError>;
 }
 
-/// A person of a site.
+/// A user of a site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JiraPerson {
     /// The id of the Atlassian account.
@@ -181,7 +181,7 @@ pub enum SiteEventKind {
     Commented {
         /// Jira's id of the comment.
         comment_id: String,
-        /// Markdown; a mention of our own account is written as one of our name.
+        /// Markdown; a mention of the server's own account is written as a mention of the app's name.
         body: String,
         /// The accounts that were mentioned with Jira's picker.
         #[serde(default)]
@@ -300,7 +300,7 @@ pub trait JiraInbox: Send + Sync {
     /// Returns the conversations that changed last, newest first.
     async fn conversations(&self, limit: u16) -> Result<Vec<Conversation>, StoreError>;
 
-    /// Adds a conversation or changes it. Its site, issue and person are its key: added twice, it keeps the first id.
+    /// Adds a conversation or changes it. Its site, issue and user are its key: added twice, it keeps the first id.
     async fn store_conversation(&self, conversation: &Conversation) -> Result<(), StoreError>;
 
     /// Deletes settled events from before `before`, and deduplication keys and OAuth states that have expired at `now`.

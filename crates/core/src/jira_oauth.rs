@@ -1,4 +1,4 @@
-//! Linking a person's Atlassian account: OAuth 2.0 with the authorization code.
+//! Linking a user's Atlassian account: OAuth 2.0 with the authorization code.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::jira::Tokens;
 use crate::secret::Secret;
 
-/// A Jira site that a person granted access to.
+/// A Jira site that a user granted access to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GrantedSite {
     /// Atlassian's id of the site.
@@ -15,7 +15,7 @@ pub struct GrantedSite {
     pub host: String,
 }
 
-/// The Atlassian account of a person.
+/// The Atlassian account of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AtlassianAccount {
     /// The account id.
@@ -28,7 +28,7 @@ pub struct AtlassianAccount {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JiraOauthError {
-    /// The code is spent, wrong or withdrawn: the person must consent again.
+    /// The code is spent, wrong or withdrawn: the user must consent again.
     #[error("Atlassian did not accept the authorization ({0}); link the account again")]
     Denied(String),
     /// Atlassian does not accept the application's id, secret or redirect address.
@@ -47,18 +47,18 @@ pub trait JiraOauth: Send + Sync {
     /// Returns the redirect address that is registered at Atlassian.
     fn redirect_uri(&self) -> &str;
 
-    /// Returns the scopes that people are asked for, separated by spaces.
+    /// Returns the scopes that users are asked for, separated by spaces.
     fn scopes(&self) -> &str;
 
-    /// Returns the address that a person is sent to for consent; `state` comes back with the code.
+    /// Returns the address that a user is sent to for consent; `state` comes back with the code.
     fn authorization_url(&self, state: &str) -> Result<String, JiraOauthError>;
 
     /// Exchanges an authorization code for tokens. A code works once.
     async fn exchange(&self, code: &str, now: Timestamp) -> Result<Tokens, JiraOauthError>;
 
-    /// Returns the sites that the person granted access to.
+    /// Returns the sites that the user granted access to.
     async fn sites(&self, access: &Secret) -> Result<Vec<GrantedSite>, JiraOauthError>;
 
-    /// Returns the account of the person.
+    /// Returns the account of the user.
     async fn account(&self, access: &Secret) -> Result<AtlassianAccount, JiraOauthError>;
 }

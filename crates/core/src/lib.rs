@@ -23,6 +23,7 @@ pub mod outgoing_text;
 pub mod progress;
 pub mod query;
 pub mod records;
+pub mod redactor;
 pub mod redelivery;
 pub mod repositories;
 pub mod sandbox;
@@ -38,5 +39,6 @@ pub mod webhook;
 
 pub use clock::{Clock, IdSource};
 pub use fault::Fault;
-pub use secret::{Redactor, Secret};
+pub use redactor::Redactor;
+pub use secret::Secret;
 pub use tokio_util::sync::CancellationToken;

@@ -149,7 +149,7 @@ const DEFAULT_MAX_ANSWER_TOKENS: u32 = 16_384;
 /// empty or truncated answer as success.
 #[async_trait]
 pub trait Llm: Send + Sync {
-    /// Returns the model's name, for people.
+    /// Returns the model's name, for users.
     fn model(&self) -> String;
 
     /// Returns the largest usage that a request can cause, for budgets that must not be exceeded. The default has no price.

@@ -1,4 +1,4 @@
-//! Recorded model calls, for people who want to know how a change came about.
+//! Recorded model calls, so that users can see how a change was made.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -20,7 +20,7 @@ pub struct ModelCall {
     pub purpose: String,
     /// The model that answered, or that was called.
     pub model: String,
-    /// What it cost.
+    /// The usage.
     pub usage: Usage,
     /// How long it took, in milliseconds; 0 where that is not known.
     pub millis: u64,

@@ -1,5 +1,5 @@
-//! The model, lent to a program that runs in the sandbox: it gets an address of this machine and a key that is good for
-//! nothing else, and each call is booked before it is made.
+//! The model proxy for a program in the sandbox: the program gets a local address and a key for the proxy only, and the
+//! budget of each call is reserved before the call.
 
 use async_trait::async_trait;
 use jiff::civil::Date;
@@ -9,45 +9,45 @@ use tokio::sync::{mpsc, oneshot};
 use crate::fault::Cause;
 use crate::secret::Secret;
 
-/// What the program's calls need booked.
+/// The bookings of the program's calls.
 #[derive(Debug)]
 pub enum ProxyRequest {
-    /// It is about to call.
+    /// A call is about to be made.
     Reserve {
-        /// The most that it may cost.
+        /// The maximum usage of the call.
         most: Usage,
-        /// The day that it is booked on, or why there is no room.
+        /// Receives the day of the reservation, or the reason why the budget is exceeded.
         answer: oneshot::Sender<Result<Date, String>>,
     },
-    /// The call is over.
+    /// The call has ended.
     Settle {
-        /// The day that it was booked on.
+        /// The day of the reservation.
         day: Date,
-        /// What was reserved.
+        /// The reserved usage.
         most: Usage,
-        /// What it cost.
+        /// The usage.
         spent: Usage,
     },
 }
 
-/// A gate that is open until this is dropped.
+/// A running proxy, which stops when this is dropped.
 #[derive(Debug)]
 pub struct ProxySession {
-    /// The address, as OpenAI-compatible servers have it: it ends in `/v1`.
+    /// The base URL of the OpenAI-compatible API; it ends in `/v1`.
     pub base_url: String,
-    /// The key, for this gate only.
+    /// The API key, which only this session accepts.
     pub api_key: Secret,
     /// The model's name.
     pub model: String,
-    /// What the program's calls need booked.
+    /// The bookings of the program's calls.
     pub requests: mpsc::Receiver<ProxyRequest>,
-    /// Closes it.
+    /// Stops it.
     pub guard: tokio_util::sync::DropGuard,
 }
 
-/// Opens gates.
+/// Starts proxies.
 #[async_trait]
 pub trait ModelProxy: Send + Sync {
-    /// Opens one.
+    /// Starts one.
     async fn open(&self) -> Result<ProxySession, Cause>;
 }

@@ -6,13 +6,12 @@ use patchwright_domain::{IssueId, NodeId, TaskId};
 use crate::secret::Secret;
 use crate::task_session::TaskLease;
 
-/// A task as it is sent to a node (`docs/requirements.md#r144`): all that a node needs that knows nothing else of this
-/// server.
+/// A task as it is sent to a node (`docs/requirements.md#r144`), with everything that the node needs.
 #[derive(Debug, Clone)]
 pub struct PushedTask {
     /// The lease that the node holds.
     pub lease: TaskLease,
-    /// The issue here.
+    /// The id of the issue.
     pub issue_id: IssueId,
     /// The issue's number on its forge.
     pub issue_number: u64,
@@ -24,7 +23,7 @@ pub struct PushedTask {
     pub repository_url: String,
     /// The git password; short-lived where the forge can issue such ones.
     pub credential: Option<Secret>,
-    /// What is to be done: the name of a preset or a command line.
+    /// The command: the name of a preset or a command line.
     pub command: String,
     /// The address that the branch is reported to.
     pub callback_url: String,
@@ -34,7 +33,7 @@ pub struct PushedTask {
     pub base_branch: String,
 }
 
-/// How a node answered to a task.
+/// A node's response to a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PushOutcome {
@@ -52,7 +51,7 @@ pub enum PushOutcome {
 #[derive(Debug, thiserror::Error)]
 #[error("the node cannot be reached: {detail}")]
 pub struct NodeUnreachable {
-    /// What was seen.
+    /// The failure.
     pub detail: String,
 }
 
@@ -67,6 +66,6 @@ pub trait NodeClient: Send + Sync {
     /// Sends a task.
     async fn push_task(&self, node: NodeId, url: &str, task: &PushedTask) -> Result<PushOutcome, NodeUnreachable>;
 
-    /// Tells a node to stop a task; `false` when the node does not run it.
+    /// Cancels a task on a node; returns `false` if the node is not running it.
     async fn cancel_task(&self, node: NodeId, url: &str, task: TaskId) -> Result<bool, NodeUnreachable>;
 }

@@ -85,13 +85,13 @@ pub trait Nodes: Send + Sync {
     /// Records the health that a node reported at `now`.
     async fn record_health(&self, id: NodeId, health: &Health, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Records the process that a node runs as; `true` when it is another one than before.
+    /// Records the process that a node runs as; returns `true` if it is not the previous one.
     async fn record_instance(&self, id: NodeId, instance: &str) -> Result<bool, StoreError>;
 
-    /// Records that a node let a lease expire: it receives nothing until it reports its health again.
+    /// Records that a lease of a node expired: the node gets no tasks until it reports its health again.
     async fn record_silence(&self, id: NodeId) -> Result<(), StoreError>;
 
-    /// Records that a node was given a task.
+    /// Records that a node got a task.
     async fn record_use(&self, id: NodeId, now: Timestamp) -> Result<(), StoreError>;
 
     /// Records that a node completed a task of a repository.

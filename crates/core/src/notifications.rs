@@ -1,4 +1,4 @@
-//! Notifications: the channels that people configure, and the queue of notices to deliver there.
+//! Notifications: the channels that users configure, and the queue of notices to deliver there.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use crate::audit::AuditEntry;
 use crate::secret::Secret;
 use crate::store::{EffectOutcome, StoreError};
 
-/// Accepts notices for everybody who subscribed to them.
+/// Accepts notices for all channels that subscribe to them.
 #[async_trait]
 pub trait Notices: Send + Sync {
     /// Queues a notice for every channel that subscribed to it. A notice of the same cause is queued once.
@@ -46,7 +46,7 @@ pub trait Channels: Send + Sync {
         audit: AuditEntry,
     ) -> Result<(), StoreError>;
 
-    /// Returns the channels of a person, or all.
+    /// Returns the channels of a user, or all.
     async fn channels(&self, of: Option<UserId>) -> Result<Vec<Channel>, StoreError>;
 
     /// Returns a channel by id.

@@ -1,10 +1,10 @@
-//! Making text of others harmless in what we publish.
+//! Neutralizes outside text in published comments.
 
 /// The longest piece of outside text in one comment, in characters.
 pub const MAX_PIECE: usize = 4_000;
 
-/// A text of others (an issue's title, a model's words) for our Markdown: it can mention nobody, close no issue, load
-/// no image and open no HTML, and it stays readable.
+/// Escapes outside text (an issue's title, a model's answer) for Markdown: it cannot mention users, close issues, load
+/// images or contain HTML, and it stays readable.
 pub fn neutralise(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
     let mut before = ' ';
@@ -13,12 +13,12 @@ pub fn neutralise(text: &str) -> String {
         match c {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            // A character of no width between the mark and the name: it reads the same and links nothing.
+            // A zero-width character after the sigil prevents a link and is invisible.
             '@' if chars.peek().is_some_and(|next| next.is_alphanumeric()) => out.push_str("@\u{200b}"),
             '#' if chars.peek().is_some_and(char::is_ascii_digit) => out.push_str("\u{200b}#"),
             '[' if before == '!' => out.push_str("\u{200b}["),
             '/' if before == '/' && out.ends_with(":/") => out.push_str("\u{200b}/"),
-            // Direction marks and tag characters hide text from the reader.
+            // Direction marks and tag characters can hide text from the reader.
             '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{e0000}'..='\u{e007f}' => {
             }
             c if c.is_control() && c != '\n' && c != '\t' => {}
@@ -29,21 +29,21 @@ pub fn neutralise(text: &str) -> String {
     out
 }
 
-/// The same on one line, for titles and table cells.
+/// Does the same on one line, for titles and table cells.
 pub fn neutralise_line(text: &str, max_chars: usize) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let cut = shorten(&line, max_chars);
     neutralise(&cut).replace('|', "\\|").replace('`', "'")
 }
 
-/// A text as a code block that it cannot end itself.
+/// Renders a text as a code block that the text cannot close.
 pub fn code_block(text: &str, language: &str) -> String {
     let longest = text.lines().map(|line| line.trim_start().bytes().take_while(|b| *b == b'`').count()).max();
     let fence = "`".repeat(longest.unwrap_or(0).max(2) + 1);
     format!("{fence}{language}\n{}\n{fence}", text.trim_end())
 }
 
-/// At most so many characters, with a sign that something is gone.
+/// Cuts a text to at most so many characters, with an ellipsis.
 pub fn shorten(text: &str, max_chars: usize) -> String {
     if text.chars().count() <= max_chars {
         return text.to_owned();

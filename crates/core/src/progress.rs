@@ -1,4 +1,4 @@
-//! Live progress of a job, for people who watch. Losing it has no effect on the job.
+//! Live progress of a job, for users who watch. Losing it has no effect on the job.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub enum ProgressEvent {
         /// The new status.
         status: StageStatus,
     },
-    /// The activity within the present stage changed.
+    /// The activity within the current stage changed.
     Activity {
         /// The activity, as a phrase: `asking the model for a plan`.
         description: String,

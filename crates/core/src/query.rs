@@ -1,4 +1,4 @@
-//! Read-only queries for people: lists, pages and counts.
+//! Read-only queries for users: lists, pages and counts.
 
 use std::collections::HashMap;
 
@@ -82,8 +82,7 @@ pub trait Queries: Send + Sync {
     /// Returns tasks, newest first.
     async fn tasks(&self, filter: TaskFilter) -> Result<Vec<Task>, StoreError>;
 
-    /// Returns what makes the change of these jobs, or else what was asked for beyond the issue. Jobs with neither are
-    /// left out.
+    /// Returns the command of these jobs, or else their additional instructions. Jobs with neither are left out.
     async fn requested_work(&self, jobs: &[JobId]) -> Result<HashMap<JobId, String>, StoreError>;
 
     /// Returns a task by id.

@@ -16,7 +16,7 @@ pub struct LocalPullRequest {
     pub number: u64,
     /// The branch with the change.
     pub head: BranchName,
-    /// The branch that it aims at.
+    /// The base branch.
     pub base: BranchName,
     /// One line.
     pub title: String,

@@ -12,8 +12,8 @@ use crate::webhook::Delivery;
 /// Recovers missed events of one platform.
 #[async_trait]
 pub trait Redelivery: Send + Sync {
-    /// Asks the platform to send again what it could not deliver since a time. Returns how many deliveries that were; they
-    /// arrive at the webhook endpoint under their old ids.
+    /// Requests the platform to send again the deliveries that failed since a time. Returns how many; they arrive at
+    /// the webhook endpoint under their old ids.
     async fn redeliver(&self, since: Timestamp) -> Result<usize, ForgeError>;
 
     /// Returns the repositories that are polled for mentions.

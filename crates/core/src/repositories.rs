@@ -1,4 +1,4 @@
-//! The repositories that people have added to this server.
+//! The repositories that users have added to this server.
 
 use async_trait::async_trait;
 use jiff::Timestamp;

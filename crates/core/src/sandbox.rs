@@ -25,7 +25,7 @@ pub struct CheckRequest {
 pub struct CheckReport {
     /// The test runner: `cargo`, `pytest`, …
     pub ecosystem: String,
-    /// The command line, for people.
+    /// The command line, for users.
     pub command: String,
     /// Whether the tree was built. A run whose tests started counts as built.
     pub build_success: bool,
@@ -83,7 +83,7 @@ pub struct ProgramReport {
 pub struct TreeChange {
     /// The path relative to the tree's root, with `/`.
     pub path: String,
-    /// The present content; `None` for a removed file.
+    /// The current content; `None` for a removed file.
     pub content: Option<Vec<u8>>,
 }
 
@@ -94,7 +94,7 @@ pub enum SandboxError {
     /// The policy does not allow untrusted code to run on this host.
     #[error("{reason}")]
     Refused {
-        /// The reason, for people.
+        /// The reason, for users.
         reason: String,
     },
     /// The tree has no test suite of a known kind.
@@ -135,7 +135,7 @@ impl SandboxError {
 /// returns, on every path, and MUST answer [`SandboxError::Refused`] if it cannot enforce its policy.
 #[async_trait]
 pub trait Sandbox: Send + Sync {
-    /// Returns how far code is isolated from this machine, for people: `none`, `best-effort`, `strong`.
+    /// Returns how far code is isolated from this machine, for users: `none`, `best-effort`, `strong`.
     fn isolation(&self) -> &'static str;
 
     /// Returns the error that [`Self::check`] would return without running anything: a refusal by the policy, or a tree

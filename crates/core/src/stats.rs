@@ -1,4 +1,5 @@
-//! Statistics over runs. They are summed as jobs end, so that a query costs the same after a million of them.
+//! Statistics over runs. They are summed as jobs end, so that the cost of a query does not grow with the number of
+//! jobs.
 
 use async_trait::async_trait;
 use patchwright_domain::Usage;
@@ -22,7 +23,7 @@ impl GroupBy {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Day, Self::Repository, Self::Node, Self::Model];
 
-    /// The name in the API.
+    /// Returns the name in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Day => "day",
@@ -32,7 +33,7 @@ impl GroupBy {
         }
     }
 
-    /// Reads [`Self::as_str`] back.
+    /// Parses the result of [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|group| group.as_str() == text)
     }

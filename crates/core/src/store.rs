@@ -21,14 +21,14 @@ pub const MAX_LEASE: SignedDuration = SignedDuration::from_mins(10);
 pub struct Versioned<T> {
     /// The value.
     pub value: T,
-    /// Rises by one with every update. Renewing a lease is no update.
+    /// Incremented with every update. Renewing a lease is not an update.
     pub revision: i64,
 }
 
 /// Everything that a use case writes, in one transaction: all of it or nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Step {
-    /// The delivery that caused the step. When it is known already, the whole step is refused as repeated.
+    /// The delivery that caused the step. If it is known already, the whole step is refused as repeated.
     pub delivery: Option<DeliveryRecord>,
     /// The issue, new or changed.
     pub issue: Option<Write<Issue>>,
@@ -40,7 +40,7 @@ pub struct Step {
     pub effects: Vec<EffectRecord>,
     /// The effect that this step completes.
     pub settled: Option<EffectId>,
-    /// What the statistics count when the job ends with this step.
+    /// The statistics to add if the job ends with this step.
     pub ended: Option<RunRecord>,
     /// The audit entry of the action. If it cannot be written, nothing is.
     pub audit: Option<AuditEntry>,
@@ -62,7 +62,7 @@ pub enum JobWrite {
     Insert(Job),
     /// The job replaces the one of this revision; any other revision is refused as stale.
     Update {
-        /// The job as it is from now on.
+        /// The new value of the job.
         job: Job,
         /// The revision that it was read at.
         revision: i64,
@@ -79,7 +79,7 @@ impl JobWrite {
         Self::Update { job, revision: known.revision, stages }
     }
 
-    /// The job as it is from now on.
+    /// The new value of the job.
     pub const fn job(&self) -> &Job {
         match self {
             Self::Insert(job) | Self::Update { job, .. } => job,
@@ -145,7 +145,7 @@ pub struct Retention {
 pub struct ConcurrencyLimits {
     /// In one repository.
     pub per_repository: u32,
-    /// For one person.
+    /// For one user.
     pub per_actor: u32,
 }
 
@@ -161,14 +161,14 @@ pub enum EffectOutcome {
         /// What went wrong.
         error: String,
     },
-    /// Not attempted, because the other side asked to wait. This attempt is not counted.
+    /// Not attempted, because the remote side requested a wait. This attempt is not counted.
     Postponed {
         /// The earliest time of the next attempt.
         at: Timestamp,
-        /// The other side's reason.
+        /// The remote side's reason.
         error: String,
     },
-    /// Given up; kept for people to see.
+    /// Given up; kept for users to see.
     Dead {
         /// What went wrong.
         error: String,
@@ -202,7 +202,7 @@ pub enum StoreError {
         source: Cause,
     },
     /// A row cannot be read, or a statement is wrong.
-    #[error("the database holds or answers something that makes no sense: {detail}")]
+    #[error("the database has invalid data or sent an invalid response: {detail}")]
     Corrupt {
         /// The row and what is wrong with it.
         detail: String,
@@ -221,17 +221,17 @@ impl StoreError {
 
 /// A worker, or a dispatcher for many workers, that claims jobs.
 pub trait Claimant: Send + Sync {
-    /// Whether it runs only jobs that need nothing of their node. Such claimants may be served together.
+    /// Returns whether it runs only jobs without requirements on the node. Claims of such workers can be batched.
     fn is_plain(&self) -> bool;
 
-    /// Whether it can run a job with these needs.
+    /// Returns whether it can run a job with these requirements.
     fn can(&self, needs: &Needs) -> bool;
 
-    /// Returns its lease on a job; `None` when it does not take this one.
+    /// Returns its lease on a job; `None` if it does not take this one.
     fn lease(&self, job: &Job) -> Option<Lease>;
 }
 
-/// A worker that runs any job without needs.
+/// A worker that runs any job without requirements.
 impl Claimant for Lease {
     fn is_plain(&self) -> bool {
         true
@@ -250,9 +250,9 @@ impl Claimant for Lease {
 ///
 /// An implementation
 /// * MUST write a [`Step`] whole or not at all, and return only when it is safe on disk;
-/// * MUST refuse an update of any other revision than the present one with [`StoreError::Stale`];
-/// * MUST refuse a known delivery (same platform and id, or same platform and identity) with
-///   [`StoreError::Repeated`], also when two come at the same time;
+/// * MUST refuse an update of any other revision than the current one with [`StoreError::Stale`];
+/// * MUST refuse a known delivery (same platform and id, or same platform and identity) with [`StoreError::Repeated`],
+///   also when two arrive concurrently;
 /// * MUST let one worker at a time claim a job or an effect;
 /// * MUST NOT let an update that was computed before a renewal shorten the renewed lease.
 #[async_trait]
@@ -291,7 +291,7 @@ pub trait Store: Send + Sync {
 
     /// Claims a job that the claimant can run, and gives it the claimant's lease: first a job whose lease has expired;
     /// otherwise, of the repository with the fewest running jobs, the job that has waited longest and may run at `now`.
-    /// A job waits until all earlier jobs of its issue have ended. Where `limits` is reached, nothing is claimed. Stages
+    /// A job waits until all earlier jobs of its issue have ended. If `limits` is reached, nothing is claimed. Stages
     /// are not written.
     async fn claim_job(
         &self,
@@ -311,12 +311,12 @@ pub trait Store: Send + Sync {
     async fn settle_effect(&self, id: EffectId, outcome: EffectOutcome) -> Result<(), StoreError>;
 
     /// Deletes effects that were delivered before the time, payloads of deliveries that were received before it, and
-    /// those deliveries altogether that have no identity: a comment that is delivered again much later is still known.
-    /// Of the remaining payloads, the newest are kept up to the limit, in bytes as they are stored. Returns how many rows
-    /// changed.
+    /// and those deliveries that have no identity. The others are kept, so that a comment that is delivered again much
+    /// later is still recognized. Of the remaining payloads, the newest are kept up to the limit, in stored bytes.
+    /// Returns how many rows changed.
     async fn forget(&self, retention: Retention) -> Result<u64, StoreError>;
 
     /// Returns the first time after `after` at which a job, an effect or, where the store has these, a tracker's event or a
-    /// notification becomes due by itself; `None` when none does.
+    /// notification becomes due; `None` if there is none.
     async fn next_due(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 }

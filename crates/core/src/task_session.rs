@@ -22,7 +22,7 @@ use crate::store::StoreError;
 pub struct TaskLease {
     /// The task.
     pub task: TaskId,
-    /// The job that it carries out.
+    /// The job that it runs.
     pub job: JobId,
     /// The fencing token.
     pub epoch: u64,
@@ -34,7 +34,7 @@ pub struct TaskLease {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReportFiles {
-    /// On the branch when the job is an analysis only; otherwise they stay in the pull request's text.
+    /// On the branch if the job is an analysis only; otherwise they are in the pull request's text.
     WhenAnalysisOnly,
     /// Always on the branch (`docs/requirements.md#r293`).
     Branch,
@@ -45,24 +45,24 @@ pub enum ReportFiles {
 /// The limits and options under which a task is executed, on every node alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskPolicy {
-    /// The most that the job may spend on the model.
+    /// The model budget of the job.
     pub budget: Budget,
-    /// How long one worker may be at one job without a break.
+    /// How long one worker may spend on one job.
     pub job_timeout: Duration,
-    /// The longest answer of the model, in tokens.
+    /// The largest answer of the model, in tokens.
     pub max_answer_tokens: Option<u32>,
-    /// How often verify may send a fix back.
+    /// How often a fix that fails the tests is revised.
     pub max_rounds: u32,
     /// Whether the `agent/*` files are committed.
     pub report_files: ReportFiles,
-    /// Whether what the model is asked and says is kept.
+    /// Whether prompts and answers of the model are stored.
     #[serde(default)]
     pub keep_model_calls: bool,
-    /// The author of commits.
+    /// The name of the author of commits.
     pub author_name: String,
-    /// Their address.
+    /// The e-mail address of the author of commits.
     pub author_email: String,
-    /// Whoever asked, as commits name them beside the author (`login <address>`), where the forge has an address for it.
+    /// The requester as the co-author of commits (`login <address>`), if the forge has an address for them.
     #[serde(default)]
     pub co_author: Option<String>,
 }
@@ -70,48 +70,48 @@ pub struct TaskPolicy {
 /// Returned when a task is started: the job, its issue, and how to execute it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Assignment {
-    /// The job, held by the task.
+    /// The job, leased by the task.
     pub job: Job,
     /// The issue that it is for.
     pub issue: Issue,
-    /// Where git finds the repository; never with credentials in it.
+    /// The clone address of the repository, without credentials.
     pub clone_url: String,
-    /// The rules.
+    /// The limits and options.
     pub policy: TaskPolicy,
 }
 
-/// Why something cannot be done, in words for people.
+/// The reason why a request is refused or failed, for users.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{reason}")]
 pub struct Refusal {
-    /// What happened, to which thing.
+    /// The error, with its subject.
     pub reason: String,
-    /// What to do next.
+    /// What the user can do about it.
     pub remedy: String,
     /// What the worker can do about it.
     pub fault: Fault,
-    /// Whether the model may not be asked any more; what is there without it stands.
+    /// Whether the model budget is used up; results without a model stay valid.
     #[serde(default)]
     pub out_of_budget: bool,
 }
 
 impl Refusal {
-    /// A refusal with its reason and remedy.
+    /// Creates a refusal with its reason and remedy.
     pub fn new(reason: impl Into<String>, remedy: impl Into<String>, fault: Fault) -> Self {
         Self { reason: reason.into(), remedy: remedy.into(), fault, out_of_budget: false }
     }
 
-    /// The same for a model budget that is used up.
+    /// Creates a refusal for a model budget that is used up.
     pub fn out_of_budget(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { out_of_budget: true, ..Self::new(reason, remedy, Fault::Denied) }
     }
 
-    /// A refusal for an error of a port, whose message already names the thing and the setting.
+    /// Creates a refusal for an error of a port, whose message already names the subject and the setting.
     pub fn from_error(error: &dyn std::error::Error, fault: Fault) -> Self {
         let remedy = match fault {
-            Fault::Retry { .. } => "Retry the job when the other side answers again.",
+            Fault::Retry { .. } => "Retry the job when the service is available again.",
             Fault::Denied => "Change the setting or permission that the message names, then retry the job.",
-            Fault::Missing => "Correct what the message names, then retry the job.",
+            Fault::Missing => "Correct the problem that the message names, then retry the job.",
             Fault::Internal => "Search the server's log for this job id, then retry the job.",
         };
         Self::new(error_chain(error), remedy, fault)
@@ -134,30 +134,30 @@ impl From<crate::git::GitError> for Refusal {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskOutcome {
-    /// Everything that could be done is done.
+    /// The job is complete.
     Completed {
-        /// What may be said of it.
+        /// The verdict on the result.
         verdict: Verdict,
     },
-    /// It cannot be done, for now or for good.
+    /// The job failed, temporarily or permanently.
     Failed {
         /// Why.
         refusal: Refusal,
-        /// In which stage; `None` before the first or between two.
+        /// The stage; `None` before the first or between two.
         stage: Option<StageKind>,
-        /// What that stage has cost.
+        /// The model usage of that stage.
         usage: Usage,
     },
     /// The worker shuts down and returns the job to the queue.
     Released,
-    /// The plan is there, and the job goes on in another task when somebody has approved it.
+    /// The plan is complete, and the job continues in another task after its approval.
     Paused,
 }
 
 /// A call on a task session failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskSessionError {
-    /// The worker lost the lease: a person stopped the job, or another worker holds it. Nothing that this worker
+    /// The worker lost the lease: a user cancelled the job, or another worker holds it. Nothing that this worker
     /// reports from here on is accepted.
     #[error("the lease of this task is lost")]
     LeaseLost,
@@ -204,7 +204,7 @@ pub trait TaskSession: Send + Sync {
     /// Renews the lease.
     async fn renew_lease(&self) -> Result<(), TaskSessionError>;
 
-    /// Reports an event of the job and returns the job as it stands afterwards.
+    /// Reports an event of the job and returns the job after it.
     async fn report(&self, event: WorkerEvent) -> Result<Job, TaskSessionError>;
 
     /// Returns a git credential for the repository, for the next call only; `None` when none is needed.
@@ -216,7 +216,7 @@ pub trait TaskSession: Send + Sync {
     /// Replaces a reservation with the actual cost.
     async fn settle(&self, day: Date, reserved: Usage, spent: Usage) -> Result<(), TaskSessionError>;
 
-    /// Records a model call for people to read. Secrets MUST be masked before.
+    /// Records a model call for users to read. Secrets MUST be masked before.
     async fn record_call(&self, call: ModelCall, transcript: Transcript) -> Result<(), TaskSessionError>;
 
     /// Appends a chunk to the task's log; chunks are numbered from 0. Secrets MUST be masked before.

@@ -10,7 +10,7 @@ use crate::fault::{Cause, Fault};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ForgeError {
-    /// The object does not exist, or the account may not see it: platforms answer both alike.
+    /// The object does not exist, or the account may not see it: platforms do not distinguish the two.
     #[error("{what} was not found on {platform}; check the name, and that the token may read it")]
     NotFound {
         /// The platform.
@@ -47,7 +47,7 @@ pub enum ForgeError {
         detail: String,
     },
     /// The platform limits the rate of calls. No call is sent to it for this time.
-    #[error("{platform} asks to slow down")]
+    #[error("{platform} limits the rate of requests")]
     RateLimited {
         /// The platform.
         platform: PlatformId,
@@ -131,7 +131,7 @@ pub trait Tracker: Send + Sync {
     /// Returns the longest comment or pull request text that the platform accepts, in characters.
     fn max_comment_chars(&self) -> usize;
 
-    /// Returns the present state of an issue.
+    /// Returns the current state of an issue.
     async fn issue(&self, issue: &IssueRef) -> Result<RemoteIssue, ForgeError>;
 
     /// Returns all comments on the issue or pull request with this number, oldest first.
@@ -143,8 +143,8 @@ pub trait Tracker: Send + Sync {
     /// Replaces a comment's text. Writing the same text again changes nothing.
     async fn edit_comment(&self, issue: &IssueRef, comment_id: &str, body: &str) -> Result<(), ForgeError>;
 
-    /// Moves the issue to the state that is configured for a milestone. Does nothing if it is in that state, if none is
-    /// configured, and on forges. [`ForgeError::Refused`] if the tracker's workflow does not allow the transition.
+    /// Moves the issue to the status that is configured for a milestone. Does nothing if it is in that state, if none
+    /// is configured, and on forges. [`ForgeError::Refused`] if the tracker's workflow does not allow the transition.
     async fn transition(&self, issue: &IssueRef, to: Milestone) -> Result<(), ForgeError> {
         let _ = (issue, to);
         Ok(())

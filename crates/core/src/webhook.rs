@@ -297,8 +297,8 @@ pub struct Actor {
     pub is_bot: bool,
 }
 
-/// Returns the delivery's id: the value of the platform's header, or a SHA-256 of event and body without that header, so
-/// that a repeated delivery is recognised (`docs/requirements.md#r190`).
+/// Returns the delivery's id: the value of the platform's header, or a SHA-256 of event and body without that header,
+/// so that a repeated delivery is recognized (`docs/requirements.md#r190`).
 ///
 /// # Errors
 /// [`DecodeError::Header`] if the header is present and its value is not a valid id.

@@ -1,4 +1,4 @@
-// What pages can do beside being read: live states, answers without a new page. Everything works without it too.
+// Progressive enhancement: live states, and forms without a page load. All pages work without this script too.
 
 function toast(text, bad) {
   const box = document.createElement("div");
@@ -8,7 +8,7 @@ function toast(text, bad) {
   setTimeout(() => box.remove(), bad ? 12000 : 5000);
 }
 
-// A choice of appearance counts at once.
+// A change of the theme is applied at once.
 const themes = document.querySelector(".switches select");
 themes?.addEventListener("change", () => themes.form.submit());
 
@@ -29,7 +29,7 @@ async function renew() {
     const fresh = page.querySelector(`[data-part="${CSS.escape(old.dataset.part)}"]`);
     if (!fresh || fresh.innerHTML === old.innerHTML || old.contains(document.activeElement)) continue;
     const picked = old.querySelector(":checked");
-    // What somebody has opened or closed stays so.
+    // Sections that the viewer opened or closed stay that way.
     for (const kept of old.querySelectorAll("details[data-key]")) {
       const same = fresh.querySelector(`details[data-key="${CSS.escape(kept.dataset.key)}"]`);
       if (same && kept.dataset.load) same.replaceWith(kept);
@@ -53,11 +53,11 @@ document.addEventListener("submit", async (event) => {
   toast(said.text ?? document.body.dataset.unreachable, !answer?.ok);
   button.blur();
   await renew();
-  // Where nothing has changed it can be pressed again.
+  // Without a change the button is enabled again.
   if (button.isConnected && !answer?.ok) button.disabled = false;
 });
 
-// Many changes in a moment are one look, and many viewers do not look at the same moment.
+// Bursts of changes cause one request, with jitter, so that viewers do not send theirs at the same time.
 let waiting = false;
 function soon() {
   if (waiting) return;
@@ -65,7 +65,7 @@ function soon() {
   setTimeout(() => { waiting = false; renew(); }, 300 + Math.random() * 500);
 }
 
-// What was said in a call of the model comes when somebody wants to read it.
+// The prompt and answer of a model call are loaded when the viewer opens them.
 document.addEventListener("toggle", async (event) => {
   const box = event.target;
   if (!box.dataset?.load || !box.open || box.dataset.loaded) return;
@@ -76,8 +76,8 @@ document.addEventListener("toggle", async (event) => {
   box.append(...(page.querySelector("[data-said]")?.childNodes ?? [document.body.dataset.unreachable]));
 }, true);
 
-// What can be copied is, by a button that is of no use without this script, nor where browsers have no clipboard for pages
-// (over clear HTTP from another machine).
+// Copy buttons. They stay hidden without this script, and where browsers give pages no access to the clipboard (over
+// unencrypted HTTP from another machine).
 if (navigator.clipboard) for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
 document.addEventListener("click", async (event) => {
   const from = event.target.closest?.("[data-copy]")?.dataset.copy;
@@ -86,13 +86,13 @@ document.addEventListener("click", async (event) => {
   toast(document.body.dataset.copied);
 });
 
-// What cannot be undone is asked for once more.
+// Actions that cannot be undone need a confirmation.
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset.ask;
   if (question && !confirm(question)) event.preventDefault();
 });
 
-// Where something is waited for that no event tells of.
+// Polling for changes without an event.
 const poll = document.querySelector("[data-poll]")?.dataset.poll;
 if (poll) setInterval(renew, poll * 1000);
 

@@ -1,4 +1,4 @@
-// A log of any length: only the lines that are in sight are in the page.
+// A log of any length: only the visible lines are in the page.
 
 const LINE = 20; // pixels, as the style sheet has it
 let stream; // brings the lines
@@ -8,7 +8,7 @@ const ABOVE = 20; // lines beyond the edges that are drawn too
 function pieces(text, state) {
   const out = [];
   let rest = 0;
-  // Of all that terminals know only colours are shown; everything else is left out.
+  // Of the terminal's escape sequences only colors are rendered; all others are removed.
   for (const found of text.matchAll(/\x1b(?:\[([0-9;:?]*)([@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])/g)) {
     if (found.index > rest) out.push([state, text.slice(rest, found.index)]);
     rest = found.index + found[0].length;
@@ -117,7 +117,7 @@ function watch(box) {
   tick.addEventListener("change", () => { following = tick.checked; if (following) view.scrollTop = sheet.offsetHeight; });
   view.addEventListener("wheel", (event) => { if (event.deltaY < 0) tick.checked = following = false; }, { passive: true });
 
-  // After a break the browser says by itself how far it has read.
+  // After a reconnect the browser sends the last event id itself.
   stream = new EventSource(`/api/v1/tasks/${box.dataset.log}/logs/stream`);
   stream.addEventListener("log", (event) => add(event.data));
   stream.addEventListener("end", () => stream.close());
@@ -127,7 +127,7 @@ function watch(box) {
 
 document.querySelectorAll("[data-log]").forEach(watch);
 
-// A job that goes on in another task has another log, which is shown unless somebody has chosen one.
+// A job that continues in another task has another log, which is shown unless the viewer has selected one.
 document.addEventListener("renewed", ({ detail: page }) => {
   if (new URLSearchParams(location.search).has("task")) return;
   const [old, fresh] = [document, page].map((root) => root.querySelector("[data-log]"));

@@ -1,5 +1,5 @@
-//! The style sheet, the script and the icon, in the program. Their addresses hold a hash of their content, so that browsers
-//! keep them for good and never show old ones.
+//! The style sheet, the scripts and the icon, embedded in the program. Their URLs contain a hash of their content, so
+//! that browsers can cache them forever and never use outdated ones.
 
 use std::io::Write as _;
 use std::sync::LazyLock;
@@ -8,16 +8,17 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use ring::digest::{SHA256, digest};
 
-/// Something that pages need beside themselves.
+/// A static file of the pages.
 #[derive(Debug)]
 pub struct Asset {
-    /// Its name.
+    /// The file name.
     pub name: &'static str,
-    /// Its media type.
+    /// The media type.
     pub media_type: &'static str,
-    /// Its content.
+    /// The content.
     pub bytes: &'static [u8],
-    /// The same, packed with gzip. (Pages are not packed: how long they come out would tell of the token in their forms.)
+    /// The content, compressed with gzip. (Pages are not compressed: their compressed size would reveal the token in
+    /// their forms.)
     pub packed: Vec<u8>,
     hash: String,
 }
@@ -41,13 +42,13 @@ fn pack(bytes: &[u8]) -> Vec<u8> {
     packer.finish().expect("memory takes all that is written")
 }
 
-/// Where an asset is.
+/// Returns the URL of an asset.
 pub fn address(name: &str) -> String {
     let known = ASSETS.iter().find(|asset| asset.name == name);
     known.map_or_else(String::new, |asset| format!("/assets/{}/{}", asset.hash, asset.name))
 }
 
-/// The asset at an address; none where its content has changed since.
+/// Returns the asset at a URL; `None` if its content has changed since.
 pub fn find(hash: &str, name: &str) -> Option<&'static Asset> {
     ASSETS.iter().find(|asset| asset.name == name && asset.hash == hash)
 }

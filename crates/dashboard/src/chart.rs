@@ -1,32 +1,32 @@
-//! Bars, as SVG that is written on the server: no script draws them, and colours come from the style sheet.
+//! Bar charts as SVG that the server renders: they need no script, and colors come from the style sheet.
 
-/// The size of a chart in its own units.
+/// The size of a chart, in SVG units.
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 180.0;
 const LEFT: f64 = 48.0;
 const TOP: f64 = 10.0;
 const FOOT: f64 = 24.0;
 
-/// A part of a bar.
+/// A segment of a bar.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
-    /// The name of its colour.
+    /// The name of its color.
     pub class: &'static str,
-    /// What it is.
+    /// The label.
     pub label: &'static str,
-    /// How high it is.
+    /// The value.
     pub value: f64,
-    /// What is said of it, where that is not its height.
+    /// The value in the tooltip.
     shown_value: f64,
 }
 
 impl Part {
-    /// A part that says how high it is.
+    /// Creates a segment whose tooltip shows its value.
     pub const fn new(class: &'static str, label: &'static str, value: f64) -> Self {
         Self { class, label, value, shown_value: value }
     }
 
-    /// The same saying up to where it reaches.
+    /// Creates a segment whose tooltip shows its upper end.
     #[must_use]
     pub const fn up_to(self, shown_value: f64) -> Self {
         Self { shown_value, ..self }
@@ -36,9 +36,9 @@ impl Part {
 /// A rectangle.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rect {
-    /// The name of its colour.
+    /// The name of its color.
     pub class: &'static str,
-    /// Its place and size, as SVG has them.
+    /// The position and size, as SVG attributes.
     pub x: String,
     /// See [`Self::x`].
     pub y: String,
@@ -46,27 +46,27 @@ pub struct Rect {
     pub width: String,
     /// See [`Self::x`].
     pub height: String,
-    /// What it says when somebody points at it.
+    /// The tooltip.
     pub says: String,
 }
 
-/// A chart of bars, each with its parts on top of each other.
+/// A chart of stacked bars.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bars {
-    /// What stands over it.
+    /// The title.
     pub title: &'static str,
-    /// What the colours mean.
+    /// The legend.
     pub legend: Vec<(&'static str, &'static str)>,
-    /// The parts.
+    /// The segments.
     pub rects: Vec<Rect>,
-    /// Lines across, each with its height and number.
+    /// The grid lines, each with its position and value.
     pub ticks: Vec<(String, String)>,
-    /// Names below, each with its place.
+    /// The labels of the axis, each with its position.
     pub names: Vec<(String, String)>,
 }
 
 impl Bars {
-    /// Draws bars: each has a name and its parts from below.
+    /// Lays out bars, each with a name and its segments from the bottom up.
     pub fn new(title: &'static str, unit: &'static str, bars: &[(String, Vec<Part>)]) -> Self {
         let sum = |parts: &[Part]| parts.iter().map(|part| part.value).sum::<f64>();
         let most = bars.iter().map(|(_, parts)| sum(parts)).fold(0.0, f64::max);
@@ -107,7 +107,7 @@ fn spaced(unit: &str) -> String {
     if unit.is_empty() { String::new() } else { format!(" {unit}") }
 }
 
-/// A day without its year, or the last part of a name, cut where it is long.
+/// Returns a day without its year, or the last part of a name, shortened.
 fn axis_name(name: &str) -> String {
     let day = name.len() == 10 && name.as_bytes()[4] == b'-';
     let part = if day { &name[5..] } else { name.rsplit('/').next().unwrap_or(name) };
@@ -118,7 +118,7 @@ fn axis_name(name: &str) -> String {
     }
 }
 
-/// The next number that people count to: 1, 2, 5, 10, 20, 50, …
+/// Returns the next round number: 1, 2, 5, 10, 20, 50, …
 fn round_up(most: f64) -> f64 {
     if most <= 0.0 {
         return 1.0;
@@ -131,7 +131,7 @@ fn short(number: f64) -> String {
     format!("{number:.1}")
 }
 
-/// A number as it is read: `1.5 k`, `12`, `0.02`.
+/// Formats a number for display: `1.5 k`, `12`, `0.02`.
 pub(crate) fn number(number: f64) -> String {
     match number {
         0.0 => "0".to_owned(),

@@ -1,23 +1,23 @@
-//! Unified diffs, read for showing: by file, hunk and line, side by side or one under the other.
+//! Unified diffs, parsed for display by file, hunk and line, side by side or unified.
 
 use crate::highlight::{Painter, Span};
 
 /// The most lines that one page shows.
 pub const MAX_LINES: usize = 3_000;
 
-/// What a line of a diff is.
+/// The kind of a line of a diff.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineKind {
-    /// It stands in both.
+    /// The line is unchanged.
     Same,
-    /// It is new.
+    /// The line was added.
     Added,
-    /// It is gone.
+    /// The line was removed.
     Removed,
 }
 
 impl LineKind {
-    /// The name of its colour.
+    /// Returns the name of its color.
     pub const fn class(self) -> &'static str {
         match self {
             Self::Same => "same",
@@ -26,7 +26,7 @@ impl LineKind {
         }
     }
 
-    /// The sign before it.
+    /// Returns the sign before it.
     pub const fn sign(self) -> &'static str {
         match self {
             Self::Same => " ",
@@ -39,27 +39,27 @@ impl LineKind {
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// What it is.
+    /// The kind.
     pub kind: LineKind,
-    /// Its number before.
+    /// The line number before the change.
     pub old: Option<u32>,
-    /// Its number now.
+    /// The line number after the change.
     pub new: Option<u32>,
-    /// Its text, coloured.
+    /// The highlighted text.
     pub spans: Vec<Span>,
 }
 
-/// Lines that belong together.
+/// A hunk of consecutive lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hunk {
-    /// Where they stand: `@@ -1,3 +1,4 @@`.
+    /// The header: `@@ -1,3 +1,4 @@`.
     pub heading: String,
     /// The lines.
     pub lines: Vec<Line>,
 }
 
 impl Hunk {
-    /// The lines side by side: what went beside what came in its place.
+    /// Returns the lines side by side: removed lines next to the ones that replace them.
     pub fn rows(&self) -> Vec<(Option<&Line>, Option<&Line>)> {
         let mut rows = Vec::with_capacity(self.lines.len());
         let mut rest = self.lines.as_slice();
@@ -78,45 +78,45 @@ impl Hunk {
     }
 }
 
-/// The lines of one kind at the beginning, and the rest.
+/// Splits off the leading lines of one kind.
 fn run(lines: &[Line], kind: LineKind) -> (&[Line], &[Line]) {
     let end = lines.iter().position(|line| line.kind != kind).unwrap_or(lines.len());
     lines.split_at(end)
 }
 
-/// How one file changed.
+/// The changes of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileDiff {
-    /// The file, by its name now, or before when it is gone.
+    /// The path of the file, or its previous path if it was removed.
     pub path: String,
-    /// Whether it was not there before.
+    /// Whether the file is new.
     pub is_new: bool,
-    /// Its hunks.
+    /// The hunks.
     pub hunks: Vec<Hunk>,
-    /// How many lines came.
+    /// The number of added lines.
     pub added: usize,
-    /// How many lines went.
+    /// The number of removed lines.
     pub removed: usize,
 }
 
 impl FileDiff {
-    /// Whether it is short enough to be shown at once.
+    /// Whether it is short enough to be shown expanded.
     pub const fn is_short(&self) -> bool {
         self.added + self.removed <= 600
     }
 }
 
-/// A diff that can be shown.
+/// A parsed diff.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diff {
     /// The files.
     pub files: Vec<FileDiff>,
-    /// How many lines are not shown.
+    /// The number of omitted lines.
     pub left_out: usize,
 }
 
 impl Diff {
-    /// Reads a unified diff. What cannot be read is passed over: it is for looking at, not for applying.
+    /// Parses a unified diff. Invalid parts are skipped, because the result is for display only.
     pub fn parse(text: &str) -> Self {
         let mut reader = Reader { diff: Self::default(), shown: 0, painters: None };
         let mut lines = text.lines().peekable();
@@ -134,7 +134,7 @@ impl Diff {
     }
 }
 
-/// Where a hunk begins and how long it is, before and now.
+/// Parses the start and length of a hunk, before and after.
 struct Place {
     old: (u32, u32),
     new: (u32, u32),
@@ -155,7 +155,7 @@ impl Place {
 struct Reader {
     diff: Diff,
     shown: usize,
-    /// Of the file before and of the file now.
+    /// The remaining lines of the file before and after the change.
     painters: Option<(Painter, Painter)>,
 }
 
@@ -168,7 +168,7 @@ impl Reader {
         self.diff.files.push(FileDiff { path, is_new, hunks: Vec::new(), added: 0, removed: 0 });
     }
 
-    /// The lines of a hunk are counted: one that went may look like the head of a file.
+    /// The lines of a hunk are counted, because a removed line may look like a file header.
     fn hunk<'a>(&mut self, heading: &str, place: &Place, lines: &mut impl Iterator<Item = &'a str>) {
         let (Some(file), Some((before, now))) = (self.diff.files.last_mut(), &mut self.painters) else { return };
         let ((mut old, mut left_old), (mut new, mut left_new)) = (place.old, place.new);

@@ -1,16 +1,16 @@
-//! Source code in colours: each line as pieces with the name of their colour.
+//! Syntax highlighting: each line as pieces with the name of their color.
 
 use std::sync::LazyLock;
 
 use syntect::parsing::{ParseState, Scope, ScopeStack, SyntaxReference, SyntaxSet};
 
-/// Longer lines are shown without colours: they are minified, and take long.
+/// Longer lines are not highlighted: they are minified, and highlighting them is slow.
 const MAX_LINE: usize = 1_000;
 
 /// A piece of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
-    /// The name of its colour; empty for none.
+    /// The name of its color; empty for none.
     pub class: &'static str,
     /// Its text.
     pub text: String,
@@ -18,7 +18,7 @@ pub struct Span {
 
 static SYNTAXES: LazyLock<SyntaxSet> = LazyLock::new(SyntaxSet::load_defaults_newlines);
 
-/// The colours by what things are, the first that fits.
+/// The colors by scope; the first match counts.
 static COLOURS: LazyLock<Vec<(Scope, &'static str)>> = LazyLock::new(|| {
     let colours = [
         ("comment", "c"),
@@ -38,7 +38,7 @@ static COLOURS: LazyLock<Vec<(Scope, &'static str)>> = LazyLock::new(|| {
     colours.map(|(name, class)| (Scope::new(name).expect("the names are few and short"), class)).into()
 });
 
-/// Files whose language is not known here look like those of another one.
+/// Extensions of unsupported languages that are highlighted like a similar one.
 const ALIKE: &[(&str, &str)] =
     &[("ts", "js"), ("tsx", "js"), ("jsx", "js"), ("mjs", "js"), ("cjs", "js"), ("kt", "java"), ("pyi", "py")];
 
@@ -48,7 +48,7 @@ fn syntax_of(path: &str) -> Option<&'static SyntaxReference> {
     SYNTAXES.find_syntax_by_extension(known)
 }
 
-/// Colours a file's lines in their order: what a line means may depend on those before it.
+/// Highlights a file's lines in their order: the meaning of a line may depend on those before it.
 pub struct Painter {
     state: Option<(ParseState, ScopeStack)>,
 }
@@ -60,12 +60,12 @@ impl std::fmt::Debug for Painter {
 }
 
 impl Painter {
-    /// By the ending of the file's name; without colours where it is not known.
+    /// Creates a highlighter for the extension of a file; plain text if it is unknown.
     pub fn for_path(path: &str) -> Self {
         Self { state: syntax_of(path).map(|syntax| (ParseState::new(syntax), ScopeStack::new())) }
     }
 
-    /// The pieces of the next line.
+    /// Returns the pieces of the next line.
     pub fn paint(&mut self, line: &str) -> Vec<Span> {
         let plain = || vec![Span { class: "", text: line.to_owned() }];
         let Some((state, stack)) = self.state.as_mut().filter(|_| line.len() <= MAX_LINE) else { return plain() };
@@ -93,7 +93,7 @@ fn push(spans: &mut Vec<Span>, line: &str, from: usize, to: usize, stack: &Scope
     }
 }
 
-/// Whole comments and strings have one colour, whatever is in them; else the innermost meaning counts.
+/// Comments and strings have one color as a whole; otherwise the innermost scope counts.
 fn colour(stack: &ScopeStack) -> &'static str {
     let whole = |scope: &&Scope| COLOURS[..2].iter().any(|(prefix, _)| prefix.is_prefix_of(**scope));
     let scopes = stack.as_slice();

@@ -1,4 +1,4 @@
-//! What every page has around it.
+//! The layout around every page.
 
 use jiff::Timestamp;
 
@@ -6,23 +6,23 @@ use crate::assets;
 use crate::time::ago;
 use crate::translations::{Language, Translations};
 
-/// How light the pages are.
+/// The color theme of the pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Theme {
-    /// As the system of the person.
+    /// The theme of the user's system.
     #[default]
     Auto,
-    /// Light.
+    /// The light theme.
     Light,
-    /// Dark.
+    /// The dark theme.
     Dark,
 }
 
 impl Theme {
-    /// All of them.
+    /// All themes.
     pub const ALL: [Self; 3] = [Self::Auto, Self::Light, Self::Dark];
 
-    /// Its code in cookies.
+    /// Returns the code in cookies.
     pub const fn code(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -31,12 +31,12 @@ impl Theme {
         }
     }
 
-    /// Reads [`Self::code`] back.
+    /// Parses the result of [`Self::code`].
     pub fn parse(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|theme| theme.code() == code)
     }
 
-    /// What it is called.
+    /// Returns the name of the theme.
     pub const fn name(self, words: &Translations) -> &'static str {
         match self {
             Self::Auto => words.theme_auto,
@@ -46,57 +46,57 @@ impl Theme {
     }
 }
 
-/// Who looks.
+/// The user who views a page.
 #[derive(Debug, Clone)]
 pub struct Viewer {
-    /// Their login.
+    /// The login.
     pub login: String,
-    /// What forms of their session carry; none for whoever looks without one.
+    /// The CSRF token of the session; `None` without a session.
     pub csrf: Option<String>,
 }
 
-/// What every page has around it.
+/// The layout around every page.
 #[derive(Debug, Clone)]
 pub struct Layout {
-    /// In which language.
+    /// The language.
     pub language: Language,
-    /// How light.
+    /// The theme.
     pub theme: Theme,
-    /// For whom.
+    /// The viewer.
     pub viewer: Option<Viewer>,
-    /// The page's own path with its query, to come back to.
+    /// The page's own path and query, to return to.
     pub path: String,
 }
 
 impl Layout {
-    /// A page that nobody is logged in on.
+    /// Creates the layout of a page without a login.
     pub fn new(language: Language, theme: Theme, path: impl Into<String>) -> Self {
         Self { language, theme, viewer: None, path: path.into() }
     }
 
-    /// The same for somebody who is known.
+    /// Sets the viewer.
     #[must_use]
     pub fn seen_by(self, viewer: Viewer) -> Self {
         Self { viewer: Some(viewer), ..self }
     }
 
-    /// The same around another page.
+    /// Sets the page's path.
     #[must_use]
     pub fn at(self, path: impl Into<String>) -> Self {
         Self { path: path.into(), ..self }
     }
 
-    /// The words of the page.
+    /// Returns the texts in the page's language.
     pub const fn translations(&self) -> &'static Translations {
         self.language.translations()
     }
 
-    /// How long ago something was.
+    /// Formats how long ago a time was.
     pub fn ago(&self, at: &Timestamp, now: &Timestamp) -> String {
         ago(*at, *now, self.language)
     }
 
-    /// The same to the second: for what somebody waits for.
+    /// Formats how long ago a time was, to the second.
     pub fn ago_exactly(&self, at: &Timestamp, now: &Timestamp) -> String {
         let seconds = now.duration_since(*at).as_secs().max(0);
         match (seconds, self.language) {
@@ -106,17 +106,17 @@ impl Layout {
         }
     }
 
-    /// The address of an asset.
+    /// Returns the URL of an asset.
     pub fn asset(&self, name: &str) -> String {
         assets::address(name)
     }
 
-    /// What forms carry.
+    /// Returns the CSRF token for forms.
     pub fn csrf(&self) -> &str {
         self.viewer.as_ref().and_then(|viewer| viewer.csrf.as_deref()).unwrap_or_default()
     }
 
-    /// Where else there is something to see: address and name.
+    /// Returns the links of the navigation, each with its URL and name.
     pub const fn places(&self) -> [(&'static str, &'static str); 4] {
         let words = self.translations();
         [
@@ -127,12 +127,12 @@ impl Layout {
         ]
     }
 
-    /// The languages, for the switch.
+    /// Returns the languages of the switch.
     pub const fn languages(&self) -> [Language; 2] {
         Language::ALL
     }
 
-    /// The themes, for the switch.
+    /// Returns the themes of the switch.
     pub const fn themes(&self) -> [Theme; 3] {
         Theme::ALL
     }

@@ -1,12 +1,11 @@
-//! Markdown of others as HTML that can do nothing.
+//! Renders untrusted Markdown as safe HTML.
 
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
 /// The longest text that is shown, in characters.
 const MAX_CHARS: usize = 100_000;
 
-/// Renders Markdown. Raw HTML is shown as it is written, images of others become links, and links lead to pages and
-/// mailboxes only.
+/// Renders Markdown. Raw HTML is shown as text, external images become links, and only web and mail links are kept.
 pub fn to_html(markdown: &str) -> String {
     let text: String = markdown.chars().take(MAX_CHARS).collect();
     let mut images = 0_usize;
@@ -26,15 +25,16 @@ pub fn to_html(markdown: &str) -> String {
     });
     let mut out = String::with_capacity(text.len() * 2);
     html::push_html(&mut out, events);
-    // Where a link leads is not told of the page that it was on, and nothing of it is passed on.
+    // Links send no referrer and give the target no access to this page.
     out.replace("<a href=", "<a rel=\"noopener noreferrer nofollow ugc\" href=")
 }
 
-/// Tags that only shape a text; without them it says the same.
+/// Tags that only affect the layout of a text.
 const PLAIN_TAGS: &[&str] =
     &["<sub>", "</sub>", "<details>", "</details>", "<summary>", "</summary>", "<br>", "<br/>", "<kbd>", "</kbd>"];
 
-/// Raw HTML without comments and without the tags that forges' texts are full of; everything else stays to be seen.
+/// Removes comments and the tags that are common in texts of forges from raw HTML; everything else stays visible as
+/// text.
 fn without_plain_tags(html: &str) -> String {
     let mut out = PLAIN_TAGS.iter().fold(html.to_owned(), |text, tag| text.replace(tag, ""));
     while let Some(from) = out.find("<!--") {

@@ -1,10 +1,10 @@
-//! Times as people read them.
+//! Times for display.
 
 use jiff::Timestamp;
 
 use crate::translations::Language;
 
-/// How long ago something was.
+/// Formats how long ago a time was.
 pub(crate) fn ago(at: Timestamp, now: Timestamp, language: Language) -> String {
     let seconds = now.duration_since(at).as_secs().max(0);
     let (number, unit) = match seconds {

@@ -1,4 +1,4 @@
-//! Branch names: ours, and the ones that others give us.
+//! Branch names: those of jobs, and validated ones from outside.
 
 use std::fmt;
 
@@ -8,29 +8,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::IssueRef;
 
-/// The text cannot be a branch.
+/// The error for a text that is not a valid branch name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{name}` cannot be a branch name: {reason}")]
 pub struct InvalidBranchName {
     /// The text, cut to a length that fits an error message.
     pub name: String,
-    /// What is wrong with it.
+    /// The rule that it breaks.
     pub reason: &'static str,
 }
 
 /// A branch's short name, such as `main` or `agent/fix-42-0822-103000`; never `refs/heads/…`.
 ///
-/// It has passed git's rules for reference names and one of ours: it does not begin with `-`, so no program can take it
-/// for an option.
+/// It satisfies git's rules for reference names and does not begin with `-`, so no program can take it for an option.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct BranchName(String);
 
 impl BranchName {
-    /// The longest name that is accepted.
+    /// The longest accepted name, in bytes.
     pub const MAX_LEN: usize = 200;
 
-    /// Reads a branch name that came from outside.
+    /// Parses a branch name from outside.
     ///
     /// # Errors
     /// [`InvalidBranchName`] when git would refuse the name or a program could take it for an option.
@@ -41,8 +40,8 @@ impl BranchName {
         }
     }
 
-    /// The branch of a job (`docs/requirements.md#r228`): `agent/fix-<issue>-<MMDD-HHMMSS>` at the given time, UTC, with the number
-    /// that the API takes, or the key of a tracker's issue.
+    /// Returns the branch of a job (`docs/requirements.md#r228`): `agent/fix-<issue>-<MMDD-HHMMSS>` at the given time,
+    /// UTC, with the issue's API number, or its key in a tracker.
     pub fn for_issue(issue: &IssueRef, at: Timestamp) -> Self {
         let stamp = at.to_zoned(TimeZone::UTC).strftime("%m%d-%H%M%S").to_string();
         let name = match &issue.tracker {
@@ -52,12 +51,12 @@ impl BranchName {
         Self(format!("agent/fix-{name}-{stamp}"))
     }
 
-    /// The name.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The full reference, `refs/heads/…`.
+    /// Returns the full reference, `refs/heads/…`.
     pub fn full_ref(&self) -> String {
         format!("refs/heads/{}", self.0)
     }

@@ -1,4 +1,4 @@
-//! What opens a forge: for all of it, for one owner, or for one repository.
+//! Credentials of forges: for a whole forge, for one owner, or for one repository.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,10 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 use crate::id::InvalidId;
 use crate::{CredentialId, PlatformId, RepoName};
 
-/// How long before its end a credential is warned of.
+/// How long before its expiry a credential causes a warning.
 pub const WARN_BEFORE: SignedDuration = SignedDuration::from_hours(14 * 24);
 
-/// Where a credential opens. The narrowest that fits a repository is the one that is used.
+/// The repositories that a credential is for. The narrowest scope that contains a repository is used.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CredentialScope {
     /// The whole forge: `*`.
@@ -23,7 +23,8 @@ pub enum CredentialScope {
 }
 
 impl CredentialScope {
-    /// The scopes that fit a repository, the narrowest first. Forges take upper and lower case for one, and so is it here.
+    /// Returns the scopes that contain a repository, the narrowest first. Names are compared without case, as forges
+    /// do.
     pub fn fitting(repo: &RepoName) -> [Self; 3] {
         let repo = folded(repo);
         [Self::Repository(repo.clone()), Self::Owner(repo.owner().to_owned()), Self::Forge]
@@ -55,7 +56,7 @@ impl FromStr for CredentialScope {
         if text.contains('/') {
             return Ok(Self::Repository(folded(&text.parse()?)));
         }
-        // An owner is whatever may stand before a repository's name.
+        // An owner is valid if a repository of that owner has a valid name.
         let owner =
             RepoName::new(text, "x").map_err(|_| InvalidId::new(text, "a scope (`*`, an owner or owner/name)"))?;
         Ok(Self::Owner(folded(&owner).owner().to_owned()))
@@ -65,37 +66,37 @@ impl FromStr for CredentialScope {
 /// A credential without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credential {
-    /// Ours.
+    /// The credential's id.
     pub id: CredentialId,
-    /// What people call it.
+    /// The name that users gave it.
     pub name: String,
     /// The forge.
     pub platform: PlatformId,
-    /// Where on it.
+    /// The repositories that it is for.
     pub scope: CredentialScope,
-    /// Whose it is there.
+    /// The login of its account on the forge.
     pub login: String,
-    /// By which a secret is known again and not found out.
+    /// A hash by which users recognize the secret without seeing it.
     pub fingerprint: String,
-    /// Who added it.
+    /// The user who added it.
     pub created_by: String,
     /// When it was added.
     pub created_at: Timestamp,
     /// When its secret was last replaced.
     pub changed_at: Timestamp,
-    /// When it ends, as far as people said.
+    /// When it expires, if a user entered that.
     pub expires_at: Option<Timestamp>,
     /// When it was last used, to the hour.
     pub last_used_at: Option<Timestamp>,
 }
 
 impl Credential {
-    /// Whether it has ended.
+    /// Returns whether it has expired.
     pub fn has_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|end| end <= now)
     }
 
-    /// Whether it ends soon, or has ended.
+    /// Returns whether it expires soon or has expired.
     pub fn expires_soon(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|end| end.duration_since(now) <= WARN_BEFORE)
     }

@@ -1,64 +1,65 @@
-//! What must happen outside because a state changed.
+//! Effects on forges and trackers that state changes require.
 
 use serde::{Deserialize, Serialize};
 
 use crate::notification::NotificationEvent;
 
-/// An outside effect, written by the same commit as the state that caused it and delivered later, at least once.
+/// An effect on a forge or tracker, written in the same transaction as the state change that caused it and delivered
+/// later, at least once.
 ///
-/// An effect names *what* is due and carries no text: it is rendered from the job as it stands when it is delivered, so
-/// a late edit shows the newest state and a repeated one changes nothing.
+/// An effect has a kind and no text: the text is rendered from the job's state at delivery, so that a late edit shows
+/// the latest state and a repeated one changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Effect {
     /// Post the one progress comment on the issue.
     Acknowledge,
-    /// Edit the progress comment and the pull request's panel to the present state.
+    /// Update the progress comment and the pull request's panel to the current state.
     RefreshProgress,
     /// Open the draft pull request for the pushed branch.
     OpenPullRequest,
     /// Mark the pull request ready for review.
     MarkReady,
-    /// Post the one comment that says how the job ended.
+    /// Post the one comment about the job's result.
     PostResult,
-    /// Move the tracker's issue to the state that is configured for this.
+    /// Move the tracker's issue to the status that is configured for a milestone.
     Transition {
-        /// What was reached.
+        /// The milestone that was reached.
         to: Milestone,
     },
     /// Link the tracker's issue to the pull request.
     LinkPullRequest,
-    /// Tell those who want to be told.
+    /// Notify the subscribed channels.
     Notify {
-        /// Of what.
+        /// The event.
         event: NotificationEvent,
     },
-    /// Answer a question that was asked in a comment.
+    /// Reply to a command in a comment.
     Reply {
-        /// Which comment or delivery asked, so that one question is answered once.
+        /// The id of the comment or delivery, so that each is answered once.
         to: String,
-        /// The answer.
+        /// The content of the reply.
         reply: Reply,
     },
 }
 
-/// What a job reaches, as far as a tracker shows it.
+/// The milestones of a job that can change the status of a tracker's issue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Milestone {
     /// It was started.
     Started,
-    /// Its pull request waits for people.
+    /// Its pull request waits for review.
     InReview,
     /// Its pull request was merged.
     Merged,
 }
 
 impl Milestone {
-    /// All of them.
+    /// All milestones.
     pub const ALL: [Self; 3] = [Self::Started, Self::InReview, Self::Merged];
 
-    /// The name in logs.
+    /// Returns the name in logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Started => "started",
@@ -68,20 +69,20 @@ impl Milestone {
     }
 }
 
-/// An answer to a comment that starts no job.
+/// A reply to a comment that starts no job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub enum Reply {
-    /// What can be asked, after `help` or an unknown command.
+    /// The list of commands, after `help` or an unknown command.
     Help,
-    /// Where the issue's latest job stands.
+    /// The status of the issue's latest job.
     Status,
-    /// Too many requests came on this issue; said once, then silence.
+    /// The issue has too many requests; posted at most once an hour.
     TooMany {
-        /// How many an hour are taken.
+        /// How many requests an hour are accepted.
         per_hour: u32,
     },
-    /// Nothing runs that could be cancelled, or nothing ended that could be retried.
+    /// No job is running that could be cancelled, or none has ended that could be retried.
     NothingTo {
         /// The verb of the command.
         verb: String,
@@ -112,7 +113,7 @@ pub enum EffectKind {
 }
 
 impl Effect {
-    /// Which kind it is.
+    /// Returns the kind of the effect.
     pub const fn kind(&self) -> EffectKind {
         match self {
             Self::Acknowledge => EffectKind::Acknowledge,
@@ -129,7 +130,7 @@ impl Effect {
 }
 
 impl EffectKind {
-    /// The name in logs and in the store.
+    /// Returns the name in logs and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Acknowledge => "acknowledge",

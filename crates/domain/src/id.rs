@@ -1,4 +1,4 @@
-//! Names of things, each its own type so that they cannot be mixed.
+//! Ids and names, each a type of its own so that they cannot be confused.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// A text is not the name that it was read as.
+/// The error for a text that is not a valid id or name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{value}` is not {expected}")]
 pub struct InvalidId {
@@ -30,12 +30,12 @@ macro_rules! id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// Takes an id that an id source made. Version 7 keeps ids in the order of their making.
+            /// Wraps an id of an id source. Version 7 keeps ids in the order of their creation.
             pub const fn from_uuid(uuid: Uuid) -> Self {
                 Self(uuid)
             }
 
-            /// The id as a UUID.
+            /// Returns the id as a UUID.
             pub const fn as_uuid(&self) -> Uuid {
                 self.0
             }
@@ -58,105 +58,105 @@ macro_rules! id {
 }
 
 id!(
-    /// An issue, wherever it lives.
+    /// The id of an issue, of any forge or tracker.
     IssueId,
     "an issue id (a UUID)"
 );
 id!(
-    /// One dispatch of a job to a node.
+    /// The id of a task: one dispatch of a job to a node.
     TaskId,
     "a task id (a UUID)"
 );
 id!(
-    /// One automated run for one issue.
+    /// The id of a job: one automated run for one issue.
     JobId,
     "a job id (a UUID)"
 );
 id!(
-    /// One outside effect that waits for its delivery.
+    /// The id of an effect that waits for its delivery.
     EffectId,
     "an effect id (a UUID)"
 );
 
 id!(
-    /// A person.
+    /// The id of a user.
     UserId,
     "a user id (a UUID)"
 );
 id!(
-    /// Where somebody is told.
+    /// The id of a notification channel.
     ChannelId,
     "a channel id (a UUID)"
 );
 id!(
-    /// Something on its way to somebody.
+    /// The id of a queued notice to a channel.
     NoticeId,
     "a notice id (a UUID)"
 );
 id!(
-    /// What opens a forge.
+    /// The id of a credential of a forge.
     CredentialId,
     "a credential id (a UUID)"
 );
 id!(
-    /// A machine that executes tasks.
+    /// The id of a node: a machine that executes tasks.
     NodeId,
     "a node id (a UUID)"
 );
 id!(
-    /// A token for programs.
+    /// The id of an API token.
     TokenId,
     "a token id (a UUID)"
 );
 id!(
-    /// A repository that people have added.
+    /// The id of a repository that users added.
     RepositoryId,
     "a repository id (a UUID)"
 );
 id!(
-    /// One entry of the audit.
+    /// The id of an entry of the audit log.
     AuditId,
     "an audit id (a UUID)"
 );
 
 id!(
-    /// A Jira site.
+    /// The id of a Jira site.
     WorkspaceId,
     "a workspace id (a UUID)"
 );
 id!(
-    /// A person's link to their account in a Jira site.
+    /// The id of the link between a user and an account of a Jira site.
     JiraUserId,
     "a link id (a UUID)"
 );
 id!(
-    /// What one person and we say to each other on an issue.
+    /// The id of a conversation between a user and the server on a Jira issue.
     ConversationId,
     "a conversation id (a UUID)"
 );
 id!(
-    /// Something that a Jira site told.
+    /// The id of a stored event of a Jira site.
     JiraEventId,
     "an event id (a UUID)"
 );
 
 impl TaskId {
-    /// The id of a job's first task: the job's own UUID.
+    /// Returns the id of a job's first task: the job's own UUID.
     pub const fn first_of(job: JobId) -> Self {
         Self(job.0)
     }
 }
 
-/// The platform's own name of one webhook delivery; a redelivery carries the same one.
+/// The platform's id of a webhook delivery; a redelivery has the same one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DeliveryId(String);
 
 impl DeliveryId {
-    /// The longest id that is kept; platforms send UUIDs, a hash of ours is 71 characters.
+    /// The longest accepted id, in characters; platforms send UUIDs, and a generated hash has 71 characters.
     pub const MAX_LEN: usize = 128;
 
-    /// Reads an id from a header.
+    /// Parses an id from a header.
     ///
     /// # Errors
     /// [`InvalidId`] when it is empty, longer than [`Self::MAX_LEN`] or not printable ASCII.
@@ -169,7 +169,7 @@ impl DeliveryId {
         }
     }
 
-    /// The id as the platform wrote it.
+    /// Returns the id as the platform sent it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -190,14 +190,14 @@ pub struct RepoName {
 }
 
 impl RepoName {
-    /// The longest owner or name that is accepted.
+    /// The longest accepted owner or name, in characters.
     pub const MAX_PART: usize = 100;
 
     /// Joins an owner and a name.
     ///
     /// # Errors
-    /// [`InvalidId`] when a part is empty, too long, `.` or `..`, begins with `-`, or holds anything but ASCII letters,
-    /// digits, `-`, `_` and `.`: such a name could not be a path on any forge and must not become one here.
+    /// [`InvalidId`] when a part is empty, too long, `.` or `..`, begins with `-`, or contains anything except ASCII
+    /// letters, digits, `-`, `_` and `.`: such a name could not be a path on any forge and must not become one here.
     pub fn new(owner: &str, name: &str) -> Result<Self, InvalidId> {
         for part in [owner, name] {
             let fits = !part.is_empty() && part.len() <= Self::MAX_PART && !part.starts_with('-');
@@ -209,12 +209,12 @@ impl RepoName {
         Ok(Self { owner: owner.to_owned(), name: name.to_owned() })
     }
 
-    /// The space that the repository belongs to.
+    /// Returns the owner.
     pub fn owner(&self) -> &str {
         &self.owner
     }
 
-    /// The repository's own name.
+    /// Returns the name without the owner.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -256,7 +256,7 @@ impl From<RepoName> for String {
 pub struct CommitSha(String);
 
 impl CommitSha {
-    /// Reads a full commit id; upper case is folded.
+    /// Parses a full commit id; upper case is converted to lower case.
     ///
     /// # Errors
     /// [`InvalidId`] when it is not 40 or 64 hexadecimal digits.
@@ -269,12 +269,12 @@ impl CommitSha {
         }
     }
 
-    /// All digits.
+    /// Returns all digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The first seven digits, for people.
+    /// Returns the first seven digits, for display.
     pub fn short(&self) -> &str {
         &self.0[..7]
     }

@@ -1,4 +1,4 @@
-//! A thing to fix, and its five states (`docs/requirements.md#management`).
+//! Issues and their five states (`docs/requirements.md#management`).
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 use crate::id::InvalidId;
 use crate::{IssueId, IssueNumber, PlatformId, Refused, RepoName, UserId};
 
-/// Where an issue stands (`docs/requirements.md#r105`).
+/// The status of an issue (`docs/requirements.md#r105`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IssueStatus {
-    /// 待处理: nobody has started it.
+    /// 待处理: no job was started.
     Pending,
-    /// 处理中: a job works on it.
+    /// 处理中: a job is running or queued.
     Processing,
-    /// 待合入: a pull request waits for people.
+    /// 待合入: a pull request waits for review.
     PendingMerge,
     /// 已合入: the pull request was merged.
     Merged,
@@ -27,19 +27,19 @@ pub enum IssueStatus {
 pub enum IssueEvent {
     /// A first job was started.
     Start,
-    /// A job was started again after a failure.
+    /// A job was restarted after a failure.
     Restart,
-    /// The job ended and left something to review.
+    /// The job ended with a result to review.
     TaskSucceeded,
-    /// The job ended without.
+    /// The job ended without a result.
     TaskFailed,
-    /// A person stopped the job.
+    /// A user cancelled the job.
     Cancel,
     /// The pull request was merged.
     Merge,
     /// The pull request was closed unmerged.
     CloseUnmerged,
-    /// A person asked for more on the open pull request.
+    /// A user requested more changes to the open pull request.
     FollowUp,
 }
 
@@ -47,7 +47,7 @@ impl IssueStatus {
     /// All states, in the order of an issue's life.
     pub const ALL: [Self; 5] = [Self::Pending, Self::Processing, Self::PendingMerge, Self::Merged, Self::Terminated];
 
-    /// The next state.
+    /// Returns the next state.
     ///
     /// # Errors
     /// [`Refused`] for every pair that `docs/pipeline.md#the-state-machines` does not name.
@@ -66,7 +66,7 @@ impl IssueStatus {
         }
     }
 
-    /// The status as it stands in JSON and in the store.
+    /// Returns the name in JSON and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -77,7 +77,7 @@ impl IssueStatus {
         }
     }
 
-    /// Reads [`Self::as_str`] back.
+    /// Parses the result of [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
@@ -96,7 +96,7 @@ impl IssueEvent {
         Self::FollowUp,
     ];
 
-    /// The event as a verb phrase, for messages.
+    /// Returns the event as a verb phrase, for messages.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Start => "start",
@@ -111,28 +111,28 @@ impl IssueEvent {
     }
 }
 
-/// An issue of a tracker that is no forge, such as Jira: its words are there, its code is elsewhere.
+/// An issue of a tracker that is not a forge, such as Jira: its repository is on a forge.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TrackerRef {
-    /// Which tracker.
+    /// The tracker.
     pub platform: PlatformId,
-    /// Which site of it, by host.
+    /// The host of the tracker's site.
     pub site: String,
-    /// The tracker's own id of the issue; stays when the issue moves to another project.
+    /// The tracker's id of the issue, which stays when the issue moves to another project.
     pub id: String,
-    /// What people call it, such as `PROJ-12`.
+    /// The key that users see, such as `PROJ-12`.
     pub key: String,
 }
 
 impl TrackerRef {
-    /// The longest id or key.
+    /// The longest accepted id or key, in characters.
     pub const MAX_LEN: usize = 100;
 
-    /// Names an issue of a tracker.
+    /// Creates the reference to an issue of a tracker.
     ///
     /// # Errors
-    /// [`InvalidId`] when the site is no host's name, the id no number, or the key not of the form `PROJ-12`: all three
-    /// become parts of addresses and of branch names.
+    /// [`InvalidId`] when the site is not a host name, the id is not a number, or the key does not have the form
+    /// `PROJ-12`: all three become parts of URLs and of branch names.
     pub fn new(platform: PlatformId, site: &str, id: &str, key: &str) -> Result<Self, InvalidId> {
         let host = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-');
         if site.is_empty() || site.len() > 253 || !site.bytes().all(host) || site.starts_with(['.', '-']) {
@@ -147,7 +147,7 @@ impl TrackerRef {
         Ok(Self { platform, site: site.to_owned(), id: id.to_owned(), key: key.to_owned() })
     }
 
-    /// The project of a key of the form `PROJ-12`.
+    /// Returns the project of a key of the form `PROJ-12`.
     fn project_of(key: &str) -> Option<&str> {
         let (project, number) = key.rsplit_once('-')?;
         let digits = (1..=15).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit());
@@ -156,22 +156,23 @@ impl TrackerRef {
         (digits && fits && project.bytes().all(name)).then_some(project)
     }
 
-    /// The project that the issue is in.
+    /// Returns the key of the issue's project.
     pub fn project(&self) -> &str {
         Self::project_of(&self.key).unwrap_or_default()
     }
 
-    /// The issue's page.
+    /// Returns the URL of the issue's page.
     pub fn url(&self) -> String {
         format!("https://{}/browse/{}", self.site, self.key)
     }
 
-    /// The number of the key, for people; and one that no forge gives, by which the issue is told from those of the
-    /// repository itself. (Below 2^53, so that programs that know only floating-point numbers read it.)
+    /// Returns the number of the key, for display, and an API number that no forge assigns, which distinguishes the
+    /// issue from those of the repository itself. (Below 2^53, so that JSON parsers with floating-point numbers only
+    /// can read it.)
     fn number(&self) -> IssueNumber {
         const NO_FORGE: u64 = 1 << 52;
         let place = format!("{} {} {}", self.platform, self.site, self.id);
-        // FNV-1a: the same on every machine and in every version, which the hash of the standard library is not.
+        // FNV-1a is the same on every machine and in every version, unlike the hash of the standard library.
         let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         let hash = place.bytes().fold(0xcbf2_9ce4_8422_2325, fnv);
         let display = self.key.rsplit_once('-').and_then(|(_, number)| number.parse().ok()).unwrap_or_default();
@@ -179,47 +180,47 @@ impl TrackerRef {
     }
 }
 
-/// How the outside knows an issue.
+/// The reference to an issue on its forge or tracker.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct IssueRef {
-    /// The forge with its code.
+    /// The forge of the repository.
     pub platform: PlatformId,
-    /// In which repository.
+    /// The repository.
     pub repo: RepoName,
-    /// Under which number.
+    /// The issue's numbers.
     pub number: IssueNumber,
-    /// Where people talk about it, when that is not the forge.
+    /// The tracker of the issue, if that is not the forge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracker: Option<TrackerRef>,
 }
 
 impl IssueRef {
-    /// An issue of a forge.
+    /// Creates the reference to an issue of a forge.
     pub const fn on_forge(platform: PlatformId, repo: RepoName, number: IssueNumber) -> Self {
         Self { platform, repo, number, tracker: None }
     }
 
-    /// An issue of a tracker whose code is in a repository of a forge.
+    /// Creates the reference to an issue of a tracker whose repository is on a forge.
     pub fn tracked(platform: PlatformId, repo: RepoName, tracker: TrackerRef) -> Self {
         Self { platform, repo, number: tracker.number(), tracker: Some(tracker) }
     }
 
-    /// The number that its platform knows it by in calls: Jira's own id for an issue of Jira.
+    /// Returns the number for API calls to its platform: for an issue of Jira, Jira's id.
     pub fn called_number(&self) -> u64 {
         self.tracker.as_ref().map_or(self.number.api, |tracker| tracker.id.parse().unwrap_or_default())
     }
 
-    /// The number for programs that show it: that of the key for an issue of a tracker.
+    /// Returns the number to display: for an issue of a tracker, the number of the key.
     pub fn shown_number(&self) -> u64 {
         if self.tracker.is_some() { self.number.display } else { self.number.api }
     }
 
-    /// The key, where there is one.
+    /// Returns the key of a tracker's issue.
     pub fn key(&self) -> Option<&str> {
         self.tracker.as_ref().map(|tracker| tracker.key.as_str())
     }
 
-    /// What people call it: `#12` on a forge, `PROJ-12` in a tracker.
+    /// Returns the name that users see: `#12` on a forge, `PROJ-12` in a tracker.
     pub fn name(&self) -> String {
         self.tracker.as_ref().map_or_else(|| format!("#{}", self.number), |tracker| tracker.key.clone())
     }
@@ -234,38 +235,38 @@ impl std::fmt::Display for IssueRef {
     }
 }
 
-/// An issue as we keep it.
+/// An issue as this server stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Issue {
-    /// Ours.
+    /// The issue's id.
     pub id: IssueId,
-    /// The outside's.
+    /// The reference to it on its forge or tracker.
     pub source: IssueRef,
-    /// One line.
+    /// The title, one line.
     pub title: String,
-    /// Markdown, as the reporter wrote it.
+    /// The text as the reporter wrote it, Markdown.
     pub body: String,
-    /// Who reported it; empty when the platform does not say.
+    /// The login of the reporter; empty if the platform does not provide it.
     pub author: String,
-    /// The names of its labels, as they were last told.
+    /// The names of its labels, as last received.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
-    /// The person who added it here; none for one that came by a webhook.
+    /// The user who added it here; `None` for an issue from a webhook.
     #[serde(default)]
     pub owner: Option<UserId>,
-    /// Where it stands.
+    /// The status.
     pub status: IssueStatus,
-    /// When we first saw it.
+    /// When it was stored first.
     pub created_at: Timestamp,
-    /// When we last changed it.
+    /// When it was changed here last.
     pub updated_at: Timestamp,
 }
 
 impl Issue {
-    /// The issue after `event`.
+    /// Returns the issue after `event`.
     ///
     /// # Errors
-    /// [`Refused`] as [`IssueStatus::on`] says.
+    /// [`Refused`], as [`IssueStatus::on`] describes.
     pub fn advance(mut self, event: IssueEvent, now: Timestamp) -> Result<Self, Refused> {
         self.status = self.status.on(event)?;
         self.updated_at = now;

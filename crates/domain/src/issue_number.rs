@@ -1,4 +1,4 @@
-//! The two numbers of an issue, never mixed.
+//! The two numbers of an issue.
 
 use std::fmt;
 
@@ -6,23 +6,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::InvalidId;
 
-/// An issue's number for the platform's API, and the one that people see (`docs/requirements.md#r228`).
+/// An issue's number for the platform's API, and the one that users see (`docs/requirements.md#r228`).
 ///
-/// On GitHub both are the same; on GitCode the API takes the number within the repository while messages may show
+/// On GitHub both are the same; on GitCode the API uses the number within the repository while messages may show
 /// another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct IssueNumber {
-    /// For calls to the platform.
+    /// The number for API calls to the platform.
     pub api: u64,
-    /// For messages to people only.
+    /// The number for messages to users only.
     pub display: u64,
 }
 
 impl IssueNumber {
-    /// Reads a number from outside, of a platform where both are the same.
+    /// Validates a number of a platform where both are the same.
     ///
     /// # Errors
-    /// [`InvalidId`] above 2^63 - 1, which no platform reaches and no database keeps.
+    /// [`InvalidId`] above 2^63 - 1, which the databases cannot store.
     pub fn parse(number: u64) -> Result<Self, InvalidId> {
         if i64::try_from(number).is_ok() {
             Ok(Self::same(number))
@@ -31,13 +31,13 @@ impl IssueNumber {
         }
     }
 
-    /// A platform where both numbers are the same.
+    /// Creates the number of a platform where both are the same.
     pub const fn same(number: u64) -> Self {
         Self { api: number, display: number }
     }
 }
 
-/// Shows the number for people.
+/// Formats the number for display.
 impl fmt::Display for IssueNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.display.fmt(f)

@@ -1,4 +1,5 @@
-//! Jira Cloud: the sites that this server is linked to, and the people and conversations there (`docs/requirements.md#jira`).
+//! Jira Cloud: the sites that this server is linked to, and their users and conversations
+//! (`docs/requirements.md#jira`).
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,17 +14,17 @@ pub const JIRA: PlatformId = PlatformId::from_static("jira");
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkStatus {
-    /// It is.
+    /// It is in use.
     Active,
-    /// It is kept, and nothing comes of what it sends.
+    /// It is stored, and its events are rejected.
     Inactive,
 }
 
 impl LinkStatus {
-    /// Both.
+    /// Both states.
     pub const ALL: [Self; 2] = [Self::Active, Self::Inactive];
 
-    /// The name in JSON and in the store.
+    /// Returns the name in JSON and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -31,7 +32,7 @@ impl LinkStatus {
         }
     }
 
-    /// Reads [`Self::as_str`] back.
+    /// Parses the result of [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
@@ -40,17 +41,17 @@ impl LinkStatus {
 /// A Jira site that this server is linked to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workspace {
-    /// Ours.
+    /// This server's id.
     pub id: WorkspaceId,
     /// The site's host, such as `acme.atlassian.net`.
     pub name: String,
-    /// Atlassian's id of it; known once somebody has linked their account, or an administrator has said it.
+    /// Atlassian's cloud id of it; known once a user has linked an account or an administrator has entered it.
     pub cloud_id: Option<String>,
-    /// Who may change it and its secrets.
+    /// The user who may change it and its secrets.
     pub admin: UserId,
-    /// Whether what it sends is taken.
+    /// Whether its deliveries are accepted.
     pub status: LinkStatus,
-    /// The account that our comments are written by, as far as it is known.
+    /// The account that writes this server's comments, if known.
     pub own_account: Option<String>,
     /// When it was added.
     pub created_at: Timestamp,
@@ -58,10 +59,10 @@ pub struct Workspace {
     pub updated_at: Timestamp,
 }
 
-/// Reads a site's name: its host in lower case.
+/// Parses a site's name and returns its host in lower case.
 ///
 /// # Errors
-/// [`InvalidId`] when it is no host's name.
+/// [`InvalidId`] when it is not a host name.
 pub fn site_name(text: &str) -> Result<String, InvalidId> {
     let name = text.to_ascii_lowercase();
     let label = |label: &str| {
@@ -75,65 +76,65 @@ pub fn site_name(text: &str) -> Result<String, InvalidId> {
     }
 }
 
-/// Where the code of a Jira project is.
+/// The repository of a Jira project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProjectRepository {
     /// The project's key, such as `PROJ`.
     pub project: String,
     /// The forge.
     pub platform: PlatformId,
-    /// The repository there.
+    /// The repository on the forge.
     pub repo: RepoName,
 }
 
-/// A person of this server and their account in a site.
+/// The link between a user of this server and their account of a site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JiraUser {
-    /// Ours.
+    /// This server's id.
     pub id: JiraUserId,
-    /// The person.
+    /// The user.
     pub user_id: UserId,
-    /// The Atlassian account. Names and addresses change and may be hidden; this stays.
+    /// The id of the Atlassian account, which stays while names and e-mail addresses change and may be hidden.
     pub account: String,
     /// The site.
     pub workspace_id: WorkspaceId,
-    /// The name at Atlassian when the link was made, for people.
+    /// The display name at Atlassian when the link was created.
     pub display_name: String,
-    /// Whether what they ask for is done.
+    /// Whether the user's requests are accepted.
     pub status: LinkStatus,
-    /// When it was first made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it was last made or ended.
+    /// When it was last renewed or ended.
     pub updated_at: Timestamp,
 }
 
-/// What one linked person and we say to each other on one issue.
+/// The conversation between a linked user and this server on one issue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conversation {
-    /// Ours.
+    /// This server's id.
     pub id: ConversationId,
     /// The site.
     pub workspace_id: WorkspaceId,
     /// Jira's id of the issue.
     pub issue_id: String,
-    /// Its key, as it was last told.
+    /// The issue's key, as last received.
     pub issue_key: String,
-    /// With whom.
+    /// The user's link.
     pub jira_user_id: JiraUserId,
-    /// Where the code is, once that is known.
+    /// The repository, once it is known.
     pub repository: Option<(PlatformId, RepoName)>,
-    /// What was asked for and waits until the repository is named.
+    /// The request that waits until the user names the repository.
     pub asked: Option<Asked>,
-    /// When it began.
+    /// When it started.
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
 }
 
-/// A wish whose repository was asked for.
+/// A request that waits for its repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
-    /// What was said.
+    /// The text of the request.
     pub instructions: Option<String>,
 }
 

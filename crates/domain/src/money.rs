@@ -1,4 +1,4 @@
-//! What a job may spend, and what it spent.
+//! Model usage and budgets.
 
 use std::ops::AddAssign;
 
@@ -7,25 +7,25 @@ use serde::{Deserialize, Serialize};
 /// Model usage: of one call, one stage or one job.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Calls that were answered.
+    /// The answered calls.
     pub calls: u32,
-    /// Tokens sent.
+    /// The tokens of the prompts.
     pub prompt_tokens: u64,
-    /// Tokens received.
+    /// The tokens of the answers.
     pub completion_tokens: u64,
-    /// Price in millionths of the currency unit that the prices were given in; 0 when no price is configured.
+    /// The cost in millionths of the currency unit of the configured prices; 0 if no price is configured.
     pub cost_micros: u64,
 }
 
 impl Usage {
-    /// Tokens in both directions.
+    /// The tokens of prompts and answers together.
     pub const fn tokens(&self) -> u64 {
         self.prompt_tokens + self.completion_tokens
     }
 }
 
 impl Usage {
-    /// What is left of it without another.
+    /// Returns the difference to another usage, at least 0.
     #[must_use]
     pub const fn without(&self, other: &Self) -> Self {
         Self {
@@ -46,19 +46,20 @@ impl AddAssign for Usage {
     }
 }
 
-/// The most that may be spent on the model; 0 stands for no limit.
+/// The limits on model usage; 0: no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
-    /// Tokens in both directions.
+    /// The tokens of prompts and answers together.
     pub max_tokens: u64,
-    /// Calls.
+    /// The number of calls.
     pub max_calls: u32,
-    /// Money, in millionths of the unit that the model's prices are given in.
+    /// The cost in millionths of the currency unit of the configured prices.
     pub max_cost_micros: u64,
 }
 
 impl Budget {
-    /// What a call that may cost so much would exceed, in words, where so much is spent; `None` while there is room.
+    /// Returns the limit that a further call would exceed, as text, given the usage so far and the most that the call
+    /// may cost; `None` if it exceeds none.
     pub fn no_room_for(&self, spent: &Usage, call: &Usage) -> Option<String> {
         let full = |spent: u64, call: u64, most: u64| most > 0 && spent.saturating_add(call) > most;
         let might = |part: u64| if part == 0 { String::new() } else { format!(", and the next call may take {part}") };
@@ -75,7 +76,7 @@ impl Budget {
     }
 }
 
-/// Money in its unit, to the hundredth of a hundredth.
+/// Formats an amount in its currency unit with four decimals.
 fn amount(micros: u64) -> String {
     format!("{}.{:04}", micros / 1_000_000, micros % 1_000_000 / 100)
 }

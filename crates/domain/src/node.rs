@@ -1,4 +1,4 @@
-//! Nodes: machines that execute tasks, what a job asks of one, and which one gets it.
+//! Nodes: machines that execute tasks, the requirements of jobs, and the selection of a node.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,23 +10,23 @@ use serde::{Deserialize, Serialize};
 use crate::NodeId;
 use crate::id::InvalidId;
 
-/// How often a node says that it is there.
+/// The interval of a node's heartbeats.
 pub const HEARTBEAT: SignedDuration = SignedDuration::from_secs(10);
-/// A node that was silent for so many of them is not given anything.
+/// The number of missed heartbeats after which a node gets no tasks.
 const MISSED: i32 = 3;
-/// With less room on its disk, in bytes, a node is not given anything.
+/// The free disk space, in bytes, below which a node gets no tasks.
 pub const MIN_DISK: u64 = 512 << 20;
 
-/// Something that a node has and a job may need: `gpu`, `linux`, `command:aider`.
+/// A capability of a node that a job can require: `gpu`, `linux`, `command:aider`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Label(String);
 
 impl Label {
-    /// The longest label.
+    /// The longest accepted label, in characters.
     pub const MAX_LEN: usize = 60;
 
-    /// Reads a label; upper and lower case are one.
+    /// Parses a label and converts it to lower case.
     ///
     /// # Errors
     /// [`InvalidId`] when it is empty, longer than [`Self::MAX_LEN`], or holds anything but ASCII letters, digits and
@@ -40,7 +40,7 @@ impl Label {
         }
     }
 
-    /// The label as text.
+    /// Returns the label as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -66,24 +66,24 @@ impl From<Label> for String {
     }
 }
 
-/// What a job asks of the node that runs it. As text it is one word for each: `node=…` and the labels, in order; so two
-/// jobs that ask for the same have the same text.
+/// The requirements of a job on its node. The text form has one word per requirement, `node=…` and the labels, in
+/// order, so that equal requirements have equal texts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Needs {
-    /// This node and no other.
+    /// The id of the only acceptable node.
     pub node: Option<NodeId>,
-    /// All of these.
+    /// The labels that the node must have.
     pub labels: BTreeSet<Label>,
 }
 
 impl Needs {
-    /// Whether any node will do.
+    /// Returns whether any node is acceptable.
     pub fn is_none(&self) -> bool {
         self.node.is_none() && self.labels.is_empty()
     }
 
-    /// Whether a node with these labels will do.
+    /// Returns whether a node with these labels is acceptable.
     pub fn are_met_by(&self, node: Option<NodeId>, labels: &BTreeSet<Label>) -> bool {
         (self.node.is_none() || self.node == node) && self.labels.is_subset(labels)
     }
@@ -126,21 +126,21 @@ impl From<Needs> for String {
     }
 }
 
-/// What makes the change in place of the built-in stages: a program that runs in the sandbox.
+/// The program that makes the change instead of the built-in stages; it runs in the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkCommand {
-    /// One that the node knows by this name.
+    /// The name of a preset that the node has.
     Preset(Label),
     /// A command line.
     Free(String),
 }
 
 impl WorkCommand {
-    /// What a node that can run it has.
+    /// Returns the label of nodes that can run it.
     ///
     /// # Panics
-    /// Never: a preset's name is a label that leaves room for the prefix.
+    /// Never panics: a preset's name is short enough for a label with the prefix.
     pub fn label(&self) -> Label {
         match self {
             Self::Preset(name) => Label(format!("command:{name}")),
@@ -162,22 +162,22 @@ impl fmt::Display for WorkCommand {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeMode {
-    /// It asks for them: it needs to reach the server only.
+    /// It polls the server, and needs no address of its own.
     Pull,
     /// The server sends them to this address.
     Push(String),
 }
 
-/// How a node is, as it said last.
+/// The health of a node, as last reported.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Health {
-    /// The machine's load in the last minute, for each of its processors.
+    /// The machine's load average of the last minute per processor.
     #[serde(default)]
     pub load: f64,
-    /// Room on its disk, in bytes; `None` when it does not know.
+    /// The free disk space, in bytes; `None` if unknown.
     #[serde(default)]
     pub disk_free: Option<u64>,
-    /// How many tasks it runs.
+    /// The number of running tasks.
     #[serde(default)]
     pub running: u32,
 }
@@ -185,56 +185,56 @@ pub struct Health {
 /// A machine that executes tasks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
-    /// Ours.
+    /// The node's id.
     pub id: NodeId,
-    /// What people call it; unique.
+    /// The unique name.
     pub name: Label,
-    /// What it has: what an administrator gave it, and what it found itself.
+    /// Its labels: those that an administrator gave it and those that it detected.
     pub labels: BTreeSet<Label>,
     /// How it gets its tasks.
     pub mode: NodeMode,
-    /// How many tasks it runs at the same time.
+    /// How many tasks it can run at the same time.
     pub capacity: u32,
-    /// Whether it finishes what it has and is given nothing more.
+    /// Whether it gets no new tasks and only finishes its running ones.
     pub draining: bool,
     /// Its version, once it has registered.
     pub version: Option<String>,
-    /// How it is.
+    /// Its health.
     pub health: Health,
     /// When it was added.
     pub created_at: Timestamp,
     /// When it registered; `None` until then.
     pub registered_at: Option<Timestamp>,
-    /// When it was last heard of.
+    /// When it last contacted the server.
     pub seen_at: Option<Timestamp>,
-    /// When it was last given a task.
+    /// When it last got a task.
     pub used_at: Option<Timestamp>,
 }
 
 impl Node {
-    /// Whether it was heard of lately.
+    /// Returns whether it contacted the server recently.
     pub fn is_online(&self, now: Timestamp) -> bool {
         self.registered_at.is_some()
             && self.seen_at.is_some_and(|seen| now.duration_since(seen) <= HEARTBEAT.saturating_mul(MISSED))
     }
 
-    /// Whether it may be given tasks at all.
+    /// Returns whether it can get tasks, regardless of its free capacity.
     pub fn is_ready(&self, now: Timestamp) -> bool {
         self.is_online(now) && !self.draining && self.health.disk_free.is_none_or(|free| free >= MIN_DISK)
     }
 }
 
-/// A node that may get a task.
+/// A candidate for a task.
 #[derive(Debug, Clone)]
 pub struct Candidate {
     /// The node.
     pub node: Node,
-    /// How many tasks it has now.
+    /// The number of its current tasks.
     pub running: u32,
 }
 
 impl Candidate {
-    /// How much of what it can run it runs, in thousandths.
+    /// Returns its used capacity, in thousandths.
     fn relative_load(&self) -> u64 {
         u64::from(self.running) * 1000 / u64::from(self.node.capacity.max(1))
     }
@@ -244,9 +244,9 @@ impl Candidate {
     }
 }
 
-/// The node that gets a task (`NodeSelectionService` of `docs/requirements.md#r130`): of those that are ready, have room and have what
-/// it needs, the one with the least relative load, then with the most recent success in that repository, then the one
-/// that was used least recently.
+/// Selects the node for a task (`NodeSelectionService` of `docs/requirements.md#r130`): of the ready nodes with free
+/// capacity that meet the requirements, the one with the least relative load, then with the most recent success in that
+/// repository, then the least recently used.
 pub fn choose<'a>(
     candidates: &'a [Candidate],
     needs: &Needs,

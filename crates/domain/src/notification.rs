@@ -1,4 +1,4 @@
-//! What people want to be told of, and where.
+//! Notification events and channels.
 
 use std::collections::BTreeSet;
 
@@ -7,26 +7,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ChannelId, IssueId, JobId, RepoName, UserId};
 
-/// Something that people want to be told of.
+/// An event that users can be notified of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NotificationEvent {
-    /// A job ended and did what it could.
+    /// A job succeeded.
     JobSucceeded,
-    /// A job ended and could not.
+    /// A job failed.
     JobFailed,
-    /// A person stopped a job.
+    /// A user cancelled a job.
     JobCancelled,
-    /// A job has a plan and waits for somebody to approve it.
+    /// The plan of a job waits for approval.
     PlanReady,
     /// A pull request was opened.
     PullRequestOpened,
-    /// A pull request of ours was merged.
+    /// A pull request of a job was merged.
     PullRequestMerged,
 }
 
 impl NotificationEvent {
-    /// All of them.
+    /// All values.
     pub const ALL: [Self; 6] = [
         Self::JobSucceeded,
         Self::JobFailed,
@@ -36,7 +36,7 @@ impl NotificationEvent {
         Self::PullRequestMerged,
     ];
 
-    /// The name in JSON and in the store.
+    /// Returns the name in JSON and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::JobSucceeded => "job_succeeded",
@@ -48,17 +48,17 @@ impl NotificationEvent {
         }
     }
 
-    /// Reads [`Self::as_str`] back.
+    /// Parses the result of [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|event| event.as_str() == text)
     }
 
-    /// In words, for people.
+    /// Returns the event as text for users.
     pub const fn words(self) -> &'static str {
         match self {
-            Self::JobSucceeded => "the job is done",
+            Self::JobSucceeded => "the job succeeded",
             Self::JobFailed => "the job failed",
-            Self::JobCancelled => "the job was stopped",
+            Self::JobCancelled => "the job was cancelled",
             Self::PlanReady => "the plan waits for approval",
             Self::PullRequestOpened => "a pull request was opened",
             Self::PullRequestMerged => "the pull request was merged",
@@ -66,7 +66,7 @@ impl NotificationEvent {
     }
 }
 
-/// How a channel is reached.
+/// The kind of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChannelKind {
@@ -74,19 +74,19 @@ pub enum ChannelKind {
     Webhook,
     /// An e-mail.
     Email,
-    /// An incoming webhook of Slack, or of whatever takes its form.
+    /// An incoming webhook of Slack or of a compatible service.
     Slack,
-    /// A bot of Feishu (Lark).
+    /// A custom bot of Feishu (Lark).
     Feishu,
-    /// A robot of `DingTalk`.
+    /// A custom robot of `DingTalk`.
     Dingtalk,
 }
 
 impl ChannelKind {
-    /// All of them.
+    /// All values.
     pub const ALL: [Self; 5] = [Self::Webhook, Self::Email, Self::Slack, Self::Feishu, Self::Dingtalk];
 
-    /// The name in JSON and in the store.
+    /// Returns the name in JSON and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Webhook => "webhook",
@@ -97,35 +97,35 @@ impl ChannelKind {
         }
     }
 
-    /// Reads [`Self::as_str`] back.
+    /// Parses the result of [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
-/// Where somebody is told.
+/// A notification channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Channel {
-    /// Ours.
+    /// The channel's id.
     pub id: ChannelId,
-    /// What its person calls it.
+    /// The name that its owner gave it.
     pub name: String,
-    /// How it is reached.
+    /// The kind.
     pub kind: ChannelKind,
-    /// An address: of a page or of a mailbox.
+    /// The URL or the e-mail address.
     pub target: String,
-    /// What is told there.
+    /// The subscribed events.
     pub events: BTreeSet<NotificationEvent>,
-    /// Of this repository only.
+    /// The only repository whose events are sent.
     pub repository: Option<RepoName>,
-    /// Of the issues that this person added only, and theirs to change; `None`: of all, and an administrator's.
+    /// The owner, who gets events of their own issues only; `None`: events of all issues, managed by administrators.
     pub owner: Option<UserId>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 
 impl Channel {
-    /// Whether this is told there.
+    /// Returns whether a notice is sent to this channel.
     pub fn wants(&self, notice: &Notice) -> bool {
         let here =
             self.repository.as_ref().is_none_or(|repo| repo.to_string().eq_ignore_ascii_case(&notice.repository));
@@ -133,42 +133,42 @@ impl Channel {
     }
 }
 
-/// What is told.
+/// The content of a notification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// What happened.
+    /// The event.
     pub event: NotificationEvent,
-    /// When.
+    /// The time of the event.
     pub at: Timestamp,
-    /// Where, `owner/name`.
+    /// The repository, `owner/name`.
     pub repository: String,
-    /// The issue here.
+    /// The id of the issue.
     pub issue_id: IssueId,
-    /// Its number, as people know it.
+    /// The issue's number or key for display.
     pub issue_number: u64,
-    /// Its title.
+    /// The issue's title.
     pub issue_title: String,
-    /// Its page.
+    /// The URL of the issue's page.
     pub issue_url: String,
-    /// The person who added it here.
+    /// The user who added the issue here.
     pub owner: Option<UserId>,
-    /// The job.
+    /// The id of the job.
     pub job_id: JobId,
-    /// What may be said of its result.
+    /// The verdict on the job's result.
     pub verdict: Option<String>,
-    /// Why it failed.
+    /// The job's error.
     pub reason: Option<String>,
-    /// The page of the pull request.
+    /// The URL of the pull request.
     pub pull_request_url: Option<String>,
 }
 
 impl Notice {
-    /// One line.
+    /// Returns the notice as one line.
     pub fn headline(&self) -> String {
         format!("{}#{} {}: {}", self.repository, self.issue_number, self.issue_title, self.event.words())
     }
 
-    /// A few lines.
+    /// Returns the notice as a few lines.
     pub fn text(&self) -> String {
         let verdict = self.verdict.as_ref().map(|verdict| format!("Result: {}", verdict.replace('_', " ")));
         let reason = self.reason.as_ref().map(|reason| format!("Reason: {reason}"));

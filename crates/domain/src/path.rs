@@ -1,36 +1,36 @@
-//! Paths inside a repository, safe by construction.
+//! Validated paths inside a repository.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The text cannot be a path inside a repository.
+/// The error for a text that is not a valid path inside a repository.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{path}` cannot be a path in the repository: {reason}")]
 pub struct InvalidPath {
     /// The text, cut to a length that fits an error message.
     pub path: String,
-    /// What is wrong with it.
+    /// The rule that it breaks.
     pub reason: &'static str,
 }
 
-/// A relative path with `/` between its parts that cannot leave the repository or touch git's own folder.
+/// A relative path with `/` separators that cannot leave the repository or enter `.git`.
 ///
-/// Every path from an issue, a plan, a model or a repository becomes one of these before a file is touched. It says
-/// nothing about symbolic links: the workspace checks those when it opens the file.
+/// Every path from an issue, a plan, a model or a repository is validated by this type before a file is accessed.
+/// Symbolic links are not covered: the workspace checks those when it opens the file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RepoPath(String);
 
 impl RepoPath {
-    /// The longest path that is accepted, in bytes (Linux's `PATH_MAX`).
+    /// The longest accepted path, in bytes (Linux's `PATH_MAX`).
     pub const MAX_LEN: usize = 4096;
 
-    /// Reads a path that came from outside. A leading `./` is dropped.
+    /// Parses a path from outside. A leading `./` is removed.
     ///
     /// # Errors
-    /// [`InvalidPath`] when it is empty, absolute or too long, holds `..`, `.git` (in any spelling that a file system
-    /// folds to it), NUL, a control character or a backslash, or names a Windows device.
+    /// [`InvalidPath`] when it is empty, absolute or too long, contains `..`, `.git` (in any spelling that a file
+    /// system treats as equal), NUL, a control character or a backslash, or names a Windows device.
     pub fn parse(path: &str) -> Result<Self, InvalidPath> {
         let trimmed = path.strip_prefix("./").unwrap_or(path);
         match Self::fault(trimmed) {
@@ -39,24 +39,24 @@ impl RepoPath {
         }
     }
 
-    /// The path.
+    /// Returns the path as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The last part.
+    /// Returns the last component.
     pub fn file_name(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or(&self.0)
     }
 
-    /// The last part's ending without its dot, as written.
+    /// Returns the extension of the last component, without its dot and in its original case.
     pub fn extension(&self) -> Option<&str> {
         self.file_name().rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map(|(_, ending)| ending)
     }
 
-    /// Why a machine must not change this file, in words; `None` when it may.
+    /// Returns the reason why a job must not change this file; `None` if it may.
     ///
-    /// Such files run with secrets (CI), steer other agents, pin what is installed, or hold secrets.
+    /// Such files run with secrets (CI), control other agents, pin dependencies, or contain secrets.
     pub fn protection(&self) -> Option<&'static str> {
         let path = self.0.to_lowercase();
         let name = path.rsplit('/').next().unwrap_or_default();
@@ -78,7 +78,7 @@ impl RepoPath {
             return Some("it steers editors and agents");
         }
         if ends(&[".lock", "-lock.json", "-lock.yaml", ".lockb"]) || matches!(name, "go.sum" | "npm-shrinkwrap.json") {
-            return Some("it pins what is installed");
+            return Some("it pins dependencies");
         }
         if name == ".env" || name.starts_with(".env.") || ends(&[".pem", ".key", ".p12", ".pfx", ".keystore"]) {
             return Some("it may hold secrets");
@@ -86,7 +86,7 @@ impl RepoPath {
         None
     }
 
-    /// Whether this is a test, by its name or folder.
+    /// Returns whether this is a test, by its name or folder.
     pub fn is_test(&self) -> bool {
         let path = self.0.to_lowercase();
         let name = path.rsplit('/').next().unwrap_or_default();
@@ -113,7 +113,7 @@ impl RepoPath {
     }
 
     fn part_fault(part: &str) -> Option<&'static str> {
-        // Zero-width characters are dropped by some file systems, which would turn `.g\u{200c}it` into `.git`.
+        // Some file systems ignore zero-width characters, which would turn `.g\u{200c}it` into `.git`.
         let folded: String =
             part.chars().filter(|c| !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')).collect();
         let folded = folded.trim_end_matches(['.', ' ']).to_ascii_lowercase();

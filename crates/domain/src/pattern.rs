@@ -1,5 +1,5 @@
-//! Regular expressions of the fields that people fill in: what the API's description promises and what is accepted are
-//! the same text. Whoever matches them brings the engine.
+//! Regular expressions of input fields, shared by the API's description and the validation. This crate does not match
+//! them, so that it needs no regex engine.
 
 /// The name of a node, and a label.
 pub const LABEL: &str = "^[A-Za-z0-9._:-]{1,60}$";
@@ -10,7 +10,7 @@ pub const SITE: &str = "^[A-Za-z0-9](-?[A-Za-z0-9]){0,30}(\\.[A-Za-z0-9](-?[A-Za
 /// The e-mail address of a service account.
 pub const SERVICE_ACCOUNT: &str = "^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,180}$";
 
-/// A secret: one word.
+/// A secret: one word without whitespace.
 pub const SECRET: &str = "^[!-~]{8,1000}$";
 
 /// Atlassian's id of a site.
@@ -19,13 +19,13 @@ pub const CLOUD_ID: &str = "^[A-Za-z0-9-]{1,64}$";
 /// The key of a Jira project.
 pub const PROJECT: &str = "^[A-Z][A-Z0-9_]{0,79}$";
 
-/// The address of a chat or webhook: a host name or IPv4 address, a port, a path. No user name, and no `--` in a host
-/// label: what looks like punycode without being it is refused by the address parser.
+/// The URL of a chat or webhook: a host name or IPv4 address, a port, a path. No user name, and no `--` in a host
+/// label, because the URL parser rejects invalid punycode.
 pub const CHANNEL_URL: &str = "^https?://(([A-Za-z0-9](-?[A-Za-z0-9]){0,30}\\.){0,9}[A-Za-z](-?[A-Za-z0-9]){0,30}\
     |((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])\\.){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9]))\
     (:([1-5]?[0-9]{1,4}|6[0-4][0-9]{3}))?(/[!-~]{0,400})?$";
 
-/// A mailbox.
+/// An e-mail address.
 pub const MAILBOX: &str = "^([A-Za-z0-9!#$%&'*+/=?^_{|}~-]{1,64}\
     |[A-Za-z0-9!#$%&'*+/=?^_{|}~-]{1,20}(\\.[A-Za-z0-9!#$%&'*+/=?^_{|}~-]{1,20}){1,2}\
     |[A-Za-z0-9!#$%&'*+/=?^_{|}~-]{1,12}(\\.[A-Za-z0-9!#$%&'*+/=?^_{|}~-]{1,12}){3,4})\
@@ -35,5 +35,5 @@ pub const MAILBOX: &str = "^([A-Za-z0-9!#$%&'*+/=?^_{|}~-]{1,64}\
 pub const REPOSITORY: &str = "^([A-Za-z0-9_]|\\.{1,2}[A-Za-z0-9_-])[A-Za-z0-9._-]{0,90}\
     /([A-Za-z0-9_]|\\.{1,2}[A-Za-z0-9_-])[A-Za-z0-9._-]{0,90}$";
 
-/// How many labels a node or a start may name.
+/// The most labels that a node or a request to start a job may have.
 pub const MAX_LABELS: usize = 50;

@@ -1,37 +1,37 @@
-//! What is counted when a job ends.
+//! Statistics of job runs.
 
 use jiff::Timestamp;
 
 use crate::{Job, JobStatus, Usage};
 
-/// Buckets for each doubling of a duration: what is read back is right to within a tenth.
+/// The number of buckets per doubling of a duration, which makes results accurate to within 10 %.
 const PER_DOUBLING: f64 = 4.0;
-/// The last bucket begins after about half a year.
+/// The last bucket, which starts at about half a year.
 const LAST_BUCKET: u16 = 96;
 
-/// How a run of a job ended, for statistics. A job that is restarted has several runs.
+/// The result of a run of a job, for statistics. A job that is restarted has several runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunRecord {
     /// The day of the end, UTC, `2026-11-22`.
     pub day: String,
     /// The repository, `owner/name`.
     pub repository: String,
-    /// The node that worked last; empty when none did.
+    /// The node that ran it last; empty if none did.
     pub node: String,
-    /// The model; empty when none was asked.
+    /// The model; empty if none was used.
     pub model: String,
-    /// Succeeded, failed or cancelled.
+    /// The final status: succeeded, failed or cancelled.
     pub outcome: JobStatus,
-    /// From the acceptance to the first lease, as a bucket.
+    /// The time from the acceptance to the first lease, as a bucket.
     pub wait: u16,
-    /// From the first lease to the end, as a bucket; none for a job that never ran.
+    /// The time from the first lease to the end, as a bucket; `None` for a job that never ran.
     pub run: Option<u16>,
-    /// What the model cost.
+    /// The model usage.
     pub usage: Usage,
 }
 
 impl RunRecord {
-    /// What is counted of a job that has ended now; `None` for one that has not.
+    /// Returns the record of a job that has just ended; `None` for one that has not.
     pub fn of(job: &Job, node: &str, model: &str) -> Option<Self> {
         let ended = job.ended_at.filter(|_| job.status().is_terminal())?;
         let usage = job.usage();
@@ -48,7 +48,7 @@ impl RunRecord {
     }
 }
 
-/// The bucket of a duration.
+/// Returns the bucket of a duration.
 fn bucket(from: Timestamp, to: Timestamp) -> u16 {
     let seconds = to.duration_since(from).as_secs_f64().max(0.0);
     let number = ((seconds + 1.0).log2() * PER_DOUBLING).floor();
@@ -57,7 +57,7 @@ fn bucket(from: Timestamp, to: Timestamp) -> u16 {
     number
 }
 
-/// The duration in the middle of a bucket, in seconds.
+/// Returns the duration in the middle of a bucket, in seconds.
 pub fn bucket_seconds(bucket: u16) -> f64 {
     ((f64::from(bucket) + 0.5) / PER_DOUBLING).exp2() - 1.0
 }

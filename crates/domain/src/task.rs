@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{BranchName, IssueId, Job, JobId, Refused, TaskId};
 
-/// Where a task stands.
+/// The status of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskStatus {
-    /// Given to a node that has not begun.
+    /// Assigned to a node that has not started it.
     Pending,
-    /// The node works on it.
+    /// The node is running it.
     Running,
     /// The node reported a branch.
     Success,
@@ -19,14 +19,14 @@ pub enum TaskStatus {
     Failed,
 }
 
-/// What can happen to a task.
+/// The events of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TaskEvent {
-    /// The node began.
+    /// The node started it.
     Started,
-    /// The node ended well.
+    /// The node completed it.
     Succeeded,
-    /// The node ended badly.
+    /// The node failed it.
     Failed,
     /// The node stopped answering; the job is dispatched again.
     NodeLost,
@@ -36,7 +36,7 @@ impl TaskStatus {
     /// All states.
     pub const ALL: [Self; 4] = [Self::Pending, Self::Running, Self::Success, Self::Failed];
 
-    /// The next state.
+    /// Returns the next state.
     ///
     /// # Errors
     /// [`Refused`] for every pair that `docs/pipeline.md#the-state-machines` does not name.
@@ -51,7 +51,7 @@ impl TaskStatus {
         }
     }
 
-    /// The status as it stands in JSON and in the store.
+    /// Returns the name in JSON and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -61,7 +61,7 @@ impl TaskStatus {
         }
     }
 
-    /// Reads [`Self::as_str`] back.
+    /// Parses the result of [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
@@ -71,7 +71,7 @@ impl TaskEvent {
     /// All events.
     pub const ALL: [Self; 4] = [Self::Started, Self::Succeeded, Self::Failed, Self::NodeLost];
 
-    /// The event as a verb phrase, for messages.
+    /// Returns the event as a verb phrase, for messages.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Started => "start",
@@ -85,34 +85,34 @@ impl TaskEvent {
 /// The name of the node that is part of the server process.
 pub const EMBEDDED_NODE: &str = "embedded";
 
-/// A task as we keep it.
+/// A task as this server stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
-    /// Ours.
+    /// The task's id.
     pub id: TaskId,
-    /// The job that it carries out.
+    /// The job that it runs.
     pub job_id: JobId,
     /// The issue that the job is for.
     pub issue_id: IssueId,
-    /// The node that has it; [`EMBEDDED_NODE`] for the server itself.
+    /// The name of its node; [`EMBEDDED_NODE`] for the server itself.
     pub node: String,
-    /// Where it stands.
+    /// The status.
     pub status: TaskStatus,
-    /// Which dispatch of the job this is, from 1.
+    /// The number of this dispatch of the job, from 1.
     pub attempt: u32,
-    /// The number of the last event that its node told, so that one that is told twice counts once.
+    /// The sequence number of the last event that its node reported, for deduplication of repeated reports.
     #[serde(default)]
     pub last_report: u64,
-    /// The model that whoever works on it asks; empty before it has begun, and where none is asked.
+    /// The model that the worker uses; empty before the start, and if none is used.
     #[serde(default)]
     pub model: String,
-    /// The branch that came out.
+    /// The resulting branch.
     pub result_branch: Option<BranchName>,
-    /// Why it failed.
+    /// The error, if it failed.
     pub error_message: Option<String>,
     /// When it was dispatched.
     pub created_at: Timestamp,
-    /// When the node began.
+    /// When the node started it.
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub completed_at: Option<Timestamp>,
@@ -121,7 +121,7 @@ pub struct Task {
 }
 
 impl Task {
-    /// The first task of a job. It has the job's own UUID, so that it can be named before a node has it.
+    /// Creates the first task of a job. It has the job's own UUID, so that its id is known before a node has it.
     pub fn first(job: &Job, node: &str, now: Timestamp) -> Self {
         Self {
             id: TaskId::first_of(job.id),
@@ -141,10 +141,10 @@ impl Task {
         }
     }
 
-    /// The task after `event`.
+    /// Returns the task after `event`.
     ///
     /// # Errors
-    /// [`Refused`] as [`TaskStatus::on`] says.
+    /// [`Refused`], as [`TaskStatus::on`] describes.
     pub fn advance(mut self, event: TaskEvent, now: Timestamp) -> Result<Self, Refused> {
         self.status = self.status.on(event)?;
         self.updated_at = now;

@@ -1,49 +1,50 @@
-//! What people write and do to start a job: the command grammar, and the rules of who may.
+//! Commands in comments: their grammar, and the allow-lists.
 
 use serde::{Deserialize, Serialize};
 
-/// A wish that was addressed to us in a comment.
+/// A command to this server in a comment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
     /// Fix the issue.
     Fix {
-        /// What else the comment says, as it was written.
+        /// The rest of the comment, as written.
         instructions: Option<String>,
     },
-    /// Say what can be asked.
+    /// List the commands.
     Help,
-    /// Say where the job stands.
+    /// Show the status of the job.
     Status,
-    /// Stop the job.
+    /// Cancel the job.
     Cancel,
-    /// Start the failed job again.
+    /// Restart the failed job.
     Retry,
-    /// Stop what runs, and fix the issue anew.
+    /// Cancel the running job and fix the issue from the beginning.
     Restart {
-        /// What else the comment says, as it was written.
+        /// The rest of the comment, as written.
         instructions: Option<String>,
     },
-    /// We were mentioned, but not asked for anything that we know.
+    /// A mention without a known command.
     Unknown {
-        /// The first word after the mention; empty when there was none.
+        /// The first word after the mention; empty if there is none.
         word: String,
     },
 }
 
-/// The longest text of instructions that is kept, in characters.
+/// The longest stored instructions, in characters.
 pub const MAX_INSTRUCTIONS: usize = 8_000;
 
 /// Finds the first command in a comment: `@<app-name>` as a whole word, then a verb.
 ///
 /// The mention counts in any case, but not inside quoted lines, code spans, code blocks or HTML comments, and not as
-/// part of a longer name, an e-mail address or a path. `None` when we are not mentioned.
+/// part of a longer name, an e-mail address or a path. `None` without a mention.
 pub fn find_command(comment: &str, app_name: &str) -> Option<Command> {
     let text = visible_text(comment);
     after_mention(&text, app_name).map(command_of)
 }
 
-/// The same where any mention asks for a fix, as it does in Jira (`docs/requirements.md#jira`): what follows it is what is asked for.
+/// Does the same, except that every mention without a command requests a fix, as in Jira (`docs/requirements.md#jira`):
+/// the text after it is the instructions.
 pub fn find_request(comment: &str, app_name: &str) -> Option<Command> {
     let text = visible_text(comment);
     let after = after_mention(&text, app_name)?;
@@ -53,7 +54,7 @@ pub fn find_request(comment: &str, app_name: &str) -> Option<Command> {
     })
 }
 
-/// The verb behind a mention, with what stands behind it.
+/// Returns the verb after a mention, and the text after it.
 fn command_of(after: &str) -> Command {
     let (first_line, rest) = after.split_once('\n').unwrap_or((after, ""));
     let first_line = first_line.trim_start_matches([',', ':', '，', '：', ' ', '\t']);
@@ -77,8 +78,8 @@ fn instructions(tail: &str, rest: &str) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// The comment without what its writer did not say themselves: quoted lines, code and HTML comments. What is taken out
-/// leaves a space, so that two words do not become one.
+/// Returns the comment without quoted lines, code and HTML comments. Each is replaced by a space, so that two words do
+/// not become one.
 pub fn visible_text(comment: &str) -> String {
     let without_comments = without_html_comments(comment);
     let mut out = String::with_capacity(without_comments.len());
@@ -104,7 +105,7 @@ pub fn visible_text(comment: &str) -> String {
     out
 }
 
-/// A line that opens or closes a code block: its mark, how many, and what stands behind.
+/// A line that opens or closes a code block: the fence's character, its length, and the rest of the line.
 fn fence_of(line: &str) -> Option<(char, usize, &str)> {
     let mark = line.chars().next().filter(|c| matches!(c, '`' | '~'))?;
     let length = line.chars().take_while(|c| *c == mark).count();
@@ -118,7 +119,7 @@ fn without_html_comments(text: &str) -> String {
     while let Some(start) = rest.find("<!--") {
         out.push_str(&rest[..start]);
         out.push(' ');
-        // A comment that never ends hides all that follows, as it does on the page.
+        // An unclosed comment hides all that follows, as in rendered Markdown.
         rest = rest[start..].find("-->").map_or("", |end| &rest[start + end + 3..]);
     }
     out.push_str(rest);
@@ -177,7 +178,7 @@ fn ends_name(after: &str) -> bool {
     let mut chars = after.chars();
     match chars.next() {
         None => true,
-        // Chinese is written without spaces: `@patchwright修复` means us.
+        // Chinese is written without spaces: `@patchwright修复` is a mention.
         Some(c) if is_cjk(c) => true,
         Some('.' | '@' | '/') => !chars.next().is_some_and(char::is_alphanumeric),
         Some('[') => false, // `@patchwright[bot]` names another account
@@ -189,29 +190,29 @@ const fn is_cjk(c: char) -> bool {
     matches!(c, '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{2fa1f}' | '\u{3000}'..='\u{303f}')
 }
 
-/// Who and what may start jobs.
+/// The users and repositories that may start jobs.
 ///
-/// Entries are compared without case. A `*` stands for any run of characters except `/`.
+/// Entries are compared without case. `*` matches any characters except `/`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AllowLists {
-    /// Logins; empty means everybody.
+    /// Logins; empty: everyone.
     pub users: Vec<String>,
-    /// Full repository names; empty means every repository.
+    /// Full repository names; empty: every repository.
     pub repos: Vec<String>,
 }
 
 impl AllowLists {
-    /// Whether this person may, as far as the list says.
+    /// Returns whether the list allows this user.
     pub fn admits_user(&self, login: &str) -> bool {
         self.users.is_empty() || self.names_user(login)
     }
 
-    /// Whether this person is named: such a person needs no permission on the forge.
+    /// Returns whether the list names this user, who then needs no permission on the forge.
     pub fn names_user(&self, login: &str) -> bool {
         self.users.iter().any(|pattern| glob(pattern, login))
     }
 
-    /// Whether jobs may run for this repository.
+    /// Returns whether the list allows this repository.
     pub fn admits_repo(&self, full_name: &str) -> bool {
         self.repos.is_empty() || self.repos.iter().any(|pattern| glob(pattern, full_name))
     }

@@ -1,4 +1,4 @@
-//! People who use this server, and what they may do.
+//! Users of this server, their roles and the scopes of their tokens.
 
 use std::fmt;
 
@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::UserId;
 use crate::id::InvalidId;
 
-/// What a person may do.
+/// The role of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Reads everything but secrets, people and the audit; starts and steers what is theirs.
+    /// Reads everything except secrets, users and the audit log; manages their own issues and jobs.
     Member,
-    /// Everything.
+    /// May do everything.
     Admin,
 }
 
@@ -22,7 +22,7 @@ impl Role {
     /// All roles.
     pub const ALL: [Self; 2] = [Self::Member, Self::Admin];
 
-    /// The name in JSON and in the store.
+    /// Returns the name in JSON and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Member => "member",
@@ -30,26 +30,26 @@ impl Role {
         }
     }
 
-    /// Reads [`Self::as_str`] back.
+    /// Parses the result of [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.as_str() == text)
     }
 }
 
-/// The name that a person logs in with: lower case, so that two spellings are one person.
+/// The name for the login, in lower case, so that it is unique regardless of case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Login(String);
 
 impl Login {
-    /// The longest login.
+    /// The longest accepted login, in characters.
     pub const MAX_LEN: usize = 64;
 
-    /// Reads a login.
+    /// Parses a login.
     ///
     /// # Errors
-    /// [`InvalidId`] when it is empty, longer than [`Self::MAX_LEN`], or holds anything but ASCII letters, digits and
-    /// `.`, `_`, `-`, `@`, `+`: an e-mail address is a login too, and no two that look alike are two people.
+    /// [`InvalidId`] when it is empty, longer than [`Self::MAX_LEN`], or contains anything except ASCII letters, digits
+    /// and `.`, `_`, `-`, `@`, `+`: e-mail addresses are allowed, look-alike characters are not.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | '+');
         if !text.is_empty() && text.len() <= Self::MAX_LEN && text.chars().all(plain) {
@@ -59,7 +59,7 @@ impl Login {
         }
     }
 
-    /// The login as text.
+    /// Returns the login as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -85,30 +85,30 @@ impl From<Login> for String {
     }
 }
 
-/// A person.
+/// A user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
-    /// Ours.
+    /// The user's id.
     pub id: UserId,
-    /// What they log in with.
+    /// The login.
     pub login: Login,
-    /// What they may do.
+    /// The role.
     pub role: Role,
-    /// Whether they may come in at all.
+    /// Whether the user may log in.
     pub active: bool,
-    /// When they were added.
+    /// When the user was added.
     pub created_at: Timestamp,
 }
 
-/// How much of its person's rights a token has.
+/// The scope of a token: which of its user's rights it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
-    /// Looks only.
+    /// Read access only.
     Read,
-    /// Whatever a member may.
+    /// The rights of a member.
     Write,
-    /// Whatever its person may.
+    /// All rights of its user.
     Admin,
 }
 
@@ -116,7 +116,7 @@ impl Scope {
     /// All scopes.
     pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Admin];
 
-    /// The name in JSON and in the store.
+    /// Returns the name in JSON and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -125,7 +125,7 @@ impl Scope {
         }
     }
 
-    /// Reads [`Self::as_str`] back.
+    /// Parses the result of [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scope| scope.as_str() == text)
     }

@@ -1,5 +1,5 @@
-//! Patchwright inside another program: bring your own ports, start a job, run it, read the patch. Here the ports are
-//! the test kit's doubles; a real service hands in its adapters.
+//! Embeds Patchwright in another program: provide the ports, start a job, run it, read the patch. The ports here are
+//! the test kit's fakes; a real service provides its adapters.
 
 use std::sync::Arc;
 

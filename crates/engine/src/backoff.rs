@@ -7,9 +7,9 @@ use jiff::SignedDuration;
 /// The longest wait.
 const MAX_BACKOFF: Duration = Duration::from_secs(6 * 3600);
 
-/// Returns the wait before the next attempt: `hint` where the other side named one, else `first`, doubled with every
-/// attempt. `seed` spreads the waits by up to a quarter, so that what failed together does not return together; the last
-/// byte of an id serves, and keeps tests deterministic.
+/// Returns the wait before the next attempt: `hint` if the remote side sent one, else `first`, doubled with every
+/// attempt. `seed` adds up to a quarter of jitter, so that operations that failed together are not retried together;
+/// callers use the last byte of an id, which keeps tests deterministic.
 pub(crate) fn backoff(first: Duration, attempt: u32, hint: Option<Duration>, seed: u8) -> Duration {
     let doubled = first.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1).min(20)));
     let jitter = 1.0 + f64::from(seed) / 1024.0;

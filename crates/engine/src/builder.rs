@@ -22,7 +22,7 @@ use crate::marker::MarkerKey;
 use crate::noop::Noop;
 
 /// Builds an [`Engine`]. Only the store and the tools are required; every other port has a default that does nothing:
-/// no budget of the day, no nodes, no notifications, no task logs, no recorded model calls.
+/// no daily budget, no nodes, no notifications, no task logs, no recorded model calls.
 #[must_use]
 pub struct EngineBuilder {
     ports: Ports,
@@ -70,7 +70,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Sets the ledger of the day's model budgets.
+    /// Sets the ledger of the daily model budgets.
     pub fn ledger(mut self, ledger: Arc<dyn Ledger>) -> Self {
         self.ports.ledger = ledger;
         self

@@ -1,4 +1,4 @@
-//! Changing a job, with everything that follows from it.
+//! Transitions of a job, with their side effects.
 
 use jiff::Timestamp;
 use patchwright_core::audit::AuditEntry;
@@ -12,10 +12,10 @@ use patchwright_domain::{
 
 use crate::Engine;
 
-/// A job could not be changed.
+/// The error of a transition of a job.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ChangeError {
-    /// Its state does not allow it. For a worker: the lease is lost, or a person stopped the job.
+    /// The job's state does not allow the transition. For a worker: the lease is lost, or a user cancelled the job.
     #[error(transparent)]
     Refused(#[from] Refused),
     #[error(transparent)]
@@ -25,12 +25,13 @@ pub(crate) enum ChangeError {
 }
 
 impl Engine {
-    /// Applies an event to a job as it stands now and writes the result with everything that follows from it.
+    /// Applies an event to the current state of a job and writes the result together with its effects, notices and
+    /// statistics.
     pub(crate) async fn change_job(&self, id: JobId, event: JobEvent) -> Result<Job, ChangeError> {
         self.change_job_with(id, event, None, None, None).await
     }
 
-    /// The same, with a task to write, an effect that is done with it, and the audit entry of the action.
+    /// Does the same and also writes a task, completes an effect, and writes the audit entry of the action.
     pub(crate) async fn change_job_with(
         &self,
         id: JobId,
@@ -47,7 +48,8 @@ impl Engine {
         .await
     }
 
-    /// The same for an event that a task tells under a number: one that was told already changes nothing.
+    /// Does the same for an event that a task reports under a sequence number: a report that was applied already
+    /// changes nothing.
     pub(crate) async fn change_job_once(&self, own: &Task, number: u64, event: JobEvent) -> Result<Job, ChangeError> {
         self.write(async || {
             let known = self.ports.store.job(own.job_id).await?.ok_or(ChangeError::NotFound(own.job_id))?;
@@ -95,7 +97,8 @@ impl Engine {
         Ok((step, job))
     }
 
-    /// The task that is left open when its job ends without it: a person stopped the job, whether or not a node had it.
+    /// Returns the task that is still open when its job ends from outside: a user cancelled the job, whether or not a
+    /// node had it.
     async fn left_task(&self, job: &Job, before: JobStatus) -> Result<Option<Task>, StoreError> {
         if before.is_terminal() || !job.status().is_terminal() {
             return Ok(None);
@@ -104,13 +107,13 @@ impl Engine {
         Ok(open.and_then(|task| self.lost(task, "the job was cancelled")))
     }
 
-    /// A task that nobody works on any more.
+    /// Returns a task as ended because no worker has it any more.
     pub(crate) fn lost(&self, task: Task, why: &str) -> Option<Task> {
         let task = Task { error_message: Some(why.to_owned()), ..task };
         task.advance(TaskEvent::NodeLost, self.ports.clock.now()).ok()
     }
 
-    /// What is counted when a job ends.
+    /// Returns the statistics to add when a job ends.
     fn run_record(job: &Job, before: JobStatus, task: Option<&Task>) -> Option<RunRecord> {
         if before.is_terminal() {
             return None;
@@ -119,7 +122,7 @@ impl Engine {
         RunRecord::of(job, node, model)
     }
 
-    /// Effects as rows to write.
+    /// Converts effects into rows to write.
     pub(crate) fn records(&self, job: &Job, effects: Vec<Effect>, now: Timestamp) -> Vec<EffectRecord> {
         let record = |effect| EffectRecord {
             id: self.ports.ids.effect(),
@@ -131,7 +134,7 @@ impl Engine {
         effects.into_iter().map(record).collect()
     }
 
-    /// The issue moves when its job ends or begins again.
+    /// Returns the issue's new state when its job ends or restarts.
     async fn follow_issue(
         &self,
         job: &Job,
@@ -145,8 +148,8 @@ impl Engine {
         }
         let Some(known) = self.ports.store.issue(job.issue_id).await? else { return Ok(None) };
         if after.is_terminal() && self.has_follow_up(job).await? {
-            // The issue stays with the next job. It is written all the same, so that one that is queued at this very
-            // moment sees this job's end, or this one sees it.
+            // The issue stays with the next job. It is written anyway, so that this write conflicts with a job that is
+            // being queued concurrently.
             return Ok(Some(Write::Update(known)));
         }
         let issue = known.value.clone();
@@ -160,8 +163,8 @@ impl Engine {
         match moved {
             Ok(value) => Ok(Some(Write::Update(Versioned { value, revision: known.revision }))),
             Err(refused) => {
-                // People merge and close on their own; the job's end must not undo that.
-                tracing::debug!(job_id = %job.id, %refused, "the issue stays as it is");
+                // Users merge and close pull requests themselves; the job's end must not undo that.
+                tracing::debug!(job_id = %job.id, %refused, "the issue's status is unchanged");
                 Ok(None)
             }
         }
@@ -171,7 +174,7 @@ impl Engine {
     }
 }
 
-/// What people are told of an event itself.
+/// Returns the notice about an event itself.
 const fn news(event: &JobEvent) -> Option<NotificationEvent> {
     match event {
         JobEvent::PullRequestOpened(_) => Some(NotificationEvent::PullRequestOpened),
@@ -180,7 +183,7 @@ const fn news(event: &JobEvent) -> Option<NotificationEvent> {
     }
 }
 
-/// What people are told of a job that has ended with this.
+/// Returns the notice about a job that has ended with this transition.
 const fn ending(job: &Job, before: JobStatus) -> Option<NotificationEvent> {
     match job.status() {
         _ if before.is_terminal() => None,
@@ -191,14 +194,14 @@ const fn ending(job: &Job, before: JobStatus) -> Option<NotificationEvent> {
     }
 }
 
-/// What people are told of a job that has come to wait for them.
+/// Returns the notice about a job that now waits for approval.
 fn ready(job: &Job, awaited: bool) -> Option<NotificationEvent> {
     (job.awaits_approval() && !awaited).then_some(NotificationEvent::PlanReady)
 }
 
-/// The issue after its job's end.
+/// Returns the state of the issue after its job's end.
 fn end_issue(issue: Issue, job: &Job, now: Timestamp) -> Result<Issue, Refused> {
-    // A follow-up that came to nothing leaves what the job before it made.
+    // A follow-up without a result leaves the pull request of the previous job.
     let left = job.published.pull_request.is_some() && job.follows.as_ref().is_some_and(|before| before.base.is_some());
     let issue = match job.status() {
         JobStatus::Succeeded => issue.advance(IssueEvent::TaskSucceeded, now),
@@ -206,7 +209,7 @@ fn end_issue(issue: Issue, job: &Job, now: Timestamp) -> Result<Issue, Refused> 
         JobStatus::Cancelled => issue.advance(IssueEvent::Cancel, now),
         _ => issue.advance(IssueEvent::TaskFailed, now),
     }?;
-    // People may have merged or closed the pull request while the job was at work on it.
+    // The pull request may have been merged or closed while the job was running.
     match job.published.pull_request.as_ref().and_then(|pull_request| pull_request.end) {
         Some(PullRequestEnd::Merged) if issue.status == IssueStatus::PendingMerge => {
             issue.advance(IssueEvent::Merge, now)

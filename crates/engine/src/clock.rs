@@ -1,4 +1,4 @@
-//! Clocks and id sources for production. Nothing else reads the time or makes random ids.
+//! Clocks and id sources for production. No other code reads the time or generates random ids.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use patchwright_core::clock::{Clock, IdSource};
 use uuid::{ContextV7, Uuid};
 
-/// The system clock, for times that others compare with theirs, such as signatures and token lifetimes.
+/// The system clock, for times that other systems check, such as signatures and token lifetimes.
 #[derive(Debug, Clone, Copy)]
 pub struct SystemClock;
 
@@ -18,8 +18,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// How far one synchronisation may move the clock. With one a minute, an hour of drift is corrected within 30 hours, and no
-/// lease ends early or late by more than this.
+/// The most that one synchronization adjusts the clock. With one per minute, an hour of drift is corrected within 30
+/// hours, and no lease ends early or late by more than this.
 const MAX_STEP: SignedDuration = SignedDuration::from_secs(2);
 
 /// A monotonic clock for leases: it starts at a reference, advances with elapsed time, never goes back, and follows the
@@ -33,7 +33,7 @@ pub struct SteadyClock {
 #[derive(Debug)]
 struct State {
     started: Instant,
-    /// The time at `started`, with the corrections since.
+    /// The time at `started`, with the corrections since then.
     start: Timestamp,
     /// The latest time that was returned.
     latest: Timestamp,
@@ -51,7 +51,7 @@ impl SteadyClock {
         state.start = state.start.saturating_add(by).unwrap_or(state.start);
     }
 
-    /// Moves the clock towards `reference`, by at most two seconds.
+    /// Adjusts the clock towards `reference`, by at most two seconds.
     pub fn follow(&self, reference: Timestamp) {
         self.state.lock().expect("no holder of this lock can panic").follow(reference, Instant::now());
     }
@@ -74,7 +74,7 @@ impl State {
         if ahead != step {
             tracing::warn!(
                 seconds = ahead.as_secs(),
-                "this server's clock differs from the reference; it follows slowly"
+                "this server's clock differs from the reference; adjusting it gradually"
             );
         }
         self.start = self.start.saturating_add(step).unwrap_or(self.start);
@@ -132,10 +132,10 @@ mod tests {
         let after = |seconds| started + Duration::from_secs(seconds);
         let mut state = State { started, start: at(0), latest: at(0) };
         assert_eq!(state.now(after(60)), at(60));
-        // An hour ahead, as after a correction of this machine or on another host.
+        // An hour ahead, as after a correction of this machine's clock or on another host.
         state.follow(at(60 + 3600), after(60));
         assert_eq!(state.now(after(60)), at(62));
-        // And set back again: it stands still rather than go back, and goes on from there.
+        // Set back again, it stands still instead of going back, and continues from there.
         for _ in 0..3 {
             state.follow(at(60), after(60));
         }

@@ -1,4 +1,4 @@
-//! What people do by hand: start, retry, cancel.
+//! Actions of users: start, retry, approve, cancel, merge.
 
 use patchwright_core::audit::AuditEntry;
 use patchwright_core::forge::ForgeError;
@@ -13,47 +13,47 @@ use crate::Engine;
 use crate::change::ChangeError;
 use crate::start::{IssueSnapshot, StartRefused, StartRequest};
 
-/// A job to start without a delivery.
+/// A request to start a job without a delivery.
 #[derive(Debug, Clone)]
 pub struct ManualStart {
-    /// The issue, as its tracker tells it.
+    /// The issue, as its tracker returned it.
     pub issue: InboundIssue,
-    /// Who starts it.
+    /// The actor who starts it.
     pub actor: String,
-    /// What else they ask for.
+    /// Additional instructions.
     pub instructions: Option<String>,
-    /// How far the result goes out.
+    /// Which result is published: a patch, a branch or a pull request.
     pub publish: PublishMode,
 }
 
-/// It could not be done.
+/// The error of a user's action.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// The state does not allow it.
+    /// The state does not allow the action.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// A job is at work for the issue.
+    /// A job of the issue is running.
     #[error("the job {0} works on this issue already; wait for it or cancel it")]
     JobActive(JobId),
-    /// A newer job has taken its place.
+    /// The issue has a newer job.
     #[error("the job {0} of the same issue is newer; retry that one")]
     Superseded(JobId),
-    /// No job of the issue waits or runs.
+    /// No job of the issue is queued or running.
     #[error("no job of this issue waits or runs")]
     NothingRuns,
-    /// There is no such issue.
+    /// The issue does not exist.
     #[error("there is no issue {0}")]
     NoSuchIssue(IssueId),
-    /// There is no such job.
+    /// The job does not exist.
     #[error("there is no job {0}")]
     NoSuchJob(JobId),
-    /// The issue has no pull request that waits.
+    /// The issue has no open pull request.
     #[error("no pull request of this issue waits to be merged")]
     NoPullRequest,
-    /// The forge did not merge it.
+    /// The forge refused to merge the pull request.
     #[error("the forge did not merge it: {0}")]
     NotMerged(#[source] ForgeError),
-    /// Nothing can be read or written now.
+    /// The store cannot be used now.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -77,25 +77,25 @@ impl From<ChangeError> for ControlError {
     }
 }
 
-/// A person of this server, and what they ask for.
+/// A user of this server and the options of their request.
 #[derive(Debug, Clone, Default)]
 pub struct Start {
-    /// Who, by login.
+    /// The user's login.
     pub actor: String,
-    /// What else they ask for.
+    /// Additional instructions.
     pub instructions: Option<String>,
-    /// What makes the change in place of the built-in stages.
+    /// The program that makes the change instead of the built-in stages.
     pub command: Option<WorkCommand>,
-    /// What the node that runs it must have or be.
+    /// The requirements on the node that runs it.
     pub needs: Needs,
-    /// Whether it goes before others.
+    /// The priority in the queue.
     pub priority: Priority,
-    /// Whether people read the plan before anything is changed, also where it is not the rule.
+    /// Whether the plan needs approval before anything is changed, in addition to the server's setting.
     pub review_plan: bool,
 }
 
 impl Start {
-    /// What the node must have, with what the command needs there.
+    /// Returns the requirements on the node, including those of the command.
     fn all_needs(&self) -> Needs {
         let mut needs = self.needs.clone();
         needs.labels.extend(self.command.as_ref().map(WorkCommand::label));
@@ -104,7 +104,8 @@ impl Start {
 }
 
 impl Engine {
-    /// Whether a node, or this process, is free for it now and nothing waits before it.
+    /// Returns whether a node or this process has capacity for the job now and no other job is ahead of it in the
+    /// queue.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -152,7 +153,7 @@ impl Engine {
             };
             let (step, job) = self.plan_start(request, IssueSnapshot { issue: Some(issue), latest })?;
             let task = Task::first(&job, "", self.ports.clock.now());
-            // More words for a job that waits already are no other task.
+            // Additional instructions for a queued job do not create another task.
             let new = matches!(step.job, Some(JobWrite::Insert(_))).then(|| task.clone());
             let audit = audit.clone().map(|audit| AuditEntry {
                 subject: job.issue_id.to_string(),
@@ -175,7 +176,7 @@ impl Engine {
         }
     }
 
-    /// Stops every job of an issue that has not ended.
+    /// Cancels every job of an issue that has not ended.
     ///
     /// # Errors
     /// [`ControlError::NothingRuns`] when there is none, [`ControlError::NoSuchIssue`].
@@ -185,7 +186,7 @@ impl Engine {
         if open.is_empty() {
             return Err(ControlError::NothingRuns);
         }
-        // The youngest first, so that none begins because the one before it ended.
+        // The newest first, so that none starts because the previous one ended.
         for job in open.iter().rev() {
             match self.cancel(job.value.id, audit.clone()).await {
                 Ok(_) => audit = None,
@@ -196,14 +197,15 @@ impl Engine {
         Ok(self.ports.store.issue(id).await?.ok_or(ControlError::NoSuchIssue(id))?.value)
     }
 
-    /// Merges the pull request of an issue on its forge, at the commit that we pushed, and notes that.
+    /// Merges the pull request of an issue on its forge, at the commit that this server pushed, and marks the issue as
+    /// merged.
     ///
     /// # Errors
-    /// [`ControlError::NoPullRequest`] when none waits, [`ControlError::NotMerged`] when the forge does not, and as
-    /// [`Self::merge_issue`].
+    /// [`ControlError::NoPullRequest`] when none is open, [`ControlError::NotMerged`] when the forge refuses, and those
+    /// of [`Self::merge_issue`].
     pub async fn merge_pull_request(&self, id: IssueId, audit: Option<AuditEntry>) -> Result<Issue, ControlError> {
         let issue = self.ports.store.issue(id).await?.ok_or(ControlError::NoSuchIssue(id))?.value;
-        // Whether it may be merged is asked before it is.
+        // The state is checked before the request to the forge.
         issue.clone().advance(IssueEvent::Merge, self.ports.clock.now())?;
         let job = self.ports.store.latest_job(id).await?.map(|job| job.value).ok_or(ControlError::NoPullRequest)?;
         let (Some(pull_request), Some(head)) = (job.published.open_pull_request(), &job.published.pushed) else {
@@ -213,7 +215,7 @@ impl Engine {
         let merged = forge.merge_pull_request(&issue.source.repo, pull_request.number, head).await;
         merged.map_err(ControlError::NotMerged)?;
         match self.merge_issue(id, audit.clone()).await {
-            // The forge's event that it is merged arrived first; the action is recorded all the same.
+            // The forge's event about the merge arrived first; the action is audited anyway.
             Err(ControlError::Refused(_)) => {
                 self.write(async || {
                     let issue = self.ports.store.issue(id).await?.ok_or(ControlError::NoSuchIssue(id))?.value;
@@ -225,10 +227,10 @@ impl Engine {
         }
     }
 
-    /// Notes that people merged the issue's pull request.
+    /// Marks the issue's pull request as merged.
     ///
     /// # Errors
-    /// [`ControlError::Refused`] when nothing waits to be merged, [`ControlError::NoSuchIssue`].
+    /// [`ControlError::Refused`] when no pull request is open, [`ControlError::NoSuchIssue`].
     pub async fn merge_issue(&self, id: IssueId, audit: Option<AuditEntry>) -> Result<Issue, ControlError> {
         self.write(async || {
             let known = self.ports.store.issue(id).await?.ok_or(ControlError::NoSuchIssue(id))?;
@@ -257,11 +259,11 @@ impl Engine {
         .await
     }
 
-    /// Starts a job for an issue. While one is at work, instructions make a follow-up that waits for it.
+    /// Starts a job for an issue. While one is running, instructions create a follow-up that waits for it.
     ///
     /// # Errors
-    /// [`ControlError::JobActive`] when one is at work and there are no instructions, [`ControlError::Refused`] when the
-    /// issue is past it.
+    /// [`ControlError::JobActive`] when one is running and there are no instructions, [`ControlError::Refused`] when
+    /// the issue is merged or closed.
     pub async fn start(&self, start: ManualStart) -> Result<Job, ControlError> {
         self.write(async || {
             let known = self.known(&start.issue).await?;
@@ -271,31 +273,32 @@ impl Engine {
         .await
     }
 
-    /// Lets a job go on whose plan waits for approval.
+    /// Approves the plan of a job that waits for approval.
     ///
     /// # Errors
-    /// [`ControlError::Refused`] when none waits, [`ControlError::NoSuchJob`] when there is no such job.
+    /// [`ControlError::Refused`] when no plan waits for approval, [`ControlError::NoSuchJob`] when the job does not
+    /// exist.
     pub async fn approve_plan(&self, id: JobId, by: &str, audit: Option<AuditEntry>) -> Result<Job, ControlError> {
         let job = self.change_job_with(id, JobEvent::PlanApproved { by: by.to_owned() }, None, None, audit).await?;
         self.wake();
         Ok(job)
     }
 
-    /// Stops a job, wherever it stands.
+    /// Cancels a job in any state.
     ///
     /// # Errors
-    /// [`ControlError::Refused`] when it has ended, [`ControlError::NoSuchJob`] when there is none.
+    /// [`ControlError::Refused`] when it has ended, [`ControlError::NoSuchJob`] when it does not exist.
     pub async fn cancel(&self, id: JobId, audit: Option<AuditEntry>) -> Result<Job, ControlError> {
         let job = self.change_job_with(id, JobEvent::CancelRequested, None, None, audit).await?;
         self.interrupt(id);
         Ok(job)
     }
 
-    /// Starts a job again at the first stage that did not succeed.
+    /// Restarts a job at the first stage that did not succeed.
     ///
     /// # Errors
     /// [`ControlError::Refused`] when it has not failed, [`ControlError::Superseded`] when the issue has a newer job,
-    /// [`ControlError::NoSuchJob`] when there is none.
+    /// [`ControlError::NoSuchJob`] when it does not exist.
     pub async fn retry(&self, id: JobId, audit: Option<AuditEntry>) -> Result<Job, ControlError> {
         let job = self.job(id).await?.ok_or(ControlError::NoSuchJob(id))?;
         if let Some(latest) = self.ports.store.latest_job(job.issue_id).await?.filter(|latest| latest.value.id != id) {

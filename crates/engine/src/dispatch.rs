@@ -1,4 +1,4 @@
-//! Giving jobs to nodes on other machines.
+//! Assignment of jobs to nodes on other machines.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use patchwright_domain::{Job, NodeId, Task, TaskId};
 use crate::Engine;
 use crate::backoff::signed;
 
-/// A task that a node was given.
+/// A task that was assigned to a node.
 #[derive(Debug, Clone)]
 pub struct Dispatched {
     /// The node.
     pub node: Node,
-    /// The task, which waits for the node to begin.
+    /// The task, which waits for the node to start it.
     pub task: Task,
     /// The job.
     pub job: Job,
@@ -26,7 +26,7 @@ pub struct Dispatched {
     pub lease: TaskLease,
 }
 
-/// Claims for whichever node suits the job that is found.
+/// A claim on behalf of the nodes: the store selects the job, the claim selects the node for it.
 struct Dispatcher {
     candidates: Vec<Candidate>,
     successes: HashMap<(NodeId, String), Timestamp>,
@@ -63,8 +63,8 @@ fn holder(node: NodeId) -> String {
 }
 
 impl Engine {
-    /// Gives the next job that waits to the node that suits it best, if there is one with room for it. Nodes to `skip`
-    /// are passed over.
+    /// Assigns the next queued job to the most suitable node with free capacity, if there is one, except the nodes in
+    /// `skip`.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -96,13 +96,13 @@ impl Engine {
         self.close_lost_tasks(&task).await?;
         self.ports.store.commit(Step { task: Some(task.clone()), ..Step::default() }).await?;
         self.ports.nodes.record_use(node.id, now).await?;
-        tracing::info!(job_id = %job.id, task_id = %task.id, node = %node.name, "the job is given to a node");
+        tracing::info!(job_id = %job.id, task_id = %task.id, node = %node.name, "assigned the job to a node");
         self.wake();
         let lease = self.lease_of(&task);
         Ok(Some(Dispatched { node, task, job, lease }))
     }
 
-    /// Returns the lease of a task as its worker is given it.
+    /// Returns the lease of a task in the form that its worker receives.
     pub fn lease_of(&self, task: &Task) -> TaskLease {
         TaskLease { task: task.id, job: task.job_id, epoch: task.attempt.into(), duration: self.settings.lease }
     }

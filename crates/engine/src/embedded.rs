@@ -1,4 +1,4 @@
-//! The node that is part of the server process: it claims a job and works on it at the engine's own session.
+//! The embedded node of the server process: it claims a job and runs it with a local task session.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::backoff::signed;
 use patchwright_core::fault::error_chain;
 use patchwright_worker::Worker;
 
-/// Claims for this process.
+/// A claim on behalf of this process.
 struct Embedded {
     lease: Lease,
     labels: BTreeSet<Label>,
@@ -37,11 +37,11 @@ impl Claimant for Embedded {
 }
 
 impl Engine {
-    /// Takes the next job, if one waits, and works on it until it ends, is put off, or `shutdown` fires. Returns the
-    /// job that it worked on.
+    /// Claims the next queued job and runs it until it ends, is postponed, or `shutdown` is cancelled. Returns the job
+    /// that it ran, if any.
     ///
     /// # Errors
-    /// [`StoreError`] when no job can be taken. Once one is taken, whatever goes wrong is the job's own matter.
+    /// [`StoreError`] when the claim fails. Errors after the claim are recorded in the job.
     pub async fn run_next(&self, worker: &str, shutdown: &CancellationToken) -> Result<Option<JobId>, StoreError> {
         let now = self.ports.clock.now();
         let until = now.saturating_add(signed(self.settings.lease)).unwrap_or(now);
@@ -58,14 +58,14 @@ impl Engine {
         Ok(Some(job.id))
     }
 
-    /// The task that a job's lease is.
+    /// Creates the task for the lease of a job.
     pub(crate) fn leased_task(&self, job: &Job, node: &str) -> Option<Task> {
         let JobState::Running { lease } = &job.state else { return None };
         let attempt = u32::try_from(job.epoch).unwrap_or(u32::MAX);
         Some(Task { id: lease.task_id, attempt, ..Task::first(job, node, self.ports.clock.now()) })
     }
 
-    /// Tasks of workers that fell silent at this job: this one has their lease now.
+    /// Tasks of workers whose lease on this job expired: this task has the lease now.
     pub(crate) async fn close_lost_tasks(&self, own: &Task) -> Result<(), StoreError> {
         if own.attempt == 1 {
             return Ok(());
@@ -90,8 +90,8 @@ impl Engine {
         if let Some(end) = end
             && let Err(error) = session.end(end).await
         {
-            // A person cancelled it in this very moment, or the database is away.
-            tracing::warn!(error = %error_chain(&error), "the job's end could not be written");
+            // A user cancelled it concurrently, or the database is unavailable.
+            tracing::warn!(error = %error_chain(&error), "failed to write the outcome of the job");
         }
         drop(note);
     }

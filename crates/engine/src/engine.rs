@@ -1,4 +1,4 @@
-//! The engine: ports, settings, and the jobs that run right now.
+//! The engine: its ports, its settings, and the jobs that are running in this process.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -39,7 +39,7 @@ pub(crate) struct Ports {
     pub(crate) logs: Arc<dyn TaskLogs>,
     pub(crate) calls: Arc<dyn ModelCalls>,
     pub(crate) forges: HashMap<PlatformId, Arc<dyn Forge>>,
-    /// Trackers that are not forges.
+    /// The trackers that are not forges.
     pub(crate) trackers: HashMap<PlatformId, Arc<dyn Tracker>>,
     pub(crate) jira: Option<JiraPorts>,
     pub(crate) webhooks: HashMap<PlatformId, Arc<dyn WebhookDecoder>>,
@@ -49,83 +49,84 @@ pub(crate) struct Ports {
     pub(crate) tools: Tools,
 }
 
-/// Who may start jobs without being named on the allow-list.
+/// Which users may start jobs without being on the allow-list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TriggerPermission {
-    /// Who may push to the repository.
+    /// Users with push permission on the repository.
     Write,
     /// Anyone who can comment.
     Anyone,
 }
 
-/// What is answered to those who are not on the allow-list.
+/// The response to actors who are not on the allow-list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AllowListMode {
     /// 403
     Forbid,
-    /// 200, ignored.
+    /// 200; the delivery is ignored.
     Ignore,
 }
 
-/// How the engine behaves.
+/// The settings of the engine.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The name that people mention, without `@`.
+    /// The name that users mention, without `@`.
     pub app_name: String,
-    /// Logins of our own accounts: their comments start nothing, and an issue assigned to one starts a job.
+    /// The logins of the server's own accounts: their comments start nothing, and an issue assigned to one starts a
+    /// job.
     pub own_logins: Vec<String>,
     /// The label that starts a job.
     pub label: String,
-    /// Whether an opened issue whose text mentions us with a command starts a job.
+    /// Whether an opened issue whose text mentions the app with a command starts a job.
     pub trigger_on_open: bool,
-    /// Who and what may.
+    /// The actors and repositories that may start jobs.
     pub allow: AllowLists,
-    /// What others are told.
+    /// The response to all others.
     pub allow_mode: AllowListMode,
-    /// Who else may.
+    /// Which users may start jobs without being on the allow-list.
     pub permission: TriggerPermission,
-    /// How much may be asked.
+    /// The rate limits of requests.
     pub limits: TriggerLimits,
     /// Whether the `agent/*` files are committed.
     pub report_files: ReportFiles,
-    /// The most that one job may spend on the model.
+    /// The model budget of one job.
     pub budget: Budget,
-    /// The most that a repository, and all together, may spend on the model in a day.
+    /// The daily model budgets of each repository and of all jobs together.
     pub day_budgets: DayBudgets,
-    /// How jobs are shared out among repositories and people.
+    /// The limits on concurrent jobs of one repository and of one user.
     pub share: ConcurrencyLimits,
-    /// How long one worker may be at one job without a break.
+    /// How long one worker may spend on one job.
     pub job_timeout: Duration,
-    /// The longest answer of the model, in tokens.
+    /// The largest response of the model, in tokens.
     pub max_answer_tokens: Option<u32>,
-    /// How often verify may send a fix back.
+    /// How often a fix that fails the tests is revised.
     pub max_rounds: u32,
-    /// Whether what the model is asked and says is kept for people to read.
+    /// Whether prompts and answers of the model are kept for users to read.
     pub keep_model_calls: bool,
-    /// Whether people read every plan before anything is changed.
+    /// Whether every plan needs approval before anything is changed.
     pub review_plans: bool,
-    /// How often a job is taken up before it is given up.
+    /// How often a job is tried before it fails.
     pub max_attempts: u32,
-    /// The wait before a job's second try; it doubles. An effect's is a sixth of it.
+    /// The wait before the first retry of a job; it doubles. Effects wait a sixth of it.
     pub first_backoff: Duration,
-    /// How long a worker may be silent before others take its job.
+    /// The duration of a lease: without a renewal, another worker takes over the job.
     pub lease: Duration,
     /// How many jobs run in this process at once.
     pub slots: usize,
-    /// What jobs that run in this process may ask for.
+    /// The capabilities of this process that jobs can require.
     pub labels: BTreeSet<Label>,
-    /// Where working copies are made.
+    /// The folder of the working copies.
     pub work_dir: PathBuf,
-    /// The author of commits.
+    /// The name of the author of commits.
     pub author_name: String,
-    /// Their address.
+    /// The e-mail address of the author of commits.
     pub author_email: String,
-    /// Where people find this server's pages, for links.
+    /// The URL of this server's pages, for links.
     pub public_url: Option<String>,
 }
 
 impl Settings {
-    /// The defaults, with working copies under a folder.
+    /// Returns the defaults, with working copies under a folder.
     pub fn new(work_dir: PathBuf) -> Self {
         Self {
             app_name: "patchwright".to_owned(),
@@ -157,7 +158,7 @@ impl Settings {
         }
     }
 
-    /// The rules that tasks are worked on by.
+    /// Returns the policy for tasks.
     pub(crate) fn task_policy(&self) -> TaskPolicy {
         TaskPolicy {
             budget: self.budget,
@@ -184,7 +185,7 @@ pub struct Engine {
     stopped: broadcast::Sender<JobId>,
 }
 
-/// How many stopped jobs a listener may be behind.
+/// How many cancelled jobs a subscriber may lag behind.
 const STOPPED: usize = 256;
 
 impl Engine {
@@ -204,12 +205,12 @@ impl Engine {
         &self.settings
     }
 
-    /// The forge of a platform, for callers that read from it before they start a job.
+    /// Returns the forge of a platform, for callers that read from it before they start a job.
     pub fn forge(&self, platform: &PlatformId) -> Option<&Arc<dyn Forge>> {
         self.ports.forges.get(platform)
     }
 
-    /// The issue's page: in its tracker, or on its forge.
+    /// Returns the URL of the issue's page in its tracker or on its forge.
     pub fn issue_url(&self, issue: &IssueRef) -> Option<String> {
         match &issue.tracker {
             Some(tracker) => Some(tracker.url()),
@@ -217,7 +218,7 @@ impl Engine {
         }
     }
 
-    /// Where people talk about an issue.
+    /// Returns the tracker of an issue, which has its comments.
     pub(crate) fn tracker(&self, issue: &IssueRef) -> Option<Arc<dyn Tracker>> {
         match &issue.tracker {
             Some(tracker) => self.ports.trackers.get(&tracker.platform).cloned(),
@@ -225,27 +226,28 @@ impl Engine {
         }
     }
 
-    /// The door of a platform.
+    /// Returns the webhook decoder of a platform.
     pub fn webhook(&self, platform: &PlatformId) -> Option<&Arc<dyn WebhookDecoder>> {
         self.ports.webhooks.get(platform)
     }
 
-    /// All doors.
+    /// Returns all webhook decoders.
     pub fn webhooks(&self) -> impl Iterator<Item = &Arc<dyn WebhookDecoder>> {
         self.ports.webhooks.values()
     }
 
-    /// Whether a model is configured.
+    /// Returns whether a model is configured.
     pub fn has_model(&self) -> bool {
         self.ports.tools.llm().is_some()
     }
 
-    /// Changes whenever something is written here that may be work. One receiver for each loop that works.
+    /// Returns a receiver that changes whenever this process writes something that may be work. Each loop has its own
+    /// receiver.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.wake.subscribe()
     }
 
-    /// The status of a job, for callers that wait for its end.
+    /// Returns the status of a job, for callers that wait for its end.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -264,12 +266,12 @@ impl Engine {
         Ok(self.ports.store.issue(id).await?.map(|found| found.value))
     }
 
-    /// The time, as jobs see it.
+    /// Returns the time of the clock for jobs and leases.
     pub fn now(&self) -> jiff::Timestamp {
         self.ports.clock.now()
     }
 
-    /// Says that somebody else may have written work to the store.
+    /// Wakes the loops: another process may have written work to the store.
     pub fn notice(&self) {
         self.wake();
     }
@@ -278,36 +280,36 @@ impl Engine {
         self.wake.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// Notes that a job runs in this process; the note goes with the returned guard.
+    /// Registers a job as running in this process until the returned guard is dropped.
     pub(crate) fn note_running(&self, job: JobId, cancel: CancellationToken) -> RunningNote<'_> {
         self.running.lock().expect("no holder of this lock can panic").insert(job, cancel);
         RunningNote { engine: self, job }
     }
 
-    /// The model, where one is configured.
+    /// Returns the model, if one is configured.
     pub fn model(&self) -> Option<&Arc<dyn patchwright_core::llm::Llm>> {
         self.ports.tools.llm()
     }
 
-    /// How far builds and tests in this process are kept away from the machine.
+    /// Returns the isolation of builds and tests in this process.
     pub fn isolation(&self) -> &'static str {
         self.ports.tools.sandbox().isolation()
     }
 
-    /// How many jobs run in this process now.
+    /// Returns how many jobs are running in this process.
     pub fn running_here(&self) -> usize {
         self.running.lock().expect("no holder of this lock can panic").len()
     }
 
-    /// The jobs that people stop here, as they do, for those who reach nodes elsewhere.
+    /// Subscribes to the jobs that are cancelled in this process, for the dispatch to nodes.
     pub fn stopped(&self) -> broadcast::Receiver<JobId> {
         self.stopped.subscribe()
     }
 
-    /// Tells a job that runs in this process to stop. One that runs elsewhere finds out at its next write, or sooner
-    /// from whoever listens to [`Engine::stopped`].
+    /// Cancels a job that is running in this process. A job that is running elsewhere stops at its next write, or
+    /// earlier if a subscriber of [`Engine::stopped`] notifies its node.
     pub(crate) fn interrupt(&self, job: JobId) {
-        // Without a listener there is nobody to tell.
+        // The send fails only without subscribers.
         let _ = self.stopped.send(job);
         if let Some(cancel) = self.running.lock().expect("no holder of this lock can panic").get(&job) {
             cancel.cancel();

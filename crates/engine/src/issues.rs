@@ -1,4 +1,4 @@
-//! Issues that people open here, edit, and import from a forge.
+//! Issues that users open here, edit, and import from a forge.
 
 use patchwright_core::audit::AuditEntry;
 use patchwright_core::store::{Step, StoreError, Versioned, Write};
@@ -7,45 +7,45 @@ use patchwright_domain::{Issue, IssueId, IssueNumber, IssueRef, PlatformId, Repo
 
 use crate::Engine;
 
-/// How many pages of issues one import reads at the most.
+/// How many pages of issues one import reads at most.
 const MAX_PAGES: u32 = 100;
 
-/// An issue to open on its forge.
+/// A request to open an issue on a forge.
 #[derive(Debug, Clone)]
 pub struct NewIssue {
     /// The forge.
     pub platform: PlatformId,
-    /// The repository there.
+    /// The repository on the forge.
     pub repository: RepoName,
-    /// One line.
+    /// The title, one line.
     pub title: String,
-    /// Markdown.
+    /// The text, as Markdown.
     pub body: String,
-    /// Who opens it, by login.
+    /// The login of the user who opens it.
     pub author: String,
-    /// Who may start it beside administrators.
+    /// The user who may start it in addition to administrators.
     pub owner: Option<UserId>,
 }
 
-/// It could not be done.
+/// The error of an operation on issues.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
-    /// This server is not connected to the platform.
+    /// The platform is not configured.
     #[error("this server is not connected to {0}")]
     NoForge(PlatformId),
-    /// There is no such issue.
+    /// The issue does not exist.
     #[error("there is no issue {0}")]
     NoSuchIssue(IssueId),
-    /// The forge did not do it.
+    /// The request to the forge failed.
     #[error(transparent)]
     Forge(#[from] ForgeError),
-    /// Nothing can be read or written now.
+    /// The store cannot be used now.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Engine {
-    /// What people and we have said on an issue, where it is talked about; each with whether it is ours.
+    /// Returns the comments of an issue from its tracker, each with whether this server wrote it.
     ///
     /// # Errors
     /// [`IssueError::NoForge`], [`IssueError::Forge`].
@@ -62,8 +62,8 @@ impl Engine {
     /// Opens an issue on its forge and stores it. `audit` is written with it; its subject is the issue.
     ///
     /// # Errors
-    /// [`IssueError::NoForge`], [`IssueError::Forge`], [`IssueError::Store`]. When the last one comes after the forge
-    /// has opened it, an import finds it.
+    /// [`IssueError::NoForge`], [`IssueError::Forge`], [`IssueError::Store`]. If the last one occurs after the forge
+    /// has opened the issue, an import finds the issue.
     pub async fn open_issue(&self, new: NewIssue, audit: Option<AuditEntry>) -> Result<Issue, IssueError> {
         let forge = self.ports.forges.get(&new.platform).ok_or_else(|| IssueError::NoForge(new.platform.clone()))?;
         let number = forge.create_issue(&new.repository, &new.title, &new.body).await?;
@@ -71,7 +71,7 @@ impl Engine {
         self.write(async || {
             let known = self.ports.store.issue_by_source(&source).await?;
             let (write, issue) = if let Some(known) = known {
-                // The built-in forge keeps it already, and a webhook may have been quicker.
+                // The built-in forge has stored it already, and a webhook may have arrived first.
                 let issue = Issue { owner: new.owner, author: new.author.clone(), ..known.value };
                 (Write::Update(Versioned { value: issue.clone(), revision: known.revision }), issue)
             } else {
@@ -85,7 +85,7 @@ impl Engine {
         .await
     }
 
-    /// Changes the title or text that jobs work from.
+    /// Changes the title or the text that jobs use.
     ///
     /// # Errors
     /// [`IssueError::NoSuchIssue`], [`IssueError::Store`].
@@ -108,10 +108,10 @@ impl Engine {
         .await
     }
 
-    /// Imports the open issues of a repository; returns how many were new and how many had changed.
+    /// Imports the open issues of a repository and returns how many were new and how many had changed.
     ///
     /// # Errors
-    /// [`IssueError::NoForge`], [`IssueError::Forge`], [`IssueError::Store`]. What was imported until then stays.
+    /// [`IssueError::NoForge`], [`IssueError::Forge`], [`IssueError::Store`]. What was imported before the error stays.
     pub async fn import_issues(&self, platform: &PlatformId, repo: &RepoName) -> Result<(u64, u64), IssueError> {
         let forge = self.ports.forges.get(platform).ok_or_else(|| IssueError::NoForge(platform.clone()))?;
         let (mut imported, mut updated) = (0, 0);
@@ -158,7 +158,7 @@ impl Engine {
         };
         match self.ports.store.commit(Step { issue: Some(write), ..Step::default() }).await {
             Ok(()) => Ok(result),
-            // A webhook was quicker, and knows better.
+            // A webhook arrived first, with newer data.
             Err(StoreError::Stale { .. }) => Ok(Imported::IssueSnapshot),
             Err(error) => Err(error),
         }
@@ -171,7 +171,7 @@ enum Imported {
     IssueSnapshot,
 }
 
-/// Whether an issue is kept as its tracker tells it.
+/// Returns whether the stored issue equals the tracker's.
 fn is_unchanged(kept: &Issue, remote: &RemoteIssue) -> bool {
     kept.title == remote.title && kept.body == remote.body && kept.labels == remote.labels
 }

@@ -1,19 +1,19 @@
-//! The hidden mark in our comments, by which a repeated delivery finds what an earlier one has written.
+//! The hidden marker in this server's comments, by which a retry finds what an earlier attempt has written.
 
 use patchwright_core::Secret;
 use ring::hmac;
 
-/// Signs marks, so that nobody else can write one that we take for ours.
+/// Signs markers, so that nobody else can forge one.
 #[derive(Clone)]
 pub struct MarkerKey {
     present: hmac::Key,
-    /// Marks that these have signed are ours too.
+    /// Markers signed with these keys are accepted too.
     old: Vec<hmac::Key>,
 }
 
 const PREFIX: &str = "<!-- patchwright:v1 ";
 const SUFFIX: &str = " -->";
-/// Half of the MAC is enough against guessing and keeps the mark short.
+/// Half of the MAC is enough against guessing and keeps the marker short.
 const MAC_BYTES: usize = 16;
 
 impl MarkerKey {
@@ -22,23 +22,23 @@ impl MarkerKey {
         Self { present: derive(master), old: Vec::new() }
     }
 
-    /// The same, knowing marks that were signed with older master keys.
+    /// Does the same and also accepts markers that were signed with older master keys.
     #[must_use]
     pub fn with_old(self, masters: &[Secret]) -> Self {
         Self { old: masters.iter().map(derive).collect(), ..self }
     }
 
-    /// The mark for a subject: what the comment is and what it belongs to, such as `progress 0190…`.
+    /// Returns the marker of a subject: the kind of the comment and what it belongs to, such as `progress 0190…`.
     pub(crate) fn mark(&self, subject: &str) -> String {
         format!("{PREFIX}{subject} {}{SUFFIX}", mac(&self.present, subject))
     }
 
-    /// Whether a text carries the mark of exactly this subject.
+    /// Returns whether a text has the marker of exactly this subject.
     pub(crate) fn is_marked(&self, text: &str, subject: &str) -> bool {
         subjects(text).any(|(found, mac)| found == subject && self.verify(found, mac))
     }
 
-    /// Whether a text carries any mark of ours.
+    /// Returns whether a text has any valid marker.
     pub(crate) fn is_ours(&self, text: &str) -> bool {
         subjects(text).any(|(subject, mac)| self.verify(subject, mac))
     }
@@ -65,7 +65,7 @@ impl std::fmt::Debug for MarkerKey {
     }
 }
 
-/// All marks of a text, as subject and MAC, whoever wrote them.
+/// Returns all markers of a text as subject and MAC, without verifying them.
 fn subjects(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.match_indices(PREFIX).filter_map(|(at, _)| {
         let rest = &text[at + PREFIX.len()..];

@@ -1,4 +1,4 @@
-//! What nodes are told, and what those of another make report.
+//! Reconciliation with nodes, and reports of third-party nodes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,19 +16,19 @@ use crate::Engine;
 use crate::change::ChangeError;
 use patchwright_worker::remove_folder;
 
-/// What a node is told when it says what it has.
+/// The differences between the tasks that a node has and those assigned to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NodeNews {
-    /// Tasks that it was given and has not.
+    /// Tasks that are assigned to it and that it does not have.
     pub offers: Vec<Task>,
-    /// Tasks that are not its any more.
+    /// Tasks that are not assigned to it any more.
     pub stop: Vec<TaskId>,
 }
 
 impl Engine {
-    /// Hears which process a node runs as. What another one before it had begun, and this one does not have, is lost with
-    /// that one, and the jobs go on elsewhere at once. Of one and the same process nothing is concluded: what it said may
-    /// have been overtaken by what it was given.
+    /// Records which process a node runs as. Tasks that the node's previous process had started and the new one does
+    /// not have are lost, and their jobs continue elsewhere at once. Without a restart no task counts as lost: the
+    /// node's list may be older than its latest assignment.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -44,7 +44,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Compares what a node has with what it was given.
+    /// Compares the tasks that a node has with those assigned to it.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -55,26 +55,26 @@ impl Engine {
         Ok(NodeNews { offers: open.into_iter().filter(waits).collect(), stop })
     }
 
-    /// Takes a task back from a node that does not have it any more.
+    /// Ends a task that its node does not have any more, and releases its job.
     async fn lose(&self, task: Task) -> Result<(), StoreError> {
         let Some(job) = self.job(task.job_id).await? else { return Ok(()) };
         if !matches!(&job.state, JobState::Running { lease } if lease.task_id == task.id) {
             return Ok(());
         }
-        tracing::warn!(task_id = %task.id, job_id = %job.id, "the node has lost the task");
-        let lost = self.lost(task, "node_lost: the node was started anew and has lost it");
+        tracing::warn!(task_id = %task.id, job_id = %job.id, "the node lost the task");
+        let lost = self.lost(task, "node_lost: the node restarted and lost the task");
         match self.change_job_with(job.id, JobEvent::LeaseExpired, lost, None, None).await {
             Ok(_) | Err(ChangeError::Refused(_) | ChangeError::NotFound(_)) => Ok(()),
             Err(ChangeError::Store(error)) => Err(error),
         }
     }
 
-    /// Takes the report of a third-party node (`docs/requirements.md#r122`): a branch that it pushed, or why there is
-    /// none. The branch is looked at before it counts.
+    /// Processes the report of a third-party node (`docs/requirements.md#r122`): a branch that it pushed, or the reason
+    /// for none. The branch is verified before it is accepted.
     ///
     /// # Errors
-    /// [`TaskSessionError::Refused`] when the branch is another one than the task's or is not on the forge,
-    /// [`TaskSessionError::LeaseLost`] when the task does not hold the job any more, [`TaskSessionError::Unavailable`].
+    /// [`TaskSessionError::Refused`] when the branch is not the task's or is not on the forge,
+    /// [`TaskSessionError::LeaseLost`] when the task has lost the lease of the job, [`TaskSessionError::Unavailable`].
     pub async fn report_branch(&self, task: Task, report: BranchReport) -> Result<(), TaskSessionError> {
         let session = self.task_session(task);
         let branch = match report {
@@ -115,7 +115,7 @@ impl Engine {
         session.end(TaskOutcome::Completed { verdict: Verdict::NotRun }).await
     }
 
-    /// The commit of a branch that somebody else pushed, when it changes something and nothing that no job may.
+    /// Returns the commit of a branch that a third-party node pushed, if it has changes and none to protected files.
     async fn look_at(
         &self,
         session: &crate::LocalTaskSession<'_>,
@@ -152,20 +152,20 @@ impl Engine {
     }
 }
 
-/// What a third-party node reports.
+/// The report of a third-party node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BranchReport {
-    /// This branch is on the forge.
+    /// The node pushed this branch.
     Pushed(BranchName),
-    /// Nothing came out; why, when it says so.
+    /// The node has no result, with the reason if it reported one.
     Failed(Option<String>),
 }
 
 fn refused(reason: String) -> Refusal {
-    Refusal::new(reason, "Put right what the message names on the node, then retry the job.", Fault::Internal)
+    Refusal::new(reason, "Correct the problem on the node, then retry the job.", Fault::Internal)
 }
 
-/// The files that differ between two working copies.
+/// Returns the files that differ between two working copies.
 async fn changed(base: &dyn Workspace, head: &dyn Workspace) -> Result<BTreeSet<RepoPath>, Refusal> {
     let mut files = BTreeMap::new();
     for path in base.list_files("*").await? {

@@ -1,4 +1,4 @@
-//! Carrying out what is due outside: at least once, visible once.
+//! Delivery of effects to forges and trackers: attempted at least once, visible once.
 
 use std::sync::Arc;
 
@@ -18,37 +18,37 @@ use crate::render;
 use patchwright_core::fault::error_chain;
 use patchwright_core::outgoing_text::shorten;
 
-/// How often an effect is tried; with the doubling waits that is about a day.
+/// How often an effect is tried; with the doubling waits this takes about a day.
 const MAX_ATTEMPTS: u32 = 14;
-/// A comment is sooner tried again than a whole job.
+/// A comment is retried sooner than a whole job.
 const EFFECTS_SOONER: u32 = 6;
 
-/// What an effect is about, and where it shows.
+/// The context of an effect: its job, forge and tracker.
 struct Subject {
     job: Option<Job>,
-    /// Where the code is.
+    /// The forge of the repository.
     forge: Arc<dyn Forge>,
-    /// Where people talk: the forge too, mostly.
+    /// The tracker of the issue, which is mostly the same forge.
     tracker: Arc<dyn Tracker>,
     issue: IssueRef,
 }
 
-/// What a delivery has led to.
+/// The result of a delivered effect.
 enum Delivered {
-    /// Nothing to write down.
+    /// Nothing to store.
     Done,
-    /// Something that the job must remember.
+    /// An event that the job must store.
     Noted(Box<JobEvent>),
 }
 
 impl Engine {
-    /// Delivers the oldest due effect, if there is one. Effects of one issue go out one after the other.
+    /// Delivers the oldest due effect, if there is one. Effects of one issue are delivered in order.
     ///
     /// # Errors
-    /// [`StoreError`]. A forge that fails is no error here: the effect is tried again later.
+    /// [`StoreError`]. A failing forge is no error here: the effect is retried later.
     pub async fn deliver_next(&self) -> Result<Option<EffectId>, StoreError> {
         let now = self.ports.clock.now();
-        // Held as long as a job is: the effect of a killed worker becomes due again when the hold has run out.
+        // Leased as long as a job is: the effect of a killed worker becomes due again when the lease expires.
         let hold = self.settings.lease;
         let until = now.saturating_add(SignedDuration::try_from(hold).unwrap_or(SignedDuration::MAX)).unwrap_or(now);
         let Some(claimed) = self.ports.store.claim_effect(now, until).await? else { return Ok(None) };
@@ -61,22 +61,23 @@ impl Engine {
         }
         let result = match self.subject(&claimed).await? {
             Some(subject) => {
-                // Given up before the hold ends, so that two workers never deliver one effect at the same time.
+                // The attempt times out before the lease expires, so that two workers never deliver one effect at the
+                // same time.
                 let delivery = self.deliver(&claimed, &subject);
                 tokio::time::timeout(hold.mul_f64(0.75), delivery).await.unwrap_or_else(|_| {
                     let detail = "no answer in time".to_owned();
                     Err(ForgeError::Unavailable { platform: subject.issue.platform.clone(), detail })
                 })
             }
-            // The issue, its tracker or its forge is gone: nobody can see the effect.
+            // The issue, its tracker or its forge is gone: the effect cannot be visible.
             None => Ok(Delivered::Done),
         };
         self.settle(&claimed, result).await?;
         Ok(Some(id))
     }
 
-    /// Puts a notice on its way to all who want it. From there on it goes by itself, so that nobody who cannot be reached
-    /// holds up the comments of the issue.
+    /// Queues a notice for every channel that subscribes to it. Channels have their own queue, so that an unreachable
+    /// one does not delay the comments of the issue.
     async fn tell_people(&self, claimed: &ClaimedEffect, event: NotificationEvent) -> Result<(), StoreError> {
         let Some(issue) = self.ports.store.issue(claimed.record.issue_id).await? else { return Ok(()) };
         let job = match claimed.record.job_id {
@@ -143,7 +144,7 @@ impl Engine {
                 Ok(Delivered::Noted(Box::new(JobEvent::PullRequestReady)))
             }
             Effect::PostResult => {
-                // Restarted since: its next end has its own comment.
+                // The job was restarted: its next end has its own comment.
                 if !job.status().is_terminal() || job.published.result_comment_id.is_some() {
                     return Ok(Delivered::Done);
                 }
@@ -164,7 +165,8 @@ impl Engine {
         }
     }
 
-    /// Moves the tracker's issue along. What its rules forbid is said in the log and nothing that the job failed at.
+    /// Changes the status of the tracker's issue. A transition that the tracker's workflow forbids is logged and does
+    /// not fail the job.
     async fn transition(&self, subject: &Subject, job: &Job, to: Milestone) -> Result<Delivered, ForgeError> {
         if to == Milestone::InReview && job.published.open_pull_request().is_none() {
             return Ok(Delivered::Done);
@@ -172,14 +174,14 @@ impl Engine {
         match subject.tracker.transition(&subject.issue, to).await {
             Err(error) if !matches!(error.fault(), Fault::Retry { .. }) => {
                 let (issue, error) = (subject.issue.name(), self.ports.tools.redactor().redact(&error_chain(&error)));
-                tracing::warn!(issue, milestone = to.as_str(), error, "the issue stays in its state");
+                tracing::warn!(issue, milestone = to.as_str(), error, "failed to change the status of the issue");
                 Ok(Delivered::Done)
             }
             other => other.map(|()| Delivered::Done),
         }
     }
 
-    /// Edits the progress comment and the panel to the present state.
+    /// Updates the progress comment and the panel to the current state.
     async fn refresh(&self, subject: &Subject, job: &Job) -> Result<Delivered, ForgeError> {
         let Subject { forge, tracker, .. } = subject;
         if let Some(id) = &job.published.comment_id {
@@ -210,17 +212,17 @@ impl Engine {
         };
         let opened = match forge.create_pull_request(repo, &new).await {
             Ok(opened) => opened,
-            // An earlier try may have had its effect after all.
+            // An earlier attempt may have succeeded without a response.
             Err(error @ ForgeError::Refused { .. }) => {
                 forge.find_pull_request(repo, &job.branch).await?.ok_or(error)?
             }
             Err(error) => return Err(error),
         };
-        tracing::info!(job_id = %job.id, pull_request = opened.number, "the pull request is open");
+        tracing::info!(job_id = %job.id, pull_request = opened.number, "opened the pull request");
         Ok(Delivered::Noted(Box::new(JobEvent::PullRequestOpened(opened))))
     }
 
-    /// Writes a comment unless an earlier try has; returns its id either way.
+    /// Writes a comment unless an earlier attempt wrote it, and returns its id either way.
     pub(crate) async fn comment_once(
         &self,
         tracker: &dyn Tracker,
@@ -238,7 +240,7 @@ impl Engine {
         tracker.post_comment(issue, &self.sealed(text, subject, tracker)).await
     }
 
-    /// The text as it goes out: secrets masked, short enough, with its hidden mark.
+    /// Returns the text to publish: secrets masked, cut to the limit, with its hidden marker.
     fn sealed(&self, text: &str, subject: &str, tracker: &dyn Tracker) -> String {
         let mark = self.marker.mark(subject);
         let room = tracker.max_comment_chars().saturating_sub(mark.chars().count() + 2);
@@ -277,17 +279,17 @@ impl Engine {
         };
         let kind = record.effect.kind().as_str();
         let detail = self.ports.tools.redactor().redact(&error_chain(&error));
-        // What is said waits for a token that is put right; that a pull request cannot be made is said at once.
+        // A comment waits until the token is corrected; a pull request that cannot be created fails at once.
         let opens = matches!(record.effect, Effect::OpenPullRequest | Effect::MarkReady);
         if let Some((at, outcome)) =
             self.schedule_retry(&error, claimed.attempt, MAX_ATTEMPTS, record.id.as_uuid(), !opens)
         {
-            tracing::warn!(effect = kind, effect.attempt = claimed.attempt, effect.retry_at = %at, error = %detail, "an effect is tried again later");
+            tracing::warn!(effect = kind, effect.attempt = claimed.attempt, effect.retry_at = %at, error = %detail, "failed to deliver an effect; retrying");
             return self.ports.store.settle_effect(record.id, outcome).await;
         }
-        tracing::error!(effect = kind, effect.attempt = claimed.attempt, error = %detail, "an effect was given up");
+        tracing::error!(effect = kind, effect.attempt = claimed.attempt, error = %detail, "giving up on an effect");
         if let Some(job) = record.job_id.filter(|_| opens) {
-            // Written before the effect ends, so that the result comment behind it knows.
+            // Written before the effect ends, so that the result comment after it has this information.
             let event = JobEvent::DeliveryFailed { problem: detail.clone() };
             match self.change_job(job, event).await {
                 Ok(_) | Err(ChangeError::Refused(_) | ChangeError::NotFound(_)) => {}
@@ -297,8 +299,8 @@ impl Engine {
         self.ports.store.settle_effect(record.id, EffectOutcome::Dead { error: detail }).await
     }
 
-    /// When something that a platform did not do is tried again; `None` when it is given up. With `awaits_token` refused
-    /// credentials are waited for: whoever looks after them can put them right.
+    /// Returns when a failed request to a platform is retried; `None` to give up. With `awaits_token`, refused
+    /// credentials are retried too, because an operator can correct them.
     pub(crate) fn schedule_retry(
         &self,
         error: &ForgeError,
@@ -320,14 +322,14 @@ impl Engine {
         let wait = backoff(self.settings.first_backoff / EFFECTS_SOONER, attempt, after, id.as_bytes()[15]);
         let at = now.saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX)).unwrap_or(now);
         let error = self.ports.tools.redactor().redact(&error_chain(error));
-        // A platform that wants silence has carried nothing out, and a thousand comments that wait for it have not failed:
-        // only real tries count.
+        // A rate limit of the platform does not count as an attempt, because the request had no effect and many queued
+        // effects meet the same limit.
         let outcome =
             if asked_to_wait { EffectOutcome::Postponed { at, error } } else { EffectOutcome::Retry { at, error } };
         Some((at, outcome))
     }
 
-    /// Writes what the job must remember together with the effect's end.
+    /// Writes the event that the job must store together with the effect's end.
     async fn note(&self, claimed: &ClaimedEffect, event: JobEvent) -> Result<(), StoreError> {
         let Some(job) = claimed.record.job_id else {
             return self.ports.store.settle_effect(claimed.record.id, EffectOutcome::Done).await;

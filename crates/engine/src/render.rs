@@ -1,4 +1,4 @@
-//! What people read: comments, the pull request's panel, commit messages. Pure functions of the job.
+//! Renders comments, the pull request's panel and commit messages, as pure functions of the job.
 
 use std::fmt::Write as _;
 
@@ -9,26 +9,26 @@ use patchwright_domain::{Job, JobStatus};
 
 use patchwright_worker::located_files;
 
-/// The longest output that stands in a comment, in characters.
+/// The longest output in a comment, in characters.
 const LOG_IN_TEXT: usize = 3_000;
 
-/// The one progress comment on the issue.
+/// Renders the progress comment on the issue.
 pub fn progress_comment(job: &Job, app_name: &str, public_url: Option<&str>) -> String {
     let headline = match job.status() {
-        _ if job.awaits_approval() => format!("**{app_name}** has a plan, and waits for somebody to approve it."),
-        JobStatus::Queued if job.attempts > 0 => format!("**{app_name}** will go on with this in a moment."),
+        _ if job.awaits_approval() => format!("**{app_name}** has a plan, which waits for approval."),
+        JobStatus::Queued if job.attempts > 0 => format!("**{app_name}** will continue shortly."),
         JobStatus::Queued if job.follows.is_some() => {
             format!(
-                "**{app_name}** has noted this and goes on with it, on the same branch, when the job before it has ended."
+                "**{app_name}** has queued this and will continue on the same branch when the previous job has ended."
             )
         }
-        JobStatus::Queued => format!("**{app_name}** has taken this up and will begin in a moment."),
+        JobStatus::Queued => format!("**{app_name}** has queued this and will start shortly."),
         JobStatus::Running => format!("**{app_name}** is working on this."),
         JobStatus::Succeeded | JobStatus::Failed | JobStatus::Cancelled => format!("**{app_name}**: {}", outcome(job)),
     };
     let mut out = format!("{headline}\n\n{}", stage_table(job));
     if let Some(pull_request) = &job.published.pull_request {
-        // A number says something on the forge only.
+        // A plain issue number refers to the forge only.
         let place = job.source.tracker.as_ref().map(|_| format!(" ({})", pull_request.url)).unwrap_or_default();
         let _ = writeln!(out, "\nPull request: #{}{place}", pull_request.number);
     }
@@ -39,7 +39,7 @@ pub fn progress_comment(job: &Job, app_name: &str, public_url: Option<&str>) -> 
     out
 }
 
-/// What somebody has to read before the job goes on, and where they say so.
+/// Renders the plan that waits for approval, and how to approve it.
 fn plan_to_approve(job: &Job, app_name: &str, public_url: Option<&str>) -> String {
     let page = match public_url {
         Some(url) => format!("on [its page]({}/jobs/{})", url.trim_end_matches('/'), job.id),
@@ -48,11 +48,11 @@ fn plan_to_approve(job: &Job, app_name: &str, public_url: Option<&str>) -> Strin
     format!("{}\nApprove it {page}, or comment `@{app_name} cancel`.\n", plan(job))
 }
 
-/// The plan, as far as there is one.
+/// Renders the plan, if there is one.
 fn plan(job: &Job) -> String {
     let Some(proposed) = job.proposed() else { return String::new() };
     let mut out = format!("\n### Cause\n\n{}\n", neutralise(&proposed.plan.root_cause));
-    let _ = writeln!(out, "\n### What is changed\n\n{}\n", neutralise(&proposed.plan.fix_strategy));
+    let _ = writeln!(out, "\n### Planned changes\n\n{}\n", neutralise(&proposed.plan.fix_strategy));
     for change in &proposed.plan.changes {
         let _ = writeln!(out, "- `{}`: {}", change.file, neutralise(&change.description));
     }
@@ -65,8 +65,8 @@ fn plan(job: &Job) -> String {
     out
 }
 
-/// The pull request's title: the issue's number and title (`docs/requirements.md#r293`), or the key in brackets, by which Jira finds
-/// what belongs to an issue.
+/// Renders the pull request's title: the issue's number and title (`docs/requirements.md#r293`), or the key in
+/// brackets, which links it to the issue in Jira.
 pub fn pull_request_title(job: &Job) -> String {
     let what = if analysis_only(job) { "Analysis of" } else { "Fix" };
     let title = neutralise_line(&job.title, 180);
@@ -76,12 +76,14 @@ pub fn pull_request_title(job: &Job) -> String {
     }
 }
 
-/// The pull request's text: the live panel first, then what was found, planned, changed and tested.
+/// Renders the pull request's text: the live panel first, then the findings, the plan, the changes and the tests.
 pub fn pull_request_body(job: &Job, app_name: &str, issue_url: &str, public_url: Option<&str>) -> String {
     let analysis = analysis_only(job);
     let mut out = String::new();
     if analysis {
-        out.push_str("> **Analysis only.** Nothing is fixed here: no model is configured, so the files were ranked and nothing was changed.\n\n");
+        out.push_str(
+            "> **Analysis only.** No model is configured, so the files were ranked and nothing was changed.\n\n",
+        );
     } else if job.status() == JobStatus::Running {
         let _ = writeln!(out, "> **{app_name}** is still working on this; the panel below is live.\n");
     } else {
@@ -92,12 +94,12 @@ pub fn pull_request_body(job: &Job, app_name: &str, issue_url: &str, public_url:
             job.trigger.instructions.as_deref().map(|text| neutralise_line(text, 300)).unwrap_or_default();
         let _ = writeln!(
             out,
-            "> Follow-up of job `{}`, asked for by {}. {instructions}\n",
+            "> Follow-up of job `{}`, requested by {}. {instructions}\n",
             follows.job_id,
             neutralise_line(&job.trigger.actor, 60)
         );
     }
-    // A closing keyword only where something is fixed: merging an analysis must not close the issue.
+    // A closing keyword only for a fix: merging an analysis must not close the issue.
     let relation = if analysis || job.source.tracker.is_some() { "For" } else { "Closes" };
     let _ = writeln!(out, "{relation} {} ({issue_url})\n", job.source.name());
     out.push_str(&stage_table(job));
@@ -108,7 +110,7 @@ pub fn pull_request_body(job: &Job, app_name: &str, issue_url: &str, public_url:
     out
 }
 
-/// The comment that says how the job ended.
+/// Renders the comment about the job's result.
 pub fn result_comment(job: &Job, app_name: &str, public_url: Option<&str>) -> String {
     let mut out = format!("**{app_name}**: {}\n", outcome(job));
     if let Some(pull_request) = &job.published.pull_request {
@@ -122,7 +124,7 @@ pub fn result_comment(job: &Job, app_name: &str, public_url: Option<&str>) -> St
         let stage = failure.stage.map_or_else(String::new, |stage| format!(" in `{stage}`"));
         let _ = writeln!(
             out,
-            "\nWhat happened{stage}: {}\n\nWhat to do: {}",
+            "\nError{stage}: {}\n\nWhat to do: {}",
             neutralise(&failure.reason),
             neutralise(&failure.remedy)
         );
@@ -136,7 +138,7 @@ pub fn result_comment(job: &Job, app_name: &str, public_url: Option<&str>) -> St
     {
         let from = report.log_tail.char_indices().rev().nth(LOG_IN_TEXT).map_or(0, |(at, _)| at);
         let log = code_block(&report.log_tail[from..], "text");
-        let _ = writeln!(out, "\n<details><summary>The end of the tests' output</summary>\n\n{log}\n\n</details>");
+        let _ = writeln!(out, "\n<details><summary>End of the test output</summary>\n\n{log}\n\n</details>");
     }
     if job.status() == JobStatus::Succeeded && job.verdict == Some(Verdict::AnalysisOnly) {
         out.push_str(&located_files(job));
@@ -148,27 +150,27 @@ pub fn result_comment(job: &Job, app_name: &str, public_url: Option<&str>) -> St
     out
 }
 
-/// The answer to `help` and to a mention without a command that we know.
+/// Renders the reply to `help` and to a mention without a known command.
 pub(crate) fn help(app_name: &str, in_tracker: bool) -> String {
     let who = if in_tracker {
-        "Only people who have linked their account with this server can start me."
+        "Only users who have linked their account with this server can start jobs."
     } else {
-        "Only people who may write to this repository can start me."
+        "Only users with write access to this repository can start jobs."
     };
     format!(
-        "Mention me with one of these, in a comment on an issue:\n\n\
-         - `@{app_name} fix`: find the cause, change the code, test it, open a pull request. What you write after `fix` \
-         is taken into account.\n\
-         - `@{app_name} status`: say where I am.\n\
-         - `@{app_name} cancel`: stop.\n\
-         - `@{app_name} retry`: try again after a failure.\n\
-         - `@{app_name} restart`: stop what runs and begin anew. What you write after it is taken into account.\n\
-         - `@{app_name} help`: this text.\n\n\
+        "Comment on an issue with one of these commands:\n\n\
+         - `@{app_name} fix`: find the cause, change the code, test it and open a pull request. Text after `fix` \
+         is used as instructions.\n\
+         - `@{app_name} status`: show the status of the job.\n\
+         - `@{app_name} cancel`: cancel the job.\n\
+         - `@{app_name} retry`: retry a failed job.\n\
+         - `@{app_name} restart`: cancel the running job and start again. Text after `restart` is used as instructions.\n\
+         - `@{app_name} help`: show this text.\n\n\
          {who}\n"
     )
 }
 
-/// The answer to `status`.
+/// Renders the reply to `status`.
 pub(crate) fn status(job: Option<&Job>, app_name: &str, public_url: Option<&str>) -> String {
     match job {
         Some(job) => progress_comment(job, app_name, public_url),
@@ -176,19 +178,19 @@ pub(crate) fn status(job: Option<&Job>, app_name: &str, public_url: Option<&str>
     }
 }
 
-/// The comment, written once, that an issue has too many requests.
+/// Renders the comment about too many requests, which is posted at most once an hour.
 pub(crate) fn too_many(per_hour: u32) -> String {
     format!(
-        "I take {per_hour} requests an hour on one issue and have had them; I do not answer here until there is room \
-         again.\n"
+        "The limit of {per_hour} requests per hour on one issue is reached. Further requests on this issue are ignored \
+         for up to an hour.\n"
     )
 }
 
-/// The answer to a command that has nothing to act on.
+/// Renders the reply to a command that has no job to act on.
 pub(crate) fn nothing_to(verb: &str) -> String {
     match verb {
-        "retry" => "There is nothing to retry: no job has ended on this issue.\n".to_owned(),
-        _ => "There is nothing to cancel: no job is at work on this issue.\n".to_owned(),
+        "retry" => "There is nothing to retry: no job of this issue has ended.\n".to_owned(),
+        _ => "There is nothing to cancel: no job of this issue is running.\n".to_owned(),
     }
 }
 
@@ -196,25 +198,27 @@ fn analysis_only(job: &Job) -> bool {
     job.verdict == Some(Verdict::AnalysisOnly) || job.stage(StageKind::Fix).status == StageStatus::Skipped
 }
 
-/// One sentence on how it ended. Success is claimed only where tests showed it.
+/// Returns one sentence about the result. It claims success only if tests showed it.
 fn outcome(job: &Job) -> String {
     let explanation = job.verified().map(|report| neutralise(&report.explanation)).unwrap_or_default();
     match (job.status(), job.verdict) {
         (JobStatus::Cancelled, _) => "The job was cancelled.".to_owned(),
         (JobStatus::Failed, Some(verdict)) if verdict.is_harmful() => {
-            format!("The change did not stand the tests: {explanation}.")
+            format!("The tests fail with the change: {explanation}.")
         }
-        (JobStatus::Failed, _) => "This did not work out.".to_owned(),
+        (JobStatus::Failed, _) => "The job failed.".to_owned(),
         (_, Some(Verdict::FixedProven)) => format!("Fixed, and tests show it: {explanation}."),
-        (_, Some(Verdict::Unproven)) => format!("A change is ready to be looked at, unproven: {explanation}."),
-        (_, Some(Verdict::StillFailing)) => format!("A change was made, but it is not enough: {explanation}."),
-        (_, Some(Verdict::NoTests)) => format!("A change is ready to be looked at, untested: {explanation}."),
-        (_, Some(Verdict::NotRun)) => format!("A change is ready to be looked at, **not tested**: {explanation}."),
+        (_, Some(Verdict::Unproven)) => {
+            format!("A change is ready for review, but no test shows that it fixes the issue: {explanation}.")
+        }
+        (_, Some(Verdict::StillFailing)) => format!("A change was made, but tests still fail: {explanation}."),
+        (_, Some(Verdict::NoTests)) => format!("A change is ready for review, untested: {explanation}."),
+        (_, Some(Verdict::NotRun)) => format!("A change is ready for review, **not tested**: {explanation}."),
         (_, Some(Verdict::AnalysisOnly)) => {
-            "No model is configured, so nothing was fixed; these files are the likeliest places.".to_owned()
+            "No model is configured, so nothing was changed; these files most likely contain the fault.".to_owned()
         }
         (_, Some(verdict)) => format!("{}: {explanation}.", verdict.as_str()),
-        (_, None) => "It is under way.".to_owned(),
+        (_, None) => "The job is in progress.".to_owned(),
     }
 }
 
@@ -222,7 +226,7 @@ fn stage_table(job: &Job) -> String {
     let mut out = "| stage | state | time | tokens |\n| --- | --- | --- | --- |\n".to_owned();
     for record in &job.stages {
         let state = match record.status {
-            StageStatus::Pending if record.report.is_some() => "⏳ again",
+            StageStatus::Pending if record.report.is_some() => "⏳ retrying",
             StageStatus::Pending => "· waiting",
             StageStatus::Running => "⏳ running",
             StageStatus::Succeeded => "✅ done",

@@ -1,5 +1,5 @@
-//! What a request to fix an issue comes to: a first job, a follow-up on the same branch, or more text for a job that has
-//! not begun.
+//! Decides what a request to fix an issue creates: a first job, a follow-up on the same branch, or additional
+//! instructions for a queued job.
 
 use jiff::ToSpan as _;
 use patchwright_core::store::{JobWrite, Step, StoreError, Versioned, Write};
@@ -12,7 +12,7 @@ use patchwright_domain::{
 
 use crate::Engine;
 
-/// Somebody wants an issue fixed.
+/// A request to fix an issue.
 pub(crate) struct StartRequest<'a> {
     pub(crate) issue: &'a InboundIssue,
     pub(crate) trigger: JobTrigger,
@@ -20,23 +20,24 @@ pub(crate) struct StartRequest<'a> {
     pub(crate) needs: Needs,
     pub(crate) command: Option<WorkCommand>,
     pub(crate) priority: Priority,
-    /// Whether people read the plan first.
+    /// Whether the plan needs approval.
     pub(crate) review_plan: bool,
-    /// Whose the issue is when it is heard of for the first time.
+    /// The owner of the issue, if the issue is new.
     pub(crate) owner: Option<UserId>,
-    /// Whether it is worth a job of its own while another runs: something new is said, or what runs is stopped.
+    /// Whether it creates a job of its own while another is running: it has new instructions, or the running job is
+    /// cancelled.
     pub(crate) more: bool,
 }
 
 impl<'a> StartRequest<'a> {
-    /// A request that is worth a job of its own when it comes with words.
+    /// Creates a request that has a job of its own if it comes with instructions.
     pub(crate) fn new(issue: &'a InboundIssue, trigger: JobTrigger, publish: PublishMode) -> Self {
         let more = trigger.instructions.is_some();
         let (needs, priority) = (Needs::default(), Priority::Normal);
         Self { issue, trigger, publish, needs, command: None, priority, review_plan: false, owner: None, more }
     }
 
-    /// The same, by a command and on a certain node.
+    /// Sets the command, the requirements on the node, and the priority.
     pub(crate) fn by(mut self, command: Option<WorkCommand>, needs: Needs, priority: Priority) -> Self {
         self.needs = needs;
         self.priority = priority;
@@ -45,7 +46,7 @@ impl<'a> StartRequest<'a> {
     }
 }
 
-/// What the store knows of an issue.
+/// The issue and its latest job, as read from the store.
 #[derive(Default)]
 pub(crate) struct IssueSnapshot {
     pub(crate) issue: Option<Versioned<Issue>>,
@@ -58,11 +59,11 @@ impl IssueSnapshot {
     }
 }
 
-/// It comes to nothing.
+/// The reasons for which a request does not create a job.
 pub(crate) enum StartRefused {
-    /// A job is at work, and nothing new was said.
+    /// A job is running, and the request has no new instructions.
     Active(JobId),
-    /// The issue is past it.
+    /// The issue's state does not allow it.
     Refused(Refused),
 }
 
@@ -82,7 +83,7 @@ impl Engine {
         Ok(IssueSnapshot { issue, latest })
     }
 
-    /// The step that does what is request, without the delivery; and the job.
+    /// Returns the write that starts the job, without the delivery, and the job.
     pub(crate) fn plan_start(
         &self,
         request: StartRequest<'_>,
@@ -93,7 +94,7 @@ impl Engine {
         let active = latest.as_ref().filter(|job| !job.value.status().is_terminal());
         let issue = match (active, issue) {
             (Some(active), _) if !request.more => return Err(StartRefused::Active(active.value.id)),
-            // The end of the running job is written on the issue too: whoever comes second reads again.
+            // The end of the running job updates the issue too: whichever write is second conflicts and reads again.
             (Some(_), Some(known)) => {
                 Write::Update(Versioned { value: with_inbound_text(known.value, request.issue), ..known })
             }
@@ -120,7 +121,7 @@ impl Engine {
         Ok((Step { issue: Some(issue), job: Some(job), effects, ..Step::default() }, job_now))
     }
 
-    /// The issue with the start noted: new, or as it is known, with its newest text.
+    /// Returns the issue in progress: a new one, or the stored one with its latest text.
     fn started_issue(
         &self,
         inbound: &InboundIssue,
@@ -143,7 +144,7 @@ impl Engine {
         Issue { labels: inbound.labels.clone(), ..issue }
     }
 
-    /// An issue that is heard of for the first time.
+    /// Returns a new issue.
     pub(crate) fn pending_issue(&self, source: &IssueRef, title: &str, body: &str, author: &str) -> Issue {
         let now = self.ports.clock.now();
         Issue {
@@ -184,8 +185,8 @@ impl Engine {
     }
 }
 
-/// What one person says before their job begins goes into that job. What another says has a job of its own: whether
-/// they may start one is asked when it runs.
+/// Instructions by the same user before their job starts are added to that job. Those of another user get a job of
+/// their own, whose permission is checked when it runs.
 fn accepts_instructions(latest: &Job, request: &StartRequest<'_>) -> bool {
     latest.is_untouched()
         && request.trigger.instructions.is_some()
@@ -197,11 +198,11 @@ fn accepts_instructions(latest: &Job, request: &StartRequest<'_>) -> bool {
 fn with_inbound_text(mut issue: Issue, inbound: &InboundIssue) -> Issue {
     issue.title.clone_from(&inbound.title);
     issue.body.clone_from(&inbound.body);
-    // Not every event tells the labels.
+    // Not every event has the labels.
     if !inbound.labels.is_empty() {
         issue.labels.clone_from(&inbound.labels);
     }
-    // One that was moved to another project has another key.
+    // An issue that was moved to another project has a new key.
     issue.source.tracker.clone_from(&inbound.source.tracker);
     issue
 }

@@ -1,4 +1,4 @@
-//! The engine's own task session: every call is checked against the job as it stands in the store.
+//! The local task session: every call is checked against the job in the store.
 
 use async_trait::async_trait;
 use jiff::civil::Date;
@@ -21,10 +21,10 @@ use crate::change::ChangeError;
 use crate::engine::TriggerPermission;
 use patchwright_core::outgoing_text::shorten;
 
-/// How long a job may be postponed, without counting an attempt, because a forge or the model asks for it.
+/// How long a job may be postponed, without counting an attempt, because a forge or the model requests it.
 const MAX_POSTPONEMENT: SignedDuration = SignedDuration::from_hours(24);
 
-/// The longest name of a model that is kept.
+/// The longest stored name of a model, in bytes.
 const MAX_MODEL: usize = 200;
 
 /// The session of one task, in this process.
@@ -47,10 +47,10 @@ impl From<ChangeError> for TaskSessionError {
         match error {
             ChangeError::Store(error) => error.into(),
             ChangeError::Refused(Refused::Stale { .. }) | ChangeError::NotFound(_) => Self::LeaseLost,
-            // The worker holds the lease and reports what its job's state does not allow.
+            // The worker holds the lease but reports an event that the job's state does not allow.
             ChangeError::Refused(refused) => Self::Refused(Refusal::new(
                 format!("the report does not fit the job: {refused}"),
-                "Retry the job; report it as a bug when it happens again.",
+                "Retry the job; report a bug if it happens again.",
                 Fault::Internal,
             )),
         }
@@ -69,7 +69,7 @@ impl LocalTaskSession<'_> {
         if self.holds(&job) { Ok(job) } else { Err(TaskSessionError::LeaseLost) }
     }
 
-    /// Whether this task holds the lease of the job.
+    /// Returns whether this task holds the lease of the job.
     fn holds(&self, job: &Job) -> bool {
         let is_holder = matches!(&job.state, JobState::Running { lease } if lease.task_id == self.task.id);
         is_holder && job.epoch == self.epoch()
@@ -81,8 +81,8 @@ impl LocalTaskSession<'_> {
             .write(async || {
                 let known = self.engine.ports.store.job(self.task.job_id).await?;
                 let known = known.filter(|job| self.holds(&job.value)).ok_or(TaskSessionError::LeaseLost)?;
-                // The job is written as it is: whoever cancels it at the same moment closes its open task, and either
-                // they find this task or this step finds their revision.
+                // The job is written unchanged, so that this write conflicts with a concurrent cancellation: either the
+                // cancellation finds this task, or this write finds the new revision.
                 let job = Some(JobWrite::update(&known, known.value.clone()));
                 Ok((Step { job, task: Some(task.clone()), ..Step::default() }, known.value))
             })
@@ -96,7 +96,7 @@ impl LocalTaskSession<'_> {
         }
     }
 
-    /// Tells a report that comes too late (a person cancelled the job in the meantime) from one that does not fit.
+    /// Distinguishes a late report (a user cancelled the job in the meantime) from an invalid one.
     async fn session_error(&self, error: ChangeError) -> TaskSessionError {
         match (&error, self.held().await) {
             (ChangeError::Refused(_), Err(lost)) => lost,
@@ -104,7 +104,7 @@ impl LocalTaskSession<'_> {
         }
     }
 
-    /// Applies a report under its number among those of this task: a report whose response was lost may be repeated.
+    /// Applies a report under its sequence number within this task: a report whose response was lost may be repeated.
     ///
     /// # Errors
     /// As [`TaskSession::report`].
@@ -127,18 +127,18 @@ impl LocalTaskSession<'_> {
         JobEvent::progress(self.epoch(), event)
     }
 
-    /// Asks the forge whether this may be done, and where.
+    /// Checks the permission at the forge, and finds out the repository's address and base branch.
     async fn prepare(&self, job: Job) -> Result<(Job, String), TaskSessionError> {
         let forge = self.forge(&job)?;
         let repo = &job.source.repo;
         self.check_permission(forge, &job).await?;
         let repository = forge.repository(repo).await.map_err(Refusal::from)?;
         if repository.archived && job.publish != PublishMode::Patch {
-            let remedy = "Unarchive it, or ask in its successor.";
+            let remedy = "Unarchive the repository, or start the job in its successor.";
             let error = Refusal::new(format!("the repository {repo} is archived"), remedy, Fault::Denied);
             return Err(error.into());
         }
-        // A job that was started by hand names its base; every other one aims at the forge's default branch.
+        // A job that was started by hand names its base branch; every other one uses the forge's default branch.
         if job.trigger.kind != TriggerKind::Manual && repository.default_branch != job.base_branch {
             let branch = repository.default_branch.clone();
             let job = self.change(JobEvent::BaseBranchKnown { epoch: self.epoch(), branch }).await?;
@@ -159,8 +159,8 @@ impl LocalTaskSession<'_> {
         let settings = &self.engine.settings;
         let trigger = &job.trigger;
         let open = settings.permission == TriggerPermission::Anyone || settings.allow.names_user(&trigger.actor);
-        // A start by hand was allowed where the hand is. Who asks in a tracker is a person of this server, and was asked
-        // for there; the forge does not know them.
+        // Manual starts were authorized when they were made. Requesters in a tracker are users of this server,
+        // authorized there; the forge does not know them.
         if open || trigger.kind.is_ours() || job.source.tracker.is_some() {
             return Ok(());
         }
@@ -169,23 +169,24 @@ impl LocalTaskSession<'_> {
             return Ok(());
         }
         let reason =
-            format!("{} may not start jobs here: that takes write access to {}", trigger.actor, job.source.repo);
-        Err(Refusal::new(reason, "Ask somebody with write access to start it.", Fault::Denied).into())
+            format!("{} may not start jobs here: this requires write access to {}", trigger.actor, job.source.repo);
+        Err(Refusal::new(reason, "Ask a user with write access to start it.", Fault::Denied).into())
     }
 
-    /// Whoever asked, as commits name them. Who asked here and not on the forge has no address there.
+    /// Returns the requester as the co-author of commits. A requester who is not on the forge has no e-mail address
+    /// there.
     async fn co_author(&self, job: &Job) -> Result<Option<String>, TaskSessionError> {
         let login = &job.trigger.actor;
         let plain = login.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '<' | '>'));
         if job.trigger.kind.is_ours() || job.source.tracker.is_some() || !plain {
             return Ok(None);
         }
-        // A failure for the moment is one here too: without the line a commit that is made again would be another one.
+        // A transient failure is an error here too: without this line, a repeated commit would have another hash.
         let address = self.forge(job)?.commit_address(&job.source.repo, login).await.map_err(Refusal::from)?;
         Ok(address.map(|address| format!("{login} <{address}>")))
     }
 
-    /// A follow-up takes over the branch of the job before it that had one.
+    /// A follow-up continues the branch of the latest job before it that had one.
     async fn inherit(&self, own: Job) -> Result<Job, TaskSessionError> {
         if !own.awaits_inheritance() {
             return Ok(own);
@@ -201,25 +202,25 @@ impl LocalTaskSession<'_> {
         self.change(JobEvent::progress(self.epoch(), WorkerEvent::BranchInherited { inheritance })).await
     }
 
-    /// A job that was put off has used fewer tries than it may. One that has used more has broken its workers down:
-    /// their leases ran out without a word, and so would the next one's.
+    /// A postponed job has attempts left. A job without any has crashed its workers: their leases expired without a
+    /// report, and the next one's would too.
     fn refuse_poison(&self, job: &Job) -> Result<(), TaskSessionError> {
         let (attempts, most) = (job.attempts, self.engine.settings.max_attempts);
         if attempts <= most.max(1) {
             return Ok(());
         }
         let reason =
-            format!("the job was taken up {} times, and each time its worker broke down or was killed", attempts - 1);
+            format!("the job was tried {} times, and each time its worker crashed or was killed", attempts - 1);
         let remedy = "Look at the server's log for this job id before you retry it.";
         Err(Refusal::new(reason, remedy, Fault::Internal).into())
     }
 
-    /// What becomes of the job when its task failed: it is put off when later may be better, else it has failed.
+    /// Decides about the job of a failed task: it is postponed if a retry may succeed, otherwise it fails.
     fn failed(&self, job: &Job, refusal: Refusal, stage: Option<StageKind>, usage: Usage, now: Timestamp) -> JobEvent {
         let epoch = self.epoch();
         let settings = &self.engine.settings;
         let reason = self.engine.ports.tools.redactor().redact(&refusal.reason);
-        // Who asks for patience may have it, but not for ever.
+        // A requested wait is honored, but not forever.
         let age = now.duration_since(job.created_at);
         let asked = matches!(refusal.fault, Fault::Retry { after: Some(_) }) && age < MAX_POSTPONEMENT;
         if let Fault::Retry { after } = refusal.fault
@@ -227,14 +228,14 @@ impl LocalTaskSession<'_> {
         {
             let wait = backoff(settings.first_backoff, job.attempts, after, job.id.as_uuid().as_bytes()[15]);
             let until = now.saturating_add(signed(wait)).unwrap_or(now);
-            tracing::warn!(%reason, job.retry_at = %until, "the job is put off");
+            tracing::warn!(%reason, job.retry_at = %until, "retrying the job later");
             return JobEvent::Postponed { epoch, until, spent: stage.map(|stage| (stage, usage)), asked };
         }
         tracing::warn!(%reason, remedy = %refusal.remedy, "the job failed");
         JobEvent::Failed { epoch, failure: Failure { stage, reason, remedy: refusal.remedy }, usage }
     }
 
-    /// The event of the job, that of the task, and what is said of a failed one.
+    /// Returns the event of the job, the event of the task, and the text of the error.
     fn ending(&self, job: &Job, end: TaskOutcome, now: Timestamp) -> (JobEvent, TaskEvent, Option<String>) {
         let epoch = self.epoch();
         match end {
@@ -248,11 +249,11 @@ impl LocalTaskSession<'_> {
                 (JobEvent::Completed { epoch, verdict }, TaskEvent::Succeeded, None)
             }
             TaskOutcome::Released => {
-                tracing::info!("the job is handed back");
+                tracing::info!("released the job to the queue");
                 (JobEvent::Released { epoch }, TaskEvent::Failed, Some("the server stopped".to_owned()))
             }
             TaskOutcome::Paused => {
-                tracing::info!("the job waits for somebody to approve its plan");
+                tracing::info!("the job waits for approval of its plan");
                 (JobEvent::Released { epoch }, TaskEvent::Succeeded, None)
             }
             TaskOutcome::Failed { refusal, stage, usage } => {
@@ -264,10 +265,10 @@ impl LocalTaskSession<'_> {
 }
 
 impl LocalTaskSession<'_> {
-    /// Writes how the task ended, with what becomes of its job.
+    /// Writes the outcome of the task and the resulting transition of its job.
     ///
     /// # Errors
-    /// [`TaskSessionError::LeaseLost`] when the task does not hold the job any more, [`TaskSessionError::Unavailable`].
+    /// [`TaskSessionError::LeaseLost`] when the task has lost the lease of the job, [`TaskSessionError::Unavailable`].
     pub async fn end(&self, end: TaskOutcome) -> Result<(), TaskSessionError> {
         let job = self.held().await?;
         let now = self.engine.ports.clock.now();
@@ -342,7 +343,7 @@ impl TaskSession for LocalTaskSession<'_> {
     }
 
     async fn settle(&self, day: Date, reserved: Usage, spent: Usage) -> Result<(), TaskSessionError> {
-        // Also for one who has lost the hold: what was spent was spent.
+        // Also after the lease is lost: the cost has been incurred.
         let job = self.engine.job(self.task.job_id).await?.ok_or(TaskSessionError::LeaseLost)?;
         Ok(self.engine.ports.ledger.settle(&account(&job, day), reserved, spent).await?)
     }
@@ -367,7 +368,7 @@ impl TaskSession for LocalTaskSession<'_> {
     }
 }
 
-/// The books that a job's calls stand in.
+/// Returns the budgets that a job's model calls count against.
 fn account(job: &Job, day: Date) -> BudgetAccount {
     BudgetAccount { day, repository: format!("{}:{}", job.source.platform, job.source.repo) }
 }
@@ -376,7 +377,7 @@ fn harmful(job: &Job, verdict: Verdict) -> Failure {
     let explanation = job.verified().map_or_else(|| verdict.as_str().to_owned(), |report| report.explanation.clone());
     Failure {
         stage: None,
-        reason: format!("the change did not stand the tests: {explanation}"),
+        reason: format!("the tests fail with the change: {explanation}"),
         remedy: "Look at the draft and the failing tests; retry the job, or say more in a comment.".to_owned(),
     }
 }

@@ -1,17 +1,17 @@
-//! Writing against others: read, decide, write, and once more when somebody else wrote first.
+//! Optimistic concurrency: read, decide, write, and retry if another write came first.
 
 use patchwright_core::store::{Step, StoreError};
 
 use crate::Engine;
 
-/// How often a write is tried when others write the same things. Each loser knows that somebody else got on.
+/// How often a conflicting write is tried. Each conflict means that another write succeeded.
 const TRIES: u32 = 20;
 
 impl Engine {
-    /// Writes the step that `plan` makes of things as they stand, and says what `plan` says with it.
+    /// Writes the step that `plan` returns for the current state, and returns the value that `plan` returns with it.
     ///
     /// # Errors
-    /// Those of `plan`, and of the store; [`StoreError::Stale`] when others were quicker every time.
+    /// Those of `plan` and of the store; [`StoreError::Stale`] if every attempt conflicted.
     pub(crate) async fn write<T, E: From<StoreError>, F: Future<Output = Result<(Step, T), E>>>(
         &self,
         mut plan: impl FnMut() -> F,

@@ -1,4 +1,4 @@
-//! The use cases over strict fakes: what people will read, and what happens when things go wrong in between.
+//! The use cases with strict fakes: the texts that users read, and failures in between.
 
 #![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
 
@@ -34,7 +34,7 @@ struct EngineFixture {
     git: FakeGit,
     llm: Arc<ScriptedLlm>,
     clock: Arc<FakeClock>,
-    /// While it is set the next worker that begins tests dies.
+    /// While it is set, the next worker that starts tests dies.
     die_in_tests: Arc<AtomicBool>,
     _folder: tempfile::TempDir,
 }
@@ -78,7 +78,7 @@ fn house_with(answers: &[&str], change: impl FnOnce(&mut Settings)) -> EngineFix
 
 const ALSO: &str = "```python\ndef add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n```";
 
-/// More is asked for by the same person.
+/// The same user asks for more.
 fn more(text: &str) -> ManualStart {
     ManualStart { instructions: Some(text.into()), ..request_of("alice") }
 }
@@ -111,7 +111,7 @@ impl EngineFixture {
         Some(job)
     }
 
-    /// A worker takes the next job for some seconds and is never heard of again.
+    /// A worker claims the next job for some seconds and never reports again.
     async fn take_silently(&self, n: u32, seconds: i64) {
         let now = self.clock.now();
         let until = now + jiff::SignedDuration::from_secs(seconds);
@@ -119,7 +119,7 @@ impl EngineFixture {
         self.store.claim_job(now, Arc::new(lease), ConcurrencyLimits::default()).await.unwrap().unwrap();
     }
 
-    /// Delivers everything that becomes due, moving the clock over the waits.
+    /// Delivers everything that becomes due, advancing the clock over the waits.
     async fn deliver_all(&self) {
         for _ in 0..200 {
             while self.engine.deliver_next().await.unwrap().is_some() {}
@@ -194,16 +194,16 @@ async fn a_proven_fix_reads_like_this() {
 
     add subtracts
 
-    ### What is changed
+    ### Planned changes
 
     Use +
 
     - `src/calc.py`: use +
 
-    <details><summary>The likeliest files of 2 looked at</summary>
+    <details><summary>The most likely of 2 ranked files</summary>
 
-    - `src/calc.py`: chosen by the model; it is in the tree; begin at `it` (line 1)
-    - `README.md`: it is in the tree; begin at `it` (line 1)
+    - `src/calc.py`: chosen by the model; it is in the tree; start at `it` (line 1)
+    - `README.md`: it is in the tree; start at `it` (line 1)
 
     </details>
 
@@ -224,16 +224,16 @@ async fn a_failure_reads_like_this() {
     assert_eq!(job.status(), JobStatus::Failed);
     fixture.deliver_all().await;
     insta::assert_snapshot!(fixture.forge.comments_on(42)[1], @r"
-    **patchwright**: This did not work out.
+    **patchwright**: The job failed.
 
-    What happened in `propose`: the model's plan cannot be used, also after asking again: it holds no JSON object
+    Error in `propose`: the model's plan cannot be used, also after asking again: it holds no JSON object
 
     What to do: Retry the job, or set LLM_MODEL to a more capable model.
 
-    <details><summary>The likeliest files of 2 looked at</summary>
+    <details><summary>The most likely of 2 ranked files</summary>
 
-    - `README.md`: it is in the tree; begin at `it` (line 1)
-    - `src/calc.py`: it is in the tree; begin at `it` (line 1)
+    - `README.md`: it is in the tree; start at `it` (line 1)
+    - `src/calc.py`: it is in the tree; start at `it` (line 1)
 
     </details>
 
@@ -249,7 +249,7 @@ async fn answers_that_get_lost_make_nothing_twice() {
     let fixture = fixture(GOOD);
     fixture.start().await;
     fixture.work().await.unwrap();
-    // Every writing call has its effect, then loses its answer, once.
+    // Every writing call takes effect and loses its response, once.
     for _ in 0..12 {
         fixture.forge.lose_answers(1);
         fixture.engine.deliver_next().await.unwrap();
@@ -280,7 +280,7 @@ async fn a_forge_that_is_away_puts_the_job_off_and_a_worker_goes_on_later() {
 async fn a_worker_that_died_after_the_fix_is_followed_by_one_that_only_verifies() {
     let fixture = fixture(GOOD);
     fixture.start().await;
-    // The first worker dies at the push: the fix is checkpointed, nothing is outside.
+    // The first worker dies at the push: the fix is checkpointed, nothing is published.
     let dead = patchwright_core::git::GitError::Unavailable { url: "fake".into(), detail: "reset".into() };
     fixture.git.fail_next_push(dead);
     assert_eq!(fixture.work().await.unwrap().status(), JobStatus::Queued);
@@ -296,13 +296,13 @@ async fn a_job_that_kills_its_workers_is_given_up() {
     let fixture = fixture(GOOD);
     let job = fixture.start().await;
     for n in 0..3 {
-        // A worker takes the job and is never heard of again.
+        // A worker claims the job and never reports again.
         fixture.take_silently(n, 0).await;
         fixture.clock.advance(1);
     }
     let given_up = fixture.work().await.unwrap();
     assert_eq!((given_up.id, given_up.status()), (job.id, JobStatus::Failed));
-    assert!(given_up.failure.unwrap().reason.contains("taken up 3 times"));
+    assert!(given_up.failure.unwrap().reason.contains("tried 3 times"));
     fixture.deliver_all().await;
     assert_eq!(fixture.forge.comments_on(42).len(), 2, "the issue is told");
 }
@@ -425,12 +425,12 @@ async fn a_follow_up_goes_on_with_the_branch_and_the_pull_request() {
     let fixture = fixture(&answers);
     let first = fixture.start().await;
     let cancel = CancellationToken::new();
-    // While the first one runs, more is asked for.
+    // While the first one is running, the user asks for more.
     fixture.take_silently(0, 60).await;
     let second = fixture.engine.start(more("add sub() too")).await.unwrap();
     assert_eq!((&second.branch, second.follows.as_ref().unwrap().job_id), (&first.branch, first.id));
     assert!(fixture.engine.run_next("other", &cancel).await.unwrap().is_none(), "one job of an issue runs at a time");
-    // What the same person adds before it begins goes into the same job.
+    // Instructions by the same user before it starts are added to the same job.
     assert_eq!(fixture.engine.start(more("and mul()")).await.unwrap().id, second.id);
     assert_eq!(
         fixture.engine.start(request_of("alice")).await.unwrap_err().to_string().split(' ').nth(2),
@@ -542,12 +542,9 @@ async fn a_plan_that_people_want_to_read_is_carried_out_when_they_have() {
     assert!(fixture.git.pushes().is_empty(), "nothing has left");
     fixture.deliver_all().await;
     let printed = fixture.forge.comments_on(42).join("\n");
-    assert!(
-        printed.contains("has a plan, and waits for somebody to approve it") && printed.contains("Use +"),
-        "{printed}"
-    );
+    assert!(printed.contains("has a plan, which waits for approval") && printed.contains("Use +"), "{printed}");
     assert!(printed.contains(&format!("patchwright jobs approve {}", job.id)), "{printed}");
-    // Nobody takes it up, however long it takes.
+    // Nobody retries it, however long it takes.
     fixture.clock.advance(40 * 24 * 3600);
     assert!(fixture.work().await.is_none());
     let issue = fixture.store.issue(job.issue_id).await.unwrap().unwrap().value;
@@ -590,7 +587,7 @@ async fn what_the_model_was_asked_and_said_is_kept_without_secrets() {
     assert!(forgetful.store.calls(job.id).await.unwrap().is_empty());
 }
 
-/// What was asked about the candidates, in order.
+/// The requests about the candidates, in order.
 fn analyses(fixture: &EngineFixture) -> Vec<String> {
     let asked = fixture.llm.asked().into_iter().filter(|request| request.purpose == "analyze_bug");
     asked.map(|request| request.messages.last().unwrap().content.clone()).collect()
@@ -623,7 +620,7 @@ async fn where_the_model_says_nothing_of_use_the_ranking_stands() {
     let invalid = ["I would look at the parser.", "Still no JSON."];
     let nothing = [r#"{"candidate_files": []}"#, r#"{"candidate_files": [], "more": {"words": " "}}"#];
     let ghosts = [r#"{"candidate_files": ["ghost.py", "/etc/passwd"], "symbols": ["ghost.py: f"]}"#];
-    // A wish whose answer is of no use leaves no trace of what was found for it.
+    // A request whose answer is invalid leaves no trace of what was found for it.
     let request = r#"{"more": {"words": "subtraction", "folder": "src"}}"#;
     let requests = [request, invalid[0], invalid[1]];
     for answers in [&invalid[..], &nothing, &ghosts, &requests] {

@@ -1,143 +1,179 @@
-//! GitCode's webhook payloads. They resemble GitLab's and vary: the fields are the union of recorded payloads, the samples of
-//! `docs/requirements.md#r221` and GitCode's documentation. Unknown fields are accepted.
+//! The events of GitCode's deliveries: a payload becomes a platform-neutral event.
 
-use patchwright_core::webhook::Text;
-use serde::Deserialize;
+use patchwright_core::webhook::{Actor, DecodeError, InboundComment, InboundEvent, InboundIssue, Text, shorten_name};
+use patchwright_domain::{BranchName, IssueNumber, IssueRef, RepoName};
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct Hook<'a> {
-    /// The delivery's id; a header carries it as well.
-    #[serde(borrow)]
-    pub(crate) uuid: Option<Text<'a>>,
-    /// The account that caused the event.
-    #[serde(borrow)]
-    pub(crate) user: Option<User<'a>>,
-    #[serde(borrow)]
-    pub(crate) project: Option<Project<'a>>,
-    #[serde(borrow)]
-    pub(crate) object_attributes: Option<Attributes<'a>>,
-    /// The issue of a note.
-    #[serde(borrow)]
-    pub(crate) issue: Option<Issue<'a>>,
-    #[serde(borrow, default)]
-    pub(crate) changes: Changes<'a>,
-    #[serde(borrow, default)]
-    pub(crate) labels: Vec<Label<'a>>,
-    #[serde(borrow, default)]
-    pub(crate) assignees: Vec<User<'a>>,
-}
+use crate::webhook::GitcodeWebhook;
+use crate::{GITCODE, payload};
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct User<'a> {
-    pub(crate) id: Option<i64>,
-    #[serde(borrow, alias = "login")]
-    pub(crate) username: Option<Text<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct Project<'a> {
-    #[serde(borrow)]
-    pub(crate) path_with_namespace: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(crate) namespace: Option<Namespace<'a>>,
-    #[serde(borrow)]
-    pub(crate) name: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(crate) default_branch: Option<Text<'a>>,
-}
-
-/// A string in recorded payloads, an object in `docs/requirements.md#r221`.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Namespace<'a> {
-    Name(#[serde(borrow)] Text<'a>),
-    Object {
-        #[serde(borrow)]
-        path: Option<Text<'a>>,
-        #[serde(borrow)]
-        name: Option<Text<'a>>,
-    },
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct Attributes<'a> {
-    /// The id of the note, or the global id of an issue, which the API does not accept.
-    pub(crate) id: Option<u64>,
-    /// The number within the repository, which people see and the API accepts.
-    pub(crate) iid: Option<Number<'a>>,
-    #[serde(borrow)]
-    pub(crate) title: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(crate) description: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(crate) action: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(crate) state: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(crate) note: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(crate) noteable_type: Option<Text<'a>>,
-    pub(crate) system: Option<bool>,
-    #[serde(borrow)]
-    pub(crate) author: Option<User<'a>>,
-    #[serde(default)]
-    pub(crate) assignee_ids: Vec<i64>,
-    pub(crate) assignee_id: Option<i64>,
-    #[serde(borrow)]
-    pub(crate) updated_at: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(crate) source_branch: Option<Text<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct Issue<'a> {
-    #[serde(alias = "number")]
-    pub(crate) iid: Number<'a>,
-    #[serde(borrow)]
-    pub(crate) title: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(crate) description: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(crate) author: Option<User<'a>>,
-}
-
-/// A number in webhooks, a string with a number in the API.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Number<'a> {
-    Number(u64),
-    Text(#[serde(borrow)] Text<'a>),
-}
-
-impl Number<'_> {
-    pub(crate) fn value(&self) -> Option<u64> {
-        match self {
-            Self::Number(number) => Some(*number),
-            Self::Text(text) => text.as_str().parse().ok(),
+impl GitcodeWebhook {
+    pub(crate) fn event(&self, event_type: &str, hook: payload::Hook<'_>) -> Result<InboundEvent, DecodeError> {
+        self.bot.record_id(hook.user.as_ref());
+        tracing::debug!(uuid = hook.uuid.as_ref().map(Text::as_str), event_type, "decoded a delivery");
+        match event_type {
+            "Note Hook" => note(hook),
+            "Merge Request Hook" => merge_request(hook),
+            _ => self.issue(hook),
         }
+    }
+
+    fn issue(&self, mut hook: payload::Hook<'_>) -> Result<InboundEvent, DecodeError> {
+        let attributes = hook.object_attributes.take().ok_or_else(|| DecodeError::missing("object_attributes"))?;
+        let action = attributes.action.as_ref().map_or("", Text::as_str).to_owned();
+        let project = hook.project.as_ref().ok_or_else(|| DecodeError::missing("project"))?;
+        let ids: Vec<i64> = attributes.assignee_ids.iter().copied().chain(attributes.assignee_id).collect();
+        let author = hook.user.as_ref().or(attributes.author.as_ref());
+        let at = attributes.updated_at.map(Text::into_string);
+        let actor = actor(author).ok_or_else(|| DecodeError::missing("user.username"))?;
+        let issue = InboundIssue {
+            source: IssueRef::on_forge(
+                GITCODE,
+                repository(project)?,
+                number(attributes.iid.as_ref(), "object_attributes.iid")?,
+            ),
+            default_branch: default_branch(project)?,
+            title: attributes
+                .title
+                .map(Text::into_string)
+                .ok_or_else(|| DecodeError::missing("object_attributes.title"))?,
+            body: attributes.description.map(Text::into_string).unwrap_or_default(),
+            author: login(attributes.author.as_ref()).unwrap_or_default(),
+            labels: hook.labels.iter().map(|label| label.title.as_str().to_owned()).collect(),
+            is_pull_request: false,
+        };
+        // Installations spell the actions like GitLab or like GitHub.
+        match action.as_str() {
+            "open" | "opened" | "create" | "created" => Ok(InboundEvent::Opened { issue, actor }),
+            "assign" | "assigned" => {
+                Ok(InboundEvent::Assigned { issue, assignees: self.assignees(&hook, &ids), actor, at })
+            }
+            "label" | "labeled" => Ok(InboundEvent::Labeled { issue, labels: labels(hook.labels), actor, at }),
+            "update" | "updated" => {
+                let changes = &hook.changes;
+                let reassigned =
+                    changes.assignee_ids.is_some() || changes.assignee_id.is_some() || changes.assignees.is_some();
+                if reassigned {
+                    return Ok(InboundEvent::Assigned { issue, assignees: self.assignees(&hook, &ids), actor, at });
+                }
+                match hook.changes.labels {
+                    Some(change) => {
+                        let before = labels(change.previous.unwrap_or_default());
+                        let mut added = labels(change.current.unwrap_or_default());
+                        added.retain(|label| !before.contains(label));
+                        Ok(InboundEvent::Labeled { issue, labels: added, actor, at })
+                    }
+                    None => Ok(ignored("an edited issue starts no job".to_owned())),
+                }
+            }
+            _ => Ok(ignored(format!("the event Issue Hook with action {} starts no job", shorten_name(&action)))),
+        }
+    }
+
+    /// Returns the logins in the event, and the own login if the event contains the own number.
+    fn assignees(&self, hook: &payload::Hook<'_>, ids: &[i64]) -> Vec<String> {
+        let mut logins: Vec<String> = hook.assignees.iter().filter_map(|user| login(Some(user))).collect();
+        let user_ids = hook.assignees.iter().filter_map(|user| user.id);
+        if ids.iter().copied().chain(user_ids).any(|id| self.bot.has_id(id)) {
+            logins.push(self.bot.login.clone());
+        }
+        logins
     }
 }
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct Label<'a> {
-    #[serde(borrow, alias = "name")]
-    pub(crate) title: Text<'a>,
+fn note(hook: payload::Hook<'_>) -> Result<InboundEvent, DecodeError> {
+    let attributes = hook.object_attributes.ok_or_else(|| DecodeError::missing("object_attributes"))?;
+    if attributes.system == Some(true) {
+        return Ok(ignored("the note is by the platform itself".to_owned()));
+    }
+    let body = attributes.note.ok_or_else(|| DecodeError::missing("object_attributes.note"))?.into_string();
+    match attributes.noteable_type.as_ref().map(Text::as_str) {
+        Some("MergeRequest") => return Ok(ignored("comments on pull requests start no job".to_owned())),
+        Some("Issue") | None => {}
+        Some(kind) => return Ok(ignored(format!("a note on a {} starts no job", shorten_name(kind)))),
+    }
+    let author = actor(hook.user.as_ref()).ok_or_else(|| DecodeError::missing("user.username"))?;
+    let project = hook.project.as_ref().ok_or_else(|| DecodeError::missing("project"))?;
+    let issue = hook.issue.ok_or_else(|| DecodeError::missing("issue"))?;
+    Ok(InboundEvent::Commented {
+        issue: InboundIssue {
+            source: IssueRef::on_forge(GITCODE, repository(project)?, number(Some(&issue.iid), "issue.iid")?),
+            default_branch: default_branch(project)?,
+            title: issue.title.ok_or_else(|| DecodeError::missing("issue.title"))?.into_string(),
+            body: issue.description.map(Text::into_string).unwrap_or_default(),
+            author: login(issue.author.as_ref()).unwrap_or_default(),
+            labels: Vec::new(),
+            is_pull_request: false,
+        },
+        comment: InboundComment { id: attributes.id.map(|id| id.to_string()).unwrap_or_default(), body, author },
+    })
 }
 
-/// The fields that an update changed. The assignees and labels themselves are repeated in every later update.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct Changes<'a> {
-    #[serde(borrow)]
-    pub(crate) labels: Option<Change<Vec<Label<'a>>>>,
-    pub(crate) assignee_ids: Option<Change<serde::de::IgnoredAny>>,
-    pub(crate) assignee_id: Option<Change<serde::de::IgnoredAny>>,
-    pub(crate) assignees: Option<Change<serde::de::IgnoredAny>>,
+fn merge_request(hook: payload::Hook<'_>) -> Result<InboundEvent, DecodeError> {
+    let attributes = hook.object_attributes.ok_or_else(|| DecodeError::missing("object_attributes"))?;
+    let text = |text: &Option<Text<'_>>| text.as_ref().map_or("", Text::as_str).to_owned();
+    let (action, state) = (text(&attributes.action), text(&attributes.state));
+    if !matches!(action.as_str(), "merge" | "merged" | "close" | "closed") {
+        return Ok(ignored(format!(
+            "the event Merge Request Hook with action {} starts no job",
+            shorten_name(&action)
+        )));
+    }
+    let project = hook.project.as_ref().ok_or_else(|| DecodeError::missing("project"))?;
+    Ok(InboundEvent::PullRequestClosed {
+        repo: repository(project)?,
+        number: number(attributes.iid.as_ref(), "object_attributes.iid")?.api,
+        head: attributes
+            .source_branch
+            .ok_or_else(|| DecodeError::missing("object_attributes.source_branch"))?
+            .into_string(),
+        merged: action.starts_with("merge") || state == "merged",
+    })
 }
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct Change<T> {
-    #[serde(default = "Option::default")]
-    pub(crate) previous: Option<T>,
-    #[serde(default = "Option::default")]
-    pub(crate) current: Option<T>,
+fn labels(labels: Vec<payload::Label<'_>>) -> Vec<String> {
+    labels.into_iter().map(|label| label.title.into_string()).collect()
+}
+
+fn login(user: Option<&payload::User<'_>>) -> Option<String> {
+    user?.username.as_ref().map(|name| name.as_str().to_owned())
+}
+
+fn actor(user: Option<&payload::User<'_>>) -> Option<Actor> {
+    // GitCode does not mark the accounts of programs.
+    login(user).map(|login| Actor { is_bot: login.ends_with("[bot]"), login })
+}
+
+pub(crate) fn invalid_body(error: &serde_json::Error) -> DecodeError {
+    DecodeError::Body { detail: error.to_string() }
+}
+
+pub(crate) const fn ignored(reason: String) -> InboundEvent {
+    InboundEvent::Other { reason }
+}
+
+fn repository(project: &payload::Project<'_>) -> Result<RepoName, DecodeError> {
+    let parsed = match (&project.path_with_namespace, &project.namespace, &project.name) {
+        (Some(path), _, _) => path.as_str().parse(),
+        (None, Some(payload::Namespace::Name(owner)), Some(name)) => RepoName::new(owner.as_str(), name.as_str()),
+        (None, Some(payload::Namespace::Object { path, name: full }), Some(name)) => {
+            let owner =
+                path.as_ref().or(full.as_ref()).ok_or_else(|| DecodeError::missing("project.namespace.name"))?;
+            RepoName::new(owner.as_str(), name.as_str())
+        }
+        _ => return Err(DecodeError::missing("project.path_with_namespace")),
+    };
+    parsed.map_err(|source| DecodeError::Field { field: "project", source: Box::new(source) })
+}
+
+fn default_branch(project: &payload::Project<'_>) -> Result<Option<BranchName>, DecodeError> {
+    let name = project.default_branch.as_ref().map(Text::as_str).filter(|name| !name.is_empty());
+    name.map(BranchName::parse)
+        .transpose()
+        .map_err(|source| DecodeError::Field { field: "project.default_branch", source: Box::new(source) })
+}
+
+fn number(number: Option<&payload::Number<'_>>, field: &'static str) -> Result<IssueNumber, DecodeError> {
+    let number = number.ok_or_else(|| DecodeError::missing(field))?;
+    let number = number.value().ok_or_else(|| DecodeError::Field { field, source: "it is not a number".into() })?;
+    IssueNumber::parse(number).map_err(|source| DecodeError::Field { field, source: Box::new(source) })
 }

@@ -1,17 +1,16 @@
-//! Verification and decoding of GitCode's deliveries.
+//! Verification of GitCode's deliveries, and their envelope.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use patchwright_core::Secret;
 use patchwright_core::webhook::{
-    Actor, DecodeError, Delivery, Headers, InboundComment, InboundEvent, InboundIssue, SignatureError, SigningKeys,
-    Text, WebhookDecoder, resolve_delivery_id, shorten_name,
+    DecodeError, Delivery, Headers, SignatureError, SigningKeys, WebhookDecoder, resolve_delivery_id, shorten_name,
 };
-use patchwright_domain::{IssueRef, PlatformId};
+use patchwright_domain::PlatformId;
 
-use crate::inbound::{default_branch, number, repository};
-use crate::{GITCODE, event};
+use crate::event::{ignored, invalid_body};
+use crate::{GITCODE, payload};
 
 const EVENT_HEADER: &str = "X-GitCode-Event";
 const DELIVERY_HEADER: &str = "X-GitCode-Delivery";
@@ -51,7 +50,7 @@ impl GitcodeSecrets {
 /// event that the own account caused.
 #[derive(Debug, Clone)]
 pub struct GitcodeBot {
-    login: String,
+    pub(crate) login: String,
     id: Arc<AtomicI64>,
 }
 
@@ -63,7 +62,7 @@ impl GitcodeBot {
         Self { login: login.into(), id: Arc::new(AtomicI64::new(id.unwrap_or(UNKNOWN_ID))) }
     }
 
-    fn record_id(&self, user: Option<&event::User<'_>>) {
+    pub(crate) fn record_id(&self, user: Option<&payload::User<'_>>) {
         let Some(user) = user else { return };
         let is_own = user.username.as_ref().is_some_and(|name| name.as_str().eq_ignore_ascii_case(&self.login));
         if let Some(id) = user.id.filter(|_| is_own && !self.login.is_empty()) {
@@ -71,7 +70,7 @@ impl GitcodeBot {
         }
     }
 
-    fn has_id(&self, id: i64) -> bool {
+    pub(crate) fn has_id(&self, id: i64) -> bool {
         id != UNKNOWN_ID && self.id.load(Ordering::Relaxed) == id
     }
 }
@@ -80,7 +79,7 @@ impl GitcodeBot {
 #[derive(Debug, Clone)]
 pub struct GitcodeWebhook {
     secrets: GitcodeSecrets,
-    bot: GitcodeBot,
+    pub(crate) bot: GitcodeBot,
 }
 
 impl GitcodeWebhook {
@@ -135,151 +134,6 @@ impl WebhookDecoder for GitcodeWebhook {
         };
         Ok(Delivery { id, event_type: event_type.to_owned(), event })
     }
-}
-
-impl GitcodeWebhook {
-    fn event(&self, event_type: &str, hook: event::Hook<'_>) -> Result<InboundEvent, DecodeError> {
-        self.bot.record_id(hook.user.as_ref());
-        tracing::debug!(uuid = hook.uuid.as_ref().map(Text::as_str), event_type, "decoded a delivery");
-        match event_type {
-            "Note Hook" => note(hook),
-            "Merge Request Hook" => merge_request(hook),
-            _ => self.issue(hook),
-        }
-    }
-
-    fn issue(&self, mut hook: event::Hook<'_>) -> Result<InboundEvent, DecodeError> {
-        let attributes = hook.object_attributes.take().ok_or_else(|| DecodeError::missing("object_attributes"))?;
-        let action = attributes.action.as_ref().map_or("", Text::as_str).to_owned();
-        let project = hook.project.as_ref().ok_or_else(|| DecodeError::missing("project"))?;
-        let ids: Vec<i64> = attributes.assignee_ids.iter().copied().chain(attributes.assignee_id).collect();
-        let author = hook.user.as_ref().or(attributes.author.as_ref());
-        let at = attributes.updated_at.map(Text::into_string);
-        let actor = actor(author).ok_or_else(|| DecodeError::missing("user.username"))?;
-        let issue = InboundIssue {
-            source: IssueRef::on_forge(
-                GITCODE,
-                repository(project)?,
-                number(attributes.iid.as_ref(), "object_attributes.iid")?,
-            ),
-            default_branch: default_branch(project)?,
-            title: attributes
-                .title
-                .map(Text::into_string)
-                .ok_or_else(|| DecodeError::missing("object_attributes.title"))?,
-            body: attributes.description.map(Text::into_string).unwrap_or_default(),
-            author: login(attributes.author.as_ref()).unwrap_or_default(),
-            labels: hook.labels.iter().map(|label| label.title.as_str().to_owned()).collect(),
-            is_pull_request: false,
-        };
-        // Installations spell the actions like GitLab or like GitHub.
-        match action.as_str() {
-            "open" | "opened" | "create" | "created" => Ok(InboundEvent::Opened { issue, actor }),
-            "assign" | "assigned" => {
-                Ok(InboundEvent::Assigned { issue, assignees: self.assignees(&hook, &ids), actor, at })
-            }
-            "label" | "labeled" => Ok(InboundEvent::Labeled { issue, labels: labels(hook.labels), actor, at }),
-            "update" | "updated" => {
-                let changes = &hook.changes;
-                let reassigned =
-                    changes.assignee_ids.is_some() || changes.assignee_id.is_some() || changes.assignees.is_some();
-                if reassigned {
-                    return Ok(InboundEvent::Assigned { issue, assignees: self.assignees(&hook, &ids), actor, at });
-                }
-                match hook.changes.labels {
-                    Some(change) => {
-                        let before = labels(change.previous.unwrap_or_default());
-                        let mut added = labels(change.current.unwrap_or_default());
-                        added.retain(|label| !before.contains(label));
-                        Ok(InboundEvent::Labeled { issue, labels: added, actor, at })
-                    }
-                    None => Ok(ignored("an edited issue starts no job".to_owned())),
-                }
-            }
-            _ => Ok(ignored(format!("the event Issue Hook with action {} starts no job", shorten_name(&action)))),
-        }
-    }
-
-    /// Returns the logins in the event, and the own login if the event contains the own number.
-    fn assignees(&self, hook: &event::Hook<'_>, ids: &[i64]) -> Vec<String> {
-        let mut logins: Vec<String> = hook.assignees.iter().filter_map(|user| login(Some(user))).collect();
-        let user_ids = hook.assignees.iter().filter_map(|user| user.id);
-        if ids.iter().copied().chain(user_ids).any(|id| self.bot.has_id(id)) {
-            logins.push(self.bot.login.clone());
-        }
-        logins
-    }
-}
-
-fn note(hook: event::Hook<'_>) -> Result<InboundEvent, DecodeError> {
-    let attributes = hook.object_attributes.ok_or_else(|| DecodeError::missing("object_attributes"))?;
-    if attributes.system == Some(true) {
-        return Ok(ignored("the note is by the platform itself".to_owned()));
-    }
-    let body = attributes.note.ok_or_else(|| DecodeError::missing("object_attributes.note"))?.into_string();
-    match attributes.noteable_type.as_ref().map(Text::as_str) {
-        Some("MergeRequest") => return Ok(ignored("comments on pull requests start no job".to_owned())),
-        Some("Issue") | None => {}
-        Some(kind) => return Ok(ignored(format!("a note on a {} starts no job", shorten_name(kind)))),
-    }
-    let author = actor(hook.user.as_ref()).ok_or_else(|| DecodeError::missing("user.username"))?;
-    let project = hook.project.as_ref().ok_or_else(|| DecodeError::missing("project"))?;
-    let issue = hook.issue.ok_or_else(|| DecodeError::missing("issue"))?;
-    Ok(InboundEvent::Commented {
-        issue: InboundIssue {
-            source: IssueRef::on_forge(GITCODE, repository(project)?, number(Some(&issue.iid), "issue.iid")?),
-            default_branch: default_branch(project)?,
-            title: issue.title.ok_or_else(|| DecodeError::missing("issue.title"))?.into_string(),
-            body: issue.description.map(Text::into_string).unwrap_or_default(),
-            author: login(issue.author.as_ref()).unwrap_or_default(),
-            labels: Vec::new(),
-            is_pull_request: false,
-        },
-        comment: InboundComment { id: attributes.id.map(|id| id.to_string()).unwrap_or_default(), body, author },
-    })
-}
-
-fn merge_request(hook: event::Hook<'_>) -> Result<InboundEvent, DecodeError> {
-    let attributes = hook.object_attributes.ok_or_else(|| DecodeError::missing("object_attributes"))?;
-    let text = |text: &Option<Text<'_>>| text.as_ref().map_or("", Text::as_str).to_owned();
-    let (action, state) = (text(&attributes.action), text(&attributes.state));
-    if !matches!(action.as_str(), "merge" | "merged" | "close" | "closed") {
-        return Ok(ignored(format!(
-            "the event Merge Request Hook with action {} starts no job",
-            shorten_name(&action)
-        )));
-    }
-    let project = hook.project.as_ref().ok_or_else(|| DecodeError::missing("project"))?;
-    Ok(InboundEvent::PullRequestClosed {
-        repo: repository(project)?,
-        number: number(attributes.iid.as_ref(), "object_attributes.iid")?.api,
-        head: attributes
-            .source_branch
-            .ok_or_else(|| DecodeError::missing("object_attributes.source_branch"))?
-            .into_string(),
-        merged: action.starts_with("merge") || state == "merged",
-    })
-}
-
-fn labels(labels: Vec<event::Label<'_>>) -> Vec<String> {
-    labels.into_iter().map(|label| label.title.into_string()).collect()
-}
-
-fn login(user: Option<&event::User<'_>>) -> Option<String> {
-    user?.username.as_ref().map(|name| name.as_str().to_owned())
-}
-
-fn actor(user: Option<&event::User<'_>>) -> Option<Actor> {
-    // GitCode does not mark the accounts of programs.
-    login(user).map(|login| Actor { is_bot: login.ends_with("[bot]"), login })
-}
-
-fn invalid_body(error: &serde_json::Error) -> DecodeError {
-    DecodeError::Body { detail: error.to_string() }
-}
-
-const fn ignored(reason: String) -> InboundEvent {
-    InboundEvent::Other { reason }
 }
 
 #[cfg(test)]

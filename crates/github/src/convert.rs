@@ -6,7 +6,7 @@ use patchwright_core::forge::{Permission, RemoteIssue, Repository};
 use patchwright_domain::job::PullRequestRef;
 use patchwright_domain::{BranchName, RepoName};
 
-use crate::inbound::GHOST;
+use crate::event::GHOST;
 use crate::wire;
 
 pub(crate) fn login(user: Option<wire::User>) -> String {

@@ -1,178 +1,181 @@
-//! GitHub's webhook payloads, borrowed from the body: copies are measurable here under load.
+//! The events of GitHub's deliveries: a payload becomes a platform-neutral event.
 
-use patchwright_core::webhook::Text;
+use patchwright_core::webhook::{Actor, DecodeError, InboundComment, InboundEvent, InboundIssue, Text, shorten_name};
+use patchwright_domain::{BranchName, IssueNumber, IssueRef, RepoName};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct User<'a> {
-    #[serde(borrow)]
-    pub(crate) login: Text<'a>,
-    #[serde(borrow, rename = "type")]
-    pub(crate) kind: Option<Text<'a>>,
+use crate::webhook::GithubWebhook;
+use crate::{GITHUB, payload};
+
+pub(crate) const OWN_COMMENT: &str = "the comment is by this application";
+
+impl GithubWebhook {
+    pub(crate) fn event(&self, event_type: &str, body: &[u8]) -> Result<InboundEvent, DecodeError> {
+        if event_type == "issue_comment" {
+            return self.issue_comment(body);
+        }
+        let action = parse::<payload::Action<'_>>(body)?.action;
+        let action = action.as_ref().map_or("", Text::as_str);
+        match (event_type, action) {
+            ("ping", _) => Ok(InboundEvent::Ping),
+            ("issues", "assigned" | "labeled" | "opened") => issue_changed(action, parse(body)?),
+            ("pull_request", "closed") => {
+                let event: payload::PullRequestClosed<'_> = parse(body)?;
+                Ok(InboundEvent::PullRequestClosed {
+                    repo: event.repository.name()?,
+                    number: event.number,
+                    head: event.pull_request.head.name.into_string(),
+                    merged: event.pull_request.merged.unwrap_or(false),
+                })
+            }
+            ("pull_request_review_comment", "created") => self.review_comment(parse(body)?),
+            ("check_suite" | "check_run", "completed") => checks_completed(parse(body)?),
+            ("installation", _) => {
+                let event: payload::InstallationEvent<'_> = parse(body)?;
+                let account = event.installation.account.login.into_string();
+                Ok(InboundEvent::InstallationChanged { account, action: shorten_name(action) })
+            }
+            (event, action) => Ok(ignored(event, action)),
+        }
+    }
+
+    /// Decodes the event that starts nearly all jobs in one pass. Only if that fails, the action is decoded by itself to
+    /// see whether it matters.
+    fn issue_comment(&self, body: &[u8]) -> Result<InboundEvent, DecodeError> {
+        let event = match parse::<payload::IssueComment<'_>>(body) {
+            Ok(event) => event,
+            Err(error) => {
+                let action = parse::<payload::Action<'_>>(body)?.action;
+                return match action.as_ref().map_or("", Text::as_str) {
+                    "created" => Err(error),
+                    action => Ok(ignored("issue_comment", action)),
+                };
+            }
+        };
+        let action = event.action.as_ref().map_or("", Text::as_str);
+        if action != "created" {
+            return Ok(ignored("issue_comment", action));
+        }
+        if self.is_own(&event.comment) {
+            return Ok(InboundEvent::Other { reason: OWN_COMMENT.to_owned() });
+        }
+        let issue = inbound_issue(event.issue, &event.repository)?;
+        Ok(InboundEvent::Commented { issue, comment: inbound_comment(event.comment, event.sender) })
+    }
+
+    fn review_comment(&self, event: payload::ReviewComment<'_>) -> Result<InboundEvent, DecodeError> {
+        if self.is_own(&event.comment) {
+            return Ok(InboundEvent::Other { reason: OWN_COMMENT.to_owned() });
+        }
+        Ok(InboundEvent::ReviewCommented {
+            repo: event.repository.name()?,
+            number: event.pull_request.number.ok_or_else(|| DecodeError::missing("pull_request.number"))?,
+            head: event.pull_request.head.name.into_string(),
+            comment: inbound_comment(event.comment, event.sender),
+        })
+    }
+
+    /// A comment of the App carries the App's id, whatever the App is called.
+    fn is_own(&self, comment: &payload::Comment<'_>) -> bool {
+        let id = comment.performed_via_github_app.as_ref().and_then(|app| app.id);
+        id.is_some() && id == self.own_app
+    }
 }
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct Owner<'a> {
-    #[serde(borrow)]
-    pub(crate) login: Text<'a>,
+fn ignored(event: &str, action: &str) -> InboundEvent {
+    let reason = if action.is_empty() {
+        format!("the event {event} starts no job")
+    } else {
+        format!("the event {event} with action {} starts no job", shorten_name(action))
+    };
+    InboundEvent::Other { reason }
 }
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct Repository<'a> {
-    #[serde(borrow)]
-    pub(crate) name: Text<'a>,
-    #[serde(borrow)]
-    pub(crate) owner: Owner<'a>,
-    #[serde(borrow)]
-    pub(crate) default_branch: Option<Text<'a>>,
+fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, DecodeError> {
+    serde_json::from_slice(body).map_err(|error| DecodeError::Body { detail: error.to_string() })
 }
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct Issue<'a> {
-    pub(crate) number: u64,
-    #[serde(borrow)]
-    pub(crate) title: Text<'a>,
-    #[serde(borrow)]
-    pub(crate) body: Option<Text<'a>>,
-    /// Null for a deleted account; absent in the sample of `docs/requirements.md#r220`.
-    #[serde(borrow)]
-    pub(crate) user: Option<User<'a>>,
-    #[serde(borrow)]
-    pub(crate) updated_at: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(crate) labels: Option<Vec<Label<'a>>>,
-    /// Present if the issue is a pull request.
-    pub(crate) pull_request: Option<IgnoredAny>,
+fn issue_changed(action: &str, event: payload::Issues<'_>) -> Result<InboundEvent, DecodeError> {
+    let mut issue = event.issue;
+    let at = issue.updated_at.take().map(Text::into_string);
+    let issue = inbound_issue(issue, &event.repository)?;
+    let actor = Actor::from(event.sender);
+    Ok(match action {
+        "assigned" => {
+            let assignee = event.assignee.ok_or_else(|| DecodeError::missing("assignee"))?;
+            InboundEvent::Assigned { issue, assignees: vec![assignee.login.into_string()], actor, at }
+        }
+        "labeled" => {
+            let label = event.label.ok_or_else(|| DecodeError::missing("label"))?;
+            InboundEvent::Labeled { issue, labels: vec![label.name.into_string()], actor, at }
+        }
+        _ => InboundEvent::Opened { issue, actor },
+    })
 }
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct Comment<'a> {
-    /// Always sent by GitHub; absent in the sample of `docs/requirements.md#r220`.
-    pub(crate) id: Option<u64>,
-    #[serde(borrow)]
-    pub(crate) body: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(crate) user: Option<User<'a>>,
-    #[serde(borrow)]
-    pub(crate) performed_via_github_app: Option<App<'a>>,
+fn checks_completed(event: payload::Checks<'_>) -> Result<InboundEvent, DecodeError> {
+    let repo = event.repository.name()?;
+    let check = event.check_suite.or(event.check_run).ok_or_else(|| DecodeError::missing("check_suite"))?;
+    let text = |text: Option<Text<'_>>| text.map(Text::into_string);
+    Ok(InboundEvent::ChecksCompleted {
+        repo,
+        commit: check.head_sha.into_string(),
+        name: text(check.name).or_else(|| text(check.app?.slug)).unwrap_or_else(|| "a check".to_owned()),
+        conclusion: text(check.conclusion).unwrap_or_else(|| "no conclusion".to_owned()),
+    })
 }
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct App<'a> {
-    pub(crate) id: Option<u64>,
-    #[serde(borrow)]
-    pub(crate) slug: Option<Text<'a>>,
+/// The login that GitHub shows for deleted accounts.
+pub(crate) const GHOST: &str = "ghost";
+
+impl payload::Repository<'_> {
+    pub(crate) fn name(&self) -> Result<RepoName, DecodeError> {
+        RepoName::new(self.owner.login.as_str(), self.name.as_str())
+            .map_err(|source| DecodeError::Field { field: "repository", source: Box::new(source) })
+    }
+
+    fn default_branch(&self) -> Result<Option<BranchName>, DecodeError> {
+        self.default_branch
+            .as_ref()
+            .map(|name| BranchName::parse(name.as_str()))
+            .transpose()
+            .map_err(|source| DecodeError::Field { field: "repository.default_branch", source: Box::new(source) })
+    }
 }
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct Action<'a> {
-    #[serde(borrow)]
-    pub(crate) action: Option<Text<'a>>,
+impl From<payload::User<'_>> for Actor {
+    fn from(user: payload::User<'_>) -> Self {
+        actor(user.login.into_string(), user.kind.as_ref().map_or("", Text::as_str))
+    }
 }
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct IssueComment<'a> {
-    #[serde(borrow)]
-    pub(crate) action: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(crate) issue: Issue<'a>,
-    #[serde(borrow)]
-    pub(crate) comment: Comment<'a>,
-    #[serde(borrow)]
-    pub(crate) repository: Repository<'a>,
-    #[serde(borrow)]
-    pub(crate) sender: User<'a>,
+/// Returns an account with whether it is a program: of the type `Bot`, or named like an App.
+pub(crate) fn actor(login: String, kind: &str) -> Actor {
+    Actor { is_bot: kind == "Bot" || login.ends_with("[bot]"), login }
 }
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct Label<'a> {
-    #[serde(borrow)]
-    pub(crate) name: Text<'a>,
+pub(crate) fn inbound_issue(
+    issue: payload::Issue<'_>,
+    repository: &payload::Repository<'_>,
+) -> Result<InboundIssue, DecodeError> {
+    let number = IssueNumber::parse(issue.number)
+        .map_err(|source| DecodeError::Field { field: "issue.number", source: Box::new(source) })?;
+    Ok(InboundIssue {
+        source: IssueRef::on_forge(GITHUB, repository.name()?, number),
+        default_branch: repository.default_branch()?,
+        title: issue.title.into_string(),
+        body: issue.body.map(Text::into_string).unwrap_or_default(),
+        author: issue.user.map_or_else(|| GHOST.to_owned(), |user| user.login.into_string()),
+        labels: issue.labels.unwrap_or_default().into_iter().map(|label| label.name.into_string()).collect(),
+        is_pull_request: issue.pull_request.is_some(),
+    })
 }
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct Issues<'a> {
-    #[serde(borrow)]
-    pub(crate) issue: Issue<'a>,
-    #[serde(borrow)]
-    pub(crate) assignee: Option<User<'a>>,
-    #[serde(borrow)]
-    pub(crate) label: Option<Label<'a>>,
-    #[serde(borrow)]
-    pub(crate) repository: Repository<'a>,
-    #[serde(borrow)]
-    pub(crate) sender: User<'a>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct PullRequestClosed<'a> {
-    pub(crate) number: u64,
-    #[serde(borrow)]
-    pub(crate) pull_request: PullRequest<'a>,
-    #[serde(borrow)]
-    pub(crate) repository: Repository<'a>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct PullRequest<'a> {
-    pub(crate) number: Option<u64>,
-    pub(crate) merged: Option<bool>,
-    #[serde(borrow)]
-    pub(crate) head: Head<'a>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct Head<'a> {
-    #[serde(borrow, rename = "ref")]
-    pub(crate) name: Text<'a>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct ReviewComment<'a> {
-    #[serde(borrow)]
-    pub(crate) comment: Comment<'a>,
-    #[serde(borrow)]
-    pub(crate) pull_request: PullRequest<'a>,
-    #[serde(borrow)]
-    pub(crate) repository: Repository<'a>,
-    #[serde(borrow)]
-    pub(crate) sender: User<'a>,
-}
-
-/// The payload of `check_suite` and `check_run`: one of the two fields is present.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Checks<'a> {
-    #[serde(borrow)]
-    pub(crate) check_suite: Option<Check<'a>>,
-    #[serde(borrow)]
-    pub(crate) check_run: Option<Check<'a>>,
-    #[serde(borrow)]
-    pub(crate) repository: Repository<'a>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct Check<'a> {
-    #[serde(borrow)]
-    pub(crate) head_sha: Text<'a>,
-    #[serde(borrow)]
-    pub(crate) conclusion: Option<Text<'a>>,
-    /// Of a check run.
-    #[serde(borrow)]
-    pub(crate) name: Option<Text<'a>>,
-    /// Of a check suite.
-    #[serde(borrow)]
-    pub(crate) app: Option<App<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct InstallationEvent<'a> {
-    #[serde(borrow)]
-    pub(crate) installation: Installation<'a>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct Installation<'a> {
-    #[serde(borrow)]
-    pub(crate) account: Owner<'a>,
+/// The author and the sender of a new comment are the same account; the sender stands in for a missing author.
+pub(crate) fn inbound_comment(comment: payload::Comment<'_>, sender: payload::User<'_>) -> InboundComment {
+    InboundComment {
+        id: comment.id.map(|id| id.to_string()).unwrap_or_default(),
+        body: comment.body.map(Text::into_string).unwrap_or_default(),
+        author: Actor::from(comment.user.unwrap_or(sender)),
+    }
 }

@@ -148,7 +148,7 @@ impl Forge for GithubForge {
 
     async fn permission(&self, repo: &RepoName, login: &str) -> Result<Permission, ForgeError> {
         let what = format!("the permission of {login} in {repo}");
-        // Encoded, not stripped: `x[bot]` and the person `xbot` are different accounts.
+        // Encoded, not stripped: `x[bot]` and the user `xbot` are different accounts.
         let path = format!("/collaborators/{}/permission", encode_segment(login));
         let request = Request::get(self.repo_url(repo, &path));
         match self.read(repo, request, &what).await {
@@ -159,7 +159,7 @@ impl Forge for GithubForge {
     }
 
     /// Returns `ID+LOGIN@users.noreply.HOST` (GitHub's "Setting your commit email address"), which stays valid when the
-    /// person changes their login.
+    /// user changes their login.
     async fn commit_address(&self, repo: &RepoName, login: &str) -> Result<Option<String>, ForgeError> {
         let what = format!("the account {login}");
         let request = Request::get(self.url(&format!("/users/{}", encode_segment(login))));

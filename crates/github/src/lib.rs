@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod event;
-mod inbound;
+mod payload;
 mod webhook;
 
 #[cfg(feature = "client")]

@@ -157,7 +157,7 @@ impl GithubForge {
             default_branch: Some(self.repository(repo).await?.default_branch),
         };
         let kind = comment.user.as_ref().map_or_else(String::new, |user| user.kind.clone());
-        let author = crate::inbound::actor(convert::login(comment.user), &kind);
+        let author = crate::event::actor(convert::login(comment.user), &kind);
         let event = InboundEvent::Commented {
             issue,
             comment: InboundComment { id: comment.id.to_string(), body: comment.body.unwrap_or_default(), author },

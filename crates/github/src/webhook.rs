@@ -1,14 +1,11 @@
-//! Verification and decoding of GitHub's deliveries.
+//! Verification of GitHub's deliveries, and their envelope.
 
 use patchwright_core::webhook::{
-    Actor, DecodeError, Delivery, Headers, InboundEvent, SignatureError, SigningKeys, Text, WebhookDecoder,
-    resolve_delivery_id, shorten_name,
+    DecodeError, Delivery, Headers, SignatureError, SigningKeys, WebhookDecoder, resolve_delivery_id, shorten_name,
 };
 use patchwright_domain::PlatformId;
-use serde::Deserialize;
 
-use crate::inbound::{inbound_comment, inbound_issue};
-use crate::{GITHUB, event};
+use crate::GITHUB;
 
 const EVENT_HEADER: &str = "X-GitHub-Event";
 const DELIVERY_HEADER: &str = "X-GitHub-Delivery";
@@ -100,7 +97,7 @@ const EVENTS: &[&str] = &[
 #[derive(Debug, Clone)]
 pub struct GithubWebhook {
     keys: SigningKeys,
-    own_app: Option<u64>,
+    pub(crate) own_app: Option<u64>,
 }
 
 impl GithubWebhook {
@@ -108,80 +105,7 @@ impl GithubWebhook {
     pub const fn new(keys: SigningKeys, own_app: Option<u64>) -> Self {
         Self { keys, own_app }
     }
-
-    fn event(&self, event_type: &str, body: &[u8]) -> Result<InboundEvent, DecodeError> {
-        if event_type == "issue_comment" {
-            return self.issue_comment(body);
-        }
-        let action = parse::<event::Action<'_>>(body)?.action;
-        let action = action.as_ref().map_or("", Text::as_str);
-        match (event_type, action) {
-            ("ping", _) => Ok(InboundEvent::Ping),
-            ("issues", "assigned" | "labeled" | "opened") => issue_changed(action, parse(body)?),
-            ("pull_request", "closed") => {
-                let event: event::PullRequestClosed<'_> = parse(body)?;
-                Ok(InboundEvent::PullRequestClosed {
-                    repo: event.repository.name()?,
-                    number: event.number,
-                    head: event.pull_request.head.name.into_string(),
-                    merged: event.pull_request.merged.unwrap_or(false),
-                })
-            }
-            ("pull_request_review_comment", "created") => self.review_comment(parse(body)?),
-            ("check_suite" | "check_run", "completed") => checks_completed(parse(body)?),
-            ("installation", _) => {
-                let event: event::InstallationEvent<'_> = parse(body)?;
-                let account = event.installation.account.login.into_string();
-                Ok(InboundEvent::InstallationChanged { account, action: shorten_name(action) })
-            }
-            (event, action) => Ok(ignored(event, action)),
-        }
-    }
-
-    /// Decodes the event that starts nearly all jobs in one pass. Only if that fails, the action is decoded by itself to
-    /// see whether it matters.
-    fn issue_comment(&self, body: &[u8]) -> Result<InboundEvent, DecodeError> {
-        let event = match parse::<event::IssueComment<'_>>(body) {
-            Ok(event) => event,
-            Err(error) => {
-                let action = parse::<event::Action<'_>>(body)?.action;
-                return match action.as_ref().map_or("", Text::as_str) {
-                    "created" => Err(error),
-                    action => Ok(ignored("issue_comment", action)),
-                };
-            }
-        };
-        let action = event.action.as_ref().map_or("", Text::as_str);
-        if action != "created" {
-            return Ok(ignored("issue_comment", action));
-        }
-        if self.is_own(&event.comment) {
-            return Ok(InboundEvent::Other { reason: OWN_COMMENT.to_owned() });
-        }
-        let issue = inbound_issue(event.issue, &event.repository)?;
-        Ok(InboundEvent::Commented { issue, comment: inbound_comment(event.comment, event.sender) })
-    }
-
-    fn review_comment(&self, event: event::ReviewComment<'_>) -> Result<InboundEvent, DecodeError> {
-        if self.is_own(&event.comment) {
-            return Ok(InboundEvent::Other { reason: OWN_COMMENT.to_owned() });
-        }
-        Ok(InboundEvent::ReviewCommented {
-            repo: event.repository.name()?,
-            number: event.pull_request.number.ok_or_else(|| DecodeError::missing("pull_request.number"))?,
-            head: event.pull_request.head.name.into_string(),
-            comment: inbound_comment(event.comment, event.sender),
-        })
-    }
-
-    /// A comment of the App carries the App's id, whatever the App is called.
-    fn is_own(&self, comment: &event::Comment<'_>) -> bool {
-        let id = comment.performed_via_github_app.as_ref().and_then(|app| app.id);
-        id.is_some() && id == self.own_app
-    }
 }
-
-const OWN_COMMENT: &str = "the comment is by this application";
 
 impl WebhookDecoder for GithubWebhook {
     fn platform(&self) -> PlatformId {
@@ -206,52 +130,12 @@ impl WebhookDecoder for GithubWebhook {
     }
 }
 
-fn ignored(event: &str, action: &str) -> InboundEvent {
-    let reason = if action.is_empty() {
-        format!("the event {event} starts no job")
-    } else {
-        format!("the event {event} with action {} starts no job", shorten_name(action))
-    };
-    InboundEvent::Other { reason }
-}
-
-fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, DecodeError> {
-    serde_json::from_slice(body).map_err(|error| DecodeError::Body { detail: error.to_string() })
-}
-
-fn issue_changed(action: &str, event: event::Issues<'_>) -> Result<InboundEvent, DecodeError> {
-    let mut issue = event.issue;
-    let at = issue.updated_at.take().map(Text::into_string);
-    let issue = inbound_issue(issue, &event.repository)?;
-    let actor = Actor::from(event.sender);
-    Ok(match action {
-        "assigned" => {
-            let assignee = event.assignee.ok_or_else(|| DecodeError::missing("assignee"))?;
-            InboundEvent::Assigned { issue, assignees: vec![assignee.login.into_string()], actor, at }
-        }
-        "labeled" => {
-            let label = event.label.ok_or_else(|| DecodeError::missing("label"))?;
-            InboundEvent::Labeled { issue, labels: vec![label.name.into_string()], actor, at }
-        }
-        _ => InboundEvent::Opened { issue, actor },
-    })
-}
-
-fn checks_completed(event: event::Checks<'_>) -> Result<InboundEvent, DecodeError> {
-    let repo = event.repository.name()?;
-    let check = event.check_suite.or(event.check_run).ok_or_else(|| DecodeError::missing("check_suite"))?;
-    let text = |text: Option<Text<'_>>| text.map(Text::into_string);
-    Ok(InboundEvent::ChecksCompleted {
-        repo,
-        commit: check.head_sha.into_string(),
-        name: text(check.name).or_else(|| text(check.app?.slug)).unwrap_or_else(|| "a check".to_owned()),
-        conclusion: text(check.conclusion).unwrap_or_else(|| "no conclusion".to_owned()),
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use patchwright_core::webhook::InboundEvent;
+
     use super::*;
+    use crate::event::OWN_COMMENT;
 
     fn decode(event: &'static str, body: &str) -> Result<InboundEvent, String> {
         let webhook = GithubWebhook::new(SigningKeys::new([]), Some(99));

@@ -126,8 +126,8 @@ impl JiraCloud {
         self.call_as(Some(account), at, build, Retry::Safe, "edit a comment", &what).await.map(|_| ())
     }
 
-    /// Moves the issue to a state by a transition of that target or name. The ids of transitions depend on the workflow and
-    /// on the issue's present state, so they are read each time.
+    /// Moves the issue to a state by a transition of that target or name. The ids of transitions depend on the workflow
+    /// and on the issue's current state, so they are read each time.
     pub(crate) async fn move_to_state(&self, at: &TrackerRef, state: &str) -> Result<(), ForgeError> {
         let status = self.fetch_issue(at, "status").await?.fields.status.map(|status| status.name).unwrap_or_default();
         let is_state = |name: &str| name.eq_ignore_ascii_case(state);

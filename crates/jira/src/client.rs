@@ -35,7 +35,7 @@ pub enum JiraAuth {
         /// The account's API token.
         api_token: Secret,
     },
-    /// The OAuth 2.0 access token of a person who has consented.
+    /// The OAuth 2.0 access token of a user who has consented.
     Bearer(Secret),
 }
 

@@ -32,7 +32,7 @@ pub enum WriteAs {
     /// The site's service account.
     #[default]
     ServiceAccount,
-    /// The person who made the request; the service account if their account cannot.
+    /// The user who made the request; the service account if their account cannot.
     Person,
 }
 
@@ -112,8 +112,8 @@ pub struct JiraCloud {
 }
 
 /// The comment about an expired login (`docs/requirements.md#r52`).
-const AUTHENTICATION_FAILED: &str = "**Authentication failed**: the Atlassian login of the person who made the request has \
-    expired. Link the account again; until then the service account writes.";
+const AUTHENTICATION_FAILED: &str = "**Authentication failed**: the Atlassian login of the user who made the request has \
+    expired. Link the account again; until then comments are written by the service account.";
 
 /// The account of one call.
 #[derive(Debug, Clone, Copy)]
@@ -123,7 +123,7 @@ pub(crate) enum Account {
 }
 
 impl JiraCloud {
-    /// Creates a tracker that sends its requests through `http`. Without an OAuth application, tokens of people are not
+    /// Creates a tracker that sends its requests through `http`. Without an OAuth application, tokens of users are not
     /// refreshed.
     pub fn new(
         http: HttpClient,
@@ -173,10 +173,10 @@ impl JiraCloud {
         let response = match account {
             Account::Service => self.send_as_service(&workspace, &secrets, &build, retry).await?,
             Account::Person(person) => match self.send_as_person(&workspace, person, &build, retry).await {
-                // Jira answers 404 for issues that the person may not see.
+                // Jira answers 404 for issues that the user may not see.
                 Ok(response) if !matches!(response.status, 401 | 403 | 404) => response,
                 Ok(_) | Err(ForgeError::Unauthorized { .. }) => {
-                    tracing::warn!(site = at.site, link = %person, "a person's account failed, retrying as the service account");
+                    tracing::warn!(site = at.site, link = %person, "a user's account failed, retrying as the service account");
                     self.report_expired_login(&workspace, &secrets, person, at).await?;
                     self.send_as_service(&workspace, &secrets, &build, retry).await?
                 }
@@ -186,7 +186,7 @@ impl JiraCloud {
         check(response, action, what)
     }
 
-    /// Comments on the issue that a person's login has expired, once for each link.
+    /// Comments on the issue that a user's login has expired, once for each link.
     async fn report_expired_login(
         &self,
         workspace: &Workspace,
@@ -232,7 +232,7 @@ impl JiraCloud {
         Ok(link.map_or(Account::Service, |link| Account::Person(link.id)))
     }
 
-    /// Returns the account that writes on an issue: the person of its latest conversation if they have tokens.
+    /// Returns the account that writes on an issue: the user of its latest conversation if they have tokens.
     async fn select_account(&self, workspace: &Workspace, at: &TrackerRef) -> Result<Account, ForgeError> {
         if self.options.write_as == WriteAs::ServiceAccount {
             return Ok(Account::Service);
@@ -265,7 +265,7 @@ impl JiraCloud {
         self.send(workspace, JiraAuth::Basic { email, api_token }, build, retry).await
     }
 
-    /// Sends a request as a person. A refused token is refreshed once.
+    /// Sends a request as a user. A refused token is refreshed once.
     async fn send_as_person(
         &self,
         workspace: &Workspace,
@@ -292,7 +292,7 @@ impl JiraCloud {
     ) -> Result<Response, ForgeError> {
         let site = &workspace.name;
         let Some(cloud_id) = &workspace.cloud_id else {
-            let detail = format!("the cloud id of {site} is not known until somebody links their account");
+            let detail = format!("the cloud id of {site} is not known until a user links an account");
             return Err(ForgeError::Unauthorized { platform: JIRA, detail });
         };
         let now = self.clock.now();

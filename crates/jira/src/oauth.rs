@@ -9,7 +9,7 @@ use patchwright_http::{HttpClient, HttpError, Request, Response, Retry};
 
 use crate::wire::{Grant, Me, Resource, TokenAnswer, TokenError};
 
-/// The time limit for one call. A person waits for it in the browser.
+/// The time limit for one call. A user waits for it in the browser.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// The lifetime of an access token if the response does not name it.
 const DEFAULT_TOKEN_LIFETIME_SECS: i64 = 3_600;
@@ -37,7 +37,7 @@ pub struct OauthOptions {
     pub scopes: String,
 }
 
-/// A site to which a person has granted access.
+/// A site to which a user has granted access.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
     /// Atlassian's id of the site.
@@ -48,7 +48,7 @@ pub struct Site {
     pub name: String,
 }
 
-/// A person's Atlassian account.
+/// A user's Atlassian account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
     /// The account id.
@@ -61,7 +61,7 @@ pub struct Person {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OauthError {
-    /// The code or the refresh token is used, wrong or withdrawn: the person must consent again.
+    /// The code or the refresh token is used, wrong or withdrawn: the user must consent again.
     #[error("Atlassian did not accept it ({0}); link the account again")]
     Denied(String),
     /// Atlassian does not accept the application. One of the [`OauthOptions`] is wrong.

@@ -11,7 +11,7 @@ pub(crate) struct User {
     pub(crate) account_id: String,
     #[serde(default)]
     pub(crate) display_name: String,
-    /// `atlassian` for people, `app` for programs.
+    /// `atlassian` for users, `app` for programs.
     #[serde(default)]
     pub(crate) account_type: String,
 }

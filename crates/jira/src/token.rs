@@ -1,4 +1,4 @@
-//! Access tokens of people. A refresh token works once, so one process refreshes and the others wait for its result.
+//! Access tokens of users. A refresh token works once, so one process refreshes and the others wait for its result.
 
 use std::time::Duration;
 
@@ -30,12 +30,12 @@ fn denied(detail: &str) -> ForgeError {
 }
 
 impl JiraCloud {
-    /// Returns an access token of a person that is valid for at least a minute. `refused` is a token that Jira has just
+    /// Returns an access token of a user that is valid for at least a minute. `refused` is a token that Jira has just
     /// refused and that is refreshed although it looks valid.
     ///
     /// # Errors
-    /// [`ForgeError::Unauthorized`] if the person must consent again, [`ForgeError::Unavailable`] if Atlassian or the store
-    /// fails or another process does not complete its refresh.
+    /// [`ForgeError::Unauthorized`] if the user must consent again, [`ForgeError::Unavailable`] if Atlassian or the
+    /// store fails or another process does not complete its refresh.
     pub async fn token(&self, person: JiraUserId, refused: Option<&Secret>) -> Result<Secret, ForgeError> {
         for _ in 0..MAX_POLLS {
             let tokens = self.records.users.tokens(person).await.map_err(|error| store_unavailable(&error))?;

@@ -75,7 +75,7 @@ impl JiraWebhook {
         Ok(Ok(SiteEvent { event_type: webhook_event, issue, timestamp, person, kind }))
     }
 
-    /// Formats a mention of the own account, which people pick from Jira's list, like one that they type.
+    /// Formats a mention of the own account, which users pick from Jira's list, like one that they type.
     fn format_mention(&self, id: &str, name: &str, own: Option<&str>) -> String {
         if own == Some(id) { format!("@{}", self.app_name) } else { inert_mention(id, name) }
     }

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use patchwright_core::CancellationToken;
+use patchwright_core::Redactor;
 use patchwright_core::llm::{ChatAnswer, ChatRequest, Llm, LlmError, Role};
-use patchwright_core::secret::Redactor;
 use patchwright_domain::Usage;
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub struct Exchange {
     /// [`ChatRequest::purpose`].
     pub purpose: String,
-    /// The last message of the request, for people; not compared on replay.
+    /// The last message of the request, for users; not compared on replay.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub question: String,
     /// The answer's text.

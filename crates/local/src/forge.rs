@@ -22,7 +22,7 @@ use crate::LOCAL;
 const OWN_LOGIN: &str = "patchwright";
 /// The longest comment, as on GitHub.
 const MAX_COMMENT_CHARS: usize = 65_536;
-/// How often an issue number is requested anew after another process has taken it.
+/// How often a new issue number is tried after another process has taken one.
 const MAX_NUMBER_ATTEMPTS: usize = 10;
 
 /// The built-in forge.
@@ -53,7 +53,7 @@ impl LocalForge {
         self.paths.get(repo).cloned().unwrap_or_else(default)
     }
 
-    /// Stores an issue as if a person had opened it.
+    /// Stores an issue as if a user had opened it.
     ///
     /// # Errors
     /// [`ForgeError::Refused`] if its number is taken.

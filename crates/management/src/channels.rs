@@ -22,7 +22,7 @@ const SECRET_BYTES: std::ops::RangeInclusive<usize> = 1..=500;
 /// A channel to create.
 #[derive(Debug, Clone)]
 pub struct NewChannel {
-    /// A name for people.
+    /// A name for users.
     pub name: String,
     /// The kind.
     pub kind: ChannelKind,
@@ -41,7 +41,7 @@ pub struct NewChannel {
 /// Fields of a channel to change; absent fields stay as they are.
 #[derive(Debug, Clone, Default)]
 pub struct ChannelUpdate {
-    /// A name for people.
+    /// A name for users.
     pub name: Option<String>,
     /// The events to notify of.
     pub events: Option<BTreeSet<NotificationEvent>>,
@@ -152,7 +152,7 @@ impl Channels<'_> {
         Ok(channel)
     }
 
-    /// Deletes a channel with the notices that are due there.
+    /// Deletes a channel with its queued notices.
     ///
     /// # Errors
     /// [`ManagementError::NotFound`], [`ManagementError::Forbidden`] for a read-only token.
@@ -190,7 +190,7 @@ impl Channels<'_> {
         Ok(())
     }
 
-    /// Lists the last notices that were given up: the notice, its channel, and why.
+    /// Lists the last notices that could not be delivered, with their channel and error.
     ///
     /// # Errors
     /// [`ManagementError::Forbidden`] without the administrator role.

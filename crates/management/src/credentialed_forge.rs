@@ -1,6 +1,6 @@
-//! A forge with the credentials that administrators add: a call uses the narrowest credential that fits its repository,
-//! else the one of the configuration. Each credential has a client of its own, so that logins, rate limits and caches are
-//! never mixed.
+//! A forge with the credentials that administrators add: a call uses the narrowest credential for its repository, else
+//! the one of the configuration. Each credential has its own client, so that logins, rate limits and caches are never
+//! mixed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub struct CredentialPorts {
     pub clock: Arc<dyn Clock>,
     /// The source of ids.
     pub ids: Arc<dyn IdSource>,
-    /// Learns the secrets that are used.
+    /// The redactor, which masks the secrets that are used.
     pub redactor: Redactor,
 }
 
@@ -95,7 +95,7 @@ impl CredentialedForge {
         }
     }
 
-    /// Asks the forge for the account of a secret.
+    /// Requests the account of a secret from the forge.
     ///
     /// # Errors
     /// [`ForgeError`].

@@ -1,4 +1,4 @@
-//! Credentials of forges. A secret goes in and never comes out.
+//! Credentials of forges. Secrets are write-only.
 
 use jiff::Timestamp;
 use patchwright_core::Secret;
@@ -17,7 +17,7 @@ const SECRET_BYTES: std::ops::RangeInclusive<usize> = 6..=8192;
 /// A credential to create.
 #[derive(Debug, Clone)]
 pub struct NewCredential {
-    /// A name for people.
+    /// A name for users.
     pub name: String,
     /// The forge.
     pub platform: PlatformId,
@@ -32,7 +32,7 @@ pub struct NewCredential {
 /// Fields of a credential to change; absent fields stay as they are.
 #[derive(Debug, Clone, Default)]
 pub struct CredentialUpdate {
-    /// A name for people.
+    /// A name for users.
     pub name: Option<String>,
     /// Replaces the secret.
     pub secret: Option<Secret>,
@@ -63,7 +63,7 @@ impl Credentials<'_> {
         self.0.ports.credentials.credential(id).await?.ok_or_else(|| ManagementError::not_found("credential"))
     }
 
-    /// Creates a credential. The forge is asked for its account first: a secret that it refuses is not stored.
+    /// Creates a credential. The account is requested from the forge first: a secret that it refuses is not stored.
     ///
     /// # Errors
     /// [`ManagementError::Forbidden`], [`ManagementError::Invalid`], [`ManagementError::Conflict`] when there is one with
@@ -94,14 +94,14 @@ impl Credentials<'_> {
         Ok(added)
     }
 
-    /// Seals every stored secret with the present master key. Returns how many there are.
+    /// Encrypts every stored secret with the current master key. Returns how many there are.
     ///
     /// # Errors
     /// [`ManagementError::Forbidden`] without the administrator role, [`ManagementError::Unavailable`].
     pub async fn reseal(&self, principal: &Principal) -> Result<u64, ManagementError> {
         principal.require_admin()?;
         let count = self.0.ports.credentials.reseal().await?;
-        let detail = format!("{count} secrets were sealed anew");
+        let detail = format!("{count} secrets were encrypted again");
         let entry = self.0.audit_entry(principal.login(), "keys.rotated", "master key", &detail);
         self.0.ports.audit.record(&entry).await?;
         Ok(count)
@@ -149,7 +149,7 @@ impl Credentials<'_> {
         Ok(())
     }
 
-    /// Asks the forge for the account of a secret.
+    /// Requests the account of a secret from the forge.
     async fn account_of(&self, platform: &PlatformId, secret: &Secret) -> Result<String, ManagementError> {
         let forge = self.0.platforms.iter().find(|known| known.id == *platform);
         let Some(forge) = forge.and_then(|platform| platform.credentials.as_ref()) else {

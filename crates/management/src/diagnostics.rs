@@ -11,7 +11,7 @@ pub enum Subject {
     Database,
     /// The model's endpoint.
     Model,
-    /// A platform, by its name for people.
+    /// A platform, by its display name.
     Platform(&'static str),
     /// Whether webhook deliveries are verified.
     Webhook,
@@ -30,7 +30,7 @@ pub enum Subject {
 pub enum Severity {
     /// It works.
     Ok,
-    /// It works, with a limit that an administrator should know.
+    /// It works with a limitation that an administrator should know.
     Warning,
     /// It does not work.
     Error,
@@ -43,9 +43,9 @@ pub struct Finding {
     pub subject: Subject,
     /// The result.
     pub severity: Severity,
-    /// What was found. No secret is in it.
+    /// The finding, without secrets.
     pub detail: String,
-    /// What to do; empty when it works.
+    /// What to do about it; empty if it works.
     pub remedy: String,
 }
 
@@ -58,6 +58,6 @@ pub trait Diagnostics: Send + Sync {
     /// Sends the model one short prompt.
     async fn check_model(&self) -> Finding;
 
-    /// Asks every platform whose credential this server uses.
+    /// Requests the account of this server's credential from every platform.
     async fn check_platforms(&self) -> Vec<Finding>;
 }

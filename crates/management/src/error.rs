@@ -20,26 +20,26 @@ pub enum ManagementError {
     /// The input cannot be used.
     #[error("{detail}")]
     Invalid {
-        /// A stable word for programs.
+        /// A stable code for programs.
         code: &'static str,
         /// What is wrong, and what would be right.
         detail: String,
     },
-    /// The caller is not known.
+    /// The caller is not authenticated.
     #[error("{0}")]
     Unauthenticated(&'static str),
-    /// The caller is known and may not do it.
+    /// The caller is authenticated and lacks the permission.
     #[error("{0}")]
     Forbidden(String),
-    /// The thing does not exist, or the caller may not see it.
+    /// The object does not exist, or the caller may not see it.
     #[error("{0}")]
     NotFound(String),
-    /// The state of a thing does not allow it.
+    /// The state of an object does not allow it.
     #[error("{detail}")]
     Conflict {
-        /// A stable word for programs.
+        /// A stable code for programs.
         code: &'static str,
-        /// What stands in the way.
+        /// The state that prevents it.
         detail: String,
     },
     /// Too many failed logins.
@@ -54,7 +54,7 @@ pub enum ManagementError {
     /// The database or another server cannot be used now.
     #[error("{0}")]
     Unavailable(String),
-    /// Something unexpected. The cause is for the log only.
+    /// An unexpected error. The cause is for the log only.
     #[error("an internal error")]
     Internal(#[source] Cause),
 }
@@ -75,7 +75,7 @@ impl ManagementError {
         }
     }
 
-    /// Returns how many seconds to wait before the request is sent again (`Retry-After`), when the error says it.
+    /// Returns how many seconds to wait before the request is sent again (`Retry-After`), if the error has a wait.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::TooManyAttempts { after } => Some(after.as_secs().max(1)),
@@ -84,27 +84,27 @@ impl ManagementError {
         }
     }
 
-    /// Input that cannot be used.
+    /// Creates the error for invalid input.
     pub fn invalid(code: &'static str, detail: impl Into<String>) -> Self {
         Self::Invalid { code, detail: detail.into() }
     }
 
-    /// A missing permission.
+    /// Creates the error for a missing permission.
     pub fn forbidden(detail: impl Into<String>) -> Self {
         Self::Forbidden(detail.into())
     }
 
-    /// A thing that does not exist, by its kind.
+    /// Creates the error for an object that does not exist, by its kind.
     pub fn not_found(kind: &str) -> Self {
         Self::NotFound(format!("there is no {kind} with this id"))
     }
 
-    /// A conflict with the present state.
+    /// Creates the error for a conflict with the current state.
     pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
         Self::Conflict { code, detail: detail.into() }
     }
 
-    /// Something unexpected.
+    /// Creates the error for an unexpected failure.
     pub fn internal(cause: impl Into<Cause>) -> Self {
         Self::Internal(cause.into())
     }

@@ -1,4 +1,4 @@
-//! What people do with issues.
+//! Operations on issues.
 
 use futures_util::StreamExt as _;
 use patchwright_core::audit::AuditEntry;
@@ -25,7 +25,7 @@ const MAX_INSTRUCTIONS_CHARS: usize = 8_000;
 /// Options of a start.
 #[derive(Debug, Clone, Default)]
 pub struct StartOptions {
-    /// What makes the change in place of the built-in stages: the name of a preset, or a command line where
+    /// The program that makes the change instead of the built-in stages: the name of a preset, or a command line where
     /// [`ManagementOptions::allow_free_commands`](crate::ManagementOptions) is set and the caller is an administrator.
     pub command: Option<String>,
     /// Further instructions for the model.
@@ -104,7 +104,7 @@ impl Issues<'_> {
         Ok(self.0.engine.open_issue(new, Some(audit)).await?)
     }
 
-    /// Changes the title or text that jobs work from; the forge's own text stays as it is.
+    /// Changes the title or the text that jobs use; the text on the forge stays as it is.
     ///
     /// # Errors
     /// [`ManagementError::NotFound`], [`ManagementError::Forbidden`] for others than its owner and administrators,
@@ -211,8 +211,8 @@ impl Issues<'_> {
     /// Marks an issue as merged; with `on_forge` its pull request is merged there first.
     ///
     /// # Errors
-    /// [`ManagementError::NotFound`], [`ManagementError::Forbidden`], [`ManagementError::Conflict`] when nothing waits to
-    /// be merged or the forge does not merge it, [`ManagementError::Upstream`].
+    /// [`ManagementError::NotFound`], [`ManagementError::Forbidden`], [`ManagementError::Conflict`] when no pull
+    /// request is open or the forge refuses the merge, [`ManagementError::Upstream`].
     pub async fn merge(&self, principal: &Principal, id: IssueId, on_forge: bool) -> Result<Issue, ManagementError> {
         let issue = self.authorized(principal, id).await?;
         let audit = self.audit_entry(principal, "issue.merged", &issue, if on_forge { "on the forge" } else { "" });
@@ -222,7 +222,7 @@ impl Issues<'_> {
         Ok(self.0.engine.merge_issue(issue.id, Some(audit)).await?)
     }
 
-    /// The issue, when the caller is its owner or an administrator.
+    /// Returns the issue if the caller is its owner or an administrator.
     async fn authorized(&self, principal: &Principal, id: IssueId) -> Result<Issue, ManagementError> {
         let issue = self.get(id).await?;
         principal.authorize_owner(issue.owner)?;
@@ -247,6 +247,6 @@ fn check_title(title: &str) -> Result<String, ManagementError> {
         return Err(ManagementError::invalid("no_title", "an issue has a title"));
     }
     let title = check_text(title, MAX_TITLE_CHARS, "title")?;
-    // Forges refuse a title of white space.
+    // Forges refuse a title of whitespace.
     Ok(if title.trim().is_empty() { "(untitled)".to_owned() } else { title })
 }

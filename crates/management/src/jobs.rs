@@ -1,4 +1,4 @@
-//! What people do with jobs.
+//! Operations on jobs.
 
 use patchwright_core::audit::AuditEntry;
 use patchwright_core::query::JobFilter;
@@ -8,7 +8,7 @@ use crate::error::ManagementError;
 use crate::principal::Principal;
 use crate::{Inner, queue_estimate};
 
-/// Where a queued job stands.
+/// The position of a queued job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueEstimate {
     /// Its position among the queued jobs of its repository, from 1.
@@ -69,7 +69,8 @@ impl Jobs<'_> {
     /// Approves the plan of a job, which continues then.
     ///
     /// # Errors
-    /// [`ManagementError::NotFound`], [`ManagementError::Forbidden`], [`ManagementError::Conflict`] when no plan waits.
+    /// [`ManagementError::NotFound`], [`ManagementError::Forbidden`], [`ManagementError::Conflict`] when no plan waits
+    /// for approval.
     pub async fn approve(&self, principal: &Principal, id: JobId) -> Result<Job, ManagementError> {
         self.authorize(principal, id).await?;
         let audit = self.audit_entry(principal, "job.plan_approved", id);
@@ -86,7 +87,7 @@ impl Jobs<'_> {
         Ok(self.0.engine.cancel(id, Some(audit)).await?)
     }
 
-    /// Returns where a job stands in the queue; `None` when it is not queued.
+    /// Returns the position of a job in the queue; `None` if it is not queued.
     ///
     /// # Errors
     /// [`ManagementError::Unavailable`].

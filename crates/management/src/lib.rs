@@ -102,7 +102,7 @@ pub struct ManagementPorts {
     pub logs: Arc<dyn TaskLogs>,
     /// Model calls.
     pub model_calls: Arc<dyn ModelCalls>,
-    /// The system clock: for sessions and tokens, whose times others compare with theirs.
+    /// The system clock: for sessions and tokens, whose times other systems check.
     pub clock: Arc<dyn Clock>,
     /// The source of ids.
     pub ids: Arc<dyn IdSource>,
@@ -111,8 +111,8 @@ pub struct ManagementPorts {
 }
 
 impl ManagementPorts {
-    /// The ports of one store that holds everything, such as `patchwright-store-diesel`: `store` what is stored as it is,
-    /// `vault` what is sealed. Without remote nodes and without Jira.
+    /// The ports of one store that holds everything, such as `patchwright-store-diesel`: `store` has the plain records,
+    /// `vault` the encrypted ones. Without remote nodes and without Jira.
     pub fn new<S, V>(
         store: Arc<S>,
         vault: Arc<V>,
@@ -178,24 +178,24 @@ pub struct ManagementOptions {
     pub allow_free_commands: bool,
     /// How many jobs run in this process at the same time.
     pub embedded_slots: usize,
-    /// The keys that sign login transactions, the present one first. Required for `OpenID` Connect.
+    /// The keys that sign login transactions, the current one first. Required for `OpenID` Connect.
     pub signing_keys: Vec<Secret>,
     /// The login provider.
     pub oidc: Option<OidcOptions>,
 }
 
 impl ManagementOptions {
-    /// Whether users reach the server over TLS: then no cookie is sent without it.
+    /// Whether users reach the server over TLS: then cookies are sent over TLS only.
     pub fn uses_tls(&self) -> bool {
         self.public_url.as_ref().is_some_and(|url| url.starts_with("https://"))
     }
 }
 
-/// The application layer: every use case of people and of nodes beyond the engine's own. Cheap to clone.
+/// The application layer: every use case of users and of nodes in addition to the engine's. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Management(Arc<Inner>);
 
-/// What all services share.
+/// The shared state of all services.
 pub(crate) struct Inner {
     pub(crate) engine: Arc<Engine>,
     pub(crate) ports: ManagementPorts,

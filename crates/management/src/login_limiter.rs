@@ -1,4 +1,4 @@
-//! Limits failed logins: whoever guesses passwords waits longer and longer.
+//! Limits failed logins: the wait grows with each further attempt.
 
 use std::collections::HashMap;
 use std::sync::Mutex;

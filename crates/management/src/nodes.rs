@@ -52,7 +52,7 @@ pub struct InvitedNode {
     pub join_token: Option<(Secret, Timestamp)>,
 }
 
-/// What a node says when it registers.
+/// The registration of a node.
 #[derive(Debug, Clone)]
 pub struct NodeRegistration {
     /// The join token.
@@ -156,7 +156,7 @@ impl Nodes<'_> {
         Ok(InvitedNode { node: self.get(id).await?, join_token })
     }
 
-    /// Drains a node, or puts it back to work.
+    /// Drains a node, or resumes it.
     ///
     /// # Errors
     /// [`ManagementError::Forbidden`] without the administrator role, [`ManagementError::NotFound`].
@@ -191,7 +191,7 @@ impl Nodes<'_> {
     /// [`ManagementError::Invalid`]; [`ManagementError::Unauthenticated`] for a token that is wrong, used or expired.
     pub async fn register(&self, registration: NodeRegistration) -> Result<RegisteredNode, ManagementError> {
         let Some(client) = &self.0.ports.node_client else {
-            return Err(ManagementError::NotFound("this server takes no remote nodes".to_owned()));
+            return Err(ManagementError::NotFound("this server does not accept remote nodes".to_owned()));
         };
         if !(1..=MAX_CAPACITY).contains(&registration.capacity) {
             let detail = format!("a node runs 1 to {MAX_CAPACITY} tasks at the same time");
@@ -224,7 +224,7 @@ impl Nodes<'_> {
         node.ok_or(ManagementError::Unauthenticated("the token of a node is required"))
     }
 
-    /// Returns a task that was dispatched to a node. Of other tasks a node learns nothing.
+    /// Returns a task that was dispatched to a node. A node cannot see other tasks.
     ///
     /// # Errors
     /// [`ManagementError::NotFound`].
@@ -248,7 +248,7 @@ impl Nodes<'_> {
         Ok(())
     }
 
-    /// Records that a node was given a git credential for a task.
+    /// Records that a node got a git credential for a task.
     ///
     /// # Errors
     /// [`ManagementError::Unavailable`].
@@ -267,7 +267,7 @@ impl Nodes<'_> {
     }
 }
 
-/// The mode of a node. What is sent to it contains a credential, so clear HTTP is for this machine only.
+/// Returns the mode of a node. Pushed tasks contain a credential, so unencrypted HTTP is allowed for this machine only.
 fn parse_mode(push_url: Option<String>) -> Result<NodeMode, ManagementError> {
     let Some(url) = push_url.filter(|url| !url.is_empty()) else { return Ok(NodeMode::Pull) };
     let is_plain = url.len() <= MAX_PUSH_URL_CHARS && url.chars().all(|c| c.is_ascii_graphic()) && !url.contains('@');

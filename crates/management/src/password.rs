@@ -12,10 +12,10 @@ use crate::error::ManagementError;
 
 /// The shortest password.
 const MIN_CHARS: usize = 10;
-/// The longest, in characters: hashing more would be work that anybody can ask for.
+/// The longest password, in characters: the cost of hashing longer ones could be abused.
 const MAX_CHARS: usize = 256;
 
-/// Each hash takes 19 MiB and a core.
+/// How many hashes are computed at once: each takes 19 MiB and a core.
 static CONCURRENT_HASHES: Semaphore = Semaphore::const_new(2);
 
 /// The hash that an unknown login is compared with, so that it takes as long as a known one.
@@ -51,7 +51,7 @@ pub(crate) async fn hash(password: Secret) -> Result<String, ManagementError> {
     tokio::task::spawn_blocking(move || hash_now(password.expose())).await.map_err(ManagementError::internal)
 }
 
-/// Whether the password matches the hash; `None` takes as long and never matches.
+/// Returns whether the password matches the hash; `None` takes as long and never matches.
 pub(crate) async fn verify(password: Secret, hash: Option<String>) -> Result<bool, ManagementError> {
     if password.expose().chars().count() > MAX_CHARS {
         return Ok(false);

@@ -1,4 +1,4 @@
-//! A platform as one value: routes, forms, checks and polling read the list of them, and name none.
+//! A platform as one value. Routes, forms, checks and polling use the list of platforms and name none.
 
 use std::sync::Arc;
 
@@ -9,27 +9,27 @@ use patchwright_domain::PlatformId;
 
 use crate::CredentialedForge;
 
-/// A forge that this server knows.
+/// A forge that this server supports.
 #[derive(Clone)]
 pub struct Platform {
-    /// Its id, as in addresses and records.
+    /// Its id in URLs and records.
     pub id: PlatformId,
-    /// Its name for people.
+    /// Its display name.
     pub name: &'static str,
-    /// Calls to it.
+    /// The client of its API.
     pub forge: Arc<dyn Forge>,
     /// Verifies and decodes its webhook deliveries.
     pub decoder: Arc<dyn WebhookDecoder>,
-    /// The same forge with the credentials that administrators add; `None` where it takes none.
+    /// The same forge with the credentials that administrators add; `None` if it does not use any.
     pub credentials: Option<Arc<CredentialedForge>>,
-    /// Recovers missed events; `None` where the platform cannot, or where it is not configured.
+    /// Recovers missed events; `None` if the platform cannot, or if that is not configured.
     pub redelivery: Option<Arc<dyn Redelivery>>,
     /// Whether the configuration has a credential for it.
     pub is_configured: bool,
 }
 
 impl Platform {
-    /// A platform without added credentials and without redelivery, by its id and its name for people.
+    /// A platform without added credentials and without redelivery, by its id and its display name.
     pub fn new(
         (id, name): (PlatformId, &'static str),
         forge: Arc<dyn Forge>,

@@ -1,4 +1,4 @@
-//! Who makes a request, and what they may do.
+//! The caller of a request, and the caller's permissions.
 
 use patchwright_domain::UserId;
 use patchwright_domain::user::{Role, Scope, User};
@@ -6,7 +6,7 @@ use patchwright_domain::user::{Role, Scope, User};
 use crate::error::ManagementError;
 use crate::secrets;
 
-/// The name of whoever holds the server's own token or works on its machine, in the audit log.
+/// The name in the audit log for callers with the server's own token or on its machine.
 pub const LOCAL_OPERATOR: &str = "operator";
 
 /// An authenticated caller.
@@ -20,12 +20,12 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// The operator of this server: an administrator without a user account.
+    /// Creates the operator of this server: an administrator without a user account.
     pub fn operator() -> Self {
         Self { id: None, login: LOCAL_OPERATOR.to_owned(), role: Role::Admin, scope: Scope::Admin, csrf: None }
     }
 
-    /// A user with the rights of a token or session. `csrf` is the token of a session.
+    /// Creates a user with the rights of a token or session. `csrf` is the token of a session.
     pub fn user(user: &User, scope: Scope, csrf: Option<String>) -> Self {
         Self { id: Some(user.id), login: user.login.to_string(), role: user.role, scope, csrf }
     }
@@ -55,12 +55,12 @@ impl Principal {
         self.csrf.as_deref()
     }
 
-    /// Whether the caller is an administrator and the token's scope includes administration.
+    /// Returns whether the caller is an administrator and the token's scope includes administration.
     pub fn is_admin(&self) -> bool {
         self.role == Role::Admin && self.scope == Scope::Admin
     }
 
-    /// Whether the caller may change things that `owner` owns.
+    /// Returns whether the caller may change objects that `owner` owns.
     pub fn may_change(&self, owner: Option<UserId>) -> bool {
         self.authorize_owner(owner).is_ok()
     }
@@ -71,7 +71,7 @@ impl Principal {
     /// [`ManagementError::Forbidden`].
     pub fn require_csrf(&self, given: Option<&str>) -> Result<(), ManagementError> {
         let Some(own) = &self.csrf else { return Ok(()) };
-        // Hashes are compared, so that the time of the comparison tells nothing about the token.
+        // Hashes are compared, so that the time of the comparison reveals nothing about the token.
         if given.map(secrets::hash_secret) == Some(secrets::hash_secret(own)) {
             Ok(())
         } else {
@@ -101,7 +101,7 @@ impl Principal {
         }
     }
 
-    /// Requires the owner of a thing, or an administrator.
+    /// Requires the owner of an object, or an administrator.
     ///
     /// # Errors
     /// [`ManagementError::Forbidden`].

@@ -24,8 +24,8 @@ struct QueuePosition {
 }
 
 impl QueuePosition {
-    /// Returns the seconds until it starts, where a job takes `typical` seconds. Repositories are served in turn, so as many
-    /// jobs of every other repository may go first.
+    /// Returns the seconds until it starts, if a job takes `typical` seconds. Repositories are served in turn, so as
+    /// many jobs of every other repository may go first.
     fn wait(&self, typical: f64) -> u64 {
         let ahead = self.place.saturating_mul(self.repositories.max(1)).min(self.waiting.max(1));
         let without_slot = (ahead + self.running).saturating_sub(self.slots);
@@ -40,7 +40,7 @@ impl QueuePosition {
     }
 }
 
-/// Returns the typical duration of a job in seconds: the weighted median of the repositories; `None` where none has ended.
+/// Returns the typical duration of a job in seconds: the weighted median of the repositories; `None` if none has ended.
 fn typical_seconds(lately: &[GroupStats]) -> Option<f64> {
     let ended = |group: &GroupStats| group.succeeded + group.failed;
     let count: u64 = lately.iter().map(ended).sum();

@@ -37,12 +37,13 @@ impl Repositories<'_> {
         self.0.ports.repositories.repository(id).await?.ok_or_else(|| ManagementError::not_found("repository"))
     }
 
-    /// Registers a repository. Its forge is asked for it first, so that a wrong name or token is found here and not in
-    /// the first job.
+    /// Registers a repository. Its forge is queried first, so that a wrong name or token is found here and not in the
+    /// first job.
     ///
     /// # Errors
     /// [`ManagementError::Forbidden`] without the administrator role, [`ManagementError::Invalid`],
-    /// [`ManagementError::NotFound`] when the forge does not show it, [`ManagementError::Conflict`] when it is registered.
+    /// [`ManagementError::NotFound`] when the forge does not have it or the token may not read it,
+    /// [`ManagementError::Conflict`] when it is registered.
     pub async fn create(
         &self,
         principal: &Principal,

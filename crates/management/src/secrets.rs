@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::{SecureRandom as _, SystemRandom};
 
-/// Generates a secret of 256 bits, with a prefix by which people and secret scanners recognise it.
+/// Generates a secret of 256 bits, with a prefix by which users and secret scanners recognize it.
 pub fn generate_secret(prefix: &str) -> String {
     let mut bytes = [0; 32];
     SystemRandom::new().fill(&mut bytes).expect("the system has random numbers");

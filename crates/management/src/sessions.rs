@@ -1,4 +1,4 @@
-//! Sessions: who makes a request, login, logout, and the first administrator.
+//! Sessions: authentication of requests, login, logout, and the first administrator.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -16,7 +16,7 @@ pub const SESSION_COOKIE: &str = "patchwright_session";
 /// How long a session lasts.
 pub const SESSION_LIFETIME: SignedDuration = SignedDuration::from_hours(12);
 
-/// What a request says about its sender.
+/// The credentials of a request.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RequestIdentity<'a> {
     /// The `Authorization` header.
@@ -42,7 +42,7 @@ pub struct NewSession {
     pub expires_at: Timestamp,
 }
 
-/// Requires that a request comes from a page of this server, where a browser says which page it comes from.
+/// Requires that a request comes from a page of this server, if a browser sends its origin.
 ///
 /// # Errors
 /// [`ManagementError::Forbidden`] for a page of another site.
@@ -68,8 +68,8 @@ pub fn is_local_path(path: &str) -> bool {
 pub struct Sessions<'a>(pub(crate) &'a Inner);
 
 impl Sessions<'_> {
-    /// Identifies the sender of a request by token, session cookie, or, while there are no users and only this machine can
-    /// connect, as the operator. A change takes [`Principal::require_csrf`] too.
+    /// Identifies the sender of a request by token, session cookie, or, while there are no users and only this machine
+    /// can connect, as the operator. Changes also need [`Principal::require_csrf`].
     ///
     /// # Errors
     /// [`ManagementError::Unauthenticated`]; [`ManagementError::Forbidden`] for a page of another site.

@@ -16,9 +16,9 @@ const MAX_DAYS: u16 = 3650;
 /// A token to create.
 #[derive(Debug, Clone)]
 pub struct NewToken {
-    /// A name for people.
+    /// A name for users.
     pub name: String,
-    /// What the token may do: at most what its creator may.
+    /// The scope: at most the rights of its creator.
     pub scope: Scope,
     /// Days until it expires, 1 to 3650; 90 by default.
     pub expires_in_days: Option<u16>,

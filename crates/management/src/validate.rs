@@ -1,4 +1,4 @@
-//! Checks of the fields that people fill in.
+//! Validation of input fields.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
@@ -15,7 +15,7 @@ use crate::error::ManagementError;
 /// The longest name of a credential, channel or token, in characters.
 const MAX_NAME_CHARS: usize = 100;
 
-/// Whether a text matches one of the patterns of `domain::pattern`.
+/// Returns whether a text matches one of the patterns of `domain::pattern`.
 pub(crate) fn matches(pattern: &'static str, text: &str) -> bool {
     static COMPILED: LazyLock<HashMap<&str, Regex>> = LazyLock::new(|| {
         let compile = |pattern| (pattern, Regex::new(pattern).expect("the pattern is tested"));
@@ -24,7 +24,7 @@ pub(crate) fn matches(pattern: &'static str, text: &str) -> bool {
     COMPILED.get(pattern).is_some_and(|regex| regex.is_match(text))
 }
 
-/// A name for people. U+0000, which PostgreSQL cannot store, is replaced.
+/// A name for users. U+0000, which PostgreSQL cannot store, is replaced.
 pub(crate) fn name(text: &str) -> Result<String, ManagementError> {
     let text = text.replace('\0', "\u{fffd}");
     if text.is_empty() || text.chars().count() > MAX_NAME_CHARS {

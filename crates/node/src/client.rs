@@ -1,4 +1,4 @@
-//! The server, as a node sees it.
+//! The client of the server's node protocol.
 
 use std::time::Duration;
 
@@ -16,32 +16,32 @@ use patchwright_protocol::node::{
     Register, Registered, Report, Reserve, Reserved, Settle, StartTask, TaskProgress, TaskProgressResponse,
 };
 
-/// The server did not do what was asked.
+/// The error of a request to the server.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The token has ended, or the node was removed.
-    #[error("the server does not know this node ({0}); register it anew with a fresh join token")]
+    /// The token has expired, or the node was removed.
+    #[error("the server does not know this node ({0}); register it again with a new join token")]
     Unknown(String),
-    /// The task is not this node's any more.
+    /// The task does not belong to this node any more.
     #[error("the task is not this node's any more")]
     Gone,
-    /// It was refused, with words for people.
+    /// The request was refused, with a reason for users.
     #[error(transparent)]
     Refused(Refusal),
-    /// The server says that the request makes no sense.
+    /// The server rejected the request as invalid.
     #[error("the server does not understand this node: {0}")]
     Misunderstood(String),
     /// The server cannot be reached, or cannot answer now.
     #[error("the server cannot be reached or cannot answer now ({detail})")]
     Unavailable {
-        /// What was seen.
+        /// The failure.
         detail: String,
-        /// How long it asked us to wait.
+        /// The wait that the server requested.
         after: Option<Duration>,
     },
 }
 
-/// The server, as a node sees it.
+/// The client of the server's node protocol.
 #[derive(Debug, Clone)]
 pub struct ServerClient {
     http: HttpClient,
@@ -50,7 +50,7 @@ pub struct ServerClient {
 }
 
 impl ServerClient {
-    /// The server at an address, for a node with a token.
+    /// Creates a client of the server at an address, with the node's token.
     pub fn new(http: HttpClient, server: &str, token: Secret) -> Self {
         Self { http, server: server.trim_end_matches('/').to_owned(), token }
     }
@@ -58,12 +58,12 @@ impl ServerClient {
     /// Registers a node with a join token.
     ///
     /// # Errors
-    /// [`ClientError::Unknown`] when the join token is wrong, used up or too old, [`ClientError::Misunderstood`] when
-    /// the versions are too far apart, [`ClientError::Unavailable`].
+    /// [`ClientError::Unknown`] when the join token is invalid, used or expired, [`ClientError::Misunderstood`] when
+    /// the versions are incompatible, [`ClientError::Unavailable`].
     pub async fn register(http: &HttpClient, server: &str, register: &Register) -> Result<Registered, ClientError> {
         let nobody = Self::new(http.clone(), server, Secret::new(""));
         let request = Request::post(nobody.url("/nodes/register")).json(register);
-        // A second try would find the token used up by the first.
+        // A retry would find the token used by the first request.
         read(nobody.http.send(request, Retry::Never).await)
     }
 

@@ -1,10 +1,10 @@
-//! How this machine is, and what it has.
+//! The health and the capabilities of this machine.
 
 use std::path::Path;
 
 use patchwright_domain::node::Health;
 
-/// How it is now; what it does not tell is left out.
+/// Returns the current health; unavailable values are left out.
 pub(crate) fn now(folder: &Path, running: usize) -> Health {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let load = std::fs::read_to_string("/proc/loadavg").ok();
@@ -16,7 +16,7 @@ pub(crate) fn now(folder: &Path, running: usize) -> Health {
     }
 }
 
-/// Room for working copies, in bytes.
+/// Returns the free disk space for working copies, in bytes.
 pub(crate) fn disk_free(folder: &Path) -> Option<u64> {
     let found = rustix::fs::statvfs(folder).ok()?;
     Some(found.f_bavail.saturating_mul(found.f_frsize))

@@ -1,4 +1,4 @@
-//! Who this node is: told by the server when it registered, and kept in its folder.
+//! The node's identity, which the server assigns at the registration and the node stores in its folder.
 
 use std::path::{Path, PathBuf};
 
@@ -9,43 +9,43 @@ use serde::{Deserialize, Serialize};
 use crate::signature::DispatchKey;
 use patchwright_protocol::node::Registered;
 
-/// Who this node is.
+/// The node's identity.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// Its id.
+    /// The node's id.
     pub id: NodeId,
-    /// Its name.
+    /// The node's name.
     pub name: String,
-    /// What it comes in with.
+    /// The token that authenticates it.
     pub token: Secret,
-    /// What pushed tasks are signed with.
+    /// The key that verifies the signatures of pushed tasks.
     pub dispatch_key: DispatchKey,
 }
 
-/// The identity cannot be kept or read.
+/// The identity cannot be stored or read.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// The file.
+    /// The file cannot be used.
     #[error("{path} cannot be used: {source}; set DATA_DIR to a folder that this user may write")]
     File {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The error.
         #[source]
         source: std::io::Error,
     },
-    /// Its content.
-    #[error("{path} is not what a node writes there; remove it and register the node anew")]
+    /// The file's content is invalid.
+    #[error("{path} is not a valid identity file; remove it and register the node again")]
     Corrupt {
-        /// Which.
+        /// The path.
         path: PathBuf,
     },
     /// It belongs to another server.
     #[error("{path} is of a node of {server}; give this node another DATA_DIR, or remove the file")]
     OtherServer {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// The server in it.
+        /// The server in the file.
         server: String,
     },
 }
@@ -71,7 +71,7 @@ impl Identity {
         })
     }
 
-    /// What was kept in a folder for a server; `None` when nothing was.
+    /// Reads the identity for a server from a folder; returns `None` if there is none.
     ///
     /// # Errors
     /// [`IdentityError`].
@@ -89,7 +89,7 @@ impl Identity {
         Self::new(&kept.registered).map(Some).ok_or(IdentityError::Corrupt { path })
     }
 
-    /// Keeps what the server told, for this user's eyes only.
+    /// Stores the identity in a file that only this user may read.
     ///
     /// # Errors
     /// [`IdentityError`].
@@ -104,7 +104,7 @@ impl Identity {
     }
 }
 
-/// Writes a file that only this user may read, whole or not at all.
+/// Writes a file that only this user may read, atomically.
 pub(crate) fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;

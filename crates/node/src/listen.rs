@@ -1,4 +1,4 @@
-//! Where a node that is pushed to listens (`docs/requirements.md#r144`).
+//! The HTTP endpoint of a node in push mode (`docs/requirements.md#r144`).
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::signature::{SIGNATURE_HEADER, SignatureVerifier, TIMESTAMP_HEADER};
 use patchwright_protocol::NODE_PROTOCOL;
 use patchwright_protocol::node::{Accepted, ProcessIssue};
 
-/// The largest body: an issue's text is far shorter.
+/// The largest body, in bytes: an issue's text is far shorter.
 const MAX_BODY: usize = 4 << 20;
 
 struct Listener {
@@ -21,7 +21,7 @@ struct Listener {
     verifier: SignatureVerifier,
 }
 
-/// Starts to listen.
+/// Starts the server.
 pub(crate) fn start(node: &Arc<Node>, address: &str) -> Result<ServerHandle, NodeError> {
     let failed = |source| NodeError::Listen { address: address.to_owned(), source };
     let socket = std::net::TcpListener::bind(address).map_err(failed)?;
@@ -81,7 +81,7 @@ async fn process_issue(request: HttpRequest, body: web::Bytes, listener: web::Da
         Ok(sent) => sent,
         Err(error) => return answer(StatusCode::BAD_REQUEST, &error.to_string()),
     };
-    // The rest of what was sent is for third-party nodes: ours asks the server for each thing when it is needed.
+    // The other fields are for third-party nodes: this node requests them from the server when it needs them.
     let (lease, issue_id) = (convert::lease(sent.lease), sent.issue_id);
     match listener.node.take(lease, issue_id).await {
         Ok(()) => answer(StatusCode::ACCEPTED, "accepted"),

@@ -1,5 +1,5 @@
-//! The model, lent to a program: a door on this machine that passes calls on to the real server. The program never sees
-//! the real key, and no call is passed on that the budgets have no room for.
+//! The model proxy for external programs: a local HTTP server that forwards calls to the real model server. The program
+//! never sees the real key, and calls that would exceed a budget are not forwarded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,25 +17,25 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-/// The largest question, in bytes.
+/// The largest request, in bytes.
 const MAX_BODY: usize = 32 << 20;
-/// How long an answer may be where the question sets no limit, in tokens.
+/// The largest answer to a request without a limit, in tokens.
 const UNBOUNDED_ANSWER: u64 = 16_384;
-/// The calls that are passed on.
+/// The paths of the forwarded calls.
 const CALLS: [&str; 4] = ["chat/completions", "completions", "responses", "messages"];
-/// How much of an answer's end is searched for what it cost.
+/// How many bytes at the end of an answer are searched for its usage.
 const TAIL: usize = 64 * 1024;
 
-/// The real server.
+/// The real model server.
 #[derive(Debug, Clone)]
 pub struct ModelProxyOptions {
-    /// Its address, with `/v1`.
+    /// The base URL, with `/v1`.
     pub base_url: String,
-    /// Its key.
+    /// The API key.
     pub api_key: Option<Secret>,
-    /// The model that programs are told of.
+    /// The model for programs.
     pub model: String,
-    /// The longest wait for the next piece of an answer.
+    /// The longest wait for the next part of an answer.
     pub timeout: Duration,
     /// The price of a million prompt tokens, in millionths of the currency unit.
     pub prompt_price_micros: u64,
@@ -43,7 +43,7 @@ pub struct ModelProxyOptions {
     pub completion_price_micros: u64,
 }
 
-/// Opens doors on the loopback address.
+/// Starts proxies on the loopback address.
 #[derive(Debug, Clone)]
 pub struct LoopbackModelProxy {
     http: HttpClient,
@@ -51,7 +51,7 @@ pub struct LoopbackModelProxy {
 }
 
 impl LoopbackModelProxy {
-    /// One that passes calls on with this client.
+    /// Creates one that forwards calls with this client.
     pub fn new(http: HttpClient, options: ModelProxyOptions) -> Self {
         Self { http, options: Arc::new(options) }
     }
@@ -116,7 +116,7 @@ fn admitted(proxy: &Listener, request: &HttpRequest) -> bool {
 
 async fn models(request: HttpRequest, proxy: web::Data<Listener>) -> HttpResponse {
     if !admitted(&proxy, &request) {
-        return problem(StatusCode::UNAUTHORIZED, "invalid_api_key", "this key opens nothing here");
+        return problem(StatusCode::UNAUTHORIZED, "invalid_api_key", "the API key is invalid");
     }
     HttpResponse::Ok().json(json!({"object": "list", "data": [{"id": proxy.options.model, "object": "model"}]}))
 }
@@ -128,7 +128,7 @@ async fn call(
     proxy: web::Data<Listener>,
 ) -> HttpResponse {
     if !admitted(&proxy, &request) {
-        return problem(StatusCode::UNAUTHORIZED, "invalid_api_key", "this key opens nothing here");
+        return problem(StatusCode::UNAUTHORIZED, "invalid_api_key", "the API key is invalid");
     }
     if !CALLS.contains(&call.as_str()) {
         return problem(StatusCode::NOT_FOUND, "not_found", "this call is not passed on");
@@ -146,7 +146,7 @@ async fn call(
     {
         question.insert("stream_options".to_owned(), json!({"include_usage": true}));
     }
-    // What another one costs is not known here.
+    // The prices of other models are unknown.
     question.insert("model".to_owned(), proxy.options.model.clone().into());
     let base = proxy.options.base_url.trim_end_matches('/');
     let mut onward = Request::post(format!("{base}/{call}")).json(&Value::Object(question));
@@ -191,7 +191,7 @@ impl Listener {
     }
 }
 
-/// What was booked for one call. One that is given up half-way stays booked at the most that it could cost.
+/// The reservation of one call. If the call is aborted, its maximum usage stays reserved.
 struct Booking {
     proxy: web::Data<Listener>,
     day: Date,
@@ -206,7 +206,7 @@ impl Booking {
     }
 }
 
-/// The answer as it comes, and at its end what it cost.
+/// Streams the answer, and settles its usage at the end.
 fn passed_back(answer: StreamingResponse, booking: Booking) -> HttpResponse {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let kind = answer.header("content-type").unwrap_or("application/json").to_owned();
@@ -228,7 +228,7 @@ fn passed_back(answer: StreamingResponse, booking: Booking) -> HttpResponse {
                 None
             }
             Err(error) => {
-                // It may have cost as much as it could.
+                // It may have used the maximum.
                 booking.settle(booking.most).await;
                 Some((Err(std::io::Error::other(error.to_string())), None))
             }
@@ -237,7 +237,7 @@ fn passed_back(answer: StreamingResponse, booking: Booking) -> HttpResponse {
     HttpResponse::build(status).content_type(kind).streaming(pieces)
 }
 
-/// The tokens that an answer names last, whole or as a stream of events.
+/// Returns the last usage in an answer, which is one JSON object or a stream of events.
 fn usage(tail: &[u8]) -> Option<(u64, u64)> {
     let text = String::from_utf8_lossy(tail);
     let at = text.rfind("\"usage\"")?;

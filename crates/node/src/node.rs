@@ -1,4 +1,4 @@
-//! The node: registers, says that it is there, takes tasks, works on them, and reports until it is heard.
+//! The node: registers, sends heartbeats, accepts and runs tasks, and repeats its reports until the server has them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -25,67 +25,67 @@ use crate::task_session::RemoteTaskSession;
 use patchwright_protocol::NODE_PROTOCOL;
 use patchwright_protocol::node::{Heartbeat, LeaseRequest, Register, Report, ReportStatus};
 
-/// How often the node says that it is there, in seconds.
+/// The interval of heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(patchwright_domain::node::HEARTBEAT.unsigned_abs().as_secs());
-/// How long the server may take to answer that there is nothing to do.
+/// The longest wait of a poll for tasks.
 const WAIT_SECONDS: u64 = 20;
-/// Between two tries while the server does not answer.
+/// The wait between two attempts while the server does not answer.
 const PAUSE: Duration = Duration::from_secs(2);
-/// The longest wait between two tries to bring in a report.
+/// The longest wait between two attempts to send a report.
 const LAST_PAUSE: Duration = Duration::from_secs(30);
 
-/// How a node works.
+/// The options of a node.
 #[derive(Debug, Clone)]
 pub struct NodeOptions {
     /// The server's address.
     pub server: String,
-    /// Where identity, reports and working copies are kept.
+    /// The folder for the identity, reports and working copies.
     pub data_dir: PathBuf,
     /// The one-time join token, for a node that has not registered.
     pub join_token: Option<Secret>,
     /// How many tasks it runs at the same time.
     pub capacity: u32,
-    /// What it has.
+    /// The node's labels.
     pub labels: BTreeSet<Label>,
-    /// Where it listens for tasks; without an address it asks for them.
+    /// The address where it listens for tasks; without one it polls the server.
     pub listen: Option<String>,
-    /// How long tasks may go on when the node is to stop.
+    /// How long running tasks may continue after a request to stop.
     pub shutdown_timeout: Duration,
 }
 
-/// The node cannot go on.
+/// The error that stops the node.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
-    /// It has no identity and no token to get one with.
-    #[error("this node has not registered; give it a join token with --token (`patchwright nodes add` makes one)")]
+    /// It has no identity and no join token.
+    #[error("this node is not registered; pass a join token with --token (`patchwright nodes add` creates one)")]
     NoToken,
-    /// Its identity.
+    /// The identity cannot be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// Its folder.
+    /// The folder cannot be used.
     #[error("{path} cannot be used: {source}; set DATA_DIR to a folder that this user may write")]
     Folder {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The error.
         #[source]
         source: std::io::Error,
     },
-    /// The server refuses it.
-    #[error("the server at {server} does not take this node: {source}")]
+    /// The server rejected the node.
+    #[error("the server at {server} rejected this node: {source}")]
     Server {
-        /// Where.
+        /// The server's address.
         server: String,
-        /// Why.
+        /// The error.
         #[source]
         source: ClientError,
     },
-    /// The address to listen on.
+    /// The address cannot be listened on.
     #[error("{address} cannot be listened on: {source}; set --listen to a free address")]
     Listen {
-        /// Which.
+        /// The path.
         address: String,
-        /// Why.
+        /// The error.
         #[source]
         source: std::io::Error,
     },
@@ -99,15 +99,15 @@ pub struct Node {
     options: NodeOptions,
     reports: Reports,
     clock: Arc<dyn Clock>,
-    /// This process, among those that the node has run as.
+    /// The id of this process, which changes with every start of the node.
     instance: String,
     running: Mutex<HashMap<TaskId, Running>>,
     tasks: tokio::sync::Mutex<JoinSet<()>>,
-    /// Something has ended: there is room, or something to report.
+    /// Signals that a task has ended: there is free capacity, or a report to send.
     ended: Notify,
-    /// No new tasks.
+    /// Cancelled to accept no new tasks.
     stop: CancellationToken,
-    /// What runs is handed back.
+    /// Cancelled to release the running tasks.
     abandon: CancellationToken,
 }
 
@@ -117,13 +117,13 @@ impl std::fmt::Debug for Node {
     }
 }
 
-/// A task that runs here.
+/// A running task.
 struct Running {
     cancel: CancellationToken,
     session: Arc<RemoteTaskSession>,
 }
 
-/// Why a task that is offered is not taken.
+/// The reason why an offered task is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rejected {
     Running,
@@ -133,7 +133,7 @@ pub(crate) enum Rejected {
 }
 
 impl Node {
-    /// Makes the node ready: registers it when it has not, and brings in what is left of an earlier run.
+    /// Prepares the node: registers it if necessary, and sends the reports of an earlier run.
     ///
     /// # Errors
     /// [`NodeError`].
@@ -152,7 +152,7 @@ impl Node {
             let path = path.clone();
             |source| NodeError::Folder { path, source }
         };
-        // Whatever lies there is of tasks that ended with their process.
+        // The folder contains only files of tasks that ended with their process.
         if work_dir.exists() {
             std::fs::remove_dir_all(&work_dir).map_err(failed(&work_dir))?;
         }
@@ -176,15 +176,16 @@ impl Node {
         }))
     }
 
-    /// What it is called.
+    /// Returns the node's name.
     pub fn name(&self) -> &str {
         &self.identity.name
     }
 
-    /// Works until `stop` fires: then it takes nothing new, lets what runs go on for a while, and hands the rest back.
+    /// Runs tasks until `stop` is cancelled: then it accepts no new tasks, lets running ones continue for the grace
+    /// period, and releases the rest.
     ///
     /// # Errors
-    /// [`NodeError::Server`] when the server does not take it any more, [`NodeError::Listen`].
+    /// [`NodeError::Server`] when the server does not accept it any more, [`NodeError::Listen`].
     pub async fn run(self: Arc<Self>, stop: &CancellationToken) -> Result<(), NodeError> {
         let listener = match &self.options.listen {
             Some(address) => Some(listen::start(&self, address)?),
@@ -193,7 +194,7 @@ impl Node {
         tracing::info!(node = %self.identity.name, capacity = self.options.capacity, "the node is ready");
         let asking = async {
             match &listener {
-                // Tasks come by themselves; what is not ours any more is learned when the lease is renewed.
+                // The server pushes tasks; a lost lease is noticed at the next renewal.
                 Some(_) => std::future::pending().await,
                 None => self.poll_loop().await,
             }
@@ -216,15 +217,15 @@ impl Node {
         let mut tasks = self.tasks.lock().await;
         let all = async { while tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(self.options.shutdown_timeout, all).await.is_err() {
-            tracing::warn!("running tasks are handed back: they did not finish in time");
+            tracing::warn!("running tasks did not finish in time; releasing them to the queue");
             self.abandon.cancel();
             while tasks.join_next().await.is_some() {}
         }
-        // What cannot be brought in now is brought in by the next start.
+        // Reports that cannot be sent now are sent after the next start.
         let _ = tokio::time::timeout(PAUSE, self.report_once()).await;
     }
 
-    /// Heartbeats, until the server does not know us any more.
+    /// Sends heartbeats until the server rejects the node.
     async fn heartbeat_loop(&self) -> ClientError {
         loop {
             let heartbeat = Heartbeat {
@@ -234,13 +235,13 @@ impl Node {
             match self.client.heartbeat(self.identity.id, &heartbeat).await {
                 Ok(_) => {}
                 Err(error @ (ClientError::Unknown(_) | ClientError::Misunderstood(_))) => return error,
-                Err(error) => tracing::warn!(%error, "the heartbeat was not heard"),
+                Err(error) => tracing::warn!(%error, "failed to send the heartbeat; retrying"),
             }
             tokio::time::sleep(HEARTBEAT).await;
         }
     }
 
-    /// Asks for tasks, until the server does not know us any more.
+    /// Polls for tasks until the server rejects the node.
     async fn poll_loop(self: &Arc<Self>) -> ClientError {
         loop {
             let ask = LeaseRequest {
@@ -250,7 +251,7 @@ impl Node {
             };
             let lease = tokio::select! {
                 lease = self.client.lease(self.identity.id, &ask) => lease,
-                // There is room, and less is running than was said.
+                // There is free capacity, and fewer tasks are running than the last request reported.
                 () = self.ended.notified() => continue,
             };
             match lease {
@@ -260,20 +261,20 @@ impl Node {
                     }
                     for offer in lease.offers {
                         if let Err(why) = self.take(convert::lease(offer.lease), offer.issue_id).await {
-                            tracing::info!(task_id = %offer.lease.task, ?why, "an offered task is not taken");
+                            tracing::info!(task_id = %offer.lease.task, ?why, "rejected an offered task");
                         }
                     }
                 }
                 Err(error @ (ClientError::Unknown(_) | ClientError::Misunderstood(_))) => return error,
                 Err(error) => {
-                    tracing::warn!(%error, "the server could not be asked for tasks; it is asked again");
+                    tracing::warn!(%error, "failed to poll the server for tasks; retrying");
                     tokio::time::sleep(PAUSE).await;
                 }
             }
         }
     }
 
-    /// What runs here, and what has ended here and is not known to the server yet.
+    /// Returns the running tasks, and the ended ones whose reports the server does not have yet.
     fn held_tasks(&self) -> Vec<TaskId> {
         let waiting = self.reports.waiting().into_iter().map(|kept| kept.report.task_id);
         let mut all = self.running_tasks();
@@ -287,7 +288,7 @@ impl Node {
         self.running.lock().expect("no holder of this lock can panic").keys().copied().collect()
     }
 
-    /// How it is, for whoever asks.
+    /// Returns the node's health for a request.
     pub(crate) fn health(&self) -> (patchwright_domain::node::Health, u32) {
         (health::now(&self.worker.work_dir, self.running_tasks().len()), self.options.capacity)
     }
@@ -296,19 +297,19 @@ impl Node {
         self.clock.now()
     }
 
-    /// The end of what a task said; `None` when it does not run here.
+    /// Returns the end of a task's log; `None` if it is not running here.
     pub(crate) fn recent_output(&self, task: TaskId) -> Option<String> {
         let running = self.running.lock().expect("no holder of this lock can panic");
         running.get(&task).map(|running| running.session.recent())
     }
 
-    /// Stops a task; `false` when it does not run here.
+    /// Cancels a task; returns `false` if it is not running here.
     pub(crate) fn cancel(&self, task: TaskId) -> bool {
         let running = self.running.lock().expect("no holder of this lock can panic");
         running.get(&task).inspect(|running| running.cancel.cancel()).is_some()
     }
 
-    /// Begins a task, if there is room.
+    /// Starts a task, if there is free capacity.
     pub(crate) async fn take(self: &Arc<Self>, lease: TaskLease, issue_id: IssueId) -> Result<(), Rejected> {
         let cancel = self.abandon.child_token();
         let session = Arc::new(RemoteTaskSession::new(self.client.clone(), lease.task));
@@ -341,13 +342,13 @@ impl Node {
         let Some(end) = self.worker.work(session, lease, &cancel, &self.abandon).await else { return };
         let report = report(lease, session.branch(), end);
         if let Err(error) = self.reports.keep(&PendingReport { issue_id, report: report.clone() }) {
-            tracing::error!(%error, "the report cannot be kept on the disk; it is sent all the same");
+            tracing::error!(%error, "failed to store the report on disk; sending it anyway");
             let _ = self.client.report(issue_id, &report).await;
         }
         self.report_once().await;
     }
 
-    /// Brings in what waits, for as long as the node runs.
+    /// Sends waiting reports as long as the node runs.
     async fn flush_reports(&self) {
         let mut pause = PAUSE;
         loop {
@@ -356,7 +357,7 @@ impl Node {
         }
     }
 
-    /// Tries to bring in each report that waits; `false` when some are left.
+    /// Tries to send each waiting report; returns `false` if some are left.
     async fn report_once(&self) -> bool {
         let mut all = true;
         for kept in self.reports.waiting() {
@@ -364,15 +365,15 @@ impl Node {
             match self.client.report(kept.issue_id, &kept.report).await {
                 Ok(()) => self.reports.forget(task),
                 Err(ClientError::Gone) => {
-                    tracing::info!(task_id = %task, "the report comes too late: the task is not this node's any more");
+                    tracing::info!(task_id = %task, "discarding the report: the task does not belong to this node any more");
                     self.reports.forget(task);
                 }
                 Err(error @ (ClientError::Refused(_) | ClientError::Misunderstood(_))) => {
-                    tracing::error!(task_id = %task, %error, "the report is refused");
+                    tracing::error!(task_id = %task, %error, "the server rejected the report");
                     self.reports.forget(task);
                 }
                 Err(error) => {
-                    tracing::warn!(task_id = %task, %error, "the report waits on the disk");
+                    tracing::warn!(task_id = %task, %error, "failed to send the report; it stays on disk and is retried");
                     all = false;
                 }
             }
@@ -384,7 +385,7 @@ impl Node {
 fn report(lease: TaskLease, branch_name: Option<String>, end: TaskOutcome) -> Report {
     let (status, error_message) = match &end {
         TaskOutcome::Completed { verdict } if !verdict.is_harmful() => (ReportStatus::Success, None),
-        TaskOutcome::Completed { .. } => (ReportStatus::Failed, Some("the change did not stand the tests".to_owned())),
+        TaskOutcome::Completed { .. } => (ReportStatus::Failed, Some("the tests fail with the change".to_owned())),
         TaskOutcome::Failed { refusal, .. } => (ReportStatus::Failed, Some(refusal.reason.clone())),
         TaskOutcome::Paused => (ReportStatus::Success, None),
         TaskOutcome::Released => (ReportStatus::Failed, Some("the node stopped".to_owned())),
@@ -407,7 +408,7 @@ async fn register(http: &HttpClient, options: &NodeOptions) -> Result<Identity, 
     Ok(Identity::keep(&options.data_dir, &options.server, &registered)?)
 }
 
-/// The note that a task runs here; it goes with the work, also when that panics.
+/// Registers a running task until it is dropped, which happens also if the task panics.
 struct RunningTask<'a> {
     node: &'a Node,
     task: TaskId,

@@ -13,18 +13,18 @@ use patchwright_protocol::node::ProcessIssue;
 use crate::convert;
 use crate::signature::{DispatchKey, SIGNATURE_HEADER, TIMESTAMP_HEADER};
 
-/// How long a node may take to answer.
+/// The timeout of a request to a node.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Sends tasks to nodes over HTTP.
 ///
 /// A node has the key that was derived from the master key at the time of its registration, so older master keys are
-/// tried when a node denies the present one.
+/// tried when a node denies the current one.
 #[derive(Clone)]
 pub struct HttpNodeClient {
     http: HttpClient,
     clock: Arc<dyn Clock>,
-    /// The present master key first.
+    /// The current master key first.
     master_keys: Vec<Secret>,
 }
 

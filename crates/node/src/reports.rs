@@ -1,4 +1,4 @@
-//! How tasks ended, kept on the disk until the server has it.
+//! Reports of completed tasks, stored on disk until the server has them.
 
 use std::path::PathBuf;
 
@@ -29,30 +29,30 @@ impl Reports {
         self.0.join(format!("{task}.json"))
     }
 
-    /// Keeps one; when it returns, it is on the disk.
+    /// Stores a report durably.
     pub(crate) fn keep(&self, kept: &PendingReport) -> std::io::Result<()> {
         let text = serde_json::to_string(kept).expect("a report is only text and numbers");
         write_private(&self.path(kept.report.task_id), &text)
     }
 
-    /// The server has it, or does not want it any more.
+    /// Deletes a report that the server has, or has rejected.
     pub(crate) fn forget(&self, task: TaskId) {
         let path = self.path(task);
         if let Err(error) = std::fs::remove_file(&path)
             && error.kind() != std::io::ErrorKind::NotFound
         {
-            tracing::warn!(%error, path = %path.display(), "a report that is done with could not be removed");
+            tracing::warn!(%error, path = %path.display(), "failed to delete a completed report");
         }
     }
 
-    /// All that wait.
+    /// Returns all waiting reports.
     pub(crate) fn waiting(&self) -> Vec<PendingReport> {
         let Ok(entries) = std::fs::read_dir(&self.0) else { return Vec::new() };
         let read = |path: PathBuf| {
             let text =
                 std::fs::read_to_string(&path).ok().filter(|_| path.extension().is_some_and(|end| end == "json"))?;
             serde_json::from_str(&text)
-                .inspect_err(|error| tracing::error!(%error, path = %path.display(), "a report cannot be read"))
+                .inspect_err(|error| tracing::error!(%error, path = %path.display(), "failed to read a report"))
                 .ok()
         };
         entries.flatten().filter_map(|entry| read(entry.path())).collect()

@@ -1,4 +1,4 @@
-//! How the server signs what it sends to a node.
+//! The signatures of the server's requests to a node.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -13,32 +13,32 @@ use ring::hmac;
 pub(crate) const TIMESTAMP_HEADER: &str = "x-patchwright-timestamp";
 /// The header with the signature.
 pub(crate) const SIGNATURE_HEADER: &str = "x-patchwright-signature";
-/// How far the time of sending may be off.
+/// The largest accepted difference between the clocks.
 const WINDOW: SignedDuration = SignedDuration::from_mins(5);
 
-/// What server and node share. The server keeps none of them: each is made from its master key.
+/// The key that the server and a node share. The server does not store it: it is derived from the master key.
 #[derive(Clone)]
 pub struct DispatchKey(hmac::Key);
 
 impl DispatchKey {
-    /// A node's key, from the server's master key.
+    /// Derives a node's key from the server's master key.
     pub fn of_node(master: &Secret, node: NodeId) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, &derive(master, node)))
     }
 
-    /// The same as hexadecimal digits, to be told to the node once.
+    /// Returns a node's key as hexadecimal digits, for the response to its registration.
     pub fn text_of_node(master: &Secret, node: NodeId) -> String {
         hex(&derive(master, node))
     }
 
-    /// Reads what [`Self::text_of_node`] wrote; `None` when it is something else.
+    /// Parses the result of [`Self::text_of_node`]; returns `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         let byte = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
         let bytes: Vec<u8> = (0..text.len()).step_by(2).map(byte).collect::<Option<_>>()?;
         (bytes.len() == 32).then(|| Self(hmac::Key::new(hmac::HMAC_SHA256, &bytes)))
     }
 
-    /// The signature of a body that is sent to a path at a time.
+    /// Returns the signature of a body that is sent to a path at a time.
     pub fn sign(&self, at: Timestamp, path: &str, body: &[u8]) -> String {
         format!("v1={}", hex(hmac::sign(&self.0, &signed(at.as_second(), path, body)).as_ref()))
     }
@@ -73,7 +73,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Accepts requests that the server signed within the last minutes, once each.
+/// Accepts requests that the server signed within the last minutes, each only once.
 #[derive(Debug)]
 pub(crate) struct SignatureVerifier {
     key: DispatchKey,
@@ -87,7 +87,7 @@ impl SignatureVerifier {
     }
 
     /// # Errors
-    /// Why it is not let in.
+    /// The reason why a request is rejected.
     pub(crate) fn verify_request(
         &self,
         headers: (Option<&str>, Option<&str>),

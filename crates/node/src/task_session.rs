@@ -1,5 +1,5 @@
-//! The server's session, from another machine. What was not answered is asked again: the server may restart, and the line
-//! may break, while a task goes on.
+//! The remote task session, over HTTP. Failed requests are retried: the server may restart, and the connection may be
+//! lost, while a task is running.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,11 +18,11 @@ use crate::client::{ClientError, ServerClient};
 use crate::convert;
 use patchwright_protocol::node::{LogChunk, Reserve, Settle, StartTask, TaskProgress};
 
-/// The first wait before something is asked again; it doubles up to the last.
+/// The first and the longest wait before a retry; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(10);
 
-/// How much of a log's end is kept here, in bytes.
+/// How much of the end of a log is kept here, in bytes.
 const RECENT: usize = 256 * 1024;
 
 /// The session of one task.
@@ -31,9 +31,9 @@ pub(crate) struct RemoteTaskSession {
     task: TaskId,
     /// The number of the last reported event.
     reported: AtomicU64,
-    /// The branch that stands on the forge.
+    /// The branch that was pushed to the forge.
     branch: Mutex<Option<String>>,
-    /// The end of what was logged.
+    /// The end of the log.
     recent: Mutex<String>,
 }
 
@@ -42,12 +42,12 @@ impl RemoteTaskSession {
         Self { client, task, reported: AtomicU64::new(0), branch: Mutex::new(None), recent: Mutex::new(String::new()) }
     }
 
-    /// The branch that came out so far.
+    /// Returns the branch that was pushed so far.
     pub(crate) fn branch(&self) -> Option<String> {
         self.branch.lock().expect("no holder of this lock can panic").clone()
     }
 
-    /// The end of what it logged.
+    /// Returns the end of the log.
     pub(crate) fn recent(&self) -> String {
         self.recent.lock().expect("no holder of this lock can panic").clone()
     }
@@ -71,7 +71,7 @@ impl RemoteTaskSession {
 impl From<ClientError> for TaskSessionError {
     fn from(error: ClientError) -> Self {
         match error {
-            // A node that was removed has no task.
+            // A removed node has no tasks.
             ClientError::Gone | ClientError::Unknown(_) => Self::LeaseLost,
             ClientError::Refused(refusal) => Self::Refused(refusal),
             ClientError::Misunderstood(_) => Self::Refused(Refusal::new(
@@ -84,7 +84,7 @@ impl From<ClientError> for TaskSessionError {
     }
 }
 
-/// Asks until there is an answer. Whoever waits here goes when the hold is lost.
+/// Retries until there is a response. The caller is cancelled when the lease is lost.
 async fn retry_until_answered<T, F: Future<Output = Result<T, ClientError>>>(
     ask: impl Fn() -> F,
 ) -> Result<T, TaskSessionError> {
@@ -92,7 +92,7 @@ async fn retry_until_answered<T, F: Future<Output = Result<T, ClientError>>>(
     loop {
         match ask().await {
             Err(ClientError::Unavailable { detail, after }) => {
-                tracing::warn!(detail, "the server does not answer; it is asked again");
+                tracing::warn!(detail, "failed to reach the server; retrying");
                 tokio::time::sleep(after.unwrap_or(pause).min(LAST_PAUSE)).await;
                 pause = (pause * 2).min(LAST_PAUSE);
             }
@@ -115,7 +115,7 @@ impl TaskSession for RemoteTaskSession {
     }
 
     async fn renew_lease(&self) -> Result<(), TaskSessionError> {
-        // Asked again by whoever renews.
+        // The caller retries the renewal.
         let alive = TaskProgress { number: 0, event: None };
         self.client.progress(self.task, &alive).await?;
         Ok(())
@@ -141,7 +141,8 @@ impl TaskSession for RemoteTaskSession {
     }
 
     async fn settle(&self, day: Date, reserved: Usage, spent: Usage) -> Result<(), TaskSessionError> {
-        // Once more could take it off twice; not at all leaves it booked at the most that it could cost.
+        // Without retries, because a second settlement could be applied twice; if this one is lost, the maximum stays
+        // reserved.
         Ok(self.client.settle(self.task, &Settle { day, reserved, spent }).await?)
     }
 

@@ -21,7 +21,7 @@ use serde_json::json;
 const SEND_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a notice is claimed for one attempt.
 const CLAIM_DURATION: SignedDuration = SignedDuration::from_secs(60);
-/// How often a notice is sent before it is given up; with doubling waits that is about a day.
+/// How often a notice is tried; with the doubling waits this takes about a day.
 const MAX_ATTEMPTS: u32 = 12;
 /// The longest wait between two attempts.
 const MAX_BACKOFF: SignedDuration = SignedDuration::from_hours(6);
@@ -113,7 +113,7 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// Creates a notifier. `http` should refuse private addresses, because people choose the targets. Without `mail`,
+    /// Creates a notifier. `http` should refuse private addresses, because users choose the targets. Without `mail`,
     /// mail waits.
     pub fn new(
         channels: Arc<dyn Channels>,
@@ -147,7 +147,7 @@ impl Notifier {
         let error = self.redactor.redact(&failure.reason);
         let channel = &claimed.channel.name;
         if !failure.is_retryable || claimed.attempt >= MAX_ATTEMPTS {
-            tracing::warn!(channel, error, "giving up a notification");
+            tracing::warn!(channel, error, "giving up on a notification");
             return EffectOutcome::Dead { error };
         }
         tracing::info!(channel, error, attempt = claimed.attempt, "failed to send a notification; retrying");

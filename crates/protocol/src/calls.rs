@@ -1,4 +1,4 @@
-//! Model calls: what was asked for a job, and what was answered.
+//! The model calls of jobs, with prompts and answers.
 
 use patchwright_domain::Usage;
 use serde::{Deserialize, Serialize};
@@ -31,7 +31,7 @@ pub struct CallView {
     pub transcript: Option<TranscriptView>,
 }
 
-/// Question and answer of a model call; secrets are masked.
+/// The prompt and answer of a model call; secrets are masked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TranscriptView {

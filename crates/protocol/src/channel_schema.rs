@@ -25,7 +25,7 @@ fn channel(kinds: Object, target: ObjectBuilder) -> Schema {
     let secret = text_or_null("The secret of the chat's bot. A `webhook` without one gets one");
     let secret = secret.min_length(Some(1)).max_length(Some(500)).pattern(Some("^[!-~]+$"));
     ObjectBuilder::new()
-        .property("name", text("A name for people").min_length(Some(1)).max_length(Some(100)))
+        .property("name", text("A name for users").min_length(Some(1)).max_length(Some(100)))
         .property("kind", kinds)
         .property("target", target)
         .property("events", schemas::notification_events())

@@ -56,7 +56,7 @@ pub struct CreatedChannel {
     pub secret: Option<String>,
 }
 
-/// A notification that was given up.
+/// A notification that could not be delivered.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FailedNotification {

@@ -1,4 +1,4 @@
-//! Credentials of forges. A secret goes in and never comes out.
+//! Credentials of forges. Secrets are write-only.
 
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,7 @@ pub struct CredentialView {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewCredential {
-    /// A name for people.
+    /// A name for users.
     #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 100))]
     pub name: String,
     #[cfg_attr(feature = "openapi", schema(schema_with = crate::schemas::keyed_platform))]

@@ -74,8 +74,8 @@ pub struct IssueUpdate {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StartIssue {
-    /// What makes the change in place of the built-in stages: the name of a preset (`docs/nodes.md`), or a command line
-    /// where free commands are allowed and the caller is an administrator.
+    /// The program that makes the change instead of the built-in stages: the name of a preset (`docs/nodes.md`), or a
+    /// command line where free commands are allowed and the caller is an administrator.
     #[cfg_attr(feature = "openapi", schema(max_length = 8000))]
     pub command: Option<String>,
     /// Further instructions for the model.

@@ -1,4 +1,4 @@
-//! Jira sites, their projects, and the accounts of people there.
+//! Jira sites, their projects, and the linked accounts of users.
 
 use patchwright_domain::jira::Conversation;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ pub struct LinkView {
     pub user_id: String,
     /// The Atlassian account.
     pub account_id: String,
-    /// Its name when the link was made.
+    /// Its display name when the link was created.
     pub display_name: String,
     pub workspace_id: String,
     /// The site's host.
@@ -174,7 +174,7 @@ pub struct ConversationView {
     pub updated_at: String,
 }
 
-/// An event of Jira that was given up.
+/// An event of Jira that could not be processed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FailedJiraEvent {

@@ -1,5 +1,5 @@
-//! The protocol between server and nodes (`docs/nodes.md`). Unknown fields are ignored: the other side may be a minor
-//! version ahead.
+//! The protocol between server and nodes (`docs/nodes.md`). Unknown fields are ignored: the peer may be a minor version
+//! ahead.
 
 use jiff::civil::Date;
 use patchwright_domain::job::report::{FixReport, LocateReport, ProposeReport, StageReport, Verdict, VerifyReport};
@@ -61,10 +61,10 @@ pub struct HeartbeatResponse {
     pub draining: bool,
 }
 
-/// `POST /api/v1/nodes/{id}/lease`: answered when there is something to do, or after `wait_seconds`.
+/// `POST /api/v1/nodes/{id}/lease`: the response is sent when there are tasks, or after `wait_seconds`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LeaseRequest {
-    /// The node's process: another word after each start. Tasks that an earlier process had started, and that this one
+    /// The node's process: a new value after each start. Tasks that an earlier process had started, and that this one
     /// does not run, are lost.
     #[serde(default)]
     pub instance: String,
@@ -128,7 +128,7 @@ pub struct TaskPolicy {
     pub job_timeout_ms: u64,
     /// The longest answer of the model, in tokens.
     pub max_answer_tokens: Option<u32>,
-    /// How often verify may send a fix back.
+    /// How often a fix that fails the tests is revised.
     pub max_rounds: u32,
     pub report_files: ReportFiles,
     #[serde(default)]
@@ -349,7 +349,7 @@ pub struct Report {
     pub status: ReportStatus,
     #[serde(default)]
     pub error_message: Option<String>,
-    /// The outcome of a worker of ours; third-party nodes leave it out.
+    /// The outcome of a worker of this project; third-party nodes omit it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<TaskOutcome>,
 }
@@ -366,7 +366,7 @@ pub struct ReportBody {
     error_message: Option<String>,
 }
 
-/// How a task ended.
+/// The outcome of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReportStatus {
@@ -376,7 +376,7 @@ pub enum ReportStatus {
     Failed,
 }
 
-/// How a task ended, as a worker of ours reports it.
+/// The outcome of a task, as a worker of this project reports it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskOutcome {
@@ -386,12 +386,12 @@ pub enum TaskOutcome {
     Paused,
 }
 
-/// Why something cannot be done.
+/// The reason why a request is refused or failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// What happened, to which thing.
+    /// The error, with its subject.
     pub reason: String,
-    /// What to do next.
+    /// What the user can do about it.
     pub remedy: String,
     pub fault: Fault,
     /// Whether the model budget is used up.
@@ -423,7 +423,7 @@ pub struct ProcessIssue {
     pub issue_description: String,
     /// The git password; short-lived where the forge can issue such ones.
     pub credential_token: String,
-    /// What is to be done.
+    /// The command.
     pub command: String,
     /// The address that the branch is reported to.
     pub callback_url: String,
@@ -439,7 +439,7 @@ pub struct ProcessIssue {
 /// The response of a node to [`ProcessIssue`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Accepted {
-    /// `accepted`, `running`, or why not.
+    /// `accepted`, `running`, or the reason for a rejection.
     pub status: String,
 }
 

@@ -78,7 +78,7 @@ pub struct NodeUpdate {
     pub invite: bool,
 }
 
-/// Drains a node, or puts it back to work.
+/// Drains a node, or resumes it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]

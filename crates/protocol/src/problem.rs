@@ -11,7 +11,7 @@ pub struct Problem {
     pub title: String,
     pub status: u16,
     pub detail: String,
-    /// A stable word for programs, such as `not_found` or `login_taken`.
+    /// A stable code for programs, such as `not_found` or `login_taken`.
     pub code: String,
     /// Present when a worker's request was refused: what the worker reports.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,20 +6,20 @@ use std::str::FromStr;
 /// A version of the protocol between server and nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version {
-    /// Rises when old and new cannot work together.
+    /// Incremented with incompatible changes.
     pub major: u32,
-    /// Rises with every addition.
+    /// Incremented with every addition.
     pub minor: u32,
 }
 
 /// The version of this build.
 pub const NODE_PROTOCOL: Version = Version { major: 1, minor: 0 };
 
-/// Two versions do not work together, or one cannot be read.
+/// Two versions are incompatible, or one is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VersionMismatch {
-    /// The versions are too far apart.
+    /// The versions are incompatible.
     #[error(
         "the node uses version {node} of the protocol and the server version {server}: the first numbers must be equal \
          and the second ones may differ by one; update the older side"
@@ -36,7 +36,7 @@ pub enum VersionMismatch {
 }
 
 impl Version {
-    /// Checks a node's version against a server's: one minor version apart works, two do not.
+    /// Checks a node's version against a server's: a difference of one minor version is compatible, two are not.
     ///
     /// # Errors
     /// [`VersionMismatch::TooFar`].

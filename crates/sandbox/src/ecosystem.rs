@@ -14,7 +14,7 @@ pub(crate) enum Ecosystem {
 }
 
 impl Ecosystem {
-    /// Returns the name for people.
+    /// Returns the name for users.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Cargo => "cargo",

@@ -208,7 +208,7 @@ impl Sandbox for ProcessSandbox {
 /// pytest's exit code if it collected no tests.
 const PYTEST_NO_TESTS: i32 = 5;
 
-/// Formats the arguments for people, without those that contain the scratch folder.
+/// Formats the arguments for users, without those that contain the scratch folder.
 fn display_args(args: &[String], scratch: &Path) -> String {
     let scratch = scratch.display().to_string();
     args.iter().filter(|arg| !arg.contains(&scratch)).cloned().collect::<Vec<_>>().join(" ")

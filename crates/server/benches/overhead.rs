@@ -1,4 +1,4 @@
-//! What Patchwright itself costs: one job beside model, clone and tests; the time to the first answer; idle memory.
+//! The overhead of Patchwright: one job without model, clone and tests; the time to the first response; idle memory.
 //!
 //! `cargo bench -p patchwright-server --bench overhead`
 
@@ -75,7 +75,7 @@ fn one_job(folder: &Path, round: usize) -> f64 {
     took
 }
 
-/// Starts the server, asks until it answers, looks at its memory.
+/// Starts the server, polls it until it responds, and reads its memory.
 fn one_start(folder: &Path, round: usize) -> (f64, f64) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

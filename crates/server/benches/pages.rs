@@ -1,5 +1,5 @@
-//! The dashboard at work: the list over ten thousand issues, the weight of the first page, and a thousand viewers who are
-//! replies of what happens.
+//! The dashboard under load: the list of ten thousand issues, the size of the first page, and a thousand viewers of the
+//! live feed.
 //!
 //! `cargo bench -p patchwright-server --bench pages`; `BENCH_ISSUES` and `BENCH_VIEWERS` set how many.
 
@@ -23,9 +23,9 @@ use tokio::sync::{Barrier, mpsc};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_patchwright");
 const TOKEN: &str = "bench-token-0123456789-abcdef";
-/// How often each page is asked for.
+/// How often each page is requested.
 const LOOKS: usize = 300;
-/// How many things happen while viewers watch, and how long after each other.
+/// How many changes the viewers receive, and the time between two.
 const EVENTS: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -97,7 +97,7 @@ async fn fill(folder: &Path, issues: u32) {
     }
 }
 
-/// The places of a hundred in a row of times, in milliseconds.
+/// Returns percentiles of times, in milliseconds.
 fn format_times(times: &mut [f64]) -> String {
     times.sort_by(f64::total_cmp);
     let at = |hundredth: usize| times[(times.len() - 1) * hundredth / 100];
@@ -123,7 +123,7 @@ async fn pages(served: &Served, issues: u32) {
     println!("the first page with all that it needs, not packed: {:.1} KB (target: 60 KB)", bytes as f64 / 1000.0);
 }
 
-/// Watches, and says when it received of each job.
+/// Subscribes and returns when it received each job's change.
 async fn watch(address: String, ready: Arc<Barrier>, received: mpsc::UnboundedSender<(String, Instant)>) {
     let mut stream = BufReader::new(TcpStream::connect(&address).await.unwrap());
     let ask = format!(

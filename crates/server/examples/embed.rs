@@ -1,4 +1,4 @@
-//! A service of its own mounts Patchwright's API, over SQLite and GitHub. `-- --check` asks it for its health and stops.
+//! A service that mounts Patchwright's API with SQLite and GitHub. `-- --check` requests its health and stops.
 
 use actix_web::{App, HttpServer, web};
 use patchwright_api::{Api, ApiOptions, routes, webhooks};

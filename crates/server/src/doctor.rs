@@ -1,4 +1,4 @@
-//! Checks of everything that this server needs: the parts are asked, not assumed.
+//! Checks of everything that this server needs, by requests to each component.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ impl Diagnostics for Doctor {
             }
             Ok(Err(error)) => {
                 let detail = self.app.redactor.redact(&error.to_string());
-                finding(subject, Severity::Error, detail, "Correct what the message names.")
+                finding(subject, Severity::Error, detail, "Correct the problem that the message names.")
             }
             Err(_) => {
                 let detail = format!("{} did not answer within {} s", llm.model(), CHECK_TIMEOUT.as_secs());
@@ -106,7 +106,8 @@ impl Doctor {
         }
     }
 
-    /// Asks a platform whose the configured credential is. Without one, an added credential is enough.
+    /// Requests the account of the configured credential from a platform. Without a configured one, an added credential
+    /// is enough.
     async fn check_platform(&self, platform: &Platform) -> Finding {
         let subject = Subject::Platform(platform.name);
         let remedy = format!("Set {}_TOKEN, or add a credential.", platform.id.as_str().to_uppercase());
@@ -185,7 +186,7 @@ impl Doctor {
         ok(subject, detail)
     }
 
-    /// One finding for each credential that expires soon.
+    /// Returns one finding for each credential that expires soon.
     async fn check_credentials(&self) -> Vec<Finding> {
         let now = self.app.engine.now();
         let all = self.app.vault.credentials().await.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The master keys: secrets in the database are sealed with them, and markers in comments are signed with them.
+//! The master keys, which encrypt the secrets in the database and sign the markers in comments.
 
 use std::path::{Path, PathBuf};
 
@@ -7,17 +7,17 @@ use patchwright_management::generate_secret;
 
 use crate::config::Config;
 
-/// The present key and the old ones.
+/// The current key and the old ones.
 #[derive(Debug, Clone)]
 pub(crate) struct MasterKeys {
-    /// Seals and signs.
+    /// The current key.
     pub present: Secret,
-    /// Keys that sealed and signed before.
+    /// The previous keys.
     pub old: Vec<Secret>,
 }
 
 impl MasterKeys {
-    /// The configured keys, or those in the key file, which is made at the first start.
+    /// Returns the configured keys, or those in the key file, which is created at the first start.
     ///
     /// # Errors
     /// With the file that cannot be used.
@@ -39,8 +39,7 @@ impl MasterKeys {
         Ok(Self { present, old })
     }
 
-    /// Puts a new key before the others in the key file. A configured key is left as it is: whoever configures it changes
-    /// it.
+    /// Adds a new key before the others in the key file. A configured key is not changed: its operator must do that.
     ///
     /// # Errors
     /// With the file that cannot be used.
@@ -56,7 +55,7 @@ impl MasterKeys {
         Ok(Self { present, old })
     }
 
-    /// All of them, the present one first.
+    /// Returns all keys, the current one first.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Secret> {
         std::iter::once(&self.present).chain(&self.old)
     }
@@ -78,7 +77,7 @@ fn read(path: &Path) -> std::io::Result<Vec<Secret>> {
     }
 }
 
-/// One key a line, for this user's eyes only, whole or not at all.
+/// Writes one key per line to a file that only this user may read, atomically.
 fn write(path: &Path, keys: &[Secret]) -> std::io::Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;

@@ -30,10 +30,10 @@ pub enum ServeError {
     /// The settings do not go together.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A piece cannot be used.
+    /// A component cannot be used.
     #[error(transparent)]
     Compose(#[from] ComposeError),
-    /// The address is in use, or of another machine.
+    /// The address is in use, or belongs to another machine.
     #[error("{address} cannot be listened on: {source}; set BIND to a free address")]
     Bind {
         /// The address.
@@ -71,10 +71,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Puts everything together, listens and starts to run jobs.
+    /// Composes the application, listens and starts to run jobs.
     ///
     /// # Errors
-    /// [`ServeError`], naming what stands in the way.
+    /// [`ServeError`], naming the component that cannot be used.
     pub async fn start(config: Config, overrides: Overrides) -> Result<Self, ServeError> {
         config.check_for_serving()?;
         if config.test_mode {
@@ -109,7 +109,7 @@ impl Server {
         .run();
         let handle = http.handle();
         let http = tokio::spawn(http);
-        tracing::info!(%address, model = app.engine.has_model(), "patchwright listens");
+        tracing::info!(%address, model = app.engine.has_model(), "patchwright is listening");
         Ok(Self { address, app, handle, http, runtime, shutdown_timeout: config.shutdown_timeout })
     }
 
@@ -118,13 +118,13 @@ impl Server {
         self.address
     }
 
-    /// Returns its parts.
+    /// Returns the composed application.
     pub const fn app(&self) -> &App {
         &self.app
     }
 
-    /// Does the work that is due until there is none, and returns how many units that were; only with
-    /// [`Overrides::manual`], where no loop takes it. The future needs no server to run on.
+    /// Runs the due units of work until none is due; returns their number. Without [`Overrides::manual`] this does
+    /// nothing. The future does not borrow the server.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -132,7 +132,7 @@ impl Server {
         self.runtime.run_until_idle()
     }
 
-    /// Stops: takes no new requests, lets jobs finish for a while and releases the rest to the queue.
+    /// Stops: accepts no new requests, lets jobs finish for a while and releases the rest to the queue.
     ///
     /// # Errors
     /// [`ServeError::Crashed`] when the HTTP server had failed before.
@@ -239,7 +239,7 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// Waits for SIGTERM or SIGINT. A second one exits at once: everything that counts is on disk.
+/// Waits for SIGTERM or SIGINT. A second one exits at once: all state is on disk.
 pub(crate) async fn wait_for_signal() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut term = signal(SignalKind::terminate())?;

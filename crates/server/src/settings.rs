@@ -1,15 +1,15 @@
-//! Every setting: its name, default and meaning. `docs/configuration.md` is made from this table.
+//! Every setting: its name, default and meaning. `docs/configuration.md` is generated from this table.
 
 /// One setting.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
     /// The name of its environment variable. The key in `patchwright.toml` is the same in lower case.
     pub name: &'static str,
-    /// The value when nothing is set; empty means none.
+    /// The value if the setting is not set; empty means none.
     pub default: &'static str,
-    /// Whether its value is never shown.
+    /// Whether the value is masked everywhere.
     pub secret: bool,
-    /// What it does.
+    /// The description, in Markdown.
     pub doc: &'static str,
 }
 
@@ -23,74 +23,78 @@ const fn secret(name: &'static str, doc: &'static str) -> Setting {
 
 /// All settings, in the order of the documentation.
 pub const SETTINGS: &[Setting] = &[
-    plain("BIND", "127.0.0.1:8080", "The address and port to listen on. Port 0 takes a free one."),
-    plain("PUBLIC_URL", "", "Where people reach this server, for links in comments."),
-    plain("DATA_DIR", "data", "The folder for the database, the key file and working copies."),
+    plain("BIND", "127.0.0.1:8080", "The address and port to listen on. Port 0: any free port."),
+    plain("PUBLIC_URL", "", "The URL where users reach this server, for links in comments."),
+    plain("DATA_DIR", "data", "The folder for the database, the key file and the working copies."),
     plain("DATABASE_URL", "", "`sqlite://PATH` or `postgres://…`. Default: `sqlite://{DATA_DIR}/patchwright.db`."),
     secret(
         "PATCHWRIGHT_MASTER_KEY",
-        "Signs our marks in comments. Default: a random one in `{DATA_DIR}/master.key` (mode 0600).",
+        "The key that encrypts stored secrets and signs the markers in the server's comments. Default: a random key in `{DATA_DIR}/master.key` (mode 0600).",
     ),
     secret(
         "PATCHWRIGHT_OLD_MASTER_KEYS",
-        "Master keys of before, commas between them: what they sealed and signed stays readable (`patchwright rotate-keys`).",
+        "Previous master keys, comma separated: secrets and signatures made with them stay valid (`patchwright rotate-keys`).",
     ),
     secret(
         "API_TOKEN",
-        "The bearer token for `/api/v1`. Without one, `/api/v1` answers only while the server listens on a loopback address.",
+        "The bearer token for `/api/v1`. Without one, `/api/v1` is available only while the server listens on a loopback address.",
     ),
-    plain("MAX_BODY_BYTES", "26214400", "The largest webhook body (GitHub's own cap is 25 MiB)."),
-    plain("MAX_IN_FLIGHT", "256", "How many deliveries are taken at once; more are answered 503 with `Retry-After`."),
+    plain("MAX_BODY_BYTES", "26214400", "The largest accepted webhook body in bytes (GitHub's own limit is 25 MiB)."),
+    plain(
+        "MAX_IN_FLIGHT",
+        "256",
+        "How many deliveries are processed at once; further ones get a 503 with `Retry-After`.",
+    ),
     plain(
         "MAX_IN_FLIGHT_BYTES",
         "134217728",
-        "How many bytes their bodies may have together; beyond it deliveries are answered 503 with `Retry-After`.",
+        "How many bytes their bodies may have together; further deliveries get a 503 with `Retry-After`.",
     ),
     plain(
         "WRITE_QUEUE",
         "1024",
-        "How many writes may wait for the database; more are answered 503 with `Retry-After`.",
+        "How many writes may wait for the database; further ones get a 503 with `Retry-After`.",
     ),
     plain(
         "GROUP_COMMIT_WAIT",
         "0",
-        "Milliseconds (at most 50) that a write waits for others to share its synced commit, while others are at work. What waits already is always taken along.",
+        "Milliseconds (at most 50) that a write waits, while other writes are in progress, for more writes to share its commit. Writes that wait already always share it.",
     ),
     plain(
         "DELIVERY_RETENTION",
         "30",
-        "Days that deliveries, their payloads and effects that are done are kept. What they were about stays known.",
+        "Days that deliveries, their payloads and completed effects are kept. Which events were processed stays known beyond that.",
     ),
     plain(
         "DELIVERY_RETENTION_BYTES",
         "1073741824",
-        "How much room the payloads of deliveries may take together, packed; the oldest go first. 0: no limit.",
+        "How many bytes the compressed payloads of deliveries may take together; the oldest are deleted first. 0: no limit.",
     ),
     plain(
         "WORKERS",
         "",
-        "How many jobs run at once. Default: the number of cores. 0: this server takes deliveries and answers questions, and leaves all work to others on the same database.",
+        "How many jobs run at once. Default: the number of cores. 0: this server receives deliveries and serves the API and the pages, and leaves all jobs to other servers on the same database.",
     ),
     plain(
         "EMBEDDED_NODE",
         "true",
-        "Whether jobs run in this process too. `false`: they run on nodes only (`docs/nodes.md`).",
+        "Whether jobs also run in this process. `false`: they run on nodes only (`docs/nodes.md`).",
     ),
     plain(
         "NODE_LABELS",
         "",
-        "What this machine has that jobs may ask for, such as `gpu`; commas between them. A node adds its system and processor.",
+        "The labels of this machine that jobs can require, such as `gpu`; comma separated. A node adds its operating system and CPU architecture.",
     ),
     plain(
         "AI_COMMANDS",
         "",
-        "More programs that may make the change in place of the built-in stages: `name=command line`, semicolons between them (`docs/nodes.md`).",
+        "Presets of programs that can make the change instead of the built-in stages: `name=command line`, semicolon separated (`docs/nodes.md`).",
     ),
-    plain("COMMAND_TIMEOUT", "1800", "Seconds that such a program may take."),
+    plain("COMMAND_TIMEOUT", "1800", "Seconds that such a program may run."),
     plain(
         "ALLOW_FREE_COMMANDS",
         "false",
-        "Whether administrators may start an issue with a command line of their own, and this machine runs such ones.",
+        "Whether administrators may start an issue with any command line, and this machine runs it.",
     ),
     plain("NODE_CAPACITY", "", "How many tasks `patchwright node` runs at once. Default: the number of cores."),
     plain(
@@ -98,12 +102,16 @@ pub const SETTINGS: &[Setting] = &[
         "0",
         "How many jobs of one repository run at once, on all servers together. 0: no limit.",
     ),
-    plain("JOBS_PER_ACTOR", "0", "How many jobs of one person run at once, on all servers together. 0: no limit."),
-    plain("SHUTDOWN_TIMEOUT", "20", "Seconds that running jobs get to finish on SIGTERM before they are handed back."),
+    plain("JOBS_PER_ACTOR", "0", "How many jobs of one user run at once, on all servers together. 0: no limit."),
+    plain(
+        "SHUTDOWN_TIMEOUT",
+        "20",
+        "Seconds that running jobs get to finish on SIGTERM before they are released to the queue.",
+    ),
     plain(
         "LEASE_TIMEOUT",
         "40",
-        "Seconds that a worker may be silent before others take its job over, 600 at the most; a killed server's jobs wait that long.",
+        "Seconds without a renewal until a worker's lease expires and another worker takes over the job, at most 600. The jobs of a killed server wait that long.",
     ),
     plain(
         "LOG_LEVEL",
@@ -111,21 +119,21 @@ pub const SETTINGS: &[Setting] = &[
         "`error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,patchwright_engine=debug`.",
     ),
     plain("LOG_FORMAT", "text", "`text` or `json`."),
-    plain("APP_NAME", "patchwright", "The name that people mention, without `@`."),
+    plain("APP_NAME", "patchwright", "The name that users mention to start a job, without `@`."),
     plain(
         "BOT_USERNAME",
         "",
-        "The login of our own account: its comments start nothing, assigning an issue to it starts a job. Default: `{APP_NAME}` and `{APP_NAME}[bot]`.",
+        "The login of the server's own account: its comments start nothing; assigning an issue to it starts a job. Default: `{APP_NAME}` and `{APP_NAME}[bot]`.",
     ),
     plain(
         "PLATFORM",
         "github",
-        "The platform of deliveries to `/api/webhook` that carry no event header: `github`, `gitcode` or `local`.",
+        "The platform of deliveries to `/api/webhook` without an event header: `github`, `gitcode` or `local`.",
     ),
-    secret("WEBHOOK_SECRET", "The secret that deliveries are signed with."),
+    secret("WEBHOOK_SECRET", "The secret that signs deliveries."),
     secret(
         "WEBHOOK_SECRET_PREVIOUS",
-        "An older secret that is still accepted, so that it can be replaced without a gap.",
+        "The previous secret, which is still accepted, so that the secret can be replaced without downtime.",
     ),
     plain(
         "TEST_MODE",
@@ -133,42 +141,42 @@ pub const SETTINGS: &[Setting] = &[
         "Accept unsigned deliveries. Only on a loopback address; the server refuses to start otherwise.",
     ),
     plain("PATCHWRIGHT_LABEL", "patchwright", "The label that starts a job."),
-    plain("TRIGGER_ON_OPEN", "false", "Whether a new issue whose text says `@APP_NAME fix` starts a job."),
+    plain("TRIGGER_ON_OPEN", "false", "Whether a new issue whose text contains `@APP_NAME fix` starts a job."),
     plain(
         "TRIGGER_PERMISSION",
         "write",
-        "`write`: only people who may push to the repository start jobs. `anyone`: everyone who can comment, which lets strangers spend your money.",
+        "`write`: only users with push permission on the repository can start jobs. `anyone`: everyone who can comment can start jobs, at your expense.",
     ),
     plain(
         "ALLOWED_USERS",
         "",
-        "Logins that may start jobs, comma separated, `*` as a wildcard. They need no permission on the forge. Empty: everybody, as far as TRIGGER_PERMISSION goes.",
+        "Logins that may start jobs, comma separated, `*` as a wildcard. They need no permission on the forge. Empty: everyone whom TRIGGER_PERMISSION allows.",
     ),
     plain(
         "ALLOWED_REPOS",
         "",
         "Repositories (`owner/name`) that jobs may run for, comma separated, `*` as a wildcard. Empty: all.",
     ),
-    plain("ALLOWLIST_MODE", "forbid", "What others are answered: `forbid` (403) or `ignore` (200)."),
+    plain("ALLOWLIST_MODE", "forbid", "The response to everyone else: `forbid` (403) or `ignore` (200)."),
     plain(
         "TRIGGERS_PER_ISSUE",
         "20",
-        "Requests (commands, assignments, labels) that one issue may cause in an hour; a comment says once when there are more. 0: no limit.",
+        "How many requests (commands, assignments, labels) are accepted for one issue in an hour; the first one above the limit gets a comment. 0: no limit.",
     ),
-    plain("TRIGGERS_PER_ACTOR", "60", "The same for one person."),
+    plain("TRIGGERS_PER_ACTOR", "60", "The same for one user."),
     plain("TRIGGERS_PER_REPOSITORY", "200", "The same for one repository."),
     plain(
         "GITHUB_APP_ID",
         "",
-        "The number (or client id) of a GitHub App to act as. Needs GITHUB_APP_PRIVATE_KEY_PATH.",
+        "The id (or client id) of the GitHub App to act as. Requires GITHUB_APP_PRIVATE_KEY_PATH.",
     ),
-    plain("GITHUB_APP_PRIVATE_KEY_PATH", "", "The App's private key, the PEM file that GitHub hands out."),
+    plain("GITHUB_APP_PRIVATE_KEY_PATH", "", "The path of the App's private key, the PEM file from GitHub."),
     secret(
         "GITHUB_TOKEN",
-        "A personal access token (contents, issues and pull requests: write). Used where no GitHub App is installed.",
+        "A personal access token (contents, issues and pull requests: write). Used for repositories where no GitHub App is installed.",
     ),
     plain("GITHUB_API_URL", "https://api.github.com", "GitHub's API; `https://HOST/api/v3` on Enterprise Server."),
-    plain("GITHUB_GRAPHQL_URL", "", "GitHub's GraphQL API. Default: made from GITHUB_API_URL."),
+    plain("GITHUB_GRAPHQL_URL", "", "GitHub's GraphQL API. Default: derived from GITHUB_API_URL."),
     plain(
         "GITHUB_CLONE_URL",
         "https://github.com",
@@ -177,106 +185,118 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "GITHUB_REDELIVER",
         "",
-        "Hooks whose failed deliveries of the last three days are asked for again, at the start and every ten minutes: `app` and `owner/name/HOOK`, comma separated. Empty: off.",
+        "Webhooks whose failed deliveries of the last three days are requested again, at startup and every ten minutes: `app` and `owner/name/HOOK`, comma separated. Empty: off.",
     ),
     plain(
         "POLL_REPOSITORIES",
         "",
-        "GitHub repositories (`owner/name`) whose new comments are looked through for mentions, for servers that no delivery can reach. Empty: off.",
+        "GitHub repositories (`owner/name`) whose new comments are polled for mentions, for servers that GitHub cannot reach. Empty: off.",
     ),
-    plain("POLL_INTERVAL", "60", "Seconds between two looks."),
-    secret("GITCODE_TOKEN", "A personal access token for GitCode. Connects GitCode."),
-    secret("GITCODE_PAT", "Another name of GITCODE_TOKEN."),
-    plain("GITCODE_TOKEN_HEADER", "bearer", "How it is sent: `bearer` (`Authorization`) or `private-token`."),
+    plain("POLL_INTERVAL", "60", "Seconds between two polls of a repository."),
+    secret("GITCODE_TOKEN", "A personal access token for GitCode. Enables GitCode."),
+    secret("GITCODE_PAT", "An alias of GITCODE_TOKEN."),
+    plain("GITCODE_TOKEN_HEADER", "bearer", "How the token is sent: `bearer` (in `Authorization`) or `private-token`."),
     plain("GITCODE_API_URL", "https://api.gitcode.com/api/v5", "GitCode's API."),
     plain(
         "GITCODE_CLONE_URL",
         "https://gitcode.com",
         "Repositories are cloned from `{GITCODE_CLONE_URL}/{owner}/{name}.git`.",
     ),
-    plain("GITCODE_BOT_USERNAME", "", "The login of our own account on GitCode. Default: BOT_USERNAME or APP_NAME."),
+    plain(
+        "GITCODE_BOT_USERNAME",
+        "",
+        "The login of the server's own account on GitCode. Default: BOT_USERNAME or APP_NAME.",
+    ),
     plain(
         "GITCODE_BOT_ID",
         "",
-        "Our account's number as hooks name assignees. Default: learnt from the first hook about something that we did.",
+        "The numeric id of the server's own account, which webhooks use for assignees. Default: taken from the first webhook about an action of this account.",
     ),
     plain(
         "GITCODE_WEBHOOK_PASSWORD",
         "false",
-        "Whether a hook may send WEBHOOK_SECRET itself in `X-GitCode-Token` (encryption type \"password\") in place of a signature.",
+        "Whether a webhook may send WEBHOOK_SECRET itself in `X-GitCode-Token` (encryption type \"password\") in place of a signature.",
     ),
     plain(
         "JIRA_CLIENT_ID",
         "",
-        "Our application at Atlassian (OAuth 2.0). Lets people link their accounts (`docs/jira.md`).",
+        "The client id of the OAuth 2.0 application at Atlassian. Lets users link their accounts (`docs/jira.md`).",
     ),
     secret("JIRA_CLIENT_SECRET", "Its secret."),
     plain(
         "JIRA_REDIRECT_URI",
         "",
-        "Where people come back to from Atlassian, as it is registered there. Default: `{PUBLIC_URL}/api/v1/jira/callback`.",
+        "The callback URL that is registered at Atlassian. Default: `{PUBLIC_URL}/api/v1/jira/callback`.",
     ),
-    plain("JIRA_AUTH_URL", "https://auth.atlassian.com/authorize", "Where people are sent to consent."),
-    plain("JIRA_TOKEN_URL", "https://auth.atlassian.com/oauth/token", "Where codes and refresh tokens are exchanged."),
+    plain("JIRA_AUTH_URL", "https://auth.atlassian.com/authorize", "The authorization endpoint."),
+    plain("JIRA_TOKEN_URL", "https://auth.atlassian.com/oauth/token", "The token endpoint."),
     plain(
         "JIRA_ACCESSIBLE_RESOURCES_URL",
         "https://api.atlassian.com/oauth/token/accessible-resources",
-        "Where the sites of a token are listed.",
+        "The endpoint that lists the sites of a token.",
     ),
-    plain("JIRA_ME_URL", "https://api.atlassian.com/me", "Where it is asked whose a token is."),
+    plain("JIRA_ME_URL", "https://api.atlassian.com/me", "The endpoint that returns the account of a token."),
     plain(
         "JIRA_CLOUD_API_URL",
         "https://api.atlassian.com/ex/jira",
-        "Jira's API: calls go to `{JIRA_CLOUD_API_URL}/{cloud id}/rest/api/…`.",
+        "Jira's API: requests go to `{JIRA_CLOUD_API_URL}/{cloud id}/rest/api/…`.",
     ),
     plain(
         "JIRA_SCOPES",
         "",
-        "What people are asked to allow. Default: `read:me read:jira-user read:jira-work`, and with JIRA_WRITE_AS=user also `write:jira-work offline_access`.",
+        "The OAuth scopes that are requested. Default: `read:me read:jira-user read:jira-work`, and with JIRA_WRITE_AS=user also `write:jira-work offline_access`.",
     ),
-    plain("JIRA_API_VERSION", "2", "`2`: texts are wiki markup. `3`: texts are documents (ADF)."),
+    plain(
+        "JIRA_API_VERSION",
+        "2",
+        "`2`: texts are wiki markup. `3`: texts are in the Atlassian Document Format (ADF).",
+    ),
     plain(
         "JIRA_WRITE_AS",
         "service",
-        "Whose name comments carry: `service` (the site's service account) or `user` (the person who asked; the service account where that fails).",
+        "The author of comments: `service` (the site's service account) or `user` (the user who made the request; the service account if that fails).",
     ),
     plain(
         "JIRA_STATUS_ON_START",
         "",
-        "The state that an issue is moved to when a job is started, by its name in the workflow. Empty: it stays.",
+        "The name of the workflow status that an issue is moved to when a job starts. Empty: it is not moved.",
     ),
     plain("JIRA_STATUS_ON_PR", "", "The same when the pull request waits for review, such as `In Review`."),
     plain("JIRA_STATUS_ON_MERGE", "", "The same when it is merged, such as `Done`."),
     plain(
         "JIRA_TEMPLATES",
         "",
-        "A folder with templates of your own (`instructions.j2`, `new_conversation.j2`, `existing_conversation.j2`).",
+        "A folder with custom templates (`instructions.j2`, `new_conversation.j2`, `existing_conversation.j2`).",
     ),
     plain(
         "LLM_BASE_URL",
         "",
-        "An OpenAI-compatible server. Default with a key: `https://api.openai.com/v1`. Without both, no model is configured and issues are only analysed.",
+        "An OpenAI-compatible server. Default if LLM_API_KEY is set: `https://api.openai.com/v1`. Without both, no model is configured and issues are only analyzed.",
     ),
-    secret("LLM_API_KEY", "The model server's key."),
+    secret("LLM_API_KEY", "The API key of the model server."),
     plain("LLM_MODEL", "gpt-4o-mini", "The model."),
-    plain("LLM_STREAM", "false", "Whether answers are read as they are written."),
+    plain("LLM_STREAM", "false", "Whether responses are streamed."),
     plain(
         "LLM_TIMEOUT",
         "180",
-        "Seconds without an answer (or without the next piece of one) until the model counts as away.",
+        "Seconds without a response (with LLM_STREAM, without the next part of it) until a request times out.",
     ),
-    plain("LLM_TRIES", "3", "How often a question is asked while the model is away."),
-    plain("LLM_MAX_TOKENS", "8192", "The longest answer; 0 leaves it to the server."),
+    plain("LLM_TRIES", "3", "How often a request is tried while the model is unavailable."),
+    plain("LLM_MAX_TOKENS", "8192", "The largest response in tokens; 0: the server's default."),
     plain(
         "LLM_MAX_TOKENS_FIELD",
         "max_tokens",
         "`max_tokens`, or `max_completion_tokens` for models that refuse the former.",
     ),
-    plain("LLM_TEMPERATURE", "0", "How free the model is; empty leaves it to the server."),
-    plain("LLM_PROMPT_PRICE", "0", "The price of a million prompt tokens, for the costs that are shown."),
+    plain("LLM_TEMPERATURE", "0", "The sampling temperature; empty: the server's default."),
+    plain("LLM_PROMPT_PRICE", "0", "The price of a million prompt tokens, for the displayed costs."),
     plain("LLM_COMPLETION_PRICE", "0", "The price of a million completion tokens."),
-    plain("LLM_RECORD", "", "A file to which every exchange with the model is appended, secrets masked."),
-    plain("LLM_REPLAY", "", "A recording to answer from instead of a server."),
+    plain(
+        "LLM_RECORD",
+        "",
+        "A file to which every request to the model and its response is appended, with secrets masked.",
+    ),
+    plain("LLM_REPLAY", "", "A recording (see LLM_RECORD) to use instead of a server."),
     plain("BUDGET_TOKENS", "400000", "The most tokens that one job may use. 0: no limit."),
     plain("BUDGET_CALLS", "60", "The most model calls that one job may make. 0: no limit."),
     plain("BUDGET_COST", "0", "The most money that one job may cost, in the unit of LLM_PROMPT_PRICE. 0: no limit."),
@@ -285,29 +305,33 @@ pub const SETTINGS: &[Setting] = &[
         "0",
         "The most tokens that the jobs of one repository may use in a day (UTC), on all servers together. 0: no limit.",
     ),
-    plain("BUDGET_REPOSITORY_DAY_CALLS", "0", "The most model calls that they may make in a day. 0: no limit."),
+    plain(
+        "BUDGET_REPOSITORY_DAY_CALLS",
+        "0",
+        "The most model calls that the jobs of one repository may make in a day. 0: no limit.",
+    ),
     plain(
         "BUDGET_REPOSITORY_DAY_COST",
         "0",
-        "The most money that they may cost in a day, in the unit of LLM_PROMPT_PRICE. 0: no limit.",
+        "The most money that the jobs of one repository may cost in a day, in the unit of LLM_PROMPT_PRICE. 0: no limit.",
     ),
     plain("BUDGET_DAY_TOKENS", "0", "The most tokens that all jobs together may use in a day (UTC). 0: no limit."),
     plain("BUDGET_DAY_CALLS", "0", "The most model calls that all jobs together may make in a day. 0: no limit."),
     plain("BUDGET_DAY_COST", "0", "The most money that all jobs together may cost in a day. 0: no limit."),
-    plain("JOB_TIMEOUT", "7200", "Seconds that a worker may be at one job."),
+    plain("JOB_TIMEOUT", "7200", "Seconds that a worker may spend on one job."),
     plain(
         "KEEP_MODEL_CALLS",
         "true",
-        "Whether what the model is asked and says is kept, with secrets masked, for people to read; as long as task logs.",
+        "Whether the model's prompts and answers are kept for users to read, with secrets masked; as long as task logs.",
     ),
-    plain("REVIEW_PLANS", "false", "Whether somebody has to approve each plan before anything is changed."),
-    plain("MAX_ROUNDS", "2", "How often a fix that fails the tests is made again."),
+    plain("REVIEW_PLANS", "false", "Whether each plan needs approval before anything is changed."),
+    plain("MAX_ROUNDS", "2", "How often a fix that fails the tests is revised."),
     plain(
         "RETRY_WAIT",
         "30",
-        "Seconds until a job that was put off is tried again; they double each time. A comment or pull request is tried again after a sixth of it.",
+        "Seconds until a job is retried; doubled with each retry. A comment or pull request is retried after a sixth of it.",
     ),
-    plain("MAX_ATTEMPTS", "3", "How often a job is taken up when the other side is away."),
+    plain("MAX_ATTEMPTS", "3", "How often a job is tried while the forge or the model is unavailable."),
     plain(
         "PATCHWRIGHT_REPORT_FILES",
         "analysis",
@@ -316,57 +340,57 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "SANDBOX",
         "require",
-        "`require`: run a repository's code only in a strong sandbox, which this version does not have, so it is not run. `best-effort`: run it as this user, with limits; for code that you trust as far as your own.",
+        "`require`: run a repository's code only in a strong sandbox, which this version does not have, so the code is not run. `best-effort`: run it as this user, with resource limits; only for code that you trust like your own.",
     ),
     plain("SANDBOX_TIMEOUT", "900", "Seconds that one run of a test suite may take."),
     plain("GIT_TIMEOUT", "120", "Seconds that one clone or push may take."),
     plain("GIT_PROXY", "", "A proxy for git. HTTP_PROXY and HTTPS_PROXY do not apply to git."),
-    plain("ALLOW_CLEAR_HTTP", "false", "Whether credentials may go over clear `http` to other machines."),
-    plain("HTTP_PROXY", "", "A proxy for `http://` calls to forges and the model."),
-    plain("HTTPS_PROXY", "", "A proxy for `https://` calls to forges and the model."),
+    plain("ALLOW_CLEAR_HTTP", "false", "Whether credentials may be sent over unencrypted `http` to other machines."),
+    plain("HTTP_PROXY", "", "A proxy for `http://` requests to forges and the model."),
+    plain("HTTPS_PROXY", "", "A proxy for `https://` requests to forges and the model."),
     plain("NO_PROXY", "", "Hosts that are reached without a proxy, comma separated."),
     secret(
         "SMTP_URL",
         "The mail server for notifications: `smtps://user:password@host`, `smtp://host:587?tls=required`.",
     ),
-    plain("SMTP_FROM", "patchwright <patchwright@localhost>", "Who its mails are from."),
+    plain("SMTP_FROM", "patchwright <patchwright@localhost>", "The sender of its mails."),
     plain(
         "ALLOW_PRIVATE_ADDRESSES",
         "false",
-        "Whether notifications may go to addresses that only this network reaches (loopback, private, link-local).",
+        "Whether notifications may be sent to loopback, private and link-local addresses.",
     ),
     plain(
         "OIDC_ISSUER",
         "",
-        "A login provider (OpenID Connect), exactly as it calls itself: `https://keycloak.example/realms/main`. The way back is `{PUBLIC_URL}/api/v1/auth/oidc/callback`.",
+        "The issuer URL of the OpenID Connect provider, exactly as its discovery document has it: `https://keycloak.example/realms/main`. The redirect URI is `{PUBLIC_URL}/api/v1/auth/oidc/callback`.",
     ),
-    plain("OIDC_CLIENT_ID", "", "This server's name there."),
-    secret("OIDC_CLIENT_SECRET", "This server's secret there."),
-    plain("OIDC_SCOPES", "openid profile email", "What is asked of the provider."),
-    plain("OIDC_LOGIN_CLAIM", "preferred_username", "The claim that a person's login is made from."),
+    plain("OIDC_CLIENT_ID", "", "The client id of this server at the provider."),
+    secret("OIDC_CLIENT_SECRET", "The client secret of this server at the provider."),
+    plain("OIDC_SCOPES", "openid profile email", "The scopes that are requested."),
+    plain("OIDC_LOGIN_CLAIM", "preferred_username", "The claim that provides a user's login."),
     plain(
         "OIDC_ADMIN_GROUP",
         "",
-        "Who has this group or role there (`groups`, `roles`, `realm_access.roles`) is an administrator, and nobody else who logs in there. Empty: the roles here stand.",
+        "The group or role at the provider (`groups`, `roles`, `realm_access.roles`) whose members are administrators; other users of the provider are not. Empty: roles are managed in this server.",
     ),
-    plain("CA_BUNDLE", "", "A PEM file with certificates to trust beside the system's."),
-    plain("AUTHOR_NAME", "patchwright", "The author of commits."),
-    plain("AUTHOR_EMAIL", "patchwright@users.noreply.localhost", "Their address."),
+    plain("CA_BUNDLE", "", "A PEM file with certificates to trust in addition to the system's."),
+    plain("AUTHOR_NAME", "patchwright", "The name of the author of commits."),
+    plain("AUTHOR_EMAIL", "patchwright@users.noreply.localhost", "The e-mail address of the author of commits."),
 ];
 
 impl Setting {
-    /// The key in `patchwright.toml`: the name in lower case, without our prefix.
+    /// Returns the key in `patchwright.toml`: the name in lower case, without the prefix `PATCHWRIGHT_`.
     pub fn key(&self) -> String {
         self.name.strip_prefix("PATCHWRIGHT_").unwrap_or(self.name).to_lowercase()
     }
 }
 
-/// `docs/configuration.md`.
+/// Renders `docs/configuration.md`.
 pub fn documentation() -> String {
     let mut out = "# Configuration\n\n\
-        Read from, lowest first: the defaults below, `patchwright.toml` in the working folder (or `--config FILE`), the \
-        environment, `--set NAME=VALUE`. `patchwright config` prints what is in force and where each value came from, \
-        secrets masked. An unknown key or a bad value stops the start and says so.\n\n\
+        Sources, lowest precedence first: the defaults below, `patchwright.toml` in the working directory (or \
+        `--config FILE`), the environment, `--set NAME=VALUE`. `patchwright config` prints every value and its source, \
+        secrets masked. The server does not start with an unknown key or an invalid value; the error names it.\n\n\
         In `patchwright.toml` a key is the variable's name in lower case, without `patchwright_`: `bind = \
         \"0.0.0.0:8080\"`. Lists may be arrays.\n\n\
         | variable | default | meaning |\n| --- | --- | --- |\n"
@@ -399,6 +423,6 @@ mod tests {
             std::fs::write(path, documentation()).unwrap();
         }
         let written = std::fs::read_to_string(path).unwrap_or_default();
-        assert_eq!(written, documentation(), "run the tests with UPDATE_DOCS=1 to write it anew");
+        assert_eq!(written, documentation(), "run the tests with UPDATE_DOCS=1 to regenerate it");
     }
 }

@@ -12,7 +12,7 @@ pub(crate) fn start(config: &Config, quiet: bool) {
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let writer = BoxMakeWriter::new(std::io::stderr);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(writer);
-    // An error says that a subscriber stands already, as in tests.
+    // An error means that a subscriber exists already, as in tests.
     let _ = if config.log_json {
         builder.json().flatten_event(true).with_current_span(true).try_init()
     } else {

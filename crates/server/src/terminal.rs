@@ -1,4 +1,4 @@
-//! What people see on a terminal: a line that moves, stages that end, a coloured diff, one JSON line for machines.
+//! Terminal output: a progress line, completed stages, a colored diff, one line of JSON for programs.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -14,17 +14,17 @@ use patchwright_domain::job::stage::{StageKind, StageStatus};
 use patchwright_domain::{Job, JobId, JobStatus, RepoPath};
 use serde::Serialize;
 
-/// A line on standard output. A closed pipe is the reader's wish and no error.
+/// Prints a line on standard output. A closed pipe is not an error: the reader may stop reading.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// A line on standard error.
+/// Prints a line on standard error.
 pub(crate) fn note(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// An error with its causes, on standard error.
+/// Prints an error with its causes on standard error.
 pub(crate) fn complain(error: &(dyn std::error::Error + 'static)) {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -38,7 +38,7 @@ pub(crate) fn complain(error: &(dyn std::error::Error + 'static)) {
     note(&format!("{} {text}", style("error:").for_stderr().red().bold()));
 }
 
-/// Shows one job as it goes.
+/// Shows the progress of one job.
 pub(crate) struct Display {
     bar: ProgressBar,
     tokens: Mutex<u64>,
@@ -46,7 +46,7 @@ pub(crate) struct Display {
 }
 
 impl Display {
-    /// A display on standard error: a moving line on a terminal, plain lines elsewhere.
+    /// Creates a display on standard error: a progress line on a terminal, plain lines elsewhere.
     pub(crate) fn new() -> Self {
         let plain = !console::Term::stderr().is_term();
         let bar = if plain { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
@@ -57,7 +57,7 @@ impl Display {
         Self { bar, tokens: Mutex::new(0), plain }
     }
 
-    /// Takes the moving line away.
+    /// Removes the progress line.
     pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
     }
@@ -89,7 +89,7 @@ impl ProgressSink for Display {
                 };
                 let words = match status {
                     StageStatus::Skipped => " (skipped)",
-                    StageStatus::Pending => " did not hold; once more",
+                    StageStatus::Pending => " failed; retrying",
                     _ => "",
                 };
                 self.line(&format!("{mark} {stage}{words}"));
@@ -108,7 +108,7 @@ impl ProgressSink for Display {
     }
 }
 
-/// What a job left, for machines: one line of JSON.
+/// The result of a job for programs: one line of JSON.
 #[derive(Serialize)]
 struct Summary<'a> {
     job_id: JobId,
@@ -175,13 +175,13 @@ pub(crate) fn print_json(job: &Job) {
     say(&serde_json::to_string(&summary(job)).expect("a summary has only text and finite numbers"));
 }
 
-/// Prints the JSON line of a job that did not come to be.
+/// Prints the JSON line of a job that could not be created.
 pub(crate) fn print_json_error(error: &(dyn std::error::Error + 'static)) {
     say(&serde_json::json!({ "job_id": null, "status": "failed", "verdict": null, "error": error.to_string() })
         .to_string());
 }
 
-/// Prints what people want to know at the end: the files, the diff, the tests, the verdict.
+/// Prints the result for users: the files, the diff, the tests, the verdict.
 pub(crate) fn print_result(job: &Job) {
     say(&format!("\n{}", style("Stages").bold()));
     for record in &job.stages {
@@ -195,7 +195,7 @@ pub(crate) fn print_result(job: &Job) {
         ));
     }
     if let Some(report) = job.located() {
-        say(&format!("\n{}", style("The likeliest files").bold()));
+        say(&format!("\n{}", style("The most likely files").bold()));
         for candidate in report.candidates.iter().take(5) {
             let reason = candidate.reasons.first().map_or("", String::as_str);
             say(&format!("  {} {}", style(&candidate.path).cyan(), style(reason).dim()));
@@ -254,7 +254,7 @@ fn print_tests(report: &patchwright_domain::job::report::VerifyReport) {
     }
     say(&format!("  {}", report.explanation));
     if report.verdict != Verdict::FixedProven && !report.log_tail.is_empty() {
-        say(&format!("  {}", style("the end of the output:").dim()));
+        say(&format!("  {}", style("end of the output:").dim()));
         let lines: Vec<&str> = report.log_tail.lines().collect();
         for line in &lines[lines.len().saturating_sub(LOG_LINES)..] {
             say(&format!("  {}", style(printable(line)).dim()));
@@ -265,7 +265,7 @@ fn print_tests(report: &patchwright_domain::job::report::VerifyReport) {
 /// How many lines of a test run's output are shown.
 const LOG_LINES: usize = 15;
 
-/// A terminal obeys escape codes in other people's text; people should see them instead.
+/// Escapes control characters in untrusted text, because a terminal executes escape sequences.
 fn printable(line: &str) -> String {
     line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
@@ -284,7 +284,7 @@ fn print_diff(diff: &str) {
     }
 }
 
-/// The exit code that says how it ended.
+/// Returns the exit code for the result of a job.
 pub(crate) fn exit_code(job: &Job) -> ExitCode {
     ExitCode::from(match (job.status(), job.verdict) {
         (_, Some(verdict)) if verdict.is_harmful() => 5,
@@ -294,11 +294,11 @@ pub(crate) fn exit_code(job: &Job) -> ExitCode {
         _ => 1,
     })
 }
-/// Reads a secret from standard input, one line. On a terminal it is seen while it is typed, so it is better piped in.
+/// Reads a secret from standard input, one line. On a terminal the input is visible, so piping is better.
 pub(crate) fn ask_secret(what: &str) -> std::io::Result<patchwright_core::Secret> {
     use std::io::{BufRead as _, IsTerminal as _};
     if std::io::stdin().is_terminal() {
-        note(&format!("Give {what} (it is shown as you type it; or pipe it in):"));
+        note(&format!("Give {what} (it is visible while you type; or pipe it in):"));
     }
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line)?;

@@ -1,4 +1,4 @@
-//! The port of people, sessions and tokens.
+//! The port of users, sessions and tokens.
 
 use async_trait::async_trait;
 use diesel::prelude::*;

@@ -12,7 +12,7 @@ use crate::db::{TxError, in_read_tx, in_write_tx, statements, store_error};
 use crate::row::{micros, parse, timestamp};
 use crate::schema::audit;
 
-/// An entry as a row. It is made before the transaction, which may run twice.
+/// An entry as a row. It is created before the transaction, which may run twice.
 #[derive(Debug, Queryable, Selectable, Insertable, Serialize)]
 #[diesel(table_name = audit)]
 pub(crate) struct AuditRow {
@@ -57,7 +57,7 @@ statements! {
         }
 
         // Writes the entry of an action whose statement has changed so many rows, and returns whether it changed any.
-        // Whoever changes something that is audited ends the transaction with this: if it fails, the change is undone.
+        // Every audited change calls this last in its transaction: if it fails, the change is rolled back.
         fn audited(conn, changed: usize, row: &AuditRow) -> Result<bool, TxError> {
             if changed > 0 {
                 conn.insert_audit(row)?;

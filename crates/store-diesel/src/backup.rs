@@ -10,10 +10,10 @@ use crate::DieselStore;
 use crate::db::{Db, checkout};
 use crate::migrate::SQLITE;
 
-/// A backup cannot be made or restored.
+/// The error of a backup or a restore.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// PostgreSQL has tools of its own.
+    /// The database is PostgreSQL, which has its own backup tools.
     #[error("this database is PostgreSQL's: use `pg_dump --format=custom --file=FILE ADDRESS` and `pg_restore`")]
     Postgres,
     /// The file exists.
@@ -22,7 +22,7 @@ pub enum BackupError {
         /// The file.
         path: PathBuf,
     },
-    /// The file is no backup of ours, or of a newer version, or damaged.
+    /// The file is not a backup of this program, is from a newer version, or is damaged.
     #[error("{path} cannot be restored: {detail}")]
     Unusable {
         /// The file.
@@ -30,7 +30,7 @@ pub enum BackupError {
         /// What is wrong.
         detail: String,
     },
-    /// A server has it open.
+    /// A server is using the database.
     #[error("{path} is in use; stop the server first")]
     InUse {
         /// The database.
@@ -143,7 +143,7 @@ fn check(file: &Path) -> Result<(), BackupError> {
     }
 }
 
-/// Renames the present database, if there is one and no process has it open.
+/// Renames the current database, if there is one and no process has it open.
 fn set_aside(path: &Path) -> Result<Option<PathBuf>, BackupError> {
     if !path.exists() {
         return Ok(None);

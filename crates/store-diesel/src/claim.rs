@@ -22,9 +22,10 @@ use crate::row::{micros, unsigned};
 use crate::schema::{effect, job};
 use crate::template::Template;
 
-/// The key of the advisory lock that serialises claims under concurrency limits on PostgreSQL: two claims that count the
-/// running jobs at the same time would both find room for the last one. Advisory locks are shared by everything that uses
-/// the database, so the number only has to be one that nobody else takes; replicas of different versions must agree on it.
+/// The key of the advisory lock that serializes claims under concurrency limits on PostgreSQL: two claims that count
+/// the running jobs at the same time would both find room for the last one. Advisory locks are shared by everything
+/// that uses the database, so the number must not be used by other programs; replicas of different versions must agree
+/// on it.
 const CLAIM_LOCK_KEY: i64 = 7_262_711;
 
 /// The jobs whose leases have expired, the oldest ones first. A lease that ends later than any that is granted now was
@@ -42,8 +43,8 @@ macro_rules! expired_jobs {
     }};
 }
 
-/// The beginning of the statements that find waiting jobs: it steps through the index from repository to repository, so
-/// that ten thousand jobs of one are not read before the first of another.
+/// The common part of the statements that find waiting jobs: it steps through the index from repository to repository,
+/// so that ten thousand jobs of one are not read before the first of another.
 const REPOSITORIES: &str = "WITH RECURSIVE waiting (repo) AS (
         SELECT min(repo) FROM job WHERE status = 'queued'
         UNION ALL
@@ -125,7 +126,7 @@ fn postgres_next(needs: &str) -> Next {
     Next { unlimited, limited }
 }
 
-/// For claimants of jobs without needs, which are most.
+/// For claims of jobs without requirements, which are most.
 static SQLITE_PLAIN: LazyLock<Next> = LazyLock::new(|| sqlite_next("= ''"));
 static POSTGRES_PLAIN: LazyLock<Next> = LazyLock::new(|| postgres_next("= ''"));
 
@@ -189,8 +190,8 @@ struct ClaimWorker {
 impl ClaimWorker {
     fn serve(&mut self, mut requests: Vec<ClaimRequest>) {
         while let Some(first) = requests.first() {
-            // The workers of a server have the same limits and most of them run jobs without needs: those share a
-            // transaction. Every other claimant has its own.
+            // The workers of a server have the same limits and most of them run jobs without requirements: those share
+            // a transaction. Every other claimant has its own.
             let (now, limits) = (first.now, first.limits);
             let (same, rest): (Vec<ClaimRequest>, Vec<ClaimRequest>) = if first.claimant.is_plain() {
                 requests.into_iter().partition(|request| request.limits == limits && request.claimant.is_plain())

@@ -10,6 +10,7 @@ mod db;
 mod forge_records;
 mod idempotency;
 mod jira;
+mod lease;
 mod ledger;
 mod listen;
 mod migrate;

@@ -153,7 +153,7 @@ statements! {
 }
 
 impl Vault {
-    /// Encrypts with the present key the secrets of channels that another key encrypted.
+    /// Encrypts with the current key the secrets of channels that another key encrypted.
     pub(crate) async fn reseal_channels(&self) -> Result<u64, StoreError> {
         let sealer = self.sealer.clone();
         in_write_tx!(self.store, conn => conn.reseal_channels(&sealer))

@@ -9,7 +9,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 /// The keys that decrypt, and the one that encrypts.
 #[derive(Clone)]
 pub struct Sealer {
-    /// The present key is first.
+    /// The current key is first.
     keys: Vec<SealingKey>,
 }
 
@@ -52,7 +52,7 @@ impl Sealer {
         &self.keys[0]
     }
 
-    /// The id of the present key.
+    /// The id of the current key.
     pub(crate) fn key_id(&self) -> &str {
         &self.present().id
     }
@@ -74,7 +74,7 @@ impl Sealer {
     pub(crate) fn open(&self, sealed: &Sealed, place: &str) -> Result<Secret, StoreError> {
         let corrupt = |why: &str| StoreError::Corrupt { detail: format!("{place}: {why}") };
         let key = self.keys.iter().find(|key| key.id == sealed.key_id).ok_or_else(|| {
-            corrupt("it was sealed with a master key that is not known here; add that key to the old master keys")
+            corrupt("it was encrypted with an unknown master key; add that key to the old master keys")
         })?;
         let (nonce, rest) = sealed
             .bytes
@@ -89,7 +89,7 @@ impl Sealer {
         Ok(Secret::new(text))
     }
 
-    /// Returns a keyed hash by which a secret is recognised but not revealed.
+    /// Returns a keyed hash by which a secret is recognized but not revealed.
     pub(crate) fn fingerprint(&self, secret: &Secret) -> String {
         let print = hmac::sign(&self.present().prints, secret.expose().as_bytes());
         print.as_ref()[..6].iter().map(|byte| format!("{byte:02x}")).collect()

@@ -1,4 +1,4 @@
-//! A step as rows: they are made on the caller's thread and written in one transaction.
+//! A step as rows: they are created on the caller's thread and written in one transaction.
 
 use patchwright_core::store::{JobWrite, Step, StoreError, Write};
 use patchwright_domain::job::stage::StageRecord;

@@ -13,6 +13,7 @@ use patchwright_domain::{EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStat
 use crate::DieselStore;
 use crate::claim;
 use crate::db::{Db, TxError, checkout, in_read_tx, in_snapshot, in_write_tx, statements, store_error};
+use crate::lease::LeaseStatements as _;
 use crate::row::delivery::DeliveryStatements;
 use crate::row::effect::{DEAD, DONE, EffectStatements, WAITING};
 use crate::row::issue::{IssueRow, IssueStatements};

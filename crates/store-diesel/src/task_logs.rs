@@ -25,7 +25,7 @@ struct ChunkRow {
 }
 
 /// The end of a log that reached its limit.
-const TRUNCATED: &str = "\n[the log is full; what comes after this is not kept]\n";
+const TRUNCATED: &str = "\n[the log is full; further output is not stored]\n";
 
 statements! {
     trait LogStatements {

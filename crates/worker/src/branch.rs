@@ -1,4 +1,4 @@
-//! What goes onto the branch: the fix again after a restart, and the report files.
+//! The commits of the branch: restoring a checkpointed fix after a restart, and the report files.
 
 use patchwright_core::git::{CommitRequest, Workspace};
 use patchwright_domain::job::report::{FileContent, FixReport, Verdict};
@@ -8,9 +8,10 @@ use crate::context::StageError;
 use crate::report_files;
 use patchwright_core::task_session::{ReportFiles, TaskPolicy};
 
-/// Who commits this job's changes, and when. The time is the job's, so the same change makes the same commit again.
+/// Returns the author, time and message of the job's commits. The time is the job's, so that the same change gives the
+/// same commit.
 pub(crate) fn commit_request(job: &Job, policy: &TaskPolicy) -> CommitRequest {
-    // With the job's own line it makes the last paragraph, where git and forges look for such lines.
+    // Together with the job's own line it is the last paragraph, where git and forges look for trailers.
     let asked = policy.co_author.as_ref().map(|person| format!("Co-authored-by: {person}\n")).unwrap_or_default();
     CommitRequest {
         message: report_files::commit_message(job) + &asked,
@@ -20,7 +21,7 @@ pub(crate) fn commit_request(job: &Job, policy: &TaskPolicy) -> CommitRequest {
     }
 }
 
-/// Makes the checkpointed fix again in a fresh working copy.
+/// Restores the checkpointed fix in a new working copy.
 pub(crate) async fn restore(
     workspace: &dyn Workspace,
     fix: &FixReport,
@@ -42,7 +43,7 @@ async fn write_all(workspace: &dyn Workspace, contents: &[FileContent]) -> Resul
     Ok(contents.iter().map(|file| file.path.clone()).collect())
 }
 
-/// The `agent/*` files of `docs/requirements.md#r293`, as far as the setting wants them on the branch.
+/// Returns the `agent/*` files of `docs/requirements.md#r293` that the setting puts on the branch.
 pub(crate) fn report_files(job: &Job, verdict: Verdict, policy: &TaskPolicy) -> Vec<FileContent> {
     let wanted = match policy.report_files {
         ReportFiles::Branch => true,
@@ -65,7 +66,7 @@ pub(crate) fn report_files(job: &Job, verdict: Verdict, policy: &TaskPolicy) -> 
     ]
 }
 
-/// Commits the report files together with the fix: one commit on the branch, as before.
+/// Commits the report files together with the fix, as one commit on the branch.
 pub(crate) async fn commit_reports(
     workspace: &dyn Workspace,
     job: &Job,

@@ -1,4 +1,4 @@
-//! The model behind the budgets of the job and of the day.
+//! The model with the budgets of the job and of the day.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 
 use crate::context::StageError;
 
-/// Asks the model within the budgets of the job and the day, and counts.
+/// Sends requests to the model within the budgets of the job and the day, and counts their usage.
 pub(crate) struct BudgetedLlm<'a> {
     llm: Arc<dyn Llm>,
     session: &'a dyn TaskSession,
@@ -25,9 +25,9 @@ pub(crate) struct BudgetedLlm<'a> {
     max_tokens: Option<u32>,
     progress: Progress,
     cancel: CancellationToken,
-    /// Of the whole job, and of the present stage.
+    /// The usage of the whole job, and of the current stage.
     spent: Mutex<(Usage, Usage)>,
-    /// How many calls were noted; nothing where none is.
+    /// The number of stored calls; `None` if calls are not stored.
     noted: Option<AtomicU32>,
 }
 
@@ -53,7 +53,7 @@ impl<'a> BudgetedLlm<'a> {
         }
     }
 
-    /// Asks. Secrets in the messages are masked; nothing is asked that could pass a budget.
+    /// Sends a request. Secrets in the messages are masked; a request that could exceed a budget is not sent.
     pub(crate) async fn ask(&self, purpose: &'static str, messages: &[Message]) -> Result<ChatAnswer, StageError> {
         let masked =
             |message: &Message| Message { role: message.role, content: self.redactor.redact(&message.content) };
@@ -92,25 +92,25 @@ impl<'a> BudgetedLlm<'a> {
         self.note(call, Transcript { question: request.messages, answer: text }).await;
     }
 
-    /// Keeps a call for people to read. The work does not depend on it.
+    /// Stores a call for users to read. The job continues if that fails.
     async fn note(&self, call: ModelCall, transcript: Transcript) {
         let Some(noted) = &self.noted else { return };
         let call = ModelCall { number: noted.fetch_add(1, Ordering::Relaxed), ..call };
         if let Err(error) = self.session.record_call(call, transcript).await {
-            tracing::warn!(error = %error_chain(&error), "a model call could not be kept for people to read");
+            tracing::warn!(error = %error_chain(&error), "failed to store a model call for display");
         }
     }
 
-    /// Books a call that somebody else is about to make for this job.
+    /// Reserves the budget of a call that an external program is about to make for this job.
     pub(crate) async fn reserve_call(&self, most: Usage) -> Result<Date, StageError> {
         self.check_budget(&most).await?;
         self.reserve(most).await
     }
 
-    /// Books what that call did cost.
+    /// Settles the reservation with the actual usage of that call.
     pub(crate) async fn settle_call(&self, day: Date, most: Usage, spent: Usage) {
         if let Err(error) = self.session.settle(day, most, spent).await {
-            tracing::warn!(error = %error_chain(&error), "a model call stays booked at the most that it could cost");
+            tracing::warn!(error = %error_chain(&error), "failed to settle the budget of a model call; its maximum cost stays reserved");
         }
         let (purpose, model) = ("command".to_owned(), self.llm.model());
         let call = ModelCall { number: 0, purpose, model, usage: spent, millis: 0, error: None };
@@ -130,14 +130,16 @@ impl<'a> BudgetedLlm<'a> {
     async fn reserve(&self, most: Usage) -> Result<Date, StageError> {
         self.session.reserve(most).await.map_err(|error| match error {
             TaskSessionError::Refused(refusal) => refusal.into(),
-            other => {
-                StageError::new(error_chain(&other), "Retry the job when the database answers again.", Fault::RETRY)
-            }
+            other => StageError::new(
+                error_chain(&other),
+                "Retry the job when the database is available again.",
+                Fault::RETRY,
+            ),
         })
     }
 
-    /// Puts what the call cost in place of what was reserved. A call that the server took and that gave nothing usable
-    /// may have cost as much as it could, so it stays booked as that.
+    /// Replaces the reservation by the actual usage. A call that the server accepted and that gave no usable answer may
+    /// have cost the maximum, so its reservation stays.
     async fn settle(&self, day: Date, most: Usage, answer: Result<&ChatAnswer, &LlmError>) {
         let spent = match answer {
             Ok(answer) => answer.usage,
@@ -145,11 +147,11 @@ impl<'a> BudgetedLlm<'a> {
             Err(_) => Usage::default(),
         };
         if let Err(error) = self.session.settle(day, most, spent).await {
-            tracing::warn!(error = %error_chain(&error), "a model call stays booked at the most that it could cost");
+            tracing::warn!(error = %error_chain(&error), "failed to settle the budget of a model call; its maximum cost stays reserved");
         }
     }
 
-    /// What the present stage has cost, and begins to count anew.
+    /// Returns the usage of the current stage and resets it.
     pub(crate) async fn take_stage_usage(&self) -> Usage {
         std::mem::take(&mut self.spent.lock().await.1)
     }

@@ -1,21 +1,21 @@
-//! Programs that make the change in place of the built-in stages: what they are called, and how they are run.
+//! Programs that make the change instead of the built-in stages: their presets and command lines.
 
 use std::collections::BTreeMap;
 
 use patchwright_domain::node::{Label, WorkCommand};
 use patchwright_domain::{Issue, Job};
 
-/// How a program is called. In its arguments and variables these words are replaced: `{prompt}`, `{prompt_file}`,
-/// `{issue_file}`, `{model}`, `{base_url}`, `{api_key}`.
+/// The command line of a program. These placeholders in its arguments and variables are replaced: `{prompt}`,
+/// `{prompt_file}`, `{issue_file}`, `{model}`, `{base_url}`, `{api_key}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preset {
     /// The program and its arguments.
     pub args: Vec<String>,
-    /// Variables that only this program wants.
+    /// Environment variables for this program only.
     pub env: BTreeMap<String, String>,
 }
 
-/// The presets that are known everywhere. A node can run one when the program is installed there.
+/// The built-in presets. A node can run one if the program is installed there.
 pub fn builtin_presets() -> BTreeMap<Label, Preset> {
     let openai: &[(&str, &str)] = &[("OPENAI_API_KEY", "{api_key}"), ("OPENAI_BASE_URL", "{base_url}")];
     let preset = |name: &str, line: &str, env: &[(&str, &str)]| {
@@ -41,7 +41,7 @@ pub fn builtin_presets() -> BTreeMap<Label, Preset> {
     ])
 }
 
-/// What stands for the words in braces.
+/// The values of the placeholders.
 pub(crate) struct Words<'a> {
     pub(crate) prompt: &'a str,
     pub(crate) prompt_file: &'a str,
@@ -59,13 +59,13 @@ impl Words<'_> {
             ("{model}", self.model),
             ("{base_url}", self.base_url),
             ("{api_key}", self.api_key),
-            // Last: whatever stands in it is not looked at again.
+            // Last: placeholders in the prompt itself are not replaced.
             ("{prompt}", self.prompt),
         ];
         words.iter().fold(text.to_owned(), |text, (word, value)| text.replace(word, value))
     }
 
-    /// The arguments and the variables of a command; `None` for a preset that is not known here.
+    /// Returns the arguments and the variables of a command; `None` for an unknown preset.
     pub(crate) fn call(
         &self,
         command: &WorkCommand,
@@ -87,14 +87,14 @@ impl Words<'_> {
                 env.extend(preset.env.iter().map(|(name, value)| (name.clone(), self.fill(value))));
                 preset.args.iter().map(|arg| self.fill(arg)).collect()
             }
-            // A shell reads it, so nothing is put into it: whatever it needs is in its variables.
+            // A shell interprets it, so no placeholder is replaced: the values are in its environment variables.
             WorkCommand::Free(line) => vec!["sh".to_owned(), "-c".to_owned(), line.clone()],
         };
         Some((args, env))
     }
 }
 
-/// What the program is asked to do.
+/// Returns the prompt for the program.
 pub(crate) fn prompt(issue: &Issue, job: &Job) -> String {
     let mut out = format!(
         "Fix the issue below by changing files in the present folder. It is a copy of the repository: do not commit, \
@@ -109,7 +109,7 @@ pub(crate) fn prompt(issue: &Issue, job: &Job) -> String {
     out
 }
 
-/// The issue as a file.
+/// Returns the issue as a file.
 pub(crate) fn issue_text(issue: &Issue, job: &Job) -> String {
     let mut out = format!("# {}\n\n{}\n", issue.title, issue.body);
     if let Some(instructions) = &job.trigger.instructions {

@@ -1,4 +1,4 @@
-//! What a stage is assignment, and the reasons for which the work on a job stops.
+//! The context of a stage, and the reasons for which a run stops.
 
 use patchwright_core::CancellationToken;
 use patchwright_core::fault::{Fault, error_chain};
@@ -13,7 +13,7 @@ use patchwright_domain::{Issue, Job};
 use crate::budgeted_llm::BudgetedLlm;
 use crate::worker::Tools;
 
-/// What a stage is assignment. A stage never writes to the store.
+/// The input and the tools of a stage. A stage never writes to the store.
 pub(crate) struct StageContext<'a> {
     pub(crate) job: &'a Job,
     pub(crate) issue: &'a Issue,
@@ -27,12 +27,12 @@ pub(crate) struct StageContext<'a> {
     pub(crate) progress: &'a Progress,
 }
 
-/// Why the work on a job stops before its end.
+/// Why a run stops before the job's end.
 #[derive(Debug)]
 pub(crate) enum StopReason {
     /// A stage failed; its `fault` says whether a later attempt may succeed.
     Failed(StageError),
-    /// The lease is lost, or a person cancelled the job: nothing may be written any more.
+    /// The lease is lost, or a user cancelled the job: nothing may be written any more.
     LeaseLost,
     /// The server shuts down: the job goes back into the queue.
     Release,
@@ -46,12 +46,12 @@ pub(crate) enum StopReason {
 #[derive(Debug)]
 pub(crate) struct StageError {
     pub(crate) stage: Option<StageKind>,
-    /// What happened, to which thing.
+    /// The error, with its subject.
     pub(crate) reason: String,
-    /// What to do next.
+    /// What the user can do about it.
     pub(crate) remedy: String,
     pub(crate) fault: Fault,
-    /// Whether the model budget is used up; results that need no model stay valid.
+    /// Whether the model budget is used up; results without a model stay valid.
     pub(crate) out_of_budget: bool,
 }
 

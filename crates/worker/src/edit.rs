@@ -1,4 +1,4 @@
-//! Reading and applying a model's edits: search/replace blocks, or a whole file.
+//! Parses and applies a model's edits: search/replace blocks, or a whole file.
 
 use crate::prompt::extract::fenced;
 
@@ -13,10 +13,10 @@ const SEARCH: &str = "<<<<<<< SEARCH";
 const MIDDLE: &str = "=======";
 const REPLACE: &str = ">>>>>>> REPLACE";
 
-/// The new text of a file, from the model's answer and the old text.
+/// Returns the new text of a file, from the model's answer and the old text.
 ///
 /// # Errors
-/// In words for the model: what could not be applied, and what stands in the file where it seems to have looked.
+/// A message for the model: the edit that could not be applied, and the part of the file that it resembles most.
 pub fn apply(answer: &str, old: Option<&str>) -> Result<String, String> {
     let new = if answer.contains(SEARCH) { apply_blocks(answer, old)? } else { whole_file(answer)? };
     if old == Some(new.as_str()) {
@@ -25,7 +25,7 @@ pub fn apply(answer: &str, old: Option<&str>) -> Result<String, String> {
     Ok(new)
 }
 
-/// The content of the longest fenced block. Text around it is talk.
+/// Returns the content of the longest fenced block; other text is ignored.
 fn whole_file(answer: &str) -> Result<String, String> {
     let longest = fenced(answer).into_iter().max_by_key(|block| block.len());
     let text = longest.ok_or("it holds no ``` block with the file")?;
@@ -86,8 +86,8 @@ fn parse_blocks(answer: &str) -> Result<Vec<Block>, String> {
     }
 }
 
-/// Applies a block where its lines stand exactly once: letter by letter, else without regard to trailing space, else
-/// without regard to how far all of it is indented.
+/// Applies a block if its lines occur exactly once: compared exactly, else without trailing whitespace, else without
+/// the common indentation.
 fn apply_one(text: &str, block: &Block) -> Result<String, String> {
     if block.search.trim().is_empty() {
         if text.trim().is_empty() {
@@ -95,7 +95,7 @@ fn apply_one(text: &str, block: &Block) -> Result<String, String> {
         }
         return Err("the search part is empty; name lines that stand in the file".to_owned());
     }
-    // The file's last line may lack its end.
+    // The file's last line may have no line break.
     let padded = if text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") };
     let file: Vec<&str> = padded.split_inclusive('\n').collect();
     let wanted: Vec<&str> = block.search.split_inclusive('\n').collect();
@@ -138,7 +138,7 @@ fn find(file: &[&str], wanted: &[&str], same: fn(&str, &str) -> bool) -> Vec<usi
         .collect()
 }
 
-/// The replacement, moved right when the file's lines stand further right than the searched ones did.
+/// Returns the replacement, indented by as much as the file's lines are indented more than the searched ones.
 fn reindented(file: &[&str], start: usize, wanted: &[&str], replace: &str) -> String {
     let indent = |line: &str| line.len() - line.trim_start().len();
     let Some(at) = wanted.iter().position(|line| !line.trim().is_empty()) else { return replace.to_owned() };
@@ -157,7 +157,7 @@ fn splice(file: &[&str], start: usize, count: usize, replace: &str) -> String {
     format!("{before}{replace}{after}")
 }
 
-/// The part of the file that looks most like the searched lines, for the next try.
+/// Returns the part of the file that is most similar to the searched lines, for the next attempt.
 fn nearest(file: &[&str], wanted: &[&str]) -> String {
     let alike = |start: usize| {
         file[start..]

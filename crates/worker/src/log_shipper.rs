@@ -20,10 +20,10 @@ const MAX_LINE_BYTES: usize = 16 * 1024;
 /// The wait between two attempts while the server cannot be reached.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The end that the worker writes to.
+/// The writing end, for the worker.
 struct LogWriter(mpsc::Sender<Vec<u8>>);
 
-/// The end that sends what was written.
+/// The reading end, which sends the log.
 pub(crate) struct LogShipper(mpsc::Receiver<Vec<u8>>);
 
 /// Opens a log.
@@ -44,7 +44,7 @@ impl LogSink for LogWriter {
 }
 
 impl LogShipper {
-    /// Sends what is written until the last writer is dropped.
+    /// Sends the log until the last writer is dropped.
     pub(crate) async fn run(mut self, session: &dyn TaskSession, redactor: &Redactor) {
         let mut number = 0;
         let mut buffer = Vec::new();
@@ -64,7 +64,7 @@ impl LogShipper {
         }
     }
 
-    /// Waits for output and collects what follows within the flush interval; `false` when the log is closed.
+    /// Waits for output and collects what follows within the flush interval; returns `false` if the log is closed.
     async fn fill(&mut self, buffer: &mut Vec<u8>) -> bool {
         let Some(first) = self.0.recv().await else { return false };
         buffer.extend(first);
@@ -89,7 +89,7 @@ fn last_line_end(buffer: &[u8]) -> usize {
     }
 }
 
-/// Sends a chunk, retrying until it is accepted; `false` when the session refuses it.
+/// Sends a chunk, retrying until it is accepted; returns `false` if the session refuses it.
 async fn send(session: &dyn TaskSession, number: u64, text: &str) -> bool {
     loop {
         match session.append_log(number, text.to_owned()).await {

@@ -1,4 +1,4 @@
-//! The texts that a job commits: the commit message and the `agent/*` report files. Pure functions of the job.
+//! Renders the commit message and the `agent/*` report files, as pure functions of the job.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use patchwright_core::outgoing_text::{neutralise, neutralise_line, shorten};
 use patchwright_domain::Job;
 use patchwright_domain::job::report::{Candidate, CandidateSymbol, TestResults, Verdict};
 
-/// The message of the job's commit.
+/// Renders the message of the job's commit.
 pub fn commit_message(job: &Job) -> String {
     let title = neutralise_line(&job.title, 60).replace('\u{200b}', "");
     let what = if job.proposed().is_none() { "Analysis of" } else { "Fix" };
@@ -20,12 +20,12 @@ pub fn commit_message(job: &Job) -> String {
     out
 }
 
-/// `agent/analysis.md` of `docs/requirements.md#r293`.
+/// Renders `agent/analysis.md` of `docs/requirements.md#r293`.
 pub(crate) fn analysis_file(job: &Job) -> String {
     format!("# Analysis of {}\n\n{}\n{}", job.source.name(), neutralise(&job.title), located_files(job))
 }
 
-/// `agent/report.txt` of `docs/requirements.md#r295`.
+/// Renders `agent/report.txt` of `docs/requirements.md#r295`.
 pub(crate) fn report_file(job: &Job, verdict: Verdict) -> String {
     let mut out = format!("job: {}\nverdict: {}\n", job.id, verdict.as_str());
     if let Some(report) = job.verified() {
@@ -38,11 +38,11 @@ pub(crate) fn report_file(job: &Job, verdict: Verdict) -> String {
     out
 }
 
-/// The likeliest files of a job as a folded list in Markdown; empty before the job has located any.
+/// Renders the most likely files of a job as a collapsed list in Markdown; empty before the job has located any.
 pub fn located_files(job: &Job) -> String {
     let Some(report) = job.located().filter(|report| !report.candidates.is_empty()) else { return String::new() };
     let mut out = format!(
-        "\n<details><summary>The likeliest files of {} looked at</summary>\n\n",
+        "\n<details><summary>The most likely of {} ranked files</summary>\n\n",
         report.stage_data.files_analyzed
     );
     for candidate in report.candidates.iter().take(10) {
@@ -53,16 +53,16 @@ pub fn located_files(job: &Job) -> String {
     out
 }
 
-/// How many symbols of a file a comment names, and how much of a name, in characters.
+/// How many symbols of a file a comment names, and the longest part of a name, in characters.
 const SHOWN_PLACES: usize = 2;
 const SYMBOL_NAME: usize = 80;
-/// The places in a file to begin at, in words for people.
+/// Renders the most likely definitions of a file, for users.
 pub(crate) fn places(candidate: &Candidate) -> String {
     let place = |symbol: &CandidateSymbol| {
         format!("`{}` (line {})", neutralise_line(&symbol.name, SYMBOL_NAME), symbol.lines.0)
     };
     let places: Vec<String> = candidate.symbols.iter().take(SHOWN_PLACES).map(place).collect();
-    if places.is_empty() { String::new() } else { format!("; begin at {}", places.join(", ")) }
+    if places.is_empty() { String::new() } else { format!("; start at {}", places.join(", ")) }
 }
 
 fn counts(results: &TestResults) -> String {

@@ -1,4 +1,4 @@
-//! The loop: run stage → tell the session → next.
+//! The loop of a run: run a stage, report it to the session, continue with the next.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,16 +17,16 @@ use crate::context::{StageContext, StageError, StopReason};
 use crate::stage::{Outcome, run_stage};
 use crate::worker::Tools;
 
-/// One worker at one job.
+/// One run of one job by one worker.
 pub(crate) struct Run<'a> {
     tools: &'a Tools,
     session: &'a dyn TaskSession,
     cancel: CancellationToken,
     progress: Progress,
-    /// What was assigned, with the job as the last report returned it.
+    /// The assignment, with the job's last known state.
     assignment: Assignment,
     llm: Option<BudgetedLlm<'a>>,
-    /// What the stage that failed has cost.
+    /// The model usage of the failed stage.
     unbooked: Usage,
 }
 
@@ -55,7 +55,7 @@ impl<'a> Run<'a> {
         &self.assignment.job
     }
 
-    /// From wherever the job stands to its end.
+    /// Runs the job from its current stage to its end.
     pub(crate) async fn drive(&mut self, folder: &Path) -> Result<Verdict, StopReason> {
         let workspace = self.open_workspace(folder).await?;
         self.take_up_fix(workspace.as_ref()).await?;
@@ -71,7 +71,7 @@ impl<'a> Run<'a> {
         self.conclude(workspace.as_ref()).await
     }
 
-    /// How it ended, in the session's words; `None` when there is nothing to tell.
+    /// Converts the result into the outcome to report; `None` if there is nothing to report.
     pub(crate) fn ending(&self, stop: Result<Verdict, StopReason>) -> Option<TaskOutcome> {
         match stop {
             Ok(verdict) => Some(TaskOutcome::Completed { verdict }),
@@ -81,23 +81,23 @@ impl<'a> Run<'a> {
             Err(StopReason::Release) => Some(TaskOutcome::Released),
             Err(StopReason::Paused) => Some(TaskOutcome::Paused),
             Err(StopReason::LeaseLost) => {
-                tracing::info!("the job was taken from this worker");
+                tracing::info!("lost the lease of the job");
                 None
             }
             Err(StopReason::Unreachable(cause)) => {
-                tracing::error!(error = %cause, "the session failed; the job goes on when its lease has run out");
+                tracing::error!(error = %cause, "the session failed; the job continues when its lease expires");
                 None
             }
         }
     }
 
-    /// Brings an earlier worker's fix into this fresh working copy, or has it made again when its base is history.
+    /// Restores an earlier worker's fix in this new working copy, or repeats the fix if the base branch has moved.
     async fn take_up_fix(&mut self, workspace: &dyn Workspace) -> Result<(), StopReason> {
-        // A stage that was sent back keeps its last report until it has a new one.
+        // A stage that is repeated keeps its last report until it has a new one.
         let done = self.job().stage(StageKind::Fix).status.is_done();
         let Some(fix) = self.job().fixed().filter(|_| done) else { return Ok(()) };
         if *workspace.base_commit() != fix.base {
-            tracing::info!(git.base = %fix.base, git.now = %workspace.base_commit(), "the base has moved since the fix");
+            tracing::info!(git.base = %fix.base, git.now = %workspace.base_commit(), "the base branch has advanced since the fix");
             return self.report(WorkerEvent::BaseMoved).await;
         }
         crate::branch::restore(workspace, fix, self.job(), &self.assignment.policy).await?;
@@ -124,7 +124,7 @@ impl<'a> Run<'a> {
         };
         let git = &self.tools.git;
         let workspace = match git.checkout(checkout.clone(), &self.cancel).await {
-            // Somebody removed the branch. Nothing is left to build on, so the work begins anew.
+            // The branch was deleted on the forge, so the job starts from the base branch again.
             Err(GitError::BranchNotFound { .. }) if start.is_some() => {
                 remove_folder(checkout.destination.clone()).await;
                 checkout.base = Some(self.job().base_branch.clone());
@@ -135,7 +135,7 @@ impl<'a> Run<'a> {
             other => other,
         };
         let workspace = workspace.map_err(StageError::from)?;
-        tracing::info!(git.base = %workspace.base_commit(), "the repository is checked out");
+        tracing::info!(git.base = %workspace.base_commit(), "checked out the repository");
         if self
             .job()
             .follows
@@ -143,7 +143,7 @@ impl<'a> Run<'a> {
             .and_then(|follows| follows.base.as_ref())
             .is_some_and(|at| at != workspace.base_commit())
         {
-            tracing::info!("people have pushed to the branch; the work goes on from there");
+            tracing::info!("the branch has new commits by others; continuing from them");
             let commit = workspace.base_commit().clone();
             self.report(WorkerEvent::BranchMoved { commit }).await?;
         }
@@ -176,7 +176,7 @@ impl<'a> Run<'a> {
                 (WorkerEvent::StageSkipped { stage: kind, reason }, StageStatus::Skipped)
             }
             Ok(Outcome::SendBack { feedback }) => {
-                tracing::info!("verify sends the fix back");
+                tracing::info!("the tests fail; revising the fix");
                 (WorkerEvent::SentBack { feedback, usage }, StageStatus::Pending)
             }
             Err(mut error) => {
@@ -188,7 +188,7 @@ impl<'a> Run<'a> {
         };
         self.report(event).await?;
         self.progress.send(ProgressEvent::Stage { stage: kind, status });
-        tracing::info!(stage.status = status.as_str(), "the stage ended");
+        tracing::info!(stage.status = status.as_str(), "the stage finished");
         Ok(())
     }
 
@@ -199,7 +199,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Brings the branch to the forge once the fix is checkpointed, so that a crash in between repeats only the push.
+    /// Pushes the branch after the fix is checkpointed, so that a crash in between repeats only the push.
     async fn publish_fix(&mut self, workspace: &dyn Workspace) -> Result<(), StopReason> {
         let Some(commit) = self.job().fixed().map(|fix| fix.commit.clone()) else { return Ok(()) };
         self.push(workspace, commit).await
@@ -221,11 +221,11 @@ impl<'a> Run<'a> {
             error.stage = self.job().next_stage().map(|_| StageKind::Fix);
             error
         })?;
-        tracing::info!(git.branch = %self.job().branch, git.commit = %commit, "the branch is pushed");
+        tracing::info!(git.branch = %self.job().branch, git.commit = %commit, "pushed the branch");
         self.report(WorkerEvent::BranchPushed { commit }).await
     }
 
-    /// What may be said of the finished job; an analysis leaves its report files.
+    /// Returns the verdict on the complete job; an analysis pushes its report files.
     async fn conclude(&mut self, workspace: &dyn Workspace) -> Result<Verdict, StopReason> {
         let verdict = self.job().verified().map_or(Verdict::AnalysisOnly, |report| report.verdict);
         let files = crate::branch::report_files(self.job(), verdict, &self.assignment.policy);
@@ -237,13 +237,13 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Removes what the job left on the disk. Failing that is worth a line in the log and nothing more.
+/// Deletes the job's folder. A failure is only logged.
 pub async fn remove_folder(folder: PathBuf) {
     let shown = folder.display().to_string();
     let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
     match removed {
         Ok(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(%error, folder = shown, "the job's folder could not be removed");
+            tracing::warn!(%error, folder = shown, "failed to delete the job's folder");
         }
         _ => {}
     }

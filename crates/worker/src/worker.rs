@@ -1,4 +1,4 @@
-//! The worker: it executes tasks with its tools through a task session, and knows neither a store nor a forge.
+//! The worker: it executes tasks with its tools through a task session, without access to a store or a forge.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ const DEFAULT_COMMAND_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// The ports that a worker uses, and the options of its external programs.
 ///
-/// Without [`Tools::with_llm`] issues are analysed and nothing is changed.
+/// Without [`Tools::with_llm`] issues are analyzed and nothing is changed.
 #[derive(Clone)]
 pub struct Tools {
     pub(crate) git: Arc<dyn Git>,
@@ -150,10 +150,10 @@ impl Worker {
         let work = async {
             let end = tokio::select! {
                 end = self.execute(session, cancel, shutdown, &folder, progress) => end,
-                // Without the lease nothing that this worker does is accepted.
+                // Without the lease, no report of this worker is accepted.
                 () = keep_lease(session, lease.duration) => None,
             };
-            // Ends what still runs, such as a test run.
+            // Ends what is still running, such as a test run.
             cancel.cancel();
             done.cancel();
             end
@@ -215,7 +215,7 @@ async fn keep_lease(session: &dyn TaskSession, duration: Duration) {
         match session.renew_lease().await {
             Ok(()) => {}
             Err(TaskSessionError::LeaseLost) => {
-                tracing::info!("the lease is lost; stopping");
+                tracing::info!("lost the lease; stopping");
                 return;
             }
             Err(error) => {

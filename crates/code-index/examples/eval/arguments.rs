@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     pub(crate) rows: Option<PathBuf>,
 }
 
-/// Where the instances come from.
+/// The source of the instances.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Source {
     Benchmark { index: PathBuf, repos: PathBuf },

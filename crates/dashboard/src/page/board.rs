@@ -1,4 +1,4 @@
-//! The board: what stands where, what waits, and who works.
+//! The board: issues by status, the queue, and the nodes.
 
 use askama::Template;
 use jiff::Timestamp;
@@ -10,48 +10,48 @@ use crate::{Layout, Translations};
 /// An issue on the board.
 #[derive(Debug, Clone)]
 pub struct Card {
-    /// Its page.
+    /// The URL of its page.
     pub page: String,
-    /// One line.
+    /// The title, one line.
     pub title: String,
     /// `owner/name #12`
     pub place: String,
-    /// What its job is at.
+    /// The current stage of its job.
     pub stage: Option<StageKind>,
-    /// Whether its plan waits for people.
+    /// Whether its plan waits for approval.
     pub awaits_approval: bool,
 }
 
 /// The issues of one status.
 #[derive(Debug, Clone)]
 pub struct Column {
-    /// Which.
+    /// The status.
     pub status: IssueStatus,
-    /// How many there are.
+    /// The number of issues.
     pub count: u64,
-    /// The newest of them.
+    /// The newest issues.
     pub cards: Vec<Card>,
 }
 
-/// A job that waits.
+/// A queued job.
 #[derive(Debug, Clone)]
 pub struct Waiting {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// Its issue.
+    /// The issue.
     pub title: String,
     /// `owner/name`
     pub repository: String,
-    /// Its turn there, from 1.
+    /// The position in the repository's queue, from 1.
     pub turn: u64,
-    /// Who asked.
+    /// The requester.
     pub actor: String,
-    /// Since when.
+    /// The time of the request.
     pub since: Timestamp,
 }
 
 impl Waiting {
-    /// A job with its turn.
+    /// Creates the entry of a job with its position.
     pub fn new(job: &JobSummary, turn: u64) -> Self {
         Self {
             id: job.id.to_string(),
@@ -67,27 +67,27 @@ impl Waiting {
 /// A node.
 #[derive(Debug, Clone)]
 pub struct NodeCard {
-    /// Its id; nothing for the server's own process, which cannot be drained.
+    /// The id; `None` for the server's own process, which cannot be drained.
     pub id: Option<String>,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Whether it was heard of lately.
+    /// Whether its last heartbeat is recent.
     pub online: bool,
-    /// Whether it is given nothing more.
+    /// Whether it gets no new tasks.
     pub draining: bool,
-    /// How many tasks it has.
+    /// The number of its tasks.
     pub running: u32,
-    /// How many it may have.
+    /// The most tasks that it runs at the same time.
     pub capacity: u32,
-    /// The machine's load for each processor, in hundredths; nothing where it is not told.
+    /// The load average per processor, in hundredths; `None` if unknown.
     pub load: Option<u32>,
-    /// Room on its disk, in bytes.
+    /// The free disk space, in bytes.
     pub disk_free: Option<u64>,
-    /// When it was last heard of.
+    /// The time of its last heartbeat.
     pub seen_at: Option<Timestamp>,
-    /// Its version.
+    /// The version.
     pub version: String,
-    /// What it has.
+    /// The labels.
     pub labels: Vec<String>,
 }
 
@@ -106,18 +106,18 @@ impl NodeCard {
 #[derive(Debug, Template)]
 #[template(path = "board.html")]
 pub struct Board<'a> {
-    /// Around it.
+    /// The layout.
     pub layout: &'a Layout,
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
     /// Issues by status.
     pub columns: &'a [Column],
-    /// Jobs that wait, those first that go first.
+    /// The queued jobs, in order.
     pub waiting: &'a [Waiting],
-    /// How many wait.
+    /// The number of queued jobs.
     pub queued: u64,
-    /// Who works.
+    /// The nodes.
     pub nodes: &'a [NodeCard],
-    /// Whether whoever looks may drain nodes.
+    /// Whether the viewer may drain nodes.
     pub may_drain: bool,
 }

@@ -1,4 +1,4 @@
-//! The settings in force, and what a look at the surroundings found.
+//! The effective settings, and the results of the checks.
 
 use askama::Template;
 use patchwright_management::{Finding, Severity};
@@ -6,34 +6,34 @@ use patchwright_management::{Finding, Severity};
 use super::Section;
 use crate::Layout;
 
-/// A setting as it is in force.
+/// A setting with its effective value.
 #[derive(Debug, Clone)]
 pub struct SettingRow {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
-    /// Its value; masked when it is secret.
+    /// The value; masked if it is secret.
     pub value: String,
-    /// Where it came from.
+    /// The source of the value.
     pub source: String,
-    /// What it does.
+    /// The description.
     pub doc: &'static str,
-    /// Whether somebody set it.
+    /// Whether the value is not the default.
     pub is_set: bool,
 }
 
-/// The settings in force, and whether everything is there.
+/// The effective settings, and the results of the checks.
 #[derive(Debug, Template)]
 #[template(path = "configuration.html")]
 pub struct ConfigurationPage<'a> {
-    /// Around it.
+    /// The layout.
     pub layout: &'a Layout,
     /// The settings.
     pub settings: &'a [SettingRow],
-    /// What a look at the surroundings found; nothing before somebody asked for one.
+    /// The results of the checks; `None` before they were run.
     pub findings: Option<&'a [Finding]>,
 }
 
-/// The CSS class of a severity.
+/// Returns the CSS class of a severity.
 pub(crate) const fn severity_class(severity: Severity) -> &'static str {
     match severity {
         Severity::Ok => "succeeded",

@@ -11,19 +11,19 @@ use crate::{Layout, Translations, markdown};
 /// One job of the issue.
 #[derive(Debug, Clone)]
 pub struct JobRow {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// Where it stands.
+    /// The status.
     pub status: JobStatus,
-    /// What its tests showed.
+    /// The verdict.
     pub verdict: Option<Verdict>,
-    /// Who asked.
+    /// The requester.
     pub actor: String,
-    /// Why it failed.
+    /// The error, if it failed.
     pub failure: Option<String>,
-    /// Its pull request: number and page.
+    /// The number and URL of the pull request.
     pub pull_request: Option<(u64, String)>,
-    /// When it was asked for.
+    /// When it was requested.
     pub created_at: Timestamp,
 }
 
@@ -56,17 +56,17 @@ impl JobRow {
 #[derive(Debug, Template)]
 #[template(path = "issue.html")]
 pub struct IssuePage<'a> {
-    /// Around it.
+    /// The layout.
     pub layout: &'a Layout,
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
     /// The issue.
     pub issue: &'a Issue,
-    /// Its own page.
+    /// The URL of the issue's original page.
     pub url: Option<String>,
-    /// Its jobs, newest first.
+    /// The jobs, newest first.
     pub jobs: &'a [JobRow],
-    /// Whether whoever looks may start, stop and merge it.
+    /// Whether the viewer may start, cancel and merge it.
     pub may_start: bool,
 }
 
@@ -83,7 +83,7 @@ impl IssuePage<'_> {
         self.may_start && self.issue.status == IssueStatus::Processing
     }
 
-    /// Whether more words can be said for the next job.
+    /// Returns whether instructions for a further job can be sent.
     const fn can_ask(&self) -> bool {
         self.may_start && !matches!(self.issue.status, IssueStatus::Merged)
     }
@@ -100,29 +100,29 @@ impl IssuePage<'_> {
 /// A comment on the issue.
 #[derive(Debug, Clone)]
 pub struct CommentRow {
-    /// Who.
+    /// The author.
     pub author: String,
-    /// Whether it is ours.
+    /// Whether this server wrote it.
     pub is_ours: bool,
-    /// What, as HTML that can do nothing.
+    /// The text as safe HTML.
     pub html: String,
 }
 
 impl CommentRow {
-    /// A comment in Markdown.
+    /// Creates an entry from a comment in Markdown.
     pub fn new(author: String, is_ours: bool, body: &str) -> Self {
         Self { author, is_ours, html: markdown::to_html(body) }
     }
 }
 
-/// What people and we have said on an issue.
+/// The comments of an issue.
 #[derive(Debug, Template)]
 #[template(path = "conversation.html")]
 pub struct ConversationPage<'a> {
-    /// Around it.
+    /// The layout.
     pub layout: &'a Layout,
     /// The issue.
     pub issue: &'a Issue,
-    /// The comments, the oldest first; nothing where they cannot be read now.
+    /// The comments, oldest first; `None` if they cannot be read now.
     pub comments: Option<&'a [CommentRow]>,
 }

@@ -9,19 +9,19 @@ use crate::Layout;
 /// The Start button of an issue in its five forms (`docs/requirements.md#management`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StartButton {
-    /// Where the issue stands.
+    /// The status of the issue.
     pub status: IssueStatus,
-    /// Whether whoever looks may press it.
+    /// Whether the viewer may start the issue.
     pub allowed: bool,
 }
 
 impl StartButton {
-    /// Whether it can be pressed.
+    /// Returns whether it is enabled.
     pub const fn is_enabled(&self) -> bool {
         self.allowed && matches!(self.status, IssueStatus::Pending | IssueStatus::Terminated)
     }
 
-    /// Whether it turns.
+    /// Returns whether it shows a spinner.
     pub const fn is_busy(&self) -> bool {
         matches!(self.status, IssueStatus::Processing)
     }
@@ -30,24 +30,24 @@ impl StartButton {
 /// One issue in the list.
 #[derive(Debug, Clone)]
 pub struct IssueRow {
-    /// Ours.
+    /// The id.
     pub id: String,
     /// `#12` or `PROJ-12`.
     pub name: String,
-    /// One line.
+    /// The title, one line.
     pub title: String,
     /// `owner/name`
     pub repository: String,
-    /// Where it stands.
+    /// The status.
     pub status: IssueStatus,
     /// When it last changed.
     pub updated_at: Timestamp,
-    /// Its button.
+    /// The Start button.
     pub button: StartButton,
 }
 
 impl IssueRow {
-    /// An issue as its row; `may_start` for whoever looks.
+    /// Creates the row of an issue; `may_start` is the viewer's permission.
     pub fn new(issue: &Issue, may_start: bool) -> Self {
         Self {
             id: issue.id.to_string(),
@@ -65,25 +65,25 @@ impl IssueRow {
 #[derive(Debug, Template)]
 #[template(path = "issues.html")]
 pub struct Issues<'a> {
-    /// Around it.
+    /// The layout.
     pub layout: &'a Layout,
-    /// The time, for how long ago things were.
+    /// The current time, for relative times.
     pub now: Timestamp,
-    /// What is shown.
+    /// The rows.
     pub rows: &'a [IssueRow],
-    /// Only of this status.
+    /// The filter for a status.
     pub status: Option<IssueStatus>,
-    /// Only of this repository.
+    /// The filter for a repository.
     pub repository: &'a str,
-    /// Only with this text.
+    /// The filter for a text.
     pub search: &'a str,
     /// The repositories to choose from.
     pub repositories: &'a [String],
-    /// Whether whoever looks may open issues, and may import them.
+    /// Whether the viewer may open issues, and may import them.
     pub may_open: bool,
     /// See [`Self::may_open`].
     pub may_import: bool,
-    /// The address of the next page.
+    /// The URL of the next page.
     pub next: Option<String>,
     /// Whether this is not the first page.
     pub is_later: bool,
@@ -107,10 +107,10 @@ impl Issues<'_> {
 #[derive(Debug, Template)]
 #[template(path = "draft.html")]
 pub struct DraftPage<'a> {
-    /// Around it.
+    /// The layout.
     pub layout: &'a Layout,
     /// The repositories to choose from: id and name.
     pub repositories: &'a [(String, String)],
-    /// The one that is chosen.
+    /// The selected one.
     pub chosen: &'a str,
 }

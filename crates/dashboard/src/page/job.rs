@@ -1,4 +1,4 @@
-//! One job: its stages, what each of them left, and what can be done.
+//! One job: its stages with their reports, and the actions.
 
 use askama::Template;
 use jiff::Timestamp;
@@ -14,22 +14,22 @@ const CANDIDATES: usize = 20;
 /// The most tests by name that are shown.
 const TESTS: usize = 50;
 
-/// A call of the model in the list.
+/// A model call in the list.
 #[derive(Debug, Clone)]
 pub struct CallRow {
-    /// The address of the page that shows what was said.
+    /// The URL of the page with the prompt and answer.
     pub page: String,
-    /// What it was for.
+    /// The purpose.
     pub purpose: String,
     /// The model.
     pub model: String,
-    /// What it cost.
+    /// The usage.
     pub usage: Usage,
-    /// How long it took.
+    /// The duration.
     pub millis: u64,
-    /// Why there is no answer that can be used.
+    /// The reason why there is no usable answer.
     pub error: Option<String>,
-    /// When.
+    /// The time.
     pub at: Timestamp,
 }
 
@@ -42,18 +42,18 @@ impl CallRow {
 /// How a diff is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DiffLayout {
-    /// Before and now side by side.
+    /// Both versions side by side.
     #[default]
     Split,
-    /// One under the other.
+    /// One unified listing.
     Unified,
 }
 
 impl DiffLayout {
-    /// Both.
+    /// Both layouts.
     pub const ALL: [Self; 2] = [Self::Split, Self::Unified];
 
-    /// Its name in addresses.
+    /// Returns the code in URLs.
     pub const fn code(self) -> &'static str {
         match self {
             Self::Split => "split",
@@ -61,12 +61,12 @@ impl DiffLayout {
         }
     }
 
-    /// Reads [`Self::code`] back.
+    /// Parses the result of [`Self::code`].
     pub fn parse(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|diff_layout| diff_layout.code() == code)
     }
 
-    /// What it is called.
+    /// Returns the display name.
     pub const fn name(self, words: &Translations) -> &'static str {
         match self {
             Self::Split => words.side_by_side,
@@ -79,27 +79,27 @@ impl DiffLayout {
 #[derive(Debug, Template)]
 #[template(path = "job.html")]
 pub struct JobPage<'a> {
-    /// Around it.
+    /// The layout.
     pub layout: &'a Layout,
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
     /// The job.
     pub job: &'a Job,
-    /// Its turn among those of its repository, and about how many seconds it waits.
+    /// The position in its repository's queue, and the estimated wait in seconds.
     pub waits: Option<(u64, Option<u64>)>,
-    /// The calls of the model.
+    /// The model calls.
     pub calls: &'a [CallRow],
-    /// Its dispatches to nodes, newest first.
+    /// The tasks, newest first.
     pub tasks: &'a [Task],
     /// The task whose log is shown.
     pub log: Option<&'a Task>,
-    /// The end of its log, without colours.
+    /// The end of its log, without terminal colors.
     pub log_tail: &'a str,
-    /// What was changed.
+    /// The diff.
     pub diff: &'a Diff,
-    /// How that is laid out.
+    /// The layout of the diff.
     pub diff_layout: DiffLayout,
-    /// Whether whoever looks may steer it.
+    /// Whether the viewer may manage it.
     pub may_steer: bool,
 }
 
@@ -149,7 +149,7 @@ impl<'a> JobPage<'a> {
         self.layout.translations().money(self.job.usage())
     }
 
-    /// How long a stage took or has taken so far.
+    /// Returns the duration of a stage so far.
     fn lasted(&self, record: &StageRecord) -> String {
         let seconds = match (record.status, record.started_at) {
             (StageStatus::Skipped | StageStatus::Pending, _) | (_, None) => return String::new(),
@@ -163,7 +163,7 @@ impl<'a> JobPage<'a> {
         !plan.risks.is_empty() || !plan.testing_suggestions.is_empty()
     }
 
-    /// The model's words, as HTML that can do nothing.
+    /// Renders text of the model as safe HTML.
     fn prose(text: &str) -> String {
         markdown::to_html(text)
     }
@@ -187,35 +187,35 @@ impl<'a> JobPage<'a> {
 struct CandidateRow<'a> {
     rank: usize,
     path: &'a str,
-    /// Of the best one's score, in hundredths.
+    /// The score relative to the best one, in hundredths.
     share: u32,
     reasons: &'a [String],
     symbols: &'a [CandidateSymbol],
 }
 
-/// What was said in a call of the model.
+/// The prompt and answer of a model call.
 #[derive(Debug, Template)]
 #[template(path = "call.html")]
 pub struct CallPage<'a> {
-    /// Around it.
+    /// The layout.
     pub layout: &'a Layout,
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
-    /// The job that it was made for.
+    /// The job of the call.
     pub job: &'a str,
     /// The call.
     pub call: &'a CallRow,
-    /// Who said what.
+    /// The messages with their authors.
     pub question: &'a [(String, String)],
     /// The answer.
     pub answer: Option<&'a str>,
 }
 
-/// The Job object, as programs get it.
+/// The Job object, as in the API.
 #[derive(Debug, Template)]
 #[template(path = "object.html")]
 pub struct ObjectPage<'a> {
-    /// Around it.
+    /// The layout.
     pub layout: &'a Layout,
     /// The job.
     pub job: &'a str,

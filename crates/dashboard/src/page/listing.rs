@@ -1,36 +1,35 @@
-//! A page of things that people add, change and remove: repositories, credentials, people, tokens, …; all of them look and
-//! work alike.
+//! The common page of things that users add, change and remove: repositories, credentials, users, tokens, …
 
 use askama::Template;
 use jiff::Timestamp;
 
 use crate::{Layout, Translations};
 
-/// The parts of the settings.
+/// The sections of the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Section {
     /// Repositories.
     Repositories,
-    /// What opens forges.
+    /// The credentials of forges.
     Credentials,
-    /// Machines that execute tasks.
+    /// The nodes.
     Nodes,
-    /// People.
+    /// The users.
     Users,
-    /// One's own tokens.
+    /// The viewer's own tokens.
     Tokens,
-    /// Sites of Jira, and one's own accounts there.
+    /// The Jira sites, and the viewer's linked accounts.
     Jira,
-    /// Where one is told of what happens.
+    /// The notification channels.
     Notifications,
-    /// Who did what.
+    /// The audit log.
     Audit,
-    /// The settings in force, and whether everything is there.
+    /// The effective settings, and the results of the checks.
     Configuration,
 }
 
 impl Section {
-    /// All of them, in the order of their tabs.
+    /// All sections, in the order of their tabs.
     pub const ALL: [Self; 9] = [
         Self::Repositories,
         Self::Credentials,
@@ -43,7 +42,7 @@ impl Section {
         Self::Configuration,
     ];
 
-    /// The last part of its address.
+    /// Returns the last part of its URL.
     pub const fn code(self) -> &'static str {
         match self {
             Self::Repositories => "repositories",
@@ -58,7 +57,7 @@ impl Section {
         }
     }
 
-    /// What it is called.
+    /// Returns the display name.
     pub const fn name(self, words: &Translations) -> &'static str {
         match self {
             Self::Repositories => words.repositories,
@@ -73,7 +72,7 @@ impl Section {
         }
     }
 
-    /// What it is for.
+    /// Returns the hint.
     pub const fn hint(self, words: &Translations) -> &'static str {
         match self {
             Self::Repositories => words.repositories_hint,
@@ -88,53 +87,53 @@ impl Section {
         }
     }
 
-    /// Whether only administrators see it.
+    /// Returns whether only administrators see it.
     pub const fn is_for_admins(self) -> bool {
         matches!(self, Self::Credentials | Self::Users | Self::Audit | Self::Configuration)
     }
 }
 
-/// What stands in a cell.
+/// The content of a cell.
 #[derive(Debug, Clone)]
 pub enum Cell {
-    /// Translations.
+    /// Plain text.
     Text(String),
-    /// The name of the thing, with what more is to say of it.
+    /// The name of an item, with details.
     Name(String, String),
-    /// A state with its colour.
+    /// A state with its color.
     Chip(&'static str, String),
-    /// A time; nothing where it has not come.
+    /// A time; `None` if it is not set.
     Time(Option<Timestamp>),
-    /// Something for programs.
+    /// Text in a monospaced font.
     Code(String),
 }
 
-/// A button beside a thing.
+/// A button of an item.
 #[derive(Debug, Clone)]
 pub struct Button {
-    /// What stands on it.
+    /// The label.
     pub label: &'static str,
-    /// Where its form goes.
+    /// The URL of its form.
     pub action: String,
-    /// What the form says.
+    /// The fields of its form.
     pub fields: Vec<(&'static str, String)>,
-    /// Whether it takes something away for good: it is asked for once more.
+    /// Whether it deletes something permanently, and so needs a confirmation.
     pub removes: bool,
 }
 
 impl Button {
-    /// A button that says nothing but where it goes.
+    /// Creates a button without fields.
     pub const fn new(label: &'static str, action: String) -> Self {
         Self { label, action, fields: Vec::new(), removes: false }
     }
 
-    /// The same for something that is gone then.
+    /// Creates a button that deletes something permanently.
     #[must_use]
     pub fn removing(self) -> Self {
         Self { removes: true, ..self }
     }
 
-    /// The same, saying more.
+    /// Adds a field.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.fields.push((name, value.into()));
@@ -142,62 +141,62 @@ impl Button {
     }
 }
 
-/// A thing.
+/// A row of the table.
 #[derive(Debug, Clone)]
 pub struct Row {
-    /// What is said of it, in the order of the columns.
+    /// The cells, in the order of the columns.
     pub cells: Vec<Cell>,
-    /// What can be done with it.
+    /// The buttons.
     pub buttons: Vec<Button>,
-    /// Where more of it is: what stands on the link, and its address.
+    /// The link to more details: its label and URL.
     pub links: Vec<(&'static str, String)>,
 }
 
-/// How a field is filled in.
+/// The kind of an input.
 #[derive(Debug, Clone)]
 pub enum Input {
-    /// Translations in one line.
+    /// One line of text.
     Text,
-    /// Translations that are not shown.
+    /// A password.
     Secret,
     /// A number.
     Number,
-    /// A day.
+    /// A date.
     Day,
-    /// One of these: value and what stands for it.
+    /// One of these options: value and label.
     Choice(Vec<(String, String)>),
-    /// Any of these.
+    /// Any number of these options.
     Boxes(Vec<(String, String)>),
 }
 
 /// A field of a form.
 #[derive(Debug, Clone)]
 pub struct Field {
-    /// Its name in the form.
+    /// The name in the form.
     pub name: &'static str,
-    /// What stands over it.
+    /// The label.
     pub label: &'static str,
-    /// What stands in it while it is empty.
+    /// The placeholder.
     pub example: &'static str,
-    /// How it is filled in.
+    /// The kind of input.
     pub input: Input,
-    /// Whether it has to be.
+    /// Whether it is required.
     pub required: bool,
 }
 
 impl Field {
-    /// A field that has to be filled in with words.
+    /// Creates a required text field.
     pub const fn text(name: &'static str, label: &'static str, example: &'static str) -> Self {
         Self { name, label, example, input: Input::Text, required: true }
     }
 
-    /// The same, filled in otherwise.
+    /// Sets another kind of input.
     #[must_use]
     pub fn of(self, input: Input) -> Self {
         Self { input, ..self }
     }
 
-    /// The same, which may be left empty.
+    /// Makes the field optional.
     #[must_use]
     pub fn optional(self) -> Self {
         Self { required: false, ..self }
@@ -207,26 +206,26 @@ impl Field {
 /// A form.
 #[derive(Debug, Clone)]
 pub struct Form {
-    /// What stands over it.
+    /// The label.
     pub title: &'static str,
-    /// Where it goes.
+    /// The URL.
     pub action: String,
-    /// Its fields.
+    /// The fields.
     pub fields: Vec<Field>,
-    /// What stands on its button.
+    /// The label of its button.
     pub submit: &'static str,
 }
 
-/// A table of things.
+/// A table of items.
 #[derive(Debug, Clone, Default)]
 pub struct Listing {
-    /// What stands over it; nothing for the only one of a page.
+    /// The title; empty for the only table of a page.
     pub title: &'static str,
-    /// What stands over the columns.
+    /// The headers of the columns.
     pub columns: Vec<&'static str>,
-    /// The things.
+    /// The rows.
     pub rows: Vec<Row>,
-    /// What is said where there is none.
+    /// The text for an empty table.
     pub empty: &'static str,
 }
 
@@ -236,10 +235,10 @@ impl Listing {
     }
 }
 
-/// Something that is shown this once.
+/// A secret that is shown only once.
 #[derive(Debug, Clone)]
 pub struct Revealed {
-    /// What it is.
+    /// The label of the secret.
     pub label: String,
     /// The secret.
     pub secret: String,
@@ -249,21 +248,21 @@ pub struct Revealed {
 #[derive(Debug, Template)]
 #[template(path = "listing.html")]
 pub struct ListingPage<'a> {
-    /// Around it.
+    /// The layout.
     pub layout: &'a Layout,
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
-    /// Which part of the settings it is.
+    /// The section.
     pub section: Section,
-    /// Whether whoever looks is an administrator.
+    /// Whether the viewer is an administrator.
     pub is_admin: bool,
     /// The tables.
     pub listings: &'a [Listing],
     /// The forms.
     pub forms: &'a [Form],
-    /// Something that was made and is not shown again.
+    /// A generated secret, which is shown only once.
     pub revealed: Option<Revealed>,
-    /// The address of the next page.
+    /// The URL of the next page.
     pub next: Option<String>,
 }
 

@@ -1,21 +1,21 @@
-//! Coming in.
+//! The login page.
 
 use askama::Template;
 
 use crate::Layout;
 
-/// The page on which people log in.
+/// The page for the login.
 #[derive(Debug, Template)]
 #[template(path = "login.html")]
 pub struct Login<'a> {
-    /// Around it.
+    /// The layout.
     pub layout: &'a Layout,
-    /// Where to go then: a path of this server.
+    /// The path of this server to go to after the login.
     pub return_to: &'a str,
-    /// Why the last try failed.
+    /// The error of the last attempt.
     pub problem: Option<&'a str>,
-    /// Whether nobody was added yet: the first administrator comes in with the token that the server printed.
+    /// Whether there are no users yet: the first administrator is created with the token that the server printed.
     pub is_first: bool,
-    /// The address that leads to the login provider, where there is one.
+    /// The URL of the login at the provider, if one is configured.
     pub provider: Option<&'a str>,
 }

@@ -25,9 +25,9 @@ pub use welcome::{Delivery, Webhook, Welcome};
 
 use askama::Template;
 
-/// What every page can do.
+/// The common methods of pages.
 pub trait Page {
-    /// The page as HTML.
+    /// Renders the page as HTML.
     fn html(&self) -> String;
 }
 

@@ -1,17 +1,17 @@
-//! What went wrong.
+//! The page of an error.
 
 use askama::Template;
 
 use crate::Layout;
 
-/// A page that says what went wrong, and what to do.
+/// A page with an error, and what to do about it.
 #[derive(Debug, Template)]
 #[template(path = "problem.html")]
 pub struct Problem<'a> {
-    /// Around it.
+    /// The layout.
     pub layout: &'a Layout,
-    /// Whether there is no such page at all.
+    /// Whether the page was not found.
     pub is_missing: bool,
-    /// What happened.
+    /// The error.
     pub detail: &'a str,
 }

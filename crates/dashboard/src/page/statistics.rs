@@ -1,4 +1,4 @@
-//! How it goes: charts that are drawn on the server, with the numbers behind them.
+//! The statistics: charts that the server renders, and their data.
 
 use askama::Template;
 use patchwright_core::stats::{GroupBy, GroupStats};
@@ -9,19 +9,19 @@ use crate::{Layout, Translations};
 /// The most groups that a chart shows.
 const SHOWN: usize = 60;
 
-/// How runs ended, how long they waited and took, what they cost.
+/// The results, waits, durations and costs of runs.
 #[derive(Debug, Template)]
 #[template(path = "statistics.html")]
 pub struct Statistics<'a> {
-    /// Around it.
+    /// The layout.
     pub layout: &'a Layout,
     /// The first day.
     pub from: &'a str,
     /// The last day.
     pub to: &'a str,
-    /// What is told apart.
+    /// The grouping.
     pub group_by: GroupBy,
-    /// Each group, by key; days without a run are in between.
+    /// The groups, by key, including days without a run.
     pub groups: &'a [GroupStats],
 }
 
@@ -63,7 +63,7 @@ impl Statistics<'_> {
         if group.key.is_empty() { "–" } else { &group.key }
     }
 
-    /// Every group that fits, named for the axis.
+    /// Returns the groups that fit into a chart, with labels for the axis.
     fn bars(&self, title: &'static str, unit: &'static str, parts: impl Fn(&GroupStats) -> Vec<Part>) -> Bars {
         let from = self.groups.len().saturating_sub(SHOWN);
         let groups = self.groups[from..].iter();
@@ -109,7 +109,7 @@ fn cost(micros: u64) -> String {
 }
 
 impl Translations {
-    /// What is told apart in statistics.
+    /// The groupings of the statistics.
     pub const fn group(&self, group: GroupBy) -> &'static str {
         match group {
             GroupBy::Day => self.by_day,

@@ -1,4 +1,4 @@
-//! From nothing to the first job.
+//! The first steps up to the first job.
 
 use askama::Template;
 use jiff::Timestamp;
@@ -8,49 +8,49 @@ use patchwright_management::{Finding, Severity};
 use super::{Form, Input, IssueRow, StartButton};
 use crate::Layout;
 
-/// Where a forge sends its events.
+/// The webhook of a forge.
 #[derive(Debug, Clone)]
 pub struct Webhook {
     /// The forge.
     pub platform: &'static str,
-    /// The address to enter there.
+    /// The URL to enter there.
     pub url: String,
 }
 
-/// The last delivery that came.
+/// The last received delivery.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// Of which forge.
+    /// The forge.
     pub platform: String,
-    /// What it told.
+    /// The event.
     pub event: String,
-    /// When.
+    /// The time.
     pub at: Timestamp,
 }
 
-/// The first steps, each with what is found of it now.
+/// The first steps, each with its current state.
 #[derive(Debug, Template)]
 #[template(path = "welcome.html")]
 pub struct Welcome<'a> {
-    /// Around it.
+    /// The layout.
     pub layout: &'a Layout,
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
-    /// Whether an administrator was added.
+    /// Whether there is an administrator.
     pub has_admin: bool,
     /// The model that is configured.
     pub model: Option<String>,
-    /// What the last look at the model found.
+    /// The result of the last check of the model.
     pub model_finding: Option<Finding>,
-    /// What the last look at the forges found.
+    /// The results of the last check of the forges.
     pub platform_findings: &'a [Finding],
-    /// Whether anything is configured or added that lets us in at a forge.
+    /// Whether a credential of a forge is configured or added.
     pub has_credential: bool,
-    /// Where to send deliveries.
+    /// The webhooks to configure.
     pub webhooks: &'a [Webhook],
-    /// Whether there is a secret that deliveries are signed with.
+    /// Whether a webhook secret is configured.
     pub has_secret: bool,
-    /// The secret, once it was asked for.
+    /// The webhook secret, if the viewer requested it.
     pub secret: Option<&'a str>,
     /// The newest delivery.
     pub delivery: Option<Delivery>,
@@ -58,7 +58,7 @@ pub struct Welcome<'a> {
     pub credential_form: Form,
     /// The form that adds a repository.
     pub repository_form: Form,
-    /// How many repositories there are.
+    /// The number of repositories.
     pub repositories: usize,
     /// Some issues to try.
     pub issues: &'a [IssueRow],

@@ -1,4 +1,4 @@
-//! What the pages say, in each language. A word that one language lacks does not compile.
+//! The texts of the pages in each language. A text that is missing in one language does not compile.
 
 mod messages;
 
@@ -22,10 +22,10 @@ pub enum Language {
 }
 
 impl Language {
-    /// Both.
+    /// Both languages.
     pub const ALL: [Self; 2] = [Self::English, Self::Chinese];
 
-    /// The one that a browser prefers, by its `Accept-Language`.
+    /// Returns the language that a browser prefers, by its `Accept-Language`.
     pub fn of(accepted: &str) -> Self {
         let mut best = (Self::English, 0.0_f32);
         for entry in accepted.split(',') {
@@ -40,7 +40,7 @@ impl Language {
         best.0
     }
 
-    /// Its code in cookies and addresses.
+    /// Returns the code in cookies and URLs.
     pub const fn code(self) -> &'static str {
         match self {
             Self::English => "en",
@@ -48,7 +48,7 @@ impl Language {
         }
     }
 
-    /// Its code in HTML.
+    /// Returns the code in HTML.
     pub const fn tag(self) -> &'static str {
         match self {
             Self::English => "en",
@@ -56,12 +56,12 @@ impl Language {
         }
     }
 
-    /// Reads [`Self::code`] back.
+    /// Parses the result of [`Self::code`].
     pub fn parse(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|language| language.code() == code)
     }
 
-    /// What it calls itself.
+    /// Returns the name of the language in the language itself.
     pub const fn name(self) -> &'static str {
         match self {
             Self::English => "English",
@@ -69,7 +69,7 @@ impl Language {
         }
     }
 
-    /// What it says.
+    /// Returns the texts.
     pub const fn translations(self) -> &'static Translations {
         match self {
             Self::English => &ENGLISH,
@@ -79,7 +79,7 @@ impl Language {
 }
 
 impl Translations {
-    /// A status of an issue (`docs/requirements.md#management`).
+    /// Returns the name of a status of an issue (`docs/requirements.md#management`).
     pub const fn issue_status(&self, status: IssueStatus) -> &'static str {
         match status {
             IssueStatus::Pending => self.status_pending,
@@ -90,7 +90,7 @@ impl Translations {
         }
     }
 
-    /// The words on the Start button of an issue (`docs/requirements.md#management`).
+    /// Returns the label of the Start button of an issue (`docs/requirements.md#management`).
     pub const fn start_button(&self, status: IssueStatus) -> &'static str {
         match status {
             IssueStatus::Pending => self.start,
@@ -101,7 +101,7 @@ impl Translations {
         }
     }
 
-    /// What the tests of a job showed.
+    /// Returns the text of a verdict.
     pub const fn verdict(&self, verdict: Verdict) -> &'static str {
         match verdict {
             Verdict::FixedProven => self.fixed_proven,
@@ -115,7 +115,7 @@ impl Translations {
         }
     }
 
-    /// What a stage is called.
+    /// Returns the name of a stage.
     pub const fn stage_name(&self, kind: StageKind) -> &'static str {
         match kind {
             StageKind::Locate => self.stage_locate,
@@ -125,14 +125,14 @@ impl Translations {
         }
     }
 
-    /// A sum of money, where there is one.
+    /// Formats a cost, if there is one.
     pub fn money(&self, usage: Usage) -> String {
         #[expect(clippy::cast_precision_loss, reason = "a price is shown with four digits")]
         let cost = usage.cost_micros as f64 / 1e6;
         if usage.cost_micros == 0 { String::new() } else { format!("{cost:.4}") }
     }
 
-    /// Where a stage stands.
+    /// Returns the name of a stage's status.
     pub const fn stage_status(&self, status: StageStatus) -> &'static str {
         match status {
             StageStatus::Pending => self.stage_pending,
@@ -143,7 +143,7 @@ impl Translations {
         }
     }
 
-    /// Low, medium or high.
+    /// Returns the name of a level.
     pub const fn level(&self, level: Level) -> &'static str {
         match level {
             Level::Low => self.level_low,
@@ -152,7 +152,7 @@ impl Translations {
         }
     }
 
-    /// The same as the name of a colour.
+    /// Returns the color class of a level.
     pub const fn level_code(&self, level: Level) -> &'static str {
         match level {
             Level::Low => "low",
@@ -161,7 +161,7 @@ impl Translations {
         }
     }
 
-    /// Who found the files.
+    /// Returns the text of the method of a ranking.
     pub const fn method(&self, method: AnalysisMethod) -> &'static str {
         match method {
             AnalysisMethod::Heuristic => self.by_index,
@@ -170,7 +170,7 @@ impl Translations {
         }
     }
 
-    /// What people are told of.
+    /// Returns the text of a notification event.
     pub const fn event(&self, event: NotificationEvent) -> &'static str {
         match event {
             NotificationEvent::JobSucceeded => self.event_job_succeeded,
@@ -182,7 +182,7 @@ impl Translations {
         }
     }
 
-    /// How a node is: the name of its colour, and the word for it.
+    /// Returns the color class and the text of a node's state.
     pub const fn node_state(&self, online: bool, draining: bool) -> (&'static str, &'static str) {
         match (online, draining) {
             (_, true) => ("pending_merge", self.draining),
@@ -191,7 +191,7 @@ impl Translations {
         }
     }
 
-    /// What was looked at.
+    /// Returns the name of the subject of a check.
     pub const fn subject(&self, subject: Subject) -> &'static str {
         match subject {
             Subject::Database => self.subject_database,
@@ -205,7 +205,7 @@ impl Translations {
         }
     }
 
-    /// How it is.
+    /// Returns the text of the severity of a finding.
     pub const fn severity(&self, severity: Severity) -> &'static str {
         match severity {
             Severity::Ok => self.severity_ok,
@@ -214,7 +214,7 @@ impl Translations {
         }
     }
 
-    /// What a call of the model was for.
+    /// Returns the text of a model call's purpose.
     pub fn purpose_of<'a>(&'a self, purpose: &'a str) -> &'a str {
         match purpose {
             "analyze_bug" => self.call_analyze,
@@ -226,7 +226,7 @@ impl Translations {
         }
     }
 
-    /// A duration.
+    /// Formats a duration in seconds.
     pub fn seconds(&self, seconds: f64) -> String {
         match seconds {
             ..60.0 => format!("{seconds:.1} s"),
@@ -235,7 +235,7 @@ impl Translations {
         }
     }
 
-    /// A duration that need not be exact.
+    /// Formats an approximate duration.
     pub fn seconds_whole(&self, seconds: u64) -> String {
         match seconds {
             0..=99 => format!("{seconds} s"),
@@ -244,13 +244,13 @@ impl Translations {
         }
     }
 
-    /// A duration of the clock of calls.
+    /// Formats a duration in milliseconds.
     pub fn seconds_of_millis(&self, millis: u64) -> String {
         #[expect(clippy::cast_precision_loss, reason = "it is shown with one digit")]
         self.seconds(millis as f64 / 1_000.0)
     }
 
-    /// A status of a job.
+    /// Returns the name of a job's status.
     pub const fn job_status(&self, status: JobStatus) -> &'static str {
         match status {
             JobStatus::Queued => self.job_queued,

@@ -18,7 +18,7 @@ const PAGE_SIZE: u16 = 25;
 /// How many jobs of an issue are shown.
 const SHOWN_JOBS: u16 = 50;
 
-/// Which issues. A form sends empty fields for what was not filled in.
+/// The filter of the list. A form sends empty fields for inputs that are empty.
 #[derive(Deserialize)]
 pub(super) struct IssueQuery {
     #[serde(default)]
@@ -48,7 +48,7 @@ impl IssueQuery {
         })
     }
 
-    /// The address of the page behind this issue.
+    /// Returns the URL of the next page after this issue.
     fn next(&self, last: &Issue) -> String {
         let mut query = Serializer::new(String::new());
         for (name, value) in [("q", &self.q), ("status", &self.status), ("repository", &self.repository)] {
@@ -190,7 +190,7 @@ pub(super) async fn start_batch(
     page.respond(result, form.return_to("/issues"))
 }
 
-/// Which repository an issue is opened in.
+/// The repository of the new issue.
 #[derive(Deserialize)]
 pub(super) struct DraftQuery {
     #[serde(default)]

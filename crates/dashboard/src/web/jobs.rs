@@ -21,14 +21,14 @@ use patchwright_management::ManagementError;
 
 /// How many dispatches of a job are offered.
 const SHOWN_TASKS: u16 = 20;
-/// How much of a log's end stands in the page, in bytes; the rest comes with the page's script.
+/// How much of the end of a log is in the page, in bytes; the page's script loads the rest.
 const TAIL_BYTES: u64 = 32 << 10;
 /// How much of a log is read at once for a download.
 const PART_BYTES: u64 = 1 << 20;
 /// The most of a Job object that a page shows, in characters; the whole is in the API.
 const MAX_OBJECT_CHARS: usize = 200_000;
 
-/// What to show of the job.
+/// The options of the page.
 #[derive(Deserialize)]
 pub(super) struct JobQuery {
     #[serde(default)]
@@ -89,7 +89,7 @@ fn call_row(stored: &StoredCall) -> CallRow {
     }
 }
 
-/// The end of a task's log as plain text.
+/// Returns the end of a task's log as plain text.
 async fn tail(task: Option<&Task>, state: &State) -> Result<String, ManagementError> {
     let Some(task) = task else { return Ok(String::new()) };
     let end = state.management.logs().read_log(task.id, u64::MAX >> 1, 1).await?.end;
@@ -140,7 +140,7 @@ pub(super) async fn cancel(
     page.respond(message, &path_of(&id))
 }
 
-/// A file to keep: no browser is to take it for a page.
+/// Returns a file as a download, which no browser displays as a page.
 pub(super) fn download(name: &str) -> HttpResponseBuilder {
     let mut answer = HttpResponse::build(StatusCode::OK);
     answer
@@ -187,7 +187,7 @@ async fn render_object(page: &PageRequest, id: &str, state: &State) -> Result<St
     Ok(ObjectPage { layout: &page.layout, job: &job.id.to_string(), json: &json }.html())
 }
 
-/// The Job object (`docs/requirements.md#gateway-5`), indented.
+/// Returns the Job object (`docs/requirements.md#gateway-5`), indented.
 async fn job_json(job: &Job, state: &State) -> Result<String, ManagementError> {
     let delivery = state.management.queries().delivery(job.id).await?;
     let payload: Option<&RawValue> = delivery.as_ref().and_then(|record| serde_json::from_str(&record.payload).ok());
@@ -226,7 +226,7 @@ async fn render_call(page: &PageRequest, task: &str, number: u32, state: &State)
     .html())
 }
 
-/// The whole log, as it was written.
+/// Returns the whole log, unchanged.
 pub(super) async fn log(
     page: PageRequest,
     id: web::Path<String>,
@@ -252,7 +252,7 @@ async fn next_part(logs: Arc<dyn TaskLogs>, task: TaskId, from: u64) -> Option<P
     match logs.read_log(task, from, PART_BYTES).await {
         Ok(part) if part.text.is_empty() => None,
         Ok(part) => Some((Ok(Bytes::from(part.text)), (logs, part.next))),
-        // The download breaks off, and the browser says so.
+        // The download is aborted, and the browser shows that.
         Err(error) => Some((Err(actix_web::error::ErrorServiceUnavailable(error)), (logs, u64::MAX >> 1))),
     }
 }

@@ -38,7 +38,7 @@ async fn render(
     error: Option<ManagementError>,
 ) -> Result<HttpResponse, PageError> {
     let mut layout = layout_of(request);
-    // Choosing a language leads back to this page, which still knows where to go afterwards.
+    // A change of the language returns to this page, with the path to go to afterwards.
     let back: String = form_urlencoded::byte_serialize(return_to.as_bytes()).collect();
     layout.path = format!("/login?return_to={back}");
     let w = layout.translations();

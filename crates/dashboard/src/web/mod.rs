@@ -23,16 +23,16 @@ pub use self::welcome::SetupObservations;
 use crate::assets;
 use crate::page::SettingRow;
 
-/// What pages may load and where they may send something: only this server, and nothing inline.
+/// The content security policy: resources and forms of this server only, and nothing inline.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The response that programs get from `GET /`, byte for byte as from `GET /health`.
 const HEALTH: &str = r#"{"status":"healthy","service":"agent-gateway"}"#;
 
-/// What the pages show beyond the application layer.
+/// The data of the pages beyond the application layer.
 pub struct DashboardOptions {
-    /// The settings in force, secrets masked.
+    /// The effective settings, secrets masked.
     pub settings: Vec<SettingRow>,
     /// The secret that webhook deliveries are signed with, which an administrator can see once.
     pub webhook_secret: Option<Secret>,
@@ -40,7 +40,7 @@ pub struct DashboardOptions {
     pub bind_address: String,
     /// The checks that the settings offer.
     pub diagnostics: Arc<dyn Diagnostics>,
-    /// What was seen since the start; the API reports deliveries to it.
+    /// Observations since the start; the API reports deliveries to it.
     pub observations: Arc<SetupObservations>,
 }
 
@@ -60,7 +60,7 @@ impl std::fmt::Debug for Dashboard {
     }
 }
 
-/// What every handler can reach.
+/// The shared state of all handlers.
 struct State {
     management: Management,
     options: DashboardOptions,
@@ -73,7 +73,7 @@ impl Dashboard {
     }
 }
 
-/// Registers the pages and their assets. `GET /` leads browsers to the issues and answers programs with the health.
+/// Registers the pages and their assets. `GET /` redirects browsers to the issues and answers programs with the health.
 pub fn routes(dashboard: &Dashboard) -> impl FnOnce(&mut ServiceConfig) + use<> {
     let state = web::Data::from(dashboard.0.clone());
     move |services| {
@@ -137,7 +137,7 @@ fn header_of<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
     request.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Browsers are led to the issues; programs learn that the server is alive (`docs/requirements.md#gateway`).
+/// Redirects browsers to the issues; answers programs with the health (`docs/requirements.md#gateway`).
 async fn home(request: HttpRequest) -> HttpResponse {
     if header_of(&request, "accept").is_some_and(|accepts| accepts.contains("text/html")) {
         return redirect("/issues").finish();
@@ -160,7 +160,7 @@ async fn asset(request: HttpRequest, path: web::Path<(String, String)>) -> HttpR
     response.body(asset.bytes)
 }
 
-/// Whether a browser accepts gzip; one that names it with `q=0` does not.
+/// Returns whether a browser accepts gzip; one that names it with `q=0` does not.
 fn accepts_gzip(accepts: &str) -> bool {
     let mut names = accepts.split(',').map(|entry| entry.split(';').map(str::trim));
     names.any(|mut entry| entry.next() == Some("gzip") && !entry.any(|weight| matches!(weight, "q=0" | "q=0.0")))

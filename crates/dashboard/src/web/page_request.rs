@@ -37,7 +37,7 @@ pub(super) fn layout_of(request: &HttpRequest) -> Layout {
     let accepted = header_of(request, "accept-language").unwrap_or_default();
     let language = cookie(LANGUAGE_COOKIE).and_then(|code| Language::parse(&code));
     let theme = cookie(THEME_COOKIE).and_then(|code| Theme::parse(&code));
-    // The address of a form is no page to return to.
+    // The URL of a form is not a page to return to.
     let path = match (request.method(), request.uri().path_and_query()) {
         (&Method::GET, Some(path)) => path.as_str(),
         _ => "/issues",
@@ -116,7 +116,7 @@ impl FromRequest for PageRequest {
     }
 }
 
-/// A page that cannot be shown: the viewer has to log in first, or learns what went wrong.
+/// The error of a page: the viewer has to log in first, or gets an error page.
 pub(super) struct PageError(Box<Failure>);
 
 struct Failure {
@@ -153,8 +153,8 @@ pub(super) fn status_of(error: &ManagementError) -> StatusCode {
 pub(super) fn detail_of(error: &ManagementError) -> String {
     let ManagementError::Internal(cause) = error else { return error.to_string() };
     let request_id = uuid::Uuid::now_v7();
-    tracing::error!(%request_id, error = %error_chain(cause.as_ref()), "a page cannot be shown");
-    format!("an internal error; the log has the details under {request_id}")
+    tracing::error!(%request_id, error = %error_chain(cause.as_ref()), "failed to render a page");
+    format!("an internal error; the log has the details under the request id {request_id}")
 }
 
 impl ResponseError for PageError {
@@ -180,7 +180,7 @@ impl ResponseError for PageError {
     }
 }
 
-/// Adds how long to wait, when the error says it.
+/// Adds how long to wait, if the error has a wait.
 pub(super) fn with_retry_after(error: &ManagementError, mut response: HttpResponse) -> HttpResponse {
     let Some(seconds) = error.retry_after_seconds() else { return response };
     response.headers_mut().insert(RETRY_AFTER, seconds.into());

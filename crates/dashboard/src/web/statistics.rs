@@ -15,7 +15,7 @@ use super::page_request::{PageError, PageRequest};
 /// The longest range whose days without a run are shown too.
 const MAX_DAYS: i32 = 366;
 
-/// Which runs. A form sends empty fields for what was not filled in.
+/// The filter of the runs. A form sends empty fields for inputs that are empty.
 #[derive(Deserialize)]
 pub(super) struct StatsQuery {
     #[serde(default)]
@@ -53,7 +53,7 @@ pub(super) async fn show(
     page.render(html)
 }
 
-/// Days on which nothing ended, so that time goes evenly from left to right. Before the first run nothing is shown.
+/// Adds the days without runs, so that the time axis is uniform. Days before the first run are left out.
 fn every_day(from: Date, to: Date, groups: Vec<GroupStats>) -> Vec<GroupStats> {
     let Some(first) = groups.first().and_then(|group| group.key.parse::<Date>().ok()) else { return groups };
     let mut known = groups.into_iter().peekable();
@@ -112,7 +112,8 @@ fn table(period: &StatsPeriod) -> String {
     out
 }
 
-/// A name as a field (RFC 4180). A spreadsheet takes what begins like a formula for one: it is told otherwise.
+/// Formats a name as a field (RFC 4180). A text that starts like a formula is escaped, so that no spreadsheet evaluates
+/// it.
 fn field(name: &str) -> String {
     let formula = name.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let name = if formula { format!("'{name}") } else { name.to_owned() };

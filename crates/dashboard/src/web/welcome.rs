@@ -20,7 +20,7 @@ const OFFERED_ISSUES: u16 = 5;
 /// The most characters of an event's name that are kept.
 const MAX_EVENT_CHARS: usize = 60;
 
-/// What was seen since the server started: the results of checks, and the newest delivery.
+/// Observations since the server started: the results of checks, and the newest delivery.
 #[derive(Debug, Default)]
 pub struct SetupObservations(Mutex<Observed>);
 
@@ -28,7 +28,7 @@ pub struct SetupObservations(Mutex<Observed>);
 struct Observed {
     model: Option<Finding>,
     platforms: Vec<Finding>,
-    /// The newest delivery with a valid signature, also one that asks for nothing.
+    /// The newest delivery with a valid signature, including those that start nothing.
     delivery: Option<(String, String, Timestamp)>,
 }
 
@@ -100,7 +100,7 @@ async fn last_delivery(
     Ok(newest.map(|(platform, event, at)| Delivery { platform, event, at }))
 }
 
-/// Where platforms send their deliveries: to the public address, or else to the one of this request.
+/// Returns the URLs for the deliveries of platforms: below the public URL, or else below the one of this request.
 fn webhooks(request: &HttpRequest, state: &State) -> Vec<Webhook> {
     let base = state.management.options().public_url.clone().unwrap_or_else(|| {
         let host = header_of(request, "host").unwrap_or(&state.options.bind_address);
@@ -153,7 +153,7 @@ fn first_error<'a>(findings: &[Finding], success: &'a str) -> Result<&'a str, Ma
     }
 }
 
-/// Shows the secret that deliveries are signed with, and records who saw it.
+/// Shows the webhook secret, and records the viewer in the audit log.
 pub(super) async fn show_secret(
     Submission { page, .. }: Submission,
     request: HttpRequest,

@@ -1,4 +1,4 @@
-//! What each event does to a job, and what becomes due outside.
+//! The transitions of a job, and their effects on the forge and the tracker.
 
 use jiff::Timestamp;
 
@@ -12,11 +12,11 @@ use crate::trigger::MAX_INSTRUCTIONS;
 use crate::{CommitSha, Effect, Milestone, Refused, TaskId, Usage};
 
 impl Job {
-    /// The job after `event`, and the effects that are due outside because of it.
+    /// Returns the job after `event`, and the effects that the transition requires.
     ///
     /// # Errors
-    /// [`Refused`] when the job's status or the stage's does not allow the event, and when the event carries another
-    /// epoch than the job has: its sender has lost the lease.
+    /// [`Refused`] when the status of the job or of the stage does not allow the event, or when the event's epoch is
+    /// not the job's: its sender has lost the lease.
     pub fn advance(mut self, event: JobEvent, now: Timestamp) -> Result<(Self, Vec<Effect>), Refused> {
         self.check_epoch(&event)?;
         let effects = self.apply(event, now)?;
@@ -25,7 +25,7 @@ impl Job {
         Ok((self, if talks { effects } else { Vec::new() }))
     }
 
-    /// The effects that are due when the job is accepted.
+    /// Returns the effects that are due when the job is accepted.
     pub fn accepted_effects(&self) -> Vec<Effect> {
         if self.publish != PublishMode::PullRequest {
             return Vec::new();
@@ -35,7 +35,7 @@ impl Job {
         effects
     }
 
-    /// What a tracker is told of a milestone. A forge shows its pull requests by itself.
+    /// Returns the effects of a milestone on a tracker. A forge shows its pull requests without them.
     fn reached(&self, to: Milestone) -> Option<Effect> {
         self.source.tracker.as_ref().map(|_| Effect::Transition { to })
     }
@@ -81,13 +81,13 @@ impl Job {
             }
             JobEvent::PullRequestOpened(pull_request) => {
                 self.published.pull_request = Some(pull_request);
-                // The comment has no link to it yet.
+                // The comment does not link to it yet.
                 let link = self.source.tracker.as_ref().map(|_| Effect::LinkPullRequest);
                 Ok(std::iter::once(Effect::RefreshProgress).chain(link).collect())
             }
             JobEvent::PullRequestReady => {
                 self.published.ready = true;
-                // The panel says so.
+                // The panel shows it.
                 Ok(vec![Effect::RefreshProgress])
             }
             JobEvent::PullRequestEnded { end } => {
@@ -145,7 +145,7 @@ impl Job {
         self.started_at.get_or_insert(now);
         let mut lease = lease;
         if self.epoch == 1 {
-            // The first task was there before its holder.
+            // The first task was created before its lease.
             lease.task_id = TaskId::first_of(self.id);
         }
         self.state = JobState::Running { lease };
@@ -229,7 +229,7 @@ impl Job {
         if verdict == Verdict::FixedProven {
             effects.push(Effect::MarkReady);
         }
-        // The pull request may still be on its way: whether there is one is asked when this is carried out.
+        // The pull request may not be open yet: the effect checks that when it is delivered.
         effects.extend(self.reached(Milestone::InReview));
         effects.push(Effect::PostResult);
         Ok(effects)
@@ -242,13 +242,13 @@ impl Job {
         Ok(vec![Effect::RefreshProgress, Effect::PostResult])
     }
 
-    /// People take their time, and whoever falls silent meanwhile has done nothing wrong.
+    /// Waiting for approval takes any time; a lease that expires meanwhile is no failed attempt.
     fn approve_plan(&mut self, by: String, now: Timestamp) -> Result<Vec<Effect>, Refused> {
         if !self.awaits_approval() {
             return Err(Refused::Guard("a job without a plan that waits cannot have its plan approved"));
         }
         self.review = PlanReview::Approved { by };
-        // One whose worker has not let go of it yet goes on when it does.
+        // If its worker has not released it yet, it continues when the worker does.
         if let JobState::Queued { not_before } = &mut self.state {
             *not_before = now;
         }
@@ -280,14 +280,14 @@ impl Job {
         self.state = JobState::Failed;
         self.failure = Some(failure);
         self.ended_at = Some(now);
-        // A verification that disproved the change has its verdict; a job that broke has none.
+        // A failed verification has a verdict; a job that failed otherwise has none.
         self.verdict = self.verified().map(|report| report.verdict);
         Ok(vec![Effect::RefreshProgress, Effect::PostResult])
     }
 
     fn restart(&mut self, now: Timestamp) -> Result<Vec<Effect>, Refused> {
         self.status().on(JobTransition::Restart)?;
-        // A change that the tests disproved is finished but wrong: the restart makes it again.
+        // A change that fails the tests is complete but wrong: the restart repeats the fix.
         let disproved = self.verdict.is_some_and(Verdict::is_harmful);
         for record in &mut self.stages {
             let again = disproved && record.kind >= StageKind::Fix;
@@ -303,7 +303,7 @@ impl Job {
         self.failure = None;
         self.verdict = None;
         self.ended_at = None;
-        // The next end is another one and gets its own comment.
+        // The next end gets its own comment.
         self.published.result_comment_id = None;
         Ok(vec![Effect::RefreshProgress])
     }

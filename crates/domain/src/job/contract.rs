@@ -1,4 +1,4 @@
-//! The Job object that other services read (`docs/requirements.md#r228`), exactly as it is written there.
+//! The Job object for other services (`docs/requirements.md#r228`), exactly as specified there.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -6,41 +6,41 @@ use serde::Serialize;
 use super::Job;
 use crate::{JobId, PlatformId};
 
-/// The published Job object. `P` is the platform's own event, which this crate never looks into.
+/// The published Job object. `P` is the platform's own event, which this crate does not interpret.
 #[derive(Debug, Clone, Serialize)]
 pub struct JobObject<'a, P> {
-    /// UUID.
+    /// The job's id, a UUID.
     pub job_id: JobId,
-    /// RFC 3339, UTC.
+    /// When the job was created, RFC 3339, UTC.
     pub created_at: Timestamp,
     /// The platform's name of the event, such as `issue_comment` or `Note Hook`.
     pub event_type: &'a str,
     /// `github`, `gitcode`, …
     pub platform: &'a PlatformId,
-    /// The space that the repository belongs to.
+    /// The owner of the repository.
     pub owner: &'a str,
     /// The repository's name.
     pub repo: &'a str,
-    /// The number for API calls.
+    /// The issue's number for API calls.
     pub issue_number: u64,
-    /// The number for messages.
+    /// The issue's number for messages.
     pub display_issue_number: u64,
-    /// One line.
+    /// The issue's title, one line.
     pub issue_title: &'a str,
-    /// Who triggered the job.
+    /// The login of the user who triggered the job.
     pub actor: &'a str,
     /// The job's own branch.
     pub branch: &'a str,
-    /// The branch that the pull request aims at.
+    /// The base branch of the pull request.
     pub default_branch: &'a str,
     /// Whether an assignment triggered it.
     pub triggered_by_assignment: bool,
-    /// The platform's event as it came.
+    /// The platform's event as received.
     pub webhook_payload: P,
 }
 
 impl Job {
-    /// The job as other services see it.
+    /// Returns the job in its published form.
     pub fn object<P>(&self, webhook_payload: P) -> JobObject<'_, P> {
         JobObject {
             job_id: self.id,

@@ -1,4 +1,6 @@
-//! What can happen to a job.
+//! The events of a job.
+
+#![allow(missing_docs, reason = "a field or variant whose name says it all has no comment")]
 
 use jiff::Timestamp;
 
@@ -8,149 +10,140 @@ use super::status::Lease;
 use super::{Failure, Inheritance, PullRequestEnd, PullRequestRef};
 use crate::{BranchName, CommitSha, Usage};
 
-/// What a worker reports of the task that it executes. The lease under which it does so is the session's business.
+/// An event that a worker reports while it executes a task. Its session knows the lease.
 #[derive(Debug, Clone, PartialEq)]
 pub enum WorkerEvent {
-    /// A follow-up has looked at the job before it.
+    /// A follow-up inherits the state of the job before it.
     BranchInherited {
-        /// What it takes over.
         inheritance: Inheritance,
     },
-    /// The branch that a follow-up builds on stands elsewhere on the forge than we left it: people have pushed.
+    /// The branch that a follow-up builds on has another head than after our last push: users have pushed to it.
     BranchMoved {
-        /// Where it stands.
+        /// The head of the branch.
         commit: CommitSha,
     },
-    /// A stage begins.
     StageStarted {
-        /// Which.
         stage: StageKind,
     },
-    /// A stage ended with a report.
     StageSucceeded {
-        /// What came out.
         report: StageReport,
-        /// What people should read.
+        /// A summary for people, Markdown.
         comment: String,
-        /// What the model cost.
+        /// The model usage of the stage.
         usage: Usage,
     },
-    /// A stage is passed over.
     StageSkipped {
-        /// Which.
         stage: StageKind,
-        /// Why.
         reason: String,
     },
-    /// The branch stands on the forge.
+    /// The branch was pushed to the forge.
     BranchPushed {
-        /// At this commit.
+        /// The pushed commit.
         commit: CommitSha,
     },
-    /// Verify found the fix wanting; the fix is made again.
+    /// Verify rejected the fix, which is revised.
     SentBack {
-        /// What was wrong.
+        /// Why it was rejected.
         feedback: String,
-        /// What the verification itself cost.
+        /// The model usage of the verification.
         usage: Usage,
     },
-    /// The base branch has moved since the fix was made, and the job starts from the newer commit: the fix, which holds
-    /// whole files, could undo what others did in between. It is made again.
+    /// The base branch has advanced since the fix was made. The fix holds whole files and could revert the newer commits,
+    /// so it is made again.
     BaseMoved,
 }
 
-/// Something that happened to a job. Events of a worker carry the epoch of its lease.
+/// An event of a job. Events from a worker have the epoch of its lease.
 #[derive(Debug, Clone, PartialEq)]
 pub enum JobEvent {
-    /// A worker takes it.
+    /// A worker claims the job.
     Leased {
-        /// The lease that it is given.
+        /// The worker's lease.
         lease: Lease,
     },
-    /// The worker did not renew in time.
+    /// The worker did not renew its lease in time.
     LeaseExpired,
-    /// The worker gives the job back unfinished, because the server stops.
+    /// The worker releases the job unfinished, because the server stops.
     Released {
-        /// Of the worker's lease.
+        /// The epoch of the worker's lease.
         epoch: u64,
     },
-    /// The job cannot go on now, but may later.
+    /// The job cannot continue now and is retried later.
     Postponed {
-        /// Of the worker's lease.
+        /// The epoch of the worker's lease.
         epoch: u64,
-        /// When.
+        /// The time of the retry.
         until: Timestamp,
-        /// The stage that was at work, and what it cost so far.
+        /// The running stage, and its model usage so far.
         spent: Option<(StageKind, Usage)>,
-        /// Whether the other side asked for the wait: then it does not count as a try.
+        /// Whether the remote side requested the wait; then it does not count as an attempt.
         asked: bool,
     },
-    /// The job's worker reports progress.
+    /// The worker reports progress.
     Progress {
-        /// Of the worker's lease.
+        /// The epoch of the worker's lease.
         epoch: u64,
-        /// What happened.
         event: WorkerEvent,
     },
-    /// The forge told which branch to aim at.
+    /// The forge named the default branch, which is the base of the job.
     BaseBranchKnown {
-        /// Of the worker's lease.
+        /// The epoch of the worker's lease.
         epoch: u64,
-        /// The branch.
+        /// The base branch.
         branch: BranchName,
     },
     /// Everything that could be done is done.
     Completed {
-        /// Of the worker's lease.
+        /// The epoch of the worker's lease.
         epoch: u64,
-        /// What may be said of it.
+        /// The verdict on the result.
         verdict: Verdict,
     },
-    /// The job gives up.
+    /// The job failed.
     Failed {
-        /// Of the worker's lease.
+        /// The epoch of the worker's lease.
         epoch: u64,
-        /// Why.
+        /// The reason.
         failure: Failure,
-        /// What the failed stage cost.
+        /// The model usage of the failed stage.
         usage: Usage,
     },
-    /// Who asked for it asks for more before it begins.
+    /// The requester adds instructions before the job starts.
     MoreAsked {
-        /// What.
+        /// The additional instructions.
         instructions: String,
     },
-    /// A person has read the plan and wants it carried out.
+    /// A user approves the plan.
     PlanApproved {
-        /// Who, by login.
+        /// The login of the user.
         by: String,
     },
-    /// A person stops it.
+    /// A user cancels the job.
     CancelRequested,
-    /// A person restarts it at the first stage that did not succeed.
+    /// A user restarts the job at the first stage that did not succeed.
     RestartRequested,
-    /// The progress comment exists.
+    /// The progress comment was posted.
     CommentPosted {
-        /// Its id on the platform.
+        /// The comment's id on the platform.
         id: String,
     },
-    /// The result comment exists.
+    /// The result comment was posted.
     ResultPosted {
-        /// Its id on the platform.
+        /// The comment's id on the platform.
         id: String,
     },
-    /// The pull request exists.
+    /// The pull request was opened.
     PullRequestOpened(PullRequestRef),
-    /// The pull request is ready for review.
+    /// The pull request was marked ready for review.
     PullRequestReady,
-    /// People merged or closed the pull request.
+    /// The pull request was merged or closed.
     PullRequestEnded {
-        /// Which of the two.
+        /// Whether it was merged or closed.
         end: PullRequestEnd,
     },
-    /// Something outside could not be made, for good.
+    /// An effect failed permanently.
     DeliveryFailed {
-        /// What and why.
+        /// The effect and the reason.
         problem: String,
     },
 }
@@ -161,7 +154,7 @@ impl JobEvent {
         Self::Progress { epoch, event }
     }
 
-    /// The epoch that the event's sender holds; `None` for events that no worker sends.
+    /// Returns the epoch of the sender's lease; `None` for events that no worker sends.
     pub const fn epoch(&self) -> Option<u64> {
         match self {
             Self::Released { epoch }

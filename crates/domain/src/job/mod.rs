@@ -1,7 +1,7 @@
 //! The job: one automated run for one issue, with its checkpoints.
 //!
-//! [`Job::advance`] is the only thing that changes a job. It is pure: the engine hands it an event and the time, and
-//! gets the changed job and the effects that are due outside, to be written in one commit.
+//! Only [`Job::advance`] changes a job. It is pure: it takes an event and the time, and returns the changed job and the
+//! effects to deliver, which the engine writes in one transaction.
 
 mod advance;
 pub mod contract;
@@ -25,18 +25,18 @@ use stage::{StageKind, StageRecord};
 pub use status::{JobState, JobStatus, JobTransition, Lease};
 pub use summary::{JobSummary, StageSummary};
 
-/// What began a job.
+/// The trigger of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobTrigger {
     /// The kind.
     pub kind: TriggerKind,
     /// The platform's name of the event; `manual` without one.
     pub event_type: String,
-    /// Who did it, by login.
+    /// The login of the actor.
     pub actor: String,
-    /// What they asked for beyond "fix", as they wrote it.
+    /// The actor's instructions in addition to "fix", as written.
     pub instructions: Option<String>,
-    /// The comment that asked, when a comment did.
+    /// The comment with the request, if there is one.
     pub comment_id: Option<String>,
     /// The time of the webhook or click.
     pub at: Timestamp,
@@ -46,22 +46,22 @@ pub struct JobTrigger {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TriggerKind {
-    /// A comment mentions us.
+    /// A comment mentions the app.
     Mention,
-    /// The issue was assigned to us.
+    /// The issue was assigned to the server's account.
     Assignment,
-    /// Our label was added.
+    /// The trigger label was added.
     Label,
     /// The issue was opened with the trigger phrase in its text.
     Opened,
-    /// The command line, which names the branch to start from.
+    /// The command line, which names the base branch.
     Manual,
     /// The Start button or the API.
     Started,
 }
 
 impl TriggerKind {
-    /// The name in JSON and in the store.
+    /// Returns the name in JSON and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Mention => "mention",
@@ -73,30 +73,30 @@ impl TriggerKind {
         }
     }
 
-    /// Whether a person of this server began it: whether they may was asked where they did.
+    /// Returns whether a user of this server started it, whose permission was checked then.
     pub const fn is_ours(self) -> bool {
         matches!(self, Self::Manual | Self::Started)
     }
 }
 
-/// Which of the waiting jobs of a repository is taken first. Between repositories turns are taken all the same.
+/// The priority among the queued jobs of a repository. Repositories are served in turn regardless of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
     /// Before all others.
     High,
-    /// In its turn.
+    /// In the order of arrival.
     #[default]
     Normal,
-    /// When nothing else waits.
+    /// After all others.
     Low,
 }
 
 impl Priority {
-    /// All of them, the first one first.
+    /// All priorities, the highest first.
     pub const ALL: [Self; 3] = [Self::High, Self::Normal, Self::Low];
 
-    /// The name in JSON.
+    /// Returns the name in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::High => "high",
@@ -105,23 +105,23 @@ impl Priority {
         }
     }
 
-    /// Reads [`Self::as_str`] back.
+    /// Parses the result of [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|priority| priority.as_str() == text)
     }
 
-    /// Its place among them, from 0.
+    /// Returns its rank, from 0 for the highest.
     pub const fn rank(self) -> i64 {
         self as i64
     }
 
-    /// Reads [`Self::rank`] back.
+    /// Parses the result of [`Self::rank`].
     pub fn of_rank(rank: i64) -> Option<Self> {
         Self::ALL.into_iter().find(|priority| priority.rank() == rank)
     }
 }
 
-/// Whether people read the plan before anything is changed.
+/// Whether the plan needs approval before anything is changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PlanReview {
@@ -131,7 +131,7 @@ pub enum PlanReview {
     /// The plan must be approved.
     #[serde(rename = "wanted")]
     Requested,
-    /// Somebody did.
+    /// The plan was approved.
     Approved {
         /// Who, by login.
         by: String,
@@ -139,21 +139,21 @@ pub enum PlanReview {
 }
 
 impl PlanReview {
-    /// What a new job begins with.
+    /// Returns the initial state of a new job.
     pub const fn asked(wanted: bool) -> Self {
         if wanted { Self::Requested } else { Self::NotAsked }
     }
 
-    /// Whether nobody asked for it.
+    /// Returns whether no review was requested.
     pub const fn is_not_asked(&self) -> bool {
         matches!(self, Self::NotAsked)
     }
 }
 
-/// The time before which a job that waits for people is not taken up: none that comes.
+/// Returns the earliest claim of a job that waits for approval: a time that is never reached.
 pub const UNTIL_APPROVED: Timestamp = Timestamp::constant(253_370_764_800, 0);
 
-/// How far a job's result goes out.
+/// Which result of a job is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PublishMode {
@@ -161,39 +161,39 @@ pub enum PublishMode {
     PullRequest,
     /// A branch only.
     Branch,
-    /// Nothing leaves; the patch stays in the report.
+    /// Nothing is published; the patch is in the report.
     Patch,
 }
 
-/// What exists outside because of this job, so that a repeated delivery finds it.
+/// The external objects that this job created, so that a repeated effect finds them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
     /// The progress comment on the issue.
     pub comment_id: Option<String>,
-    /// The comment that says how it ended.
+    /// The result comment.
     pub result_comment_id: Option<String>,
-    /// The commit that the pushed branch stands at.
+    /// The commit of the pushed branch.
     pub pushed: Option<CommitSha>,
     /// The pull request.
     pub pull_request: Option<PullRequestRef>,
-    /// Whether it was marked ready.
+    /// Whether it was marked ready for review.
     pub ready: bool,
-    /// What could not be made, and why; the result comment says it.
+    /// The effects that failed, with the reasons, for the result comment.
     pub problem: Option<String>,
 }
 
-/// A pull request as we remember it.
+/// A pull request of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PullRequestRef {
-    /// Its number.
+    /// The number on the forge.
     pub number: u64,
-    /// Its page.
+    /// The URL of its page.
     pub url: String,
-    /// The platform's other id of it, where calls need one (GitHub's GraphQL).
+    /// The platform's second id, if API calls need one (GitHub's GraphQL).
     pub node_id: Option<String>,
     /// Whether the platform opened it as a draft.
     pub draft: bool,
-    /// How it ended, once somebody has merged or closed it.
+    /// Whether it was merged or closed, once it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<PullRequestEnd>,
 }
@@ -202,41 +202,41 @@ pub struct PullRequestRef {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PullRequestEnd {
-    /// Its commits are in the branch that it aimed at.
+    /// It was merged into its base branch.
     Merged,
-    /// It was closed without that.
+    /// It was closed without a merge.
     Closed,
 }
 
 impl Published {
-    /// The pull request that people can still review.
+    /// Returns the pull request if it is still open.
     pub fn open_pull_request(&self) -> Option<&PullRequestRef> {
         self.pull_request.as_ref().filter(|pull_request| pull_request.end.is_none())
     }
 }
 
-/// What a follow-up has of the job before it: it works on the same branch and pull request.
+/// The relation of a follow-up to the previous job, whose branch and pull request it continues.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FollowUp {
-    /// The job before it on the same issue.
+    /// The previous job of the same issue.
     pub job_id: JobId,
-    /// Whether it has taken over what that one left.
+    /// Whether it has taken over the state of the previous job.
     pub inherited: bool,
-    /// The commit of the branch that it builds on; `None` while that is not known, and where the branch is made anew
-    /// from the base branch, because what stood on it did not hold.
+    /// The commit of the branch that it continues from; `None` while that is not known, and if the branch is created
+    /// anew from the base branch because the previous change was not usable.
     pub base: Option<CommitSha>,
-    /// What was done on the branch before, for the model.
+    /// A summary of the previous changes on the branch, for the model.
     pub earlier: Option<String>,
 }
 
-/// What a follow-up takes over when it begins.
+/// The state that a follow-up takes over when it starts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inheritance {
     /// As in [`FollowUp`].
     pub base: Option<CommitSha>,
     /// As in [`FollowUp`].
     pub earlier: Option<String>,
-    /// The commit that the branch stands at on the forge.
+    /// The commit of the branch on the forge.
     pub pushed: Option<CommitSha>,
     /// The pull request.
     pub pull_request: Option<PullRequestRef>,
@@ -247,69 +247,69 @@ pub struct Inheritance {
 /// Why a job failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// In which stage; `None` before the first or between two.
+    /// The stage; `None` before the first or between two.
     pub stage: Option<StageKind>,
-    /// What happened, to which thing.
+    /// The error, with its subject.
     pub reason: String,
-    /// What to do next.
+    /// What the user can do about it.
     pub remedy: String,
 }
 
 /// One automated run for one issue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
-    /// Ours.
+    /// The job's id.
     pub id: JobId,
-    /// The issue that it is for.
+    /// The id of its issue.
     pub issue_id: IssueId,
-    /// The same, as the outside knows it.
+    /// The reference to the issue on its forge or tracker.
     pub source: IssueRef,
     /// The issue's title at the time of the trigger.
     pub title: String,
-    /// What began it.
+    /// What triggered it.
     pub trigger: JobTrigger,
-    /// The job before it, when this one goes on with its branch.
+    /// The relation to the previous job, if this is a follow-up.
     #[serde(default)]
     pub follows: Option<FollowUp>,
-    /// The job's branch; a follow-up has that of the job before it.
+    /// The job's branch; a follow-up has the branch of the previous job.
     pub branch: BranchName,
-    /// The branch that the pull request aims at; learned from the forge when the job begins.
+    /// The base branch of the pull request; read from the forge when the job starts.
     pub base_branch: BranchName,
-    /// How far its result goes out.
+    /// Which result is published.
     pub publish: PublishMode,
-    /// What it asks of the node that runs it.
+    /// The requirements on the node that runs it.
     #[serde(default, skip_serializing_if = "Needs::is_none")]
     pub needs: Needs,
-    /// What makes the change in place of the built-in stages.
+    /// The program that makes the change instead of the built-in stages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<WorkCommand>,
-    /// Whether it goes before others of its repository.
+    /// The priority among the jobs of its repository.
     #[serde(default)]
     pub priority: Priority,
-    /// Whether people read its plan first.
+    /// Whether its plan needs approval.
     #[serde(default, skip_serializing_if = "PlanReview::is_not_asked")]
     pub review: PlanReview,
-    /// Where it stands.
+    /// The status.
     pub state: JobState,
-    /// Rises by one with every lease: the fencing token.
+    /// The fencing token, which is incremented with every lease.
     pub epoch: u64,
-    /// How many leases ended without an end of the job.
+    /// How many attempts were used: leases that ended without completing the job.
     pub attempts: u32,
-    /// How often verify sent the fix back.
+    /// How often the verification failed and the fix was revised.
     pub rounds: u32,
-    /// What verify said when it sent the fix back, for the next try.
+    /// The failures of the last verification, for the next attempt.
     pub feedback: Option<String>,
     /// The four stages, in order.
     pub stages: [StageRecord; 4],
-    /// What exists outside.
+    /// The external objects that it created.
     pub published: Published,
-    /// What may be said of the result.
+    /// The verdict on the result.
     pub verdict: Option<Verdict>,
-    /// Why it failed.
+    /// The error, if it failed.
     pub failure: Option<Failure>,
     /// When it was accepted.
     pub created_at: Timestamp,
-    /// When a worker first took it.
+    /// When a worker first claimed it.
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
@@ -317,39 +317,39 @@ pub struct Job {
     pub updated_at: Timestamp,
 }
 
-/// Everything that a new job needs to be told.
+/// The input for a new job.
 #[derive(Debug, Clone)]
 pub struct NewJob {
-    /// Its id.
+    /// The job's id.
     pub id: JobId,
-    /// Its issue.
+    /// The id of its issue.
     pub issue_id: IssueId,
-    /// The same, as the outside knows it.
+    /// The reference to the issue on its forge or tracker.
     pub source: IssueRef,
     /// The issue's title.
     pub title: String,
-    /// What began it.
+    /// What triggered it.
     pub trigger: JobTrigger,
-    /// The job before it, when it goes on with that one's branch.
+    /// The previous job, if this one continues its branch.
     pub follows: Option<JobId>,
-    /// Its branch.
+    /// The job's branch.
     pub branch: BranchName,
-    /// The best guess at the branch to aim at.
+    /// The expected base branch, until the forge returns it.
     pub base_branch: BranchName,
-    /// How far its result goes out.
+    /// Which result is published.
     pub publish: PublishMode,
-    /// What it asks of the node that runs it.
+    /// The requirements on the node that runs it.
     pub needs: Needs,
-    /// What makes the change in place of the built-in stages.
+    /// The program that makes the change instead of the built-in stages.
     pub command: Option<WorkCommand>,
-    /// Whether it goes before others of its repository.
+    /// The priority among the jobs of its repository.
     pub priority: Priority,
-    /// Whether people read its plan first.
+    /// Whether its plan needs approval.
     pub review_plan: bool,
 }
 
 impl Job {
-    /// A new job, queued from the time of its trigger.
+    /// Creates a job that is queued from the time of its trigger.
     pub fn new(new: NewJob) -> Self {
         let at = new.trigger.at;
         Self {
@@ -382,23 +382,23 @@ impl Job {
         }
     }
 
-    /// Where it stands.
+    /// The status.
     pub const fn status(&self) -> JobStatus {
         self.state.status()
     }
 
-    /// A stage's record.
+    /// Returns the record of a stage.
     pub const fn stage(&self, kind: StageKind) -> &StageRecord {
         &self.stages[kind as usize]
     }
 
-    /// The first stage that is not done; `None` when all are.
+    /// Returns the first stage that is not done; `None` if all are.
     pub fn next_stage(&self) -> Option<StageKind> {
         self.stages.iter().find(|stage| !stage.status.is_done()).map(|stage| stage.kind)
     }
 
-    /// What a follow-up of this job takes over. On a success it builds; what failed or was cancelled is made anew from
-    /// where this job itself began.
+    /// Returns the state that a follow-up of this job takes over. It continues from the result of a successful job;
+    /// after a failed or cancelled one it starts from where that job started.
     pub fn inheritance(&self) -> Inheritance {
         let held = self.status() == JobStatus::Succeeded;
         let before = || self.follows.as_ref();
@@ -417,29 +417,30 @@ impl Job {
         }
     }
 
-    /// Whether there is a branch of ours, not closed by people, that the next job of the issue goes on with.
+    /// Returns whether the next job of the issue continues this job's branch: it was pushed and its pull request was
+    /// not closed.
     pub fn has_open_branch(&self) -> bool {
         let published = &self.published;
         let pushed_only = published.pushed.is_some() && published.pull_request.is_none();
         pushed_only || published.open_pull_request().is_some() || self.awaits_inheritance()
     }
 
-    /// Whether it is a follow-up that has not taken over anything yet.
+    /// Returns whether it is a follow-up that has not taken over the previous job's state yet.
     pub fn awaits_inheritance(&self) -> bool {
         self.follows.as_ref().is_some_and(|follows| !follows.inherited)
     }
 
-    /// Whether no worker has taken it up yet, so that more can be asked of it.
+    /// Returns whether no worker has claimed it yet, so that instructions can be added.
     pub const fn is_untouched(&self) -> bool {
         matches!(self.state, JobState::Queued { .. }) && self.started_at.is_none()
     }
 
-    /// Whether its plan is there and waits for somebody to approve it.
+    /// Returns whether its plan waits for approval.
     pub fn awaits_approval(&self) -> bool {
         self.review == PlanReview::Requested && self.proposed().is_some() && !self.status().is_terminal()
     }
 
-    /// What the model cost so far.
+    /// Returns the model usage so far.
     pub fn usage(&self) -> Usage {
         let mut sum = Usage::default();
         for stage in &self.stages {
@@ -448,7 +449,7 @@ impl Job {
         sum
     }
 
-    /// The report of `locate`, once it succeeded.
+    /// Returns the report of `locate`, once it succeeded.
     pub const fn located(&self) -> Option<&LocateReport> {
         match &self.stage(StageKind::Locate).report {
             Some(StageReport::Locate(report)) => Some(report),
@@ -456,7 +457,7 @@ impl Job {
         }
     }
 
-    /// The report of `propose`, once it succeeded.
+    /// Returns the report of `propose`, once it succeeded.
     pub const fn proposed(&self) -> Option<&ProposeReport> {
         match &self.stage(StageKind::Propose).report {
             Some(StageReport::Propose(report)) => Some(report),
@@ -464,7 +465,7 @@ impl Job {
         }
     }
 
-    /// The report of `fix`, once it succeeded.
+    /// Returns the report of `fix`, once it succeeded.
     pub const fn fixed(&self) -> Option<&FixReport> {
         match &self.stage(StageKind::Fix).report {
             Some(StageReport::Fix(report)) => Some(report),
@@ -472,7 +473,7 @@ impl Job {
         }
     }
 
-    /// The report of `verify`, once it succeeded.
+    /// Returns the report of `verify`, once it succeeded.
     pub const fn verified(&self) -> Option<&VerifyReport> {
         match &self.stage(StageKind::Verify).report {
             Some(StageReport::Verify(report)) => Some(report),

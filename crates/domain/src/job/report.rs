@@ -1,4 +1,5 @@
-//! What each stage leaves behind. Serialises with the names of `docs/requirements.md#r233`; what is ours comes beside them.
+//! The reports of the stages. They serialize with the field names of `docs/requirements.md#r233`, plus additional
+//! fields.
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -9,18 +10,18 @@ use crate::{CommitSha, RepoPath};
 /// is read back as part of something that does, such as a [`super::stage::StageRecord`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum StageReport {
-    /// Of `locate`.
+    /// The report of `locate`.
     Locate(LocateReport),
-    /// Of `propose`.
+    /// The report of `propose`.
     Propose(ProposeReport),
-    /// Of `fix`.
+    /// The report of `fix`.
     Fix(FixReport),
-    /// Of `verify`.
+    /// The report of `verify`.
     Verify(VerifyReport),
 }
 
 impl StageReport {
-    /// The stage that the report belongs to.
+    /// Returns the stage that the report belongs to.
     pub const fn kind(&self) -> StageKind {
         match self {
             Self::Locate(_) => StageKind::Locate,
@@ -42,29 +43,29 @@ impl Serialize for StageReport {
     }
 }
 
-/// Where the fault may be.
+/// The likely locations of the fault.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LocateReport {
-    /// The files, likeliest first.
+    /// The files, most likely first.
     pub candidate_files: Vec<RepoPath>,
     /// How they were found.
     pub stage_data: LocateData,
-    /// The same files with score and reasons.
+    /// The same files with scores and reasons.
     pub candidates: Vec<Candidate>,
 }
 
-/// How `locate` came to its answer.
+/// How `locate` found the files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LocateData {
-    /// By the index, the model, or both.
+    /// Whether the index, the model or both ranked the files.
     pub analysis_method: AnalysisMethod,
-    /// How far the first file stands out.
+    /// How much the first file stands out from the others.
     pub confidence_level: Level,
-    /// How many files were looked at.
+    /// How many files were ranked.
     pub files_analyzed: usize,
 }
 
-/// Who found the files.
+/// The method of the ranking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AnalysisMethod {
     /// The model alone.
@@ -73,12 +74,12 @@ pub enum AnalysisMethod {
     /// The index alone.
     #[serde(rename = "heuristic")]
     Heuristic,
-    /// The index, then the model among its best.
+    /// The index, then the model among the index's best.
     #[serde(rename = "hybrid")]
     Hybrid,
 }
 
-/// Low, medium or high: of confidence and of risk.
+/// A level of confidence or risk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
@@ -90,63 +91,63 @@ pub enum Level {
     High,
 }
 
-/// One file that may be at fault.
+/// One file that may contain the fault.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
     /// The file.
     pub path: RepoPath,
-    /// Higher is likelier; comparable within one report only.
+    /// The score; higher is more likely, comparable within one report only.
     pub score: f64,
-    /// Why, in words for people.
+    /// The reasons, for display.
     pub reasons: Vec<String>,
-    /// What of the file is likeliest meant, likeliest first.
+    /// The definitions in the file, most likely first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub symbols: Vec<CandidateSymbol>,
 }
 
-/// A definition in a file that may be at fault.
+/// A definition in a candidate file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CandidateSymbol {
-    /// Its name with those around it, `Class.method`.
+    /// The qualified name, `Class.method`.
     pub name: String,
-    /// `function`, `class` and the like.
+    /// The kind, such as `function` or `class`.
     pub kind: String,
-    /// The lines that it stands in, from 1, both inclusive.
+    /// Its range of lines, from 1, both inclusive.
     pub lines: (u32, u32),
 }
 
-/// How the fault is to be mended.
+/// The plan of the change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProposeReport {
     /// The files that the plan changes.
     pub target_files: Vec<RepoPath>,
-    /// The plan in three words.
+    /// A short overview of the plan.
     pub stage_data: ProposeData,
     /// The plan.
     pub plan: Plan,
 }
 
-/// The plan in three words.
+/// A short overview of the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProposeData {
-    /// One line.
+    /// The summary, one line.
     pub fix_strategy: String,
     /// How many changes it lists.
     pub changes_count: usize,
-    /// What it may break.
+    /// The risk of breaking something.
     pub risk_level: Level,
 }
 
 /// A fix, before it is written (`docs/requirements.md#r281`, `generate_fix_plan`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Why it goes wrong.
+    /// The root cause.
     pub root_cause: String,
-    /// What to do about it.
+    /// The approach.
     pub fix_strategy: String,
-    /// What to change, file by file.
+    /// The changes, by file.
     pub changes: Vec<PlannedChange>,
-    /// What may break.
+    /// The risks.
     pub risks: Vec<String>,
     /// How to test it.
     pub testing_suggestions: Vec<String>,
@@ -157,26 +158,26 @@ pub struct Plan {
 pub struct PlannedChange {
     /// The file; it need not exist yet.
     pub file: RepoPath,
-    /// What to do there.
+    /// What to change there.
     pub description: String,
 }
 
-/// What was changed.
+/// The applied change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FixReport {
-    /// The files that were changed.
+    /// The changed files.
     pub changes_applied: Vec<RepoPath>,
-    /// The same with how.
+    /// The same files with the kind of change.
     pub changed_files: Vec<ChangedFile>,
-    /// The commit that holds the change.
+    /// The commit with the change.
     pub commit: CommitSha,
-    /// The commit that it stands on.
+    /// The parent commit.
     pub base: CommitSha,
-    /// The changed files as they are now: enough to make the same commit again in a fresh workspace.
+    /// The contents of the changed files, from which the same commit can be created again in a new workspace.
     pub contents: Vec<FileContent>,
-    /// The change as a unified diff, for people.
+    /// The change as a unified diff, for display.
     pub diff: String,
-    /// Which try this is, from 1; more when verify sent the fix back.
+    /// The number of the attempt, from 1; incremented when the verification fails.
     pub round: u32,
 }
 
@@ -192,19 +193,19 @@ pub struct ChangedFile {
 /// How a file changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ChangeStatus {
-    /// A: it is new.
+    /// A: added.
     #[serde(rename = "A")]
     Added,
-    /// M: it was there.
+    /// M: modified.
     #[serde(rename = "M")]
     Modified,
-    /// D: it is gone.
+    /// D: deleted.
     #[serde(rename = "D")]
     Deleted,
 }
 
 impl ChangeStatus {
-    /// The letter of the contract.
+    /// Returns the letter in the published report.
     pub const fn letter(self) -> char {
         match self {
             Self::Added => 'A',
@@ -219,22 +220,22 @@ impl ChangeStatus {
 pub struct FileContent {
     /// The file.
     pub path: RepoPath,
-    /// Its whole text.
+    /// The whole content.
     pub text: Option<String>,
 }
 
-/// What the tests showed.
+/// The result of the verification.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VerifyReport {
     /// Whether the changed tree builds.
     pub build_success: bool,
-    /// The tests after the change.
+    /// The test results after the change.
     pub test_results: TestResults,
-    /// The tests before the change, when they ran.
+    /// The test results before the change, if the tests ran.
     pub before: Option<TestResults>,
-    /// What follows from both.
+    /// The verdict from both.
     pub verdict: Verdict,
-    /// Why, in one sentence for people.
+    /// The explanation, one sentence for users.
     pub explanation: String,
     /// Tests that failed before and pass now.
     pub fixed_tests: Vec<String>,
@@ -242,7 +243,7 @@ pub struct VerifyReport {
     pub broken_tests: Vec<String>,
     /// The command that ran the tests, when one ran.
     pub command: Option<String>,
-    /// How far the run was kept away from this machine: `none`, `best-effort`, …
+    /// The isolation of the run: `none`, `best-effort`, …
     pub isolation: String,
     /// The end of the output, secrets masked.
     pub log_tail: String,
@@ -251,25 +252,25 @@ pub struct VerifyReport {
 /// Counts of one test run (`docs/requirements.md#r245`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestResults {
-    /// Passed.
+    /// Passed tests.
     pub passed: u32,
-    /// Failed, errors included.
+    /// Failed tests, including errors.
     pub failed: u32,
-    /// Skipped.
+    /// Skipped tests.
     pub skipped: u32,
     /// Line coverage such as `78%`, when the run measured it.
     pub coverage: Option<String>,
-    /// All of them.
+    /// All tests.
     pub total: u32,
 }
 
-/// What may be said of a fix: only what the tests showed.
+/// The verdict on a fix, which claims only what the tests showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// A test failed before, passes now, and nothing else broke.
     FixedProven,
-    /// Nothing broke, but no test failed before either.
+    /// No test fails that passed before, but no test failed before either.
     Unproven,
     /// Tests that passed before fail now.
     Regressions,
@@ -277,7 +278,7 @@ pub enum Verdict {
     StillFailing,
     /// The changed tree does not build.
     CouldNotBuild,
-    /// The repository has no tests that we can run.
+    /// The repository has no tests that can be run here.
     NoTests,
     /// The tests were not run.
     NotRun,
@@ -286,7 +287,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The name in JSON and in logs.
+    /// Returns the name in JSON and in logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::FixedProven => "fixed_proven",
@@ -300,8 +301,8 @@ impl Verdict {
         }
     }
 
-    /// Whether the change is known to do harm. It is made again; if that does not help, the job has failed, whatever it
-    /// wrote. A test that failed before and still does is not held against the change.
+    /// Returns whether the tests show that the change is harmful. The fix is then revised; if that does not help, the
+    /// job fails. A test that failed before and still fails does not count against the change.
     pub const fn is_harmful(self) -> bool {
         matches!(self, Self::Regressions | Self::CouldNotBuild)
     }

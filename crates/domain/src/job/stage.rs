@@ -24,7 +24,7 @@ impl StageKind {
     /// All stages, in order.
     pub const ALL: [Self; 4] = [Self::Locate, Self::Propose, Self::Fix, Self::Verify];
 
-    /// The name in JSON, in the store and in logs.
+    /// Returns the name in JSON, in the store and in logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Locate => "locate",
@@ -34,7 +34,7 @@ impl StageKind {
         }
     }
 
-    /// Reads [`Self::as_str`] back.
+    /// Parses the result of [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
@@ -46,35 +46,35 @@ impl std::fmt::Display for StageKind {
     }
 }
 
-/// Where a stage stands.
+/// The status of a stage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StageStatus {
-    /// Not begun.
+    /// Not started.
     #[default]
     Pending,
-    /// A worker is at it.
+    /// A worker is running it.
     Running,
-    /// It ended with a report.
+    /// It finished with a report.
     Succeeded,
-    /// It ended without.
+    /// It finished without one.
     Failed,
-    /// It was not needed, or could not be asked for (no model configured).
+    /// It was not needed, or could not run (no model is configured).
     Skipped,
 }
 
-/// What can happen to a stage.
+/// The events of a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StageEvent {
-    /// A worker begins; again after a crash in the middle of the stage.
+    /// A worker starts it, possibly again after a crash in the middle of the stage.
     Start,
-    /// It has a report.
+    /// It succeeded with a report.
     Succeed,
-    /// It has none.
+    /// It failed.
     Fail,
-    /// It is passed over.
+    /// It is skipped.
     Skip,
-    /// Its result was not good enough, or the job is restarted here.
+    /// Its result failed the verification, or the job is restarted here.
     Reset,
 }
 
@@ -82,14 +82,14 @@ impl StageStatus {
     /// All states.
     pub const ALL: [Self; 5] = [Self::Pending, Self::Running, Self::Succeeded, Self::Failed, Self::Skipped];
 
-    /// The next state.
+    /// Returns the next state.
     ///
     /// # Errors
     /// [`Refused`] for every other pair: a finished stage is never run again without a reset.
     pub const fn on(self, event: StageEvent) -> Result<Self, Refused> {
         use StageEvent as E;
         match (self, event) {
-            // Running on Start: the worker before this one died in the middle of the stage.
+            // Running on Start: the previous worker died in the middle of the stage.
             (Self::Pending | Self::Running, E::Start) => Ok(Self::Running),
             (Self::Running, E::Succeed) => Ok(Self::Succeeded),
             (Self::Running, E::Fail) => Ok(Self::Failed),
@@ -99,7 +99,7 @@ impl StageStatus {
         }
     }
 
-    /// The status as it stands in JSON and in the store.
+    /// Returns the name in JSON and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -110,12 +110,12 @@ impl StageStatus {
         }
     }
 
-    /// Reads [`Self::as_str`] back.
+    /// Parses the result of [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 
-    /// Whether the pipeline goes on past this stage.
+    /// Returns whether the pipeline continues after this stage.
     pub const fn is_done(self) -> bool {
         matches!(self, Self::Succeeded | Self::Skipped)
     }
@@ -125,7 +125,7 @@ impl StageEvent {
     /// All events.
     pub const ALL: [Self; 5] = [Self::Start, Self::Succeed, Self::Fail, Self::Skip, Self::Reset];
 
-    /// The event as a verb phrase, for messages.
+    /// Returns the event as a verb phrase, for messages.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Start => "start",
@@ -141,21 +141,21 @@ impl StageEvent {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(from = "TaggedRecord")]
 pub struct StageRecord {
-    /// Which stage.
+    /// The stage.
     pub kind: StageKind,
-    /// Where it stands.
+    /// The status.
     pub status: StageStatus,
-    /// When its first run began.
+    /// When it was first started.
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
-    /// What came out, when it succeeded.
+    /// The report, if it succeeded.
     pub report: Option<StageReport>,
-    /// What people should read of it, Markdown.
+    /// The text for users, Markdown.
     pub comment: Option<String>,
     /// Why it failed or was skipped.
     pub reason: Option<String>,
-    /// What the model cost here, all rounds together.
+    /// The model usage of all attempts of this stage.
     pub usage: Usage,
 }
 
@@ -199,12 +199,12 @@ impl From<TaggedRecord> for StageRecord {
 }
 
 impl StageRecord {
-    /// Whether nothing has ever happened to it. A stage that was reset had a start.
+    /// Returns whether it was never started. A stage that was reset keeps its start.
     pub fn is_untouched(&self) -> bool {
         *self == Self::pending(self.kind)
     }
 
-    /// A stage that has not begun.
+    /// Returns the record of a stage that has not started.
     pub const fn pending(kind: StageKind) -> Self {
         Self {
             kind,
@@ -218,7 +218,7 @@ impl StageRecord {
         }
     }
 
-    /// Seconds from start to end; `None` while it has not ended.
+    /// Returns the seconds from start to end; `None` while it has not ended.
     pub fn seconds(&self) -> Option<f64> {
         let (from, to) = (self.started_at?, self.ended_at?);
         Some(to.duration_since(from).as_secs_f64().max(0.0))
@@ -233,7 +233,7 @@ impl StageRecord {
             }
             StageEvent::Reset => self.ended_at = None,
             StageEvent::Succeed | StageEvent::Fail | StageEvent::Skip => {
-                // One that is skipped begins and ends at once: whatever has happened to a stage, it has a start.
+                // A skipped stage starts and ends at once, so that every stage with an event has a start.
                 self.started_at.get_or_insert(now);
                 self.ended_at = Some(now);
             }

@@ -1,42 +1,42 @@
-//! Where a job stands: its five states, their transitions, and the lease of the worker that runs it.
+//! The status of a job: its five states, their transitions, and the lease of the worker that runs it.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{Refused, TaskId};
 
-/// Where a job stands.
+/// The status of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobStatus {
     /// It waits for a worker.
     Queued,
-    /// A worker holds its lease.
+    /// A worker has its lease.
     Running,
-    /// It ended and did what it could.
+    /// It succeeded.
     Succeeded,
-    /// It ended and could not; it is kept and can be restarted.
+    /// It failed and can be restarted.
     Failed,
-    /// A person stopped it.
+    /// A user cancelled it.
     Cancelled,
 }
 
 /// The kinds of events that change a job's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum JobTransition {
-    /// A worker takes it.
+    /// A worker claims it.
     Lease,
     /// The worker makes progress.
     Progress,
-    /// The worker gives it back, to be taken up later.
+    /// The worker releases it to the queue.
     Release,
-    /// It ends well.
+    /// It succeeds.
     Complete,
-    /// It ends badly.
+    /// It fails.
     Fail,
-    /// A person stops it.
+    /// A user cancels it.
     Cancel,
-    /// A person restarts it.
+    /// A user restarts it.
     Restart,
 }
 
@@ -44,7 +44,7 @@ impl JobStatus {
     /// All states.
     pub const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled];
 
-    /// The next state.
+    /// Returns the next state.
     ///
     /// # Errors
     /// [`Refused`] for every pair that `docs/pipeline.md#the-state-machines` does not name.
@@ -60,7 +60,7 @@ impl JobStatus {
         }
     }
 
-    /// The status as it stands in JSON and in the store.
+    /// Returns the name in JSON and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -71,12 +71,12 @@ impl JobStatus {
         }
     }
 
-    /// Reads [`Self::as_str`] back.
+    /// Parses the result of [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 
-    /// Whether nothing happens to it any more unless a person restarts it.
+    /// Returns whether the status is final unless a user restarts the job.
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
     }
@@ -87,7 +87,7 @@ impl JobTransition {
     pub const ALL: [Self; 7] =
         [Self::Lease, Self::Progress, Self::Release, Self::Complete, Self::Fail, Self::Cancel, Self::Restart];
 
-    /// The transition as a verb phrase, for messages.
+    /// Returns the transition as a verb phrase, for messages.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Lease => "be leased",
@@ -101,29 +101,29 @@ impl JobTransition {
     }
 }
 
-/// A status with what only it has.
+/// The status with the data that is specific to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JobState {
-    /// Waits, not before a time when it is backing off.
+    /// Queued; a postponed job is not claimed before a time.
     Queued {
-        /// The earliest time that a worker may take it.
+        /// The earliest time of a claim.
         not_before: Timestamp,
     },
-    /// Held by a worker.
+    /// Leased to a worker.
     Running {
-        /// By whom, and until when.
+        /// The worker and the expiry.
         lease: Lease,
     },
-    /// Done.
+    /// Complete.
     Succeeded,
-    /// Given up; the failure says why.
+    /// Failed; the job has the error.
     Failed,
-    /// Stopped by a person.
+    /// Cancelled by a user.
     Cancelled,
 }
 
 impl JobState {
-    /// The status without its data.
+    /// Returns the status without its data.
     pub const fn status(&self) -> JobStatus {
         match self {
             Self::Queued { .. } => JobStatus::Queued,
@@ -135,14 +135,14 @@ impl JobState {
     }
 }
 
-/// A worker's exclusive right to run a job. A worker whose epoch is older than the job's has lost it and can change
-/// nothing.
+/// A worker's exclusive right to run a job. A worker whose epoch is older than the job's has lost it and cannot change
+/// the job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     /// The worker.
     pub holder: String,
     /// The task that runs under this lease.
     pub task_id: TaskId,
-    /// When others may take the job over. The store extends it on its own: a renewal is no change of the job.
+    /// When the lease expires. The store renews it without a change of the job.
     pub until: Timestamp,
 }

@@ -1,4 +1,4 @@
-//! The summary of a job: what lists, the board and the live feed show of it, without the reports of its stages.
+//! The summary of a job for lists, the board and the live feed, without the reports of its stages.
 
 use jiff::Timestamp;
 
@@ -50,7 +50,7 @@ pub struct StageSummary {
 }
 
 impl StageSummary {
-    /// A stage that has not begun.
+    /// Returns the summary of a stage that has not started.
     pub const fn pending(kind: StageKind) -> Self {
         let usage = Usage { calls: 0, prompt_tokens: 0, completion_tokens: 0, cost_micros: 0 };
         Self { kind, status: StageStatus::Pending, started_at: None, ended_at: None, usage }
@@ -58,22 +58,22 @@ impl StageSummary {
 }
 
 impl JobSummary {
-    /// Where the job stands.
+    /// Returns the status.
     pub const fn status(&self) -> JobStatus {
         self.state.status()
     }
 
-    /// The summary of one stage.
+    /// Returns the summary of one stage.
     pub const fn stage(&self, kind: StageKind) -> &StageSummary {
         &self.stages[kind as usize]
     }
 
-    /// The first stage that is not done; `None` when all are.
+    /// Returns the first stage that is not done; `None` if all are.
     pub fn next_stage(&self) -> Option<StageKind> {
         self.stages.iter().find(|stage| !stage.status.is_done()).map(|stage| stage.kind)
     }
 
-    /// What the model has cost so far.
+    /// Returns the model usage so far.
     pub fn usage(&self) -> Usage {
         let mut sum = Usage::default();
         for stage in &self.stages {
@@ -82,7 +82,7 @@ impl JobSummary {
         sum
     }
 
-    /// Whether the job has a plan that waits for somebody to approve it.
+    /// Returns whether the job's plan waits for approval.
     pub fn awaits_approval(&self) -> bool {
         // The plan is the report of `propose`, and that stage is never reset once it has succeeded.
         let has_plan = self.stage(StageKind::Propose).status == StageStatus::Succeeded;

@@ -1,4 +1,4 @@
-//! Doing what was asked: one step with everything in it, or an answer.
+//! Accepts the request of a delivery: one atomic write with everything in it, or a response.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,7 +16,7 @@ use crate::change::ChangeError;
 use crate::engine::TriggerPermission;
 use crate::start::{IssueSnapshot, StartRefused, StartRequest};
 
-/// Reasons that other programs may compare with.
+/// Reasons that clients may compare with.
 const JOB_ACTIVE: &str = "job_active";
 const DUPLICATE_EVENT: &str = "duplicate_event";
 const RATE_LIMITED: &str = "rate_limited";
@@ -32,8 +32,8 @@ impl Engine {
         let was_looked_up = AtomicBool::new(false);
         let written = self
             .write(async || {
-                // Most issues are heard of for the first time: that is written without a look, and a known one is
-                // noticed by the refusal. It saves every first delivery the way to the database and back.
+                // Most issues are new: the first write assumes that without reading, and a known issue makes it fail as
+                // stale. This saves one database round trip for every first delivery.
                 let look = was_looked_up.swap(true, Ordering::Relaxed);
                 let known = if look { self.known(&request.issue).await? } else { IssueSnapshot::default() };
                 let latest = known.latest_job().cloned();
@@ -54,7 +54,7 @@ impl Engine {
             Ok(written) => written,
             Err(StoreError::Repeated { job_id, same_delivery, altered }) => {
                 if altered {
-                    tracing::warn!(delivery_id = %record.id, platform = %record.platform, "a known delivery came again with another body; the first one counts");
+                    tracing::warn!(delivery_id = %record.id, platform = %record.platform, "a delivery was repeated with a different body; ignoring the repetition");
                 }
                 return Ok(match job_id {
                     Some(job_id) if same_delivery => IntakeOutcome::Accepted { job_id, duplicate: true },
@@ -65,12 +65,12 @@ impl Engine {
         };
         self.rate_limiters.note(&request.actor.login, &request.issue.source, record.received_at);
         if let IntakeOutcome::Accepted { job_id, .. } = &answer {
-            tracing::info!(%job_id, issue = %request.issue.source, actor = %request.actor.login, delivery_id = %record.id, "a job was accepted");
+            tracing::info!(%job_id, issue = %request.issue.source, actor = %request.actor.login, delivery_id = %record.id, "accepted a job");
         }
         if room == RateDecision::Accept { self.apply_to_jobs(&request, latest, answer).await } else { Ok(answer) }
     }
 
-    /// Nothing but the delivery, and once in a while a word about it.
+    /// Writes only the delivery, and at most once an hour a comment about the limit.
     fn rate_limited_step(
         &self,
         request: &TriggerRequest,
@@ -87,7 +87,7 @@ impl Engine {
         (self.reply_only_step(request, Some(reply), record, known), answer)
     }
 
-    /// A job for the issue: its first, or a follow-up when there is something new to say while one is at work.
+    /// Writes a job for the issue: its first, or a follow-up when there are new instructions while one is running.
     fn fix_step(
         &self,
         request: &TriggerRequest,
@@ -129,7 +129,7 @@ impl Engine {
         }
     }
 
-    /// An answer on the issue, without a job.
+    /// Writes a reply on the issue, without a job.
     fn reply_step(
         &self,
         request: &TriggerRequest,
@@ -183,8 +183,8 @@ impl Engine {
         Step { delivery: Some(record), issue, effects, ..Step::default() }
     }
 
-    /// What acts on jobs that are there is done once the delivery is known to be the first of its kind: `retry` on the
-    /// latest job, `cancel` on all that have not ended, `restart` on those before its own.
+    /// Applies commands to existing jobs, after the delivery is known not to be a duplicate: `retry` to the latest job,
+    /// `cancel` to all that have not ended, `restart` to those before its own.
     async fn apply_to_jobs(
         &self,
         request: &TriggerRequest,
@@ -203,7 +203,7 @@ impl Engine {
         }
     }
 
-    /// The youngest first, so that none begins because the one before it ended.
+    /// The newest first, so that none starts because the previous one ended.
     async fn cancel_open_jobs(
         &self,
         request: &TriggerRequest,
@@ -229,7 +229,7 @@ impl Engine {
         if !self.may_control(&request.actor.login, job) {
             let reason = format!("only {} may cancel or retry this job", job.trigger.actor);
             return Ok(if matches!(answer, IntakeOutcome::Accepted { .. }) {
-                tracing::info!(job_id = %job.id, reason, "the job that runs is not stopped; the new one waits for it");
+                tracing::info!(job_id = %job.id, reason, "failed to cancel the running job; the new one waits for it");
                 answer
             } else {
                 IntakeOutcome::Ignored { reason, job_id: Some(job.id) }
@@ -245,8 +245,8 @@ impl Engine {
         }
     }
 
-    /// Who started a job may stop and repeat it, and who is named on the allow-list. The forge cannot be asked here:
-    /// it would hold up the answer to the delivery.
+    /// Returns whether the actor may cancel and retry the job: its starter may, and actors on the allow-list. Asking
+    /// the forge would delay the response to the delivery.
     fn may_control(&self, login: &str, job: &Job) -> bool {
         job.trigger.actor.eq_ignore_ascii_case(login)
             || self.settings.allow.names_user(login)

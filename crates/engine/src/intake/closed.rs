@@ -1,4 +1,4 @@
-//! A pull request of ours was closed.
+//! Handles a closed pull request of this server.
 
 use patchwright_core::store::{DeliveryRecord, JobWrite, Step, StoreError, Versioned, Write};
 use patchwright_domain::job::PullRequestEnd;
@@ -8,7 +8,7 @@ use patchwright_domain::{Effect, IssueEvent, Job, JobEvent, RepoName};
 use super::{IntakeError, IntakeOutcome};
 use crate::Engine;
 
-/// Why nothing was noted.
+/// The reasons for which the event is ignored.
 enum NotRecorded {
     Because(String),
     Store(StoreError),
@@ -21,7 +21,7 @@ impl From<StoreError> for NotRecorded {
 }
 
 impl Engine {
-    /// Notes how a pull request of ours ended; others are no business of ours.
+    /// Records whether a pull request of this server was merged or closed; ignores others.
     pub(super) async fn record_pull_request_end(
         &self,
         repo: &RepoName,
@@ -46,7 +46,8 @@ impl Engine {
                 let known = self.ports.store.issue(job.value.issue_id).await?;
                 let known = known.ok_or_else(|| gone("the issue is gone"))?;
                 let now = self.ports.clock.now();
-                // While a follow-up is at work the issue stays with it; its end notes how the pull request ended.
+                // While a follow-up is running, the issue stays in progress; the end of the follow-up records how the
+                // pull request ended.
                 let issue = known.value.advance(event, now).ok();
                 let also = if issue.is_some() { "" } else { "; the issue is past that already" };
                 let issue = issue.map(|value| Write::Update(Versioned { value, revision: known.revision }));
@@ -70,7 +71,7 @@ impl Engine {
         }
     }
 
-    /// The newest job on the branch that knows its pull request.
+    /// Returns the newest job of the branch that has a pull request.
     async fn with_pull_request(
         &self,
         repo: &RepoName,

@@ -1,4 +1,4 @@
-//! From a signed delivery to a job, once.
+//! Intake of webhook deliveries: from a signed delivery to a job, exactly once.
 
 mod accept;
 mod closed;
@@ -16,38 +16,38 @@ pub(crate) use rate_limiter::RateLimiters;
 pub use rate_limiter::TriggerLimits;
 pub(crate) use trigger::TriggerRequest;
 
-/// What a delivery is answered with.
+/// The outcome of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IntakeOutcome {
-    /// There is a job for it.
+    /// A job was created.
     Accepted {
         /// The job.
         job_id: JobId,
-        /// Whether the same delivery had made it before.
+        /// Whether an earlier copy of the same delivery created it.
         duplicate: bool,
     },
-    /// It asked for something else than a job, which will be answered on the issue.
+    /// The delivery is a command other than a start; the reply is posted on the issue.
     Answered {
-        /// What: `help`, `status`, `cancel`, `retry`.
+        /// The command: `help`, `status`, `cancel` or `retry`.
         command: &'static str,
-        /// The job that it is about.
+        /// The job that the command applies to.
         job_id: Option<JobId>,
     },
-    /// It starts nothing.
+    /// The delivery starts nothing.
     Ignored {
-        /// Why.
+        /// The reason, for the response.
         reason: String,
-        /// The job that stands for it, if one does.
+        /// The existing job of the same request, if there is one.
         job_id: Option<JobId>,
     },
-    /// Its actor or repository is not on the allow-list.
+    /// The actor or the repository is not on the allow-list.
     Forbidden {
-        /// Why.
+        /// The reason, for the response.
         reason: String,
     },
 }
 
-/// A delivery whose signature was checked: the only kind that [`Engine::receive`] takes.
+/// A delivery with a verified signature, which [`Engine::receive`] requires.
 pub struct Verified<'a> {
     platform: PlatformId,
     headers: &'a (dyn Headers + Sync),
@@ -55,7 +55,7 @@ pub struct Verified<'a> {
 }
 
 impl<'a> Verified<'a> {
-    /// Takes a delivery on trust. For `TEST_MODE` on a loopback address, and nothing else.
+    /// Accepts a delivery without a signature. Only for `TEST_MODE` on a loopback address.
     pub fn trust_unsigned(platform: PlatformId, headers: &'a (dyn Headers + Sync), body: &'a [u8]) -> Self {
         Self { platform, headers, body }
     }
@@ -67,25 +67,25 @@ impl std::fmt::Debug for Verified<'_> {
     }
 }
 
-/// A delivery cannot be taken.
+/// The error of a delivery that was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum IntakeError {
-    /// There is no door for this platform.
-    #[error("this server takes no deliveries of {0}; configure the platform")]
+    /// The platform is not configured.
+    #[error("this server does not accept deliveries of {0}; configure the platform")]
     UnknownPlatform(PlatformId),
-    /// It is not signed with our secret.
+    /// The signature is missing or invalid.
     #[error(transparent)]
     Signature(#[from] SignatureError),
-    /// It makes no sense.
+    /// The delivery cannot be decoded.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// Nothing can be written now.
+    /// The store cannot be written now.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Engine {
-    /// Checks a delivery's signature. Nothing is parsed before that.
+    /// Verifies the signature of a delivery. Nothing is parsed before that.
     ///
     /// # Errors
     /// [`IntakeError::UnknownPlatform`] and [`IntakeError::Signature`].
@@ -100,26 +100,26 @@ impl Engine {
         Ok(Verified { platform: platform.clone(), headers, body })
     }
 
-    /// Takes a verified delivery.
+    /// Processes a verified delivery.
     ///
     /// # Errors
-    /// [`IntakeError`]; after one, nothing is written.
+    /// [`IntakeError`]; nothing is written in this case.
     pub async fn receive(&self, verified: Verified<'_>) -> Result<IntakeOutcome, IntakeError> {
         let Verified { platform, headers, body } = verified;
         let decoder = self.webhook(&platform).ok_or_else(|| IntakeError::UnknownPlatform(platform.clone()))?;
         check_depth(body)?;
         let delivery = decoder.decode(headers, body)?;
-        // Checking and copying is much faster than mending, and what was decoded is UTF-8.
+        // A check and a copy are much faster than a lossy conversion, and a decoded body is valid UTF-8.
         let payload: Arc<str> =
             std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body).into(), Arc::from);
         self.take(&platform, delivery, payload).await
     }
 
-    /// Takes an event that did not come through the door, such as one that was found by asking the platform. The same
-    /// event told by a delivery is the same event.
+    /// Processes an event that did not arrive as a delivery, such as one found by polling the platform. It has the same
+    /// identity as the same event in a delivery.
     ///
     /// # Errors
-    /// [`IntakeError::Store`]; after one, nothing is written.
+    /// [`IntakeError::Store`]; nothing is written in this case.
     pub async fn take(
         &self,
         platform: &PlatformId,
@@ -127,7 +127,7 @@ impl Engine {
         payload: impl Into<Arc<str>> + Send,
     ) -> Result<IntakeOutcome, IntakeError> {
         let Delivery { id, event_type, event } = delivery;
-        tracing::debug!(delivery_id = %id, event = %event_type, %platform, "a delivery was verified and read");
+        tracing::debug!(delivery_id = %id, event = %event_type, %platform, "verified and decoded a delivery");
         let record = DeliveryRecord {
             platform: platform.clone(),
             id,

@@ -1,4 +1,5 @@
-//! How much one issue, one person and one repository may ask: the last guard against loops and against spending.
+//! Rate limits on the requests of one issue, one user and one repository: the last protection against loops and against
+//! costs.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -7,14 +8,14 @@ use std::sync::Mutex;
 use jiff::{SignedDuration, Timestamp};
 use patchwright_domain::IssueRef;
 
-/// How many requests are taken in any hour; 0 stands for no limit. Counted by each server for itself.
+/// How many requests are accepted in any hour; 0: no limit. Each server counts separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TriggerLimits {
-    /// On one issue. Two programs that mention each other end here.
+    /// For one issue. This stops two bots that mention each other.
     pub per_issue: u32,
-    /// By one person.
+    /// For one user.
     pub per_actor: u32,
-    /// In one repository.
+    /// For one repository.
     pub per_repository: u32,
 }
 
@@ -24,23 +25,23 @@ impl Default for TriggerLimits {
     }
 }
 
-/// Whether a request is taken.
+/// The decision about a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RateDecision {
     /// The request is accepted.
     Accept,
     /// The request is over a limit.
     Reject {
-        /// Whether the issue should be told: it was not within the last hour.
+        /// Whether to comment on the issue, which is done at most once an hour.
         notice: bool,
     },
 }
 
 const WINDOW: SignedDuration = SignedDuration::from_hours(1);
-/// Names that are remembered before those without a request in the last hour are let go.
+/// How many keys are kept before those without a request in the last hour are removed.
 const MAX_TRACKED_KEYS: usize = 10_000;
 
-/// When requests came within the last hour, by name.
+/// The times of the requests of the last hour, by key.
 #[derive(Debug)]
 struct RateLimiter<K> {
     limit: u32,
@@ -66,7 +67,7 @@ impl<K: Hash + Eq> RateLimiter<K> {
         }
         let times = self.seen.entry(key).or_default();
         times.push_back(now);
-        // No more than decide is kept, whatever comes.
+        // Only as many times are kept as the limit needs.
         while times.len() > self.limit as usize {
             times.pop_front();
         }
@@ -77,10 +78,10 @@ fn is_recent(at: Timestamp, now: Timestamp) -> bool {
     now.duration_since(at) < WINDOW
 }
 
-/// How many comments an hour stand on one issue that comes to no job.
+/// How many comments per hour are posted on one issue without a job.
 const MAX_COMMENTS_PER_HOUR: u32 = 6;
 
-/// All counts of this server.
+/// The rate limiters of this server.
 #[derive(Debug)]
 pub(crate) struct RateLimiters(Mutex<Inner>);
 
@@ -119,7 +120,7 @@ impl RateLimiters {
         RateDecision::Reject { notice }
     }
 
-    /// Whether one more word may be said on an issue without a job; notes it.
+    /// Returns whether one more comment may be posted on an issue without a job, and counts it.
     pub(crate) fn try_acquire_comment(&self, issue: &str, now: Timestamp) -> bool {
         let inner = &mut *self.0.lock().expect("no holder of this lock can panic");
         let key = issue.to_owned();

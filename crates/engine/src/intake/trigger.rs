@@ -1,4 +1,4 @@
-//! What an event asks of us, and whether its actor and repository may ask at all.
+//! What an event requests, and whether its actor and repository are allowed to.
 
 use patchwright_core::webhook::{Actor, InboundComment, InboundEvent, InboundIssue};
 use patchwright_domain::UserId;
@@ -9,23 +9,23 @@ use super::IntakeOutcome;
 use crate::Engine;
 use crate::engine::AllowListMode;
 
-/// What somebody wants of us.
+/// A request that an event makes.
 pub(crate) struct TriggerRequest {
     pub(crate) issue: InboundIssue,
     pub(crate) actor: Actor,
-    /// The person of this server that the issue belongs to, when they are known.
+    /// The user of this server who owns the issue, if known.
     pub(crate) owner: Option<UserId>,
     pub(crate) kind: TriggerKind,
     pub(crate) command: Command,
-    /// Whether something new is said, which is worth a job of its own while another runs.
+    /// Whether the request has new instructions, which justify a further job while another is running.
     pub(crate) has_instructions: bool,
     pub(crate) comment_id: Option<String>,
-    /// What the delivery is about, whatever its id.
+    /// The identity of the event, which is independent of the delivery's id.
     pub(crate) identity: Option<String>,
 }
 
 impl TriggerRequest {
-    /// The same with texts that both databases keep.
+    /// Returns the request with texts that both databases can store.
     pub(crate) fn clean(self) -> Self {
         let command = match self.command {
             Command::Fix { instructions } => Command::Fix { instructions: instructions.map(without_nul) },
@@ -37,15 +37,15 @@ impl TriggerRequest {
 }
 
 impl Engine {
-    /// What the event asks for; otherwise the answer to it.
+    /// Returns the request of the event, or the outcome of an event without one.
     pub(super) fn parse_trigger(&self, event: InboundEvent) -> Result<TriggerRequest, IntakeOutcome> {
         match event {
             InboundEvent::Commented { issue, comment } => self.trigger_of_comment(issue, comment),
             InboundEvent::Assigned { issue, assignees, actor, at } => {
                 if !assignees.iter().any(|assignee| self.is_own_login(assignee)) {
-                    return Err(ignored("the issue was assigned to somebody else"));
+                    return Err(ignored("the issue was assigned to another account"));
                 }
-                // Assigning again after a failure is a new request, at another time.
+                // An assignment that is repeated after a failure is a new request: its time differs.
                 let identity = at.map(|at| format!("assigned:{}:{at}", issue.source));
                 Ok(fix(issue, actor, TriggerKind::Assignment, None, identity))
             }
@@ -87,7 +87,7 @@ impl Engine {
         comment: InboundComment,
     ) -> Result<TriggerRequest, IntakeOutcome> {
         if self.is_own_login(&comment.author.login) || self.marker.is_ours(&comment.body) {
-            return Err(ignored("the comment is our own"));
+            return Err(ignored("the comment is by this server's own account"));
         }
         if comment.author.is_bot && !self.settings.allow.names_user(&comment.author.login) {
             return Err(ignored("the comment is another bot's"));
@@ -96,7 +96,7 @@ impl Engine {
             return Err(ignored("comments on pull requests start nothing"));
         }
         let Some(command) = find_command(&without_nul(comment.body), &self.settings.app_name) else {
-            return Err(ignored("the comment does not mention us"));
+            return Err(ignored("the comment does not mention the app"));
         };
         let comment_id = Some(comment.id).filter(|id| !id.is_empty());
         Ok(TriggerRequest {
@@ -135,7 +135,7 @@ fn ignored(reason: &str) -> IntakeOutcome {
     IntakeOutcome::Ignored { reason: reason.to_owned(), job_id: None }
 }
 
-/// PostgreSQL's text knows no U+0000, and nobody means one: both databases keep the same mark in its place.
+/// PostgreSQL's `text` cannot store U+0000; both databases store the same replacement character instead.
 fn without_nul(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }

@@ -1,4 +1,5 @@
-//! Behind the door: who asks, what the issue says, where its code is; then a job, or a word about why there is none.
+//! Processing of accepted Jira events: finds out the requester, the issue and the repository, then creates a job or
+//! comments why there is none.
 
 use std::time::Duration;
 
@@ -22,13 +23,13 @@ use crate::intake::{IntakeError, IntakeOutcome, TriggerRequest};
 use crate::render;
 use patchwright_core::fault::error_chain;
 
-/// How long one try may take, and how long an event is held for it.
+/// The timeout of one attempt, and the lease of an event during it.
 const PROCESS_TIMEOUT: Duration = Duration::from_secs(90);
 const CLAIM_DURATION: SignedDuration = SignedDuration::from_secs(120);
-/// How often an event is tried; with the doubling waits that is some hours.
+/// How often an event is tried; with the doubling waits this takes some hours.
 const MAX_ATTEMPTS: u32 = 12;
 
-/// It could not be seen to.
+/// The event could not be processed.
 enum JiraError {
     Store(StoreError),
     Site(ForgeError),
@@ -46,41 +47,41 @@ impl From<ForgeError> for JiraError {
     }
 }
 
-/// An event with all that it takes to see to it.
+/// An event with everything that its processing needs.
 struct EventContext<'a> {
     jira: &'a JiraPorts,
     workspace: Workspace,
     event: &'a JiraEvent,
-    /// Whether an earlier try may have written something.
+    /// Whether an earlier attempt may have written something.
     again: bool,
 }
 
-/// Who asks: in Jira, and here.
+/// The author of the request: the Jira account and the user of this server.
 struct Requester<'a> {
     person: &'a JiraPerson,
     link: &'a JiraUser,
     user: &'a User,
 }
 
-/// The issue as it is now.
+/// The issue as Jira returns it now.
 struct ResolvedIssue {
     at: TrackerRef,
     remote: RemoteIssue,
 }
 
-/// What is wanted, before it is known where.
+/// The request, before its repository is known.
 struct Request {
     command: Command,
     kind: TriggerKind,
-    /// What the person said, as it was said.
+    /// The text of the comment.
     text_after: Option<String>,
 }
 
 impl Engine {
-    /// Sees to the oldest due event of Jira, if there is one. Events of one issue are seen to one after the other.
+    /// Processes the oldest due Jira event, if there is one. Events of one issue are processed in order.
     ///
     /// # Errors
-    /// [`StoreError`]. A site that fails is no error here: it is tried again later.
+    /// [`StoreError`]. A failing site is no error here: the event is retried later.
     pub async fn process_next_jira_event(&self) -> Result<Option<JiraEventId>, StoreError> {
         let Some(jira) = &self.ports.jira else { return Ok(None) };
         let now = self.ports.clock.now();
@@ -94,7 +95,7 @@ impl Engine {
             });
         let outcome = match processed {
             Ok(()) => EffectOutcome::Done,
-            // The hold runs out and somebody tries again.
+            // The lease expires and the event is retried.
             Err(JiraError::Store(error)) => return Err(error),
             Err(JiraError::Site(error)) => self.later(&claimed, &error),
         };
@@ -109,10 +110,10 @@ impl Engine {
         let (site, issue) = (&site_event.issue.site, &site_event.issue.key);
         if let Some((at, outcome)) = self.schedule_retry(error, attempt, MAX_ATTEMPTS, claimed.event.id.as_uuid(), true)
         {
-            tracing::warn!(site, issue, attempt, retry_at = %at, error = %detail, "what Jira told is tried again later");
+            tracing::warn!(site, issue, attempt, retry_at = %at, error = %detail, "failed to process a Jira event; retrying");
             return outcome;
         }
-        tracing::error!(site, issue, attempt, error = %detail, "what Jira told is given up");
+        tracing::error!(site, issue, attempt, error = %detail, "giving up on a Jira event");
         EffectOutcome::Dead { error: detail }
     }
 
@@ -131,7 +132,7 @@ impl Engine {
             tracing::warn!(
                 site = context.workspace.name,
                 account = person.account,
-                "a person of Jira is not linked here"
+                "no user is linked to the Jira account"
             );
             let public_url = self.settings.public_url.as_deref();
             let text = messages::not_linked(app_name, person, &context.workspace.name, public_url);
@@ -155,7 +156,7 @@ impl Engine {
         self.answer(&context, request, &requester, ResolvedIssue { at, remote }).await
     }
 
-    /// Who we are there. Asked once for each site.
+    /// Returns the account of this server on the site, which is requested once per site.
     async fn own_account(&self, context: &EventContext<'_>) -> Result<String, JiraError> {
         if let Some(own) = &context.workspace.own_account {
             return Ok(own.clone());
@@ -165,7 +166,7 @@ impl Engine {
         Ok(own)
     }
 
-    /// What was asked for; none when the event says nothing to us.
+    /// Returns the request of the event, or `None` if it is not addressed to this server.
     fn request(&self, context: &EventContext<'_>, own: &str) -> Option<Request> {
         match &context.event.event.kind {
             SiteEventKind::Labeled { .. } => Some(Request {
@@ -186,7 +187,7 @@ impl Engine {
         }
     }
 
-    /// A job, or the question where the code is.
+    /// Starts a job, or asks for the repository.
     async fn answer(
         &self,
         context: &EventContext<'_>,
@@ -199,7 +200,7 @@ impl Engine {
         let (platform, repo) = match self.resolve_repository(context, &on, &found).await? {
             RepositoryResolution::Found(platform, repo) => (platform, repo),
             RepositoryResolution::NotRegistered(name) => {
-                // Whoever neither asked nor was asked only talks.
+                // A comment without a mention is no request, unless it answers a question.
                 let is_asked = known.is_some_and(|conversation| conversation.asked.is_some());
                 if request.is_none() && !is_asked {
                     return Ok(());
@@ -214,8 +215,8 @@ impl Engine {
         let key = found.at.key.clone();
         let source = IssueRef::tracked(platform.clone(), repo.clone(), found.at.clone());
         let is_continuation = known.is_some_and(|known| known.repository.is_some()) && self.has_job(&source).await?;
-        // Before the job, so that its first comment is part of it. What was asked stays until the job is there: another try
-        // must find what this one found.
+        // Written before the job, so that its first comment belongs to the conversation. The question is kept until the
+        // job exists, so that another attempt finds the same.
         let begun = self.conversation(context, known, requester, &found.at);
         let begun = Conversation { repository: Some((platform, repo)), ..begun };
         context.jira.inbox.store_conversation(&begun).await?;
@@ -285,7 +286,7 @@ impl Engine {
         .clean()
     }
 
-    /// Asks for the repository, once; from then on any comment may be the answer.
+    /// Asks for the repository once; from then on any comment may be the answer.
     async fn ask(
         &self,
         context: &EventContext<'_>,
@@ -337,7 +338,7 @@ impl Engine {
         Conversation { issue_key: at.key.clone(), updated_at: now, ..known }
     }
 
-    /// The same where somebody has asked for something; whoever only talks is left alone.
+    /// Does the same if the event is a request; other comments get no reply.
     async fn reply_to_requester(
         &self,
         context: &EventContext<'_>,
@@ -348,7 +349,7 @@ impl Engine {
         if request.is_some() { self.comment(context, what, text).await } else { Ok(()) }
     }
 
-    /// Writes a comment about an event, unless an earlier try has.
+    /// Writes a comment about an event, unless an earlier attempt wrote it.
     async fn comment(&self, context: &EventContext<'_>, what: &str, text: &str) -> Result<(), JiraError> {
         let at = &context.event.event.issue;
         let subject = format!("jira {} {what}", context.event.id);
@@ -358,7 +359,7 @@ impl Engine {
                 return Ok(());
             }
         } else if !self.rate_limiters.try_acquire_comment(&format!("{} {}", at.site, at.id), self.ports.clock.now()) {
-            tracing::warn!(issue = at.key, what, "too many comments on one issue: this one is left out");
+            tracing::warn!(issue = at.key, what, "too many comments on one issue; skipping this one");
             return Ok(());
         }
         let text = format!("{}\n\n{}", self.ports.tools.redactor().redact(text), self.marker.mark(&subject));
@@ -366,9 +367,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Where the code is: what the comment names; where the issue was worked on before; what its text names; what its
-    /// project is mapped to; the only repository there is; the one whose name the text has. Of several, those that can be
-    /// read.
+    /// Resolves the repository of an issue, in this order: named in the comment; used by an earlier job; named in the
+    /// issue's text; mapped to the project; the only repository; the one whose short name is in the text. Of several
+    /// candidates, those count that can be read.
     async fn resolve_repository(
         &self,
         context: &EventContext<'_>,
@@ -411,7 +412,7 @@ impl Engine {
         Ok(RepositoryResolution::Unknown(known.iter().map(|repository| repository.name.to_string()).collect()))
     }
 
-    /// The one of the candidates that the forge shows us; none when there is none, or more than one.
+    /// Returns the one candidate that the forge lets this server read; `None` if there is none or more than one.
     async fn readable(&self, candidates: &[&RegisteredRepository]) -> Result<Option<RepositoryResolution>, JiraError> {
         let mut found = Vec::new();
         for candidate in candidates.iter().take(8) {
@@ -419,7 +420,9 @@ impl Engine {
             match forge.repository(&candidate.name).await {
                 Ok(_) => found.push(*candidate),
                 Err(error) if matches!(error.fault(), Fault::Retry { .. }) => return Err(error.into()),
-                Err(error) => tracing::info!(repository = %candidate.name, %error, "a candidate cannot be read"),
+                Err(error) => {
+                    tracing::info!(repository = %candidate.name, %error, "failed to read a candidate repository");
+                }
             }
         }
         Ok(match found.as_slice() {
@@ -429,26 +432,26 @@ impl Engine {
     }
 }
 
-/// What is asked now. With the answer to our question goes what was asked for before it.
+/// Returns the current request. The answer to a question continues the request before it.
 fn continued(known: Option<&Conversation>, request: Option<Request>) -> Option<Request> {
     let Some(asked) = known.and_then(|conversation| conversation.asked.clone()) else { return request };
     let text_after = match request {
         None => None,
         Some(Request { command: Command::Fix { .. } | Command::Restart { .. }, text_after, .. }) => text_after,
-        // `status` and its like are what they say.
+        // Commands such as `status` do not continue an earlier request.
         other => return other,
     };
     let text_after = together(asked.instructions, text_after);
     Some(Request { command: Command::Fix { instructions: text_after.clone() }, kind: TriggerKind::Mention, text_after })
 }
 
-/// What was said first, and what came to it.
+/// Joins the first message and the additions to it.
 fn together(first: Option<String>, then: Option<String>) -> Option<String> {
     let all: Vec<String> = first.into_iter().chain(then).collect();
     (!all.is_empty()).then(|| all.join("\n\n").chars().take(MAX_INSTRUCTIONS).collect())
 }
 
-/// A repository that was found out before, if jobs may still run for it.
+/// Returns the repository that was resolved before, if jobs may still run for it.
 fn still_known(known: &[RegisteredRepository], platform: PlatformId, repo: RepoName) -> RepositoryResolution {
     if known.iter().any(|known| known.platform == platform && known.name == repo) {
         RepositoryResolution::Found(platform, repo)
@@ -457,12 +460,12 @@ fn still_known(known: &[RegisteredRepository], platform: PlatformId, repo: RepoN
     }
 }
 
-/// Where the code of an issue is.
+/// The result of resolving the repository of an issue.
 enum RepositoryResolution {
     Found(PlatformId, RepoName),
-    /// The comment names one that is not known here.
+    /// The comment names a repository that this server does not have.
     NotRegistered(String),
-    /// Nobody knows; these could be named.
+    /// The repository is unknown; these are the options for the question.
     Unknown(Vec<String>),
 }
 
@@ -481,7 +484,7 @@ fn record(event: &JiraEvent) -> DeliveryRecord {
 fn log(answer: &IntakeOutcome, key: &str) {
     match answer {
         IntakeOutcome::Ignored { reason, .. } | IntakeOutcome::Forbidden { reason } => {
-            tracing::info!(issue = key, reason, "what Jira told comes to nothing");
+            tracing::info!(issue = key, reason, "ignored a Jira event");
         }
         IntakeOutcome::Accepted { .. } | IntakeOutcome::Answered { .. } => {}
     }

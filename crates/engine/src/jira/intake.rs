@@ -1,4 +1,4 @@
-//! The door for deliveries of Jira. The order of the checks is that of `docs/jira.md#how-it-is-kept`.
+//! Intake of Jira deliveries. The order of the checks is that of `docs/jira.md#how-it-is-kept`.
 
 use jiff::{SignedDuration, Timestamp};
 use patchwright_core::jira::{JiraEvent, SiteEvent, SiteEventKind};
@@ -12,31 +12,32 @@ use super::JiraPorts;
 use crate::Engine;
 use crate::intake::IntakeError;
 
-/// How long a signature, and an issue's change in one millisecond, are known (`docs/requirements.md#jira`).
+/// How long the deduplication keys of signatures and of changes (issue and millisecond) are kept
+/// (`docs/requirements.md#jira`).
 const SIGNATURE_DEDUPLICATION: SignedDuration = SignedDuration::from_secs(300);
 const CHANGE_DEDUPLICATION: SignedDuration = SignedDuration::from_secs(60);
-/// How long a comment or a label is known, whatever delivery tells it: Jira goes on trying for more than an hour, and
-/// people send again by hand for days.
+/// How long the deduplication keys of comments and labels are kept, whatever delivery has them: Jira retries for more
+/// than an hour, and administrators resend by hand for days.
 const IDENTITY_DEDUPLICATION: SignedDuration = SignedDuration::from_hours(31 * 24);
-/// What is older is not done any more.
+/// Older events are ignored.
 const MAX_EVENT_AGE: SignedDuration = SignedDuration::from_hours(24);
 
-/// What a delivery of Jira is answered with.
+/// The outcome of a Jira delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JiraIntakeOutcome {
-    /// It asks something of us, is kept, and will be seen to.
+    /// The event is a request; it is stored and will be processed.
     Accepted {
-        /// Ours.
+        /// The id of the stored event.
         event_id: JiraEventId,
     },
-    /// It starts nothing.
+    /// The delivery starts nothing.
     Ignored {
-        /// Why.
+        /// The reason, for the response.
         reason: String,
     },
-    /// The site is switched off; the issue will say so.
+    /// The site is deactivated; a comment on the issue says so.
     Forbidden {
-        /// Why.
+        /// The reason, for the response.
         reason: String,
     },
 }
@@ -50,11 +51,11 @@ impl Engine {
         self.ports.jira.as_ref().ok_or(IntakeError::UnknownPlatform(JIRA))
     }
 
-    /// Takes a delivery of Jira.
+    /// Accepts a delivery of Jira.
     ///
     /// # Errors
-    /// [`IntakeError`]; after one, nothing is kept. Whatever is wrong before the signature is right is a
-    /// [`SignatureError`]: nobody learns which sites are known here.
+    /// [`IntakeError`]; nothing is stored in this case. Every error before the signature is verified is a
+    /// [`SignatureError`], so that unauthenticated senders do not learn which sites are configured.
     pub async fn receive_jira(
         &self,
         headers: &(dyn Headers + Sync),
@@ -63,19 +64,19 @@ impl Engine {
         let jira = self.jira()?;
         let name = jira.decoder.signature_header();
         if headers.get(name).is_none() {
-            tracing::warn!("a delivery of Jira carries no signature");
+            tracing::warn!("rejected a Jira delivery without a signature");
             return Err(SignatureError::Missing.into());
         }
         let site = jira.decoder.site(body).map_err(|error| {
-            tracing::warn!(%error, "a delivery of Jira does not say which site it is of");
+            tracing::warn!(%error, "rejected a Jira delivery that does not name its site");
             SignatureError::Wrong
         })?;
         let Some((workspace, secrets)) = jira.workspaces.open_workspace(&site).await? else {
-            tracing::warn!(site, "a delivery came from a Jira site that is not linked here");
+            tracing::warn!(site, "rejected a delivery of an unknown Jira site");
             return Err(SignatureError::Wrong.into());
         };
         SigningKeys::new(&secrets.webhook).verify(headers, name, body).inspect_err(|error| {
-            tracing::error!(site, %error, "a delivery of Jira is not signed with the site's secret");
+            tracing::error!(site, %error, "rejected a Jira delivery with an invalid signature");
         })?;
         let delivery = jira.decoder.decode(headers, body, &site, workspace.own_account.as_deref())?;
         let site_event = match delivery.event {
@@ -87,7 +88,7 @@ impl Engine {
             return Ok(ignored("it happened more than a day ago"));
         }
         if !self.is_for_us(jira, &workspace, &site_event).await? {
-            return Ok(ignored("it asks nothing of us"));
+            return Ok(ignored("it is not a request to the app"));
         }
         let signature = headers.get(name).unwrap_or_default().to_ascii_lowercase();
         let names = names(&workspace, &site_event, &signature, now);
@@ -103,20 +104,16 @@ impl Engine {
         }
         self.wake();
         if workspace.status == LinkStatus::Inactive {
-            tracing::warn!(
-                site,
-                issue = event.event.issue.key,
-                "a delivery came from a Jira site that is switched off"
-            );
+            tracing::warn!(site, issue = event.event.issue.key, "rejected a delivery of a deactivated Jira site");
             return Ok(JiraIntakeOutcome::Forbidden {
-                reason: format!("the site {site} is switched off on this server"),
+                reason: format!("the site {site} is deactivated on this server"),
             });
         }
-        tracing::info!(site, issue = event.event.issue.key, event_id = %event.id, "a delivery of Jira was accepted");
+        tracing::info!(site, issue = event.event.issue.key, event_id = %event.id, "accepted a Jira delivery");
         Ok(JiraIntakeOutcome::Accepted { event_id: event.id })
     }
 
-    /// Whether it is worth to be looked at closely.
+    /// Returns whether the event may be a request.
     async fn is_for_us(
         &self,
         jira: &JiraPorts,
@@ -130,7 +127,7 @@ impl Engine {
             SiteEventKind::Commented { body, mentions, .. } => {
                 let picked = match &workspace.own_account {
                     Some(own) => mentions.contains(own),
-                    // Who we are there is found out behind the door.
+                    // The account of this server on the site is found out during processing.
                     None => !mentions.is_empty(),
                 };
                 if picked || find_request(body, &self.settings.app_name).is_some() {
@@ -141,7 +138,7 @@ impl Engine {
         }
     }
 
-    /// Whether somebody was asked for the repository of the issue: then any comment may be the answer.
+    /// Returns whether a question about the issue's repository is open: then any comment may be the answer.
     async fn awaits_answer(&self, jira: &JiraPorts, workspace: WorkspaceId, issue: &str) -> Result<bool, IntakeError> {
         let conversations = jira.inbox.conversations_on(workspace, issue).await?;
         Ok(conversations.iter().any(|conversation| conversation.asked.is_some()))
@@ -153,7 +150,7 @@ fn is_stale(site_event: &SiteEvent, now: Timestamp) -> bool {
     at.is_some_and(|at| now.duration_since(at) > MAX_EVENT_AGE)
 }
 
-/// By what it is known again: the two keys of `docs/requirements.md#jira`, and what was done.
+/// Returns the deduplication keys of an event: the two of `docs/requirements.md#jira`, and one for the action.
 fn names(workspace: &Workspace, site_event: &SiteEvent, signature: &str, now: Timestamp) -> Vec<(String, Timestamp)> {
     let until = |time: SignedDuration| now.saturating_add(time).unwrap_or(now);
     let (site, issue) = (&workspace.name, &site_event.issue.id);

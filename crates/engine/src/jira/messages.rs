@@ -1,31 +1,33 @@
-//! What people read in Jira before there is a job.
+//! Comments in Jira before a job exists.
 
 use patchwright_core::jira::JiraPerson;
 
 use patchwright_core::outgoing_text::neutralise_line;
 
-/// The site is switched off.
+/// The comment for a deactivated site.
 pub(super) fn inactive(app_name: &str) -> String {
-    format!("**{app_name}** is switched off for this site; an administrator of it can switch it on again.\n")
+    format!("**{app_name}** is deactivated for this site; an administrator of the server can activate it again.\n")
 }
 
-/// The person has not linked their account.
+/// The comment for an author who has not linked their account.
 pub(super) fn not_linked(app_name: &str, person: &JiraPerson, site: &str, public_url: Option<&str>) -> String {
     let who = neutralise_line(&person.display_name, 80);
     let how = match public_url {
         Some(url) => format!("{}/api/v1/jira/link?workspace={site}", url.trim_end_matches('/')),
         None => "the settings of this server".to_owned(),
     };
-    format!("{who}, **{app_name}** does not know you yet. Link your Atlassian account once, then ask again: {how}\n")
+    format!(
+        "{who}, **{app_name}** does not know your account yet. Link your Atlassian account, then repeat your request: {how}\n"
+    )
 }
 
-/// The person may not come in.
+/// The comment for an author without access.
 pub(super) fn deactivated(app_name: &str, person: &JiraPerson) -> String {
     let who = neutralise_line(&person.display_name, 80);
-    format!("{who}, you may not start **{app_name}**; ask an administrator of the server.\n")
+    format!("{who}, you do not have permission to start **{app_name}**; ask an administrator of the server.\n")
 }
 
-/// The issue cannot be read.
+/// The comment for an issue that cannot be read.
 pub(super) fn unreadable(key: &str, why: &str) -> String {
     format!(
         "The details of {key} cannot be read ({}); check that the service account may see it.\n",
@@ -33,13 +35,13 @@ pub(super) fn unreadable(key: &str, why: &str) -> String {
     )
 }
 
-/// Where is the code?
+/// The question for the repository.
 pub(super) fn which_repository(app_name: &str, known: &[String]) -> String {
     let mut out = format!(
-        "In which repository is the code of this issue? Comment its name (`owner/name`), and **{app_name}** begins.\n"
+        "Which repository contains the code of this issue? Reply with its name (`owner/name`) and **{app_name}** will start.\n"
     );
     if !known.is_empty() {
-        out.push_str("\nThese are known here:\n\n");
+        out.push_str("\nAvailable repositories:\n\n");
         known.iter().take(10).for_each(|name| out.push_str(&format!("- `{name}`\n")));
     }
     if known.len() > 10 {
@@ -48,16 +50,16 @@ pub(super) fn which_repository(app_name: &str, known: &[String]) -> String {
     out
 }
 
-/// The repository that was named is not known.
+/// The comment for an unknown repository.
 pub(super) fn unknown_repository(name: &str) -> String {
     format!(
-        "The repository `{}` is not known here, or the server may not read it. An administrator adds repositories; then \
-         name it again.\n",
+        "The repository `{}` is not available on this server, or the server may not read it. An administrator can add \
+         repositories; then name it again.\n",
         name.replace('`', "'")
     )
 }
 
-/// Something else.
+/// The comment for any other error.
 pub(super) fn start_failed(app_name: &str, why: &str) -> String {
-    format!("**{app_name}** could not begin: {}. Try again later.\n", neutralise_line(why, 300))
+    format!("**{app_name}** could not start: {}. Try again later.\n", neutralise_line(why, 300))
 }

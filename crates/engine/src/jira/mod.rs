@@ -1,8 +1,7 @@
 //! Jira Cloud: from a signed delivery to a job on a forge (`docs/requirements.md#jira`).
 //!
-//! The door acknowledges what asks something of us once it is kept. What takes time — who it is, what the issue says,
-//! where its code is — is found out behind it, as often as it takes. From the job on Jira is a tracker
-//! like any other.
+//! The webhook endpoint acknowledges a request once it is stored. What takes time (resolving the requester, the issue
+//! and the repository) is processed afterwards, with retries. From the job on, Jira is a tracker like any other.
 
 mod inbox;
 mod intake;
@@ -19,24 +18,24 @@ use patchwright_core::repositories::Repositories;
 pub use intake::JiraIntakeOutcome;
 pub use templates::{Context, TemplateError, Templates};
 
-/// Everything that Jira takes beside the other ports.
+/// The ports that Jira needs in addition to the others.
 #[derive(Clone)]
 pub struct JiraPorts {
-    /// The sites.
+    /// The store of Jira sites.
     pub workspaces: Arc<dyn Workspaces>,
-    /// Who is who.
+    /// The links between Jira accounts and users.
     pub users: Arc<dyn JiraUsers>,
-    /// What sites tell, and the conversations.
+    /// The store of received events and conversations.
     pub inbox: Arc<dyn JiraInbox>,
-    /// Asks sites.
+    /// The client of Jira's API.
     pub sites: Arc<dyn JiraSites>,
-    /// Reads deliveries.
+    /// The decoder of deliveries.
     pub decoder: Arc<dyn JiraDecoder>,
-    /// The people of this server.
+    /// The users of this server.
     pub accounts: Arc<dyn Accounts>,
     /// The repositories of this server.
     pub repositories: Arc<dyn Repositories>,
-    /// What jobs are told.
+    /// The templates of the instructions for jobs.
     pub templates: Arc<Templates>,
 }
 

@@ -1,20 +1,20 @@
-//! Where the code of an issue is, as far as words tell.
+//! Finds the names of repositories in texts.
 
 use std::collections::BTreeSet;
 
 use patchwright_core::repositories::RegisteredRepository;
 use patchwright_domain::RepoName;
 
-/// What a text says about repositories.
+/// The repositories that a text names.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Named<'a> {
-    /// Those of ours that it names in full.
+    /// Repositories of this server that are named in full.
     pub(super) known: Vec<&'a RegisteredRepository>,
-    /// Addresses of others.
+    /// URLs of other repositories.
     pub(super) others: Vec<String>,
 }
 
-/// The repositories that a text names as `owner/name` or by their address.
+/// Returns the repositories that a text names as `owner/name` or by their URL.
 pub(super) fn named<'a>(text: &str, known: &'a [RegisteredRepository]) -> Named<'a> {
     let mut found = Named::default();
     for word in words(text) {
@@ -24,7 +24,7 @@ pub(super) fn named<'a>(text: &str, known: &'a [RegisteredRepository]) -> Named<
         };
         let Ok(name) = name.parse::<RepoName>() else { continue };
         let same = |repository: &&RegisteredRepository| is_same(&repository.name, &name);
-        // `src/lib` and `and/or` look like names and mean no repository.
+        // `src/lib` and `and/or` look like names but are no repositories.
         let Some(repository) = known.iter().find(same) else {
             found.others.extend(is_address.then(|| name.to_string()));
             continue;
@@ -36,7 +36,7 @@ pub(super) fn named<'a>(text: &str, known: &'a [RegisteredRepository]) -> Named<
     found
 }
 
-/// The repositories whose own name stands in a text as a word.
+/// Returns the repositories whose short name is a word of the text.
 pub(super) fn hinted<'a>(text: &str, known: &'a [RegisteredRepository]) -> Vec<&'a RegisteredRepository> {
     let words: BTreeSet<String> = words(text).map(str::to_lowercase).collect();
     let own_name = |repository: &&RegisteredRepository| words.contains(&repository.name.name().to_lowercase());
@@ -47,7 +47,7 @@ fn is_same(one: &RepoName, other: &RepoName) -> bool {
     one.to_string().eq_ignore_ascii_case(&other.to_string())
 }
 
-/// The words of a text, as they may be part of names and addresses.
+/// Splits a text into words that may be names or URLs.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':' | '@' | '#' | '?' | '=');
     text.split(move |c| !part(c))
@@ -55,7 +55,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-/// `owner/name` of `https://host/owner/name/…` and `git@host:owner/name.git`.
+/// Returns `owner/name` of `https://host/owner/name/…` and `git@host:owner/name.git`.
 fn address(word: &str) -> Option<String> {
     let path = match word.split_once("://") {
         Some(("http" | "https" | "ssh" | "git", rest)) => rest.split_once('/')?.1,

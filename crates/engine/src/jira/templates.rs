@@ -1,18 +1,18 @@
-//! What a job is told beside the issue itself: templates that an operator may write anew.
+//! Templates of the instructions that a job gets in addition to the issue; operators can replace them.
 
 use std::collections::BTreeMap;
 
 use minijinja::{Environment, UndefinedBehavior, Value};
 use patchwright_domain::trigger::MAX_INSTRUCTIONS;
 
-/// How much one rendering may compute.
+/// The fuel of one rendering: how many instructions it may execute.
 const FUEL: u64 = 50_000;
 
-/// What the first job of a conversation is told beside the message.
+/// The instructions of the first job of a conversation, in addition to the message.
 const INSTRUCTIONS: &str = "instructions";
 /// The message of the first job.
 const NEW: &str = "new_conversation";
-/// The message of a job that goes on with a conversation.
+/// The message of a job that continues a conversation.
 const EXISTING: &str = "existing_conversation";
 
 const BUILTIN: [(&str, &str); 3] = [
@@ -21,24 +21,24 @@ const BUILTIN: [(&str, &str); 3] = [
     (EXISTING, include_str!("templates/existing_conversation.j2")),
 ];
 
-/// What a template can name. Everything is there always; what is not known is empty.
+/// The variables of a template. All are always defined; unknown ones are empty.
 #[derive(Debug, Clone, Default)]
 pub struct Context {
-    /// Such as `PROJ-12`.
+    /// The issue's key, such as `PROJ-12`.
     pub issue_key: String,
-    /// The issue's page.
+    /// The URL of the issue.
     pub issue_url: String,
-    /// One line.
+    /// The issue's title, one line.
     pub issue_title: String,
-    /// Markdown.
+    /// The issue's description, as Markdown.
     pub issue_description: String,
-    /// What was said to us, Markdown; empty when only a label was added.
+    /// The comment that made the request, as Markdown; empty if a label was added.
     pub user_message: String,
-    /// Who said it, as Jira shows them.
+    /// The display name of its author in Jira.
     pub display_name: String,
-    /// `owner/name`
+    /// The repository, `owner/name`.
     pub repository: String,
-    /// The name that people mention.
+    /// The name that users mention.
     pub app_name: String,
 }
 
@@ -57,13 +57,13 @@ impl Context {
     }
 }
 
-/// A template cannot be used.
+/// A template is invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("the template `{name}` cannot be used: {detail}")]
 pub struct TemplateError {
-    /// Which.
+    /// The template's name.
     pub name: String,
-    /// What is wrong, and in which line.
+    /// The error and its line.
     pub detail: String,
 }
 
@@ -76,7 +76,7 @@ pub struct Templates {
 
 fn environment(sources: BTreeMap<String, String>) -> Result<Environment<'static>, TemplateError> {
     let mut environment = Environment::new();
-    // A name that is not there is a mistake of the template, and not nothing.
+    // An unknown name is an error in the template and does not render as empty.
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
     for (name, source) in sources {
@@ -87,26 +87,26 @@ fn environment(sources: BTreeMap<String, String>) -> Result<Environment<'static>
 }
 
 impl Templates {
-    /// The names of the templates that may be written anew.
+    /// Returns the names of the templates that can be replaced.
     pub fn names() -> impl Iterator<Item = &'static str> {
         BUILTIN.iter().map(|(name, _)| *name)
     }
 
-    /// The templates of this program, with others in the place of those that are named.
+    /// Returns the built-in templates with those in `own` in place of the ones of the same name.
     ///
     /// # Errors
-    /// [`TemplateError`] when one has a name that is none, cannot be read, or cannot be rendered.
+    /// [`TemplateError`] when one has an unknown name, cannot be parsed, or cannot be rendered.
     pub fn with(own: BTreeMap<String, String>) -> Result<Self, TemplateError> {
         if let Some(name) = own.keys().find(|name| !Self::names().any(|known| known == *name)) {
             let known = Self::names().collect::<Vec<_>>().join(", ");
-            return Err(TemplateError { name: name.clone(), detail: format!("there are {known} only") });
+            return Err(TemplateError { name: name.clone(), detail: format!("the templates are {known}") });
         }
         let builtin: BTreeMap<String, String> =
             BUILTIN.iter().map(|(name, source)| ((*name).to_owned(), (*source).to_owned())).collect();
         let mut all = builtin.clone();
         all.extend(own);
         let templates = Self { own: environment(all)?, builtin: environment(builtin)? };
-        // With something and with nothing said, so that both ways through are tried before anybody waits for it.
+        // Rendered with and without a message, so that both branches are checked at startup.
         for user_message in ["please", ""] {
             let context = Context { user_message: user_message.to_owned(), ..Context::default() };
             for name in Self::names() {
@@ -117,26 +117,27 @@ impl Templates {
         Ok(templates)
     }
 
-    /// What the first job of a conversation is told.
+    /// Renders the instructions of the first job of a conversation.
     pub(crate) fn first(&self, context: &Context) -> String {
         let parts = [self.render(INSTRUCTIONS, context), self.render(NEW, context)];
         let parts: Vec<&str> = parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty()).collect();
         limited(&parts.join("\n\n"))
     }
 
-    /// What a job is told that goes on with a conversation.
+    /// Renders the instructions of a job that continues a conversation.
     pub(crate) fn next(&self, context: &Context) -> String {
         limited(self.render(EXISTING, context).trim())
     }
 
-    /// One that fails with these words takes the program's own in its place: a job must not fail at it.
+    /// Falls back to the built-in template if the custom one fails with this context: a job must not fail because of
+    /// it.
     fn render(&self, name: &str, context: &Context) -> String {
         let own = self.own.get_template(name).and_then(|template| template.render(context.values()));
         own.unwrap_or_else(|error| {
             tracing::error!(
                 template = name,
                 error = format!("{error:#}"),
-                "the template fails; the built-in one is used"
+                "failed to render the template; using the built-in one"
             );
             let builtin = self.builtin.get_template(name).and_then(|template| template.render(context.values()));
             builtin.unwrap_or_else(|_| context.user_message.clone())
@@ -181,7 +182,7 @@ mod tests {
         for (name, source, word) in [
             ("instructions", "{{ nobody_knows }}", "undefined"),
             ("instructions", "{% if %}", "syntax"),
-            ("other", "x", "only"),
+            ("other", "x", "the templates are"),
             ("instructions", "{% for i in range(10000) %}{% for j in range(10000) %}x{% endfor %}{% endfor %}", "fuel"),
             ("instructions", "{% include '/etc/passwd' %}", "include"),
         ] {

@@ -26,9 +26,9 @@ const MAX_LAG: usize = 1024;
 /// A job has changed.
 #[derive(Debug, Clone)]
 pub struct JobChange {
-    /// The time of the change in microseconds; it serves as the event's id.
+    /// The time of the change in microseconds, which is also the event's id.
     pub at: i64,
-    /// The job as it stands now.
+    /// The current state of the job.
     pub job: Arc<JobSummary>,
 }
 
@@ -96,7 +96,8 @@ impl Changes {
                 return Ok(from);
             }
             if is_one_instant {
-                // More than a page within one microsecond: skipping the rest is better than reading it for ever.
+                // More than a page within one microsecond: skipping the rest is better than reading the same page
+                // forever.
                 from += 1;
             }
         }

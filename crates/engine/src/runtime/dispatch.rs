@@ -1,4 +1,4 @@
-//! Dispatching jobs to nodes: those in pull mode find what was assigned to them, those in push mode are sent it.
+//! Dispatch of jobs to nodes: nodes in pull mode poll for their tasks, nodes in push mode are sent them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::{Dispatched, Engine};
 
-/// How long a node that did not take a task is passed over.
+/// How long a node that rejected a task is skipped.
 const NODE_COOLDOWN: Duration = Duration::from_secs(30);
 
 /// Dispatches jobs to nodes.
@@ -25,7 +25,7 @@ pub(super) struct Dispatcher {
     queries: Arc<dyn Queries>,
     client: Arc<dyn NodeClient>,
     public_url: String,
-    /// Nodes that did not take a task, and when.
+    /// The nodes that rejected a task, with the time.
     cooling_down: Mutex<HashMap<NodeId, Instant>>,
 }
 
@@ -40,7 +40,7 @@ impl Dispatcher {
         Self { engine, queries, client, public_url, cooling_down: Mutex::default() }
     }
 
-    /// Dispatches one job to one node; `false` when there is none for any.
+    /// Dispatches one job to one node; returns `false` if no job fits any node.
     pub(super) async fn dispatch_next(&self) -> Result<bool, StoreError> {
         let skip = self.nodes_to_skip().await;
         let Some(dispatched) = self.engine.dispatch_next(&skip).await? else { return Ok(false) };
@@ -56,7 +56,7 @@ impl Dispatcher {
         cooling_down.keys().copied().collect()
     }
 
-    /// Sends a task to a node. A node that does not take it is passed over for a while, and the job goes to another.
+    /// Sends a task to a node. If the node rejects it, the node is skipped for a while and the job goes to another.
     async fn push(&self, url: &str, dispatched: Dispatched) {
         let (task_id, node) = (dispatched.task.id, dispatched.node.id);
         let reason = match self.try_push(url, &dispatched).await {
@@ -64,7 +64,7 @@ impl Dispatcher {
             Ok(outcome) => format!("{outcome:?}"),
             Err(reason) => reason,
         };
-        tracing::warn!(%task_id, node = %dispatched.node.name, reason, "the node does not take the task");
+        tracing::warn!(%task_id, node = %dispatched.node.name, reason, "the node rejected the task");
         self.cooling_down.lock().await.insert(node, Instant::now());
         match self.engine.task_session(dispatched.task).end(TaskOutcome::Released).await {
             Ok(()) | Err(TaskSessionError::LeaseLost) => {}
@@ -101,15 +101,15 @@ impl Dispatcher {
         })
     }
 
-    /// Tells nodes in push mode to stop the jobs that people stop. A node that is not reached learns of it when it renews
-    /// its lease, as do the nodes of jobs that were missed here.
+    /// Sends cancellations of jobs to nodes in push mode. A node that cannot be reached finds out when it renews its
+    /// lease, as do the nodes of jobs that this loop missed.
     pub(super) async fn cancel_stopped_tasks(&self) {
         let mut stopped = self.engine.stopped();
         loop {
             match stopped.recv().await {
                 Ok(job) => {
                     if let Err(reason) = self.cancel_task_of(job).await {
-                        tracing::debug!(job_id = %job, reason, "failed to tell the node that the job was stopped");
+                        tracing::debug!(job_id = %job, reason, "failed to notify the node of the cancelled job");
                     }
                 }
                 Err(RecvError::Lagged(_)) => {}
@@ -128,7 +128,7 @@ impl Dispatcher {
         let Some(node) = found.map(|candidate| candidate.node) else { return Ok(()) };
         let NodeMode::Push(url) = &node.mode else { return Ok(()) };
         if self.client.cancel_task(node.id, url, task.id).await.map_err(|error| error.to_string())? {
-            tracing::info!(task_id = %task.id, node = %node.name, "the node was told to stop the task");
+            tracing::info!(task_id = %task.id, node = %node.name, "sent the cancellation of the task to the node");
         }
         Ok(())
     }

@@ -79,7 +79,8 @@ impl Loops {
         self.tasks.spawn(async move { run_loop(&engine, &stop, next).await });
     }
 
-    /// Takes no new work, lets what runs finish within `grace`, then releases it. Returns when every loop has ended.
+    /// Stops claiming work, lets running jobs finish within `grace`, then releases them to the queue. Returns when
+    /// every loop has ended.
     pub(super) async fn stop(mut self, grace: Duration) {
         self.stop.cancel();
         let finished = tokio::time::timeout(grace, async { while self.tasks.join_next().await.is_some() {} }).await;
@@ -116,8 +117,8 @@ async fn run_loop(engine: &Engine, stop: &CancellationToken, next: NextUnit) {
     }
 }
 
-/// Returns the time until something becomes due by itself, such as a postponed job. What was due at `before` and was not
-/// taken waits for something else.
+/// Returns the time until something becomes due, such as a postponed job. Work that was due at `before` and was not
+/// claimed waits for another event.
 async fn time_until_due(engine: &Engine, before: jiff::Timestamp) -> Duration {
     match engine.ports.store.next_due(before).await {
         Ok(Some(at)) => {

@@ -1,5 +1,5 @@
-//! Work beside the jobs: wake-ups of other replicas, retention, warnings about credentials that end, and the recovery of
-//! missed events.
+//! Work beside the jobs: wake-ups of other replicas, retention, warnings about expiring credentials, and the recovery
+//! of missed events.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,15 +24,16 @@ use crate::clock::SteadyClock;
 const RETENTION_INTERVAL: Duration = Duration::from_secs(3600);
 /// How long idempotency keys are stored.
 const IDEMPOTENCY_RETENTION: SignedDuration = SignedDuration::from_hours(24);
-/// How often the clock of leases is synchronised with the database's.
+/// How often the clock of leases is synchronized with the database's.
 const CLOCK_SYNC_INTERVAL: Duration = Duration::from_secs(60);
-/// How often credentials that end soon are logged.
+/// How often expiring credentials are logged.
 const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 /// How often failed deliveries are requested again.
 const REDELIVERY_INTERVAL: Duration = Duration::from_secs(600);
 /// How old a failed delivery may be; GitHub redelivers nothing older.
 const MAX_REDELIVERY_AGE: SignedDuration = SignedDuration::from_hours(72);
-/// How far back the first poll goes: as long as a server may be down over a weekend. Known comments are recognised.
+/// How far back the first poll goes: a server may be down over a weekend. Comments that were processed already are
+/// deduplicated.
 const FIRST_POLL_AGE: SignedDuration = SignedDuration::from_hours(72);
 
 /// Starts the tasks that the options ask for.

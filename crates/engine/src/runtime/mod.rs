@@ -39,14 +39,14 @@ use self::units::Units;
 /// Work that comes in units, such as sending one notification.
 #[async_trait]
 pub trait WorkSource: Send + Sync {
-    /// Does the next unit; `false` when there is none.
+    /// Processes the next unit; returns `false` if there is none.
     ///
     /// # Errors
     /// [`StoreError`]; the loop retries after a pause.
     async fn run_next(&self) -> Result<bool, StoreError>;
 }
 
-/// Which loops run, and what they need beyond the engine's own ports.
+/// Which loops run, and their ports in addition to the engine's.
 ///
 /// `Default` has every optional port absent, and one worker.
 pub struct RuntimeOptions {
@@ -54,7 +54,7 @@ pub struct RuntimeOptions {
     pub workers: usize,
     /// Whether jobs run in this process, and not on nodes only.
     pub embedded: bool,
-    /// Whether no loop takes work, because the caller does so with [`RunningRuntime::run_until_idle`].
+    /// Whether no loop claims work, because the caller does with [`RunningRuntime::run_until_idle`].
     pub manual: bool,
     /// The address that nodes report to.
     pub public_url: String,
@@ -70,11 +70,11 @@ pub struct RuntimeOptions {
     pub retention: SignedDuration,
     /// How many bytes the payloads of deliveries may take together; 0 stands for no limit.
     pub retention_payload_bytes: u64,
-    /// Notification channels, whose old notices are deleted.
+    /// The notification channels, whose old notices are deleted.
     pub channels: Option<Arc<dyn Channels>>,
     /// Idempotency keys, which are deleted after a day.
     pub idempotency: Option<Arc<dyn IdempotencyKeys>>,
-    /// Credentials, whose end is logged in time.
+    /// The credentials, whose expiry is logged in advance.
     pub credentials: Option<Arc<dyn Credentials>>,
 }
 
@@ -171,11 +171,11 @@ impl RunningRuntime {
         &self.stopping
     }
 
-    /// Does what is due, one unit after the other, until nothing is; returns how many units that were. Several calls at a time share the work. Only with
-    /// [`RuntimeOptions::manual`] is there anything to do here.
+    /// Runs the due units of work, one after the other, until none is due; returns their number. Concurrent calls share
+    /// the work. Without [`RuntimeOptions::manual`] this does nothing.
     ///
     /// # Errors
-    /// [`StoreError`]; what was done until then stands.
+    /// [`StoreError`]; the units before it are done.
     pub fn run_until_idle(&self) -> impl Future<Output = Result<usize, StoreError>> + Send + 'static {
         let manual = self.manual.clone();
         async move {
@@ -185,8 +185,8 @@ impl RunningRuntime {
         }
     }
 
-    /// Takes no new work, lets running jobs finish within `grace`, then releases the rest to the queue. Returns when every
-    /// loop has ended.
+    /// Stops claiming work, lets running jobs finish within `grace`, then releases the rest to the queue. Returns when
+    /// every loop has ended.
     pub async fn stop(self, grace: Duration) {
         self.stopping.cancel();
         self.loops.stop(grace).await;

@@ -1,3 +1,5 @@
+use patchwright_core::webhook::{Actor, InboundEvent};
+
 use super::*;
 
 const SECRET: &str = "It's a Secret to Everybody";

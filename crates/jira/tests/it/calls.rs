@@ -96,7 +96,7 @@ async fn refusals_are_distinguished_and_contain_no_secret() {
     let (known, secrets) = site.kept.open_workspace(JIRA_SITE).await.unwrap().unwrap();
     let without_id = patchwright_domain::jira::Workspace { cloud_id: None, ..known.clone() };
     site.kept.change_workspace(&without_id, None, audit_entry("site.changed")).await.unwrap();
-    assert!(jira.issue_at(&tracker()).await.unwrap_err().to_string().contains("somebody links their account"));
+    assert!(jira.issue_at(&tracker()).await.unwrap_err().to_string().contains("until a user links an account"));
     let without_account = WorkspaceSecrets { service_account: None, ..secrets };
     site.kept.change_workspace(&known, Some(&without_account), audit_entry("site.changed")).await.unwrap();
     assert!(jira.issue_at(&tracker()).await.unwrap_err().to_string().contains("no service account is set"));
@@ -164,7 +164,7 @@ async fn concurrent_calls_refresh_a_token_once() {
     // Jira refuses a token that looks valid: it is refreshed.
     let next = site.jira.token(link, Some(&Secret::new(first.as_str()))).await.unwrap();
     assert_eq!((site.server.refreshed(), next.matches(&first)), (2, false));
-    // After a failure of the token endpoint the grant is still valid. After its end the person must link again.
+    // After a failure of the token endpoint the grant is still valid. After its end the user must link again.
     site.server.answer_next("/oauth/token", 503, &[], json!({}));
     let down = site.jira.token(link, Some(&next)).await.unwrap_err();
     assert_eq!(down.fault(), Fault::RETRY);

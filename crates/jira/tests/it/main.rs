@@ -17,7 +17,7 @@ use patchwright_testkit::build::{after, audit_entry, start_of_time};
 use patchwright_testkit::fake::{FakeClock, FakeJira};
 use patchwright_testkit::server::{JIRA_APPLICATION, JIRA_CLOUD_ID, JIRA_SERVICE, JIRA_SITE, JiraServer};
 
-/// A person of the site.
+/// A user of the site.
 pub(crate) const MIA: &str = "557058:mia-krystof";
 
 /// A fake site with an issue, and the adapter for it.
@@ -114,7 +114,7 @@ impl Fixture {
         (link.id, tokens)
     }
 
-    /// Stores a conversation of a linked person on the issue.
+    /// Stores a conversation of a linked user on the issue.
     pub(crate) async fn converse(&self, with: JiraUserId) {
         let conversation = Conversation {
             id: ConversationId::from_uuid(uuid::Uuid::from_u128(1)),

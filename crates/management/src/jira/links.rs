@@ -20,7 +20,7 @@ const LINK_TIMEOUT: SignedDuration = SignedDuration::from_mins(10);
 /// The longest display name that is stored, in characters.
 const MAX_DISPLAY_NAME_CHARS: usize = 200;
 
-/// A link in progress. It is sealed where it is stored.
+/// A link in progress. It is encrypted at rest.
 #[derive(Serialize, Deserialize)]
 struct PendingLink {
     user: UserId,
@@ -30,7 +30,7 @@ struct PendingLink {
     return_to: Option<String>,
 }
 
-/// The session of a request. A token has none: linking takes the browser in which the user has logged in.
+/// The session of a request. A token has none: linking requires the browser in which the user has logged in.
 fn session_of(principal: &Principal, cookie: Option<&str>) -> Result<(UserId, String), ManagementError> {
     let cookie = cookie.filter(|_| principal.csrf().is_some());
     principal
@@ -155,7 +155,7 @@ impl Jira<'_> {
         self.ports.oauth.as_ref().ok_or_else(|| ManagementError::NotFound(detail.to_owned()))
     }
 
-    /// The site of that name, or the only one.
+    /// Returns the site of that name, or the only one.
     async fn site_by_name(&self, name: Option<&str>) -> Result<Workspace, ManagementError> {
         let mut all = self.sites().await?;
         match name {
@@ -171,7 +171,7 @@ impl Jira<'_> {
         }
     }
 
-    /// The link that was started with a state. Reading it consumes it, whatever comes of it.
+    /// Returns the link that was started with a state. Reading it consumes it, whether or not the link succeeds.
     async fn pending_link(
         &self,
         state: Option<&str>,
@@ -192,7 +192,7 @@ impl Jira<'_> {
         }
     }
 
-    /// The site's cloud id is discovered with the first account that has access; another one later is another site.
+    /// The site's cloud id is discovered with the first account that has access; another id later means another site.
     async fn discover_cloud_id(&self, workspace: Workspace, cloud_id: String) -> Result<Workspace, ManagementError> {
         match &workspace.cloud_id {
             Some(known) if *known == cloud_id => Ok(workspace),
@@ -207,8 +207,8 @@ impl Jira<'_> {
         }
     }
 
-    /// Finds out which account writes our comments, so that they are recognised from the first one on. When this fails, it
-    /// is repeated with the first event.
+    /// Finds out which account writes this server's comments, so that they are recognized from the first one on. If
+    /// this fails, it is repeated with the first event.
     async fn discover_own_account(&self, workspace: &Workspace) {
         if workspace.own_account.is_some() {
             return;
@@ -216,11 +216,11 @@ impl Jira<'_> {
         match self.ports.sites.own_account(&workspace.name).await {
             Ok(own) => {
                 if let Err(error) = self.ports.workspaces.set_discovered(workspace.id, None, Some(&own)).await {
-                    tracing::warn!(site = workspace.name, %error, "failed to store the account of our comments");
+                    tracing::warn!(site = workspace.name, %error, "failed to store the account that writes the comments");
                 }
             }
             Err(error) => {
-                tracing::warn!(site = workspace.name, %error, "failed to find out the account of our comments");
+                tracing::warn!(site = workspace.name, %error, "failed to find out the account that writes the comments");
             }
         }
     }

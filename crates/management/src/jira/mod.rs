@@ -37,7 +37,7 @@ impl Jira<'_> {
         Ok(self.ports.inbox.conversations(MAX_LISTED).await?)
     }
 
-    /// Lists the last events that were given up, newest first, and why.
+    /// Lists the last events that could not be processed, newest first, with their errors.
     ///
     /// # Errors
     /// [`ManagementError::Forbidden`] without the administrator role.

@@ -1,4 +1,4 @@
-//! Jira sites: who may change them, their secrets, and where the code of their projects is.
+//! Jira sites: their administrators, their secrets, and the repositories of their projects.
 
 use jiff::Timestamp;
 use patchwright_core::Secret;
@@ -162,7 +162,7 @@ impl Jira<'_> {
             changed.extend(email.as_ref().map(|_| "new service account"));
             changed.extend(key.as_ref().map(|_| "new API key"));
             replaced = Some(replace_secrets(known, webhook, email, key)?);
-            // The account of the comments is asked for again.
+            // The account of the comments is requested again.
             workspace.own_account = None;
         }
         workspace.updated_at = self.inner.engine.now();
@@ -263,7 +263,7 @@ impl Jira<'_> {
         }
     }
 
-    /// A secret from outside, which is masked from now on.
+    /// Wraps a secret from outside and masks it from now on.
     fn accept_secret(&self, text: Option<Secret>) -> Result<Option<Secret>, ManagementError> {
         let Some(text) = text else { return Ok(None) };
         let secret = validate::secret(text, SECRET_BYTES)?;
@@ -271,7 +271,7 @@ impl Jira<'_> {
         Ok(Some(secret))
     }
 
-    /// The time as jobs see it.
+    /// Returns the time of the clock for jobs and leases.
     pub(super) fn now(&self) -> Timestamp {
         self.inner.engine.now()
     }
@@ -304,7 +304,7 @@ fn pair(email: Option<String>, key: Option<Secret>) -> Result<Option<(String, Se
     }
 }
 
-/// The secrets with the new ones in place.
+/// Returns the secrets with the new ones in place.
 fn replace_secrets(
     known: WorkspaceSecrets,
     webhook: Option<Secret>,

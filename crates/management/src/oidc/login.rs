@@ -44,7 +44,7 @@ impl Oidc<'_> {
     /// Returns whether a cookie and a `state` belong to a login that was started in this browser.
     ///
     /// # Errors
-    /// [`ManagementError::Invalid`], saying which of both is wrong.
+    /// [`ManagementError::Invalid`], naming the invalid one.
     pub fn check(&self, cookie: Option<&str>, state: Option<&str>) -> Result<(), ManagementError> {
         self.transaction(cookie, state).map(drop)
     }
@@ -86,8 +86,8 @@ impl Oidc<'_> {
         Err(ManagementError::invalid("wrong_state", "the provider's response belongs to another login; start again"))
     }
 
-    /// The user of an identity. A new identity gets a new user: a login that somebody has already is not theirs, whatever
-    /// the provider calls them.
+    /// Returns the user of an identity. A new identity gets a new user: an existing user with the same login is another
+    /// account, even if the provider has this login.
     async fn known_or_new(&self, identity: &Identity) -> Result<User, ManagementError> {
         let role = if identity.is_admin { Role::Admin } else { Role::Member };
         let known = self.inner.ports.accounts.user_by_identity(self.provider.issuer(), &identity.subject).await?;
@@ -106,7 +106,7 @@ impl Oidc<'_> {
             self.inner.audit_entry(user.login.as_str(), "user.changed", user.login.as_str(), "by the login provider");
         match self.inner.ports.accounts.change_user(&changed, None, entry).await {
             Ok(()) => Ok(changed),
-            // Somebody must be able to give the role back.
+            // An administrator must remain who can restore the role.
             Err(AccountError::LastAdmin) => Ok(user),
             Err(error) => Err(error.into()),
         }
@@ -132,7 +132,7 @@ impl Oidc<'_> {
     }
 }
 
-/// Makes a login from a provider's name of a user.
+/// Derives a login from a provider's name of a user.
 fn login_of(text: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | '+') { c } else { '-' };
     let name: String = text.chars().map(plain).take(Login::MAX_LEN - 4).collect();

@@ -100,15 +100,15 @@ impl Provider {
         &self.config.issuer
     }
 
-    /// Whether the provider says who is an administrator.
+    /// Returns whether the provider determines the administrators.
     pub(crate) const fn names_admins(&self) -> bool {
         self.config.admin_group.is_some()
     }
 
-    /// Where a person is sent to log in.
+    /// Returns the URL that a user is sent to for the login.
     ///
     /// # Errors
-    /// [`OidcError`] when the provider does not describe itself.
+    /// [`OidcError`] when the provider's metadata cannot be read.
     pub(crate) async fn authorization_url(&self, transaction: &Transaction) -> Result<String, OidcError> {
         let discovery = self.discovery().await?;
         let mut url = url::Url::parse(&discovery.authorization_endpoint)
@@ -125,7 +125,7 @@ impl Provider {
         Ok(url.into())
     }
 
-    /// Who has logged in, from the code that they came back with.
+    /// Exchanges the code of the callback for the user who has logged in.
     ///
     /// # Errors
     /// [`OidcError`].
@@ -141,7 +141,7 @@ impl Provider {
             Expected { issuer: &self.config.issuer, client_id: &self.config.client_id, nonce: &transaction.nonce, now };
         let keys = self.keys(&discovery, false).await?;
         let mut claims = match token::verify(&answer.id_token, &keys, &expected) {
-            // Providers change their keys.
+            // Providers rotate their keys.
             Err(token::TokenError::UnknownKey) => {
                 let keys = self.keys(&discovery, true).await?;
                 token::verify(&answer.id_token, &keys, &expected)
@@ -157,7 +157,7 @@ impl Provider {
         Ok(self.identity(&claims))
     }
 
-    /// Whether the ID token leaves out what providers may tell elsewhere.
+    /// Returns whether the ID token lacks claims that the user info endpoint may have.
     fn needs_userinfo(&self, claims: &Claims) -> bool {
         let says = |name: &str| claims.all.contains_key(name);
         !says(&self.config.login_claim) || (self.names_admins() && !GROUP_CLAIMS.into_iter().any(says))
@@ -221,14 +221,14 @@ impl Provider {
             .header("content-type", "application/x-www-form-urlencoded")
             .header("accept", "application/json")
             .body(form);
-        // A code is good once.
+        // A code works once.
         parse(&self.http.send(request, Retry::Never).await.map_err(|error| OidcError::Unavailable(error.to_string()))?)
     }
 
     async fn add_userinfo(&self, claims: &mut Claims, url: &str, access: String) -> Result<(), OidcError> {
         let response: Map<String, Value> = self.read(Request::get(url.to_owned()).bearer(&Secret::new(access))).await?;
         if response.get("sub").and_then(Value::as_str) != Some(claims.subject.as_str()) {
-            return Err(OidcError::Refused("its user info is about somebody else".to_owned()));
+            return Err(OidcError::Refused("its user info is about another user".to_owned()));
         }
         for (name, value) in response {
             claims.all.entry(name).or_insert(value);
@@ -247,7 +247,7 @@ fn parse<T: serde::de::DeserializeOwned>(answer: &Response) -> Result<T, OidcErr
         return Err(OidcError::Unavailable(format!("it answered with status {}", answer.status)));
     }
     if !answer.is_success() {
-        // `{"error": "invalid_grant", …}`: its words may repeat what we sent.
+        // `{"error": "invalid_grant", …}`: its text may repeat the request.
         let response: Value = answer.json().unwrap_or_default();
         let why = response["error"].as_str().unwrap_or("no reason").to_owned();
         return Err(OidcError::Refused(format!("status {} ({why})", answer.status)));
@@ -255,10 +255,10 @@ fn parse<T: serde::de::DeserializeOwned>(answer: &Response) -> Result<T, OidcErr
     answer.json().map_err(|error| OidcError::Refused(format!("it cannot be read: {error}")))
 }
 
-/// Where providers put groups and roles; the last is Keycloak's, with `roles` inside.
+/// The claims with groups and roles; the last is Keycloak's, with `roles` inside.
 const GROUP_CLAIMS: [&str; 3] = ["groups", "roles", "realm_access"];
 
-/// Whether a group or role is among the claims.
+/// Returns whether the claims contain a group or role.
 fn has_group(claims: &Map<String, Value>, group: &str) -> bool {
     let among = |list: Option<&Value>| {
         list.and_then(Value::as_array).is_some_and(|list| list.iter().any(|name| name.as_str() == Some(group)))

@@ -1,4 +1,4 @@
-//! ID tokens: JSON web tokens whose signature and claims are checked before anything of them is believed.
+//! ID tokens: JSON web tokens whose signature and claims are verified before use.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,10 +10,10 @@ use ring::signature::{
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// How far the clocks may differ, in seconds.
+/// The largest accepted difference between the clocks, in seconds.
 const LEEWAY: i64 = 60;
 
-/// A token that is not believed.
+/// The error of an invalid token.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TokenError {
     #[error("the ID token is none")]
@@ -24,7 +24,7 @@ pub(crate) enum TokenError {
     UnknownKey,
     #[error("the ID token's signature is wrong")]
     Signature,
-    #[error("the ID token is not for us: its `{0}` is another one")]
+    #[error("the ID token is not for this client: its `{0}` does not match")]
     Claim(&'static str),
     #[error("the ID token has ended, or begins later; set the clocks right")]
     Time,
@@ -55,7 +55,7 @@ struct Header {
     kid: Option<String>,
 }
 
-/// What a token must say.
+/// The expected claims of a token.
 pub(crate) struct Expected<'a> {
     pub(crate) issuer: &'a str,
     pub(crate) client_id: &'a str,
@@ -63,14 +63,14 @@ pub(crate) struct Expected<'a> {
     pub(crate) now: Timestamp,
 }
 
-/// What a token says, once it is believed.
+/// The claims of a verified token.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Claims {
     pub(crate) subject: String,
     pub(crate) all: Map<String, Value>,
 }
 
-/// Checks a token: signature first, then what it says (`OpenID` Connect Core, 3.1.3.7).
+/// Verifies a token: the signature first, then the claims (`OpenID` Connect Core, 3.1.3.7).
 pub(crate) fn verify(token: &str, keys: &Jwks, expected: &Expected<'_>) -> Result<Claims, TokenError> {
     let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
     let (header, body) = signed.split_once('.').ok_or(TokenError::Malformed)?;
@@ -84,7 +84,7 @@ pub(crate) fn verify(token: &str, keys: &Jwks, expected: &Expected<'_>) -> Resul
 }
 
 fn check_signature(header: &Header, keys: &Jwks, signed: &[u8], signature: &[u8]) -> Result<(), TokenError> {
-    // The kind of key belongs to the algorithm, so that a public key is never taken for a shared secret.
+    // The kind of key must match the algorithm, so that a public key is never used as a shared secret.
     let kty = match header.alg.as_str() {
         "RS256" | "PS256" => "RSA",
         "ES256" => "EC",

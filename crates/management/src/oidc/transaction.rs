@@ -17,11 +17,11 @@ pub(crate) const LOGIN_TIMEOUT: SignedDuration = SignedDuration::from_mins(10);
 /// every replica, and cannot be finished in another browser.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Transaction {
-    /// Comes back with the code.
+    /// Returned with the code.
     pub(crate) state: String,
-    /// Comes back inside the ID token.
+    /// Returned in the ID token.
     pub(crate) nonce: String,
-    /// Proves that the code was issued for us (PKCE).
+    /// Proves that the code was issued for this client (PKCE).
     pub(crate) verifier: String,
     /// The path of this server to return to.
     pub(crate) return_to: String,

@@ -1,10 +1,10 @@
-//! The delivery: a comment on an issue, split so that the two numbers that make it another one stand at its end.
+//! The delivery: a comment on an issue, split so that the two numbers that make it unique are at its end.
 
 use serde_json::{Value, json};
 
-/// The secret that all sides know.
+/// The shared webhook secret.
 pub(crate) const SECRET: &str = "bench-secret-0123456789";
-/// What the comment says.
+/// The text of the comment.
 const COMMENT: &str = "Could you have a look? @patchwright fix the parser, please.";
 
 /// A comment as JSON in one piece up to the comment's number; behind it stand that number, [`MIDDLE`], the issue's

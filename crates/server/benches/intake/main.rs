@@ -1,5 +1,5 @@
-//! What a durable "accepted" costs: real signed deliveries over loopback, beside bare prototypes of the same parts in the
-//! same run.
+//! The cost of a durable "accepted": real signed deliveries over loopback, compared with minimal prototypes of the same
+//! parts in the same run.
 //!
 //! `cargo bench -p patchwright-server --bench intake` (needs `wrk`; PostgreSQL's programs for its rows). `BENCH_SECONDS`
 //! and `BENCH_ROUNDS` set the length, `WEBHOOK_EXAMPLES` names a folder of npm's `@octokit/webhooks-examples` to take the

@@ -1,5 +1,5 @@
-//! What is left when everything is taken away: the same actix, the same HMAC, a typed parse, one table with three
-//! indexes, and nothing of a product. The best that the parts can do.
+//! A minimal prototype as the upper bound: the same actix, the same HMAC, a typed parse, one table with three indexes,
+//! and no features.
 
 use std::io::Write as _;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::body::SECRET;
 
-/// What is kept of a delivery.
+/// The stored fields of a delivery.
 struct Row {
     id: String,
     job: String,
@@ -29,7 +29,7 @@ struct State {
     key: ring::hmac::Key,
     checks: bool,
     writer: Option<SyncSender<Order>>,
-    /// One connection that requests take in turn on blocking threads, as most programs have it.
+    /// One connection that requests use in turn on blocking threads, as in most programs.
     each: Option<Arc<Mutex<rusqlite::Connection>>>,
 }
 

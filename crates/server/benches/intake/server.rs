@@ -1,4 +1,4 @@
-//! The servers that are measured, each a process of its own, and what a request costs them.
+//! The measured servers, each a separate process, and their cost per request.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use patchwright_testkit::postgres::Cluster;
 use crate::body::SECRET;
 use crate::wrk::Seen;
 
-/// What is measured.
+/// The measured server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Hello,
@@ -70,11 +70,11 @@ pub(crate) struct Sample {
     pub(crate) p99_ms: f64,
     pub(crate) cpu_micros: f64,
     pub(crate) rss_mb: f64,
-    /// 0 where it is not known.
+    /// 0 if it is unknown.
     pub(crate) rows_per_commit: f64,
 }
 
-/// Starts a server on an empty database, warms it up, loads it and ends it.
+/// Starts a server on an empty database, warms it up, loads it and stops it.
 pub(crate) fn measure(
     kind: Kind,
     round: u32,
@@ -141,7 +141,7 @@ fn start(kind: Kind, place: &Path, database: &str) -> (Child, String) {
         .env_clear()
         .envs([("BIND", address.as_str()), ("DATABASE_URL", database), ("WEBHOOK_SECRET", SECRET)])
         .env("DATA_DIR", place)
-        // The load comes from one person in one repository, and nobody works on what is accepted here.
+        // The load comes from one user in one repository, and no jobs run here.
         .env("WORKERS", "0")
         .envs(limits.map(|limit| (limit, "0")))
         .env("LOG_LEVEL", "info,patchwright_store_diesel::queue=debug")
@@ -179,7 +179,7 @@ fn cpu_ticks(pid: u32, cluster: Option<&Cluster>) -> f64 {
 /// Ticks and parent of a process.
 fn stat(pid: u32) -> Option<(f64, u32)> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name stands in brackets and may hold anything.
+    // The name is in brackets and may contain anything.
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
     let number = |at: usize| fields.get(at)?.parse::<f64>().ok();
     Some((number(11)? + number(12)?, fields.get(1)?.parse().ok()?))
@@ -191,7 +191,7 @@ fn status(pid: u32, name: &str) -> f64 {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// Out of our own log, where each batch says its size; the lone writes of the warm-up are part of it.
+/// Read from the server's log, which has the size of each batch; it includes the single writes of the warm-up.
 fn rows_per_commit(log: &Path) -> f64 {
     let text = std::fs::read_to_string(log).unwrap();
     let sizes =

@@ -1,4 +1,4 @@
-//! The load: wrk with a script that makes each body another one and signs it.
+//! The load: wrk with a script that makes each body unique and signs it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::body::{Body, SECRET};
 
-/// What wrk saw.
+/// The results of wrk.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen {
     pub(crate) requests: f64,
@@ -37,18 +37,18 @@ pub(crate) fn script(folder: &Path, body: &Body) -> PathBuf {
     path
 }
 
-/// As fast as it goes.
+/// Runs at full speed.
 pub(crate) fn flat_out(script: &Path, url: &str, seconds: u32, connections: u32) -> Seen {
     run(script, url, seconds, connections, 0)
 }
 
-/// At a rate, spread over the connections.
+/// Runs at a fixed rate, spread over the connections.
 pub(crate) fn paced(script: &Path, url: &str, seconds: u32, connections: u32, rate: u32) -> Seen {
     run(script, url, seconds, connections, 1000 * connections / rate)
 }
 
 fn run(script: &Path, url: &str, seconds: u32, connections: u32, pause_ms: u32) -> Seen {
-    // Another beginning for each run, so that no delivery is ever a repeated one.
+    // A different start for each run, so that no delivery is repeated.
     let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() % 10_000;
     let output = Command::new("wrk")
         .args(["-t1", &format!("-c{connections}"), &format!("-d{seconds}s"), "--timeout", "10s", "-s"])

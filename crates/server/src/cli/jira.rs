@@ -4,82 +4,84 @@ use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum JiraCommand {
-    /// Shows how Jira is set up here
+    /// Shows the Jira configuration of the server
     Status,
     /// Lists the sites
     Sites,
-    /// Adds a site; the service account's API key comes from standard input, one line. Prints what to enter in Jira
+    /// Adds a site and prints the webhook's URL and secret for Jira; the service account's API key is read from
+    /// standard input, one line
     Add {
-        /// Its host, such as acme.atlassian.net
+        /// The site's host, such as acme.atlassian.net
         site: String,
-        /// The service account's e-mail address; without one no key is asked for
+        /// The service account's e-mail address; without it, no API key is read
         #[arg(long, value_name = "ADDRESS")]
         account: Option<String>,
-        /// Atlassian's id of the site (otherwise learnt when somebody links their account)
+        /// Atlassian's cloud id of the site (default: found out when the first user links an account)
         #[arg(long, value_name = "ID")]
         cloud_id: Option<String>,
     },
-    /// Tries the service account with a real call
+    /// Checks the service account with a request to Jira
     Validate {
         /// The site's id
         id: String,
     },
-    /// Replaces the service account's API key, from standard input
+    /// Replaces the service account's API key; the new one is read from standard input, one line
     Key {
         /// The site's id
         id: String,
-        /// Another account's e-mail address
+        /// The e-mail address of another service account
         #[arg(long, value_name = "ADDRESS")]
         account: Option<String>,
     },
-    /// Replaces the webhook's secret, from standard input; the one before it stays good until the next one comes
+    /// Replaces the webhook's secret; the new one is read from standard input, one line. The previous one stays valid
+    /// until the next replacement
     Secret {
         /// The site's id
         id: String,
     },
-    /// Takes what a site sends again
+    /// Accepts deliveries of a site again
     Activate {
         /// The site's id
         id: String,
     },
-    /// Takes nothing more of what a site sends
+    /// Rejects deliveries of a site
     Deactivate {
         /// The site's id
         id: String,
     },
-    /// Shows where the code of a site's projects is
+    /// Lists the repositories of a site's projects
     Projects {
         /// The site's id
         id: String,
     },
-    /// Says where the code of a project is
+    /// Sets the repository of a project
     Map {
         /// The site's id
         id: String,
         /// The project's key, such as PROJ
         project: String,
-        /// owner/name of a repository that was added
+        /// The owner/name of a repository that the server has
         repository: String,
         /// The forge: github, gitcode or local
         #[arg(long, default_value = "github")]
         platform: String,
     },
-    /// Forgets where the code of a project is
+    /// Removes the repository of a project
     Unmap {
         /// The site's id
         id: String,
         /// The project's key
         project: String,
     },
-    /// Lists links of people to their accounts: yours, and all for an administrator
+    /// Lists the links between users and Jira accounts: yours, or all for an administrator
     Links,
-    /// Ends a link; a new one is made in the browser, at `/api/v1/jira/link`
+    /// Removes a link; users create links in the browser, at `/api/v1/jira/link`
     Unlink {
-        /// Its id
+        /// The link's id
         id: String,
     },
-    /// Lists the last conversations
+    /// Lists the latest conversations
     Conversations,
-    /// Lists what could not be seen to
+    /// Lists the events that could not be processed
     Failed,
 }

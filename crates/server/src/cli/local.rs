@@ -1,4 +1,4 @@
-//! The arguments of what is done on this machine.
+//! The arguments of the commands that run on this machine.
 
 use clap::{Args, Subcommand};
 
@@ -6,16 +6,16 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "they are the flags of the command line")]
 pub(crate) struct RunArgs {
-    /// A folder, or the address of a repository
+    /// A folder, or the URL of a repository
     #[arg(long, value_name = "PATH|URL")]
     pub(crate) repo: String,
-    /// A file (first line the title), `-` for standard input, or the address of an issue on the forge
+    /// A file (its first line is the title), `-` for standard input, or the URL of an issue on the forge
     #[arg(long, value_name = "FILE|-|URL")]
     pub(crate) issue: String,
-    /// The branch to start from (otherwise the repository's own)
+    /// The branch to start from (default: the repository's default branch)
     #[arg(long)]
     pub(crate) base: Option<String>,
-    /// What else to ask for
+    /// Additional instructions for the model
     #[arg(long, value_name = "TEXT")]
     pub(crate) instructions: Option<String>,
     /// Pushes a branch and opens a pull request
@@ -24,7 +24,7 @@ pub(crate) struct RunArgs {
     /// Pushes a branch
     #[arg(long, group = "outcome")]
     pub(crate) push: bool,
-    /// Prints the patch and changes nothing anywhere; this is the default
+    /// Prints the patch and changes nothing; this is the default
     #[arg(long, group = "outcome")]
     pub(crate) patch: bool,
     /// Prints one JSON object as the last line of standard output
@@ -41,24 +41,24 @@ pub(crate) struct UserArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum UserCommand {
-    /// Adds a person; the password comes from standard input, one line
+    /// Adds a user; the password is read from standard input, one line
     Add {
-        /// What they log in with
+        /// The login name
         login: String,
-        /// What they may do: admin or member
+        /// The role: admin or member
         #[arg(long, default_value = "admin")]
         role: String,
     },
-    /// Lists all people
+    /// Lists all users
     List,
-    /// Sets a new password, from standard input, and ends the person's sessions and tokens
+    /// Sets a new password, read from standard input, and ends the user's sessions and tokens
     Password {
-        /// Whose
+        /// The login name
         login: String,
     },
-    /// Shuts a person out, and ends their sessions and tokens
+    /// Deactivates a user and ends their sessions and tokens
     Disable {
-        /// Whom
+        /// The login name
         login: String,
     },
 }
@@ -72,10 +72,10 @@ pub(crate) struct NodeArgs {
     /// The one-time join token of `patchwright nodes add`, for the first start
     #[arg(long, env = "PATCHWRIGHT_JOIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub(crate) token: Option<String>,
-    /// Listens here for tasks, such as 0.0.0.0:8007, in place of asking for them
+    /// Listens on this address for tasks, such as 0.0.0.0:8007, instead of polling the server
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<String>,
-    /// How many tasks it runs at once (otherwise the setting `NODE_CAPACITY`)
+    /// How many tasks the node runs at once (default: the setting `NODE_CAPACITY`)
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) capacity: Option<u32>,
 }

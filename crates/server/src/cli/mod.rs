@@ -33,17 +33,17 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes of `run` and `demo`: 0 a test shows the fix; 3 a change was made that no test proves; \
-    4 analysis only (no model is configured); 5 the change did not stand the tests; 1 anything else went wrong; \
-    2 the command line or the configuration is wrong.";
+const EXIT_CODES: &str = "Exit codes of `run` and `demo`: 0 a test shows the fix; 3 a change was made, but no test shows \
+    that it fixes the issue; 4 analysis only (no model is configured); 5 the tests fail with the change; 1 any other error; \
+    2 invalid command line or configuration.";
 
-/// What every command takes.
+/// Options of every command.
 #[derive(Debug, Args)]
 struct Common {
-    /// The configuration file (by itself patchwright.toml, if it is there)
+    /// The configuration file (default: patchwright.toml, if it exists)
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Sets one setting, over file and environment; may be repeated
+    /// Overrides one setting of the file and the environment; may be repeated
     #[arg(long, global = true, value_name = "NAME=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
 }
@@ -55,70 +55,70 @@ fn setting(text: &str) -> Result<(String, String), String> {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs the server: webhooks in, pull requests out
+    /// Runs the server: receives webhooks and opens pull requests
     Serve,
     /// Runs a node: executes tasks of a server on this machine
     Node(NodeArgs),
-    /// Does one whole job from the terminal
+    /// Runs one job in the terminal, without a server
     Run(RunArgs),
-    /// Shows a whole job on a small repository of its own; needs nothing configured
+    /// Runs a job on a small built-in repository; needs no configuration
     Demo(DemoArgs),
     /// Shows, retries and cancels the jobs of a running server
     Jobs(Remotely<JobsCommand>),
     /// Lists, opens, starts and cancels issues of a running server
     Issues(Remotely<IssuesCommand>),
-    /// Lists tasks of a running server, and what they said
+    /// Lists the tasks of a running server and shows their logs
     Tasks(Remotely<TasksCommand>),
-    /// Adds repositories to a running server, and imports their issues
+    /// Adds repositories to a running server and imports their issues
     Repositories(Remotely<RepositoriesCommand>),
     /// Adds, drains and removes the nodes of a running server
     Nodes(Remotely<NodesCommand>),
-    /// Adds, replaces and removes what opens forges, on a running server
+    /// Adds, replaces and removes the forge credentials of a running server
     Credentials(Remotely<CredentialsCommand>),
-    /// Adds and looks after the Jira sites of a running server
+    /// Manages the Jira sites of a running server
     Jira(Remotely<JiraCommand>),
-    /// Adds, tries and removes where you are told of what happens
+    /// Adds, tests and removes your notification channels on a running server
     Notifications(Remotely<NotificationsCommand>),
-    /// Lists, adds and changes the people of a running server
+    /// Lists, adds and changes the users of a running server
     Users(Remotely<UsersCommand>),
-    /// Makes and ends your tokens for a running server
+    /// Creates and revokes your API tokens for a running server
     Tokens(Remotely<TokensCommand>),
-    /// Shows how jobs ended and what they cost
+    /// Shows the results and costs of jobs
     Stats(StatsArgs),
-    /// Shows who did what
+    /// Shows the audit log
     Audit(AuditArgs),
-    /// Prints completions for a shell
+    /// Prints a completion script for a shell
     Completions {
-        /// bash, zsh, fish, elvish or powershell
+        /// The shell: bash, zsh, fish, elvish or powershell
         shell: clap_complete::Shell,
     },
     /// Prints the manual page
     Man,
-    /// Adds and changes people, straight in the database
+    /// Adds and changes users directly in the database
     User(UserArgs),
-    /// Makes a new master key and seals all secrets with it
+    /// Creates a new master key and encrypts all secrets with it
     RotateKeys,
     /// Brings the database's schema up to date
     Migrate,
-    /// Copies the SQLite database to a file, also while the server runs
+    /// Copies the SQLite database to a file; the server may be running
     Backup {
-        /// A new file
+        /// The file to create
         file: PathBuf,
     },
-    /// Puts a backup in the place of the SQLite database; the server must not run
+    /// Replaces the SQLite database with a backup; the server must be stopped
     Restore {
-        /// A file that `backup` wrote
+        /// A file that `backup` created
         file: PathBuf,
     },
     /// Ranks the files of a repository for an issue, without a model
     Locate(LocateArgs),
-    /// Asks the database, the model and the forges whether everything that is needed is there
+    /// Checks the configuration, the database, the model and the forges, and reports what is missing
     Doctor,
-    /// Prints every setting with its value and where it came from
+    /// Prints every setting with its value and its source
     Config,
 }
 
-/// Reads the command line, runs the command, says how it ended.
+/// Parses the command line, runs the command and returns its exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let layers = Layers::from_process(cli.common.config, cli.common.set);
@@ -137,7 +137,7 @@ pub fn main() -> ExitCode {
         }
     };
     let result = runtime.block_on(run_command(cli.command, config));
-    // Work on blocking threads that nobody waits for any more must not hold the process up.
+    // Abandoned work on blocking threads must not delay the exit.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match result {
         Ok(code) => code,
@@ -186,7 +186,7 @@ async fn run_command(command: Command, config: Config) -> CommandResult {
     }
 }
 
-/// Asks a running server.
+/// Runs a command against a running server.
 async fn remotely<C: Subcommand>(
     config: Config,
     args: Remotely<C>,

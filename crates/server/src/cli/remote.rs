@@ -1,17 +1,17 @@
-//! The arguments of what is asked of a running server.
+//! The arguments of the commands for a running server.
 
 use clap::{Args, Subcommand};
 
-/// How a running server is reached.
+/// How to reach a running server.
 #[derive(Debug, Args)]
 pub(crate) struct RemoteArgs {
-    /// The server's address (otherwise the one that BIND names)
+    /// The server's URL (default: the address in BIND)
     #[arg(long, global = true, env = "PATCHWRIGHT_SERVER", value_name = "URL")]
     pub(crate) server: Option<String>,
-    /// A token of yours, or the server's (its setting `API_TOKEN`)
+    /// One of your API tokens, or the server's token (its setting `API_TOKEN`)
     #[arg(long, global = true, env = "PATCHWRIGHT_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub(crate) token: Option<String>,
-    /// Prints the server's answer as JSON
+    /// Prints the server's response as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }
@@ -29,16 +29,16 @@ pub(crate) struct Remotely<C: Subcommand> {
 pub(crate) enum IssuesCommand {
     /// Lists issues, newest first
     List {
-        /// Only of this status: pending, processing, `pending_merge`, merged, terminated
+        /// Only issues of this status: pending, processing, `pending_merge`, merged, terminated
         #[arg(long)]
         status: Option<String>,
         /// Only of this repository, owner/name
         #[arg(long)]
         repository: Option<String>,
-        /// Only with this text in the title or body
+        /// Only issues with this text in the title or body
         #[arg(long)]
         search: Option<String>,
-        /// As the page before said
+        /// The `next_cursor` of the previous page
         #[arg(long)]
         cursor: Option<String>,
         /// At most this many
@@ -47,66 +47,66 @@ pub(crate) enum IssuesCommand {
     },
     /// Shows an issue
     Show {
-        /// Its id
+        /// The issue's id
         id: String,
     },
-    /// Opens an issue on its forge
+    /// Opens an issue on the forge
     Open {
         /// The repository's id
         #[arg(long)]
         repository: String,
-        /// One line
+        /// The title, one line
         #[arg(long)]
         title: String,
-        /// Markdown
+        /// The text, as Markdown
         #[arg(long, default_value = "")]
         body: String,
     },
-    /// Changes the title or the text that jobs work from; the forge's own text stays
+    /// Changes the title or the text that jobs use; the issue on the forge stays as it is
     Edit {
-        /// Its id
+        /// The issue's id
         id: String,
-        /// One line
+        /// The title, one line
         #[arg(long)]
         title: Option<String>,
-        /// Markdown
+        /// The text, as Markdown
         #[arg(long)]
         body: Option<String>,
     },
     /// Starts a job for each issue
     Start {
-        /// Their ids
+        /// The issues' ids
         #[arg(required = true)]
         ids: Vec<String>,
-        /// A program that makes the change, by the name of its preset
+        /// The name of the preset (setting `AI_COMMANDS`) of a program that makes the change
         #[arg(long)]
         command: Option<String>,
-        /// What else to take into account, in words
+        /// Additional instructions for the model
         #[arg(long)]
         instructions: Option<String>,
-        /// The id of the node that is to run it
+        /// The id of the node that runs the job
         #[arg(long)]
         node: Option<String>,
-        /// What the node must have; may be repeated
+        /// A label that the node must have; may be repeated
         #[arg(long = "label", value_name = "LABEL")]
         labels: Vec<String>,
-        /// Whether it goes before others of its repository: high, normal or low
+        /// The priority among the jobs of its repository: high, normal or low
         #[arg(long)]
         priority: Option<String>,
-        /// Stops when the plan is there, until somebody approves it
+        /// Waits for approval of the plan before changing anything
         #[arg(long)]
         review_plan: bool,
     },
     /// Stops all jobs of an issue
     Cancel {
-        /// Its id
+        /// The issue's id
         id: String,
     },
-    /// Notes that the pull request was merged
+    /// Marks the issue as merged
     Merge {
-        /// Its id
+        /// The issue's id
         id: String,
-        /// Merges it on the forge
+        /// Also merges the pull request on the forge
         #[arg(long)]
         pull_request: bool,
     },
@@ -114,87 +114,87 @@ pub(crate) enum IssuesCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RepositoriesCommand {
-    /// Lists them
+    /// Lists the repositories
     List,
-    /// Adds one
+    /// Adds a repository
     Add {
-        /// github, gitcode or local
+        /// The forge: github, gitcode or local
         platform: String,
         /// owner/name
         name: String,
     },
-    /// Imports its open issues
+    /// Imports the open issues of a repository
     Sync {
-        /// Its id
+        /// The repository's id
         id: String,
     },
-    /// Removes it; its issues and jobs stay
+    /// Removes a repository; its issues and jobs stay
     Remove {
-        /// Its id
+        /// The repository's id
         id: String,
     },
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CredentialsCommand {
-    /// Lists them, without their secrets
+    /// Lists the credentials, without their secrets
     List,
-    /// Adds one; the secret comes from standard input, one line
+    /// Adds a credential; the secret is read from standard input, one line
     Add {
-        /// What you call it
+        /// A name for the credential
         name: String,
-        /// Where it opens: `*`, an owner, or owner/name
+        /// The repositories that it is for: `*`, an owner, or owner/name
         #[arg(long, default_value = "*")]
         scope: String,
         /// The forge: github or gitcode
         #[arg(long, default_value = "github")]
         platform: String,
-        /// When it ends, such as 2027-01-31T00:00:00Z
+        /// When it expires, such as 2027-01-31T00:00:00Z
         #[arg(long, value_name = "TIME")]
         expires: Option<String>,
     },
-    /// Replaces the secret of one, from standard input
+    /// Replaces the secret of a credential; the new one is read from standard input, one line
     Replace {
-        /// Its id
+        /// The credential's id
         id: String,
-        /// When the new one ends
+        /// When the new secret expires
         #[arg(long, value_name = "TIME")]
         expires: Option<String>,
     },
-    /// Removes one
+    /// Removes a credential
     Remove {
-        /// Its id
+        /// The credential's id
         id: String,
     },
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum UsersCommand {
-    /// Lists all people
+    /// Lists all users
     List,
-    /// Adds a person; the password comes from standard input, one line
+    /// Adds a user; the password is read from standard input, one line
     Add {
-        /// What they log in with
+        /// The login name
         login: String,
-        /// What they may do: admin or member
+        /// The role: admin or member
         #[arg(long, default_value = "member")]
         role: String,
     },
-    /// Gives a person another role
+    /// Changes the role of a user
     Role {
-        /// Their id
+        /// The user's id
         id: String,
-        /// admin or member
+        /// The new role: admin or member
         role: String,
     },
-    /// Shuts a person out, and ends their sessions and tokens
+    /// Deactivates a user and ends their sessions and tokens
     Disable {
-        /// Their id
+        /// The user's id
         id: String,
     },
-    /// Lets a person in again
+    /// Reactivates a user
     Enable {
-        /// Their id
+        /// The user's id
         id: String,
     },
 }
@@ -203,57 +203,57 @@ pub(crate) enum UsersCommand {
 pub(crate) enum NodesCommand {
     /// Lists nodes
     List,
-    /// Adds one and prints its join token, this once
+    /// Adds a node and prints its join token, which is shown only once
     Add {
-        /// What you call it
+        /// A name for the node
         name: String,
-        /// What it has beside what it finds itself; may be repeated
+        /// A label in addition to those that the node detects; may be repeated
         #[arg(long = "label", value_name = "LABEL")]
         labels: Vec<String>,
-        /// Where it listens; without an address it asks for its tasks
+        /// The URL where the node listens for tasks (default: the node polls the server)
         #[arg(long, value_name = "URL")]
         push_url: Option<String>,
     },
-    /// Prints a new join token for one; its own token ends
+    /// Prints a new join token for a node and revokes its current token
     Invite {
-        /// Its id
+        /// The node's id
         id: String,
     },
-    /// Lets one finish what it has, and gives it nothing more
+    /// Stops giving tasks to a node; its running tasks finish
     Drain {
-        /// Its id
+        /// The node's id
         id: String,
     },
-    /// Gives one tasks again
+    /// Gives tasks to a drained node again
     Resume {
-        /// Its id
+        /// The node's id
         id: String,
     },
-    /// Removes one; what it ran is taken over
+    /// Removes a node; its running jobs are given to others
     Remove {
-        /// Its id
+        /// The node's id
         id: String,
     },
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokensCommand {
-    /// Lists yours
+    /// Lists your tokens
     List,
-    /// Makes one and prints its secret, this once
+    /// Creates a token and prints it, which happens only once
     Add {
-        /// What you call it
+        /// A name for the token
         name: String,
-        /// read, write or admin
+        /// The scope: read, write or admin
         #[arg(long, default_value = "write")]
         scope: String,
-        /// Days until it ends
+        /// Days until it expires
         #[arg(long, default_value_t = 90)]
         days: u16,
     },
-    /// Ends one
+    /// Revokes a token
     End {
-        /// Its id
+        /// The token's id
         id: String,
     },
 }
@@ -261,7 +261,7 @@ pub(crate) enum TokensCommand {
 /// `patchwright stats`
 #[derive(Debug, Args)]
 pub(crate) struct StatsArgs {
-    /// What to tell apart: day, repository, node or model
+    /// What to group by: day, repository, node or model
     #[arg(long, default_value = "day")]
     pub(crate) by: String,
     #[command(flatten)]
@@ -272,7 +272,7 @@ pub(crate) struct StatsArgs {
 pub(crate) enum JobsCommand {
     /// Lists jobs, newest first
     List {
-        /// Only of this status: queued, running, succeeded, failed, cancelled
+        /// Only jobs of this status: queued, running, succeeded, failed, cancelled
         #[arg(long)]
         status: Option<String>,
         /// Only of this repository, `owner/name`
@@ -287,17 +287,17 @@ pub(crate) enum JobsCommand {
         /// The job's id
         id: patchwright_domain::JobId,
     },
-    /// Starts a job again at the first stage that did not succeed
+    /// Restarts a job at the first stage that did not succeed
     Retry {
         /// The job's id
         id: patchwright_domain::JobId,
     },
-    /// Lets a job go on whose plan waits for approval
+    /// Approves the plan of a job that waits for approval
     Approve {
         /// The job's id
         id: patchwright_domain::JobId,
     },
-    /// Stops a job, wherever it stands
+    /// Cancels a job
     Cancel {
         /// The job's id
         id: patchwright_domain::JobId,
@@ -308,7 +308,7 @@ pub(crate) enum JobsCommand {
 pub(crate) enum TasksCommand {
     /// Lists tasks, newest first
     List {
-        /// Only of this status: pending, running, success, failed
+        /// Only issues of this status: pending, running, success, failed
         #[arg(long)]
         status: Option<String>,
         /// At most this many
@@ -317,12 +317,12 @@ pub(crate) enum TasksCommand {
     },
     /// Shows a task
     Show {
-        /// Its id
+        /// The task's id
         id: String,
     },
-    /// Prints what a task said while it ran
+    /// Prints the log of a task
     Logs {
-        /// Its id
+        /// The task's id
         id: String,
     },
 }
@@ -331,32 +331,32 @@ pub(crate) enum TasksCommand {
 pub(crate) enum NotificationsCommand {
     /// Lists your channels
     List,
-    /// Adds one; prints the secret that was made for a webhook, this once
+    /// Adds a channel; for a webhook, prints its generated secret, which is shown only once
     Add {
-        /// What you call it
+        /// A name for the channel
         name: String,
-        /// webhook, slack, feishu, dingtalk or email
+        /// The kind: webhook, slack, feishu, dingtalk or email
         kind: String,
-        /// An address or a mailbox
+        /// The URL, or the e-mail address
         target: String,
-        /// What to tell of, such as `job_failed`; may be repeated
+        /// An event to send, such as `job_failed`; may be repeated
         #[arg(long = "event", value_name = "EVENT")]
         events: Vec<String>,
-        /// Of this repository only, owner/name
+        /// Only events of this repository, owner/name
         #[arg(long)]
         repository: Option<String>,
-        /// Of all issues; takes an administrator
+        /// Sends the events of all issues; requires the role admin
         #[arg(long)]
         everyone: bool,
     },
-    /// Sends a trial
+    /// Sends a test message
     Test {
-        /// Its id
+        /// The channel's id
         id: String,
     },
-    /// Removes one with what is on its way there
+    /// Removes a channel and its queued messages
     Remove {
-        /// Its id
+        /// The channel's id
         id: String,
     },
 }
@@ -364,7 +364,7 @@ pub(crate) enum NotificationsCommand {
 /// `patchwright audit`
 #[derive(Debug, Args)]
 pub(crate) struct AuditArgs {
-    /// As the page before said
+    /// The `next_cursor` of the previous page
     #[arg(long)]
     pub(crate) cursor: Option<String>,
     /// At most this many

@@ -12,7 +12,7 @@ use crate::terminal::say;
 pub(crate) async fn backup(config: Config, file: &Path) -> CommandResult {
     let store = DieselStore::open(config.database_url.expose()).await?;
     store.backup(file).await?;
-    say(&format!("{} holds the database as it was just now; keep data/master.key with it", file.display()));
+    say(&format!("{} contains a copy of the database; keep data/master.key with it", file.display()));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -20,7 +20,7 @@ pub(crate) async fn restore(config: Config, file: &Path) -> CommandResult {
     let old = DieselStore::restore(config.database_url.expose(), file).await?;
     say(&format!("{} is restored", file.display()));
     if let Some(old) = old {
-        say(&format!("the database that was there is {}", old.display()));
+        say(&format!("the previous database was moved to {}", old.display()));
     }
     Ok(ExitCode::SUCCESS)
 }

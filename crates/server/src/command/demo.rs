@@ -1,4 +1,4 @@
-//! `patchwright demo`: the whole way of a job, through the real server, on a repository of its own.
+//! `patchwright demo`: runs a whole job through the real server on a small built-in repository.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,9 +27,9 @@ use crate::serve::Server;
 use crate::telemetry;
 use crate::terminal::{Display, exit_code, note, print_json, print_result, say};
 
-/// How long the job may take: two builds of a tiny crate on a slow machine.
+/// The timeout of the job: two builds of a tiny crate on a slow machine.
 const JOB_TIMEOUT: Duration = Duration::from_secs(600);
-/// Who asks, in the demonstration.
+/// The user who starts the job in the demonstration.
 const REQUESTER: &str = "you";
 
 #[derive(Deserialize)]
@@ -68,7 +68,7 @@ pub(crate) async fn run(mut config: Config, args: DemoArgs) -> CommandResult {
     ));
     note(&format!("{} {}", style("Issue:").bold(), demo::TITLE));
     let model = if recorded {
-        "recorded answers (set LLM_BASE_URL to ask a real model)".to_owned()
+        "recorded answers (set LLM_BASE_URL to use a real model)".to_owned()
     } else {
         config.llm_model.clone()
     };
@@ -92,7 +92,7 @@ pub(crate) async fn run(mut config: Config, args: DemoArgs) -> CommandResult {
         print_json(&job);
     } else {
         print_result(&job);
-        say(&format!("\n{}", style("What the issue says now").bold()));
+        say(&format!("\n{}", style("The comments on the issue").bold()));
         for comment in comments {
             let is_text = |line: &&str| !line.trim().is_empty() && !line.starts_with(['<', '|', '#']);
             let visible: Vec<&str> = comment.body.lines().filter(is_text).take(2).collect();
@@ -168,7 +168,7 @@ async fn run_job(
     wait_for_end(server, accepted.job_id, began, display).await
 }
 
-/// Waits until the job has ended and everything it says outside is said.
+/// Waits until the job has ended and all its effects are delivered.
 async fn wait_for_end(
     server: &Server,
     id: JobId,
@@ -183,7 +183,7 @@ async fn wait_for_end(
             return Ok(app.engine.job(id).await?.unwrap_or(job));
         }
         if began.elapsed() > JOB_TIMEOUT {
-            return Err("the demonstration did not end within ten minutes".into());
+            return Err("the demonstration did not finish within ten minutes".into());
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

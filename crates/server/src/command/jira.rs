@@ -77,9 +77,9 @@ pub(crate) async fn run(remote: Remote, command: JiraCommand) -> CommandResult {
 fn show_added(created: &CreatedWorkspace) {
     one(&SITE, &created.workspace);
     if let Some(url) = &created.webhook_url {
-        say(&format!("the webhook's address: {url}"));
+        say(&format!("the webhook's URL: {url}"));
     }
     if let Some(secret) = &created.webhook_secret {
-        say(&format!("the webhook's secret, shown this once: {secret}"));
+        say(&format!("the webhook's secret, shown only once: {secret}"));
     }
 }

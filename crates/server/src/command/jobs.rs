@@ -22,7 +22,7 @@ pub(crate) async fn run(remote: Remote, command: JobsCommand) -> CommandResult {
     remote.print(job, describe)
 }
 
-/// One job in a list.
+/// Prints one job of a list.
 fn line(job: &JobSummary) -> String {
     let issue = format!("{}#{}", job.repository, job.issue_number);
     let verdict = job.verdict.as_deref().unwrap_or_default();
@@ -52,7 +52,7 @@ fn describe(job: &JobDetails) {
     }
 }
 
-/// A rough duration.
+/// Formats an approximate duration.
 fn duration(seconds: u64) -> String {
     match seconds {
         0..=99 => format!("{seconds} s"),

@@ -1,4 +1,4 @@
-//! `patchwright locate`: which files an issue is about, without a model and without a server.
+//! `patchwright locate`: ranks the files of an issue, without a model and without a server.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::terminal::say;
 
 /// How many symbols of a file are shown.
 const SYMBOLS: usize = 5;
-/// How many of the first files are told with their symbols.
+/// How many of the first files are shown with their symbols.
 const OUTLINED: usize = 5;
 
 pub(crate) fn run(args: &LocateArgs) -> CommandResult {
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &LocateArgs) -> CommandResult {
         return Ok(ExitCode::SUCCESS);
     }
     if ranking.files.is_empty() {
-        say("No file stands out: the text shares no word, name or path with the repository.");
+        say("No file matches: the text shares no word, name or path with the repository.");
     }
     for (place, file) in ranking.files.iter().enumerate() {
         say(&format!("{:>3}. {}", place + 1, file.path));

@@ -1,4 +1,4 @@
-//! One module a command.
+//! One module per command.
 
 pub(crate) mod backup;
 pub(crate) mod config;
@@ -19,5 +19,5 @@ pub(crate) mod user;
 
 use std::process::ExitCode;
 
-/// How a command ends: with a code, or with an error to complain about.
+/// The result of a command: an exit code, or an error to print.
 pub(crate) type CommandResult = Result<ExitCode, Box<dyn std::error::Error + Send + Sync>>;

@@ -1,4 +1,4 @@
-//! A running server, over its API.
+//! Access to a running server over its API.
 
 use std::process::ExitCode;
 
@@ -13,7 +13,7 @@ use crate::cli::RemoteArgs;
 use crate::config::Config;
 use crate::terminal::say;
 
-/// The server did not carry out a request; the message names the options that may help.
+/// A request to the server failed; the message names the options that may help.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RemoteError {
     #[error("{0}; name the server with --server or PATCHWRIGHT_SERVER")]
@@ -49,7 +49,7 @@ impl Remote {
         Ok(Self { client: Client::new(HttpClient::new(&options)?, &server, token), json: args.json })
     }
 
-    /// Prints a response: as JSON when that was asked for, otherwise as `show` does.
+    /// Prints a response as JSON if that was requested, otherwise with `show`.
     pub(crate) fn print<T: Serialize>(&self, response: Result<T, ClientError>, show: impl FnOnce(&T)) -> CommandResult {
         let response = response.map_err(RemoteError::from)?;
         if self.json {
@@ -66,7 +66,7 @@ impl Remote {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Prints the log of a task as it is, part by part, to its present end.
+    /// Prints the log of a task, part by part, up to its current end.
     pub(crate) async fn print_log(&self, task: &str) -> CommandResult {
         let mut from = 0;
         loop {
@@ -82,7 +82,7 @@ impl Remote {
     }
 }
 
-/// A field as people read it.
+/// Formats a field for display.
 fn text(value: &Value, name: &str) -> String {
     match &value[name] {
         Value::Null => "-".to_owned(),

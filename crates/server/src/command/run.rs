@@ -1,4 +1,4 @@
-//! `patchwright run`: a whole job from the terminal, with a store of its own that is gone afterwards.
+//! `patchwright run`: runs one job in the terminal, with a temporary store.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -21,9 +21,9 @@ use crate::config::Config;
 use crate::telemetry;
 use crate::terminal::{Display, exit_code, note, print_json, print_json_error, print_result};
 
-/// Which repository is meant.
+/// The repository of the job.
 enum Target {
-    /// A folder on this machine, under a name for our own records.
+    /// A folder on this machine, with a name for the records.
     Folder(RepoName, std::path::PathBuf),
     /// A repository on GitHub.
     Github(RepoName),
@@ -42,7 +42,7 @@ pub(crate) async fn run(config: Config, args: RunArgs) -> CommandResult {
 
 async fn whole_job(mut config: Config, args: &RunArgs) -> CommandResult {
     let target = target(&args.repo, &config)?;
-    // The job's records are needed for the time of the job only.
+    // The job's records are needed only until it ends.
     let scratch = tempfile::Builder::new().prefix("patchwright-run-").tempdir()?;
     config.data_dir = scratch.path().to_owned();
     config.database_url =
@@ -76,7 +76,7 @@ async fn whole_job(mut config: Config, args: &RunArgs) -> CommandResult {
     app.engine.run_next("terminal", &cancel).await?;
     while app.engine.deliver_next().await?.is_some() {}
     display.finish();
-    let job = app.engine.job(job.id).await?.ok_or("the job is gone from its own store")?;
+    let job = app.engine.job(job.id).await?.ok_or("the job is not in its store")?;
     if args.json {
         print_json(&job);
     } else {
@@ -131,7 +131,7 @@ async fn start(
     if issue.source.platform == LOCAL {
         keep_issue(app, &issue).await?;
     }
-    // Without a model there is nothing to publish, whatever was asked for.
+    // Without a model there is nothing to publish, regardless of the options.
     let publish = match (has_model, args.pr, args.push) {
         (true, true, _) => PublishMode::PullRequest,
         (true, _, true) => PublishMode::Branch,
@@ -195,7 +195,7 @@ fn issue_of_url(text: &str, config: &Config) -> Result<IssueRef, String> {
     Ok(IssueRef::on_forge(GITHUB, repo, IssueNumber::same(number)))
 }
 
-/// The built-in forge knows the issues that it keeps; this one is kept for the time of the job.
+/// The built-in forge only has issues in the store, so this one is stored until the job ends.
 async fn keep_issue(app: &App, issue: &InboundIssue) -> Result<(), patchwright_core::forge::ForgeError> {
     let now = jiff::Timestamp::now();
     let kept = Issue {

@@ -1,4 +1,5 @@
-//! `patchwright user`: users, straight in the database. Whoever can open the database may do this.
+//! `patchwright user`: manages users directly in the database. It needs no login: access to the database is the
+//! authorization.
 
 use std::process::ExitCode;
 

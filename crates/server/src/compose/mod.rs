@@ -1,4 +1,4 @@
-//! The composition root: which adapter stands behind which port.
+//! The composition root, which connects ports and adapters.
 
 mod engine_settings;
 mod jira;
@@ -31,22 +31,22 @@ pub(crate) use self::tools::{http_client, machine_labels, notifying_client};
 use crate::config::{Config, is_loopback};
 use crate::master_keys::MasterKeys;
 
-/// What a command wants otherwise than the configuration says.
+/// Values of a command that override the configuration.
 #[derive(Default)]
 pub struct Overrides {
-    /// Who follows the progress of jobs.
+    /// The receiver of the progress of jobs.
     pub progress: Option<Arc<dyn ProgressSink>>,
-    /// Repositories of the built-in forge that are elsewhere.
+    /// Repositories of the built-in forge in other folders.
     pub repositories: Vec<(RepoName, PathBuf)>,
     /// Another sandbox policy.
     pub sandbox: Option<SandboxPolicy>,
     /// Another model.
     pub llm: Option<Arc<dyn Llm>>,
-    /// How often a job is attempted.
+    /// The most attempts of a job.
     pub max_attempts: Option<u32>,
-    /// Whether the caller takes the server's work by hand, with [`crate::serve::Server::run_until_idle`].
+    /// Whether no loop claims work, because the caller does with [`crate::serve::Server::run_until_idle`].
     pub manual: bool,
-    /// The address of this server, where the configuration has no public one.
+    /// The address of this server, if the configuration has no public one.
     pub address: Option<String>,
 }
 
@@ -56,7 +56,7 @@ impl std::fmt::Debug for Overrides {
     }
 }
 
-/// Everything put together.
+/// The composed application.
 #[derive(Clone)]
 pub struct App {
     /// The engine.
@@ -65,7 +65,7 @@ pub struct App {
     pub management: Management,
     /// The store.
     pub store: DieselStore,
-    /// The parts of the store with sealed secrets.
+    /// The parts of the store with encrypted secrets.
     pub vault: Vault,
     /// The built-in forge.
     pub local: Arc<LocalForge>,
@@ -73,7 +73,7 @@ pub struct App {
     pub jira: Arc<JiraCloud>,
     /// The outgoing HTTP client.
     pub http: HttpClient,
-    /// Masks secrets.
+    /// The redactor of secrets.
     pub redactor: Redactor,
     /// The clock of leases.
     pub clock: Arc<SteadyClock>,
@@ -87,7 +87,7 @@ impl std::fmt::Debug for App {
     }
 }
 
-/// The parts cannot be put together.
+/// The application cannot be composed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ComposeError {
@@ -123,7 +123,7 @@ pub enum ComposeError {
     },
 }
 
-/// Puts everything together and migrates the database.
+/// Composes the application and migrates the database.
 ///
 /// # Errors
 /// [`ComposeError`], naming what cannot be used.
@@ -196,7 +196,7 @@ fn local(config: &Config, overrides: &Overrides, store: &DieselStore, ids: &Arc<
     moved.fold(forge, |forge, (name, path)| forge.with_repository(name, path))
 }
 
-/// The public address, or else the one that the server listens on, without a trailing slash.
+/// Returns the public URL, or else the one that the server listens on, without a trailing slash.
 pub(crate) fn public_url(config: &Config, address: Option<&str>) -> String {
     let url = config.public_url.clone().unwrap_or_else(|| format!("http://{}", address.unwrap_or(&config.bind)));
     url.trim_end_matches('/').to_owned()

@@ -16,7 +16,7 @@ use patchwright_management::{CredentialPorts, CredentialedForge, Platform};
 use super::ComposeError;
 use crate::config::Config;
 
-/// What the platforms are made from.
+/// The inputs for the adapters of the platforms.
 pub(super) struct PlatformParts<'a> {
     pub(super) config: &'a Config,
     pub(super) http: &'a HttpClient,

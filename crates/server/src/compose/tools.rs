@@ -27,7 +27,7 @@ pub(crate) fn http_client(config: &Config, redactor: &Redactor) -> Result<HttpCl
     HttpClient::new(&http_options(config, redactor))
 }
 
-/// The client for addresses that people give.
+/// Creates the client for URLs that users enter.
 pub(crate) fn notifying_client(
     config: &Config,
     redactor: &Redactor,
@@ -35,7 +35,7 @@ pub(crate) fn notifying_client(
     HttpClient::new(&HttpOptions { public_only: !config.allow_private_addresses, ..http_options(config, redactor) })
 }
 
-/// What a node on its own works with.
+/// Creates the tools of a standalone node.
 ///
 /// # Errors
 /// [`ComposeError`], naming what cannot be used.
@@ -94,7 +94,7 @@ fn llm(config: &Config, http: &HttpClient, redactor: &Redactor) -> Result<Option
     }))
 }
 
-/// The model for programs, where one is configured.
+/// Returns the model for external programs, if one is configured.
 fn model_proxy(config: &Config, http: &HttpClient) -> Option<Arc<dyn ModelProxy>> {
     if config.llm_replay.is_some() || !config.has_model() {
         return None;
@@ -110,7 +110,7 @@ fn model_proxy(config: &Config, http: &HttpClient) -> Option<Arc<dyn ModelProxy>
     Some(Arc::new(LoopbackModelProxy::new(http.clone(), options)))
 }
 
-/// What jobs may ask of this machine: what was configured, and the programs that are installed.
+/// Returns the labels of this machine: the configured ones, and those of the installed programs.
 pub(crate) fn machine_labels(config: &Config) -> BTreeSet<Label> {
     let mut labels = config.node_labels.clone();
     let installed =

@@ -8,16 +8,16 @@ use patchwright_jira::{ApiVersion, States, WriteAs};
 
 use super::{ConfigError, Values};
 
-/// What people are asked to allow (`docs/requirements.md#jira`).
+/// The OAuth scopes that users are asked to grant (`docs/requirements.md#jira`).
 const SCOPES: &str = "read:me read:jira-user read:jira-work";
-/// What it takes beside to write in their name.
+/// The additional scopes for writing as the user.
 const SCOPES_TO_WRITE: &str = "write:jira-work offline_access";
 
 /// Jira's settings.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "each field is the setting of the same name, described in `settings`")]
 pub struct JiraConfig {
-    /// Our application at Atlassian: its id and secret.
+    /// The client id and secret of the application at Atlassian.
     pub application: Option<(String, Secret)>,
     pub redirect_uri: Option<String>,
     pub auth_url: String,
@@ -67,7 +67,7 @@ impl JiraConfig {
     }
 }
 
-/// The templates that are in the folder; they are tried here, so that a mistake stops the start.
+/// Reads the templates in the folder and renders them once, so that the server does not start with an invalid one.
 fn templates(v: &Values) -> Result<BTreeMap<String, String>, ConfigError> {
     let Some(folder) = v.optional("JIRA_TEMPLATES").map(std::path::PathBuf::from) else { return Ok(BTreeMap::new()) };
     if !folder.is_dir() {

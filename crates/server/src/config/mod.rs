@@ -1,4 +1,4 @@
-//! The configuration: layers in, one checked struct out. The only place that reads the environment.
+//! The configuration: merges the layers into one validated struct. Only this module reads the environment.
 
 mod jira;
 mod platforms;
@@ -30,39 +30,39 @@ pub enum ConfigError {
     /// The file.
     #[error("the configuration file {path} cannot be read: {detail}")]
     File {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why, with the line.
+        /// The error, with the line.
         detail: String,
     },
-    /// Nobody knows the key.
+    /// The key is unknown.
     #[error("{source_name}: unknown key `{key}`{hint}; `patchwright config` lists all keys")]
     UnknownKey {
         /// The file, the environment or the command line.
         source_name: String,
         /// The key.
         key: String,
-        /// The nearest known one, if one is near.
+        /// The most similar known key, if there is one.
         hint: String,
     },
-    /// The value makes no sense.
+    /// The value is invalid.
     #[error("{name} = `{value}` (from {source_name}) cannot be used: {reason}")]
     Value {
         /// The setting.
         name: &'static str,
         /// Its value, unless it is secret.
         value: String,
-        /// Where it came from.
+        /// Its source.
         source_name: String,
-        /// Why.
+        /// The error.
         reason: String,
     },
-    /// Two settings do not go together.
+    /// Two settings conflict.
     #[error("{0}")]
     Conflict(String),
 }
 
-/// The configuration in force.
+/// The effective configuration.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "each field is documented in the table of settings, under its own name")]
 #[expect(clippy::struct_excessive_bools, reason = "they are independent switches of the operator")]
@@ -117,9 +117,9 @@ pub struct Config {
     pub budget_tokens: u64,
     pub budget_calls: u32,
     pub budget_cost_micros: u64,
-    /// The most that one repository may spend in a day.
+    /// The daily model budget of one repository.
     pub budget_repository_day: Budget,
-    /// The most that all together may spend in a day.
+    /// The daily model budget of all jobs together.
     pub budget_day: Budget,
     pub job_timeout: Duration,
     pub share: ConcurrencyLimits,
@@ -146,14 +146,14 @@ pub struct Config {
     pub author_email: String,
     /// `PATH`, for the programs of test suites.
     pub search_path: String,
-    /// What tool chains need to find themselves; never a secret.
+    /// Environment variables that tool chains need; no secrets.
     pub toolchain_env: BTreeMap<String, String>,
-    /// Every setting as it was given.
+    /// The values of all settings before validation.
     pub values: Values,
 }
 
 impl Config {
-    /// Reads and checks all layers.
+    /// Reads and validates all layers.
     ///
     /// # Errors
     /// [`ConfigError`], naming the source, the key and the reason.
@@ -306,7 +306,7 @@ impl Config {
         self.llm_base_url.is_some() || self.llm_api_key.is_some() || self.llm_replay.is_some()
     }
 
-    /// Every secret that must never leave.
+    /// Returns all secrets, for the redactor.
     pub fn secrets(&self) -> Vec<Secret> {
         let single = [
             &self.master_key,
@@ -325,7 +325,7 @@ impl Config {
     /// Checks what only a listening server needs.
     ///
     /// # Errors
-    /// [`ConfigError::Conflict`] for settings that would open the door to everybody.
+    /// [`ConfigError::Conflict`] for settings that would allow access without authentication.
     pub fn check_for_serving(&self) -> Result<(), ConfigError> {
         let loopback = is_loopback(&self.bind);
         if self.test_mode && !loopback {
@@ -338,7 +338,7 @@ impl Config {
         let reachable = self.github.is_connected() || self.gitcode.token.is_some() || !loopback;
         if self.webhook_secrets.is_empty() && !self.test_mode && reachable {
             return Err(ConfigError::Conflict(
-                "WEBHOOK_SECRET is empty, so no delivery could be told from a forged one; set the same secret here and \
+                "WEBHOOK_SECRET is empty, so forged deliveries could not be detected; set the same secret here and \
                  in the platform's webhook"
                     .to_owned(),
             ));
@@ -347,13 +347,13 @@ impl Config {
     }
 }
 
-/// Whether an address can only be reached from this machine.
+/// Returns whether an address can only be reached from this machine.
 pub fn is_loopback(bind: &str) -> bool {
     let host = bind.rsplit_once(':').map_or(bind, |(host, _)| host).trim_matches(['[', ']']);
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// rustup's programs find their tool chain through its home; the home of the operator is not handed on.
+/// rustup's proxies find their tool chain through its home folder, because the operator's `HOME` is not passed on.
 fn toolchain_env(env: &dyn Fn(&str) -> Option<String>) -> BTreeMap<String, String> {
     let home = env("HOME").unwrap_or_default();
     let rustup = env("RUSTUP_HOME").or_else(|| Some(format!("{home}/.rustup")).filter(|path| Path::new(path).is_dir()));
@@ -368,9 +368,9 @@ fn toolchain_env(env: &dyn Fn(&str) -> Option<String>) -> BTreeMap<String, Strin
     pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
-/// The login provider, where one is set.
+/// Returns the login provider, if one is configured.
 fn oidc(v: &Values) -> Result<Option<OidcOptions>, ConfigError> {
-    // As it is written: a slash at the end belongs to the name.
+    // Unchanged: a trailing slash is part of the issuer's name.
     let issuer = v.url("OIDC_ISSUER")?.and_then(|_| v.optional("OIDC_ISSUER"));
     let Some(issuer) = issuer else { return Ok(None) };
     let missing = |name: &str| ConfigError::Conflict(format!("OIDC_ISSUER needs {name}"));
@@ -381,12 +381,12 @@ fn oidc(v: &Values) -> Result<Option<OidcOptions>, ConfigError> {
         scopes: v.text("OIDC_SCOPES").to_owned(),
         login_claim: v.text("OIDC_LOGIN_CLAIM").to_owned(),
         admin_group: v.optional("OIDC_ADMIN_GROUP"),
-        // Filled in when the server's address is known.
+        // Set when the server's address is known.
         redirect_uri: String::new(),
     }))
 }
 
-/// The programs that may make the change: ours, and the operator's.
+/// Returns the built-in and the configured presets of programs.
 fn presets(v: &Values) -> Result<BTreeMap<Label, Preset>, ConfigError> {
     let mut presets = builtin_presets();
     for text in v.text("AI_COMMANDS").split(';').map(str::trim).filter(|text| !text.is_empty()) {

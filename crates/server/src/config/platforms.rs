@@ -64,7 +64,7 @@ impl GithubConfig {
         })
     }
 
-    /// Whether we can write there.
+    /// Returns whether the configuration has a credential for it.
     pub const fn is_connected(&self) -> bool {
         self.token.is_some() || self.app_key.is_some()
     }

@@ -1,4 +1,4 @@
-//! The layers of the configuration, and every setting as it was given.
+//! The layers of the configuration, and the values of all settings before validation.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use patchwright_domain::money::Budget;
 use super::ConfigError;
 use crate::settings::{SETTINGS, Setting};
 
-/// Where values come from, lowest first.
+/// The sources of values, lowest precedence first.
 #[derive(Debug, Clone, Default)]
 pub struct Layers {
     /// A configuration file that must exist.
@@ -24,8 +24,8 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// The process's own environment, and `patchwright.toml` of the working folder if it is there and `file` is not
-    /// given.
+    /// Returns the environment of the process, and `patchwright.toml` of the working directory if it exists and `file`
+    /// is `None`.
     pub fn from_process(file: Option<PathBuf>, flags: Vec<(String, String)>) -> Self {
         let usual = PathBuf::from("patchwright.toml");
         let file = file.or_else(|| usual.is_file().then_some(usual));
@@ -33,7 +33,7 @@ impl Layers {
     }
 }
 
-/// Where a value came from.
+/// The source of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// The table of settings.
@@ -57,25 +57,25 @@ impl fmt::Display for Source {
     }
 }
 
-/// Every setting with its text and where it came from.
+/// All settings with their values and sources.
 #[derive(Debug, Clone, Default)]
 pub struct Values(BTreeMap<&'static str, (Secret, Source)>);
 
 impl Values {
-    /// Each setting with the value to show and its source.
+    /// Returns each setting with the value to show and its source.
     pub fn display_rows(&self) -> impl Iterator<Item = (&'static Setting, String, &Source)> {
         SETTINGS.iter().filter_map(|setting| {
             let (value, source) = self.0.get(setting.name)?;
             let shown = match (setting.secret, value.is_empty()) {
                 (true, false) => "[redacted]".to_owned(),
-                // The address of a database or proxy may hold a password.
+                // The URL of a database or proxy may contain a password.
                 _ => Redactor::default().redact(value.expose()),
             };
             Some((setting, shown, source))
         })
     }
 
-    /// Gives a setting that nobody has set the default that depends on others.
+    /// Sets a default that depends on other settings, if the setting is not set.
     pub(super) fn fill(&mut self, name: &'static str, value: String) {
         if self.text(name).is_empty() {
             self.0.insert(name, (Secret::new(value), Source::Default));
@@ -160,7 +160,7 @@ impl Values {
         self.list(name).into_iter().map(one).collect()
     }
 
-    /// Tokens, calls and money.
+    /// Returns a budget of tokens, calls and cost.
     pub(super) fn budget(&self, [tokens, calls, cost]: [&'static str; 3]) -> Result<Budget, ConfigError> {
         Ok(Budget {
             max_tokens: self.parse(tokens, "a number")?,
@@ -169,7 +169,7 @@ impl Values {
         })
     }
 
-    /// A price per million tokens, in millionths.
+    /// Returns a price per million tokens, in millionths.
     pub(super) fn price(&self, name: &'static str) -> Result<u64, ConfigError> {
         let price: f64 = self.parse(name, "a number")?;
         if !(0.0..=1e6).contains(&price) {
@@ -180,10 +180,10 @@ impl Values {
     }
 }
 
-/// Read by the command line and no setting of the server.
+/// Variables of the command line, which are not settings of the server.
 const COMMAND_LINE: [&str; 3] = ["PATCHWRIGHT_TOKEN", "PATCHWRIGHT_SERVER", "PATCHWRIGHT_JOIN_TOKEN"];
 
-/// Puts the layers over each other.
+/// Merges the layers.
 pub(super) fn collect(layers: &Layers) -> Result<Values, ConfigError> {
     let mut values: BTreeMap<&'static str, (Secret, Source)> =
         SETTINGS.iter().map(|setting| (setting.name, (Secret::new(setting.default), Source::Default))).collect();
@@ -199,7 +199,7 @@ pub(super) fn collect(layers: &Layers) -> Result<Values, ConfigError> {
     let find = |name: &str| SETTINGS.iter().find(|setting| setting.name == name);
     let names = || SETTINGS.iter().map(|setting| setting.name.to_owned());
     for (name, value) in &layers.env {
-        // An empty variable is how many tools say "not set".
+        // Many tools set a variable to an empty text to unset it.
         match find(name) {
             Some(setting) if !value.is_empty() => {
                 values.insert(setting.name, (Secret::new(value.as_str()), Source::Env));

@@ -1,5 +1,5 @@
-//! The demonstration's repository, issue and recorded answers: small, but real. The bug is real, the failing test is
-//! real, and so is the run of the tests; only the model's answers are recorded.
+//! The demonstration's repository, issue and recorded answers. The bug, the failing test and the test run are real;
+//! only the model's answers are recorded.
 
 /// The repository, `owner/name`.
 pub(crate) const REPOSITORY: &str = "demo/tally";

@@ -1,5 +1,5 @@
-//! Everything at once: servers are killed at random moments, the forge and the model fail by chance, and at the end
-//! every accepted job has ended, and everything that was said stands there once.
+//! Servers are killed at random moments, the forge and the model fail at random, and in the end every accepted job has
+//! ended and every effect has happened once.
 //!
 //! `CHAOS_JOBS` and `CHAOS_KILLS` set the size (`just chaos`); what CI runs is small.
 
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 const SECRET: &str = "chaos-test-webhook-secret";
 
-/// Thrown dice (xorshift), the same for the same beginning.
+/// A random number generator (xorshift) with a seed.
 struct Dice(u64);
 
 impl Dice {
@@ -45,7 +45,7 @@ fn number(name: &str, usual: u64) -> u64 {
     std::env::var(name).map_or(usual, |text| text.parse().unwrap())
 }
 
-/// What the model says to each kind of question; one in five fails.
+/// The model's answer to each kind of prompt; one in five requests fails.
 fn model(question: &Value) -> Script {
     static ASKED: std::sync::Mutex<Dice> = std::sync::Mutex::new(Dice(0x1234_5678_9abc));
     let chance = ASKED.lock().unwrap().below(100);
@@ -101,7 +101,7 @@ impl World {
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("BIND", &self.addresses[replica])
             .env("DATA_DIR", self.folder.path().join(replica.to_string()))
-            // One key for all: by it they know each other's comments.
+            // One key for all servers, so that they recognize each other's comments.
             .env("PATCHWRIGHT_MASTER_KEY", "0123456789abcdef0123456789abcdef")
             .env("DATABASE_URL", &self.database)
             .env("WEBHOOK_SECRET", SECRET)
@@ -131,7 +131,7 @@ impl World {
         }
     }
 
-    /// Delivers until somebody accepts, as a person would press "redeliver".
+    /// Delivers until a server accepts, like a user who presses "redeliver".
     async fn deliver(&self, issue: u64) -> String {
         let body = json!({
             "action": "created",
@@ -160,7 +160,7 @@ impl World {
         unreachable!("it tries for ever")
     }
 
-    /// Waits until nothing is left to do, and returns the jobs.
+    /// Waits until no work is left, and returns the jobs.
     async fn settle(&self, shutdown_timeout: Duration) -> BTreeMap<String, Value> {
         let began = Instant::now();
         let get = async |path: &str| -> Option<Value> {
@@ -198,7 +198,7 @@ impl Drop for World {
 
 async fn survive(mut world: World, jobs: u64, kills: u64, mut dice: Dice) {
     let replicas = world.servers.len() as u64;
-    // The first one alone brings the schema up to date.
+    // The first one migrates the schema alone.
     for replica in 0..world.servers.len() {
         world.start(replica);
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -237,7 +237,7 @@ async fn survive(mut world: World, jobs: u64, kills: u64, mut dice: Dice) {
         assert_eq!(pulls.iter().filter(|pull| pull.1 == branch).count(), 1, "issue {issue} has one pull request");
     }
     assert_eq!(pulls.len() as u64, jobs);
-    // Nobody has pushed what is no job's branch, or pushed a second commit to one.
+    // Every pushed branch is a job's branch, with one commit.
     let branches = world.git.git("acme/demo", &["for-each-ref", "--format=%(refname:short)", "refs/heads/agent"]);
     assert_eq!(branches.lines().count() as u64, jobs, "{branches}");
     for branch in branches.lines() {

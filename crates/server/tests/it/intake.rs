@@ -1,4 +1,4 @@
-//! The door of the binary: what it answers is on the disk, whatever happens next.
+//! The webhook endpoint of the binary: an acknowledged delivery is on disk, even if the process is killed.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 const SECRET: &str = "intake-test-webhook-secret";
 const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A server that takes deliveries and works on none.
+/// A server that accepts deliveries and runs no jobs.
 struct Gateway {
     child: Child,
     address: String,
@@ -61,7 +61,7 @@ impl Gateway {
         self.http.send(Request::get(format!("http://{}{path}", self.address)), Retry::Never).await
     }
 
-    /// A wish for the issue of this number, under its own delivery id.
+    /// A request for the issue of this number, with its own delivery id.
     async fn deliver(&self, number: usize) -> Result<Response, HttpError> {
         self.http.send(delivery(&self.address, number), Retry::Never).await
     }
@@ -154,7 +154,7 @@ async fn killed_under_load_it_has_every_job_that_it_accepted_and_none_twice() {
         let answer = gateway.get(&format!("/api/v1/jobs/{id}")).await.unwrap();
         assert_eq!(answer.status, 200, "the accepted job {id} is lost");
     }
-    // The platform sends everything again, also what it had no answer to.
+    // The platform sends everything again, including the deliveries without a response.
     let sent = next.load(Ordering::Relaxed) - 1;
     for number in 1..=sent {
         let answer = gateway.deliver(number).await.unwrap();
@@ -226,7 +226,7 @@ async fn a_flood_is_told_to_come_again_and_does_not_fill_the_memory() {
         stream.write_all(&vec![b' '; sent]).unwrap();
         stream
     };
-    // When a probe was inside at the moment that a slow one came, the slow one is sent away, and others try.
+    // If a probe holds a permit when a slow delivery arrives, the slow one is rejected, and others try.
     let fill = async |slow: &dyn Fn() -> Vec<TcpStream>| {
         for _ in 0..200 {
             let held = slow();
@@ -248,10 +248,10 @@ async fn a_flood_is_told_to_come_again_and_does_not_fill_the_memory() {
         }
         panic!("what left is not free again");
     };
-    // Two that never finish take both places.
+    // Two deliveries that never finish hold both permits.
     drop(fill(&|| vec![slow(1000, 10), slow(1000, 10)]).await);
     free().await;
-    // One fills the memory that all have together.
+    // One reserves all the bytes that the deliveries may have together.
     let mut held = fill(&|| vec![slow(70_000, 65_000)]).await.remove(0);
     held.write_all(&[b' '; 5000]).unwrap();
     held.set_read_timeout(Some(WAIT_TIMEOUT)).unwrap();
@@ -277,7 +277,7 @@ async fn slow_and_swollen_heads_are_cut_off_and_it_still_serves() {
     for head in [many, format!("x-long: {}\r\n", "x".repeat(300_000))] {
         let mut stream = open(format!("POST /api/webhook HTTP/1.1\r\nhost: x\r\n{head}\r\n"));
         let mut answer = Vec::new();
-        // A reset after the answer, or in its place, is as good as an end.
+        // A reset after the response, or instead of it, also ends the connection.
         let _ = stream.read_to_end(&mut answer);
         let answer = String::from_utf8_lossy(&answer);
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");

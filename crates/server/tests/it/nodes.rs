@@ -1,5 +1,5 @@
-//! Nodes as processes: one is killed, one is cut off for longer than its lease and brought back, one is drained; and
-//! everything ends once.
+//! Nodes as processes: one is killed, one is disconnected for longer than its lease and reconnected, one is drained;
+//! and every task ends once.
 //!
 //! `NODE_TASKS` sets the size (`just nodes`); what CI runs is small.
 
@@ -19,7 +19,7 @@ const WAIT_TIMEOUT: Duration = Duration::from_secs(180);
 /// Short, so that the test is.
 const LEASE: Duration = Duration::from_secs(3);
 
-/// A line to the server that can be cut.
+/// A proxy to the server that can be disconnected.
 struct Line {
     address: SocketAddr,
     cut: Arc<AtomicBool>,
@@ -214,7 +214,7 @@ impl World {
         self.get(&format!("/api/v1/nodes/{}", node.id)).await.unwrap()["running"].as_u64().unwrap()
     }
 
-    /// Opens issues on the forge, imports them, and says their ids.
+    /// Opens issues on the forge, imports them, and returns their ids.
     async fn issues(&self, count: u64) -> Vec<String> {
         for number in 1..=count {
             self.github.open_issue("acme/demo", number, "add() subtracts", "see calc.py");
@@ -225,7 +225,7 @@ impl World {
         self.all("issues", "id").await
     }
 
-    /// A field of all things of a list.
+    /// Returns a field of all items of a list.
     async fn all(&self, list: &str, field: &str) -> Vec<String> {
         let things = self.list(list).await;
         things.iter().map(|thing| thing[field].as_str().unwrap().to_owned()).collect()
@@ -260,7 +260,7 @@ fn size() -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_killed_a_cut_off_and_a_draining_node_every_task_ends_once() {
     let slow = |question: &Value| {
-        // Long enough to be caught in the middle.
+        // Long enough to be interrupted in the middle.
         std::thread::sleep(Duration::from_millis(60));
         model(question)
     };
@@ -281,7 +281,7 @@ async fn with_a_killed_a_cut_off_and_a_draining_node_every_task_ends_once() {
             world.running(&a).await > 0 && world.running(&b).await > 0 && world.running(&c).await > 0
         })
         .await;
-    // A person sees a log while the task runs.
+    // The log is readable while the task runs.
     let tasks = world.list("tasks").await;
     let cut_off: Vec<&Value> =
         tasks.iter().filter(|task| task["node_id"] == b.id.as_str() && task["completed_at"].is_null()).collect();
@@ -320,7 +320,7 @@ async fn with_a_killed_a_cut_off_and_a_draining_node_every_task_ends_once() {
     for branch in branches.lines() {
         assert_eq!(world.git.git("acme/demo", &["rev-list", "--count", &format!("main..{branch}")]).trim(), "1");
     }
-    // What the cut-off node says of a task that another one ended is refused.
+    // The disconnected node's report of a task that another one ended is refused.
     if let Some(lost) =
         lost.filter(|lost| !tasks.iter().any(|task| task["id"] == lost["id"] && task["status"] == "success"))
     {
@@ -354,10 +354,10 @@ async fn a_node_that_listens_is_sent_its_tasks_and_a_job_waits_for_the_node_that
         tasks.iter().all(|task| task["node_id"] == listening.id.as_str() && task["status"] == "success"),
         "{tasks:#?}"
     );
-    // What it cost is counted where it was spent.
+    // The usage is counted for the node that caused it.
     let stats = world.get("/api/v1/stats?group_by=model").await.unwrap();
     assert_eq!((&stats["groups"][0]["key"], &stats["groups"][0]["succeeded"]), (&"model-of-a".into(), &4.into()));
-    // Nobody else can send it anything.
+    // No other sender is accepted.
     let health: Value = world.send(Request::get(format!("http://{port}/health"))).await.unwrap().json().unwrap();
     assert_eq!((&health["capacity"], &health["running"]), (&json!(2), &json!([])), "{health}");
     for path in ["/process-issue", "/tasks/x/cancel"] {
@@ -408,7 +408,7 @@ async fn a_cancelled_task_is_stopped_on_its_node_and_a_restarted_node_gives_its_
     let ended = world.get(&format!("/api/v1/tasks/{id}")).await.unwrap();
     assert_eq!((&ended["status"], &ended["error_message"]), (&"failed".into(), &"the job was cancelled".into()));
 
-    // Killed in the middle, and started anew: the server learns at once that the task is lost.
+    // Killed in the middle and restarted: the server finds out at once that the task is lost.
     let task = world.post(&format!("/api/v1/issues/{}/start", ids[0]), &json!({})).await;
     world.until("the model is asked again", async || asked().await == 2).await;
     node.child.kill().unwrap();

@@ -37,7 +37,7 @@ impl World {
         Self { git, github, llm, http, folder: tempfile::tempdir().unwrap(), address }
     }
 
-    /// The program with all that a server is set up with.
+    /// The program with the whole configuration of a server.
     fn command(&self, argument: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_patchwright"));
         command
@@ -101,7 +101,7 @@ impl World {
         }
     }
 
-    /// Waits until the job has ended and everything is said.
+    /// Waits until the job has ended and all effects are delivered.
     async fn end_of(&self, id: &str) -> Value {
         let began = Instant::now();
         loop {
@@ -373,7 +373,10 @@ async fn after_the_master_key_was_changed_what_it_sealed_opens_and_what_it_signe
             .output()
             .unwrap();
         let printed = String::from_utf8_lossy(&rotated.stdout).into_owned();
-        assert!(rotated.status.success() && printed.starts_with("1 secrets were sealed anew"), "{printed}");
+        assert!(
+            rotated.status.success() && printed.starts_with("1 secrets were encrypted with the new key"),
+            "{printed}"
+        );
         assert_eq!(key().lines().count(), 1 + round);
     }
     assert!(key().ends_with(&before) && !key().starts_with(before.trim()));
@@ -432,12 +435,12 @@ async fn files_are_located_in_a_repository() {
         patchwright(&world, &["locate", "--repo", &repository, "--issue", &issue, "--rev", "main", "--json"]);
     let first = serde_json::from_str::<Value>(&json).unwrap()[0].clone();
     assert_eq!((&first["path"], &first["symbols"][0]["name"]), (&json!("shop/cart.py"), &json!("Cart.total")));
-    // A second look at what was kept says the same.
+    // A second run with the cache prints the same.
     let kept = ["locate", "--repo", &repository, "--issue", &issue, "--rev", "main", "--json", "--cache", "kept"];
     for _ in 0..2 {
         assert_eq!(patchwright(&world, &kept).1, json);
     }
     assert_eq!(std::fs::read_dir(world.folder.path().join("kept")).unwrap().count(), 1);
     let elsewhere = ["locate", "--repo", &repository, "--issue", &issue, "--rev", "main", "--folder", "docs"];
-    assert!(patchwright(&world, &elsewhere).1.starts_with("No file stands out"));
+    assert!(patchwright(&world, &elsewhere).1.starts_with("No file matches"));
 }

@@ -1,4 +1,4 @@
-//! The port of links between people and their Atlassian accounts.
+//! The port of links between users and their Atlassian accounts.
 
 use async_trait::async_trait;
 use diesel::prelude::*;
@@ -272,7 +272,8 @@ impl JiraUsers for Vault {
         }
         let (id, now, until) = (id.to_string(), micros(now), micros(until));
         let held = in_write_tx!(self.store, conn => {
-            // Only while the tokens are those that were read and nobody holds the right: one replica changes the row.
+            // Only while the tokens are those that were read and no process holds the right: one replica changes the
+            // row.
             let free = jira_user::held_until.is_null().or(jira_user::held_until.le(now));
             let same = jira_user::table.find(&id).filter(jira_user::sealed.eq(&row.sealed)).filter(free);
             diesel::update(same).set(jira_user::held_until.eq(until)).execute(conn).map_err(TxError::from)

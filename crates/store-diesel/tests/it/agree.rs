@@ -47,7 +47,7 @@ enum Op {
     Report { worker: usize, what: u8 },
     /// A worker reads its job again.
     Read { worker: usize },
-    /// A person cancels or restarts a job.
+    /// A user cancels or restarts a job.
     Control { which: usize, cancel: bool },
     /// Time passes.
     Wait { seconds: i64 },

@@ -1,4 +1,4 @@
-//! The contracts of the ports on both databases, and what only a database does.
+//! The contracts of the ports on both databases, and tests that are specific to databases.
 
 #![expect(clippy::unwrap_used, reason = "a failure ends the test")]
 
@@ -69,7 +69,7 @@ pub(crate) fn new_job(n: u32) -> Step {
     Step { issue: Some(Write::Insert(issue(n))), job: Some(JobWrite::Insert(job(n))), ..Step::default() }
 }
 
-/// Adds two people, whom rows of other ports refer to.
+/// Adds two users, whom rows of other ports refer to.
 pub(crate) async fn add_people(store: &DieselStore) -> [User; 2] {
     let people = [(1, "mia", Role::Admin), (2, "olga", Role::Member)];
     let people = people.map(|(n, login, role)| contract::accounts::user(n, login, role));

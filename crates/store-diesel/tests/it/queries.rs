@@ -1,4 +1,4 @@
-//! The queries for people on both databases.
+//! The queries for users on both databases.
 
 use patchwright_core::query::{JobFilter, Queries as _, TaskFilter};
 use patchwright_core::store::{ConcurrencyLimits, JobWrite, Step, Store as _};

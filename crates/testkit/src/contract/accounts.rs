@@ -30,7 +30,7 @@ where
     a_person_ends_only_their_own_tokens(fresh().await.as_ref()).await;
 }
 
-/// A person.
+/// A user.
 pub fn user(n: u32, login: &str, role: Role) -> User {
     let id = UserId::from_uuid(Uuid::from_u128(0xa00_0000 + u128::from(n)));
     User { id, login: Login::parse(login).unwrap(), role, active: true, created_at: start_of_time() }

@@ -28,12 +28,12 @@ pub struct Setting {
     pub store: Arc<dyn JiraStore>,
     /// The audit log of the same database.
     pub audit: Arc<dyn Audit>,
-    /// Two people who exist in the database. Their audit entries are ignored.
+    /// Two users who exist in the database. Their audit entries are ignored.
     pub people: [UserId; 2],
 }
 
 impl Setting {
-    /// Returns the actions of the suite. The people were added before it.
+    /// Returns the actions of the suite. The users were added before it.
     async fn actions(&self) -> Vec<String> {
         let mut actions = actions(self.audit.as_ref()).await;
         actions.retain(|action| action != "user.added");
@@ -151,7 +151,7 @@ async fn a_site_is_stored_with_its_secrets(setting: &Setting) {
     assert_eq!(setting.actions().await, expected);
 }
 
-/// A link of a person to an account.
+/// A link of a user to an account.
 pub fn link(n: u128, user_id: UserId, account: &str, workspace_id: WorkspaceId) -> JiraUser {
     JiraUser {
         id: JiraUserId::from_uuid(Uuid::from_u128(0x8000 + n)),

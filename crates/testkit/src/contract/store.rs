@@ -395,7 +395,7 @@ async fn the_identities_of_old_deliveries_stay_known(store: &dyn Store) {
     assert_eq!(store.claim_effect(after(1), after(60)).await.unwrap().unwrap().record.id, effect_id(2));
 }
 
-/// A new job of a repository and a person.
+/// A new job of a repository and a user.
 fn new_job_of(n: u32, repo: &str, actor: &str) -> Step {
     let (mut issue, mut job) = (issue(n), job(n));
     issue.source.repo = repo.parse().unwrap();

@@ -46,7 +46,7 @@ impl FakeGit {
         remote.branches.insert(BranchName::parse("main").unwrap(), sha);
     }
 
-    /// Pushes a commit of another person with exactly these files to a branch.
+    /// Pushes a commit of another user with exactly these files to a branch.
     pub fn push_by_others(&self, branch: &BranchName, files: &[(&str, &str)]) {
         let files: Files =
             files.iter().map(|(path, text)| (RepoPath::parse(path).unwrap(), text.as_bytes().to_vec())).collect();

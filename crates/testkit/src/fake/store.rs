@@ -42,7 +42,7 @@ pub(super) struct Tables {
     pub(super) nodes: BTreeMap<NodeId, StoredNode>,
     pub(super) notices: BTreeMap<EffectId, Notice>,
     pub(super) successes: HashMap<(NodeId, String), Timestamp>,
-    /// What was reserved or spent, and what was returned.
+    /// The reserved or spent amounts, and the returned ones.
     ledger: Vec<(BudgetAccount, Usage, Usage)>,
 }
 

@@ -1,5 +1,5 @@
-//! The part of GitCode's API v5 that Patchwright uses, with state. It has the peculiarities of the platform: numbers are
-//! strings, a missing thing is a 400 that says 404, and responses to changes are short.
+//! The part of GitCode's API v5 that Patchwright uses, with state. It has the peculiarities of the platform: numbers
+//! are strings, a missing object is a 400 with the code 404 in the body, and responses to changes are short.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -69,7 +69,7 @@ impl GitcodeServer {
         self.model.lock().unwrap().issues.insert((repo.to_owned(), number), issue);
     }
 
-    /// Gives a person a permission.
+    /// Gives a user a permission.
     pub fn permit(&self, login: &str, permission: &str) {
         self.model.lock().unwrap().permissions.insert(login.to_owned(), permission.to_owned());
     }
@@ -97,7 +97,7 @@ impl GitcodeServer {
         model.pulls.iter().map(row).collect()
     }
 
-    /// Returns everything that people can see in one text, to search it for secrets.
+    /// Returns everything that users can see in one text, to search it for secrets.
     pub fn everything_visible(&self) -> String {
         format!("{:?}", self.model.lock().unwrap())
     }

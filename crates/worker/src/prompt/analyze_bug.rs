@@ -1,5 +1,5 @@
-//! `analyze_bug` of `docs/requirements.md#r280`: which of the ranked files are at fault. What it sends and takes is written down in
-//! `docs/locate.md`.
+//! `analyze_bug` of `docs/requirements.md#r280`: selects the files at fault from the ranked ones. `docs/locate.md`
+//! describes its requests and answers.
 
 use patchwright_core::code_index::RankedFile;
 use patchwright_core::llm::{Message, estimate_tokens};
@@ -10,7 +10,7 @@ use super::{ask_json, issue_text_within, rules};
 use crate::budgeted_llm::BudgetedLlm;
 use crate::context::StageError;
 
-/// The model's answer: it names a file, or asks for more.
+/// The model's answer: it names files, or requests a further search.
 #[derive(Debug, Default, Deserialize)]
 #[serde(try_from = "Answer")]
 pub(crate) struct BugAnalysis {
@@ -18,11 +18,11 @@ pub(crate) struct BugAnalysis {
     pub(crate) candidate_files: Vec<String>,
     /// `path: Class.method`
     pub(crate) symbols: Vec<String>,
-    /// What else it would look for, before it answers.
+    /// A further search that it requests before it answers.
     pub(crate) more: Option<More>,
 }
 
-/// The same as it is written. Only the files must be of the form that was asked for: what is odd beside them is not there.
+/// The answer as JSON. Only the files must have the requested form: other invalid fields are ignored.
 #[derive(Deserialize)]
 struct Answer {
     #[serde(default, deserialize_with = "if_it_fits")]
@@ -57,13 +57,13 @@ impl TryFrom<Answer> for BugAnalysis {
     }
 }
 
-/// What else the model would look for.
+/// A further search that the model requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub(crate) struct More {
-    /// Words and names.
+    /// The words and names to search for.
     #[serde(default, deserialize_with = "one_or_many")]
     pub(crate) words: String,
-    /// A folder of the repository.
+    /// The folder to search in.
     #[serde(default, deserialize_with = "if_it_fits")]
     pub(crate) folder: String,
 }
@@ -90,16 +90,16 @@ impl More {
     }
 }
 
-/// The most tokens of a question, and of the issue's text within it. Reckoned at the most: better a little room left
-/// than a question too long.
+/// The most tokens of a prompt, and of the issue's text in it. They are estimated from above, so that no prompt is too
+/// long.
 pub(crate) const MAX_TOKENS: usize = 12_000;
 const ISSUE_TOKENS: usize = 4_000;
-/// How many reasons of a file are told.
+/// How many reasons per file the prompt contains.
 const REASONS: usize = 3;
-/// What the words around the files take.
+/// The tokens of the prompt's text around the files.
 const RESERVE: usize = 600;
 
-/// Asks; `Ok(Err(..))` is an answer that cannot be used, in words. Only the first question offers to look for more.
+/// Sends the request; `Ok(Err(..))` is the error in an unusable answer. Only the first request offers a further search.
 pub(crate) async fn ask(
     llm: &BudgetedLlm<'_>,
     issue: &Issue,
@@ -135,7 +135,7 @@ fn question(issue: &Issue, job: &Job, ranked: &[RankedFile], is_first: bool) -> 
     )
 }
 
-/// The files in a line each, and as many of their skeletons, best first, as there is room for.
+/// Renders one line per file, and as many of their skeletons as fit, best first.
 fn candidates(ranked: &[RankedFile], room: usize) -> String {
     let fenced = |text: &str| text.replace("</candidates>", "<\\/candidates>");
     let reasons = |file: &RankedFile| file.reasons.iter().take(REASONS).cloned().collect::<Vec<_>>().join("; ");

@@ -1,5 +1,5 @@
-//! `generate_code_fix` of `docs/requirements.md#r282`: one file, changed. Code is never asked for inside JSON: models write worse
-//! code there.
+//! `generate_code_fix` of `docs/requirements.md#r282`: changes one file. The code is never requested inside JSON, where
+//! models write worse code.
 
 use patchwright_core::llm::Message;
 use patchwright_domain::job::report::{Plan, PlannedChange};
@@ -7,7 +7,7 @@ use patchwright_domain::{Issue, Job};
 
 use super::{file_text, issue_text, rules};
 
-/// Files up to this many lines are asked for whole; longer ones as search/replace blocks.
+/// Files up to this many lines are requested whole; longer ones as search/replace blocks.
 const WHOLE_UP_TO: usize = 120;
 
 const BLOCKS: &str = "Answer with search/replace blocks and nothing else:\n\
@@ -60,7 +60,7 @@ pub(crate) fn conversation(
     vec![rules(), Message::user(question)]
 }
 
-/// What the model is told when its edit cannot be applied.
+/// Returns the message for the model about an edit that cannot be applied.
 pub(crate) fn complaint(problem: &str) -> Message {
     Message::user(format!(
         "That cannot be applied: {problem}\nAnswer again for the whole file's change, in the form that was asked for."

@@ -1,11 +1,11 @@
-//! Getting at what a model meant: fenced JSON first, then the outermost object.
+//! Extracts JSON from a model's answer: fenced JSON first, then the outermost object.
 
 use serde::de::DeserializeOwned;
 
-/// Reads JSON out of an answer.
+/// Parses the JSON in an answer.
 ///
 /// # Errors
-/// In words for the model: what is wrong with the nearest thing to JSON that it wrote.
+/// A message for the model: the error in the part that is most likely JSON.
 pub(crate) fn json<T: DeserializeOwned>(answer: &str) -> Result<T, String> {
     let mut problem = "it holds no JSON object".to_owned();
     for candidate in fenced(answer).into_iter().chain(outermost_object(answer)) {
@@ -17,7 +17,7 @@ pub(crate) fn json<T: DeserializeOwned>(answer: &str) -> Result<T, String> {
     Err(problem)
 }
 
-/// The contents of the fenced blocks, in order. A block that is not closed reaches to the end.
+/// Returns the contents of the fenced blocks, in order. An unclosed block extends to the end.
 pub(crate) fn fenced(answer: &str) -> Vec<&str> {
     let mut blocks = Vec::new();
     let mut open: Option<(usize, usize)> = None;
@@ -41,7 +41,7 @@ pub(crate) fn fenced(answer: &str) -> Vec<&str> {
     blocks
 }
 
-/// From the first brace to the last.
+/// Returns the text from the first brace to the last.
 fn outermost_object(answer: &str) -> Option<&str> {
     let start = answer.find('{')?;
     let end = answer.rfind('}')?;

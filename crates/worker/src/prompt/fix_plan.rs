@@ -1,4 +1,4 @@
-//! `generate_fix_plan` of `docs/requirements.md#r281`: what to change, file by file.
+//! `generate_fix_plan` of `docs/requirements.md#r281`: plans the changes, file by file.
 
 use patchwright_core::llm::Message;
 use patchwright_domain::{Issue, Job};
@@ -31,7 +31,7 @@ pub(crate) struct ChangeAnswer {
     pub(crate) description: String,
 }
 
-/// Asks; `Ok(Err(..))` is an answer that cannot be used, in words.
+/// Sends the request; `Ok(Err(..))` is the error in an unusable answer.
 pub(crate) async fn ask(
     llm: &BudgetedLlm<'_>,
     issue: &Issue,

@@ -1,7 +1,7 @@
-//! What the model is asked, and how its answers are read.
+//! The prompts for the model, and the parsing of its answers.
 //!
-//! The issue and the files are data of strangers: they are fenced off, and the rules say so. What comes back is text
-//! until it has been checked: paths against the repository, edits against the files.
+//! The issue and the files are untrusted data: they are fenced, and the rules in the prompt say so. Answers are
+//! validated before use: paths against the repository, edits against the files.
 
 pub(crate) mod analyze_bug;
 pub(crate) mod code_fix;
@@ -27,14 +27,14 @@ fn rules() -> Message {
     Message::system(RULES)
 }
 
-/// The issue as data. The mark cannot be closed from inside.
+/// Renders the issue as data. The text cannot close the fence.
 fn issue_text(issue: &Issue, job: &Job) -> String {
     issue_text_of(issue, job, MAX_ISSUE)
 }
 
-/// The same in so many tokens at most.
+/// Does the same in at most so many tokens.
 fn issue_text_within(issue: &Issue, job: &Job, most: usize) -> String {
-    // What was said beside it is bounded too; a few steps are enough to find a length that fits.
+    // The rest of the conversation is bounded too; a few steps are enough to find a length that fits.
     let mut length = MAX_ISSUE;
     loop {
         let text = issue_text_of(issue, job, length);
@@ -68,12 +68,12 @@ fn issue_text_of(issue: &Issue, job: &Job, length: usize) -> String {
     out
 }
 
-/// A file as data.
+/// Renders a file as data.
 pub(crate) fn file_text(path: &str, text: &str) -> String {
     format!("<file path=\"{path}\">\n{}\n</file>", text.replace("</file>", "<\\/file>"))
 }
 
-/// Asks for JSON, and once more when the answer holds none that fits.
+/// Requests JSON, and requests a repair once if the answer has no valid JSON.
 async fn ask_json<T: serde::de::DeserializeOwned>(
     llm: &BudgetedLlm<'_>,
     purpose: &'static str,
@@ -84,7 +84,7 @@ async fn ask_json<T: serde::de::DeserializeOwned>(
         Ok(value) => return Ok(Ok(value)),
         Err(problem) => problem,
     };
-    tracing::info!(llm.purpose = purpose, problem, "the model's answer is no usable JSON; it is asked to repair it");
+    tracing::info!(llm.purpose = purpose, problem, "the model's answer is not valid JSON; requesting a repair");
     messages.push(Message::assistant(shorten(&answer.text, 8_000)));
     messages.push(Message::user(format!(
         "That cannot be used: {problem}. Answer again with nothing but one JSON object of the form that was asked for."

@@ -1,5 +1,5 @@
-//! The fix by a program of others: it runs in the sandbox on a copy of the tree, and what it leaves there goes through
-//! the same rules as the model's own edits.
+//! The fix by an external program: it runs in the sandbox on a copy of the tree, and its changes are validated by the
+//! same rules as the model's edits.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ use patchwright_core::outgoing_text::shorten;
 /// The most files that a program may change.
 const MAX_CHANGES: usize = 100;
 
-/// Runs the program and says what came out: all files that differ from the base, and the difference as text.
+/// Runs the program and returns all files that differ from the base, and the diff.
 pub(super) async fn run(
     context: &StageContext<'_>,
     command: &WorkCommand,
@@ -78,7 +78,7 @@ async fn call(context: &StageContext<'_>, command: &WorkCommand, tree: &Path) ->
         api_key: proxy.as_ref().map_or("", |proxy| proxy.api_key.expose()),
     };
     let Some((args, env)) = words.call(command, &context.tools.presets) else {
-        return Err(refused(command, "this machine knows no such preset"));
+        return Err(refused(command, "this machine does not have this preset"));
     };
     context.progress.set_activity(format!("running {command}"));
     let request =
@@ -93,7 +93,7 @@ async fn call(context: &StageContext<'_>, command: &WorkCommand, tree: &Path) ->
     }
 }
 
-/// What the program asks of the model; never, where there is none.
+/// Receives the program's next call to the model; pends forever without a model.
 async fn next(proxy: &mut Option<ProxySession>) -> ProxyRequest {
     if let Some(proxy) = proxy
         && let Some(request) = proxy.requests.recv().await
@@ -103,7 +103,7 @@ async fn next(proxy: &mut Option<ProxySession>) -> ProxyRequest {
     std::future::pending().await
 }
 
-/// Books what the program's call costs, or says that there is no room for it.
+/// Reserves or settles the budget of a program's call.
 async fn account(context: &StageContext<'_>, request: ProxyRequest) {
     let Some(llm) = context.llm else { return };
     match request {
@@ -122,13 +122,13 @@ async fn write(path: &Path, text: &str) -> Result<(), StageError> {
     };
     written.await.map_err(|error| {
         let reason = format!("{} cannot be written: {error}", path.display());
-        StageError::new(reason, "Make room on the disk, then retry the job.", Fault::RETRY)
+        StageError::new(reason, "Free disk space, then retry the job.", Fault::RETRY)
     })
 }
 
 fn refused(command: &WorkCommand, why: &str) -> StageError {
-    let reason = format!("what `{command}` did cannot be used: {why}");
-    StageError::new(reason, "Retry the job, or say in a comment what should change.", Fault::Internal)
+    let reason = format!("the changes of `{command}` cannot be used: {why}");
+    StageError::new(reason, "Retry the job, or describe the change in a comment.", Fault::Internal)
 }
 
 fn checked(change: TreeChange, command: &WorkCommand) -> Result<FileContent, StageError> {

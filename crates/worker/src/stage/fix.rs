@@ -1,4 +1,4 @@
-//! Make the change, file by file, and commit it.
+//! The stage `fix`: makes the change, file by file, and commits it.
 
 use patchwright_core::fault::Fault;
 use patchwright_core::llm::Message;
@@ -17,7 +17,7 @@ use patchwright_core::outgoing_text::shorten;
 const REFLECTIONS: u32 = 3;
 /// The largest file that is written, in bytes.
 pub(super) const MAX_FILE: usize = 1024 * 1024;
-/// The longest diff that is kept, in characters.
+/// The longest stored diff, in characters.
 const MAX_DIFF: usize = 200_000;
 
 pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageError> {
@@ -40,7 +40,7 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
     let base = &base_texts(context, &proposed.plan).await?;
     for (change, before) in proposed.plan.changes.iter().zip(base) {
         context.progress.set_activity(format!("changing {}", change.file));
-        // A second round changes what the first one left.
+        // A second round continues from the files of the first one.
         let standing = read_text(context, &change.file).await?;
         let text = change_file(context, llm, &proposed.plan, change, standing.as_deref()).await?;
         context.workspace.write(&change.file, text.as_bytes()).await?;
@@ -50,7 +50,7 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
     commit(context, contents, &diff, "the model's edits leave every file as it was").await
 }
 
-/// Commits what was written.
+/// Commits the changed files.
 async fn commit(
     context: &StageContext<'_>,
     contents: Vec<FileContent>,
@@ -61,7 +61,7 @@ async fn commit(
     let commit = context.workspace.commit(&paths, &commit_request(context.job, context.policy)).await?;
     let changed_files = context.workspace.changed_files().await?;
     if commit == *context.workspace.base_commit() || changed_files.is_empty() {
-        let remedy = "Retry the job, or say in a comment what should change.";
+        let remedy = "Retry the job, or describe the change in a comment.";
         return Err(StageError::new(nothing, remedy, Fault::Internal));
     }
     let report = FixReport {
@@ -88,7 +88,7 @@ async fn read_text(context: &StageContext<'_>, path: &RepoPath) -> Result<Option
     })
 }
 
-/// The files as they stand at the base commit, for the diff that people see.
+/// Returns the files at the base commit, for the displayed diff.
 async fn base_texts(context: &StageContext<'_>, plan: &Plan) -> Result<Vec<Option<String>>, StageError> {
     let earlier = context.job.fixed();
     let folder = context.scratch.join("base");
@@ -132,7 +132,7 @@ async fn change_file(
             return Err(StageError::new(reason, remedy, Fault::Internal));
         }
         reflections += 1;
-        tracing::info!(file = %change.file, problem, reflections, "an edit could not be applied");
+        tracing::info!(file = %change.file, problem, reflections, "failed to apply an edit");
         messages.push(Message::assistant(answer.text));
         messages.push(code_fix::complaint(&problem));
     }

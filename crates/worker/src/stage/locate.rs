@@ -1,4 +1,4 @@
-//! Find the files that the issue is about: the index first, then the model among its best.
+//! The stage `locate`: finds the files of the issue, first by the index, then by the model among the best.
 
 use patchwright_core::code_index::{IndexQuery, RankedFile, RankedSymbol};
 use patchwright_domain::RepoPath;
@@ -16,10 +16,10 @@ use patchwright_core::outgoing_text::neutralise;
 /// How many files the report names, and how many symbols of each.
 const CANDIDATES: usize = 10;
 const SYMBOLS: usize = 5;
-/// Among how many the model may choose, and how many files it may choose.
+/// How many files the model can choose from, and how many it may choose.
 const SHOWN_TO_MODEL: usize = 30;
 const CHOSEN: usize = 5;
-/// How many files are outlined for people, where no model reads the outlines.
+/// How many files are outlined for users if no model reads the outlines.
 const OUTLINED: usize = CANDIDATES;
 
 pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageError> {
@@ -51,7 +51,7 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
 fn query(context: &StageContext<'_>) -> IndexQuery {
     let mut body = context.issue.body.clone();
     let follows = context.job.follows.as_ref();
-    // What a follow-up asks for is most likely about the files that were changed before.
+    // A follow-up is most likely about the files that were changed before.
     let more = [&context.job.trigger.instructions, &follows.and_then(|follows| follows.earlier.clone())];
     for text in more.into_iter().flatten() {
         body = format!("{body}\n\n{text}");
@@ -64,8 +64,8 @@ fn query(context: &StageContext<'_>) -> IndexQuery {
         .with_limit(SHOWN_TO_MODEL)
 }
 
-/// Lets the model choose, after another look where it asks for one; what it says of them, or nothing when the ranking stands as
-/// it was.
+/// Lets the model choose, after a further search if it requests one. Returns its explanation, or `None` if the ranking
+/// is unchanged.
 async fn consult(
     context: &StageContext<'_>,
     llm: &BudgetedLlm<'_>,
@@ -74,7 +74,7 @@ async fn consult(
 ) -> Result<Option<String>, StageError> {
     let Some(mut answer) = ask(context, llm, ranked, true).await? else { return Ok(None) };
     if let Some(more) = answer.more.take() {
-        context.progress.set_activity("looking for what the model asks for");
+        context.progress.set_activity("searching for the model's terms");
         let mut wider = look_again(context, query, &more, ranked).await?;
         if let Some(second) = ask(context, llm, &wider, false).await?
             && reorder(&mut wider, &second)
@@ -83,11 +83,11 @@ async fn consult(
             return Ok(Some(second.analysis));
         }
     }
-    // What was found for its words alone is not the issue's ranking: without an answer to it, it goes.
+    // Files from the further search only are not part of the issue's ranking: without a final answer they are removed.
     Ok(reorder(ranked, &answer).then_some(answer.analysis))
 }
 
-/// Asks once; nothing when the ranking has to stand without the model.
+/// Sends one request; returns `None` if the ranking must be used without the model.
 async fn ask(
     context: &StageContext<'_>,
     llm: &BudgetedLlm<'_>,
@@ -97,19 +97,20 @@ async fn ask(
     match analyze_bug::ask(llm, context.issue, context.job, ranked, is_first).await {
         Ok(Ok(answer)) => Ok(Some(answer)),
         Ok(Err(problem)) => {
-            tracing::info!(problem, "the ranking stands without the model");
+            tracing::info!(problem, "failed to rank with the model; using the ranking without it");
             Ok(None)
         }
-        // The index's answer stands on its own, but a server that is away or refuses us will not plan either.
+        // The index's ranking is usable alone, but a model that is unavailable or refuses requests cannot plan the
+        // change either.
         Err(error) if error.out_of_budget || matches!(error.fault, patchwright_core::Fault::Internal) => {
-            tracing::info!(reason = %error.reason, "the ranking stands without the model");
+            tracing::info!(reason = %error.reason, "failed to rank with the model; using the ranking without it");
             Ok(None)
         }
         Err(error) => Err(error),
     }
 }
 
-/// What is found for the model's words, or in its folder, before the best of what was known: still so many.
+/// Merges the results of the further search with the best of the first ranking, keeping the number of files.
 async fn look_again(
     context: &StageContext<'_>,
     query: &IndexQuery,
@@ -124,12 +125,13 @@ async fn look_again(
     let folder = more.folder.trim().trim_start_matches("./").trim_matches('/');
     query.folder = (!folder.is_empty()).then(|| folder.to_owned());
     let mut found = context.tools.code_index.rank(query).await?.files;
-    // Scores of two rankings say nothing of each other: what the issue itself does not point to has no more than its last.
+    // Scores of two rankings are not comparable: files that only the further search found get at most the lowest score
+    // of the first ranking.
     let last = known.last().map_or(0.0, |file| file.score);
     for file in &mut found {
         file.score = known.iter().find(|other| other.path == file.path).map_or(last, |other| other.score);
     }
-    // Both lists in turns: neither answers for the other.
+    // The two lists are interleaved, because their scores are not comparable.
     let (mut found, mut known) = (found.into_iter(), known.iter().cloned());
     let mut wider: Vec<RankedFile> = Vec::with_capacity(SHOWN_TO_MODEL);
     while wider.len() < SHOWN_TO_MODEL {
@@ -157,8 +159,8 @@ fn candidate(file: RankedFile) -> Option<Candidate> {
     })
 }
 
-/// Moves the model's choice to the front. It can only reorder what is there, files and symbols; `false` when it named no file
-/// that is.
+/// Moves the model's choice to the front. The model can only reorder ranked files and symbols; returns `false` if it
+/// named no ranked file.
 fn reorder(ranked: &mut Vec<RankedFile>, answer: &BugAnalysis) -> bool {
     let clean = |path: &str| path.trim().trim_start_matches("./").to_owned();
     let mut front = Vec::new();
@@ -183,7 +185,7 @@ fn reorder(ranked: &mut Vec<RankedFile>, answer: &BugAnalysis) -> bool {
     found
 }
 
-/// How far the first file stands out: scores are logarithms of odds, so two apart is seven times likelier.
+/// Returns how much the first file stands out: scores are log odds, so a difference of two means seven times as likely.
 fn confidence(ranked: &[RankedFile]) -> Level {
     match ranked {
         [first, second, ..] if first.score - second.score >= 2.0 => Level::High,
@@ -195,7 +197,7 @@ fn confidence(ranked: &[RankedFile]) -> Level {
 
 fn comment(candidates: &[Candidate], analysis: &str) -> String {
     if candidates.is_empty() {
-        return "No file of the repository stands out for this issue.".to_owned();
+        return "No file of the repository matches this issue.".to_owned();
     }
     let mut out = String::new();
     if !analysis.is_empty() {

@@ -1,4 +1,4 @@
-//! The four stages. Each takes its context and returns what came out; none writes the store.
+//! The four stages. Each takes its context and returns its outcome; none writes to the store.
 
 mod external;
 mod fix;
@@ -11,14 +11,14 @@ use patchwright_domain::job::stage::StageKind;
 
 use crate::context::{StageContext, StageError};
 
-/// What came out of a stage.
+/// The outcome of a stage.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// A report, and what people should read of it.
+    /// A report, and its text for users.
     Done { report: Box<StageReport>, comment: String },
-    /// The stage was not needed or could not be asked for.
+    /// The stage was not needed or could not run.
     Skipped { reason: String },
-    /// Verify found the fix wanting.
+    /// The verification failed.
     SendBack { feedback: String },
 }
 

@@ -1,4 +1,4 @@
-//! Plan the change.
+//! The stage `propose`: plans the change.
 
 use patchwright_core::fault::Fault;
 use patchwright_domain::RepoPath;
@@ -15,7 +15,7 @@ use patchwright_core::outgoing_text::{neutralise, shorten};
 const FILES_READ: usize = 6;
 const ONE_FILE: usize = 24_000;
 const ALL_FILES: usize = 90_000;
-/// How many of the first lines of a long file are shown, and what a word on lines left out takes, in characters.
+/// How many of the first lines of a long file are shown, and the length of a note about omitted lines, in characters.
 const HEAD: usize = 60;
 const LEFT_OUT: usize = 50;
 /// The most files that one plan may change.
@@ -48,7 +48,7 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
     Ok(Outcome::done(StageReport::Propose(report), comment))
 }
 
-/// The likeliest files as text. One that is no text is passed over: the model could not change it anyway.
+/// Returns the most likely files as text. Binary files are skipped: the model could not change them anyway.
 async fn read_files(context: &StageContext<'_>, candidates: &[Candidate]) -> Result<Vec<(String, String)>, StageError> {
     let mut files = Vec::new();
     let mut room = ALL_FILES;
@@ -56,7 +56,7 @@ async fn read_files(context: &StageContext<'_>, candidates: &[Candidate]) -> Res
         let path = &candidate.path;
         let Some(bytes) = context.workspace.read(path).await? else { continue };
         let Ok(text) = String::from_utf8(bytes) else {
-            tracing::info!(file = %path, "the file is not UTF-8; the model does not read it");
+            tracing::info!(file = %path, "skipping a file that is not UTF-8");
             continue;
         };
         let text = excerpt(&text, &candidate.symbols, ONE_FILE.min(room));
@@ -69,15 +69,15 @@ async fn read_files(context: &StageContext<'_>, candidates: &[Candidate]) -> Res
     Ok(files)
 }
 
-/// A file in at most so many characters: whole, or its head and the definitions that are likeliest meant, in their order, with
-/// a word on what is left out between them.
+/// Returns a file in at most so many characters: whole, or its first lines and the most likely definitions, in their
+/// order, with notes about the omitted lines.
 fn excerpt(text: &str, symbols: &[CandidateSymbol], most: usize) -> String {
     if text.chars().count() <= most || symbols.is_empty() {
         return shorten(text, most);
     }
     let lines: Vec<&str> = text.lines().collect();
     let mut shown = vec![false; lines.len()];
-    // Each part may have lines left out before it, and the last one after it.
+    // Lines may be omitted before each part, and after the last one.
     let mut room = most.saturating_sub(LEFT_OUT * (symbols.len() + 2));
     let parts = symbols.iter().map(|symbol| (symbol.lines.0.saturating_sub(1) as usize, symbol.lines.1 as usize));
     'parts: for (from, to) in std::iter::once((0, HEAD)).chain(parts) {
@@ -105,13 +105,13 @@ fn excerpt(text: &str, symbols: &[CandidateSymbol], most: usize) -> String {
     out
 }
 
-/// Checks the plan; what is wrong with it is said in words for people.
+/// Validates the plan; the error is a text for users.
 fn check(answer: PlanAnswer) -> Result<(Plan, Level), String> {
     let mut changes: Vec<PlannedChange> = Vec::new();
     for change in answer.changes {
         let file = RepoPath::parse(change.file.trim()).map_err(|error| error.to_string())?;
         if let Some(reason) = file.protection() {
-            return Err(format!("it wants to change {file}, which no job may: {reason}"));
+            return Err(format!("it changes {file}, which jobs may not change: {reason}"));
         }
         match changes.iter_mut().find(|known| known.file == file) {
             Some(known) => known.description = format!("{}; {}", known.description, change.description),

@@ -1,4 +1,4 @@
-//! Build and test before and after the change, and say only what that showed.
+//! The stage `verify`: builds and tests before and after the change, and claims only what the results show.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,9 @@ use super::Outcome;
 use crate::context::{StageContext, StageError};
 use patchwright_core::outgoing_text::{neutralise, shorten};
 
-/// How many test names are kept and shown.
+/// How many test names are stored and shown.
 const NAMES: usize = 50;
-/// How much of the output a model is sent, in characters.
+/// How much of the output is sent to the model, in characters.
 const FEEDBACK_LOG: usize = 4_000;
 
 pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageError> {
@@ -49,8 +49,8 @@ async fn compare(context: &StageContext<'_>, fix: &FixReport) -> Result<VerifyRe
     Ok(judge(context, before, after))
 }
 
-/// The base commit's tests, with the tests that the fix brings: a new test must fail before and pass after. Where that
-/// does not build (the tests use what only the fix brings), the base's own tests.
+/// Runs the base commit with the tests of the fix: a new test must fail before and pass after. If that does not build
+/// (the tests use code of the fix), runs the base's own tests.
 async fn before(context: &StageContext<'_>, fix: &FixReport) -> Result<CheckReport, SandboxError> {
     let tree = export(context, &fix.base, "before").await?;
     let new_tests: Vec<_> = fix.contents.iter().filter(|file| file.path.is_test()).collect();
@@ -78,9 +78,9 @@ async fn check(context: &StageContext<'_>, root: PathBuf) -> Result<CheckReport,
     context.tools.sandbox.check(request, context.progress, context.cancel).await
 }
 
-/// Untrusted code gets a copy without git's own files: it can neither read nor change what will be pushed.
+/// Untrusted code gets a copy without `.git`: it can neither read nor change what will be pushed.
 async fn export(context: &StageContext<'_>, commit: &CommitSha, name: &str) -> Result<PathBuf, SandboxError> {
-    // A second round checks a new commit.
+    // A second round verifies a new commit.
     let folder = context.scratch.join(format!("{name}-{}", context.job.rounds));
     remove(&folder).await?;
     context
@@ -134,7 +134,7 @@ fn judge(context: &StageContext<'_>, before: Option<CheckReport>, after: CheckRe
     }
 }
 
-/// What the change did to the tests, by name.
+/// The effect of the change on the tests, by name.
 #[derive(Debug, Default)]
 struct Change {
     fixed: Vec<String>,
@@ -156,7 +156,7 @@ impl Change {
             };
             list.push(name.clone());
         }
-        // A test that passed and is gone was not fixed away: a suite that stopped short, or a deleted test.
+        // A missing test that passed before counts as a regression: the suite was aborted, or the test was deleted.
         let gone = old.iter().filter(|(name, outcome)| {
             **outcome == TestOutcome::Passed && !after.tests.contains_key(*name) && !after.tests.is_empty()
         });
@@ -197,7 +197,7 @@ fn verdict(before: Option<&CheckReport>, after: &CheckReport, change: &Change) -
     (Verdict::Unproven, "nothing broke, but no test shows the fault".to_owned())
 }
 
-/// For runners that name no tests.
+/// For runners that do not report the names of tests.
 fn verdict_by_counts(before: Option<&CheckReport>, after: &CheckReport) -> (Verdict, String) {
     let (old, new) = (before.map(|report| &report.results), &after.results);
     match old {
@@ -214,7 +214,7 @@ fn verdict_by_counts(before: Option<&CheckReport>, after: &CheckReport) -> (Verd
     }
 }
 
-/// What the model is told of a fix that did not lease.
+/// Returns the message for the model about a fix that failed the verification.
 fn feedback(report: &VerifyReport) -> String {
     let mut out = format!("{}.\n", report.explanation);
     for name in report.broken_tests.iter().take(20) {

@@ -1,4 +1,4 @@
-//! The settings in force, and the checks.
+//! The effective settings, and the checks.
 
 use actix_web::{HttpResponse, web};
 use patchwright_management::{Finding, ManagementError};

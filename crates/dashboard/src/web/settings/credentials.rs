@@ -55,7 +55,7 @@ pub(in crate::web) fn form(w: &'static Translations, management: &Management) ->
     }
 }
 
-/// The platforms that take credentials, as choices of a field.
+/// Returns the platforms that can have credentials, as choices of a field.
 fn credential_platforms(management: &Management) -> Vec<(String, String)> {
     let platforms = management.platforms().iter().filter(|platform| platform.credentials.is_some());
     platforms.map(|platform| (platform.id.to_string(), platform.name.to_owned())).collect()

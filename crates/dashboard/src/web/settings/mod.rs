@@ -44,7 +44,7 @@ struct SettingsView {
 /// The outcome of a form.
 enum FormOutcome {
     Message(&'static str),
-    /// A generated secret, which is shown this once.
+    /// A generated secret, which is shown only once.
     Revealed(Revealed),
 }
 
@@ -81,7 +81,7 @@ impl<'a> SettingsContext<'a> {
     }
 }
 
-/// Returns the section of an address, when the viewer may see it.
+/// Returns the section of a URL, if the viewer may see it.
 fn section_of(code: &str, principal: &Principal) -> Result<Section, ManagementError> {
     let section = Section::ALL.into_iter().find(|section| section.code() == code);
     let section = section.ok_or_else(|| ManagementError::not_found("page"))?;

@@ -10,7 +10,7 @@ use crate::page::{Button, Cell, Field, Form as FormView, Input, Listing, Row};
 
 pub(super) async fn view(context: &SettingsContext<'_>) -> Result<SettingsView, ManagementError> {
     let w = context.translations;
-    // The operator of this machine has none, and needs none.
+    // The operator of this machine has no tokens and needs none.
     let all = match context.principal.id() {
         Some(_) => context.management.tokens().list(context.principal).await?,
         None => Vec::new(),

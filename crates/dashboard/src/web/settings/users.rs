@@ -63,7 +63,7 @@ fn role(form: &Form) -> Result<Role, ManagementError> {
 }
 
 pub(super) async fn add(context: &SettingsContext<'_>, form: &Form) -> Result<FormOutcome, ManagementError> {
-    // A password is taken as it is, white space and all.
+    // A password is used unchanged, including whitespace.
     let password = Some(form.get("password")).filter(|password| !password.is_empty());
     let new = NewUser {
         login: form.text("login").unwrap_or_default(),

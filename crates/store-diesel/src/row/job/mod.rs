@@ -80,7 +80,7 @@ pub(crate) struct JobChanges {
     follows: Option<String>,
 }
 
-/// The column `lease`: whose lease it is. Its end is the column `lease_until`.
+/// The column `lease`: the holder of the lease. Its expiry is the column `lease_until`.
 #[derive(Serialize, Deserialize)]
 struct LeaseHolder {
     holder: String,

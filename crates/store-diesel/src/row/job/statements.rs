@@ -8,9 +8,9 @@ use super::{CHANGES, JobRow, StageRow, StageSummaryRow};
 use crate::db::statements;
 use crate::schema::{job, job_stage};
 
-/// The assignments of an update. One that was computed before a renewal of the same lease (the same epoch) holds the old
-/// end of it, and the revision does not show it, because a renewal leaves that alone: so the later end stays. A new lease
-/// has another epoch and sets its own end, even to an earlier time after the clock was set back.
+/// The assignments of an update. One that was computed before a renewal of the same lease (the same epoch) has the old
+/// expiry, and the revision does not reveal that, because a renewal does not change it: so the later expiry stays. A
+/// new lease has another epoch and sets its own end, even to an earlier time after the clock was set back.
 macro_rules! changes {
     ($row:expr) => {{
         let (given, now) = (&$row.summary, &$row.summary.now);
@@ -94,11 +94,6 @@ statements! {
         fn overwrite_job(conn, row: &JobRow) -> QueryResult<usize> {
             // For rows that the transaction has locked already.
             diesel::update(job::table.find(row.id())).set(changes!(row)).execute(conn)
-        }
-
-        fn renew_lease(conn, id: &str, epoch: i64, until: i64) -> QueryResult<usize> {
-            let running = job::status.eq(JobStatus::Running.as_str()).and(job::epoch.eq(epoch));
-            diesel::update(job::table.find(id).filter(running)).set(job::lease_until.eq(until)).execute(conn)
         }
 
         fn upsert_stages(conn, rows: &[StageRow]) -> QueryResult<usize> {

@@ -147,7 +147,7 @@ impl GithubServer {
         self.model.lock().unwrap().issues.insert((repo.to_owned(), number), issue);
     }
 
-    /// Gives a person a permission: `admin`, `write`, `read`.
+    /// Gives a user a permission: `admin`, `write`, `read`.
     pub fn permit(&self, login: &str, permission: &str) {
         self.model.lock().unwrap().permissions.insert(login.to_owned(), permission.to_owned());
     }
@@ -178,7 +178,7 @@ impl GithubServer {
         pull.map(|pull| pull.bodies.iter().map(|body| fake::visible_text(body)).collect()).unwrap_or_default()
     }
 
-    /// Returns everything that people can see in one text, to search it for secrets.
+    /// Returns everything that users can see in one text, to search it for secrets.
     pub fn everything_visible(&self) -> String {
         format!("{:?}", self.model.lock().unwrap())
     }
@@ -249,7 +249,7 @@ impl GithubServer {
         self.model.lock().unwrap().more.redelivered.clone()
     }
 
-    /// Adds a comment of a person to the list of the repository.
+    /// Adds a comment of a user to the list of the repository.
     pub fn list_comment(&self, id: u64, number: u64, login: &str, body: &str, at: &str) {
         self.model.lock().unwrap().more.listed_comments.push(json!({
             "id": id, "body": body, "user": {"login": login, "type": "User"}, "created_at": at, "updated_at": at,

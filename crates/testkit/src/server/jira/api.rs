@@ -18,7 +18,7 @@ fn missing() -> HttpResponse {
     errors(404, "Issue does not exist or you do not have permission to see it.")
 }
 
-/// Returns the account of a request: of a person's token, or the service account.
+/// Returns the account of a request: of a user's token, or the service account.
 fn account(request: &HttpRequest, model: &Model) -> Option<String> {
     let header = request.headers().get("authorization")?.to_str().ok()?;
     if let Some(token) = header.strip_prefix("Bearer ") {

@@ -130,7 +130,7 @@ impl JiraServer {
         ]
     }
 
-    /// Adds a person.
+    /// Adds a user.
     pub fn add_person(&self, account: &str, name: &str) {
         self.model.lock().unwrap().people.insert(account.to_owned(), name.to_owned());
     }
@@ -161,7 +161,7 @@ impl JiraServer {
         model.issues.iter_mut().find(|issue| issue.key == key).unwrap().key = to.to_owned();
     }
 
-    /// Adds a comment of a person and returns its delivery.
+    /// Adds a comment of a user and returns its delivery.
     pub fn comment(&self, account: &str, key: &str, body: impl Into<Value>) -> (String, String) {
         let mut model = self.model.lock().unwrap();
         let issue = model.issues.iter().find(|issue| issue.key == key).unwrap().id.clone();
@@ -169,7 +169,7 @@ impl JiraServer {
         model.deliveries.pop_back().unwrap()
     }
 
-    /// Adds a label in the name of a person and returns the delivery.
+    /// Adds a label in the name of a user and returns the delivery.
     pub fn add_label(&self, account: &str, key: &str, label: &str) -> (String, String) {
         let mut model = self.model.lock().unwrap();
         let issue = model.issues.iter_mut().find(|issue| issue.key == key).unwrap();
@@ -194,12 +194,12 @@ impl JiraServer {
         self.model.lock().unwrap().deliveries.drain(..).collect()
     }
 
-    /// Consents in the name of a person and returns the address that their browser is redirected to.
+    /// Consents in the name of a user and returns the address that their browser is redirected to.
     pub fn consent(&self, page: &str, account: &str) -> String {
         login::consent(&mut self.model.lock().unwrap(), page, account)
     }
 
-    /// Returns the comments on an issue as people see them.
+    /// Returns the comments on an issue as users see them.
     pub fn comments_on(&self, key: &str) -> Vec<String> {
         self.comments_with_edits(key).into_iter().map(|(text, _)| text).collect()
     }
@@ -231,7 +231,7 @@ impl JiraServer {
         self.model.lock().unwrap().links.iter().map(|(_, _, url)| url.clone()).collect()
     }
 
-    /// Returns everything that people can see in one text, to search it for secrets.
+    /// Returns everything that users can see in one text, to search it for secrets.
     pub fn everything_visible(&self) -> String {
         let model = self.model.lock().unwrap();
         format!("{:?} {:?} {:?}", model.issues, model.comments, model.links)
@@ -300,7 +300,7 @@ impl Model {
     }
 
     fn person(&self, account: &str) -> Value {
-        // Without an e-mail address, because most people hide it.
+        // Without an e-mail address, because most users hide it.
         json!({
             "self": format!("https://{JIRA_SITE}/rest/api/2/user?accountId={account}"), "accountId": account,
             "displayName": self.people.get(account).cloned().unwrap_or_default(), "active": true,
@@ -350,7 +350,7 @@ impl Model {
             body["user"] = self.person(account);
         }
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        // The present time, because deliveries that are a day old are ignored.
+        // The current time, because deliveries that are a day old are ignored.
         body["timestamp"] = json!(jiff::Timestamp::now().as_millisecond() + i64::try_from(number).unwrap() % 1_000);
         self.deliveries.push_back((format!("delivery-{number}"), body.to_string()));
     }

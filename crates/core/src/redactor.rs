@@ -1,0 +1,195 @@
+//! A redactor, which masks secrets in outgoing text.
+
+use std::fmt;
+use std::sync::{Arc, RwLock};
+
+use crate::secret::Secret;
+
+/// The replacement for a secret in text.
+pub const REDACTED: &str = "[redacted]";
+
+/// Masks secrets in text: the ones that were added to it, and everything that has the shape of a well-known token, of
+/// credentials in a URL or of a private key.
+///
+/// All outgoing text passes through one: logs, comments, pull requests, prompts, error messages. Clones share their secrets.
+#[derive(Clone, Default)]
+pub struct Redactor {
+    known: Arc<RwLock<Vec<Secret>>>,
+}
+
+/// Prefixes of well-known tokens, each with the least number of token characters that must follow.
+const SHAPES: &[(&str, usize)] = &[
+    ("github_pat_", 20),
+    ("ghp_", 20),
+    ("gho_", 20),
+    ("ghu_", 20),
+    ("ghs_", 20),
+    ("ghr_", 20),
+    ("glpat-", 16),
+    ("sk-", 20),
+    ("xoxb-", 16),
+    ("xoxp-", 16),
+    ("AKIA", 16),
+    ("ATATT3", 20),
+    ("npm_", 30),
+    ("pypi-AgE", 20),
+];
+
+impl Redactor {
+    /// The length in bytes below which a secret is not masked: it would match ordinary words.
+    pub const MIN_SECRET: usize = 6;
+
+    /// Creates a redactor with these secrets.
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
+        let mut known: Vec<Secret> =
+            secrets.into_iter().filter(|secret| secret.expose().len() >= Self::MIN_SECRET).cloned().collect();
+        sort_longest_first(&mut known);
+        Self { known: Arc::new(RwLock::new(known)) }
+    }
+
+    /// Adds a secret. It is masked from now on, by this redactor and by all of its clones.
+    pub fn add(&self, secret: &Secret) {
+        let mut known = self.known.write().expect("no holder of this lock can panic");
+        if secret.expose().len() >= Self::MIN_SECRET && !known.iter().any(|other| other.matches(secret.expose())) {
+            known.push(secret.clone());
+            sort_longest_first(&mut known);
+        }
+    }
+
+    /// Returns the text with every secret replaced by [`REDACTED`].
+    pub fn redact(&self, text: &str) -> String {
+        let mut out = text.to_owned();
+        for secret in self.known.read().expect("no holder of this lock can panic").iter() {
+            if out.contains(secret.expose()) {
+                out = out.replace(secret.expose(), REDACTED);
+            }
+        }
+        mask_private_keys(&mask_shapes(&mask_url_credentials(&out)))
+    }
+}
+
+/// A secret that contains another one must be replaced first, or its remainder would stay readable.
+fn sort_longest_first(known: &mut [Secret]) {
+    known.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Redactor({} secrets)", self.known.read().expect("no holder of this lock can panic").len())
+    }
+}
+
+const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+}
+
+fn mask_shapes(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = String::with_capacity(text.len());
+    let mut copied = 0;
+    let mut at = 0;
+    while at < bytes.len() {
+        let at_boundary = at == 0 || !is_token_byte(bytes[at - 1]);
+        let shape =
+            at_boundary.then(|| SHAPES.iter().find(|(prefix, _)| bytes[at..].starts_with(prefix.as_bytes()))).flatten();
+        if let Some((prefix, least)) = shape {
+            let tail = bytes[at + prefix.len()..].iter().take_while(|byte| is_token_byte(**byte)).count();
+            if tail >= *least {
+                out.push_str(&text[copied..at]);
+                out.push_str(REDACTED);
+                at += prefix.len() + tail;
+                copied = at;
+                continue;
+            }
+        }
+        at += 1;
+    }
+    out.push_str(&text[copied..]);
+    out
+}
+
+/// Masks the part before the `@` of `https://user:password@host`.
+fn mask_url_credentials(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(found) = rest.find("://") {
+        let start = found + 3;
+        out.push_str(&rest[..start]);
+        rest = &rest[start..];
+        let end = rest
+            .find(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>'))
+            .unwrap_or(rest.len());
+        if let Some(at) = rest[..end].rfind('@').filter(|at| rest[..*at].contains(':')) {
+            out.push_str(REDACTED);
+            rest = &rest[at..];
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+fn mask_private_keys(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("-----BEGIN ") {
+        let head_end = rest[start + 11..].find("-----").map(|at| start + 11 + at);
+        let is_key = head_end.is_some_and(|end| rest[start..end].ends_with("PRIVATE KEY"));
+        if !is_key {
+            out.push_str(&rest[..start + 11]);
+            rest = &rest[start + 11..];
+            continue;
+        }
+        out.push_str(&rest[..start]);
+        out.push_str(REDACTED);
+        // A truncated key is masked to the end of the text.
+        rest = rest[start..].find("PRIVATE KEY-----\n").map_or("", |_| {
+            rest.find("-----END ")
+                .and_then(|end| rest[end + 9..].find("-----").map(|e| &rest[end + 9 + e + 5..]))
+                .unwrap_or("")
+        });
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn longer_secrets_are_masked_before_those_that_they_contain() {
+        let redactor = Redactor::new([&Secret::new("secret"), &Secret::new("secret-and-more"), &Secret::new("x")]);
+        assert_eq!(redactor.redact("a secret-and-more x b secret"), "a [redacted] x b [redacted]");
+    }
+
+    #[test]
+    fn a_secret_that_is_added_later_is_masked_by_all_clones() {
+        let redactor = Redactor::default();
+        let other = redactor.clone();
+        redactor.add(&Secret::new("late-secret"));
+        redactor.add(&Secret::new("late-secret"));
+        assert_eq!(other.redact("a late-secret"), "a [redacted]");
+        assert_eq!(format!("{other:?}"), "Redactor(1 secrets)");
+    }
+
+    #[test]
+    fn tokens_are_recognised_by_their_shape() {
+        let redactor = Redactor::default();
+        let token = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
+        assert_eq!(redactor.redact(&format!("t={token};")), "t=[redacted];");
+        assert_eq!(redactor.redact("risk-sk-lower task-list"), "risk-sk-lower task-list");
+        assert_eq!(redactor.redact("ghp_short"), "ghp_short");
+        assert_eq!(redactor.redact("https://u:p@host/x?y=a@b"), "https://[redacted]@host/x?y=a@b");
+        assert_eq!(redactor.redact("https://host/a:b@c"), "https://host/a:b@c");
+    }
+
+    #[test]
+    fn private_keys_are_masked_completely() {
+        let redactor = Redactor::default();
+        let text = "a\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\nabc=\n-----END RSA PRIVATE KEY-----\nb";
+        assert_eq!(redactor.redact(text), "a\n[redacted]\nb");
+        assert_eq!(redactor.redact("-----BEGIN RSA PRIVATE KEY-----\nMIIE"), "[redacted]");
+        let public = "-----BEGIN PUBLIC KEY-----\nMIIE\n-----END PUBLIC KEY-----";
+        assert_eq!(redactor.redact(public), public);
+    }
+}
