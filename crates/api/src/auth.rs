@@ -1,26 +1,15 @@
 //! Login, logout, and the first administrator.
 
-use actix_web::cookie::{Cookie, SameSite, time::Duration as CookieDuration};
+use actix_web::http::header::SET_COOKIE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use patchwright_core::Secret;
-use patchwright_management::{Management, NewSession, SESSION_COOKIE, SESSION_LIFETIME, check_same_origin};
+use patchwright_management::{Management, NewSession, SESSION_COOKIE, check_same_origin, remove_cookie};
 use patchwright_protocol::auth::{Login, Me, SessionView, Setup};
 use patchwright_protocol::users::UserView;
 
 use crate::State;
 use crate::error::ApiError;
 use crate::extract::{Body, Caller, header};
-
-/// The cookie of a new session.
-pub(crate) fn session_cookie(session: &NewSession, secure: bool) -> Cookie<'static> {
-    Cookie::build(SESSION_COOKIE, session.secret.expose().to_owned())
-        .path("/")
-        .http_only(true)
-        .secure(secure)
-        .same_site(SameSite::Lax)
-        .max_age(CookieDuration::seconds(SESSION_LIFETIME.as_secs()))
-        .finish()
-}
 
 fn session_response(session: &NewSession, management: &Management) -> HttpResponse {
     let view = SessionView {
@@ -29,7 +18,7 @@ fn session_response(session: &NewSession, management: &Management) -> HttpRespon
         expires_at: session.expires_at.to_string(),
     };
     HttpResponse::Ok()
-        .cookie(session_cookie(session, management.options().uses_tls()))
+        .insert_header((SET_COOKIE, session.set_cookie(management.options().uses_tls())))
         .insert_header(("cache-control", "no-store"))
         .json(view)
 }
@@ -61,9 +50,7 @@ pub(crate) async fn logout(
     if let Some(cookie) = request.cookie(SESSION_COOKIE).filter(|_| principal.csrf().is_some()) {
         state.management.sessions().end(cookie.value()).await?;
     }
-    let mut removal = Cookie::build(SESSION_COOKIE, "").path("/").finish();
-    removal.make_removal();
-    Ok(HttpResponse::NoContent().cookie(removal).finish())
+    Ok(HttpResponse::NoContent().insert_header((SET_COOKIE, remove_cookie())).finish())
 }
 
 #[utoipa::path(get, path = "/api/v1/me", tag = "auth", responses((status = 200, body = Me)))]

@@ -92,12 +92,12 @@ fn event_data(job: &JobSummary) -> JobChanged {
 }
 
 /// The JSON text of an event's data.
-pub(crate) fn event_json(job: &JobSummary) -> String {
-    serde_json::to_string(&event_data(job)).expect("an event is only text and numbers")
+pub(crate) fn event_json(change: &JobChange) -> &str {
+    change.text(|job| serde_json::to_string(&event_data(job)).expect("an event is only text and numbers"))
 }
 
 fn frame(change: &JobChange) -> Bytes {
-    Bytes::from(format!("id: {}\nevent: job\ndata: {}\n\n", change.at, event_json(&change.job)))
+    Bytes::from(format!("id: {}\nevent: job\ndata: {}\n\n", change.at, event_json(change)))
 }
 
 /// The position of one viewer.

@@ -45,7 +45,7 @@ use patchwright_management::Management;
 use self::admission::AdmissionLimiter;
 
 pub use openapi::openapi;
-pub use routes::{routes, webhooks};
+pub use routes::{node_protocol, routes, webhooks};
 
 /// Called with the platform and the event's name for every delivery with a valid signature.
 pub type DeliveryObserver = dyn Fn(&PlatformId, &str) + Send + Sync;

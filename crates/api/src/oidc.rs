@@ -1,12 +1,12 @@
 //! Login at the provider (`OpenID` Connect).
 
 use actix_web::cookie::{Cookie, SameSite, time::Duration as CookieDuration};
+use actix_web::http::header::SET_COOKIE;
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
 use patchwright_management::{ManagementError, Oidc};
 use patchwright_protocol::auth::{OidcCallbackQuery, OidcStartQuery};
 
 use crate::State;
-use crate::auth::session_cookie;
 use crate::error::ApiError;
 
 /// The cookie of a login in progress; it is sent to the callback only.
@@ -90,5 +90,7 @@ async fn finish(
     let code = code(query).map_err(refused)?;
     let (user, return_to) = provider.finish(cookie, query.state.as_deref(), code).await?;
     let session = state.management.sessions().create(user, "at the login provider").await?;
-    Ok(redirect(&return_to).cookie(session_cookie(&session, state.management.options().uses_tls())).finish())
+    Ok(redirect(&return_to)
+        .insert_header((SET_COOKIE, session.set_cookie(state.management.options().uses_tls())))
+        .finish())
 }

@@ -2,7 +2,7 @@
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig, delete, get, patch, post, resource};
-use actix_web::{HttpRequest, Scope};
+use actix_web::{HttpRequest, Scope, guard};
 use patchwright_domain::PlatformId;
 
 use crate::error::ApiError;
@@ -12,8 +12,7 @@ use crate::{
     socket, stats, tasks, users, webhook,
 };
 
-/// Registers the management API under `/api/v1` with the protocol of remote nodes, the health endpoints and the OpenAPI
-/// description.
+/// Registers the management API under `/api/v1`, the health endpoints and the OpenAPI description.
 pub fn routes(api: &Api) -> impl FnOnce(&mut ServiceConfig) + use<> {
     let state = web::Data::from(api.0.clone());
     move |services| {
@@ -54,7 +53,30 @@ pub fn webhooks(api: &Api) -> impl FnOnce(&mut ServiceConfig) + use<> {
     }
 }
 
-/// Everything under `/api/v1`. An invalid query or path is answered as every other error.
+/// Registers the protocol of remote nodes (`docs/requirements.md#management-node`), which shares `/api/v1` with the
+/// management API. Register it before [`routes`], whose scope answers every other path below that.
+pub fn node_protocol(api: &Api) -> impl FnOnce(&mut ServiceConfig) + use<> {
+    let state = web::Data::from(api.0.clone());
+    let at = |path: &str| resource(format!("/api/v1{path}"));
+    move |services| {
+        services
+            .app_data(state)
+            .service(at("/nodes/register").route(post().to(protocol::register)))
+            .service(at("/nodes/{id}/heartbeat").route(post().to(protocol::heartbeat)))
+            .service(at("/nodes/{id}/lease").route(post().to(protocol::lease)))
+            .service(at("/issues/{id}/report-branch").route(post().to(protocol::report_branch)))
+            .service(at("/tasks/{id}/begin").route(post().to(protocol::start)))
+            .service(at("/tasks/{id}/progress").route(post().to(protocol::progress)))
+            .service(at("/tasks/{id}/credential").route(post().to(protocol::credential)))
+            .service(at("/tasks/{id}/reserve").route(post().to(protocol::reserve)))
+            .service(at("/tasks/{id}/settle").route(post().to(protocol::settle)))
+            .service(at("/tasks/{id}/calls").route(post().to(protocol::record_call)))
+            // People read the log at the same path.
+            .service(at("/tasks/{id}/logs").guard(guard::Post()).route(post().to(protocol::append_log)));
+    }
+}
+
+/// Everything under `/api/v1` but the node protocol. An invalid query or path is answered as every other error.
 fn management() -> Scope<
     impl actix_web::dev::ServiceFactory<
         actix_web::dev::ServiceRequest,
@@ -76,7 +98,6 @@ fn management() -> Scope<
         .configure(settings)
         .configure(jira)
         .configure(nodes_and_tasks)
-        .configure(node_protocol)
         .default_service(web::to(response::no_such_route))
 }
 
@@ -170,8 +191,6 @@ fn jira(services: &mut ServiceConfig) {
 fn nodes_and_tasks(services: &mut ServiceConfig) {
     services
         .service(resource("/nodes").route(get().to(nodes::list)).route(post().to(nodes::create)))
-        // Before `/nodes/{id}`, which would match it.
-        .service(resource("/nodes/register").route(post().to(protocol::register)))
         .service(
             resource("/nodes/{id}")
                 .route(get().to(nodes::get))
@@ -181,20 +200,6 @@ fn nodes_and_tasks(services: &mut ServiceConfig) {
         .service(resource("/nodes/{id}/drain").route(post().to(nodes::drain)))
         .service(resource("/tasks").route(get().to(tasks::list)))
         .service(resource("/tasks/{id}").route(get().to(tasks::get)))
-        .service(resource("/tasks/{id}/logs").route(get().to(logs::get)).route(post().to(protocol::append_log)))
+        .service(resource("/tasks/{id}/logs").route(get().to(logs::get)))
         .service(resource("/tasks/{id}/calls/{number}").route(get().to(calls::get)));
-}
-
-/// The protocol of remote nodes (`docs/requirements.md#management-node`).
-fn node_protocol(services: &mut ServiceConfig) {
-    services
-        .service(resource("/nodes/{id}/heartbeat").route(post().to(protocol::heartbeat)))
-        .service(resource("/nodes/{id}/lease").route(post().to(protocol::lease)))
-        .service(resource("/issues/{id}/report-branch").route(post().to(protocol::report_branch)))
-        .service(resource("/tasks/{id}/calls").route(post().to(protocol::record_call)))
-        .service(resource("/tasks/{id}/begin").route(post().to(protocol::start)))
-        .service(resource("/tasks/{id}/progress").route(post().to(protocol::progress)))
-        .service(resource("/tasks/{id}/credential").route(post().to(protocol::credential)))
-        .service(resource("/tasks/{id}/reserve").route(post().to(protocol::reserve)))
-        .service(resource("/tasks/{id}/settle").route(post().to(protocol::settle)));
 }

@@ -41,7 +41,7 @@ pub(crate) async fn connect(
 }
 
 fn message(change: &JobChange) -> String {
-    format!(r#"{{"event":"job","id":{},"data":{}}}"#, change.at, event_json(&change.job))
+    format!(r#"{{"event":"job","id":{},"data":{}}}"#, change.at, event_json(change))
 }
 
 async fn serve(mut session: Session, messages: MessageStream, state: web::Data<State>) {

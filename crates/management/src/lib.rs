@@ -68,6 +68,7 @@ pub use repositories::{ImportCounts, Repositories};
 pub use secrets::{generate_secret, hash_secret};
 pub use sessions::{
     NewSession, RequestIdentity, SESSION_COOKIE, SESSION_LIFETIME, Sessions, check_same_origin, is_local_path,
+    remove_cookie,
 };
 pub use stats::{Stats, StatsPeriod};
 pub use tokens::{CreatedToken, NewToken, Tokens};

@@ -42,6 +42,20 @@ pub struct NewSession {
     pub expires_at: Timestamp,
 }
 
+impl NewSession {
+    /// Returns the `Set-Cookie` header that hands the session to a browser. Over TLS the cookie is `Secure`.
+    pub fn set_cookie(&self, uses_tls: bool) -> String {
+        let secure = if uses_tls { "; Secure" } else { "" };
+        let (secret, seconds) = (self.secret.expose(), SESSION_LIFETIME.as_secs());
+        format!("{SESSION_COOKIE}={secret}; HttpOnly; SameSite=Lax{secure}; Path=/; Max-Age={seconds}")
+    }
+}
+
+/// Returns the `Set-Cookie` header that removes a session's cookie.
+pub fn remove_cookie() -> String {
+    format!("{SESSION_COOKIE}=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0")
+}
+
 /// Requires that a request comes from a page of this server, if a browser sends its origin.
 ///
 /// # Errors

@@ -97,6 +97,7 @@ impl Server {
                 .wrap(middleware::NormalizePath::trim())
                 .configure(patchwright_dashboard::web::routes(&dashboard))
                 .configure(patchwright_api::webhooks(&api))
+                .configure(patchwright_api::node_protocol(&api))
                 .configure(patchwright_api::routes(&api))
         })
         .workers(HTTP_WORKERS)
@@ -159,7 +160,7 @@ impl WorkSource for Notifications {
 fn notifier(app: &App, config: &Config) -> Result<Notifier, ServeError> {
     let http = notifying_client(config, &app.redactor).map_err(ComposeError::from)?;
     let mail = config.smtp_url.as_ref().map(|url| Mail::new(url, &config.smtp_from)).transpose()?;
-    let first_backoff = SignedDuration::try_from(config.retry_wait).unwrap_or(SignedDuration::MAX);
+    let first_backoff = SignedDuration::try_from(config.jobs.retry_wait).unwrap_or(SignedDuration::MAX);
     let (channels, clock) = (Arc::new(app.vault.clone()), app.clock.clone());
     Ok(Notifier::new(channels, http, mail, clock, app.redactor.clone(), first_backoff))
 }

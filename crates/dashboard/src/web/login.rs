@@ -1,11 +1,11 @@
 //! Login, the first administrator, and logout.
 
-use actix_web::cookie::{Cookie, SameSite, time::Duration as CookieDuration};
 use actix_web::http::StatusCode;
+use actix_web::http::header::SET_COOKIE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use patchwright_core::Secret;
 use patchwright_domain::user::User;
-use patchwright_management::{ManagementError, SESSION_COOKIE, SESSION_LIFETIME, is_local_path};
+use patchwright_management::{ManagementError, SESSION_COOKIE, is_local_path, remove_cookie};
 use serde::Deserialize;
 use url::form_urlencoded;
 
@@ -99,14 +99,8 @@ async fn start_session(
     };
     let session = state.management.sessions().create(user, "").await;
     let session = session.map_err(|error| PageError::new(request, error))?;
-    let cookie = Cookie::build(SESSION_COOKIE, session.secret.expose().to_owned())
-        .path("/")
-        .http_only(true)
-        .secure(state.management.options().uses_tls())
-        .same_site(SameSite::Lax)
-        .max_age(CookieDuration::seconds(SESSION_LIFETIME.as_secs()))
-        .finish();
-    Ok(redirect(return_to).cookie(cookie).finish())
+    let cookie = session.set_cookie(state.management.options().uses_tls());
+    Ok(redirect(return_to).insert_header((SET_COOKIE, cookie)).finish())
 }
 
 pub(super) async fn log_out(
@@ -120,7 +114,5 @@ pub(super) async fn log_out(
     {
         return Err(page.error(error));
     }
-    let mut removal = Cookie::build(SESSION_COOKIE, "").path("/").finish();
-    removal.make_removal();
-    Ok(redirect("/login").cookie(removal).finish())
+    Ok(redirect("/login").insert_header((SET_COOKIE, remove_cookie())).finish())
 }

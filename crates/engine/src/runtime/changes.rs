@@ -1,7 +1,7 @@
 //! The live feed of changes: one read of the database serves all viewers of a server.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use patchwright_core::CancellationToken;
@@ -30,12 +30,19 @@ pub struct JobChange {
     pub at: i64,
     /// The current state of the job.
     pub job: Arc<JobSummary>,
+    text: Arc<OnceLock<String>>,
 }
 
 impl JobChange {
     /// The last change of a job.
     pub fn new(job: JobSummary) -> Self {
-        Self { at: job.updated_at.as_microsecond(), job: Arc::new(job) }
+        Self { at: job.updated_at.as_microsecond(), job: Arc::new(job), text: Arc::default() }
+    }
+
+    /// Returns the change as text. The first of all receivers renders it, so that a thousand viewers cost one rendering.
+    /// All must render alike.
+    pub fn text(&self, render: impl FnOnce(&JobSummary) -> String) -> &str {
+        self.text.get_or_init(|| render(&self.job))
     }
 }
 

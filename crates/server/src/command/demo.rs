@@ -41,15 +41,15 @@ struct Accepted {
 pub(crate) async fn run(mut config: Config, args: DemoArgs) -> CommandResult {
     telemetry::start(&config, true);
     let folder = tempfile::Builder::new().prefix("patchwright-demo-").tempdir()?;
-    let recorded = !config.has_model();
+    let recorded = !config.llm.is_configured();
     let secret = Secret::new(generate_secret(""));
     config.data_dir = folder.path().to_owned();
     config.database_url =
         patchwright_core::Secret::new(format!("sqlite://{}", folder.path().join("demo.db").display()));
     config.bind = "127.0.0.1:0".to_owned();
     config.webhook_secrets = vec![secret.clone()];
-    config.allowed_repos.clear();
-    config.allowed_users.clear();
+    config.triggers.allowed_repos.clear();
+    config.triggers.allowed_users.clear();
     let display = Arc::new(Display::new());
     let llm: Option<Arc<dyn Llm>> =
         if recorded { Some(Arc::new(Recorded::parse("recorded answers", demo::RECORDED)?)) } else { None };
@@ -70,12 +70,12 @@ pub(crate) async fn run(mut config: Config, args: DemoArgs) -> CommandResult {
     let model = if recorded {
         "recorded answers (set LLM_BASE_URL to use a real model)".to_owned()
     } else {
-        config.llm_model.clone()
+        config.llm.model.clone()
     };
     note(&format!("{} {model}", style("Model:").bold()));
     note("Its tests run here as your user (SANDBOX=best-effort).\n");
 
-    let app_name = config.app_name.clone();
+    let app_name = config.triggers.app_name.clone();
     let server = Server::start(config, overrides).await?;
     let result = run_job(&server, &app_name, &SigningKeys::new([&secret]), &display).await;
     let job = match result {

@@ -43,7 +43,7 @@ pub(crate) struct Remote {
 impl Remote {
     pub(crate) fn new(config: Config, args: RemoteArgs) -> Result<Self, patchwright_http::BuildError> {
         patchwright_http::install_tls();
-        let options = HttpOptions { ca_bundle: config.ca_bundle, ..HttpOptions::default() };
+        let options = HttpOptions { ca_bundle: config.network.ca_bundle, ..HttpOptions::default() };
         let server = args.server.unwrap_or_else(|| format!("http://{}", config.bind));
         let token = args.token.map(Secret::new).or(config.api_token);
         Ok(Self { client: Client::new(HttpClient::new(&options)?, &server, token), json: args.json })

@@ -56,13 +56,13 @@ async fn whole_job(mut config: Config, args: &RunArgs) -> CommandResult {
             overrides.sandbox = Some(SandboxPolicy::BestEffort);
         }
     }
-    if !config.has_model() {
+    if !config.llm.is_configured() {
         note(
             "No model is configured: the files are ranked and nothing is changed. Set LLM_BASE_URL (and LLM_API_KEY, \
              LLM_MODEL) to any OpenAI-compatible server to have the issue fixed.",
         );
     }
-    let has_model = config.has_model();
+    let has_model = config.llm.is_configured();
     let app = compose(&config, overrides).await?;
     let start = start(&app, &config, args, &target, has_model).await?;
     let job = app.engine.start(start).await?;

@@ -57,7 +57,7 @@ pub(super) fn engine_ports(
         users: Arc::new(vault.clone()),
         inbox: Arc::new(vault.clone()),
         sites: Arc::clone(jira) as Arc<dyn JiraSites>,
-        decoder: Arc::new(JiraWebhook::new(config.app_name.clone())),
+        decoder: Arc::new(JiraWebhook::new(config.triggers.app_name.clone())),
         accounts: Arc::new(store.clone()),
         repositories: Arc::new(store.clone()),
         templates: Arc::new(Templates::with(config.jira.templates.clone())?),

@@ -32,7 +32,10 @@ pub(crate) fn notifying_client(
     config: &Config,
     redactor: &Redactor,
 ) -> Result<HttpClient, patchwright_http::BuildError> {
-    HttpClient::new(&HttpOptions { public_only: !config.allow_private_addresses, ..http_options(config, redactor) })
+    HttpClient::new(&HttpOptions {
+        public_only: !config.network.allow_private_addresses,
+        ..http_options(config, redactor)
+    })
 }
 
 /// Creates the tools of a standalone node.
@@ -67,28 +70,28 @@ pub(super) fn tools_with(
 }
 
 fn llm(config: &Config, http: &HttpClient, redactor: &Redactor) -> Result<Option<Arc<dyn Llm>>, ComposeError> {
-    if let Some(path) = &config.llm_replay {
-        return Ok(Some(Arc::new(Recorded::open(format!("{} (recorded)", config.llm_model), path)?)));
+    if let Some(path) = &config.llm.replay {
+        return Ok(Some(Arc::new(Recorded::open(format!("{} (recorded)", config.llm.model), path)?)));
     }
-    if !config.has_model() {
+    if !config.llm.is_configured() {
         return Ok(None);
     }
     let defaults = OpenAiOptions::default();
     let options = OpenAiOptions {
-        base_url: config.llm_base_url.clone().unwrap_or(defaults.base_url),
-        api_key: config.llm_api_key.clone(),
-        model: config.llm_model.clone(),
-        max_tokens_field: config.llm_max_tokens_field,
-        temperature: config.llm_temperature,
-        stream: config.llm_stream,
-        timeout: config.llm_timeout,
-        max_attempts: config.llm_tries,
-        prompt_price_micros: config.llm_prompt_price_micros,
-        completion_price_micros: config.llm_completion_price_micros,
+        base_url: config.llm.base_url.clone().unwrap_or(defaults.base_url),
+        api_key: config.llm.api_key.clone(),
+        model: config.llm.model.clone(),
+        max_tokens_field: config.llm.max_tokens_field,
+        temperature: config.llm.temperature,
+        stream: config.llm.stream,
+        timeout: config.llm.timeout,
+        max_attempts: config.llm.tries,
+        prompt_price_micros: config.llm.prompt_price_micros,
+        completion_price_micros: config.llm.completion_price_micros,
         initial_backoff: defaults.initial_backoff,
     };
     let server = OpenAi::new(http.clone(), options);
-    Ok(Some(match &config.llm_record {
+    Ok(Some(match &config.llm.record {
         Some(path) => Arc::new(Recording::new(server, redactor.clone(), path)?),
         None => Arc::new(server),
     }))
@@ -96,16 +99,16 @@ fn llm(config: &Config, http: &HttpClient, redactor: &Redactor) -> Result<Option
 
 /// Returns the model for external programs, if one is configured.
 fn model_proxy(config: &Config, http: &HttpClient) -> Option<Arc<dyn ModelProxy>> {
-    if config.llm_replay.is_some() || !config.has_model() {
+    if config.llm.replay.is_some() || !config.llm.is_configured() {
         return None;
     }
     let options = ModelProxyOptions {
-        base_url: config.llm_base_url.clone().unwrap_or_else(|| OpenAiOptions::default().base_url),
-        api_key: config.llm_api_key.clone(),
-        model: config.llm_model.clone(),
-        timeout: config.llm_timeout,
-        prompt_price_micros: config.llm_prompt_price_micros,
-        completion_price_micros: config.llm_completion_price_micros,
+        base_url: config.llm.base_url.clone().unwrap_or_else(|| OpenAiOptions::default().base_url),
+        api_key: config.llm.api_key.clone(),
+        model: config.llm.model.clone(),
+        timeout: config.llm.timeout,
+        prompt_price_micros: config.llm.prompt_price_micros,
+        completion_price_micros: config.llm.completion_price_micros,
     };
     Some(Arc::new(LoopbackModelProxy::new(http.clone(), options)))
 }
@@ -125,10 +128,10 @@ pub(crate) fn machine_labels(config: &Config) -> BTreeSet<Label> {
 
 fn http_options(config: &Config, redactor: &Redactor) -> HttpOptions {
     HttpOptions {
-        ca_bundle: config.ca_bundle.clone(),
-        http_proxy: config.http_proxy.clone(),
-        https_proxy: config.https_proxy.clone(),
-        no_proxy: config.no_proxy.clone(),
+        ca_bundle: config.network.ca_bundle.clone(),
+        http_proxy: config.network.http_proxy.clone(),
+        https_proxy: config.network.https_proxy.clone(),
+        no_proxy: config.network.no_proxy.clone(),
         redactor: redactor.clone(),
         ..HttpOptions::default()
     }
@@ -136,10 +139,10 @@ fn http_options(config: &Config, redactor: &Redactor) -> HttpOptions {
 
 fn git_options(config: &Config) -> GitOptions {
     GitOptions {
-        timeout: config.git_timeout,
-        allow_clear_http: config.allow_clear_http,
-        ca_bundle: config.ca_bundle.clone(),
-        proxy: config.git_proxy.clone(),
+        timeout: config.network.git_timeout,
+        allow_clear_http: config.network.allow_clear_http,
+        ca_bundle: config.network.ca_bundle.clone(),
+        proxy: config.network.git_proxy.clone(),
         ..GitOptions::default()
     }
 }

@@ -1,7 +1,11 @@
 //! The configuration: merges the layers into one validated struct. Only this module reads the environment.
 
 mod jira;
+mod jobs;
+mod llm;
+mod network;
 mod platforms;
+mod triggers;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,18 +13,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use patchwright_core::Secret;
-use patchwright_core::store::ConcurrencyLimits;
 use patchwright_core::store::MAX_LEASE;
-use patchwright_domain::money::Budget;
 use patchwright_domain::node::Label;
-use patchwright_engine::{AllowListMode, ReportFiles, TriggerPermission};
-use patchwright_llm_openai::MaxTokensField;
 use patchwright_management::OidcOptions;
 use patchwright_sandbox::SandboxPolicy;
 use patchwright_worker::{Preset, builtin_presets};
 
 pub use self::jira::JiraConfig;
+pub use self::jobs::JobConfig;
+pub use self::llm::LlmConfig;
+pub use self::network::NetworkConfig;
 pub use self::platforms::{AdmissionConfig, GitcodeConfig, GithubConfig};
+pub use self::triggers::TriggerConfig;
 use self::values::collect;
 pub use self::values::{Layers, Source, Values};
 
@@ -87,63 +91,21 @@ pub struct Config {
     pub lease_timeout: Duration,
     pub log_level: String,
     pub log_json: bool,
-    pub app_name: String,
-    pub own_logins: Vec<String>,
     pub platform: String,
     pub webhook_secrets: Vec<Secret>,
     pub test_mode: bool,
-    pub label: String,
-    pub trigger_on_open: bool,
-    pub trigger_permission: TriggerPermission,
-    pub allowed_users: Vec<String>,
-    pub allowed_repos: Vec<String>,
-    pub allowlist_mode: AllowListMode,
+    pub triggers: TriggerConfig,
     pub github: GithubConfig,
     pub gitcode: GitcodeConfig,
     pub jira: JiraConfig,
-    pub llm_base_url: Option<String>,
-    pub llm_api_key: Option<Secret>,
-    pub llm_model: String,
-    pub llm_stream: bool,
-    pub llm_timeout: Duration,
-    pub llm_tries: u32,
-    pub llm_max_tokens: Option<u32>,
-    pub llm_max_tokens_field: MaxTokensField,
-    pub llm_temperature: Option<f32>,
-    pub llm_prompt_price_micros: u64,
-    pub llm_completion_price_micros: u64,
-    pub llm_record: Option<PathBuf>,
-    pub llm_replay: Option<PathBuf>,
-    pub budget_tokens: u64,
-    pub budget_calls: u32,
-    pub budget_cost_micros: u64,
-    /// The daily model budget of one repository.
-    pub budget_repository_day: Budget,
-    /// The daily model budget of all jobs together.
-    pub budget_day: Budget,
-    pub job_timeout: Duration,
-    pub share: ConcurrencyLimits,
-    pub max_rounds: u32,
-    pub keep_model_calls: bool,
-    pub review_plans: bool,
-    pub max_attempts: u32,
-    pub retry_wait: Duration,
-    pub report_files: ReportFiles,
+    pub llm: LlmConfig,
+    pub jobs: JobConfig,
+    pub network: NetworkConfig,
     pub sandbox: SandboxPolicy,
     pub sandbox_timeout: Duration,
-    pub git_timeout: Duration,
-    pub git_proxy: Option<String>,
-    pub allow_clear_http: bool,
-    pub http_proxy: Option<String>,
-    pub https_proxy: Option<String>,
-    pub no_proxy: Option<String>,
-    pub ca_bundle: Option<PathBuf>,
     pub oidc: Option<OidcOptions>,
     pub smtp_url: Option<Secret>,
     pub smtp_from: String,
-    pub allow_private_addresses: bool,
-    pub author_name: String,
-    pub author_email: String,
     /// `PATH`, for the programs of test suites.
     pub search_path: String,
     /// Environment variables that tool chains need; no secrets.
@@ -163,7 +125,6 @@ impl Config {
         Self::check(values, &env)
     }
 
-    #[expect(clippy::too_many_lines, reason = "one line for each setting")]
     fn check(mut values: Values, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let data_dir = PathBuf::from(values.text("DATA_DIR"));
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
@@ -171,25 +132,13 @@ impl Config {
         values.fill("WORKERS", cores.to_string());
         values.fill("NODE_CAPACITY", cores.to_string());
         let v = &values;
-        let app_name = v.text("APP_NAME").to_owned();
-        if app_name.is_empty() || !app_name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-            return Err(v.wrong("APP_NAME", "it must be a login: letters, digits and `-`"));
-        }
-        let mut own_logins = match v.optional("BOT_USERNAME") {
-            Some(login) => vec![login],
-            None => vec![app_name.clone(), format!("{app_name}[bot]")],
-        };
-        let gitcode = GitcodeConfig::read(v, own_logins.first().map_or("", String::as_str))?;
-        if !own_logins.contains(&gitcode.bot_username) {
-            own_logins.push(gitcode.bot_username.clone());
+        let mut triggers = TriggerConfig::read(v)?;
+        let gitcode = GitcodeConfig::read(v, triggers.own_logins.first().map_or("", String::as_str))?;
+        if !triggers.own_logins.contains(&gitcode.bot_username) {
+            triggers.own_logins.push(gitcode.bot_username.clone());
         }
         let webhook_secrets =
             ["WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS"].into_iter().filter_map(|name| v.secret(name)).collect();
-        let max_tokens: u32 = v.parse("LLM_MAX_TOKENS", "a number")?;
-        let temperature = match v.optional("LLM_TEMPERATURE") {
-            None => None,
-            Some(_) => Some(v.parse("LLM_TEMPERATURE", "a number")?),
-        };
         Ok(Self {
             bind: v.text("BIND").to_owned(),
             public_url: v.url("PUBLIC_URL")?,
@@ -210,100 +159,30 @@ impl Config {
             lease_timeout: v.seconds_up_to("LEASE_TIMEOUT", MAX_LEASE.unsigned_abs())?,
             log_level: v.text("LOG_LEVEL").to_lowercase(),
             log_json: v.choice("LOG_FORMAT", &[("text", false), ("json", true)])?,
-            app_name,
-            own_logins,
             platform: v
                 .choice("PLATFORM", &[("github", "github"), ("gitcode", "gitcode"), ("local", "local")])?
                 .to_owned(),
             webhook_secrets,
             test_mode: v.switch("TEST_MODE")?,
-            label: v.text("PATCHWRIGHT_LABEL").to_owned(),
-            trigger_on_open: v.switch("TRIGGER_ON_OPEN")?,
-            trigger_permission: v.choice(
-                "TRIGGER_PERMISSION",
-                &[("write", TriggerPermission::Write), ("anyone", TriggerPermission::Anyone)],
-            )?,
-            allowed_users: v.list("ALLOWED_USERS"),
-            allowed_repos: v.list("ALLOWED_REPOS"),
-            allowlist_mode: v
-                .choice("ALLOWLIST_MODE", &[("forbid", AllowListMode::Forbid), ("ignore", AllowListMode::Ignore)])?,
+            triggers,
             github: GithubConfig::read(v)?,
             gitcode,
             jira: JiraConfig::read(v)?,
-            llm_base_url: v.url("LLM_BASE_URL")?,
-            llm_api_key: v.secret("LLM_API_KEY"),
-            llm_model: v.text("LLM_MODEL").to_owned(),
-            llm_stream: v.switch("LLM_STREAM")?,
-            llm_timeout: v.seconds("LLM_TIMEOUT")?,
-            llm_tries: v.parse("LLM_TRIES", "a number")?,
-            llm_max_tokens: Some(max_tokens).filter(|tokens| *tokens > 0),
-            llm_max_tokens_field: v.choice(
-                "LLM_MAX_TOKENS_FIELD",
-                &[
-                    ("max_tokens", MaxTokensField::MaxTokens),
-                    ("max_completion_tokens", MaxTokensField::MaxCompletionTokens),
-                ],
-            )?,
-            llm_temperature: temperature,
-            llm_prompt_price_micros: v.price("LLM_PROMPT_PRICE")?,
-            llm_completion_price_micros: v.price("LLM_COMPLETION_PRICE")?,
-            llm_record: v.optional("LLM_RECORD").map(PathBuf::from),
-            llm_replay: v.optional("LLM_REPLAY").map(PathBuf::from),
-            budget_tokens: v.parse("BUDGET_TOKENS", "a number")?,
-            budget_calls: v.parse("BUDGET_CALLS", "a number")?,
-            budget_cost_micros: v.price("BUDGET_COST")?,
-            budget_repository_day: v.budget([
-                "BUDGET_REPOSITORY_DAY_TOKENS",
-                "BUDGET_REPOSITORY_DAY_CALLS",
-                "BUDGET_REPOSITORY_DAY_COST",
-            ])?,
-            budget_day: v.budget(["BUDGET_DAY_TOKENS", "BUDGET_DAY_CALLS", "BUDGET_DAY_COST"])?,
-            job_timeout: v.seconds("JOB_TIMEOUT")?,
-            share: ConcurrencyLimits {
-                per_repository: v.parse("JOBS_PER_REPOSITORY", "a number")?,
-                per_actor: v.parse("JOBS_PER_ACTOR", "a number")?,
-            },
-            max_rounds: v.parse("MAX_ROUNDS", "a number")?,
-            keep_model_calls: v.switch("KEEP_MODEL_CALLS")?,
-            review_plans: v.switch("REVIEW_PLANS")?,
-            max_attempts: v.parse("MAX_ATTEMPTS", "a number")?,
-            retry_wait: v.seconds("RETRY_WAIT")?,
-            report_files: v.choice(
-                "PATCHWRIGHT_REPORT_FILES",
-                &[
-                    ("analysis", ReportFiles::WhenAnalysisOnly),
-                    ("branch", ReportFiles::Branch),
-                    ("none", ReportFiles::None),
-                    ("pr", ReportFiles::None),
-                ],
-            )?,
+            llm: LlmConfig::read(v)?,
+            jobs: JobConfig::read(v)?,
+            network: NetworkConfig::read(v)?,
             sandbox: v.choice(
                 "SANDBOX",
                 &[("require", SandboxPolicy::Require), ("best-effort", SandboxPolicy::BestEffort)],
             )?,
             sandbox_timeout: v.seconds("SANDBOX_TIMEOUT")?,
-            git_timeout: v.seconds("GIT_TIMEOUT")?,
-            git_proxy: v.optional("GIT_PROXY"),
-            allow_clear_http: v.switch("ALLOW_CLEAR_HTTP")?,
-            http_proxy: v.optional("HTTP_PROXY"),
-            https_proxy: v.optional("HTTPS_PROXY"),
-            no_proxy: v.optional("NO_PROXY"),
-            ca_bundle: v.optional("CA_BUNDLE").map(PathBuf::from),
             oidc: oidc(v)?,
             smtp_url: v.secret("SMTP_URL"),
             smtp_from: v.text("SMTP_FROM").to_owned(),
-            allow_private_addresses: v.switch("ALLOW_PRIVATE_ADDRESSES")?,
-            author_name: v.text("AUTHOR_NAME").to_owned(),
-            author_email: v.text("AUTHOR_EMAIL").to_owned(),
             search_path: env("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned()),
             toolchain_env: toolchain_env(env),
             values,
         })
-    }
-
-    /// Whether a model is configured.
-    pub const fn has_model(&self) -> bool {
-        self.llm_base_url.is_some() || self.llm_api_key.is_some() || self.llm_replay.is_some()
     }
 
     /// Returns all secrets, for the redactor.
@@ -314,7 +193,7 @@ impl Config {
             &self.github.token,
             &self.github.app_key,
             &self.gitcode.token,
-            &self.llm_api_key,
+            &self.llm.api_key,
             &self.smtp_url,
         ];
         let jira = self.jira.application.iter().map(|(_, secret)| secret);
@@ -421,9 +300,9 @@ mod tests {
         layers.file = Some(file.clone());
         layers.flags = vec![("LLM_MODEL".into(), "m".into())];
         let config = Config::load(&layers).unwrap();
-        assert_eq!((config.bind.as_str(), config.label.as_str()), ("127.0.0.1:2", "fixme"));
-        assert_eq!(config.allowed_users, ["a", "b"]);
-        assert_eq!((config.app_name.as_str(), config.llm_model.as_str()), ("patchwright", "m"));
+        assert_eq!((config.bind.as_str(), config.triggers.label.as_str()), ("127.0.0.1:2", "fixme"));
+        assert_eq!(config.triggers.allowed_users, ["a", "b"]);
+        assert_eq!((config.triggers.app_name.as_str(), config.llm.model.as_str()), ("patchwright", "m"));
         let sources: BTreeMap<_, _> =
             config.values.display_rows().map(|(s, _, source)| (s.name, source.to_string())).collect();
         assert_eq!(sources["BIND"], "environment");

@@ -1,0 +1,46 @@
+//! The settings of what starts a job, and for whom.
+
+use patchwright_engine::{AllowListMode, TriggerPermission};
+
+use super::{ConfigError, Values};
+
+/// The settings of what starts a job, and for whom.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "each field is documented in the table of settings, under its own name")]
+pub struct TriggerConfig {
+    pub app_name: String,
+    pub own_logins: Vec<String>,
+    pub label: String,
+    pub on_open: bool,
+    pub permission: TriggerPermission,
+    pub allowed_users: Vec<String>,
+    pub allowed_repos: Vec<String>,
+    pub allowlist_mode: AllowListMode,
+}
+
+impl TriggerConfig {
+    pub(super) fn read(v: &Values) -> Result<Self, ConfigError> {
+        let app_name = v.text("APP_NAME").to_owned();
+        if app_name.is_empty() || !app_name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+            return Err(v.wrong("APP_NAME", "it must be a login: letters, digits and `-`"));
+        }
+        let own_logins = match v.optional("BOT_USERNAME") {
+            Some(login) => vec![login],
+            None => vec![app_name.clone(), format!("{app_name}[bot]")],
+        };
+        Ok(Self {
+            app_name,
+            own_logins,
+            label: v.text("PATCHWRIGHT_LABEL").to_owned(),
+            on_open: v.switch("TRIGGER_ON_OPEN")?,
+            permission: v.choice(
+                "TRIGGER_PERMISSION",
+                &[("write", TriggerPermission::Write), ("anyone", TriggerPermission::Anyone)],
+            )?,
+            allowed_users: v.list("ALLOWED_USERS"),
+            allowed_repos: v.list("ALLOWED_REPOS"),
+            allowlist_mode: v
+                .choice("ALLOWLIST_MODE", &[("forbid", AllowListMode::Forbid), ("ignore", AllowListMode::Ignore)])?,
+        })
+    }
+}
