@@ -114,7 +114,10 @@ async fn one_label_told_by_two_hooks_is_one_wish_and_the_label_set_again_another
     test_server.app().engine.cancel(job, None).await.unwrap();
     let twin = test_server.deliver("issues", &labeled("2026-11-22T10:00:00Z"), "organisation-hook").await;
     let reply: Value = twin.json().unwrap();
-    assert_eq!((&reply["reason"], &reply["job_id"]), (&json!("duplicate_event"), &json!(job)));
+    assert_eq!(
+        (&reply["status"], &reply["duplicate"], &reply["job_id"]),
+        (&json!("accepted"), &json!(true), &json!(job))
+    );
     let again = test_server.deliver("issues", &labeled("2026-11-22T11:00:00Z"), "later").await;
     assert_eq!((again.status, accepted(&again) == job), (202, false));
     test_server.stop().await;
@@ -133,7 +136,7 @@ async fn mentions_are_found_where_no_delivery_can_come() {
     // The same event from the webhook changes nothing.
     let payload = TestServer::comment("@patchwright fix", "alice", 77).to_string();
     let reply: Value = test_server.deliver("issue_comment", &payload, "late").await.json().unwrap();
-    assert_eq!((&reply["reason"], &reply["job_id"]), (&json!("duplicate_event"), &json!(job.id)));
+    assert_eq!((&reply["duplicate"], &reply["job_id"]), (&json!(true), &json!(job.id)));
     assert_eq!(test_server.github.pulls().len(), 1);
     test_server.finish().await;
 }

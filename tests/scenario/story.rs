@@ -18,7 +18,7 @@ async fn a_comment_becomes_a_pull_request_whose_tests_pass() {
     let branch = job.branch.to_string();
     assert_eq!(
         test_server.github.pulls(),
-        [("Fix #42: add() subtracts".to_owned(), branch.clone(), "main".to_owned(), false)]
+        [("Fix for #42: add() subtracts".to_owned(), branch.clone(), "main".to_owned(), false)]
     );
     // The branch has the fix, in one commit on top of main, with the job's author.
     assert!(test_server.git.git(REPO, &["show", &format!("{branch}:calc.py")]).contains("return a + b"));

@@ -3,22 +3,22 @@
 use actix_web::http::header::SET_COOKIE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use patchwright_core::Secret;
-use patchwright_management::{Management, NewSession, SESSION_COOKIE, check_same_origin, remove_cookie};
+use patchwright_management::{Client, NewSession, SESSION_COOKIE, check_same_origin, remove_cookie};
 use patchwright_protocol::auth::{Login, Me, SessionView, Setup};
 use patchwright_protocol::users::UserView;
 
 use crate::State;
 use crate::error::ApiError;
-use crate::extract::{Body, Caller, header};
+use crate::extract::{Body, Caller, client_of, header};
 
-fn session_response(session: &NewSession, management: &Management) -> HttpResponse {
+fn session_response(session: &NewSession, client: &Client) -> HttpResponse {
     let view = SessionView {
         user: UserView::from(&session.user),
         csrf_token: session.csrf.clone(),
         expires_at: session.expires_at.to_string(),
     };
     HttpResponse::Ok()
-        .insert_header((SET_COOKIE, session.set_cookie(management.options().uses_tls())))
+        .insert_header((SET_COOKIE, session.set_cookie(client.uses_tls)))
         .insert_header(("cache-control", "no-store"))
         .json(view)
 }
@@ -33,11 +33,11 @@ pub(crate) async fn login(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     check_same_origin(header(&request, "origin"), header(&request, "host"))?;
-    let address = request.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default();
+    let client = client_of(&request, &state.management);
     let sessions = state.management.sessions();
-    let user = sessions.check_password(&body.login, Secret::new(body.password), &address).await?;
+    let user = sessions.check_password(&body.login, Secret::new(body.password), &client.address_text()).await?;
     let session = sessions.create(user, "").await?;
-    Ok(session_response(&session, &state.management))
+    Ok(session_response(&session, &client))
 }
 
 #[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth",
@@ -77,5 +77,5 @@ pub(crate) async fn setup(
     let sessions = state.management.sessions();
     let user = sessions.create_first_admin(&body.token, &body.login, Secret::new(body.password)).await?;
     let session = sessions.create(user, "").await?;
-    Ok(session_response(&session, &state.management))
+    Ok(session_response(&session, &client_of(&request, &state.management)))
 }

@@ -4,10 +4,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::str::FromStr;
 
-use actix_web::http::Method;
+use actix_web::http::{Method, Version};
 use actix_web::{FromRequest, HttpRequest, web};
 use patchwright_domain::node::Node;
-use patchwright_management::{ManagementError, Principal, RequestIdentity};
+use patchwright_management::{Client, Connection, Management, ManagementError, Principal, RequestIdentity};
 use serde::de::DeserializeOwned;
 
 use crate::State;
@@ -35,6 +35,20 @@ pub(crate) fn parse_id<T: FromStr>(text: &str, kind: &str) -> Result<T, ApiError
     text.parse().map_err(|_| ApiError::not_found(kind))
 }
 
+/// Returns the client of a request.
+pub(crate) fn client_of(request: &HttpRequest, management: &Management) -> Client {
+    let values = |name: &str| {
+        let values: Vec<&str> = request.headers().get_all(name).filter_map(|value| value.to_str().ok()).collect();
+        (!values.is_empty()).then(|| values.join(","))
+    };
+    management.client(&Connection {
+        peer: request.peer_addr().map(|peer| peer.ip()),
+        host: header(request, "host"),
+        is_http_1_0: request.version() <= Version::HTTP_10,
+        header: &values,
+    })
+}
+
 /// The authenticated principal of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller(pub(crate) Principal);
@@ -47,13 +61,16 @@ impl FromRequest for Caller {
         let request = request.clone();
         Box::pin(async move {
             let cookie = request.cookie(SESSION_COOKIE);
+            let state = state_of(&request);
+            let client = client_of(&request, &state.management);
             let identity = RequestIdentity {
                 authorization: header(&request, "authorization"),
                 session: cookie.as_ref().map(actix_web::cookie::Cookie::value),
                 origin: header(&request, "origin"),
                 host: header(&request, "host"),
+                client: Some(&client),
             };
-            let principal = state_of(&request).management.sessions().authenticate(identity).await?;
+            let principal = state.management.sessions().authenticate(identity).await?;
             if !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
                 principal.require_csrf(header(&request, CSRF_HEADER))?;
             }

@@ -1,6 +1,7 @@
 //! The webhook endpoint of Jira.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use patchwright_domain::PlatformId;
 use patchwright_engine::jira::JiraIntakeOutcome;
 use serde::Serialize;
 
@@ -16,9 +17,15 @@ struct JiraWebhookResponse<'a> {
     reason: Option<&'a str>,
 }
 
-/// Receives a delivery of Jira.
+/// Receives a delivery of Jira, and reports one that is refused.
 pub(crate) async fn receive(request: HttpRequest, payload: web::Payload, state: web::Data<State>) -> HttpResponse {
-    let (body, _permit) = match admit(&request, payload, &state).await {
+    let response = receive_unreported(&request, payload, &state).await;
+    state.report_refusal(&PlatformId::from_static("jira"), &response, &request);
+    response
+}
+
+async fn receive_unreported(request: &HttpRequest, payload: web::Payload, state: &State) -> HttpResponse {
+    let (body, _permit) = match admit(request, payload, state).await {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };

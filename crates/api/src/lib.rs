@@ -17,6 +17,7 @@ mod jira_links;
 mod jira_sites;
 mod jira_webhook;
 mod jobs;
+mod limits;
 mod logs;
 mod node_convert;
 mod node_protocol;
@@ -24,6 +25,7 @@ mod nodes;
 mod oidc;
 mod openapi;
 mod page;
+mod refusals;
 mod repositories;
 mod response;
 mod routes;
@@ -36,6 +38,7 @@ mod webhook;
 use std::sync::Arc;
 use std::time::Instant;
 
+use actix_web::{HttpRequest, HttpResponse};
 use patchwright_core::CancellationToken;
 use patchwright_core::database::Database;
 use patchwright_domain::PlatformId;
@@ -43,12 +46,17 @@ use patchwright_engine::runtime::{Changes, RunningRuntime};
 use patchwright_management::Management;
 
 use self::admission::AdmissionLimiter;
+use self::refusals::RefusalLog;
 
+pub use limits::{answer_head, limit_time};
 pub use openapi::openapi;
 pub use routes::{node_protocol, routes, webhooks};
 
 /// Called with the platform and the event's name for every delivery with a valid signature.
 pub type DeliveryObserver = dyn Fn(&PlatformId, &str) + Send + Sync;
+
+/// Called with the platform, the status and the reason for every refused delivery.
+pub type RefusalObserver = dyn Fn(&PlatformId, u16, &str) + Send + Sync;
 
 /// Options of the API.
 #[derive(Clone)]
@@ -67,6 +75,8 @@ pub struct ApiOptions {
     pub database: Option<Arc<dyn Database>>,
     /// Called for every delivery with a valid signature.
     pub on_delivery: Option<Arc<DeliveryObserver>>,
+    /// Called for every refused delivery.
+    pub on_refusal: Option<Arc<RefusalObserver>>,
 }
 
 impl Default for ApiOptions {
@@ -79,6 +89,7 @@ impl Default for ApiOptions {
             accept_unsigned: false,
             database: None,
             on_delivery: None,
+            on_refusal: None,
         }
     }
 }
@@ -102,6 +113,16 @@ pub(crate) struct State {
     pub(crate) admission: AdmissionLimiter,
     pub(crate) options: ApiOptions,
     pub(crate) started: Instant,
+    refusals: RefusalLog,
+}
+
+impl State {
+    pub(crate) fn report_refusal(&self, platform: &PlatformId, response: &HttpResponse, request: &HttpRequest) {
+        if response.status().is_client_error() {
+            let client = extract::client_of(request, &self.management);
+            self.refusals.record(platform, response, client.address, self.options.on_refusal.as_deref());
+        }
+    }
 }
 
 impl Api {
@@ -114,6 +135,7 @@ impl Api {
             admission: AdmissionLimiter::new(options.max_deliveries_in_flight, options.max_bytes_in_flight),
             options,
             started: Instant::now(),
+            refusals: RefusalLog::default(),
         }))
     }
 }

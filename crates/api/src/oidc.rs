@@ -3,11 +3,12 @@
 use actix_web::cookie::{Cookie, SameSite, time::Duration as CookieDuration};
 use actix_web::http::header::SET_COOKIE;
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
-use patchwright_management::{ManagementError, Oidc};
+use patchwright_management::{Client, ManagementError, Oidc};
 use patchwright_protocol::auth::{OidcCallbackQuery, OidcStartQuery};
 
 use crate::State;
 use crate::error::ApiError;
+use crate::extract::client_of;
 
 /// The cookie of a login in progress; it is sent to the callback only.
 const LOGIN_COOKIE: &str = "patchwright_login";
@@ -37,6 +38,7 @@ fn provider(state: &State) -> Result<Oidc<'_>, ApiError> {
     responses((status = 302, description = "Redirect to the provider"), (status = 404, description = "No provider is configured"),
         (status = 400, description = "The provider's metadata is not valid")))]
 pub(crate) async fn start(
+    request: HttpRequest,
     query: web::Query<OidcStartQuery>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
@@ -44,7 +46,7 @@ pub(crate) async fn start(
     let cookie = Cookie::build(LOGIN_COOKIE, transaction)
         .path(CALLBACK_PATH)
         .http_only(true)
-        .secure(state.management.options().uses_tls())
+        .secure(client_of(&request, &state.management).uses_tls)
         // Lax, and not strict: the provider's page sends the user back.
         .same_site(SameSite::Lax)
         .max_age(CookieDuration::minutes(LOGIN_MINUTES))
@@ -72,7 +74,7 @@ pub(crate) async fn callback(
     let cookie = cookie.as_ref().map(Cookie::value);
     provider.check(cookie, query.state.as_deref())?;
     // From here on the transaction is used up, whether or not the login succeeds.
-    let finished = finish(&provider, cookie, &query, &state).await;
+    let finished = finish(&provider, cookie, &query, &client_of(&request, &state.management), &state).await;
     let mut response = finished.unwrap_or_else(|error| error.error_response());
     let mut spent = Cookie::build(LOGIN_COOKIE, "").path(CALLBACK_PATH).finish();
     spent.make_removal();
@@ -84,13 +86,12 @@ async fn finish(
     provider: &Oidc<'_>,
     cookie: Option<&str>,
     query: &OidcCallbackQuery,
+    client: &Client,
     state: &State,
 ) -> Result<HttpResponse, ApiError> {
     let refused = |reason| ApiError::invalid("login_refused", format!("the provider did not log you in: {reason}"));
     let code = code(query).map_err(refused)?;
     let (user, return_to) = provider.finish(cookie, query.state.as_deref(), code).await?;
     let session = state.management.sessions().create(user, "at the login provider").await?;
-    Ok(redirect(&return_to)
-        .insert_header((SET_COOKIE, session.set_cookie(state.management.options().uses_tls())))
-        .finish())
+    Ok(redirect(&return_to).insert_header((SET_COOKIE, session.set_cookie(client.uses_tls))).finish())
 }

@@ -4,12 +4,16 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use patchwright_protocol::problem::{GatewayError, Problem};
 
+use crate::refusals::RefusalReason;
+
 /// How long a client should wait for the database, in seconds.
 const RETRY_AFTER_SECONDS: &str = "5";
 
 /// An error of the gateway (`docs/requirements.md#gateway`).
 pub(crate) fn gateway_error(status: StatusCode, message: &str) -> HttpResponse {
-    HttpResponse::build(status).json(error_body(message, None))
+    let mut response = HttpResponse::build(status).json(error_body(message, None));
+    response.extensions_mut().insert(RefusalReason(message.to_owned()));
+    response
 }
 
 fn error_body(message: &str, request_id: Option<String>) -> GatewayError {

@@ -65,8 +65,19 @@ pub(crate) async fn admit(
     }
 }
 
-/// Receives a delivery of a platform.
+/// Receives a delivery of a platform, and reports one that is refused.
 pub(crate) async fn receive(
+    request: &HttpRequest,
+    payload: web::Payload,
+    state: &State,
+    platform: PlatformId,
+) -> HttpResponse {
+    let response = receive_unreported(request, payload, state, platform.clone()).await;
+    state.report_refusal(&platform, &response, request);
+    response
+}
+
+async fn receive_unreported(
     request: &HttpRequest,
     payload: web::Payload,
     state: &State,

@@ -1,39 +1,116 @@
-//! Neutralizes outside text in published comments.
+//! Neutralizes outside text (an issue's title, a model's answer, a file's name) in what is published.
+//!
+//! The functions are idempotent, and each removes invisible characters before it looks for active ones, so that nothing
+//! becomes active by removing what was between its characters. Nothing may be removed from their result.
 
 /// The longest piece of outside text in one comment, in characters.
 pub const MAX_PIECE: usize = 4_000;
 
-/// Escapes outside text (an issue's title, a model's answer) for Markdown: it cannot mention users, close issues, load
-/// images or contain HTML, and it stays readable.
+/// Separates a sigil from what it would act on, without changing what a reader sees.
+const BREAK: char = '\u{200b}';
+
+/// Escapes outside text for Markdown: it cannot mention users, refer to or close issues, give commands to bots, load images,
+/// link or contain HTML, and it stays readable.
 pub fn neutralise(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
-    let mut before = ' ';
-    let mut chars = text.chars().take(MAX_PIECE).peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            // A zero-width character after the sigil prevents a link and is invisible.
-            '@' if chars.peek().is_some_and(|next| next.is_alphanumeric()) => out.push_str("@\u{200b}"),
-            '#' if chars.peek().is_some_and(char::is_ascii_digit) => out.push_str("\u{200b}#"),
-            '[' if before == '!' => out.push_str("\u{200b}["),
-            '/' if before == '/' && out.ends_with(":/") => out.push_str("\u{200b}/"),
-            // Direction marks and tag characters can hide text from the reader.
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{e0000}'..='\u{e007f}' => {
-            }
-            c if c.is_control() && c != '\n' && c != '\t' => {}
-            c => out.push(c),
+    let shown: Vec<char> = text.chars().filter(|c| is_visible(*c)).take(MAX_PIECE).collect();
+    for (at, c) in shown.iter().enumerate() {
+        out.push(*c);
+        if is_sigil(&shown, at) {
+            out.push(BREAK);
         }
-        before = c;
     }
     out
 }
 
-/// Does the same on one line, for titles and table cells.
+/// Escapes outside text for one line of Markdown, such as a table cell.
 pub fn neutralise_line(text: &str, max_chars: usize) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let cut = shorten(&line, max_chars);
-    neutralise(&cut).replace('|', "\\|").replace('`', "'")
+    let line = one_line(text);
+    // An escaped character is not escaped again.
+    let line = line.replace("\\|", "|").replace('`', "'");
+    neutralise(&shorten(&line, max_chars)).replace('|', "\\|")
+}
+
+/// Escapes outside text for one line of plain text: a pull request's title, or the subject of a commit, from which a forge
+/// closes issues too. A space separates what would be active, because an invisible character would be copied with it.
+pub fn neutralise_plain(text: &str, max_chars: usize) -> String {
+    let shown: Vec<char> = one_line(text).chars().collect();
+    let mut out = String::with_capacity(text.len() + 8);
+    for (at, c) in shown.iter().enumerate() {
+        // HTML and images are text in plain text.
+        let is_markup = matches!(c, '<' | '&' | '!');
+        out.push(*c);
+        if is_sigil(&shown, at) && !is_markup {
+            out.push(' ');
+        }
+    }
+    shorten(&out, max_chars).trim_end().to_owned()
+}
+
+/// Renders a text, such as a file's name, as a code span that the text cannot close.
+pub fn code_span(text: &str) -> String {
+    let text = one_line(text);
+    let fence = "`".repeat(longest_run(&text) + 1);
+    let pad = if text.starts_with('`') || text.ends_with('`') || text.is_empty() { " " } else { "" };
+    format!("{fence}{pad}{text}{pad}{fence}")
+}
+
+/// Returns whether the character at this place acts on what follows, on any of the forges.
+fn is_sigil(text: &[char], at: usize) -> bool {
+    let next = text.get(at + 1).copied().unwrap_or(' ');
+    let before = |distance: usize| at.checked_sub(distance).map_or('\n', |at| text[at]);
+    match text[at] {
+        '@' | '\u{ff20}' => next.is_alphanumeric() || next == '_',
+        // Issues and, on some forges, merge requests; an image.
+        '#' | '\u{ff03}' => next.is_ascii_digit(),
+        '!' => next == '[' || next.is_ascii_digit(),
+        // `GH-12` is an issue.
+        '-' => next.is_ascii_digit() && before(1).eq_ignore_ascii_case(&'h') && before(2).eq_ignore_ascii_case(&'g'),
+        '<' => next.is_ascii_alphabetic() || matches!(next, '/' | '!' | '?'),
+        // An entity stands for any of the others.
+        '&' => next.is_ascii_alphanumeric() || next == '#',
+        ':' => next == '/' && text.get(at + 2) == Some(&'/'),
+        // A command at the start of a line.
+        '/' => next.is_ascii_alphabetic() && starts_line(text, at),
+        // `www.` becomes a link without a scheme.
+        'w' | 'W' => {
+            let is_w = |distance| before(distance).eq_ignore_ascii_case(&'w');
+            next == '.' && is_w(1) && is_w(2)
+        }
+        _ => false,
+    }
+}
+
+/// Returns whether only white space, list and quote marks are before this place in its line.
+fn starts_line(text: &[char], at: usize) -> bool {
+    let before = text[..at].iter().rev().take_while(|c| **c != '\n');
+    before.clone().all(|c| c.is_whitespace() || matches!(c, '>' | '*' | '-' | '+'))
+}
+
+/// Returns whether a reader sees the character, or needs it as white space. Direction marks, tags and variation selectors
+/// can hide text, and control characters steer terminals.
+const fn is_visible(c: char) -> bool {
+    !matches!(c,
+        '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+        && (!is_control(c) || matches!(c, '\n' | '\t'))
+}
+
+const fn is_control(c: char) -> bool {
+    matches!(c, '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}')
+}
+
+/// Returns the visible text with its white space made single spaces.
+fn one_line(text: &str) -> String {
+    let spaced: String =
+        text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| is_visible(*c)).collect();
+    spaced.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn longest_run(text: &str) -> usize {
+    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
 }
 
 /// Renders a text as a code block that the text cannot close.
@@ -55,16 +132,123 @@ pub fn shorten(text: &str, max_chars: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// What a forge, a mail program or a bot would act on.
+    fn active(text: &str) -> Option<&'static str> {
+        let chars: Vec<char> = text.chars().collect();
+        let next = |at: usize| chars.get(at + 1).copied().unwrap_or(' ');
+        for (at, c) in chars.iter().enumerate() {
+            let found = match c {
+                '@' if next(at).is_alphanumeric() => "a mention",
+                '#' if next(at).is_ascii_digit() => "a reference",
+                '!' if next(at) == '[' => "an image",
+                '<' if next(at).is_ascii_alphabetic() || matches!(next(at), '/' | '!' | '?') => "HTML",
+                '&' if next(at).is_ascii_alphanumeric() || next(at) == '#' => "an entity",
+                c if c.is_control() && !matches!(c, '\n' | '\t') => "a control character",
+                '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{e0000}'..='\u{e0fff}' => "hidden text",
+                _ => continue,
+            };
+            return Some(found);
+        }
+        let lower = text.to_lowercase();
+        if lower.contains("://") || lower.contains("www.") {
+            return Some("a link");
+        }
+        let is_command = |line: &str| {
+            let rest = line.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '>' | '*' | '-' | '+'));
+            rest.strip_prefix('/').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()))
+        };
+        if text.split('\n').any(is_command) {
+            return Some("a command");
+        }
+        let bytes = lower.as_bytes();
+        bytes.windows(4).any(|four| &four[..3] == b"gh-" && four[3].is_ascii_digit()).then_some("a reference")
+    }
+
+    /// Active text, with characters in between that are removed.
+    fn hostile() -> impl Strategy<Value = String> {
+        let part = prop_oneof![
+            Just("@".to_owned()),
+            Just("org/team".to_owned()),
+            Just("fixes #8".to_owned()),
+            Just("#".to_owned()),
+            Just("8".to_owned()),
+            Just("!".to_owned()),
+            Just("[x](http://e/".to_owned()),
+            Just("<".to_owned()),
+            Just("img src=x>".to_owned()),
+            Just("&".to_owned()),
+            Just("#64;".to_owned()),
+            Just("GH-".to_owned()),
+            Just("www".to_owned()),
+            Just(".e.org".to_owned()),
+            Just(":".to_owned()),
+            Just("//".to_owned()),
+            Just("\n/close".to_owned()),
+            Just("`".to_owned()),
+            Just("|".to_owned()),
+            Just("\\".to_owned()),
+            Just("\u{200b}".to_owned()),
+            Just("\u{202e}".to_owned()),
+            Just("\0".to_owned()),
+            Just("\u{1b}[0m".to_owned()),
+            Just("\u{e0041}".to_owned()),
+            Just("\r\n".to_owned()),
+            Just("修复 ＠某人".to_owned()),
+            "\\PC{0,3}",
+        ];
+        prop::collection::vec(part, 0..24).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn fault_a3_nothing_is_active_in_what_leaves_and_cleaning_twice_changes_nothing(text in hostile()) {
+            let clean = neutralise(&text);
+            prop_assert_eq!(active(&clean), None, "{:?}", clean);
+            prop_assert_eq!(neutralise(&clean), clean);
+            let line = neutralise_line(&text, 60);
+            prop_assert_eq!(active(&line), None, "{:?}", line);
+            prop_assert!(!line.contains('\n') && !line.contains('`'));
+            let plain = neutralise_plain(&text, 200);
+            for c in ['\n', '\u{200b}', '\u{202e}', '\u{1b}'] {
+                prop_assert!(!plain.contains(c), "{:?}", plain);
+            }
+            let acts = matches!(active(&plain), Some("a mention" | "a reference" | "a link" | "a command" | "a control character"));
+            prop_assert!(!acts, "{:?}: {:?}", plain, active(&plain));
+            prop_assert_eq!(neutralise_plain(&plain, 200), plain);
+        }
+
+        #[test]
+        fn fault_a3_a_code_span_ends_where_it_should(text in hostile()) {
+            let span = code_span(&text);
+            let fence: String = span.chars().take_while(|c| *c == '`').collect();
+            let inner = &span[fence.len()..span.len() - fence.len()];
+            prop_assert!(span.ends_with(&fence) && longest_run(inner) < fence.len(), "{:?}", span);
+            prop_assert!(!span.contains('\n'));
+        }
+    }
 
     #[test]
     fn nobody_is_called_and_nothing_is_closed_or_loaded() {
-        let text = neutralise("closes #12, a/b#3 @org/team ![x](http://evil/?q) <b>x</b> \u{202e}abc a@b");
-        for bad in ["#12 ", "@org", "![", "://", "<b>", "\u{202e}"] {
-            assert!(!text.contains(bad), "{bad} in {text}");
-        }
-        assert!(text.contains("\u{200b}#12") && text.contains("@\u{200b}org/team"));
-        assert_eq!(neutralise("C# and a # heading, 50 % @ 3"), "C# and a # heading, 50 % @ 3");
+        let text =
+            neutralise("closes #12, a/b#3 @org/team ![x](http://evil/?q) <b>x</b> \u{202e}abc a@b &#64;org GH-7");
+        assert_eq!(active(&text), None, "{text}");
+        assert!(text.contains("#\u{200b}12") && text.contains("@\u{200b}org/team"));
+        assert_eq!(neutralise("C# and a # heading, 50 % @ 3, a < b & c"), "C# and a # heading, 50 % @ 3, a < b & c");
+        assert_eq!(neutralise("fixes #\u{200d}8 @\u{200b}org"), "fixes #\u{200b}8 @\u{200b}org");
+    }
+
+    #[test]
+    fn fault_a3_a_title_and_a_commit_close_and_mention_nothing() {
+        assert_eq!(neutralise_plain("add() closes #7, cc @org/team", 80), "add() closes # 7, cc @ org/team");
+        assert_eq!(
+            neutralise_plain("fixes https://e.org/a/b/issues/8\n\nCloses #1", 80),
+            "fixes https: //e.org/a/b/issues/8 Closes # 1"
+        );
+        assert_eq!(neutralise_plain("Vec<T> & co: C# costs 5 $", 80), "Vec<T> & co: C# costs 5 $");
     }
 
     #[test]
@@ -77,5 +261,7 @@ mod tests {
     fn a_code_block_cannot_be_left() {
         assert_eq!(code_block("a\n```\nb", ""), "````\na\n```\nb\n````");
         assert_eq!(code_block("x", "diff"), "```diff\nx\n```");
+        assert_eq!(code_span("src/a.py"), "`src/a.py`");
+        assert_eq!(code_span("a`b"), "``a`b``");
     }
 }

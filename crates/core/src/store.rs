@@ -201,6 +201,17 @@ pub enum StoreError {
         #[source]
         source: Cause,
     },
+    /// A newer version of this program has changed the database. Nothing was read or written.
+    #[error(
+        "the database has the schema {found}, and this version knows up to {known}; use the newer version again, or restore \
+         a backup from before the upgrade"
+    )]
+    NewerSchema {
+        /// The newest version of the database's schema.
+        found: String,
+        /// The newest version that this program knows.
+        known: String,
+    },
     /// A row cannot be read, or a statement is wrong.
     #[error("the database has invalid data or sent an invalid response: {detail}")]
     Corrupt {
@@ -214,7 +225,7 @@ impl StoreError {
     pub const fn fault(&self) -> Fault {
         match self {
             Self::Stale { .. } | Self::Unavailable { .. } => Fault::RETRY,
-            Self::Repeated { .. } | Self::Corrupt { .. } => Fault::Internal,
+            Self::Repeated { .. } | Self::NewerSchema { .. } | Self::Corrupt { .. } => Fault::Internal,
         }
     }
 }

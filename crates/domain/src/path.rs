@@ -58,32 +58,7 @@ impl RepoPath {
     ///
     /// Such files run with secrets (CI), control other agents, pin dependencies, or contain secrets.
     pub fn protection(&self) -> Option<&'static str> {
-        let path = self.0.to_lowercase();
-        let name = path.rsplit('/').next().unwrap_or_default();
-        let under = |folder: &str| path.starts_with(&format!("{folder}/")) || path.contains(&format!("/{folder}/"));
-        let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
-        if under(".github") || under(".gitcode") || under(".circleci") || under(".gitlab") || under(".buildkite") {
-            return Some("it belongs to the CI configuration");
-        }
-        if matches!(name, ".gitlab-ci.yml" | "jenkinsfile" | ".travis.yml" | "azure-pipelines.yml" | ".drone.yml") {
-            return Some("it belongs to the CI configuration");
-        }
-        if matches!(name, ".gitattributes" | ".gitmodules" | ".pre-commit-config.yaml") || under(".husky") {
-            return Some("it makes git run programs");
-        }
-        if under(".claude") || under(".cursor") || under(".gemini") || under(".vscode") || under(".devcontainer") {
-            return Some("it steers editors and agents");
-        }
-        if matches!(name, "agents.md" | "claude.md" | "gemini.md" | ".mcp.json" | ".cursorrules") {
-            return Some("it steers editors and agents");
-        }
-        if ends(&[".lock", "-lock.json", "-lock.yaml", ".lockb"]) || matches!(name, "go.sum" | "npm-shrinkwrap.json") {
-            return Some("it pins dependencies");
-        }
-        if name == ".env" || name.starts_with(".env.") || ends(&[".pem", ".key", ".p12", ".pfx", ".keystore"]) {
-            return Some("it may hold secrets");
-        }
-        None
+        crate::protected::protection(&self.0)
     }
 
     /// Returns whether this is a test, by its name or folder.
@@ -187,25 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_with_secrets_is_protected() {
-        for path in [
-            ".github/workflows/ci.yml",
-            "sub/.GitHub/workflows/x.yml",
-            ".gitlab-ci.yml",
-            "Jenkinsfile",
-            "Cargo.lock",
-            "web/package-lock.json",
-            ".claude/settings.json",
-            "AGENTS.md",
-            ".gitattributes",
-            ".env",
-            "certs/a.pem",
-        ] {
-            assert!(RepoPath::parse(path).unwrap().protection().is_some(), "{path} is open");
-        }
-        for path in ["src/lock.rs", "src/main.rs", "README.md", "environment.py"] {
-            assert!(RepoPath::parse(path).unwrap().protection().is_none(), "{path} is closed");
-        }
+    fn a_test_is_known_by_its_name_or_folder() {
         assert!(RepoPath::parse("tests/unit/helper.py").unwrap().is_test());
         assert!(RepoPath::parse("src/parser_test.go").unwrap().is_test());
         assert!(!RepoPath::parse("src/contest.py").unwrap().is_test());

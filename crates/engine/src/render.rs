@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use patchwright_core::outgoing_text::{code_block, neutralise, neutralise_line, shorten};
+use patchwright_core::outgoing_text::{code_block, code_span, neutralise, neutralise_line, neutralise_plain, shorten};
 use patchwright_domain::job::report::{TestResults, Verdict};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 use patchwright_domain::{Job, JobStatus};
@@ -54,7 +54,7 @@ fn plan(job: &Job) -> String {
     let mut out = format!("\n### Cause\n\n{}\n", neutralise(&proposed.plan.root_cause));
     let _ = writeln!(out, "\n### Planned changes\n\n{}\n", neutralise(&proposed.plan.fix_strategy));
     for change in &proposed.plan.changes {
-        let _ = writeln!(out, "- `{}`: {}", change.file, neutralise(&change.description));
+        let _ = writeln!(out, "- {}: {}", code_span(change.file.as_str()), neutralise(&change.description));
     }
     if !proposed.plan.risks.is_empty() {
         out.push_str("\n### Risks\n\n");
@@ -68,8 +68,9 @@ fn plan(job: &Job) -> String {
 /// Renders the pull request's title: the issue's number and title (`docs/requirements.md#r293`), or the key in
 /// brackets, which links it to the issue in Jira.
 pub fn pull_request_title(job: &Job) -> String {
-    let what = if analysis_only(job) { "Analysis of" } else { "Fix" };
-    let title = neutralise_line(&job.title, 180);
+    // "Fix #12" would close the issue when the pull request is squashed into one commit of this title, proven or not.
+    let what = if analysis_only(job) { "Analysis of" } else { "Fix for" };
+    let title = neutralise_plain(&job.title, 180);
     match (&job.source.tracker, analysis_only(job)) {
         (Some(tracker), false) => format!("[{}] {title}", tracker.key),
         _ => format!("{what} {}: {title}", job.source.name()),
@@ -99,8 +100,9 @@ pub fn pull_request_body(job: &Job, app_name: &str, issue_url: &str, public_url:
             neutralise_line(&job.trigger.actor, 60)
         );
     }
-    // A closing keyword only for a fix: merging an analysis must not close the issue.
-    let relation = if analysis || job.source.tracker.is_some() { "For" } else { "Closes" };
+    // A closing keyword only for a fix that tests show: merging anything else must not close the issue.
+    let is_proven = job.status() == JobStatus::Succeeded && job.verdict == Some(Verdict::FixedProven);
+    let relation = if is_proven && job.source.tracker.is_none() { "Closes" } else { "For" };
     let _ = writeln!(out, "{relation} {} ({issue_url})\n", job.source.name());
     out.push_str(&stage_table(job));
     out.push_str(&test_table(job));
@@ -248,7 +250,7 @@ fn test_table(job: &Job) -> String {
     let Some(command) = &report.command else {
         return format!("\n**Tests were not run:** {}\n", neutralise(&report.explanation));
     };
-    let mut out = format!("\n### Tests\n\n`{}` (isolation: {})\n\n", command.replace('`', "'"), report.isolation);
+    let mut out = format!("\n### Tests\n\n{} (isolation: {})\n\n", code_span(command), report.isolation);
     out.push_str("| run | passed | failed | skipped | total |\n| --- | --- | --- | --- | --- |\n");
     let mut row = |name: &str, results: &TestResults| {
         let _ = writeln!(
@@ -263,7 +265,7 @@ fn test_table(job: &Job) -> String {
     row("after", &report.test_results);
     for (sign, names) in [("now passes", &report.fixed_tests), ("now fails", &report.broken_tests)] {
         for name in names.iter().take(10) {
-            let _ = writeln!(out, "\n{sign}: `{}`", shorten(&name.replace('`', "'"), 160));
+            let _ = writeln!(out, "\n{sign}: {}", code_span(&shorten(name, 160)));
         }
     }
     out

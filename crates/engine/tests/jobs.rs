@@ -148,7 +148,7 @@ async fn a_proven_fix_reads_like_this() {
     let comments = fixture.forge.comments_on(42);
     assert_eq!(comments.len(), 2);
     insta::assert_snapshot!(comments[1], @r"
-    **patchwright**: Fixed, and tests show it: 1 test(s) failed before and pass now.
+    **patchwright**: Fixed, and tests show it: 1 test failed before the change and passed after it.
 
     Pull request #100 is ready for review: https://forge.example/acme/demo/pull/100
 
@@ -166,9 +166,9 @@ async fn a_proven_fix_reads_like_this() {
     <sub>job `00000000-0000-0000-0000-000001000002` · 330 tokens in 3 model calls</sub>
     ");
     let (title, body, draft) = fixture.forge.pull_requests().remove(0);
-    assert_eq!((title.as_str(), draft), ("Fix #42: add() subtracts", false));
+    assert_eq!((title.as_str(), draft), ("Fix for #42: add() subtracts", false));
     insta::assert_snapshot!(body, @r"
-    > Fixed, and tests show it: 1 test(s) failed before and pass now.
+    > Fixed, and tests show it: 1 test failed before the change and passed after it.
 
     Closes #42 (https://forge.example/acme/demo/issues/42)
 

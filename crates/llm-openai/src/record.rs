@@ -1,5 +1,6 @@
 //! Recording a model's answers to a file, and replaying them without a server.
 
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -112,7 +113,7 @@ impl<L: Llm> Recording<L> {
     /// # Errors
     /// [`RecordingError::File`] if it cannot be opened.
     pub fn new(inner: L, redactor: Redactor, path: &Path) -> Result<Self, RecordingError> {
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        let file = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
         let file = file.map_err(|source| RecordingError::File { path: path.to_owned(), source })?;
         Ok(Self { inner, redactor, file: Mutex::new(file) })
     }

@@ -3,6 +3,7 @@
 
 mod audit;
 mod channels;
+mod connection;
 mod credentialed_forge;
 mod credentials;
 mod diagnostics;
@@ -53,6 +54,7 @@ use self::oidc::Provider;
 
 pub use audit::AuditLog;
 pub use channels::{ChannelUpdate, Channels, CreatedChannel, NewChannel};
+pub use connection::{Client, Connection, InvalidNetwork, TrustedProxies};
 pub use credentialed_forge::{CredentialPorts, CredentialedForge};
 pub use credentials::{CredentialUpdate, Credentials, NewCredential};
 pub use diagnostics::{Diagnostics, Finding, Severity, Subject};
@@ -169,8 +171,11 @@ pub struct JiraManagementPorts {
 pub struct ManagementOptions {
     /// The server's own API token.
     pub api_token: Option<Secret>,
-    /// Whether only this machine can connect. Then, as long as there are no users, requests need no login.
+    /// Whether the server listens on a loopback address. Then, as long as there are no users, requests from this machine
+    /// need no login.
     pub loopback_only: bool,
+    /// The proxies whose word about the client of a request is taken.
+    pub trusted_proxies: TrustedProxies,
     /// The public address, without a trailing slash.
     pub public_url: Option<String>,
     /// The names of the presets that a start may use.
@@ -183,13 +188,6 @@ pub struct ManagementOptions {
     pub signing_keys: Vec<Secret>,
     /// The login provider.
     pub oidc: Option<OidcOptions>,
-}
-
-impl ManagementOptions {
-    /// Whether users reach the server over TLS: then cookies are sent over TLS only.
-    pub fn uses_tls(&self) -> bool {
-        self.public_url.as_ref().is_some_and(|url| url.starts_with("https://"))
-    }
 }
 
 /// The application layer: every use case of users and of nodes in addition to the engine's. Cheap to clone.
@@ -211,6 +209,12 @@ pub(crate) struct Inner {
 }
 
 impl Management {
+    /// Returns the client of a request.
+    pub fn client(&self, connection: &Connection<'_>) -> Client {
+        let options = &self.0.options;
+        options.trusted_proxies.client(connection, options.public_url.as_deref())
+    }
+
     /// Creates the application layer. `http` is used for the login provider.
     pub fn new(
         engine: Arc<Engine>,

@@ -7,6 +7,7 @@ use patchwright_core::Secret;
 use patchwright_core::accounts::Session;
 use patchwright_domain::user::{Login, Role, Scope, User};
 
+use crate::connection::Client;
 use crate::error::ManagementError;
 use crate::principal::Principal;
 use crate::{Inner, password, secrets};
@@ -27,6 +28,8 @@ pub struct RequestIdentity<'a> {
     pub origin: Option<&'a str>,
     /// The `Host` header.
     pub host: Option<&'a str>,
+    /// The client, from [`crate::Management::client`].
+    pub client: Option<&'a Client>,
 }
 
 /// A session that was just created.
@@ -82,8 +85,8 @@ pub fn is_local_path(path: &str) -> bool {
 pub struct Sessions<'a>(pub(crate) &'a Inner);
 
 impl Sessions<'_> {
-    /// Identifies the sender of a request by token, session cookie, or, while there are no users and only this machine
-    /// can connect, as the operator. Changes also need [`Principal::require_csrf`].
+    /// Identifies the sender of a request by token, session cookie, or, while there are no users, a request from this
+    /// machine as the operator's. Changes also need [`Principal::require_csrf`].
     ///
     /// # Errors
     /// [`ManagementError::Unauthenticated`]; [`ManagementError::Forbidden`] for a page of another site.
@@ -99,8 +102,10 @@ impl Sessions<'_> {
             };
             return Ok(Principal::user(&user, Scope::Admin, Some(session.csrf)));
         }
+        // A listening address of this machine says little: a proxy or a page in a browser may be in between.
         let options = &self.0.options;
-        if !options.loopback_only || options.api_token.is_some() || self.has_users().await? {
+        let is_local = options.loopback_only && request.client.is_some_and(|client| client.is_local);
+        if !is_local || options.api_token.is_some() || self.has_users().await? {
             return Err(ManagementError::Unauthenticated("log in, or send a token as `Authorization: Bearer …`"));
         }
         check_same_origin(request.origin, request.host)?;

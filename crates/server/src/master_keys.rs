@@ -6,6 +6,7 @@ use patchwright_core::Secret;
 use patchwright_management::generate_secret;
 
 use crate::config::Config;
+use crate::private_dir;
 
 /// The current key and the old ones.
 #[derive(Debug, Clone)]
@@ -33,7 +34,7 @@ impl MasterKeys {
             old.extend(kept);
             return Ok(Self { present, old });
         }
-        std::fs::create_dir_all(&config.data_dir).map_err(failed)?;
+        private_dir::create(&config.data_dir).map_err(failed)?;
         let present = generate();
         write(&path, std::slice::from_ref(&present)).map_err(failed)?;
         Ok(Self { present, old })

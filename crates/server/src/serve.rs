@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use actix_web::{App as ActixApp, HttpServer, middleware};
+use actix_web::middleware::{self, DefaultHeaders, from_fn};
+use actix_web::{App as ActixApp, HttpServer};
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use patchwright_api::{Api, ApiOptions};
@@ -95,6 +96,9 @@ impl Server {
         let http = HttpServer::new(move || {
             ActixApp::new()
                 .wrap(middleware::NormalizePath::trim())
+                .wrap(from_fn(patchwright_api::answer_head))
+                .wrap(from_fn(patchwright_api::limit_time))
+                .wrap(security_headers())
                 .configure(patchwright_dashboard::web::routes(&dashboard))
                 .configure(patchwright_api::webhooks(&api))
                 .configure(patchwright_api::node_protocol(&api))
@@ -146,6 +150,11 @@ impl Server {
     }
 }
 
+/// Headers of every response that does not set them itself.
+fn security_headers() -> DefaultHeaders {
+    DefaultHeaders::new().add(("x-content-type-options", "nosniff")).add(("referrer-policy", "same-origin"))
+}
+
 /// The notifier as a source of work.
 struct Notifications(Notifier);
 
@@ -191,7 +200,7 @@ fn runtime_options(
 }
 
 fn api_options(app: &App, config: &Config, observations: &Arc<SetupObservations>) -> ApiOptions {
-    let observations = Arc::clone(observations);
+    let (observations, refusals) = (Arc::clone(observations), Arc::clone(observations));
     ApiOptions {
         max_body_bytes: config.admission.max_body_bytes,
         max_deliveries_in_flight: config.admission.max_in_flight,
@@ -201,6 +210,9 @@ fn api_options(app: &App, config: &Config, observations: &Arc<SetupObservations>
         database: Some(Arc::new(app.store.clone())),
         on_delivery: Some(Arc::new(move |platform, event| {
             observations.record_delivery(platform, event, SystemClock.now());
+        })),
+        on_refusal: Some(Arc::new(move |platform, status, reason| {
+            refusals.record_refusal(platform, status, reason, SystemClock.now());
         })),
     }
 }

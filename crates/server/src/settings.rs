@@ -25,6 +25,11 @@ const fn secret(name: &'static str, doc: &'static str) -> Setting {
 pub const SETTINGS: &[Setting] = &[
     plain("BIND", "127.0.0.1:8080", "The address and port to listen on. Port 0: any free port."),
     plain("PUBLIC_URL", "", "The URL where users reach this server, for links in comments."),
+    plain(
+        "TRUSTED_PROXIES",
+        "",
+        "The addresses and networks of reverse proxies, such as `127.0.0.1, 10.0.0.0/8`. From them, `Forwarded` or `X-Forwarded-For` and `X-Forwarded-Proto` name the client: limits on logins and logs use its address.",
+    ),
     plain("DATA_DIR", "data", "The folder for the database, the key file and the working copies."),
     plain("DATABASE_URL", "", "`sqlite://PATH` or `postgres://…`. Default: `sqlite://{DATA_DIR}/patchwright.db`."),
     secret(
@@ -116,7 +121,12 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "LOG_LEVEL",
         "info",
-        "`error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,patchwright_engine=debug`.",
+        "`error`, `warn`, `info`, `debug` or `trace`, in any case; Python's names (`WARNING`, `CRITICAL`) mean the same.",
+    ),
+    plain(
+        "LOG_FILTER",
+        "",
+        "Levels by part of the program, in place of `LOG_LEVEL`: for example `info,patchwright_engine=debug`.",
     ),
     plain("LOG_FORMAT", "text", "`text` or `json`."),
     plain("APP_NAME", "patchwright", "The name that users mention to start a job, without `@`."),
@@ -388,10 +398,11 @@ impl Setting {
 /// Renders `docs/configuration.md`.
 pub fn documentation() -> String {
     let mut out = "# Configuration\n\n\
-        Sources, lowest precedence first: the defaults below, `patchwright.toml` in the working directory (or \
-        `--config FILE`), the environment, `--set NAME=VALUE`. `patchwright config` prints every value and its source, \
-        secrets masked. The server does not start with an unknown key or an invalid value; the error names it.\n\n\
-        In `patchwright.toml` a key is the variable's name in lower case, without `patchwright_`: `bind = \
+        Sources, lowest precedence first: the defaults below, the file of `--config` (or \
+        `patchwright/patchwright.toml` in the user's configuration folder, `~/.config`), the environment, `--set NAME=VALUE`. `patchwright config` prints every value and its source, \
+        secrets masked. A file in the working directory is not read: a \
+        repository could bring one. The server does not start with an unknown key or an invalid value; the error names it.\n\n\
+        In the file a key is the variable's name in lower case, without `patchwright_`: `bind = \
         \"0.0.0.0:8080\"`. Lists may be arrays.\n\n\
         | variable | default | meaning |\n| --- | --- | --- |\n"
         .to_owned();

@@ -7,7 +7,7 @@ use crate::config::Config;
 
 /// Starts logging to standard error. A second call changes nothing.
 pub(crate) fn start(config: &Config, quiet: bool) {
-    let level = if quiet { "error" } else { config.log_level.as_str() };
+    let level = if quiet { "error" } else { config.log_filter.as_str() };
     let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let writer = BoxMakeWriter::new(std::io::stderr);

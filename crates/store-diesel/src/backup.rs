@@ -1,5 +1,6 @@
 //! Online backups of an SQLite database, and restoring one.
 
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use diesel::prelude::*;
@@ -75,6 +76,9 @@ impl DieselStore {
         if file.exists() {
             return Err(BackupError::Exists { path: file.to_owned() });
         }
+        // SQLite writes into an empty file; created here, it is for its owner alone from the beginning.
+        let created = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+        created.map_err(|source| BackupError::File { path: file.to_owned(), source })?;
         let (readers, path) = (sqlite.readers.clone(), file.display().to_string());
         let copy = move || {
             let mut conn = checkout(&readers).map_err(|error| error.to_string())?;

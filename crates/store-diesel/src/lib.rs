@@ -10,6 +10,7 @@ mod db;
 mod forge_records;
 mod idempotency;
 mod jira;
+mod key_check;
 mod lease;
 mod ledger;
 mod listen;

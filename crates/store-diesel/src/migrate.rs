@@ -1,6 +1,8 @@
 //! The embedded migrations: one tree for each database, the same versions in both.
 
+use diesel::backend::Backend;
 use diesel::connection::SimpleConnection as _;
+use diesel::migration::MigrationSource;
 use diesel::prelude::*;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use patchwright_core::store::StoreError;
@@ -15,7 +17,8 @@ impl DieselStore {
     /// Applies all pending migrations and returns their versions.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the database does not answer, [`StoreError::Corrupt`] when a migration fails.
+    /// [`StoreError::Unavailable`] when the database does not answer, [`StoreError::NewerSchema`] when a newer version of
+    /// this program has migrated it, [`StoreError::Corrupt`] when a migration fails.
     pub async fn migrate(&self) -> Result<Vec<String>, StoreError> {
         self.blocking(|db| run(db, false)).await
     }
@@ -35,10 +38,10 @@ impl DieselStore {
     pub async fn is_migrated(&self) -> Result<bool, StoreError> {
         self.blocking(|db| {
             let pending = match db {
-                Db::Sqlite(sqlite) => sqlite.connect()?.has_pending_migration(SQLITE),
-                Db::Postgres(postgres) => checkout(&postgres.pool)?.has_pending_migration(POSTGRES),
+                Db::Sqlite(sqlite) => pending(&mut sqlite.connect()?, || SQLITE),
+                Db::Postgres(postgres) => pending(&mut *checkout(&postgres.pool)?, || POSTGRES),
             };
-            pending.map(|pending| !pending).map_err(|source| StoreError::Unavailable { source })
+            Ok(!pending?)
         })
         .await
     }
@@ -64,21 +67,63 @@ fn without_references<T>(
     Ok(done)
 }
 
-fn run(db: &Db, revert: bool) -> Result<Vec<String>, StoreError> {
-    fn apply<B: diesel::backend::Backend>(
-        conn: &mut impl MigrationHarness<B>,
-        tree: EmbeddedMigrations,
-        revert: bool,
-    ) -> diesel::migration::Result<Vec<String>> {
-        let versions = if revert { conn.revert_all_migrations(tree)? } else { conn.run_pending_migrations(tree)? };
-        Ok(versions.iter().map(ToString::to_string).collect())
+/// Returns whether migrations are pending.
+fn pending<B: Backend>(
+    conn: &mut impl MigrationHarness<B>,
+    tree: fn() -> EmbeddedMigrations,
+) -> Result<bool, StoreError>
+where
+    EmbeddedMigrations: MigrationSource<B>,
+{
+    check_version(conn, &tree())?;
+    conn.has_pending_migration(tree()).map_err(|source| StoreError::Unavailable { source })
+}
+
+/// Refuses a database that a newer version of this program has migrated: it has what this one would not keep.
+fn check_version<B: Backend>(conn: &mut impl MigrationHarness<B>, tree: &EmbeddedMigrations) -> Result<(), StoreError>
+where
+    EmbeddedMigrations: MigrationSource<B>,
+{
+    let unavailable = |source| StoreError::Unavailable { source };
+    let known: Vec<String> = MigrationSource::<B>::migrations(tree)
+        .map_err(unavailable)?
+        .iter()
+        .map(|migration| migration.name().version().to_string())
+        .collect();
+    let applied: Vec<String> =
+        conn.applied_migrations().map_err(unavailable)?.iter().map(ToString::to_string).collect();
+    match applied.iter().filter(|version| !known.contains(version)).max() {
+        None => Ok(()),
+        Some(found) => {
+            Err(StoreError::NewerSchema { found: found.clone(), known: known.into_iter().max().unwrap_or_default() })
+        }
     }
-    let applied = match db {
+}
+
+fn run(db: &Db, revert: bool) -> Result<Vec<String>, StoreError> {
+    let failed = |error| StoreError::Corrupt { detail: format!("a migration failed: {error}") };
+    match db {
         Db::Sqlite(sqlite) => {
             let conn = &mut sqlite.connect()?;
-            without_references(conn, |conn| apply(conn, SQLITE, revert))
+            check_version(conn, &SQLITE)?;
+            without_references(conn, |conn| apply(conn, SQLITE, revert)).map_err(failed)
         }
-        Db::Postgres(postgres) => apply(&mut *checkout(&postgres.pool)?, POSTGRES, revert),
-    };
-    applied.map_err(|error| StoreError::Corrupt { detail: format!("a migration failed: {error}") })
+        Db::Postgres(postgres) => {
+            let mut conn = checkout(&postgres.pool)?;
+            check_version(&mut *conn, &POSTGRES)?;
+            apply(&mut *conn, POSTGRES, revert).map_err(failed)
+        }
+    }
+}
+
+fn apply<B: Backend>(
+    conn: &mut impl MigrationHarness<B>,
+    tree: EmbeddedMigrations,
+    revert: bool,
+) -> diesel::migration::Result<Vec<String>>
+where
+    EmbeddedMigrations: MigrationSource<B>,
+{
+    let versions = if revert { conn.revert_all_migrations(tree)? } else { conn.run_pending_migrations(tree)? };
+    Ok(versions.iter().map(ToString::to_string).collect())
 }

@@ -353,6 +353,13 @@ diesel::table! {
 diesel::allow_tables_to_appear_in_same_query!(account, identity);
 
 diesel::table! {
+    master_key (id) {
+        id -> Integer,
+        key_id -> Text,
+    }
+}
+
+diesel::table! {
     request (key_hash) {
         key_hash -> Text,
         asked -> Text,

@@ -57,6 +57,11 @@ impl Sealer {
         &self.present().id
     }
 
+    /// Returns whether one of the keys has this id.
+    pub(crate) fn knows(&self, key_id: &str) -> bool {
+        self.keys.iter().any(|key| key.id == key_id)
+    }
+
     /// Encrypts a secret for a place, such as `credential/sealed/0190…`.
     pub(crate) fn seal(&self, secret: &Secret, place: &str) -> Sealed {
         let mut nonce = [0; NONCE_LEN];

@@ -62,6 +62,23 @@ where
     }
 }
 
+/// Creates the file if it is absent, for its owner alone; SQLite gives its journals the same rights. Of a file that others
+/// may read, their rights are removed.
+fn create_private(path: &str) -> Result<(), OpenError> {
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    if path.starts_with(':') || path.starts_with("file:") || path.is_empty() {
+        return Ok(());
+    }
+    let failed = |source| OpenError::Folder { path: PathBuf::from(path), source };
+    let file = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(failed)?;
+    let mut rights = file.metadata().map_err(failed)?.permissions();
+    if rights.mode() & 0o077 != 0 {
+        rights.set_mode(rights.mode() & !0o077);
+        file.set_permissions(rights).map_err(failed)?;
+    }
+    Ok(())
+}
+
 /// A database in a file.
 #[derive(Clone)]
 pub(crate) struct Sqlite {
@@ -75,6 +92,7 @@ impl Sqlite {
         if let Some(folder) = PathBuf::from(path).parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|source| OpenError::Folder { path: folder.to_owned(), source })?;
         }
+        create_private(path)?;
         // The writer is first: it creates the file and switches it to WAL before a reader opens it.
         let failed = |error: ConnectionError| OpenError::Connect { detail: error.to_string() };
         let mut writer = Writer { path: path.to_owned(), conn: Some(connect(path).map_err(failed)?) };

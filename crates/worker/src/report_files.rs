@@ -2,19 +2,20 @@
 
 use std::fmt::Write as _;
 
-use patchwright_core::outgoing_text::{neutralise, neutralise_line, shorten};
+use patchwright_core::outgoing_text::{code_span, neutralise, neutralise_plain, shorten};
 use patchwright_domain::Job;
 use patchwright_domain::job::report::{Candidate, CandidateSymbol, TestResults, Verdict};
 
 /// Renders the message of the job's commit.
 pub fn commit_message(job: &Job) -> String {
-    let title = neutralise_line(&job.title, 60).replace('\u{200b}', "");
-    let what = if job.proposed().is_none() { "Analysis of" } else { "Fix" };
+    // A forge closes issues from commits too, so that no closing keyword is here: the commit is made before its proof.
+    let title = neutralise_plain(&job.title, 60);
+    let what = if job.proposed().is_none() { "Analysis of" } else { "Fix for" };
     let mut out = format!("{what} {}: {title}\n", job.source.name());
     if let Some(proposed) = job.proposed() {
         let text = shorten(&proposed.plan.fix_strategy, 500);
-        // `#12` here would link or even close other issues.
-        let _ = write!(out, "\n{}\n", neutralise(&text));
+        let lines: Vec<String> = text.lines().map(|line| neutralise_plain(line, 500)).collect();
+        let _ = write!(out, "\n{}\n", lines.join("\n"));
     }
     let _ = write!(out, "\nPatchwright-Job: {}\n", job.id);
     out
@@ -47,7 +48,7 @@ pub fn located_files(job: &Job) -> String {
     );
     for candidate in report.candidates.iter().take(10) {
         let reasons: Vec<String> = candidate.reasons.iter().take(3).map(|reason| neutralise(reason)).collect();
-        let _ = writeln!(out, "- `{}`: {}{}", candidate.path, reasons.join("; "), places(candidate));
+        let _ = writeln!(out, "- {}: {}{}", code_span(candidate.path.as_str()), reasons.join("; "), places(candidate));
     }
     out.push_str("\n</details>\n");
     out
@@ -59,7 +60,7 @@ const SYMBOL_NAME: usize = 80;
 /// Renders the most likely definitions of a file, for users.
 pub(crate) fn places(candidate: &Candidate) -> String {
     let place = |symbol: &CandidateSymbol| {
-        format!("`{}` (line {})", neutralise_line(&symbol.name, SYMBOL_NAME), symbol.lines.0)
+        format!("{} (line {})", code_span(&shorten(&symbol.name, SYMBOL_NAME)), symbol.lines.0)
     };
     let places: Vec<String> = candidate.symbols.iter().take(SHOWN_PLACES).map(place).collect();
     if places.is_empty() { String::new() } else { format!("; start at {}", places.join(", ")) }

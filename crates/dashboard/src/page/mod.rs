@@ -21,7 +21,7 @@ pub use listing::{Button, Cell, Field, Form, Input, Listing, ListingPage, Reveal
 pub use login::Login;
 pub use problem::Problem;
 pub use statistics::Statistics;
-pub use welcome::{Delivery, Webhook, Welcome};
+pub use welcome::{Delivery, Refusal, Webhook, Welcome};
 
 use askama::Template;
 

@@ -17,6 +17,19 @@ pub struct Webhook {
     pub url: String,
 }
 
+/// A refused delivery.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// The platform of the endpoint.
+    pub platform: String,
+    /// The status of the response.
+    pub status: u16,
+    /// The reason.
+    pub reason: String,
+    /// The time.
+    pub at: Timestamp,
+}
+
 /// The last received delivery.
 #[derive(Debug, Clone)]
 pub struct Delivery {
@@ -54,6 +67,8 @@ pub struct Welcome<'a> {
     pub secret: Option<&'a str>,
     /// The newest delivery.
     pub delivery: Option<Delivery>,
+    /// The newest delivery that was refused.
+    pub refusal: Option<Refusal>,
     /// The form that adds a credential.
     pub credential_form: Form,
     /// The form that adds a repository.

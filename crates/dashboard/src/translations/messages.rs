@@ -356,6 +356,7 @@ words! {
     no_secret: "There is no secret: set WEBHOOK_SECRET where the server is started.", "没有密钥：请在启动服务处设置 WEBHOOK_SECRET。";
     received: "Received", "已收到";
     nothing_received: "Nothing received yet", "尚未收到";
+    refused: "Last refused", "最近拒绝";
     step_issue: "An issue", "一个问题";
     add_a_repository: "Add a repository and import its issues, then start one.", "添加仓库并导入问题，然后启动一个。";
     all_issues: "All issues", "所有问题";

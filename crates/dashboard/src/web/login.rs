@@ -10,7 +10,7 @@ use serde::Deserialize;
 use url::form_urlencoded;
 
 use super::form::{Form, Submission};
-use super::page_request::{PageError, authenticate, detail_of, layout_of, status_of, with_retry_after};
+use super::page_request::{PageError, authenticate, client_of, detail_of, layout_of, status_of, with_retry_after};
 use super::{State, html_response, redirect};
 use crate::page::{Login, Page as _};
 
@@ -69,7 +69,7 @@ pub(super) async fn log_in(
     form: Form,
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
-    let address = request.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default();
+    let address = client_of(&request, &state.management).address_text();
     let password = Secret::new(form.get("password"));
     let user = state.management.sessions().check_password(form.get("login"), password, &address).await;
     start_session(&request, &state, user, form.return_to("/issues")).await
@@ -99,7 +99,7 @@ async fn start_session(
     };
     let session = state.management.sessions().create(user, "").await;
     let session = session.map_err(|error| PageError::new(request, error))?;
-    let cookie = session.set_cookie(state.management.options().uses_tls());
+    let cookie = session.set_cookie(client_of(request, &state.management).uses_tls);
     Ok(redirect(return_to).insert_header((SET_COOKIE, cookie)).finish())
 }
 

@@ -7,10 +7,12 @@ use std::str::FromStr;
 
 use actix_web::cookie::{Cookie, SameSite, time::Duration as CookieDuration};
 use actix_web::http::header::RETRY_AFTER;
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{Method, StatusCode, Version};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError, web};
 use patchwright_core::fault::error_chain;
-use patchwright_management::{Management, ManagementError, Principal, RequestIdentity, SESSION_COOKIE};
+use patchwright_management::{
+    Client, Connection, Management, ManagementError, Principal, RequestIdentity, SESSION_COOKIE,
+};
 use serde_json::json;
 use url::form_urlencoded;
 
@@ -49,14 +51,30 @@ fn is_script(request: &HttpRequest) -> bool {
     header_of(request, "accept") == Some("application/json")
 }
 
+/// Returns the client of a request.
+pub(super) fn client_of(request: &HttpRequest, management: &Management) -> Client {
+    let header = |name: &str| {
+        let values: Vec<&str> = request.headers().get_all(name).filter_map(|value| value.to_str().ok()).collect();
+        (!values.is_empty()).then(|| values.join(","))
+    };
+    management.client(&Connection {
+        peer: request.peer_addr().map(|peer| peer.ip()),
+        host: header_of(request, "host"),
+        is_http_1_0: request.version() <= Version::HTTP_10,
+        header: &header,
+    })
+}
+
 /// Returns the principal of a request.
 pub(super) async fn authenticate(request: &HttpRequest, management: &Management) -> Result<Principal, ManagementError> {
     let cookie = request.cookie(SESSION_COOKIE);
+    let client = client_of(request, management);
     let identity = RequestIdentity {
         authorization: header_of(request, "authorization"),
         session: cookie.as_ref().map(Cookie::value),
         origin: header_of(request, "origin"),
         host: header_of(request, "host"),
+        client: Some(&client),
     };
     management.sessions().authenticate(identity).await
 }
@@ -193,7 +211,8 @@ pub(super) fn parse_id<T: FromStr>(text: &str, kind: &str) -> Result<T, Manageme
 }
 
 /// Stores a browser's preferences. No session is needed: nothing on the server changes.
-pub(super) async fn set_preferences(form: Form, state: web::Data<State>) -> HttpResponse {
+pub(super) async fn set_preferences(request: HttpRequest, form: Form, state: web::Data<State>) -> HttpResponse {
+    let uses_tls = client_of(&request, &state.management).uses_tls;
     let chosen = [
         (LANGUAGE_COOKIE, Language::parse(form.get("language")).map(Language::code)),
         (THEME_COOKIE, Theme::parse(form.get("theme")).map(Theme::code)),
@@ -204,7 +223,7 @@ pub(super) async fn set_preferences(form: Form, state: web::Data<State>) -> Http
         let cookie = Cookie::build(name, code)
             .path("/")
             .http_only(true)
-            .secure(state.management.options().uses_tls())
+            .secure(uses_tls)
             .same_site(SameSite::Lax)
             .max_age(CookieDuration::days(365))
             .finish();

@@ -13,7 +13,7 @@ use super::form::Submission;
 use super::page_request::{PageError, PageRequest};
 use super::settings::{credential_form, repository_form};
 use super::{State, header_of};
-use crate::page::{Delivery, IssueRow, Page as _, Webhook, Welcome};
+use crate::page::{Delivery, IssueRow, Page as _, Refusal, Webhook, Welcome};
 
 /// How many issues are offered.
 const OFFERED_ISSUES: u16 = 5;
@@ -30,6 +30,8 @@ struct Observed {
     platforms: Vec<Finding>,
     /// The newest delivery with a valid signature, including those that start nothing.
     delivery: Option<(String, String, Timestamp)>,
+    /// The newest delivery that was refused.
+    refusal: Option<Refusal>,
 }
 
 impl SetupObservations {
@@ -39,6 +41,12 @@ impl SetupObservations {
 
     fn update(&self, change: impl FnOnce(&mut Observed)) {
         change(&mut self.0.lock().expect("no holder of this lock panics"));
+    }
+
+    /// Records a refused delivery.
+    pub fn record_refusal(&self, platform: &PlatformId, status: u16, reason: &str, at: Timestamp) {
+        let refusal = Refusal { platform: platform.to_string(), status, reason: reason.to_owned(), at };
+        self.update(|observed| observed.refusal = Some(refusal));
     }
 
     /// Records a delivery with a valid signature.
@@ -82,6 +90,7 @@ async fn render(
         has_secret: state.options.webhook_secret.is_some(),
         secret: secret.map(Secret::expose),
         delivery: last_delivery(observed.delivery, state).await?,
+        refusal: observed.refusal,
         credential_form: credential_form(w, management),
         repository_form: repository_form(w, management),
         repositories: management.repositories().list().await?.len(),

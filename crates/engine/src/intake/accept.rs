@@ -52,13 +52,14 @@ impl Engine {
             .await;
         let (latest, answer) = match written {
             Ok(written) => written,
-            Err(StoreError::Repeated { job_id, same_delivery, altered }) => {
+            Err(StoreError::Repeated { job_id, altered, .. }) => {
                 if altered {
                     tracing::warn!(delivery_id = %record.id, platform = %record.platform, "a delivery was repeated with a different body; ignoring the repetition");
                 }
+                // The same trigger through two hooks is one request: both deliveries get the same response.
                 return Ok(match job_id {
-                    Some(job_id) if same_delivery => IntakeOutcome::Accepted { job_id, duplicate: true },
-                    job_id => IntakeOutcome::Ignored { reason: DUPLICATE_EVENT.to_owned(), job_id },
+                    Some(job_id) => IntakeOutcome::Accepted { job_id, duplicate: true },
+                    None => IntakeOutcome::Ignored { reason: DUPLICATE_EVENT.to_owned(), job_id },
                 });
             }
             Err(error) => return Err(error.into()),

@@ -20,7 +20,7 @@ pub(crate) use self::remote::{
 use crate::command;
 use crate::command::CommandResult;
 use crate::command::remote::Remote;
-use crate::config::{Config, Layers};
+use crate::config::{Config, Layers, Values};
 use crate::terminal::complain;
 
 /// Turns issues into reviewed pull requests.
@@ -40,7 +40,7 @@ const EXIT_CODES: &str = "Exit codes of `run` and `demo`: 0 a test shows the fix
 /// Options of every command.
 #[derive(Debug, Args)]
 struct Common {
-    /// The configuration file (default: patchwright.toml, if it exists)
+    /// The configuration file (default: ~/.config/patchwright/patchwright.toml, if it exists)
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Overrides one setting of the file and the environment; may be repeated
@@ -121,10 +121,17 @@ enum Command {
 /// Parses the command line, runs the command and returns its exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Some(done) = print_about_itself(&cli.command) {
+        return done;
+    }
     let layers = Layers::from_process(cli.common.config, cli.common.set);
     let config = match Config::load(&layers) {
         Ok(config) => config,
         Err(error) => {
+            // The command that the error recommends must show what there is.
+            if matches!(cli.command, Command::Config) {
+                command::config::print(&Values::collect_usable(&layers));
+            }
             complain(&error);
             return ExitCode::from(2);
         }
@@ -148,6 +155,24 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Runs the commands that need no configuration.
+fn print_about_itself(command: &Command) -> Option<ExitCode> {
+    match command {
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "patchwright", &mut std::io::stdout());
+            Some(ExitCode::SUCCESS)
+        }
+        Command::Man => Some(match clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                complain(&error);
+                ExitCode::FAILURE
+            }
+        }),
+        _ => None,
+    }
+}
+
 async fn run_command(command: Command, config: Config) -> CommandResult {
     use command::{issues, jira, jobs, manage};
     match command {
@@ -167,14 +192,7 @@ async fn run_command(command: Command, config: Config) -> CommandResult {
         Command::Tokens(args) => remotely(config, args, manage::tokens).await,
         Command::Stats(args) => manage::stats(Remote::new(config, args.remote)?, args.by).await,
         Command::Audit(args) => manage::audit(Remote::new(config, args.remote)?, args.cursor, args.limit).await,
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "patchwright", &mut std::io::stdout());
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::Man => {
-            clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Completions { .. } | Command::Man => Ok(ExitCode::SUCCESS),
         Command::User(args) => command::user::run(config, args).await,
         Command::RotateKeys => command::rotate::run(config).await,
         Command::Migrate => command::migrate::run(config).await,
@@ -182,7 +200,10 @@ async fn run_command(command: Command, config: Config) -> CommandResult {
         Command::Restore { file } => command::backup::restore(config, &file).await,
         Command::Locate(args) => command::locate::run(&args),
         Command::Doctor => command::doctor::run(config).await,
-        Command::Config => Ok(command::config::run(&config)),
+        Command::Config => {
+            command::config::print(&config.values);
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 

@@ -1,13 +1,11 @@
 //! `patchwright config`
 
-use std::process::ExitCode;
-
-use crate::config::Config;
+use crate::config::Values;
 use crate::terminal::say;
 
-pub(crate) fn run(config: &Config) -> ExitCode {
-    for (setting, value, source) in config.values.display_rows() {
+/// Prints every setting with its value and its source.
+pub(crate) fn print(values: &Values) {
+    for (setting, value, source) in values.display_rows() {
         say(&format!("{:<26} {value:<44} {source}", setting.name));
     }
-    ExitCode::SUCCESS
 }

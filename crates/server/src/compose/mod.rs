@@ -30,6 +30,7 @@ pub use self::tools::compose_tools;
 pub(crate) use self::tools::{http_client, machine_labels, notifying_client};
 use crate::config::{Config, is_loopback};
 use crate::master_keys::MasterKeys;
+use crate::private_dir;
 
 /// Values of a command that override the configuration.
 #[derive(Default)]
@@ -109,6 +110,15 @@ pub enum ComposeError {
     /// A template for Jira.
     #[error(transparent)]
     Template(#[from] TemplateError),
+    /// The master key is another one than the database's.
+    #[error(
+        "the master key is not the one that the secrets in the database are encrypted with; set PATCHWRIGHT_MASTER_KEY (or \
+         DATA_DIR, with its file master.key) to the former one, or add that to PATCHWRIGHT_OLD_MASTER_KEYS"
+    )]
+    MasterKey,
+    /// The record of the master key cannot be read.
+    #[error("the database's record of the master key cannot be read: {0}")]
+    KeyRecord(#[source] patchwright_core::store::StoreError),
     /// A recording.
     #[error(transparent)]
     Recording(#[from] patchwright_llm_openai::RecordingError),
@@ -128,6 +138,8 @@ pub enum ComposeError {
 /// # Errors
 /// [`ComposeError`], naming what cannot be used.
 pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, ComposeError> {
+    private_dir::create(&config.data_dir)
+        .map_err(|source| ComposeError::Folder { path: config.data_dir.clone(), source })?;
     let master_keys = MasterKeys::load(config).map_err(|(path, source)| ComposeError::Folder { path, source })?;
     let mut secrets = config.secrets();
     secrets.extend(master_keys.all().cloned());
@@ -141,6 +153,9 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
     let ids: Arc<dyn IdSource> = Arc::new(UuidSource::new(Arc::clone(&clock)));
     let local = Arc::new(local(config, &overrides, &store, &ids));
     let vault = Vault::new(store.clone(), Sealer::new(&master_keys.present, &master_keys.old));
+    if !vault.check_key().await.map_err(ComposeError::KeyRecord)? {
+        return Err(ComposeError::MasterKey);
+    }
     let (shared_store, shared_vault) = (Arc::new(store.clone()), Arc::new(vault.clone()));
     let credentials = CredentialPorts {
         credentials: shared_vault.clone(),
@@ -211,6 +226,7 @@ fn management_options(
     ManagementOptions {
         api_token: config.api_token.clone(),
         loopback_only: is_loopback(&config.bind),
+        trusted_proxies: config.trusted_proxies.clone(),
         public_url: config.public_url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
         presets: config.presets.keys().cloned().collect(),
         allow_free_commands: config.allow_free_commands,

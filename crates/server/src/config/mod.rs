@@ -15,7 +15,7 @@ use std::time::Duration;
 use patchwright_core::Secret;
 use patchwright_core::store::MAX_LEASE;
 use patchwright_domain::node::Label;
-use patchwright_management::OidcOptions;
+use patchwright_management::{OidcOptions, TrustedProxies};
 use patchwright_sandbox::SandboxPolicy;
 use patchwright_worker::{Preset, builtin_presets};
 
@@ -27,6 +27,11 @@ pub use self::platforms::{AdmissionConfig, GitcodeConfig, GithubConfig};
 pub use self::triggers::TriggerConfig;
 use self::values::collect;
 pub use self::values::{Layers, Source, Values};
+
+/// The shortest master key that is accepted, in bytes.
+const MIN_MASTER_KEY_BYTES: usize = 16;
+/// A shorter webhook secret is warned of, in bytes.
+const SHORT_SECRET_BYTES: usize = 16;
 
 /// The configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +78,7 @@ pub enum ConfigError {
 pub struct Config {
     pub bind: String,
     pub public_url: Option<String>,
+    pub trusted_proxies: TrustedProxies,
     pub data_dir: PathBuf,
     pub database_url: Secret,
     pub master_key: Option<Secret>,
@@ -89,7 +95,8 @@ pub struct Config {
     pub allow_free_commands: bool,
     pub shutdown_timeout: Duration,
     pub lease_timeout: Duration,
-    pub log_level: String,
+    /// `LOG_FILTER`, or else `LOG_LEVEL`.
+    pub log_filter: String,
     pub log_json: bool,
     pub platform: String,
     pub webhook_secrets: Vec<Secret>,
@@ -142,9 +149,10 @@ impl Config {
         Ok(Self {
             bind: v.text("BIND").to_owned(),
             public_url: v.url("PUBLIC_URL")?,
+            trusted_proxies: trusted_proxies(v)?,
             database_url: Secret::new(v.text("DATABASE_URL")),
             data_dir,
-            master_key: v.secret("PATCHWRIGHT_MASTER_KEY"),
+            master_key: master_key(v)?,
             old_master_keys: v.list("PATCHWRIGHT_OLD_MASTER_KEYS").into_iter().map(Secret::new).collect(),
             api_token: v.secret("API_TOKEN"),
             admission: AdmissionConfig::read(v)?,
@@ -157,7 +165,7 @@ impl Config {
             node_capacity: v.parse("NODE_CAPACITY", "a number")?,
             shutdown_timeout: v.seconds("SHUTDOWN_TIMEOUT")?,
             lease_timeout: v.seconds_up_to("LEASE_TIMEOUT", MAX_LEASE.unsigned_abs())?,
-            log_level: v.text("LOG_LEVEL").to_lowercase(),
+            log_filter: log_filter(v)?,
             log_json: v.choice("LOG_FORMAT", &[("text", false), ("json", true)])?,
             platform: v
                 .choice("PLATFORM", &[("github", "github"), ("gitcode", "gitcode"), ("local", "local")])?
@@ -222,6 +230,9 @@ impl Config {
                     .to_owned(),
             ));
         }
+        if self.webhook_secrets.iter().any(|secret| secret.expose().len() < SHORT_SECRET_BYTES) {
+            tracing::warn!("WEBHOOK_SECRET has fewer than {SHORT_SECRET_BYTES} characters and could be guessed");
+        }
         Ok(())
     }
 }
@@ -245,6 +256,49 @@ fn toolchain_env(env: &dyn Fn(&str) -> Option<String>) -> BTreeMap<String, Strin
         ("VIRTUAL_ENV", env("VIRTUAL_ENV")),
     ];
     pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+/// Returns the configured master key. A short one could be guessed from what it encrypts.
+fn master_key(v: &Values) -> Result<Option<Secret>, ConfigError> {
+    let key = v.secret("PATCHWRIGHT_MASTER_KEY");
+    if key.as_ref().is_some_and(|key| key.expose().len() < MIN_MASTER_KEY_BYTES) {
+        let reason = format!(
+            "it must have at least {MIN_MASTER_KEY_BYTES} characters, such as `openssl rand -base64 32` prints"
+        );
+        return Err(v.wrong("PATCHWRIGHT_MASTER_KEY", reason));
+    }
+    Ok(key)
+}
+
+fn trusted_proxies(v: &Values) -> Result<TrustedProxies, ConfigError> {
+    let networks = v.list("TRUSTED_PROXIES");
+    TrustedProxies::parse(networks.iter().map(String::as_str))
+        .map_err(|error| v.wrong("TRUSTED_PROXIES", error.to_string()))
+}
+
+/// Returns the filter of the log. A word that is no level would silence everything.
+fn log_filter(v: &Values) -> Result<String, ConfigError> {
+    let levels = [
+        ("error", "error"),
+        ("warn", "warn"),
+        ("info", "info"),
+        ("debug", "debug"),
+        ("trace", "trace"),
+        ("warning", "warn"),
+        ("critical", "error"),
+        ("fatal", "error"),
+        ("notset", "trace"),
+    ];
+    let level = v.choice("LOG_LEVEL", &levels)?;
+    let Some(filter) = v.optional("LOG_FILTER") else { return Ok(level.to_owned()) };
+    let has_level = |part: &str| {
+        let level = part.rsplit('=').next().unwrap_or_default().trim();
+        level.eq_ignore_ascii_case("off") || level.parse::<tracing::Level>().is_ok()
+    };
+    if !filter.split(',').all(has_level) || tracing_subscriber::EnvFilter::try_new(&filter).is_err() {
+        return Err(v.wrong("LOG_FILTER", "each part must be a level, or a target, `=` and a level"));
+    }
+    Ok(filter)
 }
 
 /// Returns the login provider, if one is configured.
@@ -338,6 +392,33 @@ mod tests {
         assert!(config.values.display_rows().any(|(s, shown, _)| s.name == "GITHUB_TOKEN" && shown == "[redacted]"));
         let config = Config::load(&env(&[("DATABASE_URL", "postgres://me:hunter2@db/x")])).unwrap();
         assert!(config.values.display_rows().all(|(_, shown, _)| !shown.contains("hunter2")));
+    }
+
+    #[test]
+    fn fault_e2_levels_are_known_in_any_case_and_nonsense_is_refused() {
+        let filter = |pairs: &[(&str, &str)]| Config::load(&env(pairs)).map(|config| config.log_filter);
+        for (text, level) in [("WARNING", "warn"), ("CRITICAL", "error"), ("Info", "info"), ("NOTSET", "trace")] {
+            assert_eq!(filter(&[("LOG_LEVEL", text)]).unwrap(), level);
+        }
+        assert!(error(&env(&[("LOG_LEVEL", "verbose")])).contains("LOG_LEVEL = `verbose`"));
+        assert_eq!(
+            filter(&[("LOG_FILTER", "info,patchwright_engine=debug")]).unwrap(),
+            "info,patchwright_engine=debug"
+        );
+        assert!(error(&env(&[("LOG_FILTER", "loud")])).contains("a level"));
+    }
+
+    #[test]
+    fn fault_a2_a_file_in_the_working_directory_is_not_read() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |name: &str| (name.to_owned(), home.path().display().to_string());
+        assert_eq!(values::usual_file(&[at("HOME")]), None);
+        let file = home.path().join(".config/patchwright/patchwright.toml");
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(values::usual_file(&[at("HOME")]), Some(file));
+        assert_eq!(values::usual_file(&[at("HOME"), at("XDG_CONFIG_HOME")]), None);
+        assert_eq!(values::usual_file(&[("XDG_CONFIG_HOME".to_owned(), ".".to_owned())]), None, "it must be absolute");
     }
 
     #[test]

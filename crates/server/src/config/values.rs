@@ -24,13 +24,20 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// Returns the environment of the process, and `patchwright.toml` of the working directory if it exists and `file`
-    /// is `None`.
+    /// Returns the environment of the process, and without a `file` the one in the user's configuration folder, if there
+    /// is one. The working directory is not looked at: it may be a repository of somebody else.
     pub fn from_process(file: Option<PathBuf>, flags: Vec<(String, String)>) -> Self {
-        let usual = PathBuf::from("patchwright.toml");
-        let file = file.or_else(|| usual.is_file().then_some(usual));
-        Self { file, env: std::env::vars().collect(), flags }
+        let env: Vec<(String, String)> = std::env::vars().collect();
+        Self { file: file.or_else(|| usual_file(&env)), env, flags }
     }
+}
+
+/// Returns the file in the user's configuration folder, if it exists.
+pub(super) fn usual_file(env: &[(String, String)]) -> Option<PathBuf> {
+    let folder = |name: &str| env.iter().find(|(key, _)| key == name).map(|(_, value)| PathBuf::from(value));
+    let config = folder("XDG_CONFIG_HOME").or_else(|| Some(folder("HOME")?.join(".config")))?;
+    let file = config.join("patchwright").join("patchwright.toml");
+    (file.is_absolute() && file.is_file()).then_some(file)
 }
 
 /// The source of a value.
@@ -62,6 +69,14 @@ impl fmt::Display for Source {
 pub struct Values(BTreeMap<&'static str, (Secret, Source)>);
 
 impl Values {
+    /// Returns the values of the layers that can be read, for a look at a configuration with an error in it.
+    pub fn collect_usable(layers: &Layers) -> Self {
+        let without_file = Layers { file: None, ..layers.clone() };
+        let defaults = Layers::default();
+        let candidates = [layers, &without_file, &defaults];
+        candidates.into_iter().find_map(|layers| collect(layers).ok()).unwrap_or_default()
+    }
+
     /// Returns each setting with the value to show and its source.
     pub fn display_rows(&self) -> impl Iterator<Item = (&'static Setting, String, &Source)> {
         SETTINGS.iter().filter_map(|setting| {

@@ -11,7 +11,7 @@ use crate::budgeted_llm::BudgetedLlm;
 use crate::context::{StageContext, StageError};
 use crate::edit;
 use crate::prompt::code_fix;
-use patchwright_core::outgoing_text::shorten;
+use patchwright_core::outgoing_text::{code_span, shorten};
 
 /// How often a model may correct an edit that could not be applied.
 const REFLECTIONS: u32 = 3;
@@ -148,7 +148,10 @@ pub(super) fn unified_diff(path: &RepoPath, before: Option<&str>, after: &str) -
 }
 
 fn comment(report: &FixReport) -> String {
-    let files: Vec<String> =
-        report.changed_files.iter().map(|file| format!("- {} `{}`", file.status.letter(), file.file)).collect();
+    let files: Vec<String> = report
+        .changed_files
+        .iter()
+        .map(|file| format!("- {} {}", file.status.letter(), code_span(file.file.as_str())))
+        .collect();
     format!("Commit `{}`\n\n{}", report.commit.short(), files.join("\n"))
 }

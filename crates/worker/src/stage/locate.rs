@@ -11,7 +11,7 @@ use crate::budgeted_llm::BudgetedLlm;
 use crate::context::{StageContext, StageError};
 use crate::prompt::analyze_bug::{self, BugAnalysis, More};
 use crate::report_files::places;
-use patchwright_core::outgoing_text::neutralise;
+use patchwright_core::outgoing_text::{code_span, neutralise};
 
 /// How many files the report names, and how many symbols of each.
 const CANDIDATES: usize = 10;
@@ -205,7 +205,12 @@ fn comment(candidates: &[Candidate], analysis: &str) -> String {
     }
     for candidate in candidates.iter().take(5) {
         let reasons: Vec<_> = candidate.reasons.iter().take(2).map(|reason| neutralise(reason)).collect();
-        out.push_str(&format!("- `{}`: {}{}\n", candidate.path, reasons.join("; "), places(candidate)));
+        out.push_str(&format!(
+            "- {}: {}{}\n",
+            code_span(candidate.path.as_str()),
+            reasons.join("; "),
+            places(candidate)
+        ));
     }
     out
 }

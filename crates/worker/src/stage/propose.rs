@@ -9,7 +9,7 @@ use patchwright_domain::job::report::{
 use super::Outcome;
 use crate::context::{StageContext, StageError};
 use crate::prompt::fix_plan::{self, PlanAnswer};
-use patchwright_core::outgoing_text::{neutralise, shorten};
+use patchwright_core::outgoing_text::{code_span, neutralise, shorten};
 
 /// How many files the model reads for its plan, and how much of them, in characters.
 const FILES_READ: usize = 6;
@@ -140,8 +140,11 @@ fn check(answer: PlanAnswer) -> Result<(Plan, Level), String> {
 }
 
 fn comment(plan: &Plan) -> String {
-    let changes: Vec<String> =
-        plan.changes.iter().map(|change| format!("- `{}`: {}", change.file, neutralise(&change.description))).collect();
+    let changes: Vec<String> = plan
+        .changes
+        .iter()
+        .map(|change| format!("- {}: {}", code_span(change.file.as_str()), neutralise(&change.description)))
+        .collect();
     format!(
         "**Cause:** {}\n\n**Plan:** {}\n\n{}",
         neutralise(&plan.root_cause),

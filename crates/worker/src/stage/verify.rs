@@ -9,7 +9,7 @@ use patchwright_domain::job::report::{FixReport, StageReport, TestResults, Verdi
 
 use super::Outcome;
 use crate::context::{StageContext, StageError};
-use patchwright_core::outgoing_text::{neutralise, shorten};
+use patchwright_core::outgoing_text::{code_span, neutralise, shorten};
 
 /// How many test names are stored and shown.
 const NAMES: usize = 50;
@@ -180,7 +180,7 @@ fn verdict(before: Option<&CheckReport>, after: &CheckReport, change: &Change) -
         };
     }
     if !change.broken.is_empty() {
-        let words = format!("{} test(s) fail now that did not before", change.broken.len());
+        let words = format!("{} failed after the change and not before it", tests(change.broken.len()));
         return (Verdict::Regressions, words);
     }
     if after.tests.is_empty() {
@@ -188,13 +188,25 @@ fn verdict(before: Option<&CheckReport>, after: &CheckReport, change: &Change) -
     }
     let failing = change.still_failing.len();
     if !change.fixed.is_empty() {
-        let rest = if failing == 0 { String::new() } else { format!("; {failing} failed before and still do") };
-        return (Verdict::FixedProven, format!("{} test(s) failed before and pass now{rest}", change.fixed.len()));
+        let rest = if failing == 0 { String::new() } else { format!("; {} failed before and after", tests(failing)) };
+        return (
+            Verdict::FixedProven,
+            format!("{} failed before the change and passed after it{rest}", tests(change.fixed.len())),
+        );
     }
     if failing > 0 {
-        return (Verdict::StillFailing, format!("{failing} test(s) failed before and still do, and none was fixed"));
+        return (
+            Verdict::StillFailing,
+            format!("{} failed before the change and after it, and none was fixed", tests(failing)),
+        );
     }
     (Verdict::Unproven, "nothing broke, but no test shows the fault".to_owned())
+}
+
+/// Returns a number of tests in words.
+fn tests(count: impl std::fmt::Display) -> String {
+    let count = count.to_string();
+    if count == "1" { "1 test".to_owned() } else { format!("{count} tests") }
 }
 
 /// For runners that do not report the names of tests.
@@ -202,13 +214,15 @@ fn verdict_by_counts(before: Option<&CheckReport>, after: &CheckReport) -> (Verd
     let (old, new) = (before.map(|report| &report.results), &after.results);
     match old {
         Some(old) if new.failed > old.failed => {
-            (Verdict::Regressions, format!("{} test(s) fail, {} did before", new.failed, old.failed))
+            (Verdict::Regressions, format!("{} failed after the change, {} before it", tests(new.failed), old.failed))
         }
         Some(old) if new.failed < old.failed && new.passed > old.passed => {
-            (Verdict::FixedProven, format!("{} test(s) fail, {} did before", new.failed, old.failed))
+            (Verdict::FixedProven, format!("{} failed after the change, {} before it", tests(new.failed), old.failed))
         }
-        None if new.failed > 0 => (Verdict::Regressions, format!("{} test(s) fail", new.failed)),
-        Some(old) if old.failed > 0 => (Verdict::StillFailing, format!("{} test(s) still fail", new.failed)),
+        None if new.failed > 0 => (Verdict::Regressions, format!("{} failed after the change", tests(new.failed))),
+        Some(old) if old.failed > 0 => {
+            (Verdict::StillFailing, format!("{} failed before the change and after it", tests(new.failed)))
+        }
         _ if new.total == 0 => (Verdict::NoTests, "the test suite is empty".to_owned()),
         _ => (Verdict::Unproven, "nothing broke, but no test shows the fault".to_owned()),
     }
@@ -228,7 +242,7 @@ fn feedback(report: &VerifyReport) -> String {
 fn comment(report: &VerifyReport) -> String {
     let mut out = format!("{}.", neutralise(&report.explanation));
     for name in report.fixed_tests.iter().take(5) {
-        out.push_str(&format!("\n- now passes: `{}`", shorten(&name.replace('`', "'"), 120)));
+        out.push_str(&format!("\n- now passes: {}", code_span(&shorten(name, 120))));
     }
     for name in report.broken_tests.iter().take(5) {
         out.push_str(&format!("\n- now fails: `{}`", shorten(&name.replace('`', "'"), 120)));

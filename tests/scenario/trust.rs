@@ -1,0 +1,106 @@
+//! Who is taken for whom: the operator before there is a user, clients behind proxies, and what refused senders see.
+
+use std::io::{Read as _, Write as _};
+
+use patchwright_http::Request;
+use serde_json::{Value, json};
+
+use super::test_server::TestServer;
+
+/// Sends the lines of a request's head over a plain connection, and returns status and response.
+fn send(test_server: &TestServer, lines: &[&str], body: &str) -> (u16, String) {
+    let url = test_server.url("");
+    let address = url.trim_start_matches("http://").trim_end_matches('/');
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let mut head = lines.join("\r\n").replace("{own}", address);
+    head.push_str(&format!("\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len()));
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    (response.split(' ').nth(1).unwrap().parse().unwrap(), response)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_a1_only_a_direct_request_from_this_machine_is_the_operators() {
+    let test_server = TestServer::start_with(vec![], &[("PUBLIC_URL", "https://bot.example")]).await;
+    let users = |version: &str, more: &[&str]| {
+        let line = format!("GET /api/v1/users HTTP/{version}");
+        send(&test_server, &[&[line.as_str()], more].concat(), "").0
+    };
+    assert_eq!(users("1.1", &["host: {own}"]), 200);
+    assert_eq!(users("1.1", &["host: bot.example"]), 200);
+    // A proxy in front, whether or not it says for whom it asks.
+    for forwarded in ["x-forwarded-for: 127.0.0.1", "forwarded: for=127.0.0.1", "x-real-ip: 127.0.0.1", "via: 1.1 proxy"] {
+        assert_eq!(users("1.1", &["host: {own}", forwarded]), 401, "{forwarded}");
+    }
+    assert_eq!(users("1.0", &["host: {own}"]), 401, "a proxy that adds nothing speaks an old version");
+    // A page whose name resolves to this machine, and a page of another origin.
+    assert_eq!(users("1.1", &["host: rebound.example"]), 401);
+    let evil = ["POST /api/v1/users HTTP/1.1", "host: {own}", "origin: https://evil.example", "content-type: application/json"];
+    let user = json!({"login": "eve", "role": "admin", "password": "long-enough-1"}).to_string();
+    assert_eq!(send(&test_server, &evil, &user).0, 403);
+    for page in ["/welcome", "/settings/users"] {
+        let (status, text) = send(&test_server, &[&format!("GET {page} HTTP/1.1"), "host: rebound.example"], "");
+        assert!(status == 303 || status == 302 || status == 401, "{page}: {status} {text}");
+    }
+    test_server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_a1_one_stranger_behind_the_proxy_locks_nobody_else_out() {
+    let test_server = TestServer::start_with(vec![], &[("TRUSTED_PROXIES", "127.0.0.0/8")]).await;
+    let root = json!({"login": "root", "role": "admin", "password": "a long password"});
+    let made = test_server.send(Request::post(test_server.url("/api/v1/users")).json(&root)).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let log_in = |from: &str, login: &str, password: &str| {
+        let from = format!("x-forwarded-for: {from}");
+        let head = ["POST /api/v1/auth/login HTTP/1.1", "host: {own}", "content-type: application/json", &from];
+        send(&test_server, &head, &json!({"login": login, "password": password}).to_string())
+    };
+    let mut status = 0;
+    for attempt in 0..50 {
+        status = log_in("203.0.113.9", &format!("user{attempt}"), "wrong").0;
+    }
+    assert_eq!(status, 429, "the stranger has to wait");
+    let (status, response) = log_in("198.51.100.7", "root", "a long password");
+    assert_eq!(status, 200, "{response}");
+    test_server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_e3_a_refused_delivery_is_shown_where_the_webhook_is_set_up() {
+    let test_server = TestServer::start(vec![]).await;
+    let body = TestServer::comment("@patchwright fix", "alice", 1).to_string();
+    let delivery = test_server.delivery("issue_comment", &body, "d-1").header("x-hub-signature-256", "sha256=00");
+    assert_eq!(test_server.send(delivery).await.status, 401);
+    let page = test_server.send(Request::get(test_server.url("/welcome")).header("accept", "text/html")).await.text();
+    assert!(page.contains("data-part=\"refusal\"") && page.contains("github 401"), "{page}");
+    test_server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_e4_every_page_that_can_be_read_answers_head() {
+    let test_server = TestServer::start(vec![]).await;
+    for path in ["/health", "/livez", "/readyz", "/api/status", "/api/v1/issues", "/issues"] {
+        let (status, response) = send(&test_server, &[&format!("HEAD {path} HTTP/1.1"), "host: {own}"], "");
+        assert_eq!(status, 200, "{path}: {response}");
+        assert!(response.ends_with("\r\n\r\n"), "{path} sent a body: {response}");
+        let lower = response.to_lowercase();
+        for header in ["x-content-type-options: nosniff", "referrer-policy: same-origin"] {
+            assert!(lower.contains(header), "{path}: {response}");
+        }
+    }
+    test_server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_b7_one_comment_through_two_hooks_is_one_job_and_both_hear_of_it() {
+    let test_server = TestServer::start_with(vec![], &[("WORKERS", "0")]).await;
+    let body = TestServer::comment("@patchwright fix", "alice", 7).to_string();
+    let first: Value = test_server.deliver("issue_comment", &body, "repository-hook").await.json().unwrap();
+    let second = test_server.deliver("issue_comment", &body, "organisation-hook").await;
+    let reply: Value = second.json().unwrap();
+    assert_eq!((&reply["status"], &reply["duplicate"]), (&json!("accepted"), &json!(true)), "{reply}");
+    assert_eq!(reply["job_id"], first["job_id"]);
+    test_server.abandon().await;
+}
