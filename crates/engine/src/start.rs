@@ -186,7 +186,8 @@ impl Engine {
 }
 
 /// Instructions by the same user before their job starts are added to that job. Those of another user get a job of
-/// their own, whose permission is checked when it runs. So do those that request a plan, unless the job has one reviewed.
+/// their own, whose permission is checked when it runs. So does a request for a plan if the job continues without
+/// approval.
 fn accepts_instructions(latest: &Job, request: &StartRequest<'_>) -> bool {
     latest.is_untouched()
         && request.trigger.instructions.is_some()

@@ -140,7 +140,8 @@ pub static COMMANDS: [CommandSpec; 8] = [
         takes_words: true,
         allowed: Allowed::Writers,
         summary: Translated {
-            english: "Find the cause and show a plan, which waits for approval. With words, replace the plan that waits.",
+            english: "Find the cause and show a plan, which waits for approval. With words, replace \
+                      the plan that waits.",
             chinese: "查找原因并给出方案，等待批准。附带说明时，替换正在等待的方案。",
         },
     },

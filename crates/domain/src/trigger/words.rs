@@ -189,8 +189,8 @@ fn longest(phrases: &[&str], text: &str) -> Option<usize> {
     phrases.iter().filter_map(|phrase| prefix(text, phrase)).max()
 }
 
-/// Returns the length of the phrase at the start of the text: an English one in any case as whole words, a Chinese one as
-/// it is, because Chinese has no spaces.
+/// Returns the length of the phrase at the start of the text: an English one in any case as whole words, a Chinese one
+/// as it is, because Chinese has no spaces.
 fn prefix(text: &str, phrase: &str) -> Option<usize> {
     if !phrase.is_ascii() {
         return text.starts_with(phrase).then_some(phrase.len());

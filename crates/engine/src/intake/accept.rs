@@ -261,8 +261,8 @@ impl Engine {
         }
     }
 
-    /// Returns whether the actor may approve the plan of the job, cancel it and retry it: its starter may, and actors on
-    /// the allow-list. Asking the forge would delay the response to the delivery.
+    /// Returns whether the actor may approve the plan of the job, cancel it and retry it: its starter may, and actors
+    /// on the allow-list. Asking the forge would delay the response to the delivery.
     fn may_control(&self, login: &str, job: &Job) -> bool {
         job.trigger.actor.eq_ignore_ascii_case(login)
             || self.settings.allow.names_user(login)

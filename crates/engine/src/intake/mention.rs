@@ -118,7 +118,7 @@ const fn is_cjk(c: char) -> bool {
         || matches!(c, '\u{ff1a}'..='\u{ff1f}' | '\u{ff3b}'..='\u{ff65}' | '\u{20000}'..='\u{3ffff}')
 }
 
-impl LiveText<'_> {
+impl LiveText {
     /// Returns the verb after a mention: in the same block, or in the next one if the mention stands alone.
     fn find_verb_after(&self, place: Place) -> Option<FoundVerb> {
         let at = place.end;
@@ -142,7 +142,7 @@ impl LiveText<'_> {
 }
 
 /// Returns the comment's text after a verb or a mention, if it says more than that.
-fn instructions(comment: &str, live: &LiveText<'_>, from: usize) -> Option<String> {
+fn instructions(comment: &str, live: &LiveText, from: usize) -> Option<String> {
     if !has_instructions(&live.without_markup(comment, from)) {
         return None;
     }
@@ -150,7 +150,7 @@ fn instructions(comment: &str, live: &LiveText<'_>, from: usize) -> Option<Strin
 }
 
 /// Returns the language of a request: that of its verb, of the words after it, or else of the words before it.
-fn language(live: &LiveText<'_>, place: Place, verb: Option<FoundVerb>) -> Language {
+fn language(live: &LiveText, place: Place, verb: Option<FoundVerb>) -> Language {
     let chinese_verb = verb.filter(|verb| !live.text[verb.start..verb.end].is_ascii());
     if chinese_verb.is_some() {
         return Language::Chinese;

@@ -16,8 +16,7 @@ pub(super) struct Closer {
 }
 
 /// The text of a comment, at the offsets of the source.
-pub(super) struct LiveText<'a> {
-    source: &'a str,
+pub(super) struct LiveText {
     /// The source with a space for each byte that is not live.
     pub(super) text: String,
     /// The offsets at which blocks start and end.
@@ -27,10 +26,10 @@ pub(super) struct LiveText<'a> {
     markup: Vec<Range<usize>>,
 }
 
-impl<'a> LiveText<'a> {
+impl LiveText {
     /// Parses Markdown. The time is linear in the length of the source for all but contrived texts, whose length the
     /// caller bounds.
-    pub(super) fn parse(source: &'a str) -> Self {
+    pub(super) fn parse(source: &str) -> Self {
         let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
         let mut walk = Walk::new(source);
         for (event, range) in Parser::new_ext(source, options).into_offset_iter() {
@@ -46,7 +45,7 @@ impl<'a> LiveText<'a> {
         boundaries.extend([0, source.len()]);
         boundaries.sort_unstable();
         boundaries.dedup();
-        Self { source, text, boundaries, closers: walk.html.closers, markup: walk.html.markup }
+        Self { text, boundaries, closers: walk.html.closers, markup: walk.html.markup }
     }
 
     /// Returns the block around an offset; a block within another one ends the part before it.
