@@ -279,7 +279,7 @@ async fn the_repository_is_asked_for_once_and_the_answer_goes_on() {
     let [job] = &site.jobs().await[..] else { panic!("there is one job") };
     assert_eq!((job.source.repo.to_string().as_str(), job.verdict), (REPO, Some(Verdict::FixedProven)));
     assert!(
-        job.trigger.instructions.as_deref().unwrap().ends_with("writes: only the sign, please\n\nplease"),
+        job.trigger.instructions.as_deref().unwrap().ends_with("writes: only the sign, please"),
         "{:?}",
         job.trigger
     );

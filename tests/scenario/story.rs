@@ -122,6 +122,43 @@ async fn restart_stops_what_runs_and_begins_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_plan_is_requested_and_approved_by_comments() {
+    let mut test_server = TestServer::start(good_answers()).await;
+    let id = accepted(&test_server.post_comment("@patchwright plan").await);
+    test_server.run_until_idle().await;
+    let waiting = test_server.app().engine.job(id).await.unwrap().unwrap();
+    assert!(waiting.awaits_approval(), "{waiting:#?}");
+    let comments = test_server.github.comments_on(42);
+    assert!(comments[0].contains("comment `@patchwright approve`"), "{comments:#?}");
+    let approved = test_server.post_comment("@patchwright 同意").await;
+    assert_eq!((approved.status, &approved.json::<Value>().unwrap()["command"]), (202, &"approve".into()));
+    let done = test_server.expect_end(id).await;
+    assert_eq!((done.status(), done.verdict), (JobStatus::Succeeded, Some(Verdict::FixedProven)), "{:?}", done.failure);
+    assert_eq!(test_server.post_comment("@patchwright 批准").await.status, 202);
+    test_server.run_until_idle().await;
+    let last = test_server.github.comments_on(42).pop().unwrap();
+    assert!(last.starts_with("没有可批准的内容"), "{last}");
+    test_server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_with_words_replaces_the_plan_that_waits() {
+    let mut script = good_answers();
+    script.truncate(2);
+    script.extend([analysis(), plan(&["calc.py"])].map(Script::Answer));
+    let mut test_server = TestServer::start(script).await;
+    let first = accepted(&test_server.post_comment("@patchwright plan").await);
+    test_server.run_until_idle().await;
+    let second = accepted(&test_server.post_comment("@patchwright plan without a new file").await);
+    assert_ne!(first, second);
+    assert_eq!(test_server.expect_end(first).await.status(), JobStatus::Cancelled);
+    let waiting = test_server.app().engine.job(second).await.unwrap().unwrap();
+    assert!(waiting.awaits_approval(), "{waiting:#?}");
+    assert_eq!(waiting.trigger.instructions.as_deref(), Some("without a new file"));
+    test_server.abandon().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_anywhere_that_people_or_thieves_could_look() {
     let mut test_server = TestServer::start(good_answers()).await;
     let job = test_server.fix().await;

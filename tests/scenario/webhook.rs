@@ -73,6 +73,11 @@ async fn what_starts_nothing_is_ignored_with_a_reason() {
         assert!(!body(&answer)["reason"].as_str().unwrap().is_empty());
     }
     assert!(test_server.github.requests().is_empty(), "nothing was asked of GitHub");
+    let chinese = test_server.post_comment("@patchwright 能做什么？").await;
+    assert_eq!((chinese.status, &body(&chinese)["command"]), (202, &"help".into()));
+    test_server.expect_comments(1).await;
+    let shown = test_server.github.comments_on(42).pop().unwrap();
+    assert!(shown.starts_with("请在问题下评论以下命令之一") && shown.contains("`@patchwright 修复 [说明]`"), "{shown}");
     let help = test_server.post_comment("@patchwright what can you do?").await;
     assert_eq!((help.status, &body(&help)["command"]), (202, &"help".into()));
     test_server.finish_after_reply().await;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::notification::NotificationEvent;
+use crate::trigger::Language;
 
 /// An effect on a forge or tracker, written in the same transaction as the state change that caused it and delivered
 /// later, at least once.
@@ -74,7 +75,11 @@ impl Milestone {
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub enum Reply {
     /// The list of commands, after `help` or an unknown command.
-    Help,
+    Help {
+        /// The language of the request.
+        #[serde(default)]
+        language: Language,
+    },
     /// The status of the issue's latest job.
     Status,
     /// The issue has too many requests; posted at most once an hour.
@@ -82,10 +87,13 @@ pub enum Reply {
         /// How many requests an hour are accepted.
         per_hour: u32,
     },
-    /// No job is running that could be cancelled, or none has ended that could be retried.
+    /// No job is running that could be cancelled, none has ended that could be retried, or no plan waits for approval.
     NothingTo {
         /// The verb of the command.
         verb: String,
+        /// The language of the request.
+        #[serde(default)]
+        language: Language,
     },
 }
 

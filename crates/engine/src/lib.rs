@@ -16,6 +16,7 @@ mod nodes;
 mod noop;
 mod outbox;
 mod render;
+mod replies;
 pub mod runtime;
 mod start;
 mod task_session;

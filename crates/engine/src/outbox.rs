@@ -14,7 +14,7 @@ use patchwright_domain::{Effect, EffectId, IssueRef, Job, JobEvent, Milestone};
 use crate::Engine;
 use crate::backoff::backoff;
 use crate::change::ChangeError;
-use crate::render;
+use crate::{render, replies};
 use patchwright_core::fault::error_chain;
 use patchwright_core::outgoing_text::shorten;
 
@@ -259,10 +259,12 @@ impl Engine {
 
     fn reply(&self, reply: &Reply, subject: &Subject) -> String {
         match reply {
-            Reply::Help => render::help(&self.settings.app_name, subject.issue.tracker.is_some()),
+            Reply::Help { language } => {
+                replies::help(&self.settings.app_name, subject.issue.tracker.is_some(), *language)
+            }
             Reply::Status => render::status(subject.job.as_ref(), &self.settings.app_name, self.public_url()),
             Reply::TooMany { per_hour } => render::too_many(*per_hour),
-            Reply::NothingTo { verb } => render::nothing_to(verb),
+            Reply::NothingTo { verb, language } => replies::nothing_to(verb, *language),
         }
     }
 

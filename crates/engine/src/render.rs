@@ -45,7 +45,7 @@ fn plan_to_approve(job: &Job, app_name: &str, public_url: Option<&str>) -> Strin
         Some(url) => format!("on [its page]({}/jobs/{})", url.trim_end_matches('/'), job.id),
         None => format!("with `patchwright jobs approve {}`", job.id),
     };
-    format!("{}\nApprove it {page}, or comment `@{app_name} cancel`.\n", plan(job))
+    format!("{}\nApprove it {page}, or comment `@{app_name} approve` or `@{app_name} cancel`.\n", plan(job))
 }
 
 /// Renders the plan, if there is one.
@@ -152,26 +152,6 @@ pub fn result_comment(job: &Job, app_name: &str, public_url: Option<&str>) -> St
     out
 }
 
-/// Renders the reply to `help` and to a mention without a known command.
-pub(crate) fn help(app_name: &str, in_tracker: bool) -> String {
-    let who = if in_tracker {
-        "Only users who have linked their account with this server can start jobs."
-    } else {
-        "Only users with write access to this repository can start jobs."
-    };
-    format!(
-        "Comment on an issue with one of these commands:\n\n\
-         - `@{app_name} fix`: find the cause, change the code, test it and open a pull request. Text after `fix` \
-         is used as instructions.\n\
-         - `@{app_name} status`: show the status of the job.\n\
-         - `@{app_name} cancel`: cancel the job.\n\
-         - `@{app_name} retry`: retry a failed job.\n\
-         - `@{app_name} restart`: cancel the running job and start again. Text after `restart` is used as instructions.\n\
-         - `@{app_name} help`: show this text.\n\n\
-         {who}\n"
-    )
-}
-
 /// Renders the reply to `status`.
 pub(crate) fn status(job: Option<&Job>, app_name: &str, public_url: Option<&str>) -> String {
     match job {
@@ -186,14 +166,6 @@ pub(crate) fn too_many(per_hour: u32) -> String {
         "The limit of {per_hour} requests per hour on one issue is reached. Further requests on this issue are ignored \
          for up to an hour.\n"
     )
-}
-
-/// Renders the reply to a command that has no job to act on.
-pub(crate) fn nothing_to(verb: &str) -> String {
-    match verb {
-        "retry" => "There is nothing to retry: no job of this issue has ended.\n".to_owned(),
-        _ => "There is nothing to cancel: no job of this issue is running.\n".to_owned(),
-    }
 }
 
 fn analysis_only(job: &Job) -> bool {

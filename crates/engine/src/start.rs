@@ -4,7 +4,7 @@
 use jiff::ToSpan as _;
 use patchwright_core::store::{JobWrite, Step, StoreError, Versioned, Write};
 use patchwright_core::webhook::InboundIssue;
-use patchwright_domain::job::{JobTrigger, NewJob, Priority, PublishMode};
+use patchwright_domain::job::{JobTrigger, NewJob, PlanReview, Priority, PublishMode};
 use patchwright_domain::node::{Needs, WorkCommand};
 use patchwright_domain::{
     BranchName, Issue, IssueEvent, IssueId, IssueRef, IssueStatus, Job, JobEvent, JobId, Refused, UserId,
@@ -186,12 +186,14 @@ impl Engine {
 }
 
 /// Instructions by the same user before their job starts are added to that job. Those of another user get a job of
-/// their own, whose permission is checked when it runs.
+/// their own, whose permission is checked when it runs. So does a request for a plan if the job continues without
+/// approval.
 fn accepts_instructions(latest: &Job, request: &StartRequest<'_>) -> bool {
     latest.is_untouched()
         && request.trigger.instructions.is_some()
         && latest.trigger.actor.eq_ignore_ascii_case(&request.trigger.actor)
         && latest.publish == request.publish
+        && (!request.review_plan || latest.review == PlanReview::Requested)
         && (latest.needs.clone(), latest.command.clone()) == (request.needs.clone(), request.command.clone())
 }
 

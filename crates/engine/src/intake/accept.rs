@@ -39,11 +39,9 @@ impl Engine {
                 let latest = known.latest_job().cloned();
                 let (step, answer) = match (&room, &request.command) {
                     (RateDecision::Reject { notice }, _) => self.rate_limited_step(&request, *notice, &record, known),
-                    (RateDecision::Accept, Command::Fix { instructions }) => {
-                        self.fix_step(&request, instructions.clone(), request.has_instructions, &record, known)
-                    }
-                    (RateDecision::Accept, Command::Restart { instructions }) => {
-                        self.fix_step(&request, instructions.clone(), true, &record, known)
+                    (RateDecision::Accept, Command::Restart { .. }) => self.fix_step(&request, true, &record, known),
+                    (RateDecision::Accept, command) if command.starts_job() => {
+                        self.fix_step(&request, request.has_instructions, &record, known)
                     }
                     (RateDecision::Accept, command) => self.reply_step(&request, command, &record, known),
                 };
@@ -92,7 +90,6 @@ impl Engine {
     fn fix_step(
         &self,
         request: &TriggerRequest,
-        instructions: Option<String>,
         more: bool,
         record: &DeliveryRecord,
         known: IssueSnapshot,
@@ -102,7 +99,7 @@ impl Engine {
             kind: request.kind,
             event_type: record.event_type.clone(),
             actor: request.actor.login.clone(),
-            instructions,
+            instructions: request.command.instructions().map(str::to_owned),
             comment_id: request.comment_id.clone(),
             at: record.received_at,
         };
@@ -110,6 +107,7 @@ impl Engine {
         let request = StartRequest {
             more,
             owner: request.owner,
+            review_plan: matches!(request.command, Command::Plan { .. }),
             ..StartRequest::new(&request.issue, trigger, PublishMode::PullRequest)
         };
         match self.plan_start(request, known) {
@@ -141,14 +139,19 @@ impl Engine {
         let latest = known.latest_job();
         let active = latest.filter(|job| !job.status().is_terminal());
         let ended = latest.filter(|job| job.status().is_terminal());
-        let nothing = |verb: &str| Some(Reply::NothingTo { verb: verb.to_owned() });
+        let language = request.language;
+        let nothing = |verb: &str| Some(Reply::NothingTo { verb: verb.to_owned(), language });
+        let awaits_approval = active.is_some_and(Job::awaits_approval);
         let (name, reply) = match command {
             Command::Status => ("status", Some(Reply::Status)),
             Command::Cancel => ("cancel", if active.is_some() { None } else { nothing("cancel") }),
             Command::Retry => ("retry", if ended.is_some() { None } else { nothing("retry") }),
-            Command::Help | Command::Unknown { .. } | Command::Fix { .. } | Command::Restart { .. } => {
-                ("help", Some(Reply::Help))
-            }
+            Command::Approve => ("approve", if awaits_approval { None } else { nothing("approve") }),
+            Command::Help
+            | Command::Unknown { .. }
+            | Command::Fix { .. }
+            | Command::Plan { .. }
+            | Command::Restart { .. } => ("help", Some(Reply::Help { language })),
         };
         let answer = IntakeOutcome::Answered { command: name, job_id: latest.map(|job| job.id) };
         (self.reply_only_step(request, reply, record, known), answer)
@@ -185,7 +188,8 @@ impl Engine {
     }
 
     /// Applies commands to existing jobs, after the delivery is known not to be a duplicate: `retry` to the latest job,
-    /// `cancel` to all that have not ended, `restart` to those before its own.
+    /// `approve` to its plan, `cancel` to all that have not ended, `restart` to those before its own. A `plan` replaces
+    /// the plan that waits.
     async fn apply_to_jobs(
         &self,
         request: &TriggerRequest,
@@ -198,6 +202,18 @@ impl Engine {
             (Command::Restart { .. }, IntakeOutcome::Accepted { job_id, .. }) => {
                 let new = *job_id;
                 self.cancel_open_jobs(request, &latest, Some(new), answer).await
+            }
+            (Command::Plan { .. }, IntakeOutcome::Accepted { job_id, .. })
+                if latest.awaits_approval() && *job_id != latest.id =>
+            {
+                let new = *job_id;
+                self.cancel_open_jobs(request, &latest, Some(new), answer).await
+            }
+            (Command::Approve, _) if latest.awaits_approval() => {
+                let event = JobEvent::PlanApproved { by: request.actor.login.clone() };
+                let answer = self.control(request, &latest, event, answer).await?;
+                self.wake();
+                Ok(answer)
             }
             (Command::Retry, _) => self.control(request, &latest, JobEvent::RestartRequested, answer).await,
             _ => Ok(answer),
@@ -228,7 +244,7 @@ impl Engine {
         answer: IntakeOutcome,
     ) -> Result<IntakeOutcome, IntakeError> {
         if !self.may_control(&request.actor.login, job) {
-            let reason = format!("only {} may cancel or retry this job", job.trigger.actor);
+            let reason = format!("only {} may approve, cancel or retry this job", job.trigger.actor);
             return Ok(if matches!(answer, IntakeOutcome::Accepted { .. }) {
                 tracing::info!(job_id = %job.id, reason, "failed to cancel the running job; the new one waits for it");
                 answer
@@ -246,8 +262,8 @@ impl Engine {
         }
     }
 
-    /// Returns whether the actor may cancel and retry the job: its starter may, and actors on the allow-list. Asking
-    /// the forge would delay the response to the delivery.
+    /// Returns whether the actor may approve the plan of the job, cancel it and retry it: its starter may, and actors
+    /// on the allow-list. Asking the forge would delay the response to the delivery.
     fn may_control(&self, login: &str, job: &Job) -> bool {
         job.trigger.actor.eq_ignore_ascii_case(login)
             || self.settings.allow.names_user(login)

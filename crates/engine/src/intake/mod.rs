@@ -2,6 +2,7 @@
 
 mod accept;
 mod closed;
+mod mention;
 mod rate_limiter;
 mod trigger;
 
@@ -12,6 +13,7 @@ use patchwright_core::webhook::{DecodeError, Delivery, Headers, InboundEvent, Si
 use patchwright_domain::{JobId, PlatformId};
 
 use crate::Engine;
+pub(crate) use mention::{Mention, find_request};
 pub(crate) use rate_limiter::RateLimiters;
 pub use rate_limiter::TriggerLimits;
 pub(crate) use trigger::TriggerRequest;
@@ -28,7 +30,7 @@ pub enum IntakeOutcome {
     },
     /// The delivery is a command other than a start; the reply is posted on the issue.
     Answered {
-        /// The command: `help`, `status`, `cancel` or `retry`.
+        /// The command: `help`, `status`, `approve`, `cancel` or `retry`.
         command: &'static str,
         /// The job that the command applies to.
         job_id: Option<JobId>,

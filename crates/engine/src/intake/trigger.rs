@@ -3,9 +3,10 @@
 use patchwright_core::webhook::{Actor, InboundComment, InboundEvent, InboundIssue};
 use patchwright_domain::UserId;
 use patchwright_domain::job::TriggerKind;
-use patchwright_domain::trigger::{Command, find_command};
+use patchwright_domain::trigger::{Command, Language};
 
 use super::IntakeOutcome;
+use super::mention::{Mention, find_command};
 use crate::Engine;
 use crate::engine::AllowListMode;
 
@@ -17,6 +18,8 @@ pub(crate) struct TriggerRequest {
     pub(crate) owner: Option<UserId>,
     pub(crate) kind: TriggerKind,
     pub(crate) command: Command,
+    /// The language of replies.
+    pub(crate) language: Language,
     /// Whether the request has new instructions, which justify a further job while another is running.
     pub(crate) has_instructions: bool,
     pub(crate) comment_id: Option<String>,
@@ -27,11 +30,8 @@ pub(crate) struct TriggerRequest {
 impl TriggerRequest {
     /// Returns the request with texts that both databases can store.
     pub(crate) fn clean(self) -> Self {
-        let command = match self.command {
-            Command::Fix { instructions } => Command::Fix { instructions: instructions.map(without_nul) },
-            Command::Restart { instructions } => Command::Restart { instructions: instructions.map(without_nul) },
-            other => other,
-        };
+        let instructions = self.command.instructions().map(|text| without_nul(text.to_owned()));
+        let command = self.command.with_instructions(instructions);
         Self { issue: clean(self.issue), command, ..self }
     }
 }
@@ -58,10 +58,13 @@ impl Engine {
             }
             InboundEvent::Opened { issue, actor } => {
                 let text = format!("{}\n\n{}", issue.title, issue.body);
-                match find_command(&text, &self.settings.app_name) {
-                    Some(Command::Fix { instructions }) if self.settings.trigger_on_open => {
+                match find_command(&text, &self.mention_names()) {
+                    Some(Mention { command: Command::Fix { instructions }, language })
+                        if self.settings.trigger_on_open =>
+                    {
                         let identity = format!("opened:{}", issue.source);
-                        Ok(fix(issue, actor, TriggerKind::Opened, instructions, Some(identity)))
+                        let request = fix(issue, actor, TriggerKind::Opened, instructions, Some(identity));
+                        Ok(TriggerRequest { language, ..request })
                     }
                     _ => Err(ignored("an opened issue starts nothing")),
                 }
@@ -95,7 +98,8 @@ impl Engine {
         if issue.is_pull_request {
             return Err(ignored("comments on pull requests start nothing"));
         }
-        let Some(command) = find_command(&without_nul(comment.body), &self.settings.app_name) else {
+        let found = find_command(&without_nul(comment.body), &self.mention_names());
+        let Some(Mention { command, language }) = found else {
             return Err(ignored("the comment does not mention the app"));
         };
         let comment_id = Some(comment.id).filter(|id| !id.is_empty());
@@ -104,11 +108,20 @@ impl Engine {
             actor: comment.author,
             owner: None,
             kind: TriggerKind::Mention,
-            has_instructions: matches!(&command, Command::Fix { instructions: Some(_) }),
+            has_instructions: command.instructions().is_some(),
             command,
+            language,
             identity: comment_id.as_ref().map(|id| format!("comment:{id}")),
             comment_id,
         })
+    }
+
+    /// Returns the names that mention this server: that of the app, and those of its accounts, which people pick from a
+    /// list. The account of a GitHub App is mentioned without its `[bot]`.
+    pub(crate) fn mention_names(&self) -> Vec<&str> {
+        let logins = self.settings.own_logins.iter().map(String::as_str);
+        let without_suffix = logins.clone().filter_map(|login| login.strip_suffix("[bot]"));
+        std::iter::once(self.settings.app_name.as_str()).chain(logins).chain(without_suffix).collect()
     }
 
     fn is_own_login(&self, login: &str) -> bool {
@@ -164,6 +177,7 @@ fn fix(
         kind,
         has_instructions: instructions.is_some(),
         command: Command::Fix { instructions },
+        language: Language::default(),
         comment_id: None,
         identity,
     }

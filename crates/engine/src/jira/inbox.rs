@@ -13,14 +13,14 @@ use patchwright_core::tracker::RemoteIssue;
 use patchwright_core::webhook::{Actor, InboundIssue};
 use patchwright_domain::jira::{Asked, Conversation, JIRA, JiraUser, LinkStatus, Workspace};
 use patchwright_domain::job::TriggerKind;
-use patchwright_domain::trigger::{Command, MAX_INSTRUCTIONS, find_request};
+use patchwright_domain::trigger::{Command, Language, MAX_INSTRUCTIONS, language_of};
 use patchwright_domain::{ConversationId, IssueRef, JiraEventId, PlatformId, RepoName, TrackerRef, User};
 
 use super::repository::{hinted, named};
 use super::{Context, JiraPorts, messages};
 use crate::Engine;
-use crate::intake::{IntakeError, IntakeOutcome, TriggerRequest};
-use crate::render;
+use crate::intake::{IntakeError, IntakeOutcome, Mention, TriggerRequest, find_request};
+use crate::{render, replies};
 use patchwright_core::fault::error_chain;
 
 /// The timeout of one attempt, and the lease of an event during it.
@@ -73,6 +73,8 @@ struct ResolvedIssue {
 struct Request {
     command: Command,
     kind: TriggerKind,
+    /// The language of replies.
+    language: Language,
     /// The text of the comment.
     text_after: Option<String>,
 }
@@ -172,17 +174,18 @@ impl Engine {
             SiteEventKind::Labeled { .. } => Some(Request {
                 command: Command::Fix { instructions: None },
                 kind: TriggerKind::Label,
+                language: Language::default(),
                 text_after: None,
             }),
             SiteEventKind::Commented { body, mentions, .. } => {
                 let picked = mentions.iter().any(|mention| mention == own);
-                let command = find_request(body, &self.settings.app_name);
-                let command = command.or_else(|| picked.then(|| Command::Fix { instructions: Some(body.clone()) }))?;
-                let text_after = match &command {
-                    Command::Fix { instructions } | Command::Restart { instructions } => instructions.clone(),
-                    _ => None,
-                };
-                Some(Request { command, kind: TriggerKind::Mention, text_after })
+                let found = find_request(body, &self.mention_names()).or_else(|| {
+                    let command = Command::Fix { instructions: Some(body.clone()) };
+                    picked.then(|| Mention { command, language: language_of(body) })
+                });
+                let Mention { command, language } = found?;
+                let text_after = command.instructions().map(str::to_owned);
+                Some(Request { command, kind: TriggerKind::Mention, language, text_after })
             }
         }
     }
@@ -264,11 +267,8 @@ impl Engine {
         };
         let templates = &context.jira.templates;
         let instructions = || Some(if is_continuation { templates.next(&values) } else { templates.first(&values) });
-        let command = match request.command {
-            Command::Fix { .. } => Command::Fix { instructions: instructions() },
-            Command::Restart { .. } => Command::Restart { instructions: instructions() },
-            other => other,
-        };
+        let command = request.command;
+        let command = if command.starts_job() { command.with_instructions(instructions()) } else { command };
         let comment_id = match &context.event.event.kind {
             SiteEventKind::Commented { comment_id, .. } => Some(comment_id.clone()),
             SiteEventKind::Labeled { .. } => None,
@@ -280,6 +280,7 @@ impl Engine {
             kind: request.kind,
             has_instructions: request.text_after.is_some(),
             command,
+            language: request.language,
             comment_id,
             identity: Some(context.event.event.identity()),
         }
@@ -297,12 +298,13 @@ impl Engine {
         candidates: &[String],
     ) -> Result<(), JiraError> {
         let Some(request) = request else { return Ok(()) };
-        if !matches!(request.command, Command::Fix { .. } | Command::Restart { .. }) {
+        if !request.command.starts_job() {
             let text = match request.command {
-                Command::Cancel => render::nothing_to("cancel"),
-                Command::Retry => render::nothing_to("retry"),
+                Command::Approve => replies::nothing_to("approve", request.language),
+                Command::Cancel => replies::nothing_to("cancel", request.language),
+                Command::Retry => replies::nothing_to("retry", request.language),
                 Command::Status => render::status(None, &self.settings.app_name, None),
-                _ => render::help(&self.settings.app_name, true),
+                _ => replies::help(&self.settings.app_name, true, request.language),
             };
             return self.comment(context, "reply", &text).await;
         }
@@ -435,14 +437,18 @@ impl Engine {
 /// Returns the current request. The answer to a question continues the request before it.
 fn continued(known: Option<&Conversation>, request: Option<Request>) -> Option<Request> {
     let Some(asked) = known.and_then(|conversation| conversation.asked.clone()) else { return request };
-    let text_after = match request {
-        None => None,
-        Some(Request { command: Command::Fix { .. } | Command::Restart { .. }, text_after, .. }) => text_after,
+    let (text_after, language, wants_plan) = match request {
+        None => (None, Language::default(), false),
+        Some(Request { command, text_after, language, .. }) if command.starts_job() => {
+            (text_after, language, matches!(command, Command::Plan { .. }))
+        }
         // Commands such as `status` do not continue an earlier request.
         other => return other,
     };
     let text_after = together(asked.instructions, text_after);
-    Some(Request { command: Command::Fix { instructions: text_after.clone() }, kind: TriggerKind::Mention, text_after })
+    let instructions = text_after.clone();
+    let command = if wants_plan { Command::Plan { instructions } } else { Command::Fix { instructions } };
+    Some(Request { command, kind: TriggerKind::Mention, language, text_after })
 }
 
 /// Joins the first message and the additions to it.

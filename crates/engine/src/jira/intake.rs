@@ -5,7 +5,6 @@ use patchwright_core::jira::{JiraEvent, SiteEvent, SiteEventKind};
 use patchwright_core::signature::SigningKeys;
 use patchwright_core::webhook::{Headers, SignatureError};
 use patchwright_domain::jira::{JIRA, LinkStatus, Workspace};
-use patchwright_domain::trigger::find_request;
 use patchwright_domain::{JiraEventId, WorkspaceId};
 
 use super::JiraPorts;
@@ -130,7 +129,7 @@ impl Engine {
                     // The account of this server on the site is found out during processing.
                     None => !mentions.is_empty(),
                 };
-                if picked || find_request(body, &self.settings.app_name).is_some() {
+                if picked || find_request(body, &self.mention_names()).is_some() {
                     return Ok(true);
                 }
                 self.awaits_answer(jira, workspace.id, &site_event.issue.id).await

@@ -1,0 +1,244 @@
+//! The table of commands, from which the parser, the help reply and the documentation are made.
+
+use std::fmt::Write as _;
+
+use super::Language;
+
+/// A command of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// Fix the issue.
+    Fix,
+    /// Make a plan and wait for its approval.
+    Plan,
+    /// Approve the plan that waits.
+    Approve,
+    /// Continue a failed job.
+    Retry,
+    /// Start again from the beginning.
+    Restart,
+    /// Cancel the jobs of the issue.
+    Cancel,
+    /// Show the status of the job.
+    Status,
+    /// List the commands.
+    Help,
+}
+
+/// The users who may give a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allowed {
+    /// Users who may write to the repository.
+    Writers,
+    /// The user who started the job, and users who may write to the repository.
+    StarterAndWriters,
+    /// Everyone.
+    Everyone,
+}
+
+/// A text in the languages of replies.
+#[derive(Debug, Clone, Copy)]
+pub struct Translated {
+    /// The English text.
+    pub english: &'static str,
+    /// The Chinese text.
+    pub chinese: &'static str,
+}
+
+impl Translated {
+    /// Returns the text in a language.
+    pub const fn get(self, language: Language) -> &'static str {
+        match language {
+            Language::English => self.english,
+            Language::Chinese => self.chinese,
+        }
+    }
+}
+
+/// A row of the table of commands.
+#[derive(Debug)]
+pub struct CommandSpec {
+    /// The command.
+    pub verb: Verb,
+    /// The English verb.
+    pub name: &'static str,
+    /// The Chinese verbs.
+    pub chinese: &'static [&'static str],
+    /// Other words for the command, in both languages. They are accepted, and not listed in the help.
+    pub aliases: &'static [&'static str],
+    /// Whether the words after the verb are instructions.
+    pub takes_words: bool,
+    /// The users who may give the command.
+    pub allowed: Allowed,
+    /// The effect of the command.
+    pub summary: Translated,
+}
+
+impl Allowed {
+    /// Returns the users as text.
+    pub const fn text(self) -> Translated {
+        match self {
+            Self::Writers => Translated { english: "users with write access", chinese: "有写权限的用户" },
+            Self::StarterAndWriters => Translated {
+                english: "the user who started the job, users with write access",
+                chinese: "启动该任务的用户、有写权限的用户",
+            },
+            Self::Everyone => Translated { english: "everyone", chinese: "所有人" },
+        }
+    }
+}
+
+impl CommandSpec {
+    /// Returns all words for the command.
+    pub fn words(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.chinese.iter().copied()).chain(self.aliases.iter().copied())
+    }
+
+    /// Returns the verb as the help shows it, such as `fix [words]` and `修复 [说明]`.
+    pub fn usage(&self, language: Language) -> String {
+        let (verb, words) = match language {
+            Language::English => (self.name, " [words]"),
+            Language::Chinese => (self.chinese.first().copied().unwrap_or(self.name), " [说明]"),
+        };
+        format!("{verb}{}", if self.takes_words { words } else { "" })
+    }
+
+    /// Returns the table as Markdown, for the documentation.
+    pub fn markdown_table() -> String {
+        let mut out =
+            "| command | Chinese | also | who may | what it does |\n| --- | --- | --- | --- | --- |\n".to_owned();
+        for spec in &COMMANDS {
+            let usage = spec.usage(Language::English);
+            let (chinese, also) = (spec.chinese.join(", "), spec.aliases.join(", "));
+            let (allowed, summary) = (spec.allowed.text().english, spec.summary.english);
+            let _ = writeln!(out, "| `{usage}` | {chinese} | {also} | {allowed} | {summary} |");
+        }
+        out
+    }
+}
+
+/// All commands, in the order of the help.
+pub static COMMANDS: [CommandSpec; 8] = [
+    CommandSpec {
+        verb: Verb::Fix,
+        name: "fix",
+        chinese: &["修复", "修一下", "解决"],
+        aliases: &["solve", "resolve", "修下", "修正", "修復", "解決"],
+        takes_words: true,
+        allowed: Allowed::Writers,
+        summary: Translated {
+            english: "Find the cause, change the code, test it and open a pull request; with a job before it, continue \
+                      on its branch. The words are used as instructions.",
+            chinese: "查找原因、修改代码、运行测试并创建合并请求；如已有任务，则在其分支上继续。后面的文字作为说明。",
+        },
+    },
+    CommandSpec {
+        verb: Verb::Plan,
+        name: "plan",
+        chinese: &["方案"],
+        aliases: &["出方案", "出个方案", "给出方案", "给个方案"],
+        takes_words: true,
+        allowed: Allowed::Writers,
+        summary: Translated {
+            english: "Find the cause and show a plan, which waits for approval. With words, replace \
+                      the plan that waits.",
+            chinese: "查找原因并给出方案，等待批准。附带说明时，替换正在等待的方案。",
+        },
+    },
+    CommandSpec {
+        verb: Verb::Approve,
+        name: "approve",
+        chinese: &["批准", "同意"],
+        aliases: &[],
+        takes_words: false,
+        allowed: Allowed::Writers,
+        summary: Translated {
+            english: "Approve the plan that waits; the job continues.",
+            chinese: "批准正在等待的方案，任务继续执行。",
+        },
+    },
+    CommandSpec {
+        verb: Verb::Retry,
+        name: "retry",
+        chinese: &["重试"],
+        aliases: &["try again", "重試", "再试一次", "再試一次"],
+        takes_words: false,
+        allowed: Allowed::StarterAndWriters,
+        summary: Translated {
+            english: "Repeat the failed stage of a failed job.",
+            chinese: "从失败的阶段起，重新执行失败的任务。",
+        },
+    },
+    CommandSpec {
+        verb: Verb::Restart,
+        name: "restart",
+        chinese: &["重新开始"],
+        aliases: &["start over", "重来", "重新來", "重新开始修复", "重新修复", "重新開始"],
+        takes_words: true,
+        allowed: Allowed::StarterAndWriters,
+        summary: Translated {
+            english: "Cancel the running job and start from the beginning. The words are used as instructions.",
+            chinese: "取消正在运行的任务，并从头开始。后面的文字作为说明。",
+        },
+    },
+    CommandSpec {
+        verb: Verb::Cancel,
+        name: "cancel",
+        chinese: &["取消"],
+        aliases: &["stop", "abort", "停止", "中止"],
+        takes_words: false,
+        allowed: Allowed::StarterAndWriters,
+        summary: Translated { english: "Cancel all jobs of the issue.", chinese: "取消该问题的所有任务。" },
+    },
+    CommandSpec {
+        verb: Verb::Status,
+        name: "status",
+        chinese: &["状态"],
+        aliases: &["进度", "狀態", "進度"],
+        takes_words: false,
+        allowed: Allowed::Everyone,
+        summary: Translated { english: "Show the status of the job.", chinese: "显示任务的状态。" },
+    },
+    CommandSpec {
+        verb: Verb::Help,
+        name: "help",
+        chinese: &["帮助"],
+        aliases: &["幫助"],
+        takes_words: false,
+        allowed: Allowed::Everyone,
+        summary: Translated { english: "List the commands.", chinese: "列出所有命令。" },
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_names_one_command_and_is_of_one_script() {
+        let mut words: Vec<&str> = COMMANDS.iter().flat_map(CommandSpec::words).collect();
+        for word in &words {
+            assert!(word.is_ascii() || word.chars().all(super::super::language::is_han), "{word}");
+            assert_eq!(word.to_lowercase(), **word);
+        }
+        let count = words.len();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), count, "a word names two commands");
+    }
+
+    #[test]
+    fn the_documented_commands_are_the_real_ones() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/commands.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let (begin, end) = ("<!-- commands: begin -->\n", "<!-- commands: end -->");
+        let (head, rest) = text.split_once(begin).expect("docs/commands.md has the begin mark");
+        let (shown, tail) = rest.split_once(end).expect("docs/commands.md has the end mark");
+        let real = CommandSpec::markdown_table();
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, format!("{head}{begin}{real}{end}{tail}")).unwrap();
+        } else {
+            assert_eq!(shown, real, "run the tests with UPDATE_DOCS=1 to write the table anew");
+        }
+    }
+}
