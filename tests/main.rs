@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
 
 mod architecture;
+mod harness;
 mod scenario;
 mod vocabulary;

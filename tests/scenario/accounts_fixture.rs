@@ -4,7 +4,7 @@ use patchwright_core::Secret;
 use patchwright_http::{Request, Response};
 use serde_json::{Value, json};
 
-use super::test_server::{REPO, TestServer, good_answers};
+use crate::harness::{REPO, TestServer, good_answers};
 
 /// The verb of a request, as the table below writes it.
 #[derive(Clone, Copy, Debug, PartialEq)]

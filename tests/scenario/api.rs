@@ -7,7 +7,7 @@ use patchwright_core::Secret;
 use patchwright_http::Request;
 use serde_json::{Value, json};
 
-use super::test_server::TestServer;
+use crate::harness::TestServer;
 
 const TOKEN: &str = "api-token-0123456789-schemathesis";
 

@@ -4,7 +4,7 @@ use patchwright_domain::{Job, JobStatus};
 use patchwright_testkit::server::Script;
 use serde_json::json;
 
-use super::test_server::{REPO, TestServer, analysis, good_answers, plan};
+use crate::harness::{REPO, TestServer, analysis, good_answers, plan};
 
 /// The job has failed with the reason, and a comment on the issue has it with the job's id and the remedy.
 fn expect_failure(test_server: &TestServer, job: &Job, reason: &str) {

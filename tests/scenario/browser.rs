@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::accounts_fixture::{AccountsFixture, Caller, Method, PASSWORD, live_accounts_fixture};
 use super::chromium::Browser;
-use super::test_server::{REPO, TestServer, good_answers};
+use crate::harness::{REPO, TestServer, good_answers};
 
 /// The longest time until a page is usable, in milliseconds, on a busy machine.
 const INTERACTIVE: f64 = 3_000.0;
@@ -87,7 +87,7 @@ async fn an_administrator_gets_from_nothing_to_a_merged_pull_request() {
     assert!(address.ends_with("/api/github/webhook"), "{address}");
     assert_eq!(browser.see("[data-part=delivery]").await.text().await.unwrap(), "Nothing received yet");
     browser.press("form[action='/welcome/secret'] button").await;
-    browser.read("#secret", super::test_server::SECRET).await;
+    browser.read("#secret", crate::harness::SECRET).await;
     let ping = json!({"zen": "Design for failure.", "hook_id": 1, "hook": {"type": "Repository"}}).to_string();
     assert_eq!(test_server.deliver("ping", &ping, "delivery-of-the-ping").await.status, 200);
     browser.go(&url("/welcome")).await;
@@ -173,7 +173,7 @@ async fn an_administrator_finds_everything_that_can_be_set() {
     browser.press("form[action$='/check'] button").await;
     browser.read("#findings li", "OK").await;
     browser.judge_everywhere("settings-findings").await;
-    assert!(!browser.client.source().await.unwrap().contains(super::test_server::SECRET), "secrets are masked");
+    assert!(!browser.client.source().await.unwrap().contains(crate::harness::SECRET), "secrets are masked");
     browser.go(&url("/settings/tokens")).await;
     browser.write("[name=name]", "laptop").await;
     browser.press("form.add button").await;

@@ -5,7 +5,7 @@ use patchwright_http::{Request, Response};
 use patchwright_testkit::server::TOKEN;
 use serde_json::{Value, json};
 
-use super::test_server::{REPO, TestServer, good_answers};
+use crate::harness::{REPO, TestServer, good_answers};
 
 async fn post(test_server: &TestServer, path: &str, body: &Value) -> Response {
     test_server.send(Request::post(test_server.url(path)).json(body)).await

@@ -4,7 +4,7 @@ use patchwright_http::{Request, Response};
 use serde_json::{Value, json};
 
 use super::accounts_fixture::{AccountsFixture, Caller, Method, PASSWORD, accounts_fixture};
-use super::test_server::{TestServer, good_answers};
+use crate::harness::{TestServer, good_answers};
 
 impl TestServer {
     /// Requests a page like a browser of a client.
@@ -196,7 +196,7 @@ async fn a_member_sees_what_members_may_and_changes_nothing_of_others() {
     ] {
         let answer = test_server.form(member.cookie.as_ref(), &path, &format!("{csrf}{fields}"), None).await;
         assert_eq!(answer.status, 403, "{path}: {}", answer.text());
-        assert!(!answer.text().contains(super::test_server::SECRET));
+        assert!(!answer.text().contains(crate::harness::SECRET));
     }
     test_server.finish().await;
 }

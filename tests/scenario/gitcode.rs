@@ -6,7 +6,7 @@ use patchwright_domain::job::report::Verdict;
 use patchwright_http::{Request, Response};
 use serde_json::{Value, json};
 
-use super::test_server::{REPO, SECRET, TestServer, accepted, good_answers};
+use crate::harness::{REPO, SECRET, TestServer, accepted, good_answers};
 
 fn note(text: &str, by: &str, id: u64) -> Value {
     json!({

@@ -7,7 +7,7 @@ use patchwright_http::{Request, Response};
 use patchwright_testkit::fetched;
 use serde_json::Value;
 
-use super::test_server::{SECRET, TestServer};
+use crate::harness::{SECRET, TestServer};
 
 /// The delivery that all others derive from (`docs/requirements.md#r220`).
 const BASE: &str = r#"{"action":"created","issue":{"number":NUMBER,"title":"Bug","body":"details"},"comment":{"id":COMMENT,"body":"@app-name fix","user":{"login":"alice"}},"repository":{"owner":{"login":"acme"},"name":"demo","default_branch":"main"},"sender":{"login":"alice"}}"#;

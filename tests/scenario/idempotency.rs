@@ -4,7 +4,7 @@ use patchwright_http::{Request, Response};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::test_server::{REPO, TestServer, good_answers};
+use crate::harness::{REPO, TestServer, good_answers};
 
 async fn post_once(test_server: &TestServer, path: &str, key: &str, body: &Value) -> Response {
     test_server.send(Request::post(test_server.url(path)).header("idempotency-key", key).json(body)).await

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use patchwright_testkit::postgres;
 use serde_json::{Value, json};
 
-use super::test_server::{REPO, TestServer, accepted, good_answers};
+use crate::harness::{REPO, TestServer, accepted, good_answers};
 
 /// The databases to run a scenario on.
 async fn databases(name: &str) -> (Vec<Vec<(&'static str, String)>>, Option<Arc<postgres::Cluster>>) {

@@ -10,7 +10,7 @@ use patchwright_testkit::server::{JIRA_APPLICATION, JIRA_SERVICE, JIRA_SITE, Jir
 use serde_json::{Value, json};
 
 use super::accounts_fixture::{Caller, Method};
-use super::test_server::{FILES, REPO, TestServer, analysis, good_answers, plan};
+use crate::harness::{FILES, REPO, TestServer, analysis, good_answers, plan};
 
 /// The secret that the site signs with.
 pub(super) const SECRET: &str = "jira-webhook-secret-canary-0123";
@@ -164,7 +164,7 @@ async fn a_label_becomes_a_pull_request_and_a_comment_goes_on_with_it_until_it_i
         [("[PROJ-12] add() subtracts".to_owned(), branch.clone(), "main".to_owned(), false)]
     );
     let message = test_server.git.git(REPO, &["log", "-1", "--format=%s", &branch]);
-    assert_eq!(message, "Fix PROJ-12: add() subtracts");
+    assert_eq!(message, "Fix for PROJ-12: add() subtracts");
     let panel = test_server.github.panels(700).pop().unwrap();
     assert!(panel.contains(&format!("For PROJ-12 (https://{JIRA_SITE}/browse/PROJ-12)")), "{panel}");
 

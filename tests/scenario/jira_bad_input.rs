@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::accounts_fixture::{Caller, Method};
 use super::jira::{MIA, SECRET, Site};
-use super::test_server::good_answers;
+use crate::harness::good_answers;
 
 fn sign(secret: &str, body: &str) -> String {
     SigningKeys::new([&Secret::new(secret)]).sign(body.as_bytes()).unwrap()

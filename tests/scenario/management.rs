@@ -7,7 +7,7 @@ use patchwright_http::Request;
 use serde_json::{Value, json};
 
 use super::accounts_fixture::{AccountsFixture, Caller, Method, PASSWORD, accounts_fixture, live_accounts_fixture};
-use super::test_server::{REPO, TestServer};
+use crate::harness::{REPO, TestServer};
 
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::too_many_lines, reason = "it is one table")]

@@ -19,5 +19,3 @@ mod notifications;
 mod oidc;
 mod story;
 mod webhook;
-
-pub(crate) mod test_server;

@@ -8,7 +8,7 @@ use patchwright_http::{Request, Response};
 use patchwright_testkit::server::Script;
 use serde_json::{Value, json};
 
-use super::test_server::{REPO, TestServer};
+use crate::harness::{REPO, TestServer};
 
 /// A program that requests a change from the model, like AI tools do, and writes it.
 const PROGRAM: &str = r#"#!/usr/bin/env python3
@@ -209,6 +209,10 @@ async fn a_node_of_another_make_reports_the_branch_that_it_pushed() {
     assert_eq!(shop.report(&node, &report).await.status, 200, "told twice is told once");
     let contrary = json!({"task_id": task["id"], "status": "failed", "error_message": "on second thought"});
     assert_eq!(shop.report(&node, &contrary).await.status, 409);
+    let other = json!({"task_id": task["id"], "branch_name": "agent/else", "status": "success"});
+    assert_eq!(shop.report(&node, &other).await.status, 409, "fault D2: another branch contradicts the first report");
+    let panel = shop.test_server.github.panels(700).pop().unwrap();
+    assert!(!panel.contains("Analysis only"), "fault C4: the node's program made a change: {panel}");
     assert_eq!(shop.test_server.github.pulls().len(), 1);
     let issue: Value = shop.test_server.get(&format!("/api/v1/issues/{}", shop.issue)).await.json().unwrap();
     assert_eq!(issue["status"], "pending_merge");
@@ -223,9 +227,10 @@ async fn what_a_node_of_another_make_may_not_change_is_found_out() {
     let (task, branch) = shop.given_to(&node).await;
     shop.push(&branch, ".github/workflows/ci.yml", "on: push\n");
     let report = json!({"task_id": task["id"], "branch_name": branch, "status": "success"});
-    shop.report(&node, &report).await;
+    let refused = shop.report(&node, &report).await;
+    assert!(refused.status == 422 && refused.text().contains("CI configuration"), "fault D2: {}", refused.text());
     let job = shop.test_server.expect_end(task["job_id"].as_str().unwrap().parse().unwrap()).await;
-    assert_eq!(job.status(), JobStatus::Failed);
+    assert_eq!(job.status(), JobStatus::Failed, "fault D2: a refusal ends the task");
     assert!(job.failure.unwrap().reason.contains("CI configuration"));
     assert!(shop.test_server.github.pulls().is_empty());
     shop.test_server.abandon().await;

@@ -6,7 +6,7 @@ use patchwright_http::{Request, Response};
 use patchwright_testkit::server::{HookServer, Posted, SmtpServer};
 use serde_json::{Value, json};
 
-use super::test_server::{TestServer, good_answers};
+use crate::harness::{TestServer, good_answers};
 
 const ALL: [&str; 6] =
     ["job_succeeded", "job_failed", "job_cancelled", "plan_ready", "pull_request_opened", "pull_request_merged"];

@@ -8,7 +8,7 @@ use patchwright_http::Request;
 use patchwright_testkit::fetched;
 use serde_json::{Value, json};
 
-use super::test_server::TestServer;
+use crate::harness::TestServer;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/oidc");
 const TOKEN: &str = "operators-token-0123456789";

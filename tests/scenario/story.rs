@@ -5,7 +5,7 @@ use patchwright_domain::job::report::Verdict;
 use patchwright_testkit::server::Script;
 use serde_json::Value;
 
-use super::test_server::{FILES, REPO, TestServer, accepted, analysis, good_answers, plan};
+use crate::harness::{FILES, REPO, TestServer, accepted, analysis, good_answers, plan};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_comment_becomes_a_pull_request_whose_tests_pass() {
@@ -255,7 +255,7 @@ async fn a_stopped_server_goes_on_where_it_was() {
     script.extend(good_answers().into_iter().skip(1));
     let mut test_server = TestServer::start_with(script, &[("SHUTDOWN_TIMEOUT", "1")]).await;
     let answer = test_server.post_comment("@patchwright fix").await;
-    let id = super::test_server::accepted(&answer);
+    let id = crate::harness::accepted(&answer);
     let work = test_server.run_aside();
     test_server.llm.wait_for_requests(2).await;
     test_server.restart().await;

@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use patchwright_http::Request;
 use serde_json::{Value, json};
 
-use super::test_server::TestServer;
+use crate::harness::TestServer;
 
 /// Sends the lines of a request's head over a plain connection, and returns status and response.
 fn send(test_server: &TestServer, lines: &[&str], body: &str) -> (u16, String) {

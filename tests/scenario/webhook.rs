@@ -4,7 +4,7 @@ use patchwright_http::Request;
 use patchwright_testkit::server::Script;
 use serde_json::Value;
 
-use super::test_server::{TestServer, accepted, good_answers};
+use crate::harness::{TestServer, accepted, good_answers};
 
 fn body(answer: &patchwright_http::Response) -> Value {
     answer.json().unwrap_or_else(|error| panic!("{error}: {}", answer.text()))
@@ -100,8 +100,7 @@ async fn what_makes_no_sense_is_refused_by_its_kind() {
         assert_eq!(answer.status, status, "{}", answer.text());
         assert!(answer.text().contains(printed), "{}", answer.text());
     }
-    let keys =
-        patchwright_core::webhook::SigningKeys::new([&patchwright_core::Secret::new(super::test_server::SECRET)]);
+    let keys = patchwright_core::webhook::SigningKeys::new([&patchwright_core::Secret::new(crate::harness::SECRET)]);
     let signed =
         |request: Request, text: &str| request.header("x-hub-signature-256", keys.sign(text.as_bytes()).unwrap());
     let form = Request::post(test_server.url("/api/webhook")).raw_json("{}").header("x-github-event", "ping");

@@ -89,15 +89,19 @@ impl Engine {
                 return session.end(TaskOutcome::Failed { refusal, stage: None, usage: Usage::default() }).await;
             }
         };
-        let given = session.start("").await?;
+        let given = match session.start("").await {
+            Err(TaskSessionError::Refused(refusal)) if !refusal.fault.is_retryable() => {
+                return reject(&session, refusal, None).await;
+            }
+            started => started?,
+        };
         if given.job.branch != branch {
             return Err(refused(format!("the task's branch is `{}`, not `{branch}`", given.job.branch)).into());
         }
         let commit = match self.look_at(&session, &given).await {
             Ok(commit) => commit,
             Err(TaskSessionError::Refused(refusal)) if !refusal.fault.is_retryable() => {
-                let end = TaskOutcome::Failed { refusal, stage: Some(StageKind::Fix), usage: Usage::default() };
-                return session.end(end).await;
+                return reject(&session, refusal, Some(StageKind::Fix)).await;
             }
             Err(error) => return Err(error),
         };
@@ -122,7 +126,9 @@ impl Engine {
         given: &Assignment,
     ) -> Result<patchwright_domain::CommitSha, TaskSessionError> {
         let job = &given.job;
-        let folder = self.settings.work_dir.join(format!("{}-{}-report", job.id, job.epoch));
+        // Two reports may come at the same time.
+        let name = format!("{}-{}-report-{}", job.id, job.epoch, self.ports.ids.effect());
+        let folder = self.settings.work_dir.join(name);
         let looked = async {
             let mut copies = Vec::new();
             for (name, branch) in [("base", &job.base_branch), ("head", &job.branch)] {
@@ -159,6 +165,16 @@ pub enum BranchReport {
     Pushed(BranchName),
     /// The node has no result, with the reason if it reported one.
     Failed(Option<String>),
+}
+
+/// Ends the task, and says to the node why: no later report of it can be better.
+async fn reject(
+    session: &crate::LocalTaskSession<'_>,
+    refusal: Refusal,
+    stage: Option<StageKind>,
+) -> Result<(), TaskSessionError> {
+    session.end(TaskOutcome::Failed { refusal: refusal.clone(), stage, usage: Usage::default() }).await?;
+    Err(refusal.into())
 }
 
 fn refused(reason: String) -> Refusal {

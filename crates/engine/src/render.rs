@@ -168,8 +168,12 @@ pub(crate) fn too_many(per_hour: u32) -> String {
     )
 }
 
+/// Returns whether the job changes nothing because there is no model. A third-party node skips the fix too, and the stages
+/// before it: its own program made the change.
 fn analysis_only(job: &Job) -> bool {
-    job.verdict == Some(Verdict::AnalysisOnly) || job.stage(StageKind::Fix).status == StageStatus::Skipped
+    let is_skipped = |kind| job.stage(kind).status == StageStatus::Skipped;
+    job.verdict == Some(Verdict::AnalysisOnly)
+        || (job.verdict.is_none() && is_skipped(StageKind::Fix) && !is_skipped(StageKind::Locate))
 }
 
 /// Returns one sentence about the result. It claims success only if tests showed it.

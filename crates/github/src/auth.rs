@@ -1,6 +1,6 @@
 //! Authentication: GitHub App installations and personal access tokens.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
@@ -86,6 +86,33 @@ pub(crate) struct Account {
     pub(crate) token: Option<Secret>,
 }
 
+/// What an installation token is for. Each is limited to one repository and to the permissions that the purpose needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum TokenPurpose {
+    /// Requests of this server to the API.
+    Api,
+    /// Check runs, which need a permission that is not needed otherwise.
+    Checks,
+    /// Git, on whatever node runs the job: read and push, and nothing else.
+    Git,
+}
+
+impl TokenPurpose {
+    /// The permissions of the App that the purpose needs (`docs/adapters.md#github-permissions`).
+    pub(crate) const fn permissions(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Api => {
+                &[("contents", "write"), ("issues", "write"), ("metadata", "read"), ("pull_requests", "write")]
+            }
+            Self::Checks => &[("checks", "write"), ("metadata", "read")],
+            Self::Git => &[("contents", "write"), ("metadata", "read")],
+        }
+    }
+}
+
+/// A token's place in the cache.
+type TokenKey = (RepoName, TokenPurpose);
+
 /// An installation's token with its expiry, behind a lock that is held during a refresh, so that there is one at a time.
 type CachedToken = Arc<tokio::sync::Mutex<Option<(Secret, Timestamp)>>>;
 
@@ -97,7 +124,7 @@ pub(crate) struct Authenticator {
     app: Option<AppKey>,
     token: Option<Secret>,
     installations: Mutex<HashMap<RepoName, u64>>,
-    tokens: Mutex<HashMap<u64, CachedToken>>,
+    tokens: Mutex<HashMap<TokenKey, CachedToken>>,
 }
 
 impl Authenticator {
@@ -117,11 +144,11 @@ impl Authenticator {
     }
 
     /// Returns the account for a repository: the App's installation, or the personal access token where there is none.
-    pub(crate) async fn account(&self, repo: &RepoName) -> Result<Account, ForgeError> {
+    pub(crate) async fn account(&self, repo: &RepoName, purpose: TokenPurpose) -> Result<Account, ForgeError> {
         let Some(app) = &self.app else { return Ok(self.personal()) };
         match self.installation(app, repo).await {
             Ok(installation) => {
-                let token = Some(self.installation_token(app, installation).await?);
+                let token = Some(self.installation_token(app, installation, repo, purpose).await?);
                 Ok(Account { installation: Some(installation), token })
             }
             Err(ForgeError::NotFound { .. }) if self.token.is_some() => Ok(self.personal()),
@@ -136,10 +163,10 @@ impl Authenticator {
         Account { installation: None, token: self.token.clone() }
     }
 
-    /// Drops the cached installation and token of a repository, after its token was refused.
-    pub(crate) fn invalidate(&self, repo: &RepoName, installation: u64) {
+    /// Drops the cached installation and tokens of a repository, after a token was refused.
+    pub(crate) fn invalidate(&self, repo: &RepoName) {
         self.installations.lock().expect("no holder of this lock can panic").remove(repo);
-        self.tokens.lock().expect("no holder of this lock can panic").remove(&installation);
+        self.tokens.lock().expect("no holder of this lock can panic").retain(|(known, _), _| known != repo);
     }
 
     async fn installation(&self, app: &AppKey, repo: &RepoName) -> Result<u64, ForgeError> {
@@ -155,9 +182,15 @@ impl Authenticator {
         Ok(found.id)
     }
 
-    async fn installation_token(&self, app: &AppKey, installation: u64) -> Result<Secret, ForgeError> {
-        let cached =
-            Arc::clone(self.tokens.lock().expect("no holder of this lock can panic").entry(installation).or_default());
+    async fn installation_token(
+        &self,
+        app: &AppKey,
+        installation: u64,
+        repo: &RepoName,
+        purpose: TokenPurpose,
+    ) -> Result<Secret, ForgeError> {
+        let key = (repo.clone(), purpose);
+        let cached = Arc::clone(self.tokens.lock().expect("no holder of this lock can panic").entry(key).or_default());
         let mut cached = cached.lock().await;
         let now = self.clock.now();
         if let Some((token, until)) = &*cached
@@ -167,7 +200,10 @@ impl Authenticator {
         }
         let what = format!("the App's installation {installation}");
         let action = "get an installation token";
+        let permissions: BTreeMap<_, _> = purpose.permissions().iter().copied().collect();
+        let body = serde_json::json!({ "repositories": [repo.name()], "permissions": permissions });
         let request = Request::post(format!("{}/app/installations/{installation}/access_tokens", self.api_url));
+        let request = request.json(&body);
         let response = self.call_as_app(app, request, action, &what).await?;
         let fresh: wire::AccessToken = read_json(GITHUB, &response, action)?;
         let token = Secret::new(fresh.token);
@@ -186,5 +222,23 @@ impl Authenticator {
         // Retried even for POST: a second installation token has no other effect.
         let response = self.http.send(request, Retry::Safe).await.map_err(|error| transport_error(GITHUB, error))?;
         check(response, action, what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fault_a5_the_documented_permissions_are_those_that_are_requested() {
+        let docs = include_str!("../../../docs/adapters.md");
+        for (purpose, row) in
+            [(TokenPurpose::Api, "API"), (TokenPurpose::Checks, "check runs"), (TokenPurpose::Git, "git")]
+        {
+            let permissions: Vec<String> =
+                purpose.permissions().iter().map(|(name, access)| format!("{name}: {access}")).collect();
+            let line = format!("| {row} | {} |", permissions.join(", "));
+            assert!(docs.contains(&line), "docs/adapters.md lacks {line}");
+        }
     }
 }

@@ -5,6 +5,7 @@ use patchwright_domain::{CommitSha, RepoName};
 use patchwright_http::forge::read_json;
 use patchwright_http::{Request, Retry};
 
+use crate::auth::TokenPurpose;
 use crate::{GITHUB, GithubForge, wire};
 
 /// The conclusion of a check run.
@@ -69,7 +70,9 @@ impl GithubForge {
         let action = format!("write the check {name} of {repo}");
         let request =
             Request::post(self.repo_url(repo, "/check-runs")).json(&state.wire(Some(name), Some(commit.as_str())));
-        let response = self.call(repo, request, Retry::Never, &action, &format!("{commit} of {repo}")).await?;
+        let response = self
+            .call_for(TokenPurpose::Checks, repo, request, Retry::Never, &action, &format!("{commit} of {repo}"))
+            .await?;
         Ok(read_json::<wire::Id>(GITHUB, &response, &action)?.id)
     }
 
@@ -80,6 +83,8 @@ impl GithubForge {
     pub async fn update_check(&self, repo: &RepoName, id: u64, state: CheckState<'_>) -> Result<(), ForgeError> {
         let what = format!("the check {id} of {repo}");
         let request = Request::patch(self.repo_url(repo, &format!("/check-runs/{id}"))).json(&state.wire(None, None));
-        self.call(repo, request, Retry::Safe, &format!("change {what}"), &what).await.map(|_| ())
+        self.call_for(TokenPurpose::Checks, repo, request, Retry::Safe, &format!("change {what}"), &what)
+            .await
+            .map(|_| ())
     }
 }

@@ -12,7 +12,7 @@ use patchwright_http::{EtagCache, HttpClient, RateLimitCooldown, Request, Respon
 use tokio::sync::OnceCell;
 
 use crate::GITHUB;
-use crate::auth::{Account, AppKey, Authenticator};
+use crate::auth::{Account, AppKey, Authenticator, TokenPurpose};
 use crate::error::check;
 
 /// The version of the REST API that this crate is written against.
@@ -87,13 +87,26 @@ impl GithubForge {
         action: &str,
         what: &str,
     ) -> Result<Response, ForgeError> {
-        let account = self.auth.account(repo).await?;
+        self.call_for(TokenPurpose::Api, repo, request, retry, action, what).await
+    }
+
+    /// Does the same with a token for a purpose.
+    pub(crate) async fn call_for(
+        &self,
+        purpose: TokenPurpose,
+        repo: &RepoName,
+        request: Request,
+        retry: Retry,
+        action: &str,
+        what: &str,
+    ) -> Result<Response, ForgeError> {
+        let account = self.auth.account(repo, purpose).await?;
         let response = self.send(&account, request.clone(), retry).await?;
         let response = match account.installation {
             // A refused request had no effect, so it may be repeated with a new token.
-            Some(installation) if response.status == 401 => {
-                self.auth.invalidate(repo, installation);
-                self.send(&self.auth.account(repo).await?, request, retry).await?
+            Some(_) if response.status == 401 => {
+                self.auth.invalidate(repo);
+                self.send(&self.auth.account(repo, purpose).await?, request, retry).await?
             }
             _ => response,
         };
@@ -102,7 +115,12 @@ impl GithubForge {
 
     /// Reads an object of a repository with a conditional request.
     pub(crate) async fn read(&self, repo: &RepoName, request: Request, what: &str) -> Result<Response, ForgeError> {
-        let key = self.auth.account(repo).await?.installation.map_or_else(String::new, |id| id.to_string());
+        let key = self
+            .auth
+            .account(repo, TokenPurpose::Api)
+            .await?
+            .installation
+            .map_or_else(String::new, |id| id.to_string());
         let conditional = self.etags.make_conditional(request.clone(), &key);
         match self.call(repo, conditional, Retry::Safe, &format!("read {what}"), what).await {
             Ok(response) => Ok(self.etags.resolve(&request, &key, response)),

@@ -9,6 +9,7 @@ use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, PlatformI
 use patchwright_http::forge::{encode_segment, read_json};
 use patchwright_http::{Request, Response, Retry};
 
+use crate::auth::TokenPurpose;
 use crate::{GITHUB, GithubForge, convert, wire};
 
 /// GitHub's limit on a comment or pull request text.
@@ -280,7 +281,7 @@ impl Forge for GithubForge {
 
     async fn git_credential(&self, repo: &RepoName) -> Result<Option<GitCredential>, ForgeError> {
         let credential = |password| GitCredential { username: "x-access-token".into(), password };
-        Ok(self.auth.account(repo).await?.token.map(credential))
+        Ok(self.auth.account(repo, TokenPurpose::Git).await?.token.map(credential))
     }
 
     fn issue_url(&self, issue: &IssueRef) -> String {

@@ -9,7 +9,7 @@ use patchwright_domain::{JiraEventId, WorkspaceId};
 
 use super::JiraPorts;
 use crate::Engine;
-use crate::intake::IntakeError;
+use crate::intake::{IntakeError, find_request};
 
 /// How long the deduplication keys of signatures and of changes (issue and millisecond) are kept
 /// (`docs/requirements.md#jira`).

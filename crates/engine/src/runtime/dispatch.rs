@@ -10,7 +10,7 @@ use patchwright_core::query::{Queries, TaskFilter};
 use patchwright_core::store::StoreError;
 use patchwright_core::task_session::{TaskOutcome, TaskSession as _, TaskSessionError};
 use patchwright_domain::node::NodeMode;
-use patchwright_domain::{JobId, NodeId};
+use patchwright_domain::{Job, JobId, NodeId};
 use tokio::sync::Mutex;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -94,7 +94,7 @@ impl Dispatcher {
             issue_description: issue.body,
             repository_url: repository.clone_url,
             credential: credential.map(|credential| credential.password),
-            command: job.command.as_ref().map_or_else(|| format!("process issue #{number}"), ToString::to_string),
+            command: job.command.as_ref().map_or_else(|| instruction(job), ToString::to_string),
             callback_url: format!("{}/api/v1/issues/{}/report-branch", self.public_url, job.issue_id),
             branch: job.branch.to_string(),
             base_branch: repository.default_branch.to_string(),
@@ -131,5 +131,14 @@ impl Dispatcher {
             tracing::info!(task_id = %task.id, node = %node.name, "sent the cancellation of the task to the node");
         }
         Ok(())
+    }
+}
+
+/// Returns what a third-party node is to do, in words: the issue, and what the requester added.
+fn instruction(job: &Job) -> String {
+    let issue = format!("process issue #{}", job.source.number.display);
+    match &job.trigger.instructions {
+        Some(instructions) => format!("{issue}: {instructions}"),
+        None => issue,
     }
 }

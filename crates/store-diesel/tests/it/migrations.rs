@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use patchwright_core::store::{ConcurrencyLimits, JobWrite, Step, Store as _, Write};
+use patchwright_core::Secret;
+use patchwright_core::store::{ConcurrencyLimits, JobWrite, Step, Store as _, StoreError, Write};
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::{Failure, JobState, Lease, PlanReview};
 use patchwright_domain::{Issue, IssueRef, Job, PlatformId, TrackerRef};
-use patchwright_store_diesel::DieselStore;
+use patchwright_store_diesel::{DieselStore, Sealer, Vault};
 use patchwright_testkit::build::{after, issue, job, job_id, repo, task_id};
 
 use crate::sql::Sql;
@@ -48,6 +49,54 @@ async fn all_migrations_are_reverted_and_applied_again(store: DieselStore, _: Sq
 #[tokio::test(flavor = "multi_thread")]
 async fn all_migrations_are_reverted_and_applied_again_on_both_databases() {
     on_both_databases(all_migrations_are_reverted_and_applied_again).await;
+}
+
+async fn fault_e1_a_database_of_a_newer_version_is_refused(store: DieselStore, sql: Sql) {
+    let newer = "INSERT INTO __diesel_schema_migrations (version, run_on) VALUES ('99990101000000', CURRENT_TIMESTAMP)";
+    sql.run(newer, newer).await;
+    for refused in [store.migrate().await.map(drop), store.is_migrated().await.map(drop)] {
+        let error = refused.unwrap_err();
+        assert!(matches!(error, StoreError::NewerSchema { .. }), "{error}");
+        let newest = versions("sqlite").pop_last().unwrap();
+        let known: String = newest.split('_').next().unwrap().chars().filter(char::is_ascii_digit).collect();
+        assert!(error.to_string().contains("99990101000000") && error.to_string().contains(&known), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_e1_a_database_of_a_newer_version_is_refused_on_both_databases() {
+    on_both_databases(fault_e1_a_database_of_a_newer_version_is_refused).await;
+}
+
+async fn fault_a6_only_the_master_key_of_the_database_is_accepted(store: DieselStore, _: Sql) {
+    let key = |text: &str| Secret::new(text);
+    let vault = |present: &str, old: &[Secret]| Vault::new(store.clone(), Sealer::new(&key(present), old));
+    assert!(vault("the first master key", &[]).check_key().await.unwrap(), "a new database takes any key");
+    assert!(vault("the first master key", &[]).check_key().await.unwrap());
+    assert!(!vault("another master key", &[]).check_key().await.unwrap());
+    assert!(vault("another master key", &[key("the first master key")]).check_key().await.unwrap(), "it was rotated");
+    assert!(vault("another master key", &[]).check_key().await.unwrap());
+    assert!(!vault("the first master key", &[]).check_key().await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_a6_only_the_master_key_of_the_database_is_accepted_on_both_databases() {
+    on_both_databases(fault_a6_only_the_master_key_of_the_database_is_accepted).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_a6_the_database_and_its_backup_are_for_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let (file, copy) = (folder.path().join("p.db"), folder.path().join("copy.db"));
+    std::fs::write(&file, "").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let store = DieselStore::open(&format!("sqlite://{}", file.display())).await.unwrap();
+    store.migrate().await.unwrap();
+    store.backup(&copy).await.unwrap();
+    for entry in std::fs::read_dir(folder.path()).unwrap().flatten() {
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{}", entry.path().display());
+    }
 }
 
 /// Runs the script of one migration.

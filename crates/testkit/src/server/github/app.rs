@@ -72,11 +72,18 @@ pub(super) async fn installation(model: Shared) -> HttpResponse {
     }
 }
 
-pub(super) async fn access_token(path: web::Path<u64>, model: Shared) -> HttpResponse {
+/// Issues a token for one repository. A token for all repositories of the installation, or with all of its permissions, is
+/// more than any job needs, and is refused here.
+pub(super) async fn access_token(path: web::Path<u64>, body: web::Json<Value>, model: Shared) -> HttpResponse {
+    let is_limited = body["repositories"].as_array().is_some_and(|repositories| repositories.len() == 1)
+        && body["permissions"].as_object().is_some_and(|permissions| !permissions.is_empty());
+    if !is_limited {
+        return HttpResponse::UnprocessableEntity().json(json!({"message": "name one repository and the permissions"}));
+    }
     let model: &mut Model = &mut model.lock().unwrap();
     let Some(app) = model.app.as_mut().filter(|_| *path == 7001) else { return not_found() };
     let token = format!("ghs_installation{:020}", app.tokens.len());
     app.tokens.push(token.clone());
     HttpResponse::Created()
-        .json(json!({"token": token, "expires_at": app.expires_at, "permissions": {"contents": "write"}}))
+        .json(json!({"token": token, "expires_at": app.expires_at, "permissions": body["permissions"]}))
 }
