@@ -48,6 +48,7 @@ async fn a_comment_becomes_a_pull_request_whose_tests_pass() {
     // The job in the API.
     let shown: Value = test_server.get(&format!("/api/v1/jobs/{}", job.id)).await.json().unwrap();
     assert_eq!((&shown["status"], &shown["verdict"]), (&"succeeded".into(), &"fixed_proven".into()));
+    assert_eq!(shown["pull_request"]["draft"], false, "fault C3: it was marked ready");
     assert_eq!((&shown["owner"], &shown["repo"], &shown["issue_number"]), (&"acme".into(), &"demo".into(), &42.into()));
     assert_eq!(shown["webhook_payload"]["action"], "created");
     assert_eq!(shown["stages"][3]["test_results"]["passed"], 2);

@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use patchwright_http::Request;
 use serde_json::{Value, json};
 
-use crate::harness::TestServer;
+use crate::harness::{TestServer, good_answers};
 
 /// Sends the lines of a request's head over a plain connection, and returns status and response.
 fn send(test_server: &TestServer, lines: &[&str], body: &str) -> (u16, String) {
@@ -103,4 +103,29 @@ async fn fault_b7_one_comment_through_two_hooks_is_one_job_and_both_hear_of_it()
     assert_eq!((&reply["status"], &reply["duplicate"]), (&json!("accepted"), &json!(true)), "{reply}");
     assert_eq!(reply["job_id"], first["job_id"]);
     test_server.abandon().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_b6_whoever_asks_for_what_cannot_be_done_is_told_why() {
+    let mut test_server = TestServer::start(good_answers()).await;
+    assert_eq!(test_server.post_comment("@patchwright fix").await.status, 202);
+    let again = test_server.post_comment("@patchwright fix").await;
+    assert_eq!((again.status, again.json::<Value>().unwrap()["reason"].clone()), (200, json!("job_active")));
+    test_server.run_until_idle().await;
+    test_server.post_comment("@patchwright 重试").await;
+    test_server.run_until_idle().await;
+    let said = test_server.github.comments_on(42).join("\n");
+    assert!(said.contains("already queued or running") && said.contains("上一个任务已成功"), "{said}");
+    let branch = test_server.github.pulls()[0].1.clone();
+    let merged = json!({
+        "action": "closed", "number": 700, "pull_request": {"merged": true, "head": {"ref": branch}},
+        "repository": {"owner": {"login": "acme"}, "name": "demo"},
+    });
+    assert_eq!(test_server.deliver("pull_request", &merged.to_string(), "merged").await.status, 200);
+    let late = test_server.post_comment("@patchwright fix").await;
+    assert_eq!(late.status, 200, "{}", late.text());
+    test_server.run_until_idle().await;
+    let said = test_server.github.comments_on(42).pop().unwrap();
+    assert!(said.contains("was merged"), "{said}");
+    test_server.finish().await;
 }

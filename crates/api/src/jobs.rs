@@ -26,7 +26,7 @@ fn summary(job: &domain::JobSummary) -> JobSummary {
         actor: job.trigger.actor.clone(),
         branch: job.branch.to_string(),
         verdict: job.verdict.map(|verdict| verdict.as_str().to_owned()),
-        pull_request: job.published.pull_request.clone(),
+        pull_request: job.published.current_pull_request(),
         created_at: job.created_at.to_string(),
         ended_at: job.ended_at.map(|at| at.to_string()),
     }
@@ -57,7 +57,7 @@ fn view<'a>(job: &'a Job, payload: Option<&'a RawValue>, estimate: Option<QueueE
         attempts: job.attempts,
         verdict: job.verdict,
         failure: job.failure.as_ref(),
-        pull_request: job.published.pull_request.as_ref(),
+        pull_request: job.published.current_pull_request(),
         pull_request_ready: job.published.ready,
         stages: job.stages.iter().map(stage_view).collect(),
         usage: job.usage(),

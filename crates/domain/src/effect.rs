@@ -70,6 +70,18 @@ impl Milestone {
     }
 }
 
+/// Why a request starts no job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CannotStart {
+    /// A job of the issue is queued or running, and the request adds no instructions.
+    Running,
+    /// The pull request was merged.
+    Merged,
+    /// The issue's state does not allow it for another reason.
+    State,
+}
+
 /// A reply to a comment that starts no job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
@@ -86,6 +98,14 @@ pub enum Reply {
     TooMany {
         /// How many requests an hour are accepted.
         per_hour: u32,
+    },
+    /// The request starts no job, although its actor may start one.
+    CannotStart {
+        /// Why.
+        reason: CannotStart,
+        /// The language of the request.
+        #[serde(default)]
+        language: Language,
     },
     /// No job is running that could be cancelled, none has ended that could be retried, or no plan waits for approval.
     NothingTo {

@@ -41,6 +41,8 @@ pub enum IssueEvent {
     CloseUnmerged,
     /// A user requested more changes to the open pull request.
     FollowUp,
+    /// A follow-up ended without a result; the pull request of the job before it stands.
+    FollowUpEnded,
 }
 
 impl IssueStatus {
@@ -57,11 +59,12 @@ impl IssueStatus {
             (Self::Pending, E::Start)
             | (Self::Terminated, E::Restart | E::Start)
             | (Self::PendingMerge, E::FollowUp | E::Start) => Ok(Self::Processing),
-            (Self::Processing, E::TaskSucceeded) => Ok(Self::PendingMerge),
+            (Self::Processing, E::TaskSucceeded | E::FollowUpEnded) => Ok(Self::PendingMerge),
             (Self::Processing, E::TaskFailed | E::Cancel) | (Self::PendingMerge, E::CloseUnmerged) => {
                 Ok(Self::Terminated)
             }
-            (Self::PendingMerge, E::Merge) => Ok(Self::Merged),
+            // People merge what they find good, whatever this server is doing or has given up.
+            (Self::Processing | Self::PendingMerge | Self::Terminated, E::Merge) => Ok(Self::Merged),
             (from, event) => Err(Refused::State { subject: "an issue", from: from.as_str(), event: event.as_str() }),
         }
     }
@@ -85,7 +88,7 @@ impl IssueStatus {
 
 impl IssueEvent {
     /// All events.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Start,
         Self::Restart,
         Self::TaskSucceeded,
@@ -94,6 +97,7 @@ impl IssueEvent {
         Self::Merge,
         Self::CloseUnmerged,
         Self::FollowUp,
+        Self::FollowUpEnded,
     ];
 
     /// Returns the event as a verb phrase, for messages.
@@ -107,6 +111,7 @@ impl IssueEvent {
             Self::Merge => "be merged",
             Self::CloseUnmerged => "lose its pull request",
             Self::FollowUp => "take a follow-up",
+            Self::FollowUpEnded => "outlive a follow-up",
         }
     }
 }

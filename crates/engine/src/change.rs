@@ -158,7 +158,8 @@ impl Engine {
                 if issue.status == IssueStatus::PendingMerge { IssueEvent::FollowUp } else { IssueEvent::Restart };
             issue.advance(event, now)
         } else {
-            end_issue(issue, job, now)
+            let stands = self.has_standing_pull_request(job).await?;
+            end_issue(issue, job, stands, now)
         };
         match moved {
             Ok(value) => Ok(Some(Write::Update(Versioned { value, revision: known.revision }))),
@@ -169,6 +170,24 @@ impl Engine {
             }
         }
     }
+
+    /// Returns whether the job is a follow-up whose pull request, its own or the one of the job before it, is open.
+    async fn has_standing_pull_request(&self, job: &Job) -> Result<bool, StoreError> {
+        let Some(follows) = &job.follows else { return Ok(false) };
+        if follows.inherited {
+            return Ok(follows.base.is_some() && job.published.open_pull_request().is_some());
+        }
+        let mut next = Some(follows.job_id);
+        while let Some(id) = next {
+            let Some(before) = self.job(id).await? else { return Ok(false) };
+            if before.published.open_pull_request().is_some() {
+                return Ok(true);
+            }
+            next = before.follows.as_ref().filter(|_| before.awaits_inheritance()).map(|follows| follows.job_id);
+        }
+        Ok(false)
+    }
+
     async fn has_follow_up(&self, job: &Job) -> Result<bool, StoreError> {
         Ok(self.ports.store.open_jobs(job.issue_id).await?.iter().any(|other| other.value.id > job.id))
     }
@@ -200,12 +219,11 @@ fn ready(job: &Job, awaited: bool) -> Option<NotificationEvent> {
 }
 
 /// Returns the state of the issue after its job's end.
-fn end_issue(issue: Issue, job: &Job, now: Timestamp) -> Result<Issue, Refused> {
-    // A follow-up without a result leaves the pull request of the previous job.
-    let left = job.published.pull_request.is_some() && job.follows.as_ref().is_some_and(|before| before.base.is_some());
+/// Returns the issue after the end of its job. `stands` says whether a pull request of an earlier job waits for review.
+fn end_issue(issue: Issue, job: &Job, stands: bool, now: Timestamp) -> Result<Issue, Refused> {
     let issue = match job.status() {
         JobStatus::Succeeded => issue.advance(IssueEvent::TaskSucceeded, now),
-        _ if left => issue.advance(IssueEvent::TaskSucceeded, now),
+        _ if stands => issue.advance(IssueEvent::FollowUpEnded, now),
         JobStatus::Cancelled => issue.advance(IssueEvent::Cancel, now),
         _ => issue.advance(IssueEvent::TaskFailed, now),
     }?;

@@ -1,6 +1,7 @@
 //! Delivery of effects to forges and trackers: attempted at least once, visible once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use patchwright_core::fault::Fault;
@@ -20,6 +21,9 @@ use patchwright_core::outgoing_text::shorten;
 
 /// How often an effect is tried; with the doubling waits this takes about a day.
 const MAX_ATTEMPTS: u32 = 14;
+/// How often an answer that makes no sense, or a refusal to open a pull request, is doubted: a proxy may have sent it, and a
+/// branch that was just pushed is not yet known everywhere. Before each further attempt the forge is asked for the result.
+const MAX_DOUBTS: u32 = 4;
 /// A comment is retried sooner than a whole job.
 const EFFECTS_SOONER: u32 = 6;
 
@@ -265,6 +269,9 @@ impl Engine {
             Reply::Status => render::status(subject.job.as_ref(), &self.settings.app_name, self.public_url()),
             Reply::TooMany { per_hour } => render::too_many(*per_hour),
             Reply::NothingTo { verb, language } => replies::nothing_to(verb, *language),
+            Reply::CannotStart { reason, language } => {
+                replies::cannot_start(*reason, &self.settings.app_name, *language)
+            }
         }
     }
 
@@ -283,9 +290,12 @@ impl Engine {
         let detail = self.ports.tools.redactor().redact(&error_chain(&error));
         // A comment waits until the token is corrected; a pull request that cannot be created fails at once.
         let opens = matches!(record.effect, Effect::OpenPullRequest | Effect::MarkReady);
-        if let Some((at, outcome)) =
+        let retry = if is_uncertain(&error, opens, claimed.attempt) {
+            Some(self.retry_after(&error, claimed.attempt, None, record.id.as_uuid()))
+        } else {
             self.schedule_retry(&error, claimed.attempt, MAX_ATTEMPTS, record.id.as_uuid(), !opens)
-        {
+        };
+        if let Some((at, outcome)) = retry {
             tracing::warn!(effect = kind, effect.attempt = claimed.attempt, effect.retry_at = %at, error = %detail, "failed to deliver an effect; retrying");
             return self.ports.store.settle_effect(record.id, outcome).await;
         }
@@ -320,15 +330,26 @@ impl Engine {
         if attempt >= most && !asked_to_wait {
             return None;
         }
+        Some(self.retry_after(error, attempt, after, id))
+    }
+
+    fn retry_after(
+        &self,
+        error: &ForgeError,
+        attempt: u32,
+        after: Option<Duration>,
+        id: uuid::Uuid,
+    ) -> (Timestamp, EffectOutcome) {
         let now = self.ports.clock.now();
         let wait = backoff(self.settings.first_backoff / EFFECTS_SOONER, attempt, after, id.as_bytes()[15]);
         let at = now.saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX)).unwrap_or(now);
+        let asked_to_wait = matches!(error, ForgeError::RateLimited { .. });
         let error = self.ports.tools.redactor().redact(&error_chain(error));
         // A rate limit of the platform does not count as an attempt, because the request had no effect and many queued
         // effects meet the same limit.
         let outcome =
             if asked_to_wait { EffectOutcome::Postponed { at, error } } else { EffectOutcome::Retry { at, error } };
-        Some((at, outcome))
+        (at, outcome)
     }
 
     /// Writes the event that the job must store together with the effect's end.
@@ -348,4 +369,14 @@ impl Engine {
 
 fn progress_subject(job: &Job) -> String {
     format!("progress {}", job.id)
+}
+
+/// Returns whether a failure may not be the forge's last word.
+const fn is_uncertain(error: &ForgeError, opens: bool, attempt: u32) -> bool {
+    let is_doubtful = match error {
+        ForgeError::InvalidResponse { .. } => true,
+        ForgeError::Refused { .. } => opens,
+        _ => false,
+    };
+    is_doubtful && attempt < MAX_DOUBTS
 }

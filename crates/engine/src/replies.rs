@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use patchwright_domain::effect::CannotStart;
 use patchwright_domain::trigger::{COMMANDS, Language};
 
 /// Renders the reply to `help` and to a mention without a known command, from the table of commands.
@@ -33,11 +34,43 @@ pub(crate) fn help(app_name: &str, in_tracker: bool, language: Language) -> Stri
     out
 }
 
+/// Renders the reply to a request that starts no job.
+pub(crate) fn cannot_start(reason: CannotStart, app_name: &str, language: Language) -> String {
+    let text = match (reason, language) {
+        (CannotStart::Running, Language::English) => format!(
+            "A job for this issue is already queued or running. To add something to it, comment `@{app_name} fix` with your \
+             instructions; to stop it, `@{app_name} cancel`."
+        ),
+        (CannotStart::Running, Language::Chinese) => format!(
+            "该问题已有排队中或运行中的任务。要补充说明，请评论 `@{app_name} 修复` 并附上说明；要停止它，请评论 `@{app_name} 取消`。"
+        ),
+        (CannotStart::Merged, Language::English) => {
+            "The pull request of this issue was merged, so there is nothing left to fix here. Open a new issue for what is \
+             still wrong."
+                .to_owned()
+        }
+        (CannotStart::Merged, Language::Chinese) => {
+            "该问题的拉取请求已合入，没有需要修复的内容。如仍有问题，请新建一个问题。".to_owned()
+        }
+        (CannotStart::State, Language::English) => {
+            format!("No job can be started for this issue in its present state; `@{app_name} status` shows it.")
+        }
+        (CannotStart::State, Language::Chinese) => {
+            format!("该问题在当前状态下无法启动任务；`@{app_name} 状态` 可查看状态。")
+        }
+    };
+    format!("{text}\n")
+}
+
 /// Renders the reply to a command that has no job to act on.
 pub(crate) fn nothing_to(verb: &str, language: Language) -> String {
     let text = match (verb, language) {
         ("approve", Language::English) => "There is nothing to approve: no plan of this issue waits for approval.",
         ("approve", Language::Chinese) => "没有可批准的内容：该问题没有等待批准的方案。",
+        ("retry_success", Language::English) => {
+            "The last job succeeded, so there is nothing to retry. To have more changed, comment `fix` with your instructions."
+        }
+        ("retry_success", Language::Chinese) => "上一个任务已成功，无需重试。如需进一步修改，请评论“修复”并附上说明。",
         ("retry", Language::English) => "There is nothing to retry: no job of this issue has ended.",
         ("retry", Language::Chinese) => "没有可重试的任务：该问题还没有已结束的任务。",
         (_, Language::English) => "There is nothing to cancel: no job of this issue is running.",

@@ -14,7 +14,7 @@ use patchwright_core::webhook::InboundIssue;
 use patchwright_core::{CancellationToken, Redactor, Secret};
 use patchwright_domain::job::report::{AnalysisMethod, Verdict};
 use patchwright_domain::job::{Lease, PublishMode};
-use patchwright_domain::{BranchName, IssueStatus, Job, JobStatus, PlatformId, TaskStatus};
+use patchwright_domain::{BranchName, Effect, IssueStatus, Job, JobStatus, PlatformId, TaskStatus};
 use patchwright_engine::{Engine, ManualStart, MarkerKey, Settings, Start};
 use patchwright_testkit::build;
 use patchwright_testkit::fake::{
@@ -457,6 +457,45 @@ async fn a_follow_up_goes_on_with_the_branch_and_the_pull_request() {
     for part in ["add sub() too", "and mul()", "Use + (src/calc.py)"] {
         assert!(asked.contains(part), "{part} is missing in {asked}");
     }
+}
+
+#[tokio::test]
+async fn fault_c5_an_odd_answer_does_not_lose_the_pull_request() {
+    let fixture = fixture(GOOD);
+    let job = fixture.start().await;
+    fixture.work().await.unwrap();
+    // The acknowledgement and the panel come first; from there on the next call opens the pull request.
+    let is_opening = |effects: &[Effect]| effects.first() == Some(&Effect::OpenPullRequest);
+    let waiting = || fixture.store.waiting().into_iter().map(|record| record.effect).collect::<Vec<_>>();
+    while !is_opening(&waiting()) {
+        fixture.engine.deliver_next().await.unwrap().unwrap();
+    }
+    let html = || ForgeError::InvalidResponse {
+        platform: GITHUB,
+        action: "open a pull request".into(),
+        source: "expected value at line 1 column 1".into(),
+    };
+    fixture.forge.fail_next(html());
+    fixture.forge.fail_next(html());
+    fixture.deliver_all().await;
+    assert_eq!(fixture.forge.pull_requests().len(), 1);
+    let published = fixture.job(&job).await.published;
+    assert!(published.pull_request.is_some() && published.problem.is_none(), "{published:#?}");
+}
+
+#[tokio::test]
+async fn fault_c1_a_follow_up_that_ends_before_it_begins_leaves_the_pull_request_to_review() {
+    let fixture = fixture(GOOD);
+    fixture.start().await;
+    let first = fixture.work().await.unwrap();
+    fixture.deliver_all().await;
+    let status = async || fixture.store.issue(first.issue_id).await.unwrap().unwrap().value.status;
+    assert_eq!(status().await, IssueStatus::PendingMerge);
+    let second = fixture.engine.start(more("add sub() too")).await.unwrap();
+    assert_eq!(status().await, IssueStatus::Processing);
+    fixture.engine.cancel(second.id, None).await.unwrap();
+    assert_eq!(status().await, IssueStatus::PendingMerge, "the first one's pull request stands");
+    fixture.deliver_all().await;
 }
 
 #[tokio::test]

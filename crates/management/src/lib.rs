@@ -3,7 +3,6 @@
 
 mod audit;
 mod channels;
-mod connection;
 mod credentialed_forge;
 mod credentials;
 mod diagnostics;
@@ -23,6 +22,7 @@ mod secrets;
 mod sessions;
 mod stats;
 mod tokens;
+mod trusted_proxies;
 mod users;
 mod validate;
 
@@ -54,7 +54,6 @@ use self::oidc::Provider;
 
 pub use audit::AuditLog;
 pub use channels::{ChannelUpdate, Channels, CreatedChannel, NewChannel};
-pub use connection::{Client, Connection, InvalidNetwork, TrustedProxies};
 pub use credentialed_forge::{CredentialPorts, CredentialedForge};
 pub use credentials::{CredentialUpdate, Credentials, NewCredential};
 pub use diagnostics::{Diagnostics, Finding, Severity, Subject};
@@ -74,6 +73,7 @@ pub use sessions::{
 };
 pub use stats::{Stats, StatsPeriod};
 pub use tokens::{CreatedToken, NewToken, Tokens};
+pub use trusted_proxies::{Client, Connection, InvalidNetwork, TrustedProxies};
 pub use users::{NewUser, UserUpdate, Users};
 
 /// The ports of the application layer.

@@ -7,9 +7,9 @@ use patchwright_core::Secret;
 use patchwright_core::accounts::Session;
 use patchwright_domain::user::{Login, Role, Scope, User};
 
-use crate::connection::Client;
 use crate::error::ManagementError;
 use crate::principal::Principal;
+use crate::trusted_proxies::Client;
 use crate::{Inner, password, secrets};
 
 /// The name of the session cookie.

@@ -82,7 +82,7 @@ pub struct JobView<'a> {
     pub attempts: u32,
     pub verdict: Option<Verdict>,
     pub failure: Option<&'a Failure>,
-    pub pull_request: Option<&'a PullRequestRef>,
+    pub pull_request: Option<PullRequestRef>,
     pub pull_request_ready: bool,
     pub stages: Vec<StageView<'a>>,
     pub usage: Usage,

@@ -213,6 +213,12 @@ impl Published {
     pub fn open_pull_request(&self) -> Option<&PullRequestRef> {
         self.pull_request.as_ref().filter(|pull_request| pull_request.end.is_none())
     }
+
+    /// Returns the pull request as it is now: one that was marked ready is no draft any more.
+    pub fn current_pull_request(&self) -> Option<PullRequestRef> {
+        let pull_request = self.pull_request.clone()?;
+        Some(PullRequestRef { draft: pull_request.draft && !self.ready, ..pull_request })
+    }
 }
 
 /// The relation of a follow-up to the previous job, whose branch and pull request it continues.

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use patchwright_core::store::{DeliveryRecord, EffectRecord, Step, StoreError, Write};
-use patchwright_domain::effect::Reply;
-use patchwright_domain::job::{JobTrigger, PublishMode};
+use patchwright_domain::effect::{CannotStart, Reply};
+use patchwright_domain::job::{JobTrigger, PublishMode, TriggerKind};
 use patchwright_domain::trigger::Command;
-use patchwright_domain::{Effect, Issue, Job, JobEvent, JobId};
+use patchwright_domain::{Effect, Issue, IssueId, IssueStatus, Job, JobEvent, JobId, JobStatus};
 
 use super::rate_limiter::RateDecision;
 use super::trigger::TriggerRequest;
@@ -104,13 +104,20 @@ impl Engine {
             at: record.received_at,
         };
         let latest = known.latest_job().map(|job| job.id);
-        let request = StartRequest {
+        let issue = known.issue.as_ref().map(|issue| (issue.value.id, issue.value.status));
+        let start = StartRequest {
             more,
             owner: request.owner,
             review_plan: matches!(request.command, Command::Plan { .. }),
             ..StartRequest::new(&request.issue, trigger, PublishMode::PullRequest)
         };
-        match self.plan_start(request, known) {
+        // Who comments is told why nothing starts; a label or an assignment is no conversation.
+        let reply = |reason, record: &DeliveryRecord| {
+            let (issue, _) = issue.filter(|_| request.kind == TriggerKind::Mention)?;
+            let reply = Reply::CannotStart { reason, language: request.language };
+            Some(self.reply_effect(record, issue, latest, reply))
+        };
+        match self.plan_start(start, known) {
             Ok((step, job)) => {
                 record.job_id = Some(job.id);
                 let answer = IntakeOutcome::Accepted { job_id: job.id, duplicate: false };
@@ -119,11 +126,15 @@ impl Engine {
             Err(StartRefused::Active(active)) => {
                 record.job_id = Some(active);
                 let answer = IntakeOutcome::Ignored { reason: JOB_ACTIVE.to_owned(), job_id: Some(active) };
-                (Step { delivery: Some(record), ..Step::default() }, answer)
+                let effects = reply(CannotStart::Running, &record).into_iter().collect();
+                (Step { delivery: Some(record), effects, ..Step::default() }, answer)
             }
             Err(StartRefused::Refused(refused)) => {
                 let answer = IntakeOutcome::Ignored { reason: refused.to_string(), job_id: latest };
-                (Step { delivery: Some(record), ..Step::default() }, answer)
+                let is_merged = issue.is_some_and(|(_, status)| status == IssueStatus::Merged);
+                let reason = if is_merged { CannotStart::Merged } else { CannotStart::State };
+                let effects = reply(reason, &record).into_iter().collect();
+                (Step { delivery: Some(record), effects, ..Step::default() }, answer)
             }
         }
     }
@@ -145,7 +156,11 @@ impl Engine {
         let (name, reply) = match command {
             Command::Status => ("status", Some(Reply::Status)),
             Command::Cancel => ("cancel", if active.is_some() { None } else { nothing("cancel") }),
-            Command::Retry => ("retry", if ended.is_some() { None } else { nothing("retry") }),
+            Command::Retry => {
+                let has_succeeded = ended.is_some_and(|job| job.status() == JobStatus::Succeeded);
+                let reply = if has_succeeded { nothing("retry_success") } else { nothing("retry") };
+                ("retry", reply.filter(|_| has_succeeded || ended.is_none()))
+            }
             Command::Approve => ("approve", if awaits_approval { None } else { nothing("approve") }),
             Command::Help
             | Command::Unknown { .. }
@@ -173,18 +188,25 @@ impl Engine {
             let id = issue.id;
             (Some(Write::Insert(issue)), id)
         };
-        let to = record.identity.clone().unwrap_or_else(|| record.id.to_string());
-        let effects = reply
-            .map(|reply| EffectRecord {
-                id: self.ports.ids.effect(),
-                issue_id,
-                job_id,
-                effect: Effect::Reply { to, reply },
-                created_at: record.received_at,
-            })
-            .into_iter()
-            .collect();
+        let effects = reply.map(|reply| self.reply_effect(&record, issue_id, job_id, reply)).into_iter().collect();
         Step { delivery: Some(record), issue, effects, ..Step::default() }
+    }
+
+    fn reply_effect(
+        &self,
+        record: &DeliveryRecord,
+        issue_id: IssueId,
+        job_id: Option<JobId>,
+        reply: Reply,
+    ) -> EffectRecord {
+        let to = record.identity.clone().unwrap_or_else(|| record.id.to_string());
+        EffectRecord {
+            id: self.ports.ids.effect(),
+            issue_id,
+            job_id,
+            effect: Effect::Reply { to, reply },
+            created_at: record.received_at,
+        }
     }
 
     /// Applies commands to existing jobs, after the delivery is known not to be a duplicate: `retry` to the latest job,
