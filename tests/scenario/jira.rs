@@ -269,7 +269,8 @@ async fn the_repository_is_asked_for_once_and_the_answer_goes_on() {
     assert_eq!(site.comment("@patchwright please").await.status, 202);
     site.settle().await;
     assert_eq!(site.jira.comments_on("PROJ-12").len(), 1, "it is asked once");
-    assert_eq!(site.comment("it is https://github.com/evil/thing").await.status, 202);
+    let unknown = format!("it is {}/evil/thing", site.test_server.git.url());
+    assert_eq!(site.comment(unknown.as_str()).await.status, 202);
     site.settle().await;
     assert!(site.jira.comments_on("PROJ-12")[1].contains("is not available on this server"));
     assert!(site.jobs().await.is_empty());

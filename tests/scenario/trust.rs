@@ -114,8 +114,8 @@ async fn fault_b6_whoever_asks_for_what_cannot_be_done_is_told_why() {
     test_server.run_until_idle().await;
     test_server.post_comment("@patchwright 重试").await;
     test_server.run_until_idle().await;
-    let said = test_server.github.comments_on(42).join("\n");
-    assert!(said.contains("already queued or running") && said.contains("上一个任务已成功"), "{said}");
+    let comments = test_server.github.comments_on(42).join("\n");
+    assert!(comments.contains("already queued or running") && comments.contains("上一个任务已成功"), "{comments}");
     let branch = test_server.github.pulls()[0].1.clone();
     let merged = json!({
         "action": "closed", "number": 700, "pull_request": {"merged": true, "head": {"ref": branch}},
@@ -125,7 +125,7 @@ async fn fault_b6_whoever_asks_for_what_cannot_be_done_is_told_why() {
     let late = test_server.post_comment("@patchwright fix").await;
     assert_eq!(late.status, 200, "{}", late.text());
     test_server.run_until_idle().await;
-    let said = test_server.github.comments_on(42).pop().unwrap();
-    assert!(said.contains("was merged"), "{said}");
+    let comments = test_server.github.comments_on(42).pop().unwrap();
+    assert!(comments.contains("was merged"), "{comments}");
     test_server.finish().await;
 }

@@ -12,7 +12,7 @@ use crate::response::gateway_error;
 
 /// How long a request may take from its headers to the beginning of its response, its body included. actix has no limit for
 /// bodies of its own.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Ends a request whose body trickles in. What a handler has written by then is whole, because it writes in transactions.
 ///

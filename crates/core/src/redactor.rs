@@ -3,6 +3,9 @@
 use std::fmt;
 use std::sync::{Arc, RwLock};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
 use crate::secret::Secret;
 
 /// The replacement for a secret in text.
@@ -41,19 +44,30 @@ impl Redactor {
 
     /// Creates a redactor with these secrets.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
-        let mut known: Vec<Secret> =
-            secrets.into_iter().filter(|secret| secret.expose().len() >= Self::MIN_SECRET).cloned().collect();
-        sort_longest_first(&mut known);
-        Self { known: Arc::new(RwLock::new(known)) }
+        let redactor = Self::default();
+        secrets.into_iter().for_each(|secret| redactor.add(secret));
+        redactor
     }
 
-    /// Adds a secret. It is masked from now on, by this redactor and by all of its clones.
+    /// Adds a secret. It is masked from now on, by this redactor and by all of its clones, as it is and as base64,
+    /// hexadecimal digits and percent-encoded text.
     pub fn add(&self, secret: &Secret) {
-        let mut known = self.known.write().expect("no holder of this lock can panic");
-        if secret.expose().len() >= Self::MIN_SECRET && !known.iter().any(|other| other.matches(secret.expose())) {
-            known.push(secret.clone());
-            sort_longest_first(&mut known);
+        if secret.expose().len() < Self::MIN_SECRET {
+            return;
         }
+        let mut known = self.known.write().expect("no holder of this lock can panic");
+        for form in forms(secret) {
+            if !known.iter().any(|other| other.matches(form.expose())) {
+                known.push(form);
+            }
+        }
+        sort_longest_first(&mut known);
+    }
+
+    /// Returns whether a text has more secrets in it than the text that it replaces.
+    pub fn adds_secret(&self, before: &str, after: &str) -> bool {
+        let count = |text: &str| self.redact(text).matches(REDACTED).count();
+        count(after) > count(before)
     }
 
     /// Returns the text with every secret replaced by [`REDACTED`].
@@ -68,6 +82,25 @@ impl Redactor {
     }
 }
 
+/// Returns a secret in the forms in which it is found in texts.
+fn forms(secret: &Secret) -> Vec<Secret> {
+    let text = secret.expose();
+    let bytes = text.as_bytes();
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let percent: String = bytes
+        .iter()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(*byte).to_string(),
+            byte => format!("%{byte:02X}"),
+        })
+        .collect();
+    let upper = hex.to_uppercase();
+    let encoded = [STANDARD_NO_PAD.encode(bytes), URL_SAFE_NO_PAD.encode(bytes), hex, upper, percent];
+    let mut forms = vec![secret.clone()];
+    forms.extend(encoded.into_iter().map(Secret::new));
+    forms
+}
+
 /// A secret that contains another one must be replaced first, or its remainder would stay readable.
 fn sort_longest_first(known: &mut [Secret]) {
     known.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
@@ -75,7 +108,7 @@ fn sort_longest_first(known: &mut [Secret]) {
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Redactor({} secrets)", self.known.read().expect("no holder of this lock can panic").len())
+        write!(f, "Redactor({} forms of secrets)", self.known.read().expect("no holder of this lock can panic").len())
     }
 }
 
@@ -169,7 +202,30 @@ mod tests {
         redactor.add(&Secret::new("late-secret"));
         redactor.add(&Secret::new("late-secret"));
         assert_eq!(other.redact("a late-secret"), "a [redacted]");
-        assert_eq!(format!("{other:?}"), "Redactor(1 secrets)");
+        assert!(!format!("{other:?}").contains("late"));
+    }
+
+    #[test]
+    fn fault_a4_a_secret_is_masked_in_every_encoding() {
+        let redactor = Redactor::new([&Secret::new("s3cret/key+1")]);
+        for form in [
+            "s3cret/key+1",
+            "czNjcmV0L2tleSsx",
+            "7333637265742f6b65792b31",
+            "7333637265742F6B65792B31",
+            "s3cret%2Fkey%2B1",
+        ] {
+            assert_eq!(redactor.redact(&format!("a {form} b")), "a [redacted] b", "{form}");
+        }
+    }
+
+    #[test]
+    fn fault_a4_a_text_must_not_have_more_secrets_than_before() {
+        let redactor = Redactor::new([&Secret::new("sk-canary-0123456789")]);
+        assert!(redactor.adds_secret("key = load()", "key = 'sk-canary-0123456789'"));
+        assert!(redactor.adds_secret("", "t = 'ghp_0123456789abcdefghijABCDEFGHIJ012345'"));
+        let fixture = "t = 'ghp_0123456789abcdefghijABCDEFGHIJ012345'";
+        assert!(!redactor.adds_secret(fixture, &format!("{fixture}\nmore()")), "what was there may stay");
     }
 
     #[test]

@@ -85,6 +85,11 @@ fn note(hook: payload::Hook<'_>) -> Result<InboundEvent, DecodeError> {
     if attributes.system == Some(true) {
         return Ok(ignored("the note is by the platform itself".to_owned()));
     }
+    // An edited or deleted note is no new request.
+    let action = attributes.action.as_ref().map_or("", Text::as_str);
+    if !matches!(action, "" | "create" | "created" | "open" | "comment") {
+        return Ok(ignored(format!("a note with action {} starts no job", shorten_name(action))));
+    }
     let body = attributes.note.ok_or_else(|| DecodeError::missing("object_attributes.note"))?.into_string();
     match attributes.noteable_type.as_ref().map(Text::as_str) {
         Some("MergeRequest") => return Ok(ignored("comments on pull requests start no job".to_owned())),

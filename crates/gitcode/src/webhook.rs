@@ -99,18 +99,25 @@ impl WebhookDecoder for GitcodeWebhook {
     }
 
     fn verify(&self, headers: &dyn Headers, body: &[u8]) -> Result<(), SignatureError> {
-        let header = SIGNATURE_HEADERS.into_iter().chain([TOKEN_HEADER]).find(|name| headers.get(name).is_some());
-        let header = header.ok_or(SignatureError::Missing)?;
-        if headers.is_repeated(header) {
-            return Err(SignatureError::Wrong);
+        let is_signed = |header: &str| {
+            let value = headers.get(header).unwrap_or_default();
+            !headers.is_repeated(header)
+                && self.secrets.keys.matches(value.strip_prefix("sha256=").unwrap_or(value), body)
+        };
+        let signatures: Vec<_> = SIGNATURE_HEADERS.into_iter().filter(|name| headers.get(name).is_some()).collect();
+        if !signatures.is_empty() {
+            // A wrong one beside a right one is a sign of tampering.
+            let is_valid = signatures.iter().all(|header| is_signed(header));
+            tracing::debug!(platform = %GITCODE, ?signatures, is_valid, "checked the signatures of a delivery");
+            return if is_valid { Ok(()) } else { Err(SignatureError::Wrong) };
         }
+        let header = TOKEN_HEADER;
         let value = headers.get(header).ok_or(SignatureError::Missing)?;
-        let digits = value.strip_prefix("sha256=").unwrap_or(value);
-        if self.secrets.keys.matches(digits, body) {
+        if is_signed(header) {
             tracing::debug!(platform = %GITCODE, header, mode = "signature", "authenticated a delivery");
             return Ok(());
         }
-        if header == TOKEN_HEADER && self.secrets.passwords && self.secrets.is_password(value) {
+        if !headers.is_repeated(header) && self.secrets.passwords && self.secrets.is_password(value) {
             // At info, because operators should notice the weaker mode.
             tracing::info!(platform = %GITCODE, header, mode = "password", "authenticated a delivery");
             return Ok(());

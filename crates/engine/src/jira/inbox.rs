@@ -1,11 +1,13 @@
 //! Processing of accepted Jira events: finds out the requester, the issue and the repository, then creates a job or
 //! comments why there is none.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use patchwright_core::fault::Fault;
-use patchwright_core::forge::ForgeError;
+use patchwright_core::forge::{Forge, ForgeError};
 use patchwright_core::jira::{ClaimedJiraEvent, JiraEvent, JiraPerson, SiteEventKind};
 use patchwright_core::repositories::RegisteredRepository;
 use patchwright_core::store::{DeliveryRecord, EffectOutcome, StoreError};
@@ -14,7 +16,7 @@ use patchwright_core::webhook::{Actor, InboundIssue};
 use patchwright_domain::jira::{Asked, Conversation, JIRA, JiraUser, LinkStatus, Workspace};
 use patchwright_domain::job::TriggerKind;
 use patchwright_domain::trigger::{Command, Language, MAX_INSTRUCTIONS, language_of};
-use patchwright_domain::{ConversationId, IssueRef, JiraEventId, PlatformId, RepoName, TrackerRef, User};
+use patchwright_domain::{ConversationId, IssueNumber, IssueRef, JiraEventId, PlatformId, RepoName, TrackerRef, User};
 
 use super::repository::{hinted, named};
 use super::{Context, JiraPorts, messages};
@@ -386,24 +388,26 @@ impl Engine {
         let admitted =
             |repository: &RegisteredRepository| self.settings.allow.admits_repo(&repository.name.to_string());
         let known: Vec<RegisteredRepository> = all.into_iter().filter(admitted).collect();
-        let in_comment = named(comment, &known);
+        let hosts = self.forge_hosts();
+        let in_comment = named(comment, &known, &hosts);
         if let Some(found) = self.readable(&in_comment.known).await? {
             return Ok(found);
-        }
-        if let Some(other) = in_comment.others.into_iter().next().filter(|_| in_comment.known.is_empty()) {
-            return Ok(RepositoryResolution::NotRegistered(other));
         }
         let before = on.iter().filter_map(|conversation| conversation.repository.clone());
         if let Some((platform, repo)) = before.into_iter().next_back() {
             return Ok(still_known(&known, platform, repo));
         }
         let text = format!("{}\n{}", found.remote.title, found.remote.body);
-        if let Some(found) = self.readable(&named(&text, &known).known).await? {
+        if let Some(found) = self.readable(&named(&text, &known, &hosts).known).await? {
             return Ok(found);
         }
         let mapped = context.jira.workspaces.projects(context.workspace.id).await?;
         if let Some(mapped) = mapped.into_iter().find(|mapped| mapped.project == found.at.project()) {
             return Ok(still_known(&known, mapped.platform, mapped.repo));
+        }
+        // An address of a repository that is not registered is a hint, and no more than that: a mapping goes before it.
+        if let Some(other) = in_comment.others.into_iter().next().filter(|_| in_comment.known.is_empty()) {
+            return Ok(RepositoryResolution::NotRegistered(other));
         }
         if let [only] = known.as_slice() {
             return Ok(RepositoryResolution::Found(only.platform.clone(), only.name.clone()));
@@ -412,6 +416,18 @@ impl Engine {
             return Ok(found);
         }
         Ok(RepositoryResolution::Unknown(known.iter().map(|repository| repository.name.to_string()).collect()))
+    }
+
+    /// Returns the hosts of the configured forges, with their ports, in lower case.
+    fn forge_hosts(&self) -> BTreeSet<String> {
+        let page = |(platform, forge): (&PlatformId, &Arc<dyn Forge>)| {
+            let number = IssueNumber::parse(1).ok()?;
+            let issue = IssueRef::on_forge(platform.clone(), RepoName::new("a", "b").ok()?, number);
+            let url = forge.issue_url(&issue);
+            let (_, rest) = url.split_once("://")?;
+            Some(rest.split('/').next()?.to_lowercase())
+        };
+        self.ports.forges.iter().filter_map(page).collect()
     }
 
     /// Returns the one candidate that the forge lets this server read; `None` if there is none or more than one.

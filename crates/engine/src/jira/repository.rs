@@ -14,12 +14,14 @@ pub(super) struct Named<'a> {
     pub(super) others: Vec<String>,
 }
 
-/// Returns the repositories that a text names as `owner/name` or by their URL.
-pub(super) fn named<'a>(text: &str, known: &'a [RegisteredRepository]) -> Named<'a> {
+/// Returns the repositories that a text names as `owner/name` or by their URL. `hosts` are those of the forges of this
+/// server, in lower case: the URL of a build log or of another issue names no repository.
+pub(super) fn named<'a>(text: &str, known: &'a [RegisteredRepository], hosts: &BTreeSet<String>) -> Named<'a> {
     let mut found = Named::default();
     for word in words(text) {
         let (name, is_address) = match address(word) {
-            Some(name) => (name, true),
+            Some((host, _)) if !hosts.contains(&host.to_lowercase()) => continue,
+            Some((_, name)) => (name, true),
             None => (word.trim_end_matches(".git").to_owned(), false),
         };
         let Ok(name) = name.parse::<RepoName>() else { continue };
@@ -55,17 +57,18 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-/// Returns `owner/name` of `https://host/owner/name/…` and `git@host:owner/name.git`.
-fn address(word: &str) -> Option<String> {
-    let path = match word.split_once("://") {
-        Some(("http" | "https" | "ssh" | "git", rest)) => rest.split_once('/')?.1,
+/// Returns the host (with its port) and `owner/name` of `https://host/owner/name/…` and `git@host:owner/name.git`.
+fn address(word: &str) -> Option<(&str, String)> {
+    let (host, path) = match word.split_once("://") {
+        Some(("http" | "https" | "ssh" | "git", rest)) => rest.split_once('/')?,
         Some(_) => return None,
-        None => word.strip_prefix("git@").unwrap_or(word).split_once(':').filter(|(host, _)| host.contains('.'))?.1,
+        None => word.split_once(':').filter(|(host, _)| host.contains('.'))?,
     };
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     let path = path.split(['?', '#']).next()?;
     let mut parts = path.split('/').filter(|part| !part.is_empty());
     let (owner, name) = (parts.next()?, parts.next()?);
-    Some(format!("{owner}/{}", name.trim_end_matches(".git")))
+    Some((host, format!("{owner}/{}", name.trim_end_matches(".git"))))
 }
 
 #[cfg(test)]
@@ -91,7 +94,7 @@ mod tests {
 
     fn found(text: &str) -> (Vec<String>, Vec<String>) {
         let known = known(&["acme/demo", "acme/web-app", "Other/Demo2"]);
-        let named = named(text, &known);
+        let named = named(text, &known, &BTreeSet::from(["github.com".to_owned()]));
         (named.known.iter().map(|one| one.name.to_string()).collect(), named.others)
     }
 
@@ -116,6 +119,18 @@ mod tests {
         assert_eq!(found("src/lib.rs and/or 1/2, 2026/11, a/b/c acme/demos"), (vec![], vec![]));
         assert_eq!(found("https://github.com/evil/thing"), (vec![], vec!["evil/thing".to_owned()]));
         assert_eq!(found("https://example.com"), (vec![], vec![]));
+    }
+
+    #[test]
+    fn fault_b9_only_addresses_of_our_forges_name_a_repository() {
+        for text in [
+            "https://ci.example.org/job/42/console",
+            "https://acme.atlassian.net/browse/PROJ-2",
+            "see https://docs.example.org/acme/demo for more",
+            "git@elsewhere.example:evil/thing.git",
+        ] {
+            assert_eq!(found(text), (vec![], vec![]), "{text}");
+        }
     }
 
     #[test]

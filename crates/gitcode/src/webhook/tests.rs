@@ -44,6 +44,25 @@ fn a_password_is_accepted_only_if_allowed_and_in_the_token_header() {
     assert_eq!(webhook.verify(&both, b"x"), Err(SignatureError::Wrong));
 }
 
+#[test]
+fn fault_a8_a_wrong_signature_beside_a_right_one_is_refused() {
+    let two = |first: String, second: String| [(SIGNATURE_HEADERS[0], first), (SIGNATURE_HEADERS[1], second)];
+    assert_eq!(webhook(false).verify(&two(hmac(b"x"), hmac(b"x")), b"x"), Ok(()));
+    for wrong in [two(hmac(b"x"), hmac(b"other")), two(hmac(b"other"), hmac(b"x"))] {
+        assert_eq!(webhook(false).verify(&wrong, b"x"), Err(SignatureError::Wrong));
+    }
+}
+
+#[test]
+fn fault_b7_an_edited_or_deleted_note_starts_nothing() {
+    for action in ["update", "delete"] {
+        let edited = NOTE.replace("\"system\": false", &format!("\"system\": false, \"action\": \"{action}\""));
+        assert!(matches!(decode("Note Hook", &edited), Ok(InboundEvent::Other { .. })), "{action}");
+    }
+    let created = NOTE.replace("\"system\": false", "\"system\": false, \"action\": \"create\"");
+    assert!(matches!(decode("Note Hook", &created), Ok(InboundEvent::Commented { .. })));
+}
+
 fn decode_with(webhook: &GitcodeWebhook, event: &str, body: &str) -> Result<InboundEvent, String> {
     webhook
         .decode(&[(EVENT_HEADER, event)], body.as_bytes())

@@ -144,7 +144,7 @@ fn start(kind: Kind, place: &Path, database: &str) -> (Child, String) {
         // The load comes from one user in one repository, and no jobs run here.
         .env("WORKERS", "0")
         .envs(limits.map(|limit| (limit, "0")))
-        .env("LOG_LEVEL", "info,patchwright_store_diesel::queue=debug")
+        .env("LOG_FILTER", "info,patchwright_store_diesel::queue=debug")
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()

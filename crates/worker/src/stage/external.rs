@@ -51,6 +51,10 @@ pub(super) async fn run(
     for file in &contents {
         let before = context.workspace.read(&file.path).await?;
         let before = before.and_then(|bytes| String::from_utf8(bytes).ok());
+        let (old, new) = (before.as_deref().unwrap_or_default(), file.text.as_deref().unwrap_or_default());
+        if context.tools.redactor.adds_secret(old, new) {
+            return Err(refused(command, &format!("{} would contain a key or token", file.path)));
+        }
         diff.push_str(&unified_diff(&file.path, before.as_deref(), file.text.as_deref().unwrap_or_default()));
     }
     Ok((contents, diff))

@@ -119,6 +119,10 @@ async fn change_file(
         let problem = match edit::apply(&answer.text, old) {
             Ok(text) if text.len() > MAX_FILE => format!("the file would grow to {} bytes", text.len()),
             Ok(text) if text.contains('\0') => "the file would hold a NUL character".to_owned(),
+            Ok(text) if context.tools.redactor.adds_secret(old.unwrap_or_default(), &text) => {
+                "the file would contain a key or token; read secrets from the environment, and never write one"
+                    .to_owned()
+            }
             Ok(text) => return Ok(text),
             Err(problem) => problem,
         };
