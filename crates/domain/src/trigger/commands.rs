@@ -30,8 +30,8 @@ pub enum Verb {
 pub enum Allowed {
     /// Users who may write to the repository.
     Writers,
-    /// The user who started the job, and users who may write to the repository.
-    StarterAndWriters,
+    /// The user who started the job, and users on the allow-list.
+    Starter,
     /// Everyone.
     Everyone,
 }
@@ -79,9 +79,9 @@ impl Allowed {
     pub const fn text(self) -> Translated {
         match self {
             Self::Writers => Translated { english: "users with write access", chinese: "有写权限的用户" },
-            Self::StarterAndWriters => Translated {
-                english: "the user who started the job, users with write access",
-                chinese: "启动该任务的用户、有写权限的用户",
+            Self::Starter => Translated {
+                english: "the user who started the job, users on the allow-list",
+                chinese: "启动该任务的用户、允许列表中的用户",
             },
             Self::Everyone => Translated { english: "everyone", chinese: "所有人" },
         }
@@ -151,7 +151,7 @@ pub static COMMANDS: [CommandSpec; 8] = [
         chinese: &["批准", "同意"],
         aliases: &[],
         takes_words: false,
-        allowed: Allowed::Writers,
+        allowed: Allowed::Starter,
         summary: Translated {
             english: "Approve the plan that waits; the job continues.",
             chinese: "批准正在等待的方案，任务继续执行。",
@@ -163,7 +163,7 @@ pub static COMMANDS: [CommandSpec; 8] = [
         chinese: &["重试"],
         aliases: &["try again", "重試", "再试一次", "再試一次"],
         takes_words: false,
-        allowed: Allowed::StarterAndWriters,
+        allowed: Allowed::Starter,
         summary: Translated {
             english: "Repeat the failed stage of a failed job.",
             chinese: "从失败的阶段起，重新执行失败的任务。",
@@ -175,7 +175,7 @@ pub static COMMANDS: [CommandSpec; 8] = [
         chinese: &["重新开始"],
         aliases: &["start over", "重来", "重新來", "重新开始修复", "重新修复", "重新開始"],
         takes_words: true,
-        allowed: Allowed::StarterAndWriters,
+        allowed: Allowed::Starter,
         summary: Translated {
             english: "Cancel the running job and start from the beginning. The words are used as instructions.",
             chinese: "取消正在运行的任务，并从头开始。后面的文字作为说明。",
@@ -187,7 +187,7 @@ pub static COMMANDS: [CommandSpec; 8] = [
         chinese: &["取消"],
         aliases: &["stop", "abort", "停止", "中止"],
         takes_words: false,
-        allowed: Allowed::StarterAndWriters,
+        allowed: Allowed::Starter,
         summary: Translated { english: "Cancel all jobs of the issue.", chinese: "取消该问题的所有任务。" },
     },
     CommandSpec {
