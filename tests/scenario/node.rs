@@ -235,3 +235,24 @@ async fn what_a_node_of_another_make_may_not_change_is_found_out() {
     assert!(shop.test_server.github.pulls().is_empty());
     shop.test_server.abandon().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_d1_a_strangers_request_reaches_no_node() {
+    let shop = shop(&[]).await;
+    let node = foreign(&shop.test_server).await;
+    // Only the node may run it, and the actor may not write.
+    let mut payload = TestServer::comment("@patchwright fix", "mallory", 1);
+    payload["sender"]["login"] = "mallory".into();
+    let answer = shop.test_server.deliver("issue_comment", &payload.to_string(), "stranger").await;
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    shop.test_server.run_until_idle().await;
+    let tasks: Value = shop.test_server.get("/api/v1/tasks").await.json().unwrap();
+    let running = tasks["items"].as_array().unwrap().iter().filter(|task| task["status"] == "running");
+    assert_eq!(running.count(), 0, "{tasks}");
+    let lease = json!({"running": [], "wait_seconds": 0});
+    let path = format!("/api/v1/nodes/{}/lease", node.id);
+    let offered =
+        shop.test_server.send(Request::post(shop.test_server.url(&path)).bearer(&node.token).json(&lease)).await;
+    assert_eq!(offered.json::<Value>().unwrap()["offers"], json!([]));
+    shop.test_server.finish().await;
+}

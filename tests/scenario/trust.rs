@@ -22,7 +22,7 @@ fn send(test_server: &TestServer, lines: &[&str], body: &str) -> (u16, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_a1_only_a_direct_request_from_this_machine_is_the_operators() {
-    let test_server = TestServer::start_with(vec![], &[("PUBLIC_URL", "https://bot.example")]).await;
+    let test_server = TestServer::start_with(vec![], &[("PUBLIC_URL", "http://bot.example")]).await;
     let users = |version: &str, more: &[&str]| {
         let line = format!("GET /api/v1/users HTTP/{version}");
         send(&test_server, &[&[line.as_str()], more].concat(), "").0

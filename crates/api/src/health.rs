@@ -1,6 +1,7 @@
 //! Whether the server is alive, and whether it can work.
 
 use actix_web::{HttpResponse, web};
+use patchwright_core::store::StoreError;
 use serde::Serialize;
 
 use crate::State;
@@ -63,8 +64,11 @@ pub(crate) async fn ready(state: web::Data<State>) -> HttpResponse {
         return HttpResponse::Ok().json(Health { status: "ready", service: SERVICE });
     };
     match database.is_migrated().await {
-        Ok(true) => HttpResponse::Ok().json(Health { status: "ready", service: SERVICE }),
         Ok(false) => unavailable("the database's schema is not up to date; run `patchwright migrate`"),
+        // A newer server may have migrated the database; this one goes on until it is replaced.
+        Ok(true) | Err(StoreError::NewerSchema { .. }) => {
+            HttpResponse::Ok().json(Health { status: "ready", service: SERVICE })
+        }
         Err(_) => unavailable("the database does not answer"),
     }
 }

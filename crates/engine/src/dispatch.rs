@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use patchwright_core::store::{Claimant, Step, StoreError};
-use patchwright_core::task_session::TaskLease;
+use patchwright_core::task_session::{Refusal, TaskLease, TaskOutcome, TaskSessionError};
 use patchwright_domain::job::Lease;
 use patchwright_domain::node::{Candidate, Needs, Node, choose};
-use patchwright_domain::{Job, NodeId, Task, TaskId};
+use patchwright_domain::{Job, NodeId, Task, TaskId, Usage};
 
 use crate::Engine;
 use crate::backoff::signed;
@@ -64,11 +64,30 @@ fn holder(node: NodeId) -> String {
 
 impl Engine {
     /// Assigns the next queued job to the most suitable node with free capacity, if there is one, except the nodes in
-    /// `skip`.
+    /// `skip`. A job that may not run ends here, and no node hears of it.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn dispatch_next(&self, skip: &BTreeSet<NodeId>) -> Result<Option<Dispatched>, StoreError> {
+        while let Some(dispatched) = self.assign_next(skip).await? {
+            let session = self.task_session(dispatched.task.clone());
+            let refusal = match session.authorize(&dispatched.job).await {
+                Ok(_) => {
+                    tracing::info!(job_id = %dispatched.job.id, task_id = %dispatched.task.id, node = %dispatched.node.name, "assigned the job to a node");
+                    return Ok(Some(dispatched));
+                }
+                Err(TaskSessionError::Refused(refusal)) => refusal,
+                Err(error) => Refusal::from_error(&error, error.fault()),
+            };
+            let outcome = TaskOutcome::Failed { refusal, stage: None, usage: Usage::default() };
+            if let Err(error) = session.end(outcome).await {
+                tracing::warn!(job_id = %dispatched.job.id, %error, "the refused job continues when its lease expires");
+            }
+        }
+        Ok(None)
+    }
+
+    async fn assign_next(&self, skip: &BTreeSet<NodeId>) -> Result<Option<Dispatched>, StoreError> {
         let now = self.ports.clock.now();
         let mut candidates = self.ports.nodes.nodes().await?;
         candidates.retain(|candidate| {
@@ -96,7 +115,6 @@ impl Engine {
         self.close_lost_tasks(&task).await?;
         self.ports.store.commit(Step { task: Some(task.clone()), ..Step::default() }).await?;
         self.ports.nodes.record_use(node.id, now).await?;
-        tracing::info!(job_id = %job.id, task_id = %task.id, node = %node.name, "assigned the job to a node");
         self.wake();
         let lease = self.lease_of(&task);
         Ok(Some(Dispatched { node, task, job, lease }))

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use patchwright_core::fault::Fault;
-use patchwright_core::forge::{Forge, GitCredential, Permission};
+use patchwright_core::forge::{Forge, GitCredential, Permission, Repository};
 use patchwright_core::ledger::BudgetAccount;
 use patchwright_core::llm::Message;
 use patchwright_core::model_calls::{MAX_TRANSCRIPT_CHARS, ModelCall, Transcript};
@@ -129,15 +129,7 @@ impl LocalTaskSession<'_> {
 
     /// Checks the permission at the forge, and finds out the repository's address and base branch.
     async fn prepare(&self, job: Job) -> Result<(Job, String), TaskSessionError> {
-        let forge = self.forge(&job)?;
-        let repo = &job.source.repo;
-        self.check_permission(forge, &job).await?;
-        let repository = forge.repository(repo).await.map_err(Refusal::from)?;
-        if repository.archived && job.publish != PublishMode::Patch {
-            let remedy = "Unarchive the repository, or start the job in its successor.";
-            let error = Refusal::new(format!("the repository {repo} is archived"), remedy, Fault::Denied);
-            return Err(error.into());
-        }
+        let repository = self.authorize(&job).await?;
         // A job that was started by hand names its base branch; every other one uses the forge's default branch.
         if job.trigger.kind != TriggerKind::Manual && repository.default_branch != job.base_branch {
             let branch = repository.default_branch.clone();
@@ -145,6 +137,23 @@ impl LocalTaskSession<'_> {
             return Ok((job, repository.clone_url));
         }
         Ok((job, repository.clone_url))
+    }
+
+    /// Checks that the job may run: its actor's permission, the state of the repository, and the number of attempts.
+    /// Returns the repository. This is asked before a job is given to any node, which may not know the protocol of our own
+    /// worker, and again when the worker starts.
+    pub(crate) async fn authorize(&self, job: &Job) -> Result<Repository, TaskSessionError> {
+        self.refuse_poison(job)?;
+        let forge = self.forge(job)?;
+        let repo = &job.source.repo;
+        self.check_permission(forge, job).await?;
+        let repository = forge.repository(repo).await.map_err(Refusal::from)?;
+        if repository.archived && job.publish != PublishMode::Patch {
+            let remedy = "Unarchive the repository, or start the job in its successor.";
+            let error = Refusal::new(format!("the repository {repo} is archived"), remedy, Fault::Denied);
+            return Err(error.into());
+        }
+        Ok(repository)
     }
 
     fn forge(&self, job: &Job) -> Result<&dyn Forge, TaskSessionError> {
@@ -307,7 +316,6 @@ impl TaskSession for LocalTaskSession<'_> {
         };
         self.renew_lease().await?;
         let job = self.write_started(task).await?;
-        self.refuse_poison(&job)?;
         let issue = self.engine.ports.store.issue(job.issue_id).await?.ok_or(TaskSessionError::LeaseLost)?.value;
         let (job, clone_url) = self.prepare(job).await?;
         let job = self.inherit(job).await?;

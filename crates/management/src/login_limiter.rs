@@ -14,6 +14,8 @@ const MAX_FREE_PER_ADDRESS: u32 = 50;
 const MAX_WAIT: Duration = Duration::from_secs(900);
 /// How long a failed login counts.
 const WINDOW: SignedDuration = SignedDuration::from_mins(15);
+/// The beginning of the keys of logins.
+const LOGIN_KEY: &str = "login ";
 /// How many logins and addresses are tracked.
 const MAX_TRACKED_KEYS: usize = 20_000;
 
@@ -49,6 +51,10 @@ impl LoginLimiter {
             failures.retain(|_, known| now.duration_since(known.last) < WINDOW);
         }
         if failures.len() >= MAX_TRACKED_KEYS {
+            // Addresses can be had in any number; the logins must not be forgotten for them.
+            failures.retain(|key, _| key.starts_with(LOGIN_KEY));
+        }
+        if failures.len() >= MAX_TRACKED_KEYS {
             failures.clear();
         }
         for key in [login_key(login), address_key(address)] {
@@ -68,7 +74,7 @@ impl LoginLimiter {
 }
 
 fn login_key(login: &str) -> String {
-    format!("login {}", login.trim().to_lowercase().chars().take(80).collect::<String>())
+    format!("{LOGIN_KEY}{}", login.trim().to_lowercase().chars().take(80).collect::<String>())
 }
 
 fn address_key(address: &str) -> String {

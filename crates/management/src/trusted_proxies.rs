@@ -95,7 +95,7 @@ impl TrustedProxies {
     pub(crate) fn client(&self, connection: &Connection<'_>, public_url: Option<&str>) -> Client {
         let peer = connection.peer.map(|peer| peer.to_canonical());
         let is_proxied = FORWARDING_HEADERS.iter().any(|name| (connection.header)(name).is_some());
-        let is_local = peer.is_some_and(|peer| peer.is_loopback())
+        let is_local = peer.is_some_and(|peer| peer.is_loopback() && !self.contains(peer))
             && !is_proxied
             && !connection.is_http_1_0
             && connection.host.is_some_and(|host| is_own_host(host, public_url));
@@ -111,35 +111,41 @@ impl TrustedProxies {
     }
 }
 
-#[derive(Default)]
 struct Hops {
     addresses: Vec<IpAddr>,
     uses_tls: bool,
 }
 
-/// Reads `Forwarded` (RFC 7239), or without it `X-Forwarded-For` and `X-Forwarded-Proto`.
+/// Reads `X-Forwarded-For` and `X-Forwarded-Proto`, or without the former `Forwarded` (RFC 7239). Most proxies write the
+/// former and pass a `Forwarded` of the client on.
 fn hops(header: &dyn Fn(&str) -> Option<String>) -> Hops {
-    let Some(forwarded) = header("forwarded") else {
-        let addresses = header("x-forwarded-for").unwrap_or_default();
+    if let Some(addresses) = header("x-forwarded-for") {
         let protocol = header("x-forwarded-proto").unwrap_or_default();
         return Hops {
-            addresses: addresses.split(',').filter_map(node_address).collect(),
+            addresses: known_hops(addresses.split(',')),
             uses_tls: protocol.rsplit(',').next().is_some_and(|last| last.trim().eq_ignore_ascii_case("https")),
         };
-    };
-    let mut hops = Hops::default();
-    for element in forwarded.split(',') {
-        let pairs = element.split(';').filter_map(|pair| pair.trim().split_once('='));
-        for (name, value) in pairs {
-            let value = value.trim().trim_matches('"');
-            if name.eq_ignore_ascii_case("for") {
-                hops.addresses.extend(node_address(value));
-            } else if name.eq_ignore_ascii_case("proto") {
-                hops.uses_tls = value.eq_ignore_ascii_case("https");
-            }
-        }
     }
-    hops
+    let forwarded = header("forwarded").unwrap_or_default();
+    let parameter = |element: &str, wanted: &str| {
+        let mut pairs = element.split(';').filter_map(|pair| pair.trim().split_once('='));
+        let (_, value) = pairs.find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
+        Some(value.trim().trim_matches('"').to_owned())
+    };
+    let clients: Vec<String> =
+        forwarded.split(',').map(|element| parameter(element, "for").unwrap_or_default()).collect();
+    let nearest = forwarded.rsplit(',').next().and_then(|element| parameter(element, "proto"));
+    Hops {
+        addresses: known_hops(clients.iter().map(String::as_str)),
+        uses_tls: nearest.is_some_and(|protocol| protocol.eq_ignore_ascii_case("https")),
+    }
+}
+
+/// Returns the addresses behind the last hop without one (`unknown`, or a name): who was before it is not known.
+fn known_hops<'a>(hops: impl DoubleEndedIterator<Item = &'a str>) -> Vec<IpAddr> {
+    let mut addresses: Vec<IpAddr> = hops.rev().map_while(node_address).collect();
+    addresses.reverse();
+    addresses
 }
 
 /// Parses `1.2.3.4`, `1.2.3.4:80`, `2001:db8::1`, `[2001:db8::1]` and `[2001:db8::1]:80`.
@@ -154,10 +160,9 @@ fn node_address(text: &str) -> Option<IpAddr> {
 }
 
 /// Returns whether a `Host` names this machine or the server's public address. A page that had its own name resolve to
-/// this machine would send that name.
+/// this machine would send that name. Of a public address with TLS nobody asks in clear text but a proxy.
 fn is_own_host(host: &str, public_url: Option<&str>) -> bool {
-    let public =
-        public_url.and_then(|url| url.split_once("://")).map(|(_, rest)| rest.split('/').next().unwrap_or(rest));
+    let public = public_url.and_then(|url| url.strip_prefix("http://")).and_then(|rest| rest.split('/').next());
     if public.is_some_and(|public| public.eq_ignore_ascii_case(host)) {
         return true;
     }
@@ -179,7 +184,7 @@ mod tests {
             (!values.is_empty()).then(|| values.join(","))
         };
         let connection = Connection { peer: peer.parse().ok(), host: Some(host), is_http_1_0: false, header: &header };
-        TrustedProxies::parse(trusted.iter().copied()).unwrap().client(&connection, Some("https://bot.example"))
+        TrustedProxies::parse(trusted.iter().copied()).unwrap().client(&connection, Some("http://bot.example"))
     }
 
     #[test]
@@ -190,6 +195,8 @@ mod tests {
         assert!(!client(&[], "127.0.0.1", "rebound.example:8080", &[]).is_local, "a name that resolves to here");
         assert!(!client(&[], "127.0.0.1", "127.0.0.1.evil.example", &[]).is_local);
         assert!(!client(&[], "10.0.0.9", "localhost", &[]).is_local);
+        assert!(!client(&["127.0.0.1"], "127.0.0.1", "localhost", &[]).is_local, "that is where the proxy is");
+        assert!(!is_own_host("bot.example", Some("https://bot.example")), "TLS ends at a proxy");
         for header in FORWARDING_HEADERS {
             let proxied = client(&["127.0.0.1"], "127.0.0.1", "localhost:8080", &[(*header, "127.0.0.1")]);
             assert!(!proxied.is_local, "{header}");
@@ -204,6 +211,8 @@ mod tests {
         assert_eq!(address(client(&["127.0.0.0/8"], "127.0.0.1", "x", &stranger)), "203.0.113.9");
         let claimed = [("x-forwarded-for", "198.51.100.1, 203.0.113.9"), ("x-forwarded-for", "10.1.1.1")];
         assert_eq!(address(client(&["127.0.0.1", "10.0.0.0/8"], "127.0.0.1", "x", &claimed)), "203.0.113.9");
+        let hidden = [("x-forwarded-for", "198.51.100.1, unknown"), ("forwarded", "for=1.2.3.4")];
+        assert_eq!(address(client(&["127.0.0.1"], "127.0.0.1", "x", &hidden)), "127.0.0.1");
         let forwarded = [("forwarded", "for=198.51.100.7;proto=http, for=\"[2001:db8::5]:4711\";proto=https")];
         assert_eq!(address(client(&["::1"], "::1", "x", &forwarded)), "2001:db8::5");
         assert_eq!(address(client(&["127.0.0.1"], "127.0.0.1", "x", &[])), "127.0.0.1");

@@ -49,6 +49,12 @@ fn escape(event: &[u8]) -> Vec<u8> {
             rest = &rest[colour..];
             continue;
         }
+        // The control characters U+0080 to U+009F, as UTF-8.
+        if let (0xc2, Some((second @ 0x80..=0x9f, behind))) = (*byte, after.split_first()) {
+            out.extend_from_slice(format!("\\x{second:02x}").as_bytes());
+            rest = behind;
+            continue;
+        }
         match byte {
             b'\n' => out.extend_from_slice(b"\\n"),
             b'\r' => out.extend_from_slice(b"\\r"),

@@ -88,7 +88,13 @@ impl DieselStore {
         let copied = tokio::task::spawn_blocking(copy).await.map_err(|error| error.to_string());
         match copied.and_then(|copied| copied) {
             Ok(_) => Ok(()),
-            Err(detail) => Err(BackupError::Failed { detail }),
+            Err(detail) => {
+                // What is there is no backup, and must not be taken for one.
+                if let Err(error) = std::fs::remove_file(file) {
+                    tracing::warn!(file = %file.display(), %error, "failed to remove an incomplete backup");
+                }
+                Err(BackupError::Failed { detail })
+            }
         }
     }
 

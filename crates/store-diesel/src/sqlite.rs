@@ -74,7 +74,9 @@ fn create_private(path: &str) -> Result<(), OpenError> {
     let mut rights = file.metadata().map_err(failed)?.permissions();
     if rights.mode() & 0o077 != 0 {
         rights.set_mode(rights.mode() & !0o077);
-        file.set_permissions(rights).map_err(failed)?;
+        if let Err(error) = file.set_permissions(rights) {
+            tracing::warn!(path, %error, "other users may read the database, and their rights cannot be removed");
+        }
     }
     Ok(())
 }

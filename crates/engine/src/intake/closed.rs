@@ -3,7 +3,7 @@
 use patchwright_core::store::{DeliveryRecord, JobWrite, Step, StoreError, Versioned, Write};
 use patchwright_domain::job::PullRequestEnd;
 use patchwright_domain::notification::NotificationEvent;
-use patchwright_domain::{Effect, IssueEvent, Job, JobEvent, RepoName};
+use patchwright_domain::{Effect, IssueEvent, IssueStatus, Job, JobEvent, RepoName};
 
 use super::{IntakeError, IntakeOutcome};
 use crate::Engine;
@@ -48,7 +48,15 @@ impl Engine {
                 let now = self.ports.clock.now();
                 // While a follow-up is running, the issue stays in progress; the end of the follow-up records how the
                 // pull request ended.
-                let issue = known.value.advance(event, now).ok();
+                let is_busy = known.value.status == IssueStatus::Processing
+                    && self
+                        .ports
+                        .store
+                        .open_jobs(known.value.id)
+                        .await?
+                        .iter()
+                        .any(|open| open.value.id != job.value.id);
+                let issue = if is_busy { None } else { known.value.advance(event, now).ok() };
                 let also = if issue.is_some() { "" } else { "; the issue is past that already" };
                 let issue = issue.map(|value| Write::Update(Versioned { value, revision: known.revision }));
                 let ended = job.value.clone().advance(JobEvent::PullRequestEnded { end }, now);

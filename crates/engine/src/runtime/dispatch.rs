@@ -94,7 +94,10 @@ impl Dispatcher {
             issue_description: issue.body,
             repository_url: repository.clone_url,
             credential: credential.map(|credential| credential.password),
-            command: job.command.as_ref().map_or_else(|| instruction(job), ToString::to_string),
+            command: match &job.command {
+                Some(command) => command.to_string(),
+                None => engine.ports.tools.redactor().redact(&instruction(job)),
+            },
             callback_url: format!("{}/api/v1/issues/{}/report-branch", self.public_url, job.issue_id),
             branch: job.branch.to_string(),
             base_branch: repository.default_branch.to_string(),
@@ -134,7 +137,8 @@ impl Dispatcher {
     }
 }
 
-/// Returns what a third-party node is to do, in words: the issue, and what the requester added.
+/// Returns what a third-party node is to do, in words: the issue, and what the requester added. It is text for a model, and
+/// never for a shell (`docs/nodes.md`).
 fn instruction(job: &Job) -> String {
     let issue = format!("process issue #{}", job.source.number.display);
     match &job.trigger.instructions {

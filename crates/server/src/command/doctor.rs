@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use patchwright_core::Secret;
 use patchwright_core::fault::error_chain;
 use patchwright_dashboard::Language;
-use patchwright_management::{Diagnostics as _, Finding, Severity, Subject};
+use patchwright_management::{Diagnostics as _, Finding, Severity, Subject, generate_secret};
 
 use super::CommandResult;
 use crate::compose::{ComposeError, Overrides, compose};
@@ -38,7 +38,8 @@ pub(crate) async fn run(config: Config) -> CommandResult {
 
 /// Checks everything but the database, over an empty one of its own.
 async fn check_without_database(mut config: Config, error: &ComposeError) -> Vec<Finding> {
-    let folder = std::env::temp_dir().join(format!("patchwright-doctor-{}", std::process::id()));
+    // A name that nobody can have taken before, because the folder for temporary files is everybody's.
+    let folder = std::env::temp_dir().join(generate_secret("patchwright-doctor-"));
     config.data_dir.clone_from(&folder);
     config.database_url = Secret::new(format!("sqlite://{}", folder.join("empty.db").display()));
     let app = compose(&config, Overrides::default()).await;
