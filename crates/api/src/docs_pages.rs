@@ -2,7 +2,9 @@
 
 use std::io::Read as _;
 
-use actix_web::http::header::{CONTENT_ENCODING, LOCATION, VARY, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::header::{
+    AcceptEncoding, CONTENT_ENCODING, Encoding, Header as _, LOCATION, VARY, X_CONTENT_TYPE_OPTIONS,
+};
 use actix_web::{HttpRequest, HttpResponse, web};
 use flate2::read::GzDecoder;
 
@@ -50,13 +52,14 @@ pub(crate) async fn part(request: HttpRequest, name: web::Path<String>) -> HttpR
 
 /// Responds with the packed bytes as they are, or unpacked for a client that does not accept gzip.
 fn unpack(request: &HttpRequest, media_type: &str, packed: &'static [u8]) -> HttpResponse {
-    let accepts = request.headers().get("accept-encoding").and_then(|value| value.to_str().ok());
     let mut response = HttpResponse::Ok();
     response
         .content_type(media_type)
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((VARY, "accept-encoding"));
-    if accepts.is_some_and(|accepts| accepts.contains("gzip") && !accepts.contains("gzip;q=0")) {
+    let offered = [Encoding::gzip(), Encoding::identity()];
+    let accepted = AcceptEncoding::parse(request);
+    if accepted.is_ok_and(|accepted| accepted.negotiate(offered.iter()) == Some(Encoding::gzip())) {
         return response.insert_header((CONTENT_ENCODING, "gzip")).body(packed);
     }
     let mut bytes = Vec::new();

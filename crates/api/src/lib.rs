@@ -48,7 +48,7 @@ use patchwright_management::Management;
 use self::admission::AdmissionLimiter;
 use self::refusals::RefusalLog;
 
-pub use limits::{answer_head, limit_time};
+pub use limits::{answer_head, limit_body_time};
 pub use openapi::openapi;
 pub use routes::{node_protocol, routes, webhooks};
 

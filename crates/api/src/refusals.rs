@@ -16,12 +16,19 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// The reason of a refusal, as an extension of its response.
 pub(crate) struct RefusalReason(pub(crate) String);
 
-/// When each kind of refusal was last logged, and how many were not logged since.
+/// Logs refusals, at most one of a kind in an interval.
 #[derive(Debug, Default)]
-pub(crate) struct RefusalLog(Mutex<HashMap<(PlatformId, u16), (Instant, u64)>>);
+pub(crate) struct RefusalLog(Mutex<HashMap<(PlatformId, u16), LoggedRefusals>>);
+
+/// The refusals of one kind: when one was last logged, and how many came since.
+#[derive(Debug, Default)]
+struct LoggedRefusals {
+    last: Option<Instant>,
+    suppressed: u64,
+}
 
 impl RefusalLog {
-    /// Logs the refusal of a delivery, if the response is one, and tells the observer.
+    /// Logs the refusal of a delivery and tells the observer.
     pub(crate) fn record(
         &self,
         platform: &PlatformId,
@@ -29,18 +36,15 @@ impl RefusalLog {
         peer: Option<IpAddr>,
         observer: Option<&RefusalObserver>,
     ) {
-        let status = response.status();
-        if !status.is_client_error() {
-            return;
-        }
+        let status = response.status().as_u16();
         let extensions = response.extensions();
         let reason = extensions.get::<RefusalReason>().map_or("", |reason| reason.0.as_str());
         if let Some(observer) = observer {
-            observer(platform, status.as_u16(), reason);
+            observer(platform, status, reason);
         }
-        if let Some(suppressed) = self.is_due(platform, status.as_u16(), Instant::now()) {
+        if let Some(suppressed) = self.is_due(platform, status, Instant::now()) {
             let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
-            tracing::warn!(%platform, status = status.as_u16(), reason, peer, suppressed, "refused a delivery");
+            tracing::warn!(%platform, status, reason, peer, suppressed, "refused a delivery");
         }
     }
 
@@ -48,17 +52,12 @@ impl RefusalLog {
     /// another one.
     fn is_due(&self, platform: &PlatformId, status: u16, now: Instant) -> Option<u64> {
         let mut logged = self.0.lock().expect("no holder of this lock panics");
-        let entry = logged.entry((platform.clone(), status));
-        let mut is_first = false;
-        let (last, suppressed) = entry.or_insert_with(|| {
-            is_first = true;
-            (now, 0)
-        });
-        if is_first || now.duration_since(*last) >= LOG_INTERVAL {
-            *last = now;
-            return Some(std::mem::take(suppressed));
+        let kind = logged.entry((platform.clone(), status)).or_default();
+        if kind.last.is_none_or(|last| now.duration_since(last) >= LOG_INTERVAL) {
+            kind.last = Some(now);
+            return Some(std::mem::take(&mut kind.suppressed));
         }
-        *suppressed += 1;
+        kind.suppressed += 1;
         None
     }
 }

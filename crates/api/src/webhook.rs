@@ -1,10 +1,8 @@
 //! The webhook endpoints. The checks come in the order of `docs/api.md`: size, signature, media type, content.
 
-use std::time::Duration;
-
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
 use futures_util::StreamExt as _;
 use patchwright_core::store::StoreError;
 use patchwright_core::webhook::Headers;
@@ -14,12 +12,11 @@ use serde::Serialize;
 
 use crate::State;
 use crate::admission::AdmissionPermit;
+use crate::limits::{BODY_TIMEOUT, LateBody};
 use crate::response::{gateway_error, internal, unavailable};
 
 /// A header that only Jira's deliveries carry.
 const JIRA_HEADER: &str = "x-atlassian-webhook-identifier";
-/// How long a body may take to arrive. actix has no such limit of its own.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest buffer that is allocated because of a `content-length` alone, in bytes.
 const MAX_INITIAL_CAPACITY: usize = 64 * 1024;
 
@@ -61,7 +58,7 @@ pub(crate) async fn admit(
     match tokio::time::timeout(BODY_TIMEOUT, reading).await {
         Ok(Ok(body)) => Ok((body, permit)),
         Ok(Err(refusal)) => Err(refusal),
-        Err(_) => Err(gateway_error(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")),
+        Err(_) => Err(LateBody.error_response()),
     }
 }
 

@@ -181,15 +181,7 @@ impl Engine {
         if follows.inherited {
             return Ok(job.published.pull_request.clone().filter(|_| follows.base.is_some()));
         }
-        let mut next = Some(follows.job_id);
-        while let Some(id) = next {
-            let Some(before) = self.job(id).await? else { return Ok(None) };
-            if before.published.pull_request.is_some() {
-                return Ok(before.published.pull_request);
-            }
-            next = before.follows.as_ref().filter(|_| before.awaits_inheritance()).map(|follows| follows.job_id);
-        }
-        Ok(None)
+        Ok(self.continued_job(job).await?.and_then(|before| before.published.pull_request))
     }
 
     async fn has_follow_up(&self, job: &Job) -> Result<bool, StoreError> {

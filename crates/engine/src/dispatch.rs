@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use patchwright_core::forge::Repository;
 use patchwright_core::store::{Claimant, Step, StoreError};
 use patchwright_core::task_session::{Refusal, TaskLease, TaskOutcome, TaskSessionError};
 use patchwright_domain::job::Lease;
@@ -22,6 +23,8 @@ pub struct Dispatched {
     pub task: Task,
     /// The job.
     pub job: Job,
+    /// The job's repository on its forge.
+    pub repository: Repository,
     /// The lease that the node holds.
     pub lease: TaskLease,
 }
@@ -69,25 +72,26 @@ impl Engine {
     /// # Errors
     /// [`StoreError`].
     pub async fn dispatch_next(&self, skip: &BTreeSet<NodeId>) -> Result<Option<Dispatched>, StoreError> {
-        while let Some(dispatched) = self.assign_next(skip).await? {
-            let session = self.task_session(dispatched.task.clone());
-            let refusal = match session.authorize(&dispatched.job).await {
-                Ok(_) => {
-                    tracing::info!(job_id = %dispatched.job.id, task_id = %dispatched.task.id, node = %dispatched.node.name, "assigned the job to a node");
-                    return Ok(Some(dispatched));
+        while let Some((node, task, job)) = self.assign_next(skip).await? {
+            let session = self.task_session(task.clone());
+            let refusal = match session.authorize(&job).await {
+                Ok(repository) => {
+                    tracing::info!(job_id = %job.id, task_id = %task.id, node = %node.name, "assigned the job to a node");
+                    let lease = self.lease_of(&task);
+                    return Ok(Some(Dispatched { node, task, job, repository, lease }));
                 }
                 Err(TaskSessionError::Refused(refusal)) => refusal,
                 Err(error) => Refusal::from_error(&error, error.fault()),
             };
             let outcome = TaskOutcome::Failed { refusal, stage: None, usage: Usage::default() };
             if let Err(error) = session.end(outcome).await {
-                tracing::warn!(job_id = %dispatched.job.id, %error, "the refused job continues when its lease expires");
+                tracing::warn!(job_id = %job.id, %error, "the refused job continues when its lease expires");
             }
         }
         Ok(None)
     }
 
-    async fn assign_next(&self, skip: &BTreeSet<NodeId>) -> Result<Option<Dispatched>, StoreError> {
+    async fn assign_next(&self, skip: &BTreeSet<NodeId>) -> Result<Option<(Node, Task, Job)>, StoreError> {
         let now = self.ports.clock.now();
         let mut candidates = self.ports.nodes.nodes().await?;
         candidates.retain(|candidate| {
@@ -116,8 +120,7 @@ impl Engine {
         self.ports.store.commit(Step { task: Some(task.clone()), ..Step::default() }).await?;
         self.ports.nodes.record_use(node.id, now).await?;
         self.wake();
-        let lease = self.lease_of(&task);
-        Ok(Some(Dispatched { node, task, job, lease }))
+        Ok(Some((node, task, job)))
     }
 
     /// Returns the lease of a task in the form that its worker receives.

@@ -8,6 +8,7 @@ mod control;
 mod dispatch;
 mod embedded;
 mod engine;
+mod follow_up;
 mod intake;
 mod issues;
 pub mod jira;

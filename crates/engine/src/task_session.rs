@@ -200,13 +200,7 @@ impl LocalTaskSession<'_> {
         if !own.awaits_inheritance() {
             return Ok(own);
         }
-        let mut before = None;
-        let mut next = own.follows.as_ref().map(|follows| follows.job_id);
-        while let Some(id) = next {
-            let Some(job) = self.engine.job(id).await? else { break };
-            next = job.follows.as_ref().filter(|_| job.awaits_inheritance()).map(|follows| follows.job_id);
-            before = Some(job);
-        }
+        let before = self.engine.continued_job(&own).await?;
         let inheritance = before.map(|job| job.inheritance()).unwrap_or_default();
         self.change(JobEvent::progress(self.epoch(), WorkerEvent::BranchInherited { inheritance })).await
     }

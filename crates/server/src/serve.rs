@@ -97,7 +97,7 @@ impl Server {
             ActixApp::new()
                 .wrap(middleware::NormalizePath::trim())
                 .wrap(from_fn(patchwright_api::answer_head))
-                .wrap(from_fn(patchwright_api::limit_time))
+                .wrap(from_fn(patchwright_api::limit_body_time))
                 .wrap(security_headers())
                 .configure(patchwright_dashboard::web::routes(&dashboard))
                 .configure(patchwright_api::webhooks(&api))

@@ -13,7 +13,7 @@ mod welcome;
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, ContentType};
+use actix_web::http::header::{self, AcceptEncoding, ContentType, Encoding, Header as _};
 use actix_web::web::{ServiceConfig, get, post, resource};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use patchwright_core::Secret;
@@ -154,16 +154,12 @@ async fn asset(request: HttpRequest, path: web::Path<(String, String)>) -> HttpR
         .insert_header((header::CACHE_CONTROL, "public, max-age=31536000, immutable"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::VARY, "accept-encoding"));
-    if header_of(&request, "accept-encoding").is_some_and(accepts_gzip) {
+    let offered = [Encoding::gzip(), Encoding::identity()];
+    let accepted = AcceptEncoding::parse(&request);
+    if accepted.is_ok_and(|accepted| accepted.negotiate(offered.iter()) == Some(Encoding::gzip())) {
         return response.insert_header((header::CONTENT_ENCODING, "gzip")).body(asset.packed.as_slice());
     }
     response.body(asset.bytes)
-}
-
-/// Returns whether a browser accepts gzip; one that names it with `q=0` does not.
-fn accepts_gzip(accepts: &str) -> bool {
-    let mut names = accepts.split(',').map(|entry| entry.split(';').map(str::trim));
-    names.any(|mut entry| entry.next() == Some("gzip") && !entry.any(|weight| matches!(weight, "q=0" | "q=0.0")))
 }
 
 fn html_response(status: StatusCode, html: String) -> HttpResponse {

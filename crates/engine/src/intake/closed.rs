@@ -86,13 +86,9 @@ impl Engine {
         head: &str,
         record: &DeliveryRecord,
     ) -> Result<Option<Versioned<Job>>, StoreError> {
-        let mut job = self.ports.store.job_by_branch(&record.platform, &repo.to_string(), head).await?;
-        while let Some(found) = &job
-            && found.value.awaits_inheritance()
-            && let Some(before) = &found.value.follows
-        {
-            job = self.ports.store.job(before.job_id).await?;
+        match self.ports.store.job_by_branch(&record.platform, &repo.to_string(), head).await? {
+            Some(job) => self.with_own_state(job).await,
+            None => Ok(None),
         }
-        Ok(job)
     }
 }

@@ -7,6 +7,7 @@ mod inbox;
 mod intake;
 mod messages;
 mod repository;
+mod resolution;
 mod templates;
 
 use std::sync::Arc;

@@ -83,8 +83,6 @@ impl Dispatcher {
         let credential = session.credential().await.map_err(|error| error_chain(&error))?;
         let issue = engine.ports.store.issue(job.issue_id).await.map_err(|error| error_chain(&error))?;
         let issue = issue.ok_or("the issue is not in the store")?.value;
-        let forge = engine.forge(&job.source.platform).ok_or("the forge is not configured")?;
-        let repository = forge.repository(&job.source.repo).await.map_err(|error| error_chain(&error))?;
         let number = job.source.number.display;
         Ok(PushedTask {
             lease: dispatched.lease,
@@ -92,7 +90,7 @@ impl Dispatcher {
             issue_number: number,
             issue_title: issue.title,
             issue_description: issue.body,
-            repository_url: repository.clone_url,
+            repository_url: dispatched.repository.clone_url.clone(),
             credential: credential.map(|credential| credential.password),
             command: match &job.command {
                 Some(command) => command.to_string(),
@@ -100,7 +98,7 @@ impl Dispatcher {
             },
             callback_url: format!("{}/api/v1/issues/{}/report-branch", self.public_url, job.issue_id),
             branch: job.branch.to_string(),
-            base_branch: repository.default_branch.to_string(),
+            base_branch: dispatched.repository.default_branch.to_string(),
         })
     }
 
