@@ -118,6 +118,41 @@ fn every_crate_uses_only_what_the_architecture_allows() {
     }
 }
 
+/// Returns all Rust files below the workspace's crates and tests.
+fn rust_files() -> Vec<std::path::PathBuf> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let (mut files, mut folders) = (Vec::new(), vec![root.join("crates"), root.join("tests")]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() && !path.ends_with("target") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn every_file_belongs_to_a_crate() {
+    const ROOTS: [&str; 4] = ["lib", "main", "mod", "build"];
+    for file in rust_files() {
+        let (folder, stem) = (file.parent().unwrap(), file.file_stem().unwrap().to_str().unwrap());
+        let of_cargo = ["examples", "benches", "bin"].iter().any(|name| folder.ends_with(name));
+        let is_test_root = folder.ends_with("tests") && !folder.join("main.rs").exists();
+        if ROOTS.contains(&stem) || of_cargo || is_test_root {
+            continue;
+        }
+        let beside = folder.with_extension("rs");
+        let parents = ["lib.rs", "main.rs", "mod.rs"].map(|name| folder.join(name)).into_iter().chain([beside]);
+        let texts: Vec<String> = parents.filter_map(|parent| std::fs::read_to_string(parent).ok()).collect();
+        let declared = texts.iter().any(|text| text.contains(&format!("mod {stem};")));
+        assert!(declared, "no module declares {}", file.display());
+    }
+}
+
 #[test]
 fn only_the_configuration_reads_the_environment() {
     let crates = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates");

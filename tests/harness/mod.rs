@@ -152,6 +152,12 @@ impl TestServer {
         self.server = Some(server);
     }
 
+    /// Does the same with further settings.
+    pub(crate) async fn restart_with(&mut self, settings: &[(&str, &str)]) {
+        self.settings.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self.restart().await;
+    }
+
     /// Composes a second server on the same data, without its loops.
     pub(crate) async fn another(&self) -> App {
         let layers = Layers { env: self.settings.clone(), ..Layers::default() };
@@ -176,13 +182,20 @@ impl TestServer {
             let depth = self.app().store.queue_depth().await.unwrap();
             let now = server.app().engine.now();
             let due = server.app().store.next_due(now).await.unwrap();
-            let Some(due) = due.filter(|_| depth.queued + depth.effects + depth.events > 0) else { return };
+            let Some(due) = due.filter(|_| depth.queued + depth.effects + depth.events + depth.requests > 0) else {
+                return;
+            };
             let wait = Duration::try_from(due.duration_since(now)).unwrap();
             if wait > MAX_SCHEDULE {
                 return;
             }
             server.app().clock.advance(wait);
         }
+    }
+
+    /// Decides all requests that are due, and runs nothing else: jobs stay in the queue.
+    pub(crate) async fn admit(&self) {
+        while self.app().engine.admit_next().await.unwrap().is_some() {}
     }
 
     /// Runs the work that is due now.
@@ -207,7 +220,7 @@ impl TestServer {
     /// Whether nothing is queued, running or waiting for delivery.
     async fn is_idle(&self) -> bool {
         let depth = self.app().store.queue_depth().await.unwrap();
-        depth.queued + depth.running + depth.effects + depth.events == 0
+        depth.requests + depth.queued + depth.running + depth.effects + depth.events == 0
     }
 
     /// Waits for a condition on a live server, which is evaluated after each write of the engine.
@@ -227,7 +240,11 @@ impl TestServer {
     pub(crate) async fn finish(mut self) {
         self.run_until_idle().await;
         let depth = self.app().store.queue_depth().await.unwrap();
-        assert_eq!((depth.queued, depth.running, depth.effects), (0, 0, 0), "something is left undone");
+        assert_eq!(
+            (depth.requests, depth.queued, depth.running, depth.effects),
+            (0, 0, 0, 0),
+            "something is left undone"
+        );
         self.stop().await;
     }
 

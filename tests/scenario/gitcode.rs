@@ -71,8 +71,10 @@ async fn a_stranger_on_gitcode_gets_a_word_and_no_fix() {
     let test_server = TestServer::start(vec![]).await;
     let answer = deliver(&test_server, "Note Hook", &note("@patchwright fix", "mallory", 1)).await;
     assert_eq!(answer.status, 202);
-    let job = test_server.expect_end(accepted(&answer)).await;
-    assert!(job.failure.unwrap().reason.contains("mallory"));
+    test_server.run_until_idle().await;
+    let shown: Value = test_server.get(&format!("/api/v1/jobs/{}", accepted(&answer))).await.json().unwrap();
+    assert!(shown["failure"]["reason"].as_str().unwrap().contains("mallory"), "{shown}");
+    assert!(test_server.gitcode.comments_on(42).pop().unwrap().contains("write access"));
     assert!(test_server.gitcode.pulls().is_empty() && test_server.llm.asked().is_empty());
     test_server.finish().await;
 }

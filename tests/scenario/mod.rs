@@ -18,4 +18,5 @@ mod node;
 mod notifications;
 mod oidc;
 mod story;
+mod trust;
 mod webhook;

@@ -89,6 +89,7 @@ async fn a_job_that_waits_says_where_it_stands_and_about_how_long() {
     let work = test_server.run_aside();
     test_server.llm.wait_for_requests(asked + 1).await;
     let waits = accepted(&test_server.post_comment("@patchwright fix: and once more").await);
+    test_server.admit().await;
     let shown: Value = test_server.get(&format!("/api/v1/jobs/{waits}")).await.json().unwrap();
     assert_eq!((&shown["status"], &shown["queue_position"]), (&"queued".into(), &1.into()), "{shown}");
     assert!(shown["estimated_wait_seconds"].as_u64().is_some_and(|seconds| (1..60).contains(&seconds)), "{shown}");
@@ -114,6 +115,7 @@ async fn restart_stops_what_runs_and_begins_anew() {
     test_server.llm.wait_for_requests(1).await;
     let second = accepted(&test_server.post_comment("@patchwright restart, but with +").await);
     assert_ne!(first, second);
+    test_server.admit().await;
     work.await.unwrap();
     assert_eq!(test_server.expect_end(first).await.status(), JobStatus::Cancelled);
     let done = test_server.expect_end(second).await;
@@ -282,7 +284,11 @@ async fn a_merged_pull_request_moves_the_issue() {
     let answer = test_server.deliver("pull_request", &merged.to_string(), "merge-1").await;
     assert!(answer.text().contains("merged"), "{}", answer.text());
     let again = test_server.post_comment("@patchwright fix").await;
-    assert!(again.text().contains("an issue that is merged cannot start"), "{}", again.text());
+    test_server.run_until_idle().await;
+    let shown: Value = test_server.get(&format!("/api/v1/jobs/{}", accepted(&again))).await.json().unwrap();
+    assert_eq!(shown["status"], "refused");
+    let reason = shown["failure"]["reason"].as_str().unwrap();
+    assert!(reason.contains("an issue that is merged cannot start"), "{shown}");
     test_server.finish().await;
 }
 

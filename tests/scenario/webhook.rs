@@ -78,8 +78,12 @@ async fn what_starts_nothing_is_ignored_with_a_reason() {
     test_server.expect_comments(1).await;
     let shown = test_server.github.comments_on(42).pop().unwrap();
     assert!(shown.starts_with("请在问题下评论以下命令之一") && shown.contains("`@patchwright 修复 [说明]`"), "{shown}");
-    let help = test_server.post_comment("@patchwright what can you do?").await;
-    assert_eq!((help.status, &body(&help)["command"]), (202, &"help".into()));
+    let again = test_server.post_comment("@patchwright what can you do?").await;
+    assert_eq!((again.status, &body(&again)["command"]), (202, &"help".into()));
+    test_server.run_until_idle().await;
+    assert_eq!(test_server.github.comments_on(42).len(), 1, "the help is given once to a person on an issue");
+    let payload = TestServer::comment("@patchwright what can you do?", "bob", 99).to_string();
+    test_server.deliver("issue_comment", &payload, "bob").await;
     test_server.finish_after_reply().await;
 }
 
@@ -135,10 +139,14 @@ async fn strangers_get_a_polite_no() {
     let mut test_server = TestServer::start(vec![]).await;
     let payload = TestServer::comment("@patchwright fix", "mallory", 1).to_string();
     let answer = test_server.deliver("issue_comment", &payload, "d").await;
-    let job = test_server.expect_end(accepted(&answer)).await;
-    assert!(job.failure.unwrap().reason.contains("mallory may not start jobs here"));
+    test_server.run_until_idle().await;
+    let shown = body(&test_server.get(&format!("/api/v1/jobs/{}", accepted(&answer))).await);
+    assert_eq!(shown["status"], "refused", "{shown}");
+    assert!(shown["failure"]["reason"].as_str().unwrap().contains("mallory may not start jobs here"), "{shown}");
     assert!(test_server.llm.asked().is_empty(), "nothing was spent");
-    assert!(test_server.github.comments_on(42).pop().unwrap().contains("Ask a user with write access"));
+    assert_eq!(test_server.newest_job().await, None);
+    let comments = test_server.github.comments_on(42);
+    assert!(comments.len() == 1 && comments[0].contains("Only people with write access"), "{comments:#?}");
     test_server.restart().await;
     test_server.finish().await;
 }
@@ -163,10 +171,12 @@ async fn a_second_wish_while_a_job_runs_is_told_of_it() {
     let work = test_server.run_aside();
     test_server.llm.wait_for_requests(1).await;
     let second = test_server.post_comment("@patchwright fix").await;
-    assert_eq!((second.status, &body(&second)["reason"]), (200, &"job_active".into()));
-    assert_eq!(body(&second)["job_id"], first.to_string());
+    test_server.admit().await;
+    let shown = body(&test_server.get(&format!("/api/v1/jobs/{}", accepted(&second))).await);
+    assert_eq!(shown["job_id"], first.to_string(), "the request leads to the job that runs");
     let cancelled = test_server.post_comment("@patchwright cancel").await;
     assert_eq!((cancelled.status, &body(&cancelled)["command"]), (202, &"cancel".into()));
+    test_server.admit().await;
     work.await.unwrap();
     let job = test_server.expect_end(first).await;
     assert_eq!(job.status(), patchwright_domain::JobStatus::Cancelled);

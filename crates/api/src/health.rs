@@ -30,6 +30,7 @@ struct Status {
 
 #[derive(Serialize)]
 struct Queue {
+    requests: u64,
     queued: u64,
     running: u64,
     effects: u64,
@@ -48,7 +49,13 @@ pub(crate) async fn status(state: web::Data<State>) -> HttpResponse {
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: state.started.elapsed().as_secs(),
         model_configured: state.management.engine().has_model(),
-        queue: depth.map(|d| Queue { queued: d.queued, running: d.running, effects: d.effects, events: d.events }),
+        queue: depth.map(|d| Queue {
+            requests: d.requests,
+            queued: d.queued,
+            running: d.running,
+            effects: d.effects,
+            events: d.events,
+        }),
     })
 }
 

@@ -3,8 +3,8 @@
 use actix_web::{HttpResponse, web};
 use patchwright_core::query::JobFilter;
 use patchwright_domain::job::stage::{StageRecord, StageStatus};
-use patchwright_domain::{self as domain, Job, JobStatus};
-use patchwright_management::QueueEstimate;
+use patchwright_domain::{self as domain, Job, JobStatus, Request};
+use patchwright_management::{JobOrRequest, QueueEstimate};
 use patchwright_protocol::Page;
 use patchwright_protocol::jobs::{JobQuery, JobSummary, JobView, StageView};
 use serde_json::value::RawValue;
@@ -50,7 +50,7 @@ fn stage_view(record: &StageRecord) -> StageView<'_> {
 fn view<'a>(job: &'a Job, payload: Option<&'a RawValue>, estimate: Option<QueueEstimate>) -> JobView<'a> {
     JobView {
         object: job.object(payload),
-        status: job.status(),
+        status: job.status().as_str(),
         queue_position: estimate.map(|estimate| estimate.position),
         estimated_wait_seconds: estimate.and_then(|estimate| estimate.wait_seconds),
         awaits_approval: job.awaits_approval(),
@@ -71,6 +71,15 @@ async fn response(job: &Job, state: &State) -> Result<HttpResponse, ApiError> {
     let delivery = state.management.queries().delivery(job.id).await?;
     let payload = delivery.as_ref().and_then(|record| serde_json::from_str(&record.payload).ok());
     Ok(HttpResponse::Ok().json(view(job, payload, estimate)))
+}
+
+/// The Job object of a request that is not a job (yet), with its own status.
+async fn request_response(request: &Request, state: &State) -> Result<HttpResponse, ApiError> {
+    let delivery = state.management.queries().delivery(request.id).await?;
+    let payload = delivery.as_ref().and_then(|record| serde_json::from_str(&record.payload).ok());
+    let job = request.preview();
+    let view = JobView { status: request.state.status().as_str(), ..view(&job, payload, None) };
+    Ok(HttpResponse::Ok().json(view))
 }
 
 #[utoipa::path(get, path = "/api/v1/jobs", tag = "jobs", params(JobQuery),
@@ -94,11 +103,13 @@ pub(crate) async fn list(
 
 #[utoipa::path(get, path = "/api/v1/jobs/{id}", tag = "jobs",
     params(("id" = uuid::Uuid, Path, description = "The job")),
-    responses((status = 200, body = Object, description = "The Job object, its stages, and its results"),
+    responses((status = 200, body = Object, description = "The Job object, its stages, and its results. The id of a delivery's answer is a request until it is admitted: its status is `requested` or `refused` then"),
         (status = 404, description = "No such job")))]
 pub(crate) async fn get(_: Caller, id: web::Path<String>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let job = state.management.jobs().get(parse_id(&id, "job")?).await?;
-    response(&job, &state).await
+    match state.management.jobs().find(parse_id(&id, "job")?).await? {
+        JobOrRequest::Job(job) => response(&job, &state).await,
+        JobOrRequest::Request(request) => request_response(&request, &state).await,
+    }
 }
 
 #[utoipa::path(post, path = "/api/v1/jobs/{id}/retry", tag = "jobs",

@@ -63,6 +63,8 @@ pub struct QueueDepth {
     pub running: u64,
     /// Effects that wait for delivery.
     pub effects: u64,
+    /// Requests that are not decided.
+    pub requests: u64,
     /// Events of Jira that were acknowledged and wait to be processed.
     pub events: u64,
 }

@@ -8,7 +8,9 @@ use patchwright_domain::job::Lease;
 use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::node::Needs;
 use patchwright_domain::run_record::RunRecord;
-use patchwright_domain::{DeliveryId, Effect, EffectId, Issue, IssueId, IssueRef, Job, JobId, PlatformId, Task};
+use patchwright_domain::{
+    DeliveryId, Effect, EffectId, Issue, IssueId, IssueRef, Job, JobId, PlatformId, Request, Task,
+};
 
 use crate::audit::AuditEntry;
 use crate::fault::{Cause, Fault};
@@ -34,6 +36,8 @@ pub struct Step {
     pub issue: Option<Write<Issue>>,
     /// The job, new or changed.
     pub job: Option<JobWrite>,
+    /// A request, new or decided.
+    pub request: Option<RequestWrite>,
     /// A task, new or changed. Only the holder of the job's lease writes tasks, so they carry no revision.
     pub task: Option<Task>,
     /// Effects that become due, in the order of their delivery.
@@ -85,6 +89,33 @@ impl JobWrite {
             Self::Insert(job) | Self::Update { job, .. } => job,
         }
     }
+}
+
+/// A request to insert or to decide.
+#[derive(Debug, Clone)]
+pub enum RequestWrite {
+    /// The request is new.
+    Insert(Request),
+    /// The request is decided. If it was decided already, the whole step is refused as stale.
+    Decide(Request),
+}
+
+impl RequestWrite {
+    /// The new value of the request.
+    pub const fn request(&self) -> &Request {
+        match self {
+            Self::Insert(request) | Self::Decide(request) => request,
+        }
+    }
+}
+
+/// A request that an admission has claimed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimedRequest {
+    /// The request.
+    pub request: Request,
+    /// The number of this attempt, from 1.
+    pub attempt: u32,
 }
 
 /// A webhook delivery, remembered so that it is processed once.
@@ -297,6 +328,21 @@ pub trait Store: Send + Sync {
         branch: &str,
     ) -> Result<Option<Versioned<Job>>, StoreError>;
 
+    /// Returns a request by its id, which is that of the job that it asks for.
+    async fn request(&self, id: JobId) -> Result<Option<Request>, StoreError>;
+
+    /// Claims the oldest due request that is not decided, until `until`. A request waits until all older requests of the
+    /// same person on the same issue are decided, and never for those of others.
+    async fn claim_request(&self, now: Timestamp, until: Timestamp) -> Result<Option<ClaimedRequest>, StoreError>;
+
+    /// Ends the claim on a request without a decision: it is tried again. Other outcomes than [`EffectOutcome::Retry`] and
+    /// [`EffectOutcome::Postponed`] change nothing.
+    async fn retry_request(&self, id: JobId, outcome: EffectOutcome) -> Result<(), StoreError>;
+
+    /// Returns whether a reply to a refused request was queued on the issue: one to this person at any time, or one to
+    /// anybody after `since`.
+    async fn is_refusal_answered(&self, issue: &IssueRef, actor: &str, since: Timestamp) -> Result<bool, StoreError>;
+
     /// Writes a step in one transaction.
     async fn commit(&self, step: Step) -> Result<(), StoreError>;
 
@@ -321,13 +367,13 @@ pub trait Store: Send + Sync {
     /// Ends the claim on an effect.
     async fn settle_effect(&self, id: EffectId, outcome: EffectOutcome) -> Result<(), StoreError>;
 
-    /// Deletes effects that were delivered before the time, payloads of deliveries that were received before it, and
-    /// and those deliveries that have no identity. The others are kept, so that a comment that is delivered again much
+    /// Deletes effects that were delivered before the time, requests that were decided and made before it, payloads of
+    /// deliveries that were received before it, and those deliveries that have no identity. The others are kept, so that a comment that is delivered again much
     /// later is still recognized. Of the remaining payloads, the newest are kept up to the limit, in stored bytes.
     /// Returns how many rows changed.
     async fn forget(&self, retention: Retention) -> Result<u64, StoreError>;
 
-    /// Returns the first time after `after` at which a job, an effect or, where the store has these, a tracker's event or a
+    /// Returns the first time after `after` at which a job, a request, an effect or, where the store has these, a tracker's event or a
     /// notification becomes due; `None` if there is none.
     async fn next_due(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 }

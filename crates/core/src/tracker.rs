@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use patchwright_domain::job::PullRequestRef;
-use patchwright_domain::{IssueRef, Milestone, PlatformId};
+use patchwright_domain::{InboundIssue, IssueRef, Milestone, PlatformId};
 
 use crate::fault::{Cause, Fault};
 
@@ -103,6 +103,14 @@ pub struct RemoteIssue {
     pub labels: Vec<String>,
     /// The address of its page.
     pub url: String,
+}
+
+impl RemoteIssue {
+    /// Returns it as an event would report it, for jobs that no event started.
+    pub fn into_inbound(self, source: IssueRef) -> InboundIssue {
+        let Self { title, body, author, labels, .. } = self;
+        InboundIssue { source, title, body, author, labels, is_pull_request: false, default_branch: None }
+    }
 }
 
 /// A comment as its tracker describes it.

@@ -2,11 +2,11 @@
 //!
 //! Nothing behind a [`WebhookDecoder`] sees a platform's JSON.
 
-use patchwright_domain::{BranchName, DeliveryId, IssueRef, PlatformId, RepoName};
+pub use patchwright_domain::InboundIssue;
+use patchwright_domain::{DeliveryId, PlatformId, RepoName};
 
 use crate::fault::Cause;
 pub use crate::signature::SigningKeys;
-use crate::tracker::RemoteIssue;
 
 /// The headers of a delivery, as far as a decoder needs them.
 ///
@@ -248,33 +248,6 @@ pub enum InboundEvent {
         /// The reason, for the response and the log.
         reason: String,
     },
-}
-
-/// An issue as an event reports it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InboundIssue {
-    /// The issue's address.
-    pub source: IssueRef,
-    /// One line.
-    pub title: String,
-    /// Markdown; empty if there is none.
-    pub body: String,
-    /// The reporter's login.
-    pub author: String,
-    /// The names of its labels; empty as well if the event does not report them.
-    pub labels: Vec<String>,
-    /// Whether it is a pull request: some platforms number both together.
-    pub is_pull_request: bool,
-    /// The repository's default branch, if the event reports it.
-    pub default_branch: Option<BranchName>,
-}
-
-impl InboundIssue {
-    /// Creates one from an issue that was read from its tracker, for jobs that no event started.
-    pub fn from_remote(source: IssueRef, remote: RemoteIssue) -> Self {
-        let RemoteIssue { title, body, author, labels, .. } = remote;
-        Self { source, title, body, author, labels, is_pull_request: false, default_branch: None }
-    }
 }
 
 /// A comment as an event reports it.

@@ -107,6 +107,14 @@ pub enum Reply {
         #[serde(default)]
         language: Language,
     },
+    /// The person may not make the request.
+    NotPermitted {
+        /// The person.
+        login: String,
+        /// The language of the request.
+        #[serde(default)]
+        language: Language,
+    },
     /// No job is running that could be cancelled, none has ended that could be retried, or no plan waits for approval.
     NothingTo {
         /// The verb of the command.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::id::InvalidId;
-use crate::{IssueId, IssueNumber, PlatformId, Refused, RepoName, UserId};
+use crate::{BranchName, IssueId, IssueNumber, PlatformId, Refused, RepoName, UserId};
 
 /// The status of an issue (`docs/requirements.md#r105`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -43,6 +43,8 @@ pub enum IssueEvent {
     FollowUp,
     /// A follow-up ended without a result; the pull request of the job before it stands.
     FollowUpEnded,
+    /// The issue was opened again on its platform.
+    Reopen,
 }
 
 impl IssueStatus {
@@ -65,6 +67,7 @@ impl IssueStatus {
             }
             // People merge what they find good, whatever this server is doing or has given up.
             (Self::Processing | Self::PendingMerge | Self::Terminated, E::Merge) => Ok(Self::Merged),
+            (Self::Merged | Self::Terminated, E::Reopen) => Ok(Self::Pending),
             (from, event) => Err(Refused::State { subject: "an issue", from: from.as_str(), event: event.as_str() }),
         }
     }
@@ -88,7 +91,7 @@ impl IssueStatus {
 
 impl IssueEvent {
     /// All events.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Start,
         Self::Restart,
         Self::TaskSucceeded,
@@ -98,6 +101,7 @@ impl IssueEvent {
         Self::CloseUnmerged,
         Self::FollowUp,
         Self::FollowUpEnded,
+        Self::Reopen,
     ];
 
     /// Returns the event as a verb phrase, for messages.
@@ -112,6 +116,7 @@ impl IssueEvent {
             Self::CloseUnmerged => "lose its pull request",
             Self::FollowUp => "take a follow-up",
             Self::FollowUpEnded => "outlive a follow-up",
+            Self::Reopen => "be reopened",
         }
     }
 }
@@ -182,6 +187,32 @@ impl TrackerRef {
         let hash = place.bytes().fold(0xcbf2_9ce4_8422_2325, fnv);
         let display = self.key.rsplit_once('-').and_then(|(_, number)| number.parse().ok()).unwrap_or_default();
         IssueNumber { api: NO_FORGE | (hash & (NO_FORGE - 1)), display }
+    }
+}
+
+/// An issue as an event of its platform reports it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InboundIssue {
+    /// The issue's address.
+    pub source: IssueRef,
+    /// One line.
+    pub title: String,
+    /// Markdown; empty if there is none.
+    pub body: String,
+    /// The reporter's login.
+    pub author: String,
+    /// The names of its labels; empty as well if the event does not report them.
+    pub labels: Vec<String>,
+    /// Whether it is a pull request: some platforms number both together.
+    pub is_pull_request: bool,
+    /// The repository's default branch, if the event reports it.
+    pub default_branch: Option<BranchName>,
+}
+
+impl InboundIssue {
+    /// Returns the branch that a job starts from until the forge has been asked: the reported default branch, or `main`.
+    pub fn base_branch(&self) -> BranchName {
+        self.default_branch.clone().unwrap_or_else(|| BranchName::parse("main").expect("`main` is a branch name"))
     }
 }
 

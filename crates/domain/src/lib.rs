@@ -16,6 +16,7 @@ pub mod pattern;
 pub mod platform;
 mod protected;
 pub mod refused;
+pub mod request;
 pub mod run_record;
 pub mod task;
 pub mod trigger;
@@ -27,12 +28,13 @@ pub use id::{
     AuditId, ChannelId, CommitSha, ConversationId, CredentialId, DeliveryId, EffectId, IssueId, JiraEventId,
     JiraUserId, JobId, NodeId, NoticeId, RepoName, RepositoryId, TaskId, TokenId, UserId, WorkspaceId,
 };
-pub use issue::{Issue, IssueEvent, IssueRef, IssueStatus, TrackerRef};
+pub use issue::{InboundIssue, Issue, IssueEvent, IssueRef, IssueStatus, TrackerRef};
 pub use issue_number::IssueNumber;
 pub use job::{Job, JobEvent, JobStatus, JobSummary, WorkerEvent};
 pub use money::Usage;
 pub use path::RepoPath;
 pub use platform::PlatformId;
 pub use refused::Refused;
+pub use request::{Request, RequestState, RequestStatus, TriggerRequest};
 pub use task::{Task, TaskEvent, TaskStatus};
 pub use user::{Role, User};

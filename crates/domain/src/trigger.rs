@@ -76,6 +76,11 @@ impl Command {
         matches!(self, Self::Fix { .. } | Self::Plan { .. } | Self::Restart { .. })
     }
 
+    /// Returns whether anyone may ask it: it changes nothing.
+    pub const fn is_question(&self) -> bool {
+        matches!(self, Self::Help | Self::Status | Self::Unknown { .. })
+    }
+
     /// Returns the instructions, if there are any.
     pub fn instructions(&self) -> Option<&str> {
         match self {

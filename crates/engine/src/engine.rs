@@ -255,6 +255,14 @@ impl Engine {
         Ok(self.ports.store.job(id).await?.map(|found| found.value))
     }
 
+    /// Returns a request by the id that its delivery was answered with.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn request(&self, id: JobId) -> Result<Option<patchwright_domain::Request>, StoreError> {
+        self.ports.store.request(id).await
+    }
+
     /// Returns an issue.
     ///
     /// # Errors

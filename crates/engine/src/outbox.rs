@@ -125,7 +125,9 @@ impl Engine {
         let Subject { forge, tracker, issue, .. } = subject;
         if let Effect::Reply { to, reply } = &claimed.record.effect {
             let text = self.reply(reply, subject);
-            self.comment_once(tracker.as_ref(), issue, &format!("reply {to}"), &text, again).await?;
+            // What a person is told once on an issue may have been told long ago.
+            let is_once = matches!(reply, Reply::Help { .. } | Reply::NotPermitted { .. });
+            self.comment_once(tracker.as_ref(), issue, &format!("reply {to}"), &text, again || is_once).await?;
             return Ok(Delivered::Done);
         }
         let Some(job) = &subject.job else { return Ok(Delivered::Done) };
@@ -268,6 +270,9 @@ impl Engine {
             }
             Reply::Status => render::status(subject.job.as_ref(), &self.settings.app_name, self.public_url()),
             Reply::TooMany { per_hour } => render::too_many(*per_hour),
+            Reply::NotPermitted { login, language } => {
+                replies::not_permitted(login, &subject.issue.repo.to_string(), *language)
+            }
             Reply::NothingTo { verb, language } => replies::nothing_to(verb, *language),
             Reply::CannotStart { reason, language } => {
                 replies::cannot_start(*reason, &self.settings.app_name, *language)

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use patchwright_core::outgoing_text::code_span;
 use patchwright_domain::effect::CannotStart;
 use patchwright_domain::trigger::{COMMANDS, Language};
 
@@ -60,6 +61,20 @@ pub(crate) fn cannot_start(reason: CannotStart, app_name: &str, language: Langua
         }
     };
     format!("{text}\n")
+}
+
+/// Renders the reply to a request whose author may not make it.
+pub(crate) fn not_permitted(login: &str, repository: &str, language: Language) -> String {
+    let (login, repository) = (code_span(login), code_span(repository));
+    match language {
+        Language::English => format!(
+            "Thank you, {login}. Only people with write access to {repository} can start jobs here, so nothing was started. \
+             One of them can do it with the same comment.\n"
+        ),
+        Language::Chinese => format!(
+            "谢谢，{login}。只有对 {repository} 有写权限的用户才能在此启动任务，因此没有启动任何任务。有权限的用户发表同样的评论即可启动。\n"
+        ),
+    }
 }
 
 /// Renders the reply to a command that has no job to act on.

@@ -3,17 +3,18 @@
 
 use jiff::ToSpan as _;
 use patchwright_core::store::{JobWrite, Step, StoreError, Versioned, Write};
-use patchwright_core::webhook::InboundIssue;
 use patchwright_domain::job::{JobTrigger, NewJob, PlanReview, Priority, PublishMode};
 use patchwright_domain::node::{Needs, WorkCommand};
 use patchwright_domain::{
-    BranchName, Issue, IssueEvent, IssueId, IssueRef, IssueStatus, Job, JobEvent, JobId, Refused, UserId,
+    BranchName, InboundIssue, Issue, IssueEvent, IssueId, IssueRef, IssueStatus, Job, JobEvent, JobId, Refused, UserId,
 };
 
 use crate::Engine;
 
 /// A request to fix an issue.
 pub(crate) struct StartRequest<'a> {
+    /// The id of its job, if that was promised.
+    pub(crate) id: Option<JobId>,
     pub(crate) issue: &'a InboundIssue,
     pub(crate) trigger: JobTrigger,
     pub(crate) publish: PublishMode,
@@ -34,7 +35,18 @@ impl<'a> StartRequest<'a> {
     pub(crate) fn new(issue: &'a InboundIssue, trigger: JobTrigger, publish: PublishMode) -> Self {
         let more = trigger.instructions.is_some();
         let (needs, priority) = (Needs::default(), Priority::Normal);
-        Self { issue, trigger, publish, needs, command: None, priority, review_plan: false, owner: None, more }
+        Self {
+            id: None,
+            issue,
+            trigger,
+            publish,
+            needs,
+            command: None,
+            priority,
+            review_plan: false,
+            owner: None,
+            more,
+        }
     }
 
     /// Sets the command, the requirements on the node, and the priority.
@@ -165,10 +177,10 @@ impl Engine {
         let before = latest.filter(|job| !job.status().is_terminal() || job.has_open_branch());
         let (branch, base_branch) = match before {
             Some(before) => (before.branch.clone(), before.base_branch.clone()),
-            None => (new_branch(&request, latest), base_branch(request.issue)),
+            None => (new_branch(&request, latest), request.issue.base_branch()),
         };
         Job::new(NewJob {
-            id: self.ports.ids.job(),
+            id: request.id.unwrap_or_else(|| self.ports.ids.job()),
             issue_id,
             source: request.issue.source.clone(),
             title: request.issue.title.clone(),
@@ -207,10 +219,6 @@ fn with_inbound_text(mut issue: Issue, inbound: &InboundIssue) -> Issue {
     // An issue that was moved to another project has a new key.
     issue.source.tracker.clone_from(&inbound.source.tracker);
     issue
-}
-
-fn base_branch(issue: &InboundIssue) -> BranchName {
-    issue.default_branch.clone().unwrap_or_else(|| BranchName::parse("main").expect("`main` is a branch name"))
 }
 
 fn new_branch(request: &StartRequest<'_>, latest: Option<&Job>) -> BranchName {

@@ -18,7 +18,6 @@ use patchwright_domain::{Job, JobEvent, Refused, Task, TaskEvent, TaskStatus, Us
 use crate::Engine;
 use crate::backoff::{backoff, signed};
 use crate::change::ChangeError;
-use crate::engine::TriggerPermission;
 use patchwright_core::outgoing_text::shorten;
 
 /// How long a job may be postponed, without counting an attempt, because a forge or the model requests it.
@@ -165,9 +164,8 @@ impl LocalTaskSession<'_> {
     }
 
     async fn check_permission(&self, forge: &dyn Forge, job: &Job) -> Result<(), TaskSessionError> {
-        let settings = &self.engine.settings;
         let trigger = &job.trigger;
-        let open = settings.permission == TriggerPermission::Anyone || settings.allow.names_user(&trigger.actor);
+        let open = self.engine.is_open_to(&trigger.actor);
         // Manual starts were authorized when they were made. Requesters in a tracker are users of this server,
         // authorized there; the forge does not know them.
         if open || trigger.kind.is_ours() || job.source.tracker.is_some() {

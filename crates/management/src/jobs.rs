@@ -2,7 +2,7 @@
 
 use patchwright_core::audit::AuditEntry;
 use patchwright_core::query::JobFilter;
-use patchwright_domain::{IssueId, Job, JobId, JobStatus, JobSummary, UserId};
+use patchwright_domain::{IssueId, Job, JobId, JobStatus, JobSummary, Request, RequestState, UserId};
 
 use crate::error::ManagementError;
 use crate::principal::Principal;
@@ -15,6 +15,15 @@ pub struct QueueEstimate {
     pub position: u64,
     /// The estimated time until it starts, in seconds; `None` while no job has ended lately.
     pub wait_seconds: Option<u64>,
+}
+
+/// What the id of a job stands for.
+#[derive(Debug, Clone)]
+pub enum JobOrRequest {
+    /// A job.
+    Job(Box<Job>),
+    /// A request that is no job: it is not decided, was refused, or was a command for other jobs.
+    Request(Box<Request>),
 }
 
 /// Jobs.
@@ -30,12 +39,31 @@ impl Jobs<'_> {
         Ok(self.0.ports.queries.jobs(filter).await?)
     }
 
-    /// Returns a job.
+    /// Returns a job by its id, or by the id of a request that was added to it.
     ///
     /// # Errors
     /// [`ManagementError::NotFound`].
     pub async fn get(&self, id: JobId) -> Result<Job, ManagementError> {
-        self.0.engine.job(id).await?.ok_or_else(|| ManagementError::not_found("job"))
+        match self.find(id).await? {
+            JobOrRequest::Job(job) => Ok(*job),
+            JobOrRequest::Request(_) => Err(ManagementError::not_found("job")),
+        }
+    }
+
+    /// Returns what an id stands for that a delivery was answered with: the job, or the request while there is none.
+    ///
+    /// # Errors
+    /// [`ManagementError::NotFound`].
+    pub async fn find(&self, id: JobId) -> Result<JobOrRequest, ManagementError> {
+        if let Some(job) = self.0.engine.job(id).await? {
+            return Ok(JobOrRequest::Job(Box::new(job)));
+        }
+        let request = self.0.engine.request(id).await?.ok_or_else(|| ManagementError::not_found("job"))?;
+        let job = match request.state {
+            RequestState::Admitted { job: Some(job), .. } => self.0.engine.job(job).await?,
+            _ => None,
+        };
+        Ok(job.map_or_else(|| JobOrRequest::Request(Box::new(request)), |job| JobOrRequest::Job(Box::new(job))))
     }
 
     /// Returns the newest job of an issue.

@@ -60,7 +60,7 @@ pub use diagnostics::{Diagnostics, Finding, Severity, Subject};
 pub use error::ManagementError;
 pub use issues::{BatchItem, Issues, StartOptions};
 pub use jira::{CreatedWorkspace, Jira, NewWorkspace, SiteCheck, WorkspaceUpdate};
-pub use jobs::{Jobs, QueueEstimate};
+pub use jobs::{JobOrRequest, Jobs, QueueEstimate};
 pub use nodes::{InvitedNode, NewNode, NodeRegistration, NodeUpdate, Nodes, RegisteredNode};
 pub use oidc::{Oidc, OidcOptions};
 pub use platform::Platform;

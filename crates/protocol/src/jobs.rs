@@ -1,9 +1,9 @@
 //! Jobs.
 
+use patchwright_domain::Usage;
 use patchwright_domain::job::report::{StageReport, Verdict};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 use patchwright_domain::job::{Failure, JobObject, PullRequestRef};
-use patchwright_domain::{JobStatus, Usage};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -70,7 +70,8 @@ pub struct StageView<'a> {
 pub struct JobView<'a> {
     #[serde(flatten)]
     pub object: JobObject<'a, Option<&'a RawValue>>,
-    pub status: JobStatus,
+    /// The status of the job, or `requested` or `refused` while there is none.
+    pub status: &'static str,
     /// Its position among the queued jobs of its repository, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_position: Option<u64>,

@@ -19,6 +19,7 @@ use crate::queue::{GroupCommit, Queue};
 use crate::row::issue::CHANGES as ISSUE_CHANGES;
 use crate::row::job::{JobRow, JobStatements as _, STAGE_CHANGES, assignments as job_assignments};
 use crate::row::json;
+use crate::row::request::{DECISION, REQUESTED};
 use crate::row::task::CHANGES as TASK_CHANGES;
 use crate::stats::{BUCKET_KEY, SUM_KEY, SUMS};
 use crate::step::{StepRows, StepStatements as _};
@@ -166,13 +167,14 @@ fn is_lost(error: &DieselError) -> bool {
     matches!(error, DieselError::DatabaseError(ClosedConnection | UnableToSendCommand, _))
 }
 
-/// The new rows of many steps as the parameters of one statement: five tables as JSON, which PostgreSQL reads into rows
+/// The new rows of many steps as the parameters of one statement: six tables as JSON, which PostgreSQL reads into rows
 /// by the names of their columns, and the deliveries as arrays, because their payloads are bytes.
 #[derive(Default)]
 struct NewRows<'a> {
     issues: String,
     jobs: String,
     stages: String,
+    requests: String,
     effects: String,
     audit: String,
     platforms: Vec<&'a str>,
@@ -191,6 +193,7 @@ impl<'a> NewRows<'a> {
             issues: all(rows().filter_map(|rows| rows.issue.as_ref()?.inserted()))?,
             jobs: all(rows().filter_map(|rows| rows.job.as_ref()?.inserted()))?,
             stages: all(rows().flat_map(|rows| &rows.stages))?,
+            requests: all(rows().filter_map(|rows| rows.request.as_ref()?.inserted()))?,
             effects: all(rows().flat_map(|rows| &rows.effects))?,
             audit: all(rows().filter_map(|rows| rows.audit.as_ref()))?,
             ..Self::default()
@@ -221,6 +224,7 @@ impl NewRows<'_> {
             ("issue", &self.issues),
             ("job", &self.jobs),
             ("job_stage", &self.stages),
+            ("trigger_request", &self.requests),
             ("effect", &self.effects),
             ("audit", &self.audit),
         ];
@@ -287,12 +291,13 @@ struct Changes<'a> {
     new: NewRows<'a>,
     issues: String,
     jobs: String,
+    requests: String,
     tasks: String,
     settled: Vec<&'a str>,
     sums: String,
     buckets: String,
-    /// How many issues and jobs are updated; if another writer was faster, fewer rows match.
-    counts: [i64; 2],
+    /// How many issues, jobs and requests are updated; if another writer was faster, fewer rows match.
+    counts: [i64; 3],
 }
 
 impl<'a> Changes<'a> {
@@ -300,13 +305,15 @@ impl<'a> Changes<'a> {
         let rows = || batch.iter().map(|request| &request.rows);
         let issues: Vec<_> = rows().filter_map(|rows| rows.issue.as_ref()?.updated()).collect();
         let jobs: Vec<_> = rows().filter_map(|rows| rows.job.as_ref()?.updated()).collect();
+        let requests: Vec<_> = rows().filter_map(|rows| rows.request.as_ref()?.decided()).collect();
         let (sums, buckets) = crate::stats::merged(rows().filter_map(|rows| rows.ended.as_ref()));
         let count = |rows: usize| i64::try_from(rows).expect("a batch is small");
         Ok(Self {
             new,
-            counts: [count(issues.len()), count(jobs.len())],
+            counts: [count(issues.len()), count(jobs.len()), count(requests.len())],
             issues: json(&issues)?,
             jobs: json(&jobs)?,
+            requests: json(&requests)?,
             tasks: all(rows().filter_map(|rows| rows.task.as_ref()))?,
             sums: json(&sums)?,
             buckets: json(&buckets)?,
@@ -351,6 +358,15 @@ impl QueryFragment<Pg> for Changes<'_> {
         push_update(&mut out, "issue", &issue, &self.issues)?;
         out.push_sql(" RETURNING 1), changed_job AS (");
         push_update(&mut out, "job", &job_assignments(), &self.jobs)?;
+        out.push_sql(" RETURNING 1), decided_request AS (");
+        let decision = DECISION.map(|column| format!("{column} = given.{column}")).join(", ");
+        out.push_sql(&format!(
+            "UPDATE trigger_request SET {decision} FROM json_populate_recordset(NULL::trigger_request, "
+        ));
+        out.push_bind_param::<Text, _>(&self.requests)?;
+        out.push_sql(&format!(
+            "::json) AS given WHERE trigger_request.id = given.id AND trigger_request.status = '{REQUESTED}'"
+        ));
         out.push_sql(
             " RETURNING 1), changed_task AS (INSERT INTO task SELECT * FROM json_populate_recordset(NULL::task, ",
         );
@@ -368,6 +384,8 @@ impl QueryFragment<Pg> for Changes<'_> {
         out.push_bind_param::<BigInt, _>(&self.counts[0])?;
         out.push_sql(" AND (SELECT count(*) FROM changed_job) = ");
         out.push_bind_param::<BigInt, _>(&self.counts[1])?;
+        out.push_sql(" AND (SELECT count(*) FROM decided_request) = ");
+        out.push_bind_param::<BigInt, _>(&self.counts[2])?;
         out.push_sql(" THEN 1 ELSE 0 END)");
         Ok(())
     }

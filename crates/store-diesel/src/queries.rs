@@ -17,9 +17,10 @@ use crate::row::delivery::{DeliveryRow, DeliveryStatements};
 use crate::row::effect::WAITING;
 use crate::row::issue::IssueStatements;
 use crate::row::job::{JobStatements, JobSummaryRow, StageSummaryRow};
+use crate::row::request::REQUESTED;
 use crate::row::task::{TaskRow, TaskStatements};
 use crate::row::{from_json, micros, parse, timestamp, unsigned};
-use crate::schema::{delivery, effect, issue, jira_event, job};
+use crate::schema::{delivery, effect, issue, jira_event, job, trigger_request};
 
 /// The rows of a summary: of the job and of its stages.
 type SummaryRows = (JobSummaryRow, Vec<StageSummaryRow>);
@@ -118,15 +119,19 @@ statements! {
                 .optional()
         }
 
-        fn depth(conn) -> QueryResult<[i64; 4]> {
+        fn depth(conn) -> QueryResult<[i64; 5]> {
             let jobs = |status: JobStatus| job::table.filter(job::status.eq(status.as_str())).count();
-            // An event becomes a job before it is settled: in this order it is counted at least once.
+            // An event becomes a job before it is settled, and a request with it: in this order each is counted at least
+            // once.
             let events = jira_event::table.filter(jira_event::status.eq(WAITING)).count().get_result(conn)?;
+            let open = trigger_request::table.filter(trigger_request::status.eq(REQUESTED));
+            let requests = open.count().get_result(conn)?;
             Ok([
                 jobs(JobStatus::Queued).get_result(conn)?,
                 jobs(JobStatus::Running).get_result(conn)?,
                 effect::table.filter(effect::status.eq(WAITING)).count().get_result(conn)?,
                 events,
+                requests,
             ])
         }
     }
@@ -241,13 +246,15 @@ impl Queries for DieselStore {
 
     async fn queue_depth(&self) -> Result<QueueDepth, StoreError> {
         self.blocking(|db| {
-            let [queued, running, effects, events] = in_read_tx!(db, conn => conn.depth().map_err(store_error))?;
+            let [queued, running, effects, events, requests] =
+                in_read_tx!(db, conn => conn.depth().map_err(store_error))?;
             let count = |number| unsigned("job", "count", number);
             Ok(QueueDepth {
                 queued: count(queued)?,
                 running: count(running)?,
                 effects: count(effects)?,
                 events: count(events)?,
+                requests: count(requests)?,
             })
         })
         .await

@@ -112,6 +112,23 @@ diesel::table! {
 }
 
 diesel::table! {
+    trigger_request (id) {
+        id -> Text,
+        platform -> Text,
+        repo -> Text,
+        number_api -> BigInt,
+        actor -> Text,
+        body -> Text,
+        status -> Text,
+        answered_at -> Nullable<BigInt>,
+        attempts -> BigInt,
+        not_before -> BigInt,
+        error -> Nullable<Text>,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
     effect (id) {
         id -> Text,
         issue_id -> Text,

@@ -11,6 +11,7 @@ use crate::row::effect::{DONE, EffectRow, EffectStatements};
 use crate::row::issue::{IssueRow, IssueStatements};
 use crate::row::job::{JobRow, JobStatements, StageRow};
 use crate::row::parse;
+use crate::row::request::{RequestChange, RequestStatements};
 use crate::row::task::{TaskRow, TaskStatements};
 use crate::stats::{Counted, StatsStatements};
 
@@ -36,6 +37,7 @@ pub(crate) struct StepRows {
     pub(crate) issue: Option<Change<IssueRow>>,
     pub(crate) job: Option<Change<JobRow>>,
     pub(crate) stages: Vec<StageRow>,
+    pub(crate) request: Option<RequestChange>,
     pub(crate) task: Option<TaskRow>,
     pub(crate) effects: Vec<EffectRow>,
     pub(crate) settled: Option<String>,
@@ -54,6 +56,7 @@ impl StepRows {
             issue: step.issue.as_ref().map(issue_row).transpose()?,
             job,
             stages,
+            request: step.request.as_ref().map(RequestChange::new).transpose()?,
             task: step.task.as_ref().map(TaskRow::new),
             effects: step.effects.iter().map(EffectRow::new).collect::<Result<_, _>>()?,
             settled: step.settled.map(|id| id.to_string()),
@@ -67,6 +70,7 @@ impl StepRows {
         let new = |expected: Option<Option<i64>>| expected.is_none_or(|expected| expected.is_none());
         new(self.issue.as_ref().map(|change| change.expected))
             && new(self.job.as_ref().map(|change| change.expected))
+            && self.request.as_ref().is_none_or(|change| change.is_new)
             && self.task.is_none()
             && self.settled.is_none()
             && self.ended.is_none()
@@ -120,6 +124,11 @@ statements! {
             }
             if let Some(change) = &rows.job {
                 conn.write_job(change, &rows.stages)?;
+            }
+            if let Some(change) = &rows.request {
+                let written =
+                    if change.is_new { conn.insert_request(&change.row)? } else { conn.decide_request(&change.row)? };
+                one(written, "request")?;
             }
             if let Some(row) = &rows.task {
                 conn.upsert_task(row)?;

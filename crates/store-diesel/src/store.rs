@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use diesel::prelude::*;
 use jiff::Timestamp;
 use patchwright_core::store::{
-    Claimant, ClaimedEffect, ConcurrencyLimits, EffectOutcome, Retention, Step, Store, StoreError, Versioned,
+    Claimant, ClaimedEffect, ClaimedRequest, ConcurrencyLimits, EffectOutcome, Retention, Step, Store, StoreError,
+    Versioned,
 };
-use patchwright_domain::{EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, PlatformId, Task};
+use patchwright_domain::{EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, PlatformId, Request, Task};
 
 use crate::DieselStore;
 use crate::claim;
@@ -18,8 +19,9 @@ use crate::row::delivery::DeliveryStatements;
 use crate::row::effect::{DEAD, DONE, EffectStatements, WAITING};
 use crate::row::issue::{IssueRow, IssueStatements};
 use crate::row::job::{JobRow, JobStatements, StageRow};
+use crate::row::request::{RequestRow, RequestStatements};
 use crate::row::task::{TaskRow, TaskStatements};
-use crate::row::{micros, signed, timestamp};
+use crate::row::{micros, signed, timestamp, unsigned};
 use crate::schema::{effect, jira_event, job, notice};
 use crate::step::{StepRows, StepStatements};
 
@@ -62,7 +64,7 @@ statements! {
             conn.with_stages(row)
         }
 
-        fn earliest(conn, after: i64) -> QueryResult<[Option<i64>; 5]> {
+        fn earliest(conn, after: i64) -> QueryResult<[Option<i64>; 6]> {
             let queued = job::table
                 .filter(job::status.eq(JobStatus::Queued.as_str()).and(job::not_before.gt(after)))
                 .select(diesel::dsl::min(job::not_before))
@@ -83,7 +85,8 @@ statements! {
                 .filter(notice::status.eq(WAITING).and(notice::not_before.gt(after)))
                 .select(diesel::dsl::min(notice::not_before))
                 .first::<Option<i64>>(conn)?;
-            Ok([queued, leased, waiting, events, notices])
+            let requests = conn.earliest_request(after)?;
+            Ok([queued, leased, waiting, events, notices, requests])
         }
     }
 }
@@ -172,6 +175,52 @@ impl Store for DieselStore {
             .await
     }
 
+    async fn request(&self, id: JobId) -> Result<Option<Request>, StoreError> {
+        let id = id.to_string();
+        self.blocking(move |db| {
+            let row = in_read_tx!(db, conn => conn.request_row(&id).map_err(store_error))?;
+            row.map(RequestRow::into_domain).transpose()
+        })
+        .await
+    }
+
+    async fn claim_request(&self, now: Timestamp, until: Timestamp) -> Result<Option<ClaimedRequest>, StoreError> {
+        let (at, until) = (micros(now), micros(until));
+        loop {
+            let due = self.blocking(move |db| in_read_tx!(db, conn => conn.due_request(at).map_err(store_error)));
+            let Some(row) = due.await? else { return Ok(None) };
+            let (id, attempts) = (row.id.clone(), row.attempts);
+            let claimed = in_write_tx!(self, conn => {
+                conn.claim_request_row(&id, attempts, until).map_err(TxError::from)
+            })?;
+            // Of several that read the row, one finds it unchanged; the others look for the next.
+            if claimed > 0 {
+                let attempt = unsigned("trigger_request", &row.id, attempts + 1)?;
+                return Ok(Some(ClaimedRequest { request: row.into_domain()?, attempt }));
+            }
+        }
+    }
+
+    async fn retry_request(&self, id: JobId, outcome: EffectOutcome) -> Result<(), StoreError> {
+        let id = id.to_string();
+        let (at, error, not_counted) = match outcome {
+            EffectOutcome::Retry { at, error } => (micros(at), error, 0),
+            EffectOutcome::Postponed { at, error } => (micros(at), error, 1),
+            EffectOutcome::Done | EffectOutcome::Dead { .. } => return Ok(()),
+        };
+        in_write_tx!(self, conn => {
+            conn.retry_request_row(&id, at, &error, not_counted).map(|_| ()).map_err(TxError::from)
+        })
+    }
+
+    async fn is_refusal_answered(&self, issue: &IssueRef, actor: &str, since: Timestamp) -> Result<bool, StoreError> {
+        let (issue, actor, since) = (issue.clone(), actor.to_owned(), micros(since));
+        self.blocking(
+            move |db| in_read_tx!(db, conn => conn.has_answered_refusal(&issue, &actor, since).map_err(store_error)),
+        )
+        .await
+    }
+
     async fn commit(&self, step: Step) -> Result<(), StoreError> {
         let rows = StepRows::new(step)?;
         match &self.db {
@@ -215,7 +264,7 @@ impl Store for DieselStore {
         let before = micros(retention.before);
         let most = signed(retention.payload_bytes);
         let forgotten = in_write_tx!(self, conn => {
-            let old = conn.forget_deliveries(before)? + conn.forget_effects(before)?;
+            let old = conn.forget_deliveries(before)? + conn.forget_effects(before)? + conn.forget_requests(before)?;
             let beyond = if most == 0 { 0 } else { conn.forget_payloads_beyond(most)? };
             Ok(old + beyond)
         })?;

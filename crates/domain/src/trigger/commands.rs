@@ -30,7 +30,7 @@ pub enum Verb {
 pub enum Allowed {
     /// Users who may write to the repository.
     Writers,
-    /// The user who started the job, and users on the allow-list.
+    /// Those, and the user who started the job.
     Starter,
     /// Everyone.
     Everyone,
@@ -80,8 +80,8 @@ impl Allowed {
         match self {
             Self::Writers => Translated { english: "users with write access", chinese: "有写权限的用户" },
             Self::Starter => Translated {
-                english: "the user who started the job, users on the allow-list",
-                chinese: "启动该任务的用户、允许列表中的用户",
+                english: "users with write access, the user who started the job",
+                chinese: "有写权限的用户、启动该任务的用户",
             },
             Self::Everyone => Translated { english: "everyone", chinese: "所有人" },
         }
@@ -151,7 +151,7 @@ pub static COMMANDS: [CommandSpec; 8] = [
         chinese: &["批准", "同意"],
         aliases: &[],
         takes_words: false,
-        allowed: Allowed::Starter,
+        allowed: Allowed::Writers,
         summary: Translated {
             english: "Approve the plan that waits; the job continues.",
             chinese: "批准正在等待的方案，任务继续执行。",

@@ -1,6 +1,7 @@
 //! Intake of webhook deliveries: from a signed delivery to a job, exactly once.
 
 mod accept;
+mod apply;
 mod closed;
 mod mention;
 mod rate_limiter;
@@ -13,22 +14,23 @@ use patchwright_core::webhook::{DecodeError, Delivery, Headers, InboundEvent, Si
 use patchwright_domain::{JobId, PlatformId};
 
 use crate::Engine;
+pub(crate) use apply::{Origin, Permit};
 pub(crate) use mention::{Mention, find_request};
 pub(crate) use rate_limiter::RateLimiters;
 pub use rate_limiter::TriggerLimits;
-pub(crate) use trigger::TriggerRequest;
+pub(crate) use trigger::clean_request;
 
 /// The outcome of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IntakeOutcome {
-    /// A job was created.
+    /// The request is stored; it becomes a job when it is admitted.
     Accepted {
-        /// The job.
+        /// The job that it becomes.
         job_id: JobId,
         /// Whether an earlier copy of the same delivery created it.
         duplicate: bool,
     },
-    /// The delivery is a command other than a start; the reply is posted on the issue.
+    /// The delivery is a command other than a start; what it needs a reply for is answered on the issue.
     Answered {
         /// The command: `help`, `status`, `approve`, `cancel` or `retry`.
         command: &'static str,
@@ -47,6 +49,17 @@ pub enum IntakeOutcome {
         /// The reason, for the response.
         reason: String,
     },
+}
+
+impl IntakeOutcome {
+    /// Returns the job that the outcome names.
+    pub const fn job_id(&self) -> Option<JobId> {
+        match self {
+            Self::Accepted { job_id, .. } => Some(*job_id),
+            Self::Answered { job_id, .. } | Self::Ignored { job_id, .. } => *job_id,
+            Self::Forbidden { .. } => None,
+        }
+    }
 }
 
 /// A delivery with a verified signature, which [`Engine::receive`] requires.
@@ -143,9 +156,9 @@ impl Engine {
             return self.record_pull_request_end(&repo, &head, merged, record).await;
         }
         match self.parse_trigger(event) {
-            Ok(request) => match self.refuse(&request) {
+            Ok((request, identity)) => match self.refuse(&request) {
                 Some(refusal) => Ok(refusal),
-                None => self.accept(request, record).await,
+                None => self.accept(request, DeliveryRecord { identity, ..record }).await,
             },
             Err(answer) => Ok(answer),
         }

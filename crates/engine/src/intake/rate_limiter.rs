@@ -58,6 +58,14 @@ impl<K: Hash + Eq> RateLimiter<K> {
         self.limit > 0 && self.seen.get(key).is_some_and(|times| recent(times) >= self.limit as usize)
     }
 
+    fn try_acquire(&mut self, key: K, now: Timestamp) -> bool {
+        let has_room = !self.is_full(&key, now);
+        if has_room {
+            self.note(key, now);
+        }
+        has_room
+    }
+
     fn note(&mut self, key: K, now: Timestamp) {
         if self.limit == 0 {
             return;
@@ -92,6 +100,8 @@ struct Inner {
     repositories: RateLimiter<String>,
     notices: RateLimiter<IssueRef>,
     comments: RateLimiter<String>,
+    /// All requests of a person, admitted or not.
+    requests: RateLimiter<String>,
 }
 
 impl RateLimiters {
@@ -102,6 +112,7 @@ impl RateLimiters {
             repositories: RateLimiter::new(limits.per_repository),
             notices: RateLimiter::new(1),
             comments: RateLimiter::new(MAX_COMMENTS_PER_HOUR),
+            requests: RateLimiter::new(limits.per_actor),
         }))
     }
 
@@ -123,14 +134,17 @@ impl RateLimiters {
     /// Returns whether one more comment may be posted on an issue without a job, and counts it.
     pub(crate) fn try_acquire_comment(&self, issue: &str, now: Timestamp) -> bool {
         let inner = &mut *self.0.lock().expect("no holder of this lock can panic");
-        let key = issue.to_owned();
-        let room = !inner.comments.is_full(&key, now);
-        if room {
-            inner.comments.note(key, now);
-        }
-        room
+        inner.comments.try_acquire(issue.to_owned(), now)
     }
 
+    /// Returns whether one more request of a person may be stored, and counts it. It bounds the questions to the forge that
+    /// a stranger can cause.
+    pub(super) fn try_acquire_request(&self, actor: &str, now: Timestamp) -> bool {
+        let inner = &mut *self.0.lock().expect("no holder of this lock can panic");
+        inner.requests.try_acquire(actor.to_lowercase(), now)
+    }
+
+    /// Counts a request that was admitted.
     pub(super) fn note(&self, actor: &str, issue: &IssueRef, now: Timestamp) {
         let inner = &mut *self.0.lock().expect("no holder of this lock can panic");
         inner.issues.note(issue.clone(), now);

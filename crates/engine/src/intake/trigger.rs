@@ -1,44 +1,28 @@
 //! What an event requests, and whether its actor and repository are allowed to.
 
-use patchwright_core::webhook::{Actor, InboundComment, InboundEvent, InboundIssue};
-use patchwright_domain::UserId;
+use patchwright_core::webhook::{Actor, InboundComment, InboundEvent};
 use patchwright_domain::job::TriggerKind;
 use patchwright_domain::trigger::{Command, Language};
+use patchwright_domain::{InboundIssue, TriggerRequest};
 
 use super::IntakeOutcome;
 use super::mention::{Mention, find_command};
 use crate::Engine;
 use crate::engine::AllowListMode;
 
-/// A request that an event makes.
-pub(crate) struct TriggerRequest {
-    pub(crate) issue: InboundIssue,
-    pub(crate) actor: Actor,
-    /// The user of this server who owns the issue, if known.
-    pub(crate) owner: Option<UserId>,
-    pub(crate) kind: TriggerKind,
-    pub(crate) command: Command,
-    /// The language of replies.
-    pub(crate) language: Language,
-    /// Whether the request has new instructions, which justify a further job while another is running.
-    pub(crate) has_instructions: bool,
-    pub(crate) comment_id: Option<String>,
-    /// The identity of the event, which is independent of the delivery's id.
-    pub(crate) identity: Option<String>,
-}
+/// A request with the identity of its event, which is independent of the delivery's id.
+type Identified = (TriggerRequest, Option<String>);
 
-impl TriggerRequest {
-    /// Returns the request with texts that both databases can store.
-    pub(crate) fn clean(self) -> Self {
-        let instructions = self.command.instructions().map(|text| without_nul(text.to_owned()));
-        let command = self.command.with_instructions(instructions);
-        Self { issue: clean(self.issue), command, ..self }
-    }
+/// Returns the request with texts that both databases can store.
+pub(crate) fn clean_request(request: TriggerRequest) -> TriggerRequest {
+    let instructions = request.command.instructions().map(|text| without_nul(text.to_owned()));
+    let command = request.command.with_instructions(instructions);
+    TriggerRequest { issue: clean(request.issue), command, ..request }
 }
 
 impl Engine {
     /// Returns the request of the event, or the outcome of an event without one.
-    pub(super) fn parse_trigger(&self, event: InboundEvent) -> Result<TriggerRequest, IntakeOutcome> {
+    pub(super) fn parse_trigger(&self, event: InboundEvent) -> Result<Identified, IntakeOutcome> {
         match event {
             InboundEvent::Commented { issue, comment } => self.trigger_of_comment(issue, comment),
             InboundEvent::Assigned { issue, assignees, actor, at } => {
@@ -47,14 +31,14 @@ impl Engine {
                 }
                 // An assignment that is repeated after a failure is a new request: its time differs.
                 let identity = at.map(|at| format!("assigned:{}:{at}", issue.source));
-                Ok(fix(issue, actor, TriggerKind::Assignment, None, identity))
+                Ok((fix(issue, actor, TriggerKind::Assignment, None), identity))
             }
             InboundEvent::Labeled { issue, labels, actor, at } => {
                 if !labels.iter().any(|label| label.eq_ignore_ascii_case(&self.settings.label)) {
                     return Err(ignored("the label is not ours"));
                 }
                 let identity = at.map(|at| format!("labeled:{}:{at}", issue.source));
-                Ok(fix(issue, actor, TriggerKind::Label, None, identity))
+                Ok((fix(issue, actor, TriggerKind::Label, None), identity))
             }
             InboundEvent::Opened { issue, actor } => {
                 let text = format!("{}\n\n{}", issue.title, issue.body);
@@ -63,8 +47,8 @@ impl Engine {
                         if self.settings.trigger_on_open =>
                     {
                         let identity = format!("opened:{}", issue.source);
-                        let request = fix(issue, actor, TriggerKind::Opened, instructions, Some(identity));
-                        Ok(TriggerRequest { language, ..request })
+                        let request = fix(issue, actor, TriggerKind::Opened, instructions);
+                        Ok((TriggerRequest { language, ..request }, Some(identity)))
                     }
                     _ => Err(ignored("an opened issue starts nothing")),
                 }
@@ -84,11 +68,7 @@ impl Engine {
         }
     }
 
-    fn trigger_of_comment(
-        &self,
-        issue: InboundIssue,
-        comment: InboundComment,
-    ) -> Result<TriggerRequest, IntakeOutcome> {
+    fn trigger_of_comment(&self, issue: InboundIssue, comment: InboundComment) -> Result<Identified, IntakeOutcome> {
         if self.is_own_login(&comment.author.login) || self.marker.is_ours(&comment.body) {
             return Err(ignored("the comment is by this server's own account"));
         }
@@ -103,17 +83,18 @@ impl Engine {
             return Err(ignored("the comment does not mention the app"));
         };
         let comment_id = Some(comment.id).filter(|id| !id.is_empty());
-        Ok(TriggerRequest {
+        let identity = comment_id.as_ref().map(|id| format!("comment:{id}"));
+        let request = TriggerRequest {
             issue: clean(issue),
-            actor: comment.author,
+            actor: comment.author.login,
             owner: None,
             kind: TriggerKind::Mention,
             has_instructions: command.instructions().is_some(),
             command,
             language,
-            identity: comment_id.as_ref().map(|id| format!("comment:{id}")),
             comment_id,
-        })
+        };
+        Ok((request, identity))
     }
 
     /// Returns the names that mention this server: that of the app, and those of its accounts, which people pick from a
@@ -132,8 +113,8 @@ impl Engine {
         let repo = request.issue.source.repo.to_string();
         let reason = if !self.settings.allow.admits_repo(&repo) {
             format!("the repository {repo} is not on the allow-list")
-        } else if !self.settings.allow.admits_user(&request.actor.login) {
-            format!("{} is not on the allow-list", request.actor.login)
+        } else if !self.settings.allow.admits_user(&request.actor) {
+            format!("{} is not on the allow-list", request.actor)
         } else {
             return None;
         };
@@ -163,22 +144,15 @@ fn clean(issue: InboundIssue) -> InboundIssue {
     }
 }
 
-fn fix(
-    issue: InboundIssue,
-    actor: Actor,
-    kind: TriggerKind,
-    instructions: Option<String>,
-    identity: Option<String>,
-) -> TriggerRequest {
+fn fix(issue: InboundIssue, actor: Actor, kind: TriggerKind, instructions: Option<String>) -> TriggerRequest {
     TriggerRequest {
         issue: clean(issue),
-        actor,
+        actor: actor.login,
         owner: None,
         kind,
         has_instructions: instructions.is_some(),
         command: Command::Fix { instructions },
         language: Language::default(),
         comment_id: None,
-        identity,
     }
 }

@@ -9,16 +9,15 @@ use patchwright_core::forge::ForgeError;
 use patchwright_core::jira::{ClaimedJiraEvent, JiraEvent, JiraPerson, SiteEventKind};
 use patchwright_core::store::{DeliveryRecord, EffectOutcome, StoreError};
 use patchwright_core::tracker::RemoteIssue;
-use patchwright_core::webhook::{Actor, InboundIssue};
 use patchwright_domain::jira::{Asked, Conversation, JIRA, JiraUser, LinkStatus, Workspace};
 use patchwright_domain::job::TriggerKind;
 use patchwright_domain::trigger::{Command, Language, MAX_INSTRUCTIONS, language_of};
-use patchwright_domain::{ConversationId, IssueRef, JiraEventId, TrackerRef, User};
+use patchwright_domain::{ConversationId, IssueRef, JiraEventId, TrackerRef, TriggerRequest, User};
 
 use super::resolution::RepositoryResolution;
 use super::{Context, JiraPorts, messages};
 use crate::Engine;
-use crate::intake::{IntakeError, IntakeOutcome, Mention, TriggerRequest, find_request};
+use crate::intake::{IntakeError, IntakeOutcome, Mention, Origin, Permit, clean_request, find_request};
 use crate::{render, replies};
 
 /// The timeout of one attempt, and the lease of an event during it.
@@ -127,7 +126,7 @@ impl Engine {
         }
         let own = self.own_account(&context).await?;
         let Some(person) = event.event.person.as_ref().filter(|person| person.account != own) else { return Ok(()) };
-        let request = self.request(&context, &own);
+        let request = self.parse_request(&context, &own);
         let Some(link) = jira.users.linked(context.workspace.id, &person.account).await? else {
             tracing::warn!(
                 site = context.workspace.name,
@@ -167,7 +166,7 @@ impl Engine {
     }
 
     /// Returns the request of the event, or `None` if it is not addressed to this server.
-    fn request(&self, context: &EventContext<'_>, own: &str) -> Option<Request> {
+    fn parse_request(&self, context: &EventContext<'_>, own: &str) -> Option<Request> {
         match &context.event.event.kind {
             SiteEventKind::Labeled { .. } => Some(Request {
                 command: Command::Fix { instructions: None },
@@ -222,7 +221,8 @@ impl Engine {
         let begun = Conversation { repository: Some((platform, repo)), ..begun };
         context.jira.inbox.store_conversation(&begun).await?;
         let request = self.trigger_request(context, request, requester, source, found, is_continuation);
-        match self.accept(request, record(context.event)).await {
+        let origin = Origin::Delivery(record(context.event));
+        match self.apply(&request, &origin, self.permit_of_user(requester.user.login.as_str())).await {
             Ok(answer) => log(&answer, &key),
             Err(IntakeError::Store(error)) => return Err(error.into()),
             Err(error) => {
@@ -234,6 +234,11 @@ impl Engine {
             context.jira.inbox.store_conversation(&Conversation { asked: None, ..begun }).await?;
         }
         Ok(())
+    }
+
+    /// Returns on which jobs a user of this server may act by a comment.
+    fn permit_of_user(&self, login: &str) -> Permit {
+        if self.is_open_to(login) { Permit::Writer } else { Permit::Starter }
     }
 
     async fn has_job(&self, source: &IssueRef) -> Result<bool, StoreError> {
@@ -271,18 +276,16 @@ impl Engine {
             SiteEventKind::Commented { comment_id, .. } => Some(comment_id.clone()),
             SiteEventKind::Labeled { .. } => None,
         };
-        TriggerRequest {
-            issue: InboundIssue::from_remote(source, remote),
-            actor: Actor { login: requester.user.login.to_string(), is_bot: false },
+        clean_request(TriggerRequest {
+            issue: remote.into_inbound(source),
+            actor: requester.user.login.to_string(),
             owner: Some(requester.user.id),
             kind: request.kind,
             has_instructions: request.text_after.is_some(),
             command,
             language: request.language,
             comment_id,
-            identity: Some(context.event.event.identity()),
-        }
-        .clean()
+        })
     }
 
     /// Asks for the repository once; from then on any comment may be the answer.
@@ -395,7 +398,7 @@ fn record(event: &JiraEvent) -> DeliveryRecord {
     DeliveryRecord {
         platform: JIRA,
         id: event.delivery_id.clone(),
-        identity: None,
+        identity: Some(event.event.identity()),
         event_type: event.event.event_type.clone(),
         job_id: None,
         received_at: event.created_at,

@@ -1,5 +1,5 @@
 //! The loops that take work: one for each embedded worker, and one each for nodes, Jira's inbox, the outbox and every
-//! further source.
+//! further source, and several for the admission of requests.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,6 +18,9 @@ const POLL_INTERVAL: Duration = Duration::from_secs(5);
 const MIN_SLEEP: Duration = Duration::from_millis(50);
 /// How long a loop sleeps after the store failed.
 const ERROR_BACKOFF: Duration = Duration::from_secs(2);
+
+/// How many requests are decided at once: each waits for an answer of its forge, and none for those of other people.
+const ADMISSION_LOOPS: usize = 4;
 
 type Work = Pin<Box<dyn Future<Output = Result<bool, StoreError>> + Send>>;
 /// One unit of work in a task of its own: a panic ends the unit and not the loop.
@@ -61,6 +64,9 @@ impl Loops {
             });
         }
         loops.add(units, |units| Box::pin(async move { units.process_next_event().await }));
+        for _ in 0..ADMISSION_LOOPS {
+            loops.add(units, |units| Box::pin(async move { units.admit_next_request().await }));
+        }
         loops.add(units, |units| Box::pin(async move { units.deliver_next_effect().await }));
         for source in &units.sources {
             let source = Arc::clone(source);

@@ -30,6 +30,10 @@ impl Units {
         self.engine.process_next_jira_event().await.map(|done| done.is_some())
     }
 
+    pub(super) async fn admit_next_request(&self) -> Result<bool, StoreError> {
+        self.engine.admit_next().await.map(|done| done.is_some())
+    }
+
     pub(super) async fn deliver_next_effect(&self) -> Result<bool, StoreError> {
         self.engine.deliver_next().await.map(|done| done.is_some())
     }
@@ -45,7 +49,7 @@ impl Units {
 
     /// Does one unit of any kind. Jobs come last, so that what is known is said before something long begins.
     async fn run_next(&self) -> Result<bool, StoreError> {
-        if self.process_next_event().await? || self.deliver_next_effect().await? {
+        if self.process_next_event().await? || self.admit_next_request().await? || self.deliver_next_effect().await? {
             return Ok(true);
         }
         for source in &self.sources {

@@ -155,7 +155,7 @@ async fn issue(
     if source.contains("://") {
         let source = issue_of_url(source, config)?;
         let remote = forge(app, &source.platform)?.issue(&source).await?;
-        return Ok(InboundIssue::from_remote(source, remote));
+        return Ok(remote.into_inbound(source));
     }
     let text = if source == "-" {
         let mut text = String::new();

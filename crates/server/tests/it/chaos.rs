@@ -169,8 +169,9 @@ impl World {
         };
         loop {
             if let Some(status) = get("/api/status").await {
-                let left = ["queued", "running", "effects"].map(|name| status["queue"][name].as_u64().unwrap_or(1));
-                if left == [0, 0, 0] {
+                let left = ["requests", "queued", "running", "effects"]
+                    .map(|name| status["queue"][name].as_u64().unwrap_or(1));
+                if left == [0, 0, 0, 0] {
                     break;
                 }
                 if began.elapsed() > shutdown_timeout {

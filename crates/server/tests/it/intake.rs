@@ -71,9 +71,9 @@ impl Gateway {
         self.child.wait().unwrap();
     }
 
-    async fn queued(&self) -> Value {
+    async fn requests(&self) -> Value {
         let status: Value = self.get("/api/status").await.unwrap().json().unwrap();
-        status["queue"]["queued"].clone()
+        status["queue"]["requests"].clone()
     }
 }
 
@@ -162,7 +162,7 @@ async fn killed_under_load_it_has_every_job_that_it_accepted_and_none_twice() {
         let id = job_id(&answer);
         assert_eq!(*reply.entry(number).or_insert_with(|| id.clone()), id, "delivery {number} has two jobs");
     }
-    assert_eq!(gateway.queued().await, json!(sent), "every delivery is one job");
+    assert_eq!(gateway.requests().await, json!(sent), "every delivery is one request");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -209,7 +209,7 @@ async fn a_locked_database_is_said_and_recovered_from() {
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")), "{}", refused.text());
     other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(gateway.deliver(1).await.unwrap().status, 202, "nothing was half written");
-    assert_eq!(gateway.queued().await, json!(1));
+    assert_eq!(gateway.requests().await, json!(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

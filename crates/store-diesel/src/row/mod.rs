@@ -6,6 +6,7 @@ pub(crate) mod issue;
 pub(crate) mod job;
 pub(crate) mod local;
 pub(crate) mod packed;
+pub(crate) mod request;
 pub(crate) mod task;
 
 use jiff::Timestamp;

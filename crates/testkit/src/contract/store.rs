@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use patchwright_core::ledger::{BudgetAccount, DayBudgets, DaySpending, Ledger};
 use patchwright_core::store::{
-    ConcurrencyLimits, DeliveryRecord, EffectOutcome, EffectRecord, JobWrite, Retention, Step, Store, StoreError,
-    Versioned, Write,
+    ConcurrencyLimits, DeliveryRecord, EffectOutcome, EffectRecord, JobWrite, RequestWrite, Retention, Step, Store,
+    StoreError, Versioned, Write,
 };
 use patchwright_domain::job::report::{AnalysisMethod, Level, LocateData, LocateReport, StageReport, Verdict};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
-use patchwright_domain::job::{Failure, FollowUp, JobEvent, JobState, Lease, PlanReview, WorkerEvent};
+use patchwright_domain::job::{Failure, FollowUp, JobEvent, JobState, Lease, PlanReview, TriggerKind, WorkerEvent};
 use patchwright_domain::money::Budget;
+use patchwright_domain::trigger::{Command, Language};
 use patchwright_domain::{
-    DeliveryId, Effect, Issue, IssueEvent, IssueRef, Job, JobId, JobStatus, PlatformId, RepoPath, Task, TaskEvent,
-    TrackerRef, Usage,
+    DeliveryId, Effect, InboundIssue, Issue, IssueEvent, IssueRef, Job, JobId, JobStatus, PlatformId, RepoPath,
+    Request, RequestState, Task, TaskEvent, TrackerRef, TriggerRequest, Usage,
 };
 
 use crate::build::{after, effect_id, issue, issue_id, job, job_for, job_id, repo, source, start_of_time, task_id};
@@ -45,6 +46,115 @@ where
     effects_of_one_issue_are_delivered_in_order(fresh().await.as_ref()).await;
     a_claimed_effect_becomes_due_when_the_claim_expires(fresh().await.as_ref()).await;
     the_identities_of_old_deliveries_stay_known(fresh().await.as_ref()).await;
+    a_request_is_claimed_and_decided_once(fresh().await.as_ref()).await;
+    requests_of_one_person_are_decided_in_order_and_those_of_others_do_not_wait(fresh().await.as_ref()).await;
+    an_answered_refusal_is_found(fresh().await.as_ref()).await;
+}
+
+fn request(n: u32, issue: u32, actor: &str) -> Request {
+    Request {
+        id: job_id(n),
+        trigger: TriggerRequest {
+            issue: InboundIssue {
+                source: source(issue),
+                title: "修复 é".to_owned(),
+                body: "It breaks.".to_owned(),
+                author: "alice".to_owned(),
+                labels: vec!["bug".to_owned()],
+                is_pull_request: false,
+                default_branch: None,
+            },
+            actor: actor.to_owned(),
+            owner: None,
+            kind: TriggerKind::Mention,
+            command: Command::Fix { instructions: Some("with 'quotes' and \"more\"".to_owned()) },
+            language: Language::Chinese,
+            has_instructions: true,
+            comment_id: Some(n.to_string()),
+        },
+        event_type: "issue_comment".to_owned(),
+        requested_at: after(i64::from(n)),
+        state: RequestState::Requested,
+    }
+}
+
+fn new_request(n: u32, issue: u32, actor: &str) -> Step {
+    Step { request: Some(RequestWrite::Insert(request(n, issue, actor))), ..Step::default() }
+}
+
+fn decision(request: Request, state: RequestState) -> Step {
+    Step { request: Some(RequestWrite::Decide(request.decide(state).unwrap())), ..Step::default() }
+}
+
+async fn a_request_is_claimed_and_decided_once(store: &dyn Store) {
+    let first =
+        Step { delivery: Some(delivery("d-1", Some("comment:71"), Some(job_id(1)))), ..new_request(1, 1, "alice") };
+    store.commit(first.clone()).await.unwrap();
+    let twin = Step { request: new_request(2, 1, "alice").request, ..first };
+    let Err(StoreError::Repeated { job_id: known, .. }) = store.commit(twin).await else { panic!("it is known") };
+    assert_eq!(known, Some(job_id(1)), "a delivery names its request, which is no job");
+    assert!(
+        store.job(job_id(1)).await.unwrap().is_none() && store.issue_by_source(&source(1)).await.unwrap().is_none()
+    );
+    assert_eq!(store.next_due(after(0)).await.unwrap(), Some(after(1)));
+    assert!(store.claim_request(after(0), after(60)).await.unwrap().is_none(), "it is not due yet");
+    let claimed = store.claim_request(after(1), after(60)).await.unwrap().unwrap();
+    assert_eq!((&claimed.request, claimed.attempt), (&request(1, 1, "alice"), 1));
+    assert!(store.claim_request(after(59), after(90)).await.unwrap().is_none(), "it is claimed");
+    let again = store.claim_request(after(60), after(90)).await.unwrap().unwrap();
+    assert_eq!(again.attempt, 2, "the claim expired");
+    let later = EffectOutcome::Postponed { at: after(70), error: "wait".to_owned() };
+    store.retry_request(job_id(1), later).await.unwrap();
+    assert_eq!(store.claim_request(after(70), after(90)).await.unwrap().unwrap().attempt, 2, "it was not counted");
+    let failed = EffectOutcome::Retry { at: after(80), error: "502".to_owned() };
+    store.retry_request(job_id(1), failed).await.unwrap();
+    let claimed = store.claim_request(after(80), after(90)).await.unwrap().unwrap();
+    assert_eq!(claimed.attempt, 3);
+    let state = RequestState::Admitted { job: Some(job_id(1)), at: after(81) };
+    let admitted = Step { request: decision(claimed.request.clone(), state.clone()).request, ..new_job(1) };
+    store.commit(admitted).await.unwrap();
+    assert_eq!(store.request(job_id(1)).await.unwrap().unwrap().state, state);
+    assert!(store.job(job_id(1)).await.unwrap().is_some());
+    let refused = RequestState::Refused { reason: String::new(), remedy: String::new(), answered: true, at: after(82) };
+    let late = Step { effects: vec![effect(5, 1)], ..decision(claimed.request, refused) };
+    assert!(matches!(store.commit(late).await, Err(StoreError::Stale { what: "request" })));
+    assert!(store.claim_effect(after(99), after(100)).await.unwrap().is_none(), "nothing of the late step is written");
+    assert!(store.claim_request(after(500), after(600)).await.unwrap().is_none());
+    let retention = Retention { before: after(500), payload_bytes: 0 };
+    store.commit(new_request(3, 3, "bob")).await.unwrap();
+    store.forget(retention).await.unwrap();
+    assert!(store.request(job_id(1)).await.unwrap().is_none(), "decided requests are deleted when they are old");
+    assert!(store.request(job_id(3)).await.unwrap().is_some(), "one that is not decided is kept");
+}
+
+async fn requests_of_one_person_are_decided_in_order_and_those_of_others_do_not_wait(store: &dyn Store) {
+    for (n, issue, actor) in [(1, 1, "mallory"), (2, 1, "Mallory"), (3, 1, "alice"), (4, 2, "mallory")] {
+        store.commit(new_request(n, issue, actor)).await.unwrap();
+    }
+    let mut claimed = Vec::new();
+    while let Some(next) = store.claim_request(after(10), after(60)).await.unwrap() {
+        claimed.push(next.request.id);
+    }
+    assert_eq!(claimed, [job_id(1), job_id(3), job_id(4)]);
+    let state = RequestState::Admitted { job: None, at: after(11) };
+    store.commit(decision(request(1, 1, "mallory"), state)).await.unwrap();
+    assert_eq!(store.claim_request(after(12), after(60)).await.unwrap().unwrap().request.id, job_id(2));
+}
+
+async fn an_answered_refusal_is_found(store: &dyn Store) {
+    store.commit(new_request(1, 1, "Mallory")).await.unwrap();
+    let answered = async |actor: &str, issue: u32, since: i64| {
+        store.is_refusal_answered(&source(issue), actor, after(since)).await.unwrap()
+    };
+    assert!(!answered("mallory", 1, 0).await);
+    let refused = |answered, at| RequestState::Refused { reason: "no".into(), remedy: "ask".into(), answered, at };
+    store.commit(decision(request(1, 1, "Mallory"), refused(true, after(10)))).await.unwrap();
+    assert!(answered("mallory", 1, 100).await, "this person was told");
+    assert!(answered("oscar", 1, 9).await, "somebody was told lately");
+    assert!(!answered("oscar", 1, 10).await && !answered("mallory", 2, 0).await);
+    store.commit(new_request(2, 2, "oscar")).await.unwrap();
+    store.commit(decision(request(2, 2, "oscar"), refused(false, after(20)))).await.unwrap();
+    assert!(!answered("oscar", 2, 0).await, "a silent refusal is no answer");
 }
 
 fn lease(worker: &str, until: i64) -> Arc<Lease> {

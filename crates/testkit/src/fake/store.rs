@@ -9,16 +9,16 @@ use patchwright_core::audit::{Audit, AuditEntry};
 use patchwright_core::ledger::{BudgetAccount, BudgetExceeded, DayBudgets, DaySpending, Ledger};
 use patchwright_core::model_calls::{StoredCall, Transcript};
 use patchwright_core::store::{
-    Claimant, ClaimedEffect, ConcurrencyLimits, DeliveryRecord, EffectOutcome, EffectRecord, JobWrite, MAX_LEASE,
-    Retention, Step, Store, StoreError, Versioned, Write,
+    Claimant, ClaimedEffect, ClaimedRequest, ConcurrencyLimits, DeliveryRecord, EffectOutcome, EffectRecord, JobWrite,
+    MAX_LEASE, RequestWrite, Retention, Step, Store, StoreError, Versioned, Write,
 };
 use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::job::{JobEvent, JobState};
 use patchwright_domain::notification::Notice;
 use patchwright_domain::run_record::RunRecord;
 use patchwright_domain::{
-    AuditId, EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, NodeId, PlatformId, Task, TaskId, TaskStatus,
-    Usage,
+    AuditId, EffectId, Issue, IssueId, IssueRef, Job, JobId, JobStatus, NodeId, PlatformId, Request, RequestState,
+    RequestStatus, Task, TaskId, TaskStatus, Usage,
 };
 
 use super::audit::AuditLog;
@@ -34,6 +34,7 @@ pub(super) struct Tables {
     jobs: BTreeMap<JobId, Versioned<Job>>,
     pub(super) tasks: BTreeMap<TaskId, Task>,
     deliveries: Vec<DeliveryRecord>,
+    requests: BTreeMap<JobId, StoredRequest>,
     effects: BTreeMap<EffectId, Effect>,
     ends: Vec<RunRecord>,
     pub(super) audit: AuditLog,
@@ -52,6 +53,23 @@ struct Effect {
     attempts: u32,
     not_before: Timestamp,
     outcome: Option<EffectOutcome>,
+}
+
+#[derive(Debug, Clone)]
+struct StoredRequest {
+    request: Request,
+    attempts: u32,
+    not_before: Timestamp,
+}
+
+impl StoredRequest {
+    fn is_open(&self) -> bool {
+        self.request.state.status() == RequestStatus::Requested
+    }
+
+    fn is_by(&self, issue: &IssueRef, actor: &str) -> bool {
+        self.request.trigger.issue.source == *issue && self.request.trigger.actor.eq_ignore_ascii_case(actor)
+    }
 }
 
 impl FakeStore {
@@ -135,6 +153,9 @@ impl Tables {
         if let Some(write) = step.job {
             self.write_job(write)?;
         }
+        if let Some(write) = step.request {
+            self.write_request(write)?;
+        }
         if let Some(task) = step.task {
             if !self.jobs.contains_key(&task.job_id) {
                 return Err(corrupt("the task's job does not exist"));
@@ -157,6 +178,24 @@ impl Tables {
                 Some(EffectOutcome::Done);
         }
         step.audit.map_or(Ok(()), |entry| self.audit.record(entry))
+    }
+
+    fn write_request(&mut self, write: RequestWrite) -> Result<(), StoreError> {
+        let id = write.request().id;
+        match write {
+            RequestWrite::Insert(request) => {
+                if self.requests.contains_key(&id) || request.state != RequestState::Requested {
+                    return Err(corrupt("a new request is known or decided already"));
+                }
+                let stored = StoredRequest { not_before: request.requested_at, attempts: 0, request };
+                self.requests.insert(id, stored);
+            }
+            RequestWrite::Decide(request) => {
+                let open = self.requests.get_mut(&id).filter(|stored| stored.is_open());
+                open.ok_or(StoreError::Stale { what: "request" })?.request = request;
+            }
+        }
+        Ok(())
     }
 
     fn write_job(&mut self, write: JobWrite) -> Result<(), StoreError> {
@@ -299,6 +338,54 @@ impl Store for FakeStore {
         Ok(self.tables().jobs.values().filter(open).cloned().collect())
     }
 
+    async fn request(&self, id: JobId) -> Result<Option<Request>, StoreError> {
+        Ok(self.tables().requests.get(&id).map(|stored| stored.request.clone()))
+    }
+
+    async fn claim_request(&self, now: Timestamp, until: Timestamp) -> Result<Option<ClaimedRequest>, StoreError> {
+        let mut tables = self.tables();
+        let open: Vec<StoredRequest> = tables.requests.values().filter(|stored| stored.is_open()).cloned().collect();
+        let is_first = |stored: &StoredRequest| {
+            let trigger = &stored.request.trigger;
+            open.iter()
+                .find(|other| other.is_by(&trigger.issue.source, &trigger.actor))
+                .is_some_and(|first| first.request.id == stored.request.id)
+        };
+        let due = open.iter().filter(|stored| stored.not_before <= now && is_first(stored));
+        let Some(id) = due.min_by_key(|stored| (stored.not_before, stored.request.id)).map(|due| due.request.id) else {
+            return Ok(None);
+        };
+        let stored = tables.requests.get_mut(&id).expect("it was found");
+        stored.attempts += 1;
+        stored.not_before = until;
+        Ok(Some(ClaimedRequest { request: stored.request.clone(), attempt: stored.attempts }))
+    }
+
+    async fn retry_request(&self, id: JobId, outcome: EffectOutcome) -> Result<(), StoreError> {
+        let mut tables = self.tables();
+        let stored = tables.requests.get_mut(&id).ok_or(StoreError::Stale { what: "request" })?;
+        match outcome {
+            EffectOutcome::Retry { at, .. } => stored.not_before = at,
+            EffectOutcome::Postponed { at, .. } => {
+                stored.not_before = at;
+                stored.attempts -= 1;
+            }
+            EffectOutcome::Done | EffectOutcome::Dead { .. } => {}
+        }
+        Ok(())
+    }
+
+    async fn is_refusal_answered(&self, issue: &IssueRef, actor: &str, since: Timestamp) -> Result<bool, StoreError> {
+        let tables = self.tables();
+        let is_answer = |stored: &StoredRequest| match &stored.request.state {
+            RequestState::Refused { answered: true, at, .. } => {
+                stored.is_by(issue, actor) || (stored.request.trigger.issue.source == *issue && *at > since)
+            }
+            _ => false,
+        };
+        Ok(tables.requests.values().any(is_answer))
+    }
+
     async fn commit(&self, step: Step) -> Result<(), StoreError> {
         let mut tables = self.tables();
         let mut changed = tables.clone();
@@ -403,6 +490,9 @@ impl Store for FakeStore {
             effect.record.created_at >= before || !matches!(effect.outcome, Some(EffectOutcome::Done))
         });
         let mut changed = count - tables.effects.len();
+        let count = tables.requests.len();
+        tables.requests.retain(|_, stored| stored.is_open() || stored.request.requested_at >= before);
+        changed += count - tables.requests.len();
         let deliveries = &mut tables.deliveries;
         let count = deliveries.len();
         deliveries.retain(|record| record.received_at >= before || record.identity.is_some());
@@ -428,7 +518,8 @@ impl Store for FakeStore {
             _ => None,
         });
         let effects = tables.effects.values().filter(|effect| effect.outcome.is_none()).map(|effect| effect.not_before);
-        Ok(jobs.chain(effects).filter(|at| *at > after).min())
+        let requests = tables.requests.values().filter(|stored| stored.is_open()).map(|stored| stored.not_before);
+        Ok(jobs.chain(effects).chain(requests).filter(|at| *at > after).min())
     }
 }
 
