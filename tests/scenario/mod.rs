@@ -17,6 +17,7 @@ mod management;
 mod node;
 mod notifications;
 mod oidc;
+mod reviews;
 mod story;
 mod trust;
 mod webhook;

@@ -6,6 +6,7 @@ use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, RepoName,
 
 use crate::secret::Secret;
 pub use crate::tracker::{Comment, ForgeError, RemoteIssue, Tracker};
+use crate::webhook::DiffPlace;
 
 /// A repository as its forge describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +107,24 @@ pub trait Forge: Tracker {
 
     /// Replaces a pull request's text.
     async fn update_pull_request(&self, repo: &RepoName, number: u64, body: &str) -> Result<(), ForgeError>;
+
+    /// Returns all comments in the conversation of a pull request, oldest first.
+    async fn pull_request_comments(&self, repo: &RepoName, number: u64) -> Result<Vec<Comment>, ForgeError>;
+
+    /// Writes a comment in the conversation of a pull request and returns its id. MUST NOT be repeated after an unknown
+    /// outcome.
+    async fn comment_pull_request(&self, repo: &RepoName, number: u64, body: &str) -> Result<String, ForgeError>;
+
+    /// Returns the comments on lines of the diff that belong to a review. Platforms without reviews return none.
+    async fn review_comments(
+        &self,
+        repo: &RepoName,
+        number: u64,
+        review: u64,
+    ) -> Result<Vec<(DiffPlace, Comment)>, ForgeError> {
+        let _ = (repo, number, review);
+        Ok(Vec::new())
+    }
 
     /// Marks a draft ready for review.
     async fn mark_ready(&self, repo: &RepoName, pull_request: &PullRequestRef) -> Result<(), ForgeError>;

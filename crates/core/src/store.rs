@@ -328,6 +328,14 @@ pub trait Store: Send + Sync {
         branch: &str,
     ) -> Result<Option<Versioned<Job>>, StoreError>;
 
+    /// Returns the newest job with this pull request.
+    async fn job_by_pull_request(
+        &self,
+        source: &PlatformId,
+        repo: &str,
+        number: u64,
+    ) -> Result<Option<Versioned<Job>>, StoreError>;
+
     /// Returns a request by its id, which is that of the job that it asks for.
     async fn request(&self, id: JobId) -> Result<Option<Request>, StoreError>;
 

@@ -214,16 +214,23 @@ pub enum InboundEvent {
         /// Whether it was merged.
         merged: bool,
     },
-    /// A comment was added to a line of a pull request.
-    ReviewCommented {
+    /// A comment on a pull request: in its conversation, on a line of its diff, or the text of a review.
+    PullRequestCommented {
         /// The repository.
         repo: RepoName,
         /// The pull request's number.
         number: u64,
-        /// The pull request's branch.
-        head: String,
-        /// The comment.
+        /// The comment. Its id is unique among all comments on pull requests of the platform.
         comment: InboundComment,
+        /// The part of the diff that the comment is on, if it is on one.
+        place: Option<DiffPlace>,
+        /// The review that the text belongs to, if the comment is the text of one.
+        review: Option<Review>,
+    },
+    /// An issue that was closed was opened again.
+    Reopened {
+        /// The issue.
+        issue: InboundIssue,
     },
     /// The platform's checks of a commit are complete.
     ChecksCompleted {
@@ -259,6 +266,26 @@ pub struct InboundComment {
     pub body: String,
     /// The comment's author.
     pub author: Actor,
+}
+
+/// A part of a pull request's diff.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiffPlace {
+    /// The file.
+    pub path: String,
+    /// The first and the last line, counted from 1, if the platform reports them.
+    pub lines: Option<(u64, u64)>,
+    /// The lines of the diff that lead to the place; empty if the platform does not report them.
+    pub hunk: String,
+}
+
+/// A review of a pull request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Review {
+    /// The platform's id of the review.
+    pub id: u64,
+    /// Whether the reviewer requests changes.
+    pub requests_changes: bool,
 }
 
 /// An account that acts on a platform.

@@ -41,6 +41,9 @@ pub enum Effect {
         to: String,
         /// The content of the reply.
         reply: Reply,
+        /// The pull request on which the person asked; otherwise the reply is on the issue.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pull_request: Option<u64>,
     },
 }
 

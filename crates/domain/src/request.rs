@@ -28,6 +28,12 @@ pub struct TriggerRequest {
     pub has_instructions: bool,
     /// The comment with the request, if there is one.
     pub comment_id: Option<String>,
+    /// The pull request on which the person asked; replies are written there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_request: Option<u64>,
+    /// The review whose comments belong to the instructions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<u64>,
 }
 
 /// The status of a request (`docs/requirements.md#r105`).

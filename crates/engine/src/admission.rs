@@ -36,12 +36,13 @@ impl Engine {
         let Some(claimed) = self.ports.store.claim_request(now, until).await? else { return Ok(None) };
         let id = claimed.request.id;
         let trigger = &claimed.request.trigger;
-        let permit = tokio::time::timeout(ADMISSION_TIMEOUT, self.permit(trigger)).await.unwrap_or_else(|_| {
-            let platform = trigger.issue.source.platform.clone();
-            Err(ForgeError::Unavailable { platform, detail: "no answer in time".to_owned() }.into())
-        });
+        let permit =
+            tokio::time::timeout(ADMISSION_TIMEOUT, self.permit_and_read(trigger)).await.unwrap_or_else(|_| {
+                let platform = trigger.issue.source.platform.clone();
+                Err(ForgeError::Unavailable { platform, detail: "no answer in time".to_owned() }.into())
+            });
         let decided = match permit {
-            Ok(Some(permit)) => self.admit(&claimed, permit).await,
+            Ok(Some((permit, trigger))) => self.admit(&claimed, &trigger, permit).await,
             Ok(None) => self.refuse_stranger(&claimed.request).await,
             Err(PermitError::Store(error)) => Err(error),
             Err(PermitError::NotConnected(platform)) => {
@@ -79,14 +80,25 @@ impl Engine {
         Ok(None)
     }
 
+    /// Does the same, and reads what the request needs of the forge.
+    async fn permit_and_read(&self, request: &TriggerRequest) -> Result<Option<(Permit, TriggerRequest)>, PermitError> {
+        let Some(permit) = self.permit(request).await? else { return Ok(None) };
+        Ok(Some((permit, self.with_review(request.clone()).await?)))
+    }
+
     /// Returns whether the forge need not be asked about a person.
     pub(crate) fn is_open_to(&self, login: &str) -> bool {
         self.settings.permission == TriggerPermission::Anyone || self.settings.allow.names_user(login)
     }
 
-    async fn admit(&self, claimed: &ClaimedRequest, permit: Permit) -> Result<(), StoreError> {
+    async fn admit(
+        &self,
+        claimed: &ClaimedRequest,
+        trigger: &TriggerRequest,
+        permit: Permit,
+    ) -> Result<(), StoreError> {
         let origin = Origin::Request { request: Box::new(claimed.request.clone()), again: claimed.attempt > 1 };
-        match self.apply(&claimed.request.trigger, &origin, permit).await {
+        match self.apply(trigger, &origin, permit).await {
             Ok(_) => Ok(()),
             Err(IntakeError::Store(error)) => Err(error),
             Err(error) => {

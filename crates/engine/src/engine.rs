@@ -69,6 +69,7 @@ pub enum AllowListMode {
 
 /// The settings of the engine.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own, with its own name")]
 pub struct Settings {
     /// The name that users mention, without `@`.
     pub app_name: String,
@@ -79,6 +80,8 @@ pub struct Settings {
     pub label: String,
     /// Whether an opened issue whose text mentions the app with a command starts a job.
     pub trigger_on_open: bool,
+    /// Whether a review that requests changes on a pull request of this server starts a follow-up without a mention.
+    pub review_follow_ups: bool,
     /// The actors and repositories that may start jobs.
     pub allow: AllowLists,
     /// The response to all others.
@@ -133,6 +136,7 @@ impl Settings {
             own_logins: Vec::new(),
             label: "patchwright".to_owned(),
             trigger_on_open: false,
+            review_follow_ups: false,
             allow: AllowLists::default(),
             allow_mode: AllowListMode::Forbid,
             permission: TriggerPermission::Write,

@@ -123,11 +123,15 @@ impl Engine {
     async fn deliver(&self, claimed: &ClaimedEffect, subject: &Subject) -> Result<Delivered, ForgeError> {
         let again = claimed.attempt > 1;
         let Subject { forge, tracker, issue, .. } = subject;
-        if let Effect::Reply { to, reply } = &claimed.record.effect {
+        if let Effect::Reply { to, reply, pull_request } = &claimed.record.effect {
             let text = self.reply(reply, subject);
             // What a person is told once on an issue may have been told long ago.
             let is_once = matches!(reply, Reply::Help { .. } | Reply::NotPermitted { .. });
-            self.comment_once(tracker.as_ref(), issue, &format!("reply {to}"), &text, again || is_once).await?;
+            let (mark, look) = (format!("reply {to}"), again || is_once);
+            match pull_request {
+                Some(number) => self.comment_pull_request_once(forge, issue, *number, &mark, &text, look).await?,
+                None => self.comment_once(tracker.as_ref(), issue, &mark, &text, look).await.map(|_| ())?,
+            }
             return Ok(Delivered::Done);
         }
         let Some(job) = &subject.job else { return Ok(Delivered::Done) };
@@ -244,6 +248,26 @@ impl Engine {
             }
         }
         tracker.post_comment(issue, &self.sealed(text, subject, tracker)).await
+    }
+
+    /// Does the same in the conversation of a pull request.
+    async fn comment_pull_request_once(
+        &self,
+        forge: &Arc<dyn Forge>,
+        issue: &IssueRef,
+        number: u64,
+        subject: &str,
+        text: &str,
+        again: bool,
+    ) -> Result<(), ForgeError> {
+        if again {
+            let comments = forge.pull_request_comments(&issue.repo, number).await?;
+            if comments.iter().any(|comment| self.marker.is_marked(&comment.body, subject)) {
+                return Ok(());
+            }
+        }
+        let text = self.sealed(text, subject, forge.as_ref());
+        forge.comment_pull_request(&issue.repo, number, &text).await.map(|_| ())
     }
 
     /// Returns the text to publish: secrets masked, cut to the limit, with its hidden marker.

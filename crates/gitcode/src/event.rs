@@ -1,6 +1,8 @@
 //! The events of GitCode's deliveries: a payload becomes a platform-neutral event.
 
-use patchwright_core::webhook::{Actor, DecodeError, InboundComment, InboundEvent, InboundIssue, Text, shorten_name};
+use patchwright_core::webhook::{
+    Actor, DecodeError, DiffPlace, InboundComment, InboundEvent, InboundIssue, Text, shorten_name,
+};
 use patchwright_domain::{BranchName, IssueNumber, IssueRef, RepoName};
 
 use crate::webhook::GitcodeWebhook;
@@ -43,6 +45,7 @@ impl GitcodeWebhook {
         };
         // Installations spell the actions like GitLab or like GitHub.
         match action.as_str() {
+            "reopen" | "reopened" => Ok(InboundEvent::Reopened { issue }),
             "open" | "opened" | "create" | "created" => Ok(InboundEvent::Opened { issue, actor }),
             "assign" | "assigned" => {
                 Ok(InboundEvent::Assigned { issue, assignees: self.assignees(&hook, &ids), actor, at })
@@ -92,12 +95,22 @@ fn note(hook: payload::Hook<'_>) -> Result<InboundEvent, DecodeError> {
     }
     let body = attributes.note.ok_or_else(|| DecodeError::missing("object_attributes.note"))?.into_string();
     match attributes.noteable_type.as_ref().map(Text::as_str) {
-        Some("MergeRequest") => return Ok(ignored("comments on pull requests start no job".to_owned())),
-        Some("Issue") | None => {}
+        Some("MergeRequest" | "Issue") | None => {}
         Some(kind) => return Ok(ignored(format!("a note on a {} starts no job", shorten_name(kind)))),
     }
     let author = actor(hook.user.as_ref()).ok_or_else(|| DecodeError::missing("user.username"))?;
     let project = hook.project.as_ref().ok_or_else(|| DecodeError::missing("project"))?;
+    let comment = InboundComment { id: attributes.id.map(|id| id.to_string()).unwrap_or_default(), body, author };
+    if attributes.noteable_type.as_ref().map(Text::as_str) == Some("MergeRequest") {
+        let merge_request = hook.merge_request.ok_or_else(|| DecodeError::missing("merge_request"))?;
+        return Ok(InboundEvent::PullRequestCommented {
+            repo: repository(project)?,
+            number: number(Some(&merge_request.iid), "merge_request.iid")?.api,
+            comment,
+            place: diff_place(attributes.position, attributes.st_diff),
+            review: None,
+        });
+    }
     let issue = hook.issue.ok_or_else(|| DecodeError::missing("issue"))?;
     Ok(InboundEvent::Commented {
         issue: InboundIssue {
@@ -109,7 +122,17 @@ fn note(hook: payload::Hook<'_>) -> Result<InboundEvent, DecodeError> {
             labels: Vec::new(),
             is_pull_request: false,
         },
-        comment: InboundComment { id: attributes.id.map(|id| id.to_string()).unwrap_or_default(), body, author },
+        comment,
+    })
+}
+
+fn diff_place(position: Option<payload::Position<'_>>, diff: Option<payload::Diff<'_>>) -> Option<DiffPlace> {
+    let position = position?;
+    let line = position.new_line.or(position.old_line);
+    Some(DiffPlace {
+        path: position.new_path.or(position.old_path)?.into_string(),
+        lines: line.map(|line| (line, line)),
+        hunk: diff.and_then(|diff| diff.diff).map(Text::into_string).unwrap_or_default(),
     })
 }
 

@@ -35,6 +35,30 @@ fn has_next(response: &Response, page: u32, found: usize) -> bool {
     }
 }
 
+impl GitcodeForge {
+    /// Returns the comments of an issue or a pull request.
+    async fn list_comments(&self, url: &str, what: &str) -> Result<Vec<Comment>, ForgeError> {
+        let mut comments = Vec::new();
+        for page in 1..=MAX_PAGES {
+            let request = Request::get(url).query("per_page", PAGE_LIMIT.to_string()).query("page", page.to_string());
+            let response = self.read(request, what).await?;
+            let found: Vec<wire::Comment> = read_json(GITCODE, &response, &format!("read {what}"))?;
+            let more = has_next(&response, page, found.len());
+            comments.extend(found.into_iter().map(Comment::from));
+            if !more {
+                break;
+            }
+        }
+        Ok(comments)
+    }
+
+    async fn add_comment(&self, url: String, action: &str, what: &str, body: &str) -> Result<String, ForgeError> {
+        let request = Request::post(url).json(&wire::Body { body });
+        let response = self.call(request, Retry::Never, action, what).await?;
+        Ok(read_json::<wire::Comment>(GITCODE, &response, action)?.id.to_string())
+    }
+}
+
 #[async_trait]
 impl Tracker for GitcodeForge {
     fn platform(&self) -> PlatformId {
@@ -52,28 +76,13 @@ impl Tracker for GitcodeForge {
     }
 
     async fn comments(&self, issue: &IssueRef) -> Result<Vec<Comment>, ForgeError> {
-        let what = format!("the comments of {issue}");
         let url = self.repo_url(&issue.repo, &format!("{}/comments", issue_path(issue)));
-        let mut comments = Vec::new();
-        for page in 1..=MAX_PAGES {
-            let request = Request::get(&url).query("per_page", PAGE_LIMIT.to_string()).query("page", page.to_string());
-            let response = self.read(request, &what).await?;
-            let found: Vec<wire::Comment> = read_json(GITCODE, &response, &format!("read {what}"))?;
-            let more = has_next(&response, page, found.len());
-            comments.extend(found.into_iter().map(Comment::from));
-            if !more {
-                break;
-            }
-        }
-        Ok(comments)
+        self.list_comments(&url, &format!("the comments of {issue}")).await
     }
 
     async fn post_comment(&self, issue: &IssueRef, body: &str) -> Result<String, ForgeError> {
-        let action = format!("comment on {issue}");
         let url = self.repo_url(&issue.repo, &format!("{}/comments", issue_path(issue)));
-        let request = Request::post(url).json(&wire::Body { body });
-        let response = self.call(request, Retry::Never, &action, &format!("the issue {issue}")).await?;
-        Ok(read_json::<wire::Comment>(GITCODE, &response, &action)?.id.to_string())
+        self.add_comment(url, &format!("comment on {issue}"), &format!("the issue {issue}"), body).await
     }
 
     async fn edit_comment(&self, issue: &IssueRef, comment_id: &str, body: &str) -> Result<(), ForgeError> {
@@ -195,6 +204,17 @@ impl Forge for GitcodeForge {
         let what = format!("the pull request {repo}!{number}");
         let request = Request::patch(self.pull_url(repo, number)).json(&wire::Body { body });
         self.call(request, Retry::Safe, &format!("edit {what}"), &what).await.map(|_| ())
+    }
+
+    async fn pull_request_comments(&self, repo: &RepoName, number: u64) -> Result<Vec<Comment>, ForgeError> {
+        let url = format!("{}/comments", self.pull_url(repo, number));
+        self.list_comments(&url, &format!("the comments of {repo}!{number}")).await
+    }
+
+    async fn comment_pull_request(&self, repo: &RepoName, number: u64, body: &str) -> Result<String, ForgeError> {
+        let url = format!("{}/comments", self.pull_url(repo, number));
+        let what = format!("the pull request {repo}!{number}");
+        self.add_comment(url, &format!("comment on {what}"), &what, body).await
     }
 
     /// Reads the pull request back, because the response to the change does not contain its state.

@@ -19,6 +19,9 @@ pub(crate) struct Hook<'a> {
     /// The issue of a note.
     #[serde(borrow)]
     pub(crate) issue: Option<Issue<'a>>,
+    /// The merge request of a note.
+    #[serde(borrow)]
+    pub(crate) merge_request: Option<MergeRequest<'a>>,
     #[serde(borrow, default)]
     pub(crate) changes: Changes<'a>,
     #[serde(borrow, default)]
@@ -87,6 +90,33 @@ pub(crate) struct Attributes<'a> {
     pub(crate) updated_at: Option<Text<'a>>,
     #[serde(borrow)]
     pub(crate) source_branch: Option<Text<'a>>,
+    /// The place of a note on a diff; empty for other notes.
+    #[serde(borrow)]
+    pub(crate) position: Option<Position<'a>>,
+    #[serde(borrow)]
+    pub(crate) st_diff: Option<Diff<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct MergeRequest<'a> {
+    #[serde(borrow, alias = "number")]
+    pub(crate) iid: Number<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Position<'a> {
+    #[serde(borrow)]
+    pub(crate) new_path: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) old_path: Option<Text<'a>>,
+    pub(crate) new_line: Option<u64>,
+    pub(crate) old_line: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Diff<'a> {
+    #[serde(borrow)]
+    pub(crate) diff: Option<Text<'a>>,
 }
 
 #[derive(Debug, Deserialize)]

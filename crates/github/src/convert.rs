@@ -2,7 +2,8 @@
 
 use base64::Engine as _;
 use patchwright_core::fault::Cause;
-use patchwright_core::forge::{Permission, RemoteIssue, Repository};
+use patchwright_core::forge::{Comment, Permission, RemoteIssue, Repository};
+use patchwright_core::webhook::DiffPlace;
 use patchwright_domain::job::PullRequestRef;
 use patchwright_domain::{BranchName, RepoName};
 
@@ -11,6 +12,26 @@ use crate::wire;
 
 pub(crate) fn login(user: Option<wire::User>) -> String {
     user.map_or_else(|| GHOST.to_owned(), |user| user.login)
+}
+
+impl From<wire::Comment> for Comment {
+    fn from(comment: wire::Comment) -> Self {
+        Self {
+            id: comment.id.map(|id| id.to_string()).unwrap_or_default(),
+            author: login(comment.user),
+            body: comment.body.unwrap_or_default(),
+        }
+    }
+}
+
+pub(crate) fn review_comment(found: wire::ReviewComment) -> (DiffPlace, Comment) {
+    let last = found.line.or(found.original_line);
+    let place = DiffPlace {
+        path: found.path,
+        lines: last.map(|last| (found.start_line.unwrap_or(last).min(last), last)),
+        hunk: found.diff_hunk.unwrap_or_default(),
+    };
+    (place, found.comment.into())
 }
 
 impl From<wire::Issue> for RemoteIssue {

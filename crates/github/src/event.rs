@@ -1,6 +1,8 @@
 //! The events of GitHub's deliveries: a payload becomes a platform-neutral event.
 
-use patchwright_core::webhook::{Actor, DecodeError, InboundComment, InboundEvent, InboundIssue, Text, shorten_name};
+use patchwright_core::webhook::{
+    Actor, DecodeError, DiffPlace, InboundComment, InboundEvent, InboundIssue, Review, Text, shorten_name,
+};
 use patchwright_domain::{BranchName, IssueNumber, IssueRef, RepoName};
 use serde::Deserialize;
 
@@ -18,7 +20,7 @@ impl GithubWebhook {
         let action = action.as_ref().map_or("", Text::as_str);
         match (event_type, action) {
             ("ping", _) => Ok(InboundEvent::Ping),
-            ("issues", "assigned" | "labeled" | "opened") => issue_changed(action, parse(body)?),
+            ("issues", "assigned" | "labeled" | "opened" | "reopened") => issue_changed(action, parse(body)?),
             ("pull_request", "closed") => {
                 let event: payload::PullRequestClosed<'_> = parse(body)?;
                 Ok(InboundEvent::PullRequestClosed {
@@ -29,6 +31,7 @@ impl GithubWebhook {
                 })
             }
             ("pull_request_review_comment", "created") => self.review_comment(parse(body)?),
+            ("pull_request_review", "submitted") => review(parse(body)?),
             ("check_suite" | "check_run", "completed") => checks_completed(parse(body)?),
             ("installation", _) => {
                 let event: payload::InstallationEvent<'_> = parse(body)?;
@@ -60,18 +63,28 @@ impl GithubWebhook {
             return Ok(InboundEvent::Other { reason: OWN_COMMENT.to_owned() });
         }
         let issue = inbound_issue(event.issue, &event.repository)?;
-        Ok(InboundEvent::Commented { issue, comment: inbound_comment(event.comment, event.sender) })
+        let comment = inbound_comment(event.comment, event.sender)?;
+        if issue.is_pull_request {
+            let (repo, number) = (issue.source.repo, issue.source.number.api);
+            return Ok(InboundEvent::PullRequestCommented { repo, number, comment, place: None, review: None });
+        }
+        Ok(InboundEvent::Commented { issue, comment })
     }
 
     fn review_comment(&self, event: payload::ReviewComment<'_>) -> Result<InboundEvent, DecodeError> {
         if self.is_own(&event.comment) {
             return Ok(InboundEvent::Other { reason: OWN_COMMENT.to_owned() });
         }
-        Ok(InboundEvent::ReviewCommented {
+        let place = diff_place(&event.comment);
+        let mut comment = inbound_comment(event.comment, event.sender)?;
+        // Numbered apart from the comments in conversations.
+        comment.id = format!("diff-{}", comment.id);
+        Ok(InboundEvent::PullRequestCommented {
             repo: event.repository.name()?,
-            number: event.pull_request.number.ok_or_else(|| DecodeError::missing("pull_request.number"))?,
-            head: event.pull_request.head.name.into_string(),
-            comment: inbound_comment(event.comment, event.sender),
+            number: pull_number(&event.pull_request)?,
+            comment,
+            place,
+            review: None,
         })
     }
 
@@ -80,6 +93,36 @@ impl GithubWebhook {
         let id = comment.performed_via_github_app.as_ref().and_then(|app| app.id);
         id.is_some() && id == self.own_app
     }
+}
+
+fn review(event: payload::ReviewSubmitted<'_>) -> Result<InboundEvent, DecodeError> {
+    let review = event.review;
+    let requests_changes = review.state.as_ref().is_some_and(|state| state.as_str() == "changes_requested");
+    let author = review.user.or(event.sender).ok_or_else(|| DecodeError::missing("review.user"))?;
+    Ok(InboundEvent::PullRequestCommented {
+        repo: event.repository.name()?,
+        number: pull_number(&event.pull_request)?,
+        comment: InboundComment {
+            id: format!("review-{}", review.id),
+            body: review.body.map(Text::into_string).unwrap_or_default(),
+            author: Actor::from(author),
+        },
+        place: None,
+        review: Some(Review { id: review.id, requests_changes }),
+    })
+}
+
+fn pull_number(pull_request: &payload::PullRequest<'_>) -> Result<u64, DecodeError> {
+    pull_request.number.ok_or_else(|| DecodeError::missing("pull_request.number"))
+}
+
+fn diff_place(comment: &payload::Comment<'_>) -> Option<DiffPlace> {
+    let last = comment.line.or(comment.original_line);
+    Some(DiffPlace {
+        path: comment.path.as_ref()?.as_str().to_owned(),
+        lines: last.map(|last| (comment.start_line.unwrap_or(last).min(last), last)),
+        hunk: comment.diff_hunk.as_ref().map_or("", Text::as_str).to_owned(),
+    })
 }
 
 fn ignored(event: &str, action: &str) -> InboundEvent {
@@ -99,7 +142,10 @@ fn issue_changed(action: &str, event: payload::Issues<'_>) -> Result<InboundEven
     let mut issue = event.issue;
     let at = issue.updated_at.take().map(Text::into_string);
     let issue = inbound_issue(issue, &event.repository)?;
-    let actor = Actor::from(event.sender);
+    if action == "reopened" {
+        return Ok(InboundEvent::Reopened { issue });
+    }
+    let actor = event.sender.map(Actor::from).ok_or_else(|| DecodeError::missing("sender"))?;
     Ok(match action {
         "assigned" => {
             let assignee = event.assignee.ok_or_else(|| DecodeError::missing("assignee"))?;
@@ -171,11 +217,14 @@ pub(crate) fn inbound_issue(
     })
 }
 
-/// The author and the sender of a new comment are the same account; the sender stands in for a missing author.
-pub(crate) fn inbound_comment(comment: payload::Comment<'_>, sender: payload::User<'_>) -> InboundComment {
-    InboundComment {
+/// The author and the sender of a new comment are the same account; each stands in for the other.
+pub(crate) fn inbound_comment(
+    comment: payload::Comment<'_>,
+    sender: Option<payload::User<'_>>,
+) -> Result<InboundComment, DecodeError> {
+    Ok(InboundComment {
         id: comment.id.map(|id| id.to_string()).unwrap_or_default(),
         body: comment.body.map(Text::into_string).unwrap_or_default(),
-        author: Actor::from(comment.user.unwrap_or(sender)),
-    }
+        author: comment.user.or(sender).map(Actor::from).ok_or_else(|| DecodeError::missing("comment.user"))?,
+    })
 }

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use patchwright_core::forge::{
     Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
 };
+use patchwright_core::webhook::DiffPlace;
 use patchwright_domain::job::PullRequestRef;
 use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, PlatformId, RepoName, RepoPath};
 use patchwright_http::forge::{encode_segment, read_json};
@@ -74,11 +75,7 @@ impl Tracker for GithubForge {
             let response = self.read(&issue.repo, request, &what).await?;
             let more = has_next(&response);
             let found: Vec<wire::Comment> = read_json(GITHUB, &response, &format!("read {what}"))?;
-            comments.extend(found.into_iter().map(|comment| Comment {
-                id: comment.id.map(|id| id.to_string()).unwrap_or_default(),
-                author: convert::login(comment.user),
-                body: comment.body.unwrap_or_default(),
-            }));
+            comments.extend(found.into_iter().map(Comment::from));
             if !more {
                 break;
             }
@@ -221,6 +218,37 @@ impl Forge for GithubForge {
         let what = format!("the pull request {repo}#{number}");
         let request = Request::patch(self.repo_url(repo, &format!("/pulls/{number}"))).json(&wire::Body { body });
         self.call(repo, request, Retry::Safe, &format!("edit {what}"), &what).await.map(|_| ())
+    }
+
+    /// GitHub numbers pull requests and issues together; their conversations have the same calls.
+    async fn pull_request_comments(&self, repo: &RepoName, number: u64) -> Result<Vec<Comment>, ForgeError> {
+        self.comments(&IssueRef::on_forge(GITHUB, repo.clone(), IssueNumber::same(number))).await
+    }
+
+    async fn comment_pull_request(&self, repo: &RepoName, number: u64, body: &str) -> Result<String, ForgeError> {
+        self.post_comment(&IssueRef::on_forge(GITHUB, repo.clone(), IssueNumber::same(number)), body).await
+    }
+
+    async fn review_comments(
+        &self,
+        repo: &RepoName,
+        number: u64,
+        review: u64,
+    ) -> Result<Vec<(DiffPlace, Comment)>, ForgeError> {
+        let what = format!("the comments of the review {review} of {repo}#{number}");
+        let url = self.repo_url(repo, &format!("/pulls/{number}/reviews/{review}/comments"));
+        let mut comments = Vec::new();
+        for page in 1..=MAX_PAGES {
+            let request = Request::get(&url).query("per_page", "100").query("page", page.to_string());
+            let response = self.read(repo, request, &what).await?;
+            let more = has_next(&response);
+            let found: Vec<wire::ReviewComment> = read_json(GITHUB, &response, &format!("read {what}"))?;
+            comments.extend(found.into_iter().map(convert::review_comment));
+            if !more {
+                break;
+            }
+        }
+        Ok(comments)
     }
 
     async fn mark_ready(&self, repo: &RepoName, pull_request: &PullRequestRef) -> Result<(), ForgeError> {

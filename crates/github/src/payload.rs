@@ -56,6 +56,15 @@ pub(crate) struct Comment<'a> {
     pub(crate) user: Option<User<'a>>,
     #[serde(borrow)]
     pub(crate) performed_via_github_app: Option<App<'a>>,
+    /// The file of a comment on a diff.
+    #[serde(borrow)]
+    pub(crate) path: Option<Text<'a>>,
+    pub(crate) start_line: Option<u64>,
+    /// Absent if the line is not in the diff any more.
+    pub(crate) line: Option<u64>,
+    pub(crate) original_line: Option<u64>,
+    #[serde(borrow)]
+    pub(crate) diff_hunk: Option<Text<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,7 +91,7 @@ pub(crate) struct IssueComment<'a> {
     #[serde(borrow)]
     pub(crate) repository: Repository<'a>,
     #[serde(borrow)]
-    pub(crate) sender: User<'a>,
+    pub(crate) sender: Option<User<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -102,7 +111,7 @@ pub(crate) struct Issues<'a> {
     #[serde(borrow)]
     pub(crate) repository: Repository<'a>,
     #[serde(borrow)]
-    pub(crate) sender: User<'a>,
+    pub(crate) sender: Option<User<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -137,7 +146,31 @@ pub(crate) struct ReviewComment<'a> {
     #[serde(borrow)]
     pub(crate) repository: Repository<'a>,
     #[serde(borrow)]
-    pub(crate) sender: User<'a>,
+    pub(crate) sender: Option<User<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ReviewSubmitted<'a> {
+    #[serde(borrow)]
+    pub(crate) review: Review<'a>,
+    #[serde(borrow)]
+    pub(crate) pull_request: PullRequest<'a>,
+    #[serde(borrow)]
+    pub(crate) repository: Repository<'a>,
+    #[serde(borrow)]
+    pub(crate) sender: Option<User<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Review<'a> {
+    pub(crate) id: u64,
+    #[serde(borrow)]
+    pub(crate) body: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) user: Option<User<'a>>,
+    /// `commented`, `approved`, `changes_requested`.
+    #[serde(borrow)]
+    pub(crate) state: Option<Text<'a>>,
 }
 
 /// The payload of `check_suite` and `check_run`: one of the two fields is present.

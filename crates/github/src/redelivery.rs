@@ -158,9 +158,12 @@ impl GithubForge {
         };
         let kind = comment.user.as_ref().map_or_else(String::new, |user| user.kind.clone());
         let author = crate::event::actor(convert::login(comment.user), &kind);
-        let event = InboundEvent::Commented {
-            issue,
-            comment: InboundComment { id: comment.id.to_string(), body: comment.body.unwrap_or_default(), author },
+        let text = InboundComment { id: comment.id.to_string(), body: comment.body.unwrap_or_default(), author };
+        let event = if issue.is_pull_request {
+            let (repo, number) = (issue.source.repo, issue.source.number.api);
+            InboundEvent::PullRequestCommented { repo, number, comment: text, place: None, review: None }
+        } else {
+            InboundEvent::Commented { issue, comment: text }
         };
         let id = DeliveryId::parse(&format!("poll:comment:{}", comment.id)).expect("a number is printable");
         Ok(Some(Delivery { id, event_type: "issue_comment".to_owned(), event }))

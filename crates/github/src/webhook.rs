@@ -219,7 +219,7 @@ mod tests {
         );
         assert!(matches!(
             decode("pull_request_review_comment", &review),
-            Ok(InboundEvent::ReviewCommented { number: 9, comment, .. }) if comment.id == "5"
+            Ok(InboundEvent::PullRequestCommented { number: 9, comment, place: None, .. }) if comment.id == "diff-5"
         ));
         let checks = format!(
             r#"{{"action":"completed","check_suite":{{"head_sha":"abc","conclusion":"failure","app":{{"slug":"ci"}}}},{repository}}}"#

@@ -66,6 +66,18 @@ pub(crate) struct Comment {
     pub(crate) user: Option<User>,
 }
 
+/// A comment on a line of a diff.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ReviewComment {
+    #[serde(flatten)]
+    pub(crate) comment: Comment,
+    pub(crate) path: String,
+    pub(crate) start_line: Option<u64>,
+    pub(crate) line: Option<u64>,
+    pub(crate) original_line: Option<u64>,
+    pub(crate) diff_hunk: Option<String>,
+}
+
 #[derive(Debug, Deserialize)]
 pub(crate) struct Repository {
     pub(crate) full_name: String,

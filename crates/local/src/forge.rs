@@ -121,6 +121,11 @@ impl std::fmt::Debug for LocalForge {
     }
 }
 
+/// Returns the number under which the comments on a pull request are kept: issues and pull requests are numbered apart.
+const fn thread_of_pull(number: u64) -> u64 {
+    (1 << 40) | number
+}
+
 fn not_found(what: String) -> ForgeError {
     ForgeError::NotFound { platform: LOCAL, what }
 }
@@ -285,6 +290,20 @@ impl Forge for LocalForge {
 
     async fn update_pull_request(&self, repo: &RepoName, number: u64, body: &str) -> Result<(), ForgeError> {
         self.update(repo, number, |pull_request| pull_request.body = body.to_owned()).await
+    }
+
+    async fn pull_request_comments(&self, repo: &RepoName, number: u64) -> Result<Vec<Comment>, ForgeError> {
+        self.pull_request(repo, number).await?;
+        let action = format!("read the comments of the pull request {repo}#{number}");
+        self.records.local_comments(repo, thread_of_pull(number)).await.map_err(store_error(&action))
+    }
+
+    async fn comment_pull_request(&self, repo: &RepoName, number: u64, body: &str) -> Result<String, ForgeError> {
+        self.pull_request(repo, number).await?;
+        let action = format!("comment on the pull request {repo}#{number}");
+        let thread = thread_of_pull(number);
+        let added = self.records.add_local_comment(repo, thread, OWN_LOGIN, body, self.clock.now()).await;
+        added.map_err(store_error(&action))
     }
 
     async fn mark_ready(&self, repo: &RepoName, pull_request: &PullRequestRef) -> Result<(), ForgeError> {

@@ -100,6 +100,7 @@ fn issue_event(event: wire::Event) -> Result<InboundEvent, DecodeError> {
             at: None,
         },
         "opened" => InboundEvent::Opened { issue, actor },
+        "reopened" => InboundEvent::Reopened { issue },
         other => InboundEvent::Other { reason: format!("the action {} starts no job", shorten_name(other)) },
     })
 }

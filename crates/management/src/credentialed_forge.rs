@@ -14,6 +14,7 @@ use patchwright_core::forge::{
     Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
 };
 use patchwright_core::store::StoreError;
+use patchwright_core::webhook::DiffPlace;
 use patchwright_core::{Clock, IdSource, Redactor, Secret};
 use patchwright_domain::credential::CredentialScope;
 use patchwright_domain::job::PullRequestRef;
@@ -232,6 +233,23 @@ impl Forge for CredentialedForge {
 
     async fn update_pull_request(&self, repo: &RepoName, number: u64, body: &str) -> Result<(), ForgeError> {
         self.client(repo).await?.update_pull_request(repo, number, body).await
+    }
+
+    async fn pull_request_comments(&self, repo: &RepoName, number: u64) -> Result<Vec<Comment>, ForgeError> {
+        self.client(repo).await?.pull_request_comments(repo, number).await
+    }
+
+    async fn comment_pull_request(&self, repo: &RepoName, number: u64, body: &str) -> Result<String, ForgeError> {
+        self.client(repo).await?.comment_pull_request(repo, number, body).await
+    }
+
+    async fn review_comments(
+        &self,
+        repo: &RepoName,
+        number: u64,
+        review: u64,
+    ) -> Result<Vec<(DiffPlace, Comment)>, ForgeError> {
+        self.client(repo).await?.review_comments(repo, number, review).await
     }
 
     async fn mark_ready(&self, repo: &RepoName, pull_request: &PullRequestRef) -> Result<(), ForgeError> {

@@ -151,6 +151,11 @@ pub const SETTINGS: &[Setting] = &[
         "Accept unsigned deliveries. Only on a loopback address; the server refuses to start otherwise.",
     ),
     plain("PATCHWRIGHT_LABEL", "patchwright", "The label that starts a job."),
+    plain(
+        "REVIEW_FOLLOW_UPS",
+        "false",
+        "Whether a review that requests changes on one of our pull requests starts a follow-up without a mention.",
+    ),
     plain("TRIGGER_ON_OPEN", "false", "Whether a new issue whose text contains `@APP_NAME fix` starts a job."),
     plain(
         "TRIGGER_PERMISSION",

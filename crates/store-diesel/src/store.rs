@@ -64,6 +64,11 @@ statements! {
             conn.with_stages(row)
         }
 
+        fn whole_job_by_pull_request(conn, platform: &str, repo: &str, number: i64) -> QueryResult<WholeJob> {
+            let row = conn.job_row_by_pull_request(platform, repo, number)?;
+            conn.with_stages(row)
+        }
+
         fn earliest(conn, after: i64) -> QueryResult<[Option<i64>; 6]> {
             let queued = job::table
                 .filter(job::status.eq(JobStatus::Queued.as_str()).and(job::not_before.gt(after)))
@@ -173,6 +178,19 @@ impl Store for DieselStore {
         let (platform, repo, branch) = (source.as_str().to_owned(), repo.to_owned(), branch.to_owned());
         self.blocking(move |db| job_of(in_snapshot!(db, conn => conn.whole_job_by_branch(&platform, &repo, &branch))?))
             .await
+    }
+
+    async fn job_by_pull_request(
+        &self,
+        source: &PlatformId,
+        repo: &str,
+        number: u64,
+    ) -> Result<Option<Versioned<Job>>, StoreError> {
+        let (platform, repo, number) = (source.as_str().to_owned(), repo.to_owned(), signed(number));
+        self.blocking(move |db| {
+            job_of(in_snapshot!(db, conn => conn.whole_job_by_pull_request(&platform, &repo, number))?)
+        })
+        .await
     }
 
     async fn request(&self, id: JobId) -> Result<Option<Request>, StoreError> {

@@ -187,7 +187,7 @@ impl Engine {
         let reply = |reason| {
             let (issue, _) = issue.filter(|_| request.kind == TriggerKind::Mention)?;
             let reply = Reply::CannotStart { reason, language: request.language };
-            Some(self.reply_effect((origin.reply_to(), reply), issue, latest, origin.at()))
+            Some(self.reply_effect((origin.reply_to(), reply), request, issue, latest, origin.at()))
         };
         match self.plan_start(start, known) {
             Ok((step, job)) => (step, IntakeOutcome::Accepted { job_id: job.id, duplicate: false }),
@@ -252,18 +252,20 @@ impl Engine {
             let id = issue.id;
             (Some(Write::Insert(issue)), id)
         };
-        let effects = vec![self.reply_effect(reply, issue_id, job_id, at)];
+        let effects = vec![self.reply_effect(reply, request, issue_id, job_id, at)];
         Step { issue, effects, ..Step::default() }
     }
 
     fn reply_effect(
         &self,
         (to, reply): (String, Reply),
+        request: &TriggerRequest,
         issue_id: IssueId,
         job_id: Option<JobId>,
         created_at: Timestamp,
     ) -> EffectRecord {
-        EffectRecord { id: self.ports.ids.effect(), issue_id, job_id, effect: Effect::Reply { to, reply }, created_at }
+        let effect = Effect::Reply { to, reply, pull_request: request.pull_request };
+        EffectRecord { id: self.ports.ids.effect(), issue_id, job_id, effect, created_at }
     }
 
     /// Applies a command to existing jobs: `retry` to the newest, `approve` to its plan, `cancel` and `restart` to all that

@@ -5,6 +5,7 @@ mod apply;
 mod closed;
 mod mention;
 mod rate_limiter;
+mod review;
 mod trigger;
 
 use std::sync::Arc;
@@ -155,7 +156,15 @@ impl Engine {
         if let InboundEvent::PullRequestClosed { repo, head, merged, .. } = event {
             return self.record_pull_request_end(&repo, &head, merged, record).await;
         }
-        match self.parse_trigger(event) {
+        let parsed = match event {
+            InboundEvent::PullRequestCommented { repo, number, comment, place, review } => {
+                let event = review::PullRequestComment { repo, number, comment, place, review };
+                self.trigger_of_pull_request(platform, event).await?
+            }
+            InboundEvent::Reopened { issue } => return self.reopen(&issue, record).await,
+            event => self.parse_trigger(event),
+        };
+        match parsed {
             Ok((request, identity)) => match self.refuse(&request) {
                 Some(refusal) => Ok(refusal),
                 None => self.accept(request, DeliveryRecord { identity, ..record }).await,

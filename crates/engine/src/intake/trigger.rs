@@ -11,7 +11,7 @@ use crate::Engine;
 use crate::engine::AllowListMode;
 
 /// A request with the identity of its event, which is independent of the delivery's id.
-type Identified = (TriggerRequest, Option<String>);
+pub(super) type Identified = (TriggerRequest, Option<String>);
 
 /// Returns the request with texts that both databases can store.
 pub(crate) fn clean_request(request: TriggerRequest) -> TriggerRequest {
@@ -54,7 +54,6 @@ impl Engine {
                 }
             }
             InboundEvent::Ping => Err(ignored("ping")),
-            InboundEvent::ReviewCommented { .. } => Err(ignored("comments on pull requests start nothing")),
             InboundEvent::ChecksCompleted { name, conclusion, .. } => {
                 Err(ignored(&format!("{name} ended with {conclusion}, which starts nothing")))
             }
@@ -69,14 +68,8 @@ impl Engine {
     }
 
     fn trigger_of_comment(&self, issue: InboundIssue, comment: InboundComment) -> Result<Identified, IntakeOutcome> {
-        if self.is_own_login(&comment.author.login) || self.marker.is_ours(&comment.body) {
-            return Err(ignored("the comment is by this server's own account"));
-        }
-        if comment.author.is_bot && !self.settings.allow.names_user(&comment.author.login) {
-            return Err(ignored("the comment is another bot's"));
-        }
-        if issue.is_pull_request {
-            return Err(ignored("comments on pull requests start nothing"));
+        if let Some(outcome) = self.ignore_author(&comment) {
+            return Err(outcome);
         }
         let found = find_command(&without_nul(comment.body), &self.mention_names());
         let Some(Mention { command, language }) = found else {
@@ -93,8 +86,19 @@ impl Engine {
             command,
             language,
             comment_id,
+            pull_request: None,
+            review: None,
         };
         Ok((request, identity))
+    }
+
+    /// Returns the outcome of a comment whose author is not heard: this server itself, and other programs.
+    pub(super) fn ignore_author(&self, comment: &InboundComment) -> Option<IntakeOutcome> {
+        if self.is_own_login(&comment.author.login) || self.marker.is_ours(&comment.body) {
+            return Some(ignored("the comment is by this server's own account"));
+        }
+        let is_other_bot = comment.author.is_bot && !self.settings.allow.names_user(&comment.author.login);
+        is_other_bot.then(|| ignored("the comment is another bot's"))
     }
 
     /// Returns the names that mention this server: that of the app, and those of its accounts, which people pick from a
@@ -125,12 +129,12 @@ impl Engine {
     }
 }
 
-fn ignored(reason: &str) -> IntakeOutcome {
+pub(super) fn ignored(reason: &str) -> IntakeOutcome {
     IntakeOutcome::Ignored { reason: reason.to_owned(), job_id: None }
 }
 
 /// PostgreSQL's `text` cannot store U+0000; both databases store the same replacement character instead.
-fn without_nul(text: String) -> String {
+pub(super) fn without_nul(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
@@ -154,5 +158,7 @@ fn fix(issue: InboundIssue, actor: Actor, kind: TriggerKind, instructions: Optio
         command: Command::Fix { instructions },
         language: Language::default(),
         comment_id: None,
+        pull_request: None,
+        review: None,
     }
 }

@@ -285,6 +285,8 @@ impl Engine {
             command,
             language: request.language,
             comment_id,
+            pull_request: None,
+            review: None,
         })
     }
 

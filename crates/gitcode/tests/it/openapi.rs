@@ -23,6 +23,7 @@ const CALLS: &[(&str, &[&str])] = &[
     ("/api/v5/repos/{owner}/{repo}/contents/{path}", &["get"]),
     ("/api/v5/repos/{owner}/{repo}/pulls", &["get", "post"]),
     ("/api/v5/repos/{owner}/{repo}/pulls/{number}", &["get", "patch"]),
+    ("/api/v5/repos/{owner}/{repo}/pulls/{number}/comments", &["get", "post"]),
     ("/api/v5/repos/{owner}/{repo}/pulls/{number}/merge", &["put"]),
 ];
 

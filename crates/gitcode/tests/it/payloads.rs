@@ -17,9 +17,11 @@ fn recorded_deliveries_are_decoded() {
     assert_eq!((issue.source.to_string().as_str(), issue.title.as_str()), ("ibforuorg/test1#4", "141fsdfs"));
     let InboundEvent::Commented { issue, comment } = read("Note Hook", "issues_note.json") else { panic!() };
     assert_eq!((issue.source.number.api, comment.id.as_str()), (4, "1530793"));
-    for (event, file) in
-        [("Merge Request Hook", "pr_create.json"), ("Note Hook", "pr_note.json"), ("Push Hook", "push_code.json")]
-    {
+    let noted = read("Note Hook", "pr_note.json");
+    let InboundEvent::PullRequestCommented { repo, number, comment, place, .. } = noted else { panic!() };
+    assert_eq!((repo.to_string().as_str(), number, comment.id.as_str()), ("ibforuorg/test1", 4, "1530794"));
+    assert_eq!(place, None, "its position is empty");
+    for (event, file) in [("Merge Request Hook", "pr_create.json"), ("Push Hook", "push_code.json")] {
         assert!(matches!(read(event, file), InboundEvent::Other { .. }), "{file}");
     }
 }

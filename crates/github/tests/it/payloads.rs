@@ -15,7 +15,8 @@ const fn kind(event: &InboundEvent) -> &'static str {
         InboundEvent::Labeled { .. } => "labeled",
         InboundEvent::Opened { .. } => "opened",
         InboundEvent::PullRequestClosed { .. } => "closed",
-        InboundEvent::ReviewCommented { .. } => "review commented",
+        InboundEvent::PullRequestCommented { .. } => "pull request commented",
+        InboundEvent::Reopened { .. } => "reopened",
         InboundEvent::ChecksCompleted { .. } => "checks completed",
         InboundEvent::InstallationChanged { .. } => "installation changed",
         _ => "other",
@@ -56,7 +57,11 @@ fn every_example_of_github_is_decoded() {
     assert_eq!(made_of("labeled"), ["issues labeled"]);
     assert_eq!(made_of("opened"), ["issues opened"]);
     assert_eq!(made_of("closed"), ["pull_request closed"]);
-    assert_eq!(made_of("review commented"), ["pull_request_review_comment created"]);
+    assert_eq!(
+        made_of("pull request commented"),
+        ["pull_request_review submitted", "pull_request_review_comment created"]
+    );
+    assert_eq!(made_of("reopened"), ["issues reopened"]);
     assert_eq!(made_of("checks completed"), ["check_run completed", "check_suite completed"]);
     assert_eq!(made_of("ping"), ["ping "]);
     assert!(made_of("installation changed").iter().all(|name| name.starts_with("installation ")));

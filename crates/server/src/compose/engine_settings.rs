@@ -15,6 +15,7 @@ pub(super) fn engine_settings(config: &Config) -> Settings {
         own_logins: config.triggers.own_logins.clone(),
         label: config.triggers.label.clone(),
         trigger_on_open: config.triggers.on_open,
+        review_follow_ups: config.triggers.review_follow_ups,
         allow: AllowLists {
             users: config.triggers.allowed_users.clone(),
             repos: config.triggers.allowed_repos.clone(),

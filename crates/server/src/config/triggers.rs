@@ -12,6 +12,7 @@ pub struct TriggerConfig {
     pub own_logins: Vec<String>,
     pub label: String,
     pub on_open: bool,
+    pub review_follow_ups: bool,
     pub permission: TriggerPermission,
     pub allowed_users: Vec<String>,
     pub allowed_repos: Vec<String>,
@@ -21,8 +22,10 @@ pub struct TriggerConfig {
 impl TriggerConfig {
     pub(super) fn read(v: &Values) -> Result<Self, ConfigError> {
         let app_name = v.text("APP_NAME").to_owned();
-        if app_name.is_empty() || !app_name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-            return Err(v.wrong("APP_NAME", "it must be a login: letters, digits and `-`"));
+        let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        let ends = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if !app_name.bytes().all(fits) || !ends(app_name.bytes().next()) || !ends(app_name.bytes().last()) {
+            return Err(v.wrong("APP_NAME", "it must be a login: letters, digits, `-`, `_` and `.`; it begins and ends with a letter, a digit or `_`"));
         }
         let own_logins = match v.optional("BOT_USERNAME") {
             Some(login) => vec![login],
@@ -33,6 +36,7 @@ impl TriggerConfig {
             own_logins,
             label: v.text("PATCHWRIGHT_LABEL").to_owned(),
             on_open: v.switch("TRIGGER_ON_OPEN")?,
+            review_follow_ups: v.switch("REVIEW_FOLLOW_UPS")?,
             permission: v.choice(
                 "TRIGGER_PERMISSION",
                 &[("write", TriggerPermission::Write), ("anyone", TriggerPermission::Anyone)],

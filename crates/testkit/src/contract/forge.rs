@@ -93,6 +93,20 @@ async fn a_branch_has_one_pull_request(setting: &Setting<'_>) {
     let again = forge.create_pull_request(repo, &new).await;
     assert!(matches!(again, Err(ForgeError::Refused { .. })), "{again:?}");
     forge.update_pull_request(repo, opened.number, "the panel, later").await.unwrap();
+    let on_issue = forge.comments(&setting.issue).await.unwrap().len();
+    let comment = forge.comment_pull_request(repo, opened.number, "a word é 修").await.unwrap();
+    let found = forge.pull_request_comments(repo, opened.number).await.unwrap();
+    assert_eq!(
+        found.iter().map(|found| (&found.id, found.body.as_str())).collect::<Vec<_>>(),
+        [(&comment, "a word é 修")]
+    );
+    assert_eq!(
+        forge.comments(&setting.issue).await.unwrap().len(),
+        on_issue,
+        "the issue has a conversation of its own"
+    );
+    let nowhere = forge.comment_pull_request(repo, 999_999, "x").await;
+    assert!(matches!(nowhere, Err(ForgeError::NotFound { .. })), "{nowhere:?}");
     let early = forge.merge_pull_request(repo, opened.number, &setting.head).await;
     assert!(matches!(early, Err(ForgeError::Refused { .. })), "a draft is not merged: {early:?}");
     forge.mark_ready(repo, &opened).await.unwrap();

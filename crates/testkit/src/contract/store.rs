@@ -9,7 +9,9 @@ use patchwright_core::store::{
 };
 use patchwright_domain::job::report::{AnalysisMethod, Level, LocateData, LocateReport, StageReport, Verdict};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
-use patchwright_domain::job::{Failure, FollowUp, JobEvent, JobState, Lease, PlanReview, TriggerKind, WorkerEvent};
+use patchwright_domain::job::{
+    Failure, FollowUp, JobEvent, JobState, Lease, PlanReview, PullRequestRef, TriggerKind, WorkerEvent,
+};
 use patchwright_domain::money::Budget;
 use patchwright_domain::trigger::{Command, Language};
 use patchwright_domain::{
@@ -49,6 +51,28 @@ where
     a_request_is_claimed_and_decided_once(fresh().await.as_ref()).await;
     requests_of_one_person_are_decided_in_order_and_those_of_others_do_not_wait(fresh().await.as_ref()).await;
     an_answered_refusal_is_found(fresh().await.as_ref()).await;
+    the_newest_job_of_a_pull_request_is_found(fresh().await.as_ref()).await;
+}
+
+async fn the_newest_job_of_a_pull_request_is_found(store: &dyn Store) {
+    let with_pull = |n: u32, number: u64| {
+        let mut job = job_for(n, 1, start_of_time());
+        let url = format!("https://forge.example/pull/{number}");
+        job.published.pull_request = Some(PullRequestRef { number, url, node_id: None, draft: true, end: None });
+        job
+    };
+    store.commit(Step { job: Some(JobWrite::Insert(with_pull(1, 71))), ..new_job(1) }).await.unwrap();
+    for (n, number) in [(2, 7), (3, 7)] {
+        store.commit(Step { job: Some(JobWrite::Insert(with_pull(n, number))), ..Step::default() }).await.unwrap();
+    }
+    let github = PlatformId::from_static("github");
+    let find = async |repo: &str, number| {
+        let found = store.job_by_pull_request(&github, repo, number).await.unwrap();
+        found.map(|job| job.value.id)
+    };
+    assert_eq!(find("acme/demo", 7).await, Some(job_id(3)));
+    assert_eq!(find("acme/demo", 71).await, Some(job_id(1)));
+    assert_eq!((find("acme/demo", 1).await, find("acme/other", 7).await), (None, None));
 }
 
 fn request(n: u32, issue: u32, actor: &str) -> Request {
@@ -71,6 +95,8 @@ fn request(n: u32, issue: u32, actor: &str) -> Request {
             language: Language::Chinese,
             has_instructions: true,
             comment_id: Some(n.to_string()),
+            pull_request: Some(u64::from(n)),
+            review: None,
         },
         event_type: "issue_comment".to_owned(),
         requested_at: after(i64::from(n)),

@@ -242,6 +242,14 @@ impl Forge for FakeForge {
         model.respond(())
     }
 
+    async fn pull_request_comments(&self, repo: &RepoName, number: u64) -> Result<Vec<Comment>, ForgeError> {
+        self.comments(&IssueRef::on_forge(PLATFORM, repo.clone(), IssueNumber::same(number))).await
+    }
+
+    async fn comment_pull_request(&self, repo: &RepoName, number: u64, body: &str) -> Result<String, ForgeError> {
+        self.post_comment(&IssueRef::on_forge(PLATFORM, repo.clone(), IssueNumber::same(number)), body).await
+    }
+
     async fn mark_ready(&self, _: &RepoName, pull_request: &PullRequestRef) -> Result<(), ForgeError> {
         let mut model = self.call()?;
         let found = model.pull_requests.iter_mut().find(|pr| pr.reference.number == pull_request.number);

@@ -338,6 +338,20 @@ impl Store for FakeStore {
         Ok(self.tables().jobs.values().filter(open).cloned().collect())
     }
 
+    async fn job_by_pull_request(
+        &self,
+        source: &PlatformId,
+        repo: &str,
+        number: u64,
+    ) -> Result<Option<Versioned<Job>>, StoreError> {
+        let matches = |job: &&Versioned<Job>| {
+            job.value.source.platform == *source
+                && job.value.source.repo.to_string() == repo
+                && job.value.published.pull_request.as_ref().is_some_and(|found| found.number == number)
+        };
+        Ok(self.tables().jobs.values().rfind(matches).cloned())
+    }
+
     async fn request(&self, id: JobId) -> Result<Option<Request>, StoreError> {
         Ok(self.tables().requests.get(&id).map(|stored| stored.request.clone()))
     }

@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 use super::{Running, listen};
 use crate::fake;
 
+/// Added to the number of a pull request to keep its comments apart from those of issues.
+const PULLS: u64 = 1_000_000;
+
 /// The token that the server accepts.
 pub const GITCODE_TOKEN: &str = "gitcodeCanaryCanaryCanary0123456789";
 const OWN_LOGIN: &str = "patchwright-bot";
@@ -82,6 +85,11 @@ impl GitcodeServer {
     /// Accepts the token in the header `PRIVATE-TOKEN` only.
     pub fn take_private_token_only(&self) {
         self.model.lock().unwrap().only_private_token = true;
+    }
+
+    /// Returns the comments on a pull request, without hidden markers.
+    pub fn comments_on_pull(&self, number: u64) -> Vec<String> {
+        self.comments_on(PULLS + number)
     }
 
     /// Returns the comments on an issue, without hidden markers.
@@ -210,12 +218,20 @@ impl Model {
     }
 
     fn comments(&self, repo: &str, number: &str, query: &BTreeMap<String, String>) -> HttpResponse {
-        let number_of = |name: &str, usual: usize| query.get(name).and_then(|text| text.parse().ok()).unwrap_or(usual);
-        let (page, size) = (number_of("page", 1), number_of("per_page", 20).min(100));
         let number: u64 = number.parse().unwrap_or(0);
         if !self.issues.contains_key(&(repo.to_owned(), number)) {
             return missing();
         }
+        self.page_of_comments(repo, number, query)
+    }
+
+    fn has_pull(&self, repo: &str, number: &str) -> bool {
+        self.pulls.iter().any(|pull| pull.repo == repo && pull.number.to_string() == number)
+    }
+
+    fn page_of_comments(&self, repo: &str, number: u64, query: &BTreeMap<String, String>) -> HttpResponse {
+        let number_of = |name: &str, usual: usize| query.get(name).and_then(|text| text.parse().ok()).unwrap_or(usual);
+        let (page, size) = (number_of("page", 1), number_of("per_page", 20).min(100));
         let all: Vec<Value> = self
             .comments
             .iter()
@@ -232,6 +248,10 @@ impl Model {
         if !self.issues.contains_key(&(repo.to_owned(), number)) {
             return missing();
         }
+        self.add_comment(repo, number, body)
+    }
+
+    fn add_comment(&mut self, repo: &str, number: u64, body: &Value) -> HttpResponse {
         let id = 1_530_000 + self.comments.len() as u64;
         let text = body["body"].as_str().unwrap().to_owned();
         self.comments.push((id, repo.to_owned(), number, text.clone()));
@@ -254,6 +274,12 @@ impl Model {
                 HttpResponse::Ok().json(found.collect::<Vec<_>>())
             }
             ("POST", []) => self.create_pull(repo, body),
+            ("GET", [number, "comments"]) if self.has_pull(repo, number) => {
+                self.page_of_comments(repo, thread(number), query)
+            }
+            ("POST", [number, "comments"]) if self.has_pull(repo, number) => {
+                self.add_comment(repo, thread(number), body)
+            }
             ("PUT", [number, "merge"]) => {
                 let Some(pull) = self.pulls.iter_mut().find(|pull| pull.number.to_string() == **number) else {
                     return missing();
@@ -312,6 +338,11 @@ impl Model {
         self.pulls.push(pull.clone());
         HttpResponse::Ok().json(pull_json(&pull))
     }
+}
+
+/// The number under which the comments of a pull request are kept.
+fn thread(pull: &str) -> u64 {
+    PULLS + pull.parse::<u64>().unwrap_or(0)
 }
 
 fn pull_json(pull: &Pull) -> Value {

@@ -82,6 +82,20 @@ statements! {
                 .optional()
         }
 
+        fn job_row_by_pull_request(conn, platform: &str, repo: &str, number: i64) -> QueryResult<Option<JobRow>> {
+            // The column is JSON with the fields in the order of their declaration; a column of its own would be the 33rd,
+            // which costs much time in every build.
+            let of_pull_request = format!("%\"pull_request\":{{\"number\":{number},%");
+            job::table
+                .filter(job::platform.eq(platform))
+                .filter(job::repo.eq(repo))
+                .filter(job::published.like(of_pull_request))
+                .order(job::id.desc())
+                .select(JobRow::as_select())
+                .first(conn)
+                .optional()
+        }
+
         fn insert_job(conn, row: &JobRow) -> QueryResult<usize> {
             diesel::insert_into(job::table).values(row).execute(conn)
         }

@@ -219,6 +219,16 @@ impl GithubServer {
         self.model.lock().unwrap().faults = None;
     }
 
+    /// Adds a comment on a line of a diff to a review.
+    pub fn comment_in_review(&self, review: u64, path: &str, line: u64, hunk: &str, body: &str) {
+        let mut model = self.model.lock().unwrap();
+        let comment = json!({
+            "id": 9000 + line, "path": path, "line": line, "original_line": line, "start_line": null, "side": "RIGHT",
+            "diff_hunk": hunk, "body": body, "user": {"login": "alice", "type": "User"}, "pull_request_review_id": review,
+        });
+        model.more.review_comments.push((review, comment));
+    }
+
     /// Returns how many reads got "not modified".
     pub fn unchanged(&self) -> usize {
         self.model.lock().unwrap().unchanged
@@ -297,6 +307,7 @@ fn register_more(services: &mut web::ServiceConfig) {
         .route("/repos/{o}/{r}/installation", web::get().to(app::installation))
         .route("/repos/{o}/{r}/hooks/{hook}/deliveries", web::get().to(more::deliveries))
         .route("/repos/{o}/{r}/hooks/{hook}/deliveries/{id}/attempts", web::post().to(more::redeliver))
+        .route("/repos/{o}/{r}/pulls/{n}/reviews/{id}/comments", web::get().to(more::review_comments))
         .route("/repos/{o}/{r}/issues", web::get().to(more::list_issues))
         .route("/repos/{o}/{r}/issues", web::post().to(more::create_issue))
         .route("/repos/{o}/{r}/issues/comments", web::get().to(more::listed_comments))

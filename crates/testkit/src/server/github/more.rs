@@ -22,6 +22,14 @@ pub(super) struct More {
     pub(super) deliveries: Vec<Value>,
     pub(super) redelivered: Vec<u64>,
     pub(super) listed_comments: Vec<Value>,
+    /// The comments of reviews, by the review's id.
+    pub(super) review_comments: Vec<(u64, Value)>,
+}
+
+pub(super) async fn review_comments(path: web::Path<(String, String, u64, u64)>, model: Shared) -> HttpResponse {
+    let model = model.lock().unwrap();
+    let found = model.more.review_comments.iter().filter(|(review, _)| *review == path.3);
+    HttpResponse::Ok().json(found.map(|(_, comment)| comment).collect::<Vec<_>>())
 }
 
 pub(super) async fn add_labels(body: web::Json<Value>, model: Shared) -> HttpResponse {
