@@ -1,5 +1,6 @@
 //! Working copies of repositories: clone, read, write, commit and push.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -180,6 +181,15 @@ pub trait Git: Send + Sync {
     async fn checkout(&self, request: Checkout, cancel: &CancellationToken) -> Result<Box<dyn Workspace>, GitError>;
 }
 
+/// An entry of a tree: two are equal if and only if mode and content are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TreeEntry {
+    /// The mode as git writes it: `0o100644`, `0o100755`, `0o120000` for a link, `0o160000` for a submodule.
+    pub mode: u32,
+    /// The id of the object.
+    pub id: String,
+}
+
 /// A working copy that one job owns. Dropping the handle keeps the folder.
 #[async_trait]
 pub trait Workspace: Send + Sync {
@@ -197,6 +207,10 @@ pub trait Workspace: Send + Sync {
 
     /// Returns the tracked files that match the glob (`*` for all), sorted, without cache and build folders.
     async fn list_files(&self, pattern: &str) -> Result<Vec<RepoPath>, GitError>;
+
+    /// Returns every entry of the base commit's tree by its path: plain files, links and submodules, also those that
+    /// [`Self::list_files`] leaves out. Contents are not read. Bytes of a path that are not UTF-8 are replaced.
+    async fn tree_entries(&self) -> Result<BTreeMap<String, TreeEntry>, GitError>;
 
     /// Returns a file's bytes; `None` if it does not exist or is not a plain file.
     async fn read(&self, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError>;

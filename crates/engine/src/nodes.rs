@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use patchwright_core::CancellationToken;
 use patchwright_core::fault::Fault;
-use patchwright_core::git::{Checkout, Workspace};
+use patchwright_core::git::{Checkout, TreeEntry};
 use patchwright_core::store::StoreError;
 use patchwright_core::task_session::{Assignment, Refusal, TaskOutcome, TaskSession as _, TaskSessionError};
 use patchwright_domain::job::JobState;
@@ -143,14 +143,20 @@ impl Engine {
                 let never = CancellationToken::new();
                 copies.push(self.ports.tools.git().checkout(checkout, &never).await.map_err(Refusal::from)?);
             }
-            let changed = changed(copies[0].as_ref(), copies[1].as_ref()).await?;
+            let base = copies[0].tree_entries().await.map_err(Refusal::from)?;
+            let head = copies[1].tree_entries().await.map_err(Refusal::from)?;
+            let changed = changed(&base, &head);
             if changed.is_empty() {
                 return Err(refused(format!("the branch `{}` changes nothing", job.branch)).into());
             }
-            if let Some((path, why)) = changed.iter().find_map(|path| Some((path, path.protection()?))) {
+            if let Some((path, why)) = changed.iter().find_map(|path| Some((path, protection(path)?))) {
                 return Err(refused(format!("the branch changes {path}, which no job may: {why}")).into());
             }
-            Ok(copies[1].base_commit().clone())
+            let head = copies[1].base_commit().clone();
+            if job.published.pushed.as_ref() == Some(&head) {
+                return Err(refused(format!("the branch `{}` has no new commit", job.branch)).into());
+            }
+            Ok(head)
         };
         let result = looked.await;
         remove_folder(folder).await;
@@ -181,20 +187,18 @@ fn refused(reason: String) -> Refusal {
     Refusal::new(reason, "Correct the problem on the node, then retry the job.", Fault::Internal)
 }
 
-/// Returns the files that differ between two working copies.
-async fn changed(base: &dyn Workspace, head: &dyn Workspace) -> Result<BTreeSet<RepoPath>, Refusal> {
-    let mut files = BTreeMap::new();
-    for path in base.list_files("*").await? {
-        let bytes = base.read(&path).await?;
-        files.insert(path, bytes);
+/// Returns the paths whose entries differ: contents, modes, links and submodules, without reading what is the same.
+fn changed<'a>(base: &'a BTreeMap<String, TreeEntry>, head: &'a BTreeMap<String, TreeEntry>) -> BTreeSet<&'a str> {
+    let differs = |(path, entry): &(&String, &TreeEntry)| base.get(*path) != Some(*entry);
+    let written = head.iter().filter(differs).map(|(path, _)| path.as_str());
+    let removed = base.keys().filter(|path| !head.contains_key(*path)).map(String::as_str);
+    written.chain(removed).collect()
+}
+
+/// Returns why no job may change a path. A name that no job could write either is refused like a protected file.
+fn protection(path: &str) -> Option<String> {
+    match RepoPath::parse(path) {
+        Ok(path) => path.protection().map(|why| why.to_string()),
+        Err(error) => Some(error.to_string()),
     }
-    let mut changed = BTreeSet::new();
-    for path in head.list_files("*").await? {
-        let bytes = head.read(&path).await?;
-        if files.remove(&path) != Some(bytes) {
-            changed.insert(path);
-        }
-    }
-    changed.extend(files.into_keys());
-    Ok(changed)
 }

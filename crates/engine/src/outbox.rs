@@ -10,7 +10,7 @@ use patchwright_core::store::{ClaimedEffect, EffectOutcome, StoreError};
 use patchwright_core::tracker::Tracker;
 use patchwright_domain::effect::Reply;
 use patchwright_domain::notification::{Notice, NotificationEvent};
-use patchwright_domain::{Effect, EffectId, IssueRef, Job, JobEvent, Milestone};
+use patchwright_domain::{Effect, EffectId, IssueRef, Job, JobEvent, JobStatus, Milestone, PlatformId};
 
 use crate::Engine;
 use crate::backoff::backoff;
@@ -199,7 +199,10 @@ impl Engine {
             tracker.edit_comment(&job.source, id, &text).await?;
         }
         if let Some(pull_request) = job.published.open_pull_request() {
-            forge.update_pull_request(&job.source.repo, pull_request.number, &self.panel(job, forge)).await?;
+            let standing = self.standing_job(job).await.map_err(|error| internal(&job.source.platform, error))?;
+            forge
+                .update_pull_request(&job.source.repo, pull_request.number, &self.panel(job, standing.as_ref(), forge))
+                .await?;
         }
         Ok(Delivered::Done)
     }
@@ -217,7 +220,7 @@ impl Engine {
             head: job.branch.clone(),
             base: job.base_branch.clone(),
             title: self.ports.tools.redactor().redact(&render::pull_request_title(job)),
-            body: self.panel(job, forge),
+            body: self.panel(job, None, forge),
             draft: true,
         };
         let opened = match forge.create_pull_request(repo, &new).await {
@@ -277,10 +280,25 @@ impl Engine {
         format!("{}\n\n{mark}", shorten(&self.ports.tools.redactor().redact(text), room))
     }
 
-    fn panel(&self, job: &Job, forge: &Arc<dyn Forge>) -> String {
+    /// Returns the job whose result is on the branch, if a follow-up ended without adding to it.
+    async fn standing_job(&self, job: &Job) -> Result<Option<Job>, StoreError> {
+        if !matches!(job.status(), JobStatus::Failed | JobStatus::Cancelled) {
+            return Ok(None);
+        }
+        let before = self.continued_job(job).await?;
+        Ok(before.filter(|before| {
+            before.status() == JobStatus::Succeeded && before.published.pushed == job.published.pushed
+        }))
+    }
+
+    /// Renders the panel of a pull request: of the job, or, while the result of another one stands, of that one with a note
+    /// about the follow-up.
+    fn panel(&self, job: &Job, standing: Option<&Job>, forge: &Arc<dyn Forge>) -> String {
         let url = self.issue_url(&job.source).unwrap_or_default();
-        let text = render::pull_request_body(job, &self.settings.app_name, &url, self.public_url());
-        self.sealed(&text, &format!("panel {}", job.id), forge.as_ref())
+        let shown = standing.unwrap_or(job);
+        let body = render::pull_request_body(shown, &self.settings.app_name, &url, self.public_url());
+        let note = standing.map(|_| render::ended_follow_up(job)).unwrap_or_default();
+        self.sealed(&format!("{note}{body}"), &format!("panel {}", job.id), forge.as_ref())
     }
 
     fn progress_text(&self, job: &Job) -> String {
@@ -394,6 +412,11 @@ impl Engine {
             }
         }
     }
+}
+
+/// A store that cannot be read delays an effect as a forge does that cannot be reached.
+fn internal(platform: &PlatformId, error: StoreError) -> ForgeError {
+    ForgeError::Unavailable { platform: platform.clone(), detail: error.to_string() }
 }
 
 fn progress_subject(job: &Job) -> String {

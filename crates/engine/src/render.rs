@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use patchwright_core::outgoing_text::{code_block, code_span, neutralise, neutralise_line, neutralise_plain, shorten};
+use patchwright_domain::job::PullRequestEnd;
 use patchwright_domain::job::report::{TestResults, Verdict};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 use patchwright_domain::{Job, JobStatus};
@@ -112,11 +113,26 @@ pub fn pull_request_body(job: &Job, app_name: &str, issue_url: &str, public_url:
     out
 }
 
+/// Renders the note about a follow-up that ended without adding to the branch.
+pub(crate) fn ended_follow_up(job: &Job) -> String {
+    let how = if job.status() == JobStatus::Cancelled { "was cancelled" } else { "failed" };
+    format!(
+        "> The follow-up job `{}`, requested by {}, {how}. What is below still holds.\n\n",
+        job.id,
+        neutralise_line(&job.trigger.actor, 60)
+    )
+}
+
 /// Renders the comment about the job's result.
 pub fn result_comment(job: &Job, app_name: &str, public_url: Option<&str>) -> String {
     let mut out = format!("**{app_name}**: {}\n", outcome(job));
-    if let Some(pull_request) = &job.published.pull_request {
-        let state = if job.published.ready { "ready for review" } else { "a draft" };
+    if let Some(pull_request) = job.published.current_pull_request() {
+        let state = match pull_request.end {
+            Some(PullRequestEnd::Merged) => "merged",
+            Some(PullRequestEnd::Closed) => "closed",
+            None if pull_request.draft => "a draft",
+            None => "ready for review",
+        };
         let _ = writeln!(out, "\nPull request #{} is {state}: {}", pull_request.number, pull_request.url);
     }
     if let Some(problem) = &job.published.problem {
@@ -136,7 +152,7 @@ pub fn result_comment(job: &Job, app_name: &str, public_url: Option<&str>) -> St
     }
     out.push_str(&test_table(job));
     if let Some(report) =
-        job.verified().filter(|report| report.verdict != Verdict::FixedProven && !report.log_tail.is_empty())
+        job.report_on_branch().filter(|report| report.verdict != Verdict::FixedProven && !report.log_tail.is_empty())
     {
         let from = report.log_tail.char_indices().rev().nth(LOG_IN_TEXT).map_or(0, |(at, _)| at);
         let log = code_block(&report.log_tail[from..], "text");
@@ -178,7 +194,7 @@ fn analysis_only(job: &Job) -> bool {
 
 /// Returns one sentence about the result. It claims success only if tests showed it.
 fn outcome(job: &Job) -> String {
-    let explanation = job.verified().map(|report| neutralise(&report.explanation)).unwrap_or_default();
+    let explanation = job.report_on_branch().map(|report| neutralise(&report.explanation)).unwrap_or_default();
     match (job.status(), job.verdict) {
         (JobStatus::Cancelled, _) => "The job was cancelled.".to_owned(),
         (JobStatus::Failed, Some(verdict)) if verdict.is_harmful() => {
@@ -222,7 +238,7 @@ fn stage_table(job: &Job) -> String {
 }
 
 fn test_table(job: &Job) -> String {
-    let Some(report) = job.verified() else { return String::new() };
+    let Some(report) = job.report_on_branch() else { return String::new() };
     let Some(command) = &report.command else {
         return format!("\n**Tests were not run:** {}\n", neutralise(&report.explanation));
     };
@@ -238,7 +254,9 @@ fn test_table(job: &Job) -> String {
     if let Some(before) = &report.before {
         row("before", before);
     }
-    row("after", &report.test_results);
+    if let Some(after) = &report.test_results {
+        row("after", after);
+    }
     for (sign, names) in [("now passes", &report.fixed_tests), ("now fails", &report.broken_tests)] {
         for name in names.iter().take(10) {
             let _ = writeln!(out, "\n{sign}: {}", code_span(&shorten(name, 160)));

@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use patchwright_core::Clock as _;
 use patchwright_core::forge::ForgeError;
 use patchwright_core::model_calls::ModelCalls as _;
-use patchwright_core::sandbox::TestOutcome;
+use patchwright_core::sandbox::{SandboxError, TestOutcome};
 use patchwright_core::store::{ConcurrencyLimits, Store as _};
 use patchwright_core::webhook::InboundIssue;
 use patchwright_core::{CancellationToken, Redactor, Secret};
 use patchwright_domain::job::report::{AnalysisMethod, Verdict};
+use patchwright_domain::job::stage::StageStatus;
 use patchwright_domain::job::{Lease, PublishMode};
 use patchwright_domain::{BranchName, Effect, IssueStatus, Job, JobStatus, PlatformId, TaskStatus};
 use patchwright_engine::{Engine, ManualStart, MarkerKey, Settings, Start};
@@ -36,6 +37,8 @@ struct EngineFixture {
     clock: Arc<FakeClock>,
     /// While it is set, the next worker that starts tests dies.
     die_in_tests: Arc<AtomicBool>,
+    /// While it is set, no test is run.
+    refuse_tests: Arc<AtomicBool>,
     _folder: tempfile::TempDir,
 }
 
@@ -52,11 +55,17 @@ fn house_with(answers: &[&str], change: impl FnOnce(&mut Settings)) -> EngineFix
     // The tests of this repository: `test_add` passes once `add` adds.
     let die_in_tests = Arc::new(AtomicBool::new(false));
     let away = Arc::clone(&die_in_tests);
+    let refuse_tests = Arc::new(AtomicBool::new(false));
+    let refuse = Arc::clone(&refuse_tests);
     let sandbox = ScriptedSandbox::new(move |request| {
         assert!(!away.swap(false, Ordering::Relaxed), "the worker dies");
+        if refuse.load(Ordering::Relaxed) {
+            return Err(SandboxError::Refused { reason: "nothing isolates here".to_owned() });
+        }
         let text = std::fs::read_to_string(request.root.join("src/calc.py")).unwrap();
         let add = if text.contains("a + b") { TestOutcome::Passed } else { TestOutcome::Failed };
-        Ok(report(&[("test_add", add), ("test_other", TestOutcome::Passed)]))
+        let other = if text.contains("breaks test_other") { TestOutcome::Failed } else { TestOutcome::Passed };
+        Ok(report(&[("test_add", add), ("test_other", other)]))
     });
     let tools = Tools::new(Arc::new(git.clone()), Arc::new(FakeIndex), Arc::new(sandbox))
         .with_llm(Some(llm.clone()))
@@ -73,7 +82,7 @@ fn house_with(answers: &[&str], change: impl FnOnce(&mut Settings)) -> EngineFix
         .model_calls(store.clone())
         .clock(clock.clone(), Arc::new(SequentialIds::default()));
     let engine = Arc::new(engine.build());
-    EngineFixture { engine, store, forge, git, llm, clock, die_in_tests, _folder: folder }
+    EngineFixture { engine, store, forge, git, llm, clock, die_in_tests, refuse_tests, _folder: folder }
 }
 
 const ALSO: &str = "```python\ndef add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n```";
@@ -134,6 +143,65 @@ impl EngineFixture {
     async fn job(&self, job: &Job) -> Job {
         self.engine.job(job.id).await.unwrap().unwrap()
     }
+}
+
+/// A fix that breaks another test.
+const HARMFUL: &str = "```python\ndef add(a, b):\n    return a + b  # breaks test_other\n```";
+
+#[tokio::test]
+async fn fault_c1_a_failed_follow_up_leaves_the_proven_pull_request_as_it_is() {
+    let mut answers = GOOD.to_vec();
+    answers.extend(["{}", "{}", "nonsense", "more nonsense"]);
+    let fixture = fixture(&answers);
+    fixture.start().await;
+    fixture.work().await.unwrap();
+    fixture.deliver_all().await;
+    let (_, proven, draft) = fixture.forge.pull_requests().remove(0);
+    assert!(proven.starts_with("> Fixed, and tests show it") && !draft, "{proven}");
+    fixture.engine.start(more("add sub() too")).await.unwrap();
+    let failed = fixture.work().await.unwrap();
+    assert_eq!(failed.status(), JobStatus::Failed);
+    fixture.deliver_all().await;
+    let (_, body, draft) = fixture.forge.pull_requests().remove(0);
+    let note =
+        format!("> The follow-up job `{}`, requested by alice, failed. What is below still holds.\n\n", failed.id);
+    assert_eq!(body.strip_prefix(&note), Some(proven.as_str()), "{body}");
+    assert!(!draft && body.contains("Closes #42"));
+    let result = fixture.forge.comments_on(42).pop().unwrap();
+    assert!(result.contains("The job failed.") && result.contains("Pull request #100 is ready for review"), "{result}");
+    let issue = fixture.engine.issue(failed.issue_id).await.unwrap().unwrap();
+    assert_eq!(issue.status, IssueStatus::PendingMerge);
+}
+
+#[tokio::test]
+async fn fault_c2_a_failed_job_says_what_is_known_about_the_commit_on_its_branch() {
+    // The first round breaks a test; the second does not come to an edit.
+    let fixture = fixture(&[GOOD[0], PLAN, HARMFUL, "no code", "no code", "no code", "no code"]);
+    fixture.start().await;
+    let job = fixture.work().await.unwrap();
+    assert_eq!((job.status(), job.verdict), (JobStatus::Failed, Some(Verdict::Regressions)), "{:?}", job.failure);
+    fixture.deliver_all().await;
+    let (_, body, draft) = fixture.forge.pull_requests().remove(0);
+    assert!(body.starts_with("> The tests fail with the change: 1 test failed after the change"), "{body}");
+    assert!(body.contains("now fails: `test_other`") && body.contains("For #42") && draft, "{body}");
+    assert!(!body.contains("Closes"), "{body}");
+}
+
+#[tokio::test]
+async fn fault_c3_where_no_test_ran_the_verification_is_skipped_and_has_no_results() {
+    let fixture = fixture(GOOD);
+    fixture.refuse_tests.store(true, Ordering::Relaxed);
+    fixture.start().await;
+    let job = fixture.work().await.unwrap();
+    assert_eq!((job.status(), job.verdict), (JobStatus::Succeeded, Some(Verdict::NotRun)), "{:?}", job.failure);
+    let record = &job.stages[3];
+    assert_eq!((record.status, record.reason.as_deref()), (StageStatus::Skipped, Some("nothing isolates here")));
+    let shown = serde_json::to_value(&record.report).unwrap();
+    assert!(shown["build_success"].is_null() && shown["test_results"].is_null(), "{shown}");
+    assert_eq!(shown["commit"], job.published.pushed.as_ref().unwrap().as_str());
+    fixture.deliver_all().await;
+    let (_, body, _) = fixture.forge.pull_requests().remove(0);
+    assert!(body.contains("| verify | – skipped: nothing isolates here |"), "{body}");
 }
 
 const GOOD: &[&str] = &[r#"{"candidate_files": ["src/calc.py"]}"#, PLAN, CODE];

@@ -1,5 +1,6 @@
 //! The implementation of the workspace port over gix.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use gix::objs::tree::EntryKind;
 use gix::status::UntrackedFiles;
 use patchwright_core::CancellationToken;
 use patchwright_core::forge::GitCredential;
-use patchwright_core::git::{CommitRequest, GitError, Workspace};
+use patchwright_core::git::{CommitRequest, GitError, TreeEntry, Workspace};
 use patchwright_core::source_tree::SourceTree;
 use patchwright_domain::job::report::{ChangeStatus, ChangedFile};
 use patchwright_domain::{BranchName, CommitSha, RepoPath};
@@ -131,6 +132,23 @@ impl Workspace for GixWorkspace {
                 .filter(|path| !path.as_str().split('/').any(|part| CACHE_FOLDERS.contains(&part)))
                 .filter(|path| glob.is_match(path.as_str()))
                 .collect())
+        })
+        .await
+    }
+
+    async fn tree_entries(&self) -> Result<BTreeMap<String, TreeEntry>, GitError> {
+        let commit = self.base_commit.to_string();
+        self.run_blocking("listing the tree", move |repo, _| {
+            let failed = internal("listing the tree");
+            let commit = repo.rev_parse_single(commit.as_str()).map_err(|error| failed(error.into()))?;
+            let tree =
+                commit.object().and_then(|object| Ok(object.peel_to_tree()?)).map_err(|error| failed(error.into()))?;
+            let entries = tree.traverse().breadthfirst.files().map_err(|error| failed(error.into()))?;
+            let entry = |entry: gix::traverse::tree::recorder::Entry| {
+                let found = TreeEntry { mode: u32::from(entry.mode.value()), id: entry.oid.to_string() };
+                (entry.filepath.to_string(), found)
+            };
+            Ok(entries.into_iter().map(entry).collect())
         })
         .await
     }

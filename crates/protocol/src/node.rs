@@ -191,6 +191,8 @@ pub enum TaskEvent {
     SentBack {
         feedback: String,
         usage: Usage,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        report: Option<Box<VerifyReport>>,
     },
     /// The base branch moved since the fix was made, which therefore starts again.
     BaseMoved,
@@ -239,7 +241,7 @@ impl From<WorkerEvent> for TaskEvent {
             }
             WorkerEvent::StageSkipped { stage, reason } => Self::StageSkipped { stage, reason },
             WorkerEvent::BranchPushed { commit } => Self::BranchPushed { commit },
-            WorkerEvent::SentBack { feedback, usage } => Self::SentBack { feedback, usage },
+            WorkerEvent::SentBack { feedback, usage, report } => Self::SentBack { feedback, usage, report },
             WorkerEvent::BaseMoved => Self::BaseMoved,
         }
     }
@@ -256,7 +258,7 @@ impl From<TaskEvent> for WorkerEvent {
             }
             TaskEvent::StageSkipped { stage, reason } => Self::StageSkipped { stage, reason },
             TaskEvent::BranchPushed { commit } => Self::BranchPushed { commit },
-            TaskEvent::SentBack { feedback, usage } => Self::SentBack { feedback, usage },
+            TaskEvent::SentBack { feedback, usage, report } => Self::SentBack { feedback, usage, report },
             TaskEvent::BaseMoved => Self::BaseMoved,
         }
     }

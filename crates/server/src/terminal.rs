@@ -161,7 +161,7 @@ fn summary(job: &Job) -> Summary<'_> {
         changed_files: job.fixed().map(|report| report.changed_files.as_slice()).unwrap_or_default(),
         tests: Tests {
             before: verified.and_then(|report| report.before.as_ref()),
-            after: ran.map(|report| &report.test_results),
+            after: ran.and_then(|report| report.test_results.as_ref()),
         },
         tokens: job.usage().tokens(),
         cost,
@@ -243,8 +243,8 @@ fn print_tests(report: &patchwright_domain::job::report::VerifyReport) {
     if let Some(before) = &report.before {
         line("before", before);
     }
-    if report.command.is_some() {
-        line("after", &report.test_results);
+    if let Some(results) = &report.test_results {
+        line("after", results);
     }
     for name in report.fixed_tests.iter().take(5) {
         say(&format!("  {} {name}", style("now passes").green()));

@@ -34,7 +34,9 @@ pub(crate) fn report_file(job: &Job, verdict: Verdict) -> String {
         if let Some(before) = &report.before {
             let _ = writeln!(out, "before: {}", counts(before));
         }
-        let _ = writeln!(out, "after: {}", counts(&report.test_results));
+        if let Some(after) = &report.test_results {
+            let _ = writeln!(out, "after: {}", counts(after));
+        }
     }
     out
 }

@@ -175,9 +175,9 @@ impl<'a> Run<'a> {
             Ok(Outcome::Skipped { reason }) => {
                 (WorkerEvent::StageSkipped { stage: kind, reason }, StageStatus::Skipped)
             }
-            Ok(Outcome::SendBack { feedback }) => {
+            Ok(Outcome::SendBack { feedback, report }) => {
                 tracing::info!("the tests fail; revising the fix");
-                (WorkerEvent::SentBack { feedback, usage }, StageStatus::Pending)
+                (WorkerEvent::SentBack { feedback, usage, report: Some(report) }, StageStatus::Pending)
             }
             Err(mut error) => {
                 error.stage = Some(kind);

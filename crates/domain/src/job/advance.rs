@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::report::{StageReport, Verdict};
+use super::report::{StageReport, Verdict, VerifyReport};
 use super::stage::{StageEvent, StageKind, StageStatus};
 use super::{
     Failure, Inheritance, Job, JobEvent, JobState, JobTransition, Lease, PlanReview, PublishMode, PullRequestEnd,
@@ -129,7 +129,7 @@ impl Job {
                 Ok(vec![])
             }
             WorkerEvent::BranchPushed { commit } => self.push(commit),
-            WorkerEvent::SentBack { feedback, usage } => self.send_back(feedback, usage, now),
+            WorkerEvent::SentBack { feedback, usage, report } => self.send_back(feedback, usage, report, now),
             WorkerEvent::BaseMoved => {
                 self.progress(StageKind::Fix, StageEvent::Reset, now)?;
                 self.progress(StageKind::Verify, StageEvent::Reset, now)?;
@@ -195,11 +195,17 @@ impl Job {
         now: Timestamp,
     ) -> Result<Vec<Effect>, Refused> {
         let kind = report.kind();
-        self.progress(kind, StageEvent::Succeed, now)?;
+        // Where nothing ran, nothing succeeded.
+        let not_run = match &report {
+            StageReport::Verify(report) if report.command.is_none() => Some(report.explanation.clone()),
+            _ => None,
+        };
+        let event = if not_run.is_some() { StageEvent::Skip } else { StageEvent::Succeed };
+        self.progress(kind, event, now)?;
         let record = &mut self.stages[kind as usize];
         record.report = Some(report);
         record.comment = Some(comment);
-        record.reason = None;
+        record.reason = not_run;
         record.usage += usage;
         Ok(vec![Effect::RefreshProgress])
     }
@@ -211,10 +217,19 @@ impl Job {
         Ok(vec![if first { Effect::OpenPullRequest } else { Effect::RefreshProgress }])
     }
 
-    fn send_back(&mut self, feedback: String, usage: Usage, now: Timestamp) -> Result<Vec<Effect>, Refused> {
+    fn send_back(
+        &mut self,
+        feedback: String,
+        usage: Usage,
+        report: Option<Box<VerifyReport>>,
+        now: Timestamp,
+    ) -> Result<Vec<Effect>, Refused> {
         self.progress(StageKind::Fix, StageEvent::Reset, now)?;
         self.progress(StageKind::Verify, StageEvent::Reset, now)?;
-        self.stages[StageKind::Verify as usize].usage += usage;
+        let record = &mut self.stages[StageKind::Verify as usize];
+        record.usage += usage;
+        // Kept until the next one: if the job ends before, this is what is known about the commit on the branch.
+        record.report = report.map(|report| StageReport::Verify(*report)).or(record.report.take());
         self.rounds += 1;
         self.feedback = Some(feedback);
         Ok(vec![Effect::RefreshProgress])
@@ -280,8 +295,8 @@ impl Job {
         self.state = JobState::Failed;
         self.failure = Some(failure);
         self.ended_at = Some(now);
-        // A failed verification has a verdict; a job that failed otherwise has none.
-        self.verdict = self.verified().map(|report| report.verdict);
+        // What tests showed about the commit on the branch holds, whatever the job failed of.
+        self.verdict = self.report_on_branch().map(|report| report.verdict);
         Ok(vec![Effect::RefreshProgress, Effect::PostResult])
     }
 

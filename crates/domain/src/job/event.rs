@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-use super::report::{StageReport, Verdict};
+use super::report::{StageReport, Verdict, VerifyReport};
 use super::stage::StageKind;
 use super::status::Lease;
 use super::{Failure, Inheritance, PullRequestEnd, PullRequestRef};
@@ -47,6 +47,8 @@ pub enum WorkerEvent {
         feedback: String,
         /// The model usage of the verification.
         usage: Usage,
+        /// What the verification showed about the commit that is on the branch until the next one is pushed.
+        report: Option<Box<VerifyReport>>,
     },
     /// The base branch has advanced since the fix was made. The fix holds whole files and could revert the newer commits,
     /// so it is made again.

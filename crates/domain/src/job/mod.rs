@@ -479,7 +479,14 @@ impl Job {
         }
     }
 
-    /// Returns the report of `verify`, once it succeeded.
+    /// Returns the last report about the commit that is on the branch: a fix that was rejected, and not yet replaced by
+    /// another, is still there.
+    pub fn report_on_branch(&self) -> Option<&VerifyReport> {
+        let pushed = self.published.pushed.as_ref();
+        self.verified().filter(|report| pushed.is_none() || report.commit.is_none() || report.commit.as_ref() == pushed)
+    }
+
+    /// Returns the last report of `verify`, whichever commit it is about.
     pub const fn verified(&self) -> Option<&VerifyReport> {
         match &self.stage(StageKind::Verify).report {
             Some(StageReport::Verify(report)) => Some(report),

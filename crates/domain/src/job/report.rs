@@ -227,10 +227,13 @@ pub struct FileContent {
 /// The result of the verification.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VerifyReport {
-    /// Whether the changed tree builds.
-    pub build_success: bool,
-    /// The test results after the change.
-    pub test_results: TestResults,
+    /// The commit that was verified; absent in reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<CommitSha>,
+    /// Whether the changed tree builds; `None` if nothing ran.
+    pub build_success: Option<bool>,
+    /// The test results after the change; `None` if nothing ran.
+    pub test_results: Option<TestResults>,
     /// The test results before the change, if the tests ran.
     pub before: Option<TestResults>,
     /// The verdict from both.

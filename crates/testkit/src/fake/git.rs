@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use patchwright_core::CancellationToken;
 use patchwright_core::forge::GitCredential;
-use patchwright_core::git::{Checkout, CommitRequest, Git, GitError, Workspace};
+use patchwright_core::git::{Checkout, CommitRequest, Git, GitError, TreeEntry, Workspace};
 use patchwright_core::source_tree::{HistoryEntry, SourceTree, SourceTreeError, TreeFile};
 use patchwright_domain::job::report::{ChangeStatus, ChangedFile};
 use patchwright_domain::{BranchName, CommitSha, RepoPath};
@@ -181,6 +181,14 @@ impl Workspace for FakeWorkspace {
 
     fn tree(&self) -> Arc<dyn SourceTree> {
         Arc::new(FakeTree { id: self.base_commit.to_string(), files: self.base.clone() })
+    }
+
+    async fn tree_entries(&self) -> Result<BTreeMap<String, TreeEntry>, GitError> {
+        let entry = |(path, bytes): (&RepoPath, &Vec<u8>)| {
+            let id = String::from_utf8_lossy(bytes).into_owned();
+            (path.to_string(), TreeEntry { mode: 0o100_644, id })
+        };
+        Ok(self.base.iter().map(entry).collect())
     }
 
     async fn list_files(&self, _: &str) -> Result<Vec<RepoPath>, GitError> {

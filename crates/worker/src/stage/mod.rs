@@ -6,7 +6,7 @@ mod locate;
 mod propose;
 mod verify;
 
-use patchwright_domain::job::report::StageReport;
+use patchwright_domain::job::report::{StageReport, VerifyReport};
 use patchwright_domain::job::stage::StageKind;
 
 use crate::context::{StageContext, StageError};
@@ -19,7 +19,7 @@ pub(crate) enum Outcome {
     /// The stage was not needed or could not run.
     Skipped { reason: String },
     /// The verification failed.
-    SendBack { feedback: String },
+    SendBack { feedback: String, report: Box<VerifyReport> },
 }
 
 impl Outcome {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use patchwright_core::sandbox::{CheckReport, CheckRequest, SandboxError, TestOutcome};
 use patchwright_domain::CommitSha;
-use patchwright_domain::job::report::{FixReport, StageReport, TestResults, Verdict, VerifyReport};
+use patchwright_domain::job::report::{FixReport, StageReport, Verdict, VerifyReport};
 
 use super::Outcome;
 use crate::context::{StageContext, StageError};
@@ -20,16 +20,18 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
     let Some(fix) = context.job.fixed() else {
         return Ok(Outcome::Skipped { reason: "there is nothing to verify".to_owned() });
     };
-    let report = match compare(context, fix).await {
+    let mut report = match compare(context, fix).await {
         Ok(report) => report,
         Err(SandboxError::Refused { reason }) => without_run(context, Verdict::NotRun, reason),
         Err(error @ SandboxError::NoTests) => without_run(context, Verdict::NoTests, error.to_string()),
         Err(error @ SandboxError::ToolMissing { .. }) => without_run(context, Verdict::NotRun, error.to_string()),
         Err(error) => return Err(error.into()),
     };
+    report.commit = Some(fix.commit.clone());
     let again = context.llm.is_some() || context.job.command.is_some();
     if report.verdict.is_harmful() && context.job.rounds < context.policy.max_rounds && again {
-        return Ok(Outcome::SendBack { feedback: context.tools.redactor.redact(&feedback(&report)) });
+        let feedback = context.tools.redactor.redact(&feedback(&report));
+        return Ok(Outcome::SendBack { feedback, report: Box::new(report) });
     }
     let comment = comment(&report);
     Ok(Outcome::done(StageReport::Verify(report), comment))
@@ -104,8 +106,9 @@ fn broken(error: std::io::Error) -> SandboxError {
 
 fn without_run(context: &StageContext<'_>, verdict: Verdict, explanation: String) -> VerifyReport {
     VerifyReport {
-        build_success: false,
-        test_results: TestResults::default(),
+        commit: None,
+        build_success: None,
+        test_results: None,
         before: None,
         verdict,
         explanation,
@@ -121,7 +124,8 @@ fn judge(context: &StageContext<'_>, before: Option<CheckReport>, after: CheckRe
     let change = Change::between(before.as_ref(), &after);
     let (verdict, explanation) = verdict(before.as_ref(), &after, &change);
     VerifyReport {
-        build_success: after.build_success,
+        commit: None,
+        build_success: Some(after.build_success),
         before: before.map(|report| report.results),
         verdict,
         explanation,
@@ -130,7 +134,7 @@ fn judge(context: &StageContext<'_>, before: Option<CheckReport>, after: CheckRe
         command: Some(after.command),
         isolation: context.tools.sandbox.isolation().to_owned(),
         log_tail: context.tools.redactor.redact(&after.log_tail),
-        test_results: after.results,
+        test_results: Some(after.results),
     }
 }
 
@@ -253,6 +257,7 @@ fn comment(report: &VerifyReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use patchwright_domain::job::report::TestResults;
 
     fn report(tests: &[(&str, TestOutcome)], build_success: bool) -> CheckReport {
         let tests: BTreeMap<String, TestOutcome> = tests.iter().map(|(name, o)| ((*name).to_owned(), *o)).collect();
