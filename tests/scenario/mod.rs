@@ -19,5 +19,6 @@ mod notifications;
 mod oidc;
 mod reviews;
 mod story;
+mod third_party_node;
 mod trust;
 mod webhook;

@@ -47,6 +47,16 @@ pub enum PushOutcome {
     Refused(u16),
 }
 
+/// What a node that listens answers when it is asked how it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NodeProbe {
+    /// It is healthy.
+    Healthy,
+    /// It answers, and does not know the question.
+    Silent,
+}
+
 /// The node cannot be reached.
 #[derive(Debug, thiserror::Error)]
 #[error("the node cannot be reached: {detail}")]
@@ -65,6 +75,9 @@ pub trait NodeClient: Send + Sync {
 
     /// Sends a task.
     async fn push_task(&self, node: NodeId, url: &str, task: &PushedTask) -> Result<PushOutcome, NodeUnreachable>;
+
+    /// Asks a node how it is, with `GET /health`.
+    async fn probe(&self, url: &str) -> Result<NodeProbe, NodeUnreachable>;
 
     /// Cancels a task on a node; returns `false` if the node is not running it.
     async fn cancel_task(&self, node: NodeId, url: &str, task: TaskId) -> Result<bool, NodeUnreachable>;

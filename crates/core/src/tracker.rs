@@ -1,6 +1,7 @@
 //! Issue trackers: what forges and Jira have in common.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use patchwright_domain::job::PullRequestRef;
 use patchwright_domain::{InboundIssue, IssueRef, Milestone, PlatformId};
 
@@ -103,13 +104,15 @@ pub struct RemoteIssue {
     pub labels: Vec<String>,
     /// The address of its page.
     pub url: String,
+    /// When it was opened, if the tracker reports it.
+    pub opened_at: Option<Timestamp>,
 }
 
 impl RemoteIssue {
     /// Returns it as an event would report it, for jobs that no event started.
     pub fn into_inbound(self, source: IssueRef) -> InboundIssue {
-        let Self { title, body, author, labels, .. } = self;
-        InboundIssue { source, title, body, author, labels, is_pull_request: false, default_branch: None }
+        let Self { title, body, author, labels, opened_at, .. } = self;
+        InboundIssue { source, title, body, author, labels, is_pull_request: false, default_branch: None, opened_at }
     }
 }
 

@@ -207,6 +207,9 @@ pub struct InboundIssue {
     pub is_pull_request: bool,
     /// The repository's default branch, if the event reports it.
     pub default_branch: Option<BranchName>,
+    /// When it was opened, if the event reports it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_at: Option<Timestamp>,
 }
 
 impl InboundIssue {

@@ -27,6 +27,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let marker = MarkerKey::new(&Secret::new("a key of your own"));
     let engine = Engine::builder(store, tools, settings, marker).forge(forge).build();
     let issue = InboundIssue {
+        opened_at: None,
         source: build::source(1),
         title: "A letter is missing".into(),
         body: String::new(),

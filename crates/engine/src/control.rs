@@ -134,6 +134,7 @@ impl Engine {
             let issue = self.ports.store.issue(id).await?.ok_or(ControlError::NoSuchIssue(id))?;
             let latest = self.ports.store.latest_job(id).await?;
             let inbound = InboundIssue {
+                opened_at: Some(issue.value.created_at),
                 source: issue.value.source.clone(),
                 title: issue.value.title.clone(),
                 body: issue.value.body.clone(),

@@ -114,6 +114,8 @@ pub struct Settings {
     pub first_backoff: Duration,
     /// The duration of a lease: without a renewal, another worker takes over the job.
     pub lease: Duration,
+    /// How long a third-party node may work on a task without a word, if it cannot be asked how it is.
+    pub node_silent_limit: Duration,
     /// How many jobs run in this process at once.
     pub slots: usize,
     /// The capabilities of this process that jobs can require.
@@ -153,6 +155,7 @@ impl Settings {
             max_attempts: 3,
             first_backoff: Duration::from_secs(30),
             lease: Duration::from_secs(40),
+            node_silent_limit: Duration::from_secs(2 * 3600),
             slots: 1,
             labels: BTreeSet::new(),
             work_dir,

@@ -152,7 +152,8 @@ impl Engine {
             }
             None => {
                 let issue = self.pending_issue(&source, &remote.title, &remote.body, &remote.author);
-                let issue = Issue { labels: remote.labels, ..issue };
+                let opened_at = remote.opened_at.unwrap_or(issue.created_at);
+                let issue = Issue { labels: remote.labels, created_at: opened_at, ..issue };
                 (Write::Insert(issue), Imported::New)
             }
         };

@@ -1,16 +1,19 @@
 //! Reconciliation with nodes, and reports of third-party nodes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use patchwright_core::CancellationToken;
 use patchwright_core::fault::Fault;
 use patchwright_core::git::{Checkout, TreeEntry};
+use patchwright_core::node_client::{NodeClient, NodeProbe};
 use patchwright_core::store::StoreError;
 use patchwright_core::task_session::{Assignment, Refusal, TaskOutcome, TaskSession as _, TaskSessionError};
 use patchwright_domain::job::JobState;
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::stage::StageKind;
-use patchwright_domain::{BranchName, JobEvent, NodeId, RepoPath, Task, TaskId, TaskStatus, Usage, WorkerEvent};
+use patchwright_domain::node::{Candidate, HEARTBEAT, NodeMode};
+use patchwright_domain::{BranchName, Job, JobEvent, NodeId, RepoPath, Task, TaskId, TaskStatus, Usage, WorkerEvent};
 
 use crate::Engine;
 use crate::change::ChangeError;
@@ -38,7 +41,7 @@ impl Engine {
         }
         for task in self.ports.nodes.tasks_of_node(node).await? {
             if task.status == TaskStatus::Running && !running.contains(&task.id) {
-                self.lose(task).await?;
+                self.lose(task, "the node restarted and lost the task").await?;
             }
         }
         Ok(())
@@ -56,17 +59,74 @@ impl Engine {
     }
 
     /// Ends a task that its node does not have any more, and releases its job.
-    async fn lose(&self, task: Task) -> Result<(), StoreError> {
+    async fn lose(&self, task: Task, why: &str) -> Result<(), StoreError> {
         let Some(job) = self.job(task.job_id).await? else { return Ok(()) };
         if !matches!(&job.state, JobState::Running { lease } if lease.task_id == task.id) {
             return Ok(());
         }
-        tracing::warn!(task_id = %task.id, job_id = %job.id, "the node lost the task");
-        let lost = self.lost(task, "node_lost: the node restarted and lost the task");
+        tracing::warn!(task_id = %task.id, job_id = %job.id, why, "the node lost the task");
+        let lost = self.lost(task, &format!("node_lost: {why}"));
         match self.change_job_with(job.id, JobEvent::LeaseExpired, lost, None, None).await {
             Ok(_) | Err(ChangeError::Refused(_) | ChangeError::NotFound(_)) => Ok(()),
             Err(ChangeError::Store(error)) => Err(error),
         }
+    }
+
+    /// Asks the nodes that listen and have sent no heartbeat lately how they are (`docs/nodes.md`): one that answers gets
+    /// tasks, and keeps those that it has; three failures lose them. `failures` counts those in a row.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn probe_listening_nodes(
+        &self,
+        client: &dyn NodeClient,
+        failures: &mut HashMap<NodeId, u32>,
+    ) -> Result<(), StoreError> {
+        let now = self.ports.clock.now();
+        for Candidate { node, .. } in self.ports.nodes.nodes().await? {
+            let NodeMode::Push(url) = &node.mode else { continue };
+            let is_heard = node.seen_at.is_some_and(|seen| now.duration_since(seen) <= HEARTBEAT);
+            if node.registered_at.is_none() || (is_heard && !failures.contains_key(&node.id)) {
+                continue;
+            }
+            let probed = client.probe(url).await;
+            if probed.is_ok() {
+                failures.remove(&node.id);
+            }
+            let limit = match probed {
+                Ok(NodeProbe::Healthy) => self.settings.job_timeout,
+                Ok(_) => self.settings.node_silent_limit,
+                Err(error) => {
+                    let count = failures.entry(node.id).or_default();
+                    *count += 1;
+                    tracing::warn!(node = %node.name, failures = *count, %error, "a node does not answer");
+                    if *count < MAX_FAILED_PROBES { self.settings.node_silent_limit } else { Duration::ZERO }
+                }
+            };
+            if !failures.contains_key(&node.id) {
+                self.ports.nodes.record_health(node.id, &node.health, now).await?;
+                self.wake();
+            }
+            self.renew_tasks_of(node.id, limit).await?;
+        }
+        Ok(())
+    }
+
+    /// Renews the leases of a node's tasks; those that are older than the limit are lost.
+    async fn renew_tasks_of(&self, node: NodeId, limit: Duration) -> Result<(), StoreError> {
+        let now = self.ports.clock.now();
+        for task in self.ports.nodes.tasks_of_node(node).await? {
+            let age = Duration::try_from(now.duration_since(task.created_at)).unwrap_or_default();
+            if age > limit {
+                self.lose(task, "the node did not answer, or did not report in time").await?;
+                continue;
+            }
+            match self.task_session(task).renew_lease().await {
+                Ok(()) | Err(TaskSessionError::LeaseLost | TaskSessionError::Refused(_)) => {}
+                Err(error) => tracing::warn!(%error, "failed to renew the lease of a node's task"),
+            }
+        }
+        Ok(())
     }
 
     /// Processes the report of a third-party node (`docs/requirements.md#r122`): a branch that it pushed, or the reason
@@ -95,11 +155,16 @@ impl Engine {
             }
             started => started?,
         };
-        if given.job.branch != branch {
-            return Err(refused(format!("the task's branch is `{}`, not `{branch}`", given.job.branch)).into());
+        let is_own = given.job.branch == branch;
+        if !is_own {
+            self.refuse_foreign_branch(&given.job, &branch).await?;
         }
-        let commit = match self.look_at(&session, &given).await {
+        let commit = match self.look_at(&session, &given, &branch).await {
             Ok(commit) => commit,
+            // A name that the node chose and the forge does not know: the node may correct it.
+            Err(TaskSessionError::Refused(refusal)) if !is_own && refusal.fault == Fault::Missing => {
+                return Err(refusal.into());
+            }
             Err(TaskSessionError::Refused(refusal)) if !refusal.fault.is_retryable() => {
                 return reject(&session, refusal, Some(StageKind::Fix)).await;
             }
@@ -116,7 +181,18 @@ impl Engine {
         if !given.job.stage(StageKind::Verify).status.is_done() {
             session.report(WorkerEvent::StageSkipped { stage: StageKind::Verify, reason }).await?;
         }
-        session.end(TaskOutcome::Completed { verdict: Verdict::NotRun }).await
+        session.end_with_branch(TaskOutcome::Completed { verdict: Verdict::NotRun }, Some(branch)).await
+    }
+
+    /// Refuses a branch of a node's own naming that belongs to somebody else.
+    async fn refuse_foreign_branch(&self, job: &Job, branch: &BranchName) -> Result<(), TaskSessionError> {
+        let (platform, repo) = (&job.source.platform, job.source.repo.to_string());
+        let is_taken = *branch == job.base_branch
+            || self.ports.store.job_by_branch(platform, &repo, branch.as_str()).await?.is_some();
+        if is_taken {
+            return Err(refused(format!("the branch `{branch}` is not the task's; push `{}`", job.branch)).into());
+        }
+        Ok(())
     }
 
     /// Returns the commit of a branch that a third-party node pushed, if it has changes and none to protected files.
@@ -124,6 +200,7 @@ impl Engine {
         &self,
         session: &crate::LocalTaskSession<'_>,
         given: &Assignment,
+        pushed: &BranchName,
     ) -> Result<patchwright_domain::CommitSha, TaskSessionError> {
         let job = &given.job;
         // Two reports may come at the same time.
@@ -131,7 +208,7 @@ impl Engine {
         let folder = self.settings.work_dir.join(name);
         let looked = async {
             let mut copies = Vec::new();
-            for (name, branch) in [("base", &job.base_branch), ("head", &job.branch)] {
+            for (name, branch) in [("base", &job.base_branch), ("head", pushed)] {
                 let checkout = Checkout {
                     url: given.clone_url.clone(),
                     base: Some(branch.clone()),
@@ -147,14 +224,20 @@ impl Engine {
             let head = copies[1].tree_entries().await.map_err(Refusal::from)?;
             let changed = changed(&base, &head);
             if changed.is_empty() {
-                return Err(refused(format!("the branch `{}` changes nothing", job.branch)).into());
+                return Err(refused(format!("the branch `{pushed}` changes nothing")).into());
             }
             if let Some((path, why)) = changed.iter().find_map(|path| Some((path, protection(path)?))) {
                 return Err(refused(format!("the branch changes {path}, which no job may: {why}")).into());
             }
             let head = copies[1].base_commit().clone();
             if job.published.pushed.as_ref() == Some(&head) {
-                return Err(refused(format!("the branch `{}` has no new commit", job.branch)).into());
+                return Err(refused(format!("the branch `{pushed}` has no new commit")).into());
+            }
+            if *pushed != job.branch {
+                // The pull request and all follow-ups use the job's own branch.
+                let credential = session.credential().await?;
+                let known = job.published.pushed.as_ref();
+                copies[1].push(&head, known, credential.as_ref()).await.map_err(Refusal::from)?;
             }
             Ok(head)
         };
@@ -163,6 +246,9 @@ impl Engine {
         result
     }
 }
+
+/// After so many failed questions in a row a node loses its tasks.
+const MAX_FAILED_PROBES: u32 = 3;
 
 /// The report of a third-party node.
 #[derive(Debug, Clone, PartialEq, Eq)]

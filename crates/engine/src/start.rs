@@ -153,7 +153,7 @@ impl Engine {
 
     pub(crate) fn new_issue(&self, inbound: &InboundIssue) -> Issue {
         let issue = self.pending_issue(&inbound.source, &inbound.title, &inbound.body, &inbound.author);
-        Issue { labels: inbound.labels.clone(), ..issue }
+        Issue { labels: inbound.labels.clone(), created_at: inbound.opened_at.unwrap_or(issue.created_at), ..issue }
     }
 
     /// Returns a new issue.

@@ -13,7 +13,7 @@ use patchwright_core::task_session::{Assignment, Refusal, TaskOutcome, TaskPolic
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::job::{Failure, JobState, PublishMode, TriggerKind};
-use patchwright_domain::{Job, JobEvent, Refused, Task, TaskEvent, TaskStatus, Usage, WorkerEvent};
+use patchwright_domain::{BranchName, Job, JobEvent, Refused, Task, TaskEvent, TaskStatus, Usage, WorkerEvent};
 
 use crate::Engine;
 use crate::backoff::{backoff, signed};
@@ -271,11 +271,23 @@ impl LocalTaskSession<'_> {
     /// # Errors
     /// [`TaskSessionError::LeaseLost`] when the task has lost the lease of the job, [`TaskSessionError::Unavailable`].
     pub async fn end(&self, end: TaskOutcome) -> Result<(), TaskSessionError> {
+        self.end_with_branch(end, None).await
+    }
+
+    /// Does the same for a node that pushed a branch of its own naming, which the task shows.
+    ///
+    /// # Errors
+    /// As [`Self::end`].
+    pub(crate) async fn end_with_branch(
+        &self,
+        end: TaskOutcome,
+        reported: Option<BranchName>,
+    ) -> Result<(), TaskSessionError> {
         let job = self.held().await?;
         let now = self.engine.ports.clock.now();
         let branch = match &end {
             TaskOutcome::Completed { verdict } if !verdict.is_harmful() => {
-                job.published.pushed.as_ref().map(|_| job.branch.clone())
+                job.published.pushed.as_ref().map(|_| reported.unwrap_or_else(|| job.branch.clone()))
             }
             _ => None,
         };

@@ -94,6 +94,7 @@ fn more(text: &str) -> ManualStart {
 
 fn request_of(actor: &str) -> ManualStart {
     let issue = InboundIssue {
+        opened_at: None,
         source: build::source(42),
         title: "add() subtracts".into(),
         body: "`add(1, 2)` is -1.".into(),

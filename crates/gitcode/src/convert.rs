@@ -26,6 +26,7 @@ impl From<wire::Issue> for RemoteIssue {
             open: issue.state.starts_with("open"),
             labels: issue.labels.into_iter().map(|label| label.name).collect(),
             url: issue.html_url.unwrap_or_default(),
+            opened_at: issue.created_at.and_then(|at| at.parse().ok()),
         }
     }
 }

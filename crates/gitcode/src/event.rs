@@ -28,6 +28,7 @@ impl GitcodeWebhook {
         let at = attributes.updated_at.map(Text::into_string);
         let actor = actor(author).ok_or_else(|| DecodeError::missing("user.username"))?;
         let issue = InboundIssue {
+            opened_at: attributes.created_at.as_ref().and_then(|at| at.as_str().parse().ok()),
             source: IssueRef::on_forge(
                 GITCODE,
                 repository(project)?,
@@ -114,6 +115,7 @@ fn note(hook: payload::Hook<'_>) -> Result<InboundEvent, DecodeError> {
     let issue = hook.issue.ok_or_else(|| DecodeError::missing("issue"))?;
     Ok(InboundEvent::Commented {
         issue: InboundIssue {
+            opened_at: issue.created_at.as_ref().and_then(|at| at.as_str().parse().ok()),
             source: IssueRef::on_forge(GITCODE, repository(project)?, number(Some(&issue.iid), "issue.iid")?),
             default_branch: default_branch(project)?,
             title: issue.title.ok_or_else(|| DecodeError::missing("issue.title"))?.into_string(),

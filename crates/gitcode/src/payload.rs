@@ -89,6 +89,8 @@ pub(crate) struct Attributes<'a> {
     #[serde(borrow)]
     pub(crate) updated_at: Option<Text<'a>>,
     #[serde(borrow)]
+    pub(crate) created_at: Option<Text<'a>>,
+    #[serde(borrow)]
     pub(crate) source_branch: Option<Text<'a>>,
     /// The place of a note on a diff; empty for other notes.
     #[serde(borrow)]
@@ -129,6 +131,8 @@ pub(crate) struct Issue<'a> {
     pub(crate) description: Option<Text<'a>>,
     #[serde(borrow)]
     pub(crate) author: Option<User<'a>>,
+    #[serde(borrow)]
+    pub(crate) created_at: Option<Text<'a>>,
 }
 
 /// A number in webhooks, a string with a number in the API.

@@ -51,6 +51,8 @@ pub(crate) struct Issue {
     pub(crate) html_url: Option<String>,
     #[serde(default)]
     pub(crate) labels: Vec<Label>,
+    /// With the offset of the platform's own time zone.
+    pub(crate) created_at: Option<String>,
 }
 
 #[derive(Debug, Serialize)]

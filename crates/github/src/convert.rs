@@ -43,6 +43,7 @@ impl From<wire::Issue> for RemoteIssue {
             open: issue.state == "open",
             labels: issue.labels.into_iter().map(|label| label.name).collect(),
             url: issue.html_url,
+            opened_at: issue.created_at,
         }
     }
 }

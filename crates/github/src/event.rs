@@ -207,6 +207,7 @@ pub(crate) fn inbound_issue(
     let number = IssueNumber::parse(issue.number)
         .map_err(|source| DecodeError::Field { field: "issue.number", source: Box::new(source) })?;
     Ok(InboundIssue {
+        opened_at: issue.created_at.as_ref().and_then(|at| at.as_str().parse().ok()),
         source: IssueRef::on_forge(GITHUB, repository.name()?, number),
         default_branch: repository.default_branch()?,
         title: issue.title.into_string(),

@@ -41,6 +41,8 @@ pub(crate) struct Issue<'a> {
     #[serde(borrow)]
     pub(crate) updated_at: Option<Text<'a>>,
     #[serde(borrow)]
+    pub(crate) created_at: Option<Text<'a>>,
+    #[serde(borrow)]
     pub(crate) labels: Option<Vec<Label<'a>>>,
     /// Present if the issue is a pull request.
     pub(crate) pull_request: Option<IgnoredAny>,

@@ -148,6 +148,7 @@ impl GithubForge {
         let response = self.read(repo, request, &what).await?;
         let issue: wire::Issue = read_json(GITHUB, &response, &format!("read {what}"))?;
         let issue = InboundIssue {
+            opened_at: issue.created_at,
             source: IssueRef { number: IssueNumber::same(issue.number), ..source },
             labels: issue.labels.into_iter().map(|label| label.name).collect(),
             is_pull_request: issue.pull_request.is_some(),

@@ -50,6 +50,7 @@ pub(crate) struct Issue {
     pub(crate) html_url: String,
     #[serde(default)]
     pub(crate) labels: Vec<Label>,
+    pub(crate) created_at: Option<jiff::Timestamp>,
     pub(crate) pull_request: Option<serde::de::IgnoredAny>,
 }
 

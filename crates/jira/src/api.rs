@@ -18,7 +18,7 @@ use crate::inbound::{decode_text, inert_mention};
 use crate::payload::User;
 use crate::wire::{self, CommentIds, CommentList, Comments, DoTransition, Id, RemoteLink, RemoteObject, Transitions};
 
-const FIELDS: &str = "summary,description,labels,status,reporter";
+const FIELDS: &str = "summary,description,labels,status,reporter,created";
 /// The number of comments of a page, and the largest number of pages that are read.
 const PAGE_LIMIT: usize = 100;
 const MAX_PAGES: usize = 50;

@@ -27,6 +27,10 @@ pub(crate) fn issue(site: &str, issue: Issue) -> Result<(TrackerRef, RemoteIssue
         open: !done,
         labels: fields.labels.unwrap_or_default(),
         url: at.url(),
+        // Jira writes the zone without a colon, which is no RFC 3339.
+        opened_at: fields
+            .created
+            .and_then(|at| jiff::fmt::strtime::parse("%Y-%m-%dT%H:%M:%S%.f%z", at).ok()?.to_timestamp().ok()),
     };
     Ok((at, remote))
 }

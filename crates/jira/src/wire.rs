@@ -30,6 +30,7 @@ pub(crate) struct Fields {
     pub(crate) labels: Option<Vec<String>>,
     pub(crate) status: Option<Named>,
     pub(crate) reporter: Option<User>,
+    pub(crate) created: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -153,6 +153,7 @@ impl Tracker for LocalForge {
     async fn issue(&self, issue: &IssueRef) -> Result<RemoteIssue, ForgeError> {
         let found = self.require_issue(issue).await?;
         Ok(RemoteIssue {
+            opened_at: Some(found.created_at),
             title: found.title,
             body: found.body,
             author: found.author,

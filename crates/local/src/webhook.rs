@@ -66,6 +66,7 @@ fn issue_event(event: wire::Event) -> Result<InboundEvent, DecodeError> {
         .map_err(|source| DecodeError::Field { field: "repository", source: Box::new(source) })?;
     let actor = Actor { login: event.actor, is_bot: false };
     let issue = InboundIssue {
+        opened_at: None,
         source: IssueRef::on_forge(
             LOCAL,
             repo,

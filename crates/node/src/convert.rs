@@ -6,8 +6,12 @@ use patchwright_core::fault::Fault;
 use patchwright_core::llm::{Message, Role};
 use patchwright_core::model_calls::{ModelCall, Transcript};
 use patchwright_core::task_session::{Assignment, Refusal, ReportFiles, TaskLease, TaskOutcome, TaskPolicy};
+use patchwright_domain::JobId;
 use patchwright_protocol::calls::MessageView;
 use patchwright_protocol::node as wire;
+
+/// The lease of a task that came without one.
+const DEFAULT_LEASE: Duration = Duration::from_secs(40);
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
@@ -24,6 +28,18 @@ pub(crate) const fn lease(lease: wire::TaskLease) -> TaskLease {
         epoch: lease.epoch,
         duration: Duration::from_millis(lease.duration_ms),
     }
+}
+
+/// Returns the lease of a pushed task. A server that knows the eight fields of `docs/requirements.md#r144` only sends none;
+/// the id of the task then stands for the job's, which names the folder, and the lease is renewed as usual.
+pub(crate) fn lease_of(sent: &wire::ProcessIssue) -> TaskLease {
+    let unknown = || TaskLease {
+        task: sent.task_id,
+        job: JobId::from_uuid(sent.task_id.as_uuid()),
+        epoch: 0,
+        duration: DEFAULT_LEASE,
+    };
+    sent.lease.map_or_else(unknown, lease)
 }
 
 pub(crate) fn assignment(assignment: wire::Assignment) -> Assignment {

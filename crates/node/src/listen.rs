@@ -82,7 +82,7 @@ async fn process_issue(request: HttpRequest, body: web::Bytes, listener: web::Da
         Err(error) => return answer(StatusCode::BAD_REQUEST, &error.to_string()),
     };
     // The other fields are for third-party nodes: this node requests them from the server when it needs them.
-    let (lease, issue_id) = (convert::lease(sent.lease), sent.issue_id);
+    let (lease, issue_id) = (convert::lease_of(&sent), sent.issue_id);
     match listener.node.take(lease, issue_id).await {
         Ok(()) => answer(StatusCode::ACCEPTED, "accepted"),
         Err(Rejected::Running) => answer(StatusCode::CONFLICT, "running"),

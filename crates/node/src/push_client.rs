@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use patchwright_core::node_client::{NodeClient, NodeUnreachable, PushOutcome, PushedTask};
+use patchwright_core::node_client::{NodeClient, NodeProbe, NodeUnreachable, PushOutcome, PushedTask};
 use patchwright_core::{Clock, Secret};
 use patchwright_domain::{NodeId, TaskId};
 use patchwright_http::{HttpClient, HttpError, Request, Retry};
@@ -15,6 +15,9 @@ use crate::signature::{DispatchKey, SIGNATURE_HEADER, TIMESTAMP_HEADER};
 
 /// The timeout of a request to a node.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The timeout of a question for a node's health.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Sends tasks to nodes over HTTP.
 ///
@@ -82,11 +85,11 @@ fn process_issue(task: &PushedTask) -> ProcessIssue {
         issue_description: task.issue_description.clone(),
         credential_token: task.credential.as_ref().map(|secret| secret.expose().to_owned()).unwrap_or_default(),
         command: task.command.clone(),
-        callback_url: task.callback_url.clone(),
-        job_id: task.lease.job,
-        branch: task.branch.clone(),
-        base_branch: task.base_branch.clone(),
-        lease: convert::lease_to_wire(task.lease),
+        callback_url: Some(task.callback_url.clone()),
+        job_id: Some(task.lease.job),
+        branch: Some(task.branch.clone()),
+        base_branch: Some(task.base_branch.clone()),
+        lease: Some(convert::lease_to_wire(task.lease)),
     }
 }
 
@@ -106,6 +109,17 @@ impl NodeClient for HttpNodeClient {
             }
         }
         Ok(last)
+    }
+
+    async fn probe(&self, url: &str) -> Result<NodeProbe, NodeUnreachable> {
+        let request = Request::get(format!("{}/health", url.trim_end_matches('/')));
+        let response = tokio::time::timeout(PROBE_TIMEOUT, self.http.send(request, Retry::Never)).await;
+        match response.unwrap_or(Err(HttpError::TimedOut)) {
+            Ok(response) if (200..300).contains(&response.status) => Ok(NodeProbe::Healthy),
+            Ok(response) if (400..500).contains(&response.status) => Ok(NodeProbe::Silent),
+            Ok(response) => Err(NodeUnreachable { detail: format!("its health is answered {}", response.status) }),
+            Err(error) => Err(NodeUnreachable { detail: error.to_string() }),
+        }
     }
 
     async fn cancel_task(&self, node: NodeId, url: &str, task: TaskId) -> Result<bool, NodeUnreachable> {

@@ -428,14 +428,19 @@ pub struct ProcessIssue {
     /// The command.
     pub command: String,
     /// The address that the branch is reported to.
-    pub callback_url: String,
-    pub job_id: JobId,
-    /// The branch to push.
-    pub branch: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<JobId>,
+    /// The branch to push. A node that pushes another one has its commit moved to this branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
     /// The branch that it starts from.
-    pub base_branch: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_branch: Option<String>,
     /// The lease that the node holds; third-party nodes ignore it.
-    pub lease: TaskLease,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<TaskLease>,
 }
 
 /// The response of a node to [`ProcessIssue`].

@@ -119,6 +119,11 @@ pub const SETTINGS: &[Setting] = &[
         "Seconds without a renewal until a worker's lease expires and another worker takes over the job, at most 600. The jobs of a killed server wait that long.",
     ),
     plain(
+        "NODE_SILENT_LIMIT",
+        "7200",
+        "Seconds that a third-party node may work on a task without a word, if it does not answer `GET /health`.",
+    ),
+    plain(
         "LOG_LEVEL",
         "info",
         "`error`, `warn`, `info`, `debug` or `trace`, in any case; Python's names (`WARNING`, `CRITICAL`) mean the same.",

@@ -43,7 +43,7 @@ words! {
     nothing_found: "No issues match the filter", "没有符合条件的问题";
     clear_filter: "Clear the filter", "清除筛选";
     start: "Start", "启动";
-    running: "Running", "运行中";
+    running: "In progress", "处理中";
     pending_merge: "Ready to merge", "待合入";
     merged: "Merged", "已合入";
     start_again: "Start again", "重新启动";

@@ -54,6 +54,7 @@ impl Engine {
         let identity = Some(comment.id).filter(|id| !id.is_empty()).map(|id| format!("comment:{id}"));
         let request = TriggerRequest {
             issue: InboundIssue {
+                opened_at: Some(issue.created_at),
                 source: issue.source,
                 title: issue.title,
                 body: issue.body,

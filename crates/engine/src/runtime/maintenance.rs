@@ -1,6 +1,7 @@
 //! Work beside the jobs: wake-ups of other replicas, retention, warnings about expiring credentials, and the recovery
 //! of missed events.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +10,11 @@ use patchwright_core::CancellationToken;
 use patchwright_core::credentials::Credentials;
 use patchwright_core::database::Database;
 use patchwright_core::idempotency::IdempotencyKeys;
+use patchwright_core::node_client::NodeClient;
 use patchwright_core::notifications::Channels;
 use patchwright_core::redelivery::Redelivery;
 use patchwright_core::store::{Retention, StoreError};
-use patchwright_domain::{PlatformId, RepoName};
+use patchwright_domain::{NodeId, PlatformId, RepoName};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
@@ -28,6 +30,8 @@ const IDEMPOTENCY_RETENTION: SignedDuration = SignedDuration::from_hours(24);
 const CLOCK_SYNC_INTERVAL: Duration = Duration::from_secs(60);
 /// How often expiring credentials are logged.
 const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+/// How often nodes without heartbeats are asked how they are; more often where leases are short.
+const PROBE_INTERVAL: Duration = Duration::from_secs(15);
 /// How often failed deliveries are requested again.
 const REDELIVERY_INTERVAL: Duration = Duration::from_secs(600);
 /// How old a failed delivery may be; GitHub redelivers nothing older.
@@ -56,6 +60,14 @@ pub(super) fn start(engine: &Arc<Engine>, options: &RuntimeOptions, stop: &Cance
         let expiry = Arc::clone(&expiry);
         async move { expiry.run().await }
     });
+    if let Some(client) = options.node_client.clone() {
+        let failures = Arc::new(Mutex::new(HashMap::new()));
+        let engine = Arc::clone(engine);
+        let interval = PROBE_INTERVAL.min(engine.settings().lease.mul_f64(0.375));
+        every(&mut tasks, stop, interval, move || {
+            probe(Arc::clone(&engine), Arc::clone(&client), Arc::clone(&failures))
+        });
+    }
     if let Some(credentials) = options.credentials.clone() {
         let engine = Arc::clone(engine);
         every(&mut tasks, stop, EXPIRY_CHECK_INTERVAL, move || {
@@ -180,6 +192,12 @@ async fn warn_of_expiry(engine: Arc<Engine>, credentials: Arc<dyn Credentials>) 
             }
         }
         Err(error) => tracing::warn!(error = %error, "failed to read the credentials"),
+    }
+}
+
+async fn probe(engine: Arc<Engine>, client: Arc<dyn NodeClient>, failures: Arc<Mutex<HashMap<NodeId, u32>>>) {
+    if let Err(error) = engine.probe_listening_nodes(client.as_ref(), &mut *failures.lock().await).await {
+        tracing::warn!(error = %error, "failed to ask the nodes how they are; retrying");
     }
 }
 

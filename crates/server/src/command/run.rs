@@ -172,6 +172,7 @@ async fn issue(
     }
     let number = IssueNumber::same(1);
     Ok(InboundIssue {
+        opened_at: None,
         source: IssueRef::on_forge(platform, repo, number),
         title: title.trim_start_matches('#').trim().to_owned(),
         body: body.trim().to_owned(),

@@ -41,6 +41,7 @@ pub(super) fn engine_settings(config: &Config) -> Settings {
         max_attempts: config.jobs.max_attempts,
         first_backoff: config.jobs.retry_wait,
         lease: config.lease_timeout,
+        node_silent_limit: config.node_silent_limit,
         author_name: config.jobs.author_name.clone(),
         author_email: config.jobs.author_email.clone(),
         public_url: config.public_url.clone(),

@@ -95,6 +95,7 @@ pub struct Config {
     pub allow_free_commands: bool,
     pub shutdown_timeout: Duration,
     pub lease_timeout: Duration,
+    pub node_silent_limit: Duration,
     /// `LOG_FILTER`, or else `LOG_LEVEL`.
     pub log_filter: String,
     pub log_json: bool,
@@ -165,6 +166,7 @@ impl Config {
             node_capacity: v.parse("NODE_CAPACITY", "a number")?,
             shutdown_timeout: v.seconds("SHUTDOWN_TIMEOUT")?,
             lease_timeout: v.seconds_up_to("LEASE_TIMEOUT", MAX_LEASE.unsigned_abs())?,
+            node_silent_limit: v.seconds("NODE_SILENT_LIMIT")?,
             log_filter: log_filter(v)?,
             log_json: v.choice("LOG_FORMAT", &[("text", false), ("json", true)])?,
             platform: v

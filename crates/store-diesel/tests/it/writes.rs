@@ -66,6 +66,7 @@ impl EngineFixture {
 
     async fn start(&self, number: u32) -> Job {
         let issue = InboundIssue {
+            opened_at: None,
             source: build::source(number),
             title: "add() subtracts".into(),
             body: "`add(1, 2)` is -1.".into(),

@@ -80,6 +80,7 @@ fn request(n: u32, issue: u32, actor: &str) -> Request {
         id: job_id(n),
         trigger: TriggerRequest {
             issue: InboundIssue {
+                opened_at: None,
                 source: source(issue),
                 title: "修复 é".to_owned(),
                 body: "It breaks.".to_owned(),

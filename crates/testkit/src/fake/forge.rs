@@ -45,6 +45,7 @@ impl FakeForge {
     pub fn open_issue(&self, number: u64, title: &str, body: &str) {
         let mut model = self.0.lock().unwrap();
         let issue = RemoteIssue {
+            opened_at: Some(crate::build::after(-86_400)),
             title: title.to_owned(),
             body: body.to_owned(),
             author: "alice".to_owned(),
