@@ -284,7 +284,7 @@ fn changed<'a>(base: &'a BTreeMap<String, TreeEntry>, head: &'a BTreeMap<String,
 /// Returns why no job may change a path. A name that no job could write either is refused like a protected file.
 fn protection(path: &str) -> Option<String> {
     match RepoPath::parse(path) {
-        Ok(path) => path.protection().map(|why| why.to_string()),
+        Ok(path) => path.protection().map(ToString::to_string),
         Err(error) => Some(error.to_string()),
     }
 }

@@ -199,7 +199,7 @@ impl Engine {
             tracker.edit_comment(&job.source, id, &text).await?;
         }
         if let Some(pull_request) = job.published.open_pull_request() {
-            let standing = self.standing_job(job).await.map_err(|error| internal(&job.source.platform, error))?;
+            let standing = self.standing_job(job).await.map_err(|error| internal(&job.source.platform, &error))?;
             forge
                 .update_pull_request(&job.source.repo, pull_request.number, &self.panel(job, standing.as_ref(), forge))
                 .await?;
@@ -415,7 +415,7 @@ impl Engine {
 }
 
 /// A store that cannot be read delays an effect as a forge does that cannot be reached.
-fn internal(platform: &PlatformId, error: StoreError) -> ForgeError {
+fn internal(platform: &PlatformId, error: &StoreError) -> ForgeError {
     ForgeError::Unavailable { platform: platform.clone(), detail: error.to_string() }
 }
 

@@ -140,10 +140,9 @@ impl Workspace for GixWorkspace {
         let commit = self.base_commit.to_string();
         self.run_blocking("listing the tree", move |repo, _| {
             let failed = internal("listing the tree");
-            let commit = repo.rev_parse_single(commit.as_str()).map_err(|error| failed(error.into()))?;
-            let tree =
-                commit.object().and_then(|object| Ok(object.peel_to_tree()?)).map_err(|error| failed(error.into()))?;
-            let entries = tree.traverse().breadthfirst.files().map_err(|error| failed(error.into()))?;
+            let commit = repo.rev_parse_single(commit.as_str()).map_err(&failed)?;
+            let tree = commit.object().and_then(gix::Object::peel_to_tree).map_err(&failed)?;
+            let entries = tree.traverse().breadthfirst.files().map_err(&failed)?;
             let entry = |entry: gix::traverse::tree::recorder::Entry| {
                 let found = TreeEntry { mode: u32::from(entry.mode.value()), id: entry.oid.to_string() };
                 (entry.filepath.to_string(), found)

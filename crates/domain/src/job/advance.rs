@@ -64,7 +64,7 @@ impl Job {
                 self.base_branch = branch;
                 Ok(vec![])
             }
-            JobEvent::Progress { event, .. } => self.apply_progress(event, now),
+            JobEvent::Progress { event, .. } => self.apply_progress(*event, now),
             JobEvent::Completed { verdict, .. } => self.complete(verdict, now),
             JobEvent::Failed { failure, usage, .. } => self.fail(failure, usage, now),
             JobEvent::MoreAsked { instructions } => self.add_instructions(&instructions),

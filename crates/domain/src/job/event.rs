@@ -85,7 +85,7 @@ pub enum JobEvent {
     Progress {
         /// The epoch of the worker's lease.
         epoch: u64,
-        event: WorkerEvent,
+        event: Box<WorkerEvent>,
     },
     /// The forge named the default branch, which is the base of the job.
     BaseBranchKnown {
@@ -152,8 +152,8 @@ pub enum JobEvent {
 
 impl JobEvent {
     /// Returns the event of a job whose worker, under the lease of `epoch`, reports `event`.
-    pub const fn progress(epoch: u64, event: WorkerEvent) -> Self {
-        Self::Progress { epoch, event }
+    pub fn progress(epoch: u64, event: WorkerEvent) -> Self {
+        Self::Progress { epoch, event: Box::new(event) }
     }
 
     /// Returns the epoch of the sender's lease; `None` for events that no worker sends.
