@@ -336,6 +336,11 @@ impl TestServer {
         [SECRET, TOKEN, GITCODE_TOKEN, "sk-canaryCanaryCanaryCanary0123"]
     }
 
+    /// Returns the data folder.
+    pub(crate) fn data_dir(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     /// Returns everything below the data folder as text.
     pub(crate) fn data_on_disk(&self) -> String {
         let mut out = String::new();

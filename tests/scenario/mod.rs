@@ -4,6 +4,7 @@ mod accounts_fixture;
 mod api;
 mod bad_input;
 mod browser;
+mod canary;
 mod chromium;
 mod credentials;
 mod dashboard;

@@ -103,6 +103,16 @@ async fn fault_e4_every_page_that_can_be_read_answers_head() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fault_c6_a_server_that_cannot_write_is_not_ready() {
+    let test_server = TestServer::start(vec![]).await;
+    // The file that the probe writes cannot be made.
+    std::fs::create_dir(test_server.data_dir().join(".write-check")).unwrap();
+    let answer = test_server.get("/readyz").await;
+    assert!(answer.status == 503 && answer.text().contains("cannot be written"), "{}", answer.text());
+    test_server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn fault_b7_one_comment_through_two_hooks_is_one_job_and_both_hear_of_it() {
     let test_server = TestServer::start_with(vec![], &[("WORKERS", "0")]).await;
     let body = TestServer::comment("@patchwright fix", "alice", 7).to_string();

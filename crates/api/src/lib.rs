@@ -35,6 +35,7 @@ mod tasks;
 mod users;
 mod webhook;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -73,6 +74,8 @@ pub struct ApiOptions {
     pub accept_unsigned: bool,
     /// The database, whose state `/readyz` reports.
     pub database: Option<Arc<dyn Database>>,
+    /// The folder that `/readyz` tries to write to, if the server has one.
+    pub data_dir: Option<PathBuf>,
     /// Called for every delivery with a valid signature.
     pub on_delivery: Option<Arc<DeliveryObserver>>,
     /// Called for every refused delivery.
@@ -88,6 +91,7 @@ impl Default for ApiOptions {
             default_platform: PlatformId::from_static("github"),
             accept_unsigned: false,
             database: None,
+            data_dir: None,
             on_delivery: None,
             on_refusal: None,
         }
@@ -114,6 +118,8 @@ pub(crate) struct State {
     pub(crate) options: ApiOptions,
     pub(crate) started: Instant,
     refusals: RefusalLog,
+    /// The time and the result of the last write of a readiness probe.
+    pub(crate) last_write_check: tokio::sync::Mutex<Option<(Instant, Option<&'static str>)>>,
 }
 
 impl State {
@@ -136,6 +142,7 @@ impl Api {
             options,
             started: Instant::now(),
             refusals: RefusalLog::default(),
+            last_write_check: tokio::sync::Mutex::default(),
         }))
     }
 }

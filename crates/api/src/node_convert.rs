@@ -45,7 +45,13 @@ pub(crate) fn refusal_to_wire(refusal: Refusal) -> wire::Refusal {
         Fault::Missing => wire::Fault::Missing,
         Fault::Internal => wire::Fault::Internal,
     };
-    wire::Refusal { reason: refusal.reason, remedy: refusal.remedy, fault, out_of_budget: refusal.out_of_budget }
+    wire::Refusal {
+        reason: refusal.reason,
+        remedy: refusal.remedy,
+        fault,
+        out_of_budget: refusal.out_of_budget,
+        origin: refusal.origin,
+    }
 }
 
 fn refusal(refusal: wire::Refusal) -> Refusal {
@@ -55,7 +61,11 @@ fn refusal(refusal: wire::Refusal) -> Refusal {
         wire::Fault::Missing => Fault::Missing,
         wire::Fault::Internal => Fault::Internal,
     };
-    Refusal { out_of_budget: refusal.out_of_budget, ..Refusal::new(refusal.reason, refusal.remedy, fault) }
+    Refusal {
+        out_of_budget: refusal.out_of_budget,
+        origin: refusal.origin,
+        ..Refusal::new(refusal.reason, refusal.remedy, fault)
+    }
 }
 
 pub(crate) fn outcome(outcome: wire::TaskOutcome) -> TaskOutcome {

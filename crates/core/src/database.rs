@@ -14,6 +14,9 @@ pub trait Database: Send + Sync {
     /// Returns whether the schema is the one that this version needs.
     async fn is_migrated(&self) -> Result<bool, StoreError>;
 
+    /// Writes a row and waits until it is on disk: a database on a full or read-only disk answers every read.
+    async fn check_writable(&self) -> Result<(), StoreError>;
+
     /// Calls `wake` whenever another process may have written work, and once after each new connection, because
     /// notifications may have been missed before it. Never returns. Nothing depends on it: a replica that polls finds the
     /// same work, only later.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use patchwright_domain::job::FailureOrigin;
 use patchwright_domain::job::report::ChangedFile;
 use patchwright_domain::{BranchName, CommitSha, RepoPath};
 use tokio_util::sync::CancellationToken;
@@ -114,6 +115,24 @@ pub enum GitError {
 }
 
 impl GitError {
+    /// Returns which part failed: the remote, or what was asked of it.
+    pub const fn failure_origin(&self) -> FailureOrigin {
+        match self {
+            Self::RepositoryNotFound { .. }
+            | Self::Unauthorized { .. }
+            | Self::PushRefused { .. }
+            | Self::TimedOut { .. }
+            | Self::Unavailable { .. } => FailureOrigin::Git,
+            Self::InvalidOption { .. } | Self::Internal { .. } => FailureOrigin::Internal,
+            Self::EmptyRepository { .. }
+            | Self::BranchNotFound { .. }
+            | Self::AddressRefused { .. }
+            | Self::ClearTextCredential { .. }
+            | Self::LeaseLost { .. }
+            | Self::PathEscape { .. } => FailureOrigin::Request,
+        }
+    }
+
     /// Returns what the caller can do about the error.
     pub const fn fault(&self) -> Fault {
         match self {

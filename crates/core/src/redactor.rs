@@ -7,6 +7,8 @@ use std::sync::{Arc, RwLock};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
+use patchwright_domain::job::report::{StageReport, VerifyReport};
+
 use crate::secret::Secret;
 
 /// The replacement for a secret in text.
@@ -48,6 +50,38 @@ impl Redactor {
         let redactor = Self::default();
         secrets.into_iter().for_each(|secret| redactor.add(secret));
         redactor
+    }
+
+    /// Masks the texts of a report that a model, a test run or a server wrote. Changed files stay as they are: an edit with a
+    /// secret is refused, and the commit must be made again from them.
+    #[must_use]
+    pub fn redact_report(&self, report: StageReport) -> StageReport {
+        let mask = |text: &mut String| *text = self.redact(text);
+        match report {
+            StageReport::Locate(mut report) => {
+                report.candidates.iter_mut().flat_map(|candidate| &mut candidate.reasons).for_each(mask);
+                StageReport::Locate(report)
+            }
+            StageReport::Propose(mut report) => {
+                mask(&mut report.stage_data.fix_strategy);
+                let plan = &mut report.plan;
+                [&mut plan.root_cause, &mut plan.fix_strategy].into_iter().for_each(mask);
+                plan.changes.iter_mut().map(|change| &mut change.description).for_each(mask);
+                plan.risks.iter_mut().chain(&mut plan.testing_suggestions).for_each(mask);
+                StageReport::Propose(report)
+            }
+            StageReport::Verify(report) => StageReport::Verify(self.redact_verification(report)),
+            StageReport::Fix(report) => StageReport::Fix(report),
+        }
+    }
+
+    /// Does the same for the report of a verification.
+    #[must_use]
+    pub fn redact_verification(&self, mut report: VerifyReport) -> VerifyReport {
+        let mask = |text: &mut String| *text = self.redact(text);
+        [&mut report.explanation, &mut report.log_tail].into_iter().for_each(mask);
+        report.command.iter_mut().chain(&mut report.fixed_tests).chain(&mut report.broken_tests).for_each(mask);
+        report
     }
 
     /// Adds a secret. It is masked from now on, by this redactor and by all of its clones, as it is and as base64,
@@ -101,7 +135,8 @@ fn forms(secret: &Secret) -> Vec<Secret> {
         })
         .collect();
     let upper = hex.to_uppercase();
-    let encoded = [STANDARD_NO_PAD.encode(bytes), URL_SAFE_NO_PAD.encode(bytes), hex, upper, percent];
+    let percent_all = bytes.iter().map(|byte| format!("%{byte:02X}")).collect();
+    let encoded = [STANDARD_NO_PAD.encode(bytes), URL_SAFE_NO_PAD.encode(bytes), hex, upper, percent, percent_all];
     let mut forms = vec![secret.clone()];
     forms.extend(encoded.into_iter().map(Secret::new));
     forms

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::civil::Date;
+use patchwright_domain::job::FailureOrigin;
 use patchwright_domain::job::WorkerEvent;
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::stage::StageKind;
@@ -93,12 +94,16 @@ pub struct Refusal {
     /// Whether the model budget is used up; results without a model stay valid.
     #[serde(default)]
     pub out_of_budget: bool,
+    /// Which part failed.
+    #[serde(default)]
+    pub origin: FailureOrigin,
 }
 
 impl Refusal {
     /// Creates a refusal with its reason and remedy.
     pub fn new(reason: impl Into<String>, remedy: impl Into<String>, fault: Fault) -> Self {
-        Self { reason: reason.into(), remedy: remedy.into(), fault, out_of_budget: false }
+        let origin = FailureOrigin::Request;
+        Self { reason: reason.into(), remedy: remedy.into(), fault, out_of_budget: false, origin }
     }
 
     /// Creates a refusal for a model budget that is used up.
@@ -107,26 +112,34 @@ impl Refusal {
     }
 
     /// Creates a refusal for an error of a port, whose message already names the subject and the setting.
-    pub fn from_error(error: &dyn std::error::Error, fault: Fault) -> Self {
+    pub fn from_error(error: &dyn std::error::Error, fault: Fault, origin: FailureOrigin) -> Self {
         let remedy = match fault {
             Fault::Retry { .. } => "Retry the job when the service is available again.",
             Fault::Denied => "Change the setting or permission that the message names, then retry the job.",
             Fault::Missing => "Correct the problem that the message names, then retry the job.",
             Fault::Internal => "Search the server's log for this job id, then retry the job.",
         };
-        Self::new(error_chain(error), remedy, fault)
+        let reason = error_chain(error);
+        let origin = origin.refine(&reason);
+        Self { origin, ..Self::new(reason, remedy, fault) }
+    }
+
+    /// Returns it as a failure of another part.
+    #[must_use]
+    pub fn of(self, origin: FailureOrigin) -> Self {
+        Self { origin, ..self }
     }
 }
 
 impl From<crate::tracker::ForgeError> for Refusal {
     fn from(error: crate::tracker::ForgeError) -> Self {
-        Self::from_error(&error, error.fault())
+        Self::from_error(&error, error.fault(), FailureOrigin::Forge)
     }
 }
 
 impl From<crate::git::GitError> for Refusal {
     fn from(error: crate::git::GitError) -> Self {
-        Self::from_error(&error, error.fault())
+        Self::from_error(&error, error.fault(), error.failure_origin())
     }
 }
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::issue::InboundIssue;
-use crate::job::{Failure, JobTrigger, NewJob, Priority, PublishMode, TriggerKind};
+use crate::job::{Failure, FailureOrigin, JobTrigger, NewJob, Priority, PublishMode, TriggerKind};
 use crate::node::Needs;
 use crate::trigger::{Command, Language};
 use crate::{BranchName, IssueId, Job, JobId, Refused, UserId};
@@ -148,7 +148,12 @@ impl Request {
             review_plan: false,
         });
         if let RequestState::Refused { reason, remedy, at, .. } = &self.state {
-            job.failure = Some(Failure { stage: None, reason: reason.clone(), remedy: remedy.clone() });
+            job.failure = Some(Failure {
+                stage: None,
+                reason: reason.clone(),
+                remedy: remedy.clone(),
+                origin: FailureOrigin::Request,
+            });
             job.ended_at = Some(*at);
         }
         job

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use patchwright_core::forge::Repository;
 use patchwright_core::store::{Claimant, Step, StoreError};
 use patchwright_core::task_session::{Refusal, TaskLease, TaskOutcome, TaskSessionError};
-use patchwright_domain::job::Lease;
+use patchwright_domain::job::{FailureOrigin, Lease};
 use patchwright_domain::node::{Candidate, Needs, Node, choose};
 use patchwright_domain::{Job, NodeId, Task, TaskId, Usage};
 
@@ -81,7 +81,7 @@ impl Engine {
                     return Ok(Some(Dispatched { node, task, job, repository, lease }));
                 }
                 Err(TaskSessionError::Refused(refusal)) => refusal,
-                Err(error) => Refusal::from_error(&error, error.fault()),
+                Err(error) => Refusal::from_error(&error, error.fault(), FailureOrigin::Internal),
             };
             let outcome = TaskOutcome::Failed { refusal, stage: None, usage: Usage::default() };
             if let Err(error) = session.end(outcome).await {

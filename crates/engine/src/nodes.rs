@@ -85,8 +85,8 @@ impl Engine {
         let now = self.ports.clock.now();
         for Candidate { node, .. } in self.ports.nodes.nodes().await? {
             let NodeMode::Push(url) = &node.mode else { continue };
-            let is_heard = node.seen_at.is_some_and(|seen| now.duration_since(seen) <= HEARTBEAT);
-            if node.registered_at.is_none() || (is_heard && !failures.contains_key(&node.id)) {
+            let has_heartbeat = node.seen_at.is_some_and(|seen| now.duration_since(seen) <= HEARTBEAT);
+            if node.registered_at.is_none() || (has_heartbeat && !failures.contains_key(&node.id)) {
                 continue;
             }
             let probed = client.probe(url).await;
@@ -140,12 +140,8 @@ impl Engine {
         let branch = match report {
             BranchReport::Pushed(branch) => branch,
             BranchReport::Failed(reason) => {
-                let refusal = Refusal {
-                    reason: reason.unwrap_or_else(|| "the node reported a failure and no reason".to_owned()),
-                    remedy: "Look at the node's log, then retry the job.".to_owned(),
-                    fault: Fault::Internal,
-                    out_of_budget: false,
-                };
+                let reason = reason.unwrap_or_else(|| "the node reported a failure and no reason".to_owned());
+                let refusal = Refusal::new(reason, "Look at the node's log, then retry the job.", Fault::Internal);
                 return session.end(TaskOutcome::Failed { refusal, stage: None, usage: Usage::default() }).await;
             }
         };

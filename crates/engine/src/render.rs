@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use patchwright_core::outgoing_text::{code_block, code_span, neutralise, neutralise_line, neutralise_plain, shorten};
-use patchwright_domain::job::PullRequestEnd;
 use patchwright_domain::job::report::{TestResults, Verdict};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
+use patchwright_domain::job::{Failure, FailureOrigin, PullRequestEnd};
 use patchwright_domain::{Job, JobStatus};
 
 use patchwright_worker::located_files;
@@ -135,17 +135,15 @@ pub fn result_comment(job: &Job, app_name: &str, public_url: Option<&str>) -> St
         };
         let _ = writeln!(out, "\nPull request #{} is {state}: {}", pull_request.number, pull_request.url);
     }
-    if let Some(problem) = &job.published.problem {
-        let _ = writeln!(out, "\nNot everything could be published: {}", neutralise(problem));
+    if job.published.problem.is_some() {
+        out.push_str(
+            "\nNot everything could be published: the forge refused it or did not answer. The job's page has the details.\n",
+        );
     }
     if let Some(failure) = &job.failure {
         let stage = failure.stage.map_or_else(String::new, |stage| format!(" in `{stage}`"));
-        let _ = writeln!(
-            out,
-            "\nError{stage}: {}\n\nWhat to do: {}",
-            neutralise(&failure.reason),
-            neutralise(&failure.remedy)
-        );
+        let (reason, remedy) = public_failure(failure);
+        let _ = writeln!(out, "\nError{stage}: {}\n\nWhat to do: {}", neutralise(reason), neutralise(remedy));
         if job.verified().is_none() {
             out.push_str(&located_files(job));
         }
@@ -166,6 +164,23 @@ pub fn result_comment(job: &Job, app_name: &str, public_url: Option<&str>) -> St
     }
     out.push_str(&footer(job, public_url));
     out
+}
+
+/// Returns what everybody may read about a failure: our own words about what was asked for, and of all else only which part
+/// failed. The messages of servers and of this machine hold addresses and paths; they are in the log, the API and on the
+/// job's page.
+fn public_failure(failure: &Failure) -> (&str, &str) {
+    const DETAILS: &str = "The job's page and the server's log have the details. Retry the job when that is corrected.";
+    match failure.origin {
+        FailureOrigin::Request => (&failure.reason, &failure.remedy),
+        FailureOrigin::Machine => {
+            ("the machine that ran the job has no disk space, memory or permission left", DETAILS)
+        }
+        FailureOrigin::Forge => ("the forge refused a request or did not answer", DETAILS),
+        FailureOrigin::Git => ("the git server refused a request or did not answer", DETAILS),
+        FailureOrigin::Model => ("the model server refused a request or gave no usable answer", DETAILS),
+        _ => ("an error of this server", "Report a bug with the server's log of this job."),
+    }
 }
 
 /// Renders the reply to `status`.

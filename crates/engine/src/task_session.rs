@@ -12,7 +12,7 @@ use patchwright_core::store::{JobWrite, Step};
 use patchwright_core::task_session::{Assignment, Refusal, TaskOutcome, TaskPolicy, TaskSession, TaskSessionError};
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::stage::StageKind;
-use patchwright_domain::job::{Failure, JobState, PublishMode, TriggerKind};
+use patchwright_domain::job::{Failure, FailureOrigin, JobState, PublishMode, TriggerKind};
 use patchwright_domain::{BranchName, Job, JobEvent, Refused, Task, TaskEvent, TaskStatus, Usage, WorkerEvent};
 
 use crate::Engine;
@@ -47,11 +47,14 @@ impl From<ChangeError> for TaskSessionError {
             ChangeError::Store(error) => error.into(),
             ChangeError::Refused(Refused::Stale { .. }) | ChangeError::NotFound(_) => Self::LeaseLost,
             // The worker holds the lease but reports an event that the job's state does not allow.
-            ChangeError::Refused(refused) => Self::Refused(Refusal::new(
-                format!("the report does not fit the job: {refused}"),
-                "Retry the job; report a bug if it happens again.",
-                Fault::Internal,
-            )),
+            ChangeError::Refused(refused) => Self::Refused(
+                Refusal::new(
+                    format!("the report does not fit the job: {refused}"),
+                    "Retry the job; report a bug if it happens again.",
+                    Fault::Internal,
+                )
+                .of(FailureOrigin::Internal),
+            ),
         }
     }
 }
@@ -118,8 +121,17 @@ impl LocalTaskSession<'_> {
     fn progress(&self, event: WorkerEvent) -> JobEvent {
         let event = match event {
             WorkerEvent::StageSucceeded { report, comment, usage } => {
-                let comment = self.engine.ports.tools.redactor().redact(&comment);
+                let redactor = self.engine.ports.tools.redactor();
+                let (report, comment) = (redactor.redact_report(report), redactor.redact(&comment));
                 WorkerEvent::StageSucceeded { report, comment, usage }
+            }
+            WorkerEvent::StageSkipped { stage, reason } => {
+                WorkerEvent::StageSkipped { stage, reason: self.engine.ports.tools.redactor().redact(&reason) }
+            }
+            WorkerEvent::SentBack { feedback, usage, report } => {
+                let redactor = self.engine.ports.tools.redactor();
+                let report = report.map(|report| Box::new(redactor.redact_verification(*report)));
+                WorkerEvent::SentBack { feedback: redactor.redact(&feedback), usage, report }
             }
             other => other,
         };
@@ -213,7 +225,7 @@ impl LocalTaskSession<'_> {
         let reason =
             format!("the job was tried {} times, and each time its worker crashed or was killed", attempts - 1);
         let remedy = "Look at the server's log for this job id before you retry it.";
-        Err(Refusal::new(reason, remedy, Fault::Internal).into())
+        Err(Refusal::new(reason, remedy, Fault::Internal).of(FailureOrigin::Internal).into())
     }
 
     /// Decides about the job of a failed task: it is postponed if a retry may succeed, otherwise it fails.
@@ -232,8 +244,13 @@ impl LocalTaskSession<'_> {
             tracing::warn!(%reason, job.retry_at = %until, "retrying the job later");
             return JobEvent::Postponed { epoch, until, spent: stage.map(|stage| (stage, usage)), asked };
         }
-        tracing::warn!(%reason, remedy = %refusal.remedy, "the job failed");
-        JobEvent::Failed { epoch, failure: Failure { stage, reason, remedy: refusal.remedy }, usage }
+        let origin = refusal.origin;
+        tracing::warn!(%reason, remedy = %refusal.remedy, failure.class = origin.class().as_str(), failure.origin = origin.as_str(), "the job failed");
+        JobEvent::Failed {
+            epoch,
+            failure: Failure { stage, reason, remedy: refusal.remedy, origin: refusal.origin },
+            usage,
+        }
     }
 
     /// Returns the event of the job, the event of the task, and the text of the error.
@@ -391,5 +408,6 @@ fn harmful(job: &Job, verdict: Verdict) -> Failure {
         stage: None,
         reason: format!("the tests fail with the change: {explanation}"),
         remedy: "Look at the draft and the failing tests; retry the job, or say more in a comment.".to_owned(),
+        origin: FailureOrigin::Request,
     }
 }

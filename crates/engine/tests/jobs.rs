@@ -14,7 +14,7 @@ use patchwright_core::webhook::InboundIssue;
 use patchwright_core::{CancellationToken, Redactor, Secret};
 use patchwright_domain::job::report::{AnalysisMethod, Verdict};
 use patchwright_domain::job::stage::StageStatus;
-use patchwright_domain::job::{Lease, PublishMode};
+use patchwright_domain::job::{FailureOrigin, Lease, PublishMode};
 use patchwright_domain::{BranchName, Effect, IssueStatus, Job, JobStatus, PlatformId, TaskStatus};
 use patchwright_engine::{Engine, ManualStart, MarkerKey, Settings, Start};
 use patchwright_testkit::build;
@@ -203,6 +203,27 @@ async fn fault_c3_where_no_test_ran_the_verification_is_skipped_and_has_no_resul
     fixture.deliver_all().await;
     let (_, body, _) = fixture.forge.pull_requests().remove(0);
     assert!(body.contains("| verify | – skipped: nothing isolates here |"), "{body}");
+}
+
+#[tokio::test]
+async fn fault_c6_a_full_disk_is_not_blamed_on_the_forge_and_shows_no_path() {
+    let fixture = fixture(GOOD);
+    fixture.start().await;
+    let full = "write /srv/patchwright/work/x: No space left on device (os error 28)";
+    for _ in 0..3 {
+        let git = patchwright_core::git::GitError::Unavailable { url: "fake".into(), detail: full.into() };
+        fixture.git.fail_next_push(git);
+        fixture.work().await.unwrap();
+        fixture.clock.advance(3600);
+    }
+    let job = fixture.store.jobs().remove(0);
+    let failure = job.failure.unwrap();
+    assert_eq!((job.state.status(), failure.origin), (JobStatus::Failed, FailureOrigin::Machine), "{}", failure.reason);
+    assert!(failure.reason.contains("/srv/patchwright"), "the operator reads it");
+    fixture.deliver_all().await;
+    let result = fixture.forge.comments_on(42).pop().unwrap();
+    assert!(result.contains("the machine that ran the job has no disk space"), "{result}");
+    assert!(!result.contains("/srv/") && !result.contains("os error"), "{result}");
 }
 
 const GOOD: &[&str] = &[r#"{"candidate_files": ["src/calc.py"]}"#, PLAN, CODE];
@@ -444,7 +465,9 @@ async fn a_pull_request_that_cannot_be_opened_is_told_in_the_result() {
     fixture.deliver_all().await;
     assert!(fixture.job(&job).await.published.pull_request.is_none());
     let result = fixture.forge.comments_on(42).pop().unwrap();
-    assert!(result.contains("Not everything could be published") && result.contains("no permission"), "{result}");
+    assert!(result.contains("Not everything could be published: the forge refused it"), "{result}");
+    assert!(!result.contains("no permission"), "fault A4: the forge's own words are for the operator: {result}");
+    assert!(fixture.job(&job).await.published.problem.unwrap().contains("no permission"));
     assert_eq!(fixture.store.dead().len(), 1);
 }
 

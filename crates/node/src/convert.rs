@@ -70,7 +70,12 @@ pub(crate) fn refusal(refusal: wire::Refusal) -> Refusal {
         wire::Fault::Missing => Fault::Missing,
         wire::Fault::Internal => Fault::Internal,
     };
-    Refusal { fault, out_of_budget: refusal.out_of_budget, ..Refusal::new(refusal.reason, refusal.remedy, fault) }
+    Refusal {
+        fault,
+        out_of_budget: refusal.out_of_budget,
+        origin: refusal.origin,
+        ..Refusal::new(refusal.reason, refusal.remedy, fault)
+    }
 }
 
 fn refusal_to_wire(refusal: Refusal) -> wire::Refusal {
@@ -80,7 +85,13 @@ fn refusal_to_wire(refusal: Refusal) -> wire::Refusal {
         Fault::Missing => wire::Fault::Missing,
         Fault::Internal => wire::Fault::Internal,
     };
-    wire::Refusal { reason: refusal.reason, remedy: refusal.remedy, fault, out_of_budget: refusal.out_of_budget }
+    wire::Refusal {
+        reason: refusal.reason,
+        remedy: refusal.remedy,
+        fault,
+        out_of_budget: refusal.out_of_budget,
+        origin: refusal.origin,
+    }
 }
 
 pub(crate) fn outcome_to_wire(outcome: TaskOutcome) -> wire::TaskOutcome {

@@ -2,6 +2,7 @@
 //! ahead.
 
 use jiff::civil::Date;
+use patchwright_domain::job::FailureOrigin;
 use patchwright_domain::job::report::{FixReport, LocateReport, ProposeReport, StageReport, Verdict, VerifyReport};
 use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::job::{Inheritance, WorkerEvent};
@@ -399,6 +400,8 @@ pub struct Refusal {
     /// Whether the model budget is used up.
     #[serde(default)]
     pub out_of_budget: bool,
+    #[serde(default)]
+    pub origin: FailureOrigin,
 }
 
 /// What a caller can do about a refusal.

@@ -208,6 +208,7 @@ fn api_options(app: &App, config: &Config, observations: &Arc<SetupObservations>
         default_platform: PlatformId::new(config.platform.clone()),
         accept_unsigned: config.test_mode,
         database: Some(Arc::new(app.store.clone())),
+        data_dir: Some(config.data_dir.clone()),
         on_delivery: Some(Arc::new(move |platform, event| {
             observations.record_delivery(platform, event, SystemClock.now());
         })),

@@ -112,6 +112,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    readiness (id) {
+        id -> Integer,
+        checked_at -> BigInt,
+    }
+}
+
+diesel::table! {
     trigger_request (id) {
         id -> Text,
         platform -> Text,

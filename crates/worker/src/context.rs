@@ -1,12 +1,15 @@
 //! The context of a stage, and the reasons for which a run stops.
 
 use patchwright_core::CancellationToken;
+use patchwright_core::code_index::CodeIndexError;
 use patchwright_core::fault::{Fault, error_chain};
 use patchwright_core::git::GitError;
 use patchwright_core::llm::LlmError;
 use patchwright_core::progress::Progress;
+use patchwright_core::sandbox::SandboxError;
 use patchwright_core::task_session::{Refusal, TaskPolicy, TaskSessionError};
 use patchwright_core::tracker::ForgeError;
+use patchwright_domain::job::FailureOrigin;
 use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::{Issue, Job};
 
@@ -53,11 +56,14 @@ pub(crate) struct StageError {
     pub(crate) fault: Fault,
     /// Whether the model budget is used up; results without a model stay valid.
     pub(crate) out_of_budget: bool,
+    /// Which part failed.
+    pub(crate) origin: FailureOrigin,
 }
 
 impl StageError {
     pub(crate) fn new(reason: impl Into<String>, remedy: impl Into<String>, fault: Fault) -> Self {
-        Self { stage: None, reason: reason.into(), remedy: remedy.into(), fault, out_of_budget: false }
+        let origin = FailureOrigin::Request;
+        Self { stage: None, reason: reason.into(), remedy: remedy.into(), fault, out_of_budget: false, origin }
     }
 
     pub(crate) fn out_of_budget(reason: String, remedy: &str) -> Self {
@@ -70,33 +76,51 @@ impl StageError {
             remedy: self.remedy.clone(),
             fault: self.fault,
             out_of_budget: self.out_of_budget,
+            origin: self.origin,
         }
     }
 }
 
 impl From<Refusal> for StageError {
     fn from(refusal: Refusal) -> Self {
-        let Refusal { reason, remedy, fault, out_of_budget } = refusal;
-        Self { stage: None, reason, remedy, fault, out_of_budget }
+        let Refusal { reason, remedy, fault, out_of_budget, origin } = refusal;
+        Self { stage: None, reason, remedy, fault, out_of_budget, origin }
     }
 }
 
-macro_rules! stage_error_from {
-    ($($error:ty),*) => {
-        $(impl From<$error> for StageError {
-            fn from(error: $error) -> Self {
-                Refusal::from_error(&error, error.fault()).into()
-            }
-        })*
-    };
+impl From<GitError> for StageError {
+    fn from(error: GitError) -> Self {
+        Refusal::from(error).into()
+    }
 }
-stage_error_from!(
-    GitError,
-    ForgeError,
-    LlmError,
-    patchwright_core::code_index::CodeIndexError,
-    patchwright_core::sandbox::SandboxError
-);
+
+impl From<ForgeError> for StageError {
+    fn from(error: ForgeError) -> Self {
+        Refusal::from(error).into()
+    }
+}
+
+impl From<LlmError> for StageError {
+    fn from(error: LlmError) -> Self {
+        Refusal::from_error(&error, error.fault(), FailureOrigin::Model).into()
+    }
+}
+
+impl From<CodeIndexError> for StageError {
+    fn from(error: CodeIndexError) -> Self {
+        Refusal::from_error(&error, error.fault(), FailureOrigin::Internal).into()
+    }
+}
+
+impl From<SandboxError> for StageError {
+    fn from(error: SandboxError) -> Self {
+        let origin = match error {
+            SandboxError::Internal { .. } => FailureOrigin::Machine,
+            _ => FailureOrigin::Request,
+        };
+        Refusal::from_error(&error, error.fault(), origin).into()
+    }
+}
 
 impl From<StageError> for StopReason {
     fn from(error: StageError) -> Self {

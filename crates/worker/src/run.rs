@@ -170,14 +170,16 @@ impl<'a> Run<'a> {
         let (event, status) = match result {
             Ok(Outcome::Done { report, comment }) => {
                 let comment = self.tools.redactor.redact(&comment);
-                (WorkerEvent::StageSucceeded { report: *report, comment, usage }, StageStatus::Succeeded)
+                let report = self.tools.redactor.redact_report(*report);
+                (WorkerEvent::StageSucceeded { report, comment, usage }, StageStatus::Succeeded)
             }
             Ok(Outcome::Skipped { reason }) => {
                 (WorkerEvent::StageSkipped { stage: kind, reason }, StageStatus::Skipped)
             }
             Ok(Outcome::SendBack { feedback, report }) => {
                 tracing::info!("the tests fail; revising the fix");
-                (WorkerEvent::SentBack { feedback, usage, report: Some(report) }, StageStatus::Pending)
+                let report = Some(Box::new(self.tools.redactor.redact_verification(*report)));
+                (WorkerEvent::SentBack { feedback, usage, report }, StageStatus::Pending)
             }
             Err(mut error) => {
                 error.stage = Some(kind);

@@ -6,6 +6,7 @@
 mod advance;
 pub mod contract;
 mod event;
+mod failure;
 pub mod report;
 pub mod stage;
 mod status;
@@ -20,6 +21,7 @@ use crate::node::{Needs, WorkCommand};
 use crate::{BranchName, CommitSha, IssueId, IssueRef, JobId, Usage};
 pub use contract::JobObject;
 pub use event::{JobEvent, WorkerEvent};
+pub use failure::{Failure, FailureClass, FailureOrigin};
 use report::{FixReport, LocateReport, ProposeReport, StageReport, Verdict, VerifyReport};
 use stage::{StageKind, StageRecord};
 pub use status::{JobState, JobStatus, JobTransition, Lease};
@@ -248,17 +250,6 @@ pub struct Inheritance {
     pub pull_request: Option<PullRequestRef>,
     /// Whether it is ready for review.
     pub ready: bool,
-}
-
-/// Why a job failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// The stage; `None` before the first or between two.
-    pub stage: Option<StageKind>,
-    /// The error, with its subject.
-    pub reason: String,
-    /// What the user can do about it.
-    pub remedy: String,
 }
 
 /// One automated run for one issue.

@@ -208,7 +208,12 @@ fn a_failed_job_restarts_at_the_stage_that_failed() {
     let epoch = job.epoch;
     let (job, _) =
         job.advance(JobEvent::progress(epoch, WorkerEvent::StageStarted { stage: StageKind::Locate }), at(2)).unwrap();
-    let failure = Failure { stage: Some(StageKind::Locate), reason: "no".into(), remedy: "yes".into() };
+    let failure = Failure {
+        stage: Some(StageKind::Locate),
+        reason: "no".into(),
+        remedy: "yes".into(),
+        origin: FailureOrigin::Request,
+    };
     let (job, effects) = job.advance(JobEvent::Failed { epoch, failure, usage: Usage::default() }, at(3)).unwrap();
     assert_eq!(effects, [Effect::RefreshProgress, Effect::PostResult]);
     assert_eq!(job.stage(StageKind::Locate).status, StageStatus::Failed);

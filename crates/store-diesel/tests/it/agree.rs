@@ -9,7 +9,7 @@ use patchwright_core::store::{
     ConcurrencyLimits, EffectOutcome, EffectRecord, JobWrite, Step, Store, StoreError, Versioned, Write,
 };
 use patchwright_domain::job::stage::StageKind;
-use patchwright_domain::job::{Failure, FollowUp, JobState, Lease};
+use patchwright_domain::job::{Failure, FailureOrigin, FollowUp, JobState, Lease};
 use patchwright_domain::{Effect, EffectId, Job, JobEvent, JobId, JobStatus, WorkerEvent};
 use patchwright_testkit::build::{effect_id, issue, issue_id, start_of_time, task_id};
 use patchwright_testkit::fake::FakeStore;
@@ -167,7 +167,12 @@ impl Side {
             4 => JobEvent::Completed { epoch, verdict: patchwright_domain::job::report::Verdict::NoTests },
             _ => JobEvent::Failed {
                 epoch,
-                failure: Failure { stage: None, reason: "broken".into(), remedy: "mend it".into() },
+                failure: Failure {
+                    stage: None,
+                    reason: "broken".into(),
+                    remedy: "mend it".into(),
+                    origin: FailureOrigin::Internal,
+                },
                 usage: patchwright_domain::Usage::default(),
             },
         }

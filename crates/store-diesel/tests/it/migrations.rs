@@ -7,7 +7,7 @@ use std::sync::Arc;
 use patchwright_core::Secret;
 use patchwright_core::store::{ConcurrencyLimits, JobWrite, Step, Store as _, StoreError, Write};
 use patchwright_domain::job::report::Verdict;
-use patchwright_domain::job::{Failure, JobState, Lease, PlanReview};
+use patchwright_domain::job::{Failure, FailureOrigin, JobState, Lease, PlanReview};
 use patchwright_domain::{Issue, IssueRef, Job, PlatformId, TrackerRef};
 use patchwright_store_diesel::{DieselStore, Sealer, Vault};
 use patchwright_testkit::build::{after, issue, job, job_id, repo, task_id};
@@ -109,7 +109,12 @@ async fn run_script(sql: &Sql, version: &str, file: &str) {
 fn failed_job() -> Job {
     let github = PlatformId::from_static("github");
     let tracker = TrackerRef::new(PlatformId::from_static("jira"), "acme.atlassian.net", "10042", "PROJ-12").unwrap();
-    let failure = Failure { stage: None, reason: "tests fail".to_owned(), remedy: "retry".to_owned() };
+    let failure = Failure {
+        stage: None,
+        reason: "tests fail".to_owned(),
+        remedy: "retry".to_owned(),
+        origin: FailureOrigin::Model,
+    };
     Job {
         source: IssueRef::tracked(github, repo(), tracker),
         review: PlanReview::Approved { by: "olga".to_owned() },

@@ -10,7 +10,7 @@ use patchwright_core::store::{
 use patchwright_domain::job::report::{AnalysisMethod, Level, LocateData, LocateReport, StageReport, Verdict};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 use patchwright_domain::job::{
-    Failure, FollowUp, JobEvent, JobState, Lease, PlanReview, PullRequestRef, TriggerKind, WorkerEvent,
+    Failure, FailureOrigin, FollowUp, JobEvent, JobState, Lease, PlanReview, PullRequestRef, TriggerKind, WorkerEvent,
 };
 use patchwright_domain::money::Budget;
 use patchwright_domain::trigger::{Command, Language};
@@ -345,7 +345,12 @@ async fn an_expired_lease_is_taken_over(store: &dyn Store) {
 async fn a_failed_job_of_a_tracker_is_read_as_it_was_written(store: &dyn Store) {
     let tracker = TrackerRef::new(PlatformId::from_static("jira"), "acme.atlassian.net", "10042", "PROJ-12").unwrap();
     let source = IssueRef::tracked(PlatformId::from_static("github"), repo(), tracker);
-    let failure = Failure { stage: None, reason: "tests fail".to_owned(), remedy: "retry".to_owned() };
+    let failure = Failure {
+        stage: None,
+        reason: "tests fail".to_owned(),
+        remedy: "retry".to_owned(),
+        origin: FailureOrigin::Model,
+    };
     let failed = Job {
         source: source.clone(),
         review: PlanReview::Approved { by: "olga".to_owned() },
