@@ -53,13 +53,13 @@ fn forms(secret: &str) -> [String; 5] {
 /// A model that repeats the key in everything that it says.
 fn echoing(code: &[String]) -> Vec<Script> {
     let [plain, base64, _, hex, percent] = forms(LLM_KEY);
-    let plan = json!({
+    let answer = json!({
         "root_cause": format!("the key is {plain} or {base64}"), "fix_strategy": format!("use {hex}"),
         "changes": [{"file": "calc.py", "description": format!("write {percent}")}],
         "risks": [format!("{plain} is known")], "testing_suggestions": [], "risk_level": "low",
     });
     let mut script =
-        vec![Script::Answer(format!("{} {plain}", analysis())), Script::Answer(format!("```json\n{plan}\n```"))];
+        vec![Script::Answer(format!("{} {plain}", analysis())), Script::Answer(format!("```json\n{answer}\n```"))];
     script.extend(code.iter().map(|code| Script::Answer(format!("Here: {plain}\n```python\n{code}```"))));
     script
 }
