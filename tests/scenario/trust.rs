@@ -231,3 +231,37 @@ async fn fault_b5_a_forge_that_cannot_be_asked_delays_the_request_and_nobody_els
     assert_eq!(job.status(), JobStatus::Succeeded, "{:?}", job.failure);
     test_server.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_a8_long_titles_are_cut_and_nodes_are_not_where_the_metadata_is() {
+    let test_server = TestServer::start_with(vec![], &[("WORKERS", "0")]).await;
+    let mut payload = TestServer::comment("@patchwright fix", "alice", 1);
+    payload["issue"]["title"] = "x".repeat(1 << 20).into();
+    payload["issue"]["body"] = "é".repeat(1 << 20).into();
+    let answer = test_server.deliver("issue_comment", &payload.to_string(), "long").await;
+    test_server.admit().await;
+    let job = test_server.app().engine.job(accepted(&answer)).await.unwrap().unwrap();
+    let issue = test_server.app().engine.issue(job.issue_id).await.unwrap().unwrap();
+    assert_eq!((job.title.len(), issue.title.len(), issue.body.chars().count()), (500, 500, 65_536));
+    for (number, (url, status)) in [
+        ("https://169.254.169.254/x", 400),
+        ("https://[fe80::1]:8007", 400),
+        ("https://[::ffff:169.254.169.254]", 400),
+        ("https://10.0.0.7:8007", 400),
+        ("https://0.0.0.0", 400),
+        ("https://203.0.113.7:8007", 201),
+        ("http://127.0.0.1:8007", 201),
+        ("https://node.example", 201),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let node = json!({"name": format!("n{number}"), "push_url": url});
+        let made = test_server.send(Request::post(test_server.url("/api/v1/nodes")).json(&node)).await;
+        assert_eq!(made.status, status, "{url}: {}", made.text());
+    }
+    for site in ["169.254.169.254", "localhost", "jira.local"] {
+        assert!(patchwright_domain::jira::site_name(site).is_err(), "{site}");
+    }
+    test_server.abandon().await;
+}

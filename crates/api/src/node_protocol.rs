@@ -10,9 +10,9 @@ use patchwright_domain::{BranchName, IssueId, Task, TaskId, TaskStatus};
 use patchwright_engine::BranchReport;
 use patchwright_management::{ManagementError, NodeRegistration};
 use patchwright_protocol::node::{
-    Credential, Heartbeat, HeartbeatResponse, LeaseRequest, LeaseResponse, LogChunk, RecordedCall, Register,
-    Registered, Report, ReportBody, ReportStatus, Reserve, Reserved, Settle, StartTask, TaskOffer, TaskProgress,
-    TaskProgressResponse,
+    Credential, CredentialQuery, Heartbeat, HeartbeatResponse, LeaseRequest, LeaseResponse, LogChunk, RecordedCall,
+    Register, Registered, Report, ReportBody, ReportStatus, Reserve, Reserved, Settle, StartTask, TaskOffer,
+    TaskProgress, TaskProgressResponse,
 };
 use patchwright_protocol::tasks::TaskPublic;
 use patchwright_protocol::{NODE_PROTOCOL, Version, VersionMismatch};
@@ -176,18 +176,21 @@ pub(crate) async fn progress(
 }
 
 #[utoipa::path(post, path = "/api/v1/tasks/{id}/credential", tag = "node protocol",
-    params(("id" = uuid::Uuid, Path, description = "The task")),
+    params(("id" = uuid::Uuid, Path, description = "The task"), CredentialQuery),
     responses((status = 200, description = "The git credential for the next call, or nothing"),
+        (status = 400, description = "Invalid query"),
         (status = 404, description = "The node has no such task"), (status = 409, description = "The task does not belong to the node any more"),
         (status = 422, description = "The forge issues none, with the reason")))]
 pub(crate) async fn credential(
     node: NodeCaller,
     id: web::Path<String>,
+    query: web::Query<CredentialQuery>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let task = open_task(&node, &id, &state).await?;
     let task_id = task.id;
-    let credential = state.management.engine().task_session(task).credential().await?;
+    let session = state.management.engine().task_session(task);
+    let credential = if query.renew { session.renew_credential().await? } else { session.credential().await? };
     state.management.nodes().record_credential_use(&node.0, task_id).await?;
     let credential = credential.map(|credential| Credential {
         username: credential.username,

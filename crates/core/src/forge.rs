@@ -139,6 +139,11 @@ pub trait Forge: Tracker {
     /// Returns the credential with which git reads and writes the repository; `None` if it needs none.
     async fn git_credential(&self, repo: &RepoName) -> Result<Option<GitCredential>, ForgeError>;
 
+    /// Returns a new credential after the git server refused the last one; the same one where the platform issues none.
+    async fn renew_git_credential(&self, repo: &RepoName) -> Result<Option<GitCredential>, ForgeError> {
+        self.git_credential(repo).await
+    }
+
     /// Returns the address of the issue's page. Makes no call.
     fn issue_url(&self, issue: &IssueRef) -> String;
 }

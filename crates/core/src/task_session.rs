@@ -223,6 +223,12 @@ pub trait TaskSession: Send + Sync {
     /// Returns a git credential for the repository, for the next call only; `None` when none is needed.
     async fn credential(&self) -> Result<Option<GitCredential>, TaskSessionError>;
 
+    /// Returns another one after the git server refused the last: a token may be revoked at any time. Where the forge has
+    /// only one, it is the same.
+    async fn renew_credential(&self) -> Result<Option<GitCredential>, TaskSessionError> {
+        self.credential().await
+    }
+
     /// Reserves the most that a model call may cost, and returns the day that it is charged to.
     async fn reserve(&self, most: Usage) -> Result<Date, TaskSessionError>;
 

@@ -212,10 +212,39 @@ pub struct InboundIssue {
     pub opened_at: Option<Timestamp>,
 }
 
+/// The longest stored title, in characters. Platforms accept half of that.
+pub const MAX_TITLE_CHARS: usize = 500;
+/// The longest stored text of an issue, in characters, as on GitHub.
+pub const MAX_BODY_CHARS: usize = 65_536;
+/// The longest stored login or label, in characters.
+const MAX_NAME_CHARS: usize = 200;
+/// The most stored labels.
+const MAX_LABELS: usize = 100;
+
 impl InboundIssue {
+    /// Returns the issue with texts of bounded length: whoever sends an event may send megabytes, and lists show them all.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        let labels = self.labels.into_iter().take(MAX_LABELS);
+        Self {
+            title: bounded(self.title, MAX_TITLE_CHARS),
+            body: bounded(self.body, MAX_BODY_CHARS),
+            author: bounded(self.author, MAX_NAME_CHARS),
+            labels: labels.map(|label| bounded(label, MAX_NAME_CHARS)).collect(),
+            ..self
+        }
+    }
+
     /// Returns the branch that a job starts from until the forge has been asked: the reported default branch, or `main`.
     pub fn base_branch(&self) -> BranchName {
         self.default_branch.clone().unwrap_or_else(|| BranchName::parse("main").expect("`main` is a branch name"))
+    }
+}
+
+fn bounded(text: String, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => text[..end].to_owned(),
+        None => text,
     }
 }
 

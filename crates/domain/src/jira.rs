@@ -69,7 +69,9 @@ pub fn site_name(text: &str) -> Result<String, InvalidId> {
         let fits = (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-');
         fits && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
-    if name.len() <= 253 && name.split('.').all(label) {
+    // A name without a dot, and an address, are hosts of a private network: a site is in Atlassian's cloud.
+    let is_public = name.contains('.') && name.parse::<std::net::IpAddr>().is_err() && !name.ends_with(".local");
+    if is_public && name.len() <= 253 && name.split('.').all(label) {
         Ok(name)
     } else {
         Err(InvalidId::new(text, "a site (a host's name, such as acme.atlassian.net)"))

@@ -3,7 +3,7 @@
 use patchwright_core::audit::AuditEntry;
 use patchwright_core::store::{Step, StoreError, Versioned, Write};
 use patchwright_core::tracker::{Comment, ForgeError, RemoteIssue};
-use patchwright_domain::{Issue, IssueId, IssueNumber, IssueRef, PlatformId, RepoName, UserId};
+use patchwright_domain::{InboundIssue, Issue, IssueId, IssueNumber, IssueRef, PlatformId, RepoName, UserId};
 
 use crate::Engine;
 
@@ -139,6 +139,7 @@ impl Engine {
         remote: RemoteIssue,
     ) -> Result<Imported, StoreError> {
         let source = IssueRef::on_forge(platform.clone(), repo.clone(), number);
+        let remote = remote.into_inbound(source.clone()).bounded();
         let now = self.ports.clock.now();
         let known = self.ports.store.issue_by_source(&source).await?;
         let (write, result) = match known {
@@ -146,7 +147,7 @@ impl Engine {
                 return Ok(Imported::IssueSnapshot);
             }
             Some(known) => {
-                let RemoteIssue { title, body, labels, .. } = remote;
+                let InboundIssue { title, body, labels, .. } = remote;
                 let value = Issue { title, body, labels, updated_at: now, ..known.value };
                 (Write::Update(Versioned { value, revision: known.revision }), Imported::Changed)
             }
@@ -173,6 +174,6 @@ enum Imported {
 }
 
 /// Returns whether the stored issue equals the tracker's.
-fn is_unchanged(kept: &Issue, remote: &RemoteIssue) -> bool {
+fn is_unchanged(kept: &Issue, remote: &InboundIssue) -> bool {
     kept.title == remote.title && kept.body == remote.body && kept.labels == remote.labels
 }

@@ -361,6 +361,12 @@ impl TaskSession for LocalTaskSession<'_> {
         Ok(forge.git_credential(&job.source.repo).await.map_err(Refusal::from)?)
     }
 
+    async fn renew_credential(&self) -> Result<Option<GitCredential>, TaskSessionError> {
+        let job = self.held().await?;
+        let forge = self.forge(&job)?;
+        Ok(forge.renew_git_credential(&job.source.repo).await.map_err(Refusal::from)?)
+    }
+
     async fn reserve(&self, most: Usage) -> Result<Date, TaskSessionError> {
         let job = self.held().await?;
         let day = self.engine.ports.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();

@@ -226,6 +226,29 @@ async fn fault_c6_a_full_disk_is_not_blamed_on_the_forge_and_shows_no_path() {
     assert!(!result.contains("/srv/") && !result.contains("os error"), "{result}");
 }
 
+#[tokio::test]
+async fn fault_a5_a_token_that_is_revoked_in_the_middle_of_a_job_is_replaced_once() {
+    let refused = || patchwright_core::git::GitError::Unauthorized { url: "fake".into() };
+    let fixture = fixture(GOOD);
+    fixture.start().await;
+    fixture.git.fail_next_push(refused());
+    let job = fixture.work().await.unwrap();
+    assert_eq!((job.status(), fixture.forge.renewed_credentials()), (JobStatus::Succeeded, 1), "{:?}", job.failure);
+    fixture.engine.start(more("and once more")).await.unwrap();
+    for answer in GOOD {
+        fixture.llm.then(answer);
+    }
+    fixture.llm.then(ALSO);
+    fixture.git.fail_next_push(refused());
+    fixture.git.fail_next_push(refused());
+    let job = fixture.work().await.unwrap();
+    assert_eq!(
+        (job.status(), fixture.forge.renewed_credentials()),
+        (JobStatus::Failed, 2),
+        "a second refusal is final"
+    );
+}
+
 const GOOD: &[&str] = &[r#"{"candidate_files": ["src/calc.py"]}"#, PLAN, CODE];
 
 #[tokio::test]

@@ -312,6 +312,11 @@ impl Forge for GithubForge {
         Ok(self.auth.account(repo, TokenPurpose::Git).await?.token.map(credential))
     }
 
+    async fn renew_git_credential(&self, repo: &RepoName) -> Result<Option<GitCredential>, ForgeError> {
+        self.auth.invalidate(repo);
+        self.git_credential(repo).await
+    }
+
     fn issue_url(&self, issue: &IssueRef) -> String {
         let base = self.options.clone_url.trim_end_matches('/');
         format!("{base}/{}/issues/{}", issue.repo, issue.number)

@@ -274,6 +274,16 @@ impl Forge for CredentialedForge {
         Ok(given)
     }
 
+    async fn renew_git_credential(&self, repo: &RepoName) -> Result<Option<GitCredential>, ForgeError> {
+        let resolved = self.resolve(repo).await?;
+        let given = resolved.forge.renew_git_credential(repo).await?;
+        if let Some(credential) = resolved.id {
+            let entry = self.audit_entry(credential, repo, "for git, after the last one was refused");
+            self.ports.audit.record(&entry).await.map_err(|error| self.unavailable(&error))?;
+        }
+        Ok(given)
+    }
+
     fn issue_url(&self, issue: &IssueRef) -> String {
         self.configured.issue_url(issue)
     }

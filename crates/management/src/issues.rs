@@ -3,6 +3,7 @@
 use futures_util::StreamExt as _;
 use patchwright_core::audit::AuditEntry;
 use patchwright_core::query::IssueFilter;
+use patchwright_domain::issue::{MAX_BODY_CHARS, MAX_TITLE_CHARS};
 use patchwright_domain::job::Priority;
 use patchwright_domain::node::{Label, Needs, WorkCommand};
 use patchwright_domain::{Issue, IssueId, NodeId, RepositoryId, Task};
@@ -16,9 +17,6 @@ use crate::{Inner, validate};
 const MAX_BATCH: usize = 10_000;
 /// How many issues of a batch are started at the same time: their writes share commits, and others still find connections.
 const BATCH_CONCURRENCY: usize = 24;
-/// The longest title and text, in characters.
-const MAX_TITLE_CHARS: usize = 500;
-const MAX_BODY_CHARS: usize = 65_536;
 /// The longest instructions or command of a start, in characters.
 const MAX_INSTRUCTIONS_CHARS: usize = 8_000;
 

@@ -178,6 +178,8 @@ pub struct ManagementOptions {
     pub trusted_proxies: TrustedProxies,
     /// The public address, without a trailing slash.
     pub public_url: Option<String>,
+    /// Whether users may name addresses of private networks.
+    pub allow_private_addresses: bool,
     /// The names of the presets that a start may use.
     pub presets: BTreeSet<Label>,
     /// Whether administrators may start with a command line instead of a preset.

@@ -1,5 +1,7 @@
 //! Remote nodes: adding them, draining them, and their registration.
 
+use std::net::IpAddr;
+
 use jiff::{SignedDuration, Timestamp};
 use patchwright_core::Secret;
 use patchwright_core::nodes::{Invitation, NodeChange, Registration};
@@ -11,7 +13,7 @@ use crate::principal::Principal;
 use crate::{Inner, secrets, validate};
 
 /// How long a join token is valid.
-const JOIN_TOKEN_LIFETIME: SignedDuration = SignedDuration::from_hours(24 * 7);
+const JOIN_TOKEN_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 /// The most tasks that a node runs at the same time.
 const MAX_CAPACITY: u32 = 1000;
 /// The longest push address, in characters.
@@ -108,7 +110,7 @@ impl Nodes<'_> {
             id: NodeId::from_uuid(self.0.ports.ids.uuid()),
             name: Label::parse(&new.name).map_err(|error| ManagementError::invalid("bad_name", error.to_string()))?,
             labels: validate::labels(&new.labels)?,
-            mode: parse_mode(new.push_url)?,
+            mode: self.parse_mode(new.push_url)?,
             capacity: 1,
             draining: false,
             version: None,
@@ -142,7 +144,7 @@ impl Nodes<'_> {
         let invited = update.invite.then(|| self.invitation());
         let change = NodeChange {
             labels: update.labels.as_deref().map(validate::labels).transpose()?,
-            mode: update.push_url.map(|url| parse_mode(Some(url))).transpose()?,
+            mode: update.push_url.map(|url| self.parse_mode(Some(url))).transpose()?,
             draining: update.draining,
             capacity: None,
             invitation: invited.as_ref().map(|(_, invitation)| invitation.clone()),
@@ -258,6 +260,28 @@ impl Nodes<'_> {
         Ok(self.0.ports.audit.record(&entry).await?)
     }
 
+    /// Returns the mode of a node, whose address is refused like those of other outgoing requests: never that of the
+    /// machine's own network segment or of a cloud's metadata, and one of a private network if the server may call these.
+    fn parse_mode(&self, push_url: Option<String>) -> Result<NodeMode, ManagementError> {
+        let mode = parse_mode(push_url)?;
+        let NodeMode::Push(url) = &mode else { return Ok(mode) };
+        let Some(ip) = literal_address(url) else { return Ok(mode) };
+        let is_near = match ip {
+            IpAddr::V4(ip) => ip.is_link_local() || ip.is_unspecified() || ip.is_broadcast() || ip.is_multicast(),
+            IpAddr::V6(ip) => ip.is_unicast_link_local() || ip.is_unspecified() || ip.is_multicast(),
+        };
+        let is_private = match ip {
+            IpAddr::V4(ip) => ip.is_private(),
+            IpAddr::V6(ip) => ip.is_unique_local(),
+        };
+        if is_near || (is_private && !self.0.options.allow_private_addresses) {
+            let detail =
+                format!("{ip} is no address for a node; ALLOW_PRIVATE_ADDRESSES allows those of a private network");
+            return Err(ManagementError::invalid("bad_push_url", detail));
+        }
+        Ok(mode)
+    }
+
     fn invitation(&self) -> (Secret, Invitation) {
         let token = secrets::generate_secret("pwj_");
         let now = self.0.engine.now();
@@ -265,6 +289,18 @@ impl Nodes<'_> {
         let hash = secrets::hash_secret(&token);
         (Secret::new(token), Invitation { hash, until })
     }
+}
+
+/// Returns the address of a URL whose host is one.
+fn literal_address(url: &str) -> Option<IpAddr> {
+    let host = url.split_once("://")?.1;
+    let host = &host[..host.find(['/', '?', '#']).unwrap_or(host.len())];
+    let host = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next()?,
+        None => host.rsplit_once(':').map_or(host, |(host, _)| host),
+    };
+    let ip: IpAddr = host.parse().ok()?;
+    Some(ip.to_canonical())
 }
 
 /// Returns the mode of a node. Pushed tasks contain a credential, so unencrypted HTTP is allowed for this machine only.

@@ -109,8 +109,9 @@ impl ServerClient {
         self.task(task, "progress", progress).await
     }
 
-    pub(crate) async fn credential(&self, task: TaskId) -> Result<Option<GitCredential>, ClientError> {
-        let given: Option<Credential> = self.task(task, "credential", &serde_json::json!({})).await?;
+    pub(crate) async fn credential(&self, task: TaskId, renew: bool) -> Result<Option<GitCredential>, ClientError> {
+        let path = if renew { "credential?renew=true" } else { "credential" };
+        let given: Option<Credential> = self.task(task, path, &serde_json::json!({})).await?;
         Ok(given.map(|given| GitCredential { username: given.username, password: Secret::new(given.password) }))
     }
 

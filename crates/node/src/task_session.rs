@@ -131,7 +131,11 @@ impl TaskSession for RemoteTaskSession {
     }
 
     async fn credential(&self) -> Result<Option<GitCredential>, TaskSessionError> {
-        retry_until_answered(|| self.client.credential(self.task)).await
+        retry_until_answered(|| self.client.credential(self.task, false)).await
+    }
+
+    async fn renew_credential(&self) -> Result<Option<GitCredential>, TaskSessionError> {
+        retry_until_answered(|| self.client.credential(self.task, true)).await
     }
 
     async fn reserve(&self, most: Usage) -> Result<Date, TaskSessionError> {

@@ -294,6 +294,17 @@ pub struct Settle {
     pub spent: Usage,
 }
 
+/// The query of `POST /api/v1/tasks/{id}/credential`.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
+#[serde(deny_unknown_fields)]
+pub struct CredentialQuery {
+    /// Whether the git server refused the last one.
+    #[serde(default)]
+    pub renew: bool,
+}
+
 /// The response to `POST /api/v1/tasks/{id}/credential`.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Credential {

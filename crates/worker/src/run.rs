@@ -123,7 +123,15 @@ impl<'a> Run<'a> {
             destination: folder.join("repo"),
         };
         let git = &self.tools.git;
-        let workspace = match git.checkout(checkout.clone(), &self.cancel).await {
+        let mut opened = git.checkout(checkout.clone(), &self.cancel).await;
+        if matches!(opened, Err(GitError::Unauthorized { .. })) {
+            // A token may be revoked at any time; a second refusal is the answer.
+            tracing::warn!("the git server refused the credential; trying another one");
+            checkout.credential = self.session.renew_credential().await?;
+            remove_folder(checkout.destination.clone()).await;
+            opened = git.checkout(checkout.clone(), &self.cancel).await;
+        }
+        let workspace = match opened {
             // The branch was deleted on the forge, so the job starts from the base branch again.
             Err(GitError::BranchNotFound { .. }) if start.is_some() => {
                 remove_folder(checkout.destination.clone()).await;
@@ -218,7 +226,13 @@ impl<'a> Run<'a> {
         }
         self.progress.set_activity(format!("pushing {}", self.job().branch));
         let credential = self.session.credential().await?;
-        workspace.push(&commit, pushed.as_ref(), credential.as_ref()).await.map_err(|error| {
+        let mut result = workspace.push(&commit, pushed.as_ref(), credential.as_ref()).await;
+        if matches!(result, Err(GitError::Unauthorized { .. })) {
+            tracing::warn!("the git server refused the credential; trying another one");
+            let credential = self.session.renew_credential().await?;
+            result = workspace.push(&commit, pushed.as_ref(), credential.as_ref()).await;
+        }
+        result.map_err(|error| {
             let mut error = StageError::from(error);
             error.stage = self.job().next_stage().map(|_| StageKind::Fix);
             error

@@ -146,6 +146,7 @@ fn clean(issue: InboundIssue) -> InboundIssue {
         labels: issue.labels.into_iter().map(without_nul).collect(),
         ..issue
     }
+    .bounded()
 }
 
 fn fix(issue: InboundIssue, actor: Actor, kind: TriggerKind, instructions: Option<String>) -> TriggerRequest {

@@ -5,6 +5,8 @@ mod local;
 mod locate;
 mod remote;
 
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -118,8 +120,38 @@ enum Command {
     Config,
 }
 
+/// Starts this process anew with the join token of `node --token` in its environment: everybody on a machine can read the
+/// arguments of all processes, and only their owner the environment. If that fails, the arguments stay as they are.
+fn hide_join_token() {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let Some((token, others)) = split_join_token(&arguments) else { return };
+    let Ok(program) = std::env::current_exe() else { return };
+    let error = std::process::Command::new(program).args(others).env(JOIN_TOKEN, token).exec();
+    complain(&error);
+}
+
+/// The variable of the join token.
+const JOIN_TOKEN: &str = "PATCHWRIGHT_JOIN_TOKEN";
+
+/// Returns the value of `--token` of the command `node`, and the arguments without the program and without it.
+fn split_join_token(arguments: &[OsString]) -> Option<(OsString, Vec<OsString>)> {
+    let mut others = Vec::new();
+    let mut token = None;
+    let mut rest = arguments.iter().skip(1);
+    while let Some(argument) = rest.next() {
+        match argument.to_str() {
+            Some("--token") => token = Some(rest.next()?.clone()),
+            Some(text) if text.starts_with("--token=") => token = Some(text["--token=".len()..].into()),
+            _ => others.push(argument.clone()),
+        }
+    }
+    let is_node = others.iter().any(|argument| argument == "node");
+    token.filter(|_| is_node).map(|token| (token, others))
+}
+
 /// Parses the command line, runs the command and returns its exit code.
 pub fn main() -> ExitCode {
+    hide_join_token();
     let cli = Cli::parse();
     if let Some(done) = print_about_itself(&cli.command) {
         return done;

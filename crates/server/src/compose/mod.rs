@@ -230,6 +230,7 @@ fn management_options(
         public_url: config.public_url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
         presets: config.presets.keys().cloned().collect(),
         allow_free_commands: config.allow_free_commands,
+        allow_private_addresses: config.network.allow_private_addresses,
         embedded_slots: if config.embedded_node { config.workers } else { 0 },
         signing_keys,
         oidc: config.oidc.clone().map(|oidc| OidcOptions { redirect_uri, ..oidc }),

@@ -27,6 +27,7 @@ struct Model {
     branches: Vec<BranchName>,
     faults: Vec<ForgeError>,
     lose_answers: u32,
+    renewed_credentials: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -55,6 +56,11 @@ impl FakeForge {
         };
         model.issues.insert(number, issue);
         model.permissions.insert("alice".to_owned(), Permission::Write);
+    }
+
+    /// Returns how often another git credential was asked for.
+    pub fn renewed_credentials(&self) -> u32 {
+        self.0.lock().unwrap().renewed_credentials
     }
 
     /// Records that a branch was pushed. A pull request needs its branch.
@@ -275,6 +281,11 @@ impl Forge for FakeForge {
 
     async fn git_credential(&self, _: &RepoName) -> Result<Option<GitCredential>, ForgeError> {
         Ok(Some(GitCredential { username: "x".to_owned(), password: Secret::new("fake-git-token") }))
+    }
+
+    async fn renew_git_credential(&self, repo: &RepoName) -> Result<Option<GitCredential>, ForgeError> {
+        self.0.lock().unwrap().renewed_credentials += 1;
+        self.git_credential(repo).await
     }
 
     fn issue_url(&self, issue: &IssueRef) -> String {
