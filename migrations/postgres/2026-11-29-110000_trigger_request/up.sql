@@ -22,3 +22,7 @@ CREATE INDEX trigger_request_answered ON trigger_request (platform, repo, number
 
 -- A delivery names the request that it made, which may never become a job: no foreign key any more.
 ALTER TABLE delivery DROP CONSTRAINT delivery_job_id_fkey;
+
+-- Every replica decides requests, whichever of them was told.
+CREATE TRIGGER trigger_request_news AFTER INSERT ON trigger_request
+    FOR EACH ROW EXECUTE FUNCTION patchwright_news();
