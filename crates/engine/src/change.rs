@@ -219,6 +219,8 @@ fn end_issue(issue: Issue, job: &Job, standing: Option<&PullRequestRef>, now: Ti
     let issue = match job.status() {
         JobStatus::Succeeded => issue.advance(IssueEvent::TaskSucceeded, now),
         _ if standing.is_some() => issue.advance(IssueEvent::FollowUpEnded, now),
+        // It had succeeded, and its pull request cannot be opened.
+        JobStatus::Failed if issue.status == IssueStatus::PendingMerge => issue.advance(IssueEvent::CloseUnmerged, now),
         JobStatus::Cancelled => issue.advance(IssueEvent::Cancel, now),
         _ => issue.advance(IssueEvent::TaskFailed, now),
     }?;

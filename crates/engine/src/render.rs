@@ -215,6 +215,9 @@ fn outcome(job: &Job) -> String {
         (JobStatus::Failed, Some(verdict)) if verdict.is_harmful() => {
             format!("The tests fail with the change: {explanation}.")
         }
+        (JobStatus::Failed, Some(_)) if job.published.problem.is_some() => {
+            format!("A change was made, and could not be published. The tests: {explanation}.")
+        }
         (JobStatus::Failed, _) => "The job failed.".to_owned(),
         (_, Some(Verdict::FixedProven)) => format!("Fixed, and tests show it: {explanation}."),
         (_, Some(Verdict::Unproven)) => {

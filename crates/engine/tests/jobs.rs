@@ -490,8 +490,24 @@ async fn a_pull_request_that_cannot_be_opened_is_told_in_the_result() {
     let result = fixture.forge.comments_on(42).pop().unwrap();
     assert!(result.contains("Not everything could be published: the forge refused it"), "{result}");
     assert!(!result.contains("no permission"), "fault A4: the forge's own words are for the operator: {result}");
-    assert!(fixture.job(&job).await.published.problem.unwrap().contains("no permission"));
+    let failed = fixture.job(&job).await;
+    assert!(failed.published.problem.as_ref().unwrap().contains("no permission"));
+    assert_eq!(failed.status(), JobStatus::Failed, "fault C5: what is not published is no success");
+    assert!(failed.failure.as_ref().unwrap().reason.contains("no permission"), "{:?}", failed.failure);
+    assert!(result.contains("A change was made, and could not be published."), "{result}");
+    let issue = fixture.engine.issue(job.issue_id).await.unwrap().unwrap();
+    assert_eq!(issue.status, IssueStatus::Terminated);
     assert_eq!(fixture.store.dead().len(), 1);
+    // When the permission is there, a retry repeats the publishing and nothing else.
+    let asked = fixture.llm.asked().len();
+    fixture.engine.retry(job.id, None).await.unwrap();
+    let done = fixture.work().await.unwrap();
+    assert_eq!((done.status(), fixture.llm.asked().len()), (JobStatus::Succeeded, asked), "{:?}", done.failure);
+    fixture.deliver_all().await;
+    let (_, body, draft) = fixture.forge.pull_requests().remove(0);
+    assert!(body.starts_with("> Fixed, and tests show it") && !draft, "{body}");
+    let issue = fixture.engine.issue(job.issue_id).await.unwrap().unwrap();
+    assert_eq!(issue.status, IssueStatus::PendingMerge);
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use super::report::{StageReport, Verdict, VerifyReport};
 use super::stage::{StageEvent, StageKind, StageStatus};
 use super::{
-    Failure, Inheritance, Job, JobEvent, JobState, JobTransition, Lease, PlanReview, PublishMode, PullRequestEnd,
-    UNTIL_APPROVED, WorkerEvent,
+    Failure, FailureOrigin, Inheritance, Job, JobEvent, JobState, JobStatus, JobTransition, Lease, PlanReview,
+    PublishMode, PullRequestEnd, UNTIL_APPROVED, WorkerEvent,
 };
 use crate::trigger::MAX_INSTRUCTIONS;
 use crate::{CommitSha, Effect, Milestone, Refused, TaskId, Usage};
@@ -97,10 +97,7 @@ impl Job {
                 let merged = (end == PullRequestEnd::Merged).then(|| self.reached(Milestone::Merged));
                 Ok(merged.flatten().into_iter().collect())
             }
-            JobEvent::DeliveryFailed { problem } => {
-                self.published.problem = Some(problem);
-                Ok(vec![])
-            }
+            JobEvent::DeliveryFailed { problem } => self.note_unpublished(problem, now),
         }
     }
 
@@ -235,8 +232,37 @@ impl Job {
         Ok(vec![Effect::RefreshProgress])
     }
 
+    /// A job whose pull request cannot be opened is no success, whatever its tests showed.
+    fn note_unpublished(&mut self, problem: String, now: Timestamp) -> Result<Vec<Effect>, Refused> {
+        self.published.problem = Some(problem);
+        if self.status() != JobStatus::Succeeded || self.unpublished().is_none() {
+            return Ok(vec![]);
+        }
+        self.status().on(JobTransition::Unpublish)?;
+        self.state = JobState::Failed;
+        self.failure = self.unpublished();
+        self.ended_at = Some(now);
+        Ok(vec![Effect::RefreshProgress])
+    }
+
+    /// Returns why the job is not published: it pushed a branch, and its pull request could not be opened.
+    fn unpublished(&self) -> Option<Failure> {
+        let published = &self.published;
+        let problem = published.problem.clone().filter(|_| self.publish == PublishMode::PullRequest)?;
+        let is_missing = published.pushed.is_some() && published.pull_request.is_none();
+        is_missing.then(|| Failure {
+            stage: None,
+            reason: format!("the branch was pushed, and its pull request could not be opened: {problem}"),
+            remedy: "Correct the problem on the forge, then retry the job: only the publishing is repeated.".to_owned(),
+            origin: FailureOrigin::Forge,
+        })
+    }
+
     fn complete(&mut self, verdict: Verdict, now: Timestamp) -> Result<Vec<Effect>, Refused> {
         self.status().on(JobTransition::Complete)?;
+        if let Some(failure) = self.unpublished() {
+            return self.fail(failure, Usage::default(), now);
+        }
         self.state = JobState::Succeeded;
         self.verdict = Some(verdict);
         self.ended_at = Some(now);
@@ -320,6 +346,8 @@ impl Job {
         self.ended_at = None;
         // The next end gets its own comment.
         self.published.result_comment_id = None;
-        Ok(vec![Effect::RefreshProgress])
+        let is_missing = self.published.pushed.is_some() && self.published.pull_request.is_none();
+        let open = is_missing.then_some(Effect::OpenPullRequest);
+        Ok(open.into_iter().chain([Effect::RefreshProgress]).collect())
     }
 }

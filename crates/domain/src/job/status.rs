@@ -38,6 +38,8 @@ pub enum JobTransition {
     Cancel,
     /// A user restarts it.
     Restart,
+    /// Its result cannot be published.
+    Unpublish,
 }
 
 impl JobStatus {
@@ -54,7 +56,7 @@ impl JobStatus {
             (Self::Queued, T::Lease) | (Self::Running, T::Progress) => Ok(Self::Running),
             (Self::Running, T::Release) | (Self::Failed | Self::Cancelled, T::Restart) => Ok(Self::Queued),
             (Self::Running, T::Complete) => Ok(Self::Succeeded),
-            (Self::Queued | Self::Running, T::Fail) => Ok(Self::Failed),
+            (Self::Queued | Self::Running, T::Fail) | (Self::Succeeded, T::Unpublish) => Ok(Self::Failed),
             (Self::Queued | Self::Running, T::Cancel) => Ok(Self::Cancelled),
             (from, event) => Err(Refused::State { subject: "a job", from: from.as_str(), event: event.as_str() }),
         }
@@ -84,8 +86,16 @@ impl JobStatus {
 
 impl JobTransition {
     /// All transitions.
-    pub const ALL: [Self; 7] =
-        [Self::Lease, Self::Progress, Self::Release, Self::Complete, Self::Fail, Self::Cancel, Self::Restart];
+    pub const ALL: [Self; 8] = [
+        Self::Lease,
+        Self::Progress,
+        Self::Release,
+        Self::Complete,
+        Self::Fail,
+        Self::Cancel,
+        Self::Restart,
+        Self::Unpublish,
+    ];
 
     /// Returns the transition as a verb phrase, for messages.
     pub const fn as_str(self) -> &'static str {
@@ -97,6 +107,7 @@ impl JobTransition {
             Self::Fail => "fail",
             Self::Cancel => "be cancelled",
             Self::Restart => "be restarted",
+            Self::Unpublish => "fail to be published",
         }
     }
 }

@@ -177,8 +177,11 @@ async fn wait_for_end(
 ) -> Result<Job, Box<dyn std::error::Error + Send + Sync>> {
     let app = server.app();
     loop {
-        let job = app.engine.job(id).await?.ok_or("the job is gone")?;
-        if job.status().is_terminal() && app.store.queue_depth().await?.effects == 0 {
+        // Until it is admitted, there is no job.
+        if let Some(job) = app.engine.job(id).await?
+            && job.status().is_terminal()
+            && app.store.queue_depth().await?.effects == 0
+        {
             display.finish();
             return Ok(app.engine.job(id).await?.unwrap_or(job));
         }
