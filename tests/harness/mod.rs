@@ -4,6 +4,8 @@
 //! [`TestServer::run_until_idle`] returns when everything that is due is done. What is scheduled for later, such as a
 //! retry, comes at once, because the clock is moved to it. Dropping a server asserts that nothing is left in its outbox.
 
+mod log;
+
 use std::time::Duration;
 
 use patchwright_core::Secret;
@@ -17,6 +19,8 @@ use patchwright_server::config::{Config, Layers};
 use patchwright_server::serve::Server;
 use patchwright_testkit::server::{GITCODE_TOKEN, GitServer, GitcodeServer, GithubServer, LlmServer, Script, TOKEN};
 use serde_json::{Value, json};
+
+pub(crate) use log::ProcessLog;
 
 /// The webhook's secret.
 pub(crate) const SECRET: &str = "webhook-secret-canary-9876543210";

@@ -1,9 +1,6 @@
 //! A secret of every kind is planted, and the model and the servers repeat what they can: afterwards none of them is
 //! anywhere that people or thieves could look, in any common encoding.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use patchwright_domain::JobStatus;
@@ -12,7 +9,7 @@ use patchwright_testkit::server::{GITCODE_TOKEN, Script, TOKEN};
 use serde_json::{Value, json};
 
 use super::accounts_fixture::{Caller, Method, PASSWORD};
-use crate::harness::{SECRET, TestServer, analysis};
+use crate::harness::{ProcessLog, SECRET, TestServer, analysis};
 
 const LLM_KEY: &str = "sk-canaryCanaryCanaryCanary0123";
 const MASTER_KEY: &str = "master-key-canary-of-32-characters!!";
@@ -21,21 +18,6 @@ const SMTP_PASSWORD: &str = "smtp-canary-password-31337";
 const JIRA_SECRET: &str = "jira-canary-client-secret-0816";
 const CREDENTIAL: &str = "ghp_StoredCanaryStoredCanaryStored0123";
 const CHANNEL_SECRET: &str = "whsec_Y2hhbm5lbC1jYW5hcnktc2VjcmV0LTEyMzQ1Njc4";
-
-/// What the server logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Every form of a secret that a careless program writes.
 fn forms(secret: &str) -> [String; 5] {
@@ -69,14 +51,8 @@ fn code(comment: &str) -> String {
 }
 
 /// Starts a server with a secret in every slot. The log is that of the whole process.
-async fn start(script: Vec<Script>) -> (TestServer, Log, Caller) {
-    let log = Log::default();
-    let writer = log.clone();
-    tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .with_ansi(false)
-        .init();
+async fn start(script: Vec<Script>) -> (TestServer, ProcessLog, Caller) {
+    let log = ProcessLog::start();
     let settings = [
         ("PATCHWRIGHT_MASTER_KEY", MASTER_KEY),
         ("API_TOKEN", API_TOKEN),
@@ -97,7 +73,7 @@ async fn start(script: Vec<Script>) -> (TestServer, Log, Caller) {
     (test_server, log, operator)
 }
 
-async fn search(test_server: &TestServer, log: &Log, operator: &Caller, job: &str) {
+async fn search(test_server: &TestServer, log: &ProcessLog, operator: &Caller, job: &str) {
     let issues = test_server.get_json(operator, "/api/v1/issues").await;
     let issue = issues["items"][0]["id"].as_str().unwrap().to_owned();
     let tasks = test_server.get_json(operator, &format!("/api/v1/tasks?job={job}")).await;
@@ -109,7 +85,7 @@ async fn search(test_server: &TestServer, log: &Log, operator: &Caller, job: &st
         test_server.git.git(crate::harness::REPO, &["log", "--all", "-p"]),
         serde_json::to_string(&test_server.llm.asked()).unwrap(),
         test_server.data_on_disk(),
-        String::from_utf8_lossy(&log.0.lock().unwrap()),
+        log.text(),
     );
     for path in [
         format!("/api/v1/jobs/{job}"),

@@ -1,7 +1,6 @@
 //! Jira deliveries that must be rejected, and accepted ones that must not be lost.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
 
 use patchwright_core::Secret;
 use patchwright_core::jira::{JiraInbox as _, JiraUsers as _, Tokens};
@@ -12,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::accounts_fixture::{Caller, Method};
 use super::jira::{MIA, SECRET, Site};
+use crate::harness::ProcessLog;
 use crate::harness::good_answers;
 
 fn sign(secret: &str, body: &str) -> String {
@@ -96,40 +96,9 @@ async fn a_delivery_that_is_not_signed_by_its_site_is_refused() {
     site.finish().await;
 }
 
-/// The warnings and errors that were logged in this process.
-#[derive(Clone, Default)]
-struct Logged(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Logged {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Logged {
-    fn start() -> Self {
-        let logged = Self::default();
-        let writer = logged.clone();
-        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_ansi(false);
-        subscriber.with_writer(move || writer.clone()).init();
-        logged
-    }
-
-    fn levels(&self, of: &str) -> BTreeSet<String> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        let of = text.lines().filter(|line| line.contains(of));
-        of.filter_map(|line| line.split_whitespace().nth(1)).map(str::to_owned).collect()
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_says_what_the_door_refused_and_how_bad_that_is() {
-    let logged = Logged::start();
+    let logged = ProcessLog::start();
     let site = Site::start(vec![]).await;
     let body = comment("@patchwright fix").to_string();
     site.test_server.send(site.delivery("d", &body)).await;
