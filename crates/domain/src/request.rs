@@ -63,25 +63,25 @@ impl RequestStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum RequestState {
-    /// Not decided.
+    /// It waits for the answer of the forge.
     Requested,
-    /// Admitted.
+    /// The person may, and it was applied.
     Admitted {
         /// The job that it became or was applied to. It has the request's own id unless a later request of the same issue
         /// was admitted first, or the request was added to a job.
         job: Option<JobId>,
-        /// When.
+        /// The time of the decision.
         at: Timestamp,
     },
-    /// Refused.
+    /// The person may not, or it cannot be done.
     Refused {
-        /// Why.
+        /// The rule or the state that stands against it.
         reason: String,
         /// What the person can do.
         remedy: String,
         /// Whether a reply was queued because the person lacks the permission: the next one of the same person is silent.
         answered: bool,
-        /// When.
+        /// The time of the decision.
         at: Timestamp,
     },
 }

@@ -15,7 +15,7 @@ use patchwright_domain::{JobId, PlatformId, Request, RequestState, TriggerReques
 
 use crate::Engine;
 use crate::engine::TriggerPermission;
-use crate::intake::{IntakeError, Origin, Permit};
+use crate::intake::{IntakeError, Permit, RequestRecord};
 
 /// The timeout of one attempt, and the lease of a request during it.
 const ADMISSION_TIMEOUT: Duration = Duration::from_secs(30);
@@ -97,8 +97,8 @@ impl Engine {
         trigger: &TriggerRequest,
         permit: Permit,
     ) -> Result<(), StoreError> {
-        let origin = Origin::Request { request: Box::new(claimed.request.clone()), again: claimed.attempt > 1 };
-        match self.apply(trigger, &origin, permit).await {
+        let settled = RequestRecord::Request { request: Box::new(claimed.request.clone()), again: claimed.attempt > 1 };
+        match self.apply(trigger, &settled, permit).await {
             Ok(_) => Ok(()),
             Err(IntakeError::Store(error)) => Err(error),
             Err(error) => {

@@ -89,24 +89,23 @@ impl Engine {
             if node.registered_at.is_none() || (has_heartbeat && !failures.contains_key(&node.id)) {
                 continue;
             }
-            let probed = client.probe(url).await;
-            if probed.is_ok() {
-                failures.remove(&node.id);
-            }
-            let limit = match probed {
+            let limit = match client.probe(url).await {
                 Ok(NodeProbe::Healthy) => self.settings.job_timeout,
                 Ok(_) => self.settings.node_silent_limit,
                 Err(error) => {
                     let count = failures.entry(node.id).or_default();
                     *count += 1;
                     tracing::warn!(node = %node.name, failures = *count, %error, "a node does not answer");
-                    if *count < MAX_FAILED_PROBES { self.settings.node_silent_limit } else { Duration::ZERO }
+                    // Its leases run out meanwhile: a node that is gone keeps no task longer than any other.
+                    if *count >= MAX_FAILED_PROBES {
+                        self.renew_tasks_of(node.id, Duration::ZERO).await?;
+                    }
+                    continue;
                 }
             };
-            if !failures.contains_key(&node.id) {
-                self.ports.nodes.record_health(node.id, &node.health, now).await?;
-                self.wake();
-            }
+            failures.remove(&node.id);
+            self.ports.nodes.record_health(node.id, &node.health, now).await?;
+            self.wake();
             self.renew_tasks_of(node.id, limit).await?;
         }
         Ok(())
@@ -218,7 +217,7 @@ impl Engine {
             }
             let base = copies[0].tree_entries().await.map_err(Refusal::from)?;
             let head = copies[1].tree_entries().await.map_err(Refusal::from)?;
-            let changed = changed(&base, &head);
+            let changed = compare_trees(&base, &head);
             if changed.is_empty() {
                 return Err(refused(format!("the branch `{pushed}` changes nothing")).into());
             }
@@ -270,7 +269,10 @@ fn refused(reason: String) -> Refusal {
 }
 
 /// Returns the paths whose entries differ: contents, modes, links and submodules, without reading what is the same.
-fn changed<'a>(base: &'a BTreeMap<String, TreeEntry>, head: &'a BTreeMap<String, TreeEntry>) -> BTreeSet<&'a str> {
+fn compare_trees<'a>(
+    base: &'a BTreeMap<String, TreeEntry>,
+    head: &'a BTreeMap<String, TreeEntry>,
+) -> BTreeSet<&'a str> {
     let differs = |(path, entry): &(&String, &TreeEntry)| base.get(*path) != Some(*entry);
     let written = head.iter().filter(differs).map(|(path, _)| path.as_str());
     let removed = base.keys().filter(|path| !head.contains_key(*path)).map(String::as_str);

@@ -35,7 +35,7 @@ pub enum FailureOrigin {
     Git,
     /// The model server.
     Model,
-    /// This program.
+    /// This program: a bug, or a report that does not fit.
     Internal,
 }
 
@@ -48,7 +48,7 @@ pub enum FailureClass {
     Local,
     /// Somebody else's server refused or failed.
     Remote,
-    /// A bug.
+    /// This program is wrong.
     Internal,
 }
 

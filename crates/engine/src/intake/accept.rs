@@ -4,7 +4,7 @@
 use patchwright_core::store::{DeliveryRecord, RequestWrite, Step, StoreError};
 use patchwright_domain::effect::Reply;
 use patchwright_domain::trigger::Command;
-use patchwright_domain::{Request, RequestState, TriggerRequest};
+use patchwright_domain::{JobId, Request, RequestState, TriggerRequest};
 
 use super::{IntakeError, IntakeOutcome};
 use crate::Engine;
@@ -31,11 +31,7 @@ impl Engine {
                 if altered {
                     tracing::warn!(delivery_id = %id, %platform, "a delivery was repeated with a different body; ignoring the repetition");
                 }
-                // The same trigger through two hooks is one request: both deliveries get the same response.
-                Ok(match job_id {
-                    Some(job_id) => IntakeOutcome::Accepted { job_id, duplicate: true },
-                    None => IntakeOutcome::Ignored { reason: DUPLICATE_EVENT.to_owned(), job_id },
-                })
+                Ok(repeated(job_id))
             }
             other => other,
         }
@@ -48,7 +44,7 @@ impl Engine {
         record: DeliveryRecord,
     ) -> Result<IntakeOutcome, IntakeError> {
         let at = record.received_at;
-        if !self.rate_limiters.try_acquire_request(&trigger.actor, at) {
+        if !self.rate_limiters.admits_request(&trigger.actor, at) {
             tracing::warn!(actor = %trigger.actor, issue = %trigger.issue.source, "too many requests of one person; ignoring this one");
             self.ports.store.commit(Step { delivery: Some(record), ..Step::default() }).await?;
             return Ok(IntakeOutcome::Ignored { reason: RATE_LIMITED.to_owned(), job_id: None });
@@ -74,6 +70,7 @@ impl Engine {
         let delivery_id = delivery.id.clone();
         let request = Some(RequestWrite::Insert(request));
         self.ports.store.commit(Step { delivery: Some(delivery), request, ..Step::default() }).await?;
+        self.rate_limiters.note_request(&actor, at);
         self.wake();
         tracing::info!(%job_id, %issue, actor, %delivery_id, "stored a request");
         Ok(answer.unwrap_or(IntakeOutcome::Accepted { job_id, duplicate: false }))
@@ -112,6 +109,15 @@ impl Engine {
             })
             .await?;
         Ok(answer)
+    }
+}
+
+/// Returns the outcome of an event that is known. The same trigger through two hooks is one request: both deliveries get the
+/// same response.
+pub(super) fn repeated(job_id: Option<JobId>) -> IntakeOutcome {
+    match job_id {
+        Some(job_id) => IntakeOutcome::Accepted { job_id, duplicate: true },
+        None => IntakeOutcome::Ignored { reason: DUPLICATE_EVENT.to_owned(), job_id },
     }
 }
 

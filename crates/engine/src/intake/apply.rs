@@ -9,7 +9,7 @@ use patchwright_domain::{
     Effect, Issue, IssueId, IssueStatus, Job, JobEvent, JobId, JobStatus, Request, RequestState, TriggerRequest,
 };
 
-use super::accept::{RATE_LIMITED, command_name};
+use super::accept::{RATE_LIMITED, command_name, repeated};
 use super::rate_limiter::RateDecision;
 use super::{IntakeError, IntakeOutcome};
 use crate::Engine;
@@ -21,7 +21,7 @@ const JOB_ACTIVE: &str = "job_active";
 
 /// What the write that applies a request settles as well, so that the request is applied once.
 #[derive(Debug, Clone)]
-pub(crate) enum Origin {
+pub(crate) enum RequestRecord {
     /// A stored request.
     Request {
         request: Box<Request>,
@@ -41,7 +41,7 @@ pub(crate) enum Permit {
     Starter,
 }
 
-impl Origin {
+impl RequestRecord {
     fn at(&self) -> Timestamp {
         match self {
             Self::Request { request, .. } => request.requested_at,
@@ -108,10 +108,10 @@ impl Engine {
     pub(crate) async fn apply(
         &self,
         request: &TriggerRequest,
-        origin: &Origin,
+        settled: &RequestRecord,
         permit: Permit,
     ) -> Result<IntakeOutcome, IntakeError> {
-        let at = origin.at();
+        let at = settled.at();
         let room = self.rate_limiters.decide(&request.actor, &request.issue.source, at);
         let acted = match room {
             RateDecision::Accept => self.act_on_jobs(request, permit).await?,
@@ -121,24 +121,19 @@ impl Engine {
             .write(async || {
                 let known = self.known(&request.issue).await?;
                 let (step, answer) = match (&room, &request.command) {
-                    (RateDecision::Reject { notice }, _) => self.rate_limited_step(request, *notice, origin, known),
-                    (RateDecision::Accept, Command::Restart { .. }) => self.fix_step(request, true, origin, known),
+                    (RateDecision::Reject { notice }, _) => self.rate_limited_step(request, *notice, settled, known),
+                    (RateDecision::Accept, Command::Restart { .. }) => self.fix_step(request, true, settled, known),
                     (RateDecision::Accept, command) if command.starts_job() => {
-                        self.fix_step(request, request.has_instructions, origin, known)
+                        self.fix_step(request, request.has_instructions, settled, known)
                     }
-                    (RateDecision::Accept, _) => self.reply_step(request, &acted, origin, known),
+                    (RateDecision::Accept, _) => self.reply_step(request, &acted, settled, known),
                 };
-                Ok::<_, StoreError>((origin.settle(step, &answer, self.ports.clock.now()), answer))
+                Ok::<_, StoreError>((settled.settle(step, &answer, self.ports.clock.now()), answer))
             })
             .await;
         let answer = match written {
             Ok(answer) => answer,
-            Err(StoreError::Repeated { job_id, .. }) => {
-                return Ok(match job_id {
-                    Some(job_id) => IntakeOutcome::Accepted { job_id, duplicate: true },
-                    None => IntakeOutcome::Ignored { reason: "duplicate_event".to_owned(), job_id },
-                });
-            }
+            Err(StoreError::Repeated { job_id, .. }) => return Ok(repeated(job_id)),
             Err(error) => return Err(error.into()),
         };
         self.rate_limiters.note(&request.actor, &request.issue.source, at);
@@ -153,7 +148,7 @@ impl Engine {
         &self,
         request: &TriggerRequest,
         notice: bool,
-        origin: &Origin,
+        settled: &RequestRecord,
         known: IssueSnapshot,
     ) -> (Step, IntakeOutcome) {
         let answer =
@@ -161,8 +156,8 @@ impl Engine {
         if !notice {
             return (Step::default(), answer);
         }
-        let reply = (origin.reply_to(), Reply::TooMany { per_hour: self.settings.limits.per_issue });
-        (self.reply_only_step(request, Some(reply), origin.at(), known), answer)
+        let reply = (settled.reply_to(), Reply::TooMany { per_hour: self.settings.limits.per_issue });
+        (self.reply_only_step(request, Some(reply), settled.at(), known), answer)
     }
 
     /// Writes a job for the issue: its first, or a follow-up when there are new instructions while one is running.
@@ -170,15 +165,15 @@ impl Engine {
         &self,
         request: &TriggerRequest,
         more: bool,
-        origin: &Origin,
+        settled: &RequestRecord,
         known: IssueSnapshot,
     ) -> (Step, IntakeOutcome) {
         let latest = known.latest_job().map(|job| job.id);
         let issue = known.issue.as_ref().map(|issue| (issue.value.id, issue.value.status));
-        let trigger = request.job_trigger(origin.event_type(), origin.at());
+        let trigger = request.job_trigger(settled.event_type(), settled.at());
         let start = StartRequest {
             more,
-            id: origin.job_id(known.latest_job()),
+            id: settled.job_id(known.latest_job()),
             owner: request.owner,
             review_plan: matches!(request.command, Command::Plan { .. }),
             ..StartRequest::new(&request.issue, trigger, PublishMode::PullRequest)
@@ -187,7 +182,7 @@ impl Engine {
         let reply = |reason| {
             let (issue, _) = issue.filter(|_| request.kind == TriggerKind::Mention)?;
             let reply = Reply::CannotStart { reason, language: request.language };
-            Some(self.reply_effect((origin.reply_to(), reply), request, issue, latest, origin.at()))
+            Some(self.reply_effect((settled.reply_to(), reply), request, issue, latest, settled.at()))
         };
         match self.plan_start(start, known) {
             Ok((step, job)) => (step, IntakeOutcome::Accepted { job_id: job.id, duplicate: false }),
@@ -211,7 +206,7 @@ impl Engine {
         &self,
         request: &TriggerRequest,
         acted: &Acted,
-        origin: &Origin,
+        settled: &RequestRecord,
         known: IssueSnapshot,
     ) -> (Step, IntakeOutcome) {
         let latest = known.latest_job();
@@ -224,15 +219,15 @@ impl Engine {
         let (command, reply) = match command_name(&request.command) {
             Some(name) => {
                 let verb = nothing_verb(&request.command, latest).to_owned();
-                let is_done = *acted == Acted::Yes || origin.is_repeated();
+                let is_done = *acted == Acted::Yes || settled.is_repeated();
                 (name, Some(Reply::NothingTo { verb, language }).filter(|_| !is_done))
             }
             None if request.command == Command::Status => ("status", Some(Reply::Status)),
             None => ("help", Some(Reply::Help { language })),
         };
-        let reply = reply.map(|reply| (origin.reply_to(), reply));
+        let reply = reply.map(|reply| (settled.reply_to(), reply));
         let answer = IntakeOutcome::Answered { command, job_id };
-        (self.reply_only_step(request, reply, origin.at(), known), answer)
+        (self.reply_only_step(request, reply, settled.at(), known), answer)
     }
 
     /// Returns the step of a reply about an issue, which is stored for it if it is not known.

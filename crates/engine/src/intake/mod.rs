@@ -15,7 +15,7 @@ use patchwright_core::webhook::{DecodeError, Delivery, Headers, InboundEvent, Si
 use patchwright_domain::{JobId, PlatformId};
 
 use crate::Engine;
-pub(crate) use apply::{Origin, Permit};
+pub(crate) use apply::{Permit, RequestRecord};
 pub(crate) use mention::{Mention, find_request};
 pub(crate) use rate_limiter::RateLimiters;
 pub use rate_limiter::TriggerLimits;

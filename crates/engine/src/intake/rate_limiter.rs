@@ -58,14 +58,6 @@ impl<K: Hash + Eq> RateLimiter<K> {
         self.limit > 0 && self.seen.get(key).is_some_and(|times| recent(times) >= self.limit as usize)
     }
 
-    fn try_acquire(&mut self, key: K, now: Timestamp) -> bool {
-        let has_room = !self.is_full(&key, now);
-        if has_room {
-            self.note(key, now);
-        }
-        has_room
-    }
-
     fn note(&mut self, key: K, now: Timestamp) {
         if self.limit == 0 {
             return;
@@ -134,14 +126,25 @@ impl RateLimiters {
     /// Returns whether one more comment may be posted on an issue without a job, and counts it.
     pub(crate) fn try_acquire_comment(&self, issue: &str, now: Timestamp) -> bool {
         let inner = &mut *self.0.lock().expect("no holder of this lock can panic");
-        inner.comments.try_acquire(issue.to_owned(), now)
+        let key = issue.to_owned();
+        let has_room = !inner.comments.is_full(&key, now);
+        if has_room {
+            inner.comments.note(key, now);
+        }
+        has_room
     }
 
-    /// Returns whether one more request of a person may be stored, and counts it. It bounds the questions to the forge that
-    /// a stranger can cause.
-    pub(super) fn try_acquire_request(&self, actor: &str, now: Timestamp) -> bool {
+    /// Returns whether one more request of a person may be stored. It bounds the questions to the forge that a stranger can
+    /// cause.
+    pub(super) fn admits_request(&self, actor: &str, now: Timestamp) -> bool {
+        let inner = &*self.0.lock().expect("no holder of this lock can panic");
+        !inner.requests.is_full(&actor.to_lowercase(), now)
+    }
+
+    /// Counts a request that was stored. A repeated delivery is none.
+    pub(super) fn note_request(&self, actor: &str, now: Timestamp) {
         let inner = &mut *self.0.lock().expect("no holder of this lock can panic");
-        inner.requests.try_acquire(actor.to_lowercase(), now)
+        inner.requests.note(actor.to_lowercase(), now);
     }
 
     /// Counts a request that was admitted.
@@ -193,6 +196,18 @@ mod tests {
             RateDecision::Accept,
             "an hour later there is room"
         );
+    }
+
+    #[test]
+    fn fault_b5_a_delivery_that_is_repeated_uses_up_nobodys_limit() {
+        let limits = TriggerLimits { per_issue: 0, per_actor: 2, per_repository: 0 };
+        let rate_limiters = RateLimiters::new(limits);
+        for _ in 0..100 {
+            assert!(rate_limiters.admits_request("Alice", at(0)), "only a stored request counts");
+        }
+        (0..2).for_each(|_| rate_limiters.note_request("alice", at(0)));
+        assert!(!rate_limiters.admits_request("Alice", at(59)) && rate_limiters.admits_request("bob", at(59)));
+        assert!(rate_limiters.admits_request("alice", at(60)));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use patchwright_domain::{ConversationId, IssueRef, JiraEventId, TrackerRef, Trig
 use super::resolution::RepositoryResolution;
 use super::{Context, JiraPorts, messages};
 use crate::Engine;
-use crate::intake::{IntakeError, IntakeOutcome, Mention, Origin, Permit, clean_request, find_request};
+use crate::intake::{IntakeError, IntakeOutcome, Mention, Permit, RequestRecord, clean_request, find_request};
 use crate::{render, replies};
 
 /// The timeout of one attempt, and the lease of an event during it.
@@ -221,8 +221,8 @@ impl Engine {
         let begun = Conversation { repository: Some((platform, repo)), ..begun };
         context.jira.inbox.store_conversation(&begun).await?;
         let request = self.trigger_request(context, request, requester, source, found, is_continuation);
-        let origin = Origin::Delivery(record(context.event));
-        match self.apply(&request, &origin, self.permit_of_user(requester.user.login.as_str())).await {
+        let settled = RequestRecord::Delivery(record(context.event));
+        match self.apply(&request, &settled, self.permit_of_user(requester.user.login.as_str())).await {
             Ok(answer) => log(&answer, &key),
             Err(IntakeError::Store(error)) => return Err(error.into()),
             Err(error) => {
