@@ -34,6 +34,7 @@ pub(crate) fn assignment_to_wire(assignment: Assignment) -> wire::Assignment {
         author_name: policy.author_name,
         author_email: policy.author_email,
         co_author: policy.co_author,
+        editable_paths: policy.editable_paths,
     };
     wire::Assignment { job, issue, clone_url, policy }
 }

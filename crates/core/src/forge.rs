@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use patchwright_domain::job::PullRequestRef;
 use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, RepoName, RepoPath};
 
+use crate::outgoing_text::OutgoingText;
 use crate::secret::Secret;
 pub use crate::tracker::{Comment, ForgeError, RemoteIssue, Tracker};
 use crate::webhook::DiffPlace;
@@ -53,9 +54,9 @@ pub struct NewPullRequest {
     /// The branch to merge into.
     pub base: BranchName,
     /// One line.
-    pub title: String,
+    pub title: OutgoingText,
     /// Markdown.
-    pub body: String,
+    pub body: OutgoingText,
     /// Whether to open a draft. Without drafts the platform opens an ordinary pull request and the result says so.
     pub draft: bool,
 }
@@ -106,14 +107,19 @@ pub trait Forge: Tracker {
     async fn create_pull_request(&self, repo: &RepoName, new: &NewPullRequest) -> Result<PullRequestRef, ForgeError>;
 
     /// Replaces a pull request's text.
-    async fn update_pull_request(&self, repo: &RepoName, number: u64, body: &str) -> Result<(), ForgeError>;
+    async fn update_pull_request(&self, repo: &RepoName, number: u64, body: &OutgoingText) -> Result<(), ForgeError>;
 
     /// Returns all comments in the conversation of a pull request, oldest first.
     async fn pull_request_comments(&self, repo: &RepoName, number: u64) -> Result<Vec<Comment>, ForgeError>;
 
     /// Writes a comment in the conversation of a pull request and returns its id. MUST NOT be repeated after an unknown
     /// outcome.
-    async fn comment_pull_request(&self, repo: &RepoName, number: u64, body: &str) -> Result<String, ForgeError>;
+    async fn comment_pull_request(
+        &self,
+        repo: &RepoName,
+        number: u64,
+        body: &OutgoingText,
+    ) -> Result<String, ForgeError>;
 
     /// Returns the comments on lines of the diff that belong to a review. Platforms without reviews return none.
     async fn review_comments(

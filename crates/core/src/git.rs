@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::fault::{Cause, Fault};
 use crate::forge::GitCredential;
+use crate::outgoing_text::OutgoingText;
 use crate::source_tree::SourceTree;
 
 /// A git operation failed. No message contains a credential; addresses are shown without user, password and query.
@@ -81,6 +82,14 @@ pub enum GitError {
         /// The branch.
         branch: BranchName,
     },
+    /// The branch cannot be rebased: both sides changed the same lines.
+    #[error("the branch `{branch}` cannot be rebased: {} {} on both sides", files.join(", "), if files.len() == 1 { "was changed" } else { "were changed" })]
+    Conflict {
+        /// The branch.
+        branch: BranchName,
+        /// The paths of the files.
+        files: Vec<String>,
+    },
     /// A path leaves the working copy through a symbolic link.
     #[error("the path `{path}` leads out of the working copy through a symbolic link")]
     PathEscape {
@@ -129,6 +138,7 @@ impl GitError {
             | Self::AddressRefused { .. }
             | Self::ClearTextCredential { .. }
             | Self::LeaseLost { .. }
+            | Self::Conflict { .. }
             | Self::PathEscape { .. } => FailureOrigin::Request,
         }
     }
@@ -144,7 +154,9 @@ impl GitError {
             | Self::ClearTextCredential { .. }
             | Self::InvalidOption { .. }
             | Self::PushRefused { .. } => Fault::Denied,
-            Self::LeaseLost { .. } | Self::PathEscape { .. } | Self::Internal { .. } => Fault::Internal,
+            Self::LeaseLost { .. } | Self::Conflict { .. } | Self::PathEscape { .. } | Self::Internal { .. } => {
+                Fault::Internal
+            }
             Self::TimedOut { .. } | Self::Unavailable { .. } => Fault::RETRY,
         }
     }
@@ -161,6 +173,8 @@ pub struct Checkout {
     pub branch: BranchName,
     /// The commit at the tip of the base branch that this working copy replaces.
     pub rework: Option<Rework>,
+    /// Whether the remote's `branch` is going to be rebased onto the base: both are fetched with their history.
+    pub rebases: bool,
     /// Used for this call only and stored nowhere.
     pub credential: Option<GitCredential>,
     /// An empty or absent folder that becomes the working copy.
@@ -181,7 +195,7 @@ pub struct Rework {
 #[derive(Debug, Clone)]
 pub struct CommitRequest {
     /// The whole message.
-    pub message: String,
+    pub message: OutgoingText,
     /// The author's and committer's name.
     pub author_name: String,
     /// The author's and committer's mail address.
@@ -220,6 +234,16 @@ pub trait Workspace: Send + Sync {
 
     /// Returns the commit that the working copy started from.
     fn base_commit(&self) -> &CommitSha;
+
+    /// Returns the tip of the remote's branch that [`Checkout::rebases`] named; `None` without it.
+    fn branch_tip(&self) -> Option<&CommitSha>;
+
+    /// Replays the commits of [`Self::branch_tip`] that the base does not have on top of the base commit, writes the result
+    /// to the working copy and returns its last commit: the tip itself if the branch is on top of the base already. Authors
+    /// and messages stay; committer and time are those of the request.
+    ///
+    /// Files that both sides changed in the same lines are [`GitError::Conflict`].
+    async fn rebase(&self, request: &CommitRequest) -> Result<CommitSha, GitError>;
 
     /// Returns the tree of the base commit, with the history that was cloned.
     fn tree(&self) -> Arc<dyn SourceTree>;

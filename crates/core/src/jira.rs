@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::AuditEntry;
 use crate::fault::Fault;
+use crate::outgoing_text::OutgoingText;
 use crate::secret::Secret;
 use crate::store::{EffectOutcome, StoreError};
 use crate::tracker::{Comment, ForgeError, RemoteIssue};
@@ -320,7 +321,7 @@ pub trait JiraSites: Send + Sync {
     async fn comments_at(&self, at: &TrackerRef) -> Result<Vec<Comment>, ForgeError>;
 
     /// Posts a comment and returns its id.
-    async fn post_comment_at(&self, at: &TrackerRef, body: &str) -> Result<String, ForgeError>;
+    async fn post_comment_at(&self, at: &TrackerRef, body: &OutgoingText) -> Result<String, ForgeError>;
 
     /// Returns the account that our comments in a site are written by.
     async fn own_account(&self, site: &str) -> Result<String, ForgeError>;

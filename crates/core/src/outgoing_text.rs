@@ -1,7 +1,15 @@
-//! Neutralizes outside text (an issue's title, a model's answer, a file's name) in what is published.
+//! The text that leaves the server: comments, titles, descriptions and commit messages.
 //!
-//! The functions are idempotent, and each removes invisible characters before it looks for active ones, so that nothing
-//! becomes active by removing what was between its characters. Nothing may be removed from their result.
+//! [`OutgoingText`] is made here only, of our own literals and of outside text (an issue's title, a model's answer, a file's
+//! name) that was neutralized. The functions are idempotent, and each removes invisible characters before it looks for
+//! active ones, so that nothing becomes active by removing what was between its characters. Nothing may be removed from their
+//! result.
+
+use std::fmt;
+
+use patchwright_domain::{CommitSha, IssueRef, JobId};
+
+use crate::redactor::Redactor;
 
 /// The longest piece of outside text in one comment, in characters.
 pub const MAX_PIECE: usize = 4_000;
@@ -9,9 +17,146 @@ pub const MAX_PIECE: usize = 4_000;
 /// Separates a sigil from what it would act on, without changing what a reader sees.
 const BREAK: char = '\u{200b}';
 
+/// Text that may be published: it mentions, closes, links and loads only what our own literals do.
+///
+/// ```
+/// use patchwright_core::outgoing_text::{OutgoingText, neutralise};
+///
+/// let title = neutralise("fixes #8, cc @org/team");
+/// let text = OutgoingText::fill("**{title}** needs a review.", &[("title", &title)]);
+/// assert!(!text.as_str().contains("@org"));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutgoingText(String);
+
+impl OutgoingText {
+    /// Returns a literal of the program.
+    pub fn own(literal: &'static str) -> Self {
+        Self(literal.to_owned())
+    }
+
+    /// Returns a literal of the program with its placeholders, such as `{title}`, replaced. Braces in the parts are not
+    /// read again, and a placeholder without a part stays.
+    pub fn fill(template: &'static str, parts: &[(&str, &Self)]) -> Self {
+        let mut out = String::with_capacity(template.len() + 64);
+        let mut rest = template;
+        while let Some(at) = rest.find('{') {
+            out.push_str(&rest[..at]);
+            rest = &rest[at..];
+            let name = rest.find('}').map(|end| &rest[1..end]);
+            let part = name.and_then(|name| parts.iter().find(|(known, _)| *known == name));
+            out.push_str(part.map_or("{", |(_, part)| &part.0));
+            rest = &rest[part.map_or(1, |(name, _)| name.len() + 2)..];
+        }
+        out.push_str(rest);
+        Self(out)
+    }
+
+    /// Returns an address as a link; one that could contain markup is neutralized.
+    pub fn url(address: &str) -> Self {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/?#@!$&*+,;=%".contains(c);
+        let is_address = address.starts_with("https://") || address.starts_with("http://");
+        if is_address && address.chars().all(is_plain) {
+            Self(address.to_owned())
+        } else {
+            neutralise_line(address, 300)
+        }
+    }
+
+    /// Returns the name of an issue, `#12` or `PROJ-12`, which forges and trackers link.
+    pub fn issue_name(issue: &IssueRef) -> Self {
+        Self(issue.name())
+    }
+
+    /// Returns a trailer of a commit's message that names a person as `login <address>`; empty if it does not have this form.
+    pub fn person_trailer(name: &'static str, person: &str) -> Self {
+        let Some((login, address)) = person.strip_suffix('>').and_then(|rest| rest.split_once(" <")) else {
+            return Self::default();
+        };
+        let is_plain = |text: &str, more: &str| text.chars().all(|c| c.is_alphanumeric() || more.contains(c));
+        let is_person = address.contains('@') && is_plain(login, " ._-[]") && is_plain(address, "@.+_-[]");
+        if is_person { Self(format!("{name}: {person}\n")) } else { Self::default() }
+    }
+
+    /// Returns a comment of HTML, which readers do not see. Characters that could end it are left out.
+    pub fn hidden(note: &str) -> Self {
+        let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, ' ' | ':' | '_' | '.' | '-');
+        let note: String = note.chars().filter(is_plain).collect();
+        Self(format!("<!-- {} -->", note.replace("--", "-").trim()))
+    }
+
+    /// Returns the texts with a separator between them.
+    pub fn join<'a>(parts: impl IntoIterator<Item = &'a Self>, separator: &'static str) -> Self {
+        let parts: Vec<&str> = parts.into_iter().map(Self::as_str).collect();
+        Self(parts.join(separator))
+    }
+
+    /// Adds a text at the end.
+    pub fn push(&mut self, more: &Self) {
+        self.0.push_str(&more.0);
+    }
+
+    /// Adds a literal of the program at the end.
+    pub fn push_own(&mut self, literal: &'static str) {
+        self.0.push_str(literal);
+    }
+
+    /// Returns the text without the known secrets and token shapes.
+    #[must_use]
+    pub fn redact(&self, redactor: &Redactor) -> Self {
+        Self(redactor.redact(&self.0))
+    }
+
+    /// Returns the text in at most so many characters, with an ellipsis if it was longer.
+    #[must_use]
+    pub fn shorten(&self, max_chars: usize) -> Self {
+        Self(shorten(&self.0, max_chars))
+    }
+
+    /// Returns the characters.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for OutgoingText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<OutgoingText> for String {
+    fn from(text: OutgoingText) -> Self {
+        text.0
+    }
+}
+
+impl From<u64> for OutgoingText {
+    fn from(number: u64) -> Self {
+        Self(number.to_string())
+    }
+}
+
+impl From<JobId> for OutgoingText {
+    fn from(id: JobId) -> Self {
+        Self(id.to_string())
+    }
+}
+
+impl From<&CommitSha> for OutgoingText {
+    fn from(commit: &CommitSha) -> Self {
+        Self(commit.short().to_owned())
+    }
+}
+
 /// Escapes outside text for Markdown: it cannot mention users, refer to or close issues, give commands to bots, load images,
 /// link or contain HTML, and it stays readable.
-pub fn neutralise(text: &str) -> String {
+pub fn neutralise(text: &str) -> OutgoingText {
     let mut out = String::with_capacity(text.len() + 16);
     let shown: Vec<char> = text.chars().filter(|c| is_visible(*c)).take(MAX_PIECE).collect();
     for (at, c) in shown.iter().enumerate() {
@@ -20,20 +165,20 @@ pub fn neutralise(text: &str) -> String {
             out.push(BREAK);
         }
     }
-    out
+    OutgoingText(out)
 }
 
 /// Escapes outside text for one line of Markdown, such as a table cell.
-pub fn neutralise_line(text: &str, max_chars: usize) -> String {
+pub fn neutralise_line(text: &str, max_chars: usize) -> OutgoingText {
     let line = one_line(text);
     // An escaped character is not escaped again.
     let line = line.replace("\\|", "|").replace('`', "'");
-    neutralise(&shorten(&line, max_chars)).replace('|', "\\|")
+    OutgoingText(neutralise(&shorten(&line, max_chars)).0.replace('|', "\\|"))
 }
 
 /// Escapes outside text for one line of plain text: a pull request's title, or the subject of a commit, from which a forge
 /// closes issues too. A space separates what would be active, because an invisible character would be copied with it.
-pub fn neutralise_plain(text: &str, max_chars: usize) -> String {
+pub fn neutralise_plain(text: &str, max_chars: usize) -> OutgoingText {
     let shown: Vec<char> = one_line(text).chars().collect();
     let mut out = String::with_capacity(text.len() + 8);
     for (at, c) in shown.iter().enumerate() {
@@ -44,15 +189,15 @@ pub fn neutralise_plain(text: &str, max_chars: usize) -> String {
             out.push(' ');
         }
     }
-    shorten(&out, max_chars).trim_end().to_owned()
+    OutgoingText(shorten(&out, max_chars).trim_end().to_owned())
 }
 
 /// Renders a text, such as a file's name, as a code span that the text cannot close.
-pub fn code_span(text: &str) -> String {
+pub fn code_span(text: &str) -> OutgoingText {
     let text = one_line(text);
     let fence = "`".repeat(longest_run(&text) + 1);
     let pad = if text.starts_with('`') || text.ends_with('`') || text.is_empty() { " " } else { "" };
-    format!("{fence}{pad}{text}{pad}{fence}")
+    OutgoingText(format!("{fence}{pad}{text}{pad}{fence}"))
 }
 
 /// Returns whether the character at this place acts on what follows, on any of the forges.
@@ -116,10 +261,10 @@ fn longest_run(text: &str) -> usize {
 }
 
 /// Renders a text as a code block that the text cannot close.
-pub fn code_block(text: &str, language: &str) -> String {
+pub fn code_block(text: &str, language: &'static str) -> OutgoingText {
     let longest = text.lines().map(|line| line.trim_start().bytes().take_while(|b| *b == b'`').count()).max();
     let fence = "`".repeat(longest.unwrap_or(0).max(2) + 1);
-    format!("{fence}{language}\n{}\n{fence}", text.trim_end())
+    OutgoingText(format!("{fence}{language}\n{}\n{fence}", text.trim_end()))
 }
 
 /// Cuts a text to at most so many characters, with an ellipsis.
@@ -209,24 +354,24 @@ mod tests {
     proptest! {
         #[test]
         fn fault_a3_nothing_is_active_in_what_leaves_and_cleaning_twice_changes_nothing(text in hostile()) {
-            let clean = neutralise(&text);
+            let clean = neutralise(&text).0;
             prop_assert_eq!(active(&clean), None, "{:?}", clean);
-            prop_assert_eq!(neutralise(&clean), clean);
-            let line = neutralise_line(&text, 60);
+            prop_assert_eq!(neutralise(&clean).0, clean);
+            let line = neutralise_line(&text, 60).0;
             prop_assert_eq!(active(&line), None, "{:?}", line);
             prop_assert!(!line.contains('\n') && !line.contains('`'));
-            let plain = neutralise_plain(&text, 200);
+            let plain = neutralise_plain(&text, 200).0;
             for c in ['\n', '\u{200b}', '\u{202e}', '\u{1b}'] {
                 prop_assert!(!plain.contains(c), "{:?}", plain);
             }
             let acts = matches!(active(&plain), Some("a mention" | "a reference" | "a command" | "a control character"));
             prop_assert!(!acts, "{:?}: {:?}", plain, active(&plain));
-            prop_assert_eq!(neutralise_plain(&plain, 200), plain);
+            prop_assert_eq!(neutralise_plain(&plain, 200).0, plain);
         }
 
         #[test]
         fn fault_a3_a_code_span_ends_where_it_should(text in hostile()) {
-            let span = code_span(&text);
+            let span = code_span(&text).0;
             let fence: String = span.chars().take_while(|c| *c == '`').collect();
             let inner = &span[fence.len()..span.len() - fence.len()];
             prop_assert!(span.ends_with(&fence) && longest_run(inner) < fence.len(), "{:?}", span);
@@ -237,34 +382,55 @@ mod tests {
     #[test]
     fn nobody_is_called_and_nothing_is_closed_or_loaded() {
         let text =
-            neutralise("closes #12, a/b#3 @org/team ![x](http://evil/?q) <b>x</b> \u{202e}abc a@b &#64;org GH-7");
+            neutralise("closes #12, a/b#3 @org/team ![x](http://evil/?q) <b>x</b> \u{202e}abc a@b &#64;org GH-7").0;
         assert_eq!(active(&text), None, "{text}");
         assert!(text.contains("#\u{200b}12") && text.contains("@\u{200b}org/team"));
-        assert_eq!(neutralise("C# and a # heading, 50 % @ 3, a < b & c"), "C# and a # heading, 50 % @ 3, a < b & c");
-        assert_eq!(neutralise("fixes #\u{200d}8 @\u{200b}org"), "fixes #\u{200b}8 @\u{200b}org");
+        assert_eq!(
+            neutralise("C# and a # heading, 50 % @ 3, a < b & c").as_str(),
+            "C# and a # heading, 50 % @ 3, a < b & c"
+        );
+        assert_eq!(neutralise("fixes #\u{200d}8 @\u{200b}org").as_str(), "fixes #\u{200b}8 @\u{200b}org");
     }
 
     #[test]
     fn fault_a3_a_title_and_a_commit_close_and_mention_nothing() {
-        assert_eq!(neutralise_plain("add() closes #7, cc @org/team", 80), "add() closes # 7, cc @ org/team");
+        assert_eq!(neutralise_plain("add() closes #7, cc @org/team", 80).as_str(), "add() closes # 7, cc @ org/team");
         assert_eq!(
-            neutralise_plain("fixes https://e.org/a/b/issues/8\n\nCloses #1", 80),
+            neutralise_plain("fixes https://e.org/a/b/issues/8\n\nCloses #1", 80).as_str(),
             "fixes https: //e.org/a/b/issues/8 Closes # 1"
         );
-        assert_eq!(neutralise_plain("Vec<T> & co: C# costs 5 $", 80), "Vec<T> & co: C# costs 5 $");
+        assert_eq!(neutralise_plain("Vec<T> & co: C# costs 5 $", 80).as_str(), "Vec<T> & co: C# costs 5 $");
     }
 
     #[test]
     fn a_line_stays_in_its_cell() {
-        assert_eq!(neutralise_line("a | b\n`c`", 40), "a \\| b 'c'");
-        assert_eq!(neutralise_line("abcdef", 4), "abc…");
+        assert_eq!(neutralise_line("a | b\n`c`", 40).as_str(), "a \\| b 'c'");
+        assert_eq!(neutralise_line("abcdef", 4).as_str(), "abc…");
     }
 
     #[test]
     fn a_code_block_cannot_be_left() {
-        assert_eq!(code_block("a\n```\nb", ""), "````\na\n```\nb\n````");
-        assert_eq!(code_block("x", "diff"), "```diff\nx\n```");
-        assert_eq!(code_span("src/a.py"), "`src/a.py`");
-        assert_eq!(code_span("a`b"), "``a`b``");
+        assert_eq!(code_block("a\n```\nb", "").as_str(), "````\na\n```\nb\n````");
+        assert_eq!(code_block("x", "diff").as_str(), "```diff\nx\n```");
+        assert_eq!(code_span("src/a.py").as_str(), "`src/a.py`");
+        assert_eq!(code_span("a`b").as_str(), "``a`b``");
+    }
+
+    #[test]
+    fn only_our_own_literals_are_live_in_a_filled_template() {
+        let outside = neutralise("{app} closes #7 {{x}} @org");
+        let text =
+            OutgoingText::fill("`@{app} fix` {what}{ {what {gone}", &[("app", &neutralise("bot")), ("what", &outside)]);
+        assert_eq!(text.as_str(), format!("`@bot fix` {outside}{{ {{what {{gone}}"));
+        assert_eq!(OutgoingText::url("https://e.org/a/b/pull/7?x=1#y").as_str(), "https://e.org/a/b/pull/7?x=1#y");
+        for address in ["https://e.org/)[x](", "javascript://x", "https://e.org/ @org", "https://e.org/<b>"] {
+            assert_eq!(active(OutgoingText::url(address).as_str()), None, "{address}");
+        }
+        assert_eq!(OutgoingText::hidden("a:v1 progress 1 --> <b>").as_str(), "<!-- a:v1 progress 1 - b -->");
+        let trailer = |person: &str| OutgoingText::person_trailer("Co-authored-by", person).0;
+        assert_eq!(trailer("ann <1+ann@users.example>"), "Co-authored-by: ann <1+ann@users.example>\n");
+        for person in ["ann", "ann <x>", "ann\nCloses: #1 <a@b>", "ann #1 <a@b>"] {
+            assert_eq!(trailer(person), "", "{person}");
+        }
     }
 }

@@ -320,6 +320,9 @@ pub trait Store: Send + Sync {
     /// Returns the tasks of a job that have not ended, oldest first.
     async fn open_tasks(&self, job: JobId) -> Result<Vec<Task>, StoreError>;
 
+    /// Returns the newest task of a job, ended or not.
+    async fn latest_task(&self, job: JobId) -> Result<Option<Task>, StoreError>;
+
     /// Returns the newest job that works on a branch.
     async fn job_by_branch(
         &self,

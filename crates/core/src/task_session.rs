@@ -10,6 +10,7 @@ use patchwright_domain::job::WorkerEvent;
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::money::Budget;
+use patchwright_domain::protected::EditablePaths;
 use patchwright_domain::{Issue, Job, JobId, TaskId, Usage};
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +67,9 @@ pub struct TaskPolicy {
     /// The requester as the co-author of commits (`login <address>`), if the forge has an address for them.
     #[serde(default)]
     pub co_author: Option<String>,
+    /// The protected files that jobs may change.
+    #[serde(default)]
+    pub editable_paths: EditablePaths,
 }
 
 /// Returned when a task is started: the job, its issue, and how to execute it.

@@ -6,6 +6,7 @@ use patchwright_domain::job::PullRequestRef;
 use patchwright_domain::{InboundIssue, IssueRef, Milestone, PlatformId};
 
 use crate::fault::{Cause, Fault};
+use crate::outgoing_text::OutgoingText;
 
 /// A call to a forge or tracker failed.
 #[derive(Debug, thiserror::Error)]
@@ -149,10 +150,10 @@ pub trait Tracker: Send + Sync {
     async fn comments(&self, issue: &IssueRef) -> Result<Vec<Comment>, ForgeError>;
 
     /// Writes a comment and returns its id.
-    async fn post_comment(&self, issue: &IssueRef, body: &str) -> Result<String, ForgeError>;
+    async fn post_comment(&self, issue: &IssueRef, body: &OutgoingText) -> Result<String, ForgeError>;
 
     /// Replaces a comment's text. Writing the same text again changes nothing.
-    async fn edit_comment(&self, issue: &IssueRef, comment_id: &str, body: &str) -> Result<(), ForgeError>;
+    async fn edit_comment(&self, issue: &IssueRef, comment_id: &str, body: &OutgoingText) -> Result<(), ForgeError>;
 
     /// Moves the issue to the status that is configured for a milestone. Does nothing if it is in that state, if none
     /// is configured, and on forges. [`ForgeError::Refused`] if the tracker's workflow does not allow the transition.
@@ -166,7 +167,7 @@ pub trait Tracker: Send + Sync {
         &self,
         issue: &IssueRef,
         pull_request: &PullRequestRef,
-        title: &str,
+        title: &OutgoingText,
     ) -> Result<(), ForgeError> {
         let _ = (issue, pull_request, title);
         Ok(())

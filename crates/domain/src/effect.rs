@@ -96,11 +96,18 @@ pub enum Reply {
         language: Language,
     },
     /// The status of the issue's latest job.
-    Status,
+    Status {
+        /// The language of the request.
+        #[serde(default)]
+        language: Language,
+    },
     /// The issue has too many requests; posted at most once an hour.
     TooMany {
         /// How many requests an hour are accepted.
         per_hour: u32,
+        /// The language of the request.
+        #[serde(default)]
+        language: Language,
     },
     /// The request starts no job, although its actor may start one.
     CannotStart {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::id::InvalidId;
+use crate::trigger::{Language, language_of};
 use crate::{BranchName, IssueId, IssueNumber, PlatformId, Refused, RepoName, UserId};
 
 /// The status of an issue (`docs/requirements.md#r105`).
@@ -233,6 +234,11 @@ impl InboundIssue {
             labels: labels.map(|label| bounded(label, MAX_NAME_CHARS)).collect(),
             ..self
         }
+    }
+
+    /// Returns the language that the issue is written in.
+    pub fn language(&self) -> Language {
+        language_of(&format!("{}\n{}", self.title, self.body))
     }
 
     /// Returns the branch that a job starts from until the forge has been asked: the reported default branch, or `main`.

@@ -14,7 +14,7 @@ pub mod notification;
 pub mod path;
 pub mod pattern;
 pub mod platform;
-mod protected;
+pub mod protected;
 pub mod refused;
 pub mod request;
 pub mod run_record;

@@ -126,7 +126,7 @@ impl From<Needs> for String {
     }
 }
 
-/// The program that makes the change instead of the built-in stages; it runs in the sandbox.
+/// What makes the change instead of the built-in stages. Programs run in the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkCommand {
@@ -134,6 +134,8 @@ pub enum WorkCommand {
     Preset(Label),
     /// A command line.
     Free(String),
+    /// No program: the branch of the job before it is rebased onto the base branch.
+    Rebase,
 }
 
 impl WorkCommand {
@@ -145,6 +147,7 @@ impl WorkCommand {
         match self {
             Self::Preset(name) => Label(format!("command:{name}")),
             Self::Free(_) => Label("command".to_owned()),
+            Self::Rebase => Label("command:rebase".to_owned()),
         }
     }
 }
@@ -154,6 +157,7 @@ impl fmt::Display for WorkCommand {
         match self {
             Self::Preset(name) => write!(f, "{name}"),
             Self::Free(line) => f.write_str(line),
+            Self::Rebase => f.write_str("rebase"),
         }
     }
 }

@@ -1,6 +1,10 @@
 //! The files that no job may change: those that run code on a developer's or a CI machine without being asked to, that
 //! grant rights, that pin dependencies, or that hold secrets.
 
+use serde::{Deserialize, Serialize};
+
+use crate::RepoPath;
+
 /// Folders, at any depth, whose content is protected.
 const FOLDERS: &[(&str, &[&str])] = &[
     (
@@ -265,6 +269,46 @@ pub(crate) fn protection(path: &str) -> Option<&'static str> {
     NAMES.iter().find(|(_, known)| known.iter().any(|pattern| matches(pattern, name))).map(|(why, _)| *why)
 }
 
+/// The protected files that jobs may change after all, because the operator said so: patterns of paths, without case.
+///
+/// A pattern without `/` is the name of a file in any folder, a pattern that ends with `/` is a folder with all that is in
+/// it, and `*` stands for any characters: `package-lock.json`, `.github/ISSUE_TEMPLATE/`, `deploy/*.lock`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EditablePaths(Vec<String>);
+
+impl EditablePaths {
+    /// Creates the list from patterns. Empty ones are left out.
+    pub fn new<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Self {
+        let patterns = patterns.into_iter().map(|pattern| pattern.as_ref().trim().to_lowercase());
+        Self(patterns.filter(|pattern| !pattern.is_empty()).collect())
+    }
+
+    /// Returns the reason why a job must not change the file; `None` if it is ordinary or on the list.
+    pub fn protection(&self, path: &RepoPath) -> Option<&'static str> {
+        let reason = path.protection()?;
+        let path = path.as_str().to_lowercase();
+        let is_listed = |pattern: &String| match pattern.strip_suffix('/') {
+            Some(folder) => path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')),
+            None if pattern.contains('/') => matches_glob(pattern.trim_start_matches('/'), &path),
+            None => matches_glob(pattern, path.rsplit('/').next().unwrap_or(&path)),
+        };
+        (!self.0.iter().any(is_listed)).then_some(reason)
+    }
+}
+
+/// Returns whether a text has the form of a pattern with any number of `*`.
+fn matches_glob(pattern: &str, text: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(start) else { return false };
+    let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
+    for part in middle.split('*') {
+        let Some(at) = text.find(part) else { return false };
+        text = &text[at + part.len()..];
+    }
+    text.ends_with(end)
+}
+
 fn matches(pattern: &str, name: &str) -> bool {
     if let Some(end) = pattern.strip_prefix('*') {
         return name.ends_with(end);
@@ -344,6 +388,22 @@ mod tests {
         ] {
             assert!(protection(path).is_some(), "{path} is open");
         }
+    }
+
+    #[test]
+    fn fault_a7_an_operator_may_open_files() {
+        let open = EditablePaths::new(["Cargo.lock", " .github/ISSUE_TEMPLATE/ ", "deploy/*.lo*k", "", "web/.npmrc"]);
+        let is_open = |path: &str| open.protection(&RepoPath::parse(path).unwrap()).is_none();
+        for path in
+            ["Cargo.lock", "tools/cargo.lock", ".github/issue_template/bug.yml", "deploy/a/b.lock", "web/.npmrc"]
+        {
+            assert!(is_open(path), "{path}");
+        }
+        for path in ["yarn.lock", ".github/workflows/ci.yml", ".npmrc", "x/web/.npmrc", ".github/ISSUE_TEMPLATES"] {
+            assert!(!is_open(path), "{path}");
+        }
+        assert!(EditablePaths::default().protection(&RepoPath::parse("src/lib.rs").unwrap()).is_none());
+        assert!(EditablePaths::new(["*"]).protection(&RepoPath::parse(".github/workflows/ci.yml").unwrap()).is_none());
     }
 
     #[test]

@@ -170,6 +170,7 @@ impl TriggerRequest {
             instructions: self.command.instructions().map(str::to_owned),
             comment_id: self.comment_id.clone(),
             at,
+            language: self.language,
         }
     }
 }

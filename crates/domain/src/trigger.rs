@@ -33,6 +33,8 @@ pub enum Command {
     },
     /// Approve the plan that waits.
     Approve,
+    /// Move the branch of the pull request onto its base.
+    Rebase,
     /// List the commands.
     Help,
     /// Show the status of the job.
@@ -63,6 +65,7 @@ impl Command {
             Verb::Fix => Self::Fix { instructions },
             Verb::Plan => Self::Plan { instructions },
             Verb::Approve => Self::Approve,
+            Verb::Rebase => Self::Rebase,
             Verb::Retry => Self::Retry,
             Verb::Restart => Self::Restart { instructions },
             Verb::Cancel => Self::Cancel,
@@ -73,7 +76,7 @@ impl Command {
 
     /// Returns whether the command requests a job.
     pub const fn starts_job(&self) -> bool {
-        matches!(self, Self::Fix { .. } | Self::Plan { .. } | Self::Restart { .. })
+        matches!(self, Self::Fix { .. } | Self::Plan { .. } | Self::Rebase | Self::Restart { .. })
     }
 
     /// Returns whether anyone may ask it: it changes nothing.
@@ -87,7 +90,13 @@ impl Command {
             Self::Fix { instructions } | Self::Plan { instructions } | Self::Restart { instructions } => {
                 instructions.as_deref()
             }
-            Self::Approve | Self::Help | Self::Status | Self::Cancel | Self::Retry | Self::Unknown { .. } => None,
+            Self::Approve
+            | Self::Rebase
+            | Self::Help
+            | Self::Status
+            | Self::Cancel
+            | Self::Retry
+            | Self::Unknown { .. } => None,
         }
     }
 

@@ -89,7 +89,7 @@ impl Engine {
             issue: self.follow_issue(&job, before, now).await?,
             effects: self.records(&job, effects, now),
             job: Some(JobWrite::update(&known, job.clone())),
-            ended: Self::run_record(&job, before, task.as_ref()),
+            ended: self.run_record(&job, before, task.as_ref()).await?,
             task,
             settled,
             ..Step::default()
@@ -114,12 +114,22 @@ impl Engine {
     }
 
     /// Returns the statistics to add when a job ends.
-    fn run_record(job: &Job, before: JobStatus, task: Option<&Task>) -> Option<RunRecord> {
-        if before.is_terminal() {
-            return None;
+    async fn run_record(
+        &self,
+        job: &Job,
+        before: JobStatus,
+        task: Option<&Task>,
+    ) -> Result<Option<RunRecord>, StoreError> {
+        if before.is_terminal() || !job.status().is_terminal() {
+            return Ok(None);
         }
-        let (node, model) = task.map_or(("", ""), |task| (task.node.as_str(), task.model.as_str()));
-        RunRecord::of(job, node, model)
+        // A job that was published has no open task any more.
+        let task = match task {
+            Some(task) => Some(task.clone()),
+            None => self.ports.store.latest_task(job.id).await?,
+        };
+        let (node, model) = task.as_ref().map_or(("", ""), |task| (task.node.as_str(), task.model.as_str()));
+        Ok(RunRecord::of(job, node, model))
     }
 
     /// Converts effects into rows to write.
@@ -205,7 +215,7 @@ const fn ending(job: &Job, before: JobStatus) -> Option<NotificationEvent> {
         JobStatus::Succeeded => Some(NotificationEvent::JobSucceeded),
         JobStatus::Failed => Some(NotificationEvent::JobFailed),
         JobStatus::Cancelled => Some(NotificationEvent::JobCancelled),
-        JobStatus::Queued | JobStatus::Running => None,
+        JobStatus::Queued | JobStatus::Running | JobStatus::Publishing => None,
     }
 }
 
@@ -219,8 +229,6 @@ fn end_issue(issue: Issue, job: &Job, standing: Option<&PullRequestRef>, now: Ti
     let issue = match job.status() {
         JobStatus::Succeeded => issue.advance(IssueEvent::TaskSucceeded, now),
         _ if standing.is_some() => issue.advance(IssueEvent::FollowUpEnded, now),
-        // It had succeeded, and its pull request cannot be opened.
-        JobStatus::Failed if issue.status == IssueStatus::PendingMerge => issue.advance(IssueEvent::CloseUnmerged, now),
         JobStatus::Cancelled => issue.advance(IssueEvent::Cancel, now),
         _ => issue.advance(IssueEvent::TaskFailed, now),
     }?;

@@ -7,6 +7,7 @@ use patchwright_core::webhook::InboundIssue;
 use patchwright_domain::job::{JobTrigger, Priority, PublishMode, PullRequestEnd, TriggerKind};
 use patchwright_domain::node::{Needs, WorkCommand, choose};
 use patchwright_domain::notification::NotificationEvent;
+use patchwright_domain::trigger::language_of;
 use patchwright_domain::{Effect, Issue, IssueEvent, IssueId, Job, JobEvent, JobId, Refused, Task};
 
 use crate::Engine;
@@ -143,7 +144,8 @@ impl Engine {
                 is_pull_request: false,
                 default_branch: None,
             };
-            let trigger = self.trigger_of_ours(TriggerKind::Started, &start.actor, start.instructions.as_deref());
+            let words = start.instructions.as_deref();
+            let trigger = self.trigger_of_ours(TriggerKind::Started, &start.actor, words, &inbound);
             let request = StartRequest {
                 review_plan: start.review_plan,
                 ..StartRequest::new(&inbound, trigger, PublishMode::PullRequest).by(
@@ -166,12 +168,22 @@ impl Engine {
         .await
     }
 
-    fn trigger_of_ours(&self, kind: TriggerKind, actor: &str, instructions: Option<&str>) -> JobTrigger {
+    /// Returns the trigger of a job that a user of this server starts. Its language is that of the instructions, or of the
+    /// issue.
+    fn trigger_of_ours(
+        &self,
+        kind: TriggerKind,
+        actor: &str,
+        instructions: Option<&str>,
+        issue: &InboundIssue,
+    ) -> JobTrigger {
+        let instructions = instructions.filter(|text| !text.trim().is_empty());
         JobTrigger {
+            language: instructions.map_or_else(|| issue.language(), language_of),
             kind,
             event_type: kind.as_str().to_owned(),
             actor: actor.to_owned(),
-            instructions: instructions.filter(|text| !text.trim().is_empty()).map(str::to_owned),
+            instructions: instructions.map(str::to_owned),
             comment_id: None,
             at: self.ports.clock.now(),
         }
@@ -268,7 +280,8 @@ impl Engine {
     pub async fn start(&self, start: ManualStart) -> Result<Job, ControlError> {
         self.write(async || {
             let known = self.known(&start.issue).await?;
-            let trigger = self.trigger_of_ours(TriggerKind::Manual, &start.actor, start.instructions.as_deref());
+            let words = start.instructions.as_deref();
+            let trigger = self.trigger_of_ours(TriggerKind::Manual, &start.actor, words, &start.issue);
             Ok(self.plan_start(StartRequest::new(&start.issue, trigger, start.publish), known)?)
         })
         .await

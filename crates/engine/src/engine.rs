@@ -18,8 +18,9 @@ use patchwright_core::task_session::{ReportFiles, TaskPolicy};
 use patchwright_core::tracker::Tracker;
 use patchwright_core::webhook::WebhookDecoder;
 use patchwright_domain::money::Budget;
-use patchwright_domain::node::Label;
-use patchwright_domain::trigger::AllowLists;
+use patchwright_domain::node::{Label, WorkCommand};
+use patchwright_domain::protected::EditablePaths;
+use patchwright_domain::trigger::{AllowLists, Language};
 use patchwright_domain::{IssueRef, Job, JobId, PlatformId};
 use tokio::sync::{broadcast, watch};
 
@@ -76,6 +77,8 @@ pub struct Settings {
     /// The logins of the server's own accounts: their comments start nothing, and an issue assigned to one starts a
     /// job.
     pub own_logins: Vec<String>,
+    /// The language of all texts on forges and trackers; `None` writes in that of each request.
+    pub language: Option<Language>,
     /// The label that starts a job.
     pub label: String,
     /// Whether an opened issue whose text mentions the app with a command starts a job.
@@ -124,6 +127,8 @@ pub struct Settings {
     pub work_dir: PathBuf,
     /// The name of the author of commits.
     pub author_name: String,
+    /// The protected files that jobs may change.
+    pub editable_paths: EditablePaths,
     /// The e-mail address of the author of commits.
     pub author_email: String,
     /// The URL of this server's pages, for links.
@@ -136,6 +141,7 @@ impl Settings {
         Self {
             app_name: "patchwright".to_owned(),
             own_logins: Vec::new(),
+            language: None,
             label: "patchwright".to_owned(),
             trigger_on_open: false,
             review_follow_ups: false,
@@ -157,9 +163,10 @@ impl Settings {
             lease: Duration::from_secs(40),
             node_silent_limit: Duration::from_secs(2 * 3600),
             slots: 1,
-            labels: BTreeSet::new(),
+            labels: BTreeSet::from([WorkCommand::Rebase.label()]),
             work_dir,
             author_name: "patchwright".to_owned(),
+            editable_paths: EditablePaths::default(),
             author_email: "patchwright@users.noreply.localhost".to_owned(),
             public_url: None,
         }
@@ -177,6 +184,7 @@ impl Settings {
             author_name: self.author_name.clone(),
             author_email: self.author_email.clone(),
             co_author: None,
+            editable_paths: self.editable_paths.clone(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The hidden marker in this server's comments, by which a retry finds what an earlier attempt has written.
 
 use patchwright_core::Secret;
+use patchwright_core::outgoing_text::OutgoingText;
 use ring::hmac;
 
 /// Signs markers, so that nobody else can forge one.
@@ -11,6 +12,7 @@ pub struct MarkerKey {
     old: Vec<hmac::Key>,
 }
 
+const NAME: &str = "patchwright:v1";
 const PREFIX: &str = "<!-- patchwright:v1 ";
 const SUFFIX: &str = " -->";
 /// Half of the MAC is enough against guessing and keeps the marker short.
@@ -29,12 +31,14 @@ impl MarkerKey {
     }
 
     /// Returns the marker of a subject: the kind of the comment and what it belongs to, such as `progress 0190…`.
-    pub(crate) fn mark(&self, subject: &str) -> String {
-        format!("{PREFIX}{subject} {}{SUFFIX}", mac(&self.present, subject))
+    pub(crate) fn mark(&self, subject: &str) -> OutgoingText {
+        let subject = plain(subject);
+        OutgoingText::hidden(&format!("{NAME} {subject} {}", mac(&self.present, &subject)))
     }
 
     /// Returns whether a text has the marker of exactly this subject.
     pub(crate) fn is_marked(&self, text: &str, subject: &str) -> bool {
+        let subject = plain(subject);
         subjects(text).any(|(found, mac)| found == subject && self.verify(found, mac))
     }
 
@@ -46,6 +50,19 @@ impl MarkerKey {
     fn verify(&self, subject: &str, given: &str) -> bool {
         std::iter::once(&self.present).chain(&self.old).any(|key| Secret::new(mac(key, subject)).matches(given))
     }
+}
+
+/// Returns a subject in characters that a hidden comment keeps. Others, such as brackets in a login, are their numbers.
+fn plain(subject: &str) -> String {
+    let mut out = String::with_capacity(subject.len());
+    for c in subject.chars() {
+        if c.is_ascii_alphanumeric() || matches!(c, ' ' | ':' | '_') || (c == '-' && !out.ends_with('-')) {
+            out.push(c);
+        } else {
+            out.push_str(&format!(".{:x}.", u32::from(c)));
+        }
+    }
+    out
 }
 
 fn derive(master: &Secret) -> hmac::Key {
@@ -84,9 +101,14 @@ mod tests {
         let text = format!("hello\n{}", key.mark("progress 1"));
         assert!(key.is_marked(&text, "progress 1") && key.is_ours(&text));
         assert!(!key.is_marked(&text, "progress 2"));
+        for subject in ["reply help other[bot]", "reply a--b>", "reply 修复"] {
+            let mark = key.mark(subject);
+            assert!(key.is_marked(mark.as_str(), subject) && mark.as_str().matches("--").count() == 2, "{mark}");
+        }
+        assert_ne!(key.mark("other[bot]"), key.mark("other(bot)"));
         assert!(!other.is_ours(&text));
         let rotated = MarkerKey::new(&Secret::new("another master")).with_old(&[Secret::new("master")]);
-        assert!(rotated.is_marked(&text, "progress 1") && !key.is_ours(&rotated.mark("progress 1")));
+        assert!(rotated.is_marked(&text, "progress 1") && !key.is_ours(rotated.mark("progress 1").as_str()));
         assert!(!key.is_ours("<!-- patchwright:v1 progress 1 00000000000000000000000000000000 -->"));
         assert!(!key.is_ours("<!-- patchwright:v1 -->"));
         assert!(key.is_marked(&format!("{}{text}", other.mark("progress 1")), "progress 1"));

@@ -13,6 +13,7 @@ use patchwright_domain::job::JobState;
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::node::{Candidate, HEARTBEAT, NodeMode};
+use patchwright_domain::protected::EditablePaths;
 use patchwright_domain::{BranchName, Job, JobEvent, NodeId, RepoPath, Task, TaskId, TaskStatus, Usage, WorkerEvent};
 
 use crate::Engine;
@@ -209,6 +210,7 @@ impl Engine {
                     base: Some(branch.clone()),
                     branch: job.branch.clone(),
                     rework: None,
+                    rebases: false,
                     credential: session.credential().await?,
                     destination: folder.join(name),
                 };
@@ -218,10 +220,11 @@ impl Engine {
             let base = copies[0].tree_entries().await.map_err(Refusal::from)?;
             let head = copies[1].tree_entries().await.map_err(Refusal::from)?;
             let changed = compare_trees(&base, &head);
+            let editable = &self.settings.editable_paths;
             if changed.is_empty() {
                 return Err(refused(format!("the branch `{pushed}` changes nothing")).into());
             }
-            if let Some((path, why)) = changed.iter().find_map(|path| Some((path, protection(path)?))) {
+            if let Some((path, why)) = changed.iter().find_map(|path| Some((path, protection(path, editable)?))) {
                 return Err(refused(format!("the branch changes {path}, which no job may: {why}")).into());
             }
             let head = copies[1].base_commit().clone();
@@ -280,9 +283,9 @@ fn compare_trees<'a>(
 }
 
 /// Returns why no job may change a path. A name that no job could write either is refused like a protected file.
-fn protection(path: &str) -> Option<String> {
+fn protection(path: &str, editable: &EditablePaths) -> Option<String> {
     match RepoPath::parse(path) {
-        Ok(path) => path.protection().map(ToString::to_string),
+        Ok(path) => editable.protection(&path).map(ToString::to_string),
         Err(error) => Some(error.to_string()),
     }
 }

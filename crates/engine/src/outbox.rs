@@ -10,14 +10,15 @@ use patchwright_core::store::{ClaimedEffect, EffectOutcome, StoreError};
 use patchwright_core::tracker::Tracker;
 use patchwright_domain::effect::Reply;
 use patchwright_domain::notification::{Notice, NotificationEvent};
+use patchwright_domain::trigger::Language;
 use patchwright_domain::{Effect, EffectId, IssueRef, Job, JobEvent, JobStatus, Milestone, PlatformId};
 
 use crate::Engine;
 use crate::backoff::backoff;
 use crate::change::ChangeError;
-use crate::{render, replies};
+use crate::render::{self, Renderer};
 use patchwright_core::fault::error_chain;
-use patchwright_core::outgoing_text::shorten;
+use patchwright_core::outgoing_text::{OutgoingText, shorten};
 
 /// How often an effect is tried; with the doubling waits this takes about a day.
 const MAX_ATTEMPTS: u32 = 14;
@@ -74,6 +75,10 @@ impl Engine {
                 })
             }
             // The issue, its tracker or its forge is gone: the effect cannot be visible.
+            None if publishes(&claimed.record.effect) => {
+                self.give_up(&claimed, "the forge of the repository is not configured any more".to_owned()).await?;
+                return Ok(Some(id));
+            }
             None => Ok(Delivered::Done),
         };
         self.settle(&claimed, result).await?;
@@ -158,7 +163,7 @@ impl Engine {
                 if !job.status().is_terminal() || job.published.result_comment_id.is_some() {
                     return Ok(Delivered::Done);
                 }
-                let text = render::result_comment(job, &self.settings.app_name, self.public_url());
+                let text = self.renderer(job.trigger.language).result_comment(job);
                 let mark = format!("result {} {}", job.id, job.epoch);
                 let id = self.comment_once(tracker.as_ref(), issue, &mark, &text, again).await?;
                 Ok(Delivered::Noted(Box::new(JobEvent::ResultPosted { id })))
@@ -166,7 +171,7 @@ impl Engine {
             Effect::Transition { to } => self.transition(subject, job, *to).await,
             Effect::LinkPullRequest => {
                 if let Some(pull_request) = &job.published.pull_request {
-                    let title = self.ports.tools.redactor().redact(&render::pull_request_title(job));
+                    let title = render::pull_request_title(job).redact(self.ports.tools.redactor());
                     tracker.link_pull_request(issue, pull_request, &title).await?;
                 }
                 Ok(Delivered::Done)
@@ -219,7 +224,7 @@ impl Engine {
         let new = NewPullRequest {
             head: job.branch.clone(),
             base: job.base_branch.clone(),
-            title: self.ports.tools.redactor().redact(&render::pull_request_title(job)),
+            title: render::pull_request_title(job).redact(self.ports.tools.redactor()),
             body: self.panel(job, None, forge),
             draft: true,
         };
@@ -241,7 +246,7 @@ impl Engine {
         tracker: &dyn Tracker,
         issue: &IssueRef,
         subject: &str,
-        text: &str,
+        text: &OutgoingText,
         again: bool,
     ) -> Result<String, ForgeError> {
         if again {
@@ -260,7 +265,7 @@ impl Engine {
         issue: &IssueRef,
         number: u64,
         subject: &str,
-        text: &str,
+        text: &OutgoingText,
         again: bool,
     ) -> Result<(), ForgeError> {
         if again {
@@ -274,10 +279,11 @@ impl Engine {
     }
 
     /// Returns the text to publish: secrets masked, cut to the limit, with its hidden marker.
-    fn sealed(&self, text: &str, subject: &str, tracker: &dyn Tracker) -> String {
+    fn sealed(&self, text: &OutgoingText, subject: &str, tracker: &dyn Tracker) -> OutgoingText {
         let mark = self.marker.mark(subject);
-        let room = tracker.max_comment_chars().saturating_sub(mark.chars().count() + 2);
-        format!("{}\n\n{mark}", shorten(&self.ports.tools.redactor().redact(text), room))
+        let room = tracker.max_comment_chars().saturating_sub(mark.as_str().chars().count() + 2);
+        let text = text.redact(self.ports.tools.redactor()).shorten(room);
+        OutgoingText::fill("{text}\n\n{mark}", &[("text", &text), ("mark", &mark)])
     }
 
     /// Returns the job whose result is on the branch, if a follow-up ended without adding to it.
@@ -293,37 +299,39 @@ impl Engine {
 
     /// Renders the panel of a pull request: of the job, or, while the result of another one stands, of that one with a note
     /// about the follow-up.
-    fn panel(&self, job: &Job, standing: Option<&Job>, forge: &Arc<dyn Forge>) -> String {
+    fn panel(&self, job: &Job, standing: Option<&Job>, forge: &Arc<dyn Forge>) -> OutgoingText {
         let url = self.issue_url(&job.source).unwrap_or_default();
         let shown = standing.unwrap_or(job);
-        let body = render::pull_request_body(shown, &self.settings.app_name, &url, self.public_url());
-        let note = standing.map(|_| render::ended_follow_up(job)).unwrap_or_default();
-        self.sealed(&format!("{note}{body}"), &format!("panel {}", job.id), forge.as_ref())
+        let renderer = self.renderer(shown.trigger.language);
+        let mut text = standing.map(|_| renderer.ended_follow_up(job)).unwrap_or_default();
+        text.push(&renderer.pull_request_body(shown, &url));
+        self.sealed(&text, &format!("panel {}", job.id), forge.as_ref())
     }
 
-    fn progress_text(&self, job: &Job) -> String {
-        render::progress_comment(job, &self.settings.app_name, self.public_url())
+    fn progress_text(&self, job: &Job) -> OutgoingText {
+        self.renderer(job.trigger.language).progress_comment(job)
     }
 
-    fn reply(&self, reply: &Reply, subject: &Subject) -> String {
-        match reply {
-            Reply::Help { language } => {
-                replies::help(&self.settings.app_name, subject.issue.tracker.is_some(), *language)
-            }
-            Reply::Status => render::status(subject.job.as_ref(), &self.settings.app_name, self.public_url()),
-            Reply::TooMany { per_hour } => render::too_many(*per_hour),
-            Reply::NotPermitted { login, language } => {
-                replies::not_permitted(login, &subject.issue.repo.to_string(), *language)
-            }
-            Reply::NothingTo { verb, language } => replies::nothing_to(verb, *language),
-            Reply::CannotStart { reason, language } => {
-                replies::cannot_start(*reason, &self.settings.app_name, *language)
-            }
+    /// Returns the renderer for a person who wrote in this language.
+    pub(crate) fn renderer(&self, language: Language) -> Renderer<'_> {
+        Renderer {
+            app_name: &self.settings.app_name,
+            public_url: self.settings.public_url.as_deref(),
+            language: self.settings.language.unwrap_or(language),
         }
     }
 
-    fn public_url(&self) -> Option<&str> {
-        self.settings.public_url.as_deref()
+    fn reply(&self, reply: &Reply, subject: &Subject) -> OutgoingText {
+        match reply {
+            Reply::Help { language } => self.renderer(*language).help(subject.issue.tracker.is_some()),
+            Reply::Status { language } => self.renderer(*language).status(subject.job.as_ref()),
+            Reply::TooMany { per_hour, language } => self.renderer(*language).too_many(*per_hour),
+            Reply::NotPermitted { login, language } => {
+                self.renderer(*language).not_permitted(login, &subject.issue.repo.to_string())
+            }
+            Reply::NothingTo { verb, language } => self.renderer(*language).nothing_to(verb),
+            Reply::CannotStart { reason, language } => self.renderer(*language).cannot_start(*reason),
+        }
     }
 
     async fn settle(&self, claimed: &ClaimedEffect, result: Result<Delivered, ForgeError>) -> Result<(), StoreError> {
@@ -336,7 +344,7 @@ impl Engine {
         let kind = record.effect.kind().as_str();
         let detail = self.ports.tools.redactor().redact(&error_chain(&error));
         // A comment waits until the token is corrected; a pull request that cannot be created fails at once.
-        let opens = matches!(record.effect, Effect::OpenPullRequest | Effect::MarkReady);
+        let opens = publishes(&record.effect);
         let retry = if is_uncertain(&error, opens, claimed.attempt) {
             Some(self.retry_after(&error, claimed.attempt, None, record.id.as_uuid()))
         } else {
@@ -346,8 +354,15 @@ impl Engine {
             tracing::warn!(effect = kind, effect.attempt = claimed.attempt, effect.retry_at = %at, error = %detail, "failed to deliver an effect; retrying");
             return self.ports.store.settle_effect(record.id, outcome).await;
         }
+        self.give_up(claimed, detail).await
+    }
+
+    /// Ends an effect that cannot be delivered. A job that waits for it is told.
+    async fn give_up(&self, claimed: &ClaimedEffect, detail: String) -> Result<(), StoreError> {
+        let record = &claimed.record;
+        let kind = record.effect.kind().as_str();
         tracing::error!(effect = kind, effect.attempt = claimed.attempt, error = %detail, "giving up on an effect");
-        if let Some(job) = record.job_id.filter(|_| opens) {
+        if let Some(job) = record.job_id.filter(|_| publishes(&record.effect)) {
             // Written before the effect ends, so that the result comment after it has this information.
             let event = JobEvent::DeliveryFailed { problem: detail.clone() };
             match self.change_job(job, event).await {
@@ -421,6 +436,11 @@ fn internal(platform: &PlatformId, error: &StoreError) -> ForgeError {
 
 fn progress_subject(job: &Job) -> String {
     format!("progress {}", job.id)
+}
+
+/// Returns whether a job that is publishing waits for the effect.
+const fn publishes(effect: &Effect) -> bool {
+    matches!(effect, Effect::OpenPullRequest | Effect::MarkReady)
 }
 
 /// Returns whether a failure may not be the forge's last word.

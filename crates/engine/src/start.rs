@@ -49,6 +49,14 @@ impl<'a> StartRequest<'a> {
         }
     }
 
+    /// Makes it the request to move the branch onto its base.
+    pub(crate) fn rebase(self) -> Self {
+        let (command, priority) = (WorkCommand::Rebase, self.priority);
+        let mut needs = self.needs.clone();
+        needs.labels.insert(command.label());
+        self.by(Some(command), needs, priority)
+    }
+
     /// Sets the command, the requirements on the node, and the priority.
     pub(crate) fn by(mut self, command: Option<WorkCommand>, needs: Needs, priority: Priority) -> Self {
         self.needs = needs;

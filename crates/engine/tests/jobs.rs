@@ -10,12 +10,13 @@ use patchwright_core::forge::ForgeError;
 use patchwright_core::model_calls::ModelCalls as _;
 use patchwright_core::sandbox::{SandboxError, TestOutcome};
 use patchwright_core::store::{ConcurrencyLimits, Store as _};
-use patchwright_core::webhook::InboundIssue;
+use patchwright_core::webhook::{Actor, Delivery, InboundComment, InboundEvent, InboundIssue};
 use patchwright_core::{CancellationToken, Redactor, Secret};
 use patchwright_domain::job::report::{AnalysisMethod, Verdict};
 use patchwright_domain::job::stage::StageStatus;
 use patchwright_domain::job::{FailureOrigin, Lease, PublishMode};
-use patchwright_domain::{BranchName, Effect, IssueStatus, Job, JobStatus, PlatformId, TaskStatus};
+use patchwright_domain::node::WorkCommand;
+use patchwright_domain::{BranchName, DeliveryId, Effect, IssueStatus, Job, JobStatus, PlatformId, TaskStatus};
 use patchwright_engine::{Engine, ManualStart, MarkerKey, Settings, Start};
 use patchwright_testkit::build;
 use patchwright_testkit::fake::{
@@ -107,12 +108,32 @@ fn request_of(actor: &str) -> ManualStart {
 }
 
 impl EngineFixture {
+    /// Alice comments on the issue, and the request is decided.
+    async fn comment(&self, id: &str, body: &str) {
+        let author = Actor { login: "alice".to_owned(), is_bot: false };
+        let comment = InboundComment { id: id.to_owned(), body: body.to_owned(), author };
+        let event = InboundEvent::Commented { issue: request_of("alice").issue, comment };
+        let id = DeliveryId::parse(id).unwrap();
+        let delivery = Delivery { id, event_type: "issue_comment".to_owned(), event };
+        self.engine.take(&GITHUB, delivery, "{}").await.unwrap();
+        while self.engine.admit_next().await.unwrap().is_some() {}
+    }
+
     async fn start(&self) -> Job {
         let start = request_of("alice");
         self.engine.start(start).await.unwrap()
     }
 
+    /// Runs the next job, and publishes it if it is complete.
     async fn work(&self) -> Option<Job> {
+        let job = self.run().await?;
+        if job.status() == JobStatus::Publishing {
+            while self.engine.deliver_next().await.unwrap().is_some() {}
+        }
+        self.engine.job(job.id).await.unwrap()
+    }
+
+    async fn run(&self) -> Option<Job> {
         let id = self.engine.run_next("worker", &CancellationToken::new()).await.unwrap()?;
         let job = self.engine.job(id).await.unwrap().unwrap();
         if job.published.pushed.is_some() {
@@ -330,6 +351,47 @@ async fn a_proven_fix_reads_like_this() {
 }
 
 #[tokio::test]
+async fn a_chinese_request_is_answered_in_chinese() {
+    let fixture = fixture(GOOD);
+    fixture.engine.start(more("请改用加号")).await.unwrap();
+    let job = fixture.work().await.unwrap();
+    assert_eq!(job.status(), JobStatus::Succeeded, "{:?}", job.failure);
+    fixture.deliver_all().await;
+    insta::assert_snapshot!(fixture.forge.comments_on(42)[1], @r"
+    **patchwright**：已修复，且测试证明了这一点：1 个测试在修改前失败、修改后通过。
+
+    合并请求 #100 可以评审：https://forge.example/acme/demo/pull/100
+
+    ### 测试
+
+    `python3 -m pytest -q`（隔离：scripted）
+
+    | 运行 | 通过 | 失败 | 跳过 | 总数 |
+    | --- | --- | --- | --- | --- |
+    | 修改前 | 1 | 1 | 0 | 2 |
+    | 修改后 | 2 | 0 | 0 | 2 |
+
+    现在通过：`test_add`
+
+    <sub>任务 `00000000-0000-0000-0000-000001000002` · 3 次模型调用，330 个令牌</sub>
+    ");
+    let (title, body, _) = fixture.forge.pull_requests().remove(0);
+    assert_eq!(title, "Fix for #42: add() subtracts");
+    let start: Vec<_> = body.lines().take(9).collect();
+    insta::assert_snapshot!(start.join("\n"), @r"
+    > 已修复，且测试证明了这一点：1 个测试在修改前失败、修改后通过。
+
+    Closes #42 (https://forge.example/acme/demo/issues/42)
+
+    | 阶段 | 状态 | 用时 | 令牌 |
+    | --- | --- | --- | --- |
+    | locate | ✅ 完成 | 0.0 s | 110 |
+    | propose | ✅ 完成 | 0.0 s | 110 |
+    | fix | ✅ 完成 | 0.0 s | 110 |
+    ");
+}
+
+#[tokio::test]
 async fn a_failure_reads_like_this() {
     let fixture = fixture(&["{}", "{}", "nonsense", "more nonsense"]);
     fixture.start().await;
@@ -473,7 +535,7 @@ async fn a_second_start_while_a_job_waits_is_refused() {
 async fn a_pull_request_that_cannot_be_opened_is_told_in_the_result() {
     let fixture = fixture(GOOD);
     let job = fixture.start().await;
-    fixture.work().await.unwrap();
+    fixture.run().await.unwrap();
     fixture.engine.deliver_next().await.unwrap();
     // Until the pull request is due, the effects are edits.
     loop {
@@ -594,7 +656,7 @@ async fn a_follow_up_goes_on_with_the_branch_and_the_pull_request() {
 async fn fault_c5_an_odd_answer_does_not_lose_the_pull_request() {
     let fixture = fixture(GOOD);
     let job = fixture.start().await;
-    fixture.work().await.unwrap();
+    fixture.run().await.unwrap();
     // The acknowledgement and the panel come first; from there on the next call opens the pull request.
     let is_opening = |effects: &[Effect]| effects.first() == Some(&Effect::OpenPullRequest);
     let waiting = || fixture.store.waiting().into_iter().map(|record| record.effect).collect::<Vec<_>>();
@@ -612,6 +674,37 @@ async fn fault_c5_an_odd_answer_does_not_lose_the_pull_request() {
     assert_eq!(fixture.forge.pull_requests().len(), 1);
     let published = fixture.job(&job).await.published;
     assert!(published.pull_request.is_some() && published.problem.is_none(), "{published:#?}");
+}
+
+#[tokio::test]
+async fn the_branch_of_a_pull_request_is_moved_onto_its_base() {
+    let fixture = fixture(GOOD);
+    fixture.start().await;
+    let first = fixture.work().await.unwrap();
+    fixture.deliver_all().await;
+    fixture.git.move_main(&[("README.md", "hello again\n"), ("src/calc.py", "def add(a, b):\n    return a - b\n")]);
+    fixture.comment("901", "@patchwright rebase").await;
+    let second = fixture.work().await.unwrap();
+    assert_eq!(
+        (second.status(), second.verdict),
+        (JobStatus::Succeeded, Some(Verdict::FixedProven)),
+        "{:?}",
+        second.failure
+    );
+    assert_eq!((second.branch.clone(), second.command.clone()), (first.branch.clone(), Some(WorkCommand::Rebase)));
+    assert_eq!(fixture.git.file(&first.branch, "README.md").unwrap(), "hello again\n");
+    assert!(fixture.git.file(&first.branch, "src/calc.py").unwrap().contains("a + b"));
+    assert_eq!(fixture.llm.asked().len(), 3, "the model has no part in it");
+    fixture.deliver_all().await;
+
+    fixture.git.move_main(&[("README.md", "hello\n"), ("src/calc.py", "def add(a, b):\n    return b - a\n")]);
+    fixture.comment("902", "@patchwright 变基").await;
+    let third = fixture.work().await.unwrap();
+    let failure = third.failure.unwrap();
+    assert!(failure.reason.contains("cannot be rebased: src/calc.py was changed on both sides"), "{failure:?}");
+    fixture.deliver_all().await;
+    let issue = fixture.engine.issue(first.issue_id).await.unwrap().unwrap();
+    assert_eq!(issue.status, IssueStatus::PendingMerge, "what was there still stands");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use patchwright_core::fault::Cause;
 use patchwright_core::forge::{
     Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
 };
+use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_domain::job::PullRequestRef;
 use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, PlatformId, RepoName, RepoPath};
 use patchwright_http::forge::{encode_path, encode_segment, read_json};
@@ -52,8 +53,14 @@ impl GitcodeForge {
         Ok(comments)
     }
 
-    async fn add_comment(&self, url: String, action: &str, what: &str, body: &str) -> Result<String, ForgeError> {
-        let request = Request::post(url).json(&wire::Body { body });
+    async fn add_comment(
+        &self,
+        url: String,
+        action: &str,
+        what: &str,
+        body: &OutgoingText,
+    ) -> Result<String, ForgeError> {
+        let request = Request::post(url).json(&wire::Body { body: body.as_str() });
         let response = self.call(request, Retry::Never, action, what).await?;
         Ok(read_json::<wire::Comment>(GITCODE, &response, action)?.id.to_string())
     }
@@ -80,14 +87,14 @@ impl Tracker for GitcodeForge {
         self.list_comments(&url, &format!("the comments of {issue}")).await
     }
 
-    async fn post_comment(&self, issue: &IssueRef, body: &str) -> Result<String, ForgeError> {
+    async fn post_comment(&self, issue: &IssueRef, body: &OutgoingText) -> Result<String, ForgeError> {
         let url = self.repo_url(&issue.repo, &format!("{}/comments", issue_path(issue)));
         self.add_comment(url, &format!("comment on {issue}"), &format!("the issue {issue}"), body).await
     }
 
-    async fn edit_comment(&self, issue: &IssueRef, comment_id: &str, body: &str) -> Result<(), ForgeError> {
+    async fn edit_comment(&self, issue: &IssueRef, comment_id: &str, body: &OutgoingText) -> Result<(), ForgeError> {
         let path = format!("/issues/comments/{}", encode_segment(comment_id));
-        let request = Request::patch(self.repo_url(&issue.repo, &path)).json(&wire::Body { body });
+        let request = Request::patch(self.repo_url(&issue.repo, &path)).json(&wire::Body { body: body.as_str() });
         let what = format!("the comment {comment_id} on {issue}");
         self.call(request, Retry::Safe, &format!("edit {what}"), &what).await.map(|_| ())
     }
@@ -190,19 +197,19 @@ impl Forge for GitcodeForge {
     async fn create_pull_request(&self, repo: &RepoName, new: &NewPullRequest) -> Result<PullRequestRef, ForgeError> {
         let action = format!("open a pull request for {} in {repo}", new.head);
         let request = Request::post(self.repo_url(repo, "/pulls")).json(&wire::CreatePullRequest {
-            title: &new.title,
+            title: new.title.as_str(),
             head: new.head.as_str(),
             base: new.base.as_str(),
-            body: &new.body,
+            body: new.body.as_str(),
             draft: new.draft,
         });
         let response = self.call(request, Retry::Never, &action, &format!("the repository {repo}")).await?;
         self.reference(repo, &read_json(GITCODE, &response, &action)?, &action)
     }
 
-    async fn update_pull_request(&self, repo: &RepoName, number: u64, body: &str) -> Result<(), ForgeError> {
+    async fn update_pull_request(&self, repo: &RepoName, number: u64, body: &OutgoingText) -> Result<(), ForgeError> {
         let what = format!("the pull request {repo}!{number}");
-        let request = Request::patch(self.pull_url(repo, number)).json(&wire::Body { body });
+        let request = Request::patch(self.pull_url(repo, number)).json(&wire::Body { body: body.as_str() });
         self.call(request, Retry::Safe, &format!("edit {what}"), &what).await.map(|_| ())
     }
 
@@ -211,7 +218,12 @@ impl Forge for GitcodeForge {
         self.list_comments(&url, &format!("the comments of {repo}!{number}")).await
     }
 
-    async fn comment_pull_request(&self, repo: &RepoName, number: u64, body: &str) -> Result<String, ForgeError> {
+    async fn comment_pull_request(
+        &self,
+        repo: &RepoName,
+        number: u64,
+        body: &OutgoingText,
+    ) -> Result<String, ForgeError> {
         let url = format!("{}/comments", self.pull_url(repo, number));
         let what = format!("the pull request {repo}!{number}");
         self.add_comment(url, &format!("comment on {what}"), &what, body).await

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use patchwright_core::forge::{
     Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
 };
+use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_core::webhook::DiffPlace;
 use patchwright_domain::job::PullRequestRef;
 use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, PlatformId, RepoName, RepoPath};
@@ -83,10 +84,10 @@ impl Tracker for GithubForge {
         Ok(comments)
     }
 
-    async fn post_comment(&self, issue: &IssueRef, body: &str) -> Result<String, ForgeError> {
+    async fn post_comment(&self, issue: &IssueRef, body: &OutgoingText) -> Result<String, ForgeError> {
         let action = format!("comment on {issue}");
         let url = self.repo_url(&issue.repo, &format!("{}/comments", issue_path(issue)));
-        let request = Request::post(url).json(&wire::Body { body });
+        let request = Request::post(url).json(&wire::Body { body: body.as_str() });
         let what = format!("the issue {issue}");
         let response = self.call(&issue.repo, request, Retry::Never, &action, &what).await?;
         let comment: wire::Comment = read_json(GITHUB, &response, &action)?;
@@ -97,9 +98,9 @@ impl Tracker for GithubForge {
         })
     }
 
-    async fn edit_comment(&self, issue: &IssueRef, comment_id: &str, body: &str) -> Result<(), ForgeError> {
+    async fn edit_comment(&self, issue: &IssueRef, comment_id: &str, body: &OutgoingText) -> Result<(), ForgeError> {
         let url = self.repo_url(&issue.repo, &format!("/issues/comments/{comment_id}"));
-        let request = Request::patch(url).json(&wire::Body { body });
+        let request = Request::patch(url).json(&wire::Body { body: body.as_str() });
         let what = format!("the comment {comment_id} on {issue}");
         self.call(&issue.repo, request, Retry::Safe, &format!("edit {what}"), &what).await.map(|_| ())
     }
@@ -196,10 +197,10 @@ impl Forge for GithubForge {
         let action = format!("open a pull request for {} in {repo}", new.head);
         let create = |draft: bool| {
             Request::post(self.repo_url(repo, "/pulls")).json(&wire::CreatePullRequest {
-                title: &new.title,
+                title: new.title.as_str(),
                 head: new.head.as_str(),
                 base: new.base.as_str(),
-                body: &new.body,
+                body: new.body.as_str(),
                 draft,
             })
         };
@@ -214,9 +215,10 @@ impl Forge for GithubForge {
         Ok(read_json::<wire::PullRequest>(GITHUB, &response, &action)?.into())
     }
 
-    async fn update_pull_request(&self, repo: &RepoName, number: u64, body: &str) -> Result<(), ForgeError> {
+    async fn update_pull_request(&self, repo: &RepoName, number: u64, body: &OutgoingText) -> Result<(), ForgeError> {
         let what = format!("the pull request {repo}#{number}");
-        let request = Request::patch(self.repo_url(repo, &format!("/pulls/{number}"))).json(&wire::Body { body });
+        let request =
+            Request::patch(self.repo_url(repo, &format!("/pulls/{number}"))).json(&wire::Body { body: body.as_str() });
         self.call(repo, request, Retry::Safe, &format!("edit {what}"), &what).await.map(|_| ())
     }
 
@@ -225,7 +227,12 @@ impl Forge for GithubForge {
         self.comments(&IssueRef::on_forge(GITHUB, repo.clone(), IssueNumber::same(number))).await
     }
 
-    async fn comment_pull_request(&self, repo: &RepoName, number: u64, body: &str) -> Result<String, ForgeError> {
+    async fn comment_pull_request(
+        &self,
+        repo: &RepoName,
+        number: u64,
+        body: &OutgoingText,
+    ) -> Result<String, ForgeError> {
         self.post_comment(&IssueRef::on_forge(GITHUB, repo.clone(), IssueNumber::same(number)), body).await
     }
 

@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 use patchwright_core::CancellationToken;
 use patchwright_core::git::{Checkout, CommitRequest, Git as _};
+use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_core::source_tree::SourceTree as _;
 use patchwright_domain::{BranchName, RepoPath};
 use patchwright_gitops_gix::{GitOptions, GixGit, Snapshot, seed_repository};
@@ -22,6 +23,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         base: Some(main),
         branch: fix,
         rework: None,
+        rebases: false,
         credential: None,
         destination: folder.path().join("work"),
     };
@@ -33,7 +35,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{} {}", changed.status.letter(), changed.file);
     }
     let commit = CommitRequest {
-        message: "Add instead of subtracting\n".to_owned(),
+        message: OutgoingText::own("Add instead of subtracting\n"),
         author_name: "patchwright".to_owned(),
         author_email: "patchwright@localhost".to_owned(),
         at: Timestamp::now(),

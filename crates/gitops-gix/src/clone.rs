@@ -45,7 +45,28 @@ pub(crate) fn checkout(
     let mut index = checkout_tree(&repo, base_commit, &root, interrupt)?;
     index.write(gix::index::write::Options::default()).map_err(internal("writing the index"))?;
     start_branch(&repo, base_commit, &request.branch)?;
-    GixWorkspace::new(repo, options.clone(), address, base, to_commit_sha(base_commit), request.branch.clone())
+    let tip = if request.rebases { Some(branch_tip(&repo, &address, request)?) } else { None };
+    let base_commit = to_commit_sha(base_commit);
+    let workspace = GixWorkspace::new(repo, options.clone(), address, base, base_commit, request.branch.clone())?;
+    Ok(workspace.with_tip(tip))
+}
+
+/// Returns the tip of the remote's branch that is rebased.
+fn branch_tip(repo: &gix::Repository, address: &Address, request: &Checkout) -> Result<CommitSha, GitError> {
+    let found = match address {
+        // The objects are shared, and the references are not.
+        Address::Local(path) => gix::open_opts(path, open_options()).and_then(|source| {
+            source
+                .try_find_reference(request.branch.full_ref().as_str())
+                .map(|found| found.map(|mut reference| reference.peel_to_id().map(gix::Id::detach)))
+        }),
+        _ => repo
+            .try_find_reference(format!("refs/remotes/origin/{}", request.branch).as_str())
+            .map(|found| found.map(|mut reference| reference.peel_to_id().map(gix::Id::detach))),
+    };
+    let found = found.map_err(internal("reading the branch"))?.transpose().map_err(internal("reading the branch"))?;
+    let missing = || GitError::BranchNotFound { url: address.redacted(), branch: request.branch.clone() };
+    found.map(to_commit_sha).ok_or_else(missing)
 }
 
 /// Returns the commit to start from: the tip, or its parent if the tip is the commit to replace.
@@ -102,7 +123,12 @@ fn fetch(
     interrupt: &AtomicBool,
 ) -> Result<gix::Repository, gix::Error> {
     let Address::Http(url) = address else { unreachable!("the caller has matched the transport") };
-    let refspec = format!("+{}:refs/remotes/origin/{base}", base.full_ref());
+    let spec = |branch: &BranchName| format!("+{}:refs/remotes/origin/{branch}", branch.full_ref());
+    let mut refspecs = vec![spec(base)];
+    if request.rebases {
+        refspecs.push(spec(&request.branch));
+    }
+    let depth = if request.rebases { Shallow::NoChange } else { Shallow::DepthAtRemote(clone_depth(request)) };
     let create = gix::create::Options { destination_must_be_empty: Some(true), ..gix::create::Options::default() };
     let mut prepare = gix::clone::PrepareFetch::new(
         url.as_str(),
@@ -111,11 +137,11 @@ fn fetch(
         create,
         open_options(),
     )?
-    .with_shallow(Shallow::DepthAtRemote(clone_depth(request)))
+    .with_shallow(depth)
     .with_ref_name(Some(base.as_str()))?
     // By default gix fetches the tips of all branches, which is five times the size for a large repository.
     .configure_remote(move |mut remote| {
-        remote.replace_refspecs([refspec.as_str()], Direction::Fetch)?;
+        remote.replace_refspecs(refspecs.iter().map(String::as_str), Direction::Fetch)?;
         Ok(remote.with_fetch_tags(gix::remote::fetch::Tags::None))
     })
     .configure_connection(move |connection| {

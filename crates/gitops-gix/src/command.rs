@@ -53,8 +53,10 @@ pub(crate) fn clone(
     request: &Checkout,
 ) -> Result<(gix::Repository, BranchName), GitError> {
     let mut command = git_command(options);
-    command.args(["clone", "--quiet", "--no-checkout", "--single-branch", "--no-tags"]);
-    command.arg(format!("--depth={}", clone_depth(request)));
+    command.args(["clone", "--quiet", "--no-checkout", "--no-tags"]);
+    if !request.rebases {
+        command.arg("--single-branch").arg(format!("--depth={}", clone_depth(request)));
+    }
     if let Some(base) = &request.base {
         command.arg(format!("--branch={base}"));
     }

@@ -8,6 +8,7 @@ mod export;
 mod objects;
 mod path_guard;
 mod push;
+mod rebase;
 mod seed;
 mod snapshot;
 mod transport;

@@ -38,11 +38,7 @@ pub(crate) fn write_commit(
     if tree == base_tree {
         return Ok(base);
     }
-    let who = gix::actor::Signature {
-        name: request.author_name.as_str().into(),
-        email: request.author_email.as_str().into(),
-        time: gix::date::Time::new(request.at.as_second(), 0),
-    };
+    let who = signature(request);
     let commit = gix::objs::Commit {
         tree,
         parents: vec![base].into(),
@@ -53,6 +49,15 @@ pub(crate) fn write_commit(
         extra_headers: Vec::new(),
     };
     Ok(repo.write_object(&commit).map_err(&failed)?.detach())
+}
+
+/// Returns the person of a request, who is author and committer.
+pub(crate) fn signature(request: &CommitRequest) -> gix::actor::Signature {
+    gix::actor::Signature {
+        name: request.author_name.as_str().into(),
+        email: request.author_email.as_str().into(),
+        time: gix::date::Time::new(request.at.as_second(), 0),
+    }
 }
 
 /// Moves a branch to a commit.
@@ -78,9 +83,9 @@ pub(crate) fn set_branch(
     repo.edit_references_as([edit], Some(who)).map(|_| ()).map_err(&failed)
 }
 
-/// Returns the objects of `commit` that its base does not have: the commit, and the changed trees and files.
+/// Returns the objects of `commit` that its base does not have: the commits between them, and the changed trees and files.
 ///
-/// The commit's parent is the base that was cloned, so no history is walked.
+/// First parents are followed down to the base, on which everything that is pushed was made.
 pub(crate) fn new_objects(
     repo: &gix::Repository,
     base: gix::ObjectId,
@@ -92,10 +97,15 @@ pub(crate) fn new_objects(
         return Ok(objects);
     }
     let tree_of = |id| -> Result<gix::ObjectId, gix::Error> { Ok(repo.find_commit(id)?.tree_id()?.detach()) };
-    let old = tree_of(base).map_err(&failed)?;
-    let new = tree_of(commit).map_err(&failed)?;
-    append_object(repo, commit, &mut objects).map_err(&failed)?;
-    collect_tree(repo, Some(old), new, &mut objects).map_err(&failed)?;
+    let mut next = commit;
+    while next != base {
+        let parent = repo.find_commit(next).map_err(&failed)?.parent_ids().next().map(gix::Id::detach);
+        let old = parent.map(tree_of).transpose().map_err(&failed)?;
+        append_object(repo, next, &mut objects).map_err(&failed)?;
+        collect_tree(repo, old, tree_of(next).map_err(&failed)?, &mut objects).map_err(&failed)?;
+        let Some(parent) = parent else { break };
+        next = parent;
+    }
     Ok(objects)
 }
 

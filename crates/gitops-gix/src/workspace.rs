@@ -24,6 +24,7 @@ use crate::export::checkout_tree;
 use crate::objects::{TreeEdit, set_branch, write_commit};
 use crate::path_guard::resolve;
 use crate::push::{Push, push_http, push_local};
+use crate::rebase::{change_files, replay};
 use crate::snapshot::Snapshot;
 
 /// The largest file that is read.
@@ -56,6 +57,8 @@ pub(crate) struct GixWorkspace {
     base_branch: BranchName,
     base_commit: CommitSha,
     branch: BranchName,
+    /// The tip of the remote's branch, to rebase.
+    tip: Option<CommitSha>,
 }
 
 impl GixWorkspace {
@@ -71,7 +74,12 @@ impl GixWorkspace {
             action: "opening the working copy".to_owned(),
             source: "it has no working tree".into(),
         })?;
-        Ok(Self { root: root.to_owned(), repo: repo.into_sync(), options, address, base_branch, base_commit, branch })
+        let (root, repo) = (root.to_owned(), repo.into_sync());
+        Ok(Self { root, repo, options, address, base_branch, base_commit, branch, tip: None })
+    }
+
+    pub(crate) fn with_tip(self, tip: Option<CommitSha>) -> Self {
+        Self { tip, ..self }
     }
 
     async fn run_blocking<T: Send + 'static>(
@@ -103,6 +111,25 @@ impl Workspace for GixWorkspace {
 
     fn base_commit(&self) -> &CommitSha {
         &self.base_commit
+    }
+
+    fn branch_tip(&self) -> Option<&CommitSha> {
+        self.tip.as_ref()
+    }
+
+    async fn rebase(&self, request: &CommitRequest) -> Result<CommitSha, GitError> {
+        let (root, onto, branch) = (self.root.clone(), to_object_id(&self.base_commit), self.branch.clone());
+        let tip = self.tip.as_ref().map(to_object_id);
+        let tip =
+            tip.ok_or_else(|| GitError::BranchNotFound { url: self.address.redacted(), branch: branch.clone() })?;
+        let request = request.clone();
+        self.run_blocking("rebasing the branch", move |repo, interrupt| {
+            let commit = replay(repo, &branch, tip, onto, &request)?;
+            change_files(repo, &root, onto, commit, interrupt)?;
+            set_branch(repo, &branch, commit, gix::refs::transaction::PreviousValue::Any)?;
+            Ok(to_commit_sha(commit))
+        })
+        .await
     }
 
     fn tree(&self) -> Arc<dyn SourceTree> {

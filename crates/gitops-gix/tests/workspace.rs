@@ -4,6 +4,7 @@
 
 use patchwright_core::forge::GitCredential;
 use patchwright_core::git::{Checkout, CommitRequest, Git as _, GitError, Rework, Workspace};
+use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_core::{CancellationToken, Secret};
 use patchwright_domain::job::report::ChangeStatus;
 use patchwright_domain::{BranchName, CommitSha, RepoPath};
@@ -36,7 +37,7 @@ fn credential(password: &str) -> Option<GitCredential> {
 
 fn commit_request() -> CommitRequest {
     CommitRequest {
-        message: "Fix #1\n".into(),
+        message: OutgoingText::own("Fix #1\n"),
         author_name: "patchwright".into(),
         author_email: "p@localhost".into(),
         at: start_of_time(),
@@ -55,6 +56,7 @@ async fn checkout(
         base: base.map(branch),
         branch: branch("agent/fix-1"),
         rework: None,
+        rebases: false,
         credential: credential(password),
         destination: folder.path().join("repo"),
     };
@@ -164,6 +166,7 @@ async fn continue_and_rework_a_branch(url: &str, server: &GitServer) {
             base: Some(branch("agent/fix-1")),
             branch: branch("agent/fix-1"),
             rework,
+            rebases: false,
             credential: credential(PASSWORD),
             destination: folder.path().join("repo"),
         };
@@ -202,6 +205,82 @@ async fn a_branch_is_continued_and_reworked_in_a_local_repository() {
     let server = GitServer::start();
     server.make("acme/demo", FILES);
     continue_and_rework_a_branch(server.path("acme/demo").to_str().unwrap(), &server).await;
+}
+
+/// The base branch advances, and a person adds a commit to the branch of a job.
+async fn rebase_a_branch(url: &str, server: &GitServer) {
+    install_tls();
+    let git = |args: &[&str]| server.git("acme/demo", args);
+    let checkout_to_rebase = async || {
+        let folder = tempfile::tempdir().unwrap();
+        let request = Checkout {
+            url: url.to_owned(),
+            base: Some(branch("main")),
+            branch: branch("agent/fix-1"),
+            rework: None,
+            rebases: true,
+            credential: credential(PASSWORD),
+            destination: folder.path().join("repo"),
+        };
+        GixGit::new(GitOptions::default())
+            .checkout(request, &CancellationToken::new())
+            .await
+            .map(|found| (found, folder))
+    };
+    let missing = checkout_to_rebase().await.err();
+    assert!(
+        matches!(&missing, Some(GitError::BranchNotFound { branch, .. }) if branch.as_str() == "agent/fix-1"),
+        "{missing:?}"
+    );
+
+    let folder = tempfile::tempdir().unwrap();
+    let workspace = checkout(url, Some("main"), &folder, PASSWORD).await.unwrap();
+    workspace.write(&path("src/a.py"), b"a = 2\n").await.unwrap();
+    workspace.remove(&path("README.md")).await.unwrap();
+    let own = workspace.commit(&[path("src/a.py"), path("README.md")], &commit_request()).await.unwrap();
+    workspace.push(&own, None, credential(PASSWORD).as_ref()).await.unwrap();
+    let (on_top, _folder) = checkout_to_rebase().await.unwrap();
+    assert_eq!(on_top.rebase(&commit_request()).await.unwrap(), own, "there is nothing to rebase");
+    let tip = server.commit_to("acme/demo", "agent/fix-1", "A person's words", &[("by/hand.py", Some("x = 1\n"))]);
+    server.commit("acme/demo", "Elsewhere", &[("src/deep/b.py", Some("b = 2\n")), ("windows.txt", None)]);
+
+    let (workspace, _folder) = checkout_to_rebase().await.unwrap();
+    assert_eq!(workspace.branch_tip().map(CommitSha::as_str), Some(tip.as_str()));
+    assert_eq!(workspace.base_commit().as_str(), git(&["rev-parse", "main"]));
+    let rebased = workspace.rebase(&commit_request()).await.unwrap();
+    assert_eq!(workspace.rebase(&commit_request()).await.unwrap(), rebased, "the same commits give the same result");
+    let changed = workspace.changed_files().await.unwrap();
+    let shown: Vec<String> = changed.iter().map(|file| format!("{} {}", file.status.letter(), file.file)).collect();
+    assert_eq!(shown, ["D README.md", "A by/hand.py", "M src/a.py"]);
+    assert_eq!(workspace.read(&path("src/deep/b.py")).await.unwrap().unwrap(), b"b = 2\n");
+    let stale = workspace.push(&rebased, Some(&own), credential(PASSWORD).as_ref()).await;
+    assert!(matches!(stale, Err(GitError::LeaseLost { .. })), "{stale:?}");
+    workspace.push(&rebased, workspace.branch_tip(), credential(PASSWORD).as_ref()).await.unwrap();
+    git(&["fsck", "--strict"]);
+    let log = git(&["log", "--format=%an/%cn %s", "main..agent/fix-1"]);
+    assert_eq!(log, "t/patchwright A person's words\npatchwright/patchwright Fix #1");
+    assert_eq!(git(&["show", "agent/fix-1:src/a.py"]), "a = 2");
+    assert_eq!(git(&["diff", "--stat", "--summary", "main", "agent/fix-1", "--", "src/deep", "windows.txt"]), "");
+
+    server.commit("acme/demo", "The same line", &[("src/a.py", Some("a = 7\n"))]);
+    let (workspace, _folder) = checkout_to_rebase().await.unwrap();
+    let conflict = workspace.rebase(&commit_request()).await.unwrap_err();
+    assert!(matches!(&conflict, GitError::Conflict { files, .. } if files == &["src/a.py"]), "{conflict:?}");
+    assert!(workspace.changed_files().await.unwrap().is_empty(), "nothing was written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_is_rebased_over_http() {
+    let server = GitServer::start();
+    server.make("acme/demo", FILES);
+    rebase_a_branch(&format!("{}/acme/demo.git", server.url()), &server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_is_rebased_in_a_local_repository() {
+    let server = GitServer::start();
+    server.make("acme/demo", FILES);
+    rebase_a_branch(server.path("acme/demo").to_str().unwrap(), &server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -269,6 +348,7 @@ async fn the_tree_of_a_working_copy_is_the_base_commit_with_its_history() {
         base: Some(branch("main")),
         branch: branch("agent/fix"),
         rework: None,
+        rebases: false,
         credential: None,
         destination: folder.path().join("work"),
     };

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use patchwright_core::forge::ForgeError;
 use patchwright_core::jira::JiraSites;
+use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_core::tracker::{Comment, RemoteIssue};
 use patchwright_domain::TrackerRef;
 use patchwright_http::forge::read_json;
@@ -181,8 +182,8 @@ impl JiraSites for JiraCloud {
         self.read_comments(at).await
     }
 
-    async fn post_comment_at(&self, at: &TrackerRef, body: &str) -> Result<String, ForgeError> {
-        self.add_comment(at, body).await
+    async fn post_comment_at(&self, at: &TrackerRef, body: &OutgoingText) -> Result<String, ForgeError> {
+        self.add_comment(at, body.as_str()).await
     }
 
     async fn own_account(&self, site: &str) -> Result<String, ForgeError> {

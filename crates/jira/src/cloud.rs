@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use patchwright_core::clock::Clock;
 use patchwright_core::forge::ForgeError;
 use patchwright_core::jira::{JiraInbox, JiraUsers, WorkspaceSecrets, Workspaces};
+use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_core::tracker::{Comment, RemoteIssue, Tracker};
 use patchwright_domain::jira::Workspace;
 use patchwright_domain::job::PullRequestRef;
@@ -348,12 +349,12 @@ impl Tracker for JiraCloud {
         self.read_comments(tracker_ref(issue)?).await
     }
 
-    async fn post_comment(&self, issue: &IssueRef, body: &str) -> Result<String, ForgeError> {
-        self.add_comment(tracker_ref(issue)?, body).await
+    async fn post_comment(&self, issue: &IssueRef, body: &OutgoingText) -> Result<String, ForgeError> {
+        self.add_comment(tracker_ref(issue)?, body.as_str()).await
     }
 
-    async fn edit_comment(&self, issue: &IssueRef, comment_id: &str, body: &str) -> Result<(), ForgeError> {
-        self.change_comment(tracker_ref(issue)?, comment_id, body).await
+    async fn edit_comment(&self, issue: &IssueRef, comment_id: &str, body: &OutgoingText) -> Result<(), ForgeError> {
+        self.change_comment(tracker_ref(issue)?, comment_id, body.as_str()).await
     }
 
     async fn transition(&self, issue: &IssueRef, to: Milestone) -> Result<(), ForgeError> {
@@ -367,8 +368,8 @@ impl Tracker for JiraCloud {
         &self,
         issue: &IssueRef,
         pull_request: &PullRequestRef,
-        title: &str,
+        title: &OutgoingText,
     ) -> Result<(), ForgeError> {
-        self.add_link(tracker_ref(issue)?, &pull_request.url, title).await
+        self.add_link(tracker_ref(issue)?, &pull_request.url, title.as_str()).await
     }
 }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use patchwright_core::forge::{Forge as _, NewPullRequest, Tracker as _};
+use patchwright_core::outgoing_text::neutralise;
 use patchwright_domain::{BranchName, IssueRef, RepoName};
 use patchwright_gitops_gix::seed_repository;
 use patchwright_local::{LOCAL, LocalForge};
@@ -33,7 +34,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{} on {issue}: {}", comment.author, comment.body);
     }
 
-    let new = NewPullRequest { head: fix, base: main, title: "Fix it".into(), body: String::new(), draft: false };
+    let new = NewPullRequest { head: fix, base: main, title: neutralise("Fix it"), body: neutralise(""), draft: false };
     let pull_request = forge.create_pull_request(&repo, &new).await?;
     forge.merge_pull_request(&repo, pull_request.number, &commit).await?;
     println!("{} is {}", pull_request.url, forge.pull_request(&repo, pull_request.number).await?.state);

@@ -9,6 +9,7 @@ use patchwright_core::clock::{Clock, IdSource};
 use patchwright_core::forge::{
     Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
 };
+use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_core::records::{ForgeRecords, LocalPullRequest};
 use patchwright_core::store::StoreError;
 use patchwright_domain::job::PullRequestRef;
@@ -168,14 +169,14 @@ impl Tracker for LocalForge {
         self.records.local_comments(&issue.repo, issue.number.api).await.map_err(store_error(&action))
     }
 
-    async fn post_comment(&self, issue: &IssueRef, body: &str) -> Result<String, ForgeError> {
-        self.comment_as(OWN_LOGIN, issue, body).await
+    async fn post_comment(&self, issue: &IssueRef, body: &OutgoingText) -> Result<String, ForgeError> {
+        self.comment_as(OWN_LOGIN, issue, body.as_str()).await
     }
 
-    async fn edit_comment(&self, issue: &IssueRef, comment_id: &str, body: &str) -> Result<(), ForgeError> {
+    async fn edit_comment(&self, issue: &IssueRef, comment_id: &str, body: &OutgoingText) -> Result<(), ForgeError> {
         let what = format!("the comment {comment_id} on {issue}");
         let action = format!("edit {what}");
-        let found = self.records.edit_local_comment(comment_id, body).await.map_err(store_error(&action))?;
+        let found = self.records.edit_local_comment(comment_id, body.as_str()).await.map_err(store_error(&action))?;
         if found { Ok(()) } else { Err(not_found(what)) }
     }
 }
@@ -279,8 +280,8 @@ impl Forge for LocalForge {
             number: 0,
             head: new.head.clone(),
             base: new.base.clone(),
-            title: new.title.clone(),
-            body: new.body.clone(),
+            title: new.title.to_string(),
+            body: new.body.to_string(),
             draft: new.draft,
             state: "open".to_owned(),
             created_at: self.clock.now(),
@@ -289,8 +290,8 @@ impl Forge for LocalForge {
         Ok(Self::to_reference(&record))
     }
 
-    async fn update_pull_request(&self, repo: &RepoName, number: u64, body: &str) -> Result<(), ForgeError> {
-        self.update(repo, number, |pull_request| pull_request.body = body.to_owned()).await
+    async fn update_pull_request(&self, repo: &RepoName, number: u64, body: &OutgoingText) -> Result<(), ForgeError> {
+        self.update(repo, number, |pull_request| pull_request.body = body.to_string()).await
     }
 
     async fn pull_request_comments(&self, repo: &RepoName, number: u64) -> Result<Vec<Comment>, ForgeError> {
@@ -299,11 +300,16 @@ impl Forge for LocalForge {
         self.records.local_comments(repo, thread_of_pull(number)).await.map_err(store_error(&action))
     }
 
-    async fn comment_pull_request(&self, repo: &RepoName, number: u64, body: &str) -> Result<String, ForgeError> {
+    async fn comment_pull_request(
+        &self,
+        repo: &RepoName,
+        number: u64,
+        body: &OutgoingText,
+    ) -> Result<String, ForgeError> {
         self.pull_request(repo, number).await?;
         let action = format!("comment on the pull request {repo}#{number}");
         let thread = thread_of_pull(number);
-        let added = self.records.add_local_comment(repo, thread, OWN_LOGIN, body, self.clock.now()).await;
+        let added = self.records.add_local_comment(repo, thread, OWN_LOGIN, body.as_str(), self.clock.now()).await;
         added.map_err(store_error(&action))
     }
 

@@ -13,6 +13,7 @@ use patchwright_core::credentials::Credentials;
 use patchwright_core::forge::{
     Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
 };
+use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_core::store::StoreError;
 use patchwright_core::webhook::DiffPlace;
 use patchwright_core::{Clock, IdSource, Redactor, Secret};
@@ -184,11 +185,11 @@ impl Tracker for CredentialedForge {
         self.client(&issue.repo).await?.comments(issue).await
     }
 
-    async fn post_comment(&self, issue: &IssueRef, body: &str) -> Result<String, ForgeError> {
+    async fn post_comment(&self, issue: &IssueRef, body: &OutgoingText) -> Result<String, ForgeError> {
         self.client(&issue.repo).await?.post_comment(issue, body).await
     }
 
-    async fn edit_comment(&self, issue: &IssueRef, comment_id: &str, body: &str) -> Result<(), ForgeError> {
+    async fn edit_comment(&self, issue: &IssueRef, comment_id: &str, body: &OutgoingText) -> Result<(), ForgeError> {
         self.client(&issue.repo).await?.edit_comment(issue, comment_id, body).await
     }
 }
@@ -231,7 +232,7 @@ impl Forge for CredentialedForge {
         self.client(repo).await?.create_pull_request(repo, new).await
     }
 
-    async fn update_pull_request(&self, repo: &RepoName, number: u64, body: &str) -> Result<(), ForgeError> {
+    async fn update_pull_request(&self, repo: &RepoName, number: u64, body: &OutgoingText) -> Result<(), ForgeError> {
         self.client(repo).await?.update_pull_request(repo, number, body).await
     }
 
@@ -239,7 +240,12 @@ impl Forge for CredentialedForge {
         self.client(repo).await?.pull_request_comments(repo, number).await
     }
 
-    async fn comment_pull_request(&self, repo: &RepoName, number: u64, body: &str) -> Result<String, ForgeError> {
+    async fn comment_pull_request(
+        &self,
+        repo: &RepoName,
+        number: u64,
+        body: &OutgoingText,
+    ) -> Result<String, ForgeError> {
         self.client(repo).await?.comment_pull_request(repo, number, body).await
     }
 

@@ -59,6 +59,7 @@ pub(crate) fn assignment(assignment: wire::Assignment) -> Assignment {
         author_name: policy.author_name,
         author_email: policy.author_email,
         co_author: policy.co_author,
+        editable_paths: policy.editable_paths,
     };
     Assignment { job, issue, clone_url, policy }
 }

@@ -8,6 +8,7 @@ use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::job::{Inheritance, WorkerEvent};
 use patchwright_domain::money::Budget;
 use patchwright_domain::node::Health;
+use patchwright_domain::protected::EditablePaths;
 use patchwright_domain::{CommitSha, Issue, IssueId, Job, JobId, TaskId, Usage};
 use serde::{Deserialize, Serialize};
 
@@ -138,6 +139,9 @@ pub struct TaskPolicy {
     pub author_email: String,
     #[serde(default)]
     pub co_author: Option<String>,
+    /// The patterns of the protected files that jobs may change.
+    #[serde(default)]
+    pub editable_paths: EditablePaths,
 }
 
 /// Whether the `agent/*` report files are committed.

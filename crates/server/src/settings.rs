@@ -134,6 +134,11 @@ pub const SETTINGS: &[Setting] = &[
         "Levels by part of the program, in place of `LOG_LEVEL`: for example `info,patchwright_engine=debug`.",
     ),
     plain("LOG_FORMAT", "text", "`text` or `json`."),
+    plain(
+        "LANGUAGE",
+        "auto",
+        "The language of comments and pull requests: `auto` (that of the request or of the issue), `en` or `zh`.",
+    ),
     plain("APP_NAME", "patchwright", "The name that users mention to start a job, without `@`."),
     plain(
         "BOT_USERNAME",
@@ -394,6 +399,11 @@ pub const SETTINGS: &[Setting] = &[
         "The group or role at the provider (`groups`, `roles`, `realm_access.roles`) whose members are administrators; other users of the provider are not. Empty: roles are managed in this server.",
     ),
     plain("CA_BUNDLE", "", "A PEM file with certificates to trust in addition to the system's."),
+    plain(
+        "EDITABLE_PATHS",
+        "",
+        "Protected files that jobs may change after all, separated by commas: `Cargo.lock` (in any folder), `.github/ISSUE_TEMPLATE/` (a folder), `deploy/*.lock`. Without it, files of the CI, of tools and agents, lock files and files for secrets are refused.",
+    ),
     plain("AUTHOR_NAME", "patchwright", "The name of the author of commits."),
     plain("AUTHOR_EMAIL", "patchwright@users.noreply.localhost", "The e-mail address of the author of commits."),
 ];

@@ -60,7 +60,7 @@ fn may_run(needs: &str) -> String {
     format!(
         "job.status = 'queued' AND job.repo = waiting.repo AND job.not_before <= {{0}} AND job.needs {needs}
         AND NOT EXISTS (SELECT 1 FROM job AS earlier WHERE earlier.issue_id = job.issue_id AND earlier.id < job.id
-            AND earlier.status IN ('queued', 'running'))"
+            AND earlier.status IN ('queued', 'running', 'publishing'))"
     )
 }
 

@@ -169,6 +169,15 @@ impl Store for DieselStore {
         .await
     }
 
+    async fn latest_task(&self, job: JobId) -> Result<Option<Task>, StoreError> {
+        let id = job.to_string();
+        self.blocking(move |db| {
+            let row = in_read_tx!(db, conn => conn.latest_task_row(&id).map_err(store_error))?;
+            row.map(TaskRow::into_domain).transpose()
+        })
+        .await
+    }
+
     async fn job_by_branch(
         &self,
         source: &PlatformId,

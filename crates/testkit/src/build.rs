@@ -87,6 +87,7 @@ pub fn job_for(n: u32, issue: u32, at: Timestamp) -> Job {
             instructions: None,
             comment_id: Some(format!("{}", 70 + n)),
             at,
+            language: patchwright_domain::trigger::Language::English,
         },
         follows: None,
         branch: BranchName::parse(&format!("agent/fix-{issue}-{n}")).unwrap(),

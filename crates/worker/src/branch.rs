@@ -1,6 +1,7 @@
 //! The commits of the branch: restoring a checkpointed fix after a restart, and the report files.
 
 use patchwright_core::git::{CommitRequest, Workspace};
+use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_domain::job::report::{FileContent, FixReport, Verdict};
 use patchwright_domain::{CommitSha, Job, RepoPath};
 
@@ -12,9 +13,12 @@ use patchwright_core::task_session::{ReportFiles, TaskPolicy};
 /// same commit.
 pub(crate) fn commit_request(job: &Job, policy: &TaskPolicy) -> CommitRequest {
     // Together with the job's own line it is the last paragraph, where git and forges look for trailers.
-    let asked = policy.co_author.as_ref().map(|person| format!("Co-authored-by: {person}\n")).unwrap_or_default();
+    let mut message = report_files::commit_message(job);
+    if let Some(person) = &policy.co_author {
+        message.push(&OutgoingText::person_trailer("Co-authored-by", person));
+    }
     CommitRequest {
-        message: report_files::commit_message(job) + &asked,
+        message,
         author_name: policy.author_name.clone(),
         author_email: policy.author_email.clone(),
         at: job.created_at,

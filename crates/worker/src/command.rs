@@ -88,6 +88,7 @@ impl Words<'_> {
                 preset.args.iter().map(|arg| self.fill(arg)).collect()
             }
             // A shell interprets it, so no placeholder is replaced: the values are in its environment variables.
+            WorkCommand::Rebase => return None,
             WorkCommand::Free(line) => vec!["sh".to_owned(), "-c".to_owned(), line.clone()],
         };
         Some((args, env))

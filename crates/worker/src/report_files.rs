@@ -2,28 +2,31 @@
 
 use std::fmt::Write as _;
 
-use patchwright_core::outgoing_text::{code_span, neutralise, neutralise_plain, shorten};
+use patchwright_core::outgoing_text::{OutgoingText, code_span, neutralise, neutralise_plain, shorten};
 use patchwright_domain::Job;
 use patchwright_domain::job::report::{Candidate, CandidateSymbol, TestResults, Verdict};
+use patchwright_domain::trigger::{Language, Translated};
 
 /// Renders the message of the job's commit.
-pub fn commit_message(job: &Job) -> String {
+pub fn commit_message(job: &Job) -> OutgoingText {
     // A forge closes issues from commits too, so that no closing keyword is here: the commit is made before its proof.
-    let title = neutralise_plain(&job.title, 60);
-    let what = if job.proposed().is_none() { "Analysis of" } else { "Fix for" };
-    let mut out = format!("{what} {}: {title}\n", job.source.name());
+    let (issue, title) = (OutgoingText::issue_name(&job.source), neutralise_plain(&job.title, 60));
+    let subject =
+        if job.proposed().is_none() { "Analysis of {issue}: {title}\n" } else { "Fix for {issue}: {title}\n" };
+    let mut out = OutgoingText::fill(subject, &[("issue", &issue), ("title", &title)]);
     if let Some(proposed) = job.proposed() {
         let text = shorten(&proposed.plan.fix_strategy, 500);
-        let lines: Vec<String> = text.lines().map(|line| neutralise_plain(line, 500)).collect();
-        let _ = write!(out, "\n{}\n", lines.join("\n"));
+        let lines: Vec<OutgoingText> = text.lines().map(|line| neutralise_plain(line, 500)).collect();
+        out.push(&OutgoingText::fill("\n{lines}\n", &[("lines", &OutgoingText::join(&lines, "\n"))]));
     }
-    let _ = write!(out, "\nPatchwright-Job: {}\n", job.id);
+    out.push(&OutgoingText::fill("\nPatchwright-Job: {job}\n", &[("job", &job.id.into())]));
     out
 }
 
 /// Renders `agent/analysis.md` of `docs/requirements.md#r293`.
 pub(crate) fn analysis_file(job: &Job) -> String {
-    format!("# Analysis of {}\n\n{}\n{}", job.source.name(), neutralise(&job.title), located_files(job))
+    let located = located_files(job, Language::English);
+    format!("# Analysis of {}\n\n{}\n{located}", job.source.name(), neutralise(&job.title))
 }
 
 /// Renders `agent/report.txt` of `docs/requirements.md#r295`.
@@ -41,31 +44,53 @@ pub(crate) fn report_file(job: &Job, verdict: Verdict) -> String {
     out
 }
 
+/// How many files a list shows, and how many reasons and definitions of each.
+const SHOWN_FILES: usize = 10;
+const SHOWN_REASONS: usize = 3;
+const SHOWN_PLACES: usize = 2;
+/// The longest name of a definition, in characters.
+const SYMBOL_NAME: usize = 80;
+
+const LOCATED: Translated = Translated {
+    english: "\n<details><summary>The most likely of {count} ranked files</summary>\n\n{files}\n</details>\n",
+    chinese: "\n<details><summary>{count} 个已排序文件中最可能的几个</summary>\n\n{files}\n</details>\n",
+};
+const LINE: Translated = Translated { english: "{name} (line {line})", chinese: "{name}（第 {line} 行）" };
+const START_AT: Translated = Translated { english: "; start at {places}", chinese: "；从 {places} 看起" };
+
 /// Renders the most likely files of a job as a collapsed list in Markdown; empty before the job has located any.
-pub fn located_files(job: &Job) -> String {
-    let Some(report) = job.located().filter(|report| !report.candidates.is_empty()) else { return String::new() };
-    let mut out = format!(
-        "\n<details><summary>The most likely of {} ranked files</summary>\n\n",
-        report.stage_data.files_analyzed
-    );
-    for candidate in report.candidates.iter().take(10) {
-        let reasons: Vec<String> = candidate.reasons.iter().take(3).map(|reason| neutralise(reason)).collect();
-        let _ = writeln!(out, "- {}: {}{}", code_span(candidate.path.as_str()), reasons.join("; "), places(candidate));
+pub fn located_files(job: &Job, language: Language) -> OutgoingText {
+    let Some(report) = job.located().filter(|report| !report.candidates.is_empty()) else {
+        return OutgoingText::default();
+    };
+    let mut files = OutgoingText::default();
+    for candidate in report.candidates.iter().take(SHOWN_FILES) {
+        let reasons: Vec<OutgoingText> =
+            candidate.reasons.iter().take(SHOWN_REASONS).map(|reason| neutralise(reason)).collect();
+        files.push(&OutgoingText::fill(
+            "- {file}: {reasons}{places}\n",
+            &[
+                ("file", &code_span(candidate.path.as_str())),
+                ("reasons", &OutgoingText::join(&reasons, "; ")),
+                ("places", &places(candidate, language)),
+            ],
+        ));
     }
-    out.push_str("\n</details>\n");
-    out
+    let count = (report.stage_data.files_analyzed as u64).into();
+    OutgoingText::fill(LOCATED.get(language), &[("count", &count), ("files", &files)])
 }
 
-/// How many symbols of a file a comment names, and the longest part of a name, in characters.
-const SHOWN_PLACES: usize = 2;
-const SYMBOL_NAME: usize = 80;
 /// Renders the most likely definitions of a file, for users.
-pub(crate) fn places(candidate: &Candidate) -> String {
+pub(crate) fn places(candidate: &Candidate, language: Language) -> OutgoingText {
     let place = |symbol: &CandidateSymbol| {
-        format!("{} (line {})", code_span(&shorten(&symbol.name, SYMBOL_NAME)), symbol.lines.0)
+        let name = code_span(&shorten(&symbol.name, SYMBOL_NAME));
+        OutgoingText::fill(LINE.get(language), &[("name", &name), ("line", &u64::from(symbol.lines.0).into())])
     };
-    let places: Vec<String> = candidate.symbols.iter().take(SHOWN_PLACES).map(place).collect();
-    if places.is_empty() { String::new() } else { format!("; start at {}", places.join(", ")) }
+    let places: Vec<OutgoingText> = candidate.symbols.iter().take(SHOWN_PLACES).map(place).collect();
+    if places.is_empty() {
+        return OutgoingText::default();
+    }
+    OutgoingText::fill(START_AT.get(language), &[("places", &OutgoingText::join(&places, ", "))])
 }
 
 fn counts(results: &TestResults) -> String {

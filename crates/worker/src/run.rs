@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use patchwright_core::CancellationToken;
+use patchwright_core::fault::Fault;
 use patchwright_core::git::{Checkout, GitError, Rework, Workspace};
 use patchwright_core::progress::{Progress, ProgressEvent};
 use patchwright_core::task_session::{Assignment, TaskOutcome, TaskSession};
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::stage::{StageKind, StageStatus};
-use patchwright_domain::job::{Inheritance, PublishMode};
+use patchwright_domain::job::{FailureOrigin, Inheritance, PublishMode};
 use patchwright_domain::{Job, Usage, WorkerEvent};
 
 use crate::budgeted_llm::BudgetedLlm;
@@ -96,7 +97,8 @@ impl<'a> Run<'a> {
         // A stage that is repeated keeps its last report until it has a new one.
         let done = self.job().stage(StageKind::Fix).status.is_done();
         let Some(fix) = self.job().fixed().filter(|_| done) else { return Ok(()) };
-        if *workspace.base_commit() != fix.base {
+        // The report of a rebase does not have the commits that were replayed.
+        if *workspace.base_commit() != fix.base || self.job().is_rebase() {
             tracing::info!(git.base = %fix.base, git.now = %workspace.base_commit(), "the base branch has advanced since the fix");
             return self.report(WorkerEvent::BaseMoved).await;
         }
@@ -114,11 +116,19 @@ impl<'a> Run<'a> {
         let credential = self.session.credential().await?;
         let start = self.job().follows.as_ref().and_then(|follows| follows.base.clone());
         let rework = self.job().published.pushed.clone().zip(start.clone());
+        let rebases = self.job().is_rebase();
+        if rebases && start.is_none() {
+            return Err(nothing_to_rebase().into());
+        }
+        let continues = start.is_some() && !rebases;
         let mut checkout = Checkout {
             url: self.assignment.clone_url.clone(),
-            base: Some(if start.is_some() { self.job().branch.clone() } else { self.job().base_branch.clone() }),
+            base: Some(if continues { self.job().branch.clone() } else { self.job().base_branch.clone() }),
             branch: self.job().branch.clone(),
-            rework: rework.map(|(tip, start)| Rework { tip, start }).filter(|rework| rework.tip != rework.start),
+            rework: rework
+                .map(|(tip, start)| Rework { tip, start })
+                .filter(|rework| continues && rework.tip != rework.start),
+            rebases,
             credential,
             destination: folder.join("repo"),
         };
@@ -133,7 +143,10 @@ impl<'a> Run<'a> {
         }
         let workspace = match opened {
             // The branch was deleted on the forge, so the job starts from the base branch again.
-            Err(GitError::BranchNotFound { .. }) if start.is_some() => {
+            Err(GitError::BranchNotFound { branch, .. }) if rebases && branch == self.job().branch => {
+                return Err(nothing_to_rebase().into());
+            }
+            Err(GitError::BranchNotFound { .. }) if continues => {
                 remove_folder(checkout.destination.clone()).await;
                 checkout.base = Some(self.job().base_branch.clone());
                 let inheritance = Inheritance::default();
@@ -144,15 +157,16 @@ impl<'a> Run<'a> {
         };
         let workspace = workspace.map_err(StageError::from)?;
         tracing::info!(git.base = %workspace.base_commit(), "checked out the repository");
-        if self
-            .job()
-            .follows
-            .as_ref()
-            .and_then(|follows| follows.base.as_ref())
-            .is_some_and(|at| at != workspace.base_commit())
-        {
+        let tip = workspace.branch_tip().unwrap_or_else(|| workspace.base_commit());
+        let known = if rebases {
+            // What this job pushed before it was interrupted is known too.
+            self.job().published.pushed.as_ref()
+        } else {
+            self.job().follows.as_ref().and_then(|follows| follows.base.as_ref())
+        };
+        if known.is_some_and(|at| at != tip) {
             tracing::info!("the branch has new commits by others; continuing from them");
-            let commit = workspace.base_commit().clone();
+            let commit = tip.clone();
             self.report(WorkerEvent::BranchMoved { commit }).await?;
         }
         Ok(workspace)
@@ -251,6 +265,12 @@ impl<'a> Run<'a> {
         }
         Ok(verdict)
     }
+}
+
+fn nothing_to_rebase() -> StageError {
+    let reason = "there is no branch of an earlier job to rebase";
+    let remedy = "Comment `fix` to make a change first.";
+    StageError { origin: FailureOrigin::Request, ..StageError::new(reason, remedy, Fault::Internal) }
 }
 
 /// Deletes the job's folder. A failure is only logged.

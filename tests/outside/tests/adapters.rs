@@ -56,6 +56,7 @@ async fn gix_clones_commits_and_pushes_and_the_index_ranks_what_was_pushed() {
         base: Some(main),
         branch: fix,
         rework: None,
+        rebases: false,
         credential: None,
         destination: folder.path().join("work"),
     };

@@ -105,7 +105,7 @@ pub struct JobPage<'a> {
 
 impl<'a> JobPage<'a> {
     fn can_cancel(&self) -> bool {
-        self.may_steer && !self.job.status().is_terminal()
+        self.may_steer && self.job.status().is_cancellable()
     }
 
     fn can_retry(&self) -> bool {

@@ -54,6 +54,7 @@ words! {
     status_terminated: "Terminated", "终止";
     job_queued: "Queued", "排队中";
     job_running: "Running", "运行中";
+    job_publishing: "Publishing", "发布中";
     job_succeeded: "Succeeded", "成功";
     job_failed: "Failed", "失败";
     job_cancelled: "Cancelled", "已取消";

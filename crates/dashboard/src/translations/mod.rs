@@ -255,6 +255,7 @@ impl Translations {
         match status {
             JobStatus::Queued => self.job_queued,
             JobStatus::Running => self.job_running,
+            JobStatus::Publishing => self.job_publishing,
             JobStatus::Succeeded => self.job_succeeded,
             JobStatus::Failed => self.job_failed,
             JobStatus::Cancelled => self.job_cancelled,

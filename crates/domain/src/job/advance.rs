@@ -83,19 +83,19 @@ impl Job {
                 self.published.pull_request = Some(pull_request);
                 // The comment does not link to it yet.
                 let link = self.source.tracker.as_ref().map(|_| Effect::LinkPullRequest);
-                Ok(std::iter::once(Effect::RefreshProgress).chain(link).collect())
+                self.continue_publishing(std::iter::once(Effect::RefreshProgress).chain(link).collect(), now)
             }
             JobEvent::PullRequestReady => {
                 self.published.ready = true;
                 // The panel shows it.
-                Ok(vec![Effect::RefreshProgress])
+                self.continue_publishing(vec![Effect::RefreshProgress], now)
             }
             JobEvent::PullRequestEnded { end } => {
                 if let Some(pull_request) = &mut self.published.pull_request {
                     pull_request.end = Some(end);
                 }
                 let merged = (end == PullRequestEnd::Merged).then(|| self.reached(Milestone::Merged));
-                Ok(merged.flatten().into_iter().collect())
+                self.continue_publishing(merged.flatten().into_iter().collect(), now)
             }
             JobEvent::DeliveryFailed { problem } => self.note_unpublished(problem, now),
         }
@@ -232,17 +232,17 @@ impl Job {
         Ok(vec![Effect::RefreshProgress])
     }
 
-    /// A job whose pull request cannot be opened is no success, whatever its tests showed.
+    /// A job whose pull request cannot be opened is no success, whatever its tests showed. One whose pull request stays a
+    /// draft is published.
     fn note_unpublished(&mut self, problem: String, now: Timestamp) -> Result<Vec<Effect>, Refused> {
         self.published.problem = Some(problem);
-        if self.status() != JobStatus::Succeeded || self.unpublished().is_none() {
-            return Ok(vec![]);
+        match self.unpublished().filter(|_| self.status() == JobStatus::Publishing) {
+            Some(failure) => {
+                self.status().on(JobTransition::Unpublish)?;
+                Ok(self.end_failed(failure, now))
+            }
+            None => self.continue_publishing(vec![], now),
         }
-        self.status().on(JobTransition::Unpublish)?;
-        self.state = JobState::Failed;
-        self.failure = self.unpublished();
-        self.ended_at = Some(now);
-        Ok(vec![Effect::RefreshProgress])
     }
 
     /// Returns why the job is not published: it pushed a branch, and its pull request could not be opened.
@@ -259,21 +259,42 @@ impl Job {
     }
 
     fn complete(&mut self, verdict: Verdict, now: Timestamp) -> Result<Vec<Effect>, Refused> {
-        self.status().on(JobTransition::Complete)?;
         if let Some(failure) = self.unpublished() {
             return self.fail(failure, Usage::default(), now);
         }
-        self.state = JobState::Succeeded;
+        self.status().on(JobTransition::Complete)?;
+        self.state = JobState::Publishing;
         self.verdict = Some(verdict);
-        self.ended_at = Some(now);
-        let mut effects = vec![Effect::RefreshProgress];
-        if verdict == Verdict::FixedProven {
-            effects.push(Effect::MarkReady);
+        let mark = self.awaits_ready_mark().then_some(Effect::MarkReady);
+        self.continue_publishing(std::iter::once(Effect::RefreshProgress).chain(mark).collect(), now)
+    }
+
+    /// Ends the job if the forge shows its whole result. `effects` are those of the event that may have been the last.
+    fn continue_publishing(&mut self, mut effects: Vec<Effect>, now: Timestamp) -> Result<Vec<Effect>, Refused> {
+        if self.status() != JobStatus::Publishing || !self.is_published() {
+            return Ok(effects);
         }
-        // The pull request may not be open yet: the effect checks that when it is delivered.
+        self.status().on(JobTransition::Publish)?;
+        self.state = JobState::Succeeded;
+        self.ended_at = Some(now);
         effects.extend(self.reached(Milestone::InReview));
         effects.push(Effect::PostResult);
         Ok(effects)
+    }
+
+    /// Returns whether everything that the job publishes is on the forge.
+    fn is_published(&self) -> bool {
+        let is_missing = self.published.pushed.is_some() && self.published.pull_request.is_none();
+        self.publish != PublishMode::PullRequest || !(is_missing || self.awaits_ready_mark())
+    }
+
+    /// Returns whether the pull request is going to be marked ready for review: a proven fix is, unless people were faster
+    /// or the forge has refused.
+    fn awaits_ready_mark(&self) -> bool {
+        let published = &self.published;
+        let has_ended = published.pull_request.as_ref().is_some_and(|pull_request| pull_request.end.is_some());
+        let is_due = published.pushed.is_some() && self.verdict == Some(Verdict::FixedProven);
+        is_due && !has_ended && !published.ready && published.problem.is_none()
     }
 
     fn cancel(&mut self, now: Timestamp) -> Result<Vec<Effect>, Refused> {
@@ -318,12 +339,17 @@ impl Job {
                 record.reason = Some(failure.reason.clone());
             }
         }
+        let effects = self.end_failed(failure, now);
+        // What tests showed about the commit on the branch holds, whatever the job failed of.
+        self.verdict = self.report_on_branch().map(|report| report.verdict);
+        Ok(effects)
+    }
+
+    fn end_failed(&mut self, failure: Failure, now: Timestamp) -> Vec<Effect> {
         self.state = JobState::Failed;
         self.failure = Some(failure);
         self.ended_at = Some(now);
-        // What tests showed about the commit on the branch holds, whatever the job failed of.
-        self.verdict = self.report_on_branch().map(|report| report.verdict);
-        Ok(vec![Effect::RefreshProgress, Effect::PostResult])
+        vec![Effect::RefreshProgress, Effect::PostResult]
     }
 
     fn restart(&mut self, now: Timestamp) -> Result<Vec<Effect>, Refused> {

@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::node::{Needs, WorkCommand};
+use crate::trigger::Language;
 use crate::{BranchName, CommitSha, IssueId, IssueRef, JobId, Usage};
 pub use contract::JobObject;
 pub use event::{JobEvent, WorkerEvent};
@@ -42,6 +43,9 @@ pub struct JobTrigger {
     pub comment_id: Option<String>,
     /// The time of the webhook or click.
     pub at: Timestamp,
+    /// The language of the request, in which the job's comments are written.
+    #[serde(default)]
+    pub language: Language,
 }
 
 /// The kinds of triggers.
@@ -387,6 +391,11 @@ impl Job {
     /// Returns the record of a stage.
     pub const fn stage(&self, kind: StageKind) -> &StageRecord {
         &self.stages[kind as usize]
+    }
+
+    /// Returns whether the job moves a branch onto its base and changes nothing else.
+    pub fn is_rebase(&self) -> bool {
+        self.command == Some(WorkCommand::Rebase)
     }
 
     /// Returns the first stage that is not done; `None` if all are.

@@ -1,4 +1,4 @@
-//! The status of a job: its five states, their transitions, and the lease of the worker that runs it.
+//! The status of a job: its six states, their transitions, and the lease of the worker that runs it.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,9 @@ pub enum JobStatus {
     Queued,
     /// A worker has its lease.
     Running,
-    /// It succeeded.
+    /// Its stages are done, and the forge does not show the result yet.
+    Publishing,
+    /// It succeeded, and its result is published.
     Succeeded,
     /// It failed and can be restarted.
     Failed,
@@ -30,8 +32,10 @@ pub enum JobTransition {
     Progress,
     /// The worker releases it to the queue.
     Release,
-    /// It succeeds.
+    /// Its stages are done.
     Complete,
+    /// Its result is published.
+    Publish,
     /// It fails.
     Fail,
     /// A user cancels it.
@@ -44,7 +48,8 @@ pub enum JobTransition {
 
 impl JobStatus {
     /// All states.
-    pub const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled];
+    pub const ALL: [Self; 6] =
+        [Self::Queued, Self::Running, Self::Publishing, Self::Succeeded, Self::Failed, Self::Cancelled];
 
     /// Returns the next state.
     ///
@@ -55,8 +60,9 @@ impl JobStatus {
         match (self, transition) {
             (Self::Queued, T::Lease) | (Self::Running, T::Progress) => Ok(Self::Running),
             (Self::Running, T::Release) | (Self::Failed | Self::Cancelled, T::Restart) => Ok(Self::Queued),
-            (Self::Running, T::Complete) => Ok(Self::Succeeded),
-            (Self::Queued | Self::Running, T::Fail) | (Self::Succeeded, T::Unpublish) => Ok(Self::Failed),
+            (Self::Running, T::Complete) => Ok(Self::Publishing),
+            (Self::Publishing, T::Publish) => Ok(Self::Succeeded),
+            (Self::Queued | Self::Running, T::Fail) | (Self::Publishing, T::Unpublish) => Ok(Self::Failed),
             (Self::Queued | Self::Running, T::Cancel) => Ok(Self::Cancelled),
             (from, event) => Err(Refused::State { subject: "a job", from: from.as_str(), event: event.as_str() }),
         }
@@ -67,6 +73,7 @@ impl JobStatus {
         match self {
             Self::Queued => "queued",
             Self::Running => "running",
+            Self::Publishing => "publishing",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
@@ -78,6 +85,11 @@ impl JobStatus {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 
+    /// Returns whether a user can cancel the job.
+    pub const fn is_cancellable(self) -> bool {
+        matches!(self, Self::Queued | Self::Running)
+    }
+
     /// Returns whether the status is final unless a user restarts the job.
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
@@ -86,11 +98,12 @@ impl JobStatus {
 
 impl JobTransition {
     /// All transitions.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Lease,
         Self::Progress,
         Self::Release,
         Self::Complete,
+        Self::Publish,
         Self::Fail,
         Self::Cancel,
         Self::Restart,
@@ -104,6 +117,7 @@ impl JobTransition {
             Self::Progress => "make progress",
             Self::Release => "be released",
             Self::Complete => "complete",
+            Self::Publish => "be published",
             Self::Fail => "fail",
             Self::Cancel => "be cancelled",
             Self::Restart => "be restarted",
@@ -125,6 +139,8 @@ pub enum JobState {
         /// The worker and the expiry.
         lease: Lease,
     },
+    /// Complete, and being published.
+    Publishing,
     /// Complete.
     Succeeded,
     /// Failed; the job has the error.
@@ -139,6 +155,7 @@ impl JobState {
         match self {
             Self::Queued { .. } => JobStatus::Queued,
             Self::Running { .. } => JobStatus::Running,
+            Self::Publishing => JobStatus::Publishing,
             Self::Succeeded => JobStatus::Succeeded,
             Self::Failed => JobStatus::Failed,
             Self::Cancelled => JobStatus::Cancelled,

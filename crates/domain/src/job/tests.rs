@@ -29,6 +29,7 @@ fn job() -> Job {
             instructions: None,
             comment_id: Some("7".into()),
             at: at(0),
+            language: crate::trigger::Language::English,
         },
         branch: BranchName::for_issue(&source, at(0)),
         source,
@@ -191,15 +192,52 @@ fn a_hand_back_at_shutdown_is_no_try() {
     assert_eq!((job.status(), job.attempts), (JobStatus::Queued, 0));
 }
 
+/// A job whose stages are done and whose branch is pushed.
+fn completed(verdict: Verdict) -> (Job, Vec<Effect>) {
+    let job = leased(job());
+    let epoch = job.epoch;
+    let commit = CommitSha::parse("0123456789abcdef0123456789abcdef01234567").unwrap();
+    let (job, effects) = job.advance(JobEvent::progress(epoch, WorkerEvent::BranchPushed { commit }), at(8)).unwrap();
+    assert_eq!(effects, [Effect::OpenPullRequest]);
+    job.advance(JobEvent::Completed { epoch, verdict }, at(9)).unwrap()
+}
+
+fn pull_request() -> crate::job::PullRequestRef {
+    crate::job::PullRequestRef { number: 7, url: String::new(), node_id: None, draft: true, end: None }
+}
+
 #[test]
-fn only_a_proven_fix_is_marked_ready() {
-    for (verdict, ready) in [(Verdict::FixedProven, true), (Verdict::Unproven, false), (Verdict::NotRun, false)] {
-        let job = leased(job());
-        let epoch = job.epoch;
-        let (_, effects) = job.advance(JobEvent::Completed { epoch, verdict }, at(9)).unwrap();
-        assert_eq!(effects.contains(&Effect::MarkReady), ready, "{verdict:?}");
-        assert_eq!(effects.last(), Some(&Effect::PostResult));
+fn a_job_has_succeeded_when_the_forge_shows_its_result() {
+    let opened = JobEvent::PullRequestOpened(pull_request());
+    let (job, effects) = completed(Verdict::Unproven);
+    assert_eq!((job.status(), effects), (JobStatus::Publishing, vec![Effect::RefreshProgress]));
+    assert!(job.clone().advance(JobEvent::CancelRequested, at(10)).is_err());
+    let (job, effects) = job.advance(opened.clone(), at(10)).unwrap();
+    assert_eq!((job.status(), job.ended_at), (JobStatus::Succeeded, Some(at(10))));
+    assert_eq!(effects, [Effect::RefreshProgress, Effect::PostResult]);
+
+    let (job, effects) = completed(Verdict::FixedProven);
+    assert_eq!(effects, [Effect::RefreshProgress, Effect::MarkReady], "only a proven fix is marked ready");
+    let (job, _) = job.advance(opened, at(10)).unwrap();
+    assert_eq!(job.status(), JobStatus::Publishing, "it is not ready for review yet");
+    for event in [
+        JobEvent::PullRequestReady,
+        JobEvent::PullRequestEnded { end: crate::job::PullRequestEnd::Merged },
+        JobEvent::DeliveryFailed { problem: "drafts stay drafts".to_owned() },
+    ] {
+        let (job, effects) = job.clone().advance(event, at(11)).unwrap();
+        assert_eq!((job.status(), effects.last()), (JobStatus::Succeeded, Some(&Effect::PostResult)));
     }
+}
+
+#[test]
+fn fault_c5_a_job_whose_pull_request_cannot_be_opened_fails_and_a_restart_publishes_only() {
+    let (job, _) = completed(Verdict::FixedProven);
+    let (job, effects) = job.advance(JobEvent::DeliveryFailed { problem: "422".to_owned() }, at(10)).unwrap();
+    assert_eq!((job.status(), job.verdict), (JobStatus::Failed, Some(Verdict::FixedProven)));
+    assert_eq!(effects, [Effect::RefreshProgress, Effect::PostResult]);
+    let (job, effects) = job.advance(JobEvent::RestartRequested, at(11)).unwrap();
+    assert_eq!((job.status(), effects.first()), (JobStatus::Queued, Some(&Effect::OpenPullRequest)));
 }
 
 #[test]
@@ -249,10 +287,8 @@ fn a_job_of_a_tracker_tells_it_its_milestones_and_a_job_of_a_forge_none() {
     assert_eq!((&object["issue_number"], &object["display_issue_number"]), (&10042.into(), &12.into()));
     let to = |to| Effect::Transition { to };
     assert_eq!(of_jira.accepted_effects(), [Effect::Acknowledge, to(Milestone::Started)]);
-    let pull_request =
-        crate::job::PullRequestRef { number: 7, url: String::new(), node_id: None, draft: true, end: None };
     for (job, link) in [(&of_forge, false), (&of_jira, true)] {
-        let (_, effects) = job.clone().advance(JobEvent::PullRequestOpened(pull_request.clone()), at(2)).unwrap();
+        let (_, effects) = job.clone().advance(JobEvent::PullRequestOpened(pull_request()), at(2)).unwrap();
         assert_eq!(effects.contains(&Effect::LinkPullRequest), link);
         let running = leased(job.clone());
         let completed = JobEvent::Completed { epoch: running.epoch, verdict: Verdict::Unproven };

@@ -13,6 +13,8 @@ pub enum Verb {
     Plan,
     /// Approve the plan that waits.
     Approve,
+    /// Move the branch of the pull request onto its base.
+    Rebase,
     /// Continue a failed job.
     Retry,
     /// Start again from the beginning.
@@ -95,12 +97,13 @@ impl CommandSpec {
     }
 
     /// Returns the verb as the help shows it, such as `fix [words]` and `修复 [说明]`.
-    pub fn usage(&self, language: Language) -> String {
+    /// The second part is the place of the instructions.
+    pub fn usage(&self, language: Language) -> (&'static str, &'static str) {
         let (verb, words) = match language {
             Language::English => (self.name, " [words]"),
             Language::Chinese => (self.chinese.first().copied().unwrap_or(self.name), " [说明]"),
         };
-        format!("{verb}{}", if self.takes_words { words } else { "" })
+        (verb, if self.takes_words { words } else { "" })
     }
 
     /// Returns the table as Markdown, for the documentation.
@@ -108,17 +111,17 @@ impl CommandSpec {
         let mut out =
             "| command | Chinese | also | who may | what it does |\n| --- | --- | --- | --- | --- |\n".to_owned();
         for spec in &COMMANDS {
-            let usage = spec.usage(Language::English);
+            let (verb, words) = spec.usage(Language::English);
             let (chinese, also) = (spec.chinese.join(", "), spec.aliases.join(", "));
             let (allowed, summary) = (spec.allowed.text().english, spec.summary.english);
-            let _ = writeln!(out, "| `{usage}` | {chinese} | {also} | {allowed} | {summary} |");
+            let _ = writeln!(out, "| `{verb}{words}` | {chinese} | {also} | {allowed} | {summary} |");
         }
         out
     }
 }
 
 /// All commands, in the order of the help.
-pub static COMMANDS: [CommandSpec; 8] = [
+pub static COMMANDS: [CommandSpec; 9] = [
     CommandSpec {
         verb: Verb::Fix,
         name: "fix",
@@ -155,6 +158,18 @@ pub static COMMANDS: [CommandSpec; 8] = [
         summary: Translated {
             english: "Approve the plan that waits; the job continues.",
             chinese: "批准正在等待的方案，任务继续执行。",
+        },
+    },
+    CommandSpec {
+        verb: Verb::Rebase,
+        name: "rebase",
+        chinese: &["变基"],
+        aliases: &["變基", "更新分支"],
+        takes_words: false,
+        allowed: Allowed::Writers,
+        summary: Translated {
+            english: "Move the commits of the pull request onto the present base branch, and test the result.",
+            chinese: "将合并请求的提交移到当前的目标分支之上，并测试结果。",
         },
     },
     CommandSpec {

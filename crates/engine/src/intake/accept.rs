@@ -84,7 +84,7 @@ impl Engine {
         record: DeliveryRecord,
     ) -> Result<IntakeOutcome, IntakeError> {
         let (command, reply) = match request.command {
-            Command::Status => ("status", Reply::Status),
+            Command::Status => ("status", Reply::Status { language: request.language }),
             _ => ("help", Reply::Help { language: request.language }),
         };
         if !self.rate_limiters.try_acquire_comment(&request.issue.source.to_string(), record.received_at) {

@@ -156,7 +156,8 @@ impl Engine {
         if !notice {
             return (Step::default(), answer);
         }
-        let reply = (settled.reply_to(), Reply::TooMany { per_hour: self.settings.limits.per_issue });
+        let (per_hour, language) = (self.settings.limits.per_issue, request.language);
+        let reply = (settled.reply_to(), Reply::TooMany { per_hour, language });
         (self.reply_only_step(request, Some(reply), settled.at(), known), answer)
     }
 
@@ -169,15 +170,24 @@ impl Engine {
         known: IssueSnapshot,
     ) -> (Step, IntakeOutcome) {
         let latest = known.latest_job().map(|job| job.id);
+        let rebases = request.command == Command::Rebase;
+        // A job that has not ended may still make the branch.
+        if rebases && !known.latest_job().is_some_and(|job| !job.status().is_terminal() || job.has_open_branch()) {
+            let reply = Reply::NothingTo { verb: "rebase".to_owned(), language: request.language };
+            let reply = (settled.reply_to(), reply);
+            let answer = IntakeOutcome::Answered { command: "rebase", job_id: latest };
+            return (self.reply_only_step(request, Some(reply), settled.at(), known), answer);
+        }
         let issue = known.issue.as_ref().map(|issue| (issue.value.id, issue.value.status));
         let trigger = request.job_trigger(settled.event_type(), settled.at());
         let start = StartRequest {
-            more,
+            more: more || rebases,
             id: settled.job_id(known.latest_job()),
             owner: request.owner,
             review_plan: matches!(request.command, Command::Plan { .. }),
             ..StartRequest::new(&request.issue, trigger, PublishMode::PullRequest)
         };
+        let start = if rebases { start.rebase() } else { start };
         // Who comments is told why nothing starts; a label or an assignment is no conversation.
         let reply = |reason| {
             let (issue, _) = issue.filter(|_| request.kind == TriggerKind::Mention)?;
@@ -222,7 +232,7 @@ impl Engine {
                 let is_done = *acted == Acted::Yes || settled.is_repeated();
                 (name, Some(Reply::NothingTo { verb, language }).filter(|_| !is_done))
             }
-            None if request.command == Command::Status => ("status", Some(Reply::Status)),
+            None if request.command == Command::Status => ("status", Some(Reply::Status { language })),
             None => ("help", Some(Reply::Help { language })),
         };
         let reply = reply.map(|reply| (settled.reply_to(), reply));

@@ -2,7 +2,7 @@
 
 use patchwright_core::webhook::{Actor, InboundComment, InboundEvent};
 use patchwright_domain::job::TriggerKind;
-use patchwright_domain::trigger::{Command, Language};
+use patchwright_domain::trigger::{Command, language_of};
 use patchwright_domain::{InboundIssue, TriggerRequest};
 
 use super::IntakeOutcome;
@@ -150,6 +150,7 @@ fn clean(issue: InboundIssue) -> InboundIssue {
 }
 
 fn fix(issue: InboundIssue, actor: Actor, kind: TriggerKind, instructions: Option<String>) -> TriggerRequest {
+    let language = instructions.as_deref().map_or_else(|| issue.language(), language_of);
     TriggerRequest {
         issue: clean(issue),
         actor: actor.login,
@@ -157,7 +158,7 @@ fn fix(issue: InboundIssue, actor: Actor, kind: TriggerKind, instructions: Optio
         kind,
         has_instructions: instructions.is_some(),
         command: Command::Fix { instructions },
-        language: Language::default(),
+        language,
         comment_id: None,
         pull_request: None,
         review: None,

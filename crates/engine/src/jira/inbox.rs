@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use patchwright_core::fault::error_chain;
 use patchwright_core::forge::ForgeError;
 use patchwright_core::jira::{ClaimedJiraEvent, JiraEvent, JiraPerson, SiteEventKind};
+use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_core::store::{DeliveryRecord, EffectOutcome, StoreError};
 use patchwright_core::tracker::RemoteIssue;
 use patchwright_domain::jira::{Asked, Conversation, JIRA, JiraUser, LinkStatus, Workspace};
@@ -15,10 +16,9 @@ use patchwright_domain::trigger::{Command, Language, MAX_INSTRUCTIONS, language_
 use patchwright_domain::{ConversationId, IssueRef, JiraEventId, TrackerRef, TriggerRequest, User};
 
 use super::resolution::RepositoryResolution;
-use super::{Context, JiraPorts, messages};
+use super::{Context, JiraPorts};
 use crate::Engine;
 use crate::intake::{IntakeError, IntakeOutcome, Mention, Permit, RequestRecord, clean_request, find_request};
-use crate::{render, replies};
 
 /// The timeout of one attempt, and the lease of an event during it.
 const PROCESS_TIMEOUT: Duration = Duration::from_secs(90);
@@ -120,9 +120,8 @@ impl Engine {
         let event = &claimed.event;
         let Some(workspace) = jira.workspaces.workspace(event.workspace_id).await? else { return Ok(()) };
         let context = EventContext { jira, workspace, event, again: claimed.attempt > 1 };
-        let app_name = &self.settings.app_name;
         if context.workspace.status == LinkStatus::Inactive {
-            return self.comment(&context, "inactive", &messages::inactive(app_name)).await;
+            return self.comment(&context, "inactive", &self.renderer(Language::default()).inactive_site()).await;
         }
         let own = self.own_account(&context).await?;
         let Some(person) = event.event.person.as_ref().filter(|person| person.account != own) else { return Ok(()) };
@@ -133,20 +132,20 @@ impl Engine {
                 account = person.account,
                 "no user is linked to the Jira account"
             );
-            let public_url = self.settings.public_url.as_deref();
-            let text = messages::not_linked(app_name, person, &context.workspace.name, public_url);
+            let text = self.renderer(language_of_request(request.as_ref())).not_linked(person, &context.workspace.name);
             return self.reply_to_requester(&context, request.as_ref(), "not_linked", &text).await;
         };
         let user = jira.accounts.user(link.user_id).await?;
         let allowed = |user: &User| user.active && self.settings.allow.admits_user(user.login.as_str());
         let Some(user) = user.filter(allowed) else {
-            let text = messages::deactivated(app_name, person);
+            let text = self.renderer(language_of_request(request.as_ref())).no_permission(person);
             return self.reply_to_requester(&context, request.as_ref(), "deactivated", &text).await;
         };
         let (at, remote) = match jira.sites.issue_at(&event.event.issue).await {
             Ok(found) => found,
             Err(error @ (ForgeError::NotFound { .. } | ForgeError::Forbidden { .. })) => {
-                let text = messages::unreadable(&event.event.issue.key, &error.to_string());
+                let renderer = self.renderer(language_of_request(request.as_ref()));
+                let text = renderer.unreadable_issue(&event.event.issue.key, &error.to_string());
                 return self.reply_to_requester(&context, request.as_ref(), "unreadable", &text).await;
             }
             Err(error) => return Err(error.into()),
@@ -205,7 +204,8 @@ impl Engine {
                 if request.is_none() && !is_asked {
                     return Ok(());
                 }
-                return self.comment(context, "unknown_repository", &messages::unknown_repository(&name)).await;
+                let text = self.renderer(language_of_request(request.as_ref())).unknown_repository(&name);
+                return self.comment(context, "unknown_repository", &text).await;
             }
             RepositoryResolution::Unknown(candidates) => {
                 return self.ask(context, request, known, requester, &found.at, &candidates).await;
@@ -226,7 +226,7 @@ impl Engine {
             Ok(answer) => log(&answer, &key),
             Err(IntakeError::Store(error)) => return Err(error.into()),
             Err(error) => {
-                let text = messages::start_failed(&self.settings.app_name, &error.to_string());
+                let text = self.renderer(Language::default()).start_failed(&error.to_string());
                 return self.comment(context, "failed", &text).await;
             }
         }
@@ -302,18 +302,20 @@ impl Engine {
     ) -> Result<(), JiraError> {
         let Some(request) = request else { return Ok(()) };
         if !request.command.starts_job() {
+            let renderer = self.renderer(request.language);
             let text = match request.command {
-                Command::Approve => replies::nothing_to("approve", request.language),
-                Command::Cancel => replies::nothing_to("cancel", request.language),
-                Command::Retry => replies::nothing_to("retry", request.language),
-                Command::Status => render::status(None, &self.settings.app_name, None),
-                _ => replies::help(&self.settings.app_name, true, request.language),
+                Command::Approve => renderer.nothing_to("approve"),
+                Command::Cancel => renderer.nothing_to("cancel"),
+                Command::Retry => renderer.nothing_to("retry"),
+                Command::Status => renderer.status(None),
+                _ => renderer.help(true),
             };
             return self.comment(context, "reply", &text).await;
         }
         let begun = self.conversation(context, known, requester, at);
         if begun.asked.is_none() {
-            self.comment(context, "ask", &messages::which_repository(&self.settings.app_name, candidates)).await?;
+            let text = self.renderer(request.language).which_repository(candidates);
+            self.comment(context, "ask", &text).await?;
         }
         let before = begun.asked.as_ref().and_then(|asked| asked.instructions.clone());
         let request = Asked { instructions: together(before, request.text_after) };
@@ -349,13 +351,13 @@ impl Engine {
         context: &EventContext<'_>,
         request: Option<&Request>,
         what: &str,
-        text: &str,
+        text: &OutgoingText,
     ) -> Result<(), JiraError> {
         if request.is_some() { self.comment(context, what, text).await } else { Ok(()) }
     }
 
     /// Writes a comment about an event, unless an earlier attempt wrote it.
-    async fn comment(&self, context: &EventContext<'_>, what: &str, text: &str) -> Result<(), JiraError> {
+    async fn comment(&self, context: &EventContext<'_>, what: &str, text: &OutgoingText) -> Result<(), JiraError> {
         let at = &context.event.event.issue;
         let subject = format!("jira {} {what}", context.event.id);
         if context.again {
@@ -367,10 +369,15 @@ impl Engine {
             tracing::warn!(issue = at.key, what, "too many comments on one issue; skipping this one");
             return Ok(());
         }
-        let text = format!("{}\n\n{}", self.ports.tools.redactor().redact(text), self.marker.mark(&subject));
+        let (text, mark) = (text.redact(self.ports.tools.redactor()), self.marker.mark(&subject));
+        let text = OutgoingText::fill("{text}\n\n{mark}", &[("text", &text), ("mark", &mark)]);
         context.jira.sites.post_comment_at(at, &text).await?;
         Ok(())
     }
+}
+
+fn language_of_request(request: Option<&Request>) -> Language {
+    request.map_or_else(Language::default, |request| request.language)
 }
 
 /// Returns the current request. The answer to a question continues the request before it.

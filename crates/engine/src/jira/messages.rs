@@ -1,65 +1,100 @@
 //! Comments in Jira before a job exists.
 
 use patchwright_core::jira::JiraPerson;
+use patchwright_core::outgoing_text::{OutgoingText, code_span, neutralise_line};
+use patchwright_domain::trigger::Translated;
 
-use patchwright_core::outgoing_text::neutralise_line;
+use crate::render::Renderer;
 
-/// The comment for a deactivated site.
-pub(super) fn inactive(app_name: &str) -> String {
-    format!("**{app_name}** is deactivated for this site; an administrator of the server can activate it again.\n")
-}
+/// How many repositories a question lists.
+const SHOWN_REPOSITORIES: usize = 10;
 
-/// The comment for an author who has not linked their account.
-pub(super) fn not_linked(app_name: &str, person: &JiraPerson, site: &str, public_url: Option<&str>) -> String {
-    let who = neutralise_line(&person.display_name, 80);
-    let how = match public_url {
-        Some(url) => format!("{}/api/v1/jira/link?workspace={site}", url.trim_end_matches('/')),
-        None => "the settings of this server".to_owned(),
-    };
-    format!(
-        "{who}, **{app_name}** does not know your account yet. Link your Atlassian account, then repeat your request: {how}\n"
-    )
-}
+const INACTIVE: Translated = Translated {
+    english: "**{app}** is deactivated for this site; an administrator of the server can activate it again.\n",
+    chinese: "**{app}** 在该站点已停用；服务器管理员可以重新启用。\n",
+};
+const NOT_LINKED: Translated = Translated {
+    english: "{who}, **{app}** does not know your account yet. Link your Atlassian account, then repeat your request: {how}\n",
+    chinese: "{who}，**{app}** 还不认识你的账号。请先关联你的 Atlassian 账号，然后重新提出请求：{how}\n",
+};
+const LINK: Translated = Translated {
+    english: "{url}/api/v1/jira/link?workspace={site}",
+    chinese: "{url}/api/v1/jira/link?workspace={site}",
+};
+const SETTINGS: Translated =
+    Translated { english: "the settings of this server", chinese: "本服务器的设置页面" };
+const NO_PERMISSION: Translated = Translated {
+    english: "{who}, you do not have permission to start **{app}**; ask an administrator of the server.\n",
+    chinese: "{who}，你没有启动 **{app}** 的权限；请联系服务器管理员。\n",
+};
+const UNREADABLE: Translated = Translated {
+    english: "The details of {key} cannot be read ({why}); check that the service account may see it.\n",
+    chinese: "无法读取 {key} 的详情（{why}）；请检查服务账号是否有权查看。\n",
+};
+const WHICH_REPOSITORY: Translated = Translated {
+    english: "Which repository contains the code of this issue? Reply with its name (`owner/name`) and **{app}** will start.\n",
+    chinese: "该问题的代码在哪个仓库？请回复仓库名（`owner/name`），**{app}** 就会开始。\n",
+};
+const AVAILABLE: Translated =
+    Translated { english: "\nAvailable repositories:\n\n{list}", chinese: "\n可用的仓库：\n\n{list}" };
+const AND_MORE: Translated =
+    Translated { english: "\nand {count} more.\n", chinese: "\n以及另外 {count} 个。\n" };
+const UNKNOWN_REPOSITORY: Translated = Translated {
+    english: "The repository {name} is not available on this server, or the server may not read it. An administrator can add \
+              repositories; then name it again.\n",
+    chinese: "仓库 {name} 在本服务器上不可用，或服务器无权读取。管理员可以添加仓库；之后请再次指定。\n",
+};
+const START_FAILED: Translated = Translated {
+    english: "**{app}** could not start: {why}. Try again later.\n",
+    chinese: "**{app}** 未能启动：{why}。请稍后重试。\n",
+};
 
-/// The comment for an author without access.
-pub(super) fn deactivated(app_name: &str, person: &JiraPerson) -> String {
-    let who = neutralise_line(&person.display_name, 80);
-    format!("{who}, you do not have permission to start **{app_name}**; ask an administrator of the server.\n")
-}
-
-/// The comment for an issue that cannot be read.
-pub(super) fn unreadable(key: &str, why: &str) -> String {
-    format!(
-        "The details of {key} cannot be read ({}); check that the service account may see it.\n",
-        neutralise_line(why, 200)
-    )
-}
-
-/// The question for the repository.
-pub(super) fn which_repository(app_name: &str, known: &[String]) -> String {
-    let mut out = format!(
-        "Which repository contains the code of this issue? Reply with its name (`owner/name`) and **{app_name}** will start.\n"
-    );
-    if !known.is_empty() {
-        out.push_str("\nAvailable repositories:\n\n");
-        known.iter().take(10).for_each(|name| out.push_str(&format!("- `{name}`\n")));
+impl Renderer<'_> {
+    /// Renders the comment for a deactivated site.
+    pub(super) fn inactive_site(&self) -> OutgoingText {
+        self.fill_app(INACTIVE, &[])
     }
-    if known.len() > 10 {
-        out.push_str(&format!("\nand {} more.\n", known.len() - 10));
+
+    /// Renders the comment for an author who has not linked their account.
+    pub(super) fn not_linked(&self, person: &JiraPerson, site: &str) -> OutgoingText {
+        let how = match self.base_url() {
+            Some(url) => self.fill(LINK, &[("url", &url), ("site", &neutralise_line(site, 253))]),
+            None => self.fill(SETTINGS, &[]),
+        };
+        self.fill_app(NOT_LINKED, &[("who", &neutralise_line(&person.display_name, 80)), ("how", &how)])
     }
-    out
-}
 
-/// The comment for an unknown repository.
-pub(super) fn unknown_repository(name: &str) -> String {
-    format!(
-        "The repository `{}` is not available on this server, or the server may not read it. An administrator can add \
-         repositories; then name it again.\n",
-        name.replace('`', "'")
-    )
-}
+    /// Renders the comment for an author without access.
+    pub(super) fn no_permission(&self, person: &JiraPerson) -> OutgoingText {
+        self.fill_app(NO_PERMISSION, &[("who", &neutralise_line(&person.display_name, 80))])
+    }
 
-/// The comment for any other error.
-pub(super) fn start_failed(app_name: &str, why: &str) -> String {
-    format!("**{app_name}** could not start: {}. Try again later.\n", neutralise_line(why, 300))
+    /// Renders the comment for an issue that cannot be read.
+    pub(super) fn unreadable_issue(&self, key: &str, why: &str) -> OutgoingText {
+        self.fill(UNREADABLE, &[("key", &neutralise_line(key, 100)), ("why", &neutralise_line(why, 200))])
+    }
+
+    /// Renders the question for the repository.
+    pub(super) fn which_repository(&self, known: &[String]) -> OutgoingText {
+        let mut out = self.fill_app(WHICH_REPOSITORY, &[]);
+        if !known.is_empty() {
+            let line = |name: &String| OutgoingText::fill("- {name}\n", &[("name", &code_span(name))]);
+            let lines: Vec<OutgoingText> = known.iter().take(SHOWN_REPOSITORIES).map(line).collect();
+            out.push(&self.fill(AVAILABLE, &[("list", &OutgoingText::join(&lines, ""))]));
+        }
+        if known.len() > SHOWN_REPOSITORIES {
+            out.push(&self.fill(AND_MORE, &[("count", &((known.len() - SHOWN_REPOSITORIES) as u64).into())]));
+        }
+        out
+    }
+
+    /// Renders the comment for an unknown repository.
+    pub(super) fn unknown_repository(&self, name: &str) -> OutgoingText {
+        self.fill(UNKNOWN_REPOSITORY, &[("name", &code_span(name))])
+    }
+
+    /// Renders the comment for any other error.
+    pub(super) fn start_failed(&self, why: &str) -> OutgoingText {
+        self.fill_app(START_FAILED, &[("why", &neutralise_line(why, 300))])
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use patchwright_core::Secret;
 use patchwright_core::clock::Clock as _;
 use patchwright_core::forge::{Forge as _, ForgeError, Permission, Tracker as _};
+use patchwright_core::outgoing_text::{OutgoingText, neutralise};
 use patchwright_core::webhook::InboundEvent;
 use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, RepoPath};
 use patchwright_github::{AppKey, CheckState, Conclusion, GITHUB, GithubForge, GithubOptions, Hook, Reaction};
@@ -108,7 +109,7 @@ async fn comments_beyond_the_first_page_are_found() {
     server.open_issue("acme/demo", 1, "Bug", "It breaks.");
     let forge = forge(&server, Some(TOKEN));
     for n in 0..120 {
-        forge.post_comment(&issue(), &format!("comment {n}")).await.unwrap();
+        forge.post_comment(&issue(), &neutralise(&format!("comment {n}"))).await.unwrap();
     }
     let comments = forge.comments(&issue()).await.unwrap();
     assert_eq!((comments.len(), comments[119].body.as_str()), (120, "comment 119"));
@@ -167,7 +168,7 @@ async fn a_refused_installation_token_is_renewed_once() {
     let forge = set_up(&server, Some(app), None).forge;
     forge.issue(&issue()).await.unwrap();
     server.revoke_installation_tokens();
-    forge.post_comment(&issue(), "still here").await.unwrap();
+    forge.post_comment(&issue(), &OutgoingText::own("still here")).await.unwrap();
     assert_eq!((server.installation_tokens(), server.comments_on(1).len()), (2, 1));
 }
 

@@ -3,6 +3,7 @@
 use patchwright_core::Secret;
 use patchwright_core::fault::Fault;
 use patchwright_core::jira::{JiraSites as _, JiraUsers as _, Tokens, WorkspaceSecrets, Workspaces as _};
+use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_core::tracker::{ForgeError, Tracker as _};
 use patchwright_domain::{IssueNumber, IssueRef, Milestone, PlatformId, TrackerRef};
 use patchwright_jira::{ApiVersion, OauthError, WriteAs};
@@ -19,8 +20,8 @@ async fn issues_and_comments_are_read_and_written_in_both_kinds_of_text() {
         let remote = site.jira.issue(&issue()).await.unwrap();
         assert_eq!((remote.title.as_str(), remote.body.as_str()), ("add() subtracts", "`add(1, 2)` is **-1**."));
         assert_eq!((remote.open, remote.url.as_str()), (true, "https://acme.atlassian.net/browse/PROJ-12"));
-        let id = site.jira.post_comment(&issue(), "**Hi** `a_b`\n\n<!-- mark 1 -->").await.unwrap();
-        site.jira.edit_comment(&issue(), &id, "**Hello**\n\n<!-- mark 1 -->").await.unwrap();
+        let id = site.jira.post_comment(&issue(), &OutgoingText::own("**Hi** `a_b`\n\n<!-- mark 1 -->")).await.unwrap();
+        site.jira.edit_comment(&issue(), &id, &OutgoingText::own("**Hello**\n\n<!-- mark 1 -->")).await.unwrap();
         site.server.comment(MIA, "PROJ-12", "thanks");
         let comments = site.jira.comments(&issue()).await.unwrap();
         let found: Vec<(&str, &str)> = comments.iter().map(|c| (c.author.as_str(), c.body.as_str())).collect();
@@ -68,7 +69,10 @@ async fn a_pull_request_is_linked_once() {
         end: None,
     };
     for _ in 0..2 {
-        site.jira.link_pull_request(&issue(), &pull_request, "[PROJ-12] add() subtracts").await.unwrap();
+        site.jira
+            .link_pull_request(&issue(), &pull_request, &OutgoingText::own("[PROJ-12] add() subtracts"))
+            .await
+            .unwrap();
     }
     assert_eq!(site.server.links(), [pull_request.url]);
 }
@@ -82,8 +86,8 @@ async fn refusals_are_distinguished_and_contain_no_secret() {
     let elsewhere = TrackerRef { site: "other.atlassian.net".into(), ..tracker() };
     assert!(matches!(jira.issue_at(&elsewhere).await, Err(ForgeError::NotFound { .. })));
     site.server.answer_next("/comment", 400, &[], json!({"errorMessages": ["Comment body is not valid!"]}));
-    assert!(matches!(jira.post_comment_at(&tracker(), "x").await, Err(ForgeError::Refused { .. })));
-    jira.post_comment_at(&tracker(), &"x_".repeat(40_000)).await.unwrap();
+    assert!(matches!(jira.post_comment_at(&tracker(), &OutgoingText::own("x")).await, Err(ForgeError::Refused { .. })));
+    jira.post_comment_at(&tracker(), &OutgoingText::join(&vec![OutgoingText::own("x_"); 40_000], "")).await.unwrap();
     site.server.answer_next("/issue/", 403, &[], json!({"errorMessages": ["no"], "errors": {"a": "b"}}));
     let forbidden = jira.issue_at(&tracker()).await.unwrap_err();
     assert!(forbidden.to_string().contains("no; a: b"), "{forbidden}");
@@ -111,7 +115,7 @@ async fn a_failed_read_is_retried_and_a_failed_write_is_not() {
     site.jira.issue_at(&tracker()).await.unwrap();
     assert_eq!(site.server.requests().len(), 3);
     site.server.lose_answer_of_next("/comment");
-    let lost = site.jira.post_comment_at(&tracker(), "once").await.unwrap_err();
+    let lost = site.jira.post_comment_at(&tracker(), &OutgoingText::own("once")).await.unwrap_err();
     assert_eq!(lost.fault(), Fault::RETRY);
     assert_eq!(site.server.requests().len(), 4, "the caller must find out whether it was written");
     assert_eq!(site.jira.comments_at(&tracker()).await.unwrap().len(), 1);
@@ -132,7 +136,7 @@ async fn no_request_is_sent_during_a_rate_limit_or_while_the_circuit_breaker_is_
     let sent = site.server.requests().len();
     for _ in 0..5 {
         site.server.answer_next("/comment", 500, &[], json!({}));
-        site.jira.post_comment_at(&tracker(), "x").await.unwrap_err();
+        site.jira.post_comment_at(&tracker(), &OutgoingText::own("x")).await.unwrap_err();
     }
     let away = site.jira.issue_at(&tracker()).await.unwrap_err();
     assert!(away.to_string().contains("requests are paused"), "{away}");
@@ -193,20 +197,20 @@ async fn comments_are_written_as_the_latest_person_and_as_the_service_account_if
     let site = start_at(None, ApiVersion::V2, WriteAs::Person, JiraServer::start()).await;
     let jira = &site.jira;
     let author = async || jira.comments_at(&tracker()).await.unwrap().last().unwrap().author.clone();
-    jira.post_comment_at(&tracker(), "nobody has asked yet").await.unwrap();
+    jira.post_comment_at(&tracker(), &OutgoingText::own("nobody has asked yet")).await.unwrap();
     assert_eq!(author().await, JIRA_SERVICE.2);
     let (link, _) = site.link_mia().await;
     site.converse(link).await;
-    jira.post_comment_at(&tracker(), "as Mia").await.unwrap();
+    jira.post_comment_at(&tracker(), &OutgoingText::own("as Mia")).await.unwrap();
     assert_eq!(author().await, MIA);
     site.server.end_access_tokens();
-    jira.post_comment_at(&tracker(), "as Mia, with another token").await.unwrap();
+    jira.post_comment_at(&tracker(), &OutgoingText::own("as Mia, with another token")).await.unwrap();
     assert_eq!((author().await.as_str(), site.server.refreshed()), (MIA, 1));
     let first = jira.comments_at(&tracker()).await.unwrap()[0].id.clone();
-    jira.edit_comment(&issue(), &first, "only its author may edit it").await.unwrap();
+    jira.edit_comment(&issue(), &first, &OutgoingText::own("only its author may edit it")).await.unwrap();
     site.server.end_grants();
-    jira.post_comment_at(&tracker(), "as the service account").await.unwrap();
-    jira.post_comment_at(&tracker(), "and again").await.unwrap();
+    jira.post_comment_at(&tracker(), &OutgoingText::own("as the service account")).await.unwrap();
+    jira.post_comment_at(&tracker(), &OutgoingText::own("and again")).await.unwrap();
     let bodies: Vec<String> = jira.comments_at(&tracker()).await.unwrap().into_iter().rev().map(|c| c.body).collect();
     assert_eq!((bodies[0].as_str(), bodies[1].as_str()), ("and again", "as the service account"));
     assert!(
@@ -215,7 +219,7 @@ async fn comments_are_written_as_the_latest_person_and_as_the_service_account_if
     );
     let without = Tokens { refresh: None, access: Secret::new("old"), expires_at: after(-1) };
     site.kept.store_tokens(link, Some(&without)).await.unwrap();
-    jira.post_comment_at(&tracker(), "again").await.unwrap();
+    jira.post_comment_at(&tracker(), &OutgoingText::own("again")).await.unwrap();
     assert_eq!(author().await, JIRA_SERVICE.2);
     assert!(site.kept.tokens(link).await.unwrap().is_none(), "tokens that cannot be refreshed are deleted");
 }

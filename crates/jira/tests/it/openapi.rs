@@ -1,6 +1,7 @@
 //! Every request of the adapter is validated against Atlassian's OpenAPI document, by Prism as a proxy before the fake server.
 
 use patchwright_core::jira::JiraSites as _;
+use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_core::tracker::Tracker as _;
 use patchwright_domain::Milestone;
 use patchwright_domain::job::PullRequestRef;
@@ -48,13 +49,17 @@ async fn make_every_call(site: &Fixture) {
     site.converse(link).await;
     assert_eq!(jira.own_account(JIRA_SITE).await.unwrap(), JIRA_SERVICE.2);
     jira.issue(&issue()).await.unwrap();
-    let long = format!("# Hi\n\n| a | b |\n| --- | --- |\n| 1 | `2` |\n\n- x\n\n{}\n\n<!-- mark -->", "y ".repeat(100));
+    let words = OutgoingText::join(&vec![OutgoingText::own("y"); 100], " ");
+    let long = OutgoingText::fill(
+        "# Hi\n\n| a | b |\n| --- | --- |\n| 1 | `2` |\n\n- x\n\n{words}\n\n<!-- mark -->",
+        &[("words", &words)],
+    );
     let id = jira.post_comment(&issue(), &long).await.unwrap();
-    jira.edit_comment(&issue(), &id, "**Hello**\n\n<!-- mark -->").await.unwrap();
+    jira.edit_comment(&issue(), &id, &OutgoingText::own("**Hello**\n\n<!-- mark -->")).await.unwrap();
     assert_eq!(jira.comments(&issue()).await.unwrap()[0].body, "**Hello**\n\n<!-- mark -->");
     jira.transition(&issue(), Milestone::Started).await.unwrap();
     jira.transition(&issue(), Milestone::InReview).await.unwrap();
     let url = "https://github.com/acme/demo/pull/7".to_owned();
     let pull_request = PullRequestRef { number: 7, url, node_id: None, draft: true, end: None };
-    jira.link_pull_request(&issue(), &pull_request, "[PROJ-12] add() subtracts").await.unwrap();
+    jira.link_pull_request(&issue(), &pull_request, &OutgoingText::own("[PROJ-12] add() subtracts")).await.unwrap();
 }

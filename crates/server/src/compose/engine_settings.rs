@@ -12,6 +12,7 @@ pub(super) fn engine_settings(config: &Config) -> Settings {
     let work = config.data_dir.join("work");
     Settings {
         app_name: config.triggers.app_name.clone(),
+        language: config.triggers.language,
         own_logins: config.triggers.own_logins.clone(),
         label: config.triggers.label.clone(),
         trigger_on_open: config.triggers.on_open,
@@ -43,6 +44,7 @@ pub(super) fn engine_settings(config: &Config) -> Settings {
         lease: config.lease_timeout,
         node_silent_limit: config.node_silent_limit,
         author_name: config.jobs.author_name.clone(),
+        editable_paths: config.jobs.editable_paths.clone(),
         author_email: config.jobs.author_email.clone(),
         public_url: config.public_url.clone(),
         // Build tools need absolute paths.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use patchwright_core::store::ConcurrencyLimits;
 use patchwright_domain::money::Budget;
+use patchwright_domain::protected::EditablePaths;
 use patchwright_engine::ReportFiles;
 
 use super::{ConfigError, Values};
@@ -28,6 +29,7 @@ pub struct JobConfig {
     /// The daily model budget of all jobs together.
     pub budget_day: Budget,
     pub author_name: String,
+    pub editable_paths: EditablePaths,
     pub author_email: String,
 }
 
@@ -62,6 +64,7 @@ impl JobConfig {
                 "BUDGET_REPOSITORY_DAY_COST",
             ])?,
             budget_day: v.budget(["BUDGET_DAY_TOKENS", "BUDGET_DAY_CALLS", "BUDGET_DAY_COST"])?,
+            editable_paths: EditablePaths::new(v.list("EDITABLE_PATHS")),
             author_name: v.text("AUTHOR_NAME").to_owned(),
             author_email: v.text("AUTHOR_EMAIL").to_owned(),
         })

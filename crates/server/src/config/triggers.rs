@@ -1,5 +1,6 @@
 //! The settings of what starts a job, and for whom.
 
+use patchwright_domain::trigger::Language;
 use patchwright_engine::{AllowListMode, TriggerPermission};
 
 use super::{ConfigError, Values};
@@ -9,6 +10,7 @@ use super::{ConfigError, Values};
 #[expect(missing_docs, reason = "each field is documented in the table of settings, under its own name")]
 pub struct TriggerConfig {
     pub app_name: String,
+    pub language: Option<Language>,
     pub own_logins: Vec<String>,
     pub label: String,
     pub on_open: bool,
@@ -33,6 +35,10 @@ impl TriggerConfig {
         };
         Ok(Self {
             app_name,
+            language: v.choice(
+                "LANGUAGE",
+                &[("auto", None), ("en", Some(Language::English)), ("zh", Some(Language::Chinese))],
+            )?,
             own_logins,
             label: v.text("PATCHWRIGHT_LABEL").to_owned(),
             on_open: v.switch("TRIGGER_ON_OPEN")?,

@@ -97,6 +97,15 @@ statements! {
                 .load(conn)
         }
 
+        fn latest_task_row(conn, job: &str) -> QueryResult<Option<TaskRow>> {
+            task::table
+                .filter(task::job_id.eq(job))
+                .order(task::id.desc())
+                .select(TaskRow::as_select())
+                .first(conn)
+                .optional()
+        }
+
         fn tasks_at_node(conn, node: &str) -> QueryResult<Vec<TaskRow>> {
             task::table
                 .filter(task::node.eq(node).and(task::node.ne("")))

@@ -1,6 +1,7 @@
 //! The contract of forges.
 
 use patchwright_core::forge::{Forge, ForgeError, NewPullRequest};
+use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, PlatformId, RepoName};
 
 /// A forge under test, and what exists on it.
@@ -65,11 +66,11 @@ async fn issues_are_listed_and_opened(setting: &Setting<'_>) {
 async fn comments_are_written_read_and_edited(setting: &Setting<'_>) {
     let (forge, issue) = (setting.forge, &setting.issue);
     let before = forge.comments(issue).await.unwrap().len();
-    let first = forge.post_comment(issue, "first é 修").await.unwrap();
-    let second = forge.post_comment(issue, "second").await.unwrap();
+    let first = forge.post_comment(issue, &OutgoingText::own("first é 修")).await.unwrap();
+    let second = forge.post_comment(issue, &OutgoingText::own("second")).await.unwrap();
     assert_ne!(first, second);
-    forge.edit_comment(issue, &first, "first, edited").await.unwrap();
-    forge.edit_comment(issue, &first, "first, edited").await.unwrap();
+    forge.edit_comment(issue, &first, &OutgoingText::own("first, edited")).await.unwrap();
+    forge.edit_comment(issue, &first, &OutgoingText::own("first, edited")).await.unwrap();
     let comments = forge.comments(issue).await.unwrap();
     let texts: Vec<&str> = comments[before..].iter().map(|comment| comment.body.as_str()).collect();
     assert_eq!(texts, ["first, edited", "second"]);
@@ -83,8 +84,8 @@ async fn a_branch_has_one_pull_request(setting: &Setting<'_>) {
     let new = NewPullRequest {
         head: setting.branch.clone(),
         base: BranchName::parse("main").unwrap(),
-        title: "Fix #1".to_owned(),
-        body: "the panel".to_owned(),
+        title: OutgoingText::own("Fix #1"),
+        body: OutgoingText::own("the panel"),
         draft: true,
     };
     let opened = forge.create_pull_request(repo, &new).await.unwrap();
@@ -92,9 +93,9 @@ async fn a_branch_has_one_pull_request(setting: &Setting<'_>) {
     assert_eq!(forge.find_pull_request(repo, &setting.branch).await.unwrap(), Some(opened.clone()));
     let again = forge.create_pull_request(repo, &new).await;
     assert!(matches!(again, Err(ForgeError::Refused { .. })), "{again:?}");
-    forge.update_pull_request(repo, opened.number, "the panel, later").await.unwrap();
+    forge.update_pull_request(repo, opened.number, &OutgoingText::own("the panel, later")).await.unwrap();
     let on_issue = forge.comments(&setting.issue).await.unwrap().len();
-    let comment = forge.comment_pull_request(repo, opened.number, "a word é 修").await.unwrap();
+    let comment = forge.comment_pull_request(repo, opened.number, &OutgoingText::own("a word é 修")).await.unwrap();
     let found = forge.pull_request_comments(repo, opened.number).await.unwrap();
     assert_eq!(
         found.iter().map(|found| (&found.id, found.body.as_str())).collect::<Vec<_>>(),
@@ -105,7 +106,7 @@ async fn a_branch_has_one_pull_request(setting: &Setting<'_>) {
         on_issue,
         "the issue has a conversation of its own"
     );
-    let nowhere = forge.comment_pull_request(repo, 999_999, "x").await;
+    let nowhere = forge.comment_pull_request(repo, 999_999, &OutgoingText::own("x")).await;
     assert!(matches!(nowhere, Err(ForgeError::NotFound { .. })), "{nowhere:?}");
     let early = forge.merge_pull_request(repo, opened.number, &setting.head).await;
     assert!(matches!(early, Err(ForgeError::Refused { .. })), "a draft is not merged: {early:?}");
@@ -128,8 +129,8 @@ async fn missing_things_are_not_found(setting: &Setting<'_>) {
     let missing = |error: ForgeError| assert!(matches!(error, ForgeError::NotFound { .. }), "{error:?}");
     let nowhere = IssueRef { number: IssueNumber::same(999_999), ..setting.issue.clone() };
     missing(setting.forge.issue(&nowhere).await.unwrap_err());
-    missing(setting.forge.post_comment(&nowhere, "x").await.unwrap_err());
-    missing(setting.forge.edit_comment(&setting.issue, "999999", "x").await.unwrap_err());
+    missing(setting.forge.post_comment(&nowhere, &OutgoingText::own("x")).await.unwrap_err());
+    missing(setting.forge.edit_comment(&setting.issue, "999999", &OutgoingText::own("x")).await.unwrap_err());
     let ghost: RepoName = "acme/ghost".parse().unwrap();
     missing(setting.forge.repository(&ghost).await.unwrap_err());
 }

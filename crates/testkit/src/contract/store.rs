@@ -479,8 +479,10 @@ async fn tasks_are_open_until_they_end(store: &dyn Store) {
     store.commit(Step { task: Some(running.clone()), ..Step::default() }).await.unwrap();
     assert_eq!(store.open_tasks(job_id(1)).await.unwrap(), std::slice::from_ref(&running));
     let ended = running.advance(TaskEvent::Succeeded, after(2)).unwrap();
-    store.commit(Step { task: Some(ended), ..Step::default() }).await.unwrap();
+    store.commit(Step { task: Some(ended.clone()), ..Step::default() }).await.unwrap();
     assert_eq!(store.open_tasks(job_id(1)).await.unwrap(), []);
+    assert_eq!(store.latest_task(job_id(1)).await.unwrap(), Some(ended));
+    assert_eq!(store.latest_task(job_id(2)).await.unwrap(), None);
 }
 
 async fn effects_of_one_issue_are_delivered_in_order(store: &dyn Store) {

@@ -8,6 +8,7 @@ use patchwright_core::Secret;
 use patchwright_core::forge::{
     Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
 };
+use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_domain::job::PullRequestRef;
 use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, PlatformId, RepoName, RepoPath};
 
@@ -147,22 +148,22 @@ impl Tracker for FakeForge {
         Ok(model.comments.get(&issue.number.api).cloned().unwrap_or_default())
     }
 
-    async fn post_comment(&self, issue: &IssueRef, body: &str) -> Result<String, ForgeError> {
+    async fn post_comment(&self, issue: &IssueRef, body: &OutgoingText) -> Result<String, ForgeError> {
         let mut model = self.call()?;
         model.thread(issue.number.api)?;
-        if body.trim().is_empty() || body.chars().count() > self.max_comment_chars() {
+        if body.as_str().trim().is_empty() || body.as_str().chars().count() > self.max_comment_chars() {
             return Err(refused("comment", "the text is empty or too long"));
         }
         let id = format!("{}", 1000 + model.comments.values().map(Vec::len).sum::<usize>());
-        let comment = Comment { id: id.clone(), author: OWN_LOGIN.to_owned(), body: body.to_owned() };
+        let comment = Comment { id: id.clone(), author: OWN_LOGIN.to_owned(), body: body.to_string() };
         model.comments.entry(issue.number.api).or_default().push(comment);
         model.respond(id)
     }
 
-    async fn edit_comment(&self, _: &IssueRef, comment_id: &str, body: &str) -> Result<(), ForgeError> {
+    async fn edit_comment(&self, _: &IssueRef, comment_id: &str, body: &OutgoingText) -> Result<(), ForgeError> {
         let mut model = self.call()?;
         let comment = model.comments.values_mut().flatten().find(|comment| comment.id == comment_id);
-        comment.ok_or_else(|| not_found("the comment"))?.body = body.to_owned();
+        comment.ok_or_else(|| not_found("the comment"))?.body = body.to_string();
         model.respond(())
     }
 }
@@ -235,17 +236,17 @@ impl Forge for FakeForge {
         model.pull_requests.push(PullRequest {
             reference: reference.clone(),
             head: new.head.clone(),
-            title: new.title.clone(),
-            body: new.body.clone(),
+            title: new.title.to_string(),
+            body: new.body.to_string(),
             merged: false,
         });
         model.respond(reference)
     }
 
-    async fn update_pull_request(&self, _: &RepoName, number: u64, body: &str) -> Result<(), ForgeError> {
+    async fn update_pull_request(&self, _: &RepoName, number: u64, body: &OutgoingText) -> Result<(), ForgeError> {
         let mut model = self.call()?;
         let found = model.pull_requests.iter_mut().find(|pr| pr.reference.number == number);
-        found.ok_or_else(|| not_found("the pull request"))?.body = body.to_owned();
+        found.ok_or_else(|| not_found("the pull request"))?.body = body.to_string();
         model.respond(())
     }
 
@@ -253,7 +254,12 @@ impl Forge for FakeForge {
         self.comments(&IssueRef::on_forge(PLATFORM, repo.clone(), IssueNumber::same(number))).await
     }
 
-    async fn comment_pull_request(&self, repo: &RepoName, number: u64, body: &str) -> Result<String, ForgeError> {
+    async fn comment_pull_request(
+        &self,
+        repo: &RepoName,
+        number: u64,
+        body: &OutgoingText,
+    ) -> Result<String, ForgeError> {
         self.post_comment(&IssueRef::on_forge(PLATFORM, repo.clone(), IssueNumber::same(number)), body).await
     }
 

@@ -99,7 +99,11 @@ impl Git for FakeGit {
             request.rework.filter(|rework| rework.tip == tip && remote.parents.get(&tip) == Some(&rework.start));
         let commit = rework.map_or(tip, |rework| rework.start);
         let files = remote.commits[&commit].clone();
+        let branch_tip = request.rebases.then(|| remote.branches.get(&request.branch).cloned());
         drop(remote);
+        if branch_tip == Some(None) {
+            return Err(GitError::BranchNotFound { url: request.url, branch: request.branch });
+        }
         for (path, bytes) in &files {
             let place = request.destination.join(path.as_str());
             std::fs::create_dir_all(place.parent().unwrap()).unwrap();
@@ -113,6 +117,7 @@ impl Git for FakeGit {
             base_commit: commit,
             base: files.clone(),
             branch: request.branch,
+            branch_tip: branch_tip.flatten(),
             files: Mutex::new(files),
         }))
     }
@@ -162,6 +167,7 @@ struct FakeWorkspace {
     base_commit: CommitSha,
     base: Files,
     branch: BranchName,
+    branch_tip: Option<CommitSha>,
     files: Mutex<Files>,
 }
 
@@ -177,6 +183,46 @@ impl Workspace for FakeWorkspace {
 
     fn base_commit(&self) -> &CommitSha {
         &self.base_commit
+    }
+
+    fn branch_tip(&self) -> Option<&CommitSha> {
+        self.branch_tip.as_ref()
+    }
+
+    /// Makes one commit of those of the branch; a file that both sides changed is a conflict.
+    async fn rebase(&self, request: &CommitRequest) -> Result<CommitSha, GitError> {
+        let tip = self.branch_tip.clone().expect("the checkout named a branch to rebase");
+        let mut remote = self.remote.lock().unwrap();
+        let mut ancestor = tip.clone();
+        while let Some(parent) = remote.parents.get(&ancestor) {
+            ancestor = parent.clone();
+        }
+        if ancestor == self.base_commit {
+            *self.files.lock().unwrap() = remote.commits[&tip].clone();
+            return Ok(tip);
+        }
+        let (old, new) = (remote.commits[&ancestor].clone(), remote.commits[&tip].clone());
+        let mut tree = self.base.clone();
+        let mut conflicts = Vec::new();
+        let paths: std::collections::BTreeSet<_> = old.keys().chain(new.keys()).collect();
+        for path in paths.into_iter().filter(|path| old.get(*path) != new.get(*path)) {
+            let theirs = self.base.get(path);
+            if theirs != old.get(path) && theirs != new.get(path) {
+                conflicts.push(path.to_string());
+            }
+            match new.get(path) {
+                Some(bytes) => tree.insert(path.clone(), bytes.clone()),
+                None => tree.remove(path),
+            };
+        }
+        if !conflicts.is_empty() {
+            return Err(GitError::Conflict { branch: self.branch.clone(), files: conflicts });
+        }
+        let commit = hash(&tree, &format!("rebased {tip} {}", request.at));
+        remote.commits.insert(commit.clone(), tree.clone());
+        remote.parents.insert(commit.clone(), self.base_commit.clone());
+        *self.files.lock().unwrap() = tree;
+        Ok(commit)
     }
 
     fn tree(&self) -> Arc<dyn SourceTree> {

@@ -319,6 +319,10 @@ impl Store for FakeStore {
         Ok(self.tables().tasks.values().filter(open).cloned().collect())
     }
 
+    async fn latest_task(&self, job: JobId) -> Result<Option<Task>, StoreError> {
+        Ok(self.tables().tasks.values().rfind(|task| task.job_id == job).cloned())
+    }
+
     async fn job_by_branch(
         &self,
         source: &PlatformId,

@@ -65,10 +65,15 @@ impl GitServer {
 
     /// Commits files to `main`, each with its text or `None` to remove it, and returns the commit.
     pub fn commit(&self, full_name: &str, message: &str, files: &[(&str, Option<&str>)]) -> String {
+        self.commit_to(full_name, "main", message, files)
+    }
+
+    /// Does the same on another branch.
+    pub fn commit_to(&self, full_name: &str, branch: &str, message: &str, files: &[(&str, Option<&str>)]) -> String {
         let path = self.path(full_name);
         let work = tempfile::tempdir().unwrap();
         let at = work.path();
-        git(at, &["clone", "-q", path.to_str().unwrap(), "."]);
+        git(at, &["clone", "-q", "-b", branch, path.to_str().unwrap(), "."]);
         for (name, text) in files {
             let place = at.join(name);
             std::fs::create_dir_all(place.parent().unwrap()).unwrap();
@@ -82,7 +87,7 @@ impl GitServer {
         }
         git(at, &["add", "-A"]);
         git(at, &["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", message]);
-        git(at, &["push", "-q", "origin", "main"]);
+        git(at, &["push", "-q", "origin", branch]);
         git(at, &["rev-parse", "HEAD"]).trim().to_owned()
     }
 

@@ -9,6 +9,7 @@ use patchwright_core::sandbox::{ProgramReport, ProgramRequest, TreeChange};
 use patchwright_domain::RepoPath;
 use patchwright_domain::job::report::FileContent;
 use patchwright_domain::node::WorkCommand;
+use patchwright_domain::protected::EditablePaths;
 
 use super::fix::{MAX_FILE, unified_diff};
 use crate::command::{Words, issue_text, prompt};
@@ -40,7 +41,7 @@ pub(super) async fn run(
     }
     let mut contents = context.job.fixed().map(|fix| fix.contents.clone()).unwrap_or_default();
     for change in report.changed {
-        let file = checked(change, command)?;
+        let file = checked(change, command, &context.policy.editable_paths)?;
         contents.retain(|known| known.path != file.path);
         contents.push(file);
     }
@@ -135,9 +136,9 @@ fn refused(command: &WorkCommand, why: &str) -> StageError {
     StageError::new(reason, "Retry the job, or describe the change in a comment.", Fault::Internal)
 }
 
-fn checked(change: TreeChange, command: &WorkCommand) -> Result<FileContent, StageError> {
+fn checked(change: TreeChange, command: &WorkCommand, editable: &EditablePaths) -> Result<FileContent, StageError> {
     let path = RepoPath::parse(&change.path).map_err(|error| refused(command, &error.to_string()))?;
-    if let Some(reason) = path.protection() {
+    if let Some(reason) = editable.protection(&path) {
         return Err(refused(command, &format!("it changes {path}, which no job may: {reason}")));
     }
     let Some(bytes) = change.content else { return Ok(FileContent { path, text: None }) };

@@ -70,11 +70,16 @@ async fn commit(
         commit,
         base: context.workspace.base_commit().clone(),
         contents,
-        diff: shorten(diff, MAX_DIFF),
+        diff: shorten_diff(diff),
         round: context.job.rounds + 1,
     };
     let comment = comment(&report);
     Ok(Outcome::done(StageReport::Fix(report), comment))
+}
+
+/// Returns the diff for the report.
+pub(super) fn shorten_diff(diff: &str) -> String {
+    shorten(diff, MAX_DIFF)
 }
 
 async fn read_text(context: &StageContext<'_>, path: &RepoPath) -> Result<Option<String>, StageError> {
@@ -151,7 +156,7 @@ pub(super) fn unified_diff(path: &RepoPath, before: Option<&str>, after: &str) -
         .to_string()
 }
 
-fn comment(report: &FixReport) -> String {
+pub(super) fn comment(report: &FixReport) -> String {
     let files: Vec<String> = report
         .changed_files
         .iter()

@@ -5,6 +5,7 @@ use patchwright_domain::RepoPath;
 use patchwright_domain::job::report::{
     AnalysisMethod, Candidate, CandidateSymbol, Level, LocateData, LocateReport, StageReport,
 };
+use patchwright_domain::trigger::Language;
 
 use super::Outcome;
 use crate::budgeted_llm::BudgetedLlm;
@@ -204,12 +205,12 @@ fn comment(candidates: &[Candidate], analysis: &str) -> String {
         out.push_str(&format!("{}\n\n", neutralise(analysis)));
     }
     for candidate in candidates.iter().take(5) {
-        let reasons: Vec<_> = candidate.reasons.iter().take(2).map(|reason| neutralise(reason)).collect();
+        let reasons: Vec<_> = candidate.reasons.iter().take(2).map(|reason| neutralise(reason).to_string()).collect();
         out.push_str(&format!(
             "- {}: {}{}\n",
             code_span(candidate.path.as_str()),
             reasons.join("; "),
-            places(candidate)
+            places(candidate, Language::English)
         ));
     }
     out

@@ -4,6 +4,7 @@ mod external;
 mod fix;
 mod locate;
 mod propose;
+mod rebase;
 mod verify;
 
 use patchwright_domain::job::report::{StageReport, VerifyReport};
@@ -42,6 +43,7 @@ pub(crate) async fn run_stage(kind: StageKind, context: &StageContext<'_>) -> Re
     match kind {
         StageKind::Locate => locate::run(context).await,
         StageKind::Propose => propose::run(context).await,
+        StageKind::Fix if context.job.is_rebase() => rebase::run(context).await,
         StageKind::Fix => fix::run(context).await,
         StageKind::Verify => verify::run(context).await,
     }

@@ -5,6 +5,7 @@ use patchwright_domain::RepoPath;
 use patchwright_domain::job::report::{
     Candidate, CandidateSymbol, Level, Plan, PlannedChange, ProposeData, ProposeReport, StageReport,
 };
+use patchwright_domain::protected::EditablePaths;
 
 use super::Outcome;
 use crate::context::{StageContext, StageError};
@@ -27,7 +28,8 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
     let files = read_files(context, located).await?;
     context.progress.set_activity("asking the model for a plan");
     let answer = fix_plan::ask(llm, context.issue, context.job, &files).await?;
-    let (plan, risk_level) = answer.and_then(check).map_err(|problem| {
+    let checked = answer.and_then(|answer| check(answer, &context.policy.editable_paths));
+    let (plan, risk_level) = checked.map_err(|problem| {
         StageError::new(
             format!("the model's plan cannot be used, also after asking again: {}", shorten(&problem, 300)),
             "Retry the job, or set LLM_MODEL to a more capable model.",
@@ -106,11 +108,11 @@ fn excerpt(text: &str, symbols: &[CandidateSymbol], most: usize) -> String {
 }
 
 /// Validates the plan; the error is a text for users.
-fn check(answer: PlanAnswer) -> Result<(Plan, Level), String> {
+fn check(answer: PlanAnswer, editable: &EditablePaths) -> Result<(Plan, Level), String> {
     let mut changes: Vec<PlannedChange> = Vec::new();
     for change in answer.changes {
         let file = RepoPath::parse(change.file.trim()).map_err(|error| error.to_string())?;
-        if let Some(reason) = file.protection() {
+        if let Some(reason) = editable.protection(&file) {
             return Err(format!("it changes {file}, which jobs may not change: {reason}"));
         }
         match changes.iter_mut().find(|known| known.file == file) {
@@ -184,19 +186,23 @@ mod tests {
         }
     }
 
+    fn check_plan(answer: PlanAnswer) -> Result<(Plan, Level), String> {
+        check(answer, &EditablePaths::default())
+    }
+
     #[test]
     fn a_plan_stays_in_the_repository_and_out_of_ci() {
-        assert!(check(plan(&["../x"])).unwrap_err().contains("`..`"));
-        assert!(check(plan(&[".git/hooks/pre-commit"])).is_err());
-        assert!(check(plan(&["src/a.py", ".github/workflows/ci.yml"])).unwrap_err().contains("CI configuration"));
-        assert_eq!(check(plan(&[])).unwrap_err(), "it changes no file");
+        assert!(check_plan(plan(&["../x"])).unwrap_err().contains("`..`"));
+        assert!(check_plan(plan(&[".git/hooks/pre-commit"])).is_err());
+        assert!(check_plan(plan(&["src/a.py", ".github/workflows/ci.yml"])).unwrap_err().contains("CI configuration"));
+        assert_eq!(check_plan(plan(&[])).unwrap_err(), "it changes no file");
         let many: Vec<String> = (0..13).map(|n| format!("f{n}")).collect();
-        assert!(check(plan(&many.iter().map(String::as_str).collect::<Vec<_>>())).is_err());
+        assert!(check_plan(plan(&many.iter().map(String::as_str).collect::<Vec<_>>())).is_err());
     }
 
     #[test]
     fn two_changes_of_one_file_are_one() {
-        let (plan, risk) = check(plan(&["a.py", "./a.py"])).unwrap();
+        let (plan, risk) = check_plan(plan(&["a.py", "./a.py"])).unwrap();
         assert_eq!((plan.changes.len(), plan.changes[0].description.as_str(), risk), (1, "x; x", Level::Low));
     }
 }

@@ -223,6 +223,7 @@ impl JobSummaryRow {
                 let LeaseHolder { holder, task_id } = from_json(T, id, lease)?;
                 Ok(JobState::Running { lease: Lease { holder, task_id, until: timestamp(T, id, until)? } })
             }
+            (JobStatus::Publishing, None, None, None) => Ok(JobState::Publishing),
             (JobStatus::Succeeded, None, None, None) => Ok(JobState::Succeeded),
             (JobStatus::Failed, None, None, None) => Ok(JobState::Failed),
             (JobStatus::Cancelled, None, None, None) => Ok(JobState::Cancelled),

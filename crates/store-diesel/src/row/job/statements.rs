@@ -65,7 +65,7 @@ statements! {
         fn open_job_rows(conn, issue: &str) -> QueryResult<Vec<JobRow>> {
             job::table
                 .filter(job::issue_id.eq(issue))
-                .filter(job::status.eq_any([JobStatus::Queued.as_str(), JobStatus::Running.as_str()]))
+                .filter(job::status.eq_any(JobStatus::ALL.into_iter().filter(|status| !status.is_terminal()).map(JobStatus::as_str)))
                 .order(job::id)
                 .select(JobRow::as_select())
                 .load(conn)
