@@ -11,6 +11,7 @@ use crate::harness::{REPO, TestServer, good_answers};
 pub(super) enum Method {
     Get,
     Post,
+    Put,
     Patch,
     Delete,
 }
@@ -31,6 +32,7 @@ impl TestServer {
         let mut request = match method {
             Method::Get => Request::get(url),
             Method::Post => Request::post(url),
+            Method::Put => Request::put(url),
             Method::Patch => Request::patch(url),
             Method::Delete => Request::delete(url),
         };
@@ -69,6 +71,13 @@ impl TestServer {
         let cookie = cookie.split(';').next().unwrap().to_owned();
         let csrf = answer.json::<Value>().unwrap()["csrf_token"].as_str().unwrap().to_owned();
         Caller { cookie: Some(cookie), csrf: Some(csrf), token: None }
+    }
+
+    /// Assigns users to a repository, and nobody else.
+    pub(super) async fn assign(&self, by: &Caller, repository: &str, users: &[&str]) {
+        let path = format!("/api/v1/repositories/{repository}/members");
+        let answer = self.ask(by, Method::Put, &path, Some(&json!({"user_ids": users}))).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
     }
 
     pub(super) async fn token(&self, by: &Caller, scope: &str) -> Caller {
@@ -120,7 +129,8 @@ impl TestServer {
     }
 }
 
-/// A server with an administrator, a member who owns an issue, another member, and a repository on GitHub.
+/// A server with an administrator, a member who owns an issue, another member, and a repository on GitHub that both members
+/// are assigned to.
 pub(super) struct AccountsFixture {
     pub(super) test_server: TestServer,
     pub(super) admin: Caller,
@@ -143,13 +153,14 @@ async fn accounts_on(test_server: TestServer) -> AccountsFixture {
     // There are no users yet, so requests from this machine are the operator's.
     test_server.add_user(&Caller::default(), "Root@Example.org", "admin").await;
     let admin = test_server.session("root@example.org").await;
-    test_server.add_user(&admin, "olga", "member").await;
-    test_server.add_user(&admin, "mike", "member").await;
+    let olga = test_server.add_user(&admin, "olga", "member").await;
+    let mike = test_server.add_user(&admin, "mike", "member").await;
     let (owner, member) = (test_server.session("olga").await, test_server.session("mike").await);
     let body = json!({"platform": "github", "name": REPO});
     let answer = test_server.ask(&admin, Method::Post, "/api/v1/repositories", Some(&body)).await;
     assert_eq!(answer.status, 201, "{}", answer.text());
     let repository = answer.json::<Value>().unwrap()["id"].as_str().unwrap().to_owned();
+    test_server.assign(&admin, &repository, &[&olga, &mike]).await;
     let body = json!({"repository_id": repository, "title": "add() subtracts", "body": "`add(1, 2)` is -1."});
     let answer = test_server.ask(&owner, Method::Post, "/api/v1/issues", Some(&body)).await;
     assert_eq!(answer.status, 201, "{}", answer.text());

@@ -22,4 +22,5 @@ mod reviews;
 mod story;
 mod third_party_node;
 mod trust;
+mod visibility;
 mod webhook;

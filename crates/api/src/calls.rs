@@ -33,9 +33,13 @@ fn view(stored: StoredCall, transcript: Option<Transcript>) -> CallView {
     params(("id" = uuid::Uuid, Path, description = "The job")),
     responses((status = 200, body = CallList, description = "The calls, oldest first, without their texts"),
         (status = 404, description = "No such job")))]
-pub(crate) async fn list(_: Caller, id: web::Path<String>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let job = state.management.jobs().get(parse_id(&id, "job")?).await?;
-    let calls = state.management.model_calls().calls(job.id).await?;
+pub(crate) async fn list(
+    Caller(principal): Caller,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let job = state.management.jobs().get(&principal, parse_id(&id, "job")?).await?;
+    let calls = state.management.jobs().model_calls(&job).await?;
     Ok(HttpResponse::Ok().json(CallList { items: calls.into_iter().map(|stored| view(stored, None)).collect() }))
 }
 
@@ -44,13 +48,12 @@ pub(crate) async fn list(_: Caller, id: web::Path<String>, state: web::Data<Stat
     responses((status = 200, body = CallView, description = "The call with its texts, secrets masked"),
         (status = 400, description = "Invalid number"), (status = 404, description = "No such call, or it was deleted")))]
 pub(crate) async fn get(
-    _: Caller,
+    Caller(principal): Caller,
     path: web::Path<(String, u32)>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let (task, number) = path.into_inner();
     let task: TaskId = parse_id(&task, "task")?;
-    let found = state.management.model_calls().call(task, number).await?;
-    let (stored, transcript) = found.ok_or_else(|| ApiError::not_found("call"))?;
+    let (_, stored, transcript) = state.management.tasks().model_call(&principal, task, number).await?;
     Ok(HttpResponse::Ok().json(view(stored, Some(transcript))))
 }

@@ -10,6 +10,7 @@ use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::{JobId, JobSummary};
 use patchwright_engine::runtime::{JobChange, MAX_CHANGES_PER_READ};
+use patchwright_management::{Management, Principal};
 use patchwright_protocol::events::JobChanged;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -28,16 +29,21 @@ const STREAM_LIFETIME: Duration = Duration::from_secs(600);
 
 #[utoipa::path(get, path = "/api/v1/events", tag = "events",
     responses((status = 200, content_type = "text/event-stream", description = "One `job` event for each change; `reset` when the viewer fell behind and should read the lists again. `Last-Event-ID` resumes.")))]
-pub(crate) async fn all(request: HttpRequest, _: Caller, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn all(
+    request: HttpRequest,
+    Caller(principal): Caller,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
     // Subscribed before the database is read, so that no change is missed between the two.
     let changes = state.changes.subscribe();
     let since = header(&request, "last-event-id").and_then(|value| value.parse().ok());
-    let missed = match since {
-        Some(since) => state.management.queries().jobs_changed(since, MAX_CHANGES_PER_READ).await?,
-        None => Vec::new(),
+    let (missed, is_full) = match since {
+        Some(since) => state.management.jobs().changed(&principal, since, MAX_CHANGES_PER_READ).await?,
+        None => (Vec::new(), false),
     };
     let first: Vec<JobChange> = missed.into_iter().map(JobChange::new).collect();
-    Ok(event_stream(frames(ChangeFollower::new(&first, changes, None, state.stopping.clone()))))
+    let viewer = Viewer { principal, management: state.management.clone() };
+    Ok(event_stream(frames(ChangeFollower::new((&first, is_full), changes, None, viewer, state.stopping.clone()))))
 }
 
 #[utoipa::path(get, path = "/api/v1/jobs/{id}/events", tag = "events",
@@ -45,14 +51,15 @@ pub(crate) async fn all(request: HttpRequest, _: Caller, state: web::Data<State>
     responses((status = 200, content_type = "text/event-stream", description = "The current state of the job, and then its changes"),
         (status = 404, description = "No such job")))]
 pub(crate) async fn of_job(
-    _: Caller,
+    Caller(principal): Caller,
     id: web::Path<String>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let changes = state.changes.subscribe();
-    let job = state.management.jobs().get(parse_id(&id, "job")?).await?;
+    let job = state.management.jobs().get(&principal, parse_id(&id, "job")?).await?;
     let (only, first) = (Some(job.id), vec![JobChange::new((&job).into())]);
-    Ok(event_stream(frames(ChangeFollower::new(&first, changes, only, state.stopping.clone()))))
+    let viewer = Viewer { principal, management: state.management.clone() };
+    Ok(event_stream(frames(ChangeFollower::new((&first, false), changes, only, viewer, state.stopping.clone()))))
 }
 
 /// Returns a response of server-sent events, which no proxy should buffer.
@@ -110,23 +117,38 @@ struct ChangeFollower {
     /// Changes that were read from the database and may arrive again from the feed.
     sent: Vec<(JobId, i64)>,
     until: Instant,
+    viewer: Viewer,
     stopping: CancellationToken,
+}
+
+/// The user who reads a stream.
+pub(crate) struct Viewer {
+    pub(crate) principal: Principal,
+    pub(crate) management: Management,
+}
+
+impl Viewer {
+    /// Returns whether the viewer sees the job of a change. What cannot be found out now is not shown.
+    pub(crate) async fn sees(&self, change: &JobChange) -> bool {
+        self.management.jobs().sees(&self.principal, &change.job).await.unwrap_or(false)
+    }
 }
 
 impl ChangeFollower {
     fn new(
-        first: &[JobChange],
+        (first, is_full): (&[JobChange], bool),
         changes: Receiver<JobChange>,
         only: Option<JobId>,
+        viewer: Viewer,
         stopping: CancellationToken,
     ) -> Self {
         let mut pending = VecDeque::new();
-        if first.len() == usize::from(MAX_CHANGES_PER_READ) {
+        if is_full {
             pending.push_back(Bytes::from_static(RESET));
         }
         pending.extend(first.iter().map(frame));
         let sent = first.iter().map(|change| (change.job.id, change.at)).collect();
-        Self { pending, changes, only, sent, until: Instant::now() + STREAM_LIFETIME, stopping }
+        Self { pending, changes, only, sent, until: Instant::now() + STREAM_LIFETIME, viewer, stopping }
     }
 
     /// Returns the next frame; `None` when the stream's time is over or the server stops.
@@ -142,8 +164,11 @@ impl ChangeFollower {
                 () = tokio::time::sleep_until(self.until) => return None,
                 () = &mut ping => return Some(Bytes::from_static(b": ping\n\n")),
                 change = self.changes.recv() => match change {
-                    Ok(change) if self.is_wanted(&change) => return Some(frame(&change)),
-                    Ok(_) => {}
+                    Ok(change) => {
+                        if self.is_wanted(&change) && self.viewer.sees(&change).await {
+                            return Some(frame(&change));
+                        }
+                    }
                     Err(RecvError::Lagged(_)) => return Some(Bytes::from_static(RESET)),
                     Err(RecvError::Closed) => return None,
                 },

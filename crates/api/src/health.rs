@@ -48,7 +48,7 @@ pub(crate) async fn health() -> HttpResponse {
 }
 
 pub(crate) async fn status(state: web::Data<State>) -> HttpResponse {
-    let depth = state.management.queries().queue_depth().await.ok();
+    let depth = state.management.queue_depth().await.ok();
     HttpResponse::Ok().json(Status {
         service: SERVICE,
         state: "running",

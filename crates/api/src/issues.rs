@@ -38,7 +38,7 @@ fn view(issue: &Issue, state: &State) -> IssueView {
 #[utoipa::path(get, path = "/api/v1/issues", tag = "issues", params(IssueQuery),
     responses((status = 200, body = Page<IssueView>), (status = 400, description = "Invalid filter")))]
 pub(crate) async fn list(
-    _: Caller,
+    Caller(principal): Caller,
     query: web::Query<IssueQuery>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
@@ -49,16 +49,21 @@ pub(crate) async fn list(
         text: query.q.clone().filter(|text| !text.is_empty()),
         before: page::parse(query.cursor.as_ref(), "bad_cursor")?,
         limit,
+        ..IssueFilter::default()
     };
-    let issues = state.management.issues().list(filter).await?;
+    let issues = state.management.issues().list(&principal, filter).await?;
     Ok(HttpResponse::Ok().json(Page::new(limit, &issues, |issue| issue.id, |issue| view(issue, &state))))
 }
 
 #[utoipa::path(get, path = "/api/v1/issues/{id}", tag = "issues",
     params(("id" = uuid::Uuid, Path, description = "The issue")),
     responses((status = 200, body = IssueView), (status = 404, description = "No such issue")))]
-pub(crate) async fn get(_: Caller, id: web::Path<String>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let issue = state.management.issues().get(parse_id(&id, "issue")?).await?;
+pub(crate) async fn get(
+    Caller(principal): Caller,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let issue = state.management.issues().get(&principal, parse_id(&id, "issue")?).await?;
     Ok(HttpResponse::Ok().json(view(&issue, &state)))
 }
 

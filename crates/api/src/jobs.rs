@@ -68,14 +68,14 @@ fn view<'a>(job: &'a Job, payload: Option<&'a RawValue>, estimate: Option<QueueE
 
 async fn response(job: &Job, state: &State) -> Result<HttpResponse, ApiError> {
     let estimate = state.management.jobs().queue_estimate(job).await?;
-    let delivery = state.management.queries().delivery(job.id).await?;
+    let delivery = state.management.jobs().delivery(job.id).await?;
     let payload = delivery.as_ref().and_then(|record| serde_json::from_str(&record.payload).ok());
     Ok(HttpResponse::Ok().json(view(job, payload, estimate)))
 }
 
 /// The Job object of a request that is not a job (yet), with its own status.
 async fn request_response(request: &Request, state: &State) -> Result<HttpResponse, ApiError> {
-    let delivery = state.management.queries().delivery(request.id).await?;
+    let delivery = state.management.jobs().delivery(request.id).await?;
     let payload = delivery.as_ref().and_then(|record| serde_json::from_str(&record.payload).ok());
     let job = request.preview();
     let view = JobView { status: request.state.status().as_str(), ..view(&job, payload, None) };
@@ -85,7 +85,7 @@ async fn request_response(request: &Request, state: &State) -> Result<HttpRespon
 #[utoipa::path(get, path = "/api/v1/jobs", tag = "jobs", params(JobQuery),
     responses((status = 200, body = Page<JobSummary>), (status = 400, description = "Invalid filter")))]
 pub(crate) async fn list(
-    _: Caller,
+    Caller(principal): Caller,
     query: web::Query<JobQuery>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
@@ -96,8 +96,9 @@ pub(crate) async fn list(
         issue: page::parse(query.issue.as_ref(), "bad_issue")?,
         before: page::parse(query.cursor.as_ref(), "bad_cursor")?,
         limit,
+        ..JobFilter::default()
     };
-    let jobs = state.management.jobs().list(filter).await?;
+    let jobs = state.management.jobs().list(&principal, filter).await?;
     Ok(HttpResponse::Ok().json(Page::new(limit, &jobs, |job| job.id, summary)))
 }
 
@@ -105,8 +106,12 @@ pub(crate) async fn list(
     params(("id" = uuid::Uuid, Path, description = "The job")),
     responses((status = 200, body = Object, description = "The Job object, its stages, and its results. The id of a delivery's answer is a request until it is admitted: its status is `requested` or `refused` then"),
         (status = 404, description = "No such job")))]
-pub(crate) async fn get(_: Caller, id: web::Path<String>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    match state.management.jobs().find(parse_id(&id, "job")?).await? {
+pub(crate) async fn get(
+    Caller(principal): Caller,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    match state.management.jobs().find(&principal, parse_id(&id, "job")?).await? {
         JobOrRequest::Job(job) => response(&job, &state).await,
         JobOrRequest::Request(request) => request_response(&request, &state).await,
     }

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
 use patchwright_core::CancellationToken;
-use patchwright_core::query::Queries;
 use patchwright_core::task_log::TaskLogs;
 use patchwright_domain::{TaskId, TaskStatus};
+use patchwright_management::Management;
 use patchwright_protocol::logs::LogRange;
 
 use crate::State;
@@ -31,12 +31,12 @@ const STREAM_LIFETIME: Duration = Duration::from_secs(600);
     responses((status = 200, content_type = "text/plain; charset=utf-8", description = "About a megabyte of the log; the header X-Next is the offset of the next part, X-End the length of the log"),
         (status = 400, description = "Invalid offset"), (status = 404, description = "No such task")))]
 pub(crate) async fn get(
-    _: Caller,
+    Caller(principal): Caller,
     id: web::Path<String>,
     range: web::Query<LogRange>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let task = find(&id, &state).await?;
+    let task = find(&principal, &id, &state).await?;
     let part = state.management.logs().read_log(task.id, range.from.unwrap_or(0), MAX_PART_BYTES).await?;
     Ok(HttpResponse::Ok()
         .content_type("text/plain; charset=utf-8")
@@ -52,15 +52,15 @@ pub(crate) async fn get(
         (status = 404, description = "No such task")))]
 pub(crate) async fn stream(
     request: HttpRequest,
-    _: Caller,
+    Caller(principal): Caller,
     id: web::Path<String>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let task = find(&id, &state).await?.id;
+    let task = find(&principal, &id, &state).await?.id;
     let from = header(&request, "last-event-id").and_then(|value| value.parse().ok()).unwrap_or(0);
     let now = Instant::now();
     let follower = LogFollower {
-        queries: Arc::clone(state.management.queries()),
+        management: state.management.clone(),
         logs: Arc::clone(state.management.logs()),
         task,
         from,
@@ -73,7 +73,7 @@ pub(crate) async fn stream(
 }
 
 struct LogFollower {
-    queries: Arc<dyn Queries>,
+    management: Management,
     logs: Arc<dyn TaskLogs>,
     task: TaskId,
     from: u64,
@@ -90,7 +90,7 @@ impl LogFollower {
                 return None;
             }
             // Read before the log, so that the last output is not missed.
-            let task = self.queries.task(self.task).await.ok()??;
+            let task = self.management.tasks().find(self.task).await.ok()?;
             let has_ended = matches!(task.status, TaskStatus::Success | TaskStatus::Failed);
             let part = self.logs.read_log(self.task, self.from, MAX_PART_BYTES).await.ok()?;
             if !part.text.is_empty() {

@@ -281,7 +281,7 @@ pub(crate) async fn report_branch(
         ended if (ended == TaskStatus::Success) == is_success && is_same_branch(&task, &report) => {}
         _ => return Err(TaskSessionError::LeaseLost.into()),
     }
-    let task = state.management.queries().task(task_id).await?.ok_or_else(|| ApiError::not_found("task"))?;
+    let task = state.management.tasks().find(task_id).await?;
     Ok(HttpResponse::Ok().json(task_view(&task, None)))
 }
 

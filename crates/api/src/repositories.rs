@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 use patchwright_core::repositories::RegisteredRepository;
 use patchwright_domain::PlatformId;
 use patchwright_protocol::Page;
-use patchwright_protocol::repositories::{ImportResult, NewRepository, RepositoryView};
+use patchwright_protocol::repositories::{DeleteRepository, ImportResult, Members, NewRepository, RepositoryView};
 
 use crate::State;
 use crate::error::ApiError;
@@ -22,8 +22,8 @@ fn view(repository: &RegisteredRepository) -> RepositoryView {
 
 #[utoipa::path(get, path = "/api/v1/repositories", tag = "repositories",
     responses((status = 200, body = Page<RepositoryView>)))]
-pub(crate) async fn list(_: Caller, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let repositories = state.management.repositories().list().await?;
+pub(crate) async fn list(Caller(principal): Caller, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let repositories = state.management.repositories().list(&principal).await?;
     Ok(HttpResponse::Ok().json(Page::all(repositories.iter().map(view))))
 }
 
@@ -45,23 +45,65 @@ pub(crate) async fn create(
 #[utoipa::path(get, path = "/api/v1/repositories/{id}", tag = "repositories",
     params(("id" = uuid::Uuid, Path, description = "The repository")),
     responses((status = 200, body = RepositoryView), (status = 404, description = "No such repository")))]
-pub(crate) async fn get(_: Caller, id: web::Path<String>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let repository = state.management.repositories().get(parse_id(&id, "repository")?).await?;
+pub(crate) async fn get(
+    Caller(principal): Caller,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let repository = state.management.repositories().get(&principal, parse_id(&id, "repository")?).await?;
     Ok(HttpResponse::Ok().json(view(&repository)))
 }
 
 #[utoipa::path(delete, path = "/api/v1/repositories/{id}", tag = "repositories",
-    params(("id" = uuid::Uuid, Path, description = "The repository")),
-    responses((status = 204, description = "Deleted; its issues and jobs stay"),
-        (status = 403, description = "Administrator role required"), (status = 404, description = "No such repository")))]
+    params(("id" = uuid::Uuid, Path, description = "The repository"), DeleteRepository),
+    responses((status = 204, description = "Deleted; its issues and jobs stay, unless `data` is `true`"),
+        (status = 400, description = "Invalid option"), (status = 403, description = "Administrator role required"),
+        (status = 404, description = "No such repository"),
+        (status = 409, description = "A job of it has not ended, so its data stays")))]
 pub(crate) async fn delete(
+    Caller(principal): Caller,
+    id: web::Path<String>,
+    query: web::Query<DeleteRepository>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    principal.require_admin()?;
+    let (id, repositories) = (parse_id(&id, "repository")?, state.management.repositories());
+    if query.data == Some(true) {
+        repositories.delete_with_data(&principal, id).await?;
+    } else {
+        repositories.delete(&principal, id).await?;
+    }
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[utoipa::path(get, path = "/api/v1/repositories/{id}/members", tag = "repositories",
+    params(("id" = uuid::Uuid, Path, description = "The repository")),
+    responses((status = 200, body = Members), (status = 403, description = "Administrator role required"),
+        (status = 404, description = "No such repository")))]
+pub(crate) async fn members(
     Caller(principal): Caller,
     id: web::Path<String>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     principal.require_admin()?;
-    state.management.repositories().delete(&principal, parse_id(&id, "repository")?).await?;
-    Ok(HttpResponse::NoContent().finish())
+    let members = state.management.repositories().members(&principal, parse_id(&id, "repository")?).await?;
+    Ok(HttpResponse::Ok().json(Members { user_ids: members.iter().map(ToString::to_string).collect() }))
+}
+
+#[utoipa::path(put, path = "/api/v1/repositories/{id}/members", tag = "repositories", request_body = Members,
+    params(("id" = uuid::Uuid, Path, description = "The repository")),
+    responses((status = 200, body = Members), (status = 400, description = "Invalid id"),
+        (status = 403, description = "Administrator role required"), (status = 404, description = "No such repository or user")))]
+pub(crate) async fn set_members(
+    id: web::Path<String>,
+    Authenticated(Caller(principal), body): Authenticated<Caller, Members>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    principal.require_admin()?;
+    let id = parse_id(&id, "repository")?;
+    let users = body.user_ids.iter().map(|id| parse_id(id, "user")).collect::<Result<Vec<_>, _>>()?;
+    state.management.repositories().set_members(&principal, id, &users).await?;
+    Ok(HttpResponse::Ok().json(body))
 }
 
 #[utoipa::path(post, path = "/api/v1/repositories/{id}/sync", tag = "repositories",

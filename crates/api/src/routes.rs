@@ -1,7 +1,7 @@
 //! The routes, in the three groups that a server can mount.
 
 use actix_web::middleware::from_fn;
-use actix_web::web::{self, ServiceConfig, delete, get, patch, post, resource};
+use actix_web::web::{self, ServiceConfig, delete, get, patch, post, put, resource};
 use actix_web::{HttpRequest, Scope, guard};
 use patchwright_domain::PlatformId;
 
@@ -110,7 +110,17 @@ fn users_and_sessions(services: &mut ServiceConfig) {
         .service(resource("/auth/oidc/callback").route(get().to(oidc::callback)))
         .service(resource("/me").route(get().to(auth::me)))
         .service(resource("/users").route(get().to(users::list)).route(post().to(users::create)))
-        .service(resource("/users/{id}").route(get().to(users::get)).route(patch().to(users::update)))
+        .service(
+            resource("/users/{id}")
+                .route(get().to(users::get))
+                .route(patch().to(users::update))
+                .route(delete().to(users::delete)),
+        )
+        .service(
+            resource("/users/{id}/accounts")
+                .route(get().to(users::forge_accounts))
+                .route(put().to(users::set_forge_accounts)),
+        )
         .service(resource("/tokens").route(get().to(users::list_tokens)).route(post().to(users::create_token)))
         .service(resource("/tokens/{id}").route(delete().to(users::revoke_token)))
         .service(resource("/audit").route(get().to(audit::list)));
@@ -121,6 +131,11 @@ fn issues_and_jobs(services: &mut ServiceConfig) {
         .service(resource("/repositories").route(get().to(repositories::list)).route(post().to(repositories::create)))
         .service(
             resource("/repositories/{id}").route(get().to(repositories::get)).route(delete().to(repositories::delete)),
+        )
+        .service(
+            resource("/repositories/{id}/members")
+                .route(get().to(repositories::members))
+                .route(put().to(repositories::set_members)),
         )
         .service(resource("/repositories/{id}/sync").route(post().to(repositories::import_issues)))
         .service(resource("/issues").route(get().to(issues::list)).route(post().to(issues::open)))

@@ -12,7 +12,7 @@ use tokio::time::{Instant, interval, sleep_until};
 
 use crate::State;
 use crate::error::ApiError;
-use crate::events::event_json;
+use crate::events::{Viewer, event_json};
 use crate::extract::{Caller, header};
 
 /// How often the server pings. A client that did not answer the last ping is disconnected.
@@ -28,7 +28,7 @@ const MAX_MESSAGE_BYTES: usize = 1024;
         (status = 403, description = "Sent by a page of another site")))]
 pub(crate) async fn connect(
     request: HttpRequest,
-    _: Caller,
+    Caller(principal): Caller,
     body: web::Payload,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
@@ -36,7 +36,8 @@ pub(crate) async fn connect(
     check_same_origin(header(&request, "origin"), header(&request, "host"))?;
     let (response, session, messages) =
         actix_ws::handle(&request, body).map_err(|error| ApiError::invalid("no_websocket", error.to_string()))?;
-    actix_web::rt::spawn(serve(session, messages.max_frame_size(MAX_MESSAGE_BYTES), state));
+    let viewer = Viewer { principal, management: state.management.clone() };
+    actix_web::rt::spawn(serve(session, messages.max_frame_size(MAX_MESSAGE_BYTES), viewer, state));
     Ok(response)
 }
 
@@ -44,7 +45,7 @@ fn message(change: &JobChange) -> String {
     format!(r#"{{"event":"job","id":{},"data":{}}}"#, change.at, event_json(change))
 }
 
-async fn serve(mut session: Session, messages: MessageStream, state: web::Data<State>) {
+async fn serve(mut session: Session, messages: MessageStream, viewer: Viewer, state: web::Data<State>) {
     let mut changes = state.changes.subscribe();
     let mut messages = messages.aggregate_continuations().max_continuation_size(MAX_MESSAGE_BYTES);
     let (mut ping, until) = (interval(PING_INTERVAL), Instant::now() + CONNECTION_LIFETIME);
@@ -69,7 +70,8 @@ async fn serve(mut session: Session, messages: MessageStream, state: web::Data<S
                 Some(Ok(AggregatedMessage::Close(_)) | Err(_)) | None => break CloseCode::Normal,
             },
             change = changes.recv() => match change {
-                Ok(change) => session.text(message(&change)).await,
+                Ok(change) if viewer.sees(&change).await => session.text(message(&change)).await,
+                Ok(_) => Ok(()),
                 Err(RecvError::Lagged(_)) => session.text(r#"{"event":"reset"}"#).await,
                 Err(RecvError::Closed) => break CloseCode::Restart,
             },

@@ -34,16 +34,17 @@ fn group_view(group: GroupStats) -> GroupView {
 }
 
 #[utoipa::path(get, path = "/api/v1/stats", tag = "statistics", params(StatsQuery),
-    responses((status = 200, body = StatsView), (status = 400, description = "Invalid day or group")))]
+    responses((status = 200, body = StatsView), (status = 400, description = "Invalid day or group"),
+        (status = 403, description = "Only administrators see statistics by node and model")))]
 pub(crate) async fn get(
-    _: Caller,
+    Caller(principal): Caller,
     query: web::Query<StatsQuery>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let from = page::parse(query.from.as_ref(), "bad_day")?;
     let to = page::parse(query.to.as_ref(), "bad_day")?;
     let group_by = word(query.group_by.as_ref(), GroupBy::parse, "thing to group by")?;
-    let period = state.management.stats().count(from, to, group_by).await?;
+    let period = state.management.stats().count(&principal, from, to, group_by).await?;
     Ok(HttpResponse::Ok().json(StatsView {
         from: period.from.to_string(),
         to: period.to.to_string(),

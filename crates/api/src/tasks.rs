@@ -2,7 +2,8 @@
 
 use actix_web::{HttpResponse, web};
 use patchwright_core::query::TaskFilter;
-use patchwright_domain::{JobId, Task, TaskId, TaskStatus};
+use patchwright_domain::{JobId, Task, TaskStatus};
+use patchwright_management::Principal;
 use patchwright_protocol::Page;
 use patchwright_protocol::tasks::{TaskPublic, TaskQuery};
 
@@ -31,15 +32,14 @@ pub(crate) fn task_view(task: &Task, command: Option<String>) -> TaskPublic {
 }
 
 /// Returns a task.
-pub(crate) async fn find(id: &str, state: &State) -> Result<Task, ApiError> {
-    let id: TaskId = parse_id(id, "task")?;
-    state.management.queries().task(id).await?.ok_or_else(|| ApiError::not_found("task"))
+pub(crate) async fn find(principal: &Principal, id: &str, state: &State) -> Result<Task, ApiError> {
+    Ok(state.management.tasks().get(principal, parse_id(id, "task")?).await?)
 }
 
 #[utoipa::path(get, path = "/api/v1/tasks", tag = "tasks", params(TaskQuery),
     responses((status = 200, body = Page<TaskPublic>), (status = 400, description = "Invalid filter")))]
 pub(crate) async fn list(
-    _: Caller,
+    Caller(principal): Caller,
     query: web::Query<TaskQuery>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
@@ -50,10 +50,11 @@ pub(crate) async fn list(
         issue: page::parse(query.issue.as_ref(), "bad_issue")?,
         before: page::parse(query.cursor.as_ref(), "bad_cursor")?,
         limit,
+        ..TaskFilter::default()
     };
-    let tasks = state.management.queries().tasks(filter).await?;
+    let tasks = state.management.tasks().list(&principal, filter).await?;
     let jobs: Vec<JobId> = tasks.iter().map(|task| task.job_id).collect();
-    let commands = state.management.queries().requested_work(&jobs).await?;
+    let commands = state.management.tasks().requested_work(&jobs).await?;
     let command = |task: &Task| commands.get(&task.job_id).cloned();
     Ok(HttpResponse::Ok().json(Page::new(limit, &tasks, |task| task.id, |task| task_view(task, command(task)))))
 }
@@ -61,8 +62,12 @@ pub(crate) async fn list(
 #[utoipa::path(get, path = "/api/v1/tasks/{id}", tag = "tasks",
     params(("id" = uuid::Uuid, Path, description = "The task")),
     responses((status = 200, body = TaskPublic), (status = 404, description = "No such task")))]
-pub(crate) async fn get(_: Caller, id: web::Path<String>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let task = find(&id, &state).await?;
-    let mut commands = state.management.queries().requested_work(&[task.job_id]).await?;
+pub(crate) async fn get(
+    Caller(principal): Caller,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let task = find(&principal, &id, &state).await?;
+    let mut commands = state.management.tasks().requested_work(&[task.job_id]).await?;
     Ok(HttpResponse::Ok().json(task_view(&task, commands.remove(&task.job_id))))
 }

@@ -2,11 +2,15 @@
 
 use actix_web::{HttpResponse, web};
 use patchwright_core::Secret;
+use patchwright_core::access::ForgeAccount as Account;
 use patchwright_core::accounts::ApiToken;
+use patchwright_domain::PlatformId;
 use patchwright_domain::user::{Role, Scope};
 use patchwright_management::{NewToken as Token, NewUser as User, UserUpdate as Update};
 use patchwright_protocol::Page;
-use patchwright_protocol::users::{CreatedToken, NewToken, NewUser, TokenView, UserUpdate, UserView};
+use patchwright_protocol::users::{
+    CreatedToken, ForgeAccount, ForgeAccounts, NewToken, NewUser, TokenView, UserUpdate, UserView,
+};
 
 use crate::State;
 use crate::error::ApiError;
@@ -69,6 +73,56 @@ pub(crate) async fn update(
     };
     let user = state.management.users().update(&principal, id, update).await?;
     Ok(HttpResponse::Ok().json(UserView::from(&user)))
+}
+
+#[utoipa::path(delete, path = "/api/v1/users/{id}", tag = "users",
+    params(("id" = uuid::Uuid, Path, description = "The user")),
+    responses((status = 204, description = "Deleted with sessions, tokens, links and assignments"),
+        (status = 403, description = "Administrator role required"), (status = 404, description = "No such user"),
+        (status = 409, description = "The user is the last administrator, or administers a Jira site")))]
+pub(crate) async fn delete(
+    Caller(principal): Caller,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    principal.require_admin()?;
+    state.management.users().delete(&principal, parse_id(&id, "user")?).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[utoipa::path(get, path = "/api/v1/users/{id}/accounts", tag = "users",
+    params(("id" = uuid::Uuid, Path, description = "The user")),
+    responses((status = 200, body = ForgeAccounts), (status = 403, description = "Administrator role required"),
+        (status = 404, description = "No such user")))]
+pub(crate) async fn forge_accounts(
+    Caller(principal): Caller,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    principal.require_admin()?;
+    let grants = state.management.users().grants(&principal, parse_id(&id, "user")?).await?;
+    let view = |account: Account| ForgeAccount { platform: account.platform.as_str().to_owned(), login: account.login };
+    Ok(HttpResponse::Ok().json(ForgeAccounts { accounts: grants.accounts.into_iter().map(view).collect() }))
+}
+
+#[utoipa::path(put, path = "/api/v1/users/{id}/accounts", tag = "users", request_body = ForgeAccounts,
+    params(("id" = uuid::Uuid, Path, description = "The user")),
+    responses((status = 200, body = ForgeAccounts), (status = 400, description = "Invalid platform or login"),
+        (status = 403, description = "Administrator role required"), (status = 404, description = "No such user"),
+        (status = 409, description = "Another user has one of the accounts")))]
+pub(crate) async fn set_forge_accounts(
+    id: web::Path<String>,
+    Authenticated(Caller(principal), body): Authenticated<Caller, ForgeAccounts>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    principal.require_admin()?;
+    let account = |account: &ForgeAccount| Account {
+        platform: PlatformId::new(account.platform.clone()),
+        login: account.login.to_lowercase(),
+    };
+    let accounts = body.accounts.iter().map(account).collect();
+    state.management.users().set_forge_accounts(&principal, parse_id(&id, "user")?, accounts).await?;
+    Ok(HttpResponse::Ok().json(body))
 }
 
 fn token_view(token: &ApiToken) -> TokenView {

@@ -55,6 +55,12 @@ pub enum AccountError {
     /// The last active administrator would lose the role or the access, and nobody could restore them.
     #[error("this is the last active administrator; make another one first")]
     LastAdmin,
+    /// Another user has the account on a forge.
+    #[error("another user has the account `{0}`")]
+    Linked(String),
+    /// The user administers a Jira site, which needs somebody else first.
+    #[error("the user administers the Jira site {0}; name another administrator for it first")]
+    AdministersSite(String),
     /// The user does not exist.
     #[error("there is no such user")]
     NoSuchUser,
@@ -67,7 +73,7 @@ impl AccountError {
     /// What the caller can do about it.
     pub const fn fault(&self) -> Fault {
         match self {
-            Self::Taken(_) | Self::LastAdmin => Fault::Denied,
+            Self::Taken(_) | Self::LastAdmin | Self::Linked(_) | Self::AdministersSite(_) => Fault::Denied,
             Self::NoSuchUser => Fault::Missing,
             Self::Store(error) => error.fault(),
         }
@@ -99,6 +105,11 @@ pub trait Accounts: Send + Sync {
     /// Changes a user's role, access and, if one is given, password. The last active administrator cannot lose role or
     /// access. The user's sessions and tokens end when the password changes or the access is withdrawn.
     async fn change_user(&self, user: &User, password: Option<String>, audit: AuditEntry) -> Result<(), AccountError>;
+
+    /// Deletes a user with their sessions, tokens, links to other accounts, assignments and channels; issues that they own
+    /// have no owner then. What they did stays in the audit log. The last active administrator and the administrator of a
+    /// Jira site stay.
+    async fn delete_user(&self, id: UserId, audit: AuditEntry) -> Result<(), AccountError>;
 
     /// Returns all users, by login.
     async fn users(&self) -> Result<Vec<User>, StoreError>;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use patchwright_domain::job::JobSummary;
 use patchwright_domain::{Issue, IssueId, IssueStatus, JobId, JobStatus, Task, TaskId, TaskStatus};
 
+use crate::access::Visibility;
 use crate::store::{DeliveryRecord, StoreError};
 
 /// Which jobs to list. What is `None` matches all.
@@ -18,6 +19,8 @@ pub struct JobFilter {
     pub repository: Option<String>,
     /// Jobs of this issue.
     pub issue: Option<IssueId>,
+    /// Jobs that the reader may see.
+    pub visible: Visibility,
     /// Jobs older than this one: the next page.
     pub before: Option<JobId>,
     /// The most jobs to return.
@@ -33,6 +36,8 @@ pub struct IssueFilter {
     pub repository: Option<String>,
     /// Issues with this text in the title or body, without regard to case.
     pub text: Option<String>,
+    /// Issues that the reader may see.
+    pub visible: Visibility,
     /// Issues older than this one: the next page.
     pub before: Option<IssueId>,
     /// The most issues to return.
@@ -48,6 +53,8 @@ pub struct TaskFilter {
     pub job: Option<JobId>,
     /// Tasks of this issue.
     pub issue: Option<IssueId>,
+    /// Tasks that the reader may see.
+    pub visible: Visibility,
     /// Tasks older than this one: the next page.
     pub before: Option<TaskId>,
     /// The most tasks to return.
@@ -75,7 +82,7 @@ pub trait Queries: Send + Sync {
     /// Returns jobs, newest first.
     async fn jobs(&self, filter: JobFilter) -> Result<Vec<JobSummary>, StoreError>;
 
-    /// Returns the jobs that changed at this microsecond or later, in the order of their changes.
+    /// Returns the jobs, whoever may see them, that changed at this microsecond or later, in the order of their changes.
     async fn jobs_changed(&self, since: i64, limit: u16) -> Result<Vec<JobSummary>, StoreError>;
 
     /// Returns issues, newest first.
@@ -98,11 +105,11 @@ pub trait Queries: Send + Sync {
     async fn queue_position(&self, job: JobId) -> Result<Option<u64>, StoreError>;
 
     /// Returns the waiting jobs with their positions in the queues of their repositories, in the order in which each
-    /// repository runs them.
-    async fn waiting(&self, limit: u16) -> Result<Vec<(JobSummary, u64)>, StoreError>;
+    /// repository runs them. Of those that the reader may not see, only the place in the queue counts.
+    async fn waiting(&self, limit: u16, visible: Visibility) -> Result<Vec<(JobSummary, u64)>, StoreError>;
 
-    /// Returns how many issues have each status.
-    async fn issue_counts(&self) -> Result<HashMap<IssueStatus, u64>, StoreError>;
+    /// Returns how many issues that the reader may see have each status.
+    async fn issue_counts(&self, visible: Visibility) -> Result<HashMap<IssueStatus, u64>, StoreError>;
 
     /// Returns the newest delivery: platform, event and time.
     async fn last_delivery(&self) -> Result<Option<(String, String, Timestamp)>, StoreError>;

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use patchwright_domain::{PlatformId, RepoName, RepositoryId};
 
+use crate::access::RepositoryKey;
 use crate::audit::AuditEntry;
 use crate::store::StoreError;
 
@@ -39,6 +40,11 @@ pub trait Repositories: Send + Sync {
 
     /// Records that the issues of a repository were imported; `false` when it does not exist.
     async fn record_sync(&self, id: RepositoryId, at: Timestamp, audit: AuditEntry) -> Result<bool, StoreError>;
+
+    /// Deletes a repository with everything that is kept about it: issues, jobs, tasks, logs, prompts, effects, requests,
+    /// deliveries that led to jobs, conversations, assignments and statistics. Returns `false`, and changes nothing, while a
+    /// job of it has not ended. The audit log stays.
+    async fn delete_repository_data(&self, repository: &RepositoryKey, audit: AuditEntry) -> Result<bool, StoreError>;
 
     /// Removes a repository; `false` when it does not exist. Its issues and jobs stay.
     async fn remove_repository(&self, id: RepositoryId, audit: AuditEntry) -> Result<bool, StoreError>;

@@ -48,6 +48,9 @@ pub struct StatsQuery {
     pub to: String,
     /// What the runs are grouped by.
     pub group_by: GroupBy,
+    /// The names of the repositories whose runs count; `None` for all. With it, runs are grouped by day or repository only:
+    /// those by node and model are not kept for each repository, and there are no groups of them.
+    pub repositories: Option<Vec<String>>,
 }
 
 /// The statistics of one group of runs.

@@ -169,6 +169,17 @@ pub struct Retention {
     pub before: Timestamp,
     /// The most bytes that the payloads of deliveries take together; 0 stands for no limit.
     pub payload_bytes: u64,
+    /// Jobs that ended before this time are deleted with their tasks, logs and prompts; of each issue the newest stays.
+    pub jobs_before: Option<Timestamp>,
+    /// Entries of the audit log from before this time are deleted.
+    pub audit_before: Option<Timestamp>,
+}
+
+impl Retention {
+    /// Keeps everything but deliveries and effects from before a time.
+    pub const fn of_deliveries(before: Timestamp, payload_bytes: u64) -> Self {
+        Self { before, payload_bytes, jobs_before: None, audit_before: None }
+    }
 }
 
 /// The most jobs that run at once; 0 stands for no limit. Repositories of one name on several platforms count together.
@@ -379,9 +390,10 @@ pub trait Store: Send + Sync {
     async fn settle_effect(&self, id: EffectId, outcome: EffectOutcome) -> Result<(), StoreError>;
 
     /// Deletes effects that were delivered before the time, requests that were decided and made before it, payloads of
-    /// deliveries that were received before it, and those deliveries that have no identity. The others are kept, so that a comment that is delivered again much
-    /// later is still recognized. Of the remaining payloads, the newest are kept up to the limit, in stored bytes.
-    /// Returns how many rows changed.
+    /// deliveries that were received before it, and those deliveries that have no identity. The others are kept, so that a
+    /// comment that is delivered again much later is still recognized. Of the remaining payloads, the newest are kept up to
+    /// the limit, in stored bytes. Deletes jobs and audit entries as [`Retention`] says. Returns how many rows
+    /// changed.
     async fn forget(&self, retention: Retention) -> Result<u64, StoreError>;
 
     /// Returns the first time after `after` at which a job, a request, an effect or, where the store has these, a tracker's event or a

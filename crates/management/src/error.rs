@@ -141,6 +141,8 @@ impl From<AccountError> for ManagementError {
     fn from(error: AccountError) -> Self {
         match error {
             AccountError::Taken(_) => Self::conflict("login_taken", error.to_string()),
+            AccountError::Linked(_) => Self::conflict("linked_already", error.to_string()),
+            AccountError::AdministersSite(_) => Self::conflict("administers_site", error.to_string()),
             AccountError::LastAdmin => Self::conflict("last_admin", error.to_string()),
             AccountError::NoSuchUser => Self::not_found("user"),
             AccountError::Store(error) => error.into(),

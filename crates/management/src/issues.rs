@@ -1,12 +1,14 @@
 //! Operations on issues.
 
+use std::collections::HashMap;
+
 use futures_util::StreamExt as _;
 use patchwright_core::audit::AuditEntry;
 use patchwright_core::query::IssueFilter;
 use patchwright_domain::issue::{MAX_BODY_CHARS, MAX_TITLE_CHARS};
 use patchwright_domain::job::Priority;
 use patchwright_domain::node::{Label, Needs, WorkCommand};
-use patchwright_domain::{Issue, IssueId, NodeId, RepositoryId, Task};
+use patchwright_domain::{Issue, IssueId, IssueStatus, NodeId, RepositoryId, Task};
 use patchwright_engine::{NewIssue, Start};
 
 use crate::error::ManagementError;
@@ -54,20 +56,32 @@ pub struct BatchItem {
 pub struct Issues<'a>(pub(crate) &'a Inner);
 
 impl Issues<'_> {
-    /// Lists issues, newest first.
+    /// Lists the issues that the caller sees, newest first.
     ///
     /// # Errors
     /// [`ManagementError::Unavailable`].
-    pub async fn list(&self, filter: IssueFilter) -> Result<Vec<Issue>, ManagementError> {
-        Ok(self.0.ports.queries.issues(filter).await?)
+    pub async fn list(&self, principal: &Principal, filter: IssueFilter) -> Result<Vec<Issue>, ManagementError> {
+        let visible = self.0.visibility(principal).await?;
+        Ok(self.0.ports.queries.issues(IssueFilter { visible, ..filter }).await?)
+    }
+
+    /// Returns how many of the issues that the caller sees have each status.
+    ///
+    /// # Errors
+    /// [`ManagementError::Unavailable`].
+    pub async fn count(&self, principal: &Principal) -> Result<HashMap<IssueStatus, u64>, ManagementError> {
+        let visible = self.0.visibility(principal).await?;
+        Ok(self.0.ports.queries.issue_counts(visible).await?)
     }
 
     /// Returns an issue.
     ///
     /// # Errors
     /// [`ManagementError::NotFound`].
-    pub async fn get(&self, id: IssueId) -> Result<Issue, ManagementError> {
-        self.0.engine.issue(id).await?.ok_or_else(|| ManagementError::not_found("issue"))
+    pub async fn get(&self, principal: &Principal, id: IssueId) -> Result<Issue, ManagementError> {
+        let issue = self.0.engine.issue(id).await?.ok_or_else(|| ManagementError::not_found("issue"))?;
+        self.0.require_visible(principal, &issue, "issue").await?;
+        Ok(issue)
     }
 
     /// Returns the page of an issue on its forge or in Jira, if it has one on the web.
@@ -90,6 +104,9 @@ impl Issues<'_> {
         principal.require_write()?;
         let repository = self.0.ports.repositories.repository(repository).await?;
         let repository = repository.ok_or_else(|| ManagementError::not_found("repository"))?;
+        if !self.0.visibility(principal).await?.includes(&repository.platform, &repository.name) {
+            return Err(ManagementError::not_found("repository"));
+        }
         let new = NewIssue {
             platform: repository.platform,
             repository: repository.name,
@@ -222,7 +239,7 @@ impl Issues<'_> {
 
     /// Returns the issue if the caller is its owner or an administrator.
     async fn authorized(&self, principal: &Principal, id: IssueId) -> Result<Issue, ManagementError> {
-        let issue = self.get(id).await?;
+        let issue = self.get(principal, id).await?;
         principal.authorize_owner(issue.owner)?;
         Ok(issue)
     }

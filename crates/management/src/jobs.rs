@@ -1,7 +1,9 @@
 //! Operations on jobs.
 
 use patchwright_core::audit::AuditEntry;
+use patchwright_core::model_calls::StoredCall;
 use patchwright_core::query::JobFilter;
+use patchwright_core::store::DeliveryRecord;
 use patchwright_domain::{IssueId, Job, JobId, JobStatus, JobSummary, Request, RequestState, UserId};
 
 use crate::error::ManagementError;
@@ -31,20 +33,81 @@ pub enum JobOrRequest {
 pub struct Jobs<'a>(pub(crate) &'a Inner);
 
 impl Jobs<'_> {
-    /// Lists jobs, newest first.
+    /// Lists the jobs that the caller sees, newest first.
     ///
     /// # Errors
     /// [`ManagementError::Unavailable`].
-    pub async fn list(&self, filter: JobFilter) -> Result<Vec<JobSummary>, ManagementError> {
-        Ok(self.0.ports.queries.jobs(filter).await?)
+    pub async fn list(&self, principal: &Principal, filter: JobFilter) -> Result<Vec<JobSummary>, ManagementError> {
+        let visible = self.0.visibility(principal).await?;
+        Ok(self.0.ports.queries.jobs(JobFilter { visible, ..filter }).await?)
+    }
+
+    /// Returns the waiting jobs that the caller sees, with their positions in the queues of their repositories.
+    ///
+    /// # Errors
+    /// [`ManagementError::Unavailable`].
+    pub async fn waiting(&self, principal: &Principal, limit: u16) -> Result<Vec<(JobSummary, u64)>, ManagementError> {
+        let visible = self.0.visibility(principal).await?;
+        Ok(self.0.ports.queries.waiting(limit, visible).await?)
+    }
+
+    /// Returns the jobs that changed at this microsecond or later and that the caller sees, in the order of their changes, and
+    /// whether there may be more.
+    ///
+    /// # Errors
+    /// [`ManagementError::Unavailable`].
+    pub async fn changed(
+        &self,
+        principal: &Principal,
+        since: i64,
+        limit: u16,
+    ) -> Result<(Vec<JobSummary>, bool), ManagementError> {
+        let changed = self.0.ports.queries.jobs_changed(since, limit).await?;
+        let is_full = changed.len() == usize::from(limit);
+        let mut visible = Vec::with_capacity(changed.len());
+        for job in changed {
+            if self.sees(principal, &job).await? {
+                visible.push(job);
+            }
+        }
+        Ok((visible, is_full))
+    }
+
+    /// Returns whether the caller sees a job.
+    ///
+    /// # Errors
+    /// [`ManagementError::Unavailable`].
+    pub async fn sees(&self, principal: &Principal, job: &JobSummary) -> Result<bool, ManagementError> {
+        let visibility = self.0.visibility(principal).await?;
+        if visibility.includes(&job.source.platform, &job.source.repo) {
+            return Ok(true);
+        }
+        let owner = self.0.engine.issue(job.issue_id).await?.and_then(|issue| issue.owner);
+        Ok(visibility.includes_issue(&job.source.platform, &job.source.repo, owner))
+    }
+
+    /// Returns the delivery that created a job or a request.
+    ///
+    /// # Errors
+    /// [`ManagementError::Unavailable`].
+    pub async fn delivery(&self, id: JobId) -> Result<Option<DeliveryRecord>, ManagementError> {
+        Ok(self.0.ports.queries.delivery(id).await?)
+    }
+
+    /// Returns the model calls of a job that the caller was shown.
+    ///
+    /// # Errors
+    /// [`ManagementError::Unavailable`].
+    pub async fn model_calls(&self, job: &Job) -> Result<Vec<StoredCall>, ManagementError> {
+        Ok(self.0.ports.model_calls.calls(job.id).await?)
     }
 
     /// Returns a job by its id, or by the id of a request that was added to it.
     ///
     /// # Errors
     /// [`ManagementError::NotFound`].
-    pub async fn get(&self, id: JobId) -> Result<Job, ManagementError> {
-        match self.find(id).await? {
+    pub async fn get(&self, principal: &Principal, id: JobId) -> Result<Job, ManagementError> {
+        match self.find(principal, id).await? {
             JobOrRequest::Job(job) => Ok(*job),
             JobOrRequest::Request(_) => Err(ManagementError::not_found("job")),
         }
@@ -54,7 +117,21 @@ impl Jobs<'_> {
     ///
     /// # Errors
     /// [`ManagementError::NotFound`].
-    pub async fn find(&self, id: JobId) -> Result<JobOrRequest, ManagementError> {
+    pub async fn find(&self, principal: &Principal, id: JobId) -> Result<JobOrRequest, ManagementError> {
+        let found = self.find_any(id).await?;
+        match &found {
+            JobOrRequest::Job(job) => self.0.require_visible_job(principal, job, "job").await?,
+            JobOrRequest::Request(request) => {
+                let source = &request.trigger.issue.source;
+                if !self.0.visibility(principal).await?.includes(&source.platform, &source.repo) {
+                    return Err(ManagementError::not_found("job"));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    async fn find_any(&self, id: JobId) -> Result<JobOrRequest, ManagementError> {
         if let Some(job) = self.0.engine.job(id).await? {
             return Ok(JobOrRequest::Job(Box::new(job)));
         }
@@ -70,9 +147,9 @@ impl Jobs<'_> {
     ///
     /// # Errors
     /// [`ManagementError::Unavailable`].
-    pub async fn latest(&self, issue: IssueId) -> Result<Option<JobSummary>, ManagementError> {
+    pub async fn latest(&self, principal: &Principal, issue: IssueId) -> Result<Option<JobSummary>, ManagementError> {
         let filter = JobFilter { issue: Some(issue), limit: 1, ..JobFilter::default() };
-        Ok(self.0.ports.queries.jobs(filter).await?.pop())
+        Ok(self.list(principal, filter).await?.pop())
     }
 
     /// Returns the owner of a job's issue.
@@ -129,7 +206,7 @@ impl Jobs<'_> {
     }
 
     async fn authorize(&self, principal: &Principal, id: JobId) -> Result<(), ManagementError> {
-        let job = self.get(id).await?;
+        let job = self.get(principal, id).await?;
         principal.authorize_owner(self.owner(&job).await?)
     }
 

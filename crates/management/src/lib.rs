@@ -21,15 +21,18 @@ mod repositories;
 mod secrets;
 mod sessions;
 mod stats;
+mod tasks;
 mod tokens;
 mod trusted_proxies;
 mod users;
 mod validate;
+mod visibility;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
+use patchwright_core::access::{AccessStore, Visibility};
 use patchwright_core::accounts::Accounts;
 use patchwright_core::audit::Audit;
 use patchwright_core::clock::{Clock, IdSource};
@@ -41,7 +44,7 @@ use patchwright_core::model_calls::ModelCalls;
 use patchwright_core::node_client::NodeClient;
 use patchwright_core::nodes::Nodes as NodeStore;
 use patchwright_core::notifications::Channels as ChannelStore;
-use patchwright_core::query::Queries;
+use patchwright_core::query::{Queries, QueueDepth};
 use patchwright_core::repositories::Repositories as RepositoryStore;
 use patchwright_core::stats::Stats as StatsStore;
 use patchwright_core::task_log::TaskLogs;
@@ -51,6 +54,7 @@ use patchwright_engine::Engine;
 
 use self::login_limiter::LoginLimiter;
 use self::oidc::Provider;
+use self::visibility::VisibilityCache;
 
 pub use audit::AuditLog;
 pub use channels::{ChannelUpdate, Channels, CreatedChannel, NewChannel};
@@ -72,6 +76,7 @@ pub use sessions::{
     remove_cookie,
 };
 pub use stats::{Stats, StatsPeriod};
+pub use tasks::Tasks;
 pub use tokens::{CreatedToken, NewToken, Tokens};
 pub use trusted_proxies::{Client, Connection, InvalidNetwork, TrustedProxies};
 pub use users::{NewUser, UserUpdate, Users};
@@ -83,6 +88,8 @@ pub struct ManagementPorts {
     pub accounts: Arc<dyn Accounts>,
     /// The audit log.
     pub audit: Arc<dyn Audit>,
+    /// What users may see.
+    pub access: Arc<dyn AccessStore>,
     /// Credentials of forges.
     pub credentials: Arc<dyn CredentialStore>,
     /// Notification channels.
@@ -124,13 +131,14 @@ impl ManagementPorts {
         redactor: Redactor,
     ) -> Self
     where
-        S: Accounts + Audit + NodeStore + RepositoryStore + IdempotencyKeys + Queries + 'static,
+        S: Accounts + AccessStore + Audit + NodeStore + RepositoryStore + IdempotencyKeys + Queries + 'static,
         S: StatsStore + TaskLogs + ModelCalls,
         V: CredentialStore + ChannelStore + 'static,
     {
         Self {
             accounts: store.clone(),
             audit: store.clone(),
+            access: store.clone(),
             credentials: vault.clone(),
             channels: vault,
             nodes: store.clone(),
@@ -204,6 +212,7 @@ pub(crate) struct Inner {
     pub(crate) platforms: Vec<Platform>,
     pub(crate) provider: Option<Provider>,
     pub(crate) login_limiter: LoginLimiter,
+    pub(crate) visibility: VisibilityCache,
     /// The hash of the token that creates the first administrator.
     pub(crate) setup_token: Mutex<Option<String>>,
     /// Whether there is a user; once true it stays true.
@@ -233,6 +242,7 @@ impl Management {
             platforms,
             provider,
             login_limiter: LoginLimiter::default(),
+            visibility: VisibilityCache::default(),
             setup_token: Mutex::default(),
             has_users: AtomicBool::new(false),
         }))
@@ -253,19 +263,38 @@ impl Management {
         &self.0.options
     }
 
-    /// Returns the port of lists and single records, for reading. Any principal may read them.
-    pub fn queries(&self) -> &Arc<dyn Queries> {
-        &self.0.ports.queries
-    }
-
-    /// Returns the port of task logs, for reading.
+    /// Returns the port of task logs, for tasks that [`Tasks::get`] has shown to the reader.
     pub fn logs(&self) -> &Arc<dyn TaskLogs> {
         &self.0.ports.logs
     }
 
-    /// Returns the port of model calls, for reading.
-    pub fn model_calls(&self) -> &Arc<dyn ModelCalls> {
-        &self.0.ports.model_calls
+    /// Returns what a caller sees. Everything that this layer lists or returns is limited to it.
+    ///
+    /// # Errors
+    /// [`ManagementError::Unavailable`].
+    pub async fn visibility(&self, principal: &Principal) -> Result<Visibility, ManagementError> {
+        self.0.visibility(principal).await
+    }
+
+    /// Returns the lengths of the queues.
+    ///
+    /// # Errors
+    /// [`ManagementError::Unavailable`].
+    pub async fn queue_depth(&self) -> Result<QueueDepth, ManagementError> {
+        Ok(self.0.ports.queries.queue_depth().await?)
+    }
+
+    /// Returns the newest delivery: platform, event and time.
+    ///
+    /// # Errors
+    /// [`ManagementError::Unavailable`].
+    pub async fn last_delivery(&self) -> Result<Option<(String, String, jiff::Timestamp)>, ManagementError> {
+        Ok(self.0.ports.queries.last_delivery().await?)
+    }
+
+    /// Tasks.
+    pub fn tasks(&self) -> Tasks<'_> {
+        Tasks(&self.0)
     }
 
     /// Returns the port of idempotency keys.

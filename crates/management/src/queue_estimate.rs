@@ -54,7 +54,7 @@ pub(crate) async fn wait_seconds(position: u64, inner: &Inner) -> Result<Option<
     let now = inner.engine.now();
     let day = |at: Timestamp| at.to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
     let since = now.saturating_sub(SAMPLE_PERIOD).unwrap_or(now);
-    let query = StatsQuery { from: day(since), to: day(now), group_by: GroupBy::Repository };
+    let query = StatsQuery { from: day(since), to: day(now), group_by: GroupBy::Repository, repositories: None };
     let lately = inner.ports.stats.stats(query).await?;
     let Some(typical) = typical_seconds(&lately) else { return Ok(None) };
     let nodes = inner.ports.nodes.nodes().await?;

@@ -1,7 +1,8 @@
 //! Registered repositories.
 
+use patchwright_core::access::RepositoryKey;
 use patchwright_core::repositories::RegisteredRepository;
-use patchwright_domain::{PlatformId, RepoName, RepositoryId};
+use patchwright_domain::{PlatformId, RepoName, RepositoryId, UserId};
 
 use crate::Inner;
 use crate::error::ManagementError;
@@ -21,20 +22,75 @@ pub struct ImportCounts {
 pub struct Repositories<'a>(pub(crate) &'a Inner);
 
 impl Repositories<'_> {
-    /// Lists all repositories by name.
+    /// Lists the repositories that the caller sees, by name.
     ///
     /// # Errors
     /// [`ManagementError::Unavailable`].
-    pub async fn list(&self) -> Result<Vec<RegisteredRepository>, ManagementError> {
-        Ok(self.0.ports.repositories.repositories().await?)
+    pub async fn list(&self, principal: &Principal) -> Result<Vec<RegisteredRepository>, ManagementError> {
+        let visible = self.0.visibility(principal).await?;
+        let mut all = self.0.ports.repositories.repositories().await?;
+        all.retain(|repository| visible.includes(&repository.platform, &repository.name));
+        Ok(all)
     }
 
     /// Returns a repository.
     ///
     /// # Errors
     /// [`ManagementError::NotFound`].
-    pub async fn get(&self, id: RepositoryId) -> Result<RegisteredRepository, ManagementError> {
-        self.0.ports.repositories.repository(id).await?.ok_or_else(|| ManagementError::not_found("repository"))
+    pub async fn get(&self, principal: &Principal, id: RepositoryId) -> Result<RegisteredRepository, ManagementError> {
+        let found = self.0.ports.repositories.repository(id).await?;
+        let visible = self.0.visibility(principal).await?;
+        found
+            .filter(|repository| visible.includes(&repository.platform, &repository.name))
+            .ok_or_else(|| ManagementError::not_found("repository"))
+    }
+
+    /// Returns the users who are assigned to a repository.
+    ///
+    /// # Errors
+    /// [`ManagementError::Forbidden`] without the administrator role, [`ManagementError::NotFound`].
+    pub async fn members(&self, principal: &Principal, id: RepositoryId) -> Result<Vec<UserId>, ManagementError> {
+        principal.require_admin()?;
+        let repository = self.get(principal, id).await?;
+        Ok(self.0.ports.access.members(&key(repository)).await?)
+    }
+
+    /// Replaces the users who are assigned to a repository: they see its issues, jobs, logs and prompts.
+    ///
+    /// # Errors
+    /// [`ManagementError::Forbidden`] without the administrator role, [`ManagementError::NotFound`] for the repository or a
+    /// user.
+    pub async fn set_members(
+        &self,
+        principal: &Principal,
+        id: RepositoryId,
+        users: &[UserId],
+    ) -> Result<(), ManagementError> {
+        principal.require_admin()?;
+        let repository = self.get(principal, id).await?;
+        let (subject, detail) = (repository.name.to_string(), format!("{} assigned", users.len()));
+        let entry = self.0.audit_entry(principal.login(), "repository.members", &subject, &detail);
+        self.0.ports.access.set_members(&key(repository), users, entry).await?;
+        self.0.visibility.forget_users();
+        Ok(())
+    }
+
+    /// Deletes a repository with everything that is kept about it. The audit log stays.
+    ///
+    /// # Errors
+    /// [`ManagementError::Forbidden`] without the administrator role, [`ManagementError::NotFound`],
+    /// [`ManagementError::Conflict`] while a job of it has not ended.
+    pub async fn delete_with_data(&self, principal: &Principal, id: RepositoryId) -> Result<(), ManagementError> {
+        principal.require_admin()?;
+        let repository = self.get(principal, id).await?;
+        let name = repository.name.to_string();
+        let entry = self.0.audit_entry(principal.login(), "repository.deleted", &name, "with all data");
+        if !self.0.ports.repositories.delete_repository_data(&key(repository), entry).await? {
+            let detail = format!("a job of {name} has not ended; cancel it first");
+            return Err(ManagementError::conflict("jobs_open", detail));
+        }
+        self.0.visibility.forget_users();
+        Ok(())
     }
 
     /// Registers a repository. Its forge is queried first, so that a wrong name or token is found here and not in the
@@ -81,7 +137,7 @@ impl Repositories<'_> {
     /// [`ManagementError::Forbidden`] without the administrator role, [`ManagementError::NotFound`].
     pub async fn delete(&self, principal: &Principal, id: RepositoryId) -> Result<(), ManagementError> {
         principal.require_admin()?;
-        let repository = self.get(id).await?;
+        let repository = self.get(principal, id).await?;
         let entry = self.0.audit_entry(principal.login(), "repository.removed", &repository.name.to_string(), "");
         if !self.0.ports.repositories.remove_repository(repository.id, entry).await? {
             return Err(ManagementError::not_found("repository"));
@@ -100,7 +156,7 @@ impl Repositories<'_> {
         id: RepositoryId,
     ) -> Result<ImportCounts, ManagementError> {
         principal.require_admin()?;
-        let repository = self.get(id).await?;
+        let repository = self.get(principal, id).await?;
         let (imported, updated) = self.0.engine.import_issues(&repository.platform, &repository.name).await?;
         let detail = format!("{imported} imported, {updated} updated");
         let subject = repository.name.to_string();
@@ -108,4 +164,8 @@ impl Repositories<'_> {
         self.0.ports.repositories.record_sync(repository.id, self.0.ports.clock.now(), entry).await?;
         Ok(ImportCounts { imported, updated })
     }
+}
+
+fn key(repository: RegisteredRepository) -> RepositoryKey {
+    RepositoryKey { platform: repository.platform, name: repository.name }
 }

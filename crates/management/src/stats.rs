@@ -2,10 +2,12 @@
 
 use jiff::SignedDuration;
 use jiff::civil::Date;
+use patchwright_core::access::Visibility;
 use patchwright_core::stats::{GroupBy, GroupStats, StatsQuery};
 
 use crate::Inner;
 use crate::error::ManagementError;
+use crate::principal::Principal;
 
 /// How many days are counted by default.
 const DEFAULT_DAYS: i64 = 30;
@@ -28,12 +30,14 @@ pub struct StatsPeriod {
 pub struct Stats<'a>(pub(crate) &'a Inner);
 
 impl Stats<'_> {
-    /// Counts the runs of a period: by default the last 30 days, by day.
+    /// Counts the runs of the repositories that the caller sees in a period: by default the last 30 days, by day.
     ///
     /// # Errors
+    /// [`ManagementError::Forbidden`] for groups that would count more than the caller sees,
     /// [`ManagementError::Unavailable`].
     pub async fn count(
         &self,
+        principal: &Principal,
         from: Option<Date>,
         to: Option<Date>,
         group_by: Option<GroupBy>,
@@ -45,7 +49,17 @@ impl Stats<'_> {
         };
         let (from, to) = (from.unwrap_or_else(|| day(DEFAULT_DAYS)), to.unwrap_or_else(|| day(0)));
         let group_by = group_by.unwrap_or(GroupBy::Day);
-        let query = StatsQuery { from: from.to_string(), to: to.to_string(), group_by };
+        let repositories = match self.0.visibility(principal).await? {
+            Visibility::All => None,
+            Visibility::Limited { .. } if !matches!(group_by, GroupBy::Day | GroupBy::Repository) => {
+                let detail = "statistics by node and model count all repositories; they are for administrators";
+                return Err(ManagementError::forbidden(detail));
+            }
+            Visibility::Limited { repositories, .. } => {
+                Some(repositories.into_iter().map(|known| known.name.to_string()).collect())
+            }
+        };
+        let query = StatsQuery { from: from.to_string(), to: to.to_string(), group_by, repositories };
         let groups = self.0.ports.stats.stats(query).await?;
         Ok(StatsPeriod { from, to, group_by, groups })
     }

@@ -1,12 +1,16 @@
 //! Users.
 
 use patchwright_core::Secret;
+use patchwright_core::access::{ForgeAccount, Grants};
 use patchwright_domain::UserId;
 use patchwright_domain::user::{Login, Role, User};
 
 use crate::error::ManagementError;
 use crate::principal::Principal;
 use crate::{Inner, password};
+
+/// How many accounts on forges a user may have.
+const MAX_FORGE_ACCOUNTS: usize = 20;
 
 /// A user to create. Without a password the user cannot log in with one.
 #[derive(Debug, Clone)]
@@ -85,6 +89,64 @@ impl Users<'_> {
         let entry = self.0.audit_entry(principal.login(), "user.changed", user.login.as_str(), &detail);
         self.0.ports.accounts.change_user(&user, hash, entry).await?;
         Ok(user)
+    }
+
+    /// Returns the accounts of a user on forges, and the repositories that they are assigned to.
+    ///
+    /// # Errors
+    /// [`ManagementError::Forbidden`] without the administrator role, [`ManagementError::NotFound`].
+    pub async fn grants(&self, principal: &Principal, id: UserId) -> Result<Grants, ManagementError> {
+        let user = self.get(principal, id).await?;
+        Ok(self.0.ports.access.grants(user.id).await?)
+    }
+
+    /// Replaces the accounts of a user on forges: the user sees the repositories that these may read.
+    ///
+    /// # Errors
+    /// [`ManagementError::Forbidden`] without the administrator role, [`ManagementError::NotFound`],
+    /// [`ManagementError::Invalid`], [`ManagementError::Conflict`] for the account of another user.
+    pub async fn set_forge_accounts(
+        &self,
+        principal: &Principal,
+        id: UserId,
+        accounts: Vec<ForgeAccount>,
+    ) -> Result<(), ManagementError> {
+        let user = self.get(principal, id).await?;
+        if accounts.len() > MAX_FORGE_ACCOUNTS {
+            let detail = format!("a user has at most {MAX_FORGE_ACCOUNTS} accounts on forges");
+            return Err(ManagementError::invalid("too_many", detail));
+        }
+        for account in &accounts {
+            let is_login = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '[' | ']');
+            let is_known = self.0.engine.forge(&account.platform).is_some();
+            if account.login.is_empty()
+                || account.login.len() > 100
+                || !account.login.chars().all(is_login)
+                || !is_known
+            {
+                let detail = format!("`{}` is no login on a platform of this server", account.login);
+                return Err(ManagementError::invalid("bad_account", detail));
+            }
+        }
+        let names: Vec<String> = accounts.iter().map(|known| format!("{}:{}", known.platform, known.login)).collect();
+        let entry = self.0.audit_entry(principal.login(), "user.accounts", user.login.as_str(), &names.join(" "));
+        self.0.ports.access.set_forge_accounts(user.id, &accounts, entry).await?;
+        self.0.visibility.forget_users();
+        Ok(())
+    }
+
+    /// Deletes a user with their sessions, tokens, links, assignments and channels. Their issues lose their owner, and the
+    /// audit log stays.
+    ///
+    /// # Errors
+    /// [`ManagementError::Forbidden`] without the administrator role, [`ManagementError::NotFound`],
+    /// [`ManagementError::Conflict`] for the last administrator and for the administrator of a Jira site.
+    pub async fn delete(&self, principal: &Principal, id: UserId) -> Result<(), ManagementError> {
+        let user = self.get(principal, id).await?;
+        let entry = self.0.audit_entry(principal.login(), "user.deleted", user.login.as_str(), "");
+        self.0.ports.accounts.delete_user(user.id, entry).await?;
+        self.0.visibility.forget_users();
+        Ok(())
     }
 }
 

@@ -38,3 +38,22 @@ pub struct ImportResult {
     /// Known issues whose title or text had changed.
     pub updated: u64,
 }
+
+/// The users who are assigned to a repository: they see its issues, jobs, logs and prompts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Members {
+    #[cfg_attr(feature = "openapi", schema(max_items = 1000))]
+    pub user_ids: Vec<String>,
+}
+
+/// What is deleted with a repository.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
+#[serde(deny_unknown_fields)]
+pub struct DeleteRepository {
+    /// Whether its issues, jobs, logs, prompts and statistics are deleted, too.
+    pub data: Option<bool>,
+}

@@ -39,6 +39,26 @@ pub struct UserUpdate {
     pub password: Option<String>,
 }
 
+/// The accounts of a user on forges: the user sees the repositories that these may read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ForgeAccounts {
+    #[cfg_attr(feature = "openapi", schema(max_items = 20))]
+    pub accounts: Vec<ForgeAccount>,
+}
+
+/// An account on a forge.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ForgeAccount {
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schemas::platform))]
+    pub platform: String,
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[A-Za-z0-9._-]{1,100}$", example = "alice"))]
+    pub login: String,
+}
+
 /// A token without its secret.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -75,6 +75,14 @@ pub const SETTINGS: &[Setting] = &[
         "1073741824",
         "How many bytes the compressed payloads of deliveries may take together; the oldest are deleted first. 0: no limit.",
     ),
+    plain("LOG_RETENTION", "30", "Days that the logs of tasks are kept."),
+    plain("MODEL_CALL_RETENTION", "30", "Days that prompts and answers of the model are kept."),
+    plain(
+        "JOB_RETENTION",
+        "0",
+        "Days that jobs are kept after their end, with all that belongs to them; the newest job of an issue stays. 0: for ever.",
+    ),
+    plain("AUDIT_RETENTION", "0", "Days that entries of the audit log are kept. 0: for ever."),
     plain(
         "WORKERS",
         "",

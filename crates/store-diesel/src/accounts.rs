@@ -13,7 +13,7 @@ use crate::DieselStore;
 use crate::audit::{AuditRow, AuditStatements as _};
 use crate::db::{TxError, corrupt_row, in_read_tx, in_snapshot, in_write_tx, statements, store_error};
 use crate::row::{micros, parse, timestamp};
-use crate::schema::{account, api_token, identity, session};
+use crate::schema::{account, api_token, channel, identity, issue, jira_user, jira_workspace, session};
 
 /// The least time between two records of a token's use, in microseconds: a program that calls every second is no reason to
 /// write.
@@ -152,6 +152,21 @@ statements! {
             diesel::delete(api_token::table.filter(api_token::account_id.eq(id))).execute(conn)
         }
 
+        fn administered_site(conn, id: &str) -> QueryResult<Option<String>> {
+            let sites = jira_workspace::table.filter(jira_workspace::admin_user_id.eq(id));
+            sites.select(jira_workspace::name).first(conn).optional()
+        }
+
+        fn delete_all_of(conn, id: &str) -> QueryResult<usize> {
+            diesel::delete(jira_user::table.filter(jira_user::user_id.eq(id))).execute(conn)?;
+            diesel::delete(channel::table.filter(channel::owner.eq(id))).execute(conn)?;
+            diesel::update(issue::table.filter(issue::owner.eq(id)))
+                .set(issue::owner.eq(None::<String>))
+                .execute(conn)?;
+            // Sessions, tokens, identities, accounts on forges and assignments go with it.
+            diesel::delete(account::table.find(id)).execute(conn)
+        }
+
         fn insert_session(conn, row: &SessionRow) -> QueryResult<usize> {
             // Every login deletes expired sessions.
             diesel::delete(session::table.filter(session::expires_at.le(row.created_at))).execute(conn)?;
@@ -252,6 +267,23 @@ impl Accounts for DieselStore {
             Changed::LastAdmin => Err(AccountError::LastAdmin),
             Changed::NoSuchUser => Err(AccountError::NoSuchUser),
         }
+    }
+
+    async fn delete_user(&self, id: UserId, audit: AuditEntry) -> Result<(), AccountError> {
+        let (id, audit) = (id.to_string(), AuditRow::from(audit));
+        in_write_tx!(self, conn => {
+            let Some(known) = conn.account_by_id(&id)? else { return Ok(Err(AccountError::NoSuchUser)) };
+            let is_admin = known.active && known.role == Role::Admin.as_str();
+            if is_admin && conn.other_admins(&id)? == 0 {
+                return Ok(Err(AccountError::LastAdmin));
+            }
+            if let Some(site) = conn.administered_site(&id)? {
+                return Ok(Err(AccountError::AdministersSite(site)));
+            }
+            conn.delete_all_of(&id)?;
+            conn.insert_audit(&audit)?;
+            Ok(Ok(()))
+        })?
     }
 
     async fn users(&self) -> Result<Vec<User>, StoreError> {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod access;
 mod accounts;
 mod audit;
 mod backup;
@@ -22,6 +23,7 @@ mod postgres;
 mod queries;
 mod queue;
 mod repositories;
+mod retention;
 mod row;
 mod schema;
 mod seal;

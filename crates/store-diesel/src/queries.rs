@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use diesel::prelude::*;
 use jiff::Timestamp;
+use patchwright_core::access::Visibility;
 use patchwright_core::query::{IssueFilter, JobFilter, Queries, QueueDepth, TaskFilter};
 use patchwright_core::store::{DeliveryRecord, StoreError};
 use patchwright_domain::job::{JobSummary, JobTrigger, UNTIL_APPROVED};
@@ -12,6 +13,7 @@ use patchwright_domain::node::WorkCommand;
 use patchwright_domain::{Issue, IssueStatus, JobId, JobStatus, Task, TaskId};
 
 use crate::DieselStore;
+use crate::access::keys;
 use crate::db::{corrupt_row, in_read_tx, in_snapshot, statements, store_error};
 use crate::row::delivery::{DeliveryRow, DeliveryStatements};
 use crate::row::effect::WAITING;
@@ -37,6 +39,11 @@ statements! {
             }
             if let Some(issue) = filter.issue {
                 query = query.filter(job::issue_id.eq(issue.to_string()));
+            }
+            if let Visibility::Limited { user, repositories } = &filter.visible {
+                let known = job::platform.concat(" ").concat(job::repo).eq_any(keys(repositories));
+                let own = issue::table.filter(issue::owner.eq(user.to_string())).select(issue::id);
+                query = query.filter(known.or(job::issue_id.eq_any(own)));
             }
             if let Some(before) = filter.before {
                 query = query.filter(job::id.lt(before.to_string()));
@@ -87,19 +94,24 @@ statements! {
             job::table.filter(waiting).filter(job::repo.eq(repo)).filter(before).count().get_result(conn).map(Some)
         }
 
-        fn waiting_jobs(conn, limit: u16) -> QueryResult<Vec<SummaryRows>> {
-            let rows = job::table
+        fn waiting_jobs(conn, limit: u16, visible: &Visibility) -> QueryResult<Vec<SummaryRows>> {
+            let mut query = job::table
                 .filter(job::status.eq(JobStatus::Queued.as_str()))
                 .filter(job::not_before.lt(micros(UNTIL_APPROVED)))
                 .order((job::rank, job::not_before, job::id))
                 .limit(i64::from(limit))
-                .select(JobSummaryRow::as_select())
-                .load(conn)?;
+                .into_boxed();
+            if let Visibility::Limited { user, repositories } = visible {
+                let known = job::platform.concat(" ").concat(job::repo).eq_any(keys(repositories));
+                let own = issue::table.filter(issue::owner.eq(user.to_string())).select(issue::id);
+                query = query.filter(known.or(job::issue_id.eq_any(own)));
+            }
+            let rows = query.select(JobSummaryRow::as_select()).load(conn)?;
             conn.with_stage_summaries(rows)
         }
 
-        fn queue_positions(conn, limit: u16) -> QueryResult<Vec<(SummaryRows, i64)>> {
-            let jobs = conn.waiting_jobs(limit)?;
+        fn queue_positions(conn, limit: u16, visible: &Visibility) -> QueryResult<Vec<(SummaryRows, i64)>> {
+            let jobs = conn.waiting_jobs(limit, visible)?;
             let with_position = |job: SummaryRows| {
                 let position = conn.position(&job.0.id)?.unwrap_or_default();
                 Ok((job, position))
@@ -107,7 +119,13 @@ statements! {
             jobs.into_iter().map(with_position).collect()
         }
 
-        fn counts(conn) -> QueryResult<Vec<(String, i64)>> {
+        fn counts(conn, visible: &Visibility) -> QueryResult<Vec<(String, i64)>> {
+            if let Visibility::Limited { user, repositories } = visible {
+                let known = issue::platform.concat(" ").concat(issue::repo).eq_any(keys(repositories));
+                let shown = issue::owner.eq(user.to_string()).or(known);
+                let counts = (issue::status, diesel::dsl::count_star());
+                return issue::table.filter(shown).group_by(issue::status).select(counts).load(conn);
+            }
             issue::table.group_by(issue::status).select((issue::status, diesel::dsl::count_star())).load(conn)
         }
 
@@ -212,9 +230,9 @@ impl Queries for DieselStore {
         .await
     }
 
-    async fn waiting(&self, limit: u16) -> Result<Vec<(JobSummary, u64)>, StoreError> {
+    async fn waiting(&self, limit: u16, visible: Visibility) -> Result<Vec<(JobSummary, u64)>, StoreError> {
         self.blocking(move |db| {
-            let rows = in_snapshot!(db, conn => conn.queue_positions(limit))?;
+            let rows = in_snapshot!(db, conn => conn.queue_positions(limit, &visible))?;
             let with_position = |((row, stages), position): (SummaryRows, i64)| {
                 let position = unsigned("job", &row.id, position)?;
                 Ok((row.into_domain(stages)?, position))
@@ -224,9 +242,9 @@ impl Queries for DieselStore {
         .await
     }
 
-    async fn issue_counts(&self) -> Result<HashMap<IssueStatus, u64>, StoreError> {
-        self.blocking(|db| {
-            let counts = in_read_tx!(db, conn => conn.counts().map_err(store_error))?;
+    async fn issue_counts(&self, visible: Visibility) -> Result<HashMap<IssueStatus, u64>, StoreError> {
+        self.blocking(move |db| {
+            let counts = in_read_tx!(db, conn => conn.counts(&visible).map_err(store_error))?;
             let count = |(status, count): (String, i64)| {
                 let known = IssueStatus::parse(&status).ok_or_else(|| corrupt_row("issue", "count", &status))?;
                 Ok((known, unsigned("issue", "count", count)?))

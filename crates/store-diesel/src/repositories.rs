@@ -3,16 +3,20 @@
 use async_trait::async_trait;
 use diesel::prelude::*;
 use jiff::Timestamp;
+use patchwright_core::access::RepositoryKey;
 use patchwright_core::audit::AuditEntry;
 use patchwright_core::repositories::{RegisteredRepository, Repositories};
 use patchwright_core::store::StoreError;
-use patchwright_domain::{PlatformId, RepositoryId};
+use patchwright_domain::{JobStatus, PlatformId, RepositoryId};
 
 use crate::DieselStore;
 use crate::audit::{AuditRow, AuditStatements as _};
 use crate::db::{in_read_tx, in_write_tx, statements, store_error};
 use crate::row::{micros, parse, timestamp};
-use crate::schema::repository;
+use crate::schema::{
+    delivery, effect, issue, job, ledger, model_call, node_success, repository, repository_member, run_bucket, run_sum,
+    task, task_log, trigger_request,
+};
 
 const T: &str = "repository";
 
@@ -53,6 +57,56 @@ statements! {
     trait RepositoryStatements {
         fn repository_row(conn, id: &str) -> QueryResult<Option<RepositoryRow>> {
             repository::table.find(id).select(RepositoryRow::as_select()).first(conn).optional()
+        }
+
+        fn open_jobs_of_repository(conn, platform: &str, repo: &str) -> QueryResult<i64> {
+            let open = JobStatus::ALL.into_iter().filter(|status| !status.is_terminal()).map(JobStatus::as_str);
+            let of_repository = job::platform.eq(platform).and(job::repo.eq(repo));
+            job::table.filter(of_repository).filter(job::status.eq_any(open)).count().get_result(conn)
+        }
+
+        fn delete_jobs_of_repository(conn, platform: &str, repo: &str) -> QueryResult<()> {
+            let jobs = || job::table.filter(job::platform.eq(platform).and(job::repo.eq(repo))).select(job::id);
+            let tasks = task::table.filter(task::job_id.eq_any(jobs())).select(task::id);
+            diesel::delete(task_log::table.filter(task_log::task_id.eq_any(tasks))).execute(conn)?;
+            diesel::delete(model_call::table.filter(model_call::job_id.eq_any(jobs()))).execute(conn)?;
+            diesel::delete(delivery::table.filter(delivery::job_id.eq_any(jobs().nullable()))).execute(conn)?;
+            diesel::delete(task::table.filter(task::job_id.eq_any(jobs()))).execute(conn)?;
+            // Stages and effects go with their job.
+            diesel::delete(job::table.filter(job::platform.eq(platform).and(job::repo.eq(repo)))).execute(conn)?;
+            Ok(())
+        }
+
+        fn delete_records_of_repository(conn, platform: &str, repo: &str) -> QueryResult<()> {
+            let requests = trigger_request::platform.eq(platform).and(trigger_request::repo.eq(repo));
+            let ids = trigger_request::table.filter(requests).select(trigger_request::id);
+            diesel::delete(delivery::table.filter(delivery::job_id.eq_any(ids.nullable()))).execute(conn)?;
+            diesel::delete(trigger_request::table.filter(requests)).execute(conn)?;
+            let issues = issue::platform.eq(platform).and(issue::repo.eq(repo));
+            let ids = issue::table.filter(issues).select(issue::id);
+            diesel::delete(effect::table.filter(effect::issue_id.eq_any(ids))).execute(conn)?;
+            diesel::delete(issue::table.filter(issues)).execute(conn)?;
+            let members = repository_member::platform.eq(platform).and(repository_member::repo.eq(repo));
+            diesel::delete(repository_member::table.filter(members)).execute(conn)?;
+            let registered = repository::platform.eq(platform).and(repository::name.eq(repo));
+            diesel::delete(repository::table.filter(registered)).execute(conn)?;
+            Ok(())
+        }
+
+        fn is_known_elsewhere(conn, platform: &str, repo: &str) -> QueryResult<bool> {
+            let others = issue::table.filter(issue::repo.eq(repo).and(issue::platform.ne(platform)));
+            others.count().get_result(conn).map(|count: i64| count > 0)
+        }
+
+        fn delete_statistics_of_repository(conn, repo: &str) -> QueryResult<()> {
+            let dimensions = ["repository", "repository/month"];
+            let sums = run_sum::name.eq(repo).and(run_sum::dimension.eq_any(dimensions));
+            diesel::delete(run_sum::table.filter(sums)).execute(conn)?;
+            let buckets = run_bucket::name.eq(repo).and(run_bucket::dimension.eq_any(dimensions));
+            diesel::delete(run_bucket::table.filter(buckets)).execute(conn)?;
+            diesel::delete(ledger::table.filter(ledger::repo.eq(repo))).execute(conn)?;
+            diesel::delete(node_success::table.filter(node_success::repo.eq(repo))).execute(conn)?;
+            Ok(())
         }
 
         fn repository_rows(conn) -> QueryResult<Vec<RepositoryRow>> {
@@ -96,6 +150,24 @@ impl Repositories for DieselStore {
             let update = diesel::update(repository::table.find(&id)).set(repository::synced_at.eq(at));
             let changed = update.execute(conn)?;
             conn.audited(changed, &audit)
+        })
+    }
+
+    async fn delete_repository_data(&self, repository: &RepositoryKey, audit: AuditEntry) -> Result<bool, StoreError> {
+        let (platform, repo) = (repository.platform.as_str().to_owned(), repository.name.to_string());
+        let audit = AuditRow::from(audit);
+        in_write_tx!(self, conn => {
+            if conn.open_jobs_of_repository(&platform, &repo)? > 0 {
+                return Ok(false);
+            }
+            conn.delete_jobs_of_repository(&platform, &repo)?;
+            conn.delete_records_of_repository(&platform, &repo)?;
+            // Statistics are kept by name, which a repository on another platform may have too.
+            if !conn.is_known_elsewhere(&platform, &repo)? {
+                conn.delete_statistics_of_repository(&repo)?;
+            }
+            conn.insert_audit(&audit)?;
+            Ok(true)
         })
     }
 

@@ -479,3 +479,25 @@ diesel::table! {
         created_at -> BigInt,
     }
 }
+
+diesel::table! {
+    forge_account (platform, login) {
+        platform -> Text,
+        login -> Text,
+        account_id -> Text,
+    }
+}
+
+diesel::table! {
+    repository_member (platform, repo, account_id) {
+        platform -> Text,
+        repo -> Text,
+        account_id -> Text,
+    }
+}
+
+// Subselects of deletions.
+diesel::allow_tables_to_appear_in_same_query!(task_log, task);
+diesel::allow_tables_to_appear_in_same_query!(task_log, job);
+diesel::allow_tables_to_appear_in_same_query!(model_call, job);
+diesel::allow_tables_to_appear_in_same_query!(delivery, trigger_request);

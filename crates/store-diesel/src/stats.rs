@@ -119,7 +119,8 @@ const fn months(group_by: GroupBy) -> Option<&'static str> {
 /// Splits a range of days into ranges of rows: the days before the first whole month, the whole months, and the days after
 /// them.
 fn ranges(query: &StatsQuery) -> [(&'static str, String, String); 3] {
-    let days = query.group_by.as_str();
+    // The days of some repositories are summed from the rows of repositories.
+    let days = if query.repositories.is_some() { GroupBy::Repository } else { query.group_by }.as_str();
     let nothing = || (days, String::new(), String::new());
     let all = || [(days, query.from.clone(), query.to.clone()), nothing(), nothing()];
     let Some(by_month) = months(query.group_by) else { return all() };
@@ -259,30 +260,48 @@ statements! {
         fn sums(conn, query: &StatsQuery) -> QueryResult<Vec<Sum>> {
             let key = column(query.group_by);
             let sums = SUMS.map(|column| format!("CAST(sum({column}) AS BIGINT) AS {column}")).join(", ");
-            let sql = format!("SELECT {key} AS key, {sums} FROM run_sum WHERE {RANGES} GROUP BY {key}");
+            let condition = condition(query);
+            let sql = format!("SELECT {key} AS key, {sums} FROM run_sum WHERE {condition} GROUP BY {key}");
             within(diesel::sql_query(sql).into_boxed(), query).load(conn)
         }
 
         fn buckets(conn, query: &StatsQuery) -> QueryResult<Vec<BucketCount>> {
             let key = column(query.group_by);
+            let condition = condition(query);
             let sql = format!(
                 "SELECT {key} AS key, kind, bucket, CAST(sum(runs) AS BIGINT) AS runs FROM run_bucket
-                WHERE {RANGES} GROUP BY {key}, kind, bucket ORDER BY {key}, kind, bucket"
+                WHERE {condition} GROUP BY {key}, kind, bucket ORDER BY {key}, kind, bucket"
             );
             within(diesel::sql_query(sql).into_boxed(), query).load(conn)
         }
     }
 }
 
-/// Binds the three ranges.
+/// Returns the condition for the ranges and the repositories.
+fn condition(query: &StatsQuery) -> String {
+    match &query.repositories {
+        None => RANGES.to_owned(),
+        Some(names) => {
+            let places: Vec<String> = (0..names.len()).map(|n| format!("${}", FIRST_NAME + n)).collect();
+            format!("({RANGES}) AND name IN ({})", places.join(", "))
+        }
+    }
+}
+
+/// The number of the first parameter behind those of [`RANGES`].
+const FIRST_NAME: usize = 10;
+
+/// Binds the three ranges and the repositories.
 fn within<'f, DB>(sql: BoxedSqlQuery<'f, DB, SqlQuery>, query: &StatsQuery) -> BoxedSqlQuery<'f, DB, SqlQuery>
 where
     DB: Backend + HasSqlType<Text>,
     String: ToSql<Text, DB>,
 {
-    ranges(query).into_iter().fold(sql, |sql, (dimension, from, to)| {
+    let sql = ranges(query).into_iter().fold(sql, |sql, (dimension, from, to)| {
         sql.bind::<Text, _>(dimension.to_owned()).bind::<Text, _>(from).bind::<Text, _>(to)
-    })
+    });
+    let names = query.repositories.clone().unwrap_or_default();
+    names.into_iter().fold(sql, BoxedSqlQuery::bind::<Text, _>)
 }
 
 /// Returns the percentiles of a sorted list of buckets.
@@ -303,6 +322,10 @@ fn percentiles(buckets: &[(u16, u64)]) -> Percentiles {
 #[async_trait]
 impl Stats for DieselStore {
     async fn stats(&self, query: StatsQuery) -> Result<Vec<GroupStats>, StoreError> {
+        let is_kept = matches!(query.group_by, GroupBy::Day | GroupBy::Repository);
+        if query.repositories.as_ref().is_some_and(|names| names.is_empty() || !is_kept) {
+            return Ok(Vec::new());
+        }
         self.blocking(move |db| {
             let sums = in_read_tx!(db, conn => conn.sums(&query).map_err(store_error))?;
             let buckets = in_read_tx!(db, conn => conn.buckets(&query).map_err(store_error))?;
@@ -344,7 +367,7 @@ mod tests {
     #[test]
     fn a_long_range_of_days_is_read_by_whole_months() {
         let ask = |from: &str, to: &str, group_by| {
-            let query = StatsQuery { from: from.to_owned(), to: to.to_owned(), group_by };
+            let query = StatsQuery { from: from.to_owned(), to: to.to_owned(), group_by, repositories: None };
             ranges(&query).map(|(dimension, from, to)| format!("{dimension} {from}..{to}"))
         };
         assert_eq!(

@@ -15,6 +15,7 @@ use crate::DieselStore;
 use crate::claim;
 use crate::db::{Db, TxError, checkout, in_read_tx, in_snapshot, in_write_tx, statements, store_error};
 use crate::lease::LeaseStatements as _;
+use crate::retention::{KindsBefore, RetentionStatements as _};
 use crate::row::delivery::DeliveryStatements;
 use crate::row::effect::{DEAD, DONE, EffectStatements, WAITING};
 use crate::row::issue::{IssueRow, IssueStatements};
@@ -290,10 +291,12 @@ impl Store for DieselStore {
     async fn forget(&self, retention: Retention) -> Result<u64, StoreError> {
         let before = micros(retention.before);
         let most = signed(retention.payload_bytes);
+        let kinds = KindsBefore { jobs: retention.jobs_before.map(micros), audit: retention.audit_before.map(micros) };
         let forgotten = in_write_tx!(self, conn => {
             let old = conn.forget_deliveries(before)? + conn.forget_effects(before)? + conn.forget_requests(before)?;
             let beyond = if most == 0 { 0 } else { conn.forget_payloads_beyond(most)? };
-            Ok(old + beyond)
+            let more = conn.forget_kinds(&kinds)?;
+            Ok(old + beyond + more)
         })?;
         Ok(forgotten as u64)
     }

@@ -226,6 +226,14 @@ words! {
     added_at: "Added", "添加时间";
     sync: "Import issues", "导入问题";
     remove: "Remove", "移除";
+    save: "Save", "保存";
+    delete_data: "Delete with all data", "连同全部数据删除";
+    assign_members: "Choose who sees a repository", "设置谁能看到仓库";
+    members_hint: "Logins, separated by spaces", "登录名，用空格分隔";
+    delete_user: "Delete", "删除";
+    forge_accounts: "Accounts on forges", "代码平台账号";
+    link_accounts: "Set a user's accounts on forges", "设置用户的代码平台账号";
+    user: "User", "用户";
     really: "Are you sure? This cannot be undone.", "确定吗？此操作不可撤销。";
     add: "Add", "添加";
     credentials: "Credentials", "凭据";

@@ -22,25 +22,25 @@ pub(super) async fn show(page: PageRequest, state: web::Data<State>) -> Result<H
 }
 
 async fn render(page: &PageRequest, state: &State) -> Result<String, ManagementError> {
-    let queries = state.management.queries();
-    let counts = queries.issue_counts().await?;
+    let (issues, jobs) = (state.management.issues(), state.management.jobs());
+    let counts = issues.count(&page.principal).await?;
     let mut columns = Vec::new();
     for status in IssueStatus::ALL {
         let filter = IssueFilter { status: Some(status), limit: CARDS_PER_COLUMN, ..IssueFilter::default() };
         let mut cards = Vec::new();
-        for issue in &state.management.issues().list(filter).await? {
-            cards.push(card(issue, state).await?);
+        for issue in &issues.list(&page.principal, filter).await? {
+            cards.push(card(page, issue, state).await?);
         }
         columns.push(Column { status, count: counts.get(&status).copied().unwrap_or_default(), cards });
     }
-    let waiting = queries.waiting(WAITING_JOBS).await?;
+    let waiting = jobs.waiting(&page.principal, WAITING_JOBS).await?;
     let waiting: Vec<Waiting> = waiting.iter().map(|(job, turn)| Waiting::new(job, *turn)).collect();
     Ok(Board {
         layout: &page.layout,
         now: state.management.now(),
         columns: &columns,
         waiting: &waiting,
-        queued: queries.queue_depth().await?.queued,
+        queued: state.management.queue_depth().await?.queued,
         nodes: &node_cards(state).await?,
         may_drain: page.principal.is_admin(),
     }
@@ -48,9 +48,9 @@ async fn render(page: &PageRequest, state: &State) -> Result<String, ManagementE
 }
 
 /// An issue; one in progress shows the stage of its job.
-async fn card(issue: &Issue, state: &State) -> Result<Card, ManagementError> {
+async fn card(page: &PageRequest, issue: &Issue, state: &State) -> Result<Card, ManagementError> {
     let job = match issue.status {
-        IssueStatus::Processing => state.management.jobs().latest(issue.id).await?,
+        IssueStatus::Processing => state.management.jobs().latest(&page.principal, issue.id).await?,
         _ => None,
     };
     let running = job.as_ref().filter(|job| job.started_at.is_some());

@@ -45,6 +45,7 @@ impl IssueQuery {
             text: given(&self.q),
             before: before.map_err(|_| ManagementError::invalid("bad_cursor", "there is no such page"))?,
             limit: PAGE_SIZE,
+            ..IssueFilter::default()
         })
     }
 
@@ -76,10 +77,10 @@ pub(super) async fn list(
 async fn render_list(page: &PageRequest, query: &IssueQuery, state: &State) -> Result<String, ManagementError> {
     let filter = query.filter()?;
     let status = filter.status;
-    let issues = state.management.issues().list(filter).await?;
+    let issues = state.management.issues().list(&page.principal, filter).await?;
     let rows: Vec<IssueRow> =
         issues.iter().map(|issue| IssueRow::new(issue, may_start(&page.principal, issue))).collect();
-    let known = state.management.repositories().list().await?;
+    let known = state.management.repositories().list(&page.principal).await?;
     let mut repositories: Vec<String> = known.iter().map(|repository| repository.name.to_string()).collect();
     if !query.repository.is_empty() {
         repositories.push(query.repository.clone());
@@ -113,9 +114,10 @@ pub(super) async fn show(
 }
 
 async fn render(page: &PageRequest, id: &str, state: &State) -> Result<String, ManagementError> {
-    let issue = state.management.issues().get(parse_id(id, "issue")?).await?;
+    let issue = state.management.issues().get(&page.principal, parse_id(id, "issue")?).await?;
     let filter = JobFilter { issue: Some(issue.id), limit: SHOWN_JOBS, ..JobFilter::default() };
-    let jobs: Vec<JobRow> = state.management.jobs().list(filter).await?.iter().map(JobRow::from).collect();
+    let jobs: Vec<JobRow> =
+        state.management.jobs().list(&page.principal, filter).await?.iter().map(JobRow::from).collect();
     Ok(IssuePage {
         layout: &page.layout,
         now: state.management.now(),
@@ -202,7 +204,7 @@ pub(super) async fn draft(
     chosen: web::Query<DraftQuery>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
-    let known = state.management.repositories().list().await;
+    let known = state.management.repositories().list(&page.principal).await;
     let html = known.map(|known| {
         let repositories: Vec<(String, String)> =
             known.iter().map(|repository| (repository.id.to_string(), repository.name.to_string())).collect();
@@ -243,7 +245,7 @@ pub(super) async fn import(
 
 async fn import_from(principal: &Principal, name: &str, state: &State) -> Result<(), ManagementError> {
     let repositories = state.management.repositories();
-    let known = repositories.list().await?;
+    let known = repositories.list(principal).await?;
     for repository in known.iter().filter(|known| name.is_empty() || known.name.to_string() == name) {
         repositories.import_issues(principal, repository.id).await?;
     }
@@ -260,7 +262,7 @@ pub(super) async fn conversation(
 }
 
 async fn render_conversation(page: &PageRequest, id: &str, state: &State) -> Result<String, ManagementError> {
-    let issue = state.management.issues().get(parse_id(id, "issue")?).await?;
+    let issue = state.management.issues().get(&page.principal, parse_id(id, "issue")?).await?;
     let comments = match state.management.engine().comments(&issue.source).await {
         Ok(comments) => Some(comments),
         Err(error) => {

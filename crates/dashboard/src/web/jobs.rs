@@ -48,11 +48,11 @@ pub(super) async fn show(
 }
 
 async fn render(page: &PageRequest, id: &str, query: &JobQuery, state: &State) -> Result<String, ManagementError> {
-    let job = state.management.jobs().get(parse_id(id, "job")?).await?;
+    let job = state.management.jobs().get(&page.principal, parse_id(id, "job")?).await?;
     let owner = state.management.jobs().owner(&job).await?;
-    let calls: Vec<CallRow> = state.management.model_calls().calls(job.id).await?.iter().map(call_row).collect();
+    let calls: Vec<CallRow> = state.management.jobs().model_calls(&job).await?.iter().map(call_row).collect();
     let filter = TaskFilter { job: Some(job.id), limit: SHOWN_TASKS, ..TaskFilter::default() };
-    let tasks = state.management.queries().tasks(filter).await?;
+    let tasks = state.management.tasks().list(&page.principal, filter).await?;
     let chosen: Option<TaskId> = query.task.parse().ok();
     let log = tasks.iter().find(|task| Some(task.id) == chosen).or_else(|| tasks.first());
     let estimate = state.management.jobs().queue_estimate(&job).await?;
@@ -157,7 +157,7 @@ pub(super) async fn patch(
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
     let job = match parse_id(&id, "job") {
-        Ok(id) => state.management.jobs().get(id).await,
+        Ok(id) => state.management.jobs().get(&page.principal, id).await,
         Err(error) => Err(error),
     };
     let patch = job.and_then(|job| {
@@ -178,7 +178,7 @@ pub(super) async fn object(
 }
 
 async fn render_object(page: &PageRequest, id: &str, state: &State) -> Result<String, ManagementError> {
-    let job = state.management.jobs().get(parse_id(id, "job")?).await?;
+    let job = state.management.jobs().get(&page.principal, parse_id(id, "job")?).await?;
     let mut json = job_json(&job, state).await?;
     if let Some((end, _)) = json.char_indices().nth(MAX_OBJECT_CHARS) {
         json.truncate(end);
@@ -189,7 +189,7 @@ async fn render_object(page: &PageRequest, id: &str, state: &State) -> Result<St
 
 /// Returns the Job object (`docs/requirements.md#gateway-5`), indented.
 async fn job_json(job: &Job, state: &State) -> Result<String, ManagementError> {
-    let delivery = state.management.queries().delivery(job.id).await?;
+    let delivery = state.management.jobs().delivery(job.id).await?;
     let payload: Option<&RawValue> = delivery.as_ref().and_then(|record| serde_json::from_str(&record.payload).ok());
     Ok(serde_json::to_string_pretty(&job.object(payload)).expect("a job is JSON"))
 }
@@ -205,10 +205,8 @@ pub(super) async fn call(
 }
 
 async fn render_call(page: &PageRequest, task: &str, number: u32, state: &State) -> Result<String, ManagementError> {
-    let found = state.management.model_calls().call(parse_id(task, "task")?, number).await?;
-    let (stored, transcript) = found.ok_or_else(|| ManagementError::not_found("call"))?;
-    let task = state.management.queries().task(stored.task).await?;
-    let task = task.ok_or_else(|| ManagementError::not_found("task"))?;
+    let id = parse_id(task, "task")?;
+    let (task, stored, transcript) = state.management.tasks().model_call(&page.principal, id, number).await?;
     let role = |role| serde_json::to_value(role).ok().and_then(|name| name.as_str().map(str::to_owned));
     let question: Vec<(String, String)> = transcript
         .question
@@ -232,7 +230,7 @@ pub(super) async fn log(
     id: web::Path<String>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
-    let task = match find_task(&id, &state).await {
+    let task = match find_task(&page, &id, &state).await {
         Ok(task) => task,
         Err(error) => return Err(page.error(error)),
     };
@@ -241,9 +239,8 @@ pub(super) async fn log(
     Ok(download(&format!("{task}.log.txt")).streaming(parts))
 }
 
-async fn find_task(id: &str, state: &State) -> Result<TaskId, ManagementError> {
-    let task = state.management.queries().task(parse_id(id, "task")?).await?;
-    task.map(|task| task.id).ok_or_else(|| ManagementError::not_found("task"))
+async fn find_task(page: &PageRequest, id: &str, state: &State) -> Result<TaskId, ManagementError> {
+    Ok(state.management.tasks().get(&page.principal, parse_id(id, "task")?).await?.id)
 }
 
 type Part = (Result<Bytes, actix_web::Error>, (Arc<dyn TaskLogs>, u64));

@@ -27,7 +27,7 @@ pub(super) struct StatsQuery {
 }
 
 impl StatsQuery {
-    async fn count(&self, state: &State) -> Result<StatsPeriod, ManagementError> {
+    async fn count(&self, page: &PageRequest, state: &State) -> Result<StatsPeriod, ManagementError> {
         let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let day = |text: &str| given(text).map(|day| day.parse()).transpose();
         let invalid = |error: jiff::Error| ManagementError::invalid("bad_day", error.to_string());
@@ -36,7 +36,7 @@ impl StatsQuery {
             GroupBy::parse(&word).ok_or_else(unknown)
         });
         let (from, to) = (day(&self.from).map_err(invalid)?, day(&self.to).map_err(invalid)?);
-        state.management.stats().count(from, to, group_by.transpose()?).await
+        state.management.stats().count(&page.principal, from, to, group_by.transpose()?).await
     }
 }
 
@@ -45,7 +45,7 @@ pub(super) async fn show(
     query: web::Query<StatsQuery>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
-    let html = query.count(&state).await.map(|StatsPeriod { from, to, group_by, groups }| {
+    let html = query.count(&page, &state).await.map(|StatsPeriod { from, to, group_by, groups }| {
         let groups = if group_by == GroupBy::Day { every_day(from, to, groups) } else { groups };
         let (from, to) = (from.to_string(), to.to_string());
         Statistics { layout: &page.layout, from: &from, to: &to, group_by, groups: &groups }.html()
@@ -78,7 +78,7 @@ pub(super) async fn csv(
     query: web::Query<StatsQuery>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
-    match query.count(&state).await {
+    match query.count(&page, &state).await {
         Ok(period) => {
             let name = format!("patchwright-{}-{}-{}.csv", period.group_by.as_str(), period.from, period.to);
             Ok(download(&name).content_type("text/csv; charset=utf-8").body(table(&period)))

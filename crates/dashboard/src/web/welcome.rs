@@ -74,7 +74,7 @@ async fn render(
     page.principal.require_admin()?;
     let (w, management) = (page.translations(), &state.management);
     let filter = IssueFilter { limit: OFFERED_ISSUES, ..IssueFilter::default() };
-    let issues = management.issues().list(filter).await?;
+    let issues = management.issues().list(&page.principal, filter).await?;
     let issues: Vec<IssueRow> = issues.iter().map(|issue| IssueRow::new(issue, true)).collect();
     let is_configured = management.platforms().iter().any(|platform| platform.is_configured);
     let observed = state.options.observations.read();
@@ -93,7 +93,7 @@ async fn render(
         refusal: observed.refusal,
         credential_form: credential_form(w, management),
         repository_form: repository_form(w, management),
-        repositories: management.repositories().list().await?.len(),
+        repositories: management.repositories().list(&page.principal).await?.len(),
         issues: &issues,
     };
     Ok(welcome.html())
@@ -104,7 +104,7 @@ async fn last_delivery(
     own: Option<(String, String, Timestamp)>,
     state: &State,
 ) -> Result<Option<Delivery>, ManagementError> {
-    let stored = state.management.queries().last_delivery().await?;
+    let stored = state.management.last_delivery().await?;
     let newest = [own, stored].into_iter().flatten().max_by_key(|(_, _, at)| *at);
     Ok(newest.map(|(platform, event, at)| Delivery { platform, event, at }))
 }

@@ -120,7 +120,7 @@ impl Dispatcher {
     }
 
     async fn cancel_task_of(&self, job: JobId) -> Result<(), String> {
-        let latest = TaskFilter { status: None, job: Some(job), issue: None, before: None, limit: 1 };
+        let latest = TaskFilter { job: Some(job), limit: 1, ..TaskFilter::default() };
         let tasks = self.queries.tasks(latest).await.map_err(|error| error_chain(&error))?;
         let Some((task, node)) = tasks.first().and_then(|task| Some((task, task.node.parse::<NodeId>().ok()?))) else {
             return Ok(());

@@ -18,7 +18,7 @@ use patchwright_domain::{NodeId, PlatformId, RepoName};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
-use super::RuntimeOptions;
+use super::{RetentionPeriods, RuntimeOptions};
 use crate::Engine;
 use crate::clock::SteadyClock;
 
@@ -53,7 +53,6 @@ pub(super) fn start(engine: &Arc<Engine>, options: &RuntimeOptions, stop: &Cance
         channels: options.channels.clone(),
         idempotency: options.idempotency.clone(),
         retention: options.retention,
-        payload_bytes: options.retention_payload_bytes,
     };
     let expiry = Arc::new(expiry);
     every(&mut tasks, stop, RETENTION_INTERVAL, move || {
@@ -148,14 +147,14 @@ struct Expiry {
     engine: Arc<Engine>,
     channels: Option<Arc<dyn Channels>>,
     idempotency: Option<Arc<dyn IdempotencyKeys>>,
-    retention: SignedDuration,
-    payload_bytes: u64,
+    retention: RetentionPeriods,
 }
 
 impl Expiry {
     async fn run(&self) {
         let (now, ports) = (self.engine.now(), &self.engine.ports);
-        let before = ago(&self.engine, self.retention);
+        let periods = &self.retention;
+        let before = ago(&self.engine, periods.deliveries);
         if let Some(idempotency) = &self.idempotency {
             let day = ago(&self.engine, IDEMPOTENCY_RETENTION);
             log_deleted("idempotency keys", idempotency.forget_requests(day).await);
@@ -166,10 +165,14 @@ impl Expiry {
         if let Some(jira) = &ports.jira {
             log_deleted("Jira events", jira.inbox.forget_events(before, now).await);
         }
-        log_deleted("task logs", ports.logs.forget_logs(before).await);
-        log_deleted("model calls", ports.calls.forget_calls(before).await);
-        let retention = Retention { before, payload_bytes: self.payload_bytes };
-        log_deleted("deliveries and effects", ports.store.forget(retention).await);
+        log_deleted("task logs", ports.logs.forget_logs(ago(&self.engine, periods.logs)).await);
+        log_deleted("model calls", ports.calls.forget_calls(ago(&self.engine, periods.model_calls)).await);
+        let retention = Retention {
+            jobs_before: periods.jobs.map(|age| ago(&self.engine, age)),
+            audit_before: periods.audit.map(|age| ago(&self.engine, age)),
+            ..Retention::of_deliveries(before, periods.payload_bytes)
+        };
+        log_deleted("deliveries, effects, jobs and audit entries", ports.store.forget(retention).await);
     }
 }
 

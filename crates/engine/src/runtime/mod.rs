@@ -66,16 +66,38 @@ pub struct RuntimeOptions {
     pub database: Option<(Arc<dyn Database>, Arc<SteadyClock>)>,
     /// The platforms whose missed events are recovered.
     pub redelivery: Vec<(PlatformId, Arc<dyn Redelivery>)>,
-    /// How long finished deliveries, effects, notifications, logs and model calls are stored.
-    pub retention: SignedDuration,
-    /// How many bytes the payloads of deliveries may take together; 0 stands for no limit.
-    pub retention_payload_bytes: u64,
+    /// How long records are stored.
+    pub retention: RetentionPeriods,
     /// The notification channels, whose old notices are deleted.
     pub channels: Option<Arc<dyn Channels>>,
     /// Idempotency keys, which are deleted after a day.
     pub idempotency: Option<Arc<dyn IdempotencyKeys>>,
     /// The credentials, whose expiry is logged in advance.
     pub credentials: Option<Arc<dyn Credentials>>,
+}
+
+/// How long records of each kind are stored.
+#[derive(Debug, Clone, Copy)]
+pub struct RetentionPeriods {
+    /// Deliveries, delivered effects, notifications and decided requests.
+    pub deliveries: SignedDuration,
+    /// How many bytes the payloads of deliveries may take together; 0 stands for no limit.
+    pub payload_bytes: u64,
+    /// Logs of tasks.
+    pub logs: SignedDuration,
+    /// Prompts and answers of the model.
+    pub model_calls: SignedDuration,
+    /// Jobs that ended; `None` keeps them. Of each issue the newest stays.
+    pub jobs: Option<SignedDuration>,
+    /// The audit log; `None` keeps it.
+    pub audit: Option<SignedDuration>,
+}
+
+impl Default for RetentionPeriods {
+    fn default() -> Self {
+        let month = SignedDuration::from_hours(24 * 30);
+        Self { deliveries: month, payload_bytes: 0, logs: month, model_calls: month, jobs: None, audit: None }
+    }
 }
 
 impl Default for RuntimeOptions {
@@ -89,8 +111,7 @@ impl Default for RuntimeOptions {
             sources: Vec::new(),
             database: None,
             redelivery: Vec::new(),
-            retention: SignedDuration::from_hours(24 * 30),
-            retention_payload_bytes: 0,
+            retention: RetentionPeriods::default(),
             channels: None,
             idempotency: None,
             credentials: None,

@@ -12,9 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use patchwright_core::Secret;
 use patchwright_core::store::MAX_LEASE;
 use patchwright_domain::node::Label;
+use patchwright_engine::runtime::RetentionPeriods;
 use patchwright_management::{OidcOptions, TrustedProxies};
 use patchwright_sandbox::SandboxPolicy;
 use patchwright_worker::{Preset, builtin_presets};
@@ -85,6 +87,8 @@ pub struct Config {
     pub old_master_keys: Vec<Secret>,
     pub api_token: Option<Secret>,
     pub admission: AdmissionConfig,
+    /// How long records are kept.
+    pub retention: RetentionPeriods,
     pub workers: usize,
     pub embedded_node: bool,
     pub node_labels: BTreeSet<Label>,
@@ -122,6 +126,19 @@ pub struct Config {
     pub values: Values,
 }
 
+fn read_retention(v: &Values) -> Result<RetentionPeriods, ConfigError> {
+    let days = |name| Ok(SignedDuration::from_hours(24 * i64::from(v.parse::<u16>(name, "a number of days")?)));
+    let unless_zero = |age: SignedDuration| Some(age).filter(|age| !age.is_zero());
+    Ok(RetentionPeriods {
+        deliveries: days("DELIVERY_RETENTION")?,
+        payload_bytes: v.parse("DELIVERY_RETENTION_BYTES", "a number of bytes")?,
+        logs: days("LOG_RETENTION")?,
+        model_calls: days("MODEL_CALL_RETENTION")?,
+        jobs: unless_zero(days("JOB_RETENTION")?),
+        audit: unless_zero(days("AUDIT_RETENTION")?),
+    })
+}
+
 impl Config {
     /// Reads and validates all layers.
     ///
@@ -157,6 +174,7 @@ impl Config {
             old_master_keys: v.list("PATCHWRIGHT_OLD_MASTER_KEYS").into_iter().map(Secret::new).collect(),
             api_token: v.secret("API_TOKEN"),
             admission: AdmissionConfig::read(v)?,
+            retention: read_retention(v)?,
             workers: v.parse("WORKERS", "a number")?,
             embedded_node: v.switch("EMBEDDED_NODE")?,
             node_labels: v.list_of("NODE_LABELS", "labels", |text| Label::parse(text).ok())?.into_iter().collect(),

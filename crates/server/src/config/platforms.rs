@@ -116,9 +116,6 @@ pub struct AdmissionConfig {
     pub max_in_flight_bytes: usize,
     pub write_queue: usize,
     pub group_commit_wait: Duration,
-    pub delivery_retention_days: u16,
-    /// How many bytes their payloads may take together.
-    pub delivery_retention_bytes: u64,
     pub limits: TriggerLimits,
 }
 
@@ -141,8 +138,6 @@ impl AdmissionConfig {
             max_in_flight_bytes: v.parse("MAX_IN_FLIGHT_BYTES", "a number of bytes")?,
             write_queue,
             group_commit_wait: Duration::from_millis(wait),
-            delivery_retention_days: v.parse("DELIVERY_RETENTION", "a number of days")?,
-            delivery_retention_bytes: v.parse("DELIVERY_RETENTION_BYTES", "a number of bytes")?,
             limits: TriggerLimits {
                 per_issue: v.parse("TRIGGERS_PER_ISSUE", "a number")?,
                 per_actor: v.parse("TRIGGERS_PER_ACTOR", "a number")?,

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failure ends the test")]
 
+mod access;
 mod agree;
 mod audit;
 mod backup;

@@ -1,5 +1,6 @@
 //! The queries for users on both databases.
 
+use patchwright_core::access::Visibility;
 use patchwright_core::query::{JobFilter, Queries as _, TaskFilter};
 use patchwright_core::store::{ConcurrencyLimits, JobWrite, Step, Store as _};
 use patchwright_domain::job::{JobEvent, JobSummary, Lease, WorkerEvent};
@@ -28,7 +29,7 @@ async fn lists_are_filtered_and_paged(store: DieselStore, _: Sql) {
     assert_eq!(store.queue_depth().await.unwrap().queued, 5);
     assert_eq!(store.queue_position(job_id(3)).await.unwrap(), Some(3));
     assert_eq!(store.queue_position(job_id(9)).await.unwrap(), None);
-    let waiting = store.waiting(2).await.unwrap();
+    let waiting = store.waiting(2, Visibility::All).await.unwrap();
     assert_eq!(waiting, [(JobSummary::from(&job(1)), 1), (JobSummary::from(&job(2)), 2)]);
     let of_job = TaskFilter { job: Some(job_id(1)), limit: 9, ..TaskFilter::default() };
     assert!(store.tasks(of_job).await.unwrap().is_empty());

@@ -36,7 +36,10 @@ async fn every_run_is_counted_once(store: DieselStore, _: Sql) {
     }
     writes.join_all().await;
     let query = async |from: &str, to: &str, group_by| {
-        store.stats(StatsQuery { from: from.to_owned(), to: to.to_owned(), group_by }).await.unwrap()
+        store
+            .stats(StatsQuery { from: from.to_owned(), to: to.to_owned(), group_by, repositories: None })
+            .await
+            .unwrap()
     };
     let days = query("2026-01-01", "2026-01-31", GroupBy::Day).await;
     assert_eq!(days.iter().map(|day| day.key.as_str()).collect::<Vec<_>>(), ["2026-01-01", "2026-01-02"]);

@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
+use patchwright_core::access::{AccessStore, ForgeAccount, Grants, RepositoryKey};
 use patchwright_core::accounts::{AccountError, Accounts, ApiToken, Session};
 use patchwright_core::audit::Audit;
 use patchwright_domain::user::{Login, Scope};
-use patchwright_domain::{Role, TokenId, User, UserId};
+use patchwright_domain::{PlatformId, Role, TokenId, User, UserId};
 use uuid::Uuid;
 
 use super::audit::actions;
 use crate::build::{after, audit_entry, start_of_time};
 
-/// A store of accounts with its audit log.
-pub trait AuditedAccounts: Accounts + Audit {}
+/// A store of accounts and of what they may see, with its audit log.
+pub trait AuditedAccounts: Accounts + AccessStore + Audit {}
 
-impl<T: Accounts + Audit> AuditedAccounts for T {}
+impl<T: Accounts + AccessStore + Audit> AuditedAccounts for T {}
 
 /// Runs the whole suite. `fresh` creates an empty store.
 pub async fn suite<F, Fut>(fresh: F)
@@ -28,6 +29,8 @@ where
     a_new_password_ends_sessions_and_tokens(fresh().await.as_ref()).await;
     a_session_expires(fresh().await.as_ref()).await;
     a_person_ends_only_their_own_tokens(fresh().await.as_ref()).await;
+    an_account_on_a_forge_is_one_persons(fresh().await.as_ref()).await;
+    a_person_is_deleted_with_everything_of_theirs(fresh().await.as_ref()).await;
 }
 
 /// A user.
@@ -56,6 +59,66 @@ fn token(n: u32, user: &User) -> ApiToken {
         expires_at: Some(after(60)),
         last_used_at: None,
     }
+}
+
+fn forge_account(login: &str) -> ForgeAccount {
+    ForgeAccount { platform: PlatformId::from_static("github"), login: login.to_owned() }
+}
+
+fn repository(name: &str) -> RepositoryKey {
+    RepositoryKey { platform: PlatformId::from_static("github"), name: name.parse().unwrap() }
+}
+
+async fn an_account_on_a_forge_is_one_persons(store: &dyn AuditedAccounts) {
+    let (olga, mia) = (user(1, "olga", Role::Member), user(2, "mia", Role::Member));
+    for user in [&olga, &mia] {
+        store.add_user(user, None, audit_entry("user.added")).await.unwrap();
+    }
+    let set = async |user: &User, logins: &[&str]| {
+        let accounts: Vec<_> = logins.iter().map(|login| forge_account(login)).collect();
+        store.set_forge_accounts(user.id, &accounts, audit_entry("user.accounts")).await
+    };
+    set(&olga, &["olga-at-work", "olga"]).await.unwrap();
+    assert_eq!(store.grants(olga.id).await.unwrap().accounts, [forge_account("olga"), forge_account("olga-at-work")]);
+    let taken = set(&mia, &["mia", "OLGA"]).await;
+    assert!(matches!(&taken, Err(AccountError::Linked(login)) if login == "olga"), "{taken:?}");
+    assert_eq!(store.grants(mia.id).await.unwrap(), Grants::default(), "nothing of it is written");
+    set(&olga, &[]).await.unwrap();
+    set(&mia, &["olga"]).await.unwrap();
+    let ghost = set(&user(3, "ghost", Role::Member), &["x"]).await;
+    assert!(matches!(ghost, Err(AccountError::NoSuchUser)), "{ghost:?}");
+
+    let (demo, other) = (repository("acme/demo"), repository("acme/other"));
+    store.set_members(&demo, &[mia.id, olga.id, mia.id], audit_entry("repository.members")).await.unwrap();
+    store.set_members(&other, &[mia.id], audit_entry("repository.members")).await.unwrap();
+    assert_eq!(store.members(&demo).await.unwrap(), [olga.id, mia.id]);
+    assert_eq!(store.grants(mia.id).await.unwrap().repositories, [demo.clone(), other]);
+    let ghost = store.set_members(&demo, &[user(3, "ghost", Role::Member).id], audit_entry("no")).await;
+    assert!(matches!(ghost, Err(AccountError::NoSuchUser)), "{ghost:?}");
+    store.set_members(&demo, &[], audit_entry("repository.members")).await.unwrap();
+    assert_eq!(store.members(&demo).await.unwrap(), []);
+    assert!(!actions(store).await.contains(&"no".to_owned()));
+}
+
+async fn a_person_is_deleted_with_everything_of_theirs(store: &dyn AuditedAccounts) {
+    let (root, mia) = (user(1, "root", Role::Admin), user(2, "mia", Role::Member));
+    for user in [&root, &mia] {
+        store.add_user(user, Some("hash".to_owned()), audit_entry("user.added")).await.unwrap();
+    }
+    store.add_session(&session("cookie", &mia), audit_entry("login")).await.unwrap();
+    store.add_token(&token(1, &mia), "token", audit_entry("token.added")).await.unwrap();
+    store.set_forge_accounts(mia.id, &[forge_account("mia")], audit_entry("user.accounts")).await.unwrap();
+    let last = store.delete_user(root.id, audit_entry("root.deleted")).await;
+    assert!(matches!(last, Err(AccountError::LastAdmin)), "{last:?}");
+    store.delete_user(mia.id, audit_entry("user.deleted")).await.unwrap();
+    assert_eq!(store.user(mia.id).await.unwrap(), None);
+    assert_eq!(store.session("cookie", after(1)).await.unwrap(), None);
+    assert_eq!(store.token("token", after(1)).await.unwrap(), None);
+    assert_eq!(store.grants(mia.id).await.unwrap(), Grants::default());
+    let again = store.delete_user(mia.id, audit_entry("user.deleted twice")).await;
+    assert!(matches!(again, Err(AccountError::NoSuchUser)), "{again:?}");
+    let expected = ["user.added", "user.added", "login", "token.added", "user.accounts", "user.deleted"];
+    assert_eq!(actions(store).await, expected);
 }
 
 async fn a_login_is_unique(accounts: &dyn AuditedAccounts) {

@@ -147,7 +147,7 @@ async fn a_request_is_claimed_and_decided_once(store: &dyn Store) {
     assert!(matches!(store.commit(late).await, Err(StoreError::Stale { what: "request" })));
     assert!(store.claim_effect(after(99), after(100)).await.unwrap().is_none(), "nothing of the late step is written");
     assert!(store.claim_request(after(500), after(600)).await.unwrap().is_none());
-    let retention = Retention { before: after(500), payload_bytes: 0 };
+    let retention = Retention::of_deliveries(after(500), 0);
     store.commit(new_request(3, 3, "bob")).await.unwrap();
     store.forget(retention).await.unwrap();
     assert!(store.request(job_id(1)).await.unwrap().is_none(), "decided requests are deleted when they are old");
@@ -521,7 +521,8 @@ async fn the_identities_of_old_deliveries_stay_known(store: &dyn Store) {
     let only = |record| Step { delivery: Some(record), ..Step::default() };
     store.commit(only(delivery("d-1", Some("comment:71"), None))).await.unwrap();
     store.commit(only(delivery("d-2", None, None))).await.unwrap();
-    let forget = async |before, payload_bytes| store.forget(Retention { before, payload_bytes }).await.unwrap();
+    let forget =
+        async |before, payload_bytes| store.forget(Retention::of_deliveries(before, payload_bytes)).await.unwrap();
     assert_eq!(forget(start_of_time(), 0).await, 0);
     assert_eq!(forget(after(1), 0).await, 2);
     assert_eq!(forget(after(1), 0).await, 0);

@@ -124,7 +124,7 @@ fn site_form(context: &SettingsContext<'_>) -> FormView {
 
 async fn project_form(context: &SettingsContext<'_>, sites: &[Workspace]) -> Result<FormView, ManagementError> {
     let w = context.translations;
-    let repositories = context.management.repositories().list().await?;
+    let repositories = context.management.repositories().list(context.principal).await?;
     let repositories = repositories.iter().map(|one| {
         let value = format!("{} {}", one.platform, one.name);
         (value.clone(), value)

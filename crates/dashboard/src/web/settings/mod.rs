@@ -200,7 +200,7 @@ async fn act_on(
 ) -> Result<FormOutcome, ManagementError> {
     let context = SettingsContext::new(page, state);
     match section {
-        Section::Repositories => repositories::act(&context, target).await,
+        Section::Repositories => repositories::act(&context, target, form).await,
         Section::Credentials => credentials::act(&context, target).await,
         Section::Nodes => nodes::act(&context, target).await,
         Section::Users => users::act(&context, target, form).await,

@@ -10,12 +10,16 @@ use crate::Translations;
 use crate::page::{Button, Cell, Field, Form as FormView, Input, Listing, Row};
 
 pub(super) async fn view(context: &SettingsContext<'_>) -> Result<SettingsView, ManagementError> {
-    let (w, all) = (context.translations, context.management.repositories().list().await?);
+    let (w, all) = (context.translations, context.management.repositories().list(context.principal).await?);
     let admin = context.principal.is_admin();
     let row = |repository: &RegisteredRepository| {
         let at = |verb| format!("/settings/repositories/{}/{verb}", repository.id);
         let buttons = if admin {
-            vec![Button::new(w.sync, at("sync")), Button::new(w.remove, at("remove")).removing()]
+            vec![
+                Button::new(w.sync, at("sync")),
+                Button::new(w.remove, at("remove")).removing(),
+                Button::new(w.delete_data, at("delete")).removing(),
+            ]
         } else {
             vec![]
         };
@@ -38,7 +42,7 @@ pub(super) async fn view(context: &SettingsContext<'_>) -> Result<SettingsView, 
     };
     Ok(SettingsView {
         listings: vec![listing],
-        forms: admin.then(|| form(w, context.management)).into_iter().collect(),
+        forms: if admin { vec![form(w, context.management), members_form(w, &all)] } else { vec![] },
         next: None,
     })
 }
@@ -56,6 +60,34 @@ pub(in crate::web) fn form(w: &'static Translations, management: &Management) ->
     }
 }
 
+/// The form that says who sees a repository.
+fn members_form(w: &'static Translations, all: &[RegisteredRepository]) -> FormView {
+    let names = all.iter().map(|repository| (repository.id.to_string(), repository.name.to_string())).collect();
+    FormView {
+        title: w.assign_members,
+        action: "/settings/repositories/-/members".to_owned(),
+        fields: vec![
+            Field::text("repository", w.repository, "").of(Input::Choice(names)),
+            Field::text("users", w.members_hint, "alice bob").optional(),
+        ],
+        submit: w.save,
+    }
+}
+
+/// Sets the users who are assigned to a repository, by their logins.
+async fn set_members(context: &SettingsContext<'_>, form: &Form) -> Result<FormOutcome, ManagementError> {
+    let users = context.management.users().list(context.principal).await?;
+    let find = |word: &str| {
+        let found = users.iter().find(|user| user.login.as_str().eq_ignore_ascii_case(word));
+        let missing = || ManagementError::invalid("bad_user", format!("there is no user `{word}`"));
+        found.map(|user| user.id).ok_or_else(missing)
+    };
+    let members = form.get("users").split_whitespace().map(find).collect::<Result<Vec<_>, _>>()?;
+    let id = parse_id(form.get("repository"), "repository")?;
+    context.management.repositories().set_members(context.principal, id, &members).await?;
+    Ok(FormOutcome::done(context))
+}
+
 fn platforms(management: &Management) -> Vec<(String, String)> {
     management.platforms().iter().map(|platform| (platform.id.to_string(), platform.name.to_owned())).collect()
 }
@@ -69,11 +101,16 @@ pub(super) async fn add(context: &SettingsContext<'_>, form: &Form) -> Result<Fo
 pub(super) async fn act(
     context: &SettingsContext<'_>,
     (id, action): (&str, &str),
+    form: &Form,
 ) -> Result<FormOutcome, ManagementError> {
+    if action == "members" {
+        return set_members(context, form).await;
+    }
     let (repositories, id) = (context.management.repositories(), parse_id(id, "repository")?);
     match action {
         "sync" => drop(repositories.import_issues(context.principal, id).await?),
         "remove" => repositories.delete(context.principal, id).await?,
+        "delete" => repositories.delete_with_data(context.principal, id).await?,
         _ => return Err(no_such_action()),
     }
     Ok(FormOutcome::done(context))
