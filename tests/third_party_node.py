@@ -38,11 +38,14 @@ def work(task):
         return report(task, branch_name="main", status="success")
     git(folder, "clone", "-q", task["repository_url"], ".", token=task["credential_token"])
     git(folder, "checkout", "-q", "-b", branch)
-    path = ".github/workflows/ci.yml" if BEHAVIOUR == "protected file" else "calc.py"
-    if BEHAVIOUR != "no change":
+    path = {"protected file": ".github/workflows/ci.yml", "build folder": "build/table.txt"}.get(BEHAVIOUR, "calc.py")
+    if BEHAVIOUR == "mode":
+        os.chmod(os.path.join(folder, path), 0o755)
+    elif BEHAVIOUR != "no change":
         os.makedirs(os.path.join(folder, os.path.dirname(path)), exist_ok=True)
         text = "def add(a, b):\n    return a + b\n\n\ndef double(a):\n    return a * 2\n"
         open(os.path.join(folder, path), "w").write(text + f"# {task['command']}\n")
+    if BEHAVIOUR != "no change":
         git(folder, "add", "-A")
         git(folder, "commit", "-q", "-m", task["issue_title"])
     git(folder, "push", "-q", "-f", "origin", branch, token=task["credential_token"])

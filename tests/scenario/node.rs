@@ -200,12 +200,16 @@ async fn a_node_of_another_make_reports_the_branch_that_it_pushed() {
     let early =
         shop.report(&node, &json!({"task_id": task["id"], "branch_name": "agent/else", "status": "success"})).await;
     assert_eq!(early.status, 422, "{}", early.text());
-    shop.push(&branch, "calc.py", "def add(a, b):\n    return a + b\n");
+    shop.push(&branch, "calc.py", "def add(a, b):\n    return a + b\n\n\ndef double(a):\n    return a * 2\n");
     let taken = shop.report(&node, &report).await;
     assert_eq!(taken.status, 200, "{}", taken.text());
     assert_eq!(taken.json::<Value>().unwrap()["status"], "success");
     let job = shop.test_server.expect_end(task["job_id"].as_str().unwrap().parse().unwrap()).await;
-    assert_eq!((job.status(), job.verdict), (JobStatus::Succeeded, Some(Verdict::NotRun)), "nothing is claimed");
+    assert_eq!(
+        (job.status(), job.verdict),
+        (JobStatus::Succeeded, Some(Verdict::FixedProven)),
+        "this server tested it"
+    );
     assert_eq!(shop.report(&node, &report).await.status, 200, "told twice is told once");
     let contrary = json!({"task_id": task["id"], "status": "failed", "error_message": "on second thought"});
     assert_eq!(shop.report(&node, &contrary).await.status, 409);

@@ -40,9 +40,14 @@ async fn post(test_server: &TestServer, path: &str, body: Value) -> Value {
 
 /// Starts a server whose only node is the program.
 async fn start(behaviour: &str, more: &[&str]) -> (TestServer, Program) {
-    let settings =
-        [("EMBEDDED_NODE", "false"), ("LEASE_TIMEOUT", "2"), ("NODE_SILENT_LIMIT", "3"), ("MAX_ATTEMPTS", "1")];
-    let test_server = TestServer::start_live(vec![], &settings).await;
+    let (test_server, program, _) = start_with(behaviour, more, &[("EMBEDDED_NODE", "false")]).await;
+    (test_server, program)
+}
+
+/// Starts a server and the program, and returns the node's id too.
+async fn start_with(behaviour: &str, more: &[&str], settings: &[(&str, &str)]) -> (TestServer, Program, String) {
+    let limits = [("LEASE_TIMEOUT", "2"), ("NODE_SILENT_LIMIT", "3"), ("MAX_ATTEMPTS", "1")];
+    let test_server = TestServer::start_live(vec![], &[settings, &limits].concat()).await;
     // The operator registers the node; the program gets the token.
     let added = post(&test_server, "/api/v1/nodes", json!({"name": "theirs", "push_url": "http://127.0.0.1:1"})).await;
     let register = json!({
@@ -65,7 +70,7 @@ async fn start(behaviour: &str, more: &[&str]) -> (TestServer, Program) {
     let path = format!("/api/v1/nodes/{}", known["node_id"].as_str().unwrap());
     let changed = test_server.send(Request::patch(test_server.url(&path)).json(&change)).await;
     assert_eq!(changed.status, 200, "{}", changed.text());
-    (test_server, Program { child, printed })
+    (test_server, Program { child, printed }, known["node_id"].as_str().unwrap().to_owned())
 }
 
 async fn fix(test_server: &TestServer, words: &str, id: u64) -> Job {
@@ -104,6 +109,53 @@ async fn fault_d4_a_node_that_knows_the_eight_fields_only_makes_a_pull_request_a
     assert!(file.contains("# process issue #42: and keep `double`"), "fault D2: the instructions reach it: {file}");
     assert_eq!(test_server.github.pulls().len(), 1);
     test_server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_d4_the_branch_of_a_node_is_tested_here_where_a_sandbox_holds() {
+    let (test_server, program, node) = start_with("success", &["--health"], &[]).await;
+    let issue = test_server
+        .app()
+        .engine
+        .import_issues(&patchwright_domain::PlatformId::from_static("github"), &REPO.parse().unwrap())
+        .await;
+    assert!(issue.is_ok(), "{issue:?}");
+    let listed: Value = test_server.get("/api/v1/issues").await.json().unwrap();
+    let issue = listed["items"].as_array().unwrap().iter().find(|issue| issue["number"] == 42).unwrap();
+    let path = format!("/api/v1/issues/{}/start", issue["id"].as_str().unwrap());
+    let started = post(&test_server, &path, json!({"node_id": node})).await;
+    let id = started["job_id"].as_str().unwrap().parse().unwrap();
+    test_server
+        .wait_until("the job ends", async || {
+            let job = test_server.app().engine.job(id).await.unwrap();
+            job.is_some_and(|job| job.status().is_terminal())
+        })
+        .await;
+    let job = test_server.expect_end(id).await;
+    assert_eq!(job.status(), JobStatus::Succeeded, "{:?}\n{}", job.failure, program.printed());
+    assert_eq!(job.verdict, Some(Verdict::FixedProven), "{:#?}", job.verified());
+    let tasks = tasks(&test_server, &job).await;
+    let nodes: Vec<_> = tasks.iter().rev().map(|task| (&task["node_id"], &task["status"])).collect();
+    assert_eq!(nodes, [(&json!(node), &json!("success")), (&json!("embedded"), &json!("success"))]);
+    let tip = test_server.git.git(REPO, &["rev-parse", job.branch.as_str()]);
+    assert_eq!(job.fixed().unwrap().commit.as_str(), tip, "the node's own commit is what was tested");
+    assert!(job.fixed().unwrap().diff.contains("+    return a + b"), "{}", job.fixed().unwrap().diff);
+    assert!(test_server.github.pulls().len() == 1 && job.published.ready, "a proven fix is ready for review");
+    test_server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_d3_a_change_is_found_by_its_tree_whatever_else_is_there() {
+    for (behaviour, changed) in [("mode", ":100644 100755"), ("build folder", "build/table.txt")] {
+        let (test_server, program) = start(behaviour, &["--health"]).await;
+        let large = "0123456789abcde\n".repeat(5 * 1024 * 1024 / 16);
+        test_server.git.commit(REPO, "A table", &[("data/table.txt", Some(&large))]);
+        let job = fix(&test_server, "@patchwright fix", 1).await;
+        assert_eq!(job.status(), JobStatus::Succeeded, "{behaviour}: {:?}\n{}", job.failure, program.printed());
+        let raw = test_server.git.git(REPO, &["diff", "--raw", "main", job.branch.as_str()]);
+        assert!(raw.lines().count() == 1 && raw.contains(changed), "{behaviour}: {raw}");
+        test_server.finish().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -134,11 +134,11 @@ pub(crate) async fn validate(
     params(("id" = uuid::Uuid, Path, description = "The site")),
     responses((status = 200, body = Page<ProjectMapping>), (status = 404, description = "No such site")))]
 pub(crate) async fn projects(
-    _: Caller,
+    Caller(principal): Caller,
     id: web::Path<String>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let projects = state.management.jira()?.projects(parse_id(&id, "workspace")?).await?;
+    let projects = state.management.jira()?.projects(&principal, parse_id(&id, "workspace")?).await?;
     Ok(HttpResponse::Ok().json(Page::all(projects.iter().map(project_view))))
 }
 

@@ -42,6 +42,7 @@ use std::time::Instant;
 use actix_web::{HttpRequest, HttpResponse};
 use patchwright_core::CancellationToken;
 use patchwright_core::database::Database;
+use patchwright_core::meter::MeterEvent;
 use patchwright_domain::PlatformId;
 use patchwright_engine::runtime::{Changes, RunningRuntime};
 use patchwright_management::Management;
@@ -126,6 +127,8 @@ impl State {
     pub(crate) fn report_refusal(&self, platform: &PlatformId, response: &HttpResponse, request: &HttpRequest) {
         if response.status().is_client_error() {
             let client = extract::client_of(request, &self.management);
+            let status = response.status().as_u16();
+            self.management.engine().meter().count(&MeterEvent::DeliveryRefused { platform: platform.clone(), status });
             self.refusals.record(platform, response, client.address, self.options.on_refusal.as_deref());
         }
     }

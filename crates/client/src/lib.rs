@@ -78,6 +78,10 @@ impl Client {
         self.receive(Request::patch(self.url(path)).json(body)).await
     }
 
+    async fn put<T: DeserializeOwned>(&self, path: &str, body: &(impl Serialize + Sync)) -> Result<T, ClientError> {
+        self.receive(Request::put(self.url(path)).json(body)).await
+    }
+
     async fn delete(&self, path: &str) -> Result<(), ClientError> {
         self.send(Request::delete(self.url(path))).await.map(drop)
     }

@@ -14,11 +14,12 @@ use patchwright_protocol::jira::{
 };
 use patchwright_protocol::jobs::{JobDetails, JobQuery, JobSummary};
 use patchwright_protocol::logs::LogPart;
+use patchwright_protocol::node::{Register, Registered};
 use patchwright_protocol::nodes::{DrainNode, InvitedNode, NewNode, NodeUpdate, NodeView};
-use patchwright_protocol::repositories::{ImportResult, NewRepository, RepositoryView};
+use patchwright_protocol::repositories::{ImportResult, Members, NewRepository, RepositoryView};
 use patchwright_protocol::stats::{StatsQuery, StatsView};
 use patchwright_protocol::tasks::{TaskPublic, TaskQuery};
-use patchwright_protocol::users::{CreatedToken, NewToken, NewUser, TokenView, UserUpdate, UserView};
+use patchwright_protocol::users::{CreatedToken, ForgeAccounts, NewToken, NewUser, TokenView, UserUpdate, UserView};
 
 use crate::{Client, ClientError};
 
@@ -134,9 +135,14 @@ impl Client {
         self.command(&format!("/repositories/{id}/sync")).await
     }
 
-    /// Removes a repository.
-    pub async fn delete_repository(&self, id: &str) -> Result<(), ClientError> {
-        self.delete(&format!("/repositories/{id}")).await
+    /// Removes a repository; with `data`, also its issues, jobs, logs, prompts and statistics.
+    pub async fn delete_repository(&self, id: &str, data: bool) -> Result<(), ClientError> {
+        self.delete(&format!("/repositories/{id}{}", if data { "?data=true" } else { "" })).await
+    }
+
+    /// Replaces the users who are assigned to a repository.
+    pub async fn set_members(&self, id: &str, members: &Members) -> Result<Members, ClientError> {
+        self.put(&format!("/repositories/{id}/members"), members).await
     }
 
     /// Lists credentials, without their secrets.
@@ -197,6 +203,16 @@ impl Client {
         self.post("/users", new).await
     }
 
+    /// Replaces the accounts of a user on forges.
+    pub async fn set_forge_accounts(&self, id: &str, accounts: &ForgeAccounts) -> Result<ForgeAccounts, ClientError> {
+        self.put(&format!("/users/{id}/accounts"), accounts).await
+    }
+
+    /// Deletes a user.
+    pub async fn delete_user(&self, id: &str) -> Result<(), ClientError> {
+        self.delete(&format!("/users/{id}")).await
+    }
+
     /// Changes a user.
     pub async fn update_user(&self, id: &str, update: &UserUpdate) -> Result<UserView, ClientError> {
         self.patch(&format!("/users/{id}"), update).await
@@ -225,6 +241,18 @@ impl Client {
     /// Adds a node; its join token is in the response, this once.
     pub async fn create_node(&self, new: &NewNode) -> Result<InvitedNode, ClientError> {
         self.post("/nodes", new).await
+    }
+
+    /// Registers a node that cannot register itself, with its join token.
+    pub async fn register_node(&self, join_token: &str, version: &str) -> Result<Registered, ClientError> {
+        let register = Register {
+            join_token: join_token.to_owned(),
+            protocol: "1.0".to_owned(),
+            version: version.to_owned(),
+            capacity: 1,
+            labels: Vec::new(),
+        };
+        self.post("/nodes/register", &register).await
     }
 
     /// Changes a node.

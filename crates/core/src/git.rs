@@ -90,6 +90,14 @@ pub enum GitError {
         /// The paths of the files.
         files: Vec<String>,
     },
+    /// The branch has too many commits of its own to be rebased.
+    #[error("the branch `{branch}` cannot be rebased: it has more than {most} commits of its own")]
+    TooManyCommits {
+        /// The branch.
+        branch: BranchName,
+        /// How many are replayed at most.
+        most: usize,
+    },
     /// A path leaves the working copy through a symbolic link.
     #[error("the path `{path}` leads out of the working copy through a symbolic link")]
     PathEscape {
@@ -139,6 +147,7 @@ impl GitError {
             | Self::ClearTextCredential { .. }
             | Self::LeaseLost { .. }
             | Self::Conflict { .. }
+            | Self::TooManyCommits { .. }
             | Self::PathEscape { .. } => FailureOrigin::Request,
         }
     }
@@ -154,9 +163,11 @@ impl GitError {
             | Self::ClearTextCredential { .. }
             | Self::InvalidOption { .. }
             | Self::PushRefused { .. } => Fault::Denied,
-            Self::LeaseLost { .. } | Self::Conflict { .. } | Self::PathEscape { .. } | Self::Internal { .. } => {
-                Fault::Internal
-            }
+            Self::LeaseLost { .. }
+            | Self::Conflict { .. }
+            | Self::TooManyCommits { .. }
+            | Self::PathEscape { .. }
+            | Self::Internal { .. } => Fault::Internal,
             Self::TimedOut { .. } | Self::Unavailable { .. } => Fault::RETRY,
         }
     }
@@ -173,8 +184,8 @@ pub struct Checkout {
     pub branch: BranchName,
     /// The commit at the tip of the base branch that this working copy replaces.
     pub rework: Option<Rework>,
-    /// Whether the remote's `branch` is going to be rebased onto the base: both are fetched with their history.
-    pub rebases: bool,
+    /// Whether the remote's `branch` is fetched as well, to be rebased or tested: both come with their history.
+    pub with_branch: bool,
     /// Used for this call only and stored nowhere.
     pub credential: Option<GitCredential>,
     /// An empty or absent folder that becomes the working copy.
@@ -235,7 +246,7 @@ pub trait Workspace: Send + Sync {
     /// Returns the commit that the working copy started from.
     fn base_commit(&self) -> &CommitSha;
 
-    /// Returns the tip of the remote's branch that [`Checkout::rebases`] named; `None` without it.
+    /// Returns the tip of the remote's branch that [`Checkout::with_branch`] named; `None` without it.
     fn branch_tip(&self) -> Option<&CommitSha>;
 
     /// Replays the commits of [`Self::branch_tip`] that the base does not have on top of the base commit, writes the result

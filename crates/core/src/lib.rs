@@ -15,6 +15,7 @@ pub mod jira;
 pub mod jira_oauth;
 pub mod ledger;
 pub mod llm;
+pub mod meter;
 pub mod model_calls;
 pub mod model_proxy;
 pub mod node_client;

@@ -104,7 +104,12 @@ impl OutgoingText {
     /// Returns the text without the known secrets and token shapes.
     #[must_use]
     pub fn redact(&self, redactor: &Redactor) -> Self {
-        Self(redactor.redact(&self.0))
+        let mut text = redactor.redact(&self.0);
+        // The mask has brackets, which must not become a link with what is behind it.
+        for opening in ['(', '[', ':'] {
+            text = text.replace(&format!("]{opening}"), &format!("]{BREAK}{opening}"));
+        }
+        Self(text)
     }
 
     /// Returns the text in at most so many characters, with an ellipsis if it was longer.
@@ -262,6 +267,9 @@ fn longest_run(text: &str) -> usize {
 
 /// Renders a text as a code block that the text cannot close.
 pub fn code_block(text: &str, language: &'static str) -> OutgoingText {
+    // A carriage return ends a line of Markdown too.
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let text: String = text.chars().filter(|c| is_visible(*c)).collect();
     let longest = text.lines().map(|line| line.trim_start().bytes().take_while(|b| *b == b'`').count()).max();
     let fence = "`".repeat(longest.unwrap_or(0).max(2) + 1);
     OutgoingText(format!("{fence}{language}\n{}\n{fence}", text.trim_end()))
@@ -414,6 +422,16 @@ mod tests {
         assert_eq!(code_block("x", "diff").as_str(), "```diff\nx\n```");
         assert_eq!(code_span("src/a.py").as_str(), "`src/a.py`");
         assert_eq!(code_span("a`b").as_str(), "``a`b``");
+        let cut = code_block("x\r```\r@org/team\u{202e}", "text");
+        assert_eq!(cut.as_str(), "````text\nx\n```\n@org/team\n````", "a carriage return ends a line too");
+    }
+
+    #[test]
+    fn the_mask_of_a_secret_becomes_no_link() {
+        let secret = crate::Secret::new("a-secret-of-twenty-chars");
+        let redactor = crate::Redactor::new([&secret]);
+        let text = neutralise("!a-secret-of-twenty-chars(//evil.example/p.png)").redact(&redactor);
+        assert!(!text.as_str().contains("](") && text.as_str().contains("redacted"), "{text}");
     }
 
     #[test]

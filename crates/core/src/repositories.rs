@@ -42,8 +42,9 @@ pub trait Repositories: Send + Sync {
     async fn record_sync(&self, id: RepositoryId, at: Timestamp, audit: AuditEntry) -> Result<bool, StoreError>;
 
     /// Deletes a repository with everything that is kept about it: issues, jobs, tasks, logs, prompts, effects, requests,
-    /// deliveries that led to jobs, conversations, assignments and statistics. Returns `false`, and changes nothing, while a
-    /// job of it has not ended. The audit log stays.
+    /// deliveries that led to jobs, notifications, conversations, project mappings, assignments and the statistics of the
+    /// repository. Returns `false`, and changes nothing, while a job of it has not ended. The audit log, the sums over all
+    /// repositories, and the built-in forge's own comments and pull requests stay.
     async fn delete_repository_data(&self, repository: &RepositoryKey, audit: AuditEntry) -> Result<bool, StoreError>;
 
     /// Removes a repository; `false` when it does not exist. Its issues and jobs stay.

@@ -23,6 +23,14 @@ pub const MIN_DISK: u64 = 512 << 20;
 pub struct Label(String);
 
 impl Label {
+    /// Returns the label of nodes that test the branches of others: all of our own.
+    ///
+    /// # Panics
+    /// Never panics: the name is a label.
+    pub fn verification() -> Self {
+        Self("command:verify".to_owned())
+    }
+
     /// The longest accepted label, in characters.
     pub const MAX_LEN: usize = 60;
 
@@ -78,6 +86,11 @@ pub struct Needs {
 }
 
 impl Needs {
+    /// Returns the requirements of a job whose branch is only tested: our own nodes can, third-party nodes cannot.
+    pub fn verification() -> Self {
+        Self { node: None, labels: BTreeSet::from([Label::verification()]) }
+    }
+
     /// Returns whether any node is acceptable.
     pub fn is_none(&self) -> bool {
         self.node.is_none() && self.labels.is_empty()

@@ -12,7 +12,7 @@ use crate::id::InvalidId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Reads everything except secrets, users and the audit log; manages their own issues and jobs.
+    /// Reads the repositories that they may see; manages their own issues and jobs.
     Member,
     /// May do everything.
     Admin,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use patchwright_core::clock::{Clock, IdSource};
 use patchwright_core::forge::Forge;
 use patchwright_core::ledger::Ledger;
+use patchwright_core::meter::Meter;
 use patchwright_core::model_calls::ModelCalls;
 use patchwright_core::nodes::Nodes;
 use patchwright_core::notifications::Notices;
@@ -40,7 +41,8 @@ impl EngineBuilder {
             notices: noop.clone(),
             nodes: noop.clone(),
             logs: noop.clone(),
-            calls: noop,
+            calls: noop.clone(),
+            meter: noop,
             forges: HashMap::new(),
             trackers: HashMap::new(),
             jira: None,
@@ -97,6 +99,12 @@ impl EngineBuilder {
     /// Sets the store of model calls.
     pub fn model_calls(mut self, calls: Arc<dyn ModelCalls>) -> Self {
         self.ports.calls = calls;
+        self
+    }
+
+    /// Sets the counters of what happens.
+    pub fn meter(mut self, meter: Arc<dyn Meter>) -> Self {
+        self.ports.meter = meter;
         self
     }
 

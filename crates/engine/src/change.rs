@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use patchwright_core::audit::AuditEntry;
+use patchwright_core::meter::MeterEvent;
 use patchwright_core::store::{EffectRecord, JobWrite, Step, StoreError, Versioned, Write};
 use patchwright_domain::job::{PullRequestEnd, PullRequestRef};
 use patchwright_domain::notification::NotificationEvent;
@@ -42,10 +43,12 @@ impl Engine {
     ) -> Result<Job, ChangeError> {
         self.write(async || {
             let known = self.ports.store.job(id).await?.ok_or(ChangeError::NotFound(id))?;
-            let (step, job) = self.plan_change(known, event.clone(), task.clone(), settled).await?;
-            Ok((Step { audit: audit.clone(), ..step }, job))
+            let before = known.value.status();
+            let (step, job) = Box::pin(self.plan_change(known, event.clone(), task.clone(), settled)).await?;
+            Ok((Step { audit: audit.clone(), ..step }, (job, before)))
         })
         .await
+        .map(|(job, before)| self.counted(job, before))
     }
 
     /// Does the same for an event that a task reports under a sequence number: a report that was applied already
@@ -56,15 +59,29 @@ impl Engine {
             let open = self.ports.store.open_tasks(own.job_id).await?;
             let task = open.into_iter().find(|task| task.id == own.id).ok_or(ChangeError::NotFound(own.job_id))?;
             if task.last_report >= number {
-                return Ok((Step::default(), known.value));
+                let before = known.value.status();
+                return Ok((Step::default(), (known.value, before)));
             }
             let task = Task { last_report: number, ..task };
-            self.plan_change(known, event.clone(), Some(task), None).await
+            let before = known.value.status();
+            let (step, job) = Box::pin(self.plan_change(known, event.clone(), Some(task), None)).await?;
+            Ok((step, (job, before)))
         })
         .await
+        .map(|(job, before)| self.counted(job, before))
     }
 
-    async fn plan_change(
+    /// Counts the job if it has failed with this transition.
+    fn counted(&self, job: Job, before: JobStatus) -> Job {
+        let failure = job.failure.as_ref().filter(|_| job.status() == JobStatus::Failed && before != JobStatus::Failed);
+        if let Some(failure) = failure {
+            self.ports.meter.count(&MeterEvent::JobFailed { class: failure.origin.class() });
+        }
+        job
+    }
+
+    /// Returns the write of a transition with everything that follows from it, and the job after it.
+    pub(crate) async fn plan_change(
         &self,
         known: Versioned<Job>,
         event: JobEvent,

@@ -8,7 +8,7 @@ use patchwright_domain::job::{JobTrigger, Priority, PublishMode, PullRequestEnd,
 use patchwright_domain::node::{Needs, WorkCommand, choose};
 use patchwright_domain::notification::NotificationEvent;
 use patchwright_domain::trigger::language_of;
-use patchwright_domain::{Effect, Issue, IssueEvent, IssueId, Job, JobEvent, JobId, Refused, Task};
+use patchwright_domain::{Effect, Issue, IssueEvent, IssueId, Job, JobEvent, JobId, JobStatus, Refused, Task};
 
 use crate::Engine;
 use crate::change::ChangeError;
@@ -189,10 +189,10 @@ impl Engine {
         }
     }
 
-    /// Cancels every job of an issue that has not ended.
+    /// Cancels every job of an issue that is queued or running.
     ///
     /// # Errors
-    /// [`ControlError::NothingRuns`] when there is none, [`ControlError::NoSuchIssue`].
+    /// [`ControlError::NothingRuns`] when none is open, [`ControlError::Refused`] when the only open one is being published, [`ControlError::NoSuchIssue`].
     pub async fn cancel_issue(&self, id: IssueId, mut audit: Option<AuditEntry>) -> Result<Issue, ControlError> {
         self.ports.store.issue(id).await?.ok_or(ControlError::NoSuchIssue(id))?;
         let open = self.ports.store.open_jobs(id).await?;
@@ -200,12 +200,16 @@ impl Engine {
             return Err(ControlError::NothingRuns);
         }
         // The newest first, so that none starts because the previous one ended.
+        let (mut is_cancelled, mut refusal) = (false, None);
         for job in open.iter().rev() {
             match self.cancel(job.value.id, audit.clone()).await {
-                Ok(_) => audit = None,
-                Err(ControlError::Refused(_)) => {}
+                Ok(_) => (is_cancelled, audit) = (true, None),
+                Err(ControlError::Refused(refused)) => refusal = Some(refused),
                 Err(error) => return Err(error),
             }
+        }
+        if let Some(refused) = refusal.filter(|_| !is_cancelled) {
+            return Err(refused.into());
         }
         Ok(self.ports.store.issue(id).await?.ok_or(ControlError::NoSuchIssue(id))?.value)
     }
@@ -251,6 +255,12 @@ impl Engine {
             let value = known.value.advance(IssueEvent::Merge, now)?;
             let job = self.ports.store.latest_job(id).await?;
             let ended = JobEvent::PullRequestEnded { end: PullRequestEnd::Merged };
+            if let Some(job) = job.as_ref().filter(|job| job.value.status() == JobStatus::Publishing) {
+                // It ends with this: the issue, the statistics and the notices follow.
+                let (step, _) = self.plan_change(job.clone(), ended, None, None).await?;
+                let issue = Some(Write::Update(Versioned { value: value.clone(), revision: known.revision }));
+                return Ok((Step { issue, audit: audit.clone(), ..step }, value));
+            }
             let (job, mut due) = match job {
                 Some(job) => {
                     let (value, effects) = job.value.clone().advance(ended, now)?;
@@ -298,7 +308,7 @@ impl Engine {
         Ok(job)
     }
 
-    /// Cancels a job in any state.
+    /// Cancels a job that is queued or running.
     ///
     /// # Errors
     /// [`ControlError::Refused`] when it has ended, [`ControlError::NoSuchJob`] when it does not exist.

@@ -86,7 +86,7 @@ impl Engine {
         let hold = self.lease_of(&task);
         let session = self.task_session(task);
         let worker = Worker { tools: self.ports.tools.clone(), work_dir: self.settings.work_dir.clone() };
-        let end = worker.work(&session, hold, &cancel, shutdown).await;
+        let end = Box::pin(worker.work(&session, hold, &cancel, shutdown)).await;
         if let Some(end) = end
             && let Err(error) = session.end(end).await
         {

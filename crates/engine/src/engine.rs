@@ -9,6 +9,7 @@ use patchwright_core::CancellationToken;
 use patchwright_core::clock::{Clock, IdSource};
 use patchwright_core::forge::Forge;
 use patchwright_core::ledger::{DayBudgets, Ledger};
+use patchwright_core::meter::Meter;
 use patchwright_core::model_calls::ModelCalls;
 use patchwright_core::nodes::Nodes;
 use patchwright_core::notifications::Notices;
@@ -39,6 +40,7 @@ pub(crate) struct Ports {
     pub(crate) nodes: Arc<dyn Nodes>,
     pub(crate) logs: Arc<dyn TaskLogs>,
     pub(crate) calls: Arc<dyn ModelCalls>,
+    pub(crate) meter: Arc<dyn Meter>,
     pub(crate) forges: HashMap<PlatformId, Arc<dyn Forge>>,
     /// The trackers that are not forges.
     pub(crate) trackers: HashMap<PlatformId, Arc<dyn Tracker>>,
@@ -163,7 +165,7 @@ impl Settings {
             lease: Duration::from_secs(40),
             node_silent_limit: Duration::from_secs(2 * 3600),
             slots: 1,
-            labels: BTreeSet::from([WorkCommand::Rebase.label()]),
+            labels: BTreeSet::from([WorkCommand::Rebase.label(), Label::verification()]),
             work_dir,
             author_name: "patchwright".to_owned(),
             editable_paths: EditablePaths::default(),
@@ -287,6 +289,11 @@ impl Engine {
         id: patchwright_domain::IssueId,
     ) -> Result<Option<patchwright_domain::Issue>, StoreError> {
         Ok(self.ports.store.issue(id).await?.map(|found| found.value))
+    }
+
+    /// Returns the counters of what happens.
+    pub fn meter(&self) -> &dyn Meter {
+        self.ports.meter.as_ref()
     }
 
     /// Returns the time of the clock for jobs and leases.

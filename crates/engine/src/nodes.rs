@@ -7,18 +7,21 @@ use patchwright_core::CancellationToken;
 use patchwright_core::fault::Fault;
 use patchwright_core::git::{Checkout, TreeEntry};
 use patchwright_core::node_client::{NodeClient, NodeProbe};
+use patchwright_core::outgoing_text::shorten;
 use patchwright_core::store::StoreError;
 use patchwright_core::task_session::{Assignment, Refusal, TaskOutcome, TaskSession as _, TaskSessionError};
 use patchwright_domain::job::JobState;
-use patchwright_domain::job::report::Verdict;
+use patchwright_domain::job::report::{ChangeStatus, ChangedFile, FixReport, StageReport, Verdict};
 use patchwright_domain::job::stage::StageKind;
-use patchwright_domain::node::{Candidate, HEARTBEAT, NodeMode};
+use patchwright_domain::node::{Candidate, HEARTBEAT, Label, NodeMode};
 use patchwright_domain::protected::EditablePaths;
-use patchwright_domain::{BranchName, Job, JobEvent, NodeId, RepoPath, Task, TaskId, TaskStatus, Usage, WorkerEvent};
+use patchwright_domain::{
+    BranchName, CommitSha, Job, JobEvent, NodeId, RepoPath, Task, TaskId, TaskStatus, Usage, WorkerEvent,
+};
 
 use crate::Engine;
 use crate::change::ChangeError;
-use patchwright_worker::remove_folder;
+use patchwright_worker::{MAX_DIFF_CHARS, read_change, remove_folder};
 
 /// The differences between the tasks that a node has and those assigned to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -155,8 +158,8 @@ impl Engine {
         if !is_own {
             self.refuse_foreign_branch(&given.job, &branch).await?;
         }
-        let commit = match self.look_at(&session, &given, &branch).await {
-            Ok(commit) => commit,
+        let pushed = match self.look_at(&session, &given, &branch).await {
+            Ok(pushed) => pushed,
             // A name that the node chose and the forge does not know: the node may correct it.
             Err(TaskSessionError::Refused(refusal)) if !is_own && refusal.fault == Fault::Missing => {
                 return Err(refusal.into());
@@ -167,17 +170,51 @@ impl Engine {
             Err(error) => return Err(error),
         };
         let reason = "a program of the node's own made the change";
-        for stage in [StageKind::Locate, StageKind::Propose, StageKind::Fix] {
+        for stage in [StageKind::Locate, StageKind::Propose] {
             if !given.job.stage(stage).status.is_done() {
                 session.report(WorkerEvent::StageSkipped { stage, reason: reason.to_owned() }).await?;
             }
         }
-        session.report(WorkerEvent::BranchPushed { commit }).await?;
+        self.report_fetched_fix(&session, &given.job, &pushed).await?;
+        session.report(WorkerEvent::BranchPushed { commit: pushed.fix.commit.clone() }).await?;
+        if self.can_verify(pushed.is_testable_here).await? {
+            return session.hand_over(branch).await;
+        }
         let reason = "the node ran no tests that this server has seen".to_owned();
         if !given.job.stage(StageKind::Verify).status.is_done() {
             session.report(WorkerEvent::StageSkipped { stage: StageKind::Verify, reason }).await?;
         }
         session.end_with_branch(TaskOutcome::Completed { verdict: Verdict::NotRun }, Some(branch)).await
+    }
+
+    async fn report_fetched_fix(
+        &self,
+        session: &crate::LocalTaskSession<'_>,
+        job: &Job,
+        pushed: &PushedBranch,
+    ) -> Result<(), TaskSessionError> {
+        if job.stage(StageKind::Fix).status.is_done() {
+            if is_reported(job, &pushed.fix.commit) {
+                return Ok(());
+            }
+            // Another worker's fix, or an earlier commit of the node: it is not what the branch has now.
+            session.report(WorkerEvent::BaseMoved).await?;
+        }
+        session.report(WorkerEvent::StageStarted { stage: StageKind::Fix }).await?;
+        let comment = format!("Commit `{}`, made by the node", pushed.fix.commit.short());
+        let report = self.ports.tools.redactor().redact_report(StageReport::Fix(pushed.fix.clone()));
+        session.report(WorkerEvent::StageSucceeded { report, comment, usage: Usage::default() }).await.map(|_| ())
+    }
+
+    /// Returns whether this process or a node of ours can test the branches of others.
+    async fn can_verify(&self, is_testable_here: bool) -> Result<bool, StoreError> {
+        let label = Label::verification();
+        if is_testable_here && self.settings.slots > 0 && self.settings.labels.contains(&label) {
+            return Ok(true);
+        }
+        let now = self.ports.clock.now();
+        let nodes = self.ports.nodes.nodes().await?;
+        Ok(nodes.iter().any(|found| found.node.is_ready(now) && found.node.labels.contains(&label)))
     }
 
     /// Refuses a branch of a node's own naming that belongs to somebody else.
@@ -191,13 +228,13 @@ impl Engine {
         Ok(())
     }
 
-    /// Returns the commit of a branch that a third-party node pushed, if it has changes and none to protected files.
+    /// Returns the branch that a third-party node pushed, if it has changes and none to protected files.
     async fn look_at(
         &self,
         session: &crate::LocalTaskSession<'_>,
         given: &Assignment,
         pushed: &BranchName,
-    ) -> Result<patchwright_domain::CommitSha, TaskSessionError> {
+    ) -> Result<PushedBranch, TaskSessionError> {
         let job = &given.job;
         // Two reports may come at the same time.
         let name = format!("{}-{}-report-{}", job.id, job.epoch, self.ports.ids.effect());
@@ -210,7 +247,7 @@ impl Engine {
                     base: Some(branch.clone()),
                     branch: job.branch.clone(),
                     rework: None,
-                    rebases: false,
+                    with_branch: false,
                     credential: session.credential().await?,
                     destination: folder.join(name),
                 };
@@ -227,8 +264,9 @@ impl Engine {
             if let Some((path, why)) = changed.iter().find_map(|path| Some((path, protection(path, editable)?))) {
                 return Err(refused(format!("the branch changes {path}, which no job may: {why}")).into());
             }
+            let changed_files = list_changes(&changed, &base, &head);
             let head = copies[1].base_commit().clone();
-            if job.published.pushed.as_ref() == Some(&head) {
+            if job.published.pushed.as_ref() == Some(&head) && !is_reported(job, &head) {
                 return Err(refused(format!("the branch `{pushed}` has no new commit")).into());
             }
             if *pushed != job.branch {
@@ -237,7 +275,19 @@ impl Engine {
                 let known = job.published.pushed.as_ref();
                 copies[1].push(&head, known, credential.as_ref()).await.map_err(Refusal::from)?;
             }
-            Ok(head)
+            let change = read_change(copies[0].tree(), copies[1].as_ref(), &changed_files).await;
+            let (contents, diff) = change.map_err(Refusal::from)?;
+            let fix = FixReport {
+                changes_applied: changed_files.iter().map(|change| change.file.clone()).collect(),
+                changed_files,
+                commit: head,
+                base: copies[0].base_commit().clone(),
+                contents,
+                diff: shorten(&diff, MAX_DIFF_CHARS),
+                round: 1,
+                fetched_for: Some(job.needs.clone()),
+            };
+            Ok(PushedBranch { fix, is_testable_here: self.ports.tools.sandbox().probe(copies[1].root()).is_ok() })
         };
         let result = looked.await;
         remove_folder(folder).await;
@@ -247,6 +297,19 @@ impl Engine {
 
 /// After so many failed questions in a row a node loses its tasks.
 const MAX_FAILED_PROBES: u32 = 3;
+
+/// Returns whether the commit of a third-party node was reported before, by a report whose answer was lost.
+fn is_reported(job: &Job, commit: &CommitSha) -> bool {
+    job.has_fetched_fix() && job.fixed().is_some_and(|fix| fix.commit == *commit)
+}
+
+/// A branch that a third-party node pushed.
+struct PushedBranch {
+    /// The change, as a report of the stage `fix`.
+    fix: FixReport,
+    /// Whether its tests may and can run in this process.
+    is_testable_here: bool,
+}
 
 /// The report of a third-party node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -280,6 +343,23 @@ fn compare_trees<'a>(
     let written = head.iter().filter(differs).map(|(path, _)| path.as_str());
     let removed = base.keys().filter(|path| !head.contains_key(*path)).map(String::as_str);
     written.chain(removed).collect()
+}
+
+/// Returns the changes of paths that our types can name.
+fn list_changes(
+    changed: &BTreeSet<&str>,
+    base: &BTreeMap<String, TreeEntry>,
+    head: &BTreeMap<String, TreeEntry>,
+) -> Vec<ChangedFile> {
+    let change = |path: &&str| {
+        let status = match (base.contains_key(*path), head.contains_key(*path)) {
+            (false, _) => ChangeStatus::Added,
+            (true, false) => ChangeStatus::Deleted,
+            (true, true) => ChangeStatus::Modified,
+        };
+        RepoPath::parse(path).ok().map(|file| ChangedFile { status, file })
+    };
+    changed.iter().filter_map(change).collect()
 }
 
 /// Returns why no job may change a path. A name that no job could write either is refused like a protected file.

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use patchwright_core::audit::AuditEntry;
 use patchwright_core::ledger::{BudgetAccount, BudgetExceeded, DayBudgets, DaySpending, Ledger};
+use patchwright_core::meter::{Meter, MeterEvent};
 use patchwright_core::model_calls::{ModelCall, ModelCalls, StoredCall, Transcript};
 use patchwright_core::nodes::{Invitation, NodeChange, Nodes, Registration};
 use patchwright_core::notifications::Notices;
@@ -16,6 +17,10 @@ use patchwright_domain::notification::Notice;
 use patchwright_domain::{EffectId, JobId, NodeId, Task, TaskId, Usage};
 
 pub(crate) struct Noop;
+
+impl Meter for Noop {
+    fn count(&self, _: &MeterEvent) {}
+}
 
 #[async_trait]
 impl Ledger for Noop {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use patchwright_core::fault::Fault;
 use patchwright_core::forge::{Forge, ForgeError, NewPullRequest};
+use patchwright_core::meter::MeterEvent;
 use patchwright_core::store::{ClaimedEffect, EffectOutcome, StoreError};
 use patchwright_core::tracker::Tracker;
 use patchwright_domain::effect::Reply;
@@ -25,6 +26,8 @@ const MAX_ATTEMPTS: u32 = 14;
 /// How often an answer that makes no sense, or a refusal to open a pull request, is doubted: a proxy may have sent it, and a
 /// branch that was just pushed is not yet known everywhere. Before each further attempt the forge is asked for the result.
 const MAX_DOUBTS: u32 = 4;
+/// How long a job waits for its pull request, also when the forge asks for patience.
+const MAX_PUBLISHING: SignedDuration = SignedDuration::from_hours(24);
 /// A comment is retried sooner than a whole job.
 const EFFECTS_SOONER: u32 = 6;
 
@@ -68,7 +71,7 @@ impl Engine {
             Some(subject) => {
                 // The attempt times out before the lease expires, so that two workers never deliver one effect at the
                 // same time.
-                let delivery = self.deliver(&claimed, &subject);
+                let delivery = Box::pin(self.deliver(&claimed, &subject));
                 tokio::time::timeout(hold.mul_f64(0.75), delivery).await.unwrap_or_else(|_| {
                     let detail = "no answer in time".to_owned();
                     Err(ForgeError::Unavailable { platform: subject.issue.platform.clone(), detail })
@@ -345,7 +348,11 @@ impl Engine {
         let detail = self.ports.tools.redactor().redact(&error_chain(&error));
         // A comment waits until the token is corrected; a pull request that cannot be created fails at once.
         let opens = publishes(&record.effect);
-        let retry = if is_uncertain(&error, opens, claimed.attempt) {
+        // Nobody can cancel a job that is being published, and the next job of the issue waits for it.
+        let age = self.ports.clock.now().duration_since(record.created_at);
+        let retry = if opens && age > MAX_PUBLISHING {
+            None
+        } else if is_uncertain(&error, opens, claimed.attempt) {
             Some(self.retry_after(&error, claimed.attempt, None, record.id.as_uuid()))
         } else {
             self.schedule_retry(&error, claimed.attempt, MAX_ATTEMPTS, record.id.as_uuid(), !opens)
@@ -362,6 +369,7 @@ impl Engine {
         let record = &claimed.record;
         let kind = record.effect.kind().as_str();
         tracing::error!(effect = kind, effect.attempt = claimed.attempt, error = %detail, "giving up on an effect");
+        self.ports.meter.count(&MeterEvent::EffectGivenUp { kind: record.effect.kind() });
         if let Some(job) = record.job_id.filter(|_| publishes(&record.effect)) {
             // Written before the effect ends, so that the result comment after it has this information.
             let event = JobEvent::DeliveryFailed { problem: detail.clone() };

@@ -141,8 +141,11 @@ impl LocalTaskSession<'_> {
     /// Checks the permission at the forge, and finds out the repository's address and base branch.
     async fn prepare(&self, job: Job) -> Result<(Job, String), TaskSessionError> {
         let repository = self.authorize(&job).await?;
-        // A job that was started by hand names its base branch; every other one uses the forge's default branch.
-        if job.trigger.kind != TriggerKind::Manual && repository.default_branch != job.base_branch {
+        let job = self.inherit(job).await?;
+        // A job that was started by hand names its base branch, and one with a pull request has that of the pull request;
+        // every other one uses the forge's default branch.
+        let is_named = job.trigger.kind == TriggerKind::Manual || job.published.pull_request.is_some();
+        if !is_named && repository.default_branch != job.base_branch {
             let branch = repository.default_branch.clone();
             let job = self.change(JobEvent::BaseBranchKnown { epoch: self.epoch(), branch }).await?;
             return Ok((job, repository.clone_url));
@@ -291,6 +294,28 @@ impl LocalTaskSession<'_> {
         self.end_with_branch(end, None).await
     }
 
+    /// Ends the task of a third-party node whose branch one of our own is going to test.
+    ///
+    /// # Errors
+    /// As [`Self::end`].
+    pub(crate) async fn hand_over(&self, branch: BranchName) -> Result<(), TaskSessionError> {
+        let job = self.held().await?;
+        let now = self.engine.ports.clock.now();
+        let open = self.engine.ports.store.open_tasks(job.id).await?;
+        let mut task = open.into_iter().find(|task| task.id == self.task.id).ok_or(TaskSessionError::LeaseLost)?;
+        task.result_branch = Some(branch);
+        let task = task.advance(TaskEvent::Succeeded, now).ok();
+        let event = JobEvent::VerificationRequested { epoch: self.epoch() };
+        if let Err(error) = self.engine.change_job_with(job.id, event, task, None, None).await {
+            return Err(self.session_error(error).await);
+        }
+        if let Ok(node) = self.task.node.parse() {
+            self.engine.ports.nodes.record_success(node, &job.source.repo.to_string(), now).await?;
+        }
+        tracing::info!(job_id = %job.id, "the branch of the node is going to be tested");
+        Ok(())
+    }
+
     /// Does the same for a node that pushed a branch of its own naming, which the task shows.
     ///
     /// # Errors
@@ -339,7 +364,6 @@ impl TaskSession for LocalTaskSession<'_> {
         let job = self.write_started(task).await?;
         let issue = self.engine.ports.store.issue(job.issue_id).await?.ok_or(TaskSessionError::LeaseLost)?.value;
         let (job, clone_url) = self.prepare(job).await?;
-        let job = self.inherit(job).await?;
         let co_author = self.co_author(&job).await?;
         Ok(Assignment { job, issue, clone_url, policy: TaskPolicy { co_author, ..self.engine.settings.task_policy() } })
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use patchwright_core::Clock as _;
 use patchwright_core::forge::ForgeError;
+use patchwright_core::meter::MeterEvent;
 use patchwright_core::model_calls::ModelCalls as _;
 use patchwright_core::sandbox::{SandboxError, TestOutcome};
 use patchwright_core::store::{ConcurrencyLimits, Store as _};
@@ -14,13 +15,13 @@ use patchwright_core::webhook::{Actor, Delivery, InboundComment, InboundEvent, I
 use patchwright_core::{CancellationToken, Redactor, Secret};
 use patchwright_domain::job::report::{AnalysisMethod, Verdict};
 use patchwright_domain::job::stage::StageStatus;
-use patchwright_domain::job::{FailureOrigin, Lease, PublishMode};
+use patchwright_domain::job::{FailureClass, FailureOrigin, Lease, PublishMode};
 use patchwright_domain::node::WorkCommand;
 use patchwright_domain::{BranchName, DeliveryId, Effect, IssueStatus, Job, JobStatus, PlatformId, TaskStatus};
 use patchwright_engine::{Engine, ManualStart, MarkerKey, Settings, Start};
 use patchwright_testkit::build;
 use patchwright_testkit::fake::{
-    FakeClock, FakeForge, FakeGit, FakeIndex, FakeStore, ScriptedLlm, ScriptedSandbox, SequentialIds, report,
+    FakeClock, FakeForge, FakeGit, FakeIndex, FakeMeter, FakeStore, ScriptedLlm, ScriptedSandbox, SequentialIds, report,
 };
 use patchwright_worker::Tools;
 
@@ -36,6 +37,7 @@ struct EngineFixture {
     git: FakeGit,
     llm: Arc<ScriptedLlm>,
     clock: Arc<FakeClock>,
+    meter: Arc<FakeMeter>,
     /// While it is set, the next worker that starts tests dies.
     die_in_tests: Arc<AtomicBool>,
     /// While it is set, no test is run.
@@ -74,6 +76,7 @@ fn house_with(answers: &[&str], change: impl FnOnce(&mut Settings)) -> EngineFix
     let mut settings = Settings::new(folder.path().to_owned());
     change(&mut settings);
     let marker = MarkerKey::new(&Secret::new("master"));
+    let meter = Arc::new(FakeMeter::default());
     let engine = Engine::builder(store.clone(), tools, settings, marker)
         .forge(forge.clone())
         .ledger(store.clone())
@@ -81,9 +84,10 @@ fn house_with(answers: &[&str], change: impl FnOnce(&mut Settings)) -> EngineFix
         .notices(store.clone())
         .logs(store.clone())
         .model_calls(store.clone())
+        .meter(meter.clone())
         .clock(clock.clone(), Arc::new(SequentialIds::default()));
     let engine = Arc::new(engine.build());
-    EngineFixture { engine, store, forge, git, llm, clock, die_in_tests, refuse_tests, _folder: folder }
+    EngineFixture { engine, store, forge, git, llm, clock, meter, die_in_tests, refuse_tests, _folder: folder }
 }
 
 const ALSO: &str = "```python\ndef add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n```";
@@ -244,6 +248,7 @@ async fn fault_c6_a_full_disk_is_not_blamed_on_the_forge_and_shows_no_path() {
     fixture.deliver_all().await;
     let result = fixture.forge.comments_on(42).pop().unwrap();
     assert!(result.contains("the machine that ran the job has no disk space"), "{result}");
+    assert_eq!(fixture.meter.events(), [MeterEvent::JobFailed { class: FailureClass::Local }]);
     assert!(!result.contains("/srv/") && !result.contains("os error"), "{result}");
 }
 
@@ -570,6 +575,28 @@ async fn a_pull_request_that_cannot_be_opened_is_told_in_the_result() {
     assert!(body.starts_with("> Fixed, and tests show it") && !draft, "{body}");
     let issue = fixture.engine.issue(job.issue_id).await.unwrap().unwrap();
     assert_eq!(issue.status, IssueStatus::PendingMerge);
+}
+
+#[tokio::test]
+async fn a_pull_request_that_ends_while_its_job_is_published_ends_both() {
+    for (merged, expected) in [(true, IssueStatus::Merged), (false, IssueStatus::Terminated)] {
+        let fixture = fixture(GOOD);
+        fixture.start().await;
+        let job = fixture.run().await.unwrap();
+        assert_eq!(job.status(), JobStatus::Publishing);
+        while fixture.job(&job).await.published.pull_request.is_none() {
+            fixture.engine.deliver_next().await.unwrap().unwrap();
+        }
+        assert_eq!(fixture.job(&job).await.status(), JobStatus::Publishing, "it is not marked ready yet");
+        let (repo, head) = (job.source.repo.clone(), job.branch.to_string());
+        let event = InboundEvent::PullRequestClosed { repo, number: 100, head, merged };
+        let delivery = Delivery { id: DeliveryId::parse("end").unwrap(), event_type: "pull_request".to_owned(), event };
+        fixture.engine.take(&GITHUB, delivery, "{}").await.unwrap();
+        assert_eq!(fixture.job(&job).await.status(), JobStatus::Succeeded);
+        let issue = fixture.engine.issue(job.issue_id).await.unwrap().unwrap();
+        assert_eq!((issue.status, fixture.store.ends().len()), (expected, 1), "merged: {merged}");
+        fixture.deliver_all().await;
+    }
 }
 
 #[tokio::test]

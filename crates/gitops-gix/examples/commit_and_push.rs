@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         base: Some(main),
         branch: fix,
         rework: None,
-        rebases: false,
+        with_branch: false,
         credential: None,
         destination: folder.path().join("work"),
     };

@@ -45,7 +45,7 @@ pub(crate) fn checkout(
     let mut index = checkout_tree(&repo, base_commit, &root, interrupt)?;
     index.write(gix::index::write::Options::default()).map_err(internal("writing the index"))?;
     start_branch(&repo, base_commit, &request.branch)?;
-    let tip = if request.rebases { Some(branch_tip(&repo, &address, request)?) } else { None };
+    let tip = if request.with_branch { Some(branch_tip(&repo, &address, request)?) } else { None };
     let base_commit = to_commit_sha(base_commit);
     let workspace = GixWorkspace::new(repo, options.clone(), address, base, base_commit, request.branch.clone())?;
     Ok(workspace.with_tip(tip))
@@ -125,10 +125,10 @@ fn fetch(
     let Address::Http(url) = address else { unreachable!("the caller has matched the transport") };
     let spec = |branch: &BranchName| format!("+{}:refs/remotes/origin/{branch}", branch.full_ref());
     let mut refspecs = vec![spec(base)];
-    if request.rebases {
+    if request.with_branch {
         refspecs.push(spec(&request.branch));
     }
-    let depth = if request.rebases { Shallow::NoChange } else { Shallow::DepthAtRemote(clone_depth(request)) };
+    let depth = if request.with_branch { Shallow::NoChange } else { Shallow::DepthAtRemote(clone_depth(request)) };
     let create = gix::create::Options { destination_must_be_empty: Some(true), ..gix::create::Options::default() };
     let mut prepare = gix::clone::PrepareFetch::new(
         url.as_str(),

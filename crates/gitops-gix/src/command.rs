@@ -54,7 +54,7 @@ pub(crate) fn clone(
 ) -> Result<(gix::Repository, BranchName), GitError> {
     let mut command = git_command(options);
     command.args(["clone", "--quiet", "--no-checkout", "--no-tags"]);
-    if !request.rebases {
+    if !request.with_branch {
         command.arg("--single-branch").arg(format!("--depth={}", clone_depth(request)));
     }
     if let Some(base) = &request.base {

@@ -89,9 +89,11 @@ fn send(
     command: &[u8],
     pack: &[u8],
 ) -> Result<Vec<String>, GitError> {
-    let failed = |error: std::io::Error| GitError::Unavailable {
-        url: address.redacted(),
-        detail: format!("the push was cut off: {error}"),
+    let failed = |error: std::io::Error| match refused_status(&error) {
+        Some(401 | 403) => GitError::Unauthorized { url: address.redacted() },
+        Some(404) => GitError::RepositoryNotFound { url: address.redacted() },
+        Some(status) => GitError::Unavailable { url: address.redacted(), detail: format!("HTTP status {status}") },
+        None => GitError::Unavailable { url: address.redacted(), detail: format!("the push was cut off: {error}") },
     };
     let mut writer = transport
         .request(WriteMode::Binary, MessageKind::Flush, false)
@@ -114,6 +116,13 @@ fn send(
         }
     }
     Ok(lines)
+}
+
+/// Returns the HTTP status that an error of the transport holds: gix reports it as an error of the stream, in its text only.
+fn refused_status(error: &std::io::Error) -> Option<u16> {
+    let text = format!("{error:?}");
+    let (_, rest) = text.split_once("HTTP status ")?;
+    rest.get(..3)?.parse().ok()
 }
 
 /// Parses the report-status lines: `unpack ok`, then `ok REF` or `ng REF REASON`.

@@ -1,6 +1,7 @@
 //! Replaying the commits of a branch on top of another commit.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -39,10 +40,11 @@ pub(crate) fn replay(
             break;
         }
         if commits.len() == MAX_COMMITS {
-            let source = GixCause(format!("the branch has more than {MAX_COMMITS} commits of its own"));
-            return Err(GitError::Internal { action: "rebasing the branch".to_owned(), source: Box::new(source) });
+            return Err(GitError::TooManyCommits { branch: branch.clone(), most: MAX_COMMITS });
         }
-        commits.push(id);
+        if !is_plain_merge(repo, id, &is_known)? {
+            commits.push(id);
+        }
         next = repo.find_commit(id).map_err(&failed)?.parent_ids().next().map(gix::Id::detach);
     }
     let mut top = onto;
@@ -50,6 +52,34 @@ pub(crate) fn replay(
         top = pick(repo, branch, id, top, request)?;
     }
     Ok(top)
+}
+
+/// Returns whether a commit merges the base into the branch and changes nothing by hand: the forges' button to update a
+/// branch makes such commits, and a rebase makes them superfluous.
+fn is_plain_merge(
+    repo: &gix::Repository,
+    id: gix::ObjectId,
+    is_known: &impl Fn(gix::ObjectId) -> Result<bool, GitError>,
+) -> Result<bool, GitError> {
+    let failed = internal("rebasing the branch");
+    let commit = repo.find_commit(id).map_err(&failed)?;
+    let parents: Vec<gix::ObjectId> = commit.parent_ids().map(gix::Id::detach).collect();
+    let [own, merged] = parents[..] else { return Ok(false) };
+    if !is_known(merged)? {
+        return Ok(false);
+    }
+    let Some(base) = repo.merge_base(own, merged).map_err(&failed)? else { return Ok(false) };
+    let tree_of = |id: gix::ObjectId| -> Result<gix::ObjectId, GitError> {
+        Ok(repo.find_commit(id).map_err(&failed)?.tree_id().map_err(&failed)?.detach())
+    };
+    let options = repo.tree_merge_options().map_err(&failed)?;
+    let labels = gix::merge::blob::builtin_driver::text::Labels::default();
+    let trees = (tree_of(base.detach())?, tree_of(own)?, tree_of(merged)?);
+    let mut outcome = repo.merge_trees(trees.0, trees.1, trees.2, labels, options).map_err(&failed)?;
+    if outcome.has_unresolved_conflicts(TreatAsUnresolved::git()) {
+        return Ok(false);
+    }
+    Ok(outcome.tree.write().map_err(&failed)?.detach() == tree_of(id)?)
 }
 
 /// Applies the change of one commit to `top`.
@@ -120,25 +150,51 @@ pub(crate) fn change_files(
         index.entry_by_path(path).is_some_and(|other| other.id == entry.id && other.mode == entry.mode)
     };
     // What changed is removed first, so that no entry is written through what was there: a link, for example.
-    for entry in old.entries() {
-        let path = entry.path(&old);
-        if is_same(&new, path, entry) {
-            continue;
-        }
-        let Ok(name) = gix::path::from_bstr(path) else { continue };
-        match std::fs::remove_file(root.join(name)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(io_error(format!("removing `{path}`"))(error));
-            }
-            _ => {}
-        }
+    let changed = old.entries().iter().map(|entry| (entry, entry.path(&old)));
+    let changed = changed.filter(|(entry, path)| !is_same(&new, path, entry)).map(|(_, path)| path);
+    let added = new.entries().iter().map(|entry| (entry, entry.path(&new)));
+    let added = added.filter(|(entry, path)| !is_same(&old, path, entry)).map(|(_, path)| path);
+    for path in changed.chain(added) {
+        remove(root, path)?;
     }
     new.remove_entries(|_, path, entry| is_same(&old, path, entry));
     let mut options =
         repo.checkout_options(gix::worktree::stack::state::attributes::Source::IdMapping).map_err(&failed)?;
     options.destination_is_initially_empty = true;
     let objects = repo.objects.clone().into_arc().map_err(|error| failed(gix::Error::from_error(error)))?;
-    gix::worktree::state::checkout(&mut new, root, objects, &Discard, &Discard, interrupt, options)
-        .map_err(&failed)
-        .map(|_| ())
+    let outcome = gix::worktree::state::checkout(&mut new, root, objects, &Discard, &Discard, interrupt, options)
+        .map_err(&failed)?;
+    let collision = outcome.collisions.first().map(|collision| collision.path.to_string());
+    let error = outcome.errors.first().map(|error| format!("{}: {}", error.path, error.error));
+    match collision.or(error) {
+        Some(what) => {
+            Err(GitError::Internal { action: "writing the rebased files".to_owned(), source: Box::new(GixCause(what)) })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Removes a file, and the folders that are empty then: a folder may become a file.
+fn remove(root: &Path, path: &gix::bstr::BStr) -> Result<(), GitError> {
+    let Ok(name) = gix::path::from_bstr(path) else { return Ok(()) };
+    let file = root.join(name);
+    let mut folders = file.ancestors().skip(1).take_while(|folder| *folder != root);
+    if folders.any(Path::is_symlink) {
+        // Nothing of the tree is behind a link, and what is there is not ours.
+        return Ok(());
+    }
+    match std::fs::remove_file(&file) {
+        Err(error)
+            if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory) =>
+        {
+            return Err(io_error(format!("removing `{path}`"))(error));
+        }
+        _ => {}
+    }
+    for folder in file.ancestors().skip(1).take_while(|folder| *folder != root) {
+        if std::fs::remove_dir(folder).is_err() {
+            break;
+        }
+    }
+    Ok(())
 }

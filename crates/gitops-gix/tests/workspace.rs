@@ -56,7 +56,7 @@ async fn checkout(
         base: base.map(branch),
         branch: branch("agent/fix-1"),
         rework: None,
-        rebases: false,
+        with_branch: false,
         credential: credential(password),
         destination: folder.path().join("repo"),
     };
@@ -166,7 +166,7 @@ async fn continue_and_rework_a_branch(url: &str, server: &GitServer) {
             base: Some(branch("agent/fix-1")),
             branch: branch("agent/fix-1"),
             rework,
-            rebases: false,
+            with_branch: false,
             credential: credential(PASSWORD),
             destination: folder.path().join("repo"),
         };
@@ -218,7 +218,7 @@ async fn rebase_a_branch(url: &str, server: &GitServer) {
             base: Some(branch("main")),
             branch: branch("agent/fix-1"),
             rework: None,
-            rebases: true,
+            with_branch: true,
             credential: credential(PASSWORD),
             destination: folder.path().join("repo"),
         };
@@ -261,6 +261,21 @@ async fn rebase_a_branch(url: &str, server: &GitServer) {
     assert_eq!(log, "t/patchwright A person's words\npatchwright/patchwright Fix #1");
     assert_eq!(git(&["show", "agent/fix-1:src/a.py"]), "a = 2");
     assert_eq!(git(&["diff", "--stat", "--summary", "main", "agent/fix-1", "--", "src/deep", "windows.txt"]), "");
+
+    // The forge's button merged the base into the branch; the base has changed the same lines since.
+    let work = tempfile::tempdir().unwrap();
+    let at = work.path().to_str().unwrap().to_owned();
+    let remote = server.path("acme/demo").to_str().unwrap().to_owned();
+    git(&["clone", "-q", "-b", "agent/fix-1", &remote, &at]);
+    server.commit("acme/demo", "Once", &[("src/deep/b.py", Some("b = 3\n"))]);
+    let merge = ["-C", &at, "-c", "user.name=t", "-c", "user.email=t@t"];
+    git(&["-C", &at, "fetch", "-q", "origin", "main"]);
+    git(&[&merge[..], &["merge", "-q", "--no-ff", "-m", "Update branch", "FETCH_HEAD"]].concat());
+    git(&["-C", &at, "push", "-q", "origin", "agent/fix-1"]);
+    server.commit("acme/demo", "Twice", &[("src/deep/b.py", Some("b = 4\n"))]);
+    let (workspace, _folder) = checkout_to_rebase().await.unwrap();
+    workspace.rebase(&commit_request()).await.unwrap();
+    assert_eq!(workspace.read(&path("src/deep/b.py")).await.unwrap().unwrap(), b"b = 4\n", "the merge is left out");
 
     server.commit("acme/demo", "The same line", &[("src/a.py", Some("a = 7\n"))]);
     let (workspace, _folder) = checkout_to_rebase().await.unwrap();
@@ -322,6 +337,21 @@ async fn a_refused_push_names_the_remotes_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fault_c6_a_push_that_the_server_forbids_says_so() {
+    let server = GitServer::start();
+    server.make("acme/demo", FILES);
+    server.forbid_pushes("acme/demo");
+    let folder = tempfile::tempdir().unwrap();
+    let workspace =
+        checkout(&format!("{}/acme/demo.git", server.url()), Some("main"), &folder, PASSWORD).await.unwrap();
+    workspace.write(&path("src/a.py"), b"a = 2\n").await.unwrap();
+    let commit = workspace.commit(&[path("src/a.py")], &commit_request()).await.unwrap();
+    let refused = workspace.push(&commit, None, credential(PASSWORD).as_ref()).await.unwrap_err();
+    assert!(matches!(refused, GitError::Unauthorized { .. }), "{refused:?}");
+    assert!(refused.to_string().contains("set a token that may read and write it"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_symbolic_link_out_of_the_working_copy_is_neither_read_nor_written() {
     let server = GitServer::start();
     server.make("acme/demo", FILES);
@@ -348,7 +378,7 @@ async fn the_tree_of_a_working_copy_is_the_base_commit_with_its_history() {
         base: Some(branch("main")),
         branch: branch("agent/fix"),
         rework: None,
-        rebases: false,
+        with_branch: false,
         credential: None,
         destination: folder.path().join("work"),
     };

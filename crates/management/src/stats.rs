@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use jiff::civil::Date;
-use patchwright_core::access::Visibility;
+use patchwright_core::access::{RepositoryKey, Visibility};
 use patchwright_core::stats::{GroupBy, GroupStats, StatsQuery};
 
 use crate::Inner;
@@ -55,12 +55,20 @@ impl Stats<'_> {
                 let detail = "statistics by node and model count all repositories; they are for administrators";
                 return Err(ManagementError::forbidden(detail));
             }
-            Visibility::Limited { repositories, .. } => {
-                Some(repositories.into_iter().map(|known| known.name.to_string()).collect())
-            }
+            visible @ Visibility::Limited { .. } => Some(self.countable_names(&visible).await?),
         };
         let query = StatsQuery { from: from.to_string(), to: to.to_string(), group_by, repositories };
         let groups = self.0.ports.stats.stats(query).await?;
         Ok(StatsPeriod { from, to, group_by, groups })
+    }
+
+    /// Returns the names of the visible repositories. Runs are counted by name, so that a name which a hidden repository of
+    /// another platform has too is left out.
+    async fn countable_names(&self, visible: &Visibility) -> Result<Vec<String>, ManagementError> {
+        let known = self.0.ports.access.known_repositories().await?;
+        let (seen, hidden): (Vec<_>, Vec<_>) =
+            known.into_iter().partition(|key| visible.includes(&key.platform, &key.name));
+        let is_shared = |key: &RepositoryKey| hidden.iter().any(|other| other.name == key.name);
+        Ok(seen.iter().filter(|key| !is_shared(key)).map(|key| key.name.to_string()).collect())
     }
 }

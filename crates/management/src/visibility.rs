@@ -22,6 +22,10 @@ use crate::principal::Principal;
 const REMEMBER_USER: SignedDuration = SignedDuration::from_secs(15);
 /// How long an answer of a forge is remembered.
 const REMEMBER_PERMISSION: SignedDuration = SignedDuration::from_mins(10);
+/// How long it counts when the forge does not answer any more.
+const MAX_PERMISSION_AGE: SignedDuration = SignedDuration::from_hours(1);
+/// How long a forge that did not answer is left alone.
+const FORGE_PAUSE: SignedDuration = SignedDuration::from_secs(60);
 /// How many questions to forges are open at the same time.
 const CONCURRENT_QUESTIONS: usize = 8;
 /// How many answers of forges are remembered.
@@ -30,14 +34,51 @@ const MAX_REMEMBERED: usize = 20_000;
 /// What was found out lately.
 #[derive(Debug, Default)]
 pub(crate) struct VisibilityCache {
-    users: Mutex<HashMap<UserId, (Timestamp, Visibility)>>,
-    permissions: Mutex<HashMap<(ForgeAccount, RepositoryKey), (Timestamp, bool)>>,
+    users: Mutex<KnownUsers>,
+    permissions: Mutex<HashMap<(ForgeAccount, RepositoryKey), KnownPermission>>,
+    /// One user's visibility is computed once, however many requests ask at the same time.
+    computing: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct KnownUsers {
+    /// Changes when administrators do; what was computed before does not count any more.
+    generation: u64,
+    users: HashMap<UserId, (Timestamp, Visibility)>,
+}
+
+/// What a forge said about an account and a repository.
+#[derive(Debug, Clone, Copy)]
+struct KnownPermission {
+    may_read: bool,
+    answered_at: Timestamp,
+    /// When it is asked again.
+    next: Timestamp,
 }
 
 impl VisibilityCache {
     /// Forgets what users see, because an administrator changed it.
     pub(crate) fn forget_users(&self) {
-        self.users.lock().expect("no holder of this lock can panic").clear();
+        let mut known = self.users.lock().expect("no holder of this lock can panic");
+        known.generation += 1;
+        known.users.clear();
+    }
+
+    fn user(&self, user: UserId, now: Timestamp) -> Option<Visibility> {
+        let known = self.users.lock().expect("no holder of this lock can panic");
+        known.users.get(&user).filter(|(at, _)| now.duration_since(*at) < REMEMBER_USER).map(|(_, seen)| seen.clone())
+    }
+
+    fn generation(&self) -> u64 {
+        self.users.lock().expect("no holder of this lock can panic").generation
+    }
+
+    fn remember(&self, generation: u64, user: UserId, seen: Visibility, now: Timestamp) {
+        let mut known = self.users.lock().expect("no holder of this lock can panic");
+        if known.generation == generation {
+            known.users.retain(|_, (at, _)| now.duration_since(*at) < REMEMBER_USER);
+            known.users.insert(user, (now, seen));
+        }
     }
 }
 
@@ -49,12 +90,20 @@ impl Inner {
     pub(crate) async fn visibility(&self, principal: &Principal) -> Result<Visibility, ManagementError> {
         let Some(user) = principal.id().filter(|_| principal.role() != Role::Admin) else { return Ok(Visibility::All) };
         let now = self.ports.clock.now();
-        let known = self.visibility.users.lock().expect("no holder of this lock can panic").get(&user).cloned();
-        if let Some((at, known)) = known
-            && now.duration_since(at) < REMEMBER_USER
-        {
+        if let Some(known) = self.visibility.user(user, now) {
             return Ok(known);
         }
+        let _computing = self.visibility.computing.lock().await;
+        if let Some(known) = self.visibility.user(user, now) {
+            return Ok(known);
+        }
+        let generation = self.visibility.generation();
+        let visibility = self.compute_visibility(user, now).await?;
+        self.visibility.remember(generation, user, visibility.clone(), now);
+        Ok(visibility)
+    }
+
+    async fn compute_visibility(&self, user: UserId, now: Timestamp) -> Result<Visibility, ManagementError> {
         let grants = self.ports.access.grants(user).await?;
         let mut repositories: BTreeSet<RepositoryKey> = grants.repositories.into_iter().collect();
         if !grants.accounts.is_empty() {
@@ -70,36 +119,39 @@ impl Inner {
             let readable: Vec<Option<RepositoryKey>> = answers.collect().await;
             repositories.extend(readable.into_iter().flatten());
         }
-        let visibility = Visibility::Limited { user, repositories: repositories.into_iter().collect() };
-        let mut users = self.visibility.users.lock().expect("no holder of this lock can panic");
-        users.retain(|_, (at, _)| now.duration_since(*at) < REMEMBER_USER);
-        users.insert(user, (now, visibility.clone()));
-        Ok(visibility)
+        Ok(Visibility::Limited { user, repositories: repositories.into_iter().collect() })
     }
 
-    /// Asks a forge whether an account may read a repository. While the forge does not answer, its last answer counts.
+    /// Asks a forge whether an account may read a repository. While the forge does not answer, its last answer counts for an
+    /// hour.
     async fn may_read(&self, account: ForgeAccount, key: &RepositoryKey, now: Timestamp) -> bool {
         let place = (account, key.clone());
-        let known = self.visibility.permissions.lock().expect("no holder of this lock can panic").get(&place).copied();
-        if let Some((at, answer)) = known
-            && now.duration_since(at) < REMEMBER_PERMISSION
-        {
-            return answer;
+        let permissions = || self.visibility.permissions.lock().expect("no holder of this lock can panic");
+        let known = permissions().get(&place).copied();
+        let is_fresh = |known: &KnownPermission| now.duration_since(known.answered_at) < MAX_PERMISSION_AGE;
+        if let Some(known) = known.filter(|known| now < known.next) {
+            return known.may_read && is_fresh(&known);
         }
         let Some(forge) = self.engine.forge(&key.platform) else { return false };
+        let after = |wait: SignedDuration| now.saturating_add(wait).unwrap_or(now);
         let answer = match forge.permission(&key.name, &place.0.login).await {
-            Ok(permission) => permission >= Permission::Read,
+            Ok(permission) => KnownPermission {
+                may_read: permission >= Permission::Read,
+                answered_at: now,
+                next: after(REMEMBER_PERMISSION),
+            },
             Err(error) => {
                 tracing::warn!(repository = %key.name, %error, "failed to ask the forge who may read a repository");
-                return known.is_some_and(|(_, answer)| answer);
+                let last = known.unwrap_or(KnownPermission { may_read: false, answered_at: now, next: now });
+                KnownPermission { next: after(FORGE_PAUSE), ..last }
             }
         };
-        let mut permissions = self.visibility.permissions.lock().expect("no holder of this lock can panic");
+        let mut permissions = permissions();
         if permissions.len() >= MAX_REMEMBERED {
-            permissions.retain(|_, (at, _)| now.duration_since(*at) < REMEMBER_PERMISSION);
+            permissions.retain(|_, known| is_fresh(known));
         }
-        permissions.insert(place, (now, answer));
-        answer
+        permissions.insert(place, answer);
+        answer.may_read && is_fresh(&answer)
     }
 
     /// Requires that a caller sees an issue.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use diesel::prelude::*;
-use patchwright_core::access::{AccessStore, ForgeAccount, Grants, RepositoryKey};
+use patchwright_core::access::{AccessStore, ForgeAccount, Grants, RepositoryKey, Visibility};
 use patchwright_core::accounts::AccountError;
 use patchwright_core::audit::AuditEntry;
 use patchwright_core::store::StoreError;
@@ -33,8 +33,22 @@ struct MemberRow {
 }
 
 /// Returns repositories as the store compares them: platform and name, separated by a space.
-pub(crate) fn keys(repositories: &[RepositoryKey]) -> Vec<String> {
+fn keys(repositories: &[RepositoryKey]) -> Vec<String> {
     repositories.iter().map(|known| format!("{} {}", known.platform, known.name)).collect()
+}
+
+/// The reader of a part, in the form of the conditions below: the user's id and the repositories. `None` sees everything.
+pub(crate) fn limits(visible: &Visibility) -> Option<(String, Vec<String>)> {
+    match visible {
+        Visibility::All => None,
+        Visibility::Limited { user, repositories } => Some((user.to_string(), keys(repositories))),
+    }
+}
+
+/// The condition for the issues that a reader sees.
+#[diesel::dsl::auto_type(no_type_alias)]
+pub(crate) fn visible_issues(user: String, repositories: Vec<String>) -> _ {
+    issue::owner.eq(user).or(issue::platform.concat(" ").concat(issue::repo).eq_any(repositories))
 }
 
 fn key(platform: String, repo: &str) -> Result<RepositoryKey, StoreError> {

@@ -13,7 +13,7 @@ use patchwright_domain::node::WorkCommand;
 use patchwright_domain::{Issue, IssueStatus, JobId, JobStatus, Task, TaskId};
 
 use crate::DieselStore;
-use crate::access::keys;
+use crate::access::{limits, visible_issues};
 use crate::db::{corrupt_row, in_read_tx, in_snapshot, statements, store_error};
 use crate::row::delivery::{DeliveryRow, DeliveryStatements};
 use crate::row::effect::WAITING;
@@ -40,10 +40,9 @@ statements! {
             if let Some(issue) = filter.issue {
                 query = query.filter(job::issue_id.eq(issue.to_string()));
             }
-            if let Visibility::Limited { user, repositories } = &filter.visible {
-                let known = job::platform.concat(" ").concat(job::repo).eq_any(keys(repositories));
-                let own = issue::table.filter(issue::owner.eq(user.to_string())).select(issue::id);
-                query = query.filter(known.or(job::issue_id.eq_any(own)));
+            if let Some((user, repositories)) = limits(&filter.visible) {
+                let visible = issue::table.filter(visible_issues(user, repositories)).select(issue::id);
+                query = query.filter(job::issue_id.eq_any(visible));
             }
             if let Some(before) = filter.before {
                 query = query.filter(job::id.lt(before.to_string()));
@@ -101,10 +100,9 @@ statements! {
                 .order((job::rank, job::not_before, job::id))
                 .limit(i64::from(limit))
                 .into_boxed();
-            if let Visibility::Limited { user, repositories } = visible {
-                let known = job::platform.concat(" ").concat(job::repo).eq_any(keys(repositories));
-                let own = issue::table.filter(issue::owner.eq(user.to_string())).select(issue::id);
-                query = query.filter(known.or(job::issue_id.eq_any(own)));
+            if let Some((user, repositories)) = limits(visible) {
+                let visible = issue::table.filter(visible_issues(user, repositories)).select(issue::id);
+                query = query.filter(job::issue_id.eq_any(visible));
             }
             let rows = query.select(JobSummaryRow::as_select()).load(conn)?;
             conn.with_stage_summaries(rows)
@@ -120,9 +118,8 @@ statements! {
         }
 
         fn counts(conn, visible: &Visibility) -> QueryResult<Vec<(String, i64)>> {
-            if let Visibility::Limited { user, repositories } = visible {
-                let known = issue::platform.concat(" ").concat(issue::repo).eq_any(keys(repositories));
-                let shown = issue::owner.eq(user.to_string()).or(known);
+            if let Some((user, repositories)) = limits(visible) {
+                let shown = visible_issues(user, repositories);
                 let counts = (issue::status, diesel::dsl::count_star());
                 return issue::table.filter(shown).group_by(issue::status).select(counts).load(conn);
             }

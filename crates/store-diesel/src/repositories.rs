@@ -14,8 +14,8 @@ use crate::audit::{AuditRow, AuditStatements as _};
 use crate::db::{in_read_tx, in_write_tx, statements, store_error};
 use crate::row::{micros, parse, timestamp};
 use crate::schema::{
-    delivery, effect, issue, job, ledger, model_call, node_success, repository, repository_member, run_bucket, run_sum,
-    task, task_log, trigger_request,
+    delivery, effect, issue, jira_conversation, jira_project, job, ledger, model_call, node_success, notice,
+    repository, repository_member, run_bucket, run_sum, task, task_log, trigger_request,
 };
 
 const T: &str = "repository";
@@ -84,8 +84,15 @@ statements! {
             diesel::delete(trigger_request::table.filter(requests)).execute(conn)?;
             let issues = issue::platform.eq(platform).and(issue::repo.eq(repo));
             let ids = issue::table.filter(issues).select(issue::id);
+            let causes = effect::table.filter(effect::issue_id.eq_any(ids)).select(effect::id);
+            diesel::delete(notice::table.filter(notice::cause.eq_any(causes))).execute(conn)?;
+            let ids = issue::table.filter(issues).select(issue::id);
             diesel::delete(effect::table.filter(effect::issue_id.eq_any(ids))).execute(conn)?;
             diesel::delete(issue::table.filter(issues)).execute(conn)?;
+            let conversations = jira_conversation::platform.eq(platform).and(jira_conversation::repo.eq(repo));
+            diesel::delete(jira_conversation::table.filter(conversations)).execute(conn)?;
+            let projects = jira_project::platform.eq(platform).and(jira_project::repo.eq(repo));
+            diesel::delete(jira_project::table.filter(projects)).execute(conn)?;
             let members = repository_member::platform.eq(platform).and(repository_member::repo.eq(repo));
             diesel::delete(repository_member::table.filter(members)).execute(conn)?;
             let registered = repository::platform.eq(platform).and(repository::name.eq(repo));

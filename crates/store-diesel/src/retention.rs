@@ -32,13 +32,20 @@ statements! {
         fn forget_jobs(conn, before: i64) -> QueryResult<usize> {
             let ended = JobStatus::ALL.into_iter().filter(|status| status.is_terminal()).map(JobStatus::as_str);
             let newer = diesel::alias!(job as newer);
-            // A follow-up continues the newest job of an issue, and its pull request is known by it.
+            // The newest job of an issue has its branch and pull request, which the next follow-up continues.
             let is_followed = diesel::dsl::exists(
                 newer.filter(newer.field(job::issue_id).eq(job::issue_id).and(newer.field(job::id).gt(job::id))),
             );
+            // A follow-up that has not started takes the state of the job before it over when it does.
+            let waiting = diesel::alias!(job as waiting);
+            let is_awaited = diesel::dsl::exists(
+                waiting
+                    .filter(waiting.field(job::issue_id).eq(job::issue_id).and(waiting.field(job::id).gt(job::id)))
+                    .filter(waiting.field(job::follows).like("%\"inherited\":false%")),
+            );
             let old: Vec<String> = job::table
                 .filter(job::status.eq_any(ended).and(job::ended_at.lt(before)))
-                .filter(is_followed)
+                .filter(is_followed.and(diesel::dsl::not(is_awaited)))
                 .order(job::id)
                 .limit(MAX_JOBS_AT_ONCE)
                 .select(job::id)

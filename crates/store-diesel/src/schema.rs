@@ -501,3 +501,5 @@ diesel::allow_tables_to_appear_in_same_query!(task_log, task);
 diesel::allow_tables_to_appear_in_same_query!(task_log, job);
 diesel::allow_tables_to_appear_in_same_query!(model_call, job);
 diesel::allow_tables_to_appear_in_same_query!(delivery, trigger_request);
+diesel::allow_tables_to_appear_in_same_query!(notice, effect);
+diesel::allow_tables_to_appear_in_same_query!(notice, issue);

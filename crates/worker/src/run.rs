@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use patchwright_core::CancellationToken;
 use patchwright_core::fault::Fault;
+use patchwright_core::forge::GitCredential;
 use patchwright_core::git::{Checkout, GitError, Rework, Workspace};
 use patchwright_core::progress::{Progress, ProgressEvent};
 use patchwright_core::task_session::{Assignment, TaskOutcome, TaskSession};
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 use patchwright_domain::job::{FailureOrigin, Inheritance, PublishMode};
-use patchwright_domain::{Job, Usage, WorkerEvent};
+use patchwright_domain::{CommitSha, Job, Usage, WorkerEvent};
 
 use crate::budgeted_llm::BudgetedLlm;
 use crate::context::{StageContext, StageError, StopReason};
@@ -96,7 +97,7 @@ impl<'a> Run<'a> {
     async fn take_up_fix(&mut self, workspace: &dyn Workspace) -> Result<(), StopReason> {
         // A stage that is repeated keeps its last report until it has a new one.
         let done = self.job().stage(StageKind::Fix).status.is_done();
-        let Some(fix) = self.job().fixed().filter(|_| done) else { return Ok(()) };
+        let Some(fix) = self.job().fixed().filter(|fix| done && !fix.is_fetched()) else { return Ok(()) };
         // The report of a rebase does not have the commits that were replayed.
         if *workspace.base_commit() != fix.base || self.job().is_rebase() {
             tracing::info!(git.base = %fix.base, git.now = %workspace.base_commit(), "the base branch has advanced since the fix");
@@ -113,25 +114,12 @@ impl<'a> Run<'a> {
 
     async fn open_workspace(&mut self, folder: &Path) -> Result<Box<dyn Workspace>, StopReason> {
         self.progress.set_activity(format!("cloning {}", self.job().source.repo));
-        let credential = self.session.credential().await?;
-        let start = self.job().follows.as_ref().and_then(|follows| follows.base.clone());
-        let rework = self.job().published.pushed.clone().zip(start.clone());
         let rebases = self.job().is_rebase();
-        if rebases && start.is_none() {
+        if rebases && self.job().published.pushed.is_none() {
             return Err(nothing_to_rebase().into());
         }
-        let continues = start.is_some() && !rebases;
-        let mut checkout = Checkout {
-            url: self.assignment.clone_url.clone(),
-            base: Some(if continues { self.job().branch.clone() } else { self.job().base_branch.clone() }),
-            branch: self.job().branch.clone(),
-            rework: rework
-                .map(|(tip, start)| Rework { tip, start })
-                .filter(|rework| continues && rework.tip != rework.start),
-            rebases,
-            credential,
-            destination: folder.join("repo"),
-        };
+        let credential = self.session.credential().await?;
+        let mut checkout = self.checkout_request(credential, folder);
         let git = &self.tools.git;
         let mut opened = git.checkout(checkout.clone(), &self.cancel).await;
         if matches!(opened, Err(GitError::Unauthorized { .. })) {
@@ -142,11 +130,11 @@ impl<'a> Run<'a> {
             opened = git.checkout(checkout.clone(), &self.cancel).await;
         }
         let workspace = match opened {
-            // The branch was deleted on the forge, so the job starts from the base branch again.
             Err(GitError::BranchNotFound { branch, .. }) if rebases && branch == self.job().branch => {
                 return Err(nothing_to_rebase().into());
             }
-            Err(GitError::BranchNotFound { .. }) if continues => {
+            // The branch was deleted on the forge, so the job starts from the base branch again.
+            Err(GitError::BranchNotFound { .. }) if self.branch_start().is_some() && !checkout.with_branch => {
                 remove_folder(checkout.destination.clone()).await;
                 checkout.base = Some(self.job().base_branch.clone());
                 let inheritance = Inheritance::default();
@@ -157,19 +145,57 @@ impl<'a> Run<'a> {
         };
         let workspace = workspace.map_err(StageError::from)?;
         tracing::info!(git.base = %workspace.base_commit(), "checked out the repository");
-        let tip = workspace.branch_tip().unwrap_or_else(|| workspace.base_commit());
-        let known = if rebases {
-            // What this job pushed before it was interrupted is known too.
-            self.job().published.pushed.as_ref()
-        } else {
-            self.job().follows.as_ref().and_then(|follows| follows.base.as_ref())
-        };
-        if known.is_some_and(|at| at != tip) {
-            tracing::info!("the branch has new commits by others; continuing from them");
-            let commit = tip.clone();
-            self.report(WorkerEvent::BranchMoved { commit }).await?;
+        if self.job().has_fetched_fix() {
+            return self.require_reported_commit(workspace);
         }
+        self.note_moved_branch(workspace.as_ref()).await?;
         Ok(workspace)
+    }
+
+    /// Returns the commit that a follow-up continues from.
+    fn branch_start(&self) -> Option<&CommitSha> {
+        self.job().follows.as_ref()?.base.as_ref()
+    }
+
+    /// A follow-up continues its branch. A rebase, and the tests of a branch that a third-party node pushed, start at the base
+    /// and need the branch as well.
+    fn checkout_request(&self, credential: Option<GitCredential>, folder: &Path) -> Checkout {
+        let job = self.job();
+        let with_branch = job.is_rebase() || job.has_fetched_fix();
+        let start = self.branch_start().filter(|_| !with_branch).cloned();
+        let base = if start.is_some() { &job.branch } else { &job.base_branch };
+        let rework = job.published.pushed.clone().zip(start).map(|(tip, start)| Rework { tip, start });
+        Checkout {
+            url: self.assignment.clone_url.clone(),
+            base: Some(base.clone()),
+            branch: job.branch.clone(),
+            rework: rework.filter(|rework| rework.tip != rework.start),
+            with_branch,
+            credential,
+            destination: folder.join("repo"),
+        }
+    }
+
+    /// Reports the commits that others pushed to the branch since the job before, or since this job was interrupted.
+    async fn note_moved_branch(&mut self, workspace: &dyn Workspace) -> Result<(), StopReason> {
+        let tip = workspace.branch_tip().unwrap_or_else(|| workspace.base_commit());
+        let known = if self.job().is_rebase() { self.job().published.pushed.as_ref() } else { self.branch_start() };
+        if known.is_none_or(|known| known == tip) {
+            return Ok(());
+        }
+        tracing::info!("the branch has new commits by others; continuing from them");
+        self.report(WorkerEvent::BranchMoved { commit: tip.clone() }).await
+    }
+
+    /// What is tested is what the node reported and the pull request shows.
+    fn require_reported_commit(&self, workspace: Box<dyn Workspace>) -> Result<Box<dyn Workspace>, StopReason> {
+        let reported = self.job().fixed().map(|fix| &fix.commit);
+        if workspace.branch_tip() == reported {
+            return Ok(workspace);
+        }
+        let reason = format!("the branch `{}` has moved since the node reported it", self.job().branch);
+        let remedy = "Look at the new commits by hand, or comment `fix` with what is missing.";
+        Err(StageError { origin: FailureOrigin::Request, ..StageError::new(reason, remedy, Fault::Internal) }.into())
     }
 
     async fn stage(&mut self, kind: StageKind, workspace: &dyn Workspace, folder: &Path) -> Result<(), StopReason> {
@@ -187,7 +213,8 @@ impl<'a> Run<'a> {
             cancel: &self.cancel,
             progress: &self.progress,
         };
-        let result = run_stage(kind, &context).await;
+        // The stages are large, and callers poll them on small stacks.
+        let result = Box::pin(run_stage(kind, &context)).await;
         let usage = self.take_usage().await;
         let (event, status) = match result {
             Ok(Outcome::Done { report, comment }) => {
@@ -229,11 +256,7 @@ impl<'a> Run<'a> {
         self.push(workspace, commit).await
     }
 
-    async fn push(
-        &mut self,
-        workspace: &dyn Workspace,
-        commit: patchwright_domain::CommitSha,
-    ) -> Result<(), StopReason> {
+    async fn push(&mut self, workspace: &dyn Workspace, commit: CommitSha) -> Result<(), StopReason> {
         let pushed = self.job().published.pushed.clone();
         if self.job().publish == PublishMode::Patch || pushed.as_ref() == Some(&commit) {
             return Ok(());
@@ -259,7 +282,9 @@ impl<'a> Run<'a> {
     async fn conclude(&mut self, workspace: &dyn Workspace) -> Result<Verdict, StopReason> {
         let verdict = self.job().verified().map_or(Verdict::AnalysisOnly, |report| report.verdict);
         let files = crate::branch::report_files(self.job(), verdict, &self.assignment.policy);
-        if !files.is_empty() && self.job().publish != PublishMode::Patch {
+        // The commits of a branch that was rebased or fetched are not made again.
+        let is_ours = !self.job().is_rebase() && !self.job().has_fetched_fix();
+        if is_ours && !files.is_empty() && self.job().publish != PublishMode::Patch {
             let commit = crate::branch::commit_reports(workspace, self.job(), &files, &self.assignment.policy).await?;
             self.push(workspace, commit).await?;
         }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use patchwright_code_index::Locator;
 use patchwright_core::code_index::{CodeIndex as _, IndexQuery};
 use patchwright_core::git::{Checkout, CommitRequest, Git as _};
+use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_core::llm::{ChatRequest, Llm as _, Message};
 use patchwright_core::source_tree::SourceTree as _;
 use patchwright_core::webhook::{InboundEvent, SigningKeys, WebhookDecoder as _};
@@ -56,7 +57,7 @@ async fn gix_clones_commits_and_pushes_and_the_index_ranks_what_was_pushed() {
         base: Some(main),
         branch: fix,
         rework: None,
-        rebases: false,
+        with_branch: false,
         credential: None,
         destination: folder.path().join("work"),
     };
@@ -65,7 +66,7 @@ async fn gix_clones_commits_and_pushes_and_the_index_ranks_what_was_pushed() {
     let path = RepoPath::parse("calc.py").unwrap();
     workspace.write(&path, b"def add(a, b):\n    return a + b\n").await.unwrap();
     let commit = CommitRequest {
-        message: "Add instead of subtracting\n".to_owned(),
+        message: OutgoingText::own("Add instead of subtracting\n"),
         author_name: "somebody".to_owned(),
         author_email: "somebody@example.org".to_owned(),
         at: Timestamp::now(),

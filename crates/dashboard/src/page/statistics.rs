@@ -21,11 +21,17 @@ pub struct Statistics<'a> {
     pub to: &'a str,
     /// The grouping.
     pub group_by: GroupBy,
+    /// Whether the viewer sees the statistics of all repositories, which those of nodes and models are.
+    pub sees_all: bool,
     /// The groups, by key, including days without a run.
     pub groups: &'a [GroupStats],
 }
 
 impl Statistics<'_> {
+    const fn choices(&self) -> &'static [GroupBy] {
+        if self.sees_all { &GroupBy::ALL } else { &[GroupBy::Day, GroupBy::Repository] }
+    }
+
     fn ended(group: &GroupStats) -> u64 {
         group.succeeded + group.failed
     }

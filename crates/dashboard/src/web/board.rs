@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, web};
 use patchwright_core::query::IssueFilter;
 use patchwright_domain::node::{Candidate, Label};
-use patchwright_domain::{Issue, IssueStatus, JobSummary};
+use patchwright_domain::{Issue, IssueStatus, JobSummary, Role};
 use patchwright_management::ManagementError;
 
 use super::State;
@@ -34,13 +34,17 @@ async fn render(page: &PageRequest, state: &State) -> Result<String, ManagementE
         columns.push(Column { status, count: counts.get(&status).copied().unwrap_or_default(), cards });
     }
     let waiting = jobs.waiting(&page.principal, WAITING_JOBS).await?;
+    let queued = match page.principal.role() {
+        Role::Admin => state.management.queue_depth().await?.queued,
+        Role::Member => waiting.len() as u64,
+    };
     let waiting: Vec<Waiting> = waiting.iter().map(|(job, turn)| Waiting::new(job, *turn)).collect();
     Ok(Board {
         layout: &page.layout,
         now: state.management.now(),
         columns: &columns,
         waiting: &waiting,
-        queued: state.management.queue_depth().await?.queued,
+        queued,
         nodes: &node_cards(state).await?,
         may_drain: page.principal.is_admin(),
     }

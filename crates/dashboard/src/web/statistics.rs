@@ -5,6 +5,7 @@ use actix_web::{HttpResponse, web};
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 use patchwright_core::stats::{GroupBy, GroupStats};
+use patchwright_domain::Role;
 use patchwright_management::{ManagementError, StatsPeriod};
 use serde::Deserialize;
 
@@ -48,7 +49,8 @@ pub(super) async fn show(
     let html = query.count(&page, &state).await.map(|StatsPeriod { from, to, group_by, groups }| {
         let groups = if group_by == GroupBy::Day { every_day(from, to, groups) } else { groups };
         let (from, to) = (from.to_string(), to.to_string());
-        Statistics { layout: &page.layout, from: &from, to: &to, group_by, groups: &groups }.html()
+        let sees_all = page.principal.role() == Role::Admin;
+        Statistics { layout: &page.layout, from: &from, to: &to, group_by, sees_all, groups: &groups }.html()
     });
     page.render(html)
 }

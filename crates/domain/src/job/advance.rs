@@ -8,6 +8,7 @@ use super::{
     Failure, FailureOrigin, Inheritance, Job, JobEvent, JobState, JobStatus, JobTransition, Lease, PlanReview,
     PublishMode, PullRequestEnd, UNTIL_APPROVED, WorkerEvent,
 };
+use crate::node::Needs;
 use crate::trigger::MAX_INSTRUCTIONS;
 use crate::{CommitSha, Effect, Milestone, Refused, TaskId, Usage};
 
@@ -52,6 +53,12 @@ impl Job {
             JobEvent::Leased { lease } => self.lease(lease, now),
             JobEvent::LeaseExpired => self.release(now),
             JobEvent::Released { .. } => self.return_to_queue(now),
+            JobEvent::VerificationRequested { .. } => {
+                self.needs = Needs::verification();
+                // Testing it is work of its own.
+                self.attempts = 0;
+                self.release(now)
+            }
             JobEvent::Postponed { until, spent, asked, .. } => {
                 self.attempts = self.attempts.saturating_sub(u32::from(asked));
                 if let Some((stage, usage)) = spent {
@@ -80,7 +87,11 @@ impl Job {
                 Ok(vec![])
             }
             JobEvent::PullRequestOpened(pull_request) => {
-                self.published.pull_request = Some(pull_request);
+                let known = self.published.pull_request.replace(pull_request).map(|known| known.number);
+                if known != self.published.pull_request.as_ref().map(|opened| opened.number) {
+                    self.published.ready = false;
+                }
+                self.published.problem = None;
                 // The comment does not link to it yet.
                 let link = self.source.tracker.as_ref().map(|_| Effect::LinkPullRequest);
                 self.continue_publishing(std::iter::once(Effect::RefreshProgress).chain(link).collect(), now)
@@ -170,7 +181,10 @@ impl Job {
         follows.earlier = inheritance.earlier;
         self.published.pushed = inheritance.pushed;
         self.published.pull_request = inheritance.pull_request;
-        self.published.ready = inheritance.ready;
+        self.published.ready = inheritance.ready && self.published.pull_request.is_some();
+        if let Some(branch) = inheritance.base_branch {
+            self.base_branch = branch;
+        }
         Ok(vec![])
     }
 
@@ -211,6 +225,11 @@ impl Job {
         self.status().on(JobTransition::Progress)?;
         self.published.pushed = Some(commit);
         let first = self.published.open_pull_request().is_none();
+        if first {
+            // One that people closed is no place for what follows: the job waits for a new one.
+            self.published.pull_request = None;
+            self.published.ready = false;
+        }
         Ok(vec![if first { Effect::OpenPullRequest } else { Effect::RefreshProgress }])
     }
 
@@ -277,6 +296,10 @@ impl Job {
         self.status().on(JobTransition::Publish)?;
         self.state = JobState::Succeeded;
         self.ended_at = Some(now);
+        // The texts still say that it is being published.
+        if !effects.contains(&Effect::RefreshProgress) {
+            effects.push(Effect::RefreshProgress);
+        }
         effects.extend(self.reached(Milestone::InReview));
         effects.push(Effect::PostResult);
         Ok(effects)
@@ -356,8 +379,12 @@ impl Job {
         self.status().on(JobTransition::Restart)?;
         // A change that fails the tests is complete but wrong: the restart repeats the fix.
         let disproved = self.verdict.is_some_and(Verdict::is_harmful);
+        // A change that a third-party node made is made anew by whoever gets the job.
+        let needs_before = self.fixed().filter(|_| disproved).and_then(|fix| fix.fetched_for.clone());
+        let is_fetched = needs_before.is_some();
+        self.needs = needs_before.unwrap_or_else(|| self.needs.clone());
         for record in &mut self.stages {
-            let again = disproved && record.kind >= StageKind::Fix;
+            let again = is_fetched || (disproved && record.kind >= StageKind::Fix);
             if record.status != StageStatus::Succeeded || again {
                 record.on(StageEvent::Reset, now)?;
                 record.reason = None;

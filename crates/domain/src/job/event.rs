@@ -70,6 +70,11 @@ pub enum JobEvent {
         /// The epoch of the worker's lease.
         epoch: u64,
     },
+    /// The branch that a third-party node pushed is to be tested by one of our own.
+    VerificationRequested {
+        /// The epoch of the node's lease.
+        epoch: u64,
+    },
     /// The job cannot continue now and is retried later.
     Postponed {
         /// The epoch of the worker's lease.
@@ -160,6 +165,7 @@ impl JobEvent {
     pub const fn epoch(&self) -> Option<u64> {
         match self {
             Self::Released { epoch }
+            | Self::VerificationRequested { epoch }
             | Self::Postponed { epoch, .. }
             | Self::BaseBranchKnown { epoch, .. }
             | Self::Progress { epoch, .. }

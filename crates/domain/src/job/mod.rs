@@ -254,6 +254,9 @@ pub struct Inheritance {
     pub pull_request: Option<PullRequestRef>,
     /// Whether it is ready for review.
     pub ready: bool,
+    /// The branch that the pull request is for, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_branch: Option<BranchName>,
 }
 
 /// One automated run for one issue.
@@ -393,6 +396,11 @@ impl Job {
         &self.stages[kind as usize]
     }
 
+    /// Returns whether a third-party node has made the change, so that it is only tested.
+    pub fn has_fetched_fix(&self) -> bool {
+        self.stage(StageKind::Fix).status.is_done() && self.fixed().is_some_and(FixReport::is_fetched)
+    }
+
     /// Returns whether the job moves a branch onto its base and changes nothing else.
     pub fn is_rebase(&self) -> bool {
         self.command == Some(WorkCommand::Rebase)
@@ -420,6 +428,7 @@ impl Job {
             pushed: self.published.pushed.clone(),
             pull_request: self.published.open_pull_request().cloned(),
             ready: self.published.ready,
+            base_branch: self.published.open_pull_request().map(|_| self.base_branch.clone()),
         }
     }
 

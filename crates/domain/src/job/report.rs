@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::stage::StageKind;
+use crate::node::Needs;
 use crate::{CommitSha, RepoPath};
 
 /// The report of one stage, in JSON as the bare report (`docs/requirements.md#r233`). It names no stage there, so that it
@@ -179,6 +180,17 @@ pub struct FixReport {
     pub diff: String,
     /// The number of the attempt, from 1; incremented when the verification fails.
     pub round: u32,
+    /// If a third-party node made the commit, the requirements of the job on that node: the commit is fetched to be tested,
+    /// and never made again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetched_for: Option<Needs>,
+}
+
+impl FixReport {
+    /// Returns whether a third-party node made the commit.
+    pub const fn is_fetched(&self) -> bool {
+        self.fetched_for.is_some()
+    }
 }
 
 /// One changed file.

@@ -231,6 +231,31 @@ fn a_job_has_succeeded_when_the_forge_shows_its_result() {
 }
 
 #[test]
+fn a_pull_request_that_people_closed_is_no_place_for_a_later_push() {
+    let running = leased(job());
+    let epoch = running.epoch;
+    let push = |digit: char| {
+        let commit = CommitSha::parse(&digit.to_string().repeat(40)).unwrap();
+        JobEvent::progress(epoch, WorkerEvent::BranchPushed { commit })
+    };
+    let (running, _) = running.advance(push('1'), at(2)).unwrap();
+    let (running, _) = running.advance(JobEvent::PullRequestOpened(pull_request()), at(3)).unwrap();
+    let (running, _) = running.advance(JobEvent::PullRequestReady, at(4)).unwrap();
+    let closed = JobEvent::PullRequestEnded { end: crate::job::PullRequestEnd::Closed };
+    let (running, _) = running.advance(closed, at(5)).unwrap();
+    let (running, effects) = running.advance(push('2'), at(6)).unwrap();
+    assert_eq!(effects, [Effect::OpenPullRequest]);
+    let completed = JobEvent::Completed { epoch, verdict: Verdict::FixedProven };
+    let (waiting, effects) = running.advance(completed, at(7)).unwrap();
+    assert_eq!((waiting.status(), effects.contains(&Effect::MarkReady)), (JobStatus::Publishing, true));
+    let again = crate::job::PullRequestRef { number: 8, ..pull_request() };
+    let (waiting, _) = waiting.advance(JobEvent::PullRequestOpened(again), at(8)).unwrap();
+    assert_eq!(waiting.status(), JobStatus::Publishing, "the new one is a draft");
+    let (done, effects) = waiting.advance(JobEvent::PullRequestReady, at(9)).unwrap();
+    assert_eq!((done.status(), effects.len()), (JobStatus::Succeeded, 2), "{effects:?}");
+}
+
+#[test]
 fn fault_c5_a_job_whose_pull_request_cannot_be_opened_fails_and_a_restart_publishes_only() {
     let (job, _) = completed(Verdict::FixedProven);
     let (job, effects) = job.advance(JobEvent::DeliveryFailed { problem: "422".to_owned() }, at(10)).unwrap();

@@ -3,10 +3,11 @@
 use patchwright_core::store::{DeliveryRecord, JobWrite, Step, StoreError, Versioned, Write};
 use patchwright_domain::job::PullRequestEnd;
 use patchwright_domain::notification::NotificationEvent;
-use patchwright_domain::{Effect, IssueEvent, IssueStatus, Job, JobEvent, RepoName};
+use patchwright_domain::{Effect, IssueEvent, IssueStatus, Job, JobEvent, JobStatus, RepoName};
 
 use super::{IntakeError, IntakeOutcome};
 use crate::Engine;
+use crate::change::ChangeError;
 
 /// The reasons for which the event is ignored.
 enum NotRecorded {
@@ -43,6 +44,15 @@ impl Engine {
             .write(async || {
                 let gone = |what: &str| NotRecorded::Because(what.to_owned());
                 let job = self.with_pull_request(repo, head, &record).await?.ok_or_else(|| gone("the job is gone"))?;
+                if job.value.status() == JobStatus::Publishing {
+                    // It ends with this, and the issue follows it.
+                    let ended = self.plan_change(job, JobEvent::PullRequestEnded { end }, None, None).await;
+                    let (step, _) = ended.map_err(|error| match error {
+                        ChangeError::Store(error) => NotRecorded::Store(error),
+                        error => NotRecorded::Because(error.to_string()),
+                    })?;
+                    return Ok((Step { delivery: Some(record.clone()), ..step }, ""));
+                }
                 let known = self.ports.store.issue(job.value.issue_id).await?;
                 let known = known.ok_or_else(|| gone("the issue is gone"))?;
                 let now = self.ports.clock.now();

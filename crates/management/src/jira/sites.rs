@@ -191,13 +191,20 @@ impl Jira<'_> {
         Ok(SiteCheck { workspace, problem })
     }
 
-    /// Lists the repositories of a site's projects, by project.
+    /// Lists the repositories of a site's projects that the caller sees, by project.
     ///
     /// # Errors
-    /// [`ManagementError::NotFound`].
-    pub async fn projects(&self, id: WorkspaceId) -> Result<Vec<ProjectRepository>, ManagementError> {
+    /// [`ManagementError::NotFound`], [`ManagementError::Unavailable`].
+    pub async fn projects(
+        &self,
+        principal: &Principal,
+        id: WorkspaceId,
+    ) -> Result<Vec<ProjectRepository>, ManagementError> {
         let workspace = self.site(id).await?;
-        Ok(self.ports.workspaces.projects(workspace.id).await?)
+        let visible = self.inner.visibility(principal).await?;
+        let mut projects = self.ports.workspaces.projects(workspace.id).await?;
+        projects.retain(|project| visible.includes(&project.platform, &project.repo));
+        Ok(projects)
     }
 
     /// Maps a project to a registered repository.

@@ -128,10 +128,20 @@ pub(crate) enum RepositoriesCommand {
         /// The repository's id
         id: String,
     },
+    /// Replaces the users who see a repository beside those whom the forge lets read it
+    Members {
+        /// The repository's id
+        id: String,
+        /// The ids of the users; none removes all
+        users: Vec<String>,
+    },
     /// Removes a repository; its issues and jobs stay
     Remove {
         /// The repository's id
         id: String,
+        /// Deletes its issues, jobs, logs, prompts and statistics, too
+        #[arg(long)]
+        data: bool,
     },
 }
 
@@ -197,6 +207,18 @@ pub(crate) enum UsersCommand {
         /// The user's id
         id: String,
     },
+    /// Replaces a user's accounts on forges, whose repositories they see
+    Accounts {
+        /// The user's id
+        id: String,
+        /// Accounts such as github:alice; none removes all
+        accounts: Vec<String>,
+    },
+    /// Deletes a user with their sessions, tokens, links and assignments
+    Remove {
+        /// The user's id
+        id: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -213,6 +235,9 @@ pub(crate) enum NodesCommand {
         /// The URL where the node listens for tasks (default: the node polls the server)
         #[arg(long, value_name = "URL")]
         push_url: Option<String>,
+        /// Registers a third-party node, which cannot register itself, and prints its token in place of a join token
+        #[arg(long, requires = "push_url")]
+        third_party: bool,
     },
     /// Prints a new join token for a node and revokes its current token
     Invite {

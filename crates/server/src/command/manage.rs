@@ -4,9 +4,9 @@ use patchwright_protocol::audit::AuditQuery;
 use patchwright_protocol::channels::NewChannel;
 use patchwright_protocol::credentials::{CredentialUpdate, NewCredential};
 use patchwright_protocol::nodes::{DrainNode, InvitedNode, NewNode, NodeUpdate};
-use patchwright_protocol::repositories::NewRepository;
+use patchwright_protocol::repositories::{Members, NewRepository};
 use patchwright_protocol::stats::StatsQuery;
-use patchwright_protocol::users::{NewToken, NewUser, UserUpdate};
+use patchwright_protocol::users::{ForgeAccount, ForgeAccounts, NewToken, NewUser, UserUpdate};
 use serde_json::json;
 
 use super::CommandResult;
@@ -36,7 +36,11 @@ pub(crate) async fn repositories(remote: Remote, command: RepositoriesCommand) -
         RepositoriesCommand::Sync { id } => remote.print(client.import_issues(&id).await, |counts| {
             say(&format!("{} imported, {} updated", counts.imported, counts.updated));
         }),
-        RepositoriesCommand::Remove { id } => Remote::finish(client.delete_repository(&id).await),
+        RepositoriesCommand::Members { id, users } => {
+            let members = client.set_members(&id, &Members { user_ids: users }).await;
+            remote.print(members, |members| members.user_ids.iter().for_each(|id| say(id)))
+        }
+        RepositoriesCommand::Remove { id, data } => Remote::finish(client.delete_repository(&id, data).await),
     }
 }
 
@@ -67,11 +71,25 @@ pub(crate) async fn users(remote: Remote, command: UsersCommand) -> CommandResul
             let password = Some(ask_secret("the password")?.expose().to_owned());
             client.create_user(&NewUser { login, role, password }).await
         }
+        UsersCommand::Accounts { id, accounts } => {
+            let accounts = accounts.iter().map(|word| parse_account(word)).collect::<Result<_, _>>()?;
+            let set = client.set_forge_accounts(&id, &ForgeAccounts { accounts }).await;
+            return remote.print(set, |set| {
+                set.accounts.iter().for_each(|account| say(&format!("{}:{}", account.platform, account.login)));
+            });
+        }
+        UsersCommand::Remove { id } => return Remote::finish(client.delete_user(&id).await),
         UsersCommand::Role { id, role } => client.update_user(&id, &UserUpdate { role: Some(role), ..nothing }).await,
         UsersCommand::Disable { id } => client.update_user(&id, &UserUpdate { active: Some(false), ..nothing }).await,
         UsersCommand::Enable { id } => client.update_user(&id, &UserUpdate { active: Some(true), ..nothing }).await,
     };
     remote.print(user, |user| one(&USER, user))
+}
+
+fn parse_account(word: &str) -> Result<ForgeAccount, String> {
+    let (platform, login) =
+        word.split_once(':').ok_or_else(|| format!("`{word}` is no account on a forge: write `github:alice`"))?;
+    Ok(ForgeAccount { platform: platform.to_owned(), login: login.to_owned() })
 }
 
 /// Prints the join token alone, so that it can be piped.
@@ -83,8 +101,17 @@ pub(crate) async fn nodes(remote: Remote, command: NodesCommand) -> CommandResul
     let client = &remote.client;
     match command {
         NodesCommand::List => remote.print(client.nodes().await, |page| table(&NODE, page)),
-        NodesCommand::Add { name, labels, push_url } => {
-            remote.print(client.create_node(&NewNode { name, labels, push_url }).await, print_join_token)
+        NodesCommand::Add { name, labels, push_url, third_party } => {
+            let added = client.create_node(&NewNode { name, labels, push_url }).await;
+            if !third_party {
+                return remote.print(added, print_join_token);
+            }
+            let registered = match added {
+                Ok(added) => client.register_node(&added.join_token.unwrap_or_default(), &added.node.name).await,
+                Err(error) => Err(error),
+            };
+            // The token alone, so that it can be piped.
+            remote.print(registered, |node| say(&node.token))
         }
         NodesCommand::Invite { id } => {
             let update = NodeUpdate { labels: None, push_url: None, draining: None, invite: true };

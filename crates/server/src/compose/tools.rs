@@ -120,7 +120,7 @@ pub(crate) fn machine_labels(config: &Config) -> BTreeSet<Label> {
         |program: &str| std::env::split_paths(&config.search_path).any(|folder| folder.join(program).is_file());
     let known = config.presets.iter().filter(|(_, preset)| installed(&preset.args[0]));
     labels.extend(known.map(|(name, _)| WorkCommand::Preset(name.clone()).label()));
-    labels.insert(WorkCommand::Rebase.label());
+    labels.extend([WorkCommand::Rebase.label(), Label::verification()]);
     if config.allow_free_commands {
         labels.insert(WorkCommand::Free(String::new()).label());
     }

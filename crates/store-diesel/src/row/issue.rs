@@ -1,12 +1,11 @@
 use diesel::prelude::*;
-use patchwright_core::access::Visibility;
 use patchwright_core::query::IssueFilter;
 use patchwright_core::store::{StoreError, Versioned};
 use patchwright_domain::{Issue, IssueNumber, IssueRef, IssueStatus, PlatformId};
 use serde::Serialize;
 
 use super::{from_json, json, micros, parse, signed, timestamp, unsigned};
-use crate::access::keys;
+use crate::access::{limits, visible_issues};
 use crate::db::{corrupt_row, statements};
 use crate::schema::issue;
 
@@ -117,9 +116,8 @@ statements! {
                         .or(lower(issue::body).like(pattern).escape('\\')),
                 );
             }
-            if let Visibility::Limited { user, repositories } = &filter.visible {
-                let known = issue::platform.concat(" ").concat(issue::repo).eq_any(keys(repositories));
-                query = query.filter(issue::owner.eq(user.to_string()).or(known));
+            if let Some((user, repositories)) = limits(&filter.visible) {
+                query = query.filter(visible_issues(user, repositories));
             }
             if let Some(before) = filter.before {
                 query = query.filter(issue::id.lt(before.to_string()));

@@ -1,12 +1,11 @@
 use diesel::prelude::*;
-use patchwright_core::access::Visibility;
 use patchwright_core::query::TaskFilter;
 use patchwright_core::store::StoreError;
 use patchwright_domain::{BranchName, Task, TaskStatus};
 use serde::Serialize;
 
 use super::{micros, parse, signed, timestamp, unsigned};
-use crate::access::keys;
+use crate::access::{limits, visible_issues};
 use crate::db::{corrupt_row, statements};
 use crate::schema::{issue, task};
 
@@ -84,10 +83,9 @@ statements! {
             if let Some(issue) = filter.issue {
                 query = query.filter(task::issue_id.eq(issue.to_string()));
             }
-            if let Visibility::Limited { user, repositories } = &filter.visible {
-                let known = issue::platform.concat(" ").concat(issue::repo).eq_any(keys(repositories));
-                let visible = issue::owner.eq(user.to_string()).or(known);
-                query = query.filter(task::issue_id.eq_any(issue::table.filter(visible).select(issue::id)));
+            if let Some((user, repositories)) = limits(&filter.visible) {
+                let visible = issue::table.filter(visible_issues(user, repositories)).select(issue::id);
+                query = query.filter(task::issue_id.eq_any(visible));
             }
             if let Some(before) = filter.before {
                 query = query.filter(task::id.lt(before.to_string()));

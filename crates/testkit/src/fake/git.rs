@@ -99,7 +99,7 @@ impl Git for FakeGit {
             request.rework.filter(|rework| rework.tip == tip && remote.parents.get(&tip) == Some(&rework.start));
         let commit = rework.map_or(tip, |rework| rework.start);
         let files = remote.commits[&commit].clone();
-        let branch_tip = request.rebases.then(|| remote.branches.get(&request.branch).cloned());
+        let branch_tip = request.with_branch.then(|| remote.branches.get(&request.branch).cloned());
         drop(remote);
         if branch_tip == Some(None) {
             return Err(GitError::BranchNotFound { url: request.url, branch: request.branch });

@@ -108,6 +108,11 @@ impl GitServer {
         std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
+    /// Makes the server refuse the objects of pushes with 403, as a forge does for a token that may only read.
+    pub fn forbid_pushes(&self, full_name: &str) {
+        std::fs::write(self.path(full_name).join("forbids-pushes"), "").unwrap();
+    }
+
     /// Runs `git` in a repository and returns its output.
     pub fn git(&self, full_name: &str, args: &[&str]) -> String {
         git(&self.path(full_name), args)
@@ -137,6 +142,11 @@ async fn backend(root: Arc<Path>, request: HttpRequest, body: web::Bytes) -> Htt
     let pair = decoded.and_then(Result::ok).and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
     if pair.split_once(':').is_none_or(|(_, password)| password != PASSWORD && password != super::GITCODE_TOKEN) {
         return HttpResponse::Unauthorized().insert_header(("www-authenticate", "Basic realm=\"git\"")).finish();
+    }
+    if let Some(repository) = request.path().strip_suffix("/git-receive-pack")
+        && root.join(repository.trim_start_matches('/')).join("forbids-pushes").exists()
+    {
+        return HttpResponse::Forbidden().body("Resource not accessible by integration");
     }
     let mut child = Command::new("git")
         .arg("http-backend")

@@ -8,6 +8,7 @@ use patchwright_domain::job::report::{FileContent, FixReport, Plan, PlannedChang
 use super::{Outcome, external};
 use crate::branch::commit_request;
 use crate::budgeted_llm::BudgetedLlm;
+use crate::change::MAX_DIFF_CHARS;
 use crate::context::{StageContext, StageError};
 use crate::edit;
 use crate::prompt::code_fix;
@@ -17,8 +18,6 @@ use patchwright_core::outgoing_text::{code_span, shorten};
 const REFLECTIONS: u32 = 3;
 /// The largest file that is written, in bytes.
 pub(super) const MAX_FILE: usize = 1024 * 1024;
-/// The longest stored diff, in characters.
-const MAX_DIFF: usize = 200_000;
 
 pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageError> {
     if let Some(command) = &context.job.command {
@@ -72,6 +71,7 @@ async fn commit(
         contents,
         diff: shorten_diff(diff),
         round: context.job.rounds + 1,
+        fetched_for: None,
     };
     let comment = comment(&report);
     Ok(Outcome::done(StageReport::Fix(report), comment))
@@ -79,7 +79,7 @@ async fn commit(
 
 /// Returns the diff for the report.
 pub(super) fn shorten_diff(diff: &str) -> String {
-    shorten(diff, MAX_DIFF)
+    shorten(diff, MAX_DIFF_CHARS)
 }
 
 async fn read_text(context: &StageContext<'_>, path: &RepoPath) -> Result<Option<String>, StageError> {
@@ -147,7 +147,7 @@ async fn change_file(
     }
 }
 
-pub(super) fn unified_diff(path: &RepoPath, before: Option<&str>, after: &str) -> String {
+pub(crate) fn unified_diff(path: &RepoPath, before: Option<&str>, after: &str) -> String {
     let old_name = before.map_or_else(|| "/dev/null".to_owned(), |_| format!("a/{path}"));
     similar::TextDiff::from_lines(before.unwrap_or_default(), after)
         .unified_diff()

@@ -3,15 +3,12 @@
 use patchwright_core::fault::Fault;
 use patchwright_core::git::GitError;
 use patchwright_domain::job::FailureOrigin;
-use patchwright_domain::job::report::{FileContent, FixReport, StageReport};
+use patchwright_domain::job::report::{FixReport, StageReport};
 
 use super::{Outcome, fix};
 use crate::branch::commit_request;
+use crate::change::read_change;
 use crate::context::{StageContext, StageError};
-
-/// The largest file whose text is kept in the report, in bytes, and the most files.
-const MAX_KEPT_BYTES: usize = 256 * 1024;
-const MAX_KEPT_FILES: usize = 100;
 
 pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageError> {
     let workspace = context.workspace;
@@ -35,21 +32,7 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
         let remedy = "Close the pull request: the base branch has its changes.";
         return Err(refused(format!("`{base}` has all changes of the branch already"), remedy));
     }
-    let (mut contents, mut diff) = (Vec::new(), String::new());
-    let before = context.scratch.join("base");
-    workspace.export(workspace.base_commit(), &before).await?;
-    for change in changed_files.iter().take(MAX_KEPT_FILES) {
-        let path = &change.file;
-        let bytes = workspace.read(path).await?;
-        let is_removed = bytes.is_none();
-        let text = bytes.filter(|bytes| bytes.len() <= MAX_KEPT_BYTES).and_then(|bytes| String::from_utf8(bytes).ok());
-        if text.is_none() && !is_removed {
-            continue;
-        }
-        let old = tokio::fs::read_to_string(before.join(path.as_str())).await.ok();
-        diff.push_str(&fix::unified_diff(path, old.as_deref(), text.as_deref().unwrap_or_default()));
-        contents.push(FileContent { path: path.clone(), text });
-    }
+    let (contents, diff) = read_change(workspace.tree(), workspace, &changed_files).await?;
     let paths = changed_files.iter().map(|change| change.file.clone()).collect();
     let report = FixReport {
         changes_applied: paths,
@@ -58,6 +41,7 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
         contents,
         diff: fix::shorten_diff(&diff),
         round: context.job.rounds + 1,
+        fetched_for: None,
         commit,
     };
     let comment = fix::comment(&report);

@@ -28,7 +28,8 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
         Err(error) => return Err(error.into()),
     };
     report.commit = Some(fix.commit.clone());
-    let again = (context.llm.is_some() || context.job.command.is_some()) && !context.job.is_rebase();
+    let again =
+        (context.llm.is_some() || context.job.command.is_some()) && !context.job.is_rebase() && !fix.is_fetched();
     if report.verdict.is_harmful() && context.job.rounds < context.policy.max_rounds && again {
         let feedback = context.tools.redactor.redact(&feedback(&report));
         return Ok(Outcome::SendBack { feedback, report: Box::new(report) });

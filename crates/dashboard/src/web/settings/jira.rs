@@ -92,7 +92,7 @@ async fn projects_listing(context: &SettingsContext<'_>, sites: &[Workspace]) ->
     let w = context.translations;
     let mut rows = Vec::new();
     for site in sites {
-        for project in context.management.jira()?.projects(site.id).await? {
+        for project in context.management.jira()?.projects(context.principal, site.id).await? {
             let action = format!("/settings/jira/{}/remove-project", site.id);
             rows.push(Row {
                 cells: vec![

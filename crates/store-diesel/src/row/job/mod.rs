@@ -49,8 +49,6 @@ pub(crate) struct JobSummaryRow {
     created_at: i64,
     /// The actor of the trigger in lower case, to count by.
     actor: String,
-    /// [`patchwright_domain::node::Needs`] as words.
-    needs: String,
     command: Option<String>,
     rank: i64,
     /// The end of the lease, which renewals set on their own.
@@ -78,6 +76,8 @@ pub(crate) struct JobChanges {
     updated_at: i64,
     revision: i64,
     follows: Option<String>,
+    /// [`patchwright_domain::node::Needs`] as words.
+    needs: String,
 }
 
 /// The column `lease`: the holder of the lease. Its expiry is the column `lease_until`.
@@ -117,7 +117,6 @@ impl JobRow {
             publish: json(&job.publish)?,
             created_at: micros(job.created_at),
             actor: job.trigger.actor.to_lowercase(),
-            needs: job.needs.to_string(),
             command: optional_json(job.command.as_ref())?,
             rank: job.priority.rank(),
             lease_until: lease_of(job).map(|lease| micros(lease.until)),
@@ -195,7 +194,7 @@ impl JobSummaryRow {
             branch: parse(T, id, BranchName::parse(&self.branch))?,
             base_branch: parse(T, id, BranchName::parse(&self.now.base_branch))?,
             publish: from_json(T, id, &self.publish)?,
-            needs: parse(T, id, self.needs.parse())?,
+            needs: parse(T, id, self.now.needs.parse())?,
             command: from_optional_json(T, id, self.command.as_deref())?,
             priority: Priority::of_rank(self.rank).ok_or_else(|| corrupt_row(T, id, "its rank is none"))?,
             review: from_optional_json(T, id, self.now.review.as_deref())?.unwrap_or_default(),
@@ -255,6 +254,7 @@ impl JobChanges {
             updated_at: micros(job.updated_at),
             revision,
             follows: optional_json(job.follows.as_ref())?,
+            needs: job.needs.to_string(),
         })
     }
 }
@@ -267,7 +267,7 @@ const fn lease_of(job: &Job) -> Option<&Lease> {
 }
 
 /// The columns that an update writes, for SQL text. `lease_until` has an expression of its own.
-pub(crate) const CHANGES: [&str; 16] = [
+pub(crate) const CHANGES: [&str; 17] = [
     "job_trigger",
     "base_branch",
     "review",
@@ -283,6 +283,7 @@ pub(crate) const CHANGES: [&str; 16] = [
     "updated_at",
     "revision",
     "follows",
+    "needs",
     "rework",
 ];
 

@@ -1,0 +1,56 @@
+//! The texts of a change that other hands made, for the report of the stage `fix`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use patchwright_core::git::{GitError, Workspace};
+use patchwright_core::source_tree::{SourceTree, TreeFile};
+use patchwright_domain::job::report::{ChangedFile, FileContent};
+
+use crate::stage::unified_diff;
+
+/// The longest diff in a report, in characters.
+pub const MAX_DIFF_CHARS: usize = 200_000;
+/// The largest file whose text is kept in the report, in bytes, and the most files.
+const MAX_KEPT_BYTES: u64 = 256 * 1024;
+const MAX_KEPT_FILES: usize = 100;
+
+/// Returns the new texts of changed files, and the difference from `base`. Files that are too large or not UTF-8 are left out:
+/// the commit has them.
+///
+/// # Errors
+/// [`GitError`] when a file of the working copy cannot be read.
+pub async fn read_change(
+    base: Arc<dyn SourceTree>,
+    workspace: &dyn Workspace,
+    changed: &[ChangedFile],
+) -> Result<(Vec<FileContent>, String), GitError> {
+    let paths: Vec<String> = changed.iter().take(MAX_KEPT_FILES).map(|change| change.file.to_string()).collect();
+    let old = tokio::task::spawn_blocking(move || old_texts(base.as_ref(), &paths)).await.unwrap_or_default();
+    let (mut contents, mut diff) = (Vec::new(), String::new());
+    for change in changed.iter().take(MAX_KEPT_FILES) {
+        let path = &change.file;
+        let metadata = tokio::fs::symlink_metadata(workspace.root().join(path.as_str())).await;
+        if metadata.is_ok_and(|metadata| metadata.len() > MAX_KEPT_BYTES) {
+            continue;
+        }
+        let bytes = workspace.read(path).await?;
+        let is_removed = bytes.is_none();
+        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        if text.is_none() && !is_removed {
+            continue;
+        }
+        let before = old.get(path.as_str()).map(String::as_str);
+        diff.push_str(&unified_diff(path, before, text.as_deref().unwrap_or_default()));
+        contents.push(FileContent { path: path.clone(), text });
+    }
+    Ok((contents, diff))
+}
+
+fn old_texts(base: &dyn SourceTree, paths: &[String]) -> HashMap<String, String> {
+    let Ok(files) = base.files() else { return HashMap::new() };
+    let files: Vec<TreeFile> = files.into_iter().filter(|file| paths.contains(&file.path)).collect();
+    let contents = base.read(&files, MAX_KEPT_BYTES);
+    let text = |(file, bytes): (TreeFile, Option<Vec<u8>>)| Some((file.path, String::from_utf8(bytes?).ok()?));
+    files.into_iter().zip(contents).filter_map(text).collect()
+}
