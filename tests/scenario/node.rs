@@ -192,7 +192,7 @@ impl Shop {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_of_another_make_reports_the_branch_that_it_pushed() {
+async fn fault_c4_the_pull_request_of_a_third_party_node_says_what_was_done() {
     let shop = shop(&[]).await;
     let node = foreign(&shop.test_server).await;
     let (task, branch) = shop.given_to(&node).await;
@@ -225,7 +225,25 @@ async fn a_node_of_another_make_reports_the_branch_that_it_pushed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_node_of_another_make_may_not_change_is_found_out() {
+async fn fault_d2_reports_that_overlap_are_one_report() {
+    let shop = shop(&[]).await;
+    let node = foreign(&shop.test_server).await;
+    let (task, branch) = shop.given_to(&node).await;
+    shop.push(&branch, "calc.py", "def add(a, b):\n    return a + b\n\n\ndef double(a):\n    return a * 2\n");
+    let report = json!({"task_id": task["id"], "branch_name": branch, "status": "success"});
+    let (one, two, three) =
+        tokio::join!(shop.report(&node, &report), shop.report(&node, &report), shop.report(&node, &report));
+    for answer in [one, two, three] {
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let job = shop.test_server.expect_end(task["job_id"].as_str().unwrap().parse().unwrap()).await;
+    assert_eq!((job.status(), job.verdict), (JobStatus::Succeeded, Some(Verdict::FixedProven)), "{:?}", job.failure);
+    assert_eq!(shop.test_server.github.pulls().len(), 1);
+    shop.test_server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_d2_a_refused_report_ends_the_task_with_the_reason() {
     let shop = shop(&[]).await;
     let node = foreign(&shop.test_server).await;
     let (task, branch) = shop.given_to(&node).await;

@@ -274,24 +274,32 @@ pub(crate) async fn report_branch(
     if task.issue_id != issue {
         return Err(ApiError::not_found("task"));
     }
-    let (task_id, is_success) = (task.id, report.status == ReportStatus::Success);
-    match task.status {
-        TaskStatus::Pending | TaskStatus::Running => apply_report(&state, task, report).await?,
-        // Reported twice, because the first response was lost. Another branch is another report.
-        ended if (ended == TaskStatus::Success) == is_success && is_same_branch(&task, &report) => {}
-        _ => return Err(TaskSessionError::LeaseLost.into()),
-    }
+    let task_id = task.id;
+    let result = match task.status {
+        TaskStatus::Pending | TaskStatus::Running => apply_report(&state, task, report.clone()).await,
+        _ => Err(TaskSessionError::LeaseLost),
+    };
     let task = state.management.tasks().find(task_id).await?;
+    match result {
+        // Reported twice, because the first response was lost or is still to come.
+        Err(TaskSessionError::LeaseLost) if is_repeated(&task, &report) => {}
+        result => result?,
+    }
     Ok(HttpResponse::Ok().json(task_view(&task, None)))
 }
 
-/// Returns whether a repeated report names the branch that the task ended with. Our own nodes report an outcome in place of it.
-fn is_same_branch(task: &Task, report: &Report) -> bool {
+/// Returns whether the task ended with what the report says. Another branch is another report; our own nodes report an
+/// outcome in place of it.
+fn is_repeated(task: &Task, report: &Report) -> bool {
     let known = task.result_branch.as_ref().map(ToString::to_string);
-    report.outcome.is_some()
-        || task.status != TaskStatus::Success
-        || report.branch_name.is_none()
-        || report.branch_name == known
+    match task.status {
+        TaskStatus::Pending | TaskStatus::Running => false,
+        TaskStatus::Failed => report.status == ReportStatus::Failed,
+        TaskStatus::Success => {
+            let is_same_branch = report.branch_name.is_none() || report.branch_name == known;
+            report.status == ReportStatus::Success && (report.outcome.is_some() || is_same_branch)
+        }
+    }
 }
 
 async fn apply_report(state: &State, task: Task, report: Report) -> Result<(), TaskSessionError> {

@@ -22,7 +22,7 @@ use patchwright_domain::money::Budget;
 use patchwright_domain::node::{Label, WorkCommand};
 use patchwright_domain::protected::EditablePaths;
 use patchwright_domain::trigger::{AllowLists, Language};
-use patchwright_domain::{IssueRef, Job, JobId, PlatformId};
+use patchwright_domain::{IssueRef, Job, JobId, PlatformId, TaskId};
 use tokio::sync::{broadcast, watch};
 
 use crate::builder::EngineBuilder;
@@ -198,12 +198,16 @@ pub struct Engine {
     pub(crate) marker: MarkerKey,
     pub(crate) rate_limiters: RateLimiters,
     running: Mutex<HashMap<JobId, CancellationToken>>,
+    branch_reports: [tokio::sync::Mutex<()>; BRANCH_REPORT_LOCKS],
     wake: watch::Sender<u64>,
     stopped: broadcast::Sender<JobId>,
 }
 
 /// How many cancelled jobs a subscriber may lag behind.
 const STOPPED: usize = 256;
+
+/// The number of locks that the reports of all tasks share.
+const BRANCH_REPORT_LOCKS: usize = 32;
 
 impl Engine {
     /// Starts building an engine; see [`EngineBuilder`].
@@ -214,7 +218,14 @@ impl Engine {
     pub(crate) fn new(ports: Ports, settings: Settings, marker: MarkerKey) -> Self {
         let rate_limiters = RateLimiters::new(settings.limits);
         let (wake, stopped) = (watch::Sender::new(0), broadcast::Sender::new(STOPPED));
-        Self { ports, settings, marker, rate_limiters, running: Mutex::default(), wake, stopped }
+        let (running, branch_reports) = (Mutex::default(), std::array::from_fn(|_| tokio::sync::Mutex::default()));
+        Self { ports, settings, marker, rate_limiters, running, branch_reports, wake, stopped }
+    }
+
+    /// Waits until no other report of the task is processed: the stages that two reports write must not mix.
+    pub(crate) async fn lock_branch_report(&self, task: TaskId) -> tokio::sync::MutexGuard<'_, ()> {
+        let random = task.as_uuid().as_bytes()[15];
+        self.branch_reports[usize::from(random) % BRANCH_REPORT_LOCKS].lock().await
     }
 
     /// The settings.

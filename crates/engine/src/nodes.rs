@@ -139,6 +139,7 @@ impl Engine {
     /// [`TaskSessionError::Refused`] when the branch is not the task's or is not on the forge,
     /// [`TaskSessionError::LeaseLost`] when the task has lost the lease of the job, [`TaskSessionError::Unavailable`].
     pub async fn report_branch(&self, task: Task, report: BranchReport) -> Result<(), TaskSessionError> {
+        let _alone = self.lock_branch_report(task.id).await;
         let session = self.task_session(task);
         let branch = match report {
             BranchReport::Pushed(branch) => branch,
@@ -236,7 +237,7 @@ impl Engine {
         pushed: &BranchName,
     ) -> Result<PushedBranch, TaskSessionError> {
         let job = &given.job;
-        // Two reports may come at the same time.
+        // Another process of this server may look at the same branch.
         let name = format!("{}-{}-report-{}", job.id, job.epoch, self.ports.ids.effect());
         let folder = self.settings.work_dir.join(name);
         let looked = async {
