@@ -38,7 +38,7 @@ pub(crate) async fn all(
     let changes = state.changes.subscribe();
     let since = header(&request, "last-event-id").and_then(|value| value.parse().ok());
     let (missed, is_full) = match since {
-        Some(since) => state.management.jobs().changed(&principal, since, MAX_CHANGES_PER_READ).await?,
+        Some(since) => state.management.jobs().list_changed(&principal, since, MAX_CHANGES_PER_READ).await?,
         None => (Vec::new(), false),
     };
     let first: Vec<JobChange> = missed.into_iter().map(JobChange::new).collect();

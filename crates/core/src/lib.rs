@@ -34,6 +34,7 @@ pub mod signature;
 pub mod source_tree;
 pub mod stats;
 pub mod store;
+pub mod striped_locks;
 pub mod task_log;
 pub mod task_session;
 pub mod tracker;

@@ -85,6 +85,22 @@ pub enum CannotStart {
     State,
 }
 
+/// What a command would do, if there were a job for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NothingTo {
+    /// No plan waits for approval.
+    Approve,
+    /// No job is running.
+    Cancel,
+    /// There is no open pull request.
+    Rebase,
+    /// No job has ended.
+    Retry,
+    /// The last job succeeded.
+    RetrySuccess,
+}
+
 /// A reply to a comment that starts no job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
@@ -125,10 +141,10 @@ pub enum Reply {
         #[serde(default)]
         language: Language,
     },
-    /// No job is running that could be cancelled, none has ended that could be retried, or no plan waits for approval.
+    /// The command has nothing to act on.
     NothingTo {
-        /// The verb of the command.
-        verb: String,
+        /// What the command would do.
+        verb: NothingTo,
         /// The language of the request.
         #[serde(default)]
         language: Language,

@@ -48,7 +48,7 @@ impl Engine {
             Ok((Step { audit: audit.clone(), ..step }, (job, before)))
         })
         .await
-        .map(|(job, before)| self.counted(job, before))
+        .map(|(job, before)| self.count_failure(job, before))
     }
 
     /// Does the same for an event that a task reports under a sequence number: a report that was applied already
@@ -68,11 +68,11 @@ impl Engine {
             Ok((step, (job, before)))
         })
         .await
-        .map(|(job, before)| self.counted(job, before))
+        .map(|(job, before)| self.count_failure(job, before))
     }
 
     /// Counts the job if it has failed with this transition.
-    fn counted(&self, job: Job, before: JobStatus) -> Job {
+    fn count_failure(&self, job: Job, before: JobStatus) -> Job {
         let failure = job.failure.as_ref().filter(|_| job.status() == JobStatus::Failed && before != JobStatus::Failed);
         if let Some(failure) = failure {
             self.ports.meter.count(&MeterEvent::JobFailed { class: failure.origin.class() });

@@ -14,6 +14,7 @@ use patchwright_core::model_calls::ModelCalls;
 use patchwright_core::nodes::Nodes;
 use patchwright_core::notifications::Notices;
 use patchwright_core::store::{ConcurrencyLimits, Store, StoreError};
+use patchwright_core::striped_locks::StripedLocks;
 use patchwright_core::task_log::TaskLogs;
 use patchwright_core::task_session::{ReportFiles, TaskPolicy};
 use patchwright_core::tracker::Tracker;
@@ -22,7 +23,7 @@ use patchwright_domain::money::Budget;
 use patchwright_domain::node::{Label, WorkCommand};
 use patchwright_domain::protected::EditablePaths;
 use patchwright_domain::trigger::{AllowLists, Language};
-use patchwright_domain::{IssueRef, Job, JobId, PlatformId, TaskId};
+use patchwright_domain::{IssueRef, Job, JobId, PlatformId};
 use tokio::sync::{broadcast, watch};
 
 use crate::builder::EngineBuilder;
@@ -198,16 +199,14 @@ pub struct Engine {
     pub(crate) marker: MarkerKey,
     pub(crate) rate_limiters: RateLimiters,
     running: Mutex<HashMap<JobId, CancellationToken>>,
-    branch_reports: [tokio::sync::Mutex<()>; BRANCH_REPORT_LOCKS],
+    /// The tasks whose branch reports are processed: the stages that two reports write must not mix.
+    pub(crate) branch_reports: StripedLocks,
     wake: watch::Sender<u64>,
     stopped: broadcast::Sender<JobId>,
 }
 
 /// How many cancelled jobs a subscriber may lag behind.
 const STOPPED: usize = 256;
-
-/// The number of locks that the reports of all tasks share.
-const BRANCH_REPORT_LOCKS: usize = 32;
 
 impl Engine {
     /// Starts building an engine; see [`EngineBuilder`].
@@ -218,14 +217,8 @@ impl Engine {
     pub(crate) fn new(ports: Ports, settings: Settings, marker: MarkerKey) -> Self {
         let rate_limiters = RateLimiters::new(settings.limits);
         let (wake, stopped) = (watch::Sender::new(0), broadcast::Sender::new(STOPPED));
-        let (running, branch_reports) = (Mutex::default(), std::array::from_fn(|_| tokio::sync::Mutex::default()));
+        let (running, branch_reports) = (Mutex::default(), StripedLocks::default());
         Self { ports, settings, marker, rate_limiters, running, branch_reports, wake, stopped }
-    }
-
-    /// Waits until no other report of the task is processed: the stages that two reports write must not mix.
-    pub(crate) async fn lock_branch_report(&self, task: TaskId) -> tokio::sync::MutexGuard<'_, ()> {
-        let random = task.as_uuid().as_bytes()[15];
-        self.branch_reports[usize::from(random) % BRANCH_REPORT_LOCKS].lock().await
     }
 
     /// The settings.

@@ -7,7 +7,6 @@ use patchwright_core::CancellationToken;
 use patchwright_core::fault::Fault;
 use patchwright_core::git::{Checkout, TreeEntry};
 use patchwright_core::node_client::{NodeClient, NodeProbe};
-use patchwright_core::outgoing_text::shorten;
 use patchwright_core::store::StoreError;
 use patchwright_core::task_session::{Assignment, Refusal, TaskOutcome, TaskSession as _, TaskSessionError};
 use patchwright_domain::job::JobState;
@@ -21,7 +20,7 @@ use patchwright_domain::{
 
 use crate::Engine;
 use crate::change::ChangeError;
-use patchwright_worker::{MAX_DIFF_CHARS, read_change, remove_folder};
+use patchwright_worker::{read_change, remove_folder};
 
 /// The differences between the tasks that a node has and those assigned to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -139,7 +138,7 @@ impl Engine {
     /// [`TaskSessionError::Refused`] when the branch is not the task's or is not on the forge,
     /// [`TaskSessionError::LeaseLost`] when the task has lost the lease of the job, [`TaskSessionError::Unavailable`].
     pub async fn report_branch(&self, task: Task, report: BranchReport) -> Result<(), TaskSessionError> {
-        let _alone = self.lock_branch_report(task.id).await;
+        let _alone = self.branch_reports.lock(task.id).await;
         let session = self.task_session(task);
         let branch = match report {
             BranchReport::Pushed(branch) => branch,
@@ -284,7 +283,7 @@ impl Engine {
                 commit: head,
                 base: copies[0].base_commit().clone(),
                 contents,
-                diff: shorten(&diff, MAX_DIFF_CHARS),
+                diff,
                 round: 1,
                 fetched_for: Some(job.needs.clone()),
             };

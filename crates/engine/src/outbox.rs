@@ -332,7 +332,7 @@ impl Engine {
             Reply::NotPermitted { login, language } => {
                 self.renderer(*language).not_permitted(login, &subject.issue.repo.to_string())
             }
-            Reply::NothingTo { verb, language } => self.renderer(*language).nothing_to(verb),
+            Reply::NothingTo { verb, language } => self.renderer(*language).nothing_to(*verb),
             Reply::CannotStart { reason, language } => self.renderer(*language).cannot_start(*reason),
         }
     }

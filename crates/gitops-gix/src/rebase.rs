@@ -69,17 +69,11 @@ fn is_plain_merge(
         return Ok(false);
     }
     let Some(base) = repo.merge_base(own, merged).map_err(&failed)? else { return Ok(false) };
-    let tree_of = |id: gix::ObjectId| -> Result<gix::ObjectId, GitError> {
-        Ok(repo.find_commit(id).map_err(&failed)?.tree_id().map_err(&failed)?.detach())
-    };
-    let options = repo.tree_merge_options().map_err(&failed)?;
-    let labels = gix::merge::blob::builtin_driver::text::Labels::default();
-    let trees = (tree_of(base.detach())?, tree_of(own)?, tree_of(merged)?);
-    let mut outcome = repo.merge_trees(trees.0, trees.1, trees.2, labels, options).map_err(&failed)?;
+    let mut outcome = merge(repo, tree_of(repo, base.detach())?, tree_of(repo, own)?, tree_of(repo, merged)?)?;
     if outcome.has_unresolved_conflicts(TreatAsUnresolved::git()) {
         return Ok(false);
     }
-    Ok(outcome.tree.write().map_err(&failed)?.detach() == tree_of(id)?)
+    Ok(outcome.tree.write().map_err(&failed)?.detach() == tree_of(repo, id)?)
 }
 
 /// Applies the change of one commit to `top`.
@@ -91,19 +85,14 @@ fn pick(
     request: &CommitRequest,
 ) -> Result<gix::ObjectId, GitError> {
     let failed = internal("rebasing the branch");
-    let tree_of = |id: gix::ObjectId| -> Result<gix::ObjectId, GitError> {
-        Ok(repo.find_commit(id).map_err(&failed)?.tree_id().map_err(&failed)?.detach())
-    };
     let commit = repo.find_commit(id).map_err(&failed)?;
     let parent = commit.parent_ids().next().map(gix::Id::detach);
     let before = match parent {
-        Some(parent) => tree_of(parent)?,
+        Some(parent) => tree_of(repo, parent)?,
         None => gix::ObjectId::empty_tree(repo.object_hash()),
     };
-    let (ours, theirs) = (tree_of(top)?, tree_of(id)?);
-    let options = repo.tree_merge_options().map_err(&failed)?;
-    let labels = gix::merge::blob::builtin_driver::text::Labels::default();
-    let mut merged = repo.merge_trees(before, ours, theirs, labels, options).map_err(&failed)?;
+    let (ours, theirs) = (tree_of(repo, top)?, tree_of(repo, id)?);
+    let mut merged = merge(repo, before, ours, theirs)?;
     if merged.has_unresolved_conflicts(TreatAsUnresolved::git()) {
         let conflicts = merged.conflicts.iter().filter(|conflict| conflict.is_unresolved(TreatAsUnresolved::git()));
         let files: BTreeSet<String> =
@@ -130,6 +119,24 @@ fn pick(
     Ok(repo.write_object(&picked).map_err(&failed)?.detach())
 }
 
+fn tree_of(repo: &gix::Repository, id: gix::ObjectId) -> Result<gix::ObjectId, GitError> {
+    let failed = internal("reading a commit");
+    Ok(repo.find_commit(id).map_err(&failed)?.tree_id().map_err(&failed)?.detach())
+}
+
+/// Merges the changes from `base` to `theirs` into `ours`.
+fn merge(
+    repo: &gix::Repository,
+    base: gix::ObjectId,
+    ours: gix::ObjectId,
+    theirs: gix::ObjectId,
+) -> Result<gix::merge::tree::Outcome<'_>, GitError> {
+    let failed = internal("merging");
+    let options = repo.tree_merge_options().map_err(&failed)?;
+    let labels = gix::merge::blob::builtin_driver::text::Labels::default();
+    repo.merge_trees(base, ours, theirs, labels, options).map_err(&failed)
+}
+
 /// Makes the files of a working copy those of `to`, where it has those of `from`.
 pub(crate) fn change_files(
     repo: &gix::Repository,
@@ -139,12 +146,9 @@ pub(crate) fn change_files(
     interrupt: &AtomicBool,
 ) -> Result<(), GitError> {
     let failed = internal("writing the rebased files");
-    let tree_of = |id: gix::ObjectId| -> Result<gix::ObjectId, GitError> {
-        Ok(repo.find_commit(id).map_err(&failed)?.tree_id().map_err(&failed)?.detach())
-    };
     let (old, mut new) = (
-        repo.index_from_tree(&tree_of(from)?).map_err(&failed)?,
-        repo.index_from_tree(&tree_of(to)?).map_err(&failed)?,
+        repo.index_from_tree(&tree_of(repo, from)?).map_err(&failed)?,
+        repo.index_from_tree(&tree_of(repo, to)?).map_err(&failed)?,
     );
     let is_same = |index: &gix::index::File, path: &gix::bstr::BStr, entry: &gix::index::Entry| {
         index.entry_by_path(path).is_some_and(|other| other.id == entry.id && other.mode == entry.mode)

@@ -56,7 +56,7 @@ impl Jobs<'_> {
     ///
     /// # Errors
     /// [`ManagementError::Unavailable`].
-    pub async fn changed(
+    pub async fn list_changed(
         &self,
         principal: &Principal,
         since: i64,

@@ -11,6 +11,7 @@ use futures_util::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use patchwright_core::access::{ForgeAccount, RepositoryKey, Visibility};
 use patchwright_core::forge::Permission;
+use patchwright_core::striped_locks::StripedLocks;
 use patchwright_domain::user::Role;
 use patchwright_domain::{Issue, Job, UserId};
 
@@ -37,7 +38,7 @@ pub(crate) struct VisibilityCache {
     users: Mutex<KnownUsers>,
     permissions: Mutex<HashMap<(ForgeAccount, RepositoryKey), KnownPermission>>,
     /// One user's visibility is computed once, however many requests ask at the same time.
-    computing: tokio::sync::Mutex<()>,
+    computing: StripedLocks,
 }
 
 #[derive(Debug, Default)]
@@ -93,7 +94,7 @@ impl Inner {
         if let Some(known) = self.visibility.user(user, now) {
             return Ok(known);
         }
-        let _computing = self.visibility.computing.lock().await;
+        let _computing = self.visibility.computing.lock(user).await;
         if let Some(known) = self.visibility.user(user, now) {
             return Ok(known);
         }

@@ -4,18 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use patchwright_core::git::{GitError, Workspace};
+use patchwright_core::outgoing_text::shorten;
 use patchwright_core::source_tree::{SourceTree, TreeFile};
 use patchwright_domain::job::report::{ChangedFile, FileContent};
 
 use crate::stage::unified_diff;
 
 /// The longest diff in a report, in characters.
-pub const MAX_DIFF_CHARS: usize = 200_000;
+const MAX_DIFF_CHARS: usize = 200_000;
 /// The largest file whose text is kept in the report, in bytes, and the most files.
 const MAX_KEPT_BYTES: u64 = 256 * 1024;
 const MAX_KEPT_FILES: usize = 100;
 
-/// Returns the new texts of changed files, and the difference from `base`. Files that are too large or not UTF-8 are left out:
+/// Returns the new texts of changed files, and the difference from `base`, shortened for a report. Files that are too large or not UTF-8 are left out:
 /// the commit has them.
 ///
 /// # Errors
@@ -44,7 +45,12 @@ pub async fn read_change(
         diff.push_str(&unified_diff(path, before, text.as_deref().unwrap_or_default()));
         contents.push(FileContent { path: path.clone(), text });
     }
-    Ok((contents, diff))
+    Ok((contents, shorten_diff(&diff)))
+}
+
+/// Shortens a diff for a report.
+pub(crate) fn shorten_diff(diff: &str) -> String {
+    shorten(diff, MAX_DIFF_CHARS)
 }
 
 fn old_texts(base: &dyn SourceTree, paths: &[String]) -> HashMap<String, String> {

@@ -13,7 +13,7 @@ mod run;
 mod stage;
 mod worker;
 
-pub use change::{MAX_DIFF_CHARS, read_change};
+pub use change::read_change;
 pub use command::{Preset, builtin_presets};
 pub use report_files::{commit_message, located_files};
 pub use run::remove_folder;

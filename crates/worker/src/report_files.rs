@@ -51,12 +51,12 @@ const SHOWN_PLACES: usize = 2;
 /// The longest name of a definition, in characters.
 const SYMBOL_NAME: usize = 80;
 
-const LOCATED: Translated = Translated {
-    english: "\n<details><summary>The most likely of {count} ranked files</summary>\n\n{files}\n</details>\n",
-    chinese: "\n<details><summary>{count} 个已排序文件中最可能的几个</summary>\n\n{files}\n</details>\n",
-};
-const LINE: Translated = Translated { english: "{name} (line {line})", chinese: "{name}（第 {line} 行）" };
-const START_AT: Translated = Translated { english: "; start at {places}", chinese: "；从 {places} 看起" };
+const LOCATED: Translated = Translated::new(
+    "\n<details><summary>The most likely of {count} ranked files</summary>\n\n{files}\n</details>\n",
+    "\n<details><summary>{count} 个已排序文件中最可能的几个</summary>\n\n{files}\n</details>\n",
+);
+const LINE: Translated = Translated::new("{name} (line {line})", "{name}（第 {line} 行）");
+const START_AT: Translated = Translated::new("; start at {places}", "；从 {places} 看起");
 
 /// Renders the most likely files of a job as a collapsed list in Markdown; empty before the job has located any.
 pub fn located_files(job: &Job, language: Language) -> OutgoingText {

@@ -11,7 +11,7 @@ use patchwright_core::progress::{Progress, ProgressEvent};
 use patchwright_core::task_session::{Assignment, TaskOutcome, TaskSession};
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::stage::{StageKind, StageStatus};
-use patchwright_domain::job::{FailureOrigin, Inheritance, PublishMode};
+use patchwright_domain::job::{Inheritance, PublishMode};
 use patchwright_domain::{CommitSha, Job, Usage, WorkerEvent};
 
 use crate::budgeted_llm::BudgetedLlm;
@@ -195,7 +195,7 @@ impl<'a> Run<'a> {
         }
         let reason = format!("the branch `{}` has moved since the node reported it", self.job().branch);
         let remedy = "Look at the new commits by hand, or comment `fix` with what is missing.";
-        Err(StageError { origin: FailureOrigin::Request, ..StageError::new(reason, remedy, Fault::Internal) }.into())
+        Err(StageError::new(reason, remedy, Fault::Internal).into())
     }
 
     async fn stage(&mut self, kind: StageKind, workspace: &dyn Workspace, folder: &Path) -> Result<(), StopReason> {
@@ -295,7 +295,7 @@ impl<'a> Run<'a> {
 fn nothing_to_rebase() -> StageError {
     let reason = "there is no branch of an earlier job to rebase";
     let remedy = "Comment `fix` to make a change first.";
-    StageError { origin: FailureOrigin::Request, ..StageError::new(reason, remedy, Fault::Internal) }
+    StageError::new(reason, remedy, Fault::Internal)
 }
 
 /// Deletes the job's folder. A failure is only logged.

@@ -41,13 +41,16 @@ pub enum Allowed {
 /// A text in the languages of replies.
 #[derive(Debug, Clone, Copy)]
 pub struct Translated {
-    /// The English text.
-    pub english: &'static str,
-    /// The Chinese text.
-    pub chinese: &'static str,
+    english: &'static str,
+    chinese: &'static str,
 }
 
 impl Translated {
+    /// Creates a text from both.
+    pub const fn new(english: &'static str, chinese: &'static str) -> Self {
+        Self { english, chinese }
+    }
+
     /// Returns the text in a language.
     pub const fn get(self, language: Language) -> &'static str {
         match language {
@@ -80,12 +83,12 @@ impl Allowed {
     /// Returns the users as text.
     pub const fn text(self) -> Translated {
         match self {
-            Self::Writers => Translated { english: "users with write access", chinese: "有写权限的用户" },
-            Self::Starter => Translated {
-                english: "users with write access, the user who started the job",
-                chinese: "有写权限的用户、启动该任务的用户",
-            },
-            Self::Everyone => Translated { english: "everyone", chinese: "所有人" },
+            Self::Writers => Translated::new("users with write access", "有写权限的用户"),
+            Self::Starter => Translated::new(
+                "users with write access, the user who started the job",
+                "有写权限的用户、启动该任务的用户",
+            ),
+            Self::Everyone => Translated::new("everyone", "所有人"),
         }
     }
 }
@@ -113,7 +116,7 @@ impl CommandSpec {
         for spec in &COMMANDS {
             let (verb, words) = spec.usage(Language::English);
             let (chinese, also) = (spec.chinese.join(", "), spec.aliases.join(", "));
-            let (allowed, summary) = (spec.allowed.text().english, spec.summary.english);
+            let (allowed, summary) = (spec.allowed.text().get(Language::English), spec.summary.get(Language::English));
             let _ = writeln!(out, "| `{verb}{words}` | {chinese} | {also} | {allowed} | {summary} |");
         }
         out
@@ -129,11 +132,11 @@ pub static COMMANDS: [CommandSpec; 9] = [
         aliases: &["solve", "resolve", "修下", "修正", "修復", "解決"],
         takes_words: true,
         allowed: Allowed::Writers,
-        summary: Translated {
-            english: "Find the cause, change the code, test it and open a pull request; with a job before it, continue \
+        summary: Translated::new(
+            "Find the cause, change the code, test it and open a pull request; with a job before it, continue \
                       on its branch. The words are used as instructions.",
-            chinese: "查找原因、修改代码、运行测试并创建合并请求；如已有任务，则在其分支上继续。后面的文字作为说明。",
-        },
+            "查找原因、修改代码、运行测试并创建合并请求；如已有任务，则在其分支上继续。后面的文字作为说明。",
+        ),
     },
     CommandSpec {
         verb: Verb::Plan,
@@ -142,11 +145,11 @@ pub static COMMANDS: [CommandSpec; 9] = [
         aliases: &["出方案", "出个方案", "给出方案", "给个方案"],
         takes_words: true,
         allowed: Allowed::Writers,
-        summary: Translated {
-            english: "Find the cause and show a plan, which waits for approval. With words, replace \
+        summary: Translated::new(
+            "Find the cause and show a plan, which waits for approval. With words, replace \
                       the plan that waits.",
-            chinese: "查找原因并给出方案，等待批准。附带说明时，替换正在等待的方案。",
-        },
+            "查找原因并给出方案，等待批准。附带说明时，替换正在等待的方案。",
+        ),
     },
     CommandSpec {
         verb: Verb::Approve,
@@ -155,10 +158,10 @@ pub static COMMANDS: [CommandSpec; 9] = [
         aliases: &[],
         takes_words: false,
         allowed: Allowed::Writers,
-        summary: Translated {
-            english: "Approve the plan that waits; the job continues.",
-            chinese: "批准正在等待的方案，任务继续执行。",
-        },
+        summary: Translated::new(
+            "Approve the plan that waits; the job continues.",
+            "批准正在等待的方案，任务继续执行。",
+        ),
     },
     CommandSpec {
         verb: Verb::Rebase,
@@ -167,10 +170,10 @@ pub static COMMANDS: [CommandSpec; 9] = [
         aliases: &["變基", "更新分支"],
         takes_words: false,
         allowed: Allowed::Writers,
-        summary: Translated {
-            english: "Move the commits of the pull request onto the present base branch, and test the result.",
-            chinese: "将合并请求的提交移到当前的目标分支之上，并测试结果。",
-        },
+        summary: Translated::new(
+            "Move the commits of the pull request onto the present base branch, and test the result.",
+            "将合并请求的提交移到当前的目标分支之上，并测试结果。",
+        ),
     },
     CommandSpec {
         verb: Verb::Retry,
@@ -179,10 +182,7 @@ pub static COMMANDS: [CommandSpec; 9] = [
         aliases: &["try again", "重試", "再试一次", "再試一次"],
         takes_words: false,
         allowed: Allowed::Starter,
-        summary: Translated {
-            english: "Repeat the failed stage of a failed job.",
-            chinese: "从失败的阶段起，重新执行失败的任务。",
-        },
+        summary: Translated::new("Repeat the failed stage of a failed job.", "从失败的阶段起，重新执行失败的任务。"),
     },
     CommandSpec {
         verb: Verb::Restart,
@@ -191,10 +191,10 @@ pub static COMMANDS: [CommandSpec; 9] = [
         aliases: &["start over", "重来", "重新來", "重新开始修复", "重新修复", "重新開始"],
         takes_words: true,
         allowed: Allowed::Starter,
-        summary: Translated {
-            english: "Cancel the running job and start from the beginning. The words are used as instructions.",
-            chinese: "取消正在运行的任务，并从头开始。后面的文字作为说明。",
-        },
+        summary: Translated::new(
+            "Cancel the running job and start from the beginning. The words are used as instructions.",
+            "取消正在运行的任务，并从头开始。后面的文字作为说明。",
+        ),
     },
     CommandSpec {
         verb: Verb::Cancel,
@@ -203,7 +203,7 @@ pub static COMMANDS: [CommandSpec; 9] = [
         aliases: &["stop", "abort", "停止", "中止"],
         takes_words: false,
         allowed: Allowed::Starter,
-        summary: Translated { english: "Cancel all jobs of the issue.", chinese: "取消该问题的所有任务。" },
+        summary: Translated::new("Cancel all jobs of the issue.", "取消该问题的所有任务。"),
     },
     CommandSpec {
         verb: Verb::Status,
@@ -212,7 +212,7 @@ pub static COMMANDS: [CommandSpec; 9] = [
         aliases: &["进度", "狀態", "進度"],
         takes_words: false,
         allowed: Allowed::Everyone,
-        summary: Translated { english: "Show the status of the job.", chinese: "显示任务的状态。" },
+        summary: Translated::new("Show the status of the job.", "显示任务的状态。"),
     },
     CommandSpec {
         verb: Verb::Help,
@@ -221,7 +221,7 @@ pub static COMMANDS: [CommandSpec; 9] = [
         aliases: &["幫助"],
         takes_words: false,
         allowed: Allowed::Everyone,
-        summary: Translated { english: "List the commands.", chinese: "列出所有命令。" },
+        summary: Translated::new("List the commands.", "列出所有命令。"),
     },
 ];
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use patchwright_core::store::{DeliveryRecord, EffectRecord, RequestWrite, Step, StoreError, Write};
-use patchwright_domain::effect::{CannotStart, Reply};
+use patchwright_domain::effect::{CannotStart, NothingTo, Reply};
 use patchwright_domain::job::{PublishMode, TriggerKind};
 use patchwright_domain::trigger::Command;
 use patchwright_domain::{
@@ -173,7 +173,7 @@ impl Engine {
         let rebases = request.command == Command::Rebase;
         // A job that has not ended may still make the branch.
         if rebases && !known.latest_job().is_some_and(|job| !job.status().is_terminal() || job.has_open_branch()) {
-            let reply = Reply::NothingTo { verb: "rebase".to_owned(), language: request.language };
+            let reply = Reply::NothingTo { verb: NothingTo::Rebase, language: request.language };
             let reply = (settled.reply_to(), reply);
             let answer = IntakeOutcome::Answered { command: "rebase", job_id: latest };
             return (self.reply_only_step(request, Some(reply), settled.at(), known), answer);
@@ -228,7 +228,7 @@ impl Engine {
         let language = request.language;
         let (command, reply) = match command_name(&request.command) {
             Some(name) => {
-                let verb = nothing_verb(&request.command, latest).to_owned();
+                let verb = nothing_to(&request.command, latest);
                 let is_done = *acted == Acted::Yes || settled.is_repeated();
                 (name, Some(Reply::NothingTo { verb, language }).filter(|_| !is_done))
             }
@@ -350,13 +350,13 @@ enum Acted {
     },
 }
 
-const fn nothing_verb(command: &Command, latest: Option<&Job>) -> &'static str {
+const fn nothing_to(command: &Command, latest: Option<&Job>) -> NothingTo {
     match command {
-        Command::Approve => "approve",
+        Command::Approve => NothingTo::Approve,
         Command::Retry => match latest {
-            Some(job) if matches!(job.status(), JobStatus::Succeeded) => "retry_success",
-            _ => "retry",
+            Some(job) if matches!(job.status(), JobStatus::Succeeded) => NothingTo::RetrySuccess,
+            _ => NothingTo::Retry,
         },
-        _ => "cancel",
+        _ => NothingTo::Cancel,
     }
 }

@@ -10,6 +10,7 @@ use patchwright_core::jira::{ClaimedJiraEvent, JiraEvent, JiraPerson, SiteEventK
 use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_core::store::{DeliveryRecord, EffectOutcome, StoreError};
 use patchwright_core::tracker::RemoteIssue;
+use patchwright_domain::effect::NothingTo;
 use patchwright_domain::jira::{Asked, Conversation, JIRA, JiraUser, LinkStatus, Workspace};
 use patchwright_domain::job::TriggerKind;
 use patchwright_domain::trigger::{Command, Language, MAX_INSTRUCTIONS, language_of};
@@ -304,9 +305,9 @@ impl Engine {
         if !request.command.starts_job() {
             let renderer = self.renderer(request.language);
             let text = match request.command {
-                Command::Approve => renderer.nothing_to("approve"),
-                Command::Cancel => renderer.nothing_to("cancel"),
-                Command::Retry => renderer.nothing_to("retry"),
+                Command::Approve => renderer.nothing_to(NothingTo::Approve),
+                Command::Cancel => renderer.nothing_to(NothingTo::Cancel),
+                Command::Retry => renderer.nothing_to(NothingTo::Retry),
                 Command::Status => renderer.status(None),
                 _ => renderer.help(true),
             };

@@ -8,7 +8,7 @@ use patchwright_domain::job::report::{FileContent, FixReport, Plan, PlannedChang
 use super::{Outcome, external};
 use crate::branch::commit_request;
 use crate::budgeted_llm::BudgetedLlm;
-use crate::change::MAX_DIFF_CHARS;
+use crate::change::shorten_diff;
 use crate::context::{StageContext, StageError};
 use crate::edit;
 use crate::prompt::code_fix;
@@ -75,11 +75,6 @@ async fn commit(
     };
     let comment = comment(&report);
     Ok(Outcome::done(StageReport::Fix(report), comment))
-}
-
-/// Returns the diff for the report.
-pub(super) fn shorten_diff(diff: &str) -> String {
-    shorten(diff, MAX_DIFF_CHARS)
 }
 
 async fn read_text(context: &StageContext<'_>, path: &RepoPath) -> Result<Option<String>, StageError> {

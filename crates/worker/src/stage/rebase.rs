@@ -2,7 +2,6 @@
 
 use patchwright_core::fault::Fault;
 use patchwright_core::git::GitError;
-use patchwright_domain::job::FailureOrigin;
 use patchwright_domain::job::report::{FixReport, StageReport};
 
 use super::{Outcome, fix};
@@ -39,7 +38,7 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
         changed_files,
         base: workspace.base_commit().clone(),
         contents,
-        diff: fix::shorten_diff(&diff),
+        diff,
         round: context.job.rounds + 1,
         fetched_for: None,
         commit,
@@ -49,5 +48,5 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
 }
 
 fn refused(reason: String, remedy: &str) -> StageError {
-    StageError { origin: FailureOrigin::Request, ..StageError::new(reason, remedy, Fault::Internal) }
+    StageError::new(reason, remedy, Fault::Internal)
 }
