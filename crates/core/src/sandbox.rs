@@ -35,6 +35,8 @@ pub struct CheckReport {
     pub tests: BTreeMap<String, TestOutcome>,
     /// Whether the run was ended by its time limit.
     pub timed_out: bool,
+    /// The exit code; `None` if a signal ended the program.
+    pub exit_code: Option<i32>,
     /// The last part of the output.
     pub log_tail: String,
 }

@@ -13,6 +13,9 @@ pub(crate) enum Ecosystem {
     Go,
 }
 
+/// The folder of pytest's cache, beside its report.
+pub(crate) const PYTEST_CACHE: &str = "pytest-cache";
+
 impl Ecosystem {
     /// Returns the name for users.
     pub(crate) const fn name(self) -> &'static str {
@@ -50,7 +53,9 @@ impl Ecosystem {
         match self {
             Self::Cargo => split("test --workspace --no-fail-fast"),
             Self::Pytest => {
-                let mut args = split("-m pytest -q -p no:cacheprovider --continue-on-collection-errors");
+                let mut args = split("-m pytest -q --continue-on-collection-errors");
+                // The cache's plugin stays: a repository's own options may need it, such as `addopts = --ff`.
+                args.push(format!("--override-ini=cache_dir={}", report.with_file_name(PYTEST_CACHE).display()));
                 args.push(format!("--junitxml={}", report.display()));
                 args
             }
@@ -163,5 +168,12 @@ mod tests {
         assert_eq!(detect(&[("tests/test_a.py", "")]), Some(Ecosystem::Pytest));
         assert_eq!(Ecosystem::detect(tree(&[("tests/test_a.py", "")]).path(), false), Some(Ecosystem::Unittest));
         assert_eq!(detect(&[("README.md", ""), ("src/app.py", "")]), None);
+    }
+
+    #[test]
+    fn fault_h_pytest_keeps_the_plugin_of_its_cache_and_has_the_cache_outside_of_the_tree() {
+        let args = Ecosystem::Pytest.args(Path::new("/scratch/report.xml"));
+        assert!(args.contains(&"--override-ini=cache_dir=/scratch/pytest-cache".to_owned()), "{args:?}");
+        assert!(args.iter().all(|arg| !arg.contains("no:")), "{args:?}");
     }
 }

@@ -9,7 +9,7 @@ use patchwright_core::CancellationToken;
 use patchwright_core::progress::Progress;
 use patchwright_core::sandbox::{CheckReport, CheckRequest, ProgramReport, ProgramRequest, Sandbox, SandboxError};
 
-use crate::ecosystem::{Ecosystem, npm_needs_install};
+use crate::ecosystem::{Ecosystem, PYTEST_CACHE, npm_needs_install};
 use crate::process::{CommandResult, CommandSpec, Limits, run};
 use crate::report::{self, ParsedReport};
 use crate::tree_snapshot::TreeSnapshot;
@@ -188,6 +188,8 @@ impl Sandbox for ProcessSandbox {
         let report_file = request.scratch.join("report.xml");
         // Otherwise the report of the previous run would be read if this one writes none.
         let _ = std::fs::remove_file(&report_file);
+        // With `--lf`, pytest would run only what failed in the previous run.
+        let _ = std::fs::remove_dir_all(report_file.with_file_name(PYTEST_CACHE));
         let args = ecosystem.args(&report_file);
         let command = format!("{} {}", ecosystem.program(), display_args(&args, &request.scratch));
         if let Some(failed) = self.install_dependencies(ecosystem, &request, progress, cancel).await? {
@@ -238,13 +240,16 @@ fn build_report(
     parsed: ParsedReport,
     built: bool,
 ) -> CheckReport {
-    // A failed run without a failed test is a failed build, or a failure of the runner.
-    let is_explained = result.code == Some(0) || parsed.results.failed > 0;
+    // A failed run in which no test failed is a failed build, unless it lists its tests: then a step beside them ended with
+    // that code, such as a linter or a limit of the coverage.
+    let is_explained =
+        result.code == Some(0) || parsed.results.failed > 0 || (result.code.is_some() && !parsed.tests.is_empty());
     CheckReport {
         ecosystem: ecosystem.name().to_owned(),
         command,
         build_success: built && is_explained && !result.timed_out,
         timed_out: result.timed_out,
+        exit_code: result.code,
         log_tail: tail(&result.output),
         results: parsed.results,
         tests: parsed.tests,

@@ -6,6 +6,7 @@ mod change;
 mod command;
 mod context;
 pub mod edit;
+mod folder;
 mod log_shipper;
 mod prompt;
 mod report_files;
@@ -15,6 +16,6 @@ mod worker;
 
 pub use change::read_change;
 pub use command::{Preset, builtin_presets};
+pub use folder::remove_folder;
 pub use report_files::{commit_message, located_files};
-pub use run::remove_folder;
 pub use worker::{Tools, Worker};

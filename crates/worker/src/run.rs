@@ -1,6 +1,6 @@
 //! The loop of a run: run a stage, report it to the session, continue with the next.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use patchwright_core::CancellationToken;
@@ -16,6 +16,7 @@ use patchwright_domain::{CommitSha, Job, Usage, WorkerEvent};
 
 use crate::budgeted_llm::BudgetedLlm;
 use crate::context::{StageContext, StageError, StopReason};
+use crate::folder::remove_folder;
 use crate::stage::{Outcome, run_stage};
 use crate::worker::Tools;
 
@@ -296,16 +297,4 @@ fn nothing_to_rebase() -> StageError {
     let reason = "there is no branch of an earlier job to rebase";
     let remedy = "Comment `fix` to make a change first.";
     StageError::new(reason, remedy, Fault::Internal)
-}
-
-/// Deletes the job's folder. A failure is only logged.
-pub async fn remove_folder(folder: PathBuf) {
-    let shown = folder.display().to_string();
-    let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
-    match removed {
-        Ok(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(%error, folder = shown, "failed to delete the job's folder");
-        }
-        _ => {}
-    }
 }

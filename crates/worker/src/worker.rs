@@ -18,8 +18,9 @@ use patchwright_domain::node::Label;
 
 use crate::command::{Preset, builtin_presets};
 use crate::context::{StageError, StopReason};
+use crate::folder::remove_folder;
 use crate::log_shipper;
-use crate::run::{Run, remove_folder};
+use crate::run::Run;
 
 /// How long the rest of a log may take to be sent after its task has ended.
 const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(5);

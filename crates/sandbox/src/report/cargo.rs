@@ -1,26 +1,62 @@
-//! Parser for `cargo test`: `test NAME ... ok`, after `Running unittests src/lib.rs (…)`.
+//! Parser for `cargo test`: `test NAME ... ok`, after `Running unittests src/lib.rs (target/debug/deps/demo-…)`.
 
 use std::collections::BTreeMap;
 
 use patchwright_core::sandbox::TestOutcome;
 
-use super::ParsedReport;
+use super::{ParsedReport, record};
+
+/// The documentation tests of one item by their lines. A line changes with every edit above it, so it is not in their names.
+type ExamplesOfItem = BTreeMap<u32, TestOutcome>;
 
 pub(crate) fn parse(output: &str) -> ParsedReport {
     let mut tests = BTreeMap::new();
+    let mut examples: BTreeMap<String, ExamplesOfItem> = BTreeMap::new();
+    let mut targets: BTreeMap<String, u32> = BTreeMap::new();
     let mut target = String::new();
     for line in output.lines() {
         let line = line.trim();
-        if let Some(rest) = line.strip_prefix("Running ") {
-            // Tests of different targets can have the same name.
-            target = rest.trim_start_matches("unittests ").split(" (").next().unwrap_or_default().to_owned();
-        } else if let Some(rest) = line.strip_prefix("Doc-tests ") {
-            target = format!("doc {rest}");
+        if let Some(found) = target_of(line) {
+            // Integration tests of two packages can be in files of one name. Cargo runs packages in a stable order.
+            let number = *targets.entry(found.clone()).and_modify(|number| *number += 1).or_insert(1);
+            target = numbered(&found, number);
         } else if let Some((name, outcome)) = test_line(line) {
-            tests.insert(format!("{target}::{name}"), outcome);
+            match without_line(name) {
+                Some((name, line)) => {
+                    examples.entry(format!("{target}::{name}")).or_default().insert(line, outcome);
+                }
+                None => record(&mut tests, format!("{target}::{name}"), outcome),
+            }
+        }
+    }
+    for (name, outcomes) in examples {
+        for (number, outcome) in (1..).zip(outcomes.into_values()) {
+            record(&mut tests, numbered(&name, number), outcome);
         }
     }
     ParsedReport::from_tests(tests)
+}
+
+/// Returns the name of a test target: its crate and its file, since every crate has a `src/lib.rs`.
+fn target_of(line: &str) -> Option<String> {
+    if let Some(name) = line.strip_prefix("Doc-tests ") {
+        return Some(format!("{name} doc"));
+    }
+    let (file, program) = line.strip_prefix("Running ")?.trim_start_matches("unittests ").split_once('(')?;
+    let program = program.trim_end_matches(')').rsplit(['/', '\\']).next()?;
+    let name = program.rsplit_once('-').map_or(program, |(name, _hash)| name);
+    Some(format!("{name} {}", file.trim_end()))
+}
+
+/// Splits `src/lib.rs - add (line 3)` into `src/lib.rs - add` and 3.
+fn without_line(name: &str) -> Option<(String, u32)> {
+    let (before, rest) = name.split_once(" (line ")?;
+    let (line, after) = rest.split_once(')')?;
+    Some((format!("{before}{after}"), line.parse().ok()?))
+}
+
+fn numbered(name: &str, number: u32) -> String {
+    if number == 1 { name.to_owned() } else { format!("{name} #{number}") }
 }
 
 fn test_line(line: &str) -> Option<(&str, TestOutcome)> {
@@ -47,7 +83,33 @@ mod tests {
         let parsed = parse(output);
         assert_eq!(parsed.results.total, 5);
         assert_eq!((parsed.results.passed, parsed.results.failed, parsed.results.skipped), (3, 1, 1));
-        assert_eq!(parsed.tests["tests/it.rs::tests::adds"], TestOutcome::Failed);
-        assert_eq!(parsed.tests["src/lib.rs::tests::adds"], TestOutcome::Passed);
+        assert_eq!(parsed.tests["it tests/it.rs::tests::adds"], TestOutcome::Failed);
+        assert_eq!(parsed.tests["demo src/lib.rs::tests::adds"], TestOutcome::Passed);
+    }
+
+    #[test]
+    fn fault_h_tests_of_one_name_in_two_crates_are_two_tests() {
+        let output = "     Running unittests src/lib.rs (/s/target/debug/deps/first_crate-0a)\ntest tests::it_works ... FAILED\n\
+            \n     Running tests/all.rs (/s/target/debug/deps/all-1b)\ntest works ... FAILED\n\
+            \n     Running unittests src/lib.rs (/s/target/debug/deps/second-2c)\ntest tests::it_works ... ok\n\
+            \n     Running tests/all.rs (/s/target/debug/deps/all-3d)\ntest works ... ok\n";
+        let parsed = parse(output);
+        assert_eq!((parsed.results.passed, parsed.results.failed), (2, 2), "{:?}", parsed.tests);
+        assert_eq!(parsed.tests["first_crate src/lib.rs::tests::it_works"], TestOutcome::Failed);
+        assert_eq!(parsed.tests["all tests/all.rs #2::works"], TestOutcome::Passed);
+    }
+
+    #[test]
+    fn fault_h_an_example_in_the_documentation_keeps_its_name_when_its_line_changes() {
+        let at = |one: u32, two: u32, later: &str| {
+            format!(
+                "   Doc-tests demo\n\ntest src/lib.rs - add (line {two}) ... {later}\n\
+                 test src/lib.rs - add (line {one}) - compile fail ... ok\ntest src/lib.rs - add (line {one}) ... ok\n"
+            )
+        };
+        let (before, after) = (parse(&at(3, 10, "FAILED")), parse(&at(5, 12, "ok")));
+        assert!(before.tests.keys().eq(after.tests.keys()), "{:?} {:?}", before.tests, after.tests);
+        assert_eq!(before.tests["demo doc::src/lib.rs - add #2"], TestOutcome::Failed);
+        assert_eq!(after.tests["demo doc::src/lib.rs - add #2"], TestOutcome::Passed);
     }
 }

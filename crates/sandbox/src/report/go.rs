@@ -1,11 +1,11 @@
 //! Parser for `go test -json`: one JSON object a line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use patchwright_core::sandbox::TestOutcome;
 use serde::Deserialize;
 
-use super::ParsedReport;
+use super::{ParsedReport, record};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -21,6 +21,7 @@ struct Event<'a> {
 pub(crate) fn parse(output: &str) -> (ParsedReport, bool) {
     let mut tests = BTreeMap::new();
     let mut built = true;
+    let mut with_failed_tests = BTreeSet::new();
     for event in output.lines().filter_map(|line| serde_json::from_str::<Event<'_>>(line).ok()) {
         built &= event.action != "build-fail";
         let outcome = match event.action {
@@ -29,9 +30,14 @@ pub(crate) fn parse(output: &str) -> (ParsedReport, bool) {
             "skip" => TestOutcome::Skipped,
             _ => continue,
         };
-        // A line without a test is about the whole package.
-        if !event.test.is_empty() {
-            tests.insert(format!("{}.{}", event.package, event.test), outcome);
+        if event.test.is_empty() {
+            // A package that fails without a failed test was not built, or its program was aborted.
+            built &= outcome != TestOutcome::Failed || with_failed_tests.contains(&event.package);
+            continue;
+        }
+        record(&mut tests, format!("{}.{}", event.package, event.test), outcome);
+        if outcome == TestOutcome::Failed {
+            with_failed_tests.insert(event.package);
         }
     }
     (ParsedReport::from_tests(tests), built)
@@ -54,5 +60,12 @@ not json
         assert!(!built);
         assert_eq!((parsed.results.passed, parsed.results.failed, parsed.results.skipped), (1, 1, 1));
         assert_eq!(parsed.tests["a/b.TestY/sub_case"], TestOutcome::Failed);
+    }
+
+    #[test]
+    fn a_package_that_fails_without_a_failed_test_was_not_built() {
+        let passed = r#"{"Action":"pass","Package":"a/b","Test":"TestX"}"#;
+        let failed = r#"{"Action":"fail","Package":"a/c"}"#;
+        assert!(parse(passed).1 && !parse(&format!("{passed}\n{failed}")).1);
     }
 }

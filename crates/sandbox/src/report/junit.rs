@@ -6,7 +6,7 @@ use patchwright_core::sandbox::TestOutcome;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use super::ParsedReport;
+use super::{ParsedReport, record};
 
 /// Returns the tests; `None` if the text is not XML or has no test suite.
 pub(crate) fn parse(xml: &str) -> Option<ParsedReport> {
@@ -23,12 +23,16 @@ pub(crate) fn parse(xml: &str) -> Option<ParsedReport> {
             },
             Event::Empty(tag) => match tag.local_name().as_ref() {
                 b"testcase" => {
-                    tests.insert(name_of(&tag), TestOutcome::Passed);
+                    record(&mut tests, name_of(&tag), TestOutcome::Passed);
                 }
                 b"testsuite" | b"testsuites" => suite = true,
                 other => mark(&mut current, other),
             },
-            Event::End(tag) if tag.local_name().as_ref() == b"testcase" => tests.extend(current.take()),
+            Event::End(tag) if tag.local_name().as_ref() == b"testcase" => {
+                if let Some((name, outcome)) = current.take() {
+                    record(&mut tests, name, outcome);
+                }
+            }
             Event::Eof => break,
             _ => {}
         }

@@ -11,6 +11,22 @@ use std::collections::BTreeMap;
 use patchwright_core::sandbox::TestOutcome;
 use patchwright_domain::job::report::TestResults;
 
+/// Adds the outcome of a test. Of two tests with one name, the worse outcome counts: a pass must not hide a failure.
+pub(crate) fn record(tests: &mut BTreeMap<String, TestOutcome>, name: String, outcome: TestOutcome) {
+    let known = tests.entry(name).or_insert(outcome);
+    if severity(outcome) > severity(*known) {
+        *known = outcome;
+    }
+}
+
+const fn severity(outcome: TestOutcome) -> u8 {
+    match outcome {
+        TestOutcome::Skipped => 0,
+        TestOutcome::Passed => 1,
+        TestOutcome::Failed => 2,
+    }
+}
+
 /// The tests of a run.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ParsedReport {

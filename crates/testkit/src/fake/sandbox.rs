@@ -55,6 +55,7 @@ pub fn report(tests: &[(&str, TestOutcome)]) -> CheckReport {
         results: TestResults { passed, failed, skipped: 0, coverage: None, total: passed + failed },
         tests: tests.iter().map(|(name, outcome)| ((*name).to_owned(), *outcome)).collect::<BTreeMap<_, _>>(),
         timed_out: false,
+        exit_code: Some(i32::from(failed > 0)),
         log_tail: "the output".to_owned(),
     }
 }

@@ -1,7 +1,7 @@
 //! The stage `verify`: builds and tests before and after the change, and claims only what the results show.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use patchwright_core::sandbox::{CheckReport, CheckRequest, SandboxError, TestOutcome};
 use patchwright_domain::CommitSha;
@@ -9,6 +9,7 @@ use patchwright_domain::job::report::{FixReport, StageReport, Verdict, VerifyRep
 
 use super::Outcome;
 use crate::context::{StageContext, StageError};
+use crate::folder::delete_folder;
 use patchwright_core::outgoing_text::{code_span, neutralise, shorten};
 
 /// How many test names are stored and shown.
@@ -47,7 +48,7 @@ async fn compare(context: &StageContext<'_>, fix: &FixReport) -> Result<VerifyRe
         Err(error) => return Err(error),
     };
     context.progress.set_activity("testing the tree after the change");
-    let tree = export(context, &fix.commit, "after").await?;
+    let tree = export(context, &fix.commit).await?;
     let after = check(context, tree).await?;
     Ok(judge(context, before, after))
 }
@@ -55,7 +56,7 @@ async fn compare(context: &StageContext<'_>, fix: &FixReport) -> Result<VerifyRe
 /// Runs the base commit with the tests of the fix: a new test must fail before and pass after. If that does not build
 /// (the tests use code of the fix), runs the base's own tests.
 async fn before(context: &StageContext<'_>, fix: &FixReport) -> Result<CheckReport, SandboxError> {
-    let tree = export(context, &fix.base, "before").await?;
+    let tree = export(context, &fix.base).await?;
     let new_tests: Vec<_> = fix.contents.iter().filter(|file| file.path.is_test()).collect();
     if new_tests.is_empty() {
         return check(context, tree).await;
@@ -72,7 +73,7 @@ async fn before(context: &StageContext<'_>, fix: &FixReport) -> Result<CheckRepo
     if report.build_success {
         return Ok(report);
     }
-    let tree = export(context, &fix.base, "before-alone").await?;
+    let tree = export(context, &fix.base).await?;
     check(context, tree).await
 }
 
@@ -81,24 +82,17 @@ async fn check(context: &StageContext<'_>, root: PathBuf) -> Result<CheckReport,
     context.tools.sandbox.check(request, context.progress, context.cancel).await
 }
 
-/// Untrusted code gets a copy without `.git`: it can neither read nor change what will be pushed.
-async fn export(context: &StageContext<'_>, commit: &CommitSha, name: &str) -> Result<PathBuf, SandboxError> {
-    // A second round verifies a new commit.
-    let folder = context.scratch.join(format!("{name}-{}", context.job.rounds));
-    remove(&folder).await?;
+/// Untrusted code gets a copy without `.git`: it can neither read nor change what will be pushed. All copies are at one path,
+/// one after another: some tests have the path in their names.
+async fn export(context: &StageContext<'_>, commit: &CommitSha) -> Result<PathBuf, SandboxError> {
+    let folder = context.scratch.join("tree");
+    delete_folder(folder.clone()).await.map_err(broken)?;
     context
         .workspace
         .export(commit, &folder)
         .await
         .map_err(|error| SandboxError::Internal { source: Box::new(error) })?;
     Ok(folder)
-}
-
-async fn remove(folder: &Path) -> Result<(), SandboxError> {
-    match tokio::fs::remove_dir_all(folder).await {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(broken(error)),
-        _ => Ok(()),
-    }
 }
 
 fn broken(error: std::io::Error) -> SandboxError {
@@ -124,6 +118,7 @@ fn without_run(context: &StageContext<'_>, verdict: Verdict, explanation: String
 fn judge(context: &StageContext<'_>, before: Option<CheckReport>, after: CheckReport) -> VerifyReport {
     let change = Change::between(before.as_ref(), &after);
     let (verdict, explanation) = verdict(before.as_ref(), &after, &change);
+    let explanation = explanation + &describe_exit_code(before.as_ref(), &after);
     VerifyReport {
         commit: None,
         build_success: Some(after.build_success),
@@ -161,11 +156,17 @@ impl Change {
             };
             list.push(name.clone());
         }
-        // A missing test that passed before counts as a regression: the suite was aborted, or the test was deleted.
-        let gone = old.iter().filter(|(name, outcome)| {
-            **outcome == TestOutcome::Passed && !after.tests.contains_key(*name) && !after.tests.is_empty()
-        });
-        change.broken.extend(gone.map(|(name, _)| format!("{name} (did not run)")));
+        // A missing test that passed before counts as a regression: the suite was aborted, or the test was deleted. One that
+        // failed before is not fixed by that.
+        let gone = old.iter().filter(|(name, _)| !after.tests.is_empty() && !after.tests.contains_key(*name));
+        for (name, outcome) in gone {
+            let list = match outcome {
+                TestOutcome::Passed => &mut change.broken,
+                TestOutcome::Failed => &mut change.still_failing,
+                TestOutcome::Skipped => continue,
+            };
+            list.push(format!("{name} (did not run)"));
+        }
         for list in [&mut change.fixed, &mut change.broken, &mut change.still_failing] {
             list.truncate(NAMES);
         }
@@ -188,7 +189,8 @@ fn verdict(before: Option<&CheckReport>, after: &CheckReport, change: &Change) -
         let words = format!("{} failed after the change and not before it", tests(change.broken.len()));
         return (Verdict::Regressions, words);
     }
-    if after.tests.is_empty() {
+    let had_names = before.is_none_or(|report| report.results.total == 0 || !report.tests.is_empty());
+    if after.tests.is_empty() || !had_names {
         return verdict_by_counts(before, after);
     }
     let failing = change.still_failing.len();
@@ -208,6 +210,18 @@ fn verdict(before: Option<&CheckReport>, after: &CheckReport, change: &Change) -
     (Verdict::Unproven, "nothing broke, but no test shows the fault".to_owned())
 }
 
+/// Returns a remark about a command that failed although no test did: a step beside the tests, such as a linter.
+fn describe_exit_code(before: Option<&CheckReport>, after: &CheckReport) -> String {
+    match after.exit_code.filter(|code| *code != 0) {
+        Some(code) if after.build_success && after.results.failed == 0 => {
+            let before = before.and_then(|report| report.exit_code).filter(|code| *code != 0);
+            let also = if before.is_some() { ", and failed before the change too" } else { "" };
+            format!("; `{}` ended with code {code} beside them{also}", after.command)
+        }
+        _ => String::new(),
+    }
+}
+
 /// Returns a number of tests in words.
 fn tests(count: impl std::fmt::Display) -> String {
     let count = count.to_string();
@@ -220,6 +234,9 @@ fn verdict_by_counts(before: Option<&CheckReport>, after: &CheckReport) -> (Verd
     match old {
         Some(old) if new.failed > old.failed => {
             (Verdict::Regressions, format!("{} failed after the change, {} before it", tests(new.failed), old.failed))
+        }
+        Some(old) if new.total < old.total => {
+            (Verdict::Regressions, format!("{} ran after the change, {} before it", tests(new.total), old.total))
         }
         Some(old) if new.failed < old.failed && new.passed > old.passed => {
             (Verdict::FixedProven, format!("{} failed after the change, {} before it", tests(new.failed), old.failed))
@@ -271,6 +288,7 @@ mod tests {
             results: TestResults { passed, failed, skipped: 0, coverage: None, total: passed + failed },
             tests,
             timed_out: false,
+            exit_code: Some(i32::from(failed > 0)),
             log_tail: String::new(),
         }
     }
@@ -307,5 +325,34 @@ mod tests {
             Verdict::Regressions
         );
         assert_eq!(judged(&green, &report(&[("a", Passed)], true)), Verdict::Regressions);
+    }
+
+    #[test]
+    fn fault_h_a_step_that_fails_beside_the_tests_is_told_and_no_broken_build() {
+        let lint = |before: &CheckReport| CheckReport { exit_code: Some(1), ..before.clone() };
+        let before = lint(&report(&[("a", Failed)], true));
+        let after = lint(&report(&[("a", Passed)], true));
+        assert_eq!(judged(&before, &after), Verdict::FixedProven);
+        let words = describe_exit_code(Some(&before), &after);
+        assert!(words.contains("`test` ended with code 1") && words.contains("before the change too"), "{words}");
+        assert_eq!(describe_exit_code(Some(&before), &report(&[("a", Passed)], true)), "");
+    }
+
+    #[test]
+    fn a_test_that_failed_and_is_gone_is_not_fixed() {
+        let before = report(&[("a", Failed), ("b", Failed)], true);
+        let change = Change::between(Some(&before), &report(&[("b", Failed)], true));
+        assert_eq!(change.still_failing, ["b", "a (did not run)"]);
+    }
+
+    #[test]
+    fn fewer_tests_than_before_are_a_regression_also_when_only_their_number_is_known() {
+        let counted = |passed: u32, failed: u32| {
+            let results = TestResults { passed, failed, skipped: 0, coverage: None, total: passed + failed };
+            CheckReport { results, ..report(&[], true) }
+        };
+        assert_eq!(judged(&counted(10, 0), &counted(5, 0)), Verdict::Regressions);
+        assert_eq!(judged(&counted(10, 0), &report(&[("a", Passed)], true)), Verdict::Regressions);
+        assert_eq!(judged(&counted(10, 1), &counted(11, 0)), Verdict::FixedProven);
     }
 }
