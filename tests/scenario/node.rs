@@ -48,7 +48,8 @@ async fn shop(answers: &[&str]) -> Shop {
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
     let script = answers.iter().map(|answer| Script::Answer((*answer).to_owned())).collect();
-    let settings = [("AI_COMMANDS", "mine=aitool {prompt_file}"), ("PATH", path.as_str())];
+    // The way to the model leads through the server's own program, which is not this test.
+    let settings = [("AI_COMMANDS", "mine=aitool {prompt_file}"), ("PATH", path.as_str()), ("SANDBOX_BACKEND", "none")];
     let test_server = TestServer::start_with(script, &settings).await;
     let repository = post(&test_server, "/api/v1/repositories", &json!({"platform": "github", "name": REPO})).await;
     let repository: Value = repository.json().unwrap();

@@ -211,14 +211,37 @@ async fn a_fix_that_never_holds_stays_a_draft_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn by_default_a_forges_code_is_not_run_and_the_draft_says_why() {
-    let mut test_server = TestServer::start_with(good_answers(), &[("SANDBOX", "require")]).await;
+async fn a_forges_code_is_not_run_where_nothing_isolates_it_and_the_draft_says_why() {
+    let settings = [("SANDBOX", "require"), ("SANDBOX_BACKEND", "none")];
+    let mut test_server = TestServer::start_with(good_answers(), &settings).await;
     let job = test_server.fix().await;
     assert_eq!((job.status(), job.verdict), (JobStatus::Succeeded, Some(Verdict::NotRun)));
     assert!(test_server.github.pulls()[0].3, "the pull request stays a draft");
     let panel = test_server.github.panels(700).pop().unwrap();
-    assert!(panel.contains("Tests were not run") && panel.contains("SANDBOX=best-effort"), "{panel}");
+    assert!(panel.contains("cannot isolate") && panel.contains("SANDBOX=best-effort"), "{panel}");
     test_server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_default_a_forges_code_runs_isolated_and_proves_the_fix() {
+    if !has_isolation() {
+        return;
+    }
+    let mut test_server = TestServer::start_with(good_answers(), &[("SANDBOX", "require")]).await;
+    let job = test_server.fix().await;
+    assert_eq!((job.status(), job.verdict), (JobStatus::Succeeded, Some(Verdict::FixedProven)), "{:?}", job.failure);
+    let report = job.verified().unwrap();
+    assert_eq!(report.isolation, "strong");
+    assert!(report.proof.is_some() && report.compared.unwrap().complete, "{report:?}");
+    test_server.finish().await;
+}
+
+/// Whether bubblewrap is installed. Where it has to be, a missing one is a failure.
+fn has_isolation() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|folder| folder.join("bwrap").is_file());
+    assert!(found || std::env::var_os("REQUIRE_SANDBOX").is_none(), "bubblewrap is not installed");
+    found
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,8 @@
 //! The model proxy for a program in the sandbox: the program gets a local address and a key for the proxy only, and the
 //! budget of each call is reserved before the call.
 
+use std::net::SocketAddr;
+
 use async_trait::async_trait;
 use jiff::civil::Date;
 use patchwright_domain::Usage;
@@ -35,6 +37,8 @@ pub enum ProxyRequest {
 pub struct ProxySession {
     /// The base URL of the OpenAI-compatible API; it ends in `/v1`.
     pub base_url: String,
+    /// The address in it: an address of this machine's loopback.
+    pub address: SocketAddr,
     /// The API key, which only this session accepts.
     pub api_key: Secret,
     /// The model's name.

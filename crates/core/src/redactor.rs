@@ -70,7 +70,7 @@ impl Redactor {
                 plan.risks.iter_mut().chain(&mut plan.testing_suggestions).for_each(mask);
                 StageReport::Propose(report)
             }
-            StageReport::Verify(report) => StageReport::Verify(self.redact_verification(report)),
+            StageReport::Verify(report) => StageReport::Verify(Box::new(self.redact_verification(*report))),
             StageReport::Fix(report) => StageReport::Fix(report),
         }
     }
@@ -80,7 +80,15 @@ impl Redactor {
     pub fn redact_verification(&self, mut report: VerifyReport) -> VerifyReport {
         let mask = |text: &mut String| *text = self.redact(text);
         [&mut report.explanation, &mut report.log_tail].into_iter().for_each(mask);
-        report.command.iter_mut().chain(&mut report.fixed_tests).chain(&mut report.broken_tests).for_each(mask);
+        report.command.iter_mut().for_each(mask);
+        let lists = [
+            &mut report.fixed_tests,
+            &mut report.broken_tests,
+            &mut report.failing_tests,
+            &mut report.flaky_tests,
+            &mut report.edited_tests,
+        ];
+        lists.into_iter().flatten().for_each(mask);
         report
     }
 

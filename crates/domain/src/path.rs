@@ -61,14 +61,31 @@ impl RepoPath {
         crate::protected::protection(&self.0)
     }
 
-    /// Returns whether this is a test, by its name or folder.
+    /// Returns whether this is a test or what tests read, by its name or folder.
+    ///
+    /// A folder `test` in a package may be a part of the product, such as Django's test client, so that languages with names
+    /// for tests are judged by those.
     pub fn is_test(&self) -> bool {
         let path = self.0.to_lowercase();
-        let name = path.rsplit('/').next().unwrap_or_default();
-        let named =
-            name.starts_with("test_") || name.contains("_test.") || name.contains(".test.") || name.contains(".spec.");
-        let folder = |part: &str| matches!(part, "test" | "tests" | "testing" | "__tests__" | "spec" | "specs");
-        named || path.split('/').rev().skip(1).any(folder)
+        let mut folders: Vec<&str> = path.split('/').collect();
+        let name = folders.pop().unwrap_or_default();
+        let has_folder = |names: &[&str]| folders.iter().any(|folder| names.contains(folder));
+        let stem = name.split('.').next().unwrap_or_default();
+        match name.rsplit_once('.').map(|(_, extension)| extension) {
+            Some("py") => {
+                let is_named =
+                    stem.starts_with("test_") || stem.ends_with("_test") || matches!(stem, "tests" | "conftest");
+                let is_top = matches!(folders.first(), Some(&("test" | "testing")));
+                is_named || is_top || has_folder(&["tests"])
+            }
+            Some("go") => stem.ends_with("_test") || has_folder(&["testdata"]),
+            Some("rs") => matches!(stem, "tests" | "test") || stem.ends_with("_test") || has_folder(&["tests"]),
+            _ => {
+                let is_named = stem.starts_with("test_")
+                    || [".test.", ".spec.", "_test.", "-test.", "_spec."].iter().any(|part| name.contains(part));
+                is_named || has_folder(&["test", "tests", "testing", "testdata", "__tests__", "spec", "specs"])
+            }
+        }
     }
 
     fn fault(path: &str) -> Option<&'static str> {

@@ -330,6 +330,15 @@ impl Engine {
         self.ports.tools.sandbox().isolation()
     }
 
+    /// Tests how far code is isolated in this process, and returns the same.
+    ///
+    /// # Errors
+    /// The refusal that every run would get.
+    pub async fn probe_sandbox(&self) -> Result<&'static str, patchwright_core::sandbox::SandboxError> {
+        let sandbox = self.ports.tools.sandbox();
+        sandbox.probe().await.map(|()| sandbox.isolation())
+    }
+
     /// Returns how many jobs are running in this process.
     pub fn running_here(&self) -> usize {
         self.running.lock().expect("no holder of this lock can panic").len()

@@ -1,12 +1,14 @@
 //! Reconciliation with nodes, and reports of third-party nodes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 use std::time::Duration;
 
 use patchwright_core::CancellationToken;
 use patchwright_core::fault::Fault;
 use patchwright_core::git::{Checkout, TreeEntry};
 use patchwright_core::node_client::{NodeClient, NodeProbe};
+use patchwright_core::sandbox::SuiteQuery;
 use patchwright_core::store::StoreError;
 use patchwright_core::task_session::{Assignment, Refusal, TaskOutcome, TaskSession as _, TaskSessionError};
 use patchwright_domain::job::JobState;
@@ -287,11 +289,20 @@ impl Engine {
                 round: 1,
                 fetched_for: Some(job.needs.clone()),
             };
-            Ok(PushedBranch { fix, is_testable_here: self.ports.tools.sandbox().probe(copies[1].root()).is_ok() })
+            let is_testable_here = self.is_testable(copies[1].root(), &fix).await;
+            Ok(PushedBranch { fix, is_testable_here })
         };
         let result = looked.await;
         remove_folder(folder).await;
         result
+    }
+
+    /// Returns whether this process may run the repository's code, and knows how to test the change.
+    async fn is_testable(&self, root: &Path, fix: &FixReport) -> bool {
+        let sandbox = self.ports.tools.sandbox();
+        let changed = fix.changes_applied.clone();
+        let query = SuiteQuery { root: root.to_owned(), changed, ..SuiteQuery::default() };
+        sandbox.probe().await.is_ok() && sandbox.find_suites(query).await.is_ok()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use gix::objs::tree::EntryKind;
 use gix::traverse::commit::simple::CommitTimeOrder;
@@ -9,6 +10,7 @@ use patchwright_core::git::GitError;
 use patchwright_core::source_tree::{HistoryEntry, SourceTree, SourceTreeError, TreeFile};
 
 use crate::error::internal;
+use crate::export::checkout_tree;
 
 /// The tree of a commit in a repository on this machine. Cheap to clone, and safe to read from several threads.
 #[derive(Debug, Clone)]
@@ -29,6 +31,35 @@ impl Snapshot {
         let commit =
             repo.rev_parse_single(rev).and_then(|id| Ok(id.object()?.peel_to_commit()?.id)).map_err(&failed)?;
         Ok(Self { repo: repo.into_sync(), commit })
+    }
+
+    /// Writes the files of the commit to a folder that does not exist yet, without `.git`.
+    ///
+    /// # Errors
+    /// [`GitError::Internal`] if an object is missing or the folder cannot be written.
+    pub fn export(&self, folder: &Path) -> Result<(), GitError> {
+        let action = format!("writing {}", folder.display());
+        std::fs::create_dir_all(folder).map_err(|source| GitError::Internal { action, source: Box::new(source) })?;
+        checkout_tree(&self.repo.to_thread_local(), self.commit, folder, &AtomicBool::new(false)).map(|_| ())
+    }
+
+    /// Returns the paths of the files that differ from another commit of the same repository.
+    ///
+    /// # Errors
+    /// [`GitError::Internal`] if an object is missing, or more folders differ than are compared.
+    pub fn list_differences(&self, other: &Self) -> Result<Vec<String>, GitError> {
+        let failed = internal("comparing two commits");
+        let repo = self.repo.to_thread_local();
+        let tree = |commit| -> Result<gix::ObjectId, GitError> {
+            Ok(repo.find_commit(commit).map_err(&failed)?.tree_id().map_err(&failed)?.detach())
+        };
+        let mut diff = TreeDiff { repo: &repo, trees: 0, paths: Vec::new() };
+        let complete = diff.compare(Some(tree(self.commit)?), Some(tree(other.commit)?), "");
+        complete.ok_or_else(|| GitError::Internal {
+            action: "comparing two commits".to_owned(),
+            source: "an object is missing, or too many folders differ".into(),
+        })?;
+        Ok(diff.paths)
     }
 
     pub(crate) const fn new(repo: gix::ThreadSafeRepository, commit: gix::ObjectId) -> Self {
@@ -184,5 +215,9 @@ mod tests {
         assert_eq!((history.len(), history[0].time), (1, 0));
         assert!(snapshot.list_changed_paths(&history[0].id).is_empty(), "the first commit has no parent");
         assert!(Snapshot::open(folder.path(), "no-such-branch").is_err());
+        let copy = folder.path().join("copy");
+        snapshot.export(&copy).unwrap();
+        assert_eq!(std::fs::read_to_string(copy.join("src/a.py")).unwrap(), "x = 1\n");
+        assert!(snapshot.list_differences(&snapshot).unwrap().is_empty() && !copy.join(".git").exists());
     }
 }

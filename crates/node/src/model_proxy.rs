@@ -96,6 +96,7 @@ impl ModelProxy for LoopbackModelProxy {
         });
         Ok(ProxySession {
             base_url: format!("http://{address}/v1"),
+            address,
             api_key: key,
             model: self.options.model.clone(),
             requests,

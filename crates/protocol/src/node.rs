@@ -210,7 +210,7 @@ pub enum TaskStageReport {
     Locate(LocateReport),
     Propose(ProposeReport),
     Fix(FixReport),
-    Verify(VerifyReport),
+    Verify(Box<VerifyReport>),
 }
 
 impl From<StageReport> for TaskStageReport {

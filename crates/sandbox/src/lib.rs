@@ -1,9 +1,18 @@
 #![doc = include_str!("../README.md")]
 
-mod ecosystem;
+mod environment;
+mod isolation;
+mod options;
 mod process;
+mod registry_proxy;
+mod relay;
 mod report;
-mod runner;
+mod sandbox;
+mod suite;
+mod tree;
 mod tree_snapshot;
+mod workspace;
 
-pub use runner::{ProcessSandbox, SandboxOptions, SandboxPolicy};
+pub use options::{BackendChoice, SandboxOptions, SandboxPolicy};
+pub use relay::relay;
+pub use sandbox::{Diagnosis, LocalSandbox};

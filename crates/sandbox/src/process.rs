@@ -1,37 +1,51 @@
-//! Running one command with limits. All of its processes have ended when [`run`] returns, on every path.
+//! Running one command with limits. All of its processes have ended when [`Runner::run`] returns, on every path.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use command_fds::CommandFdExt as _;
 use patchwright_core::CancellationToken;
+use patchwright_core::fault::Cause;
 use patchwright_core::progress::Progress;
-use patchwright_core::sandbox::SandboxError;
+use patchwright_core::sandbox::{Exceeded, SandboxError};
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 
+use crate::isolation::bubblewrap::Prepared;
+use crate::isolation::cgroup::{ControlGroups, Group};
+use crate::isolation::{Access, Backend, Limits, Mount, Network, process_tree, spawner};
+
 /// A command to run.
 #[derive(Debug, Clone)]
 pub(crate) struct CommandSpec {
+    /// The program, as the command sees it.
     pub(crate) program: PathBuf,
     pub(crate) args: Vec<String>,
+    /// The working folder, as the command sees it.
     pub(crate) folder: PathBuf,
     /// The complete environment; nothing is inherited.
     pub(crate) env: BTreeMap<String, String>,
+    /// What the command sees of this machine beside the system and the tool chains.
+    pub(crate) mounts: Vec<Mount>,
+    pub(crate) network: Network,
+    /// Whether it writes what is kept for later commands. Two of them must not run at once.
+    pub(crate) writes_cache: bool,
     pub(crate) timeout: Duration,
     pub(crate) limits: Limits,
 }
 
-/// The resource limits of one command.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    pub(crate) output_bytes: usize,
-    pub(crate) file_bytes: u64,
-    pub(crate) open_files: u64,
+impl CommandSpec {
+    /// Returns the folders of this machine that the command may write.
+    fn writable_folders(&self) -> Vec<PathBuf> {
+        self.mounts.iter().filter(|mount| mount.access == Access::Write).map(|mount| mount.source.clone()).collect()
+    }
 }
 
 /// The result of a command.
@@ -39,57 +53,144 @@ pub(crate) struct Limits {
 pub(crate) struct CommandResult {
     /// The exit code; `None` if a signal ended the command.
     pub(crate) code: Option<i32>,
-    pub(crate) timed_out: bool,
+    /// The limit that ended the command.
+    pub(crate) exceeded: Option<Exceeded>,
     /// Standard output and error in their order, shortened in the middle beyond the limit.
     pub(crate) output: String,
 }
 
 /// How long buffered output is read after the last process has ended.
 const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often the usage of a command is measured.
+const WATCH_INTERVAL: Duration = Duration::from_millis(100);
+/// The least pause between two measurements of the disk.
+const DISK_INTERVAL: Duration = Duration::from_secs(1);
+/// A measurement of the disk takes at most this part of the time.
+const DISK_SHARE: u32 = 10;
 
-/// Runs a command and writes its output to the log while it runs.
-pub(crate) async fn run(
-    spec: &CommandSpec,
-    progress: &Progress,
-    cancel: &CancellationToken,
-) -> Result<CommandResult, SandboxError> {
-    // One pipe for both streams, because their order matters: test runners write the names of suites to the one and the
-    // results to the other.
-    let (reader, writer) = std::io::pipe().map_err(internal_error)?;
-    let reader = pipe::Receiver::from_owned_fd(reader.into()).map_err(internal_error)?;
-    let mut command = Command::new(&spec.program);
-    command
-        .args(&spec.args)
-        .current_dir(&spec.folder)
-        .env_clear()
-        .envs(&spec.env)
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone().map_err(internal_error)?)
-        .stderr(writer)
-        .process_group(0)
-        .kill_on_drop(true);
-    let mut child = command.spawn().map_err(|error| spawn_error(&spec.program, error))?;
-    // The command holds the write end of the pipe, which must be closed for the reader to end.
-    drop(command);
-    let group = ProcessGroup::of(&child);
-    group.set_limits(spec.limits);
+/// Runs commands with one backend.
+#[derive(Debug, Clone)]
+pub(crate) struct Runner {
+    pub(crate) backend: Backend,
+    pub(crate) groups: ControlGroups,
+}
 
-    let output = Arc::new(Mutex::new(BoundedBuffer::new(spec.limits.output_bytes)));
-    let reading = tokio::spawn(collect(reader, Arc::clone(&output), progress.clone()));
-    let status = tokio::select! {
-        status = child.wait() => Some(status.map_err(internal_error)?),
-        () = tokio::time::sleep(spec.timeout) => None,
-        () = cancel.cancelled() => {
-            drop(group);
+impl Runner {
+    /// Runs a command and writes its output to the log while it runs.
+    pub(crate) async fn run(
+        &self,
+        spec: &CommandSpec,
+        progress: &Progress,
+        cancel: &CancellationToken,
+    ) -> Result<CommandResult, SandboxError> {
+        if cancel.is_cancelled() {
             return Err(SandboxError::Cancelled);
         }
-    };
-    // Kills background processes of the command, which also closes their ends of the pipe.
-    drop(group);
-    // A process that left the group can hold the pipe open; its output is not awaited.
-    let _ = tokio::time::timeout(OUTPUT_DRAIN_TIMEOUT, reading).await;
-    let output = output.lock().expect("the reader does not panic").read_text();
-    Ok(CommandResult { code: status.and_then(|status| status.code()), timed_out: status.is_none(), output })
+        // One pipe for both streams, because their order matters: test runners write the names of suites to the one and the
+        // results to the other.
+        let (reader, writer) = std::io::pipe().map_err(internal_error)?;
+        let reader = pipe::Receiver::from_owned_fd(reader.into()).map_err(internal_error)?;
+        let (mut child, processes) = self.start(spec, writer).await?;
+        let output = Arc::new(Mutex::new(BoundedBuffer::new(spec.limits.output_bytes)));
+        let reading = tokio::spawn(collect(reader, Arc::clone(&output), progress.clone()));
+        let (status, mut exceeded) = tokio::select! {
+            status = child.wait() => (Some(status.map_err(internal_error)?), None),
+            () = tokio::time::sleep(spec.timeout) => (None, Some(Exceeded::Time)),
+            limit = processes.wait_for_excess(spec) => (None, Some(limit)),
+            () = cancel.cancelled() => {
+                processes.end(&mut child).await;
+                return Err(SandboxError::Cancelled);
+            }
+        };
+        // Kills background processes of the command, which also closes their ends of the pipe.
+        if processes.end(&mut child).await && exceeded.is_none() {
+            exceeded = Some(Exceeded::Memory);
+        }
+        // A process that left the group can hold the pipe open; its output is not awaited.
+        let _ = tokio::time::timeout(OUTPUT_DRAIN_TIMEOUT, reading).await;
+        let output = output.lock().expect("the reader does not panic").read_text();
+        Ok(CommandResult { code: status.and_then(|status| status.code()), exceeded, output })
+    }
+
+    async fn start(&self, spec: &CommandSpec, output: std::io::PipeWriter) -> Result<(Child, Processes), SandboxError> {
+        match &self.backend {
+            Backend::Process => {
+                let mut command = Command::new(&spec.program);
+                command.args(&spec.args).current_dir(&spec.folder).env_clear().envs(&spec.env);
+                let child = spawn(command, output).await.map_err(|error| spawn_error(&spec.program, error))?;
+                let processes = Processes { group: group_of(&child), init: None, control_group: None };
+                set_limits(processes.group, &spec.limits);
+                Ok((child, processes))
+            }
+            Backend::Bubblewrap(bubblewrap) => {
+                let prepared = bubblewrap.prepare(spec).map_err(|source| SandboxError::Internal { source })?;
+                give_folders(spec, prepared.user).await.map_err(internal_error)?;
+                self.start_prepared(prepared, spec, output).await
+            }
+        }
+    }
+
+    /// Starts a command that waits until its limits are set.
+    async fn start_prepared(
+        &self,
+        prepared: Prepared,
+        spec: &CommandSpec,
+        output: std::io::PipeWriter,
+    ) -> Result<(Child, Processes), SandboxError> {
+        let Prepared { mut command, handover, info, release, user: _ } = prepared;
+        command
+            .fd_mappings(handover.into_mappings())
+            .map_err(|error| SandboxError::Internal { source: error.into() })?;
+        let program = command.as_std().get_program().to_owned();
+        let mut child = spawn(command, output).await.map_err(|error| spawn_error(program.as_ref(), error))?;
+        let group = group_of(&child);
+        let started = async {
+            let init = read_first_process(info).await?;
+            let first = Pid::from_raw(i32::try_from(init)?).ok_or("it has no process")?;
+            set_limits(Some(first), &spec.limits);
+            set(Some(first), Resource::Nproc, spec.limits.processes);
+            // More than the processes may have together, because the watch and the control group say why they ended.
+            set(Some(first), Resource::Data, spec.limits.memory_bytes.saturating_add(spec.limits.memory_bytes / 4));
+            let control_group = self.groups.create(&spec.limits)?;
+            control_group.add(init)?;
+            rustix::io::write(&release, b"1")?;
+            Ok::<_, Cause>(Processes { group, init: Some(first), control_group: Some(control_group) })
+        };
+        match started.await {
+            Ok(processes) => Ok((child, processes)),
+            // It ended before it came to the command; its output says why.
+            Err(source) => {
+                let _ = child.kill().await;
+                Err(SandboxError::Internal { source })
+            }
+        }
+    }
+}
+
+async fn spawn(mut command: Command, output: std::io::PipeWriter) -> std::io::Result<Child> {
+    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0).kill_on_drop(true);
+    spawner::spawn(command).await
+}
+
+/// Gives the folders that a command may write to its user, if it is not this process's.
+async fn give_folders(spec: &CommandSpec, user: Option<u32>) -> std::io::Result<()> {
+    let Some(user) = user else { return Ok(()) };
+    let folders: Vec<PathBuf> = spec.writable_folders();
+    tokio::task::spawn_blocking(move || folders.iter().try_for_each(|folder| crate::tree::give_to(folder, user)))
+        .await
+        .map_err(std::io::Error::other)?
+}
+
+/// Reads the id of the first process in the sandbox from what `bwrap` tells about itself.
+async fn read_first_process(info: OwnedFd) -> Result<u32, Cause> {
+    let text = tokio::task::spawn_blocking(move || {
+        let mut text = String::new();
+        std::fs::File::from(info).read_to_string(&mut text).map(|_| text)
+    })
+    .await??;
+    let info: serde_json::Value = serde_json::from_str(&text).map_err(|_| "the sandbox could not be set up")?;
+    let process = info.get("child-pid").and_then(serde_json::Value::as_u64).ok_or("the sandbox has no process")?;
+    Ok(u32::try_from(process)?)
 }
 
 fn internal_error(error: std::io::Error) -> SandboxError {
@@ -104,36 +205,107 @@ fn spawn_error(program: &std::path::Path, error: std::io::Error) -> SandboxError
     }
 }
 
-/// A process group that is killed on drop.
-struct ProcessGroup(Option<Pid>);
+fn group_of(child: &Child) -> Option<Pid> {
+    child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
+}
 
-impl ProcessGroup {
-    fn of(child: &Child) -> Self {
-        Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
+fn set(process: Option<Pid>, resource: Resource, max: u64) {
+    let limit = Rlimit { current: Some(max), maximum: Some(max) };
+    if let Err(error) = rustix::process::prlimit(process, resource, limit) {
+        tracing::debug!(%error, ?resource, "failed to set a resource limit");
+    }
+}
+
+/// Sets the limits of a running process, because setting them before `exec` needs unsafe code. Its later children inherit them.
+/// In a sandbox the process waits for them; otherwise a child that starts in between has no limits except the time limit.
+fn set_limits(process: Option<Pid>, limits: &Limits) {
+    if process.is_some() {
+        set(process, Resource::Fsize, limits.file_bytes);
+        set(process, Resource::Nofile, limits.open_files);
+        set(process, Resource::Core, 0);
+    }
+}
+
+/// The processes of one command. They are killed on drop.
+struct Processes {
+    group: Option<Pid>,
+    /// The first process of the process namespace, if there is one. All others end with it.
+    init: Option<Pid>,
+    control_group: Option<Group>,
+}
+
+impl Processes {
+    fn kill(&self) {
+        if let Some(init) = self.init {
+            let _ = rustix::process::kill_process(init, Signal::KILL);
+        }
+        if let Some(group) = self.group {
+            // The error means that the group has no process left.
+            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        }
     }
 
-    /// Sets the limits of the running process right after its start, because setting them before `exec` needs unsafe code.
-    /// Later child processes inherit them. A child process that starts in between has no limits except the time limit.
-    fn set_limits(&self, limits: Limits) {
-        let set = |resource, max: u64| {
-            let limit = Rlimit { current: Some(max), maximum: Some(max) };
-            if let Err(error) = rustix::process::prlimit(self.0, resource, limit) {
-                tracing::debug!(%error, ?resource, "failed to set a resource limit");
-            }
-        };
-        if self.0.is_some() {
-            set(Resource::Fsize, limits.file_bytes);
-            set(Resource::Nofile, limits.open_files);
-            set(Resource::Core, 0);
+    /// Ends all processes. Returns whether they ran out of memory before.
+    async fn end(mut self, child: &mut Child) -> bool {
+        // Once the child was awaited, its process id may be another's.
+        if child.id().is_some() {
+            self.kill();
+            let _ = child.wait().await;
+        } else if self.init.is_none() {
+            self.kill();
+        }
+        (self.group, self.init) = (None, None);
+        let Some(group) = self.control_group.take() else { return false };
+        let out_of_memory = group.ran_out_of_memory();
+        group.remove().await;
+        out_of_memory
+    }
+
+    /// Returns when the command uses more than it may.
+    async fn wait_for_excess(&self, spec: &CommandSpec) -> Exceeded {
+        let Some(init) = self.init else { return std::future::pending().await };
+        let init = init.as_raw_nonzero().get().cast_unsigned();
+        tokio::select! {
+            () = wait_for_memory(init, spec.limits.memory_bytes) => Exceeded::Memory,
+            () = wait_for_disk(spec.writable_folders(), spec.limits.disk_bytes) => Exceeded::Disk,
         }
     }
 }
 
-impl Drop for ProcessGroup {
+impl Drop for Processes {
     fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // The error means that the group has no process left.
-            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        self.kill();
+    }
+}
+
+async fn wait_for_memory(process: u32, limit: u64) {
+    loop {
+        tokio::time::sleep(WATCH_INTERVAL).await;
+        let usage = tokio::task::spawn_blocking(move || process_tree::usage_of(process)).await.unwrap_or_default();
+        if usage.memory_bytes > limit {
+            return;
+        }
+    }
+}
+
+async fn wait_for_disk(folders: Vec<PathBuf>, limit: u64) {
+    let folders = Arc::new(folders);
+    let measure = || {
+        let folders = Arc::clone(&folders);
+        let started = tokio::time::Instant::now();
+        async move {
+            let bytes =
+                tokio::task::spawn_blocking(move || process_tree::disk_bytes(&folders)).await.unwrap_or_default();
+            (bytes, started.elapsed())
+        }
+    };
+    let (before, mut took) = measure().await;
+    loop {
+        tokio::time::sleep(DISK_INTERVAL.max(took * DISK_SHARE)).await;
+        let bytes;
+        (bytes, took) = measure().await;
+        if bytes.saturating_sub(before) > limit {
+            return;
         }
     }
 }
@@ -192,9 +364,28 @@ mod tests {
             args: vec!["-c".into(), script.into()],
             folder: std::env::temp_dir(),
             env: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
+            mounts: Vec::new(),
+            network: Network::None,
+            writes_cache: false,
             timeout,
-            limits: Limits { output_bytes: 1000, file_bytes: 1 << 20, open_files: 64 },
+            limits: Limits {
+                output_bytes: 1000,
+                file_bytes: 1 << 20,
+                disk_bytes: 1 << 30,
+                memory_bytes: 1 << 30,
+                processes: 64,
+                open_files: 64,
+            },
         }
+    }
+
+    async fn run(
+        spec: &CommandSpec,
+        progress: &Progress,
+        cancel: &CancellationToken,
+    ) -> Result<CommandResult, SandboxError> {
+        let runner = Runner { backend: Backend::Process, groups: ControlGroups::default() };
+        runner.run(spec, progress, cancel).await
     }
 
     fn silent() -> Progress {
@@ -231,7 +422,7 @@ mod tests {
         let pid_file = folder.path().join("pid");
         let script = format!("sleep 300 & echo $! > {}; wait", pid_file.display());
         let done = run(&shell(&script, Duration::from_secs(2)), &silent(), &CancellationToken::new()).await.unwrap();
-        assert!(done.timed_out && done.code.is_none());
+        assert!(done.exceeded == Some(Exceeded::Time) && done.code.is_none());
         assert_gone(&pid_file).await;
     }
 

@@ -12,7 +12,7 @@ use patchwright_github::{GITHUB, GithubForge, GithubOptions, GithubWebhook};
 use patchwright_gitops_gix::{GitOptions, GixGit};
 use patchwright_http::{HttpClient, HttpOptions, Request, Retry};
 use patchwright_management::{Management, ManagementOptions, ManagementPorts, Platform};
-use patchwright_sandbox::{ProcessSandbox, SandboxOptions};
+use patchwright_sandbox::{LocalSandbox, SandboxOptions};
 use patchwright_store_diesel::{DieselStore, Sealer, Vault};
 use patchwright_worker::Tools;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         Arc::new(GithubForge::new(http.clone(), system.clone(), GithubOptions::default())),
         Arc::new(GithubWebhook::new(SigningKeys::new([&Secret::new("the webhook's secret")]), None)),
     );
-    let sandbox = Arc::new(ProcessSandbox::new(SandboxOptions::default()));
+    let sandbox = Arc::new(LocalSandbox::new(SandboxOptions::default()));
     let tools = Tools::new(Arc::new(GixGit::new(GitOptions::default())), Arc::new(Locator::new(None)), sandbox);
     let engine =
         Engine::builder(shared.clone(), tools, Settings::new(folder.path().join("work")), MarkerKey::new(&key))

@@ -35,16 +35,17 @@ fn finding(subject: Subject, severity: Severity, detail: impl Into<String>, reme
 #[async_trait]
 impl Diagnostics for Doctor {
     async fn check_all(&self) -> Vec<Finding> {
-        let (database, model, platforms, nodes, credentials) = tokio::join!(
+        let (database, model, platforms, nodes, credentials, sandbox) = tokio::join!(
             self.check_database(),
             self.check_model(),
             self.check_platforms(),
             self.check_nodes(),
             self.check_credentials(),
+            self.check_sandbox(),
         );
         let mut findings = vec![database, model];
         findings.extend(platforms);
-        findings.extend([self.check_webhook(), self.check_public_url(), self.check_sandbox(), nodes]);
+        findings.extend([self.check_webhook(), self.check_public_url(), sandbox, nodes]);
         findings.extend(credentials);
         findings
     }
@@ -155,14 +156,20 @@ impl Doctor {
         }
     }
 
-    fn check_sandbox(&self) -> Finding {
-        match self.app.engine.isolation() {
-            "none" => {
-                let remedy = "Set SANDBOX=best-effort where this machine may run the repositories' own code.";
-                let detail = "builds and tests are refused: there is no strong sandbox";
-                finding(Subject::Sandbox, Severity::Warning, detail, remedy)
+    /// Tests the isolation, by a run that tries to break out.
+    async fn check_sandbox(&self) -> Finding {
+        let subject = Subject::Sandbox;
+        match self.app.engine.probe_sandbox().await {
+            Ok("strong") => ok(subject, "a repository's code is isolated from this machine (strong)"),
+            Ok(isolation) => {
+                let remedy = "Install bubblewrap, and see docs/sandbox.md; then set SANDBOX=require.";
+                finding(subject, Severity::Warning, format!("the isolation is {isolation}"), remedy)
             }
-            isolation => ok(Subject::Sandbox, isolation),
+            Err(error) => {
+                let remedy = "Install what is missing (docs/sandbox.md), or set SANDBOX=best-effort where this machine may run the \
+                              repositories' own code.";
+                finding(subject, Severity::Warning, error.to_string(), remedy)
+            }
         }
     }
 

@@ -7,6 +7,7 @@ pub mod config;
 mod demo;
 mod doctor;
 mod master_keys;
+mod patch;
 mod private_dir;
 pub mod serve;
 pub mod settings;

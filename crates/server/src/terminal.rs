@@ -9,7 +9,7 @@ use console::style;
 use indicatif::{ProgressBar, ProgressStyle};
 use patchwright_core::progress::{ProgressEvent, ProgressSink};
 use patchwright_domain::job::PullRequestRef;
-use patchwright_domain::job::report::{ChangedFile, TestResults, Verdict};
+use patchwright_domain::job::report::{ChangedFile, TestResults, Verdict, VerifyReport};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 use patchwright_domain::{Job, JobId, JobStatus, RepoPath};
 use serde::Serialize;
@@ -175,6 +175,11 @@ pub(crate) fn print_json(job: &Job) {
     say(&serde_json::to_string(&summary(job)).expect("a summary has only text and finite numbers"));
 }
 
+/// Prints JSON as one line.
+pub(crate) fn print_json_value(value: &serde_json::Value) {
+    say(&value.to_string());
+}
+
 /// Prints the JSON line of a job that could not be created.
 pub(crate) fn print_json_error(error: &(dyn std::error::Error + 'static)) {
     say(&serde_json::json!({ "job_id": null, "status": "failed", "verdict": null, "error": error.to_string() })
@@ -221,16 +226,12 @@ pub(crate) fn print_result(job: &Job) {
     if let Some(failure) = &job.failure {
         say(&format!("\n{} {}\n{}", style("Failed:").red().bold(), failure.reason, failure.remedy));
     }
-    let verdict = job.verdict.map_or("none", Verdict::as_str);
-    let coloured = match job.verdict {
-        Some(Verdict::FixedProven) => style(verdict).green().bold(),
-        Some(verdict_) if verdict_.is_harmful() => style(verdict).red().bold(),
-        _ => style(verdict).yellow().bold(),
-    };
-    say(&format!("\n{} {coloured}   {} tokens   job {}", style("Verdict:").bold(), job.usage().tokens(), job.id));
+    let verdict = job.verdict.map_or_else(|| style("none").yellow().bold(), colour);
+    say(&format!("\n{} {verdict}   {} tokens   job {}", style("Verdict:").bold(), job.usage().tokens(), job.id));
 }
 
-fn print_tests(report: &patchwright_domain::job::report::VerifyReport) {
+/// Prints the results of a verification.
+pub(crate) fn print_tests(report: &VerifyReport) {
     say(&format!("\n{}", style("Tests").bold()));
     if let Some(command) = &report.command {
         say(&format!("  {} {}", style(command).dim(), style(format!("(isolation: {})", report.isolation)).dim()));
@@ -252,6 +253,15 @@ fn print_tests(report: &patchwright_domain::job::report::VerifyReport) {
     for name in report.broken_tests.iter().take(5) {
         say(&format!("  {} {name}", style("now fails").red()));
     }
+    for name in report.flaky_tests.iter().take(5) {
+        say(&format!("  {} {name}", style("flaky").yellow()));
+    }
+    for name in report.edited_tests.iter().take(5) {
+        say(&format!("  {} {name}", style("edited").yellow()));
+    }
+    if let Some(compared) = report.compared.filter(|compared| !compared.complete) {
+        say(&format!("  {} of {} known tests were run", compared.ran, compared.known));
+    }
     say(&format!("  {}", report.explanation));
     if report.verdict != Verdict::FixedProven && !report.log_tail.is_empty() {
         say(&format!("  {}", style("end of the output:").dim()));
@@ -259,6 +269,26 @@ fn print_tests(report: &patchwright_domain::job::report::VerifyReport) {
         for line in &lines[lines.len().saturating_sub(LOG_LINES)..] {
             say(&format!("  {}", style(printable(line)).dim()));
         }
+    }
+}
+
+/// Prints what a failed test printed.
+pub(crate) fn print_failure(name: &str, text: &str) {
+    say(&format!("\n  {}", style(printable(name)).red()));
+    text.lines().for_each(|line| say(&format!("    {}", style(printable(line)).dim())));
+}
+
+/// Prints a verdict.
+pub(crate) fn print_verdict(verdict: Verdict) {
+    say(&format!("\n{} {}", style("Verdict:").bold(), colour(verdict)));
+}
+
+fn colour(verdict: Verdict) -> console::StyledObject<&'static str> {
+    let name = style(verdict.as_str()).bold();
+    match verdict {
+        Verdict::FixedProven => name.green(),
+        verdict if verdict.is_harmful() => name.red(),
+        _ => name.yellow(),
     }
 }
 

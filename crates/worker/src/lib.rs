@@ -12,6 +12,7 @@ mod prompt;
 mod report_files;
 mod run;
 mod stage;
+pub mod verification;
 mod worker;
 
 pub use change::read_change;

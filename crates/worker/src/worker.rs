@@ -28,6 +28,9 @@ const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an external program may run unless [`Tools::with_presets`] says otherwise.
 const DEFAULT_COMMAND_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
+/// How long all test runs of a job may take together unless [`Tools::with_verify_timeout`] says otherwise.
+const DEFAULT_VERIFY_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
 /// The ports that a worker uses, and the options of its external programs.
 ///
 /// Without [`Tools::with_llm`] issues are analyzed and nothing is changed.
@@ -40,6 +43,8 @@ pub struct Tools {
     pub(crate) model_proxy: Option<Arc<dyn ModelProxy>>,
     pub(crate) presets: BTreeMap<Label, Preset>,
     pub(crate) command_timeout: Duration,
+    pub(crate) verify_timeout: Duration,
+    pub(crate) local_folder: Option<PathBuf>,
     pub(crate) progress: Option<Arc<dyn ProgressSink>>,
     pub(crate) redactor: Redactor,
 }
@@ -55,6 +60,8 @@ impl Tools {
             model_proxy: None,
             presets: builtin_presets(),
             command_timeout: DEFAULT_COMMAND_TIMEOUT,
+            verify_timeout: DEFAULT_VERIFY_TIMEOUT,
+            local_folder: None,
             progress: None,
             redactor: Redactor::default(),
         }
@@ -76,6 +83,19 @@ impl Tools {
     #[must_use]
     pub fn with_presets(self, presets: BTreeMap<Label, Preset>, command_timeout: Duration) -> Self {
         Self { presets, command_timeout, ..self }
+    }
+
+    /// Sets how long all test runs of a job may take together.
+    #[must_use]
+    pub fn with_verify_timeout(self, verify_timeout: Duration) -> Self {
+        Self { verify_timeout, ..self }
+    }
+
+    /// Sets a working copy of the user who runs jobs here. Tests may use its virtual environment, installed packages, and files
+    /// that git ignores.
+    #[must_use]
+    pub fn with_local_folder(self, local_folder: Option<PathBuf>) -> Self {
+        Self { local_folder, ..self }
     }
 
     /// Sets a sink that is notified of the progress of every job.

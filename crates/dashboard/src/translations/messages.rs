@@ -67,7 +67,7 @@ words! {
     no_jobs: "No jobs yet", "还没有人启动此问题。";
     asked_at: "Requested", "发起时间";
     fixed_proven: "Fixed: a test shows it", "已修复（测试已验证）";
-    unproven: "Changed; no test shows the fix", "已修改（无测试可验证）";
+    no_regressions: "Changed; no test shows the fix", "已修改（无测试可验证）";
     regressions: "Tests that passed before fail", "原本通过的测试现在失败";
     still_failing: "The tests still fail", "测试仍然失败";
     could_not_build: "The change does not build", "修改后无法构建";

@@ -105,7 +105,7 @@ impl Translations {
     pub const fn verdict(&self, verdict: Verdict) -> &'static str {
         match verdict {
             Verdict::FixedProven => self.fixed_proven,
-            Verdict::Unproven => self.unproven,
+            Verdict::NoRegressions => self.no_regressions,
             Verdict::Regressions => self.regressions,
             Verdict::StillFailing => self.still_failing,
             Verdict::CouldNotBuild => self.could_not_build,

@@ -245,7 +245,7 @@ impl Job {
         let record = &mut self.stages[StageKind::Verify as usize];
         record.usage += usage;
         // Kept until the next one: if the job ends before, this is what is known about the commit on the branch.
-        record.report = report.map(|report| StageReport::Verify(*report)).or(record.report.take());
+        record.report = report.map(StageReport::Verify).or(record.report.take());
         self.rounds += 1;
         self.feedback = Some(feedback);
         Ok(vec![Effect::RefreshProgress])

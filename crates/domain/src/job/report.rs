@@ -18,7 +18,7 @@ pub enum StageReport {
     /// The report of `fix`.
     Fix(FixReport),
     /// The report of `verify`.
-    Verify(VerifyReport),
+    Verify(Box<VerifyReport>),
 }
 
 impl StageReport {
@@ -256,12 +256,61 @@ pub struct VerifyReport {
     pub fixed_tests: Vec<String>,
     /// Tests that passed before and fail now.
     pub broken_tests: Vec<String>,
+    /// What shows that the fault is fixed, if something does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
+    /// How much of the suites was compared; absent in reports of earlier versions, and if nothing ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<Compared>,
+    /// Tests that failed before and fail now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failing_tests: Vec<String>,
+    /// Tests that failed and then passed on the same tree. They count for nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flaky_tests: Vec<String>,
+    /// Tests of the base that the change deletes, renames, skips or expects less of. They are never the proof.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edited_tests: Vec<String>,
     /// The command that ran the tests, when one ran.
     pub command: Option<String>,
     /// The isolation of the run: `none`, `best-effort`, …
     pub isolation: String,
     /// The end of the output, secrets masked.
     pub log_tail: String,
+}
+
+/// What shows that a fault is fixed: a test that failed before the change and passes after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proof {
+    /// A test that the base had, as it was.
+    ExistingTest,
+    /// A test that the change brings, or adds to.
+    OwnTest,
+    /// A program that shows the fault, which is not part of the change.
+    Reproduction,
+}
+
+impl Proof {
+    /// Returns the name in JSON and in logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ExistingTest => "existing_test",
+            Self::OwnTest => "own_test",
+            Self::Reproduction => "reproduction",
+        }
+    }
+}
+
+/// How much of the suites was run after the change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compared {
+    /// How many tests ran.
+    pub ran: u32,
+    /// How many tests are known; no fewer than ran.
+    pub known: u32,
+    /// Whether all suites that own the change were run to their end.
+    pub complete: bool,
 }
 
 /// Counts of one test run (`docs/requirements.md#r245`).
@@ -285,8 +334,9 @@ pub struct TestResults {
 pub enum Verdict {
     /// A test failed before, passes now, and nothing else broke.
     FixedProven,
-    /// No test fails that passed before, but no test failed before either.
-    Unproven,
+    /// No test fails that passed before, but no test shows the fault either.
+    #[serde(alias = "unproven")]
+    NoRegressions,
     /// Tests that passed before fail now.
     Regressions,
     /// Tests that should pass now still fail.
@@ -306,7 +356,7 @@ impl Verdict {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::FixedProven => "fixed_proven",
-            Self::Unproven => "unproven",
+            Self::NoRegressions => "no_regressions",
             Self::Regressions => "regressions",
             Self::StillFailing => "still_failing",
             Self::CouldNotBuild => "could_not_build",

@@ -193,7 +193,9 @@ impl From<TaggedRecord> for StageRecord {
             TaggedRecord::Locate(fields) => fields.into_record(StageKind::Locate, StageReport::Locate),
             TaggedRecord::Propose(fields) => fields.into_record(StageKind::Propose, StageReport::Propose),
             TaggedRecord::Fix(fields) => fields.into_record(StageKind::Fix, StageReport::Fix),
-            TaggedRecord::Verify(fields) => fields.into_record(StageKind::Verify, StageReport::Verify),
+            TaggedRecord::Verify(fields) => {
+                fields.into_record(StageKind::Verify, |report| StageReport::Verify(Box::new(report)))
+            }
         }
     }
 }

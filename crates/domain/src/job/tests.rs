@@ -209,7 +209,7 @@ fn pull_request() -> crate::job::PullRequestRef {
 #[test]
 fn a_job_has_succeeded_when_the_forge_shows_its_result() {
     let opened = JobEvent::PullRequestOpened(pull_request());
-    let (job, effects) = completed(Verdict::Unproven);
+    let (job, effects) = completed(Verdict::NoRegressions);
     assert_eq!((job.status(), effects), (JobStatus::Publishing, vec![Effect::RefreshProgress]));
     assert!(job.clone().advance(JobEvent::CancelRequested, at(10)).is_err());
     let (job, effects) = job.advance(opened.clone(), at(10)).unwrap();
@@ -316,7 +316,7 @@ fn a_job_of_a_tracker_tells_it_its_milestones_and_a_job_of_a_forge_none() {
         let (_, effects) = job.clone().advance(JobEvent::PullRequestOpened(pull_request()), at(2)).unwrap();
         assert_eq!(effects.contains(&Effect::LinkPullRequest), link);
         let running = leased(job.clone());
-        let completed = JobEvent::Completed { epoch: running.epoch, verdict: Verdict::Unproven };
+        let completed = JobEvent::Completed { epoch: running.epoch, verdict: Verdict::NoRegressions };
         let (done, effects) = running.advance(completed, at(3)).unwrap();
         assert_eq!(effects.contains(&to(Milestone::InReview)), link);
         let merged = JobEvent::PullRequestEnded { end: crate::job::PullRequestEnd::Merged };

@@ -141,7 +141,7 @@ pub(super) const fn outcome(verdict: Verdict) -> Translated {
         Verdict::FixedProven => {
             Translated::new("Fixed, and tests show it: {why}.", "已修复，且测试证明了这一点：{why}。")
         }
-        Verdict::Unproven => Translated::new(
+        Verdict::NoRegressions => Translated::new(
             "A change is ready for review, but no test shows that it fixes the issue: {why}.",
             "修改已可评审，但没有测试证明它修复了问题：{why}。",
         ),
@@ -225,7 +225,7 @@ pub(super) fn chinese_explanation(report: &VerifyReport) -> Option<String> {
             format!("修改后 {after} 个测试失败，修改前 {before} 个")
         }
         (Verdict::StillFailing, _, Some(after)) => format!("{after} 个测试在修改前后都失败，没有测试被修复"),
-        (Verdict::Unproven, ..) => "没有测试被破坏，但也没有测试能表明该问题".to_owned(),
+        (Verdict::NoRegressions, ..) => "没有测试被破坏，但也没有测试能表明该问题".to_owned(),
         (Verdict::CouldNotBuild, ..) => "修改后测试无法运行，而修改前可以".to_owned(),
         (Verdict::AnalysisOnly, ..) => "没有修改任何内容".to_owned(),
         _ => return known_reason(&report.explanation).map(str::to_owned),

@@ -14,8 +14,15 @@ pub(crate) fn parse(output: &str) -> ParsedReport {
     let mut examples: BTreeMap<String, ExamplesOfItem> = BTreeMap::new();
     let mut targets: BTreeMap<String, u32> = BTreeMap::new();
     let mut target = String::new();
-    for line in output.lines() {
-        let line = line.trim();
+    let mut printed: BTreeMap<String, String> = BTreeMap::new();
+    let mut section: Option<String> = None;
+    for text in output.lines() {
+        let line = text.trim();
+        if let Some(name) = line.strip_prefix("---- ").and_then(|line| line.strip_suffix(" stdout ----")) {
+            section = Some(format!("{target}::{name}"));
+        } else if line == "failures:" {
+            section = None;
+        }
         if let Some(found) = target_of(line) {
             // Integration tests of two packages can be in files of one name. Cargo runs packages in a stable order.
             let number = *targets.entry(found.clone()).and_modify(|number| *number += 1).or_insert(1);
@@ -28,13 +35,17 @@ pub(crate) fn parse(output: &str) -> ParsedReport {
                 None => record(&mut tests, format!("{target}::{name}"), outcome),
             }
         }
+        if let Some(section) = &section {
+            printed.entry(section.clone()).or_default().push_str(&format!("{text}\n"));
+        }
     }
     for (name, outcomes) in examples {
         for (number, outcome) in (1..).zip(outcomes.into_values()) {
             record(&mut tests, numbered(&name, number), outcome);
         }
     }
-    ParsedReport::from_tests(tests)
+    let is_broken = output.contains("error: could not compile");
+    ParsedReport { is_broken, ..ParsedReport::from_tests(tests).with_failures(printed) }
 }
 
 /// Returns the name of a test target: its crate and its file, since every crate has a `src/lib.rs`.
@@ -79,12 +90,13 @@ mod tests {
         let output = "   Compiling demo v0.1.0\n     Running unittests src/lib.rs (target/debug/deps/demo-1)\n\nrunning 3 tests\n\
             test tests::adds ... ok\ntest tests::panics - should panic ... ok\ntest slow ... ignored, takes long\n\n\
             test result: ok. 2 passed; 0 failed; 1 ignored\n\n     Running tests/it.rs (target/debug/deps/it-1)\n\
-            test tests::adds ... FAILED\n\n   Doc-tests demo\n\ntest src/lib.rs - add (line 3) ... ok\n";
+            test tests::adds ... FAILED\n\nfailures:\n\n---- tests::adds stdout ----\nleft: 1\n\nfailures:\n    tests::adds\n\n   Doc-tests demo\n\ntest src/lib.rs - add (line 3) ... ok\n";
         let parsed = parse(output);
         assert_eq!(parsed.results.total, 5);
         assert_eq!((parsed.results.passed, parsed.results.failed, parsed.results.skipped), (3, 1, 1));
         assert_eq!(parsed.tests["it tests/it.rs::tests::adds"], TestOutcome::Failed);
         assert_eq!(parsed.tests["demo src/lib.rs::tests::adds"], TestOutcome::Passed);
+        assert_eq!(parsed.failures["it tests/it.rs::tests::adds"], "---- tests::adds stdout ----\nleft: 1");
     }
 
     #[test]

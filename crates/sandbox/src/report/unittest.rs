@@ -9,8 +9,15 @@ use super::ParsedReport;
 pub(crate) fn parse(output: &str) -> ParsedReport {
     let mut tests = BTreeMap::new();
     let mut open: Option<String> = None;
+    let mut printed: BTreeMap<String, String> = BTreeMap::new();
+    let mut section: Option<String> = None;
     for line in output.lines() {
         let line = line.trim_end();
+        if line.starts_with("======") || line.starts_with("Ran ") {
+            section = None;
+        } else if let Some(section) = &section {
+            printed.entry(section.clone()).or_default().push_str(&format!("{line}\n"));
+        }
         // With a docstring, the result is on the next line: `test_x (m.C.test_x)`, then `The docstring ... ok`.
         if let Some(name) = test_name(line) {
             open = Some(name);
@@ -25,11 +32,12 @@ pub(crate) fn parse(output: &str) -> ParsedReport {
         } else if let Some(name) = line.strip_prefix("ERROR: ").or_else(|| line.strip_prefix("FAIL: ")) {
             // The report at the end names the failed tests, including those whose result line was interrupted.
             if let Some(name) = test_name(name) {
-                tests.insert(name, TestOutcome::Failed);
+                tests.insert(name.clone(), TestOutcome::Failed);
+                section = Some(name);
             }
         }
     }
-    ParsedReport::from_tests(tests)
+    ParsedReport::from_tests(tests).with_failures(printed)
 }
 
 /// Parses `test_x (package.module.Class.test_x)`, or `test_x (package.module.Class)` before Python 3.11.
@@ -71,5 +79,6 @@ mod tests {
         assert_eq!((parsed.results.passed, parsed.results.failed, parsed.results.skipped), (2, 2, 1));
         assert_eq!(parsed.tests["tests.test_calc.Calc.test_div"], TestOutcome::Failed);
         assert_eq!(parsed.tests["tests.test_calc.Calc.test_skip"], TestOutcome::Skipped);
+        assert_eq!(parsed.failures["tests.test_calc.Calc.test_div"], "------\nTraceback");
     }
 }

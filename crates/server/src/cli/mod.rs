@@ -4,6 +4,7 @@ mod jira;
 mod local;
 mod locate;
 mod remote;
+mod verify;
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
@@ -19,9 +20,11 @@ pub(crate) use self::remote::{
     AuditArgs, CredentialsCommand, IssuesCommand, JobsCommand, NodesCommand, NotificationsCommand, RemoteArgs,
     Remotely, RepositoriesCommand, StatsArgs, TasksCommand, TokensCommand, UsersCommand,
 };
+pub(crate) use self::verify::VerifyArgs;
 use crate::command;
 use crate::command::CommandResult;
 use crate::command::remote::Remote;
+use crate::compose;
 use crate::config::{Config, Layers, Values};
 use crate::terminal::complain;
 
@@ -35,7 +38,7 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes of `run` and `demo`: 0 a test shows the fix; 3 a change was made, but no test shows \
+const EXIT_CODES: &str = "Exit codes of `run`, `demo` and `verify`: 0 a test shows the fix; 3 a change was made, but no test shows \
     that it fixes the issue; 4 analysis only (no model is configured); 5 the tests fail with the change; 1 any other error; \
     2 invalid command line or configuration.";
 
@@ -114,10 +117,23 @@ enum Command {
     },
     /// Ranks the files of a repository for an issue, without a model
     Locate(LocateArgs),
+    /// Tests a change: runs the tests before and after it, without a model
+    Verify(VerifyArgs),
     /// Checks the configuration, the database, the model and the forges, and reports what is missing
     Doctor,
     /// Prints every setting with its value and its source
     Config,
+}
+
+/// Serves the sandbox, in which this program is started once more (see [`patchwright_sandbox::relay`]).
+fn relay_of_sandbox() -> Option<ExitCode> {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let [command, address, socket, line @ ..] = arguments.as_slice() else { return None };
+    let address = address.to_str().filter(|_| command == "sandbox-relay")?.parse().ok()?;
+    Some(patchwright_sandbox::relay(address, socket.as_ref(), line).unwrap_or_else(|error| {
+        complain(&error);
+        ExitCode::FAILURE
+    }))
 }
 
 /// Starts this process anew with the join token of `node --token` in its environment: everybody on a machine can read the
@@ -151,6 +167,10 @@ fn split_join_token(arguments: &[OsString]) -> Option<(OsString, Vec<OsString>)>
 
 /// Parses the command line, runs the command and returns its exit code.
 pub fn main() -> ExitCode {
+    if let Some(done) = relay_of_sandbox() {
+        return done;
+    }
+    compose::enable_sandbox_relay();
     hide_join_token();
     let cli = Cli::parse();
     if let Some(done) = print_about_itself(&cli.command) {
@@ -231,6 +251,7 @@ async fn run_command(command: Command, config: Config) -> CommandResult {
         Command::Backup { file } => command::backup::backup(config, &file).await,
         Command::Restore { file } => command::backup::restore(config, &file).await,
         Command::Locate(args) => command::locate::run(&args),
+        Command::Verify(args) => command::verify::run(config, args).await,
         Command::Doctor => command::doctor::run(config).await,
         Command::Config => {
             command::config::print(&config.values);

@@ -16,6 +16,7 @@ pub(crate) mod rotate;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod user;
+pub(crate) mod verify;
 
 use std::process::ExitCode;
 

@@ -44,6 +44,7 @@ async fn whole_job(mut config: Config, args: &RunArgs) -> CommandResult {
     let target = target(&args.repo, &config)?;
     // The job's records are needed only until it ends.
     let scratch = tempfile::Builder::new().prefix("patchwright-run-").tempdir()?;
+    config.sandbox.cache = config.sandbox.cache.or_else(|| config.user_cache.clone());
     config.data_dir = scratch.path().to_owned();
     config.database_url =
         patchwright_core::Secret::new(format!("sqlite://{}", scratch.path().join("run.db").display()));
@@ -51,8 +52,11 @@ async fn whole_job(mut config: Config, args: &RunArgs) -> CommandResult {
     let mut overrides = Overrides { progress: Some(display.clone()), max_attempts: Some(1), ..Overrides::default() };
     if let Target::Folder(name, path) = &target {
         overrides.repositories = vec![(name.clone(), path.clone())];
-        if config.sandbox == SandboxPolicy::Require {
-            note("The repository is on this machine, so its tests run here as your user (SANDBOX=best-effort).");
+        overrides.local_folder = Some(path.clone());
+        if config.sandbox.policy == SandboxPolicy::Require {
+            note(
+                "The repository is on this machine, so its tests run also where they cannot be isolated (SANDBOX=best-effort).",
+            );
             overrides.sandbox = Some(SandboxPolicy::BestEffort);
         }
     }

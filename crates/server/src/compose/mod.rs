@@ -27,7 +27,7 @@ use patchwright_store_diesel::{DieselStore, GroupCommit, Sealer, Vault};
 
 use self::platforms::PlatformParts;
 pub use self::tools::compose_tools;
-pub(crate) use self::tools::{http_client, machine_labels, notifying_client};
+pub(crate) use self::tools::{enable_sandbox_relay, http_client, machine_labels, notifying_client, sandbox_options};
 use crate::config::{Config, is_loopback};
 use crate::master_keys::MasterKeys;
 use crate::private_dir;
@@ -41,6 +41,8 @@ pub struct Overrides {
     pub repositories: Vec<(RepoName, PathBuf)>,
     /// Another sandbox policy.
     pub sandbox: Option<SandboxPolicy>,
+    /// A working copy of the user who runs jobs here, whose environment tests may use.
+    pub local_folder: Option<PathBuf>,
     /// Another model.
     pub llm: Option<Arc<dyn Llm>>,
     /// The most attempts of a job.
@@ -172,7 +174,8 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
         local: &local,
     })?;
     let jira = Arc::new(jira::jira(config, &http, Arc::clone(&system_clock), &vault));
-    let tools = tools::tools_with(config, &http, &redactor, overrides.llm, overrides.sandbox)?;
+    let tools = tools::tools_with(config, &http, &redactor, overrides.llm, overrides.sandbox)?
+        .with_local_folder(overrides.local_folder);
     let mut settings = engine_settings::engine_settings(config);
     settings.max_attempts = overrides.max_attempts.unwrap_or(settings.max_attempts);
     let marker = MarkerKey::new(&master_keys.present).with_old(&master_keys.old);

@@ -1,7 +1,8 @@
 //! The tools of a worker: model, git, index, sandbox; and the outgoing HTTP client.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use patchwright_code_index::Locator;
 use patchwright_core::Redactor;
@@ -12,7 +13,7 @@ use patchwright_gitops_gix::{GitOptions, GixGit};
 use patchwright_http::{HttpClient, HttpOptions};
 use patchwright_llm_openai::{OpenAi, OpenAiOptions, Recorded, Recording};
 use patchwright_node::{LoopbackModelProxy, ModelProxyOptions};
-use patchwright_sandbox::{ProcessSandbox, SandboxOptions, SandboxPolicy};
+use patchwright_sandbox::{LocalSandbox, SandboxOptions, SandboxPolicy};
 use patchwright_worker::Tools;
 
 use super::ComposeError;
@@ -60,12 +61,13 @@ pub(super) fn tools_with(
     let tools = Tools::new(
         Arc::new(GixGit::new(git_options(config))),
         Arc::new(Locator::new(Some(config.data_dir.join("index")))),
-        Arc::new(ProcessSandbox::new(sandbox_options(config, sandbox))),
+        Arc::new(LocalSandbox::new(sandbox_options(config, sandbox))),
     );
     Ok(tools
         .with_llm(model)
         .with_model_proxy(model_proxy(config, http))
         .with_presets(config.presets.clone(), config.command_timeout)
+        .with_verify_timeout(config.sandbox.verify_timeout)
         .with_redactor(redactor.clone()))
 }
 
@@ -148,12 +150,36 @@ fn git_options(config: &Config) -> GitOptions {
     }
 }
 
-fn sandbox_options(config: &Config, policy: Option<SandboxPolicy>) -> SandboxOptions {
+/// This program, if it serves the sandbox when it is started there.
+static SANDBOX_RELAY: OnceLock<PathBuf> = OnceLock::new();
+
+/// Lets the sandbox start this program.
+pub(crate) fn enable_sandbox_relay() {
+    if let Ok(program) = std::env::current_exe() {
+        SANDBOX_RELAY.get_or_init(|| program);
+    }
+}
+
+/// Returns the options of the sandbox.
+pub(crate) fn sandbox_options(config: &Config, policy: Option<SandboxPolicy>) -> SandboxOptions {
+    let sandbox = &config.sandbox;
     SandboxOptions {
-        policy: policy.unwrap_or(config.sandbox),
+        policy: policy.unwrap_or(sandbox.policy),
+        backend: sandbox.backend,
         path: config.search_path.clone(),
         env: config.toolchain_env.clone(),
-        timeout: config.sandbox_timeout,
-        refusal_hint: "set SANDBOX=best-effort to run code that you trust as far as your own".to_owned(),
+        readable: sandbox.readable.clone(),
+        private: vec![std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone())],
+        cache: Some(sandbox.cache.clone().unwrap_or_else(|| config.data_dir.join("environments"))),
+        cache_bytes: sandbox.cache_bytes,
+        fetch_env: config.fetch_env.clone(),
+        relay: SANDBOX_RELAY.get().cloned(),
+        registries: sandbox.registries.clone(),
+        timeout: sandbox.timeout,
+        memory_bytes: sandbox.memory_bytes,
+        processes: sandbox.processes,
+        disk_bytes: sandbox.disk_bytes,
+        refusal_hint: "see docs/sandbox.md, or set SANDBOX=best-effort to run code that you trust as far as your own"
+            .to_owned(),
     }
 }

@@ -5,6 +5,7 @@ mod jobs;
 mod llm;
 mod network;
 mod platforms;
+mod sandbox;
 mod triggers;
 mod values;
 
@@ -18,7 +19,6 @@ use patchwright_core::store::MAX_LEASE;
 use patchwright_domain::node::Label;
 use patchwright_engine::runtime::RetentionPeriods;
 use patchwright_management::{OidcOptions, TrustedProxies};
-use patchwright_sandbox::SandboxPolicy;
 use patchwright_worker::{Preset, builtin_presets};
 
 pub use self::jira::JiraConfig;
@@ -26,6 +26,7 @@ pub use self::jobs::JobConfig;
 pub use self::llm::LlmConfig;
 pub use self::network::NetworkConfig;
 pub use self::platforms::{AdmissionConfig, GitcodeConfig, GithubConfig};
+pub use self::sandbox::SandboxConfig;
 pub use self::triggers::TriggerConfig;
 use self::values::collect;
 pub use self::values::{Layers, Source, Values};
@@ -113,8 +114,7 @@ pub struct Config {
     pub llm: LlmConfig,
     pub jobs: JobConfig,
     pub network: NetworkConfig,
-    pub sandbox: SandboxPolicy,
-    pub sandbox_timeout: Duration,
+    pub sandbox: SandboxConfig,
     pub oidc: Option<OidcOptions>,
     pub smtp_url: Option<Secret>,
     pub smtp_from: String,
@@ -122,6 +122,10 @@ pub struct Config {
     pub search_path: String,
     /// Environment variables that tool chains need; no secrets.
     pub toolchain_env: BTreeMap<String, String>,
+    /// Environment variables for package managers, which only fetch.
+    pub fetch_env: BTreeMap<String, String>,
+    /// The folder for caches of this user.
+    pub user_cache: Option<PathBuf>,
     /// The values of all settings before validation.
     pub values: Values,
 }
@@ -199,16 +203,14 @@ impl Config {
             llm: LlmConfig::read(v)?,
             jobs: JobConfig::read(v)?,
             network: NetworkConfig::read(v)?,
-            sandbox: v.choice(
-                "SANDBOX",
-                &[("require", SandboxPolicy::Require), ("best-effort", SandboxPolicy::BestEffort)],
-            )?,
-            sandbox_timeout: v.seconds("SANDBOX_TIMEOUT")?,
+            sandbox: SandboxConfig::read(v)?,
             oidc: oidc(v)?,
             smtp_url: v.secret("SMTP_URL"),
             smtp_from: v.text("SMTP_FROM").to_owned(),
             search_path: env("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned()),
             toolchain_env: toolchain_env(env),
+            fetch_env: fetch_env(env),
+            user_cache: user_cache(env),
             values,
         })
     }
@@ -261,6 +263,26 @@ impl Config {
 pub fn is_loopback(bind: &str) -> bool {
     let host = bind.rsplit_once(':').map_or(bind, |(host, _)| host).trim_matches(['[', ']']);
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Where package managers find a mirror of their registry.
+fn fetch_env(env: &dyn Fn(&str) -> Option<String>) -> BTreeMap<String, String> {
+    let names = [
+        "GOPROXY",
+        "GONOSUMDB",
+        "GOPRIVATE",
+        "npm_config_registry",
+        "PIP_INDEX_URL",
+        "UV_DEFAULT_INDEX",
+        "UV_INDEX_URL",
+    ];
+    names.into_iter().filter_map(|name| Some((name.to_owned(), env(name)?))).collect()
+}
+
+fn user_cache(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let named = |name| env(name).filter(|path| path.starts_with('/')).map(PathBuf::from);
+    let folder = named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|home| home.join(".cache")))?;
+    Some(folder.join("patchwright"))
 }
 
 /// rustup's proxies find their tool chain through its home folder, because the operator's `HOME` is not passed on.

@@ -1,6 +1,7 @@
 //! A sandbox with scripted results, and a code index that ranks files in their order.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -8,7 +9,7 @@ use patchwright_core::CancellationToken;
 use patchwright_core::code_index::{CodeIndex, CodeIndexError, IndexQuery, RankedFile, RankedSymbol, Ranking};
 use patchwright_core::progress::Progress;
 use patchwright_core::sandbox::{
-    CheckReport, CheckRequest, ProgramReport, ProgramRequest, Sandbox, SandboxError, TestOutcome,
+    CheckReport, CheckRequest, ProgramReport, ProgramRequest, Sandbox, SandboxError, Suite, SuiteQuery, TestOutcome,
 };
 use patchwright_domain::job::report::TestResults;
 
@@ -54,9 +55,10 @@ pub fn report(tests: &[(&str, TestOutcome)]) -> CheckReport {
         build_success: true,
         results: TestResults { passed, failed, skipped: 0, coverage: None, total: passed + failed },
         tests: tests.iter().map(|(name, outcome)| ((*name).to_owned(), *outcome)).collect::<BTreeMap<_, _>>(),
-        timed_out: false,
+        exceeded: None,
         exit_code: Some(i32::from(failed > 0)),
         log_tail: "the output".to_owned(),
+        failures: BTreeMap::new(),
     }
 }
 
@@ -66,8 +68,17 @@ impl Sandbox for ScriptedSandbox {
         "scripted"
     }
 
-    fn probe(&self, _: &std::path::Path) -> Result<(), SandboxError> {
+    async fn probe(&self) -> Result<(), SandboxError> {
         Ok(())
+    }
+
+    /// One suite at the root, without parts: every check is one of all tests.
+    async fn find_suites(&self, _: SuiteQuery) -> Result<Vec<Suite>, SandboxError> {
+        Ok(vec![Suite { ecosystem: "pytest".to_owned(), ..Suite::default() }])
+    }
+
+    fn input_folder(&self, scratch: &Path) -> PathBuf {
+        scratch.join("inputs")
     }
 
     async fn run(

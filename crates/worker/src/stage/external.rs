@@ -18,6 +18,9 @@ use patchwright_core::outgoing_text::shorten;
 
 /// The most files that a program may change.
 const MAX_CHANGES: usize = 100;
+/// The names of the files with the issue and the prompt.
+const ISSUE_FILE: &str = "issue.md";
+const PROMPT_FILE: &str = "prompt.md";
 
 /// Runs the program and returns all files that differ from the base, and the diff.
 pub(super) async fn run(
@@ -32,8 +35,7 @@ pub(super) async fn run(
     if report.code != Some(0) {
         let how = match report.code {
             Some(code) => format!("ended with {code}"),
-            None if report.timed_out => "ran out of time".to_owned(),
-            None => "was killed".to_owned(),
+            None => report.exceeded.map_or_else(|| "was killed".to_owned(), |limit| limit.to_string()),
         };
         let reason = format!("`{command}` {how}: {}", shorten(report.log_tail.trim(), 500));
         let remedy = "Look at the task's log; raise COMMAND_TIMEOUT if it needs more time. Then retry the job.";
@@ -62,11 +64,12 @@ pub(super) async fn run(
 }
 
 async fn call(context: &StageContext<'_>, command: &WorkCommand, tree: &Path) -> Result<ProgramReport, StageError> {
+    let sandbox = &context.tools.sandbox;
+    sandbox.probe().await?;
     let folder = context.scratch.join("scratch");
-    let (issue_file, prompt_file) = (folder.join("issue.md"), folder.join("prompt.md"));
+    let inputs = sandbox.input_folder(&folder);
+    let (issue_file, prompt_file) = (inputs.join(ISSUE_FILE), inputs.join(PROMPT_FILE));
     let prompt = prompt(context.issue, context.job);
-    write(&issue_file, &issue_text(context.issue, context.job)).await?;
-    write(&prompt_file, &prompt).await?;
     let mut proxy = match &context.tools.model_proxy {
         Some(proxy) => Some(proxy.open().await.map_err(|error| {
             let reason = format!("the model cannot be lent to `{command}`: {error}");
@@ -86,9 +89,17 @@ async fn call(context: &StageContext<'_>, command: &WorkCommand, tree: &Path) ->
         return Err(refused(command, "this machine does not have this preset"));
     };
     context.progress.set_activity(format!("running {command}"));
-    let request =
-        ProgramRequest { root: tree.to_owned(), scratch: folder, args, env, timeout: context.tools.command_timeout };
-    let running = context.tools.sandbox.run(request, context.progress, context.cancel);
+    let issue = issue_text(context.issue, context.job);
+    let request = ProgramRequest {
+        root: tree.to_owned(),
+        scratch: folder,
+        inputs: [(ISSUE_FILE, issue), (PROMPT_FILE, prompt.clone())].map(|(name, text)| (name.to_owned(), text)).into(),
+        reachable: proxy.as_ref().map(|proxy| proxy.address),
+        args,
+        env,
+        timeout: context.tools.command_timeout,
+    };
+    let running = sandbox.run(request, context.progress, context.cancel);
     let mut running = std::pin::pin!(running);
     loop {
         tokio::select! {
@@ -118,17 +129,6 @@ async fn account(context: &StageContext<'_>, request: ProxyRequest) {
         }
         ProxyRequest::Settle { day, most, spent } => llm.settle_call(day, most, spent).await,
     }
-}
-
-async fn write(path: &Path, text: &str) -> Result<(), StageError> {
-    let written = async {
-        tokio::fs::create_dir_all(path.parent().unwrap_or(path)).await?;
-        tokio::fs::write(path, text).await
-    };
-    written.await.map_err(|error| {
-        let reason = format!("{} cannot be written: {error}", path.display());
-        StageError::new(reason, "Free disk space, then retry the job.", Fault::RETRY)
-    })
 }
 
 fn refused(command: &WorkCommand, why: &str) -> StageError {

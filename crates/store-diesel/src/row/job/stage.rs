@@ -102,7 +102,7 @@ fn report_from_json(kind: StageKind, id: &str, text: &str) -> Result<StageReport
         StageKind::Locate => StageReport::Locate(from_json(T, id, text)?),
         StageKind::Propose => StageReport::Propose(from_json(T, id, text)?),
         StageKind::Fix => StageReport::Fix(from_json(T, id, text)?),
-        StageKind::Verify => StageReport::Verify(from_json(T, id, text)?),
+        StageKind::Verify => StageReport::Verify(Box::new(from_json(T, id, text)?)),
     })
 }
 

@@ -1,0 +1,356 @@
+//! Fetching the packages of a suite from registries, before its tests run without a network.
+//!
+//! A package manager runs on copies of the manifests alone, so that no setting of the repository can name a program for it, and
+//! without install scripts. It reaches the registries and nothing else.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use patchwright_core::sandbox::Suite;
+
+use super::python_packages;
+use crate::isolation::Mount;
+use crate::suite::Ecosystem;
+use crate::workspace::Environment;
+
+/// The deepest folder with a manifest.
+const MAX_DEPTH: usize = 5;
+/// How many manifests a repository may have.
+const MAX_MANIFESTS: usize = 2_000;
+/// The largest manifest or lock file.
+const MAX_BYTES: u64 = 64 << 20;
+/// Where a prepared environment is, as commands see it.
+const ENVIRONMENT: &str = "/environment";
+/// Where the packages of all repositories are, as commands see it. Their content is named by their checksums.
+const PACKAGES: &str = "/packages";
+
+/// How to prepare the environment of a suite.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Preparation {
+    ecosystem: Ecosystem,
+    /// The files that decide about the packages, relative to the tree.
+    manifests: Vec<PathBuf>,
+    /// Identifies the environment.
+    key: String,
+    /// The command that fetches.
+    pub(crate) line: Vec<String>,
+    pub(crate) env: BTreeMap<String, String>,
+    /// For users.
+    pub(crate) step: String,
+}
+
+impl Preparation {
+    /// Returns what a suite of a tree needs, where `salt` stands for what else its environment depends on; nothing if it needs no packages or nobody knows how to fetch them.
+    pub(crate) fn of(suite: &Suite, tree: &Path, salt: &str, has_program: &dyn Fn(&str) -> bool) -> Option<Self> {
+        let ecosystem = Ecosystem::of(suite)?;
+        let folder = tree.join(&suite.folder);
+        let (line, names): (Vec<String>, &[&str]) = match ecosystem {
+            Ecosystem::Cargo => (words("cargo fetch"), &["Cargo.toml", "Cargo.lock"]),
+            Ecosystem::Go if !folder.join("vendor/modules.txt").is_file() => {
+                (words("go mod download all"), &["go.mod", "go.sum"])
+            }
+            Ecosystem::Node => (node_line(&folder, has_program)?, NODE_MANIFESTS),
+            Ecosystem::Python => (python_packages::line(has_program)?, python_packages::MANIFESTS),
+            _ => return None,
+        };
+        let manifests = find(tree, Path::new(&suite.folder), names);
+        let needs_packages = match ecosystem {
+            Ecosystem::Cargo => manifests.iter().any(|path| contains(tree, path, "dependencies")),
+            Ecosystem::Go => manifests.iter().any(|path| contains(tree, path, "require")),
+            Ecosystem::Node => manifests.iter().any(|path| contains(tree, path, "ependencies\"")),
+            _ => true,
+        };
+        if manifests.is_empty() || !needs_packages {
+            return None;
+        }
+        let step = format!("fetching the packages ({})", line.join(" "));
+        let key = key_of(tree, &manifests, &line, salt)?;
+        Some(Self { ecosystem, manifests, key, line, env: environment_of(ecosystem), step })
+    }
+
+    /// Returns the folder of the environment in the cache.
+    pub(crate) fn folder(&self, cache: &Path) -> PathBuf {
+        cache.join("environments").join(format!("{}-{}", self.ecosystem.name(), self.key))
+    }
+
+    /// Returns the folder of the packages that all repositories share.
+    pub(crate) fn packages(&self, cache: &Path) -> PathBuf {
+        cache.join("packages").join(self.ecosystem.name())
+    }
+
+    /// Copies the manifests into a folder in which the package manager runs.
+    pub(crate) fn copy_manifests(&self, tree: &Path, suite: &Suite, to: &Path) -> io::Result<()> {
+        for path in &self.manifests {
+            let target = to.join(path);
+            if let Some(parent) = target.parent() {
+                std::fs::create_dir_all(parent)?;
+            }
+            std::fs::write(target, crate::tree::read_below(tree, path, MAX_BYTES)?)?;
+        }
+        match self.ecosystem {
+            // cargo reads no package without a target.
+            Ecosystem::Cargo => self.write_targets(to),
+            Ecosystem::Python => {
+                let text = python_packages::requirements(&to.join(&suite.folder));
+                std::fs::write(to.join(python_packages::FILE), text)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn write_targets(&self, to: &Path) -> io::Result<()> {
+        for manifest in self.manifests.iter().filter(|path| path.ends_with("Cargo.toml")) {
+            let folder = to.join(manifest.parent().unwrap_or(Path::new("")));
+            let text = std::fs::read_to_string(to.join(manifest))?;
+            let paths =
+                text.lines().filter_map(|line| line.trim().strip_prefix("path")?.trim_start().strip_prefix('='));
+            let named = paths.map(|path| path.trim().trim_matches('"').to_owned()).filter(|path| path.ends_with(".rs"));
+            for path in named.chain(["src/lib.rs".to_owned()]) {
+                let target = folder.join(path);
+                if target.starts_with(to) && !target.iter().any(|part| part == "..") && !target.exists() {
+                    target.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+                    std::fs::write(target, "fn main() {}\n")?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the environment that lies in a folder, once it was prepared.
+    pub(crate) fn environment(&self, folder: &Path, cache: &Path, tree: &Path) -> Environment {
+        let mut environment = Environment { env: self.env.clone(), ..Environment::default() };
+        environment.mounts.push(Mount::read(self.packages(cache), PACKAGES));
+        match self.ecosystem {
+            Ecosystem::Node => {
+                for modules in find_folders(folder, "node_modules") {
+                    let below = modules.strip_prefix(folder).unwrap_or(&modules).to_owned();
+                    environment.mounts.push(Mount::read(modules, tree.join(below)));
+                }
+            }
+            Ecosystem::Python => {
+                environment.mounts.push(Mount::read(folder, ENVIRONMENT));
+                environment.python = Some(Path::new(ENVIRONMENT).join(python_packages::FOLDER));
+            }
+            _ => {}
+        }
+        environment
+    }
+
+    /// Returns whether a working copy has what a tree needs: the same manifests, and the packages installed.
+    pub(crate) fn is_covered_by(&self, local: &Path, environment: &Environment, tree: &Path) -> bool {
+        match self.ecosystem {
+            // The user's own interpreter.
+            Ecosystem::Python => true,
+            Ecosystem::Node => {
+                let same = |path: &PathBuf| std::fs::read(local.join(path)).ok() == std::fs::read(tree.join(path)).ok();
+                !environment.mounts.is_empty() && self.manifests.iter().all(same)
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns the files that the package manager made and a tree without them needs, such as a lock file.
+    pub(crate) fn generated(&self) -> &'static [&'static str] {
+        match self.ecosystem {
+            Ecosystem::Cargo => &["Cargo.lock"],
+            Ecosystem::Go => &["go.sum"],
+            _ => &[],
+        }
+    }
+
+    /// Returns the mounts of the package manager: the folder that it prepares, and the shared packages.
+    pub(crate) fn mounts(&self, folder: &Path, cache: &Path, tree: &Path) -> Vec<Mount> {
+        let place = if self.ecosystem == Ecosystem::Python { Path::new(ENVIRONMENT) } else { tree };
+        vec![Mount::write(folder, place), Mount::write(self.packages(cache), PACKAGES)]
+    }
+
+    /// Returns the folder in which the package manager runs, as it sees it.
+    pub(crate) fn working_folder(&self, suite: &Suite, tree: &Path) -> PathBuf {
+        if self.ecosystem == Ecosystem::Python { PathBuf::from(ENVIRONMENT) } else { tree.join(&suite.folder) }
+    }
+}
+
+/// The variables that lead package managers to the shared packages, for fetching and for tests.
+fn environment_of(ecosystem: Ecosystem) -> BTreeMap<String, String> {
+    let pairs: &[(&str, &str)] = match ecosystem {
+        Ecosystem::Cargo => &[("CARGO_HOME", "/packages/home")],
+        Ecosystem::Go => &[("GOMODCACHE", "/packages/mod"), ("GOFLAGS", "-mod=mod"), ("GOTOOLCHAIN", "local")],
+        Ecosystem::Node => &[("COREPACK_HOME", "/packages/corepack"), ("COREPACK_ENABLE_DOWNLOAD_PROMPT", "0")],
+        _ => &[],
+    };
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+const NODE_MANIFESTS: &[&str] = &[
+    "package.json",
+    "package-lock.json",
+    "npm-shrinkwrap.json",
+    "pnpm-lock.yaml",
+    "pnpm-workspace.yaml",
+    "yarn.lock",
+    "bun.lock",
+    "bun.lockb",
+];
+
+/// Returns the call of the package manager whose lock file is there, without install scripts.
+fn node_line(folder: &Path, has_program: &dyn Fn(&str) -> bool) -> Option<Vec<String>> {
+    let exists = |name: &str| folder.join(name).is_file();
+    let through = |program: &str| {
+        if has_program(program) {
+            Some(vec![program.to_owned()])
+        } else {
+            has_program("corepack").then(|| vec!["corepack".to_owned(), program.to_owned()])
+        }
+    };
+    let with = |program: Vec<String>, rest: &str| program.into_iter().chain(words(rest)).collect();
+    if exists("pnpm-lock.yaml") {
+        let options =
+            "install --frozen-lockfile --ignore-scripts --store-dir /packages/pnpm --package-import-method copy";
+        return through("pnpm").map(|program| with(program, options));
+    }
+    if exists("yarn.lock") {
+        // The options of the two generations differ; both read the variables that name a cache.
+        let is_classic =
+            std::fs::read_to_string(folder.join("yarn.lock")).is_ok_and(|text| text.contains("yarn lockfile v1"));
+        let options = if is_classic {
+            "install --frozen-lockfile --ignore-scripts --non-interactive --cache-folder /packages/yarn"
+        } else {
+            "install --immutable --mode=skip-build"
+        };
+        return through("yarn").map(|program| with(program, options));
+    }
+    if exists("bun.lock") || exists("bun.lockb") {
+        return has_program("bun")
+            .then(|| words("bun install --frozen-lockfile --ignore-scripts --cache-dir /packages/bun"));
+    }
+    let command =
+        if exists("package-lock.json") || exists("npm-shrinkwrap.json") { "ci" } else { "install --no-package-lock" };
+    Some(words(&format!("npm {command} --ignore-scripts --no-audit --no-fund --cache /packages/npm")))
+}
+
+fn words(text: &str) -> Vec<String> {
+    crate::suite::words(text)
+}
+
+/// Finds the manifests of a suite: those in and below its folder, relative to the tree.
+fn find(tree: &Path, folder: &Path, names: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![(folder.to_owned(), 0)];
+    while let Some((folder, depth)) = open.pop() {
+        for name in names {
+            let path = folder.join(name);
+            if tree.join(&path).symlink_metadata().is_ok_and(|metadata| metadata.is_file())
+                && found.len() < MAX_MANIFESTS
+            {
+                found.push(path);
+            }
+        }
+        if depth == MAX_DEPTH {
+            continue;
+        }
+        for entry in std::fs::read_dir(tree.join(&folder)).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let is_searched = !name.to_string_lossy().starts_with('.') && name != "node_modules" && name != "target";
+            if is_searched && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                open.push((folder.join(name), depth + 1));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Finds the outermost folders of a name.
+fn find_folders(root: &Path, wanted: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![(root.to_owned(), 0)];
+    while let Some((folder, depth)) = open.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            if entry.file_name() == wanted {
+                found.push(entry.path());
+            } else if depth < MAX_DEPTH {
+                open.push((entry.path(), depth + 1));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn contains(tree: &Path, path: &Path, word: &str) -> bool {
+    crate::tree::read_below(tree, path, MAX_BYTES).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(word))
+}
+
+/// Hashes the manifests and the command. Two environments with one key would be wrong, and not dangerous: both are of repositories
+/// that this server runs.
+fn key_of(tree: &Path, manifests: &[PathBuf], line: &[String], salt: &str) -> Option<String> {
+    let hash = |seed: u8| {
+        let contents: Vec<(&PathBuf, Vec<u8>)> = manifests
+            .iter()
+            .map(|path| Some((path, crate::tree::read_below(tree, path, MAX_BYTES).ok()?)))
+            .collect::<Option<_>>()?;
+        Some(BuildHasherDefault::<DefaultHasher>::default().hash_one((seed, salt, contents, line)))
+    };
+    Some(format!("{:016x}{:016x}", hash(0)?, hash(1)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::suite::tree_of;
+
+    fn preparation(files: &[(&str, &str)], ecosystem: Ecosystem) -> Option<Preparation> {
+        let tree = tree_of(files);
+        let suite = Suite { ecosystem: ecosystem.name().to_owned(), ..Suite::default() };
+        Preparation::of(&suite, tree.path(), "", &|program| program != "pnpm")
+    }
+
+    #[test]
+    fn the_lock_file_decides_which_package_manager_runs_and_never_its_scripts() {
+        let package = r#"{"dependencies":{"a":"1"}}"#;
+        let line = |lock: &str| {
+            let files = [("package.json", package), (lock, "x")];
+            preparation(&files, Ecosystem::Node).map(|preparation| preparation.line.join(" ")).unwrap_or_default()
+        };
+        assert!(line("package-lock.json").starts_with("npm ci --ignore-scripts"));
+        assert!(line("README").starts_with("npm install --no-package-lock --ignore-scripts"));
+        assert!(line("pnpm-lock.yaml").starts_with("corepack pnpm install --frozen-lockfile --ignore-scripts"));
+        assert!(line("yarn.lock").contains("--mode=skip-build"));
+        assert!(line("bun.lock").contains("--ignore-scripts"));
+    }
+
+    #[test]
+    fn an_environment_is_known_by_its_manifests_and_a_suite_without_packages_needs_none() {
+        let key = |text: &str| preparation(&[("package.json", text), ("index.js", text)], Ecosystem::Node).unwrap().key;
+        let (one, two) = (r#"{"dependencies":{"a":"1"}}"#, r#"{"dependencies":{"a":"2"}}"#);
+        assert!(key(one) == key(one) && key(one) != key(two));
+        assert_eq!(preparation(&[("package.json", "{}")], Ecosystem::Node), None);
+        assert_eq!(preparation(&[("Cargo.toml", "[package]\nname = \"a\"")], Ecosystem::Cargo), None);
+        assert_eq!(preparation(&[("go.mod", "module a\n")], Ecosystem::Go), None);
+    }
+
+    #[test]
+    fn a_package_manager_sees_manifests_and_no_settings_of_the_repository() {
+        let tree = tree_of(&[
+            ("Cargo.toml", "[workspace]\nmembers = [\"a\"]\n"),
+            (
+                "a/Cargo.toml",
+                "[package]\nname = \"a\"\n[dependencies]\nb = \"1\"\n[[bin]]\nname = \"x\"\npath = \"main.rs\"\n",
+            ),
+            ("a/main.rs", "the code"),
+            (".cargo/config.toml", "[build]\nrustc = \"./evil\""),
+        ]);
+        let suite = Suite { ecosystem: "cargo".to_owned(), ..Suite::default() };
+        let preparation = Preparation::of(&suite, tree.path(), "", &|_| true).unwrap();
+        let to = tempfile::tempdir().unwrap();
+        preparation.copy_manifests(tree.path(), &suite, to.path()).unwrap();
+        assert!(to.path().join("a/Cargo.toml").is_file() && to.path().join("a/src/lib.rs").is_file());
+        assert_eq!(std::fs::read_to_string(to.path().join("a/main.rs")).unwrap(), "fn main() {}\n");
+        assert!(!to.path().join(".cargo").exists());
+    }
+}

@@ -1,0 +1,80 @@
+//! What the processes of a command use, for machines without control groups.
+
+use std::path::{Path, PathBuf};
+
+/// What a process and all that it started use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    pub(crate) processes: u64,
+    pub(crate) memory_bytes: u64,
+}
+
+/// Reads the usage of a process and its descendants. In a process namespace, nobody leaves the tree of its first process.
+pub(crate) fn usage_of(root: u32) -> Usage {
+    let mut usage = Usage::default();
+    let mut open = vec![root];
+    while let Some(process) = open.pop() {
+        let folder = PathBuf::from(format!("/proc/{process}"));
+        let Some(bytes) = resident_bytes(&folder) else { continue };
+        usage.processes += 1;
+        usage.memory_bytes += bytes;
+        for thread in std::fs::read_dir(folder.join("task")).into_iter().flatten().flatten() {
+            let children = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            open.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+        }
+    }
+    usage
+}
+
+fn resident_bytes(process: &Path) -> Option<u64> {
+    let text = std::fs::read_to_string(process.join("statm")).ok()?;
+    let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
+    Some(pages.saturating_mul(u64::try_from(rustix::param::page_size()).unwrap_or(4096)))
+}
+
+/// Returns what the files below some folders occupy on the disk. Links are not followed.
+pub(crate) fn disk_bytes(folders: &[PathBuf]) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut open = folders.to_vec();
+    let mut total: u64 = 0;
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            // The entry's own metadata: that of a link and not of its target.
+            let Ok(metadata) = entry.metadata() else { continue };
+            total = total.saturating_add(metadata.blocks().saturating_mul(512));
+            if metadata.is_dir() {
+                open.push(entry.path());
+            }
+        }
+    }
+    total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_counted_with_those_that_it_started() {
+        let mut child = std::process::Command::new("sh").args(["-c", "sleep 60 & sleep 60 & wait"]).spawn().unwrap();
+        let counted = (0..100).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            usage_of(child.id()).processes == 3
+        });
+        let usage = usage_of(child.id());
+        let _ = std::process::Command::new("pkill").args(["-P", &child.id().to_string()]).status();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(counted && usage.memory_bytes > 0, "{usage:?}");
+        assert_eq!(usage_of(child.id()), Usage::default());
+    }
+
+    #[test]
+    fn links_are_not_followed_when_the_disk_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a"), vec![1; 100_000]).unwrap();
+        std::os::unix::fs::symlink("/usr", folder.path().join("usr")).unwrap();
+        let bytes = disk_bytes(&[folder.path().to_owned()]);
+        assert!((100_000..1_000_000).contains(&bytes), "{bytes}");
+    }
+}

@@ -1,0 +1,450 @@
+//! The implementation of the sandbox port on this machine.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use patchwright_core::CancellationToken;
+use patchwright_core::progress::Progress;
+use patchwright_core::sandbox::{
+    CheckReport, CheckRequest, ProgramReport, ProgramRequest, Sandbox, SandboxError, Suite, SuiteQuery,
+};
+use tokio::time::Instant;
+
+use crate::environment::fetch::Fetch;
+use crate::environment::{self, Preparation};
+use crate::isolation::cgroup::ControlGroups;
+use crate::isolation::self_test::{self, find_program};
+use crate::isolation::{Backend, Mount, Network, host_view};
+use crate::options::{BackendChoice, SandboxOptions, SandboxPolicy};
+use crate::process::{CommandResult, Runner};
+use crate::relay::Outlet;
+use crate::report::{ParsedReport, ReportReader};
+use crate::suite::{Ecosystem, PythonRunner, RunPlan, SuiteRun, runner_probe};
+use crate::tree_snapshot::TreeSnapshot;
+use crate::workspace::{Environment, Workspace, input_folders};
+
+/// The length of the log tail in a report, in characters.
+const MAX_LOG_TAIL_CHARS: usize = 6_000;
+/// The isolation of a backend that keeps code apart from this machine.
+const STRONG: &str = "strong";
+/// After this time the isolation is tested again: the machine may have changed.
+const SELF_TEST_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+
+/// Runs code on this machine, isolated by `bwrap` where it works.
+#[derive(Debug)]
+pub struct LocalSandbox {
+    options: SandboxOptions,
+    tested: tokio::sync::Mutex<Option<Tested>>,
+    isolation: RwLock<&'static str>,
+    /// Whether pytest is installed, by the programs that the question was asked for.
+    has_pytest: tokio::sync::Mutex<HashMap<PathBuf, bool>>,
+    /// Held while packages are fetched.
+    fetching: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Clone)]
+struct Tested {
+    at: Instant,
+    runner: Option<Runner>,
+    diagnosis: Diagnosis,
+}
+
+/// How far code is isolated on this machine, for an operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// `strong`, `best-effort` or `none`, as [`Sandbox::isolation`] says.
+    pub isolation: &'static str,
+    /// What isolates, in a few words.
+    pub detail: String,
+    /// What keeps this machine from isolating, each with what it would take.
+    pub problems: Vec<String>,
+}
+
+impl LocalSandbox {
+    /// Creates a sandbox with these options. The isolation is tested before the first run.
+    pub fn new(options: SandboxOptions) -> Self {
+        Self {
+            options,
+            tested: tokio::sync::Mutex::new(None),
+            isolation: RwLock::new("none"),
+            has_pytest: tokio::sync::Mutex::new(HashMap::new()),
+            fetching: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// Tests how far code is isolated on this machine.
+    pub async fn diagnose(&self) -> Diagnosis {
+        self.tested().await.diagnosis
+    }
+
+    async fn tested(&self) -> Tested {
+        let mut tested = self.tested.lock().await;
+        if let Some(known) = tested.as_ref().filter(|known| known.at.elapsed() < SELF_TEST_INTERVAL) {
+            return known.clone();
+        }
+        let new = self.test().await;
+        *self.isolation.write().unwrap_or_else(PoisonError::into_inner) = new.diagnosis.isolation;
+        tested.insert(new).clone()
+    }
+
+    async fn test(&self) -> Tested {
+        let groups = ControlGroups::detect();
+        let has_backend = self.options.backend != BackendChoice::None;
+        let (bubblewrap, problems) = if has_backend {
+            let (bubblewrap, finding) = self_test::test_bubblewrap(&self.options.path, self.view(), &groups).await;
+            (bubblewrap.filter(|_| finding.holds()), finding.problems)
+        } else {
+            (None, vec!["isolation is switched off".to_owned()])
+        };
+        let (isolation, detail, backend) = match bubblewrap {
+            Some(bubblewrap) => {
+                let memory = if groups.limit_memory() { "control groups" } else { "a watch on its processes" };
+                let user = if bubblewrap.setpriv.is_some() { "a user of its own" } else { "a user namespace" };
+                let detail = format!("bubblewrap with {user}; memory is limited by {memory}");
+                (STRONG, detail, Some(Backend::Bubblewrap(bubblewrap)))
+            }
+            None if self.options.policy == SandboxPolicy::BestEffort => {
+                ("best-effort", "processes of this user with resource limits".to_owned(), Some(Backend::Process))
+            }
+            None => ("none", "a repository's code is not run".to_owned(), None),
+        };
+        for problem in &problems {
+            tracing::info!(isolation, problem, "the sandbox cannot isolate as it could");
+        }
+        let runner = backend.map(|backend| Runner { backend, groups });
+        Tested { at: Instant::now(), runner, diagnosis: Diagnosis { isolation, detail, problems } }
+    }
+
+    /// Returns what every command may read.
+    fn view(&self) -> Vec<Mount> {
+        let toolchains = host_view::toolchains(&self.options.path, &self.options.env);
+        let readable = toolchains.iter().chain(&self.options.readable).filter(|path| path.exists());
+        let mut mounts: Vec<Mount> = readable.map(|path| Mount::read(path, path)).collect();
+        let shown =
+            |path: &Path| mounts.iter().any(|mount| path.starts_with(&mount.target) || path.starts_with("/usr"));
+        let private = self.options.private.iter().filter(|path| path.is_dir());
+        let hidden: Vec<Mount> = private.filter(|path| shown(path)).map(Mount::hidden).collect();
+        mounts.extend(hidden);
+        mounts
+    }
+
+    async fn runner(&self) -> Result<Runner, SandboxError> {
+        let Tested { runner, diagnosis, .. } = self.tested().await;
+        runner.ok_or_else(|| {
+            let problems = diagnosis.problems.join("; ");
+            let hint = &self.options.refusal_hint;
+            SandboxError::Refused {
+                reason: format!(
+                    "this machine cannot isolate a repository's code, so it is not run: {problems}; {hint}"
+                ),
+            }
+        })
+    }
+
+    /// Returns the path of a program as a command sees it: programs are searched in `PATH`, others are paths already.
+    fn program(&self, name: &str, spec_path: &str, folder: &Path) -> Result<PathBuf, SandboxError> {
+        if name.starts_with('/') {
+            return Ok(name.into());
+        }
+        if name.contains('/') {
+            return Ok(folder.join(name));
+        }
+        find_program(spec_path, name)
+            .or_else(|| find_program(&self.options.path, name))
+            .ok_or_else(|| SandboxError::ToolMissing { program: name.to_owned() })
+    }
+
+    async fn python_runner(
+        &self,
+        run: &CheckRun<'_>,
+        progress: &Progress,
+        cancel: &CancellationToken,
+    ) -> Result<PythonRunner, SandboxError> {
+        let python = match &run.environment.python {
+            Some(environment) => environment.join("bin/python"),
+            None => self.program("python3", "", Path::new(""))?,
+        };
+        let mut known = self.has_pytest.lock().await;
+        if let Some(has_pytest) = known.get(&python) {
+            return Ok(if *has_pytest { PythonRunner::Pytest } else { PythonRunner::Unittest });
+        }
+        let args = ["-c", runner_probe()].map(str::to_owned).to_vec();
+        let mut spec = run.workspace.command(&self.options, python.clone(), args);
+        run.environment.apply(&mut spec, run.runner.backend.has_mounts(), run.request.timeout);
+        let result = run.runner.run(&spec, &progress.without_log(), cancel).await?;
+        let has_pytest = result.code == Some(0);
+        known.insert(python, has_pytest);
+        Ok(if has_pytest { PythonRunner::Pytest } else { PythonRunner::Unittest })
+    }
+
+    /// Runs one command of a suite in its folder.
+    async fn run_step(
+        &self,
+        run: &CheckRun<'_>,
+        line: Vec<String>,
+        env: &BTreeMap<String, String>,
+        progress: &Progress,
+        cancel: &CancellationToken,
+    ) -> Result<CommandResult, SandboxError> {
+        let folder = run.workspace.tree().join(&run.request.suite.folder);
+        let mut spec = run.workspace.command(&self.options, PathBuf::new(), Vec::new());
+        run.environment.apply(&mut spec, run.runner.backend.has_mounts(), run.request.timeout);
+        if let Some(timeout) = run.request.suite.settings.as_ref().and_then(|settings| settings.timeout) {
+            spec.timeout = timeout.min(run.request.timeout);
+        }
+        spec.env.extend(env.clone());
+        let mut line = line.into_iter();
+        let name = line.next().ok_or(SandboxError::NoTests)?;
+        spec.program = self.program(&name, &spec.env["PATH"], &folder)?;
+        spec.args = line.collect();
+        spec.folder = folder;
+        run.runner.run(&spec, progress, cancel).await
+    }
+}
+
+/// What a check runs with.
+struct CheckRun<'a> {
+    request: &'a CheckRequest,
+    runner: &'a Runner,
+    workspace: &'a Workspace,
+    environment: &'a Environment,
+}
+
+#[async_trait]
+impl Sandbox for LocalSandbox {
+    fn isolation(&self) -> &'static str {
+        *self.isolation.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn probe(&self) -> Result<(), SandboxError> {
+        self.runner().await.map(|_| ())
+    }
+
+    fn input_folder(&self, scratch: &Path) -> PathBuf {
+        input_folders(scratch, self.isolation() == STRONG).1
+    }
+
+    async fn find_suites(&self, query: SuiteQuery) -> Result<Vec<Suite>, SandboxError> {
+        run_blocking(move || crate::suite::find(&query)).await?
+    }
+
+    async fn run(
+        &self,
+        request: ProgramRequest,
+        progress: &Progress,
+        cancel: &CancellationToken,
+    ) -> Result<ProgramReport, SandboxError> {
+        let runner = self.runner().await?;
+        let outlet = self.open_outlet(&request, &runner)?;
+        let workspace = create_workspace(&request.root, &request.scratch, &runner).await?;
+        let has_mounts = runner.backend.has_mounts();
+        let (inputs, seen) = input_folders(&request.scratch, has_mounts);
+        write_inputs(&inputs, &request.inputs).map_err(|error| SandboxError::Internal { source: Box::new(error) })?;
+        let mut args = request.args.into_iter();
+        let program = args.next().ok_or_else(|| SandboxError::ToolMissing { program: String::new() })?;
+        let program = self.program(&program, "", workspace.tree())?;
+        let mut spec = workspace.command(&self.options, program, args.collect());
+        spec.env.extend(request.env);
+        spec.timeout = request.timeout;
+        if has_mounts {
+            spec.mounts.push(Mount::read(inputs, seen));
+        }
+        if let (Some(outlet), Some(address), Some(relay)) = (&outlet, request.reachable, &self.options.relay) {
+            spec.network = Network::Outlet { address, folder: outlet.folder.clone(), relay: relay.clone() };
+        }
+        let before = TreeSnapshot::capture(request.root.clone()).await?;
+        let result = runner.run(&spec, progress, cancel).await?;
+        let changed = before.into_changes().await?;
+        let CommandResult { code, exceeded, output } = result;
+        Ok(ProgramReport { code, exceeded, log_tail: tail(&output), changed })
+    }
+
+    async fn check(
+        &self,
+        request: CheckRequest,
+        progress: &Progress,
+        cancel: &CancellationToken,
+    ) -> Result<CheckReport, SandboxError> {
+        let runner = self.runner().await?;
+        let workspace = create_workspace(&request.root, &request.scratch, &runner).await?;
+        let environment = self.find_environment(&request, &workspace, &runner, progress, cancel).await?;
+        let run = CheckRun { request: &request, runner: &runner, workspace: &workspace, environment: &environment };
+        let python = match Ecosystem::of(&request.suite) {
+            Some(Ecosystem::Python) => self.python_runner(&run, progress, cancel).await?,
+            _ => PythonRunner::Unittest,
+        };
+        let plan = self.plan(&run, python).ok_or(SandboxError::NoTests)?;
+        self.run_plan(&run, plan, python, progress, cancel).await
+    }
+}
+
+impl LocalSandbox {
+    /// Opens the way to the one address that a program may reach, if it is isolated.
+    fn open_outlet(&self, request: &ProgramRequest, runner: &Runner) -> Result<Option<Outlet>, SandboxError> {
+        let Some(address) = request.reachable.filter(|_| runner.backend.has_mounts()) else { return Ok(None) };
+        if self.options.relay.is_none() {
+            return Err(SandboxError::Refused {
+                reason: "the program cannot reach the model from the sandbox: this program has no relay".to_owned(),
+            });
+        }
+        let outlet = Outlet::open(&request.scratch, address);
+        outlet.map(Some).map_err(|error| SandboxError::Internal { source: Box::new(error) })
+    }
+
+    /// Returns what the run has beside its tree: the environment of the user's working copy, or one that is prepared.
+    async fn find_environment(
+        &self,
+        request: &CheckRequest,
+        workspace: &Workspace,
+        runner: &Runner,
+        progress: &Progress,
+        cancel: &CancellationToken,
+    ) -> Result<Environment, SandboxError> {
+        let has_mounts = runner.backend.has_mounts();
+        let mut environment = Environment::default();
+        if let Some(folder) = request.local_folder.clone() {
+            let (suite, workspace) = (request.suite.clone(), workspace.clone());
+            let taken = run_blocking(move || environment::take_local(&folder, &suite, &workspace, has_mounts)).await?;
+            environment = taken.map_err(|error| SandboxError::Internal { source: Box::new(error) })?;
+        }
+        let has_program = |name: &str| find_program(&self.options.path, name).is_some();
+        let python =
+            find_program(&self.options.path, "python3").map(|path| path.display().to_string()).unwrap_or_default();
+        let Some(preparation) = Preparation::of(&request.suite, &workspace.host_tree, &python, &has_program) else {
+            return Ok(environment);
+        };
+        let is_covered = |local: &PathBuf| environment::covers(local, &preparation, &environment, workspace);
+        if request.local_folder.as_ref().is_some_and(is_covered) {
+            return Ok(environment);
+        }
+        if let (true, Some(cache), Some(relay)) = (has_mounts, &self.options.cache, &self.options.relay)
+            && !self.options.registries.is_empty()
+        {
+            let fetch = Fetch { options: &self.options, cache, relay, runner, workspace, request };
+            let find = |name: &str| self.program(name, "", Path::new(""));
+            let _one_at_a_time = self.fetching.lock().await;
+            return fetch.prepare(&preparation, find, progress, cancel).await;
+        }
+        Ok(environment)
+    }
+
+    fn plan(&self, run: &CheckRun<'_>, python: PythonRunner) -> Option<RunPlan> {
+        let has_program = |name: &str| find_program(&self.options.path, name).is_some();
+        SuiteRun {
+            suite: &run.request.suite,
+            selection: &run.request.selection,
+            host_tree: &run.workspace.host_tree,
+            tree: run.workspace.tree(),
+            scratch: run.workspace.scratch(),
+            environment: run.environment.python.as_deref(),
+            python,
+            is_offline: run.runner.backend.has_mounts(),
+            has_program: &has_program,
+        }
+        .plan()
+    }
+
+    async fn run_plan(
+        &self,
+        run: &CheckRun<'_>,
+        plan: RunPlan,
+        python: PythonRunner,
+        progress: &Progress,
+        cancel: &CancellationToken,
+    ) -> Result<CheckReport, SandboxError> {
+        remove_reports(&run.workspace.host_scratch);
+        let ecosystem = match Ecosystem::of(&run.request.suite) {
+            Some(Ecosystem::Python) if python == PythonRunner::Pytest => "pytest",
+            Some(Ecosystem::Python) => "unittest",
+            Some(ecosystem) => ecosystem.name(),
+            None => &run.request.suite.ecosystem,
+        };
+        let mut report = CheckReport {
+            ecosystem: ecosystem.to_owned(),
+            command: display(&plan, run.workspace.scratch()),
+            build_success: false,
+            results: patchwright_domain::job::report::TestResults::default(),
+            tests: BTreeMap::new(),
+            exceeded: None,
+            exit_code: None,
+            log_tail: String::new(),
+            failures: BTreeMap::new(),
+        };
+        if let Some(build) = plan.build {
+            progress.set_activity("building the tree".to_owned());
+            let result = self.run_step(run, build, &plan.env, progress, cancel).await?;
+            if result.code != Some(0) {
+                let CommandResult { code, exceeded, output } = result;
+                return Ok(CheckReport { exit_code: code, exceeded, log_tail: tail(&output), ..report });
+            }
+        }
+        progress.set_activity(format!("running {}", report.command));
+        let line = [plan.program].into_iter().chain(plan.args).collect();
+        let result = self.run_step(run, line, &plan.env, progress, cancel).await?;
+        let reader = ReportReader {
+            output: &result.output,
+            exit_code: result.code,
+            scratch: &run.workspace.host_scratch,
+            folder: &run.workspace.host_tree.join(&run.request.suite.folder),
+            tree: run.workspace.tree(),
+        };
+        let parsed = reader.read(&plan.report);
+        report.build_success = is_built(&result, &parsed);
+        report.results = parsed.results;
+        report.tests = parsed.tests;
+        report.failures = parsed.failures;
+        report.exceeded = result.exceeded;
+        report.exit_code = result.code;
+        report.log_tail = tail(&result.output);
+        Ok(report)
+    }
+}
+
+/// A failed run in which no test failed is a failed build, unless it lists its tests: then a step beside them ended with that
+/// code, such as a linter or a limit of the coverage.
+fn is_built(result: &CommandResult, parsed: &ParsedReport) -> bool {
+    let is_explained =
+        result.code == Some(0) || parsed.results.failed > 0 || (result.code.is_some() && !parsed.tests.is_empty());
+    !parsed.is_broken && is_explained && result.exceeded.is_none()
+}
+
+/// Otherwise the report of the previous run would be read if this one writes none; and with `--lf`, pytest would run only what
+/// failed in the previous run.
+fn remove_reports(scratch: &Path) {
+    for name in ["report.xml", "report.json"] {
+        let _ = std::fs::remove_file(scratch.join(name));
+    }
+    let _ = std::fs::remove_dir_all(scratch.join("pytest-cache"));
+}
+
+fn write_inputs(folder: &Path, inputs: &BTreeMap<String, String>) -> std::io::Result<()> {
+    crate::tree::delete(folder)?;
+    std::fs::create_dir_all(folder)?;
+    inputs.iter().try_for_each(|(name, text)| std::fs::write(folder.join(name), text))
+}
+
+async fn create_workspace(root: &Path, scratch: &Path, runner: &Runner) -> Result<Workspace, SandboxError> {
+    let (root, scratch, has_mounts) = (root.to_owned(), scratch.to_owned(), runner.backend.has_mounts());
+    let workspace = run_blocking(move || Workspace::create(&root, &scratch, has_mounts)).await?;
+    workspace.map_err(|error| SandboxError::Internal { source: Box::new(error) })
+}
+
+async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, SandboxError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| SandboxError::Internal { source: Box::new(error) })
+}
+
+/// Formats the command for users, without the arguments that name the scratch folder and without the folders of programs.
+fn display(plan: &RunPlan, scratch: &Path) -> String {
+    let scratch = scratch.display().to_string();
+    let program = plan.program.rsplit('/').next().unwrap_or(&plan.program).to_owned();
+    let args = plan.args.iter().filter(|arg| !arg.contains(&scratch)).cloned();
+    [program].into_iter().chain(args).collect::<Vec<_>>().join(" ")
+}
+
+fn tail(output: &str) -> String {
+    let start = output.char_indices().rev().nth(MAX_LOG_TAIL_CHARS - 1).map_or(0, |(at, _)| at);
+    output[start..].to_owned()
+}

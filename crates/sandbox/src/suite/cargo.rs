@@ -1,0 +1,258 @@
+//! Rust: `cargo test`, for the packages and targets that a change touches.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::{RunPlan, SuiteRun, variables, words};
+use crate::report::ReportSource;
+
+/// Separates the package and the target in a part.
+const SEPARATOR: char = ' ';
+/// The beginning of a part that is a feature, `PACKAGE/NAME`, without which changed code would not be compiled.
+const FEATURE: &str = "--feature=";
+
+/// Returns the folder of the workspace that a file belongs to: the last manifest above it with a `[workspace]`, else the
+/// nearest one.
+pub(super) fn workspace_of<'a>(root: &Path, folders: &[&'a Path]) -> Option<&'a Path> {
+    let with_manifest = || folders.iter().filter(|folder| root.join(folder).join("Cargo.toml").is_file());
+    let nearest = with_manifest().next()?;
+    let is_workspace =
+        |folder: &&&Path| manifest(&root.join(folder)).is_some_and(|manifest| manifest.contains_key("workspace"));
+    let workspace = with_manifest().find(is_workspace).filter(|workspace| !excludes(root, workspace, nearest));
+    Some(workspace.unwrap_or(nearest))
+}
+
+fn excludes(root: &Path, workspace: &Path, package: &Path) -> bool {
+    let Some(manifest) = manifest(&root.join(workspace)) else { return false };
+    let excluded =
+        manifest.get("workspace").and_then(|workspace| workspace.get("exclude")).and_then(|list| list.as_array());
+    let below = package.strip_prefix(workspace).unwrap_or(package);
+    excluded.into_iter().flatten().filter_map(|path| path.as_str()).any(|path| below.starts_with(path))
+}
+
+fn manifest(folder: &Path) -> Option<toml::Table> {
+    std::fs::read_to_string(folder.join("Cargo.toml")).ok()?.parse().ok()
+}
+
+/// Returns the parts that a change touches: `PACKAGE TARGET`, where the target is an option of `cargo test`.
+pub(super) fn find_near(root: &Path, changed: &[&str]) -> Vec<String> {
+    let mut parts = BTreeSet::new();
+    for path in changed {
+        let folder = Path::new(path)
+            .ancestors()
+            .skip(1)
+            .find(|folder| manifest(&root.join(folder)).is_some_and(|manifest| manifest.contains_key("package")));
+        let Some(folder) = folder else { continue };
+        let Some(package) = Package::read(root, folder) else { continue };
+        let Ok(inside) = Path::new(path).strip_prefix(folder) else { continue };
+        parts.extend(
+            package.targets_of(inside).into_iter().map(|target| format!("{}{SEPARATOR}{target}", package.name)),
+        );
+        parts.extend(package.features_of(inside).into_iter().map(|name| format!("{FEATURE}{}/{name}", package.name)));
+    }
+    parts.into_iter().collect()
+}
+
+/// A package, as its manifest and its folders describe it.
+struct Package {
+    name: String,
+    folder: PathBuf,
+    manifest: toml::Table,
+}
+
+impl Package {
+    fn read(root: &Path, folder: &Path) -> Option<Self> {
+        let folder = root.join(folder);
+        let manifest = manifest(&folder)?;
+        let name = manifest.get("package")?.get("name")?.as_str()?.to_owned();
+        Some(Self { name, folder, manifest })
+    }
+
+    /// Returns the targets whose tests a file is part of or near to.
+    fn targets_of(&self, file: &Path) -> Vec<String> {
+        let first = file.iter().next().unwrap_or_default();
+        if first == "tests" {
+            return self.integration_test_of(file).into_iter().collect();
+        }
+        if file.extension().is_none_or(|extension| extension != "rs") || first == "benches" || first == "examples" {
+            return Vec::new();
+        }
+        let mut targets = Vec::new();
+        if self.has_library() {
+            targets.push("--lib".to_owned());
+        }
+        if self.has_programs() {
+            targets.push("--bins".to_owned());
+        }
+        targets
+    }
+
+    /// Returns the target of a file below `tests`: its own, that of its folder, or all of them for a module that they share.
+    fn integration_test_of(&self, file: &Path) -> Option<String> {
+        let mut parts = file.iter().skip(1);
+        let first = Path::new(parts.next()?);
+        let name = first.file_stem()?.to_str()?;
+        let is_target = if parts.next().is_some() {
+            self.folder.join("tests").join(first).join("main.rs").is_file()
+        } else {
+            first.extension().is_some_and(|extension| extension == "rs")
+        };
+        let listed = self.manifest.get("test").and_then(|tests| tests.as_array()).into_iter().flatten();
+        let mut by_path = listed.filter(|test| {
+            test.get("path").and_then(|path| path.as_str()).is_some_and(|path| {
+                Path::new(path).parent().is_some_and(|folder| file.starts_with(folder) && folder != Path::new(""))
+            })
+        });
+        if let Some(test) = by_path.next().filter(|_| self.has_no_automatic_tests() || !is_target) {
+            return Some(format!("--test={}", test.get("name")?.as_str()?));
+        }
+        if is_target { Some(format!("--test={name}")) } else { Some("--tests".to_owned()) }
+    }
+
+    /// Returns the features of the package that a file names in conditions, or that the module above it is compiled with.
+    fn features_of(&self, file: &Path) -> BTreeSet<String> {
+        let Some(known) = self.manifest.get("features").and_then(toml::Value::as_table) else { return BTreeSet::new() };
+        let read = |path: &Path| std::fs::read_to_string(self.folder.join(path)).unwrap_or_default();
+        let own = read(file);
+        let mut found: BTreeSet<String> = conditions(&own).map(str::to_owned).collect();
+        let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let (module, parents) = match (stem, folder.file_name().and_then(|name| name.to_str())) {
+            ("mod", Some(name)) => (name, folder.parent().unwrap_or(folder)),
+            _ => (stem, folder),
+        };
+        for parent in ["lib.rs", "main.rs", "mod.rs"]
+            .map(|name| parents.join(name))
+            .into_iter()
+            .chain([parents.with_extension("rs")])
+        {
+            let text = read(&parent);
+            let lines: Vec<&str> = text.lines().collect();
+            let declares =
+                |line: &str| line.trim_start_matches("pub ").trim_end_matches(';').ends_with(&format!("mod {module}"));
+            let at = lines.iter().position(|line| declares(line.trim()));
+            let above = at.map_or(&[][..], |at| &lines[at.saturating_sub(3)..at]);
+            found.extend(above.iter().flat_map(|line| conditions(line)).map(str::to_owned));
+        }
+        let required = self.manifest.get("test").and_then(toml::Value::as_array).into_iter().flatten();
+        let required = required.filter(|test| test.get("name").and_then(toml::Value::as_str) == Some(stem));
+        let required = required.filter_map(|test| test.get("required-features")?.as_array()).flatten();
+        found.extend(required.filter_map(toml::Value::as_str).map(str::to_owned));
+        found.retain(|feature| known.contains_key(feature));
+        found
+    }
+
+    fn has_no_automatic_tests(&self) -> bool {
+        self.manifest.get("package").and_then(|package| package.get("autotests")).and_then(toml::Value::as_bool)
+            == Some(false)
+    }
+
+    fn has_library(&self) -> bool {
+        self.manifest.contains_key("lib") || self.folder.join("src/lib.rs").is_file()
+    }
+
+    fn has_programs(&self) -> bool {
+        self.manifest.contains_key("bin")
+            || self.folder.join("src/main.rs").is_file()
+            || self.folder.join("src/bin").is_dir()
+    }
+}
+
+/// Returns the names in `feature = "name"`.
+fn conditions(text: &str) -> impl Iterator<Item = &str> {
+    let behind = text.match_indices("feature").map(|(at, word)| text[at + word.len()..].trim_start());
+    behind.filter_map(|text| text.strip_prefix('=')?.trim_start().strip_prefix('"')?.split('"').next())
+}
+
+pub(super) fn plan(run: &SuiteRun<'_>) -> RunPlan {
+    let mut args = words("test --no-fail-fast");
+    let selected = selected_targets(run);
+    if selected.is_empty() {
+        args.push("--workspace".to_owned());
+    }
+    args.extend(selected);
+    let features = features(run);
+    if !features.is_empty() {
+        args.push(format!("--features={}", features.join(",")));
+    }
+    if let Some(names) = run.tests() {
+        // A name of a test is found in every target; all of them are short.
+        args.push("--".to_owned());
+        args.extend(names.iter().filter_map(|name| Some(name.split_once("::")?.1.to_owned())));
+    }
+    let mut env = variables([
+        ("CARGO_TARGET_DIR", &run.report_file("target")),
+        ("CARGO_TERM_COLOR", "never"),
+        ("CARGO_INCREMENTAL", "0"),
+        // Line numbers are what a backtrace needs, and the rest is most of what a build writes.
+        ("CARGO_PROFILE_DEV_DEBUG", "line-tables-only"),
+        ("CARGO_PROFILE_TEST_DEBUG", "line-tables-only"),
+    ]);
+    if run.is_offline {
+        env.insert("CARGO_NET_OFFLINE".to_owned(), "true".to_owned());
+    }
+    RunPlan { build: None, program: "cargo".to_owned(), args, env, report: ReportSource::Cargo }
+}
+
+/// Returns the options for the packages and targets of the selected parts.
+fn selected_targets(run: &SuiteRun<'_>) -> Vec<String> {
+    let mut packages = BTreeSet::new();
+    let mut targets = BTreeSet::new();
+    for part in run.parts().unwrap_or_default() {
+        let Some((package, target)) = part.split_once(SEPARATOR) else { continue };
+        packages.insert(format!("--package={package}"));
+        targets.insert(target.to_owned());
+    }
+    packages.into_iter().chain(targets).collect()
+}
+
+/// Returns the features without which changed code would not be compiled.
+fn features(run: &SuiteRun<'_>) -> Vec<String> {
+    run.suite.near.iter().filter_map(|part| part.strip_prefix(FEATURE)).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tree_of;
+    use super::*;
+
+    #[test]
+    fn fault_h_code_behind_a_feature_is_tested_with_it() {
+        let tree = tree_of(&[
+            ("Cargo.toml", "[package]\nname = \"a\"\n[features]\nsync = []\nextra = []\n"),
+            ("src/lib.rs", "mod plain;\n#[cfg(feature = \"sync\")]\npub mod sync;\n"),
+            ("src/sync.rs", "// feature = \"unknown\""),
+            ("src/plain.rs", "#[cfg(any(feature=\"extra\", test))]\nfn f() {}\n"),
+        ]);
+        let near = |path: &str| find_near(tree.path(), &[path]);
+        assert_eq!(near("src/sync.rs"), ["--feature=a/sync", "a --lib"]);
+        assert_eq!(near("src/plain.rs"), ["--feature=a/extra", "a --lib"]);
+    }
+
+    #[test]
+    fn a_file_leads_to_the_targets_whose_tests_it_is_part_of() {
+        let tree = tree_of(&[
+            ("Cargo.toml", "[workspace]\nmembers = [\"crates/*\"]\nexclude = [\"crates/own\"]\n"),
+            ("crates/a/Cargo.toml", "[package]\nname = \"a\"\n"),
+            ("crates/a/src/lib.rs", ""),
+            ("crates/a/tests/it/main.rs", ""),
+            ("crates/b/Cargo.toml", "[package]\nname = \"b\"\n[[bin]]\nname = \"b\"\npath = \"b.rs\"\n"),
+            ("crates/own/Cargo.toml", "[package]\nname = \"own\"\n"),
+        ]);
+        let near = |path: &str| find_near(tree.path(), &[path]);
+        assert_eq!(near("crates/a/src/x.rs"), ["a --lib"]);
+        assert_eq!(near("crates/a/tests/one.rs"), ["a --test=one"]);
+        assert_eq!(near("crates/a/tests/it/two.rs"), ["a --test=it"]);
+        assert_eq!(near("crates/a/tests/common/mod.rs"), ["a --tests"]);
+        assert_eq!(near("crates/b/b.rs"), ["b --bins"]);
+        assert!(near("crates/a/README.md").is_empty());
+        let workspace = |path: &str| {
+            let folders: Vec<&Path> = Path::new(path).ancestors().skip(1).collect();
+            workspace_of(tree.path(), &folders).unwrap().display().to_string()
+        };
+        assert_eq!(
+            (workspace("crates/a/src/x.rs"), workspace("crates/own/src/x.rs")),
+            (String::new(), "crates/own".to_owned())
+        );
+    }
+}

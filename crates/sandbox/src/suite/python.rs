@@ -1,0 +1,134 @@
+//! Python: pytest, unittest, and Django's own runner.
+
+use std::path::Path;
+
+use super::{RunPlan, SuiteRun, variables, words};
+use crate::report::ReportSource;
+
+/// What runs the tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PythonRunner {
+    Pytest,
+    Unittest,
+}
+
+/// A program that succeeds if pytest is installed.
+pub(crate) const fn runner_probe() -> &'static str {
+    "import pytest"
+}
+
+/// The deepest folder that is searched for tests.
+const MAX_SEARCH_DEPTH: usize = 4;
+/// How many entries are looked at in that search.
+const MAX_SEARCHED: usize = 20_000;
+
+/// Returns whether a folder is the root of a Python project with tests, or of a folder of tests without a manifest.
+pub(crate) fn is_project(folder: &Path) -> bool {
+    let has_test_folder = ["tests", "test", "testing"].iter().any(|name| has_tests(&folder.join(name)));
+    if has_manifest(folder) || has_test_folder {
+        return has_test_folder || has_tests(folder);
+    }
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    files.filter_map(|entry| entry.file_name().into_string().ok()).any(|name| is_test_file(&name))
+}
+
+/// Returns whether a folder is that of a distribution, or has settings for its tests.
+pub(crate) fn has_manifest(folder: &Path) -> bool {
+    let manifests = ["pyproject.toml", "setup.py", "setup.cfg", "tox.ini", "pytest.ini", "noxfile.py"];
+    manifests.iter().any(|name| folder.join(name).is_file())
+}
+
+fn has_tests(folder: &Path) -> bool {
+    let mut folders = vec![(folder.to_owned(), 0)];
+    let mut searched = 0;
+    while let Some((folder, depth)) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            searched += 1;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let Ok(kind) = entry.file_type() else { continue };
+            if kind.is_file() && is_test_file(&name) {
+                return true;
+            }
+            let is_searched = !name.starts_with('.') && name != "node_modules" && name != "site-packages";
+            if kind.is_dir() && depth < MAX_SEARCH_DEPTH && searched < MAX_SEARCHED && is_searched {
+                folders.push((entry.path(), depth + 1));
+            }
+        }
+    }
+    false
+}
+
+/// Returns whether the name of a file is one that the runners collect.
+pub(crate) fn is_test_file(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.ends_with(".py")
+        && (name.starts_with("test_") || name.ends_with("_test.py") || matches!(name, "tests.py" | "test.py"))
+}
+
+pub(super) fn plan(run: &SuiteRun<'_>) -> RunPlan {
+    let python = match run.environment {
+        Some(environment) => environment.join("bin/python").display().to_string(),
+        None => "python3".to_owned(),
+    };
+    let (args, report) =
+        if run.host_folder().join("tests/runtests.py").is_file() && run.host_folder().join("django").is_dir() {
+            (django_args(run), ReportSource::Unittest)
+        } else {
+            match run.python {
+                PythonRunner::Pytest => pytest_args(run),
+                PythonRunner::Unittest => (unittest_args(run), ReportSource::Unittest),
+            }
+        };
+    let mut env = variables([
+        ("PYTHONDONTWRITEBYTECODE", "1"),
+        ("PYTHONHASHSEED", "0"),
+        ("PYTHONPATH", &python_path(&run.folder(), &run.host_folder())),
+        ("PY_COLORS", "0"),
+    ]);
+    if let Some(environment) = run.environment {
+        env.insert("VIRTUAL_ENV".to_owned(), environment.display().to_string());
+    }
+    RunPlan { build: None, program: python, args, env, report }
+}
+
+fn pytest_args(run: &SuiteRun<'_>) -> (Vec<String>, ReportSource) {
+    // What a repository's own options say about stopping early does not hold here, and its cache would select tests.
+    let mut args = words("-m pytest -q --continue-on-collection-errors --maxfail=0 --color=no -o junit_family=xunit1");
+    args.push(format!("--override-ini=cache_dir={}", run.report_file("pytest-cache")));
+    args.push(format!("--junitxml={}", run.report_file("report.xml")));
+    let selected = run.tests().map(<[String]>::to_vec).or_else(|| run.part_files());
+    args.extend(selected.into_iter().flatten());
+    (args, ReportSource::Pytest("report.xml".to_owned()))
+}
+
+fn unittest_args(run: &SuiteRun<'_>) -> Vec<String> {
+    let selected = run.tests().map(<[String]>::to_vec).or_else(|| run.part_files());
+    match selected.filter(|selected| !selected.is_empty()) {
+        Some(selected) => words("-m unittest -v").into_iter().chain(selected).collect(),
+        None => words("-m unittest discover -v"),
+    }
+}
+
+/// Django tests itself with a runner of its own, which takes the names of modules below `tests`.
+fn django_args(run: &SuiteRun<'_>) -> Vec<String> {
+    let label = |file: &String| {
+        let module = file.strip_prefix("tests/")?.strip_suffix(".py")?.replace('/', ".");
+        Some(module.strip_suffix(".tests").map_or(module.clone(), |app| format!("{app}.tests")))
+    };
+    let mut labels: Vec<String> = match run.tests() {
+        Some(tests) => tests.to_vec(),
+        None => run.part_files().unwrap_or_default().iter().filter_map(label).collect(),
+    };
+    let mut args = words("tests/runtests.py -v 2 --noinput");
+    if !labels.is_empty() {
+        args.push("--parallel=1".to_owned());
+    }
+    args.append(&mut labels);
+    args
+}
+
+/// Returns the folder and its `src` folder, so that tests import the changed code and not an installed copy.
+fn python_path(folder: &Path, on_host: &Path) -> String {
+    let folder = folder.display();
+    if on_host.join("src").is_dir() { format!("{folder}/src:{folder}") } else { folder.to_string() }
+}

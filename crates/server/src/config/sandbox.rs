@@ -1,0 +1,51 @@
+//! The settings of the sandbox and of the test runs.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use patchwright_sandbox::{BackendChoice, SandboxPolicy};
+
+use super::{ConfigError, Values};
+
+/// The settings of the sandbox and of the test runs.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "each field is documented in the table of settings, under its own name")]
+pub struct SandboxConfig {
+    pub policy: SandboxPolicy,
+    pub backend: BackendChoice,
+    /// The limit of one run.
+    pub timeout: Duration,
+    /// The limit of all runs of a job.
+    pub verify_timeout: Duration,
+    pub memory_bytes: u64,
+    pub processes: u64,
+    pub disk_bytes: u64,
+    pub readable: Vec<PathBuf>,
+    pub registries: Vec<String>,
+    /// The folder of environments and packages, if it is not in `DATA_DIR`.
+    pub cache: Option<PathBuf>,
+    pub cache_bytes: u64,
+}
+
+impl SandboxConfig {
+    pub(super) fn read(v: &Values) -> Result<Self, ConfigError> {
+        const MIB: u64 = 1 << 20;
+        let mebibytes = |name| Ok(v.parse::<u64>(name, "a number of mebibytes")?.saturating_mul(MIB));
+        let policies = [("require", SandboxPolicy::Require), ("best-effort", SandboxPolicy::BestEffort)];
+        let backends =
+            [("auto", BackendChoice::Auto), ("bwrap", BackendChoice::Bubblewrap), ("none", BackendChoice::None)];
+        Ok(Self {
+            policy: v.choice("SANDBOX", &policies)?,
+            backend: v.choice("SANDBOX_BACKEND", &backends)?,
+            timeout: v.seconds("SANDBOX_TIMEOUT")?,
+            verify_timeout: v.seconds("VERIFY_TIMEOUT")?,
+            memory_bytes: mebibytes("SANDBOX_MEMORY")?,
+            processes: v.parse("SANDBOX_PROCESSES", "a number")?,
+            disk_bytes: mebibytes("SANDBOX_DISK")?,
+            readable: v.list("SANDBOX_READABLE").into_iter().map(PathBuf::from).collect(),
+            registries: v.list("SANDBOX_REGISTRIES"),
+            cache: Some(v.text("SANDBOX_CACHE")).filter(|path| !path.is_empty()).map(PathBuf::from),
+            cache_bytes: mebibytes("SANDBOX_CACHE_SIZE")?,
+        })
+    }
+}

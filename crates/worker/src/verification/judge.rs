@@ -1,0 +1,221 @@
+//! The verdict on what the runs showed.
+
+use std::collections::BTreeMap;
+
+use patchwright_core::sandbox::{CheckReport, Exceeded};
+use patchwright_domain::job::report::{Compared, Proof, TestResults, Verdict};
+
+use super::Verification;
+use super::suite_run::SuiteResult;
+use super::test_edits::{TestEdit, TestEdits};
+
+/// How many names of tests are kept of each kind.
+const MAX_NAMES: usize = 50;
+
+/// Judges the runs of all suites. `is_whole` says whether every suite that owns the change was run.
+pub(super) fn judge(runs: Vec<(String, SuiteResult)>, edits: &TestEdits, is_whole: bool) -> Verification {
+    let has_many = runs.len() > 1;
+    let mut all = Verification::without_run(Verdict::NoTests, String::new());
+    let mut compared = Compared { ran: 0, known: 0, complete: is_whole };
+    let mut verdicts: Vec<(Verdict, String, Option<Proof>)> = Vec::new();
+    let (mut before, mut after) = (TestResults::default(), TestResults::default());
+    for (suite, run) in runs {
+        let named = |names: &[String]| {
+            names
+                .iter()
+                .map(|name| if has_many { format!("{suite}: {name}") } else { name.clone() })
+                .collect::<Vec<_>>()
+        };
+        let (verdict, explanation, proof) = judge_suite(&run, edits);
+        all.fixed.extend(named(&run.comparison.fixed));
+        all.broken.extend(named(&run.comparison.broken));
+        all.failing.extend(named(&run.comparison.failing));
+        all.flaky.extend(named(&run.flaky.iter().cloned().collect::<Vec<_>>()));
+        all.failures.extend(failures_of(&run).into_iter().map(|(name, text)| (named(&[name]).concat(), text)));
+        compared.ran += run.compared.ran;
+        compared.known += run.compared.known;
+        compared.complete &= run.compared.complete;
+        add(&mut before, &run.before.results);
+        add(&mut after, &run.after.results);
+        all.first_result = all.first_result.max(Some(run.first_result));
+        all.build_success = Some(all.build_success.unwrap_or(true) && run.after.build_success);
+        let explanation = explanation + &describe_exit_code(&run.before, &run.after);
+        let is_worse = verdicts.iter().all(|(other, ..)| rank(*other) < rank(verdict));
+        if is_worse {
+            all.command = Some(run.after.command.clone());
+            all.log_tail = run.after.log_tail.clone();
+        }
+        let explanation = if has_many { format!("{suite}: {explanation}") } else { explanation };
+        verdicts.push((verdict, explanation, proof));
+    }
+    if let Some((verdict, _, _)) = verdicts.iter().max_by_key(|(verdict, ..)| rank(*verdict)) {
+        all.verdict = *verdict;
+        all.explanation = verdicts.iter().map(|(_, text, _)| text.as_str()).collect::<Vec<_>>().join("; ");
+        all.proof = verdicts.iter().filter_map(|(.., proof)| *proof).min_by_key(|proof| *proof != Proof::ExistingTest);
+    }
+    all.proof = all.proof.filter(|_| all.verdict == Verdict::FixedProven);
+    all.compared = Some(compared);
+    (all.before, all.after) = (Some(before), Some(after));
+    all.edited = edits.lost();
+    if !compared.complete && all.verdict == Verdict::FixedProven {
+        all.explanation.push_str("; not all of the other tests could be run");
+    }
+    for list in [&mut all.fixed, &mut all.broken, &mut all.failing, &mut all.flaky, &mut all.edited] {
+        list.truncate(MAX_NAMES);
+    }
+    all
+}
+
+/// Orders the verdicts of two suites: the last one is that of both. One that shows the fix counts for more than one that shows
+/// nothing, and less than one that shows harm.
+const fn rank(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::NoTests => 0,
+        Verdict::AnalysisOnly => 1,
+        Verdict::NotRun => 2,
+        Verdict::NoRegressions => 3,
+        Verdict::FixedProven => 4,
+        Verdict::StillFailing => 5,
+        Verdict::Regressions => 6,
+        Verdict::CouldNotBuild => 7,
+    }
+}
+
+fn judge_suite(run: &SuiteResult, edits: &TestEdits) -> (Verdict, String, Option<Proof>) {
+    let (before, after, found) = (&run.before, &run.after, &run.comparison);
+    let plain = |verdict, text: String| (verdict, text, None);
+    if !after.build_success && after.tests.is_empty() || after.exceeded.is_some() {
+        return match (after.exceeded, before.build_success) {
+            (Some(Exceeded::Time), _) => plain(Verdict::NotRun, "the tests ran out of time".to_owned()),
+            (Some(limit), false) => plain(Verdict::NotRun, format!("the tests {limit}")),
+            (Some(limit), true) => {
+                plain(Verdict::CouldNotBuild, format!("the tests {limit} after the change, and did not before"))
+            }
+            (None, true) => plain(
+                Verdict::CouldNotBuild,
+                "the tests could not be run after the change, but could before".to_owned(),
+            ),
+            (None, false) => {
+                plain(Verdict::NotRun, "the tests could not be run, neither before the change nor after".to_owned())
+            }
+        };
+    }
+    if !found.broken.is_empty() {
+        let text = format!("{} failed after the change and not before it", tests(found.broken.len()));
+        return plain(Verdict::Regressions, text);
+    }
+    if !after.build_success && before.build_success {
+        let text = "a part of the tests could not be built after the change, but could before".to_owned();
+        return plain(Verdict::CouldNotBuild, text);
+    }
+    if after.tests.is_empty() || (before.tests.is_empty() && before.results.total > 0) {
+        return judge_counts(&before.results, &after.results);
+    }
+    let goals: Vec<&String> = found.failing.iter().chain(&found.gone).filter(|name| edits.of(name).is_some()).collect();
+    if !goals.is_empty() {
+        let text =
+            format!("{} that the change brings or edits failed before the change and after it", tests(goals.len()));
+        return plain(Verdict::StillFailing, text);
+    }
+    judge_fixed(run, edits)
+}
+
+/// Nothing broke. Whether something shows the fix?
+fn judge_fixed(run: &SuiteResult, edits: &TestEdits) -> (Verdict, String, Option<Proof>) {
+    let found = &run.comparison;
+    let proof_of = |name: &String| match edits.of(name) {
+        Some(TestEdit::Weakened) => None,
+        Some(_) => Some(Proof::OwnTest),
+        None if edits.touches(name) => Some(Proof::OwnTest),
+        None => Some(Proof::ExistingTest),
+    };
+    let proofs: Vec<Proof> = found.fixed.iter().filter_map(proof_of).collect();
+    if let Some(proof) = proofs.iter().copied().min_by_key(|proof| *proof != Proof::ExistingTest) {
+        let rest = if found.failing.is_empty() {
+            String::new()
+        } else {
+            format!("; {} failed before and after", tests(found.failing.len()))
+        };
+        let text = format!("{} failed before the change and passed after it{rest}", tests(proofs.len()));
+        return (Verdict::FixedProven, text, Some(proof));
+    }
+    let text = if !found.fixed.is_empty() {
+        "the only tests that show the fix are existing ones that the change makes expect something else".to_owned()
+    } else if run.own_tests_do_not_build {
+        "nothing broke, but the tests of the change cannot be built without it, so that they do not show the fault"
+            .to_owned()
+    } else if run.before.results.total == 0 && run.after.results.total == 0 {
+        return (Verdict::NoTests, "the test suite is empty".to_owned(), None);
+    } else if edits.has_goals() {
+        "nothing broke, but the tests of the change do not show the fault: they pass without it".to_owned()
+    } else if found.failing.is_empty() {
+        "nothing broke, but no test shows the fault".to_owned()
+    } else {
+        format!("nothing broke, but no test shows the fault; {} failed before and after", tests(found.failing.len()))
+    };
+    (Verdict::NoRegressions, text, None)
+}
+
+/// For runners that do not report the names of tests. Their counts can show harm, and never a fix.
+fn judge_counts(before: &TestResults, after: &TestResults) -> (Verdict, String, Option<Proof>) {
+    let (verdict, text) = if after.total == 0 && before.total == 0 {
+        (Verdict::NoTests, "the test suite is empty".to_owned())
+    } else if after.failed > before.failed {
+        (
+            Verdict::Regressions,
+            format!("{} failed after the change, {} before it", tests(after.failed as usize), before.failed),
+        )
+    } else if after.total < before.total {
+        (
+            Verdict::Regressions,
+            format!("{} ran after the change, {} before it", tests(after.total as usize), before.total),
+        )
+    } else if after.failed < before.failed {
+        let text = "fewer tests fail than before, but the runner does not say which, so that nothing is proven";
+        (Verdict::NoRegressions, text.to_owned())
+    } else {
+        (Verdict::NoRegressions, "nothing broke, but no test shows the fault".to_owned())
+    };
+    (verdict, text, None)
+}
+
+/// Returns a remark about a command that failed although no test did: a step beside the tests, such as a linter.
+fn describe_exit_code(before: &CheckReport, after: &CheckReport) -> String {
+    match after.exit_code.filter(|code| *code != 0) {
+        Some(code) if after.build_success && after.results.failed == 0 && after.results.total > 0 => {
+            let also = match before.exit_code {
+                Some(0) | None => "",
+                Some(_) => ", and failed before the change too",
+            };
+            format!("; `{}` ended with code {code} beside them{also}", after.command)
+        }
+        _ => String::new(),
+    }
+}
+
+/// The output of the tests that count.
+fn failures_of(run: &SuiteResult) -> BTreeMap<String, String> {
+    let counts = |name: &str| {
+        let lists = [&run.comparison.broken, &run.comparison.failing];
+        lists.into_iter().flatten().any(|known| known == name)
+    };
+    run.after
+        .failures
+        .iter()
+        .filter(|(name, _)| counts(name))
+        .map(|(name, text)| (name.clone(), text.clone()))
+        .collect()
+}
+
+fn add(sum: &mut TestResults, results: &TestResults) {
+    sum.passed += results.passed;
+    sum.failed += results.failed;
+    sum.skipped += results.skipped;
+    sum.total += results.total;
+    sum.coverage = sum.coverage.take().or_else(|| results.coverage.clone());
+}
+
+/// Returns a number of tests in words.
+fn tests(count: usize) -> String {
+    if count == 1 { "1 test".to_owned() } else { format!("{count} tests") }
+}

@@ -1,0 +1,203 @@
+//! The runs of one suite: the tests near the change on both trees, then the rest.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use patchwright_core::CancellationToken;
+use patchwright_core::progress::Progress;
+use patchwright_core::sandbox::{
+    CheckReport, CheckRequest, Exceeded, Sandbox, SandboxError, Selection, Suite, TestOutcome,
+};
+use patchwright_domain::job::report::Compared;
+use tokio::time::Instant;
+
+use super::compare::Comparison;
+use super::trees::Trees;
+use super::{Side, VerificationRequest};
+
+/// How many failed tests are run again alone.
+const MAX_RERUN: usize = 20;
+/// With less time left, nothing more is started.
+const MIN_TIME: Duration = Duration::from_secs(5);
+
+/// What the runs of one suite showed.
+#[derive(Debug, Clone)]
+pub(super) struct SuiteResult {
+    pub(super) before: CheckReport,
+    /// The widest run after the change.
+    pub(super) after: CheckReport,
+    pub(super) comparison: Comparison,
+    pub(super) flaky: BTreeSet<String>,
+    pub(super) compared: Compared,
+    /// Whether the base could not be built with the tests of the change, and was tested with its own.
+    pub(super) own_tests_do_not_build: bool,
+    /// How long it took from the start of the verification until the tests near the change had run.
+    pub(super) first_result: Duration,
+}
+
+/// Runs suites.
+pub(super) struct SuiteRunner<'a, 'b> {
+    pub(super) sandbox: &'a dyn Sandbox,
+    pub(super) request: &'a VerificationRequest,
+    pub(super) progress: &'a Progress,
+    pub(super) cancel: &'a CancellationToken,
+    pub(super) started: Instant,
+    pub(super) deadline: Instant,
+    pub(super) trees: &'a mut Trees<'b>,
+}
+
+impl SuiteRunner<'_, '_> {
+    pub(super) async fn run(&mut self, suite: &Suite) -> Result<SuiteResult, SandboxError> {
+        let near = suite.near.clone();
+        let selection = if near.is_empty() { Selection::All } else { Selection::Parts(near) };
+        self.progress.set_activity(format!("testing the tree before the change ({})", suite.name()));
+        let mut before = self.check(suite, Side::Base, selection.clone()).await?;
+        let mut own_tests_do_not_build = false;
+        if !before.build_success && before.exceeded.is_none() && self.trees.has_overlay() {
+            // The tests of the change use what the change adds.
+            self.trees.restore_base().await?;
+            own_tests_do_not_build = true;
+            before = self.check(suite, Side::Base, selection.clone()).await?;
+        }
+        let mut flaky = BTreeSet::new();
+        let failed = names_with(&before, TestOutcome::Failed);
+        self.rerun(suite, Side::Base, failed, &mut before, &mut flaky).await?;
+        self.progress.set_activity(format!("testing the tree after the change ({})", suite.name()));
+        let mut after = self.check(suite, Side::Head, selection.clone()).await?;
+        let counting = |after: &CheckReport, before: &CheckReport| {
+            let found = Comparison::between(&before.tests, &after.tests);
+            let still = found.failing.iter().filter(|name| self.trees.edits.of(name).is_some()).cloned();
+            found.broken.iter().filter(|name| after.tests.contains_key(*name)).cloned().chain(still).collect::<Vec<_>>()
+        };
+        let suspects = counting(&after, &before);
+        self.rerun(suite, Side::Head, suspects, &mut after, &mut flaky).await?;
+        let mut comparison = Comparison::between(&before.tests, &after.tests);
+        comparison.fixed.retain(|name| !flaky.contains(name));
+        let first_result = self.started.elapsed();
+        let is_all = selection == Selection::All;
+        let ran = after.results.total;
+        let is_complete = is_all && after.exceeded.is_none() && after.build_success;
+        let compared = Compared { ran, known: ran.max(before.results.total), complete: is_complete };
+        let mut result =
+            SuiteResult { before, after, comparison, flaky, compared, own_tests_do_not_build, first_result };
+        if !is_all && result.after.build_success && result.comparison.broken.is_empty() && !self.misses_goal(&result) {
+            self.run_rest(suite, &mut result).await?;
+        }
+        Ok(result)
+    }
+
+    /// Returns whether tests that the change brings still fail and none shows the fix.
+    fn misses_goal(&self, result: &SuiteResult) -> bool {
+        result.comparison.failing.iter().any(|name| self.trees.edits.of(name).is_some())
+    }
+
+    /// Runs all tests after the change. What fails only there is run before the change too.
+    async fn run_rest(&mut self, suite: &Suite, result: &mut SuiteResult) -> Result<(), SandboxError> {
+        if self.time_left() < MIN_TIME {
+            return Ok(());
+        }
+        self.progress.set_activity(format!("running the rest of the tests ({})", suite.name()));
+        let mut all = self.check(suite, Side::Head, Selection::All).await?;
+        result.compared.ran = result.compared.ran.max(all.results.total);
+        result.compared.known = result.compared.known.max(result.compared.ran);
+        if all.exceeded == Some(Exceeded::Time) || (!all.build_success && all.tests.is_empty()) {
+            // Nobody knows whether it was so before. What the tests near the change showed stands.
+            return Ok(());
+        }
+        let known = |name: &String| {
+            result.before.tests.contains_key(name) || result.after.tests.get(name) == Some(&TestOutcome::Failed)
+        };
+        let suspects: Vec<String> =
+            names_with(&all, TestOutcome::Failed).into_iter().filter(|name| !known(name)).collect();
+        self.rerun(suite, Side::Head, suspects, &mut all, &mut result.flaky).await?;
+        let suspects: Vec<String> =
+            names_with(&all, TestOutcome::Failed).into_iter().filter(|name| !known(name)).collect();
+        let mut is_complete = all.build_success && all.exceeded.is_none();
+        if !suspects.is_empty() {
+            is_complete &= self.compare_suspects(suite, suspects, &all, result).await?;
+        }
+        result.compared.complete = is_complete;
+        result.after = CheckReport {
+            failures: {
+                let mut both = result.after.failures.clone();
+                both.extend(all.failures.clone());
+                both
+            },
+            ..all
+        };
+        Ok(())
+    }
+
+    /// Runs tests that fail after the change on the base. Returns whether all could be compared.
+    async fn compare_suspects(
+        &mut self,
+        suite: &Suite,
+        suspects: Vec<String>,
+        all: &CheckReport,
+        result: &mut SuiteResult,
+    ) -> Result<bool, SandboxError> {
+        if self.time_left() < MIN_TIME {
+            return Ok(false);
+        }
+        let selection = if suspects.len() <= MAX_RERUN { Selection::Tests(suspects.clone()) } else { Selection::All };
+        self.progress.set_activity(format!("running what fails before the change too ({})", suite.name()));
+        let base = self.check(suite, Side::Base, selection).await?;
+        if base.exceeded.is_some() || (!base.build_success && base.tests.is_empty()) {
+            return Ok(false);
+        }
+        for name in suspects {
+            match base.tests.get(&name) {
+                Some(TestOutcome::Failed) => result.comparison.failing.push(name),
+                _ if all.tests.get(&name) == Some(&TestOutcome::Failed) => result.comparison.broken.push(name),
+                _ => {}
+            }
+        }
+        Ok(true)
+    }
+
+    /// Runs failed tests again alone. One that passes then is flaky, and does not count as failed.
+    async fn rerun(
+        &mut self,
+        suite: &Suite,
+        side: Side,
+        failed: Vec<String>,
+        report: &mut CheckReport,
+        flaky: &mut BTreeSet<String>,
+    ) -> Result<(), SandboxError> {
+        if failed.is_empty() || failed.len() > MAX_RERUN || self.time_left() < MIN_TIME {
+            return Ok(());
+        }
+        let again = self.check(suite, side, Selection::Tests(failed.clone())).await?;
+        for name in failed {
+            if again.tests.get(&name) == Some(&TestOutcome::Passed) {
+                report.tests.insert(name.clone(), TestOutcome::Passed);
+                report.failures.remove(&name);
+                report.results.failed = report.results.failed.saturating_sub(1);
+                report.results.passed += 1;
+                flaky.insert(name);
+            }
+        }
+        Ok(())
+    }
+
+    async fn check(&mut self, suite: &Suite, side: Side, selection: Selection) -> Result<CheckReport, SandboxError> {
+        let root = self.trees.activate(side).await?;
+        let request = CheckRequest {
+            root,
+            scratch: self.request.folder.join("scratch"),
+            suite: suite.clone(),
+            selection,
+            local_folder: self.request.local_folder.clone(),
+            timeout: self.time_left().max(MIN_TIME),
+        };
+        self.sandbox.check(request, self.progress, self.cancel).await
+    }
+
+    fn time_left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+fn names_with(report: &CheckReport, outcome: TestOutcome) -> Vec<String> {
+    report.tests.iter().filter(|(_, found)| **found == outcome).map(|(name, _)| name.clone()).collect()
+}

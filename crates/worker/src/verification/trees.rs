@@ -1,0 +1,179 @@
+//! The two trees, of which the one that is tested is always at the same path.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use patchwright_core::sandbox::SandboxError;
+use patchwright_domain::RepoPath;
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Timespec, Timestamps, UTIME_NOW};
+
+use super::inline_tests::splice;
+use super::test_edits::TestEdits;
+use super::{Side, TreeSource};
+use crate::folder::delete_folder;
+
+/// The largest file whose text is compared.
+const MAX_TEXT_BYTES: u64 = 4 << 20;
+
+/// The trees before and after a change, without `.git`: untrusted code can neither read nor change what will be pushed.
+pub(super) struct Trees<'a> {
+    source: &'a dyn TreeSource,
+    parent: PathBuf,
+    changed: Vec<RepoPath>,
+    active: Option<Side>,
+    /// The tests of the change, which the base gets: by path, `None` for a file that the change deletes.
+    overlay: BTreeMap<RepoPath, Vec<u8>>,
+    has_overlay: bool,
+    /// What the change does to the tests.
+    pub(super) edits: TestEdits,
+}
+
+impl<'a> Trees<'a> {
+    /// Writes both trees, and gives the base the tests of the change.
+    pub(super) async fn create(
+        source: &'a dyn TreeSource,
+        parent: PathBuf,
+        changed: Vec<RepoPath>,
+    ) -> Result<Self, SandboxError> {
+        let mut trees = Self {
+            source,
+            parent,
+            changed,
+            active: None,
+            overlay: BTreeMap::new(),
+            has_overlay: false,
+            edits: TestEdits::default(),
+        };
+        for side in [Side::Base, Side::Head] {
+            trees.export(side).await?;
+        }
+        // Both are as the repository has them: no code of it has run yet.
+        trees.read_changes().map_err(internal)?;
+        trees.write_overlay().map_err(internal)?;
+        Ok(trees)
+    }
+
+    async fn export(&self, side: Side) -> Result<(), SandboxError> {
+        let folder = self.parent.join(name_of(side));
+        delete_folder(folder.clone()).await.map_err(internal)?;
+        self.source.export(side, folder).await
+    }
+
+    /// Returns the folder of a tree.
+    pub(super) fn folder(&self, side: Side) -> PathBuf {
+        let name = if self.active == Some(side) { ACTIVE } else { name_of(side) };
+        self.parent.join(name)
+    }
+
+    /// Returns whether the base has tests of the change that it would not have.
+    pub(super) const fn has_overlay(&self) -> bool {
+        self.has_overlay
+    }
+
+    /// Writes the base again, with its own tests.
+    pub(super) async fn restore_base(&mut self) -> Result<(), SandboxError> {
+        // Not by writing the files back: code has run in that tree.
+        if self.active == Some(Side::Base) {
+            self.active = None;
+            delete_folder(self.parent.join(ACTIVE)).await.map_err(internal)?;
+        }
+        self.has_overlay = false;
+        self.export(Side::Base).await
+    }
+
+    /// Moves a tree to the path at which trees are tested.
+    pub(super) async fn activate(&mut self, side: Side) -> Result<PathBuf, SandboxError> {
+        let path = self.parent.join(ACTIVE);
+        if self.active == Some(side) {
+            return Ok(path);
+        }
+        if let Some(other) = self.active.take() {
+            fs::rename(&path, self.parent.join(name_of(other))).map_err(internal)?;
+        }
+        delete_folder(path.clone()).await.map_err(internal)?;
+        fs::rename(self.parent.join(name_of(side)), &path).map_err(internal)?;
+        self.active = Some(side);
+        // Build tools that share their outputs between the trees compare times.
+        for file in &self.changed {
+            let _ = touch(&path, Path::new(file.as_str()));
+        }
+        Ok(path)
+    }
+
+    fn read_changes(&mut self) -> io::Result<()> {
+        let (base, head) = (self.parent.join(name_of(Side::Base)), self.parent.join(name_of(Side::Head)));
+        for path in &self.changed {
+            let (before, after) = (read(&base.join(path.as_str()))?, read(&head.join(path.as_str()))?);
+            let text =
+                |bytes: &Option<Vec<u8>>| bytes.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+            let (old, new) = (text(&before), text(&after));
+            self.edits.add(path, old.as_deref(), new.as_deref());
+            if path.is_test() {
+                self.overlay
+                    .extend(after.filter(|after| Some(after) != before.as_ref()).map(|after| (path.clone(), after)));
+            } else if let (Some("rs"), Some(old), Some(new)) = (path.extension(), &old, &new)
+                && let Some(spliced) = splice(old, new)
+            {
+                self.overlay.insert(path.clone(), spliced.into_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    fn write_overlay(&mut self) -> io::Result<()> {
+        for (path, bytes) in &self.overlay {
+            let place = self.parent.join(name_of(Side::Base)).join(path.as_str());
+            if let Some(folder) = place.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            // Not through a link: the repository may have one that leads out.
+            if place.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) {
+                fs::remove_file(&place)?;
+            }
+            fs::write(place, bytes)?;
+            self.has_overlay = true;
+        }
+        Ok(())
+    }
+}
+
+/// The folder of the tree that is tested.
+const ACTIVE: &str = "tree";
+
+const fn name_of(side: Side) -> &'static str {
+    match side {
+        Side::Base => "tree-before",
+        Side::Head => "tree-after",
+    }
+}
+
+fn internal(error: io::Error) -> SandboxError {
+    SandboxError::Internal { source: Box::new(error) }
+}
+
+/// Reads a plain file; nothing if there is none or it is long.
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_file() && metadata.len() <= MAX_TEXT_BYTES => fs::read(path).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Sets the time of a file to now. Links are not followed, since code has run in the tree.
+fn touch(root: &Path, path: &Path) -> rustix::io::Result<()> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(root, flags, Mode::empty())?;
+    let rules = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let parent = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+    let folder = rustix::fs::openat2(&root, parent, flags, Mode::empty(), rules)?;
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    let name = path.file_name().unwrap_or_default();
+    rustix::fs::utimensat(
+        folder,
+        name,
+        &Timestamps { last_access: now, last_modification: now },
+        AtFlags::SYMLINK_NOFOLLOW,
+    )
+}
