@@ -149,8 +149,9 @@ impl Runner {
             let first = Pid::from_raw(i32::try_from(init)?).ok_or("it has no process")?;
             set_limits(Some(first), &spec.limits);
             set(Some(first), Resource::Nproc, spec.limits.processes);
-            // More than the processes may have together, because the watch and the control group say why they ended.
-            set(Some(first), Resource::Data, spec.limits.memory_bytes.saturating_add(spec.limits.memory_bytes / 4));
+            // More than the processes may have together: the watch and the control group say why they ended, and a program that
+            // asks for twice what it has does not get so far otherwise.
+            set(Some(first), Resource::Data, spec.limits.memory_bytes.saturating_mul(4));
             let control_group = self.groups.create(&spec.limits)?;
             control_group.add(init)?;
             rustix::io::write(&release, b"1")?;

@@ -10,6 +10,9 @@ use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+/// The first descriptor behind the standard streams.
+const FIRST_INHERITED: i32 = 3;
+
 type Work = Box<dyn FnOnce() + Send>;
 
 static SPAWNER: LazyLock<Option<Sender<Work>>> = LazyLock::new(|| {
@@ -27,6 +30,8 @@ pub(crate) async fn spawn(mut command: Command) -> std::io::Result<Child> {
     let (answer, started) = oneshot::channel();
     let work = move || {
         let _runtime = runtime.enter();
+        // Descriptors that this process inherited would be inherited again, by code that must not have them.
+        close_fds::set_fds_cloexec(FIRST_INHERITED, &[]);
         // The command holds descriptors that must be closed now, so it ends here.
         let _ = answer.send(command.spawn());
     };

@@ -166,7 +166,11 @@ fn conditions(text: &str) -> impl Iterator<Item = &str> {
 
 pub(super) fn plan(run: &SuiteRun<'_>) -> RunPlan {
     let mut args = words("test --no-fail-fast");
-    let selected = selected_targets(run);
+    let mut selected = selected_targets(run);
+    if let Some(names) = run.tests() {
+        selected.insert("--workspace".to_owned());
+        selected.extend(names.iter().filter_map(|name| target_of(name)));
+    }
     if selected.is_empty() {
         args.push("--workspace".to_owned());
     }
@@ -195,7 +199,7 @@ pub(super) fn plan(run: &SuiteRun<'_>) -> RunPlan {
 }
 
 /// Returns the options for the packages and targets of the selected parts.
-fn selected_targets(run: &SuiteRun<'_>) -> Vec<String> {
+fn selected_targets(run: &SuiteRun<'_>) -> BTreeSet<String> {
     let mut packages = BTreeSet::new();
     let mut targets = BTreeSet::new();
     for part in run.parts().unwrap_or_default() {
@@ -204,6 +208,18 @@ fn selected_targets(run: &SuiteRun<'_>) -> Vec<String> {
         targets.insert(target.to_owned());
     }
     packages.into_iter().chain(targets).collect()
+}
+
+/// Returns the option for the target of a test, whose name begins with its crate and file: `it tests/it.rs::name`.
+fn target_of(name: &str) -> Option<String> {
+    let (target, file) = name.split_once("::")?.0.split_once(' ')?;
+    let file = file.split(' ').next()?;
+    Some(match file {
+        "doc" => "--doc".to_owned(),
+        _ if file.ends_with("lib.rs") => "--lib".to_owned(),
+        _ if file.starts_with("src/") => "--bins".to_owned(),
+        _ => format!("--test={target}"),
+    })
 }
 
 /// Returns the features without which changed code would not be compiled.

@@ -162,6 +162,7 @@ fn find_near(root: &Path, suite: &Suite, changed: &[&str]) -> Vec<String> {
         Some(Ecosystem::Go) => go::find_near(root, &below),
         Some(Ecosystem::Maven | Ecosystem::Gradle) => near::find(root, &suite.folder, &below, jvm::is_test_file),
         Some(Ecosystem::Python) => near::find(root, &suite.folder, &below, python::is_test_file),
+        Some(Ecosystem::Node) if !super::node::has_parts(&root.join(&suite.folder)) => Vec::new(),
         Some(Ecosystem::Node) => near::find(root, &suite.folder, &below, super::node::is_test_file),
         Some(Ecosystem::Rspec) => near::find(root, &suite.folder, &below, |path| path.ends_with("_spec.rb")),
         Some(Ecosystem::Minitest) => near::find(root, &suite.folder, &below, ruby::is_minitest_file),

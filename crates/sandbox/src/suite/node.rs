@@ -37,6 +37,11 @@ pub(crate) fn package(folder: &Path) -> Option<serde_json::Value> {
     serde_json::from_str(&std::fs::read_to_string(folder.join("package.json")).ok()?).ok()
 }
 
+/// Returns whether single files can be run: the runner of the test script is known.
+pub(super) fn has_parts(folder: &Path) -> bool {
+    find_call(&scripts(folder), "test").is_some()
+}
+
 /// Returns whether a package has a test script that is not npm's placeholder.
 pub(crate) fn has_tests(folder: &Path) -> bool {
     scripts(folder).get("test").is_some_and(|script| !script.contains("no test specified"))
@@ -87,6 +92,9 @@ const fn module_of(runner: NodeRunner) -> &'static str {
         NodeRunner::Vitest => "vitest",
         NodeRunner::Mocha => "mocha",
         NodeRunner::Node => "node",
+        NodeRunner::Tap => "tap",
+        NodeRunner::Ava => "ava",
+        NodeRunner::Tape => "tape",
     }
 }
 
@@ -142,6 +150,15 @@ fn arguments(run: &SuiteRun<'_>, call: &RunnerCall) -> (Vec<String>, ReportSourc
             args.extend(["--reporter=json".to_owned(), format!("--reporter-option=output={report}")]);
             ReportSource::Mocha("report.json".to_owned())
         }
+        NodeRunner::Tap => {
+            args.push("--reporter=tap".to_owned());
+            ReportSource::Node
+        }
+        NodeRunner::Ava => {
+            args.push("--tap".to_owned());
+            ReportSource::Node
+        }
+        NodeRunner::Tape => ReportSource::Node,
         NodeRunner::Node => {
             let file = run.report_file("report.xml");
             args.extend(["--test-reporter=spec".to_owned(), "--test-reporter-destination=stdout".to_owned()]);

@@ -13,6 +13,11 @@ pub(super) enum NodeRunner {
     Mocha,
     /// `node --test`.
     Node,
+    /// node-tap.
+    Tap,
+    Ava,
+    /// Prints TAP by itself.
+    Tape,
 }
 
 /// A call of a runner.
@@ -102,6 +107,9 @@ fn runner_of(word: &str) -> Option<NodeRunner> {
         "jest" => Some(NodeRunner::Jest),
         "vitest" => Some(NodeRunner::Vitest),
         "mocha" | "_mocha" => Some(NodeRunner::Mocha),
+        "tap" => Some(NodeRunner::Tap),
+        "ava" => Some(NodeRunner::Ava),
+        "tape" => Some(NodeRunner::Tape),
         _ => None,
     }
 }
@@ -222,7 +230,7 @@ mod tests {
 
     #[test]
     fn what_is_more_than_a_call_of_one_runner_is_left_to_the_script() {
-        for script in ["tap", "mocha a && mocha b", "jest | tee log", "npm run missing", "node test.js", "jest $FILES"]
+        for script in ["uvu", "mocha a && mocha b", "jest | tee log", "npm run missing", "node test.js", "jest $FILES"]
         {
             assert_eq!(call(script), None, "{script}");
         }

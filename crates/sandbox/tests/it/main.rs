@@ -1,0 +1,6 @@
+//! The sandbox with real programs: what code can do in it, and how suites are run.
+
+#![expect(clippy::unwrap_used, reason = "a failure ends the test")]
+
+mod escape;
+mod suites;
