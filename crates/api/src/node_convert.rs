@@ -35,6 +35,7 @@ pub(crate) fn assignment_to_wire(assignment: Assignment) -> wire::Assignment {
         author_email: policy.author_email,
         co_author: policy.co_author,
         editable_paths: policy.editable_paths,
+        ready_when: policy.ready_when,
     };
     wire::Assignment { job, issue, clone_url, policy }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::civil::Date;
 use patchwright_domain::job::FailureOrigin;
 use patchwright_domain::job::WorkerEvent;
-use patchwright_domain::job::report::Verdict;
+use patchwright_domain::job::report::{ReadyWhen, Verdict};
 use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::money::Budget;
 use patchwright_domain::protected::EditablePaths;
@@ -70,6 +70,9 @@ pub struct TaskPolicy {
     /// The protected files that jobs may change.
     #[serde(default)]
     pub editable_paths: EditablePaths,
+    /// What makes a pull request ready for review.
+    #[serde(default)]
+    pub ready_when: ReadyWhen,
 }
 
 /// Returned when a task is started: the job, its issue, and how to execute it.

@@ -19,6 +19,7 @@ use patchwright_core::task_log::TaskLogs;
 use patchwright_core::task_session::{ReportFiles, TaskPolicy};
 use patchwright_core::tracker::Tracker;
 use patchwright_core::webhook::WebhookDecoder;
+use patchwright_domain::job::report::ReadyWhen;
 use patchwright_domain::money::Budget;
 use patchwright_domain::node::{Label, WorkCommand};
 use patchwright_domain::protected::EditablePaths;
@@ -132,6 +133,8 @@ pub struct Settings {
     pub author_name: String,
     /// The protected files that jobs may change.
     pub editable_paths: EditablePaths,
+    /// What makes a pull request ready for review.
+    pub ready_when: ReadyWhen,
     /// The e-mail address of the author of commits.
     pub author_email: String,
     /// The URL of this server's pages, for links.
@@ -170,6 +173,7 @@ impl Settings {
             work_dir,
             author_name: "patchwright".to_owned(),
             editable_paths: EditablePaths::default(),
+            ready_when: ReadyWhen::default(),
             author_email: "patchwright@users.noreply.localhost".to_owned(),
             public_url: None,
         }
@@ -188,6 +192,7 @@ impl Settings {
             author_email: self.author_email.clone(),
             co_author: None,
             editable_paths: self.editable_paths.clone(),
+            ready_when: self.ready_when,
         }
     }
 }

@@ -300,6 +300,8 @@ async fn a_proven_fix_reads_like_this() {
     | before | 1 | 1 | 0 | 2 |
     | after | 2 | 0 | 0 | 2 |
 
+    Proof: a test that the repository had before.
+
     now passes: `test_add`
 
     <sub>job `00000000-0000-0000-0000-000001000002` · 330 tokens in 3 model calls</sub>
@@ -326,6 +328,8 @@ async fn a_proven_fix_reads_like_this() {
     | --- | --- | --- | --- | --- |
     | before | 1 | 1 | 0 | 2 |
     | after | 2 | 0 | 0 | 2 |
+
+    Proof: a test that the repository had before.
 
     now passes: `test_add`
 
@@ -375,6 +379,8 @@ async fn a_chinese_request_is_answered_in_chinese() {
     | --- | --- | --- | --- | --- |
     | 修改前 | 1 | 1 | 0 | 2 |
     | 修改后 | 2 | 0 | 0 | 2 |
+
+    证明：仓库原有的测试。
 
     现在通过：`test_add`
 

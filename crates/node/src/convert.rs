@@ -60,6 +60,7 @@ pub(crate) fn assignment(assignment: wire::Assignment) -> Assignment {
         author_email: policy.author_email,
         co_author: policy.co_author,
         editable_paths: policy.editable_paths,
+        ready_when: policy.ready_when,
     };
     Assignment { job, issue, clone_url, policy }
 }

@@ -3,7 +3,9 @@
 
 use jiff::civil::Date;
 use patchwright_domain::job::FailureOrigin;
-use patchwright_domain::job::report::{FixReport, LocateReport, ProposeReport, StageReport, Verdict, VerifyReport};
+use patchwright_domain::job::report::{
+    FixReport, LocateReport, ProposeReport, ReadyWhen, StageReport, Verdict, VerifyReport,
+};
 use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::job::{Inheritance, WorkerEvent};
 use patchwright_domain::money::Budget;
@@ -142,6 +144,9 @@ pub struct TaskPolicy {
     /// The patterns of the protected files that jobs may change.
     #[serde(default)]
     pub editable_paths: EditablePaths,
+    /// What makes a pull request ready for review.
+    #[serde(default)]
+    pub ready_when: ReadyWhen,
 }
 
 /// Whether the `agent/*` report files are committed.

@@ -22,12 +22,14 @@ use crate::options::{BackendChoice, SandboxOptions, SandboxPolicy};
 use crate::process::{CommandResult, Runner};
 use crate::relay::Outlet;
 use crate::report::{ParsedReport, ReportReader};
-use crate::suite::{Ecosystem, PythonRunner, RunPlan, SuiteRun, runner_probe};
+use crate::suite::{Ecosystem, PythonRunner, RunPlan, SuiteRun, python_path, runner_probe};
 use crate::tree_snapshot::TreeSnapshot;
 use crate::workspace::{Environment, Workspace, input_folders};
 
 /// The length of the log tail in a report, in characters.
 const MAX_LOG_TAIL_CHARS: usize = 6_000;
+/// How many answers about pytest are kept.
+const MAX_KNOWN: usize = 1_000;
 /// The isolation of a backend that keeps code apart from this machine.
 const STRONG: &str = "strong";
 /// After this time the isolation is tested again: the machine may have changed.
@@ -39,8 +41,8 @@ pub struct LocalSandbox {
     options: SandboxOptions,
     tested: tokio::sync::Mutex<Option<Tested>>,
     isolation: RwLock<&'static str>,
-    /// Whether pytest is installed, by the programs that the question was asked for.
-    has_pytest: tokio::sync::Mutex<HashMap<PathBuf, bool>>,
+    /// Whether pytest can be imported, by interpreter and scratch folder: a tree may be pytest itself.
+    has_pytest: tokio::sync::Mutex<HashMap<(PathBuf, PathBuf), bool>>,
     /// Held while packages are fetched.
     fetching: tokio::sync::Mutex<()>,
 }
@@ -167,16 +169,23 @@ impl LocalSandbox {
             Some(environment) => environment.join("bin/python"),
             None => self.program("python3", "", Path::new(""))?,
         };
+        let key = (python.clone(), run.request.scratch.clone());
         let mut known = self.has_pytest.lock().await;
-        if let Some(has_pytest) = known.get(&python) {
+        if let Some(has_pytest) = known.get(&key) {
             return Ok(if *has_pytest { PythonRunner::Pytest } else { PythonRunner::Unittest });
         }
         let args = ["-c", runner_probe()].map(str::to_owned).to_vec();
-        let mut spec = run.workspace.command(&self.options, python.clone(), args);
+        let mut spec = run.workspace.command(&self.options, python, args);
         run.environment.apply(&mut spec, run.runner.backend.has_mounts(), run.request.timeout);
+        let folder = Path::new(&run.request.suite.folder);
+        let path = python_path(&run.workspace.tree().join(folder), &run.workspace.host_tree.join(folder));
+        spec.env.insert("PYTHONPATH".to_owned(), path);
         let result = run.runner.run(&spec, &progress.without_log(), cancel).await?;
         let has_pytest = result.code == Some(0);
-        known.insert(python, has_pytest);
+        if known.len() > MAX_KNOWN {
+            known.clear();
+        }
+        known.insert(key, has_pytest);
         Ok(if has_pytest { PythonRunner::Pytest } else { PythonRunner::Unittest })
     }
 

@@ -433,6 +433,11 @@ pub const SETTINGS: &[Setting] = &[
     ),
     plain("CA_BUNDLE", "", "A PEM file with certificates to trust in addition to the system's."),
     plain(
+        "READY_WHEN",
+        "proven",
+        "What makes a pull request ready for review; all others stay drafts. `proven`: a test failed before the change and passes after it. `proven_by_existing_test`: a test that the repository had before, as it was.",
+    ),
+    plain(
         "EDITABLE_PATHS",
         "",
         "Protected files that jobs may change after all, separated by commas: `Cargo.lock` (in any folder), `.github/ISSUE_TEMPLATE/` (a folder), `deploy/*.lock`. Without it, files of the CI, of tools and agents, lock files and files for secrets are refused.",

@@ -20,6 +20,9 @@ use crate::folder::remove_folder;
 use crate::stage::{Outcome, run_stage};
 use crate::worker::Tools;
 
+/// The isolation of a sandbox that keeps code apart from this machine.
+const STRONG_ISOLATION: &str = "strong";
+
 /// One run of one job by one worker.
 pub(crate) struct Run<'a> {
     tools: &'a Tools,
@@ -67,7 +70,8 @@ impl<'a> Run<'a> {
                 return Err(StopReason::Paused);
             }
             self.stage(kind, workspace.as_ref(), folder).await?;
-            if kind == StageKind::Fix {
+            let is_time = if self.tests_come_first().await { StageKind::Verify } else { StageKind::Fix };
+            if kind == is_time && self.job().stage(kind).status.is_done() {
                 self.publish_fix(workspace.as_ref()).await?;
             }
         }
@@ -105,7 +109,18 @@ impl<'a> Run<'a> {
             return self.report(WorkerEvent::BaseMoved).await;
         }
         crate::branch::restore(workspace, fix, self.job(), &self.assignment.policy).await?;
-        self.publish_fix(workspace).await
+        let is_tested = self.job().stage(StageKind::Verify).status.is_done();
+        if is_tested || !self.tests_come_first().await {
+            return self.publish_fix(workspace).await;
+        }
+        Ok(())
+    }
+
+    /// Returns whether the tests run before the push. A pushed branch runs in the repository's own CI, with its secrets, so it
+    /// waits for the tests where they are isolated. Elsewhere they would show no more than the CI does.
+    async fn tests_come_first(&self) -> bool {
+        let sandbox = &self.tools.sandbox;
+        sandbox.probe().await.is_ok() && sandbox.isolation() == STRONG_ISOLATION
     }
 
     async fn report(&mut self, event: WorkerEvent) -> Result<(), StopReason> {

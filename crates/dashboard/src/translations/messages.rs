@@ -134,6 +134,12 @@ words! {
     after: "After", "修改后";
     now_pass: "Now pass", "现在通过";
     now_fail: "Now fail", "现在失败";
+    flaky: "Failed and passed", "时而失败，时而通过";
+    edited: "Edited by the change", "被本次修改改动";
+    proof_existing: "Proof: a test that the repository had before", "证明：仓库原有的测试";
+    proof_own: "Proof: a test that the change brings", "证明：本次修改新增的测试";
+    proof_reproduction: "Proof: a program that shows the fault", "证明：重现该问题的程序";
+    tests_run: "Tests that were run", "已运行的测试";
     output_end: "End of the output", "输出末尾";
     changes: "Changes", "变更";
     side_by_side: "Side by side", "并排";

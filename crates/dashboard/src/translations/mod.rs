@@ -4,7 +4,7 @@ mod messages;
 
 pub use messages::Translations;
 use messages::{CHINESE, ENGLISH};
-use patchwright_domain::job::report::{AnalysisMethod, Level, Verdict};
+use patchwright_domain::job::report::{AnalysisMethod, Level, Proof, Verdict};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 use patchwright_domain::notification::NotificationEvent;
 use patchwright_domain::{IssueStatus, JobStatus, Usage};
@@ -98,6 +98,15 @@ impl Translations {
             IssueStatus::PendingMerge => self.pending_merge,
             IssueStatus::Merged => self.merged,
             IssueStatus::Terminated => self.start_again,
+        }
+    }
+
+    /// Returns what shows that a fault is fixed.
+    pub const fn proof(&self, proof: Proof) -> &'static str {
+        match proof {
+            Proof::ExistingTest => self.proof_existing,
+            Proof::OwnTest => self.proof_own,
+            Proof::Reproduction => self.proof_reproduction,
         }
     }
 

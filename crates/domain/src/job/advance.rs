@@ -316,7 +316,8 @@ impl Job {
     fn awaits_ready_mark(&self) -> bool {
         let published = &self.published;
         let has_ended = published.pull_request.as_ref().is_some_and(|pull_request| pull_request.end.is_some());
-        let is_due = published.pushed.is_some() && self.verdict == Some(Verdict::FixedProven);
+        let stays_draft = self.verified().is_some_and(|report| report.stays_draft);
+        let is_due = published.pushed.is_some() && self.verdict == Some(Verdict::FixedProven) && !stays_draft;
         is_due && !has_ended && !published.ready && published.problem.is_none()
     }
 

@@ -268,6 +268,9 @@ pub struct VerifyReport {
     /// Tests that failed and then passed on the same tree. They count for nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flaky_tests: Vec<String>,
+    /// Whether the pull request stays a draft although the fix is proven, because the operator asks for more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stays_draft: bool,
     /// Tests of the base that the change deletes, renames, skips or expects less of. They are never the proof.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub edited_tests: Vec<String>,
@@ -298,6 +301,27 @@ impl Proof {
             Self::ExistingTest => "existing_test",
             Self::OwnTest => "own_test",
             Self::Reproduction => "reproduction",
+        }
+    }
+}
+
+/// What makes a pull request ready for review. All others stay drafts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReadyWhen {
+    /// A fix that any test proves.
+    #[default]
+    Proven,
+    /// A fix that a test proves which the base had, and the change does not touch.
+    ProvenByExistingTest,
+}
+
+impl ReadyWhen {
+    /// Returns whether a proof is enough.
+    pub const fn accepts(self, proof: Option<Proof>) -> bool {
+        match self {
+            Self::Proven => true,
+            Self::ProvenByExistingTest => matches!(proof, Some(Proof::ExistingTest)),
         }
     }
 }

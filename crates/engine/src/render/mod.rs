@@ -271,7 +271,23 @@ impl Renderer<'_> {
         for (name, results) in runs.into_iter().filter_map(|(name, run)| Some((name, run.as_ref()?))) {
             out.push(&test_row(&self.fill(name, &[]), results));
         }
-        for (text, names) in [(texts::NOW_PASSES, &report.fixed_tests), (texts::NOW_FAILS, &report.broken_tests)] {
+        if let Some(proof) = report.proof {
+            out.push(&self.fill(texts::proof(proof), &[]));
+        }
+        if report.stays_draft {
+            out.push(&self.fill(texts::STAYS_DRAFT, &[]));
+        }
+        if let Some(compared) = report.compared.filter(|compared| !compared.complete) {
+            let (ran, known) = (u64::from(compared.ran).into(), u64::from(compared.known).into());
+            out.push(&self.fill(texts::COMPARED, &[("ran", &ran), ("known", &known)]));
+        }
+        let lists = [
+            (texts::NOW_PASSES, &report.fixed_tests),
+            (texts::NOW_FAILS, &report.broken_tests),
+            (texts::FLAKY, &report.flaky_tests),
+            (texts::EDITED, &report.edited_tests),
+        ];
+        for (text, names) in lists {
             for name in names.iter().take(10) {
                 out.push(&self.fill(text, &[("test", &code_span(&shorten(name, TEST_NAME)))]));
             }

@@ -1,7 +1,7 @@
 //! The sentences of comments and descriptions, in both languages. Placeholders stand in braces.
 
 use patchwright_domain::job::FailureOrigin;
-use patchwright_domain::job::report::{Verdict, VerifyReport};
+use patchwright_domain::job::report::{Proof, Verdict, VerifyReport};
 use patchwright_domain::job::stage::StageStatus;
 use patchwright_domain::trigger::Translated;
 
@@ -113,6 +113,18 @@ pub(super) const TESTS: Translated = Translated::new(
 );
 pub(super) const BEFORE: Translated = Translated::new("before", "修改前");
 pub(super) const AFTER: Translated = Translated::new("after", "修改后");
+pub(super) const COMPARED: Translated = Translated::new(
+    "\n{ran} of {known} known tests were run after the change.\n",
+    "\n修改后运行了已知 {known} 个测试中的 {ran} 个。\n",
+);
+pub(super) const STAYS_DRAFT: Translated = Translated::new(
+    "\nThe pull request stays a draft: only a test that the repository had before makes it ready here.\n",
+    "\n该合并请求保持草稿状态：此处只有仓库原有的测试才能使其变为可评审。\n",
+);
+pub(super) const FLAKY: Translated =
+    Translated::new("\nfailed and passed on the same tree: {test}\n", "\n在同一代码上时而失败、时而通过：{test}\n");
+pub(super) const EDITED: Translated =
+    Translated::new("\nedited, so that it proves nothing: {test}\n", "\n测试被修改，不能作为证明：{test}\n");
 pub(super) const NOW_PASSES: Translated = Translated::new("\nnow passes: {test}\n", "\n现在通过：{test}\n");
 pub(super) const NOW_FAILS: Translated = Translated::new("\nnow fails: {test}\n", "\n现在失败：{test}\n");
 
@@ -161,6 +173,21 @@ pub(super) const fn outcome(verdict: Verdict) -> Translated {
         ),
         Verdict::Regressions => Translated::new("The change breaks tests: {why}.", "修改破坏了测试：{why}。"),
         Verdict::CouldNotBuild => Translated::new("The change cannot be built: {why}.", "修改后无法构建：{why}。"),
+    }
+}
+
+/// Returns what shows that the fault is fixed.
+pub(super) const fn proof(proof: Proof) -> Translated {
+    match proof {
+        Proof::ExistingTest => {
+            Translated::new("\nProof: a test that the repository had before.\n", "\n证明：仓库原有的测试。\n")
+        }
+        Proof::OwnTest => {
+            Translated::new("\nProof: a test that the change brings.\n", "\n证明：本次修改新增的测试。\n")
+        }
+        Proof::Reproduction => {
+            Translated::new("\nProof: a program that shows the fault.\n", "\n证明：重现该问题的程序。\n")
+        }
     }
 }
 

@@ -177,7 +177,7 @@ fn environment_of(ecosystem: Ecosystem) -> BTreeMap<String, String> {
     let pairs: &[(&str, &str)] = match ecosystem {
         Ecosystem::Cargo => &[("CARGO_HOME", "/packages/home")],
         Ecosystem::Go => &[("GOMODCACHE", "/packages/mod"), ("GOFLAGS", "-mod=mod"), ("GOTOOLCHAIN", "local")],
-        Ecosystem::Node => &[("COREPACK_HOME", "/packages/corepack"), ("COREPACK_ENABLE_DOWNLOAD_PROMPT", "0")],
+        Ecosystem::Node => &[("npm_config_cache", "/packages/npm"), ("npm_config_update_notifier", "false")],
         _ => &[],
     };
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -197,18 +197,20 @@ const NODE_MANIFESTS: &[&str] = &[
 /// Returns the call of the package manager whose lock file is there, without install scripts.
 fn node_line(folder: &Path, has_program: &dyn Fn(&str) -> bool) -> Option<Vec<String>> {
     let exists = |name: &str| folder.join(name).is_file();
-    let through = |program: &str| {
+    let through = |program: &str, package: &str| {
         if has_program(program) {
-            Some(vec![program.to_owned()])
-        } else {
-            has_program("corepack").then(|| vec!["corepack".to_owned(), program.to_owned()])
+            return Some(vec![program.to_owned()]);
         }
+        // A package manager is a package too. corepack would check it with keys that its own version knows.
+        let package = format!("--package={package}@{}", wanted_version(folder, program).unwrap_or("latest".to_owned()));
+        let line = ["npm", "exec", "--yes", &package, "--", program].map(str::to_owned);
+        has_program("npm").then(|| line.to_vec())
     };
     let with = |program: Vec<String>, rest: &str| program.into_iter().chain(words(rest)).collect();
     if exists("pnpm-lock.yaml") {
         let options =
             "install --frozen-lockfile --ignore-scripts --store-dir /packages/pnpm --package-import-method copy";
-        return through("pnpm").map(|program| with(program, options));
+        return through("pnpm", "pnpm").map(|program| with(program, options));
     }
     if exists("yarn.lock") {
         // The options of the two generations differ; both read the variables that name a cache.
@@ -219,7 +221,8 @@ fn node_line(folder: &Path, has_program: &dyn Fn(&str) -> bool) -> Option<Vec<St
         } else {
             "install --immutable --mode=skip-build"
         };
-        return through("yarn").map(|program| with(program, options));
+        let package = if is_classic { "yarn" } else { "@yarnpkg/cli-dist" };
+        return through("yarn", package).map(|program| with(program, options));
     }
     if exists("bun.lock") || exists("bun.lockb") {
         return has_program("bun")
@@ -228,6 +231,14 @@ fn node_line(folder: &Path, has_program: &dyn Fn(&str) -> bool) -> Option<Vec<St
     let command =
         if exists("package-lock.json") || exists("npm-shrinkwrap.json") { "ci" } else { "install --no-package-lock" };
     Some(words(&format!("npm {command} --ignore-scripts --no-audit --no-fund --cache /packages/npm")))
+}
+
+/// Returns the version of a package manager that a package asks for: `"packageManager": "pnpm@10.7.1+sha512…"`.
+fn wanted_version(folder: &Path, program: &str) -> Option<String> {
+    let package = crate::suite::package(folder)?;
+    let version = package.get("packageManager")?.as_str()?.strip_prefix(program)?.strip_prefix('@')?;
+    let version = version.split('+').next()?;
+    version.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-')).then(|| version.to_owned())
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -312,14 +323,17 @@ mod tests {
 
     #[test]
     fn the_lock_file_decides_which_package_manager_runs_and_never_its_scripts() {
-        let package = r#"{"dependencies":{"a":"1"}}"#;
+        let package = r#"{"packageManager":"pnpm@9.1.0+sha512.ab","dependencies":{"a":"1"}}"#;
         let line = |lock: &str| {
             let files = [("package.json", package), (lock, "x")];
             preparation(&files, Ecosystem::Node).map(|preparation| preparation.line.join(" ")).unwrap_or_default()
         };
         assert!(line("package-lock.json").starts_with("npm ci --ignore-scripts"));
         assert!(line("README").starts_with("npm install --no-package-lock --ignore-scripts"));
-        assert!(line("pnpm-lock.yaml").starts_with("corepack pnpm install --frozen-lockfile --ignore-scripts"));
+        assert!(
+            line("pnpm-lock.yaml")
+                .starts_with("npm exec --yes --package=pnpm@9.1.0 -- pnpm install --frozen-lockfile --ignore-scripts")
+        );
         assert!(line("yarn.lock").contains("--mode=skip-build"));
         assert!(line("bun.lock").contains("--ignore-scripts"));
     }

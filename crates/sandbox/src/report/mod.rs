@@ -1,6 +1,7 @@
 //! The reports of test runners: machine formats where the runner has one, otherwise its text.
 
 mod cargo;
+mod coverage;
 mod go;
 mod json;
 mod junit;
@@ -77,6 +78,12 @@ pub(crate) struct ReportReader<'a> {
 
 impl ReportReader<'_> {
     pub(crate) fn read(&self, source: &ReportSource) -> ParsedReport {
+        let mut report = self.read_tests(source);
+        report.results.coverage = coverage::find(self.output);
+        report
+    }
+
+    fn read_tests(&self, source: &ReportSource) -> ParsedReport {
         match source {
             ReportSource::Cargo => cargo::parse(self.output),
             ReportSource::Go => go::parse(self.output),

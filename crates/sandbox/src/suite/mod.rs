@@ -20,7 +20,8 @@ use std::path::{Path, PathBuf};
 use patchwright_core::sandbox::{Selection, Suite, SuiteSettings};
 
 pub(crate) use detect::find;
-pub(crate) use python::{PythonRunner, runner_probe};
+pub(crate) use node::package;
+pub(crate) use python::{PythonRunner, python_path, runner_probe};
 
 use crate::report::ReportSource;
 

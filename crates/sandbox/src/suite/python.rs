@@ -128,7 +128,7 @@ fn django_args(run: &SuiteRun<'_>) -> Vec<String> {
 }
 
 /// Returns the folder and its `src` folder, so that tests import the changed code and not an installed copy.
-fn python_path(folder: &Path, on_host: &Path) -> String {
+pub(crate) fn python_path(folder: &Path, on_host: &Path) -> String {
     let folder = folder.display();
     if on_host.join("src").is_dir() { format!("{folder}/src:{folder}") } else { folder.to_string() }
 }

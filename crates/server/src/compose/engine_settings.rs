@@ -45,6 +45,7 @@ pub(super) fn engine_settings(config: &Config) -> Settings {
         node_silent_limit: config.node_silent_limit,
         author_name: config.jobs.author_name.clone(),
         editable_paths: config.jobs.editable_paths.clone(),
+        ready_when: config.jobs.ready_when,
         author_email: config.jobs.author_email.clone(),
         public_url: config.public_url.clone(),
         // Build tools need absolute paths.

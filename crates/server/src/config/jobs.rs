@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use patchwright_core::store::ConcurrencyLimits;
+use patchwright_domain::job::report::ReadyWhen;
 use patchwright_domain::money::Budget;
 use patchwright_domain::protected::EditablePaths;
 use patchwright_engine::ReportFiles;
@@ -30,6 +31,7 @@ pub struct JobConfig {
     pub budget_day: Budget,
     pub author_name: String,
     pub editable_paths: EditablePaths,
+    pub ready_when: ReadyWhen,
     pub author_email: String,
 }
 
@@ -65,6 +67,10 @@ impl JobConfig {
             ])?,
             budget_day: v.budget(["BUDGET_DAY_TOKENS", "BUDGET_DAY_CALLS", "BUDGET_DAY_COST"])?,
             editable_paths: EditablePaths::new(v.list("EDITABLE_PATHS")),
+            ready_when: v.choice(
+                "READY_WHEN",
+                &[("proven", ReadyWhen::Proven), ("proven_by_existing_test", ReadyWhen::ProvenByExistingTest)],
+            )?,
             author_name: v.text("AUTHOR_NAME").to_owned(),
             author_email: v.text("AUTHOR_EMAIL").to_owned(),
         })

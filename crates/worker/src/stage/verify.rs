@@ -40,6 +40,7 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
         (context.llm.is_some() || context.job.command.is_some()) && !context.job.is_rebase() && !fix.is_fetched();
     let feedback = feedback(&found);
     let mut report = found.into_report(Some(fix.commit.clone()), sandbox.isolation());
+    report.stays_draft = report.verdict == Verdict::FixedProven && !context.policy.ready_when.accepts(report.proof);
     report.log_tail = context.tools.redactor.redact(&report.log_tail);
     let must_be_revised = report.verdict.is_harmful() || report.verdict == Verdict::StillFailing;
     if must_be_revised && context.job.rounds < context.policy.max_rounds && again {

@@ -111,10 +111,9 @@ fn judge_suite(run: &SuiteResult, edits: &TestEdits) -> (Verdict, String, Option
     if after.tests.is_empty() || (before.tests.is_empty() && before.results.total > 0) {
         return judge_counts(&before.results, &after.results);
     }
-    let goals: Vec<&String> = found.failing.iter().chain(&found.gone).filter(|name| edits.of(name).is_some()).collect();
-    if !goals.is_empty() {
+    if !run.goals.is_empty() {
         let text =
-            format!("{} that the change brings or edits failed before the change and after it", tests(goals.len()));
+            format!("{} that the change brings or edits failed before the change and after it", tests(run.goals.len()));
         return plain(Verdict::StillFailing, text);
     }
     judge_fixed(run, edits)
@@ -218,4 +217,131 @@ fn add(sum: &mut TestResults, results: &TestResults) {
 /// Returns a number of tests in words.
 fn tests(count: usize) -> String {
     if count == 1 { "1 test".to_owned() } else { format!("{count} tests") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use TestOutcome::{Failed, Passed};
+    use patchwright_core::sandbox::TestOutcome;
+    use patchwright_domain::RepoPath;
+
+    use super::super::compare::Comparison;
+    use super::*;
+
+    fn report(tests: &[(&str, TestOutcome)], build_success: bool) -> CheckReport {
+        let count = |wanted| u32::try_from(tests.iter().filter(|(_, outcome)| *outcome == wanted).count()).unwrap();
+        let (passed, failed) = (count(Passed), count(Failed));
+        CheckReport {
+            ecosystem: "test".into(),
+            command: "test".into(),
+            build_success,
+            results: TestResults { passed, failed, skipped: 0, coverage: None, total: passed + failed },
+            tests: tests.iter().map(|(name, outcome)| ((*name).to_owned(), *outcome)).collect(),
+            exceeded: None,
+            exit_code: Some(i32::from(failed > 0)),
+            log_tail: String::new(),
+            failures: BTreeMap::new(),
+        }
+    }
+
+    fn run(before: &CheckReport, after: &CheckReport) -> SuiteResult {
+        let total = after.results.total;
+        SuiteResult {
+            before: before.clone(),
+            after: after.clone(),
+            comparison: Comparison::between(&before.tests, &after.tests),
+            goals: BTreeSet::new(),
+            flaky: BTreeSet::new(),
+            compared: Compared { ran: total, known: total, complete: true },
+            own_tests_do_not_build: false,
+            first_result: Duration::ZERO,
+        }
+    }
+
+    fn judged(before: &CheckReport, after: &CheckReport) -> Verdict {
+        judge(vec![("test".into(), run(before, after))], &TestEdits::default(), true).verdict
+    }
+
+    #[test]
+    fn only_what_the_tests_showed_is_said() {
+        let failing = report(&[("a", Passed), ("b", Failed)], true);
+        assert_eq!(judged(&failing, &report(&[("a", Passed), ("b", Passed)], true)), Verdict::FixedProven);
+        assert_eq!(judged(&failing, &report(&[("a", Failed), ("b", Passed)], true)), Verdict::Regressions);
+        assert_eq!(judged(&failing, &failing), Verdict::NoRegressions);
+        assert_eq!(judged(&failing, &report(&[], false)), Verdict::CouldNotBuild);
+        assert_eq!(judged(&report(&[], false), &report(&[], false)), Verdict::NotRun);
+        let late = CheckReport { exceeded: Some(Exceeded::Time), ..report(&[("a", Passed)], false) };
+        assert_eq!(judged(&failing, &late), Verdict::NotRun);
+        let green = report(&[("a", Passed)], true);
+        assert_eq!(judged(&green, &green), Verdict::NoRegressions);
+        assert_eq!(judged(&report(&[], true), &report(&[], true)), Verdict::NoTests);
+    }
+
+    #[test]
+    fn what_failed_before_is_not_held_against_the_fix_unless_it_is_what_the_change_expects() {
+        let before = report(&[("old", Failed), ("b", Failed)], true);
+        let after = report(&[("old", Failed), ("b", Passed)], true);
+        assert_eq!(judged(&before, &after), Verdict::FixedProven);
+        let missed = SuiteResult { goals: BTreeSet::from(["old".to_owned()]), ..run(&before, &after) };
+        let found = judge(vec![("test".into(), missed)], &TestEdits::default(), true);
+        assert_eq!((found.verdict, found.proof), (Verdict::StillFailing, None));
+    }
+
+    #[test]
+    fn a_new_failing_test_or_a_vanished_one_is_a_regression() {
+        let green = report(&[("a", Passed), ("b", Passed)], true);
+        let with_new = report(&[("a", Passed), ("b", Passed), ("new", Failed)], true);
+        assert_eq!(judged(&green, &with_new), Verdict::Regressions);
+        assert_eq!(judged(&green, &report(&[("a", Passed)], true)), Verdict::Regressions);
+    }
+
+    #[test]
+    fn fault_h_a_step_that_fails_beside_the_tests_is_told_and_no_broken_build() {
+        let lint = |report: CheckReport| CheckReport { exit_code: Some(1), ..report };
+        let (before, after) = (lint(report(&[("a", Failed)], true)), lint(report(&[("a", Passed)], true)));
+        let found = judge(vec![("test".into(), run(&before, &after))], &TestEdits::default(), true);
+        assert_eq!(found.verdict, Verdict::FixedProven);
+        let words = found.explanation;
+        assert!(words.contains("`test` ended with code 1") && words.contains("before the change too"), "{words}");
+    }
+
+    #[test]
+    fn fault_h_counts_show_harm_and_never_a_fix() {
+        let counted = |passed: u32, failed: u32| {
+            let results = TestResults { passed, failed, skipped: 0, coverage: None, total: passed + failed };
+            CheckReport { results, ..report(&[], true) }
+        };
+        assert_eq!(judged(&counted(10, 0), &counted(5, 0)), Verdict::Regressions);
+        assert_eq!(judged(&counted(10, 0), &counted(9, 1)), Verdict::Regressions);
+        assert_eq!(judged(&counted(10, 1), &counted(11, 0)), Verdict::NoRegressions);
+    }
+
+    #[test]
+    fn the_proof_is_said_and_an_existing_test_that_expects_less_is_none() {
+        let (before, after) = (report(&[("t.py::test_x", Failed)], true), report(&[("t.py::test_x", Passed)], true));
+        let with = |old: &str, new: &str| {
+            let mut edits = TestEdits::default();
+            edits.add(&RepoPath::parse("tests/t.py").unwrap(), Some(old), Some(new));
+            judge(vec![("test".into(), run(&before, &after))], &edits, true)
+        };
+        let old = "def test_x():\n    assert f() == 1\n";
+        let kept = judge(vec![("test".into(), run(&before, &after))], &TestEdits::default(), true);
+        assert_eq!((kept.verdict, kept.proof), (Verdict::FixedProven, Some(Proof::ExistingTest)));
+        assert_eq!(with("", old).proof, Some(Proof::OwnTest));
+        let weakened = with(old, "def test_x():\n    assert f() == 2\n");
+        assert_eq!((weakened.verdict, weakened.proof), (Verdict::NoRegressions, None));
+        assert_eq!(weakened.edited, ["tests/t.py: test_x (expects something else)"]);
+    }
+
+    #[test]
+    fn the_worse_of_two_suites_is_the_verdict_and_names_say_which() {
+        let (red, green) = (report(&[("a", Failed)], true), report(&[("a", Passed)], true));
+        let runs = vec![("cargo".into(), run(&red, &green)), ("npm in web".into(), run(&green, &red))];
+        let found = judge(runs, &TestEdits::default(), true);
+        assert_eq!(found.verdict, Verdict::Regressions);
+        assert_eq!((found.fixed, found.broken), (vec!["cargo: a".to_owned()], vec!["npm in web: a".to_owned()]));
+    }
 }

@@ -7,6 +7,8 @@ mod inline_tests;
 mod judge;
 mod suite_run;
 mod test_edits;
+#[cfg(test)]
+mod tests;
 mod trees;
 
 use std::collections::BTreeMap;
@@ -132,6 +134,7 @@ impl Verification {
             compared: self.compared,
             failing_tests: self.failing,
             flaky_tests: self.flaky,
+            stays_draft: false,
             edited_tests: self.edited,
             command: self.command,
             isolation: isolation.to_owned(),

@@ -27,6 +27,8 @@ pub(super) struct SuiteResult {
     /// The widest run after the change.
     pub(super) after: CheckReport,
     pub(super) comparison: Comparison,
+    /// Tests that fail for what the change expects.
+    pub(super) goals: BTreeSet<String>,
     pub(super) flaky: BTreeSet<String>,
     pub(super) compared: Compared,
     /// Whether the base could not be built with the tests of the change, and was tested with its own.
@@ -64,31 +66,46 @@ impl SuiteRunner<'_, '_> {
         self.rerun(suite, Side::Base, failed, &mut before, &mut flaky).await?;
         self.progress.set_activity(format!("testing the tree after the change ({})", suite.name()));
         let mut after = self.check(suite, Side::Head, selection.clone()).await?;
-        let counting = |after: &CheckReport, before: &CheckReport| {
-            let found = Comparison::between(&before.tests, &after.tests);
-            let still = found.failing.iter().filter(|name| self.trees.edits.of(name).is_some()).cloned();
-            found.broken.iter().filter(|name| after.tests.contains_key(*name)).cloned().chain(still).collect::<Vec<_>>()
-        };
-        let suspects = counting(&after, &before);
+        let found = Comparison::between(&before.tests, &after.tests);
+        let suspects = found.broken.into_iter().filter(|name| after.tests.contains_key(name)).collect();
         self.rerun(suite, Side::Head, suspects, &mut after, &mut flaky).await?;
         let mut comparison = Comparison::between(&before.tests, &after.tests);
         comparison.fixed.retain(|name| !flaky.contains(name));
+        let goals = self.find_missed_goals(suite, &selection, &comparison).await?;
         let first_result = self.started.elapsed();
         let is_all = selection == Selection::All;
         let ran = after.results.total;
         let is_complete = is_all && after.exceeded.is_none() && after.build_success;
         let compared = Compared { ran, known: ran.max(before.results.total), complete: is_complete };
         let mut result =
-            SuiteResult { before, after, comparison, flaky, compared, own_tests_do_not_build, first_result };
-        if !is_all && result.after.build_success && result.comparison.broken.is_empty() && !self.misses_goal(&result) {
+            SuiteResult { before, after, comparison, goals, flaky, compared, own_tests_do_not_build, first_result };
+        if !is_all && result.after.build_success && result.comparison.broken.is_empty() && result.goals.is_empty() {
             self.run_rest(suite, &mut result).await?;
         }
         Ok(result)
     }
 
-    /// Returns whether tests that the change brings still fail and none shows the fix.
-    fn misses_goal(&self, result: &SuiteResult) -> bool {
-        result.comparison.failing.iter().any(|name| self.trees.edits.of(name).is_some())
+    /// Returns the tests that fail for what the change expects: those that fail before and after it, and would not without its
+    /// tests.
+    async fn find_missed_goals(
+        &mut self,
+        suite: &Suite,
+        selection: &Selection,
+        found: &Comparison,
+    ) -> Result<BTreeSet<String>, SandboxError> {
+        let failing: Vec<String> = found.failing.iter().chain(&found.gone).cloned().collect();
+        if failing.is_empty() || !self.trees.has_overlay() || self.time_left() < MIN_TIME {
+            let by_text = failing.into_iter().filter(|name| self.trees.edits.of(name).is_some());
+            return Ok(by_text.collect());
+        }
+        self.progress.set_activity(format!("running what fails without the tests of the change ({})", suite.name()));
+        self.trees.restore_base().await?;
+        let selection = if failing.len() <= MAX_RERUN { Selection::Tests(failing.clone()) } else { selection.clone() };
+        let base = self.check(suite, Side::Base, selection).await?;
+        if base.exceeded.is_some() || (!base.build_success && base.tests.is_empty() && base.results.total > 0) {
+            return Ok(BTreeSet::new());
+        }
+        Ok(failing.into_iter().filter(|name| base.tests.get(name) != Some(&TestOutcome::Failed)).collect())
     }
 
     /// Runs all tests after the change. What fails only there is run before the change too.
