@@ -61,22 +61,26 @@ fn forward(connection: &TcpStream, socket: &Path) {
 pub(crate) struct Outlet {
     /// The folder with the socket.
     pub(crate) folder: PathBuf,
+    parent: PathBuf,
     task: JoinHandle<()>,
 }
 
 impl Outlet {
-    /// Listens on a socket in a new folder below `parent`.
+    /// Listens on a socket in a new folder.
     ///
     /// # Errors
     /// When the socket cannot be made.
-    pub(crate) fn open(parent: &Path, address: SocketAddr) -> io::Result<Self> {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = parent.join("outlet");
-        crate::tree::delete(&folder)?;
-        std::fs::create_dir_all(&folder)?;
+    pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
+        use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+        // The path of a socket has at most 108 bytes, and that of a job's folder may be longer.
+        let parent = std::env::temp_dir().join(format!("patchwright-{:016x}", fastrand::u64(..)));
+        std::fs::DirBuilder::new().mode(0o700).create(&parent)?;
+        let folder = parent.join("run");
+        std::fs::create_dir(&folder)?;
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755))?;
         let path = folder.join(SOCKET);
         let listener = UnixListener::bind(&path)?;
-        // The command may be another user. The folder above is this user's alone.
+        // The command may be another user, and sees this folder alone. Nobody else on this machine gets past its parent.
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666))?;
         let task = tokio::spawn(async move {
             while let Ok((mut inside, _)) = listener.accept().await {
@@ -87,12 +91,49 @@ impl Outlet {
                 });
             }
         });
-        Ok(Self { folder, task })
+        Ok(Self { parent, folder, task })
     }
 }
 
 impl Drop for Outlet {
     fn drop(&mut self) {
         self.task.abort();
+        let _ = std::fs::remove_dir_all(&self.parent);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_connection_is_passed_on_in_both_directions_and_the_folder_is_gone_afterwards() {
+        let service = TcpListener::bind("127.0.0.1:0").unwrap();
+        let outlet = Outlet::open(service.local_addr().unwrap()).unwrap();
+        let folder = outlet.folder.clone();
+        let answered = thread::spawn(move || {
+            let (mut connection, _) = service.accept().unwrap();
+            let mut question = [0; 4];
+            connection.read_exact(&mut question).unwrap();
+            connection.write_all(b"pong").unwrap();
+            question
+        });
+        let inside = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = inside.local_addr().unwrap();
+        let socket = folder.join(SOCKET);
+        thread::spawn(move || forward(&inside.accept().unwrap().0, &socket));
+        let asked = tokio::task::spawn_blocking(move || {
+            let mut connection = TcpStream::connect(address).unwrap();
+            connection.write_all(b"ping").unwrap();
+            let mut answer = [0; 4];
+            connection.read_exact(&mut answer).unwrap();
+            answer
+        });
+        assert_eq!(&asked.await.unwrap(), b"pong");
+        assert_eq!(&answered.join().unwrap(), b"ping");
+        drop(outlet);
+        assert!(!folder.exists());
     }
 }

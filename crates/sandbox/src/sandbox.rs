@@ -299,7 +299,7 @@ impl LocalSandbox {
                 reason: "the program cannot reach the model from the sandbox: this program has no relay".to_owned(),
             });
         }
-        let outlet = Outlet::open(&request.scratch, address);
+        let outlet = Outlet::open(address);
         outlet.map(Some).map_err(|error| SandboxError::Internal { source: Box::new(error) })
     }
 

@@ -69,7 +69,7 @@ impl Fetch<'_> {
         self.create_folders(preparation, folder, &building).map_err(internal)?;
         preparation.copy_manifests(&self.workspace.host_tree, suite, &building).map_err(internal)?;
         let proxy = RegistryProxy::start(&self.options.registries).await.map_err(internal)?;
-        let outlet = Outlet::open(&self.request.scratch, proxy.address).map_err(internal)?;
+        let outlet = Outlet::open(proxy.address).map_err(internal)?;
         let mut spec = self.command(preparation, &building, &proxy);
         spec.program = find_program(&preparation.line[0])?;
         spec.args = preparation.line[1..].to_vec();

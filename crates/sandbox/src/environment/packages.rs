@@ -65,7 +65,8 @@ impl Preparation {
         if manifests.is_empty() || !needs_packages {
             return None;
         }
-        let step = format!("fetching the packages ({})", line.join(" "));
+        let shown = line.strip_prefix(&["sh".to_owned(), "-c".to_owned()]).unwrap_or(&line);
+        let step = format!("fetching the packages ({})", shown.join(" "));
         let key = key_of(tree, &manifests, &line, salt)?;
         Some(Self { ecosystem, manifests, key, line, env: environment_of(ecosystem), step })
     }
@@ -228,9 +229,12 @@ fn node_line(folder: &Path, has_program: &dyn Fn(&str) -> bool) -> Option<Vec<St
         return has_program("bun")
             .then(|| words("bun install --frozen-lockfile --ignore-scripts --cache-dir /packages/bun"));
     }
-    let command =
-        if exists("package-lock.json") || exists("npm-shrinkwrap.json") { "ci" } else { "install --no-package-lock" };
-    Some(words(&format!("npm {command} --ignore-scripts --no-audit --no-fund --cache /packages/npm")))
+    let options = "--ignore-scripts --no-audit --no-fund --cache /packages/npm";
+    if !exists("package-lock.json") && !exists("npm-shrinkwrap.json") {
+        return Some(words(&format!("npm install --no-package-lock {options}")));
+    }
+    // A change may add a package and must not touch the lock file; what the file lags behind is added to what it has.
+    Some(crate::suite::shell(&format!("npm ci {options} || npm install {options}")))
 }
 
 /// Returns the version of a package manager that a package asks for: `"packageManager": "pnpm@10.7.1+sha512…"`.
@@ -328,7 +332,11 @@ mod tests {
             let files = [("package.json", package), (lock, "x")];
             preparation(&files, Ecosystem::Node).map(|preparation| preparation.line.join(" ")).unwrap_or_default()
         };
-        assert!(line("package-lock.json").starts_with("npm ci --ignore-scripts"));
+        let locked = line("package-lock.json");
+        assert!(
+            locked.contains("npm ci --ignore-scripts") && locked.contains("|| npm install --ignore-scripts"),
+            "{locked}"
+        );
         assert!(line("README").starts_with("npm install --no-package-lock --ignore-scripts"));
         assert!(
             line("pnpm-lock.yaml")

@@ -50,7 +50,19 @@ pub(super) fn find_near(root: &Path, changed: &[&str]) -> Vec<String> {
         );
         parts.extend(package.features_of(inside).into_iter().map(|name| format!("{FEATURE}{}/{name}", package.name)));
     }
+    parts.extend(find_near_tests(root, changed));
     parts.into_iter().collect()
+}
+
+/// Returns the integration tests that are near to changed sources by their names.
+fn find_near_tests(root: &Path, changed: &[&str]) -> Vec<String> {
+    let is_test = |path: &str| path.ends_with(".rs") && path.split('/').rev().nth(1) == Some("tests");
+    let part = |path: String| {
+        let path = Path::new(&path);
+        let folder = path.parent()?.parent()?;
+        Some(format!("{}{SEPARATOR}--test={}", Package::read(root, folder)?.name, path.file_stem()?.to_str()?))
+    };
+    super::near::find(root, "", changed, is_test).into_iter().filter_map(part).collect()
 }
 
 /// A package, as its manifest and its folders describe it.
@@ -252,11 +264,14 @@ mod tests {
             ("crates/a/Cargo.toml", "[package]\nname = \"a\"\n"),
             ("crates/a/src/lib.rs", ""),
             ("crates/a/tests/it/main.rs", ""),
+            ("crates/a/tests/split.rs", ""),
+            ("crates/a/tests/one.rs", ""),
             ("crates/b/Cargo.toml", "[package]\nname = \"b\"\n[[bin]]\nname = \"b\"\npath = \"b.rs\"\n"),
             ("crates/own/Cargo.toml", "[package]\nname = \"own\"\n"),
         ]);
         let near = |path: &str| find_near(tree.path(), &[path]);
         assert_eq!(near("crates/a/src/x.rs"), ["a --lib"]);
+        assert_eq!(near("crates/a/src/split.rs"), ["a --lib", "a --test=split"]);
         assert_eq!(near("crates/a/tests/one.rs"), ["a --test=one"]);
         assert_eq!(near("crates/a/tests/it/two.rs"), ["a --test=it"]);
         assert_eq!(near("crates/a/tests/common/mod.rs"), ["a --tests"]);

@@ -170,3 +170,24 @@ async fn a_rest_that_runs_out_of_time_does_not_throw_away_the_proof() {
     assert_eq!(found.verdict, Verdict::FixedProven, "{}", found.explanation);
     assert!(!found.compared.unwrap().complete && found.explanation.contains("not all of the other tests"), "{found:?}");
 }
+
+#[tokio::test]
+async fn a_test_far_from_the_change_may_show_the_fix() {
+    let far = |code: &str, _: &str, selection: &Selection| {
+        let near = ("tests/test_code.py::test_old", Passed);
+        match (selection, code) {
+            (Selection::All, "wrong") => report(&[near, ("tests/test_far.py::test_far", Failed)]),
+            (Selection::Tests(_), "wrong") => report(&[("tests/test_far.py::test_far", Failed)]),
+            (Selection::All, _) => report(&[near, ("tests/test_far.py::test_far", Passed)]),
+            _ => report(&[near]),
+        }
+    };
+    let (found, _) = verified("right", far).await;
+    assert_eq!(
+        (found.verdict, found.proof),
+        (Verdict::FixedProven, Some(Proof::ExistingTest)),
+        "{}",
+        found.explanation
+    );
+    assert_eq!(found.fixed, ["tests/test_far.py::test_far"]);
+}
