@@ -91,7 +91,7 @@ impl Outlet {
                 });
             }
         });
-        Ok(Self { parent, folder, task })
+        Ok(Self { folder, parent, task })
     }
 }
 
