@@ -37,6 +37,16 @@ pub(crate) fn read_below(folder: &Path, path: &Path, max_bytes: u64) -> io::Resu
     Ok(bytes)
 }
 
+/// The largest file whose text is read.
+const MAX_TEXT_BYTES: u64 = 4 << 20;
+
+/// Returns the text of a plain file below a folder; empty if there is none or it is long. A repository may have a link to
+/// `/dev/zero` in place of a manifest.
+pub(crate) fn read_text(folder: &Path, path: impl AsRef<Path>) -> String {
+    let bytes = read_below(folder, path.as_ref(), MAX_TEXT_BYTES).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// Makes the folders of a path below another one. A link on the way is an error: it may lead out.
 ///
 /// # Errors
@@ -120,6 +130,7 @@ mod tests {
         let fifo = FileType::Fifo;
         rustix::fs::mknodat(CWD, root.join("fifo"), fifo, Mode::RWXU, 0).unwrap();
         assert_eq!(read_below(root, Path::new("a/file"), 4).unwrap(), b"text");
+        assert_eq!((read_text(root, "a/file"), read_text(root, "link")), ("text".to_owned(), String::new()));
         for path in ["etc/passwd", "link", "fifo", "a", "../x", "/etc/passwd", "missing"] {
             assert!(read_below(root, Path::new(path), 1 << 20).is_err(), "{path}");
         }

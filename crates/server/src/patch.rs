@@ -62,6 +62,9 @@ impl Patch {
             let shown = file.after.as_ref().or(file.before.as_ref()).map(RepoPath::to_string).unwrap_or_default();
             let failed = |reason: String| PatchError::DoesNotFit { path: shown.clone(), reason };
             let place = |path: &RepoPath| folder.join(path.as_str());
+            if [&file.before, &file.after].into_iter().flatten().any(|path| leads_through_link(folder, path)) {
+                return Err(failed("it leads through a symbolic link".to_owned()));
+            }
             let old = match &file.before {
                 Some(path) if place(path).symlink_metadata().is_ok_and(|metadata| metadata.is_file()) => {
                     std::fs::read_to_string(place(path)).map_err(|error| failed(error.to_string()))?
@@ -86,6 +89,11 @@ impl Patch {
         }
         Ok(())
     }
+}
+
+fn leads_through_link(folder: &Path, path: &RepoPath) -> bool {
+    let places = Path::new(path.as_str()).ancestors().map(|part| folder.join(part));
+    places.take_while(|place| place != folder).any(|place| place.is_symlink())
 }
 
 /// Splits a diff into its files.
@@ -212,6 +220,12 @@ mod tests {
         assert!(applied(&[("a.py", "c\n")], other).unwrap_err().contains("does not fit"));
         assert!(applied(&[], other).unwrap_err().contains("no such file"));
         assert!(applied(&[], "hello\n").unwrap_err().contains("no change"));
+        let outside = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(outside.path(), folder.path().join("link")).unwrap();
+        let through = "--- /dev/null\n+++ b/link/x\n@@ -0,0 +1 @@\n+x\n";
+        let refused = Patch::parse(through.as_bytes()).unwrap().apply(folder.path()).unwrap_err().to_string();
+        assert!(refused.contains("symbolic link") && !outside.path().join("x").exists(), "{refused}");
         let binary = "diff --git a/a.png b/a.png\nindex 1..2\nBinary files a/a.png and b/a.png differ\n";
         assert!(applied(&[], binary).unwrap_err().contains("binary"));
     }

@@ -133,7 +133,10 @@ impl Fetch<'_> {
         for name in preparation.generated() {
             let path = Path::new(&self.request.suite.folder).join(name);
             let (from, to) = (folder.join(&path), self.workspace.host_tree.join(&path));
-            if from.is_file() && to.symlink_metadata().is_err() {
+            let folder = Path::new(&self.request.suite.folder);
+            // Code may have run in the tree, and left links in it that lead out.
+            let is_inside = crate::tree::make_folders_below(&self.workspace.host_tree, folder).is_ok();
+            if from.is_file() && is_inside && to.symlink_metadata().is_err() {
                 std::fs::copy(from, to)?;
             }
         }

@@ -102,10 +102,11 @@ fn copy_ignored(folder: &Path, tree: &Path) -> io::Result<()> {
             continue;
         }
         left -= size;
-        if let Some(parent) = to.parent() {
-            std::fs::create_dir_all(parent)?;
+        // Code may have run in the tree, and left links in it that lead out.
+        let parent = path.parent().unwrap_or(Path::new(""));
+        if crate::tree::make_folders_below(tree, parent).is_ok() {
+            std::fs::copy(from, to)?;
         }
-        std::fs::copy(from, to)?;
     }
     Ok(())
 }
@@ -151,6 +152,13 @@ mod tests {
         let read = |path: &str| std::fs::read_to_string(tree.path().join(path)).ok();
         assert_eq!(read("pkg/_version.py").as_deref(), Some("version = '1'"));
         assert_eq!(read("pkg/own.py").as_deref(), Some("the tree's"));
+        let outside = tempfile::tempdir().unwrap();
+        std::fs::remove_dir_all(tree.path().join("pkg")).unwrap();
+        std::os::unix::fs::symlink(outside.path(), tree.path().join("pkg")).unwrap();
+        copy_ignored(copy.path(), tree.path()).unwrap();
+        assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0, "nothing is written through a link");
+        std::fs::remove_file(tree.path().join("pkg")).unwrap();
+        copy_ignored(copy.path(), tree.path()).unwrap();
         assert!(read("pkg/fast.so").is_some() && read(".env").is_none() && read("server.key").is_none());
         let targets: Vec<_> = environment.mounts.iter().map(|mount| mount.target.clone()).collect();
         assert!(

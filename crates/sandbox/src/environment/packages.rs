@@ -215,8 +215,7 @@ fn node_line(folder: &Path, has_program: &dyn Fn(&str) -> bool) -> Option<Vec<St
     }
     if exists("yarn.lock") {
         // The options of the two generations differ; both read the variables that name a cache.
-        let is_classic =
-            std::fs::read_to_string(folder.join("yarn.lock")).is_ok_and(|text| text.contains("yarn lockfile v1"));
+        let is_classic = crate::tree::read_text(folder, "yarn.lock").contains("yarn lockfile v1");
         let options = if is_classic {
             "install --frozen-lockfile --ignore-scripts --non-interactive --cache-folder /packages/yarn"
         } else {

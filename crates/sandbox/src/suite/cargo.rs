@@ -31,7 +31,8 @@ fn excludes(root: &Path, workspace: &Path, package: &Path) -> bool {
 }
 
 fn manifest(folder: &Path) -> Option<toml::Table> {
-    std::fs::read_to_string(folder.join("Cargo.toml")).ok()?.parse().ok()
+    let text = crate::tree::read_text(folder, "Cargo.toml");
+    folder.join("Cargo.toml").is_file().then(|| text.parse().ok())?
 }
 
 /// Returns the parts that a change touches: `PACKAGE TARGET`, where the target is an option of `cargo test`.
@@ -124,7 +125,7 @@ impl Package {
     /// Returns the features of the package that a file names in conditions, or that the module above it is compiled with.
     fn features_of(&self, file: &Path) -> BTreeSet<String> {
         let Some(known) = self.manifest.get("features").and_then(toml::Value::as_table) else { return BTreeSet::new() };
-        let read = |path: &Path| std::fs::read_to_string(self.folder.join(path)).unwrap_or_default();
+        let read = |path: &Path| crate::tree::read_text(&self.folder, path);
         let own = read(file);
         let mut found: BTreeSet<String> = conditions(&own).map(str::to_owned).collect();
         let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();

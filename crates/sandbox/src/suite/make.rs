@@ -7,7 +7,7 @@ use crate::report::ReportSource;
 
 /// Returns whether a folder is the top of a `CMake` project with tests.
 pub(super) fn has_ctest(folder: &Path) -> bool {
-    let text = std::fs::read_to_string(folder.join("CMakeLists.txt")).unwrap_or_default().to_lowercase();
+    let text = crate::tree::read_text(folder, "CMakeLists.txt").to_lowercase();
     text.contains("project") && ["enable_testing", "include(ctest)", "add_test"].iter().any(|word| text.contains(word))
 }
 
@@ -35,7 +35,8 @@ pub(super) fn plan_ctest(run: &SuiteRun<'_>) -> RunPlan {
 pub(super) fn target_of(folder: &Path) -> Option<&'static str> {
     let text = ["GNUmakefile", "makefile", "Makefile"]
         .iter()
-        .find_map(|name| std::fs::read_to_string(folder.join(name)).ok())?;
+        .map(|name| crate::tree::read_text(folder, name))
+        .find(|text| !text.is_empty())?;
     let has = |target: &str| {
         text.lines().any(|line| {
             line.split(':').next().is_some_and(|names| {

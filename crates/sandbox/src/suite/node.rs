@@ -34,7 +34,8 @@ pub(crate) fn scripts(folder: &Path) -> BTreeMap<String, String> {
 }
 
 pub(crate) fn package(folder: &Path) -> Option<serde_json::Value> {
-    serde_json::from_str(&std::fs::read_to_string(folder.join("package.json")).ok()?).ok()
+    // Code may have run in the tree: a FIFO in place of the file would be waited for.
+    serde_json::from_str(&crate::tree::read_text(folder, "package.json")).ok()
 }
 
 /// Returns whether single files can be run: the runner of the test script is known.

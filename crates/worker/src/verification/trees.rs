@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use patchwright_core::sandbox::SandboxError;
@@ -23,7 +23,7 @@ pub(super) struct Trees<'a> {
     parent: PathBuf,
     changed: Vec<RepoPath>,
     active: Option<Side>,
-    /// The tests of the change, which the base gets: by path, `None` for a file that the change deletes.
+    /// The tests of the change, which the base gets.
     overlay: BTreeMap<RepoPath, Vec<u8>>,
     has_overlay: bool,
     /// What the change does to the tests.
@@ -105,7 +105,7 @@ impl<'a> Trees<'a> {
     fn read_changes(&mut self) -> io::Result<()> {
         let (base, head) = (self.parent.join(name_of(Side::Base)), self.parent.join(name_of(Side::Head)));
         for path in &self.changed {
-            let (before, after) = (read(&base.join(path.as_str()))?, read(&head.join(path.as_str()))?);
+            let (before, after) = (read_below(&base, path), read_below(&head, path));
             let text =
                 |bytes: &Option<Vec<u8>>| bytes.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
             let (old, new) = (text(&before), text(&after));
@@ -124,15 +124,7 @@ impl<'a> Trees<'a> {
 
     fn write_overlay(&mut self) -> io::Result<()> {
         for (path, bytes) in &self.overlay {
-            let place = self.parent.join(name_of(Side::Base)).join(path.as_str());
-            if let Some(folder) = place.parent() {
-                fs::create_dir_all(folder)?;
-            }
-            // Not through a link: the repository may have one that leads out.
-            if place.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) {
-                fs::remove_file(&place)?;
-            }
-            fs::write(place, bytes)?;
+            fs::write(make_place(&self.parent.join(name_of(Side::Base)), path)?, bytes)?;
             self.has_overlay = true;
         }
         Ok(())
@@ -153,12 +145,40 @@ fn internal(error: io::Error) -> SandboxError {
     SandboxError::Internal { source: Box::new(error) }
 }
 
-/// Reads a plain file; nothing if there is none or it is long.
-fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match path.symlink_metadata() {
-        Ok(metadata) if metadata.is_file() && metadata.len() <= MAX_TEXT_BYTES => fs::read(path).map(Some),
-        _ => Ok(None),
+/// Reads a plain file of a tree; nothing if there is none or it is long. Links are not followed: a repository may have one in
+/// place of a folder, and what is read here is shown to its code.
+fn read_below(root: &Path, path: &RepoPath) -> Option<Vec<u8>> {
+    let folder = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let rules = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let file = fs::File::from(rustix::fs::openat2(&folder, path.as_str(), flags, Mode::empty(), rules).ok()?);
+    if !file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() <= MAX_TEXT_BYTES) {
+        return None;
     }
+    let mut bytes = Vec::new();
+    file.take(MAX_TEXT_BYTES).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// Makes the folders for a file of a tree in which no code has run, and returns its place. What stands in their way, such as a
+/// link that leads out, gives way.
+fn make_place(root: &Path, path: &RepoPath) -> io::Result<PathBuf> {
+    let mut place = root.to_owned();
+    let mut parts = path.as_str().split('/').peekable();
+    while let Some(part) = parts.next() {
+        place.push(part);
+        let is_last = parts.peek().is_none();
+        match place.symlink_metadata() {
+            Ok(metadata) if metadata.is_dir() && is_last => fs::remove_dir_all(&place)?,
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => fs::remove_file(&place)?,
+            Err(_) => {}
+        }
+        if !is_last && !place.exists() {
+            fs::create_dir(&place)?;
+        }
+    }
+    Ok(place)
 }
 
 /// Sets the time of a file to now. Links are not followed, since code has run in the tree.
@@ -176,4 +196,26 @@ fn touch(root: &Path, path: &Path) -> rustix::io::Result<()> {
         &Timestamps { last_access: now, last_modification: now },
         AtFlags::SYMLINK_NOFOLLOW,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_in_place_of_a_folder_shows_nothing_of_this_machine_and_takes_nothing_to_it() {
+        let (tree, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(outside.path().join("secret"), "a secret").unwrap();
+        std::os::unix::fs::symlink(outside.path(), tree.path().join("tests")).unwrap();
+        std::os::unix::fs::symlink(outside.path().join("secret"), tree.path().join("link")).unwrap();
+        let path = |path: &str| RepoPath::parse(path).unwrap();
+        assert_eq!(read_below(tree.path(), &path("tests/secret")), None);
+        assert_eq!(read_below(tree.path(), &path("link")), None);
+        for file in ["tests/secret", "link", "tests/deep/new"] {
+            fs::write(make_place(tree.path(), &path(file)).unwrap(), "a test").unwrap();
+            assert_eq!(read_below(tree.path(), &path(file)).unwrap(), b"a test");
+        }
+        assert_eq!(fs::read_to_string(outside.path().join("secret")).unwrap(), "a secret");
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
+    }
 }
