@@ -50,7 +50,7 @@ impl<'a> Trees<'a> {
             trees.export(side).await?;
         }
         // Both are as the repository has them: no code of it has run yet.
-        trees.read_changes().map_err(internal)?;
+        trees.read_changes();
         trees.write_overlay().map_err(internal)?;
         Ok(trees)
     }
@@ -102,7 +102,7 @@ impl<'a> Trees<'a> {
         Ok(path)
     }
 
-    fn read_changes(&mut self) -> io::Result<()> {
+    fn read_changes(&mut self) {
         let (base, head) = (self.parent.join(name_of(Side::Base)), self.parent.join(name_of(Side::Head)));
         for path in &self.changed {
             let (before, after) = (read_below(&base, path), read_below(&head, path));
@@ -119,7 +119,6 @@ impl<'a> Trees<'a> {
                 self.overlay.insert(path.clone(), spliced.into_bytes());
             }
         }
-        Ok(())
     }
 
     fn write_overlay(&mut self) -> io::Result<()> {
