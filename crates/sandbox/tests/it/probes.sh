@@ -9,7 +9,7 @@ for file in /etc/shadow /etc/gshadow /etc/sudoers /etc/ssh/ssh_host_ed25519_key 
   /root/.ssh/id_ed25519 /var/log/dpkg.log /proc/kcore /proc/1/mem /dev/mem /dev/kmem /dev/vda /dev/sda /run/docker.sock "$CANARY"; do
   head -c 1 "$file" 2>/dev/null | grep -q . && escaped "reads $file"
 done
-ls /root/* /home/*/.ssh /var/lib /boot /run/systemd 2>/dev/null | grep -q . && escaped "lists folders of the machine"
+ls /root/* /home/*/.ssh /var/lib/dpkg /boot /run/systemd 2>/dev/null | grep -q . && escaped "lists folders of the machine"
 find / -xdev -name 'patchwright-canary*' 2>/dev/null | grep -q . && escaped "finds files of the machine"
 for file in /escaped /usr/escaped /etc/escaped /dev/escaped /proc/escaped /usr/bin/escaped /home/escaped /run/escaped /var/escaped; do
   (: >> "$file") 2>/dev/null && escaped "writes $file" && rm -f "$file"
