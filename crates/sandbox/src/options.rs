@@ -47,7 +47,7 @@ pub struct SandboxOptions {
     pub cache_bytes: u64,
     /// Variables for package managers alone, such as the address of a mirror.
     pub fetch_env: BTreeMap<String, String>,
-    /// The embedding program, if it calls [`crate::relay`] when it is started as `PROGRAM sandbox-relay ADDRESS SOCKET COMMAND…`.
+    /// The embedding program, if it calls [`relay()`](crate::relay()) when it is started as `PROGRAM sandbox-relay ADDRESS SOCKET COMMAND…`.
     /// Without it, a command in a network namespace reaches nothing: packages are not fetched, and
     /// [`ProgramRequest::reachable`](patchwright_core::sandbox::ProgramRequest::reachable) is refused.
     pub relay: Option<PathBuf>,
