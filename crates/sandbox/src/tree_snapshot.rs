@@ -1,11 +1,15 @@
 //! Finding the files that a program changed in a tree.
 
 use std::collections::HashMap;
+use std::fs::Metadata;
 use std::hash::{BuildHasher as _, RandomState};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use ignore::WalkBuilder;
 use patchwright_core::sandbox::{SandboxError, TreeChange};
+
+use crate::tree::read_below;
 
 /// The largest file whose content is compared. For a larger one only the size is compared, and a change to it is an error.
 const MAX_HASHED_BYTES: u64 = 64 << 20;
@@ -45,7 +49,7 @@ impl TreeSnapshot {
             let hasher = RandomState::new();
             let mut files = HashMap::new();
             for path in list_files(&root, false)? {
-                if let Some(hash) = hash_file(&root.join(&path), &hasher)? {
+                if let Some(hash) = hash_file(&root, &path, &hasher)? {
                     files.insert(path, hash);
                 }
             }
@@ -65,7 +69,7 @@ impl TreeSnapshot {
                 changed.push(read_change(&root, &path)?);
             }
             for (path, before) in &files {
-                if hash_file(&root.join(path), &hasher)? != Some(*before) {
+                if hash_file(&root, path, &hasher)? != Some(*before) {
                     changed.push(read_change(&root, path)?);
                 }
             }
@@ -101,16 +105,10 @@ fn list_files(root: &Path, without_ignored: bool) -> std::io::Result<Vec<PathBuf
 }
 
 /// Returns the hash of a file's content or of a link's target; `None` if the file does not exist.
-fn hash_file(path: &Path, hasher: &RandomState) -> std::io::Result<Option<u64>> {
-    let metadata = match path.symlink_metadata() {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        // A parent folder has been replaced by a file.
-        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => return Ok(None),
-        Err(error) => return Err(error),
-    };
+fn hash_file(root: &Path, path: &Path, hasher: &RandomState) -> std::io::Result<Option<u64>> {
+    let Some(metadata) = metadata_below(root, path)? else { return Ok(None) };
     if metadata.is_symlink() {
-        return Ok(Some(hasher.hash_one(("link", std::fs::read_link(path)?))));
+        return Ok(Some(hasher.hash_one(("link", std::fs::read_link(root.join(path))?))));
     }
     if !metadata.is_file() {
         return Ok(Some(hasher.hash_one("special file")));
@@ -118,42 +116,43 @@ fn hash_file(path: &Path, hasher: &RandomState) -> std::io::Result<Option<u64>> 
     if metadata.len() > MAX_HASHED_BYTES {
         return Ok(Some(hasher.hash_one(("large", metadata.len()))));
     }
-    Ok(Some(hasher.hash_one(("file", std::fs::read(path)?))))
+    Ok(Some(hasher.hash_one(("file", read_below(root, path, MAX_HASHED_BYTES)?))))
 }
 
 fn read_change(root: &Path, path: &Path) -> std::io::Result<TreeChange> {
-    let file = root.join(path);
     let name = path.to_str().ok_or_else(|| std::io::Error::other("the name of a file is not UTF-8"))?.to_owned();
-    let content = match file.symlink_metadata() {
-        Ok(metadata) if metadata.is_file() && metadata.len() <= MAX_HASHED_BYTES => Some(std::fs::read(&file)?),
-        Ok(metadata) if metadata.is_file() => {
-            return Err(std::io::Error::other(format!("{name} now has {} bytes", metadata.len())));
-        }
-        Ok(_) => return Err(std::io::Error::other(format!("{name} is not a plain file"))),
-        Err(_) => None,
+    let content = match metadata_below(root, path)? {
+        Some(metadata) if metadata.is_file() => Some(read_below(root, path, MAX_HASHED_BYTES)?),
+        Some(_) => return Err(std::io::Error::other(format!("{name} is not a plain file"))),
+        None => None,
     };
     Ok(TreeChange { path: name, content })
+}
+
+/// Returns the metadata of what is at a path of the tree; `None` if there is nothing. A file behind a link is not in the tree: the
+/// program may have put the link in place of a folder, and what it leads to is none of its changes.
+fn metadata_below(root: &Path, path: &Path) -> std::io::Result<Option<Metadata>> {
+    if path.ancestors().skip(1).any(|folder| root.join(folder).is_symlink() && folder != Path::new("")) {
+        return Ok(None);
+    }
+    match root.join(path).symlink_metadata() {
+        Ok(metadata) => Ok(Some(metadata)),
+        // A parent folder has been replaced by a file.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let file = folder.path().join(path);
-            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-            std::fs::write(file, text).unwrap();
-        }
-        folder
-    }
+    use crate::suite::tree_of;
 
     #[tokio::test]
     async fn added_changed_and_removed_files_are_found_and_ignored_ones_are_not() {
         let files =
             [("a.py", "a"), ("b.py", "b"), ("c/d.py", "d"), (".gitignore", "build/\n*.log\n"), ("kept.log", "x")];
-        let folder = tree(&files);
+        let folder = tree_of(&files);
         let root = folder.path().to_owned();
         let before = TreeSnapshot::capture(root.clone()).await.unwrap();
         std::fs::write(root.join("a.py"), "A").unwrap();
@@ -181,12 +180,29 @@ mod tests {
 
     #[tokio::test]
     async fn a_link_that_replaces_a_file_is_refused() {
-        let folder = tree(&[("a.py", "a")]);
+        let folder = tree_of(&[("a.py", "a")]);
         let root = folder.path().to_owned();
         let before = TreeSnapshot::capture(root.clone()).await.unwrap();
         std::fs::remove_file(root.join("a.py")).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", root.join("a.py")).unwrap();
         let error = before.into_changes().await.unwrap_err();
         assert!(std::error::Error::source(&error).unwrap().to_string().contains("not a plain file"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_became_a_link_shows_nothing_of_where_it_leads() {
+        let outside = tree_of(&[("a.py", "a secret")]);
+        // A tool's folder is never listed itself, so that only the files in it speak of it.
+        for name in ["folder", "node_modules"] {
+            let folder = tree_of(&[(&format!("{name}/a.py"), "a")]);
+            let root = folder.path().to_owned();
+            let before = TreeSnapshot::capture(root.clone()).await.unwrap();
+            std::fs::remove_dir_all(root.join(name)).unwrap();
+            std::os::unix::fs::symlink(outside.path(), root.join(name)).unwrap();
+            match before.into_changes().await {
+                Ok(changes) => assert!(changes.iter().all(|change| change.content.is_none()), "{changes:?}"),
+                Err(error) => assert!(!format!("{error:?}").contains("a secret"), "{error:?}"),
+            }
+        }
     }
 }
