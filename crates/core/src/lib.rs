@@ -38,6 +38,7 @@ pub mod striped_locks;
 pub mod task_log;
 pub mod task_session;
 pub mod tracker;
+pub mod untrusted_tree;
 pub mod webhook;
 
 pub use clock::{Clock, IdSource};

@@ -251,6 +251,9 @@ impl SandboxError {
     }
 }
 
+/// The isolation of a sandbox that keeps code apart from this machine.
+pub const STRONG_ISOLATION: &str = "strong";
+
 /// Runs untrusted code with limits.
 ///
 /// An implementation MUST NOT pass secrets or its own environment to the code, MUST end all processes of a run before it

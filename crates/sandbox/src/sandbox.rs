@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use patchwright_core::CancellationToken;
 use patchwright_core::progress::Progress;
 use patchwright_core::sandbox::{
-    CheckReport, CheckRequest, ProgramReport, ProgramRequest, Sandbox, SandboxError, Suite, SuiteQuery,
+    CheckReport, CheckRequest, ProgramReport, ProgramRequest, STRONG_ISOLATION, Sandbox, SandboxError, Suite,
+    SuiteQuery,
 };
 use tokio::time::Instant;
 
@@ -30,8 +31,6 @@ use crate::workspace::{Environment, Workspace, input_folders};
 const MAX_LOG_TAIL_CHARS: usize = 6_000;
 /// How many answers about pytest are kept.
 const MAX_KNOWN: usize = 1_000;
-/// The isolation of a backend that keeps code apart from this machine.
-const STRONG: &str = "strong";
 /// After this time the isolation is tested again: the machine may have changed.
 const SELF_TEST_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
@@ -79,10 +78,10 @@ impl LocalSandbox {
 
     /// Tests how far code is isolated on this machine.
     pub async fn diagnose(&self) -> Diagnosis {
-        self.tested().await.diagnosis
+        self.test_once_a_day().await.diagnosis
     }
 
-    async fn tested(&self) -> Tested {
+    async fn test_once_a_day(&self) -> Tested {
         let mut tested = self.tested.lock().await;
         if let Some(known) = tested.as_ref().filter(|known| known.at.elapsed() < SELF_TEST_INTERVAL) {
             return known.clone();
@@ -106,7 +105,7 @@ impl LocalSandbox {
                 let memory = if groups.limit_memory() { "control groups" } else { "a watch on its processes" };
                 let user = if bubblewrap.setpriv.is_some() { "a user of its own" } else { "a user namespace" };
                 let detail = format!("bubblewrap with {user}; memory is limited by {memory}");
-                (STRONG, detail, Some(Backend::Bubblewrap(bubblewrap)))
+                (STRONG_ISOLATION, detail, Some(Backend::Bubblewrap(bubblewrap)))
             }
             None if self.options.policy == SandboxPolicy::BestEffort => {
                 ("best-effort", "processes of this user with resource limits".to_owned(), Some(Backend::Process))
@@ -134,7 +133,7 @@ impl LocalSandbox {
     }
 
     async fn runner(&self) -> Result<Runner, SandboxError> {
-        let Tested { runner, diagnosis, .. } = self.tested().await;
+        let Tested { runner, diagnosis, .. } = self.test_once_a_day().await;
         runner.ok_or_else(|| {
             let problems = diagnosis.problems.join("; ");
             let hint = &self.options.refusal_hint;
@@ -233,7 +232,7 @@ impl Sandbox for LocalSandbox {
     }
 
     fn input_folder(&self, scratch: &Path) -> PathBuf {
-        input_folders(scratch, self.isolation() == STRONG).1
+        input_folders(scratch, self.isolation() == STRONG_ISOLATION).1
     }
 
     async fn find_suites(&self, query: SuiteQuery) -> Result<Vec<Suite>, SandboxError> {

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use patchwright_core::CancellationToken;
 use patchwright_core::credentials::Credentials as _;
 use patchwright_core::llm::{ChatRequest, Message};
+use patchwright_core::sandbox::STRONG_ISOLATION;
 use patchwright_core::store::Store as _;
 use patchwright_domain::credential::Credential;
 use patchwright_management::{Diagnostics, Finding, Platform, Severity, Subject};
@@ -160,7 +161,7 @@ impl Doctor {
     async fn check_sandbox(&self) -> Finding {
         let subject = Subject::Sandbox;
         match self.app.engine.probe_sandbox().await {
-            Ok("strong") => ok(subject, "a repository's code is isolated from this machine (strong)"),
+            Ok(STRONG_ISOLATION) => ok(subject, "a repository's code is isolated from this machine (strong)"),
             Ok(isolation) => {
                 let remedy = "Install bubblewrap, and see docs/sandbox.md; then set SANDBOX=require.";
                 finding(subject, Severity::Warning, format!("the isolation is {isolation}"), remedy)

@@ -8,6 +8,7 @@ use patchwright_core::fault::Fault;
 use patchwright_core::forge::GitCredential;
 use patchwright_core::git::{Checkout, GitError, Rework, Workspace};
 use patchwright_core::progress::{Progress, ProgressEvent};
+use patchwright_core::sandbox::STRONG_ISOLATION;
 use patchwright_core::task_session::{Assignment, TaskOutcome, TaskSession};
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::stage::{StageKind, StageStatus};
@@ -19,9 +20,6 @@ use crate::context::{StageContext, StageError, StopReason};
 use crate::folder::remove_folder;
 use crate::stage::{Outcome, run_stage};
 use crate::worker::Tools;
-
-/// The isolation of a sandbox that keeps code apart from this machine.
-const STRONG_ISOLATION: &str = "strong";
 
 /// One run of one job by one worker.
 pub(crate) struct Run<'a> {

@@ -46,16 +46,16 @@ impl Preparation {
     pub(crate) fn of(suite: &Suite, tree: &Path, salt: &str, has_program: &dyn Fn(&str) -> bool) -> Option<Self> {
         let ecosystem = Ecosystem::of(suite)?;
         let folder = tree.join(&suite.folder);
-        let (line, names): (Vec<String>, &[&str]) = match ecosystem {
-            Ecosystem::Cargo => (words("cargo fetch"), &["Cargo.toml", "Cargo.lock"]),
+        let (line, names): (Vec<String>, Vec<&str>) = match ecosystem {
+            Ecosystem::Cargo => (words("cargo fetch"), vec!["Cargo.toml", "Cargo.lock"]),
             Ecosystem::Go if !folder.join("vendor/modules.txt").is_file() => {
-                (words("go mod download all"), &["go.mod", "go.sum"])
+                (words("go mod download all"), vec!["go.mod", "go.sum"])
             }
-            Ecosystem::Node => (node_line(&folder, has_program)?, NODE_MANIFESTS),
-            Ecosystem::Python => (python_packages::line(has_program)?, python_packages::MANIFESTS),
+            Ecosystem::Node => (node_line(&folder, has_program)?, NODE_MANIFESTS.to_vec()),
+            Ecosystem::Python => (python_packages::line(has_program)?, python_packages::manifests()),
             _ => return None,
         };
-        let manifests = find(tree, Path::new(&suite.folder), names);
+        let manifests = find(tree, Path::new(&suite.folder), &names);
         let needs_packages = match ecosystem {
             Ecosystem::Cargo => manifests.iter().any(|path| contains(tree, path, "dependencies")),
             Ecosystem::Go => manifests.iter().any(|path| contains(tree, path, "require")),

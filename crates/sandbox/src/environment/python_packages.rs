@@ -2,27 +2,8 @@
 
 use std::path::Path;
 
-/// The manifests that are read.
-pub(super) const MANIFESTS: &[&str] = &[
-    "pyproject.toml",
-    "setup.cfg",
-    "setup.py",
-    "tox.ini",
-    "requirements.txt",
-    "requirements-dev.txt",
-    "requirements-test.txt",
-    "requirements-tests.txt",
-    "dev-requirements.txt",
-    "test-requirements.txt",
-    "requirements_dev.txt",
-    "requirements_test.txt",
-    "requirements/dev.txt",
-    "requirements/test.txt",
-    "requirements/tests.txt",
-    "tests/requirements.txt",
-    "tests/requirements/py3.txt",
-    "test/requirements.txt",
-];
+/// The manifests that are read, beside the files of requirements.
+const PROJECT_MANIFESTS: [&str; 4] = ["pyproject.toml", "setup.cfg", "setup.py", "tox.ini"];
 /// The list of requirements that is written beside the environment.
 pub(super) const FILE: &str = "patchwright-requirements.txt";
 /// The virtual environment.
@@ -47,6 +28,11 @@ const REQUIREMENTS: &[&str] = &[
 ];
 /// The names of extras and groups that are for tests.
 const TEST_GROUPS: &[&str] = &["test", "tests", "testing", "dev", "develop", "ci", "socks"];
+
+/// Returns the manifests that are read.
+pub(super) fn manifests() -> Vec<&'static str> {
+    PROJECT_MANIFESTS.iter().chain(REQUIREMENTS).copied().collect()
+}
 
 /// Returns the command that makes a virtual environment. Only wheels are installed: making one runs the code of a package.
 pub(super) fn line(has_program: &dyn Fn(&str) -> bool) -> Option<Vec<String>> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use patchwright_core::CancellationToken;
 use patchwright_core::progress::{Progress, ProgressEvent, ProgressSink};
-use patchwright_core::sandbox::{Sandbox as _, SandboxError};
+use patchwright_core::sandbox::{STRONG_ISOLATION, Sandbox as _, SandboxError};
 use patchwright_core::source_tree::SourceTree as _;
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::{JobId, RepoPath};
@@ -53,7 +53,7 @@ async fn verify_change(config: &Config, args: &VerifyArgs) -> CommandResult {
     // Isolation where this machine can, and the user's own rights elsewhere: it is their repository.
     let sandbox = LocalSandbox::new(sandbox_options(config, Some(SandboxPolicy::BestEffort)));
     let diagnosis = sandbox.diagnose().await;
-    if diagnosis.isolation != "strong" {
+    if diagnosis.isolation != STRONG_ISOLATION {
         note(&format!("The tests run as your user, not isolated: {}.", diagnosis.problems.join("; ")));
     }
     let folder = tempfile::Builder::new().prefix("patchwright-verify-").tempdir()?;

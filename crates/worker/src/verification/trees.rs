@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use patchwright_core::sandbox::SandboxError;
+use patchwright_core::untrusted_tree::read_below;
 use patchwright_domain::RepoPath;
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Timespec, Timestamps, UTIME_NOW};
 
@@ -105,7 +106,7 @@ impl<'a> Trees<'a> {
     fn read_changes(&mut self) {
         let (base, head) = (self.parent.join(name_of(Side::Base)), self.parent.join(name_of(Side::Head)));
         for path in &self.changed {
-            let (before, after) = (read_below(&base, path), read_below(&head, path));
+            let (before, after) = (read_file(&base, path), read_file(&head, path));
             let text =
                 |bytes: &Option<Vec<u8>>| bytes.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
             let (old, new) = (text(&before), text(&after));
@@ -144,19 +145,9 @@ fn internal(error: io::Error) -> SandboxError {
     SandboxError::Internal { source: Box::new(error) }
 }
 
-/// Reads a plain file of a tree; nothing if there is none or it is long. Links are not followed: a repository may have one in
-/// place of a folder, and what is read here is shown to its code.
-fn read_below(root: &Path, path: &RepoPath) -> Option<Vec<u8>> {
-    let folder = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let rules = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    let file = fs::File::from(rustix::fs::openat2(&folder, path.as_str(), flags, Mode::empty(), rules).ok()?);
-    if !file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() <= MAX_TEXT_BYTES) {
-        return None;
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_TEXT_BYTES).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
+/// Reads a plain file of a tree; nothing if there is none or it is long. What is read here is shown to the repository's code.
+fn read_file(root: &Path, path: &RepoPath) -> Option<Vec<u8>> {
+    read_below(root, Path::new(path.as_str()), MAX_TEXT_BYTES).ok()
 }
 
 /// Makes the folders for a file of a tree in which no code has run, and returns its place. What stands in their way, such as a
@@ -208,11 +199,11 @@ mod tests {
         std::os::unix::fs::symlink(outside.path(), tree.path().join("tests")).unwrap();
         std::os::unix::fs::symlink(outside.path().join("secret"), tree.path().join("link")).unwrap();
         let path = |path: &str| RepoPath::parse(path).unwrap();
-        assert_eq!(read_below(tree.path(), &path("tests/secret")), None);
-        assert_eq!(read_below(tree.path(), &path("link")), None);
+        assert_eq!(read_file(tree.path(), &path("tests/secret")), None);
+        assert_eq!(read_file(tree.path(), &path("link")), None);
         for file in ["tests/secret", "link", "tests/deep/new"] {
             fs::write(make_place(tree.path(), &path(file)).unwrap(), "a test").unwrap();
-            assert_eq!(read_below(tree.path(), &path(file)).unwrap(), b"a test");
+            assert_eq!(read_file(tree.path(), &path(file)).unwrap(), b"a test");
         }
         assert_eq!(fs::read_to_string(outside.path().join("secret")).unwrap(), "a secret");
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
