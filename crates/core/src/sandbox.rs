@@ -36,6 +36,8 @@ pub struct Suite {
     /// The parts of the suite that the change brings or that are near to it: files relative to the root, or packages. They
     /// are what [`Selection::Parts`] takes.
     pub near: Vec<String>,
+    /// The features of packages without which changed code would not be compiled.
+    pub features: Vec<String>,
     /// What the repository or a person says about the suite.
     pub settings: Option<SuiteSettings>,
 }

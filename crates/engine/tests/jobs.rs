@@ -278,6 +278,17 @@ async fn fault_a5_a_token_that_is_revoked_in_the_middle_of_a_job_is_replaced_onc
 const GOOD: &[&str] = &[r#"{"candidate_files": ["src/calc.py"]}"#, PLAN, CODE];
 
 #[tokio::test]
+async fn fault_h_a_model_that_has_nothing_to_add_to_its_fix_does_not_lose_it() {
+    // The first round breaks a test. In the second one it says that nothing has to be changed.
+    let fixture = fixture(&[GOOD[0], PLAN, HARMFUL, "no code", "no code", "no code", "no code"]);
+    fixture.start().await;
+    let job = fixture.work().await.unwrap();
+    assert_eq!(job.verdict, Some(Verdict::Regressions), "{:?}", job.failure);
+    assert!(job.stages.iter().all(|stage| stage.status.is_done()), "no stage failed: {:?}", job.stages);
+    assert_eq!(job.verified().unwrap().broken_tests, ["test_other"], "what the tests say is the result");
+}
+
+#[tokio::test]
 async fn a_proven_fix_reads_like_this() {
     let fixture = fixture(GOOD);
     fixture.start().await;

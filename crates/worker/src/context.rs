@@ -11,7 +11,7 @@ use patchwright_core::task_session::{Refusal, TaskPolicy, TaskSessionError};
 use patchwright_core::tracker::ForgeError;
 use patchwright_domain::job::FailureOrigin;
 use patchwright_domain::job::stage::StageKind;
-use patchwright_domain::{Issue, Job};
+use patchwright_domain::{CommitSha, Issue, Job};
 
 use crate::budgeted_llm::BudgetedLlm;
 use crate::worker::Tools;
@@ -26,6 +26,8 @@ pub(crate) struct StageContext<'a> {
     pub(crate) llm: Option<&'a BudgetedLlm<'a>>,
     pub(crate) tools: &'a Tools,
     pub(crate) policy: &'a TaskPolicy,
+    /// The commit that this run tested last and sent back.
+    pub(crate) sent_back: Option<&'a CommitSha>,
     pub(crate) cancel: &'a CancellationToken,
     pub(crate) progress: &'a Progress,
 }

@@ -32,6 +32,8 @@ pub(crate) struct Run<'a> {
     llm: Option<BudgetedLlm<'a>>,
     /// The model usage of the failed stage.
     unbooked: Usage,
+    /// The commit that this run tested last and sent back.
+    sent_back: Option<CommitSha>,
 }
 
 impl<'a> Run<'a> {
@@ -52,7 +54,7 @@ impl<'a> Run<'a> {
                 cancel.clone(),
             )
         });
-        Self { tools, session, cancel, progress, assignment, llm, unbooked: Usage::default() }
+        Self { tools, session, cancel, progress, assignment, llm, unbooked: Usage::default(), sent_back: None }
     }
 
     const fn job(&self) -> &Job {
@@ -224,6 +226,7 @@ impl<'a> Run<'a> {
             llm: self.llm.as_ref(),
             tools: self.tools,
             policy: &self.assignment.policy,
+            sent_back: self.sent_back.as_ref(),
             cancel: &self.cancel,
             progress: &self.progress,
         };
@@ -241,6 +244,7 @@ impl<'a> Run<'a> {
             }
             Ok(Outcome::SendBack { feedback, report }) => {
                 tracing::info!("the tests fail; revising the fix");
+                self.sent_back.clone_from(&report.commit);
                 let report = Some(Box::new(self.tools.redactor.redact_verification(*report)));
                 (WorkerEvent::SentBack { feedback, usage, report }, StageStatus::Pending)
             }

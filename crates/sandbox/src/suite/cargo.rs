@@ -8,8 +8,6 @@ use crate::report::ReportSource;
 
 /// Separates the package and the target in a part.
 const SEPARATOR: char = ' ';
-/// The beginning of a part that is a feature, `PACKAGE/NAME`, without which changed code would not be compiled.
-const FEATURE: &str = "--feature=";
 
 /// Returns the folder of the workspace that a file belongs to: the last manifest above it with a `[workspace]`, else the
 /// nearest one.
@@ -38,6 +36,28 @@ fn manifest(folder: &Path) -> Option<toml::Table> {
 /// Returns the parts that a change touches: `PACKAGE TARGET`, where the target is an option of `cargo test`.
 pub(super) fn find_near(root: &Path, changed: &[&str]) -> Vec<String> {
     let mut parts = BTreeSet::new();
+    for (package, inside) in packages_of(root, changed) {
+        parts.extend(
+            package.targets_of(&inside).into_iter().map(|target| format!("{}{SEPARATOR}{target}", package.name)),
+        );
+    }
+    parts.extend(find_near_tests(root, changed));
+    parts.into_iter().collect()
+}
+
+/// Returns the features without which changed code would not be compiled: `PACKAGE/NAME`.
+pub(super) fn find_features(root: &Path, changed: &[&str]) -> Vec<String> {
+    let packages = packages_of(root, changed).into_iter();
+    let features = packages.flat_map(|(package, inside)| {
+        let names = package.features_of(&inside).into_iter();
+        names.map(|name| format!("{}/{name}", package.name)).collect::<Vec<_>>()
+    });
+    features.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Returns the packages of files, and the files relative to them.
+fn packages_of(root: &Path, changed: &[&str]) -> Vec<(Package, PathBuf)> {
+    let mut packages = Vec::new();
     for path in changed {
         let folder = Path::new(path)
             .ancestors()
@@ -46,13 +66,9 @@ pub(super) fn find_near(root: &Path, changed: &[&str]) -> Vec<String> {
         let Some(folder) = folder else { continue };
         let Some(package) = Package::read(root, folder) else { continue };
         let Ok(inside) = Path::new(path).strip_prefix(folder) else { continue };
-        parts.extend(
-            package.targets_of(inside).into_iter().map(|target| format!("{}{SEPARATOR}{target}", package.name)),
-        );
-        parts.extend(package.features_of(inside).into_iter().map(|name| format!("{FEATURE}{}/{name}", package.name)));
+        packages.push((package, inside.to_owned()));
     }
-    parts.extend(find_near_tests(root, changed));
-    parts.into_iter().collect()
+    packages
 }
 
 /// Returns the integration tests that are near to changed sources by their names.
@@ -188,9 +204,8 @@ pub(super) fn plan(run: &SuiteRun<'_>) -> RunPlan {
         args.push("--workspace".to_owned());
     }
     args.extend(selected);
-    let features = features(run);
-    if !features.is_empty() {
-        args.push(format!("--features={}", features.join(",")));
+    if !run.suite.features.is_empty() {
+        args.push(format!("--features={}", run.suite.features.join(",")));
     }
     if let Some(names) = run.tests() {
         // A name of a test is found in every target; all of them are short.
@@ -235,11 +250,6 @@ fn target_of(name: &str) -> Option<String> {
     })
 }
 
-/// Returns the features without which changed code would not be compiled.
-fn features(run: &SuiteRun<'_>) -> Vec<String> {
-    run.suite.near.iter().filter_map(|part| part.strip_prefix(FEATURE)).map(str::to_owned).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tree_of;
@@ -253,9 +263,10 @@ mod tests {
             ("src/sync.rs", "// feature = \"unknown\""),
             ("src/plain.rs", "#[cfg(any(feature=\"extra\", test))]\nfn f() {}\n"),
         ]);
-        let near = |path: &str| find_near(tree.path(), &[path]);
-        assert_eq!(near("src/sync.rs"), ["--feature=a/sync", "a --lib"]);
-        assert_eq!(near("src/plain.rs"), ["--feature=a/extra", "a --lib"]);
+        let features = |path: &str| find_features(tree.path(), &[path]);
+        assert_eq!(features("src/sync.rs"), ["a/sync"]);
+        assert_eq!(features("src/plain.rs"), ["a/extra"]);
+        assert_eq!(find_near(tree.path(), &["src/sync.rs"]), ["a --lib"]);
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub(crate) fn find(query: &SuiteQuery) -> Result<Vec<Suite>, SandboxError> {
     }
     for suite in &mut suites {
         suite.near = find_near(&query.root, suite, &changed);
+        if Ecosystem::of(suite) == Some(Ecosystem::Cargo) {
+            suite.features = cargo::find_features(&query.root, &changed);
+        }
     }
     if suites.is_empty() { Err(SandboxError::NoTests) } else { Ok(suites) }
 }

@@ -68,7 +68,7 @@ fn suite_of(entry: Entry) -> Result<Suite, String> {
         env: entry.env,
         timeout,
     };
-    Ok(Suite { ecosystem, folder: folder.to_owned(), near: Vec::new(), settings: Some(settings) })
+    Ok(Suite { ecosystem, folder: folder.to_owned(), settings: Some(settings), ..Suite::default() })
 }
 
 #[cfg(test)]
