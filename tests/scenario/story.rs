@@ -224,7 +224,7 @@ async fn a_forges_code_is_not_run_where_nothing_isolates_it_and_the_draft_says_w
 
 #[tokio::test(flavor = "multi_thread")]
 async fn by_default_a_forges_code_runs_isolated_and_proves_the_fix() {
-    if !has_isolation() {
+    if !patchwright_testkit::has_isolation() {
         return;
     }
     let mut test_server = TestServer::start_with(good_answers(), &[("SANDBOX", "require")]).await;
@@ -234,14 +234,6 @@ async fn by_default_a_forges_code_runs_isolated_and_proves_the_fix() {
     assert_eq!(report.isolation, "strong");
     assert!(report.proof.is_some() && report.compared.unwrap().complete, "{report:?}");
     test_server.finish().await;
-}
-
-/// Whether bubblewrap works on this machine. Where it has to, one that does not is a failure.
-fn has_isolation() -> bool {
-    let works = std::process::Command::new("bwrap").args(["--unshare-all", "--ro-bind", "/", "/", "true"]).status();
-    let works = works.is_ok_and(|status| status.success());
-    assert!(works || std::env::var_os("REQUIRE_SANDBOX").is_none(), "bubblewrap does not work on this machine");
-    works
 }
 
 #[tokio::test(flavor = "multi_thread")]

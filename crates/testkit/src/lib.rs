@@ -17,3 +17,16 @@ pub fn fetched(variable: &str) -> Option<std::path::PathBuf> {
     }
     found
 }
+
+/// Returns whether bubblewrap works on this machine. Without it returns `false` and prints that the test is skipped; where
+/// `REQUIRE_SANDBOX` is set, that is a failure.
+#[expect(clippy::print_stderr, reason = "a skipped test must be visible in the output")]
+pub fn has_isolation() -> bool {
+    let works = std::process::Command::new("bwrap").args(["--unshare-all", "--ro-bind", "/", "/", "true"]).status();
+    let works = works.is_ok_and(|status| status.success());
+    if !works {
+        assert!(std::env::var_os("REQUIRE_SANDBOX").is_none(), "bubblewrap does not work on this machine");
+        eprintln!("skipped: bubblewrap does not work on this machine; docs/sandbox.md says what it needs");
+    }
+    works
+}

@@ -6,16 +6,10 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use patchwright_testkit::has_isolation;
+
 const PROBES: &str = include_str!("probes.sh");
 const SECRET: &str = "patchwright-secret-of-the-server";
-
-/// Whether bubblewrap works on this machine. Where it has to, one that does not is a failure.
-pub(crate) fn has_isolation() -> bool {
-    let works = Command::new("bwrap").args(["--unshare-all", "--ro-bind", "/", "/", "true"]).status();
-    let works = works.is_ok_and(|status| status.success());
-    assert!(works || std::env::var_os("REQUIRE_SANDBOX").is_none(), "bubblewrap does not work on this machine");
-    works
-}
 
 /// The users that run the sandbox: this one and, if this is root, an ordinary one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,8 +10,7 @@ use patchwright_core::sandbox::{
 };
 use patchwright_domain::RepoPath;
 use patchwright_sandbox::{BackendChoice, LocalSandbox, SandboxOptions, SandboxPolicy};
-
-use crate::escape::has_isolation;
+use patchwright_testkit::has_isolation;
 
 /// A repository's folder.
 struct Tree(tempfile::TempDir);
