@@ -96,7 +96,7 @@ impl Runner {
         let (status, mut exceeded) = tokio::select! {
             status = child.wait() => (Some(status.map_err(internal_error)?), None),
             () = tokio::time::sleep(spec.timeout) => (None, Some(Exceeded::Time)),
-            limit = processes.wait_for_excess(spec) => (None, Some(limit)),
+            limit = processes.wait_for_excess(spec, !self.groups.limit_memory()) => (None, Some(limit)),
             () = cancel.cancelled() => {
                 processes.end(&mut child).await;
                 return Err(SandboxError::Cancelled);
@@ -262,12 +262,12 @@ impl Processes {
         out_of_memory
     }
 
-    /// Returns when the command uses more than it may.
-    async fn wait_for_excess(&self, spec: &CommandSpec) -> Exceeded {
+    /// Returns when the command uses more than it may. `watches_memory` says that no control group does.
+    async fn wait_for_excess(&self, spec: &CommandSpec, watches_memory: bool) -> Exceeded {
         let Some(init) = self.init else { return std::future::pending().await };
         let init = init.as_raw_nonzero().get().cast_unsigned();
         tokio::select! {
-            () = wait_for_memory(init, spec.limits.memory_bytes) => Exceeded::Memory,
+            () = wait_for_memory(init, spec.limits.memory_bytes), if watches_memory => Exceeded::Memory,
             () = wait_for_disk(spec.writable_folders(), spec.limits.disk_bytes) => Exceeded::Disk,
         }
     }

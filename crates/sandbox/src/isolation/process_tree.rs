@@ -15,7 +15,7 @@ pub(crate) fn usage_of(root: u32) -> Usage {
     let mut open = vec![root];
     while let Some(process) = open.pop() {
         let folder = PathBuf::from(format!("/proc/{process}"));
-        let Some(bytes) = resident_bytes(&folder) else { continue };
+        let Some(bytes) = own_bytes(&folder) else { continue };
         usage.processes += 1;
         usage.memory_bytes += bytes;
         for thread in std::fs::read_dir(folder.join("task")).into_iter().flatten().flatten() {
@@ -26,10 +26,15 @@ pub(crate) fn usage_of(root: u32) -> Usage {
     usage
 }
 
-fn resident_bytes(process: &Path) -> Option<u64> {
-    let text = std::fs::read_to_string(process.join("statm")).ok()?;
-    let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
-    Some(pages.saturating_mul(u64::try_from(rustix::param::page_size()).unwrap_or(4096)))
+/// Returns the memory that a process wrote, its own and what it shares. Pages of files are not counted: many processes map the same
+/// libraries, and the kernel can take them back.
+fn own_bytes(process: &Path) -> Option<u64> {
+    let text = std::fs::read_to_string(process.join("status")).ok()?;
+    let kibibytes = |name: &str| -> u64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        line.trim().split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+    };
+    Some((kibibytes("RssAnon:") + kibibytes("RssShmem:")) * 1024)
 }
 
 /// Returns what the files below some folders occupy on the disk. Links are not followed.
