@@ -27,6 +27,7 @@ async fn who_may_what_stands_in_this_table() {
     let callers = [&Caller::default(), member, owner, &read, &write, admin, &held, &other];
     let none = json!({});
     let (accounts, nobody) = (json!({"accounts": []}), json!({"user_ids": []}));
+    let tested = json!({"test_command": "make check", "ci_rounds": 1});
     let user = json!({"login": "x", "role": "none"});
     let token = json!({"name": "", "scope": "read"});
     let added = json!({"platform": "github", "name": "acme/ghost"});
@@ -66,6 +67,7 @@ async fn who_may_what_stands_in_this_table() {
         (Delete, "/api/v1/repositories/{ghost}",          None,         [401, 403, 403, 403, 403, 404, 401, 401]),
         (Get,    "/api/v1/repositories/{ghost}/members",  None,         [401, 403, 403, 403, 403, 404, 401, 401]),
         (Put,    "/api/v1/repositories/{ghost}/members",  Some(&nobody), [401, 403, 403, 403, 403, 404, 401, 401]),
+        (Put,    "/api/v1/repositories/{ghost}/settings", Some(&tested), [401, 403, 403, 403, 403, 404, 401, 401]),
         (Post,   "/api/v1/repositories/{repository}/sync", None,        [401, 403, 403, 403, 403, 200, 401, 401]),
         (Get,    "/api/v1/issues",                        None,         [401, 200, 200, 200, 200, 200, 401, 401]),
         (Post,   "/api/v1/issues",                        Some(&draft), [401, 404, 404, 403, 404, 404, 401, 401]),

@@ -6,6 +6,7 @@ mod bad_input;
 mod browser;
 mod canary;
 mod chromium;
+mod ci;
 mod credentials;
 mod dashboard;
 mod gitcode;

@@ -6,7 +6,7 @@ use patchwright_domain::job::stage::{StageRecord, StageStatus};
 use patchwright_domain::{self as domain, Job, JobStatus, Request};
 use patchwright_management::{JobOrRequest, QueueEstimate};
 use patchwright_protocol::Page;
-use patchwright_protocol::jobs::{JobQuery, JobSummary, JobView, StageView};
+use patchwright_protocol::jobs::{CiView, JobQuery, JobSummary, JobView, StageView};
 use serde_json::value::RawValue;
 
 use crate::State;
@@ -59,6 +59,11 @@ fn view<'a>(job: &'a Job, payload: Option<&'a RawValue>, estimate: Option<QueueE
         failure: job.failure.as_ref(),
         pull_request: job.published.current_pull_request(),
         pull_request_ready: job.published.ready,
+        ci: job.published.ci.as_ref().map(|report| CiView {
+            state: report.state(),
+            commit: &report.commit,
+            checks: &report.checks,
+        }),
         stages: job.stages.iter().map(stage_view).collect(),
         usage: job.usage(),
         started_at: job.started_at,

@@ -36,6 +36,7 @@ pub(crate) fn assignment_to_wire(assignment: Assignment) -> wire::Assignment {
         co_author: policy.co_author,
         editable_paths: policy.editable_paths,
         ready_when: policy.ready_when,
+        test_command: policy.test_command,
     };
     wire::Assignment { job, issue, clone_url, policy }
 }

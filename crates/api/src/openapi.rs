@@ -20,7 +20,7 @@ use crate::{
     paths(
         auth::login, auth::logout, auth::me, auth::setup, oidc::start, oidc::callback,
         users::list, users::create, users::get, users::update, users::delete, users::forge_accounts, users::set_forge_accounts, users::list_tokens, users::create_token, users::revoke_token,
-        repositories::list, repositories::create, repositories::get, repositories::delete, repositories::members, repositories::set_members, repositories::import_issues,
+        repositories::list, repositories::create, repositories::get, repositories::delete, repositories::members, repositories::set_members, repositories::set_settings, repositories::import_issues,
         issues::list, issues::open, issues::get, issues::update, issues::start, issues::start_batch, issues::cancel,
         issues::merge, jobs::list, jobs::get, jobs::retry, jobs::approve, jobs::cancel, events::all, events::of_job, socket::connect, tasks::list, tasks::get,
         credentials::list, credentials::create, credentials::get, credentials::update, credentials::delete,

@@ -4,7 +4,9 @@ use actix_web::{HttpResponse, web};
 use patchwright_core::repositories::RegisteredRepository;
 use patchwright_domain::PlatformId;
 use patchwright_protocol::Page;
-use patchwright_protocol::repositories::{DeleteRepository, ImportResult, Members, NewRepository, RepositoryView};
+use patchwright_protocol::repositories::{
+    DeleteRepository, ImportResult, Members, NewRepository, RepositorySettings, RepositoryView,
+};
 
 use crate::State;
 use crate::error::ApiError;
@@ -17,6 +19,10 @@ fn view(repository: &RegisteredRepository) -> RepositoryView {
         name: repository.name.to_string(),
         created_at: repository.created_at.to_string(),
         synced_at: repository.synced_at.map(|at| at.to_string()),
+        settings: RepositorySettings {
+            test_command: repository.settings.test_command.clone(),
+            ci_rounds: repository.settings.ci_rounds,
+        },
     }
 }
 
@@ -104,6 +110,23 @@ pub(crate) async fn set_members(
     let users = body.user_ids.iter().map(|id| parse_id(id, "user")).collect::<Result<Vec<_>, _>>()?;
     state.management.repositories().set_members(&principal, id, &users).await?;
     Ok(HttpResponse::Ok().json(body))
+}
+
+#[utoipa::path(put, path = "/api/v1/repositories/{id}/settings", tag = "repositories", request_body = RepositorySettings,
+    params(("id" = uuid::Uuid, Path, description = "The repository")),
+    responses((status = 200, body = RepositoryView), (status = 400, description = "A setting cannot be used"),
+        (status = 403, description = "Administrator role required"), (status = 404, description = "No such repository")))]
+pub(crate) async fn set_settings(
+    id: web::Path<String>,
+    Authenticated(Caller(principal), body): Authenticated<Caller, RepositorySettings>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    principal.require_admin()?;
+    let RepositorySettings { test_command, ci_rounds } = body;
+    let settings = patchwright_domain::RepositorySettings { test_command, ci_rounds };
+    let id = parse_id(&id, "repository")?;
+    let repository = state.management.repositories().set_settings(&principal, id, settings).await?;
+    Ok(HttpResponse::Ok().json(view(&repository)))
 }
 
 #[utoipa::path(post, path = "/api/v1/repositories/{id}/sync", tag = "repositories",

@@ -137,6 +137,7 @@ fn issues_and_jobs(services: &mut ServiceConfig) {
                 .route(get().to(repositories::members))
                 .route(put().to(repositories::set_members)),
         )
+        .service(resource("/repositories/{id}/settings").route(put().to(repositories::set_settings)))
         .service(resource("/repositories/{id}/sync").route(post().to(repositories::import_issues)))
         .service(resource("/issues").route(get().to(issues::list)).route(post().to(issues::open)))
         .service(resource("/issues/start-batch").route(post().to(issues::start_batch)))

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use patchwright_domain::job::PullRequestRef;
+use patchwright_domain::job::ci::CiCheck;
 use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, RepoName, RepoPath};
 
 use crate::outgoing_text::OutgoingText;
@@ -130,6 +131,19 @@ pub trait Forge: Tracker {
     ) -> Result<Vec<(DiffPlace, Comment)>, ForgeError> {
         let _ = (repo, number, review);
         Ok(Vec::new())
+    }
+
+    /// Returns what the platform's CI says about a commit, tag or branch; `None` if the platform has no such thing.
+    async fn ci_checks(&self, repo: &RepoName, at: &str) -> Result<Option<Vec<CiCheck>>, ForgeError> {
+        let _ = (repo, at);
+        Ok(None)
+    }
+
+    /// Returns what a failed check printed or noted, as far as the platform tells it. Whoever may run the repository's CI
+    /// writes this text.
+    async fn ci_output(&self, repo: &RepoName, check: &CiCheck) -> Result<String, ForgeError> {
+        let _ = (repo, check);
+        Ok(String::new())
     }
 
     /// Marks a draft ready for review.

@@ -68,7 +68,7 @@ pub struct QueueDepth {
     pub queued: u64,
     /// Jobs that run.
     pub running: u64,
-    /// Effects that wait for delivery.
+    /// Effects that wait for delivery. The reading of checks that have not ended is not counted.
     pub effects: u64,
     /// Requests that are not decided.
     pub requests: u64,

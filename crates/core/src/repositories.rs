@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use patchwright_domain::{PlatformId, RepoName, RepositoryId};
+use patchwright_domain::{PlatformId, RepoName, RepositoryId, RepositorySettings};
 
 use crate::access::RepositoryKey;
 use crate::audit::AuditEntry;
@@ -21,6 +21,15 @@ pub struct RegisteredRepository {
     pub created_at: Timestamp,
     /// When its issues were last imported.
     pub synced_at: Option<Timestamp>,
+    /// What administrators decided about it.
+    pub settings: RepositorySettings,
+}
+
+/// What administrators decided about repositories.
+#[async_trait]
+pub trait RepositoryPolicies: Send + Sync {
+    /// Returns the settings of a repository; the defaults for one that was not added.
+    async fn settings_of(&self, repository: &RepositoryKey) -> Result<RepositorySettings, StoreError>;
 }
 
 /// The store of added repositories.
@@ -40,6 +49,14 @@ pub trait Repositories: Send + Sync {
 
     /// Records that the issues of a repository were imported; `false` when it does not exist.
     async fn record_sync(&self, id: RepositoryId, at: Timestamp, audit: AuditEntry) -> Result<bool, StoreError>;
+
+    /// Replaces the settings of a repository; `false` when it does not exist.
+    async fn set_repository_settings(
+        &self,
+        id: RepositoryId,
+        settings: &RepositorySettings,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError>;
 
     /// Deletes a repository with everything that is kept about it: issues, jobs, tasks, logs, prompts, effects, requests,
     /// deliveries that led to jobs, notifications, conversations, project mappings, assignments and the statistics of the

@@ -73,6 +73,9 @@ pub struct TaskPolicy {
     /// What makes a pull request ready for review.
     #[serde(default)]
     pub ready_when: ReadyWhen,
+    /// A command that runs all tests, in place of the suites that are found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_command: Option<String>,
 }
 
 /// Returned when a task is started: the job, its issue, and how to execute it.

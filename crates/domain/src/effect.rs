@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::CommitSha;
 use crate::notification::NotificationEvent;
 use crate::trigger::Language;
 
@@ -30,6 +31,14 @@ pub enum Effect {
     },
     /// Link the tracker's issue to the pull request.
     LinkPullRequest,
+    /// Read what the forge's CI says about a commit, again and again until it has ended. It is the only effect that other
+    /// effects of the issue do not wait for.
+    ReadCi {
+        /// The pushed commit.
+        commit: CommitSha,
+        /// The commit or branch before the change.
+        base: String,
+    },
     /// Notify the subscribed channels.
     Notify {
         /// The event.
@@ -168,6 +177,8 @@ pub enum EffectKind {
     Transition,
     /// [`Effect::LinkPullRequest`]
     LinkPullRequest,
+    /// [`Effect::ReadCi`]
+    ReadCi,
     /// [`Effect::Notify`]
     Notify,
     /// [`Effect::Reply`]
@@ -185,6 +196,7 @@ impl Effect {
             Self::PostResult => EffectKind::PostResult,
             Self::Transition { .. } => EffectKind::Transition,
             Self::LinkPullRequest => EffectKind::LinkPullRequest,
+            Self::ReadCi { .. } => EffectKind::ReadCi,
             Self::Notify { .. } => EffectKind::Notify,
             Self::Reply { .. } => EffectKind::Reply,
         }
@@ -192,6 +204,11 @@ impl Effect {
 }
 
 impl EffectKind {
+    /// Returns whether effects of one issue of this kind are delivered in their order, and one waits for those before it.
+    pub const fn is_ordered(self) -> bool {
+        !matches!(self, Self::ReadCi)
+    }
+
     /// Returns the name in logs and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -202,6 +219,7 @@ impl EffectKind {
             Self::PostResult => "post_result",
             Self::Transition => "transition",
             Self::LinkPullRequest => "link_pull_request",
+            Self::ReadCi => "read_ci",
             Self::Notify => "notify",
             Self::Reply => "reply",
         }

@@ -10,6 +10,7 @@ use patchwright_core::meter::Meter;
 use patchwright_core::model_calls::ModelCalls;
 use patchwright_core::nodes::Nodes;
 use patchwright_core::notifications::Notices;
+use patchwright_core::repositories::RepositoryPolicies;
 use patchwright_core::store::Store;
 use patchwright_core::task_log::TaskLogs;
 use patchwright_core::tracker::Tracker;
@@ -42,6 +43,7 @@ impl EngineBuilder {
             nodes: noop.clone(),
             logs: noop.clone(),
             calls: noop.clone(),
+            policies: noop.clone(),
             meter: noop,
             forges: HashMap::new(),
             trackers: HashMap::new(),
@@ -99,6 +101,12 @@ impl EngineBuilder {
     /// Sets the store of model calls.
     pub fn model_calls(mut self, calls: Arc<dyn ModelCalls>) -> Self {
         self.ports.calls = calls;
+        self
+    }
+
+    /// Sets the store of what administrators decided about repositories.
+    pub fn repository_policies(mut self, policies: Arc<dyn RepositoryPolicies>) -> Self {
+        self.ports.policies = policies;
         self
     }
 

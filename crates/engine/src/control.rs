@@ -12,7 +12,7 @@ use patchwright_domain::{Effect, Issue, IssueEvent, IssueId, Job, JobEvent, JobI
 
 use crate::Engine;
 use crate::change::ChangeError;
-use crate::start::{IssueSnapshot, StartRefused, StartRequest};
+use crate::start::{IssueSnapshot, StartRefused, StartRequest, inbound_of};
 
 /// A request to start a job without a delivery.
 #[derive(Debug, Clone)]
@@ -134,16 +134,7 @@ impl Engine {
         self.write(async || {
             let issue = self.ports.store.issue(id).await?.ok_or(ControlError::NoSuchIssue(id))?;
             let latest = self.ports.store.latest_job(id).await?;
-            let inbound = InboundIssue {
-                opened_at: Some(issue.value.created_at),
-                source: issue.value.source.clone(),
-                title: issue.value.title.clone(),
-                body: issue.value.body.clone(),
-                author: issue.value.author.clone(),
-                labels: issue.value.labels.clone(),
-                is_pull_request: false,
-                default_branch: None,
-            };
+            let inbound = inbound_of(&issue.value);
             let words = start.instructions.as_deref();
             let trigger = self.trigger_of_ours(TriggerKind::Started, &start.actor, words, &inbound);
             let request = StartRequest {

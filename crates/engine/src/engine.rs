@@ -13,6 +13,7 @@ use patchwright_core::meter::Meter;
 use patchwright_core::model_calls::ModelCalls;
 use patchwright_core::nodes::Nodes;
 use patchwright_core::notifications::Notices;
+use patchwright_core::repositories::RepositoryPolicies;
 use patchwright_core::store::{ConcurrencyLimits, Store, StoreError};
 use patchwright_core::striped_locks::StripedLocks;
 use patchwright_core::task_log::TaskLogs;
@@ -42,6 +43,7 @@ pub(crate) struct Ports {
     pub(crate) nodes: Arc<dyn Nodes>,
     pub(crate) logs: Arc<dyn TaskLogs>,
     pub(crate) calls: Arc<dyn ModelCalls>,
+    pub(crate) policies: Arc<dyn RepositoryPolicies>,
     pub(crate) meter: Arc<dyn Meter>,
     pub(crate) forges: HashMap<PlatformId, Arc<dyn Forge>>,
     /// The trackers that are not forges.
@@ -191,6 +193,7 @@ impl Settings {
             author_name: self.author_name.clone(),
             author_email: self.author_email.clone(),
             co_author: None,
+            test_command: None,
             editable_paths: self.editable_paths.clone(),
             ready_when: self.ready_when,
         }

@@ -4,6 +4,7 @@ mod admission;
 mod backoff;
 mod builder;
 mod change;
+mod ci;
 pub mod clock;
 mod control;
 mod dispatch;

@@ -4,17 +4,19 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use patchwright_core::access::RepositoryKey;
 use patchwright_core::audit::AuditEntry;
 use patchwright_core::ledger::{BudgetAccount, BudgetExceeded, DayBudgets, DaySpending, Ledger};
 use patchwright_core::meter::{Meter, MeterEvent};
 use patchwright_core::model_calls::{ModelCall, ModelCalls, StoredCall, Transcript};
 use patchwright_core::nodes::{Invitation, NodeChange, Nodes, Registration};
 use patchwright_core::notifications::Notices;
+use patchwright_core::repositories::RepositoryPolicies;
 use patchwright_core::store::StoreError;
 use patchwright_core::task_log::{LogPart, TaskLogs};
 use patchwright_domain::node::{Candidate, Health, Node};
 use patchwright_domain::notification::Notice;
-use patchwright_domain::{EffectId, JobId, NodeId, Task, TaskId, Usage};
+use patchwright_domain::{EffectId, JobId, NodeId, RepositorySettings, Task, TaskId, Usage};
 
 pub(crate) struct Noop;
 
@@ -39,6 +41,13 @@ impl Ledger for Noop {
 
     async fn spending(&self, _: &BudgetAccount) -> Result<DaySpending, StoreError> {
         Ok(DaySpending::default())
+    }
+}
+
+#[async_trait]
+impl RepositoryPolicies for Noop {
+    async fn settings_of(&self, _: &RepositoryKey) -> Result<RepositorySettings, StoreError> {
+        Ok(RepositorySettings::default())
     }
 }
 

@@ -12,7 +12,7 @@ use patchwright_core::tracker::Tracker;
 use patchwright_domain::effect::Reply;
 use patchwright_domain::notification::{Notice, NotificationEvent};
 use patchwright_domain::trigger::Language;
-use patchwright_domain::{Effect, EffectId, IssueRef, Job, JobEvent, JobStatus, Milestone, PlatformId};
+use patchwright_domain::{Effect, EffectId, IssueRef, Job, JobEvent, JobId, JobStatus, Milestone, PlatformId};
 
 use crate::Engine;
 use crate::backoff::backoff;
@@ -42,11 +42,18 @@ struct Subject {
 }
 
 /// The result of a delivered effect.
-enum Delivered {
+pub(crate) enum Delivered {
     /// Nothing to store.
     Done,
     /// An event that the job must store.
     Noted(Box<JobEvent>),
+    /// To be delivered again, because there is more to come.
+    Again {
+        /// An event that the job must store.
+        event: Option<Box<JobEvent>>,
+        /// The time of the next delivery.
+        at: Timestamp,
+    },
 }
 
 impl Engine {
@@ -179,6 +186,7 @@ impl Engine {
                 }
                 Ok(Delivered::Done)
             }
+            Effect::ReadCi { commit, base } => self.read_ci(claimed, forge, job, commit, base).await,
             Effect::Notify { .. } | Effect::Reply { .. } => Ok(Delivered::Done),
         }
     }
@@ -342,6 +350,11 @@ impl Engine {
         let error = match result {
             Ok(Delivered::Done) => return self.ports.store.settle_effect(record.id, EffectOutcome::Done).await,
             Ok(Delivered::Noted(event)) => return self.note(claimed, *event).await,
+            Ok(Delivered::Again { event, at }) => {
+                self.note_unsettled(record.job_id.zip(event)).await?;
+                let outcome = EffectOutcome::Postponed { at, error: String::new() };
+                return self.ports.store.settle_effect(record.id, outcome).await;
+            }
             Err(error) => error,
         };
         let kind = record.effect.kind().as_str();
@@ -373,10 +386,7 @@ impl Engine {
         if let Some(job) = record.job_id.filter(|_| publishes(&record.effect)) {
             // Written before the effect ends, so that the result comment after it has this information.
             let event = JobEvent::DeliveryFailed { problem: detail.clone() };
-            match self.change_job(job, event).await {
-                Ok(_) | Err(ChangeError::Refused(_) | ChangeError::NotFound(_)) => {}
-                Err(ChangeError::Store(error)) => return Err(error),
-            }
+            self.note_unsettled(Some((job, Box::new(event)))).await?;
         }
         self.ports.store.settle_effect(record.id, EffectOutcome::Dead { error: detail }).await
     }
@@ -422,6 +432,15 @@ impl Engine {
         (at, outcome)
     }
 
+    /// Writes an event of a job whose effect has not ended. A job that is gone or has moved on does not need it.
+    async fn note_unsettled(&self, noted: Option<(JobId, Box<JobEvent>)>) -> Result<(), StoreError> {
+        let Some((job, event)) = noted else { return Ok(()) };
+        match self.change_job(job, *event).await {
+            Ok(_) | Err(ChangeError::Refused(_) | ChangeError::NotFound(_)) => Ok(()),
+            Err(ChangeError::Store(error)) => Err(error),
+        }
+    }
+
     /// Writes the event that the job must store together with the effect's end.
     async fn note(&self, claimed: &ClaimedEffect, event: JobEvent) -> Result<(), StoreError> {
         let Some(job) = claimed.record.job_id else {
@@ -438,7 +457,7 @@ impl Engine {
 }
 
 /// A store that cannot be read delays an effect as a forge does that cannot be reached.
-fn internal(platform: &PlatformId, error: &StoreError) -> ForgeError {
+pub(crate) fn internal(platform: &PlatformId, error: &StoreError) -> ForgeError {
     ForgeError::Unavailable { platform: platform.clone(), detail: error.to_string() }
 }
 

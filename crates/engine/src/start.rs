@@ -25,6 +25,8 @@ pub(crate) struct StartRequest<'a> {
     pub(crate) review_plan: bool,
     /// The owner of the issue, if the issue is new.
     pub(crate) owner: Option<UserId>,
+    /// What the model is told about the change that the job continues from: output of a program, nobody's words.
+    pub(crate) feedback: Option<String>,
     /// Whether it creates a job of its own while another is running: it has new instructions, or the running job is
     /// cancelled.
     pub(crate) more: bool,
@@ -45,6 +47,7 @@ impl<'a> StartRequest<'a> {
             priority,
             review_plan: false,
             owner: None,
+            feedback: None,
             more,
         }
     }
@@ -187,7 +190,7 @@ impl Engine {
             Some(before) => (before.branch.clone(), before.base_branch.clone()),
             None => (new_branch(&request, latest), request.issue.base_branch()),
         };
-        Job::new(NewJob {
+        let job = Job::new(NewJob {
             id: request.id.unwrap_or_else(|| self.ports.ids.job()),
             issue_id,
             source: request.issue.source.clone(),
@@ -201,7 +204,8 @@ impl Engine {
             command: request.command,
             priority: request.priority,
             review_plan: request.review_plan || self.settings.review_plans,
-        })
+        });
+        Job { feedback: request.feedback, ..job }
     }
 }
 
@@ -215,6 +219,20 @@ fn accepts_instructions(latest: &Job, request: &StartRequest<'_>) -> bool {
         && latest.publish == request.publish
         && (!request.review_plan || latest.review == PlanReview::Requested)
         && (latest.needs.clone(), latest.command.clone()) == (request.needs.clone(), request.command.clone())
+}
+
+/// Returns a known issue as an event would tell it.
+pub(crate) fn inbound_of(issue: &Issue) -> InboundIssue {
+    InboundIssue {
+        opened_at: Some(issue.created_at),
+        source: issue.source.clone(),
+        title: issue.title.clone(),
+        body: issue.body.clone(),
+        author: issue.author.clone(),
+        labels: issue.labels.clone(),
+        is_pull_request: false,
+        default_branch: None,
+    }
 }
 
 fn with_inbound_text(mut issue: Issue, inbound: &InboundIssue) -> Issue {

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
+use patchwright_core::access::RepositoryKey;
 use patchwright_core::fault::Fault;
 use patchwright_core::forge::{Forge, GitCredential, Permission, Repository};
 use patchwright_core::ledger::BudgetAccount;
@@ -365,7 +366,10 @@ impl TaskSession for LocalTaskSession<'_> {
         let issue = self.engine.ports.store.issue(job.issue_id).await?.ok_or(TaskSessionError::LeaseLost)?.value;
         let (job, clone_url) = self.prepare(job).await?;
         let co_author = self.co_author(&job).await?;
-        Ok(Assignment { job, issue, clone_url, policy: TaskPolicy { co_author, ..self.engine.settings.task_policy() } })
+        let key = RepositoryKey { platform: job.source.platform.clone(), name: job.source.repo.clone() };
+        let test_command = self.engine.ports.policies.settings_of(&key).await?.test_command;
+        let policy = TaskPolicy { co_author, test_command, ..self.engine.settings.task_policy() };
+        Ok(Assignment { job, issue, clone_url, policy })
     }
 
     async fn renew_lease(&self) -> Result<(), TaskSessionError> {

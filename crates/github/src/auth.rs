@@ -93,6 +93,8 @@ pub(crate) enum TokenPurpose {
     Api,
     /// Check runs, which need a permission that is not needed otherwise.
     Checks,
+    /// Reading check runs and statuses.
+    Ci,
     /// Git, on whatever node runs the job: read and push, and nothing else.
     Git,
 }
@@ -105,6 +107,7 @@ impl TokenPurpose {
                 &[("contents", "write"), ("issues", "write"), ("metadata", "read"), ("pull_requests", "write")]
             }
             Self::Checks => &[("checks", "write"), ("metadata", "read")],
+            Self::Ci => &[("checks", "read"), ("metadata", "read"), ("statuses", "read")],
             Self::Git => &[("contents", "write"), ("metadata", "read")],
         }
     }
@@ -232,9 +235,12 @@ mod tests {
     #[test]
     fn fault_a5_the_documented_permissions_are_those_that_are_requested() {
         let docs = include_str!("../../../docs/adapters.md");
-        for (purpose, row) in
-            [(TokenPurpose::Api, "API"), (TokenPurpose::Checks, "check runs"), (TokenPurpose::Git, "git")]
-        {
+        for (purpose, row) in [
+            (TokenPurpose::Api, "API"),
+            (TokenPurpose::Checks, "check runs"),
+            (TokenPurpose::Ci, "CI"),
+            (TokenPurpose::Git, "git"),
+        ] {
             let permissions: Vec<String> =
                 purpose.permissions().iter().map(|(name, access)| format!("{name}: {access}")).collect();
             let line = format!("| {row} | {} |", permissions.join(", "));

@@ -7,6 +7,7 @@ use patchwright_core::forge::{
 use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_core::webhook::DiffPlace;
 use patchwright_domain::job::PullRequestRef;
+use patchwright_domain::job::ci::CiCheck;
 use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, PlatformId, RepoName, RepoPath};
 use patchwright_http::forge::{encode_segment, read_json};
 use patchwright_http::{Request, Response, Retry};
@@ -256,6 +257,18 @@ impl Forge for GithubForge {
             }
         }
         Ok(comments)
+    }
+
+    async fn ci_checks(&self, repo: &RepoName, at: &str) -> Result<Option<Vec<CiCheck>>, ForgeError> {
+        self.read_ci_checks(repo, at).await.map(Some)
+    }
+
+    async fn ci_output(&self, repo: &RepoName, check: &CiCheck) -> Result<String, ForgeError> {
+        match check.id {
+            Some(id) => self.read_ci_output(repo, id).await,
+            // A status has a description of 140 characters and no output.
+            None => Ok(String::new()),
+        }
     }
 
     async fn mark_ready(&self, repo: &RepoName, pull_request: &PullRequestRef) -> Result<(), ForgeError> {

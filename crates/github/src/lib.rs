@@ -9,6 +9,8 @@ mod auth;
 #[cfg(feature = "client")]
 mod checks;
 #[cfg(feature = "client")]
+mod ci;
+#[cfg(feature = "client")]
 mod client;
 #[cfg(feature = "client")]
 mod contents;

@@ -208,6 +208,49 @@ pub(crate) struct CheckOutput<'a> {
     pub(crate) summary: &'a str,
 }
 
+#[derive(Debug, Deserialize)]
+pub(crate) struct CheckRuns {
+    pub(crate) check_runs: Vec<CheckRun>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct CheckRun {
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    pub(crate) status: String,
+    pub(crate) conclusion: Option<String>,
+    pub(crate) html_url: Option<String>,
+    pub(crate) output: Option<CheckRunOutput>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct CheckRunOutput {
+    pub(crate) title: Option<String>,
+    pub(crate) summary: Option<String>,
+    pub(crate) text: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Annotation {
+    pub(crate) path: Option<String>,
+    pub(crate) start_line: Option<u64>,
+    #[serde(rename = "annotation_level")]
+    pub(crate) level: Option<String>,
+    pub(crate) message: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct CombinedStatus {
+    pub(crate) statuses: Vec<Status>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) context: String,
+    pub(crate) state: String,
+    pub(crate) target_url: Option<String>,
+}
+
 #[derive(Debug, Serialize)]
 pub(crate) struct WriteContent<'a> {
     pub(crate) message: &'a str,

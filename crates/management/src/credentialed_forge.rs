@@ -19,6 +19,7 @@ use patchwright_core::webhook::DiffPlace;
 use patchwright_core::{Clock, IdSource, Redactor, Secret};
 use patchwright_domain::credential::CredentialScope;
 use patchwright_domain::job::PullRequestRef;
+use patchwright_domain::job::ci::CiCheck;
 use patchwright_domain::{
     AuditId, BranchName, CommitSha, CredentialId, IssueNumber, IssueRef, PlatformId, RepoName, RepoPath,
 };
@@ -256,6 +257,14 @@ impl Forge for CredentialedForge {
         review: u64,
     ) -> Result<Vec<(DiffPlace, Comment)>, ForgeError> {
         self.client(repo).await?.review_comments(repo, number, review).await
+    }
+
+    async fn ci_checks(&self, repo: &RepoName, at: &str) -> Result<Option<Vec<CiCheck>>, ForgeError> {
+        self.client(repo).await?.ci_checks(repo, at).await
+    }
+
+    async fn ci_output(&self, repo: &RepoName, check: &CiCheck) -> Result<String, ForgeError> {
+        self.client(repo).await?.ci_output(repo, check).await
     }
 
     async fn mark_ready(&self, repo: &RepoName, pull_request: &PullRequestRef) -> Result<(), ForgeError> {

@@ -2,7 +2,7 @@
 
 use patchwright_core::access::RepositoryKey;
 use patchwright_core::repositories::RegisteredRepository;
-use patchwright_domain::{PlatformId, RepoName, RepositoryId, UserId};
+use patchwright_domain::{PlatformId, RepoName, RepositoryId, RepositorySettings, UserId};
 
 use crate::Inner;
 use crate::error::ManagementError;
@@ -75,6 +75,30 @@ impl Repositories<'_> {
         Ok(())
     }
 
+    /// Replaces what administrators decided about a repository.
+    ///
+    /// # Errors
+    /// [`ManagementError::Forbidden`] without the administrator role, [`ManagementError::Invalid`] for a setting that cannot
+    /// be used, [`ManagementError::NotFound`].
+    pub async fn set_settings(
+        &self,
+        principal: &Principal,
+        id: RepositoryId,
+        settings: RepositorySettings,
+    ) -> Result<RegisteredRepository, ManagementError> {
+        principal.require_admin()?;
+        let repository = self.get(principal, id).await?;
+        let settings =
+            settings.checked().map_err(|error| ManagementError::invalid("bad_settings", error.to_string()))?;
+        let command = settings.test_command.as_deref().map_or_else(|| "found".to_owned(), |text| format!("`{text}`"));
+        let detail = format!("tests: {command}; CI rounds: {}", settings.ci_rounds);
+        let entry = self.0.audit_entry(principal.login(), "repository.settings", &repository.name.to_string(), &detail);
+        if !self.0.ports.repositories.set_repository_settings(id, &settings, entry).await? {
+            return Err(ManagementError::not_found("repository"));
+        }
+        Ok(RegisteredRepository { settings, ..repository })
+    }
+
     /// Deletes a repository with everything that is kept about it. The audit log stays.
     ///
     /// # Errors
@@ -122,6 +146,7 @@ impl Repositories<'_> {
             name: found.name,
             created_at: self.0.ports.clock.now(),
             synced_at: None,
+            settings: RepositorySettings::default(),
         };
         let subject = repository.name.to_string();
         let entry = self.0.audit_entry(principal.login(), "repository.added", &subject, repository.platform.as_str());

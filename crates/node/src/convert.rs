@@ -61,6 +61,7 @@ pub(crate) fn assignment(assignment: wire::Assignment) -> Assignment {
         co_author: policy.co_author,
         editable_paths: policy.editable_paths,
         ready_when: policy.ready_when,
+        test_command: policy.test_command,
     };
     Assignment { job, issue, clone_url, policy }
 }

@@ -1,6 +1,8 @@
 //! Jobs.
 
+use patchwright_domain::CommitSha;
 use patchwright_domain::Usage;
+use patchwright_domain::job::ci::{CiCheck, CiState};
 use patchwright_domain::job::report::{StageReport, Verdict};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 use patchwright_domain::job::{Failure, JobObject, PullRequestRef};
@@ -85,10 +87,26 @@ pub struct JobView<'a> {
     pub failure: Option<&'a Failure>,
     pub pull_request: Option<PullRequestRef>,
     pub pull_request_ready: bool,
+    /// What the forge's own CI says about the pushed commit, once it was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ci: Option<CiView<'a>>,
     pub stages: Vec<StageView<'a>>,
     pub usage: Usage,
     pub started_at: Option<jiff::Timestamp>,
     pub ended_at: Option<jiff::Timestamp>,
+}
+
+/// What the forge's own CI says about a commit.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CiView<'a> {
+    /// `absent`, `running`, `unfinished`, `passed` or `failed`. What failed before the change too does not count.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub state: CiState,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub commit: &'a CommitSha,
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
+    pub checks: &'a [CiCheck],
 }
 
 /// A job as a client reads it: the fields that a list of results needs, and all others as they were sent.

@@ -55,7 +55,8 @@ pub(crate) fn whole_or_none<'de, D: serde::Deserializer<'de>>(given: D) -> Resul
 fn to_whole<E: serde::de::Error>(number: f64) -> Result<u32, E> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what does not fit is refused")]
     let whole = number as u32;
-    if (f64::from(whole) - number).abs() < f64::EPSILON {
+    // Nothing is added to a number but the sign of a negative zero.
+    if f64::from(whole).total_cmp(&(number + 0.0)).is_eq() {
         Ok(whole)
     } else {
         Err(E::custom(format!("{number} is not a whole number")))

@@ -147,6 +147,9 @@ pub struct TaskPolicy {
     /// What makes a pull request ready for review.
     #[serde(default)]
     pub ready_when: ReadyWhen,
+    /// A command that runs all tests, in place of the suites that are found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_command: Option<String>,
 }
 
 /// Whether the `agent/*` report files are committed.

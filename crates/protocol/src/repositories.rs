@@ -12,6 +12,26 @@ pub struct RepositoryView {
     pub created_at: String,
     /// When its issues were last imported.
     pub synced_at: Option<String>,
+    pub settings: RepositorySettings,
+}
+
+/// What an administrator decided about a repository.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RepositorySettings {
+    /// A command that runs all tests, in place of the suites that are found or that the repository names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(max_length = 2000, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$", example = "make check")
+    )]
+    pub test_command: Option<String>,
+    /// How often in a row failing checks of the forge's CI start a follow-up. What those checks print, which whoever can run
+    /// the repository's CI writes, is then given to the model.
+    #[serde(default, deserialize_with = "crate::whole")]
+    #[cfg_attr(feature = "openapi", schema(maximum = 5))]
+    pub ci_rounds: u32,
 }
 
 /// A repository to register.

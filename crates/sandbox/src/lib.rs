@@ -4,6 +4,7 @@ mod environment;
 mod isolation;
 mod options;
 mod process;
+mod programs;
 mod registry_proxy;
 mod relay;
 mod report;
@@ -13,6 +14,6 @@ mod tree;
 mod tree_snapshot;
 mod workspace;
 
-pub use options::{BackendChoice, SandboxOptions, SandboxPolicy};
+pub use options::{BackendChoice, ContainerOptions, SandboxOptions, SandboxPolicy};
 pub use relay::relay;
 pub use sandbox::{Diagnosis, LocalSandbox};

@@ -21,8 +21,31 @@ pub enum BackendChoice {
     Auto,
     /// `bwrap` (bubblewrap).
     Bubblewrap,
+    /// `podman`, with the images of [`SandboxOptions::container`].
+    Podman,
+    /// `docker`, likewise.
+    Docker,
     /// Nothing: commands are processes of this user. Refused by [`SandboxPolicy::Require`].
     None,
+}
+
+/// Configures a container engine.
+#[derive(Debug, Clone, Default)]
+pub struct ContainerOptions {
+    /// Arguments of the engine before its command, such as `--runtime`.
+    pub args: Vec<String>,
+    /// The complete environment of the engine, such as `HOME`, `XDG_RUNTIME_DIR` and `DOCKER_HOST`. Commands do not see it.
+    pub env: BTreeMap<String, String>,
+    /// The images, by ecosystem (`python`, `cargo`, `npm`, …); that of `*` is for all others. They must be on this machine: none
+    /// is fetched.
+    pub images: BTreeMap<String, String>,
+}
+
+impl ContainerOptions {
+    /// Returns the image for an ecosystem.
+    pub fn image_of(&self, ecosystem: &str) -> Option<&str> {
+        self.images.get(ecosystem).or_else(|| self.images.get("*")).map(String::as_str)
+    }
 }
 
 /// Configures a [`crate::LocalSandbox`].
@@ -32,11 +55,16 @@ pub struct SandboxOptions {
     pub policy: SandboxPolicy,
     /// What isolates commands.
     pub backend: BackendChoice,
+    /// The container engine, if that is the backend.
+    pub container: ContainerOptions,
     /// The folders in which programs are searched, as in `PATH`. Commands see them, and the tool chains that they are part
     /// of, read-only.
     pub path: String,
     /// Variables that tool chains need, such as `RUSTUP_HOME`. They must not contain secrets. Folders in them are readable.
     pub env: BTreeMap<String, String>,
+    /// The home of the user who runs commands on a working copy of their own. Such commands may read the packages that build tools
+    /// have put there: those of Maven and Gradle.
+    pub home: Option<PathBuf>,
     /// Further folders that commands may read.
     pub readable: Vec<PathBuf>,
     /// Folders that commands never see, such as the data of the embedding program, also if they are below a readable one.
@@ -70,8 +98,10 @@ impl Default for SandboxOptions {
         Self {
             policy: SandboxPolicy::Require,
             backend: BackendChoice::Auto,
+            container: ContainerOptions::default(),
             path: "/usr/local/bin:/usr/bin:/bin".to_owned(),
             env: BTreeMap::new(),
+            home: None,
             readable: Vec::new(),
             private: Vec::new(),
             cache: None,

@@ -20,11 +20,14 @@ use tokio::process::{Child, Command};
 
 use crate::isolation::bubblewrap::Prepared;
 use crate::isolation::cgroup::{ControlGroups, Group};
+use crate::isolation::container::Container;
 use crate::isolation::{Access, Backend, Limits, Mount, Network, process_tree, spawner};
 
 /// A command to run.
 #[derive(Debug, Clone)]
 pub(crate) struct CommandSpec {
+    /// The image that it runs in, if the backend is a container engine.
+    pub(crate) image: Option<String>,
     /// The program, as the command sees it.
     pub(crate) program: PathBuf,
     pub(crate) args: Vec<String>,
@@ -68,6 +71,13 @@ const DISK_INTERVAL: Duration = Duration::from_secs(1);
 /// A measurement of the disk takes at most this part of the time.
 const DISK_SHARE: u32 = 10;
 
+/// Why a command of an ecosystem without an image is not run.
+pub(crate) const NO_IMAGE: &str = "no image is configured for these tests; name one in SANDBOX_IMAGES";
+
+/// The exit codes of a container engine that could not start a command, and of one whose program is not in the image.
+const ENGINE_FAILED: i32 = 125;
+const NOT_IN_IMAGE: i32 = 127;
+
 /// Runs commands with one backend.
 #[derive(Debug, Clone)]
 pub(crate) struct Runner {
@@ -109,7 +119,27 @@ impl Runner {
         // A process that left the group can hold the pipe open; its output is not awaited.
         let _ = tokio::time::timeout(OUTPUT_DRAIN_TIMEOUT, reading).await;
         let output = output.lock().expect("the reader does not panic").read_text();
-        Ok(CommandResult { code: status.and_then(|status| status.code()), exceeded, output })
+        let result = CommandResult { code: status.and_then(|status| status.code()), exceeded, output };
+        self.tell_engine_failure(spec, result)
+    }
+
+    /// Tells the failures of a container engine from those of the command.
+    fn tell_engine_failure(&self, spec: &CommandSpec, result: CommandResult) -> Result<CommandResult, SandboxError> {
+        let Backend::Container(engine) = &self.backend else { return Ok(result) };
+        let says = |word: &str| result.output.contains(word);
+        match result.code {
+            Some(NOT_IN_IMAGE) if says("executable file") || says("no such file") => {
+                let image = spec.image.as_deref().unwrap_or_default();
+                Err(SandboxError::ToolMissing { program: format!("{} (in the image {image})", spec.program.display()) })
+            }
+            Some(ENGINE_FAILED) if says("Error:") || says("docker:") => {
+                let name = engine.kind.name();
+                Err(SandboxError::Refused {
+                    reason: format!("{name} cannot start the tests: {}", result.output.trim()),
+                })
+            }
+            _ => Ok(result),
+        }
     }
 
     async fn start(&self, spec: &CommandSpec, output: std::io::PipeWriter) -> Result<(Child, Processes), SandboxError> {
@@ -118,8 +148,19 @@ impl Runner {
                 let mut command = Command::new(&spec.program);
                 command.args(&spec.args).current_dir(&spec.folder).env_clear().envs(&spec.env);
                 let child = spawn(command, output).await.map_err(|error| spawn_error(&spec.program, error))?;
-                let processes = Processes { group: group_of(&child), init: None, control_group: None };
+                let processes = Processes::of_group(group_of(&child));
                 set_limits(processes.group, &spec.limits);
+                Ok((child, processes))
+            }
+            Backend::Container(engine) => {
+                let image =
+                    spec.image.as_deref().ok_or_else(|| SandboxError::Refused { reason: NO_IMAGE.to_owned() })?;
+                let prepared = engine.prepare(image, spec).map_err(|source| SandboxError::Internal { source })?;
+                give_folders(spec, prepared.user).await.map_err(internal_error)?;
+                let child = spawn(prepared.command, output).await;
+                let child = child.map_err(|error| spawn_error(&engine.program, error))?;
+                let mut processes = Processes::of_group(group_of(&child));
+                processes.container = Some(prepared.container);
                 Ok((child, processes))
             }
             Backend::Bubblewrap(bubblewrap) => {
@@ -155,7 +196,7 @@ impl Runner {
             let control_group = self.groups.create(&spec.limits)?;
             control_group.add(init)?;
             rustix::io::write(&release, b"1")?;
-            Ok::<_, Cause>(Processes { group, init: Some(first), control_group: Some(control_group) })
+            Ok::<_, Cause>(Processes { init: Some(first), control_group: Some(control_group), group, container: None })
         };
         match started.await {
             Ok(processes) => Ok((child, processes)),
@@ -233,9 +274,14 @@ struct Processes {
     /// The first process of the process namespace, if there is one. All others end with it.
     init: Option<Pid>,
     control_group: Option<Group>,
+    container: Option<Container>,
 }
 
 impl Processes {
+    const fn of_group(group: Option<Pid>) -> Self {
+        Self { group, init: None, control_group: None, container: None }
+    }
+
     fn kill(&self) {
         if let Some(init) = self.init {
             let _ = rustix::process::kill_process(init, Signal::KILL);
@@ -256,6 +302,11 @@ impl Processes {
             self.kill();
         }
         (self.group, self.init) = (None, None);
+        if let Some(container) = self.container.take() {
+            let out_of_memory = container.ran_out_of_memory().await;
+            container.remove().await;
+            return out_of_memory;
+        }
         let Some(group) = self.control_group.take() else { return false };
         let out_of_memory = group.ran_out_of_memory();
         group.remove().await;
@@ -264,8 +315,11 @@ impl Processes {
 
     /// Returns when the command uses more than it may. `watches_memory` says that no control group does.
     async fn wait_for_excess(&self, spec: &CommandSpec, watches_memory: bool) -> Exceeded {
-        let Some(init) = self.init else { return std::future::pending().await };
-        let init = init.as_raw_nonzero().get().cast_unsigned();
+        let init = match (&self.init, &self.container) {
+            (Some(init), _) => init.as_raw_nonzero().get().cast_unsigned(),
+            (None, Some(container)) => container.first_process().await,
+            (None, None) => return std::future::pending().await,
+        };
         tokio::select! {
             () = wait_for_memory(init, spec.limits.memory_bytes), if watches_memory => Exceeded::Memory,
             () = wait_for_disk(spec.writable_folders(), spec.limits.disk_bytes) => Exceeded::Disk,
@@ -361,6 +415,7 @@ mod tests {
 
     fn shell(script: &str, timeout: Duration) -> CommandSpec {
         CommandSpec {
+            image: None,
             program: "/bin/sh".into(),
             args: vec!["-c".into(), script.into()],
             folder: std::env::temp_dir(),

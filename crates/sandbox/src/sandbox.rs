@@ -17,13 +17,15 @@ use tokio::time::Instant;
 use crate::environment::fetch::Fetch;
 use crate::environment::{self, Preparation};
 use crate::isolation::cgroup::ControlGroups;
-use crate::isolation::self_test::{self, find_program};
+use crate::isolation::container::EngineKind;
+use crate::isolation::self_test;
 use crate::isolation::{Backend, Mount, Network, host_view};
 use crate::options::{BackendChoice, SandboxOptions, SandboxPolicy};
-use crate::process::{CommandResult, Runner};
+use crate::process::{CommandResult, NO_IMAGE, Runner};
+use crate::programs::{self, Programs};
 use crate::relay::Outlet;
 use crate::report::{ParsedReport, ReportReader};
-use crate::suite::{Ecosystem, PythonRunner, RunPlan, SuiteRun, python_path, runner_probe};
+use crate::suite::{Ecosystem, PythonRunner, RunPlan, SuiteRun, dotnet, python_path, runner_probe};
 use crate::tree_snapshot::TreeSnapshot;
 use crate::workspace::{Environment, Workspace, input_folders};
 
@@ -42,6 +44,8 @@ pub struct LocalSandbox {
     isolation: RwLock<&'static str>,
     /// Whether pytest can be imported, by interpreter and scratch folder: a tree may be pytest itself.
     has_pytest: tokio::sync::Mutex<HashMap<(PathBuf, PathBuf), bool>>,
+    /// What the images have that were used.
+    images: tokio::sync::Mutex<HashMap<String, Programs>>,
     /// Held while packages are fetched.
     fetching: tokio::sync::Mutex<()>,
 }
@@ -72,6 +76,7 @@ impl LocalSandbox {
             tested: tokio::sync::Mutex::new(None),
             isolation: RwLock::new("none"),
             has_pytest: tokio::sync::Mutex::new(HashMap::new()),
+            images: tokio::sync::Mutex::new(HashMap::new()),
             fetching: tokio::sync::Mutex::new(()),
         }
     }
@@ -93,20 +98,9 @@ impl LocalSandbox {
 
     async fn test(&self) -> Tested {
         let groups = ControlGroups::detect();
-        let has_backend = self.options.backend != BackendChoice::None;
-        let (bubblewrap, problems) = if has_backend {
-            let (bubblewrap, finding) = self_test::test_bubblewrap(&self.options.path, self.view(), &groups).await;
-            (bubblewrap.filter(|_| finding.holds()), finding.problems)
-        } else {
-            (None, vec!["isolation is switched off".to_owned()])
-        };
-        let (isolation, detail, backend) = match bubblewrap {
-            Some(bubblewrap) => {
-                let memory = if groups.limit_memory() { "control groups" } else { "a watch on its processes" };
-                let user = if bubblewrap.setpriv.is_some() { "a user of its own" } else { "a user namespace" };
-                let detail = format!("bubblewrap with {user}; memory is limited by {memory}");
-                (STRONG_ISOLATION, detail, Some(Backend::Bubblewrap(bubblewrap)))
-            }
+        let (backend, problems) = self.test_backend(&groups).await;
+        let (isolation, detail, backend) = match backend {
+            Some(backend) => (STRONG_ISOLATION, describe(&backend, &groups), Some(backend)),
             None if self.options.policy == SandboxPolicy::BestEffort => {
                 ("best-effort", "processes of this user with resource limits".to_owned(), Some(Backend::Process))
             }
@@ -117,6 +111,54 @@ impl LocalSandbox {
         }
         let runner = backend.map(|backend| Runner { backend, groups });
         Tested { at: Instant::now(), runner, diagnosis: Diagnosis { isolation, detail, problems } }
+    }
+
+    /// Returns the backend that is chosen, if it isolates, and what it lacks.
+    async fn test_backend(&self, groups: &ControlGroups) -> (Option<Backend>, Vec<String>) {
+        let path = &self.options.path;
+        let kind = match self.options.backend {
+            BackendChoice::None => return (None, vec!["isolation is switched off".to_owned()]),
+            BackendChoice::Auto | BackendChoice::Bubblewrap => {
+                let (bubblewrap, finding) = self_test::test_bubblewrap(path, self.view(), groups).await;
+                return (bubblewrap.filter(|_| finding.holds()).map(Backend::Bubblewrap), finding.problems);
+            }
+            BackendChoice::Podman => EngineKind::Podman,
+            BackendChoice::Docker => EngineKind::Docker { is_rootless: false },
+        };
+        let (engine, finding) = self_test::test_engine(path, &self.options.container, kind, groups).await;
+        (engine.filter(|_| finding.holds()).map(Backend::Container), finding.problems)
+    }
+
+    /// Returns what commands find that run for an ecosystem.
+    ///
+    /// # Errors
+    /// [`SandboxError::Refused`] if there is no image for it, or one that cannot be used.
+    async fn programs_for(
+        &self,
+        ecosystem: &str,
+        runner: &Runner,
+        workspace: &Workspace,
+        cancel: &CancellationToken,
+    ) -> Result<Programs, SandboxError> {
+        let machine = || Programs::Machine { path: self.options.path.clone(), env: self.options.env.clone() };
+        let Backend::Container(engine) = &runner.backend else { return Ok(machine()) };
+        let refused = |reason: String| SandboxError::Refused { reason };
+        let image = self.options.container.image_of(ecosystem).ok_or_else(|| refused(NO_IMAGE.to_owned()))?;
+        let mut known = self.images.lock().await;
+        if let Some(programs) = known.get(image) {
+            return Ok(programs.clone());
+        }
+        let args = ["-c".to_owned(), programs::probe_script()].to_vec();
+        let mut spec = workspace.command(&self.options, &machine(), "sh".into(), args);
+        (spec.image, spec.env) = (Some(image.to_owned()), BTreeMap::new());
+        let silent = Progress::silent(patchwright_domain::JobId::from_uuid(uuid::Uuid::nil()));
+        let result = runner.run(&spec, &silent, cancel).await?;
+        let programs = Programs::of_image(image, &result.output).ok_or_else(|| {
+            let name = engine.kind.name();
+            refused(format!("{name} cannot run `sh` in the image {image}: {}", result.output.trim()))
+        })?;
+        known.insert(image.to_owned(), programs.clone());
+        Ok(programs)
     }
 
     /// Returns what every command may read.
@@ -145,19 +187,6 @@ impl LocalSandbox {
         })
     }
 
-    /// Returns the path of a program as a command sees it: programs are searched in `PATH`, others are paths already.
-    fn program(&self, name: &str, spec_path: &str, folder: &Path) -> Result<PathBuf, SandboxError> {
-        if name.starts_with('/') {
-            return Ok(name.into());
-        }
-        if name.contains('/') {
-            return Ok(folder.join(name));
-        }
-        find_program(spec_path, name)
-            .or_else(|| find_program(&self.options.path, name))
-            .ok_or_else(|| SandboxError::ToolMissing { program: name.to_owned() })
-    }
-
     async fn python_runner(
         &self,
         run: &CheckRun<'_>,
@@ -166,7 +195,7 @@ impl LocalSandbox {
     ) -> Result<PythonRunner, SandboxError> {
         let python = match &run.environment.python {
             Some(environment) => environment.join("bin/python"),
-            None => self.program("python3", "", Path::new(""))?,
+            None => locate(run.programs, "python3", "", Path::new(""))?,
         };
         let key = (python.clone(), run.request.scratch.clone());
         let mut known = self.has_pytest.lock().await;
@@ -174,7 +203,7 @@ impl LocalSandbox {
             return Ok(if *has_pytest { PythonRunner::Pytest } else { PythonRunner::Unittest });
         }
         let args = ["-c", runner_probe()].map(str::to_owned).to_vec();
-        let mut spec = run.workspace.command(&self.options, python, args);
+        let mut spec = run.workspace.command(&self.options, run.programs, python, args);
         run.environment.apply(&mut spec, run.runner.backend.has_mounts(), run.request.timeout);
         let folder = Path::new(&run.request.suite.folder);
         let path = python_path(&run.workspace.tree().join(folder), &run.workspace.host_tree.join(folder));
@@ -198,7 +227,7 @@ impl LocalSandbox {
         cancel: &CancellationToken,
     ) -> Result<CommandResult, SandboxError> {
         let folder = run.workspace.tree().join(&run.request.suite.folder);
-        let mut spec = run.workspace.command(&self.options, PathBuf::new(), Vec::new());
+        let mut spec = run.workspace.command(&self.options, run.programs, PathBuf::new(), Vec::new());
         run.environment.apply(&mut spec, run.runner.backend.has_mounts(), run.request.timeout);
         if let Some(timeout) = run.request.suite.settings.as_ref().and_then(|settings| settings.timeout) {
             spec.timeout = timeout.min(run.request.timeout);
@@ -206,19 +235,71 @@ impl LocalSandbox {
         spec.env.extend(env.clone());
         let mut line = line.into_iter();
         let name = line.next().ok_or(SandboxError::NoTests)?;
-        spec.program = self.program(&name, &spec.env["PATH"], &folder)?;
+        spec.program = locate(run.programs, &name, &spec.env["PATH"], &folder)?;
         spec.args = line.collect();
         spec.folder = folder;
         run.runner.run(&spec, progress, cancel).await
     }
 }
 
+/// What the environment of a check depends on.
+#[derive(Clone, Copy)]
+struct Setting<'a> {
+    request: &'a CheckRequest,
+    runner: &'a Runner,
+    programs: &'a Programs,
+    workspace: &'a Workspace,
+}
+
 /// What a check runs with.
 struct CheckRun<'a> {
     request: &'a CheckRequest,
     runner: &'a Runner,
+    programs: &'a Programs,
     workspace: &'a Workspace,
     environment: &'a Environment,
+}
+
+impl CheckRun<'_> {
+    fn plan(&self, python: PythonRunner) -> Option<RunPlan> {
+        let has_program = |name: &str| self.programs.has(name);
+        SuiteRun {
+            suite: &self.request.suite,
+            selection: &self.request.selection,
+            host_tree: &self.workspace.host_tree,
+            tree: self.workspace.tree(),
+            scratch: self.workspace.scratch(),
+            environment: self.environment.python.as_deref(),
+            python,
+            is_offline: self.runner.backend.has_mounts(),
+            has_program: &has_program,
+        }
+        .plan()
+    }
+}
+
+/// Returns the path of a program as a command sees it: programs are searched, first in `path`, others are paths already.
+fn locate(programs: &Programs, name: &str, path: &str, folder: &Path) -> Result<PathBuf, SandboxError> {
+    if name.starts_with('/') {
+        return Ok(name.into());
+    }
+    if name.contains('/') {
+        return Ok(folder.join(name));
+    }
+    programs.locate(path, name).ok_or_else(|| SandboxError::ToolMissing { program: name.to_owned() })
+}
+
+/// Describes what isolates, for an operator.
+fn describe(backend: &Backend, groups: &ControlGroups) -> String {
+    match backend {
+        Backend::Bubblewrap(bubblewrap) => {
+            let memory = if groups.limit_memory() { "control groups" } else { "a watch on its processes" };
+            let user = if bubblewrap.setpriv.is_some() { "a user of its own" } else { "a user namespace" };
+            format!("bubblewrap with {user}; memory is limited by {memory}")
+        }
+        Backend::Container(engine) => format!("{}, without a network", engine.kind.name()),
+        Backend::Process => "processes of this user with resource limits".to_owned(),
+    }
 }
 
 #[async_trait]
@@ -253,8 +334,9 @@ impl Sandbox for LocalSandbox {
         write_inputs(&inputs, &request.inputs).map_err(|error| SandboxError::Internal { source: Box::new(error) })?;
         let mut args = request.args.into_iter();
         let program = args.next().ok_or_else(|| SandboxError::ToolMissing { program: String::new() })?;
-        let program = self.program(&program, "", workspace.tree())?;
-        let mut spec = workspace.command(&self.options, program, args.collect());
+        let programs = self.programs_for("*", &runner, &workspace, cancel).await?;
+        let program = locate(&programs, &program, "", workspace.tree())?;
+        let mut spec = workspace.command(&self.options, &programs, program, args.collect());
         spec.env.extend(request.env);
         spec.timeout = request.timeout;
         if has_mounts {
@@ -278,13 +360,21 @@ impl Sandbox for LocalSandbox {
     ) -> Result<CheckReport, SandboxError> {
         let runner = self.runner().await?;
         let workspace = create_workspace(&request.root, &request.scratch, &runner).await?;
-        let environment = self.find_environment(&request, &workspace, &runner, progress, cancel).await?;
-        let run = CheckRun { request: &request, runner: &runner, workspace: &workspace, environment: &environment };
+        let programs = self.programs_for(&request.suite.ecosystem, &runner, &workspace, cancel).await?;
+        let setting = Setting { request: &request, runner: &runner, programs: &programs, workspace: &workspace };
+        let environment = self.find_environment(setting, progress, cancel).await?;
+        let run = CheckRun {
+            request: &request,
+            runner: &runner,
+            programs: &programs,
+            workspace: &workspace,
+            environment: &environment,
+        };
         let python = match Ecosystem::of(&request.suite) {
             Some(Ecosystem::Python) => self.python_runner(&run, progress, cancel).await?,
             _ => PythonRunner::Unittest,
         };
-        let plan = self.plan(&run, python).ok_or(SandboxError::NoTests)?;
+        let plan = run.plan(python).ok_or(SandboxError::NoTests)?;
         self.run_plan(&run, plan, python, progress, cancel).await
     }
 }
@@ -305,54 +395,40 @@ impl LocalSandbox {
     /// Returns what the run has beside its tree: the environment of the user's working copy, or one that is prepared.
     async fn find_environment(
         &self,
-        request: &CheckRequest,
-        workspace: &Workspace,
-        runner: &Runner,
+        setting: Setting<'_>,
         progress: &Progress,
         cancel: &CancellationToken,
     ) -> Result<Environment, SandboxError> {
+        let Setting { request, runner, programs, workspace } = setting;
         let has_mounts = runner.backend.has_mounts();
         let mut environment = Environment::default();
-        if let Some(folder) = request.local_folder.clone() {
-            let (suite, workspace) = (request.suite.clone(), workspace.clone());
-            let taken = run_blocking(move || environment::take_local(&folder, &suite, &workspace, has_mounts)).await?;
+        // An image has its own interpreters, which those of a working copy do not fit.
+        let local_folder = request.local_folder.clone().filter(|_| programs.image().is_none());
+        if let Some(folder) = local_folder.clone() {
+            let (suite, workspace, home) = (request.suite.clone(), workspace.clone(), self.options.home.clone());
+            let take = move || environment::take_local(&folder, home.as_deref(), &suite, &workspace, has_mounts);
+            let taken = run_blocking(take).await?;
             environment = taken.map_err(|error| SandboxError::Internal { source: Box::new(error) })?;
         }
-        let has_program = |name: &str| find_program(&self.options.path, name).is_some();
-        let python =
-            find_program(&self.options.path, "python3").map(|path| path.display().to_string()).unwrap_or_default();
-        let Some(preparation) = Preparation::of(&request.suite, &workspace.host_tree, &python, &has_program) else {
+        let has_program = |name: &str| programs.has(name);
+        let python = programs.locate("", "python3").map(|path| path.display().to_string()).unwrap_or_default();
+        let salt = format!("{}{python}", programs.image().unwrap_or_default());
+        let Some(preparation) = Preparation::of(&request.suite, &workspace.host_tree, &salt, &has_program) else {
             return Ok(environment);
         };
         let is_covered = |local: &PathBuf| environment::covers(local, &preparation, &environment, workspace);
-        if request.local_folder.as_ref().is_some_and(is_covered) {
+        if local_folder.as_ref().is_some_and(is_covered) {
             return Ok(environment);
         }
         if let (true, Some(cache), Some(relay)) = (has_mounts, &self.options.cache, &self.options.relay)
             && !self.options.registries.is_empty()
         {
-            let fetch = Fetch { options: &self.options, cache, relay, runner, workspace, request };
-            let find = |name: &str| self.program(name, "", Path::new(""));
+            let fetch = Fetch { options: &self.options, programs, cache, relay, runner, workspace, request };
+            let find = |name: &str| locate(programs, name, "", Path::new(""));
             let _one_at_a_time = self.fetching.lock().await;
             return fetch.prepare(&preparation, find, progress, cancel).await;
         }
         Ok(environment)
-    }
-
-    fn plan(&self, run: &CheckRun<'_>, python: PythonRunner) -> Option<RunPlan> {
-        let has_program = |name: &str| find_program(&self.options.path, name).is_some();
-        SuiteRun {
-            suite: &run.request.suite,
-            selection: &run.request.selection,
-            host_tree: &run.workspace.host_tree,
-            tree: run.workspace.tree(),
-            scratch: run.workspace.scratch(),
-            environment: run.environment.python.as_deref(),
-            python,
-            is_offline: run.runner.backend.has_mounts(),
-            has_program: &has_program,
-        }
-        .plan()
     }
 
     async fn run_plan(
@@ -425,7 +501,9 @@ fn remove_reports(scratch: &Path) {
     for name in ["report.xml", "report.json"] {
         let _ = std::fs::remove_file(scratch.join(name));
     }
-    let _ = std::fs::remove_dir_all(scratch.join("pytest-cache"));
+    for folder in ["pytest-cache", dotnet::RESULTS] {
+        let _ = std::fs::remove_dir_all(scratch.join(folder));
+    }
 }
 
 fn write_inputs(folder: &Path, inputs: &BTreeMap<String, String>) -> std::io::Result<()> {

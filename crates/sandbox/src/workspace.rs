@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::isolation::{Limits, Mount, Network};
 use crate::options::SandboxOptions;
 use crate::process::CommandSpec;
+use crate::programs::Programs;
 
 /// The tree, as a command sees it where it sees mounts. It is the same for every tree: some tests have the path in their names.
 const TREE: &str = "/workspace";
@@ -80,13 +81,20 @@ impl Workspace {
     }
 
     /// Returns a command in the tree without network.
-    pub(crate) fn command(&self, options: &SandboxOptions, program: PathBuf, args: Vec<String>) -> CommandSpec {
-        let mut env = options.env.clone();
+    pub(crate) fn command(
+        &self,
+        options: &SandboxOptions,
+        programs: &Programs,
+        program: PathBuf,
+        args: Vec<String>,
+    ) -> CommandSpec {
+        let mut env = programs.env();
         let own = [("HOME", self.home()), ("TMPDIR", self.temporary())];
         env.extend(own.map(|(name, path)| (name.to_owned(), path.display().to_string())));
-        env.insert("PATH".to_owned(), options.path.clone());
+        env.insert("PATH".to_owned(), programs.path().to_owned());
         env.insert("LANG".to_owned(), "C.UTF-8".to_owned());
         CommandSpec {
+            image: programs.image().map(str::to_owned),
             program,
             args,
             folder: self.tree().to_owned(),

@@ -378,7 +378,17 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "SANDBOX_BACKEND",
         "auto",
-        "What isolates: `auto` (bubblewrap where it works), `bwrap`, `none`. See `docs/sandbox.md`.",
+        "What isolates: `auto` (bubblewrap where it works), `bwrap`, `podman` or `docker` (with `SANDBOX_IMAGES`), `none`. See `docs/sandbox.md`.",
+    ),
+    plain(
+        "SANDBOX_IMAGES",
+        "",
+        "The images in which `podman` or `docker` run tests, comma separated: `python=IMAGE`, `cargo=IMAGE`, `npm=IMAGE`, …, or `IMAGE` for all others. They must be on the machine already; none is fetched.",
+    ),
+    plain(
+        "SANDBOX_ENGINE_ARGS",
+        "",
+        "Arguments of `podman` or `docker` before their command, comma separated, such as `--runtime=/usr/bin/runc`.",
     ),
     plain("SANDBOX_TIMEOUT", "900", "Seconds that one run of a test suite may take."),
     plain("VERIFY_TIMEOUT", "1800", "Seconds that all test runs of a job may take together."),
@@ -435,7 +445,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "READY_WHEN",
         "proven",
-        "What makes a pull request ready for review; all others stay drafts. `proven`: a test failed before the change and passes after it. `proven_by_existing_test`: a test that the repository had before, as it was.",
+        "What makes a pull request ready for review; all others stay drafts. `proven`: a test failed before the change and passes after it. `proven_by_existing_test`: a test that the repository had before, as it was. `proven_and_ci`: in addition to `proven`, the checks of the repository's own CI pass, or failed before the change too.",
     ),
     plain(
         "EDITABLE_PATHS",

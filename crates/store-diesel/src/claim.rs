@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use patchwright_core::store::{Claimant, ClaimedEffect, ConcurrencyLimits, MAX_LEASE, StoreError, Versioned};
 use patchwright_domain::job::JobEvent;
 use patchwright_domain::node::Needs;
-use patchwright_domain::{Job, JobStatus};
+use patchwright_domain::{EffectKind, Job, JobStatus};
 use tokio::sync::oneshot;
 
 use crate::db::{Db, TxError, blocking, checkout, corrupt_row, statements};
@@ -259,18 +259,21 @@ impl ClaimWorker {
     }
 }
 
-/// The oldest due effect whose issue has no older waiting effect.
+/// The oldest due effect whose issue has no older waiting effect, among those that have an order.
 macro_rules! next_effect {
     ($older:expr, $now:expr) => {
         effect::table
             .filter(effect::status.eq(WAITING))
             .filter(effect::not_before.le($now))
-            .filter(diesel::dsl::not(diesel::dsl::exists(
-                $older
-                    .filter($older.field(effect::issue_id).eq(effect::issue_id))
-                    .filter($older.field(effect::status).eq(WAITING))
-                    .filter($older.field(effect::id).lt(effect::id)),
-            )))
+            .filter(
+                effect::kind.eq(UNORDERED).or(diesel::dsl::not(diesel::dsl::exists(
+                    $older
+                        .filter($older.field(effect::issue_id).eq(effect::issue_id))
+                        .filter($older.field(effect::status).eq(WAITING))
+                        .filter($older.field(effect::kind).ne(UNORDERED))
+                        .filter($older.field(effect::id).lt(effect::id)),
+                ))),
+            )
             .order(effect::id)
             .limit(1)
             .select(EffectRow::as_select())
@@ -278,6 +281,9 @@ macro_rules! next_effect {
 }
 
 diesel::alias!(effect as older_effect: OlderEffect);
+
+/// The one kind of effects without an order ([`EffectKind::is_ordered`]).
+const UNORDERED: &str = EffectKind::ReadCi.as_str();
 
 pub(crate) async fn claim_effect(
     db: &Db,

@@ -10,7 +10,7 @@ use patchwright_core::query::{IssueFilter, JobFilter, Queries, QueueDepth, TaskF
 use patchwright_core::store::{DeliveryRecord, StoreError};
 use patchwright_domain::job::{JobSummary, JobTrigger, UNTIL_APPROVED};
 use patchwright_domain::node::WorkCommand;
-use patchwright_domain::{Issue, IssueStatus, JobId, JobStatus, Task, TaskId};
+use patchwright_domain::{EffectKind, Issue, IssueStatus, JobId, JobStatus, Task, TaskId};
 
 use crate::DieselStore;
 use crate::access::{limits, visible_issues};
@@ -144,7 +144,11 @@ statements! {
             Ok([
                 jobs(JobStatus::Queued).get_result(conn)?,
                 jobs(JobStatus::Running).get_result(conn)?,
-                effect::table.filter(effect::status.eq(WAITING)).count().get_result(conn)?,
+                // Checks of a forge that have not ended are no work that is late.
+                effect::table
+                    .filter(effect::status.eq(WAITING).and(effect::kind.ne(EffectKind::ReadCi.as_str())))
+                    .count()
+                    .get_result(conn)?,
                 events,
                 requests,
             ])

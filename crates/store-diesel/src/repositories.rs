@@ -5,14 +5,14 @@ use diesel::prelude::*;
 use jiff::Timestamp;
 use patchwright_core::access::RepositoryKey;
 use patchwright_core::audit::AuditEntry;
-use patchwright_core::repositories::{RegisteredRepository, Repositories};
+use patchwright_core::repositories::{RegisteredRepository, Repositories, RepositoryPolicies};
 use patchwright_core::store::StoreError;
-use patchwright_domain::{JobStatus, PlatformId, RepositoryId};
+use patchwright_domain::{JobStatus, PlatformId, RepositoryId, RepositorySettings};
 
 use crate::DieselStore;
 use crate::audit::{AuditRow, AuditStatements as _};
 use crate::db::{in_read_tx, in_write_tx, statements, store_error};
-use crate::row::{micros, parse, timestamp};
+use crate::row::{from_json, json, micros, parse, timestamp};
 use crate::schema::{
     delivery, effect, issue, jira_conversation, jira_project, job, ledger, model_call, node_success, notice,
     repository, repository_member, run_bucket, run_sum, task, task_log, trigger_request,
@@ -28,17 +28,19 @@ struct RepositoryRow {
     name: String,
     created_at: i64,
     synced_at: Option<i64>,
+    settings: String,
 }
 
 impl RepositoryRow {
-    fn new(repository: &RegisteredRepository) -> Self {
-        Self {
+    fn new(repository: &RegisteredRepository) -> Result<Self, StoreError> {
+        Ok(Self {
             id: repository.id.to_string(),
             platform: repository.platform.as_str().to_owned(),
             name: repository.name.to_string(),
             created_at: micros(repository.created_at),
             synced_at: repository.synced_at.map(micros),
-        }
+            settings: json(&repository.settings)?,
+        })
     }
 
     fn into_domain(self) -> Result<RegisteredRepository, StoreError> {
@@ -48,6 +50,7 @@ impl RepositoryRow {
             name: parse(T, id, self.name.parse())?,
             created_at: timestamp(T, id, self.created_at)?,
             synced_at: self.synced_at.map(|at| timestamp(T, id, at)).transpose()?,
+            settings: from_json(T, id, &self.settings)?,
             platform: PlatformId::new(self.platform),
         })
     }
@@ -116,6 +119,11 @@ statements! {
             Ok(())
         }
 
+        fn settings_of_repository(conn, platform: &str, repo: &str) -> QueryResult<Option<String>> {
+            let named = repository::platform.eq(platform).and(repository::name.eq(repo));
+            repository::table.filter(named).select(repository::settings).first(conn).optional()
+        }
+
         fn repository_rows(conn) -> QueryResult<Vec<RepositoryRow>> {
             let all = repository::table.order((repository::name, repository::platform));
             all.select(RepositoryRow::as_select()).load(conn)
@@ -124,9 +132,21 @@ statements! {
 }
 
 #[async_trait]
+impl RepositoryPolicies for DieselStore {
+    async fn settings_of(&self, key: &RepositoryKey) -> Result<RepositorySettings, StoreError> {
+        let (platform, repo) = (key.platform.as_str().to_owned(), key.name.to_string());
+        self.blocking(move |db| {
+            let found = in_read_tx!(db, conn => conn.settings_of_repository(&platform, &repo).map_err(store_error))?;
+            found.map_or_else(|| Ok(RepositorySettings::default()), |text| from_json(T, &repo, &text))
+        })
+        .await
+    }
+}
+
+#[async_trait]
 impl Repositories for DieselStore {
     async fn add_repository(&self, new: &RegisteredRepository, audit: AuditEntry) -> Result<bool, StoreError> {
-        let (row, audit) = (RepositoryRow::new(new), AuditRow::from(audit));
+        let (row, audit) = (RepositoryRow::new(new)?, AuditRow::from(audit));
         in_write_tx!(self, conn => {
             let insert = diesel::insert_into(repository::table).values(&row).on_conflict_do_nothing();
             let added = insert.execute(conn)?;
@@ -155,6 +175,20 @@ impl Repositories for DieselStore {
         let (id, at, audit) = (id.to_string(), micros(at), AuditRow::from(audit));
         in_write_tx!(self, conn => {
             let update = diesel::update(repository::table.find(&id)).set(repository::synced_at.eq(at));
+            let changed = update.execute(conn)?;
+            conn.audited(changed, &audit)
+        })
+    }
+
+    async fn set_repository_settings(
+        &self,
+        id: RepositoryId,
+        settings: &RepositorySettings,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
+        let (id, settings, audit) = (id.to_string(), json(settings)?, AuditRow::from(audit));
+        in_write_tx!(self, conn => {
+            let update = diesel::update(repository::table.find(&id)).set(repository::settings.eq(&settings));
             let changed = update.execute(conn)?;
             conn.audited(changed, &audit)
         })

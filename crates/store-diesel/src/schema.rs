@@ -244,6 +244,7 @@ diesel::table! {
         name -> Text,
         created_at -> BigInt,
         synced_at -> Nullable<BigInt>,
+        settings -> Text,
     }
 }
 

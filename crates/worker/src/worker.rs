@@ -21,6 +21,7 @@ use crate::context::{StageError, StopReason};
 use crate::folder::remove_folder;
 use crate::log_shipper;
 use crate::run::Run;
+use crate::verification::Baselines;
 
 /// How long the rest of a log may take to be sent after its task has ended.
 const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,6 +46,7 @@ pub struct Tools {
     pub(crate) command_timeout: Duration,
     pub(crate) verify_timeout: Duration,
     pub(crate) local_folder: Option<PathBuf>,
+    pub(crate) baselines: Arc<Baselines>,
     pub(crate) progress: Option<Arc<dyn ProgressSink>>,
     pub(crate) redactor: Redactor,
 }
@@ -62,6 +64,7 @@ impl Tools {
             command_timeout: DEFAULT_COMMAND_TIMEOUT,
             verify_timeout: DEFAULT_VERIFY_TIMEOUT,
             local_folder: None,
+            baselines: Arc::default(),
             progress: None,
             redactor: Redactor::default(),
         }

@@ -139,6 +139,14 @@ words! {
     proof_existing: "Proof: a test that the repository had before", "证明：仓库原有的测试";
     proof_own: "Proof: a test that the change brings", "证明：本次修改新增的测试";
     proof_reproduction: "Proof: a program that shows the fault", "证明：重现该问题的程序";
+    ci: "The repository’s CI", "仓库的 CI";
+    ci_check: "Check", "检查";
+    ci_absent: "No checks for this commit.", "没有检查该提交。";
+    ci_running: "The checks are running.", "检查正在运行。";
+    ci_unfinished: "Some checks had not ended after six hours.", "六小时后部分检查仍未结束。";
+    ci_passed: "The checks pass, or failed before the change too.", "检查已通过，或在修改前也失败。";
+    ci_failed: "Checks fail that did not fail before the change.", "部分检查失败，而修改前没有失败。";
+    ci_neutral: "Neutral", "中性";
     tests_run: "Tests that were run", "已运行的测试";
     output_end: "End of the output", "输出末尾";
     changes: "Changes", "变更";
@@ -233,6 +241,12 @@ words! {
     sync: "Import issues", "导入问题";
     remove: "Remove", "移除";
     save: "Save", "保存";
+    how_it_is_tested: "Choose how a repository is tested", "设置仓库的测试方式";
+    test_command: "Tests", "测试";
+    tests_found: "found by the changed files", "按修改的文件查找";
+    test_command_hint: "Command that runs all tests; empty: the suites that own the changed files", "运行全部测试的命令；留空则使用修改的文件所属的测试套件";
+    ci_rounds: "CI rounds", "CI 轮次";
+    ci_rounds_hint: "How often in a row failing CI checks start a follow-up. Their output, which whoever can run the repository’s CI writes, is then given to the model", "CI 检查失败时最多连续启动几次后续任务。届时检查的输出会提供给模型，而能运行该仓库 CI 的人都可以写入这些输出";
     delete_data: "Delete with all data", "连同全部数据删除";
     assign_members: "Choose who sees a repository", "设置谁能看到仓库";
     members_hint: "Logins, separated by spaces", "登录名，用空格分隔";

@@ -4,6 +4,7 @@ mod messages;
 
 pub use messages::Translations;
 use messages::{CHINESE, ENGLISH};
+use patchwright_domain::job::ci::{CiOutcome, CiState};
 use patchwright_domain::job::report::{AnalysisMethod, Level, Proof, Verdict};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 use patchwright_domain::notification::NotificationEvent;
@@ -98,6 +99,27 @@ impl Translations {
             IssueStatus::PendingMerge => self.pending_merge,
             IssueStatus::Merged => self.merged,
             IssueStatus::Terminated => self.start_again,
+        }
+    }
+
+    /// Returns the sentence about the checks of the forge's CI.
+    pub const fn ci_state(&self, state: CiState) -> &'static str {
+        match state {
+            CiState::Absent => self.ci_absent,
+            CiState::Running => self.ci_running,
+            CiState::Unfinished => self.ci_unfinished,
+            CiState::Passed => self.ci_passed,
+            CiState::Failed => self.ci_failed,
+        }
+    }
+
+    /// Returns the outcome of a check of the forge's CI.
+    pub const fn ci_outcome(&self, outcome: CiOutcome) -> &'static str {
+        match outcome {
+            CiOutcome::Pending => self.running,
+            CiOutcome::Passed => self.passed,
+            CiOutcome::Failed => self.failed,
+            CiOutcome::Neutral => self.ci_neutral,
         }
     }
 

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::report::{StageReport, Verdict, VerifyReport};
+use super::ci::{CiReport, CiState};
+use super::report::{ReadyWhen, StageReport, Verdict, VerifyReport};
 use super::stage::{StageEvent, StageKind, StageStatus};
 use super::{
     Failure, FailureOrigin, Inheritance, Job, JobEvent, JobState, JobStatus, JobTransition, Lease, PlanReview,
@@ -108,6 +109,7 @@ impl Job {
                 let merged = (end == PullRequestEnd::Merged).then(|| self.reached(Milestone::Merged));
                 self.continue_publishing(merged.flatten().into_iter().collect(), now)
             }
+            JobEvent::CiRead(report) => self.note_ci(*report),
             JobEvent::DeliveryFailed { problem } => self.note_unpublished(problem, now),
         }
     }
@@ -302,7 +304,34 @@ impl Job {
         }
         effects.extend(self.reached(Milestone::InReview));
         effects.push(Effect::PostResult);
+        effects.extend(self.ci_to_read());
         Ok(effects)
+    }
+
+    /// Returns the effect that reads the CI, if there is a commit on an open pull request.
+    fn ci_to_read(&self) -> Option<Effect> {
+        let commit = self.published.pushed.clone()?;
+        self.published.open_pull_request()?;
+        // The commit before a follow-up is one of this server, whose failures excuse nothing.
+        let of_fix = self.fixed().filter(|_| self.follows.is_none()).map(|fix| fix.base.to_string());
+        let base = of_fix.unwrap_or_else(|| self.base_branch.to_string());
+        Some(Effect::ReadCi { commit, base })
+    }
+
+    /// Takes in what the CI says about the commit on the branch. A pull request that only waits for it becomes ready.
+    fn note_ci(&mut self, report: CiReport) -> Result<Vec<Effect>, Refused> {
+        let is_current = self.published.pushed.as_ref() == Some(&report.commit);
+        if self.status() != JobStatus::Succeeded || !is_current || self.published.open_pull_request().is_none() {
+            return Err(Refused::Guard("a job without an open pull request at that commit has no checks"));
+        }
+        if self.published.ci.as_ref() == Some(&report) {
+            return Ok(vec![]);
+        }
+        let awaits_ci = self.verified().is_some_and(|verified| verified.draft_until == Some(ReadyWhen::ProvenAndCi));
+        let is_due = awaits_ci && report.state() == CiState::Passed && !self.published.ready;
+        self.published.ci = Some(report);
+        let mark = is_due.then_some(Effect::MarkReady);
+        Ok(mark.into_iter().chain([Effect::RefreshProgress]).collect())
     }
 
     /// Returns whether everything that the job publishes is on the forge.
@@ -316,7 +345,7 @@ impl Job {
     fn awaits_ready_mark(&self) -> bool {
         let published = &self.published;
         let has_ended = published.pull_request.as_ref().is_some_and(|pull_request| pull_request.end.is_some());
-        let stays_draft = self.verified().is_some_and(|report| report.stays_draft);
+        let stays_draft = self.verified().is_some_and(|report| report.draft_until.is_some());
         let is_due = published.pushed.is_some() && self.verdict == Some(Verdict::FixedProven) && !stays_draft;
         is_due && !has_ended && !published.ready && published.problem.is_none()
     }

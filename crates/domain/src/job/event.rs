@@ -4,6 +4,7 @@
 
 use jiff::Timestamp;
 
+use super::ci::CiReport;
 use super::report::{StageReport, Verdict, VerifyReport};
 use super::stage::StageKind;
 use super::status::Lease;
@@ -148,6 +149,8 @@ pub enum JobEvent {
         /// Whether it was merged or closed.
         end: PullRequestEnd,
     },
+    /// The forge's CI was read.
+    CiRead(Box<CiReport>),
     /// An effect failed permanently.
     DeliveryFailed {
         /// The effect and the reason.
@@ -182,6 +185,7 @@ impl JobEvent {
             | Self::PullRequestOpened(_)
             | Self::PullRequestReady
             | Self::PullRequestEnded { .. }
+            | Self::CiRead(_)
             | Self::DeliveryFailed { .. } => None,
         }
     }

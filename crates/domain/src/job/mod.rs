@@ -4,6 +4,7 @@
 //! effects to deliver, which the engine writes in one transaction.
 
 mod advance;
+pub mod ci;
 pub mod contract;
 mod event;
 mod failure;
@@ -66,6 +67,8 @@ pub enum TriggerKind {
     Manual,
     /// The Start button or the API.
     Started,
+    /// Checks of the forge's CI fail after the previous job, in a repository for which an administrator asked for that.
+    Ci,
 }
 
 impl TriggerKind {
@@ -78,12 +81,14 @@ impl TriggerKind {
             Self::Opened => "opened",
             Self::Manual => "manual",
             Self::Started => "started",
+            Self::Ci => "ci",
         }
     }
 
-    /// Returns whether a user of this server started it, whose permission was checked then.
+    /// Returns whether a user of this server started it, or an administrator of it asked for such jobs: the permission was
+    /// checked then.
     pub const fn is_ours(self) -> bool {
-        matches!(self, Self::Manual | Self::Started)
+        matches!(self, Self::Manual | Self::Started | Self::Ci)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ci::CiReport;
 use crate::CommitSha;
 
 /// Which result of a job is published.
@@ -31,6 +32,9 @@ pub struct Published {
     pub ready: bool,
     /// The effects that failed, with the reasons, for the result comment.
     pub problem: Option<String>,
+    /// What the forge's CI says about the pushed commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ci: Option<CiReport>,
 }
 
 /// A pull request of a job.

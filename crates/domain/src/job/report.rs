@@ -268,9 +268,9 @@ pub struct VerifyReport {
     /// Tests that failed and then passed on the same tree. They count for nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flaky_tests: Vec<String>,
-    /// Whether the pull request stays a draft although the fix is proven, because the operator asks for more.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub stays_draft: bool,
+    /// What the operator asks for, if the pull request stays a draft although the fix is proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draft_until: Option<ReadyWhen>,
     /// Tests of the base that the change deletes, renames, skips or expects less of. They are never the proof.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub edited_tests: Vec<String>,
@@ -314,14 +314,17 @@ pub enum ReadyWhen {
     Proven,
     /// A fix that a test proves which the base had, and the change does not touch.
     ProvenByExistingTest,
+    /// A fix that any test proves, and that the forge's own CI does not contradict.
+    ProvenAndCi,
 }
 
 impl ReadyWhen {
-    /// Returns whether a proof is enough.
+    /// Returns whether a proof is enough by itself.
     pub const fn accepts(self, proof: Option<Proof>) -> bool {
         match self {
             Self::Proven => true,
             Self::ProvenByExistingTest => matches!(proof, Some(Proof::ExistingTest)),
+            Self::ProvenAndCi => false,
         }
     }
 }

@@ -193,11 +193,15 @@ fn a_hand_back_at_shutdown_is_no_try() {
 }
 
 /// A job whose stages are done and whose branch is pushed.
+fn pushed() -> CommitSha {
+    CommitSha::parse("0123456789abcdef0123456789abcdef01234567").unwrap()
+}
+
 fn completed(verdict: Verdict) -> (Job, Vec<Effect>) {
     let job = leased(job());
     let epoch = job.epoch;
-    let commit = CommitSha::parse("0123456789abcdef0123456789abcdef01234567").unwrap();
-    let (job, effects) = job.advance(JobEvent::progress(epoch, WorkerEvent::BranchPushed { commit }), at(8)).unwrap();
+    let pushed = WorkerEvent::BranchPushed { commit: pushed() };
+    let (job, effects) = job.advance(JobEvent::progress(epoch, pushed), at(8)).unwrap();
     assert_eq!(effects, [Effect::OpenPullRequest]);
     job.advance(JobEvent::Completed { epoch, verdict }, at(9)).unwrap()
 }
@@ -214,7 +218,8 @@ fn a_job_has_succeeded_when_the_forge_shows_its_result() {
     assert!(job.clone().advance(JobEvent::CancelRequested, at(10)).is_err());
     let (job, effects) = job.advance(opened.clone(), at(10)).unwrap();
     assert_eq!((job.status(), job.ended_at), (JobStatus::Succeeded, Some(at(10))));
-    assert_eq!(effects, [Effect::RefreshProgress, Effect::PostResult]);
+    let read = Effect::ReadCi { commit: pushed(), base: "main".to_owned() };
+    assert_eq!(effects, [Effect::RefreshProgress, Effect::PostResult, read]);
 
     let (job, effects) = completed(Verdict::FixedProven);
     assert_eq!(effects, [Effect::RefreshProgress, Effect::MarkReady], "only a proven fix is marked ready");
@@ -226,8 +231,30 @@ fn a_job_has_succeeded_when_the_forge_shows_its_result() {
         JobEvent::DeliveryFailed { problem: "drafts stay drafts".to_owned() },
     ] {
         let (job, effects) = job.clone().advance(event, at(11)).unwrap();
-        assert_eq!((job.status(), effects.last()), (JobStatus::Succeeded, Some(&Effect::PostResult)));
+        assert_eq!((job.status(), effects.contains(&Effect::PostResult)), (JobStatus::Succeeded, true));
+        let is_open = job.published.open_pull_request().is_some();
+        assert_eq!(effects.iter().any(|effect| matches!(effect, Effect::ReadCi { .. })), is_open);
     }
+}
+
+#[test]
+fn what_the_ci_says_is_about_the_commit_on_an_open_pull_request_and_never_about_the_verdict() {
+    use crate::job::ci::{CiCheck, CiOutcome, CiReport};
+    let check = CiCheck { name: "test".into(), outcome: CiOutcome::Failed, before: None, url: None, id: None };
+    let report = |commit: CommitSha| JobEvent::CiRead(Box::new(CiReport::new(commit, vec![check.clone()], vec![])));
+    let (job, _) = completed(Verdict::NoRegressions);
+    assert!(job.clone().advance(report(pushed()), at(10)).is_err(), "nothing is published yet");
+    let (job, _) = job.advance(JobEvent::PullRequestOpened(pull_request()), at(10)).unwrap();
+    let other = CommitSha::parse(&"9".repeat(40)).unwrap();
+    assert!(job.clone().advance(report(other), at(11)).is_err(), "another commit was pushed");
+    let (job, effects) = job.advance(report(pushed()), at(11)).unwrap();
+    assert_eq!(effects, [Effect::RefreshProgress]);
+    assert_eq!((job.status(), job.verdict), (JobStatus::Succeeded, Some(Verdict::NoRegressions)));
+    let (job, effects) = job.advance(report(pushed()), at(12)).unwrap();
+    assert_eq!(effects, [], "the panel says it already");
+    let closed = JobEvent::PullRequestEnded { end: crate::job::PullRequestEnd::Closed };
+    let (job, _) = job.advance(closed, at(13)).unwrap();
+    assert!(job.advance(report(pushed()), at(14)).is_err());
 }
 
 #[test]
@@ -252,7 +279,7 @@ fn a_pull_request_that_people_closed_is_no_place_for_a_later_push() {
     let (waiting, _) = waiting.advance(JobEvent::PullRequestOpened(again), at(8)).unwrap();
     assert_eq!(waiting.status(), JobStatus::Publishing, "the new one is a draft");
     let (done, effects) = waiting.advance(JobEvent::PullRequestReady, at(9)).unwrap();
-    assert_eq!((done.status(), effects.len()), (JobStatus::Succeeded, 2), "{effects:?}");
+    assert_eq!((done.status(), effects.len()), (JobStatus::Succeeded, 3), "{effects:?}");
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn address(word: &str) -> Option<(&str, String)> {
 mod tests {
     use super::*;
     use jiff::Timestamp;
-    use patchwright_domain::{PlatformId, RepositoryId};
+    use patchwright_domain::{PlatformId, RepositoryId, RepositorySettings};
 
     fn known(names: &[&str]) -> Vec<RegisteredRepository> {
         let one = |(at, name): (usize, &&str)| RegisteredRepository {
@@ -84,6 +84,7 @@ mod tests {
             name: name.parse().unwrap(),
             created_at: Timestamp::UNIX_EPOCH,
             synced_at: None,
+            settings: RepositorySettings::default(),
         };
         names.iter().enumerate().map(one).collect()
     }

@@ -6,6 +6,7 @@ mod texts;
 use patchwright_core::outgoing_text::{
     OutgoingText, code_block, code_span, neutralise, neutralise_line, neutralise_plain, shorten,
 };
+use patchwright_domain::job::ci::CiOutcome;
 use patchwright_domain::job::report::{TestResults, Verdict};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 use patchwright_domain::job::{Failure, PullRequestEnd};
@@ -17,6 +18,8 @@ use patchwright_worker::located_files;
 const LOG_IN_TEXT: usize = 3_000;
 /// The longest name of a test in a comment, in characters.
 const TEST_NAME: usize = 160;
+/// How many checks of the forge's CI are listed.
+const CHECKS_IN_TEXT: usize = 20;
 
 /// Renders texts in one language.
 #[derive(Debug, Clone, Copy)]
@@ -131,6 +134,7 @@ impl Renderer<'_> {
         out.push(&self.fill(relation, &[("issue", &issue), ("url", &url)]));
         out.push(&self.stage_table(job));
         out.push(&self.test_table(job));
+        out.push(&self.ci_table(job));
         out.push(&self.plan(job));
         out.push(&located_files(job, self.language));
         out.push(&self.footer(job));
@@ -274,8 +278,8 @@ impl Renderer<'_> {
         if let Some(proof) = report.proof {
             out.push(&self.fill(texts::proof(proof), &[]));
         }
-        if report.stays_draft {
-            out.push(&self.fill(texts::STAYS_DRAFT, &[]));
+        if let Some(asked) = report.draft_until {
+            out.push(&self.fill(texts::stays_draft(asked), &[]));
         }
         if let Some(compared) = report.compared.filter(|compared| !compared.complete) {
             let (ran, known) = (u64::from(compared.ran).into(), u64::from(compared.known).into());
@@ -291,6 +295,32 @@ impl Renderer<'_> {
             for name in names.iter().take(10) {
                 out.push(&self.fill(text, &[("test", &code_span(&shorten(name, TEST_NAME)))]));
             }
+        }
+        out
+    }
+
+    /// Renders what the forge's own CI says. It is no part of the verdict.
+    fn ci_table(&self, job: &Job) -> OutgoingText {
+        let Some(report) = &job.published.ci else { return OutgoingText::default() };
+        let mut out = self.fill(texts::ci(report.state()), &[]);
+        if report.checks.is_empty() {
+            return out;
+        }
+        out.push(&self.fill(texts::CI_CHECKS, &[]));
+        // What fails comes first: of many checks only some are shown.
+        let (failed, others): (Vec<_>, Vec<_>) = report.checks.iter().partition(|check| check.is_new_failure());
+        for check in failed.into_iter().chain(others).take(CHECKS_IN_TEXT) {
+            let outcome = |outcome: Option<CiOutcome>| {
+                outcome.map_or_else(OutgoingText::default, |outcome| self.fill(texts::ci_outcome(outcome), &[]))
+            };
+            out.push(&OutgoingText::fill(
+                "| {check} | {before} | {after} |\n",
+                &[
+                    ("check", &code_span(&shorten(&check.name, TEST_NAME))),
+                    ("before", &outcome(check.before)),
+                    ("after", &outcome(Some(check.outcome))),
+                ],
+            ));
         }
         out
     }

@@ -1,7 +1,8 @@
 //! The sentences of comments and descriptions, in both languages. Placeholders stand in braces.
 
 use patchwright_domain::job::FailureOrigin;
-use patchwright_domain::job::report::{Proof, Verdict, VerifyReport};
+use patchwright_domain::job::ci::{CiOutcome, CiState};
+use patchwright_domain::job::report::{Proof, ReadyWhen, Verdict, VerifyReport};
 use patchwright_domain::job::stage::StageStatus;
 use patchwright_domain::trigger::Translated;
 
@@ -117,9 +118,9 @@ pub(super) const COMPARED: Translated = Translated::new(
     "\n{ran} of {known} known tests were run after the change.\n",
     "\n修改后运行了已知 {known} 个测试中的 {ran} 个。\n",
 );
-pub(super) const STAYS_DRAFT: Translated = Translated::new(
-    "\nThe pull request stays a draft: only a test that the repository had before makes it ready here.\n",
-    "\n该合并请求保持草稿状态：此处只有仓库原有的测试才能使其变为可评审。\n",
+pub(super) const CI_CHECKS: Translated = Translated::new(
+    "\n| check | before | after |\n| --- | --- | --- |\n",
+    "\n| 检查 | 修改前 | 修改后 |\n| --- | --- | --- |\n",
 );
 pub(super) const FLAKY: Translated =
     Translated::new("\nfailed and passed on the same tree: {test}\n", "\n在同一代码上时而失败、时而通过：{test}\n");
@@ -173,6 +174,56 @@ pub(super) const fn outcome(verdict: Verdict) -> Translated {
         ),
         Verdict::Regressions => Translated::new("The change breaks tests: {why}.", "修改破坏了测试：{why}。"),
         Verdict::CouldNotBuild => Translated::new("The change cannot be built: {why}.", "修改后无法构建：{why}。"),
+    }
+}
+
+/// Returns why a proven fix stays a draft.
+pub(super) const fn stays_draft(asked: ReadyWhen) -> Translated {
+    match asked {
+        ReadyWhen::ProvenByExistingTest => Translated::new(
+            "\nThe pull request stays a draft: only a test that the repository had before makes it ready here.\n",
+            "\n该合并请求保持草稿状态：此处只有仓库原有的测试才能使其变为可评审。\n",
+        ),
+        ReadyWhen::Proven | ReadyWhen::ProvenAndCi => Translated::new(
+            "\nThe pull request stays a draft until the checks of the repository's own CI have passed.\n",
+            "\n在仓库自身的 CI 检查通过之前，该合并请求保持草稿状态。\n",
+        ),
+    }
+}
+
+/// Returns the sentence about the checks of the forge's CI.
+pub(super) const fn ci(state: CiState) -> Translated {
+    match state {
+        CiState::Absent => Translated::new(
+            "\n### CI\n\nThe repository's CI has no checks for this commit.\n",
+            "\n### CI\n\n仓库的 CI 没有检查该提交。\n",
+        ),
+        CiState::Running => Translated::new(
+            "\n### CI\n\nThe checks of the repository's CI are running.\n",
+            "\n### CI\n\n仓库的 CI 检查正在运行。\n",
+        ),
+        CiState::Unfinished => Translated::new(
+            "\n### CI\n\nSome checks of the repository's CI had not ended after six hours.\n",
+            "\n### CI\n\n六小时后，仓库的部分 CI 检查仍未结束。\n",
+        ),
+        CiState::Passed => Translated::new(
+            "\n### CI\n\nThe checks of the repository's CI pass, or failed before the change too.\n",
+            "\n### CI\n\n仓库的 CI 检查已通过，或在修改前也失败。\n",
+        ),
+        CiState::Failed => Translated::new(
+            "\n### CI\n\nChecks of the repository's CI fail that did not fail before the change.\n",
+            "\n### CI\n\n仓库的部分 CI 检查失败，而修改前没有失败。\n",
+        ),
+    }
+}
+
+/// Returns the outcome of a check.
+pub(super) const fn ci_outcome(outcome: CiOutcome) -> Translated {
+    match outcome {
+        CiOutcome::Pending => Translated::new("⏳ running", "⏳ 进行中"),
+        CiOutcome::Passed => Translated::new("✅ passed", "✅ 通过"),
+        CiOutcome::Failed => Translated::new("❌ failed", "❌ 失败"),
+        CiOutcome::Neutral => Translated::new("– neutral", "– 中性"),
     }
 }
 

@@ -7,6 +7,7 @@ use patchwright_core::clock::Clock as _;
 use patchwright_core::forge::{Forge as _, ForgeError, Permission, Tracker as _};
 use patchwright_core::outgoing_text::{OutgoingText, neutralise};
 use patchwright_core::webhook::InboundEvent;
+use patchwright_domain::job::ci::CiOutcome;
 use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, RepoPath};
 use patchwright_github::{AppKey, CheckState, Conclusion, GITHUB, GithubForge, GithubOptions, Hook, Reaction};
 use patchwright_http::{HttpClient, HttpOptions};
@@ -272,6 +273,39 @@ pub(crate) async fn write_everything(forge: &GithubForge, server: &GithubServer)
     let second = forge.write_file(&repo, &branch, &path, b"two\n", "second").await.unwrap();
     assert_ne!(first, second);
     assert_eq!(forge.read_file(&repo, &path, "main").await.unwrap().as_deref(), Some("two\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_runs_and_statuses_of_a_commit_are_read_with_a_token_that_can_do_nothing_else() {
+    let (server, app) = server_with_app(&in_minutes(60));
+    let commit = "a".repeat(40);
+    let runs = [
+        ("build", "completed", Some("success")),
+        ("test", "completed", Some("timed_out")),
+        ("deploy", "completed", Some("skipped")),
+        ("lint", "in_progress", None),
+    ];
+    server.set_ci(&commit, &runs, &[("ci/old", "error"), ("ci/new", "pending"), ("ci/good", "success")]);
+    let forge = set_up(&server, Some(app), Some(TOKEN)).forge;
+    let repo = issue().repo;
+    let checks = forge.ci_checks(&repo, &commit).await.unwrap().unwrap();
+    let outcomes: Vec<_> = checks.iter().map(|check| (check.name.as_str(), check.outcome)).collect();
+    assert_eq!(
+        outcomes,
+        [
+            ("build", CiOutcome::Passed),
+            ("test", CiOutcome::Failed),
+            ("deploy", CiOutcome::Neutral),
+            ("lint", CiOutcome::Pending),
+            ("ci/old", CiOutcome::Failed),
+            ("ci/new", CiOutcome::Pending),
+            ("ci/good", CiOutcome::Passed),
+        ]
+    );
+    let output = forge.ci_output(&repo, &checks[1]).await.unwrap();
+    assert_eq!(output, "test failed\n1 error\nsrc/lib.rs:7: expected 5, got 6\n");
+    assert_eq!(forge.ci_output(&repo, &checks[4]).await.unwrap(), "", "a status has none");
+    assert_eq!(forge.ci_checks(&repo, "main").await.unwrap().unwrap(), [], "a commit that nobody has checked");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,7 +35,10 @@ const CALLS: &[(&str, &[&str])] = &[
     ("/repos/{owner}/{repo}/pulls/{pull_number}", &["get", "patch"]),
     ("/repos/{owner}/{repo}/pulls/{pull_number}/merge", &["put"]),
     ("/repos/{owner}/{repo}/check-runs", &["post"]),
-    ("/repos/{owner}/{repo}/check-runs/{check_run_id}", &["patch"]),
+    ("/repos/{owner}/{repo}/check-runs/{check_run_id}", &["get", "patch"]),
+    ("/repos/{owner}/{repo}/check-runs/{check_run_id}/annotations", &["get"]),
+    ("/repos/{owner}/{repo}/commits/{ref}/check-runs", &["get"]),
+    ("/repos/{owner}/{repo}/commits/{ref}/status", &["get"]),
     ("/repos/{owner}/{repo}/contents/{path}", &["get", "put"]),
 ];
 
@@ -57,6 +60,9 @@ async fn every_request_conforms_to_githubs_description() {
     write_everything(&forge, &server).await;
     forge.permission(&issue().repo, "alice").await.unwrap();
     forge.commit_address(&issue().repo, "alice").await.unwrap();
+    server.set_ci("main", &[("test", "completed", Some("failure"))], &[("ci", "success")]);
+    let checks = forge.ci_checks(&issue().repo, "main").await.unwrap().unwrap();
+    forge.ci_output(&issue().repo, &checks[0]).await.unwrap();
     let path = RepoPath::parse("docs/a b.md").unwrap();
     forge.read_file(&issue().repo, &path, "main").await.unwrap();
     forge.comments_since(&issue().repo, "2026-11-22T10:00:00Z".parse().unwrap(), "@x").await.unwrap();

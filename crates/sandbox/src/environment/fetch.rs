@@ -8,9 +8,10 @@ use patchwright_core::progress::Progress;
 use patchwright_core::sandbox::{CheckRequest, SandboxError};
 
 use super::{Preparation, cache};
-use crate::isolation::Network;
+use crate::isolation::{Mount, Network};
 use crate::options::SandboxOptions;
 use crate::process::{CommandSpec, Runner};
+use crate::programs::Programs;
 use crate::registry_proxy::RegistryProxy;
 use crate::relay::Outlet;
 use crate::workspace::{Environment, Workspace};
@@ -25,6 +26,7 @@ const MAX_LOG_CHARS: usize = 6_000;
 /// What a fetch runs with.
 pub(crate) struct Fetch<'a> {
     pub(crate) options: &'a SandboxOptions,
+    pub(crate) programs: &'a Programs,
     pub(crate) cache: &'a Path,
     pub(crate) relay: &'a Path,
     pub(crate) runner: &'a Runner,
@@ -102,7 +104,7 @@ impl Fetch<'_> {
     }
 
     fn command(&self, preparation: &Preparation, building: &Path, proxy: &RegistryProxy) -> CommandSpec {
-        let mut spec = self.workspace.command(self.options, PathBuf::new(), Vec::new());
+        let mut spec = self.workspace.command(self.options, self.programs, PathBuf::new(), Vec::new());
         let tree = self.workspace.tree();
         // Not the tree itself: its settings could name programs.
         spec.mounts.retain(|mount| mount.target != tree);
@@ -117,6 +119,10 @@ impl Fetch<'_> {
             spec.env.insert(name.to_owned(), address.clone());
         }
         if Path::new(CERTIFICATES).is_file() {
+            if self.programs.image().is_some() {
+                // That of the machine knows the operator's own authorities.
+                spec.mounts.push(Mount::read(CERTIFICATES, CERTIFICATES));
+            }
             for name in ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CARGO_HTTP_CAINFO"]
             {
                 spec.env.insert(name.to_owned(), CERTIFICATES.to_owned());

@@ -9,6 +9,7 @@ use ignore::WalkBuilder;
 use patchwright_core::sandbox::Suite;
 
 use crate::isolation::Mount;
+use crate::suite::{Ecosystem, dotnet, jvm};
 use crate::workspace::{Environment, Workspace};
 
 /// Folders of environments, which are not copied.
@@ -43,8 +44,14 @@ const MAX_BYTES: u64 = 512 << 20;
 /// How deep packages of a workspace lie.
 const MAX_PACKAGE_DEPTH: usize = 4;
 
-/// Takes what the working copy has for a suite.
-pub(super) fn take(folder: &Path, suite: &Suite, workspace: &Workspace, has_mounts: bool) -> io::Result<Environment> {
+/// Takes what the working copy has for a suite, and the packages in the home of its user.
+pub(super) fn take(
+    folder: &Path,
+    home: Option<&Path>,
+    suite: &Suite,
+    workspace: &Workspace,
+    has_mounts: bool,
+) -> io::Result<Environment> {
     copy_ignored(folder, &workspace.host_tree)?;
     let mut environment = Environment::default();
     for modules in installed_packages(folder) {
@@ -64,7 +71,48 @@ pub(super) fn take(folder: &Path, suite: &Suite, workspace: &Workspace, has_moun
         environment.mounts.push(Mount::read(&python, &python));
         environment.python = Some(python);
     }
+    if let Some(home) = home {
+        take_packages(home, suite, workspace, has_mounts, &mut environment)?;
+    }
     Ok(environment)
+}
+
+/// Takes the packages that a build tool keeps in a user's home. Its settings, which hold passwords, are beside them.
+fn take_packages(
+    home: &Path,
+    suite: &Suite,
+    workspace: &Workspace,
+    has_mounts: bool,
+    environment: &mut Environment,
+) -> io::Result<()> {
+    let shared: &[(&str, &str)] = match Ecosystem::of(suite) {
+        Some(Ecosystem::Maven) => &[(".m2/repository", jvm::MAVEN_PACKAGES), (".m2/wrapper", jvm::MAVEN_WRAPPER)],
+        Some(Ecosystem::Gradle) => {
+            &[(".gradle/caches", jvm::GRADLE_PACKAGES), (".gradle/wrapper/dists", jvm::GRADLE_WRAPPER)]
+        }
+        Some(Ecosystem::Dotnet) => &[(".nuget/packages", dotnet::PACKAGES)],
+        _ => &[],
+    };
+    for (place, name) in shared {
+        let (from, to) = (home.join(place), workspace.host_scratch.join(name));
+        if !from.is_dir() {
+            continue;
+        }
+        let variable = match *name {
+            jvm::GRADLE_PACKAGES => Some("GRADLE_RO_DEP_CACHE"),
+            dotnet::PACKAGES => Some("NUGET_FALLBACK_PACKAGES"),
+            _ => None,
+        };
+        let seen = workspace.scratch().join(name).display().to_string();
+        environment.env.extend(variable.map(|variable| (variable.to_owned(), seen)));
+        if has_mounts {
+            environment.mounts.push(Mount::read(from, workspace.scratch().join(name)));
+        } else if to.symlink_metadata().is_err() {
+            to.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+            std::os::unix::fs::symlink(from, to)?;
+        }
+    }
+    Ok(())
 }
 
 /// Returns the `node_modules` of the package and of the packages in it.
@@ -129,6 +177,16 @@ fn is_secret(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_packages_of_a_build_tool_are_there_and_its_settings_are_not() {
+        let home = tree_of(&[(".m2/repository/a/a.jar", ""), (".m2/settings.xml", "<password>x</password>")]);
+        let (copy, tree, scratch) = (tree_of(&[("pom.xml", "")]), tree_of(&[]), tempfile::tempdir().unwrap());
+        let workspace = Workspace::create(tree.path(), scratch.path(), true).unwrap();
+        let maven = Suite { ecosystem: "maven".to_owned(), ..Suite::default() };
+        let taken = take(copy.path(), Some(home.path()), &maven, &workspace, true).unwrap();
+        assert_eq!(taken.mounts, [Mount::read(home.path().join(".m2/repository"), "/scratch/m2")]);
+    }
     use crate::suite::tree_of;
 
     #[test]
@@ -148,7 +206,7 @@ mod tests {
         let tree = tree_of(&[("pkg/own.py", "the tree's")]);
         let scratch = tempfile::tempdir().unwrap();
         let workspace = Workspace::create(tree.path(), scratch.path(), true).unwrap();
-        let environment = take(copy.path(), &Suite::default(), &workspace, true).unwrap();
+        let environment = take(copy.path(), None, &Suite::default(), &workspace, true).unwrap();
         let read = |path: &str| std::fs::read_to_string(tree.path().join(path)).ok();
         assert_eq!(read("pkg/_version.py").as_deref(), Some("version = '1'"));
         assert_eq!(read("pkg/own.py").as_deref(), Some("the tree's"));

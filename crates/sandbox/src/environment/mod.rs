@@ -10,7 +10,7 @@ use std::path::Path;
 
 use patchwright_core::sandbox::Suite;
 
-pub(crate) use packages::Preparation;
+pub(crate) use packages::{ENVIRONMENT, Preparation};
 
 use crate::workspace::{Environment, Workspace};
 
@@ -20,11 +20,12 @@ use crate::workspace::{Environment, Workspace};
 /// When ignored files cannot be copied.
 pub(crate) fn take_local(
     folder: &Path,
+    home: Option<&Path>,
     suite: &Suite,
     workspace: &Workspace,
     has_mounts: bool,
 ) -> std::io::Result<Environment> {
-    local::take(folder, suite, workspace, has_mounts)
+    local::take(folder, home, suite, workspace, has_mounts)
 }
 
 /// Returns whether the working copy has the packages that a tree of its history needs.

@@ -22,7 +22,7 @@ const MAX_MANIFESTS: usize = 2_000;
 /// The largest manifest or lock file.
 const MAX_BYTES: u64 = 64 << 20;
 /// Where a prepared environment is, as commands see it.
-const ENVIRONMENT: &str = "/environment";
+pub(crate) const ENVIRONMENT: &str = "/environment";
 /// Where the packages of all repositories are, as commands see it. Their content is named by their checksums.
 const PACKAGES: &str = "/packages";
 

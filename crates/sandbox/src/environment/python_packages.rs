@@ -34,6 +34,9 @@ pub(super) fn manifests() -> Vec<&'static str> {
     PROJECT_MANIFESTS.iter().chain(REQUIREMENTS).copied().collect()
 }
 
+/// Where the project itself is installed, as commands see it.
+const PROJECT: &str = "/scratch/project";
+
 /// Returns the command that makes a virtual environment. Only wheels are installed: making one runs the code of a package.
 pub(super) fn line(has_program: &dyn Fn(&str) -> bool) -> Option<Vec<String>> {
     let script = if has_program("uv") {
@@ -45,7 +48,14 @@ pub(super) fn line(has_program: &dyn Fn(&str) -> bool) -> Option<Vec<String>> {
     } else {
         return None;
     };
-    Some(crate::suite::shell(&format!("{script} {FILE}")))
+    // The project itself is installed later, beside the environment and without a network ([`crate::suite`]).
+    let link = format!(
+        "import glob, site; [site.addsitedir(path) for path in glob.glob('{PROJECT}/lib/python3*/site-packages')]"
+    );
+    let link = format!(
+        "for path in venv/lib/python3*/site-packages; do echo \"{link}\" > $path/patchwright-project.pth; done"
+    );
+    Some(crate::suite::shell(&format!("{script} {FILE} && {link}")))
 }
 
 /// Returns the requirements, one a line.
@@ -55,6 +65,10 @@ pub(super) fn requirements(folder: &Path) -> String {
     found.extend(of_pyproject(&read("pyproject.toml")));
     found.extend(of_setup_cfg(&read("setup.cfg")));
     found.extend(of_setup_py(&read("setup.py")));
+    if folder.join("setup.py").is_file() {
+        // New environments do not have it.
+        found.push("setuptools".to_owned());
+    }
     found.extend(of_tox(&read("tox.ini")));
     for name in REQUIREMENTS {
         found.extend(read(name).lines().filter_map(plain));
@@ -191,6 +205,6 @@ mod tests {
             ("tox.ini", tox),
             ("requirements-dev.txt", "# x\n-e .\nl==1 --hash=sha256:1\n./m\n"),
         ]);
-        assert_eq!(found, ["a", "b>2", "c", "g", "h>=1", "i", "j", "l==1", "pytest"]);
+        assert_eq!(found, ["a", "b>2", "c", "g", "h>=1", "i", "j", "l==1", "pytest", "setuptools"]);
     }
 }

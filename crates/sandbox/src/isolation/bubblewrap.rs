@@ -78,7 +78,7 @@ impl Bubblewrap {
         let mut mounts: Vec<&Mount> = self.view.iter().chain(&spec.mounts).chain(&outlet).collect();
         // A mount inside of another comes after it.
         mounts.sort_by_key(|mount| mount.target.components().count());
-        make_mount_points(&mounts)?;
+        super::make_mount_points(&mounts)?;
         for mount in mounts {
             arguments.mount(mount);
         }
@@ -129,19 +129,6 @@ impl Bubblewrap {
         arguments.push(["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--unshare-net"]);
         arguments.push(["--hostname", "sandbox", "--die-with-parent", "--new-session", "--clearenv"]);
     }
-}
-
-/// Makes the folders on which other mounts lie inside of writable ones. `bwrap` would make them for its own user alone.
-fn make_mount_points(mounts: &[&Mount]) -> std::io::Result<()> {
-    for (at, mount) in mounts.iter().enumerate() {
-        let around = mounts[..at].iter().rev().find(|other| mount.target.starts_with(&other.target));
-        let Some(around) = around.filter(|around| around.access == Access::Write) else { continue };
-        let below = mount.target.strip_prefix(&around.target).unwrap_or(&mount.target);
-        let is_file = mount.source.is_file();
-        let folder = if is_file { below.parent().unwrap_or(below) } else { below };
-        crate::tree::make_folders_below(&around.source, folder)?;
-    }
-    Ok(())
 }
 
 fn pipe() -> std::io::Result<(OwnedFd, OwnedFd)> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod bubblewrap;
 pub(crate) mod cgroup;
+pub(crate) mod container;
 pub(crate) mod handover;
 pub(crate) mod host_view;
 pub(crate) mod process_tree;
@@ -17,11 +18,22 @@ use std::path::PathBuf;
 pub(crate) enum Backend {
     /// `bwrap`, with namespaces.
     Bubblewrap(bubblewrap::Bubblewrap),
+    /// A container engine.
+    Container(container::ContainerEngine),
     /// A process of this user, which sees this machine as this user does.
     Process,
 }
 
 impl Backend {
+    /// Returns the name of the program that isolates.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Bubblewrap(_) => "bwrap",
+            Self::Container(engine) => engine.kind.name(),
+            Self::Process => "none",
+        }
+    }
+
     /// Returns whether commands see mounts at the paths of their targets. Otherwise they see the paths of this machine.
     pub(crate) const fn has_mounts(&self) -> bool {
         !matches!(self, Self::Process)
@@ -61,6 +73,19 @@ impl Mount {
     pub(crate) fn hidden(target: impl Into<PathBuf>) -> Self {
         Self { source: PathBuf::new(), target: target.into(), access: Access::Hidden }
     }
+}
+
+/// Makes the folders on which other mounts lie inside of writable ones. The backends would make them for their own user alone.
+pub(crate) fn make_mount_points(mounts: &[&Mount]) -> std::io::Result<()> {
+    for (at, mount) in mounts.iter().enumerate() {
+        let around = mounts[..at].iter().rev().find(|other| mount.target.starts_with(&other.target));
+        let Some(around) = around.filter(|around| around.access == Access::Write) else { continue };
+        let below = mount.target.strip_prefix(&around.target).unwrap_or(&mount.target);
+        let is_file = mount.source.is_file();
+        let folder = if is_file { below.parent().unwrap_or(below) } else { below };
+        crate::tree::make_folders_below(&around.source, folder)?;
+    }
+    Ok(())
 }
 
 /// What a command reaches of the network.

@@ -9,6 +9,14 @@ use patchwright_core::fault::Cause;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
 };
+use serde_json::{Value, json};
+
+/// A system call: its name with the prefix `SYS_`, and its number.
+type Call = (&'static str, libc::c_long);
+
+macro_rules! calls {
+    ($($name:ident),* $(,)?) => { &[$((stringify!($name), libc::$name)),*] };
+}
 
 /// A clone with one of these flags makes a namespace.
 const NAMESPACE_FLAGS: [i32; 7] = [
@@ -28,63 +36,63 @@ const TERMINAL_INPUT: [u64; 2] = [0x5412 /* TIOCSTI */, 0x541c /* TIOCLINUX */];
 const SOCKET_FAMILIES: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
 /// Calls that are denied with any arguments.
-const DENIED: &[libc::c_long] = &[
+const DENIED: &[Call] = calls![
     // Other processes, and their memory.
-    libc::SYS_ptrace,
-    libc::SYS_process_vm_readv,
-    libc::SYS_process_vm_writev,
-    libc::SYS_process_madvise,
-    libc::SYS_pidfd_getfd,
-    libc::SYS_kcmp,
+    SYS_ptrace,
+    SYS_process_vm_readv,
+    SYS_process_vm_writev,
+    SYS_process_madvise,
+    SYS_pidfd_getfd,
+    SYS_kcmp,
     // Keys are not in a namespace.
-    libc::SYS_keyctl,
-    libc::SYS_add_key,
-    libc::SYS_request_key,
+    SYS_keyctl,
+    SYS_add_key,
+    SYS_request_key,
     // Large parts of the kernel.
-    libc::SYS_bpf,
-    libc::SYS_perf_event_open,
-    libc::SYS_io_uring_setup,
-    libc::SYS_io_uring_enter,
-    libc::SYS_io_uring_register,
-    libc::SYS_userfaultfd,
-    libc::SYS_fanotify_init,
+    SYS_bpf,
+    SYS_perf_event_open,
+    SYS_io_uring_setup,
+    SYS_io_uring_enter,
+    SYS_io_uring_register,
+    SYS_userfaultfd,
+    SYS_fanotify_init,
     // Mounts and namespaces.
-    libc::SYS_mount,
-    libc::SYS_umount2,
-    libc::SYS_pivot_root,
-    libc::SYS_chroot,
-    libc::SYS_move_mount,
-    libc::SYS_open_tree,
-    libc::SYS_fsopen,
-    libc::SYS_fsconfig,
-    libc::SYS_fsmount,
-    libc::SYS_fspick,
-    libc::SYS_mount_setattr,
-    libc::SYS_unshare,
-    libc::SYS_setns,
-    libc::SYS_name_to_handle_at,
-    libc::SYS_open_by_handle_at,
+    SYS_mount,
+    SYS_umount2,
+    SYS_pivot_root,
+    SYS_chroot,
+    SYS_move_mount,
+    SYS_open_tree,
+    SYS_fsopen,
+    SYS_fsconfig,
+    SYS_fsmount,
+    SYS_fspick,
+    SYS_mount_setattr,
+    SYS_unshare,
+    SYS_setns,
+    SYS_name_to_handle_at,
+    SYS_open_by_handle_at,
     // The machine.
-    libc::SYS_kexec_load,
-    libc::SYS_init_module,
-    libc::SYS_finit_module,
-    libc::SYS_delete_module,
-    libc::SYS_reboot,
-    libc::SYS_swapon,
-    libc::SYS_swapoff,
-    libc::SYS_acct,
-    libc::SYS_quotactl,
-    libc::SYS_syslog,
-    libc::SYS_settimeofday,
-    libc::SYS_clock_settime,
-    libc::SYS_clock_adjtime,
-    libc::SYS_adjtimex,
-    libc::SYS_sethostname,
-    libc::SYS_setdomainname,
+    SYS_kexec_load,
+    SYS_init_module,
+    SYS_finit_module,
+    SYS_delete_module,
+    SYS_reboot,
+    SYS_swapon,
+    SYS_swapoff,
+    SYS_acct,
+    SYS_quotactl,
+    SYS_syslog,
+    SYS_settimeofday,
+    SYS_clock_settime,
+    SYS_clock_adjtime,
+    SYS_adjtimex,
+    SYS_sethostname,
+    SYS_setdomainname,
 ];
 
 /// Memory that belongs to no process. Only a control group counts it.
-const UNCOUNTED_MEMORY: &[libc::c_long] = &[libc::SYS_memfd_create, libc::SYS_shmget];
+const UNCOUNTED_MEMORY: &[Call] = calls![SYS_memfd_create, SYS_shmget];
 
 /// The number of the 64-bit calls of the x32 interface has this bit. They pass for x86-64 in a filter.
 #[cfg(target_arch = "x86_64")]
@@ -96,9 +104,9 @@ const X32_BIT: i64 = 0x4000_0000;
 /// On a processor for which there is no filter.
 pub(crate) fn filters(counts_all_memory: bool) -> Result<[Vec<u8>; 2], Cause> {
     let arch: TargetArch = std::env::consts::ARCH.try_into()?;
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = DENIED.iter().map(|call| (*call, Vec::new())).collect();
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = DENIED.iter().map(|(_, call)| (*call, Vec::new())).collect();
     if !counts_all_memory {
-        rules.extend(UNCOUNTED_MEMORY.iter().map(|call| (*call, Vec::new())));
+        rules.extend(UNCOUNTED_MEMORY.iter().map(|(_, call)| (*call, Vec::new())));
     }
     let mut flags = Vec::new();
     for flag in NAMESPACE_FLAGS {
@@ -123,6 +131,38 @@ pub(crate) fn filters(counts_all_memory: bool) -> Result<[Vec<u8>; 2], Cause> {
     let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
     let clone3 = SeccompFilter::new(clone3, SeccompAction::Allow, errno(libc::ENOSYS), arch)?;
     Ok([encode(&denied.try_into()?), encode(&clone3.try_into()?)])
+}
+
+/// Families of sockets have numbers below this one.
+const FAMILY_END: i32 = 64;
+
+/// Returns the same rules in the JSON that container engines read. Their own profiles allow more, such as user namespaces.
+pub(crate) fn profile(counts_all_memory: bool) -> Value {
+    let uncounted = if counts_all_memory { &[][..] } else { UNCOUNTED_MEMORY };
+    let name = |(name, _): &Call| name.trim_start_matches("SYS_").to_owned();
+    let names: Vec<String> = DENIED.iter().chain(uncounted).map(name).collect();
+    let denied = |name: &str, index: u8, operator: &str, value: i64| {
+        json!({"names": [name], "action": "SCMP_ACT_ERRNO", "errnoRet": libc::EPERM,
+               "args": [{"index": index, "value": value, "valueTwo": value, "op": operator}]})
+    };
+    let mut calls = vec![
+        json!({"names": names, "action": "SCMP_ACT_ERRNO", "errnoRet": libc::EPERM}),
+        json!({"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": libc::ENOSYS}),
+        denied("socket", 0, "SCMP_CMP_GE", i64::from(FAMILY_END)),
+    ];
+    let flags = NAMESPACE_FLAGS.iter().map(|flag| denied("clone", 0, "SCMP_CMP_MASKED_EQ", i64::from(*flag)));
+    calls.extend(flags);
+    calls.extend(TERMINAL_INPUT.iter().map(|request| denied("ioctl", 1, "SCMP_CMP_EQ", request.cast_signed())));
+    // Conditions on one argument are alternatives in this format, so that each of the other families has a rule.
+    let others = (0..FAMILY_END).filter(|family| !SOCKET_FAMILIES.contains(family));
+    calls.extend(others.map(|family| denied("socket", 0, "SCMP_CMP_EQ", i64::from(family))));
+    // Calls of other interfaces, such as those of 32 bits, are not possible at all.
+    let architecture = match std::env::consts::ARCH {
+        "aarch64" => "SCMP_ARCH_AARCH64",
+        "riscv64" => "SCMP_ARCH_RISCV64",
+        _ => "SCMP_ARCH_X86_64",
+    };
+    json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": [architecture], "syscalls": calls})
 }
 
 /// Denies the x32 form of every call that is denied under any condition, and all calls that only x32 has.

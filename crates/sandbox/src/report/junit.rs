@@ -75,7 +75,7 @@ pub(super) fn cases(xml: &str) -> Option<Vec<Case>> {
     reading.has_suite.then_some(reading.cases)
 }
 
-fn resolve(name: &[u8]) -> String {
+pub(super) fn resolve(name: &[u8]) -> String {
     let text = String::from_utf8_lossy(name);
     quick_xml::escape::unescape(&format!("&{text};")).map(std::borrow::Cow::into_owned).unwrap_or_default()
 }
@@ -147,7 +147,7 @@ impl Reading {
     }
 }
 
-fn attribute(tag: &BytesStart<'_>, wanted: &[u8]) -> Option<String> {
+pub(super) fn attribute(tag: &BytesStart<'_>, wanted: &[u8]) -> Option<String> {
     let found = tag.attributes().flatten().find(|attribute| attribute.key.as_ref() == wanted)?;
     found.normalized_value(quick_xml::XmlVersion::Implicit1_0).ok().map(std::borrow::Cow::into_owned)
 }

@@ -7,6 +7,7 @@ mod json;
 mod junit;
 mod node;
 mod pytest;
+mod trx;
 mod unittest;
 
 use std::collections::BTreeMap;
@@ -52,6 +53,8 @@ pub(crate) enum ReportSource {
     Jest(String),
     Mocha(String),
     Rspec(String),
+    /// TRX files in this folder.
+    Trx(String),
 }
 
 /// The tests of a run.
@@ -102,10 +105,13 @@ impl ReportReader<'_> {
             ReportSource::JunitInScratch(file) => {
                 self.parse_file(file, |text| junit::parse(text, &junit::Naming::Class))
             }
-            ReportSource::Junit(patterns) => self.read_junit(patterns),
+            ReportSource::Junit(patterns) => {
+                read_files(self.folder, patterns, |text| junit::parse(text, &junit::Naming::Class))
+            }
             ReportSource::Jest(file) => self.parse_file(file, |text| json::parse_jest(text, self.tree)),
             ReportSource::Mocha(file) => self.read_mocha(file),
             ReportSource::Rspec(file) => self.parse_file(file, json::parse_rspec),
+            ReportSource::Trx(folder) => read_files(self.scratch, &[format!("{folder}/*.trx")], trx::parse),
         }
     }
 
@@ -127,24 +133,6 @@ impl ReportReader<'_> {
         written.or_else(printed).unwrap_or(broken)
     }
 
-    fn read_junit(&self, patterns: &[String]) -> ParsedReport {
-        let mut all = ParsedReport::default();
-        let mut overrides = OverrideBuilder::new(self.folder);
-        let has_patterns = patterns.iter().all(|pattern| overrides.add(pattern).is_ok());
-        let Some(overrides) = overrides.build().ok().filter(|_| has_patterns) else { return all };
-        let walk = WalkBuilder::new(self.folder).standard_filters(false).overrides(overrides).build();
-        let files =
-            walk.flatten().filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file())).take(MAX_REPORTS);
-        for file in files {
-            let Ok(path) = file.path().strip_prefix(self.folder) else { continue };
-            let parsed = read_text(self.folder, path).and_then(|text| junit::parse(&text, &junit::Naming::Class));
-            let Some(parsed) = parsed else { continue };
-            parsed.tests.into_iter().for_each(|(name, outcome)| record(&mut all.tests, name, outcome));
-            all.failures.extend(parsed.failures);
-        }
-        ParsedReport::from_tests(all.tests).with_failures(all.failures)
-    }
-
     /// Takes the format that gives the most tests.
     fn read_any(&self) -> ParsedReport {
         let formats = [go::parse, cargo::parse, unittest::parse, pytest::parse_text, node::parse];
@@ -157,6 +145,23 @@ impl ReportReader<'_> {
         }
         best
     }
+}
+
+/// Reads the reports in a folder whose paths fit one of the patterns.
+fn read_files(folder: &Path, patterns: &[String], parse: impl Fn(&str) -> Option<ParsedReport>) -> ParsedReport {
+    let mut all = ParsedReport::default();
+    let mut overrides = OverrideBuilder::new(folder);
+    let has_patterns = patterns.iter().all(|pattern| overrides.add(pattern).is_ok());
+    let Some(overrides) = overrides.build().ok().filter(|_| has_patterns) else { return all };
+    let walk = WalkBuilder::new(folder).standard_filters(false).overrides(overrides).build();
+    let files = walk.flatten().filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file())).take(MAX_REPORTS);
+    for file in files {
+        let Ok(path) = file.path().strip_prefix(folder) else { continue };
+        let Some(parsed) = read_text(folder, path).and_then(|text| parse(&text)) else { continue };
+        parsed.tests.into_iter().for_each(|(name, outcome)| record(&mut all.tests, name, outcome));
+        all.failures.extend(parsed.failures);
+    }
+    ParsedReport::from_tests(all.tests).with_failures(all.failures)
 }
 
 fn read_text(folder: &Path, path: &Path) -> Option<String> {

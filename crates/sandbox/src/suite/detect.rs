@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use patchwright_core::sandbox::{SandboxError, Suite, SuiteQuery, SuiteSettings};
 
 use super::node::has_tests as has_node_tests;
-use super::{Ecosystem, cargo, go, jvm, make, near, python, ruby, settings};
+use super::{Ecosystem, cargo, dotnet, go, jvm, make, near, python, ruby, settings};
 
 /// Returns the suites that judge a change.
 ///
@@ -82,7 +82,7 @@ fn folders_of(root: &Path) -> Vec<PathBuf> {
 
 /// The kinds of suites that test a file, most specific first.
 fn languages(path: &str) -> &'static [Ecosystem] {
-    use Ecosystem::{Cargo, Ctest, Go, Gradle, Make, Maven, Minitest, Node, Phpunit, Python, Rspec};
+    use Ecosystem::{Cargo, Ctest, Dotnet, Go, Gradle, Make, Maven, Minitest, Node, Phpunit, Python, Rspec};
     let name = path.rsplit('/').next().unwrap_or(path);
     match name {
         "Cargo.toml" | "Cargo.lock" => return &[Cargo],
@@ -105,6 +105,7 @@ fn languages(path: &str) -> &'static [Ecosystem] {
         "c" | "h" | "cc" | "cpp" | "cxx" | "hpp" | "hh" | "cmake" => &[Ctest, Make],
         "rb" | "rake" | "gemspec" => &[Rspec, Minitest],
         "php" | "phpt" => &[Phpunit],
+        "cs" | "fs" | "vb" | "csproj" | "fsproj" | "vbproj" | "sln" | "slnx" | "razor" => &[Dotnet],
         "mk" => &[Make],
         _ => &[],
     }
@@ -118,6 +119,7 @@ fn owner(root: &Path, path: &str, ecosystem: Ecosystem) -> Option<(Ecosystem, Pa
         // A workspace or an aggregating project is built from its top.
         Ecosystem::Cargo => cargo::workspace_of(root, &folders)?,
         Ecosystem::Maven | Ecosystem::Gradle => jvm::project_of(root, &folders, ecosystem)?,
+        Ecosystem::Dotnet => dotnet::project_of(root, &folders)?,
         Ecosystem::Ctest => folders.iter().rev().find(is_suite)?,
         // The folder of the tests looks like a suite of its own.
         Ecosystem::Python => folders
@@ -153,6 +155,7 @@ fn has_suite(folder: &Path, ecosystem: Ecosystem) -> bool {
         Ecosystem::Rspec => exists(".rspec") || exists("spec/spec_helper.rb"),
         Ecosystem::Minitest => ruby::has_minitest(folder),
         Ecosystem::Phpunit => ["phpunit.xml", "phpunit.xml.dist", "phpunit.dist.xml"].iter().any(|name| exists(name)),
+        Ecosystem::Dotnet => dotnet::is_project(folder),
         Ecosystem::Make => make::target_of(folder).is_some(),
         Ecosystem::Command => false,
     }
@@ -169,6 +172,7 @@ fn find_near(root: &Path, suite: &Suite, changed: &[&str]) -> Vec<String> {
         Some(Ecosystem::Node) => near::find(root, &suite.folder, &below, super::node::is_test_file),
         Some(Ecosystem::Rspec) => near::find(root, &suite.folder, &below, |path| path.ends_with("_spec.rb")),
         Some(Ecosystem::Minitest) => near::find(root, &suite.folder, &below, ruby::is_minitest_file),
+        Some(Ecosystem::Dotnet) => near::find(root, &suite.folder, &below, dotnet::is_test_file),
         Some(Ecosystem::Phpunit) => near::find(root, &suite.folder, &below, |path| path.ends_with("Test.php")),
         _ => Vec::new(),
     }

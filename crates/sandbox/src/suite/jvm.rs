@@ -6,6 +6,12 @@ use std::path::Path;
 use super::{Ecosystem, RunPlan, SuiteRun, variables, words};
 use crate::report::ReportSource;
 
+/// Where packages and wrappers lie below the folder for build outputs.
+pub(crate) const MAVEN_PACKAGES: &str = "m2";
+pub(crate) const MAVEN_WRAPPER: &str = "maven/wrapper";
+pub(crate) const GRADLE_PACKAGES: &str = "gradle-packages";
+pub(crate) const GRADLE_WRAPPER: &str = "gradle/wrapper/dists";
+
 /// Returns the top of the project that a file belongs to: the last manifest of an unbroken line above it.
 pub(super) fn project_of<'a>(root: &Path, folders: &[&'a Path], ecosystem: Ecosystem) -> Option<&'a Path> {
     let names: &[&str] = match ecosystem {
@@ -54,7 +60,8 @@ fn modules(run: &SuiteRun<'_>) -> BTreeSet<String> {
 pub(super) fn plan_maven(run: &SuiteRun<'_>) -> RunPlan {
     // Failures are read from the reports, and one module must not keep another from its tests.
     let mut args = words("-o -B -ntp -fae -Dmaven.test.failure.ignore=false");
-    args.push(format!("-Dmaven.repo.local={}", run.report_file("m2")));
+    // Nothing is written there that a run of its own needs, so that it may be read-only.
+    args.push(format!("-Dmaven.repo.local={}", run.report_file(MAVEN_PACKAGES)));
     let classes = classes(run);
     if !classes.is_empty() {
         args.push(format!("-Dtest={}", classes.into_iter().collect::<Vec<_>>().join(",")));
@@ -68,7 +75,9 @@ pub(super) fn plan_maven(run: &SuiteRun<'_>) -> RunPlan {
     args.push("test".to_owned());
     let program = if (run.has_program)("mvn") { "mvn" } else { "./mvnw" };
     let report = ReportSource::Junit(vec!["**/target/surefire-reports/TEST-*.xml".to_owned()]);
-    RunPlan { build: None, program: program.to_owned(), args, env: variables([("MAVEN_OPTS", "-Xmx1g")]), report }
+    let home = run.report_file("maven");
+    let env = variables([("MAVEN_OPTS", "-Xmx1g"), ("MAVEN_USER_HOME", &home)]);
+    RunPlan { build: None, program: program.to_owned(), args, env, report }
 }
 
 pub(super) fn plan_gradle(run: &SuiteRun<'_>) -> RunPlan {

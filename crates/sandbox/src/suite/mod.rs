@@ -3,8 +3,9 @@
 mod cargo;
 mod command;
 mod detect;
+pub(crate) mod dotnet;
 mod go;
-mod jvm;
+pub(crate) mod jvm;
 mod make;
 mod near;
 mod node;
@@ -38,13 +39,14 @@ pub(crate) enum Ecosystem {
     Rspec,
     Minitest,
     Phpunit,
+    Dotnet,
     Make,
     /// A command that the repository or a person names.
     Command,
 }
 
 impl Ecosystem {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Cargo,
         Self::Go,
         Self::Python,
@@ -55,6 +57,7 @@ impl Ecosystem {
         Self::Rspec,
         Self::Minitest,
         Self::Phpunit,
+        Self::Dotnet,
         Self::Make,
         Self::Command,
     ];
@@ -72,6 +75,7 @@ impl Ecosystem {
             Self::Rspec => "rspec",
             Self::Minitest => "minitest",
             Self::Phpunit => "phpunit",
+            Self::Dotnet => "dotnet",
             Self::Make => "make",
             Self::Command => "command",
         }
@@ -140,6 +144,7 @@ impl SuiteRun<'_> {
             Ecosystem::Rspec => ruby::plan_rspec(self),
             Ecosystem::Minitest => ruby::plan_minitest(self),
             Ecosystem::Phpunit => php::plan(self),
+            Ecosystem::Dotnet => dotnet::plan(self),
             Ecosystem::Make => make::plan_make(self)?,
             Ecosystem::Command => return None,
         };

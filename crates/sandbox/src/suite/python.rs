@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{RunPlan, SuiteRun, variables, words};
+use super::{RunPlan, SuiteRun, shell, variables, words};
+use crate::environment::ENVIRONMENT;
 use crate::report::ReportSource;
 
 /// What runs the tests.
@@ -88,7 +89,40 @@ pub(super) fn plan(run: &SuiteRun<'_>) -> RunPlan {
     if let Some(environment) = run.environment {
         env.insert("VIRTUAL_ENV".to_owned(), environment.display().to_string());
     }
-    RunPlan { build: None, program: python, args, env, report }
+    let build = run.environment.filter(|path| path.starts_with(ENVIRONMENT)).and_then(|_| install_line(run, &python));
+    if build.is_some() {
+        env.extend(variables(PRETENDED_VERSIONS));
+    }
+    RunPlan { build, program: python, args, env, report }
+}
+
+/// Plugins that ask git for the version of a project find none in a tree: there is no `.git`. It is higher than any that a test
+/// may ask for.
+const PRETENDED_VERSIONS: [(&str, &str); 3] = [
+    ("PDM_BUILD_SCM_VERSION", "99.0"),
+    ("POETRY_DYNAMIC_VERSIONING_BYPASS", "99.0"),
+    ("SETUPTOOLS_SCM_PRETEND_VERSION", "99.0"),
+];
+
+/// Returns the command that installs the project beside a prepared environment, once for each tree: programs ask for the version
+/// and the entry points of their own distribution, and some modules are compiled or generated. Without a network, since it runs
+/// code of the repository. If it fails, the tests show what is missing.
+fn install_line(run: &SuiteRun<'_>, python: &str) -> Option<Vec<String>> {
+    let has = |name: &str| run.host_folder().join(name).is_file();
+    let has_build = crate::tree::read_text(&run.host_folder(), "pyproject.toml").contains("[build-system]");
+    if !has("setup.py") && !has_build {
+        return None;
+    }
+    let project = run.report_file("project");
+    let options = format!("install -q --no-deps --no-index --no-build-isolation --prefix '{project}' -e .");
+    // Both trees are at one path. That of the other one is another folder.
+    let script = format!(
+        "done=\"{project}/$(stat -c %d-%i .)\"; if ! [ -e \"$done\" ]; then mkdir -p '{project}'; \
+         if '{python}' -c 'import pip' 2>/dev/null; then '{python}' -m pip --disable-pip-version-check {options}; \
+         else uv pip {options} --offline --python '{python}'; fi \
+         || echo 'The project cannot be installed without a network. Its tests run from its tree.'; : > \"$done\"; fi"
+    );
+    Some(shell(&script))
 }
 
 fn pytest_args(run: &SuiteRun<'_>) -> (Vec<String>, ReportSource) {
@@ -131,4 +165,40 @@ fn django_args(run: &SuiteRun<'_>) -> Vec<String> {
 pub(crate) fn python_path(folder: &Path, on_host: &Path) -> String {
     let folder = folder.display();
     if on_host.join("src").is_dir() { format!("{folder}/src:{folder}") } else { folder.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use patchwright_core::sandbox::{Selection, Suite};
+
+    use super::super::tree_of;
+    use super::*;
+
+    #[test]
+    fn a_project_is_installed_beside_a_prepared_environment_and_never_into_a_users_own() {
+        let plan_in = |files: &[(&str, &str)], environment: Option<&str>| {
+            let tree = tree_of(files);
+            let suite = Suite { ecosystem: "python".to_owned(), ..Suite::default() };
+            let run = SuiteRun {
+                suite: &suite,
+                selection: &Selection::All,
+                host_tree: tree.path(),
+                tree: Path::new("/workspace"),
+                scratch: Path::new("/scratch"),
+                environment: environment.map(Path::new),
+                python: PythonRunner::Pytest,
+                is_offline: true,
+                has_program: &|_| true,
+            };
+            plan(&run)
+        };
+        let project = [("pyproject.toml", "[build-system]\nrequires = []\n")];
+        let prepared = plan_in(&project, Some("/environment/venv"));
+        assert!(prepared.build.unwrap()[2].contains("--prefix '/scratch/project' -e ."));
+        assert_eq!(prepared.env["SETUPTOOLS_SCM_PRETEND_VERSION"], "99.0");
+        assert!(plan_in(&project, Some("/home/me/.venv")).build.is_none());
+        assert!(plan_in(&project, None).build.is_none());
+        let plain = [("pyproject.toml", "[tool.pytest]\n"), ("requirements.txt", "a\n")];
+        assert!(plan_in(&plain, Some("/environment/venv")).build.is_none());
+    }
 }

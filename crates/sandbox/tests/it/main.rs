@@ -2,5 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a failure ends the test")]
 
+mod containers;
 mod escape;
 mod suites;

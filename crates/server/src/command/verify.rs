@@ -63,6 +63,7 @@ async fn verify_change(config: &Config, args: &VerifyArgs) -> CommandResult {
         settings,
         test_command: args.test_command.clone(),
         local_folder: (!args.clean).then(|| repo.clone()),
+        baseline: None,
         timeout: args.timeout.map_or(config.sandbox.verify_timeout, std::time::Duration::from_secs),
     };
     let job = JobId::from_uuid(uuid::Uuid::nil());

@@ -186,6 +186,7 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
         .notices(shared_vault.clone())
         .logs(shared_store.clone())
         .model_calls(shared_store.clone())
+        .repository_policies(shared_store.clone())
         .tracker(Arc::clone(&jira) as Arc<dyn Tracker>)
         .jira(jira::engine_ports(config, &store, &vault, &jira)?)
         .clock(Arc::clone(&clock) as Arc<dyn Clock>, Arc::clone(&ids));

@@ -13,7 +13,7 @@ use patchwright_gitops_gix::{GitOptions, GixGit};
 use patchwright_http::{HttpClient, HttpOptions};
 use patchwright_llm_openai::{OpenAi, OpenAiOptions, Recorded, Recording};
 use patchwright_node::{LoopbackModelProxy, ModelProxyOptions};
-use patchwright_sandbox::{LocalSandbox, SandboxOptions, SandboxPolicy};
+use patchwright_sandbox::{ContainerOptions, LocalSandbox, SandboxOptions, SandboxPolicy};
 use patchwright_worker::Tools;
 
 use super::ComposeError;
@@ -166,6 +166,12 @@ pub(crate) fn sandbox_options(config: &Config, policy: Option<SandboxPolicy>) ->
     SandboxOptions {
         policy: policy.unwrap_or(sandbox.policy),
         backend: sandbox.backend,
+        container: ContainerOptions {
+            args: sandbox.engine_args.clone(),
+            env: config.engine_env.clone(),
+            images: sandbox.images.clone(),
+        },
+        home: config.home.clone(),
         path: config.search_path.clone(),
         env: config.toolchain_env.clone(),
         readable: sandbox.readable.clone(),

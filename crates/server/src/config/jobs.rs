@@ -69,7 +69,11 @@ impl JobConfig {
             editable_paths: EditablePaths::new(v.list("EDITABLE_PATHS")),
             ready_when: v.choice(
                 "READY_WHEN",
-                &[("proven", ReadyWhen::Proven), ("proven_by_existing_test", ReadyWhen::ProvenByExistingTest)],
+                &[
+                    ("proven", ReadyWhen::Proven),
+                    ("proven_by_existing_test", ReadyWhen::ProvenByExistingTest),
+                    ("proven_and_ci", ReadyWhen::ProvenAndCi),
+                ],
             )?,
             author_name: v.text("AUTHOR_NAME").to_owned(),
             author_email: v.text("AUTHOR_EMAIL").to_owned(),

@@ -122,6 +122,10 @@ pub struct Config {
     pub search_path: String,
     /// Environment variables that tool chains need; no secrets.
     pub toolchain_env: BTreeMap<String, String>,
+    /// The environment of a container engine.
+    pub engine_env: BTreeMap<String, String>,
+    /// The home of this user, whose package caches runs on a working copy may read.
+    pub home: Option<PathBuf>,
     /// Environment variables for package managers, which only fetch.
     pub fetch_env: BTreeMap<String, String>,
     /// The folder for caches of this user.
@@ -209,6 +213,8 @@ impl Config {
             smtp_from: v.text("SMTP_FROM").to_owned(),
             search_path: env("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned()),
             toolchain_env: toolchain_env(env),
+            engine_env: engine_env(env),
+            home: env("HOME").map(PathBuf::from),
             fetch_env: fetch_env(env),
             user_cache: user_cache(env),
             values,
@@ -283,6 +289,24 @@ fn user_cache(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
     let named = |name| env(name).filter(|path| path.starts_with('/')).map(PathBuf::from);
     let folder = named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|home| home.join(".cache")))?;
     Some(folder.join("patchwright"))
+}
+
+/// Returns what a container engine needs to find its images, its daemon and its configuration.
+fn engine_env(env: &dyn Fn(&str) -> Option<String>) -> BTreeMap<String, String> {
+    const NAMES: [&str; 11] = [
+        "CONTAINERS_CONF",
+        "CONTAINERS_STORAGE_CONF",
+        "CONTAINER_HOST",
+        "DBUS_SESSION_BUS_ADDRESS",
+        "DOCKER_CONFIG",
+        "DOCKER_HOST",
+        "HOME",
+        "PATH",
+        "XDG_CONFIG_HOME",
+        "XDG_DATA_HOME",
+        "XDG_RUNTIME_DIR",
+    ];
+    NAMES.into_iter().filter_map(|name| Some((name.to_owned(), env(name)?))).collect()
 }
 
 /// rustup's proxies find their tool chain through its home folder, because the operator's `HOME` is not passed on.

@@ -1,5 +1,6 @@
 //! The settings of the sandbox and of the test runs.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ use super::{ConfigError, Values};
 pub struct SandboxConfig {
     pub policy: SandboxPolicy,
     pub backend: BackendChoice,
+    /// By ecosystem; `*` for all others.
+    pub images: BTreeMap<String, String>,
+    pub engine_args: Vec<String>,
     /// The limit of one run.
     pub timeout: Duration,
     /// The limit of all runs of a job.
@@ -32,11 +36,18 @@ impl SandboxConfig {
         const MIB: u64 = 1 << 20;
         let mebibytes = |name| Ok(v.parse::<u64>(name, "a number of mebibytes")?.saturating_mul(MIB));
         let policies = [("require", SandboxPolicy::Require), ("best-effort", SandboxPolicy::BestEffort)];
-        let backends =
-            [("auto", BackendChoice::Auto), ("bwrap", BackendChoice::Bubblewrap), ("none", BackendChoice::None)];
+        let backends = [
+            ("auto", BackendChoice::Auto),
+            ("bwrap", BackendChoice::Bubblewrap),
+            ("podman", BackendChoice::Podman),
+            ("docker", BackendChoice::Docker),
+            ("none", BackendChoice::None),
+        ];
         Ok(Self {
             policy: v.choice("SANDBOX", &policies)?,
             backend: v.choice("SANDBOX_BACKEND", &backends)?,
+            images: images(v)?,
+            engine_args: v.list("SANDBOX_ENGINE_ARGS"),
             timeout: v.seconds("SANDBOX_TIMEOUT")?,
             verify_timeout: v.seconds("VERIFY_TIMEOUT")?,
             memory_bytes: mebibytes("SANDBOX_MEMORY")?,
@@ -48,4 +59,21 @@ impl SandboxConfig {
             cache_bytes: mebibytes("SANDBOX_CACHE_SIZE")?,
         })
     }
+}
+
+/// Reads `ECOSYSTEM=IMAGE` or `IMAGE` for all ecosystems.
+fn images(v: &Values) -> Result<BTreeMap<String, String>, ConfigError> {
+    let mut images = BTreeMap::new();
+    for entry in v.list("SANDBOX_IMAGES") {
+        // The digest of an image holds no `=`.
+        let (ecosystem, image) = entry.split_once('=').unwrap_or(("*", &entry));
+        let is_image = !image.is_empty() && !image.starts_with('-') && !image.contains(char::is_whitespace);
+        if !is_image || images.insert(ecosystem.to_owned(), image.to_owned()).is_some() {
+            return Err(v.wrong(
+                "SANDBOX_IMAGES",
+                format!("`{entry}` is not `ECOSYSTEM=IMAGE`, or its ecosystem is there twice"),
+            ));
+        }
+    }
+    Ok(images)
 }

@@ -13,7 +13,7 @@ use patchwright_core::store::{JobWrite, Step, Store as _, Write};
 use patchwright_domain::jira::{LinkStatus, ProjectRepository, Workspace};
 use patchwright_domain::notification::Channel;
 use patchwright_domain::user::Scope;
-use patchwright_domain::{Issue, JobEvent, PlatformId, Role, TokenId, User, WorkspaceId};
+use patchwright_domain::{Issue, JobEvent, PlatformId, RepositorySettings, Role, TokenId, User, WorkspaceId};
 use patchwright_store_diesel::{DieselStore, Vault};
 use patchwright_testkit::build::{after, audit_entry, issue, job, job_id, repo, start_of_time};
 use patchwright_testkit::contract;
@@ -151,6 +151,7 @@ impl Fixture {
             store.remove_node(node.id, entry()).await.is_ok(),
             store.add_repository(&other, entry()).await.is_ok(),
             store.record_sync(repository.id, after(1), entry()).await.is_ok(),
+            store.set_repository_settings(repository.id, &RepositorySettings::default(), entry()).await.is_ok(),
             store.remove_repository(repository.id, entry()).await.is_ok(),
         ]
     }

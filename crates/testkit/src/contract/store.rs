@@ -15,8 +15,8 @@ use patchwright_domain::job::{
 use patchwright_domain::money::Budget;
 use patchwright_domain::trigger::{Command, Language};
 use patchwright_domain::{
-    DeliveryId, Effect, InboundIssue, Issue, IssueEvent, IssueRef, Job, JobId, JobStatus, PlatformId, RepoPath,
-    Request, RequestState, Task, TaskEvent, TrackerRef, TriggerRequest, Usage,
+    CommitSha, DeliveryId, Effect, InboundIssue, Issue, IssueEvent, IssueRef, Job, JobId, JobStatus, PlatformId,
+    RepoPath, Request, RequestState, Task, TaskEvent, TrackerRef, TriggerRequest, Usage,
 };
 
 use crate::build::{after, effect_id, issue, issue_id, job, job_for, job_id, repo, source, start_of_time, task_id};
@@ -46,6 +46,7 @@ where
     an_update_writes_only_the_named_stages(fresh().await.as_ref()).await;
     tasks_are_open_until_they_end(fresh().await.as_ref()).await;
     effects_of_one_issue_are_delivered_in_order(fresh().await.as_ref()).await;
+    nothing_waits_for_the_ci_and_reading_it_waits_for_nothing(fresh().await.as_ref()).await;
     a_claimed_effect_becomes_due_when_the_claim_expires(fresh().await.as_ref()).await;
     the_identities_of_old_deliveries_stay_known(fresh().await.as_ref()).await;
     a_request_is_claimed_and_decided_once(fresh().await.as_ref()).await;
@@ -500,6 +501,23 @@ async fn effects_of_one_issue_are_delivered_in_order(store: &dyn Store) {
     store.commit(Step { settled: Some(effect_id(2)), ..Step::default() }).await.unwrap();
     store.settle_effect(effect_id(3), EffectOutcome::Done).await.unwrap();
     assert!(store.claim_effect(after(9999), after(10_000)).await.unwrap().is_none());
+}
+
+async fn nothing_waits_for_the_ci_and_reading_it_waits_for_nothing(store: &dyn Store) {
+    let commit = CommitSha::parse(&"1".repeat(40)).unwrap();
+    let read = Effect::ReadCi { commit, base: "main".to_owned() };
+    let effects = vec![effect(1, 1), EffectRecord { effect: read, ..effect(2, 1) }, effect(3, 1)];
+    store.commit(Step { effects, ..new_job(1) }).await.unwrap();
+    let claim = || async { store.claim_effect(after(1), after(60)).await.unwrap().map(|claimed| claimed.record.id) };
+    assert_eq!(claim().await, Some(effect_id(1)));
+    assert_eq!(claim().await, Some(effect_id(2)), "although the one before it is not settled");
+    store.settle_effect(effect_id(1), EffectOutcome::Done).await.unwrap();
+    assert_eq!(claim().await, Some(effect_id(3)), "although the CI is being read");
+    let later = EffectOutcome::Postponed { at: after(90), error: String::new() };
+    store.settle_effect(effect_id(2), later).await.unwrap();
+    store.settle_effect(effect_id(3), EffectOutcome::Done).await.unwrap();
+    assert_eq!(claim().await, None);
+    assert_eq!(store.next_due(after(1)).await.unwrap(), Some(after(90)));
 }
 
 async fn a_claimed_effect_becomes_due_when_the_claim_expires(store: &dyn Store) {

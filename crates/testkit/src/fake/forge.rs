@@ -10,6 +10,7 @@ use patchwright_core::forge::{
 };
 use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_domain::job::PullRequestRef;
+use patchwright_domain::job::ci::{CiCheck, CiOutcome};
 use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, PlatformId, RepoName, RepoPath};
 
 /// The login of the server's own account.
@@ -29,6 +30,8 @@ struct Model {
     faults: Vec<ForgeError>,
     lose_answers: u32,
     renewed_credentials: u32,
+    /// What the CI says, by commit or branch; nothing without an entry.
+    ci: BTreeMap<String, Vec<CiCheck>>,
 }
 
 #[derive(Debug, Clone)]
@@ -67,6 +70,18 @@ impl FakeForge {
     /// Records that a branch was pushed. A pull request needs its branch.
     pub fn note_branch(&self, branch: &BranchName) {
         self.0.lock().unwrap().branches.push(branch.clone());
+    }
+
+    /// Sets what the CI says about a commit or branch: names of checks with their outcomes.
+    pub fn set_ci(&self, at: &str, checks: &[(&str, CiOutcome)]) {
+        let check = |(name, outcome): &(&str, CiOutcome)| CiCheck {
+            name: (*name).to_owned(),
+            outcome: *outcome,
+            before: None,
+            url: None,
+            id: None,
+        };
+        self.0.lock().unwrap().ci.insert(at.to_owned(), checks.iter().map(check).collect());
     }
 
     /// Makes the next call fail with an error.
@@ -261,6 +276,15 @@ impl Forge for FakeForge {
         body: &OutgoingText,
     ) -> Result<String, ForgeError> {
         self.post_comment(&IssueRef::on_forge(PLATFORM, repo.clone(), IssueNumber::same(number)), body).await
+    }
+
+    async fn ci_checks(&self, _: &RepoName, at: &str) -> Result<Option<Vec<CiCheck>>, ForgeError> {
+        Ok(Some(self.call()?.ci.get(at).cloned().unwrap_or_default()))
+    }
+
+    async fn ci_output(&self, _: &RepoName, check: &CiCheck) -> Result<String, ForgeError> {
+        drop(self.call()?);
+        Ok(format!("the output of {}", check.name))
     }
 
     async fn mark_ready(&self, _: &RepoName, pull_request: &PullRequestRef) -> Result<(), ForgeError> {

@@ -473,11 +473,13 @@ impl Store for FakeStore {
     async fn claim_effect(&self, now: Timestamp, until: Timestamp) -> Result<Option<ClaimedEffect>, StoreError> {
         let mut tables = self.tables();
         let waiting: Vec<Effect> = tables.effects.values().filter(|effect| effect.outcome.is_none()).cloned().collect();
-        let first_of_its_issue =
-            |effect: &Effect| waiting.iter().find(|other| other.record.issue_id == effect.record.issue_id);
+        let is_ordered = |effect: &Effect| effect.record.effect.kind().is_ordered();
+        let first_of_its_issue = |effect: &Effect| {
+            waiting.iter().find(|other| is_ordered(other) && other.record.issue_id == effect.record.issue_id)
+        };
         let next = waiting.iter().find(|effect| {
-            effect.not_before <= now
-                && first_of_its_issue(effect).is_some_and(|first| first.record.id == effect.record.id)
+            let is_first = || first_of_its_issue(effect).is_some_and(|first| first.record.id == effect.record.id);
+            effect.not_before <= now && (!is_ordered(effect) || is_first())
         });
         let Some(id) = next.map(|effect| effect.record.id) else { return Ok(None) };
         let effect = tables.effects.get_mut(&id).unwrap();

@@ -5,7 +5,7 @@ use patchwright_core::llm::Message;
 use patchwright_domain::job::report::{Plan, PlannedChange};
 use patchwright_domain::{Issue, Job};
 
-use super::{file_text, issue_text, rules};
+use super::{feedback_text, file_text, issue_text, rules};
 
 /// Files up to this many lines are requested whole; longer ones as search/replace blocks.
 const WHOLE_UP_TO: usize = 120;
@@ -50,11 +50,8 @@ pub(crate) fn conversation(
     if !others.is_empty() {
         question.push_str(&format!("Elsewhere, by others:\n{}\n", others.join("\n")));
     }
-    if let Some(feedback) = &job.feedback {
-        question.push_str(&format!(
-            "\nAn earlier try of yours was tested and did not hold:\n<tests>\n{}\n</tests>\nMake it better.\n",
-            feedback.replace("</tests>", "<\\/tests>")
-        ));
+    if let Some(feedback) = feedback_text(job, "An earlier try of yours was tested and did not hold") {
+        question.push_str(&format!("{feedback}Make it better.\n"));
     }
     question.push_str(&format!("\n{file}\n\n{form}"));
     vec![rules(), Message::user(question)]

@@ -4,7 +4,7 @@ use patchwright_core::llm::Message;
 use patchwright_domain::{Issue, Job};
 use serde::Deserialize;
 
-use super::{ask_json, file_text, issue_text, rules};
+use super::{ask_json, feedback_text, file_text, issue_text, rules};
 use crate::budgeted_llm::BudgetedLlm;
 use crate::context::StageError;
 
@@ -40,14 +40,15 @@ pub(crate) async fn ask(
 ) -> Result<Result<PlanAnswer, String>, StageError> {
     let files: Vec<String> = files.iter().map(|(path, text)| file_text(path, text)).collect();
     let question = format!(
-        "{}\n\n{}\n\nPlan the smallest change that fixes the issue at its cause. Add or extend a test that fails today and \
+        "{}\n\n{}{}\n\nPlan the smallest change that fixes the issue at its cause. Add or extend a test that fails today and \
          passes after the fix, where the repository has tests. CI configuration, lock files and agent settings cannot be \
          changed.\nAnswer with one JSON object in a ```json block:\n\
          {{\"root_cause\": \"…\", \"fix_strategy\": \"one line\", \"changes\": [{{\"file\": \"path\", \"description\": \
          \"what to change there\"}}], \"risks\": [\"…\"], \"testing_suggestions\": [\"…\"], \
          \"risk_level\": \"low|medium|high\"}}",
         issue_text(issue, job),
-        files.join("\n\n")
+        files.join("\n\n"),
+        feedback_text(job, "What fails on the branch that this continues").unwrap_or_default()
     );
     ask_json(llm, "fix_plan", vec![rules(), Message::user(question)]).await
 }

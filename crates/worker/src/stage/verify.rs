@@ -1,6 +1,7 @@
 //! The stage `verify`: builds and tests before and after the change, and claims only what the results show.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use patchwright_core::outgoing_text::{code_span, neutralise, shorten};
@@ -10,7 +11,7 @@ use patchwright_domain::job::report::{FixReport, StageReport, Verdict, VerifyRep
 
 use super::Outcome;
 use crate::context::{StageContext, StageError};
-use crate::verification::{Side, TreeSource, Verification, VerificationRequest, verify};
+use crate::verification::{Baseline, Side, TreeSource, Verification, VerificationRequest, verify};
 
 /// How much of the output is sent to the model, in characters, if there is none of a single test.
 const FEEDBACK_LOG: usize = 4_000;
@@ -34,25 +35,34 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
         changed: fix.changed_files.iter().map(|file| file.file.clone()).collect(),
         folder: context.scratch.to_owned(),
         settings: read_settings(context).await?,
-        test_command: None,
+        test_command: context.policy.test_command.clone(),
         local_folder: context.tools.local_folder.clone(),
+        baseline: baseline(context, fix),
         timeout: context.tools.verify_timeout,
     };
     let sandbox = context.tools.sandbox.as_ref();
     let found = verify(&source, sandbox, &request, context.progress, context.cancel).await?;
     let again =
         (context.llm.is_some() || context.job.command.is_some()) && !context.job.is_rebase() && !fix.is_fetched();
-    let feedback = feedback(&found);
+    let (feedback, found_no_fault) = (feedback(&found), found.shows_no_fault);
     let mut report = found.into_report(Some(fix.commit.clone()), sandbox.isolation());
-    report.stays_draft = report.verdict == Verdict::FixedProven && !context.policy.ready_when.accepts(report.proof);
+    let asked = context.policy.ready_when;
+    report.draft_until = (report.verdict == Verdict::FixedProven && !asked.accepts(report.proof)).then_some(asked);
     report.log_tail = context.tools.redactor.redact(&report.log_tail);
-    let must_be_revised = report.verdict.is_harmful() || report.verdict == Verdict::StillFailing;
+    let must_be_revised = report.verdict.is_harmful() || report.verdict == Verdict::StillFailing || found_no_fault;
     if must_be_revised && context.job.rounds < context.policy.max_rounds && again {
         let feedback = context.tools.redactor.redact(&feedback);
         return Ok(Outcome::SendBack { feedback, report: Box::new(report) });
     }
     let comment = comment(&report);
     Ok(Outcome::done(StageReport::Verify(Box::new(report)), comment))
+}
+
+/// Returns the base, unless its environment is a user's own, which may change at any time.
+fn baseline(context: &StageContext<'_>, fix: &FixReport) -> Option<Baseline> {
+    let source = &context.job.source;
+    let commit = format!("{}:{}@{}", source.platform, source.repo, fix.base);
+    context.tools.local_folder.is_none().then(|| Baseline { commit, known: Arc::clone(&context.tools.baselines) })
 }
 
 /// The base and the commit of a fix.
@@ -87,6 +97,10 @@ async fn read_settings(context: &StageContext<'_>) -> Result<Option<String>, Sta
 /// of the output.
 fn feedback(found: &Verification) -> String {
     let mut out = format!("{}.\n", found.explanation);
+    if found.shows_no_fault {
+        out.push_str("Change them so that they fail on the code as it was, and pass with the fix.\n");
+        return out;
+    }
     for name in found.broken.iter().take(20) {
         out.push_str(&format!("- fails now: {name}\n"));
     }

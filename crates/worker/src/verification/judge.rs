@@ -19,6 +19,7 @@ pub(super) fn judge(runs: Vec<(String, SuiteResult)>, edits: &TestEdits, is_whol
     let mut compared = Compared { ran: 0, known: 0, complete: is_whole };
     let mut verdicts: Vec<(Verdict, String, Option<Proof>)> = Vec::new();
     let (mut before, mut after) = (TestResults::default(), TestResults::default());
+    let own_tests_ran_before = runs.iter().all(|(_, run)| !run.own_tests_do_not_build);
     for (suite, run) in runs {
         let named = |names: &[String]| {
             names
@@ -54,6 +55,8 @@ pub(super) fn judge(runs: Vec<(String, SuiteResult)>, edits: &TestEdits, is_whol
         all.proof = verdicts.iter().filter_map(|(.., proof)| *proof).min_by_key(|proof| *proof != Proof::ExistingTest);
     }
     all.proof = all.proof.filter(|_| all.verdict == Verdict::FixedProven);
+    all.shows_no_fault =
+        all.verdict == Verdict::NoRegressions && all.fixed.is_empty() && edits.has_goals() && own_tests_ran_before;
     all.compared = Some(compared);
     (all.before, all.after) = (Some(before), Some(after));
     all.edited = edits.lost();
@@ -334,6 +337,18 @@ mod tests {
         let weakened = with(old, "def test_x():\n    assert f() == 2\n");
         assert_eq!((weakened.verdict, weakened.proof), (Verdict::NoRegressions, None));
         assert_eq!(weakened.edited, ["tests/t.py: test_x (expects something else)"]);
+    }
+
+    #[test]
+    fn fault_h_own_tests_that_pass_without_the_change_are_told_from_a_change_without_tests() {
+        let green = report(&[("t.py::test_x", Passed)], true);
+        let mut edits = TestEdits::default();
+        edits.add(&RepoPath::parse("tests/t.py").unwrap(), None, Some("def test_x():\n    assert f() == 1\n"));
+        let judged = |edits: &TestEdits, run: SuiteResult| judge(vec![("test".into(), run)], edits, true);
+        assert!(judged(&edits, run(&green, &green)).shows_no_fault);
+        assert!(!judged(&TestEdits::default(), run(&green, &green)).shows_no_fault);
+        let unbuilt = SuiteResult { own_tests_do_not_build: true, ..run(&green, &green) };
+        assert!(!judged(&edits, unbuilt).shows_no_fault, "nobody knows what they show");
     }
 
     #[test]

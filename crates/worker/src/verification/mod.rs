@@ -2,6 +2,7 @@
 //!
 //! Independent of jobs, so that it can be used alone (`patchwright verify`). See `docs/pipeline.md`.
 
+mod baselines;
 mod compare;
 mod inline_tests;
 mod judge;
@@ -13,6 +14,7 @@ mod trees;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,6 +25,7 @@ use patchwright_domain::job::report::{Compared, Proof, TestResults, Verdict, Ver
 use patchwright_domain::{CommitSha, RepoPath};
 use tokio::time::Instant;
 
+pub use baselines::Baselines;
 use suite_run::SuiteRunner;
 use trees::Trees;
 
@@ -55,8 +58,19 @@ pub struct VerificationRequest {
     pub test_command: Option<String>,
     /// A working copy whose environment may be used.
     pub local_folder: Option<PathBuf>,
+    /// The base, if results of its tests may be kept and used again.
+    pub baseline: Option<Baseline>,
     /// The time for all runs together.
     pub timeout: Duration,
+}
+
+/// The commit before a change, and what is known about its tests.
+#[derive(Debug, Clone)]
+pub struct Baseline {
+    /// The repository and the commit. Its tests run in the same environment every time.
+    pub commit: String,
+    /// The results.
+    pub known: Arc<Baselines>,
 }
 
 /// What the tests showed.
@@ -88,6 +102,8 @@ pub struct Verification {
     pub edited: Vec<String>,
     /// The command that ran the tests.
     pub command: Option<String>,
+    /// Whether the tests that the change brings pass without it, so that they do not show the fault.
+    pub shows_no_fault: bool,
     /// The output of failed tests that count, by name.
     pub failures: BTreeMap<String, String>,
     /// The end of the output.
@@ -113,6 +129,7 @@ impl Verification {
             flaky: Vec::new(),
             edited: Vec::new(),
             command: None,
+            shows_no_fault: false,
             failures: BTreeMap::new(),
             log_tail: String::new(),
             first_result: None,
@@ -134,7 +151,7 @@ impl Verification {
             compared: self.compared,
             failing_tests: self.failing,
             flaky_tests: self.flaky,
-            stays_draft: false,
+            draft_until: None,
             edited_tests: self.edited,
             command: self.command,
             isolation: isolation.to_owned(),

@@ -11,6 +11,7 @@ use patchwright_core::sandbox::{
 use patchwright_domain::job::report::Compared;
 use tokio::time::Instant;
 
+use super::baselines::BaselineKey;
 use super::compare::Comparison;
 use super::trees::Trees;
 use super::{Side, VerificationRequest};
@@ -228,6 +229,26 @@ impl SuiteRunner<'_, '_> {
     }
 
     async fn check(&mut self, suite: &Suite, side: Side, selection: Selection) -> Result<CheckReport, SandboxError> {
+        let Some(baseline) = self.request.baseline.as_ref().filter(|_| side == Side::Base) else {
+            return self.check_now(suite, side, selection).await;
+        };
+        let Some(key) = BaselineKey::of(&baseline.commit, suite, &selection, self.trees.added_tests()) else {
+            return self.check_now(suite, side, selection).await;
+        };
+        if let Some(report) = baseline.known.find(&key) {
+            return Ok(report);
+        }
+        let report = self.check_now(suite, side, selection).await?;
+        baseline.known.keep(key, &report);
+        Ok(report)
+    }
+
+    async fn check_now(
+        &mut self,
+        suite: &Suite,
+        side: Side,
+        selection: Selection,
+    ) -> Result<CheckReport, SandboxError> {
         let root = self.trees.activate(side).await?;
         let request = CheckRequest {
             root,

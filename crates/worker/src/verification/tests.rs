@@ -87,6 +87,14 @@ async fn verified(
     head: &'static str,
     answer: impl Fn(&str, &str, &Selection) -> CheckReport + Send + Sync + 'static,
 ) -> (Verification, Vec<String>) {
+    verified_after(None, head, answer).await
+}
+
+async fn verified_after(
+    baseline: Option<Baseline>,
+    head: &'static str,
+    answer: impl Fn(&str, &str, &Selection) -> CheckReport + Send + Sync + 'static,
+) -> (Verification, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let sandbox = Sandboxed { answer: Box::new(answer), asked: Mutex::default() };
     let request = VerificationRequest {
@@ -95,6 +103,7 @@ async fn verified(
         settings: None,
         test_command: None,
         local_folder: None,
+        baseline,
         timeout: Duration::from_secs(600),
     };
     let progress = Progress::silent("00000000-0000-0000-0000-000000000001".parse().unwrap());
@@ -190,4 +199,22 @@ async fn a_test_far_from_the_change_may_show_the_fix() {
         found.explanation
     );
     assert_eq!(found.fixed, ["tests/test_far.py::test_far"]);
+}
+
+#[tokio::test]
+async fn fault_h_a_second_verification_on_a_commit_does_not_run_its_base_again() {
+    let baseline = Baseline { commit: "acme/shop@1".to_owned(), known: Arc::default() };
+    let (first, _) = verified_after(Some(baseline.clone()), "still wrong", |code, tests, selection| {
+        honest(if code == "right" { code } else { "wrong" }, tests, selection)
+    })
+    .await;
+    assert_eq!(first.verdict, Verdict::StillFailing, "{}", first.explanation);
+    let (second, asked) = verified_after(Some(baseline.clone()), "right", honest).await;
+    assert_eq!(second.verdict, Verdict::FixedProven, "{}", second.explanation);
+    let far = "wrong: tests/test_far.py::test_far";
+    let on_base: Vec<_> = asked.iter().filter(|run| run.starts_with("wrong")).collect();
+    assert_eq!(on_base, [far], "only what nobody has asked before");
+    let other = Baseline { commit: "acme/shop@2".to_owned(), ..baseline };
+    let (_, asked) = verified_after(Some(other), "right", honest).await;
+    assert!(asked.contains(&"wrong: near".to_owned()), "another commit has results of its own");
 }

@@ -68,6 +68,12 @@ impl<'a> Trees<'a> {
         self.parent.join(name)
     }
 
+    /// Returns the tests of the change that the base has.
+    pub(super) fn added_tests(&self) -> &BTreeMap<RepoPath, Vec<u8>> {
+        static NONE: BTreeMap<RepoPath, Vec<u8>> = BTreeMap::new();
+        if self.has_overlay { &self.overlay } else { &NONE }
+    }
+
     /// Returns whether the base has tests of the change that it would not have.
     pub(super) const fn has_overlay(&self) -> bool {
         self.has_overlay

@@ -1,7 +1,8 @@
 //! Repositories.
 
 use patchwright_core::repositories::RegisteredRepository;
-use patchwright_domain::PlatformId;
+use patchwright_domain::repository_settings::MAX_CI_ROUNDS;
+use patchwright_domain::{PlatformId, RepositorySettings};
 use patchwright_management::{Management, ManagementError};
 
 use super::super::form::Form;
@@ -27,6 +28,8 @@ pub(super) async fn view(context: &SettingsContext<'_>) -> Result<SettingsView, 
             cells: vec![
                 Cell::Name(repository.name.to_string(), String::new()),
                 Cell::Text(repository.platform.as_str().to_owned()),
+                Cell::Text(repository.settings.test_command.clone().unwrap_or_else(|| w.tests_found.to_owned())),
+                Cell::Text(repository.settings.ci_rounds.to_string()),
                 Cell::Time(repository.synced_at),
                 Cell::Time(Some(repository.created_at)),
             ],
@@ -35,14 +38,18 @@ pub(super) async fn view(context: &SettingsContext<'_>) -> Result<SettingsView, 
         }
     };
     let listing = Listing {
-        columns: vec![w.repository, w.platform, w.synced, w.added_at],
+        columns: vec![w.repository, w.platform, w.test_command, w.ci_rounds, w.synced, w.added_at],
         rows: all.iter().map(row).collect(),
         empty: w.no_repositories,
         ..Listing::default()
     };
     Ok(SettingsView {
         listings: vec![listing],
-        forms: if admin { vec![form(w, context.management), members_form(w, &all)] } else { vec![] },
+        forms: if admin {
+            vec![form(w, context.management), members_form(w, &all), test_form(w, &all)]
+        } else {
+            vec![]
+        },
         next: None,
     })
 }
@@ -62,16 +69,45 @@ pub(in crate::web) fn form(w: &'static Translations, management: &Management) ->
 
 /// The form that says who sees a repository.
 fn members_form(w: &'static Translations, all: &[RegisteredRepository]) -> FormView {
-    let names = all.iter().map(|repository| (repository.id.to_string(), repository.name.to_string())).collect();
     FormView {
         title: w.assign_members,
         action: "/settings/repositories/-/members".to_owned(),
         fields: vec![
-            Field::text("repository", w.repository, "").of(Input::Choice(names)),
+            Field::text("repository", w.repository, "").of(Input::Choice(choices(all))),
             Field::text("users", w.members_hint, "alice bob").optional(),
         ],
         submit: w.save,
     }
+}
+
+/// The form that says how a repository is tested.
+fn test_form(w: &'static Translations, all: &[RegisteredRepository]) -> FormView {
+    let rounds = (0..=MAX_CI_ROUNDS).map(|rounds| (rounds.to_string(), rounds.to_string())).collect();
+    FormView {
+        title: w.how_it_is_tested,
+        action: "/settings/repositories/-/settings".to_owned(),
+        fields: vec![
+            Field::text("repository", w.repository, "").of(Input::Choice(choices(all))),
+            Field::text("test_command", w.test_command_hint, "make check").optional(),
+            Field::text("ci_rounds", w.ci_rounds_hint, "").of(Input::Choice(rounds)),
+        ],
+        submit: w.save,
+    }
+}
+
+async fn set_settings(context: &SettingsContext<'_>, form: &Form) -> Result<FormOutcome, ManagementError> {
+    let id = parse_id(form.get("repository"), "repository")?;
+    let invalid = |_| ManagementError::invalid("bad_settings", "the number of CI rounds is not a number".to_owned());
+    let settings = RepositorySettings {
+        test_command: Some(form.get("test_command").to_owned()),
+        ci_rounds: form.get("ci_rounds").parse().map_err(invalid)?,
+    };
+    context.management.repositories().set_settings(context.principal, id, settings).await?;
+    Ok(FormOutcome::done(context))
+}
+
+fn choices(all: &[RegisteredRepository]) -> Vec<(String, String)> {
+    all.iter().map(|repository| (repository.id.to_string(), repository.name.to_string())).collect()
 }
 
 /// Sets the users who are assigned to a repository, by their logins.
@@ -103,8 +139,10 @@ pub(super) async fn act(
     (id, action): (&str, &str),
     form: &Form,
 ) -> Result<FormOutcome, ManagementError> {
-    if action == "members" {
-        return set_members(context, form).await;
+    match action {
+        "members" => return set_members(context, form).await,
+        "settings" => return set_settings(context, form).await,
+        _ => {}
     }
     let (repositories, id) = (context.management.repositories(), parse_id(id, "repository")?);
     match action {

@@ -240,6 +240,24 @@ impl GithubServer {
         (more.labels.clone(), more.reactions.clone())
     }
 
+    /// Sets what the CI says about a commit: check runs by name with status and conclusion, and statuses by context.
+    pub fn set_ci(&self, at: &str, runs: &[(&str, &str, Option<&str>)], statuses: &[(&str, &str)]) {
+        let runs = runs.iter().enumerate().map(|(at, (name, status, conclusion))| {
+            json!({"id": 501 + at, "name": name, "status": status, "conclusion": conclusion,
+                   "html_url": format!("https://ci.example/{name}"), "head_sha": "", "app": {"slug": "github-actions"},
+                   "output": {"title": format!("{name} failed"), "summary": "1 error", "text": null, "annotations_count": 1}})
+        });
+        let statuses = statuses
+            .iter()
+            .map(|(context, state)| json!({"id": 1, "context": context, "state": state, "target_url": null, "description": ""}));
+        self.model.lock().unwrap().more.ci.insert(at.to_owned(), (runs.collect(), statuses.collect()));
+    }
+
+    /// Refuses to show checks, as to an account without that permission.
+    pub fn refuse_ci(&self) {
+        self.model.lock().unwrap().more.refuses_ci = true;
+    }
+
     /// Returns the check runs.
     pub fn checks(&self) -> Vec<Value> {
         self.model.lock().unwrap().more.checks.clone()
@@ -317,6 +335,10 @@ fn register_more(services: &mut web::ServiceConfig) {
         .route("/repos/{o}/{r}/issues/{n}/labels/{name}", web::delete().to(more::remove_label))
         .route("/repos/{o}/{r}/check-runs", web::post().to(more::create_check))
         .route("/repos/{o}/{r}/check-runs/{id}", web::patch().to(more::update_check))
+        .route("/repos/{o}/{r}/check-runs/{id}", web::get().to(more::check_run))
+        .route("/repos/{o}/{r}/check-runs/{id}/annotations", web::get().to(more::annotations))
+        .route("/repos/{o}/{r}/commits/{at}/check-runs", web::get().to(more::check_runs))
+        .route("/repos/{o}/{r}/commits/{at}/status", web::get().to(more::combined_status))
         .route("/repos/{o}/{r}/contents/{path:.*}", web::get().to(more::read_content))
         .route("/repos/{o}/{r}/contents/{path:.*}", web::put().to(more::write_content));
 }

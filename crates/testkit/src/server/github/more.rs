@@ -24,6 +24,38 @@ pub(super) struct More {
     pub(super) listed_comments: Vec<Value>,
     /// The comments of reviews, by the review's id.
     pub(super) review_comments: Vec<(u64, Value)>,
+    /// Check runs and statuses, by commit.
+    pub(super) ci: BTreeMap<String, (Vec<Value>, Vec<Value>)>,
+    pub(super) refuses_ci: bool,
+}
+
+pub(super) async fn check_runs(path: web::Path<(String, String, String)>, model: Shared) -> HttpResponse {
+    let model = model.lock().unwrap();
+    if model.more.refuses_ci {
+        return HttpResponse::Forbidden().json(json!({"message": "Resource not accessible by integration"}));
+    }
+    let runs = model.more.ci.get(&path.2).map(|(runs, _)| runs.clone()).unwrap_or_default();
+    HttpResponse::Ok().json(json!({"total_count": runs.len(), "check_runs": runs}))
+}
+
+pub(super) async fn combined_status(path: web::Path<(String, String, String)>, model: Shared) -> HttpResponse {
+    let model = model.lock().unwrap();
+    let statuses = model.more.ci.get(&path.2).map(|(_, statuses)| statuses.clone()).unwrap_or_default();
+    // GitHub says `pending` for a commit without statuses.
+    HttpResponse::Ok().json(json!({"state": "pending", "total_count": statuses.len(), "statuses": statuses}))
+}
+
+pub(super) async fn check_run(path: web::Path<(String, String, u64)>, model: Shared) -> HttpResponse {
+    let model = model.lock().unwrap();
+    let mut runs = model.more.ci.values().flat_map(|(runs, _)| runs);
+    runs.find(|run| run["id"] == path.2).map_or_else(not_found, |run| HttpResponse::Ok().json(run))
+}
+
+pub(super) async fn annotations() -> HttpResponse {
+    HttpResponse::Ok().json(json!([
+        {"path": "src/lib.rs", "start_line": 7, "end_line": 7, "annotation_level": "failure", "message": "expected 5, got 6"},
+        {"path": ".github", "start_line": 1, "end_line": 1, "annotation_level": "notice", "message": "a new runner"},
+    ]))
 }
 
 pub(super) async fn review_comments(path: web::Path<(String, String, u64, u64)>, model: Shared) -> HttpResponse {
