@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures `patchwright verify` on bug fixes of real projects that carry their tests.
 
-    measure.py REPOSITORIES BINARY WORK [--only NAME] [--timeout SECONDS]
+    measure.py REPOSITORIES BINARY WORK [--only NAME] [--skip NAME,NAME] [--timeout SECONDS]
 
 REPOSITORIES has one git directory a project (`owner+name/repo`, `owner+name.git` or `owner/name`), BINARY is `patchwright`, and
 clones and environments are made in WORK. For every commit of commits.jsonl four changes to its parent are verified: the whole
@@ -81,12 +81,13 @@ def prepare(folder, commit):
 def main():
     repositories, binary, work = (os.path.abspath(path) for path in sys.argv[1:4])
     only = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else ""
+    skip = sys.argv[sys.argv.index("--skip") + 1].split(",") if "--skip" in sys.argv else []
     timeout = sys.argv[sys.argv.index("--timeout") + 1] if "--timeout" in sys.argv else "300"
     os.makedirs(work, exist_ok=True)
     right, times = {}, []
     for line in open(os.path.join(HERE, "commits.jsonl"), encoding="utf-8"):
         entry = json.loads(line)
-        if "skipped" in entry or only not in entry["repository"]:
+        if "skipped" in entry or only not in entry["repository"] or any(name in entry["repository"] for name in skip):
             continue
         folder = os.path.join(work, entry["repository"].replace("/", "+"))
         if not os.path.isdir(folder):

@@ -56,6 +56,15 @@ pub struct ChatRequest {
     pub messages: Vec<Message>,
     /// The longest answer in tokens; `None` leaves the limit to the server.
     pub max_tokens: Option<u32>,
+    /// The model, if it is not the client's own.
+    pub model: Option<String>,
+}
+
+impl ChatRequest {
+    /// Creates a request to the client's own model, without a limit on the answer.
+    pub const fn new(purpose: &'static str, messages: Vec<Message>) -> Self {
+        Self { purpose, messages, max_tokens: None, model: None }
+    }
 }
 
 /// The answer of a chat model.
@@ -73,11 +82,37 @@ pub struct ChatAnswer {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LlmError {
-    /// The API key is wrong, or the model is unknown or not served to this account.
-    #[error("the model server refused the request ({detail}); check the API key and the model's name")]
+    /// The API key is wrong, or the server refuses the request for a reason that is not known here.
+    #[error(
+        "the model server refused the request ({detail}); check the API key (LLM_API_KEY) and the model (LLM_MODEL)"
+    )]
     Denied {
         /// The server's message.
         detail: String,
+    },
+    /// The server does not have the model, or nothing answers at the address.
+    #[error("the model server does not have the model ({detail}); check LLM_MODEL and LLM_BASE_URL")]
+    UnknownModel {
+        /// The server's message.
+        detail: String,
+    },
+    /// The server refuses a parameter, also after it was left out or replaced where that is possible.
+    #[error("the model server refuses the parameter `{parameter}` ({detail}); change {setting}")]
+    Parameter {
+        /// The name in the request.
+        parameter: String,
+        /// The setting behind it.
+        setting: &'static str,
+        /// The server's message.
+        detail: String,
+    },
+    /// The server gives no answers as long as the request allows.
+    #[error("the model server gives no answers of that length ({detail}); lower LLM_MAX_TOKENS")]
+    AnswerLimit {
+        /// The server's message.
+        detail: String,
+        /// The longest answer that it gives, in tokens, if it says so.
+        most: Option<u32>,
     },
     /// The account has no credit or quota left; waiting does not help.
     #[error("the model account has no quota left ({detail}); top it up or use another key")]
@@ -86,7 +121,7 @@ pub enum LlmError {
         detail: String,
     },
     /// The prompt exceeds the model's context.
-    #[error("the prompt is too long for the model ({detail}); choose a model with a larger context")]
+    #[error("the prompt is too long for the model ({detail}); choose a model with a larger context (LLM_MODEL)")]
     ContextTooLong {
         /// The server's message.
         detail: String,
@@ -102,9 +137,23 @@ pub enum LlmError {
         after: Option<Duration>,
     },
     /// The answer ends at the token limit. It is incomplete and must not be used.
-    #[error("the model's answer was cut off at its length limit; raise the limit on tokens")]
+    #[error("the model's answer was cut off at its length limit; raise the limit on tokens (LLM_MAX_TOKENS)")]
     Truncated,
-    /// The answer is empty, a refusal, or does not follow the protocol.
+    /// The answer is empty, also after asking again.
+    #[error("the model's answer cannot be used: it is empty")]
+    Empty,
+    /// The model refuses to answer.
+    #[error("the model refused to answer: {detail}")]
+    Refused {
+        /// Its words.
+        detail: String,
+    },
+    /// A filter of the server withheld the answer.
+    #[error(
+        "the model server's content filter withheld the answer; use another model (LLM_MODEL), or change the filter"
+    )]
+    Filtered,
+    /// The answer does not follow the protocol.
     #[error("the model's answer cannot be used: {detail}")]
     Unusable {
         /// What is wrong with it.
@@ -119,9 +168,19 @@ impl LlmError {
     /// Returns what the caller can do about the error.
     pub const fn fault(&self) -> Fault {
         match self {
-            Self::Denied { .. } | Self::QuotaExhausted { .. } => Fault::Denied,
+            Self::Denied { .. }
+            | Self::UnknownModel { .. }
+            | Self::Parameter { .. }
+            | Self::AnswerLimit { .. }
+            | Self::QuotaExhausted { .. } => Fault::Denied,
             Self::Unavailable { after, .. } => Fault::Retry { after: *after },
-            Self::ContextTooLong { .. } | Self::Truncated | Self::Unusable { .. } | Self::Cancelled => Fault::Internal,
+            Self::ContextTooLong { .. }
+            | Self::Truncated
+            | Self::Empty
+            | Self::Refused { .. }
+            | Self::Filtered
+            | Self::Unusable { .. }
+            | Self::Cancelled => Fault::Internal,
         }
     }
 }
@@ -159,4 +218,48 @@ pub trait Llm: Send + Sync {
 
     /// Sends the conversation and returns the model's answer.
     async fn chat(&self, request: &ChatRequest, cancel: &CancellationToken) -> Result<ChatAnswer, LlmError>;
+}
+
+/// Returns the address of a call, such as `chat/completions`, of a server with OpenAI's API. The parts that the base address does
+/// not have are completed: `/v1` where it has no path. A query, such as Azure's `?api-version=…`, stays behind the path.
+pub fn api_address(base: &str, call: &str) -> String {
+    let (address, query) =
+        base.split_once('?').map_or((base, String::new()), |(path, query)| (path, format!("?{query}")));
+    let address = address.trim_end_matches('/').trim_end_matches("/chat/completions").trim_end_matches('/');
+    let has_path = address.split_once("://").map_or(address, |(_, rest)| rest).contains('/');
+    let version = if has_path { "" } else { "/v1" };
+    format!("{address}{version}/{call}{query}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_completed_from_any_base() {
+        for base in [
+            "http://h:1",
+            "http://h:1/",
+            "http://h:1/v1",
+            "http://h:1/v1/",
+            "http://h:1/v1/chat/completions",
+            "http://h:1/v1/chat/completions/",
+        ] {
+            assert_eq!(api_address(base, "chat/completions"), "http://h:1/v1/chat/completions", "{base}");
+        }
+        assert_eq!(api_address("http://h/deployments/x", "responses"), "http://h/deployments/x/responses");
+    }
+
+    #[test]
+    fn fault_f_a_query_stays_behind_the_path() {
+        let azure = "https://x.openai.azure.com/openai/deployments/d/chat/completions?api-version=2024-10-21";
+        for base in [
+            azure,
+            "https://x.openai.azure.com/openai/deployments/d?api-version=2024-10-21",
+            "https://x.openai.azure.com/openai/deployments/d/?api-version=2024-10-21",
+        ] {
+            assert_eq!(api_address(base, "chat/completions"), azure, "{base}");
+        }
+        assert_eq!(api_address("http://h?a=/x", "completions"), "http://h/v1/completions?a=/x");
+    }
 }

@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = OpenAiOptions { base_url, model, stream: true, ..defaults };
     let llm = OpenAi::new(HttpClient::new(&HttpOptions::default())?, options);
     let messages = vec![Message::system("Answer briefly."), Message::user(question)];
-    let request = ChatRequest { purpose: "example", messages, max_tokens: Some(500) };
+    let request = ChatRequest { max_tokens: Some(500), ..ChatRequest::new("example", messages) };
     let answer = llm.chat(&request, &CancellationToken::new()).await?;
     println!("{}", answer.text);
     println!("{}: {} + {} tokens", answer.model, answer.usage.prompt_tokens, answer.usage.completion_tokens);

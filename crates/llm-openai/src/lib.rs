@@ -1,9 +1,17 @@
 #![doc = include_str!("../README.md")]
 
+mod answer;
 mod client;
+mod dialect;
+mod fallback;
+mod options;
 mod record;
+mod refusal;
 mod stream;
+mod thoughts;
 mod wire;
 
-pub use client::{MaxTokensField, OpenAi, OpenAiOptions};
+pub use client::OpenAi;
+pub use fallback::Fallback;
+pub use options::{MaxTokensField, OpenAiOptions, Price};
 pub use record::{Exchange, Recorded, Recording, RecordingError};

@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     fn ask(purpose: &'static str) -> ChatRequest {
-        ChatRequest { purpose, messages: vec![], max_tokens: None }
+        ChatRequest::new(purpose, Vec::new())
     }
 
     #[tokio::test]

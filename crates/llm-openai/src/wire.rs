@@ -1,12 +1,15 @@
-//! Chat completions as JSON. Nearly all fields are optional, because compatible servers leave many out.
+//! Requests as JSON.
 
-use patchwright_core::llm::{Message, Role};
-use serde::{Deserialize, Serialize};
+use patchwright_core::llm::{ChatRequest, Message, Role};
+use serde::Serialize;
+
+use crate::dialect::Dialect;
+use crate::options::MaxTokensField;
 
 #[derive(Debug, Serialize)]
-pub(crate) struct ChatMessage<'a> {
-    pub(crate) role: &'static str,
-    pub(crate) content: &'a str,
+struct ChatMessage<'a> {
+    role: &'static str,
+    content: &'a str,
 }
 
 impl<'a> From<&'a Message> for ChatMessage<'a> {
@@ -22,71 +25,36 @@ impl<'a> From<&'a Message> for ChatMessage<'a> {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct ChatBody<'a> {
-    pub(crate) model: &'a str,
-    pub(crate) messages: Vec<ChatMessage<'a>>,
+    model: &'a str,
+    messages: Vec<ChatMessage<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) max_tokens: Option<u32>,
+    max_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) max_completion_tokens: Option<u32>,
+    max_completion_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) temperature: Option<f32>,
-    pub(crate) stream: bool,
+    temperature: Option<f32>,
+    stream: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) stream_options: Option<StreamOptions>,
+    stream_options: Option<StreamOptions>,
 }
 
 #[derive(Debug, Serialize)]
-pub(crate) struct StreamOptions {
-    pub(crate) include_usage: bool,
+struct StreamOptions {
+    include_usage: bool,
 }
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct ChatAnswer {
-    #[serde(default)]
-    pub(crate) model: String,
-    #[serde(default)]
-    pub(crate) choices: Vec<Choice>,
-    pub(crate) usage: Option<Usage>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct Choice {
-    pub(crate) message: Option<Text>,
-    pub(crate) delta: Option<Text>,
-    pub(crate) finish_reason: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct Text {
-    pub(crate) content: Option<String>,
-    pub(crate) refusal: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-pub(crate) struct Usage {
-    #[serde(default)]
-    pub(crate) prompt_tokens: u64,
-    #[serde(default)]
-    pub(crate) completion_tokens: u64,
-}
-
-/// `{"error": {"message", "type", "code"}}`, `{"error": "text"}` or `{"detail": "text"}`.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct ErrorAnswer {
-    pub(crate) error: Option<ErrorField>,
-    pub(crate) detail: Option<serde_json::Value>,
-    pub(crate) message: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum ErrorField {
-    Text(String),
-    Object {
-        message: Option<String>,
-        #[serde(rename = "type")]
-        kind: Option<String>,
-        /// A string in OpenAI's responses, a number in those of some other servers.
-        code: Option<serde_json::Value>,
-    },
+impl<'a> ChatBody<'a> {
+    pub(crate) fn new(model: &'a str, request: &'a ChatRequest, dialect: &Dialect) -> Self {
+        let limit = dialect.limit(request.max_tokens);
+        let in_field = |field| limit.filter(|_| dialect.max_tokens_field == Some(field));
+        Self {
+            model,
+            messages: request.messages.iter().map(Into::into).collect(),
+            max_tokens: in_field(MaxTokensField::MaxTokens),
+            max_completion_tokens: in_field(MaxTokensField::MaxCompletionTokens),
+            temperature: dialect.temperature,
+            stream: dialect.is_streamed,
+            stream_options: dialect.has_stream_options.then_some(StreamOptions { include_usage: true }),
+        }
+    }
 }

@@ -149,8 +149,8 @@ async fn call(
     }
     // The prices of other models are unknown.
     question.insert("model".to_owned(), proxy.options.model.clone().into());
-    let base = proxy.options.base_url.trim_end_matches('/');
-    let mut onward = Request::post(format!("{base}/{call}")).json(&Value::Object(question));
+    let address = patchwright_core::llm::api_address(&proxy.options.base_url, &call);
+    let mut onward = Request::post(address).json(&Value::Object(question));
     if let Some(key) = &proxy.options.api_key {
         onward = onward.bearer(key);
     }

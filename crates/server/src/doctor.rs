@@ -58,11 +58,8 @@ impl Diagnostics for Doctor {
             let remedy = "Set LLM_BASE_URL, LLM_MODEL and LLM_API_KEY. Without a model jobs end with an analysis.";
             return finding(subject, Severity::Warning, "no model is configured", remedy);
         };
-        let prompt = ChatRequest {
-            purpose: "trial",
-            messages: vec![Message::user("Answer with the one word: ready")],
-            max_tokens: Some(TEST_TOKENS),
-        };
+        let messages = vec![Message::user("Answer with the one word: ready")];
+        let prompt = ChatRequest { max_tokens: Some(TEST_TOKENS), ..ChatRequest::new("trial", messages) };
         let cancel = CancellationToken::new();
         let started = tokio::time::Instant::now();
         match tokio::time::timeout(CHECK_TIMEOUT, llm.chat(&prompt, &cancel)).await {

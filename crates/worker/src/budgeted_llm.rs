@@ -57,8 +57,10 @@ impl<'a> BudgetedLlm<'a> {
     pub(crate) async fn ask(&self, purpose: &'static str, messages: &[Message]) -> Result<ChatAnswer, StageError> {
         let masked =
             |message: &Message| Message { role: message.role, content: self.redactor.redact(&message.content) };
-        let request =
-            ChatRequest { purpose, messages: messages.iter().map(masked).collect(), max_tokens: self.max_tokens };
+        let request = ChatRequest {
+            max_tokens: self.max_tokens,
+            ..ChatRequest::new(purpose, messages.iter().map(masked).collect())
+        };
         let most = self.llm.estimate(&request);
         self.check_budget(&most).await?;
         let day = self.reserve(most).await?;
@@ -143,7 +145,14 @@ impl<'a> BudgetedLlm<'a> {
     async fn settle(&self, day: Date, most: Usage, answer: Result<&ChatAnswer, &LlmError>) {
         let spent = match answer {
             Ok(answer) => answer.usage,
-            Err(LlmError::Truncated | LlmError::Unusable { .. } | LlmError::Cancelled) => return,
+            Err(
+                LlmError::Truncated
+                | LlmError::Empty
+                | LlmError::Refused { .. }
+                | LlmError::Filtered
+                | LlmError::Unusable { .. }
+                | LlmError::Cancelled,
+            ) => return,
             Err(_) => Usage::default(),
         };
         if let Err(error) = self.session.settle(day, most, spent).await {

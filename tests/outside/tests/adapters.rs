@@ -97,7 +97,7 @@ async fn a_model_server_is_asked_for_an_answer() {
     };
     let llm = OpenAi::new(HttpClient::new(&HttpOptions::default()).unwrap(), options);
     let question =
-        ChatRequest { purpose: "greeting", messages: vec![Message::user("Say hello.")], max_tokens: Some(10) };
+        ChatRequest { max_tokens: Some(10), ..ChatRequest::new("greeting", vec![Message::user("Say hello.")]) };
     let completion = llm.chat(&question, &CancellationToken::new()).await.unwrap();
     assert_eq!((completion.text.as_str(), completion.usage.prompt_tokens), ("hello", 5));
     let request = request.join().unwrap();

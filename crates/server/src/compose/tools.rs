@@ -11,7 +11,7 @@ use patchwright_core::model_proxy::ModelProxy;
 use patchwright_domain::node::{Label, WorkCommand};
 use patchwright_gitops_gix::{GitOptions, GixGit};
 use patchwright_http::{HttpClient, HttpOptions};
-use patchwright_llm_openai::{OpenAi, OpenAiOptions, Recorded, Recording};
+use patchwright_llm_openai::{Fallback, OpenAi, OpenAiOptions, Recorded, Recording};
 use patchwright_node::{LoopbackModelProxy, ModelProxyOptions};
 use patchwright_sandbox::{ContainerOptions, LocalSandbox, SandboxOptions, SandboxPolicy};
 use patchwright_worker::Tools;
@@ -86,13 +86,25 @@ fn llm(config: &Config, http: &HttpClient, redactor: &Redactor) -> Result<Option
         max_tokens_field: config.llm.max_tokens_field,
         temperature: config.llm.temperature,
         stream: config.llm.stream,
-        timeout: config.llm.timeout,
+        first_token_timeout: config.llm.timeout,
+        idle_timeout: config.llm.idle_timeout,
+        total_timeout: config.llm.total_timeout,
         max_attempts: config.llm.tries,
-        prompt_price_micros: config.llm.prompt_price_micros,
-        completion_price_micros: config.llm.completion_price_micros,
+        price: config.llm.price,
+        prices: config.llm.prices.clone(),
         initial_backoff: defaults.initial_backoff,
     };
-    let server = OpenAi::new(http.clone(), options);
+    let others = config.llm.fallbacks.iter().map(|fallback| {
+        // The key of one server is no business of another.
+        let (base_url, api_key) = match &fallback.base_url {
+            Some(address) => (address.clone(), config.llm.fallback_api_key.clone()),
+            None => (options.base_url.clone(), options.api_key.clone()),
+        };
+        let options = OpenAiOptions { base_url, api_key, model: fallback.model.clone(), ..options.clone() };
+        Arc::new(OpenAi::new(http.clone(), options)) as Arc<dyn Llm>
+    });
+    let others: Vec<_> = others.collect();
+    let server = Fallback::new(Arc::new(OpenAi::new(http.clone(), options)), others);
     Ok(Some(match &config.llm.record {
         Some(path) => Arc::new(Recording::new(server, redactor.clone(), path)?),
         None => Arc::new(server),
@@ -109,8 +121,8 @@ fn model_proxy(config: &Config, http: &HttpClient) -> Option<Arc<dyn ModelProxy>
         api_key: config.llm.api_key.clone(),
         model: config.llm.model.clone(),
         timeout: config.llm.timeout,
-        prompt_price_micros: config.llm.prompt_price_micros,
-        completion_price_micros: config.llm.completion_price_micros,
+        prompt_price_micros: config.llm.price.prompt_micros,
+        completion_price_micros: config.llm.price.completion_micros,
     };
     Some(Arc::new(LoopbackModelProxy::new(http.clone(), options)))
 }

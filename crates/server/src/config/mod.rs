@@ -230,6 +230,7 @@ impl Config {
             &self.github.app_key,
             &self.gitcode.token,
             &self.llm.api_key,
+            &self.llm.fallback_api_key,
             &self.smtp_url,
         ];
         let jira = self.jira.application.iter().map(|(_, secret)| secret);

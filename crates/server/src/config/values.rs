@@ -186,13 +186,14 @@ impl Values {
 
     /// Returns a price per million tokens, in millionths.
     pub(super) fn price(&self, name: &'static str) -> Result<u64, ConfigError> {
-        let price: f64 = self.parse(name, "a number")?;
-        if !(0.0..=1e6).contains(&price) {
-            return Err(self.wrong(name, "it is not between 0 and a million"));
-        }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
-        Ok((price * 1e6).round() as u64)
+        price_of(self.parse(name, "a number")?).ok_or_else(|| self.wrong(name, "it is not between 0 and a million"))
     }
+}
+
+/// Returns a price in millionths; `None` unless it is between 0 and a million.
+pub(super) fn price_of(price: f64) -> Option<u64> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked before")]
+    (0.0..=1e6).contains(&price).then(|| (price * 1e6).round() as u64)
 }
 
 /// Variables of the command line, which are not settings of the server.

@@ -21,6 +21,10 @@ pub enum Script {
     Silence(Duration),
     /// Streams this text and ends without the end of the stream.
     CutOff(String),
+    /// Responds with this content type and body.
+    Raw(String, String),
+    /// Streams this text again and again, with a pause before each time but the first.
+    Slow(String, Duration, usize),
 }
 
 /// Returns the response to a request.
@@ -108,6 +112,22 @@ async fn chat(state: web::Data<State>, body: web::Json<Value>) -> HttpResponse {
             "usage": {"prompt_tokens": 120, "completion_tokens": 30, "total_tokens": 150},
         })),
         Some(Script::CutOff(text)) => streamed(&text, false),
+        Some(Script::Raw(kind, body)) => HttpResponse::Ok().content_type(kind).body(body),
+        Some(Script::Slow(text, pause, count)) => {
+            let parts = futures_util::stream::unfold(0, move |sent| {
+                let text = text.clone();
+                async move {
+                    if sent == count {
+                        return None;
+                    }
+                    if sent > 0 {
+                        tokio::time::sleep(pause).await;
+                    }
+                    Some((Ok::<_, actix_web::Error>(web::Bytes::from(text)), sent + 1))
+                }
+            });
+            HttpResponse::Ok().content_type("text/event-stream").streaming(Box::pin(parts))
+        }
         Some(Script::Error(status, body)) => {
             HttpResponse::build(actix_web::http::StatusCode::from_u16(status).unwrap()).json(body)
         }
