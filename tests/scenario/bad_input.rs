@@ -73,7 +73,7 @@ async fn a_file_that_is_not_utf8() {
     let commit = ["--work-tree", at.as_str(), "--git-dir", bare.as_str(), "-c", "core.bare=false"];
     test_server.git.git(REPO, &[&commit[..], &who, &["commit", "-q", "-m", "latin-1"]].concat());
     let job = test_server.fix().await;
-    expect_failure(&test_server, &job, "calc.py, which is not UTF-8 text");
+    expect_failure(&test_server, &job, "changes calc.py, but it is not text in UTF-8");
     test_server.finish().await;
 }
 
@@ -94,7 +94,7 @@ async fn a_model_whose_edits_do_not_apply() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_wants_to_change_the_ci() {
     let evil = plan(&[".github/workflows/ci.yml"]);
-    let script = vec![Script::Answer(analysis()), Script::Answer(evil)];
+    let script = vec![Script::Answer(analysis()), Script::Answer(evil.clone()), Script::Answer(evil)];
     fails(script, &[], "it changes .github/workflows/ci.yml, which jobs may not change").await;
 }
 
@@ -109,7 +109,7 @@ async fn a_model_that_times_out() {
 async fn a_model_server_that_refuses_the_key() {
     let refusal =
         json!({"error": {"message": "Incorrect API key", "type": "invalid_request_error", "code": "invalid_api_key"}});
-    fails(vec![Script::Error(401, refusal)], &[], "check the API key and the model's name").await;
+    fails(vec![Script::Error(401, refusal)], &[], "check the API key (LLM_API_KEY)").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

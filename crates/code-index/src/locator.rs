@@ -196,6 +196,10 @@ impl CodeIndex for Locator {
         let locate = move || this.locate(&query);
         tokio::task::spawn_blocking(locate).await.map_err(|error| CodeIndexError { source: Box::new(error) })?
     }
+
+    fn syntax_errors(&self, path: &str, text: &str) -> Vec<usize> {
+        crate::outline::syntax_errors(path, text)
+    }
 }
 
 #[cfg(test)]

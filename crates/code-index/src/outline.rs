@@ -63,6 +63,20 @@ impl Symbol {
     }
 }
 
+/// Returns the lines of a text with syntax errors, from 1. Returns none where [`outline`] returns none.
+pub(crate) fn syntax_errors(path: &str, text: &str) -> Vec<usize> {
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Vec::new();
+    }
+    #[cfg(feature = "tree-sitter")]
+    return parse::syntax_errors(path, text);
+    #[cfg(not(feature = "tree-sitter"))]
+    {
+        let _ = path;
+        Vec::new()
+    }
+}
+
 /// Returns the definitions of a file in their order. Returns none for languages without a grammar, without the feature of the
 /// grammar, and for files above 512 KiB.
 pub fn outline(path: &str, text: &str) -> Vec<Symbol> {

@@ -35,7 +35,9 @@ pub(crate) struct Tokens {
 pub(crate) enum Problem {
     /// The server reports an error in place of an answer, or in the middle of one.
     Server(ServerError),
-    /// Asking again may help: the answer is empty or cut by the connection, or is no chat completion.
+    /// The answer was lost on its way: it ends before its end.
+    Lost(&'static str),
+    /// Asking again may help: the answer is empty, or is no chat completion.
     Again(LlmError),
     /// Asking again gives the same.
     Final(LlmError),
@@ -64,8 +66,8 @@ impl PartialAnswer {
             self.is_done = true;
             return Ok(());
         }
-        let value: Value = serde_json::from_str(data)
-            .map_err(|error| unusable(format!("an event of the stream is invalid: {error}")))?;
+        let value: Value =
+            serde_json::from_str(data).map_err(|_| Problem::Lost("an event of the stream is cut off or invalid"))?;
         self.apply(&value)
     }
 
@@ -100,11 +102,11 @@ impl PartialAnswer {
                 return Err(Problem::Final(LlmError::Filtered));
             }
             // The server gave up in the middle.
-            Some("error") => return Err(unusable("the server ended it with an error".to_owned())),
+            Some("error") => return Err(Problem::Lost("the server ended the answer with an error")),
             _ => {}
         }
         if !self.is_done && self.finish_reason.is_none() {
-            return Err(unusable("the stream was cut off".to_owned()));
+            return Err(Problem::Lost("the stream was cut off"));
         }
         let text = thoughts::strip(&self.text);
         if !self.refusal.trim().is_empty() && text.trim().is_empty() {
@@ -193,6 +195,7 @@ mod tests {
     fn word(problem: &Problem) -> String {
         match problem {
             Problem::Server(error) => format!("server: {}", error.message),
+            Problem::Lost(detail) => format!("lost: {detail}"),
             Problem::Again(error) => format!("again: {error}"),
             Problem::Final(error) => format!("final: {error}"),
         }
@@ -273,11 +276,7 @@ mod tests {
                 answer(json!({"content": null, "refusal": "I cannot"}), json!("stop")),
                 "final: the model refused to answer: I cannot",
             ),
-            (
-                "ended with an error",
-                content(json!("half"), "error"),
-                "again: the model's answer cannot be used: the server ended it",
-            ),
+            ("ended with an error", content(json!("half"), "error"), "lost: the server ended the answer with an error"),
             (
                 "another JSON",
                 json!({"hello": 1}),
@@ -307,50 +306,45 @@ mod tests {
     #[test]
     fn fault_f_a_stream_is_whole_or_an_error() {
         const PIECE: &str = r#"{"choices":[{"delta":{"content":"ye"}}]}"#;
-        const REST: &str = r#"{"choices":[{"delta":{"content":"s"},"finish_reason":null}]}"#;
+        const SECOND: &str = r#"{"choices":[{"delta":{"content":"s"},"finish_reason":null}]}"#;
         const STOP: &str = r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#;
         for (name, events) in [
-            ("with its end", vec![PIECE, REST, STOP, "[DONE]"]),
-            ("without a finish reason", vec![PIECE, REST, "[DONE]"]),
-            ("without [DONE]", vec![PIECE, REST, STOP]),
+            ("with its end", vec![PIECE, SECOND, STOP, "[DONE]"]),
+            ("without a finish reason", vec![PIECE, SECOND, "[DONE]"]),
+            ("without [DONE]", vec![PIECE, SECOND, STOP]),
             (
                 "a usage with null choices",
-                vec![PIECE, REST, STOP, r#"{"choices":null,"usage":{"prompt_tokens":1,"completion_tokens":1}}"#],
+                vec![PIECE, SECOND, STOP, r#"{"choices":null,"usage":{"prompt_tokens":1,"completion_tokens":1}}"#],
             ),
             (
                 "a usage with no choices",
                 vec![
                     PIECE,
-                    REST,
+                    SECOND,
                     STOP,
                     r#"{"choices":[],"usage":{"prompt_tokens":"3","completion_tokens":1}}"#,
                     "[DONE]",
                 ],
             ),
-            ("a null delta", vec![PIECE, REST, r#"{"choices":[{"delta":null,"finish_reason":"stop"}]}"#, "[DONE]"]),
+            ("a null delta", vec![PIECE, SECOND, r#"{"choices":[{"delta":null,"finish_reason":"stop"}]}"#, "[DONE]"]),
             (
                 "thoughts in a field",
-                vec![r#"{"choices":[{"delta":{"reasoning_content":"hm","content":null}}]}"#, PIECE, REST, STOP],
+                vec![r#"{"choices":[{"delta":{"reasoning_content":"hm","content":null}}]}"#, PIECE, SECOND, STOP],
             ),
-            ("a role first", vec![r#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#, PIECE, REST, STOP]),
-            ("an empty object first", vec!["{}", PIECE, REST, STOP]),
-            ("Azure's filter results first", vec![r#"{"choices":[],"prompt_filter_results":[{}]}"#, PIECE, REST, STOP]),
+            ("a role first", vec![r#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#, PIECE, SECOND, STOP]),
+            ("an empty object first", vec!["{}", PIECE, SECOND, STOP]),
+            (
+                "Azure's filter results first",
+                vec![r#"{"choices":[],"prompt_filter_results":[{}]}"#, PIECE, SECOND, STOP],
+            ),
         ] {
             assert_eq!(streamed(&events).as_deref(), Ok("yes"), "{name}");
         }
         for (name, events, wanted) in [
-            (
-                "cut by the connection",
-                vec![PIECE, REST],
-                "again: the model's answer cannot be used: the stream was cut off",
-            ),
-            ("nothing", vec![], "again: the model's answer cannot be used: the stream was cut off"),
+            ("cut by the connection", vec![PIECE, SECOND], "lost: the stream was cut off"),
+            ("nothing", vec![], "lost: the stream was cut off"),
             ("empty", vec![STOP, "[DONE]"], "again: the model's answer cannot be used: it is empty"),
-            (
-                "half an event",
-                vec![PIECE, "{\"choices\":[{"],
-                "again: the model's answer cannot be used: an event of the stream is invalid",
-            ),
+            ("half an event", vec![PIECE, "{\"choices\":[{"], "lost: an event of the stream is cut off or invalid"),
             (
                 "an error in the middle",
                 vec![PIECE, r#"{"error":{"message":"Provider disconnected","code":502}}"#, "[DONE]"],

@@ -150,6 +150,10 @@ impl OpenAi {
                 };
                 Failure::Refused { refusal, detail, after: None }
             }
+            Problem::Lost(detail) => {
+                let (url, detail) = (self.endpoint.clone(), detail.to_owned());
+                Failure::Again(LlmError::Unavailable { url, detail, after: None })
+            }
             Problem::Again(LlmError::Unusable { detail }) => {
                 Failure::Again(LlmError::Unusable { detail: self.http.redactor().redact(&detail) })
             }

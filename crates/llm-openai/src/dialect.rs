@@ -96,9 +96,9 @@ mod tests {
 
     #[test]
     fn an_answer_that_may_not_be_so_long_is_asked_for_shorter() {
-        let told = dialect().after(&Refusal::AnswerLimit(Some(4096)), Some(8192)).unwrap();
+        let named = dialect().after(&Refusal::AnswerLimit(Some(4096)), Some(8192)).unwrap();
         assert_eq!(
-            (told.limit(Some(8192)), told.limit(Some(100)), told.limit(None)),
+            (named.limit(Some(8192)), named.limit(Some(100)), named.limit(None)),
             (Some(4096), Some(100), Some(4096))
         );
         let guessed = dialect().after(&Refusal::AnswerLimit(None), Some(8192)).unwrap();

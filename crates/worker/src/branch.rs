@@ -1,11 +1,13 @@
 //! The commits of the branch: restoring a checkpointed fix after a restart, and the report files.
 
+use patchwright_core::fault::Fault;
 use patchwright_core::git::{CommitRequest, Workspace};
 use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_domain::job::report::{FileContent, FixReport, Verdict};
 use patchwright_domain::{CommitSha, Job, RepoPath};
 
 use crate::context::StageError;
+use crate::edit::encode;
 use crate::report_files;
 use patchwright_core::task_session::{ReportFiles, TaskPolicy};
 
@@ -37,14 +39,25 @@ pub(crate) async fn restore(
     Ok(())
 }
 
-async fn write_all(workspace: &dyn Workspace, contents: &[FileContent]) -> Result<Vec<RepoPath>, StageError> {
+pub(crate) async fn write_all(
+    workspace: &dyn Workspace,
+    contents: &[FileContent],
+) -> Result<Vec<RepoPath>, StageError> {
     for file in contents {
         match &file.text {
-            Some(text) => workspace.write(&file.path, text.as_bytes()).await?,
+            Some(text) => workspace.write(&file.path, &encoded(file, text)?).await?,
             None => workspace.remove(&file.path).await?,
         }
     }
     Ok(contents.iter().map(|file| file.path.clone()).collect())
+}
+
+/// Returns a text in the encoding of its file.
+fn encoded(file: &FileContent, text: &str) -> Result<Vec<u8>, StageError> {
+    encode(text, file.encoding.as_deref()).map_err(|problem| {
+        let reason = format!("{} cannot be written: {problem}", file.path);
+        StageError::new(reason, "Retry the job, or convert the file to UTF-8.", Fault::Internal)
+    })
 }
 
 /// Returns the `agent/*` files of `docs/requirements.md#r293` that the setting puts on the branch.
@@ -60,6 +73,7 @@ pub(crate) fn report_files(job: &Job, verdict: Verdict, policy: &TaskPolicy) -> 
     let file = |path: &str, text: String| FileContent {
         path: RepoPath::parse(path).expect("our own paths are plain"),
         text: Some(text),
+        encoding: None,
     };
     let plan = job.proposed().map(|report| &report.plan);
     let plan = serde_json::to_string_pretty(&plan).expect("a plan is only text");

@@ -8,6 +8,7 @@ use patchwright_core::outgoing_text::shorten;
 use patchwright_core::source_tree::{SourceTree, TreeFile};
 use patchwright_domain::job::report::{ChangedFile, FileContent};
 
+use crate::edit::{Decoded, decode};
 use crate::stage::unified_diff;
 
 /// The longest diff in a report, in characters.
@@ -37,13 +38,14 @@ pub async fn read_change(
         }
         let bytes = workspace.read(path).await?;
         let is_removed = bytes.is_none();
-        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-        if text.is_none() && !is_removed {
+        let decoded = bytes.and_then(|bytes| decode(&bytes).ok());
+        if decoded.is_none() && !is_removed {
             continue;
         }
+        let (text, encoding) = decoded.map(|Decoded { text, encoding }| (text, encoding)).unzip();
         let before = old.get(path.as_str()).map(String::as_str);
-        diff.push_str(&unified_diff(path, before, text.as_deref().unwrap_or_default()));
-        contents.push(FileContent { path: path.clone(), text });
+        diff.push_str(&unified_diff(path, before, text.as_deref()));
+        contents.push(FileContent { path: path.clone(), text, encoding: encoding.flatten() });
     }
     Ok((contents, shorten_diff(&diff)))
 }
@@ -57,6 +59,6 @@ fn old_texts(base: &dyn SourceTree, paths: &[String]) -> HashMap<String, String>
     let Ok(files) = base.files() else { return HashMap::new() };
     let files: Vec<TreeFile> = files.into_iter().filter(|file| paths.contains(&file.path)).collect();
     let contents = base.read(&files, MAX_KEPT_BYTES);
-    let text = |(file, bytes): (TreeFile, Option<Vec<u8>>)| Some((file.path, String::from_utf8(bytes?).ok()?));
+    let text = |(file, bytes): (TreeFile, Option<Vec<u8>>)| Some((file.path, decode(&bytes?).ok()?.text));
     files.into_iter().zip(contents).filter_map(text).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use tree_sitter::{Node, ParseOptions, Parser};
+use tree_sitter::{Node, ParseOptions, Parser, Tree};
 
 use super::{Symbol, SymbolKind};
 use crate::grammar::Definitions;
@@ -17,13 +17,41 @@ const MAX_DEPTH: usize = 60;
 /// many alternatives.
 const MAX_PROGRESS_REPORTS: u32 = 200_000;
 
+/// How many errors of a file are counted.
+const MAX_ERRORS: usize = 100;
+
 /// Returns the definitions of a file in their order.
 pub(super) fn definitions(path: &str, text: &str) -> Vec<Symbol> {
     let Some(definitions) = Definitions::for_path(path) else { return Vec::new() };
-    let mut parser = Parser::new();
-    if parser.set_language(&definitions.grammar).is_err() {
-        return Vec::new();
+    let Some(tree) = parse(&definitions, text) else { return Vec::new() };
+    let mut visitor = Visitor { text, definitions, found: Vec::new() };
+    visitor.visit_children(tree.root_node(), &mut Vec::new(), false, 0);
+    visitor.found
+}
+
+/// Returns the lines with syntax errors, from 1; none if the language has no grammar here.
+pub(super) fn syntax_errors(path: &str, text: &str) -> Vec<usize> {
+    let Some(definitions) = Definitions::for_path(path) else { return Vec::new() };
+    let Some(tree) = parse(&definitions, text) else { return Vec::new() };
+    let (mut lines, mut open) = (Vec::new(), vec![tree.root_node()]);
+    while let Some(node) = open.pop() {
+        if lines.len() == MAX_ERRORS || !node.has_error() {
+            continue;
+        }
+        if node.is_error() || node.is_missing() {
+            lines.push(node.start_position().row + 1);
+        }
+        let mut cursor = node.walk();
+        open.extend(node.children(&mut cursor));
     }
+    lines.sort_unstable();
+    lines
+}
+
+/// Parses a text; nothing if that takes too long.
+fn parse(definitions: &Definitions, text: &str) -> Option<Tree> {
+    let mut parser = Parser::new();
+    parser.set_language(&definitions.grammar).ok()?;
     let mut reports = 0;
     let mut on_progress = |_: &tree_sitter::ParseState| {
         reports += 1;
@@ -31,10 +59,7 @@ pub(super) fn definitions(path: &str, text: &str) -> Vec<Symbol> {
     };
     let mut read = |at: usize, _| text.as_bytes().get(at..).unwrap_or_default();
     let options = ParseOptions::new().progress_callback(&mut on_progress);
-    let Some(tree) = parser.parse_with_options(&mut read, None, Some(options)) else { return Vec::new() };
-    let mut visitor = Visitor { text, definitions, found: Vec::new() };
-    visitor.visit_children(tree.root_node(), &mut Vec::new(), false, 0);
-    visitor.found
+    parser.parse_with_options(&mut read, None, Some(options))
 }
 
 struct Visitor<'a> {
@@ -205,6 +230,15 @@ fn receiver_type(receiver: &str) -> String {
 // The tests use all grammars.
 #[cfg(all(test, feature = "default"))]
 mod tests {
+    #[test]
+    #[cfg(feature = "python")]
+    fn a_text_that_does_not_parse_has_lines_with_errors() {
+        assert!(super::syntax_errors("a.py", "def f(x):\n    return x\n").is_empty());
+        let broken = super::syntax_errors("a.py", "def f(x):\n    return x\n\ndef g(:\n    return (1\n");
+        assert!(broken.first().is_some_and(|line| *line >= 4), "{broken:?}");
+        assert!(super::syntax_errors("a.unknown", "def (").is_empty());
+    }
+
     use super::*;
     use crate::outline;
 

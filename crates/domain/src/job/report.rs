@@ -234,6 +234,9 @@ pub struct FileContent {
     pub path: RepoPath,
     /// The whole content.
     pub text: Option<String>,
+    /// The encoding that the text is written in, by its label; `None` for UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
 }
 
 /// The result of the verification.

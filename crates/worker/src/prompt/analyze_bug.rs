@@ -108,7 +108,7 @@ pub(crate) async fn ask(
     is_first: bool,
 ) -> Result<Result<BugAnalysis, String>, StageError> {
     let question = question(issue, job, ranked, is_first);
-    ask_json(llm, "analyze_bug", vec![rules(), Message::user(question)]).await
+    ask_json(llm, "analyze_bug", vec![rules(), Message::user(question)], Ok).await
 }
 
 fn question(issue: &Issue, job: &Job, ranked: &[RankedFile], is_first: bool) -> String {

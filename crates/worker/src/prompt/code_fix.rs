@@ -6,6 +6,7 @@ use patchwright_domain::job::report::{Plan, PlannedChange};
 use patchwright_domain::{Issue, Job};
 
 use super::{feedback_text, file_text, issue_text, rules};
+use crate::edit::plain;
 
 /// Files up to this many lines are requested whole; longer ones as search/replace blocks.
 const WHOLE_UP_TO: usize = 120;
@@ -13,6 +14,10 @@ const WHOLE_UP_TO: usize = 120;
 const BLOCKS: &str = "Answer with search/replace blocks and nothing else:\n\
     <<<<<<< SEARCH\nlines that stand in the file, letter by letter, enough of them to be found only once\n=======\n\
     the lines that replace them\n>>>>>>> REPLACE";
+
+/// What else may be answered for a file that is there.
+const OTHERWISE: &str =
+    "\nIf nothing is to be done in this file, answer NO CHANGE; if it is to be removed, DELETE FILE.";
 
 /// The conversation about one file. `text` is `None` for a file that does not exist yet.
 pub(crate) fn conversation(
@@ -28,10 +33,10 @@ pub(crate) fn conversation(
             "Answer with the whole new file in one ``` block and nothing else.".to_owned(),
         ),
         Some(text) if text.lines().count() <= WHOLE_UP_TO => (
-            file_text(change.file.as_str(), text),
-            "Answer with the whole changed file in one ``` block and nothing else.".to_owned(),
+            file_text(change.file.as_str(), &plain(text)),
+            format!("Answer with the whole changed file in one ``` block and nothing else.{OTHERWISE}"),
         ),
-        Some(text) => (file_text(change.file.as_str(), text), BLOCKS.to_owned()),
+        Some(text) => (file_text(change.file.as_str(), &plain(text)), format!("{BLOCKS}{OTHERWISE}")),
     };
     let others: Vec<String> = plan
         .changes

@@ -1,20 +1,50 @@
 //! Extracts JSON from a model's answer: fenced JSON first, then the outermost object.
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 /// Parses the JSON in an answer.
 ///
 /// # Errors
 /// A message for the model: the error in the part that is most likely JSON.
 pub(crate) fn json<T: DeserializeOwned>(answer: &str) -> Result<T, String> {
-    let mut problem = "it holds no JSON object".to_owned();
-    for candidate in fenced(answer).into_iter().chain(outermost_object(answer)) {
-        match serde_json::from_str(candidate) {
-            Ok(value) => return Ok(value),
-            Err(error) => problem = format!("the JSON in it does not fit: {error}"),
+    let mut problem = None;
+    for place in fenced(answer).into_iter().chain([answer]) {
+        for object in objects(place) {
+            match serde_json::from_value(object) {
+                Ok(value) => return Ok(value),
+                Err(error) => problem = problem.or(Some(format!("the JSON in it does not fit: {error}"))),
+            }
         }
     }
-    Err(problem)
+    // The words of the parser for what looks most like an object.
+    let broken = || answer.find('{').and_then(|at| serde_json::from_str::<Value>(&answer[at..]).err());
+    let broken = || broken().map(|error| format!("the JSON in it is broken: {error}"));
+    Err(problem.or_else(broken).unwrap_or_else(|| "it holds no JSON object".to_owned()))
+}
+
+/// How many places are tried at which an object may begin.
+const MAX_PLACES: usize = 200;
+
+/// Returns the outermost objects in a text, in their order. Words, with braces or without, may stand around them.
+fn objects(text: &str) -> Vec<Value> {
+    let mut found = Vec::new();
+    let (mut at, mut places) = (0, 0);
+    while let Some(start) = text[at..].find('{').map(|offset| at + offset) {
+        places += 1;
+        if places > MAX_PLACES {
+            break;
+        }
+        let mut values = serde_json::Deserializer::from_str(&text[start..]).into_iter::<Value>();
+        match values.next() {
+            Some(Ok(value)) => {
+                at = start + values.byte_offset();
+                found.push(value);
+            }
+            _ => at = start + 1,
+        }
+    }
+    found
 }
 
 /// Returns the contents of the fenced blocks, in order. An unclosed block extends to the end.
@@ -41,13 +71,6 @@ pub(crate) fn fenced(answer: &str) -> Vec<&str> {
     blocks
 }
 
-/// Returns the text from the first brace to the last.
-fn outermost_object(answer: &str) -> Option<&str> {
-    let start = answer.find('{')?;
-    let end = answer.rfind('}')?;
-    (start < end).then(|| &answer[start..=end])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +88,8 @@ mod tests {
             "```\nnot json\n```\n```json\n{\"a\":1}\n```",
             "Here: {\"a\":1} as you wished",
             "```json\n{\"a\":1}", // cut off after the object
+            "{\"a\":1}\n\nNote: the dict {a: 1} stays as it is.",
+            "The set {x} and {\"b\": {\"a\": 2}} first, then {\"a\":1}",
         ] {
             assert_eq!(json::<Answer>(text), Ok(Answer { a: 1 }), "{text}");
         }

@@ -11,6 +11,8 @@ pub(crate) mod fix_plan;
 use patchwright_core::llm::{Message, estimate_tokens};
 use patchwright_domain::{Issue, Job};
 
+use serde::Deserialize as _;
+
 use crate::budgeted_llm::BudgetedLlm;
 use crate::context::StageError;
 use patchwright_core::outgoing_text::shorten;
@@ -79,22 +81,52 @@ pub(crate) fn file_text(path: &str, text: &str) -> String {
     format!("<file path=\"{path}\">\n{}\n</file>", text.replace("</file>", "<\\/file>"))
 }
 
-/// Requests JSON, and requests a repair once if the answer has no valid JSON.
-async fn ask_json<T: serde::de::DeserializeOwned>(
+/// How often an answer that cannot be used is asked for again.
+const REPAIRS: u32 = 1;
+
+/// Requests JSON. If the answer has none, or `check` refuses it, it is requested again with the reason.
+async fn ask_json<T: serde::de::DeserializeOwned, U>(
     llm: &BudgetedLlm<'_>,
     purpose: &'static str,
     mut messages: Vec<Message>,
-) -> Result<Result<T, String>, StageError> {
-    let answer = llm.ask(purpose, &messages).await?;
-    let problem = match extract::json::<T>(&answer.text) {
-        Ok(value) => return Ok(Ok(value)),
-        Err(problem) => problem,
+    check: impl Fn(T) -> Result<U, String>,
+) -> Result<Result<U, String>, StageError> {
+    let mut answer = llm.ask(purpose, &messages).await?;
+    let mut repairs = 0;
+    loop {
+        let problem = match extract::json::<T>(&answer.text).and_then(&check) {
+            Ok(value) => return Ok(Ok(value)),
+            Err(problem) if repairs == REPAIRS => return Ok(Err(problem)),
+            Err(problem) => problem,
+        };
+        repairs += 1;
+        tracing::info!(llm.purpose = purpose, problem, "the model's answer cannot be used; asking again");
+        messages.push(Message::assistant(shorten(&answer.text, 8_000)));
+        messages.push(Message::user(format!(
+            "That cannot be used: {problem}. Answer again with nothing but one JSON object of the form that was asked for."
+        )));
+        answer = llm.ask("repair", &messages).await?;
+    }
+}
+
+/// Reads a text that may be missing, null, or something else.
+fn text_or_nothing<'de, D: serde::Deserializer<'de>>(given: D) -> Result<String, D::Error> {
+    Ok(text_of(&serde_json::Value::deserialize(given)?))
+}
+
+/// Reads texts that may be missing, null, one text, or a list of anything.
+fn texts_or_nothing<'de, D: serde::Deserializer<'de>>(given: D) -> Result<Vec<String>, D::Error> {
+    let texts = match serde_json::Value::deserialize(given)? {
+        serde_json::Value::Array(items) => items.iter().map(text_of).collect(),
+        other => vec![text_of(&other)],
     };
-    tracing::info!(llm.purpose = purpose, problem, "the model's answer is not valid JSON; requesting a repair");
-    messages.push(Message::assistant(shorten(&answer.text, 8_000)));
-    messages.push(Message::user(format!(
-        "That cannot be used: {problem}. Answer again with nothing but one JSON object of the form that was asked for."
-    )));
-    let answer = llm.ask("repair", &messages).await?;
-    Ok(extract::json::<T>(&answer.text))
+    Ok(texts.into_iter().filter(|text| !text.trim().is_empty()).collect())
+}
+
+fn text_of(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::Null => String::new(),
+        serde_json::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }

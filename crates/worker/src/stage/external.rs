@@ -14,6 +14,7 @@ use patchwright_domain::protected::EditablePaths;
 use super::fix::{MAX_FILE, unified_diff};
 use crate::command::{Words, issue_text, prompt};
 use crate::context::{StageContext, StageError};
+use crate::edit::{Decoded, decode};
 use patchwright_core::outgoing_text::shorten;
 
 /// The most files that a program may change.
@@ -53,12 +54,12 @@ pub(super) async fn run(
     let mut diff = String::new();
     for file in &contents {
         let before = context.workspace.read(&file.path).await?;
-        let before = before.and_then(|bytes| String::from_utf8(bytes).ok());
+        let before = before.and_then(|bytes| decode(&bytes).ok()).map(|decoded| decoded.text);
         let (old, new) = (before.as_deref().unwrap_or_default(), file.text.as_deref().unwrap_or_default());
         if context.tools.redactor.adds_secret(old, new) {
             return Err(refused(command, &format!("{} would contain a key or token", file.path)));
         }
-        diff.push_str(&unified_diff(&file.path, before.as_deref(), file.text.as_deref().unwrap_or_default()));
+        diff.push_str(&unified_diff(&file.path, before.as_deref(), file.text.as_deref()));
     }
     Ok((contents, diff))
 }
@@ -141,12 +142,13 @@ fn checked(change: TreeChange, command: &WorkCommand, editable: &EditablePaths) 
     if let Some(reason) = editable.protection(&path) {
         return Err(refused(command, &format!("it changes {path}, which no job may: {reason}")));
     }
-    let Some(bytes) = change.content else { return Ok(FileContent { path, text: None }) };
+    let Some(bytes) = change.content else { return Ok(FileContent { path, text: None, encoding: None }) };
     if bytes.len() > MAX_FILE {
         return Err(refused(command, &format!("{path} has {} bytes now", bytes.len())));
     }
-    match String::from_utf8(bytes) {
-        Ok(text) if !text.contains('\0') => Ok(FileContent { path, text: Some(text) }),
-        _ => Err(refused(command, &format!("{path} is no UTF-8 text"))),
+    match decode(&bytes) {
+        Ok(Decoded { text, encoding }) if !text.contains('\0') => Ok(FileContent { path, text: Some(text), encoding }),
+        Ok(_) => Err(refused(command, &format!("{path} holds a NUL character"))),
+        Err(problem) => Err(refused(command, &format!("{path}: {problem}"))),
     }
 }

@@ -6,11 +6,11 @@ use patchwright_domain::RepoPath;
 use patchwright_domain::job::report::{FileContent, FixReport, Plan, PlannedChange, StageReport};
 
 use super::{Outcome, external};
-use crate::branch::commit_request;
+use crate::branch::{commit_request, write_all};
 use crate::budgeted_llm::BudgetedLlm;
 use crate::change::shorten_diff;
 use crate::context::{StageContext, StageError};
-use crate::edit;
+use crate::edit::{self, Decoded, Edit};
 use crate::prompt::code_fix;
 use patchwright_core::outgoing_text::{code_span, shorten};
 
@@ -22,12 +22,7 @@ pub(super) const MAX_FILE: usize = 1024 * 1024;
 pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageError> {
     if let Some(command) = &context.job.command {
         let (contents, diff) = external::run(context, command).await?;
-        for content in &contents {
-            match &content.text {
-                Some(text) => context.workspace.write(&content.path, text.as_bytes()).await?,
-                None => context.workspace.remove(&content.path).await?,
-            }
-        }
+        write_all(context.workspace, &contents).await?;
         return commit(context, contents, &diff, "the command left every file as it was").await;
     }
     let Some(llm) = context.llm else { return Ok(Outcome::without_model()) };
@@ -41,10 +36,21 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
         context.progress.set_activity(format!("changing {}", change.file));
         // A second round continues from the files of the first one.
         let standing = read_text(context, &change.file).await?;
-        let text = change_file(context, llm, &proposed.plan, change, standing.as_deref()).await?;
-        context.workspace.write(&change.file, text.as_bytes()).await?;
-        diff.push_str(&unified_diff(&change.file, before.as_deref(), &text));
-        contents.push(FileContent { path: change.file.clone(), text: Some(text) });
+        let (old, encoding) = match standing {
+            Some(Decoded { text, encoding }) => (Some(text), encoding),
+            None => (None, None),
+        };
+        let text = match change_file(context, llm, &proposed.plan, change, old.as_deref(), encoding.as_deref()).await? {
+            Edit::Text(text) => Some(text),
+            Edit::Delete => None,
+            Edit::Nothing => old,
+        };
+        let file = FileContent { path: change.file.clone(), text, encoding };
+        write_all(context.workspace, std::slice::from_ref(&file)).await?;
+        if file.text != *before {
+            diff.push_str(&unified_diff(&change.file, before.as_deref(), file.text.as_deref()));
+            contents.push(file);
+        }
     }
     commit(context, contents, &diff, "the model's edits leave every file as it was").await
 }
@@ -56,12 +62,15 @@ async fn commit(
     diff: &str,
     nothing: &str,
 ) -> Result<Outcome, StageError> {
+    let failed = || StageError::new(nothing, "Retry the job, or describe the change in a comment.", Fault::Internal);
+    if contents.is_empty() {
+        return Err(failed());
+    }
     let paths: Vec<RepoPath> = contents.iter().map(|file| file.path.clone()).collect();
     let commit = context.workspace.commit(&paths, &commit_request(context.job, context.policy)).await?;
     let changed_files = context.workspace.changed_files().await?;
     if commit == *context.workspace.base_commit() || changed_files.is_empty() {
-        let remedy = "Retry the job, or describe the change in a comment.";
-        return Err(StageError::new(nothing, remedy, Fault::Internal));
+        return Err(failed());
     }
     let report = FixReport {
         changes_applied: paths,
@@ -77,11 +86,11 @@ async fn commit(
     Ok(Outcome::done(StageReport::Fix(report), comment))
 }
 
-async fn read_text(context: &StageContext<'_>, path: &RepoPath) -> Result<Option<String>, StageError> {
+async fn read_text(context: &StageContext<'_>, path: &RepoPath) -> Result<Option<Decoded>, StageError> {
     let Some(bytes) = context.workspace.read(path).await? else { return Ok(None) };
-    String::from_utf8(bytes).map(Some).map_err(|_| {
+    edit::decode(&bytes).map(Some).map_err(|problem| {
         StageError::new(
-            format!("the plan wants to change {path}, which is not UTF-8 text"),
+            format!("the plan changes {path}, but {problem}"),
             "Convert the file to UTF-8, or change it by hand.",
             Fault::Internal,
         )
@@ -97,9 +106,11 @@ async fn base_texts(context: &StageContext<'_>, plan: &Plan) -> Result<Vec<Optio
     }
     let mut texts = Vec::new();
     for change in &plan.changes {
-        texts.push(match earlier {
-            None => read_text(context, &change.file).await?,
-            Some(_) => tokio::fs::read_to_string(folder.join(change.file.as_str())).await.ok(),
+        texts.push(if earlier.is_some() {
+            let bytes = tokio::fs::read(folder.join(change.file.as_str())).await.ok();
+            bytes.and_then(|bytes| edit::decode(&bytes).ok()).map(|decoded| decoded.text)
+        } else {
+            read_text(context, &change.file).await?.map(|decoded| decoded.text)
         });
     }
     Ok(texts)
@@ -111,28 +122,27 @@ async fn change_file(
     plan: &Plan,
     change: &PlannedChange,
     old: Option<&str>,
-) -> Result<String, StageError> {
+    encoding: Option<&str>,
+) -> Result<Edit, StageError> {
     let mut messages = code_fix::conversation(context.issue, context.job, plan, change, old);
+    // A file of several may need nothing, and a revised one no revision.
+    let may_stay = plan.changes.len() > 1 || context.job.rounds > 0;
     let mut reflections = 0;
     loop {
         let answer = llm.ask("code_fix", &messages).await?;
-        let problem = match edit::apply(&answer.text, old) {
-            Ok(text) if text.len() > MAX_FILE => format!("the file would grow to {} bytes", text.len()),
-            Ok(text) if text.contains('\0') => "the file would hold a NUL character".to_owned(),
-            Ok(text) if context.tools.redactor.adds_secret(old.unwrap_or_default(), &text) => {
-                "the file would contain a key or token; read secrets from the environment, and never write one"
-                    .to_owned()
-            }
-            Ok(text) => return Ok(text),
+        let problem = match edit::apply(&change.file, &answer.text, old) {
+            Ok(Edit::Text(text)) => match check_text(context, &change.file, old, &text, encoding) {
+                Ok(()) => return Ok(Edit::Text(text)),
+                Err(problem) => problem,
+            },
+            Ok(Edit::Nothing) if !may_stay => "it changes nothing".to_owned(),
+            Ok(edit) => return Ok(edit),
             Err(problem) => problem,
         };
-        if reflections == REFLECTIONS
-            && context.job.rounds > 0
-            && let Some(standing) = old
-        {
+        if reflections == REFLECTIONS && context.job.rounds > 0 && old.is_some() {
             // The model stands by its fix. The tests judge it again, and what they say is the result.
             tracing::info!(file = %change.file, problem, "the revised edit cannot be applied; keeping the file of the round before");
-            return Ok(standing.to_owned());
+            return Ok(Edit::Nothing);
         }
         if reflections == REFLECTIONS {
             let reason = format!(
@@ -150,12 +160,47 @@ async fn change_file(
     }
 }
 
-pub(crate) fn unified_diff(path: &RepoPath, before: Option<&str>, after: &str) -> String {
-    let old_name = before.map_or_else(|| "/dev/null".to_owned(), |_| format!("a/{path}"));
-    similar::TextDiff::from_lines(before.unwrap_or_default(), after)
+/// Returns what is wrong with the new text of a file, for the model.
+fn check_text(
+    context: &StageContext<'_>,
+    path: &RepoPath,
+    old: Option<&str>,
+    new: &str,
+    encoding: Option<&str>,
+) -> Result<(), String> {
+    if new.len() > MAX_FILE {
+        return Err(format!("the file would grow to {} bytes", new.len()));
+    }
+    if new.contains('\0') {
+        return Err("the file would hold a NUL character".to_owned());
+    }
+    if context.tools.redactor.adds_secret(old.unwrap_or_default(), new) {
+        let problem = "the file would contain a key or token; read secrets from the environment, and never write one";
+        return Err(problem.to_owned());
+    }
+    edit::encode(new, encoding)?;
+    let errors = |text: &str| context.tools.code_index.syntax_errors(path.as_str(), text);
+    let (before, after) = (old.map(errors).unwrap_or_default(), errors(new));
+    match after.first().filter(|_| after.len() > before.len()) {
+        // Grammars have faults, and some files had errors before.
+        Some(line) => {
+            let text = new.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+            Err(format!(
+                "line {line} has a syntax error that the file did not have before: `{}`",
+                shorten(text.trim(), 120)
+            ))
+        }
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn unified_diff(path: &RepoPath, before: Option<&str>, after: Option<&str>) -> String {
+    let name =
+        |side: &str, text: Option<&str>| text.map_or_else(|| "/dev/null".to_owned(), |_| format!("{side}/{path}"));
+    similar::TextDiff::from_lines(before.unwrap_or_default(), after.unwrap_or_default())
         .unified_diff()
         .context_radius(3)
-        .header(&old_name, &format!("b/{path}"))
+        .header(&name("a", before), &name("b", after))
         .to_string()
 }
 

@@ -9,6 +9,7 @@ use patchwright_domain::protected::EditablePaths;
 
 use super::Outcome;
 use crate::context::{StageContext, StageError};
+use crate::edit::{decode, plain};
 use crate::prompt::fix_plan::{self, PlanAnswer};
 use patchwright_core::outgoing_text::{code_span, neutralise, shorten};
 
@@ -27,8 +28,8 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
     let located = context.job.located().map(|report| report.candidates.as_slice()).unwrap_or_default();
     let files = read_files(context, located).await?;
     context.progress.set_activity("asking the model for a plan");
-    let answer = fix_plan::ask(llm, context.issue, context.job, &files).await?;
-    let checked = answer.and_then(|answer| check(answer, &context.policy.editable_paths));
+    let check = |answer| check(answer, &context.policy.editable_paths);
+    let checked = fix_plan::ask(llm, context.issue, context.job, &files, check).await?;
     let (plan, risk_level) = checked.map_err(|problem| {
         StageError::new(
             format!("the model's plan cannot be used, also after asking again: {}", shorten(&problem, 300)),
@@ -57,11 +58,11 @@ async fn read_files(context: &StageContext<'_>, candidates: &[Candidate]) -> Res
     for candidate in candidates.iter().take(FILES_READ) {
         let path = &candidate.path;
         let Some(bytes) = context.workspace.read(path).await? else { continue };
-        let Ok(text) = String::from_utf8(bytes) else {
-            tracing::info!(file = %path, "skipping a file that is not UTF-8");
+        let Ok(decoded) = decode(&bytes) else {
+            tracing::info!(file = %path, "skipping a file that is no text in a known encoding");
             continue;
         };
-        let text = excerpt(&text, &candidate.symbols, ONE_FILE.min(room));
+        let text = excerpt(&plain(&decoded.text), &candidate.symbols, ONE_FILE.min(room));
         room = room.saturating_sub(text.chars().count());
         files.push((path.to_string(), text));
         if room == 0 {
