@@ -12,6 +12,9 @@ const MAX_BYTES: u64 = 1 << 20;
 /// How many test files are searched at most.
 const MAX_FILES: usize = 20_000;
 
+/// The names of folders with tests.
+const TEST_FOLDERS: &[&str] = &["tests", "test", "testing", "spec", "__tests__"];
+
 /// Names that say nothing about a file.
 const COMMON_STEMS: &[&str] =
     &["index", "main", "mod", "lib", "__init__", "__main__", "utils", "util", "types", "common"];
@@ -48,6 +51,8 @@ fn test_files(root: &Path, folder: &str, is_test: fn(&str) -> bool) -> Vec<Strin
 /// A changed file that is no test.
 struct Source<'a> {
     folders: Vec<&'a str>,
+    /// Whether it is data of tests: it lies in a folder of tests, and a runner does not collect it.
+    is_data: bool,
     /// What tests call it: its name without extension, or the name of its folder if that is what is imported.
     stem: &'a str,
 }
@@ -62,7 +67,8 @@ impl<'a> Source<'a> {
         {
             stem = folder;
         }
-        Some(Self { folders, stem })
+        let is_data = folders.iter().any(|folder| TEST_FOLDERS.contains(folder));
+        Some(Self { folders, is_data, stem })
     }
 }
 
@@ -80,6 +86,9 @@ fn score_of(path: &str, name: &str, text: &str, source: &Source<'_>) -> u32 {
         return 0;
     }
     let named = words_of(name).collect::<Vec<_>>();
+    if source.is_data && reads_folder_of(name, text, source) {
+        return READS_DATA;
+    }
     let in_name = named.iter().any(|word| *word == plain)
         || name.replace(['-', '_'], "").contains(&plain.replace(['-', '_'], ""));
     let mentions = mentions(text, source);
@@ -88,6 +97,19 @@ fn score_of(path: &str, name: &str, text: &str, source: &Source<'_>) -> u32 {
     }
     let shared = source.folders.iter().filter(|folder| path.split('/').any(|part| part == **folder)).count();
     u32::from(in_name) * 40 + mentions.min(3) * 10 + u32::try_from(shared).unwrap_or(0) * 5
+}
+
+/// More than any test that only names a source.
+const READS_DATA: u32 = 200;
+
+/// Returns whether a test file reads the folder in which data lies: it is called like it, or has its name in quotes.
+fn reads_folder_of(name: &str, text: &str, source: &Source<'_>) -> bool {
+    let bare = name.split('.').next().unwrap_or(name);
+    let bare = bare.trim_start_matches("test_").trim_end_matches("_test").trim_end_matches("_spec");
+    let below: Vec<&&str> = source.folders.iter().filter(|folder| !TEST_FOLDERS.contains(folder)).collect();
+    let in_quotes = |folder: &str| ['"', '\''].iter().any(|quote| text.contains(&format!("{quote}{folder}{quote}")));
+    // The outermost folder: those in it are mostly listed by a program.
+    below.first().is_some_and(|folder| **folder == bare || (folder.len() > 3 && in_quotes(folder)))
 }
 
 /// Counts the lines that import the source.
@@ -132,6 +154,20 @@ mod tests {
         ]);
         let near = find(tree.path(), "", &["app/orders.py", "tests/test_new.py"], python::is_test_file);
         assert_eq!(near, ["tests/test_new.py", "tests/test_orders.py", "tests/test_shop.py"]);
+    }
+
+    #[test]
+    fn fault_h_data_of_tests_belongs_to_the_test_that_reads_its_folder() {
+        let tree = tree_of(&[
+            ("tests/functional/i/invalid_name.py", ""),
+            ("tests/functional/i/invalid_name.txt", ""),
+            ("tests/test_functional.py", ""),
+            ("tests/test_walk.py", "FOLDER = HERE / \"functional\"\n"),
+            ("tests/test_invalid.py", ""),
+        ]);
+        let changed = ["tests/functional/i/invalid_name.py", "tests/functional/i/invalid_name.txt"];
+        let near = find(tree.path(), "", &changed, python::is_test_file);
+        assert_eq!(near, ["tests/test_functional.py", "tests/test_walk.py"]);
     }
 
     #[test]

@@ -55,8 +55,11 @@ pub(super) fn judge(runs: Vec<(String, SuiteResult)>, edits: &TestEdits, is_whol
         all.proof = verdicts.iter().filter_map(|(.., proof)| *proof).min_by_key(|proof| *proof != Proof::ExistingTest);
     }
     all.proof = all.proof.filter(|_| all.verdict == Verdict::FixedProven);
-    all.shows_no_fault =
-        all.verdict == Verdict::NoRegressions && all.fixed.is_empty() && edits.has_goals() && own_tests_ran_before;
+    all.shows_no_fault = all.verdict == Verdict::NoRegressions
+        && all.fixed.is_empty()
+        && edits.has_goals()
+        && compared.complete
+        && own_tests_ran_before;
     all.compared = Some(compared);
     (all.before, all.after) = (Some(before), Some(after));
     all.edited = edits.lost();
@@ -148,6 +151,8 @@ fn judge_fixed(run: &SuiteResult, edits: &TestEdits) -> (Verdict, String, Option
             .to_owned()
     } else if run.before.results.total == 0 && run.after.results.total == 0 {
         return (Verdict::NoTests, "the test suite is empty".to_owned(), None);
+    } else if !run.compared.complete {
+        "nothing broke in what could be run in time, and no test that ran shows the fault".to_owned()
     } else if edits.has_goals() {
         "nothing broke, but the tests of the change do not show the fault: they pass without it".to_owned()
     } else if found.failing.is_empty() {
@@ -349,6 +354,9 @@ mod tests {
         assert!(!judged(&TestEdits::default(), run(&green, &green)).shows_no_fault);
         let unbuilt = SuiteResult { own_tests_do_not_build: true, ..run(&green, &green) };
         assert!(!judged(&edits, unbuilt).shows_no_fault, "nobody knows what they show");
+        let late = Compared { ran: 1, known: 9, complete: false };
+        let found = judged(&edits, SuiteResult { compared: late, ..run(&green, &green) });
+        assert!(!found.shows_no_fault && found.explanation.contains("in time"), "{}", found.explanation);
     }
 
     #[test]

@@ -95,16 +95,18 @@ impl SuiteRunner<'_, '_> {
         found: &Comparison,
     ) -> Result<BTreeSet<String>, SandboxError> {
         let failing: Vec<String> = found.failing.iter().chain(&found.gone).cloned().collect();
+        let by_text: BTreeSet<String> =
+            failing.iter().filter(|name| self.trees.edits.of(name).is_some()).cloned().collect();
         if failing.is_empty() || !self.trees.has_overlay() || self.time_left() < MIN_TIME {
-            let by_text = failing.into_iter().filter(|name| self.trees.edits.of(name).is_some());
-            return Ok(by_text.collect());
+            return Ok(by_text);
         }
         self.progress.set_activity(format!("running what fails without the tests of the change ({})", suite.name()));
         self.trees.restore_base().await?;
         let selection = if failing.len() <= MAX_RERUN { Selection::Tests(failing.clone()) } else { selection.clone() };
         let base = self.check(suite, Side::Base, selection).await?;
         if base.exceeded.is_some() || (!base.build_success && base.tests.is_empty() && base.results.total > 0) {
-            return Ok(BTreeSet::new());
+            // Not known by running. The text says which of them the change brings or edits.
+            return Ok(by_text);
         }
         Ok(failing.into_iter().filter(|name| base.tests.get(name) != Some(&TestOutcome::Failed)).collect())
     }

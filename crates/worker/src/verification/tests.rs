@@ -218,3 +218,15 @@ async fn fault_h_a_second_verification_on_a_commit_does_not_run_its_base_again()
     let (_, asked) = verified_after(Some(other), "right", honest).await;
     assert!(asked.contains(&"wrong: near".to_owned()), "another commit has results of its own");
 }
+
+#[tokio::test]
+async fn fault_h_a_goal_that_cannot_be_found_by_running_in_time_is_found_by_its_text() {
+    let slow = |code: &str, tests: &str, selection: &Selection| {
+        if code == "wrong" && !tests.contains("test_new") {
+            return CheckReport { exceeded: Some(Exceeded::Time), build_success: false, ..report(&[]) };
+        }
+        honest(code, tests, selection)
+    };
+    let (found, _) = verified("wrong", slow).await;
+    assert_eq!(found.verdict, Verdict::StillFailing, "{}", found.explanation);
+}
