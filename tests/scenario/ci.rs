@@ -127,3 +127,26 @@ async fn an_app_that_may_not_read_checks_publishes_without_them() {
     assert_eq!((job.status(), job.published.ci), (JobStatus::Succeeded, None));
     test_server.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checks_of_a_commit_that_a_follow_up_has_replaced_say_nothing_about_the_pull_request() {
+    let again = "```python\ndef add(a, b):\n    return b + a\n\n\ndef double(a):\n    return a * 2\n```";
+    let script =
+        good_answers().into_iter().chain([analysis(), plan(&["calc.py"]), again.to_owned()].map(Script::Answer));
+    let mut test_server = TestServer::start_with(script.collect(), &[("READY_WHEN", "proven_and_ci")]).await;
+    let first = test_server.fix().await;
+    let second = test_server.post_comment("@patchwright fix: b first").await;
+    let second = test_server.expect_end(crate::harness::accepted(&second)).await;
+    assert!(pushed(&second) != pushed(&first), "{:?}", second.failure);
+
+    // The push cancelled the checks of the first commit, or they passed just then.
+    for conclusion in ["cancelled", "success"] {
+        test_server.github.set_ci(pushed(&first).as_str(), &[("test", "completed", Some(conclusion))], &[]);
+        read_twice(&test_server).await;
+        let panel = test_server.github.panels(700).pop().unwrap();
+        assert!(!panel.contains("`test`") && panel.contains(&second.id.to_string()), "{panel}");
+        assert!(test_server.github.pulls()[0].3, "a draft");
+        assert_eq!(job_again(&test_server, &first).await.published.ci, None);
+    }
+    test_server.finish().await;
+}

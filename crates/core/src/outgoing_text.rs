@@ -205,6 +205,11 @@ pub fn code_span(text: &str) -> OutgoingText {
     OutgoingText(format!("{fence}{pad}{text}{pad}{fence}"))
 }
 
+/// Returns a line as code in a cell of a table: forges find the cells before they find code, also in code.
+pub fn table_code_span(text: &str) -> OutgoingText {
+    code_span(&text.replace('|', "\\|"))
+}
+
 /// Returns whether the character at this place acts on what follows, on any of the forges.
 fn is_sigil(text: &[char], at: usize) -> bool {
     let next = text.get(at + 1).copied().unwrap_or(' ');
@@ -422,6 +427,7 @@ mod tests {
         assert_eq!(code_block("x", "diff").as_str(), "```diff\nx\n```");
         assert_eq!(code_span("src/a.py").as_str(), "`src/a.py`");
         assert_eq!(code_span("a`b").as_str(), "``a`b``");
+        assert_eq!(table_code_span("lint | passed").as_str(), r"`lint \| passed`");
         let cut = code_block("x\r```\r@org/team\u{202e}", "text");
         assert_eq!(cut.as_str(), "````text\nx\n```\n@org/team\n````", "a carriage return ends a line too");
     }

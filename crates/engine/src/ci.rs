@@ -29,6 +29,17 @@ const MAX_OUTPUTS: usize = 5;
 /// What a follow-up is asked for.
 const INSTRUCTIONS: &str = "Checks of the pull request fail that did not fail before the change. Make them pass.";
 
+/// What a later job on the same issue does to the branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Successor {
+    /// There is none, or it ended without a commit.
+    None,
+    /// It has not ended.
+    Runs,
+    /// It has pushed a commit of its own.
+    Pushed,
+}
+
 impl Engine {
     /// Reads what the CI says about a commit and the one before it. Waiting for it holds no lease: the effect is postponed.
     pub(crate) async fn read_ci(
@@ -42,6 +53,20 @@ impl Engine {
         if job.published.pushed.as_ref() != Some(commit) || job.published.open_pull_request().is_none() {
             return Ok(Delivered::Done);
         }
+        let unavailable = |error: StoreError| internal(&job.source.platform, &error);
+        let now = self.ports.clock.now();
+        let age = now.duration_since(claimed.record.created_at);
+        match self.successor(job).await.map_err(unavailable)? {
+            // It may push at any time, and then the pull request is no longer about this commit.
+            Successor::Runs if age < MAX_AGE => {
+                let at = now.saturating_add(interval_at(age)).unwrap_or(now);
+                return Ok(Delivered::Again { event: None, at });
+            }
+            Successor::Runs | Successor::Pushed => return Ok(Delivered::Done),
+            Successor::None => {}
+        }
+        let of_first = self.commit_before(job).await.map_err(unavailable)?;
+        let base = of_first.as_ref().map_or(base, CommitSha::as_str);
         let report = match read(forge.as_ref(), job, commit, base).await {
             Ok(Some(report)) => report,
             Ok(None) => return Ok(Delivered::Done),
@@ -53,8 +78,6 @@ impl Engine {
             }
             Err(error) => return Err(error),
         };
-        let now = self.ports.clock.now();
-        let age = now.duration_since(claimed.record.created_at);
         let is_same = job.published.ci.as_ref().is_some_and(|known| known.checks == report.checks);
         let next = next_reading(report.state(), is_same, age);
         let report = CiReport { is_final: next.is_none(), ..report };
@@ -69,6 +92,30 @@ impl Engine {
             self.start_ci_follow_up(forge, job, &report).await?;
         }
         Ok(if is_worth_noting { Delivered::Noted(event()) } else { Delivered::Done })
+    }
+
+    /// Returns what a later job on the issue does to the branch of this one.
+    pub(crate) async fn successor(&self, job: &Job) -> Result<Successor, StoreError> {
+        let latest = self.ports.store.latest_job(job.issue_id).await?.map(|latest| latest.value);
+        let Some(latest) = latest.filter(|latest| latest.id != job.id) else { return Ok(Successor::None) };
+        Ok(if latest.published.pushed.is_some() && latest.published.pushed != job.published.pushed {
+            Successor::Pushed
+        } else if latest.status().is_terminal() {
+            Successor::None
+        } else {
+            Successor::Runs
+        })
+    }
+
+    /// Returns the commit that the work on the branch began from: that of the first of the jobs that follow each other. The
+    /// commits between are this server's, whose failures excuse nothing, and the tip of the target branch moves.
+    async fn commit_before(&self, job: &Job) -> Result<Option<CommitSha>, StoreError> {
+        let mut first = job.clone();
+        while let Some(follows) = &first.follows {
+            let Some(before) = self.job(follows.job_id).await? else { return Ok(None) };
+            first = before;
+        }
+        Ok(first.fixed().map(|fix| fix.base.clone()))
     }
 
     /// Starts a follow-up for checks that fail, if an administrator asked for that in this repository. The job is the issue's
@@ -124,7 +171,8 @@ impl Engine {
                 let request = StartRequest {
                     feedback: Some(feedback.to_owned()),
                     ..StartRequest::new(&inbound, trigger, PublishMode::PullRequest)
-                };
+                }
+                .by(job.command.clone(), job.needs.clone(), job.priority);
                 match self.plan_start(request, IssueSnapshot { issue: Some(issue), latest }) {
                     Ok((step, follow_up)) => {
                         let is_new = matches!(step.job, Some(JobWrite::Insert(_)));
@@ -160,14 +208,18 @@ fn next_reading(state: CiState, is_same: bool, age: SignedDuration) -> Option<Si
         CiState::Running | CiState::Unfinished => age >= MAX_AGE,
         CiState::Passed | CiState::Failed => is_same && age >= MIN_AGE,
     };
-    let interval = if age < SignedDuration::from_mins(10) {
+    (!is_over).then(|| interval_at(age))
+}
+
+/// Returns how long to wait for the next reading.
+fn interval_at(age: SignedDuration) -> SignedDuration {
+    if age < SignedDuration::from_mins(10) {
         SignedDuration::from_secs(30)
     } else if age < SignedDuration::from_hours(1) {
         SignedDuration::from_mins(2)
     } else {
         SignedDuration::from_mins(10)
-    };
-    (!is_over).then_some(interval)
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use patchwright_domain::{Effect, EffectId, IssueRef, Job, JobEvent, JobId, JobSt
 use crate::Engine;
 use crate::backoff::backoff;
 use crate::change::ChangeError;
+use crate::ci::Successor;
 use crate::render::{self, Renderer};
 use patchwright_core::fault::error_chain;
 use patchwright_core::outgoing_text::{OutgoingText, shorten};
@@ -165,6 +166,11 @@ impl Engine {
                 let Some(pull_request) = job.published.open_pull_request().filter(|_| !job.published.ready) else {
                     return Ok(Delivered::Done);
                 };
+                // The commit on the branch is then one that this job knows nothing about.
+                let successor = self.successor(job).await.map_err(|error| internal(&job.source.platform, &error))?;
+                if successor == Successor::Pushed {
+                    return Ok(Delivered::Done);
+                }
                 forge.mark_ready(&job.source.repo, pull_request).await?;
                 Ok(Delivered::Noted(Box::new(JobEvent::PullRequestReady)))
             }

@@ -2,7 +2,7 @@
 
 use patchwright_core::forge::ForgeError;
 use patchwright_domain::RepoName;
-use patchwright_domain::job::ci::{CiCheck, CiOutcome, MAX_CI_CHECKS};
+use patchwright_domain::job::ci::{CiCheck, CiOutcome};
 use patchwright_http::forge::{encode_segment, read_json};
 use patchwright_http::{Request, Retry};
 use serde::de::DeserializeOwned;
@@ -10,6 +10,9 @@ use serde::de::DeserializeOwned;
 use crate::auth::TokenPurpose;
 use crate::{GITHUB, GithubForge, wire};
 
+/// How many checks one request asks for, which is GitHub's most.
+const PAGE_SIZE: usize = 100;
+const MAX_PAGES: usize = 10;
 /// The longest output of one check, in characters.
 const MAX_OUTPUT: usize = 6_000;
 
@@ -18,13 +21,28 @@ impl GithubForge {
     pub(crate) async fn read_ci_checks(&self, repo: &RepoName, at: &str) -> Result<Vec<CiCheck>, ForgeError> {
         let commit = format!("/commits/{}", encode_segment(at));
         let what = format!("the checks of {at} in {repo}");
-        let list = |path: &str| {
-            Request::get(self.repo_url(repo, &format!("{commit}{path}"))).query("per_page", MAX_CI_CHECKS.to_string())
+        let list = |path: &str, page: usize| {
+            Request::get(self.repo_url(repo, &format!("{commit}{path}")))
+                .query("per_page", PAGE_SIZE.to_string())
+                .query("page", page.to_string())
         };
-        let runs: wire::CheckRuns = self.read_ci(repo, list("/check-runs"), &what).await?;
-        let statuses: wire::CombinedStatus = self.read_ci(repo, list("/status"), &what).await?;
-        let mut checks: Vec<CiCheck> = runs.check_runs.into_iter().map(CiCheck::from).collect();
-        checks.extend(statuses.statuses.into_iter().map(CiCheck::from));
+        let mut checks: Vec<CiCheck> = Vec::new();
+        for page in 1.. {
+            let runs: wire::CheckRuns = self.read_ci(repo, list("/check-runs", page), &what).await?;
+            let is_last = is_last_page(page, runs.check_runs.len(), runs.total_count, &what)?;
+            checks.extend(runs.check_runs.into_iter().map(CiCheck::from));
+            if is_last {
+                break;
+            }
+        }
+        for page in 1.. {
+            let found: wire::CombinedStatus = self.read_ci(repo, list("/status", page), &what).await?;
+            let is_last = is_last_page(page, found.statuses.len(), found.total_count, &what)?;
+            checks.extend(found.statuses.into_iter().map(CiCheck::from));
+            if is_last {
+                break;
+            }
+        }
         Ok(checks)
     }
 
@@ -58,6 +76,21 @@ impl GithubForge {
         let response = self.call_for(TokenPurpose::Ci, repo, request, Retry::Safe, &action, what).await?;
         read_json(GITHUB, &response, &action)
     }
+}
+
+/// Returns whether no page follows this one.
+///
+/// # Errors
+/// [`ForgeError::Refused`] for more pages than are read: what is left out could be what fails.
+fn is_last_page(page: usize, count: usize, total: usize, what: &str) -> Result<bool, ForgeError> {
+    if count == 0 || (page - 1) * PAGE_SIZE + count >= total {
+        return Ok(true);
+    }
+    if page == MAX_PAGES {
+        let detail = format!("there are {total}, and {} are read at most", MAX_PAGES * PAGE_SIZE);
+        return Err(ForgeError::Refused { platform: GITHUB, action: format!("read {what}"), detail });
+    }
+    Ok(false)
 }
 
 impl From<wire::CheckRun> for CiCheck {

@@ -210,6 +210,7 @@ pub(crate) struct CheckOutput<'a> {
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct CheckRuns {
+    pub(crate) total_count: usize,
     pub(crate) check_runs: Vec<CheckRun>,
 }
 
@@ -241,6 +242,7 @@ pub(crate) struct Annotation {
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct CombinedStatus {
+    pub(crate) total_count: usize,
     pub(crate) statuses: Vec<Status>,
 }
 

@@ -216,7 +216,7 @@ impl ServerError {
         {
             return Refusal::UnknownModel;
         }
-        if let Some(parameter) = self.refused_parameter(&all).filter(|_| matches!(status, 400 | 422 | 500 | 501)) {
+        if let Some(parameter) = self.refused_parameter(&all, status) {
             return Refusal::Parameter(parameter);
         }
         match status {
@@ -228,7 +228,7 @@ impl ServerError {
         }
     }
 
-    fn refused_parameter(&self, all: &str) -> Option<String> {
+    fn refused_parameter(&self, all: &str, status: u16) -> Option<String> {
         const WORDS: [&str; 12] = [
             "unsupported",
             "not supported",
@@ -243,6 +243,12 @@ impl ServerError {
             "only the default",
             "unknown_parameter",
         ];
+        // What fails in a server may be told in any words: there a name counts only if it is marked as one.
+        let needs_mark = match status {
+            400 | 422 => false,
+            500 | 501 => true,
+            _ => return None,
+        };
         if !WORDS.iter().any(|word| all.contains(word)) {
             return None;
         }
@@ -251,7 +257,7 @@ impl ServerError {
         let mentioned = || {
             PARAMETERS
                 .iter()
-                .filter_map(|name| Some((all.find(name)?, name)))
+                .filter_map(|name| Some((place_of(name, all, needs_mark)?, name)))
                 .min_by_key(|(at, name)| (*at, std::cmp::Reverse(name.len())))
         };
         named.or_else(|| mentioned().map(|(_, name)| name)).map(|name| (*name).to_owned())
@@ -271,13 +277,15 @@ impl ServerError {
     /// Returns whether the prompt alone fits: `maximum context length is 8192 tokens … (500 in the messages, 8000 in the
     /// completion)`.
     fn fits_without_answer(&self) -> bool {
+        const AFTER_PROMPT: [&str; 3] = [" in the messages", " input tokens", " of text input"];
         let number_before = |word: &str| {
             let end = self.message.find(word)?;
             numbers(&self.message[..end]).last().copied()
         };
+        let prompt = AFTER_PROMPT.iter().find_map(|word| number_before(word));
         let maximum = self.message.find("maximum context length").map(|at| &self.message[at..]);
         let maximum = maximum.and_then(|rest| numbers(rest).first().copied());
-        matches!((maximum, number_before(" in the messages")), (Some(most), Some(prompt)) if prompt < most)
+        matches!((maximum, prompt), (Some(most), Some(prompt)) if prompt < most)
     }
 }
 
@@ -294,6 +302,16 @@ impl Refusal {
             Self::Key | Self::Unknown => LlmError::Denied { detail },
         }
     }
+}
+
+/// Returns where a text names a parameter: the whole word, in quotes if `needs_mark`.
+fn place_of(name: &str, text: &str, needs_mark: bool) -> Option<usize> {
+    let is_quote = |c: Option<char>| c.is_some_and(|c| matches!(c, '\'' | '"' | '`'));
+    let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    text.match_indices(name).map(|(at, _)| at).find(|at| {
+        let (before, after) = (text[..*at].chars().next_back(), text[at + name.len()..].chars().next());
+        if needs_mark { is_quote(before) && is_quote(after) } else { !is_part(before) && !is_part(after) }
+    })
 }
 
 fn setting_of(parameter: &str) -> &'static str {

@@ -106,7 +106,7 @@ impl Runner {
         let (status, mut exceeded) = tokio::select! {
             status = child.wait() => (Some(status.map_err(internal_error)?), None),
             () = tokio::time::sleep(spec.timeout) => (None, Some(Exceeded::Time)),
-            limit = processes.wait_for_excess(spec, !self.groups.limit_memory()) => (None, Some(limit)),
+            limit = processes.wait_for_excess(spec, self.watches_memory()) => (None, Some(limit)),
             () = cancel.cancelled() => {
                 processes.end(&mut child).await;
                 return Err(SandboxError::Cancelled);
@@ -121,6 +121,16 @@ impl Runner {
         let output = output.lock().expect("the reader does not panic").read_text();
         let result = CommandResult { code: status.and_then(|status| status.code()), exceeded, output };
         self.tell_engine_failure(spec, result)
+    }
+
+    /// Returns whether the memory of a command is summed up here, because no control group limits it.
+    fn watches_memory(&self) -> bool {
+        let is_counted = match &self.backend {
+            // Containers are never in the groups of this process.
+            Backend::Container(engine) => engine.can_count(),
+            _ => true,
+        };
+        !(is_counted && self.groups.limit_memory())
     }
 
     /// Tells the failures of a container engine from those of the command.

@@ -148,6 +148,13 @@ impl LocalSandbox {
         if let Some(programs) = known.get(image) {
             return Ok(programs.clone());
         }
+        if let Some(volumes) = engine.unlimited_volumes(image).await {
+            return Err(refused(format!(
+                "the image {image} declares volumes ({volumes}), which {} makes writable without a limit; use an image without \
+                 them, or SANDBOX_BACKEND=podman",
+                engine.kind.name()
+            )));
+        }
         let args = ["-c".to_owned(), programs::probe_script()].to_vec();
         let mut spec = workspace.command(&self.options, &machine(), "sh".into(), args);
         (spec.image, spec.env) = (Some(image.to_owned()), BTreeMap::new());

@@ -241,10 +241,11 @@ words! {
     sync: "Import issues", "导入问题";
     remove: "Remove", "移除";
     save: "Save", "保存";
+    unchanged: "Unchanged", "不变";
     how_it_is_tested: "Choose how a repository is tested", "设置仓库的测试方式";
     test_command: "Tests", "测试";
     tests_found: "found by the changed files", "按修改的文件查找";
-    test_command_hint: "Command that runs all tests; empty: the suites that own the changed files", "运行全部测试的命令；留空则使用修改的文件所属的测试套件";
+    test_command_hint: "Command that runs all tests. Empty: unchanged. A minus sign: none, the suites that own the changed files run", "运行全部测试的命令。留空：不变；填减号：不使用命令，运行修改的文件所属的测试套件";
     ci_rounds: "CI rounds", "CI 轮次";
     ci_rounds_hint: "How often in a row failing CI checks start a follow-up. Their output, which whoever can run the repository’s CI writes, is then given to the model", "CI 检查失败时最多连续启动几次后续任务。届时检查的输出会提供给模型，而能运行该仓库 CI 的人都可以写入这些输出";
     delete_data: "Delete with all data", "连同全部数据删除";

@@ -328,7 +328,8 @@ impl Job {
             return Ok(vec![]);
         }
         let awaits_ci = self.verified().is_some_and(|verified| verified.draft_until == Some(ReadyWhen::ProvenAndCi));
-        let is_due = awaits_ci && report.state() == CiState::Passed && !self.published.ready;
+        // Checks that have passed so far are not all: others may not have begun.
+        let is_due = awaits_ci && report.is_final && report.state() == CiState::Passed && !self.published.ready;
         self.published.ci = Some(report);
         let mark = is_due.then_some(Effect::MarkReady);
         Ok(mark.into_iter().chain([Effect::RefreshProgress]).collect())

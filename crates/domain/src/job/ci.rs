@@ -1,5 +1,6 @@
 //! What the forge's own continuous integration (CI) says about the commit of a job: a second witness, which is read only.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -94,7 +95,7 @@ impl CiState {
 pub struct CiReport {
     /// The commit.
     pub commit: CommitSha,
-    /// Its checks, by name; [`MAX_CI_CHECKS`] at most.
+    /// Its checks, by name; [`MAX_CI_CHECKS`] at most, the worst ones of more.
     pub checks: Vec<CiCheck>,
     /// Whether it is not read again.
     pub is_final: bool,
@@ -105,8 +106,14 @@ impl CiReport {
     pub fn new(commit: CommitSha, checks: Vec<CiCheck>, before: Vec<CiCheck>) -> Self {
         let before = by_name(before);
         let before_of = |name: &str| before.get(name).map(|known| known.outcome);
-        let checks = by_name(checks).into_values().take(MAX_CI_CHECKS);
-        let checks = checks.map(|check| CiCheck { before: before_of(&check.name), ..check }).collect();
+        let checks = by_name(checks).into_values();
+        let mut checks: Vec<_> = checks.map(|check| CiCheck { before: before_of(&check.name), ..check }).collect();
+        if checks.len() > MAX_CI_CHECKS {
+            // What all say together must not depend on which ones are kept.
+            checks.sort_by_key(|check| Reverse((check.is_new_failure(), check.outcome)));
+            checks.truncate(MAX_CI_CHECKS);
+            checks.sort_by(|one, other| one.name.cmp(&other.name));
+        }
         Self { commit, checks, is_final: false }
     }
 
@@ -172,5 +179,15 @@ mod tests {
         assert_eq!(left.state(), CiState::Unfinished);
         assert_eq!(report(&[], &[("a", Passed)]).state(), CiState::Absent);
         assert_eq!(report(&[("a", Neutral)], &[]).state(), CiState::Absent, "nothing was tested");
+    }
+
+    #[test]
+    fn of_many_checks_the_worst_are_kept() {
+        let names: Vec<String> = (0..300).map(|number| format!("{number:03}")).collect();
+        let mut checks: Vec<_> = names.iter().map(|name| (name.as_str(), CiOutcome::Passed)).collect();
+        checks[250].1 = CiOutcome::Failed;
+        let report = report(&checks, &[]);
+        assert_eq!((report.state(), report.checks.len()), (CiState::Failed, MAX_CI_CHECKS));
+        assert!(report.checks.is_sorted_by_key(|check| check.name.clone()));
     }
 }

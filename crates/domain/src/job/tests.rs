@@ -258,6 +258,30 @@ fn what_the_ci_says_is_about_the_commit_on_an_open_pull_request_and_never_about_
 }
 
 #[test]
+fn a_pull_request_that_waits_for_its_checks_is_ready_when_no_further_check_is_expected() {
+    use crate::job::ci::{CiCheck, CiOutcome, CiReport};
+    let check = CiCheck { name: "DCO".into(), outcome: CiOutcome::Passed, before: None, url: None, id: None };
+    let report = |is_final| {
+        let report = CiReport::new(pushed(), vec![check.clone()], vec![]);
+        JobEvent::CiRead(Box::new(CiReport { is_final, ..report }))
+    };
+    let (mut job, _) = completed(Verdict::FixedProven);
+    let report_of_tests = serde_json::json!({
+        "build_success": true, "test_results": null, "before": null, "verdict": "fixed_proven", "explanation": "",
+        "fixed_tests": ["test_a"], "broken_tests": [], "draft_until": "proven_and_ci", "command": null,
+        "isolation": "", "log_tail": "",
+    });
+    let found: VerifyReport = serde_json::from_value(report_of_tests).unwrap();
+    assert_eq!(found.draft_until, Some(ReadyWhen::ProvenAndCi));
+    job.stages[StageKind::Verify as usize].report = Some(StageReport::Verify(Box::new(found)));
+    let (job, _) = job.advance(JobEvent::PullRequestOpened(pull_request()), at(10)).unwrap();
+    let (job, effects) = job.advance(report(false), at(11)).unwrap();
+    assert_eq!(effects, [Effect::RefreshProgress], "others may begin");
+    let (_, effects) = job.advance(report(true), at(12)).unwrap();
+    assert_eq!(effects, [Effect::MarkReady, Effect::RefreshProgress]);
+}
+
+#[test]
 fn a_pull_request_that_people_closed_is_no_place_for_a_later_push() {
     let running = leased(job());
     let epoch = running.epoch;

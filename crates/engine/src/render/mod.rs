@@ -4,7 +4,7 @@ mod replies;
 mod texts;
 
 use patchwright_core::outgoing_text::{
-    OutgoingText, code_block, code_span, neutralise, neutralise_line, neutralise_plain, shorten,
+    OutgoingText, code_block, code_span, neutralise, neutralise_line, neutralise_plain, shorten, table_code_span,
 };
 use patchwright_domain::job::ci::CiOutcome;
 use patchwright_domain::job::report::{TestResults, Verdict};
@@ -316,7 +316,7 @@ impl Renderer<'_> {
             out.push(&OutgoingText::fill(
                 "| {check} | {before} | {after} |\n",
                 &[
-                    ("check", &code_span(&shorten(&check.name, TEST_NAME))),
+                    ("check", &table_code_span(&shorten(&check.name, TEST_NAME))),
                     ("before", &outcome(check.before)),
                     ("after", &outcome(Some(check.outcome))),
                 ],

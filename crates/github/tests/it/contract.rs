@@ -306,6 +306,10 @@ async fn check_runs_and_statuses_of_a_commit_are_read_with_a_token_that_can_do_n
     assert_eq!(output, "test failed\n1 error\nsrc/lib.rs:7: expected 5, got 6\n");
     assert_eq!(forge.ci_output(&repo, &checks[4]).await.unwrap(), "", "a status has none");
     assert_eq!(forge.ci_checks(&repo, "main").await.unwrap().unwrap(), [], "a commit that nobody has checked");
+    let names: Vec<String> = (0..230).map(|number| format!("job {number}")).collect();
+    let many: Vec<_> = names.iter().map(|name| (name.as_str(), "completed", Some("success"))).collect();
+    server.set_ci("many", &many, &[]);
+    assert_eq!(forge.ci_checks(&repo, "many").await.unwrap().unwrap().len(), 230, "of all pages");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,7 +20,7 @@ use crate::relay;
 /// The user that code runs as if this process is root; one for each command.
 const FIRST_USER: u32 = 61_184;
 const USERS: u32 = 4_000;
-/// How long the engine may take to remove a container.
+/// How long the engine may take to tell about a container, or to remove it.
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often the engine is asked for the first process of a container.
 const PROCESS_INTERVAL: Duration = Duration::from_millis(300);
@@ -135,7 +135,12 @@ impl ContainerEngine {
             command.args(mount_argument(mount)?);
         }
         for (name, value) in &spec.env {
-            command.arg("--env").arg(format!("{name}={value}"));
+            // Arguments can be read by every user of this machine. The other names are not given to the engine itself.
+            if is_secret(name) {
+                command.arg("--env").arg(name).env(name, value);
+            } else {
+                command.arg("--env").arg(format!("{name}={value}"));
+            }
         }
         command.arg("--workdir").arg(&spec.folder).arg(image);
         if let Network::Outlet { address, .. } = &spec.network {
@@ -152,8 +157,12 @@ impl ContainerEngine {
         command.arg(format!("--ulimit=nofile={0}:{0}", limits.open_files));
         command.arg(format!("--ulimit=fsize={0}:{0}", limits.file_bytes));
         command.arg("--ulimit=core=0:0");
-        // Counted for a user, who runs this container alone. Without it, engines ask for more than this process may have.
-        command.arg(format!("--ulimit=nproc={0}:{0}", limits.processes));
+        let is_shared = !geteuid().is_root() && self.can_count();
+        // Counted for a user, who runs this container alone, unless a daemon of root runs it as the user of this process.
+        // Without it, engines ask for more than this process may have.
+        if !is_shared {
+            command.arg(format!("--ulimit=nproc={0}:{0}", limits.processes));
+        }
         if self.can_count() {
             command.arg(format!("--memory={}", limits.memory_bytes));
             command.arg(format!("--memory-swap={}", limits.memory_bytes));
@@ -163,7 +172,7 @@ impl ContainerEngine {
 
     /// Returns whether the engine limits memory and processes by control groups. An ordinary user may have none: the watch on the
     /// processes limits their memory then.
-    fn can_count(&self) -> bool {
+    pub(crate) fn can_count(&self) -> bool {
         geteuid().is_root() || self.kind == EngineKind::Docker { is_rootless: false }
     }
 
@@ -180,12 +189,30 @@ impl ContainerEngine {
         }
     }
 
+    /// Returns the volumes that the image declares, if the engine makes folders for them, which are written to without a limit.
+    pub(crate) async fn unlimited_volumes(&self, image: &str) -> Option<String> {
+        if self.kind == EngineKind::Podman {
+            // It is told to ignore them.
+            return None;
+        }
+        let mut command = self.command();
+        command.args(["image", "inspect", "--format", "{{json .Config.Volumes}}", image]).kill_on_drop(true);
+        let output = tokio::time::timeout(REMOVAL_TIMEOUT, command.output()).await.ok()?.ok()?;
+        let volumes = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        Some(volumes).filter(|volumes| !matches!(volumes.as_str(), "" | "null" | "{}"))
+    }
+
     /// Returns a call of the engine without a command.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.args).env_clear().envs(&self.env).current_dir("/").stdin(Stdio::null());
         command
     }
+}
+
+/// Returns whether a variable of the environment holds a secret, by its name.
+fn is_secret(name: &str) -> bool {
+    ["_KEY", "_TOKEN", "_SECRET", "_PASSWORD"].iter().any(|end| name.ends_with(end))
 }
 
 fn mount_argument(mount: &Mount) -> Result<[String; 2], Cause> {
@@ -232,7 +259,8 @@ impl Container {
     async fn inspect(&self, format: &str) -> Option<String> {
         let mut command = self.engine.command();
         command.args(["inspect", "--format", format, &self.name]).kill_on_drop(true);
-        let output = command.output().await.ok().filter(|output| output.status.success())?;
+        let output = tokio::time::timeout(REMOVAL_TIMEOUT, command.output()).await.ok()?.ok()?;
+        let output = Some(output).filter(|output| output.status.success())?;
         Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
@@ -254,8 +282,8 @@ impl Container {
         let mut command = self.engine.command();
         // Without a time for an orderly end.
         match self.engine.kind {
-            EngineKind::Podman => command.args(["rm", "--force", "--ignore", "--time", "0", &self.name]),
-            EngineKind::Docker { .. } => command.args(["rm", "--force", &self.name]),
+            EngineKind::Podman => command.args(["rm", "--force", "--ignore", "--volumes", "--time", "0", &self.name]),
+            EngineKind::Docker { .. } => command.args(["rm", "--force", "--volumes", &self.name]),
         };
         command
     }

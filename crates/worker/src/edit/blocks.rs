@@ -33,6 +33,11 @@ pub(super) fn is_mark(line: &str) -> bool {
     MARK.is_match(line.trim_end())
 }
 
+/// Returns whether a line is the first or the last mark of a block.
+pub(super) fn is_outer_mark(line: &str) -> bool {
+    is_mark(line) && !is_middle(line)
+}
+
 fn is_start(line: &str) -> bool {
     static START: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"(?i)^\s*<{5,9}\s?(SEARCH|ORIGINAL)\s*>?\s*$").expect("the expression is valid"));

@@ -71,7 +71,12 @@ fn apply_blocks(answer: &str, old: &str) -> Result<String, String> {
 /// Checks the lines that an edit adds: none is a mark of a block, or stands for others.
 fn check_added_lines(new: &str, old: &str) -> Result<(), String> {
     let known: std::collections::HashSet<&str> = old.lines().map(str::trim_end).collect();
-    for line in new.lines().map(str::trim_end).filter(|line| !known.contains(line)) {
+    let lines: Vec<&str> = new.lines().map(str::trim_end).collect();
+    let has_outer_mark = lines.iter().any(|line| !known.contains(line) && blocks::is_outer_mark(line));
+    for (index, line) in lines.iter().enumerate().filter(|(_, line)| !known.contains(*line)) {
+        if !has_outer_mark && underlines_heading(&lines, index) {
+            continue;
+        }
         if blocks::is_mark(line) {
             return Err(format!(
                 "the line `{line}` would stand in the file; write each mark of a block once, on a line of its own"
@@ -87,9 +92,26 @@ fn check_added_lines(new: &str, old: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Returns whether a line that looks like the mark in the middle of a block underlines a heading of its length.
+fn underlines_heading(lines: &[&str], index: usize) -> bool {
+    let above = index.checked_sub(1).map_or("", |above| lines[above]);
+    let is_heading = above.starts_with(char::is_alphanumeric) && above.chars().count() <= lines[index].len();
+    is_heading && lines.get(index + 1).is_none_or(|below| below.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_heading_may_be_underlined_like_the_mark_in_the_middle() {
+        let text = "Install\n=======\n\nRun it.\n";
+        let path = RepoPath::parse("README.rst").unwrap();
+        assert!(matches!(apply(&path, &format!("```\n{text}```"), None), Ok(Edit::Text(new)) if new == text));
+        for wrong in ["x = 1\n=======\ny = 2\n", "Install\n=======\n>>>>>>> REPLACE\n", "=======\n\nx\n"] {
+            assert!(apply(&path, &format!("```\n{wrong}```"), None).is_err(), "{wrong}");
+        }
+    }
 
     const OLD: &str = "def a():\n    x = 1\n    return x\n\ndef b():\n    x = 1\n    return x + 1\n";
 

@@ -80,16 +80,20 @@ fn members_form(w: &'static Translations, all: &[RegisteredRepository]) -> FormV
     }
 }
 
+/// What removes the test command.
+const NO_COMMAND: &str = "-";
+
 /// The form that says how a repository is tested.
 fn test_form(w: &'static Translations, all: &[RegisteredRepository]) -> FormView {
-    let rounds = (0..=MAX_CI_ROUNDS).map(|rounds| (rounds.to_string(), rounds.to_string())).collect();
+    let rounds = (0..=MAX_CI_ROUNDS).map(|rounds| (rounds.to_string(), rounds.to_string()));
+    let rounds = std::iter::once((String::new(), w.unchanged.to_owned())).chain(rounds).collect();
     FormView {
         title: w.how_it_is_tested,
         action: "/settings/repositories/-/settings".to_owned(),
         fields: vec![
             Field::text("repository", w.repository, "").of(Input::Choice(choices(all))),
             Field::text("test_command", w.test_command_hint, "make check").optional(),
-            Field::text("ci_rounds", w.ci_rounds_hint, "").of(Input::Choice(rounds)),
+            Field::text("ci_rounds", w.ci_rounds_hint, "").of(Input::Choice(rounds)).optional(),
         ],
         submit: w.save,
     }
@@ -98,11 +102,21 @@ fn test_form(w: &'static Translations, all: &[RegisteredRepository]) -> FormView
 async fn set_settings(context: &SettingsContext<'_>, form: &Form) -> Result<FormOutcome, ManagementError> {
     let id = parse_id(form.get("repository"), "repository")?;
     let invalid = |_| ManagementError::invalid("bad_settings", "the number of CI rounds is not a number".to_owned());
+    let repositories = context.management.repositories();
+    // The form shows all repositories, and so no values: what is left empty stays as it is.
+    let known = repositories.get(context.principal, id).await?.settings;
     let settings = RepositorySettings {
-        test_command: Some(form.get("test_command").to_owned()),
-        ci_rounds: form.get("ci_rounds").parse().map_err(invalid)?,
+        test_command: match form.get("test_command").trim() {
+            "" => known.test_command,
+            NO_COMMAND => None,
+            command => Some(command.to_owned()),
+        },
+        ci_rounds: match form.get("ci_rounds") {
+            "" => known.ci_rounds,
+            rounds => rounds.parse().map_err(invalid)?,
+        },
     };
-    context.management.repositories().set_settings(context.principal, id, settings).await?;
+    repositories.set_settings(context.principal, id, settings).await?;
     Ok(FormOutcome::done(context))
 }
 

@@ -1,6 +1,6 @@
 //! Labels, reactions, checks, files, and the delivery logs of webhooks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use actix_web::{HttpResponse, web};
 use base64::Engine as _;
@@ -29,20 +29,35 @@ pub(super) struct More {
     pub(super) refuses_ci: bool,
 }
 
-pub(super) async fn check_runs(path: web::Path<(String, String, String)>, model: Shared) -> HttpResponse {
+pub(super) async fn check_runs(
+    path: web::Path<(String, String, String)>,
+    query: web::Query<HashMap<String, String>>,
+    model: Shared,
+) -> HttpResponse {
     let model = model.lock().unwrap();
     if model.more.refuses_ci {
         return HttpResponse::Forbidden().json(json!({"message": "Resource not accessible by integration"}));
     }
     let runs = model.more.ci.get(&path.2).map(|(runs, _)| runs.clone()).unwrap_or_default();
-    HttpResponse::Ok().json(json!({"total_count": runs.len(), "check_runs": runs}))
+    HttpResponse::Ok().json(json!({"total_count": runs.len(), "check_runs": page_of(&runs, &query)}))
 }
 
-pub(super) async fn combined_status(path: web::Path<(String, String, String)>, model: Shared) -> HttpResponse {
+pub(super) async fn combined_status(
+    path: web::Path<(String, String, String)>,
+    query: web::Query<HashMap<String, String>>,
+    model: Shared,
+) -> HttpResponse {
     let model = model.lock().unwrap();
     let statuses = model.more.ci.get(&path.2).map(|(_, statuses)| statuses.clone()).unwrap_or_default();
     // GitHub says `pending` for a commit without statuses.
-    HttpResponse::Ok().json(json!({"state": "pending", "total_count": statuses.len(), "statuses": statuses}))
+    let page = page_of(&statuses, &query);
+    HttpResponse::Ok().json(json!({"state": "pending", "total_count": statuses.len(), "statuses": page}))
+}
+
+fn page_of(all: &[Value], query: &HashMap<String, String>) -> Vec<Value> {
+    let number = |name: &str, default: usize| query.get(name).and_then(|text| text.parse().ok()).unwrap_or(default);
+    let size = number("per_page", 30).min(100);
+    all.iter().skip((number("page", 1) - 1) * size).take(size).cloned().collect()
 }
 
 pub(super) async fn check_run(path: web::Path<(String, String, u64)>, model: Shared) -> HttpResponse {
