@@ -34,6 +34,11 @@ pub(super) fn undo(path: &RepoPath, answer: &str, old: &str) -> String {
 ///
 /// `open` is the quote of a text of several lines that the line before left open.
 fn unescape_code(line: &str, open: &mut Option<&'static str>) -> String {
+    if line.trim_start().starts_with("```") {
+        // The fence around a file is no text in it.
+        *open = None;
+        return line.to_owned();
+    }
     let is_reference = ends_in_reference(line);
     let mut out = String::with_capacity(line.len());
     // A quote of one line alone, such as the mark of a lifetime, says nothing about the next line.
@@ -86,6 +91,8 @@ mod tests {
             "s.replace('<', '&lt;')\n",
             "in a text they are meant"
         );
+        let fenced = "Here:\n```python\nif a &lt; b:\n```\n";
+        assert_eq!(undone("a.py", fenced, "s\n"), fenced.replace("&lt;", "<"));
         for markup in ["a.html", "a.csproj", "a.plist", "a.php", "a.tsx", "README"] {
             assert_eq!(undone(markup, "a &lt; b\n", "a\n"), "a &lt; b\n", "{markup}");
         }
