@@ -153,7 +153,7 @@ mod tests {
             Arc::new(Self { name, error: Mutex::new(error), asked: Mutex::default() })
         }
 
-        fn asked(&self) -> u32 {
+        fn count_requests(&self) -> u32 {
             *self.asked.lock().unwrap()
         }
     }
@@ -195,7 +195,7 @@ mod tests {
         for _ in 0..5 {
             assert_eq!(ask(&models).await.unwrap(), "second");
         }
-        assert_eq!(first.asked(), MAX_FAILURES, "then it is paused");
+        assert_eq!(first.count_requests(), MAX_FAILURES, "then it is paused");
         tokio::time::advance(FIRST_PAUSE).await;
         *first.error.lock().unwrap() = None;
         assert_eq!(ask(&models).await.unwrap(), "first");
@@ -209,7 +209,7 @@ mod tests {
         for _ in 0..5 {
             assert_eq!(ask(&models).await.unwrap(), "large");
         }
-        assert_eq!(small.asked(), 5);
+        assert_eq!(small.count_requests(), 5);
     }
 
     #[tokio::test(start_paused = true)]
@@ -222,6 +222,6 @@ mod tests {
         for _ in 0..6 {
             assert!(ask(&models).await.is_err());
         }
-        assert_eq!(only.asked(), 6);
+        assert_eq!(only.count_requests(), 6);
     }
 }

@@ -28,9 +28,9 @@ pub(crate) enum Refusal {
     Key,
     /// Another model, or another address.
     UnknownModel,
-    /// Money.
+    /// An account with money or quota left.
     Quota,
-    /// Patience.
+    /// The same request later: the server has too much to do, or limits the rate.
     Overload,
     /// Nothing that is known here.
     Unknown,

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use patchwright_core::sandbox::TestOutcome;
-use quick_xml::Reader;
-use quick_xml::events::{BytesStart, Event};
+use quick_xml::events::BytesStart;
 
 use super::json::relative;
+use super::xml::{self, Visitor, attribute};
 use super::{ParsedReport, record};
 
 /// What the name of a test consists of.
@@ -55,29 +55,9 @@ pub(super) fn parse(xml: &str, naming: &Naming<'_>) -> Option<ParsedReport> {
 
 /// Returns the tests in their order; `None` if the text is not XML or has no test suite.
 pub(super) fn cases(xml: &str) -> Option<Vec<Case>> {
-    let mut reader = Reader::from_str(xml);
     let mut reading = Reading::default();
-    loop {
-        match reader.read_event().ok()? {
-            Event::Start(tag) => reading.open(&tag),
-            Event::Empty(tag) => {
-                reading.open(&tag);
-                reading.close(tag.local_name().as_ref());
-            }
-            Event::End(tag) => reading.close(tag.local_name().as_ref()),
-            Event::Text(text) => reading.add(&text.xml10_content().unwrap_or_default()),
-            Event::CData(text) => reading.add(&String::from_utf8_lossy(&text)),
-            Event::GeneralRef(name) => reading.add(&resolve(&name)),
-            Event::Eof => break,
-            _ => {}
-        }
-    }
+    xml::read(xml, &mut reading)?;
     reading.has_suite.then_some(reading.cases)
-}
-
-pub(super) fn resolve(name: &[u8]) -> String {
-    let text = String::from_utf8_lossy(name);
-    quick_xml::escape::unescape(&format!("&{text};")).map(std::borrow::Cow::into_owned).unwrap_or_default()
 }
 
 #[derive(Default)]
@@ -91,6 +71,14 @@ struct Reading {
 }
 
 impl Reading {
+    fn mark(&mut self, outcome: TestOutcome) {
+        if let Some(case) = &mut self.current {
+            case.outcome = outcome;
+        }
+    }
+}
+
+impl Visitor for Reading {
     fn open(&mut self, tag: &BytesStart<'_>) {
         match tag.local_name().as_ref() {
             b"testsuite" => {
@@ -134,22 +122,11 @@ impl Reading {
         }
     }
 
-    fn mark(&mut self, outcome: TestOutcome) {
-        if let Some(case) = &mut self.current {
-            case.outcome = outcome;
-        }
-    }
-
     fn add(&mut self, text: &str) {
         if let Some(case) = self.current.as_mut().filter(|_| self.in_failure) {
             case.text.push_str(text);
         }
     }
-}
-
-pub(super) fn attribute(tag: &BytesStart<'_>, wanted: &[u8]) -> Option<String> {
-    let found = tag.attributes().flatten().find(|attribute| attribute.key.as_ref() == wanted)?;
-    found.normalized_value(quick_xml::XmlVersion::Implicit1_0).ok().map(std::borrow::Cow::into_owned)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod node;
 mod pytest;
 mod trx;
 mod unittest;
+mod xml;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -3,31 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 
 use patchwright_core::sandbox::TestOutcome;
-use quick_xml::Reader;
-use quick_xml::events::{BytesStart, Event};
+use quick_xml::events::BytesStart;
 
-use super::junit::{attribute, resolve};
+use super::xml::{self, Visitor, attribute};
 use super::{ParsedReport, record};
 
 /// Returns the tests by `class::name`; `None` if the text is no TRX.
 pub(super) fn parse(xml: &str) -> Option<ParsedReport> {
-    let mut reader = Reader::from_str(xml);
     let mut reading = Reading::default();
-    loop {
-        match reader.read_event().ok()? {
-            Event::Start(tag) => reading.open(&tag),
-            Event::Empty(tag) => {
-                reading.open(&tag);
-                reading.close(tag.local_name().as_ref());
-            }
-            Event::End(tag) => reading.close(tag.local_name().as_ref()),
-            Event::Text(text) => reading.add(&text.xml10_content().unwrap_or_default()),
-            Event::CData(text) => reading.add(&String::from_utf8_lossy(&text)),
-            Event::GeneralRef(name) => reading.add(&resolve(&name)),
-            Event::Eof => break,
-            _ => {}
-        }
-    }
+    xml::read(xml, &mut reading)?;
     reading.is_run.then(|| reading.into_report())
 }
 
@@ -50,7 +34,7 @@ struct TestResult {
     text: String,
 }
 
-impl Reading {
+impl Visitor for Reading {
     fn open(&mut self, tag: &BytesStart<'_>) {
         let of = |name: &[u8]| attribute(tag, name).unwrap_or_default();
         match tag.local_name().as_ref() {
@@ -93,7 +77,9 @@ impl Reading {
             result.text.push_str(text);
         }
     }
+}
 
+impl Reading {
     fn into_report(self) -> ParsedReport {
         let (mut tests, mut failures) = (BTreeMap::new(), BTreeMap::new());
         for result in self.results {
