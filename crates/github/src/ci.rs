@@ -19,31 +19,32 @@ const MAX_OUTPUT: usize = 6_000;
 impl GithubForge {
     /// Reads the check runs and statuses of a commit, tag or branch, the latest of each name.
     pub(crate) async fn read_ci_checks(&self, repo: &RepoName, at: &str) -> Result<Vec<CiCheck>, ForgeError> {
-        let commit = format!("/commits/{}", encode_segment(at));
-        let what = format!("the checks of {at} in {repo}");
-        let list = |path: &str, page: usize| {
-            Request::get(self.repo_url(repo, &format!("{commit}{path}")))
-                .query("per_page", PAGE_SIZE.to_string())
-                .query("page", page.to_string())
-        };
-        let mut checks: Vec<CiCheck> = Vec::new();
-        for page in 1.. {
-            let runs: wire::CheckRuns = self.read_ci(repo, list("/check-runs", page), &what).await?;
-            let is_last = is_last_page(page, runs.check_runs.len(), runs.total_count, &what)?;
-            checks.extend(runs.check_runs.into_iter().map(CiCheck::from));
-            if is_last {
-                break;
-            }
-        }
-        for page in 1.. {
-            let found: wire::CombinedStatus = self.read_ci(repo, list("/status", page), &what).await?;
-            let is_last = is_last_page(page, found.statuses.len(), found.total_count, &what)?;
-            checks.extend(found.statuses.into_iter().map(CiCheck::from));
-            if is_last {
-                break;
-            }
-        }
+        let mut checks = self.read_all::<wire::CheckRuns>(repo, at, "check-runs").await?;
+        checks.extend(self.read_all::<wire::CombinedStatus>(repo, at, "status").await?);
         Ok(checks)
+    }
+
+    /// Reads all pages of one list.
+    ///
+    /// # Errors
+    /// [`ForgeError::Refused`] for more than [`MAX_PAGES`]: what is left out could be what fails.
+    async fn read_all<P: Page>(&self, repo: &RepoName, at: &str, list: &str) -> Result<Vec<CiCheck>, ForgeError> {
+        let what = format!("the checks of {at} in {repo}");
+        let url = self.repo_url(repo, &format!("/commits/{}/{list}", encode_segment(at)));
+        let mut checks = Vec::new();
+        for page in 1..=MAX_PAGES {
+            let request = Request::get(&url).query("per_page", PAGE_SIZE.to_string()).query("page", page.to_string());
+            let found: P = self.read_ci(repo, request, &what).await?;
+            let total = found.total();
+            let found = found.into_checks();
+            let is_empty = found.is_empty();
+            checks.extend(found);
+            if is_empty || checks.len() >= total {
+                return Ok(checks);
+            }
+        }
+        let detail = format!("there are more than {}", MAX_PAGES * PAGE_SIZE);
+        Err(ForgeError::Refused { platform: GITHUB, action: format!("read {what}"), detail })
     }
 
     /// Reads what a failed check run says: its summary, and its notes on lines.
@@ -78,19 +79,31 @@ impl GithubForge {
     }
 }
 
-/// Returns whether no page follows this one.
-///
-/// # Errors
-/// [`ForgeError::Refused`] for more pages than are read: what is left out could be what fails.
-fn is_last_page(page: usize, count: usize, total: usize, what: &str) -> Result<bool, ForgeError> {
-    if count == 0 || (page - 1) * PAGE_SIZE + count >= total {
-        return Ok(true);
+/// A page of a list of checks.
+trait Page: DeserializeOwned {
+    /// Returns how many checks all pages have.
+    fn total(&self) -> usize;
+    fn into_checks(self) -> Vec<CiCheck>;
+}
+
+impl Page for wire::CheckRuns {
+    fn total(&self) -> usize {
+        self.total_count
     }
-    if page == MAX_PAGES {
-        let detail = format!("there are {total}, and {} are read at most", MAX_PAGES * PAGE_SIZE);
-        return Err(ForgeError::Refused { platform: GITHUB, action: format!("read {what}"), detail });
+
+    fn into_checks(self) -> Vec<CiCheck> {
+        self.check_runs.into_iter().map(CiCheck::from).collect()
     }
-    Ok(false)
+}
+
+impl Page for wire::CombinedStatus {
+    fn total(&self) -> usize {
+        self.total_count
+    }
+
+    fn into_checks(self) -> Vec<CiCheck> {
+        self.statuses.into_iter().map(CiCheck::from).collect()
+    }
 }
 
 impl From<wire::CheckRun> for CiCheck {
