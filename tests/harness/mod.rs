@@ -46,6 +46,12 @@ pub(crate) fn good_answers() -> Vec<Script> {
     [analysis(), plan(&["calc.py"]), format!("```python\n{fixed}```")].into_iter().map(Script::Answer).collect()
 }
 
+/// The answers of a follow-up that changes `calc.py` as a whole: no test can show it, and the model says so.
+pub(crate) fn follow_up_answers(file: &str) -> [Script; 4] {
+    [analysis(), plan(&["calc.py"]), format!("```python\n{file}```"), "### finish There is nothing to test.".to_owned()]
+        .map(Script::Answer)
+}
+
 pub(crate) fn analysis() -> String {
     let answer =
         json!({"analysis": "add subtracts", "candidate_files": ["calc.py"], "reasoning": "it is defined there"});

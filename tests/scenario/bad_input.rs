@@ -63,7 +63,9 @@ async fn a_repository_without_tests_is_no_failure_but_stays_a_draft() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_not_utf8() {
-    let mut test_server = TestServer::start(good_answers()).await;
+    let mut script = good_answers();
+    script.extend((0..3).flat_map(|_| good_answers().pop()));
+    let mut test_server = TestServer::start(script).await;
     let work = tempfile::tempdir().unwrap();
     let at = work.path().to_str().unwrap().to_owned();
     let bare = test_server.git.path(REPO).display().to_string();
@@ -73,7 +75,7 @@ async fn a_file_that_is_not_utf8() {
     let commit = ["--work-tree", at.as_str(), "--git-dir", bare.as_str(), "-c", "core.bare=false"];
     test_server.git.git(REPO, &[&commit[..], &who, &["commit", "-q", "-m", "latin-1"]].concat());
     let job = test_server.fix().await;
-    expect_failure(&test_server, &job, "changes calc.py, but it is not text in UTF-8");
+    expect_failure(&test_server, &job, "calc.py cannot be changed: it is not text in UTF-8");
     test_server.finish().await;
 }
 
@@ -88,7 +90,7 @@ async fn a_model_that_answers_nonsense() {
 async fn a_model_whose_edits_do_not_apply() {
     let mut script = vec![Script::Answer(analysis()), Script::Answer(plan(&["calc.py"]))];
     script.extend((0..4).map(|_| Script::Answer("no code at all".into())));
-    fails(script, &[], "the model's edit of calc.py cannot be applied, also after 3 corrections").await;
+    fails(script, &[], "the model's edit cannot be applied, also after 3 corrections").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

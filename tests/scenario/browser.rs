@@ -136,7 +136,7 @@ async fn the_job_shows_how_it_came_about(browser: &Browser) {
     browser.read(".candidates code", "calc.py").await;
     browser.press("#calls details summary").await;
     browser.read("#calls .said.answer", "Sure:").await;
-    browser.read(".lines .sheet div", "1").await;
+    browser.see(".lines .sheet div").await;
     browser.write(".find input", "verify").await;
     browser.see(".hit.now").await;
     browser.judge_everywhere("job").await;

@@ -6,11 +6,10 @@ use patchwright_domain::job::TriggerKind;
 use patchwright_domain::job::ci::CiState;
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::{CommitSha, Job, JobStatus};
-use patchwright_testkit::server::Script;
 use serde_json::{Value, json};
 
 use super::accounts_fixture::{Caller, Method};
-use crate::harness::{REPO, TestServer, analysis, good_answers, plan};
+use crate::harness::{REPO, TestServer, follow_up_answers, good_answers};
 
 /// The next reading of the checks, and the one after it, which finds them unchanged.
 const TWO_READINGS: Duration = Duration::from_secs(3 * 60);
@@ -89,9 +88,8 @@ async fn a_check_that_fails_is_said_and_nothing_else_unless_an_administrator_ask
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_check_goes_back_to_fix_as_often_as_an_administrator_allows() {
-    let again = "```python\ndef add(a, b):\n    return b + a\n\n\ndef double(a):\n    return a * 2\n```";
-    let script =
-        good_answers().into_iter().chain([analysis(), plan(&["calc.py"]), again.to_owned()].map(Script::Answer));
+    let again = "def add(a, b):\n    return b + a\n\n\ndef double(a):\n    return a * 2\n";
+    let script = good_answers().into_iter().chain(follow_up_answers(again));
     let mut test_server = TestServer::start(script.collect()).await;
     set_rounds(&test_server, 1).await;
     let first = test_server.fix().await;
@@ -105,7 +103,9 @@ async fn a_failing_check_goes_back_to_fix_as_often_as_an_administrator_allows() 
     assert_eq!((second.trigger.kind, second.status()), (TriggerKind::Ci, JobStatus::Succeeded), "{:?}", second.failure);
     assert_eq!(test_server.github.pulls().len(), 1, "the same pull request");
     let asked = test_server.llm.asked();
-    let question = asked.last().unwrap()["messages"][1]["content"].as_str().unwrap().to_owned();
+    let messages = asked.last().unwrap()["messages"].as_array().unwrap().clone();
+    let mut questions = messages.iter().filter_map(|message| message["content"].as_str());
+    let question = questions.find(|text| text.contains("Plan the smallest change")).unwrap();
     let output = question.split("<tests>").nth(1).and_then(|rest| rest.split("</tests>").next()).unwrap();
     assert!(output.contains("src/lib.rs:7: expected 5, got 6"), "{question}");
 
@@ -130,9 +130,8 @@ async fn an_app_that_may_not_read_checks_publishes_without_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn checks_of_a_commit_that_a_follow_up_has_replaced_say_nothing_about_the_pull_request() {
-    let again = "```python\ndef add(a, b):\n    return b + a\n\n\ndef double(a):\n    return a * 2\n```";
-    let script =
-        good_answers().into_iter().chain([analysis(), plan(&["calc.py"]), again.to_owned()].map(Script::Answer));
+    let again = "def add(a, b):\n    return b + a\n\n\ndef double(a):\n    return a * 2\n";
+    let script = good_answers().into_iter().chain(follow_up_answers(again));
     let mut test_server = TestServer::start_with(script.collect(), &[("READY_WHEN", "proven_and_ci")]).await;
     let first = test_server.fix().await;
     let second = test_server.post_comment("@patchwright fix: b first").await;

@@ -10,7 +10,7 @@ use patchwright_testkit::server::{JIRA_APPLICATION, JIRA_SERVICE, JIRA_SITE, Jir
 use serde_json::{Value, json};
 
 use super::accounts_fixture::{Caller, Method};
-use crate::harness::{FILES, REPO, TestServer, analysis, good_answers, plan};
+use crate::harness::{FILES, REPO, TestServer, follow_up_answers, good_answers};
 
 /// The secret that the site signs with.
 pub(super) const SECRET: &str = "jira-webhook-secret-canary-0123";
@@ -135,7 +135,7 @@ impl Site {
 async fn a_label_becomes_a_pull_request_and_a_comment_goes_on_with_it_until_it_is_done() {
     let more = "def add(a, b):\n    return a + b\n\n\ndef double(a):\n    return a * 2\n\n\ndef triple(a):\n    return a * 3\n";
     let mut script = good_answers();
-    script.extend([analysis(), plan(&["calc.py"]), format!("```python\n{more}```")].map(Script::Answer));
+    script.extend(follow_up_answers(more));
     let states = [
         ("JIRA_STATUS_ON_START", "In Progress"),
         ("JIRA_STATUS_ON_PR", "in review"),

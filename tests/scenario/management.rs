@@ -46,6 +46,7 @@ async fn who_may_what_stands_in_this_table() {
     let spent = json!({"day": "2026-01-02", "reserved": usage, "spent": usage});
     let piece = json!({"piece": 0, "text": "a line\n"});
     let call = json!({"call": {"number": 0, "purpose": "fix_plan", "model": "m", "usage": {"calls": 1, "prompt_tokens": 1, "completion_tokens": 1, "cost_micros": 0}, "millis": 1, "error": null}, "transcript": {"question": [], "answer": "a"}});
+    let saved = json!({"conversation": {"base": null, "messages": [], "attempt": 0, "steps": 0, "draft": []}});
     let failed = json!({"task_id": task, "status": "failed", "error_message": "it was too hard"});
     #[rustfmt::skip]
     let table: &[(Method, &str, Option<&Value>, [u16; 8])] = &[
@@ -135,6 +136,7 @@ async fn who_may_what_stands_in_this_table() {
         (Post,   "/api/v1/tasks/{task}/reserve",          Some(&most),  [401, 401, 401, 401, 401, 401, 200, 404]),
         (Post,   "/api/v1/tasks/{task}/settle",           Some(&spent), [401, 401, 401, 401, 401, 401, 204, 404]),
         (Post,   "/api/v1/tasks/{task}/calls",            Some(&call),  [401, 401, 401, 401, 401, 401, 204, 404]),
+        (Post,   "/api/v1/tasks/{task}/conversation",     Some(&saved), [401, 401, 401, 401, 401, 401, 204, 404]),
         (Post,   "/api/v1/tasks/{task}/logs",             Some(&piece), [401, 401, 401, 401, 401, 401, 204, 404]),
         (Post,   "/api/v1/issues/{assigned}/report-branch",  Some(&failed), [401, 401, 401, 401, 401, 401, 200, 404]),
         (Get,    "/api/openapi.json",                     None,         [200, 200, 200, 200, 200, 200, 200, 200]),

@@ -7,7 +7,7 @@ use patchwright_http::Request;
 use patchwright_testkit::server::Script;
 use serde_json::{Value, json};
 
-use crate::harness::{REPO, SECRET, TestServer, accepted, analysis, good_answers, plan};
+use crate::harness::{REPO, SECRET, TestServer, accepted, follow_up_answers, good_answers};
 
 const HUNK: &str = "@@ -1,2 +1,2 @@\n def add(a, b):\n-    return a - b\n+    return a + b";
 
@@ -18,7 +18,7 @@ fn answers(follow_ups: usize) -> Vec<Script> {
         let file = format!(
             "def add(a, b):\n    return a + b\n\n\ndef double(a):\n    return a * 2\n\n\ndef extra{n}(a):\n    return a\n"
         );
-        script.extend([analysis(), plan(&["calc.py"]), format!("```python\n{file}```")].map(Script::Answer));
+        script.extend(follow_up_answers(&file));
     }
     script
 }

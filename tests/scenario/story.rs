@@ -5,7 +5,7 @@ use patchwright_domain::job::report::Verdict;
 use patchwright_testkit::server::Script;
 use serde_json::Value;
 
-use crate::harness::{FILES, REPO, TestServer, accepted, analysis, good_answers, plan};
+use crate::harness::{FILES, REPO, TestServer, accepted, analysis, follow_up_answers, good_answers, plan};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_comment_becomes_a_pull_request_whose_tests_pass() {
@@ -61,7 +61,7 @@ async fn a_comment_becomes_a_pull_request_whose_tests_pass() {
 async fn a_further_comment_goes_on_with_the_same_pull_request() {
     let more = "def add(a, b):\n    return a + b\n\n\ndef double(a):\n    return a * 2\n\n\ndef triple(a):\n    return a * 3\n";
     let mut script = good_answers();
-    script.extend([analysis(), plan(&["calc.py"]), format!("```python\n{more}```")].map(Script::Answer));
+    script.extend(follow_up_answers(more));
     let mut test_server = TestServer::start(script).await;
     let first = test_server.fix().await;
     let asked = test_server.post_comment("@patchwright fix: add triple() too").await;
@@ -183,12 +183,16 @@ async fn a_fix_that_fails_the_tests_is_made_again() {
     let wrong = "```python\ndef add(a, b):\n    return a * b\n\n\ndef double(a):\n    return a\n```";
     let mut script = vec![Script::Answer(analysis()), Script::Answer(plan(&["calc.py"])), Script::Answer(wrong.into())];
     script.extend(good_answers().into_iter().skip(2));
-    let mut test_server = TestServer::start(script).await;
+    // Where code cannot run before the push, the tests come after the fix, which begins anew.
+    let mut test_server = TestServer::start_with(script, &WITHOUT_ISOLATION).await;
     let job = test_server.fix().await;
     assert_eq!((job.verdict, job.rounds), (Some(Verdict::FixedProven), 1), "{:?}", job.failure);
     let asked = test_server.llm.asked();
-    let second = asked.last().unwrap()["messages"][1]["content"].as_str().unwrap();
+    let second = &asked.last().unwrap()["messages"];
+    assert_eq!(second.as_array().unwrap().len(), 2, "another conversation");
+    let second = second[1]["content"].as_str().unwrap();
     assert!(second.contains("test_double"), "the model is told what broke: {second}");
+    assert!(second.contains("<attempt>") && second.contains("+    return a * b"), "and what it changed: {second}");
     assert_eq!(test_server.github.pulls().len(), 1);
     let branch = job.branch.to_string();
     assert_eq!(test_server.git.git(REPO, &["rev-list", "--count", &format!("main..{branch}")]), "1");
@@ -196,12 +200,36 @@ async fn a_fix_that_fails_the_tests_is_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_code_is_isolated_the_tests_near_a_change_answer_in_the_same_conversation() {
+    if !patchwright_testkit::has_isolation() {
+        return;
+    }
+    let wrong = "```python\ndef add(a, b):\n    return a * b\n\n\ndef double(a):\n    return a\n```";
+    let mut script = vec![Script::Answer(analysis()), Script::Answer(plan(&["calc.py"])), Script::Answer(wrong.into())];
+    script.extend(good_answers().into_iter().skip(2));
+    let mut test_server = TestServer::start(script).await;
+    let job = test_server.fix().await;
+    assert_eq!((job.verdict, job.rounds), (Some(Verdict::FixedProven), 0), "{:?}", job.failure);
+    let asked = test_server.llm.asked();
+    let messages = asked.last().unwrap()["messages"].as_array().unwrap().clone();
+    let before = asked[asked.len() - 2]["messages"].as_array().unwrap();
+    assert_eq!(messages[..before.len()], before[..], "the conversation only grows");
+    let results = messages.last().unwrap()["content"].as_str().unwrap();
+    assert!(results.contains("of=\"edit calc.py\">applied") && results.contains("test_double"), "{results}");
+    test_server.finish().await;
+}
+
+/// Settings under which tests run, and not before the change is pushed.
+const WITHOUT_ISOLATION: [(&str, &str); 2] = [("SANDBOX_BACKEND", "none"), ("SANDBOX", "best-effort")];
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_fix_that_never_holds_stays_a_draft_and_says_so() {
     let wrong = "```python\ndef add(a, b):\n    return a * b\n\n\ndef double(a):\n    return a\n```";
     let also = "```python\ndef add(a, b):\n    return a * b * 1\n\n\ndef double(a):\n    return a\n```";
     let answers = [analysis(), plan(&["calc.py"]), wrong.to_owned(), also.to_owned()];
     let script = answers.into_iter().map(Script::Answer).collect();
-    let mut test_server = TestServer::start_with(script, &[("MAX_ROUNDS", "1")]).await;
+    let mut test_server =
+        TestServer::start_with(script, &[&WITHOUT_ISOLATION[..], &[("FIX_ATTEMPTS", "2")]].concat()).await;
     let job = test_server.fix().await;
     assert_eq!((job.status(), job.verdict), (JobStatus::Failed, Some(Verdict::Regressions)));
     assert!(test_server.github.pulls()[0].3, "the pull request stays a draft");
@@ -254,8 +282,8 @@ async fn without_a_model_the_files_are_ranked_and_nothing_is_pretended() {
 async fn a_new_test_of_the_fix_must_fail_before_and_pass_after() {
     let test = "import unittest\n\nfrom calc import double\n\n\nclass NewTest(unittest.TestCase):\n    def test_text(self):\n        self.assertEqual(double(\"a\"), \"a-a\")\n";
     let code = "```python\ndef add(a, b):\n    return a - b\n\n\ndef double(a):\n    return f\"{a}-{a}\" if isinstance(a, str) else a * 2\n```";
-    let answers =
-        [analysis(), plan(&["calc.py", "tests/test_new.py"]), code.to_owned(), format!("```python\n{test}```")];
+    let change = format!("### edit calc.py\n{code}\n### create tests/test_new.py\n```python\n{test}```");
+    let answers = [analysis(), plan(&["calc.py", "tests/test_new.py"]), change];
     let mut test_server = TestServer::start(answers.into_iter().map(Script::Answer).collect()).await;
     let job = test_server.fix().await;
     assert_eq!(job.verdict, Some(Verdict::FixedProven), "{:?}", job.failure);

@@ -18,7 +18,7 @@ pub(crate) fn lease_to_wire(lease: TaskLease) -> wire::TaskLease {
 }
 
 pub(crate) fn assignment_to_wire(assignment: Assignment) -> wire::Assignment {
-    let Assignment { job, issue, clone_url, policy } = assignment;
+    let Assignment { job, issue, clone_url, policy, conversation } = assignment;
     let report_files = match policy.report_files {
         ReportFiles::WhenAnalysisOnly => wire::ReportFiles::WhenAnalysisOnly,
         ReportFiles::Branch => wire::ReportFiles::Branch,
@@ -28,7 +28,9 @@ pub(crate) fn assignment_to_wire(assignment: Assignment) -> wire::Assignment {
         budget: policy.budget,
         job_timeout_ms: millis(policy.job_timeout),
         max_answer_tokens: policy.max_answer_tokens,
-        max_rounds: policy.max_rounds,
+        max_rounds: policy.fix_attempts.saturating_sub(1),
+        fix_steps: Some(policy.fix_steps),
+        fix_window: Some(policy.fix_window),
         report_files,
         keep_model_calls: policy.keep_model_calls,
         author_name: policy.author_name,
@@ -38,7 +40,8 @@ pub(crate) fn assignment_to_wire(assignment: Assignment) -> wire::Assignment {
         ready_when: policy.ready_when,
         test_command: policy.test_command,
     };
-    wire::Assignment { job, issue, clone_url, policy }
+    let conversation = conversation.and_then(|conversation| serde_json::to_value(conversation).ok());
+    wire::Assignment { job, issue, clone_url, policy, conversation }
 }
 
 pub(crate) fn refusal_to_wire(refusal: Refusal) -> wire::Refusal {

@@ -11,8 +11,8 @@ use patchwright_engine::BranchReport;
 use patchwright_management::{ManagementError, NodeRegistration};
 use patchwright_protocol::node::{
     Credential, CredentialQuery, Heartbeat, HeartbeatResponse, LeaseRequest, LeaseResponse, LogChunk, RecordedCall,
-    Register, Registered, Report, ReportBody, ReportStatus, Reserve, Reserved, Settle, StartTask, TaskOffer,
-    TaskProgress, TaskProgressResponse,
+    Register, Registered, Report, ReportBody, ReportStatus, Reserve, Reserved, SaveConversation, Settle, StartTask,
+    TaskOffer, TaskProgress, TaskProgressResponse,
 };
 use patchwright_protocol::tasks::TaskPublic;
 use patchwright_protocol::{NODE_PROTOCOL, Version, VersionMismatch};
@@ -255,6 +255,22 @@ pub(crate) async fn record_call(
     let task = open_task(&node, &id, &state).await?;
     let (call, transcript) = node_convert::recorded_call(body);
     state.management.engine().task_session(task).record_call(call, transcript).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[utoipa::path(post, path = "/api/v1/tasks/{id}/conversation", tag = "node protocol", request_body = Object,
+    params(("id" = uuid::Uuid, Path, description = "The task")),
+    responses((status = 204, description = "Stored in place of an earlier one"), (status = 400, description = "Invalid body"),
+        (status = 404, description = "The node has no such task"), (status = 409, description = "The task does not belong to the node any more")))]
+pub(crate) async fn save_conversation(
+    id: web::Path<String>,
+    Authenticated(node, body): Authenticated<NodeCaller, SaveConversation, MAX_REPORT_BYTES>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let task = open_task(&node, &id, &state).await?;
+    let conversation = serde_json::from_value(body.conversation)
+        .map_err(|error| ApiError::invalid("bad_conversation", format!("the conversation cannot be read: {error}")))?;
+    state.management.engine().task_session(task).save_conversation(conversation).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

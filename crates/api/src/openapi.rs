@@ -27,7 +27,7 @@ use crate::{
         channels::list, channels::create, channels::get, channels::update, channels::delete, channels::send_test, channels::failed,
         logs::get, logs::stream, nodes::list, nodes::create, nodes::get, nodes::update, nodes::drain, nodes::delete,
         node_protocol::register, node_protocol::heartbeat, node_protocol::lease, node_protocol::start, node_protocol::progress,
-        node_protocol::credential, node_protocol::reserve, node_protocol::settle, node_protocol::append_log, node_protocol::record_call, calls::list, calls::get, node_protocol::report_branch,
+        node_protocol::credential, node_protocol::reserve, node_protocol::settle, node_protocol::append_log, node_protocol::record_call, node_protocol::save_conversation, calls::list, calls::get, node_protocol::report_branch,
         jira_links::status, jira_links::start, jira_links::callback, jira_links::list, jira_links::unlink,
         jira_sites::list, jira_sites::create, jira_sites::get, jira_sites::update,
         jira_sites::validate, jira_sites::projects, jira_sites::map_project,

@@ -71,6 +71,7 @@ pub fn node_protocol(api: &Api) -> impl FnOnce(&mut ServiceConfig) + use<> {
             .service(at("/tasks/{id}/reserve").route(post().to(protocol::reserve)))
             .service(at("/tasks/{id}/settle").route(post().to(protocol::settle)))
             .service(at("/tasks/{id}/calls").route(post().to(protocol::record_call)))
+            .service(at("/tasks/{id}/conversation").route(post().to(protocol::save_conversation)))
             // People read the log at the same path.
             .service(at("/tasks/{id}/logs").guard(guard::Post()).route(post().to(protocol::append_log)));
     }

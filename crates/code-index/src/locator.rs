@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use async_trait::async_trait;
-use patchwright_core::code_index::{CodeIndex, CodeIndexError, IndexQuery, RankedFile, Ranking};
+use patchwright_core::code_index::{CodeIndex, CodeIndexError, Definition, IndexQuery, RankedFile, Ranking};
 use patchwright_core::source_tree::{SourceTree, TreeFile};
 use rayon::prelude::*;
 
@@ -195,6 +195,17 @@ impl CodeIndex for Locator {
         let this = self.clone();
         let locate = move || this.locate(&query);
         tokio::task::spawn_blocking(locate).await.map_err(|error| CodeIndexError { source: Box::new(error) })?
+    }
+
+    fn outline(&self, path: &str, text: &str) -> Vec<Definition> {
+        let definition = |symbol: Symbol| Definition {
+            name: symbol.name,
+            kind: symbol.kind.as_str().to_owned(),
+            lines: symbol.lines,
+            signature: symbol.signature,
+            depth: symbol.depth,
+        };
+        outline(path, text).into_iter().map(definition).collect()
     }
 
     fn syntax_errors(&self, path: &str, text: &str) -> Vec<usize> {

@@ -43,6 +43,21 @@ pub struct RankedSymbol {
     pub lines: (u32, u32),
 }
 
+/// A definition of a text, as a parser finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// The qualified name, `Class.method`.
+    pub name: String,
+    /// The kind of definition: `function`, `class`, …
+    pub kind: String,
+    /// The first and last line, from 1, inclusive. Decorators and comments above are not part of it.
+    pub lines: (u32, u32),
+    /// The declaration on one line, without the body.
+    pub signature: String,
+    /// The number of definitions around this one.
+    pub depth: usize,
+}
+
 /// A ranking to compute. Made by [`IndexQuery::new`] and its `with_*` methods.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -137,6 +152,12 @@ impl CodeIndexError {
 pub trait CodeIndex: Send + Sync {
     /// Ranks the files of the query's tree.
     async fn rank(&self, query: IndexQuery) -> Result<Ranking, CodeIndexError>;
+
+    /// Returns the definitions of a text in their order; none where the language is not known.
+    fn outline(&self, path: &str, text: &str) -> Vec<Definition> {
+        let _ = (path, text);
+        Vec::new()
+    }
 
     /// Returns the lines with syntax errors in a text, from 1, in their order; none where the language is not known. Grammars have
     /// faults: compare with the text before a change.

@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod audit;
 pub mod clock;
 pub mod code_index;
+pub mod conversation;
 pub mod credentials;
 pub mod database;
 pub mod fault;

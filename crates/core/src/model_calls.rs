@@ -1,10 +1,11 @@
-//! Recorded model calls, so that users can see how a change was made.
+//! Recorded model calls, so that users can see how a change was made, and the conversation of a job that runs.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use patchwright_domain::{JobId, TaskId, Usage};
 use serde::{Deserialize, Serialize};
 
+use crate::conversation::Conversation;
 use crate::llm::Message;
 use crate::store::StoreError;
 
@@ -48,7 +49,7 @@ pub struct StoredCall {
     pub call: ModelCall,
 }
 
-/// The store of model calls.
+/// The store of model calls and conversations.
 #[async_trait]
 pub trait ModelCalls: Send + Sync {
     /// Adds a call. One that is stored already, because its response was lost, stays as it is.
@@ -69,4 +70,18 @@ pub trait ModelCalls: Send + Sync {
 
     /// Deletes the calls before a time. Returns how many.
     async fn forget_calls(&self, before: Timestamp) -> Result<u64, StoreError>;
+
+    /// Stores the conversation of a job in place of an earlier one.
+    async fn save_conversation(
+        &self,
+        job: JobId,
+        conversation: &Conversation,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Returns the conversation of a job.
+    async fn conversation(&self, job: JobId) -> Result<Option<Conversation>, StoreError>;
+
+    /// Deletes the conversation of a job that has ended; one that is not there is no error.
+    async fn delete_conversation(&self, job: JobId) -> Result<(), StoreError>;
 }

@@ -246,7 +246,7 @@ fn starts_line(text: &[char], at: usize) -> bool {
 
 /// Returns whether a reader sees the character, or needs it as white space. Direction marks, tags and variation selectors
 /// can hide text, and control characters steer terminals.
-const fn is_visible(c: char) -> bool {
+pub const fn is_visible(c: char) -> bool {
     !matches!(c,
         '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
         | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'

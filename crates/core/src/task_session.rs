@@ -14,6 +14,7 @@ use patchwright_domain::protected::EditablePaths;
 use patchwright_domain::{Issue, Job, JobId, TaskId, Usage};
 use serde::{Deserialize, Serialize};
 
+use crate::conversation::Conversation;
 use crate::fault::{Cause, Fault, error_chain};
 use crate::forge::GitCredential;
 use crate::model_calls::{ModelCall, Transcript};
@@ -53,8 +54,14 @@ pub struct TaskPolicy {
     pub job_timeout: Duration,
     /// The largest answer of the model, in tokens.
     pub max_answer_tokens: Option<u32>,
-    /// How often a fix that fails the tests is revised.
-    pub max_rounds: u32,
+    /// How many attempts a fix may take that the tests do not prove.
+    pub fix_attempts: u32,
+    /// How often the model may answer in one attempt.
+    #[serde(default = "default_fix_steps")]
+    pub fix_steps: u32,
+    /// How long the conversation about a fix may grow before what was looked at first is left out, in tokens.
+    #[serde(default = "default_fix_window")]
+    pub fix_window: u32,
     /// Whether the `agent/*` files are committed.
     pub report_files: ReportFiles,
     /// Whether prompts and answers of the model are stored.
@@ -78,6 +85,19 @@ pub struct TaskPolicy {
     pub test_command: Option<String>,
 }
 
+/// The steps of an attempt unless the policy says otherwise.
+pub const DEFAULT_FIX_STEPS: u32 = 24;
+/// The window of a conversation unless the policy says otherwise, in tokens.
+pub const DEFAULT_FIX_WINDOW: u32 = 24_000;
+
+const fn default_fix_steps() -> u32 {
+    DEFAULT_FIX_STEPS
+}
+
+const fn default_fix_window() -> u32 {
+    DEFAULT_FIX_WINDOW
+}
+
 /// Returned when a task is started: the job, its issue, and how to execute it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Assignment {
@@ -89,6 +109,9 @@ pub struct Assignment {
     pub clone_url: String,
     /// The limits and options.
     pub policy: TaskPolicy,
+    /// The conversation with the model that an earlier worker of this job stored.
+    #[serde(default)]
+    pub conversation: Option<Conversation>,
 }
 
 /// The reason why a request is refused or failed, for users.
@@ -247,6 +270,9 @@ pub trait TaskSession: Send + Sync {
 
     /// Records a model call for users to read. Secrets MUST be masked before.
     async fn record_call(&self, call: ModelCall, transcript: Transcript) -> Result<(), TaskSessionError>;
+
+    /// Stores the conversation with the model, for whoever continues the job. Secrets MUST be masked before.
+    async fn save_conversation(&self, conversation: Conversation) -> Result<(), TaskSessionError>;
 
     /// Appends a chunk to the task's log; chunks are numbered from 0. Secrets MUST be masked before.
     async fn append_log(&self, chunk: u64, text: String) -> Result<(), TaskSessionError>;

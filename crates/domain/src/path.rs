@@ -61,6 +61,11 @@ impl RepoPath {
         crate::protected::protection(&self.0)
     }
 
+    /// Returns whether the file may hold passwords or keys, by its name: nobody but its owner has a reason to read it.
+    pub fn may_hold_secrets(&self) -> bool {
+        crate::protected::may_hold_secrets(&self.0)
+    }
+
     /// Returns whether this is a test or what tests read, by its name or folder.
     ///
     /// A folder `test` in a package may be a part of the product, such as Django's test client, so that languages with names

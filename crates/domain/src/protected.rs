@@ -269,6 +269,16 @@ pub(crate) fn protection(path: &str) -> Option<&'static str> {
     NAMES.iter().find(|(_, known)| known.iter().any(|pattern| matches(pattern, name))).map(|(why, _)| *why)
 }
 
+/// Settings of tools in which people write passwords and tokens.
+const WITH_TOKENS: &[&str] =
+    &[".npmrc", ".pypirc", ".netrc", "_netrc", ".yarnrc.yml", ".yarnrc", ".envrc", "auth.json"];
+
+/// Returns whether a path (in the repository's spelling) may be that of a file with secrets.
+pub(crate) fn may_hold_secrets(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path).to_lowercase();
+    protection(path) == Some(SECRETS) || WITH_TOKENS.contains(&name.as_str())
+}
+
 /// The protected files that jobs may change after all, because the operator said so: patterns of paths, without case.
 ///
 /// A pattern without `/` is the name of a file in any folder, a pattern that ends with `/` is a folder with all that is in

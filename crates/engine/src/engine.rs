@@ -17,7 +17,7 @@ use patchwright_core::repositories::RepositoryPolicies;
 use patchwright_core::store::{ConcurrencyLimits, Store, StoreError};
 use patchwright_core::striped_locks::StripedLocks;
 use patchwright_core::task_log::TaskLogs;
-use patchwright_core::task_session::{ReportFiles, TaskPolicy};
+use patchwright_core::task_session::{DEFAULT_FIX_STEPS, DEFAULT_FIX_WINDOW, ReportFiles, TaskPolicy};
 use patchwright_core::tracker::Tracker;
 use patchwright_core::webhook::WebhookDecoder;
 use patchwright_domain::job::report::ReadyWhen;
@@ -111,8 +111,12 @@ pub struct Settings {
     pub job_timeout: Duration,
     /// The largest response of the model, in tokens.
     pub max_answer_tokens: Option<u32>,
-    /// How often a fix that fails the tests is revised.
-    pub max_rounds: u32,
+    /// How many attempts a fix may take that the tests do not prove.
+    pub fix_attempts: u32,
+    /// How often the model may answer in one attempt.
+    pub fix_steps: u32,
+    /// How long the conversation about a fix may grow before what was looked at first is left out, in tokens.
+    pub fix_window: u32,
     /// Whether prompts and answers of the model are kept for users to read.
     pub keep_model_calls: bool,
     /// Whether every plan needs approval before anything is changed.
@@ -163,7 +167,9 @@ impl Settings {
             share: ConcurrencyLimits::default(),
             job_timeout: Duration::from_secs(2 * 3600),
             max_answer_tokens: Some(8_192),
-            max_rounds: 2,
+            fix_attempts: 2,
+            fix_steps: DEFAULT_FIX_STEPS,
+            fix_window: DEFAULT_FIX_WINDOW,
             keep_model_calls: true,
             review_plans: false,
             max_attempts: 3,
@@ -187,7 +193,9 @@ impl Settings {
             budget: self.budget,
             job_timeout: self.job_timeout,
             max_answer_tokens: self.max_answer_tokens,
-            max_rounds: self.max_rounds,
+            fix_attempts: self.fix_attempts,
+            fix_steps: self.fix_steps,
+            fix_window: self.fix_window,
             report_files: self.report_files,
             keep_model_calls: self.keep_model_calls,
             author_name: self.author_name.clone(),

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use patchwright_core::access::RepositoryKey;
 use patchwright_core::audit::AuditEntry;
+use patchwright_core::conversation::Conversation;
 use patchwright_core::ledger::{BudgetAccount, BudgetExceeded, DayBudgets, DaySpending, Ledger};
 use patchwright_core::meter::{Meter, MeterEvent};
 use patchwright_core::model_calls::{ModelCall, ModelCalls, StoredCall, Transcript};
@@ -96,6 +97,18 @@ impl ModelCalls for Noop {
 
     async fn forget_calls(&self, _: Timestamp) -> Result<u64, StoreError> {
         Ok(0)
+    }
+
+    async fn save_conversation(&self, _: JobId, _: &Conversation, _: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn conversation(&self, _: JobId) -> Result<Option<Conversation>, StoreError> {
+        Ok(None)
+    }
+
+    async fn delete_conversation(&self, _: JobId) -> Result<(), StoreError> {
+        Ok(())
     }
 }
 

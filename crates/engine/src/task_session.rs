@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use patchwright_core::access::RepositoryKey;
+use patchwright_core::conversation::Conversation;
 use patchwright_core::fault::Fault;
 use patchwright_core::forge::{Forge, GitCredential, Permission, Repository};
 use patchwright_core::ledger::BudgetAccount;
@@ -335,6 +336,7 @@ impl LocalTaskSession<'_> {
             _ => None,
         };
         let (event, task_event, message) = self.ending(&job, end, now);
+        let has_ended = matches!(event, JobEvent::Completed { .. } | JobEvent::Failed { .. });
         let open = self.engine.ports.store.open_tasks(job.id).await?;
         let mut task = open.into_iter().find(|task| task.id == self.task.id).ok_or(TaskSessionError::LeaseLost)?;
         task.result_branch = branch;
@@ -343,6 +345,10 @@ impl LocalTaskSession<'_> {
         let done = task.as_ref().is_some_and(|task| task.status == TaskStatus::Success);
         if let Err(error) = self.engine.change_job_with(job.id, event, task, None, None).await {
             return Err(self.session_error(error).await);
+        }
+        if has_ended {
+            // What is left of it after a crash here goes with the job.
+            self.engine.ports.calls.delete_conversation(job.id).await?;
         }
         if let (true, Ok(node)) = (done, self.task.node.parse()) {
             self.engine.ports.nodes.record_success(node, &job.source.repo.to_string(), now).await?;
@@ -369,7 +375,8 @@ impl TaskSession for LocalTaskSession<'_> {
         let key = RepositoryKey { platform: job.source.platform.clone(), name: job.source.repo.clone() };
         let test_command = self.engine.ports.policies.settings_of(&key).await?.test_command;
         let policy = TaskPolicy { co_author, test_command, ..self.engine.settings.task_policy() };
-        Ok(Assignment { job, issue, clone_url, policy })
+        let conversation = self.engine.ports.calls.conversation(job.id).await?;
+        Ok(Assignment { job, issue, clone_url, policy, conversation })
     }
 
     async fn renew_lease(&self) -> Result<(), TaskSessionError> {
@@ -421,6 +428,17 @@ impl TaskSession for LocalTaskSession<'_> {
         let now = self.engine.ports.clock.now();
         self.engine.ports.calls.add_call(self.task.job_id, self.task.id, &call, &transcript, now).await?;
         Ok(())
+    }
+
+    async fn save_conversation(&self, conversation: Conversation) -> Result<(), TaskSessionError> {
+        let job = self.held().await?;
+        let redactor = self.engine.ports.tools.redactor();
+        let mut conversation = conversation;
+        for message in &mut conversation.messages {
+            message.content = redactor.redact(&message.content);
+        }
+        let now = self.engine.ports.clock.now();
+        Ok(self.engine.ports.calls.save_conversation(job.id, &conversation, now).await?)
     }
 
     async fn append_log(&self, chunk: u64, text: String) -> Result<(), TaskSessionError> {

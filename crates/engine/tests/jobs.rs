@@ -690,7 +690,7 @@ async fn a_follow_up_goes_on_with_the_branch_and_the_pull_request() {
     assert_eq!(number(&second), number(&fixture.job(&first).await));
     assert_eq!(second.follows.as_ref().unwrap().base, first.published.pushed, "it builds on the first one's commit");
     assert!(fixture.git.file(&second.branch, "src/calc.py").unwrap().contains("def sub"));
-    let asked = fixture.llm.asked().last().unwrap().messages.last().unwrap().content.clone();
+    let asked = fixture.llm.asked().last().unwrap().messages[1].content.clone();
     for part in ["add sub() too", "and mul()", "Use + (src/calc.py)"] {
         assert!(asked.contains(part), "{part} is missing in {asked}");
     }
@@ -918,7 +918,7 @@ async fn a_model_that_asks_for_more_is_shown_it_once() {
     assert!(asked[0].contains("\"more\"") && !asked[1].contains("\"more\""));
     assert!(asked[0].find("README.md") < asked[0].find("src/calc.py"));
     assert!(asked[1].find("src/calc.py") < asked[1].find("README.md"), "what the folder holds goes first");
-    assert!(asked[0].contains("1: def it()"), "what files define is shown");
+    assert!(asked[0].contains("- src/calc.py: it\n"), "what files define is shown");
     assert_eq!(located(&job), (AnalysisMethod::Hybrid, vec!["src/calc.py".to_owned(), "README.md".to_owned()]));
 }
 

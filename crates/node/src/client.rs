@@ -13,7 +13,8 @@ use serde::de::DeserializeOwned;
 
 use patchwright_protocol::node::{
     Assignment, Credential, Heartbeat, HeartbeatResponse, LeaseRequest, LeaseResponse, LogChunk, RecordedCall,
-    Register, Registered, Report, Reserve, Reserved, Settle, StartTask, TaskProgress, TaskProgressResponse,
+    Register, Registered, Report, Reserve, Reserved, SaveConversation, Settle, StartTask, TaskProgress,
+    TaskProgressResponse,
 };
 
 /// The error of a request to the server.
@@ -129,6 +130,10 @@ impl ServerClient {
 
     pub(crate) async fn record_call(&self, task: TaskId, noted: &RecordedCall) -> Result<(), ClientError> {
         self.task::<serde_json::Value>(task, "calls", noted).await.map(|_| ())
+    }
+
+    pub(crate) async fn save_conversation(&self, task: TaskId, saved: &SaveConversation) -> Result<(), ClientError> {
+        self.task::<serde_json::Value>(task, "conversation", saved).await.map(|_| ())
     }
 
     pub(crate) async fn report(&self, issue: IssueId, report: &Report) -> Result<(), ClientError> {

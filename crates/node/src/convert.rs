@@ -5,7 +5,9 @@ use std::time::Duration;
 use patchwright_core::fault::Fault;
 use patchwright_core::llm::{Message, Role};
 use patchwright_core::model_calls::{ModelCall, Transcript};
-use patchwright_core::task_session::{Assignment, Refusal, ReportFiles, TaskLease, TaskOutcome, TaskPolicy};
+use patchwright_core::task_session::{
+    Assignment, DEFAULT_FIX_STEPS, DEFAULT_FIX_WINDOW, Refusal, ReportFiles, TaskLease, TaskOutcome, TaskPolicy,
+};
 use patchwright_domain::JobId;
 use patchwright_protocol::calls::MessageView;
 use patchwright_protocol::node as wire;
@@ -43,7 +45,7 @@ pub(crate) fn lease_of(sent: &wire::ProcessIssue) -> TaskLease {
 }
 
 pub(crate) fn assignment(assignment: wire::Assignment) -> Assignment {
-    let wire::Assignment { job, issue, clone_url, policy } = assignment;
+    let wire::Assignment { job, issue, clone_url, policy, conversation } = assignment;
     let report_files = match policy.report_files {
         wire::ReportFiles::WhenAnalysisOnly => ReportFiles::WhenAnalysisOnly,
         wire::ReportFiles::Branch => ReportFiles::Branch,
@@ -53,7 +55,9 @@ pub(crate) fn assignment(assignment: wire::Assignment) -> Assignment {
         budget: policy.budget,
         job_timeout: Duration::from_millis(policy.job_timeout_ms),
         max_answer_tokens: policy.max_answer_tokens,
-        max_rounds: policy.max_rounds,
+        fix_attempts: policy.max_rounds.saturating_add(1),
+        fix_steps: policy.fix_steps.unwrap_or(DEFAULT_FIX_STEPS),
+        fix_window: policy.fix_window.unwrap_or(DEFAULT_FIX_WINDOW),
         report_files,
         keep_model_calls: policy.keep_model_calls,
         author_name: policy.author_name,
@@ -63,7 +67,9 @@ pub(crate) fn assignment(assignment: wire::Assignment) -> Assignment {
         ready_when: policy.ready_when,
         test_command: policy.test_command,
     };
-    Assignment { job, issue, clone_url, policy }
+    // One of another version is of no use, and the work begins anew.
+    let conversation = conversation.and_then(|conversation| serde_json::from_value(conversation).ok());
+    Assignment { job, issue, clone_url, policy, conversation }
 }
 
 pub(crate) fn refusal(refusal: wire::Refusal) -> Refusal {

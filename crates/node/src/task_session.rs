@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::civil::Date;
+use patchwright_core::conversation::Conversation;
 use patchwright_core::fault::Fault;
 use patchwright_core::forge::GitCredential;
 use patchwright_core::model_calls::{ModelCall, Transcript};
@@ -16,7 +17,7 @@ use patchwright_domain::{Job, TaskId, Usage};
 
 use crate::client::{ClientError, ServerClient};
 use crate::convert;
-use patchwright_protocol::node::{LogChunk, Reserve, Settle, StartTask, TaskProgress};
+use patchwright_protocol::node::{LogChunk, Reserve, SaveConversation, Settle, StartTask, TaskProgress};
 
 /// The first and the longest wait before a retry; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -152,6 +153,11 @@ impl TaskSession for RemoteTaskSession {
 
     async fn record_call(&self, call: ModelCall, transcript: Transcript) -> Result<(), TaskSessionError> {
         Ok(self.client.record_call(self.task, &convert::call_to_wire(call, transcript)).await?)
+    }
+
+    async fn save_conversation(&self, conversation: Conversation) -> Result<(), TaskSessionError> {
+        let conversation = serde_json::to_value(conversation).map_err(|error| unavailable(&error.to_string()))?;
+        Ok(self.client.save_conversation(self.task, &SaveConversation { conversation }).await?)
     }
 
     async fn append_log(&self, chunk: u64, text: String) -> Result<(), TaskSessionError> {

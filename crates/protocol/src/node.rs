@@ -123,6 +123,9 @@ pub struct Assignment {
     /// The clone address, without credentials.
     pub clone_url: String,
     pub policy: TaskPolicy,
+    /// The conversation with the model that an earlier task of the job stored, as it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<serde_json::Value>,
 }
 
 /// The limits and options under which a task is executed.
@@ -132,8 +135,14 @@ pub struct TaskPolicy {
     pub job_timeout_ms: u64,
     /// The longest answer of the model, in tokens.
     pub max_answer_tokens: Option<u32>,
-    /// How often a fix that fails the tests is revised.
+    /// How many attempts follow a first one that the tests do not prove.
     pub max_rounds: u32,
+    /// How often the model may answer in one attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix_steps: Option<u32>,
+    /// How long the conversation about a fix may grow, in tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix_window: Option<u32>,
     pub report_files: ReportFiles,
     #[serde(default)]
     pub keep_model_calls: bool,
@@ -342,6 +351,13 @@ pub struct RecordedCall {
     pub call: ModelCall,
     #[serde(alias = "said")]
     pub transcript: Transcript,
+}
+
+/// `POST /api/v1/tasks/{id}/conversation`: what the node needs to continue the task after a crash, for itself or another one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SaveConversation {
+    /// Kept as it is, with secrets masked.
+    pub conversation: serde_json::Value,
 }
 
 /// A model call without its texts.

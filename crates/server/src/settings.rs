@@ -371,7 +371,18 @@ pub const SETTINGS: &[Setting] = &[
         "Whether the model's prompts and answers are kept for users to read, with secrets masked; as long as task logs.",
     ),
     plain("REVIEW_PLANS", "false", "Whether each plan needs approval before anything is changed."),
-    plain("MAX_ROUNDS", "2", "How often a fix that fails the tests is revised."),
+    plain(
+        "FIX_ATTEMPTS",
+        "2",
+        "How many attempts a fix may take. The next one begins anew after tests that fail or a tree that does not build, and knows \
+         what the one before changed and what failed; the best one counts.",
+    ),
+    plain("FIX_STEPS", "24", "How often the model may answer in one attempt."),
+    plain(
+        "FIX_WINDOW",
+        "24000",
+        "How long the conversation with the model may grow, in tokens, before what it looked at first is shortened.",
+    ),
     plain(
         "RETRY_WAIT",
         "30",

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use diesel::prelude::*;
 use jiff::Timestamp;
+use patchwright_core::conversation::Conversation;
 use patchwright_core::model_calls::{ModelCall, ModelCalls, StoredCall, Transcript};
 use patchwright_core::store::StoreError;
 use patchwright_domain::{JobId, TaskId};
@@ -11,9 +12,10 @@ use crate::DieselStore;
 use crate::db::{TxError, corrupt_row, in_read_tx, in_write_tx, statements, store_error};
 use crate::row::packed::{pack, unpack};
 use crate::row::{from_json, json, micros, parse, signed, timestamp, unsigned};
-use crate::schema::model_call;
+use crate::schema::{conversation, model_call};
 
 const T: &str = "model_call";
+const CONVERSATION: &str = "conversation";
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = model_call)]
@@ -59,6 +61,10 @@ statements! {
 
         fn call_row(conn, task: &str, number: i64) -> QueryResult<Option<(CallRow, Vec<u8>)>> {
             model_call::table.find((task, number)).select((CallRow::as_select(), model_call::said)).first(conn).optional()
+        }
+
+        fn conversation_text(conn, job: &str) -> QueryResult<Option<Vec<u8>>> {
+            conversation::table.find(job).select(conversation::text).first(conn).optional()
         }
     }
 }
@@ -118,5 +124,38 @@ impl ModelCalls for DieselStore {
             diesel::delete(model_call::table.filter(model_call::at.lt(before))).execute(conn).map_err(TxError::from)
         })?;
         Ok(gone as u64)
+    }
+
+    async fn save_conversation(
+        &self,
+        job: JobId,
+        conversation: &Conversation,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (job, at, text) = (job.to_string(), micros(now), pack(&json(conversation)?));
+        in_write_tx!(self, conn => {
+            let values = (conversation::job_id.eq(&job), conversation::at.eq(at), conversation::text.eq(&text));
+            let insert = diesel::insert_into(conversation::table).values(values).on_conflict(conversation::job_id);
+            let update = insert.do_update().set((conversation::at.eq(at), conversation::text.eq(&text)));
+            update.execute(conn).map(|_| ()).map_err(TxError::from)
+        })
+    }
+
+    async fn conversation(&self, job: JobId) -> Result<Option<Conversation>, StoreError> {
+        let job = job.to_string();
+        self.blocking(move |db| {
+            let packed = in_read_tx!(db, conn => conn.conversation_text(&job).map_err(store_error))?;
+            let Some(packed) = packed else { return Ok(None) };
+            let text = unpack(&packed).ok_or_else(|| corrupt_row(CONVERSATION, &job, "it cannot be unpacked"))?;
+            from_json(CONVERSATION, &job, &text).map(Some)
+        })
+        .await
+    }
+
+    async fn delete_conversation(&self, job: JobId) -> Result<(), StoreError> {
+        let job = job.to_string();
+        in_write_tx!(self, conn => {
+            diesel::delete(conversation::table.find(&job)).execute(conn).map(|_| ()).map_err(TxError::from)
+        })
     }
 }

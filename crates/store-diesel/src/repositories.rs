@@ -14,8 +14,8 @@ use crate::audit::{AuditRow, AuditStatements as _};
 use crate::db::{in_read_tx, in_write_tx, statements, store_error};
 use crate::row::{from_json, json, micros, parse, timestamp};
 use crate::schema::{
-    delivery, effect, issue, jira_conversation, jira_project, job, ledger, model_call, node_success, notice,
-    repository, repository_member, run_bucket, run_sum, task, task_log, trigger_request,
+    conversation, delivery, effect, issue, jira_conversation, jira_project, job, ledger, model_call, node_success,
+    notice, repository, repository_member, run_bucket, run_sum, task, task_log, trigger_request,
 };
 
 const T: &str = "repository";
@@ -73,6 +73,7 @@ statements! {
             let tasks = task::table.filter(task::job_id.eq_any(jobs())).select(task::id);
             diesel::delete(task_log::table.filter(task_log::task_id.eq_any(tasks))).execute(conn)?;
             diesel::delete(model_call::table.filter(model_call::job_id.eq_any(jobs()))).execute(conn)?;
+            diesel::delete(conversation::table.filter(conversation::job_id.eq_any(jobs()))).execute(conn)?;
             diesel::delete(delivery::table.filter(delivery::job_id.eq_any(jobs().nullable()))).execute(conn)?;
             diesel::delete(task::table.filter(task::job_id.eq_any(jobs()))).execute(conn)?;
             // Stages and effects go with their job.

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use patchwright_domain::JobStatus;
 
 use crate::db::statements;
-use crate::schema::{audit, job, model_call, task, task_log};
+use crate::schema::{audit, conversation, job, model_call, task, task_log};
 
 /// How many jobs one run deletes at most, so that no transaction takes long.
 const MAX_JOBS_AT_ONCE: i64 = 500;
@@ -53,6 +53,7 @@ statements! {
             let tasks: Vec<String> = task::table.filter(task::job_id.eq_any(&old)).select(task::id).load(conn)?;
             diesel::delete(task_log::table.filter(task_log::task_id.eq_any(&tasks))).execute(conn)?;
             diesel::delete(model_call::table.filter(model_call::job_id.eq_any(&old))).execute(conn)?;
+            diesel::delete(conversation::table.filter(conversation::job_id.eq_any(&old))).execute(conn)?;
             diesel::delete(task::table.filter(task::job_id.eq_any(&old))).execute(conn)?;
             diesel::delete(job::table.filter(job::id.eq_any(&old))).execute(conn)
         }

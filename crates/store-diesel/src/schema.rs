@@ -319,6 +319,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    conversation (job_id) {
+        job_id -> Text,
+        at -> BigInt,
+        text -> Binary,
+    }
+}
+
+diesel::table! {
     credential (id) {
         id -> Text,
         name -> Text,
@@ -501,6 +509,7 @@ diesel::table! {
 diesel::allow_tables_to_appear_in_same_query!(task_log, task);
 diesel::allow_tables_to_appear_in_same_query!(task_log, job);
 diesel::allow_tables_to_appear_in_same_query!(model_call, job);
+diesel::allow_tables_to_appear_in_same_query!(conversation, job);
 diesel::allow_tables_to_appear_in_same_query!(delivery, trigger_request);
 diesel::allow_tables_to_appear_in_same_query!(notice, effect);
 diesel::allow_tables_to_appear_in_same_query!(notice, issue);

@@ -1,5 +1,7 @@
 //! The context of a stage, and the reasons for which a run stops.
 
+use std::sync::Arc;
+
 use patchwright_core::CancellationToken;
 use patchwright_core::code_index::CodeIndexError;
 use patchwright_core::fault::{Fault, error_chain};
@@ -14,6 +16,8 @@ use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::{CommitSha, Issue, Job};
 
 use crate::budgeted_llm::BudgetedLlm;
+use crate::dialogue::Dialogue;
+use crate::repository::Repository;
 use crate::worker::Tools;
 
 /// The input and the tools of a stage. A stage never writes to the store.
@@ -24,6 +28,8 @@ pub(crate) struct StageContext<'a> {
     /// A folder beside the working copy, for exports and caches.
     pub(crate) scratch: &'a std::path::Path,
     pub(crate) llm: Option<&'a BudgetedLlm<'a>>,
+    pub(crate) dialogue: &'a Dialogue<'a>,
+    pub(crate) repository: &'a Arc<Repository>,
     pub(crate) tools: &'a Tools,
     pub(crate) policy: &'a TaskPolicy,
     /// The commit that this run tested last and sent back.

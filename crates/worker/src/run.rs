@@ -17,7 +17,9 @@ use patchwright_domain::{CommitSha, Job, Usage, WorkerEvent};
 
 use crate::budgeted_llm::BudgetedLlm;
 use crate::context::{StageContext, StageError, StopReason};
+use crate::dialogue::Dialogue;
 use crate::folder::remove_folder;
+use crate::repository::Repository;
 use crate::stage::{Outcome, run_stage};
 use crate::worker::Tools;
 
@@ -30,6 +32,7 @@ pub(crate) struct Run<'a> {
     /// The assignment, with the job's last known state.
     assignment: Assignment,
     llm: Option<BudgetedLlm<'a>>,
+    dialogue: Dialogue<'a>,
     /// The model usage of the failed stage.
     unbooked: Usage,
     /// The commit that this run tested last and sent back.
@@ -40,7 +43,7 @@ impl<'a> Run<'a> {
     pub(crate) fn new(
         tools: &'a Tools,
         session: &'a dyn TaskSession,
-        assignment: Assignment,
+        mut assignment: Assignment,
         cancel: CancellationToken,
         progress: Progress,
     ) -> Self {
@@ -54,7 +57,18 @@ impl<'a> Run<'a> {
                 cancel.clone(),
             )
         });
-        Self { tools, session, cancel, progress, assignment, llm, unbooked: Usage::default(), sent_back: None }
+        let dialogue = Dialogue::new(session, tools.redactor.clone(), assignment.conversation.take());
+        Self {
+            tools,
+            session,
+            cancel,
+            progress,
+            assignment,
+            llm,
+            dialogue,
+            unbooked: Usage::default(),
+            sent_back: None,
+        }
     }
 
     const fn job(&self) -> &Job {
@@ -64,12 +78,18 @@ impl<'a> Run<'a> {
     /// Runs the job from its current stage to its end.
     pub(crate) async fn drive(&mut self, folder: &Path) -> Result<Verdict, StopReason> {
         let workspace = self.open_workspace(folder).await?;
+        if !self.job().stage(StageKind::Locate).status.is_done() {
+            // The job begins, or begins again: what was said before it is another job's.
+            self.dialogue.forget().await;
+        }
+        self.dialogue.keep_for(workspace.base_commit()).await;
+        let repository = open_repository(workspace.as_ref()).await;
         self.take_up_fix(workspace.as_ref()).await?;
         while let Some(kind) = self.job().next_stage() {
             if self.job().awaits_approval() {
                 return Err(StopReason::Paused);
             }
-            self.stage(kind, workspace.as_ref(), folder).await?;
+            self.stage(kind, workspace.as_ref(), &repository, folder).await?;
             let is_time = if self.tests_come_first().await { StageKind::Verify } else { StageKind::Fix };
             if kind == is_time && self.job().stage(kind).status.is_done() {
                 self.publish_fix(workspace.as_ref()).await?;
@@ -214,7 +234,13 @@ impl<'a> Run<'a> {
         Err(StageError::new(reason, remedy, Fault::Internal).into())
     }
 
-    async fn stage(&mut self, kind: StageKind, workspace: &dyn Workspace, folder: &Path) -> Result<(), StopReason> {
+    async fn stage(
+        &mut self,
+        kind: StageKind,
+        workspace: &dyn Workspace,
+        repository: &Arc<Repository>,
+        folder: &Path,
+    ) -> Result<(), StopReason> {
         tracing::Span::current().record("stage", kind.as_str());
         self.report(WorkerEvent::StageStarted { stage: kind }).await?;
         self.progress.send(ProgressEvent::Stage { stage: kind, status: StageStatus::Running });
@@ -224,6 +250,8 @@ impl<'a> Run<'a> {
             workspace,
             scratch: folder,
             llm: self.llm.as_ref(),
+            dialogue: &self.dialogue,
+            repository,
             tools: self.tools,
             policy: &self.assignment.policy,
             sent_back: self.sent_back.as_ref(),
@@ -308,6 +336,13 @@ impl<'a> Run<'a> {
         }
         Ok(verdict)
     }
+}
+
+/// Lists the files of the base. Nothing is read yet.
+async fn open_repository(workspace: &dyn Workspace) -> Arc<Repository> {
+    let tree = workspace.tree();
+    let opened = tokio::task::spawn_blocking(move || Arc::new(Repository::open(tree))).await;
+    opened.expect("listing a tree does not panic")
 }
 
 fn nothing_to_rebase() -> StageError {

@@ -148,6 +148,9 @@ pub struct Plan {
     pub fix_strategy: String,
     /// The changes, by file.
     pub changes: Vec<PlannedChange>,
+    /// The tests that show the fault, by file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tests: Vec<PlannedTest>,
     /// The risks.
     pub risks: Vec<String>,
     /// How to test it.
@@ -159,8 +162,20 @@ pub struct Plan {
 pub struct PlannedChange {
     /// The file; it need not exist yet.
     pub file: RepoPath,
+    /// The definitions to change, `Class.method`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub symbols: Vec<String>,
     /// What to change there.
     pub description: String,
+}
+
+/// One test of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedTest {
+    /// The file; it need not exist yet.
+    pub file: RepoPath,
+    /// What it shows.
+    pub what: String,
 }
 
 /// The applied change.

@@ -147,6 +147,7 @@ fn the_summary_of_a_job_agrees_with_the_job_at_every_step() {
     let plan = Plan {
         root_cause: "it subtracts".into(),
         fix_strategy: "add".into(),
+        tests: vec![],
         changes: vec![],
         risks: vec![],
         testing_suggestions: vec![],

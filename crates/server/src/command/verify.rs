@@ -58,6 +58,7 @@ async fn verify_change(config: &Config, args: &VerifyArgs) -> CommandResult {
     }
     let folder = tempfile::Builder::new().prefix("patchwright-verify-").tempdir()?;
     let request = VerificationRequest {
+        near_only: false,
         changed: head.changed.iter().filter_map(|path| RepoPath::parse(path).ok()).collect(),
         folder: folder.path().to_owned(),
         settings,

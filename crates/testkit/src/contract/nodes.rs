@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use patchwright_core::audit::{Audit, AuditEntry};
+use patchwright_core::conversation::Conversation;
 use patchwright_core::llm::Message;
 use patchwright_core::model_calls::{ModelCall, ModelCalls, StoredCall, Transcript};
 use patchwright_core::nodes::{Invitation, NodeChange, Nodes, Registration};
@@ -38,6 +39,7 @@ where
     a_log_is_read_as_it_was_written(fresh().await.as_ref()).await;
     a_log_is_cut_off_at_its_limit(fresh().await.as_ref()).await;
     a_model_call_is_stored_once(fresh().await.as_ref()).await;
+    the_last_conversation_of_a_job_is_kept_until_it_ends(fresh().await.as_ref()).await;
 }
 
 /// A node that was added and has not registered.
@@ -265,6 +267,24 @@ async fn a_model_call_is_stored_once(store: &dyn FullStore) {
     assert_eq!(store.call(task, 7).await.unwrap(), None);
     assert_eq!(store.forget_calls(after(2)).await.unwrap(), 1);
     assert_eq!(store.calls(job).await.unwrap().len(), 1);
+}
+
+async fn the_last_conversation_of_a_job_is_kept_until_it_ends(store: &dyn FullStore) {
+    let job = job_id(1);
+    assert_eq!(store.conversation(job).await.unwrap(), None);
+    let first = Conversation { messages: vec![Message::system("rules")], ..Conversation::default() };
+    let second =
+        Conversation { steps: 2, messages: vec![Message::user("问题"), Message::assistant("…")], ..first.clone() };
+    for conversation in [&first, &second, &second] {
+        store.save_conversation(job, conversation, after(1)).await.unwrap();
+        assert_eq!(store.conversation(job).await.unwrap().as_ref(), Some(conversation));
+    }
+    store.save_conversation(job_id(2), &first, after(1)).await.unwrap();
+    for _ in 0..2 {
+        store.delete_conversation(job).await.unwrap();
+        assert_eq!(store.conversation(job).await.unwrap(), None);
+    }
+    assert_eq!(store.conversation(job_id(2)).await.unwrap(), Some(first));
 }
 
 async fn a_log_is_cut_off_at_its_limit(store: &dyn FullStore) {

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use patchwright_core::audit::AuditEntry;
+use patchwright_core::conversation::Conversation;
 use patchwright_core::model_calls::{ModelCall, ModelCalls, StoredCall, Transcript};
 use patchwright_core::nodes::{Invitation, NodeChange, Nodes, Registration};
 use patchwright_core::notifications::Notices;
@@ -246,5 +247,19 @@ impl ModelCalls for FakeStore {
         let count = tables.calls.len();
         tables.calls.retain(|_, (_, stored, _)| stored.at >= before);
         Ok((count - tables.calls.len()) as u64)
+    }
+
+    async fn save_conversation(&self, job: JobId, conversation: &Conversation, _: Timestamp) -> Result<(), StoreError> {
+        self.tables().conversations.insert(job, conversation.clone());
+        Ok(())
+    }
+
+    async fn conversation(&self, job: JobId) -> Result<Option<Conversation>, StoreError> {
+        Ok(self.tables().conversations.get(&job).cloned())
+    }
+
+    async fn delete_conversation(&self, job: JobId) -> Result<(), StoreError> {
+        self.tables().conversations.remove(&job);
+        Ok(())
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use patchwright_core::audit::{Audit, AuditEntry};
+use patchwright_core::conversation::Conversation;
 use patchwright_core::ledger::{BudgetAccount, BudgetExceeded, DayBudgets, DaySpending, Ledger};
 use patchwright_core::model_calls::{StoredCall, Transcript};
 use patchwright_core::store::{
@@ -39,6 +40,7 @@ pub(super) struct Tables {
     ends: Vec<RunRecord>,
     pub(super) audit: AuditLog,
     pub(super) logs: BTreeMap<(TaskId, u64), (String, Timestamp)>,
+    pub(super) conversations: BTreeMap<JobId, Conversation>,
     pub(super) calls: BTreeMap<(TaskId, u32), (JobId, StoredCall, Transcript)>,
     pub(super) nodes: BTreeMap<NodeId, StoredNode>,
     pub(super) notices: BTreeMap<EffectId, Notice>,

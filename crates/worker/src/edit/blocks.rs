@@ -22,7 +22,7 @@ const MIDDLE: &str = "=======";
 const REPLACE: &str = ">>>>>>> REPLACE";
 
 /// Returns whether an answer has blocks.
-pub(super) fn are_in(answer: &str) -> bool {
+pub(crate) fn are_in(answer: &str) -> bool {
     answer.lines().any(is_start)
 }
 
@@ -38,7 +38,7 @@ pub(super) fn is_outer_mark(line: &str) -> bool {
     is_mark(line) && !is_middle(line)
 }
 
-fn is_start(line: &str) -> bool {
+pub(crate) fn is_start(line: &str) -> bool {
     static START: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"(?i)^\s*<{5,9}\s?(SEARCH|ORIGINAL)\s*>?\s*$").expect("the expression is valid"));
     START.is_match(line)
@@ -49,7 +49,7 @@ fn is_middle(line: &str) -> bool {
     (5..=9).contains(&line.len()) && line.bytes().all(|byte| byte == b'=')
 }
 
-fn is_end(line: &str) -> bool {
+pub(crate) fn is_end(line: &str) -> bool {
     static END: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"(?i)^\s*>{5,9}\s?(REPLACE|UPDATED|UPDATE)\s*$").expect("the expression is valid")
     });

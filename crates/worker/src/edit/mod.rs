@@ -11,6 +11,7 @@ mod whole_file;
 
 use patchwright_domain::RepoPath;
 
+pub(crate) use blocks::{are_in as has_blocks, is_end as is_block_end, is_start as is_block_start};
 pub use encoding::{Decoded, decode, encode};
 pub use line_ends::plain;
 
@@ -66,6 +67,11 @@ fn apply_blocks(answer: &str, old: &str) -> Result<String, String> {
     }
     check_added_lines(&text, old)?;
     Ok(text)
+}
+
+/// Returns how many lines of a file a fence in an answer keeps, in percent: the most of any fence.
+pub(crate) fn likeness(answer: &str, text: &str) -> usize {
+    whole_file::likeness(answer, text)
 }
 
 /// Checks the lines that an edit adds: none is a mark of a block, or stands for others.

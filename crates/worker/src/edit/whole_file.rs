@@ -74,6 +74,11 @@ fn outermost(answer: &str) -> Option<&str> {
     Some(&answer[start + first.len()..end])
 }
 
+/// Returns how many lines of a file a fence in an answer keeps, in percent: the most of any fence.
+pub(super) fn likeness(answer: &str, text: &str) -> usize {
+    fenced(answer).iter().map(|block| kept(block, text)).max().unwrap_or(0)
+}
+
 /// Returns how many lines of the old text the new one keeps, in percent. Blank lines do not count.
 fn kept(new: &str, old: &str) -> usize {
     let lines = |text: &str| {

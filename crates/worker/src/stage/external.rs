@@ -11,10 +11,11 @@ use patchwright_domain::job::report::FileContent;
 use patchwright_domain::node::WorkCommand;
 use patchwright_domain::protected::EditablePaths;
 
-use super::fix::{MAX_FILE, unified_diff};
+use super::fix::unified_diff;
 use crate::command::{Words, issue_text, prompt};
 use crate::context::{StageContext, StageError};
 use crate::edit::{Decoded, decode};
+use crate::fix::draft::MAX_FILE_BYTES;
 use patchwright_core::outgoing_text::shorten;
 
 /// The most files that a program may change.
@@ -143,7 +144,7 @@ fn checked(change: TreeChange, command: &WorkCommand, editable: &EditablePaths) 
         return Err(refused(command, &format!("it changes {path}, which no job may: {reason}")));
     }
     let Some(bytes) = change.content else { return Ok(FileContent { path, text: None, encoding: None }) };
-    if bytes.len() > MAX_FILE {
+    if bytes.len() > MAX_FILE_BYTES {
         return Err(refused(command, &format!("{path} has {} bytes now", bytes.len())));
     }
     match decode(&bytes) {

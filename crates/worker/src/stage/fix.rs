@@ -1,25 +1,37 @@
-//! The stage `fix`: makes the change, file by file, and commits it.
+//! The stage `fix`: goes on with the conversation of the plan until the change is made, and commits it.
+
+use std::sync::Arc;
 
 use patchwright_core::fault::Fault;
 use patchwright_core::llm::Message;
+use patchwright_core::outgoing_text::{code_span, shorten};
 use patchwright_domain::RepoPath;
-use patchwright_domain::job::report::{FileContent, FixReport, Plan, PlannedChange, StageReport};
+use patchwright_domain::job::report::{FileContent, FixReport, ProposeReport, StageReport};
 
+use super::propose::{CODE_TOKENS, describe, focus_of_plan};
 use super::{Outcome, external};
 use crate::branch::{commit_request, write_all};
 use crate::budgeted_llm::BudgetedLlm;
 use crate::change::shorten_diff;
 use crate::context::{StageContext, StageError};
-use crate::edit::{self, Decoded, Edit};
-use crate::prompt::code_fix;
-use patchwright_core::outgoing_text::{code_span, shorten};
+use crate::dialogue::{RESULT, shrink};
+use crate::fix::actions::{self, Action};
+use crate::fix::draft::{Draft, EditRules};
+use crate::fix::evidence::{self, Evidence};
+use crate::fix::look::Source;
+use crate::prompt::{self, fix};
 
-/// How often a model may correct an edit that could not be applied.
-const REFLECTIONS: u32 = 3;
-/// The largest file that is written, in bytes.
-pub(super) const MAX_FILE: usize = 1024 * 1024;
+/// How many answers in a row may hold no usable edit before the change is asked for in one piece.
+const MAX_UNUSABLE: u32 = 3;
+/// How much of the code of planned files is shown that was not shown before, in tokens.
+const MORE_CODE_TOKENS: usize = 2_500;
 
 pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageError> {
+    if context.job.rounds >= context.policy.fix_attempts.max(1)
+        && let Some(kept) = keep_earlier(context).await?
+    {
+        return Ok(kept);
+    }
     if let Some(command) = &context.job.command {
         let (contents, diff) = external::run(context, command).await?;
         write_all(context.workspace, &contents).await?;
@@ -29,30 +41,42 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
     let Some(proposed) = context.job.proposed() else {
         return Ok(Outcome::Skipped { reason: "there is no plan".to_owned() });
     };
-    let mut contents = Vec::new();
-    let mut diff = String::new();
-    let base = &base_texts(context, &proposed.plan).await?;
-    for (change, before) in proposed.plan.changes.iter().zip(base) {
-        context.progress.set_activity(format!("changing {}", change.file));
-        // A second round continues from the files of the first one.
-        let standing = read_text(context, &change.file).await?;
-        let (old, encoding) = match standing {
-            Some(Decoded { text, encoding }) => (Some(text), encoding),
-            None => (None, None),
-        };
-        let text = match change_file(context, llm, &proposed.plan, change, old.as_deref(), encoding.as_deref()).await? {
-            Edit::Text(text) => Some(text),
-            Edit::Delete => None,
-            Edit::Nothing => old,
-        };
-        let file = FileContent { path: change.file.clone(), text, encoding };
-        write_all(context.workspace, std::slice::from_ref(&file)).await?;
-        if file.text != *before {
-            diff.push_str(&unified_diff(&change.file, before.as_deref(), file.text.as_deref()));
-            contents.push(file);
+    let draft = match (Steps { context, llm, proposed, can_run: evidence::can_run(context).await }).drive().await {
+        Ok(draft) => draft,
+        // What is done so far is worth more than nothing, unless a later try of the same may do better.
+        Err(error) if !matches!(error.fault, Fault::Retry { .. }) => match keep_earlier(context).await? {
+            Some(kept) => return Ok(kept),
+            None => return Err(error),
+        },
+        Err(error) => return Err(error),
+    };
+    let diff = draft.diff();
+    let contents = draft.contents();
+    restore_others(context, &contents).await?;
+    write_all(context.workspace, &contents).await?;
+    commit(context, contents, &diff, "the model's edits leave every file as it was").await
+}
+
+/// Takes the best attempt before this one again, if there is one. Its tests are known.
+async fn keep_earlier(context: &StageContext<'_>) -> Result<Option<Outcome>, StageError> {
+    let Some(earlier) = context.dialogue.state().await.earlier.clone() else { return Ok(None) };
+    tracing::info!(git.commit = %earlier.fix.commit, "keeping the best attempt before this one");
+    let contents = earlier.fix.contents.clone();
+    restore_others(context, &contents).await?;
+    write_all(context.workspace, &contents).await?;
+    commit(context, contents, &earlier.fix.diff, "the earlier attempt left every file as it was").await.map(Some)
+}
+
+/// Writes the base's text of the files that another attempt changed and this one does not.
+async fn restore_others(context: &StageContext<'_>, contents: &[FileContent]) -> Result<(), StageError> {
+    let Some(before) = context.job.fixed() else { return Ok(()) };
+    for path in before.changes_applied.iter().filter(|path| contents.iter().all(|file| file.path != **path)) {
+        match context.repository.bytes(path.as_str()) {
+            Some(bytes) => context.workspace.write(path, &bytes).await?,
+            None => context.workspace.remove(path).await?,
         }
     }
-    commit(context, contents, &diff, "the model's edits leave every file as it was").await
+    Ok(())
 }
 
 /// Commits the changed files.
@@ -86,111 +110,304 @@ async fn commit(
     Ok(Outcome::done(StageReport::Fix(report), comment))
 }
 
-async fn read_text(context: &StageContext<'_>, path: &RepoPath) -> Result<Option<Decoded>, StageError> {
-    let Some(bytes) = context.workspace.read(path).await? else { return Ok(None) };
-    edit::decode(&bytes).map(Some).map_err(|problem| {
-        StageError::new(
-            format!("the plan changes {path}, but {problem}"),
-            "Convert the file to UTF-8, or change it by hand.",
-            Fault::Internal,
-        )
-    })
+/// The steps of one attempt: an answer of the model, what it does, and what the model is told about it.
+struct Steps<'a> {
+    context: &'a StageContext<'a>,
+    llm: &'a BudgetedLlm<'a>,
+    proposed: &'a ProposeReport,
+    /// Whether tests and scripts may run while the fix is made.
+    can_run: bool,
 }
 
-/// Returns the files at the base commit, for the displayed diff.
-async fn base_texts(context: &StageContext<'_>, plan: &Plan) -> Result<Vec<Option<String>>, StageError> {
-    let earlier = context.job.fixed();
-    let folder = context.scratch.join("base");
-    if earlier.is_some() && !folder.exists() {
-        context.workspace.export(context.workspace.base_commit(), &folder).await?;
+/// What a step leads to.
+enum Step {
+    /// The fix is complete, as far as it can be known here.
+    Complete,
+    /// The model is told this. `is_usable` says whether its answer did anything.
+    Answer { text: String, is_usable: bool },
+}
+
+impl Steps<'_> {
+    /// Asks until the change is complete, and returns it.
+    async fn drive(&self) -> Result<Draft, StageError> {
+        self.begin().await?;
+        let mut draft = Draft::restore(&self.context.dialogue.state().await.draft, self.context.repository);
+        let mut best: Option<(u8, Draft)> = None;
+        let mut unusable = 0;
+        while self.context.dialogue.state().await.steps < self.context.policy.fix_steps.max(1) {
+            let answer = match self.ask("code_fix").await {
+                Ok(answer) => answer,
+                Err(error) if error.out_of_budget && !draft.is_empty() => {
+                    tracing::info!(reason = %error.reason, "the budget ends the work on the fix");
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
+            let step = match actions::parse(&answer, &self.targets()) {
+                Ok(actions) => self.act(&actions, &mut draft, &mut best).await?,
+                Err(problem) => {
+                    tracing::info!(problem, "the model's answer holds no action");
+                    Step::Answer { text: fix::complaint(&problem).content, is_usable: false }
+                }
+            };
+            match step {
+                Step::Complete => return Ok(draft),
+                Step::Answer { text, is_usable } => {
+                    unusable = if is_usable { 0 } else { unusable + 1 };
+                    if unusable == MAX_UNUSABLE {
+                        return self.ask_in_one_piece(draft).await;
+                    }
+                    self.tell(text, &draft).await;
+                }
+            }
+        }
+        match best {
+            Some((_, best)) => Ok(best),
+            None => Ok(draft),
+        }
     }
-    let mut texts = Vec::new();
-    for change in &plan.changes {
-        texts.push(if earlier.is_some() {
-            let bytes = tokio::fs::read(folder.join(change.file.as_str())).await.ok();
-            bytes.and_then(|bytes| edit::decode(&bytes).ok()).map(|decoded| decoded.text)
-        } else {
-            read_text(context, &change.file).await?.map(|decoded| decoded.text)
+
+    fn targets(&self) -> Vec<RepoPath> {
+        self.proposed.target_files.clone()
+    }
+
+    fn rules<'b>(&'b self, targets: &'b [RepoPath]) -> EditRules<'b> {
+        EditRules {
+            repository: self.context.repository,
+            index: self.context.tools.code_index.as_ref(),
+            redactor: &self.context.tools.redactor,
+            editable: &self.context.policy.editable_paths,
+            targets,
+        }
+    }
+
+    /// Adds the question to the conversation of the plan, or begins a new one.
+    async fn begin(&self) -> Result<(), StageError> {
+        let context = self.context;
+        let (is_new, is_asked) = {
+            let state = context.dialogue.state().await;
+            let is_new = state.messages.is_empty() || state.attempt != context.job.rounds;
+            (is_new, state.steps > 0 && !is_new)
+        };
+        if is_asked {
+            // An earlier worker asked, and stored the answers.
+            return Ok(());
+        }
+        let question = fix::question(&self.proposed.plan, self.can_run);
+        if is_new {
+            let focus = focus_of_plan(context, &self.proposed.plan);
+            let code = describe(context, focus, CODE_TOKENS).await?;
+            let mut state = context.dialogue.state().await;
+            let earlier = fix::earlier_text(context.job, state.earlier.as_deref());
+            let issue = prompt::issue_text(context.issue, context.job);
+            state.attempt = context.job.rounds;
+            state.messages = vec![prompt::rules(), Message::user(format!("{issue}\n\n{code}\n{earlier}\n{question}"))];
+            return Ok(());
+        }
+        let unseen = self.unseen_code().await?;
+        let mut state = context.dialogue.state().await;
+        state.messages.push(Message::user(format!("{unseen}{question}")));
+        Ok(())
+    }
+
+    /// Renders the planned files that the conversation has not shown.
+    async fn unseen_code(&self) -> Result<String, StageError> {
+        let shown: String =
+            self.context.dialogue.state().await.messages.iter().map(|message| message.content.as_str()).collect();
+        let mut focus = focus_of_plan(self.context, &self.proposed.plan);
+        focus.retain(|focus| {
+            !["file", "test"].iter().any(|tag| shown.contains(&format!("<{tag} path=\"{}\"", focus.path)))
         });
+        if focus.is_empty() {
+            return Ok(String::new());
+        }
+        let repository = Arc::clone(self.context.repository);
+        let index = Arc::clone(&self.context.tools.code_index);
+        let files = move || prompt::code::describe_files(&repository, index.as_ref(), &focus, MORE_CODE_TOKENS);
+        let text = tokio::task::spawn_blocking(files).await.expect("reading files does not panic");
+        Ok(format!("{text}\n"))
     }
-    Ok(texts)
-}
 
-async fn change_file(
-    context: &StageContext<'_>,
-    llm: &BudgetedLlm<'_>,
-    plan: &Plan,
-    change: &PlannedChange,
-    old: Option<&str>,
-    encoding: Option<&str>,
-) -> Result<Edit, StageError> {
-    let mut messages = code_fix::conversation(context.issue, context.job, plan, change, old);
-    // A file of several may need nothing, and a revised one no revision.
-    let may_stay = plan.changes.len() > 1 || context.job.rounds > 0;
-    let mut reflections = 0;
-    loop {
-        let answer = llm.ask("code_fix", &messages).await?;
-        let problem = match edit::apply(&change.file, &answer.text, old) {
-            Ok(Edit::Text(text)) => match check_text(context, &change.file, old, &text, encoding) {
-                Ok(()) => return Ok(Edit::Text(text)),
-                Err(problem) => problem,
-            },
-            Ok(Edit::Nothing) if !may_stay => "it changes nothing".to_owned(),
-            Ok(edit) => return Ok(edit),
+    async fn ask(&self, purpose: &'static str) -> Result<String, StageError> {
+        let messages = {
+            let mut state = self.context.dialogue.state().await;
+            shrink(&mut state.messages, self.context.policy.fix_window as usize);
+            state.messages.clone()
+        };
+        self.context.progress.set_activity("asking the model for the change");
+        let answer = self.llm.ask(purpose, &messages).await?;
+        let mut state = self.context.dialogue.state().await;
+        state.messages.push(Message::assistant(answer.text.clone()));
+        state.steps += 1;
+        Ok(answer.text)
+    }
+
+    /// Adds what the model is told, and stores the step.
+    async fn tell(&self, text: String, draft: &Draft) {
+        let mut state = self.context.dialogue.state().await;
+        state.messages.push(Message::user(text));
+        state.draft = draft.contents();
+        drop(state);
+        self.context.dialogue.save().await;
+    }
+
+    async fn act(
+        &self,
+        actions: &[Action],
+        draft: &mut Draft,
+        best: &mut Option<(u8, Draft)>,
+    ) -> Result<Step, StageError> {
+        let edits = self.edit(actions, draft);
+        let looks = self.look(actions, draft).await?;
+        let finishes = actions.iter().any(|action| matches!(action, Action::Finish { .. }));
+        let has_edits = actions.iter().any(Action::is_edit);
+        let mut text = [edits.text.as_str(), &looks].concat();
+        if edits.problem.is_some() {
+            text.push_str("The edits that were applied are kept; send only the others again.");
+            return Ok(Step::Answer { text, is_usable: edits.has_applied });
+        }
+        if draft.is_empty() {
+            if finishes {
+                return Ok(Step::Complete);
+            }
+            return Ok(Step::Answer { text, is_usable: !looks.is_empty() });
+        }
+        if finishes && !has_edits {
+            return Ok(Step::Complete);
+        }
+        if !has_edits {
+            return Ok(Step::Answer { text, is_usable: true });
+        }
+        if !self.can_run {
+            return Ok(if looks.is_empty() { Step::Complete } else { Step::Answer { text, is_usable: true } });
+        }
+        self.context.progress.set_activity("running the tests near the change");
+        let evidence = evidence::examine(self.context, draft).await?;
+        if best.as_ref().is_none_or(|(rank, _)| evidence.rank() >= *rank) {
+            *best = Some((evidence.rank(), draft.clone()));
+        }
+        self.conclude(evidence, text, draft).await
+    }
+
+    /// Decides what the tests near the draft mean for the conversation.
+    async fn conclude(&self, evidence: Evidence, mut text: String, draft: &Draft) -> Result<Step, StageError> {
+        match evidence {
+            Evidence::Proven | Evidence::Unavailable(_) => Ok(Step::Complete),
+            Evidence::Refuted(feedback) => {
+                let feedback = self.context.tools.redactor.redact(&feedback).replace("</tests>", "<\\/tests>");
+                text.push_str(&format!(
+                    "The tests near the change were run before and after it:\n<tests>\n{feedback}</tests>\n"
+                ));
+                Ok(Step::Answer { text, is_usable: true })
+            }
+            Evidence::Silent => {
+                let mut state = self.context.dialogue.state().await;
+                if state.asked_for_test || draft.has_test() {
+                    return Ok(Step::Complete);
+                }
+                state.asked_for_test = true;
+                text.push_str(fix::ASK_FOR_TEST);
+                Ok(Step::Answer { text, is_usable: true })
+            }
+        }
+    }
+
+    fn edit(&self, actions: &[Action], draft: &mut Draft) -> Edits {
+        let targets = self.targets();
+        let rules = self.rules(&targets);
+        let mut edits = Edits::default();
+        for action in actions.iter().filter(|action| action.is_edit()) {
+            self.context.progress.set_activity(action.name());
+            let result = match draft.apply(action, &rules) {
+                Ok(done) => {
+                    edits.has_applied = true;
+                    done
+                }
+                Err(problem) => {
+                    tracing::info!(action = %action.name(), problem, "failed to apply an edit");
+                    let result = format!("not applied: {problem}");
+                    edits.problem = Some(problem);
+                    result
+                }
+            };
+            edits.text.push_str(&result_text(&action.name(), &result));
+        }
+        edits
+    }
+
+    /// Answers what the model looks at or runs.
+    async fn look(&self, actions: &[Action], draft: &Draft) -> Result<String, StageError> {
+        let mut out = String::new();
+        for action in actions.iter().filter(|action| action.is_look()) {
+            self.context.progress.set_activity(action.name());
+            let answer = match action {
+                Action::RunTests { .. } | Action::Run { .. } if !self.can_run => "nothing can be run here".to_owned(),
+                Action::RunTests { targets } => evidence::run_tests(self.context, draft, targets).await?,
+                Action::Run { script, language } => {
+                    evidence::run_script(self.context, draft, script, language, &self.targets()).await?
+                }
+                reading => self.read(reading.clone(), draft.clone()).await,
+            };
+            out.push_str(&result_text(&action.name(), &answer));
+        }
+        Ok(out)
+    }
+
+    async fn read(&self, action: Action, draft: Draft) -> String {
+        let repository = Arc::clone(self.context.repository);
+        let index = Arc::clone(&self.context.tools.code_index);
+        let answer = move || Source { repository: &repository, draft: &draft, index: index.as_ref() }.answer(&action);
+        tokio::task::spawn_blocking(answer).await.expect("reading files does not panic")
+    }
+
+    /// Asks for the whole change once, without the answers that could not be used.
+    async fn ask_in_one_piece(&self, draft: Draft) -> Result<Draft, StageError> {
+        tracing::info!("no answer of the model could be used; asking for the whole change in one piece");
+        let focus = focus_of_plan(self.context, &self.proposed.plan);
+        let code = describe(self.context, focus, CODE_TOKENS).await?;
+        let issue = prompt::issue_text(self.context.issue, self.context.job);
+        let question = format!("{issue}\n\n{code}\n{}", fix::last_question(&self.proposed.plan));
+        let answer = self.llm.ask("repair", &[prompt::rules(), Message::user(question)]).await?;
+        let mut whole = Draft::default();
+        let problem = match actions::parse(&answer.text, &self.targets()) {
+            Ok(actions) => {
+                let edits = self.edit(&actions, &mut whole);
+                if edits.problem.is_none() && edits.has_applied {
+                    return Ok(whole);
+                }
+                edits.problem.unwrap_or_else(|| "it holds no edit".to_owned())
+            }
             Err(problem) => problem,
         };
-        if reflections == REFLECTIONS && context.job.rounds > 0 && old.is_some() {
-            // The model stands by its fix. The tests judge it again, and what they say is the result.
-            tracing::info!(file = %change.file, problem, "the revised edit cannot be applied; keeping the file of the round before");
-            return Ok(Edit::Nothing);
+        if !draft.is_empty() {
+            return Ok(draft);
         }
-        if reflections == REFLECTIONS {
-            let reason = format!(
-                "the model's edit of {} cannot be applied, also after {REFLECTIONS} corrections: {}",
-                change.file,
-                shorten(&problem, 300)
-            );
-            let remedy = "Retry the job, or set LLM_MODEL to a more capable model.";
-            return Err(StageError::new(reason, remedy, Fault::Internal));
-        }
-        reflections += 1;
-        tracing::info!(file = %change.file, problem, reflections, "failed to apply an edit");
-        messages.push(Message::assistant(answer.text));
-        messages.push(code_fix::complaint(&problem));
+        let reason = format!(
+            "the model's edit cannot be applied, also after {MAX_UNUSABLE} corrections: {}",
+            shorten(problem.trim(), 300)
+        );
+        let remedy = "Retry the job, or set LLM_MODEL to a more capable model.";
+        Err(StageError::new(reason, remedy, Fault::Internal))
     }
 }
 
-/// Returns what is wrong with the new text of a file, for the model.
-fn check_text(
-    context: &StageContext<'_>,
-    path: &RepoPath,
-    old: Option<&str>,
-    new: &str,
-    encoding: Option<&str>,
-) -> Result<(), String> {
-    if new.len() > MAX_FILE {
-        return Err(format!("the file would grow to {} bytes", new.len()));
-    }
-    if new.contains('\0') {
-        return Err("the file would hold a NUL character".to_owned());
-    }
-    if context.tools.redactor.adds_secret(old.unwrap_or_default(), new) {
-        let problem = "the file would contain a key or token; read secrets from the environment, and never write one";
-        return Err(problem.to_owned());
-    }
-    edit::encode(new, encoding)?;
-    let errors = |text: &str| context.tools.code_index.syntax_errors(path.as_str(), text);
-    let (before, after) = (old.map(errors).unwrap_or_default(), errors(new));
-    match after.first().filter(|_| after.len() > before.len()) {
-        // Grammars have faults, and some files had errors before.
-        Some(line) => {
-            let text = new.lines().nth(line.saturating_sub(1)).unwrap_or_default();
-            Err(format!(
-                "line {line} has a syntax error that the file did not have before: `{}`",
-                shorten(text.trim(), 120)
-            ))
-        }
-        None => Ok(()),
+/// What the edits of one answer did.
+#[derive(Default)]
+struct Edits {
+    text: String,
+    has_applied: bool,
+    /// Why the last of those that were not applied was not.
+    problem: Option<String>,
+}
+
+/// Renders the result of an action as data.
+fn result_text(name: &str, text: &str) -> String {
+    let text = text.replace("</result>", "<\\/result>");
+    let name = name.replace(['"', '\n', '<', '>'], " ");
+    if text.contains('\n') {
+        format!("{RESULT} of=\"{name}\">\n{}\n</result>\n", text.trim_end())
+    } else {
+        format!("{RESULT} of=\"{name}\">{text}</result>\n")
     }
 }
 

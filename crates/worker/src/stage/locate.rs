@@ -18,8 +18,12 @@ use patchwright_core::outgoing_text::{code_span, neutralise};
 const CANDIDATES: usize = 10;
 const SYMBOLS: usize = 5;
 /// How many files the model can choose from, and how many it may choose.
-const SHOWN_TO_MODEL: usize = 30;
-const CHOSEN: usize = 5;
+const SHOWN_TO_MODEL: usize = 20;
+const MAX_CHOSEN: usize = 5;
+/// The reason of a file that the model chose.
+pub(super) const CHOSEN: &str = "chosen by the model";
+/// How far the first file must be ahead for the model not to be asked, as a difference of log odds: twenty times as likely.
+const CERTAIN_LEAD: f64 = 3.0;
 /// How many files are outlined for users if no model reads the outlines.
 const OUTLINED: usize = CANDIDATES;
 
@@ -30,7 +34,7 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
     let mut method = AnalysisMethod::Heuristic;
     let mut ranked = ranking.files;
     let mut analysis = String::new();
-    if let Some(llm) = context.llm.filter(|_| !ranked.is_empty()) {
+    if let Some(llm) = context.llm.filter(|_| !ranked.is_empty() && !is_certain(&ranked)) {
         context.progress.set_activity("asking the model which of them matter");
         if let Some(answer) = consult(context, llm, &query, &mut ranked).await? {
             method = AnalysisMethod::Hybrid;
@@ -95,7 +99,7 @@ async fn ask(
     ranked: &[RankedFile],
     is_first: bool,
 ) -> Result<Option<BugAnalysis>, StageError> {
-    match analyze_bug::ask(llm, context.issue, context.job, ranked, is_first).await {
+    match analyze_bug::ask(llm, context.dialogue, (context.issue, context.job), ranked, is_first).await {
         Ok(Ok(answer)) => Ok(Some(answer)),
         Ok(Err(problem)) => {
             tracing::info!(problem, "failed to rank with the model; using the ranking without it");
@@ -165,10 +169,10 @@ fn candidate(file: RankedFile) -> Option<Candidate> {
 fn reorder(ranked: &mut Vec<RankedFile>, answer: &BugAnalysis) -> bool {
     let clean = |path: &str| path.trim().trim_start_matches("./").to_owned();
     let mut front = Vec::new();
-    for path in answer.candidate_files.iter().take(CHOSEN).map(|path| clean(path)) {
+    for path in answer.candidate_files.iter().take(MAX_CHOSEN).map(|path| clean(path)) {
         if let Some(at) = ranked.iter().position(|file| file.path == path) {
             let mut file = ranked.remove(at);
-            file.reasons.insert(0, "chosen by the model".to_owned());
+            file.reasons.insert(0, CHOSEN.to_owned());
             front.push(file);
         }
     }
@@ -184,6 +188,15 @@ fn reorder(ranked: &mut Vec<RankedFile>, answer: &BugAnalysis) -> bool {
         }
     }
     found
+}
+
+/// Returns whether the first file is so far ahead that a question would cost more than it could change.
+fn is_certain(ranked: &[RankedFile]) -> bool {
+    match ranked {
+        [first, second, ..] => first.score - second.score >= CERTAIN_LEAD,
+        [_] => true,
+        [] => false,
+    }
 }
 
 /// Returns how much the first file stands out: scores are log odds, so a difference of two means seven times as likely.

@@ -5,7 +5,7 @@ mod fix;
 mod locate;
 mod propose;
 mod rebase;
-mod verify;
+pub(crate) mod verify;
 
 use patchwright_domain::job::report::{StageReport, VerifyReport};
 use patchwright_domain::job::stage::StageKind;

@@ -1,35 +1,55 @@
 //! The stage `propose`: plans the change.
 
+use std::sync::Arc;
+
 use patchwright_core::fault::Fault;
+use patchwright_core::llm::count_tokens;
+use patchwright_core::outgoing_text::{code_span, neutralise, shorten};
+use patchwright_core::sandbox::{Suite, SuiteQuery};
 use patchwright_domain::RepoPath;
 use patchwright_domain::job::report::{
-    Candidate, CandidateSymbol, Level, Plan, PlannedChange, ProposeData, ProposeReport, StageReport,
+    Candidate, Level, Plan, PlannedChange, PlannedTest, ProposeData, ProposeReport, StageReport,
 };
 use patchwright_domain::protected::EditablePaths;
 
 use super::Outcome;
+use super::locate::CHOSEN;
+use super::verify::read_settings;
 use crate::context::{StageContext, StageError};
-use crate::edit::{decode, plain};
+use crate::prompt;
+use crate::prompt::analyze_bug::ISSUE_TOKENS as LOCATE_ISSUE_TOKENS;
+use crate::prompt::code::{CodeQuery, Focus, describe_code};
 use crate::prompt::fix_plan::{self, PlanAnswer};
-use patchwright_core::outgoing_text::{code_span, neutralise, shorten};
 
-/// How many files the model reads for its plan, and how much of them, in characters.
-const FILES_READ: usize = 6;
-const ONE_FILE: usize = 24_000;
-const ALL_FILES: usize = 90_000;
-/// How many of the first lines of a long file are shown, and the length of a note about omitted lines, in characters.
-const HEAD: usize = 60;
-const LEFT_OUT: usize = 50;
+/// The most tokens of the prompt with the plan's question, and of the code in it.
+const PLAN_TOKENS: usize = 7_000;
+pub(super) const CODE_TOKENS: usize = 4_500;
+/// The least code that is shown, however long the issue is.
+const MIN_CODE_TOKENS: usize = 1_500;
+/// The tokens of the question around the code.
+const FORM_TOKENS: usize = 350;
+/// How many of the likeliest files are shown, and how many of those that the model chose.
+const FILES_SHOWN: usize = 3;
+const CHOSEN_SHOWN: usize = 4;
 /// The most files that one plan may change.
 const MAX_CHANGES: usize = 12;
 
 pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageError> {
     let Some(llm) = context.llm else { return Ok(Outcome::without_model()) };
     let located = context.job.located().map(|report| report.candidates.as_slice()).unwrap_or_default();
-    let files = read_files(context, located).await?;
+    let sent = prompt::tokens_of(&context.dialogue.state().await.messages);
+    let rest = if sent == 0 { None } else { prompt::issue_rest(context.issue, context.job, LOCATE_ISSUE_TOKENS) };
+    let issue =
+        if sent == 0 { prompt::issue_text(context.issue, context.job) } else { rest.clone().unwrap_or_default() };
+    let room =
+        PLAN_TOKENS.saturating_sub(sent + count_tokens(&issue) + FORM_TOKENS).clamp(MIN_CODE_TOKENS, CODE_TOKENS);
+    let mut code = describe(context, focus_of(located), room).await?;
+    if let Some(rest) = rest {
+        code = format!("The rest of the issue:\n<issue>\n{rest}\n</issue>\n\n{code}");
+    }
     context.progress.set_activity("asking the model for a plan");
     let check = |answer| check(answer, &context.policy.editable_paths);
-    let checked = fix_plan::ask(llm, context.issue, context.job, &files, check).await?;
+    let checked = fix_plan::ask(llm, context.dialogue, (context.issue, context.job), &code, check).await?;
     let (plan, risk_level) = checked.map_err(|problem| {
         StageError::new(
             format!("the model's plan cannot be used, also after asking again: {}", shorten(&problem, 300)),
@@ -37,7 +57,12 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
             Fault::Internal,
         )
     })?;
-    let target_files: Vec<RepoPath> = plan.changes.iter().map(|change| change.file.clone()).collect();
+    let mut target_files: Vec<RepoPath> = plan.changes.iter().map(|change| change.file.clone()).collect();
+    for test in &plan.tests {
+        if !target_files.contains(&test.file) {
+            target_files.push(test.file.clone());
+        }
+    }
     let comment = comment(&plan);
     let report = ProposeReport {
         stage_data: ProposeData {
@@ -51,61 +76,62 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
     Ok(Outcome::done(StageReport::Propose(report), comment))
 }
 
-/// Returns the most likely files as text. Binary files are skipped: the model could not change them anyway.
-async fn read_files(context: &StageContext<'_>, candidates: &[Candidate]) -> Result<Vec<(String, String)>, StageError> {
-    let mut files = Vec::new();
-    let mut room = ALL_FILES;
-    for candidate in candidates.iter().take(FILES_READ) {
-        let path = &candidate.path;
-        let Some(bytes) = context.workspace.read(path).await? else { continue };
-        let Ok(decoded) = decode(&bytes) else {
-            tracing::info!(file = %path, "skipping a file that is no text in a known encoding");
-            continue;
-        };
-        let text = excerpt(&plain(&decoded.text), &candidate.symbols, ONE_FILE.min(room));
-        room = room.saturating_sub(text.chars().count());
-        files.push((path.to_string(), text));
-        if room == 0 {
-            break;
-        }
-    }
-    Ok(files)
+/// Returns the files to show: those that the model chose, else the likeliest.
+fn focus_of(candidates: &[Candidate]) -> Vec<Focus> {
+    let is_chosen = |candidate: &&Candidate| candidate.reasons.iter().any(|reason| reason == CHOSEN);
+    let chosen: Vec<&Candidate> = candidates.iter().filter(is_chosen).take(CHOSEN_SHOWN).collect();
+    let shown = if chosen.is_empty() { candidates.iter().take(FILES_SHOWN).collect() } else { chosen };
+    shown.into_iter().map(|candidate| Focus { path: candidate.path.clone(), symbols: symbols_of(candidate) }).collect()
 }
 
-/// Returns a file in at most so many characters: whole, or its first lines and the most likely definitions, in their
-/// order, with notes about the omitted lines.
-fn excerpt(text: &str, symbols: &[CandidateSymbol], most: usize) -> String {
-    if text.chars().count() <= most || symbols.is_empty() {
-        return shorten(text, most);
-    }
-    let lines: Vec<&str> = text.lines().collect();
-    let mut shown = vec![false; lines.len()];
-    // Lines may be omitted before each part, and after the last one.
-    let mut room = most.saturating_sub(LEFT_OUT * (symbols.len() + 2));
-    let parts = symbols.iter().map(|symbol| (symbol.lines.0.saturating_sub(1) as usize, symbol.lines.1 as usize));
-    'parts: for (from, to) in std::iter::once((0, HEAD)).chain(parts) {
-        for line in from..to.min(lines.len()) {
-            let length = if shown[line] { 0 } else { lines[line].chars().count() + 1 };
-            if length > room {
-                break 'parts;
-            }
-            room -= length;
-            shown[line] = true;
+fn symbols_of(candidate: &Candidate) -> Vec<(String, (u32, u32))> {
+    candidate.symbols.iter().map(|symbol| (symbol.name.clone(), symbol.lines)).collect()
+}
+
+/// Returns the files of a plan that exist, with what the plan and the index say about their definitions.
+pub(super) fn focus_of_plan(context: &StageContext<'_>, plan: &Plan) -> Vec<Focus> {
+    let located = context.job.located().map(|report| report.candidates.as_slice()).unwrap_or_default();
+    let symbols = |change: &PlannedChange| {
+        let known = located.iter().find(|candidate| candidate.path == change.file).map(symbols_of).unwrap_or_default();
+        let named = change.symbols.iter().map(|name| (name.clone(), (0, 0)));
+        named.chain(known).collect()
+    };
+    let changes = plan.changes.iter().map(|change| Focus { path: change.file.clone(), symbols: symbols(change) });
+    let tests = plan.tests.iter().map(|test| Focus { path: test.file.clone(), symbols: Vec::new() });
+    let mut focus: Vec<Focus> = Vec::new();
+    for one in changes.chain(tests).filter(|focus| context.repository.contains(focus.path.as_str())) {
+        if focus.iter().all(|known| known.path != one.path) {
+            focus.push(one);
         }
     }
-    let mut out = String::new();
-    let mut line = 0;
-    while line < lines.len() {
-        let run = shown[line..].iter().take_while(|other| **other == shown[line]).count();
-        if shown[line] {
-            out.push_str(&lines[line..line + run].join("\n"));
-            out.push('\n');
-        } else {
-            out.push_str(&format!("[… lines {} to {} are left out]\n", line + 1, line + run));
-        }
-        line += run;
+    focus
+}
+
+/// Renders code for the model, with its tests and what the repository says about itself.
+pub(super) async fn describe(context: &StageContext<'_>, focus: Vec<Focus>, room: usize) -> Result<String, StageError> {
+    context.progress.set_activity("reading the code");
+    let suites = find_suites(context, &focus).await?;
+    let (repository, index) = (Arc::clone(context.repository), Arc::clone(&context.tools.code_index));
+    let describe = move || {
+        let query = CodeQuery { repository: &repository, index: index.as_ref(), focus: &focus, suites: &suites, room };
+        describe_code(&query)
+    };
+    Ok(tokio::task::spawn_blocking(describe).await.expect("reading files does not panic"))
+}
+
+/// Returns how the tests of these files are run here.
+async fn find_suites(context: &StageContext<'_>, focus: &[Focus]) -> Result<Vec<String>, StageError> {
+    if let Some(command) = &context.policy.test_command {
+        return Ok(vec![command.clone()]);
     }
-    out
+    let query = SuiteQuery {
+        root: context.workspace.root().to_owned(),
+        changed: focus.iter().map(|focus| focus.path.clone()).collect(),
+        settings: read_settings(context, &[]).await?,
+        test_command: None,
+    };
+    let found = context.tools.sandbox.find_suites(query).await.unwrap_or_default();
+    Ok(found.iter().map(Suite::name).collect())
 }
 
 /// Validates the plan; the error is a text for users.
@@ -118,8 +144,16 @@ fn check(answer: PlanAnswer, editable: &EditablePaths) -> Result<(Plan, Level), 
         }
         match changes.iter_mut().find(|known| known.file == file) {
             Some(known) => known.description = format!("{}; {}", known.description, change.description),
-            None => changes.push(PlannedChange { file, description: change.description }),
+            None => changes.push(PlannedChange { file, symbols: change.symbols, description: change.description }),
         }
+    }
+    let mut tests = Vec::new();
+    for test in answer.tests.unwrap_or_default() {
+        let file = RepoPath::parse(test.file.trim()).map_err(|error| error.to_string())?;
+        if let Some(reason) = editable.protection(&file) {
+            return Err(format!("it changes {file}, which jobs may not change: {reason}"));
+        }
+        tests.push(PlannedTest { file, what: test.description });
     }
     if changes.is_empty() {
         return Err("it changes no file".to_owned());
@@ -127,26 +161,58 @@ fn check(answer: PlanAnswer, editable: &EditablePaths) -> Result<(Plan, Level), 
     if changes.len() > MAX_CHANGES {
         return Err(format!("it changes {} files, more than {MAX_CHANGES}", changes.len()));
     }
-    let risk_level = match answer.risk_level.to_lowercase().as_str() {
-        "low" => Level::Low,
+    // What the model says can only raise what the paths say.
+    let stated = match answer.risk_level.to_lowercase().as_str() {
+        "medium" => Level::Medium,
         "high" => Level::High,
-        _ => Level::Medium,
+        _ => Level::Low,
     };
+    let risk_level = stated.max(risk_of(&changes));
     let plan = Plan {
         root_cause: answer.root_cause,
         fix_strategy: shorten(&answer.fix_strategy, 300),
         changes,
+        tests,
         risks: answer.risks,
         testing_suggestions: answer.testing_suggestions,
     };
     Ok((plan, risk_level))
 }
 
+/// Parts of paths whose changes are of consequence: data, and who may do what.
+const DELICATE: [&str; 9] =
+    ["migration", "auth", "security", "crypt", "password", "permission", "session", "payment", "schema"];
+/// Files through which other code uses a package.
+const PUBLIC: [&str; 6] = ["lib.rs", "__init__.py", "index.js", "index.ts", "api", "public"];
+/// From how many files on a change is of medium and of high risk.
+const MEDIUM_FILES: usize = 4;
+const HIGH_FILES: usize = 8;
+
+/// Returns the risk of a change by its files and its size.
+fn risk_of(changes: &[PlannedChange]) -> Level {
+    let paths: Vec<String> = changes
+        .iter()
+        .filter(|change| !change.file.is_test())
+        .map(|change| change.file.as_str().to_lowercase())
+        .collect();
+    let is_public = |path: &String| path.split('/').any(|part| PUBLIC.contains(&part));
+    let removes = changes.iter().any(|change| change.description.to_lowercase().starts_with("delete"));
+    if paths.iter().any(|path| DELICATE.iter().any(|word| path.contains(word))) || paths.len() >= HIGH_FILES {
+        Level::High
+    } else if paths.len() >= MEDIUM_FILES || removes || paths.iter().any(is_public) {
+        Level::Medium
+    } else {
+        Level::Low
+    }
+}
+
 fn comment(plan: &Plan) -> String {
     let changes: Vec<String> = plan
         .changes
         .iter()
-        .map(|change| format!("- {}: {}", code_span(change.file.as_str()), neutralise(&change.description)))
+        .map(|change| (&change.file, &change.description))
+        .chain(plan.tests.iter().map(|test| (&test.file, &test.what)))
+        .map(|(file, what)| format!("- {}: {}", code_span(file.as_str()), neutralise(what)))
         .collect();
     format!(
         "**Cause:** {}\n\n**Plan:** {}\n\n{}",
@@ -161,26 +227,14 @@ mod tests {
     use super::*;
     use crate::prompt::fix_plan::ChangeAnswer;
 
-    #[test]
-    fn of_a_long_file_the_likeliest_definitions_are_read_and_not_only_its_beginning() {
-        let text: String = (1..=2_000).map(|line| format!("line {line}\n")).collect();
-        let symbol = |from, to| CandidateSymbol { name: "f".into(), kind: "function".into(), lines: (from, to) };
-        let shown = excerpt(&text, &[symbol(1_500, 1_510), symbol(900, 901)], 2_000);
-        assert!(shown.chars().count() <= 2_000, "{}", shown.chars().count());
-        assert!(shown.starts_with("line 1\n") && shown.contains("line 900\nline 901\n[… lines 902 to 1499"), "{shown}");
-        assert!(shown.contains("line 1500\n") && shown.contains("line 1510\n") && !shown.contains("line 1511\n"));
-        assert_eq!(excerpt("a\nb\n", &[symbol(1, 1)], 100), "a\nb\n", "a short file is whole");
-        assert_eq!(excerpt(&text, &[], 100), shorten(&text, 100));
-        let greedy = excerpt(&text, &[symbol(1, 2_000)], 500);
-        assert!(greedy.chars().count() <= 500 && greedy.contains("left out"), "{greedy}");
-    }
-
     fn plan(files: &[&str]) -> PlanAnswer {
-        let change = |file: &&str| ChangeAnswer { file: (*file).to_owned(), description: "x".to_owned() };
+        let change =
+            |file: &&str| ChangeAnswer { file: (*file).to_owned(), symbols: vec![], description: "x".to_owned() };
         PlanAnswer {
             root_cause: String::new(),
             fix_strategy: String::new(),
             changes: files.iter().map(change).collect(),
+            tests: None,
             risks: vec![],
             testing_suggestions: vec![],
             risk_level: "LOW".to_owned(),

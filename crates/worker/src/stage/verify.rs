@@ -4,13 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use patchwright_core::conversation::Attempt;
 use patchwright_core::outgoing_text::{code_span, neutralise, shorten};
 use patchwright_core::sandbox::SandboxError;
-use patchwright_domain::RepoPath;
 use patchwright_domain::job::report::{FixReport, StageReport, Verdict, VerifyReport};
+use patchwright_domain::{CommitSha, RepoPath};
 
 use super::Outcome;
 use crate::context::{StageContext, StageError};
+use crate::dialogue::is_better;
 use crate::verification::{Baseline, Side, TreeSource, Verification, VerificationRequest, verify};
 
 /// How much of the output is sent to the model, in characters, if there is none of a single test.
@@ -30,38 +32,54 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
     if let Some(known) = context.job.verified().filter(|_| context.sent_back == Some(&fix.commit)) {
         return Ok(Outcome::done(StageReport::Verify(Box::new(known.clone())), comment(known)));
     }
+    let earlier = context.dialogue.state().await.earlier.clone();
+    if let Some(earlier) = earlier.filter(|earlier| earlier.fix.commit == fix.commit) {
+        let known = earlier.verification;
+        let comment = comment(&known);
+        return Ok(Outcome::done(StageReport::Verify(Box::new(known)), comment));
+    }
     let source = JobTrees { context, fix };
     let request = VerificationRequest {
         changed: fix.changed_files.iter().map(|file| file.file.clone()).collect(),
         folder: context.scratch.to_owned(),
-        settings: read_settings(context).await?,
+        settings: read_settings(context, &fix.changes_applied).await?,
         test_command: context.policy.test_command.clone(),
         local_folder: context.tools.local_folder.clone(),
-        baseline: baseline(context, fix),
+        baseline: known_base(context, &fix.base),
         timeout: context.tools.verify_timeout,
+        near_only: false,
     };
     let sandbox = context.tools.sandbox.as_ref();
     let found = verify(&source, sandbox, &request, context.progress, context.cancel).await?;
     let again =
         (context.llm.is_some() || context.job.command.is_some()) && !context.job.is_rebase() && !fix.is_fetched();
-    let (feedback, found_no_fault) = (feedback(&found), found.shows_no_fault);
+    let (feedback, found_no_fault) = (describe_failures(&found), found.shows_no_fault);
     let mut report = found.into_report(Some(fix.commit.clone()), sandbox.isolation());
     let asked = context.policy.ready_when;
     report.draft_until = (report.verdict == Verdict::FixedProven && !asked.accepts(report.proof)).then_some(asked);
     report.log_tail = context.tools.redactor.redact(&report.log_tail);
     let must_be_revised = report.verdict.is_harmful() || report.verdict == Verdict::StillFailing || found_no_fault;
-    if must_be_revised && context.job.rounds < context.policy.max_rounds && again {
+    if must_be_revised && again {
         let feedback = context.tools.redactor.redact(&feedback);
-        return Ok(Outcome::SendBack { feedback, report: Box::new(report) });
+        if context.job.rounds + 1 < context.policy.fix_attempts {
+            context.dialogue.end_attempt(fix, &report).await;
+            return Ok(Outcome::SendBack { feedback, report: Box::new(report) });
+        }
+        let attempt = Attempt { fix: fix.clone(), verification: report.clone() };
+        let earlier = context.dialogue.state().await.earlier.clone();
+        if earlier.is_some_and(|earlier| is_better(&earlier, &attempt)) {
+            // The stage `fix` finds that there is no attempt left, and takes the earlier one.
+            return Ok(Outcome::SendBack { feedback, report: Box::new(report) });
+        }
     }
     let comment = comment(&report);
     Ok(Outcome::done(StageReport::Verify(Box::new(report)), comment))
 }
 
 /// Returns the base, unless its environment is a user's own, which may change at any time.
-fn baseline(context: &StageContext<'_>, fix: &FixReport) -> Option<Baseline> {
+pub(crate) fn known_base(context: &StageContext<'_>, base: &CommitSha) -> Option<Baseline> {
     let source = &context.job.source;
-    let commit = format!("{}:{}@{}", source.platform, source.repo, fix.base);
+    let commit = format!("{}:{}@{base}", source.platform, source.repo);
     context.tools.local_folder.is_none().then(|| Baseline { commit, known: Arc::clone(&context.tools.baselines) })
 }
 
@@ -84,9 +102,12 @@ impl TreeSource for JobTrees<'_> {
 }
 
 /// Reads the settings at the base: a change cannot write them for itself.
-async fn read_settings(context: &StageContext<'_>) -> Result<Option<String>, StageError> {
+pub(crate) async fn read_settings(
+    context: &StageContext<'_>,
+    changed: &[RepoPath],
+) -> Result<Option<String>, StageError> {
     let path = RepoPath::parse(SETTINGS_FILE).expect("our own paths are plain");
-    if context.job.fixed().is_some_and(|fix| fix.changes_applied.contains(&path)) {
+    if changed.contains(&path) {
         return Ok(None);
     }
     let bytes = context.workspace.read(&path).await?.filter(|bytes| bytes.len() <= MAX_SETTINGS);
@@ -95,7 +116,7 @@ async fn read_settings(context: &StageContext<'_>) -> Result<Option<String>, Sta
 
 /// Returns the message for the model about a fix that failed the verification: what the failed tests printed, or else the end
 /// of the output.
-fn feedback(found: &Verification) -> String {
+pub(crate) fn describe_failures(found: &Verification) -> String {
     let mut out = format!("{}.\n", found.explanation);
     if found.shows_no_fault {
         out.push_str("Change them so that they fail on the code as it was, and pass with the fix.\n");

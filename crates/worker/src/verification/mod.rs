@@ -28,6 +28,7 @@ use tokio::time::Instant;
 pub use baselines::Baselines;
 use suite_run::SuiteRunner;
 use trees::Trees;
+pub(crate) use trees::make_place;
 
 /// One of the two trees that are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +63,8 @@ pub struct VerificationRequest {
     pub baseline: Option<Baseline>,
     /// The time for all runs together.
     pub timeout: Duration,
+    /// Whether only the tests that the change brings and those near to it are run.
+    pub near_only: bool,
 }
 
 /// The commit before a change, and what is known about its tests.

@@ -80,7 +80,8 @@ impl SuiteRunner<'_, '_> {
         let compared = Compared { ran, known: ran.max(before.results.total), complete: is_complete };
         let mut result =
             SuiteResult { before, after, comparison, goals, flaky, compared, own_tests_do_not_build, first_result };
-        if !is_all && result.after.build_success && result.comparison.broken.is_empty() && result.goals.is_empty() {
+        let wants_rest = !is_all && !self.request.near_only;
+        if wants_rest && result.after.build_success && result.comparison.broken.is_empty() && result.goals.is_empty() {
             self.run_rest(suite, &mut result).await?;
         }
         Ok(result)

@@ -98,6 +98,7 @@ async fn verified_after(
     let folder = tempfile::tempdir().unwrap();
     let sandbox = Sandboxed { answer: Box::new(answer), asked: Mutex::default() };
     let request = VerificationRequest {
+        near_only: false,
         changed: ["code.py", "tests/test_code.py"].map(|path| RepoPath::parse(path).unwrap()).to_vec(),
         folder: folder.path().to_owned(),
         settings: None,
