@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use patchwright_core::Clock as _;
 use patchwright_core::forge::ForgeError;
+use patchwright_core::llm::LlmError;
 use patchwright_core::meter::MeterEvent;
 use patchwright_core::model_calls::ModelCalls as _;
 use patchwright_core::sandbox::{SandboxError, TestOutcome};
@@ -286,6 +287,69 @@ async fn fault_h_a_model_that_has_nothing_to_add_to_its_fix_does_not_lose_it() {
     assert_eq!(job.verdict, Some(Verdict::Regressions), "{:?}", job.failure);
     assert!(job.stages.iter().all(|stage| stage.status.is_done()), "no stage failed: {:?}", job.stages);
     assert_eq!(job.verified().unwrap().broken_tests, ["test_other"], "what the tests say is the result");
+}
+
+#[tokio::test]
+async fn a_worker_that_stops_in_the_middle_of_a_fix_does_not_pay_for_its_steps_twice() {
+    let fixture = fixture(&[GOOD[0], PLAN, "### read src/calc.py"]);
+    fixture.llm.then_fail(LlmError::Unavailable { url: "fake".into(), detail: "busy".into(), after: None });
+    fixture.llm.then(CODE);
+    let job = fixture.start().await;
+    assert_eq!(fixture.work().await.unwrap().status(), JobStatus::Queued, "it is tried again later");
+    assert_eq!(fixture.store.conversation(job.id).await.unwrap().unwrap().steps, 1);
+    fixture.clock.advance(3600);
+    let job = fixture.work().await.unwrap();
+    assert_eq!(job.verdict, Some(Verdict::FixedProven), "{:?}", job.failure);
+    let asked = fixture.llm.asked();
+    let purposes: Vec<&str> = asked.iter().map(|request| request.purpose).collect();
+    assert_eq!(purposes, ["analyze_bug", "fix_plan", "code_fix", "code_fix", "code_fix"]);
+    assert_eq!(asked[4].messages, asked[3].messages, "the second worker asks what the first one had asked");
+    let result = asked[4].messages.last().unwrap();
+    assert!(result.content.starts_with("<result of=\"read src/calc.py\">"), "{}", result.content);
+    for pair in asked[..4].windows(2) {
+        assert!(pair[1].messages.starts_with(&pair[0].messages), "the conversation only grows");
+    }
+    assert_eq!(fixture.store.conversation(job.id).await.unwrap(), None, "it ends with the job");
+}
+
+#[tokio::test]
+async fn of_two_attempts_the_better_one_counts() {
+    let also_harmful = "```python\ndef add(a, b):\n    return a + b  # breaks test_other\n\n\n# longer\n```";
+    let fixture = fixture(&[GOOD[0], PLAN, HARMFUL, also_harmful]);
+    fixture.start().await;
+    let job = fixture.work().await.unwrap();
+    assert_eq!(job.verdict, Some(Verdict::Regressions), "{:?}", job.failure);
+    let asked = fixture.llm.asked();
+    assert_eq!(asked.len(), 4, "two attempts, and no question about which counts");
+    assert_eq!(asked[3].messages.len(), 2, "the second one begins anew");
+    let question = &asked[3].messages[1].content;
+    assert!(
+        question.contains("+    return a + b  # breaks test_other") && question.contains("test_other"),
+        "{question}"
+    );
+    let text = fixture.git.file(&job.branch, "src/calc.py").unwrap();
+    assert!(!text.contains("longer"), "both break a test, and the first one is shorter: {text}");
+}
+
+#[tokio::test]
+async fn a_fix_may_change_several_files_in_one_answer_and_begins_anew_without_those_of_an_earlier_attempt() {
+    let plan = r#"{"root_cause": "c", "fix_strategy": "s", "changes": [{"file": "src/calc.py"}], "tests": [{"file": "tests/test_new.py", "what": "it adds"}]}"#;
+    let both = format!(
+        "### edit src/calc.py\n{HARMFUL}\n### create tests/test_new.py\n```python\nx = 1\n```\n### rename README.md docs/README.md\n"
+    );
+    let fixture = fixture(&[
+        GOOD[0],
+        plan,
+        &both,
+        "### edit src/calc.py\n<<<<<<< SEARCH\n    return a - b\n=======\n    return a + b\n>>>>>>> REPLACE\n",
+    ]);
+    fixture.start().await;
+    let job = fixture.work().await.unwrap();
+    assert_eq!(job.verdict, Some(Verdict::FixedProven), "{:?}", job.failure);
+    let report = job.fixed().unwrap();
+    assert_eq!(report.changes_applied.iter().map(ToString::to_string).collect::<Vec<_>>(), ["src/calc.py"]);
+    assert_eq!(fixture.git.file(&job.branch, "tests/test_new.py"), None, "it was of the first attempt");
+    assert!(fixture.git.file(&job.branch, "README.md").is_some());
 }
 
 #[tokio::test]

@@ -112,7 +112,13 @@ impl Repository {
         if !named.is_empty() {
             return named;
         }
-        let stem = name.split('.').next().unwrap_or(&name).to_owned();
+        // `calc2.py` is most like `calc.py`.
+        let stem = name
+            .split('.')
+            .next()
+            .unwrap_or(&name)
+            .trim_end_matches(|c: char| c.is_ascii_digit() || c == 's')
+            .to_owned();
         self.paths().filter(|other| stem.len() > 2 && other.to_lowercase().contains(&stem)).take(5).collect()
     }
 
@@ -141,4 +147,65 @@ const CODE: [&str; 36] = [
 pub(crate) fn is_code(path: &str) -> bool {
     let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension).to_lowercase();
     CODE.contains(&extension.as_str())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use patchwright_core::source_tree::{HistoryEntry, SourceTreeError};
+
+    use super::*;
+
+    /// A tree in memory.
+    #[derive(Debug)]
+    pub(crate) struct MemoryTree(Vec<(String, Vec<u8>)>);
+
+    pub(crate) fn tree_of(files: &[(&str, &str)]) -> MemoryTree {
+        MemoryTree(files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect())
+    }
+
+    impl SourceTree for MemoryTree {
+        fn id(&self) -> Option<String> {
+            None
+        }
+
+        fn files(&self) -> Result<Vec<TreeFile>, SourceTreeError> {
+            Ok(self.0.iter().map(|(path, _)| TreeFile { path: path.clone(), blob: None }).collect())
+        }
+
+        fn read(&self, files: &[TreeFile], max_bytes: u64) -> Vec<Option<Vec<u8>>> {
+            let content = |file: &TreeFile| {
+                let (_, bytes) = self.0.iter().find(|(path, _)| *path == file.path)?;
+                (bytes.len() as u64 <= max_bytes).then(|| bytes.clone())
+            };
+            files.iter().map(content).collect()
+        }
+
+        fn history(&self, _: usize) -> Vec<HistoryEntry> {
+            Vec::new()
+        }
+
+        fn list_changed_paths(&self, _: &str) -> Vec<String> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn files_with_secrets_are_not_there_and_those_of_others_are_not_searched() {
+        let repository = Repository::open(Arc::new(tree_of(&[
+            (".env", "KEY=1\n"),
+            ("deploy/server.key", "-----BEGIN\n"),
+            (".npmrc", "//registry/:_authToken=1\n"),
+            ("node_modules/x/index.js", "x\n"),
+            ("logo.png", "x"),
+            ("src/a.py", "a\r\n"),
+            ("src/b.py", "b\n"),
+        ])));
+        let searched: Vec<&str> = repository.searched().iter().map(|source| source.path.as_str()).collect();
+        assert_eq!(searched, ["src/a.py", "src/b.py"]);
+        assert_eq!((repository.read(".env"), repository.read("src/a.py").as_deref()), (None, Some("a\n")));
+        assert!(!repository.contains("deploy/server.key") && !repository.contains(".npmrc"));
+        assert_eq!(repository.entries("src").into_iter().collect::<Vec<_>>(), ["a.py", "b.py"]);
+        assert!(repository.entries("").contains("node_modules/"));
+        assert_eq!(repository.similar_paths("lib/a.py"), ["src/a.py"]);
+    }
 }

@@ -105,10 +105,7 @@ impl Preparation {
         for manifest in self.manifests.iter().filter(|path| path.ends_with("Cargo.toml")) {
             let folder = to.join(manifest.parent().unwrap_or(Path::new("")));
             let text = std::fs::read_to_string(to.join(manifest))?;
-            let paths =
-                text.lines().filter_map(|line| line.trim().strip_prefix("path")?.trim_start().strip_prefix('='));
-            let named = paths.map(|path| path.trim().trim_matches('"').to_owned()).filter(|path| path.ends_with(".rs"));
-            for path in named.chain(["src/lib.rs".to_owned()]) {
+            for path in target_files(&text) {
                 let target = folder.join(path);
                 if target.starts_with(to) && !target.iter().any(|part| part == "..") && !target.exists() {
                     target.parent().map_or(Ok(()), std::fs::create_dir_all)?;
@@ -313,6 +310,31 @@ fn key_of(tree: &Path, manifests: &[PathBuf], line: &[String], salt: &str) -> Op
     Some(format!("{:016x}{:016x}", hash(0)?, hash(1)?))
 }
 
+/// Returns the files of the targets that a manifest of cargo names: cargo reads none whose files are missing.
+fn target_files(manifest: &str) -> Vec<String> {
+    let mut files = vec!["src/lib.rs".to_owned()];
+    let Ok(manifest) = manifest.parse::<toml::Table>() else { return files };
+    for (kind, folder) in
+        [("bin", "src/bin"), ("example", "examples"), ("test", "tests"), ("bench", "benches"), ("lib", "")]
+    {
+        let targets = match manifest.get(kind) {
+            Some(toml::Value::Array(targets)) => targets.iter().filter_map(toml::Value::as_table).collect(),
+            Some(toml::Value::Table(target)) => vec![target],
+            _ => Vec::new(),
+        };
+        for target in targets {
+            let text = |key: &str| target.get(key).and_then(toml::Value::as_str);
+            match (text("path"), text("name")) {
+                (Some(path), _) => files.push(path.to_owned()),
+                (None, Some(name)) if !folder.is_empty() => files.push(format!("{folder}/{name}.rs")),
+                _ => {}
+            }
+        }
+    }
+    files.retain(|path| path.ends_with(".rs"));
+    files
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -361,7 +383,7 @@ mod tests {
             ("Cargo.toml", "[workspace]\nmembers = [\"a\"]\n"),
             (
                 "a/Cargo.toml",
-                "[package]\nname = \"a\"\n[dependencies]\nb = \"1\"\n[[bin]]\nname = \"x\"\npath = \"main.rs\"\n",
+                "[package]\nname = \"a\"\n[dependencies]\nb = \"1\"\n[[bin]]\nname = \"x\"\npath = \"main.rs\"\n[[bench]]\nname = \"bench1\"\nharness = false\n",
             ),
             ("a/main.rs", "the code"),
             (".cargo/config.toml", "[build]\nrustc = \"./evil\""),
@@ -372,6 +394,7 @@ mod tests {
         preparation.copy_manifests(tree.path(), &suite, to.path()).unwrap();
         assert!(to.path().join("a/Cargo.toml").is_file() && to.path().join("a/src/lib.rs").is_file());
         assert_eq!(std::fs::read_to_string(to.path().join("a/main.rs")).unwrap(), "fn main() {}\n");
+        assert!(to.path().join("a/benches/bench1.rs").is_file(), "cargo reads no manifest whose targets are missing");
         assert!(!to.path().join(".cargo").exists());
     }
 }

@@ -317,3 +317,106 @@ fn check_text(
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use patchwright_core::Secret;
+    use patchwright_testkit::fake::FakeIndex;
+
+    use super::*;
+    use crate::repository::tests::tree_of;
+
+    const CALC: &str = "def add(a, b):\r\n    return a - b\r\n";
+    const BLOCK: &str = "<<<<<<< SEARCH\n    return a - b\n=======\n    return a + b\n>>>>>>> REPLACE\n";
+
+    /// Applies actions to a small repository in turn.
+    fn draft(actions: &[Action]) -> (Draft, Vec<Result<String, String>>) {
+        let repository = Repository::open(Arc::new(tree_of(&[
+            ("src/calc.py", CALC),
+            ("src/other.py", "x = 1\ny = 2\n"),
+            (".github/workflows/ci.yml", "on: push\n"),
+            (".npmrc", "token=1\n"),
+        ])));
+        let targets = ["src/calc.py", "src/other.py"].map(|path| RepoPath::parse(path).unwrap());
+        let redactor = Redactor::new([&Secret::new("sk-very-secret-key")]);
+        let rules = EditRules {
+            repository: &repository,
+            index: &FakeIndex,
+            redactor: &redactor,
+            editable: &EditablePaths::default(),
+            targets: &targets,
+        };
+        let mut draft = Draft::default();
+        let done = actions.iter().map(|action| draft.apply(action, &rules)).collect();
+        (draft, done)
+    }
+
+    fn edit(path: Option<&str>, body: &str) -> Action {
+        Action::Edit { path: path.map(str::to_owned), body: body.to_owned() }
+    }
+
+    fn create(path: &str, text: &str) -> Action {
+        Action::Create { path: path.to_owned(), body: format!("```\n{text}\n```") }
+    }
+
+    fn problem(action: Action) -> String {
+        let (draft, done) = draft(&[action]);
+        assert!(draft.is_empty(), "a refused edit leaves no trace");
+        done.into_iter().next().unwrap().unwrap_err()
+    }
+
+    #[test]
+    fn edits_of_several_files_are_one_change_and_keep_what_their_files_had() {
+        let rename = Action::Rename { from: "src/other.py".into(), to: "src/new/other.py".into() };
+        let (draft, done) = draft(&[edit(Some("src/calc.py"), BLOCK), create("tests/test_calc.py", "x = 1"), rename]);
+        assert!(done.iter().all(Result::is_ok), "{done:?}");
+        let texts: Vec<(String, Option<String>)> =
+            draft.contents().into_iter().map(|file| (file.path.to_string(), file.text)).collect();
+        let text = |path: &str| texts.iter().find(|(known, _)| known == path).unwrap().1.clone();
+        assert_eq!(text("src/calc.py").unwrap(), CALC.replace("a - b", "a + b"));
+        assert_eq!((text("src/other.py"), text("src/new/other.py").as_deref()), (None, Some("x = 1\ny = 2\n")));
+        assert!(draft.has_test() && draft.diff().contains("+++ b/tests/test_calc.py"));
+    }
+
+    #[test]
+    fn an_edit_without_a_path_is_of_the_file_that_has_its_lines() {
+        assert_eq!(draft(&[edit(None, BLOCK)]).0.paths()[0].as_str(), "src/calc.py");
+        assert_eq!(draft(&[edit(None, "```python\nx = 1\ny = 3\n```")]).0.paths()[0].as_str(), "src/other.py");
+        assert_eq!(draft(&[edit(Some("a/src/calc.py"), BLOCK)]).0.paths()[0].as_str(), "src/calc.py");
+        assert!(problem(edit(None, &BLOCK.replace("a - b", "a / b"))).contains("put `### edit PATH` above"));
+        assert!(problem(edit(None, "```python\nz = 3\n```")).contains("nobody knows which file"));
+    }
+
+    #[test]
+    fn an_edit_that_comes_back_to_the_base_changes_nothing() {
+        let back = BLOCK.replace("a - b", "?").replace("a + b", "a - b").replace('?', "a + b");
+        let (draft, done) = draft(&[edit(Some("src/calc.py"), BLOCK), edit(Some("src/calc.py"), &back)]);
+        assert!(draft.is_empty() && done.iter().all(Result::is_ok), "{done:?}");
+    }
+
+    #[test]
+    fn what_must_not_be_changed_is_refused_with_the_reason() {
+        assert!(problem(edit(Some(".github/workflows/ci.yml"), "```\non: [push]\n```")).contains("CI configuration"));
+        assert!(problem(create(".npmrc", "token=2")).contains("must not be changed"));
+        assert!(problem(create("../x.py", "x")).contains("`..`"));
+        assert!(problem(create("src/calc.py", "x = 1")).contains("exists already"));
+        assert!(problem(create("src/key.py", "KEY = 'sk-very-secret-key'")).contains("key or token"));
+        assert!(
+            problem(edit(Some("src/calc2.py"), BLOCK)).contains("there is no file src/calc2.py; there is src/calc.py")
+        );
+        assert!(problem(Action::Delete { path: "src/none.py".into() }).contains("there is no file"));
+        let many = (0..=MAX_CHANGED_LINES).map(|n| format!("x{n} = 1\n")).collect::<String>();
+        assert!(problem(create("src/long.py", &many)).contains("make a smaller one"));
+    }
+
+    #[test]
+    fn a_draft_that_was_stored_is_the_same() {
+        let repository =
+            Repository::open(Arc::new(tree_of(&[("src/calc.py", CALC), ("src/other.py", "x = 1\ny = 2\n")])));
+        let (before, _) = draft(&[edit(Some("src/calc.py"), BLOCK), Action::Delete { path: "src/other.py".into() }]);
+        let restored = Draft::restore(&before.contents(), &repository);
+        assert_eq!((restored.contents(), restored.diff()), (before.contents(), before.diff()));
+    }
+}

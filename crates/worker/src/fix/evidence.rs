@@ -168,7 +168,9 @@ pub(crate) async fn run_script(
         let folder = context.scratch.join(TREE).join(&suite.folder);
         std::fs::write(folder.join(&name), script)
             .map_err(|error| SandboxError::Internal { source: Box::new(error) })?;
-        let settings = suite.settings.clone().unwrap_or_default();
+        let mut settings = suite.settings.clone().unwrap_or_default();
+        // As the tests are run: from the folder of the suite, with the sources beside it.
+        settings.env.entry("PYTHONPATH".to_owned()).or_insert_with(|| "src:.".to_owned());
         let settings = SuiteSettings { test: Some(format!("{command} ./{name}")), report: None, ..settings };
         let suite = Suite { settings: Some(settings), ..suite };
         let report = check(context, suite, Selection::All).await?;

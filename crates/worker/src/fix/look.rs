@@ -58,16 +58,29 @@ impl Source<'_> {
     }
 
     fn search(&self, pattern: &str, path: &str) -> String {
+        let (pattern, path) = self.split_folder(pattern, path);
         let expression = RegexBuilder::new(pattern).size_limit(1 << 20).build();
         // A pattern that is no expression is meant as it stands.
         let expression = expression.or_else(|_| Regex::new(&regex::escape(pattern)));
         let Ok(expression) = expression else { return "the pattern is too long".to_owned() };
         let found = self.find(&expression, path, |_| true);
         if found.is_empty() {
-            let place = if path.is_empty() { String::new() } else { format!(" in {path}") };
-            return format!("nothing matches `{pattern}`{place}");
+            let place = if path.is_empty() { "the repository".to_owned() } else { format!("`{path}`") };
+            return format!("nothing matches `{pattern}` in {place}");
         }
         found
+    }
+
+    /// Takes the last word of a pattern for the place to search in, if there is such a file or folder.
+    fn split_folder<'b>(&self, pattern: &'b str, path: &'b str) -> (&'b str, &'b str) {
+        match pattern.rsplit_once(char::is_whitespace) {
+            Some((words, place)) if path.is_empty() && self.is_place(place) => (words.trim_end(), place),
+            _ => (pattern, path),
+        }
+    }
+
+    fn is_place(&self, place: &str) -> bool {
+        self.repository.contains(place) || !self.repository.entries(place).is_empty()
     }
 
     fn references(&self, symbol: &str) -> String {
@@ -207,4 +220,105 @@ pub(crate) fn shorten_middle(text: &str, most: usize) -> String {
     let head: String = text.chars().take(most * 2 / 3).collect();
     let tail: String = text.chars().skip(count - most / 3).collect();
     format!("{head}\n[… {} characters are left out …]\n{tail}", count - most * 2 / 3 - most / 3)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::repository::tests::tree_of;
+
+    /// Finds functions by their first line.
+    struct LineIndex;
+
+    #[async_trait::async_trait]
+    impl CodeIndex for LineIndex {
+        async fn rank(
+            &self,
+            _: patchwright_core::code_index::IndexQuery,
+        ) -> Result<patchwright_core::code_index::Ranking, patchwright_core::code_index::CodeIndexError> {
+            unreachable!("nothing is ranked here")
+        }
+
+        fn outline(&self, _: &str, text: &str) -> Vec<Definition> {
+            let starts = text.lines().zip(1..).filter_map(|(line, number)| Some((line.strip_prefix("def ")?, number)));
+            let definition = |(name, number): (&str, u32)| Definition {
+                name: name.split('(').next().unwrap().to_owned(),
+                kind: "function".to_owned(),
+                lines: (number, number + 1),
+                signature: format!("def {}", name.trim_end_matches(':')),
+                depth: 0,
+            };
+            starts.map(definition).collect()
+        }
+    }
+
+    fn answer(action: &Action) -> String {
+        let long: String = (1..=400).map(|line| format!("line {line}\n")).collect();
+        let repository = Repository::open(Arc::new(tree_of(&[
+            ("src/calc.py", "import os\n\n@cached\ndef add(a, b):\n    return a - b\n"),
+            ("src/use.py", "def run():\n    return add(1, 2)\n"),
+            ("long.py", &long),
+            (".env", "KEY=add\n"),
+        ])));
+        Source { repository: &repository, draft: &Draft::default(), index: &LineIndex }.answer(action)
+    }
+
+    fn read(path: &str, part: &str) -> String {
+        answer(&Action::Read { path: path.into(), part: part.into() })
+    }
+
+    #[test]
+    fn lines_and_definitions_are_read_with_what_belongs_to_them() {
+        assert_eq!(read("src/calc.py", "add"), "lines 3 to 5 of 5:\n@cached\ndef add(a, b):\n    return a - b\n");
+        assert_eq!(read("src/calc.py", "1-2"), "lines 1 to 2 of 5:\nimport os\n\n");
+        assert!(read("src/calc.py", "").starts_with("lines 1 to 5 of 5:"));
+        assert!(read("long.py", "").starts_with("long.py has 400 lines; name lines or a definition"));
+        assert!(read("long.py", "390-500").ends_with("line 400\n"));
+        assert!(read("long.py", "900-950").starts_with("there are 400 lines"));
+        assert!(read("src/calc.py", "sub").starts_with("src/calc.py defines no `sub`\n4: def add(a, b)"));
+        assert_eq!(read("calc.py", ""), "there is no file calc.py; there is src/calc.py");
+        assert_eq!(read(".env", ""), ".env may hold secrets and cannot be read");
+    }
+
+    #[test]
+    fn a_search_names_the_definition_around_a_line_and_never_finds_a_secret() {
+        let found = answer(&Action::Search { pattern: r"add\(".into(), path: String::new() });
+        assert_eq!(found, "src/calc.py\n4 (add): def add(a, b):\nsrc/use.py\n2 (run):     return add(1, 2)\n");
+        let below = answer(&Action::Search { pattern: "add".into(), path: "src/use.py".into() });
+        assert_eq!(below, "src/use.py\n2 (run):     return add(1, 2)\n");
+        let plain = answer(&Action::Search { pattern: "add(1".into(), path: "src/".into() });
+        assert!(plain.contains("2 (run)"), "what is no expression is meant as it stands: {plain}");
+        let many = answer(&Action::Search { pattern: "line".into(), path: String::new() });
+        assert!(many.contains("8 of 400 matching lines are shown"), "{many}");
+        assert_eq!(
+            answer(&Action::Search { pattern: "KEY".into(), path: String::new() }),
+            "nothing matches `KEY` in the repository"
+        );
+        let folder = answer(&Action::Search { pattern: "add src".into(), path: String::new() });
+        assert!(folder.starts_with("src/calc.py\n"), "a folder without a slash is one too: {folder}");
+        let missing = answer(&Action::Search { pattern: "sub src".into(), path: String::new() });
+        assert_eq!(missing, "nothing matches `sub` in `src`");
+        assert!(answer(&Action::References { symbol: "calc.add".into() }).contains("src/use.py"));
+    }
+
+    #[test]
+    fn an_answer_is_bounded() {
+        let text = "é".repeat(20_000);
+        let short = shorten_middle(&text, 9_000);
+        assert!(
+            short.chars().count() < 9_100 && short.contains("[… 11000 characters are left out …]"),
+            "{}",
+            short.len()
+        );
+        assert_eq!(shorten_middle("short", 9_000), "short");
+    }
+
+    #[test]
+    fn a_folder_lists_its_entries() {
+        assert_eq!(answer(&Action::Outline { path: "src".into() }), "calc.py\nuse.py");
+        assert_eq!(answer(&Action::Outline { path: "src/use.py".into() }), "1: def run()\n");
+        assert!(answer(&Action::Outline { path: "nowhere".into() }).starts_with("there is no file"));
+    }
 }

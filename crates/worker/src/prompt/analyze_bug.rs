@@ -118,12 +118,11 @@ fn question(issue: &Issue, job: &Job, ranked: &[RankedFile]) -> String {
     let room = MAX_TOKENS.saturating_sub(count_tokens(&issue) + RESERVE);
     format!(
         "{issue}\n\nAn index ranked these files for the issue, likeliest first, with definitions in them:\n<candidates>\n{}</candidates>\n\n\
-         Which of them must be changed to fix the issue, and where in them? If none of them can be it, answer with `more` in \
-         place of `candidate_files`: you are shown what else is found, once. Answer with one JSON object in a ```json \
-         block:\n{{\"analysis\": \"what goes wrong, in two sentences\", \
-         \"candidate_files\": [\"up to 5 paths from the list, likeliest first\"], \
-         \"symbols\": [\"path: Class.method\"], \
-         \"more\": {{\"words\": \"names and words to search for\", \"folder\": \"or a folder\"}}}}",
+         Which of them must be changed to fix the issue, and which definitions must be read for that? Answer with one JSON \
+         object in a ```json block:\n{{\"analysis\": \"what goes wrong, in two sentences\", \
+         \"candidate_files\": [\"up to 5 paths from the list, likeliest first\"], \"symbols\": [\"path: Class.method\"]}}\n\
+         If none of them can be it, answer with {{\"more\": {{\"words\": \"names and words to search for\", \
+         \"folder\": \"or a folder\"}}}} in its place: you are shown what else is found, once.",
         candidates(ranked, room)
     )
 }

@@ -34,7 +34,7 @@ const LOOKS: &str = "\
 const RUNS: &str = "\
 ### run_tests PATHS\n\
 ### run\n\
-(a script in one ``` block, for example to reproduce the fault; it has no network)\n";
+(a script in one ```python, ```js or ```sh block, for example to reproduce the fault; it has no network)\n";
 
 /// The longest diff of an earlier attempt that is shown, in characters.
 const MAX_EARLIER_DIFF: usize = 6_000;
@@ -50,7 +50,8 @@ pub(crate) fn question(plan: &Plan, can_run: bool) -> String {
     };
     format!(
         "{}\nMake the whole change now, with all edits of all files and the test in one answer if what you have seen \
-         suffices: a simple fix needs no further look. Lines that you have not seen must be read before they are replaced. \
+         suffices: a simple fix needs no further look, and a test may be put into a new file. Lines that you have not seen must \
+         be read before they are replaced; edits and looks may stand in one answer, and you are answered before the work ends. \
          Answer with actions, each below a heading of its own:\n{EDITS}{LOOKS}{runs}### finish WHAT WAS DONE\n{ending}",
         plan_text(plan)
     )
@@ -90,6 +91,9 @@ pub(crate) fn complaint(problem: &str) -> Message {
         "That cannot be used: {problem}. Answer with actions below headings such as `### edit PATH`, in the form that was asked for."
     ))
 }
+
+/// The last line of results that end with nothing to do.
+pub(crate) const GO_ON: &str = "Go on; `### finish` if it is done.";
 
 /// The request for a test, after the tests near a change have shown nothing.
 pub(crate) const ASK_FOR_TEST: &str = "Nothing broke, but no test shows the fault. Add one that fails without your change and passes \

@@ -89,7 +89,17 @@ fn visible(text: &str) -> String {
         open_fence ^= is_mark;
     }
     out.push_str(&COMMENT.replace_all(&prose, ""));
+    let out = out.split_inclusive('\n').map(shorten_line).collect::<String>();
     out.chars().filter(|c| *c == '\n' || *c == '\t' || is_visible(*c)).collect()
+}
+
+/// The longest line of an issue, in characters, and how much is sent of a longer one: lists of packages, dumps.
+const MAX_ISSUE_LINE: usize = 600;
+const SHORT_LINE: usize = 300;
+
+fn shorten_line(line: &str) -> String {
+    let end = if line.ends_with('\n') { "\n" } else { "" };
+    if line.chars().count() <= MAX_ISSUE_LINE { line.to_owned() } else { format!("{}{end}", shorten(line, SHORT_LINE)) }
 }
 
 fn issue_text_of(issue: &Issue, job: &Job, length: usize) -> String {

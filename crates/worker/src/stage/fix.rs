@@ -19,6 +19,7 @@ use crate::fix::actions::{self, Action};
 use crate::fix::draft::{Draft, EditRules};
 use crate::fix::evidence::{self, Evidence};
 use crate::fix::look::Source;
+use crate::prompt::code::{CodeQuery, describe_unseen};
 use crate::prompt::{self, fix};
 
 /// How many answers in a row may hold no usable edit before the change is asked for in one piece.
@@ -152,7 +153,10 @@ impl Steps<'_> {
             };
             match step {
                 Step::Complete => return Ok(draft),
-                Step::Answer { text, is_usable } => {
+                Step::Answer { mut text, is_usable } => {
+                    if text.ends_with("</result>\n") {
+                        text.push_str(fix::GO_ON);
+                    }
                     unusable = if is_usable { 0 } else { unusable + 1 };
                     if unusable == MAX_UNUSABLE {
                         return self.ask_in_one_piece(draft).await;
@@ -210,22 +214,31 @@ impl Steps<'_> {
         Ok(())
     }
 
-    /// Renders the planned files that the conversation has not shown.
+    /// Renders what the plan changes and the conversation has not shown: files, and definitions of files.
     async fn unseen_code(&self) -> Result<String, StageError> {
-        let shown: String =
-            self.context.dialogue.state().await.messages.iter().map(|message| message.content.as_str()).collect();
-        let mut focus = focus_of_plan(self.context, &self.proposed.plan);
-        focus.retain(|focus| {
-            !["file", "test"].iter().any(|tag| shown.contains(&format!("<{tag} path=\"{}\"", focus.path)))
-        });
+        let messages = self.context.dialogue.state().await.messages.clone();
+        let shown: String = messages.iter().map(|message| message.content.as_str()).collect();
+        let focus = focus_of_plan(self.context, &self.proposed.plan);
         if focus.is_empty() {
             return Ok(String::new());
         }
+        let title = self.context.issue.title.clone();
         let repository = Arc::clone(self.context.repository);
         let index = Arc::clone(&self.context.tools.code_index);
-        let files = move || prompt::code::describe_files(&repository, index.as_ref(), &focus, MORE_CODE_TOKENS);
-        let text = tokio::task::spawn_blocking(files).await.expect("reading files does not panic");
-        Ok(format!("{text}\n"))
+        let describe = move || {
+            let room = MORE_CODE_TOKENS;
+            let query = CodeQuery {
+                repository: &repository,
+                index: index.as_ref(),
+                focus: &focus,
+                title: &title,
+                suites: &[],
+                room,
+            };
+            describe_unseen(&query, &shown)
+        };
+        let text = tokio::task::spawn_blocking(describe).await.expect("reading files does not panic");
+        Ok(text)
     }
 
     async fn ask(&self, purpose: &'static str) -> Result<String, StageError> {
@@ -285,6 +298,10 @@ impl Steps<'_> {
         let evidence = evidence::examine(self.context, draft).await?;
         if best.as_ref().is_none_or(|(rank, _)| evidence.rank() >= *rank) {
             *best = Some((evidence.rank(), draft.clone()));
+        }
+        if !looks.is_empty() && matches!(evidence, Evidence::Silent | Evidence::Unavailable(_)) {
+            // It is not done yet: it has looked at something for its next edit.
+            return Ok(Step::Answer { text, is_usable: true });
         }
         self.conclude(evidence, text, draft).await
     }

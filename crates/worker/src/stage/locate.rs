@@ -1,6 +1,6 @@
 //! The stage `locate`: finds the files of the issue, first by the index, then by the model among the best.
 
-use patchwright_core::code_index::{IndexQuery, RankedFile, RankedSymbol};
+use patchwright_core::code_index::{Definition, IndexQuery, RankedFile, RankedSymbol};
 use patchwright_domain::RepoPath;
 use patchwright_domain::job::report::{
     AnalysisMethod, Candidate, CandidateSymbol, Level, LocateData, LocateReport, StageReport,
@@ -16,7 +16,7 @@ use patchwright_core::outgoing_text::{code_span, neutralise};
 
 /// How many files the report names, and how many symbols of each.
 const CANDIDATES: usize = 10;
-const SYMBOLS: usize = 5;
+const SYMBOLS: usize = 8;
 /// How many files the model can choose from, and how many it may choose.
 const SHOWN_TO_MODEL: usize = 20;
 const MAX_CHOSEN: usize = 5;
@@ -34,7 +34,7 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
     let mut method = AnalysisMethod::Heuristic;
     let mut ranked = ranking.files;
     let mut analysis = String::new();
-    if let Some(llm) = context.llm.filter(|_| !ranked.is_empty() && !is_certain(&ranked)) {
+    if let Some(llm) = context.llm.filter(|_| !ranked.is_empty() && !is_certain(ranked.iter().map(|file| file.score))) {
         context.progress.set_activity("asking the model which of them matter");
         if let Some(answer) = consult(context, llm, &query, &mut ranked).await? {
             method = AnalysisMethod::Hybrid;
@@ -77,19 +77,30 @@ async fn consult(
     query: &IndexQuery,
     ranked: &mut Vec<RankedFile>,
 ) -> Result<Option<String>, StageError> {
+    let find = |path: &str, name: &str| find_symbol(context, path, name);
     let Some(mut answer) = ask(context, llm, ranked, true).await? else { return Ok(None) };
     if let Some(more) = answer.more.take() {
         context.progress.set_activity("searching for the model's terms");
         let mut wider = look_again(context, query, &more, ranked).await?;
         if let Some(second) = ask(context, llm, &wider, false).await?
-            && reorder(&mut wider, &second)
+            && reorder(&mut wider, &second, find)
         {
             *ranked = wider;
             return Ok(Some(second.analysis));
         }
     }
     // Files from the further search only are not part of the issue's ranking: without a final answer they are removed.
-    Ok(reorder(ranked, &answer).then_some(answer.analysis))
+    Ok(reorder(ranked, &answer, find).then_some(answer.analysis))
+}
+
+/// Finds a definition in a file by its name or the end of it.
+fn find_symbol(context: &StageContext<'_>, path: &str, name: &str) -> Option<RankedSymbol> {
+    let text = context.repository.read(path)?;
+    let name = name.replace("::", ".");
+    let found = context.tools.code_index.outline(path, &text);
+    let is_it = |known: &&Definition| known.name == name || known.name.ends_with(&format!(".{name}"));
+    let known = found.iter().find(is_it)?;
+    Some(RankedSymbol { name: known.name.clone(), kind: known.kind.clone(), lines: known.lines })
 }
 
 /// Sends one request; returns `None` if the ranking must be used without the model.
@@ -164,9 +175,13 @@ fn candidate(file: RankedFile) -> Option<Candidate> {
     })
 }
 
-/// Moves the model's choice to the front. The model can only reorder ranked files and symbols; returns `false` if it
-/// named no ranked file.
-fn reorder(ranked: &mut Vec<RankedFile>, answer: &BugAnalysis) -> bool {
+/// Moves the model's choice to the front. The model can only name ranked files, and definitions that `find` finds in them;
+/// returns `false` if it named no ranked file.
+fn reorder(
+    ranked: &mut Vec<RankedFile>,
+    answer: &BugAnalysis,
+    find: impl Fn(&str, &str) -> Option<RankedSymbol>,
+) -> bool {
     let clean = |path: &str| path.trim().trim_start_matches("./").to_owned();
     let mut front = Vec::new();
     for path in answer.candidate_files.iter().take(MAX_CHOSEN).map(|path| clean(path)) {
@@ -179,23 +194,30 @@ fn reorder(ranked: &mut Vec<RankedFile>, answer: &BugAnalysis) -> bool {
     let found = !front.is_empty();
     front.append(ranked);
     *ranked = front;
-    for (path, name) in answer.symbols.iter().rev().filter_map(|symbol| symbol.rsplit_once(": ")) {
-        let Some(file) = ranked.iter_mut().find(|file| file.path == clean(path)) else { continue };
-        let name = name.trim().trim_end_matches("()");
-        if let Some(at) = file.symbols.iter().position(|symbol| symbol.name == name) {
-            let symbol = file.symbols.remove(at);
-            file.symbols.insert(0, symbol);
+    for file in ranked.iter_mut() {
+        let names = answer.symbols.iter().filter_map(|symbol| symbol.rsplit_once(": "));
+        let names =
+            names.filter(|(path, _)| clean(path) == file.path).map(|(_, name)| name.trim().trim_end_matches("()"));
+        let known: Vec<RankedSymbol> = names
+            .filter_map(|name| {
+                let is_it = |symbol: &&RankedSymbol| symbol.name == name || symbol.name.ends_with(&format!(".{name}"));
+                file.symbols.iter().find(is_it).cloned().or_else(|| find(&file.path, name))
+            })
+            .collect();
+        if !known.is_empty() {
+            // What it did not name, it does not need.
+            file.symbols = known;
         }
     }
     found
 }
 
 /// Returns whether the first file is so far ahead that a question would cost more than it could change.
-fn is_certain(ranked: &[RankedFile]) -> bool {
-    match ranked {
-        [first, second, ..] => first.score - second.score >= CERTAIN_LEAD,
-        [_] => true,
-        [] => false,
+pub(super) fn is_certain(scores: impl IntoIterator<Item = f64>) -> bool {
+    let mut scores = scores.into_iter();
+    match (scores.next(), scores.next()) {
+        (Some(first), Some(second)) => first - second >= CERTAIN_LEAD,
+        (first, _) => first.is_some(),
     }
 }
 
@@ -260,13 +282,16 @@ mod tests {
             symbols: symbols.iter().map(|&symbol| symbol.into()).collect(),
             ..BugAnalysis::default()
         };
+        let find = |_: &str, name: &str| {
+            (name == "hidden").then(|| RankedSymbol { name: "A.hidden".into(), kind: "method".into(), lines: (1, 2) })
+        };
         let mut files = ranked(&["a.py", "b.py", "c.py"]);
-        let symbols = ["c.py: A.second()", "c.py: A.ghost", "ghost.py: A.first", "nonsense"];
-        assert!(reorder(&mut files, &answer(&["./c.py", "ghost.py", "../../etc/passwd"], &symbols)));
+        let symbols = ["c.py: A.second()", "c.py: hidden", "c.py: A.ghost", "ghost.py: A.first", "nonsense"];
+        assert!(reorder(&mut files, &answer(&["./c.py", "ghost.py", "../../etc/passwd"], &symbols), find));
         assert_eq!(files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["c.py", "a.py", "b.py"]);
         let names = |file: &RankedFile| file.symbols.iter().map(|symbol| symbol.name.clone()).collect::<Vec<_>>();
-        assert_eq!([names(&files[0]), names(&files[1])], [["A.second", "A.first"], ["A.first", "A.second"]]);
-        assert!(!reorder(&mut files, &answer(&["ghost.py"], &[])));
+        assert_eq!([names(&files[0]), names(&files[1])], [["A.second", "A.hidden"], ["A.first", "A.second"]]);
+        assert!(!reorder(&mut files, &answer(&["ghost.py"], &[]), find));
         assert_eq!(files.len(), 3);
     }
 }

@@ -13,7 +13,7 @@ use patchwright_domain::job::report::{
 use patchwright_domain::protected::EditablePaths;
 
 use super::Outcome;
-use super::locate::CHOSEN;
+use super::locate::{CHOSEN, is_certain};
 use super::verify::read_settings;
 use crate::context::{StageContext, StageError};
 use crate::prompt;
@@ -80,7 +80,8 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
 fn focus_of(candidates: &[Candidate]) -> Vec<Focus> {
     let is_chosen = |candidate: &&Candidate| candidate.reasons.iter().any(|reason| reason == CHOSEN);
     let chosen: Vec<&Candidate> = candidates.iter().filter(is_chosen).take(CHOSEN_SHOWN).collect();
-    let shown = if chosen.is_empty() { candidates.iter().take(FILES_SHOWN).collect() } else { chosen };
+    let count = if is_certain(candidates.iter().map(|candidate| candidate.score)) { 1 } else { FILES_SHOWN };
+    let shown = if chosen.is_empty() { candidates.iter().take(count).collect() } else { chosen };
     shown.into_iter().map(|candidate| Focus { path: candidate.path.clone(), symbols: symbols_of(candidate) }).collect()
 }
 
@@ -111,9 +112,17 @@ pub(super) fn focus_of_plan(context: &StageContext<'_>, plan: &Plan) -> Vec<Focu
 pub(super) async fn describe(context: &StageContext<'_>, focus: Vec<Focus>, room: usize) -> Result<String, StageError> {
     context.progress.set_activity("reading the code");
     let suites = find_suites(context, &focus).await?;
+    let title = context.issue.title.clone();
     let (repository, index) = (Arc::clone(context.repository), Arc::clone(&context.tools.code_index));
     let describe = move || {
-        let query = CodeQuery { repository: &repository, index: index.as_ref(), focus: &focus, suites: &suites, room };
+        let query = CodeQuery {
+            repository: &repository,
+            index: index.as_ref(),
+            focus: &focus,
+            title: &title,
+            suites: &suites,
+            room,
+        };
         describe_code(&query)
     };
     Ok(tokio::task::spawn_blocking(describe).await.expect("reading files does not panic"))

@@ -30,7 +30,10 @@ pub(super) fn judge(runs: Vec<(String, SuiteResult)>, edits: &TestEdits, is_whol
         let (verdict, explanation, proof) = judge_suite(&run, edits);
         all.fixed.extend(named(&run.comparison.fixed));
         all.broken.extend(named(&run.comparison.broken));
-        all.failing.extend(named(&run.comparison.failing));
+        let (mut goals, others): (Vec<String>, Vec<String>) =
+            run.comparison.failing.iter().cloned().partition(|name| run.goals.contains(name));
+        goals.extend(others);
+        all.failing.extend(named(&goals));
         all.flaky.extend(named(&run.flaky.iter().cloned().collect::<Vec<_>>()));
         all.failures.extend(failures_of(&run).into_iter().map(|(name, text)| (named(&[name]).concat(), text)));
         compared.ran += run.compared.ran;
@@ -117,12 +120,27 @@ fn judge_suite(run: &SuiteResult, edits: &TestEdits) -> (Verdict, String, Option
     if after.tests.is_empty() || (before.tests.is_empty() && before.results.total > 0) {
         return judge_counts(&before.results, &after.results);
     }
+    if is_unfit(run, edits) {
+        let text =
+            "every test that was run fails, before the change and after it: something that they need is not there";
+        return plain(Verdict::NotRun, text.to_owned());
+    }
     if !run.goals.is_empty() {
         let text =
             format!("{} that the change brings or edits failed before the change and after it", tests(run.goals.len()));
         return plain(Verdict::StillFailing, text);
     }
     judge_fixed(run, edits)
+}
+
+/// From how many failing tests on, which the change has nothing to do with, their environment is at fault.
+const MIN_UNRELATED: usize = 3;
+
+/// Returns whether the environment does not fit the tests: none passes on either side, and most are none of the change's.
+fn is_unfit(run: &SuiteResult, edits: &TestEdits) -> bool {
+    let is_unrelated = |name: &&String| !run.goals.contains(*name) && edits.of(name).is_none();
+    let nothing_passes = run.before.results.passed == 0 && run.after.results.passed == 0;
+    nothing_passes && run.comparison.failing.iter().filter(is_unrelated).count() >= MIN_UNRELATED
 }
 
 /// Nothing broke. Whether something shows the fix?
@@ -297,6 +315,18 @@ mod tests {
         let missed = SuiteResult { goals: BTreeSet::from(["old".to_owned()]), ..run(&before, &after) };
         let found = judge(vec![("test".into(), missed)], &TestEdits::default(), true);
         assert_eq!((found.verdict, found.proof), (Verdict::StillFailing, None));
+    }
+
+    #[test]
+    fn where_no_test_passes_the_environment_is_at_fault_and_not_the_change() {
+        let red = report(&[("a", Failed), ("b", Failed), ("c", Failed), ("new", Failed)], true);
+        let missed = SuiteResult { goals: BTreeSet::from(["new".to_owned()]), ..run(&red, &red) };
+        let found = judge(vec![("test".into(), missed)], &TestEdits::default(), true);
+        assert_eq!(found.verdict, Verdict::NotRun);
+        assert!(found.explanation.contains("something that they need is not there"), "{}", found.explanation);
+        let few = report(&[("a", Failed), ("new", Failed)], true);
+        let missed = SuiteResult { goals: BTreeSet::from(["new".to_owned()]), ..run(&few, &few) };
+        assert_eq!(judge(vec![("test".into(), missed)], &TestEdits::default(), true).verdict, Verdict::StillFailing);
     }
 
     #[test]

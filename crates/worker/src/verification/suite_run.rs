@@ -76,7 +76,8 @@ impl SuiteRunner<'_, '_> {
         let first_result = self.started.elapsed();
         let is_all = selection == Selection::All;
         let ran = after.results.total;
-        let is_complete = is_all && after.exceeded.is_none() && after.build_success;
+        // Of what was asked for.
+        let is_complete = (is_all || self.request.near_only) && after.exceeded.is_none() && after.build_success;
         let compared = Compared { ran, known: ran.max(before.results.total), complete: is_complete };
         let mut result =
             SuiteResult { before, after, comparison, goals, flaky, compared, own_tests_do_not_build, first_result };
