@@ -64,7 +64,7 @@ async fn a_repository_without_tests_is_no_failure_but_stays_a_draft() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_not_utf8() {
     let mut script = good_answers();
-    script.extend((0..3).flat_map(|_| good_answers().pop()));
+    script.extend((0..3).filter_map(|_| good_answers().pop()));
     let mut test_server = TestServer::start(script).await;
     let work = tempfile::tempdir().unwrap();
     let at = work.path().to_str().unwrap().to_owned();

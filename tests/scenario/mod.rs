@@ -22,6 +22,7 @@ mod oidc;
 mod reviews;
 mod story;
 mod third_party_node;
+mod tokens;
 mod trust;
 mod visibility;
 mod webhook;

@@ -38,19 +38,22 @@ pub(super) fn find_near(root: &Path, changed: &[&str]) -> Vec<String> {
     let mut parts = BTreeSet::new();
     for (package, inside) in packages_of(root, changed) {
         parts.extend(
-            package.targets_of(&inside).into_iter().map(|target| format!("{}{SEPARATOR}{target}", package.name)),
+            package.targets_of(&inside).into_iter().map(|target| format!("{}{SEPARATOR}{target}", package.spec())),
         );
     }
     parts.extend(find_near_tests(root, changed));
     parts.into_iter().collect()
 }
 
-/// Returns the features without which changed code would not be compiled: `PACKAGE/NAME`.
+/// Returns the features without which changed code would not be compiled: `PACKAGE/NAME`, or `NAME` for the package at the root.
+/// Cargo knows the longer form only with its newer resolver.
 pub(super) fn find_features(root: &Path, changed: &[&str]) -> Vec<String> {
     let packages = packages_of(root, changed).into_iter();
     let features = packages.flat_map(|(package, inside)| {
         let names = package.features_of(&inside).into_iter();
-        names.map(|name| format!("{}/{name}", package.name)).collect::<Vec<_>>()
+        let is_root = package.folder == root;
+        let full = |name: String| if is_root { name } else { format!("{}/{name}", package.name) };
+        names.map(full).collect::<Vec<_>>()
     });
     features.collect::<BTreeSet<_>>().into_iter().collect()
 }
@@ -77,7 +80,7 @@ fn find_near_tests(root: &Path, changed: &[&str]) -> Vec<String> {
     let part = |path: String| {
         let path = Path::new(&path);
         let folder = path.parent()?.parent()?;
-        Some(format!("{}{SEPARATOR}--test={}", Package::read(root, folder)?.name, path.file_stem()?.to_str()?))
+        Some(format!("{}{SEPARATOR}--test={}", Package::read(root, folder)?.spec(), path.file_stem()?.to_str()?))
     };
     super::near::find(root, "", changed, is_test).into_iter().filter_map(part).collect()
 }
@@ -90,6 +93,15 @@ struct Package {
 }
 
 impl Package {
+    /// Returns what names the package without doubt: a dependency may be an older version of it.
+    fn spec(&self) -> String {
+        let version = self.manifest.get("package").and_then(|package| package.get("version"));
+        match version.and_then(toml::Value::as_str) {
+            Some(version) => format!("{}@{version}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
     fn read(root: &Path, folder: &Path) -> Option<Self> {
         let folder = root.join(folder);
         let manifest = manifest(&folder)?;
@@ -167,7 +179,8 @@ impl Package {
         let required = required.filter(|test| test.get("name").and_then(toml::Value::as_str) == Some(stem));
         let required = required.filter_map(|test| test.get("required-features")?.as_array()).flatten();
         found.extend(required.filter_map(toml::Value::as_str).map(str::to_owned));
-        found.retain(|feature| known.contains_key(feature));
+        let on = enabled_by_default(known);
+        found.retain(|feature| known.contains_key(feature) && !on.contains(feature.as_str()));
         found
     }
 
@@ -185,6 +198,19 @@ impl Package {
             || self.folder.join("src/main.rs").is_file()
             || self.folder.join("src/bin").is_dir()
     }
+}
+
+/// Returns the features that are on without being asked for: the default ones, and those that they enable.
+fn enabled_by_default(features: &toml::Table) -> BTreeSet<&str> {
+    let mut on = BTreeSet::new();
+    let mut open = vec!["default"];
+    while let Some(name) = open.pop() {
+        if on.insert(name) {
+            let enabled = features.get(name).and_then(toml::Value::as_array).into_iter().flatten();
+            open.extend(enabled.filter_map(toml::Value::as_str));
+        }
+    }
+    on
 }
 
 /// Returns the names in `feature = "name"`.
@@ -264,9 +290,31 @@ mod tests {
             ("src/plain.rs", "#[cfg(any(feature=\"extra\", test))]\nfn f() {}\n"),
         ]);
         let features = |path: &str| find_features(tree.path(), &[path]);
-        assert_eq!(features("src/sync.rs"), ["a/sync"]);
-        assert_eq!(features("src/plain.rs"), ["a/extra"]);
+        assert_eq!(features("src/sync.rs"), ["sync"]);
+        assert_eq!(features("src/plain.rs"), ["extra"]);
         assert_eq!(find_near(tree.path(), &["src/sync.rs"]), ["a --lib"]);
+    }
+
+    #[test]
+    fn a_package_is_named_with_its_version() {
+        let tree = tree_of(&[
+            ("Cargo.toml", "[package]\nname = \"a\"\nversion = \"0.2.0\"\n[dev-dependencies]\nb = \"1\"\n"),
+            ("src/lib.rs", ""),
+        ]);
+        assert_eq!(find_near(tree.path(), &["src/lib.rs"]), ["a@0.2.0 --lib"]);
+    }
+
+    #[test]
+    fn a_feature_that_is_on_anyway_is_not_asked_for() {
+        let tree = tree_of(&[
+            ("Cargo.toml", "[workspace]\nmembers = [\"b\"]\n"),
+            (
+                "b/Cargo.toml",
+                "[package]\nname = \"b\"\n[features]\ndefault = [\"std\"]\nstd = [\"alloc\", \"other/std\"]\nalloc = []\nextra = []\n",
+            ),
+            ("b/src/lib.rs", "#[cfg(feature = \"alloc\")]\nfn f() {}\n#[cfg(feature = \"extra\")]\nfn g() {}\n"),
+        ]);
+        assert_eq!(find_features(tree.path(), &["b/src/lib.rs"]), ["b/extra"]);
     }
 
     #[test]

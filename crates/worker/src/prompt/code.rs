@@ -92,6 +92,9 @@ pub(crate) fn describe_code(query: &CodeQuery<'_>) -> String {
         add(view.outline(), 6);
     }
     add(describe_instructions(query.repository), INSTRUCTIONS_SHARE);
+    if views.is_empty() {
+        add(list_files(query.repository), 40);
+    }
     if !query.suites.is_empty() {
         out.push_str(&format!("Tests run here with: {}\n", query.suites.join(", ")));
     }
@@ -245,6 +248,13 @@ impl View<'_> {
             .collect();
         if rest.is_empty() { String::new() } else { format!("Also in {}:\n{}\n\n", self.path, rest.join("\n")) }
     }
+}
+
+/// Renders the paths of the repository, where nothing is known about which of them matter.
+fn list_files(repository: &Repository) -> String {
+    let mut paths: Vec<&str> = repository.paths().collect();
+    paths.sort_by_key(|path| (!is_product(path), path.matches('/').count()));
+    format!("No file matches the issue's words. The repository has, among others:\n{}\n\n", paths.join("\n"))
 }
 
 /// How many names tests and callers are looked for by.

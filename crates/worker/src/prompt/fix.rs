@@ -26,7 +26,7 @@ the lines that replace them\n\
 /// How something is looked at.
 const LOOKS: &str = "\
 ### read PATH 10-60 (or a definition in place of the lines)\n\
-### search PATTERN FOLDER\n\
+### search REGEX in FOLDER\n\
 ### outline PATH\n\
 ### references NAME\n";
 
@@ -51,7 +51,7 @@ pub(crate) fn question(plan: &Plan, can_run: bool) -> String {
     format!(
         "{}\nMake the whole change now, with all edits of all files and the test in one answer if what you have seen \
          suffices: a simple fix needs no further look, and a test may be put into a new file. Lines that you have not seen must \
-         be read before they are replaced; edits and looks may stand in one answer, and you are answered before the work ends. \
+         be read before they are replaced; edits and looks may stand in one answer; they are answered unless the tests show the fix already. \
          Answer with actions, each below a heading of its own:\n{EDITS}{LOOKS}{runs}### finish WHAT WAS DONE\n{ending}",
         plan_text(plan)
     )
