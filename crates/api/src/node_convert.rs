@@ -31,6 +31,7 @@ pub(crate) fn assignment_to_wire(assignment: Assignment) -> wire::Assignment {
         max_rounds: policy.fix_attempts.saturating_sub(1),
         fix_steps: Some(policy.fix_steps),
         fix_window: Some(policy.fix_window),
+        review_model: policy.review_model,
         report_files,
         keep_model_calls: policy.keep_model_calls,
         author_name: policy.author_name,

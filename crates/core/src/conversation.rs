@@ -1,7 +1,7 @@
 //! The conversation with the model about one job, kept after each step so that a killed worker does not pay for it twice.
 
 use patchwright_domain::CommitSha;
-use patchwright_domain::job::report::{FileContent, FixReport, VerifyReport};
+use patchwright_domain::job::report::{FileContent, FixReport, Review, VerifyReport};
 use serde::{Deserialize, Serialize};
 
 use crate::llm::Message;
@@ -22,6 +22,12 @@ pub struct Conversation {
     /// Whether a test was asked for that shows the fault.
     #[serde(default)]
     pub asked_for_test: bool,
+    /// What a second reader says about the draft.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<Review>,
+    /// How often it was asked.
+    #[serde(default)]
+    pub reviews: u32,
     /// The best attempt before this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earlier: Option<Box<Attempt>>,

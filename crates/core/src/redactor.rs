@@ -67,11 +67,17 @@ impl Redactor {
                 let plan = &mut report.plan;
                 [&mut plan.root_cause, &mut plan.fix_strategy].into_iter().for_each(mask);
                 plan.changes.iter_mut().map(|change| &mut change.description).for_each(mask);
+                plan.changes.iter_mut().flat_map(|change| &mut change.symbols).for_each(mask);
+                plan.tests.iter_mut().map(|test| &mut test.what).for_each(mask);
                 plan.risks.iter_mut().chain(&mut plan.testing_suggestions).for_each(mask);
                 StageReport::Propose(report)
             }
             StageReport::Verify(report) => StageReport::Verify(Box::new(self.redact_verification(*report))),
-            StageReport::Fix(report) => StageReport::Fix(report),
+            StageReport::Fix(mut report) => {
+                let problems = report.review.iter_mut().flat_map(|review| &mut review.problems);
+                problems.flat_map(|problem| [&mut problem.file, &mut problem.problem]).for_each(mask);
+                StageReport::Fix(report)
+            }
         }
     }
 

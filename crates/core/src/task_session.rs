@@ -62,6 +62,9 @@ pub struct TaskPolicy {
     /// How long the conversation about a fix may grow before what was looked at first is left out, in tokens.
     #[serde(default = "default_fix_window")]
     pub fix_window: u32,
+    /// The model that reads the change before it is tested; none if nobody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review_model: Option<String>,
     /// Whether the `agent/*` files are committed.
     pub report_files: ReportFiles,
     /// Whether prompts and answers of the model are stored.

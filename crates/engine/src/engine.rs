@@ -117,6 +117,8 @@ pub struct Settings {
     pub fix_steps: u32,
     /// How long the conversation about a fix may grow before what was looked at first is left out, in tokens.
     pub fix_window: u32,
+    /// The model that reads a change before it is tested; none if nobody does.
+    pub review_model: Option<String>,
     /// Whether prompts and answers of the model are kept for users to read.
     pub keep_model_calls: bool,
     /// Whether every plan needs approval before anything is changed.
@@ -170,6 +172,7 @@ impl Settings {
             fix_attempts: 2,
             fix_steps: DEFAULT_FIX_STEPS,
             fix_window: DEFAULT_FIX_WINDOW,
+            review_model: None,
             keep_model_calls: true,
             review_plans: false,
             max_attempts: 3,
@@ -196,6 +199,7 @@ impl Settings {
             fix_attempts: self.fix_attempts,
             fix_steps: self.fix_steps,
             fix_window: self.fix_window,
+            review_model: self.review_model.clone(),
             report_files: self.report_files,
             keep_model_calls: self.keep_model_calls,
             author_name: self.author_name.clone(),

@@ -288,6 +288,7 @@ impl Engine {
                 diff,
                 round: 1,
                 fetched_for: Some(job.needs.clone()),
+                review: None,
             };
             let is_testable_here = self.is_testable(copies[1].root(), &fix).await;
             Ok(PushedBranch { fix, is_testable_here })

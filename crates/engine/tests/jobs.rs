@@ -332,6 +332,37 @@ async fn of_two_attempts_the_better_one_counts() {
 }
 
 #[tokio::test]
+async fn a_second_reader_sees_issue_and_change_only_and_what_blocks_goes_back_once() {
+    let objects = r#"{"problems": [{"blocking": true, "file": "src/calc.py", "problem": "wrong for @everyone"}, {"file": "", "problem": "a name"}]}"#;
+    let fixture = house_with(&[GOOD[0], PLAN, CODE, objects, ALSO, objects], |settings| {
+        settings.review_model = Some("reader-1".to_owned());
+    });
+    fixture.start().await;
+    let job = fixture.work().await.unwrap();
+    assert_eq!(job.verdict, Some(Verdict::FixedProven), "{:?}", job.failure);
+    let asked = fixture.llm.asked();
+    let purposes: Vec<&str> = asked.iter().map(|request| request.purpose).collect();
+    assert_eq!(purposes, ["analyze_bug", "fix_plan", "code_fix", "review", "code_fix", "review"]);
+    assert_eq!((asked[3].model.as_deref(), asked[3].messages.len()), (Some("reader-1"), 2));
+    let seen = &asked[3].messages[1].content;
+    assert!(
+        seen.contains("add() subtracts") && seen.contains("+    return a + b") && !seen.contains("Use +"),
+        "{seen}"
+    );
+    let back = &asked[4].messages.last().unwrap().content;
+    assert!(back.contains("wrong for @everyone") && !back.contains("a name"), "{back}");
+    let review = job.fixed().unwrap().review.clone().unwrap();
+    assert_eq!((review.model.as_str(), review.problems.len(), review.sent_back), ("reader-1", 2, true));
+    fixture.deliver_all().await;
+    let (_, body, _) = fixture.forge.pull_requests().remove(0);
+    assert!(
+        body.contains("### Second reader (reader-1)\n\n- **must be settled first**, `src/calc.py`: wrong for"),
+        "{body}"
+    );
+    assert!(!body.contains("@everyone"), "nobody is called: {body}");
+}
+
+#[tokio::test]
 async fn a_fix_may_change_several_files_in_one_answer_and_begins_anew_without_those_of_an_earlier_attempt() {
     let plan = r#"{"root_cause": "c", "fix_strategy": "s", "changes": [{"file": "src/calc.py"}], "tests": [{"file": "tests/test_new.py", "what": "it adds"}]}"#;
     let both = format!(

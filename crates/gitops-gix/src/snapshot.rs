@@ -9,8 +9,12 @@ use gix::traverse::commit::simple::CommitTimeOrder;
 use patchwright_core::git::GitError;
 use patchwright_core::source_tree::{HistoryEntry, SourceTree, SourceTreeError, TreeFile};
 
-use crate::error::internal;
+use patchwright_domain::BranchName;
+
+use crate::clone::open_options;
+use crate::error::{internal, io_error};
 use crate::export::checkout_tree;
+use crate::objects::set_branch;
 
 /// The tree of a commit in a repository on this machine. Cheap to clone, and safe to read from several threads.
 #[derive(Debug, Clone)]
@@ -41,6 +45,32 @@ impl Snapshot {
         let action = format!("writing {}", folder.display());
         std::fs::create_dir_all(folder).map_err(|source| GitError::Internal { action, source: Box::new(source) })?;
         checkout_tree(&self.repo.to_thread_local(), self.commit, folder, &AtomicBool::new(false)).map(|_| ())
+    }
+
+    /// Creates a bare repository whose only branch ends at the commit. It borrows the objects of this one (git's alternates), and
+    /// no reference of it leads to later commits.
+    ///
+    /// # Errors
+    /// [`GitError::Internal`] if the folder is not empty or cannot be written.
+    pub fn share(&self, folder: &Path, branch: &BranchName) -> Result<(), GitError> {
+        let failed = internal("creating the repository");
+        std::fs::create_dir_all(folder).map_err(io_error(format!("creating {}", folder.display())))?;
+        let create = gix::create::Options { destination_must_be_empty: Some(true), ..gix::create::Options::default() };
+        gix::ThreadSafeRepository::init_opts(folder, gix::create::Kind::Bare, create, open_options())
+            .map_err(&failed)?;
+        let source = self.repo.to_thread_local();
+        let objects = source.objects.store_ref().path().canonicalize().map_err(io_error("finding the objects"))?;
+        let info = folder.join("objects/info");
+        std::fs::create_dir_all(&info).map_err(io_error("creating the repository"))?;
+        std::fs::write(info.join("alternates"), format!("{}\n", objects.display()))
+            .map_err(io_error("creating the repository"))?;
+        let shallow = source.shallow_file().map_err(&failed)?;
+        if shallow.is_file() {
+            std::fs::copy(shallow, folder.join("shallow")).map_err(io_error("creating the repository"))?;
+        }
+        let repo = gix::open_opts(folder, open_options()).map_err(|error| failed(gix::Error::from_error(error)))?;
+        set_branch(&repo, branch, self.commit, gix::refs::transaction::PreviousValue::MustNotExist)?;
+        std::fs::write(folder.join("HEAD"), format!("ref: {}\n", branch.full_ref())).map_err(io_error("writing HEAD"))
     }
 
     /// Returns the paths of the files that differ from another commit of the same repository.

@@ -58,6 +58,7 @@ pub(crate) fn assignment(assignment: wire::Assignment) -> Assignment {
         fix_attempts: policy.max_rounds.saturating_add(1),
         fix_steps: policy.fix_steps.unwrap_or(DEFAULT_FIX_STEPS),
         fix_window: policy.fix_window.unwrap_or(DEFAULT_FIX_WINDOW),
+        review_model: policy.review_model,
         report_files,
         keep_model_calls: policy.keep_model_calls,
         author_name: policy.author_name,

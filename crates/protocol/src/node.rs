@@ -143,6 +143,9 @@ pub struct TaskPolicy {
     /// How long the conversation about a fix may grow, in tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fix_window: Option<u32>,
+    /// The model that reads the change before it is tested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review_model: Option<String>,
     pub report_files: ReportFiles,
     #[serde(default)]
     pub keep_model_calls: bool,

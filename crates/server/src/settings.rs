@@ -377,6 +377,12 @@ pub const SETTINGS: &[Setting] = &[
         "How many attempts a fix may take. The next one begins anew after tests that fail or a tree that does not build, and knows \
          what the one before changed and what failed; the best one counts.",
     ),
+    plain(
+        "REVIEW_MODEL",
+        "",
+        "The model that reads each change, with the issue and nothing else, before it is tested. What blocks the change goes back \
+         once; the pull request shows what is left. Empty: nobody does.",
+    ),
     plain("FIX_STEPS", "24", "How often the model may answer in one attempt."),
     plain(
         "FIX_WINDOW",

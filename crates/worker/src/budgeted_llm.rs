@@ -55,10 +55,21 @@ impl<'a> BudgetedLlm<'a> {
 
     /// Sends a request. Secrets in the messages are masked; a request that could exceed a budget is not sent.
     pub(crate) async fn ask(&self, purpose: &'static str, messages: &[Message]) -> Result<ChatAnswer, StageError> {
+        self.ask_model(None, purpose, messages).await
+    }
+
+    /// Does the same with another model of the same server.
+    pub(crate) async fn ask_model(
+        &self,
+        model: Option<&str>,
+        purpose: &'static str,
+        messages: &[Message],
+    ) -> Result<ChatAnswer, StageError> {
         let masked =
             |message: &Message| Message { role: message.role, content: self.redactor.redact(&message.content) };
         let request = ChatRequest {
             max_tokens: self.max_tokens,
+            model: model.map(str::to_owned),
             ..ChatRequest::new(purpose, messages.iter().map(masked).collect())
         };
         let most = self.llm.estimate(&request);

@@ -199,6 +199,31 @@ pub struct FixReport {
     /// and never made again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fetched_for: Option<Needs>,
+    /// What a second reader says about the change, if one was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<Review>,
+}
+
+/// What a second reader says, who sees the issue and the change only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Review {
+    /// The model.
+    pub model: String,
+    /// The problems that it sees.
+    pub problems: Vec<ReviewProblem>,
+    /// Whether problems that block the change went back to the model that made it.
+    pub sent_back: bool,
+}
+
+/// A problem that a second reader sees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReviewProblem {
+    /// Whether the change must not be merged with it.
+    pub blocking: bool,
+    /// The file, as the reader names it; it may be empty.
+    pub file: String,
+    /// What goes wrong.
+    pub problem: String,
 }
 
 impl FixReport {

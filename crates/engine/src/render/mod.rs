@@ -18,6 +18,8 @@ use patchwright_worker::located_files;
 const LOG_IN_TEXT: usize = 3_000;
 /// The longest name of a test in a comment, in characters.
 const TEST_NAME: usize = 160;
+/// The longest problem of a second reader in a description, in characters.
+const REVIEW_CHARS: usize = 600;
 /// How many checks of the forge's CI are listed.
 const CHECKS_IN_TEXT: usize = 20;
 
@@ -134,6 +136,7 @@ impl Renderer<'_> {
         out.push(&self.fill(relation, &[("issue", &issue), ("url", &url)]));
         out.push(&self.stage_table(job));
         out.push(&self.test_table(job));
+        out.push(&self.review(job));
         out.push(&self.ci_table(job));
         out.push(&self.plan(job));
         out.push(&located_files(job, self.language));
@@ -295,6 +298,22 @@ impl Renderer<'_> {
             for name in names.iter().take(10) {
                 out.push(&self.fill(text, &[("test", &code_span(&shorten(name, TEST_NAME)))]));
             }
+        }
+        out
+    }
+
+    /// Renders what a second reader says about the change that is on the branch.
+    fn review(&self, job: &Job) -> OutgoingText {
+        let Some(review) = job.fixed().and_then(|fix| fix.review.as_ref()) else { return OutgoingText::default() };
+        let mut out = self.fill(texts::REVIEW, &[("model", &neutralise_line(&review.model, 80))]);
+        if review.problems.is_empty() {
+            out.push(&self.fill(texts::REVIEW_CLEAN, &[]));
+        }
+        for problem in &review.problems {
+            let text = if problem.blocking { texts::REVIEW_BLOCKING } else { texts::REVIEW_REMARK };
+            let file = if problem.file.is_empty() { "–" } else { &problem.file };
+            let problem = neutralise_line(&problem.problem, REVIEW_CHARS);
+            out.push(&self.fill(text, &[("file", &code_span(file)), ("problem", &problem)]));
         }
         out
     }

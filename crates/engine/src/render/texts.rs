@@ -122,6 +122,12 @@ pub(super) const CI_CHECKS: Translated = Translated::new(
     "\n| check | before | after |\n| --- | --- | --- |\n",
     "\n| 检查 | 修改前 | 修改后 |\n| --- | --- | --- |\n",
 );
+pub(super) const REVIEW: Translated =
+    Translated::new("\n### Second reader ({model})\n\n", "\n### 第二审阅者（{model}）\n\n");
+pub(super) const REVIEW_CLEAN: Translated = Translated::new("No problem was found.\n", "未发现问题。\n");
+pub(super) const REVIEW_BLOCKING: Translated =
+    Translated::new("- **must be settled first**, {file}: {problem}\n", "- **合并前须解决**，{file}：{problem}\n");
+pub(super) const REVIEW_REMARK: Translated = Translated::new("- {file}: {problem}\n", "- {file}：{problem}\n");
 pub(super) const FLAKY: Translated =
     Translated::new("\nfailed and passed on the same tree: {test}\n", "\n在同一代码上时而失败、时而通过：{test}\n");
 pub(super) const EDITED: Translated =

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod evaluate;
 mod jira;
 mod local;
 mod locate;
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
+pub(crate) use self::evaluate::EvaluateArgs;
 pub(crate) use self::jira::JiraCommand;
 pub(crate) use self::local::{DemoArgs, NodeArgs, RunArgs, UserArgs, UserCommand};
 pub(crate) use self::locate::LocateArgs;
@@ -119,6 +121,8 @@ enum Command {
     Locate(LocateArgs),
     /// Tests a change: runs the tests before and after it, without a model
     Verify(VerifyArgs),
+    /// Repeats the newest fixes of a repository with your model, and compares with their own tests
+    Evaluate(EvaluateArgs),
     /// Checks the configuration, the database, the model and the forges, and reports what is missing
     Doctor,
     /// Prints every setting with its value and its source
@@ -252,6 +256,7 @@ async fn run_command(command: Command, config: Config) -> CommandResult {
         Command::Restore { file } => command::backup::restore(config, &file).await,
         Command::Locate(args) => command::locate::run(&args),
         Command::Verify(args) => command::verify::run(config, args).await,
+        Command::Evaluate(args) => command::evaluate::run(config, args).await,
         Command::Doctor => command::doctor::run(config).await,
         Command::Config => {
             command::config::print(&config.values);

@@ -201,7 +201,7 @@ fn issue_of_url(text: &str, config: &Config) -> Result<IssueRef, String> {
 }
 
 /// The built-in forge only has issues in the store, so this one is stored until the job ends.
-async fn keep_issue(app: &App, issue: &InboundIssue) -> Result<(), patchwright_core::forge::ForgeError> {
+pub(super) async fn keep_issue(app: &App, issue: &InboundIssue) -> Result<(), patchwright_core::forge::ForgeError> {
     let now = jiff::Timestamp::now();
     let kept = Issue {
         id: IssueId::from_uuid(uuid::Uuid::now_v7()),

@@ -39,6 +39,7 @@ pub(super) fn engine_settings(config: &Config) -> Settings {
         fix_attempts: config.jobs.fix_attempts,
         fix_steps: config.jobs.fix_steps,
         fix_window: config.jobs.fix_window,
+        review_model: config.jobs.review_model.clone(),
         keep_model_calls: config.jobs.keep_model_calls,
         review_plans: config.jobs.review_plans,
         max_attempts: config.jobs.max_attempts,

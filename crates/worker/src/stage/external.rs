@@ -12,6 +12,7 @@ use patchwright_domain::node::WorkCommand;
 use patchwright_domain::protected::EditablePaths;
 
 use super::fix::unified_diff;
+use super::propose::{CODE_TOKENS, describe, focus_of};
 use crate::command::{Words, issue_text, prompt};
 use crate::context::{StageContext, StageError};
 use crate::edit::{Decoded, decode};
@@ -71,7 +72,9 @@ async fn call(context: &StageContext<'_>, command: &WorkCommand, tree: &Path) ->
     let folder = context.scratch.join("scratch");
     let inputs = sandbox.input_folder(&folder);
     let (issue_file, prompt_file) = (inputs.join(ISSUE_FILE), inputs.join(PROMPT_FILE));
-    let prompt = prompt(context.issue, context.job);
+    let located = context.job.located().map(|report| report.candidates.as_slice()).unwrap_or_default();
+    let code = describe(context, focus_of(located), CODE_TOKENS).await?;
+    let prompt = prompt(context.issue, context.job, &code);
     let mut proxy = match &context.tools.model_proxy {
         Some(proxy) => Some(proxy.open().await.map_err(|error| {
             let reason = format!("the model cannot be lent to `{command}`: {error}");

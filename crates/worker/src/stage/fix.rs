@@ -6,7 +6,7 @@ use patchwright_core::fault::Fault;
 use patchwright_core::llm::Message;
 use patchwright_core::outgoing_text::{code_span, shorten};
 use patchwright_domain::RepoPath;
-use patchwright_domain::job::report::{FileContent, FixReport, ProposeReport, StageReport};
+use patchwright_domain::job::report::{FileContent, FixReport, ProposeReport, Review, StageReport};
 
 use super::propose::{CODE_TOKENS, describe, focus_of_plan};
 use super::{Outcome, external};
@@ -20,7 +20,7 @@ use crate::fix::draft::{Draft, EditRules};
 use crate::fix::evidence::{self, Evidence};
 use crate::fix::look::Source;
 use crate::prompt::code::{CodeQuery, describe_unseen};
-use crate::prompt::{self, fix};
+use crate::prompt::{self, fix, review};
 
 /// How many answers in a row may hold no usable edit before the change is asked for in one piece.
 const MAX_UNUSABLE: u32 = 3;
@@ -36,7 +36,7 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
     if let Some(command) = &context.job.command {
         let (contents, diff) = external::run(context, command).await?;
         write_all(context.workspace, &contents).await?;
-        return commit(context, contents, &diff, "the command left every file as it was").await;
+        return commit(context, contents, (&diff, None), "the command left every file as it was").await;
     }
     let Some(llm) = context.llm else { return Ok(Outcome::without_model()) };
     let Some(proposed) = context.job.proposed() else {
@@ -55,7 +55,8 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
     let contents = draft.contents();
     restore_others(context, &contents).await?;
     write_all(context.workspace, &contents).await?;
-    commit(context, contents, &diff, "the model's edits leave every file as it was").await
+    let review = context.dialogue.state().await.review.clone();
+    commit(context, contents, (&diff, review), "the model's edits leave every file as it was").await
 }
 
 /// Takes the best attempt before this one again, if there is one. Its tests are known.
@@ -65,7 +66,9 @@ async fn keep_earlier(context: &StageContext<'_>) -> Result<Option<Outcome>, Sta
     let contents = earlier.fix.contents.clone();
     restore_others(context, &contents).await?;
     write_all(context.workspace, &contents).await?;
-    commit(context, contents, &earlier.fix.diff, "the earlier attempt left every file as it was").await.map(Some)
+    commit(context, contents, (&earlier.fix.diff, earlier.fix.review), "the earlier attempt left every file as it was")
+        .await
+        .map(Some)
 }
 
 /// Writes the base's text of the files that another attempt changed and this one does not.
@@ -84,7 +87,7 @@ async fn restore_others(context: &StageContext<'_>, contents: &[FileContent]) ->
 async fn commit(
     context: &StageContext<'_>,
     contents: Vec<FileContent>,
-    diff: &str,
+    (diff, review): (&str, Option<Review>),
     nothing: &str,
 ) -> Result<Outcome, StageError> {
     let failed = || StageError::new(nothing, "Retry the job, or describe the change in a comment.", Fault::Internal);
@@ -106,6 +109,7 @@ async fn commit(
         diff: shorten_diff(diff),
         round: context.job.rounds + 1,
         fetched_for: None,
+        review,
     };
     let comment = comment(&report);
     Ok(Outcome::done(StageReport::Fix(report), comment))
@@ -152,7 +156,10 @@ impl Steps<'_> {
                 }
             };
             match step {
-                Step::Complete => return Ok(draft),
+                Step::Complete => match self.review(&draft).await? {
+                    Some(objection) => self.tell(objection, &draft).await,
+                    None => return Ok(draft),
+                },
                 Step::Answer { mut text, is_usable } => {
                     if text.ends_with("</result>\n") {
                         text.push_str(fix::GO_ON);
@@ -375,6 +382,40 @@ impl Steps<'_> {
         let index = Arc::clone(&self.context.tools.code_index);
         let answer = move || Source { repository: &repository, draft: &draft, index: index.as_ref() }.answer(&action);
         tokio::task::spawn_blocking(answer).await.expect("reading files does not panic")
+    }
+
+    /// Lets a second reader look at the draft, once. Returns what goes back to the model; the job goes on if nobody answers.
+    async fn review(&self, draft: &Draft) -> Result<Option<String>, StageError> {
+        let context = self.context;
+        let Some(model) = context.policy.review_model.as_deref().filter(|_| !draft.is_empty()) else { return Ok(None) };
+        let (reviews, was_sent_back) = {
+            let mut state = context.dialogue.state().await;
+            state.reviews += 1;
+            (state.reviews - 1, state.review.as_ref().is_some_and(|review| review.sent_back))
+        };
+        // Once, and once more for what was changed because of it.
+        if reviews > u32::from(was_sent_back) {
+            return Ok(None);
+        }
+        context.progress.set_activity("asking the second reader");
+        let question = review::question(context.issue, context.job, &draft.diff());
+        let problems = match self.llm.ask_model(Some(model), "review", &question).await {
+            Ok(answer) => review::read(&answer.text),
+            Err(error) if matches!(error.fault, Fault::Retry { .. }) => return Err(error),
+            Err(error) => Err(error.reason),
+        };
+        let problems = match problems {
+            Ok(problems) => problems,
+            Err(problem) => {
+                tracing::info!(problem, "the second reader gave no usable answer");
+                return Ok(None);
+            }
+        };
+        // What it says a second time is shown, and does not go back again.
+        let objection = review::objection(&problems).filter(|_| !was_sent_back);
+        let sent_back = was_sent_back || objection.is_some();
+        context.dialogue.state().await.review = Some(Review { model: model.to_owned(), problems, sent_back });
+        Ok(objection)
     }
 
     /// Asks for the whole change once, without the answers that could not be used.

@@ -34,7 +34,11 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
     let mut method = AnalysisMethod::Heuristic;
     let mut ranked = ranking.files;
     let mut analysis = String::new();
-    if let Some(llm) = context.llm.filter(|_| !ranked.is_empty() && !is_certain(ranked.iter().map(|file| file.score))) {
+    if let Some(llm) = context
+        .llm
+        .filter(|_| context.job.command.is_none())
+        .filter(|_| !ranked.is_empty() && !is_certain(ranked.iter().map(|file| file.score)))
+    {
         context.progress.set_activity("asking the model which of them matter");
         if let Some(answer) = consult(context, llm, &query, &mut ranked).await? {
             method = AnalysisMethod::Hybrid;

@@ -36,8 +36,9 @@ impl Outcome {
 
 /// Runs a stage.
 pub(crate) async fn run_stage(kind: StageKind, context: &StageContext<'_>) -> Result<Outcome, StageError> {
+    // A program that makes the change is told where to look, as the model is.
     if let Some(command) = &context.job.command
-        && matches!(kind, StageKind::Locate | StageKind::Propose)
+        && (kind == StageKind::Propose || (kind == StageKind::Locate && context.job.is_rebase()))
     {
         return Ok(Outcome::Skipped { reason: format!("`{command}` makes the change") });
     }

@@ -77,7 +77,7 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
 }
 
 /// Returns the files to show: those that the model chose, else the likeliest.
-fn focus_of(candidates: &[Candidate]) -> Vec<Focus> {
+pub(super) fn focus_of(candidates: &[Candidate]) -> Vec<Focus> {
     let is_chosen = |candidate: &&Candidate| candidate.reasons.iter().any(|reason| reason == CHOSEN);
     let chosen: Vec<&Candidate> = candidates.iter().filter(is_chosen).take(CHOSEN_SHOWN).collect();
     let count = if is_certain(candidates.iter().map(|candidate| candidate.score)) { 1 } else { FILES_SHOWN };

@@ -41,6 +41,7 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
         diff,
         round: context.job.rounds + 1,
         fetched_for: None,
+        review: None,
         commit,
     };
     let comment = fix::comment(&report);

@@ -28,7 +28,7 @@ use tokio::time::Instant;
 pub use baselines::Baselines;
 use suite_run::SuiteRunner;
 use trees::Trees;
-pub(crate) use trees::make_place;
+pub use trees::make_place;
 
 /// One of the two trees that are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -158,7 +158,7 @@ fn read_file(root: &Path, path: &RepoPath) -> Option<Vec<u8>> {
 
 /// Makes the folders for a file of a tree in which no code has run, and returns its place. What stands in their way, such as a
 /// link that leads out, gives way.
-pub(crate) fn make_place(root: &Path, path: &RepoPath) -> io::Result<PathBuf> {
+pub fn make_place(root: &Path, path: &RepoPath) -> io::Result<PathBuf> {
     let mut place = root.to_owned();
     let mut parts = path.as_str().split('/').peekable();
     while let Some(part) = parts.next() {
