@@ -32,7 +32,8 @@ pub struct ModelCall {
 /// The messages of a call. Secrets are masked before it is stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transcript {
-    /// The messages that were sent; empty for a call of a program, whose messages are not stored.
+    /// The messages that were sent and that are new since the call before; empty for a call of a program, whose messages are not
+    /// stored.
     pub question: Vec<Message>,
     /// The answer.
     pub answer: Option<String>,

@@ -29,6 +29,8 @@ pub(crate) struct BudgetedLlm<'a> {
     spent: Mutex<(Usage, Usage)>,
     /// The number of stored calls; `None` if calls are not stored.
     noted: Option<AtomicU32>,
+    /// The messages of the last call: of the next one, what is new is stored.
+    last: Mutex<Vec<Message>>,
 }
 
 impl<'a> BudgetedLlm<'a> {
@@ -50,6 +52,7 @@ impl<'a> BudgetedLlm<'a> {
             cancel,
             spent: Mutex::new((assignment.job.usage(), Usage::default())),
             noted: assignment.policy.keep_model_calls.then(AtomicU32::default),
+            last: Mutex::default(),
         }
     }
 
@@ -102,7 +105,18 @@ impl<'a> BudgetedLlm<'a> {
             Err(error) => (self.llm.model(), Usage::default(), Some(error_chain(error)), None),
         };
         let call = ModelCall { number: 0, purpose: request.purpose.to_owned(), model, usage, millis, error };
-        self.note(call, Transcript { question: request.messages, answer: text }).await;
+        let question = self.new_messages(request.messages, text.as_deref()).await;
+        self.note(call, Transcript { question, answer: text }).await;
+    }
+
+    /// Returns the messages that the call before did not have, and was not answered with.
+    async fn new_messages(&self, messages: Vec<Message>, answer: Option<&str>) -> Vec<Message> {
+        let mut last = self.last.lock().await;
+        let known = if messages.starts_with(&last) { last.len() } else { 0 };
+        let new = messages[known..].to_vec();
+        *last = messages;
+        last.extend(answer.map(Message::assistant));
+        new
     }
 
     /// Stores a call for users to read. The job continues if that fails.

@@ -14,7 +14,7 @@ pub(crate) struct EvaluateArgs {
     /// The branch, tag or commit whose past is used
     #[arg(long, value_name = "REV", default_value = "HEAD")]
     pub(crate) rev: String,
-    /// How many of the newest fixes with a test are repeated
+    /// How many of the newest fixes with a test are repeated; those that cannot be are not counted
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(crate) last: usize,
     /// The most money that all of them may cost together, in the unit of `LLM_PROMPT_PRICE`

@@ -419,4 +419,58 @@ mod tests {
         let restored = Draft::restore(&before.contents(), &repository);
         assert_eq!((restored.contents(), restored.diff()), (before.contents(), before.diff()));
     }
+
+    #[derive(serde::Deserialize)]
+    struct Row {
+        name: String,
+        targets: Vec<String>,
+        answer: String,
+        #[serde(default)]
+        files: std::collections::BTreeMap<String, Option<String>>,
+        refused: Option<String>,
+    }
+
+    /// Answers as models write them, and what becomes of each.
+    #[test]
+    fn every_answer_of_the_table_is_applied_or_refused_as_it_says() {
+        let long: String = (1..=40).map(|n| format!("line_{n} = {n}\n")).collect();
+        let repository = Repository::open(Arc::new(tree_of(&[
+            ("calc.py", "def add(a, b):\n    return a - b\n\n\ndef double(a):\n    return a + a\n"),
+            ("long.py", &long),
+            ("twice.py", "x = 1\ny = 2\nx = 1\n"),
+            ("doc.md", "# Demo\n\n```sh\npip install demo\n```\n\nInstall\n=======\n\nMore.\n"),
+        ])));
+        let redactor = Redactor::new([&Secret::new("sk-very-secret-key")]);
+        let rows: Vec<Row> =
+            include_str!("answers.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(rows.len() >= 60, "{}", rows.len());
+        let mut wrong = Vec::new();
+        for Row { name, targets, answer, files, refused } in rows {
+            let targets: Vec<RepoPath> = targets.iter().map(|path| RepoPath::parse(path).unwrap()).collect();
+            let editable = EditablePaths::default();
+            let rules = EditRules {
+                repository: &repository,
+                index: &FakeIndex,
+                redactor: &redactor,
+                editable: &editable,
+                targets: &targets,
+            };
+            let mut draft = Draft::default();
+            let done = super::super::actions::parse(&answer, &targets).and_then(|actions| {
+                actions
+                    .iter()
+                    .filter(|action| action.is_edit())
+                    .try_for_each(|action| draft.apply(action, &rules).map(|_| ()))
+            });
+            let found: std::collections::BTreeMap<String, Option<String>> =
+                draft.contents().into_iter().map(|file| (file.path.to_string(), file.text)).collect();
+            match (done, refused) {
+                (Ok(()), None) if found == files => {}
+                (Err(problem), Some(expected)) if problem.contains(&expected) => {}
+                (Ok(()), _) => wrong.push(format!("{name}: applied as {found:?}")),
+                (Err(problem), _) => wrong.push(format!("{name}: refused: {problem}")),
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
 }

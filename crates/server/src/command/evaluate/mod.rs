@@ -21,6 +21,9 @@ use crate::config::Config;
 use crate::telemetry;
 use crate::terminal::{note, print_json_error, print_json_value, say};
 
+/// How many times as many fixes are looked at as are repeated.
+const SPARE: usize = 4;
+
 pub(crate) async fn run(mut config: Config, args: EvaluateArgs) -> CommandResult {
     config.sandbox.cache = config.sandbox.cache.or_else(|| config.user_cache.clone());
     telemetry::start(&config, true);
@@ -38,7 +41,8 @@ async fn evaluate(config: &Config, args: &EvaluateArgs) -> CommandResult {
         .repo
         .canonicalize()
         .map_err(|error| format!("the folder {} cannot be opened: {error}", args.repo.display()))?;
-    let instances = instance::find(&repo, &args.rev, args.last)?;
+    // Some cannot be repeated here, and others take their place.
+    let instances = instance::find(&repo, &args.rev, args.last * if args.list { 1 } else { SPARE })?;
     if instances.is_empty() {
         return Err(format!("no fix with a test was found in the past of `{}`; is the clone shallow?", args.rev).into());
     }
@@ -64,6 +68,9 @@ async fn evaluate(config: &Config, args: &EvaluateArgs) -> CommandResult {
     let mut results = Results::open(&args.out)?;
     let setting = attempt::Setting { config: Arc::new(config.clone()), repo, issues: args.issues.clone() };
     for (number, instance) in instances.iter().enumerate() {
+        if results.repeated(&instances[..number]) >= args.last {
+            break;
+        }
         if results.has(&instance.commit) {
             continue;
         }
@@ -71,7 +78,8 @@ async fn evaluate(config: &Config, args: &EvaluateArgs) -> CommandResult {
             note("The budget is used up; what is left is not repeated. Raise --budget to go on.");
             break;
         }
-        note(&format!("\n{} of {}: {} {}", number + 1, instances.len(), instance.short(), instance.subject()));
+        let done = results.repeated(&instances[..number]);
+        note(&format!("\n{} of {}: {} {}", done + 1, args.last, instance.short(), instance.subject()));
         let record = repeat(&setting, instance, &cancel).await?;
         if cancel.is_cancelled() {
             note("Stopped; the same command goes on from here.");
@@ -79,6 +87,9 @@ async fn evaluate(config: &Config, args: &EvaluateArgs) -> CommandResult {
         }
         note(&record.line());
         results.add(record)?;
+    }
+    if results.records().is_empty() {
+        return Err("nothing could be repeated".into());
     }
     let summary = Summary::of(results.records());
     results.write(&summary)?;

@@ -165,6 +165,14 @@ impl Results {
         self.records.iter().any(|record| record.commit == commit)
     }
 
+    /// Returns how many of these fixes were repeated.
+    pub(super) fn repeated(&self, instances: &[Instance]) -> usize {
+        let is_repeated = |instance: &&Instance| {
+            self.records.iter().any(|record| record.commit == instance.commit && record.skipped.is_none())
+        };
+        instances.iter().filter(is_repeated).count()
+    }
+
     pub(super) fn cost_micros(&self) -> u64 {
         self.records.iter().map(|record| record.cost_micros).sum()
     }
