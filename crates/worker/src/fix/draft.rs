@@ -124,6 +124,20 @@ impl Draft {
         done
     }
 
+    /// Replaces the text of a changed file.
+    ///
+    /// # Errors
+    /// What is wrong with the text; the draft is then as before.
+    pub(crate) fn replace(&mut self, path: &RepoPath, text: String, rules: &EditRules<'_>) -> Result<(), String> {
+        let Some(file) = self.files.get_mut(path) else { return Err("it is not changed".to_owned()) };
+        if file.new.as_ref() == Some(&text) {
+            return Ok(());
+        }
+        check_text(path, file.new.as_deref(), &text, file.encoding.as_deref(), rules)?;
+        file.new = Some(text);
+        Ok(())
+    }
+
     fn try_apply(&mut self, action: &Action, rules: &EditRules<'_>) -> Result<String, String> {
         match action {
             Action::Edit { path: Some(path), body } => self.edit(&checked(path, rules)?, body, rules),

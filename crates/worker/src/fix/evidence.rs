@@ -21,7 +21,7 @@ use crate::verification::{Side, TreeSource, Verification, VerificationRequest, m
 /// How long the tests near a draft, or a script, may run.
 const MAX_RUN_TIME: Duration = Duration::from_secs(300);
 /// The folder of the tree, the same at which changes are verified: an environment is prepared for a path.
-const TREE: &str = "tree";
+pub(super) const TREE: &str = "tree";
 /// The name of a script in the tree, without its ending.
 const SCRIPT: &str = ".patchwright_run";
 
@@ -210,7 +210,11 @@ async fn described(
 }
 
 /// Writes the tree of the draft, and finds the suites of its files.
-async fn prepare(context: &StageContext<'_>, draft: &Draft, changed: &[RepoPath]) -> Result<Vec<Suite>, SandboxError> {
+pub(super) async fn prepare(
+    context: &StageContext<'_>,
+    draft: &Draft,
+    changed: &[RepoPath],
+) -> Result<Vec<Suite>, SandboxError> {
     let tree = context.scratch.join(TREE);
     let internal = |error: std::io::Error| SandboxError::Internal { source: Box::new(error) };
     crate::folder::delete_folder(tree.clone()).await.map_err(internal)?;
@@ -228,7 +232,11 @@ async fn prepare(context: &StageContext<'_>, draft: &Draft, changed: &[RepoPath]
     context.tools.sandbox.find_suites(query).await
 }
 
-async fn check(context: &StageContext<'_>, suite: Suite, selection: Selection) -> Result<CheckReport, SandboxError> {
+pub(super) async fn check(
+    context: &StageContext<'_>,
+    suite: Suite,
+    selection: Selection,
+) -> Result<CheckReport, SandboxError> {
     let request = CheckRequest {
         root: context.scratch.join(TREE),
         scratch: context.scratch.join("scratch"),

@@ -3,4 +3,5 @@
 pub(crate) mod actions;
 pub(crate) mod draft;
 pub(crate) mod evidence;
+pub(crate) mod format;
 pub(crate) mod look;

@@ -18,6 +18,7 @@ use crate::dialogue::{RESULT, shrink};
 use crate::fix::actions::{self, Action};
 use crate::fix::draft::{Draft, EditRules};
 use crate::fix::evidence::{self, Evidence};
+use crate::fix::format;
 use crate::fix::look::Source;
 use crate::prompt::code::{CodeQuery, describe_unseen};
 use crate::prompt::{self, fix, review};
@@ -42,8 +43,9 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
     let Some(proposed) = context.job.proposed() else {
         return Ok(Outcome::Skipped { reason: "there is no plan".to_owned() });
     };
-    let draft = match (Steps { context, llm, proposed, can_run: evidence::can_run(context).await }).drive().await {
-        Ok(draft) => draft,
+    let steps = Steps { context, llm, proposed, can_run: evidence::can_run(context).await };
+    let draft = match steps.drive().await {
+        Ok(draft) => steps.format(draft).await?,
         // What is done so far is worth more than nothing, unless a later try of the same may do better.
         Err(error) if !matches!(error.fault, Fault::Retry { .. }) => match keep_earlier(context).await? {
             Some(kept) => return Ok(kept),
@@ -176,6 +178,15 @@ impl Steps<'_> {
             Some((_, best)) => Ok(best),
             None => Ok(draft),
         }
+    }
+
+    /// Runs the repository's own formatter over the changed files, where code may run.
+    async fn format(&self, mut draft: Draft) -> Result<Draft, StageError> {
+        if self.can_run && !draft.is_empty() {
+            let targets = self.targets();
+            format::format(self.context, &mut draft, &self.rules(&targets)).await?;
+        }
+        Ok(draft)
     }
 
     fn targets(&self) -> Vec<RepoPath> {
