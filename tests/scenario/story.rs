@@ -20,6 +20,7 @@ async fn a_comment_becomes_a_pull_request_whose_tests_pass() {
         test_server.github.pulls(),
         [("Fix for #42: add() subtracts".to_owned(), branch.clone(), "main".to_owned(), false)]
     );
+    assert_eq!(test_server.github.reviewers(700), ["alice"], "whoever asked is asked for a review");
     // The branch has the fix, in one commit on top of main, with the job's author.
     assert!(test_server.git.git(REPO, &["show", &format!("{branch}:calc.py")]).contains("return a + b"));
     assert_eq!(test_server.git.git(REPO, &["rev-list", "--count", &format!("main..{branch}")]), "1");

@@ -93,13 +93,15 @@ impl<'a> Search<'a> {
     fn new(query: &'a IndexQuery, cache: &'a IndexCache) -> Result<Self, CodeIndexError> {
         let tree = query.tree.as_ref();
         let text = IssueText::new(&query.title, &query.body).with_labels(&query.labels);
-        let parsed = Query::parse(&text);
+        let mut parsed = Query::parse(&text);
         let mut files = tree.files().map_err(|error| CodeIndexError { source: Box::new(error) })?;
+        parsed.add_named_files(files.iter().map(|file| file.path.as_str()));
         let is_relevant = |path: &str| Language::of(path).is_some() || parsed.asks_for(path);
         files.retain(|file| is_indexed(&file.path) && is_relevant(&file.path));
         files.sort_by_key(|file| is_test(&file.path));
         files.truncate(MAX_FILES);
-        let (paths, scans, files) = scan_files(tree, cache, &files);
+        let asked: Vec<TreeFile> = files.iter().filter(|file| parsed.names(&file.path)).cloned().collect();
+        let (paths, scans, files) = add_unread(scan_files(tree, cache, &files), asked);
         Ok(Self { tree, cache, index: Index::from_scans(paths, scans), query: parsed, files })
     }
 
@@ -167,6 +169,21 @@ fn scan_files(
     }
     scanned.sort_by(|a, b| a.0.path.cmp(&b.0.path));
     let (files, scans): (Vec<TreeFile>, Vec<Scan>) = scanned.into_iter().unzip();
+    (files.iter().map(|file| file.path.clone()).collect(), scans, files)
+}
+
+type Scanned = (Vec<String>, Vec<Scan>, Vec<TreeFile>);
+
+/// Adds the files that the text names and that were not read, because they are long or no text: by their paths.
+fn add_unread((paths, scans, files): Scanned, asked: Vec<TreeFile>) -> Scanned {
+    let missing: Vec<TreeFile> = asked.into_iter().filter(|file| paths.binary_search(&file.path).is_err()).collect();
+    if missing.is_empty() {
+        return (paths, scans, files);
+    }
+    let read = files.into_iter().zip(scans);
+    let mut all: Vec<(TreeFile, Scan)> = read.chain(missing.into_iter().map(|file| (file, Scan::default()))).collect();
+    all.sort_by(|a, b| a.0.path.cmp(&b.0.path));
+    let (files, scans): (Vec<TreeFile>, Vec<Scan>) = all.into_iter().unzip();
     (files.iter().map(|file| file.path.clone()).collect(), scans, files)
 }
 
@@ -247,9 +264,10 @@ mod tests {
             Ok(self.files.iter().map(file).collect())
         }
 
-        fn read(&self, files: &[TreeFile], _: u64) -> Vec<Option<Vec<u8>>> {
+        fn read(&self, files: &[TreeFile], max_bytes: u64) -> Vec<Option<Vec<u8>>> {
             self.read.fetch_add(files.len(), Ordering::Relaxed);
-            files.iter().map(|file| Some(file.blob.as_ref()?.as_bytes().to_vec())).collect()
+            let bytes = |file: &TreeFile| Some(file.blob.as_ref()?.as_bytes().to_vec());
+            files.iter().map(|file| bytes(file).filter(|bytes| bytes.len() as u64 <= max_bytes)).collect()
         }
 
         fn history(&self, _: usize) -> Vec<HistoryEntry> {
@@ -300,6 +318,28 @@ mod tests {
         assert_eq!(first.skeleton, "1: class Cart\n  2: def total(self)\n");
         let elsewhere = query(&tree, 1).with_folder("docs");
         assert!(Locator::new(None).locate(&elsewhere).unwrap().files.is_empty());
+    }
+
+    #[test]
+    fn fault_j_a_file_that_the_text_names_is_found_whatever_it_is() {
+        let long: &'static str = Box::leak("int f(int a) { return a; }\n".repeat(30_000).into_boxed_str());
+        let files = [
+            ("Dockerfile", "FROM x\n"),
+            ("api/order.proto", "message Order {}\n"),
+            ("build.gradle", "apply plugin: 'java'\n"),
+            ("sqlite.c", long),
+            ("t.tf", "resource \"x\" \"y\" {}\n"),
+            CART,
+        ];
+        let tree = Commit::new(&files);
+        for (path, _) in files {
+            for body in [format!("The file `{path}` must be changed."), format!("见 {path}。")] {
+                let tree = Arc::clone(&tree) as Arc<dyn SourceTree>;
+                let query = IndexQuery::new(tree, "It is wrong", body.clone());
+                let ranking = Locator::new(None).locate(&query).unwrap();
+                assert_eq!(ranking.files[0].path, path, "{body}");
+            }
+        }
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub(crate) struct Query {
     pub(crate) plain_title: Vec<String>,
     /// Paths and file names as written, with their counts.
     pub(crate) paths: BTreeMap<String, f32>,
+    /// The words of the text as they stand between spaces and quotes: any of them may be a path.
+    tokens: BTreeSet<String>,
     /// The files of stack frames, innermost first, with the function if it is named.
     pub(crate) frames: Vec<(String, Option<String>)>,
     /// Names with `.` or `::`, with their counts; aliases of imports are resolved.
@@ -118,6 +120,15 @@ const ALIASES: &[(&str, &str)] = &[
     ("tf", "tensorflow"),
 ];
 
+/// Returns whether a character ends a path in a text.
+fn is_around_path(c: char) -> bool {
+    c.is_whitespace() || is_cjk(c) || "`'\"()[]{}<>|,;*，。、；：（）「」".contains(c)
+}
+
+fn trim_path(token: &str) -> String {
+    token.trim_end_matches(['.', ':', '!', '?']).trim_start_matches("./").replace('\\', "/")
+}
+
 impl Query {
     /// Parses the text of an issue.
     pub(crate) fn parse(issue: &IssueText) -> Self {
@@ -149,6 +160,7 @@ impl Query {
             }
             *query.paths.entry(path).or_default() += weight;
         }
+        query.tokens = rest.split(is_around_path).map(trim_path).filter(|token| token.len() > 2).collect();
         query.parse_dotted(&title, &text);
         query.parse_names(&title, &text);
         let contains = |text: &str, phrases: &[&str]| {
@@ -160,12 +172,29 @@ impl Query {
         query
     }
 
+    /// Takes the files of a tree that the text names and whose kind is not known: their names are no paths for anybody who has not
+    /// seen the tree.
+    pub(crate) fn add_named_files<'a>(&mut self, paths: impl Iterator<Item = &'a str>) {
+        for path in paths.filter(|path| !PATH.is_match(path)) {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            let is_distinct = name.contains('.') || name.starts_with(char::is_uppercase);
+            if self.tokens.contains(path) || (is_distinct && self.tokens.contains(name)) {
+                *self.paths.entry(path.to_owned()).or_default() += 1.0;
+            }
+        }
+    }
+
     /// Returns whether the text asks for a file that is not source code: by its path, or because it is about documentation.
     pub(crate) fn asks_for(&self, path: &str) -> bool {
+        (self.about_docs && is_prose(path)) || self.names(path)
+    }
+
+    /// Returns whether the text names a file by its path or the end of it.
+    pub(crate) fn names(&self, path: &str) -> bool {
         let is_suffix = |named: &String| {
             path.strip_suffix(named.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
         };
-        (self.about_docs && is_prose(path)) || self.paths.keys().any(is_suffix)
+        self.paths.keys().any(is_suffix)
     }
 
     fn parse_literals(&mut self, text: &str) {

@@ -149,6 +149,13 @@ pub trait Forge: Tracker {
     /// Marks a draft ready for review.
     async fn mark_ready(&self, repo: &RepoName, pull_request: &PullRequestRef) -> Result<(), ForgeError>;
 
+    /// Asks a person to review a pull request. One who is asked already, or cannot be asked (its author, somebody without access),
+    /// is success; so is a platform that has no such thing.
+    async fn request_review(&self, repo: &RepoName, number: u64, login: &str) -> Result<(), ForgeError> {
+        let _ = (repo, number, login);
+        Ok(())
+    }
+
     /// Merges a pull request whose branch is at this commit. A pull request that is merged already is success; a draft, a
     /// conflict, failing checks or other commits on the branch are [`ForgeError::Refused`].
     async fn merge_pull_request(&self, repo: &RepoName, number: u64, head: &CommitSha) -> Result<(), ForgeError>;

@@ -172,6 +172,7 @@ impl Engine {
                     return Ok(Delivered::Done);
                 }
                 forge.mark_ready(&job.source.repo, pull_request).await?;
+                self.request_review(forge.as_ref(), job, pull_request.number).await;
                 Ok(Delivered::Noted(Box::new(JobEvent::PullRequestReady)))
             }
             Effect::PostResult => {
@@ -214,6 +215,16 @@ impl Engine {
     }
 
     /// Updates the progress comment and the panel to the current state.
+    /// Asks whoever asked for the job on the forge to review its result. The result stands without that.
+    async fn request_review(&self, forge: &dyn Forge, job: &Job, number: u64) {
+        if job.trigger.kind.is_ours() || job.source.tracker.is_some() {
+            return;
+        }
+        if let Err(error) = forge.request_review(&job.source.repo, number, &job.trigger.actor).await {
+            tracing::warn!(error = %error_chain(&error), "failed to ask the requester for a review");
+        }
+    }
+
     async fn refresh(&self, subject: &Subject, job: &Job) -> Result<Delivered, ForgeError> {
         let Subject { forge, tracker, .. } = subject;
         if let Some(id) = &job.published.comment_id {

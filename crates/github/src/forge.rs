@@ -300,6 +300,19 @@ impl Forge for GithubForge {
         })
     }
 
+    async fn request_review(&self, repo: &RepoName, number: u64, login: &str) -> Result<(), ForgeError> {
+        let what = format!("the pull request {repo}#{number}");
+        let action = format!("ask {login} to review {what}");
+        let url = self.repo_url(repo, &format!("/pulls/{number}/requested_reviewers"));
+        // Idempotent, so it may be retried.
+        let request = Request::post(url).json(&wire::Reviewers { reviewers: [login] });
+        match self.call(repo, request, Retry::Safe, &action, &what).await {
+            // The author of the pull request, or somebody who is no collaborator.
+            Err(ForgeError::Refused { .. }) => Ok(()),
+            other => other.map(|_| ()),
+        }
+    }
+
     async fn merge_pull_request(&self, repo: &RepoName, number: u64, head: &CommitSha) -> Result<(), ForgeError> {
         let what = format!("the pull request {repo}#{number}");
         let action = format!("merge {what}");

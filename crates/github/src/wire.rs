@@ -127,6 +127,11 @@ pub(crate) struct Body<'a> {
 }
 
 #[derive(Debug, Serialize)]
+pub(crate) struct Reviewers<'a> {
+    pub(crate) reviewers: [&'a str; 1],
+}
+
+#[derive(Debug, Serialize)]
 pub(crate) struct CreatePullRequest<'a> {
     pub(crate) title: &'a str,
     pub(crate) head: &'a str,

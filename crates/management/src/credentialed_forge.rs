@@ -271,6 +271,10 @@ impl Forge for CredentialedForge {
         self.client(repo).await?.mark_ready(repo, pull_request).await
     }
 
+    async fn request_review(&self, repo: &RepoName, number: u64, login: &str) -> Result<(), ForgeError> {
+        self.client(repo).await?.request_review(repo, number, login).await
+    }
+
     async fn merge_pull_request(&self, repo: &RepoName, number: u64, head: &CommitSha) -> Result<(), ForgeError> {
         self.client(repo).await?.merge_pull_request(repo, number, head).await
     }

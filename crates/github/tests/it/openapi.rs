@@ -34,6 +34,7 @@ const CALLS: &[(&str, &[&str])] = &[
     ("/repos/{owner}/{repo}/pulls", &["get", "post"]),
     ("/repos/{owner}/{repo}/pulls/{pull_number}", &["get", "patch"]),
     ("/repos/{owner}/{repo}/pulls/{pull_number}/merge", &["put"]),
+    ("/repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers", &["post"]),
     ("/repos/{owner}/{repo}/check-runs", &["post"]),
     ("/repos/{owner}/{repo}/check-runs/{check_run_id}", &["get", "patch"]),
     ("/repos/{owner}/{repo}/check-runs/{check_run_id}/annotations", &["get"]),

@@ -113,6 +113,9 @@ async fn a_branch_has_one_pull_request(setting: &Setting<'_>) {
     forge.mark_ready(repo, &opened).await.unwrap();
     forge.mark_ready(repo, &opened).await.unwrap();
     assert!(!forge.find_pull_request(repo, &setting.branch).await.unwrap().unwrap().draft);
+    for login in ["alice", "alice", "nobody-knows-them"] {
+        forge.request_review(repo, opened.number, login).await.unwrap();
+    }
     let head = &setting.head;
     forge.merge_pull_request(repo, opened.number, head).await.unwrap();
     forge.merge_pull_request(repo, opened.number, head).await.unwrap();

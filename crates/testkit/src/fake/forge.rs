@@ -41,6 +41,7 @@ struct PullRequest {
     title: String,
     body: String,
     merged: bool,
+    reviewers: Vec<String>,
 }
 
 const PLATFORM: PlatformId = PlatformId::from_static("github");
@@ -254,6 +255,7 @@ impl Forge for FakeForge {
             title: new.title.to_string(),
             body: new.body.to_string(),
             merged: false,
+            reviewers: Vec::new(),
         });
         model.respond(reference)
     }
@@ -291,6 +293,17 @@ impl Forge for FakeForge {
         let mut model = self.call()?;
         let found = model.pull_requests.iter_mut().find(|pr| pr.reference.number == pull_request.number);
         found.ok_or_else(|| not_found("the pull request"))?.reference.draft = false;
+        model.respond(())
+    }
+
+    async fn request_review(&self, _: &RepoName, number: u64, login: &str) -> Result<(), ForgeError> {
+        let mut model = self.call()?;
+        let may_review = model.permissions.contains_key(login);
+        let found = model.pull_requests.iter_mut().find(|pr| pr.reference.number == number);
+        let reviewers = &mut found.ok_or_else(|| not_found("the pull request"))?.reviewers;
+        if may_review && !reviewers.iter().any(|known| known == login) {
+            reviewers.push(login.to_owned());
+        }
         model.respond(())
     }
 

@@ -139,14 +139,14 @@ mod tests {
 
     #[test]
     fn a_message_is_an_issue_without_what_tools_add() {
-        let told = instance("Fix `f` for 0 (#12)\n\nIt divided.\n\nFixes #7\nSigned-off-by: A <a@b>\n");
-        assert_eq!(told.text(), ("Fix `f` for 0".to_owned(), "It divided.".to_owned()));
-        assert_eq!(told.issue_numbers(), [7, 12]);
-        assert_eq!((told.short(), told.subject()), ("0123456789", "Fix `f` for 0 (#12)"));
+        let fixed = instance("Fix `f` for 0 (#12)\n\nIt divided.\n\nFixes #7\nSigned-off-by: A <a@b>\n");
+        assert_eq!(fixed.text(), ("Fix `f` for 0".to_owned(), "It divided.".to_owned()));
+        assert_eq!(fixed.issue_numbers(), [7, 12]);
+        assert_eq!((fixed.short(), fixed.subject()), ("0123456789", "Fix `f` for 0 (#12)"));
     }
 
     #[test]
-    fn fixes_are_told_from_other_commits() {
+    fn fixes_differ_from_other_commits() {
         for fix in ["fix: no panic on empty input", "Correct rounding\n\nIt was wrong for 0.", "Crash with two flags"] {
             assert!(is_fix(fix), "{fix}");
         }

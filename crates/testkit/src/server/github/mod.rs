@@ -96,6 +96,7 @@ struct Pull {
     bodies: Vec<String>,
     draft: bool,
     merged: bool,
+    reviewers: Vec<String>,
 }
 
 /// A server that behaves like GitHub.
@@ -131,6 +132,7 @@ impl GithubServer {
                 .route("/repos/{o}/{r}/pulls/{n}", web::patch().to(update_pull))
                 .route("/repos/{o}/{r}/pulls/{n}", web::get().to(read_pull))
                 .route("/repos/{o}/{r}/pulls/{n}/merge", web::put().to(merge_pull))
+                .route("/repos/{o}/{r}/pulls/{n}/requested_reviewers", web::post().to(request_reviewers))
                 .default_service(web::to(|| async { not_found() }))
         });
         Self { model, running }
@@ -169,6 +171,12 @@ impl GithubServer {
         let model = self.model.lock().unwrap();
         let row = |p: &Pull| (p.title.clone(), p.head.clone(), p.base.clone(), p.draft);
         model.pulls.iter().map(row).collect()
+    }
+
+    /// Returns who was asked to review a pull request.
+    pub fn reviewers(&self, number: u64) -> Vec<String> {
+        let model = self.model.lock().unwrap();
+        model.pulls.iter().filter(|pull| pull.number == number).flat_map(|pull| pull.reviewers.clone()).collect()
     }
 
     /// Returns every text that a pull request has had, without hidden markers, oldest first.
@@ -557,6 +565,7 @@ async fn create_pull(path: web::Path<(String, String)>, new: web::Json<NewPull>,
         bodies: vec![new.body.clone()],
         draft: new.draft,
         merged: false,
+        reviewers: Vec::new(),
     };
     model.pulls.push(pull.clone());
     HttpResponse::Created().json(pull_json(&pull))
@@ -595,6 +604,34 @@ async fn merge_pull(path: web::Path<(String, String, u64)>, body: web::Json<Valu
     git(&["update-ref", &format!("refs/heads/{}", pull.base), &head]);
     pull.merged = true;
     HttpResponse::Ok().json(json!({"sha": head, "merged": true, "message": "Pull Request successfully merged"}))
+}
+
+/// Only collaborators can be asked.
+async fn request_reviewers(
+    path: web::Path<(String, String, u64)>,
+    body: web::Json<Value>,
+    model: Shared,
+) -> HttpResponse {
+    let logins: Vec<String> = body["reviewers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|login| Some(login.as_str()?.to_owned()))
+        .collect();
+    let mut model = model.lock().unwrap();
+    if logins.iter().any(|login| !model.permissions.contains_key(login)) {
+        return HttpResponse::UnprocessableEntity()
+            .json(json!({"message": "Reviews may only be requested from collaborators."}));
+    }
+    let Some(pull) = model.pulls.iter_mut().find(|pull| pull.number == path.2) else {
+        return HttpResponse::NotFound().json(json!({"message": "Not Found"}));
+    };
+    for login in logins {
+        if !pull.reviewers.contains(&login) {
+            pull.reviewers.push(login);
+        }
+    }
+    HttpResponse::Created().json(json!({"number": pull.number}))
 }
 
 async fn graphql(body: web::Json<Value>, model: Shared) -> HttpResponse {
