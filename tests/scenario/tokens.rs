@@ -94,9 +94,9 @@ async fn a_job_on_a_long_module_looks_at_its_lines_and_not_at_the_file() {
     let test_server = run(&files, issue, vec![plan, change.to_owned()]).await;
     let asked = test_server.llm.asked();
     insta::assert_snapshot!(measure(&asked), @r"
-    1237 tokens, 0 known
-    1631 tokens, 1237 known
-    2868 in all, 1631 new
+    1243 tokens, 0 known
+    1637 tokens, 1243 known
+    2880 in all, 1637 new
     ");
     let last = asked.last().unwrap()["messages"].to_string();
     assert!(last.contains("price_of_kind_57(self, amount)") && !last.contains("kind 12 has no price"), "{last}");

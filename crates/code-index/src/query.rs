@@ -120,6 +120,9 @@ const ALIASES: &[(&str, &str)] = &[
     ("tf", "tensorflow"),
 ];
 
+/// How many files of one name are taken for the one that a text names.
+const MAX_NAMESAKES: usize = 5;
+
 /// Returns whether a character ends a path in a text.
 fn is_around_path(c: char) -> bool {
     c.is_whitespace() || is_cjk(c) || "`'\"()[]{}<>|,;*，。、；：（）「」".contains(c)
@@ -175,12 +178,19 @@ impl Query {
     /// Takes the files of a tree that the text names and whose kind is not known: their names are no paths for anybody who has not
     /// seen the tree.
     pub(crate) fn add_named_files<'a>(&mut self, paths: impl Iterator<Item = &'a str>) {
+        let mut named: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for path in paths.filter(|path| !PATH.is_match(path)) {
             let name = path.rsplit('/').next().unwrap_or(path);
             let is_distinct = name.contains('.') || name.starts_with(char::is_uppercase);
-            if self.tokens.contains(path) || (is_distinct && self.tokens.contains(name)) {
+            if self.tokens.contains(path) {
                 *self.paths.entry(path.to_owned()).or_default() += 1.0;
+            } else if is_distinct && self.tokens.contains(name) {
+                named.entry(name).or_default().push(path);
             }
+        }
+        // A name that many files have says nothing.
+        for path in named.into_values().filter(|paths| paths.len() <= MAX_NAMESAKES).flatten() {
+            *self.paths.entry(path.to_owned()).or_default() += 1.0;
         }
     }
 

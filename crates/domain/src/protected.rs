@@ -270,13 +270,27 @@ pub(crate) fn protection(path: &str) -> Option<&'static str> {
 }
 
 /// Settings of tools in which people write passwords and tokens.
-const WITH_TOKENS: &[&str] =
-    &[".npmrc", ".pypirc", ".netrc", "_netrc", ".yarnrc.yml", ".yarnrc", ".envrc", "auth.json"];
+const WITH_TOKENS: &[&str] = &[
+    ".npmrc",
+    ".pypirc",
+    ".netrc",
+    "_netrc",
+    ".yarnrc.yml",
+    ".yarnrc",
+    ".envrc",
+    "auth.json",
+    "pip.conf",
+    "nuget.config",
+    "credentials.toml",
+    ".git-credentials",
+];
 
-/// Returns whether a path (in the repository's spelling) may be that of a file with secrets.
+/// Returns whether a path (in the repository's spelling) may be that of a file with secrets, whatever else protects it.
 pub(crate) fn may_hold_secrets(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path).to_lowercase();
-    protection(path) == Some(SECRETS) || WITH_TOKENS.contains(&name.as_str())
+    let secrets = NAMES.iter().filter(|(why, _)| *why == SECRETS).flat_map(|(_, known)| known.iter());
+    !ORDINARY.contains(&name.as_str())
+        && (WITH_TOKENS.contains(&name.as_str()) || secrets.into_iter().any(|pattern| matches(pattern, &name)))
 }
 
 /// The protected files that jobs may change after all, because the operator said so: patterns of paths, without case.
@@ -397,6 +411,27 @@ mod tests {
             ".yarn/releases/yarn.cjs",
         ] {
             assert!(protection(path).is_some(), "{path} is open");
+        }
+    }
+
+    #[test]
+    fn a_file_with_secrets_is_one_in_every_folder_and_under_every_rule() {
+        for path in [
+            ".env",
+            "a/.env.production",
+            ".devcontainer/.env",
+            ".github/deploy.key",
+            ".gradle/x.keystore",
+            ".env.lock",
+            ".npmrc",
+            "web/.Netrc",
+            "pip.conf",
+            ".cargo/credentials.toml",
+        ] {
+            assert!(may_hold_secrets(path), "{path}");
+        }
+        for path in [".env.example", "src/key.rs", "environment.py", ".github/workflows/ci.yml", "poetry.lock"] {
+            assert!(!may_hold_secrets(path), "{path}");
         }
     }
 

@@ -214,7 +214,6 @@ impl Engine {
         }
     }
 
-    /// Updates the progress comment and the panel to the current state.
     /// Asks whoever asked for the job on the forge to review its result. The result stands without that.
     async fn request_review(&self, forge: &dyn Forge, job: &Job, number: u64) {
         if job.trigger.kind.is_ours() || job.source.tracker.is_some() {
@@ -225,6 +224,7 @@ impl Engine {
         }
     }
 
+    /// Updates the progress comment and the panel to the current state.
     async fn refresh(&self, subject: &Subject, job: &Job) -> Result<Delivered, ForgeError> {
         let Subject { forge, tracker, .. } = subject;
         if let Some(id) = &job.published.comment_id {

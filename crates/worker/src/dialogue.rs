@@ -101,7 +101,7 @@ pub(crate) fn shrink(messages: &mut [Message], window: usize) {
     }
     let last = messages.len().saturating_sub(KEPT_MESSAGES);
     for at in 0..last {
-        if messages[at].content.starts_with(RESULT) {
+        if messages[at].content.starts_with(RESULT) && !messages[at].content.ends_with(LEFT_OUT) {
             messages[at].content = shorten_results(&messages[at].content);
         }
         if total(messages) <= window * 2 / 3 {
@@ -110,10 +110,12 @@ pub(crate) fn shrink(messages: &mut [Message], window: usize) {
     }
 }
 
+/// What stands in place of a result.
+const LEFT_OUT: &str = " left out, ask again if it is needed</result>";
+
 fn shorten_results(text: &str) -> String {
     let headings = text.lines().filter(|line| line.starts_with(RESULT));
-    let lines: Vec<String> =
-        headings.map(|line| format!("{} left out, ask again if it is needed</result>", line.trim_end())).collect();
+    let lines: Vec<String> = headings.map(|line| format!("{}{LEFT_OUT}", line.trim_end())).collect();
     lines.join("\n")
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct SourceText {
 pub(crate) struct Repository {
     tree: Arc<dyn SourceTree>,
     files: BTreeMap<String, TreeFile>,
+    /// The paths of the files that may hold secrets.
+    hidden: Vec<String>,
     /// What is searched, read once.
     searched: OnceLock<Vec<SourceText>>,
 }
@@ -50,8 +52,15 @@ impl Repository {
             Vec::new()
         });
         let is_readable = |file: &TreeFile| RepoPath::parse(&file.path).is_ok_and(|path| !path.may_hold_secrets());
-        let files = files.into_iter().filter(is_readable).map(|file| (file.path.clone(), file)).collect();
-        Self { tree, files, searched: OnceLock::new() }
+        let (files, hidden): (Vec<TreeFile>, Vec<TreeFile>) = files.into_iter().partition(is_readable);
+        let files = files.into_iter().map(|file| (file.path.clone(), file)).collect();
+        let hidden = hidden.into_iter().map(|file| file.path).collect();
+        Self { tree, files, hidden, searched: OnceLock::new() }
+    }
+
+    /// Returns the paths of the files that may hold secrets.
+    pub(crate) fn hidden(&self) -> &[String] {
+        &self.hidden
     }
 
     pub(crate) fn contains(&self, path: &str) -> bool {

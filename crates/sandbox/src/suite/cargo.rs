@@ -38,7 +38,10 @@ pub(super) fn find_near(root: &Path, changed: &[&str]) -> Vec<String> {
     let mut parts = BTreeSet::new();
     for (package, inside) in packages_of(root, changed) {
         parts.extend(
-            package.targets_of(&inside).into_iter().map(|target| format!("{}{SEPARATOR}{target}", package.spec())),
+            package
+                .targets_of(&inside)
+                .into_iter()
+                .map(|target| format!("{}{SEPARATOR}{target}", package.spec(root, changed))),
         );
     }
     parts.extend(find_near_tests(root, changed));
@@ -80,7 +83,11 @@ fn find_near_tests(root: &Path, changed: &[&str]) -> Vec<String> {
     let part = |path: String| {
         let path = Path::new(&path);
         let folder = path.parent()?.parent()?;
-        Some(format!("{}{SEPARATOR}--test={}", Package::read(root, folder)?.spec(), path.file_stem()?.to_str()?))
+        Some(format!(
+            "{}{SEPARATOR}--test={}",
+            Package::read(root, folder)?.spec(root, changed),
+            path.file_stem()?.to_str()?
+        ))
     };
     super::near::find(root, "", changed, is_test).into_iter().filter_map(part).collect()
 }
@@ -93,10 +100,13 @@ struct Package {
 }
 
 impl Package {
-    /// Returns what names the package without doubt: a dependency may be an older version of it.
-    fn spec(&self) -> String {
+    /// Returns what names the package without doubt: a dependency may be an older version of it. A version that the change may
+    /// have raised is left out, since the tests run before it too.
+    fn spec(&self, root: &Path, changed: &[&str]) -> String {
+        let manifest = self.folder.join("Cargo.toml");
+        let is_changed = changed.iter().any(|path| root.join(path) == manifest);
         let version = self.manifest.get("package").and_then(|package| package.get("version"));
-        match version.and_then(toml::Value::as_str) {
+        match version.and_then(toml::Value::as_str).filter(|_| !is_changed) {
             Some(version) => format!("{}@{version}", self.name),
             None => self.name.clone(),
         }
@@ -302,6 +312,11 @@ mod tests {
             ("src/lib.rs", ""),
         ]);
         assert_eq!(find_near(tree.path(), &["src/lib.rs"]), ["a@0.2.0 --lib"]);
+        assert_eq!(
+            find_near(tree.path(), &["src/lib.rs", "Cargo.toml"])[0],
+            "a --lib",
+            "the version may be another one before it"
+        );
     }
 
     #[test]

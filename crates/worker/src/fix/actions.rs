@@ -152,14 +152,27 @@ fn heading(line: &str, below: &[&str]) -> Option<Heading> {
         )
         .expect("the expression is valid")
     });
-    let is_marked = line.trim_start().starts_with(['#', '*', '-']);
-    if let Some(found) = VERB.captures(line).filter(|_| is_marked) {
-        let rest = found[2].trim_matches(|c| c == '`' || c == '*').trim().to_owned();
-        return Some(Heading::Verb(found[1].to_lowercase(), rest));
+    let next = below.iter().find(|line| !line.trim().is_empty());
+    let has_body = next.is_some_and(|next| edit::is_block_start(next) || fence_marks(next) >= 3);
+    if let Some(found) = VERB.captures(line) {
+        let (verb, rest) = (found[1].to_lowercase(), found[2].trim_matches(|c| c == '`' || c == '*').trim().to_owned());
+        // A list and bold words may be prose about what is going to be done.
+        let is_clear = match (line.trim_start().chars().next(), verb.as_str()) {
+            (Some('#'), "run") => has_body || rest.is_empty(),
+            (Some('#'), _) => true,
+            (Some('-' | '*'), "edit" | "create") => has_body,
+            (Some('-' | '*'), "read" | "outline") => {
+                rest.split_whitespace().count() <= 2
+                    && rest.split_whitespace().next().is_some_and(|path| looks_like_path(&unquoted(path)))
+            }
+            _ => false,
+        };
+        if is_clear {
+            return Some(Heading::Verb(verb, rest));
+        }
     }
     // A path alone, right above a block or a fence.
-    let next = below.iter().find(|line| !line.trim().is_empty())?;
-    if !(edit::is_block_start(next) || fence_marks(next) >= 3) {
+    if !has_body {
         return None;
     }
     let bare = line.trim().trim_start_matches(['#', '*', '-', ' ']);
@@ -429,6 +442,13 @@ mod tests {
         for answer in ["", "I am done.", "Let me look at the file.", "### edit\n", "### rename a.py\n", "### run\n"] {
             assert!(parse(answer, &targets(&["src/a.py"])).is_err(), "{answer}");
         }
+    }
+
+    #[test]
+    fn a_list_about_what_is_done_is_no_action() {
+        let prose = "- Delete src/old.py later, it is still used\n- Run the suite afterwards\n- Finish the fix\n- Read the issue again\n";
+        assert_eq!(names(&format!("{prose}### edit src/a.py\n{BLOCK}")), ["edit src/a.py"]);
+        assert_eq!(names(&format!("## Run the tests\n\nThey pass.\n\n### edit src/a.py\n{BLOCK}")), ["edit src/a.py"]);
     }
 
     #[test]

@@ -164,8 +164,8 @@ impl Draft {
                 if self.current(&to, rules)?.is_some() {
                     return Err(format!("{to} exists already"));
                 }
-                let encoding = self.files.get(&from).and_then(|file| file.encoding.clone());
                 self.set(&from, None, rules)?;
+                let encoding = self.files.get(&from).and_then(|file| file.encoding.clone());
                 self.set(&to, Some(text), rules)?;
                 if let Some(file) = self.files.get_mut(&to) {
                     file.encoding = encoding;
@@ -292,6 +292,9 @@ fn checked(path: &str, rules: &EditRules<'_>) -> Result<RepoPath, String> {
         Some(bare) if !rules.repository.contains(parsed.as_str()) && rules.repository.contains(bare.as_str()) => bare,
         _ => parsed,
     };
+    if path.may_hold_secrets() {
+        return Err(format!("{path} must not be changed: it may hold secrets"));
+    }
     match rules.editable.protection(&path) {
         Some(reason) => Err(format!("{path} must not be changed: {reason}")),
         None => Ok(path),

@@ -22,6 +22,8 @@ use crate::verification::{Side, TreeSource, Verification, VerificationRequest, m
 const MAX_RUN_TIME: Duration = Duration::from_secs(300);
 /// The folder of the tree, the same at which changes are verified: an environment is prepared for a path.
 pub(super) const TREE: &str = "tree";
+/// The folder for what scripts build: nothing of it gets into the runs that count.
+pub(super) const SCRIPT_SCRATCH: &str = "script-scratch";
 /// The name of a script in the tree, without its ending.
 const SCRIPT: &str = ".patchwright_run";
 
@@ -136,12 +138,17 @@ pub(crate) async fn run_tests(
         let mut out = String::new();
         for mut suite in suites {
             if !named.is_empty() {
+                let near = suite.near.clone();
                 suite.near.retain(|part| {
                     named.iter().any(|path| path.as_str() == part || path.as_str().starts_with(&format!("{part}/")))
                 });
+                if suite.near.is_empty() {
+                    // Parts that are no files, such as packages.
+                    suite.near = near;
+                }
             }
             let selection = if suite.near.is_empty() { Selection::All } else { Selection::Parts(suite.near.clone()) };
-            let report = check(context, suite, selection).await?;
+            let report = check(context, suite, selection, "scratch").await?;
             out.push_str(&describe_report(&report));
         }
         Ok(out)
@@ -165,15 +172,18 @@ pub(crate) async fn run_script(
         let suites = prepare(context, draft, &changed).await?;
         let suite = suites.into_iter().next().ok_or(SandboxError::NoTests)?;
         let name = format!("{SCRIPT}.{ending}");
-        let folder = context.scratch.join(TREE).join(&suite.folder);
-        std::fs::write(folder.join(&name), script)
-            .map_err(|error| SandboxError::Internal { source: Box::new(error) })?;
+        let tree = context.scratch.join(TREE);
+        for path in context.repository.hidden() {
+            // What cannot be read is not printed either.
+            let _ = std::fs::remove_file(tree.join(path));
+        }
+        write_own(&tree, &suite.folder, &name, script.as_bytes())?;
         let mut settings = suite.settings.clone().unwrap_or_default();
         // As the tests are run: from the folder of the suite, with the sources beside it.
         settings.env.entry("PYTHONPATH".to_owned()).or_insert_with(|| "src:.".to_owned());
         let settings = SuiteSettings { test: Some(format!("{command} ./{name}")), report: None, ..settings };
         let suite = Suite { settings: Some(settings), ..suite };
-        let report = check(context, suite, Selection::All).await?;
+        let report = check(context, suite, Selection::All, SCRIPT_SCRATCH).await?;
         let code = match (report.exceeded, report.exit_code) {
             (Some(limit), _) => limit.to_string(),
             (None, Some(code)) => format!("exit code {code}"),
@@ -182,6 +192,14 @@ pub(crate) async fn run_script(
         Ok(format!("{code}\n{}", report.log_tail.trim_end()))
     })
     .await
+}
+
+/// Writes a file of ours into a tree. What the repository has at its place, such as a link that leads out, gives way.
+pub(super) fn write_own(tree: &Path, folder: &str, name: &str, bytes: &[u8]) -> Result<(), SandboxError> {
+    let path = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+    let path = RepoPath::parse(&path).map_err(|error| SandboxError::Internal { source: Box::new(error) })?;
+    let written = make_place(tree, &path).and_then(|place| std::fs::write(place, bytes));
+    written.map_err(|error| SandboxError::Internal { source: Box::new(error) })
 }
 
 /// Returns the ending of a script's file and the command that runs it.
@@ -236,10 +254,11 @@ pub(super) async fn check(
     context: &StageContext<'_>,
     suite: Suite,
     selection: Selection,
+    scratch: &str,
 ) -> Result<CheckReport, SandboxError> {
     let request = CheckRequest {
         root: context.scratch.join(TREE),
-        scratch: context.scratch.join("scratch"),
+        scratch: context.scratch.join(scratch),
         suite,
         selection,
         local_folder: context.tools.local_folder.clone(),
@@ -277,4 +296,23 @@ fn describe_report(report: &CheckReport) -> String {
         out.push_str(&format!("the end of the output:\n{tail}\n"));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_ours_is_not_written_through_a_link_of_the_repository() {
+        let (tree, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let target = outside.path().join("crontab");
+        std::fs::write(&target, "as it was").unwrap();
+        std::os::unix::fs::symlink(&target, tree.path().join(".patchwright_run.py")).unwrap();
+        std::os::unix::fs::symlink(outside.path(), tree.path().join("app")).unwrap();
+        write_own(tree.path(), "", ".patchwright_run.py", b"print(1)").unwrap();
+        write_own(tree.path(), "app", "crontab", b"print(2)").unwrap();
+        assert_eq!(std::fs::read_to_string(&target).unwrap(), "as it was");
+        assert_eq!(std::fs::read(tree.path().join(".patchwright_run.py")).unwrap(), b"print(1)");
+        assert_eq!(std::fs::read(tree.path().join("app/crontab")).unwrap(), b"print(2)");
+    }
 }

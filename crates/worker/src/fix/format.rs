@@ -6,7 +6,7 @@ use patchwright_core::untrusted_tree::read_below;
 use patchwright_domain::RepoPath;
 
 use super::draft::{Draft, EditRules};
-use super::evidence::{TREE, check, prepare};
+use super::evidence::{SCRIPT_SCRATCH, TREE, check, prepare, write_own};
 use crate::context::{StageContext, StageError};
 use crate::edit::decode;
 use crate::repository::Repository;
@@ -53,19 +53,17 @@ pub(crate) async fn format(
 async fn run(context: &StageContext<'_>, draft: &Draft, commands: &[(RepoPath, String)]) -> Result<(), SandboxError> {
     let changed: Vec<RepoPath> = commands.iter().map(|(path, _)| path.clone()).collect();
     let suite = prepare(context, draft, &changed).await?.into_iter().next().ok_or(SandboxError::NoTests)?;
-    let folder = context.scratch.join(TREE).join(FOLDER);
-    let internal = |error: std::io::Error| SandboxError::Internal { source: Box::new(error) };
-    std::fs::create_dir(&folder).map_err(internal)?;
+    let tree = context.scratch.join(TREE);
     for (number, (path, _)) in commands.iter().enumerate() {
         if let Some(base) = context.repository.bytes(path.as_str()) {
-            std::fs::write(folder.join(number.to_string()), base).map_err(internal)?;
+            write_own(&tree, FOLDER, &number.to_string(), &base)?;
         }
     }
-    std::fs::write(folder.join("run.sh"), script(commands)).map_err(internal)?;
+    write_own(&tree, FOLDER, "run.sh", script(commands).as_bytes())?;
     // The suite may be in a folder; paths are those of the tree.
     let up = "../".repeat(suite.folder.split('/').filter(|part| !part.is_empty()).count());
     let settings = SuiteSettings { test: Some(format!("cd ./{up} && sh {FOLDER}/run.sh")), ..SuiteSettings::default() };
-    check(context, Suite { settings: Some(settings), ..suite }, Selection::All).await.map(|_| ())
+    check(context, Suite { settings: Some(settings), ..suite }, Selection::All, SCRIPT_SCRATCH).await.map(|_| ())
 }
 
 /// Returns the script: each file is formatted if its base stays as it is when it is formatted, or if it is new.

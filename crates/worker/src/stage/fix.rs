@@ -47,12 +47,19 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
     let draft = match steps.drive().await {
         Ok(draft) => steps.format(draft).await?,
         // What is done so far is worth more than nothing, unless a later try of the same may do better.
-        Err(error) if !matches!(error.fault, Fault::Retry { .. }) => match keep_earlier(context).await? {
-            Some(kept) => return Ok(kept),
-            None => return Err(error),
-        },
+        Err(error) if !matches!(error.fault, Fault::Retry { .. }) && !context.cancel.is_cancelled() => {
+            match keep_earlier(context).await? {
+                Some(kept) => return Ok(kept),
+                None => return Err(error),
+            }
+        }
         Err(error) => return Err(error),
     };
+    if draft.is_empty()
+        && let Some(kept) = keep_earlier(context).await?
+    {
+        return Ok(kept);
+    }
     let diff = draft.diff();
     let contents = draft.contents();
     restore_others(context, &contents).await?;
@@ -436,7 +443,10 @@ impl Steps<'_> {
         let code = describe(self.context, focus, CODE_TOKENS).await?;
         let issue = prompt::issue_text(self.context.issue, self.context.job);
         let question = format!("{issue}\n\n{code}\n{}", fix::last_question(&self.proposed.plan));
-        let answer = self.llm.ask("repair", &[prompt::rules(), Message::user(question)]).await?;
+        let answer = match self.llm.ask("repair", &[prompt::rules(), Message::user(question)]).await {
+            Err(error) if error.out_of_budget && !draft.is_empty() => return Ok(draft),
+            other => other?,
+        };
         let mut whole = Draft::default();
         let problem = match actions::parse(&answer.text, &self.targets()) {
             Ok(actions) => {

@@ -33,7 +33,8 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
         return Ok(Outcome::done(StageReport::Verify(Box::new(known.clone())), comment(known)));
     }
     let earlier = context.dialogue.state().await.earlier.clone();
-    if let Some(earlier) = earlier.filter(|earlier| earlier.fix.commit == fix.commit) {
+    // Taken again after a later attempt that was not better. The same attempt, which a crash interrupts, is tested again.
+    if let Some(earlier) = earlier.filter(|earlier| earlier.fix.commit == fix.commit && earlier.fix.round < fix.round) {
         let known = earlier.verification;
         let comment = comment(&known);
         return Ok(Outcome::done(StageReport::Verify(Box::new(known)), comment));

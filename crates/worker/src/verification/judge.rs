@@ -9,9 +9,6 @@ use super::Verification;
 use super::suite_run::SuiteResult;
 use super::test_edits::{TestEdit, TestEdits};
 
-/// How many names of tests are kept of each kind.
-const MAX_NAMES: usize = 50;
-
 /// Judges the runs of all suites. `is_whole` says whether every suite that owns the change was run.
 pub(super) fn judge(runs: Vec<(String, SuiteResult)>, edits: &TestEdits, is_whole: bool) -> Verification {
     let has_many = runs.len() > 1;
@@ -68,9 +65,6 @@ pub(super) fn judge(runs: Vec<(String, SuiteResult)>, edits: &TestEdits, is_whol
     all.edited = edits.lost();
     if !compared.complete && all.verdict == Verdict::FixedProven {
         all.explanation.push_str("; not all of the other tests could be run");
-    }
-    for list in [&mut all.fixed, &mut all.broken, &mut all.failing, &mut all.flaky, &mut all.edited] {
-        list.truncate(MAX_NAMES);
     }
     all
 }

@@ -76,6 +76,9 @@ pub struct Baseline {
     pub known: Arc<Baselines>,
 }
 
+/// How many names of tests a report keeps of each kind.
+const MAX_NAMES: usize = 50;
+
 /// What the tests showed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verification {
@@ -139,8 +142,11 @@ impl Verification {
         }
     }
 
-    /// Returns this as the report of a job or a command.
-    pub fn into_report(self, commit: Option<CommitSha>, isolation: &str) -> VerifyReport {
+    /// Returns this as the report of a job or a command, which keeps some names of each kind.
+    pub fn into_report(mut self, commit: Option<CommitSha>, isolation: &str) -> VerifyReport {
+        for list in [&mut self.fixed, &mut self.broken, &mut self.failing, &mut self.flaky, &mut self.edited] {
+            list.truncate(MAX_NAMES);
+        }
         VerifyReport {
             commit,
             build_success: self.build_success,

@@ -179,7 +179,12 @@ impl Results {
 
     /// Adds a record, at once also to the disk.
     pub(super) fn add(&mut self, record: Record) -> std::io::Result<()> {
-        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.join(RECORDS))?;
+        let path = self.folder.join(RECORDS);
+        let is_torn = std::fs::read(&path).is_ok_and(|bytes| bytes.last().is_some_and(|last| *last != b'\n'));
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+        if is_torn {
+            writeln!(file)?;
+        }
         let line = serde_json::to_string(&record).map_err(std::io::Error::other)?;
         writeln!(file, "{line}")?;
         self.records.push(record);
@@ -341,8 +346,10 @@ mod tests {
             .unwrap()
             .write_all(b"{\"commit\": \"b")
             .unwrap();
-        let again = Results::open(folder.path()).unwrap();
-        assert!(again.has("aa") && !again.has("bb") && again.cost_micros() == 20_000);
+        let mut again = Results::open(folder.path()).unwrap();
+        again.add(record("cc", true, None)).unwrap();
+        assert!(Results::open(folder.path()).unwrap().has("cc"), "a line that was cut off costs no other one");
+        assert!(again.has("aa") && !again.has("bb") && again.cost_micros() == 40_000);
         again.write(&Summary::of(again.records())).unwrap();
         assert!(folder.path().join(PAGE).is_file() && folder.path().join(REPORT).is_file());
     }

@@ -54,7 +54,15 @@ pub(super) async fn is_resolved(
     changed.extend(fix.contents.iter().map(|file| file.path.clone()).filter(|path| !instance.tests.contains(path)));
     let head = Head::Change { contents: fix.contents.clone(), tests: head, paths: instance.tests.clone() };
     let found = check(setting, &Trees { base, head }, changed, cancel).await?;
-    Ok(found.broken.is_empty() && expected.iter().all(|test| found.fixed.contains(test)))
+    Ok(found.broken.is_empty() && expected.iter().all(|test| found.fixed.iter().any(|fixed| is_same(fixed, test))))
+}
+
+/// Compares two names of tests, of which either may have the name of its suite in front.
+fn is_same(a: &str, b: &str) -> bool {
+    let ends = |long: &str, short: &str| {
+        long.strip_suffix(short).is_some_and(|suite| suite.is_empty() || suite.ends_with(": "))
+    };
+    ends(a, b) || ends(b, a)
 }
 
 fn parent(setting: &Setting, instance: &Instance) -> Result<Snapshot, patchwright_core::git::GitError> {

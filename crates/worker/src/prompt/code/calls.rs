@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use regex::Regex;
 
-use super::CodeQuery;
 use super::tests_near::is_test;
 use super::view::View;
+use super::{CodeQuery, as_code};
 use crate::repository::{Repository, SourceText, is_code};
 
 /// A name that is used more often says nothing about who calls this one.
@@ -94,7 +94,7 @@ pub(super) fn describe_calls(query: &CodeQuery<'_>, views: &[View<'_>]) -> Strin
     names.retain(|name| !known.contains(*name));
     lines.extend(find_definitions(query.repository, &names, views));
     lines.truncate(MAX_CALLS);
-    if lines.is_empty() { String::new() } else { format!("What it calls:\n{}\n\n", lines.join("\n")) }
+    if lines.is_empty() { String::new() } else { format!("What it calls:\n{}\n", as_code(&lines)) }
 }
 
 /// Finds the lines that define names, outside of the files in focus.
@@ -133,7 +133,7 @@ pub(super) fn describe_callers(query: &CodeQuery<'_>, names: &[String]) -> Strin
             lines.extend(uses.into_iter().take(MAX_CALLERS / 2));
         }
     }
-    if lines.is_empty() { String::new() } else { format!("Who calls it:\n{}\n\n", lines.join("\n")) }
+    if lines.is_empty() { String::new() } else { format!("Who calls it:\n{}\n", as_code(&lines)) }
 }
 
 /// Finds the lines of the product's code that call a name.

@@ -119,6 +119,11 @@ fn list_files(repository: &Repository) -> String {
     format!("No file matches the issue's words. The repository has, among others:\n{}\n\n", paths.join("\n"))
 }
 
+/// Renders lines of the repository as data.
+fn as_code(lines: &[String]) -> String {
+    format!("<code>\n{}\n</code>\n", lines.join("\n").replace("</code>", "<\\/code>"))
+}
+
 /// How many names tests and callers are looked for by.
 const MAX_NAMES: usize = 5;
 
@@ -157,7 +162,7 @@ fn within(text: &str, room: usize) -> String {
     if !is_more_than_a_heading {
         return String::new();
     }
-    for (open, close) in [("<test ", "</test>"), ("<instructions ", "</instructions>")] {
+    for (open, close) in [("<test ", "</test>"), ("<code>", "</code>"), ("<instructions ", "</instructions>")] {
         if out.matches(open).count() > out.matches(close).count() {
             let _ = writeln!(out, "[the rest is not shown]\n{close}");
         }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use patchwright_core::code_index::Definition;
 use patchwright_core::llm::count_tokens;
 
-use super::{CodeQuery, Focus};
+use super::{CodeQuery, Focus, as_code};
 use crate::excerpt::{Excerpt, extend_upwards};
 
 /// Files up to this many lines are shown whole; the likeliest one up to more, if there is room.
@@ -99,7 +99,9 @@ impl View<'_> {
         }
         places.truncate(MAX_PLACES);
         let range = |place: (u32, u32)| {
-            let (from, to) = ((place.0 as usize).saturating_sub(1), (place.1 as usize).min(lines.len()));
+            // The file may be shorter than the one that was indexed.
+            let (from, to) =
+                ((place.0 as usize).saturating_sub(1).min(lines.len()), (place.1 as usize).min(lines.len()));
             let to = if to.saturating_sub(from) > MAX_BODY_LINES { self.end_of_head(from, to) } else { to };
             extend_upwards(&lines, from)..to.max(from)
         };
@@ -135,6 +137,6 @@ impl View<'_> {
             .take(MAX_OUTLINE)
             .map(|known| format!("{}{}: {}", "  ".repeat(known.depth), known.lines.0, known.signature))
             .collect();
-        if rest.is_empty() { String::new() } else { format!("Also in {}:\n{}\n\n", self.path, rest.join("\n")) }
+        if rest.is_empty() { String::new() } else { format!("Also in {}:\n{}\n", self.path, as_code(&rest)) }
     }
 }
