@@ -101,8 +101,9 @@ impl Renderer<'_> {
         let plan = &proposed.plan;
         let mut out = self.fill(texts::CAUSE, &[("cause", &neutralise(&plan.root_cause))]);
         out.push(&self.fill(texts::PLANNED, &[("strategy", &neutralise(&plan.fix_strategy))]));
-        for change in &plan.changes {
-            let (file, what) = (code_span(change.file.as_str()), neutralise(&change.description));
+        let changes = plan.changes.iter().map(|change| (&change.file, &change.description));
+        for (file, what) in changes.chain(plan.tests.iter().map(|test| (&test.file, &test.what))) {
+            let (file, what) = (code_span(file.as_str()), neutralise(what));
             out.push(&OutgoingText::fill("- {file}: {what}\n", &[("file", &file), ("what", &what)]));
         }
         if !plan.risks.is_empty() {
