@@ -10,6 +10,7 @@ use actix_web::{App as ActixApp, HttpServer};
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use patchwright_api::{Api, ApiOptions};
+use patchwright_core::CancellationToken;
 use patchwright_core::clock::Clock as _;
 use patchwright_core::query::Queries;
 use patchwright_core::store::StoreError;
@@ -250,6 +251,18 @@ impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Server({})", self.address)
     }
+}
+
+/// Returns a token that SIGTERM or SIGINT cancels.
+pub(crate) fn cancel_on_signal() -> CancellationToken {
+    let token = CancellationToken::new();
+    let cancelled = token.clone();
+    tokio::spawn(async move {
+        if wait_for_signal().await.is_ok() {
+            cancelled.cancel();
+        }
+    });
+    token
 }
 
 /// Waits for SIGTERM or SIGINT. A second one exits at once: all state is on disk.

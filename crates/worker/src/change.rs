@@ -1,4 +1,4 @@
-//! The texts of a change that other hands made, for the report of the stage `fix`.
+//! The texts of a change, for the report of the stage `fix`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 use patchwright_core::git::{GitError, Workspace};
 use patchwright_core::outgoing_text::shorten;
 use patchwright_core::source_tree::{SourceTree, TreeFile};
+use patchwright_domain::RepoPath;
 use patchwright_domain::job::report::{ChangedFile, FileContent};
 
 use crate::edit::{Decoded, decode};
-use crate::stage::unified_diff;
 
 /// The longest diff in a report, in characters.
 const MAX_DIFF_CHARS: usize = 200_000;
@@ -61,4 +61,15 @@ fn old_texts(base: &dyn SourceTree, paths: &[String]) -> HashMap<String, String>
     let contents = base.read(&files, MAX_KEPT_BYTES);
     let text = |(file, bytes): (TreeFile, Option<Vec<u8>>)| Some((file.path, decode(&bytes?).ok()?.text));
     files.into_iter().zip(contents).filter_map(text).collect()
+}
+
+/// Renders what differs between two texts of a file; `None` stands for no file.
+pub(crate) fn unified_diff(path: &RepoPath, before: Option<&str>, after: Option<&str>) -> String {
+    let name =
+        |side: &str, text: Option<&str>| text.map_or_else(|| "/dev/null".to_owned(), |_| format!("{side}/{path}"));
+    similar::TextDiff::from_lines(before.unwrap_or_default(), after.unwrap_or_default())
+        .unified_diff()
+        .context_radius(3)
+        .header(&name("a", before), &name("b", after))
+        .to_string()
 }

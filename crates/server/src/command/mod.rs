@@ -23,3 +23,13 @@ use std::process::ExitCode;
 
 /// The result of a command: an exit code, or an error to print.
 pub(crate) type CommandResult = Result<ExitCode, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Prints the error of a command that answers in JSON as JSON too, and returns the result.
+fn print_error(result: CommandResult, is_json: bool) -> CommandResult {
+    if let Err(error) = &result
+        && is_json
+    {
+        crate::terminal::print_json_error(error.as_ref());
+    }
+    result
+}

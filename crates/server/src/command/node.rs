@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use patchwright_core::{CancellationToken, Secret};
+use patchwright_core::Secret;
 use patchwright_domain::node::Label;
 use patchwright_node::{Node, NodeOptions};
 
@@ -11,7 +11,7 @@ use super::CommandResult;
 use crate::cli::NodeArgs;
 use crate::compose::{compose_tools, http_client, machine_labels};
 use crate::config::Config;
-use crate::serve::wait_for_signal;
+use crate::serve::cancel_on_signal;
 use crate::telemetry;
 use patchwright_engine::clock::SystemClock;
 
@@ -36,13 +36,7 @@ pub(crate) async fn run(config: Config, args: NodeArgs) -> CommandResult {
         shutdown_timeout: config.shutdown_timeout,
     };
     let node = Node::start(http, Arc::new(SystemClock), tools, options).await?;
-    let stop = CancellationToken::new();
-    let stopping = stop.clone();
-    tokio::spawn(async move {
-        if wait_for_signal().await.is_ok() {
-            stopping.cancel();
-        }
-    });
+    let stop = cancel_on_signal();
     node.run(&stop).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,6 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use patchwright_core::CancellationToken;
 use patchwright_core::forge::Forge;
 use patchwright_core::webhook::InboundIssue;
 use patchwright_domain::job::PublishMode;
@@ -14,12 +13,13 @@ use patchwright_github::GITHUB;
 use patchwright_local::LOCAL;
 use patchwright_sandbox::SandboxPolicy;
 
-use super::CommandResult;
+use super::{CommandResult, print_error};
 use crate::cli::RunArgs;
 use crate::compose::{App, Overrides, compose};
 use crate::config::Config;
+use crate::serve::cancel_on_signal;
 use crate::telemetry;
-use crate::terminal::{Display, exit_code, note, print_json, print_json_error, print_result};
+use crate::terminal::{Display, exit_code, note, print_json, print_result};
 
 /// The repository of the job.
 enum Target {
@@ -32,12 +32,7 @@ enum Target {
 pub(crate) async fn run(config: Config, args: RunArgs) -> CommandResult {
     telemetry::start(&config, true);
     let result = whole_job(config, &args).await;
-    if let Err(error) = &result
-        && args.json
-    {
-        print_json_error(error.as_ref());
-    }
-    result
+    print_error(result, args.json)
 }
 
 async fn whole_job(mut config: Config, args: &RunArgs) -> CommandResult {
@@ -70,13 +65,7 @@ async fn whole_job(mut config: Config, args: &RunArgs) -> CommandResult {
     let app = compose(&config, overrides).await?;
     let start = start(&app, &config, args, &target, has_model).await?;
     let job = app.engine.start(start).await?;
-    let cancel = CancellationToken::new();
-    let stop = cancel.clone();
-    tokio::spawn(async move {
-        if crate::serve::wait_for_signal().await.is_ok() {
-            stop.cancel();
-        }
-    });
+    let cancel = cancel_on_signal();
     app.engine.run_next("terminal", &cancel).await?;
     while app.engine.deliver_next().await?.is_some() {}
     display.finish();

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use patchwright_core::CancellationToken;
 use patchwright_core::progress::{Progress, ProgressEvent, ProgressSink};
 use patchwright_core::sandbox::{STRONG_ISOLATION, Sandbox as _, SandboxError};
 use patchwright_core::source_tree::SourceTree as _;
@@ -16,13 +15,14 @@ use patchwright_gitops_gix::Snapshot;
 use patchwright_sandbox::{LocalSandbox, SandboxPolicy};
 use patchwright_worker::verification::{Side, TreeSource, VerificationRequest, verify};
 
-use super::CommandResult;
+use super::{CommandResult, print_error};
 use crate::cli::VerifyArgs;
 use crate::compose::sandbox_options;
 use crate::config::Config;
 use crate::patch::Patch;
+use crate::serve::cancel_on_signal;
 use crate::telemetry;
-use crate::terminal::{note, print_failure, print_json_error, print_json_value, print_tests, print_verdict};
+use crate::terminal::{note, print_failure, print_json_value, print_tests, print_verdict};
 
 /// The file in which a repository describes its suites, and its longest size in bytes.
 const SETTINGS_FILE: &str = ".patchwright.toml";
@@ -34,12 +34,7 @@ pub(crate) async fn run(mut config: Config, args: VerifyArgs) -> CommandResult {
     config.sandbox.cache = config.sandbox.cache.or_else(|| config.user_cache.clone());
     telemetry::start(&config, true);
     let result = verify_change(&config, &args).await;
-    if let Err(error) = &result
-        && args.json
-    {
-        print_json_error(error.as_ref());
-    }
-    result
+    print_error(result, args.json)
 }
 
 async fn verify_change(config: &Config, args: &VerifyArgs) -> CommandResult {
@@ -69,13 +64,7 @@ async fn verify_change(config: &Config, args: &VerifyArgs) -> CommandResult {
     };
     let job = JobId::from_uuid(uuid::Uuid::nil());
     let progress = Progress::new(job, Arc::new(Activities));
-    let cancel = CancellationToken::new();
-    let stop = cancel.clone();
-    tokio::spawn(async move {
-        if crate::serve::wait_for_signal().await.is_ok() {
-            stop.cancel();
-        }
-    });
+    let cancel = cancel_on_signal();
     let source = Commits { base, head: head.tree };
     let found = verify(&source, &sandbox, &request, &progress, &cancel).await;
     patchwright_worker::remove_folder(folder.keep()).await;

@@ -10,9 +10,9 @@ use patchwright_domain::job::report::FileContent;
 use patchwright_domain::protected::EditablePaths;
 
 use super::actions::Action;
+use crate::change::unified_diff;
 use crate::edit::{self, Decoded, Edit, plain};
 use crate::repository::Repository;
-use crate::stage::unified_diff;
 
 /// The largest file that is written, in bytes.
 pub(crate) const MAX_FILE_BYTES: usize = 1024 * 1024;
@@ -68,16 +68,16 @@ impl Draft {
             text: file.new.clone(),
             encoding: file.encoding.clone(),
         };
-        self.changed().map(content).collect()
+        self.list_changed().map(content).collect()
     }
 
     /// Returns the paths of the changed files.
     pub(crate) fn paths(&self) -> Vec<RepoPath> {
-        self.changed().map(|(path, _)| path.clone()).collect()
+        self.list_changed().map(|(path, _)| path.clone()).collect()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.changed().next().is_none()
+        self.list_changed().next().is_none()
     }
 
     /// Returns whether a test is changed or added; the tests inside of a file of Rust are in its text.
@@ -87,7 +87,7 @@ impl Draft {
             let old = file.old.as_ref().map_or(0, |old| count(&old.text));
             file.new.as_deref().map_or(0, count) > old
         };
-        self.changed().any(|(path, file)| path.is_test() || adds_inline(file))
+        self.list_changed().any(|(path, file)| path.is_test() || adds_inline(file))
     }
 
     /// Returns the draft as a unified diff.
@@ -95,7 +95,7 @@ impl Draft {
         let diff = |(path, file): (&RepoPath, &DraftFile)| {
             unified_diff(path, file.old.as_ref().map(|old| old.text.as_str()), file.new.as_deref())
         };
-        self.changed().map(diff).collect()
+        self.list_changed().map(diff).collect()
     }
 
     /// Returns a file with the draft's changes, with plain line ends.
@@ -107,7 +107,8 @@ impl Draft {
         }
     }
 
-    fn changed(&self) -> impl Iterator<Item = (&RepoPath, &DraftFile)> {
+    /// Returns the files that differ from the base; one that was changed back does not.
+    fn list_changed(&self) -> impl Iterator<Item = (&RepoPath, &DraftFile)> {
         self.files.iter().filter(|(_, file)| file.is_changed())
     }
 
@@ -264,7 +265,7 @@ impl Draft {
     }
 
     fn check_size(&self) -> Result<(), String> {
-        let count = self.changed().count();
+        let count = self.list_changed().count();
         if count > MAX_FILES {
             return Err(format!("the change would have {count} files, more than {MAX_FILES}"));
         }

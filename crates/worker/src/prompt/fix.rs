@@ -2,7 +2,6 @@
 //! where models write worse code.
 
 use patchwright_core::conversation::Attempt;
-use patchwright_core::llm::Message;
 use patchwright_core::outgoing_text::shorten;
 use patchwright_domain::Job;
 use patchwright_domain::job::report::Plan;
@@ -86,10 +85,10 @@ pub(crate) fn earlier_text(job: &Job, earlier: Option<&Attempt>) -> String {
 }
 
 /// Returns the message about an answer that holds no action.
-pub(crate) fn complaint(problem: &str) -> Message {
-    Message::user(format!(
+pub(crate) fn complaint(problem: &str) -> String {
+    format!(
         "That cannot be used: {problem}. Answer with actions below headings such as `### edit PATH`, in the form that was asked for."
-    ))
+    )
 }
 
 /// The last line of results that end with nothing to do.

@@ -11,8 +11,8 @@ use patchwright_domain::job::report::FileContent;
 use patchwright_domain::node::WorkCommand;
 use patchwright_domain::protected::EditablePaths;
 
-use super::fix::unified_diff;
 use super::propose::{CODE_TOKENS, describe, focus_of};
+use crate::change::unified_diff;
 use crate::command::{Words, issue_text, prompt};
 use crate::context::{StageContext, StageError};
 use crate::edit::{Decoded, decode};

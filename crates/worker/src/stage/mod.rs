@@ -10,7 +10,6 @@ pub(crate) mod verify;
 use patchwright_domain::job::report::{StageReport, VerifyReport};
 use patchwright_domain::job::stage::StageKind;
 
-pub(crate) use self::fix::unified_diff;
 use crate::context::{StageContext, StageError};
 
 /// The outcome of a stage.

@@ -112,9 +112,23 @@ pub(super) fn focus_of_plan(context: &StageContext<'_>, plan: &Plan) -> Vec<Focu
 pub(super) async fn describe(context: &StageContext<'_>, focus: Vec<Focus>, room: usize) -> Result<String, StageError> {
     context.progress.set_activity("reading the code");
     let suites = find_suites(context, &focus).await?;
+    Ok(render_code(context, focus, suites, room, describe_code).await)
+}
+
+/// Renders code outside of the threads that must not block.
+pub(super) async fn render_code<F>(
+    context: &StageContext<'_>,
+    focus: Vec<Focus>,
+    suites: Vec<String>,
+    room: usize,
+    render: F,
+) -> String
+where
+    F: FnOnce(&CodeQuery<'_>) -> String + Send + 'static,
+{
     let title = context.issue.title.clone();
     let (repository, index) = (Arc::clone(context.repository), Arc::clone(&context.tools.code_index));
-    let describe = move || {
+    let render = move || {
         let query = CodeQuery {
             repository: &repository,
             index: index.as_ref(),
@@ -123,9 +137,9 @@ pub(super) async fn describe(context: &StageContext<'_>, focus: Vec<Focus>, room
             suites: &suites,
             room,
         };
-        describe_code(&query)
+        render(&query)
     };
-    Ok(tokio::task::spawn_blocking(describe).await.expect("reading files does not panic"))
+    tokio::task::spawn_blocking(render).await.expect("reading files does not panic")
 }
 
 /// Returns how the tests of these files are run here.

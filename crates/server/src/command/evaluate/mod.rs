@@ -15,11 +15,12 @@ use patchwright_core::CancellationToken;
 
 use self::instance::Instance;
 use self::record::{Record, Results, Summary};
-use super::CommandResult;
+use super::{CommandResult, print_error};
 use crate::cli::EvaluateArgs;
 use crate::config::Config;
+use crate::serve::cancel_on_signal;
 use crate::telemetry;
-use crate::terminal::{note, print_json_error, print_json_value, say};
+use crate::terminal::{note, print_json_value, say};
 
 /// How many times as many fixes are looked at as are repeated.
 const SPARE: usize = 4;
@@ -28,12 +29,7 @@ pub(crate) async fn run(mut config: Config, args: EvaluateArgs) -> CommandResult
     config.sandbox.cache = config.sandbox.cache.or_else(|| config.user_cache.clone());
     telemetry::start(&config, true);
     let result = evaluate(&config, &args).await;
-    if let Err(error) = &result
-        && args.json
-    {
-        print_json_error(error.as_ref());
-    }
-    result
+    print_error(result, args.json)
 }
 
 async fn evaluate(config: &Config, args: &EvaluateArgs) -> CommandResult {
@@ -58,13 +54,7 @@ async fn evaluate(config: &Config, args: &EvaluateArgs) -> CommandResult {
                 .into(),
         );
     }
-    let cancel = CancellationToken::new();
-    let stop = cancel.clone();
-    tokio::spawn(async move {
-        if crate::serve::wait_for_signal().await.is_ok() {
-            stop.cancel();
-        }
-    });
+    let cancel = cancel_on_signal();
     let mut results = Results::open(&args.out)?;
     let setting = attempt::Setting { config: Arc::new(config.clone()), repo, issues: args.issues.clone() };
     for (number, instance) in instances.iter().enumerate() {

@@ -82,14 +82,28 @@ impl Record {
         matches!(self.verdict, Some(Verdict::FixedProven))
     }
 
+    /// Returns the first characters of the commit's id.
+    fn short(&self) -> String {
+        self.commit.chars().take(10).collect()
+    }
+
+    /// Returns the place of the first file of the fix in the ranking, as a word.
+    fn place(&self) -> String {
+        self.located.map_or_else(|| "–".to_owned(), |place| place.to_string())
+    }
+
+    /// Returns what the pipeline says about its change, as a word.
+    fn claim(&self) -> &'static str {
+        self.verdict.map_or("failed", Verdict::as_str)
+    }
+
     /// Returns the result on one line.
     pub(super) fn line(&self) -> String {
         if let Some(reason) = &self.skipped {
             return format!("skipped: {reason}");
         }
-        let verdict = self.verdict.map_or("failed", Verdict::as_str);
         let resolved = if self.resolved { "resolved" } else { "not resolved" };
-        format!("{resolved}, {verdict}, {} calls, {} tokens, {:.0} s", self.calls, self.tokens, self.seconds)
+        format!("{resolved}, {}, {} calls, {} tokens, {:.0} s", self.claim(), self.calls, self.tokens, self.seconds)
     }
 }
 
@@ -133,6 +147,26 @@ impl Summary {
             sum.seconds += record.seconds;
         }
         sum
+    }
+
+    /// Returns what was found, in a sentence.
+    fn describe_results(&self) -> String {
+        format!(
+            "Of {} fixes: {} located first, {} among five; {} resolved, {} of them proven; {} claimed wrongly. {} skipped.",
+            self.repeated,
+            self.located_first,
+            self.located_in_five,
+            self.resolved,
+            self.proven,
+            self.claimed_wrongly,
+            self.skipped
+        )
+    }
+
+    /// Returns what it took, in a sentence.
+    fn describe_usage(&self) -> String {
+        let cost = cost(self.cost_micros);
+        format!("{} model calls, {} tokens, cost {cost}, {:.0} s.", self.calls, self.tokens, self.seconds)
     }
 }
 
@@ -211,14 +245,14 @@ pub(super) fn table(records: &[Record], sum: &Summary) -> String {
         "commit", "located", "resolved", "verdict", "calls", "tokens", "cost"
     );
     for record in records {
-        let short: String = record.commit.chars().take(10).collect();
+        let short = record.short();
         if let Some(reason) = &record.skipped {
             out.push_str(&format!("{short:<10}  skipped: {reason}\n"));
             continue;
         }
-        let located = record.located.map_or_else(|| "–".to_owned(), |place| place.to_string());
+        let located = record.place();
         let resolved = if record.resolved { "yes" } else { "no" };
-        let verdict = record.verdict.map_or("failed", Verdict::as_str);
+        let verdict = record.claim();
         out.push_str(&format!(
             "{short:<10}  {located:>7}  {resolved:<8}  {verdict:<15}  {:>5}  {:>7}  {:>6}\n",
             record.calls,
@@ -226,21 +260,7 @@ pub(super) fn table(records: &[Record], sum: &Summary) -> String {
             cost(record.cost_micros)
         ));
     }
-    out.push_str(&format!(
-        "\nOf {} fixes: {} located first, {} among five; {} resolved, {} of them proven; {} claimed wrongly. {} skipped.\n\
-         {} calls, {} tokens, cost {}, {:.0} s.",
-        sum.repeated,
-        sum.located_first,
-        sum.located_in_five,
-        sum.resolved,
-        sum.proven,
-        sum.claimed_wrongly,
-        sum.skipped,
-        sum.calls,
-        sum.tokens,
-        cost(sum.cost_micros),
-        sum.seconds
-    ));
+    out.push_str(&format!("\n{}\n{}", sum.describe_results(), sum.describe_usage()));
     out
 }
 
@@ -251,7 +271,7 @@ fn escape(text: &str) -> String {
 /// Renders the records as a page that needs nothing else.
 fn page(records: &[Record], sum: &Summary) -> String {
     let row = |record: &Record| {
-        let short: String = record.commit.chars().take(10).collect();
+        let short = record.short();
         let subject = escape(&record.subject);
         if let Some(reason) = &record.skipped {
             return format!(
@@ -259,14 +279,14 @@ fn page(records: &[Record], sum: &Summary) -> String {
                 escape(reason)
             );
         }
-        let located = record.located.map_or_else(|| "–".to_owned(), |place| place.to_string());
+        let located = record.place();
         let (class, resolved) = match (record.resolved, record.is_proven()) {
             (true, true) => ("good", "yes"),
             (true, false) => ("", "yes"),
             (false, true) => ("wrong", "no"),
             (false, false) => ("", "no"),
         };
-        let verdict = record.verdict.map_or("failed", Verdict::as_str);
+        let verdict = record.claim();
         let title = escape(record.failure.as_deref().unwrap_or_default());
         format!(
             "<tr class=\"{class}\"><td><code>{short}</code><td>{subject}<td>{located}<td>{resolved}<td title=\"{title}\">{verdict}<td>{}<td>{}<td>{}</tr>\n",
@@ -281,22 +301,12 @@ fn page(records: &[Record], sum: &Summary) -> String {
         "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Evaluation</title>\n<style>body{{font:15px/1.5 system-ui,sans-serif;\
          margin:2rem auto;max-width:70rem;padding:0 1rem}}table{{border-collapse:collapse;width:100%}}td,th{{text-align:left;padding:.3rem .6rem;\
          border-bottom:1px solid #8884}}.good td{{background:#2a41}}.wrong td{{background:#c331}}.skipped{{color:#777}}</style>\n\
-         <h1>Fixes of this repository, repeated</h1>\n<p>Of {} fixes: {} located first, {} among five; <b>{} resolved</b>, <b>{} of them proven</b> by \
-         tests of the pipeline; <b>{} claimed wrongly</b>. {} could not be repeated here.</p>\n<p>A fix is resolved if the tests that came with it, \
+         <h1>Fixes of this repository, repeated</h1>\n<p>{}</p>\n<p>A fix is resolved if the tests that came with it, \
          which the pipeline never sees, pass with its change. {from_messages} of the texts are commit messages, which may say more than an \
          issue would.</p>\n<table><tr><th>commit<th>subject<th>located<th>resolved<th>verdict<th>tokens<th>cost<th>seconds</tr>\n{rows}</table>\n\
-         <p>{} model calls, {} tokens, cost {}, {:.0} s.</p></html>\n",
-        sum.repeated,
-        sum.located_first,
-        sum.located_in_five,
-        sum.resolved,
-        sum.proven,
-        sum.claimed_wrongly,
-        sum.skipped,
-        sum.calls,
-        sum.tokens,
-        cost(sum.cost_micros),
-        sum.seconds
+         <p>{}</p></html>\n",
+        sum.describe_results(),
+        sum.describe_usage()
     )
 }
 

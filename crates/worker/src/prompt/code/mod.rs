@@ -39,9 +39,15 @@ pub(crate) struct CodeQuery<'a> {
     pub(crate) room: usize,
 }
 
+/// How much of the room each part besides the bodies may take, in percent.
 const TESTS_SHARE: usize = 20;
-
+const CALLS_SHARE: usize = 10;
+const CALLERS_SHARE: usize = 8;
+const OUTLINE_SHARE: usize = 6;
 const INSTRUCTIONS_SHARE: usize = 8;
+const PATHS_SHARE: usize = 40;
+/// How many files have their outline shown.
+const OUTLINES: usize = 2;
 
 /// Renders the code for a prompt, as data.
 pub(crate) fn describe_code(query: &CodeQuery<'_>) -> String {
@@ -59,14 +65,14 @@ pub(crate) fn describe_code(query: &CodeQuery<'_>) -> String {
     };
     let names = focused_names(&views, query.focus);
     add(describe_tests(query, &views, &names), TESTS_SHARE);
-    add(describe_calls(query, &views), 10);
-    add(describe_callers(query, &names), 8);
-    for view in views.iter().take(2) {
-        add(view.outline(), 6);
+    add(describe_calls(query, &views), CALLS_SHARE);
+    add(describe_callers(query, &names), CALLERS_SHARE);
+    for view in views.iter().take(OUTLINES) {
+        add(view.outline(), OUTLINE_SHARE);
     }
     add(describe_instructions(query.repository), INSTRUCTIONS_SHARE);
     if views.is_empty() {
-        add(list_files(query.repository), 40);
+        add(list_files(query.repository), PATHS_SHARE);
     }
     if !query.suites.is_empty() {
         out.push_str(&format!("Tests run here with: {}\n", query.suites.join(", ")));

@@ -1,18 +1,14 @@
-//! The stage `fix`: goes on with the conversation of the plan until the change is made, and commits it.
+//! The steps of one attempt: an answer of the model, what it does, and what the model is told about it.
 
 use std::sync::Arc;
 
 use patchwright_core::fault::Fault;
 use patchwright_core::llm::Message;
-use patchwright_core::outgoing_text::{code_span, shorten};
+use patchwright_core::outgoing_text::shorten;
 use patchwright_domain::RepoPath;
-use patchwright_domain::job::report::{FileContent, FixReport, ProposeReport, Review, StageReport};
+use patchwright_domain::job::report::{ProposeReport, Review};
 
-use super::propose::{CODE_TOKENS, describe, focus_of_plan};
-use super::{Outcome, external};
-use crate::branch::{commit_request, write_all};
 use crate::budgeted_llm::BudgetedLlm;
-use crate::change::shorten_diff;
 use crate::context::{StageContext, StageError};
 use crate::dialogue::{RESULT, shrink};
 use crate::fix::actions::{self, Action};
@@ -22,115 +18,20 @@ use crate::fix::format;
 use crate::fix::look::Source;
 use crate::prompt::code::{CodeQuery, describe_unseen};
 use crate::prompt::{self, fix, review};
+use crate::stage::propose::{CODE_TOKENS, describe, focus_of_plan, render_code};
 
 /// How many answers in a row may hold no usable edit before the change is asked for in one piece.
 const MAX_UNUSABLE: u32 = 3;
 /// How much of the code of planned files is shown that was not shown before, in tokens.
 const MORE_CODE_TOKENS: usize = 2_500;
 
-pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageError> {
-    if context.job.rounds >= context.policy.fix_attempts.max(1)
-        && let Some(kept) = keep_earlier(context).await?
-    {
-        return Ok(kept);
-    }
-    if let Some(command) = &context.job.command {
-        let (contents, diff) = external::run(context, command).await?;
-        write_all(context.workspace, &contents).await?;
-        return commit(context, contents, (&diff, None), "the command left every file as it was").await;
-    }
-    let Some(llm) = context.llm else { return Ok(Outcome::without_model()) };
-    let Some(proposed) = context.job.proposed() else {
-        return Ok(Outcome::Skipped { reason: "there is no plan".to_owned() });
-    };
-    let steps = Steps { context, llm, proposed, can_run: evidence::can_run(context).await };
-    let draft = match steps.drive().await {
-        Ok(draft) => steps.format(draft).await?,
-        // What is done so far is worth more than nothing, unless a later try of the same may do better.
-        Err(error) if !matches!(error.fault, Fault::Retry { .. }) && !context.cancel.is_cancelled() => {
-            match keep_earlier(context).await? {
-                Some(kept) => return Ok(kept),
-                None => return Err(error),
-            }
-        }
-        Err(error) => return Err(error),
-    };
-    if draft.is_empty()
-        && let Some(kept) = keep_earlier(context).await?
-    {
-        return Ok(kept);
-    }
-    let diff = draft.diff();
-    let contents = draft.contents();
-    restore_others(context, &contents).await?;
-    write_all(context.workspace, &contents).await?;
-    let review = context.dialogue.state().await.review.clone();
-    commit(context, contents, (&diff, review), "the model's edits leave every file as it was").await
-}
-
-/// Takes the best attempt before this one again, if there is one. Its tests are known.
-async fn keep_earlier(context: &StageContext<'_>) -> Result<Option<Outcome>, StageError> {
-    let Some(earlier) = context.dialogue.state().await.earlier.clone() else { return Ok(None) };
-    tracing::info!(git.commit = %earlier.fix.commit, "keeping the best attempt before this one");
-    let contents = earlier.fix.contents.clone();
-    restore_others(context, &contents).await?;
-    write_all(context.workspace, &contents).await?;
-    commit(context, contents, (&earlier.fix.diff, earlier.fix.review), "the earlier attempt left every file as it was")
-        .await
-        .map(Some)
-}
-
-/// Writes the base's text of the files that another attempt changed and this one does not.
-async fn restore_others(context: &StageContext<'_>, contents: &[FileContent]) -> Result<(), StageError> {
-    let Some(before) = context.job.fixed() else { return Ok(()) };
-    for path in before.changes_applied.iter().filter(|path| contents.iter().all(|file| file.path != **path)) {
-        match context.repository.bytes(path.as_str()) {
-            Some(bytes) => context.workspace.write(path, &bytes).await?,
-            None => context.workspace.remove(path).await?,
-        }
-    }
-    Ok(())
-}
-
-/// Commits the changed files.
-async fn commit(
-    context: &StageContext<'_>,
-    contents: Vec<FileContent>,
-    (diff, review): (&str, Option<Review>),
-    nothing: &str,
-) -> Result<Outcome, StageError> {
-    let failed = || StageError::new(nothing, "Retry the job, or describe the change in a comment.", Fault::Internal);
-    if contents.is_empty() {
-        return Err(failed());
-    }
-    let paths: Vec<RepoPath> = contents.iter().map(|file| file.path.clone()).collect();
-    let commit = context.workspace.commit(&paths, &commit_request(context.job, context.policy)).await?;
-    let changed_files = context.workspace.changed_files().await?;
-    if commit == *context.workspace.base_commit() || changed_files.is_empty() {
-        return Err(failed());
-    }
-    let report = FixReport {
-        changes_applied: paths,
-        changed_files,
-        commit,
-        base: context.workspace.base_commit().clone(),
-        contents,
-        diff: shorten_diff(diff),
-        round: context.job.rounds + 1,
-        fetched_for: None,
-        review,
-    };
-    let comment = comment(&report);
-    Ok(Outcome::done(StageReport::Fix(report), comment))
-}
-
-/// The steps of one attempt: an answer of the model, what it does, and what the model is told about it.
-struct Steps<'a> {
-    context: &'a StageContext<'a>,
-    llm: &'a BudgetedLlm<'a>,
-    proposed: &'a ProposeReport,
+/// One attempt.
+pub(super) struct Steps<'a> {
+    pub(super) context: &'a StageContext<'a>,
+    pub(super) llm: &'a BudgetedLlm<'a>,
+    pub(super) proposed: &'a ProposeReport,
     /// Whether tests and scripts may run while the fix is made.
-    can_run: bool,
+    pub(super) can_run: bool,
 }
 
 /// What a step leads to.
@@ -143,7 +44,7 @@ enum Step {
 
 impl Steps<'_> {
     /// Asks until the change is complete, and returns it.
-    async fn drive(&self) -> Result<Draft, StageError> {
+    pub(super) async fn drive(&self) -> Result<Draft, StageError> {
         self.begin().await?;
         let mut draft = Draft::restore(&self.context.dialogue.state().await.draft, self.context.repository);
         let mut best: Option<(u8, Draft)> = None;
@@ -161,7 +62,7 @@ impl Steps<'_> {
                 Ok(actions) => self.act(&actions, &mut draft, &mut best).await?,
                 Err(problem) => {
                     tracing::info!(problem, "the model's answer holds no action");
-                    Step::Answer { text: fix::complaint(&problem).content, is_usable: false }
+                    Step::Answer { text: fix::complaint(&problem), is_usable: false }
                 }
             };
             match step {
@@ -188,7 +89,7 @@ impl Steps<'_> {
     }
 
     /// Runs the repository's own formatter over the changed files, where code may run.
-    async fn format(&self, mut draft: Draft) -> Result<Draft, StageError> {
+    pub(super) async fn format(&self, mut draft: Draft) -> Result<Draft, StageError> {
         if self.can_run && !draft.is_empty() {
             let targets = self.targets();
             format::format(self.context, &mut draft, &self.rules(&targets)).await?;
@@ -247,23 +148,8 @@ impl Steps<'_> {
         if focus.is_empty() {
             return Ok(String::new());
         }
-        let title = self.context.issue.title.clone();
-        let repository = Arc::clone(self.context.repository);
-        let index = Arc::clone(&self.context.tools.code_index);
-        let describe = move || {
-            let room = MORE_CODE_TOKENS;
-            let query = CodeQuery {
-                repository: &repository,
-                index: index.as_ref(),
-                focus: &focus,
-                title: &title,
-                suites: &[],
-                room,
-            };
-            describe_unseen(&query, &shown)
-        };
-        let text = tokio::task::spawn_blocking(describe).await.expect("reading files does not panic");
-        Ok(text)
+        let describe = move |query: &CodeQuery<'_>| describe_unseen(query, &shown);
+        Ok(render_code(self.context, focus, Vec::new(), MORE_CODE_TOKENS, describe).await)
     }
 
     async fn ask(&self, purpose: &'static str) -> Result<String, StageError> {
@@ -488,23 +374,4 @@ fn result_text(name: &str, text: &str) -> String {
     } else {
         format!("{RESULT} of=\"{name}\">{text}</result>\n")
     }
-}
-
-pub(crate) fn unified_diff(path: &RepoPath, before: Option<&str>, after: Option<&str>) -> String {
-    let name =
-        |side: &str, text: Option<&str>| text.map_or_else(|| "/dev/null".to_owned(), |_| format!("{side}/{path}"));
-    similar::TextDiff::from_lines(before.unwrap_or_default(), after.unwrap_or_default())
-        .unified_diff()
-        .context_radius(3)
-        .header(&name("a", before), &name("b", after))
-        .to_string()
-}
-
-pub(super) fn comment(report: &FixReport) -> String {
-    let files: Vec<String> = report
-        .changed_files
-        .iter()
-        .map(|file| format!("- {} {}", file.status.letter(), code_span(file.file.as_str())))
-        .collect();
-    format!("Commit `{}`\n\n{}", report.commit.short(), files.join("\n"))
 }
