@@ -340,3 +340,37 @@ async fn a_merged_pull_request_moves_the_issue() {
 fn the_story_begins_with_a_failing_test() {
     assert!(FILES.iter().any(|(path, text)| *path == "calc.py" && text.contains("a - b")));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_branches_go_to_a_fork_the_repository_gets_a_pull_request_and_nothing_else() {
+    let more = "def add(a, b):\n    return a + b\n\n\ndef double(a):\n    return a * 2\n\n\ndef triple(a):\n    return a * 3\n";
+    let mut script = good_answers();
+    script.extend(follow_up_answers(more));
+    let mut test_server = TestServer::start_with(script, &[("PUSH_TO", "fork")]).await;
+    let first = test_server.fix().await;
+    assert_eq!(
+        (first.status(), first.verdict),
+        (JobStatus::Succeeded, Some(Verdict::FixedProven)),
+        "{:?}",
+        first.failure
+    );
+    let (fork, branch) = ("patchwright-bot/demo", first.branch.to_string());
+    assert_eq!(first.published.fork.as_ref().map(ToString::to_string).as_deref(), Some(fork));
+    assert_eq!(test_server.git.git(REPO, &["branch", "--format=%(refname:short)"]).trim(), "main");
+    assert_eq!(test_server.github.pulls()[0].1, format!("patchwright-bot:{branch}"));
+    // A follow-up goes on with the branch where it is, whatever the setting says by then.
+    test_server.restart_with(&[("PUSH_TO", "branch")]).await;
+    let asked = test_server.post_comment("@patchwright fix: add triple() too").await;
+    let second = test_server.expect_end(accepted(&asked)).await;
+    assert_eq!(second.status(), JobStatus::Succeeded, "{:?}", second.failure);
+    assert_eq!(test_server.git.git(fork, &["rev-list", "--count", &format!("main..{branch}")]), "2");
+    // The base is brought up to date in the fork before the branch is rebased there.
+    let base = test_server.git.commit(REPO, "More", &[("more.py", Some("x = 1\n"))]);
+    let asked = test_server.post_comment("@patchwright rebase").await;
+    let third = test_server.expect_end(accepted(&asked)).await;
+    assert_eq!(third.status(), JobStatus::Succeeded, "{:?}", third.failure);
+    assert_eq!(test_server.git.git(fork, &["merge-base", &branch, "main"]), base);
+    assert_eq!(test_server.git.git(REPO, &["branch", "--format=%(refname:short)"]).trim(), "main");
+    assert_eq!(test_server.github.pulls().len(), 1);
+    test_server.finish().await;
+}

@@ -18,7 +18,7 @@ pub(crate) fn lease_to_wire(lease: TaskLease) -> wire::TaskLease {
 }
 
 pub(crate) fn assignment_to_wire(assignment: Assignment) -> wire::Assignment {
-    let Assignment { job, issue, clone_url, policy, conversation } = assignment;
+    let Assignment { job, issue, clone_url, push_url, policy, conversation } = assignment;
     let report_files = match policy.report_files {
         ReportFiles::WhenAnalysisOnly => wire::ReportFiles::WhenAnalysisOnly,
         ReportFiles::Branch => wire::ReportFiles::Branch,
@@ -40,9 +40,10 @@ pub(crate) fn assignment_to_wire(assignment: Assignment) -> wire::Assignment {
         editable_paths: policy.editable_paths,
         ready_when: policy.ready_when,
         test_command: policy.test_command,
+        grants: policy.grants,
     };
     let conversation = conversation.and_then(|conversation| serde_json::to_value(conversation).ok());
-    wire::Assignment { job, issue, clone_url, policy, conversation }
+    wire::Assignment { job, issue, clone_url, push_url, policy, conversation }
 }
 
 pub(crate) fn refusal_to_wire(refusal: Refusal) -> wire::Refusal {

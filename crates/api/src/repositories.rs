@@ -22,6 +22,7 @@ fn view(repository: &RegisteredRepository) -> RepositoryView {
         settings: RepositorySettings {
             test_command: repository.settings.test_command.clone(),
             ci_rounds: repository.settings.ci_rounds,
+            sandbox: repository.settings.sandbox.clone().into(),
         },
     }
 }
@@ -122,8 +123,8 @@ pub(crate) async fn set_settings(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     principal.require_admin()?;
-    let RepositorySettings { test_command, ci_rounds } = body;
-    let settings = patchwright_domain::RepositorySettings { test_command, ci_rounds };
+    let RepositorySettings { test_command, ci_rounds, sandbox } = body;
+    let settings = patchwright_domain::RepositorySettings { test_command, ci_rounds, sandbox: sandbox.into() };
     let id = parse_id(&id, "repository")?;
     let repository = state.management.repositories().set_settings(&principal, id, settings).await?;
     Ok(HttpResponse::Ok().json(view(&repository)))

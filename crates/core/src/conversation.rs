@@ -1,7 +1,7 @@
 //! The conversation with the model about one job, kept after each step so that a killed worker does not pay for it twice.
 
 use patchwright_domain::CommitSha;
-use patchwright_domain::job::report::{FileContent, FixReport, Review, VerifyReport};
+use patchwright_domain::job::report::{FileContent, FixReport, Reproduction, Review, VerifyReport};
 use serde::{Deserialize, Serialize};
 
 use crate::llm::Message;
@@ -28,6 +28,9 @@ pub struct Conversation {
     /// How often it was asked.
     #[serde(default)]
     pub reviews: u32,
+    /// The last script that failed before anything was changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reproduction: Option<Reproduction>,
     /// The best attempt before this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earlier: Option<Box<Attempt>>,

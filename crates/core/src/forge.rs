@@ -47,11 +47,35 @@ pub enum Permission {
     Admin,
 }
 
+/// The branch with a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullRequestHead {
+    /// The fork that holds it, if it is not the repository itself.
+    pub fork: Option<RepoName>,
+    /// Its name.
+    pub branch: BranchName,
+}
+
+impl From<BranchName> for PullRequestHead {
+    fn from(branch: BranchName) -> Self {
+        Self { fork: None, branch }
+    }
+}
+
+impl std::fmt::Display for PullRequestHead {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.fork {
+            Some(fork) => write!(f, "{}:{}", fork.owner(), self.branch),
+            None => self.branch.fmt(f),
+        }
+    }
+}
+
 /// A pull request to open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPullRequest {
     /// The branch with the change.
-    pub head: BranchName,
+    pub head: PullRequestHead,
     /// The branch to merge into.
     pub base: BranchName,
     /// One line.
@@ -99,10 +123,25 @@ pub trait Forge: Tracker {
     /// `None` if the platform has no such address or no such user.
     async fn commit_address(&self, repo: &RepoName, login: &str) -> Result<Option<String>, ForgeError>;
 
-    /// Returns the open pull request from a branch of the repository itself that this server's account opened. A pull
-    /// request of another account MUST NOT be returned.
-    async fn find_pull_request(&self, repo: &RepoName, head: &BranchName)
-    -> Result<Option<PullRequestRef>, ForgeError>;
+    /// Returns the open pull request from a branch that this server's account opened. A pull request of another account MUST NOT
+    /// be returned.
+    async fn find_pull_request(
+        &self,
+        repo: &RepoName,
+        head: &PullRequestHead,
+    ) -> Result<Option<PullRequestRef>, ForgeError>;
+
+    /// Returns this account's fork of a repository, in which `base` is as it is in the repository. It is made if there is none; the
+    /// repository itself is returned if it is this account's. A fork that is still being made is [`ForgeError::Unavailable`]. Platforms
+    /// that cannot bring a fork up to date answer [`ForgeError::Refused`]; so does this default.
+    async fn ensure_fork(&self, repo: &RepoName, base: &BranchName) -> Result<Repository, ForgeError> {
+        let _ = base;
+        Err(ForgeError::Refused {
+            platform: self.platform(),
+            action: format!("fork {repo}"),
+            detail: "this server cannot keep forks up to date there; set PUSH_TO=branch".to_owned(),
+        })
+    }
 
     /// Opens a pull request. MUST NOT be repeated after an unknown outcome.
     async fn create_pull_request(&self, repo: &RepoName, new: &NewPullRequest) -> Result<PullRequestRef, ForgeError>;

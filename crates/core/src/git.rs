@@ -186,6 +186,8 @@ pub struct Checkout {
     pub rework: Option<Rework>,
     /// Whether the remote's `branch` is fetched as well, to be rebased or tested: both come with their history.
     pub with_branch: bool,
+    /// The address that the branch is pushed to, if it is another one.
+    pub push_url: Option<String>,
     /// Used for this call only and stored nowhere.
     pub credential: Option<GitCredential>,
     /// An empty or absent folder that becomes the working copy.

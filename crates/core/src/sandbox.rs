@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use patchwright_domain::RepoPath;
 use patchwright_domain::job::report::TestResults;
+use patchwright_domain::{RepoPath, SandboxGrants};
 use tokio_util::sync::CancellationToken;
 
 use crate::fault::{Cause, Fault};
@@ -24,6 +24,8 @@ pub struct SuiteQuery {
     pub settings: Option<String>,
     /// A command that runs all tests, in place of what would be found.
     pub test_command: Option<String>,
+    /// What an administrator lets the repository's code do.
+    pub grants: SandboxGrants,
 }
 
 /// A test suite.
@@ -40,6 +42,23 @@ pub struct Suite {
     pub features: Vec<String>,
     /// What the repository or a person says about the suite.
     pub settings: Option<SuiteSettings>,
+    /// What its commands may do beyond the rules.
+    pub granted: Granted,
+}
+
+/// What the commands of a suite may do beyond the rules: what the repository asks for and an administrator grants.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Granted {
+    /// The hosts that they may reach with TLS; `registries` stands for those that the sandbox knows.
+    pub network: Vec<String>,
+    /// The container image in which they run, in place of the one for their ecosystem.
+    pub image: Option<String>,
+    /// The variables of this machine that they see.
+    pub env: Vec<String>,
+    /// Whether packages may be fetched where that runs code.
+    pub packages_with_code: bool,
+    /// What the repository asks for and nobody granted, in words for users.
+    pub missing: Vec<String>,
 }
 
 impl Suite {
@@ -79,6 +98,9 @@ pub struct CheckRequest {
     pub selection: Selection,
     /// A folder of this machine whose environment and ignored files the run may use: a working copy of the user who asks.
     pub local_folder: Option<PathBuf>,
+    /// Whether the manifests of packages are those of the base commit. Packages whose fetching runs code are fetched for no other
+    /// tree, which then runs with those of the base.
+    pub has_base_manifests: bool,
     /// The time limit. The sandbox may have a lower one.
     pub timeout: Duration,
 }

@@ -11,7 +11,7 @@ use patchwright_domain::job::report::{ReadyWhen, Verdict};
 use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::money::Budget;
 use patchwright_domain::protected::EditablePaths;
-use patchwright_domain::{Issue, Job, JobId, TaskId, Usage};
+use patchwright_domain::{Issue, Job, JobId, SandboxGrants, TaskId, Usage};
 use serde::{Deserialize, Serialize};
 
 use crate::conversation::Conversation;
@@ -86,6 +86,9 @@ pub struct TaskPolicy {
     /// A command that runs all tests, in place of the suites that are found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_command: Option<String>,
+    /// What an administrator lets the repository's code do in the sandbox.
+    #[serde(default, skip_serializing_if = "SandboxGrants::is_empty")]
+    pub grants: SandboxGrants,
 }
 
 /// The steps of an attempt unless the policy says otherwise.
@@ -110,6 +113,9 @@ pub struct Assignment {
     pub issue: Issue,
     /// The clone address of the repository, without credentials.
     pub clone_url: String,
+    /// The address of the fork that branches are pushed to, without credentials; none if it is the repository.
+    #[serde(default)]
+    pub push_url: Option<String>,
     /// The limits and options.
     pub policy: TaskPolicy,
     /// The conversation with the model that an earlier worker of this job stored.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::sandbox_grants::{InvalidGrant, SandboxGrants};
+
 /// The longest test command, in characters.
 pub const MAX_TEST_COMMAND: usize = 2_000;
 /// The most follow-ups that failing checks of the forge's CI may start one after the other.
@@ -17,6 +19,9 @@ pub struct RepositorySettings {
     /// How often in a row failing checks of the forge's CI start a follow-up. The output of the CI, which whoever can run it
     /// writes, is then given to the model.
     pub ci_rounds: u32,
+    /// What its code may do in the sandbox beyond the rules.
+    #[serde(skip_serializing_if = "SandboxGrants::is_empty")]
+    pub sandbox: SandboxGrants,
 }
 
 /// A setting cannot be used.
@@ -28,6 +33,9 @@ pub enum InvalidRepositorySettings {
     /// There are too many rounds.
     #[error("`ci_rounds` is {MAX_CI_ROUNDS} at most")]
     CiRounds,
+    /// A grant cannot be used.
+    #[error(transparent)]
+    Grant(#[from] InvalidGrant),
 }
 
 impl RepositorySettings {
@@ -45,7 +53,7 @@ impl RepositorySettings {
         if self.ci_rounds > MAX_CI_ROUNDS {
             return Err(InvalidRepositorySettings::CiRounds);
         }
-        Ok(Self { test_command, ..self })
+        Ok(Self { test_command, sandbox: self.sandbox.checked()?, ..self })
     }
 }
 
@@ -55,8 +63,9 @@ mod tests {
 
     #[test]
     fn a_setting_that_cannot_be_used_is_named() {
-        let with =
-            |command: &str| RepositorySettings { test_command: Some(command.to_owned()), ci_rounds: 1 }.checked();
+        let with = |command: &str| {
+            RepositorySettings { test_command: Some(command.to_owned()), ..RepositorySettings::default() }.checked()
+        };
         assert_eq!(with("  make check ").unwrap().test_command.as_deref(), Some("make check"));
         assert_eq!(with("  ").unwrap().test_command, None);
         assert_eq!(with("make\nrm -rf x"), Err(InvalidRepositorySettings::TestCommand));

@@ -74,7 +74,12 @@ impl Engine {
     pub async fn dispatch_next(&self, skip: &BTreeSet<NodeId>) -> Result<Option<Dispatched>, StoreError> {
         while let Some((node, task, job)) = self.assign_next(skip).await? {
             let session = self.task_session(task.clone());
-            let refusal = match session.authorize(&job).await {
+            let authorized = async {
+                let repository = session.authorize(&job).await?;
+                // Nodes of third parties clone where they push.
+                Ok(session.fork_of(&job, &repository).await?.unwrap_or(repository))
+            };
+            let refusal = match authorized.await {
                 Ok(repository) => {
                     tracing::info!(job_id = %job.id, task_id = %task.id, node = %node.name, "assigned the job to a node");
                     let lease = self.lease_of(&task);

@@ -25,7 +25,7 @@ use patchwright_domain::money::Budget;
 use patchwright_domain::node::{Label, WorkCommand};
 use patchwright_domain::protected::EditablePaths;
 use patchwright_domain::trigger::{AllowLists, Language};
-use patchwright_domain::{IssueRef, Job, JobId, PlatformId};
+use patchwright_domain::{IssueRef, Job, JobId, PlatformId, SandboxGrants};
 use tokio::sync::{broadcast, watch};
 
 use crate::builder::EngineBuilder;
@@ -143,6 +143,8 @@ pub struct Settings {
     pub editable_paths: EditablePaths,
     /// What makes a pull request ready for review.
     pub ready_when: ReadyWhen,
+    /// Where branches are pushed.
+    pub push_to: PushTo,
     /// The e-mail address of the author of commits.
     pub author_email: String,
     /// The URL of this server's pages, for links.
@@ -185,6 +187,7 @@ impl Settings {
             author_name: "patchwright".to_owned(),
             editable_paths: EditablePaths::default(),
             ready_when: ReadyWhen::default(),
+            push_to: PushTo::default(),
             author_email: "patchwright@users.noreply.localhost".to_owned(),
             public_url: None,
         }
@@ -206,10 +209,21 @@ impl Settings {
             author_email: self.author_email.clone(),
             co_author: None,
             test_command: None,
+            grants: SandboxGrants::default(),
             editable_paths: self.editable_paths.clone(),
             ready_when: self.ready_when,
         }
     }
+}
+
+/// Where the branches of jobs are pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PushTo {
+    /// To the repository.
+    #[default]
+    Branch,
+    /// To a fork of this server's account, which then needs no write access to the repository.
+    Fork,
 }
 
 /// The use cases.

@@ -27,7 +27,7 @@ mod write;
 pub use builder::EngineBuilder;
 pub use control::{ControlError, ManualStart, Start};
 pub use dispatch::Dispatched;
-pub use engine::{AllowListMode, Engine, Settings, TriggerPermission};
+pub use engine::{AllowListMode, Engine, PushTo, Settings, TriggerPermission};
 pub use intake::{IntakeError, IntakeOutcome, TriggerLimits, Verified};
 pub use issues::{IssueError, NewIssue};
 pub use marker::MarkerKey;

@@ -245,11 +245,12 @@ impl Engine {
             let mut copies = Vec::new();
             for (name, branch) in [("base", &job.base_branch), ("head", pushed)] {
                 let checkout = Checkout {
-                    url: given.clone_url.clone(),
+                    url: given.push_url.as_ref().unwrap_or(&given.clone_url).clone(),
                     base: Some(branch.clone()),
                     branch: job.branch.clone(),
                     rework: None,
                     with_branch: false,
+                    push_url: None,
                     credential: session.credential().await?,
                     destination: folder.join(name),
                 };
@@ -289,6 +290,7 @@ impl Engine {
                 round: 1,
                 fetched_for: Some(job.needs.clone()),
                 review: None,
+                reproduction: None,
             };
             let is_testable_here = self.is_testable(copies[1].root(), &fix).await;
             Ok(PushedBranch { fix, is_testable_here })

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use patchwright_core::fault::Fault;
-use patchwright_core::forge::{Forge, ForgeError, NewPullRequest};
+use patchwright_core::forge::{Forge, ForgeError, NewPullRequest, PullRequestHead};
 use patchwright_core::meter::MeterEvent;
 use patchwright_core::store::{ClaimedEffect, EffectOutcome, StoreError};
 use patchwright_core::tracker::Tracker;
@@ -245,12 +245,13 @@ impl Engine {
             return Ok(Delivered::Done);
         }
         let repo = &job.source.repo;
-        let found = if again { forge.find_pull_request(repo, &job.branch).await? } else { None };
+        let head = PullRequestHead { fork: job.published.fork.clone(), branch: job.branch.clone() };
+        let found = if again { forge.find_pull_request(repo, &head).await? } else { None };
         if let Some(found) = found {
             return Ok(Delivered::Noted(Box::new(JobEvent::PullRequestOpened(found))));
         }
         let new = NewPullRequest {
-            head: job.branch.clone(),
+            head: head.clone(),
             base: job.base_branch.clone(),
             title: render::pull_request_title(job).redact(self.ports.tools.redactor()),
             body: self.panel(job, None, forge),
@@ -259,9 +260,7 @@ impl Engine {
         let opened = match forge.create_pull_request(repo, &new).await {
             Ok(opened) => opened,
             // An earlier attempt may have succeeded without a response.
-            Err(error @ ForgeError::Refused { .. }) => {
-                forge.find_pull_request(repo, &job.branch).await?.ok_or(error)?
-            }
+            Err(error @ ForgeError::Refused { .. }) => forge.find_pull_request(repo, &head).await?.ok_or(error)?,
             Err(error) => return Err(error),
         };
         tracing::info!(job_id = %job.id, pull_request = opened.number, "opened the pull request");

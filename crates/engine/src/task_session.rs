@@ -15,11 +15,14 @@ use patchwright_core::task_session::{Assignment, Refusal, TaskOutcome, TaskPolic
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::job::{Failure, FailureOrigin, JobState, PublishMode, TriggerKind};
-use patchwright_domain::{BranchName, Job, JobEvent, Refused, Task, TaskEvent, TaskStatus, Usage, WorkerEvent};
+use patchwright_domain::{
+    BranchName, Job, JobEvent, Refused, RepositorySettings, Task, TaskEvent, TaskStatus, Usage, WorkerEvent,
+};
 
 use crate::Engine;
 use crate::backoff::{backoff, signed};
 use crate::change::ChangeError;
+use crate::engine::PushTo;
 use patchwright_core::outgoing_text::shorten;
 
 /// How long a job may be postponed, without counting an attempt, because a forge or the model requests it.
@@ -140,19 +143,41 @@ impl LocalTaskSession<'_> {
         JobEvent::progress(self.epoch(), event)
     }
 
-    /// Checks the permission at the forge, and finds out the repository's address and base branch.
-    async fn prepare(&self, job: Job) -> Result<(Job, String), TaskSessionError> {
+    /// Checks the permission at the forge, and finds out the repository's base branch and its addresses: of the repository, and of
+    /// the fork that branches are pushed to.
+    async fn prepare(&self, job: Job) -> Result<(Job, String, Option<String>), TaskSessionError> {
         let repository = self.authorize(&job).await?;
-        let job = self.inherit(job).await?;
+        let mut job = self.inherit(job).await?;
         // A job that was started by hand names its base branch, and one with a pull request has that of the pull request;
         // every other one uses the forge's default branch.
         let is_named = job.trigger.kind == TriggerKind::Manual || job.published.pull_request.is_some();
         if !is_named && repository.default_branch != job.base_branch {
             let branch = repository.default_branch.clone();
-            let job = self.change(JobEvent::BaseBranchKnown { epoch: self.epoch(), branch }).await?;
-            return Ok((job, repository.clone_url));
+            job = self.change(JobEvent::BaseBranchKnown { epoch: self.epoch(), branch }).await?;
         }
-        Ok((job, repository.clone_url))
+        let fork = self.fork_of(&job, &repository).await?;
+        if let Some(fork) = &fork
+            && job.published.fork.is_none()
+        {
+            let chosen = JobEvent::ForkChosen { epoch: self.epoch(), fork: fork.name.clone() };
+            job = self.change(chosen).await?;
+        }
+        Ok((job, repository.clone_url, fork.map(|fork| fork.clone_url)))
+    }
+
+    /// Returns the fork that holds the job's branch, or will: a branch stays where it was pushed, whatever the setting says later.
+    pub(crate) async fn fork_of(
+        &self,
+        job: &Job,
+        repository: &Repository,
+    ) -> Result<Option<Repository>, TaskSessionError> {
+        let published = &job.published;
+        let is_wanted = self.engine.settings.push_to == PushTo::Fork && published.pushed.is_none();
+        if job.publish == PublishMode::Patch || !(is_wanted || published.fork.is_some()) {
+            return Ok(None);
+        }
+        let fork = self.forge(job)?.ensure_fork(&job.source.repo, &job.base_branch).await.map_err(Refusal::from)?;
+        Ok(Some(fork).filter(|fork| fork.name != repository.name))
     }
 
     /// Checks that the job may run: its actor's permission, the state of the repository, and the number of attempts.
@@ -370,13 +395,14 @@ impl TaskSession for LocalTaskSession<'_> {
         self.renew_lease().await?;
         let job = self.write_started(task).await?;
         let issue = self.engine.ports.store.issue(job.issue_id).await?.ok_or(TaskSessionError::LeaseLost)?.value;
-        let (job, clone_url) = self.prepare(job).await?;
+        let (job, clone_url, push_url) = self.prepare(job).await?;
         let co_author = self.co_author(&job).await?;
         let key = RepositoryKey { platform: job.source.platform.clone(), name: job.source.repo.clone() };
-        let test_command = self.engine.ports.policies.settings_of(&key).await?.test_command;
-        let policy = TaskPolicy { co_author, test_command, ..self.engine.settings.task_policy() };
+        let RepositorySettings { test_command, sandbox: grants, .. } =
+            self.engine.ports.policies.settings_of(&key).await?;
+        let policy = TaskPolicy { co_author, test_command, grants, ..self.engine.settings.task_policy() };
         let conversation = self.engine.ports.calls.conversation(job.id).await?;
-        Ok(Assignment { job, issue, clone_url, policy, conversation })
+        Ok(Assignment { job, issue, clone_url, push_url, policy, conversation })
     }
 
     async fn renew_lease(&self) -> Result<(), TaskSessionError> {

@@ -3,11 +3,12 @@
 use async_trait::async_trait;
 use patchwright_core::fault::Cause;
 use patchwright_core::forge::{
-    Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
+    Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, PullRequestHead, RemoteIssue,
+    Repository, Tracker,
 };
 use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_domain::job::PullRequestRef;
-use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, PlatformId, RepoName, RepoPath};
+use patchwright_domain::{CommitSha, IssueNumber, IssueRef, PlatformId, RepoName, RepoPath};
 use patchwright_http::forge::{encode_path, encode_segment, read_json};
 use patchwright_http::{Request, Response, Retry};
 
@@ -165,7 +166,7 @@ impl Forge for GitcodeForge {
     async fn find_pull_request(
         &self,
         repo: &RepoName,
-        head: &BranchName,
+        head: &PullRequestHead,
     ) -> Result<Option<PullRequestRef>, ForgeError> {
         let what = format!("the pull requests of {repo}");
         let action = format!("read {what}");
@@ -173,7 +174,7 @@ impl Forge for GitcodeForge {
         for page in 1..=MAX_PAGES {
             let request = Request::get(self.repo_url(repo, "/pulls"))
                 .query("state", "open")
-                .query("head", head.as_str())
+                .query("head", head.branch.as_str())
                 .query("per_page", PAGE_LIMIT.to_string())
                 .query("page", page.to_string());
             let response = self.read(request, &what).await?;
@@ -182,7 +183,7 @@ impl Forge for GitcodeForge {
             let ours = |pull: &&wire::PullRequest| {
                 let branch = pull.head.as_ref().and_then(|head| head.name.as_deref());
                 let author = pull.user.as_ref().and_then(|user| user.login.as_deref());
-                branch == Some(head.as_str()) && author.is_some_and(|author| author.eq_ignore_ascii_case(&own))
+                branch == Some(head.branch.as_str()) && author.is_some_and(|author| author.eq_ignore_ascii_case(&own))
             };
             if let Some(pull) = found.iter().find(ours) {
                 return self.reference(repo, pull, &action).map(Some);
@@ -198,7 +199,7 @@ impl Forge for GitcodeForge {
         let action = format!("open a pull request for {} in {repo}", new.head);
         let request = Request::post(self.repo_url(repo, "/pulls")).json(&wire::CreatePullRequest {
             title: new.title.as_str(),
-            head: new.head.as_str(),
+            head: new.head.branch.as_str(),
             base: new.base.as_str(),
             body: new.body.as_str(),
             draft: new.draft,

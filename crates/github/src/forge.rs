@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use patchwright_core::forge::{
-    Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
+    Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, PullRequestHead, RemoteIssue,
+    Repository, Tracker,
 };
 use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_core::webhook::DiffPlace;
@@ -177,13 +178,13 @@ impl Forge for GithubForge {
     async fn find_pull_request(
         &self,
         repo: &RepoName,
-        head: &BranchName,
+        head: &PullRequestHead,
     ) -> Result<Option<PullRequestRef>, ForgeError> {
         let what = format!("the pull requests of {repo}");
         let request = Request::get(self.repo_url(repo, "/pulls"))
             .query("state", "open")
             // GitHub ignores the filter without the owner.
-            .query("head", format!("{}:{head}", repo.owner()));
+            .query("head", format!("{}:{}", head.fork.as_ref().unwrap_or(repo).owner(), head.branch));
         let response = self.read(repo, request, &what).await?;
         let found: Vec<wire::PullRequest> = read_json(GITHUB, &response, &format!("read {what}"))?;
         if found.is_empty() {
@@ -194,12 +195,37 @@ impl Forge for GithubForge {
         Ok(found.into_iter().find(ours).map(Into::into))
     }
 
+    async fn ensure_fork(&self, repo: &RepoName, base: &BranchName) -> Result<Repository, ForgeError> {
+        if self.own_login().await?.eq_ignore_ascii_case(repo.owner()) {
+            return self.repository(repo).await;
+        }
+        let (action, what) = (format!("fork {repo}"), format!("the repository {repo}"));
+        // Answers with the fork that there is.
+        let request = Request::post(self.repo_url(repo, "/forks")).json(&wire::Fork { default_branch_only: false });
+        let response = self.call(repo, request, Retry::Safe, &action, &what).await?;
+        let found: wire::Repository = read_json(GITHUB, &response, &action)?;
+        let fork = convert::repository(&found, &self.options.clone_url)
+            .map_err(|source| ForgeError::InvalidResponse { platform: GITHUB, action: action.clone(), source })?;
+        let request = Request::post(self.repo_url(&fork.name, "/merge-upstream"))
+            .json(&wire::MergeUpstream { branch: base.as_str() });
+        let what = format!("the fork {}", fork.name);
+        match self.call(repo, request, Retry::Safe, &format!("bring {what} up to date"), &what).await {
+            Ok(_) => Ok(fork),
+            // GitHub makes forks in the background.
+            Err(ForgeError::NotFound { .. }) => {
+                Err(ForgeError::Unavailable { platform: GITHUB, detail: format!("{what} is still being made") })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     async fn create_pull_request(&self, repo: &RepoName, new: &NewPullRequest) -> Result<PullRequestRef, ForgeError> {
         let action = format!("open a pull request for {} in {repo}", new.head);
+        let head = new.head.to_string();
         let create = |draft: bool| {
             Request::post(self.repo_url(repo, "/pulls")).json(&wire::CreatePullRequest {
                 title: new.title.as_str(),
-                head: new.head.as_str(),
+                head: &head,
                 base: new.base.as_str(),
                 body: new.body.as_str(),
                 draft,

@@ -141,6 +141,16 @@ pub(crate) struct CreatePullRequest<'a> {
 }
 
 #[derive(Debug, Serialize)]
+pub(crate) struct Fork {
+    pub(crate) default_branch_only: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct MergeUpstream<'a> {
+    pub(crate) branch: &'a str,
+}
+
+#[derive(Debug, Serialize)]
 pub(crate) struct GraphQl<'a> {
     pub(crate) query: &'static str,
     pub(crate) variables: GraphQlId<'a>,

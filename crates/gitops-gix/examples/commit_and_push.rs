@@ -24,6 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         branch: fix,
         rework: None,
         with_branch: false,
+        push_url: None,
         credential: None,
         destination: folder.path().join("work"),
     };

@@ -32,6 +32,7 @@ pub(crate) fn checkout(
     request: &Checkout,
     interrupt: &AtomicBool,
 ) -> Result<GixWorkspace, GitError> {
+    let push_address = request.push_url.as_deref().map(|url| push_address(options, url, request)).transpose()?;
     std::fs::create_dir_all(&request.destination)
         .map_err(io_error(format!("creating the working copy at {}", request.destination.display())))?;
     let (repo, base) = match &address {
@@ -47,8 +48,18 @@ pub(crate) fn checkout(
     start_branch(&repo, base_commit, &request.branch)?;
     let tip = if request.with_branch { Some(branch_tip(&repo, &address, request)?) } else { None };
     let base_commit = to_commit_sha(base_commit);
+    let address = push_address.unwrap_or(address);
     let workspace = GixWorkspace::new(repo, options.clone(), address, base, base_commit, request.branch.clone())?;
     Ok(workspace.with_tip(tip))
+}
+
+/// Returns the address that the branch is pushed to.
+fn push_address(options: &GitOptions, url: &str, request: &Checkout) -> Result<Address, GitError> {
+    let address = Address::parse(url)?;
+    if request.credential.is_some() {
+        address.check_credential(options.allow_clear_http)?;
+    }
+    Ok(address)
 }
 
 /// Returns the tip of the remote's branch that is rebased.

@@ -57,6 +57,7 @@ async fn checkout(
         branch: branch("agent/fix-1"),
         rework: None,
         with_branch: false,
+        push_url: None,
         credential: credential(password),
         destination: folder.path().join("repo"),
     };
@@ -167,6 +168,7 @@ async fn continue_and_rework_a_branch(url: &str, server: &GitServer) {
             branch: branch("agent/fix-1"),
             rework,
             with_branch: false,
+            push_url: None,
             credential: credential(PASSWORD),
             destination: folder.path().join("repo"),
         };
@@ -219,6 +221,7 @@ async fn rebase_a_branch(url: &str, server: &GitServer) {
             branch: branch("agent/fix-1"),
             rework: None,
             with_branch: true,
+            push_url: None,
             credential: credential(PASSWORD),
             destination: folder.path().join("repo"),
         };
@@ -379,6 +382,7 @@ async fn the_tree_of_a_working_copy_is_the_base_commit_with_its_history() {
         branch: branch("agent/fix"),
         rework: None,
         with_branch: false,
+        push_url: None,
         credential: None,
         destination: folder.path().join("work"),
     };

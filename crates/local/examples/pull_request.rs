@@ -34,7 +34,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{} on {issue}: {}", comment.author, comment.body);
     }
 
-    let new = NewPullRequest { head: fix, base: main, title: neutralise("Fix it"), body: neutralise(""), draft: false };
+    let new = NewPullRequest {
+        head: fix.into(),
+        base: main,
+        title: neutralise("Fix it"),
+        body: neutralise(""),
+        draft: false,
+    };
     let pull_request = forge.create_pull_request(&repo, &new).await?;
     forge.merge_pull_request(&repo, pull_request.number, &commit).await?;
     println!("{} is {}", pull_request.url, forge.pull_request(&repo, pull_request.number).await?.state);

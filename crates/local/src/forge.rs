@@ -7,7 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use patchwright_core::clock::{Clock, IdSource};
 use patchwright_core::forge::{
-    Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
+    Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, PullRequestHead, RemoteIssue,
+    Repository, Tracker,
 };
 use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_core::records::{ForgeRecords, LocalPullRequest};
@@ -250,11 +251,11 @@ impl Forge for LocalForge {
     async fn find_pull_request(
         &self,
         repo: &RepoName,
-        head: &BranchName,
+        head: &PullRequestHead,
     ) -> Result<Option<PullRequestRef>, ForgeError> {
         let action = format!("read the pull requests of {repo}");
         let found = self.records.local_pull_requests(repo).await.map_err(store_error(&action))?;
-        Ok(found.iter().find(|pr| pr.head == *head && pr.state == "open").map(Self::to_reference))
+        Ok(found.iter().find(|pr| pr.head == head.branch && pr.state == "open").map(Self::to_reference))
     }
 
     async fn create_pull_request(&self, repo: &RepoName, new: &NewPullRequest) -> Result<PullRequestRef, ForgeError> {
@@ -263,7 +264,7 @@ impl Forge for LocalForge {
         if self.find_pull_request(repo, &new.head).await?.is_some() {
             return Err(refused(format!("a pull request already exists for {}", new.head)));
         }
-        let (path, head, base) = (self.path_of(repo), new.head.full_ref(), new.base.full_ref());
+        let (path, head, base) = (self.path_of(repo), new.head.branch.full_ref(), new.base.full_ref());
         let branches = run_blocking(move || {
             let repo = gix::open_opts(&path, gix::open::Options::isolated())?;
             Ok((repo.try_find_reference(head.as_str())?.is_some(), repo.try_find_reference(base.as_str())?.is_some()))
@@ -278,7 +279,7 @@ impl Forge for LocalForge {
         let mut record = LocalPullRequest {
             repo: repo.clone(),
             number: 0,
-            head: new.head.clone(),
+            head: new.head.branch.clone(),
             base: new.base.clone(),
             title: new.title.to_string(),
             body: new.body.to_string(),

@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use patchwright_core::audit::{Audit, AuditEntry};
 use patchwright_core::credentials::Credentials;
 use patchwright_core::forge::{
-    Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
+    Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, PullRequestHead, RemoteIssue,
+    Repository, Tracker,
 };
 use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_core::store::StoreError;
@@ -224,9 +225,13 @@ impl Forge for CredentialedForge {
     async fn find_pull_request(
         &self,
         repo: &RepoName,
-        head: &BranchName,
+        head: &PullRequestHead,
     ) -> Result<Option<PullRequestRef>, ForgeError> {
         self.client(repo).await?.find_pull_request(repo, head).await
+    }
+
+    async fn ensure_fork(&self, repo: &RepoName, base: &BranchName) -> Result<Repository, ForgeError> {
+        self.client(repo).await?.ensure_fork(repo, base).await
     }
 
     async fn create_pull_request(&self, repo: &RepoName, new: &NewPullRequest) -> Result<PullRequestRef, ForgeError> {

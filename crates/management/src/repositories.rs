@@ -2,7 +2,7 @@
 
 use patchwright_core::access::RepositoryKey;
 use patchwright_core::repositories::RegisteredRepository;
-use patchwright_domain::{PlatformId, RepoName, RepositoryId, RepositorySettings, UserId};
+use patchwright_domain::{PlatformId, RepoName, RepositoryId, RepositorySettings, SandboxGrants, UserId};
 
 use crate::Inner;
 use crate::error::ManagementError;
@@ -91,7 +91,8 @@ impl Repositories<'_> {
         let settings =
             settings.checked().map_err(|error| ManagementError::invalid("bad_settings", error.to_string()))?;
         let command = settings.test_command.as_deref().map_or_else(|| "found".to_owned(), |text| format!("`{text}`"));
-        let detail = format!("tests: {command}; CI rounds: {}", settings.ci_rounds);
+        let detail =
+            format!("tests: {command}; CI rounds: {}{}", settings.ci_rounds, describe_grants(&settings.sandbox));
         let entry = self.0.audit_entry(principal.login(), "repository.settings", &repository.name.to_string(), &detail);
         if !self.0.ports.repositories.set_repository_settings(id, &settings, entry).await? {
             return Err(ManagementError::not_found("repository"));
@@ -193,4 +194,17 @@ impl Repositories<'_> {
 
 fn key(repository: RegisteredRepository) -> RepositoryKey {
     RepositoryKey { platform: repository.platform, name: repository.name }
+}
+/// Says what is granted, for the audit log.
+fn describe_grants(grants: &SandboxGrants) -> String {
+    let lists = [("network", &grants.network), ("images", &grants.images), ("variables", &grants.env)];
+    let mut out: String = lists
+        .iter()
+        .filter(|(_, list)| !list.is_empty())
+        .map(|(kind, list)| format!("; {kind}: {}", list.join(", ")))
+        .collect();
+    if grants.packages_with_code {
+        out.push_str("; packages are fetched where that runs code");
+    }
+    out
 }

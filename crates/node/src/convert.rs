@@ -45,7 +45,7 @@ pub(crate) fn lease_of(sent: &wire::ProcessIssue) -> TaskLease {
 }
 
 pub(crate) fn assignment(assignment: wire::Assignment) -> Assignment {
-    let wire::Assignment { job, issue, clone_url, policy, conversation } = assignment;
+    let wire::Assignment { job, issue, clone_url, push_url, policy, conversation } = assignment;
     let report_files = match policy.report_files {
         wire::ReportFiles::WhenAnalysisOnly => ReportFiles::WhenAnalysisOnly,
         wire::ReportFiles::Branch => ReportFiles::Branch,
@@ -67,10 +67,11 @@ pub(crate) fn assignment(assignment: wire::Assignment) -> Assignment {
         editable_paths: policy.editable_paths,
         ready_when: policy.ready_when,
         test_command: policy.test_command,
+        grants: policy.grants,
     };
     // One of another version is of no use, and the work begins anew.
     let conversation = conversation.and_then(|conversation| serde_json::from_value(conversation).ok());
-    Assignment { job, issue, clone_url, policy, conversation }
+    Assignment { job, issue, clone_url, push_url, policy, conversation }
 }
 
 pub(crate) fn refusal(refusal: wire::Refusal) -> Refusal {

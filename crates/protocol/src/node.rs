@@ -2,6 +2,7 @@
 //! ahead.
 
 use jiff::civil::Date;
+use patchwright_domain::SandboxGrants;
 use patchwright_domain::job::FailureOrigin;
 use patchwright_domain::job::report::{
     FixReport, LocateReport, ProposeReport, ReadyWhen, StageReport, Verdict, VerifyReport,
@@ -122,6 +123,9 @@ pub struct Assignment {
     pub issue: Issue,
     /// The clone address, without credentials.
     pub clone_url: String,
+    /// The address that branches are pushed to, if it is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push_url: Option<String>,
     pub policy: TaskPolicy,
     /// The conversation with the model that an earlier task of the job stored, as it was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -162,6 +166,9 @@ pub struct TaskPolicy {
     /// A command that runs all tests, in place of the suites that are found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_command: Option<String>,
+    /// What the repository's code may do in the sandbox.
+    #[serde(default, skip_serializing_if = "SandboxGrants::is_empty")]
+    pub grants: SandboxGrants,
 }
 
 /// Whether the `agent/*` report files are committed.

@@ -32,6 +32,52 @@ pub struct RepositorySettings {
     #[serde(default, deserialize_with = "crate::whole")]
     #[cfg_attr(feature = "openapi", schema(maximum = 5))]
     pub ci_rounds: u32,
+    /// What the repository's code may do in the sandbox beyond the rules; it asks for it in `.patchwright.toml`.
+    #[serde(default, skip_serializing_if = "SandboxGrants::is_empty")]
+    pub sandbox: SandboxGrants,
+}
+
+/// What an administrator lets a repository's code do in the sandbox.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SandboxGrants {
+    /// Hosts that it may reach with TLS; `registries` stands for those of `SANDBOX_REGISTRIES`.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schemas::granted_hosts))]
+    pub network: Vec<String>,
+    /// Container images in which it may run.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schemas::granted_images))]
+    pub images: Vec<String>,
+    /// Variables of the machine that it may read.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schemas::granted_variables))]
+    pub env: Vec<String>,
+    /// Whether its packages may be fetched where that runs code: by Maven, Gradle, `NuGet` and Bundler.
+    #[serde(default)]
+    pub packages_with_code: bool,
+}
+
+impl From<patchwright_domain::SandboxGrants> for SandboxGrants {
+    fn from(grants: patchwright_domain::SandboxGrants) -> Self {
+        let patchwright_domain::SandboxGrants { network, images, env, packages_with_code } = grants;
+        Self { network, images, env, packages_with_code }
+    }
+}
+
+impl From<SandboxGrants> for patchwright_domain::SandboxGrants {
+    fn from(grants: SandboxGrants) -> Self {
+        let SandboxGrants { network, images, env, packages_with_code } = grants;
+        Self { network, images, env, packages_with_code }
+    }
+}
+
+impl SandboxGrants {
+    /// Returns whether nothing is granted.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A repository to register.

@@ -4,6 +4,7 @@ use patchwright_domain::jira::LinkStatus;
 use patchwright_domain::job::Priority;
 use patchwright_domain::notification::{ChannelKind, NotificationEvent};
 use patchwright_domain::pattern::{CLOUD_ID, LABEL, MAX_LABELS, PROJECT, SECRET, SERVICE_ACCOUNT, SITE};
+use patchwright_domain::sandbox_grants::{HOST, IMAGE, MAX_ENTRIES, MAX_ENTRY, VARIABLE};
 use patchwright_domain::user::{Role, Scope};
 use patchwright_domain::{IssueStatus, JobStatus, TaskStatus};
 use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, SchemaFormat, SchemaType, Type};
@@ -33,6 +34,23 @@ fn matching_or_null(pattern: &'static str) -> Object {
 
 fn with_format(format: &str) -> Object {
     ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::Custom(format.to_owned()))).build()
+}
+
+fn list_of(pattern: &'static str) -> Array {
+    let entry = ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).max_length(Some(MAX_ENTRY));
+    ArrayBuilder::new().items(entry).max_items(Some(MAX_ENTRIES)).build()
+}
+
+pub fn granted_hosts() -> Array {
+    list_of(HOST)
+}
+
+pub fn granted_images() -> Array {
+    list_of(IMAGE)
+}
+
+pub fn granted_variables() -> Array {
+    list_of(VARIABLE)
 }
 
 pub fn platform() -> Object {

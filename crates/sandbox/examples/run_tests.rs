@@ -32,6 +32,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             suite,
             selection: Selection::All,
             local_folder: Some(folder.clone().into()),
+            has_base_manifests: true,
             timeout: Duration::from_secs(900),
         };
         let job = "00000000-0000-0000-0000-000000000001".parse()?;

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod egress;
 mod environment;
 mod isolation;
 mod options;

@@ -73,6 +73,9 @@ pub struct SandboxOptions {
     pub cache: Option<PathBuf>,
     /// How many bytes of environments are kept; what was not used for the longest time is deleted first.
     pub cache_bytes: u64,
+    /// The variables of this machine that an administrator may grant to a repository
+    /// ([`SandboxGrants::env`](patchwright_domain::SandboxGrants::env)).
+    pub host_env: BTreeMap<String, String>,
     /// Variables for package managers alone, such as the address of a mirror.
     pub fetch_env: BTreeMap<String, String>,
     /// The embedding program, if it calls [`relay()`](crate::relay()) when it is started as `PROGRAM sandbox-relay ADDRESS SOCKET COMMAND…`.
@@ -106,6 +109,7 @@ impl Default for SandboxOptions {
             private: Vec::new(),
             cache: None,
             cache_bytes: 20 << 30,
+            host_env: BTreeMap::new(),
             fetch_env: BTreeMap::new(),
             relay: None,
             registries: Vec::new(),

@@ -14,6 +14,9 @@ use patchwright_core::sandbox::{
 };
 use tokio::time::Instant;
 
+use patchwright_domain::sandbox_grants::REGISTRIES;
+
+use crate::egress::Egress;
 use crate::environment::fetch::Fetch;
 use crate::environment::{self, Preparation};
 use crate::isolation::cgroup::ControlGroups;
@@ -21,7 +24,7 @@ use crate::isolation::container::EngineKind;
 use crate::isolation::self_test;
 use crate::isolation::{Backend, Mount, Network, host_view};
 use crate::options::{BackendChoice, SandboxOptions, SandboxPolicy};
-use crate::process::{CommandResult, NO_IMAGE, Runner};
+use crate::process::{CommandResult, CommandSpec, NO_IMAGE, Runner};
 use crate::programs::{self, Programs};
 use crate::relay::Outlet;
 use crate::report::{ParsedReport, ReportReader};
@@ -129,13 +132,13 @@ impl LocalSandbox {
         (engine.filter(|_| finding.holds()).map(Backend::Container), finding.problems)
     }
 
-    /// Returns what commands find that run for an ecosystem.
+    /// Returns what commands find that run for an ecosystem, in an image of their own or in that of the ecosystem.
     ///
     /// # Errors
     /// [`SandboxError::Refused`] if there is no image for it, or one that cannot be used.
     async fn programs_for(
         &self,
-        ecosystem: &str,
+        (ecosystem, image): (&str, Option<&str>),
         runner: &Runner,
         workspace: &Workspace,
         cancel: &CancellationToken,
@@ -143,7 +146,8 @@ impl LocalSandbox {
         let machine = || Programs::Machine { path: self.options.path.clone(), env: self.options.env.clone() };
         let Backend::Container(engine) = &runner.backend else { return Ok(machine()) };
         let refused = |reason: String| SandboxError::Refused { reason };
-        let image = self.options.container.image_of(ecosystem).ok_or_else(|| refused(NO_IMAGE.to_owned()))?;
+        let image =
+            image.or_else(|| self.options.container.image_of(ecosystem)).ok_or_else(|| refused(NO_IMAGE.to_owned()))?;
         let mut known = self.images.lock().await;
         if let Some(programs) = known.get(image) {
             return Ok(programs.clone());
@@ -245,7 +249,29 @@ impl LocalSandbox {
         spec.program = locate(run.programs, &name, &spec.env["PATH"], &folder)?;
         spec.args = line.collect();
         spec.folder = folder;
-        run.runner.run(&spec, progress, cancel).await
+        let egress = self.widen(run, &mut spec).await?;
+        let result = run.runner.run(&spec, progress, cancel).await;
+        drop(egress);
+        result
+    }
+
+    /// Lets a command do what is granted to its suite: read variables of this machine, and reach hosts as long as the value that is
+    /// returned lives.
+    async fn widen(&self, run: &CheckRun<'_>, spec: &mut CommandSpec) -> Result<Option<Egress>, SandboxError> {
+        let granted = &run.request.suite.granted;
+        let value = |name: &String| Some((name.clone(), self.options.host_env.get(name)?.clone()));
+        spec.env.extend(granted.env.iter().filter_map(value));
+        let is_isolated = run.runner.backend.has_mounts();
+        let (false, true, Some(relay)) = (granted.network.is_empty(), is_isolated, &self.options.relay) else {
+            return Ok(None);
+        };
+        let (all, hosts): (Vec<String>, Vec<String>) =
+            granted.network.iter().cloned().partition(|host| host == REGISTRIES);
+        let registries = if all.is_empty() { &[][..] } else { &self.options.registries };
+        let hosts: Vec<String> = hosts.into_iter().chain(registries.iter().cloned()).collect();
+        let egress = Egress::open(&hosts).await.map_err(|error| SandboxError::Internal { source: Box::new(error) })?;
+        egress.apply(spec, relay);
+        Ok(Some(egress))
     }
 }
 
@@ -341,7 +367,7 @@ impl Sandbox for LocalSandbox {
         write_inputs(&inputs, &request.inputs).map_err(|error| SandboxError::Internal { source: Box::new(error) })?;
         let mut args = request.args.into_iter();
         let program = args.next().ok_or_else(|| SandboxError::ToolMissing { program: String::new() })?;
-        let programs = self.programs_for("*", &runner, &workspace, cancel).await?;
+        let programs = self.programs_for(("*", None), &runner, &workspace, cancel).await?;
         let program = locate(&programs, &program, "", workspace.tree())?;
         let mut spec = workspace.command(&self.options, &programs, program, args.collect());
         spec.env.extend(request.env);
@@ -367,7 +393,14 @@ impl Sandbox for LocalSandbox {
     ) -> Result<CheckReport, SandboxError> {
         let runner = self.runner().await?;
         let workspace = create_workspace(&request.root, &request.scratch, &runner).await?;
-        let programs = self.programs_for(&request.suite.ecosystem, &runner, &workspace, cancel).await?;
+        let programs = self
+            .programs_for(
+                (&request.suite.ecosystem, request.suite.granted.image.as_deref()),
+                &runner,
+                &workspace,
+                cancel,
+            )
+            .await?;
         let setting = Setting { request: &request, runner: &runner, programs: &programs, workspace: &workspace };
         let environment = self.find_environment(setting, progress, cancel).await?;
         let run = CheckRun {
@@ -427,15 +460,30 @@ impl LocalSandbox {
         if local_folder.as_ref().is_some_and(is_covered) {
             return Ok(environment);
         }
+        if preparation.runs_code() && !request.has_base_manifests {
+            return Ok(self.packages_of_base(setting, &preparation).unwrap_or(environment));
+        }
         if let (true, Some(cache), Some(relay)) = (has_mounts, &self.options.cache, &self.options.relay)
             && !self.options.registries.is_empty()
         {
             let fetch = Fetch { options: &self.options, programs, cache, relay, runner, workspace, request };
             let find = |name: &str| locate(programs, name, "", Path::new(""));
             let _one_at_a_time = self.fetching.lock().await;
-            return fetch.prepare(&preparation, find, progress, cancel).await;
+            let prepared = fetch.prepare(&preparation, find, progress, cancel).await?;
+            if preparation.runs_code() {
+                let kept = std::fs::write(base_packages(request), preparation.key());
+                kept.map_err(|error| SandboxError::Internal { source: Box::new(error) })?;
+            }
+            return Ok(prepared);
         }
         Ok(environment)
+    }
+
+    /// Returns the packages that were fetched for the base of this job, if they were.
+    fn packages_of_base(&self, setting: Setting<'_>, preparation: &Preparation) -> Option<Environment> {
+        let Setting { request, workspace, .. } = setting;
+        let key = std::fs::read_to_string(base_packages(request)).ok()?;
+        preparation.clone().with_key(key).find(self.options.cache.as_ref()?, workspace.tree(), workspace.scratch())
     }
 
     async fn run_plan(
@@ -492,6 +540,13 @@ impl LocalSandbox {
         report.log_tail = tail(&result.output);
         Ok(report)
     }
+}
+
+/// Returns the file that names the packages of the base, out of reach of the repository's code.
+fn base_packages(request: &CheckRequest) -> PathBuf {
+    let folder: String =
+        request.suite.folder.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    request.scratch.join(format!("packages-of-base-{}-{folder}", request.suite.ecosystem))
 }
 
 /// A failed run in which no test failed is a failed build, unless it lists its tests: then a step beside them ended with that

@@ -478,6 +478,11 @@ pub const SETTINGS: &[Setting] = &[
         "What makes a pull request ready for review; all others stay drafts. `proven`: a test failed before the change and passes after it. `proven_by_existing_test`: a test that the repository had before, as it was. `proven_and_ci`: in addition to `proven`, the checks of the repository's own CI pass, or failed before the change too.",
     ),
     plain(
+        "PUSH_TO",
+        "branch",
+        "Where the branches of jobs are pushed. `branch`: to the repository. `fork`: to a fork of the account of GITHUB_TOKEN, which is made when it is needed; that account needs no write access to the repository. Forks are for GitHub with a token, not for a GitHub App.",
+    ),
+    plain(
         "EDITABLE_PATHS",
         "",
         "Protected files that jobs may change after all, separated by commas: `Cargo.lock` (in any folder), `.github/ISSUE_TEMPLATE/` (a folder), `deploy/*.lock`. Without it, files of the CI, of tools and agents, lock files and files for secrets are refused.",

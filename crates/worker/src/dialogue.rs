@@ -42,6 +42,9 @@ impl<'a> Dialogue<'a> {
     /// Stores the conversation. A job goes on if that fails: it would repeat some steps after a crash.
     pub(crate) async fn save(&self) {
         let mut stored = self.state.lock().await.clone();
+        if let Some(reproduction) = &mut stored.reproduction {
+            reproduction.script = self.redactor.redact(&reproduction.script);
+        }
         for message in &mut stored.messages {
             message.content = self.redactor.redact(&message.content);
         }
@@ -62,6 +65,7 @@ impl<'a> Dialogue<'a> {
             base: state.base.clone(),
             attempt: state.attempt + 1,
             earlier: Some(best),
+            reproduction: state.reproduction.take(),
             ..Conversation::default()
         };
         drop(state);

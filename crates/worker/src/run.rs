@@ -200,9 +200,14 @@ impl<'a> Run<'a> {
         let with_branch = job.is_rebase() || job.has_fetched_fix();
         let start = self.branch_start().filter(|_| !with_branch).cloned();
         let base = if start.is_some() { &job.branch } else { &job.base_branch };
+        let start_is_branch = start.is_some();
         let rework = job.published.pushed.clone().zip(start).map(|(tip, start)| Rework { tip, start });
+        let (source, fork) = (&self.assignment.clone_url, &self.assignment.push_url);
+        // The branch is in the fork, where the base is up to date.
+        let url = fork.as_ref().filter(|_| start_is_branch || with_branch).unwrap_or(source).clone();
         Checkout {
-            url: self.assignment.clone_url.clone(),
+            url,
+            push_url: fork.clone(),
             base: Some(base.clone()),
             branch: job.branch.clone(),
             rework: rework.filter(|rework| rework.tip != rework.start),

@@ -58,6 +58,7 @@ async fn gix_clones_commits_and_pushes_and_the_index_ranks_what_was_pushed() {
         branch: fix,
         rework: None,
         with_branch: false,
+        push_url: None,
         credential: None,
         destination: folder.path().join("work"),
     };

@@ -248,6 +248,15 @@ words! {
     test_command_hint: "Command that runs all tests. Empty: unchanged. A minus sign: none, the suites that own the changed files run", "运行全部测试的命令。留空：不变；填减号：不使用命令，运行修改的文件所属的测试套件";
     ci_rounds: "CI rounds", "CI 轮次";
     ci_rounds_hint: "How often in a row failing CI checks start a follow-up. Their output, which whoever can run the repository’s CI writes, is then given to the model", "CI 检查失败时最多连续启动几次后续任务。届时检查的输出会提供给模型，而能运行该仓库 CI 的人都可以写入这些输出";
+    grants: "Sandbox grants", "沙箱授权";
+    no_grants: "none", "无";
+    grant_to: "Let a repository’s code do more in the sandbox", "放宽某个仓库代码的沙箱限制";
+    granted_hosts: "Hosts that it may reach with TLS, separated by spaces; registries stands for the package registries. What .patchwright.toml asks for happens only if it is listed here; the lists replace those before", "允许通过 TLS 访问的主机，用空格分隔；registries 表示软件包仓库。.patchwright.toml 申请的权限只有列在这里才会生效；提交后以这里的列表为准";
+    granted_images: "Container images, separated by spaces", "容器镜像，用空格分隔";
+    granted_variables: "Environment variables of this machine, separated by spaces", "本机环境变量的名称，用空格分隔";
+    packages_with_code: "Packages whose fetching runs code (Maven, Gradle, NuGet, Bundler)", "获取过程会运行代码的软件包（Maven、Gradle、NuGet、Bundler）";
+    not_fetched: "not fetched", "不获取";
+    fetched_for_base: "fetched for the base commit", "按基准提交获取";
     delete_data: "Delete with all data", "连同全部数据删除";
     assign_members: "Choose who sees a repository", "设置谁能看到仓库";
     members_hint: "Logins, separated by spaces", "登录名，用空格分隔";

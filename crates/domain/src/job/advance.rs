@@ -72,6 +72,14 @@ impl Job {
                 self.base_branch = branch;
                 Ok(vec![])
             }
+            JobEvent::ForkChosen { fork, .. } => {
+                self.status().on(JobTransition::Progress)?;
+                if self.published.pushed.is_some() {
+                    return Err(Refused::Guard("the branch is pushed already"));
+                }
+                self.published.fork = Some(fork);
+                Ok(vec![])
+            }
             JobEvent::Progress { event, .. } => self.apply_progress(*event, now),
             JobEvent::Completed { verdict, .. } => self.complete(verdict, now),
             JobEvent::Failed { failure, usage, .. } => self.fail(failure, usage, now),
@@ -182,6 +190,7 @@ impl Job {
         follows.base = inheritance.base;
         follows.earlier = inheritance.earlier;
         self.published.pushed = inheritance.pushed;
+        self.published.fork = inheritance.fork;
         self.published.pull_request = inheritance.pull_request;
         self.published.ready = inheritance.ready && self.published.pull_request.is_some();
         if let Some(branch) = inheritance.base_branch {

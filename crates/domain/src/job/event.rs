@@ -9,7 +9,7 @@ use super::report::{StageReport, Verdict, VerifyReport};
 use super::stage::StageKind;
 use super::status::Lease;
 use super::{Failure, Inheritance, PullRequestEnd, PullRequestRef};
-use crate::{BranchName, CommitSha, Usage};
+use crate::{BranchName, CommitSha, RepoName, Usage};
 
 /// An event that a worker reports while it executes a task. Its session knows the lease.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,6 +100,13 @@ pub enum JobEvent {
         /// The base branch.
         branch: BranchName,
     },
+    /// The branch will be pushed to a fork.
+    ForkChosen {
+        /// The epoch of the worker's lease.
+        epoch: u64,
+        /// The fork.
+        fork: RepoName,
+    },
     /// Everything that could be done is done.
     Completed {
         /// The epoch of the worker's lease.
@@ -171,6 +178,7 @@ impl JobEvent {
             | Self::VerificationRequested { epoch }
             | Self::Postponed { epoch, .. }
             | Self::BaseBranchKnown { epoch, .. }
+            | Self::ForkChosen { epoch, .. }
             | Self::Progress { epoch, .. }
             | Self::Completed { epoch, .. }
             | Self::Failed { epoch, .. } => Some(*epoch),

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::node::{Needs, WorkCommand};
 use crate::trigger::Language;
-use crate::{BranchName, CommitSha, IssueId, IssueRef, JobId, Usage};
+use crate::{BranchName, CommitSha, IssueId, IssueRef, JobId, RepoName, Usage};
 pub use contract::JobObject;
 pub use event::{JobEvent, WorkerEvent};
 pub use failure::{Failure, FailureClass, FailureOrigin};
@@ -189,6 +189,9 @@ pub struct Inheritance {
     pub earlier: Option<String>,
     /// The commit of the branch on the forge.
     pub pushed: Option<CommitSha>,
+    /// The fork that holds the branch, if it is not the repository itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fork: Option<RepoName>,
     /// The pull request.
     pub pull_request: Option<PullRequestRef>,
     /// Whether it is ready for review.
@@ -365,6 +368,7 @@ impl Job {
             base,
             earlier: earlier.reduce(|all, one| format!("{all}\n{one}")),
             pushed: self.published.pushed.clone(),
+            fork: self.published.fork.clone(),
             pull_request: self.published.open_pull_request().cloned(),
             ready: self.published.ready,
             base_branch: self.published.open_pull_request().map(|_| self.base_branch.clone()),

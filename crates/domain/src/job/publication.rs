@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ci::CiReport;
-use crate::CommitSha;
+use crate::{CommitSha, RepoName};
 
 /// Which result of a job is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct Published {
     pub result_comment_id: Option<String>,
     /// The commit of the pushed branch.
     pub pushed: Option<CommitSha>,
+    /// The fork that holds the branch, if it is not the repository itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fork: Option<RepoName>,
     /// The pull request.
     pub pull_request: Option<PullRequestRef>,
     /// Whether it was marked ready for review.

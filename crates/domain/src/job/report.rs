@@ -202,6 +202,18 @@ pub struct FixReport {
     /// What a second reader says about the change, if one was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<Review>,
+    /// A script that showed the fault before the change was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reproduction: Option<Reproduction>,
+}
+
+/// A script that ends with an error as long as a fault is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reproduction {
+    /// The language, as the model names it; it may be empty.
+    pub language: String,
+    /// The text.
+    pub script: String,
 }
 
 /// What a second reader says, who sees the issue and the change only.

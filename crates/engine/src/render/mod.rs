@@ -7,7 +7,7 @@ use patchwright_core::outgoing_text::{
     OutgoingText, code_block, code_span, neutralise, neutralise_line, neutralise_plain, shorten, table_code_span,
 };
 use patchwright_domain::job::ci::CiOutcome;
-use patchwright_domain::job::report::{TestResults, Verdict};
+use patchwright_domain::job::report::{Proof, TestResults, Verdict};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 use patchwright_domain::job::{Failure, PullRequestEnd};
 use patchwright_domain::trigger::{Language, Translated};
@@ -18,6 +18,8 @@ use patchwright_worker::located_files;
 const LOG_IN_TEXT: usize = 3_000;
 /// The longest name of a test in a comment, in characters.
 const TEST_NAME: usize = 160;
+/// The longest script in a description, in characters.
+const SCRIPT_CHARS: usize = 4_000;
 /// The longest problem of a second reader in a description, in characters.
 const REVIEW_CHARS: usize = 600;
 /// How many checks of the forge's CI are listed.
@@ -281,6 +283,11 @@ impl Renderer<'_> {
         }
         if let Some(proof) = report.proof {
             out.push(&self.fill(texts::proof(proof), &[]));
+            if let (Proof::Reproduction, Some(script)) = (proof, job.fixed().and_then(|fix| fix.reproduction.as_ref()))
+            {
+                let script = code_block(&shorten(&script.script, SCRIPT_CHARS), "");
+                out.push(&self.fill(texts::SCRIPT, &[("script", &script)]));
+            }
         }
         if let Some(asked) = report.draft_until {
             out.push(&self.fill(texts::stays_draft(asked), &[]));

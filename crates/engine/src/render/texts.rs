@@ -233,6 +233,12 @@ pub(super) const fn ci_outcome(outcome: CiOutcome) -> Translated {
     }
 }
 
+/// The script that shows the fault.
+pub(super) const SCRIPT: Translated = Translated::new(
+    "\n<details><summary>The program, which is not part of the change</summary>\n\n{script}\n\n</details>\n",
+    "\n<details><summary>该程序（不属于本次修改）</summary>\n\n{script}\n\n</details>\n",
+);
+
 /// Returns what shows that the fault is fixed.
 pub(super) const fn proof(proof: Proof) -> Translated {
     match proof {

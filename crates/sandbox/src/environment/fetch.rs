@@ -7,19 +7,14 @@ use patchwright_core::CancellationToken;
 use patchwright_core::progress::Progress;
 use patchwright_core::sandbox::{CheckRequest, SandboxError};
 
+use super::packages::READY;
 use super::{Preparation, cache};
-use crate::isolation::{Mount, Network};
+use crate::egress::Egress;
 use crate::options::SandboxOptions;
 use crate::process::{CommandSpec, Runner};
 use crate::programs::Programs;
-use crate::registry_proxy::RegistryProxy;
-use crate::relay::Outlet;
 use crate::workspace::{Environment, Workspace};
 
-/// Marks an environment that is complete.
-const READY: &str = ".patchwright-ready";
-/// The certificates that the system trusts. Some package managers bring their own.
-const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// How much of the output of a failed package manager is kept, in characters.
 const MAX_LOG_CHARS: usize = 6_000;
 
@@ -55,7 +50,7 @@ impl Fetch<'_> {
             self.fetch(preparation, &folder, find_program, progress, cancel).await?;
         }
         self.copy_generated(preparation, &folder).map_err(internal)?;
-        Ok(preparation.environment(&folder, self.cache, self.workspace.tree()))
+        Ok(preparation.environment(&folder, self.cache, self.workspace.tree(), self.workspace.scratch()))
     }
 
     async fn fetch(
@@ -70,13 +65,14 @@ impl Fetch<'_> {
         let suite = &self.request.suite;
         self.create_folders(preparation, folder, &building).map_err(internal)?;
         preparation.copy_manifests(&self.workspace.host_tree, suite, &building).map_err(internal)?;
-        let proxy = RegistryProxy::start(&self.options.registries).await.map_err(internal)?;
-        let outlet = Outlet::open(proxy.address).map_err(internal)?;
-        let mut spec = self.command(preparation, &building, &proxy);
+        let egress = Egress::open(&self.options.registries).await.map_err(internal)?;
+        let mut spec = self.command(preparation, &building);
+        egress.apply(&mut spec, self.relay);
+        spec.env.extend(preparation.env.clone());
+        spec.env.insert("GIT_ALLOW_PROTOCOL".to_owned(), "https".to_owned());
+        spec.env.extend(self.options.fetch_env.clone());
         spec.program = find_program(&preparation.line[0])?;
         spec.args = preparation.line[1..].to_vec();
-        spec.network =
-            Network::Outlet { address: proxy.address, folder: outlet.folder.clone(), relay: self.relay.to_owned() };
         let result = self.runner.run(&spec, progress, cancel).await;
         let failed = match &result {
             Ok(result) if result.code == Some(0) && result.exceeded.is_none() => None,
@@ -103,7 +99,7 @@ impl Fetch<'_> {
         folder.parent().map_or(Ok(()), |environments| cache::shrink(environments, self.options.cache_bytes))
     }
 
-    fn command(&self, preparation: &Preparation, building: &Path, proxy: &RegistryProxy) -> CommandSpec {
+    fn command(&self, preparation: &Preparation, building: &Path) -> CommandSpec {
         let mut spec = self.workspace.command(self.options, self.programs, PathBuf::new(), Vec::new());
         let tree = self.workspace.tree();
         // Not the tree itself: its settings could name programs.
@@ -112,25 +108,6 @@ impl Fetch<'_> {
         spec.folder = preparation.working_folder(&self.request.suite, tree);
         spec.writes_cache = true;
         spec.timeout = spec.timeout.min(self.request.timeout);
-        let address = format!("http://{}", proxy.address);
-        for name in
-            ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "npm_config_https_proxy", "CARGO_HTTP_PROXY"]
-        {
-            spec.env.insert(name.to_owned(), address.clone());
-        }
-        if Path::new(CERTIFICATES).is_file() {
-            if self.programs.image().is_some() {
-                // That of the machine knows the operator's own authorities.
-                spec.mounts.push(Mount::read(CERTIFICATES, CERTIFICATES));
-            }
-            for name in ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CARGO_HTTP_CAINFO"]
-            {
-                spec.env.insert(name.to_owned(), CERTIFICATES.to_owned());
-            }
-        }
-        spec.env.extend(preparation.env.clone());
-        spec.env.insert("GIT_ALLOW_PROTOCOL".to_owned(), "https".to_owned());
-        spec.env.extend(self.options.fetch_env.clone());
         spec
     }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use patchwright_core::sandbox::Suite;
 
-use super::python_packages;
+use super::{code_packages, python_packages};
 use crate::isolation::Mount;
 use crate::suite::Ecosystem;
 use crate::workspace::Environment;
@@ -21,6 +21,8 @@ const MAX_DEPTH: usize = 5;
 const MAX_MANIFESTS: usize = 2_000;
 /// The largest manifest or lock file.
 const MAX_BYTES: u64 = 64 << 20;
+/// Marks an environment that is complete.
+pub(super) const READY: &str = ".patchwright-ready";
 /// Where a prepared environment is, as commands see it.
 pub(crate) const ENVIRONMENT: &str = "/environment";
 /// Where the packages of all repositories are, as commands see it. Their content is named by their checksums.
@@ -42,7 +44,8 @@ pub(crate) struct Preparation {
 }
 
 impl Preparation {
-    /// Returns what a suite of a tree needs, where `salt` stands for what else its environment depends on; nothing if it needs no packages or nobody knows how to fetch them.
+    /// Returns what a suite of a tree needs, where `salt` stands for what else its environment depends on; nothing if it needs no
+    /// packages, or nobody knows how to fetch them or may.
     pub(crate) fn of(suite: &Suite, tree: &Path, salt: &str, has_program: &dyn Fn(&str) -> bool) -> Option<Self> {
         let ecosystem = Ecosystem::of(suite)?;
         let folder = tree.join(&suite.folder);
@@ -53,6 +56,8 @@ impl Preparation {
             }
             Ecosystem::Node => (node_line(&folder, has_program)?, NODE_MANIFESTS.to_vec()),
             Ecosystem::Python => (python_packages::line(has_program)?, python_packages::manifests()),
+            Ecosystem::Phpunit => (crate::suite::shell(COMPOSER), vec!["composer.json", "composer.lock"]),
+            other if suite.granted.packages_with_code => code_packages::line_and_manifests(other, ENVIRONMENT)?,
             _ => return None,
         };
         let manifests = find(tree, Path::new(&suite.folder), &names);
@@ -69,6 +74,27 @@ impl Preparation {
         let step = format!("fetching the packages ({})", shown.join(" "));
         let key = key_of(tree, &manifests, &line, salt)?;
         Some(Self { ecosystem, manifests, key, line, env: environment_of(ecosystem), step })
+    }
+
+    /// Returns whether fetching runs code.
+    pub(crate) const fn runs_code(&self) -> bool {
+        code_packages::runs_code(self.ecosystem)
+    }
+
+    /// Returns what identifies the environment.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Returns this for another environment of its kind.
+    pub(crate) fn with_key(self, key: String) -> Self {
+        Self { key, ..self }
+    }
+
+    /// Returns the environment if it is prepared.
+    pub(crate) fn find(&self, cache: &Path, tree: &Path, scratch: &Path) -> Option<Environment> {
+        let folder = self.folder(cache);
+        folder.join(READY).is_file().then(|| self.environment(&folder, cache, tree, scratch))
     }
 
     /// Returns the folder of the environment in the cache.
@@ -97,7 +123,7 @@ impl Preparation {
                 let text = python_packages::requirements(&to.join(&suite.folder));
                 std::fs::write(to.join(python_packages::FILE), text)
             }
-            _ => Ok(()),
+            other => code_packages::write_helpers(other, &self.manifests, to),
         }
     }
 
@@ -117,12 +143,13 @@ impl Preparation {
     }
 
     /// Returns the environment that lies in a folder, once it was prepared.
-    pub(crate) fn environment(&self, folder: &Path, cache: &Path, tree: &Path) -> Environment {
+    pub(crate) fn environment(&self, folder: &Path, cache: &Path, tree: &Path, scratch: &Path) -> Environment {
         let mut environment = Environment { env: self.env.clone(), ..Environment::default() };
         environment.mounts.push(Mount::read(self.packages(cache), PACKAGES));
         match self.ecosystem {
-            Ecosystem::Node => {
-                for modules in find_folders(folder, "node_modules") {
+            Ecosystem::Node | Ecosystem::Phpunit => {
+                let name = if self.ecosystem == Ecosystem::Node { "node_modules" } else { "vendor" };
+                for modules in find_folders(folder, name) {
                     let below = modules.strip_prefix(folder).unwrap_or(&modules).to_owned();
                     environment.mounts.push(Mount::read(modules, tree.join(below)));
                 }
@@ -130,6 +157,9 @@ impl Preparation {
             Ecosystem::Python => {
                 environment.mounts.push(Mount::read(folder, ENVIRONMENT));
                 environment.python = Some(Path::new(ENVIRONMENT).join(python_packages::FOLDER));
+            }
+            other if code_packages::runs_code(other) => {
+                code_packages::add(other, folder, Path::new(ENVIRONMENT), scratch, &mut environment);
             }
             _ => {}
         }
@@ -160,13 +190,21 @@ impl Preparation {
 
     /// Returns the mounts of the package manager: the folder that it prepares, and the shared packages.
     pub(crate) fn mounts(&self, folder: &Path, cache: &Path, tree: &Path) -> Vec<Mount> {
+        if code_packages::runs_code(self.ecosystem) {
+            // What is shared is out of reach of code.
+            return vec![Mount::write(folder, ENVIRONMENT)];
+        }
         let place = if self.ecosystem == Ecosystem::Python { Path::new(ENVIRONMENT) } else { tree };
         vec![Mount::write(folder, place), Mount::write(self.packages(cache), PACKAGES)]
     }
 
     /// Returns the folder in which the package manager runs, as it sees it.
     pub(crate) fn working_folder(&self, suite: &Suite, tree: &Path) -> PathBuf {
-        if self.ecosystem == Ecosystem::Python { PathBuf::from(ENVIRONMENT) } else { tree.join(&suite.folder) }
+        match self.ecosystem {
+            Ecosystem::Python => PathBuf::from(ENVIRONMENT),
+            other if code_packages::runs_code(other) => Path::new(ENVIRONMENT).join(&suite.folder),
+            _ => tree.join(&suite.folder),
+        }
     }
 }
 
@@ -175,11 +213,16 @@ fn environment_of(ecosystem: Ecosystem) -> BTreeMap<String, String> {
     let pairs: &[(&str, &str)] = match ecosystem {
         Ecosystem::Cargo => &[("CARGO_HOME", "/packages/home")],
         Ecosystem::Go => &[("GOMODCACHE", "/packages/mod"), ("GOFLAGS", "-mod=mod"), ("GOTOOLCHAIN", "local")],
+        Ecosystem::Phpunit => &[("COMPOSER_CACHE_DIR", "/packages/composer"), ("COMPOSER_ALLOW_SUPERUSER", "1")],
         Ecosystem::Node => &[("npm_config_cache", "/packages/npm"), ("npm_config_update_notifier", "false")],
         _ => &[],
     };
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
+
+/// Fetches without plugins and scripts. The list of classes is as complete as manifests alone allow.
+const COMPOSER: &str = "composer install --no-interaction --no-progress --no-scripts --no-plugins --no-autoloader && \
+                        { composer dump-autoload --no-interaction --no-scripts --no-plugins || true; }";
 
 const NODE_MANIFESTS: &[&str] = &[
     "package.json",
@@ -245,31 +288,31 @@ fn words(text: &str) -> Vec<String> {
     crate::suite::words(text)
 }
 
-/// Finds the manifests of a suite: those in and below its folder, relative to the tree.
+/// Finds the manifests of a suite: those in and below its folder, relative to the tree. In a name, a leading `*` stands for any
+/// beginning.
 fn find(tree: &Path, folder: &Path, names: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![(folder.to_owned(), 0)];
     while let Some((folder, depth)) = open.pop() {
-        for name in names {
-            let path = folder.join(name);
-            if tree.join(&path).symlink_metadata().is_ok_and(|metadata| metadata.is_file())
-                && found.len() < MAX_MANIFESTS
-            {
-                found.push(path);
-            }
-        }
-        if depth == MAX_DEPTH {
-            continue;
-        }
+        let is_file = |path: &PathBuf| tree.join(path).symlink_metadata().is_ok_and(|metadata| metadata.is_file());
+        let exact = names.iter().filter(|name| !name.starts_with('*')).map(|name| folder.join(name));
+        found.extend(exact.filter(is_file));
         for entry in std::fs::read_dir(tree.join(&folder)).into_iter().flatten().flatten() {
             let name = entry.file_name();
-            let is_searched = !name.to_string_lossy().starts_with('.') && name != "node_modules" && name != "target";
-            if is_searched && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                open.push((folder.join(name), depth + 1));
+            let Ok(kind) = entry.file_type() else { continue };
+            let text = name.to_string_lossy();
+            if kind.is_file() && names.iter().any(|name| name.strip_prefix('*').is_some_and(|end| text.ends_with(end)))
+            {
+                found.push(folder.join(&name));
+            }
+            let is_searched = !text.starts_with('.') && name != "node_modules" && name != "target" && depth < MAX_DEPTH;
+            if is_searched && kind.is_dir() {
+                open.push((folder.join(&name), depth + 1));
             }
         }
     }
     found.sort();
+    found.truncate(MAX_MANIFESTS);
     found
 }
 

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use super::{RunPlan, SuiteRun, variables, words};
 use crate::report::ReportSource;
 
+/// With more test targets, a source without tests of its own is tested by those that are near to it only.
+const MAX_TEST_TARGETS: usize = 5;
+
 /// Separates the package and the target in a part.
 const SEPARATOR: char = ' ';
 
@@ -83,11 +86,9 @@ fn find_near_tests(root: &Path, changed: &[&str]) -> Vec<String> {
     let part = |path: String| {
         let path = Path::new(&path);
         let folder = path.parent()?.parent()?;
-        Some(format!(
-            "{}{SEPARATOR}--test={}",
-            Package::read(root, folder)?.spec(root, changed),
-            path.file_stem()?.to_str()?
-        ))
+        let package = Package::read(root, folder)?;
+        let target = package.integration_test_of(path.strip_prefix(folder).ok()?)?;
+        Some(format!("{}{SEPARATOR}{target}", package.spec(root, changed)))
     };
     super::near::find(root, "", changed, is_test).into_iter().filter_map(part).collect()
 }
@@ -134,6 +135,10 @@ impl Package {
         }
         if self.has_programs() {
             targets.push("--bins".to_owned());
+        }
+        if !self.has_inline_tests(file) && (1..=MAX_TEST_TARGETS).contains(&self.count_integration_tests()) {
+            // Those that are near by name are not all that may show something.
+            targets.push("--tests".to_owned());
         }
         targets
     }
@@ -197,6 +202,16 @@ impl Package {
     fn has_no_automatic_tests(&self) -> bool {
         self.manifest.get("package").and_then(|package| package.get("autotests")).and_then(toml::Value::as_bool)
             == Some(false)
+    }
+
+    /// Returns whether the tests of a source are in it.
+    fn has_inline_tests(&self, file: &Path) -> bool {
+        crate::tree::read_text(&self.folder, file).contains("#[test]")
+    }
+
+    fn count_integration_tests(&self) -> usize {
+        let entries = std::fs::read_dir(self.folder.join("tests")).into_iter().flatten().flatten();
+        entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "rs")).count()
     }
 
     fn has_library(&self) -> bool {
@@ -333,6 +348,21 @@ mod tests {
     }
 
     #[test]
+    fn a_module_of_the_only_test_target_is_no_target() {
+        let manifest = "[package]\nname = \"rg\"\nautotests = false\n[[test]]\nname = \"integration\"\npath = \"tests/tests.rs\"\n";
+        let tree = tree_of(&[
+            ("Cargo.toml", manifest),
+            ("src/regression.rs", "#[test]\nfn x() {}"),
+            ("tests/tests.rs", "mod regression;\nmod util;"),
+            ("tests/regression.rs", ""),
+            ("tests/util.rs", ""),
+        ]);
+        let near = |path: &str| find_near(tree.path(), &[path]);
+        assert_eq!(near("tests/regression.rs"), ["rg --test=integration"]);
+        assert_eq!(near("src/regression.rs"), ["rg --test=integration"]);
+    }
+
+    #[test]
     fn a_file_leads_to_the_targets_whose_tests_it_is_part_of() {
         let tree = tree_of(&[
             ("Cargo.toml", "[workspace]\nmembers = [\"crates/*\"]\nexclude = [\"crates/own\"]\n"),
@@ -341,12 +371,14 @@ mod tests {
             ("crates/a/tests/it/main.rs", ""),
             ("crates/a/tests/split.rs", ""),
             ("crates/a/tests/one.rs", ""),
+            ("crates/a/src/tested.rs", "#[test]\nfn works() {}\n"),
             ("crates/b/Cargo.toml", "[package]\nname = \"b\"\n[[bin]]\nname = \"b\"\npath = \"b.rs\"\n"),
             ("crates/own/Cargo.toml", "[package]\nname = \"own\"\n"),
         ]);
         let near = |path: &str| find_near(tree.path(), &[path]);
-        assert_eq!(near("crates/a/src/x.rs"), ["a --lib"]);
-        assert_eq!(near("crates/a/src/split.rs"), ["a --lib", "a --test=split"]);
+        assert_eq!(near("crates/a/src/x.rs"), ["a --lib", "a --tests"]);
+        assert_eq!(near("crates/a/src/split.rs"), ["a --lib", "a --test=split", "a --tests"]);
+        assert_eq!(near("crates/a/src/tested.rs"), ["a --lib"], "its tests are in it");
         assert_eq!(near("crates/a/tests/one.rs"), ["a --test=one"]);
         assert_eq!(near("crates/a/tests/it/two.rs"), ["a --test=it"]);
         assert_eq!(near("crates/a/tests/common/mod.rs"), ["a --tests"]);

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use patchwright_core::sandbox::{SandboxError, Suite, SuiteQuery, SuiteSettings};
+use patchwright_core::sandbox::{Granted, SandboxError, Suite, SuiteQuery, SuiteSettings};
 
 use super::node::has_tests as has_node_tests;
-use super::{Ecosystem, cargo, dotnet, go, jvm, make, near, python, ruby, settings};
+use super::{Ecosystem, cargo, devcontainer, dotnet, go, jvm, make, near, python, ruby, settings};
 
 /// Returns the suites that judge a change.
 ///
@@ -15,11 +15,12 @@ pub(crate) fn find(query: &SuiteQuery) -> Result<Vec<Suite>, SandboxError> {
     if let Some(command) = &query.test_command {
         let settings = SuiteSettings { test: Some(command.clone()), ..SuiteSettings::default() };
         let ecosystem = Ecosystem::Command.name().to_owned();
-        return Ok(vec![Suite { ecosystem, settings: Some(settings), ..Suite::default() }]);
+        let granted = default_grants(query);
+        return Ok(vec![Suite { ecosystem, settings: Some(settings), granted, ..Suite::default() }]);
     }
     let changed: Vec<&str> = query.changed.iter().map(patchwright_domain::RepoPath::as_str).collect();
     let named = match &query.settings {
-        Some(text) => settings::parse(text)?,
+        Some(text) => settings::parse(text, &query.grants)?,
         None => Vec::new(),
     };
     let owns = |suite: &Suite| {
@@ -29,14 +30,33 @@ pub(crate) fn find(query: &SuiteQuery) -> Result<Vec<Suite>, SandboxError> {
     let mut suites: Vec<Suite> = named.into_iter().filter(owns).collect();
     if suites.is_empty() {
         suites = detect(&query.root, &changed);
+        for suite in &mut suites {
+            suite.granted = default_grants(query);
+        }
     }
     for suite in &mut suites {
+        suite.granted.image = suite.granted.image.take().or_else(|| granted_image(query));
+        let needs_grant = Ecosystem::of(suite).is_some_and(crate::environment::fetching_runs_code);
+        if needs_grant && !suite.granted.packages_with_code {
+            suite.granted.missing.push(format!("fetching its packages for {}, which runs code", suite.ecosystem));
+        }
         suite.near = find_near(&query.root, suite, &changed);
         if Ecosystem::of(suite) == Some(Ecosystem::Cargo) {
             suite.features = cargo::find_features(&query.root, &changed);
         }
     }
     if suites.is_empty() { Err(SandboxError::NoTests) } else { Ok(suites) }
+}
+
+/// Returns what a suite gets that asks for nothing itself.
+fn default_grants(query: &SuiteQuery) -> Granted {
+    let (image, packages_with_code) = (granted_image(query), query.grants.packages_with_code);
+    Granted { image, packages_with_code, ..Granted::default() }
+}
+
+/// Returns the image of the repository's `devcontainer.json`, if it is granted.
+fn granted_image(query: &SuiteQuery) -> Option<String> {
+    devcontainer::image(&query.root).filter(|image| query.grants.images.contains(image))
 }
 
 fn detect(root: &Path, changed: &[&str]) -> Vec<Suite> {

@@ -3,6 +3,7 @@
 mod cargo;
 mod command;
 mod detect;
+mod devcontainer;
 pub(crate) mod dotnet;
 mod go;
 pub(crate) mod jvm;

@@ -118,10 +118,19 @@ fn mentions(text: &str, source: &Source<'_>) -> u32 {
         let line = line.split(" #").next().unwrap_or(line).trim_start();
         let keywords =
             ["import ", "from ", "use ", "require", "#include", "const ", "let ", "var ", "export ", "jest.mock"];
-        keywords.iter().any(|keyword| line.starts_with(keyword)) && words_of(line).any(|word| word == source.stem)
+        keywords.iter().any(|keyword| line.starts_with(keyword)) && names(line, source.stem)
     };
     let lines = text.lines().filter(|line| line.contains(source.stem)).filter(|line| is_import(line)).take(3).count();
     u32::try_from(lines).unwrap_or(0)
+}
+
+/// Returns whether a line has a name that is no part of a longer word. The name may have signs in it.
+fn names(line: &str, name: &str) -> bool {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(name).any(|(at, _)| {
+        let (before, after) = (line[..at].chars().next_back(), line[at + name.len()..].chars().next());
+        !before.is_some_and(is_word) && !after.is_some_and(is_word)
+    })
 }
 
 fn words_of(text: &str) -> impl Iterator<Item = &str> {
@@ -168,6 +177,18 @@ mod tests {
         let changed = ["tests/functional/i/invalid_name.py", "tests/functional/i/invalid_name.txt"];
         let near = find(tree.path(), "", &changed, python::is_test_file);
         assert_eq!(near, ["tests/test_functional.py", "tests/test_walk.py"]);
+    }
+
+    #[test]
+    fn a_fixture_belongs_to_the_tests_that_load_it() {
+        let tree = tree_of(&[
+            ("test/fixtures/range-parse.js", ""),
+            ("test/classes/range.js", "const parsed = require('../fixtures/range-parse.js')\n"),
+            ("test/classes/comparator.js", "const other = require('../fixtures/comparator-parse.js')\n"),
+        ]);
+        let is_test = |path: &str| path.starts_with("test/classes/");
+        let near = find(tree.path(), "", &["test/fixtures/range-parse.js"], is_test);
+        assert_eq!(near, ["test/classes/range.js"]);
     }
 
     #[test]

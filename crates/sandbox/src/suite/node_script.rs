@@ -65,7 +65,8 @@ fn call_of(scripts: &BTreeMap<String, String>, command: &str, depth: usize) -> O
         words.next();
     }
     let words: Vec<String> = words.collect();
-    if let Some(script) = called_script(&words) {
+    let called = called_script(&words).filter(|script| scripts.contains_key(*script) || !may_be_program(&words));
+    if let Some(script) = called {
         let text = scripts.get(script).filter(|_| depth > 0)?;
         let mut call = find_in(scripts, text, depth - 1)?;
         call.env.extend(env);
@@ -98,6 +99,17 @@ fn called_script(words: &[String]) -> Option<&str> {
     match rest.as_slice() {
         ["run" | "run-script", script, ..] | [script, ..] => Some(script),
         [] => None,
+    }
+}
+
+/// Returns whether a package manager starts a program where no script has its name: `pnpm vitest`, `npm exec vitest`.
+fn may_be_program(words: &[String]) -> bool {
+    let second = words.iter().skip(1).find(|word| !word.starts_with('-')).map(String::as_str);
+    match second {
+        Some("exec" | "x" | "dlx") => true,
+        Some("run" | "run-script") | None => false,
+        // npm starts scripts only.
+        Some(_) => words[0] != "npm",
     }
 }
 
@@ -226,12 +238,25 @@ mod tests {
             (NodeRunner::Jest, "node --experimental-vm-modules".to_owned())
         );
         assert_eq!(call("vitest run --coverage").unwrap().options, Vec::<String>::new());
+        for script in
+            ["pnpm lint && pnpm vitest run", "yarn vitest", "bun x vitest", "npm exec -- vitest", "pnpm exec vitest"]
+        {
+            assert_eq!(call(script).map(|found| found.runner), Some(NodeRunner::Vitest), "{script}");
+        }
     }
 
     #[test]
     fn what_is_more_than_a_call_of_one_runner_is_left_to_the_script() {
-        for script in ["uvu", "mocha a && mocha b", "jest | tee log", "npm run missing", "node test.js", "jest $FILES"]
-        {
+        for script in [
+            "uvu",
+            "mocha a && mocha b",
+            "jest | tee log",
+            "npm run missing",
+            "npm jest",
+            "pnpm run jest",
+            "node test.js",
+            "jest $FILES",
+        ] {
             assert_eq!(call(script), None, "{script}");
         }
     }

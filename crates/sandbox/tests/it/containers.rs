@@ -60,7 +60,15 @@ async fn check(sandbox: &LocalSandbox, script: &str, timeout: Duration) -> Resul
     let query = SuiteQuery { root: root.clone(), test_command, ..SuiteQuery::default() };
     let suite = sandbox.find_suites(query).await?.remove(0);
     let scratch = folder.path().join("scratch");
-    let request = CheckRequest { root, scratch, suite, selection: Selection::All, local_folder: None, timeout };
+    let request = CheckRequest {
+        root,
+        scratch,
+        suite,
+        selection: Selection::All,
+        local_folder: None,
+        has_base_manifests: true,
+        timeout,
+    };
     let job = "00000000-0000-0000-0000-000000000001".parse().unwrap();
     sandbox.check(request, &Progress::silent(job), &CancellationToken::new()).await
 }

@@ -39,7 +39,8 @@ impl Tree {
         let suite = sandbox.find_suites(query).await?.remove(0);
         let selection = selection(&suite.near);
         let scratch = self.0.path().join("scratch");
-        let request = CheckRequest { root, scratch, suite, selection, local_folder: None, timeout };
+        let request =
+            CheckRequest { root, scratch, suite, selection, local_folder: None, has_base_manifests: true, timeout };
         let job = "00000000-0000-0000-0000-000000000001".parse().unwrap();
         sandbox.check(request, &Progress::silent(job), &CancellationToken::new()).await
     }
@@ -153,6 +154,7 @@ async fn a_repository_names_its_own_command_and_report() {
             suite,
             selection: Selection::All,
             local_folder: None,
+            has_base_manifests: true,
             timeout: Duration::from_secs(60),
         };
         let job = "00000000-0000-0000-0000-000000000001".parse().unwrap();

@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand};
 
+use super::verify::GrantArgs;
+
 /// `patchwright run`
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "they are the flags of the command line")]
@@ -18,6 +20,11 @@ pub(crate) struct RunArgs {
     /// Additional instructions for the model
     #[arg(long, value_name = "TEXT")]
     pub(crate) instructions: Option<String>,
+    /// The command that runs all tests, in place of what is found
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) test_command: Option<String>,
+    #[command(flatten)]
+    pub(crate) grants: GrantArgs,
     /// Pushes a branch and opens a pull request
     #[arg(long, group = "outcome")]
     pub(crate) pr: bool,

@@ -3,6 +3,40 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use patchwright_domain::SandboxGrants;
+
+/// What the repository's code may do in the sandbox beyond the rules.
+#[derive(Debug, Args)]
+pub(crate) struct GrantArgs {
+    /// Lets the tests do what `.patchwright.toml` asks for: `network=HOST`, `image=NAME`, `env=NAME`, or `packages` for
+    /// package managers that run code; may be repeated
+    #[arg(long = "grant", value_name = "GRANT")]
+    grants: Vec<String>,
+}
+
+impl GrantArgs {
+    /// Returns the grants.
+    ///
+    /// # Errors
+    /// A message for users about the first one that cannot be used.
+    pub(crate) fn read(&self) -> Result<SandboxGrants, String> {
+        let mut grants = SandboxGrants::default();
+        for grant in &self.grants {
+            let (kind, value) = grant.split_once('=').unwrap_or((grant, ""));
+            match kind {
+                "network" => grants.network.push(value.to_lowercase()),
+                "image" => grants.images.push(value.to_owned()),
+                "env" => grants.env.push(value.to_owned()),
+                "packages" => grants.packages_with_code = true,
+                _ => {
+                    let forms = "`network=HOST`, `image=NAME`, `env=NAME` or `packages`";
+                    return Err(format!("`--grant {grant}` is none of {forms}"));
+                }
+            }
+        }
+        grants.checked().map_err(|error| format!("`--grant`: {error}"))
+    }
+}
 
 /// `patchwright verify`
 #[derive(Debug, Args)]
@@ -23,6 +57,8 @@ pub(crate) struct VerifyArgs {
     /// The command that runs all tests, in place of what is found
     #[arg(long, value_name = "COMMAND")]
     pub(crate) test_command: Option<String>,
+    #[command(flatten)]
+    pub(crate) grants: GrantArgs,
     /// Seconds for all test runs together (default: the setting `VERIFY_TIMEOUT`)
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout: Option<u64>,

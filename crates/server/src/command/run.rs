@@ -4,10 +4,15 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use patchwright_core::audit::AuditEntry;
 use patchwright_core::forge::Forge;
+use patchwright_core::repositories::{RegisteredRepository, Repositories as _};
 use patchwright_core::webhook::InboundIssue;
 use patchwright_domain::job::PublishMode;
-use patchwright_domain::{BranchName, Issue, IssueId, IssueNumber, IssueRef, IssueStatus, PlatformId, RepoName};
+use patchwright_domain::{
+    AuditId, BranchName, Issue, IssueId, IssueNumber, IssueRef, IssueStatus, PlatformId, RepoName, RepositoryId,
+    RepositorySettings,
+};
 use patchwright_engine::ManualStart;
 use patchwright_github::GITHUB;
 use patchwright_local::LOCAL;
@@ -63,6 +68,7 @@ async fn whole_job(mut config: Config, args: &RunArgs) -> CommandResult {
     }
     let has_model = config.llm.is_configured();
     let app = compose(&config, overrides).await?;
+    keep_settings(&app, args, &target).await?;
     let start = start(&app, &config, args, &target, has_model).await?;
     let job = app.engine.start(start).await?;
     let cancel = cancel_on_signal();
@@ -76,6 +82,42 @@ async fn whole_job(mut config: Config, args: &RunArgs) -> CommandResult {
         print_result(&job);
     }
     Ok(exit_code(&job))
+}
+
+/// Stores how the repository is tested, as an administrator of a server would.
+async fn keep_settings(
+    app: &App,
+    args: &RunArgs,
+    target: &Target,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let settings = RepositorySettings {
+        test_command: args.test_command.clone(),
+        sandbox: args.grants.read()?,
+        ..RepositorySettings::default()
+    };
+    let (platform, name) = match target {
+        Target::Folder(name, _) => (LOCAL, name.clone()),
+        Target::Github(name) => (GITHUB, name.clone()),
+    };
+    let repository = RegisteredRepository {
+        id: RepositoryId::from_uuid(uuid::Uuid::now_v7()),
+        platform,
+        name,
+        created_at: jiff::Timestamp::now(),
+        synced_at: None,
+        settings: settings.checked()?,
+    };
+    let entry = |action: &str| AuditEntry {
+        id: AuditId::from_uuid(uuid::Uuid::now_v7()),
+        at: jiff::Timestamp::now(),
+        actor: "terminal".to_owned(),
+        action: action.to_owned(),
+        subject: repository.name.to_string(),
+        detail: String::new(),
+    };
+    app.store.add_repository(&repository, entry("repository.added")).await?;
+    app.store.set_repository_settings(repository.id, &repository.settings, entry("repository.settings")).await?;
+    Ok(())
 }
 
 fn target(repo: &str, config: &Config) -> Result<Target, String> {

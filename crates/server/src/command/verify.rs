@@ -58,6 +58,8 @@ async fn verify_change(config: &Config, args: &VerifyArgs) -> CommandResult {
         folder: folder.path().to_owned(),
         settings,
         test_command: args.test_command.clone(),
+        grants: args.grants.read()?,
+        reproduction: None,
         local_folder: (!args.clean).then(|| repo.clone()),
         baseline: None,
         timeout: args.timeout.map_or(config.sandbox.verify_timeout, std::time::Duration::from_secs),

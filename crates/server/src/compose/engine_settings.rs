@@ -49,6 +49,7 @@ pub(super) fn engine_settings(config: &Config) -> Settings {
         author_name: config.jobs.author_name.clone(),
         editable_paths: config.jobs.editable_paths.clone(),
         ready_when: config.jobs.ready_when,
+        push_to: config.jobs.push_to,
         author_email: config.jobs.author_email.clone(),
         public_url: config.public_url.clone(),
         // Build tools need absolute paths.

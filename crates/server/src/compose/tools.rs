@@ -190,6 +190,7 @@ pub(crate) fn sandbox_options(config: &Config, policy: Option<SandboxPolicy>) ->
         private: vec![std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone())],
         cache: Some(sandbox.cache.clone().unwrap_or_else(|| config.data_dir.join("environments"))),
         cache_bytes: sandbox.cache_bytes,
+        host_env: config.host_env.clone(),
         fetch_env: config.fetch_env.clone(),
         relay: SANDBOX_RELAY.get().cloned(),
         registries: sandbox.registries.clone(),

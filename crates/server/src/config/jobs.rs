@@ -6,7 +6,7 @@ use patchwright_core::store::ConcurrencyLimits;
 use patchwright_domain::job::report::ReadyWhen;
 use patchwright_domain::money::Budget;
 use patchwright_domain::protected::EditablePaths;
-use patchwright_engine::ReportFiles;
+use patchwright_engine::{PushTo, ReportFiles};
 
 use super::{ConfigError, Values};
 
@@ -35,6 +35,7 @@ pub struct JobConfig {
     pub author_name: String,
     pub editable_paths: EditablePaths,
     pub ready_when: ReadyWhen,
+    pub push_to: PushTo,
     pub author_email: String,
 }
 
@@ -81,8 +82,19 @@ impl JobConfig {
                     ("proven_and_ci", ReadyWhen::ProvenAndCi),
                 ],
             )?,
+            push_to: push_to(v)?,
             author_name: v.text("AUTHOR_NAME").to_owned(),
             author_email: v.text("AUTHOR_EMAIL").to_owned(),
         })
     }
+}
+
+fn push_to(v: &Values) -> Result<PushTo, ConfigError> {
+    let push_to = v.choice("PUSH_TO", &[("branch", PushTo::Branch), ("fork", PushTo::Fork)])?;
+    if push_to == PushTo::Fork && v.optional("GITHUB_APP_ID").is_some() {
+        let reason =
+            "a GitHub App has no account that forks could belong to; use GITHUB_TOKEN in place of GITHUB_APP_ID";
+        return Err(v.wrong("PUSH_TO", reason));
+    }
+    Ok(push_to)
 }

@@ -30,6 +30,7 @@ pub use self::sandbox::SandboxConfig;
 pub use self::triggers::TriggerConfig;
 use self::values::collect;
 pub use self::values::{Layers, Source, Values};
+use crate::settings::SETTINGS;
 
 /// The shortest master key that is accepted, in bytes.
 const MIN_MASTER_KEY_BYTES: usize = 16;
@@ -126,6 +127,8 @@ pub struct Config {
     pub engine_env: BTreeMap<String, String>,
     /// The home of this user, whose package caches runs on a working copy may read.
     pub home: Option<PathBuf>,
+    /// The environment variables that an administrator may grant to a repository: none of them is a setting.
+    pub host_env: BTreeMap<String, String>,
     /// Environment variables for package managers, which only fetch.
     pub fetch_env: BTreeMap<String, String>,
     /// The folder for caches of this user.
@@ -155,7 +158,8 @@ impl Config {
     pub fn load(layers: &Layers) -> Result<Self, ConfigError> {
         let values = collect(layers)?;
         let env = |name: &str| layers.env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-        Self::check(values, &env)
+        let config = Self::check(values, &env)?;
+        Ok(Self { host_env: host_env(&layers.env), ..config })
     }
 
     fn check(mut values: Values, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
@@ -215,6 +219,7 @@ impl Config {
             toolchain_env: toolchain_env(env),
             engine_env: engine_env(env),
             home: env("HOME").map(PathBuf::from),
+            host_env: BTreeMap::new(),
             fetch_env: fetch_env(env),
             user_cache: user_cache(env),
             values,
@@ -270,6 +275,15 @@ impl Config {
 pub fn is_loopback(bind: &str) -> bool {
     let host = bind.rsplit_once(':').map_or(bind, |(host, _)| host).trim_matches(['[', ']']);
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Returns the variables that are no settings: those hold secrets of this program.
+fn host_env(env: &[(String, String)]) -> BTreeMap<String, String> {
+    let is_setting = |name: &str| {
+        let name = name.strip_suffix("_FILE").unwrap_or(name);
+        SETTINGS.iter().any(|setting| setting.name == name) || name.starts_with("PATCHWRIGHT_")
+    };
+    env.iter().filter(|(name, _)| !is_setting(name)).cloned().collect()
 }
 
 /// Where package managers find a mirror of their registry.
@@ -410,6 +424,16 @@ mod tests {
 
     fn error(layers: &Layers) -> String {
         Config::load(layers).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_a_repository_may_be_granted_is_never_a_setting() {
+        let layers = env(&[("TEST_REGION", "eu"), ("LLM_API_KEY", "sk-x"), ("DATABASE_URL", "postgres://u:p@h/d")]);
+        let granted = Config::load(&layers).unwrap().host_env;
+        assert_eq!(granted.keys().collect::<Vec<_>>(), ["TEST_REGION"]);
+        let app = [("PUSH_TO", "fork"), ("GITHUB_APP_ID", "1"), ("GITHUB_APP_PRIVATE_KEY_PATH", "Cargo.toml")];
+        let forks = error(&env(&app));
+        assert!(forks.contains("PUSH_TO") && forks.contains("GITHUB_TOKEN"), "{forks}");
     }
 
     #[test]

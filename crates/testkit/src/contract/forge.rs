@@ -1,6 +1,6 @@
 //! The contract of forges.
 
-use patchwright_core::forge::{Forge, ForgeError, NewPullRequest};
+use patchwright_core::forge::{Forge, ForgeError, NewPullRequest, PullRequestHead};
 use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, PlatformId, RepoName};
 
@@ -80,9 +80,10 @@ async fn comments_are_written_read_and_edited(setting: &Setting<'_>) {
 
 async fn a_branch_has_one_pull_request(setting: &Setting<'_>) {
     let (forge, repo) = (setting.forge, &setting.issue.repo);
-    assert_eq!(forge.find_pull_request(repo, &setting.branch).await.unwrap(), None);
+    let from = PullRequestHead::from(setting.branch.clone());
+    assert_eq!(forge.find_pull_request(repo, &from).await.unwrap(), None);
     let new = NewPullRequest {
-        head: setting.branch.clone(),
+        head: from.clone(),
         base: BranchName::parse("main").unwrap(),
         title: OutgoingText::own("Fix #1"),
         body: OutgoingText::own("the panel"),
@@ -90,7 +91,7 @@ async fn a_branch_has_one_pull_request(setting: &Setting<'_>) {
     };
     let opened = forge.create_pull_request(repo, &new).await.unwrap();
     assert!(opened.draft);
-    assert_eq!(forge.find_pull_request(repo, &setting.branch).await.unwrap(), Some(opened.clone()));
+    assert_eq!(forge.find_pull_request(repo, &from).await.unwrap(), Some(opened.clone()));
     let again = forge.create_pull_request(repo, &new).await;
     assert!(matches!(again, Err(ForgeError::Refused { .. })), "{again:?}");
     forge.update_pull_request(repo, opened.number, &OutgoingText::own("the panel, later")).await.unwrap();
@@ -112,19 +113,15 @@ async fn a_branch_has_one_pull_request(setting: &Setting<'_>) {
     assert!(matches!(early, Err(ForgeError::Refused { .. })), "a draft is not merged: {early:?}");
     forge.mark_ready(repo, &opened).await.unwrap();
     forge.mark_ready(repo, &opened).await.unwrap();
-    assert!(!forge.find_pull_request(repo, &setting.branch).await.unwrap().unwrap().draft);
+    assert!(!forge.find_pull_request(repo, &from).await.unwrap().unwrap().draft);
     for login in ["alice", "alice", "nobody-knows-them"] {
         forge.request_review(repo, opened.number, login).await.unwrap();
     }
     let head = &setting.head;
     forge.merge_pull_request(repo, opened.number, head).await.unwrap();
     forge.merge_pull_request(repo, opened.number, head).await.unwrap();
-    assert_eq!(
-        forge.find_pull_request(repo, &setting.branch).await.unwrap(),
-        None,
-        "a merged pull request is not open"
-    );
-    let ghost = NewPullRequest { head: BranchName::parse("agent/ghost").unwrap(), ..new };
+    assert_eq!(forge.find_pull_request(repo, &from).await.unwrap(), None, "a merged pull request is not open");
+    let ghost = NewPullRequest { head: BranchName::parse("agent/ghost").unwrap().into(), ..new };
     assert!(matches!(forge.create_pull_request(repo, &ghost).await, Err(ForgeError::Refused { .. })));
 }
 

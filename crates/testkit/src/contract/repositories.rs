@@ -5,7 +5,7 @@ use std::sync::Arc;
 use patchwright_core::access::RepositoryKey;
 use patchwright_core::audit::Audit;
 use patchwright_core::repositories::{RegisteredRepository, Repositories, RepositoryPolicies};
-use patchwright_domain::{PlatformId, RepositoryId, RepositorySettings};
+use patchwright_domain::{PlatformId, RepositoryId, RepositorySettings, SandboxGrants};
 use uuid::Uuid;
 
 use super::audit::actions;
@@ -43,7 +43,8 @@ async fn a_repository_is_added_once_and_removed_once(store: &dyn AuditedReposito
     assert!(!store.add_repository(&repository(2), audit_entry("added twice")).await.unwrap(), "the name is known");
     assert!(store.record_sync(added.id, after(5), audit_entry("repository.synced")).await.unwrap());
     assert!(!store.record_sync(repository(2).id, after(5), audit_entry("unknown")).await.unwrap());
-    let settings = RepositorySettings { test_command: Some("make check".to_owned()), ci_rounds: 2 };
+    let sandbox = SandboxGrants { network: vec!["api.example.com".to_owned()], ..SandboxGrants::default() };
+    let settings = RepositorySettings { test_command: Some("make check".to_owned()), ci_rounds: 2, sandbox };
     let set = |id| store.set_repository_settings(id, &settings, audit_entry("repository.settings"));
     assert!(set(added.id).await.unwrap());
     assert!(!set(repository(2).id).await.unwrap(), "an unknown one");

@@ -6,7 +6,8 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use patchwright_core::Secret;
 use patchwright_core::forge::{
-    Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, RemoteIssue, Repository, Tracker,
+    Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, PullRequestHead, RemoteIssue,
+    Repository, Tracker,
 };
 use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_domain::job::PullRequestRef;
@@ -229,16 +230,25 @@ impl Forge for FakeForge {
         Ok(known.then(|| format!("{login}@users.noreply.example")))
     }
 
-    async fn find_pull_request(&self, _: &RepoName, head: &BranchName) -> Result<Option<PullRequestRef>, ForgeError> {
-        Ok(self.call()?.pull_requests.iter().find(|pr| pr.head == *head && !pr.merged).map(|pr| pr.reference.clone()))
+    async fn find_pull_request(
+        &self,
+        _: &RepoName,
+        head: &PullRequestHead,
+    ) -> Result<Option<PullRequestRef>, ForgeError> {
+        Ok(self
+            .call()?
+            .pull_requests
+            .iter()
+            .find(|pr| pr.head == head.branch && !pr.merged)
+            .map(|pr| pr.reference.clone()))
     }
 
     async fn create_pull_request(&self, repo: &RepoName, new: &NewPullRequest) -> Result<PullRequestRef, ForgeError> {
         let mut model = self.call()?;
-        if !model.branches.contains(&new.head) {
+        if !model.branches.contains(&new.head.branch) {
             return Err(refused("open a pull request", "the head branch does not exist"));
         }
-        if model.pull_requests.iter().any(|pr| pr.head == new.head && !pr.merged) {
+        if model.pull_requests.iter().any(|pr| pr.head == new.head.branch && !pr.merged) {
             return Err(refused("open a pull request", "a pull request already exists for the branch"));
         }
         let number = 100 + model.pull_requests.len() as u64;
@@ -251,7 +261,7 @@ impl Forge for FakeForge {
         };
         model.pull_requests.push(PullRequest {
             reference: reference.clone(),
-            head: new.head.clone(),
+            head: new.head.branch.clone(),
             title: new.title.to_string(),
             body: new.body.to_string(),
             merged: false,

@@ -6,26 +6,23 @@ use std::time::Duration;
 use async_trait::async_trait;
 use patchwright_core::outgoing_text::shorten;
 use patchwright_core::sandbox::{
-    CheckReport, CheckRequest, STRONG_ISOLATION, SandboxError, Selection, Suite, SuiteQuery, SuiteSettings, TestOutcome,
+    CheckReport, CheckRequest, STRONG_ISOLATION, SandboxError, Selection, Suite, SuiteQuery, TestOutcome,
 };
 use patchwright_domain::RepoPath;
-use patchwright_domain::job::report::{FileContent, Verdict};
+use patchwright_domain::job::report::{FileContent, Proof, Verdict};
 
 use super::draft::Draft;
 use super::look::{MAX_ANSWER_CHARS, shorten_middle};
 use crate::context::{StageContext, StageError};
 use crate::edit::encode;
 use crate::stage::verify::{describe_failures, known_base, read_settings};
+use crate::verification::reproduction::{Interpreter, SCRIPT_SCRATCH};
 use crate::verification::{Side, TreeSource, Verification, VerificationRequest, make_place, verify};
 
 /// How long the tests near a draft, or a script, may run.
 const MAX_RUN_TIME: Duration = Duration::from_secs(300);
 /// The folder of the tree, the same at which changes are verified: an environment is prepared for a path.
 pub(super) const TREE: &str = "tree";
-/// The folder for what scripts build: nothing of it gets into the runs that count.
-pub(super) const SCRIPT_SCRATCH: &str = "script-scratch";
-/// The name of a script in the tree, without its ending.
-const SCRIPT: &str = ".patchwright_run";
 
 /// What the tests near a draft show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +31,8 @@ pub(crate) enum Evidence {
     Proven,
     /// The draft does not hold; the text is for the model.
     Refuted(String),
+    /// Nothing broke, and a script of the model that showed the fault passes now; no test shows it.
+    Reproduced,
     /// Nothing broke, and no test shows the fault.
     Silent,
     /// The tests cannot say anything here.
@@ -44,7 +43,8 @@ impl Evidence {
     /// Returns its order: of two drafts, the one with the higher number is better.
     pub(crate) const fn rank(&self) -> u8 {
         match self {
-            Self::Proven => 3,
+            Self::Proven => 4,
+            Self::Reproduced => 3,
             Self::Silent => 2,
             Self::Unavailable(_) => 1,
             Self::Refuted(_) => 0,
@@ -67,10 +67,12 @@ pub(crate) async fn examine(context: &StageContext<'_>, draft: &Draft) -> Result
         folder: context.scratch.to_owned(),
         settings: read_settings(context, &draft.paths()).await?,
         test_command: context.policy.test_command.clone(),
+        grants: context.policy.grants.clone(),
         local_folder: context.tools.local_folder.clone(),
         baseline: known_base(context, context.workspace.base_commit()),
         timeout: context.tools.verify_timeout.min(MAX_RUN_TIME),
         near_only: true,
+        reproduction: context.dialogue.state().await.reproduction.clone(),
     };
     let sandbox = context.tools.sandbox.as_ref();
     let found = verify(&source, sandbox, &request, context.progress, context.cancel).await?;
@@ -79,6 +81,7 @@ pub(crate) async fn examine(context: &StageContext<'_>, draft: &Draft) -> Result
 
 fn weigh(found: &Verification) -> Evidence {
     match found.verdict {
+        Verdict::FixedProven if found.proof == Some(Proof::Reproduction) => Evidence::Reproduced,
         Verdict::FixedProven => Evidence::Proven,
         Verdict::NoRegressions if found.shows_no_fault => Evidence::Refuted(describe_failures(found)),
         Verdict::NoRegressions => Evidence::Silent,
@@ -156,6 +159,14 @@ pub(crate) async fn run_tests(
     .await
 }
 
+/// What a script showed.
+pub(crate) struct ScriptRun {
+    /// For the model.
+    pub(crate) text: String,
+    /// Whether the script ran and ended with an error.
+    pub(crate) failed: bool,
+}
+
 /// Runs a script in the draft's tree for the model, and describes what it printed.
 pub(crate) async fn run_script(
     context: &StageContext<'_>,
@@ -163,27 +174,24 @@ pub(crate) async fn run_script(
     script: &str,
     language: &str,
     targets: &[RepoPath],
-) -> Result<String, StageError> {
-    let Some((ending, command)) = interpreter(language) else {
-        return Ok(format!("a script in `{language}` cannot be run; write it in Python, JavaScript, Ruby, PHP or sh"));
+) -> Result<ScriptRun, StageError> {
+    let Some(interpreter) = Interpreter::of(language) else {
+        let text = format!("a script in `{language}` cannot be run; write it in Python, JavaScript, Ruby, PHP or sh");
+        return Ok(ScriptRun { text, failed: false });
     };
     let changed = if draft.is_empty() { targets.to_vec() } else { draft.paths() };
-    described(context, async {
+    let mut failed = false;
+    let text = described(context, async {
         let suites = prepare(context, draft, &changed).await?;
         let suite = suites.into_iter().next().ok_or(SandboxError::NoTests)?;
-        let name = format!("{SCRIPT}.{ending}");
         let tree = context.scratch.join(TREE);
         for path in context.repository.hidden() {
             // What cannot be read is not printed either.
             let _ = std::fs::remove_file(tree.join(path));
         }
-        write_own(&tree, &suite.folder, &name, script.as_bytes())?;
-        let mut settings = suite.settings.clone().unwrap_or_default();
-        // As the tests are run: from the folder of the suite, with the sources beside it.
-        settings.env.entry("PYTHONPATH".to_owned()).or_insert_with(|| "src:.".to_owned());
-        let settings = SuiteSettings { test: Some(format!("{command} ./{name}")), report: None, ..settings };
-        let suite = Suite { settings: Some(settings), ..suite };
+        let suite = interpreter.prepare(&tree, suite, script)?;
         let report = check(context, suite, Selection::All, SCRIPT_SCRATCH).await?;
+        failed = report.exceeded.is_none() && report.exit_code.is_some_and(|code| code != 0);
         let code = match (report.exceeded, report.exit_code) {
             (Some(limit), _) => limit.to_string(),
             (None, Some(code)) => format!("exit code {code}"),
@@ -191,28 +199,8 @@ pub(crate) async fn run_script(
         };
         Ok(format!("{code}\n{}", report.log_tail.trim_end()))
     })
-    .await
-}
-
-/// Writes a file of ours into a tree. What the repository has at its place, such as a link that leads out, gives way.
-pub(super) fn write_own(tree: &Path, folder: &str, name: &str, bytes: &[u8]) -> Result<(), SandboxError> {
-    let path = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
-    let path = RepoPath::parse(&path).map_err(|error| SandboxError::Internal { source: Box::new(error) })?;
-    let written = make_place(tree, &path).and_then(|place| std::fs::write(place, bytes));
-    written.map_err(|error| SandboxError::Internal { source: Box::new(error) })
-}
-
-/// Returns the ending of a script's file and the command that runs it.
-fn interpreter(language: &str) -> Option<(&'static str, &'static str)> {
-    Some(match language.trim() {
-        "" | "python" | "python3" | "py" => ("py", "python3"),
-        "javascript" | "js" | "node" => ("cjs", "node"),
-        "mjs" => ("mjs", "node"),
-        "sh" | "bash" | "shell" | "console" => ("sh", "sh"),
-        "ruby" | "rb" => ("rb", "ruby"),
-        "php" => ("php", "php"),
-        _ => return None,
-    })
+    .await?;
+    Ok(ScriptRun { text, failed })
 }
 
 /// Returns the result of a run, or its error as a text for the model, unless the job is over.
@@ -246,6 +234,7 @@ pub(super) async fn prepare(
         changed: changed.to_vec(),
         settings,
         test_command: context.policy.test_command.clone(),
+        grants: context.policy.grants.clone(),
     };
     context.tools.sandbox.find_suites(query).await
 }
@@ -262,6 +251,7 @@ pub(super) async fn check(
         suite,
         selection,
         local_folder: context.tools.local_folder.clone(),
+        has_base_manifests: false,
         timeout: context.tools.verify_timeout.min(MAX_RUN_TIME),
     };
     context.tools.sandbox.check(request, context.progress, context.cancel).await
@@ -296,23 +286,4 @@ fn describe_report(report: &CheckReport) -> String {
         out.push_str(&format!("the end of the output:\n{tail}\n"));
     }
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_of_ours_is_not_written_through_a_link_of_the_repository() {
-        let (tree, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let target = outside.path().join("crontab");
-        std::fs::write(&target, "as it was").unwrap();
-        std::os::unix::fs::symlink(&target, tree.path().join(".patchwright_run.py")).unwrap();
-        std::os::unix::fs::symlink(outside.path(), tree.path().join("app")).unwrap();
-        write_own(tree.path(), "", ".patchwright_run.py", b"print(1)").unwrap();
-        write_own(tree.path(), "app", "crontab", b"print(2)").unwrap();
-        assert_eq!(std::fs::read_to_string(&target).unwrap(), "as it was");
-        assert_eq!(std::fs::read(tree.path().join(".patchwright_run.py")).unwrap(), b"print(1)");
-        assert_eq!(std::fs::read(tree.path().join("app/crontab")).unwrap(), b"print(2)");
-    }
 }

@@ -6,10 +6,11 @@ use patchwright_core::untrusted_tree::read_below;
 use patchwright_domain::RepoPath;
 
 use super::draft::{Draft, EditRules};
-use super::evidence::{SCRIPT_SCRATCH, TREE, check, prepare, write_own};
+use super::evidence::{TREE, check, prepare};
 use crate::context::{StageContext, StageError};
 use crate::edit::decode;
 use crate::repository::Repository;
+use crate::verification::reproduction::{SCRIPT_SCRATCH, write_own};
 
 /// The folder of the bases and of the script in the tree.
 const FOLDER: &str = ".patchwright_format";

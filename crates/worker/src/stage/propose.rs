@@ -152,6 +152,7 @@ async fn find_suites(context: &StageContext<'_>, focus: &[Focus]) -> Result<Vec<
         changed: focus.iter().map(|focus| focus.path.clone()).collect(),
         settings: read_settings(context, &[]).await?,
         test_command: None,
+        grants: context.policy.grants.clone(),
     };
     let found = context.tools.sandbox.find_suites(query).await.unwrap_or_default();
     Ok(found.iter().map(Suite::name).collect())

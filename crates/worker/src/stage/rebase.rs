@@ -42,6 +42,7 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
         round: context.job.rounds + 1,
         fetched_for: None,
         review: None,
+        reproduction: None,
         commit,
     };
     let comment = fix::comment(&report);

@@ -45,10 +45,12 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
         folder: context.scratch.to_owned(),
         settings: read_settings(context, &fix.changes_applied).await?,
         test_command: context.policy.test_command.clone(),
+        grants: context.policy.grants.clone(),
         local_folder: context.tools.local_folder.clone(),
         baseline: known_base(context, &fix.base),
         timeout: context.tools.verify_timeout,
         near_only: false,
+        reproduction: fix.reproduction.clone(),
     };
     let sandbox = context.tools.sandbox.as_ref();
     let found = verify(&source, sandbox, &request, context.progress, context.cancel).await?;

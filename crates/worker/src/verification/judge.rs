@@ -17,6 +17,7 @@ pub(super) fn judge(runs: Vec<(String, SuiteResult)>, edits: &TestEdits, is_whol
     let mut verdicts: Vec<(Verdict, String, Option<Proof>)> = Vec::new();
     let (mut before, mut after) = (TestResults::default(), TestResults::default());
     let own_tests_ran_before = runs.iter().all(|(_, run)| !run.own_tests_do_not_build);
+    let are_explained = runs.iter().all(|(_, run)| !has_unnamed_failure(run));
     for (suite, run) in runs {
         let named = |names: &[String]| {
             names
@@ -59,7 +60,8 @@ pub(super) fn judge(runs: Vec<(String, SuiteResult)>, edits: &TestEdits, is_whol
         && all.fixed.is_empty()
         && edits.has_goals()
         && compared.complete
-        && own_tests_ran_before;
+        && own_tests_ran_before
+        && are_explained;
     all.compared = Some(compared);
     (all.before, all.after) = (Some(before), Some(after));
     all.edited = edits.lost();
@@ -143,7 +145,7 @@ fn judge_fixed(run: &SuiteResult, edits: &TestEdits) -> (Verdict, String, Option
     let proof_of = |name: &String| match edits.of(name) {
         Some(TestEdit::Weakened) => None,
         Some(_) => Some(Proof::OwnTest),
-        None if edits.touches(name) => Some(Proof::OwnTest),
+        None if edits.touches(name) || edits.changes_data() => Some(Proof::OwnTest),
         None => Some(Proof::ExistingTest),
     };
     let proofs: Vec<Proof> = found.fixed.iter().filter_map(proof_of).collect();
@@ -165,6 +167,10 @@ fn judge_fixed(run: &SuiteResult, edits: &TestEdits) -> (Verdict, String, Option
         return (Verdict::NoTests, "the test suite is empty".to_owned(), None);
     } else if !run.compared.complete {
         "nothing broke in what could be run in time, and no test that ran shows the fault".to_owned()
+    } else if has_unnamed_failure(run) {
+        "nothing broke, but the command failed before the change and not after it, and its report names no test that failed: what \
+         the fix shows is not known"
+            .to_owned()
     } else if edits.has_goals() && found.failing.is_empty() {
         // A test that fails on both sides may be the file of the change's tests, which cannot be loaded here.
         "nothing broke, but the tests of the change do not show the fault: they pass without it".to_owned()
@@ -174,6 +180,13 @@ fn judge_fixed(run: &SuiteResult, edits: &TestEdits) -> (Verdict, String, Option
         format!("nothing broke, but no test shows the fault; {} failed before and after", tests(found.failing.len()))
     };
     (Verdict::NoRegressions, text, None)
+}
+
+/// Returns whether the run before the change failed with no failed test in its report, and the run after it did not fail: the
+/// report is not all that there is.
+fn has_unnamed_failure(run: &SuiteResult) -> bool {
+    let (before, after) = (&run.before, &run.after);
+    before.exit_code.is_some_and(|code| code != 0) && before.results.failed == 0 && after.exit_code == Some(0)
 }
 
 /// For runners that do not report the names of tests. Their counts can show harm, and never a fix.
@@ -382,6 +395,27 @@ mod tests {
         let late = Compared { ran: 1, known: 9, complete: false };
         let found = judged(&edits, SuiteResult { compared: late, ..run(&green, &green) });
         assert!(!found.shows_no_fault && found.explanation.contains("in time"), "{}", found.explanation);
+    }
+
+    #[test]
+    fn a_failure_that_the_report_does_not_name_is_not_taken_for_tests_that_pass() {
+        let ended = |code: i32| CheckReport { exit_code: Some(code), ..report(&[("a", Passed)], true) };
+        let mut edits = TestEdits::default();
+        edits.add(&RepoPath::parse("tests/t.py").unwrap(), None, Some("def test_x():\n    assert f() == 1\n"));
+        let found = judge(vec![("test".into(), run(&ended(1), &ended(0)))], &edits, true);
+        assert_eq!((found.verdict, found.shows_no_fault), (Verdict::NoRegressions, false));
+        assert!(found.explanation.contains("names no test that failed"), "{}", found.explanation);
+    }
+
+    #[test]
+    fn a_test_whose_data_the_change_brings_is_no_existing_test() {
+        let (before, after) = (report(&[("range > 1.x", Failed)], true), report(&[("range > 1.x", Passed)], true));
+        for data in ["test/fixtures/range.js", "tests/misc_tests.c", "tests/data/table.md"] {
+            let mut edits = TestEdits::default();
+            edits.add(&RepoPath::parse(data).unwrap(), Some("old"), Some("new"));
+            let found = judge(vec![("test".into(), run(&before, &after))], &edits, true);
+            assert_eq!(found.proof, Some(Proof::OwnTest), "{data}");
+        }
     }
 
     #[test]

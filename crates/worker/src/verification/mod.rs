@@ -6,6 +6,7 @@ mod baselines;
 mod compare;
 mod inline_tests;
 mod judge;
+pub(crate) mod reproduction;
 mod suite_run;
 mod test_edits;
 #[cfg(test)]
@@ -20,9 +21,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use patchwright_core::CancellationToken;
 use patchwright_core::progress::Progress;
-use patchwright_core::sandbox::{Sandbox, SandboxError, SuiteQuery};
-use patchwright_domain::job::report::{Compared, Proof, TestResults, Verdict, VerifyReport};
-use patchwright_domain::{CommitSha, RepoPath};
+use patchwright_core::sandbox::{Sandbox, SandboxError, Suite, SuiteQuery};
+use patchwright_domain::job::report::{Compared, Proof, Reproduction, TestResults, Verdict, VerifyReport};
+use patchwright_domain::{CommitSha, RepoPath, SandboxGrants};
 use tokio::time::Instant;
 
 pub use baselines::Baselines;
@@ -57,6 +58,10 @@ pub struct VerificationRequest {
     pub settings: Option<String>,
     /// A command that runs all tests, in place of what is found.
     pub test_command: Option<String>,
+    /// What an administrator lets the repository's code do.
+    pub grants: SandboxGrants,
+    /// A script that fails as long as the fault is there; it counts where no test shows the fix.
+    pub reproduction: Option<Reproduction>,
     /// A working copy whose environment may be used.
     pub local_folder: Option<PathBuf>,
     /// The base, if results of its tests may be kept and used again.
@@ -215,6 +220,7 @@ async fn verify_or_refuse(
         changed: request.changed.clone(),
         settings: request.settings.clone(),
         test_command: request.test_command.clone(),
+        grants: request.grants.clone(),
     };
     let suites = sandbox.find_suites(query).await?;
     let deadline = started + request.timeout;
@@ -233,8 +239,33 @@ async fn verify_or_refuse(
             Err(error) => return Err(error),
         }
     }
-    match (runs.is_empty(), missing) {
-        (true, Some(error)) => Err(error),
-        (_, missing) => Ok(judge::judge(runs, &trees.edits, missing.is_none())),
+    let mut found = match (runs.is_empty(), missing) {
+        (true, Some(error)) => return Err(error),
+        (_, missing) => judge::judge(runs, &runner.trees.edits, missing.is_none()),
+    };
+    if let (Verdict::NoRegressions, Some(script), Some(suite)) = (found.verdict, &request.reproduction, suites.first())
+        && runner.reproduces(suite, script).await?
+    {
+        found.verdict = Verdict::FixedProven;
+        found.proof = Some(Proof::Reproduction);
+        found.shows_no_fault = false;
+        found.explanation = REPRODUCED.to_owned();
     }
+    if matches!(found.verdict, Verdict::NotRun | Verdict::CouldNotBuild | Verdict::NoTests) {
+        found.explanation.push_str(&describe_missing_grants(&suites));
+    }
+    Ok(found)
+}
+
+/// The explanation of a proof by a script.
+const REPRODUCED: &str =
+    "nothing broke, and a script that shows the fault failed before the change and passed after it; no test shows it";
+
+/// Says what the suites ask for and nobody granted: it may be why they could not be run.
+fn describe_missing_grants(suites: &[Suite]) -> String {
+    let missing: Vec<&str> = suites.iter().flat_map(|suite| suite.granted.missing.iter().map(String::as_str)).collect();
+    if missing.is_empty() {
+        return String::new();
+    }
+    format!("; the repository has no grant for {}, which an administrator can give it", missing.join(", "))
 }

@@ -1,6 +1,7 @@
 //! The runs of one suite: the tests near the change on both trees, then the rest.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use patchwright_core::CancellationToken;
@@ -8,11 +9,13 @@ use patchwright_core::progress::Progress;
 use patchwright_core::sandbox::{
     CheckReport, CheckRequest, Exceeded, Sandbox, SandboxError, Selection, Suite, TestOutcome,
 };
-use patchwright_domain::job::report::Compared;
+use patchwright_domain::RepoPath;
+use patchwright_domain::job::report::{Compared, Reproduction};
 use tokio::time::Instant;
 
 use super::baselines::BaselineKey;
 use super::compare::Comparison;
+use super::reproduction::{Interpreter, SCRIPT_SCRATCH};
 use super::trees::Trees;
 use super::{Side, VerificationRequest};
 
@@ -88,6 +91,33 @@ impl SuiteRunner<'_, '_> {
         Ok(result)
     }
 
+    /// Returns whether a script fails before the change and passes after it, on trees in which no code has run.
+    pub(super) async fn reproduces(&mut self, suite: &Suite, script: &Reproduction) -> Result<bool, SandboxError> {
+        let Some(interpreter) = Interpreter::of(&script.language) else { return Ok(false) };
+        self.progress.set_activity("running the script that shows the fault before and after the change");
+        for side in [Side::Base, Side::Head] {
+            if self.time_left() < MIN_TIME {
+                return Ok(false);
+            }
+            match side {
+                Side::Base => self.trees.restore_base().await?,
+                Side::Head => self.trees.restore(side).await?,
+            }
+            let root = self.trees.activate(side).await?;
+            let suite = interpreter.prepare(&root, suite.clone(), &script.script)?;
+            let request = CheckRequest {
+                scratch: self.request.folder.join(SCRIPT_SCRATCH),
+                ..self.request_for(&suite, side, Selection::All, root)
+            };
+            let report = self.sandbox.check(request, self.progress, self.cancel).await?;
+            let passed = report.exit_code == Some(0);
+            if report.exceeded.is_some() || report.exit_code.is_none() || passed != (side == Side::Head) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Returns the tests that fail for what the change expects: those that fail before and after it, and would not without its
     /// tests.
     async fn find_missed_goals(
@@ -137,12 +167,17 @@ impl SuiteRunner<'_, '_> {
         let suspects: Vec<String> =
             names_with(&all, TestOutcome::Failed).into_iter().filter(|name| !known(name)).collect();
         let mut is_complete = all.build_success && all.exceeded.is_none();
+        let failing = result.comparison.failing.len();
         let has_proof = !result.comparison.fixed.is_empty();
         if !has_proof && self.time_left() > took + MIN_TIME {
             // A test that is not near may show the fix.
             is_complete &= self.compare_all(suite, suspects, &all, result).await?;
         } else if !suspects.is_empty() {
             is_complete &= self.compare_suspects(suite, suspects, &all, result).await?;
+        }
+        if result.comparison.failing.len() > failing && self.trees.edits.changes_data() {
+            // Any test may read what the change brings.
+            result.goals = self.find_missed_goals(suite, &Selection::All, &result.comparison).await?;
         }
         result.compared.complete = is_complete;
         result.after = CheckReport {
@@ -254,20 +289,44 @@ impl SuiteRunner<'_, '_> {
         selection: Selection,
     ) -> Result<CheckReport, SandboxError> {
         let root = self.trees.activate(side).await?;
-        let request = CheckRequest {
+        let request = self.request_for(suite, side, selection, root);
+        self.sandbox.check(request, self.progress, self.cancel).await
+    }
+
+    fn request_for(&self, suite: &Suite, side: Side, selection: Selection, root: PathBuf) -> CheckRequest {
+        CheckRequest {
             root,
             scratch: self.request.folder.join("scratch"),
             suite: suite.clone(),
             selection,
             local_folder: self.request.local_folder.clone(),
+            has_base_manifests: side == Side::Base && !self.trees.added_tests().keys().any(may_be_manifest),
             timeout: self.time_left().max(MIN_TIME),
-        };
-        self.sandbox.check(request, self.progress, self.cancel).await
+        }
     }
 
     fn time_left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
+}
+
+/// Returns whether a file may say which packages are fetched.
+fn may_be_manifest(path: &RepoPath) -> bool {
+    const MANIFESTS: [&str; 12] = [
+        "csproj",
+        "fsproj",
+        "gemspec",
+        "gradle",
+        "kts",
+        "properties",
+        "props",
+        "sln",
+        "slnx",
+        "targets",
+        "vbproj",
+        "xml",
+    ];
+    path.extension().is_none_or(|extension| MANIFESTS.contains(&extension))
 }
 
 fn names_with(report: &CheckReport, outcome: TestOutcome) -> Vec<String> {

@@ -107,6 +107,12 @@ impl TestEdits {
         })
     }
 
+    /// Returns whether the change touches what tests read, such as data, or tests that cannot be told apart: a test whose own text
+    /// is as it was may then be another one.
+    pub(super) fn changes_data(&self) -> bool {
+        self.files.iter().any(|file| file.is_opaque)
+    }
+
     /// Returns whether the change brings a test or adds to one.
     pub(super) fn has_goals(&self) -> bool {
         self.files.iter().any(|file| file.is_opaque || file.edits.values().any(|edit| *edit != TestEdit::Weakened))

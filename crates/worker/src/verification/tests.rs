@@ -74,6 +74,12 @@ impl Sandbox for Sandboxed {
             Selection::Parts(_) => "near".to_owned(),
             Selection::Tests(tests) => tests.join(" "),
         };
+        if let Some(script) = request.suite.settings.as_ref().and_then(|settings| settings.test.as_ref()) {
+            let name = script.strip_prefix("python3 ./").unwrap();
+            self.asked.lock().unwrap().push(format!("{code}: {}", read(name)));
+            assert!(request.scratch.ends_with("script-scratch"), "it poisons nothing");
+            return Ok(CheckReport { exit_code: Some(i32::from(code == "wrong")), ..report(&[]) });
+        }
         self.asked.lock().unwrap().push(format!("{code}: {what}"));
         Ok((self.answer)(&code, &read("tests/test_code.py"), &request.selection))
     }
@@ -87,11 +93,20 @@ async fn verified(
     head: &'static str,
     answer: impl Fn(&str, &str, &Selection) -> CheckReport + Send + Sync + 'static,
 ) -> (Verification, Vec<String>) {
-    verified_after(None, head, answer).await
+    verified_with(|request| request, head, answer).await
 }
 
 async fn verified_after(
-    baseline: Option<Baseline>,
+    baseline: Baseline,
+    head: &'static str,
+    answer: impl Fn(&str, &str, &Selection) -> CheckReport + Send + Sync + 'static,
+) -> (Verification, Vec<String>) {
+    let with = |request| VerificationRequest { baseline: Some(baseline.clone()), ..request };
+    verified_with(with, head, answer).await
+}
+
+async fn verified_with(
+    change: impl Fn(VerificationRequest) -> VerificationRequest,
     head: &'static str,
     answer: impl Fn(&str, &str, &Selection) -> CheckReport + Send + Sync + 'static,
 ) -> (Verification, Vec<String>) {
@@ -103,10 +118,13 @@ async fn verified_after(
         folder: folder.path().to_owned(),
         settings: None,
         test_command: None,
+        grants: SandboxGrants::default(),
+        reproduction: None,
         local_folder: None,
-        baseline,
+        baseline: None,
         timeout: Duration::from_secs(600),
     };
+    let request = change(request);
     let progress = Progress::silent("00000000-0000-0000-0000-000000000001".parse().unwrap());
     let found = verify(&Source { head }, &sandbox, &request, &progress, &CancellationToken::new()).await.unwrap();
     (found, sandbox.asked.into_inner().unwrap())
@@ -205,18 +223,18 @@ async fn a_test_far_from_the_change_may_show_the_fix() {
 #[tokio::test]
 async fn fault_h_a_second_verification_on_a_commit_does_not_run_its_base_again() {
     let baseline = Baseline { commit: "acme/shop@1".to_owned(), known: Arc::default() };
-    let (first, _) = verified_after(Some(baseline.clone()), "still wrong", |code, tests, selection| {
+    let (first, _) = verified_after(baseline.clone(), "still wrong", |code, tests, selection| {
         honest(if code == "right" { code } else { "wrong" }, tests, selection)
     })
     .await;
     assert_eq!(first.verdict, Verdict::StillFailing, "{}", first.explanation);
-    let (second, asked) = verified_after(Some(baseline.clone()), "right", honest).await;
+    let (second, asked) = verified_after(baseline.clone(), "right", honest).await;
     assert_eq!(second.verdict, Verdict::FixedProven, "{}", second.explanation);
     let far = "wrong: tests/test_far.py::test_far";
     let on_base: Vec<_> = asked.iter().filter(|run| run.starts_with("wrong")).collect();
     assert_eq!(on_base, [far], "only what nobody has asked before");
     let other = Baseline { commit: "acme/shop@2".to_owned(), ..baseline };
-    let (_, asked) = verified_after(Some(other), "right", honest).await;
+    let (_, asked) = verified_after(other, "right", honest).await;
     assert!(asked.contains(&"wrong: near".to_owned()), "another commit has results of its own");
 }
 
@@ -230,4 +248,25 @@ async fn fault_h_a_goal_that_cannot_be_found_by_running_in_time_is_found_by_its_
     };
     let (found, _) = verified("wrong", slow).await;
     assert_eq!(found.verdict, Verdict::StillFailing, "{}", found.explanation);
+}
+
+#[tokio::test]
+async fn a_script_that_fails_before_and_passes_after_is_the_proof_where_no_test_is_and_nothing_broke() {
+    let script = Reproduction { language: "python".to_owned(), script: "assert f()".to_owned() };
+    let with = |request| VerificationRequest { reproduction: Some(script.clone()), ..request };
+    let green = |_: &str, tests: &str, selection: &Selection| honest("right", tests, selection);
+    let (found, asked) = verified_with(with, "right", green).await;
+    assert_eq!((found.verdict, found.proof), (Verdict::FixedProven, Some(Proof::Reproduction)));
+    assert!(!found.shows_no_fault && found.explanation.contains("no test shows it"), "{}", found.explanation);
+    assert_eq!(asked[asked.len() - 2..], ["wrong: assert f()", "right: assert f()"]);
+    let (found, _) = verified_with(with, "wrong", green).await;
+    assert_eq!((found.verdict, found.proof), (Verdict::NoRegressions, None), "it fails after the change too");
+    let (found, asked) = verified_with(with, "right", honest).await;
+    assert_eq!(found.proof, Some(Proof::OwnTest), "a test is the better proof");
+    assert!(!asked.iter().any(|run| run.contains("assert f()")));
+    let broken = |code: &str, tests: &str, selection: &Selection| {
+        honest(if code == "right" { "wrong" } else { "right" }, tests, selection)
+    };
+    let (found, _) = verified_with(with, "right", broken).await;
+    assert_eq!(found.verdict, Verdict::Regressions, "what broke weighs more");
 }

@@ -81,13 +81,18 @@ impl<'a> Trees<'a> {
 
     /// Writes the base again, with its own tests.
     pub(super) async fn restore_base(&mut self) -> Result<(), SandboxError> {
+        self.has_overlay = false;
+        self.restore(Side::Base).await
+    }
+
+    /// Writes a tree again, as the repository has it.
+    pub(super) async fn restore(&mut self, side: Side) -> Result<(), SandboxError> {
         // Not by writing the files back: code has run in that tree.
-        if self.active == Some(Side::Base) {
+        if self.active == Some(side) {
             self.active = None;
             delete_folder(self.parent.join(ACTIVE)).await.map_err(internal)?;
         }
-        self.has_overlay = false;
-        self.export(Side::Base).await
+        self.export(side).await
     }
 
     /// Moves a tree to the path at which trees are tested.

@@ -2,7 +2,7 @@
 
 use patchwright_core::repositories::RegisteredRepository;
 use patchwright_domain::repository_settings::MAX_CI_ROUNDS;
-use patchwright_domain::{PlatformId, RepositorySettings};
+use patchwright_domain::{PlatformId, RepositorySettings, SandboxGrants};
 use patchwright_management::{Management, ManagementError};
 
 use super::super::form::Form;
@@ -30,6 +30,7 @@ pub(super) async fn view(context: &SettingsContext<'_>) -> Result<SettingsView, 
                 Cell::Text(repository.platform.as_str().to_owned()),
                 Cell::Text(repository.settings.test_command.clone().unwrap_or_else(|| w.tests_found.to_owned())),
                 Cell::Text(repository.settings.ci_rounds.to_string()),
+                Cell::Text(grants_text(w, &repository.settings.sandbox)),
                 Cell::Time(repository.synced_at),
                 Cell::Time(Some(repository.created_at)),
             ],
@@ -38,7 +39,7 @@ pub(super) async fn view(context: &SettingsContext<'_>) -> Result<SettingsView, 
         }
     };
     let listing = Listing {
-        columns: vec![w.repository, w.platform, w.test_command, w.ci_rounds, w.synced, w.added_at],
+        columns: vec![w.repository, w.platform, w.test_command, w.ci_rounds, w.grants, w.synced, w.added_at],
         rows: all.iter().map(row).collect(),
         empty: w.no_repositories,
         ..Listing::default()
@@ -46,7 +47,7 @@ pub(super) async fn view(context: &SettingsContext<'_>) -> Result<SettingsView, 
     Ok(SettingsView {
         listings: vec![listing],
         forms: if admin {
-            vec![form(w, context.management), members_form(w, &all), test_form(w, &all)]
+            vec![form(w, context.management), members_form(w, &all), test_form(w, &all), grants_form(w, &all)]
         } else {
             vec![]
         },
@@ -107,7 +108,7 @@ async fn set_settings(context: &SettingsContext<'_>, form: &Form) -> Result<Form
     let known = repositories.get(context.principal, id).await?.settings;
     let settings = RepositorySettings {
         test_command: match form.get("test_command").trim() {
-            "" => known.test_command,
+            "" => known.test_command.clone(),
             NO_COMMAND => None,
             command => Some(command.to_owned()),
         },
@@ -115,8 +116,54 @@ async fn set_settings(context: &SettingsContext<'_>, form: &Form) -> Result<Form
             "" => known.ci_rounds,
             rounds => rounds.parse().map_err(invalid)?,
         },
+        ..known
     };
     repositories.set_settings(context.principal, id, settings).await?;
+    Ok(FormOutcome::done(context))
+}
+
+/// Names what is granted to a repository.
+fn grants_text(w: &'static Translations, grants: &SandboxGrants) -> String {
+    let lists = [&grants.network, &grants.images, &grants.env];
+    let mut granted: Vec<&str> = lists.into_iter().flatten().map(String::as_str).collect();
+    if grants.packages_with_code {
+        granted.push(w.fetched_for_base);
+    }
+    if granted.is_empty() { w.no_grants.to_owned() } else { granted.join(", ") }
+}
+
+/// The form that says what a repository's code may do in the sandbox.
+fn grants_form(w: &'static Translations, all: &[RegisteredRepository]) -> FormView {
+    let fetching = vec![("no".to_owned(), w.not_fetched.to_owned()), ("yes".to_owned(), w.fetched_for_base.to_owned())];
+    FormView {
+        title: w.grant_to,
+        action: "/settings/repositories/-/grants".to_owned(),
+        fields: vec![
+            Field::text("repository", w.repository, "").of(Input::Choice(choices(all))),
+            Field::text("network", w.granted_hosts, "api.example.com").optional(),
+            Field::text("images", w.granted_images, "python:3.12").optional(),
+            Field::text("env", w.granted_variables, "TEST_REGION").optional(),
+            Field::text("packages_with_code", w.packages_with_code, "").of(Input::Choice(fetching)),
+        ],
+        submit: w.save,
+    }
+}
+
+async fn set_grants(context: &SettingsContext<'_>, form: &Form) -> Result<FormOutcome, ManagementError> {
+    let id = parse_id(form.get("repository"), "repository")?;
+    let list = |name: &str| {
+        form.get(name).split([' ', ',', '\n', '\t']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    };
+    let network: Vec<String> = list("network");
+    let sandbox = SandboxGrants {
+        network: network.iter().map(|host| host.to_lowercase()).collect(),
+        images: list("images"),
+        env: list("env"),
+        packages_with_code: form.get("packages_with_code") == "yes",
+    };
+    let repositories = context.management.repositories();
+    let known = repositories.get(context.principal, id).await?.settings;
+    repositories.set_settings(context.principal, id, RepositorySettings { sandbox, ..known }).await?;
     Ok(FormOutcome::done(context))
 }
 
@@ -156,6 +203,7 @@ pub(super) async fn act(
     match action {
         "members" => return set_members(context, form).await,
         "settings" => return set_settings(context, form).await,
+        "grants" => return set_grants(context, form).await,
         _ => {}
     }
     let (repositories, id) = (context.management.repositories(), parse_id(id, "repository")?);

@@ -9,7 +9,7 @@ use patchwright_core::progress::Progress;
 use patchwright_core::sandbox::SandboxError;
 use patchwright_core::source_tree::SourceTree as _;
 use patchwright_domain::job::report::{FileContent, FixReport, Verdict};
-use patchwright_domain::{JobId, RepoPath};
+use patchwright_domain::{JobId, RepoPath, SandboxGrants};
 use patchwright_gitops_gix::Snapshot;
 use patchwright_sandbox::{LocalSandbox, SandboxPolicy};
 use patchwright_worker::edit::encode;
@@ -83,6 +83,8 @@ async fn check(
         folder: folder.path().to_owned(),
         settings: None,
         test_command: None,
+        grants: SandboxGrants::default(),
+        reproduction: None,
         local_folder: Some(setting.repo.clone()),
         baseline: None,
         timeout: setting.config.sandbox.verify_timeout,

@@ -1,6 +1,7 @@
 //! The part of GitHub that Patchwright uses, with state. Like GitHub, it refuses a missing token, user agent or branch.
 
 mod app;
+mod forks;
 mod more;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -127,6 +128,8 @@ impl GithubServer {
                 .route("/repos/{o}/{r}/issues/{n}/comments", web::post().to(post_comment))
                 .route("/repos/{o}/{r}/issues/comments/{id}", web::patch().to(edit_comment))
                 .route("/repos/{o}/{r}/collaborators/{user}/permission", web::get().to(permission))
+                .route("/repos/{o}/{r}/forks", web::post().to(forks::create))
+                .route("/repos/{o}/{r}/merge-upstream", web::post().to(forks::merge_upstream))
                 .route("/repos/{o}/{r}/pulls", web::get().to(list_pulls))
                 .route("/repos/{o}/{r}/pulls", web::post().to(create_pull))
                 .route("/repos/{o}/{r}/pulls/{n}", web::patch().to(update_pull))
@@ -517,7 +520,10 @@ async fn list_pulls(
 ) -> HttpResponse {
     let repo = format!("{}/{}", path.0, path.1);
     // GitHub ignores the filter without the owner.
-    let head = query.get("head").and_then(|head| head.split_once(':')).map(|(_, branch)| branch.to_owned());
+    let head = query
+        .get("head")
+        .and_then(|head| head.split_once(':'))
+        .map(|(owner, branch)| if owner == path.0 { branch.to_owned() } else { format!("{owner}:{branch}") });
     let model = model.lock().unwrap();
     let found =
         model.pulls.iter().filter(|p| p.repo == repo && !p.merged && head.as_ref().is_none_or(|head| p.head == *head));
@@ -537,8 +543,10 @@ struct NewPull {
 async fn create_pull(path: web::Path<(String, String)>, new: web::Json<NewPull>, model: Shared) -> HttpResponse {
     let repo = format!("{}/{}", path.0, path.1);
     let mut model = model.lock().unwrap();
-    let place = model.git_root.join(format!("{repo}.git"));
+    let root = model.git_root.clone();
     let tip = |branch: &str| {
+        let (owner, branch) = branch.split_once(':').unwrap_or((&path.0, branch));
+        let place = root.join(format!("{owner}/{}.git", path.1));
         let output = std::process::Command::new("git")
             .arg("-C")
             .arg(&place)

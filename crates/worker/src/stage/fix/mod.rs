@@ -5,7 +5,7 @@ mod steps;
 use patchwright_core::fault::Fault;
 use patchwright_core::outgoing_text::code_span;
 use patchwright_domain::RepoPath;
-use patchwright_domain::job::report::{FileContent, FixReport, Review, StageReport};
+use patchwright_domain::job::report::{FileContent, FixReport, Reproduction, Review, StageReport};
 
 use self::steps::Steps;
 use super::{Outcome, external};
@@ -23,7 +23,8 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
     if let Some(command) = &context.job.command {
         let (contents, diff) = external::run(context, command).await?;
         write_all(context.workspace, &contents).await?;
-        return commit(context, contents, (&diff, None), "the command left every file as it was").await;
+        let about = About { diff: &diff, review: None, reproduction: None };
+        return commit(context, contents, about, "the command left every file as it was").await;
     }
     let Some(llm) = context.llm else { return Ok(Outcome::without_model()) };
     let Some(proposed) = context.job.proposed() else {
@@ -50,8 +51,12 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
     let contents = draft.contents();
     restore_others(context, &contents).await?;
     write_all(context.workspace, &contents).await?;
-    let review = context.dialogue.state().await.review.clone();
-    commit(context, contents, (&diff, review), "the model's edits leave every file as it was").await
+    let (review, reproduction) = {
+        let state = context.dialogue.state().await;
+        (state.review.clone(), state.reproduction.clone())
+    };
+    let about = About { diff: &diff, review, reproduction };
+    commit(context, contents, about, "the model's edits leave every file as it was").await
 }
 
 /// Takes the best attempt before this one again, if there is one. Its tests are known.
@@ -61,9 +66,9 @@ async fn keep_earlier(context: &StageContext<'_>) -> Result<Option<Outcome>, Sta
     let contents = earlier.fix.contents.clone();
     restore_others(context, &contents).await?;
     write_all(context.workspace, &contents).await?;
-    commit(context, contents, (&earlier.fix.diff, earlier.fix.review), "the earlier attempt left every file as it was")
-        .await
-        .map(Some)
+    let FixReport { diff, review, reproduction, .. } = earlier.fix;
+    let about = About { diff: &diff, review, reproduction };
+    commit(context, contents, about, "the earlier attempt left every file as it was").await.map(Some)
 }
 
 /// Writes the base's text of the files that another attempt changed and this one does not.
@@ -78,11 +83,18 @@ async fn restore_others(context: &StageContext<'_>, contents: &[FileContent]) ->
     Ok(())
 }
 
+/// What is known about a change beside its files.
+struct About<'a> {
+    diff: &'a str,
+    review: Option<Review>,
+    reproduction: Option<Reproduction>,
+}
+
 /// Commits the changed files.
 async fn commit(
     context: &StageContext<'_>,
     contents: Vec<FileContent>,
-    (diff, review): (&str, Option<Review>),
+    about: About<'_>,
     nothing: &str,
 ) -> Result<Outcome, StageError> {
     let failed = || StageError::new(nothing, "Retry the job, or describe the change in a comment.", Fault::Internal);
@@ -101,10 +113,11 @@ async fn commit(
         commit,
         base: context.workspace.base_commit().clone(),
         contents,
-        diff: shorten_diff(diff),
+        diff: shorten_diff(about.diff),
         round: context.job.rounds + 1,
         fetched_for: None,
-        review,
+        review: about.review,
+        reproduction: about.reproduction,
     };
     let comment = comment(&report);
     Ok(Outcome::done(StageReport::Fix(report), comment))

@@ -6,7 +6,7 @@ use patchwright_core::fault::Fault;
 use patchwright_core::llm::Message;
 use patchwright_core::outgoing_text::shorten;
 use patchwright_domain::RepoPath;
-use patchwright_domain::job::report::{ProposeReport, Review};
+use patchwright_domain::job::report::{ProposeReport, Reproduction, Review};
 
 use crate::budgeted_llm::BudgetedLlm;
 use crate::context::{StageContext, StageError};
@@ -24,6 +24,9 @@ use crate::stage::propose::{CODE_TOKENS, describe, focus_of_plan, render_code};
 const MAX_UNUSABLE: u32 = 3;
 /// How much of the code of planned files is shown that was not shown before, in tokens.
 const MORE_CODE_TOKENS: usize = 2_500;
+
+/// The longest script that is kept, in characters.
+const MAX_REPRODUCTION: usize = 20_000;
 
 /// One attempt.
 pub(super) struct Steps<'a> {
@@ -210,7 +213,7 @@ impl Steps<'_> {
         if best.as_ref().is_none_or(|(rank, _)| evidence.rank() >= *rank) {
             *best = Some((evidence.rank(), draft.clone()));
         }
-        if !looks.is_empty() && matches!(evidence, Evidence::Silent | Evidence::Unavailable(_)) {
+        if !looks.is_empty() && matches!(evidence, Evidence::Silent | Evidence::Reproduced | Evidence::Unavailable(_)) {
             // It is not done yet: it has looked at something for its next edit.
             return Ok(Step::Answer { text, is_usable: true });
         }
@@ -228,7 +231,7 @@ impl Steps<'_> {
                 ));
                 Ok(Step::Answer { text, is_usable: true })
             }
-            Evidence::Silent => {
+            Evidence::Silent | Evidence::Reproduced => {
                 let mut state = self.context.dialogue.state().await;
                 if state.asked_for_test || draft.has_test() {
                     return Ok(Step::Complete);
@@ -271,14 +274,22 @@ impl Steps<'_> {
             let answer = match action {
                 Action::RunTests { .. } | Action::Run { .. } if !self.can_run => "nothing can be run here".to_owned(),
                 Action::RunTests { targets } => evidence::run_tests(self.context, draft, targets).await?,
-                Action::Run { script, language } => {
-                    evidence::run_script(self.context, draft, script, language, &self.targets()).await?
-                }
+                Action::Run { script, language } => self.run_script(draft, script, language).await?,
                 reading => self.read(reading.clone(), draft.clone()).await,
             };
             out.push_str(&result_text(&action.name(), &answer));
         }
         Ok(out)
+    }
+
+    /// Runs a script. One that fails before anything is changed may show the fault, and is kept.
+    async fn run_script(&self, draft: &Draft, script: &str, language: &str) -> Result<String, StageError> {
+        let run = evidence::run_script(self.context, draft, script, language, &self.targets()).await?;
+        if run.failed && draft.is_empty() && script.chars().count() <= MAX_REPRODUCTION {
+            let reproduction = Reproduction { language: language.to_owned(), script: script.to_owned() };
+            self.context.dialogue.state().await.reproduction = Some(reproduction);
+        }
+        Ok(run.text)
     }
 
     async fn read(&self, action: Action, draft: Draft) -> String {
