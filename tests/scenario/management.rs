@@ -27,6 +27,7 @@ async fn who_may_what_stands_in_this_table() {
     let callers = [&Caller::default(), member, owner, &read, &write, admin, &held, &other];
     let none = json!({});
     let (accounts, nobody) = (json!({"accounts": []}), json!({"user_ids": []}));
+    let words = json!({"words": "x"});
     let tested = json!({"test_command": "make check", "ci_rounds": 1});
     let user = json!({"login": "x", "role": "none"});
     let token = json!({"name": "", "scope": "read"});
@@ -84,6 +85,7 @@ async fn who_may_what_stands_in_this_table() {
         (Get,    "/api/v1/jobs/{ghost}",                  None,         [401, 404, 404, 404, 404, 404, 401, 401]),
         (Post,   "/api/v1/jobs/{ghost}/retry",            None,         [401, 404, 404, 404, 404, 404, 401, 401]),
         (Post,   "/api/v1/jobs/{ghost}/approve",          None,         [401, 404, 404, 404, 404, 404, 401, 401]),
+        (Post,   "/api/v1/jobs/{ghost}/plan",             Some(&words), [401, 404, 404, 404, 404, 404, 401, 401]),
         (Post,   "/api/v1/jobs/{ghost}/cancel",           None,         [401, 404, 404, 404, 404, 404, 401, 401]),
         (Get,    "/api/v1/stats",                         None,         [401, 200, 200, 200, 200, 200, 401, 401]),
         (Get,    "/api/v1/jobs/{ghost}/events",           None,         [401, 404, 404, 404, 404, 404, 401, 401]),

@@ -2,6 +2,7 @@
 
 use patchwright_domain::JobStatus;
 use patchwright_domain::job::report::Verdict;
+use patchwright_http::Request;
 use patchwright_testkit::server::Script;
 use serde_json::Value;
 
@@ -160,6 +161,37 @@ async fn a_plan_with_words_replaces_the_plan_that_waits() {
     assert!(waiting.awaits_approval(), "{waiting:#?}");
     assert_eq!(waiting.trigger.instructions.as_deref(), Some("without a new file"));
     test_server.abandon().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_on_a_plan_that_waits_make_another_one_in_the_same_conversation() {
+    let mut script = good_answers();
+    script.insert(2, Script::Answer(plan(&["calc.py"])));
+    let mut test_server = TestServer::start(script).await;
+    let job = accepted(&test_server.post_comment("@patchwright plan").await);
+    test_server.run_until_idle().await;
+    let path = format!("/api/v1/jobs/{job}/plan");
+    let request = |body: Value| Request::post(test_server.url(&path)).json(&body);
+    let nothing = test_server.send(request(serde_json::json!({"words": " "}))).await;
+    assert_eq!(nothing.status, 400, "{}", nothing.text());
+    let answer = test_server.send(request(serde_json::json!({"words": "keep `double` as it is"}))).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    test_server.run_until_idle().await;
+    let waiting = test_server.app().engine.job(job).await.unwrap().unwrap();
+    assert!(waiting.awaits_approval(), "{waiting:#?}");
+    assert_eq!(waiting.trigger.instructions.as_deref(), Some("keep `double` as it is"));
+    let asked = test_server.llm.asked();
+    let (before, last) = (&asked[asked.len() - 2], &asked[asked.len() - 1]);
+    let messages = |asked: &Value| asked["messages"].as_array().unwrap().clone();
+    assert!(messages(last).last().unwrap()["content"].as_str().unwrap().contains("keep `double` as it is"));
+    assert_eq!(messages(last)[..messages(before).len()], messages(before), "the conversation only grows");
+    let approve = test_server.url(&format!("/api/v1/jobs/{job}/approve"));
+    assert_eq!(test_server.send(Request::post(approve)).await.status, 200);
+    let done = test_server.expect_end(job).await;
+    assert_eq!(done.status(), JobStatus::Succeeded, "{:?}", done.failure);
+    let late = test_server.send(request(serde_json::json!({"words": "more"}))).await;
+    assert_eq!(late.status, 409, "{}", late.text());
+    test_server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -372,5 +404,37 @@ async fn where_branches_go_to_a_fork_the_repository_gets_a_pull_request_and_noth
     assert_eq!(test_server.git.git(fork, &["merge-base", &branch, "main"]), base);
     assert_eq!(test_server.git.git(REPO, &["branch", "--format=%(refname:short)"]).trim(), "main");
     assert_eq!(test_server.github.pulls().len(), 1);
+    test_server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_has_the_form_that_the_repository_wants_and_others_are_shown_first() {
+    let mut test_server = TestServer::start_with(good_answers(), &[("SIGN_OFF", "true")]).await;
+    let template =
+        "<!-- thanks -->\n## Description\n\n## Related issue\nFixes #\n\n- [ ] I have read the guide, cc @acme/core\n";
+    let files =
+        [(".github/PULL_REQUEST_TEMPLATE.md", Some(template)), ("commitlint.config.js", Some("export default {}\n"))];
+    test_server.git.commit(REPO, "How we work", &files);
+    test_server.github.open_pull(REPO, "bob", "Rework add()", "Closes #42");
+    test_server.github.open_pull(REPO, "eve", "Something else", "See #421");
+    let job = test_server.fix().await;
+    assert_eq!((job.status(), job.verdict), (JobStatus::Succeeded, Some(Verdict::FixedProven)), "{:?}", job.failure);
+    let branch = job.branch.to_string();
+    assert_eq!(test_server.git.git(REPO, &["log", "-1", "--format=%s", &branch]).trim(), "fix: add() subtracts (#42)");
+    let signed = test_server.git.git(REPO, &["log", "-1", "--format=%(trailers:key=Signed-off-by,valueonly)", &branch]);
+    assert_eq!(signed.trim(), "patchwright <patchwright@users.noreply.localhost>");
+    let ours = test_server.github.pulls().into_iter().last().unwrap();
+    assert_eq!(ours.0, "fix: add() subtracts (#42)");
+    let panel = test_server.github.panels(702).pop().unwrap();
+    let at = |text: &str| panel.find(text).unwrap_or_else(|| panic!("{text} in {panel}"));
+    assert!(at("## Description") < at("`add` subtracts") && at("`add` subtracts") < at("## Related issue"), "{panel}");
+    assert!(panel.contains("- [ ] I have read the guide") && !panel.contains("thanks"), "{panel}");
+    assert!(!panel.contains("@acme/core") && !panel.contains("Fixes #\n"), "{panel}");
+    assert!(panel.contains("| after | 2 | 0 | 0 | 2 |"), "{panel}");
+    let comment = &test_server.github.comments_on(42)[0];
+    assert!(
+        comment.contains("Rework add()") && comment.contains("bob") && !comment.contains("Something else"),
+        "{comment}"
+    );
     test_server.finish().await;
 }

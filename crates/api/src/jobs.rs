@@ -6,12 +6,12 @@ use patchwright_domain::job::stage::{StageRecord, StageStatus};
 use patchwright_domain::{self as domain, Job, JobStatus, Request};
 use patchwright_management::{JobOrRequest, QueueEstimate};
 use patchwright_protocol::Page;
-use patchwright_protocol::jobs::{CiView, JobQuery, JobSummary, JobView, StageView};
+use patchwright_protocol::jobs::{CiView, JobQuery, JobSummary, JobView, RevisePlan, StageView};
 use serde_json::value::RawValue;
 
 use crate::State;
 use crate::error::ApiError;
-use crate::extract::{Caller, parse_id};
+use crate::extract::{Authenticated, Caller, parse_id};
 use crate::page::{self, limit, word};
 
 fn summary(job: &domain::JobSummary) -> JobSummary {
@@ -147,6 +147,21 @@ pub(crate) async fn approve(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let job = state.management.jobs().approve(&principal, parse_id(&id, "job")?).await?;
+    response(&job, &state).await
+}
+
+#[utoipa::path(post, path = "/api/v1/jobs/{id}/plan", tag = "jobs", request_body = RevisePlan,
+    params(("id" = uuid::Uuid, Path, description = "The job")),
+    responses((status = 200, body = Object, description = "The job, which makes another plan"),
+        (status = 400, description = "No words, or too many"),
+        (status = 403, description = "Only the owner and administrators may do this"), (status = 404, description = "No such job"),
+        (status = 409, description = "No plan waits for approval")))]
+pub(crate) async fn revise_plan(
+    id: web::Path<String>,
+    Authenticated(Caller(principal), body): Authenticated<Caller, RevisePlan>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let job = state.management.jobs().revise_plan(&principal, parse_id(&id, "job")?, &body.words).await?;
     response(&job, &state).await
 }
 

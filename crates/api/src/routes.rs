@@ -150,6 +150,7 @@ fn issues_and_jobs(services: &mut ServiceConfig) {
         .service(resource("/jobs/{id}").route(get().to(jobs::get)))
         .service(resource("/jobs/{id}/retry").route(post().to(jobs::retry)))
         .service(resource("/jobs/{id}/calls").route(get().to(calls::list)))
+        .service(resource("/jobs/{id}/plan").route(post().to(jobs::revise_plan)))
         .service(resource("/jobs/{id}/approve").route(post().to(jobs::approve)))
         .service(resource("/jobs/{id}/cancel").route(post().to(jobs::cancel)))
         .service(resource("/stats").route(get().to(stats::get)));

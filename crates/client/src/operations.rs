@@ -12,7 +12,7 @@ use patchwright_protocol::jira::{
     ConversationView, CreatedWorkspace, FailedJiraEvent, JiraStatus, LinkView, NewProjectMapping, NewWorkspace,
     ProjectMapping, WorkspaceUpdate, WorkspaceValidation, WorkspaceView,
 };
-use patchwright_protocol::jobs::{JobDetails, JobQuery, JobSummary};
+use patchwright_protocol::jobs::{JobDetails, JobQuery, JobSummary, RevisePlan};
 use patchwright_protocol::logs::LogPart;
 use patchwright_protocol::node::{Register, Registered};
 use patchwright_protocol::nodes::{DrainNode, InvitedNode, NewNode, NodeUpdate, NodeView};
@@ -88,6 +88,11 @@ impl Client {
     /// Approves the plan of a job.
     pub async fn approve_job(&self, id: &str) -> Result<JobDetails, ClientError> {
         self.command(&format!("/jobs/{id}/approve")).await
+    }
+
+    /// Has the plan of a job made again, as the words say.
+    pub async fn revise_plan(&self, id: &str, words: &str) -> Result<JobDetails, ClientError> {
+        self.post(&format!("/jobs/{id}/plan"), &RevisePlan { words: words.to_owned() }).await
     }
 
     /// Cancels a job.

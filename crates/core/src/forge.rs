@@ -1,8 +1,8 @@
 //! Code hosts: issue trackers that have repositories and pull requests too.
 
 use async_trait::async_trait;
-use patchwright_domain::job::PullRequestRef;
 use patchwright_domain::job::ci::CiCheck;
+use patchwright_domain::job::{OtherPullRequest, PullRequestRef};
 use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, RepoName, RepoPath};
 
 use crate::outgoing_text::OutgoingText;
@@ -131,6 +131,13 @@ pub trait Forge: Tracker {
         head: &PullRequestHead,
     ) -> Result<Option<PullRequestRef>, ForgeError>;
 
+    /// Returns the open pull requests that name an issue in their title or text, as far as the newest hundred tell; those of this
+    /// server's account are left out. Platforms that cannot tell return none.
+    async fn pull_requests_naming(&self, issue: &IssueRef) -> Result<Vec<OtherPullRequest>, ForgeError> {
+        let _ = issue;
+        Ok(Vec::new())
+    }
+
     /// Returns this account's fork of a repository, in which `base` is as it is in the repository. It is made if there is none; the
     /// repository itself is returned if it is this account's. A fork that is still being made is [`ForgeError::Unavailable`]. Platforms
     /// that cannot bring a fork up to date answer [`ForgeError::Refused`]; so does this default.
@@ -212,4 +219,45 @@ pub trait Forge: Tracker {
 
     /// Returns the address of the issue's page. Makes no call.
     fn issue_url(&self, issue: &IssueRef) -> String;
+}
+
+/// Returns whether a text names an issue by its number: `#42`, `owner/name#42`, or its address.
+pub fn names_issue(text: &str, repo: &RepoName, number: u64) -> bool {
+    let digits = number.to_string();
+    let is_end = |rest: &str| !rest.starts_with(|c: char| c.is_ascii_digit());
+    let short = format!("#{digits}");
+    let by_number = text.match_indices(&short).any(|(at, _)| {
+        let before = &text[..at];
+        let word =
+            before.rsplit(|c: char| c.is_whitespace() || matches!(c, '(' | '[' | ',' | ':')).next().unwrap_or_default();
+        // `other/repo#42` is another issue, and `abc#42` is none.
+        let is_ours = word.is_empty() || word.eq_ignore_ascii_case(&repo.to_string());
+        is_ours && is_end(&text[at + short.len()..])
+    });
+    let address = format!("{repo}/issues/{digits}");
+    let lower = text.to_lowercase();
+    by_number || lower.match_indices(&address.to_lowercase()).any(|(at, found)| is_end(&lower[at + found.len()..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issue_is_named_by_its_number_its_full_name_or_its_address() {
+        let repo = RepoName::new("acme", "shop").unwrap();
+        let named = |text: &str| names_issue(text, &repo, 42);
+        for text in [
+            "Fixes #42",
+            "fix(#42): x",
+            "see acme/shop#42.",
+            "https://github.com/acme/shop/issues/42",
+            "closes: #42, #43",
+        ] {
+            assert!(named(text), "{text}");
+        }
+        for text in ["#421", "other/repo#42", "abc#42", "https://github.com/acme/shop/issues/421", "42"] {
+            assert!(!named(text), "{text}");
+        }
+    }
 }

@@ -77,6 +77,9 @@ pub struct TaskPolicy {
     /// The requester as the co-author of commits (`login <address>`), if the forge has an address for them.
     #[serde(default)]
     pub co_author: Option<String>,
+    /// Whether commits are signed off by their author.
+    #[serde(default)]
+    pub sign_off: bool,
     /// The protected files that jobs may change.
     #[serde(default)]
     pub editable_paths: EditablePaths,

@@ -299,6 +299,23 @@ impl Engine {
         Ok(job)
     }
 
+    /// Has the plan that waits for approval made again, as somebody wants it. The new one waits too.
+    ///
+    /// # Errors
+    /// As [`Self::approve_plan`].
+    pub async fn revise_plan(
+        &self,
+        id: JobId,
+        by: &str,
+        words: &str,
+        audit: Option<AuditEntry>,
+    ) -> Result<Job, ControlError> {
+        let event = JobEvent::PlanRevised { by: by.to_owned(), words: words.to_owned() };
+        let job = self.change_job_with(id, event, None, None, audit).await?;
+        self.wake();
+        Ok(job)
+    }
+
     /// Cancels a job that is queued or running.
     ///
     /// # Errors

@@ -139,6 +139,8 @@ pub struct Settings {
     pub work_dir: PathBuf,
     /// The name of the author of commits.
     pub author_name: String,
+    /// Whether commits are signed off by their author (`Signed-off-by`).
+    pub sign_off: bool,
     /// The protected files that jobs may change.
     pub editable_paths: EditablePaths,
     /// What makes a pull request ready for review.
@@ -185,6 +187,7 @@ impl Settings {
             labels: BTreeSet::from([WorkCommand::Rebase.label(), Label::verification()]),
             work_dir,
             author_name: "patchwright".to_owned(),
+            sign_off: false,
             editable_paths: EditablePaths::default(),
             ready_when: ReadyWhen::default(),
             push_to: PushTo::default(),
@@ -208,6 +211,7 @@ impl Settings {
             author_name: self.author_name.clone(),
             author_email: self.author_email.clone(),
             co_author: None,
+            sign_off: self.sign_off,
             test_command: None,
             grants: SandboxGrants::default(),
             editable_paths: self.editable_paths.clone(),

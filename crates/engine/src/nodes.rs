@@ -12,7 +12,7 @@ use patchwright_core::sandbox::SuiteQuery;
 use patchwright_core::store::StoreError;
 use patchwright_core::task_session::{Assignment, Refusal, TaskOutcome, TaskSession as _, TaskSessionError};
 use patchwright_domain::job::JobState;
-use patchwright_domain::job::report::{ChangeStatus, ChangedFile, FixReport, StageReport, Verdict};
+use patchwright_domain::job::report::{ChangeForm, ChangeStatus, ChangedFile, FixReport, StageReport, Verdict};
 use patchwright_domain::job::stage::StageKind;
 use patchwright_domain::node::{Candidate, HEARTBEAT, Label, NodeMode};
 use patchwright_domain::protected::EditablePaths;
@@ -291,6 +291,7 @@ impl Engine {
                 fetched_for: Some(job.needs.clone()),
                 review: None,
                 reproduction: None,
+                form: ChangeForm::default(),
             };
             let is_testable_here = self.is_testable(copies[1].root(), &fix).await;
             Ok(PushedBranch { fix, is_testable_here })

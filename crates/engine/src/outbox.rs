@@ -10,6 +10,7 @@ use patchwright_core::meter::MeterEvent;
 use patchwright_core::store::{ClaimedEffect, EffectOutcome, StoreError};
 use patchwright_core::tracker::Tracker;
 use patchwright_domain::effect::Reply;
+use patchwright_domain::job::OtherPullRequest;
 use patchwright_domain::notification::{Notice, NotificationEvent};
 use patchwright_domain::trigger::Language;
 use patchwright_domain::{Effect, EffectId, IssueRef, Job, JobEvent, JobId, JobStatus, Milestone, PlatformId};
@@ -21,6 +22,9 @@ use crate::ci::Successor;
 use crate::render::{self, Renderer};
 use patchwright_core::fault::error_chain;
 use patchwright_core::outgoing_text::{OutgoingText, shorten};
+
+/// How many pull requests of others are shown.
+const MAX_OTHERS: usize = 5;
 
 /// How often an effect is tried; with the doubling waits this takes about a day.
 const MAX_ATTEMPTS: u32 = 14;
@@ -156,9 +160,12 @@ impl Engine {
                 if job.published.comment_id.is_some() {
                     return Ok(Delivered::Done);
                 }
-                let (mark, text) = (progress_subject(job), self.progress_text(job));
+                let others = self.others(forge.as_ref(), job).await;
+                let mut shown = job.clone();
+                shown.published.others.clone_from(&others);
+                let (mark, text) = (progress_subject(job), self.progress_text(&shown));
                 let id = self.comment_once(tracker.as_ref(), issue, &mark, &text, again).await?;
-                Ok(Delivered::Noted(Box::new(JobEvent::CommentPosted { id })))
+                Ok(Delivered::Noted(Box::new(JobEvent::CommentPosted { id, others })))
             }
             Effect::RefreshProgress => self.refresh(subject, job).await,
             Effect::OpenPullRequest => self.open_pull_request(forge, job, again).await,
@@ -211,6 +218,23 @@ impl Engine {
                 Ok(Delivered::Done)
             }
             other => other.map(|()| Delivered::Done),
+        }
+    }
+
+    /// Returns what others have open for the issue, so that whoever asked can cancel before much is spent. The job goes on without it.
+    async fn others(&self, forge: &dyn Forge, job: &Job) -> Vec<OtherPullRequest> {
+        if job.follows.is_some() || job.source.tracker.is_some() {
+            return Vec::new();
+        }
+        match forge.pull_requests_naming(&job.source).await {
+            Ok(mut others) => {
+                others.truncate(MAX_OTHERS);
+                others
+            }
+            Err(error) => {
+                tracing::warn!(error = %error_chain(&error), "failed to look for other pull requests of the issue");
+                Vec::new()
+            }
         }
     }
 

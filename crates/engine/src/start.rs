@@ -3,7 +3,7 @@
 
 use jiff::ToSpan as _;
 use patchwright_core::store::{JobWrite, Step, StoreError, Versioned, Write};
-use patchwright_domain::job::{JobTrigger, NewJob, PlanReview, Priority, PublishMode};
+use patchwright_domain::job::{JobTrigger, NewJob, Priority, PublishMode};
 use patchwright_domain::node::{Needs, WorkCommand};
 use patchwright_domain::{
     BranchName, InboundIssue, Issue, IssueEvent, IssueId, IssueRef, IssueStatus, Job, JobEvent, JobId, Refused, UserId,
@@ -217,7 +217,7 @@ fn accepts_instructions(latest: &Job, request: &StartRequest<'_>) -> bool {
         && request.trigger.instructions.is_some()
         && latest.trigger.actor.eq_ignore_ascii_case(&request.trigger.actor)
         && latest.publish == request.publish
-        && (!request.review_plan || latest.review == PlanReview::Requested)
+        && (!request.review_plan || latest.review.is_required())
         && (latest.needs.clone(), latest.command.clone()) == (request.needs.clone(), request.command.clone())
 }
 

@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 use patchwright_core::fault::Cause;
+use patchwright_core::forge::names_issue;
 use patchwright_core::forge::{
     Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, PullRequestHead, RemoteIssue,
     Repository, Tracker,
 };
 use patchwright_core::outgoing_text::OutgoingText;
-use patchwright_domain::job::PullRequestRef;
+use patchwright_domain::job::{OtherPullRequest, PullRequestRef};
 use patchwright_domain::{CommitSha, IssueNumber, IssueRef, PlatformId, RepoName, RepoPath};
 use patchwright_http::forge::{encode_path, encode_segment, read_json};
 use patchwright_http::{Request, Response, Retry};
@@ -193,6 +194,28 @@ impl Forge for GitcodeForge {
             }
         }
         Ok(None)
+    }
+
+    async fn pull_requests_naming(&self, issue: &IssueRef) -> Result<Vec<OtherPullRequest>, ForgeError> {
+        let repo = &issue.repo;
+        let what = format!("the pull requests of {repo}");
+        let action = format!("read {what}");
+        let request = Request::get(self.repo_url(repo, "/pulls"))
+            .query("state", "open")
+            .query("per_page", PAGE_LIMIT.to_string());
+        let found: Vec<wire::PullRequest> = read_json(GITCODE, &self.read(request, &what).await?, &action)?;
+        let own = self.own_login().await?;
+        let mut others = Vec::new();
+        for pull in found {
+            let author = pull.user.as_ref().and_then(|user| user.login.clone()).unwrap_or_default();
+            let title = pull.title.clone().unwrap_or_default();
+            let text = format!("{title}\n{}", pull.body.as_deref().unwrap_or_default());
+            if !author.eq_ignore_ascii_case(&own) && names_issue(&text, repo, issue.number.display) {
+                let PullRequestRef { number, url, .. } = self.reference(repo, &pull, &action)?;
+                others.push(OtherPullRequest { number, url, title, author });
+            }
+        }
+        Ok(others)
     }
 
     async fn create_pull_request(&self, repo: &RepoName, new: &NewPullRequest) -> Result<PullRequestRef, ForgeError> {

@@ -83,6 +83,7 @@ pub(crate) struct PullRequest {
     pub(crate) number: Option<Id>,
     pub(crate) iid: Option<Id>,
     pub(crate) title: Option<String>,
+    pub(crate) body: Option<String>,
     pub(crate) html_url: Option<String>,
     pub(crate) draft: Option<bool>,
     pub(crate) state: Option<String>,

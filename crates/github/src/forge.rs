@@ -1,14 +1,15 @@
 //! The implementation of the forge port.
 
 use async_trait::async_trait;
+use patchwright_core::forge::names_issue;
 use patchwright_core::forge::{
     Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, PullRequestHead, RemoteIssue,
     Repository, Tracker,
 };
 use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_core::webhook::DiffPlace;
-use patchwright_domain::job::PullRequestRef;
 use patchwright_domain::job::ci::CiCheck;
+use patchwright_domain::job::{OtherPullRequest, PullRequestRef};
 use patchwright_domain::{BranchName, CommitSha, IssueNumber, IssueRef, PlatformId, RepoName, RepoPath};
 use patchwright_http::forge::{encode_segment, read_json};
 use patchwright_http::{Request, Response, Retry};
@@ -193,6 +194,26 @@ impl Forge for GithubForge {
         let own = self.own_login().await?;
         let ours = |pr: &wire::PullRequest| pr.user.as_ref().is_some_and(|user| user.login.eq_ignore_ascii_case(&own));
         Ok(found.into_iter().find(ours).map(Into::into))
+    }
+
+    async fn pull_requests_naming(&self, issue: &IssueRef) -> Result<Vec<OtherPullRequest>, ForgeError> {
+        let repo = &issue.repo;
+        let what = format!("the pull requests of {repo}");
+        let request = Request::get(self.repo_url(repo, "/pulls"))
+            .query("state", "open")
+            .query("per_page", "100")
+            .query("sort", "created")
+            .query("direction", "desc");
+        let response = self.read(repo, request, &what).await?;
+        let found: Vec<wire::PullRequest> = read_json(GITHUB, &response, &format!("read {what}"))?;
+        let own = self.own_login().await?;
+        let others = found.into_iter().filter_map(|pull| {
+            let author = pull.user.map(|user| user.login).unwrap_or_default();
+            let text = format!("{}\n{}", pull.title, pull.body.unwrap_or_default());
+            let is_wanted = !author.eq_ignore_ascii_case(&own) && names_issue(&text, repo, issue.number.display);
+            is_wanted.then_some(OtherPullRequest { number: pull.number, url: pull.html_url, title: pull.title, author })
+        });
+        Ok(others.collect())
     }
 
     async fn ensure_fork(&self, repo: &RepoName, base: &BranchName) -> Result<Repository, ForgeError> {

@@ -98,6 +98,9 @@ pub(crate) struct PullRequest {
     /// Absent in lists.
     pub(crate) merged: Option<bool>,
     pub(crate) user: Option<User>,
+    #[serde(default)]
+    pub(crate) title: String,
+    pub(crate) body: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

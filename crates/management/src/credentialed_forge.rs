@@ -19,8 +19,8 @@ use patchwright_core::store::StoreError;
 use patchwright_core::webhook::DiffPlace;
 use patchwright_core::{Clock, IdSource, Redactor, Secret};
 use patchwright_domain::credential::CredentialScope;
-use patchwright_domain::job::PullRequestRef;
 use patchwright_domain::job::ci::CiCheck;
+use patchwright_domain::job::{OtherPullRequest, PullRequestRef};
 use patchwright_domain::{
     AuditId, BranchName, CommitSha, CredentialId, IssueNumber, IssueRef, PlatformId, RepoName, RepoPath,
 };
@@ -228,6 +228,10 @@ impl Forge for CredentialedForge {
         head: &PullRequestHead,
     ) -> Result<Option<PullRequestRef>, ForgeError> {
         self.client(repo).await?.find_pull_request(repo, head).await
+    }
+
+    async fn pull_requests_naming(&self, issue: &IssueRef) -> Result<Vec<OtherPullRequest>, ForgeError> {
+        self.client(&issue.repo).await?.pull_requests_naming(issue).await
     }
 
     async fn ensure_fork(&self, repo: &RepoName, base: &BranchName) -> Result<Repository, ForgeError> {

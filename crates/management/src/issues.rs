@@ -249,7 +249,7 @@ impl Issues<'_> {
     }
 }
 
-fn check_text(text: &str, max_chars: usize, what: &str) -> Result<String, ManagementError> {
+pub(crate) fn check_text(text: &str, max_chars: usize, what: &str) -> Result<String, ManagementError> {
     let text = text.replace('\0', "\u{fffd}");
     if text.chars().count() > max_chars {
         return Err(ManagementError::invalid("too_long", format!("the {what} has at most {max_chars} characters")));

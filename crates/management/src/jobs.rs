@@ -4,9 +4,11 @@ use patchwright_core::audit::AuditEntry;
 use patchwright_core::model_calls::StoredCall;
 use patchwright_core::query::JobFilter;
 use patchwright_core::store::DeliveryRecord;
+use patchwright_domain::trigger::MAX_INSTRUCTIONS;
 use patchwright_domain::{IssueId, Job, JobId, JobStatus, JobSummary, Request, RequestState, UserId};
 
 use crate::error::ManagementError;
+use crate::issues::check_text;
 use crate::principal::Principal;
 use crate::{Inner, queue_estimate};
 
@@ -180,6 +182,21 @@ impl Jobs<'_> {
         self.authorize(principal, id).await?;
         let audit = self.audit_entry(principal, "job.plan_approved", id);
         Ok(self.0.engine.approve_plan(id, principal.login(), Some(audit)).await?)
+    }
+
+    /// Has the plan of a job made again, as the caller wants it. The new plan waits for approval too.
+    ///
+    /// # Errors
+    /// [`ManagementError::NotFound`], [`ManagementError::Forbidden`], [`ManagementError::Invalid`] without words or with too
+    /// many, [`ManagementError::Conflict`] when no plan waits for approval.
+    pub async fn revise_plan(&self, principal: &Principal, id: JobId, words: &str) -> Result<Job, ManagementError> {
+        self.authorize(principal, id).await?;
+        let words = check_text(words.trim(), MAX_INSTRUCTIONS, "wish")?;
+        if words.is_empty() {
+            return Err(ManagementError::invalid("no_words", "say what the plan should be"));
+        }
+        let audit = self.audit_entry(principal, "job.plan_revised", id);
+        Ok(self.0.engine.revise_plan(id, principal.login(), &words, Some(audit)).await?)
     }
 
     /// Cancels a job.

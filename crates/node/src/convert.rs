@@ -64,6 +64,7 @@ pub(crate) fn assignment(assignment: wire::Assignment) -> Assignment {
         author_name: policy.author_name,
         author_email: policy.author_email,
         co_author: policy.co_author,
+        sign_off: policy.sign_off,
         editable_paths: policy.editable_paths,
         ready_when: policy.ready_when,
         test_command: policy.test_command,

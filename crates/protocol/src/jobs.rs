@@ -157,3 +157,13 @@ pub struct PullRequestDetails {
     #[serde(flatten)]
     pub other: serde_json::Map<String, serde_json::Value>,
 }
+
+/// What another plan should be.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RevisePlan {
+    /// In words, for the model.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 8000, pattern = r"\S"))]
+    pub words: String,
+}

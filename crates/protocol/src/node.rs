@@ -157,6 +157,9 @@ pub struct TaskPolicy {
     pub author_email: String,
     #[serde(default)]
     pub co_author: Option<String>,
+    /// Whether commits are signed off by their author.
+    #[serde(default)]
+    pub sign_off: bool,
     /// The patterns of the protected files that jobs may change.
     #[serde(default)]
     pub editable_paths: EditablePaths,

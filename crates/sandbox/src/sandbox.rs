@@ -586,6 +586,9 @@ async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
 
 /// Formats the command for users, without the arguments that name the scratch folder and without the folders of programs.
 fn display(plan: &RunPlan, scratch: &Path) -> String {
+    if let Some(shown) = &plan.shown {
+        return shown.clone();
+    }
     let scratch = scratch.display().to_string();
     let program = plan.program.rsplit('/').next().unwrap_or(&plan.program).to_owned();
     let args = plan.args.iter().filter(|arg| !arg.contains(&scratch)).cloned();

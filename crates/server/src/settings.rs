@@ -483,6 +483,11 @@ pub const SETTINGS: &[Setting] = &[
         "Where the branches of jobs are pushed. `branch`: to the repository. `fork`: to a fork of the account of GITHUB_TOKEN, which is made when it is needed; that account needs no write access to the repository. Forks are for GitHub with a token, not for a GitHub App.",
     ),
     plain(
+        "SIGN_OFF",
+        "false",
+        "Whether commits are signed off by their author (`Signed-off-by`), as repositories with a Developer Certificate of Origin want it.",
+    ),
+    plain(
         "EDITABLE_PATHS",
         "",
         "Protected files that jobs may change after all, separated by commas: `Cargo.lock` (in any folder), `.github/ISSUE_TEMPLATE/` (a folder), `deploy/*.lock`. Without it, files of the CI, of tools and agents, lock files and files for secrets are refused.",

@@ -3,7 +3,7 @@
 use patchwright_core::fault::Fault;
 use patchwright_core::git::{CommitRequest, Workspace};
 use patchwright_core::outgoing_text::OutgoingText;
-use patchwright_domain::job::report::{FileContent, FixReport, Verdict};
+use patchwright_domain::job::report::{ChangeForm, FileContent, FixReport, Verdict};
 use patchwright_domain::{CommitSha, Job, RepoPath};
 
 use crate::context::StageError;
@@ -13,11 +13,15 @@ use patchwright_core::task_session::{ReportFiles, TaskPolicy};
 
 /// Returns the author, time and message of the job's commits. The time is the job's, so that the same change gives the
 /// same commit.
-pub(crate) fn commit_request(job: &Job, policy: &TaskPolicy) -> CommitRequest {
+pub(crate) fn commit_request(job: &Job, policy: &TaskPolicy, form: &ChangeForm) -> CommitRequest {
     // Together with the job's own line it is the last paragraph, where git and forges look for trailers.
-    let mut message = report_files::commit_message(job);
+    let mut message = report_files::commit_message(job, form);
     if let Some(person) = &policy.co_author {
         message.push(&OutgoingText::person_trailer("Co-authored-by", person));
+    }
+    if policy.sign_off {
+        let author = format!("{} <{}>", policy.author_name, policy.author_email);
+        message.push(&OutgoingText::person_trailer("Signed-off-by", &author));
     }
     CommitRequest {
         message,
@@ -35,7 +39,7 @@ pub(crate) async fn restore(
     policy: &TaskPolicy,
 ) -> Result<(), StageError> {
     let paths = write_all(workspace, &fix.contents).await?;
-    workspace.commit(&paths, &commit_request(job, policy)).await?;
+    workspace.commit(&paths, &commit_request(job, policy, &fix.form)).await?;
     Ok(())
 }
 
@@ -95,5 +99,6 @@ pub(crate) async fn commit_reports(
     if let Some(fix) = job.fixed() {
         paths.extend(fix.contents.iter().map(|file| file.path.clone()));
     }
-    Ok(workspace.commit(&paths, &commit_request(job, policy)).await?)
+    let form = job.fixed().map(|fix| fix.form.clone()).unwrap_or_default();
+    Ok(workspace.commit(&paths, &commit_request(job, policy, &form)).await?)
 }

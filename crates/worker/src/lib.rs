@@ -3,6 +3,7 @@
 mod branch;
 mod budgeted_llm;
 mod change;
+mod change_form;
 mod command;
 mod context;
 mod dialogue;

@@ -4,15 +4,19 @@ use std::fmt::Write as _;
 
 use patchwright_core::outgoing_text::{OutgoingText, code_span, neutralise, neutralise_plain, shorten};
 use patchwright_domain::Job;
-use patchwright_domain::job::report::{Candidate, CandidateSymbol, TestResults, Verdict};
+use patchwright_domain::job::report::{Candidate, CandidateSymbol, ChangeForm, TestResults, Verdict};
 use patchwright_domain::trigger::{Language, Translated};
 
-/// Renders the message of the job's commit.
-pub fn commit_message(job: &Job) -> OutgoingText {
+/// Renders the message of the job's commit, in the form that the repository wants.
+pub fn commit_message(job: &Job, form: &ChangeForm) -> OutgoingText {
     // A forge closes issues from commits too, so that no closing keyword is here: the commit is made before its proof.
     let (issue, title) = (OutgoingText::issue_name(&job.source), neutralise_plain(&job.title, 60));
-    let subject =
-        if job.proposed().is_none() { "Analysis of {issue}: {title}\n" } else { "Fix for {issue}: {title}\n" };
+    let subject = match (job.proposed().is_none(), form.is_conventional) {
+        (true, false) => "Analysis of {issue}: {title}\n",
+        (false, false) => "Fix for {issue}: {title}\n",
+        (true, true) => "docs: analysis of {title} ({issue})\n",
+        (false, true) => "fix: {title} ({issue})\n",
+    };
     let mut out = OutgoingText::fill(subject, &[("issue", &issue), ("title", &title)]);
     if let Some(proposed) = job.proposed() {
         let text = shorten(&proposed.plan.fix_strategy, 500);

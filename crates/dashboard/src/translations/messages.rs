@@ -110,6 +110,10 @@ words! {
     awaits_approval: "Plan waits for approval", "方案待批准";
     approve: "Approve the plan", "批准方案";
     approved: "The plan was approved.", "方案已批准。";
+    other_pull_request: "An open pull request of somebody else names this issue:", "他人已有打开的合并请求涉及此问题：";
+    plan_again: "Plan again", "重新制定方案";
+    plan_words: "What should the plan be?", "方案应当怎样调整？";
+    plan_revised: "Another plan will be made.", "将重新制定方案。";
     approved_by: "approved by", "批准人";
     retry: "Try again", "重试";
     retried: "The job was restarted.", "任务将重新开始。";

@@ -114,6 +114,19 @@ pub(super) async fn approve(
     page.respond(message, &path_of(&id))
 }
 
+pub(super) async fn revise_plan(
+    Submission { page, form }: Submission,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, PageError> {
+    let result = match parse_id(&id, "job") {
+        Ok(id) => state.management.jobs().revise_plan(&page.principal, id, form.get("words")).await,
+        Err(error) => Err(error),
+    };
+    let message = result.map(|_| page.translations().plan_revised);
+    page.respond(message, &path_of(&id))
+}
+
 pub(super) async fn retry(
     Submission { page, .. }: Submission,
     id: web::Path<String>,

@@ -111,6 +111,7 @@ fn issue_routes(services: &mut ServiceConfig) {
 fn job_routes(services: &mut ServiceConfig) {
     services
         .service(resource("/jobs/{id}").route(get().to(jobs::show)))
+        .service(resource("/jobs/{id}/plan").route(post().to(jobs::revise_plan)))
         .service(resource("/jobs/{id}/approve").route(post().to(jobs::approve)))
         .service(resource("/jobs/{id}/retry").route(post().to(jobs::retry)))
         .service(resource("/jobs/{id}/cancel").route(post().to(jobs::cancel)))

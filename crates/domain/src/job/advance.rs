@@ -85,10 +85,12 @@ impl Job {
             JobEvent::Failed { failure, usage, .. } => self.fail(failure, usage, now),
             JobEvent::MoreAsked { instructions } => self.add_instructions(&instructions),
             JobEvent::PlanApproved { by } => self.approve_plan(by, now),
+            JobEvent::PlanRevised { by, words } => self.revise_plan(by, words, now),
             JobEvent::CancelRequested => self.cancel(now),
             JobEvent::RestartRequested => self.restart(now),
-            JobEvent::CommentPosted { id } => {
+            JobEvent::CommentPosted { id, others } => {
                 self.published.comment_id = Some(id);
+                self.published.others = others;
                 Ok(vec![])
             }
             JobEvent::ResultPosted { id } => {
@@ -203,9 +205,7 @@ impl Job {
         if !self.is_untouched() {
             return Err(Refused::Guard("a job that has started cannot take more instructions"));
         }
-        let known = self.trigger.instructions.take();
-        let all = known.into_iter().chain([more.to_owned()]).collect::<Vec<_>>().join("\n\n");
-        self.trigger.instructions = Some(all.chars().take(MAX_INSTRUCTIONS).collect());
+        self.append_instructions(more);
         Ok(vec![])
     }
 
@@ -378,6 +378,28 @@ impl Job {
             *not_before = now;
         }
         Ok(vec![Effect::RefreshProgress])
+    }
+
+    /// The plan is made again. What somebody wants holds for the fix too.
+    fn revise_plan(&mut self, by: String, words: String, now: Timestamp) -> Result<Vec<Effect>, Refused> {
+        if !self.awaits_approval() {
+            return Err(Refused::Guard("a job without a plan that waits cannot have its plan made again"));
+        }
+        self.append_instructions(&words);
+        self.review = PlanReview::Revised { by, words };
+        let record = &mut self.stages[StageKind::Propose as usize];
+        record.on(StageEvent::Reset, now)?;
+        (record.report, record.comment) = (None, None);
+        if let JobState::Queued { not_before } = &mut self.state {
+            *not_before = now;
+        }
+        Ok(vec![Effect::RefreshProgress])
+    }
+
+    fn append_instructions(&mut self, more: &str) {
+        let known = self.trigger.instructions.take();
+        let all = known.into_iter().chain([more.to_owned()]).collect::<Vec<_>>().join("\n\n");
+        self.trigger.instructions = Some(all.chars().take(MAX_INSTRUCTIONS).collect());
     }
 
     fn release(&mut self, not_before: Timestamp) -> Result<Vec<Effect>, Refused> {

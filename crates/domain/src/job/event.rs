@@ -8,7 +8,7 @@ use super::ci::CiReport;
 use super::report::{StageReport, Verdict, VerifyReport};
 use super::stage::StageKind;
 use super::status::Lease;
-use super::{Failure, Inheritance, PullRequestEnd, PullRequestRef};
+use super::{Failure, Inheritance, OtherPullRequest, PullRequestEnd, PullRequestRef};
 use crate::{BranchName, CommitSha, RepoName, Usage};
 
 /// An event that a worker reports while it executes a task. Its session knows the lease.
@@ -128,6 +128,13 @@ pub enum JobEvent {
         /// The additional instructions.
         instructions: String,
     },
+    /// Somebody wants another plan than the one that waits.
+    PlanRevised {
+        /// Who, by login.
+        by: String,
+        /// What they want.
+        words: String,
+    },
     /// A user approves the plan.
     PlanApproved {
         /// The login of the user.
@@ -141,6 +148,8 @@ pub enum JobEvent {
     CommentPosted {
         /// The comment's id on the platform.
         id: String,
+        /// The open pull requests of others that it names.
+        others: Vec<OtherPullRequest>,
     },
     /// The result comment was posted.
     ResultPosted {
@@ -186,6 +195,7 @@ impl JobEvent {
             | Self::LeaseExpired
             | Self::MoreAsked { .. }
             | Self::PlanApproved { .. }
+            | Self::PlanRevised { .. }
             | Self::CancelRequested
             | Self::RestartRequested
             | Self::CommentPosted { .. }

@@ -25,7 +25,7 @@ use crate::{BranchName, CommitSha, IssueId, IssueRef, JobId, RepoName, Usage};
 pub use contract::JobObject;
 pub use event::{JobEvent, WorkerEvent};
 pub use failure::{Failure, FailureClass, FailureOrigin};
-pub use publication::{PublishMode, Published, PullRequestEnd, PullRequestRef};
+pub use publication::{OtherPullRequest, PublishMode, Published, PullRequestEnd, PullRequestRef};
 use report::{FixReport, LocateReport, ProposeReport, StageReport, Verdict, VerifyReport};
 use stage::{StageKind, StageRecord};
 pub use status::{JobState, JobStatus, JobTransition, Lease};
@@ -144,6 +144,13 @@ pub enum PlanReview {
     /// The plan must be approved.
     #[serde(rename = "wanted")]
     Requested,
+    /// Somebody wants another plan, which must be approved.
+    Revised {
+        /// Who, by login.
+        by: String,
+        /// What they want.
+        words: String,
+    },
     /// The plan was approved.
     Approved {
         /// Who, by login.
@@ -155,6 +162,11 @@ impl PlanReview {
     /// Returns the initial state of a new job.
     pub const fn asked(wanted: bool) -> Self {
         if wanted { Self::Requested } else { Self::NotAsked }
+    }
+
+    /// Returns whether a plan must be approved.
+    pub const fn is_required(&self) -> bool {
+        matches!(self, Self::Requested | Self::Revised { .. })
     }
 
     /// Returns whether no review was requested.
@@ -395,7 +407,7 @@ impl Job {
 
     /// Returns whether its plan waits for approval.
     pub fn awaits_approval(&self) -> bool {
-        self.review == PlanReview::Requested && self.proposed().is_some() && !self.status().is_terminal()
+        self.review.is_required() && self.proposed().is_some() && !self.status().is_terminal()
     }
 
     /// Returns the model usage so far.

@@ -35,9 +35,25 @@ pub struct Published {
     pub ready: bool,
     /// The effects that failed, with the reasons, for the result comment.
     pub problem: Option<String>,
+    /// Open pull requests of others that name the issue, as they were when the job was acknowledged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<OtherPullRequest>,
     /// What the forge's CI says about the pushed commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ci: Option<CiReport>,
+}
+
+/// An open pull request of somebody else that names the issue of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherPullRequest {
+    /// The number on the forge.
+    pub number: u64,
+    /// The URL of its page.
+    pub url: String,
+    /// The title.
+    pub title: String,
+    /// The login of its author.
+    pub author: String,
 }
 
 /// A pull request of a job.

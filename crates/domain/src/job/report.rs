@@ -205,6 +205,27 @@ pub struct FixReport {
     /// A script that showed the fault before the change was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reproduction: Option<Reproduction>,
+    /// The form that the repository wants of the change.
+    #[serde(default, skip_serializing_if = "ChangeForm::is_plain")]
+    pub form: ChangeForm,
+}
+
+/// The form that a repository wants of changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ChangeForm {
+    /// Whether commits follow <https://www.conventionalcommits.org>.
+    pub is_conventional: bool,
+    /// The template of its pull requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+}
+
+impl ChangeForm {
+    /// Returns whether it wants nothing.
+    pub fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A script that ends with an error as long as a fault is there.

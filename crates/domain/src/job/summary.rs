@@ -86,7 +86,7 @@ impl JobSummary {
     pub fn awaits_approval(&self) -> bool {
         // The plan is the report of `propose`, and that stage is never reset once it has succeeded.
         let has_plan = self.stage(StageKind::Propose).status == StageStatus::Succeeded;
-        self.review == PlanReview::Requested && has_plan && !self.status().is_terminal()
+        self.review.is_required() && has_plan && !self.status().is_terminal()
     }
 }
 

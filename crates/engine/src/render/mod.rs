@@ -1,6 +1,7 @@
 //! Renders comments and the pull request's panel, as pure functions of the job, in the language of its request.
 
 mod replies;
+mod template;
 mod texts;
 
 use patchwright_core::outgoing_text::{
@@ -78,6 +79,12 @@ impl Renderer<'_> {
             };
             out.push(&self.fill(texts::PULL_REQUEST, &[("number", &pull_request.number.into()), ("place", &place)]));
         }
+        for other in &job.published.others {
+            let (title, author) = (neutralise_line(&other.title, 120), neutralise_line(&other.author, 60));
+            let (number, url) = (other.number.into(), OutgoingText::url(&other.url));
+            let parts: Parts<'_> = &[("number", &number), ("url", &url), ("title", &title), ("author", &author)];
+            out.push(&self.fill(texts::OTHER, parts));
+        }
         if job.awaits_approval() {
             out.push(&self.plan_to_approve(job));
         }
@@ -136,7 +143,11 @@ impl Renderer<'_> {
         let is_proven = job.status() == JobStatus::Succeeded && job.verdict == Some(Verdict::FixedProven);
         let relation = if is_proven && job.source.tracker.is_none() { texts::CLOSES } else { texts::BELONGS_TO };
         let (issue, url) = (OutgoingText::issue_name(&job.source), OutgoingText::url(issue_url));
-        out.push(&self.fill(relation, &[("issue", &issue), ("url", &url)]));
+        let relation = self.fill(relation, &[("issue", &issue), ("url", &url)]);
+        match job.fixed().and_then(|fix| fix.form.template.as_deref()) {
+            Some(template) => out.push(&self.fill_template(job, template, &relation)),
+            None => out.push(&relation),
+        }
         out.push(&self.stage_table(job));
         out.push(&self.test_table(job));
         out.push(&self.review(job));
@@ -240,6 +251,22 @@ impl Renderer<'_> {
             Some(chinese) => neutralise(&chinese),
             None => neutralise(english),
         }
+    }
+
+    /// Renders the repository's template for pull requests with what is known about the change, above what is always shown.
+    fn fill_template(&self, job: &Job, form: &str, relation: &OutgoingText) -> OutgoingText {
+        let plan = job.proposed().map(|proposed| &proposed.plan);
+        let text = plan.map(|plan| format!("{}\n\n{}", plan.root_cause, plan.fix_strategy)).unwrap_or_default();
+        let tests =
+            if job.report_on_branch().is_some() { self.fill(texts::SEE_TESTS, &[]) } else { OutgoingText::default() };
+        let answers = template::Answers { description: neutralise(text.trim()), issue: relation.clone(), tests };
+        let mut out = template::fill(form, &answers);
+        if !out.as_str().contains(relation.as_str()) {
+            out.push_own("\n");
+            out.push(relation);
+        }
+        out.push_own("\n---\n\n");
+        out
     }
 
     fn stage_table(&self, job: &Job) -> OutgoingText {
@@ -376,9 +403,11 @@ impl Renderer<'_> {
 pub fn pull_request_title(job: &Job) -> OutgoingText {
     // "Fix #12" would close the issue when the pull request is squashed into one commit of this title, proven or not.
     let (title, issue) = (neutralise_plain(&job.title, 180), OutgoingText::issue_name(&job.source));
+    let is_conventional = job.fixed().is_some_and(|fix| fix.form.is_conventional);
     let template = match (&job.source.tracker, is_analysis_only(job)) {
-        (Some(_), false) => "[{issue}] {title}",
         (_, true) => "Analysis of {issue}: {title}",
+        (_, false) if is_conventional => "fix: {title} ({issue})",
+        (Some(_), false) => "[{issue}] {title}",
         (None, false) => "Fix for {issue}: {title}",
     };
     OutgoingText::fill(template, &[("issue", &issue), ("title", &title)])

@@ -233,6 +233,16 @@ pub(super) const fn ci_outcome(outcome: CiOutcome) -> Translated {
     }
 }
 
+/// A pull request of somebody else.
+pub(super) const OTHER: Translated = Translated::new(
+    "\n⚠️ The open pull request [{title}]({url}) by {author} names this issue already.\n",
+    "\n⚠️ {author} 的合并请求 [{title}]({url}) 已经涉及此问题，仍处于打开状态。\n",
+);
+
+/// Where the results of tests are.
+pub(super) const SEE_TESTS: Translated =
+    Translated::new("The tests that were run are listed below.", "运行过的测试见下文。");
+
 /// The script that shows the fault.
 pub(super) const SCRIPT: Translated = Translated::new(
     "\n<details><summary>The program, which is not part of the change</summary>\n\n{script}\n\n</details>\n",

@@ -67,7 +67,14 @@ pub(super) fn plan(run: &SuiteRun<'_>) -> RunPlan {
         ("MSBUILDDISABLENODEREUSE", "1"),
         ("NUGET_PACKAGES", &packages),
     ]);
-    RunPlan { build: None, program: "dotnet".to_owned(), args, env, report: ReportSource::Trx(RESULTS.to_owned()) }
+    RunPlan {
+        build: None,
+        program: "dotnet".to_owned(),
+        args,
+        env,
+        report: ReportSource::Trx(RESULTS.to_owned()),
+        shown: None,
+    }
 }
 
 #[cfg(test)]

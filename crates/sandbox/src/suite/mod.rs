@@ -116,6 +116,8 @@ pub(crate) struct RunPlan {
     pub(crate) args: Vec<String>,
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) report: ReportSource,
+    /// The command for users, if it is started in a way that says nothing to them.
+    pub(crate) shown: Option<String>,
 }
 
 impl SuiteRun<'_> {

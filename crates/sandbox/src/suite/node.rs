@@ -55,20 +55,54 @@ pub(super) fn plan(run: &SuiteRun<'_>) -> RunPlan {
     let call = find_call(&scripts, "test").filter(|call| call.runner == NodeRunner::Node || has_runner(run, call));
     let Some(call) = call else {
         let args = vec!["test".to_owned()];
-        return RunPlan { build, program: "npm".to_owned(), args, env: env(run), report: ReportSource::Node };
+        return RunPlan {
+            build,
+            program: "npm".to_owned(),
+            args,
+            env: env(run),
+            report: ReportSource::Node,
+            shown: None,
+        };
     };
     let mut env = env(run);
     env.extend(call.env.clone());
     let pretest = scripts.contains_key("pretest").then(|| shell("npm run pretest"));
     let build = build.or(pretest);
     let (args, report) = arguments(run, &call);
+    if call.runner == NodeRunner::Jest {
+        return jest(call, &args, build, env, report);
+    }
     let mut line = if call.before.is_empty() { Vec::new() } else { call.before.clone() };
     if call.runner != NodeRunner::Node {
         line.push(program(run, &call));
     }
     line.extend(args);
     let program = line.remove(0);
-    RunPlan { build, program, args: line, env, report }
+    RunPlan { build, program, args: line, env, report, shown: None }
+}
+
+/// Starts jest with its arguments.
+const JEST: &str = "\
+    if (process.env.NODE_ENV == null) process.env.NODE_ENV = 'test'; \
+    const args = JSON.parse(process.env.PATCHWRIGHT_ARGUMENTS); \
+    delete process.env.PATCHWRIGHT_ARGUMENTS; \
+    require('jest').run(args);";
+
+/// Runs jest without arguments of its process: tests of command-line tools read them, and with one worker their process is jest's
+/// own.
+fn jest(
+    call: RunnerCall,
+    arguments: &[String],
+    build: Option<Vec<String>>,
+    mut env: BTreeMap<String, String>,
+    report: ReportSource,
+) -> RunPlan {
+    let own = arguments.iter().filter(|argument| !argument.starts_with("--outputFile=")).cloned();
+    let shown = std::iter::once("jest".to_owned()).chain(own).collect::<Vec<_>>().join(" ");
+    env.insert("PATCHWRIGHT_ARGUMENTS".to_owned(), serde_json::json!(arguments).to_string());
+    let mut args: Vec<String> = call.before.into_iter().skip(1).collect();
+    args.extend(["-e", JEST, "jest"].map(str::to_owned));
+    RunPlan { build, program: "node".to_owned(), args, env, report, shown: Some(shown) }
 }
 
 fn env(run: &SuiteRun<'_>) -> BTreeMap<String, String> {
@@ -105,7 +139,7 @@ fn program(run: &SuiteRun<'_>, call: &RunnerCall) -> String {
     let place = if call.before.is_empty() {
         format!("node_modules/.bin/{name}")
     } else {
-        format!("node_modules/{name}/bin/{}", if name == "mocha" { "mocha.js" } else { "jest.js" })
+        format!("node_modules/{name}/bin/{name}.js")
     };
     for folder in Path::new(&run.suite.folder).ancestors() {
         if run.host_tree.join(folder).join(&place).exists() {

@@ -34,6 +34,7 @@ pub(super) fn plan_rspec(run: &SuiteRun<'_>) -> RunPlan {
         args,
         env: variables([("SPEC_OPTS", "")]),
         report: ReportSource::Rspec("report.json".to_owned()),
+        shown: None,
     }
 }
 
@@ -50,5 +51,12 @@ pub(super) fn plan_minitest(run: &SuiteRun<'_>) -> RunPlan {
         }
         None => ("rake", words("test TESTOPTS=--verbose")),
     };
-    RunPlan { build: None, program: program.to_owned(), args, env: variables([]), report: ReportSource::Any }
+    RunPlan {
+        build: None,
+        program: program.to_owned(),
+        args,
+        env: variables([]),
+        report: ReportSource::Any,
+        shown: None,
+    }
 }

@@ -322,6 +322,13 @@ pub(crate) enum JobsCommand {
         /// The job's id
         id: patchwright_domain::JobId,
     },
+    /// Has the plan that waits made again
+    Plan {
+        /// The job's id
+        id: patchwright_domain::JobId,
+        /// What the plan should be
+        words: String,
+    },
     /// Cancels a job
     Cancel {
         /// The job's id

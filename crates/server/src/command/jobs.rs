@@ -17,6 +17,7 @@ pub(crate) async fn run(remote: Remote, command: JobsCommand) -> CommandResult {
         JobsCommand::Show { id } => client.job(&id.to_string()).await,
         JobsCommand::Retry { id } => client.retry_job(&id.to_string()).await,
         JobsCommand::Approve { id } => client.approve_job(&id.to_string()).await,
+        JobsCommand::Plan { id, words } => client.revise_plan(&id.to_string(), &words).await,
         JobsCommand::Cancel { id } => client.cancel_job(&id.to_string()).await,
     };
     remote.print(job, describe)

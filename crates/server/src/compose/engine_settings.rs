@@ -50,6 +50,7 @@ pub(super) fn engine_settings(config: &Config) -> Settings {
         editable_paths: config.jobs.editable_paths.clone(),
         ready_when: config.jobs.ready_when,
         push_to: config.jobs.push_to,
+        sign_off: config.jobs.sign_off,
         author_email: config.jobs.author_email.clone(),
         public_url: config.public_url.clone(),
         // Build tools need absolute paths.

@@ -33,6 +33,7 @@ pub struct JobConfig {
     /// The daily model budget of all jobs together.
     pub budget_day: Budget,
     pub author_name: String,
+    pub sign_off: bool,
     pub editable_paths: EditablePaths,
     pub ready_when: ReadyWhen,
     pub push_to: PushTo,
@@ -84,6 +85,7 @@ impl JobConfig {
             )?,
             push_to: push_to(v)?,
             author_name: v.text("AUTHOR_NAME").to_owned(),
+            sign_off: v.switch("SIGN_OFF")?,
             author_email: v.text("AUTHOR_EMAIL").to_owned(),
         })
     }

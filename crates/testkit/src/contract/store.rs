@@ -456,7 +456,7 @@ async fn a_job_is_read_as_it_was_written(store: &dyn Store) {
         JobEvent::progress(epoch, WorkerEvent::StageStarted { stage: StageKind::Locate }),
         JobEvent::progress(epoch, WorkerEvent::StageSucceeded { report, comment: "found".to_owned(), usage }),
         JobEvent::progress(epoch, WorkerEvent::StageStarted { stage: StageKind::Propose }),
-        JobEvent::CommentPosted { id: "77".to_owned() },
+        JobEvent::CommentPosted { id: "77".to_owned(), others: Vec::new() },
         JobEvent::CancelRequested,
     ] {
         job = job.advance(event, after(3)).unwrap().0;

@@ -54,6 +54,11 @@ impl Action {
         )
     }
 
+    /// Returns whether it only reads, without running anything.
+    pub(crate) const fn is_read(&self) -> bool {
+        self.is_look() && !matches!(self, Self::RunTests { .. } | Self::Run { .. })
+    }
+
     /// Returns whether it changes a file.
     pub(crate) const fn is_edit(&self) -> bool {
         matches!(self, Self::Edit { .. } | Self::Create { .. } | Self::Delete { .. } | Self::Rename { .. })

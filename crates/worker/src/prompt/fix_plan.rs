@@ -37,6 +37,21 @@ pub(crate) struct ChangeAnswer {
     pub(crate) description: String,
 }
 
+/// Asks for another plan than the one that the conversation ends with; as [`ask`].
+pub(crate) async fn ask_again<T>(
+    llm: &BudgetedLlm<'_>,
+    dialogue: &Dialogue<'_>,
+    words: &str,
+    check: impl Fn(PlanAnswer) -> Result<T, String>,
+) -> Result<Result<T, String>, StageError> {
+    let words = words.replace("</words>", "<\\/words>");
+    let question = format!(
+        "Somebody who may decide about the plan wants it changed:\n<words>\n{words}\n</words>\nMake the whole plan again, as they want it. \
+         Answer with one JSON object of the same form."
+    );
+    ask_json(llm, "fix_plan", dialogue, question, check).await
+}
+
 /// Asks as the next question of the conversation; `Ok(Err(..))` is the error in an answer that cannot be used, also after asking
 /// again.
 pub(crate) async fn ask<T>(

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use patchwright_core::fault::Fault;
-use patchwright_core::llm::count_tokens;
+use patchwright_core::llm::{Role, count_tokens};
 use patchwright_core::outgoing_text::{code_span, neutralise, shorten};
 use patchwright_core::sandbox::{Suite, SuiteQuery};
 use patchwright_domain::RepoPath;
+use patchwright_domain::job::PlanReview;
 use patchwright_domain::job::report::{
     Candidate, Level, Plan, PlannedChange, PlannedTest, ProposeData, ProposeReport, StageReport,
 };
@@ -36,20 +37,14 @@ const MAX_CHANGES: usize = 12;
 
 pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageError> {
     let Some(llm) = context.llm else { return Ok(Outcome::without_model()) };
-    let located = context.job.located().map(|report| report.candidates.as_slice()).unwrap_or_default();
-    let sent = prompt::tokens_of(&context.dialogue.state().await.messages);
-    let rest = if sent == 0 { None } else { prompt::issue_rest(context.issue, context.job, LOCATE_ISSUE_TOKENS) };
-    let issue =
-        if sent == 0 { prompt::issue_text(context.issue, context.job) } else { rest.clone().unwrap_or_default() };
-    let room =
-        PLAN_TOKENS.saturating_sub(sent + count_tokens(&issue) + FORM_TOKENS).clamp(MIN_CODE_TOKENS, CODE_TOKENS);
-    let mut code = describe(context, focus_of(located), room).await?;
-    if let Some(rest) = rest {
-        code = format!("The rest of the issue:\n<issue>\n{rest}\n</issue>\n\n{code}");
-    }
-    context.progress.set_activity("asking the model for a plan");
     let check = |answer| check(answer, &context.policy.editable_paths);
-    let checked = fix_plan::ask(llm, context.dialogue, (context.issue, context.job), &code, check).await?;
+    let checked = if let Some(words) = revision(context).await {
+        fix_plan::ask_again(llm, context.dialogue, words, check).await?
+    } else {
+        let code = code_for_plan(context).await?;
+        context.progress.set_activity("asking the model for a plan");
+        fix_plan::ask(llm, context.dialogue, (context.issue, context.job), &code, check).await?
+    };
     let (plan, risk_level) = checked.map_err(|problem| {
         StageError::new(
             format!("the model's plan cannot be used, also after asking again: {}", shorten(&problem, 300)),
@@ -74,6 +69,30 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
         plan,
     };
     Ok(Outcome::done(StageReport::Propose(report), comment))
+}
+
+/// Returns what somebody wants of another plan, if the conversation has the one before it.
+async fn revision<'a>(context: &StageContext<'a>) -> Option<&'a str> {
+    let PlanReview::Revised { words, .. } = &context.job.review else { return None };
+    let state = context.dialogue.state().await;
+    let has_plan = state.messages.last().is_some_and(|message| message.role == Role::Assistant);
+    has_plan.then_some(words.as_str())
+}
+
+/// Returns the code that the plan is made from.
+async fn code_for_plan(context: &StageContext<'_>) -> Result<String, StageError> {
+    let located = context.job.located().map(|report| report.candidates.as_slice()).unwrap_or_default();
+    let sent = prompt::tokens_of(&context.dialogue.state().await.messages);
+    let rest = if sent == 0 { None } else { prompt::issue_rest(context.issue, context.job, LOCATE_ISSUE_TOKENS) };
+    let issue =
+        if sent == 0 { prompt::issue_text(context.issue, context.job) } else { rest.clone().unwrap_or_default() };
+    let room =
+        PLAN_TOKENS.saturating_sub(sent + count_tokens(&issue) + FORM_TOKENS).clamp(MIN_CODE_TOKENS, CODE_TOKENS);
+    let mut code = describe(context, focus_of(located), room).await?;
+    if let Some(rest) = rest {
+        code = format!("The rest of the issue:\n<issue>\n{rest}\n</issue>\n\n{code}");
+    }
+    Ok(code)
 }
 
 /// Returns the files to show: those that the model chose, else the likeliest.

@@ -7,13 +7,15 @@ use patchwright_domain::job::report::{FixReport, StageReport};
 use super::{Outcome, fix};
 use crate::branch::commit_request;
 use crate::change::read_change;
+use crate::change_form::read_form;
 use crate::context::{StageContext, StageError};
 
 pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageError> {
     let workspace = context.workspace;
     let base = workspace.base_branch();
+    let form = read_form(context.repository);
     context.progress.set_activity(format!("rebasing the branch onto {base}"));
-    let commit = match workspace.rebase(&commit_request(context.job, context.policy)).await {
+    let commit = match workspace.rebase(&commit_request(context.job, context.policy, &form)).await {
         Ok(commit) => commit,
         Err(error @ GitError::Conflict { .. }) => {
             let remedy = "Resolve the conflict by hand, or comment `restart` to make the fix again.";
@@ -43,6 +45,7 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
         fetched_for: None,
         review: None,
         reproduction: None,
+        form,
         commit,
     };
     let comment = fix::comment(&report);

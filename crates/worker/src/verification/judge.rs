@@ -17,7 +17,8 @@ pub(super) fn judge(runs: Vec<(String, SuiteResult)>, edits: &TestEdits, is_whol
     let mut verdicts: Vec<(Verdict, String, Option<Proof>)> = Vec::new();
     let (mut before, mut after) = (TestResults::default(), TestResults::default());
     let own_tests_ran_before = runs.iter().all(|(_, run)| !run.own_tests_do_not_build);
-    let are_explained = runs.iter().all(|(_, run)| !has_unnamed_failure(run));
+    let is_unloaded = |run: &SuiteResult| run.comparison.failing.iter().any(|name| edits.is_file(name));
+    let are_explained = runs.iter().all(|(_, run)| !has_unnamed_failure(run) && !is_unloaded(run));
     for (suite, run) in runs {
         let named = |names: &[String]| {
             names
@@ -174,6 +175,11 @@ fn judge_fixed(run: &SuiteResult, edits: &TestEdits) -> (Verdict, String, Option
     } else if edits.has_goals() && found.failing.is_empty() {
         // A test that fails on both sides may be the file of the change's tests, which cannot be loaded here.
         "nothing broke, but the tests of the change do not show the fault: they pass without it".to_owned()
+    } else if let Some(file) = found.failing.iter().find(|name| edits.is_file(name)) {
+        format!(
+            "nothing broke, but the tests of the change show nothing: {file} could not be loaded, neither before the change nor \
+             after it"
+        )
     } else if found.failing.is_empty() {
         "nothing broke, but no test shows the fault".to_owned()
     } else {
@@ -405,6 +411,16 @@ mod tests {
         let found = judge(vec![("test".into(), run(&ended(1), &ended(0)))], &edits, true);
         assert_eq!((found.verdict, found.shows_no_fault), (Verdict::NoRegressions, false));
         assert!(found.explanation.contains("names no test that failed"), "{}", found.explanation);
+    }
+
+    #[test]
+    fn tests_of_the_change_that_cannot_be_loaded_are_named() {
+        let mut edits = TestEdits::default();
+        edits.add(&RepoPath::parse("tests/t.py").unwrap(), None, Some("def test_x():\n    assert f() == 1\n"));
+        let broken = report(&[("tests/t.py", Failed), ("tests/u.py::test_u", Passed)], true);
+        let found = judge(vec![("test".into(), run(&broken, &broken))], &edits, true);
+        assert_eq!((found.verdict, found.shows_no_fault), (Verdict::NoRegressions, false));
+        assert!(found.explanation.contains("tests/t.py could not be loaded"), "{}", found.explanation);
     }
 
     #[test]

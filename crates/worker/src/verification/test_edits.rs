@@ -21,14 +21,34 @@ pub(super) enum TestEdit {
     Surrounded,
 }
 
+/// A test in a text: two classes of a file may have tests of one name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct TestKey {
+    /// The innermost class, module or `describe` around it; it may be empty.
+    scope: String,
+    name: String,
+}
+
+impl TestKey {
+    /// Returns whether a report's name has the scope of this test.
+    fn has_scope_of(&self, test: &str) -> bool {
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        self.scope.is_empty()
+            || test.match_indices(&self.scope).any(|(at, _)| {
+                let (before, after) = (test[..at].chars().next_back(), test[at + self.scope.len()..].chars().next());
+                !before.is_some_and(is_word) && !after.is_some_and(is_word)
+            })
+    }
+}
+
 /// A changed file with tests.
 #[derive(Debug)]
 struct EditedFile {
     path: String,
     /// The tests of the file after the change that are not as they were, by the name in the text.
-    edits: BTreeMap<String, TestEdit>,
+    edits: BTreeMap<TestKey, TestEdit>,
     /// The tests of the file that are as they were.
-    kept: Vec<String>,
+    kept: Vec<TestKey>,
     /// Whether the text outside of tests changed.
     is_surrounded: bool,
     /// Whether the tests in the file are not known.
@@ -73,7 +93,7 @@ impl TestEdits {
                 }
             }
         }
-        let shown = |name: &String| format!("{path}: {name}");
+        let shown = |test: &TestKey| format!("{path}: {}", test.name);
         let weakened = edits.iter().filter(|(_, edit)| **edit == TestEdit::Weakened).map(|(name, _)| shown(name));
         self.weakened.extend(weakened);
         self.deleted.extend(old.tests.keys().filter(|name| !new.tests.contains_key(*name)).map(shown));
@@ -86,24 +106,34 @@ impl TestEdits {
     pub(super) fn of(&self, test: &str) -> Option<TestEdit> {
         let named: Vec<&EditedFile> = self.files.iter().filter(|file| test.contains(&file.path)).collect();
         let in_files: Vec<&EditedFile> = if named.is_empty() { self.files.iter().collect() } else { named.clone() };
+        let known = in_files.iter().flat_map(|file| {
+            let edits = file.edits.iter().map(|(key, edit)| (key, Some(*edit)));
+            edits.chain(file.kept.iter().map(|key| (key, None)))
+        });
+        let mut known: Vec<(&TestKey, Option<TestEdit>)> =
+            known.filter(|(key, _)| is_name_of(test, &key.name)).collect();
+        // Some runners leave the scope out of their names.
+        if known.iter().any(|(key, _)| key.has_scope_of(test)) {
+            known.retain(|(key, _)| key.has_scope_of(test));
+        }
+        let is_kept = known.iter().any(|(_, edit)| edit.is_none());
         // A test of which less is expected anywhere under this name is the safe answer.
-        let edits = in_files.iter().flat_map(|file| &file.edits).filter(|(name, _)| is_name_of(test, name));
-        let found = edits.map(|(_, edit)| *edit).min_by_key(|edit| *edit != TestEdit::Weakened);
-        let is_kept = || in_files.iter().any(|file| file.kept.iter().any(|name| is_name_of(test, name)));
+        let found = known.into_iter().filter_map(|(_, edit)| edit).min_by_key(|edit| *edit != TestEdit::Weakened);
         found.or_else(|| {
             let file = named.first()?;
             if file.is_opaque || (file.is_surrounded && file.edits.is_empty()) {
                 return Some(TestEdit::Surrounded);
             }
             // A file that could not be loaded is named itself, and fails for what the change brings to it.
-            (!is_kept() && test.ends_with(&file.path)).then_some(TestEdit::Added)
+            (!is_kept && test.ends_with(&file.path)).then_some(TestEdit::Added)
         })
     }
 
     /// Returns whether a test is in a file that the change touches.
     pub(super) fn touches(&self, test: &str) -> bool {
         self.files.iter().any(|file| {
-            test.contains(&file.path) || file.kept.iter().chain(file.edits.keys()).any(|name| is_name_of(test, name))
+            test.contains(&file.path)
+                || file.kept.iter().chain(file.edits.keys()).any(|key| is_name_of(test, &key.name))
         })
     }
 
@@ -116,6 +146,11 @@ impl TestEdits {
     /// Returns whether the change brings a test or adds to one.
     pub(super) fn has_goals(&self) -> bool {
         self.files.iter().any(|file| file.is_opaque || file.edits.values().any(|edit| *edit != TestEdit::Weakened))
+    }
+
+    /// Returns whether a name is that of a changed file itself: runners report it when it cannot be loaded.
+    pub(super) fn is_file(&self, test: &str) -> bool {
+        self.files.iter().any(|file| test.ends_with(&file.path))
     }
 
     /// Returns the tests that prove nothing any more, for users.
@@ -219,7 +254,8 @@ impl Language {
             };
             let start = attributes_above(&lines, at);
             let end = end_of(&lines, at);
-            found.tests.entry(name).or_default().push_str(lines[start..end].join("\n").trim_end());
+            let key = TestKey { scope: scope_above(&lines, at), name };
+            found.tests.entry(key).or_default().push_str(lines[start..end].join("\n").trim_end());
             at = end;
         }
         found
@@ -241,7 +277,7 @@ impl Language {
 /// The tests of a text by name, and what is around them.
 #[derive(Debug, Default)]
 struct Tests {
-    tests: BTreeMap<String, String>,
+    tests: BTreeMap<TestKey, String>,
     rest: String,
 }
 
@@ -252,6 +288,28 @@ fn outside(line: &str) -> &str {
         ["import ", "from ", "use ", "#include", "const {", "package "].iter().any(|word| line.starts_with(word));
     let is_attribute = line.starts_with(['@', '#']) || line.starts_with("//");
     if is_import || is_attribute || line.contains("require(") { "" } else { line }
+}
+
+static SCOPE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r#"^\s*(?:[\w.@]+ )*?(?:class|mod|module|object) (\w+)|^\s*(?:[\w.]+\.)?(?:describe|context|suite)\b[^'"`]*['"`](.+?)['"`]"#,
+    )
+});
+
+/// Returns the innermost class, module or `describe` around a line: it is above it, and indented less.
+fn scope_above(lines: &[&str], at: usize) -> String {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let mut around = indent(lines[at]);
+    for line in lines[..at].iter().rev().filter(|line| !line.trim().is_empty()) {
+        if indent(line) >= around {
+            continue;
+        }
+        around = indent(line);
+        if let Some(found) = SCOPE.captures(line) {
+            return found.iter().skip(1).flatten().last().map_or_else(String::new, |name| name.as_str().to_owned());
+        }
+    }
+    String::new()
 }
 
 fn attributes_above(lines: &[&str], at: usize) -> usize {
@@ -317,6 +375,20 @@ mod tests {
             ["tests/test_a.py: test_gone (gone)", "tests/test_a.py: test_two (expects something else)"]
         );
         assert!(edits.touches("tests/test_a.py::test_kept") && edits.has_goals());
+    }
+
+    #[test]
+    fn a_new_test_with_the_name_of_one_in_another_class_is_new() {
+        let before = "class TestOne:\n    def test_attr(self):\n        assert f() == 1\n";
+        let after = format!("{before}\nclass TestTwo:\n    def test_attr(self):\n        assert g() == 2\n");
+        let found = edits("tests/test_a.py", before, &after);
+        assert_eq!(found.of("tests/test_a.py::TestTwo::test_attr"), Some(TestEdit::Added));
+        assert_eq!(found.of("tests/test_a.py::TestOne::test_attr"), None);
+        assert!(found.lost().is_empty());
+        let js = |more: &str| format!("describe('a', () => {{\n  it('works', () => {{ expect(1) }})\n}})\n{more}");
+        let found = edits("a.test.js", &js(""), &js("describe('b', () => {\n  it('works', () => { expect(2) })\n})\n"));
+        assert_eq!(found.of("a.test.js > b > works"), Some(TestEdit::Added));
+        assert_eq!(found.of("a.test.js > a > works"), None);
     }
 
     #[test]

@@ -89,6 +89,7 @@ struct Comment {
 
 #[derive(Debug, Clone)]
 struct Pull {
+    author: String,
     repo: String,
     number: u64,
     head: String,
@@ -174,6 +175,24 @@ impl GithubServer {
         let model = self.model.lock().unwrap();
         let row = |p: &Pull| (p.title.clone(), p.head.clone(), p.base.clone(), p.draft);
         model.pulls.iter().map(row).collect()
+    }
+
+    /// Opens a pull request of somebody else.
+    pub fn open_pull(&self, repo: &str, author: &str, title: &str, body: &str) {
+        let mut model = self.model.lock().unwrap();
+        let pull = Pull {
+            author: author.to_owned(),
+            number: 600 + model.pulls.len() as u64,
+            repo: repo.to_owned(),
+            head: format!("{author}-1"),
+            base: "main".to_owned(),
+            title: title.to_owned(),
+            bodies: vec![body.to_owned()],
+            draft: false,
+            merged: false,
+            reviewers: Vec::new(),
+        };
+        model.pulls.push(pull);
     }
 
     /// Returns who was asked to review a pull request.
@@ -509,7 +528,8 @@ fn pull_json(pull: &Pull) -> Value {
     json!({
         "number": pull.number, "html_url": format!("https://github.invalid/{}/pull/{}", pull.repo, pull.number),
         "node_id": format!("PR_{}", pull.number), "draft": pull.draft, "state": if pull.merged { "closed" } else { "open" }, "merged": pull.merged, "title": pull.title,
-        "user": {"login": OWN_LOGIN, "type": "User"}, "head": {"ref": pull.head}, "base": {"ref": pull.base},
+        "user": {"login": pull.author, "type": "User"}, "head": {"ref": pull.head}, "base": {"ref": pull.base},
+        "body": pull.bodies.last(),
     })
 }
 
@@ -565,6 +585,7 @@ async fn create_pull(path: web::Path<(String, String)>, new: web::Json<NewPull>,
         return unprocessable(&format!("A pull request already exists for {}:{}.", path.0, new.head));
     }
     let pull = Pull {
+        author: OWN_LOGIN.to_owned(),
         number: 700 + model.pulls.len() as u64,
         repo,
         head: new.head.clone(),

@@ -11,6 +11,7 @@ use self::steps::Steps;
 use super::{Outcome, external};
 use crate::branch::{commit_request, write_all};
 use crate::change::shorten_diff;
+use crate::change_form::read_form;
 use crate::context::{StageContext, StageError};
 use crate::fix::evidence;
 
@@ -101,8 +102,9 @@ async fn commit(
     if contents.is_empty() {
         return Err(failed());
     }
+    let form = read_form(context.repository);
     let paths: Vec<RepoPath> = contents.iter().map(|file| file.path.clone()).collect();
-    let commit = context.workspace.commit(&paths, &commit_request(context.job, context.policy)).await?;
+    let commit = context.workspace.commit(&paths, &commit_request(context.job, context.policy, &form)).await?;
     let changed_files = context.workspace.changed_files().await?;
     if commit == *context.workspace.base_commit() || changed_files.is_empty() {
         return Err(failed());
@@ -118,6 +120,7 @@ async fn commit(
         fetched_for: None,
         review: about.review,
         reproduction: about.reproduction,
+        form,
     };
     let comment = comment(&report);
     Ok(Outcome::done(StageReport::Fix(report), comment))

@@ -8,6 +8,8 @@ use patchwright_core::outgoing_text::shorten;
 use patchwright_domain::RepoPath;
 use patchwright_domain::job::report::{ProposeReport, Reproduction, Review};
 
+use tokio::task::JoinHandle;
+
 use crate::budgeted_llm::BudgetedLlm;
 use crate::context::{StageContext, StageError};
 use crate::dialogue::{RESULT, shrink};
@@ -269,13 +271,23 @@ impl Steps<'_> {
     /// Answers what the model looks at or runs.
     async fn look(&self, actions: &[Action], draft: &Draft) -> Result<String, StageError> {
         let mut out = String::new();
+        // What only reads is answered side by side.
+        let mut reads: Vec<_> = actions
+            .iter()
+            .filter(|action| action.is_read())
+            .map(|action| self.start_reading(action.clone(), draft.clone()))
+            .rev()
+            .collect();
         for action in actions.iter().filter(|action| action.is_look()) {
             self.context.progress.set_activity(action.name());
             let answer = match action {
                 Action::RunTests { .. } | Action::Run { .. } if !self.can_run => "nothing can be run here".to_owned(),
                 Action::RunTests { targets } => evidence::run_tests(self.context, draft, targets).await?,
                 Action::Run { script, language } => self.run_script(draft, script, language).await?,
-                reading => self.read(reading.clone(), draft.clone()).await,
+                _ => match reads.pop() {
+                    Some(reading) => reading.await.expect("reading files does not panic"),
+                    None => String::new(),
+                },
             };
             out.push_str(&result_text(&action.name(), &answer));
         }
@@ -292,11 +304,12 @@ impl Steps<'_> {
         Ok(run.text)
     }
 
-    async fn read(&self, action: Action, draft: Draft) -> String {
+    fn start_reading(&self, action: Action, draft: Draft) -> JoinHandle<String> {
         let repository = Arc::clone(self.context.repository);
         let index = Arc::clone(&self.context.tools.code_index);
-        let answer = move || Source { repository: &repository, draft: &draft, index: index.as_ref() }.answer(&action);
-        tokio::task::spawn_blocking(answer).await.expect("reading files does not panic")
+        tokio::task::spawn_blocking(move || {
+            Source { repository: &repository, draft: &draft, index: index.as_ref() }.answer(&action)
+        })
     }
 
     /// Lets a second reader look at the draft, once. Returns what goes back to the model; the job goes on if nobody answers.
