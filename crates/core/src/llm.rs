@@ -10,6 +10,9 @@ use tokio_util::sync::CancellationToken;
 use crate::fault::Fault;
 
 mod tokens;
+mod tool_call;
+
+pub use tool_call::{Tool, ToolCall, split_calls};
 
 /// The author of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,19 +63,23 @@ pub struct ChatRequest {
     pub max_tokens: Option<u32>,
     /// The model, if it is not the client's own.
     pub model: Option<String>,
+    /// The tools of the conversation. They are the same in each of its requests, so that providers cache what it begins with.
+    pub tools: Vec<Tool>,
+    /// Whether this answer may call them.
+    pub may_call: bool,
 }
 
 impl ChatRequest {
     /// Creates a request to the client's own model, without a limit on the answer.
     pub const fn new(purpose: &'static str, messages: Vec<Message>) -> Self {
-        Self { purpose, messages, max_tokens: None, model: None }
+        Self { purpose, messages, max_tokens: None, model: None, tools: Vec::new(), may_call: false }
     }
 }
 
 /// The answer of a chat model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChatAnswer {
-    /// The text; never empty.
+    /// The text, with the calls of tools as [`ToolCall::to_text`] writes them; never empty.
     pub text: String,
     /// The model that answered.
     pub model: String,
@@ -203,7 +210,8 @@ pub fn count_tokens(text: &str) -> usize {
 
 /// Returns the largest usage that a request can cause, without a price. Budgets reserve it and release what was not used.
 pub fn estimate_max_usage(request: &ChatRequest) -> Usage {
-    let bytes: usize = request.messages.iter().map(|message| message.content.len()).sum();
+    let of_tools = request.tools.iter().map(|tool| tool.description.len() + tool.parameters.to_string().len());
+    let bytes: usize = request.messages.iter().map(|message| message.content.len()).chain(of_tools).sum();
     let prompt_tokens = u64::try_from(estimate_tokens(bytes)).unwrap_or(u64::MAX).saturating_add(1);
     let completion_tokens = u64::from(request.max_tokens.unwrap_or(DEFAULT_MAX_ANSWER_TOKENS));
     Usage { calls: 1, prompt_tokens, completion_tokens, cost_micros: 0 }

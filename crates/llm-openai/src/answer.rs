@@ -1,9 +1,10 @@
 //! Reading answers, whole ones and the parts of a stream. Compatible servers leave out, null or misspell nearly every field; only
 //! what is needed is read, in whatever form it comes.
 
-use patchwright_core::llm::LlmError;
-use serde_json::Value;
+use patchwright_core::llm::{LlmError, ToolCall};
+use serde_json::{Value, json};
 
+use crate::json_repair::read_object;
 use crate::refusal::ServerError;
 use crate::stream::DONE;
 use crate::thoughts;
@@ -17,10 +18,21 @@ pub(crate) struct PartialAnswer {
     text: String,
     pub(crate) model: String,
     refusal: String,
+    /// Calls of tools, with their arguments as far as they have come.
+    calls: Vec<PartialCall>,
     finish_reason: Option<String>,
     pub(crate) tokens: Option<Tokens>,
     /// Whether the server said that the stream is over.
     is_done: bool,
+}
+
+/// A call of a tool that is being received.
+#[derive(Debug, Default)]
+struct PartialCall {
+    index: Option<u64>,
+    id: String,
+    name: String,
+    arguments: String,
 }
 
 /// The tokens of a request and its answer.
@@ -91,7 +103,43 @@ impl PartialAnswer {
             push_text(&choice["text"], &mut self.text);
         }
         push_text(&message["refusal"], &mut self.refusal);
+        for call in message["tool_calls"].as_array().into_iter().flatten() {
+            self.apply_call(call, &call["function"]);
+        }
+        // The form before there were several in one answer.
+        if message["function_call"].is_object() {
+            self.apply_call(&Value::Null, &message["function_call"]);
+        }
         Ok(())
+    }
+
+    /// Adds a call, or a further part of one: streams name the call by its index, or repeat its id, or leave both out.
+    fn apply_call(&mut self, call: &Value, function: &Value) {
+        let (index, id) = (read_number(&call["index"]), call["id"].as_str().unwrap_or_default());
+        let name = function["name"].as_str().unwrap_or_default();
+        let known = self.calls.iter().position(|known| match index {
+            Some(index) => known.index == Some(index) && (id.is_empty() || known.id.is_empty() || known.id == id),
+            None => !id.is_empty() && known.id == id,
+        });
+        let is_rest = known.is_none() && index.is_none() && id.is_empty() && name.is_empty();
+        let at = known.or_else(|| self.calls.len().checked_sub(1).filter(|_| is_rest)).unwrap_or_else(|| {
+            self.calls.push(PartialCall { index, ..PartialCall::default() });
+            self.calls.len() - 1
+        });
+        let known = &mut self.calls[at];
+        if known.id.is_empty() {
+            id.clone_into(&mut known.id);
+        }
+        // Some servers send the name again with each part.
+        if known.name != name {
+            known.name.push_str(name);
+        }
+        match &function["arguments"] {
+            Value::String(part) => known.arguments.push_str(part),
+            Value::Null => {}
+            // Some servers send them parsed.
+            other => known.arguments = other.to_string(),
+        }
     }
 
     /// Returns the text of a complete answer.
@@ -113,10 +161,25 @@ impl PartialAnswer {
             let detail: String = self.refusal.trim().chars().take(MAX_REFUSAL_CHARS).collect();
             return Err(Problem::Final(LlmError::Refused { detail }));
         }
+        let mut text = text.to_owned();
+        for call in self.calls.into_iter().filter(|call| !call.name.is_empty()) {
+            if !text.is_empty() && !text.ends_with('\n') {
+                text.push('\n');
+            }
+            text.push_str(&call.into_call().to_text());
+        }
         if text.trim().is_empty() {
             return Err(Problem::Again(LlmError::Empty));
         }
-        Ok((text.to_owned(), self.model, self.tokens))
+        Ok((text, self.model, self.tokens))
+    }
+}
+
+impl PartialCall {
+    /// Returns the call. Arguments that cannot be read are told to the model as such, by whoever reads the call.
+    fn into_call(self) -> ToolCall {
+        let arguments = read_object(&self.arguments).unwrap_or_else(|| json!({"unreadable": self.arguments}));
+        ToolCall { id: self.id, name: self.name, arguments }
     }
 }
 
@@ -174,8 +237,6 @@ fn whole(number: f64) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     /// What becomes of a whole answer: its text, or a word for the problem.
@@ -389,5 +450,42 @@ mod tests {
         ] {
             assert_eq!(of(usage.clone()), None, "{usage}");
         }
+    }
+
+    #[test]
+    fn calls_of_tools_are_read_whole_and_in_parts() {
+        let call =
+            |name: &str, arguments: &Value| json!({"id": name, "function": {"name": name, "arguments": arguments}});
+        let calls = json!([call("read", &json!("{\"path\": \"a.py\"}")), call("search", &json!({"pattern": "x"}))]);
+        let body =
+            json!({"choices": [{"message": {"content": null, "tool_calls": calls}, "finish_reason": "tool_calls"}]});
+        let text = whole(&body).unwrap();
+        let (calls, rest) = patchwright_core::llm::split_calls(&text);
+        assert_eq!((calls.len(), rest.trim()), (2, ""));
+        assert_eq!((calls[0].id.as_str(), &calls[0].arguments), ("read", &json!({"path": "a.py"})));
+        assert_eq!(calls[1].arguments, json!({"pattern": "x"}));
+        let old = json!({"choices": [{"message": {"function_call": {"name": "finish", "arguments": "{}"}}, "finish_reason": "function_call"}]});
+        assert!(whole(&old).unwrap().contains("\"name\":\"finish\""));
+    }
+
+    #[test]
+    fn parallel_calls_of_a_stream_are_put_together() {
+        let part = |value: Value| json!({"choices": [{"delta": {"tool_calls": [value]}}]}).to_string();
+        let events = [
+            json!({"choices": [{"delta": {"role": "assistant", "content": "I look."}}]}).to_string(),
+            part(json!({"index": 0, "id": "a", "type": "function", "function": {"name": "read", "arguments": ""}})),
+            part(json!({"index": 0, "function": {"arguments": "{\"path\": \"a"}})),
+            part(json!({"index": 1, "id": "b", "function": {"name": "read", "arguments": "{\"path\": \"b.py\""}})),
+            part(json!({"index": 0, "function": {"arguments": ".py\"}"}})),
+            json!({"choices": [{"delta": {}, "finish_reason": "tool_calls"}]}).to_string(),
+        ];
+        let events: Vec<&str> = events.iter().map(String::as_str).collect();
+        let (calls, rest) = patchwright_core::llm::split_calls(&streamed(&events).unwrap());
+        let paths: Vec<&Value> = calls.iter().map(|call| &call.arguments["path"]).collect();
+        assert_eq!(
+            (paths, rest.trim()),
+            (vec![&json!("a.py"), &json!("b.py")], "I look."),
+            "an end that is missing is added"
+        );
     }
 }

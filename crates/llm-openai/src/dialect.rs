@@ -5,11 +5,13 @@ use crate::refusal::Refusal;
 
 /// The form of requests to one model. It changes when the server refuses a part of it, and is remembered.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each says whether a part of a request is sent")]
 pub(crate) struct Dialect {
     pub(crate) max_tokens_field: Option<MaxTokensField>,
     pub(crate) temperature: Option<f32>,
     pub(crate) is_streamed: bool,
     pub(crate) has_stream_options: bool,
+    pub(crate) has_tools: bool,
     /// The longest answer that the server gives.
     pub(crate) most_tokens: Option<u32>,
     /// Whether the other field was refused, too.
@@ -26,6 +28,7 @@ impl Dialect {
             temperature: options.temperature,
             is_streamed: options.stream,
             has_stream_options: options.stream,
+            has_tools: options.tools,
             most_tokens: None,
             has_switched_field: false,
         }
@@ -54,6 +57,7 @@ impl Dialect {
                 "max_tokens" | "max_completion_tokens" => self.max_tokens_field = None,
                 "temperature" => self.temperature = None,
                 "stream_options" => self.has_stream_options = false,
+                "tools" => self.has_tools = false,
                 "stream" => (self.is_streamed, self.has_stream_options) = (false, false),
                 _ => {}
             },
@@ -91,6 +95,8 @@ mod tests {
         assert_eq!((cold.temperature, cold.after(&parameter("temperature"), None)), (None, None));
         let plain = dialect().after(&parameter("stream"), None).unwrap();
         assert!(!plain.is_streamed && !plain.has_stream_options);
+        let bare = dialect().after(&parameter("tools"), None).unwrap();
+        assert_eq!((bare.has_tools, bare.after(&parameter("tools"), None)), (false, None));
         assert_eq!(dialect().after(&Refusal::Key, None), None);
     }
 

@@ -4,6 +4,7 @@ mod answer;
 mod client;
 mod dialect;
 mod fallback;
+mod json_repair;
 mod options;
 mod record;
 mod refusal;

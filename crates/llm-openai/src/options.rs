@@ -36,6 +36,8 @@ pub struct OpenAiOptions {
     pub max_tokens_field: MaxTokensField,
     /// The sampling temperature, until a server refuses it; `None` leaves it to the server.
     pub temperature: Option<f32>,
+    /// Whether a server is told of a request's tools, until it refuses them. Without them, models write calls as text.
+    pub tools: bool,
     /// Whether to stream the answer, so that slow models do not exceed the time limit of a proxy.
     pub stream: bool,
     /// The time limit for the first part of a streamed answer, and for the whole of one that is not streamed.
@@ -69,6 +71,7 @@ impl Default for OpenAiOptions {
             model: "gpt-4o-mini".to_owned(),
             max_tokens_field: MaxTokensField::MaxTokens,
             temperature: Some(0.0),
+            tools: true,
             stream: false,
             first_token_timeout: Duration::from_secs(180),
             idle_timeout: Duration::from_secs(60),

@@ -125,6 +125,27 @@ const KEY: &[&str] = &[
     "unauthorized",
 ];
 
+/// Words for tools that a server or a model does not know, in small letters.
+const TOOLS: &[&str] = &[
+    "does not support tool",
+    "not support tools",
+    "support tool use",
+    "tool choice requires",
+    "enable-auto-tool-choice",
+    "tools param requires",
+    "tool_choice",
+    "'tools'",
+    "`tools`",
+    "\"tools\"",
+    "parameter: tools",
+    "support function calling",
+    "function calling is not",
+    "tools is not supported",
+    "tools are not supported",
+    "tool calling is not supported",
+    "tool use is not supported",
+];
+
 /// Words for a model that is not there, in small letters.
 const UNKNOWN_MODEL: &[&str] = &[
     "model_not_found",
@@ -210,6 +231,9 @@ impl ServerError {
         }
         if status == 401 || says(KEY) {
             return Refusal::Key;
+        }
+        if says(TOOLS) && (400..502).contains(&status) {
+            return Refusal::Parameter("tools".to_owned());
         }
         if says(UNKNOWN_MODEL)
             || (all.contains("model") && (all.contains("not found") || all.contains("does not exist")))
@@ -318,6 +342,7 @@ fn setting_of(parameter: &str) -> &'static str {
     match parameter {
         "temperature" => "LLM_TEMPERATURE",
         "stream" | "stream_options" => "LLM_STREAM",
+        "tools" => "LLM_TOOLS",
         _ => "LLM_MAX_TOKENS_FIELD",
     }
 }

@@ -309,6 +309,11 @@ pub const SETTINGS: &[Setting] = &[
     secret("LLM_API_KEY", "The API key of the model server."),
     plain("LLM_MODEL", "gpt-4o-mini", "The model."),
     plain("LLM_STREAM", "false", "Whether responses are streamed."),
+    plain(
+        "LLM_TOOLS",
+        "auto",
+        "`auto`: the actions of a fix are offered as the tools of the chat API, until the server refuses them; the model may also write them as text. `off`: as text only.",
+    ),
     plain("LLM_TIMEOUT", "180", "Seconds until the response must be there (with LLM_STREAM, its first part)."),
     plain("LLM_IDLE_TIMEOUT", "60", "With LLM_STREAM, seconds between two parts of a response."),
     plain("LLM_TOTAL_TIMEOUT", "900", "Seconds that one response may take in all."),

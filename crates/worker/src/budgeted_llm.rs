@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::civil::Date;
 use patchwright_core::fault::{Fault, error_chain};
-use patchwright_core::llm::{ChatAnswer, ChatRequest, Llm, LlmError, Message};
+use patchwright_core::llm::{ChatAnswer, ChatRequest, Llm, LlmError, Message, Tool};
 use patchwright_core::model_calls::{ModelCall, Transcript};
 use patchwright_core::progress::{Progress, ProgressEvent};
 use patchwright_core::task_session::{Assignment, TaskSession, TaskSessionError};
@@ -31,6 +31,8 @@ pub(crate) struct BudgetedLlm<'a> {
     noted: Option<AtomicU32>,
     /// The messages of the last call: of the next one, what is new is stored.
     last: Mutex<Vec<Message>>,
+    /// The tools of the job's conversation.
+    tools: Vec<Tool>,
 }
 
 impl<'a> BudgetedLlm<'a> {
@@ -53,27 +55,50 @@ impl<'a> BudgetedLlm<'a> {
             spent: Mutex::new((assignment.job.usage(), Usage::default())),
             noted: assignment.policy.keep_model_calls.then(AtomicU32::default),
             last: Mutex::default(),
+            tools: Vec::new(),
         }
+    }
+
+    /// Sets the tools that the conversation of the job has from its first request on.
+    pub(crate) fn set_tools(&mut self, tools: Vec<Tool>) {
+        self.tools = tools;
     }
 
     /// Sends a request. Secrets in the messages are masked; a request that could exceed a budget is not sent.
     pub(crate) async fn ask(&self, purpose: &'static str, messages: &[Message]) -> Result<ChatAnswer, StageError> {
-        self.ask_model(None, purpose, messages).await
+        let request = ChatRequest { tools: self.tools.clone(), ..ChatRequest::new(purpose, messages.to_vec()) };
+        self.send(request).await
     }
 
-    /// Does the same with another model of the same server.
-    pub(crate) async fn ask_model(
+    /// Does the same, and lets the model call tools.
+    pub(crate) async fn ask_for_actions(
         &self,
-        model: Option<&str>,
         purpose: &'static str,
         messages: &[Message],
     ) -> Result<ChatAnswer, StageError> {
+        let request =
+            ChatRequest { tools: self.tools.clone(), may_call: true, ..ChatRequest::new(purpose, messages.to_vec()) };
+        self.send(request).await
+    }
+
+    /// Asks another model of the same server something that is no part of the conversation.
+    pub(crate) async fn ask_model(
+        &self,
+        model: &str,
+        purpose: &'static str,
+        messages: &[Message],
+    ) -> Result<ChatAnswer, StageError> {
+        self.send(ChatRequest { model: Some(model.to_owned()), ..ChatRequest::new(purpose, messages.to_vec()) }).await
+    }
+
+    async fn send(&self, request: ChatRequest) -> Result<ChatAnswer, StageError> {
+        let purpose = request.purpose;
         let masked =
             |message: &Message| Message { role: message.role, content: self.redactor.redact(&message.content) };
         let request = ChatRequest {
             max_tokens: self.max_tokens,
-            model: model.map(str::to_owned),
-            ..ChatRequest::new(purpose, messages.iter().map(masked).collect())
+            messages: request.messages.iter().map(masked).collect(),
+            ..request
         };
         let most = self.llm.estimate(&request);
         self.check_budget(&most).await?;

@@ -18,6 +18,7 @@ use patchwright_domain::{CommitSha, Job, Usage, WorkerEvent};
 use crate::budgeted_llm::BudgetedLlm;
 use crate::context::{StageContext, StageError, StopReason};
 use crate::dialogue::Dialogue;
+use crate::fix::calls::tools;
 use crate::folder::remove_folder;
 use crate::repository::Repository;
 use crate::stage::{Outcome, run_stage};
@@ -77,6 +78,10 @@ impl<'a> Run<'a> {
 
     /// Runs the job from its current stage to its end.
     pub(crate) async fn drive(&mut self, folder: &Path) -> Result<Verdict, StopReason> {
+        let can_run = self.tests_come_first().await;
+        if let Some(llm) = &mut self.llm {
+            llm.set_tools(tools(can_run));
+        }
         let workspace = self.open_workspace(folder).await?;
         if !self.job().stage(StageKind::Locate).status.is_done() {
             // The job begins, or begins again: what was said before it is another job's.

@@ -86,6 +86,7 @@ fn llm(config: &Config, http: &HttpClient, redactor: &Redactor) -> Result<Option
         max_tokens_field: config.llm.max_tokens_field,
         temperature: config.llm.temperature,
         stream: config.llm.stream,
+        tools: config.llm.tools,
         first_token_timeout: config.llm.timeout,
         idle_timeout: config.llm.idle_timeout,
         total_timeout: config.llm.total_timeout,

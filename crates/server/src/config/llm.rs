@@ -45,6 +45,8 @@ pub struct LlmConfig {
     pub api_key: Option<Secret>,
     pub model: String,
     pub stream: bool,
+    /// Whether the server is told of the tools.
+    pub tools: bool,
     pub timeout: Duration,
     pub idle_timeout: Duration,
     pub total_timeout: Duration,
@@ -72,6 +74,7 @@ impl LlmConfig {
             api_key: v.secret("LLM_API_KEY"),
             model: v.text("LLM_MODEL").to_owned(),
             stream: v.switch("LLM_STREAM")?,
+            tools: v.choice("LLM_TOOLS", &[("auto", true), ("off", false)])?,
             timeout: v.seconds("LLM_TIMEOUT")?,
             idle_timeout: v.seconds("LLM_IDLE_TIMEOUT")?,
             total_timeout: v.seconds("LLM_TOTAL_TIMEOUT")?,

@@ -99,9 +99,14 @@ enum Heading {
 /// A message for the model, if there is no action in it.
 pub(crate) fn parse(answer: &str, targets: &[RepoPath]) -> Result<Vec<Action>, String> {
     let answer = answer.replace("\r\n", "\n");
-    let mut actions = calls_in(&answer);
-    for (heading, body) in sections(&answer) {
+    let (called, words) = calls_in(&answer);
+    let problem = called.iter().find_map(|call| call.as_ref().err().cloned());
+    let mut actions: Vec<Action> = called.into_iter().flatten().collect();
+    for (heading, body) in sections(&words) {
         actions.extend(action_of(heading, &body, targets)?);
+    }
+    if let (true, Some(problem)) = (actions.is_empty(), problem) {
+        return Err(problem);
     }
     if actions.is_empty() {
         return Err("it holds no action, and no ``` block or search/replace block with an edit".to_owned());

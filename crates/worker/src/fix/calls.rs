@@ -1,22 +1,60 @@
 //! The calls of tools in a model's answer.
 
-use std::sync::LazyLock;
-
-use regex::Regex;
-use serde_json::Value;
+use patchwright_core::llm::{Tool, split_calls};
+use serde_json::{Value, json};
 
 use super::actions::{Action, fence_marks};
 
-/// Reads the calls that some models write as text: `<tool_call>{"name": …, "arguments": {…}}</tool_call>`.
-pub(super) fn calls_in(answer: &str) -> Vec<Action> {
-    static CALL: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"(?s)<tool_call>\s*(\{.*?\})\s*</tool_call>").expect("the expression is valid"));
-    let read = |found: regex::Captures<'_>| {
-        let call: Value = serde_json::from_str(&found[1]).ok()?;
-        let arguments = call.get("arguments").or_else(|| call.get("parameters"))?;
-        action_of_call(call.get("name")?.as_str()?, arguments).ok()
+/// Returns the tools for a fix: the actions of the text form under the same names. `can_run` says whether tests and scripts may
+/// run.
+pub(crate) fn tools(can_run: bool) -> Vec<Tool> {
+    let text = |about: &str| json!({"type": "string", "description": about});
+    let tool = |name, description, properties: Value, required: &[&str]| Tool {
+        name,
+        description,
+        parameters: json!({"type": "object", "properties": properties, "required": required}),
     };
-    CALL.captures_iter(answer).filter_map(read).collect()
+    let path = || text("path in the repository");
+    let mut tools = vec![
+        tool(
+            "search",
+            "Searches texts.",
+            json!({"pattern": text("regular expression"), "path": text("folder or file")}),
+            &["pattern"],
+        ),
+        tool(
+            "read",
+            "Reads a part of a file.",
+            json!({"path": path(), "part": text("lines such as 10-60, or a definition")}),
+            &["path"],
+        ),
+        tool("outline", "Lists definitions or entries.", json!({"path": path()}), &["path"]),
+        tool("references", "Finds uses of a name.", json!({"symbol": text("name")}), &["symbol"]),
+        tool(
+            "edit",
+            "Changes a file.",
+            json!({"path": path(), "blocks": text("blocks of <<<<<<< SEARCH, =======, >>>>>>> REPLACE")}),
+            &["path", "blocks"],
+        ),
+        tool("create", "Writes a new file.", json!({"path": path(), "text": text("whole text")}), &["path", "text"]),
+        tool("delete", "Deletes a file.", json!({"path": path()}), &["path"]),
+        tool("rename", "Moves a file.", json!({"from": path(), "to": path()}), &["from", "to"]),
+    ];
+    if can_run {
+        let targets =
+            json!({"targets": {"type": "array", "items": {"type": "string"}, "description": "files or tests"}});
+        tools.push(tool("run_tests", "Runs tests.", targets, &[]));
+        let script = json!({"script": text("text"), "language": text("python, js, sh, ruby or php")});
+        tools.push(tool("run", "Runs a script without a network.", script, &["script"]));
+    }
+    tools.push(tool("finish", "Ends the work.", json!({"summary": text("what was done")}), &[]));
+    tools
+}
+
+/// Reads the calls of tools in an answer, each as an action or a message for the model, and returns the text around them.
+pub(super) fn calls_in(answer: &str) -> (Vec<Result<Action, String>>, String) {
+    let (calls, words) = split_calls(answer);
+    (calls.iter().map(|call| action_of_call(&call.name, &call.arguments)).collect(), words)
 }
 
 /// Reads a call of a tool.
@@ -24,6 +62,9 @@ pub(super) fn calls_in(answer: &str) -> Vec<Action> {
 /// # Errors
 /// A message for the model: an unknown name, or an argument that is missing.
 fn action_of_call(name: &str, arguments: &Value) -> Result<Action, String> {
+    if arguments.get("unreadable").is_some() {
+        return Err(format!("the arguments of `{name}` are not JSON"));
+    }
     let text = |keys: &[&str]| {
         let value = keys.iter().find_map(|key| arguments.get(*key)).unwrap_or(&Value::Null);
         match value {

@@ -51,7 +51,7 @@ pub(crate) fn question(plan: &Plan, can_run: bool) -> String {
         "{}\nMake the whole change now, with all edits of all files and the test in one answer if what you have seen \
          suffices: a simple fix needs no further look, and a test may be put into a new file. Lines that you have not seen must \
          be read before they are replaced; edits and looks may stand in one answer; they are answered unless the tests show the fix already. \
-         Answer with actions, each below a heading of its own:\n{EDITS}{LOOKS}{runs}### finish WHAT WAS DONE\n{ending}",
+         Answer with actions, each below a heading of its own (or as calls of the tools with these names):\n{EDITS}{LOOKS}{runs}### finish WHAT WAS DONE\n{ending}",
         plan_text(plan)
     )
 }

@@ -164,7 +164,7 @@ impl Steps<'_> {
             state.messages.clone()
         };
         self.context.progress.set_activity("asking the model for the change");
-        let answer = self.llm.ask(purpose, &messages).await?;
+        let answer = self.llm.ask_for_actions(purpose, &messages).await?;
         let mut state = self.context.dialogue.state().await;
         state.messages.push(Message::assistant(answer.text.clone()));
         state.steps += 1;
@@ -327,7 +327,7 @@ impl Steps<'_> {
         }
         context.progress.set_activity("asking the second reader");
         let question = review::question(context.issue, context.job, &draft.diff());
-        let problems = match self.llm.ask_model(Some(model), "review", &question).await {
+        let problems = match self.llm.ask_model(model, "review", &question).await {
             Ok(answer) => review::read(&answer.text),
             Err(error) if matches!(error.fault, Fault::Retry { .. }) => return Err(error),
             Err(error) => Err(error.reason),
