@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use patchwright_core::sandbox::TestOutcome;
+use patchwright_domain::job::report::TestResults;
 use regex::Regex;
 
 use super::junit::{Case, cases};
@@ -54,7 +55,33 @@ pub(super) fn parse_text(output: &str) -> ParsedReport {
         };
         record(&mut tests, found[2].to_owned(), outcome);
     }
-    ParsedReport::from_tests(tests)
+    let report = ParsedReport::from_tests(tests);
+    match summary_of(output) {
+        // What the tests print stands between the names: then some are not read, and a test that is not read did not vanish.
+        Some(counts) if counts.total != report.results.total => {
+            ParsedReport { results: counts, ..ParsedReport::default() }
+        }
+        _ => report,
+    }
+}
+
+/// Reads the counts of the last line: `=== 1 failed, 2 passed in 0.10s ===`.
+fn summary_of(output: &str) -> Option<TestResults> {
+    let line = Regex::new(r"^=* ?((?:\d+ [a-z]+(?:, )?)+) in \d+[\d.:]*s").expect("the pattern is valid");
+    let found = output.lines().rev().find_map(|text| line.captures(text.trim()))?;
+    let mut counts = TestResults::default();
+    for part in found[1].split(", ") {
+        let (number, what) = part.split_once(' ')?;
+        let number: u32 = number.parse().ok()?;
+        match what {
+            "passed" | "xfailed" | "xpassed" => counts.passed += number,
+            "failed" | "error" | "errors" => counts.failed += number,
+            "skipped" => counts.skipped += number,
+            _ => {}
+        }
+    }
+    counts.total = counts.passed + counts.failed + counts.skipped;
+    Some(counts).filter(|counts| counts.total > 0)
 }
 
 #[cfg(test)]
@@ -91,5 +118,14 @@ mod tests {
                       FAILED tests/test_a.py::test_y - assert 1 == 2\nERROR tests/test_c.py\nsee a.py for more\n";
         let report = parse_text(output);
         assert_eq!((report.results.passed, report.results.failed), (1, 2), "{:?}", report.tests);
+    }
+
+    #[test]
+    fn names_that_are_not_all_are_none() {
+        let noisy = "tests/a.py::test_x PASSED [ 50%]\ntests/a.py::test_y 127.0.0.1 - GET /\nPASSED [100%]\n==== 2 passed, 1 warning in 0.12s ====\n";
+        let report = parse_text(noisy);
+        assert_eq!((report.tests.len(), report.results.passed, report.results.total), (0, 2, 2));
+        let plain = "tests/a.py::test_x PASSED [100%]\n==== 1 passed in 61.20s (0:01:01) ====\n";
+        assert_eq!(parse_text(plain).tests.len(), 1);
     }
 }

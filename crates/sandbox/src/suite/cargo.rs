@@ -9,6 +9,9 @@ use crate::report::ReportSource;
 /// With more test targets, a source without tests of its own is tested by those that are near to it only.
 const MAX_TEST_TARGETS: usize = 5;
 
+/// How deep the packages of a workspace lie.
+const MAX_MEMBER_DEPTH: usize = 5;
+
 /// Separates the package and the target in a part.
 const SEPARATOR: char = ' ';
 
@@ -248,7 +251,7 @@ pub(super) fn plan(run: &SuiteRun<'_>) -> RunPlan {
     let mut args = words("test --no-fail-fast");
     let mut selected = selected_targets(run);
     if let Some(names) = run.tests() {
-        selected.insert("--workspace".to_owned());
+        selected.extend(packages_of_tests(&run.host_folder(), names));
         selected.extend(names.iter().filter_map(|name| target_of(name)));
     }
     if selected.is_empty() {
@@ -289,10 +292,54 @@ fn selected_targets(run: &SuiteRun<'_>) -> BTreeSet<String> {
     packages.into_iter().chain(targets).collect()
 }
 
+/// Returns the options for the packages of tests: other packages need not be compiled for them.
+fn packages_of_tests(workspace: &Path, names: &[String]) -> Vec<String> {
+    let packages = members(workspace);
+    let mut options = BTreeSet::new();
+    for name in names {
+        let Some((target, file)) = place_of(name) else { return vec!["--workspace".to_owned()] };
+        let is_library = |package: &&Package| package.name.replace('-', "_") == target.replace('-', "_");
+        let has_file = |package: &&Package| file != "doc" && package.folder.join(file).is_file();
+        let found: Vec<&Package> = packages
+            .iter()
+            .filter(
+                |package| {
+                    if file == "doc" || file.starts_with("src/") { is_library(package) } else { has_file(package) }
+                },
+            )
+            .collect();
+        if found.is_empty() {
+            return vec!["--workspace".to_owned()];
+        }
+        options.extend(found.iter().map(|package| format!("--package={}", package.spec(workspace, &[]))));
+    }
+    options.into_iter().collect()
+}
+
+/// Returns the packages in a workspace.
+fn members(workspace: &Path) -> Vec<Package> {
+    let walk = ignore::WalkBuilder::new(workspace)
+        .require_git(false)
+        .git_global(false)
+        .follow_links(false)
+        .max_depth(Some(MAX_MEMBER_DEPTH))
+        .filter_entry(|entry| entry.file_name() != "target")
+        .build();
+    let manifests = walk.flatten().filter(|entry| entry.file_name() == "Cargo.toml");
+    manifests
+        .filter_map(|entry| Package::read(workspace, entry.path().parent()?.strip_prefix(workspace).ok()?))
+        .collect()
+}
+
+/// Returns the target and the file of a test: `it tests/it.rs::name`.
+fn place_of(name: &str) -> Option<(&str, &str)> {
+    let (target, file) = name.split_once("::")?.0.split_once(' ')?;
+    Some((target, file.split(' ').next()?))
+}
+
 /// Returns the option for the target of a test, whose name begins with its crate and file: `it tests/it.rs::name`.
 fn target_of(name: &str) -> Option<String> {
-    let (target, file) = name.split_once("::")?.0.split_once(' ')?;
-    let file = file.split(' ').next()?;
+    let (target, file) = place_of(name)?;
     Some(match file {
         "doc" => "--doc".to_owned(),
         _ if file.ends_with("lib.rs") => "--lib".to_owned(),
@@ -345,6 +392,23 @@ mod tests {
             ("b/src/lib.rs", "#[cfg(feature = \"alloc\")]\nfn f() {}\n#[cfg(feature = \"extra\")]\nfn g() {}\n"),
         ]);
         assert_eq!(find_features(tree.path(), &["b/src/lib.rs"]), ["b/extra"]);
+    }
+
+    #[test]
+    fn tests_that_run_again_compile_their_packages_and_no_others() {
+        let tree = tree_of(&[
+            ("Cargo.toml", "[workspace]\nmembers = [\"crates/*\"]\n"),
+            ("crates/glob-set/Cargo.toml", "[package]\nname = \"glob-set\"\nversion = \"0.1.0\"\n"),
+            ("crates/glob-set/src/lib.rs", ""),
+            ("crates/other/Cargo.toml", "[package]\nname = \"other\"\n"),
+            ("crates/other/tests/it.rs", ""),
+        ]);
+        let packages = |names: &[&str]| {
+            packages_of_tests(tree.path(), &names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(packages(&["glob_set src/lib.rs::tests::works"]), ["--package=glob-set@0.1.0"]);
+        assert_eq!(packages(&["it tests/it.rs::works"]), ["--package=other"]);
+        assert_eq!(packages(&["unknown src/lib.rs::works"]), ["--workspace"]);
     }
 
     #[test]

@@ -21,8 +21,8 @@ const COMMON_STEMS: &[&str] =
 
 /// Returns the near test files of a suite, relative to the root, the most certain ones first.
 pub(crate) fn find(root: &Path, folder: &str, changed: &[&str], is_test: fn(&str) -> bool) -> Vec<String> {
-    let brought: Vec<&str> =
-        changed.iter().copied().filter(|path| is_test(path) && root.join(path).is_file()).collect();
+    let is_test_here = |path: &&str| is_test(path) && root.join(path).is_file() && !is_source(root, path);
+    let brought: Vec<&str> = changed.iter().copied().filter(is_test_here).collect();
     let sources: Vec<Source<'_>> =
         changed.iter().copied().filter(|path| !is_test(path)).filter_map(Source::new).collect();
     let mut scores: BTreeMap<String, u32> = BTreeMap::new();
@@ -45,7 +45,17 @@ fn test_files(root: &Path, folder: &str, is_test: fn(&str) -> bool) -> Vec<Strin
     let walk = WalkBuilder::new(root.join(folder)).require_git(false).git_global(false).follow_links(false).build();
     let files = walk.flatten().filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()));
     let paths = files.filter_map(|entry| Some(entry.path().strip_prefix(root).ok()?.to_str()?.to_owned()));
-    paths.filter(|path| is_test(path)).take(MAX_FILES).collect()
+    paths.filter(|path| is_test(path) && !is_source(root, path)).take(MAX_FILES).collect()
+}
+
+/// Returns whether a file whose name alone makes it one of tests is none: `jinja2/tests.py` defines what templates can ask.
+fn is_source(root: &Path, path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let words = ["TestCase", "unittest", "pytest", "import django", "from django", "doctest"];
+    matches!(name, "tests.py" | "test.py") && {
+        let text = read(&root.join(path));
+        !words.iter().any(|word| text.contains(word))
+    }
 }
 
 /// A changed file that is no test.
@@ -177,6 +187,16 @@ mod tests {
         let changed = ["tests/functional/i/invalid_name.py", "tests/functional/i/invalid_name.txt"];
         let near = find(tree.path(), "", &changed, python::is_test_file);
         assert_eq!(near, ["tests/test_functional.py", "tests/test_walk.py"]);
+    }
+
+    #[test]
+    fn a_module_called_tests_is_one_of_tests_only_by_its_text() {
+        let tree = tree_of(&[
+            ("src/jinja2/filters.py", ""),
+            ("src/jinja2/tests.py", "from .filters import x\ndef test_odd(value):\n    return value % 2 == 1\n"),
+            ("shop/tests.py", "from django.test import TestCase\nfrom shop import filters\n"),
+        ]);
+        assert_eq!(find(tree.path(), "", &["src/jinja2/filters.py"], python::is_test_file), ["shop/tests.py"]);
     }
 
     #[test]

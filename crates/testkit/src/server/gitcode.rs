@@ -269,7 +269,7 @@ impl Model {
         match (method, rest) {
             ("GET", []) => {
                 // Returns all open ones: whether the filter works everywhere is not known.
-                assert!(query.contains_key("head") && query["state"] == "open");
+                assert_eq!(query["state"], "open");
                 let found = self.pulls.iter().filter(|pull| pull.repo == repo && !pull.merged).map(pull_json);
                 HttpResponse::Ok().json(found.collect::<Vec<_>>())
             }

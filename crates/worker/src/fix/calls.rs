@@ -5,50 +5,31 @@ use serde_json::{Value, json};
 
 use super::actions::{Action, fence_marks};
 
-/// Returns the tools for a fix: the actions of the text form under the same names. `can_run` says whether tests and scripts may
-/// run.
+/// Returns the tools for a fix: the actions of the text form under the same names, which also explains them. `can_run` says whether
+/// tests and scripts may run.
 pub(crate) fn tools(can_run: bool) -> Vec<Tool> {
-    let text = |about: &str| json!({"type": "string", "description": about});
-    let tool = |name, description, properties: Value, required: &[&str]| Tool {
-        name,
-        description,
-        parameters: json!({"type": "object", "properties": properties, "required": required}),
-    };
-    let path = || text("path in the repository");
     let mut tools = vec![
-        tool(
-            "search",
-            "Searches texts.",
-            json!({"pattern": text("regular expression"), "path": text("folder or file")}),
-            &["pattern"],
-        ),
-        tool(
-            "read",
-            "Reads a part of a file.",
-            json!({"path": path(), "part": text("lines such as 10-60, or a definition")}),
-            &["path"],
-        ),
-        tool("outline", "Lists definitions or entries.", json!({"path": path()}), &["path"]),
-        tool("references", "Finds uses of a name.", json!({"symbol": text("name")}), &["symbol"]),
-        tool(
-            "edit",
-            "Changes a file.",
-            json!({"path": path(), "blocks": text("blocks of <<<<<<< SEARCH, =======, >>>>>>> REPLACE")}),
-            &["path", "blocks"],
-        ),
-        tool("create", "Writes a new file.", json!({"path": path(), "text": text("whole text")}), &["path", "text"]),
-        tool("delete", "Deletes a file.", json!({"path": path()}), &["path"]),
-        tool("rename", "Moves a file.", json!({"from": path(), "to": path()}), &["from", "to"]),
+        tool("search", "Searches for a regular expression", &["pattern"], &["path"]),
+        tool("read", "Reads lines (10-60) or a definition", &["path"], &["part"]),
+        tool("outline", "Lists definitions", &["path"], &[]),
+        tool("references", "Finds uses", &["symbol"], &[]),
+        tool("edit", "Changes a file by SEARCH/REPLACE blocks", &["path", "blocks"], &[]),
+        tool("create", "Writes a new file", &["path", "text"], &[]),
+        tool("delete", "Deletes a file", &["path"], &[]),
+        tool("rename", "Moves a file", &["from", "to"], &[]),
     ];
     if can_run {
-        let targets =
-            json!({"targets": {"type": "array", "items": {"type": "string"}, "description": "files or tests"}});
-        tools.push(tool("run_tests", "Runs tests.", targets, &[]));
-        let script = json!({"script": text("text"), "language": text("python, js, sh, ruby or php")});
-        tools.push(tool("run", "Runs a script without a network.", script, &["script"]));
+        tools.push(tool("run_tests", "Runs test files, separated by spaces", &[], &["targets"]));
+        tools.push(tool("run", "Runs a script without network", &["script"], &["language"]));
     }
-    tools.push(tool("finish", "Ends the work.", json!({"summary": text("what was done")}), &[]));
+    tools.push(tool("finish", "Ends the work", &[], &["summary"]));
     tools
+}
+
+fn tool(name: &'static str, description: &'static str, required: &[&'static str], optional: &[&'static str]) -> Tool {
+    let texts: serde_json::Map<String, Value> =
+        required.iter().chain(optional).map(|name| ((*name).to_owned(), json!({"type": "string"}))).collect();
+    Tool { name, description, parameters: json!({"type": "object", "properties": texts, "required": required}) }
 }
 
 /// Reads the calls of tools in an answer, each as an action or a message for the model, and returns the text around them.

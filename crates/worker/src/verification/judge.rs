@@ -6,6 +6,7 @@ use patchwright_core::sandbox::{CheckReport, Exceeded};
 use patchwright_domain::job::report::{Compared, Proof, TestResults, Verdict};
 
 use super::Verification;
+use super::compare::Comparison;
 use super::suite_run::SuiteResult;
 use super::test_edits::{TestEdit, TestEdits};
 
@@ -166,6 +167,12 @@ fn judge_fixed(run: &SuiteResult, edits: &TestEdits) -> (Verdict, String, Option
             .to_owned()
     } else if run.before.results.total == 0 && run.after.results.total == 0 {
         return (Verdict::NoTests, "the test suite is empty".to_owned(), None);
+    } else if let Some(count) = count_edited(found, edits) {
+        format!(
+            "nothing broke, but {} that the change edits failed before the change and after it, and without what it changes in \
+             the tests too",
+            tests(count)
+        )
     } else if !run.compared.complete {
         "nothing broke in what could be run in time, and no test that ran shows the fault".to_owned()
     } else if has_unnamed_failure(run) {
@@ -186,6 +193,12 @@ fn judge_fixed(run: &SuiteResult, edits: &TestEdits) -> (Verdict, String, Option
         format!("nothing broke, but no test shows the fault; {} failed before and after", tests(found.failing.len()))
     };
     (Verdict::NoRegressions, text, None)
+}
+
+/// Returns how many of the tests that fail on both sides the change edits, if any. Files that cannot be loaded are no tests.
+fn count_edited(found: &Comparison, edits: &TestEdits) -> Option<usize> {
+    let is_edited = |name: &&String| !edits.is_file(name) && edits.of(name).is_some();
+    Some(found.failing.iter().filter(is_edited).count()).filter(|count| *count > 0)
 }
 
 /// Returns whether the run before the change failed with no failed test in its report, and the run after it did not fail: the

@@ -54,8 +54,53 @@ pub(super) struct SuiteRunner<'a, 'b> {
 
 impl SuiteRunner<'_, '_> {
     pub(super) async fn run(&mut self, suite: &Suite) -> Result<SuiteResult, SandboxError> {
-        let near = suite.near.clone();
-        let selection = if near.is_empty() { Selection::All } else { Selection::Parts(near) };
+        let selections = self.selections(suite);
+        let is_all = selections.contains(&Selection::All);
+        let mut runs = self.run_both(suite, &selections[0]).await?;
+        let first_result = self.started.elapsed();
+        let mut is_complete = true;
+        for selection in &selections[1..] {
+            is_complete = runs.is_usable() && self.time_left() >= MIN_TIME;
+            if !is_complete {
+                break;
+            }
+            let more = self.run_both(suite, selection).await?;
+            is_complete = more.is_usable();
+            if !is_complete {
+                // What the tests of the change showed stands.
+                break;
+            }
+            runs.add(more);
+        }
+        let mut comparison = Comparison::between(&runs.before.tests, &runs.after.tests);
+        comparison.fixed.retain(|name| !runs.flaky.contains(name));
+        let goals = self.find_missed_goals(suite, &near_selection(suite), &comparison).await?;
+        let Runs { before, after, flaky, own_tests_do_not_build } = runs;
+        let ran = after.results.total;
+        // Of what was asked for.
+        is_complete &= (is_all || self.request.near_only) && after.exceeded.is_none() && after.build_success;
+        let compared = Compared { ran, known: ran.max(before.results.total), complete: is_complete };
+        let mut result =
+            SuiteResult { before, after, comparison, goals, flaky, compared, own_tests_do_not_build, first_result };
+        let wants_rest = !is_all && !self.request.near_only;
+        if wants_rest && result.after.build_success && result.comparison.broken.is_empty() && result.goals.is_empty() {
+            self.run_rest(suite, &mut result).await?;
+        }
+        Ok(result)
+    }
+
+    /// Returns what is run before the rest, one after the other: the tests that the change brings prove it soonest.
+    fn selections(&self, suite: &Suite) -> Vec<Selection> {
+        let is_own = |part: &&String| self.request.changed.iter().any(|path| path.as_str() == part.as_str());
+        let (own, others): (Vec<&String>, Vec<&String>) = suite.near.iter().partition(is_own);
+        if own.is_empty() || others.is_empty() {
+            return vec![near_selection(suite)];
+        }
+        [own, others].map(|parts| Selection::Parts(parts.into_iter().cloned().collect())).to_vec()
+    }
+
+    /// Runs a part of a suite before and after the change. What fails is run again alone.
+    async fn run_both(&mut self, suite: &Suite, selection: &Selection) -> Result<Runs, SandboxError> {
         self.progress.set_activity(format!("testing the tree before the change ({})", suite.name()));
         let mut before = self.check(suite, Side::Base, selection.clone()).await?;
         let mut own_tests_do_not_build = false;
@@ -73,22 +118,7 @@ impl SuiteRunner<'_, '_> {
         let found = Comparison::between(&before.tests, &after.tests);
         let suspects = found.broken.into_iter().filter(|name| after.tests.contains_key(name)).collect();
         self.rerun(suite, Side::Head, suspects, &mut after, &mut flaky).await?;
-        let mut comparison = Comparison::between(&before.tests, &after.tests);
-        comparison.fixed.retain(|name| !flaky.contains(name));
-        let goals = self.find_missed_goals(suite, &selection, &comparison).await?;
-        let first_result = self.started.elapsed();
-        let is_all = selection == Selection::All;
-        let ran = after.results.total;
-        // Of what was asked for.
-        let is_complete = (is_all || self.request.near_only) && after.exceeded.is_none() && after.build_success;
-        let compared = Compared { ran, known: ran.max(before.results.total), complete: is_complete };
-        let mut result =
-            SuiteResult { before, after, comparison, goals, flaky, compared, own_tests_do_not_build, first_result };
-        let wants_rest = !is_all && !self.request.near_only;
-        if wants_rest && result.after.build_success && result.comparison.broken.is_empty() && result.goals.is_empty() {
-            self.run_rest(suite, &mut result).await?;
-        }
-        Ok(result)
+        Ok(Runs { before, after, flaky, own_tests_do_not_build })
     }
 
     /// Returns whether a script fails before the change and passes after it, on trees in which no code has run.
@@ -308,6 +338,47 @@ impl SuiteRunner<'_, '_> {
     fn time_left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
+}
+
+/// A part of a suite before and after the change.
+struct Runs {
+    before: CheckReport,
+    after: CheckReport,
+    flaky: BTreeSet<String>,
+    own_tests_do_not_build: bool,
+}
+
+impl Runs {
+    /// Returns whether both runs say something.
+    fn is_usable(&self) -> bool {
+        let is_usable = |report: &CheckReport| report.build_success && report.exceeded.is_none();
+        is_usable(&self.before) && is_usable(&self.after)
+    }
+
+    /// Adds another part.
+    fn add(&mut self, more: Self) {
+        add_report(&mut self.before, more.before);
+        add_report(&mut self.after, more.after);
+        self.flaky.extend(more.flaky);
+        self.own_tests_do_not_build |= more.own_tests_do_not_build;
+    }
+}
+
+fn add_report(report: &mut CheckReport, more: CheckReport) {
+    report.results.passed += more.results.passed;
+    report.results.failed += more.results.failed;
+    report.results.skipped += more.results.skipped;
+    report.results.total += more.results.total;
+    report.tests.extend(more.tests);
+    report.failures.extend(more.failures);
+    if more.exit_code != Some(0) {
+        report.exit_code = more.exit_code;
+        report.log_tail = more.log_tail;
+    }
+}
+
+fn near_selection(suite: &Suite) -> Selection {
+    if suite.near.is_empty() { Selection::All } else { Selection::Parts(suite.near.clone()) }
 }
 
 /// Returns whether a file may say which packages are fetched.
