@@ -77,3 +77,7 @@ new-adapter NAME:
     printf '# patchwright-{{NAME}}\n' > crates/{{NAME}}/README.md
     printf '#![doc = include_str!("../README.md")]\n' > crates/{{NAME}}/src/lib.rs
     @echo "now: the architecture map in tests/, server/src/compose.rs, docs/adapters.md"
+
+# a minute of each fuzz target (FUZZ_SECONDS), from the seeds in tests/fuzz
+fuzz:
+    .ci/fuzz

@@ -438,3 +438,19 @@ async fn a_pull_request_has_the_form_that_the_repository_wants_and_others_are_sh
     );
     test_server.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recorded_job_is_played_again_without_a_model_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("job.jsonl").display().to_string();
+    let mut recorded = TestServer::start_with(good_answers(), &[("LLM_RECORD", &file)]).await;
+    let first = recorded.fix().await;
+    recorded.finish().await;
+    let mut played = TestServer::start_with(Vec::new(), &[("LLM_REPLAY", &file)]).await;
+    let second = played.fix().await;
+    assert_eq!((second.status(), second.verdict), (JobStatus::Succeeded, Some(Verdict::FixedProven)));
+    let diff = |job: &patchwright_domain::Job| job.fixed().map(|fix| fix.diff.clone());
+    assert_eq!(diff(&second), diff(&first));
+    assert!(played.llm.asked().is_empty(), "nobody is asked");
+    played.finish().await;
+}

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod answer;
+mod bug_fixing;
 mod client;
 mod dialect;
 mod fallback;
@@ -12,6 +13,7 @@ mod stream;
 mod thoughts;
 mod wire;
 
+pub use bug_fixing::{BugAnalysis, BugReport, FileChange, FixPlan};
 pub use client::OpenAi;
 pub use fallback::Fallback;
 pub use options::{MaxTokensField, OpenAiOptions, Price};

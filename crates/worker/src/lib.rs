@@ -20,6 +20,11 @@ mod stage;
 pub mod verification;
 mod worker;
 
+/// The actions in an answer of a model: the text form, and calls of tools.
+pub mod actions {
+    pub use crate::fix::actions::{Action, parse};
+}
+
 pub use change::read_change;
 pub use command::{Preset, builtin_presets};
 pub use folder::remove_folder;

@@ -15,34 +15,80 @@ use crate::prompt::extract;
 
 /// One thing that the model does.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Action {
+#[non_exhaustive]
+pub enum Action {
     /// Searches the texts of the repository.
-    Search { pattern: String, path: String },
+    Search {
+        /// A regular expression, or words.
+        pattern: String,
+        /// Where to search; empty for everywhere.
+        path: String,
+    },
     /// Reads lines or a definition of a file.
-    Read { path: String, part: String },
+    Read {
+        /// The file.
+        path: String,
+        /// Lines such as `10-60`, or a definition; empty for the whole.
+        part: String,
+    },
     /// Lists the definitions of a file, or the entries of a folder.
-    Outline { path: String },
+    Outline {
+        /// A file or a folder.
+        path: String,
+    },
     /// Finds the uses of a name.
-    References { symbol: String },
+    References {
+        /// The name.
+        symbol: String,
+    },
     /// Changes a file, by blocks or as a whole; an unknown path is found by the lines.
-    Edit { path: Option<String>, body: String },
+    Edit {
+        /// The file, if it is named.
+        path: Option<String>,
+        /// The blocks, or the fence.
+        body: String,
+    },
     /// Writes a new file.
-    Create { path: String, body: String },
+    Create {
+        /// The file.
+        path: String,
+        /// The fence with its text.
+        body: String,
+    },
     /// Deletes a file.
-    Delete { path: String },
+    Delete {
+        /// The file.
+        path: String,
+    },
     /// Moves a file.
-    Rename { from: String, to: String },
+    Rename {
+        /// The file.
+        from: String,
+        /// Its new path.
+        to: String,
+    },
     /// Runs tests.
-    RunTests { targets: Vec<String> },
+    RunTests {
+        /// Files or tests; none for those of the change.
+        targets: Vec<String>,
+    },
     /// Runs a script.
-    Run { script: String, language: String },
+    Run {
+        /// The text.
+        script: String,
+        /// Its language; empty for Python.
+        language: String,
+    },
     /// Ends the work.
-    Finish { summary: String },
+    Finish {
+        /// What was done.
+        summary: String,
+    },
 }
 
 impl Action {
     /// Returns whether it only looks at something.
-    pub(crate) const fn is_look(&self) -> bool {
+    pub const fn is_look(&self) -> bool {
         matches!(
             self,
             Self::Search { .. }
@@ -55,17 +101,17 @@ impl Action {
     }
 
     /// Returns whether it only reads, without running anything.
-    pub(crate) const fn is_read(&self) -> bool {
+    pub const fn is_read(&self) -> bool {
         self.is_look() && !matches!(self, Self::RunTests { .. } | Self::Run { .. })
     }
 
     /// Returns whether it changes a file.
-    pub(crate) const fn is_edit(&self) -> bool {
+    pub const fn is_edit(&self) -> bool {
         matches!(self, Self::Edit { .. } | Self::Create { .. } | Self::Delete { .. } | Self::Rename { .. })
     }
 
     /// Returns it on one line, for the model and for people.
-    pub(crate) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         match self {
             Self::Search { pattern, path } => format!("search {pattern} {path}"),
             Self::Read { path, part } => format!("read {path} {part}"),
@@ -97,7 +143,7 @@ enum Heading {
 ///
 /// # Errors
 /// A message for the model, if there is no action in it.
-pub(crate) fn parse(answer: &str, targets: &[RepoPath]) -> Result<Vec<Action>, String> {
+pub fn parse(answer: &str, targets: &[RepoPath]) -> Result<Vec<Action>, String> {
     let answer = answer.replace("\r\n", "\n");
     let (called, words) = calls_in(&answer);
     let problem = called.iter().find_map(|call| call.as_ref().err().cloned());
