@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed setup ends the test")]
 
+mod third_party;
+
 use std::time::Duration;
 
 use patchwright_core::CancellationToken;
