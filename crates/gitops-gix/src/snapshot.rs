@@ -37,6 +37,17 @@ impl Snapshot {
         Ok(Self { repo: repo.into_sync(), commit })
     }
 
+    /// Returns whether the working copy of the repository differs from its index, or its index from the commit that is checked out.
+    /// Files that git does not know do not count. A bare repository has no working copy.
+    ///
+    /// # Errors
+    /// [`GitError::Internal`] if the files cannot be compared.
+    pub fn has_uncommitted_work(path: &Path) -> Result<bool, GitError> {
+        let failed = internal("comparing the working copy");
+        let repo = gix::open_opts(path, open_options()).map_err(|error| failed(gix::Error::from_error(error)))?;
+        repo.is_dirty().map_err(&failed)
+    }
+
     /// Writes the files of the commit to a folder that does not exist yet, without `.git`.
     ///
     /// # Errors

@@ -223,29 +223,12 @@ impl Workspace for GixWorkspace {
     }
 
     async fn changed_files(&self) -> Result<Vec<ChangedFile>, GitError> {
-        self.run_blocking("comparing with the base", |repo, _| {
-            let failed = internal("comparing with the base");
-            // The index stays at the base commit, even after a commit, so the changes are the differences from it.
-            let items = repo
-                .status(gix::progress::Discard)
-                .map_err(&failed)?
-                .untracked_files(UntrackedFiles::Files)
-                .index_worktree_rewrites(None)
-                .into_index_worktree_iter(Vec::new())
-                .map_err(&failed)?;
-            let mut changed = Vec::new();
-            for item in items {
-                let item = item.map_err(&failed)?;
-                let Some(status) = item.summary().and_then(change_status) else { continue };
-                let path = item.rela_path().to_string();
-                let file = RepoPath::parse(&path).map_err(|source| GitError::Internal {
-                    action: "comparing with the base".to_owned(),
-                    source: Box::new(source),
-                })?;
-                changed.push(ChangedFile { status, file });
-            }
-            changed.sort_by(|a, b| a.file.cmp(&b.file));
-            Ok(changed)
+        let (base, branch) = (to_object_id(&self.base_commit), self.branch.full_ref());
+        self.run_blocking("comparing with the base", move |repo, _| {
+            list_worktree_changes(repo).or_else(|error| {
+                // A file that cannot be converted to what the repository stores, such as one in UTF-16, hides what else changed.
+                list_committed_changes(repo, base, &branch)?.ok_or(error)
+            })
         })
         .await
     }
@@ -290,6 +273,61 @@ impl Workspace for GixWorkspace {
         })
         .await
     }
+}
+
+/// Lists what differs between the files and the index, which stays at the base, also after a commit.
+fn list_worktree_changes(repo: &gix::Repository) -> Result<Vec<ChangedFile>, GitError> {
+    let failed = internal("comparing with the base");
+    let items = repo
+        .status(gix::progress::Discard)
+        .map_err(&failed)?
+        .untracked_files(UntrackedFiles::Files)
+        .index_worktree_rewrites(None)
+        .into_index_worktree_iter(Vec::new())
+        .map_err(&failed)?;
+    let mut changed = Vec::new();
+    for item in items {
+        let item = item.map_err(&failed)?;
+        let Some(status) = item.summary().and_then(change_status) else { continue };
+        changed.push(ChangedFile { status, file: parse_path(&item.rela_path().to_string())? });
+    }
+    changed.sort_by(|a, b| a.file.cmp(&b.file));
+    Ok(changed)
+}
+
+/// Lists what differs between the trees of the base and the branch, by the ids of their objects; nothing if the branch has no commit.
+fn list_committed_changes(
+    repo: &gix::Repository,
+    base: gix::ObjectId,
+    branch: &str,
+) -> Result<Option<Vec<ChangedFile>>, GitError> {
+    let failed = internal("comparing with the base");
+    let Some(mut reference) = repo.try_find_reference(branch).map_err(&failed)? else { return Ok(None) };
+    let tip = reference.peel_to_id().map_err(&failed)?.detach();
+    if tip == base {
+        return Ok(None);
+    }
+    let snapshot = |commit| Snapshot::new(repo.clone().into_sync(), commit);
+    let tree = |commit| repo.find_commit(commit).map_err(&failed)?.tree().map_err(&failed);
+    let (old, new) = (tree(base)?, tree(tip)?);
+    let mut changed = Vec::new();
+    for path in snapshot(base).list_differences(&snapshot(tip))? {
+        let is_in =
+            |tree: &gix::Tree<'_>| tree.lookup_entry_by_path(&path).map(|entry| entry.is_some()).map_err(&failed);
+        let status = match (is_in(&old)?, is_in(&new)?) {
+            (false, _) => ChangeStatus::Added,
+            (true, false) => ChangeStatus::Deleted,
+            (true, true) => ChangeStatus::Modified,
+        };
+        changed.push(ChangedFile { status, file: parse_path(&path)? });
+    }
+    changed.sort_by(|a, b| a.file.cmp(&b.file));
+    Ok(Some(changed))
+}
+
+fn parse_path(path: &str) -> Result<RepoPath, GitError> {
+    RepoPath::parse(path)
+        .map_err(|source| GitError::Internal { action: "comparing with the base".to_owned(), source: Box::new(source) })
 }
 
 fn change_status(summary: gix::status::index_worktree::iter::Summary) -> Option<ChangeStatus> {

@@ -1,7 +1,7 @@
 //! The implementation of the forge port over the store and bare repositories.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -128,6 +128,25 @@ const fn thread_of_pull(number: u64) -> u64 {
     (1 << 40) | number
 }
 
+/// Says why a repository cannot be opened: forms of git that are not supported are named.
+fn unreadable(path: &Path, what: String) -> ForgeError {
+    let config = [path.join(".git/config"), path.join("config")];
+    let text = config.iter().find_map(|file| std::fs::read_to_string(file).ok()).unwrap_or_default().to_lowercase();
+    let has = |name: &str, value: &str| {
+        text.lines()
+            .filter_map(|line| line.split_once('='))
+            .any(|(key, found)| key.trim() == name && found.trim() == value)
+    };
+    let form = if has("objectformat", "sha256") {
+        "its objects have SHA-256 ids, which are not supported; convert it to SHA-1"
+    } else if has("refstorage", "reftable") {
+        "its references are stored as a reftable, which is not supported; run `git refs migrate --ref-format=files`"
+    } else {
+        return not_found(what);
+    };
+    ForgeError::Refused { platform: LOCAL, action: format!("open {what}"), detail: form.to_owned() }
+}
+
 fn not_found(what: String) -> ForgeError {
     ForgeError::NotFound { platform: LOCAL, what }
 }
@@ -193,7 +212,7 @@ impl Forge for LocalForge {
         let what = format!("the repository {repo} at {}", path.display());
         let clone_url = path.display().to_string();
         let head = run_blocking(move || gix::open_opts(&path, gix::open::Options::isolated())?.head_name()).await?;
-        let head = head.map_err(|_| not_found(what))?;
+        let head = head.map_err(|_| unreadable(&self.path_of(repo), what))?;
         // A detached HEAD names no branch; `main` is the default (`docs/requirements.md#r254`).
         let name = head.map_or_else(|| "main".to_owned(), |name| name.shorten().to_string());
         let default_branch = BranchName::parse(&name).map_err(|source| ForgeError::InvalidResponse {

@@ -1,5 +1,5 @@
-//! The client against servers of others: `LLMOCK` names the program of llmock (PyPI), `LLAMA_URL` the address of a llama.cpp server
-//! with the key `sk-local`. Without them, these tests say so and pass; `.ci/nightly` has both.
+//! The client against servers of others: `LLMOCK` names the program of llmock (from `PyPI`), `LLAMA_URL` the address of a llama.cpp server
+//! with the key `sk-local`. Without them, these tests do nothing; `.ci/nightly` has both.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -22,7 +22,6 @@ struct Llmock {
 impl Llmock {
     async fn start(faults: &[&str]) -> Option<Self> {
         let Ok(program) = std::env::var("LLMOCK") else {
-            eprintln!("skipped: LLMOCK names no llmock");
             return None;
         };
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -104,7 +103,6 @@ async fn llmock_finds_nothing_wrong_with_how_faults_are_handled() {
 #[tokio::test(flavor = "multi_thread")]
 async fn llama_cpp_answers_and_refuses_a_wrong_key_and_a_prompt_that_is_too_long() {
     let Ok(base_url) = std::env::var("LLAMA_URL") else {
-        eprintln!("skipped: LLAMA_URL names no server");
         return;
     };
     let options = |key: &str| OpenAiOptions {

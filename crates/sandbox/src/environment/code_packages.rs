@@ -16,8 +16,8 @@ const GRADLE: &str = "gradle";
 const NUGET: &str = "nuget";
 const BUNDLE: &str = "bundle";
 
-/// A test class without tests: with it, Maven resolves what runs tests.
-const MAVEN_CLASS: &str = "src/test/java/PatchwrightFetch.java";
+/// A test class without tests, by a name that surefire takes for one: only then it resolves what runs tests.
+const MAVEN_CLASS: &str = "src/test/java/PatchwrightFetchTest.java";
 /// Gradle resolves all that can be resolved.
 const GRADLE_SCRIPT_NAME: &str = "patchwright.init.gradle";
 const GRADLE_SCRIPT: &str = "\
@@ -44,10 +44,11 @@ pub(super) const fn runs_code(ecosystem: Ecosystem) -> bool {
 pub(super) fn line_and_manifests(ecosystem: Ecosystem, folder: &str) -> Option<(Vec<String>, Vec<&'static str>)> {
     let found: (String, Vec<&'static str>) = match ecosystem {
         Ecosystem::Maven => (
-            // Plugins that generate sources may fail on manifests alone: what is resolved until then is kept.
+            // Plugins that generate sources may fail on manifests alone: what is resolved until then is kept. Without the notes about
+            // where a file is from, it is good for every repository of that name.
             format!(
-                "mvn -B -ntp -fae -Dmaven.repo.local={folder}/{M2} test || mvn -B -ntp -Dmaven.repo.local={folder}/{M2} \
-                 dependency:go-offline"
+                "{{ mvn -B -ntp -fae -Dmaven.repo.local={folder}/{M2} test || mvn -B -ntp -Dmaven.repo.local={folder}/{M2} \
+                 dependency:go-offline; }} && find {folder}/{M2} -name _remote.repositories -delete"
             ),
             vec!["pom.xml"],
         ),
@@ -97,7 +98,7 @@ pub(super) fn write_helpers(ecosystem: Ecosystem, manifests: &[PathBuf], to: &Pa
             for manifest in manifests {
                 let class = to.join(manifest.parent().unwrap_or(Path::new(""))).join(MAVEN_CLASS);
                 class.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-                std::fs::write(class, "public class PatchwrightFetch {}\n")?;
+                std::fs::write(class, "public class PatchwrightFetchTest {}\n")?;
             }
             Ok(())
         }
@@ -129,5 +130,54 @@ pub(super) fn add(ecosystem: Ecosystem, folder: &Path, seen: &Path, scratch: &Pa
     let packages = folder.join(from);
     if packages.is_dir() {
         environment.mounts.push(Mount::read(packages, to));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use patchwright_core::sandbox::{Granted, Suite};
+
+    use super::super::Preparation;
+    use super::*;
+    use crate::suite::tree_of;
+
+    fn suite(ecosystem: &str, is_granted: bool) -> Suite {
+        let granted = Granted { packages_with_code: is_granted, ..Granted::default() };
+        Suite { ecosystem: ecosystem.to_owned(), granted, ..Suite::default() }
+    }
+
+    #[test]
+    fn packages_whose_fetching_runs_code_need_a_grant_and_are_shared_with_nobody() {
+        let tree = tree_of(&[
+            ("pom.xml", "<project/>"),
+            ("core/pom.xml", "<project/>"),
+            ("src/main/java/A.java", "class A {}"),
+            (".mvn/extensions.xml", "<extensions/>"),
+        ]);
+        let of = |is_granted| Preparation::of(&suite("maven", is_granted), tree.path(), "", &|_| true);
+        assert_eq!(of(false), None);
+        let preparation = of(true).unwrap();
+        assert!(preparation.runs_code() && preparation.line.join(" ").contains("-Dmaven.repo.local=/environment/m2"));
+        let (to, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        preparation.copy_manifests(tree.path(), &suite("maven", true), to.path()).unwrap();
+        assert!(to.path().join("core").join(MAVEN_CLASS).is_file());
+        assert!(!to.path().join("src/main").exists() && !to.path().join(".mvn").exists(), "manifests alone");
+        let mounts = preparation.mounts(to.path(), cache.path(), Path::new("/workspace"));
+        assert_eq!(mounts, [Mount::write(to.path(), "/environment")], "what is shared is out of reach");
+    }
+
+    #[test]
+    fn fetched_packages_lie_where_the_commands_of_a_suite_look_for_them() {
+        let folder = tree_of(&[("m2/a", ""), ("gradle/caches/b", ""), ("nuget/c", ""), ("bundle/d", "")]);
+        let of = |ecosystem| {
+            let mut environment = Environment::default();
+            add(ecosystem, folder.path(), Path::new("/environment"), Path::new("/scratch"), &mut environment);
+            (environment.mounts[0].target.display().to_string(), environment.env)
+        };
+        assert_eq!(of(Ecosystem::Maven).0, "/scratch/m2");
+        assert_eq!(of(Ecosystem::Gradle).1["GRADLE_RO_DEP_CACHE"], "/scratch/gradle-packages");
+        assert_eq!(of(Ecosystem::Dotnet).1["NUGET_FALLBACK_PACKAGES"], "/scratch/nuget-packages");
+        let (place, env) = of(Ecosystem::Rspec);
+        assert_eq!((place.as_str(), env["BUNDLE_PATH"].as_str()), ("/environment/bundle", "/environment/bundle"));
     }
 }

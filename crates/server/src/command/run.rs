@@ -15,6 +15,7 @@ use patchwright_domain::{
 };
 use patchwright_engine::ManualStart;
 use patchwright_github::GITHUB;
+use patchwright_gitops_gix::Snapshot;
 use patchwright_local::LOCAL;
 use patchwright_sandbox::SandboxPolicy;
 
@@ -53,6 +54,12 @@ async fn whole_job(mut config: Config, args: &RunArgs) -> CommandResult {
     if let Target::Folder(name, path) = &target {
         overrides.repositories = vec![(name.clone(), path.clone())];
         overrides.local_folder = Some(path.clone());
+        if Snapshot::has_uncommitted_work(path).unwrap_or(false) {
+            note(
+                "The folder has uncommitted changes, which the job does not see: it works on the last commit. Commit or stash them to have \
+                 them in.",
+            );
+        }
         if config.sandbox.policy == SandboxPolicy::Require {
             note(
                 "The repository is on this machine, so its tests run also where they cannot be isolated (SANDBOX=best-effort).",
