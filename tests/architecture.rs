@@ -140,7 +140,7 @@ fn every_file_belongs_to_a_crate() {
     const ROOTS: [&str; 4] = ["lib", "main", "mod", "build"];
     for file in rust_files() {
         let (folder, stem) = (file.parent().unwrap(), file.file_stem().unwrap().to_str().unwrap());
-        let of_cargo = ["examples", "benches", "bin"].iter().any(|name| folder.ends_with(name));
+        let of_cargo = ["examples", "benches", "bin", "targets"].iter().any(|name| folder.ends_with(name));
         let is_test_root = folder.ends_with("tests") && !folder.join("main.rs").exists();
         if ROOTS.contains(&stem) || of_cargo || is_test_root {
             continue;

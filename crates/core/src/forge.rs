@@ -228,15 +228,19 @@ pub fn names_issue(text: &str, repo: &RepoName, number: u64) -> bool {
     let short = format!("#{digits}");
     let by_number = text.match_indices(&short).any(|(at, _)| {
         let before = &text[..at];
-        let word =
-            before.rsplit(|c: char| c.is_whitespace() || matches!(c, '(' | '[' | ',' | ':')).next().unwrap_or_default();
+        let is_mark = |c: char| c.is_whitespace() || matches!(c, '(' | '[' | ',' | ':' | '*' | '_' | '"' | '`');
+        let word = before.rsplit(is_mark).next().unwrap_or_default();
         // `other/repo#42` is another issue, and `abc#42` is none.
         let is_ours = word.is_empty() || word.eq_ignore_ascii_case(&repo.to_string());
         is_ours && is_end(&text[at + short.len()..])
     });
     let address = format!("{repo}/issues/{digits}");
     let lower = text.to_lowercase();
-    by_number || lower.match_indices(&address.to_lowercase()).any(|(at, found)| is_end(&lower[at + found.len()..]))
+    let is_own = |at: usize| lower[..at].ends_with('/');
+    by_number
+        || lower
+            .match_indices(&address.to_lowercase())
+            .any(|(at, found)| is_own(at) && is_end(&lower[at + found.len()..]))
 }
 
 #[cfg(test)]
@@ -253,10 +257,18 @@ mod tests {
             "see acme/shop#42.",
             "https://github.com/acme/shop/issues/42",
             "closes: #42, #43",
+            "**#42**",
         ] {
             assert!(named(text), "{text}");
         }
-        for text in ["#421", "other/repo#42", "abc#42", "https://github.com/acme/shop/issues/421", "42"] {
+        for text in [
+            "#421",
+            "other/repo#42",
+            "abc#42",
+            "https://github.com/acme/shop/issues/421",
+            "https://x.example/notacme/shop/issues/42",
+            "42",
+        ] {
             assert!(!named(text), "{text}");
         }
     }

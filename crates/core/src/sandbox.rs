@@ -26,6 +26,8 @@ pub struct SuiteQuery {
     pub test_command: Option<String>,
     /// What an administrator lets the repository's code do.
     pub grants: SandboxGrants,
+    /// What tells the repository from all others.
+    pub repository: String,
 }
 
 /// A test suite.
@@ -57,6 +59,8 @@ pub struct Granted {
     pub env: Vec<String>,
     /// Whether packages may be fetched where that runs code.
     pub packages_with_code: bool,
+    /// What tells the repository from all others: packages that code wrote are its own.
+    pub repository: String,
     /// What the repository asks for and nobody granted, in words for users.
     pub missing: Vec<String>,
 }

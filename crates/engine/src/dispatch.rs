@@ -77,7 +77,7 @@ impl Engine {
             let authorized = async {
                 let repository = session.authorize(&job).await?;
                 // Nodes of third parties clone where they push.
-                Ok(session.fork_of(&job, &repository).await?.unwrap_or(repository))
+                session.clone_repository(&job, repository).await
             };
             let refusal = match authorized.await {
                 Ok(repository) => {

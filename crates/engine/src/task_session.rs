@@ -165,6 +165,24 @@ impl LocalTaskSession<'_> {
         Ok((job, repository.clone_url, fork.map(|fork| fork.clone_url)))
     }
 
+    /// Returns the repository that a node of somebody else clones and pushes to: the fork, if there is or will be one. The job has not
+    /// started, so that what it takes over from the one before it is looked up here.
+    pub(crate) async fn clone_repository(
+        &self,
+        job: &Job,
+        repository: Repository,
+    ) -> Result<Repository, TaskSessionError> {
+        let mut job = job.clone();
+        if let Some(before) = self.engine.continued_job(&job).await?.filter(|_| job.awaits_inheritance()) {
+            let inheritance = before.inheritance();
+            (job.published.pushed, job.published.fork) = (inheritance.pushed, inheritance.fork);
+            job.base_branch = inheritance.base_branch.unwrap_or(job.base_branch);
+        } else if job.trigger.kind != TriggerKind::Manual && job.published.pull_request.is_none() {
+            job.base_branch = repository.default_branch.clone();
+        }
+        Ok(self.fork_of(&job, &repository).await?.unwrap_or(repository))
+    }
+
     /// Returns the fork that holds the job's branch, or will: a branch stays where it was pushed, whatever the setting says later.
     pub(crate) async fn fork_of(
         &self,

@@ -231,12 +231,18 @@ impl Forge for GithubForge {
             .json(&wire::MergeUpstream { branch: base.as_str() });
         let what = format!("the fork {}", fork.name);
         match self.call(repo, request, Retry::Safe, &format!("bring {what} up to date"), &what).await {
-            Ok(_) => Ok(fork),
-            // GitHub makes forks in the background.
-            Err(ForgeError::NotFound { .. }) => {
-                Err(ForgeError::Unavailable { platform: GITHUB, detail: format!("{what} is still being made") })
+            // A base that is not there, has moved on in the fork, or may not be written: what begins at the repository needs none of it.
+            Err(error @ (ForgeError::NotFound { .. } | ForgeError::Refused { .. } | ForgeError::Forbidden { .. })) => {
+                tracing::warn!(%error, "the fork is not up to date");
+                match self.repository(&fork.name).await {
+                    // GitHub makes forks in the background.
+                    Err(ForgeError::NotFound { .. }) => {
+                        Err(ForgeError::Unavailable { platform: GITHUB, detail: format!("{what} is still being made") })
+                    }
+                    found => found,
+                }
             }
-            Err(error) => Err(error),
+            other => other.map(|_| fork),
         }
     }
 

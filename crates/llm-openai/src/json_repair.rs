@@ -11,11 +11,12 @@ pub(crate) fn read_object(text: &str) -> Option<Value> {
         return Some(Value::Object(serde_json::Map::new()));
     }
     let parse = |text: &str| serde_json::from_str::<Value>(text).ok().filter(Value::is_object);
-    parse(text).or_else(|| parse(&mend(text)))
+    parse(text).or_else(|| parse(&mend(text)?))
 }
 
-/// Escapes what may not stand in a string, leaves out commas before an end, and adds the ends that are missing.
-fn mend(text: &str) -> String {
+/// Escapes what may not stand in a string, leaves out commas before an end, and adds the brackets that are missing. A text that ends in a
+/// string is cut off, and nobody knows what is missing.
+fn mend(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len() + 8);
     let mut open = Vec::new();
     let (mut in_string, mut is_escaped) = (false, false);
@@ -59,13 +60,13 @@ fn mend(text: &str) -> String {
         out.push(c);
     }
     if in_string {
-        out.push_str(if is_escaped { "\\\"" } else { "\"" });
+        return None;
     }
     while let Some(end) = open.pop() {
         drop_comma(&mut out);
         out.push(end);
     }
-    out
+    Some(out)
 }
 
 fn drop_comma(out: &mut String) {
@@ -89,7 +90,6 @@ mod tests {
             "{\"path\": \"a.py\", \"text\": \"x = 1\ny = 2\"}",
             "{\"path\": \"a.py\", \"text\": \"x = 1\\ny = 2\",}",
             "```json\n{\"path\": \"a.py\", \"text\": \"x = 1\\ny = 2\"}\n```",
-            "{\"path\": \"a.py\", \"text\": \"x = 1\\ny = 2",
             "{\"path\": \"a.py\", \"text\": \"x = 1\\ny = 2\"",
         ] {
             assert_eq!(read_object(text), Some(wanted.clone()), "{text}");
@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(read_object(r#"{"pattern": "\d+\.py"}"#), Some(json!({"pattern": "\\d+\\.py"})));
         assert_eq!(read_object(r#"{"files": ["a", "b",]}"#), Some(json!({"files": ["a", "b"]})));
         assert_eq!(read_object(""), Some(json!({})));
-        for text in ["[1]", "read a.py", "null", "{]"] {
+        for text in ["[1]", "read a.py", "null", "{]", "{\"path\": \"a.py\", \"text\": \"x = 1"] {
             assert_eq!(read_object(text), None, "{text}");
         }
     }

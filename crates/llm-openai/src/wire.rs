@@ -86,7 +86,7 @@ impl<'a> ChatBody<'a> {
         let choice = if request.may_call { "auto" } else { "none" };
         Self {
             model,
-            messages: messages_of(&request.messages, !tools.is_empty()),
+            messages: messages_of(&request.messages, tools),
             tools: tools.iter().map(Into::into).collect(),
             tool_choice: (!tools.is_empty()).then_some(choice),
             max_tokens: in_field(MaxTokensField::MaxTokens),
@@ -99,14 +99,16 @@ impl<'a> ChatBody<'a> {
 }
 
 /// Translates a conversation. With tools, calls that stand in an answer become calls, and the message behind them their result.
-fn messages_of(messages: &[Message], has_tools: bool) -> Vec<ChatMessage> {
+fn messages_of(messages: &[Message], tools: &[Tool]) -> Vec<ChatMessage> {
     let mut out = Vec::with_capacity(messages.len());
     let mut waiting: Vec<String> = Vec::new();
     for (at, message) in messages.iter().enumerate() {
         match message.role {
-            Role::Assistant if has_tools => {
+            Role::Assistant if !tools.is_empty() => {
                 let (calls, words) = split_calls(&message.content);
-                if calls.is_empty() {
+                // A server refuses the call of a tool that it was not told of, and so every later question.
+                let is_known = |call: &ToolCall| tools.iter().any(|tool| tool.name == call.name);
+                if calls.is_empty() || !calls.iter().all(is_known) {
                     out.push(plain("assistant", message.content.clone()));
                     continue;
                 }
@@ -138,11 +140,11 @@ fn plain(role: &'static str, content: String) -> ChatMessage {
     ChatMessage { role, content: Some(content), tool_calls: Vec::new(), tool_call_id: None }
 }
 
-/// Some servers name no calls: the same call then gets the same name in each request.
+/// The id is ours, and the same in each request: some servers name no calls, and none takes the ids of another one for certain.
 fn wire_call(call: ToolCall, at: usize, number: usize) -> WireCall {
-    let ToolCall { id, name, arguments } = call;
-    let id = if id.is_empty() { format!("call_{at}_{number}") } else { id };
-    WireCall { id, kind: "function", function: CalledFunction { name, arguments: arguments.to_string() } }
+    let ToolCall { name, arguments, .. } = call;
+    let arguments = if arguments.is_object() { arguments.to_string() } else { "{}".to_owned() };
+    WireCall { id: format!("call_{at}_{number}"), kind: "function", function: CalledFunction { name, arguments } }
 }
 
 #[cfg(test)]
@@ -179,9 +181,20 @@ mod tests {
         assert_eq!(roles, ["system", "user", "assistant", "tool", "tool", "assistant", "tool"]);
         assert_eq!(messages[2]["content"], "I look.");
         assert_eq!(messages[2]["tool_calls"][0]["function"]["arguments"], r#"{"path":"a.py"}"#);
-        assert_eq!((&messages[3]["tool_call_id"], &messages[3]["content"]), (&json!("c1"), &json!("both files")));
+        assert_eq!((&messages[3]["tool_call_id"], &messages[3]["content"]), (&json!("call_2_0"), &json!("both files")));
         assert_eq!(messages[4]["tool_call_id"], messages[2]["tool_calls"][1]["id"], "a call without a name gets one");
         assert_eq!(messages[5]["content"], Value::Null);
+    }
+
+    #[test]
+    fn a_call_of_another_tool_stays_text_and_arguments_are_an_object() {
+        let call = |name: &str| ToolCall { id: String::new(), name: name.to_owned(), arguments: Value::Null }.to_text();
+        let tool = Tool { name: "read", description: "Reads a file.", parameters: json!({"type": "object"}) };
+        let messages =
+            [Message::assistant(call("functions.read")), Message::user("no"), Message::assistant(call("read"))];
+        let found = messages_of(&messages, &[tool]);
+        assert!(found[0].tool_calls.is_empty() && found[1].role == "user");
+        assert_eq!(found[2].tool_calls[0].function.arguments, "{}");
     }
 
     #[test]

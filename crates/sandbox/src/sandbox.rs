@@ -1,6 +1,7 @@
 //! The implementation of the sandbox port on this machine.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
@@ -452,7 +453,11 @@ impl LocalSandbox {
         }
         let has_program = |name: &str| programs.has(name);
         let python = programs.locate("", "python3").map(|path| path.display().to_string()).unwrap_or_default();
-        let salt = format!("{}{python}", programs.image().unwrap_or_default());
+        let mut salt = format!("{}{python}", programs.image().unwrap_or_default());
+        if Ecosystem::of(&request.suite).is_some_and(environment::fetching_runs_code) {
+            // Code writes them: they are shared with no other repository.
+            salt.push_str(&request.suite.granted.repository);
+        }
         let Some(preparation) = Preparation::of(&request.suite, &workspace.host_tree, &salt, &has_program) else {
             return Ok(environment);
         };
@@ -460,8 +465,16 @@ impl LocalSandbox {
         if local_folder.as_ref().is_some_and(is_covered) {
             return Ok(environment);
         }
-        if preparation.runs_code() && !request.has_base_manifests {
-            return Ok(self.packages_of_base(setting, &preparation).unwrap_or(environment));
+        if preparation.runs_code() {
+            // Once a job, before any code of it has run in the tree.
+            if let Some(known) = self.packages_of_base(setting, &preparation) {
+                return Ok(known);
+            }
+            if !request.has_base_manifests || base_packages(request).exists() {
+                return Ok(environment);
+            }
+            std::fs::write(base_packages(request), "")
+                .map_err(|error| SandboxError::Internal { source: Box::new(error) })?;
         }
         if let (true, Some(cache), Some(relay)) = (has_mounts, &self.options.cache, &self.options.relay)
             && !self.options.registries.is_empty()
@@ -544,9 +557,8 @@ impl LocalSandbox {
 
 /// Returns the file that names the packages of the base, out of reach of the repository's code.
 fn base_packages(request: &CheckRequest) -> PathBuf {
-    let folder: String =
-        request.suite.folder.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    request.scratch.join(format!("packages-of-base-{}-{folder}", request.suite.ecosystem))
+    let folder = BuildHasherDefault::<DefaultHasher>::default().hash_one(&request.suite.folder);
+    request.scratch.join(format!("packages-of-base-{}-{folder:016x}", request.suite.ecosystem))
 }
 
 /// A failed run in which no test failed is a failed build, unless it lists its tests: then a step beside them ended with that

@@ -6,6 +6,15 @@ use std::path::Path;
 pub(crate) use patchwright_core::untrusted_tree::{delete_folder as delete, make_folders_below, read_below, read_text};
 use rustix::fs::{AtFlags, CWD, Gid, Uid};
 
+/// Returns whether a path below a folder is a folder itself, with no link on the way: code may have put one there that leads out.
+pub(crate) fn is_folder_below(folder: &Path, path: &Path) -> bool {
+    let mut place = folder.to_owned();
+    path.iter().all(|part| {
+        place.push(part);
+        place.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
+    })
+}
+
 /// Gives a folder and all below it to a user, unless the folder is theirs. Links are given themselves, and not what they lead
 /// to.
 ///

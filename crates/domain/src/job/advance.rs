@@ -399,7 +399,9 @@ impl Job {
     fn append_instructions(&mut self, more: &str) {
         let known = self.trigger.instructions.take();
         let all = known.into_iter().chain([more.to_owned()]).collect::<Vec<_>>().join("\n\n");
-        self.trigger.instructions = Some(all.chars().take(MAX_INSTRUCTIONS).collect());
+        // What was said last counts.
+        let excess = all.chars().count().saturating_sub(MAX_INSTRUCTIONS);
+        self.trigger.instructions = Some(all.chars().skip(excess).collect());
     }
 
     fn release(&mut self, not_before: Timestamp) -> Result<Vec<Effect>, Refused> {

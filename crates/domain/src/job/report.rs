@@ -385,7 +385,7 @@ impl Proof {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReadyWhen {
-    /// A fix that any test proves.
+    /// A fix that any test proves, and not a script alone.
     #[default]
     Proven,
     /// A fix that a test proves which the base had, and the change does not touch.
@@ -398,7 +398,8 @@ impl ReadyWhen {
     /// Returns whether a proof is enough by itself.
     pub const fn accepts(self, proof: Option<Proof>) -> bool {
         match self {
-            Self::Proven => true,
+            // A script that nobody keeps is no test.
+            Self::Proven => !matches!(proof, Some(Proof::Reproduction)),
             Self::ProvenByExistingTest => matches!(proof, Some(Proof::ExistingTest)),
             Self::ProvenAndCi => false,
         }

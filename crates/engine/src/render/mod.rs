@@ -140,7 +140,8 @@ impl Renderer<'_> {
             out.push(&self.fill(texts::FOLLOW_UP, parts));
         }
         // A closing keyword only for a fix that tests show: merging anything else must not close the issue.
-        let is_proven = job.status() == JobStatus::Succeeded && job.verdict == Some(Verdict::FixedProven);
+        let by_script = job.verified().is_some_and(|report| report.proof == Some(Proof::Reproduction));
+        let is_proven = job.status() == JobStatus::Succeeded && job.verdict == Some(Verdict::FixedProven) && !by_script;
         let relation = if is_proven && job.source.tracker.is_none() { texts::CLOSES } else { texts::BELONGS_TO };
         let (issue, url) = (OutgoingText::issue_name(&job.source), OutgoingText::url(issue_url));
         let relation = self.fill(relation, &[("issue", &issue), ("url", &url)]);

@@ -190,7 +190,11 @@ pub(super) const fn stays_draft(asked: ReadyWhen) -> Translated {
             "\nThe pull request stays a draft: only a test that the repository had before makes it ready here.\n",
             "\n该合并请求保持草稿状态：此处只有仓库原有的测试才能使其变为可评审。\n",
         ),
-        ReadyWhen::Proven | ReadyWhen::ProvenAndCi => Translated::new(
+        ReadyWhen::Proven => Translated::new(
+            "\nThe pull request stays a draft: a script shows the fix, and no test that is kept.\n",
+            "\n该合并请求保持草稿状态：只有脚本能够证明修复，没有保留下来的测试。\n",
+        ),
+        ReadyWhen::ProvenAndCi => Translated::new(
             "\nThe pull request stays a draft until the checks of the repository's own CI have passed.\n",
             "\n在仓库自身的 CI 检查通过之前，该合并请求保持草稿状态。\n",
         ),

@@ -127,9 +127,8 @@ pub(super) fn add(ecosystem: Ecosystem, folder: &Path, seen: &Path, scratch: &Pa
             (BUNDLE.to_owned(), seen.join(BUNDLE))
         }
     };
-    let packages = folder.join(from);
-    if packages.is_dir() {
-        environment.mounts.push(Mount::read(packages, to));
+    if crate::tree::is_folder_below(folder, Path::new(&from)) {
+        environment.mounts.push(Mount::read(folder.join(from), to));
     }
 }
 

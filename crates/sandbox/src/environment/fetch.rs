@@ -7,7 +7,7 @@ use patchwright_core::CancellationToken;
 use patchwright_core::progress::Progress;
 use patchwright_core::sandbox::{CheckRequest, SandboxError};
 
-use super::packages::READY;
+use super::packages::{READY, is_ready};
 use super::{Preparation, cache};
 use crate::egress::Egress;
 use crate::options::SandboxOptions;
@@ -42,7 +42,7 @@ impl Fetch<'_> {
         cancel: &CancellationToken,
     ) -> Result<Environment, SandboxError> {
         let folder = preparation.folder(self.cache);
-        if folder.join(READY).is_file() {
+        if is_ready(&folder) {
             // What is used last is deleted last.
             let _ = std::fs::File::open(&folder).and_then(|folder| folder.set_modified(std::time::SystemTime::now()));
         } else {
@@ -88,7 +88,8 @@ impl Fetch<'_> {
             result?;
             return failed.map_or(Ok(()), Err);
         }
-        std::fs::write(building.join(READY), "").map_err(internal)?;
+        // Code may have left a link by this name.
+        std::fs::File::create_new(building.join(READY)).map_err(internal)?;
         crate::tree::delete(folder).map_err(internal)?;
         std::fs::rename(&building, folder).map_err(internal)
     }

@@ -94,7 +94,7 @@ impl Preparation {
     /// Returns the environment if it is prepared.
     pub(crate) fn find(&self, cache: &Path, tree: &Path, scratch: &Path) -> Option<Environment> {
         let folder = self.folder(cache);
-        folder.join(READY).is_file().then(|| self.environment(&folder, cache, tree, scratch))
+        is_ready(&folder).then(|| self.environment(&folder, cache, tree, scratch))
     }
 
     /// Returns the folder of the environment in the cache.
@@ -206,6 +206,11 @@ impl Preparation {
             _ => tree.join(&suite.folder),
         }
     }
+}
+
+/// Returns whether an environment is complete.
+pub(super) fn is_ready(folder: &Path) -> bool {
+    folder.join(READY).symlink_metadata().is_ok_and(|metadata| metadata.is_file())
 }
 
 /// The variables that lead package managers to the shared packages, for fetching and for tests.

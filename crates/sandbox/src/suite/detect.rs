@@ -35,6 +35,7 @@ pub(crate) fn find(query: &SuiteQuery) -> Result<Vec<Suite>, SandboxError> {
         }
     }
     for suite in &mut suites {
+        suite.granted.repository.clone_from(&query.repository);
         suite.granted.image = suite.granted.image.take().or_else(|| granted_image(query));
         let needs_grant = Ecosystem::of(suite).is_some_and(crate::environment::fetching_runs_code);
         if needs_grant && !suite.granted.packages_with_code {
@@ -51,7 +52,7 @@ pub(crate) fn find(query: &SuiteQuery) -> Result<Vec<Suite>, SandboxError> {
 /// Returns what a suite gets that asks for nothing itself.
 fn default_grants(query: &SuiteQuery) -> Granted {
     let (image, packages_with_code) = (granted_image(query), query.grants.packages_with_code);
-    Granted { image, packages_with_code, ..Granted::default() }
+    Granted { image, packages_with_code, repository: query.repository.clone(), ..Granted::default() }
 }
 
 /// Returns the image of the repository's `devcontainer.json`, if it is granted.

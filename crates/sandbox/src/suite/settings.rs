@@ -117,7 +117,8 @@ fn grant(entry: &mut Entry, grants: &SandboxGrants) -> Granted {
     let network = keep("network", std::mem::take(&mut entry.network).hosts(), &grants.network);
     let image = keep("image", entry.image.take().into_iter().collect(), &grants.images).pop();
     let env = keep("host_env", std::mem::take(&mut entry.host_env), &grants.env);
-    Granted { network, image, env, packages_with_code: grants.packages_with_code, missing }
+    let packages_with_code = grants.packages_with_code;
+    Granted { network, image, env, packages_with_code, missing, repository: String::new() }
 }
 
 fn is_granted(asked: &str, granted: &[String]) -> bool {

@@ -59,6 +59,7 @@ async fn verify_change(config: &Config, args: &VerifyArgs) -> CommandResult {
         settings,
         test_command: args.test_command.clone(),
         grants: args.grants.read()?,
+        repository: repo.display().to_string(),
         reproduction: None,
         local_folder: (!args.clean).then(|| repo.clone()),
         baseline: None,

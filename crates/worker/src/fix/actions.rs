@@ -78,6 +78,13 @@ pub enum Action {
         script: String,
         /// Its language; empty for Python.
         language: String,
+        /// Whether it is meant to fail as long as the fault is there.
+        shows_fault: bool,
+    },
+    /// A call of a tool that cannot be used, with what the model is told.
+    Unusable {
+        /// What is wrong with it.
+        problem: String,
     },
     /// Ends the work.
     Finish {
@@ -107,7 +114,10 @@ impl Action {
 
     /// Returns whether it changes a file.
     pub const fn is_edit(&self) -> bool {
-        matches!(self, Self::Edit { .. } | Self::Create { .. } | Self::Delete { .. } | Self::Rename { .. })
+        matches!(
+            self,
+            Self::Edit { .. } | Self::Create { .. } | Self::Delete { .. } | Self::Rename { .. } | Self::Unusable { .. }
+        )
     }
 
     /// Returns it on one line, for the model and for people.
@@ -122,7 +132,9 @@ impl Action {
             Self::Delete { path } => format!("delete {path}"),
             Self::Rename { from, to } => format!("rename {from} {to}"),
             Self::RunTests { targets } => format!("run_tests {}", targets.join(" ")),
+            Self::Run { shows_fault: true, .. } => "reproduce".to_owned(),
             Self::Run { .. } => "run".to_owned(),
+            Self::Unusable { .. } => "a call".to_owned(),
             Self::Finish { .. } => "finish".to_owned(),
         }
         .trim_end()
@@ -146,13 +158,18 @@ enum Heading {
 pub fn parse(answer: &str, targets: &[RepoPath]) -> Result<Vec<Action>, String> {
     let answer = answer.replace("\r\n", "\n");
     let (called, words) = calls_in(&answer);
-    let problem = called.iter().find_map(|call| call.as_ref().err().cloned());
-    let mut actions: Vec<Action> = called.into_iter().flatten().collect();
+    let mut actions: Vec<Action> =
+        called.into_iter().map(|call| call.unwrap_or_else(|problem| Action::Unusable { problem })).collect();
     for (heading, body) in sections(&words) {
-        actions.extend(action_of(heading, &body, targets)?);
+        match action_of(heading, &body, targets) {
+            Ok(found) => actions.extend(found),
+            // What can be used of the others is.
+            Err(problem) if !actions.is_empty() => actions.push(Action::Unusable { problem }),
+            Err(problem) => return Err(problem),
+        }
     }
-    if let (true, Some(problem)) = (actions.is_empty(), problem) {
-        return Err(problem);
+    if let [Action::Unusable { problem }] = &actions[..] {
+        return Err(problem.clone());
     }
     if actions.is_empty() {
         return Err("it holds no action, and no ``` block or search/replace block with an edit".to_owned());
@@ -204,7 +221,7 @@ pub(super) fn fence_marks(line: &str) -> usize {
 fn heading(line: &str, below: &[&str]) -> Option<Heading> {
     static VERB: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(
-            r"(?i)^\s*(?:#{1,6}\s*|[-*]\s+|\*\*\s*)?`?(search|read|outline|references|edit|create|delete|rename|run_tests|run|finish)\b`?\s*:?\s*(.*?)\s*$",
+            r"(?i)^\s*(?:#{1,6}\s*|[-*]\s+|\*\*\s*)?`?(search|read|outline|references|edit|create|delete|rename|run_tests|run|reproduce|finish)\b`?\s*:?\s*(.*?)\s*$",
         )
         .expect("the expression is valid")
     });
@@ -214,7 +231,7 @@ fn heading(line: &str, below: &[&str]) -> Option<Heading> {
         let (verb, rest) = (found[1].to_lowercase(), found[2].trim_matches(|c| c == '`' || c == '*').trim().to_owned());
         // A list and bold words may be prose about what is going to be done.
         let is_clear = match (line.trim_start().chars().next(), verb.as_str()) {
-            (Some('#'), "run") => has_body || rest.is_empty(),
+            (Some('#'), "run" | "reproduce") => has_body || rest.is_empty(),
             (Some('#'), _) => true,
             (Some('-' | '*'), "edit" | "create") => has_body,
             (Some('-' | '*'), "read" | "outline") => {
@@ -296,14 +313,14 @@ fn action_of(heading: Option<Heading>, body: &str, targets: &[RepoPath]) -> Resu
         "run_tests" => Action::RunTests {
             targets: rest.split([' ', ',']).map(unquoted).filter(|target| !target.is_empty()).collect(),
         },
-        "run" => {
+        "run" | "reproduce" => {
             let script =
                 extract::fenced(body).first().map_or_else(|| body.trim().to_owned(), |script| (*script).to_owned());
             let language = fence_language(body).unwrap_or(first.to_lowercase());
             if script.trim().is_empty() {
-                return Err("`run` has no script below it".to_owned());
+                return Err(format!("`{verb}` has no script below it"));
             }
-            Action::Run { script, language }
+            Action::Run { script, language, shows_fault: verb == "reproduce" }
         }
         _ => Action::Finish { summary: [rest.as_str(), body.trim()].join("\n").trim().to_owned() },
     };

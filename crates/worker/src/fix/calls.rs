@@ -21,6 +21,7 @@ pub(crate) fn tools(can_run: bool) -> Vec<Tool> {
     if can_run {
         tools.push(tool("run_tests", "Runs test files, separated by spaces", &[], &["targets"]));
         tools.push(tool("run", "Runs a script without network", &["script"], &["language"]));
+        tools.push(tool("reproduce", "Runs a script that fails while the fault is there", &["script"], &["language"]));
     }
     tools.push(tool("finish", "Ends the work", &[], &["summary"]));
     tools
@@ -76,7 +77,11 @@ fn action_of_call(name: &str, arguments: &Value) -> Result<Action, String> {
             };
             Action::RunTests { targets }
         }
-        "run" => Action::Run { script: required(&["script", "code"])?, language: text(&["language"]) },
+        "run" | "reproduce" => Action::Run {
+            script: required(&["script", "code"])?,
+            language: text(&["language"]),
+            shows_fault: name == "reproduce",
+        },
         "finish" => Action::Finish { summary: text(&["summary"]) },
         other => return Err(format!("there is no tool `{other}`")),
     })

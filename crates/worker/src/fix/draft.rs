@@ -153,6 +153,7 @@ impl Draft {
                 }
                 self.edit(&path, body, rules)
             }
+            Action::Unusable { problem } => Err(problem.clone()),
             Action::Delete { path } => {
                 let path = checked(path, rules)?;
                 self.existing(&path, rules)?;

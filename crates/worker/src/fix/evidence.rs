@@ -15,7 +15,7 @@ use super::draft::Draft;
 use super::look::{MAX_ANSWER_CHARS, shorten_middle};
 use crate::context::{StageContext, StageError};
 use crate::edit::encode;
-use crate::stage::verify::{describe_failures, known_base, read_settings};
+use crate::stage::verify::{describe_failures, known_base, name_repository, read_settings};
 use crate::verification::reproduction::{Interpreter, SCRIPT_SCRATCH};
 use crate::verification::{Side, TreeSource, Verification, VerificationRequest, make_place, verify};
 
@@ -68,6 +68,7 @@ pub(crate) async fn examine(context: &StageContext<'_>, draft: &Draft) -> Result
         settings: read_settings(context, &draft.paths()).await?,
         test_command: context.policy.test_command.clone(),
         grants: context.policy.grants.clone(),
+        repository: name_repository(context),
         local_folder: context.tools.local_folder.clone(),
         baseline: known_base(context, context.workspace.base_commit()),
         timeout: context.tools.verify_timeout.min(MAX_RUN_TIME),
@@ -235,6 +236,7 @@ pub(super) async fn prepare(
         settings,
         test_command: context.policy.test_command.clone(),
         grants: context.policy.grants.clone(),
+        repository: name_repository(context),
     };
     context.tools.sandbox.find_suites(query).await
 }

@@ -33,7 +33,7 @@ const LOOKS: &str = "\
 const RUNS: &str = "\
 ### run_tests PATHS\n\
 ### run\n\
-(a script in one ```python, ```js or ```sh block, for example one that fails as long as the fault is there; it has no network)\n";
+(a script in one ```python, ```js or ```sh block; it has no network)\n### reproduce\n(the same for a script that fails as long as the fault is there, and passes without it)\n";
 
 /// The longest diff of an earlier attempt that is shown, in characters.
 const MAX_EARLIER_DIFF: usize = 6_000;

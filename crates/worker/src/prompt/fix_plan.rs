@@ -1,5 +1,6 @@
 //! `generate_fix_plan` of `docs/requirements.md#r281`: plans the changes, file by file.
 
+use patchwright_core::llm::Role;
 use patchwright_domain::{Issue, Job};
 use serde::Deserialize;
 
@@ -7,6 +8,9 @@ use super::{ask_json, feedback_text, issue_text, text_or_nothing, texts_or_nothi
 use crate::budgeted_llm::BudgetedLlm;
 use crate::context::StageError;
 use crate::dialogue::Dialogue;
+
+/// What the form of a plan begins with.
+pub(crate) const FORM: &str = "{\"root_cause\"";
 
 /// The model's answer, before its paths are checked.
 #[derive(Debug, Deserialize)]
@@ -45,11 +49,25 @@ pub(crate) async fn ask_again<T>(
     check: impl Fn(PlanAnswer) -> Result<T, String>,
 ) -> Result<Result<T, String>, StageError> {
     let words = words.replace("</words>", "<\\/words>");
+    let asked = format!("<words>\n{words}\n</words>");
+    if let Some(known) = answer_to(dialogue, &asked).await.and_then(|answer| super::extract::json(&answer).ok()) {
+        // An earlier worker asked, and stored the answer.
+        if let Ok(plan) = check(known) {
+            return Ok(Ok(plan));
+        }
+    }
     let question = format!(
-        "Somebody who may decide about the plan wants it changed:\n<words>\n{words}\n</words>\nMake the whole plan again, as they want it. \
+        "Somebody who may decide about the plan wants it changed:\n{asked}\nMake the whole plan again, as they want it. \
          Answer with one JSON object of the same form."
     );
     ask_json(llm, "fix_plan", dialogue, question, check).await
+}
+
+/// Returns the last answer if it is the one to a question with this text.
+async fn answer_to(dialogue: &Dialogue<'_>, asked: &str) -> Option<String> {
+    let state = dialogue.state().await;
+    let [.., question, answer] = &state.messages[..] else { return None };
+    (question.content.contains(asked) && answer.role == Role::Assistant).then(|| answer.content.clone())
 }
 
 /// Asks as the next question of the conversation; `Ok(Err(..))` is the error in an answer that cannot be used, also after asking

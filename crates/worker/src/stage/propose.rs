@@ -75,8 +75,10 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
 async fn revision<'a>(context: &StageContext<'a>) -> Option<&'a str> {
     let PlanReview::Revised { words, .. } = &context.job.review else { return None };
     let state = context.dialogue.state().await;
-    let has_plan = state.messages.last().is_some_and(|message| message.role == Role::Assistant);
-    has_plan.then_some(words.as_str())
+    // The form of a plan is in the question for the first one.
+    let has_form = state.messages.iter().any(|message| message.content.contains(fix_plan::FORM));
+    let is_answered = state.messages.last().is_some_and(|message| message.role == Role::Assistant);
+    (has_form && is_answered).then_some(words.as_str())
 }
 
 /// Returns the code that the plan is made from.
@@ -172,6 +174,7 @@ async fn find_suites(context: &StageContext<'_>, focus: &[Focus]) -> Result<Vec<
         settings: read_settings(context, &[]).await?,
         test_command: None,
         grants: context.policy.grants.clone(),
+        repository: String::new(),
     };
     let found = context.tools.sandbox.find_suites(query).await.unwrap_or_default();
     Ok(found.iter().map(Suite::name).collect())

@@ -46,6 +46,7 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
         settings: read_settings(context, &fix.changes_applied).await?,
         test_command: context.policy.test_command.clone(),
         grants: context.policy.grants.clone(),
+        repository: name_repository(context),
         local_folder: context.tools.local_folder.clone(),
         baseline: known_base(context, &fix.base),
         timeout: context.tools.verify_timeout,
@@ -79,10 +80,14 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
     Ok(Outcome::done(StageReport::Verify(Box::new(report)), comment))
 }
 
+/// Returns what tells the repository of a job from all others.
+pub(crate) fn name_repository(context: &StageContext<'_>) -> String {
+    format!("{}:{}", context.job.source.platform, context.job.source.repo)
+}
+
 /// Returns the base, unless its environment is a user's own, which may change at any time.
 pub(crate) fn known_base(context: &StageContext<'_>, base: &CommitSha) -> Option<Baseline> {
-    let source = &context.job.source;
-    let commit = format!("{}:{}@{base}", source.platform, source.repo);
+    let commit = format!("{}@{base}", name_repository(context));
     context.tools.local_folder.is_none().then(|| Baseline { commit, known: Arc::clone(&context.tools.baselines) })
 }
 

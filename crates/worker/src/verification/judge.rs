@@ -10,6 +10,9 @@ use super::compare::Comparison;
 use super::suite_run::SuiteResult;
 use super::test_edits::{TestEdit, TestEdits};
 
+/// What an explanation says where everything was compared and nothing shows the fault.
+pub(super) const SILENT: &str = "nothing broke, but no test shows the fault";
+
 /// Judges the runs of all suites. `is_whole` says whether every suite that owns the change was run.
 pub(super) fn judge(runs: Vec<(String, SuiteResult)>, edits: &TestEdits, is_whole: bool) -> Verification {
     let has_many = runs.len() > 1;
@@ -188,9 +191,9 @@ fn judge_fixed(run: &SuiteResult, edits: &TestEdits) -> (Verdict, String, Option
              after it"
         )
     } else if found.failing.is_empty() {
-        "nothing broke, but no test shows the fault".to_owned()
+        SILENT.to_owned()
     } else {
-        format!("nothing broke, but no test shows the fault; {} failed before and after", tests(found.failing.len()))
+        format!("{SILENT}; {} failed before and after", tests(found.failing.len()))
     };
     (Verdict::NoRegressions, text, None)
 }

@@ -60,6 +60,8 @@ pub struct VerificationRequest {
     pub test_command: Option<String>,
     /// What an administrator lets the repository's code do.
     pub grants: SandboxGrants,
+    /// What tells the repository from all others.
+    pub repository: String,
     /// A script that fails as long as the fault is there; it counts where no test shows the fix.
     pub reproduction: Option<Reproduction>,
     /// A working copy whose environment may be used.
@@ -221,6 +223,7 @@ async fn verify_or_refuse(
         settings: request.settings.clone(),
         test_command: request.test_command.clone(),
         grants: request.grants.clone(),
+        repository: request.repository.clone(),
     };
     let suites = sandbox.find_suites(query).await?;
     let deadline = started + request.timeout;
@@ -243,8 +246,11 @@ async fn verify_or_refuse(
         (true, Some(error)) => return Err(error),
         (_, missing) => judge::judge(runs, &runner.trees.edits, missing.is_none()),
     };
-    if let (Verdict::NoRegressions, Some(script), Some(suite)) = (found.verdict, &request.reproduction, suites.first())
-        && runner.reproduces(suite, script).await?
+    let is_silent = found.verdict == Verdict::NoRegressions
+        && (found.shows_no_fault || found.explanation.contains(judge::SILENT))
+        && found.compared.is_some_and(|compared| compared.complete || request.near_only);
+    if let (true, Some(script), Some(suite)) = (is_silent, &request.reproduction, suites.first())
+        && reproduces(&mut runner, suite, script).await?
     {
         found.verdict = Verdict::FixedProven;
         found.proof = Some(Proof::Reproduction);
@@ -255,6 +261,22 @@ async fn verify_or_refuse(
         found.explanation.push_str(&describe_missing_grants(&suites));
     }
     Ok(found)
+}
+
+/// Returns whether a script shows the fix. One that cannot be run shows nothing, and takes nothing from what the tests showed.
+async fn reproduces(
+    runner: &mut SuiteRunner<'_, '_>,
+    suite: &Suite,
+    script: &Reproduction,
+) -> Result<bool, SandboxError> {
+    match runner.reproduces(suite, script).await {
+        Err(SandboxError::Cancelled) => Err(SandboxError::Cancelled),
+        Err(error) => {
+            tracing::info!(%error, "the script that shows the fault could not be run again");
+            Ok(false)
+        }
+        shown => shown,
+    }
 }
 
 /// The explanation of a proof by a script.

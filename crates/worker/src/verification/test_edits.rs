@@ -113,7 +113,7 @@ impl TestEdits {
         let mut known: Vec<(&TestKey, Option<TestEdit>)> =
             known.filter(|(key, _)| is_name_of(test, &key.name)).collect();
         // Some runners leave the scope out of their names.
-        if known.iter().any(|(key, _)| key.has_scope_of(test)) {
+        if known.iter().any(|(key, _)| !key.scope.is_empty() && key.has_scope_of(test)) {
             known.retain(|(key, _)| key.has_scope_of(test));
         }
         let is_kept = known.iter().any(|(_, edit)| edit.is_none());

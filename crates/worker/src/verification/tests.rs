@@ -119,6 +119,7 @@ async fn verified_with(
         settings: None,
         test_command: None,
         grants: SandboxGrants::default(),
+        repository: String::new(),
         reproduction: None,
         local_folder: None,
         baseline: None,

@@ -84,6 +84,7 @@ async fn check(
         settings: None,
         test_command: None,
         grants: SandboxGrants::default(),
+        repository: String::new(),
         reproduction: None,
         local_folder: Some(setting.repo.clone()),
         baseline: None,

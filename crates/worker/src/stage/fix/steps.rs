@@ -283,7 +283,9 @@ impl Steps<'_> {
             let answer = match action {
                 Action::RunTests { .. } | Action::Run { .. } if !self.can_run => "nothing can be run here".to_owned(),
                 Action::RunTests { targets } => evidence::run_tests(self.context, draft, targets).await?,
-                Action::Run { script, language } => self.run_script(draft, script, language).await?,
+                Action::Run { script, language, shows_fault } => {
+                    self.run_script(draft, script, language, *shows_fault).await?
+                }
                 _ => match reads.pop() {
                     Some(reading) => reading.await.expect("reading files does not panic"),
                     None => String::new(),
@@ -294,10 +296,16 @@ impl Steps<'_> {
         Ok(out)
     }
 
-    /// Runs a script. One that fails before anything is changed may show the fault, and is kept.
-    async fn run_script(&self, draft: &Draft, script: &str, language: &str) -> Result<String, StageError> {
+    /// Runs a script. One that is meant to show the fault, and fails before anything is changed, is kept.
+    async fn run_script(
+        &self,
+        draft: &Draft,
+        script: &str,
+        language: &str,
+        shows_fault: bool,
+    ) -> Result<String, StageError> {
         let run = evidence::run_script(self.context, draft, script, language, &self.targets()).await?;
-        if run.failed && draft.is_empty() && script.chars().count() <= MAX_REPRODUCTION {
+        if shows_fault && run.failed && draft.is_empty() && script.chars().count() <= MAX_REPRODUCTION {
             let reproduction = Reproduction { language: language.to_owned(), script: script.to_owned() };
             self.context.dialogue.state().await.reproduction = Some(reproduction);
         }
