@@ -50,9 +50,9 @@ async fn a_job_on_a_small_library_costs_this_much() {
     let mut test_server = TestServer::start(good_answers().split_off(1)).await;
     test_server.fix().await;
     insta::assert_snapshot!(measure(&test_server.llm.asked()), @r"
-    986 tokens, 0 known
-    1390 tokens, 986 known
-    2376 in all, 1390 new
+    1050 tokens, 0 known
+    1465 tokens, 1050 known
+    2515 in all, 1465 new
     ");
     test_server.finish().await;
 }
@@ -98,9 +98,9 @@ async fn a_job_on_a_long_module_looks_at_its_lines_and_not_at_the_file() {
     let test_server = run(&files, issue, vec![plan, change.to_owned()]).await;
     let asked = test_server.llm.asked();
     insta::assert_snapshot!(measure(&asked), @r"
-    1852 tokens, 0 known
-    2261 tokens, 1852 known
-    4113 in all, 2261 new
+    1916 tokens, 0 known
+    2337 tokens, 1916 known
+    4253 in all, 2337 new
     ");
     let last = asked.last().unwrap()["messages"].to_string();
     assert!(last.contains("price_of_kind_57(self, amount)") && !last.contains("kind 12 has no price"), "{last}");
@@ -126,11 +126,11 @@ async fn a_job_that_looks_further_costs_this_much() {
     let test_server =
         run(&files, ("add and addAll subtract", "`add(1, 2)` is -1, and `addAll(1, 2)` is -3."), answers).await;
     insta::assert_snapshot!(measure(&test_server.llm.asked()), @r"
-    873 tokens, 0 known
-    1154 tokens, 873 known
-    1558 tokens, 1154 known
-    1692 tokens, 1558 known
-    5277 in all, 1692 new
+    937 tokens, 0 known
+    1218 tokens, 937 known
+    1633 tokens, 1218 known
+    1767 tokens, 1633 known
+    5555 in all, 1767 new
     ");
     test_server.finish().await;
 }

@@ -77,7 +77,7 @@ impl Sandbox for Sandboxed {
         if let Some(script) = request.suite.settings.as_ref().and_then(|settings| settings.test.as_ref()) {
             let name = script.strip_prefix("python3 ./").unwrap();
             self.asked.lock().unwrap().push(format!("{code}: {}", read(name)));
-            assert!(request.scratch.ends_with("script-scratch"), "it poisons nothing");
+            assert!(request.scratch.to_string_lossy().contains("script-scratch-"), "it poisons nothing");
             return Ok(CheckReport { exit_code: Some(i32::from(code == "wrong")), ..report(&[]) });
         }
         self.asked.lock().unwrap().push(format!("{code}: {what}"));
@@ -259,7 +259,8 @@ async fn a_script_that_fails_before_and_passes_after_is_the_proof_where_no_test_
     let (found, asked) = verified_with(with, "right", green).await;
     assert_eq!((found.verdict, found.proof), (Verdict::FixedProven, Some(Proof::Reproduction)));
     assert!(!found.shows_no_fault && found.explanation.contains("no test shows it"), "{}", found.explanation);
-    assert_eq!(asked[asked.len() - 2..], ["wrong: assert f()", "right: assert f()"]);
+    let scripts: Vec<&String> = asked.iter().filter(|run| run.contains("assert f()")).collect();
+    assert_eq!(scripts, ["wrong: assert f()", "wrong: assert f()", "right: assert f()", "right: assert f()"]);
     let (found, _) = verified_with(with, "wrong", green).await;
     assert_eq!((found.verdict, found.proof), (Verdict::NoRegressions, None), "it fails after the change too");
     let (found, asked) = verified_with(with, "right", honest).await;
