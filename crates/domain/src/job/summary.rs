@@ -84,7 +84,7 @@ impl JobSummary {
 
     /// Returns whether the job's plan waits for approval.
     pub fn awaits_approval(&self) -> bool {
-        // The plan is the report of `propose`, and that stage is never reset once it has succeeded.
+        // The plan is the report of `propose`; a plan that is made again has none until it is there.
         let has_plan = self.stage(StageKind::Propose).status == StageStatus::Succeeded;
         self.review.is_required() && has_plan && !self.status().is_terminal()
     }
