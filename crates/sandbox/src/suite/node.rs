@@ -84,6 +84,8 @@ pub(super) fn plan(run: &SuiteRun<'_>) -> RunPlan {
 /// Starts jest with its arguments.
 const JEST: &str = "\
     if (process.env.NODE_ENV == null) process.env.NODE_ENV = 'test'; \
+    process.execArgv.splice(process.execArgv.indexOf('-e'), 2); \
+    process.argv[1] = require.resolve('jest'); \
     const args = JSON.parse(process.env.PATCHWRIGHT_ARGUMENTS); \
     delete process.env.PATCHWRIGHT_ARGUMENTS; \
     require('jest').run(args);";
@@ -101,7 +103,7 @@ fn jest(
     let shown = std::iter::once("jest".to_owned()).chain(own).collect::<Vec<_>>().join(" ");
     env.insert("PATCHWRIGHT_ARGUMENTS".to_owned(), serde_json::json!(arguments).to_string());
     let mut args: Vec<String> = call.before.into_iter().skip(1).collect();
-    args.extend(["-e", JEST, "jest"].map(str::to_owned));
+    args.extend(["-e", JEST].map(str::to_owned));
     RunPlan { build, program: "node".to_owned(), args, env, report, shown: Some(shown) }
 }
 
