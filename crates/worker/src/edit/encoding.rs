@@ -37,6 +37,8 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded, String> {
     // The mark at the beginning is part of the text.
     let text = encoding.decode_without_bom_handling_and_without_replacement(bytes);
     let text = text.filter(|text| !text.contains('\0') && (!is_guessed || is_chinese(text)));
+    // Some bytes have no way back: writing the file again would change lines that nobody edits.
+    let text = text.filter(|text| encode(text, Some(encoding.name())).is_ok_and(|again| again == bytes));
     match text {
         Some(text) => Ok(Decoded { text: text.into_owned(), encoding: Some(encoding.name().to_owned()) }),
         None => Err("it is not text in UTF-8, UTF-16, GBK or an encoding that it declares".to_owned()),
@@ -97,6 +99,18 @@ fn is_chinese(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_written_as_it_was_is_not_taken() {
+        let bytes = [
+            245, 226, 128, 245, 245, 245, 245, 245, 245, 245, 245, 245, 245, 245, 245, 245, 245, 166, 245, 245, 245,
+            245, 245, 245, 245, 245, 245, 245, 245, 245, 245, 245, 245, 245, 245, 245, 245, 245, 245, 245, 181, 60, 84,
+            60,
+        ];
+        if let Ok(decoded) = decode(&bytes) {
+            assert_eq!(encode(&decoded.text, decoded.encoding.as_deref()).unwrap(), bytes);
+        }
+    }
 
     #[test]
     fn fault_g_a_file_is_written_in_the_encoding_that_it_had() {
