@@ -11,9 +11,7 @@ fuzz_target!(|input: (&str, &str, &str)| {
     if name.is_empty() || words.contains("<tool_call>") {
         return;
     }
-    let arguments = std::iter::once(("text".to_owned(), argument.into())).collect::<std::collections::BTreeMap<String, String>>();
-    let arguments = arguments.into_iter().map(|(name, text)| (name, text.into())).collect();
-    let call = ToolCall { id: "c".to_owned(), name: name.to_owned(), arguments };
+    let call = ToolCall { id: "c".to_owned(), name: name.to_owned(), arguments: serde_json::json!({ "text": argument }) };
     let (calls, rest) = split_calls(&format!("{words}{}", call.to_text()));
     assert_eq!(calls, [call]);
     assert_eq!(rest, words);
