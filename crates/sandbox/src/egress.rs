@@ -1,4 +1,4 @@
-//! The way of a command to hosts that it may reach: the proxy of [`crate::registry_proxy`] through the relay of [`crate::relay`].
+//! The way of a command to hosts that it may reach: the proxy of [`crate::registry_proxy`] through the relay of [`mod@crate::relay`].
 
 use std::io;
 use std::path::Path;
