@@ -52,7 +52,7 @@ pub enum Permission {
 pub struct PullRequestHead {
     /// The fork that holds it, if it is not the repository itself.
     pub fork: Option<RepoName>,
-    /// Its name.
+    /// The branch, without the owner of the fork.
     pub branch: BranchName,
 }
 

@@ -269,6 +269,11 @@ pub enum SandboxError {
 }
 
 impl SandboxError {
+    /// Wraps a fault of this machine as [`SandboxError::Internal`].
+    pub fn internal(source: impl Into<Cause>) -> Self {
+        Self::Internal { source: source.into() }
+    }
+
     /// Returns what the caller can do about the error.
     pub const fn fault(&self) -> Fault {
         match self {

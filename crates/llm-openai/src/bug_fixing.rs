@@ -27,7 +27,7 @@ pub struct BugAnalysis {
     pub technical_areas: Vec<String>,
     /// The files at fault, most likely first; each is one of those in the question.
     pub candidate_files: Vec<String>,
-    /// Why these.
+    /// Why the fault is in the candidates and not elsewhere.
     pub reasoning: String,
 }
 
@@ -35,9 +35,9 @@ pub struct BugAnalysis {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct FixPlan {
-    /// The cause.
+    /// What in the code leads to the fault.
     pub root_cause: String,
-    /// The approach.
+    /// How the cause is removed, in a few sentences.
     pub fix_strategy: String,
     /// The changes, by file.
     pub changes: Vec<FileChange>,
@@ -51,18 +51,18 @@ pub struct FixPlan {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct FileChange {
-    /// The file.
+    /// The path of a file, as the answer gives it.
     pub file: String,
     /// What to change there.
     pub description: String,
 }
 
-/// An issue.
+/// The words of an issue that a question is about.
 #[derive(Debug, Clone, Copy)]
 pub struct BugReport<'a> {
-    /// The title.
+    /// One line.
     pub title: &'a str,
-    /// The text.
+    /// Markdown; it may be empty.
     pub body: &'a str,
 }
 

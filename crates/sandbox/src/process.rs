@@ -98,13 +98,13 @@ impl Runner {
         }
         // One pipe for both streams, because their order matters: test runners write the names of suites to the one and the
         // results to the other.
-        let (reader, writer) = std::io::pipe().map_err(internal_error)?;
-        let reader = pipe::Receiver::from_owned_fd(reader.into()).map_err(internal_error)?;
+        let (reader, writer) = std::io::pipe().map_err(SandboxError::internal)?;
+        let reader = pipe::Receiver::from_owned_fd(reader.into()).map_err(SandboxError::internal)?;
         let (mut child, processes) = self.start(spec, writer).await?;
         let output = Arc::new(Mutex::new(BoundedBuffer::new(spec.limits.output_bytes)));
         let reading = tokio::spawn(collect(reader, Arc::clone(&output), progress.clone()));
         let (status, mut exceeded) = tokio::select! {
-            status = child.wait() => (Some(status.map_err(internal_error)?), None),
+            status = child.wait() => (Some(status.map_err(SandboxError::internal)?), None),
             () = tokio::time::sleep(spec.timeout) => (None, Some(Exceeded::Time)),
             limit = processes.wait_for_excess(spec, self.watches_memory()) => (None, Some(limit)),
             () = cancel.cancelled() => {
@@ -165,8 +165,8 @@ impl Runner {
             Backend::Container(engine) => {
                 let image =
                     spec.image.as_deref().ok_or_else(|| SandboxError::Refused { reason: NO_IMAGE.to_owned() })?;
-                let prepared = engine.prepare(image, spec).map_err(|source| SandboxError::Internal { source })?;
-                give_folders(spec, prepared.user).await.map_err(internal_error)?;
+                let prepared = engine.prepare(image, spec).map_err(SandboxError::internal)?;
+                give_folders(spec, prepared.user).await.map_err(SandboxError::internal)?;
                 let child = spawn(prepared.command, output).await;
                 let child = child.map_err(|error| spawn_error(&engine.program, error))?;
                 let mut processes = Processes::of_group(group_of(&child));
@@ -174,8 +174,8 @@ impl Runner {
                 Ok((child, processes))
             }
             Backend::Bubblewrap(bubblewrap) => {
-                let prepared = bubblewrap.prepare(spec).map_err(|source| SandboxError::Internal { source })?;
-                give_folders(spec, prepared.user).await.map_err(internal_error)?;
+                let prepared = bubblewrap.prepare(spec).map_err(SandboxError::internal)?;
+                give_folders(spec, prepared.user).await.map_err(SandboxError::internal)?;
                 self.start_prepared(prepared, spec, output).await
             }
         }
@@ -189,9 +189,7 @@ impl Runner {
         output: std::io::PipeWriter,
     ) -> Result<(Child, Processes), SandboxError> {
         let Prepared { mut command, handover, info, release, user: _ } = prepared;
-        command
-            .fd_mappings(handover.into_mappings())
-            .map_err(|error| SandboxError::Internal { source: error.into() })?;
+        command.fd_mappings(handover.into_mappings()).map_err(SandboxError::internal)?;
         let program = command.as_std().get_program().to_owned();
         let mut child = spawn(command, output).await.map_err(|error| spawn_error(program.as_ref(), error))?;
         let group = group_of(&child);
@@ -213,7 +211,7 @@ impl Runner {
             // It ended before it came to the command; its output says why.
             Err(source) => {
                 let _ = child.kill().await;
-                Err(SandboxError::Internal { source })
+                Err(SandboxError::internal(source))
             }
         }
     }
@@ -245,15 +243,11 @@ async fn read_first_process(info: OwnedFd) -> Result<u32, Cause> {
     Ok(u32::try_from(process)?)
 }
 
-fn internal_error(error: std::io::Error) -> SandboxError {
-    SandboxError::Internal { source: Box::new(error) }
-}
-
 fn spawn_error(program: &std::path::Path, error: std::io::Error) -> SandboxError {
     if error.kind() == std::io::ErrorKind::NotFound {
         SandboxError::ToolMissing { program: program.display().to_string() }
     } else {
-        internal_error(error)
+        SandboxError::internal(error)
     }
 }
 

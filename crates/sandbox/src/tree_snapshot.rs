@@ -84,7 +84,7 @@ async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, SandboxError> {
     let result = tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other);
-    result.and_then(|result| result).map_err(|error| SandboxError::Internal { source: Box::new(error) })
+    result.and_then(|result| result).map_err(SandboxError::internal)
 }
 
 /// Returns all files below the root except for `.git`, with or without those that the repository ignores.

@@ -12,9 +12,9 @@ const END: &str = "</tool_call>";
 /// A tool that a model may call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tool {
-    /// The name.
+    /// What a call names, in letters, digits and `_`.
     pub name: &'static str,
-    /// What it does.
+    /// When to call it and what it returns, for the model.
     pub description: &'static str,
     /// The JSON schema of its arguments.
     pub parameters: Value,
@@ -25,9 +25,9 @@ pub struct Tool {
 pub struct ToolCall {
     /// What the server calls it; it may be empty.
     pub id: String,
-    /// The tool.
+    /// The name of a tool, as the model gave it: there may be none of it.
     pub name: String,
-    /// The arguments.
+    /// What was given, mostly an object; it is not checked against the schema of the tool.
     pub arguments: Value,
 }
 

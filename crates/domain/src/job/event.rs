@@ -104,7 +104,7 @@ pub enum JobEvent {
     ForkChosen {
         /// The epoch of the worker's lease.
         epoch: u64,
-        /// The fork.
+        /// The repository that the branch is pushed to.
         fork: RepoName,
     },
     /// Everything that could be done is done.

@@ -50,7 +50,7 @@ pub struct OtherPullRequest {
     pub number: u64,
     /// The URL of its page.
     pub url: String,
-    /// The title.
+    /// One line, as its author wrote it.
     pub title: String,
     /// The login of its author.
     pub author: String,

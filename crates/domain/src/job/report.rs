@@ -233,7 +233,7 @@ impl ChangeForm {
 pub struct Reproduction {
     /// The language, as the model names it; it may be empty.
     pub language: String,
-    /// The text.
+    /// The source text, as it is given to the interpreter.
     pub script: String,
 }
 

@@ -53,7 +53,7 @@ pub(super) fn fill(template: &str, answers: &Answers) -> OutgoingText {
         }
         out.push(&neutralise(line));
         out.push_own("\n");
-        let asked = asked_by(line);
+        let asked = find_question(line);
         if asked == Asked::Other || given.contains(&asked) {
             continue;
         }
@@ -72,7 +72,8 @@ pub(super) fn fill(template: &str, answers: &Answers) -> OutgoingText {
     out
 }
 
-fn asked_by(line: &str) -> Asked {
+/// Returns what a heading asks for.
+fn find_question(line: &str) -> Asked {
     let line = line.trim();
     let is_bold = line.starts_with("**") && line.trim_end_matches(':').ends_with("**");
     if !(line.starts_with('#') || is_bold) {

@@ -49,7 +49,7 @@ impl Fetch<'_> {
             progress.set_activity(preparation.step.clone());
             self.fetch(preparation, &folder, find_program, progress, cancel).await?;
         }
-        self.copy_generated(preparation, &folder).map_err(internal)?;
+        self.copy_generated(preparation, &folder).map_err(SandboxError::internal)?;
         Ok(preparation.environment(&folder, self.cache, self.workspace.tree(), self.workspace.scratch()))
     }
 
@@ -63,9 +63,9 @@ impl Fetch<'_> {
     ) -> Result<(), SandboxError> {
         let building = folder.with_extension(format!("{:016x}", fastrand::u64(..)));
         let suite = &self.request.suite;
-        self.create_folders(preparation, folder, &building).map_err(internal)?;
-        preparation.copy_manifests(&self.workspace.host_tree, suite, &building).map_err(internal)?;
-        let egress = Egress::open(&self.options.registries).await.map_err(internal)?;
+        self.create_folders(preparation, folder, &building).map_err(SandboxError::internal)?;
+        preparation.copy_manifests(&self.workspace.host_tree, suite, &building).map_err(SandboxError::internal)?;
+        let egress = Egress::open(&self.options.registries).await.map_err(SandboxError::internal)?;
         let mut spec = self.command(preparation, &building);
         egress.apply(&mut spec, self.relay);
         spec.env.extend(preparation.env.clone());
@@ -89,9 +89,9 @@ impl Fetch<'_> {
             return failed.map_or(Ok(()), Err);
         }
         // Code may have left a link by this name.
-        std::fs::File::create_new(building.join(READY)).map_err(internal)?;
-        crate::tree::delete(folder).map_err(internal)?;
-        std::fs::rename(&building, folder).map_err(internal)
+        std::fs::File::create_new(building.join(READY)).map_err(SandboxError::internal)?;
+        crate::tree::delete(folder).map_err(SandboxError::internal)?;
+        std::fs::rename(&building, folder).map_err(SandboxError::internal)
     }
 
     fn create_folders(&self, preparation: &Preparation, folder: &Path, building: &Path) -> io::Result<()> {
@@ -126,8 +126,4 @@ impl Fetch<'_> {
         }
         Ok(())
     }
-}
-
-fn internal(error: io::Error) -> SandboxError {
-    SandboxError::Internal { source: Box::new(error) }
 }

@@ -158,7 +158,7 @@ impl Preparation {
                 environment.mounts.push(Mount::read(folder, ENVIRONMENT));
                 environment.python = Some(Path::new(ENVIRONMENT).join(python_packages::FOLDER));
             }
-            other if code_packages::runs_code(other) => {
+            other if self.runs_code() => {
                 code_packages::add(other, folder, Path::new(ENVIRONMENT), scratch, &mut environment);
             }
             _ => {}
@@ -190,21 +190,26 @@ impl Preparation {
 
     /// Returns the mounts of the package manager: the folder that it prepares, and the shared packages.
     pub(crate) fn mounts(&self, folder: &Path, cache: &Path, tree: &Path) -> Vec<Mount> {
-        if code_packages::runs_code(self.ecosystem) {
-            // What is shared is out of reach of code.
-            return vec![Mount::write(folder, ENVIRONMENT)];
+        let mut mounts = vec![Mount::write(folder, self.place(tree))];
+        // What is shared is out of reach of code.
+        if !self.runs_code() {
+            mounts.push(Mount::write(self.packages(cache), PACKAGES));
         }
-        let place = if self.ecosystem == Ecosystem::Python { Path::new(ENVIRONMENT) } else { tree };
-        vec![Mount::write(folder, place), Mount::write(self.packages(cache), PACKAGES)]
+        mounts
+    }
+
+    /// Returns where the package manager sees the folder that it prepares: what it installs is found beside its manifests, or by
+    /// the path of the environment.
+    fn place<'a>(&self, tree: &'a Path) -> &'a Path {
+        let is_apart = self.ecosystem == Ecosystem::Python || self.runs_code();
+        if is_apart { Path::new(ENVIRONMENT) } else { tree }
     }
 
     /// Returns the folder in which the package manager runs, as it sees it.
     pub(crate) fn working_folder(&self, suite: &Suite, tree: &Path) -> PathBuf {
-        match self.ecosystem {
-            Ecosystem::Python => PathBuf::from(ENVIRONMENT),
-            other if code_packages::runs_code(other) => Path::new(ENVIRONMENT).join(&suite.folder),
-            _ => tree.join(&suite.folder),
-        }
+        let place = self.place(tree);
+        // The packages of Python are named in one file for the whole tree.
+        if self.ecosystem == Ecosystem::Python { place.to_owned() } else { place.join(&suite.folder) }
     }
 }
 

@@ -277,7 +277,7 @@ pub(super) fn plan(run: &SuiteRun<'_>) -> RunPlan {
     if run.is_offline {
         env.insert("CARGO_NET_OFFLINE".to_owned(), "true".to_owned());
     }
-    RunPlan { build: None, program: "cargo".to_owned(), args, env, report: ReportSource::Cargo, shown: None }
+    RunPlan::new("cargo", args, env, ReportSource::Cargo)
 }
 
 /// Returns the options for the packages and targets of the selected parts.

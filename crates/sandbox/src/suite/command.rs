@@ -12,5 +12,5 @@ pub(super) fn plan(run: &SuiteRun<'_>) -> Option<RunPlan> {
         None => ReportSource::Any,
     };
     let build = prepare_line(settings);
-    Some(RunPlan { build, program, args, env: settings.env.clone(), report, shown: None })
+    Some(RunPlan { build, ..RunPlan::new(program, args, settings.env.clone(), report) })
 }

@@ -67,14 +67,7 @@ pub(super) fn plan(run: &SuiteRun<'_>) -> RunPlan {
         ("MSBUILDDISABLENODEREUSE", "1"),
         ("NUGET_PACKAGES", &packages),
     ]);
-    RunPlan {
-        build: None,
-        program: "dotnet".to_owned(),
-        args,
-        env,
-        report: ReportSource::Trx(RESULTS.to_owned()),
-        shown: None,
-    }
+    RunPlan::new("dotnet", args, env, ReportSource::Trx(RESULTS.to_owned()))
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ pub(super) fn plan(run: &SuiteRun<'_>) -> RunPlan {
     if !vendored && !run.host_folder().join("go.sum").is_file() {
         env.insert("GOFLAGS".to_owned(), "-mod=mod".to_owned());
     }
-    RunPlan { build: None, program: "go".to_owned(), args, env, report: ReportSource::Go, shown: None }
+    RunPlan::new("go", args, env, ReportSource::Go)
 }
 
 fn top_test(name: &str) -> Option<&str> {

@@ -77,7 +77,7 @@ pub(super) fn plan_maven(run: &SuiteRun<'_>) -> RunPlan {
     let report = ReportSource::Junit(vec!["**/target/surefire-reports/TEST-*.xml".to_owned()]);
     let home = run.report_file("maven");
     let env = variables([("MAVEN_OPTS", "-Xmx1g"), ("MAVEN_USER_HOME", &home)]);
-    RunPlan { build: None, program: program.to_owned(), args, env, report, shown: None }
+    RunPlan::new(program, args, env, report)
 }
 
 pub(super) fn plan_gradle(run: &SuiteRun<'_>) -> RunPlan {
@@ -88,7 +88,7 @@ pub(super) fn plan_gradle(run: &SuiteRun<'_>) -> RunPlan {
     let program = if (run.has_program)("gradle") { "gradle" } else { "./gradlew" };
     let env = variables([("GRADLE_USER_HOME", &run.report_file("gradle")), ("GRADLE_OPTS", "-Xmx1g")]);
     let report = ReportSource::Junit(vec!["**/build/test-results/**/TEST-*.xml".to_owned()]);
-    RunPlan { build: None, program: program.to_owned(), args, env, report, shown: None }
+    RunPlan::new(program, args, env, report)
 }
 
 #[cfg(test)]

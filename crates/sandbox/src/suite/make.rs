@@ -28,7 +28,7 @@ pub(super) fn plan_ctest(run: &SuiteRun<'_>) -> RunPlan {
         args.push(format!("--tests-regex=^({})$", names.join("|")));
     }
     let report = ReportSource::JunitInScratch("report.xml".to_owned());
-    RunPlan { build: Some(shell(&script)), program: "ctest".to_owned(), args, env: variables([]), report, shown: None }
+    RunPlan { build: Some(shell(&script)), ..RunPlan::new("ctest", args, variables([]), report) }
 }
 
 /// Returns the target of a Makefile that runs the tests.
@@ -52,14 +52,7 @@ pub(super) fn target_of(folder: &Path) -> Option<&'static str> {
 pub(super) fn plan_make(run: &SuiteRun<'_>) -> Option<RunPlan> {
     let target = target_of(&run.host_folder())?;
     let args = vec!["--keep-going".to_owned(), target.to_owned()];
-    Some(RunPlan {
-        build: None,
-        program: "make".to_owned(),
-        args,
-        env: variables([]),
-        report: ReportSource::Any,
-        shown: None,
-    })
+    Some(RunPlan::new("make", args, variables([]), ReportSource::Any))
 }
 
 #[cfg(test)]

@@ -120,6 +120,13 @@ pub(crate) struct RunPlan {
     pub(crate) shown: Option<String>,
 }
 
+impl RunPlan {
+    /// Returns a plan of one command that says to users what it does.
+    fn new(program: impl Into<String>, args: Vec<String>, env: BTreeMap<String, String>, report: ReportSource) -> Self {
+        Self { build: None, program: program.into(), args, env, report, shown: None }
+    }
+}
+
 impl SuiteRun<'_> {
     /// Returns the folder of the suite, as the command sees it.
     pub(crate) fn folder(&self) -> PathBuf {

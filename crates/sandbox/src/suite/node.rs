@@ -55,14 +55,7 @@ pub(super) fn plan(run: &SuiteRun<'_>) -> RunPlan {
     let call = find_call(&scripts, "test").filter(|call| call.runner == NodeRunner::Node || has_runner(run, call));
     let Some(call) = call else {
         let args = vec!["test".to_owned()];
-        return RunPlan {
-            build,
-            program: "npm".to_owned(),
-            args,
-            env: env(run),
-            report: ReportSource::Node,
-            shown: None,
-        };
+        return RunPlan { build, ..RunPlan::new("npm", args, env(run), ReportSource::Node) };
     };
     let mut env = env(run);
     env.extend(call.env.clone());
@@ -78,7 +71,7 @@ pub(super) fn plan(run: &SuiteRun<'_>) -> RunPlan {
     }
     line.extend(args);
     let program = line.remove(0);
-    RunPlan { build, program, args: line, env, report, shown: None }
+    RunPlan { build, ..RunPlan::new(program, line, env, report) }
 }
 
 /// Starts jest with its arguments.
@@ -104,7 +97,7 @@ fn jest(
     env.insert("PATCHWRIGHT_ARGUMENTS".to_owned(), serde_json::json!(arguments).to_string());
     let mut args: Vec<String> = call.before.into_iter().skip(1).collect();
     args.extend(["-e", JEST].map(str::to_owned));
-    RunPlan { build, program: "node".to_owned(), args, env, report, shown: Some(shown) }
+    RunPlan { build, shown: Some(shown), ..RunPlan::new("node", args, env, report) }
 }
 
 fn env(run: &SuiteRun<'_>) -> BTreeMap<String, String> {

@@ -18,5 +18,5 @@ pub(super) fn plan(run: &SuiteRun<'_>) -> RunPlan {
     }
     args.extend(run.part_files().unwrap_or_default());
     let report = ReportSource::JunitInScratch("report.xml".to_owned());
-    RunPlan { build: None, program, args, env: variables([]), report, shown: None }
+    RunPlan::new(program, args, variables([]), report)
 }

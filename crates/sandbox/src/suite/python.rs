@@ -93,7 +93,7 @@ pub(super) fn plan(run: &SuiteRun<'_>) -> RunPlan {
     if build.is_some() {
         env.extend(variables(PRETENDED_VERSIONS));
     }
-    RunPlan { build, program: python, args, env, report, shown: None }
+    RunPlan { build, ..RunPlan::new(python, args, env, report) }
 }
 
 /// Plugins that ask git for the version of a project find none in a tree: there is no `.git`. It is higher than any that a test

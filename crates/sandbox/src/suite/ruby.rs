@@ -28,14 +28,7 @@ pub(super) fn plan_rspec(run: &SuiteRun<'_>) -> RunPlan {
     };
     let selected = run.tests().map(files_of).or_else(|| run.part_files());
     args.extend(selected.into_iter().flatten());
-    RunPlan {
-        build: None,
-        program: "rspec".to_owned(),
-        args,
-        env: variables([("SPEC_OPTS", "")]),
-        report: ReportSource::Rspec("report.json".to_owned()),
-        shown: None,
-    }
+    RunPlan::new("rspec", args, variables([("SPEC_OPTS", "")]), ReportSource::Rspec("report.json".to_owned()))
 }
 
 pub(super) fn plan_minitest(run: &SuiteRun<'_>) -> RunPlan {
@@ -51,12 +44,5 @@ pub(super) fn plan_minitest(run: &SuiteRun<'_>) -> RunPlan {
         }
         None => ("rake", words("test TESTOPTS=--verbose")),
     };
-    RunPlan {
-        build: None,
-        program: program.to_owned(),
-        args,
-        env: variables([]),
-        report: ReportSource::Any,
-        shown: None,
-    }
+    RunPlan::new(program, args, variables([]), ReportSource::Any)
 }

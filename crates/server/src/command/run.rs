@@ -35,6 +35,15 @@ enum Target {
     Github(RepoName),
 }
 
+impl Target {
+    fn repository(&self) -> (PlatformId, RepoName) {
+        match self {
+            Self::Folder(name, _) => (LOCAL, name.clone()),
+            Self::Github(name) => (GITHUB, name.clone()),
+        }
+    }
+}
+
 pub(crate) async fn run(config: Config, args: RunArgs) -> CommandResult {
     telemetry::start(&config, true);
     let result = whole_job(config, &args).await;
@@ -102,10 +111,7 @@ async fn keep_settings(
         sandbox: args.grants.read()?,
         ..RepositorySettings::default()
     };
-    let (platform, name) = match target {
-        Target::Folder(name, _) => (LOCAL, name.clone()),
-        Target::Github(name) => (GITHUB, name.clone()),
-    };
+    let (platform, name) = target.repository();
     let repository = RegisteredRepository {
         id: RepositoryId::from_uuid(uuid::Uuid::now_v7()),
         platform,
@@ -160,10 +166,7 @@ async fn start(
     target: &Target,
     has_model: bool,
 ) -> Result<ManualStart, Box<dyn std::error::Error + Send + Sync>> {
-    let (platform, repo) = match target {
-        Target::Folder(name, _) => (LOCAL, name.clone()),
-        Target::Github(name) => (GITHUB, name.clone()),
-    };
+    let (platform, repo) = target.repository();
     let base = match &args.base {
         Some(base) => BranchName::parse(base)?,
         None => forge(app, &platform)?.repository(&repo).await?.default_branch,

@@ -152,10 +152,8 @@ impl TreeSource for Commits {
             commit.export(&folder)?;
             patch.map_or(Ok(()), |patch| patch.apply(&folder).map_err(Into::into))
         };
-        let written = tokio::task::spawn_blocking(write)
-            .await
-            .map_err(|error| SandboxError::Internal { source: error.into() })?;
-        written.map_err(|source| SandboxError::Internal { source })
+        let written = tokio::task::spawn_blocking(write).await.map_err(SandboxError::internal)?;
+        written.map_err(SandboxError::internal)
     }
 }
 

@@ -8,7 +8,7 @@ use regex::Regex;
 /// A text with the encoding of its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decoded {
-    /// The text.
+    /// What the file says, with the byte order mark if it begins with one.
     pub text: String,
     /// The encoding by its label; `None` for UTF-8.
     pub encoding: Option<String>,

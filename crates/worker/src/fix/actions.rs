@@ -26,7 +26,7 @@ pub enum Action {
     },
     /// Reads lines or a definition of a file.
     Read {
-        /// The file.
+        /// The file, relative to the repository.
         path: String,
         /// Lines such as `10-60`, or a definition; empty for the whole.
         part: String,
@@ -38,7 +38,7 @@ pub enum Action {
     },
     /// Finds the uses of a name.
     References {
-        /// The name.
+        /// An identifier, without the names around it.
         symbol: String,
     },
     /// Changes a file, by blocks or as a whole; an unknown path is found by the lines.
@@ -50,21 +50,21 @@ pub enum Action {
     },
     /// Writes a new file.
     Create {
-        /// The file.
+        /// Where it is written; no file may be there.
         path: String,
         /// The fence with its text.
         body: String,
     },
     /// Deletes a file.
     Delete {
-        /// The file.
+        /// A file that exists.
         path: String,
     },
     /// Moves a file.
     Rename {
-        /// The file.
+        /// A file that exists.
         from: String,
-        /// Its new path.
+        /// Where it goes; no file may be there.
         to: String,
     },
     /// Runs tests.
@@ -74,7 +74,7 @@ pub enum Action {
     },
     /// Runs a script.
     Run {
-        /// The text.
+        /// The source text, as it is given to the interpreter.
         script: String,
         /// Its language; empty for Python.
         language: String,

@@ -103,11 +103,11 @@ struct DraftTrees<'a> {
 impl TreeSource for DraftTrees<'_> {
     async fn export(&self, side: Side, folder: PathBuf) -> Result<(), SandboxError> {
         let exported = self.context.workspace.export(self.context.workspace.base_commit(), &folder).await;
-        exported.map_err(|error| SandboxError::Internal { source: Box::new(error) })?;
+        exported.map_err(SandboxError::internal)?;
         if side == Side::Base {
             return Ok(());
         }
-        write_contents(&folder, self.contents).map_err(|error| SandboxError::Internal { source: Box::new(error) })
+        write_contents(&folder, self.contents).map_err(SandboxError::internal)
     }
 }
 
@@ -223,8 +223,7 @@ pub(super) async fn prepare(
     changed: &[RepoPath],
 ) -> Result<Vec<Suite>, SandboxError> {
     let tree = context.scratch.join(TREE);
-    let internal = |error: std::io::Error| SandboxError::Internal { source: Box::new(error) };
-    crate::folder::delete_folder(tree.clone()).await.map_err(internal)?;
+    crate::folder::delete_folder(tree.clone()).await.map_err(SandboxError::internal)?;
     let contents = draft.contents();
     DraftTrees { context, contents: &contents }.export(Side::Head, tree.clone()).await?;
     let settings = read_settings(context, &draft.paths())

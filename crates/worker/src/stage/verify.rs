@@ -105,7 +105,7 @@ impl TreeSource for JobTrees<'_> {
             Side::Head => &self.fix.commit,
         };
         let exported = self.context.workspace.export(commit, &folder).await;
-        exported.map_err(|error| SandboxError::Internal { source: Box::new(error) })
+        exported.map_err(SandboxError::internal)
     }
 }
 

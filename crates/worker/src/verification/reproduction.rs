@@ -55,9 +55,9 @@ impl Interpreter {
 /// [`SandboxError::Internal`].
 pub(crate) fn write_own(tree: &Path, folder: &str, name: &str, bytes: &[u8]) -> Result<(), SandboxError> {
     let path = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
-    let path = RepoPath::parse(&path).map_err(|error| SandboxError::Internal { source: Box::new(error) })?;
+    let path = RepoPath::parse(&path).map_err(SandboxError::internal)?;
     let written = make_place(tree, &path).and_then(|place| std::fs::write(place, bytes));
-    written.map_err(|error| SandboxError::Internal { source: Box::new(error) })
+    written.map_err(SandboxError::internal)
 }
 
 #[cfg(test)]

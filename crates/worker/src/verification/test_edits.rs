@@ -32,12 +32,9 @@ struct TestKey {
 impl TestKey {
     /// Returns whether a report's name has the scope of this test.
     fn has_scope_of(&self, test: &str) -> bool {
-        let is_word = |c: char| c.is_alphanumeric() || c == '_';
-        self.scope.is_empty()
-            || test.match_indices(&self.scope).any(|(at, _)| {
-                let (before, after) = (test[..at].chars().next_back(), test[at + self.scope.len()..].chars().next());
-                !before.is_some_and(is_word) && !after.is_some_and(is_word)
-            })
+        let is_whole =
+            |(before, after): (Option<char>, Option<char>)| !before.is_some_and(is_word) && !after.is_some_and(is_word);
+        self.scope.is_empty() || neighbours(test, &self.scope).any(is_whole)
     }
 }
 
@@ -174,12 +171,19 @@ fn is_name_of(test: &str, name: &str) -> bool {
         let start = name[..at].trim_end();
         return !start.is_empty() && test.contains(start);
     }
-    test.match_indices(name).any(|(at, _)| {
-        let before = test[..at].chars().next_back();
-        let after = test[at + name.len()..].chars().next();
-        let is_word = |c: char| c.is_alphanumeric() || c == '_';
-        before.is_none_or(|c| !is_word(c)) && after.is_none_or(|c| matches!(c, '[' | '(' | '/' | ' '))
-    })
+    neighbours(test, name)
+        .any(|(before, after)| !before.is_some_and(is_word) && after.is_none_or(|c| matches!(c, '[' | '(' | '/' | ' ')))
+}
+
+/// Returns the characters before and after each place of a name.
+fn neighbours<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = (Option<char>, Option<char>)> + 'a {
+    let around =
+        move |(at, found): (usize, &str)| (text[..at].chars().next_back(), text[at + found.len()..].chars().next());
+    text.match_indices(name).map(around)
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
 }
 
 /// Returns whether a line that expects something is missing in the new text.

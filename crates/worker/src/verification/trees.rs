@@ -52,13 +52,13 @@ impl<'a> Trees<'a> {
         }
         // Both are as the repository has them: no code of it has run yet.
         trees.read_changes();
-        trees.write_overlay().map_err(internal)?;
+        trees.write_overlay().map_err(SandboxError::internal)?;
         Ok(trees)
     }
 
     async fn export(&self, side: Side) -> Result<(), SandboxError> {
         let folder = self.parent.join(name_of(side));
-        delete_folder(folder.clone()).await.map_err(internal)?;
+        delete_folder(folder.clone()).await.map_err(SandboxError::internal)?;
         self.source.export(side, folder).await
     }
 
@@ -90,7 +90,7 @@ impl<'a> Trees<'a> {
         // Not by writing the files back: code has run in that tree.
         if self.active == Some(side) {
             self.active = None;
-            delete_folder(self.parent.join(ACTIVE)).await.map_err(internal)?;
+            delete_folder(self.parent.join(ACTIVE)).await.map_err(SandboxError::internal)?;
         }
         self.export(side).await
     }
@@ -102,10 +102,10 @@ impl<'a> Trees<'a> {
             return Ok(path);
         }
         if let Some(other) = self.active.take() {
-            fs::rename(&path, self.parent.join(name_of(other))).map_err(internal)?;
+            fs::rename(&path, self.parent.join(name_of(other))).map_err(SandboxError::internal)?;
         }
-        delete_folder(path.clone()).await.map_err(internal)?;
-        fs::rename(self.parent.join(name_of(side)), &path).map_err(internal)?;
+        delete_folder(path.clone()).await.map_err(SandboxError::internal)?;
+        fs::rename(self.parent.join(name_of(side)), &path).map_err(SandboxError::internal)?;
         self.active = Some(side);
         // Build tools that share their outputs between the trees compare times.
         for file in &self.changed {
@@ -150,10 +150,6 @@ const fn name_of(side: Side) -> &'static str {
         Side::Base => "tree-before",
         Side::Head => "tree-after",
     }
-}
-
-fn internal(error: io::Error) -> SandboxError {
-    SandboxError::Internal { source: Box::new(error) }
 }
 
 /// Reads a plain file of a tree; nothing if there is none or it is long. What is read here is shown to the repository's code.

@@ -124,8 +124,8 @@ impl TreeSource for Trees {
             }
         };
         let written = tokio::task::spawn_blocking(write).await;
-        let written = written.map_err(|error| SandboxError::Internal { source: error.into() })?;
-        written.map_err(|source: Failure| SandboxError::Internal { source })
+        let written = written.map_err(SandboxError::internal)?;
+        written.map_err(SandboxError::internal)
     }
 }
 

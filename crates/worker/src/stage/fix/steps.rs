@@ -30,7 +30,7 @@ const MORE_CODE_TOKENS: usize = 2_500;
 /// The longest script that is kept, in characters.
 const MAX_REPRODUCTION: usize = 20_000;
 
-/// One attempt.
+/// What the steps of an attempt work with.
 pub(super) struct Steps<'a> {
     pub(super) context: &'a StageContext<'a>,
     pub(super) llm: &'a BudgetedLlm<'a>,
