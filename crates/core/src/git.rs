@@ -68,13 +68,61 @@ pub enum GitError {
         /// What is wrong with its value.
         detail: String,
     },
+    /// The repository, or the branch of it that was asked for, exceeds a limit of the implementation.
+    #[error("the repository {url} is too large to work on: {limit}")]
+    TooLarge {
+        /// The address.
+        url: String,
+        /// The limit, its value, and what exceeds it.
+        limit: String,
+    },
+    /// The repository holds paths or objects that are not written to a disk, such as a file below `.git`.
+    #[error("the repository {url} cannot be checked out: {reason}")]
+    ContentRefused {
+        /// The address.
+        url: String,
+        /// What it holds.
+        reason: String,
+    },
+    /// The repository is stored in a format that the implementation cannot read.
+    #[error("the repository {url} uses {format}, which is not supported; convert it, or work on a copy in git's default format")]
+    FormatUnsupported {
+        /// The address.
+        url: String,
+        /// The format, such as `SHA-256 object ids`.
+        format: String,
+    },
+    /// The rules of the implementation do not allow pushes to this branch.
+    #[error("`{branch}` is not pushed: {rule}")]
+    BranchRefused {
+        /// The branch.
+        branch: BranchName,
+        /// The rule.
+        rule: String,
+    },
+    /// The credential may read the repository and not write to it.
+    #[error("{url} does not allow this token to push ({detail}); give it write access to the repository")]
+    PushForbidden {
+        /// The address.
+        url: String,
+        /// The remote's words.
+        detail: String,
+    },
     /// The remote refused the push, for example through a hook or a protected branch.
-    #[error("the remote refused the push of `{branch}`: {reason}")]
+    #[error("the remote refused the push of `{branch}`: {reason}{}", refusal.remedy())]
     PushRefused {
         /// The branch.
         branch: BranchName,
+        /// What kind of rule refused it, as far as the remote's words tell.
+        refusal: PushRefusal,
         /// The remote's reason.
         reason: String,
+    },
+    /// The commit could not be signed.
+    #[error("the commit cannot be signed: {detail}")]
+    SigningFailed {
+        /// What the signing program said.
+        detail: String,
     },
     /// The remote branch is not at the expected commit: someone else pushed to it.
     #[error("the branch `{branch}` has moved on the remote; somebody else pushed to it")]
@@ -137,14 +185,19 @@ impl GitError {
         match self {
             Self::RepositoryNotFound { .. }
             | Self::Unauthorized { .. }
+            | Self::PushForbidden { .. }
             | Self::PushRefused { .. }
             | Self::TimedOut { .. }
             | Self::Unavailable { .. } => FailureOrigin::Git,
-            Self::InvalidOption { .. } | Self::Internal { .. } => FailureOrigin::Internal,
+            Self::InvalidOption { .. } | Self::SigningFailed { .. } | Self::Internal { .. } => FailureOrigin::Internal,
             Self::EmptyRepository { .. }
             | Self::BranchNotFound { .. }
             | Self::AddressRefused { .. }
             | Self::ClearTextCredential { .. }
+            | Self::TooLarge { .. }
+            | Self::ContentRefused { .. }
+            | Self::FormatUnsupported { .. }
+            | Self::BranchRefused { .. }
             | Self::LeaseLost { .. }
             | Self::Conflict { .. }
             | Self::TooManyCommits { .. }
@@ -162,7 +215,13 @@ impl GitError {
             | Self::AddressRefused { .. }
             | Self::ClearTextCredential { .. }
             | Self::InvalidOption { .. }
-            | Self::PushRefused { .. } => Fault::Denied,
+            | Self::TooLarge { .. }
+            | Self::ContentRefused { .. }
+            | Self::FormatUnsupported { .. }
+            | Self::BranchRefused { .. }
+            | Self::PushForbidden { .. }
+            | Self::PushRefused { .. }
+            | Self::SigningFailed { .. } => Fault::Denied,
             Self::LeaseLost { .. }
             | Self::Conflict { .. }
             | Self::TooManyCommits { .. }
@@ -171,6 +230,40 @@ impl GitError {
             Self::TimedOut { .. } | Self::Unavailable { .. } => Fault::RETRY,
         }
     }
+}
+
+/// The kind of rule by which a remote refuses a push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PushRefusal {
+    /// The branch, or all branches of its pattern, are protected.
+    ProtectedBranch,
+    /// A hook of the remote, such as a check of messages, signatures or secrets.
+    Hook,
+    /// The size of a file, of the push or of the repository.
+    Quota,
+    /// Something else, or the remote does not say.
+    Other,
+}
+
+impl PushRefusal {
+    /// Returns what to do about it, as the end of a sentence.
+    const fn remedy(self) -> &'static str {
+        match self {
+            Self::ProtectedBranch => "; allow this account to push to such branches",
+            Self::Quota => "; free space there, or raise the limit",
+            Self::Hook | Self::Other => "",
+        }
+    }
+}
+
+/// How much of a repository's history a working copy has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HistoryDepth {
+    /// All commits.
+    Complete,
+    /// The commits up to this distance from the tip.
+    Commits(u32),
 }
 
 /// The working copy that [`Git::checkout`] creates.
@@ -220,7 +313,7 @@ pub struct CommitRequest {
 /// Creates working copies.
 #[async_trait]
 pub trait Git: Send + Sync {
-    /// Clones one branch, shallow if the remote supports it, and creates `branch` at its tip.
+    /// Creates a working copy of one branch, and `branch` at its tip. What is known of the repository is not fetched again.
     ///
     /// MUST NOT execute anything from the repository (hooks, filters, submodules), and MUST NOT leave the credential in the
     /// address, a command line, a file or an error.
@@ -236,7 +329,7 @@ pub struct TreeEntry {
     pub id: String,
 }
 
-/// A working copy that one job owns. Dropping the handle keeps the folder.
+/// A working copy that one job owns. Dropping the handle without [`Workspace::close`] keeps the folder.
 #[async_trait]
 pub trait Workspace: Send + Sync {
     /// Returns the folder.
@@ -250,6 +343,13 @@ pub trait Workspace: Send + Sync {
 
     /// Returns the tip of the remote's branch that [`Checkout::with_branch`] named; `None` without it.
     fn branch_tip(&self) -> Option<&CommitSha>;
+
+    /// Returns how much of the history is here. The first working copy of a repository may have the newest commit alone.
+    fn history_depth(&self) -> HistoryDepth;
+
+    /// Ends the use of the working copy. Its folder may be kept for the next job on the repository; otherwise it stays where it
+    /// is, for the caller to delete.
+    async fn close(self: Box<Self>);
 
     /// Replays the commits of [`Self::branch_tip`] that the base does not have on top of the base commit, writes the result
     /// to the working copy and returns its last commit: the tip itself if the branch is on top of the base already. Authors

@@ -79,7 +79,7 @@ pub fn delete_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-fn make_writable(folder: &Path) -> io::Result<()> {
+pub(crate) fn make_writable(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
     for entry in std::fs::read_dir(folder)? {

@@ -22,7 +22,7 @@ use patchwright_domain::{
 
 use crate::Engine;
 use crate::change::ChangeError;
-use patchwright_worker::{read_change, remove_folder};
+use patchwright_worker::{discard_folder, read_change};
 
 /// The differences between the tasks that a node has and those assigned to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -294,10 +294,13 @@ impl Engine {
                 form: ChangeForm::default(),
             };
             let is_testable_here = self.is_testable(copies[1].root(), &fix).await;
+            for copy in copies {
+                copy.close().await;
+            }
             Ok(PushedBranch { fix, is_testable_here })
         };
         let result = looked.await;
-        remove_folder(folder).await;
+        discard_folder(&self.settings.work_dir, folder).await;
         result
     }
 

@@ -52,6 +52,20 @@ impl Address {
         }
     }
 
+    /// Returns what tells this repository from all others: the whole address, without the user of `http` and `https`.
+    pub(crate) fn identity(&self) -> String {
+        match self {
+            Self::Local(path) => std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string(),
+            Self::Http(url) => {
+                let mut url = url.clone();
+                // It fails only for addresses that cannot have a user.
+                let _ = url.set_username("");
+                url.to_string()
+            }
+            Self::Ssh(url) => url.to_string(),
+        }
+    }
+
     /// Checks that a credential may be sent to the address: over clear `http` to this machine only, unless allowed.
     pub(crate) fn check_credential(&self, allow_clear_http: bool) -> Result<(), GitError> {
         match self {

@@ -1,32 +1,56 @@
-//! The git program, for `ssh://` remotes, which gix's transports do not support.
+//! The git program, for `ssh://` remotes: gix cannot push to them, and git takes the host keys, agents and settings of ssh.
 //!
-//! All commands are built here, with a fixed locale and without prompts, hooks and the user's git configuration. The key
-//! comes from the ssh agent or the user's ssh configuration; tokens are not used with ssh.
+//! All commands are built here, with a fixed locale and without prompts, hooks and the user's git configuration. Tokens are not
+//! used with ssh.
 
 use std::process::{Command, Stdio};
 
-use patchwright_core::git::{Checkout, GitError};
+use patchwright_core::git::GitError;
 use patchwright_domain::BranchName;
 use url::Url;
 
-use crate::GitOptions;
 use crate::address::Address;
-use crate::clone::{clone_depth, open_options};
-use crate::error::{MAX_DETAIL_CHARS, internal, io_error};
-use crate::push::Push;
+use crate::error::{MAX_DETAIL_CHARS, io_error};
+use crate::options::{GitOptions, SshOptions};
+use crate::push::{Push, classify_refusal};
+use crate::remote::{Remote, Tips, Wanted, refspec};
+
+/// The variables of this process that a program gets: what finds programs, agents and certificates, and no secret.
+const PASSED_ON: &[&str] = &["PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK", "GNUPGHOME", "SSL_CERT_FILE"];
+
+/// Lets a command see only those variables of this process.
+pub(crate) fn clean_environment(command: &mut Command) {
+    command.env_clear().env("LC_ALL", "C");
+    command.envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+}
 
 fn git_command(options: &GitOptions) -> Command {
     let mut command = Command::new(&options.git_program);
+    clean_environment(&mut command);
     command
         .args(["-c", "core.hooksPath=/dev/null", "-c", "credential.helper=", "-c", "protocol.allow=never"])
         .args(["-c", "protocol.ssh.allow=always", "-c", "submodule.recurse=false"])
-        .env("LC_ALL", "C")
+        .args(["-c", "gc.auto=0", "-c", "maintenance.auto=false"])
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
+        .env("GIT_SSH_COMMAND", ssh_command(&options.ssh))
         .stdin(Stdio::null());
     command
+}
+
+/// Returns the command line of ssh, which git gives to a shell.
+fn ssh_command(ssh: &SshOptions) -> String {
+    let quote = |path: &std::path::Path| format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
+    let mut line = "ssh -oBatchMode=yes -oForwardAgent=no -oClearAllForwardings=yes".to_owned();
+    if let Some(key) = &ssh.key {
+        line.push_str(&format!(" -oIdentitiesOnly=yes -oIdentityAgent=none -i {}", quote(key)));
+    }
+    if let Some(file) = &ssh.known_hosts {
+        line.push_str(" -oStrictHostKeyChecking=yes -oGlobalKnownHostsFile=/dev/null");
+        line.push_str(&format!(" -oUserKnownHostsFile={}", quote(file)));
+    }
+    line
 }
 
 fn run(command: &mut Command, action: &str, url: &str) -> Result<String, GitError> {
@@ -34,39 +58,66 @@ fn run(command: &mut Command, action: &str, url: &str) -> Result<String, GitErro
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let error = String::from_utf8_lossy(&output.stderr);
-    let detail: String = error.trim().chars().take(MAX_DETAIL_CHARS).collect();
-    Err(if error.contains("Permission denied") {
-        GitError::Unauthorized { url: url.to_owned() }
-    } else if error.contains("does not appear to be a git repository") || error.contains("not found") {
-        GitError::RepositoryNotFound { url: url.to_owned() }
-    } else {
-        GitError::Unavailable { url: url.to_owned(), detail }
-    })
+    Err(classify(&String::from_utf8_lossy(&output.stderr), url))
 }
 
-/// Clones one branch, shallow and without writing files.
-pub(crate) fn clone(
-    options: &GitOptions,
+/// Converts what git and ssh say to an error.
+fn classify(said: &str, url: &str) -> GitError {
+    let url = url.to_owned();
+    let detail: String = said.trim().chars().take(MAX_DETAIL_CHARS).collect();
+    if said.contains("Host key verification failed") || said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED") {
+        GitError::AddressRefused { url, reason: "the key of the host is not in the file of known hosts".to_owned() }
+    } else if said.contains("Permission denied") {
+        GitError::Unauthorized { url }
+    } else if said.contains("does not appear to be a git repository") || said.contains("not found") {
+        GitError::RepositoryNotFound { url }
+    } else {
+        GitError::Unavailable { url, detail }
+    }
+}
+
+/// Returns the branch that the remote's HEAD points to.
+pub(crate) fn head(remote: &Remote<'_>, url: &Url) -> Result<Option<BranchName>, GitError> {
+    let mut command = git_command(remote.options);
+    command.args(["ls-remote", "--symref", "--"]).arg(url.as_str()).arg("HEAD");
+    let listed = run(&mut command, "listing the branches", &remote.address.redacted())?;
+    let target = |line: &str| line.strip_prefix("ref: refs/heads/")?.split('\t').next().map(str::to_owned);
+    Ok(listed.lines().find_map(target).and_then(|name| BranchName::parse(&name).ok()))
+}
+
+/// Fetches branches into a repository, if their tips are not known.
+pub(crate) fn fetch(
+    remote: &Remote<'_>,
     url: &Url,
-    address: &Address,
-    request: &Checkout,
-) -> Result<(gix::Repository, BranchName), GitError> {
-    let mut command = git_command(options);
-    command.args(["clone", "--quiet", "--no-checkout", "--no-tags"]);
-    if !request.with_branch {
-        command.arg("--single-branch").arg(format!("--depth={}", clone_depth(request)));
+    repo: &gix::Repository,
+    wanted: &Wanted<'_>,
+) -> Result<Tips, GitError> {
+    let shown = remote.address.redacted();
+    let mut list = git_command(remote.options);
+    list.args(["ls-remote", "--heads", "--"]).arg(url.as_str());
+    let listed = run(&mut list, "listing the branches", &shown)?;
+    let tips: Result<Tips, GitError> = wanted
+        .branches
+        .iter()
+        .map(|branch| {
+            let name = branch.full_ref();
+            let line = listed.lines().find_map(|line| line.split_once('\t').filter(|(_, found)| *found == name));
+            let tip = line.and_then(|(id, _)| gix::ObjectId::from_hex(id.as_bytes()).ok());
+            tip.ok_or_else(|| if listed.trim().is_empty() { remote.empty() } else { remote.no_branch(branch) })
+        })
+        .collect();
+    let tips = tips?;
+    if (wanted.are_known)(&tips) {
+        return Ok(tips);
     }
-    if let Some(base) = &request.base {
-        command.arg(format!("--branch={base}"));
+    let mut command = git_command(remote.options);
+    command.arg("--git-dir").arg(repo.git_dir()).args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"]);
+    if let Some(depth) = wanted.depth {
+        command.arg(format!("--depth={depth}"));
     }
-    command.arg("--").arg(url.as_str()).arg(&request.destination);
-    run(&mut command, "cloning", &address.redacted())?;
-    let repo = gix::open_opts(&request.destination, open_options()).map_err(internal("opening the working copy"))?;
-    let head = repo.head_name().map_err(internal("reading HEAD"))?;
-    let base = head.and_then(|name| BranchName::parse(&name.shorten().to_string()).ok());
-    let base = base.ok_or_else(|| GitError::EmptyRepository { url: address.redacted() })?;
-    Ok((repo, base))
+    command.arg("--").arg(url.as_str()).args(wanted.branches.iter().map(refspec));
+    run(&mut command, "fetching", &shown)?;
+    Ok(tips)
 }
 
 /// Pushes with a lease.
@@ -83,18 +134,15 @@ pub(crate) fn push(options: &GitOptions, url: &Url, repo: &gix::Repository, push
         .arg(url.as_str())
         .arg(format!("{}:{name}", push.commit));
     let output = command.output().map_err(io_error("pushing with the git program"))?;
-    let report = String::from_utf8_lossy(&output.stdout);
     if output.status.success() {
         return Ok(());
     }
+    let (report, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let words: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("remote: ")).map(str::trim_end).collect();
     Err(match rejection(&report) {
         Some(reason) if reason.contains("stale info") => GitError::LeaseLost { branch: push.branch.clone() },
-        Some(reason) => GitError::PushRefused { branch: push.branch.clone(), reason: reason.to_owned() },
-        None => {
-            let detail: String =
-                String::from_utf8_lossy(&output.stderr).trim().chars().take(MAX_DETAIL_CHARS).collect();
-            GitError::Unavailable { url: Address::Ssh(url.clone()).redacted(), detail }
-        }
+        Some(reason) => classify_refusal(push.branch, reason, &words.join("\n")),
+        None => classify(&said, &Address::Ssh(url.clone()).redacted()),
     })
 }
 
@@ -118,5 +166,22 @@ mod tests {
         let hook = "!\tabc:refs/heads/a\t[remote rejected] (pre-receive hook declined)\n";
         assert_eq!(rejection(hook), Some("pre-receive hook declined"));
         assert_eq!(rejection("=\tabc:refs/heads/a\t[up to date]\n"), None);
+    }
+
+    #[test]
+    fn a_path_in_the_command_line_of_ssh_is_one_word() {
+        let ssh = SshOptions { key: Some("/keys/it's mine".into()), known_hosts: Some("/etc/hosts of ours".into()) };
+        let line = ssh_command(&ssh);
+        assert!(line.contains(r"-i '/keys/it'\''s mine'") && line.contains("='/etc/hosts of ours'"), "{line}");
+        assert!(!ssh_command(&SshOptions::default()).contains("KnownHosts"), "the user's own file is used");
+    }
+
+    #[test]
+    fn what_ssh_says_is_told_apart() {
+        let kind = |said: &str| classify(said, "ssh://h/x");
+        assert!(matches!(kind("Host key verification failed.\n"), GitError::AddressRefused { .. }));
+        assert!(matches!(kind("git@h: Permission denied (publickey)."), GitError::Unauthorized { .. }));
+        assert!(matches!(kind("fatal: '/x' does not appear to be a git repository"), GitError::RepositoryNotFound { .. }));
+        assert!(matches!(kind("ssh: connect to host h port 22: Connection refused"), GitError::Unavailable { .. }));
     }
 }

@@ -1,5 +1,7 @@
 //! Writing commits, and collecting the objects that a remote does not have.
 
+use std::collections::HashSet;
+
 use gix::objs::tree::EntryKind;
 use gix::refs::transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog};
 use gix::refs::{FullName, Target};
@@ -7,6 +9,7 @@ use patchwright_core::git::{CommitRequest, GitError};
 use patchwright_domain::BranchName;
 
 use crate::error::internal;
+use crate::signing::{SigningKey, sign};
 
 /// An object to send.
 #[derive(Debug)]
@@ -24,6 +27,7 @@ pub(crate) fn write_commit(
     base: gix::ObjectId,
     changes: &[TreeEdit],
     request: &CommitRequest,
+    key: Option<&SigningKey>,
 ) -> Result<gix::ObjectId, GitError> {
     let failed = internal("writing the commit");
     let base_tree = repo.find_commit(base).map_err(&failed)?.tree_id().map_err(&failed)?.detach();
@@ -48,7 +52,19 @@ pub(crate) fn write_commit(
         message: request.message.as_str().into(),
         extra_headers: Vec::new(),
     };
-    Ok(repo.write_object(&commit).map_err(&failed)?.detach())
+    write_signed(repo, commit, key)
+}
+
+/// Writes a commit, signed if there is a key.
+pub(crate) fn write_signed(
+    repo: &gix::Repository,
+    mut commit: gix::objs::Commit,
+    key: Option<&SigningKey>,
+) -> Result<gix::ObjectId, GitError> {
+    if let Some(key) = key {
+        sign(key, &mut commit)?;
+    }
+    Ok(repo.write_object(&commit).map_err(internal("writing the commit"))?.detach())
 }
 
 /// Returns the person of a request, who is author and committer.
@@ -83,62 +99,70 @@ pub(crate) fn set_branch(
     repo.edit_references_as([edit], Some(who)).map(|_| ()).map_err(&failed)
 }
 
-/// Returns the objects of `commit` that its base does not have: the commits between them, and the changed trees and files.
-///
-/// First parents are followed down to the base, on which everything that is pushed was made.
+/// Returns the objects of `commit` that a remote does not have which has the `known` commits: the commits between them, and the
+/// trees and files that each changes against its first parent.
 pub(crate) fn new_objects(
     repo: &gix::Repository,
-    base: gix::ObjectId,
+    known: &[gix::ObjectId],
     commit: gix::ObjectId,
 ) -> Result<Vec<NewObject>, GitError> {
     let failed = internal("collecting the new objects");
-    let mut objects = Vec::new();
-    if commit == base {
-        return Ok(objects);
+    let mut found = Found { objects: Vec::new(), ids: HashSet::new() };
+    if known.contains(&commit) {
+        return Ok(found.objects);
     }
     let tree_of = |id| -> Result<gix::ObjectId, gix::Error> { Ok(repo.find_commit(id)?.tree_id()?.detach()) };
-    let mut next = commit;
-    while next != base {
-        let parent = repo.find_commit(next).map_err(&failed)?.parent_ids().next().map(gix::Id::detach);
+    let walk = repo.rev_walk([commit]).with_hidden(known.iter().copied()).all().map_err(&failed)?;
+    for info in walk {
+        let info = info.map_err(&failed)?;
+        // The parent of a commit on the boundary of a shallow repository is not here.
+        let parent = info.parent_ids().next().map(gix::Id::detach).filter(|parent| repo.has_object(*parent));
         let old = parent.map(tree_of).transpose().map_err(&failed)?;
-        append_object(repo, next, &mut objects).map_err(&failed)?;
-        collect_tree(repo, old, tree_of(next).map_err(&failed)?, &mut objects).map_err(&failed)?;
-        let Some(parent) = parent else { break };
-        next = parent;
+        found.append(repo, info.id).map_err(&failed)?;
+        found.collect_tree(repo, old, tree_of(info.id).map_err(&failed)?).map_err(&failed)?;
     }
-    Ok(objects)
+    Ok(found.objects)
 }
 
-fn append_object(repo: &gix::Repository, id: gix::ObjectId, objects: &mut Vec<NewObject>) -> Result<(), gix::Error> {
-    let object = repo.find_object(id)?;
-    objects.push(NewObject { kind: object.kind, data: object.data.clone() });
-    Ok(())
+struct Found {
+    objects: Vec<NewObject>,
+    ids: HashSet<gix::ObjectId>,
 }
 
-fn collect_tree(
-    repo: &gix::Repository,
-    old: Option<gix::ObjectId>,
-    new: gix::ObjectId,
-    objects: &mut Vec<NewObject>,
-) -> Result<(), gix::Error> {
-    if old == Some(new) {
-        return Ok(());
-    }
-    let before = old.map(|id| repo.find_tree(id)).transpose()?;
-    let before = before.as_ref().map(gix::Tree::decode).transpose()?;
-    let tree = repo.find_tree(new)?;
-    for entry in tree.decode()?.entries {
-        let old_entry =
-            before.as_ref().and_then(|tree| tree.entries.iter().find(|other| other.filename == entry.filename));
-        if old_entry.is_some_and(|other| other.oid == entry.oid) {
-            continue;
+impl Found {
+    fn append(&mut self, repo: &gix::Repository, id: gix::ObjectId) -> Result<(), gix::Error> {
+        if self.ids.insert(id) {
+            let mut object = repo.find_object(id)?;
+            self.objects.push(NewObject { kind: object.kind, data: std::mem::take(&mut object.data) });
         }
-        if entry.mode.is_tree() {
-            let old_tree = old_entry.filter(|other| other.mode.is_tree()).map(|other| other.oid.to_owned());
-            collect_tree(repo, old_tree, entry.oid.to_owned(), objects)?;
-        } else if !entry.mode.is_commit() {
-            append_object(repo, entry.oid.to_owned(), objects)?;
-        }
+        Ok(())
     }
-    append_object(repo, new, objects)
+
+    fn collect_tree(
+        &mut self,
+        repo: &gix::Repository,
+        old: Option<gix::ObjectId>,
+        new: gix::ObjectId,
+    ) -> Result<(), gix::Error> {
+        if old == Some(new) || self.ids.contains(&new) {
+            return Ok(());
+        }
+        let before = old.map(|id| repo.find_tree(id)).transpose()?;
+        let before = before.as_ref().map(gix::Tree::decode).transpose()?;
+        let tree = repo.find_tree(new)?;
+        for entry in tree.decode()?.entries {
+            let old_entry =
+                before.as_ref().and_then(|tree| tree.entries.iter().find(|other| other.filename == entry.filename));
+            if old_entry.is_some_and(|other| other.oid == entry.oid) {
+                continue;
+            }
+            if entry.mode.is_tree() {
+                let old_tree = old_entry.filter(|other| other.mode.is_tree()).map(|other| other.oid.to_owned());
+                self.collect_tree(repo, old_tree, entry.oid.to_owned())?;
+            } else if !entry.mode.is_commit() {
+                self.append(repo, entry.oid.to_owned())?;
+            }
+        }
+        self.append(repo, new)
+    }
 }

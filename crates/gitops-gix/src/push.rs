@@ -10,31 +10,75 @@ use gix::protocol::transport::{Protocol, Service};
 use gix::refs::Target;
 use gix::refs::transaction::PreviousValue;
 use patchwright_core::forge::GitCredential;
-use patchwright_core::git::GitError;
+use patchwright_core::git::{GitError, PushRefusal};
 use patchwright_domain::BranchName;
 
 use crate::GitOptions;
 use crate::address::Address;
-use crate::clone::open_options;
-use crate::error::{GixCause, internal, io_error, remote_error};
+use crate::error::{GixCause, MAX_DETAIL_CHARS, internal, io_error, remote_error};
+use crate::local::{head_branch, open};
 use crate::objects::{NewObject, new_objects, set_branch};
+use crate::remote::find_tip;
 use crate::transport::http_options;
+
+/// The longest answer to a push that is read, in bytes.
+const MAX_REPORT_BYTES: usize = 1 << 20;
 
 /// A branch to push.
 #[derive(Debug)]
 pub(crate) struct Push<'a> {
     pub(crate) branch: &'a BranchName,
-    pub(crate) base: gix::ObjectId,
+    /// A commit that the remote has; `None` if that is not known.
+    pub(crate) base: Option<gix::ObjectId>,
     pub(crate) commit: gix::ObjectId,
     /// The commit that the remote branch must be at; `None` if it must not exist.
     pub(crate) expected: Option<gix::ObjectId>,
+}
+
+impl Push<'_> {
+    /// Pushes to a remote of any kind, if the rules allow the branch.
+    pub(crate) fn send(
+        &self,
+        repo: &gix::Repository,
+        options: &GitOptions,
+        address: &Address,
+        credential: Option<&GitCredential>,
+    ) -> Result<(), GitError> {
+        if !self.branch.as_str().starts_with(&options.push_prefix) {
+            let rule = format!("only branches that begin with `{}` are pushed", options.push_prefix);
+            return Err(GitError::BranchRefused { branch: self.branch.clone(), rule });
+        }
+        match address {
+            Address::Http(_) => push_http(repo, options, address, self, credential),
+            Address::Local(path) => push_local(repo, path, address, self),
+            Address::Ssh(url) => crate::command::push(options, url, repo, self),
+        }
+    }
+
+    /// Returns the objects that a remote with these references does not have.
+    fn new_objects(&self, repo: &gix::Repository, refs: &[Ref]) -> Result<Vec<NewObject>, GitError> {
+        /// So many references are compared: the newest commits of a remote are seldom all needed.
+        const MAX_REFERENCES: usize = 200;
+        let tips = refs.iter().filter_map(|reference| reference.unpack().1.map(ToOwned::to_owned));
+        let tips = tips.take(MAX_REFERENCES).filter(|id| repo.find_commit(*id).is_ok());
+        let known: Vec<gix::ObjectId> = self.base.into_iter().chain(self.expected).chain(tips).collect();
+        let known: Vec<gix::ObjectId> = known.into_iter().filter(|id| repo.has_object(*id)).collect();
+        new_objects(repo, &known, self.commit)
+    }
+
+    fn default_branch(&self) -> GitError {
+        GitError::BranchRefused {
+            branch: self.branch.clone(),
+            rule: "it is the default branch of the repository".to_owned(),
+        }
+    }
 }
 
 /// Pushes over HTTP.
 ///
 /// The lease is checked twice: here against the advertised references, and by the server, which compares the old id of the
 /// command under its own lock. Objects are sent without deltas, because a job's commit has few files.
-pub(crate) fn push_http(
+fn push_http(
     repo: &gix::Repository,
     options: &GitOptions,
     address: &Address,
@@ -42,7 +86,13 @@ pub(crate) fn push_http(
     credential: Option<&GitCredential>,
 ) -> Result<(), GitError> {
     let Address::Http(url) = address else { unreachable!("the caller has matched the transport") };
-    let failed = |error: gix::Error| remote_error(address, &error);
+    let failed = |error: gix::Error| match remote_error(address, &error) {
+        // Reading was possible before.
+        GitError::Unauthorized { url } if format!("{error:?}").contains("HTTP status 403") => {
+            GitError::PushForbidden { url, detail: "HTTP status 403".to_owned() }
+        }
+        other => other,
+    };
     // receive-pack does not support protocol version 2.
     let connect_options = connect::Options { version: Protocol::V1, ..connect::Options::default() };
     let mut transport = connect::connect(url.as_str(), connect_options).map_err(failed)?;
@@ -50,7 +100,12 @@ pub(crate) fn push_http(
     let handshake =
         gix::protocol::handshake(&mut transport, Service::ReceivePack, |_| Ok(None), Vec::new(), &mut Discard)
             .map_err(failed)?;
-    let tip = remote_tip(handshake.refs.as_deref().unwrap_or_default(), push.branch);
+    let is_default = |value: &gix::bstr::BStr| *value == format!("HEAD:{}", push.branch.full_ref()).as_str();
+    if handshake.capabilities.capability("symref").and_then(|found| found.value()).is_some_and(is_default) {
+        return Err(push.default_branch());
+    }
+    let refs = handshake.refs.as_deref().unwrap_or_default();
+    let tip = find_tip(refs, push.branch);
     if tip == Some(push.commit) {
         return Ok(());
     }
@@ -59,28 +114,23 @@ pub(crate) fn push_http(
     }
 
     let zero = gix::ObjectId::null(repo.object_hash());
+    // Only with a side band the server passes on what its hooks say.
+    let has_band = handshake.capabilities.contains("side-band-64k");
     let mut command = format!(
-        "{} {} {}\0report-status atomic agent=patchwright/{}",
+        "{} {} {}\0report-status{} atomic agent=patchwright/{}",
         push.expected.unwrap_or(zero),
         push.commit,
         push.branch.full_ref(),
+        if has_band { " side-band-64k" } else { "" },
         env!("CARGO_PKG_VERSION")
     );
     if repo.object_hash() != gix::hash::Kind::Sha1 {
         command.push_str(" object-format=sha256");
     }
-    let pack = create_pack(repo, &new_objects(repo, push.base, push.commit)?)?;
-    let lines = send(&mut transport, address, command.as_bytes(), &pack)?;
-    parse_report(&lines, push.branch, address)
-}
-
-fn remote_tip(refs: &[Ref], branch: &BranchName) -> Option<gix::ObjectId> {
-    let name = branch.full_ref();
-    refs.iter().find_map(|reference| match reference {
-        Ref::Direct { full_ref_name, object } if *full_ref_name == name.as_str() => Some(*object),
-        Ref::Symbolic { full_ref_name, object, .. } if *full_ref_name == name.as_str() => Some(*object),
-        _ => None,
-    })
+    let pack = create_pack(repo, &push.new_objects(repo, refs)?)?;
+    let output = send(&mut transport, address, command.as_bytes(), &pack)?;
+    let (lines, words) = if has_band { split_bands(&output) } else { (output, Vec::new()) };
+    parse_report(&lines, &words, push.branch, address)
 }
 
 fn send(
@@ -88,9 +138,14 @@ fn send(
     address: &Address,
     command: &[u8],
     pack: &[u8],
-) -> Result<Vec<String>, GitError> {
+) -> Result<Vec<Vec<u8>>, GitError> {
     let failed = |error: std::io::Error| match refused_status(&error) {
-        Some(401 | 403) => GitError::Unauthorized { url: address.redacted() },
+        Some(401) => GitError::Unauthorized { url: address.redacted() },
+        Some(403) => GitError::PushForbidden { url: address.redacted(), detail: "HTTP status 403".to_owned() },
+        Some(413) => GitError::Unavailable {
+            url: address.redacted(),
+            detail: "HTTP status 413: the server does not take pushes of this size".to_owned(),
+        },
         Some(404) => GitError::RepositoryNotFound { url: address.redacted() },
         Some(status) => GitError::Unavailable { url: address.redacted(), detail: format!("HTTP status {status}") },
         None => GitError::Unavailable { url: address.redacted(), detail: format!("the push was cut off: {error}") },
@@ -105,15 +160,18 @@ fn send(
     raw.flush().map_err(failed)?;
     // The request is sent when its writer is dropped; reading before that would block forever.
     drop(raw);
-    let mut lines = Vec::new();
+    let (mut lines, mut bytes) = (Vec::new(), 0);
     while let Some(line) = reader.readline() {
         let line = line.map_err(failed)?.map_err(|error| GitError::Unavailable {
             url: address.redacted(),
             detail: format!("invalid response to the push: {error}"),
         })?;
-        if let Some(text) = line.as_text() {
-            lines.push(String::from_utf8_lossy(text.as_bstr()).trim_end().to_owned());
+        bytes += line.as_slice().map_or(0, <[u8]>::len);
+        if bytes > MAX_REPORT_BYTES {
+            let detail = "its answer to the push does not end".to_owned();
+            return Err(GitError::Unavailable { url: address.redacted(), detail });
         }
+        lines.extend(line.as_slice().map(<[u8]>::to_vec));
     }
     Ok(lines)
 }
@@ -125,11 +183,37 @@ fn refused_status(error: &std::io::Error) -> Option<u16> {
     rest.get(..3)?.parse().ok()
 }
 
+/// Splits what a server sends on its bands: the report, which is lines again, and the words for people.
+///
+/// Each line begins with the number of its band: 1 for the report, 2 and 3 for words (gitprotocol-pack).
+fn split_bands(output: &[Vec<u8>]) -> (Vec<Vec<u8>>, Vec<String>) {
+    let (mut report, mut words) = (Vec::new(), String::new());
+    for line in output {
+        match line.split_first() {
+            Some((1, bytes)) => report.extend_from_slice(bytes),
+            Some((2 | 3, bytes)) => words.push_str(&String::from_utf8_lossy(bytes)),
+            _ => {}
+        }
+    }
+    let mut lines = Vec::new();
+    let mut rest = report.as_slice();
+    while let Some((length, body)) = rest.split_first_chunk::<4>() {
+        let length = std::str::from_utf8(length).ok().and_then(|hex| usize::from_str_radix(hex, 16).ok());
+        let Some(line) = length.and_then(|length| body.get(..length.checked_sub(4)?)) else { break };
+        lines.push(line.to_vec());
+        rest = &body[line.len()..];
+    }
+    let words = words.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
+    (lines, words)
+}
+
 /// Parses the report-status lines: `unpack ok`, then `ok REF` or `ng REF REASON`.
-fn parse_report(lines: &[String], branch: &BranchName, address: &Address) -> Result<(), GitError> {
-    let refused = |reason: &str| GitError::PushRefused { branch: branch.clone(), reason: reason.to_owned() };
+fn parse_report(lines: &[Vec<u8>], words: &[String], branch: &BranchName, address: &Address) -> Result<(), GitError> {
+    let refused = |reason: &str| classify_refusal(branch, reason, &words.join("\n"));
     let name = branch.full_ref();
     for line in lines {
+        let line = String::from_utf8_lossy(line);
+        let line = line.trim_end();
         if let Some(result) = line.strip_prefix("unpack ") {
             if result != "ok" {
                 return Err(refused(&format!("it could not unpack the objects: {result}")));
@@ -142,6 +226,33 @@ fn parse_report(lines: &[String], branch: &BranchName, address: &Address) -> Res
         }
     }
     Err(GitError::Unavailable { url: address.redacted(), detail: "it did not report the push's result".to_owned() })
+}
+
+/// Tells from the reason and the words of a server which kind of rule refused a push. The words are those of GitHub, GitLab,
+/// Gitea, GitCode and git itself.
+pub(crate) fn classify_refusal(branch: &BranchName, reason: &str, words: &str) -> GitError {
+    let all = format!("{reason}\n{words}").to_ascii_lowercase();
+    let has = |any: &[&str]| any.iter().any(|part| all.contains(part));
+    // The reference may have moved between the advertisement and the push.
+    if has(&["atomic transaction failed", "failed to update ref", "cannot lock ref", "reference already exists"])
+        && !has(&["hook"])
+    {
+        return GitError::LeaseLost { branch: branch.clone() };
+    }
+    let refusal = if has(&["protected branch", "protected ref", "protected from", "gh006", "gh013", "branch is protected"]) {
+        PushRefusal::ProtectedBranch
+    } else if has(&["quota", "gh001", "file size", "exceeds", "too large", "larger than", "no space left", "disk full"]) {
+        PushRefusal::Quota
+    } else if has(&["hook declined", "hook", "gh007", "gh009", "secret"]) {
+        PushRefusal::Hook
+    } else {
+        PushRefusal::Other
+    };
+    // What a hook says is worth more than that it declined.
+    let said = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    let reason = if said.is_empty() { reason.to_owned() } else { format!("{reason}: {said}") };
+    let reason = reason.chars().take(MAX_DETAIL_CHARS).collect();
+    GitError::PushRefused { branch: branch.clone(), refusal, reason }
 }
 
 /// Creates a pack of undeltified objects.
@@ -190,9 +301,17 @@ fn write_header(pack: &mut Vec<u8>, kind: gix::objs::Kind, size: usize) {
 }
 
 /// Pushes into a repository on this machine: writes the objects and moves the branch if it is at the expected commit.
-pub(crate) fn push_local(repo: &gix::Repository, path: &std::path::Path, push: &Push<'_>) -> Result<(), GitError> {
+fn push_local(
+    repo: &gix::Repository,
+    path: &std::path::Path,
+    address: &Address,
+    push: &Push<'_>,
+) -> Result<(), GitError> {
     let failed = internal("writing into the local repository");
-    let target = gix::open_opts(path, open_options()).map_err(&failed)?;
+    let target = open(path, address)?;
+    if head_branch(&target).as_ref() == Some(push.branch) {
+        return Err(push.default_branch());
+    }
     let name = push.branch.full_ref();
     let tip = match target.try_find_reference(name.as_str()).map_err(&failed)? {
         Some(mut reference) => Some(reference.peel_to_id().map_err(&failed)?.detach()),
@@ -204,7 +323,8 @@ pub(crate) fn push_local(repo: &gix::Repository, path: &std::path::Path, push: &
     if tip != push.expected {
         return Err(GitError::LeaseLost { branch: push.branch.clone() });
     }
-    for object in new_objects(repo, push.base, push.commit)? {
+    let known: Vec<gix::ObjectId> = push.base.into_iter().chain(push.expected).collect();
+    for object in new_objects(repo, &known, push.commit)? {
         gix::objs::Write::write_buf(&target.objects, object.kind, &object.data)
             .map_err(|error| failed(gix::Error::from_error(error)))?;
     }
@@ -219,17 +339,52 @@ pub(crate) fn push_local(repo: &gix::Repository, path: &std::path::Path, push: &
 mod tests {
     use super::*;
 
+    fn branch() -> BranchName {
+        BranchName::parse("agent/fix-1").unwrap()
+    }
+
     #[test]
     fn a_refused_push_has_the_remotes_reason() {
-        let branch = BranchName::parse("agent/fix-1").unwrap();
         let address = Address::parse("https://host/x.git").unwrap();
-        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
-        let parse = |text: &str| parse_report(&lines(text), &branch, &address);
+        let lines = |text: &str| text.lines().map(|line| line.as_bytes().to_vec()).collect::<Vec<_>>();
+        let parse = |text: &str| parse_report(&lines(text), &[], &branch(), &address);
         assert!(parse("unpack ok\nok refs/heads/agent/fix-1").is_ok());
         let declined = parse("unpack ok\nng refs/heads/agent/fix-1 pre-receive hook declined").unwrap_err();
         assert_eq!(declined.to_string(), "the remote refused the push of `agent/fix-1`: pre-receive hook declined");
         assert!(matches!(parse("unpack index-pack abnormal exit"), Err(GitError::PushRefused { .. })));
         assert!(matches!(parse("unpack ok"), Err(GitError::Unavailable { .. })));
+        let moved = parse("unpack ok\nng refs/heads/agent/fix-1 atomic transaction failed");
+        assert!(matches!(moved, Err(GitError::LeaseLost { .. })), "{moved:?}");
+    }
+
+    #[test]
+    fn what_forges_say_is_told_apart() {
+        let kind = |reason: &str, words: &str| match classify_refusal(&branch(), reason, words) {
+            GitError::PushRefused { refusal, .. } => refusal,
+            other => panic!("{other}"),
+        };
+        let github = "error: GH006: Protected branch update failed for refs/heads/agent/x.\nerror: Changes must be made through a pull request.";
+        assert_eq!(kind("protected branch hook declined", github), PushRefusal::ProtectedBranch);
+        let gitlab = "GitLab: You are not allowed to push code to protected branches on this project.";
+        assert_eq!(kind("pre-receive hook declined", gitlab), PushRefusal::ProtectedBranch);
+        let big = "error: GH001: Large files detected.\nerror: File a.bin is 120.00 MB; this exceeds GitHub's file size limit of 100.00 MB";
+        assert_eq!(kind("pre-receive hook declined", big), PushRefusal::Quota);
+        assert_eq!(kind("pre-receive hook declined", "No issue in the message"), PushRefusal::Hook);
+        assert_eq!(kind("deny updating a hidden ref", ""), PushRefusal::Other);
+        let shown = classify_refusal(&branch(), "pre-receive hook declined", "No issue in the message\n").to_string();
+        assert!(shown.ends_with("pre-receive hook declined: No issue in the message"), "{shown}");
+    }
+
+    #[test]
+    fn the_bands_of_an_answer_are_split() {
+        let report = b"000eunpack ok\n001eok refs/heads/agent/fix-1\n0000";
+        let (first, second) = report.split_at(20);
+        let band = |number: u8, bytes: &[u8]| [&[number], bytes].concat();
+        let output = [band(2, b"hel"), band(1, first), band(2, b"lo\nyou\n"), band(1, second)];
+        let (lines, words) = split_bands(&output);
+        assert_eq!(words, ["hello", "you"]);
+        let lines: Vec<String> = lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+        assert_eq!(lines, ["unpack ok\n", "ok refs/heads/agent/fix-1\n"]);
     }
 
     #[test]

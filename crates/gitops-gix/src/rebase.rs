@@ -1,16 +1,14 @@
 //! Replaying the commits of a branch on top of another commit.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
-use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use gix::merge::tree::TreatAsUnresolved;
-use gix::progress::Discard;
 use patchwright_core::git::{CommitRequest, GitError};
 use patchwright_domain::BranchName;
 
-use crate::error::{GixCause, internal, io_error};
+use crate::error::internal;
+use crate::objects::write_signed;
+use crate::signing::SigningKey;
 
 /// The most commits that are replayed.
 const MAX_COMMITS: usize = 200;
@@ -25,6 +23,7 @@ pub(crate) fn replay(
     tip: gix::ObjectId,
     onto: gix::ObjectId,
     request: &CommitRequest,
+    key: Option<&SigningKey>,
 ) -> Result<gix::ObjectId, GitError> {
     let failed = internal("rebasing the branch");
     let is_known = |id: gix::ObjectId| -> Result<bool, GitError> {
@@ -49,7 +48,7 @@ pub(crate) fn replay(
     }
     let mut top = onto;
     for id in commits.into_iter().rev() {
-        top = pick(repo, branch, id, top, request)?;
+        top = pick(repo, branch, id, top, request, key)?;
     }
     Ok(top)
 }
@@ -83,6 +82,7 @@ fn pick(
     id: gix::ObjectId,
     top: gix::ObjectId,
     request: &CommitRequest,
+    key: Option<&SigningKey>,
 ) -> Result<gix::ObjectId, GitError> {
     let failed = internal("rebasing the branch");
     let commit = repo.find_commit(id).map_err(&failed)?;
@@ -116,7 +116,7 @@ fn pick(
         // A signature of the old commit does not fit the new one.
         extra_headers: Vec::new(),
     };
-    Ok(repo.write_object(&picked).map_err(&failed)?.detach())
+    write_signed(repo, picked, key)
 }
 
 fn tree_of(repo: &gix::Repository, id: gix::ObjectId) -> Result<gix::ObjectId, GitError> {
@@ -135,70 +135,4 @@ fn merge(
     let options = repo.tree_merge_options().map_err(&failed)?;
     let labels = gix::merge::blob::builtin_driver::text::Labels::default();
     repo.merge_trees(base, ours, theirs, labels, options).map_err(&failed)
-}
-
-/// Makes the files of a working copy those of `to`, where it has those of `from`.
-pub(crate) fn change_files(
-    repo: &gix::Repository,
-    root: &Path,
-    from: gix::ObjectId,
-    to: gix::ObjectId,
-    interrupt: &AtomicBool,
-) -> Result<(), GitError> {
-    let failed = internal("writing the rebased files");
-    let (old, mut new) = (
-        repo.index_from_tree(&tree_of(repo, from)?).map_err(&failed)?,
-        repo.index_from_tree(&tree_of(repo, to)?).map_err(&failed)?,
-    );
-    let is_same = |index: &gix::index::File, path: &gix::bstr::BStr, entry: &gix::index::Entry| {
-        index.entry_by_path(path).is_some_and(|other| other.id == entry.id && other.mode == entry.mode)
-    };
-    // What changed is removed first, so that no entry is written through what was there: a link, for example.
-    let changed = old.entries().iter().map(|entry| (entry, entry.path(&old)));
-    let changed = changed.filter(|(entry, path)| !is_same(&new, path, entry)).map(|(_, path)| path);
-    let added = new.entries().iter().map(|entry| (entry, entry.path(&new)));
-    let added = added.filter(|(entry, path)| !is_same(&old, path, entry)).map(|(_, path)| path);
-    for path in changed.chain(added) {
-        remove(root, path)?;
-    }
-    new.remove_entries(|_, path, entry| is_same(&old, path, entry));
-    let mut options =
-        repo.checkout_options(gix::worktree::stack::state::attributes::Source::IdMapping).map_err(&failed)?;
-    options.destination_is_initially_empty = true;
-    let objects = repo.objects.clone().into_arc().map_err(|error| failed(gix::Error::from_error(error)))?;
-    let outcome = gix::worktree::state::checkout(&mut new, root, objects, &Discard, &Discard, interrupt, options)
-        .map_err(&failed)?;
-    let collision = outcome.collisions.first().map(|collision| collision.path.to_string());
-    let error = outcome.errors.first().map(|error| format!("{}: {}", error.path, error.error));
-    match collision.or(error) {
-        Some(what) => {
-            Err(GitError::Internal { action: "writing the rebased files".to_owned(), source: Box::new(GixCause(what)) })
-        }
-        None => Ok(()),
-    }
-}
-
-/// Removes a file, and the folders that are empty then: a folder may become a file.
-fn remove(root: &Path, path: &gix::bstr::BStr) -> Result<(), GitError> {
-    let Ok(name) = gix::path::from_bstr(path) else { return Ok(()) };
-    let file = root.join(name);
-    let mut folders = file.ancestors().skip(1).take_while(|folder| *folder != root);
-    if folders.any(Path::is_symlink) {
-        // Nothing of the tree is behind a link, and what is there is not ours.
-        return Ok(());
-    }
-    match std::fs::remove_file(&file) {
-        Err(error)
-            if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory) =>
-        {
-            return Err(io_error(format!("removing `{path}`"))(error));
-        }
-        _ => {}
-    }
-    for folder in file.ancestors().skip(1).take_while(|folder| *folder != root) {
-        if std::fs::remove_dir(folder).is_err() {
-            break;
-        }
-    }
-    Ok(())
 }

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use patchwright_core::git::GitError;
 use patchwright_domain::{BranchName, CommitSha};
 
-use crate::clone::{open_options, to_commit_sha};
+use crate::prepare::to_commit_sha;
+use crate::repository::open_options;
 use crate::error::{internal, io_error};
 use crate::objects::set_branch;
 

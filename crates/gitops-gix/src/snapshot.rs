@@ -11,10 +11,11 @@ use patchwright_core::source_tree::{HistoryEntry, SourceTree, SourceTreeError, T
 
 use patchwright_domain::BranchName;
 
-use crate::clone::open_options;
+use crate::repository::open_options;
 use crate::error::{internal, io_error};
-use crate::export::checkout_tree;
 use crate::objects::set_branch;
+use crate::tree_limits::{MAX_DEPTH, MAX_FOLDER_BYTES};
+use crate::work_tree::write_files;
 
 /// The tree of a commit in a repository on this machine. Cheap to clone, and safe to read from several threads.
 #[derive(Debug, Clone)]
@@ -55,7 +56,7 @@ impl Snapshot {
     pub fn export(&self, folder: &Path) -> Result<(), GitError> {
         let action = format!("writing {}", folder.display());
         std::fs::create_dir_all(folder).map_err(|source| GitError::Internal { action, source: Box::new(source) })?;
-        checkout_tree(&self.repo.to_thread_local(), self.commit, folder, &AtomicBool::new(false)).map(|_| ())
+        write_files(&self.repo.to_thread_local(), self.commit, folder, &AtomicBool::new(false)).map(|_| ())
     }
 
     /// Creates a bare repository whose only branch ends at the commit. It borrows the objects of this one (git's alternates), and
@@ -173,14 +174,12 @@ impl SourceTree for Snapshot {
     }
 }
 
-/// The deepest folder, and the largest number of folders, that a comparison reads. A few objects can describe an enormous
-/// tree.
-const MAX_DEPTH: usize = 200;
+/// The largest number of folders that a comparison reads. A few objects can describe an enormous tree.
 const MAX_TREES: usize = 20_000;
 
 type Entries = BTreeMap<String, (EntryKind, gix::ObjectId)>;
 
-/// Collects the paths of files that differ between two trees.
+/// Collects the paths of files, links and submodules that differ between two trees.
 ///
 /// Only folders that differ are read. gix's own comparison first reads the whole tree for attributes and renames, which are
 /// not needed here and take ten times as long.
@@ -199,6 +198,9 @@ impl TreeDiff<'_> {
         }
         let entries = |tree: Option<gix::ObjectId>| -> Option<Entries> {
             let Some(tree) = tree else { return Some(Entries::new()) };
+            if self.repo.find_header(tree).ok()?.size() > MAX_FOLDER_BYTES {
+                return None;
+            }
             let tree = self.repo.find_tree(tree).ok()?;
             let entry = |entry: Result<gix::object::tree::EntryRef<'_, '_>, _>| {
                 let entry = entry.ok()?;
@@ -217,13 +219,12 @@ impl TreeDiff<'_> {
             let tree = |entry: Option<&(EntryKind, gix::ObjectId)>| {
                 entry.filter(|entry| entry.0 == EntryKind::Tree).map(|e| e.1)
             };
-            let is_file = |entry: Option<&(EntryKind, gix::ObjectId)>| {
-                entry.is_some_and(|entry| matches!(entry.0, EntryKind::Blob | EntryKind::BlobExecutable))
-            };
+            // Plain files, links and submodules.
+            let is_leaf = |entry: Option<&(EntryKind, gix::ObjectId)>| entry.is_some_and(|e| e.0 != EntryKind::Tree);
             if tree(old).is_some() || tree(new).is_some() {
                 self.compare(tree(old), tree(new), &format!("{path}/"))?;
             }
-            if is_file(old) || is_file(new) {
+            if is_leaf(old) || is_leaf(new) {
                 self.paths.push(path);
             }
         }

@@ -11,21 +11,22 @@ use gix::objs::tree::EntryKind;
 use gix::status::UntrackedFiles;
 use patchwright_core::CancellationToken;
 use patchwright_core::forge::GitCredential;
-use patchwright_core::git::{CommitRequest, GitError, TreeEntry, Workspace};
+use patchwright_core::git::{Checkout, CommitRequest, GitError, HistoryDepth, TreeEntry, Workspace};
 use patchwright_core::source_tree::SourceTree;
 use patchwright_domain::job::report::{ChangeStatus, ChangedFile};
 use patchwright_domain::{BranchName, CommitSha, RepoPath};
 
 use crate::GitOptions;
 use crate::address::Address;
-use crate::clone::to_commit_sha;
 use crate::error::{internal, io_error, run_interruptible};
-use crate::export::checkout_tree;
 use crate::objects::{TreeEdit, set_branch, write_commit};
-use crate::path_guard::resolve;
-use crate::push::{Push, push_http, push_local};
-use crate::rebase::{change_files, replay};
+use crate::path_guard::{self, resolve};
+use crate::prepare::{Prepared, to_commit_sha};
+use crate::push::Push;
+use crate::rebase::replay;
 use crate::snapshot::Snapshot;
+use crate::store::{Lock, RepositoryStore};
+use crate::work_tree::{change_files, index_of, write_files};
 
 /// The largest file that is read.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
@@ -52,34 +53,30 @@ const CACHE_FOLDERS: &[&str] = &[
 pub(crate) struct GixWorkspace {
     repo: gix::ThreadSafeRepository,
     root: PathBuf,
-    options: GitOptions,
-    address: Address,
-    base_branch: BranchName,
-    base_commit: CommitSha,
+    options: Arc<GitOptions>,
+    /// Where it was fetched from.
+    source: Address,
+    /// Where it is pushed to.
+    target: Address,
     branch: BranchName,
-    /// The tip of the remote's branch, to rebase.
-    tip: Option<CommitSha>,
+    prepared: Prepared,
+    /// Keeps the shared objects.
+    lock: Option<Lock>,
 }
 
 impl GixWorkspace {
-    pub(crate) fn new(
-        repo: gix::Repository,
-        options: GitOptions,
-        address: Address,
-        base_branch: BranchName,
-        base_commit: CommitSha,
-        branch: BranchName,
+    pub(crate) fn open(
+        options: &Arc<GitOptions>,
+        source: Address,
+        target: Address,
+        request: &Checkout,
+        prepared: Prepared,
+        lock: Option<Lock>,
     ) -> Result<Self, GitError> {
-        let root = repo.workdir().ok_or_else(|| GitError::Internal {
-            action: "opening the working copy".to_owned(),
-            source: "it has no working tree".into(),
-        })?;
-        let (root, repo) = (root.to_owned(), repo.into_sync());
-        Ok(Self { root, repo, options, address, base_branch, base_commit, branch, tip: None })
-    }
-
-    pub(crate) fn with_tip(self, tip: Option<CommitSha>) -> Self {
-        Self { tip, ..self }
+        let root = request.destination.clone();
+        let repo = crate::repository::open(&root, options.limits.memory_bytes / 4)?.into_sync();
+        let (options, branch) = (Arc::clone(options), request.branch.clone());
+        Ok(Self { repo, root, options, source, target, branch, prepared, lock })
     }
 
     async fn run_blocking<T: Send + 'static>(
@@ -95,7 +92,7 @@ impl GixWorkspace {
     }
 }
 
-fn to_object_id(commit: &CommitSha) -> gix::ObjectId {
+pub(crate) fn to_object_id(commit: &CommitSha) -> gix::ObjectId {
     gix::ObjectId::from_hex(commit.as_str().as_bytes()).expect("a CommitSha holds only full hexadecimal ids")
 }
 
@@ -106,26 +103,46 @@ impl Workspace for GixWorkspace {
     }
 
     fn base_branch(&self) -> &BranchName {
-        &self.base_branch
+        &self.prepared.base
     }
 
     fn base_commit(&self) -> &CommitSha {
-        &self.base_commit
+        &self.prepared.base_commit
     }
 
     fn branch_tip(&self) -> Option<&CommitSha> {
-        self.tip.as_ref()
+        self.prepared.branch_tip.as_ref()
+    }
+
+    fn history_depth(&self) -> HistoryDepth {
+        self.prepared.depth.map_or(HistoryDepth::Complete, HistoryDepth::Commits)
+    }
+
+    async fn close(self: Box<Self>) {
+        let Some(store) = self.options.store.clone() else { return };
+        let Self { root, source, lock, repo, .. } = *self;
+        drop(repo);
+        let keep = move || {
+            if let Ok(repository) = RepositoryStore::open(&store, &source.identity(), &source.redacted()) {
+                repository.keep_tree(&root, store.kept_trees);
+                drop(lock);
+                repository.delete_unused();
+            }
+        };
+        if let Err(error) = tokio::task::spawn_blocking(keep).await {
+            tracing::warn!(%error, "failed to keep the working copy");
+        }
     }
 
     async fn rebase(&self, request: &CommitRequest) -> Result<CommitSha, GitError> {
-        let (root, onto, branch) = (self.root.clone(), to_object_id(&self.base_commit), self.branch.clone());
-        let tip = self.tip.as_ref().map(to_object_id);
-        let tip =
-            tip.ok_or_else(|| GitError::BranchNotFound { url: self.address.redacted(), branch: branch.clone() })?;
-        let request = request.clone();
+        let (root, onto, branch) = (self.root.clone(), to_object_id(self.base_commit()), self.branch.clone());
+        let tip = self.branch_tip().map(to_object_id);
+        let tip = tip.ok_or_else(|| GitError::BranchNotFound { url: self.source.redacted(), branch: branch.clone() })?;
+        let (request, key) = (request.clone(), self.options.signing_key.clone());
         self.run_blocking("rebasing the branch", move |repo, interrupt| {
-            let commit = replay(repo, &branch, tip, onto, &request)?;
-            change_files(repo, &root, onto, commit, interrupt)?;
+            let commit = replay(repo, &branch, tip, onto, &request, key.as_ref())?;
+            let (old, new) = (index_of(repo, onto)?, index_of(repo, commit)?);
+            change_files(repo, &root, &old, new, |_| true, interrupt)?;
             set_branch(repo, &branch, commit, gix::refs::transaction::PreviousValue::Any)?;
             Ok(to_commit_sha(commit))
         })
@@ -133,38 +150,16 @@ impl Workspace for GixWorkspace {
     }
 
     fn tree(&self) -> Arc<dyn SourceTree> {
-        Arc::new(Snapshot::new(self.repo.clone(), to_object_id(&self.base_commit)))
+        Arc::new(Snapshot::new(self.repo.clone(), to_object_id(self.base_commit())))
     }
 
     async fn list_files(&self, pattern: &str) -> Result<Vec<RepoPath>, GitError> {
-        let glob = globset::GlobBuilder::new(pattern)
-            .build()
-            .map_err(|source| GitError::Internal {
-                action: format!("parsing the pattern `{pattern}`"),
-                source: Box::new(source),
-            })?
-            .compile_matcher();
-        self.run_blocking("listing the files", move |repo, _| {
-            let index = repo.index().map_err(internal("reading the index"))?;
-            let is_file = |entry: &&gix::index::Entry| {
-                matches!(entry.mode, gix::index::entry::Mode::FILE | gix::index::entry::Mode::FILE_EXECUTABLE)
-            };
-            Ok(index
-                .entries()
-                .iter()
-                .filter(is_file)
-                // Files whose name is not UTF-8 or not a valid `RepoPath` can be neither read nor changed.
-                .filter_map(|entry| std::str::from_utf8(entry.path(&index)).ok())
-                .filter_map(|path| RepoPath::parse(path).ok())
-                .filter(|path| !path.as_str().split('/').any(|part| CACHE_FOLDERS.contains(&part)))
-                .filter(|path| glob.is_match(path.as_str()))
-                .collect())
-        })
-        .await
+        let pattern = pattern.to_owned();
+        self.run_blocking("listing the files", move |repo, _| list_files_of(repo, &pattern)).await
     }
 
     async fn tree_entries(&self) -> Result<BTreeMap<String, TreeEntry>, GitError> {
-        let commit = self.base_commit.to_string();
+        let commit = self.base_commit().to_string();
         self.run_blocking("listing the tree", move |repo, _| {
             let failed = internal("listing the tree");
             let commit = repo.rev_parse_single(commit.as_str()).map_err(&failed)?;
@@ -181,49 +176,21 @@ impl Workspace for GixWorkspace {
 
     async fn read(&self, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
         let (root, path) = (self.root.clone(), path.clone());
-        self.run_blocking("reading a file", move |_, _| {
-            let file = resolve(&root, &path)?;
-            match std::fs::symlink_metadata(&file) {
-                Ok(metadata) if metadata.is_file() && metadata.len() <= MAX_FILE_BYTES => {
-                    std::fs::read(&file).map(Some).map_err(io_error(format!("reading `{path}`")))
-                }
-                Ok(metadata) if metadata.is_file() => Err(GitError::Internal {
-                    action: format!("reading `{path}`"),
-                    source: format!("it is larger than {MAX_FILE_BYTES} bytes").into(),
-                }),
-                Ok(_) => Ok(None),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(io_error(format!("reading `{path}`"))(error)),
-            }
-        })
-        .await
+        self.run_blocking("reading a file", move |_, _| path_guard::read(&root, &path, MAX_FILE_BYTES)).await
     }
 
     async fn write(&self, path: &RepoPath, content: &[u8]) -> Result<(), GitError> {
         let (root, path, content) = (self.root.clone(), path.clone(), content.to_owned());
-        self.run_blocking("writing a file", move |_, _| {
-            let file = resolve(&root, &path)?;
-            if let Some(folder) = file.parent() {
-                std::fs::create_dir_all(folder).map_err(io_error(format!("creating the folder of `{path}`")))?;
-            }
-            std::fs::write(&file, &content).map_err(io_error(format!("writing `{path}`")))
-        })
-        .await
+        self.run_blocking("writing a file", move |_, _| path_guard::write(&root, &path, &content)).await
     }
 
     async fn remove(&self, path: &RepoPath) -> Result<(), GitError> {
         let (root, path) = (self.root.clone(), path.clone());
-        self.run_blocking("removing a file", move |_, _| match std::fs::remove_file(resolve(&root, &path)?) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(io_error(format!("removing `{path}`"))(error))
-            }
-            _ => Ok(()),
-        })
-        .await
+        self.run_blocking("removing a file", move |_, _| path_guard::remove(&root, &path)).await
     }
 
     async fn changed_files(&self) -> Result<Vec<ChangedFile>, GitError> {
-        let (base, branch) = (to_object_id(&self.base_commit), self.branch.full_ref());
+        let (base, branch) = (to_object_id(self.base_commit()), self.branch.full_ref());
         self.run_blocking("comparing with the base", move |repo, _| {
             list_worktree_changes(repo).or_else(|error| {
                 // A file that cannot be converted to what the repository stores, such as one in UTF-16, hides what else changed.
@@ -234,11 +201,11 @@ impl Workspace for GixWorkspace {
     }
 
     async fn commit(&self, paths: &[RepoPath], request: &CommitRequest) -> Result<CommitSha, GitError> {
-        let (root, base, branch) = (self.root.clone(), to_object_id(&self.base_commit), self.branch.clone());
-        let (paths, request) = (paths.to_vec(), request.clone());
+        let (root, base, branch) = (self.root.clone(), to_object_id(self.base_commit()), self.branch.clone());
+        let (paths, request, key) = (paths.to_vec(), request.clone(), self.options.signing_key.clone());
         self.run_blocking("committing", move |repo, _| {
             let changes = stage(repo, &root, &paths)?;
-            let commit = write_commit(repo, base, &changes, &request)?;
+            let commit = write_commit(repo, base, &changes, &request, key.as_ref())?;
             set_branch(repo, &branch, commit, gix::refs::transaction::PreviousValue::Any)?;
             Ok(to_commit_sha(commit))
         })
@@ -249,7 +216,7 @@ impl Workspace for GixWorkspace {
         let (commit, destination) = (to_object_id(commit), destination.to_owned());
         self.run_blocking("writing the files of a commit", move |repo, interrupt| {
             std::fs::create_dir_all(&destination).map_err(io_error(format!("creating {}", destination.display())))?;
-            checkout_tree(repo, commit, &destination, interrupt).map(|_| ())
+            write_files(repo, commit, &destination, interrupt).map(|_| ())
         })
         .await
     }
@@ -261,22 +228,53 @@ impl Workspace for GixWorkspace {
         credential: Option<&GitCredential>,
     ) -> Result<(), GitError> {
         let (branch, base, commit, expected) =
-            (self.branch.clone(), to_object_id(&self.base_commit), to_object_id(commit), expected.map(to_object_id));
-        let (options, address, credential) = (self.options.clone(), self.address.clone(), credential.cloned());
+            (self.branch.clone(), to_object_id(self.base_commit()), to_object_id(commit), expected.map(to_object_id));
+        let (options, target, credential) = (Arc::clone(&self.options), self.target.clone(), credential.cloned());
         self.run_blocking("pushing the branch", move |repo, _| {
-            let push = Push { branch: &branch, base, commit, expected };
-            match &address {
-                Address::Http(_) => push_http(repo, &options, &address, &push, credential.as_ref()),
-                Address::Local(path) => push_local(repo, path, &push),
-                Address::Ssh(url) => crate::command::push(&options, url, repo, &push),
-            }
+            let push = Push { branch: &branch, base: Some(base), commit, expected };
+            push.send(repo, &options, &target, credential.as_ref())
         })
         .await
     }
 }
 
+/// Which files are listed: those that match a glob, outside of cache and build folders.
+pub(crate) struct FileFilter(globset::GlobMatcher);
+
+impl FileFilter {
+    pub(crate) fn new(pattern: &str) -> Result<Self, GitError> {
+        let glob = globset::GlobBuilder::new(pattern).build().map_err(|source| GitError::Internal {
+            action: format!("parsing the pattern `{pattern}`"),
+            source: Box::new(source),
+        })?;
+        Ok(Self(glob.compile_matcher()))
+    }
+
+    pub(crate) fn accepts(&self, path: &RepoPath) -> bool {
+        !path.as_str().split('/').any(|part| CACHE_FOLDERS.contains(&part)) && self.0.is_match(path.as_str())
+    }
+}
+
+/// Lists the plain files in the index, sorted.
+pub(crate) fn list_files_of(repo: &gix::Repository, pattern: &str) -> Result<Vec<RepoPath>, GitError> {
+    let filter = FileFilter::new(pattern)?;
+    let index = repo.index().map_err(internal("reading the index"))?;
+    let is_file = |entry: &&gix::index::Entry| {
+        matches!(entry.mode, gix::index::entry::Mode::FILE | gix::index::entry::Mode::FILE_EXECUTABLE)
+    };
+    Ok(index
+        .entries()
+        .iter()
+        .filter(is_file)
+        // Files whose name is not UTF-8 or not a valid `RepoPath` can be neither read nor changed.
+        .filter_map(|entry| std::str::from_utf8(entry.path(&index)).ok())
+        .filter_map(|path| RepoPath::parse(path).ok())
+        .filter(|path| filter.accepts(path))
+        .collect())
+}
+
 /// Lists what differs between the files and the index, which stays at the base, also after a commit.
-fn list_worktree_changes(repo: &gix::Repository) -> Result<Vec<ChangedFile>, GitError> {
+pub(crate) fn list_worktree_changes(repo: &gix::Repository) -> Result<Vec<ChangedFile>, GitError> {
     let failed = internal("comparing with the base");
     let items = repo
         .status(gix::progress::Discard)
@@ -341,7 +339,7 @@ fn change_status(summary: gix::status::index_worktree::iter::Summary) -> Option<
 }
 
 /// Writes files as blobs, with the line endings that the repository's attributes define.
-fn stage(repo: &gix::Repository, root: &Path, paths: &[RepoPath]) -> Result<Vec<TreeEdit>, GitError> {
+pub(crate) fn stage(repo: &gix::Repository, root: &Path, paths: &[RepoPath]) -> Result<Vec<TreeEdit>, GitError> {
     let failed = internal("staging the changed files");
     let (mut pipeline, index) = repo.filter_pipeline(None).map_err(&failed)?;
     let mut changes = Vec::with_capacity(paths.len());

@@ -336,7 +336,7 @@ async fn a_refused_push_names_the_remotes_reason() {
     workspace.write(&path("src/a.py"), b"a = 2\n").await.unwrap();
     let commit = workspace.commit(&[path("src/a.py")], &commit_request()).await.unwrap();
     let refused = workspace.push(&commit, None, credential(PASSWORD).as_ref()).await.unwrap_err();
-    assert_eq!(refused.to_string(), "the remote refused the push of `agent/fix-1`: pre-receive hook declined");
+    assert_eq!(refused.to_string(), "the remote refused the push of `agent/fix-1`: pre-receive hook declined: protected");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -350,8 +350,8 @@ async fn fault_c6_a_push_that_the_server_forbids_says_so() {
     workspace.write(&path("src/a.py"), b"a = 2\n").await.unwrap();
     let commit = workspace.commit(&[path("src/a.py")], &commit_request()).await.unwrap();
     let refused = workspace.push(&commit, None, credential(PASSWORD).as_ref()).await.unwrap_err();
-    assert!(matches!(refused, GitError::Unauthorized { .. }), "{refused:?}");
-    assert!(refused.to_string().contains("set a token that may read and write it"), "{refused}");
+    assert!(matches!(refused, GitError::PushForbidden { .. }), "{refused:?}");
+    assert!(refused.to_string().contains("give it write access to the repository"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use patchwright_core::{CancellationToken, Clock, Secret};
 use patchwright_domain::node::{Label, MIN_DISK};
 use patchwright_domain::{IssueId, TaskId};
 use patchwright_http::HttpClient;
-use patchwright_worker::{Tools, Worker};
+use patchwright_worker::{Tools, Worker, discard_leftovers};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
@@ -153,10 +153,8 @@ impl Node {
             |source| NodeError::Folder { path, source }
         };
         // The folder contains only files of tasks that ended with their process.
-        if work_dir.exists() {
-            std::fs::remove_dir_all(&work_dir).map_err(failed(&work_dir))?;
-        }
         std::fs::create_dir_all(&work_dir).map_err(failed(&work_dir))?;
+        discard_leftovers(&work_dir, |_| true).await;
         let folder = options.data_dir.join("reports");
         let reports = Reports::open(folder.clone()).map_err(failed(&folder))?;
         let client = ServerClient::new(http, &options.server, identity.token.clone());

@@ -448,6 +448,47 @@ pub const SETTINGS: &[Setting] = &[
     plain("SANDBOX_CACHE_SIZE", "20480", "Mebibytes of prepared environments that are kept."),
     plain("GIT_TIMEOUT", "120", "Seconds that one clone or push may take."),
     plain("GIT_PROXY", "", "A proxy for git. HTTP_PROXY and HTTPS_PROXY do not apply to git."),
+    plain(
+        "GIT_CACHE",
+        "",
+        "The folder in which fetched repositories and unchanged working copies are kept for the next job. Default: `{DATA_DIR}/git`; for `run`: `~/.cache/patchwright/git`. Keep it on the file system of DATA_DIR.",
+    ),
+    plain(
+        "GIT_CACHE_SIZE",
+        "20480",
+        "Mebibytes that GIT_CACHE may have; the repositories that were used longest ago are deleted. 0: nothing is kept, and every job clones anew.",
+    ),
+    plain(
+        "GIT_HISTORY",
+        "8000",
+        "How many commits of a repository's history are fetched beside its first job, for `locate`. 0: none.",
+    ),
+    plain(
+        "MAX_REPOSITORY_MB",
+        "4096",
+        "Mebibytes that a repository may have: what is fetched at once, and all files of a commit together.",
+    ),
+    plain("MAX_FILES", "500000", "How many files a commit may have."),
+    plain(
+        "GIT_MEMORY_MB",
+        "2048",
+        "Mebibytes of memory for the process that fetches and checks out a repository, and a quarter of it for one file.",
+    ),
+    plain(
+        "GIT_SSH_KEY",
+        "",
+        "The file of the private key for `ssh://` remotes. Default: the ssh agent and the keys of this user.",
+    ),
+    plain(
+        "GIT_SSH_KNOWN_HOSTS",
+        "",
+        "The file with the keys of the hosts of `ssh://` remotes; others are refused then. Default: the file of this user.",
+    ),
+    plain(
+        "COMMIT_SIGNING_KEY",
+        "",
+        "The key that signs commits: the file of a private ssh key (Ed25519 or RSA, without a passphrase), or `gpg:ID` for a key of gpg. Nodes sign with their own.",
+    ),
     plain("ALLOW_CLEAR_HTTP", "false", "Whether credentials may be sent over unencrypted `http` to other machines."),
     plain("HTTP_PROXY", "", "A proxy for `http://` requests to forges and the model."),
     plain("HTTPS_PROXY", "", "A proxy for `https://` requests to forges and the model."),

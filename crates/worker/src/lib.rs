@@ -27,6 +27,6 @@ pub mod actions {
 
 pub use change::read_change;
 pub use command::{Preset, builtin_presets};
-pub use folder::remove_folder;
+pub use folder::{discard_folder, discard_leftovers, remove_folder};
 pub use report_files::{commit_message, located_files};
 pub use worker::{Tools, Worker};

@@ -83,24 +83,30 @@ impl<'a> Run<'a> {
             llm.set_tools(tools(can_run));
         }
         let workspace = self.open_workspace(folder).await?;
+        let result = self.run_stages(workspace.as_ref(), folder).await;
+        workspace.close().await;
+        result
+    }
+
+    async fn run_stages(&mut self, workspace: &dyn Workspace, folder: &Path) -> Result<Verdict, StopReason> {
         if !self.job().stage(StageKind::Locate).status.is_done() {
             // The job begins, or begins again: what was said before it is another job's.
             self.dialogue.forget().await;
         }
         self.dialogue.keep_for(workspace.base_commit()).await;
-        let repository = open_repository(workspace.as_ref()).await;
-        self.take_up_fix(workspace.as_ref()).await?;
+        let repository = open_repository(workspace).await;
+        self.take_up_fix(workspace).await?;
         while let Some(kind) = self.job().next_stage() {
             if self.job().awaits_approval() {
                 return Err(StopReason::Paused);
             }
-            self.stage(kind, workspace.as_ref(), &repository, folder).await?;
+            self.stage(kind, workspace, &repository, folder).await?;
             let is_time = if self.tests_come_first().await { StageKind::Verify } else { StageKind::Fix };
             if kind == is_time && self.job().stage(kind).status.is_done() {
-                self.publish_fix(workspace.as_ref()).await?;
+                self.publish_fix(workspace).await?;
             }
         }
-        self.conclude(workspace.as_ref()).await
+        self.conclude(workspace).await
     }
 
     /// Converts the result into the outcome to report; `None` if there is nothing to report.

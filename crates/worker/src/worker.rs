@@ -18,7 +18,7 @@ use patchwright_domain::node::Label;
 
 use crate::command::{Preset, builtin_presets};
 use crate::context::{StageError, StopReason};
-use crate::folder::remove_folder;
+use crate::folder::{discard_folder, discard_leftovers};
 use crate::log_shipper;
 use crate::run::Run;
 use crate::verification::Baselines;
@@ -164,6 +164,10 @@ impl Worker {
     ) -> Option<TaskOutcome> {
         tracing::info!("starting the job");
         let folder = self.work_dir.join(format!("{}-{}", lease.job, lease.epoch));
+        // Earlier attempts have lost their lease, and a process that was killed left its folder.
+        let earlier = format!("{}-", lease.job);
+        let epoch_of = |name: &str| name.strip_prefix(&earlier)?.parse().ok();
+        discard_leftovers(&self.work_dir, |name| epoch_of(name).is_some_and(|epoch: u64| epoch < lease.epoch)).await;
         let (log, shipper) = log_shipper::channel();
         let progress = match &self.tools.progress {
             Some(sink) => Progress::new(lease.job, Arc::clone(sink)),
@@ -189,7 +193,7 @@ impl Worker {
             }
         };
         let (end, ()) = tokio::join!(work, ship_log);
-        remove_folder(folder).await;
+        discard_folder(&self.work_dir, folder).await;
         end
     }
 

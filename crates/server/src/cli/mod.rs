@@ -140,6 +140,13 @@ fn relay_of_sandbox() -> Option<ExitCode> {
     }))
 }
 
+/// Serves git, which starts this program once more to read untrusted repositories (see [`patchwright_gitops_gix::run_child`]).
+fn child_for_git() -> Option<ExitCode> {
+    std::env::args_os().nth(1).filter(|command| command == patchwright_gitops_gix::CHILD_COMMAND)?;
+    patchwright_http::install_tls();
+    Some(patchwright_gitops_gix::run_child())
+}
+
 /// Starts this process anew with the join token of `node --token` in its environment: everybody on a machine can read the
 /// arguments of all processes, and only their owner the environment. If that fails, the arguments stay as they are.
 fn hide_join_token() {
@@ -171,10 +178,10 @@ fn split_join_token(arguments: &[OsString]) -> Option<(OsString, Vec<OsString>)>
 
 /// Parses the command line, runs the command and returns its exit code.
 pub fn main() -> ExitCode {
-    if let Some(done) = relay_of_sandbox() {
+    if let Some(done) = relay_of_sandbox().or_else(child_for_git) {
         return done;
     }
-    compose::enable_sandbox_relay();
+    compose::enable_own_program();
     hide_join_token();
     let cli = Cli::parse();
     if let Some(done) = print_about_itself(&cli.command) {

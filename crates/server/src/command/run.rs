@@ -55,6 +55,7 @@ async fn whole_job(mut config: Config, args: &RunArgs) -> CommandResult {
     // The job's records are needed only until it ends.
     let scratch = tempfile::Builder::new().prefix("patchwright-run-").tempdir()?;
     config.sandbox.cache = config.sandbox.cache.or_else(|| config.user_cache.clone());
+    config.git.cache = config.git.cache.or_else(|| Some(config.user_cache.clone()?.join("git")));
     config.data_dir = scratch.path().to_owned();
     config.database_url =
         patchwright_core::Secret::new(format!("sqlite://{}", scratch.path().join("run.db").display()));

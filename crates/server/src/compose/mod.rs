@@ -27,7 +27,7 @@ use patchwright_store_diesel::{DieselStore, GroupCommit, Sealer, Vault};
 
 use self::platforms::PlatformParts;
 pub use self::tools::compose_tools;
-pub(crate) use self::tools::{enable_sandbox_relay, http_client, machine_labels, notifying_client, sandbox_options};
+pub(crate) use self::tools::{enable_own_program, http_client, machine_labels, notifying_client, sandbox_options};
 use crate::config::{Config, is_loopback};
 use crate::master_keys::MasterKeys;
 use crate::private_dir;

@@ -9,7 +9,7 @@ use patchwright_core::Redactor;
 use patchwright_core::llm::Llm;
 use patchwright_core::model_proxy::ModelProxy;
 use patchwright_domain::node::{Label, WorkCommand};
-use patchwright_gitops_gix::{GitOptions, GixGit};
+use patchwright_gitops_gix::{GitOptions, GixGit, StoreOptions};
 use patchwright_http::{HttpClient, HttpOptions};
 use patchwright_llm_openai::{Fallback, OpenAi, OpenAiOptions, Recorded, Recording};
 use patchwright_node::{LoopbackModelProxy, ModelProxyOptions};
@@ -154,22 +154,33 @@ fn http_options(config: &Config, redactor: &Redactor) -> HttpOptions {
 }
 
 fn git_options(config: &Config) -> GitOptions {
+    let git = &config.git;
+    let folder = git.cache.clone().unwrap_or_else(|| config.data_dir.join("git"));
+    // Working copies borrow from it by its path.
+    let folder = std::path::absolute(&folder).unwrap_or(folder);
+    let store =
+        StoreOptions { max_bytes: git.cache_bytes, history_depth: git.history, ..StoreOptions::new(folder) };
     GitOptions {
-        timeout: config.network.git_timeout,
+        timeout: git.timeout,
         allow_clear_http: config.network.allow_clear_http,
         ca_bundle: config.network.ca_bundle.clone(),
-        proxy: config.network.git_proxy.clone(),
+        proxy: git.proxy.clone(),
+        ssh: git.ssh.clone(),
+        limits: git.limits,
+        store: Some(store).filter(|store| store.max_bytes > 0),
+        child: OWN_PROGRAM.get().cloned(),
+        signing_key: git.signing_key.clone(),
         ..GitOptions::default()
     }
 }
 
-/// This program, if it serves the sandbox when it is started there.
-static SANDBOX_RELAY: OnceLock<PathBuf> = OnceLock::new();
+/// This program, if it can be started as a relay of the sandbox and as a child for git.
+static OWN_PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
-/// Lets the sandbox start this program.
-pub(crate) fn enable_sandbox_relay() {
+/// Lets the sandbox and git start this program.
+pub(crate) fn enable_own_program() {
     if let Ok(program) = std::env::current_exe() {
-        SANDBOX_RELAY.get_or_init(|| program);
+        OWN_PROGRAM.get_or_init(|| program);
     }
 }
 
@@ -193,7 +204,7 @@ pub(crate) fn sandbox_options(config: &Config, policy: Option<SandboxPolicy>) ->
         cache_bytes: sandbox.cache_bytes,
         host_env: config.host_env.clone(),
         fetch_env: config.fetch_env.clone(),
-        relay: SANDBOX_RELAY.get().cloned(),
+        relay: OWN_PROGRAM.get().cloned(),
         registries: sandbox.registries.clone(),
         timeout: sandbox.timeout,
         memory_bytes: sandbox.memory_bytes,

@@ -1,5 +1,6 @@
 //! The configuration: merges the layers into one validated struct. Only this module reads the environment.
 
+mod git;
 mod jira;
 mod jobs;
 mod llm;
@@ -21,6 +22,7 @@ use patchwright_engine::runtime::RetentionPeriods;
 use patchwright_management::{OidcOptions, TrustedProxies};
 use patchwright_worker::{Preset, builtin_presets};
 
+pub use self::git::GitConfig;
 pub use self::jira::JiraConfig;
 pub use self::jobs::JobConfig;
 pub use self::llm::LlmConfig;
@@ -115,6 +117,7 @@ pub struct Config {
     pub llm: LlmConfig,
     pub jobs: JobConfig,
     pub network: NetworkConfig,
+    pub git: GitConfig,
     pub sandbox: SandboxConfig,
     pub oidc: Option<OidcOptions>,
     pub smtp_url: Option<Secret>,
@@ -211,6 +214,7 @@ impl Config {
             llm: LlmConfig::read(v)?,
             jobs: JobConfig::read(v)?,
             network: NetworkConfig::read(v)?,
+            git: GitConfig::read(v)?,
             sandbox: SandboxConfig::read(v)?,
             oidc: oidc(v)?,
             smtp_url: v.secret("SMTP_URL"),

@@ -1,7 +1,6 @@
 //! The settings of outgoing connections.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::{ConfigError, Values};
 
@@ -15,8 +14,6 @@ pub struct NetworkConfig {
     pub ca_bundle: Option<PathBuf>,
     pub allow_clear_http: bool,
     pub allow_private_addresses: bool,
-    pub git_proxy: Option<String>,
-    pub git_timeout: Duration,
 }
 
 impl NetworkConfig {
@@ -28,8 +25,6 @@ impl NetworkConfig {
             ca_bundle: v.optional("CA_BUNDLE").map(PathBuf::from),
             allow_clear_http: v.switch("ALLOW_CLEAR_HTTP")?,
             allow_private_addresses: v.switch("ALLOW_PRIVATE_ADDRESSES")?,
-            git_proxy: v.optional("GIT_PROXY"),
-            git_timeout: v.seconds("GIT_TIMEOUT")?,
         })
     }
 }

@@ -33,8 +33,6 @@ pub struct SandboxConfig {
 
 impl SandboxConfig {
     pub(super) fn read(v: &Values) -> Result<Self, ConfigError> {
-        const MIB: u64 = 1 << 20;
-        let mebibytes = |name| Ok(v.parse::<u64>(name, "a number of mebibytes")?.saturating_mul(MIB));
         let policies = [("require", SandboxPolicy::Require), ("best-effort", SandboxPolicy::BestEffort)];
         let backends = [
             ("auto", BackendChoice::Auto),
@@ -50,13 +48,13 @@ impl SandboxConfig {
             engine_args: v.list("SANDBOX_ENGINE_ARGS"),
             timeout: v.seconds("SANDBOX_TIMEOUT")?,
             verify_timeout: v.seconds("VERIFY_TIMEOUT")?,
-            memory_bytes: mebibytes("SANDBOX_MEMORY")?,
+            memory_bytes: v.mebibytes("SANDBOX_MEMORY")?,
             processes: v.parse("SANDBOX_PROCESSES", "a number")?,
-            disk_bytes: mebibytes("SANDBOX_DISK")?,
+            disk_bytes: v.mebibytes("SANDBOX_DISK")?,
             readable: v.list("SANDBOX_READABLE").into_iter().map(PathBuf::from).collect(),
             registries: v.list("SANDBOX_REGISTRIES"),
             cache: Some(v.text("SANDBOX_CACHE")).filter(|path| !path.is_empty()).map(PathBuf::from),
-            cache_bytes: mebibytes("SANDBOX_CACHE_SIZE")?,
+            cache_bytes: v.mebibytes("SANDBOX_CACHE_SIZE")?,
         })
     }
 }

@@ -125,6 +125,11 @@ impl Values {
         self.text(name).parse().map_err(|_| self.wrong(name, format!("it is not {expected}")))
     }
 
+    /// Reads a number of mebibytes as bytes.
+    pub(super) fn mebibytes(&self, name: &'static str) -> Result<u64, ConfigError> {
+        Ok(self.parse::<u64>(name, "a number of mebibytes")?.saturating_mul(1 << 20))
+    }
+
     pub(super) fn switch(&self, name: &'static str) -> Result<bool, ConfigError> {
         match self.text(name).to_lowercase().as_str() {
             "true" | "1" | "yes" | "on" => Ok(true),

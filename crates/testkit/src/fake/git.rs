@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use patchwright_core::CancellationToken;
 use patchwright_core::forge::GitCredential;
-use patchwright_core::git::{Checkout, CommitRequest, Git, GitError, TreeEntry, Workspace};
+use patchwright_core::git::{Checkout, CommitRequest, Git, GitError, HistoryDepth, TreeEntry, Workspace};
 use patchwright_core::source_tree::{HistoryEntry, SourceTree, SourceTreeError, TreeFile};
 use patchwright_domain::job::report::{ChangeStatus, ChangedFile};
 use patchwright_domain::{BranchName, CommitSha, RepoPath};
@@ -188,6 +188,12 @@ impl Workspace for FakeWorkspace {
     fn branch_tip(&self) -> Option<&CommitSha> {
         self.branch_tip.as_ref()
     }
+
+    fn history_depth(&self) -> HistoryDepth {
+        HistoryDepth::Complete
+    }
+
+    async fn close(self: Box<Self>) {}
 
     /// Makes one commit of those of the branch; a file that both sides changed is a conflict.
     async fn rebase(&self, request: &CommitRequest) -> Result<CommitSha, GitError> {

@@ -53,6 +53,8 @@ pub(super) async fn run(
     let mut config = (*setting.config).clone();
     config.data_dir = scratch.path().join("data");
     std::fs::create_dir(&config.data_dir)?;
+    // Each instance has a repository of its own, which is gone afterwards.
+    config.git.cache_bytes = 0;
     config.database_url = Secret::new(format!("sqlite://{}", scratch.path().join("run.db").display()));
     let display = Arc::new(Display::new());
     let overrides = Overrides {

@@ -1,0 +1,55 @@
+//! Opening and creating repositories, with the same rules everywhere.
+
+use std::path::Path;
+
+use patchwright_core::git::GitError;
+
+use crate::error::{internal, io_error};
+
+/// The largest object that is read into memory where no [`Limits`](crate::Limits) are at hand, in bytes.
+const MAX_OBJECT_BYTES: u64 = 512 << 20;
+
+/// Returns options that ignore the configuration of this machine: no aliases, helpers, `insteadOf` or hooks. Names that
+/// other file systems take for `.git` are refused here as well, because the pull request is checked out there.
+pub(crate) fn open_options() -> gix::open::Options {
+    open_options_with(MAX_OBJECT_BYTES)
+}
+
+/// Returns the same options with another limit for one object.
+pub(crate) fn open_options_with(max_object_bytes: u64) -> gix::open::Options {
+    gix::open::Options::isolated().config_overrides([
+        "core.protectHFS=true".to_owned(),
+        "core.protectNTFS=true".to_owned(),
+        format!("gitoxide.objects.allocLimit={max_object_bytes}"),
+    ])
+}
+
+/// Creates an empty repository in `git_dir`. gix would add samples of hooks and descriptions, a dozen files for each job.
+pub(crate) fn create_git_dir(git_dir: &Path, is_bare: bool) -> Result<(), GitError> {
+    let failed = || io_error(format!("creating {}", git_dir.display()));
+    for folder in ["objects/info", "objects/pack", "refs/heads"] {
+        std::fs::create_dir_all(git_dir.join(folder)).map_err(failed())?;
+    }
+    let config = format!("[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = {is_bare}\n");
+    std::fs::write(git_dir.join("config"), config).map_err(failed())?;
+    std::fs::write(git_dir.join("HEAD"), "ref: refs/heads/main\n").map_err(failed())
+}
+
+/// Lets a repository use the objects of another one (git's alternates), and its shallow boundary, because the commits there
+/// have parents that are missing.
+pub(crate) fn share_objects(git_dir: &Path, source: &gix::Repository) -> Result<(), GitError> {
+    let failed = || io_error("sharing the objects");
+    let objects = source.objects.store_ref().path().canonicalize().map_err(failed())?;
+    std::fs::write(git_dir.join("objects/info/alternates"), format!("{}\n", objects.display())).map_err(failed())?;
+    let shallow = source.shallow_file().map_err(internal("finding the shallow boundary"))?;
+    match std::fs::copy(shallow, git_dir.join("shallow")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed()(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Opens a repository that was created here.
+pub(crate) fn open(path: &Path, max_object_bytes: u64) -> Result<gix::Repository, GitError> {
+    let failed = internal("opening the repository");
+    gix::open_opts(path, open_options_with(max_object_bytes)).map_err(|error| failed(gix::Error::from_error(error)))
+}
