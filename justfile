@@ -53,6 +53,10 @@ bench-pages:
 bench-locate:
     cargo bench -p patchwright-code-index --bench locate
 
+# the working copy of the next job beside git's (WORKSPACE_REPO: a bare repository with a history)
+bench-workspaces:
+    cargo bench -p patchwright-gitops-gix --bench workspaces
+
 # statistics over a million jobs
 bench-stats:
     cargo bench -p patchwright-store-diesel --bench stats

@@ -89,10 +89,24 @@ pub struct NewPullRequest {
 /// A user name and password for git over HTTP.
 #[derive(Debug, Clone)]
 pub struct GitCredential {
-    /// The user name that the platform expects with a token.
+    /// The user name that the platform expects with a token. Empty: the token is sent as `Authorization: Bearer`.
     pub username: String,
     /// The token.
     pub password: Secret,
+}
+
+/// How the branch of a pull request relates to its base.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MergeState {
+    /// It can be merged, as far as its base is concerned.
+    Clean,
+    /// Its base has newer commits, and the platform wants the branch to have them.
+    Behind,
+    /// Both changed the same lines.
+    Conflict,
+    /// The platform does not say.
+    Unknown,
 }
 
 /// A code host.
@@ -200,6 +214,13 @@ pub trait Forge: Tracker {
     async fn request_review(&self, repo: &RepoName, number: u64, login: &str) -> Result<(), ForgeError> {
         let _ = (repo, number, login);
         Ok(())
+    }
+
+    /// Returns how the branch of a pull request relates to its base. A platform that does not say it answers
+    /// [`MergeState::Unknown`], and so does one that is still working it out.
+    async fn merge_state(&self, repo: &RepoName, number: u64) -> Result<MergeState, ForgeError> {
+        let _ = (repo, number);
+        Ok(MergeState::Unknown)
     }
 
     /// Merges a pull request whose branch is at this commit. A pull request that is merged already is success; a draft, a

@@ -85,7 +85,9 @@ pub enum GitError {
         reason: String,
     },
     /// The repository is stored in a format that the implementation cannot read.
-    #[error("the repository {url} uses {format}, which is not supported; convert it, or work on a copy in git's default format")]
+    #[error(
+        "the repository {url} uses {format}, which is not supported; convert it, or work on a copy in git's default format"
+    )]
     FormatUnsupported {
         /// The address.
         url: String,
@@ -129,14 +131,6 @@ pub enum GitError {
     LeaseLost {
         /// The branch.
         branch: BranchName,
-    },
-    /// The branch cannot be rebased: both sides changed the same lines.
-    #[error("the branch `{branch}` cannot be rebased: {} {} on both sides", files.join(", "), if files.len() == 1 { "was changed" } else { "were changed" })]
-    Conflict {
-        /// The branch.
-        branch: BranchName,
-        /// The paths of the files.
-        files: Vec<String>,
     },
     /// The branch has too many commits of its own to be rebased.
     #[error("the branch `{branch}` cannot be rebased: it has more than {most} commits of its own")]
@@ -199,7 +193,6 @@ impl GitError {
             | Self::FormatUnsupported { .. }
             | Self::BranchRefused { .. }
             | Self::LeaseLost { .. }
-            | Self::Conflict { .. }
             | Self::TooManyCommits { .. }
             | Self::PathEscape { .. } => FailureOrigin::Request,
         }
@@ -222,11 +215,9 @@ impl GitError {
             | Self::PushForbidden { .. }
             | Self::PushRefused { .. }
             | Self::SigningFailed { .. } => Fault::Denied,
-            Self::LeaseLost { .. }
-            | Self::Conflict { .. }
-            | Self::TooManyCommits { .. }
-            | Self::PathEscape { .. }
-            | Self::Internal { .. } => Fault::Internal,
+            Self::LeaseLost { .. } | Self::TooManyCommits { .. } | Self::PathEscape { .. } | Self::Internal { .. } => {
+                Fault::Internal
+            }
             Self::TimedOut { .. } | Self::Unavailable { .. } => Fault::RETRY,
         }
     }
@@ -310,6 +301,60 @@ pub struct CommitRequest {
     pub at: Timestamp,
 }
 
+/// The result of a rebase.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rebased {
+    /// The last commit.
+    Done(CommitSha),
+    /// A commit that cannot be replayed as it is.
+    Conflict(RebaseConflict),
+}
+
+/// A commit of a branch that changes what its base has changed as well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RebaseConflict {
+    /// The commit, as it is in the branch.
+    pub commit: CommitSha,
+    /// Its message.
+    pub message: String,
+    /// The files that both sides changed, sorted.
+    pub files: Vec<ConflictedFile>,
+}
+
+/// A file that both sides of a rebase changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConflictedFile {
+    /// The path.
+    pub path: RepoPath,
+    /// The file in parts; empty if it is no text, or was deleted or moved on one side.
+    pub parts: Vec<MergedPart>,
+}
+
+/// A part of a file that was merged. The texts have their line ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MergedPart {
+    /// Lines on which nothing conflicts.
+    Merged(String),
+    /// Lines that both sides changed.
+    Conflict {
+        /// What they changed.
+        before: String,
+        /// What the base branch has, with the commits that were replayed already.
+        base: String,
+        /// What the commit has.
+        branch: String,
+    },
+}
+
+/// What a commit makes of the files that conflict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolution {
+    /// The commit of a [`RebaseConflict`].
+    pub commit: CommitSha,
+    /// The whole text of each of its files.
+    pub files: BTreeMap<RepoPath, String>,
+}
+
 /// Creates working copies.
 #[async_trait]
 pub trait Git: Send + Sync {
@@ -355,8 +400,9 @@ pub trait Workspace: Send + Sync {
     /// to the working copy and returns its last commit: the tip itself if the branch is on top of the base already. Authors
     /// and messages stay; committer and time are those of the request.
     ///
-    /// Files that both sides changed in the same lines are [`GitError::Conflict`].
-    async fn rebase(&self, request: &CommitRequest) -> Result<CommitSha, GitError>;
+    /// The first commit with files that both sides changed in the same lines, and that is not in `resolutions`, ends it:
+    /// nothing is written then, and a call with one more resolution goes further.
+    async fn rebase(&self, request: &CommitRequest, resolutions: &[Resolution]) -> Result<Rebased, GitError>;
 
     /// Returns the tree of the base commit, with the history that was cloned.
     fn tree(&self) -> Arc<dyn SourceTree>;

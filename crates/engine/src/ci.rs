@@ -6,15 +6,15 @@ use jiff::SignedDuration;
 use patchwright_core::access::RepositoryKey;
 use patchwright_core::fault::{Fault, error_chain};
 use patchwright_core::forge::{Forge, ForgeError};
-use patchwright_core::store::{ClaimedEffect, JobWrite, Step, StoreError};
+use patchwright_core::store::{ClaimedEffect, StoreError};
+use patchwright_domain::job::TriggerKind;
 use patchwright_domain::job::ci::{CiOutcome, CiReport, CiState};
 use patchwright_domain::job::report::ReadyWhen;
-use patchwright_domain::job::{JobTrigger, PublishMode, TriggerKind};
-use patchwright_domain::{CommitSha, Job, JobEvent, JobStatus, Task};
+use patchwright_domain::{CommitSha, Job, JobEvent};
 
 use crate::Engine;
 use crate::outbox::{Delivered, internal};
-use crate::start::{IssueSnapshot, StartRefused, StartRequest, inbound_of};
+use crate::start::StartRequest;
 
 /// How long checks may take until they are not read any more.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(6);
@@ -150,43 +150,15 @@ impl Engine {
     }
 
     async fn commit_ci_follow_up(&self, job: &Job, actor: &str, feedback: &str) -> Result<(), StoreError> {
+        let words = Some(INSTRUCTIONS.to_owned());
         let started = self
-            .write(async || {
-                let issue = self.ports.store.issue(job.issue_id).await?;
-                let latest = self.ports.store.latest_job(job.issue_id).await?;
-                let is_latest = latest
-                    .as_ref()
-                    .is_some_and(|latest| latest.value.id == job.id && latest.value.status() == JobStatus::Succeeded);
-                let Some(issue) = issue.filter(|_| is_latest) else { return Ok((Step::default(), None)) };
-                let inbound = inbound_of(&issue.value);
-                let trigger = JobTrigger {
-                    kind: TriggerKind::Ci,
-                    event_type: TriggerKind::Ci.as_str().to_owned(),
-                    actor: actor.to_owned(),
-                    instructions: Some(INSTRUCTIONS.to_owned()),
-                    comment_id: None,
-                    at: self.ports.clock.now(),
-                    language: job.trigger.language,
-                };
-                let request = StartRequest {
-                    feedback: Some(feedback.to_owned()),
-                    ..StartRequest::new(&inbound, trigger, PublishMode::PullRequest)
-                }
-                .by(job.command.clone(), job.needs.clone(), job.priority);
-                match self.plan_start(request, IssueSnapshot { issue: Some(issue), latest }) {
-                    Ok((step, follow_up)) => {
-                        let is_new = matches!(step.job, Some(JobWrite::Insert(_)));
-                        let task = is_new.then(|| Task::first(&follow_up, "", self.ports.clock.now()));
-                        Ok((Step { task, ..step }, Some(follow_up.id)))
-                    }
-                    // The issue was closed or merged meanwhile.
-                    Err(StartRefused::Active(_) | StartRefused::Refused(_)) => Ok((Step::default(), None)),
-                }
+            .start_follow_up(job, TriggerKind::Ci, actor, words, |request| {
+                let request = StartRequest { feedback: Some(feedback.to_owned()), ..request };
+                request.by(job.command.clone(), job.needs.clone(), job.priority)
             })
             .await?;
         if let Some(id) = started {
             tracing::info!(job_id = %id, after = %job.id, "failing checks of the forge start a follow-up");
-            self.wake();
         }
         Ok(())
     }

@@ -124,7 +124,7 @@ impl Engine {
     /// the issue and the job.
     ///
     /// # Errors
-    /// As [`Self::start`], and [`ControlError::NoSuchIssue`].
+    /// As [`Self::start`], [`ControlError::NoSuchIssue`], and [`ControlError::NoPullRequest`] for a rebase of nothing.
     pub async fn start_issue(
         &self,
         id: IssueId,
@@ -137,8 +137,13 @@ impl Engine {
             let inbound = inbound_of(&issue.value);
             let words = start.instructions.as_deref();
             let trigger = self.trigger_of_ours(TriggerKind::Started, &start.actor, words, &inbound);
+            let rebases = start.command == Some(WorkCommand::Rebase);
+            if rebases && !latest.as_ref().is_some_and(|job| job.value.has_open_branch()) {
+                return Err(ControlError::NoPullRequest);
+            }
             let request = StartRequest {
                 review_plan: start.review_plan,
+                more: rebases || words.is_some(),
                 ..StartRequest::new(&inbound, trigger, PublishMode::PullRequest).by(
                     start.command.clone(),
                     start.all_needs(),

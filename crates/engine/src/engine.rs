@@ -28,6 +28,7 @@ use patchwright_domain::trigger::{AllowLists, Language};
 use patchwright_domain::{IssueRef, Job, JobId, PlatformId, SandboxGrants};
 use tokio::sync::{broadcast, watch};
 
+use crate::auto_rebase::AutoRebase;
 use crate::builder::EngineBuilder;
 use crate::intake::{RateLimiters, TriggerLimits};
 use crate::jira::JiraPorts;
@@ -145,6 +146,8 @@ pub struct Settings {
     pub editable_paths: EditablePaths,
     /// What makes a pull request ready for review.
     pub ready_when: ReadyWhen,
+    /// When the server rebases the branch of an open pull request by itself.
+    pub auto_rebase: AutoRebase,
     /// Where branches are pushed.
     pub push_to: PushTo,
     /// The e-mail address of the author of commits.
@@ -190,6 +193,7 @@ impl Settings {
             sign_off: false,
             editable_paths: EditablePaths::default(),
             ready_when: ReadyWhen::default(),
+            auto_rebase: AutoRebase::default(),
             push_to: PushTo::default(),
             author_email: "patchwright@users.noreply.localhost".to_owned(),
             public_url: None,

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod admission;
+mod auto_rebase;
 mod backoff;
 mod builder;
 mod change;
@@ -24,6 +25,7 @@ mod start;
 mod task_session;
 mod write;
 
+pub use auto_rebase::AutoRebase;
 pub use builder::EngineBuilder;
 pub use control::{ControlError, ManualStart, Start};
 pub use dispatch::Dispatched;

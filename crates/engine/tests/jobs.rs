@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use patchwright_core::Clock as _;
-use patchwright_core::forge::ForgeError;
+use patchwright_core::forge::{ForgeError, MergeState};
 use patchwright_core::llm::LlmError;
 use patchwright_core::meter::MeterEvent;
 use patchwright_core::model_calls::ModelCalls as _;
@@ -16,10 +16,10 @@ use patchwright_core::webhook::{Actor, Delivery, InboundComment, InboundEvent, I
 use patchwright_core::{CancellationToken, Redactor, Secret};
 use patchwright_domain::job::report::{AnalysisMethod, Verdict};
 use patchwright_domain::job::stage::StageStatus;
-use patchwright_domain::job::{FailureClass, FailureOrigin, Lease, PublishMode};
+use patchwright_domain::job::{FailureClass, FailureOrigin, Lease, PublishMode, TriggerKind};
 use patchwright_domain::node::WorkCommand;
 use patchwright_domain::{BranchName, DeliveryId, Effect, IssueStatus, Job, JobStatus, PlatformId, TaskStatus};
-use patchwright_engine::{Engine, ManualStart, MarkerKey, Settings, Start};
+use patchwright_engine::{AutoRebase, ControlError, Engine, ManualStart, MarkerKey, Settings, Start};
 use patchwright_testkit::build;
 use patchwright_testkit::fake::{
     FakeClock, FakeForge, FakeGit, FakeIndex, FakeMeter, FakeStore, ScriptedLlm, ScriptedSandbox, SequentialIds, report,
@@ -837,6 +837,9 @@ async fn the_branch_of_a_pull_request_is_moved_onto_its_base() {
     fixture.deliver_all().await;
 
     fixture.git.move_main(&[("README.md", "hello\n"), ("src/calc.py", "def add(a, b):\n    return b - a\n")]);
+    fixture.llm.then("I cannot say.");
+    fixture.llm.then("### 1\nno block");
+    fixture.llm.then("### 1\n```\n<<<<<<< mine\n```");
     fixture.comment("902", "@patchwright 变基").await;
     let third = fixture.work().await.unwrap();
     let failure = third.failure.unwrap();
@@ -844,6 +847,64 @@ async fn the_branch_of_a_pull_request_is_moved_onto_its_base() {
     fixture.deliver_all().await;
     let issue = fixture.engine.issue(first.issue_id).await.unwrap().unwrap();
     assert_eq!(issue.status, IssueStatus::PendingMerge, "what was there still stands");
+
+    // With a usable answer, both sides are in the commit, and the tests run again.
+    fixture.llm.then("Both.\n### 1\n```python\ndef add(a, b):\n    # was turned around\n    return a + b\n```");
+    fixture.comment("903", "@patchwright rebase").await;
+    let fourth = fixture.work().await.unwrap();
+    assert_eq!(fourth.verdict, Some(Verdict::FixedProven), "{:?}", fourth.failure);
+    assert!(fixture.git.file(&first.branch, "src/calc.py").unwrap().contains("turned around"));
+    let question = fixture.llm.asked().pop().unwrap();
+    assert_eq!(question.purpose, "resolve_conflict");
+    let text = &question.messages.last().unwrap().content;
+    assert!(text.contains("return b - a") && text.contains("return a + b"), "both sides are shown: {text}");
+}
+
+#[tokio::test]
+async fn a_pull_request_that_conflicts_with_its_base_is_rebased_by_itself_if_that_is_set() {
+    for (setting, state, rebased) in [
+        (AutoRebase::Off, MergeState::Conflict, false),
+        (AutoRebase::Conflict, MergeState::Behind, false),
+        (AutoRebase::Conflict, MergeState::Conflict, true),
+        (AutoRebase::Behind, MergeState::Behind, true),
+        (AutoRebase::Behind, MergeState::Unknown, false),
+    ] {
+        let fixture = house_with(GOOD, |settings| settings.auto_rebase = setting);
+        fixture.start().await;
+        let first = fixture.work().await.unwrap();
+        fixture.deliver_all().await;
+        let number = fixture.job(&first).await.published.pull_request.unwrap().number;
+        fixture.git.move_main(&[("README.md", "hello again\n"), ("src/calc.py", "def add(a, b):\n    return a - b\n")]);
+        fixture.forge.set_merge_state(number, state);
+        fixture.engine.rebase_if_outdated(first.issue_id).await.unwrap();
+        let again = fixture.engine.rebase_if_outdated(first.issue_id).await.unwrap();
+        assert_eq!(again, None, "one is queued already");
+        let latest = fixture.store.latest_job(first.issue_id).await.unwrap().unwrap().value;
+        assert_eq!(latest.id != first.id, rebased, "{setting:?} {state:?}");
+        if rebased {
+            let second = fixture.work().await.unwrap();
+            assert_eq!((second.is_rebase(), second.trigger.kind), (true, TriggerKind::BaseMoved));
+            assert_eq!(second.verdict, Some(Verdict::FixedProven), "{:?}", second.failure);
+            assert_eq!(fixture.git.file(&first.branch, "README.md").unwrap(), "hello again\n");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rebase_is_started_from_a_page_and_refused_without_a_pull_request() {
+    let fixture = fixture(GOOD);
+    fixture.start().await;
+    let first = fixture.work().await.unwrap();
+    let rebase = || Start { command: Some(WorkCommand::Rebase), actor: "alice".into(), ..Start::default() };
+    fixture.deliver_all().await;
+    fixture.git.move_main(&[("README.md", "hello again\n"), ("src/calc.py", "def add(a, b):\n    return a - b\n")]);
+    fixture.engine.start_issue(first.issue_id, rebase(), None).await.unwrap();
+    let second = fixture.work().await.unwrap();
+    assert_eq!((second.is_rebase(), second.verdict), (true, Some(Verdict::FixedProven)), "{:?}", second.failure);
+    fixture.deliver_all().await;
+    fixture.engine.merge_issue(first.issue_id, None).await.unwrap();
+    let refused = fixture.engine.start_issue(first.issue_id, rebase(), None).await.unwrap_err();
+    assert!(matches!(refused, ControlError::NoPullRequest), "{refused}");
 }
 
 #[tokio::test]

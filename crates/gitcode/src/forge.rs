@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use patchwright_core::fault::Cause;
 use patchwright_core::forge::names_issue;
 use patchwright_core::forge::{
-    Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, PullRequestHead, RemoteIssue,
-    Repository, Tracker,
+    Comment, Forge, ForgeError, GitCredential, IssuePage, MergeState, NewPullRequest, Permission, PullRequestHead,
+    RemoteIssue, Repository, Tracker,
 };
 use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_domain::job::{OtherPullRequest, PullRequestRef};
@@ -268,6 +268,16 @@ impl Forge for GitcodeForge {
             return Err(ForgeError::Refused { platform: GITCODE, action, detail });
         }
         Ok(())
+    }
+
+    async fn merge_state(&self, repo: &RepoName, number: u64) -> Result<MergeState, ForgeError> {
+        let found = self.pull(repo, number, &format!("the pull request {repo}!{number}")).await?;
+        Ok(match found.mergeable {
+            Some(true) => MergeState::Clean,
+            // A draft, and one whose checks fail, cannot be merged either, and is no conflict.
+            Some(false) if !found.is_draft() => MergeState::Conflict,
+            _ => MergeState::Unknown,
+        })
     }
 
     /// Compares the commit before the merge, because the call has no parameter for it.

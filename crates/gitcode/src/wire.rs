@@ -86,6 +86,7 @@ pub(crate) struct PullRequest {
     pub(crate) body: Option<String>,
     pub(crate) html_url: Option<String>,
     pub(crate) draft: Option<bool>,
+    pub(crate) mergeable: Option<bool>,
     pub(crate) state: Option<String>,
     pub(crate) user: Option<User>,
     pub(crate) head: Option<Head>,

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use patchwright_core::fault::Cause;
-use patchwright_core::forge::{Comment, Permission, RemoteIssue, Repository};
+use patchwright_core::forge::{Comment, MergeState, Permission, RemoteIssue, Repository};
 use patchwright_core::webhook::DiffPlace;
 use patchwright_domain::job::PullRequestRef;
 use patchwright_domain::{BranchName, RepoName};
@@ -87,4 +87,13 @@ pub(crate) fn content(content: &wire::Content) -> Option<String> {
     let joined: String = content.text.split_whitespace().collect();
     let bytes = base64::engine::general_purpose::STANDARD.decode(joined).ok()?;
     String::from_utf8(bytes).ok()
+}
+/// Converts GitHub's `mergeable` and `mergeable_state` (REST, "Get a pull request").
+pub(crate) fn merge_state(mergeable: Option<bool>, state: Option<&str>) -> MergeState {
+    match (mergeable, state) {
+        (_, Some("dirty")) | (Some(false), None) => MergeState::Conflict,
+        (_, Some("behind")) => MergeState::Behind,
+        (Some(true), _) => MergeState::Clean,
+        _ => MergeState::Unknown,
+    }
 }

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use patchwright_core::forge::names_issue;
 use patchwright_core::forge::{
-    Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, PullRequestHead, RemoteIssue,
-    Repository, Tracker,
+    Comment, Forge, ForgeError, GitCredential, IssuePage, MergeState, NewPullRequest, Permission, PullRequestHead,
+    RemoteIssue, Repository, Tracker,
 };
 use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_core::webhook::DiffPlace;
@@ -364,6 +364,13 @@ impl Forge for GithubForge {
             Err(ForgeError::Refused { .. }) => Ok(()),
             other => other.map(|_| ()),
         }
+    }
+
+    async fn merge_state(&self, repo: &RepoName, number: u64) -> Result<MergeState, ForgeError> {
+        let what = format!("the pull request {repo}#{number}");
+        let response = self.read(repo, Request::get(self.repo_url(repo, &format!("/pulls/{number}"))), &what).await?;
+        let found: wire::PullRequest = read_json(GITHUB, &response, &format!("read {what}"))?;
+        Ok(convert::merge_state(found.mergeable, found.mergeable_state.as_deref()))
     }
 
     async fn merge_pull_request(&self, repo: &RepoName, number: u64, head: &CommitSha) -> Result<(), ForgeError> {

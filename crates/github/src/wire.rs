@@ -97,6 +97,9 @@ pub(crate) struct PullRequest {
     pub(crate) draft: Option<bool>,
     /// Absent in lists.
     pub(crate) merged: Option<bool>,
+    /// `null` while GitHub works it out; absent in lists.
+    pub(crate) mergeable: Option<bool>,
+    pub(crate) mergeable_state: Option<String>,
     pub(crate) user: Option<User>,
     #[serde(default)]
     pub(crate) title: String,

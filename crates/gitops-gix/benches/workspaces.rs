@@ -64,7 +64,8 @@ const WORKTREE: &str = "git worktree add";
 
 async fn measure(repo: &Path) {
     let rounds: usize = std::env::var("ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
-    let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(std::env::var("BENCH_DIR").unwrap_or("/tmp".into()));
+    let folder =
+        tempfile::Builder::new().prefix("bench-").tempdir_in(std::env::var("BENCH_DIR").unwrap_or("/tmp".into()));
     let folder = folder.unwrap();
     let server = GitServer::start();
     let remote = server.path(NAME);

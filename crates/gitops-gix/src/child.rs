@@ -178,9 +178,8 @@ fn complain(what: &str) {
 
 impl Request {
     fn execute(self) -> Result<Answer, GitError> {
-        let credential = self
-            .user
-            .map(|(username, password)| GitCredential { username, password: Secret::new(password) });
+        let credential =
+            self.user.map(|(username, password)| GitCredential { username, password: Secret::new(password) });
         // The parent ends this process instead.
         let interrupt = AtomicBool::new(false);
         match self.work {
@@ -287,8 +286,7 @@ async fn talk(program: &Path, request: &[u8]) -> std::io::Result<(ExitStatus, Ve
     };
     let mut answer = stdout.take(MAX_ANSWER);
     let mut words = stderr.take(MAX_WORDS);
-    let ((), read, heard) =
-        tokio::join!(write, answer.read_to_end(&mut output), words.read_to_end(&mut said));
+    let ((), read, heard) = tokio::join!(write, answer.read_to_end(&mut output), words.read_to_end(&mut said));
     read.and(heard)?;
     let status = child.wait().await?;
     // Its number may belong to another process from now on.

@@ -16,7 +16,8 @@ use crate::push::{Push, classify_refusal};
 use crate::remote::{Remote, Tips, Wanted, refspec};
 
 /// The variables of this process that a program gets: what finds programs, agents and certificates, and no secret.
-const PASSED_ON: &[&str] = &["PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK", "GNUPGHOME", "SSL_CERT_FILE"];
+const PASSED_ON: &[&str] =
+    &["PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK", "GNUPGHOME", "SSL_CERT_FILE"];
 
 /// Lets a command see only those variables of this process.
 pub(crate) fn clean_environment(command: &mut Command) {
@@ -181,7 +182,10 @@ mod tests {
         let kind = |said: &str| classify(said, "ssh://h/x");
         assert!(matches!(kind("Host key verification failed.\n"), GitError::AddressRefused { .. }));
         assert!(matches!(kind("git@h: Permission denied (publickey)."), GitError::Unauthorized { .. }));
-        assert!(matches!(kind("fatal: '/x' does not appear to be a git repository"), GitError::RepositoryNotFound { .. }));
+        assert!(matches!(
+            kind("fatal: '/x' does not appear to be a git repository"),
+            GitError::RepositoryNotFound { .. }
+        ));
         assert!(matches!(kind("ssh: connect to host h port 22: Connection refused"), GitError::Unavailable { .. }));
     }
 }

@@ -40,10 +40,13 @@ pub(crate) fn remote_error(address: &Address, error: &gix::Error) -> GitError {
     let text = describe(error);
     // Not every layer of gix classifies the status code, but all of them include it in the text.
     let full = format!("{error:?}");
-    if full.contains("sha256") || full.contains("Sha256") {
+    if ["sha256", "Sha256", "A hash sized 64 hexadecimal"].iter().any(|part| full.contains(part)) {
         GitError::FormatUnsupported { url, format: crate::local::SHA_256.to_owned() }
-    } else if full.contains("AllocLimit") || full.contains("allocation limit") {
-        GitError::TooLarge { url, limit: "it holds an object that is larger than a quarter of GIT_MEMORY_MB".to_owned() }
+    } else if full.contains("too large to fit in memory") {
+        GitError::TooLarge {
+            url,
+            limit: "it holds an object that is larger than a quarter of GIT_MEMORY_MB".to_owned(),
+        }
     } else if error.is_unauthenticated() || error.is_permission_denied() || full.contains("HTTP status 401") {
         GitError::Unauthorized { url }
     } else if error.is_not_found() || full.contains("HTTP status 404") {

@@ -64,6 +64,7 @@ struct Upkeep {
     /// The addresses whose history is being fetched.
     histories: HashSet<String>,
     trimmed: Option<Instant>,
+    running: tokio::task::JoinSet<()>,
 }
 
 impl GixGit {
@@ -75,6 +76,12 @@ impl GixGit {
             tracing::warn!(%error, folder = %store.folder.display(), "what is deleted stays on the disk");
         }
         Self { options: Arc::new(options), upkeep: Arc::default() }
+    }
+
+    /// Waits until nothing is done in the background any more, such as fetching the history of a repository.
+    pub async fn wait_for_background_work(&self) {
+        let mut running = std::mem::take(&mut self.upkeep().running);
+        while running.join_next().await.is_some() {}
     }
 
     /// Keeps the repository in the store from being deleted while it is used.
@@ -94,10 +101,8 @@ impl GixGit {
         }
         let (options, request) = (Arc::clone(&self.options), request.clone());
         let action = format!("cloning {}", Address::parse(&request.url)?.redacted());
-        run_interruptible(action, self.options.timeout, cancel, move |interrupt| {
-            prepare(&options, &request, interrupt)
-        })
-        .await
+        run_interruptible(action, self.options.timeout, cancel, move |interrupt| prepare(&options, &request, interrupt))
+            .await
     }
 
     /// Fetches the history of a repository for the next job, beside this one.
@@ -107,7 +112,7 @@ impl GixGit {
             return;
         }
         let (git, request) = (self.clone(), request.clone());
-        tokio::spawn(async move {
+        self.upkeep().running.spawn(async move {
             let timeout = git.options.timeout * HISTORY_TIMEOUT_FACTOR;
             let options = GitOptions { timeout, ..(*git.options).clone() };
             let (url, credential) = (request.url, request.credential);
@@ -137,7 +142,7 @@ impl GixGit {
             }
             upkeep.trimmed = Some(Instant::now());
         }
-        tokio::task::spawn_blocking(move || trim(&store));
+        self.upkeep().running.spawn_blocking(move || trim(&store));
     }
 
     fn upkeep(&self) -> std::sync::MutexGuard<'_, Upkeep> {

@@ -25,8 +25,7 @@ struct Place<'a> {
 fn open_folder<'a>(root: &Path, path: &'a RepoPath, create: bool) -> Result<Option<Place<'a>>, GitError> {
     const FLAGS: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
     let failed = |error: Errno| io_error(format!("opening the folder of `{path}`"))(error.into());
-    let mut folder =
-        rustix::fs::open(root, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
+    let mut folder = rustix::fs::open(root, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
     let (folders, name) = path.as_str().rsplit_once('/').unwrap_or(("", path.as_str()));
     for part in folders.split('/').filter(|part| !part.is_empty()) {
         let mut opened = rustix::fs::openat(&folder, part, FLAGS, Mode::empty());
@@ -155,7 +154,10 @@ mod tests {
             let refused = resolve(root, &path);
             assert!(matches!(refused, Err(GitError::PathEscape { .. })), "{bad} was accepted");
             let refused = [read(root, &path, 9).err(), write(root, &path, b"x").err(), remove(root, &path).err()];
-            assert!(refused.iter().all(|error| matches!(error, Some(GitError::PathEscape { .. }))), "{bad}: {refused:?}");
+            assert!(
+                refused.iter().all(|error| matches!(error, Some(GitError::PathEscape { .. }))),
+                "{bad}: {refused:?}"
+            );
         }
         let (file, missing) = (RepoPath::parse("real/new/deep.txt").unwrap(), RepoPath::parse("no/such").unwrap());
         append(root, &file, b"a").unwrap();

@@ -48,11 +48,7 @@ struct Source {
 }
 
 /// Prepares the working copy in the folder of the request.
-pub(crate) fn prepare(
-    options: &GitOptions,
-    request: &Checkout,
-    interrupt: &AtomicBool,
-) -> Result<Prepared, GitError> {
+pub(crate) fn prepare(options: &GitOptions, request: &Checkout, interrupt: &AtomicBool) -> Result<Prepared, GitError> {
     let address = Address::parse(&request.url)?;
     if let Some(url) = &request.push_url {
         let address = Address::parse(url)?;
@@ -140,11 +136,8 @@ impl Place<'_> {
             let (repo, base, tip, branch_tip) = (found.repo, found.base, found.tip, found.branch_tip);
             return Ok(Source { repo, base, tip, branch_tip, depth, needs_history: false });
         }
-        let remote = Remote {
-            options: self.options,
-            address: self.address,
-            credential: self.request.credential.as_ref(),
-        };
+        let remote =
+            Remote { options: self.options, address: self.address, credential: self.request.credential.as_ref() };
         let base = match &self.request.base {
             Some(base) => base.clone(),
             None => remote.default_branch()?,
@@ -275,42 +268,35 @@ impl Place<'_> {
         let hash = source.repo.object_hash();
         let old = gix::index::File::at(git_dir.join("index"), hash, false, gix::index::decode::Options::default());
         let result = old.map_err(internal("reading the index")).and_then(|old| {
-            let mut index = reset_files(&source.repo, destination, &old, commit, interrupt)?;
             // Nothing of the job before is in the new repository.
             repository.discard(&git_dir);
-            self.create_repository(source)?;
-            index.as_mut().map_or(Ok(false), |index| write_index(index, &git_dir).map(|()| true))
+            let repo = self.create_repository(source)?;
+            let mut index = reset_files(&repo, destination, &old, commit, interrupt)?;
+            write_index(&mut index, &git_dir)
         });
-        match result {
-            Ok(true) => Ok(true),
-            Ok(false) | Err(GitError::Internal { .. }) => {
-                repository.discard(destination);
-                Ok(false)
-            }
-            Err(error) => Err(error),
+        if let Err(error) = &result {
+            tracing::debug!(error = %error_chain(error), "a kept working copy cannot be used");
+            repository.discard(destination);
         }
+        Ok(result.is_ok())
     }
 
-    fn create_repository(&self, source: &Source) -> Result<(), GitError> {
+    /// Creates the working copy's own repository, or returns it if it was fetched into.
+    fn create_repository(&self, source: &Source) -> Result<gix::Repository, GitError> {
         let git_dir = self.request.destination.join(".git");
-        if source.repo.git_dir() == git_dir {
-            return Ok(());
+        if source.repo.git_dir() != git_dir {
+            create_git_dir(&git_dir, false)?;
+            share_objects(&git_dir, &source.repo)?;
         }
-        create_git_dir(&git_dir, false)?;
-        share_objects(&git_dir, &source.repo)
+        open(&git_dir, self.max_object_bytes())
     }
 
-    fn write_tree(
-        &self,
-        source: &Source,
-        commit: gix::ObjectId,
-        interrupt: &AtomicBool,
-    ) -> Result<(), GitError> {
+    fn write_tree(&self, source: &Source, commit: gix::ObjectId, interrupt: &AtomicBool) -> Result<(), GitError> {
         let destination = &self.request.destination;
         std::fs::create_dir_all(destination)
             .map_err(io_error(format!("creating the working copy at {}", destination.display())))?;
-        self.create_repository(source)?;
-        let mut index = write_files(&source.repo, commit, destination, interrupt).map_err(|error| self.refuse(error))?;
+        let repo = self.create_repository(source)?;
+        let mut index = write_files(&repo, commit, destination, interrupt).map_err(|error| self.refuse(error))?;
         write_index(&mut index, &destination.join(".git"))
     }
 
@@ -319,7 +305,11 @@ impl Place<'_> {
         let GitError::Internal { source, .. } = &error else { return error };
         let text = source.to_string();
         if crate::work_tree::is_refused_path(&text) {
-            return GitError::ContentRefused { url: self.address.redacted(), reason: text };
+            // The id of the tree says nothing to people.
+            let reason = text
+                .split_once("index from tree at ")
+                .map_or(text.as_str(), |(_, rest)| rest.split_once(": ").map_or(rest, |(_, reason)| reason));
+            return GitError::ContentRefused { url: self.address.redacted(), reason: reason.to_owned() };
         }
         error
     }

@@ -239,15 +239,25 @@ pub(crate) fn classify_refusal(branch: &BranchName, reason: &str, words: &str) -
     {
         return GitError::LeaseLost { branch: branch.clone() };
     }
-    let refusal = if has(&["protected branch", "protected ref", "protected from", "gh006", "gh013", "branch is protected"]) {
-        PushRefusal::ProtectedBranch
-    } else if has(&["quota", "gh001", "file size", "exceeds", "too large", "larger than", "no space left", "disk full"]) {
-        PushRefusal::Quota
-    } else if has(&["hook declined", "hook", "gh007", "gh009", "secret"]) {
-        PushRefusal::Hook
-    } else {
-        PushRefusal::Other
-    };
+    let refusal =
+        if has(&["protected branch", "protected ref", "protected from", "gh006", "gh013", "branch is protected"]) {
+            PushRefusal::ProtectedBranch
+        } else if has(&[
+            "quota",
+            "gh001",
+            "file size",
+            "exceeds",
+            "too large",
+            "larger than",
+            "no space left",
+            "disk full",
+        ]) {
+            PushRefusal::Quota
+        } else if has(&["hook declined", "hook", "gh007", "gh009", "secret"]) {
+            PushRefusal::Hook
+        } else {
+            PushRefusal::Other
+        };
     // What a hook says is worth more than that it declined.
     let said = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
     let reason = if said.is_empty() { reason.to_owned() } else { format!("{reason}: {said}") };

@@ -11,17 +11,23 @@ const MAX_OBJECT_BYTES: u64 = 512 << 20;
 
 /// Returns options that ignore the configuration of this machine: no aliases, helpers, `insteadOf` or hooks. Names that
 /// other file systems take for `.git` are refused here as well, because the pull request is checked out there.
+///
+/// What a repository's own configuration says of filters, monitors and other programs does not count either.
 pub(crate) fn open_options() -> gix::open::Options {
     open_options_with(MAX_OBJECT_BYTES)
 }
 
 /// Returns the same options with another limit for one object.
 pub(crate) fn open_options_with(max_object_bytes: u64) -> gix::open::Options {
-    gix::open::Options::isolated().config_overrides([
-        "core.protectHFS=true".to_owned(),
-        "core.protectNTFS=true".to_owned(),
-        format!("gitoxide.objects.allocLimit={max_object_bytes}"),
-    ])
+    gix::open::Options::isolated()
+        .filter_config_section(|section| section.source.kind() != gix::config::source::Kind::Repository)
+        .config_overrides([
+            "core.protectHFS=true".to_owned(),
+            "core.protectNTFS=true".to_owned(),
+            // With what was there before both changes.
+            "merge.conflictStyle=diff3".to_owned(),
+            format!("gitoxide.objects.allocLimit={max_object_bytes}"),
+        ])
 }
 
 /// Creates an empty repository in `git_dir`. gix would add samples of hooks and descriptions, a dozen files for each job.

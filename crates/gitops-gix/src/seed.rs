@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use patchwright_core::git::GitError;
 use patchwright_domain::{BranchName, CommitSha};
 
-use crate::prepare::to_commit_sha;
-use crate::repository::open_options;
 use crate::error::{internal, io_error};
 use crate::objects::set_branch;
+use crate::prepare::to_commit_sha;
+use crate::repository::open_options;
 
 /// Creates a bare repository with one commit of these files on a branch, and returns the commit.
 ///

@@ -53,7 +53,9 @@ fn sign_with_ssh(key: &Path, commit: &[u8]) -> Result<String, GitError> {
         return Err(failed(&format!("the key {shown} cannot be read; it must have no passphrase: {}", said.trim())));
     }
     if public.stdout.starts_with(b"ecdsa") || public.stdout.starts_with(b"sk-") {
-        return Err(failed(&format!("the key {shown} signs the same commit differently each time; use an Ed25519 key")));
+        return Err(failed(&format!(
+            "the key {shown} signs the same commit differently each time; use an Ed25519 key"
+        )));
     }
     run(Command::new("ssh-keygen").args(["-Y", "sign", "-n", "git", "-f"]).arg(key), commit)
 }

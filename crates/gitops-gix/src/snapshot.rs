@@ -11,9 +11,9 @@ use patchwright_core::source_tree::{HistoryEntry, SourceTree, SourceTreeError, T
 
 use patchwright_domain::BranchName;
 
-use crate::repository::open_options;
 use crate::error::{internal, io_error};
 use crate::objects::set_branch;
+use crate::repository::open_options;
 use crate::tree_limits::{MAX_DEPTH, MAX_FOLDER_BYTES};
 use crate::work_tree::write_files;
 
@@ -31,8 +31,7 @@ impl Snapshot {
     /// [`GitError::Internal`] if there is no repository, or no such revision in it.
     pub fn open(path: &Path, rev: &str) -> Result<Self, GitError> {
         let failed = internal("opening the repository");
-        let repo = gix::open_opts(path, gix::open::Options::isolated())
-            .map_err(|error| failed(gix::Error::from_error(error)))?;
+        let repo = gix::open_opts(path, open_options()).map_err(|error| failed(gix::Error::from_error(error)))?;
         let commit =
             repo.rev_parse_single(rev).and_then(|id| Ok(id.object()?.peel_to_commit()?.id)).map_err(&failed)?;
         Ok(Self { repo: repo.into_sync(), commit })

@@ -24,6 +24,8 @@ use crate::error::io_error;
 use crate::options::StoreOptions;
 use crate::repository::{create_git_dir, open};
 
+/// How the folders of repositories begin that are being made.
+const DRAFT: &str = "next-";
 /// How often a lock that somebody else holds is tried again.
 const LOCK_INTERVAL: Duration = Duration::from_millis(15);
 /// A repository of more packs than this is made anew: each fetch adds one, and each is searched.
@@ -98,8 +100,11 @@ impl RepositoryStore {
 
     /// Lets one process fetch the history. `None` if another one does.
     pub(crate) fn lock_for_history(&self) -> Option<Lock> {
-        let file =
-            File::options().create(true).truncate(false).write(true).open(self.folder.join("history.lock")).ok()?;
+        self.try_lock("history.lock")
+    }
+
+    fn try_lock(&self, name: &str) -> Option<Lock> {
+        let file = File::options().create(true).truncate(false).write(true).open(self.folder.join(name)).ok()?;
         file.try_lock().ok().map(|()| Lock(file))
     }
 
@@ -129,8 +134,7 @@ impl RepositoryStore {
 
     /// Creates the next repository, which nobody sees before [`Self::finish_next`].
     pub(crate) fn start_next(&self) -> Result<PathBuf, GitError> {
-        let draft = self.folder.join(format!("next-{}", std::process::id()));
-        self.discard(&draft);
+        let draft = self.folder.join(format!("{DRAFT}{}", uuid::Uuid::now_v7().simple()));
         create_git_dir(&draft, true)?;
         Ok(draft)
     }
@@ -155,8 +159,15 @@ impl RepositoryStore {
         let _ = std::fs::write(self.folder.join("history-failed"), "");
     }
 
-    /// Deletes the repositories before the last one if nobody reads from them.
+    /// Deletes the repositories before the last one if nobody reads from them, and those that nobody makes any more.
     pub(crate) fn delete_unused(&self) {
+        if let (Some(_history), Some(_fetch)) = (self.lock_for_history(), self.try_lock("fetch.lock")) {
+            for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+                if entry.file_name().to_string_lossy().starts_with(DRAFT) {
+                    self.discard(&entry.path());
+                }
+            }
+        }
         let Ok(file) = File::options().write(true).open(self.folder.join("use.lock")) else { return };
         if file.try_lock().is_err() {
             return;

@@ -26,8 +26,12 @@ pub(crate) fn http_options(
     let mut extra_headers = Vec::new();
     if let Some(GitCredential { username, password }) = credential {
         address.check_credential(options.allow_clear_http)?;
-        let pair = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{}", password.expose()));
-        extra_headers.push(format!("Authorization: Basic {pair}"));
+        extra_headers.push(if username.is_empty() {
+            format!("Authorization: Bearer {}", password.expose())
+        } else {
+            let pair = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{}", password.expose()));
+            format!("Authorization: Basic {pair}")
+        });
     }
     Ok(http::Options {
         extra_headers,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use gix::bstr::BString;
 use gix::objs::tree::EntryKind;
 use patchwright_core::git::GitError;
 
@@ -13,7 +14,11 @@ pub(crate) const MAX_DEPTH: usize = 200;
 /// The largest list of one folder, in bytes: half a million entries.
 pub(crate) const MAX_FOLDER_BYTES: u64 = 32 << 20;
 
-/// Checks number, size and depth of the files. Missing objects are an error as well, so that a damaged store is noticed.
+/// The longest name, path and target of a link that Linux takes, in bytes.
+const MAX_NAME_BYTES: usize = 255;
+const MAX_PATH_BYTES: usize = 4095;
+
+/// Checks number, size, names and depth of the files. Missing objects are an error as well, so that a damaged store is noticed.
 pub(crate) fn check_tree(
     repo: &gix::Repository,
     tree: gix::ObjectId,
@@ -21,7 +26,7 @@ pub(crate) fn check_tree(
     url: &str,
 ) -> Result<(), GitError> {
     let mut walk = Walk { repo, limits, url, files: 0, bytes: 0, sizes: HashMap::new() };
-    walk.folder(tree, 0)
+    walk.folder(tree, &BString::default(), 0)
 }
 
 struct Walk<'a> {
@@ -35,7 +40,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn folder(&mut self, tree: gix::ObjectId, depth: usize) -> Result<(), GitError> {
+    fn folder(&mut self, tree: gix::ObjectId, path: &BString, depth: usize) -> Result<(), GitError> {
         let failed = internal("reading the tree");
         if depth > MAX_DEPTH {
             return Err(self.too_large(format!("its folders are nested more than {MAX_DEPTH} deep")));
@@ -52,17 +57,32 @@ impl Walk<'_> {
             if self.files > self.limits.files {
                 return Err(self.too_large(format!("a commit has more than {} files (MAX_FILES)", self.limits.files)));
             }
+            let mut inner = path.clone();
+            inner.extend_from_slice(entry.filename());
+            if entry.filename().len() > MAX_NAME_BYTES || inner.len() > MAX_PATH_BYTES {
+                return Err(self.refused(&inner, "its name is too long for a disk"));
+            }
             match entry.mode().kind() {
-                EntryKind::Tree => self.folder(id, depth + 1)?,
+                EntryKind::Tree => {
+                    inner.push(b'/');
+                    self.folder(id, &inner, depth + 1)?;
+                }
                 // The commit of a submodule is not here.
                 EntryKind::Commit => {}
-                EntryKind::Blob | EntryKind::BlobExecutable | EntryKind::Link => self.file(id)?,
+                EntryKind::Blob | EntryKind::BlobExecutable => drop(self.file(id)?),
+                EntryKind::Link => {
+                    let length = self.file(id)?;
+                    if length == 0 || length > MAX_PATH_BYTES as u64 {
+                        return Err(self.refused(&inner, "it is a link whose target is no path"));
+                    }
+                }
             }
         }
         Ok(())
     }
 
-    fn file(&mut self, id: gix::ObjectId) -> Result<(), GitError> {
+    /// Counts a file and returns its size.
+    fn file(&mut self, id: gix::ObjectId) -> Result<u64, GitError> {
         let size = match self.sizes.get(&id) {
             Some(size) => *size,
             None => self.repo.find_header(id).map_err(internal("reading the tree"))?.size(),
@@ -71,11 +91,15 @@ impl Walk<'_> {
         self.bytes = self.bytes.saturating_add(size);
         if self.bytes > self.limits.repository_bytes {
             let most = self.limits.repository_bytes >> 20;
-            return Err(
-                self.too_large(format!("the files of a commit have more than {most} MiB (MAX_REPOSITORY_MB)"))
-            );
+            return Err(self.too_large(format!("the files of a commit have more than {most} MiB (MAX_REPOSITORY_MB)")));
         }
-        Ok(())
+        Ok(size)
+    }
+
+    fn refused(&self, path: &BString, why: &str) -> GitError {
+        const MAX_SHOWN_CHARS: usize = 120;
+        let path: String = path.to_string().chars().take(MAX_SHOWN_CHARS).collect();
+        GitError::ContentRefused { url: self.url.to_owned(), reason: format!("`{path}`: {why}") }
     }
 
     fn too_large(&self, limit: String) -> GitError {

@@ -40,7 +40,9 @@ pub(crate) fn index_of(repo: &gix::Repository, commit: gix::ObjectId) -> Result<
 
 /// Returns whether gix refuses to write a path that a repository holds, and not a disk. gix tells it in its text only.
 pub(crate) fn is_refused_path(text: &str) -> bool {
-    ["it is there twice"].iter().any(|part| text.contains(part))
+    ["it is there twice", "Could not create index from tree", "Expected object of kind"]
+        .iter()
+        .any(|part| text.contains(part))
 }
 
 fn write_index_files(
@@ -66,21 +68,15 @@ fn write_index_files(
 
 /// Turns a folder with the files of `old` into one with the files of `to`, and returns their index. What was changed, added
 /// or removed by hand is undone, ignored files included. The state in `old` tells what was not touched.
-///
-/// Returns `None`, and changes nothing, if the attributes of files differ: they change what is written for the same object.
 pub(crate) fn reset_files(
     repo: &gix::Repository,
     root: &Path,
     old: &gix::index::File,
     to: gix::ObjectId,
     interrupt: &AtomicBool,
-) -> Result<Option<gix::index::File>, GitError> {
-    let new = index_of(repo, to)?;
-    if attributes_of(old) != attributes_of(&new) {
-        return Ok(None);
-    }
+) -> Result<gix::index::File, GitError> {
     let untouched = find_untouched(root, old)?;
-    change_files(repo, root, old, new, |path| untouched.contains(path), interrupt).map(Some)
+    change_files(repo, root, old, index_of(repo, to)?, |path| untouched.contains(path), interrupt)
 }
 
 /// Makes the files of a folder those of `new`, where it has those of `old`, and returns their index. Files of `old` that are
@@ -93,7 +89,12 @@ pub(crate) fn change_files(
     is_untouched: impl Fn(&BStr) -> bool,
     interrupt: &AtomicBool,
 ) -> Result<gix::index::File, GitError> {
+    // Other attributes mean other bytes for the same object. gix takes them from what it writes, so they are always written.
+    let has_same_attributes = attributes_of(old) == attributes_of(&new);
     let find_same = |path: &BStr, entry: &gix::index::Entry, other: &gix::index::File| {
+        if !has_same_attributes || is_attributes(path) {
+            return None;
+        }
         let same = other.entry_by_path(path).filter(|other| other.id == entry.id && other.mode == entry.mode);
         same.filter(|_| is_untouched(path)).map(|other| other.stat)
     };
@@ -130,9 +131,12 @@ pub(crate) fn change_files(
     Ok(new)
 }
 
+fn is_attributes(path: &BStr) -> bool {
+    path == ".gitattributes" || path.ends_with(b"/.gitattributes")
+}
+
 /// Returns path and object of every file that defines attributes.
 fn attributes_of(index: &gix::index::File) -> Vec<(&BStr, gix::ObjectId)> {
-    let is_attributes = |path: &BStr| path == ".gitattributes" || path.ends_with(b"/.gitattributes");
     let entries = index.entries().iter().map(|entry| (entry.path(index), entry.id));
     entries.filter(|(path, _)| is_attributes(path)).collect()
 }
@@ -190,10 +194,23 @@ impl Cleaner<'_> {
         };
         let options = gix::index::entry::stat::Options { use_nsec: true, ..Default::default() };
         let Ok(stat) = Stat::from_fs(&metadata) else { return Ok(false) };
+        if !is_kind || !known.stat.matches(&stat, options) {
+            return Ok(false);
+        }
         // A file that changed in the moment in which the index was written could look as before.
         let is_racy = known.stat.is_racy(self.index.timestamp(), options);
-        Ok(is_kind && !is_racy && known.stat.matches(&stat, options))
+        Ok(!is_racy || has_content(file, &metadata, known.id))
     }
+}
+
+/// Returns whether the bytes of a small plain file are those of an object. A file that is converted never is, and is written again.
+fn has_content(file: &Path, metadata: &gix::index::fs::Metadata, id: gix::ObjectId) -> bool {
+    const MAX_BYTES: u64 = 1 << 20;
+    if !metadata.is_file() || metadata.len() > MAX_BYTES {
+        return false;
+    }
+    let hash = |bytes: Vec<u8>| gix::objs::compute_hash(id.kind(), gix::objs::Kind::Blob, &bytes).ok();
+    std::fs::read(file).ok().and_then(hash).is_some_and(|found| found == id)
 }
 
 /// Removes a file, and the folders that are empty then: a folder may become a file.
@@ -207,7 +224,9 @@ fn remove_file(root: &Path, path: &BStr) -> Result<(), GitError> {
     }
     match std::fs::remove_file(&file) {
         Ok(()) => {}
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory) => {
+        Err(error)
+            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory) =>
+        {
             return Ok(());
         }
         Err(error) => return Err(io_error(format!("removing `{path}`"))(error)),

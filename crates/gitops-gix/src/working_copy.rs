@@ -69,7 +69,7 @@ impl WorkingCopy {
             let config = repo.git_dir().join("config");
             let mut text = std::fs::read_to_string(&config).map_err(io_error("reading the configuration"))?;
             // The address has no credential; one is given to each push.
-            text.push_str(&format!("[remote \"origin\"]\n\turl = {}\n", Address::parse(&url)?.redacted()));
+            text.push_str(&format!("[remote \"origin\"]\n\turl = {}\n", Address::parse(&url)?.identity()));
             std::fs::write(&config, text).map_err(io_error("writing the configuration"))?;
             Ok(copy)
         })
@@ -168,11 +168,7 @@ impl WorkingCopy {
     ///
     /// # Errors
     /// [`GitError::LeaseLost`] if it is not; [`GitError::BranchRefused`] for a branch without [`GitOptions::push_prefix`].
-    pub async fn push(
-        &self,
-        expected: Option<&CommitSha>,
-        credential: Option<&GitCredential>,
-    ) -> Result<(), GitError> {
+    pub async fn push(&self, expected: Option<&CommitSha>, credential: Option<&GitCredential>) -> Result<(), GitError> {
         let (expected, credential) = (expected.cloned(), credential.cloned());
         self.run("pushing the branch", move |copy, _| {
             let repo = copy.repository()?;
@@ -182,8 +178,10 @@ impl WorkingCopy {
             };
             let branch = head_branch(&repo).ok_or_else(detached)?;
             let commit = repo.head_id().map_err(internal("reading HEAD"))?.detach();
-            let origin = repo.find_remote("origin").map_err(internal("reading the remote `origin`"))?;
-            let url = origin.url(gix::remote::Direction::Push).map(ToString::to_string).unwrap_or_default();
+            let url = origin_of(&repo).ok_or_else(|| GitError::AddressRefused {
+                url: copy.root.display().to_string(),
+                reason: "it has no remote `origin`".to_owned(),
+            })?;
             let expected = expected.as_ref().map(to_object_id);
             let push = Push { branch: &branch, base: None, commit, expected };
             push.send(&repo, &copy.options, &Address::parse(&url)?, credential.as_ref())
@@ -248,7 +246,9 @@ impl WorkingCopy {
             let deleted = |path: &RepoPath| changes.iter().any(|c| c.file == *path && c.status.letter() == 'D');
             files.retain(|path| !deleted(path));
             let matcher = FileFilter::new(&pattern)?;
-            files.extend(changes.into_iter().filter(|c| c.status.letter() == 'A').map(|c| c.file).filter(|p| matcher.accepts(p)));
+            files.extend(
+                changes.into_iter().filter(|c| c.status.letter() == 'A').map(|c| c.file).filter(|p| matcher.accepts(p)),
+            );
             files.sort();
             files.dedup();
             Ok(files)
@@ -263,8 +263,10 @@ impl WorkingCopy {
     ) -> Result<T, GitError> {
         let copy = self.clone();
         let timeout = self.options.timeout;
-        run_interruptible(action.to_owned(), timeout, &CancellationToken::new(), move |interrupt| work(&copy, interrupt))
-            .await
+        run_interruptible(action.to_owned(), timeout, &CancellationToken::new(), move |interrupt| {
+            work(&copy, interrupt)
+        })
+        .await
     }
 
     fn repository(&self) -> Result<gix::Repository, GitError> {
@@ -328,4 +330,11 @@ impl WorkingCopy {
         }
         Ok(to_commit_sha(id))
     }
+}
+
+/// Returns the address in the repository's own configuration, of which nothing else counts.
+fn origin_of(repo: &gix::Repository) -> Option<String> {
+    let config = repo.config_snapshot();
+    let url = config.string("remote.origin.pushurl").or_else(|| config.string("remote.origin.url"))?;
+    Some(url.to_string())
 }

@@ -11,7 +11,9 @@ use gix::objs::tree::EntryKind;
 use gix::status::UntrackedFiles;
 use patchwright_core::CancellationToken;
 use patchwright_core::forge::GitCredential;
-use patchwright_core::git::{Checkout, CommitRequest, GitError, HistoryDepth, TreeEntry, Workspace};
+use patchwright_core::git::{
+    Checkout, CommitRequest, GitError, HistoryDepth, Rebased, Resolution, TreeEntry, Workspace,
+};
 use patchwright_core::source_tree::SourceTree;
 use patchwright_domain::job::report::{ChangeStatus, ChangedFile};
 use patchwright_domain::{BranchName, CommitSha, RepoPath};
@@ -23,7 +25,7 @@ use crate::objects::{TreeEdit, set_branch, write_commit};
 use crate::path_guard::{self, resolve};
 use crate::prepare::{Prepared, to_commit_sha};
 use crate::push::Push;
-use crate::rebase::replay;
+use crate::rebase::{Replay, Replayed};
 use crate::snapshot::Snapshot;
 use crate::store::{Lock, RepositoryStore};
 use crate::work_tree::{change_files, index_of, write_files};
@@ -134,17 +136,23 @@ impl Workspace for GixWorkspace {
         }
     }
 
-    async fn rebase(&self, request: &CommitRequest) -> Result<CommitSha, GitError> {
+    async fn rebase(&self, request: &CommitRequest, resolutions: &[Resolution]) -> Result<Rebased, GitError> {
         let (root, onto, branch) = (self.root.clone(), to_object_id(self.base_commit()), self.branch.clone());
         let tip = self.branch_tip().map(to_object_id);
-        let tip = tip.ok_or_else(|| GitError::BranchNotFound { url: self.source.redacted(), branch: branch.clone() })?;
-        let (request, key) = (request.clone(), self.options.signing_key.clone());
+        let tip =
+            tip.ok_or_else(|| GitError::BranchNotFound { url: self.source.redacted(), branch: branch.clone() })?;
+        let (request, resolutions, options) = (request.clone(), resolutions.to_vec(), Arc::clone(&self.options));
         self.run_blocking("rebasing the branch", move |repo, interrupt| {
-            let commit = replay(repo, &branch, tip, onto, &request, key.as_ref())?;
+            let key = options.signing_key.as_ref();
+            let replay = Replay { repo, branch: &branch, request: &request, key, resolutions: &resolutions };
+            let commit = match replay.run(tip, onto)? {
+                Replayed::Done(commit) => commit,
+                Replayed::Conflict(conflict) => return Ok(Rebased::Conflict(conflict)),
+            };
             let (old, new) = (index_of(repo, onto)?, index_of(repo, commit)?);
             change_files(repo, &root, &old, new, |_| true, interrupt)?;
             set_branch(repo, &branch, commit, gix::refs::transaction::PreviousValue::Any)?;
-            Ok(to_commit_sha(commit))
+            Ok(Rebased::Done(to_commit_sha(commit)))
         })
         .await
     }
@@ -192,10 +200,11 @@ impl Workspace for GixWorkspace {
     async fn changed_files(&self) -> Result<Vec<ChangedFile>, GitError> {
         let (base, branch) = (to_object_id(self.base_commit()), self.branch.full_ref());
         self.run_blocking("comparing with the base", move |repo, _| {
-            list_worktree_changes(repo).or_else(|error| {
-                // A file that cannot be converted to what the repository stores, such as one in UTF-16, hides what else changed.
-                list_committed_changes(repo, base, &branch)?.ok_or(error)
-            })
+            // What is committed is known by the ids of its objects, whatever the files look like on the disk.
+            match list_committed_changes(repo, base, &branch)? {
+                Some(changes) => Ok(changes),
+                None => list_worktree_changes(repo),
+            }
         })
         .await
     }
@@ -284,13 +293,54 @@ pub(crate) fn list_worktree_changes(repo: &gix::Repository) -> Result<Vec<Change
         .into_index_worktree_iter(Vec::new())
         .map_err(&failed)?;
     let mut changed = Vec::new();
+    let mut original = Original::new(repo)?;
     for item in items {
         let item = item.map_err(&failed)?;
         let Some(status) = item.summary().and_then(change_status) else { continue };
+        if status == ChangeStatus::Modified && original.is_on_disk(item.rela_path()) {
+            continue;
+        }
         changed.push(ChangedFile { status, file: parse_path(&item.rela_path().to_string())? });
     }
     changed.sort_by(|a, b| a.file.cmp(&b.file));
     Ok(changed)
+}
+
+/// What a checkout writes for the files in the index. A file that is converted, such as one in UTF-16, may not come back from its
+/// bytes to the object that it was made from, and would count as changed.
+struct Original<'a> {
+    repo: &'a gix::Repository,
+    pipeline: gix::filter::Pipeline<'a>,
+    index: gix::worktree::IndexPersistedOrInMemory,
+}
+
+impl<'a> Original<'a> {
+    fn new(repo: &'a gix::Repository) -> Result<Self, GitError> {
+        let (pipeline, index) = repo.filter_pipeline(None).map_err(internal("comparing with the base"))?;
+        Ok(Self { repo, pipeline, index })
+    }
+
+    /// Returns whether a plain file has the bytes that a checkout writes.
+    fn is_on_disk(&mut self, path: &gix::bstr::BStr) -> bool {
+        let Some(entry) = self.index.entry_by_path(path) else { return false };
+        let (Some(root), Ok(name)) = (self.repo.workdir(), gix::path::from_bstr(path)) else { return false };
+        let file = root.join(name);
+        let Ok(metadata) = file.symlink_metadata() else { return false };
+        let is_executable = metadata.permissions().mode() & 0o100 != 0;
+        let is_same_kind = match entry.mode {
+            gix::index::entry::Mode::FILE => metadata.is_file() && !is_executable,
+            gix::index::entry::Mode::FILE_EXECUTABLE => metadata.is_file() && is_executable,
+            _ => false,
+        };
+        if !is_same_kind || metadata.len() > MAX_FILE_BYTES {
+            return false;
+        }
+        let Ok(blob) = self.repo.find_object(entry.id) else { return false };
+        let options = gix::filter::plumbing::pipeline::convert::to_worktree::Options::default();
+        let written = self.pipeline.convert_to_worktree(&blob.data, path, options);
+        let written = written.ok().and_then(|written| written.as_bytes().map(ToOwned::to_owned));
+        written.is_some_and(|bytes| std::fs::read(&file).is_ok_and(|found| found == bytes))
+    }
 }
 
 /// Lists what differs between the trees of the base and the branch, by the ids of their objects; nothing if the branch has no commit.

@@ -172,6 +172,9 @@ impl Issues<'_> {
         let command = check_text(command, MAX_INSTRUCTIONS_CHARS, "command")?;
         let command = command.trim();
         let options = &self.0.options;
+        if command == WorkCommand::Rebase.to_string() {
+            return Ok(WorkCommand::Rebase);
+        }
         if let Some(name) = Label::parse(command).ok().filter(|name| options.presets.contains(name)) {
             return Ok(WorkCommand::Preset(name));
         }

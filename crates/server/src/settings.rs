@@ -524,6 +524,11 @@ pub const SETTINGS: &[Setting] = &[
         "What makes a pull request ready for review; all others stay drafts. `proven`: a test failed before the change and passes after it. `proven_by_existing_test`: a test that the repository had before, as it was. `proven_and_ci`: in addition to `proven`, the checks of the repository's own CI pass, or failed before the change too.",
     ),
     plain(
+        "AUTO_REBASE",
+        "off",
+        "Whether the branch of an open pull request is rebased and tested again without being asked, within ten minutes: `conflict` (when it conflicts with its base), `behind` (also when the forge wants it to have the newest commits of its base) or `off`. GitHub and GitCode; GitCode says only whether it conflicts.",
+    ),
+    plain(
         "PUSH_TO",
         "branch",
         "Where the branches of jobs are pushed. `branch`: to the repository. `fork`: to a fork of the account of GITHUB_TOKEN, which is made when it is needed; that account needs no write access to the repository. Forks are for GitHub with a token, not for a GitHub App.",

@@ -14,17 +14,10 @@ pub async fn remove_folder(folder: PathBuf) {
     }
 }
 
-/// Where folders are moved to be deleted.
-const TRASH: &str = ".trash";
-
 /// Takes away the folders that an ended process left below `work_dir`, if their name is one of those that `is_leftover`.
 pub async fn discard_leftovers(work_dir: &Path, is_leftover: impl Fn(&str) -> bool) {
     let entries = std::fs::read_dir(work_dir).into_iter().flatten().flatten();
-    let leftovers = entries.filter(|entry| {
-        let name = entry.file_name();
-        name != TRASH && name.to_str().is_none_or(&is_leftover)
-    });
-    for entry in leftovers {
+    for entry in entries.filter(|entry| entry.file_name().to_str().is_none_or(&is_leftover)) {
         discard_folder(work_dir, entry.path()).await;
     }
 }
@@ -32,7 +25,8 @@ pub async fn discard_leftovers(work_dir: &Path, is_leftover: impl Fn(&str) -> bo
 /// Takes a job's folder below `work_dir` away at once; its files are deleted later, when no other job waits for the disk. A failure
 /// is only logged.
 pub async fn discard_folder(work_dir: &Path, folder: PathBuf) {
-    let trash = Trash::new(work_dir.join(TRASH));
+    // Beside the folder, which then holds what is worked on and nothing else.
+    let trash = Trash::new(work_dir.with_extension("trash"));
     let shown = folder.display().to_string();
     let discard = move || trash.discard(&folder).and_then(|()| trash.empty_in_background());
     let discarded = tokio::task::spawn_blocking(discard).await.map_err(io::Error::other);

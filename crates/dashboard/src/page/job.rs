@@ -112,6 +112,11 @@ impl<'a> JobPage<'a> {
         self.may_steer && matches!(self.job.status(), JobStatus::Failed | JobStatus::Cancelled)
     }
 
+    /// A branch that was moved onto its base a moment ago needs no other move, but nobody is kept from asking for one.
+    fn can_rebase(&self) -> bool {
+        self.may_steer && self.job.status().is_terminal() && self.job.published.open_pull_request().is_some()
+    }
+
     fn located(&self) -> Option<&'a LocateReport> {
         self.job.located().filter(|report| !report.candidates.is_empty())
     }

@@ -116,6 +116,10 @@ words! {
     plan_revised: "Another plan will be made.", "将重新制定方案。";
     approved_by: "approved by", "批准人";
     retry: "Try again", "重试";
+    without_history: "without the history, which the next job has", "没有提交历史，下一个作业才有";
+    history_of: "commits of history:", "提交历史的数量：";
+    rebase: "Rebase", "变基";
+    rebase_hint: "Move the branch onto the newest commit of its base, and test it again", "把分支移到目标分支的最新提交上，并重新测试";
     retried: "The job was restarted.", "任务将重新开始。";
     turn: "Position in the repository’s queue:", "在仓库中的排队位置：";
     about: "starts in about", "预计等待";

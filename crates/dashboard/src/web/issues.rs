@@ -141,6 +141,7 @@ pub(super) async fn start(
     let options = StartOptions {
         instructions: form.text("instructions"),
         review_plan: form.get("review_plan") == "true",
+        command: form.text("command"),
         ..StartOptions::default()
     };
     let result = match parse_id(&id, "issue") {

@@ -69,6 +69,8 @@ pub enum TriggerKind {
     Started,
     /// Checks of the forge's CI fail after the previous job, in a repository for which an administrator asked for that.
     Ci,
+    /// The base branch has moved under the pull request, and the server is set up to follow it.
+    BaseMoved,
 }
 
 impl TriggerKind {
@@ -82,13 +84,14 @@ impl TriggerKind {
             Self::Manual => "manual",
             Self::Started => "started",
             Self::Ci => "ci",
+            Self::BaseMoved => "base_moved",
         }
     }
 
     /// Returns whether a user of this server started it, or an administrator of it asked for such jobs: the permission was
     /// checked then.
     pub const fn is_ours(self) -> bool {
-        matches!(self, Self::Manual | Self::Started | Self::Ci)
+        matches!(self, Self::Manual | Self::Started | Self::Ci | Self::BaseMoved)
     }
 }
 

@@ -64,6 +64,9 @@ pub struct LocateData {
     pub confidence_level: Level,
     /// How many files were ranked.
     pub files_analyzed: usize,
+    /// How many commits of the history were there, from the newest one; absent if it was all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history_depth: Option<u32>,
 }
 
 /// The method of the ranking.

@@ -54,6 +54,7 @@ fn locate_report() -> StageReport {
             analysis_method: AnalysisMethod::Heuristic,
             confidence_level: Level::High,
             files_analyzed: 120,
+            history_depth: None,
         },
         candidates: vec![],
     })

@@ -12,6 +12,7 @@ use patchwright_core::database::Database;
 use patchwright_core::idempotency::IdempotencyKeys;
 use patchwright_core::node_client::NodeClient;
 use patchwright_core::notifications::Channels;
+use patchwright_core::query::Queries;
 use patchwright_core::redelivery::Redelivery;
 use patchwright_core::store::{Retention, StoreError};
 use patchwright_domain::{NodeId, PlatformId, RepoName};
@@ -19,8 +20,8 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use super::{RetentionPeriods, RuntimeOptions};
-use crate::Engine;
 use crate::clock::SteadyClock;
+use crate::{AutoRebase, Engine};
 
 /// How often old records are deleted.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(3600);
@@ -40,8 +41,16 @@ const MAX_REDELIVERY_AGE: SignedDuration = SignedDuration::from_hours(72);
 /// deduplicated.
 const FIRST_POLL_AGE: SignedDuration = SignedDuration::from_hours(72);
 
+/// How often open pull requests are compared with their base.
+const REBASE_INTERVAL: Duration = Duration::from_secs(10 * 60);
+
 /// Starts the tasks that the options ask for.
-pub(super) fn start(engine: &Arc<Engine>, options: &RuntimeOptions, stop: &CancellationToken) -> JoinSet<()> {
+pub(super) fn start(
+    engine: &Arc<Engine>,
+    queries: &Arc<dyn Queries>,
+    options: &RuntimeOptions,
+    stop: &CancellationToken,
+) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     if let Some((database, clock)) = &options.database {
         listen(&mut tasks, engine, database, stop);
@@ -71,6 +80,13 @@ pub(super) fn start(engine: &Arc<Engine>, options: &RuntimeOptions, stop: &Cance
         let engine = Arc::clone(engine);
         every(&mut tasks, stop, EXPIRY_CHECK_INTERVAL, move || {
             warn_of_expiry(Arc::clone(&engine), Arc::clone(&credentials))
+        });
+    }
+    if engine.settings().auto_rebase != AutoRebase::Off {
+        let (engine, queries) = (Arc::clone(engine), Arc::clone(queries));
+        every(&mut tasks, stop, REBASE_INTERVAL, move || {
+            let (engine, queries) = (Arc::clone(&engine), Arc::clone(&queries));
+            async move { engine.rebase_outdated(queries.as_ref()).await }
         });
     }
     for (platform, redelivery) in &options.redelivery {

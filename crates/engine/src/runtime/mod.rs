@@ -137,7 +137,7 @@ impl Runtime {
     pub fn start(engine: &Arc<Engine>, queries: &Arc<dyn Queries>, options: RuntimeOptions) -> RunningRuntime {
         let stopping = CancellationToken::new();
         let changes = Changes::default();
-        let mut background = maintenance::start(engine, &options, &stopping);
+        let mut background = maintenance::start(engine, queries, &options, &stopping);
         let (feed, watched, reader, stop) =
             (changes.clone(), Arc::clone(engine), Arc::clone(queries), stopping.clone());
         background.spawn(async move { feed.run(&watched, reader.as_ref(), &stop).await });

@@ -49,6 +49,7 @@ pub(super) fn engine_settings(config: &Config) -> Settings {
         author_name: config.jobs.author_name.clone(),
         editable_paths: config.jobs.editable_paths.clone(),
         ready_when: config.jobs.ready_when,
+        auto_rebase: config.jobs.auto_rebase,
         push_to: config.jobs.push_to,
         sign_off: config.jobs.sign_off,
         author_email: config.jobs.author_email.clone(),

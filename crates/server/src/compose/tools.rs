@@ -158,8 +158,7 @@ fn git_options(config: &Config) -> GitOptions {
     let folder = git.cache.clone().unwrap_or_else(|| config.data_dir.join("git"));
     // Working copies borrow from it by its path.
     let folder = std::path::absolute(&folder).unwrap_or(folder);
-    let store =
-        StoreOptions { max_bytes: git.cache_bytes, history_depth: git.history, ..StoreOptions::new(folder) };
+    let store = StoreOptions { max_bytes: git.cache_bytes, history_depth: git.history, ..StoreOptions::new(folder) };
     GitOptions {
         timeout: git.timeout,
         allow_clear_http: config.network.allow_clear_http,

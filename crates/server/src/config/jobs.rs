@@ -6,7 +6,7 @@ use patchwright_core::store::ConcurrencyLimits;
 use patchwright_domain::job::report::ReadyWhen;
 use patchwright_domain::money::Budget;
 use patchwright_domain::protected::EditablePaths;
-use patchwright_engine::{PushTo, ReportFiles};
+use patchwright_engine::{AutoRebase, PushTo, ReportFiles};
 
 use super::{ConfigError, Values};
 
@@ -36,6 +36,7 @@ pub struct JobConfig {
     pub sign_off: bool,
     pub editable_paths: EditablePaths,
     pub ready_when: ReadyWhen,
+    pub auto_rebase: AutoRebase,
     pub push_to: PushTo,
     pub author_email: String,
 }
@@ -75,6 +76,10 @@ impl JobConfig {
             ])?,
             budget_day: v.budget(["BUDGET_DAY_TOKENS", "BUDGET_DAY_CALLS", "BUDGET_DAY_COST"])?,
             editable_paths: EditablePaths::new(v.list("EDITABLE_PATHS")),
+            auto_rebase: v.choice(
+                "AUTO_REBASE",
+                &[("off", AutoRebase::Off), ("conflict", AutoRebase::Conflict), ("behind", AutoRebase::Behind)],
+            )?,
             ready_when: v.choice(
                 "READY_WHEN",
                 &[

@@ -447,6 +447,7 @@ async fn a_job_is_read_as_it_was_written(store: &dyn Store) {
             analysis_method: AnalysisMethod::Hybrid,
             confidence_level: Level::High,
             files_analyzed: 3,
+            history_depth: None,
         },
         candidates: vec![],
     });

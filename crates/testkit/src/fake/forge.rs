@@ -6,8 +6,8 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use patchwright_core::Secret;
 use patchwright_core::forge::{
-    Comment, Forge, ForgeError, GitCredential, IssuePage, NewPullRequest, Permission, PullRequestHead, RemoteIssue,
-    Repository, Tracker,
+    Comment, Forge, ForgeError, GitCredential, IssuePage, MergeState, NewPullRequest, Permission, PullRequestHead,
+    RemoteIssue, Repository, Tracker,
 };
 use patchwright_core::outgoing_text::OutgoingText;
 use patchwright_domain::job::PullRequestRef;
@@ -31,6 +31,8 @@ struct Model {
     faults: Vec<ForgeError>,
     lose_answers: u32,
     renewed_credentials: u32,
+    /// How pull requests relate to their base; they can be merged without an entry.
+    merge_states: BTreeMap<u64, MergeState>,
     /// What the CI says, by commit or branch; nothing without an entry.
     ci: BTreeMap<String, Vec<CiCheck>>,
 }
@@ -62,6 +64,11 @@ impl FakeForge {
         };
         model.issues.insert(number, issue);
         model.permissions.insert("alice".to_owned(), Permission::Write);
+    }
+
+    /// Sets how a pull request relates to its base.
+    pub fn set_merge_state(&self, number: u64, state: MergeState) {
+        self.0.lock().unwrap().merge_states.insert(number, state);
     }
 
     /// Returns how often another git credential was asked for.
@@ -288,6 +295,10 @@ impl Forge for FakeForge {
         body: &OutgoingText,
     ) -> Result<String, ForgeError> {
         self.post_comment(&IssueRef::on_forge(PLATFORM, repo.clone(), IssueNumber::same(number)), body).await
+    }
+
+    async fn merge_state(&self, _: &RepoName, number: u64) -> Result<MergeState, ForgeError> {
+        Ok(self.call()?.merge_states.get(&number).copied().unwrap_or(MergeState::Clean))
     }
 
     async fn ci_checks(&self, _: &RepoName, at: &str) -> Result<Option<Vec<CiCheck>>, ForgeError> {

@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use patchwright_core::CancellationToken;
 use patchwright_core::forge::GitCredential;
-use patchwright_core::git::{Checkout, CommitRequest, Git, GitError, HistoryDepth, TreeEntry, Workspace};
+use patchwright_core::git::{
+    Checkout, CommitRequest, ConflictedFile, Git, GitError, HistoryDepth, MergedPart, RebaseConflict, Rebased,
+    Resolution, TreeEntry, Workspace,
+};
 use patchwright_core::source_tree::{HistoryEntry, SourceTree, SourceTreeError, TreeFile};
 use patchwright_domain::job::report::{ChangeStatus, ChangedFile};
 use patchwright_domain::{BranchName, CommitSha, RepoPath};
@@ -195,8 +198,8 @@ impl Workspace for FakeWorkspace {
 
     async fn close(self: Box<Self>) {}
 
-    /// Makes one commit of those of the branch; a file that both sides changed is a conflict.
-    async fn rebase(&self, request: &CommitRequest) -> Result<CommitSha, GitError> {
+    /// Makes one commit of those of the branch; a file that both sides changed is a conflict of its whole text.
+    async fn rebase(&self, request: &CommitRequest, resolutions: &[Resolution]) -> Result<Rebased, GitError> {
         let tip = self.branch_tip.clone().expect("the checkout named a branch to rebase");
         let mut remote = self.remote.lock().unwrap();
         let mut ancestor = tip.clone();
@@ -205,30 +208,40 @@ impl Workspace for FakeWorkspace {
         }
         if ancestor == self.base_commit {
             *self.files.lock().unwrap() = remote.commits[&tip].clone();
-            return Ok(tip);
+            return Ok(Rebased::Done(tip));
         }
         let (old, new) = (remote.commits[&ancestor].clone(), remote.commits[&tip].clone());
         let mut tree = self.base.clone();
-        let mut conflicts = Vec::new();
+        let mut files = Vec::new();
+        let resolution = resolutions.iter().find(|resolution| resolution.commit == tip);
         let paths: std::collections::BTreeSet<_> = old.keys().chain(new.keys()).collect();
         for path in paths.into_iter().filter(|path| old.get(*path) != new.get(*path)) {
-            let theirs = self.base.get(path);
-            if theirs != old.get(path) && theirs != new.get(path) {
-                conflicts.push(path.to_string());
+            let (before, base, branch) = (old.get(path), self.base.get(path), new.get(path));
+            if base != before && base != branch {
+                let text = |bytes: Option<&Vec<u8>>| String::from_utf8(bytes.cloned().unwrap_or_default()).unwrap();
+                if let Some(text) = resolution.and_then(|resolution| resolution.files.get(path)) {
+                    tree.insert(path.clone(), text.clone().into_bytes());
+                    continue;
+                }
+                let part = MergedPart::Conflict { before: text(before), base: text(base), branch: text(branch) };
+                let is_text = base.is_some() && branch.is_some();
+                let parts = if is_text { vec![part] } else { Vec::new() };
+                files.push(ConflictedFile { path: path.clone(), parts });
             }
-            match new.get(path) {
+            match branch {
                 Some(bytes) => tree.insert(path.clone(), bytes.clone()),
                 None => tree.remove(path),
             };
         }
-        if !conflicts.is_empty() {
-            return Err(GitError::Conflict { branch: self.branch.clone(), files: conflicts });
+        if !files.is_empty() {
+            let message = "Fix it\n".to_owned();
+            return Ok(Rebased::Conflict(RebaseConflict { commit: tip, message, files }));
         }
         let commit = hash(&tree, &format!("rebased {tip} {}", request.at));
         remote.commits.insert(commit.clone(), tree.clone());
         remote.parents.insert(commit.clone(), self.base_commit.clone());
         *self.files.lock().unwrap() = tree;
-        Ok(commit)
+        Ok(Rebased::Done(commit))
     }
 
     fn tree(&self) -> Arc<dyn SourceTree> {

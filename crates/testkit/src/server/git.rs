@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use actix_web::{App, HttpRequest, HttpResponse, web};
 use base64::Engine as _;
@@ -20,6 +20,18 @@ pub const PASSWORD: &str = super::TOKEN;
 pub struct GitServer {
     folder: TempDir,
     running: Running,
+    log: Arc<Mutex<Vec<Served>>>,
+}
+
+/// A request that was served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// Method and path.
+    pub line: String,
+    /// Whether the client asked for objects.
+    pub is_fetch: bool,
+    /// The length of the answer.
+    pub bytes: usize,
 }
 
 impl GitServer {
@@ -27,13 +39,39 @@ impl GitServer {
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root: Arc<Path> = folder.path().into();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let written = Arc::clone(&log);
         let running = listen!(move || {
-            let root = Arc::clone(&root);
+            let (root, log) = (Arc::clone(&root), Arc::clone(&written));
             App::new().app_data(web::PayloadConfig::new(512 * 1024 * 1024)).default_service(web::to(
-                move |request: HttpRequest, body: web::Bytes| backend(Arc::clone(&root), request, body),
+                move |request: HttpRequest, body: web::Bytes| {
+                    let (root, log) = (Arc::clone(&root), Arc::clone(&log));
+                    async move {
+                        let line = format!("{} {}", request.method(), request.path());
+                        let is_fetch = is_fetch(&request, &body);
+                        let (response, bytes) = backend(root, request, body).await;
+                        log.lock().unwrap().push(Served { line, is_fetch, bytes });
+                        response
+                    }
+                },
             ))
         });
-        Self { folder, running }
+        Self { folder, running, log }
+    }
+
+    /// Returns what was served so far.
+    pub fn served(&self) -> Vec<Served> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Returns the address on which the server listens.
+    pub const fn address(&self) -> std::net::SocketAddr {
+        self.running.address
+    }
+
+    /// Returns the folder of all repositories.
+    pub fn root(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Returns the base of the clone addresses: `{url}/{owner}/{name}.git`.
@@ -101,10 +139,15 @@ impl GitServer {
 
     /// Makes a repository refuse pushes with a reason.
     pub fn refuse_pushes(&self, full_name: &str) {
+        self.refuse_pushes_with(full_name, "protected");
+    }
+
+    /// Makes a repository refuse pushes with these words, which hold no quotation mark.
+    pub fn refuse_pushes_with(&self, full_name: &str, words: &str) {
         use std::os::unix::fs::PermissionsExt as _;
         let hook = self.path(full_name).join("hooks/pre-receive");
         std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
-        std::fs::write(&hook, "#!/bin/sh\necho protected >&2\nexit 1\n").unwrap();
+        std::fs::write(&hook, format!("#!/bin/sh\necho '{words}' >&2\nexit 1\n")).unwrap();
         std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
@@ -134,19 +177,28 @@ fn git(at: &Path, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
 
-async fn backend(root: Arc<Path>, request: HttpRequest, body: web::Bytes) -> HttpResponse {
+/// Returns whether a request asks for objects, in protocol version 2 or before.
+fn is_fetch(request: &HttpRequest, body: &[u8]) -> bool {
+    let is_service = request.path().ends_with("/git-upload-pack");
+    is_service && !body.windows(15).any(|part| part == b"command=ls-refs")
+}
+
+async fn backend(root: Arc<Path>, request: HttpRequest, body: web::Bytes) -> (HttpResponse, usize) {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let decoded = header("authorization")
         .strip_prefix("Basic ")
         .map(|pair| base64::engine::general_purpose::STANDARD.decode(pair));
     let pair = decoded.and_then(Result::ok).and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
-    if pair.split_once(':').is_none_or(|(_, password)| password != PASSWORD && password != super::GITCODE_TOKEN) {
-        return HttpResponse::Unauthorized().insert_header(("www-authenticate", "Basic realm=\"git\"")).finish();
+    let bearer = header("authorization").strip_prefix("Bearer ");
+    let password = pair.split_once(':').map(|(_, password)| password).or(bearer);
+    if password.is_none_or(|password| password != PASSWORD && password != super::GITCODE_TOKEN) {
+        let refused = HttpResponse::Unauthorized().insert_header(("www-authenticate", "Basic realm=\"git\"")).finish();
+        return (refused, 0);
     }
     if let Some(repository) = request.path().strip_suffix("/git-receive-pack")
         && root.join(repository.trim_start_matches('/')).join("forbids-pushes").exists()
     {
-        return HttpResponse::Forbidden().body("Resource not accessible by integration");
+        return (HttpResponse::Forbidden().body("Resource not accessible by integration"), 0);
     }
     let mut child = Command::new("git")
         .arg("http-backend")
@@ -176,7 +228,7 @@ async fn backend(root: Arc<Path>, request: HttpRequest, body: web::Bytes) -> Htt
     });
     let output = child.wait_with_output().await.unwrap();
     feeding.await.unwrap();
-    response(&output.stdout)
+    (response(&output.stdout), output.stdout.len())
 }
 
 /// Converts CGI output to a response.

@@ -8,8 +8,10 @@ mod jira;
 mod llm;
 mod prism;
 mod smtp;
+mod ssh;
+mod tls;
 
-pub use git::{GitServer, PASSWORD};
+pub use git::{GitServer, PASSWORD, Served};
 pub use gitcode::{GITCODE_TOKEN, GitcodeServer};
 pub use github::{GithubServer, TOKEN};
 pub use hook::{HookServer, Posted};
@@ -17,6 +19,8 @@ pub use jira::{JIRA_APPLICATION, JIRA_CLOUD_ID, JIRA_SERVICE, JIRA_SITE, JiraSer
 pub use llm::{LlmServer, Script};
 pub use prism::Prism;
 pub use smtp::SmtpServer;
+pub use ssh::SshServer;
+pub use tls::TlsProxy;
 
 use std::net::SocketAddr;
 

@@ -304,7 +304,7 @@ fn checked(path: &str, rules: &EditRules<'_>) -> Result<RepoPath, String> {
 }
 
 /// Returns what is wrong with the new text of a file, for the model.
-fn check_text(
+pub(crate) fn check_text(
     path: &RepoPath,
     old: Option<&str>,
     new: &str,

@@ -8,6 +8,7 @@ pub(crate) mod code;
 pub(crate) mod extract;
 pub(crate) mod fix;
 pub(crate) mod fix_plan;
+pub(crate) mod resolve_conflict;
 pub(crate) mod review;
 
 use std::sync::LazyLock;

@@ -1,6 +1,7 @@
 //! The stage `locate`: finds the files of the issue, first by the index, then by the model among the best.
 
 use patchwright_core::code_index::{Definition, IndexQuery, RankedFile, RankedSymbol};
+use patchwright_core::git::HistoryDepth;
 use patchwright_domain::RepoPath;
 use patchwright_domain::job::report::{
     AnalysisMethod, Candidate, CandidateSymbol, Level, LocateData, LocateReport, StageReport,
@@ -51,7 +52,15 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
     let comment = comment(&candidates, &analysis);
     let report = LocateReport {
         candidate_files: candidates.iter().map(|candidate| candidate.path.clone()).collect(),
-        stage_data: LocateData { analysis_method: method, confidence_level, files_analyzed: ranking.files_analyzed },
+        stage_data: LocateData {
+            analysis_method: method,
+            confidence_level,
+            files_analyzed: ranking.files_analyzed,
+            history_depth: match context.workspace.history_depth() {
+                HistoryDepth::Complete => None,
+                HistoryDepth::Commits(depth) => Some(depth),
+            },
+        },
         candidates,
     };
     Ok(Outcome::done(StageReport::Locate(report), comment))

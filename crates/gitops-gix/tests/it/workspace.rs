@@ -1,50 +1,31 @@
-//! Working copies against a git server and local repositories. The git program verifies the results.
+//! Working copies against every kind of remote. The git program verifies the results.
 
-#![expect(clippy::unwrap_used, reason = "a failed setup ends the test")]
+use std::collections::BTreeMap;
 
-use patchwright_core::forge::GitCredential;
-use patchwright_core::git::{Checkout, CommitRequest, Git as _, GitError, Rework, Workspace};
-use patchwright_core::outgoing_text::OutgoingText;
-use patchwright_core::{CancellationToken, Secret};
+use patchwright_core::CancellationToken;
+use patchwright_core::git::{
+    Checkout, Git as _, GitError, MergedPart, RebaseConflict, Rebased, Resolution, Rework, Workspace,
+};
+use patchwright_domain::CommitSha;
+use patchwright_domain::RepoPath;
 use patchwright_domain::job::report::ChangeStatus;
-use patchwright_domain::{BranchName, CommitSha, RepoPath};
 use patchwright_gitops_gix::{GitOptions, GixGit};
 use patchwright_testkit::build::start_of_time;
 use patchwright_testkit::server::{GitServer, PASSWORD};
 
-const FILES: &[(&str, &str)] = &[
-    ("README.md", "hello\n"),
-    ("src/a.py", "a = 1\n"),
-    ("src/deep/b.py", "b = 1\n"),
-    ("node_modules/x.js", "x\n"),
-    (".gitattributes", "*.txt text eol=crlf\n"),
-    (".gitignore", "*.log\n"),
-    ("windows.txt", "one\ntwo\n"),
-];
-
-fn path(text: &str) -> RepoPath {
-    RepoPath::parse(text).unwrap()
-}
-
-fn branch(name: &str) -> BranchName {
-    BranchName::parse(name).unwrap()
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "every caller needs an option")]
-fn credential(password: &str) -> Option<GitCredential> {
-    Some(GitCredential { username: "x-access-token".into(), password: Secret::new(password) })
-}
-
-fn commit_request() -> CommitRequest {
-    CommitRequest {
-        message: OutgoingText::own("Fix #1\n"),
-        author_name: "patchwright".into(),
-        author_email: "p@localhost".into(),
-        at: start_of_time(),
-    }
-}
+use crate::fixture::{FILES, branch, commit_request, credential, few_remotes, install_tls, path, remotes};
 
 async fn checkout(
+    url: &str,
+    base: Option<&str>,
+    folder: &tempfile::TempDir,
+    password: &str,
+) -> Result<Box<dyn Workspace>, GitError> {
+    checkout_with(GitOptions::default(), url, base, folder, password).await
+}
+
+async fn checkout_with(
+    options: GitOptions,
     url: &str,
     base: Option<&str>,
     folder: &tempfile::TempDir,
@@ -61,16 +42,12 @@ async fn checkout(
         credential: credential(password),
         destination: folder.path().join("repo"),
     };
-    GixGit::new(GitOptions::default()).checkout(request, &CancellationToken::new()).await
+    GixGit::new(options).checkout(request, &CancellationToken::new()).await
 }
 
-fn install_tls() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-}
-
-async fn change_commit_and_push(url: &str, server: &GitServer) {
+async fn change_commit_and_push(options: GitOptions, url: &str, server: &GitServer) {
     let folder = tempfile::tempdir().unwrap();
-    let workspace = checkout(url, Some("main"), &folder, PASSWORD).await.unwrap();
+    let workspace = checkout_with(options, url, Some("main"), &folder, PASSWORD).await.unwrap();
     let files: Vec<String> = workspace.list_files("*").await.unwrap().iter().map(ToString::to_string).collect();
     assert_eq!(files, [".gitattributes", ".gitignore", "README.md", "src/a.py", "src/deep/b.py", "windows.txt"]);
     assert_eq!(workspace.list_files("src/*.py").await.unwrap().len(), 2);
@@ -124,17 +101,12 @@ async fn change_commit_and_push(url: &str, server: &GitServer) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_is_committed_and_pushed_over_http() {
-    let server = GitServer::start();
-    server.make("acme/demo", FILES);
-    change_commit_and_push(&format!("{}/acme/demo.git", server.url()), &server).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_change_is_committed_and_pushed_to_a_local_repository() {
-    let server = GitServer::start();
-    server.make("acme/demo", FILES);
-    change_commit_and_push(server.path("acme/demo").to_str().unwrap(), &server).await;
+async fn a_change_is_committed_and_pushed_to_every_kind_of_remote() {
+    for remote in remotes().await {
+        remote.server.make("acme/demo", FILES);
+        println!("{}", remote.name);
+        change_commit_and_push(remote.options.clone(), &remote.url("acme/demo"), &remote.server).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,10 +121,10 @@ async fn the_working_copy_contains_no_token() {
 }
 
 /// A second job continues the first one's branch, and a third one replaces the second one's commit.
-async fn continue_and_rework_a_branch(url: &str, server: &GitServer) {
+async fn continue_and_rework_a_branch(options: GitOptions, url: &str, server: &GitServer) {
     install_tls();
     let folder = tempfile::tempdir().unwrap();
-    let workspace = checkout(url, Some("main"), &folder, PASSWORD).await.unwrap();
+    let workspace = checkout_with(options.clone(), url, Some("main"), &folder, PASSWORD).await.unwrap();
     let change = async |workspace: &dyn Workspace, text: &str, expected: Option<&CommitSha>| {
         workspace.write(&path("src/a.py"), text.as_bytes()).await.unwrap();
         let commit = workspace.commit(&[path("src/a.py")], &commit_request()).await.unwrap();
@@ -172,7 +144,7 @@ async fn continue_and_rework_a_branch(url: &str, server: &GitServer) {
             credential: credential(PASSWORD),
             destination: folder.path().join("repo"),
         };
-        let workspace = GixGit::new(GitOptions::default()).checkout(request, &CancellationToken::new()).await.unwrap();
+        let workspace = GixGit::new(options.clone()).checkout(request, &CancellationToken::new()).await.unwrap();
         (workspace, folder)
     };
     let (workspace, _second) = checkout_again(None).await;
@@ -196,21 +168,16 @@ async fn continue_and_rework_a_branch(url: &str, server: &GitServer) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_branch_is_continued_and_reworked_over_http() {
-    let server = GitServer::start();
-    server.make("acme/demo", FILES);
-    continue_and_rework_a_branch(&format!("{}/acme/demo.git", server.url()), &server).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_branch_is_continued_and_reworked_in_a_local_repository() {
-    let server = GitServer::start();
-    server.make("acme/demo", FILES);
-    continue_and_rework_a_branch(server.path("acme/demo").to_str().unwrap(), &server).await;
+async fn a_branch_is_continued_and_reworked_on_every_kind_of_remote() {
+    for remote in few_remotes().await {
+        remote.server.make("acme/demo", FILES);
+        println!("{}", remote.name);
+        continue_and_rework_a_branch(remote.options.clone(), &remote.url("acme/demo"), &remote.server).await;
+    }
 }
 
 /// The base branch advances, and a person adds a commit to the branch of a job.
-async fn rebase_a_branch(url: &str, server: &GitServer) {
+async fn rebase_a_branch(options: GitOptions, url: &str, server: &GitServer) {
     install_tls();
     let git = |args: &[&str]| server.git("acme/demo", args);
     let checkout_to_rebase = async || {
@@ -225,10 +192,7 @@ async fn rebase_a_branch(url: &str, server: &GitServer) {
             credential: credential(PASSWORD),
             destination: folder.path().join("repo"),
         };
-        GixGit::new(GitOptions::default())
-            .checkout(request, &CancellationToken::new())
-            .await
-            .map(|found| (found, folder))
+        GixGit::new(options.clone()).checkout(request, &CancellationToken::new()).await.map(|found| (found, folder))
     };
     let missing = checkout_to_rebase().await.err();
     assert!(
@@ -237,21 +201,21 @@ async fn rebase_a_branch(url: &str, server: &GitServer) {
     );
 
     let folder = tempfile::tempdir().unwrap();
-    let workspace = checkout(url, Some("main"), &folder, PASSWORD).await.unwrap();
+    let workspace = checkout_with(options.clone(), url, Some("main"), &folder, PASSWORD).await.unwrap();
     workspace.write(&path("src/a.py"), b"a = 2\n").await.unwrap();
     workspace.remove(&path("README.md")).await.unwrap();
     let own = workspace.commit(&[path("src/a.py"), path("README.md")], &commit_request()).await.unwrap();
     workspace.push(&own, None, credential(PASSWORD).as_ref()).await.unwrap();
     let (on_top, _folder) = checkout_to_rebase().await.unwrap();
-    assert_eq!(on_top.rebase(&commit_request()).await.unwrap(), own, "there is nothing to rebase");
+    assert_eq!(rebase(on_top.as_ref()).await, own, "there is nothing to rebase");
     let tip = server.commit_to("acme/demo", "agent/fix-1", "A person's words", &[("by/hand.py", Some("x = 1\n"))]);
     server.commit("acme/demo", "Elsewhere", &[("src/deep/b.py", Some("b = 2\n")), ("windows.txt", None)]);
 
     let (workspace, _folder) = checkout_to_rebase().await.unwrap();
     assert_eq!(workspace.branch_tip().map(CommitSha::as_str), Some(tip.as_str()));
     assert_eq!(workspace.base_commit().as_str(), git(&["rev-parse", "main"]));
-    let rebased = workspace.rebase(&commit_request()).await.unwrap();
-    assert_eq!(workspace.rebase(&commit_request()).await.unwrap(), rebased, "the same commits give the same result");
+    let rebased = rebase(workspace.as_ref()).await;
+    assert_eq!(rebase(workspace.as_ref()).await, rebased, "the same commits give the same result");
     let changed = workspace.changed_files().await.unwrap();
     let shown: Vec<String> = changed.iter().map(|file| format!("{} {}", file.status.letter(), file.file)).collect();
     assert_eq!(shown, ["D README.md", "A by/hand.py", "M src/a.py"]);
@@ -277,28 +241,60 @@ async fn rebase_a_branch(url: &str, server: &GitServer) {
     git(&["-C", &at, "push", "-q", "origin", "agent/fix-1"]);
     server.commit("acme/demo", "Twice", &[("src/deep/b.py", Some("b = 4\n"))]);
     let (workspace, _folder) = checkout_to_rebase().await.unwrap();
-    workspace.rebase(&commit_request()).await.unwrap();
+    rebase(workspace.as_ref()).await;
     assert_eq!(workspace.read(&path("src/deep/b.py")).await.unwrap().unwrap(), b"b = 4\n", "the merge is left out");
 
     server.commit("acme/demo", "The same line", &[("src/a.py", Some("a = 7\n"))]);
     let (workspace, _folder) = checkout_to_rebase().await.unwrap();
-    let conflict = workspace.rebase(&commit_request()).await.unwrap_err();
-    assert!(matches!(&conflict, GitError::Conflict { files, .. } if files == &["src/a.py"]), "{conflict:?}");
+    let conflict = conflict(workspace.as_ref(), &[]).await;
+    let [file] = conflict.files.as_slice() else { panic!("{conflict:?}") };
+    let part = MergedPart::Conflict { before: "a = 1\n".into(), base: "a = 7\n".into(), branch: "a = 2\n".into() };
+    assert_eq!((file.path.as_str(), file.parts.as_slice()), ("src/a.py", [part].as_slice()));
+    assert_eq!(conflict.message, "Fix #1\n");
     assert!(workspace.changed_files().await.unwrap().is_empty(), "nothing was written");
+    let files = BTreeMap::from([(file.path.clone(), "a = 9\n".to_owned())]);
+    let resolutions = [Resolution { commit: conflict.commit, files }];
+    let Rebased::Done(commit) = workspace.rebase(&commit_request(), &resolutions).await.unwrap() else {
+        panic!("it is resolved")
+    };
+    workspace.push(&commit, workspace.branch_tip(), credential(PASSWORD).as_ref()).await.unwrap();
+    git(&["fsck", "--strict"]);
+    assert_eq!(git(&["show", "agent/fix-1:src/a.py"]), "a = 9");
+    let log = git(&["log", "--format=%an/%cn %s", "main..agent/fix-1"]);
+    assert_eq!(log, "t/patchwright A person's words\npatchwright/patchwright Fix #1", "what people pushed is kept");
+
+    // A file that one side deleted is no text to merge.
+    server.commit("acme/demo", "Deleted", &[("by/hand.py", Some("x = 5\n"))]);
+    let (workspace, _folder) = checkout_to_rebase().await.unwrap();
+    let both_added = self::conflict(workspace.as_ref(), &[]).await;
+    assert_eq!(both_added.message.trim(), "A person's words");
+    server.commit("acme/demo", "Deleted", &[("src/a.py", None), ("by/hand.py", None)]);
+    let (workspace, _folder) = checkout_to_rebase().await.unwrap();
+    let deleted = self::conflict(workspace.as_ref(), &[]).await;
+    assert!(deleted.files.iter().any(|file| file.path.as_str() == "src/a.py" && file.parts.is_empty()), "{deleted:?}");
+}
+
+async fn rebase(workspace: &dyn Workspace) -> CommitSha {
+    match workspace.rebase(&commit_request(), &[]).await.unwrap() {
+        Rebased::Done(commit) => commit,
+        Rebased::Conflict(conflict) => panic!("{conflict:?}"),
+    }
+}
+
+async fn conflict(workspace: &dyn Workspace, resolutions: &[Resolution]) -> RebaseConflict {
+    match workspace.rebase(&commit_request(), resolutions).await.unwrap() {
+        Rebased::Conflict(conflict) => conflict,
+        Rebased::Done(commit) => panic!("{commit}"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_branch_is_rebased_over_http() {
-    let server = GitServer::start();
-    server.make("acme/demo", FILES);
-    rebase_a_branch(&format!("{}/acme/demo.git", server.url()), &server).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_branch_is_rebased_in_a_local_repository() {
-    let server = GitServer::start();
-    server.make("acme/demo", FILES);
-    rebase_a_branch(server.path("acme/demo").to_str().unwrap(), &server).await;
+async fn a_branch_is_rebased_on_every_kind_of_remote() {
+    for remote in few_remotes().await {
+        remote.server.make("acme/demo", FILES);
+        println!("{}", remote.name);
+        rebase_a_branch(remote.options.clone(), &remote.url("acme/demo"), &remote.server).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -336,7 +332,10 @@ async fn a_refused_push_names_the_remotes_reason() {
     workspace.write(&path("src/a.py"), b"a = 2\n").await.unwrap();
     let commit = workspace.commit(&[path("src/a.py")], &commit_request()).await.unwrap();
     let refused = workspace.push(&commit, None, credential(PASSWORD).as_ref()).await.unwrap_err();
-    assert_eq!(refused.to_string(), "the remote refused the push of `agent/fix-1`: pre-receive hook declined: protected");
+    assert_eq!(
+        refused.to_string(),
+        "the remote refused the push of `agent/fix-1`: pre-receive hook declined: protected"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
