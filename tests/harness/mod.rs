@@ -128,6 +128,8 @@ impl TestServer {
             own("SANDBOX", "best-effort"),
             own("MAX_ATTEMPTS", "1"),
             own("WORKERS", "1"),
+            // It is fetched beside the first job, and would be there for the next one or not.
+            own("GIT_HISTORY", "0"),
             own("PATH", &std::env::var("PATH").unwrap()),
         ];
         for (name, value) in settings {

@@ -18,7 +18,6 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::address::Address;
-use crate::command::clean_environment;
 use crate::error::{GixCause, MAX_DETAIL_CHARS};
 use crate::options::{GitOptions, Limits};
 use crate::prepare::{Prepared, fetch_history, prepare};
@@ -247,15 +246,17 @@ async fn run(
     let request = Request { options: GitOptions { child: None, ..options.clone() }, work, user };
     let text = serde_json::to_vec(&request).map_err(|error| unexpected(shown, &error.to_string()))?;
     let action = || format!("cloning {shown}");
-    let work = talk(program, &text);
+    let mut command = options.command(program);
+    command.arg(CHILD_COMMAND).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let work = talk(command, &text);
     tokio::select! {
         ended = work => {
-            let (status, output, said) =
+            let (status, output, errors) =
                 ended.map_err(|source| GitError::Internal { action: action(), source: Box::new(source) })?;
             if status.success() && let Ok(answer) = serde_json::from_slice(&output) {
                 return Ok(answer);
             }
-            Err(explain(status, &said, &options.limits, shown))
+            Err(explain(status, &errors, &options.limits, shown))
         }
         () = tokio::time::sleep(options.timeout) => {
             Err(GitError::TimedOut { action: action(), seconds: options.timeout.as_secs() })
@@ -266,19 +267,16 @@ async fn run(
 
 /// Starts the program, hands it the request and returns how it ended, its answer and its complaints. It is killed if the
 /// future is dropped.
-async fn talk(program: &Path, request: &[u8]) -> std::io::Result<(ExitStatus, Vec<u8>, String)> {
+async fn talk(command: std::process::Command, request: &[u8]) -> std::io::Result<(ExitStatus, Vec<u8>, String)> {
     /// The longest answer and the longest complaint that are read, in bytes.
     const MAX_ANSWER: u64 = 1 << 20;
     const MAX_WORDS: u64 = 64 << 10;
-    let mut command = std::process::Command::new(program);
-    clean_environment(&mut command);
-    command.arg(CHILD_COMMAND).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = tokio::process::Command::from(command).kill_on_drop(true).process_group(0).spawn()?;
     let mut group = Group(child.id());
     let mut stdin = child.stdin.take().expect("it is piped");
     let stdout = child.stdout.take().expect("it is piped");
     let stderr = child.stderr.take().expect("it is piped");
-    let (mut output, mut said) = (Vec::new(), Vec::new());
+    let (mut output, mut errors) = (Vec::new(), Vec::new());
     let write = async {
         // A program that ends before it has read everything is explained by its exit status.
         let _ = stdin.write_all(request).await;
@@ -286,12 +284,12 @@ async fn talk(program: &Path, request: &[u8]) -> std::io::Result<(ExitStatus, Ve
     };
     let mut answer = stdout.take(MAX_ANSWER);
     let mut words = stderr.take(MAX_WORDS);
-    let ((), read, heard) = tokio::join!(write, answer.read_to_end(&mut output), words.read_to_end(&mut said));
-    read.and(heard)?;
+    let ((), read, read_errors) = tokio::join!(write, answer.read_to_end(&mut output), words.read_to_end(&mut errors));
+    read.and(read_errors)?;
     let status = child.wait().await?;
     // Its number may belong to another process from now on.
     group.0 = None;
-    Ok((status, output, String::from_utf8_lossy(&said).into_owned()))
+    Ok((status, output, String::from_utf8_lossy(&errors).into_owned()))
 }
 
 /// The processes of a child: git and ssh among them. They are killed when this is dropped.
@@ -307,8 +305,8 @@ impl Drop for Group {
 }
 
 /// Says why a child ended without an answer.
-fn explain(status: ExitStatus, said: &str, limits: &Limits, shown: &str) -> GitError {
-    let is_memory = said.contains("memory allocation of") || said.contains("Cannot allocate memory");
+fn explain(status: ExitStatus, errors: &str, limits: &Limits, shown: &str) -> GitError {
+    let is_memory = errors.contains("memory allocation of") || errors.contains("Cannot allocate memory");
     let too_large = |limit: String| GitError::TooLarge { url: shown.to_owned(), limit };
     match status.signal().map(rustix::process::Signal::from_named_raw) {
         Some(Some(rustix::process::Signal::XFSZ)) => {
@@ -321,7 +319,7 @@ fn explain(status: ExitStatus, said: &str, limits: &Limits, shown: &str) -> GitE
             too_large("the system ended the process that read it, most likely for its memory".to_owned())
         }
         _ => {
-            let detail: String = said.trim().chars().take(MAX_DETAIL_CHARS).collect();
+            let detail: String = errors.trim().chars().take(MAX_DETAIL_CHARS).collect();
             unexpected(shown, &format!("the process for git ended with {status}: {detail}"))
         }
     }

@@ -13,21 +13,10 @@ use crate::address::Address;
 use crate::error::{MAX_DETAIL_CHARS, io_error};
 use crate::options::{GitOptions, SshOptions};
 use crate::push::{Push, classify_refusal};
-use crate::remote::{Remote, Tips, Wanted, refspec};
-
-/// The variables of this process that a program gets: what finds programs, agents and certificates, and no secret.
-const PASSED_ON: &[&str] =
-    &["PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK", "GNUPGHOME", "SSL_CERT_FILE"];
-
-/// Lets a command see only those variables of this process.
-pub(crate) fn clean_environment(command: &mut Command) {
-    command.env_clear().env("LC_ALL", "C");
-    command.envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-}
+use crate::remote::{FetchRequest, Remote, Tips, refspec};
 
 fn git_command(options: &GitOptions) -> Command {
-    let mut command = Command::new(&options.git_program);
-    clean_environment(&mut command);
+    let mut command = options.command(&options.git_program);
     command
         .args(["-c", "core.hooksPath=/dev/null", "-c", "credential.helper=", "-c", "protocol.allow=never"])
         .args(["-c", "protocol.ssh.allow=always", "-c", "submodule.recurse=false"])
@@ -63,14 +52,14 @@ fn run(command: &mut Command, action: &str, url: &str) -> Result<String, GitErro
 }
 
 /// Converts what git and ssh say to an error.
-fn classify(said: &str, url: &str) -> GitError {
+fn classify(message: &str, url: &str) -> GitError {
     let url = url.to_owned();
-    let detail: String = said.trim().chars().take(MAX_DETAIL_CHARS).collect();
-    if said.contains("Host key verification failed") || said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED") {
+    let detail: String = message.trim().chars().take(MAX_DETAIL_CHARS).collect();
+    if message.contains("Host key verification failed") || message.contains("REMOTE HOST IDENTIFICATION HAS CHANGED") {
         GitError::AddressRefused { url, reason: "the key of the host is not in the file of known hosts".to_owned() }
-    } else if said.contains("Permission denied") {
+    } else if message.contains("Permission denied") {
         GitError::Unauthorized { url }
-    } else if said.contains("does not appear to be a git repository") || said.contains("not found") {
+    } else if message.contains("does not appear to be a git repository") || message.contains("not found") {
         GitError::RepositoryNotFound { url }
     } else {
         GitError::Unavailable { url, detail }
@@ -91,13 +80,13 @@ pub(crate) fn fetch(
     remote: &Remote<'_>,
     url: &Url,
     repo: &gix::Repository,
-    wanted: &Wanted<'_>,
+    fetch: &FetchRequest<'_>,
 ) -> Result<Tips, GitError> {
     let shown = remote.address.redacted();
     let mut list = git_command(remote.options);
     list.args(["ls-remote", "--heads", "--"]).arg(url.as_str());
     let listed = run(&mut list, "listing the branches", &shown)?;
-    let tips: Result<Tips, GitError> = wanted
+    let tips: Result<Tips, GitError> = fetch
         .branches
         .iter()
         .map(|branch| {
@@ -108,15 +97,15 @@ pub(crate) fn fetch(
         })
         .collect();
     let tips = tips?;
-    if (wanted.are_known)(&tips) {
+    if (fetch.are_known)(&tips) {
         return Ok(tips);
     }
     let mut command = git_command(remote.options);
     command.arg("--git-dir").arg(repo.git_dir()).args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"]);
-    if let Some(depth) = wanted.depth {
+    if let Some(depth) = fetch.depth {
         command.arg(format!("--depth={depth}"));
     }
-    command.arg("--").arg(url.as_str()).args(wanted.branches.iter().map(refspec));
+    command.arg("--").arg(url.as_str()).args(fetch.branches.iter().map(refspec));
     run(&mut command, "fetching", &shown)?;
     Ok(tips)
 }
@@ -138,12 +127,12 @@ pub(crate) fn push(options: &GitOptions, url: &Url, repo: &gix::Repository, push
     if output.status.success() {
         return Ok(());
     }
-    let (report, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    let words: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("remote: ")).map(str::trim_end).collect();
+    let (report, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let words: Vec<&str> = errors.lines().filter_map(|line| line.strip_prefix("remote: ")).map(str::trim_end).collect();
     Err(match rejection(&report) {
         Some(reason) if reason.contains("stale info") => GitError::LeaseLost { branch: push.branch.clone() },
         Some(reason) => classify_refusal(push.branch, reason, &words.join("\n")),
-        None => classify(&said, &Address::Ssh(url.clone()).redacted()),
+        None => classify(&errors, &Address::Ssh(url.clone()).redacted()),
     })
 }
 
@@ -179,7 +168,7 @@ mod tests {
 
     #[test]
     fn what_ssh_says_is_told_apart() {
-        let kind = |said: &str| classify(said, "ssh://h/x");
+        let kind = |message: &str| classify(message, "ssh://h/x");
         assert!(matches!(kind("Host key verification failed.\n"), GitError::AddressRefused { .. }));
         assert!(matches!(kind("git@h: Permission denied (publickey)."), GitError::Unauthorized { .. }));
         assert!(matches!(

@@ -55,12 +55,12 @@ const HISTORY_TIMEOUT_FACTOR: u32 = 10;
 #[derive(Debug, Clone)]
 pub struct GixGit {
     options: Arc<GitOptions>,
-    upkeep: Arc<Mutex<Upkeep>>,
+    background: Arc<Mutex<BackgroundWork>>,
 }
 
 /// What is done in the background.
 #[derive(Debug, Default)]
-struct Upkeep {
+struct BackgroundWork {
     /// The addresses whose history is being fetched.
     histories: HashSet<String>,
     trimmed: Option<Instant>,
@@ -75,12 +75,12 @@ impl GixGit {
         {
             tracing::warn!(%error, folder = %store.folder.display(), "what is deleted stays on the disk");
         }
-        Self { options: Arc::new(options), upkeep: Arc::default() }
+        Self { options: Arc::new(options), background: Arc::default() }
     }
 
     /// Waits until nothing is done in the background any more, such as fetching the history of a repository.
     pub async fn wait_for_background_work(&self) {
-        let mut running = std::mem::take(&mut self.upkeep().running);
+        let mut running = std::mem::take(&mut self.background().running);
         while running.join_next().await.is_some() {}
     }
 
@@ -107,12 +107,12 @@ impl GixGit {
 
     /// Fetches the history of a repository for the next job, beside this one.
     fn fetch_history_in_background(&self, request: &Checkout, base: patchwright_domain::BranchName) {
-        let is_first = self.upkeep().histories.insert(request.url.clone());
+        let is_first = self.background().histories.insert(request.url.clone());
         if !is_first {
             return;
         }
         let (git, request) = (self.clone(), request.clone());
-        self.upkeep().running.spawn(async move {
+        self.background().running.spawn(async move {
             let timeout = git.options.timeout * HISTORY_TIMEOUT_FACTOR;
             let options = GitOptions { timeout, ..(*git.options).clone() };
             let (url, credential) = (request.url, request.credential);
@@ -128,7 +128,7 @@ impl GixGit {
             if let Err(error) = fetched {
                 tracing::warn!(error = %error_chain(&error), "the history of a repository is not there for the next job");
             }
-            git.upkeep().histories.remove(&url);
+            git.background().histories.remove(&url);
         });
     }
 
@@ -136,17 +136,17 @@ impl GixGit {
     fn trim_in_background(&self) {
         let Some(store) = self.options.store.clone() else { return };
         {
-            let mut upkeep = self.upkeep();
-            if upkeep.trimmed.is_some_and(|last| last.elapsed() < TRIM_INTERVAL) {
+            let mut background = self.background();
+            if background.trimmed.is_some_and(|last| last.elapsed() < TRIM_INTERVAL) {
                 return;
             }
-            upkeep.trimmed = Some(Instant::now());
+            background.trimmed = Some(Instant::now());
         }
-        self.upkeep().running.spawn_blocking(move || trim(&store));
+        self.background().running.spawn_blocking(move || trim(&store));
     }
 
-    fn upkeep(&self) -> std::sync::MutexGuard<'_, Upkeep> {
-        self.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
+    fn background(&self) -> std::sync::MutexGuard<'_, BackgroundWork> {
+        self.background.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

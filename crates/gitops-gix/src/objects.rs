@@ -9,7 +9,8 @@ use patchwright_core::git::{CommitRequest, GitError};
 use patchwright_domain::BranchName;
 
 use crate::error::internal;
-use crate::signing::{SigningKey, sign};
+use crate::options::GitOptions;
+use crate::signing::sign;
 
 /// An object to send.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ pub(crate) fn write_commit(
     base: gix::ObjectId,
     changes: &[TreeEdit],
     request: &CommitRequest,
-    key: Option<&SigningKey>,
+    options: &GitOptions,
 ) -> Result<gix::ObjectId, GitError> {
     let failed = internal("writing the commit");
     let base_tree = repo.find_commit(base).map_err(&failed)?.tree_id().map_err(&failed)?.detach();
@@ -52,18 +53,16 @@ pub(crate) fn write_commit(
         message: request.message.as_str().into(),
         extra_headers: Vec::new(),
     };
-    write_signed(repo, commit, key)
+    write_signed(repo, commit, options)
 }
 
-/// Writes a commit, signed if there is a key.
+/// Writes a commit, signed if the options have a key.
 pub(crate) fn write_signed(
     repo: &gix::Repository,
     mut commit: gix::objs::Commit,
-    key: Option<&SigningKey>,
+    options: &GitOptions,
 ) -> Result<gix::ObjectId, GitError> {
-    if let Some(key) = key {
-        sign(key, &mut commit)?;
-    }
+    sign(options, &mut commit)?;
     Ok(repo.write_object(&commit).map_err(internal("writing the commit"))?.detach())
 }
 

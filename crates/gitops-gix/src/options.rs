@@ -1,6 +1,9 @@
 //! The options of [`crate::GixGit`].
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -35,6 +38,9 @@ pub struct GitOptions {
     pub push_prefix: String,
     /// The key that signs commits.
     pub signing_key: Option<SigningKey>,
+    /// The environment of the programs that are started: [`Self::child`], git, ssh, `ssh-keygen` and gpg. Without it they inherit
+    /// that of this process, with whatever secrets it holds.
+    pub environment: Option<BTreeMap<String, String>>,
 }
 
 impl Default for GitOptions {
@@ -51,7 +57,20 @@ impl Default for GitOptions {
             child: None,
             push_prefix: "agent/".to_owned(),
             signing_key: None,
+            environment: None,
         }
+    }
+}
+
+impl GitOptions {
+    /// Creates a command with the environment of the options and messages in English.
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        if let Some(environment) = &self.environment {
+            command.env_clear().envs(environment);
+        }
+        command.env("LC_ALL", "C");
+        command
     }
 }
 

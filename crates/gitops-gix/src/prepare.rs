@@ -16,7 +16,7 @@ use crate::error::{GixCause, internal, io_error};
 use crate::local::open_source;
 use crate::objects::set_branch;
 use crate::options::{GitOptions, StoreOptions};
-use crate::remote::{Remote, WHOLE_HISTORY, Wanted};
+use crate::remote::{FetchRequest, Remote, WHOLE_HISTORY};
 use crate::repository::{create_git_dir, open, share_objects};
 use crate::store::{Mirror, RepositoryStore};
 use crate::tree_limits::check_tree;
@@ -193,7 +193,7 @@ impl Place<'_> {
         create_git_dir(&git_dir, false)?;
         let repo = open(&git_dir, self.max_object_bytes())?;
         let depth = Some(self.least_depth()).filter(|depth| *depth != WHOLE_HISTORY);
-        let tips = remote.fetch(&repo, &Wanted { branches, depth, are_known: &|_| false }, interrupt)?;
+        let tips = remote.fetch(&repo, &FetchRequest { branches, depth, are_known: &|_| false }, interrupt)?;
         let branch_tip = tips.get(1).or(tips.first()).copied().filter(|_| self.request.with_branch);
         let depth = depth.map(NonZeroU32::get);
         Ok(Source { repo, base, tip: tips[0], branch_tip, depth, needs_history: false })
@@ -219,11 +219,11 @@ impl Place<'_> {
         let depth = mirror.history().and_then(NonZeroU32::new).map_or(least, |history| history.max(least));
         let depth = Some(depth).filter(|_| !is_complete);
         let are_known = |tips: &[gix::ObjectId]| self.has_needed(&repo, tips);
-        let mut tips = remote.fetch(&repo, &Wanted { branches, depth, are_known: &are_known }, interrupt)?;
+        let mut tips = remote.fetch(&repo, &FetchRequest { branches, depth, are_known: &are_known }, interrupt)?;
         let fetched = mirror.open(self.max_object_bytes())?;
         if self.request.with_branch && !self.has_needed(&fetched, &tips) && is_shallow(&fetched)? {
-            let wanted = Wanted { branches, depth: Some(WHOLE_HISTORY), are_known: &|_| false };
-            tips = remote.fetch(&fetched, &wanted, interrupt)?;
+            let fetch = FetchRequest { branches, depth: Some(WHOLE_HISTORY), are_known: &|_| false };
+            tips = remote.fetch(&fetched, &fetch, interrupt)?;
         }
         drop(lock);
         // Opened again: the new packs and the new boundary.
@@ -340,8 +340,8 @@ pub(crate) fn fetch_history(
     let draft = repository.start_next()?;
     let fetched = open(&draft, options.limits.memory_bytes / 4).and_then(|repo| {
         let remote = Remote { options, address: &address, credential };
-        let wanted = Wanted { branches: std::slice::from_ref(branch), depth: Some(depth), are_known: &|_| false };
-        remote.fetch(&repo, &wanted, interrupt)
+        let fetch = FetchRequest { branches: std::slice::from_ref(branch), depth: Some(depth), are_known: &|_| false };
+        remote.fetch(&repo, &fetch, interrupt)
     });
     let noted: Result<PathBuf, GitError> = fetched.and_then(|_| {
         std::fs::write(draft.join("history"), format!("{depth}\n")).map_err(io_error("noting the history"))?;

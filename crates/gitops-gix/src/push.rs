@@ -259,8 +259,8 @@ pub(crate) fn classify_refusal(branch: &BranchName, reason: &str, words: &str) -
             PushRefusal::Other
         };
     // What a hook says is worth more than that it declined.
-    let said = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
-    let reason = if said.is_empty() { reason.to_owned() } else { format!("{reason}: {said}") };
+    let message = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    let reason = if message.is_empty() { reason.to_owned() } else { format!("{reason}: {message}") };
     let reason = reason.chars().take(MAX_DETAIL_CHARS).collect();
     GitError::PushRefused { branch: branch.clone(), refusal, reason }
 }

@@ -9,8 +9,8 @@ use patchwright_domain::{BranchName, RepoPath};
 
 use crate::error::internal;
 use crate::objects::{signature, write_signed};
+use crate::options::GitOptions;
 use crate::prepare::to_commit_sha;
-use crate::signing::SigningKey;
 
 /// The most commits that are replayed.
 const MAX_COMMITS: usize = 200;
@@ -33,7 +33,7 @@ pub(crate) struct Replay<'a> {
     pub(crate) repo: &'a gix::Repository,
     pub(crate) branch: &'a BranchName,
     pub(crate) request: &'a CommitRequest,
-    pub(crate) key: Option<&'a SigningKey>,
+    pub(crate) options: &'a GitOptions,
     pub(crate) resolutions: &'a [Resolution],
 }
 
@@ -120,7 +120,7 @@ impl Replay<'_> {
             // A signature of the old commit does not fit the new one.
             extra_headers: Vec::new(),
         };
-        write_signed(repo, picked, self.key).map(Replayed::Done)
+        write_signed(repo, picked, self.options).map(Replayed::Done)
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Remote<'a> {
 pub(crate) type Tips = Vec<gix::ObjectId>;
 
 /// What a fetch needs.
-pub(crate) struct Wanted<'a> {
+pub(crate) struct FetchRequest<'a> {
     pub(crate) branches: &'a [BranchName],
     /// How many commits from the tips; `None` for all that are after those that are here.
     pub(crate) depth: Option<NonZeroU32>,
@@ -46,12 +46,12 @@ impl Remote<'_> {
     pub(crate) fn fetch(
         &self,
         repo: &gix::Repository,
-        wanted: &Wanted<'_>,
+        fetch: &FetchRequest<'_>,
         interrupt: &AtomicBool,
     ) -> Result<Tips, GitError> {
         match self.address {
-            Address::Http(url) => self.fetch_http(url.as_str(), repo, wanted, interrupt),
-            Address::Ssh(url) => crate::command::fetch(self, url, repo, wanted),
+            Address::Http(url) => self.fetch_http(url.as_str(), repo, fetch, interrupt),
+            Address::Ssh(url) => crate::command::fetch(self, url, repo, fetch),
             Address::Local(_) => unreachable!("the objects of local repositories are shared"),
         }
     }
@@ -78,12 +78,12 @@ impl Remote<'_> {
         &self,
         url: &str,
         repo: &gix::Repository,
-        wanted: &Wanted<'_>,
+        fetch: &FetchRequest<'_>,
         interrupt: &AtomicBool,
     ) -> Result<Tips, GitError> {
         let failed = |error: gix::Error| remote_error(self.address, &error);
         // By default gix fetches the tips of all branches, which is five times the size for a large repository.
-        let specs: Vec<String> = wanted.branches.iter().map(refspec).collect();
+        let specs: Vec<String> = fetch.branches.iter().map(refspec).collect();
         let remote = repo
             .remote_at(url)
             .and_then(|remote| remote.with_refspecs(specs.iter().map(String::as_str), Direction::Fetch))
@@ -96,7 +96,7 @@ impl Remote<'_> {
             .with_transport_options(Box::new(http_options(self.options, self.address, self.credential)?));
         let prepared = connection.prepare_fetch(Discard, gix::remote::ref_map::Options::default()).map_err(failed)?;
         let refs = &prepared.ref_map().remote_refs;
-        let tips: Result<Tips, GitError> = wanted
+        let tips: Result<Tips, GitError> = fetch
             .branches
             .iter()
             .map(|branch| match find_tip(refs, branch) {
@@ -107,10 +107,10 @@ impl Remote<'_> {
             })
             .collect();
         let tips = tips?;
-        if (wanted.are_known)(&tips) {
+        if (fetch.are_known)(&tips) {
             return Ok(tips);
         }
-        let depth = wanted.depth.map_or(Shallow::NoChange, Shallow::DepthAtRemote);
+        let depth = fetch.depth.map_or(Shallow::NoChange, Shallow::DepthAtRemote);
         prepared.with_shallow(depth).receive(Discard, interrupt).map_err(failed)?;
         Ok(tips)
     }

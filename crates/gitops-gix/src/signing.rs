@@ -8,8 +8,8 @@ use gix::bstr::BString;
 use patchwright_core::git::GitError;
 use serde::{Deserialize, Serialize};
 
-use crate::command::clean_environment;
 use crate::error::MAX_DETAIL_CHARS;
+use crate::options::GitOptions;
 
 /// A key that signs commits. Both kinds give the same signature for the same commit, if the algorithm allows it: RSA and
 /// Ed25519 do, ECDSA keys of ssh do not and are refused.
@@ -32,37 +32,41 @@ impl SigningKey {
     }
 }
 
-/// Adds the signature to a commit.
-pub(crate) fn sign(key: &SigningKey, commit: &mut gix::objs::Commit) -> Result<(), GitError> {
+/// Adds the signature of the options' key to a commit.
+pub(crate) fn sign(options: &GitOptions, commit: &mut gix::objs::Commit) -> Result<(), GitError> {
+    let Some(key) = &options.signing_key else { return Ok(()) };
     let mut bytes = Vec::new();
     gix::objs::WriteTo::write_to(&*commit, &mut bytes).map_err(|error| failed(&error.to_string()))?;
     let signature = match key {
-        SigningKey::Ssh(file) => sign_with_ssh(file, &bytes)?,
-        SigningKey::Gpg(id) => sign_with_gpg(id, &bytes, commit.committer.time.seconds)?,
+        SigningKey::Ssh(file) => sign_with_ssh(options, file, &bytes)?,
+        SigningKey::Gpg(id) => sign_with_gpg(options, id, &bytes, commit.committer.time.seconds)?,
     };
     commit.extra_headers.push(("gpgsig".into(), BString::from(signature.trim_end())));
     Ok(())
 }
 
-fn sign_with_ssh(key: &Path, commit: &[u8]) -> Result<String, GitError> {
+fn sign_with_ssh(options: &GitOptions, key: &Path, commit: &[u8]) -> Result<String, GitError> {
     let shown = key.display();
-    let public = Command::new("ssh-keygen").args(["-y", "-P", "", "-f"]).arg(key).stdin(Stdio::null()).output();
+    let mut read = options.command("ssh-keygen");
+    let public = read.args(["-y", "-P", "", "-f"]).arg(key).stdin(Stdio::null()).output();
     let public = public.map_err(|error| failed(&format!("ssh-keygen cannot be started: {error}")))?;
     if !public.status.success() {
-        let said = String::from_utf8_lossy(&public.stderr);
-        return Err(failed(&format!("the key {shown} cannot be read; it must have no passphrase: {}", said.trim())));
+        let message = String::from_utf8_lossy(&public.stderr);
+        return Err(failed(&format!("the key {shown} cannot be read; it must have no passphrase: {}", message.trim())));
     }
     if public.stdout.starts_with(b"ecdsa") || public.stdout.starts_with(b"sk-") {
         return Err(failed(&format!(
             "the key {shown} signs the same commit differently each time; use an Ed25519 key"
         )));
     }
-    run(Command::new("ssh-keygen").args(["-Y", "sign", "-n", "git", "-f"]).arg(key), commit)
+    let mut sign = options.command("ssh-keygen");
+    sign.args(["-Y", "sign", "-n", "git", "-f"]).arg(key);
+    run(&mut sign, commit)
 }
 
 /// The time of the signature is the commit's, so that the same commit has the same signature.
-fn sign_with_gpg(id: &str, commit: &[u8], seconds: i64) -> Result<String, GitError> {
-    let mut gpg = Command::new("gpg");
+fn sign_with_gpg(options: &GitOptions, id: &str, commit: &[u8], seconds: i64) -> Result<String, GitError> {
+    let mut gpg = options.command("gpg");
     gpg.args(["--batch", "--no-tty", "--armor", "--detach-sign", "--digest-algo", "SHA512"]);
     gpg.arg(format!("--faked-system-time={seconds}!")).arg(format!("--local-user={id}"));
     run(&mut gpg, commit)
@@ -70,7 +74,6 @@ fn sign_with_gpg(id: &str, commit: &[u8], seconds: i64) -> Result<String, GitErr
 
 fn run(command: &mut Command, input: &[u8]) -> Result<String, GitError> {
     let program = command.get_program().to_string_lossy().into_owned();
-    clean_environment(command);
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

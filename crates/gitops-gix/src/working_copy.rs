@@ -324,7 +324,7 @@ impl WorkingCopy {
             message: request.message.as_str().into(),
             extra_headers: Vec::new(),
         };
-        let id = write_signed(&repo, commit, self.options.signing_key.as_ref())?;
+        let id = write_signed(&repo, commit, &self.options)?;
         if let Some(branch) = head_branch(&repo) {
             set_branch(&repo, &branch, id, PreviousValue::Any)?;
         }

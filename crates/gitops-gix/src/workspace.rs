@@ -143,8 +143,8 @@ impl Workspace for GixWorkspace {
             tip.ok_or_else(|| GitError::BranchNotFound { url: self.source.redacted(), branch: branch.clone() })?;
         let (request, resolutions, options) = (request.clone(), resolutions.to_vec(), Arc::clone(&self.options));
         self.run_blocking("rebasing the branch", move |repo, interrupt| {
-            let key = options.signing_key.as_ref();
-            let replay = Replay { repo, branch: &branch, request: &request, key, resolutions: &resolutions };
+            let (request, resolutions) = (&request, &resolutions);
+            let replay = Replay { repo, branch: &branch, request, options: &options, resolutions };
             let commit = match replay.run(tip, onto)? {
                 Replayed::Done(commit) => commit,
                 Replayed::Conflict(conflict) => return Ok(Rebased::Conflict(conflict)),
@@ -211,10 +211,10 @@ impl Workspace for GixWorkspace {
 
     async fn commit(&self, paths: &[RepoPath], request: &CommitRequest) -> Result<CommitSha, GitError> {
         let (root, base, branch) = (self.root.clone(), to_object_id(self.base_commit()), self.branch.clone());
-        let (paths, request, key) = (paths.to_vec(), request.clone(), self.options.signing_key.clone());
+        let (paths, request, options) = (paths.to_vec(), request.clone(), Arc::clone(&self.options));
         self.run_blocking("committing", move |repo, _| {
             let changes = stage(repo, &root, &paths)?;
-            let commit = write_commit(repo, base, &changes, &request, key.as_ref())?;
+            let commit = write_commit(repo, base, &changes, &request, &options)?;
             set_branch(repo, &branch, commit, gix::refs::transaction::PreviousValue::Any)?;
             Ok(to_commit_sha(commit))
         })

@@ -75,6 +75,7 @@ pub(crate) fn with_store(folder: &Path) -> GitOptions {
     GitOptions {
         store: Some(StoreOptions::new(folder.to_owned())),
         child: Some(child_program()),
+        environment: Some(["PATH", "HOME"].map(|name| (name.to_owned(), std::env::var(name).unwrap())).into()),
         ..GitOptions::default()
     }
 }

@@ -126,7 +126,7 @@ async fn only_branches_of_our_own_are_pushed() {
         let workspace = GixGit::new(options).checkout(request, &CancellationToken::new()).await.unwrap();
         let commit = change(workspace.as_ref()).await;
         let refused = workspace.push(&commit, Some(workspace.base_commit()), None).await.unwrap_err();
-        assert!(matches!(&refused, GitError::BranchRefused { rule: said, .. } if said.contains(rule)), "{refused:?}");
+        assert!(matches!(&refused, GitError::BranchRefused { rule: shown, .. } if shown.contains(rule)), "{refused:?}");
     }
 }
 

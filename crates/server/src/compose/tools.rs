@@ -169,6 +169,7 @@ fn git_options(config: &Config) -> GitOptions {
         store: Some(store).filter(|store| store.max_bytes > 0),
         child: OWN_PROGRAM.get().cloned(),
         signing_key: git.signing_key.clone(),
+        environment: Some(git.environment.clone()),
         ..GitOptions::default()
     }
 }

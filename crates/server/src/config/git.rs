@@ -1,5 +1,6 @@
 //! The settings of git.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,10 +22,16 @@ pub struct GitConfig {
     pub limits: Limits,
     pub ssh: SshOptions,
     pub signing_key: Option<SigningKey>,
+    /// The environment of git, ssh and gpg: what finds programs, agents and certificates, and no secret.
+    pub environment: BTreeMap<String, String>,
 }
 
+/// The variables of this process that programs for git get.
+const PASSED_ON: [&str; 8] =
+    ["PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK", "GNUPGHOME", "SSL_CERT_FILE"];
+
 impl GitConfig {
-    pub(super) fn read(v: &Values) -> Result<Self, ConfigError> {
+    pub(super) fn read(v: &Values, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         Ok(Self {
             timeout: v.seconds("GIT_TIMEOUT")?,
             proxy: v.optional("GIT_PROXY"),
@@ -40,6 +47,7 @@ impl GitConfig {
                 key: v.optional("GIT_SSH_KEY").map(PathBuf::from),
                 known_hosts: v.optional("GIT_SSH_KNOWN_HOSTS").map(PathBuf::from),
             },
+            environment: PASSED_ON.iter().filter_map(|name| Some(((*name).to_owned(), env(name)?))).collect(),
             signing_key: v.optional("COMMIT_SIGNING_KEY").map(|text| SigningKey::parse(&text)),
         })
     }

@@ -214,7 +214,7 @@ impl Config {
             llm: LlmConfig::read(v)?,
             jobs: JobConfig::read(v)?,
             network: NetworkConfig::read(v)?,
-            git: GitConfig::read(v)?,
+            git: GitConfig::read(v, env)?,
             sandbox: SandboxConfig::read(v)?,
             oidc: oidc(v)?,
             smtp_url: v.secret("SMTP_URL"),
