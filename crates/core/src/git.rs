@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use patchwright_domain::job::FailureOrigin;
 use patchwright_domain::job::report::ChangedFile;
 use patchwright_domain::{BranchName, CommitSha, RepoPath};
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::fault::{Cause, Fault};
@@ -224,7 +225,7 @@ impl GitError {
 }
 
 /// The kind of rule by which a remote refuses a push.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum PushRefusal {
     /// The branch, or all branches of its pattern, are protected.

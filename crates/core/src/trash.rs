@@ -69,6 +69,11 @@ impl Trash {
                     });
                 }
                 std::thread::sleep(INTERVAL);
+                // The whole place is gone, as that of a test or of an evaluation.
+                if folder.parent().is_some_and(|parent| !parent.exists()) {
+                    RUNNING.lock().unwrap_or_else(PoisonError::into_inner).remove(&folder);
+                    return;
+                }
             }
         };
         std::thread::Builder::new().name("trash".to_owned()).spawn(work).map(|_| ())

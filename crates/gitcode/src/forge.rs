@@ -272,10 +272,11 @@ impl Forge for GitcodeForge {
 
     async fn merge_state(&self, repo: &RepoName, number: u64) -> Result<MergeState, ForgeError> {
         let found = self.pull(repo, number, &format!("the pull request {repo}!{number}")).await?;
+        // `mergeable: false` may also mean a draft, or rules and checks that are not fulfilled.
+        let has_conflict = found.mergeable_state.and_then(|state| state.conflict_passed) == Some(false);
         Ok(match found.mergeable {
+            _ if has_conflict => MergeState::Conflict,
             Some(true) => MergeState::Clean,
-            // A draft, and one whose checks fail, cannot be merged either, and is no conflict.
-            Some(false) if !found.is_draft() => MergeState::Conflict,
             _ => MergeState::Unknown,
         })
     }

@@ -87,9 +87,16 @@ pub(crate) struct PullRequest {
     pub(crate) html_url: Option<String>,
     pub(crate) draft: Option<bool>,
     pub(crate) mergeable: Option<bool>,
+    pub(crate) mergeable_state: Option<MergeableState>,
     pub(crate) state: Option<String>,
     pub(crate) user: Option<User>,
     pub(crate) head: Option<Head>,
+}
+
+/// The conditions of a merge, of which one is read. It is not in the platform's description, and may be absent.
+#[derive(Debug, Deserialize)]
+pub(crate) struct MergeableState {
+    pub(crate) conflict_passed: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -10,14 +10,18 @@ use patchwright_domain::BranchName;
 use url::Url;
 
 use crate::address::Address;
+use crate::child::is_out_of_memory;
 use crate::error::{MAX_DETAIL_CHARS, io_error};
+use crate::local::SHA_256;
 use crate::options::{GitOptions, SshOptions};
 use crate::push::{Push, classify_refusal};
 use crate::remote::{FetchRequest, Remote, Tips, refspec};
 
 fn git_command(options: &GitOptions) -> Command {
     let mut command = options.command(&options.git_program);
+    // Nothing of a repository around the present folder counts.
     command
+        .current_dir("/")
         .args(["-c", "core.hooksPath=/dev/null", "-c", "credential.helper=", "-c", "protocol.allow=never"])
         .args(["-c", "protocol.ssh.allow=always", "-c", "submodule.recurse=false"])
         .args(["-c", "gc.auto=0", "-c", "maintenance.auto=false"])
@@ -32,7 +36,9 @@ fn git_command(options: &GitOptions) -> Command {
 /// Returns the command line of ssh, which git gives to a shell.
 fn ssh_command(ssh: &SshOptions) -> String {
     let quote = |path: &std::path::Path| format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
-    let mut line = "ssh -oBatchMode=yes -oForwardAgent=no -oClearAllForwardings=yes".to_owned();
+    let mut line =
+        "ssh -oBatchMode=yes -oForwardAgent=no -oClearAllForwardings=yes -oConnectTimeout=20 -oServerAliveInterval=15"
+            .to_owned();
     if let Some(key) = &ssh.key {
         line.push_str(&format!(" -oIdentitiesOnly=yes -oIdentityAgent=none -i {}", quote(key)));
     }
@@ -43,12 +49,21 @@ fn ssh_command(ssh: &SshOptions) -> String {
     line
 }
 
-fn run(command: &mut Command, action: &str, url: &str) -> Result<String, GitError> {
+fn run(remote: &Remote<'_>, command: &mut Command, action: &str) -> Result<String, GitError> {
     let output = command.output().map_err(io_error(format!("{action} with the git program")))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    Err(classify(&String::from_utf8_lossy(&output.stderr), url))
+    let (url, limits) = (remote.address.redacted(), &remote.options.limits);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    // git reports the signal of the program that it started.
+    if ["signal 25", "File size limit", "File too large"].iter().any(|part| errors.contains(part)) {
+        return Err(GitError::TooLarge { url, limit: limits.file_limit() });
+    }
+    if is_out_of_memory(&errors) {
+        return Err(GitError::TooLarge { url, limit: limits.memory_limit() });
+    }
+    Err(classify(&errors, &url))
 }
 
 /// Converts what git and ssh say to an error.
@@ -70,7 +85,7 @@ fn classify(message: &str, url: &str) -> GitError {
 pub(crate) fn head(remote: &Remote<'_>, url: &Url) -> Result<Option<BranchName>, GitError> {
     let mut command = git_command(remote.options);
     command.args(["ls-remote", "--symref", "--"]).arg(url.as_str()).arg("HEAD");
-    let listed = run(&mut command, "listing the branches", &remote.address.redacted())?;
+    let listed = run(remote, &mut command, "listing the branches")?;
     let target = |line: &str| line.strip_prefix("ref: refs/heads/")?.split('\t').next().map(str::to_owned);
     Ok(listed.lines().find_map(target).and_then(|name| BranchName::parse(&name).ok()))
 }
@@ -82,16 +97,19 @@ pub(crate) fn fetch(
     repo: &gix::Repository,
     fetch: &FetchRequest<'_>,
 ) -> Result<Tips, GitError> {
-    let shown = remote.address.redacted();
     let mut list = git_command(remote.options);
     list.args(["ls-remote", "--heads", "--"]).arg(url.as_str());
-    let listed = run(&mut list, "listing the branches", &shown)?;
+    let listed = run(remote, &mut list, "listing the branches")?;
     let tips: Result<Tips, GitError> = fetch
         .branches
         .iter()
         .map(|branch| {
             let name = branch.full_ref();
             let line = listed.lines().find_map(|line| line.split_once('\t').filter(|(_, found)| *found == name));
+            if line.is_some_and(|(id, _)| id.len() > gix::hash::Kind::Sha1.len_in_hex()) {
+                let url = remote.address.redacted();
+                return Err(GitError::FormatUnsupported { url, format: SHA_256.to_owned() });
+            }
             let tip = line.and_then(|(id, _)| gix::ObjectId::from_hex(id.as_bytes()).ok());
             tip.ok_or_else(|| if listed.trim().is_empty() { remote.empty() } else { remote.no_branch(branch) })
         })
@@ -106,7 +124,7 @@ pub(crate) fn fetch(
         command.arg(format!("--depth={depth}"));
     }
     command.arg("--").arg(url.as_str()).args(fetch.branches.iter().map(refspec));
-    run(&mut command, "fetching", &shown)?;
+    run(remote, &mut command, "fetching")?;
     Ok(tips)
 }
 
@@ -132,7 +150,12 @@ pub(crate) fn push(options: &GitOptions, url: &Url, repo: &gix::Repository, push
     Err(match rejection(&report) {
         Some(reason) if reason.contains("stale info") => GitError::LeaseLost { branch: push.branch.clone() },
         Some(reason) => classify_refusal(push.branch, reason, &words.join("\n")),
-        None => classify(&errors, &Address::Ssh(url.clone()).redacted()),
+        None => match classify(&errors, &Address::Ssh(url.clone()).redacted()) {
+            GitError::Unavailable { url, detail } if detail.contains("denied") => {
+                GitError::PushForbidden { url, detail }
+            }
+            other => other,
+        },
     })
 }
 

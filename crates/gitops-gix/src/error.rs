@@ -40,21 +40,29 @@ pub(crate) fn remote_error(address: &Address, error: &gix::Error) -> GitError {
     let text = describe(error);
     // Not every layer of gix classifies the status code, but all of them include it in the text.
     let full = format!("{error:?}");
-    if ["sha256", "Sha256", "A hash sized 64 hexadecimal"].iter().any(|part| full.contains(part)) {
+    // Its words are compared, not a part that an address could have.
+    if full.contains("remote that uses") || full.contains("A hash sized 64 hexadecimal") {
         GitError::FormatUnsupported { url, format: crate::local::SHA_256.to_owned() }
     } else if full.contains("too large to fit in memory") {
         GitError::TooLarge {
             url,
             limit: "it holds an object that is larger than a quarter of GIT_MEMORY_MB".to_owned(),
         }
-    } else if error.is_unauthenticated() || error.is_permission_denied() || full.contains("HTTP status 401") {
+    } else if error.is_unauthenticated() || has_status(&full, &[401, 403]) {
         GitError::Unauthorized { url }
-    } else if error.is_not_found() || full.contains("HTTP status 404") {
+    } else if has_status(&full, &[404]) {
         GitError::RepositoryNotFound { url }
+    } else if has_status(&full, &[301, 302, 303, 307, 308]) {
+        let reason = "the server redirects to another one, which is not followed; use the new address".to_owned();
+        GitError::AddressRefused { url, reason }
     } else {
         let detail: String = text.chars().take(MAX_DETAIL_CHARS).collect();
         GitError::Unavailable { url, detail }
     }
+}
+
+fn has_status(text: &str, codes: &[u16]) -> bool {
+    codes.iter().any(|code| text.contains(&format!("HTTP status {code}")))
 }
 
 /// Runs blocking work until it is complete, the time limit is reached or the job is cancelled. Then the flag tells gix to

@@ -31,6 +31,7 @@ pub use snapshot::Snapshot;
 pub use working_copy::WorkingCopy;
 
 use std::collections::HashSet;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -39,8 +40,10 @@ use patchwright_core::CancellationToken;
 use patchwright_core::fault::error_chain;
 use patchwright_core::git::{Checkout, Git, GitError, Workspace};
 use patchwright_core::trash::Trash;
+use patchwright_domain::BranchName;
 
 use crate::address::Address;
+use crate::child::{Answer, Child, ChildError, PrepareWork, Work};
 use crate::error::run_interruptible;
 use crate::prepare::{Prepared, fetch_history, prepare};
 use crate::store::{Lock, RepositoryStore, trim};
@@ -55,16 +58,23 @@ const HISTORY_TIMEOUT_FACTOR: u32 = 10;
 #[derive(Debug, Clone)]
 pub struct GixGit {
     options: Arc<GitOptions>,
-    background: Arc<Mutex<BackgroundWork>>,
+    background: Arc<Mutex<Background>>,
 }
 
 /// What is done in the background.
 #[derive(Debug, Default)]
-struct BackgroundWork {
+struct Background {
     /// The addresses whose history is being fetched.
     histories: HashSet<String>,
     trimmed: Option<Instant>,
     running: tokio::task::JoinSet<()>,
+}
+
+impl Background {
+    /// Forgets the tasks that have ended.
+    fn collect(&mut self) {
+        while self.running.try_join_next().is_some() {}
+    }
 }
 
 impl GixGit {
@@ -73,7 +83,7 @@ impl GixGit {
         if let Some(store) = &options.store
             && let Err(error) = Trash::new(store.folder.join("trash")).empty_in_background()
         {
-            tracing::warn!(%error, folder = %store.folder.display(), "what is deleted stays on the disk");
+            tracing::warn!(%error, folder = %store.folder.display(), "failed to start the deletion of unused folders");
         }
         Self { options: Arc::new(options), background: Arc::default() }
     }
@@ -96,40 +106,98 @@ impl GixGit {
     }
 
     async fn prepare(&self, request: &Checkout, cancel: &CancellationToken) -> Result<Prepared, GitError> {
-        if let Some(program) = &self.options.child {
-            return child::prepare_in_child(program, &self.options, request, cancel).await;
+        let shown = Address::parse(&request.url)?.redacted();
+        // A branch that is rebased comes with the history that it has in common with its base.
+        let factor = if request.with_branch { HISTORY_TIMEOUT_FACTOR } else { 1 };
+        let options = GitOptions { timeout: self.options.timeout * factor, ..(*self.options).clone() };
+        let Some(program) = options.child.clone() else {
+            let (request, timeout) = (request.clone(), options.timeout);
+            return run_interruptible(format!("cloning {shown}"), timeout, cancel, move |interrupt| {
+                prepare(&options, &request, interrupt)
+            })
+            .await;
+        };
+        let child = Child { program: &program, options: &options, shown: &shown, verb: "cloning" };
+        let work = || Work::Prepare(PrepareWork::new(request));
+        let answer = match child.run(work(), request.credential.as_ref(), cancel).await {
+            Err(ChildError::Crashed(error)) if self.replace_store(request).await => {
+                tracing::warn!(error = %error_chain(&error), "fetching the repository anew after a crash");
+                child.run(work(), request.credential.as_ref(), cancel).await
+            }
+            other => other,
+        };
+        match answer? {
+            Answer::Prepared(prepared) => Ok(prepared),
+            Answer::Done | Answer::Failed(_) => unreachable!("a child that prepares answers with what it prepared"),
         }
-        let (options, request) = (Arc::clone(&self.options), request.clone());
-        let action = format!("cloning {}", Address::parse(&request.url)?.redacted());
-        run_interruptible(action, self.options.timeout, cancel, move |interrupt| prepare(&options, &request, interrupt))
-            .await
+    }
+
+    /// Takes the stored repository out of use, on which a child has crashed. Returns whether there was one.
+    async fn replace_store(&self, request: &Checkout) -> bool {
+        let (Some(store), Ok(address)) = (self.options.store.clone(), Address::parse(&request.url)) else {
+            return false;
+        };
+        let destination = request.destination.clone();
+        let replace = move || -> Result<bool, GitError> {
+            let repository = RepositoryStore::open(&store, &address.identity(), &address.redacted())?;
+            let Some(mirror) = repository.current() else { return Ok(false) };
+            repository.discard(&destination);
+            repository.replace(&mirror, &AtomicBool::new(false)).map(|()| true)
+        };
+        let replaced = tokio::task::spawn_blocking(replace).await;
+        replaced.is_ok_and(|result| result.is_ok_and(|is_replaced| is_replaced))
     }
 
     /// Fetches the history of a repository for the next job, beside this one.
-    fn fetch_history_in_background(&self, request: &Checkout, base: patchwright_domain::BranchName) {
-        let is_first = self.background().histories.insert(request.url.clone());
-        if !is_first {
+    fn fetch_history_in_background(&self, request: &Checkout, base: BranchName) {
+        let mut background = self.background();
+        background.collect();
+        if !background.histories.insert(request.url.clone()) {
             return;
         }
         let (git, request) = (self.clone(), request.clone());
-        self.background().running.spawn(async move {
-            let timeout = git.options.timeout * HISTORY_TIMEOUT_FACTOR;
-            let options = GitOptions { timeout, ..(*git.options).clone() };
-            let (url, credential) = (request.url, request.credential);
-            let fetched = if let Some(program) = &options.child {
-                child::fetch_history_in_child(program, &options, &url, &base, credential.as_ref()).await
-            } else {
-                let (action, address) = ("fetching the history".to_owned(), url.clone());
-                run_interruptible(action, timeout, &CancellationToken::new(), move |interrupt| {
-                    fetch_history(&options, &address, &base, credential.as_ref(), interrupt)
-                })
-                .await
-            };
+        background.running.spawn(async move {
+            let fetched = git.fetch_history(&request, &base).await;
             if let Err(error) = fetched {
-                tracing::warn!(error = %error_chain(&error), "the history of a repository is not there for the next job");
+                tracing::warn!(error = %error_chain(&error), "failed to fetch the history of a repository");
+                git.note_failed_history(&request.url).await;
             }
-            git.background().histories.remove(&url);
+            git.background().histories.remove(&request.url);
         });
+    }
+
+    async fn fetch_history(&self, request: &Checkout, base: &BranchName) -> Result<(), GitError> {
+        let address = Address::parse(&request.url)?;
+        let shown = address.redacted();
+        // The repository must not be deleted meanwhile.
+        let _lock = self.lock_for_use(&address).await?;
+        let timeout = self.options.timeout * HISTORY_TIMEOUT_FACTOR;
+        let options = GitOptions { timeout, ..(*self.options).clone() };
+        let credential = request.credential.clone();
+        let never = CancellationToken::new();
+        if let Some(program) = options.child.clone() {
+            let child = Child { program: &program, options: &options, shown: &shown, verb: "fetching the history of" };
+            let work = Work::FetchHistory { url: request.url.clone(), branch: base.clone() };
+            return Ok(child.run(work, credential.as_ref(), &never).await.map(|_| ())?);
+        }
+        let (url, base) = (request.url.clone(), base.clone());
+        run_interruptible(format!("fetching the history of {shown}"), timeout, &never, move |interrupt| {
+            fetch_history(&options, &url, &base, credential.as_ref(), interrupt)
+        })
+        .await
+    }
+
+    /// Keeps the next jobs from trying the same at once.
+    async fn note_failed_history(&self, url: &str) {
+        let (Some(store), Ok(address)) = (self.options.store.clone(), Address::parse(url)) else { return };
+        let note = move || {
+            if let Ok(repository) = RepositoryStore::open(&store, &address.identity(), &address.redacted()) {
+                repository.note_failed_history();
+                repository.delete_unused();
+            }
+        };
+        // It fails only at the end of the program.
+        let _ = tokio::task::spawn_blocking(note).await;
     }
 
     /// Deletes what the store has too much of, now and then.
@@ -141,11 +209,12 @@ impl GixGit {
                 return;
             }
             background.trimmed = Some(Instant::now());
+            background.collect();
+            background.running.spawn_blocking(move || trim(&store));
         }
-        self.background().running.spawn_blocking(move || trim(&store));
     }
 
-    fn background(&self) -> std::sync::MutexGuard<'_, BackgroundWork> {
+    fn background(&self) -> std::sync::MutexGuard<'_, Background> {
         self.background.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -155,11 +224,13 @@ impl Git for GixGit {
     async fn checkout(&self, request: Checkout, cancel: &CancellationToken) -> Result<Box<dyn Workspace>, GitError> {
         let address = Address::parse(&request.url)?;
         let lock = self.lock_for_use(&address).await?;
-        let prepared = self.prepare(&request, cancel).await?;
+        let prepared = self.prepare(&request, cancel).await;
+        // A job that fails has filled the store as well.
+        self.trim_in_background();
+        let prepared = prepared?;
         if prepared.needs_history {
             self.fetch_history_in_background(&request, prepared.base.clone());
         }
-        self.trim_in_background();
         tracing::debug!(reused = prepared.is_reused, depth = prepared.depth, "prepared the working copy");
         let push_address = request.push_url.as_deref().map_or(Ok(address.clone()), Address::parse)?;
         let opened = GixWorkspace::open(&self.options, address, push_address, &request, prepared, lock)?;

@@ -43,17 +43,25 @@ pub(crate) fn write_commit(
     if tree == base_tree {
         return Ok(base);
     }
-    let who = signature(request);
-    let commit = gix::objs::Commit {
+    write_signed(repo, new_commit(tree, Some(base), signature(request), request.message.as_str()), options)
+}
+
+/// Returns a commit whose author is its committer.
+pub(crate) fn new_commit(
+    tree: gix::ObjectId,
+    parent: Option<gix::ObjectId>,
+    who: gix::actor::Signature,
+    message: &str,
+) -> gix::objs::Commit {
+    gix::objs::Commit {
         tree,
-        parents: vec![base].into(),
+        parents: parent.into_iter().collect(),
         author: who.clone(),
         committer: who,
         encoding: None,
-        message: request.message.as_str().into(),
+        message: message.into(),
         extra_headers: Vec::new(),
-    };
-    write_signed(repo, commit, options)
+    }
 }
 
 /// Writes a commit, signed if the options have a key.

@@ -94,6 +94,29 @@ pub struct Limits {
     pub memory_bytes: u64,
 }
 
+impl Limits {
+    /// Returns the largest object that a child reads.
+    pub(crate) const fn object_bytes(&self) -> u64 {
+        self.memory_bytes / 4
+    }
+
+    /// Returns the largest object that the calling process reads when a child does the rest.
+    pub(crate) fn shared_object_bytes(&self) -> u64 {
+        const MAX_BYTES: u64 = 64 << 20;
+        self.object_bytes().min(MAX_BYTES)
+    }
+
+    /// Names the limit on what is fetched at once.
+    pub(crate) fn file_limit(&self) -> String {
+        format!("it has more than {} MiB (MAX_REPOSITORY_MB)", self.repository_bytes >> 20)
+    }
+
+    /// Names the limit on memory.
+    pub(crate) fn memory_limit(&self) -> String {
+        format!("reading it needs more than {} MiB of memory (GIT_MEMORY_MB)", self.memory_bytes >> 20)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self { repository_bytes: 4 << 30, files: 500_000, memory_bytes: 2 << 30 }

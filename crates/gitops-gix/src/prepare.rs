@@ -1,7 +1,7 @@
 //! Preparing a working copy: fetching what is missing, checking it, and writing the files.
 
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use gix::refs::transaction::PreviousValue;
@@ -19,7 +19,7 @@ use crate::options::{GitOptions, StoreOptions};
 use crate::remote::{FetchRequest, Remote, WHOLE_HISTORY};
 use crate::repository::{create_git_dir, open, share_objects};
 use crate::store::{Mirror, RepositoryStore};
-use crate::tree_limits::check_tree;
+use crate::tree_limits::{check_commit, check_tree};
 use crate::work_tree::{reset_files, write_files};
 
 /// A working copy that was prepared in its folder.
@@ -57,39 +57,47 @@ pub(crate) fn prepare(options: &GitOptions, request: &Checkout, interrupt: &Atom
         }
     }
     let Some(store) = &options.store else {
-        let place = Place { options, address: &address, request, store: None };
-        return place.prepare(interrupt);
+        let preparation = Preparation { options, address: &address, request, store: None };
+        return preparation.run(interrupt);
     };
     let repository = RepositoryStore::open(store, &address.identity(), &address.redacted())?;
-    let place = Place { options, address: &address, request, store: Some((store, &repository)) };
-    match place.prepare(interrupt) {
-        Err(error) if place.is_damaged(&repository, &error) => {
+    let preparation = Preparation { options, address: &address, request, store: Some((store, &repository)) };
+    let before = repository.current();
+    match preparation.run(interrupt) {
+        Err(error) if preparation.is_damaged(&repository, &error) => {
             let error = error_chain(&error);
             tracing::warn!(%error, url = address.redacted(), "the stored repository is damaged; fetching it anew");
-            repository.finish_next(&repository.start_next()?)?;
+            // Without one before, it was made by this call or a job beside it.
+            if let Some(damaged) = before.or_else(|| repository.current()) {
+                repository.replace(&damaged, interrupt)?;
+            }
             repository.discard(&request.destination);
-            place.prepare(interrupt)
+            preparation.run(interrupt)
         }
         prepared => prepared,
     }
 }
 
-/// Where a checkout reads from and writes to.
-struct Place<'a> {
+/// A checkout that is being prepared.
+struct Preparation<'a> {
     options: &'a GitOptions,
     address: &'a Address,
     request: &'a Checkout,
     store: Option<(&'a StoreOptions, &'a RepositoryStore)>,
 }
 
-impl Place<'_> {
-    fn prepare(&self, interrupt: &AtomicBool) -> Result<Prepared, GitError> {
+impl Preparation<'_> {
+    fn run(&self, interrupt: &AtomicBool) -> Result<Prepared, GitError> {
         let destination = &self.request.destination;
         let source = self.source(interrupt)?;
         let base_commit = start_commit(&source.repo, source.tip, self.request)?;
         let commit = source.repo.find_commit(base_commit).map_err(internal("reading the base branch"))?;
         let tree = commit.tree_id().map_err(internal("reading the base branch"))?.detach();
-        check_tree(&source.repo, tree, &self.options.limits, &self.address.redacted())?;
+        let url = self.address.redacted();
+        check_tree(&source.repo, tree, &self.options.limits, &url)?;
+        if let Some(tip) = source.branch_tip {
+            check_commit(&source.repo, tip, &self.options.limits, &url)?;
+        }
         let is_reused = match self.store {
             Some((_, repository)) => self.reuse_tree(repository, &source, base_commit, interrupt)?,
             None => false,
@@ -116,9 +124,8 @@ impl Place<'_> {
             return false;
         };
         match error {
-            GitError::Internal { source, .. } => {
-                source.is::<GixCause>() && !source.to_string().contains("No space left on device")
-            }
+            // What the disk refuses says nothing about the objects.
+            GitError::Internal { source, .. } => source.is::<GixCause>() && !is_refused_by_system(&source.to_string()),
             // gix does not say whether the remote or the own objects ended a negotiation.
             GitError::Unavailable { .. } => !mirror.open(self.max_object_bytes()).is_ok_and(|repo| is_sound(&repo)),
             _ => false,
@@ -126,7 +133,7 @@ impl Place<'_> {
     }
 
     const fn max_object_bytes(&self) -> u64 {
-        self.options.limits.memory_bytes / 4
+        self.options.limits.object_bytes()
     }
 
     fn source(&self, interrupt: &AtomicBool) -> Result<Source, GitError> {
@@ -241,7 +248,7 @@ impl Place<'_> {
         tips: &[gix::ObjectId],
     ) -> Result<Source, GitError> {
         let depth = is_shallow(&repo)?.then(|| mirror.history().unwrap_or(1));
-        let needs_history = store.history_depth > 0 && depth.is_some() && repository.needs_history(mirror);
+        let needs_history = store.history_depth > 0 && repository.needs_history(mirror);
         let base = self.request.branch.clone();
         let branch_tip = tips.get(1).or(tips.first()).copied().filter(|_| self.request.with_branch);
         Ok(Source { repo, base, tip: tips[0], branch_tip, depth, needs_history })
@@ -323,7 +330,7 @@ fn write_index(index: &mut gix::index::File, git_dir: &Path) -> Result<(), GitEr
 /// Fetches a repository anew, with its history, and makes it the one that the next jobs use.
 ///
 /// # Errors
-/// Those of a fetch. Then the history is not tried again for a day.
+/// Those of a fetch. What was fetched is deleted by [`RepositoryStore::delete_unused`].
 pub(crate) fn fetch_history(
     options: &GitOptions,
     url: &str,
@@ -337,29 +344,20 @@ pub(crate) fn fetch_history(
     let Some(_lock) = repository.lock_for_history() else { return Ok(()) };
     let is_needed = repository.current().is_some_and(|mirror| repository.needs_history(&mirror));
     let Some(depth) = NonZeroU32::new(store.history_depth).filter(|_| is_needed) else { return Ok(()) };
-    let draft = repository.start_next()?;
-    let fetched = open(&draft, options.limits.memory_bytes / 4).and_then(|repo| {
-        let remote = Remote { options, address: &address, credential };
-        let fetch = FetchRequest { branches: std::slice::from_ref(branch), depth: Some(depth), are_known: &|_| false };
-        remote.fetch(&repo, &fetch, interrupt)
-    });
-    let noted: Result<PathBuf, GitError> = fetched.and_then(|_| {
-        std::fs::write(draft.join("history"), format!("{depth}\n")).map_err(io_error("noting the history"))?;
-        Ok(draft.clone())
-    });
-    match noted {
-        Ok(draft) => {
-            // A job that fetches now does so into the repository that was the last one when it began.
-            let _fetch = repository.lock_for_fetch(interrupt)?;
-            repository.finish_next(&draft)?;
-            Ok(())
-        }
-        Err(error) => {
-            repository.discard(&draft);
-            repository.note_failed_history();
-            Err(error)
-        }
-    }
+    let new = repository.start_next()?;
+    let repo = open(&new, options.limits.object_bytes())?;
+    let remote = Remote { options, address: &address, credential };
+    let fetch = FetchRequest { branches: std::slice::from_ref(branch), depth: Some(depth), are_known: &|_| false };
+    remote.fetch(&repo, &fetch, interrupt)?;
+    std::fs::write(new.join("history"), format!("{depth}\n")).map_err(io_error("noting the history"))?;
+    // A job that fetches now does so into the repository that was the last one when it began.
+    let _fetch = repository.lock_for_fetch(interrupt)?;
+    repository.finish_next(&new).map(|_| ())
+}
+
+/// Returns whether the text of a gix error is the system's: no space, no quota, too many open files, no permission.
+fn is_refused_by_system(text: &str) -> bool {
+    [28, 122, 23, 24, 13, 12].iter().any(|code| text.contains(&format!("(os error {code})")))
 }
 
 fn is_shallow(repo: &gix::Repository) -> Result<bool, GitError> {

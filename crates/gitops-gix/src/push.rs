@@ -18,7 +18,7 @@ use crate::address::Address;
 use crate::error::{GixCause, MAX_DETAIL_CHARS, internal, io_error, remote_error};
 use crate::local::{head_branch, open};
 use crate::objects::{NewObject, new_objects, set_branch};
-use crate::remote::find_tip;
+use crate::remote::{Remote, find_tip};
 use crate::transport::http_options;
 
 /// The longest answer to a push that is read, in bytes.
@@ -47,6 +47,13 @@ impl Push<'_> {
         if !self.branch.as_str().starts_with(&options.push_prefix) {
             let rule = format!("only branches that begin with `{}` are pushed", options.push_prefix);
             return Err(GitError::BranchRefused { branch: self.branch.clone(), rule });
+        }
+        if !matches!(address, Address::Local(_)) {
+            // A server that does not tell its default branch protects it by itself.
+            let remote = Remote { options, address, credential };
+            if remote.default_branch().is_ok_and(|default| default == *self.branch) {
+                return Err(self.default_branch());
+            }
         }
         match address {
             Address::Http(_) => push_http(repo, options, address, self, credential),
@@ -100,10 +107,6 @@ fn push_http(
     let handshake =
         gix::protocol::handshake(&mut transport, Service::ReceivePack, |_| Ok(None), Vec::new(), &mut Discard)
             .map_err(failed)?;
-    let is_default = |value: &gix::bstr::BStr| *value == format!("HEAD:{}", push.branch.full_ref()).as_str();
-    if handshake.capabilities.capability("symref").and_then(|found| found.value()).is_some_and(is_default) {
-        return Err(push.default_branch());
-    }
     let refs = handshake.refs.as_deref().unwrap_or_default();
     let tip = find_tip(refs, push.branch);
     if tip == Some(push.commit) {
@@ -128,7 +131,7 @@ fn push_http(
         command.push_str(" object-format=sha256");
     }
     let pack = create_pack(repo, &push.new_objects(repo, refs)?)?;
-    let output = send(&mut transport, address, command.as_bytes(), &pack)?;
+    let output = send(&mut transport, address, push.branch, command.as_bytes(), &pack)?;
     let (lines, words) = if has_band { split_bands(&output) } else { (output, Vec::new()) };
     parse_report(&lines, &words, push.branch, address)
 }
@@ -136,15 +139,17 @@ fn push_http(
 fn send(
     transport: &mut (dyn Transport + Send),
     address: &Address,
+    branch: &BranchName,
     command: &[u8],
     pack: &[u8],
 ) -> Result<Vec<Vec<u8>>, GitError> {
     let failed = |error: std::io::Error| match refused_status(&error) {
         Some(401) => GitError::Unauthorized { url: address.redacted() },
         Some(403) => GitError::PushForbidden { url: address.redacted(), detail: "HTTP status 403".to_owned() },
-        Some(413) => GitError::Unavailable {
-            url: address.redacted(),
-            detail: "HTTP status 413: the server does not take pushes of this size".to_owned(),
+        Some(413) => GitError::PushRefused {
+            branch: branch.clone(),
+            refusal: PushRefusal::Quota,
+            reason: "the server does not take pushes of this size (HTTP status 413)".to_owned(),
         },
         Some(404) => GitError::RepositoryNotFound { url: address.redacted() },
         Some(status) => GitError::Unavailable { url: address.redacted(), detail: format!("HTTP status {status}") },
@@ -239,25 +244,19 @@ pub(crate) fn classify_refusal(branch: &BranchName, reason: &str, words: &str) -
     {
         return GitError::LeaseLost { branch: branch.clone() };
     }
-    let refusal =
-        if has(&["protected branch", "protected ref", "protected from", "gh006", "gh013", "branch is protected"]) {
-            PushRefusal::ProtectedBranch
-        } else if has(&[
-            "quota",
-            "gh001",
-            "file size",
-            "exceeds",
-            "too large",
-            "larger than",
-            "no space left",
-            "disk full",
-        ]) {
-            PushRefusal::Quota
-        } else if has(&["hook declined", "hook", "gh007", "gh009", "secret"]) {
-            PushRefusal::Hook
-        } else {
-            PushRefusal::Other
-        };
+    let refusal = if has(&["secret", "push protection", "gh009"]) {
+        // GitHub has one number for this and for its rules on branches.
+        PushRefusal::Hook
+    } else if has(&["protected branch", "protected ref", "gh006", "gh013", "branch is protected"]) {
+        PushRefusal::ProtectedBranch
+    } else if has(&["quota", "gh001", "file size", "exceeds", "too large", "larger than", "no space left", "disk full"])
+    {
+        PushRefusal::Quota
+    } else if has(&["hook", "gh007"]) {
+        PushRefusal::Hook
+    } else {
+        PushRefusal::Other
+    };
     // What a hook says is worth more than that it declined.
     let message = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
     let reason = if message.is_empty() { reason.to_owned() } else { format!("{reason}: {message}") };

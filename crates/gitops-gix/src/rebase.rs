@@ -11,6 +11,7 @@ use crate::error::internal;
 use crate::objects::{signature, write_signed};
 use crate::options::GitOptions;
 use crate::prepare::to_commit_sha;
+use crate::tree_limits::check_tree;
 
 /// The most commits that are replayed.
 const MAX_COMMITS: usize = 200;
@@ -32,6 +33,8 @@ pub(crate) enum Replayed {
 pub(crate) struct Replay<'a> {
     pub(crate) repo: &'a gix::Repository,
     pub(crate) branch: &'a BranchName,
+    /// The address of the repository, for messages.
+    pub(crate) url: &'a str,
     pub(crate) request: &'a CommitRequest,
     pub(crate) options: &'a GitOptions,
     pub(crate) resolutions: &'a [Resolution],
@@ -91,6 +94,8 @@ impl Replay<'_> {
             None => gix::ObjectId::empty_tree(repo.object_hash()),
         };
         let (ours, theirs) = (tree_of(repo, top)?, tree_of(repo, id)?);
+        // Anybody may have pushed it, and merging reads all of it.
+        check_tree(repo, theirs, &self.options.limits, self.url)?;
         let mut merged = merge(repo, before, ours, theirs)?;
         let old = commit.decode().map_err(&failed)?;
         if merged.has_unresolved_conflicts(TreatAsUnresolved::git()) {
@@ -102,7 +107,8 @@ impl Replay<'_> {
                 let message = old.message.to_string();
                 return Ok(Replayed::Conflict(RebaseConflict { commit, message, files }));
             };
-            write_resolution(repo, &mut merged.tree, &files, &resolved.files, ours)?;
+            let kinds = kinds_of(&merged.conflicts);
+            write_resolution(repo, &mut merged.tree, &kinds, &resolved.files)?;
         }
         let tree = merged.tree.write().map_err(&failed)?.detach();
         if tree == ours {
@@ -211,28 +217,40 @@ fn split_conflicts(text: &str) -> Option<Vec<MergedPart>> {
         let [base, before, branch] = sides;
         parts.push(MergedPart::Conflict { before, base, branch });
     }
+    // Without a conflict that is marked, or with marks of another length, one side was taken as a whole.
+    let has_conflict = parts.iter().any(|part| matches!(part, MergedPart::Conflict { .. }));
+    let is_clean = |part: &MergedPart| match part {
+        MergedPart::Merged(text) => ![BEFORE, BASE, BRANCH].iter().any(|label| text.contains(label)),
+        MergedPart::Conflict { .. } => true,
+    };
     if !merged.is_empty() {
         parts.push(MergedPart::Merged(merged));
     }
-    Some(parts)
+    (has_conflict && parts.iter().all(is_clean)).then_some(parts)
 }
 
-/// Puts the texts of a resolution in place of the texts with marks. The modes are those of the base.
+/// Returns for each file that conflicts what it is: as the commit made it, if it changed that, and else as it is in the base.
+fn kinds_of(conflicts: &[gix::merge::tree::Conflict]) -> BTreeMap<String, EntryKind> {
+    let kind = |conflict: &gix::merge::tree::Conflict| {
+        let [before, base, branch] = conflict.entries().map(|entry| entry.map(|entry| entry.mode.kind()));
+        let kind = if branch == before { base.or(branch) } else { branch.or(base) };
+        (conflict.changes_in_resolution().0.location().to_string(), kind.unwrap_or(EntryKind::Blob))
+    };
+    conflicts.iter().map(kind).collect()
+}
+
+/// Puts the texts of a resolution in place of the texts with marks.
 fn write_resolution(
     repo: &gix::Repository,
     tree: &mut gix::object::tree::Editor<'_>,
-    files: &[ConflictedFile],
+    kinds: &BTreeMap<String, EntryKind>,
     texts: &BTreeMap<RepoPath, String>,
-    base: gix::ObjectId,
 ) -> Result<(), GitError> {
     let failed = internal("writing a resolution");
-    let base = repo.find_tree(base).map_err(&failed)?;
-    for file in files {
-        let Some(text) = texts.get(&file.path) else { continue };
-        let known = base.lookup_entry_by_path(file.path.as_str()).map_err(&failed)?;
-        let kind = known.map_or(EntryKind::Blob, |entry| entry.mode().kind());
+    for (path, text) in texts {
+        let Some(kind) = kinds.get(path.as_str()) else { continue };
         let blob = repo.write_blob(text).map_err(&failed)?.detach();
-        tree.upsert(file.path.as_str(), kind, blob).map_err(&failed)?;
+        tree.upsert(path.as_str(), *kind, blob).map_err(&failed)?;
     }
     Ok(())
 }
@@ -284,5 +302,8 @@ mod tests {
         let heading = format!("<<<<<<< {BASE}\n||||||| {BEFORE}\n=======\nTitle\n=======\n>>>>>>> {BRANCH}\n");
         assert_eq!(split_conflicts(&heading), None, "a heading looks like a mark");
         assert_eq!(split_conflicts(&format!("<<<<<<< {BASE}\nx\n")), None);
+        assert_eq!(split_conflicts("binary=merge keeps one side\n"), None, "nothing is marked");
+        let long = format!("<<<<<<<<<<<< {BASE}\na\n============\nb\n>>>>>>>>>>>> {BRANCH}\n");
+        assert_eq!(split_conflicts(&format!("{text}{long}")), None, "marks may have another length");
     }
 }

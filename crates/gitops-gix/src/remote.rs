@@ -59,7 +59,7 @@ impl Remote<'_> {
     /// Returns the branch that the remote's HEAD points to.
     pub(crate) fn default_branch(&self) -> Result<BranchName, GitError> {
         let head = match self.address {
-            Address::Http(url) => find_head(&self.list_http(url.as_str())?),
+            Address::Http(url) => find_head(&self.list_head(url.as_str())?),
             Address::Ssh(url) => crate::command::head(self, url)?,
             Address::Local(_) => unreachable!("the caller reads local repositories"),
         };
@@ -113,6 +113,27 @@ impl Remote<'_> {
         let depth = fetch.depth.map_or(Shallow::NoChange, Shallow::DepthAtRemote);
         prepared.with_shallow(depth).receive(Discard, interrupt).map_err(failed)?;
         Ok(tips)
+    }
+
+    /// Lists HEAD alone, if the server can.
+    fn list_head(&self, url: &str) -> Result<Vec<Ref>, GitError> {
+        let failed = |error: gix::Error| remote_error(self.address, &error);
+        let options = connect::Options { version: Protocol::V2, ..connect::Options::default() };
+        let mut transport = connect::connect(url, options).map_err(failed)?;
+        let http = http_options(self.options, self.address, self.credential)?;
+        gix::protocol::transport::client::TransportWithoutIO::configure(&mut transport, &http).map_err(failed)?;
+        let mut handshake =
+            gix::protocol::handshake(&mut transport, Service::UploadPack, |_| Ok(None), Vec::new(), &mut Discard)
+                .map_err(failed)?;
+        if let Some(refs) = handshake.refs.take() {
+            return Ok(refs);
+        }
+        let agent = ("agent", Some(concat!("patchwright/", env!("CARGO_PKG_VERSION")).to_owned()));
+        let mut prefixes = gix::protocol::ls_refs::RefPrefixes::new();
+        prefixes.extend(["HEAD".into()]);
+        gix::protocol::LsRefsCommand::new(Some(prefixes), &handshake.capabilities, agent)
+            .invoke_blocking(&mut transport, &mut Discard, false)
+            .map_err(failed)
     }
 
     /// Lists all references.

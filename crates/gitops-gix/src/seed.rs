@@ -7,7 +7,7 @@ use patchwright_core::git::GitError;
 use patchwright_domain::{BranchName, CommitSha};
 
 use crate::error::{internal, io_error};
-use crate::objects::set_branch;
+use crate::objects::{new_commit, set_branch};
 use crate::prepare::to_commit_sha;
 use crate::repository::open_options;
 
@@ -39,15 +39,7 @@ pub fn seed_repository(
         email: "patchwright@localhost".into(),
         time: gix::date::Time::new(at.as_second(), 0),
     };
-    let commit = gix::objs::Commit {
-        tree,
-        parents: Vec::new().into(),
-        author: who.clone(),
-        committer: who,
-        encoding: None,
-        message: "First commit\n".into(),
-        extra_headers: Vec::new(),
-    };
+    let commit = new_commit(tree, None, who, "First commit\n");
     let commit = repo.write_object(&commit).map_err(&failed)?.detach();
     set_branch(&repo, branch, commit, gix::refs::transaction::PreviousValue::MustNotExist)?;
     std::fs::write(repo.git_dir().join("HEAD"), format!("ref: {}\n", branch.full_ref()))

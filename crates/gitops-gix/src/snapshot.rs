@@ -13,7 +13,7 @@ use patchwright_domain::BranchName;
 
 use crate::error::{internal, io_error};
 use crate::objects::set_branch;
-use crate::repository::open_options;
+use crate::repository::{create_git_dir, open_options, share_objects};
 use crate::tree_limits::{MAX_DEPTH, MAX_FOLDER_BYTES};
 use crate::work_tree::write_files;
 
@@ -65,20 +65,13 @@ impl Snapshot {
     /// [`GitError::Internal`] if the folder is not empty or cannot be written.
     pub fn share(&self, folder: &Path, branch: &BranchName) -> Result<(), GitError> {
         let failed = internal("creating the repository");
-        std::fs::create_dir_all(folder).map_err(io_error(format!("creating {}", folder.display())))?;
-        let create = gix::create::Options { destination_must_be_empty: Some(true), ..gix::create::Options::default() };
-        gix::ThreadSafeRepository::init_opts(folder, gix::create::Kind::Bare, create, open_options())
-            .map_err(&failed)?;
-        let source = self.repo.to_thread_local();
-        let objects = source.objects.store_ref().path().canonicalize().map_err(io_error("finding the objects"))?;
-        let info = folder.join("objects/info");
-        std::fs::create_dir_all(&info).map_err(io_error("creating the repository"))?;
-        std::fs::write(info.join("alternates"), format!("{}\n", objects.display()))
-            .map_err(io_error("creating the repository"))?;
-        let shallow = source.shallow_file().map_err(&failed)?;
-        if shallow.is_file() {
-            std::fs::copy(shallow, folder.join("shallow")).map_err(io_error("creating the repository"))?;
+        let is_free = std::fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
+        if !is_free {
+            let action = format!("creating a repository in {}", folder.display());
+            return Err(GitError::Internal { action, source: "the folder is not empty".into() });
         }
+        create_git_dir(folder, true)?;
+        share_objects(folder, &self.repo.to_thread_local())?;
         let repo = gix::open_opts(folder, open_options()).map_err(|error| failed(gix::Error::from_error(error)))?;
         set_branch(&repo, branch, self.commit, gix::refs::transaction::PreviousValue::MustNotExist)?;
         std::fs::write(folder.join("HEAD"), format!("ref: {}\n", branch.full_ref())).map_err(io_error("writing HEAD"))

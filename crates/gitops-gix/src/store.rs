@@ -12,7 +12,7 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -24,8 +24,8 @@ use crate::error::io_error;
 use crate::options::StoreOptions;
 use crate::repository::{create_git_dir, open};
 
-/// How the folders of repositories begin that are being made.
-const DRAFT: &str = "next-";
+/// How the folders of repositories begin that are being fetched.
+const NEW: &str = "new-";
 /// How often a lock that somebody else holds is tried again.
 const LOCK_INTERVAL: Duration = Duration::from_millis(15);
 /// A repository of more packs than this is made anew: each fetch adds one, and each is searched.
@@ -56,7 +56,13 @@ impl RepositoryStore {
     /// Creates the folder of a repository.
     pub(crate) fn open(options: &StoreOptions, address: &str, shown: &str) -> Result<Self, GitError> {
         let folder = options.folder.join(folder_name(address));
-        std::fs::create_dir_all(folder.join("trees")).map_err(io_error(format!("creating {}", folder.display())))?;
+        // Private repositories are in it.
+        let create = || {
+            std::fs::create_dir_all(options.folder.parent().unwrap_or(&options.folder))?;
+            let mut private = std::fs::DirBuilder::new();
+            private.recursive(true).mode(0o700).create(folder.join("trees"))
+        };
+        create().map_err(io_error(format!("creating {}", folder.display())))?;
         let label = folder.join("address");
         if !label.exists() {
             std::fs::write(&label, format!("{shown}\n")).map_err(io_error(format!("writing {}", label.display())))?;
@@ -71,11 +77,14 @@ impl RepositoryStore {
             let store = Self::open(options, address, shown)?;
             let path = store.folder.join("use.lock");
             let failed = || io_error(format!("locking {}", path.display()));
-            let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed())?;
+            let file = match open_lock(&path) {
+                Ok(file) => file,
+                // The folder was deleted a moment ago.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(failed()(error)),
+            };
             file.lock_shared().map_err(failed())?;
-            // The folder may have been deleted and made anew before the lock was held.
-            let (own, present) = (file.metadata().map_err(failed())?, std::fs::metadata(&path));
-            if present.is_ok_and(|present| present.ino() == own.ino() && present.dev() == own.dev()) {
+            if is_at(&file, &path) {
                 std::fs::write(store.folder.join("used"), "").map_err(failed())?;
                 return Ok(Lock(file));
             }
@@ -86,7 +95,7 @@ impl RepositoryStore {
     pub(crate) fn lock_for_fetch(&self, interrupt: &AtomicBool) -> Result<Lock, GitError> {
         let path = self.folder.join("fetch.lock");
         let failed = || io_error(format!("locking {}", path.display()));
-        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed())?;
+        let file = open_lock(&path).map_err(failed())?;
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Lock(file)),
@@ -104,7 +113,7 @@ impl RepositoryStore {
     }
 
     fn try_lock(&self, name: &str) -> Option<Lock> {
-        let file = File::options().create(true).truncate(false).write(true).open(self.folder.join(name)).ok()?;
+        let file = open_lock(&self.folder.join(name)).ok()?;
         file.try_lock().ok().map(|()| Lock(file))
     }
 
@@ -128,26 +137,36 @@ impl RepositoryStore {
             remove_leftovers(&current.path);
             return Ok(current);
         }
-        let draft = self.start_next()?;
-        self.finish_next(&draft)
+        let new = self.start_next()?;
+        self.finish_next(&new)
     }
 
     /// Creates the next repository, which nobody sees before [`Self::finish_next`].
     pub(crate) fn start_next(&self) -> Result<PathBuf, GitError> {
-        let draft = self.folder.join(format!("{DRAFT}{}", uuid::Uuid::now_v7().simple()));
-        create_git_dir(&draft, true)?;
-        Ok(draft)
+        let new = self.folder.join(format!("{NEW}{}", uuid::Uuid::now_v7().simple()));
+        create_git_dir(&new, true)?;
+        Ok(new)
+    }
+
+    /// Takes a repository out of use that cannot be read, unless another process did that already. Who reads from it goes on.
+    pub(crate) fn replace(&self, damaged: &Mirror, interrupt: &AtomicBool) -> Result<(), GitError> {
+        let _lock = self.lock_for_fetch(interrupt)?;
+        if self.current().as_ref() == Some(damaged) {
+            let new = self.start_next()?;
+            self.finish_next(&new)?;
+        }
+        Ok(())
     }
 
     /// Makes a new repository the one that is used.
-    pub(crate) fn finish_next(&self, draft: &Path) -> Result<Mirror, GitError> {
+    pub(crate) fn finish_next(&self, new: &Path) -> Result<Mirror, GitError> {
         let number = self.mirrors().iter().map(|mirror| mirror.number).max().unwrap_or_default() + 1;
         let path = self.folder.join(format!("{number}.git"));
-        std::fs::rename(draft, &path).map_err(io_error(format!("creating {}", path.display())))?;
+        std::fs::rename(new, &path).map_err(io_error(format!("creating {}", path.display())))?;
         Ok(Mirror { path, number })
     }
 
-    /// Returns whether the history is missing, and may be fetched.
+    /// Returns whether the repository is to be fetched anew: its history is missing, or it has become slow.
     pub(crate) fn needs_history(&self, mirror: &Mirror) -> bool {
         let age = |path: PathBuf| path.metadata().and_then(|found| found.modified()).ok()?.elapsed().ok();
         let is_complete = mirror.path.join("history").exists() && count_packs(&mirror.path) <= MAX_PACKS;
@@ -161,19 +180,16 @@ impl RepositoryStore {
 
     /// Deletes the repositories before the last one if nobody reads from them, and those that nobody makes any more.
     pub(crate) fn delete_unused(&self) {
-        if let (Some(_history), Some(_fetch)) = (self.lock_for_history(), self.try_lock("fetch.lock")) {
-            for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
-                if entry.file_name().to_string_lossy().starts_with(DRAFT) {
-                    self.discard(&entry.path());
-                }
+        let (Some(_history), Some(_fetch)) = (self.lock_for_history(), self.try_lock("fetch.lock")) else { return };
+        for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(NEW) {
+                self.discard(&entry.path());
             }
         }
-        let Ok(file) = File::options().write(true).open(self.folder.join("use.lock")) else { return };
-        if file.try_lock().is_err() {
-            return;
-        }
-        let current = self.current();
-        for mirror in self.mirrors().into_iter().filter(|mirror| Some(mirror) != current.as_ref()) {
+        let Some(_use) = self.try_lock("use.lock") else { return };
+        let mirrors = self.mirrors();
+        let last = mirrors.iter().map(|mirror| mirror.number).max();
+        for mirror in mirrors.iter().filter(|mirror| Some(mirror.number) != last) {
             self.discard(&mirror.path);
         }
     }
@@ -243,6 +259,8 @@ pub(crate) fn trim(options: &StoreOptions) {
     let mut found: Vec<(SystemTime, PathBuf, u64)> = entries
         .filter_map(|entry| {
             let used = entry.path().join("used").metadata().ok()?.modified().ok()?;
+            let trash = Trash::new(options.folder.join("trash"));
+            RepositoryStore { folder: entry.path(), trash }.delete_unused();
             Some((used, entry.path(), bytes_of(&entry.path())))
         })
         .collect();
@@ -253,14 +271,25 @@ pub(crate) fn trim(options: &StoreOptions) {
         if bytes <= options.max_bytes {
             break;
         }
-        let Ok(lock) = File::options().write(true).open(folder.join("use.lock")) else { continue };
-        if lock.try_lock().is_err() {
+        let path = folder.join("use.lock");
+        let Ok(lock) = File::options().write(true).open(&path) else { continue };
+        if lock.try_lock().is_err() || !is_at(&lock, &path) {
             continue;
         }
         tracing::info!(folder = %folder.display(), bytes = own, "deleting a repository from the store, which is full");
         discard(&trash, &folder);
         bytes = bytes.saturating_sub(own);
     }
+}
+
+fn open_lock(path: &Path) -> std::io::Result<File> {
+    File::options().create(true).truncate(false).write(true).open(path)
+}
+
+/// Returns whether a file is still the one of this path: its folder may have been deleted and made anew before it was locked.
+fn is_at(file: &File, path: &Path) -> bool {
+    let (Ok(own), Ok(present)) = (file.metadata(), std::fs::metadata(path)) else { return false };
+    present.ino() == own.ino() && present.dev() == own.dev()
 }
 
 fn discard(trash: &Trash, folder: &Path) {

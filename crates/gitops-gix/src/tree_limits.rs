@@ -29,6 +29,18 @@ pub(crate) fn check_tree(
     walk.folder(tree, &BString::default(), 0)
 }
 
+/// Does the same for the tree of a commit.
+pub(crate) fn check_commit(
+    repo: &gix::Repository,
+    commit: gix::ObjectId,
+    limits: &Limits,
+    url: &str,
+) -> Result<(), GitError> {
+    let failed = internal("reading a commit");
+    let tree = repo.find_commit(commit).map_err(&failed)?.tree_id().map_err(&failed)?.detach();
+    check_tree(repo, tree, limits, url)
+}
+
 struct Walk<'a> {
     repo: &'a gix::Repository,
     limits: &'a Limits,
@@ -50,7 +62,7 @@ impl Walk<'_> {
         }
         let object = self.repo.find_tree(tree).map_err(&failed)?;
         for entry in object.iter() {
-            let entry = entry.map_err(|error| failed(gix::Error::from_error(error)))?;
+            let entry = entry.map_err(|_| self.refused(path, "it is no list of files"))?;
             let id = entry.object_id();
             // Empty folders of a hostile tree count as well.
             self.files += 1;

@@ -1,29 +1,35 @@
 //! A working copy with git's own index, for programs that need git and not a job: the operations of
 //! `docs/requirements.md#r262` and following.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use gix::bstr::BStr;
 use gix::index::entry::{Flags, Mode, Stage, Stat};
 use gix::objs::tree::EntryKind;
 use gix::refs::transaction::PreviousValue;
 use patchwright_core::CancellationToken;
 use patchwright_core::forge::GitCredential;
-use patchwright_core::git::{Checkout, CommitRequest, GitError};
+use patchwright_core::git::{Checkout, CommitRequest, Git as _, GitError};
 use patchwright_domain::job::report::ChangedFile;
 use patchwright_domain::{BranchName, CommitSha, RepoPath};
 
+use crate::GixGit;
 use crate::address::Address;
 use crate::error::{internal, io_error, run_interruptible};
 use crate::local::head_branch;
-use crate::objects::{set_branch, signature, write_signed};
+use crate::objects::{new_commit, set_branch, signature, write_signed};
 use crate::options::GitOptions;
 use crate::path_guard;
-use crate::prepare::{prepare, start_branch, to_commit_sha};
+use crate::prepare::{start_branch, to_commit_sha};
 use crate::push::Push;
 use crate::work_tree::{change_files, index_of};
 use crate::workspace::{FileFilter, list_files_of, list_worktree_changes, stage, to_object_id};
+
+/// The branch of a clone until its base is known.
+const TEMPORARY_BRANCH: &str = "patchwright-clone";
 
 /// A working copy on a disk. Its branch is the one that is checked out; what is staged is in its index.
 #[derive(Debug, Clone)]
@@ -45,35 +51,38 @@ impl WorkingCopy {
         credential: Option<GitCredential>,
         destination: &Path,
     ) -> Result<Self, GitError> {
-        let options = Arc::new(GitOptions { store: None, ..options });
-        let (own, root, url) = (Arc::clone(&options), destination.to_owned(), url.to_owned());
-        let action = format!("cloning {}", Address::parse(&url)?.redacted());
-        run_interruptible(action, options.timeout, &CancellationToken::new(), move |interrupt| {
-            // The name is replaced by that of the base below.
-            let draft = BranchName::parse("patchwright-clone").expect("the name is valid");
-            let request = Checkout {
-                url: url.clone(),
-                base: branch,
-                branch: draft.clone(),
-                rework: None,
-                with_branch: false,
-                push_url: None,
-                credential,
-                destination: root.clone(),
-            };
-            let prepared = prepare(&own, &request, interrupt)?;
-            let copy = Self { root, options: own };
-            let repo = copy.repository()?;
-            let tip = repo.head_id().map_err(internal("reading the cloned branch"))?.detach();
-            start_branch(&repo, tip, &prepared.base)?;
-            let config = repo.git_dir().join("config");
-            let mut text = std::fs::read_to_string(&config).map_err(io_error("reading the configuration"))?;
-            // The address has no credential; one is given to each push.
-            text.push_str(&format!("[remote \"origin\"]\n\turl = {}\n", Address::parse(&url)?.identity()));
-            std::fs::write(&config, text).map_err(io_error("writing the configuration"))?;
-            Ok(copy)
-        })
-        .await
+        let options = GitOptions { store: None, ..options };
+        let address = Address::parse(url)?;
+        let request = Checkout {
+            url: url.to_owned(),
+            base: branch,
+            branch: BranchName::parse(TEMPORARY_BRANCH).expect("the name is valid"),
+            rework: None,
+            with_branch: false,
+            push_url: None,
+            credential,
+            destination: destination.to_owned(),
+        };
+        let git = GixGit::new(options.clone());
+        let workspace = git.checkout(request, &CancellationToken::new()).await?;
+        let copy = Self { root: destination.to_owned(), options: Arc::new(options) };
+        let base = workspace.base_branch().clone();
+        copy.run("completing the clone", move |copy, _| copy.complete_clone(&base, &address)).await?;
+        Ok(copy)
+    }
+
+    /// Names the branch after its base, and the remote.
+    fn complete_clone(&self, base: &BranchName, origin: &Address) -> Result<(), GitError> {
+        let repo = self.repository()?;
+        let tip = repo.head_id().map_err(internal("reading the cloned branch"))?.detach();
+        start_branch(&repo, tip, base)?;
+        std::fs::remove_file(repo.git_dir().join("refs/heads").join(TEMPORARY_BRANCH))
+            .map_err(io_error("removing the temporary branch"))?;
+        let config = repo.git_dir().join("config");
+        let mut text = std::fs::read_to_string(&config).map_err(io_error("reading the configuration"))?;
+        // The address has no credential; one is given to each push.
+        text.push_str(&format!("[remote \"origin\"]\n\turl = {}\n", origin.identity()));
+        std::fs::write(&config, text).map_err(io_error("writing the configuration"))
     }
 
     /// Opens a working copy.
@@ -270,7 +279,7 @@ impl WorkingCopy {
     }
 
     fn repository(&self) -> Result<gix::Repository, GitError> {
-        crate::repository::open(&self.root, self.options.limits.memory_bytes / 4)
+        crate::repository::open(&self.root, self.options.limits.object_bytes())
     }
 
     fn add_all_now(&self) -> Result<(), GitError> {
@@ -281,20 +290,24 @@ impl WorkingCopy {
 
     fn add(&self, paths: &[RepoPath]) -> Result<(), GitError> {
         let repo = self.repository()?;
-        let staged = stage(&repo, &self.root, paths)?;
+        let staged = stage(&repo, &self.root, paths, true)?;
         let mut index = repo.open_index().map_err(internal("reading the index"))?;
         index.remove_tree();
         index.remove_resolve_undo();
-        for (path, entry) in staged {
-            let name: &gix::bstr::BStr = path.as_str().into();
-            index.remove_entries(|_, known, _| known == name);
+        let names: HashSet<&BStr> = staged.iter().map(|(path, _)| path.as_str().into()).collect();
+        index.remove_entries(|_, known, _| names.contains(known));
+        for (path, entry) in &staged {
             let Some((id, kind)) = entry else { continue };
-            let metadata = gix::index::fs::Metadata::from_path_no_follow(&self.root.join(&path));
+            let metadata = gix::index::fs::Metadata::from_path_no_follow(&self.root.join(path));
             let stat = metadata.ok().and_then(|found| Stat::from_fs(&found).ok()).unwrap_or_default();
-            let mode = if kind == EntryKind::BlobExecutable { Mode::FILE_EXECUTABLE } else { Mode::FILE };
-            index.dangerously_push_entry(stat, id, Flags::empty(), mode, name);
-            index.sort_entries();
+            let mode = match kind {
+                EntryKind::Link => Mode::SYMLINK,
+                EntryKind::BlobExecutable => Mode::FILE_EXECUTABLE,
+                _ => Mode::FILE,
+            };
+            index.dangerously_push_entry(stat, *id, Flags::empty(), mode, path.as_str().into());
         }
+        index.sort_entries();
         index.write(gix::index::write::Options::default()).map_err(internal("writing the index"))
     }
 
@@ -314,16 +327,7 @@ impl WorkingCopy {
         if tree == old {
             return Ok(to_commit_sha(parent));
         }
-        let who = signature(request);
-        let commit = gix::objs::Commit {
-            tree,
-            parents: vec![parent].into(),
-            author: who.clone(),
-            committer: who,
-            encoding: None,
-            message: request.message.as_str().into(),
-            extra_headers: Vec::new(),
-        };
+        let commit = new_commit(tree, Some(parent), signature(request), request.message.as_str());
         let id = write_signed(&repo, commit, &self.options)?;
         if let Some(branch) = head_branch(&repo) {
             set_branch(&repo, &branch, id, PreviousValue::Any)?;

@@ -20,6 +20,7 @@ use patchwright_domain::{BranchName, CommitSha, RepoPath};
 
 use crate::GitOptions;
 use crate::address::Address;
+use crate::child::{Child, PushWork, Work};
 use crate::error::{internal, io_error, run_interruptible};
 use crate::objects::{TreeEdit, set_branch, write_commit};
 use crate::path_guard::{self, resolve};
@@ -76,7 +77,10 @@ impl GixWorkspace {
         lock: Option<Lock>,
     ) -> Result<Self, GitError> {
         let root = request.destination.clone();
-        let repo = crate::repository::open(&root, options.limits.memory_bytes / 4)?.into_sync();
+        // What is larger is read by the child.
+        let limits = &options.limits;
+        let largest = if options.child.is_some() { limits.shared_object_bytes() } else { limits.object_bytes() };
+        let repo = crate::repository::open(&root, largest)?.into_sync();
         let (options, branch) = (Arc::clone(options), request.branch.clone());
         Ok(Self { repo, root, options, source, target, branch, prepared, lock })
     }
@@ -91,6 +95,19 @@ impl GixWorkspace {
             work(&repo.to_thread_local(), interrupt)
         })
         .await
+    }
+
+    /// Has work done that reads much of the repository, or speaks to a remote.
+    async fn run_in_child(
+        &self,
+        program: &Path,
+        verb: &str,
+        work: Work,
+        credential: Option<&GitCredential>,
+    ) -> Result<(), GitError> {
+        let shown = self.target.redacted();
+        let child = Child { program, options: &self.options, shown: &shown, verb };
+        Ok(child.run(work, credential, &CancellationToken::new()).await.map(|_| ())?)
     }
 }
 
@@ -142,9 +159,10 @@ impl Workspace for GixWorkspace {
         let tip =
             tip.ok_or_else(|| GitError::BranchNotFound { url: self.source.redacted(), branch: branch.clone() })?;
         let (request, resolutions, options) = (request.clone(), resolutions.to_vec(), Arc::clone(&self.options));
+        let url = self.source.redacted();
         self.run_blocking("rebasing the branch", move |repo, interrupt| {
             let (request, resolutions) = (&request, &resolutions);
-            let replay = Replay { repo, branch: &branch, request, options: &options, resolutions };
+            let replay = Replay { repo, branch: &branch, url: &url, request, options: &options, resolutions };
             let commit = match replay.run(tip, onto)? {
                 Replayed::Done(commit) => commit,
                 Replayed::Conflict(conflict) => return Ok(Rebased::Conflict(conflict)),
@@ -213,7 +231,7 @@ impl Workspace for GixWorkspace {
         let (root, base, branch) = (self.root.clone(), to_object_id(self.base_commit()), self.branch.clone());
         let (paths, request, options) = (paths.to_vec(), request.clone(), Arc::clone(&self.options));
         self.run_blocking("committing", move |repo, _| {
-            let changes = stage(repo, &root, &paths)?;
+            let changes = stage(repo, &root, &paths, false)?;
             let commit = write_commit(repo, base, &changes, &request, &options)?;
             set_branch(repo, &branch, commit, gix::refs::transaction::PreviousValue::Any)?;
             Ok(to_commit_sha(commit))
@@ -222,9 +240,16 @@ impl Workspace for GixWorkspace {
     }
 
     async fn export(&self, commit: &CommitSha, destination: &Path) -> Result<(), GitError> {
+        tokio::fs::create_dir_all(destination)
+            .await
+            .map_err(io_error(format!("creating {}", destination.display())))?;
+        if let Some(program) = &self.options.child {
+            let (git_dir, destination) = (self.root.join(".git"), destination.to_owned());
+            let work = Work::Export { git_dir, commit: commit.clone(), destination };
+            return self.run_in_child(program, "writing the files of a commit of", work, None).await;
+        }
         let (commit, destination) = (to_object_id(commit), destination.to_owned());
         self.run_blocking("writing the files of a commit", move |repo, interrupt| {
-            std::fs::create_dir_all(&destination).map_err(io_error(format!("creating {}", destination.display())))?;
             write_files(repo, commit, &destination, interrupt).map(|_| ())
         })
         .await
@@ -236,6 +261,17 @@ impl Workspace for GixWorkspace {
         expected: Option<&CommitSha>,
         credential: Option<&GitCredential>,
     ) -> Result<(), GitError> {
+        if let Some(program) = &self.options.child {
+            let work = Work::Push(PushWork {
+                git_dir: self.root.join(".git"),
+                url: self.target.identity(),
+                branch: self.branch.clone(),
+                base: Some(self.base_commit().clone()),
+                commit: commit.clone(),
+                expected: expected.cloned(),
+            });
+            return self.run_in_child(program, "pushing to", work, credential).await;
+        }
         let (branch, base, commit, expected) =
             (self.branch.clone(), to_object_id(self.base_commit()), to_object_id(commit), expected.map(to_object_id));
         let (options, target, credential) = (Arc::clone(&self.options), self.target.clone(), credential.cloned());
@@ -388,19 +424,35 @@ fn change_status(summary: gix::status::index_worktree::iter::Summary) -> Option<
     }
 }
 
-/// Writes files as blobs, with the line endings that the repository's attributes define.
-pub(crate) fn stage(repo: &gix::Repository, root: &Path, paths: &[RepoPath]) -> Result<Vec<TreeEdit>, GitError> {
+/// Writes files as blobs, with the line endings that the repository's attributes define. A path may lead through no symbolic
+/// link; one that is a link is [`GitError::PathEscape`] unless `links` are staged as such.
+pub(crate) fn stage(
+    repo: &gix::Repository,
+    root: &Path,
+    paths: &[RepoPath],
+    links: bool,
+) -> Result<Vec<TreeEdit>, GitError> {
     let failed = internal("staging the changed files");
     let (mut pipeline, index) = repo.filter_pipeline(None).map_err(&failed)?;
     let mut changes = Vec::with_capacity(paths.len());
     for path in paths {
-        let file = resolve(root, path)?;
+        let is_link = links && root.join(path.as_str()).is_symlink();
+        let parent = path.as_str().rsplit_once('/').and_then(|(parent, _)| RepoPath::parse(parent).ok());
+        match parent.filter(|_| is_link) {
+            Some(parent) => drop(resolve(root, &parent)?),
+            None if is_link => {}
+            None => drop(resolve(root, path)?),
+        }
         let entry = pipeline.worktree_file_to_object(path.as_str().into(), &index).map_err(&failed)?;
         let change = entry.map(|(id, _, metadata)| {
-            let executable = metadata.permissions().mode() & 0o111 != 0;
-            (id, if executable { EntryKind::BlobExecutable } else { EntryKind::Blob })
+            let is_executable = metadata.permissions().mode() & 0o111 != 0;
+            let kind = match () {
+                () if metadata.is_symlink() => EntryKind::Link,
+                () if is_executable => EntryKind::BlobExecutable,
+                () => EntryKind::Blob,
+            };
+            (id, kind)
         });
-        debug_assert!(change.is_some() || !file.exists(), "a file that exists is staged");
         changes.push((path.to_string(), change));
     }
     Ok(changes)

@@ -1,6 +1,7 @@
 //! The server: bind, serve, run jobs, stop.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,6 +71,19 @@ pub struct Server {
     http: tokio::task::JoinHandle<std::io::Result<()>>,
     runtime: RunningRuntime,
     shutdown_timeout: Duration,
+    /// Keeps the folder of jobs from the next server's cleaning.
+    _work: Option<std::fs::File>,
+}
+
+/// Deletes what jobs of a killed server left in their folder, unless another server works in it. Returns the lock that tells so.
+async fn clean_work_folder(folder: &Path) -> Option<std::fs::File> {
+    std::fs::create_dir_all(folder).ok()?;
+    let lock = std::fs::File::create(folder.with_extension("lock")).ok()?;
+    if lock.try_lock().is_ok() {
+        patchwright_worker::discard_leftovers(folder, |_| true).await;
+    }
+    // Servers on one folder share it.
+    lock.try_lock_shared().ok().map(|()| lock)
 }
 
 impl Server {
@@ -88,6 +102,7 @@ impl Server {
         let manual = overrides.manual;
         let app = compose(&config, Overrides { address: Some(address.to_string()), ..overrides }).await?;
         print_setup_token(&app).await?;
+        let work = clean_work_folder(&app.engine.settings().work_dir).await;
         let queries: Arc<dyn Queries> = Arc::new(app.store.clone());
         let options = runtime_options(&app, &config, address, manual)?;
         let runtime = Runtime::start(&app.engine, &queries, options);
@@ -116,7 +131,7 @@ impl Server {
         let handle = http.handle();
         let http = tokio::spawn(http);
         tracing::info!(%address, model = app.engine.has_model(), "patchwright is listening");
-        Ok(Self { address, app, handle, http, runtime, shutdown_timeout: config.shutdown_timeout })
+        Ok(Self { address, app, handle, http, runtime, shutdown_timeout: config.shutdown_timeout, _work: work })
     }
 
     /// Returns the address that it listens on.

@@ -526,7 +526,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "AUTO_REBASE",
         "off",
-        "Whether the branch of an open pull request is rebased and tested again without being asked, within ten minutes: `conflict` (when it conflicts with its base), `behind` (also when the forge wants it to have the newest commits of its base) or `off`. GitHub and GitCode; GitCode says only whether it conflicts.",
+        "Whether the branch of an open pull request is rebased and tested again without being asked, within ten minutes: `conflict` (when it conflicts with its base), `behind` (also when the forge wants it to have the newest commits of its base) or `off`. For GitHub, and for GitCode as far as it says that there is a conflict.",
     ),
     plain(
         "PUSH_TO",

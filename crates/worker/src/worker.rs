@@ -166,7 +166,8 @@ impl Worker {
         let folder = self.work_dir.join(format!("{}-{}", lease.job, lease.epoch));
         // Earlier attempts have lost their lease, and a process that was killed left its folder.
         let earlier = format!("{}-", lease.job);
-        let epoch_of = |name: &str| name.strip_prefix(&earlier)?.parse().ok();
+        // Of tasks, `JOB-EPOCH`, and of reports, `JOB-EPOCH-report-…`.
+        let epoch_of = |name: &str| name.strip_prefix(&earlier)?.split('-').next()?.parse().ok();
         discard_leftovers(&self.work_dir, |name| epoch_of(name).is_some_and(|epoch: u64| epoch < lease.epoch)).await;
         let (log, shipper) = log_shipper::channel();
         let progress = match &self.tools.progress {

@@ -112,21 +112,29 @@ async fn only_branches_of_our_own_are_pushed() {
     server.make("acme/demo", FILES);
     server.git("acme/demo", &["branch", "agent/default", "main"]);
     server.git("acme/demo", &["symbolic-ref", "HEAD", "refs/heads/agent/default"]);
-    let url = server.path("acme/demo").display().to_string();
+    let urls = [server.path("acme/demo").display().to_string(), format!("{}/acme/demo.git", server.url())];
     for (prefix, name, rule) in [
         ("agent/", "main", "only branches that begin with `agent/`"),
         ("agent/", "feature/x", "only branches that begin with `agent/`"),
         ("bots/", "agent/x", "only branches that begin with `bots/`"),
         ("agent/", "agent/default", "default branch"),
     ] {
-        let folder = tempfile::tempdir().unwrap();
-        let mut request = request(&url, &folder.path().join("repo"));
-        request.branch = crate::fixture::branch(name);
-        let options = GitOptions { push_prefix: prefix.to_owned(), ..GitOptions::default() };
-        let workspace = GixGit::new(options).checkout(request, &CancellationToken::new()).await.unwrap();
-        let commit = change(workspace.as_ref()).await;
-        let refused = workspace.push(&commit, Some(workspace.base_commit()), None).await.unwrap_err();
-        assert!(matches!(&refused, GitError::BranchRefused { rule: shown, .. } if shown.contains(rule)), "{refused:?}");
+        for url in &urls {
+            let folder = tempfile::tempdir().unwrap();
+            let mut request = request(url, &folder.path().join("repo"));
+            request.branch = crate::fixture::branch(name);
+            let options = GitOptions { push_prefix: prefix.to_owned(), ..GitOptions::default() };
+            let workspace = GixGit::new(options).checkout(request, &CancellationToken::new()).await.unwrap();
+            let commit = change(workspace.as_ref()).await;
+            let refused = workspace
+                .push(&commit, Some(workspace.base_commit()), credential(PASSWORD).as_ref())
+                .await
+                .unwrap_err();
+            assert!(
+                matches!(&refused, GitError::BranchRefused { rule: shown, .. } if shown.contains(rule)),
+                "{refused:?}"
+            );
+        }
     }
 }
 

@@ -143,6 +143,9 @@ fn relay_of_sandbox() -> Option<ExitCode> {
 /// Serves git, which starts this program once more to read untrusted repositories (see [`patchwright_gitops_gix::run_child`]).
 fn child_for_git() -> Option<ExitCode> {
     std::env::args_os().nth(1).filter(|command| command == patchwright_gitops_gix::CHILD_COMMAND)?;
+    // The parent reads it, and puts it into the log.
+    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).without_time();
+    lines.with_max_level(tracing::Level::WARN).init();
     patchwright_http::install_tls();
     Some(patchwright_gitops_gix::run_child())
 }

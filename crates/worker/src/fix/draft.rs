@@ -16,6 +16,8 @@ use crate::repository::Repository;
 
 /// The largest file that is written, in bytes.
 pub(crate) const MAX_FILE_BYTES: usize = 1024 * 1024;
+/// How the text begins that Git LFS keeps in place of a file (its specification, version 1).
+const LFS_POINTER: &str = "version https://git-lfs.github.com/spec/";
 /// The most files of one fix, and the most changed lines.
 const MAX_FILES: usize = 40;
 const MAX_CHANGED_LINES: usize = 4_000;
@@ -311,6 +313,9 @@ pub(crate) fn check_text(
     encoding: Option<&str>,
     rules: &EditRules<'_>,
 ) -> Result<(), String> {
+    if old.is_some_and(|old| old.starts_with(LFS_POINTER)) {
+        return Err("it is a pointer of Git LFS, and the content is not here; change something else".to_owned());
+    }
     if new.len() > MAX_FILE_BYTES {
         return Err(format!("the file would grow to {} bytes", new.len()));
     }

@@ -9,7 +9,7 @@ use patchwright_core::outgoing_text::shorten;
 use patchwright_domain::{Issue, Job, RepoPath};
 use regex::Regex;
 
-use super::{extract, issue_text, rules};
+use super::{issue_text, rules};
 
 /// How many lines before and after a conflict are shown.
 const LINES_AROUND: usize = 30;
@@ -45,13 +45,16 @@ pub(crate) fn question(issue: &Issue, job: &Job, base: &str, conflict: &RebaseCo
     if shown.chars().count() > MAX_QUESTION {
         return None;
     }
+    // Longer than any fence in the lines.
+    let longest = shown.split(|c| c != '`').map(str::len).max().unwrap_or_default();
+    let fence = "`".repeat(longest.max(2) + 1);
     let message = shorten(conflict.message.trim(), MAX_MESSAGE).replace("</message>", "<\\/message>");
     let question = format!(
         "{}\n\nA branch that works on this issue is moved onto the newest commit of `{base}`. This commit of the branch changes \
          lines that `{base}` has changed as well since:\n<message>\n{message}\n</message>\n\n{shown}\n\
          Write for each conflict the lines that do what both changes are for: keep what `{base}` has become, with the change of the \
          commit on top of it. Answer for every conflict with its number as a heading and the lines in one block, without the lines above \
-         and below; an empty block leaves them out:\n### 1\n```\nthe lines\n```",
+         and below; an empty block leaves them out:\n### 1\n{fence}\nthe lines\n{fence}",
         issue_text(issue, job)
     );
     Some(vec![rules(), Message::user(question)])
@@ -62,23 +65,7 @@ pub(crate) fn question(issue: &Issue, job: &Job, base: &str, conflict: &RebaseCo
 /// # Errors
 /// What is wrong with it, for the model.
 pub(crate) fn read(answer: &str, files: &[ConflictedFile]) -> Result<BTreeMap<RepoPath, String>, String> {
-    static HEADING: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"(?mi)^#{1,6}[ \t]*(?:conflict[ \t]*)?(\d+)\b.*$").expect("the expression is valid")
-    });
-    let headings: Vec<(usize, usize, usize)> = HEADING
-        .captures_iter(answer)
-        .filter_map(|found| {
-            let whole = found.get(0)?;
-            Some((found[1].parse().ok()?, whole.start(), whole.end()))
-        })
-        .collect();
-    let mut lines: BTreeMap<usize, String> = BTreeMap::new();
-    for (at, (number, _, end)) in headings.iter().enumerate() {
-        let next = headings.get(at + 1).map_or(answer.len(), |(_, start, _)| *start);
-        if let Some(block) = extract::fenced(&answer[*end..next]).first() {
-            lines.insert(*number, (*block).to_owned());
-        }
-    }
+    let lines = read_blocks(answer)?;
     let mut number = 0;
     let mut texts = BTreeMap::new();
     for file in files {
@@ -98,6 +85,40 @@ pub(crate) fn read(answer: &str, files: &[ConflictedFile]) -> Result<BTreeMap<Re
         texts.insert(file.path.clone(), text);
     }
     Ok(texts)
+}
+
+/// Returns the lines of each numbered block of an answer. Headings within a block are lines of the file.
+fn read_blocks(answer: &str) -> Result<BTreeMap<usize, String>, String> {
+    static HEADING: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"(?i)^#{1,6}[ \t]*(?:conflict[ \t]*)?(\d+)\b").expect("the expression is valid"));
+    let mut blocks = BTreeMap::new();
+    let mut number = None;
+    // The length of the open fence, and the lines below it.
+    let mut open: Option<(usize, String)> = None;
+    for line in answer.split_inclusive('\n') {
+        let mark = line.trim_start().bytes().take_while(|byte| *byte == b'`').count();
+        match &mut open {
+            Some((length, _)) if mark >= *length && line.trim().len() == mark => {
+                let (_, lines) = open.take().expect("it is open");
+                if let Some(number) = number.take()
+                    && blocks.insert(number, lines).is_some()
+                {
+                    return Err(format!("conflict {number} has two blocks"));
+                }
+            }
+            Some((_, lines)) => lines.push_str(line),
+            None if mark >= 3 => open = Some((mark, String::new())),
+            None => {
+                if let Some(found) = HEADING.captures(line) {
+                    number = found[1].parse().ok();
+                }
+            }
+        }
+    }
+    match open {
+        Some(_) => Err("the last ``` block is not closed".to_owned()),
+        None => Ok(blocks),
+    }
 }
 
 /// Returns the lines of an answer with the line ends of the file.
@@ -129,7 +150,11 @@ fn first_lines(part: &MergedPart) -> String {
 
 /// Lines of a file as data that cannot end its place in the question.
 fn data(text: &str) -> String {
-    let mut out = text.replace("</", "<\\/");
+    const TAGS: [&str; 6] = ["conflict", "above", "before_both", "base_branch", "our_commit", "below"];
+    let mut out = text.to_owned();
+    for tag in TAGS {
+        out = out.replace(&format!("</{tag}>"), &format!("<\\/{tag}>"));
+    }
     if !out.is_empty() && !out.ends_with('\n') {
         out.push('\n');
     }
@@ -165,5 +190,16 @@ mod tests {
         assert_eq!(windows.values().collect::<Vec<_>>(), ["x\r\ny\r\n"]);
         let marks = read("### 1\n```\n<<<<<<< ours\n```", &[file(vec![conflict("b\n", "c\n")])]).unwrap_err();
         assert!(marks.contains("marks of a conflict"), "{marks}");
+        let changelog = "### 1\n````md\n## 1.2.0\n# 2 retries\n```\n### 3\n````\n";
+        let texts = read(changelog, &[file(vec![conflict("a\n", "b\n")])]).unwrap();
+        assert_eq!(
+            texts.values().collect::<Vec<_>>(),
+            ["## 1.2.0\n# 2 retries\n```\n### 3\n"],
+            "headings are lines too"
+        );
+        for bad in ["### 1\n```\na\n", "### 1\n```\na\n```\n### 1\n```\nb\n```\n"] {
+            assert!(read(bad, &[file(vec![conflict("a\n", "b\n")])]).is_err(), "{bad}");
+        }
+        assert_eq!(data("<b>x</b></below>"), "<b>x</b><\\/below>\n", "code stays as it is");
     }
 }

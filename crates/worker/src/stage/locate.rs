@@ -49,7 +49,8 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
     let confidence_level = confidence(&ranked);
     ranked.truncate(CANDIDATES);
     let candidates: Vec<Candidate> = ranked.into_iter().filter_map(candidate).collect();
-    let comment = comment(&candidates, &analysis);
+    let modules = context.repository.read(".gitmodules").unwrap_or_default();
+    let comment = comment(&candidates, &analysis, &submodules_of(&modules));
     let report = LocateReport {
         candidate_files: candidates.iter().map(|candidate| candidate.path.clone()).collect(),
         stage_data: LocateData {
@@ -244,11 +245,25 @@ fn confidence(ranked: &[RankedFile]) -> Level {
     }
 }
 
-fn comment(candidates: &[Candidate], analysis: &str) -> String {
-    if candidates.is_empty() {
-        return "No file of the repository matches this issue.".to_owned();
-    }
+/// Returns the paths of the submodules in `.gitmodules`.
+fn submodules_of(text: &str) -> Vec<&str> {
+    text.lines()
+        .filter_map(|line| line.split_once('='))
+        .filter(|(key, _)| key.trim() == "path")
+        .map(|(_, path)| path.trim())
+        .collect()
+}
+
+fn comment(candidates: &[Candidate], analysis: &str, submodules: &[&str]) -> String {
     let mut out = String::new();
+    if !submodules.is_empty() {
+        let names: Vec<String> = submodules.iter().take(5).map(|path| code_span(path).to_string()).collect();
+        out.push_str(&format!("Submodules are not part of this work: {}.\n\n", names.join(", ")));
+    }
+    if candidates.is_empty() {
+        out.push_str("No file of the repository matches this issue.");
+        return out;
+    }
     if !analysis.is_empty() {
         out.push_str(&format!("{}\n\n", neutralise(analysis)));
     }
