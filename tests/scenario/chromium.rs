@@ -88,9 +88,10 @@ impl Browser {
     }
 
     pub(super) async fn see(&self, css: &str) -> fantoccini::elements::Element {
-        self.client.wait().at_most(WAIT_TIMEOUT).for_element(Locator::Css(css)).await.unwrap_or_else(|error| {
-            panic!("{css} does not show: {error}");
-        })
+        match self.client.wait().at_most(WAIT_TIMEOUT).for_element(Locator::Css(css)).await {
+            Ok(element) => element,
+            Err(error) => panic!("{css} does not show: {error}: {}", self.client.source().await.unwrap()),
+        }
     }
 
     /// Waits until an element that matches the selector has a text that starts with this.
@@ -100,11 +101,17 @@ impl Browser {
         assert!(found, "no {css} reads {text:?}: {}", self.client.source().await.unwrap());
     }
 
-    /// Clicks an element. If the page has just replaced it, it is located again.
+    /// Clicks an element. If the page has just replaced it, it is located again; if the click has led to another page before
+    /// the driver looked at the element again, it is done.
     pub(super) async fn press(&self, css: &str) {
+        let page = self.client.current_url().await.unwrap();
         loop {
             match self.see(css).await.click().await {
-                Err(error) if error.is_stale_element_reference() => {}
+                Err(error) if error.is_stale_element_reference() => {
+                    if self.client.current_url().await.unwrap() != page {
+                        return;
+                    }
+                }
                 done => return done.unwrap_or_else(|error| panic!("{css} cannot be pressed: {error}")),
             }
         }

@@ -101,6 +101,8 @@ function watch(box) {
     }
     look(from);
     draw();
+    // What is searched for may arrive after the search.
+    if (found.text && found.place === -1) go(1);
     if (following) view.scrollTop = sheet.offsetHeight;
   }
 
