@@ -1,5 +1,6 @@
 //! Learns the weights of the features from the rows that `--example eval -- … --rows FILE` writes:
-//! `cargo run --release -p patchwright-code-index --example fit -- FILE`.
+//! `cargo run --release -p patchwright-code-index --example fit -- FILE`; with `--functions`, those of functions, from the rows of
+//! `--function-rows`.
 //!
 //! Minimizes the softmax loss over the candidates of each instance, with L2 regularization, by Adam. It is deterministic: the
 //! same rows give the same weights. It also prints a cross-validation: each repository with weights from the others.
@@ -7,10 +8,9 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a command for the developers of this crate")]
 #![expect(clippy::cast_precision_loss, reason = "counts become percentages")]
 
-use patchwright_code_index::Feature;
+use patchwright_code_index::{Feature, FunctionFeature};
 use serde::Deserialize;
 
-const FEATURES: usize = Feature::ALL.len();
 const ROUNDS: usize = 400;
 const LEARNING_RATE: f64 = 0.05;
 const L2_PENALTY: f64 = 2e-3;
@@ -48,21 +48,46 @@ const LEARNED: [Feature; 17] = [
     Feature::Length,
 ];
 
+/// What is learned: the features by name, the weights that are set by hand, and the positions of the others.
+struct Task {
+    names: Vec<String>,
+    fixed: Vec<(usize, f64)>,
+    learned: Vec<usize>,
+}
+
+impl Task {
+    fn of_files() -> Self {
+        Self {
+            names: Feature::ALL.iter().map(|feature| format!("Feature::{feature:?}")).collect(),
+            fixed: FIXED.iter().map(|(feature, weight)| (*feature as usize, *weight)).collect(),
+            learned: LEARNED.iter().map(|feature| *feature as usize).collect(),
+        }
+    }
+
+    fn of_functions() -> Self {
+        Self {
+            names: FunctionFeature::ALL.iter().map(|feature| format!("FunctionFeature::{feature:?}")).collect(),
+            fixed: Vec::new(),
+            learned: (0..FunctionFeature::ALL.len()).collect(),
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Instance {
     repo: String,
-    rows: Vec<(bool, [f64; FEATURES])>,
+    /// How many candidates the fix changes, if some of them are not among the rows.
+    #[serde(default)]
+    gold: usize,
+    rows: Vec<(bool, Vec<f64>)>,
 }
 
-type Weights = [f64; FEATURES];
-
-fn score(row: &Weights, weights: &Weights) -> f64 {
+fn score(row: &[f64], weights: &[f64]) -> f64 {
     row.iter().zip(weights).map(|(value, weight)| value * weight).sum()
 }
 
-/// Returns the gradient of the loss of one instance: each gold file against all files that are not gold.
-fn gradient(instance: &Instance, weights: &Weights) -> Weights {
-    let mut gradient = [0.0; FEATURES];
+/// Adds the gradient of the loss of one instance: each gold candidate against all that are not gold.
+fn add_gradient(instance: &Instance, weights: &[f64], gradient: &mut [f64]) {
     let scores: Vec<f64> = instance.rows.iter().map(|(_, row)| score(row, weights)).collect();
     let gold: Vec<usize> = (0..scores.len()).filter(|position| instance.rows[*position].0).collect();
     for &own in &gold {
@@ -77,24 +102,22 @@ fn gradient(instance: &Instance, weights: &Weights) -> Weights {
             }
         }
     }
-    gradient
 }
 
-fn fit(instances: &[&Instance]) -> Weights {
-    let (mut weights, mut mean, mut variance) = ([0.0; FEATURES], [0.0; FEATURES], [0.0; FEATURES]);
-    for (feature, weight) in FIXED {
-        weights[feature as usize] = weight;
+fn fit(task: &Task, instances: &[&Instance]) -> Vec<f64> {
+    let zeros = vec![0.0; task.names.len()];
+    let (mut weights, mut mean, mut variance) = (zeros.clone(), zeros.clone(), zeros.clone());
+    for (feature, weight) in &task.fixed {
+        weights[*feature] = *weight;
     }
     for round in 1..=ROUNDS {
-        let mut sum = [0.0; FEATURES];
+        let mut sum = zeros.clone();
         for instance in instances {
-            for (slot, value) in sum.iter_mut().zip(gradient(instance, &weights)) {
-                *slot += value / instances.len() as f64;
-            }
+            add_gradient(instance, &weights, &mut sum);
         }
         let decay = |beta: f64| 1.0 - beta.powi(i32::try_from(round).unwrap());
-        for feature in LEARNED.map(|feature| feature as usize) {
-            let gradient = sum[feature] + L2_PENALTY * weights[feature];
+        for &feature in &task.learned {
+            let gradient = sum[feature] / instances.len() as f64 + L2_PENALTY * weights[feature];
             mean[feature] = 0.9 * mean[feature] + 0.1 * gradient;
             variance[feature] = 0.999 * variance[feature] + 0.001 * gradient * gradient;
             weights[feature] -=
@@ -104,14 +127,15 @@ fn fit(instances: &[&Instance]) -> Weights {
     weights
 }
 
-/// Counts the instances whose gold files are all among the first 1, 5, 10.
-fn count_accurate(instances: &[&Instance], weights: &Weights) -> [usize; 3] {
+/// Counts the instances whose gold candidates are all among the first 1, 5, 10.
+fn count_accurate(instances: &[&Instance], weights: &[f64]) -> [usize; 3] {
     let mut counts = [0; 3];
     for instance in instances {
         let mut order: Vec<(f64, bool)> =
             instance.rows.iter().map(|(gold, row)| (score(row, weights), *gold)).collect();
         order.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let last = order.iter().rposition(|(_, gold)| *gold).unwrap_or(usize::MAX);
+        let is_complete = order.iter().filter(|(_, gold)| *gold).count() >= instance.gold;
+        let last = order.iter().rposition(|(_, gold)| *gold).filter(|_| is_complete).unwrap_or(usize::MAX);
         for (count, cutoff) in counts.iter_mut().zip([1, 5, 10]) {
             *count += usize::from(last < cutoff);
         }
@@ -124,13 +148,17 @@ fn percentages(counts: [usize; 3], total: usize) -> String {
 }
 
 fn main() {
-    let path = std::env::args().nth(1).expect("usage: fit FILE");
-    let text = std::fs::read_to_string(path).unwrap();
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let count = arguments.len();
+    arguments.retain(|argument| argument != "--functions");
+    let task = if arguments.len() < count { Task::of_functions() } else { Task::of_files() };
+    let text = std::fs::read_to_string(arguments.first().expect("usage: fit [--functions] FILE")).unwrap();
     let instances: Vec<Instance> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let all: Vec<&Instance> = instances.iter().filter(|instance| instance.rows.iter().any(|(gold, _)| *gold)).collect();
-    let weights = fit(&all);
-    for (feature, weight) in Feature::ALL.iter().zip(weights) {
-        println!("    (Feature::{feature:?}, {weight:.4}),");
+    let has_gold = |instance: &&Instance| instance.gold > 0 || instance.rows.iter().any(|(gold, _)| *gold);
+    let all: Vec<&Instance> = instances.iter().filter(has_gold).collect();
+    let weights = fit(&task, &all);
+    for (name, weight) in task.names.iter().zip(&weights) {
+        println!("    ({name}, {weight:.4}),");
     }
     println!("training set of {}: Acc@1/5/10 {}", all.len(), percentages(count_accurate(&all, &weights), all.len()));
     let mut repositories: Vec<&str> = all.iter().map(|instance| instance.repo.as_str()).collect();
@@ -140,7 +168,7 @@ fn main() {
     for repository in repositories {
         let (own, others): (Vec<&Instance>, Vec<&Instance>) =
             all.iter().partition(|instance| instance.repo == repository);
-        for (sum, count) in held_out.iter_mut().zip(count_accurate(&own, &fit(&others))) {
+        for (sum, count) in held_out.iter_mut().zip(count_accurate(&own, &fit(&task, &others))) {
             *sum += count;
         }
     }

@@ -46,17 +46,27 @@ pub(crate) fn score_defined_words(index: &Index, pool: &[usize], query: &HashMap
         }
         (length, found)
     };
-    let files: Vec<(f64, BTreeMap<Word, f64>)> = pool.par_iter().map(read).collect();
-    let frequencies = document_frequencies(files.iter().flat_map(|(_, found)| found.keys()));
-    let total = pool.len() as f64;
-    let average = files.iter().map(|(length, _)| length).sum::<f64>() / total + 1.0;
-    let score = |(length, found): &(f64, BTreeMap<Word, f64>)| {
+    let files: Vec<CountedWords> = pool.par_iter().map(read).collect();
+    score_documents(&files, query)
+}
+
+/// The length of a document in words, and the counts of those that a text can ask for. They are sorted, so that sums are
+/// reproducible to the last digit.
+pub(crate) type CountedWords = (f64, BTreeMap<Word, f64>);
+
+/// Scores documents by BM25 of a text.
+pub(crate) fn score_documents(documents: &[CountedWords], query: &HashMap<Word, f32>) -> Vec<f64> {
+    let frequencies = document_frequencies(documents.iter().flat_map(|(_, found)| found.keys()));
+    let total = documents.len() as f64;
+    let average = documents.iter().map(|(length, _)| length).sum::<f64>() / total + 1.0;
+    let score = |(length, found): &CountedWords| {
         let term = |(word, count): (&Word, &f64)| {
-            query_weight(query[word]) * idf(total, frequencies[word]) * saturate(*count, *length, average)
+            let weight = query_weight(*query.get(word)?);
+            Some(weight * idf(total, frequencies[word]) * saturate(*count, *length, average))
         };
-        found.iter().map(term).sum()
+        found.iter().filter_map(term).sum()
     };
-    files.iter().map(score).collect()
+    documents.iter().map(score).collect()
 }
 
 /// Scores files by the literals of the text that they contain, weighted by idf.

@@ -7,6 +7,7 @@
 mod corpus;
 mod explain;
 mod features;
+mod functions;
 #[cfg(feature = "tree-sitter")]
 mod grammar;
 mod history;
@@ -26,6 +27,7 @@ mod words;
 
 pub use corpus::{Document, FolderTree};
 pub use features::Feature;
+pub use functions::{FunctionFeature, FunctionRow};
 pub use index::{Index, RankedDocument};
 pub use language::{is_source, is_test};
 pub use locator::Locator;

@@ -1,14 +1,18 @@
 //! Ranking the files of a tree for a text, with an index on disk.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
-use patchwright_core::code_index::{CodeIndex, CodeIndexError, Definition, IndexQuery, RankedFile, Ranking};
+use patchwright_core::code_index::{
+    CodeIndex, CodeIndexError, Definition, IndexQuery, RankedFile, RankedFunction, Ranking,
+};
 use patchwright_core::source_tree::{SourceTree, TreeFile};
 use rayon::prelude::*;
 
 use crate::corpus::{Document, MAX_FILE_BYTES, is_indexed};
 use crate::features::Feature;
+use crate::functions::{self, FunctionRow, FunctionTable, Place};
 use crate::history::Changes;
 use crate::index::{Index, RankedDocument};
 use crate::index_cache::IndexCache;
@@ -35,6 +39,9 @@ const MAX_WORDS: usize = 20_000_000;
 const BATCH_SIZE: usize = 2_048;
 /// The number of files that one task of the thread pool reads. They share a cache of split identifiers.
 const TASK_SIZE: usize = 32;
+/// The number of files whose functions are ranked, and how many functions are returned.
+const FUNCTION_FILES: usize = 30;
+const MAX_FUNCTIONS: usize = 50;
 /// The largest number of symbols of a file.
 const MAX_SYMBOLS: usize = 40;
 const MAX_SKELETON_CHARS: usize = 2_400;
@@ -62,8 +69,12 @@ impl Locator {
         let cache = self.open_cache(query);
         let search = Search::new(query, &cache)?;
         let changes = Changes::read(search.tree, &cache);
-        let ranked = search.index.rank_with(&search.query, Some(&changes), query.folder.as_deref(), query.limit);
-        let ranking = Ranking { files: search.describe(ranked, query.outlines), files_analyzed: search.index.len() };
+        let limit = if query.outlines > 0 { query.limit.max(FUNCTION_FILES) } else { query.limit };
+        let mut ranked = search.index.rank_with(&search.query, Some(&changes), query.folder.as_deref(), limit);
+        let outlined = if query.outlines > 0 { search.outline_first(&ranked) } else { Outlined::default() };
+        ranked.truncate(query.limit);
+        let (functions, files) = search.describe(ranked, &outlined, query.outlines);
+        let ranking = Ranking { files, functions, files_analyzed: search.index.len() };
         drop((search, changes));
         if let Err(error) = cache.save() {
             tracing::warn!(%error, "failed to write the index cache");
@@ -81,12 +92,32 @@ impl Locator {
         Ok(search.index.feature_rows(&search.query, Some(&Changes::read(search.tree, &cache))))
     }
 
+    /// Returns path, name and features of the functions in the most likely files, for learning the weights.
+    ///
+    /// # Errors
+    /// As [`Self::locate`].
+    pub fn function_rows(&self, query: &IndexQuery) -> Result<Vec<FunctionRow>, CodeIndexError> {
+        let cache = self.open_cache(query);
+        let search = Search::new(query, &cache)?;
+        let changes = Changes::read(search.tree, &cache);
+        let ranked = search.index.rank_with(&search.query, Some(&changes), None, FUNCTION_FILES);
+        let outlined = search.outline_first(&ranked);
+        Ok(FunctionTable::new(&search.query, &outlined.files, &outlined.scores).rows())
+    }
+
     fn open_cache(&self, query: &IndexQuery) -> IndexCache {
         match (&self.cache, &query.repository) {
             (Some(folder), Some(repository)) => IndexCache::open(folder, repository),
             _ => IndexCache::default(),
         }
     }
+}
+
+/// The outlines of the first files, and their scores.
+#[derive(Default)]
+struct Outlined {
+    files: Vec<OutlinedFile>,
+    scores: Vec<f64>,
 }
 
 impl<'a> Search<'a> {
@@ -105,30 +136,45 @@ impl<'a> Search<'a> {
         Ok(Self { tree, cache, index: Index::from_scans(paths, scans), query: parsed, files })
     }
 
-    /// Adds symbols and skeletons to the first files.
-    fn describe(&self, ranked: Vec<RankedDocument>, outlines: usize) -> Vec<RankedFile> {
-        let positions = ranked.iter().take(outlines).filter_map(|file| self.index.position(&file.path));
-        let positions: Vec<usize> = positions.collect();
-        let outlined_files: Vec<OutlinedFile> =
-            positions.par_iter().filter_map(|position| self.outline(&self.files[*position])).collect();
-        let best = rank_symbols(&self.query, &outlined_files);
-        let mut files: Vec<RankedFile> = ranked
-            .into_iter()
-            .map(|file| RankedFile {
+    /// Returns the outlines of the first files, with their scores.
+    fn outline_first(&self, ranked: &[RankedDocument]) -> Outlined {
+        let first: Vec<&RankedDocument> = ranked.iter().take(FUNCTION_FILES).collect();
+        let outline = |file: &&RankedDocument| {
+            let position = self.index.position(&file.path)?;
+            Some((self.outline(&self.files[position])?, file.score))
+        };
+        let (files, scores) = first.par_iter().filter_map(outline).unzip();
+        Outlined { files, scores }
+    }
+
+    /// Ranks the functions of the outlined files, and adds symbols and skeletons to the first files.
+    fn describe(
+        &self,
+        ranked: Vec<RankedDocument>,
+        first: &Outlined,
+        outlines: usize,
+    ) -> (Vec<RankedFunction>, Vec<RankedFile>) {
+        let places = FunctionTable::new(&self.query, &first.files, &first.scores).rank();
+        let symbols = rank_symbols(&self.query, &first.files);
+        let describe = |(position, file): (usize, RankedDocument)| {
+            let known = first.files.iter().position(|other| other.path == file.path);
+            let (mut symbols_of, mut text) = (Vec::new(), String::new());
+            if let Some(known) = known.filter(|_| position < outlines) {
+                let best = order_functions(&first.files[known], &symbols[known], known, &places);
+                let own = &first.files[known].symbols;
+                text = skeleton(own, &best, MAX_SKELETON_CHARS);
+                symbols_of = best.into_iter().take(MAX_SYMBOLS).map(|symbol| own[symbol].to_ranked()).collect();
+            }
+            RankedFile {
                 path: file.path,
                 score: file.score,
                 reasons: file.reasons,
-                symbols: Vec::new(),
-                skeleton: String::new(),
-            })
-            .collect();
-        for (outlined_files, best) in outlined_files.iter().zip(best) {
-            let Some(file) = files.iter_mut().find(|file| file.path == outlined_files.path) else { continue };
-            file.skeleton = skeleton(&outlined_files.symbols, &best, MAX_SKELETON_CHARS);
-            let symbols = best.iter().take(MAX_SYMBOLS);
-            file.symbols = symbols.map(|position| outlined_files.symbols[*position].to_ranked()).collect();
-        }
-        files
+                symbols: symbols_of,
+                skeleton: text,
+            }
+        };
+        let files = ranked.into_iter().enumerate().map(describe).collect();
+        (functions::describe(&first.files, &places, MAX_FUNCTIONS), files)
     }
 
     fn outline(&self, file: &TreeFile) -> Option<OutlinedFile> {
@@ -147,6 +193,16 @@ impl<'a> Search<'a> {
         });
         Some(OutlinedFile { path: document.path, text: document.text, symbols })
     }
+}
+
+/// Puts the functions among the symbols of a file in the order of their ranking; classes and constants keep their places.
+fn order_functions(file: &OutlinedFile, symbols: &[usize], number: usize, places: &[Place]) -> Vec<usize> {
+    let is_function = |symbol: &usize| file.symbols[*symbol].kind.is_function();
+    let matching: HashSet<usize> = symbols.iter().copied().collect();
+    let own = places.iter().filter(|place| place.file == number).map(|place| place.symbol);
+    let mut functions = own.filter(|symbol| matching.contains(symbol));
+    let put = |symbol: &usize| if is_function(symbol) { functions.next() } else { Some(*symbol) };
+    symbols.iter().filter_map(put).collect()
 }
 
 /// Scans files, or takes their scans from the cache. Files that are not text are left out.
@@ -316,6 +372,11 @@ mod tests {
         let first = &ranking.files[0];
         assert_eq!((first.symbols[0].name.as_str(), first.symbols[0].lines), ("Cart.total", (2, 3)));
         assert_eq!(first.skeleton, "1: class Cart\n  2: def total(self)\n");
+        let functions = |ranking: &Ranking| -> Vec<String> {
+            ranking.functions.iter().map(|function| format!("{} {}", function.path, function.symbol.name)).collect()
+        };
+        assert_eq!(functions(&ranking)[0], "shop/cart.py Cart.total");
+        assert!(functions(&Locator::new(None).locate(&query(&tree, 0)).unwrap()).is_empty(), "nobody asked");
         let elsewhere = query(&tree, 1).with_folder("docs");
         assert!(Locator::new(None).locate(&elsewhere).unwrap().files.is_empty());
     }

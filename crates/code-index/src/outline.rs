@@ -25,6 +25,11 @@ pub enum SymbolKind {
 }
 
 impl SymbolKind {
+    /// Returns whether it is a function or a method.
+    pub(crate) const fn is_function(self) -> bool {
+        matches!(self, Self::Function | Self::Method)
+    }
+
     /// Returns the kind as a word.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -133,6 +133,14 @@ fn trim_path(token: &str) -> String {
 }
 
 impl Query {
+    /// Returns the number of stack frames within the one of a function in a file, if there is one.
+    pub(crate) fn frame_depth(&self, path: &str, function: &str) -> Option<usize> {
+        self.frames.iter().position(|(frame, called)| {
+            called.as_deref().is_some_and(|called| called.rsplit('.').next() == Some(function))
+                && (path.ends_with(frame.as_str()) || frame.ends_with(path))
+        })
+    }
+
     /// Parses the text of an issue.
     pub(crate) fn parse(issue: &IssueText) -> Self {
         let title: String = issue.title.chars().take(MAX_TITLE_CHARS).collect();

@@ -276,7 +276,7 @@ impl Scan {
 }
 
 /// Finds the literals that a report may quote: trigrams of messages, flags and keys.
-fn find_literals(text: &str) -> Vec<Word> {
+pub(crate) fn find_literals(text: &str) -> Vec<Word> {
     let mut found = Vec::new();
     for line in text.lines() {
         let mut rest = line;

@@ -56,9 +56,8 @@ pub(crate) fn rank_symbols(query: &Query, files: &[OutlinedFile]) -> Vec<Vec<usi
 /// Counts the words of the text in each symbol, without those in nested symbols. Words of the symbol's name count more.
 fn count_own_words(file: &OutlinedFile, query: &Query) -> Vec<HashMap<Word, f64>> {
     let mut splitter = Splitter::default();
-    let symbols = &file.symbols;
-    let mut counted = Vec::with_capacity(symbols.len());
-    for (position, symbol) in symbols.iter().enumerate() {
+    let mut counted = Vec::with_capacity(file.symbols.len());
+    for (position, symbol) in file.symbols.iter().enumerate() {
         let mut words: HashMap<Word, f64> = HashMap::new();
         let mut count = |text: &str, weight: f64| {
             splitter.for_each_word(text, |word| {
@@ -67,25 +66,30 @@ fn count_own_words(file: &OutlinedFile, query: &Query) -> Vec<HashMap<Word, f64>
                 }
             });
         };
-        let mut at = symbol.bytes.start;
-        for inner in symbols[position + 1..].iter().take_while(|inner| inner.bytes.start < symbol.bytes.end) {
-            count(file.text.get(at..inner.bytes.start).unwrap_or_default(), 1.0);
-            at = at.max(inner.bytes.end);
-        }
-        count(file.text.get(at..symbol.bytes.end).unwrap_or_default(), 1.0);
+        own_text(file, position).for_each(|text| count(text, 1.0));
         count(symbol.own_name(), 2.0);
         counted.push(words);
     }
     counted
 }
 
+/// Returns the parts of a symbol's text that are not in nested symbols.
+pub(crate) fn own_text(file: &OutlinedFile, position: usize) -> impl Iterator<Item = &str> {
+    let own = &file.symbols[position].bytes;
+    let nested = file.symbols[position + 1..].iter().map(|inner| &inner.bytes);
+    let nested = nested.take_while(|inner| inner.start < own.end).map(|inner| (inner.start, inner.end));
+    let mut at = own.start;
+    nested.chain([(own.end, own.end)]).map(move |(end, next)| {
+        let part = file.text.get(at..end).unwrap_or_default();
+        at = at.max(next);
+        part
+    })
+}
+
 /// Scores a symbol by the names and stack frames of the text.
 fn score_names(query: &Query, file: &OutlinedFile, symbol: &Symbol) -> f64 {
     let own = symbol.own_name();
-    let in_frame = query.frames.iter().position(|(path, function)| {
-        function.as_deref().is_some_and(|function| function.rsplit('.').next() == Some(own))
-            && (file.path.ends_with(path.as_str()) || path.ends_with(&file.path))
-    });
+    let in_frame = query.frame_depth(&file.path, own);
     let frame = in_frame.map_or(0.0, |depth| FRAME_WEIGHT * 0.8_f64.powi(i32::try_from(depth).unwrap_or(i32::MAX)));
     let dotted = |name: &String| name == &symbol.name || name.ends_with(&format!(".{}", symbol.name));
     let qualified = symbol.name.contains('.') && query.dotted.keys().any(dotted);

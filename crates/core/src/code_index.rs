@@ -12,8 +12,21 @@ use crate::source_tree::SourceTree;
 pub struct Ranking {
     /// The files, most likely first.
     pub files: Vec<RankedFile>,
+    /// The functions of the first files in one list, most likely first; only with [`IndexQuery::with_outlines`].
+    pub functions: Vec<RankedFunction>,
     /// The number of files that were ranked.
     pub files_analyzed: usize,
+}
+
+/// A function, ranked among those of all files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RankedFunction {
+    /// The path of its file.
+    pub path: String,
+    /// The function.
+    pub symbol: RankedSymbol,
+    /// The score as a log-odds value; comparable within one ranking only.
+    pub score: f64,
 }
 
 /// One ranked file.

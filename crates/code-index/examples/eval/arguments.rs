@@ -15,7 +15,9 @@ usage: eval --index FILE --repos DIR [OPTIONS]
   --jobs N             the number of instances that are ranked at a time [1]
   --cache DIR          keeps the index cache in a folder; a second run then measures cached rankings
   --predictions FILE   writes the ranked files, a JSON object on each line
-  --rows FILE          writes the features, for the example `fit`";
+  --functions FILE     the functions of each fix, a JSON object on each line: instance_id, gold (file, functions)
+  --rows FILE          writes the features, for the example `fit`
+  --function-rows FILE writes the features of functions, for `fit --functions`";
 
 #[derive(Debug)]
 pub(crate) struct Arguments {
@@ -24,6 +26,8 @@ pub(crate) struct Arguments {
     pub(crate) cache: Option<PathBuf>,
     pub(crate) predictions: Option<PathBuf>,
     pub(crate) rows: Option<PathBuf>,
+    pub(crate) functions: Option<PathBuf>,
+    pub(crate) function_rows: Option<PathBuf>,
 }
 
 /// The source of the instances.
@@ -39,6 +43,7 @@ impl Arguments {
         let mut arguments = arguments.into_iter();
         let (mut index, mut repos, mut history) = (None, None, None);
         let (mut cache, mut predictions, mut rows) = (None, None, None);
+        let (mut functions, mut function_rows) = (None, None);
         let (mut max, mut jobs) = (100, 1);
         while let Some(name) = arguments.next() {
             let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
@@ -52,6 +57,8 @@ impl Arguments {
                 "--cache" => cache = Some(PathBuf::from(value)),
                 "--predictions" => predictions = Some(PathBuf::from(value)),
                 "--rows" => rows = Some(PathBuf::from(value)),
+                "--functions" => functions = Some(PathBuf::from(value)),
+                "--function-rows" => function_rows = Some(PathBuf::from(value)),
                 _ => return Err(format!("unknown option {name}")),
             }
         }
@@ -60,7 +67,7 @@ impl Arguments {
             (None, None, Some(repository)) => Source::History { repository, max },
             _ => return Err("either --index with --repos or --from-history is required".to_owned()),
         };
-        Ok(Self { source, jobs, cache, predictions, rows })
+        Ok(Self { source, jobs, cache, predictions, rows, functions, function_rows })
     }
 }
 

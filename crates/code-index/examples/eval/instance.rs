@@ -17,6 +17,8 @@ pub(crate) struct Instance {
     pub(crate) id: String,
     pub(crate) repo: String,
     pub(crate) gold_files: Vec<String>,
+    /// Path and name of the functions that the fix changes; empty if they are not known.
+    pub(crate) gold_functions: Vec<(String, String)>,
     pub(crate) text: String,
     path: PathBuf,
     /// The revisions to try in this order.
@@ -61,10 +63,36 @@ pub(crate) fn read_benchmark(index: &Path, repos: &Path) -> Result<Vec<Instance>
             id: line.instance_id,
             repo: line.repo,
             gold_files: line.gold_files,
+            gold_functions: Vec::new(),
             text: line.problem_statement,
         })
     };
     text.lines().filter(|line| !line.trim().is_empty()).map(parse).collect()
+}
+
+/// A line of a file with the functions of fixes.
+#[derive(Debug, Deserialize)]
+struct FunctionLine {
+    instance_id: String,
+    gold: Vec<GoldFunctions>,
+}
+
+#[derive(Debug, Deserialize)]
+struct GoldFunctions {
+    file: String,
+    functions: Vec<String>,
+}
+
+/// Adds the functions that the fixes change.
+pub(crate) fn add_functions(instances: &mut [Instance], file: &Path) -> Result<(), Box<dyn Error>> {
+    for line in std::fs::read_to_string(file)?.lines().filter(|line| !line.trim().is_empty()) {
+        let line: FunctionLine = serde_json::from_str(line)?;
+        let Some(instance) = instances.iter_mut().find(|instance| instance.id == line.instance_id) else { continue };
+        for gold in line.gold {
+            instance.gold_functions.extend(gold.functions.into_iter().map(|name| (gold.file.clone(), name)));
+        }
+    }
+    Ok(())
 }
 
 /// The number of commits that are searched for those that close an issue.
@@ -98,6 +126,7 @@ pub(crate) fn read_history(path: &Path, max: usize) -> Result<Vec<Instance>, Box
             id: change.id.chars().take(10).collect(),
             repo: path.display().to_string(),
             gold_files,
+            gold_functions: Vec::new(),
             text: change.message,
             path: path.to_owned(),
             revisions: vec![revision],

@@ -16,8 +16,8 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use patchwright_code_index::{Feature, Locator};
-use patchwright_core::code_index::IndexQuery;
+use patchwright_code_index::{Feature, FunctionFeature, FunctionRow, Locator};
+use patchwright_core::code_index::{IndexQuery, RankedFile};
 use serde::Serialize;
 
 use self::arguments::{Arguments, Source, USAGE};
@@ -46,7 +46,26 @@ struct InstanceRows {
     rows: Vec<(bool, [f64; Feature::ALL.len()])>,
 }
 
-type Outcome = Result<(Prediction, Option<InstanceRows>), String>;
+/// The features of an instance's functions.
+#[derive(Debug, Serialize)]
+struct InstanceFunctions {
+    instance_id: String,
+    repo: String,
+    /// How many functions the fix changes, also those that are not among the rows.
+    gold: usize,
+    rows: Vec<(bool, [f64; FunctionFeature::ALL.len()])>,
+}
+
+/// What was found for an instance.
+struct Found {
+    prediction: Prediction,
+    /// Path and name of the functions, best first.
+    functions: Vec<(String, String)>,
+    rows: Option<InstanceRows>,
+    function_rows: Option<InstanceFunctions>,
+}
+
+type Outcome = Result<Found, String>;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::parse(std::env::args().skip(1)) {
@@ -69,37 +88,55 @@ fn main() -> ExitCode {
 }
 
 fn evaluate(arguments: &Arguments) -> Result<Metrics, Box<dyn Error>> {
-    let instances = match &arguments.source {
+    let mut instances = match &arguments.source {
         Source::Benchmark { index, repos } => instance::read_benchmark(index, repos)?,
         Source::History { repository, max } => instance::read_history(repository, *max)?,
     };
     if instances.is_empty() {
         return Err("no instances found".into());
     }
+    if let Some(file) = &arguments.functions {
+        instance::add_functions(&mut instances, file)?;
+    }
     let locator = Locator::new(arguments.cache.clone());
-    let outcomes =
-        map_parallel(&instances, arguments.jobs, |instance| predict(&locator, instance, arguments.rows.is_some()));
+    let outcomes = map_parallel(&instances, arguments.jobs, |instance| predict(&locator, instance, arguments));
     let mut predictions = arguments.predictions.as_ref().map(File::create).transpose()?;
     let mut rows = arguments.rows.as_ref().map(File::create).transpose()?;
+    let mut function_rows = arguments.function_rows.as_ref().map(File::create).transpose()?;
     let mut metrics = Metrics::default();
     for (instance, outcome) in instances.iter().zip(outcomes) {
         match outcome {
-            Ok((prediction, instance_rows)) => {
-                metrics.add(&instance.gold_files, &prediction.ranked, prediction.seconds);
+            Ok(found) => {
+                metrics.add(&instance.gold_files, &found.prediction.ranked, found.prediction.seconds);
+                metrics.add_functions(&instance.gold_functions, &found.functions);
                 if let Some(file) = &mut predictions {
-                    writeln!(file, "{}", serde_json::to_string(&prediction)?)?;
+                    writeln!(file, "{}", serde_json::to_string(&found.prediction)?)?;
                 }
-                if let (Some(file), Some(instance_rows)) = (&mut rows, &instance_rows) {
-                    writeln!(file, "{}", serde_json::to_string(instance_rows)?)?;
+                if let (Some(file), Some(own)) = (&mut rows, &found.rows) {
+                    writeln!(file, "{}", serde_json::to_string(own)?)?;
+                }
+                if let (Some(file), Some(own)) = (&mut function_rows, &found.function_rows) {
+                    writeln!(file, "{}", serde_json::to_string(own)?)?;
                 }
             }
             Err(problem) => {
                 eprintln!("{}: {problem}", instance.id);
                 metrics.add(&instance.gold_files, &[], 0.0);
+                metrics.add_functions(&instance.gold_functions, &[]);
             }
         }
     }
+    metrics.cpu_seconds = cpu_seconds();
     Ok(metrics)
+}
+
+/// Returns the processor time of this process so far, in seconds; 0 where the system does not tell it as Linux does.
+fn cpu_seconds() -> f64 {
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name before the last parenthesis may hold spaces; the times are the 14th and 15th field.
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / TICKS_PER_SECOND
 }
 
 /// Applies a function to each instance with `jobs` threads. The results are in the order of the instances.
@@ -113,6 +150,7 @@ fn map_parallel(instances: &[Instance], jobs: usize, apply: impl Fn(&Instance) -
                     let next = remaining.lock().unwrap_or_else(PoisonError::into_inner).next();
                     let Some((position, instance)) = next else { break };
                     let outcome = apply(instance);
+                    print_progress(position, instance, &outcome);
                     outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((position, outcome));
                 }
             });
@@ -123,23 +161,55 @@ fn map_parallel(instances: &[Instance], jobs: usize, apply: impl Fn(&Instance) -
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
-fn predict(locator: &Locator, instance: &Instance, with_rows: bool) -> Outcome {
+/// Prints where the first gold file is, as soon as it is known.
+fn print_progress(position: usize, instance: &Instance, outcome: &Outcome) {
+    let Ok(found) = outcome else { return };
+    let ranked = &found.prediction.ranked;
+    let at = ranked.iter().position(|path| instance.gold_files.contains(path));
+    let at = at.map_or_else(|| "not found".to_owned(), |at| format!("@{}", at + 1));
+    eprintln!("{} {} {at} {:.2} s", position + 1, instance.id, found.prediction.seconds);
+}
+
+fn predict(locator: &Locator, instance: &Instance, arguments: &Arguments) -> Outcome {
     let start = Instant::now();
     let (title, body) = instance.text.split_once('\n').unwrap_or((&instance.text, ""));
     let tree = Arc::new(instance.open().map_err(|error| error.to_string())?);
     let query = IndexQuery::new(tree, title, body).with_repository(&instance.repo).with_limit(MAX_ROWS);
-    let ranked = locator.locate(&query).map_err(|error| error.to_string())?.files;
+    let outlines = usize::from(!instance.gold_functions.is_empty());
+    let ranking = locator.locate(&query.clone().with_outlines(outlines)).map_err(|error| error.to_string())?;
     let seconds = start.elapsed().as_secs_f64();
-    let rows = if with_rows {
-        let is_gold = |path: &String| instance.gold_files.contains(path);
-        let is_ranked = |path: &String| ranked.iter().any(|file| file.path == *path);
-        let all = locator.feature_rows(&query).map_err(|error| error.to_string())?;
-        let selected = all.into_iter().filter(|(path, _)| is_gold(path) || is_ranked(path));
-        let rows = selected.map(|(path, row)| (is_gold(&path), row)).collect();
-        Some(InstanceRows { instance_id: instance.id.clone(), repo: instance.repo.clone(), rows })
+    let rows =
+        if arguments.rows.is_some() { Some(file_rows(locator, instance, &query, &ranking.files)?) } else { None };
+    let function_rows = if arguments.function_rows.is_some() && outlines > 0 {
+        Some(function_rows(locator, instance, &query)?)
     } else {
         None
     };
-    let ranked = ranked.into_iter().take(MAX_PREDICTED).map(|file| file.path).collect();
-    Ok((Prediction { instance_id: instance.id.clone(), ranked, seconds }, rows))
+    let functions = ranking.functions.into_iter().map(|function| (function.path, function.symbol.name)).collect();
+    let ranked = ranking.files.into_iter().take(MAX_PREDICTED).map(|file| file.path).collect();
+    let prediction = Prediction { instance_id: instance.id.clone(), ranked, seconds };
+    Ok(Found { prediction, functions, rows, function_rows })
+}
+
+fn file_rows(
+    locator: &Locator,
+    instance: &Instance,
+    query: &IndexQuery,
+    ranked: &[RankedFile],
+) -> Result<InstanceRows, String> {
+    let is_gold = |path: &String| instance.gold_files.contains(path);
+    let is_ranked = |path: &String| ranked.iter().any(|file| file.path == *path);
+    let all = locator.feature_rows(query).map_err(|error| error.to_string())?;
+    let selected = all.into_iter().filter(|(path, _)| is_gold(path) || is_ranked(path));
+    let rows = selected.map(|(path, row)| (is_gold(&path), row)).collect();
+    Ok(InstanceRows { instance_id: instance.id.clone(), repo: instance.repo.clone(), rows })
+}
+
+fn function_rows(locator: &Locator, instance: &Instance, query: &IndexQuery) -> Result<InstanceFunctions, String> {
+    let all = locator.function_rows(query).map_err(|error| error.to_string())?;
+    let is_gold =
+        |row: &FunctionRow| instance.gold_functions.iter().any(|(path, name)| *path == row.path && *name == row.name);
+    let rows = all.into_iter().map(|row| (is_gold(&row), row.features)).collect();
+    let gold = instance.gold_functions.len();
+    Ok(InstanceFunctions { instance_id: instance.id.clone(), repo: instance.repo.clone(), gold, rows })
 }

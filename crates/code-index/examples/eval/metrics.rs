@@ -8,7 +8,11 @@ pub(crate) struct Metrics {
     all: Sums,
     /// The instances with one gold file, with two, and with more.
     by_files: [Sums; 3],
+    /// The instances whose functions are known.
+    functions: Sums,
     seconds: Vec<f64>,
+    /// The processor time of all instances.
+    pub(crate) cpu_seconds: f64,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +54,14 @@ impl Metrics {
         self.by_files[gold.len().clamp(1, 3) - 1].add(&positions);
         self.seconds.push(seconds);
     }
+
+    /// Adds the functions of an instance, as path and name, if the gold ones are known.
+    pub(crate) fn add_functions(&mut self, gold: &[(String, String)], ranked: &[(String, String)]) {
+        if !gold.is_empty() {
+            let position = |one: &(String, String)| ranked.iter().position(|found| found == one);
+            self.functions.add(&gold.iter().map(position).collect::<Vec<_>>());
+        }
+    }
 }
 
 impl fmt::Display for Metrics {
@@ -66,9 +78,17 @@ impl fmt::Display for Metrics {
                 writeln!(f, "  {label:<20} {}", sums.percentages(sums.accurate))?;
             }
         }
+        if self.functions.instances > 0 {
+            let label = format!("functions ({})", self.functions.instances);
+            writeln!(f, "Acc {label:<18} {}", self.functions.percentages(self.functions.accurate))?;
+        }
         writeln!(f, "Hit (any file)         {}", self.all.percentages(self.all.hit))?;
         writeln!(f, "MRR                    {:5.3}", self.all.reciprocal_ranks / f64::from(self.all.instances.max(1)))?;
-        write!(f, "seconds per instance   p50 {:.2}, p95 {:.2}", percentile(50), percentile(95))
+        write!(f, "seconds per instance   p50 {:.2}, p95 {:.2}", percentile(50), percentile(95))?;
+        if self.cpu_seconds > 0.0 {
+            write!(f, ", of a processor {:.2}", self.cpu_seconds / f64::from(self.all.instances.max(1)))?;
+        }
+        Ok(())
     }
 }
 

@@ -15,6 +15,8 @@ use crate::terminal::say;
 const SYMBOLS: usize = 5;
 /// How many of the first files are shown with their symbols.
 const OUTLINED: usize = 5;
+/// How many functions of all files are shown.
+const FUNCTIONS: usize = 10;
 
 pub(crate) fn run(args: &LocateArgs) -> CommandResult {
     let text = std::fs::read_to_string(&args.issue)?;
@@ -42,6 +44,12 @@ pub(crate) fn run(args: &LocateArgs) -> CommandResult {
         for reason in &file.reasons {
             say(&format!("     {reason}"));
         }
+    }
+    if !ranking.functions.is_empty() {
+        say("Functions:");
+    }
+    for function in ranking.functions.iter().take(FUNCTIONS) {
+        say(&format!("     {}:{} {}", function.path, function.symbol.lines.0, function.symbol.name));
     }
     Ok(ExitCode::SUCCESS)
 }
