@@ -71,7 +71,7 @@ impl Locator {
         let changes = Changes::read(search.tree, &cache);
         let limit = if query.outlines > 0 { query.limit.max(FUNCTION_FILES) } else { query.limit };
         let mut ranked = search.index.rank_with(&search.query, Some(&changes), query.folder.as_deref(), limit);
-        let outlined = if query.outlines > 0 { search.outline_first(&ranked) } else { Outlined::default() };
+        let outlined = search.outline_first(&ranked, query.outlines);
         ranked.truncate(query.limit);
         let (functions, files) = search.describe(ranked, &outlined, query.outlines);
         let ranking = Ranking { files, functions, files_analyzed: search.index.len() };
@@ -101,7 +101,7 @@ impl Locator {
         let search = Search::new(query, &cache)?;
         let changes = Changes::read(search.tree, &cache);
         let ranked = search.index.rank_with(&search.query, Some(&changes), None, FUNCTION_FILES);
-        let outlined = search.outline_first(&ranked);
+        let outlined = search.outline_first(&ranked, FUNCTION_FILES);
         Ok(FunctionTable::new(&search.query, &outlined.files, &outlined.scores).rows())
     }
 
@@ -136,9 +136,11 @@ impl<'a> Search<'a> {
         Ok(Self { tree, cache, index: Index::from_scans(paths, scans), query: parsed, files })
     }
 
-    /// Returns the outlines of the first files, with their scores.
-    fn outline_first(&self, ranked: &[RankedDocument]) -> Outlined {
-        let first: Vec<&RankedDocument> = ranked.iter().take(FUNCTION_FILES).collect();
+    /// Returns the outlines of the first files, with their scores: of more than are asked for, because their functions tell of
+    /// each other, but of none if none are.
+    fn outline_first(&self, ranked: &[RankedDocument], outlines: usize) -> Outlined {
+        let count = if outlines > 0 { outlines.max(FUNCTION_FILES) } else { 0 };
+        let first: Vec<&RankedDocument> = ranked.iter().take(count).collect();
         let outline = |file: &&RankedDocument| {
             let position = self.index.position(&file.path)?;
             Some((self.outline(&self.files[position])?, file.score))
