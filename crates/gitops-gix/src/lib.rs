@@ -43,9 +43,8 @@ use patchwright_core::trash::Trash;
 use patchwright_domain::BranchName;
 
 use crate::address::Address;
-use crate::child::{Answer, Child, ChildError, PrepareWork, Work};
-use crate::error::run_interruptible;
-use crate::prepare::{Prepared, fetch_history, prepare};
+use crate::child::{Answer, ChildError, PrepareWork, Runner, Work};
+use crate::prepare::Prepared;
 use crate::store::{Lock, RepositoryStore, trim};
 use crate::workspace::GixWorkspace;
 
@@ -110,25 +109,18 @@ impl GixGit {
         // A branch that is rebased comes with the history that it has in common with its base.
         let factor = if request.with_branch { HISTORY_TIMEOUT_FACTOR } else { 1 };
         let options = GitOptions { timeout: self.options.timeout * factor, ..(*self.options).clone() };
-        let Some(program) = options.child.clone() else {
-            let (request, timeout) = (request.clone(), options.timeout);
-            return run_interruptible(format!("cloning {shown}"), timeout, cancel, move |interrupt| {
-                prepare(&options, &request, interrupt)
-            })
-            .await;
-        };
-        let child = Child { program: &program, options: &options, shown: &shown, verb: "cloning" };
+        let runner = Runner { options: &options, shown: &shown, verb: "cloning" };
         let work = || Work::Prepare(PrepareWork::new(request));
-        let answer = match child.run(work(), request.credential.as_ref(), cancel).await {
+        let answer = match runner.run(work(), request.credential.as_ref(), cancel).await {
             Err(ChildError::Crashed(error)) if self.replace_store(request).await => {
                 tracing::warn!(error = %error_chain(&error), "fetching the repository anew after a crash");
-                child.run(work(), request.credential.as_ref(), cancel).await
+                runner.run(work(), request.credential.as_ref(), cancel).await
             }
             other => other,
         };
         match answer? {
             Answer::Prepared(prepared) => Ok(prepared),
-            Answer::Done | Answer::Failed(_) => unreachable!("a child that prepares answers with what it prepared"),
+            Answer::Done | Answer::Failed(_) => unreachable!("preparing is answered with what was prepared"),
         }
     }
 
@@ -173,18 +165,9 @@ impl GixGit {
         let _lock = self.lock_for_use(&address).await?;
         let timeout = self.options.timeout * HISTORY_TIMEOUT_FACTOR;
         let options = GitOptions { timeout, ..(*self.options).clone() };
-        let credential = request.credential.clone();
-        let never = CancellationToken::new();
-        if let Some(program) = options.child.clone() {
-            let child = Child { program: &program, options: &options, shown: &shown, verb: "fetching the history of" };
-            let work = Work::FetchHistory { url: request.url.clone(), branch: base.clone() };
-            return Ok(child.run(work, credential.as_ref(), &never).await.map(|_| ())?);
-        }
-        let (url, base) = (request.url.clone(), base.clone());
-        run_interruptible(format!("fetching the history of {shown}"), timeout, &never, move |interrupt| {
-            fetch_history(&options, &url, &base, credential.as_ref(), interrupt)
-        })
-        .await
+        let runner = Runner { options: &options, shown: &shown, verb: "fetching the history of" };
+        let work = Work::FetchHistory { url: request.url.clone(), branch: base.clone() };
+        Ok(runner.run(work, request.credential.as_ref(), &CancellationToken::new()).await.map(|_| ())?)
     }
 
     /// Keeps the next jobs from trying the same at once.

@@ -1,4 +1,4 @@
-//! Writing commits, and collecting the objects that a remote does not have.
+//! Reading and writing commits, and collecting the objects that a remote does not have.
 
 use std::collections::HashSet;
 
@@ -6,11 +6,25 @@ use gix::objs::tree::EntryKind;
 use gix::refs::transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog};
 use gix::refs::{FullName, Target};
 use patchwright_core::git::{CommitRequest, GitError};
-use patchwright_domain::BranchName;
+use patchwright_domain::{BranchName, CommitSha};
 
 use crate::error::internal;
 use crate::options::GitOptions;
 use crate::signing::sign;
+
+pub(crate) fn to_object_id(commit: &CommitSha) -> gix::ObjectId {
+    gix::ObjectId::from_hex(commit.as_str().as_bytes()).expect("a CommitSha holds only full hexadecimal ids")
+}
+
+pub(crate) fn to_commit_sha(id: gix::ObjectId) -> CommitSha {
+    CommitSha::parse(&id.to_string()).expect("gix prints full lower-case ids")
+}
+
+/// Returns the tree of a commit.
+pub(crate) fn tree_of(repo: &gix::Repository, commit: gix::ObjectId) -> Result<gix::ObjectId, GitError> {
+    let failed = internal("reading a commit");
+    Ok(repo.find_commit(commit).map_err(&failed)?.tree_id().map_err(&failed)?.detach())
+}
 
 /// An object to send.
 #[derive(Debug)]
@@ -31,7 +45,7 @@ pub(crate) fn write_commit(
     options: &GitOptions,
 ) -> Result<gix::ObjectId, GitError> {
     let failed = internal("writing the commit");
-    let base_tree = repo.find_commit(base).map_err(&failed)?.tree_id().map_err(&failed)?.detach();
+    let base_tree = tree_of(repo, base)?;
     let mut editor = repo.edit_tree(base_tree).map_err(&failed)?;
     for (path, entry) in changes {
         match entry {
@@ -118,15 +132,14 @@ pub(crate) fn new_objects(
     if known.contains(&commit) {
         return Ok(found.objects);
     }
-    let tree_of = |id| -> Result<gix::ObjectId, gix::Error> { Ok(repo.find_commit(id)?.tree_id()?.detach()) };
     let walk = repo.rev_walk([commit]).with_hidden(known.iter().copied()).all().map_err(&failed)?;
     for info in walk {
         let info = info.map_err(&failed)?;
         // The parent of a commit on the boundary of a shallow repository is not here.
         let parent = info.parent_ids().next().map(gix::Id::detach).filter(|parent| repo.has_object(*parent));
-        let old = parent.map(tree_of).transpose().map_err(&failed)?;
+        let old = parent.map(|parent| tree_of(repo, parent)).transpose()?;
         found.append(repo, info.id).map_err(&failed)?;
-        found.collect_tree(repo, old, tree_of(info.id).map_err(&failed)?).map_err(&failed)?;
+        found.collect_tree(repo, old, tree_of(repo, info.id)?).map_err(&failed)?;
     }
     Ok(found.objects)
 }

@@ -14,12 +14,12 @@ use serde::{Deserialize, Serialize};
 use crate::address::Address;
 use crate::error::{GixCause, internal, io_error};
 use crate::local::open_source;
-use crate::objects::set_branch;
+use crate::objects::{set_branch, to_commit_sha};
 use crate::options::{GitOptions, StoreOptions};
 use crate::remote::{FetchRequest, Remote, WHOLE_HISTORY};
 use crate::repository::{create_git_dir, open, share_objects};
 use crate::store::{Mirror, RepositoryStore};
-use crate::tree_limits::{check_commit, check_tree};
+use crate::tree_limits::check_commit;
 use crate::work_tree::{reset_files, write_files};
 
 /// A working copy that was prepared in its folder.
@@ -91,12 +91,9 @@ impl Preparation<'_> {
         let destination = &self.request.destination;
         let source = self.source(interrupt)?;
         let base_commit = start_commit(&source.repo, source.tip, self.request)?;
-        let commit = source.repo.find_commit(base_commit).map_err(internal("reading the base branch"))?;
-        let tree = commit.tree_id().map_err(internal("reading the base branch"))?.detach();
         let url = self.address.redacted();
-        check_tree(&source.repo, tree, &self.options.limits, &url)?;
-        if let Some(tip) = source.branch_tip {
-            check_commit(&source.repo, tip, &self.options.limits, &url)?;
+        for commit in [Some(base_commit), source.branch_tip].into_iter().flatten() {
+            check_commit(&source.repo, commit, &self.options.limits, &url)?;
         }
         let is_reused = match self.store {
             Some((_, repository)) => self.reuse_tree(repository, &source, base_commit, interrupt)?,
@@ -403,10 +400,6 @@ fn start_commit(repo: &gix::Repository, tip: gix::ObjectId, request: &Checkout) 
     let commit = repo.find_commit(tip).map_err(internal("reading the cloned branch"))?;
     let parent = commit.parent_ids().next().map(gix::Id::detach);
     Ok(parent.filter(|parent| to_commit_sha(*parent) == rework.start).unwrap_or(tip))
-}
-
-pub(crate) fn to_commit_sha(id: gix::ObjectId) -> CommitSha {
-    CommitSha::parse(&id.to_string()).expect("gix prints full lower-case ids")
 }
 
 /// Creates the branch at the commit and points HEAD to it.

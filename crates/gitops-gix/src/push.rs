@@ -2,10 +2,9 @@
 
 use std::io::Write as _;
 
-use gix::progress::Discard;
 use gix::protocol::handshake::Ref;
-use gix::protocol::transport::client::blocking_io::{Transport, connect};
-use gix::protocol::transport::client::{MessageKind, TransportWithoutIO, WriteMode};
+use gix::protocol::transport::client::blocking_io::Transport;
+use gix::protocol::transport::client::{MessageKind, WriteMode};
 use gix::protocol::transport::{Protocol, Service};
 use gix::refs::Target;
 use gix::refs::transaction::PreviousValue;
@@ -19,7 +18,6 @@ use crate::error::{GixCause, MAX_DETAIL_CHARS, internal, io_error, remote_error}
 use crate::local::{head_branch, open};
 use crate::objects::{NewObject, new_objects, set_branch};
 use crate::remote::{Remote, find_tip};
-use crate::transport::http_options;
 
 /// The longest answer to a push that is read, in bytes.
 const MAX_REPORT_BYTES: usize = 1 << 20;
@@ -48,15 +46,14 @@ impl Push<'_> {
             let rule = format!("only branches that begin with `{}` are pushed", options.push_prefix);
             return Err(GitError::BranchRefused { branch: self.branch.clone(), rule });
         }
-        if !matches!(address, Address::Local(_)) {
-            // A server that does not tell its default branch protects it by itself.
-            let remote = Remote { options, address, credential };
-            if remote.default_branch().is_ok_and(|default| default == *self.branch) {
-                return Err(self.default_branch());
-            }
+        let remote = Remote { options, address, credential };
+        // A server that does not tell its default branch protects it by itself.
+        if !matches!(address, Address::Local(_)) && remote.default_branch().is_ok_and(|default| default == *self.branch)
+        {
+            return Err(self.default_branch());
         }
         match address {
-            Address::Http(_) => push_http(repo, options, address, self, credential),
+            Address::Http(url) => push_http(repo, &remote, url.as_str(), self),
             Address::Local(path) => push_local(repo, path, address, self),
             Address::Ssh(url) => crate::command::push(options, url, repo, self),
         }
@@ -85,14 +82,8 @@ impl Push<'_> {
 ///
 /// The lease is checked twice: here against the advertised references, and by the server, which compares the old id of the
 /// command under its own lock. Objects are sent without deltas, because a job's commit has few files.
-fn push_http(
-    repo: &gix::Repository,
-    options: &GitOptions,
-    address: &Address,
-    push: &Push<'_>,
-    credential: Option<&GitCredential>,
-) -> Result<(), GitError> {
-    let Address::Http(url) = address else { unreachable!("the caller has matched the transport") };
+fn push_http(repo: &gix::Repository, remote: &Remote<'_>, url: &str, push: &Push<'_>) -> Result<(), GitError> {
+    let address = remote.address;
     let failed = |error: gix::Error| match remote_error(address, &error) {
         // Reading was possible before.
         GitError::Unauthorized { url } if format!("{error:?}").contains("HTTP status 403") => {
@@ -101,12 +92,7 @@ fn push_http(
         other => other,
     };
     // receive-pack does not support protocol version 2.
-    let connect_options = connect::Options { version: Protocol::V1, ..connect::Options::default() };
-    let mut transport = connect::connect(url.as_str(), connect_options).map_err(failed)?;
-    transport.configure(&http_options(options, address, credential)?).map_err(failed)?;
-    let handshake =
-        gix::protocol::handshake(&mut transport, Service::ReceivePack, |_| Ok(None), Vec::new(), &mut Discard)
-            .map_err(failed)?;
+    let (mut transport, handshake) = remote.open_transport(url, Service::ReceivePack, Protocol::V1, failed)?;
     let refs = handshake.refs.as_deref().unwrap_or_default();
     let tip = find_tip(refs, push.branch);
     if tip == Some(push.commit) {

@@ -8,9 +8,8 @@ use patchwright_core::git::{CommitRequest, ConflictedFile, GitError, MergedPart,
 use patchwright_domain::{BranchName, RepoPath};
 
 use crate::error::internal;
-use crate::objects::{signature, write_signed};
+use crate::objects::{signature, to_commit_sha, tree_of, write_signed};
 use crate::options::GitOptions;
-use crate::prepare::to_commit_sha;
 use crate::tree_limits::check_tree;
 
 /// The most commits that are replayed.
@@ -253,11 +252,6 @@ fn write_resolution(
         tree.upsert(path.as_str(), *kind, blob).map_err(&failed)?;
     }
     Ok(())
-}
-
-fn tree_of(repo: &gix::Repository, id: gix::ObjectId) -> Result<gix::ObjectId, GitError> {
-    let failed = internal("reading a commit");
-    Ok(repo.find_commit(id).map_err(&failed)?.tree_id().map_err(&failed)?.detach())
 }
 
 /// Merges the changes from `base` to `theirs` into `ours`.

@@ -4,8 +4,10 @@ use std::num::NonZeroU32;
 use std::sync::atomic::AtomicBool;
 
 use gix::progress::Discard;
+use gix::protocol::Handshake;
 use gix::protocol::handshake::Ref;
-use gix::protocol::transport::client::blocking_io::connect;
+use gix::protocol::transport::client::TransportWithoutIO as _;
+use gix::protocol::transport::client::blocking_io::{Transport, connect};
 use gix::protocol::transport::{Protocol, Service};
 use gix::remote::Direction;
 use gix::remote::fetch::{Shallow, Tags};
@@ -118,13 +120,7 @@ impl Remote<'_> {
     /// Lists HEAD alone, if the server can.
     fn list_head(&self, url: &str) -> Result<Vec<Ref>, GitError> {
         let failed = |error: gix::Error| remote_error(self.address, &error);
-        let options = connect::Options { version: Protocol::V2, ..connect::Options::default() };
-        let mut transport = connect::connect(url, options).map_err(failed)?;
-        let http = http_options(self.options, self.address, self.credential)?;
-        gix::protocol::transport::client::TransportWithoutIO::configure(&mut transport, &http).map_err(failed)?;
-        let mut handshake =
-            gix::protocol::handshake(&mut transport, Service::UploadPack, |_| Ok(None), Vec::new(), &mut Discard)
-                .map_err(failed)?;
+        let (mut transport, mut handshake) = self.open_transport(url, Service::UploadPack, Protocol::V2, failed)?;
         if let Some(refs) = handshake.refs.take() {
             return Ok(refs);
         }
@@ -140,14 +136,25 @@ impl Remote<'_> {
     fn list_http(&self, url: &str) -> Result<Vec<Ref>, GitError> {
         let failed = |error: gix::Error| remote_error(self.address, &error);
         // Version 1 lists them in the first answer.
-        let options = connect::Options { version: Protocol::V1, ..connect::Options::default() };
-        let mut transport = connect::connect(url, options).map_err(failed)?;
-        let http = http_options(self.options, self.address, self.credential)?;
-        gix::protocol::transport::client::TransportWithoutIO::configure(&mut transport, &http).map_err(failed)?;
-        let handshake =
-            gix::protocol::handshake(&mut transport, Service::UploadPack, |_| Ok(None), Vec::new(), &mut Discard)
-                .map_err(failed)?;
+        let (_, handshake) = self.open_transport(url, Service::UploadPack, Protocol::V1, failed)?;
         Ok(handshake.refs.unwrap_or_default())
+    }
+
+    /// Connects over HTTP and reads the first answer.
+    pub(crate) fn open_transport(
+        &self,
+        url: &str,
+        service: Service,
+        version: Protocol,
+        failed: impl Fn(gix::Error) -> GitError,
+    ) -> Result<(Box<dyn Transport + Send>, Handshake), GitError> {
+        let options = connect::Options { version, ..connect::Options::default() };
+        let mut transport = connect::connect(url, options).map_err(&failed)?;
+        let http = http_options(self.options, self.address, self.credential)?;
+        transport.configure(&http).map_err(&failed)?;
+        let handshake = gix::protocol::handshake(&mut transport, service, |_| Ok(None), Vec::new(), &mut Discard)
+            .map_err(&failed)?;
+        Ok((transport, handshake))
     }
 }
 

@@ -7,7 +7,7 @@ use patchwright_core::git::GitError;
 use crate::error::{internal, io_error};
 
 /// The largest object that is read into memory where no [`Limits`](crate::Limits) are at hand, in bytes.
-const MAX_OBJECT_BYTES: u64 = 512 << 20;
+pub(crate) const MAX_OBJECT_BYTES: u64 = 512 << 20;
 
 /// Returns options that ignore the configuration of this machine: no aliases, helpers, `insteadOf` or hooks. Names that
 /// other file systems take for `.git` are refused here as well, because the pull request is checked out there.

@@ -7,8 +7,7 @@ use patchwright_core::git::GitError;
 use patchwright_domain::{BranchName, CommitSha};
 
 use crate::error::{internal, io_error};
-use crate::objects::{new_commit, set_branch};
-use crate::prepare::to_commit_sha;
+use crate::objects::{new_commit, set_branch, to_commit_sha};
 use crate::repository::open_options;
 
 /// Creates a bare repository with one commit of these files on a branch, and returns the commit.

@@ -12,8 +12,8 @@ use patchwright_core::source_tree::{HistoryEntry, SourceTree, SourceTreeError, T
 use patchwright_domain::BranchName;
 
 use crate::error::{internal, io_error};
-use crate::objects::set_branch;
-use crate::repository::{create_git_dir, open_options, share_objects};
+use crate::objects::{set_branch, tree_of};
+use crate::repository::{MAX_OBJECT_BYTES, create_git_dir, open, share_objects};
 use crate::tree_limits::{MAX_DEPTH, MAX_FOLDER_BYTES};
 use crate::work_tree::write_files;
 
@@ -31,7 +31,7 @@ impl Snapshot {
     /// [`GitError::Internal`] if there is no repository, or no such revision in it.
     pub fn open(path: &Path, rev: &str) -> Result<Self, GitError> {
         let failed = internal("opening the repository");
-        let repo = gix::open_opts(path, open_options()).map_err(|error| failed(gix::Error::from_error(error)))?;
+        let repo = open(path, MAX_OBJECT_BYTES)?;
         let commit =
             repo.rev_parse_single(rev).and_then(|id| Ok(id.object()?.peel_to_commit()?.id)).map_err(&failed)?;
         Ok(Self { repo: repo.into_sync(), commit })
@@ -44,7 +44,7 @@ impl Snapshot {
     /// [`GitError::Internal`] if the files cannot be compared.
     pub fn has_uncommitted_work(path: &Path) -> Result<bool, GitError> {
         let failed = internal("comparing the working copy");
-        let repo = gix::open_opts(path, open_options()).map_err(|error| failed(gix::Error::from_error(error)))?;
+        let repo = open(path, MAX_OBJECT_BYTES)?;
         repo.is_dirty().map_err(&failed)
     }
 
@@ -64,7 +64,6 @@ impl Snapshot {
     /// # Errors
     /// [`GitError::Internal`] if the folder is not empty or cannot be written.
     pub fn share(&self, folder: &Path, branch: &BranchName) -> Result<(), GitError> {
-        let failed = internal("creating the repository");
         let is_free = std::fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
         if !is_free {
             let action = format!("creating a repository in {}", folder.display());
@@ -72,7 +71,7 @@ impl Snapshot {
         }
         create_git_dir(folder, true)?;
         share_objects(folder, &self.repo.to_thread_local())?;
-        let repo = gix::open_opts(folder, open_options()).map_err(|error| failed(gix::Error::from_error(error)))?;
+        let repo = open(folder, MAX_OBJECT_BYTES)?;
         set_branch(&repo, branch, self.commit, gix::refs::transaction::PreviousValue::MustNotExist)?;
         std::fs::write(folder.join("HEAD"), format!("ref: {}\n", branch.full_ref())).map_err(io_error("writing HEAD"))
     }
@@ -82,13 +81,9 @@ impl Snapshot {
     /// # Errors
     /// [`GitError::Internal`] if an object is missing, or more folders differ than are compared.
     pub fn list_differences(&self, other: &Self) -> Result<Vec<String>, GitError> {
-        let failed = internal("comparing two commits");
         let repo = self.repo.to_thread_local();
-        let tree = |commit| -> Result<gix::ObjectId, GitError> {
-            Ok(repo.find_commit(commit).map_err(&failed)?.tree_id().map_err(&failed)?.detach())
-        };
         let mut diff = TreeDiff { repo: &repo, trees: 0, paths: Vec::new() };
-        let complete = diff.compare(Some(tree(self.commit)?), Some(tree(other.commit)?), "");
+        let complete = diff.compare(Some(tree_of(&repo, self.commit)?), Some(tree_of(&repo, other.commit)?), "");
         complete.ok_or_else(|| GitError::Internal {
             action: "comparing two commits".to_owned(),
             source: "an object is missing, or too many folders differ".into(),

@@ -7,6 +7,7 @@ use gix::objs::tree::EntryKind;
 use patchwright_core::git::GitError;
 
 use crate::error::internal;
+use crate::objects::tree_of;
 use crate::options::Limits;
 
 /// The deepest folder that is read. A few objects can describe an endless tree.
@@ -36,9 +37,7 @@ pub(crate) fn check_commit(
     limits: &Limits,
     url: &str,
 ) -> Result<(), GitError> {
-    let failed = internal("reading a commit");
-    let tree = repo.find_commit(commit).map_err(&failed)?.tree_id().map_err(&failed)?.detach();
-    check_tree(repo, tree, limits, url)
+    check_tree(repo, tree_of(repo, commit)?, limits, url)
 }
 
 struct Walk<'a> {

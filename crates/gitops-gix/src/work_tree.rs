@@ -13,6 +13,7 @@ use gix::progress::Discard;
 use patchwright_core::git::GitError;
 
 use crate::error::{GixCause, internal, io_error};
+use crate::objects::tree_of;
 
 const ACTION: &str = "writing the files of a commit";
 
@@ -33,9 +34,7 @@ pub(crate) fn write_files(
 
 /// Returns the index of a commit's files, without their state on a disk.
 pub(crate) fn index_of(repo: &gix::Repository, commit: gix::ObjectId) -> Result<gix::index::File, GitError> {
-    let failed = internal("reading the files of a commit");
-    let tree = repo.find_commit(commit).map_err(&failed)?.tree_id().map_err(&failed)?.detach();
-    repo.index_from_tree(&tree).map_err(&failed)
+    repo.index_from_tree(&tree_of(repo, commit)?).map_err(internal("reading the files of a commit"))
 }
 
 /// Returns whether gix refuses to write a path that a repository holds, and not a disk. gix tells it in its text only.

@@ -18,15 +18,15 @@ use patchwright_domain::{BranchName, CommitSha, RepoPath};
 
 use crate::GixGit;
 use crate::address::Address;
+use crate::child::{PushWork, Runner, Work};
 use crate::error::{internal, io_error, run_interruptible};
 use crate::local::head_branch;
-use crate::objects::{new_commit, set_branch, signature, write_signed};
+use crate::objects::{new_commit, set_branch, signature, to_commit_sha, tree_of, write_signed};
 use crate::options::GitOptions;
 use crate::path_guard;
-use crate::prepare::{start_branch, to_commit_sha};
-use crate::push::Push;
+use crate::prepare::start_branch;
 use crate::work_tree::{change_files, index_of};
-use crate::workspace::{FileFilter, list_files_of, list_worktree_changes, stage, to_object_id};
+use crate::workspace::{FileFilter, list_files_of, list_worktree_changes, stage};
 
 /// The branch of a clone until its base is known.
 const TEMPORARY_BRANCH: &str = "patchwright-clone";
@@ -178,24 +178,11 @@ impl WorkingCopy {
     /// # Errors
     /// [`GitError::LeaseLost`] if it is not; [`GitError::BranchRefused`] for a branch without [`GitOptions::push_prefix`].
     pub async fn push(&self, expected: Option<&CommitSha>, credential: Option<&GitCredential>) -> Result<(), GitError> {
-        let (expected, credential) = (expected.cloned(), credential.cloned());
-        self.run("pushing the branch", move |copy, _| {
-            let repo = copy.repository()?;
-            let detached = || GitError::AddressRefused {
-                url: copy.root.display().to_string(),
-                reason: "no branch is checked out".to_owned(),
-            };
-            let branch = head_branch(&repo).ok_or_else(detached)?;
-            let commit = repo.head_id().map_err(internal("reading HEAD"))?.detach();
-            let url = origin_of(&repo).ok_or_else(|| GitError::AddressRefused {
-                url: copy.root.display().to_string(),
-                reason: "it has no remote `origin`".to_owned(),
-            })?;
-            let expected = expected.as_ref().map(to_object_id);
-            let push = Push { branch: &branch, base: None, commit, expected };
-            push.send(&repo, &copy.options, &Address::parse(&url)?, credential.as_ref())
-        })
-        .await
+        let expected = expected.cloned();
+        let push = self.run("pushing the branch", move |copy, _| copy.head_push(expected)).await?;
+        let shown = Address::parse(&push.url)?.redacted();
+        let runner = Runner { options: &self.options, shown: &shown, verb: "pushing to" };
+        Ok(runner.run(Work::Push(push), credential, &CancellationToken::new()).await.map(|_| ())?)
     }
 
     /// Pushes the branch that is checked out, which must be new to the remote: [`Self::push`] without an expected commit.
@@ -282,6 +269,17 @@ impl WorkingCopy {
         crate::repository::open(&self.root, self.options.limits.object_bytes())
     }
 
+    /// Returns the push of the branch that is checked out.
+    fn head_push(&self, expected: Option<CommitSha>) -> Result<PushWork, GitError> {
+        let repo = self.repository()?;
+        let refused =
+            |reason: &str| GitError::AddressRefused { url: self.root.display().to_string(), reason: reason.to_owned() };
+        let branch = head_branch(&repo).ok_or_else(|| refused("no branch is checked out"))?;
+        let commit = to_commit_sha(repo.head_id().map_err(internal("reading HEAD"))?.detach());
+        let url = origin_of(&repo).ok_or_else(|| refused("it has no remote `origin`"))?;
+        Ok(PushWork { git_dir: repo.git_dir().to_owned(), url, branch, base: None, commit, expected })
+    }
+
     fn add_all_now(&self) -> Result<(), GitError> {
         let changed = list_worktree_changes(&self.repository()?)?;
         let paths: Vec<RepoPath> = changed.into_iter().map(|change| change.file).collect();
@@ -315,7 +313,6 @@ impl WorkingCopy {
         let failed = internal("committing");
         let repo = self.repository()?;
         let parent = repo.head_id().map_err(&failed)?.detach();
-        let old = repo.find_commit(parent).and_then(|commit| commit.tree_id().map(gix::Id::detach)).map_err(&failed)?;
         let empty = repo.write_object(gix::objs::Tree::empty()).map_err(&failed)?.detach();
         let mut editor = repo.edit_tree(empty).map_err(&failed)?;
         let index = repo.open_index().map_err(internal("reading the index"))?;
@@ -324,7 +321,7 @@ impl WorkingCopy {
             editor.upsert(entry.path(&index), mode.kind(), entry.id).map_err(&failed)?;
         }
         let tree = editor.write().map_err(&failed)?.detach();
-        if tree == old {
+        if tree == tree_of(&repo, parent)? {
             return Ok(to_commit_sha(parent));
         }
         let commit = new_commit(tree, Some(parent), signature(request), request.message.as_str());

@@ -20,16 +20,15 @@ use patchwright_domain::{BranchName, CommitSha, RepoPath};
 
 use crate::GitOptions;
 use crate::address::Address;
-use crate::child::{Child, PushWork, Work};
+use crate::child::{PushWork, Runner, Work};
 use crate::error::{internal, io_error, run_interruptible};
-use crate::objects::{TreeEdit, set_branch, write_commit};
+use crate::objects::{TreeEdit, set_branch, to_commit_sha, to_object_id, write_commit};
 use crate::path_guard::{self, resolve};
-use crate::prepare::{Prepared, to_commit_sha};
-use crate::push::Push;
+use crate::prepare::Prepared;
 use crate::rebase::{Replay, Replayed};
 use crate::snapshot::Snapshot;
 use crate::store::{Lock, RepositoryStore};
-use crate::work_tree::{change_files, index_of, write_files};
+use crate::work_tree::{change_files, index_of};
 
 /// The largest file that is read.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
@@ -98,21 +97,11 @@ impl GixWorkspace {
     }
 
     /// Has work done that reads much of the repository, or speaks to a remote.
-    async fn run_in_child(
-        &self,
-        program: &Path,
-        verb: &str,
-        work: Work,
-        credential: Option<&GitCredential>,
-    ) -> Result<(), GitError> {
+    async fn run_work(&self, verb: &str, work: Work, credential: Option<&GitCredential>) -> Result<(), GitError> {
         let shown = self.target.redacted();
-        let child = Child { program, options: &self.options, shown: &shown, verb };
-        Ok(child.run(work, credential, &CancellationToken::new()).await.map(|_| ())?)
+        let runner = Runner { options: &self.options, shown: &shown, verb };
+        Ok(runner.run(work, credential, &CancellationToken::new()).await.map(|_| ())?)
     }
-}
-
-pub(crate) fn to_object_id(commit: &CommitSha) -> gix::ObjectId {
-    gix::ObjectId::from_hex(commit.as_str().as_bytes()).expect("a CommitSha holds only full hexadecimal ids")
 }
 
 #[async_trait]
@@ -243,16 +232,9 @@ impl Workspace for GixWorkspace {
         tokio::fs::create_dir_all(destination)
             .await
             .map_err(io_error(format!("creating {}", destination.display())))?;
-        if let Some(program) = &self.options.child {
-            let (git_dir, destination) = (self.root.join(".git"), destination.to_owned());
-            let work = Work::Export { git_dir, commit: commit.clone(), destination };
-            return self.run_in_child(program, "writing the files of a commit of", work, None).await;
-        }
-        let (commit, destination) = (to_object_id(commit), destination.to_owned());
-        self.run_blocking("writing the files of a commit", move |repo, interrupt| {
-            write_files(repo, commit, &destination, interrupt).map(|_| ())
-        })
-        .await
+        let (git_dir, destination) = (self.root.join(".git"), destination.to_owned());
+        let work = Work::Export { git_dir, commit: commit.clone(), destination };
+        self.run_work("writing the files of a commit of", work, None).await
     }
 
     async fn push(
@@ -261,25 +243,15 @@ impl Workspace for GixWorkspace {
         expected: Option<&CommitSha>,
         credential: Option<&GitCredential>,
     ) -> Result<(), GitError> {
-        if let Some(program) = &self.options.child {
-            let work = Work::Push(PushWork {
-                git_dir: self.root.join(".git"),
-                url: self.target.identity(),
-                branch: self.branch.clone(),
-                base: Some(self.base_commit().clone()),
-                commit: commit.clone(),
-                expected: expected.cloned(),
-            });
-            return self.run_in_child(program, "pushing to", work, credential).await;
-        }
-        let (branch, base, commit, expected) =
-            (self.branch.clone(), to_object_id(self.base_commit()), to_object_id(commit), expected.map(to_object_id));
-        let (options, target, credential) = (Arc::clone(&self.options), self.target.clone(), credential.cloned());
-        self.run_blocking("pushing the branch", move |repo, _| {
-            let push = Push { branch: &branch, base: Some(base), commit, expected };
-            push.send(repo, &options, &target, credential.as_ref())
-        })
-        .await
+        let work = Work::Push(PushWork {
+            git_dir: self.root.join(".git"),
+            url: self.target.identity(),
+            branch: self.branch.clone(),
+            base: Some(self.base_commit().clone()),
+            commit: commit.clone(),
+            expected: expected.cloned(),
+        });
+        self.run_work("pushing to", work, credential).await
     }
 }
 

@@ -1,14 +1,16 @@
-//! Working on untrusted repositories in a process of its own, with limits that the operating system keeps.
+//! Working on untrusted repositories: in a process of its own, with limits that the operating system keeps, or in this one.
 //!
 //! A repository can be made so that reading it takes all memory or fills the disk. The process that serves everybody must not
 //! end with it. Request and answer are JSON on standard input and output, so that no credential is in an argument or variable.
 
+mod execute;
 mod request;
 mod serve;
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::AtomicBool;
 
 use patchwright_core::CancellationToken;
 use patchwright_core::forge::GitCredential;
@@ -16,19 +18,20 @@ use patchwright_core::git::GitError;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use self::execute::execute;
 use self::request::Request;
 pub(crate) use self::request::{Answer, PrepareWork, PushWork, Work};
 pub use self::serve::run_child;
-use crate::error::MAX_DETAIL_CHARS;
+use crate::error::{MAX_DETAIL_CHARS, run_interruptible};
 use crate::options::{GitOptions, Limits};
 
 /// The argument with which the program is started.
 pub const CHILD_COMMAND: &str = "git-child";
 
-/// The work of a child did not succeed.
+/// A piece of work did not succeed.
 #[derive(Debug)]
 pub(crate) enum ChildError {
-    /// The child says why.
+    /// It is known why.
     Failed(GitError),
     /// The child ended without an answer, and not at a limit: it may have met data that it could not bear.
     Crashed(GitError),
@@ -42,20 +45,34 @@ impl From<ChildError> for GitError {
     }
 }
 
-/// A program that works on repositories.
-pub(crate) struct Child<'a> {
-    pub(crate) program: &'a Path,
+/// Has work on repositories done: by [`GitOptions::child`], or in this process if there is none.
+pub(crate) struct Runner<'a> {
     pub(crate) options: &'a GitOptions,
     /// The address of the repository, for messages.
     pub(crate) shown: &'a str,
-    /// What it does, for messages, such as `cloning`.
+    /// What is done, for messages, such as `cloning`.
     pub(crate) verb: &'a str,
 }
 
-impl Child<'_> {
+impl Runner<'_> {
     /// Has a piece of work done, until the time limit or the cancellation.
     pub(crate) async fn run(
         &self,
+        work: Work,
+        credential: Option<&GitCredential>,
+        cancel: &CancellationToken,
+    ) -> Result<Answer, ChildError> {
+        if let Some(program) = &self.options.child {
+            return self.run_child(program, work, credential, cancel).await;
+        }
+        let (options, credential) = (self.options.clone(), credential.cloned());
+        let work = move |interrupt: &AtomicBool| execute(&options, work, credential, interrupt);
+        run_interruptible(self.action(), self.options.timeout, cancel, work).await.map_err(ChildError::Failed)
+    }
+
+    async fn run_child(
+        &self,
+        program: &Path,
         work: Work,
         credential: Option<&GitCredential>,
         cancel: &CancellationToken,
@@ -66,7 +83,7 @@ impl Child<'_> {
         let mut request = serde_json::to_vec(&Request::new(self.options, work, credential))
             .map_err(|error| failed(Box::new(error)))?;
         request.push(b'\n');
-        let mut command = self.options.command(self.program);
+        let mut command = self.options.command(program);
         command.arg(CHILD_COMMAND).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         tokio::select! {
             ended = exchange(command, &request) => self.interpret(&ended.map_err(|error| failed(Box::new(error)))?),

@@ -1,4 +1,4 @@
-//! What the parent asks of the child, and the child's answer, as JSON.
+//! What is asked and answered, between two processes as JSON.
 
 use std::path::PathBuf;
 
