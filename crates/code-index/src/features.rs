@@ -114,6 +114,16 @@ impl Feature {
     }
 }
 
+/// Divides the values of a feature by the largest one, so that all features have one scale.
+pub(crate) fn divide_by_maximum(column: &mut [f64]) {
+    let max = column.iter().copied().fold(0.0, f64::max);
+    if max > 0.0 {
+        for value in column {
+            *value /= max;
+        }
+    }
+}
+
 /// The features of all candidates.
 #[derive(Debug)]
 pub(crate) struct FeatureTable {
@@ -197,13 +207,7 @@ impl FeatureTable {
 
     fn normalize(&mut self, selects: impl Fn(Feature) -> bool) {
         for feature in Feature::ALL.into_iter().filter(|feature| !feature.is_absolute() && selects(*feature)) {
-            let column = &mut self.columns[feature as usize];
-            let max = column.iter().copied().fold(0.0, f64::max);
-            if max > 0.0 {
-                for value in column {
-                    *value /= max;
-                }
-            }
+            divide_by_maximum(&mut self.columns[feature as usize]);
         }
     }
 

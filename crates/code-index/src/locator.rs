@@ -157,11 +157,12 @@ impl<'a> Search<'a> {
         outlines: usize,
     ) -> (Vec<RankedFunction>, Vec<RankedFile>) {
         let places = FunctionTable::new(&self.query, &first.files, &first.scores).rank();
-        let symbols = rank_symbols(&self.query, &first.files);
+        // More files than are asked for are outlined.
+        let symbols = rank_symbols(&self.query, &first.files[..outlines.min(first.files.len())]);
         let describe = |(position, file): (usize, RankedDocument)| {
             let known = first.files.iter().position(|other| other.path == file.path);
             let (mut symbols_of, mut text) = (Vec::new(), String::new());
-            if let Some(known) = known.filter(|_| position < outlines) {
+            if let Some(known) = known.filter(|known| position < outlines && *known < symbols.len()) {
                 let best = order_functions(&first.files[known], &symbols[known], known, &places);
                 let own = &first.files[known].symbols;
                 text = skeleton(own, &best, MAX_SKELETON_CHARS);

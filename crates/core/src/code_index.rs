@@ -23,7 +23,7 @@ pub struct Ranking {
 pub struct RankedFunction {
     /// The path of its file.
     pub path: String,
-    /// The function.
+    /// Its name, kind and lines.
     pub symbol: RankedSymbol,
     /// The score as a log-odds value; comparable within one ranking only.
     pub score: f64,

@@ -24,19 +24,19 @@ pub enum GitError {
     /// The repository does not exist, or the credential may not see it.
     #[error("the repository {url} was not found; check the address, and that the token may read it")]
     RepositoryNotFound {
-        /// The address.
+        /// The address of the repository, without a credential.
         url: String,
     },
     /// The repository has no commit.
     #[error("the repository {url} is empty; push a first commit")]
     EmptyRepository {
-        /// The address.
+        /// The address of the repository, without a credential.
         url: String,
     },
     /// The repository has no such branch.
     #[error("the repository {url} has no branch `{branch}`; name another base branch")]
     BranchNotFound {
-        /// The address.
+        /// The address of the repository, without a credential.
         url: String,
         /// The branch that was asked for.
         branch: BranchName,
@@ -44,13 +44,13 @@ pub enum GitError {
     /// The remote refused the credential.
     #[error("{url} refused the credentials; set a token that may read and write it")]
     Unauthorized {
-        /// The address.
+        /// The address of the repository, without a credential.
         url: String,
     },
     /// The address is malformed, or its transport is not allowed.
     #[error("the address {url} cannot be used: {reason}")]
     AddressRefused {
-        /// The address.
+        /// The address of the repository, without a credential.
         url: String,
         /// The rule that it breaks.
         reason: String,
@@ -58,7 +58,7 @@ pub enum GitError {
     /// The credential would travel unencrypted, which the options do not allow.
     #[error("the address {url} cannot be used: a token would travel in clear text; use https, or allow clear http")]
     ClearTextCredential {
-        /// The address.
+        /// The address of the repository, without a credential.
         url: String,
     },
     /// An option of the implementation cannot be used, such as a file with certificates.
@@ -72,7 +72,7 @@ pub enum GitError {
     /// The repository, or the branch of it that was asked for, exceeds a limit of the implementation.
     #[error("the repository {url} is too large to work on: {limit}")]
     TooLarge {
-        /// The address.
+        /// The address of the repository, without a credential.
         url: String,
         /// The limit, its value, and what exceeds it.
         limit: String,
@@ -80,7 +80,7 @@ pub enum GitError {
     /// The repository holds paths or objects that are not written to a disk, such as a file below `.git`.
     #[error("the repository {url} cannot be checked out: {reason}")]
     ContentRefused {
-        /// The address.
+        /// The address of the repository, without a credential.
         url: String,
         /// What it holds.
         reason: String,
@@ -90,7 +90,7 @@ pub enum GitError {
         "the repository {url} uses {format}, which is not supported; convert it, or work on a copy in git's default format"
     )]
     FormatUnsupported {
-        /// The address.
+        /// The address of the repository, without a credential.
         url: String,
         /// The format, such as `SHA-256 object ids`.
         format: String,
@@ -98,15 +98,15 @@ pub enum GitError {
     /// The rules of the implementation do not allow pushes to this branch.
     #[error("`{branch}` is not pushed: {rule}")]
     BranchRefused {
-        /// The branch.
+        /// The branch that was to be pushed.
         branch: BranchName,
-        /// The rule.
+        /// The rule that does not allow it, as a clause.
         rule: String,
     },
     /// The credential may read the repository and not write to it.
     #[error("{url} does not allow this token to push ({detail}); give it write access to the repository")]
     PushForbidden {
-        /// The address.
+        /// The address of the repository, without a credential.
         url: String,
         /// The remote's words.
         detail: String,
@@ -158,7 +158,7 @@ pub enum GitError {
     /// The remote cannot be reached or fails.
     #[error("{url} cannot be reached or fails ({detail})")]
     Unavailable {
-        /// The address.
+        /// The address of the repository, without a credential.
         url: String,
         /// The failure.
         detail: String,
@@ -252,7 +252,7 @@ impl PushRefusal {
 /// How much of a repository's history a working copy has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HistoryDepth {
-    /// All commits.
+    /// Every commit that leads to the tip.
     Complete,
     /// The commits up to this distance from the tip.
     Commits(u32),
@@ -316,7 +316,7 @@ pub enum Rebased {
 pub struct RebaseConflict {
     /// The commit, as it is in the branch.
     pub commit: CommitSha,
-    /// Its message.
+    /// The message of the commit, whole.
     pub message: String,
     /// The files that both sides changed, sorted.
     pub files: Vec<ConflictedFile>,
@@ -325,7 +325,7 @@ pub struct RebaseConflict {
 /// A file that both sides of a rebase changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConflictedFile {
-    /// The path.
+    /// The path to which a resolution is written.
     pub path: RepoPath,
     /// The file in parts; empty if it is no text, or was deleted or moved on one side.
     pub parts: Vec<MergedPart>,
@@ -425,7 +425,7 @@ pub trait Workspace: Send + Sync {
     async fn remove(&self, path: &RepoPath) -> Result<(), GitError>;
 
     /// Returns the files that were added, modified or deleted since the base commit, sorted by path.
-    async fn changed_files(&self) -> Result<Vec<ChangedFile>, GitError>;
+    async fn list_changed_files(&self) -> Result<Vec<ChangedFile>, GitError>;
 
     /// Commits these files in their current state on top of the base commit, replacing an earlier commit of this
     /// working copy. Returns the base commit if nothing changed.

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 
@@ -79,6 +79,25 @@ pub fn delete_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
+/// Returns the bytes that the files below some folders occupy on the disk. Links are not followed, and what cannot be read does not
+/// count.
+pub fn disk_bytes(folders: &[PathBuf]) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut open = folders.to_vec();
+    let mut total: u64 = 0;
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            // The entry's own metadata: that of a link and not of its target.
+            let Ok(metadata) = entry.metadata() else { continue };
+            total = total.saturating_add(metadata.blocks().saturating_mul(512));
+            if metadata.is_dir() {
+                open.push(entry.path());
+            }
+        }
+    }
+    total
+}
+
 pub(crate) fn make_writable(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
@@ -136,5 +155,14 @@ mod tests {
         delete_folder(&folder).unwrap();
         delete_folder(&folder).unwrap();
         assert!(!folder.exists() && other.exists());
+    }
+
+    #[test]
+    fn links_are_not_followed_when_the_disk_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a"), vec![1; 100_000]).unwrap();
+        std::os::unix::fs::symlink("/usr", folder.path().join("usr")).unwrap();
+        let bytes = disk_bytes(&[folder.path().to_owned()]);
+        assert!((100_000..1_000_000).contains(&bytes), "{bytes}");
     }
 }

@@ -5,7 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark ends when something fails")]
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use patchwright_core::forge::GitCredential;
@@ -13,7 +13,7 @@ use patchwright_core::git::{Checkout, Git as _, Workspace};
 use patchwright_core::{CancellationToken, Secret};
 use patchwright_domain::BranchName;
 use patchwright_gitops_gix::{CHILD_COMMAND, GitOptions, GixGit, Snapshot, StoreOptions, run_child};
-use patchwright_testkit::server::{GitServer, PASSWORD};
+use patchwright_testkit::server::{GitServer, PASSWORD, git};
 
 const NAME: &str = "acme/bench";
 
@@ -175,18 +175,4 @@ fn time(work: impl FnOnce()) -> Duration {
 
 fn show(path: &Path) -> String {
     path.display().to_string()
-}
-
-fn git(at: &Path, args: &[&str]) -> String {
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(at)
-        .args(args)
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }

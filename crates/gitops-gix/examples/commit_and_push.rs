@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let workspace = git.checkout(request, &CancellationToken::new()).await?;
     let path = RepoPath::parse("calc.py")?;
     workspace.write(&path, b"def add(a, b):\n    return a + b\n").await?;
-    for changed in workspace.changed_files().await? {
+    for changed in workspace.list_changed_files().await? {
         println!("{} {}", changed.status.letter(), changed.file);
     }
     let commit = CommitRequest {

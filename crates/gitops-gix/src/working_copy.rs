@@ -197,7 +197,7 @@ impl WorkingCopy {
     ///
     /// # Errors
     /// [`GitError::Internal`] if the files cannot be compared.
-    pub async fn changed_files(&self) -> Result<Vec<ChangedFile>, GitError> {
+    pub async fn list_changed_files(&self) -> Result<Vec<ChangedFile>, GitError> {
         self.run("comparing the files", |copy, _| list_worktree_changes(&copy.repository()?)).await
     }
 

@@ -204,7 +204,7 @@ impl Workspace for GixWorkspace {
         self.run_blocking("removing a file", move |_, _| path_guard::remove(&root, &path)).await
     }
 
-    async fn changed_files(&self) -> Result<Vec<ChangedFile>, GitError> {
+    async fn list_changed_files(&self) -> Result<Vec<ChangedFile>, GitError> {
         let (base, branch) = (to_object_id(self.base_commit()), self.branch.full_ref());
         self.run_blocking("comparing with the base", move |repo, _| {
             // What is committed is known by the ids of its objects, whatever the files look like on the disk.

@@ -13,6 +13,7 @@ use patchwright_core::CancellationToken;
 use patchwright_core::fault::Cause;
 use patchwright_core::progress::Progress;
 use patchwright_core::sandbox::{Exceeded, SandboxError};
+use patchwright_core::untrusted_tree::disk_bytes;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
@@ -353,8 +354,7 @@ async fn wait_for_disk(folders: Vec<PathBuf>, limit: u64) {
         let folders = Arc::clone(&folders);
         let started = tokio::time::Instant::now();
         async move {
-            let bytes =
-                tokio::task::spawn_blocking(move || process_tree::disk_bytes(&folders)).await.unwrap_or_default();
+            let bytes = tokio::task::spawn_blocking(move || disk_bytes(&folders)).await.unwrap_or_default();
             (bytes, started.elapsed())
         }
     };

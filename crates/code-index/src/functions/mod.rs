@@ -6,6 +6,7 @@ mod text;
 
 use patchwright_core::code_index::RankedFunction;
 
+use crate::features::divide_by_maximum;
 use crate::lexical::CountedWords;
 use crate::outline::Symbol;
 use crate::query::Query;
@@ -122,11 +123,7 @@ impl<'a> FunctionTable<'a> {
     /// Divides the values of each feature by the largest one, except those that are used as they are.
     fn normalize(&mut self) {
         for feature in FunctionFeature::ALL.into_iter().filter(|feature| !feature.is_absolute()) {
-            let column = &mut self.columns[feature as usize];
-            let max = column.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-            for value in column {
-                *value /= max;
-            }
+            divide_by_maximum(&mut self.columns[feature as usize]);
         }
     }
 

@@ -223,7 +223,7 @@ async fn use_workspace(workspace: &dyn Workspace, export: &Path) {
     if workspace.write(&path("src/a.py"), b"a = 2\n").await.is_ok()
         && let Ok(commit) = workspace.commit(&[path("src/a.py")], &commit_request()).await
     {
-        let _ = workspace.changed_files().await;
+        let _ = workspace.list_changed_files().await;
         let _ = workspace.export(&commit, export).await;
         let _ = workspace.push(&commit, None, credential(PASSWORD).as_ref()).await;
     }

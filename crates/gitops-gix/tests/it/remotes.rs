@@ -215,7 +215,7 @@ async fn conversions_links_and_submodules_block_no_change() {
         assert_eq!(workspace.read(&path("mixed.dos")).await.unwrap().unwrap(), b"a\r\nb\r\n");
         let commit = change(workspace.as_ref()).await;
         let changed: Vec<String> =
-            workspace.changed_files().await.unwrap().iter().map(|change| change.file.to_string()).collect();
+            workspace.list_changed_files().await.unwrap().iter().map(|change| change.file.to_string()).collect();
         assert_eq!(changed, ["src/a.py"], "{url}");
         let expected = server.git("acme/demo", &["for-each-ref", "--format=%(objectname)", "refs/heads/agent/fix-1"]);
         let expected = patchwright_domain::CommitSha::parse(&expected).ok();

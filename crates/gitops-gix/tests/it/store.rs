@@ -122,7 +122,7 @@ async fn the_next_job_uses_the_files_of_the_one_before_and_finds_nothing_of_it()
         (clean.clone(), untouched),
         "nothing else was written again"
     );
-    assert!(second.changed_files().await.unwrap().is_empty() && !second.root().join("empty").exists());
+    assert!(second.list_changed_files().await.unwrap().is_empty() && !second.root().join("empty").exists());
     let mode = second.root().join("windows.txt").metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode & 0o111, 0, "the mode is the repository's: {mode:o}");
     let config = std::fs::read_to_string(second.root().join(".git/config")).unwrap();
@@ -140,7 +140,7 @@ async fn the_next_job_uses_the_files_of_the_one_before_and_finds_nothing_of_it()
     let third = fixture.checkout("third").await;
     assert_eq!(third.base_commit().as_str(), tip);
     assert_eq!(third.read(&path("src/deep")).await.unwrap().unwrap(), b"a file\n");
-    assert!(third.changed_files().await.unwrap().is_empty());
+    assert!(third.list_changed_files().await.unwrap().is_empty());
     let listed: Vec<String> = third.list_files("*").await.unwrap().iter().map(ToString::to_string).collect();
     assert_eq!(listed, [".gitattributes", ".gitignore", "README.md", "src/a.py", "src/deep", "windows.txt"]);
     third.close().await;
@@ -233,7 +233,7 @@ async fn a_history_that_is_limited_stays_limited_and_a_rebase_fetches_what_it_ne
         panic!("nothing conflicts")
     };
     let shown: Vec<String> =
-        third.changed_files().await.unwrap().iter().map(|change| change.file.to_string()).collect();
+        third.list_changed_files().await.unwrap().iter().map(|change| change.file.to_string()).collect();
     assert_eq!(shown, ["src/new.py"]);
     third.push(&commit, third.branch_tip(), credential(PASSWORD).as_ref()).await.unwrap();
     assert_eq!(fixture.server.git("acme/demo", &["log", "--format=%s", "main..agent/fix-1"]), "Ours");
@@ -310,7 +310,7 @@ async fn a_child_that_is_killed_at_any_moment_leaves_a_store_that_the_next_job_u
         if round % 4 == 3 {
             let workspace = fixture.checkout(&format!("next-{round}")).await;
             assert_eq!(workspace.read(&path("src/a.py")).await.unwrap().unwrap(), text.as_bytes());
-            assert!(workspace.changed_files().await.unwrap().is_empty());
+            assert!(workspace.list_changed_files().await.unwrap().is_empty());
             workspace.close().await;
         }
     }

@@ -33,11 +33,12 @@ async fn a_clone_is_changed_committed_and_pushed_step_by_step() {
         assert_eq!(listed, ["src/a.py", "src/deep/b.py", "src/new/c.py"], "new files are listed");
         copy.add_file(&path("src/a.py")).await.unwrap();
         let first = copy.commit(&commit_request()).await.unwrap();
-        let left: Vec<String> = copy.changed_files().await.unwrap().iter().map(|file| file.file.to_string()).collect();
+        let left: Vec<String> =
+            copy.list_changed_files().await.unwrap().iter().map(|file| file.file.to_string()).collect();
         assert_eq!(left, ["src/new/c.py"], "only what was added is committed");
         std::fs::remove_file(at.join("README.md")).unwrap();
         let second = copy.commit_changes(&commit_request()).await.unwrap();
-        assert!(copy.changed_files().await.unwrap().is_empty());
+        assert!(copy.list_changed_files().await.unwrap().is_empty());
         assert_eq!(copy.commit_changes(&commit_request()).await.unwrap(), second);
 
         copy.push_branch(credential(PASSWORD).as_ref()).await.unwrap();

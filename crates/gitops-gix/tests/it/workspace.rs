@@ -13,7 +13,7 @@ use patchwright_gitops_gix::{GitOptions, GixGit};
 use patchwright_testkit::build::start_of_time;
 use patchwright_testkit::server::{GitServer, PASSWORD};
 
-use crate::fixture::{FILES, branch, commit_request, credential, few_remotes, install_tls, path, remotes};
+use crate::fixture::{FILES, branch, commit_request, credential, few_remotes, install_tls, path, remotes, with_store};
 
 async fn checkout(
     url: &str,
@@ -51,7 +51,7 @@ async fn change_commit_and_push(options: GitOptions, url: &str, server: &GitServ
     let files: Vec<String> = workspace.list_files("*").await.unwrap().iter().map(ToString::to_string).collect();
     assert_eq!(files, [".gitattributes", ".gitignore", "README.md", "src/a.py", "src/deep/b.py", "windows.txt"]);
     assert_eq!(workspace.list_files("src/*.py").await.unwrap().len(), 2);
-    assert!(workspace.changed_files().await.unwrap().is_empty(), "a new working copy has no changes");
+    assert!(workspace.list_changed_files().await.unwrap().is_empty(), "a new working copy has no changes");
     assert_eq!(workspace.read(&path("windows.txt")).await.unwrap().unwrap(), b"one\r\ntwo\r\n");
     assert_eq!(workspace.read(&path("ghost")).await.unwrap(), None);
     assert_eq!(workspace.commit(&[], &commit_request()).await.unwrap(), *workspace.base_commit(), "nothing to commit");
@@ -61,7 +61,7 @@ async fn change_commit_and_push(options: GitOptions, url: &str, server: &GitServ
     workspace.write(&path("windows.txt"), b"one\r\ntwo\r\nthree\r\n").await.unwrap();
     workspace.write(&path("ignored.log"), b"x\n").await.unwrap();
     workspace.remove(&path("README.md")).await.unwrap();
-    let changed = workspace.changed_files().await.unwrap();
+    let changed = workspace.list_changed_files().await.unwrap();
     let shown: Vec<String> = changed.iter().map(|file| format!("{} {}", file.status.letter(), file.file)).collect();
     assert_eq!(shown, ["D README.md", "A new/file.py", "M src/a.py", "M windows.txt"]);
     assert_eq!(changed[0].status, ChangeStatus::Deleted);
@@ -106,6 +106,18 @@ async fn a_change_is_committed_and_pushed_to_every_kind_of_remote() {
         remote.server.make("acme/demo", FILES);
         println!("{}", remote.name);
         change_commit_and_push(remote.options.clone(), &remote.url("acme/demo"), &remote.server).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_remote_is_reached_through_the_proxy_alone() {
+    for has_store in [false, true] {
+        let (server, store) = (GitServer::start(), tempfile::tempdir().unwrap());
+        server.make("acme/demo", FILES);
+        let options = if has_store { with_store(store.path()) } else { GitOptions::default() };
+        // The server answers for every host, as a proxy does; no machine has the name of this one.
+        let options = GitOptions { proxy: Some(server.url()), allow_clear_http: true, ..options };
+        change_commit_and_push(options, "http://git.invalid/acme/demo.git", &server).await;
     }
 }
 
@@ -157,7 +169,7 @@ async fn continue_and_rework_a_branch(options: GitOptions, url: &str, server: &G
     let rework = Rework { tip: second.clone(), start: first.clone() };
     let (workspace, _third) = checkout_again(Some(rework.clone())).await;
     assert_eq!(*workspace.base_commit(), first, "the second commit is replaced");
-    assert!(!workspace.root().join("new.py").exists() && workspace.changed_files().await.unwrap().is_empty());
+    assert!(!workspace.root().join("new.py").exists() && workspace.list_changed_files().await.unwrap().is_empty());
     let third = change(workspace.as_ref(), "a = 3\n", Some(&second)).await;
     assert_eq!(server.git("acme/demo", &["log", "--format=%H", "main..agent/fix-1"]), format!("{third}\n{first}"));
     server.git("acme/demo", &["fsck", "--strict"]);
@@ -216,7 +228,7 @@ async fn rebase_a_branch(options: GitOptions, url: &str, server: &GitServer) {
     assert_eq!(workspace.base_commit().as_str(), git(&["rev-parse", "main"]));
     let rebased = rebase(workspace.as_ref()).await;
     assert_eq!(rebase(workspace.as_ref()).await, rebased, "the same commits give the same result");
-    let changed = workspace.changed_files().await.unwrap();
+    let changed = workspace.list_changed_files().await.unwrap();
     let shown: Vec<String> = changed.iter().map(|file| format!("{} {}", file.status.letter(), file.file)).collect();
     assert_eq!(shown, ["D README.md", "A by/hand.py", "M src/a.py"]);
     assert_eq!(workspace.read(&path("src/deep/b.py")).await.unwrap().unwrap(), b"b = 2\n");
@@ -251,7 +263,7 @@ async fn rebase_a_branch(options: GitOptions, url: &str, server: &GitServer) {
     let part = MergedPart::Conflict { before: "a = 1\n".into(), base: "a = 7\n".into(), branch: "a = 2\n".into() };
     assert_eq!((file.path.as_str(), file.parts.as_slice()), ("src/a.py", [part].as_slice()));
     assert_eq!(conflict.message, "Fix #1\n");
-    assert!(workspace.changed_files().await.unwrap().is_empty(), "nothing was written");
+    assert!(workspace.list_changed_files().await.unwrap().is_empty(), "nothing was written");
     let files = BTreeMap::from([(file.path.clone(), "a = 9\n".to_owned())]);
     let resolutions = [Resolution { commit: conflict.commit, files }];
     let Rebased::Done(commit) = workspace.rebase(&commit_request(), &resolutions).await.unwrap() else {
@@ -321,17 +333,22 @@ async fn a_failed_clone_names_the_cause() {
     assert!(matches!(fails(local("acme/demo"), "ghost", PASSWORD).await, GitError::BranchNotFound { .. }));
 }
 
+/// Pushes a change of a file.
+async fn push_a_change(server: &GitServer) -> Result<(), GitError> {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("{}/acme/demo.git", server.url());
+    let workspace = checkout(&url, Some("main"), &folder, PASSWORD).await.unwrap();
+    workspace.write(&path("src/a.py"), b"a = 2\n").await.unwrap();
+    let commit = workspace.commit(&[path("src/a.py")], &commit_request()).await.unwrap();
+    workspace.push(&commit, None, credential(PASSWORD).as_ref()).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_push_names_the_remotes_reason() {
     let server = GitServer::start();
     server.make("acme/demo", FILES);
     server.refuse_pushes("acme/demo");
-    let folder = tempfile::tempdir().unwrap();
-    let workspace =
-        checkout(&format!("{}/acme/demo.git", server.url()), Some("main"), &folder, PASSWORD).await.unwrap();
-    workspace.write(&path("src/a.py"), b"a = 2\n").await.unwrap();
-    let commit = workspace.commit(&[path("src/a.py")], &commit_request()).await.unwrap();
-    let refused = workspace.push(&commit, None, credential(PASSWORD).as_ref()).await.unwrap_err();
+    let refused = push_a_change(&server).await.unwrap_err();
     assert_eq!(
         refused.to_string(),
         "the remote refused the push of `agent/fix-1`: pre-receive hook declined: protected"
@@ -343,12 +360,7 @@ async fn fault_c6_a_push_that_the_server_forbids_says_so() {
     let server = GitServer::start();
     server.make("acme/demo", FILES);
     server.forbid_pushes("acme/demo");
-    let folder = tempfile::tempdir().unwrap();
-    let workspace =
-        checkout(&format!("{}/acme/demo.git", server.url()), Some("main"), &folder, PASSWORD).await.unwrap();
-    workspace.write(&path("src/a.py"), b"a = 2\n").await.unwrap();
-    let commit = workspace.commit(&[path("src/a.py")], &commit_request()).await.unwrap();
-    let refused = workspace.push(&commit, None, credential(PASSWORD).as_ref()).await.unwrap_err();
+    let refused = push_a_change(&server).await.unwrap_err();
     assert!(matches!(refused, GitError::PushForbidden { .. }), "{refused:?}");
     assert!(refused.to_string().contains("give it write access to the repository"), "{refused}");
 }
@@ -375,18 +387,8 @@ async fn the_tree_of_a_working_copy_is_the_base_commit_with_its_history() {
     server.commit("acme/shop", "Moved", &moved);
     let tip = server.commit("acme/shop", "Closed", &[("src/new/c.py", Some("c = 1\n"))]);
     let folder = tempfile::tempdir().unwrap();
-    let request = Checkout {
-        url: server.path("acme/shop").display().to_string(),
-        base: Some(branch("main")),
-        branch: branch("agent/fix"),
-        rework: None,
-        with_branch: false,
-        push_url: None,
-        credential: None,
-        destination: folder.path().join("work"),
-    };
-    let git = GixGit::new(GitOptions::default());
-    let workspace = git.checkout(request, &CancellationToken::new()).await.unwrap();
+    let url = server.path("acme/shop").display().to_string();
+    let workspace = checkout(&url, Some("main"), &folder, PASSWORD).await.unwrap();
     let tree = workspace.tree();
     workspace.write(&path("src/a.py"), b"a = 3\n").await.unwrap();
     let files = tree.files().unwrap();

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::isolation::process_tree::disk_bytes;
+use patchwright_core::untrusted_tree::disk_bytes;
 
 /// Deletes environments until the rest fits.
 ///

@@ -37,24 +37,6 @@ fn own_bytes(process: &Path) -> Option<u64> {
     Some((kibibytes("RssAnon:") + kibibytes("RssShmem:")) * 1024)
 }
 
-/// Returns what the files below some folders occupy on the disk. Links are not followed.
-pub(crate) fn disk_bytes(folders: &[PathBuf]) -> u64 {
-    use std::os::unix::fs::MetadataExt as _;
-    let mut open = folders.to_vec();
-    let mut total: u64 = 0;
-    while let Some(folder) = open.pop() {
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            // The entry's own metadata: that of a link and not of its target.
-            let Ok(metadata) = entry.metadata() else { continue };
-            total = total.saturating_add(metadata.blocks().saturating_mul(512));
-            if metadata.is_dir() {
-                open.push(entry.path());
-            }
-        }
-    }
-    total
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,14 +54,5 @@ mod tests {
         child.wait().unwrap();
         assert!(counted && usage.memory_bytes > 0, "{usage:?}");
         assert_eq!(usage_of(child.id()), Usage::default());
-    }
-
-    #[test]
-    fn links_are_not_followed_when_the_disk_is_counted() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("a"), vec![1; 100_000]).unwrap();
-        std::os::unix::fs::symlink("/usr", folder.path().join("usr")).unwrap();
-        let bytes = disk_bytes(&[folder.path().to_owned()]);
-        assert!((100_000..1_000_000).contains(&bytes), "{bytes}");
     }
 }

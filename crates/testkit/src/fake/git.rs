@@ -274,7 +274,7 @@ impl Workspace for FakeWorkspace {
         Ok(())
     }
 
-    async fn changed_files(&self) -> Result<Vec<ChangedFile>, GitError> {
+    async fn list_changed_files(&self) -> Result<Vec<ChangedFile>, GitError> {
         let files = self.files.lock().unwrap();
         let mut changed = Vec::new();
         for (path, bytes) in files.iter() {

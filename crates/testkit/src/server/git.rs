@@ -162,8 +162,11 @@ impl GitServer {
     }
 }
 
-/// Runs git without the configuration of this machine.
-fn git(at: &Path, args: &[&str]) -> String {
+/// Runs git in a folder without the configuration of this machine, and returns its output.
+///
+/// # Panics
+/// If it fails.
+pub fn git(at: &Path, args: &[&str]) -> String {
     let output = std::process::Command::new("git")
         .arg("-C")
         .arg(at)

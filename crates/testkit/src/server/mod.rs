@@ -11,7 +11,7 @@ mod smtp;
 mod ssh;
 mod tls;
 
-pub use git::{GitServer, PASSWORD, Served};
+pub use git::{GitServer, PASSWORD, Served, git};
 pub use gitcode::{GITCODE_TOKEN, GitcodeServer};
 pub use github::{GithubServer, TOKEN};
 pub use hook::{HookServer, Posted};

@@ -33,7 +33,7 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
     if workspace.branch_tip() == Some(&commit) && !is_own {
         return Err(refused(format!("the branch is on top of `{base}` already"), "There is nothing to do."));
     }
-    let changed_files = workspace.changed_files().await?;
+    let changed_files = workspace.list_changed_files().await?;
     if changed_files.is_empty() {
         let remedy = "Close the pull request: the base branch has its changes.";
         return Err(refused(format!("`{base}` has all changes of the branch already"), remedy));

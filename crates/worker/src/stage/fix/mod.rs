@@ -105,7 +105,7 @@ async fn commit(
     let form = read_form(context.repository);
     let paths: Vec<RepoPath> = contents.iter().map(|file| file.path.clone()).collect();
     let commit = context.workspace.commit(&paths, &commit_request(context.job, context.policy, &form)).await?;
-    let changed_files = context.workspace.changed_files().await?;
+    let changed_files = context.workspace.list_changed_files().await?;
     if commit == *context.workspace.base_commit() || changed_files.is_empty() {
         return Err(failed());
     }

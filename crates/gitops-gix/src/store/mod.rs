@@ -10,11 +10,12 @@
 //! * `trees/`: working copies of earlier jobs.
 //! * `address`, `used`: for people, and the time of the last use.
 
-use std::fs::File;
-use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+mod lock;
+mod trim;
+
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use patchwright_core::git::GitError;
@@ -24,10 +25,11 @@ use crate::error::io_error;
 use crate::options::StoreOptions;
 use crate::repository::{create_git_dir, open};
 
+pub(crate) use self::lock::Lock;
+pub(crate) use self::trim::trim;
+
 /// How the folders of repositories begin that are being fetched.
 const NEW: &str = "new-";
-/// How often a lock that somebody else holds is tried again.
-const LOCK_INTERVAL: Duration = Duration::from_millis(15);
 /// A repository of more packs than this is made anew: each fetch adds one, and each is searched.
 const MAX_PACKS: usize = 50;
 /// How long a history that could not be fetched is not tried again.
@@ -47,11 +49,6 @@ pub(crate) struct Mirror {
     number: u32,
 }
 
-/// A lock on a file that is held until it is dropped, also by a process that is killed.
-#[derive(Debug)]
-#[expect(dead_code, reason = "the file is held, not read")]
-pub(crate) struct Lock(File);
-
 impl RepositoryStore {
     /// Creates the folder of a repository.
     pub(crate) fn open(options: &StoreOptions, address: &str, shown: &str) -> Result<Self, GitError> {
@@ -69,52 +66,6 @@ impl RepositoryStore {
         }
         let trash = Trash::new(options.folder.join("trash"));
         Ok(Self { folder, trash })
-    }
-
-    /// Notes that the repository is used, and keeps it from being deleted while the lock is held.
-    pub(crate) fn lock_for_use(options: &StoreOptions, address: &str, shown: &str) -> Result<Lock, GitError> {
-        loop {
-            let store = Self::open(options, address, shown)?;
-            let path = store.folder.join("use.lock");
-            let failed = || io_error(format!("locking {}", path.display()));
-            let file = match open_lock(&path) {
-                Ok(file) => file,
-                // The folder was deleted a moment ago.
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                Err(error) => return Err(failed()(error)),
-            };
-            file.lock_shared().map_err(failed())?;
-            if is_at(&file, &path) {
-                std::fs::write(store.folder.join("used"), "").map_err(failed())?;
-                return Ok(Lock(file));
-            }
-        }
-    }
-
-    /// Waits until this process alone fetches into the repository.
-    pub(crate) fn lock_for_fetch(&self, interrupt: &AtomicBool) -> Result<Lock, GitError> {
-        let path = self.folder.join("fetch.lock");
-        let failed = || io_error(format!("locking {}", path.display()));
-        let file = open_lock(&path).map_err(failed())?;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Lock(file)),
-                Err(std::fs::TryLockError::WouldBlock) if !interrupt.load(Ordering::Relaxed) => {
-                    std::thread::sleep(LOCK_INTERVAL);
-                }
-                Err(error) => return Err(failed()(error.into())),
-            }
-        }
-    }
-
-    /// Lets one process fetch the history. `None` if another one does.
-    pub(crate) fn lock_for_history(&self) -> Option<Lock> {
-        self.try_lock("history.lock")
-    }
-
-    fn try_lock(&self, name: &str) -> Option<Lock> {
-        let file = open_lock(&self.folder.join(name)).ok()?;
-        file.try_lock().ok().map(|()| Lock(file))
     }
 
     /// Returns the last repository, if there is one.
@@ -253,45 +204,6 @@ impl Mirror {
     }
 }
 
-/// Deletes the repositories that were used longest ago, until the folder has at most `max_bytes`.
-pub(crate) fn trim(options: &StoreOptions) {
-    let entries = std::fs::read_dir(&options.folder).into_iter().flatten().flatten();
-    let mut found: Vec<(SystemTime, PathBuf, u64)> = entries
-        .filter_map(|entry| {
-            let used = entry.path().join("used").metadata().ok()?.modified().ok()?;
-            let trash = Trash::new(options.folder.join("trash"));
-            RepositoryStore { folder: entry.path(), trash }.delete_unused();
-            Some((used, entry.path(), bytes_of(&entry.path())))
-        })
-        .collect();
-    found.sort();
-    let mut bytes: u64 = found.iter().map(|(_, _, bytes)| bytes).sum();
-    let trash = Trash::new(options.folder.join("trash"));
-    for (_, folder, own) in found {
-        if bytes <= options.max_bytes {
-            break;
-        }
-        let path = folder.join("use.lock");
-        let Ok(lock) = File::options().write(true).open(&path) else { continue };
-        if lock.try_lock().is_err() || !is_at(&lock, &path) {
-            continue;
-        }
-        tracing::info!(folder = %folder.display(), bytes = own, "deleting a repository from the store, which is full");
-        discard(&trash, &folder);
-        bytes = bytes.saturating_sub(own);
-    }
-}
-
-fn open_lock(path: &Path) -> std::io::Result<File> {
-    File::options().create(true).truncate(false).write(true).open(path)
-}
-
-/// Returns whether a file is still the one of this path: its folder may have been deleted and made anew before it was locked.
-fn is_at(file: &File, path: &Path) -> bool {
-    let (Ok(own), Ok(present)) = (file.metadata(), std::fs::metadata(path)) else { return false };
-    present.ino() == own.ino() && present.dev() == own.dev()
-}
-
 fn discard(trash: &Trash, folder: &Path) {
     if let Err(error) = trash.discard(folder) {
         tracing::warn!(%error, folder = %folder.display(), "failed to delete a folder");
@@ -341,21 +253,4 @@ fn remove_leftovers(git_dir: &Path) {
 fn count_packs(git_dir: &Path) -> usize {
     let entries = std::fs::read_dir(git_dir.join("objects/pack")).into_iter().flatten().flatten();
     entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "pack")).count()
-}
-
-/// Returns the bytes of a folder on the disk.
-fn bytes_of(folder: &Path) -> u64 {
-    let mut bytes = 0;
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            match entry.metadata() {
-                Ok(metadata) if metadata.is_dir() => folders.push(entry.path()),
-                Ok(metadata) => bytes += metadata.blocks() * 512,
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(_) => {}
-            }
-        }
-    }
-    bytes
 }
