@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use patchwright_gitops_gix::{Limits, SigningKey, SshOptions};
 
+use super::environment::git_env;
 use super::{ConfigError, Values};
 
 /// The settings of git.
@@ -26,10 +27,6 @@ pub struct GitConfig {
     pub environment: BTreeMap<String, String>,
 }
 
-/// The variables of this process that programs for git get.
-const PASSED_ON: [&str; 8] =
-    ["PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK", "GNUPGHOME", "SSL_CERT_FILE"];
-
 impl GitConfig {
     pub(super) fn read(v: &Values, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         Ok(Self {
@@ -47,7 +44,7 @@ impl GitConfig {
                 key: v.optional("GIT_SSH_KEY").map(PathBuf::from),
                 known_hosts: v.optional("GIT_SSH_KNOWN_HOSTS").map(PathBuf::from),
             },
-            environment: PASSED_ON.iter().filter_map(|name| Some(((*name).to_owned(), env(name)?))).collect(),
+            environment: git_env(env),
             signing_key: v.optional("COMMIT_SIGNING_KEY").map(|text| SigningKey::parse(&text)),
         })
     }

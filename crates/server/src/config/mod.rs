@@ -1,5 +1,6 @@
 //! The configuration: merges the layers into one validated struct. Only this module reads the environment.
 
+mod environment;
 mod git;
 mod jira;
 mod jobs;
@@ -11,7 +12,7 @@ mod triggers;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -32,7 +33,6 @@ pub use self::sandbox::SandboxConfig;
 pub use self::triggers::TriggerConfig;
 use self::values::collect;
 pub use self::values::{Layers, Source, Values};
-use crate::settings::SETTINGS;
 
 /// The shortest master key that is accepted, in bytes.
 const MIN_MASTER_KEY_BYTES: usize = 16;
@@ -162,7 +162,7 @@ impl Config {
         let values = collect(layers)?;
         let env = |name: &str| layers.env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
         let config = Self::check(values, &env)?;
-        Ok(Self { host_env: host_env(&layers.env), ..config })
+        Ok(Self { host_env: environment::host_env(&layers.env), ..config })
     }
 
     fn check(mut values: Values, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
@@ -220,12 +220,12 @@ impl Config {
             smtp_url: v.secret("SMTP_URL"),
             smtp_from: v.text("SMTP_FROM").to_owned(),
             search_path: env("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned()),
-            toolchain_env: toolchain_env(env),
-            engine_env: engine_env(env),
+            toolchain_env: environment::toolchain_env(env),
+            engine_env: environment::engine_env(env),
             home: env("HOME").map(PathBuf::from),
             host_env: BTreeMap::new(),
-            fetch_env: fetch_env(env),
-            user_cache: user_cache(env),
+            fetch_env: environment::fetch_env(env),
+            user_cache: environment::user_cache(env),
             values,
         })
     }
@@ -279,68 +279,6 @@ impl Config {
 pub fn is_loopback(bind: &str) -> bool {
     let host = bind.rsplit_once(':').map_or(bind, |(host, _)| host).trim_matches(['[', ']']);
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-/// Returns the variables that are no settings: those hold secrets of this program.
-fn host_env(env: &[(String, String)]) -> BTreeMap<String, String> {
-    let is_setting = |name: &str| {
-        let name = name.strip_suffix("_FILE").unwrap_or(name);
-        SETTINGS.iter().any(|setting| setting.name == name) || name.starts_with("PATCHWRIGHT_")
-    };
-    env.iter().filter(|(name, _)| !is_setting(name)).cloned().collect()
-}
-
-/// Where package managers find a mirror of their registry.
-fn fetch_env(env: &dyn Fn(&str) -> Option<String>) -> BTreeMap<String, String> {
-    let names = [
-        "GOPROXY",
-        "GONOSUMDB",
-        "GOPRIVATE",
-        "npm_config_registry",
-        "PIP_INDEX_URL",
-        "UV_DEFAULT_INDEX",
-        "UV_INDEX_URL",
-    ];
-    names.into_iter().filter_map(|name| Some((name.to_owned(), env(name)?))).collect()
-}
-
-fn user_cache(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
-    let named = |name| env(name).filter(|path| path.starts_with('/')).map(PathBuf::from);
-    let folder = named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|home| home.join(".cache")))?;
-    Some(folder.join("patchwright"))
-}
-
-/// Returns what a container engine needs to find its images, its daemon and its configuration.
-fn engine_env(env: &dyn Fn(&str) -> Option<String>) -> BTreeMap<String, String> {
-    const NAMES: [&str; 11] = [
-        "CONTAINERS_CONF",
-        "CONTAINERS_STORAGE_CONF",
-        "CONTAINER_HOST",
-        "DBUS_SESSION_BUS_ADDRESS",
-        "DOCKER_CONFIG",
-        "DOCKER_HOST",
-        "HOME",
-        "PATH",
-        "XDG_CONFIG_HOME",
-        "XDG_DATA_HOME",
-        "XDG_RUNTIME_DIR",
-    ];
-    NAMES.into_iter().filter_map(|name| Some((name.to_owned(), env(name)?))).collect()
-}
-
-/// rustup's proxies find their tool chain through its home folder, because the operator's `HOME` is not passed on.
-fn toolchain_env(env: &dyn Fn(&str) -> Option<String>) -> BTreeMap<String, String> {
-    let home = env("HOME").unwrap_or_default();
-    let rustup = env("RUSTUP_HOME").or_else(|| Some(format!("{home}/.rustup")).filter(|path| Path::new(path).is_dir()));
-    let pairs = [
-        ("RUSTUP_HOME", rustup),
-        ("RUSTUP_TOOLCHAIN", env("RUSTUP_TOOLCHAIN")),
-        ("JAVA_HOME", env("JAVA_HOME")),
-        ("GOROOT", env("GOROOT")),
-        ("PYENV_ROOT", env("PYENV_ROOT")),
-        ("VIRTUAL_ENV", env("VIRTUAL_ENV")),
-    ];
-    pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
 /// Returns the configured master key. A short one could be guessed from what it encrypts.
