@@ -110,6 +110,14 @@ impl SourceTree for FolderTree {
     fn list_changed_paths(&self, _: &str) -> Vec<String> {
         Vec::new()
     }
+
+    fn read_at(&self, _: &str, _: &str, _: u64) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn first_parent(&self, _: &str) -> Option<String> {
+        None
+    }
 }
 
 #[cfg(test)]

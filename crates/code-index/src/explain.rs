@@ -35,6 +35,10 @@ pub(crate) fn explain(
         Feature::History | Feature::HistoryTitle => explain_change(features, changes, position),
         Feature::DefinedWords => Some("the names that it defines contain words of the text".to_owned()),
         Feature::Message => Some("it contains a message or key of the text".to_owned()),
+        Feature::Called => features
+            .definitions
+            .explain_call(position)
+            .map(|(caller, called)| format!("`{caller}` calls `{called}`, defined here")),
         Feature::Tests => Some("tests that match the text exercise it".to_owned()),
         Feature::CoChange => Some("it was often changed together with the most likely files".to_owned()),
         Feature::Folder => Some("it is in the same folder as the most likely files".to_owned()),

@@ -5,6 +5,7 @@ mod names;
 
 use std::collections::HashMap;
 
+use crate::call_graph::DefinitionTable;
 use crate::history::{Changes, History};
 use crate::index::Index;
 use crate::lexical::{bm25, overlap, score_defined_words, score_messages};
@@ -52,6 +53,8 @@ pub enum Feature {
     Neighbours,
     /// Tests that match the text and exercise the file.
     Tests,
+    /// A definition that is called, over up to three steps, by those that the text names or describes.
+    Called,
     /// Earlier changes of the file whose messages resemble the text.
     History,
     /// Earlier changes of the file whose messages resemble the title.
@@ -70,7 +73,7 @@ pub enum Feature {
 
 impl Feature {
     /// All features in the order of their discriminants.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Words,
         Self::Chunk,
         Self::Title,
@@ -89,6 +92,7 @@ impl Feature {
         Self::Message,
         Self::Neighbours,
         Self::Tests,
+        Self::Called,
         Self::History,
         Self::HistoryTitle,
         Self::Churn,
@@ -134,6 +138,8 @@ pub(crate) struct FeatureTable {
     /// The position of each file in the pool.
     positions: HashMap<usize, usize>,
     pub(crate) history: Option<History>,
+    /// What the text says for the definitions of the candidates.
+    pub(crate) definitions: DefinitionTable,
 }
 
 impl FeatureTable {
@@ -141,12 +147,14 @@ impl FeatureTable {
         let count = pool.len();
         let positions = pool.iter().enumerate().map(|(position, file)| (*file, position)).collect();
         let columns = vec![vec![0.0; count]; Feature::ALL.len()];
-        let mut features = Self { pool, columns, positions, history: None };
+        let mut features = Self { pool, columns, positions, history: None, definitions: DefinitionTable::default() };
         if count == 0 {
             return features;
         }
         let all = bm25(index, &features.pool, &query.all);
         let title = bm25(index, &features.pool, &query.title);
+        features.definitions = DefinitionTable::new(index, &features.pool, query, &all, &title);
+        features.set(Feature::Called, features.definitions.called_files());
         features.set(Feature::Words, all.file);
         features.set(Feature::Chunk, all.best_chunk);
         features.set(Feature::Title, title.best_three);

@@ -56,6 +56,7 @@ const SCRIPT: &[(&str, SymbolKind)] = &[
     ("method_definition", SymbolKind::Method),
     ("abstract_method_signature", SymbolKind::Method),
     ("variable_declarator", SymbolKind::Constant),
+    ("assignment_expression", SymbolKind::Constant),
 ];
 #[cfg(feature = "java")]
 const JAVA: &[(&str, SymbolKind)] = &[

@@ -1,11 +1,12 @@
 //! Features from the history of a repository: earlier changes whose messages resemble the issue.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use patchwright_core::source_tree::{HistoryEntry, SourceTree};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::corpus::MAX_FILE_BYTES;
 use crate::index_cache::IndexCache;
 use crate::lexical::{document_frequencies, idf};
 use crate::words::{Splitter, Word};
@@ -16,6 +17,9 @@ const MAX_CHANGES: usize = 8_000;
 const MAX_RECENT_CHANGES: usize = 1_500;
 /// The number of changes with similar messages whose files are read.
 const MAX_SIMILAR_CHANGES: usize = 800;
+/// The number of changes whose files are compared with those before, and the shortest line that is compared.
+const MAX_READ_CHANGES: usize = 60;
+const MIN_LINE_BYTES: usize = 10;
 /// A change of more files than this is a mass edit and is ignored.
 const MAX_CHANGED_FILES: usize = 40;
 /// A change of more files than this is not a co-change of its files.
@@ -49,6 +53,22 @@ impl Change {
     /// Returns the first characters of the id, for users.
     pub(crate) fn short_id(&self) -> &str {
         self.id.get(..10).unwrap_or(&self.id)
+    }
+}
+
+/// The lines that a change added to a file.
+#[derive(Debug)]
+pub(crate) struct AddedLines {
+    pub(crate) path: String,
+    /// How much the change's message resembles the text, compared with the change that does most.
+    pub(crate) similarity: f64,
+    lines: HashSet<String>,
+}
+
+impl AddedLines {
+    /// Returns whether a line is one of them, whatever its indentation.
+    pub(crate) fn has(&self, line: &str) -> bool {
+        self.lines.contains(line.trim())
     }
 }
 
@@ -101,6 +121,42 @@ impl<'a> Changes<'a> {
         let newest = self.list.first().map_or(0, |change| change.time);
         let days = (newest - self.list[position].time).max(0) as f64 / 86_400.0;
         (-days / DECAY_DAYS).exp()
+    }
+
+    /// Returns the lines that the changes whose messages resemble the text most added to these files.
+    pub(crate) fn list_added_lines(
+        &self,
+        all: &HashMap<Word, f32>,
+        title: &HashMap<Word, f32>,
+        paths: &HashSet<&str>,
+    ) -> Vec<AddedLines> {
+        let similar = self.find_similar(all, title);
+        let weigh =
+            |(change, to_text, to_title): (usize, f64, f64)| (change, (to_text + to_title) * self.recency(change));
+        let mut similar: Vec<(usize, f64)> = similar.into_iter().map(weigh).collect();
+        similar.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        similar.truncate(MAX_READ_CHANGES);
+        let max = similar.first().map_or(0.0, |(_, similarity)| *similarity).max(f64::MIN_POSITIVE);
+        let read = |(change, similarity): &(usize, f64)| -> Vec<AddedLines> {
+            let changed = self.list_changed_paths(*change).unwrap_or_default();
+            let id = &self.list[*change].id;
+            let known = changed.into_iter().filter(|path| paths.contains(path.as_str()));
+            known.filter_map(|path| self.compare(id, path, similarity / max)).collect()
+        };
+        similar.par_iter().flat_map_iter(read).collect()
+    }
+
+    /// Returns the lines that a change added to a file.
+    fn compare(&self, id: &str, path: String, similarity: f64) -> Option<AddedLines> {
+        let after = self.tree.read_at(id, &path, MAX_FILE_BYTES)?;
+        let parent = self.tree.first_parent(id);
+        // A file without an earlier version is new, as all of its lines.
+        let before = parent.and_then(|parent| self.tree.read_at(&parent, &path, MAX_FILE_BYTES)).unwrap_or_default();
+        let (before, after) = (String::from_utf8_lossy(&before), String::from_utf8_lossy(&after));
+        let known: HashSet<&str> = before.lines().map(str::trim).collect();
+        let added = after.lines().map(str::trim).filter(|line| line.len() >= MIN_LINE_BYTES && !known.contains(line));
+        let lines = added.map(str::to_owned).collect();
+        Some(AddedLines { path, similarity, lines })
     }
 
     /// Returns the changes whose messages resemble the text most, each with the similarity to the text and to the title.
@@ -238,6 +294,15 @@ mod tests {
 
         fn list_changed_paths(&self, commit: &str) -> Vec<String> {
             self.0.iter().find(|(entry, _)| entry.id == commit).map_or_else(Vec::new, |(_, files)| files.clone())
+        }
+
+        fn read_at(&self, commit: &str, path: &str, _: u64) -> Option<Vec<u8>> {
+            Some(format!("def always(): pass\ndef since(): return {path:?}, {commit:?}\n").into_bytes())
+        }
+
+        fn first_parent(&self, commit: &str) -> Option<String> {
+            let at = self.0.iter().position(|(entry, _)| entry.id == commit)?;
+            Some(self.0.get(at + 1)?.0.id.clone())
         }
     }
 

@@ -6,13 +6,14 @@ use rayon::prelude::*;
 
 use crate::corpus::Document;
 use crate::explain::explain;
-use crate::features::{Feature, FeatureTable};
+use crate::features::FeatureTable;
 use crate::history::Changes;
 use crate::language::{Language, is_auxiliary, is_prose, is_test};
 use crate::model;
 use crate::modules::Modules;
 use crate::query::{IssueText, Query};
 use crate::scan::{Kind, Scan};
+use crate::structure::Structure;
 use crate::words::{Splitter, Word, words_of};
 
 /// A file with its rank.
@@ -46,6 +47,7 @@ pub(crate) struct File {
 pub struct Index {
     pub(crate) paths: Vec<String>,
     pub(crate) files: Vec<File>,
+    pub(crate) structures: Vec<Structure>,
     pub(crate) modules: Modules,
     /// The files that each file imports or that import it.
     pub(crate) neighbours: Vec<Vec<u32>>,
@@ -70,22 +72,19 @@ impl Index {
             batch.iter().map(scan).collect::<Vec<_>>()
         };
         let scans = documents.par_chunks(BATCH_SIZE).flat_map_iter(scan_batch).collect();
-        Self::from_scans(documents.into_iter().map(|document| document.path).collect(), scans)
+        let parse = |document: &Document| Structure::new(&document.path, &document.text);
+        let structures = documents.par_iter().map(parse).collect();
+        Self::from_scans(documents.into_iter().map(|document| document.path).collect(), scans, structures)
     }
 
-    /// Creates an index from scanned files.
-    pub(crate) fn from_scans(paths: Vec<String>, scans: Vec<Scan>) -> Self {
-        let files: Vec<File> = paths.par_iter().zip(scans).map(|(path, scan)| File::new(path, scan)).collect();
-        let modules = Modules::new(paths.iter().map(String::as_str));
-        let neighbours = find_neighbours(&paths, &files, &modules);
-        let mut definitions: HashMap<String, Vec<(u32, Kind)>> = HashMap::new();
-        for (number, file) in (0_u32..).zip(&files) {
-            for (name, kind) in &file.scan.definitions {
-                definitions.entry(name.clone()).or_default().push((number, *kind));
-            }
-        }
+    /// Creates an index from scanned and parsed files.
+    pub(crate) fn from_scans(paths: Vec<String>, scans: Vec<Scan>, structures: Vec<Structure>) -> Self {
+        let read = || -> Vec<File> { paths.par_iter().zip(scans).map(|(path, scan)| File::new(path, scan)).collect() };
+        let (files, modules) = rayon::join(read, || Modules::new(paths.iter().map(String::as_str)));
+        let (neighbours, definitions) =
+            rayon::join(|| find_neighbours(&paths, &files, &modules), || list_definitions(&files));
         let by_path = paths.iter().enumerate().map(|(position, path)| (path.clone(), position)).collect();
-        Self { paths, files, modules, neighbours, by_path, definitions }
+        Self { paths, files, structures, modules, neighbours, by_path, definitions }
     }
 
     /// Returns the number of files.
@@ -101,51 +100,47 @@ impl Index {
     /// Returns at most `limit` files that the text is about, most likely first. Equal scores are ordered by path. Files that
     /// the text does not match in any way are left out.
     pub fn rank(&self, issue: &IssueText, limit: usize) -> Vec<RankedDocument> {
-        self.rank_with(&Query::parse(issue), None, None, limit)
-    }
-
-    /// Ranks with the features of the history, and within a folder.
-    pub(crate) fn rank_with(
-        &self,
-        query: &Query,
-        changes: Option<&Changes<'_>>,
-        folder: Option<&str>,
-        limit: usize,
-    ) -> Vec<RankedDocument> {
+        let query = Query::parse(issue);
         if query.all.is_empty() {
             return Vec::new();
         }
-        let features = FeatureTable::new(self, query, changes, self.pool(query, folder));
+        let features = self.features(&query, None, None);
+        let first = self.order(&features).into_iter().take(limit);
+        first.map(|place| self.describe(&query, &features, None, place)).collect()
+    }
+
+    /// Computes the features of the candidates, with those of the history, and within a folder.
+    pub(crate) fn features(&self, query: &Query, changes: Option<&Changes<'_>>, folder: Option<&str>) -> FeatureTable {
+        FeatureTable::new(self, query, changes, self.pool(query, folder))
+    }
+
+    /// Returns the positions of the candidates that the text matches, with their scores, most likely first.
+    pub(crate) fn order(&self, features: &FeatureTable) -> Vec<(usize, f64)> {
         // Without this, files that do not match would be ranked by their length alone.
         let matching = (0..features.pool.len()).filter(|position| features.has_evidence(*position));
-        let mut order: Vec<(f64, usize)> =
-            matching.map(|position| (model::score(&features.row(position)), position)).collect();
+        let mut order: Vec<(usize, f64)> =
+            matching.map(|position| (position, model::score(&features.row(position)))).collect();
+        order.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| self.path(features, a.0).cmp(self.path(features, b.0))));
         order
-            .sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| self.path(&features, a.1).cmp(self.path(&features, b.1))));
-        order
-            .into_iter()
-            .take(limit)
-            .map(|(score, position)| RankedDocument {
-                path: self.path(&features, position).to_owned(),
-                score,
-                reasons: explain(self, query, &features, changes, position, MAX_REASONS),
-            })
-            .collect()
     }
 
-    /// Returns the features of each candidate.
-    pub(crate) fn feature_rows(
+    /// Describes a candidate for users, with the reasons for its score.
+    pub(crate) fn describe(
         &self,
         query: &Query,
+        features: &FeatureTable,
         changes: Option<&Changes<'_>>,
-    ) -> Vec<(String, [f64; Feature::ALL.len()])> {
-        let features = FeatureTable::new(self, query, changes, self.pool(query, None));
-        (0..features.pool.len())
-            .map(|position| (self.path(&features, position).to_owned(), features.row(position)))
-            .collect()
+        (position, score): (usize, f64),
+    ) -> RankedDocument {
+        RankedDocument {
+            path: self.path(features, position).to_owned(),
+            score,
+            reasons: explain(self, query, features, changes, position, MAX_REASONS),
+        }
     }
 
-    fn path(&self, features: &FeatureTable, position: usize) -> &str {
+    /// Returns the path of a candidate.
+    pub(crate) fn path(&self, features: &FeatureTable, position: usize) -> &str {
         &self.paths[features.pool[position]]
     }
 
@@ -251,6 +246,20 @@ impl File {
             scan,
         }
     }
+}
+
+/// Returns the files that define each name.
+fn list_definitions(files: &[File]) -> HashMap<String, Vec<(u32, Kind)>> {
+    let mut definitions: HashMap<String, Vec<(u32, Kind)>> = HashMap::new();
+    for (number, file) in (0_u32..).zip(files) {
+        for (name, kind) in &file.scan.definitions {
+            match definitions.get_mut(name) {
+                Some(known) => known.push((number, *kind)),
+                None => drop(definitions.insert(name.clone(), vec![(number, *kind)])),
+            }
+        }
+    }
+    definitions
 }
 
 fn find_neighbours(paths: &[String], files: &[File], modules: &Modules) -> Vec<Vec<u32>> {

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 /// The first bytes of a file. The last byte is the version of the format: it must be raised whenever a cached value is encoded
 /// or computed differently. Files of other versions are ignored.
-const MAGIC: &[u8; 8] = b"pwidx\0\x00\x02";
+const MAGIC: &[u8; 8] = b"pwidx\0\x00\x03";
 /// The largest size of all files of a folder. The oldest files are removed first.
 const MAX_FOLDER_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 
@@ -205,12 +205,14 @@ mod tests {
         use crate::language::Language;
         use crate::outline::outline;
         use crate::scan::Scan;
+        use crate::structure::Structure;
         use crate::words::Splitter;
 
         let text = "import os\n\nclass Reader:\n    \"\"\"Reads.\"\"\"\n    def read_line(self):\n        raise OSError(\"cannot read %s at all\")\n";
         let scan = Scan::new(text, Language::Python, &mut Splitter::default());
-        let sum = crc32fast::hash(&postcard::to_stdvec(&(scan, outline("a.py", text))).unwrap());
+        let structure = Structure::new("a.py", text);
+        let sum = crc32fast::hash(&postcard::to_stdvec(&(scan, structure, outline("a.py", text))).unwrap());
         // If this fails, raise the version in `MAGIC` together with the sum: existing files would be decoded wrongly.
-        assert_eq!((sum, MAGIC[7]), (1_211_919_290, 2));
+        assert_eq!((sum, MAGIC[7]), (1_212_326_682, 3));
     }
 }

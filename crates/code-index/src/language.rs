@@ -80,12 +80,6 @@ const AUXILIARY_FOLDERS: &[&str] = &[
     "asv_bench",
     "asv_benchmarks",
     "bench",
-    "tools",
-    "scripts",
-    "release",
-    "extra",
-    "extras",
-    "ci",
     ".github",
     "build_tools",
     "maint_tools",
@@ -97,11 +91,11 @@ const AUXILIARY_FOLDERS: &[&str] = &[
     "third_party",
     "node_modules",
     "locale",
-    "migrations",
-    "dist",
-    "build",
     "generated",
 ];
+
+/// The same, at the top of a repository; deeper, they are parts of the product.
+const AUXILIARY_AT_TOP: &[&str] = &["tools", "scripts", "release", "extra", "extras", "ci", "dist", "build"];
 
 /// Returns whether a file is a test, by its folder and name.
 pub fn is_test(path: &str) -> bool {
@@ -127,9 +121,15 @@ pub fn is_test(path: &str) -> bool {
 /// Returns whether a file is documentation, an example, a tool or vendored, by its folder and name.
 pub(crate) fn is_auxiliary(path: &str) -> bool {
     let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let first = folders.split('/').next().unwrap_or_default();
+    // Written once by a program: `0001_initial.py`, `20240131_add_users.rb`.
+    let is_migration =
+        || folders.split('/').any(|part| part == "migrations") && name.starts_with(|c: char| c.is_ascii_digit());
     matches!(path, "setup.py" | "conf.py")
         || name.ends_with(".min.js")
+        || AUXILIARY_AT_TOP.contains(&first)
         || folders.split('/').any(|part| AUXILIARY_FOLDERS.contains(&part))
+        || is_migration()
 }
 
 #[cfg(test)]
@@ -149,6 +149,13 @@ mod tests {
         for code in ["src/testing_tools.py", "django/test/client.py", "a/contest.py", "src/latest.rs"] {
             assert!(!is_test(code), "{code}");
         }
-        assert!(is_auxiliary("docs/conf.py") && is_auxiliary("a/migrations/0001.py") && !is_auxiliary("a/document.py"));
+        for auxiliary in
+            ["docs/conf.py", "a/migrations/0001_initial.py", "tools/lint.py", ".github/ISSUE_TEMPLATE/bug.md"]
+        {
+            assert!(is_auxiliary(auxiliary), "{auxiliary}");
+        }
+        for code in ["a/document.py", "django/db/migrations/autodetector.py", "src/build/mod.rs", "app/tools/lint.py"] {
+            assert!(!is_auxiliary(code), "{code}");
+        }
     }
 }

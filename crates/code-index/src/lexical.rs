@@ -94,6 +94,8 @@ pub(crate) struct Scores {
     pub(crate) best_chunk: Vec<f64>,
     /// The sum of the scores of the three best chunks.
     pub(crate) best_three: Vec<f64>,
+    /// The score of every chunk.
+    pub(crate) chunks: Vec<Vec<f64>>,
     /// The summed inverse document frequencies of the words that the file contains.
     pub(crate) share: Vec<f64>,
 }
@@ -159,9 +161,11 @@ pub(crate) fn bm25(index: &Index, pool: &[usize], query: &HashMap<Word, f32>) ->
         }
         scores.file.push(score);
         scores.share.push(share);
-        of_chunks.sort_unstable_by(|a, b| b.total_cmp(a));
-        scores.best_chunk.push(of_chunks.first().copied().unwrap_or_default());
-        scores.best_three.push(of_chunks.iter().take(3).sum());
+        let mut best = of_chunks.clone();
+        scores.chunks.push(of_chunks);
+        best.sort_unstable_by(|a, b| b.total_cmp(a));
+        scores.best_chunk.push(best.first().copied().unwrap_or_default());
+        scores.best_three.push(best.iter().take(3).sum());
     }
     scores
 }

@@ -4,6 +4,7 @@
     reason = "counts of files and words become scores, where the last digits mean nothing"
 )]
 
+mod call_graph;
 mod corpus;
 mod explain;
 mod features;
@@ -22,6 +23,7 @@ mod outline;
 mod pattern;
 mod query;
 mod scan;
+mod structure;
 mod symbols;
 mod words;
 

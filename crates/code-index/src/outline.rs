@@ -2,6 +2,8 @@
 
 #[cfg(feature = "tree-sitter")]
 mod parse;
+#[cfg(feature = "tree-sitter")]
+pub(crate) use parse::parse_definitions;
 
 use std::ops::Range;
 
@@ -57,6 +59,8 @@ pub struct Symbol {
     pub doc: Option<String>,
     /// The range in the file, in bytes.
     pub(crate) bytes: Range<usize>,
+    /// The range of the docstring in it, in bytes; empty without one.
+    pub(crate) docstring: Range<usize>,
     /// The number of definitions around this one.
     pub(crate) depth: usize,
 }

@@ -1,9 +1,15 @@
 //! Parsing the text of an issue: paths, modules, stack frames, names, literals and words.
 
+mod frames;
+mod lines;
+mod positions;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use regex::Captures;
-
+use self::frames::{find_frames, has_frame, without_frames};
+use self::lines::find_code;
+pub(crate) use self::positions::Position;
+use self::positions::find_positions;
 use crate::language::is_prose;
 use crate::pattern::pattern;
 use crate::words::{Word, count_words, hash_identifier, hash_literal, is_cjk, trigrams};
@@ -60,6 +66,10 @@ pub(crate) struct Query {
     tokens: BTreeSet<String>,
     /// The files of stack frames, innermost first, with the function if it is named.
     pub(crate) frames: Vec<(String, Option<String>)>,
+    /// The lines of files that the text names.
+    pub(crate) positions: Vec<Position>,
+    /// Lines that may stand in the source as they are.
+    pub(crate) code_lines: HashSet<String>,
     /// Names with `.` or `::`, with their counts; aliases of imports are resolved.
     pub(crate) dotted: BTreeMap<String, f32>,
     /// Identifiers with a weight for how likely each refers to code.
@@ -77,23 +87,12 @@ pattern!(
     ENVIRONMENT,
     r"(?im)^\s*(?:#+\s*|\*\*)?(?:versions?(?: ?/ ?dependencies| information)?|output of .{0,40}show_versions.*|system(?: information| info)?|environment(?: info(?:rmation)?)?|matplotlib version.*|operating system.*|pip list|installation|package versions.*|your environment.*|环境(?:信息)?|版本(?:信息)?)\s*(?:\*\*)?[:：]?\s*$"
 );
-pattern!(PYTHON_FRAME, r#"File "?([^"\n,]+?)"?, line \d+(?:, in ([\w<>.]+))?"#);
-pattern!(LINE_FRAME, r"(?m)^\s*([\w./\\~-]+\.(?:py|pyx)):\d+:");
-pattern!(NOTEBOOK_FRAME, r"([\w./\\~<>-]+\.(?:py|pyx)) in ([\w<>]+)\(");
-pattern!(
-    OTHER_FRAME,
-    r"(?m)(?:\bat |\bfrom |--> |^\s+)(?:(?:async )?([\w.$<>:]+) ?\()?([\w./\\@-]+\.[A-Za-z]{1,4}):\d+"
-);
-pattern!(C_SHARP_FRAME, r"at [\w.<>`]*?(\w+)(?:\[[^\]]*\])?\([^)\n]*\) in ([^\n]+?\.cs):line \d+");
-pattern!(PHP_FRAME, r"#\d+ ([\w./\\-]+\.php)\(\d+\): (?:[\w\\]+(?:->|::))?(\w+)\(");
-pattern!(JAVA_FRAME, r"at ((?:[\w$]+\.)+)([\w$<>]+)\(([\w$]+\.(?:java|kt|scala)):\d+\)");
 pattern!(
     PATH,
     r"[\w.~\-]*(?:[/\\][\w.\-]+)*[/\\]?[\w\-]+\.(?:py|pyx|pxd|pyi|rs|go|tsx|ts|jsx|js|mjs|java|kt|scala|cs|c|h|cc|cpp|hpp|rb|php|swift|vue|html|css|cfg|toml|ini|ya?ml|json|md|rst|sql|sh)\b"
 );
 // ASCII only, because Chinese text follows a name without a space.
 pattern!(DOTTED, r"[A-Za-z_][A-Za-z0-9_]*(?:(?:\.|::)[A-Za-z_][A-Za-z0-9_]*)+");
-pattern!(FENCE, r"(?s)```[^\n]*\n(.*?)(?:```|\z)|<pre[^>]*>(.*?)</pre>|<code[^>]*>(.*?)</code>");
 pattern!(TICK, r"`{1,2}([^`\n]{2,80})`{1,2}");
 pattern!(FLAG, r#"(?:^|[\s`'\"=(\[])--([a-zA-Z][A-Za-z0-9_-]+)"#);
 pattern!(KEY, r"[\w./:-]*[\w]");
@@ -120,6 +119,10 @@ const ALIASES: &[(&str, &str)] = &[
     ("tf", "tensorflow"),
 ];
 
+/// How much a word in a sample counts beside one in a sentence or a stack trace.
+const SAMPLE_SHARE: f32 = 0.7;
+/// The shortest line that is compared with the source.
+const MIN_LINE_BYTES: usize = 12;
 /// How many files of one name are taken for the one that a text names.
 const MAX_NAMESAKES: usize = 5;
 
@@ -149,8 +152,13 @@ impl Query {
         let text: String = format!("{title}\n{body}").chars().take(MAX_TEXT_CHARS + MAX_ENVIRONMENT_CHARS).collect();
         let labels = issue.labels.iter().map(String::as_str).filter(|label| names_component(label));
         let labels: Vec<&str> = labels.collect();
-        let all = count_words(&format!("{text}\n{}", labels.join("\n")));
+        let parts = Parts::of(&text);
+        let mut all = count_words(&format!("{}{}{}", parts.prose, parts.trace, labels.join("\n")));
+        for (word, count) in count_words(&parts.sample) {
+            *all.entry(word).or_default() += SAMPLE_SHARE * count;
+        }
         let mut query = Self { title: count_words(&title), all, ..Self::default() };
+        query.code_lines = text.lines().map(as_source).filter(|line| is_distinct(line)).map(str::to_owned).collect();
         for name in labels.iter().flat_map(|label| NAME.find_iter(label)) {
             *query.plain.entry(name.as_str().to_lowercase()).or_default() += 1.0;
         }
@@ -159,8 +167,9 @@ impl Query {
         }
         query.plain_title = NAME.find_iter(&title).map(|name| name.as_str().to_lowercase()).collect();
         query.parse_literals(&text);
-        query.parse_frames(&text);
-        let rest = PYTHON_FRAME.replace_all(&text, " ");
+        query.frames = find_frames(&text);
+        query.positions = find_positions(&text);
+        let rest = without_frames(&text);
         for path in PATH.find_iter(&rest) {
             let weight = if title.contains(path.as_str()) { 2.0 } else { 1.0 };
             let path = path.as_str().replace('\\', "/");
@@ -173,10 +182,10 @@ impl Query {
         }
         query.tokens = rest.split(is_around_path).map(trim_path).filter(|token| token.len() > 2).collect();
         query.parse_dotted(&title, &text);
-        query.parse_names(&title, &text);
+        query.parse_names(&title, &parts.prose, &format!("{}{}", parts.trace, parts.sample));
         let contains = |text: &str, phrases: &[&str]| {
             let lower = text.to_lowercase();
-            phrases.iter().any(|phrase| lower.contains(phrase))
+            phrases.iter().any(|phrase| contains_words(&lower, phrase))
         };
         query.about_tests = contains(&text, ABOUT_TESTS);
         query.about_docs = contains(&title, ABOUT_DOCS);
@@ -228,36 +237,6 @@ impl Query {
         }
     }
 
-    fn parse_frames(&mut self, text: &str) {
-        let position = |found: &Captures<'_>| found.get(0).map_or(0, |whole| whole.start());
-        let path = |text: &str| text.replace('\\', "/");
-        let mut python: Vec<(usize, String, Option<String>)> = Vec::new();
-        for found in PYTHON_FRAME.captures_iter(text).chain(NOTEBOOK_FRAME.captures_iter(text)) {
-            python.push((position(&found), path(&found[1]), found.get(2).map(|name| name.as_str().to_owned())));
-        }
-        python.extend(LINE_FRAME.captures_iter(text).map(|found| (position(&found), path(&found[1]), None)));
-        python.sort();
-        // Python prints the innermost frame last, most other languages first.
-        let mut frames: Vec<(String, Option<String>)> =
-            python.into_iter().rev().map(|(_, path, function)| (path, function)).collect();
-        frames.extend(JAVA_FRAME.captures_iter(text).map(|found| {
-            let class: Vec<&str> = found[1].trim_end_matches('.').split('.').collect();
-            let package = class[..class.len().saturating_sub(1)].join("/");
-            (format!("{package}/{}", &found[3]), Some(found[2].to_owned()))
-        }));
-        let named =
-            |found: &Captures<'_>, file: usize, function: usize| (path(&found[file]), Some(found[function].to_owned()));
-        frames.extend(C_SHARP_FRAME.captures_iter(text).map(|found| named(&found, 2, 1)));
-        frames.extend(PHP_FRAME.captures_iter(text).map(|found| named(&found, 1, 2)));
-        frames.extend(OTHER_FRAME.captures_iter(text).map(|found| {
-            let function = found.get(1).and_then(|name| name.as_str().rsplit(['.', ':']).next().map(str::to_owned));
-            (path(&found[2]), function)
-        }));
-        let mut known = HashSet::new();
-        frames.retain(|frame| known.insert(frame.0.clone()));
-        self.frames = frames;
-    }
-
     fn parse_dotted(&mut self, title: &str, text: &str) {
         let mut aliases: HashMap<String, String> =
             ALIASES.iter().map(|(short, long)| ((*short).to_owned(), (*long).to_owned())).collect();
@@ -294,14 +273,9 @@ impl Query {
         }
     }
 
-    fn parse_names(&mut self, title: &str, text: &str) {
-        let code: String = FENCE
-            .captures_iter(text)
-            .filter_map(|found| found.iter().skip(1).flatten().next().map(|part| format!("{}\n", part.as_str())))
-            .collect();
-        let prose = FENCE.replace_all(text, " ");
+    fn parse_names(&mut self, title: &str, prose: &str, code: &str) {
         // Names that the sample defines are not in the repository, however often the sample uses them.
-        self.sample_definitions = SAMPLE_DEFINITION.captures_iter(&code).map(|found| found[1].to_owned()).collect();
+        self.sample_definitions = SAMPLE_DEFINITION.captures_iter(code).map(|found| found[1].to_owned()).collect();
         for name in NAME.find_iter(title).map(|name| name.as_str()) {
             let weight = match () {
                 () if looks_like_code(name) => 3.0,
@@ -310,24 +284,24 @@ impl Query {
             };
             self.add_name(name, weight);
         }
-        for quoted in TICK.captures_iter(&prose) {
+        for quoted in TICK.captures_iter(prose) {
             for name in NAME.find_iter(&quoted[1]) {
                 self.add_name(name.as_str(), 2.0);
             }
         }
-        for name in NAME.find_iter(&prose).map(|name| name.as_str()) {
+        for name in NAME.find_iter(prose).map(|name| name.as_str()) {
             if looks_like_code(name) {
                 self.add_name(name, 1.5);
             } else if name.starts_with(|c: char| c.is_uppercase()) && name.len() > 3 {
                 self.add_name(name, 0.3);
             }
         }
-        for (part, weight) in [(prose.as_ref(), 1.5), (code.as_str(), 0.8)] {
+        for (part, weight) in [(prose, 1.5), (code, 0.8)] {
             for call in CALL.captures_iter(part) {
                 self.add_name(&call[1], weight);
             }
         }
-        for name in NAME.find_iter(&code).map(|name| name.as_str()) {
+        for name in NAME.find_iter(code).map(|name| name.as_str()) {
             self.add_name(name, if looks_like_code(name) { 0.8 } else { 0.2 });
         }
     }
@@ -338,6 +312,45 @@ impl Query {
             *known = known.max(weight);
         }
     }
+}
+
+/// The parts of a text.
+#[derive(Default)]
+struct Parts {
+    /// With the title in the first line.
+    prose: String,
+    /// Samples of code, and output.
+    sample: String,
+    /// The lines of stack traces.
+    trace: String,
+}
+
+impl Parts {
+    fn of(text: &str) -> Self {
+        let mut parts = Self::default();
+        for (number, (line, is_code)) in text.lines().zip(find_code(text)).enumerate() {
+            let part = match () {
+                () if !is_code || number == 0 => &mut parts.prose,
+                () if has_frame(line) => &mut parts.trace,
+                () => &mut parts.sample,
+            };
+            part.push_str(line);
+            part.push('\n');
+        }
+        parts
+    }
+}
+
+/// Returns a line of a sample or a patch as it would stand in the source, without indentation.
+fn as_source(line: &str) -> &str {
+    let line = line.trim();
+    let marks = [">>> ", "... ", "+ ", "- ", "> ", "$ "];
+    marks.iter().find_map(|mark| line.strip_prefix(mark)).unwrap_or(line).trim()
+}
+
+/// Returns whether a line is code that is unlikely to stand anywhere else.
+fn is_distinct(line: &str) -> bool {
+    line.len() >= MIN_LINE_BYTES && line.contains(['(', '=', '.', '[', ':'])
 }
 
 /// Removes the section about the reporter's environment and all after it, unless it contains a stack trace.
@@ -354,6 +367,17 @@ fn without_environment(body: &str) -> String {
 /// Phrases of texts about tests, and of titles about documentation.
 const ABOUT_TESTS: &[&str] = &["test suite", "failing test", "flaky", "测试用例", "单元测试"];
 const ABOUT_DOCS: &[&str] = &["documentation", "docs", "typo", "readme", "changelog", "文档", "拼写"];
+
+/// Returns whether a text contains a phrase, whose ends are no parts of longer words: "docs" is not in "docstring".
+fn contains_words(text: &str, phrase: &str) -> bool {
+    let is_part = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    text.match_indices(phrase).any(|(at, found)| {
+        let after = &text[at + found.len()..];
+        let after = after.strip_prefix('s').unwrap_or(after);
+        // Chinese has no spaces between words.
+        !phrase.is_ascii() || !is_part(text[..at].chars().next_back()) && !is_part(after.chars().next())
+    })
+}
 
 /// Common labels for the kind of an issue.
 const KIND_LABELS: &[&str] = &[
@@ -403,33 +427,6 @@ mod tests {
     }
 
     #[test]
-    fn stack_frames_are_ordered_innermost_first() {
-        let text = "Traceback (most recent call last):\n  File \"app/main.py\", line 3, in run\n    go()\n  File \"/usr/lib/site-packages/lib/core.py\", line 9, in go\n    raise X\n";
-        let frames = parse("", text).frames;
-        assert_eq!(frames[0], ("/usr/lib/site-packages/lib/core.py".to_owned(), Some("go".to_owned())));
-        assert_eq!(frames[1].0, "app/main.py");
-        let node = parse("", "    at Parser.parse (/app/src/parser.js:10:5)").frames;
-        assert_eq!(node[0], ("/app/src/parser.js".to_owned(), Some("parse".to_owned())));
-        let java = parse("", "\tat com.acme.io.Reader.read(Reader.java:42)").frames;
-        assert_eq!(java[0], ("com/acme/io/Reader.java".to_owned(), Some("read".to_owned())));
-        assert_eq!(parse("", "  --> src/main.rs:4:9").frames[0].0, "src/main.rs");
-        let frame = |text: &str| parse("", text).frames[0].clone();
-        let named = |path: &str, function: &str| (path.to_owned(), Some(function.to_owned()));
-        assert_eq!(
-            frame("   at Acme.Io.Reader.Read(Stream s) in C:\\src\\Io\\Reader.cs:line 42"),
-            named("C:/src/Io/Reader.cs", "Read")
-        );
-        assert_eq!(
-            frame("#0 /var/www/src/Reader.php(42): Acme\\Reader->read()"),
-            named("/var/www/src/Reader.php", "read")
-        );
-        assert_eq!(frame("\t/go/src/acme/reader.go:42 +0x1d").0, "/go/src/acme/reader.go");
-        assert_eq!(frame("#1 0x0000555 in read_line (s=0x0) at src/reader.c:42").0, "src/reader.c");
-        assert_eq!(frame("\tfrom lib/acme/reader.rb:42:in `read'").0, "lib/acme/reader.rb");
-        assert_eq!(frame("   2: acme::reader::read\n             at ./src/reader.rs:42:9").0, "./src/reader.rs");
-    }
-
-    #[test]
     fn names_paths_and_modules_are_found_in_prose_and_code() {
         let query = parse(
             "parseUrl fails",
@@ -443,6 +440,21 @@ mod tests {
             assert!(query.dotted.contains_key(dotted), "{dotted}: {:?}", query.dotted);
         }
         assert!(parse("", "std::fmt::Display fails").dotted.contains_key("std.fmt.Display"));
+    }
+
+    #[test]
+    fn a_title_is_about_documentation_only_in_whole_words() {
+        let about_docs = |title: &str| parse(title, "").about_docs;
+        assert!(about_docs("Typo in the README") && about_docs("docs: two typos") && about_docs("文档里有拼写错误"));
+        assert!(!about_docs("The docstring of a property is lost") && !about_docs("Wrong typography in titles"));
+        assert!(parse("", "It has 3 failing tests.").about_tests && !parse("", "A failing testimony.").about_tests);
+    }
+
+    #[test]
+    fn names_of_an_unfenced_sample_count_less_than_those_of_sentences() {
+        let query = parse("Fails", "Please look at load_cart first.\n>>> shop.open_page(make_request())\n");
+        assert!(query.names["load_cart"] > query.names["open_page"], "{:?}", query.names);
+        assert!(query.code_lines.contains("shop.open_page(make_request())"), "{:?}", query.code_lines);
     }
 
     #[test]

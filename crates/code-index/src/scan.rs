@@ -1,7 +1,7 @@
 //! Scanning one file: its words in function-sized chunks, its definitions, imports and literals.
 //!
-//! The scan uses regular expressions. Parsing all files of a large repository with their grammars takes several times as long
-//! (`docs/locate.md`).
+//! The scan uses regular expressions, so that files of every language have words, names and imports, and a build without grammars
+//! ranks as well. What only a grammar shows is in `structure`.
 
 use std::collections::{HashMap, HashSet};
 
@@ -59,6 +59,8 @@ pub(crate) struct Scan {
     pub(crate) words: Vec<(Word, u16, u16)>,
     /// The number of words of each chunk.
     pub(crate) chunks: Vec<u32>,
+    /// The first byte of each chunk.
+    pub(crate) starts: Vec<u32>,
     pub(crate) definitions: Vec<(String, Kind)>,
     /// Literals that a report may quote, sorted.
     pub(crate) literals: Vec<Word>,
@@ -244,6 +246,7 @@ impl Scan {
                     });
                 }
                 let chunk = u16::try_from(self.chunks.len()).unwrap_or(u16::MAX);
+                self.starts.push(u32::try_from(from).unwrap_or(u32::MAX));
                 self.chunks.push(counts.values().map(|count| u32::from(*count)).sum());
                 self.words.extend(counts.iter().map(|(word, count)| (*word, chunk, *count)));
                 if to == from {

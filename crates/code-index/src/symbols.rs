@@ -29,9 +29,10 @@ impl Symbol {
     }
 }
 
-/// Returns for each file the positions of the symbols that the text matches, most likely first.
-pub(crate) fn rank_symbols(query: &Query, files: &[OutlinedFile]) -> Vec<Vec<usize>> {
-    let counted: Vec<Vec<HashMap<Word, f64>>> = files.iter().map(|file| count_own_words(file, query)).collect();
+/// Returns for each of the files with these numbers the positions of the symbols that the text matches, most likely first.
+pub(crate) fn rank_symbols(query: &Query, files: &[OutlinedFile], numbers: &[usize]) -> HashMap<usize, Vec<usize>> {
+    let counted: Vec<Vec<HashMap<Word, f64>>> =
+        numbers.iter().map(|number| count_own_words(&files[*number], query)).collect();
     let frequencies = document_frequencies(counted.iter().flatten().flat_map(HashMap::keys));
     let total = counted.iter().map(Vec::len).sum::<usize>() as f64;
     // Added in a fixed order, so that the sum is reproducible to the last digit.
@@ -42,15 +43,16 @@ pub(crate) fn rank_symbols(query: &Query, files: &[OutlinedFile]) -> Vec<Vec<usi
     };
     let sums: Vec<Vec<f64>> = counted.iter().map(|symbols| symbols.iter().map(sum).collect()).collect();
     let max = sums.iter().flatten().copied().fold(f64::MIN_POSITIVE, f64::max);
-    let rank = |(file, sums): (&OutlinedFile, &Vec<f64>)| {
+    let rank = |(number, sums): (&usize, &Vec<f64>)| {
+        let file = &files[*number];
         let score =
             |(position, sum): (usize, &f64)| (sum / max + score_names(query, file, &file.symbols[position]), position);
         let mut order: Vec<(f64, usize)> =
             sums.iter().enumerate().map(score).filter(|(score, _)| *score > 0.0).collect();
         order.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        order.into_iter().map(|(_, position)| position).collect()
+        (*number, order.into_iter().map(|(_, position)| position).collect())
     };
-    files.iter().zip(&sums).map(rank).collect()
+    numbers.iter().zip(&sums).map(rank).collect()
 }
 
 /// Counts the words of the text in each symbol, without those in nested symbols. Words of the symbol's name count more.
@@ -109,8 +111,8 @@ mod tests {
         let path = "src/io/reader.py";
         let file = OutlinedFile { path: path.to_owned(), text: text.to_owned(), symbols: outline(path, text) };
         let query = Query::parse(&IssueText::new(title, body));
-        let best = rank_symbols(&query, std::slice::from_ref(&file));
-        best[0].first().map_or_else(String::new, |position| file.symbols[*position].name.clone())
+        let best = rank_symbols(&query, std::slice::from_ref(&file), &[0]);
+        best[&0].first().map_or_else(String::new, |position| file.symbols[*position].name.clone())
     }
 
     #[test]

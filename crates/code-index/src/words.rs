@@ -40,6 +40,11 @@ pub(crate) fn hash_identifier(identifier: &str) -> Word {
     hash(1, &identifier.replace('_', "").to_lowercase())
 }
 
+/// Returns the hash of an identifier exactly as it is written.
+pub(crate) fn hash_name(identifier: &str) -> Word {
+    hash(5, identifier)
+}
+
 fn is_stop_word(text: &str) -> bool {
     STOP_WORDS.contains(&text)
 }

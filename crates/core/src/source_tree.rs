@@ -55,4 +55,11 @@ pub trait SourceTree: Debug + Send + Sync {
 
     /// Returns the paths that a commit changed, compared with its first parent; none if that is not available.
     fn list_changed_paths(&self, commit: &str) -> Vec<String>;
+
+    /// Returns a plain file as it was at a commit, which is given by its whole id; `None` if commit or file are not available, or the
+    /// file is larger than `max_bytes`.
+    fn read_at(&self, commit: &str, path: &str, max_bytes: u64) -> Option<Vec<u8>>;
+
+    /// Returns the id of a commit's first parent; `None` if the commit is not available or has none.
+    fn first_parent(&self, commit: &str) -> Option<String>;
 }

@@ -159,6 +159,22 @@ impl SourceTree for Snapshot {
         };
         compare().unwrap_or_default()
     }
+
+    fn read_at(&self, commit: &str, path: &str, max_bytes: u64) -> Option<Vec<u8>> {
+        let repo = self.repo.to_thread_local();
+        let commit = repo.find_commit(gix::ObjectId::from_hex(commit.as_bytes()).ok()?).ok()?;
+        let entry = commit.tree().ok()?.lookup_entry_by_path(path).ok()??;
+        if !entry.mode().is_blob() || repo.find_header(entry.object_id()).ok()?.size() > max_bytes {
+            return None;
+        }
+        Some(std::mem::take(&mut repo.find_object(entry.object_id()).ok()?.data))
+    }
+
+    fn first_parent(&self, commit: &str) -> Option<String> {
+        let repo = self.repo.to_thread_local();
+        let commit = repo.find_commit(gix::ObjectId::from_hex(commit.as_bytes()).ok()?).ok()?;
+        Some(commit.parent_ids().next()?.to_string())
+    }
 }
 
 /// The largest number of folders that a comparison reads. A few objects can describe an enormous tree.

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use patchwright_code_index::{Feature, FunctionFeature, FunctionRow, Locator};
+use patchwright_code_index::{Feature, FunctionRow, Locator};
 use patchwright_core::code_index::{IndexQuery, RankedFile};
 use serde::Serialize;
 
@@ -38,22 +38,23 @@ struct Prediction {
     seconds: f64,
 }
 
-/// The features of an instance's files, each with whether the file is gold.
+/// The features of an instance's candidates, for the example `fit`.
 #[derive(Debug, Serialize)]
 struct InstanceRows {
     instance_id: String,
     repo: String,
-    rows: Vec<(bool, [f64; Feature::ALL.len()])>,
+    /// How many candidates the fix changes, also those that are not among the rows.
+    gold: usize,
+    rows: Vec<Row>,
 }
 
-/// The features of an instance's functions.
+/// A file, or a function with its name.
 #[derive(Debug, Serialize)]
-struct InstanceFunctions {
-    instance_id: String,
-    repo: String,
-    /// How many functions the fix changes, also those that are not among the rows.
-    gold: usize,
-    rows: Vec<(bool, [f64; FunctionFeature::ALL.len()])>,
+struct Row {
+    gold: bool,
+    path: String,
+    name: String,
+    features: Vec<f64>,
 }
 
 /// What was found for an instance.
@@ -62,7 +63,7 @@ struct Found {
     /// Path and name of the functions, best first.
     functions: Vec<(String, String)>,
     rows: Option<InstanceRows>,
-    function_rows: Option<InstanceFunctions>,
+    function_rows: Option<InstanceRows>,
 }
 
 type Outcome = Result<Found, String>;
@@ -201,15 +202,24 @@ fn file_rows(
     let is_ranked = |path: &String| ranked.iter().any(|file| file.path == *path);
     let all = locator.feature_rows(query).map_err(|error| error.to_string())?;
     let selected = all.into_iter().filter(|(path, _)| is_gold(path) || is_ranked(path));
-    let rows = selected.map(|(path, row)| (is_gold(&path), row)).collect();
-    Ok(InstanceRows { instance_id: instance.id.clone(), repo: instance.repo.clone(), rows })
+    let row = |(path, features): (String, [f64; Feature::ALL.len()])| Row {
+        gold: is_gold(&path),
+        path,
+        name: String::new(),
+        features: features.to_vec(),
+    };
+    Ok(instance_rows(instance, instance.gold_files.len(), selected.map(row).collect()))
 }
 
-fn function_rows(locator: &Locator, instance: &Instance, query: &IndexQuery) -> Result<InstanceFunctions, String> {
+fn function_rows(locator: &Locator, instance: &Instance, query: &IndexQuery) -> Result<InstanceRows, String> {
     let all = locator.function_rows(query).map_err(|error| error.to_string())?;
     let is_gold =
         |row: &FunctionRow| instance.gold_functions.iter().any(|(path, name)| *path == row.path && *name == row.name);
-    let rows = all.into_iter().map(|row| (is_gold(&row), row.features)).collect();
-    let gold = instance.gold_functions.len();
-    Ok(InstanceFunctions { instance_id: instance.id.clone(), repo: instance.repo.clone(), gold, rows })
+    let row =
+        |row: FunctionRow| Row { gold: is_gold(&row), path: row.path, name: row.name, features: row.features.to_vec() };
+    Ok(instance_rows(instance, instance.gold_functions.len(), all.into_iter().map(row).collect()))
+}
+
+fn instance_rows(instance: &Instance, gold: usize, rows: Vec<Row>) -> InstanceRows {
+    InstanceRows { instance_id: instance.id.clone(), repo: instance.repo.clone(), gold, rows }
 }

@@ -6,119 +6,92 @@
 pub enum FunctionFeature {
     /// How far the function's file is behind the first file, as log odds.
     FileScore,
-    /// The share of the function's file in the odds of all files.
-    FileShare,
-    /// Words of the text in the function, by BM25.
+    /// Words of the text in the function without its documentation, by BM25.
     Words,
-    /// Words of the title in the function, by BM25.
-    Title,
-    /// Words of the text in the function, compared with the other functions of its file.
+    /// The same, compared with the other functions of its file.
     WordsInFile,
-    /// The share of the title's words that are in the function.
-    TitleShare,
-    /// Words of the text in the function's name.
-    NameWords,
+    /// Words of the text and the title in the function's part of the file, compared with the whole tree.
+    Similarity,
     /// Words of the title in the function's name.
     NameTitle,
-    /// Words of the text in the name of the function's class.
-    ClassWords,
-    /// Words of the title in the name of the function's class.
-    ClassTitle,
     /// The function's name as a name of the text.
     Named,
-    /// `Class.method` of the text.
+    /// `Class.method` or `module.function` of the text.
     Qualified,
-    /// The name of the function's class as a name of the text.
-    ClassNamed,
-    /// A stack frame in the function.
-    Frame,
+    /// A method that the language calls, for what a word of the text says: `__iter__` for "iterating".
+    Protocol,
     /// Names of the text in the function.
     Mentions,
     /// Names of the text in the function, compared with the other functions of its file.
     MentionsInFile,
-    /// A message, flag or key of the text as a literal in the function.
-    Message,
-    /// Calls by functions that the text names or describes.
+    /// Names of the text as parameters.
+    Parameters,
+    /// A stack frame in the function.
+    Frame,
+    /// A line of the function that the text names.
+    Position,
+    /// Lines of the function in the text.
+    QuotedLines,
+    /// Calls, over up to three steps, by what the text names or describes.
     Called,
-    /// The same, compared with the other functions of the file.
-    CalledInFile,
-    /// Calls of functions that the text names or describes.
-    Calls,
-    /// Functions of the same name, in other classes or files, that the text names or describes.
-    Namesake,
-    /// The length of the function.
-    Length,
-    /// A name that begins with one underscore.
-    Private,
-    /// A name with two underscores on both sides.
-    Protocol,
+    /// Calls by tests that resemble the text.
+    Tested,
+    /// Lines that came with earlier changes whose messages resemble the text.
+    History,
 }
 
 /// Learned from the 220 instances of SWE-bench whose fix changes functions (`docs/locate.md`) with
-/// `--example fit -- --functions ROWS`, from the rows that `--example eval -- … --function-rows ROWS` writes.
+/// `--example fit -- --functions ROWS`, from the rows that `--example eval -- … --function-rows ROWS` writes. Two are negative:
+/// what takes the named parameters, and what tests call, is often the public entrance to what must be changed.
 const WEIGHTS: [(FunctionFeature, f64); FunctionFeature::ALL.len()] = [
-    (FunctionFeature::FileScore, 2.7503),
-    (FunctionFeature::FileShare, 0.8254),
-    (FunctionFeature::Words, 0.6258),
-    (FunctionFeature::Title, 0.5068),
-    (FunctionFeature::WordsInFile, 2.4153),
-    (FunctionFeature::TitleShare, 0.5008),
-    (FunctionFeature::NameWords, 0.4066),
-    (FunctionFeature::NameTitle, 0.9429),
-    (FunctionFeature::ClassWords, 0.6794),
-    (FunctionFeature::ClassTitle, 0.2726),
-    (FunctionFeature::Named, 0.6152),
-    (FunctionFeature::Qualified, 2.0705),
-    (FunctionFeature::ClassNamed, 0.5435),
-    (FunctionFeature::Frame, 0.4933),
-    (FunctionFeature::Mentions, 0.3600),
-    (FunctionFeature::MentionsInFile, 0.8004),
-    (FunctionFeature::Message, 0.5326),
-    (FunctionFeature::Called, 0.0413),
-    (FunctionFeature::CalledInFile, 0.6380),
-    (FunctionFeature::Calls, 0.4933),
-    (FunctionFeature::Namesake, 0.3905),
-    (FunctionFeature::Length, 1.0502),
-    (FunctionFeature::Private, 0.7021),
-    (FunctionFeature::Protocol, 0.6726),
+    (FunctionFeature::FileScore, 2.6203),
+    (FunctionFeature::Words, 0.4209),
+    (FunctionFeature::WordsInFile, 1.6863),
+    (FunctionFeature::Similarity, 1.4235),
+    (FunctionFeature::NameTitle, 1.0446),
+    (FunctionFeature::Named, 0.7856),
+    (FunctionFeature::Qualified, 1.6167),
+    (FunctionFeature::Protocol, 1.5154),
+    (FunctionFeature::Mentions, 0.8221),
+    (FunctionFeature::MentionsInFile, 0.6936),
+    (FunctionFeature::Parameters, -1.0744),
+    (FunctionFeature::Frame, 0.5000),
+    (FunctionFeature::Position, 1.4506),
+    (FunctionFeature::QuotedLines, 0.6462),
+    (FunctionFeature::Called, 1.6012),
+    (FunctionFeature::Tested, -1.0922),
+    (FunctionFeature::History, 1.4556),
 ];
 
 impl FunctionFeature {
     /// All features in the order of their discriminants.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 17] = [
         Self::FileScore,
-        Self::FileShare,
         Self::Words,
-        Self::Title,
         Self::WordsInFile,
-        Self::TitleShare,
-        Self::NameWords,
+        Self::Similarity,
         Self::NameTitle,
-        Self::ClassWords,
-        Self::ClassTitle,
         Self::Named,
         Self::Qualified,
-        Self::ClassNamed,
-        Self::Frame,
+        Self::Protocol,
         Self::Mentions,
         Self::MentionsInFile,
-        Self::Message,
+        Self::Parameters,
+        Self::Frame,
+        Self::Position,
+        Self::QuotedLines,
         Self::Called,
-        Self::CalledInFile,
-        Self::Calls,
-        Self::Namesake,
-        Self::Length,
-        Self::Private,
-        Self::Protocol,
+        Self::Tested,
+        Self::History,
     ];
 
     /// The features that compare within a file, with the ones that they compare.
-    pub(super) const WITHIN_FILES: [(Self, Self); 3] =
-        [(Self::WordsInFile, Self::Words), (Self::MentionsInFile, Self::Mentions), (Self::CalledInFile, Self::Called)];
+    pub(super) const WITHIN_FILES: [(Self, Self); 2] =
+        [(Self::WordsInFile, Self::Words), (Self::MentionsInFile, Self::Mentions)];
 
     /// Returns whether the values are used as they are. Other features are divided by their maximum.
     pub(super) const fn is_absolute(self) -> bool {
-        matches!(self, Self::FileScore | Self::FileShare | Self::Length | Self::Private | Self::Protocol)
+        matches!(self, Self::FileScore)
     }
 
     /// Returns the learned weight.

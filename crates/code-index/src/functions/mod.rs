@@ -1,11 +1,18 @@
 //! Ranks the functions of the most likely files in one list: by their file, their words and names, and who calls them.
 
-mod calls;
 mod feature;
+mod history;
+mod position;
+mod protocol;
 mod text;
 
-use patchwright_core::code_index::RankedFunction;
+use std::borrow::Cow;
+use std::collections::HashSet;
 
+use patchwright_core::code_index::RankedFunction;
+use rayon::prelude::*;
+
+use crate::call_graph::DefinitionEvidence;
 use crate::features::divide_by_maximum;
 use crate::lexical::CountedWords;
 use crate::outline::Symbol;
@@ -14,6 +21,8 @@ use crate::symbols::{OutlinedFile, own_text};
 use crate::words::Splitter;
 
 pub use feature::FunctionFeature;
+pub(crate) use history::score_history;
+pub(crate) use position::score_positions;
 
 /// A function with its features.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +43,7 @@ struct Function<'a> {
     symbol: &'a Symbol,
     /// Its text without that of definitions within it.
     text: String,
+    /// The words of its text that the issue has too, without those of its documentation.
     words: CountedWords,
 }
 
@@ -59,6 +69,16 @@ pub(crate) struct Place {
     score: f64,
 }
 
+/// What is known of a function from elsewhere than its file and the text.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct FunctionEvidence {
+    pub(crate) definition: DefinitionEvidence,
+    /// Lines that came with changes whose messages resemble the text.
+    pub(crate) history: f64,
+    /// Lines that the text names.
+    pub(crate) position: f64,
+}
+
 /// The functions of files with their features, a column for each.
 pub(crate) struct FunctionTable<'a> {
     files: &'a [OutlinedFile],
@@ -66,36 +86,63 @@ pub(crate) struct FunctionTable<'a> {
     columns: Vec<Vec<f64>>,
 }
 
+/// A difference of the scores of files by this much is one unit of the feature, and the lowest value of it.
+const FILE_SCORE_UNIT: f64 = 5.0;
+const MIN_FILE_SCORE: f64 = -2.0;
+
 impl<'a> FunctionTable<'a> {
-    /// Computes the features of all functions in files with these scores, which are log odds.
-    pub(crate) fn new(query: &Query, files: &'a [OutlinedFile], scores: &[f64]) -> Self {
+    /// Computes the features of all functions in files with these scores, which are log odds. `evidence` has what else is known
+    /// of each symbol of each file.
+    pub(crate) fn new(
+        query: &Query,
+        files: &'a [OutlinedFile],
+        scores: &[f64],
+        evidence: &[Vec<FunctionEvidence>],
+    ) -> Self {
         let functions = list_functions(query, files);
         let columns = vec![vec![0.0; functions.len()]; FunctionFeature::ALL.len()];
         let mut table = Self { files, functions, columns };
-        table.add_files(scores);
         text::add_words(&mut table, query);
         text::add_names(&mut table, query);
-        // Before evidence is added up and spread along calls, it must have one scale.
-        table.normalize();
-        calls::add_calls(&mut table);
+        let of = |function: &Function<'_>| {
+            evidence.get(function.file).and_then(|file| file.get(function.position)).copied().unwrap_or_default()
+        };
+        table.compute(FunctionFeature::Similarity, |function| of(function).definition.similarity);
+        table.compute(FunctionFeature::Called, |function| of(function).definition.called);
+        table.compute(FunctionFeature::Tested, |function| of(function).definition.tested);
+        table.compute(FunctionFeature::History, |function| of(function).history);
+        table.compute(FunctionFeature::Position, |function| of(function).position);
         for (feature, of) in FunctionFeature::WITHIN_FILES {
             table.set(feature, table.compare_within_files(of));
         }
         table.normalize();
+        table.add_file_scores(scores);
         table
     }
 
-    /// Returns all functions, most likely first.
+    fn add_file_scores(&mut self, scores: &[f64]) {
+        let best = scores.iter().copied().fold(f64::MIN, f64::max);
+        let value = |function: &Function<'_>| ((scores[function.file] - best) / FILE_SCORE_UNIT).max(MIN_FILE_SCORE);
+        self.compute(FunctionFeature::FileScore, value);
+    }
+
+    /// Returns all functions, most likely first. Functions of one name in one file, as a property has them, take one place.
     pub(crate) fn rank(&self) -> Vec<Place> {
-        let place = |(position, function): (usize, &Function<'_>)| {
-            let weigh = |feature: FunctionFeature| feature.weight() * self.get(feature)[position];
-            let score = FunctionFeature::ALL.into_iter().map(weigh).sum();
-            Place { file: function.file, symbol: function.position, score }
+        let place = |(position, function): (usize, &Function<'_>)| Place {
+            file: function.file,
+            symbol: function.position,
+            score: self.score(position),
         };
         let mut places: Vec<Place> = self.functions.iter().enumerate().map(place).collect();
         // The sort is stable: equal functions are in the order of their files.
         places.sort_by(|a, b| b.score.total_cmp(&a.score));
+        let mut known = HashSet::new();
+        places.retain(|place| known.insert((place.file, self.files[place.file].symbols[place.symbol].name.as_str())));
         places
+    }
+
+    fn score(&self, position: usize) -> f64 {
+        FunctionFeature::ALL.into_iter().map(|feature| feature.weight() * self.get(feature)[position]).sum()
     }
 
     /// Returns path, name and features of each function.
@@ -127,22 +174,6 @@ impl<'a> FunctionTable<'a> {
         }
     }
 
-    /// Adds what is known of the files, and the shape of the functions.
-    fn add_files(&mut self, scores: &[f64]) {
-        let best = scores.iter().copied().fold(f64::MIN, f64::max);
-        let odds = |file: usize| (scores[file] - best).exp();
-        let sum: f64 = (0..scores.len()).map(odds).sum();
-        self.compute(FunctionFeature::FileScore, |function| ((scores[function.file] - best) / 5.0).max(-2.0));
-        self.compute(FunctionFeature::FileShare, |function| odds(function.file) / sum);
-        self.compute(FunctionFeature::Length, |function| function.words.0.ln_1p() / 5.0);
-        let is_protocol = |name: &str| name.starts_with("__") && name.ends_with("__");
-        self.compute(FunctionFeature::Private, |function| {
-            let name = function.symbol.own_name();
-            f64::from(name.starts_with('_') && !is_protocol(name))
-        });
-        self.compute(FunctionFeature::Protocol, |function| f64::from(is_protocol(function.symbol.own_name())));
-    }
-
     /// Divides each value by the largest one of the same file.
     fn compare_within_files(&self, feature: FunctionFeature) -> Vec<f64> {
         let values = || self.functions.iter().zip(self.get(feature));
@@ -164,25 +195,35 @@ pub(crate) fn describe(files: &[OutlinedFile], places: &[Place], max: usize) -> 
 
 /// Lists the functions and methods of files with the words that the text shares with them.
 fn list_functions<'a>(query: &Query, files: &'a [OutlinedFile]) -> Vec<Function<'a>> {
-    let mut splitter = Splitter::default();
-    let mut functions = Vec::new();
-    for (number, file) in files.iter().enumerate() {
-        for (position, symbol) in file.symbols.iter().enumerate() {
-            if !symbol.kind.is_function() {
-                continue;
-            }
-            let text: String = own_text(file, position).collect();
-            let mut words = CountedWords::default();
-            splitter.for_each_word(&text, |word| {
-                words.0 += 1.0;
-                if query.all.contains_key(&word) {
-                    *words.1.entry(word).or_default() += 1.0;
-                }
-            });
-            functions.push(Function { file: number, position, symbol, text, words });
+    let read = |(number, file): (usize, &'a OutlinedFile)| {
+        let mut splitter = Splitter::default();
+        let functions = file.symbols.iter().enumerate().filter(|(_, symbol)| symbol.kind.is_function());
+        functions
+            .map(|(position, symbol)| read_function(query, file, (number, position), symbol, &mut splitter))
+            .collect()
+    };
+    let functions: Vec<Vec<Function<'a>>> = files.par_iter().enumerate().map(read).collect();
+    functions.into_iter().flatten().collect()
+}
+
+fn read_function<'a>(
+    query: &Query,
+    file: &OutlinedFile,
+    (number, position): (usize, usize),
+    symbol: &'a Symbol,
+    splitter: &mut Splitter,
+) -> Function<'a> {
+    let text: String = own_text(file, position).collect();
+    let docstring = file.text.get(symbol.docstring.clone()).unwrap_or_default();
+    let code = if docstring.is_empty() { Cow::Borrowed(&text) } else { Cow::Owned(text.replacen(docstring, " ", 1)) };
+    let mut words = CountedWords::default();
+    splitter.for_each_word(&code, |word| {
+        words.0 += 1.0;
+        if query.all.contains_key(&word) {
+            *words.1.entry(word).or_default() += 1.0;
         }
-    }
-    functions
+    });
+    Function { file: number, position, symbol, text, words }
 }
 
 #[cfg(all(test, feature = "python"))]
@@ -205,7 +246,7 @@ mod tests {
 
     fn ranked(title: &str, body: &str, scores: &[f64]) -> Vec<String> {
         let (files, query) = (files(), Query::parse(&IssueText::new(title, body)));
-        let places = FunctionTable::new(&query, &files, scores).rank();
+        let places = FunctionTable::new(&query, &files, scores, &[]).rank();
         describe(&files, &places, 10).into_iter().map(|function| function.symbol.name).collect()
     }
 
@@ -218,17 +259,30 @@ mod tests {
     }
 
     #[test]
-    fn a_private_helper_of_a_function_that_the_text_names_is_before_its_neighbours() {
-        let functions = ranked("`Cart.total` is wrong", "", &[3.0, 1.0]);
-        let place = |name: &str| functions.iter().position(|function| function == name);
-        assert!(place("Cart._sum") < place("Cart._clear"), "{functions:?}");
+    fn accessors_of_one_name_take_one_place() {
+        let text = "class Cart:\n    @property\n    def total(self):\n        return self._total\n\n    @total.setter\n    def total(self, value):\n        self._total = value\n";
+        let path = "shop/cart.py";
+        let file = OutlinedFile { path: path.to_owned(), text: text.to_owned(), symbols: outline(path, text) };
+        let query = Query::parse(&IssueText::new("`Cart.total` is wrong", ""));
+        assert_eq!(FunctionTable::new(&query, &[file], &[1.0], &[]).rank().len(), 1);
+    }
+
+    #[test]
+    fn a_method_that_the_language_calls_is_found_by_what_it_does() {
+        let text = "class Cart:\n    def _sum(self):\n        return self.x\n\n    def __iter__(self):\n        return self.x\n";
+        let path = "shop/cart.py";
+        let file = OutlinedFile { path: path.to_owned(), text: text.to_owned(), symbols: outline(path, text) };
+        let query = Query::parse(&IssueText::new("Iterating over a Cart is wrong", ""));
+        let files = [file];
+        let best = FunctionTable::new(&query, &files, &[1.0], &[]).rank()[0];
+        assert_eq!(files[0].symbols[best.symbol].name, "Cart.__iter__");
     }
 
     #[test]
     fn a_stack_frame_leads_to_its_function() {
         let trace = "File \"/x/shop/mail.py\", line 5, in total\n    return len(mails)\n";
         let (files, query) = (files(), Query::parse(&IssueText::new("It fails", trace)));
-        let rows = FunctionTable::new(&query, &files, &[1.0, 1.0]).rows();
+        let rows = FunctionTable::new(&query, &files, &[1.0, 1.0], &[]).rows();
         let frame = |path: &str, name: &str| {
             let row = rows.iter().find(|row| row.path == path && row.name == name).unwrap();
             row.features[FunctionFeature::Frame as usize]
@@ -239,9 +293,9 @@ mod tests {
     #[test]
     fn a_text_without_meaning_and_no_files_are_ranked_without_a_fault() {
         let query = Query::parse(&IssueText::new("", ""));
-        assert!(FunctionTable::new(&query, &[], &[]).rank().is_empty());
+        assert!(FunctionTable::new(&query, &[], &[], &[]).rank().is_empty());
         let files = files();
-        let rows = FunctionTable::new(&query, &files, &[0.0, f64::from(f32::MIN)]).rows();
+        let rows = FunctionTable::new(&query, &files, &[0.0, f64::from(f32::MIN)], &[]).rows();
         assert!(rows.iter().all(|row| row.features.iter().all(|value| value.is_finite())));
     }
 }

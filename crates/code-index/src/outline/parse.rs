@@ -17,16 +17,23 @@ const MAX_DEPTH: usize = 60;
 /// many alternatives.
 const MAX_PROGRESS_REPORTS: u32 = 200_000;
 
+/// Nodes of JavaScript that are functions as values.
+const FUNCTION_VALUES: [&str; 4] = ["arrow_function", "function_expression", "function", "generator_function"];
 /// How many errors of a file are counted.
 const MAX_ERRORS: usize = 100;
 
 /// Returns the definitions of a file in their order.
 pub(super) fn definitions(path: &str, text: &str) -> Vec<Symbol> {
-    let Some(definitions) = Definitions::for_path(path) else { return Vec::new() };
-    let Some(tree) = parse(&definitions, text) else { return Vec::new() };
+    parse_definitions(path, text).map_or_else(Vec::new, |(_, found)| found)
+}
+
+/// Returns the syntax tree of a file, and its definitions in their order.
+pub(crate) fn parse_definitions(path: &str, text: &str) -> Option<(Tree, Vec<Symbol>)> {
+    let definitions = Definitions::for_path(path)?;
+    let tree = parse(&definitions, text)?;
     let mut visitor = Visitor { text, definitions, found: Vec::new() };
     visitor.visit_children(tree.root_node(), &mut Vec::new(), false, 0);
-    visitor.found
+    Some((tree, visitor.found))
 }
 
 /// Returns the lines with syntax errors, from 1; none if the language has no grammar here.
@@ -127,12 +134,33 @@ impl Visitor<'_> {
     /// Returns an assigned variable: a function if its value is one, otherwise a constant.
     fn constant(&self, node: Node<'_>) -> Option<(SymbolKind, String)> {
         let value = node.child_by_field_name("value").map(|value| value.kind());
-        let holds_function = matches!(value, Some("arrow_function" | "function_expression" | "function"));
+        let holds_function = value.is_some_and(|kind| FUNCTION_VALUES.contains(&kind));
+        if node.kind() == "assignment_expression" {
+            return self.assigned_function(node);
+        }
         let name = self.name(node).or_else(|| Some(self.slice(node.child_by_field_name("left")?).to_owned()))?;
         // `__all__` and similar variables are not definitions of their own.
         let is_name = !name.starts_with("__") && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '$'));
         let kind = if holds_function { SymbolKind::Function } else { SymbolKind::Constant };
         (is_name && !name.is_empty()).then_some((kind, name))
+    }
+
+    /// Returns the function that JavaScript assigns: `exports.x = …`, `object.x = …`, `Class.prototype.x = …`.
+    fn assigned_function(&self, node: Node<'_>) -> Option<(SymbolKind, String)> {
+        node.child_by_field_name("right").filter(|right| FUNCTION_VALUES.contains(&right.kind()))?;
+        let left = node.child_by_field_name("left")?;
+        let is_name = |name: &str| {
+            name.len() < MAX_LINE_CHARS && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '$' | '.'))
+        };
+        let Some(object) = left.child_by_field_name("object") else {
+            return Some((SymbolKind::Function, self.slice(left).to_owned())).filter(|(_, name)| is_name(name));
+        };
+        let owner = self.slice(object).trim_end_matches(".prototype");
+        let name = self.slice(left.child_by_field_name("property")?);
+        let exported = matches!(owner, "exports" | "module.exports" | "module" | "this" | "window" | "globalThis");
+        let kind = if exported { SymbolKind::Function } else { SymbolKind::Method };
+        let name = if exported { name.to_owned() } else { format!("{owner}.{name}") };
+        Some((kind, name)).filter(|(_, name)| is_name(name))
     }
 
     fn name(&self, node: Node<'_>) -> Option<String> {
@@ -158,6 +186,7 @@ impl Visitor<'_> {
             signature: self.signature(node),
             doc: self.doc(node, outer),
             bytes: node.byte_range(),
+            docstring: docstring(node).map_or(0..0, |node| node.byte_range()),
             depth: around.len(),
         });
     }
@@ -173,12 +202,7 @@ impl Visitor<'_> {
 
     /// Returns the first line of the docstring, or of the comments directly above.
     fn doc(&self, node: Node<'_>, outer: Node<'_>) -> Option<String> {
-        let first = node.child_by_field_name("body").and_then(|body| body.named_child(0));
-        let inside = first.and_then(|first| match first.kind() {
-            "expression_statement" => first.named_child(0).filter(|string| string.kind() == "string"),
-            "string" => Some(first),
-            _ => None,
-        });
+        let inside = docstring(node);
         let mut above = outer.prev_named_sibling().filter(|before| is_comment_above(*before, outer));
         while let Some(further) =
             above.and_then(|at| at.prev_named_sibling().filter(|before| is_comment_above(*before, at)))
@@ -196,12 +220,23 @@ impl Visitor<'_> {
     }
 }
 
+/// Returns the string at the beginning of a definition's body.
+fn docstring(node: Node<'_>) -> Option<Node<'_>> {
+    let first = node.child_by_field_name("body")?.named_child(0)?;
+    match first.kind() {
+        "expression_statement" => first.named_child(0).filter(|string| string.kind() == "string"),
+        "string" => Some(first),
+        _ => None,
+    }
+}
+
 /// Returns the node that wraps a definition: decorators, `export`, templates.
 fn outer(node: Node<'_>) -> Node<'_> {
     match node.parent() {
         Some(parent)
             if matches!(parent.kind(), "decorated_definition" | "export_statement" | "template_declaration")
-                || (parent.kind() == "expression_statement" && node.kind() == "assignment") =>
+                || (parent.kind() == "expression_statement"
+                    && matches!(node.kind(), "assignment" | "assignment_expression")) =>
         {
             parent
         }
@@ -290,6 +325,9 @@ mod tests {
         assert_eq!(describe("x.js", script), expected);
         let wrapped = "(function($) {\n  'use strict';\n  function show(x) { return x }\n})(jQuery);\n";
         assert_eq!(describe("x.js", wrapped), ["3-3 function show"]);
+        let assigned = "// Sends.\nres.send = function (body) { return body }\nexports.parse = (x) => x\nApp.prototype.use = function use() {}\nmodule.exports = { a: 1 }\ncount = 1\n";
+        let expected = ["2-2 method res.send — Sends.", "3-3 function parse", "4-4 method App.use"];
+        assert_eq!(describe("x.js", assigned), expected);
         let typed = "interface P { id: string }\nexport abstract class S<T> {\n  abstract go(): void\n  private x(a: number): T { return a as T }\n}\nenum E { A }\nnamespace N { export function f() {} }\ntype U = string\n";
         let expected = [
             "1-1 class P",

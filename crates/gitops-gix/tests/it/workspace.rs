@@ -401,4 +401,13 @@ async fn the_tree_of_a_working_copy_is_the_base_commit_with_its_history() {
     assert_eq!(tree.list_changed_paths(&history[0].id), ["src/new/c.py"]);
     assert_eq!(tree.list_changed_paths(&history[1].id), ["src/a.py", "src/deep/b.py", "src/deep"]);
     assert!(tree.list_changed_paths(&history[2].id).is_empty() && tree.list_changed_paths("no such commit").is_empty());
+    let moved = &history[1].id;
+    assert_eq!(tree.read_at(moved, "src/a.py", 100), Some(b"a = 2\n".to_vec()));
+    let first = tree.first_parent(moved).unwrap();
+    assert_eq!((first == history[2].id, tree.first_parent(&first)), (true, None));
+    assert!(tree.read_at(&first, "src/deep/b.py", 100).is_some() && tree.read_at(moved, "src/deep/b.py", 100).is_none());
+    assert_eq!(tree.read_at(moved, "src/a.py", 3), None, "larger than allowed");
+    for (commit, path) in [("no such commit", "src/a.py"), (moved.as_str(), "src"), (moved.as_str(), "../a.py")] {
+        assert_eq!(tree.read_at(commit, path, 100), None, "{commit} {path}");
+    }
 }
