@@ -1,6 +1,6 @@
 //! The calls and overrides between the definitions of the candidates, by the names that they use.
 //!
-//! What a definition refers to is looked up only for those definitions that evidence has reached: most of a tree is never asked.
+//! What a definition refers to is looked up only for those definitions that evidence has reached, a bounded number of them.
 
 mod evidence;
 mod resolve;
@@ -28,8 +28,10 @@ struct Node<'a> {
     definition: &'a Definition,
     /// The hash of its unqualified name.
     name: Word,
-    /// The node of its class.
+    /// The first node of its class.
     class: Option<usize>,
+    /// For a class, its own first node in the file.
+    first: usize,
 }
 
 impl Node<'_> {
@@ -52,24 +54,33 @@ impl<'a> Nodes<'a> {
     fn new(index: &'a Index, pool: &[usize]) -> Self {
         let mut nodes = Self { all: Vec::new(), first: vec![0], by_name: HashMap::new() };
         for (position, &file) in pool.iter().enumerate() {
-            let start = nodes.all.len();
+            // A type has one node for its methods, however many parts of the file implement it.
+            let mut classes: HashMap<&str, usize> = HashMap::new();
             for definition in &index.structures[file].definitions {
-                let (scope, name) = (definition.scope(), hash_name(definition.own_name()));
-                let is_around = |node: &usize| nodes.all[*node].definition.name == scope;
-                let around = if scope.is_empty() { None } else { (start..nodes.all.len()).rev().find(is_around) };
-                let class = around.filter(|node| nodes.all[*node].is_class());
-                if !matches!(definition.kind, SymbolKind::Constant | SymbolKind::Module) {
-                    nodes.by_name.entry(name).or_default().push(nodes.all.len());
+                let (number, name) = (nodes.all.len(), hash_name(definition.own_name()));
+                let class = classes.get(definition.scope()).copied();
+                let is_class = definition.kind == SymbolKind::Class;
+                let first = if is_class { *classes.entry(&definition.name).or_insert(number) } else { number };
+                if first == number && !matches!(definition.kind, SymbolKind::Constant | SymbolKind::Module) {
+                    nodes.by_name.entry(name).or_default().push(number);
                 }
-                nodes.all.push(Node { position, file, definition, name, class });
+                nodes.all.push(Node { position, file, definition, name, class, first });
             }
             nodes.first.push(nodes.all.len());
         }
         nodes
     }
 
+    /// Returns the classes and functions with a name, in the order of their files.
     fn named(&self, name: Word) -> &[usize] {
         self.by_name.get(&name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The same in one file.
+    fn named_in(&self, name: Word, position: usize) -> &[usize] {
+        let named = self.named(name);
+        let before = |end: usize| named.partition_point(|node| *node < end);
+        &named[before(self.first[position])..before(self.first[position + 1])]
     }
 }
 
@@ -82,7 +93,7 @@ pub(crate) struct DefinitionTable {
     starts: Vec<u32>,
     /// Words of the text in the definition's part of the file.
     similarity: Vec<f64>,
-    /// Calls by definitions that the text names or describes.
+    /// Calls by definitions that the text names or describes, and what else they refer to or override.
     called: Vec<f64>,
     /// Calls by tests that resemble the text.
     tested: Vec<f64>,
@@ -124,10 +135,10 @@ impl DefinitionTable {
         };
         for position in 0..pool.len() {
             let best = table.range(position).max_by(|a, b| table.weigh_call(*a).total_cmp(&table.weigh_call(*b)));
-            let call = best.and_then(|target| Some((spread.sources[target]?, target)));
+            let call = best.and_then(|target| Some((spread.callers[target]?, target)));
             let name = |node: usize| nodes.all[node].definition.name.clone();
-            if let Some((source, target)) = call {
-                table.calls.insert(position, (name(source), name(target)));
+            if let Some((caller, target)) = call {
+                table.calls.insert(position, (name(caller), name(target)));
             }
         }
         table

@@ -3,7 +3,7 @@
 mod graph;
 mod names;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::call_graph::DefinitionTable;
 use crate::history::{Changes, History};
@@ -248,7 +248,7 @@ impl FeatureTable {
                 self.raise(Feature::Quoted, position, share);
             }
         }
-        let mut share = 1.0;
+        let (mut share, mut known) = (1.0, HashSet::new());
         for (path, function) in &query.frames {
             let (files, depth) = index.modules.resolve(path);
             let [first, rest @ ..] = files else { continue };
@@ -256,12 +256,15 @@ impl FeatureTable {
             if depth < 2 && !rest.is_empty() {
                 continue;
             }
-            self.add(Feature::Frame, position, share);
             let defines = |name: &String| index.defines(*first as usize, name);
             if function.as_ref().is_some_and(defines) {
                 self.raise(Feature::FrameDefinition, position, share);
             }
-            share *= 0.8;
+            // Several frames of one file count once.
+            if known.insert(*first) {
+                self.add(Feature::Frame, position, share);
+                share *= 0.8;
+            }
         }
     }
 

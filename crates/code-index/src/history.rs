@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::corpus::MAX_FILE_BYTES;
 use crate::index_cache::IndexCache;
 use crate::lexical::{document_frequencies, idf};
-use crate::words::{Splitter, Word};
+use crate::words::{Splitter, Word, hash_name};
 
 /// The number of changes whose messages are read.
 const MAX_CHANGES: usize = 8_000;
@@ -62,13 +62,13 @@ pub(crate) struct AddedLines {
     pub(crate) path: String,
     /// How much the change's message resembles the text, compared with the change that does most.
     pub(crate) similarity: f64,
-    lines: HashSet<String>,
+    lines: HashSet<Word>,
 }
 
 impl AddedLines {
-    /// Returns whether a line is one of them, whatever its indentation.
+    /// Returns whether a line is one of them, whatever its indentation. Lines are compared by their hashes.
     pub(crate) fn has(&self, line: &str) -> bool {
-        self.lines.contains(line.trim())
+        self.lines.contains(&hash_name(line.trim()))
     }
 }
 
@@ -155,7 +155,7 @@ impl<'a> Changes<'a> {
         let (before, after) = (String::from_utf8_lossy(&before), String::from_utf8_lossy(&after));
         let known: HashSet<&str> = before.lines().map(str::trim).collect();
         let added = after.lines().map(str::trim).filter(|line| line.len() >= MIN_LINE_BYTES && !known.contains(line));
-        let lines = added.map(str::to_owned).collect();
+        let lines = added.map(hash_name).collect();
         Some(AddedLines { path, similarity, lines })
     }
 

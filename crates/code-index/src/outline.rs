@@ -72,6 +72,17 @@ impl Symbol {
     }
 }
 
+/// Returns whether this build has the grammar of a file.
+pub(crate) fn has_grammar(path: &str) -> bool {
+    #[cfg(feature = "tree-sitter")]
+    return crate::grammar::Definitions::for_path(path).is_some();
+    #[cfg(not(feature = "tree-sitter"))]
+    {
+        let _ = path;
+        false
+    }
+}
+
 /// Returns the lines of a text with syntax errors, from 1. Returns none where [`outline`] returns none.
 pub(crate) fn syntax_errors(path: &str, text: &str) -> Vec<usize> {
     if text.len() as u64 > MAX_FILE_BYTES {

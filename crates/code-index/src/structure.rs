@@ -70,6 +70,11 @@ pub(crate) struct Structure {
 }
 
 impl Structure {
+    /// Returns the number of definitions and references.
+    pub(crate) fn size(&self) -> usize {
+        self.definitions.iter().map(|definition| 1 + definition.references.len()).sum()
+    }
+
     /// Parses a file. Files without a grammar, and those above 512 KiB, have no definitions.
     pub(crate) fn new(path: &str, text: &str) -> Self {
         if text.len() as u64 > MAX_FILE_BYTES {
@@ -125,6 +130,13 @@ mod tests {
         expect("a.py", text, "Cart", &[("Base", Role::Base), ("CartForm", Role::Use)]);
         assert!(roles("a.py", text, "Cart.total", &["key"]).is_empty(), "a keyword is no reference");
         assert!(roles("a.py", text, "Cart", &["round_up"]).is_empty(), "of the method, not of the class");
+        assert_eq!(roles("a.py", text, "Cart", &["Meta"]), [("Meta".to_owned(), Role::Use)], "no base");
+        let after = "class Cart(List[Price]):\n    def total(self):\n        return supervisor.run()\n    form = CartForm\n\n\ndef first(): pass\n\nHANDLERS = [second]\n";
+        expect("a.py", after, "Cart", &[("List", Role::Base), ("CartForm", Role::Use)]);
+        expect("a.py", after, "Cart.total", &[("run", Role::MethodCall)]);
+        expect("a.py", after, "HANDLERS", &[("second", Role::Use)]);
+        assert!(roles("a.py", after, "first", &["second"]).is_empty(), "it ended before");
+        assert_eq!(roles("a.py", after, "Cart", &["Price"]), [("Price".to_owned(), Role::Use)]);
     }
 
     #[test]
@@ -133,6 +145,8 @@ mod tests {
         expect("a.rs", rust, "Disk", &[("Store", Role::Base)]);
         let read = [("open", Role::OwnCall), ("new", Role::MethodCall), ("flush", Role::MethodCall)];
         expect("a.rs", rust, "Disk.read", &read);
+        let paths = "fn read() { super::open(); self::load() }\n";
+        expect("a.rs", paths, "read", &[("open", Role::Call), ("load", Role::Call)]);
         let script = "class Cart extends Base { total() { super.total(); this.check(); return sum(this.items, new Price()) } }\n";
         expect("a.js", script, "Cart", &[("Base", Role::Base)]);
         let total = [
@@ -156,17 +170,30 @@ mod tests {
         expect("a.cpp", cpp, "Cart", &[("Base", Role::Base)]);
         let total = [("check", Role::Call), ("sum", Role::MethodCall), ("size", Role::OwnCall)];
         expect("a.cpp", cpp, "Cart.total", &total);
-        let sharp = "class Cart : Base { int Total() { Check(); return this.Sum(list.Size(), new Price()); } }\n";
+        let sharp =
+            "class Cart : Base { int Total() { base.Total(); Check(); return this.Sum(list.Size(), new Price()); } }\n";
         expect("a.cs", sharp, "Cart", &[("Base", Role::Base)]);
-        let total = [("Check", Role::Call), ("Sum", Role::OwnCall), ("Size", Role::MethodCall), ("Price", Role::Call)];
+        let total = [
+            ("Total", Role::SuperCall),
+            ("Check", Role::Call),
+            ("Sum", Role::OwnCall),
+            ("Size", Role::MethodCall),
+            ("Price", Role::Call),
+        ];
         expect("a.cs", sharp, "Cart.Total", &total);
         let ruby = "class Cart < Base\n  def total\n    check(1)\n    list.sum\n    self.size\n  end\nend\n";
         expect("a.rb", ruby, "Cart", &[("Base", Role::Base)]);
         let total = [("check", Role::Call), ("sum", Role::MethodCall), ("size", Role::OwnCall)];
         expect("a.rb", ruby, "Cart.total", &total);
-        let php = "<?php\nclass Cart extends Base { function total() { check(); $this->sum(); $list->size(); return new Price(); } }\n";
+        let php = "<?php\nclass Cart extends Base { function total() { parent::total(); check(); $this->sum(); $list->size(); return new Price(); } }\n";
         expect("a.php", php, "Cart", &[("Base", Role::Base)]);
-        let total = [("check", Role::Call), ("sum", Role::OwnCall), ("size", Role::MethodCall), ("Price", Role::Call)];
+        let total = [
+            ("total", Role::SuperCall),
+            ("check", Role::Call),
+            ("sum", Role::OwnCall),
+            ("size", Role::MethodCall),
+            ("Price", Role::Call),
+        ];
         expect("a.php", php, "Cart.total", &total);
     }
 

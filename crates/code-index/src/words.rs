@@ -40,9 +40,9 @@ pub(crate) fn hash_identifier(identifier: &str) -> Word {
     hash(1, &identifier.replace('_', "").to_lowercase())
 }
 
-/// Returns the hash of an identifier exactly as it is written.
-pub(crate) fn hash_name(identifier: &str) -> Word {
-    hash(5, identifier)
+/// Returns the hash of a name or a line exactly as it is written.
+pub(crate) fn hash_name(text: &str) -> Word {
+    hash(5, text)
 }
 
 fn is_stop_word(text: &str) -> bool {

@@ -2,12 +2,15 @@
 
 use std::fmt;
 
-/// The metrics over all instances: `Acc@k` (all gold files among the first k), `Hit@k` (at least one), MRR, and times.
+/// The metrics over all instances: `Acc@k` (all gold files among the first k), `Hit@k` (at least one), MRR, and times. The oracle
+/// is a model that chooses the gold files among the first twenty: no model can reach more with this ranking.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     all: Sums,
     /// The instances with one gold file, with two, and with more.
     by_files: [Sums; 3],
+    /// As a model without error would order the files that it is shown.
+    oracle: Sums,
     /// The instances whose functions are known.
     functions: Sums,
     seconds: Vec<f64>,
@@ -24,6 +27,8 @@ struct Sums {
 }
 
 const CUTOFFS: [usize; 4] = [1, 3, 5, 10];
+/// The number of files that a model is shown.
+const SHOWN_TO_MODEL: usize = 20;
 
 impl Sums {
     fn add(&mut self, positions: &[Option<usize>]) {
@@ -52,6 +57,10 @@ impl Metrics {
             gold.iter().map(|file| ranked.iter().position(|path| path == file)).collect();
         self.all.add(&positions);
         self.by_files[gold.len().clamp(1, 3) - 1].add(&positions);
+        let is_shown = |position: &Option<usize>| position.is_some_and(|position| position < SHOWN_TO_MODEL);
+        let mut chosen = 0..;
+        let choose = |position: &Option<usize>| if is_shown(position) { chosen.next() } else { *position };
+        self.oracle.add(&positions.iter().map(choose).collect::<Vec<_>>());
         self.seconds.push(seconds);
     }
 
@@ -82,6 +91,7 @@ impl fmt::Display for Metrics {
             let label = format!("functions ({})", self.functions.instances);
             writeln!(f, "Acc {label:<18} {}", self.functions.percentages(self.functions.accurate))?;
         }
+        writeln!(f, "Acc of an oracle       {}", self.oracle.percentages(self.oracle.accurate))?;
         writeln!(f, "Hit (any file)         {}", self.all.percentages(self.all.hit))?;
         writeln!(f, "MRR                    {:5.3}", self.all.reciprocal_ranks / f64::from(self.all.instances.max(1)))?;
         write!(f, "seconds per instance   p50 {:.2}, p95 {:.2}", percentile(50), percentile(95))?;
@@ -107,6 +117,7 @@ mod tests {
 Acc (all files)         50.0  50.0 100.0 100.0
   one file (1)         100.0 100.0 100.0 100.0
   two files (1)          0.0   0.0 100.0 100.0
+Acc of an oracle        50.0 100.0 100.0 100.0
 Hit (any file)          50.0 100.0 100.0 100.0
 MRR                    0.750
 seconds per instance   p50 0.10, p95 0.10";

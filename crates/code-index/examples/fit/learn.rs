@@ -135,7 +135,7 @@ pub(crate) fn fit(task: &Task, instances: &[&Instance], rounds: usize) -> Vec<f6
 }
 
 /// Keeps the candidates that come close with these weights, and the gold ones: learning from thousands of functions takes long, and
-/// the others have no part in the loss.
+/// the others have hardly any part in the loss.
 pub(crate) fn prune(instances: &mut [Instance], weights: &[f64], count: usize) {
     for instance in instances {
         instance.rows.sort_by(|a, b| score(&b.features, weights).total_cmp(&score(&a.features, weights)));

@@ -88,10 +88,10 @@ fn find_dotted(resolver: &Resolver<'_>, index: &Index, name: &str) -> Vec<usize>
             None => index.files[node.file].stem == before || sites.contains(&node.file),
         }
     };
-    let found: Vec<usize> = nodes.named(hash_name(last)).iter().copied().filter(is_meant).collect();
+    let found: Vec<usize> = resolver.few_named(hash_name(last)).iter().copied().filter(is_meant).collect();
     if !found.is_empty() {
         return found;
     }
-    let classes = nodes.named(hash_name(before)).iter().filter(|node| nodes.all[**node].is_class());
+    let classes = resolver.few_named(hash_name(before)).iter().filter(|node| nodes.all[**node].is_class());
     classes.take(MAX_CLASSES).filter_map(|class| resolver.method(*class, hash_name(last))).collect()
 }

@@ -11,7 +11,9 @@ use crate::words::Word;
 pub(super) const MAX_TARGETS: usize = 30;
 /// A base class with more namesakes than this is not followed.
 const MAX_BASES: usize = 5;
-/// How many levels of base or derived classes are followed, and how many classes of one.
+/// Among more namesakes than this, those in other files are not even looked at.
+const MAX_NAMESAKES: usize = 500;
+/// How many levels of base or derived classes are followed, and about how many classes.
 const MAX_LEVELS: usize = 6;
 const MAX_RELATIVES: usize = 60;
 
@@ -47,9 +49,9 @@ impl<'a> Resolver<'a> {
             if node.is_class() {
                 let bases = resolver.direct_bases(number);
                 for base in &bases {
-                    resolver.derived.entry(*base).or_default().push(number);
+                    resolver.derived.entry(*base).or_default().push(node.first);
                 }
-                resolver.bases.insert(number, bases);
+                resolver.bases.entry(node.first).or_default().extend(bases);
             }
         }
         resolver
@@ -59,10 +61,12 @@ impl<'a> Resolver<'a> {
         let (node, all) = (&self.nodes.all[class], &self.nodes.all);
         let mut found = Vec::new();
         for base in node.definition.references.iter().filter(|reference| reference.role == Role::Base) {
-            let named = self.nodes.named(base.name).iter().copied();
-            let classes: Vec<usize> = named.filter(|one| all[*one].is_class() && *one != class).collect();
-            let here: Vec<usize> = classes.iter().copied().filter(|one| all[*one].file == node.file).collect();
-            let nearest = if here.is_empty() { classes } else { here };
+            let classes = |named: &[usize]| -> Vec<usize> {
+                let is_other = |one: &usize| all[*one].is_class() && *one != all[class].first;
+                named.iter().copied().filter(is_other).collect()
+            };
+            let here = classes(self.nodes.named_in(base.name, node.position));
+            let nearest = if here.is_empty() { classes(self.few_named(base.name)) } else { here };
             if nearest.len() <= MAX_BASES {
                 found.extend(nearest);
             }
@@ -70,14 +74,20 @@ impl<'a> Resolver<'a> {
         found
     }
 
+    /// Returns the definitions with a name, or none if there are so many that none of them can be meant.
+    pub(super) fn few_named(&self, name: Word) -> &[usize] {
+        let named = self.nodes.named(name);
+        if named.len() <= MAX_NAMESAKES { named } else { &[] }
+    }
+
     /// Returns the classes that a relation leads to from a class, nearest first.
     fn follow(relation: &HashMap<usize, Vec<usize>>, class: usize) -> Vec<usize> {
         let (mut all, mut known, mut level) = (Vec::new(), HashSet::from([class]), vec![class]);
         for _ in 0..MAX_LEVELS {
             let next = level.iter().flat_map(|one| relation.get(one).into_iter().flatten()).copied();
-            level = next.filter(|one| known.insert(*one)).collect();
+            level = next.filter(|one| known.insert(*one)).take(MAX_RELATIVES).collect();
             all.extend(&level);
-            if level.is_empty() || all.len() > MAX_RELATIVES {
+            if level.is_empty() || all.len() >= MAX_RELATIVES {
                 break;
             }
         }
@@ -108,9 +118,9 @@ impl<'a> Resolver<'a> {
         self.references.get(&name).map_or(0.0, |count| count / self.nodes.named(name).len().max(1) as f64)
     }
 
-    /// Returns what a definition refers to, each with a share by how sure that is.
-    pub(super) fn targets(&self, number: usize) -> Vec<(usize, f64)> {
-        let mut found: HashMap<usize, f64> = HashMap::new();
+    /// Returns what a definition refers to, each with a share by how sure that is, and whether it calls it.
+    pub(super) fn targets(&self, number: usize) -> Vec<(usize, f64, bool)> {
+        let mut found: HashMap<usize, (f64, bool)> = HashMap::new();
         for reference in &self.nodes.all[number].definition.references {
             let candidates = self.candidates(number, *reference);
             if candidates.len() > MAX_TARGETS {
@@ -118,13 +128,15 @@ impl<'a> Resolver<'a> {
             }
             let share = strength(reference.role) / candidates.len().max(1) as f64;
             for target in candidates.into_iter().filter(|target| *target != number) {
-                let known = found.entry(target).or_default();
+                let (known, is_called) = found.entry(target).or_default();
                 *known = known.max(share);
+                *is_called |= is_call(reference.role);
             }
         }
         // In a fixed order, so that a ranking is reproducible.
-        let mut found: Vec<(usize, f64)> = found.into_iter().collect();
-        found.sort_unstable_by_key(|(target, _)| *target);
+        let mut found: Vec<(usize, f64, bool)> =
+            found.into_iter().map(|(target, (share, is_called))| (target, share, is_called)).collect();
+        found.sort_unstable_by_key(|(target, ..)| *target);
         found
     }
 
@@ -144,7 +156,8 @@ impl<'a> Resolver<'a> {
                 own.map_or_else(|| select(&|one| all[one].class.is_some()), |own| vec![own])
             }
             Role::Call | Role::Use | Role::Base => {
-                let here = select(&|one| all[one].class.is_none() && all[one].file == node.file);
+                let in_file = self.nodes.named_in(reference.name, node.position).iter().copied();
+                let here: Vec<usize> = in_file.filter(|one| all[*one].class.is_none()).collect();
                 let imported = if here.is_empty() { select(&is_imported) } else { Vec::new() };
                 match () {
                     () if !here.is_empty() => here,
@@ -162,10 +175,14 @@ impl<'a> Resolver<'a> {
     }
 }
 
+fn is_call(role: Role) -> bool {
+    matches!(role, Role::Call | Role::MethodCall | Role::OwnCall | Role::SuperCall)
+}
+
 fn strength(role: Role) -> f64 {
     match role {
-        Role::Call | Role::MethodCall | Role::OwnCall | Role::SuperCall => 1.0,
+        _ if is_call(role) => 1.0,
         Role::Base => 0.7,
-        Role::Access | Role::OwnAccess | Role::Use => 0.5,
+        _ => 0.5,
     }
 }

@@ -19,15 +19,15 @@ const PROTOCOL_SHARE: f64 = 0.5;
 /// The evidence that has reached each definition.
 pub(super) struct Spread {
     pub(super) called: Vec<f64>,
-    /// From which definition it came.
-    pub(super) sources: Vec<Option<usize>>,
+    /// The definition that it came from, if that calls this one.
+    pub(super) callers: Vec<Option<usize>>,
 }
 
 impl Spread {
     /// Starts at the definitions that the text names or describes.
     pub(super) fn new(resolver: &Resolver<'_>, named: &[f64], similarity: &[f64]) -> Self {
         let count = named.len();
-        let mut spread = Self { called: vec![0.0; count], sources: vec![None; count] };
+        let mut spread = Self { called: vec![0.0; count], callers: vec![None; count] };
         let mut evidence: Vec<f64> =
             named.iter().zip(similarity).map(|(named, similarity)| named + WORDS_SHARE * similarity).collect();
         let mut methods: Vec<Vec<usize>> = vec![Vec::new(); count];
@@ -41,12 +41,12 @@ impl Spread {
             damping *= DAMPING;
             let mut next = vec![0.0; count];
             for source in strongest(&evidence) {
-                for (target, share) in passed_on(resolver, source, &methods[source]) {
+                for (target, share, is_called) in passed_on(resolver, source, &methods[source]) {
                     let value = evidence[source] * share;
                     next[target] = f64::max(next[target], value);
                     if damping * value > spread.called[target] {
                         spread.called[target] = damping * value;
-                        spread.sources[target] = Some(source);
+                        spread.callers[target] = is_called.then_some(source);
                     }
                 }
             }
@@ -66,17 +66,17 @@ fn strongest(evidence: &[f64]) -> Vec<usize> {
     sources
 }
 
-/// Returns where the evidence of a definition goes, with its shares.
-fn passed_on(resolver: &Resolver<'_>, source: usize, methods: &[usize]) -> Vec<(usize, f64)> {
+/// Returns where the evidence of a definition goes, with its shares, and whether it calls what gets them.
+fn passed_on(resolver: &Resolver<'_>, source: usize, methods: &[usize]) -> Vec<(usize, f64, bool)> {
     // What everything calls says little about a text.
     let rarity = |target: usize| 1.0 / (1.0 + resolver.count_references(target)).ln().max(1.0);
-    let mut shares: Vec<(usize, f64)> =
-        resolver.targets(source).into_iter().map(|(target, share)| (target, share * rarity(target))).collect();
+    let weigh = |(target, share, is_called): (usize, f64, bool)| (target, share * rarity(target), is_called);
+    let mut shares: Vec<(usize, f64, bool)> = resolver.targets(source).into_iter().map(weigh).collect();
     let overrides = resolver.overrides(source);
     let share = OVERRIDE_SHARE / (1.0 + overrides.len() as f64).sqrt();
-    shares.extend(overrides.into_iter().map(|target| (target, share)));
+    shares.extend(overrides.into_iter().map(|target| (target, share, false)));
     let share = |method: usize| if is_protocol(resolver.nodes, method) { PROTOCOL_SHARE } else { METHOD_SHARE };
-    shares.extend(methods.iter().map(|method| (*method, share(*method))));
+    shares.extend(methods.iter().map(|method| (*method, share(*method), false)));
     shares
 }
 

@@ -44,23 +44,23 @@ pub enum FunctionFeature {
 /// `--example fit -- --functions ROWS`, from the rows that `--example eval -- … --function-rows ROWS` writes. Two are negative:
 /// what takes the named parameters, and what tests call, is often the public entrance to what must be changed.
 const WEIGHTS: [(FunctionFeature, f64); FunctionFeature::ALL.len()] = [
-    (FunctionFeature::FileScore, 2.6203),
-    (FunctionFeature::Words, 0.4209),
-    (FunctionFeature::WordsInFile, 1.6863),
-    (FunctionFeature::Similarity, 1.4235),
-    (FunctionFeature::NameTitle, 1.0446),
-    (FunctionFeature::Named, 0.7856),
-    (FunctionFeature::Qualified, 1.6167),
-    (FunctionFeature::Protocol, 1.5154),
-    (FunctionFeature::Mentions, 0.8221),
-    (FunctionFeature::MentionsInFile, 0.6936),
-    (FunctionFeature::Parameters, -1.0744),
+    (FunctionFeature::FileScore, 2.6555),
+    (FunctionFeature::Words, 0.3871),
+    (FunctionFeature::WordsInFile, 1.6858),
+    (FunctionFeature::Similarity, 1.4222),
+    (FunctionFeature::NameTitle, 1.0310),
+    (FunctionFeature::Named, 0.7382),
+    (FunctionFeature::Qualified, 1.6857),
+    (FunctionFeature::Protocol, 1.5227),
+    (FunctionFeature::Mentions, 0.8363),
+    (FunctionFeature::MentionsInFile, 0.7175),
+    (FunctionFeature::Parameters, -1.0874),
     (FunctionFeature::Frame, 0.5000),
-    (FunctionFeature::Position, 1.4506),
-    (FunctionFeature::QuotedLines, 0.6462),
-    (FunctionFeature::Called, 1.6012),
-    (FunctionFeature::Tested, -1.0922),
-    (FunctionFeature::History, 1.4556),
+    (FunctionFeature::Position, 1.3797),
+    (FunctionFeature::QuotedLines, 0.6401),
+    (FunctionFeature::Called, 1.6705),
+    (FunctionFeature::Tested, -1.0534),
+    (FunctionFeature::History, 1.4219),
 ];
 
 impl FunctionFeature {
@@ -91,7 +91,7 @@ impl FunctionFeature {
 
     /// Returns whether the values are used as they are. Other features are divided by their maximum.
     pub(super) const fn is_absolute(self) -> bool {
-        matches!(self, Self::FileScore)
+        matches!(self, Self::FileScore | Self::Position)
     }
 
     /// Returns the learned weight.

@@ -1,5 +1,7 @@
 //! The functions around the lines that a text names.
 
+use std::collections::HashMap;
+
 use patchwright_core::source_tree::SourceTree;
 
 use crate::corpus::MAX_FILE_BYTES;
@@ -10,6 +12,8 @@ use crate::symbols::OutlinedFile;
 
 /// How many lines beside a function still count: other versions of the file are a few lines longer or shorter.
 const TOLERANCE: u32 = 3;
+/// The number of earlier versions of files that are read.
+const MAX_VERSIONS: usize = 10;
 /// How much a function beside the lines counts.
 const BESIDE_SHARE: f64 = 0.3;
 
@@ -22,20 +26,22 @@ pub(crate) fn score_positions(
     tree: &dyn SourceTree,
 ) -> Vec<Vec<f64>> {
     let mut scores: Vec<Vec<f64>> = files.iter().map(|file| vec![0.0; file.symbols.len()]).collect();
-    let find = |position| Some((position, find_file(position, modules, paths)?));
-    let found: Vec<(&Position, &String)> = positions.iter().filter_map(find).collect();
-    // One of many lines, as in a stack trace, says less than the only one.
-    let share = 1.0 / (found.len().max(1) as f64).sqrt();
-    for (position, path) in found {
+    let mut earlier: HashMap<(&str, &str), Option<Vec<Symbol>>> = HashMap::new();
+    for position in positions {
+        let Some(path) = find_file(position, modules, paths) else { continue };
         let Some(number) = files.iter().position(|file| file.path == *path) else { continue };
         let symbols = &files[number].symbols;
-        let earlier = || outline_at(tree, position.commit.as_deref()?, path);
-        let values = match earlier() {
-            Some(earlier) => map_earlier(symbols, &earlier, position.lines),
+        let version = position.commit.as_deref().map(|commit| (commit, path.as_str()));
+        let version = version.filter(|version| earlier.len() < MAX_VERSIONS || earlier.contains_key(version));
+        let known = version.and_then(|(commit, path)| {
+            earlier.entry((commit, path)).or_insert_with(|| outline_at(tree, commit, path)).as_deref()
+        });
+        let values = match known {
+            Some(earlier) => map_earlier(symbols, earlier, position.lines),
             None => symbols.iter().map(|symbol| score_lines(symbol, position.lines)).collect(),
         };
         for (score, value) in scores[number].iter_mut().zip(values) {
-            *score = f64::max(*score, value * share);
+            *score = f64::max(*score, value);
         }
     }
     scores
@@ -55,16 +61,18 @@ fn outline_at(tree: &dyn SourceTree, commit: &str, path: &str) -> Option<Vec<Sym
         return None;
     }
     let bytes = tree.read_at(commit, path, MAX_FILE_BYTES)?;
-    Some(outline(path, &String::from_utf8_lossy(&bytes)))
+    let symbols = outline(path, &String::from_utf8_lossy(&bytes));
+    (!symbols.is_empty()).then_some(symbols)
 }
 
 /// Returns the scores of the symbols with the names of those that were around the lines in an earlier version of the file.
 fn map_earlier(symbols: &[Symbol], earlier: &[Symbol], lines: (u32, u32)) -> Vec<f64> {
-    let score = |symbol: &Symbol| {
-        let same = earlier.iter().filter(|one| one.name == symbol.name).map(|one| score_lines(one, lines));
-        same.fold(0.0, f64::max)
-    };
-    symbols.iter().map(score).collect()
+    let mut around: HashMap<&str, f64> = HashMap::new();
+    for symbol in earlier {
+        let score = around.entry(&symbol.name).or_default();
+        *score = score.max(score_lines(symbol, lines));
+    }
+    symbols.iter().map(|symbol| around.get(symbol.name.as_str()).copied().unwrap_or_default()).collect()
 }
 
 fn score_lines(symbol: &Symbol, (first, last): (u32, u32)) -> f64 {

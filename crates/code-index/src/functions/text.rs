@@ -38,7 +38,13 @@ pub(super) fn add_names(table: &mut FunctionTable<'_>, query: &Query) {
         lines.fold(0.0, |sum, _| sum + 1.0)
     };
     let protocol = |function: &Function<'_>| protocol::score(query, function.symbol.own_name());
-    let qualified = |function: &Function<'_>| qualify(query, &files[function.file].path, function);
+    let mut dotted: HashMap<&str, Vec<(&str, f64)>> = HashMap::new();
+    for (name, count) in &query.dotted {
+        let mut parts = name.rsplit('.');
+        let (last, before) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        dotted.entry(last).or_default().push((before, f64::from(count.min(3.0)).sqrt()));
+    }
+    let qualified = |function: &Function<'_>| qualify(&dotted, &files[function.file].path, function);
     let columns: [(FunctionFeature, Vec<f64>); 7] = [
         (FunctionFeature::Named, table.functions.iter().map(by_name).collect()),
         (FunctionFeature::Qualified, table.functions.iter().map(qualified).collect()),
@@ -58,18 +64,13 @@ fn parameters<'f>(function: &'f Function<'_>) -> &'f str {
     function.symbol.signature.split_once('(').map_or("", |(_, parameters)| parameters)
 }
 
-/// Returns how much the dotted names of the text mean a function: its last part, after its class or its module.
-fn qualify(query: &Query, path: &str, function: &Function<'_>) -> f64 {
+/// Returns how much the dotted names of the text, by their last parts, mean a function: after its class or its module.
+fn qualify(dotted: &HashMap<&str, Vec<(&str, f64)>>, path: &str, function: &Function<'_>) -> f64 {
     let name = path.rsplit('/').next().unwrap_or(path);
     let module = name.split('.').next().unwrap_or_default();
-    let is_meant = |dotted: &str| {
-        let mut parts = dotted.rsplit('.');
-        let (last, before) = (parts.next(), parts.next().unwrap_or_default());
-        last == Some(function.symbol.own_name())
-            && (before.eq_ignore_ascii_case(function.class()) || before.eq_ignore_ascii_case(module))
-    };
-    let meant = query.dotted.iter().filter(|(dotted, _)| is_meant(dotted));
-    meant.map(|(_, count)| f64::from(count.min(3.0)).sqrt()).fold(0.0, f64::max)
+    let is_meant = |before: &str| before.eq_ignore_ascii_case(function.class()) || before.eq_ignore_ascii_case(module);
+    let same = dotted.get(function.symbol.own_name()).into_iter().flatten();
+    same.filter(|(before, _)| is_meant(before)).map(|(_, weight)| *weight).fold(0.0, f64::max)
 }
 
 /// Returns how much a stack frame counts, by the number of frames within it.

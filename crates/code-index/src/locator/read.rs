@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::corpus::{Document, MAX_FILE_BYTES};
 use crate::index_cache::IndexCache;
 use crate::language::Language;
+use crate::outline::has_grammar;
 use crate::scan::Scan;
 use crate::structure::Structure;
 use crate::words::Splitter;
@@ -14,7 +15,9 @@ use crate::words::Splitter;
 /// The largest number of words (each counted once a chunk) in the index, at 8 bytes each. Further files are indexed without
 /// their words, by their paths and definitions.
 const MAX_WORDS: usize = 20_000_000;
-/// The number of files that are read before the limit of words is checked.
+/// The largest number of definitions and references in the index. Further files are indexed without those that only a grammar shows.
+const MAX_STRUCTURE: usize = 10_000_000;
+/// The number of files that are read before the limits are checked.
 const BATCH_SIZE: usize = 2_048;
 /// The number of files that one task of the thread pool reads. They share a cache of split identifiers.
 const TASK_SIZE: usize = 32;
@@ -38,7 +41,7 @@ impl IndexedFiles {
     /// Reads files, or takes them from the cache. Files that are not text are left out, except those of `named`: they are indexed
     /// by their paths.
     pub(super) fn read(tree: &dyn SourceTree, cache: &IndexCache, files: &[TreeFile], named: &[TreeFile]) -> Self {
-        let mut remaining = MAX_WORDS;
+        let (mut remaining, mut remaining_structure) = (MAX_WORDS, MAX_STRUCTURE);
         let mut read: Vec<(TreeFile, Content)> = Vec::with_capacity(files.len());
         for batch in files.chunks(BATCH_SIZE) {
             let contents: Vec<Option<Content>> =
@@ -47,6 +50,8 @@ impl IndexedFiles {
                 let Some(Content { scan, structure }) = content else { continue };
                 let scan = if scan.words.len() > remaining { scan.without_words() } else { scan };
                 remaining -= scan.words.len();
+                let structure = if structure.size() > remaining_structure { Structure::default() } else { structure };
+                remaining_structure -= structure.size();
                 read.push((file.clone(), Content { scan, structure }));
             }
         }
@@ -69,10 +74,11 @@ impl IndexedFiles {
 
 fn read_task(tree: &dyn SourceTree, cache: &IndexCache, files: &[TreeFile]) -> Vec<Option<Content>> {
     let language = |file: &TreeFile| Language::of(&file.path).unwrap_or(Language::Other);
-    // The extension chooses the grammar.
-    let extension = |file: &TreeFile| file.path.rsplit('.').next().unwrap_or_default().to_owned();
+    // The extension chooses the grammar, which a build may not have.
     let key = |file: &TreeFile| {
-        file.blob.as_ref().map(|blob| format!("file {:?} {} {blob}", language(file), extension(file)))
+        let extension = file.path.rsplit('.').next().unwrap_or_default();
+        let parsed = if has_grammar(&file.path) { "parsed" } else { "plain" };
+        file.blob.as_ref().map(|blob| format!("file {:?} {extension} {parsed} {blob}", language(file)))
     };
     let mut contents: Vec<Option<Option<Content>>> =
         files.iter().map(|file| key(file).and_then(|key| cache.get(&key))).collect();

@@ -13,12 +13,16 @@ const MAX_LINE_CHARS: usize = 140;
 const MAX_SYMBOLS: usize = 3_000;
 /// The deepest nesting of nodes that is followed. Handwritten code is not nested deeper.
 const MAX_DEPTH: usize = 60;
-/// The limit on the parser's progress reports; files of half a megabyte stay far below it. Some texts make a grammar try very
-/// many alternatives.
-const MAX_PROGRESS_REPORTS: u32 = 200_000;
+/// The limits on the parser's progress reports, by the length of the text and in all; code stays far below them. Some texts make a
+/// grammar try very many alternatives.
+const BYTES_PER_REPORT: usize = 1;
+const MIN_PROGRESS_REPORTS: usize = 1_000;
+const MAX_PROGRESS_REPORTS: usize = 200_000;
 
 /// Nodes of JavaScript that are functions as values.
 const FUNCTION_VALUES: [&str; 4] = ["arrow_function", "function_expression", "function", "generator_function"];
+/// The largest number of comments above a definition that are followed to the first of them.
+const MAX_COMMENTS: usize = 30;
 /// How many errors of a file are counted.
 const MAX_ERRORS: usize = 100;
 
@@ -59,10 +63,11 @@ pub(super) fn syntax_errors(path: &str, text: &str) -> Vec<usize> {
 fn parse(definitions: &Definitions, text: &str) -> Option<Tree> {
     let mut parser = Parser::new();
     parser.set_language(&definitions.grammar).ok()?;
+    let max_reports = (text.len() / BYTES_PER_REPORT + MIN_PROGRESS_REPORTS).min(MAX_PROGRESS_REPORTS);
     let mut reports = 0;
     let mut on_progress = |_: &tree_sitter::ParseState| {
         reports += 1;
-        if reports > MAX_PROGRESS_REPORTS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if reports > max_reports { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let mut read = |at: usize, _| text.as_bytes().get(at..).unwrap_or_default();
     let options = ParseOptions::new().progress_callback(&mut on_progress);
@@ -204,9 +209,13 @@ impl Visitor<'_> {
     fn doc(&self, node: Node<'_>, outer: Node<'_>) -> Option<String> {
         let inside = docstring(node);
         let mut above = outer.prev_named_sibling().filter(|before| is_comment_above(*before, outer));
-        while let Some(further) =
-            above.and_then(|at| at.prev_named_sibling().filter(|before| is_comment_above(*before, at)))
-        {
+        // Bounded, because the parser finds a sibling by walking over all before it.
+        for _ in 0..MAX_COMMENTS {
+            let Some(further) =
+                above.and_then(|at| at.prev_named_sibling().filter(|before| is_comment_above(*before, at)))
+            else {
+                break;
+            };
             above = Some(further);
         }
         let text = self.slice(inside.or(above)?);

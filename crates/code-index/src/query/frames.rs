@@ -18,6 +18,9 @@ pattern!(C_SHARP_FRAME, r"at [\w.<>`]*?(\w+)(?:\[[^\]]*\])?\([^)\n]*\) in ([^\n]
 pattern!(PHP_FRAME, r"#\d+ ([\w./\\-]+\.php)\(\d+\): (?:[\w\\]+(?:->|::))?(\w+)\(");
 pattern!(JAVA_FRAME, r"at ((?:[\w$]+\.)+)([\w$<>]+)\(([\w$]+\.(?:java|kt|scala)):\d+\)");
 
+/// The largest number of frames; traces of endless recursion have more.
+const MAX_FRAMES: usize = 100;
+
 /// Returns a text without the stack frames of Python: their files are absolute paths of another machine.
 pub(super) fn without_frames(text: &str) -> Cow<'_, str> {
     PYTHON_FRAME.replace_all(text, " ")
@@ -56,7 +59,8 @@ pub(super) fn find_frames(text: &str) -> Vec<(String, Option<String>)> {
         (path(&found[2]), function)
     }));
     let mut known = HashSet::new();
-    frames.retain(|frame| known.insert(frame.0.clone()));
+    frames.retain(|frame| known.insert(frame.clone()));
+    frames.truncate(MAX_FRAMES);
     frames
 }
 

@@ -34,10 +34,14 @@ const MIN_ODDS: f64 = 0.3;
 
 /// Returns for each line whether it is code.
 pub(super) fn find_code(text: &str) -> Vec<bool> {
+    let is_fence = |line: &str| line.trim_start().starts_with("```");
+    let mut remaining = text.lines().filter(|line| is_fence(line)).count();
     let (mut fenced, mut inside) = (Vec::new(), false);
     for line in text.lines() {
-        let is_fence = line.trim_start().starts_with("```");
-        inside ^= is_fence;
+        let is_fence = is_fence(line);
+        remaining -= usize::from(is_fence);
+        // A fence without an end is none.
+        inside ^= is_fence && (inside || remaining > 0);
         fenced.push(inside || is_fence);
     }
     let score = |line: &str| if line.trim().is_empty() { 0.0 } else { log_odds(line) };
@@ -99,5 +103,6 @@ mod tests {
         assert_eq!(code("It fails.\n```\nplain words in here\n```\nThat is all I know about it.\n").len(), 3);
         assert!(code("登录之后页面是空白的。\n请修复这个问题！\n").is_empty());
         assert!(code("").is_empty());
+        assert_eq!(code("It fails.\n```\nThat is all that I know about it.\nThank you very much!\n"), ["```"]);
     }
 }

@@ -51,6 +51,9 @@ const BASES: &[&str] = &[
 ];
 /// Fields with the bases of a class, or with the trait of an implementation.
 const BASE_FIELDS: &[&str] = &["superclasses", "superclass", "trait", "interfaces"];
+/// Parts of bases without bases.
+const NOT_BASES: &[&str] =
+    &["keyword_argument", "type_arguments", "template_argument_list", "type_argument_list", "call"];
 /// Leaves that are names.
 const NAMES: &[&str] = &[
     "identifier",
@@ -131,9 +134,12 @@ impl Walk<'_> {
             let field = cursor.field_name().unwrap_or_default();
             // The name of a keyword argument is no reference.
             if node.kind() != "keyword_argument" || field != "name" {
-                let is_base = BASES.contains(&cursor.node().kind()) || BASE_FIELDS.contains(&field);
+                let kind = cursor.node().kind();
+                let is_base = BASES.contains(&kind) || BASE_FIELDS.contains(&field);
                 let (parent, grandparent) = (Some(node), around.parent);
-                let (in_bases, depth) = (around.in_bases || is_base, around.depth + 1);
+                // Arguments of a base are none: `Base[Model]`, `Base<Model>`, `metaclass=Meta`, `field(Model)`.
+                let in_bases = (around.in_bases || is_base) && !NOT_BASES.contains(&kind) && field != "subscript";
+                let depth = around.depth + 1;
                 self.visit(cursor, Around { parent, grandparent, in_bases, depth });
             }
             if !cursor.goto_next_sibling() {
@@ -147,12 +153,11 @@ impl Walk<'_> {
     fn add(&mut self, node: Node<'_>, around: Around<'_>) {
         let at = offset(node.start_byte());
         while self.definitions.get(self.next).is_some_and(|definition| definition.start <= at) {
+            self.close_until(self.definitions[self.next].start);
             self.open.push(self.next);
             self.next += 1;
         }
-        while self.open.last().is_some_and(|open| self.definitions[*open].end <= at) {
-            self.open.pop();
-        }
+        self.close_until(at);
         // What a class assigns, the class refers to.
         let is_constant = |open: &usize| self.definitions[*open].kind == SymbolKind::Constant;
         let owner = self.open.iter().rev().find(|open| !is_constant(open)).or(self.open.last());
@@ -163,6 +168,13 @@ impl Walk<'_> {
         let is_own = role == Role::Use && (self.definitions[owner].own_name() == text || OWN.contains(&text));
         if text.len() > 1 && !is_own {
             self.definitions[owner].references.push(Reference { name: hash_name(text), role });
+        }
+    }
+
+    /// Leaves the definitions that end before a byte.
+    fn close_until(&mut self, at: u32) {
+        while self.open.last().is_some_and(|open| self.definitions[*open].end <= at) {
+            self.open.pop();
         }
     }
 
@@ -183,6 +195,10 @@ impl Walk<'_> {
         let Some(receiver) = parent.child(0).filter(|receiver| *receiver != node) else { return Role::Use };
         let is_called = around.grandparent.is_some_and(|call| is_called(call, parent));
         match is_called {
+            // `super::read()` and `self::read()` of Rust are paths to functions.
+            true if parent.kind() == "scoped_identifier" && matches!(self.slice(receiver), "self" | "super") => {
+                Role::Call
+            }
             true => self.called_on(receiver),
             false if OWN.contains(&self.slice(receiver)) => Role::OwnAccess,
             false => Role::Access,
@@ -192,7 +208,11 @@ impl Walk<'_> {
     fn called_on(&self, receiver: Node<'_>) -> Role {
         match self.slice(receiver) {
             own if OWN.contains(&own) => Role::OwnCall,
-            above if above.starts_with("super") || matches!(above, "base" | "parent") => Role::SuperCall,
+            "super" | "parent" if matches!(receiver.kind(), "super" | "relative_scope" | "relative_name") => {
+                Role::SuperCall
+            }
+            "base" if matches!(receiver.kind(), "base" | "base_expression") => Role::SuperCall,
+            above if above.starts_with("super(") => Role::SuperCall,
             _ => Role::MethodCall,
         }
     }

@@ -405,7 +405,9 @@ async fn the_tree_of_a_working_copy_is_the_base_commit_with_its_history() {
     assert_eq!(tree.read_at(moved, "src/a.py", 100), Some(b"a = 2\n".to_vec()));
     let first = tree.first_parent(moved).unwrap();
     assert_eq!((first == history[2].id, tree.first_parent(&first)), (true, None));
-    assert!(tree.read_at(&first, "src/deep/b.py", 100).is_some() && tree.read_at(moved, "src/deep/b.py", 100).is_none());
+    assert!(
+        tree.read_at(&first, "src/deep/b.py", 100).is_some() && tree.read_at(moved, "src/deep/b.py", 100).is_none()
+    );
     assert_eq!(tree.read_at(moved, "src/a.py", 3), None, "larger than allowed");
     for (commit, path) in [("no such commit", "src/a.py"), (moved.as_str(), "src"), (moved.as_str(), "../a.py")] {
         assert_eq!(tree.read_at(commit, path, 100), None, "{commit} {path}");
