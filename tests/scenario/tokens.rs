@@ -98,9 +98,9 @@ async fn a_job_on_a_long_module_looks_at_its_lines_and_not_at_the_file() {
     let test_server = run(&files, issue, vec![plan, change.to_owned()]).await;
     let asked = test_server.llm.asked();
     insta::assert_snapshot!(measure(&asked), @r"
-    1916 tokens, 0 known
-    2337 tokens, 1916 known
-    4253 in all, 2337 new
+    1925 tokens, 0 known
+    2346 tokens, 1925 known
+    4271 in all, 2346 new
     ");
     let last = asked.last().unwrap()["messages"].to_string();
     assert!(last.contains("price_of_kind_57(self, amount)") && !last.contains("kind 40 has no price"), "{last}");
@@ -126,11 +126,11 @@ async fn a_job_that_looks_further_costs_this_much() {
     let test_server =
         run(&files, ("add and addAll subtract", "`add(1, 2)` is -1, and `addAll(1, 2)` is -3."), answers).await;
     insta::assert_snapshot!(measure(&test_server.llm.asked()), @r"
-    937 tokens, 0 known
-    1218 tokens, 937 known
-    1633 tokens, 1218 known
-    1767 tokens, 1633 known
-    5555 in all, 1767 new
+    944 tokens, 0 known
+    1225 tokens, 944 known
+    1640 tokens, 1225 known
+    1774 tokens, 1640 known
+    5583 in all, 1774 new
     ");
     test_server.finish().await;
 }

@@ -230,6 +230,22 @@ mod tests {
     }
 
     #[test]
+    fn a_class_with_thousands_of_relatives_and_a_name_of_thousands_of_definitions_take_no_time() {
+        let classes: String =
+            (0..6_000).map(|number| format!("class C{number}(Base):\n    def draw(self): self.check()\n")).collect();
+        let bases: String = (0..1_000).map(|_| "class Base:\n    def draw(self): pass\n").collect();
+        let lines: Vec<&str> = classes.lines().collect();
+        let parts = lines.chunks(4_000).enumerate();
+        let mut files: Vec<Document> =
+            parts.map(|(number, part)| Document::new(format!("c{number}.py"), part.join("\n"))).collect();
+        files.push(Document::new("base.py", bases));
+        let index = Index::build(files);
+        let query = Query::parse(&IssueText::new("`Base.draw` and `C7.draw` and `check` are wrong", ""));
+        let features = index.features(&query, None, None);
+        assert!(features.definitions.called.iter().all(|value| value.is_finite()));
+    }
+
+    #[test]
     fn without_definitions_there_is_no_evidence() {
         let index = Index::build(vec![Document::new("a.vue", "<b>text</b>"), Document::new("b.py", "x = 1\n")]);
         let query = Query::parse(&IssueText::new("text", ""));

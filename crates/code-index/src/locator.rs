@@ -269,6 +269,29 @@ mod tests {
 
     #[test]
     #[cfg(feature = "python")]
+    fn a_link_to_another_repository_says_nothing_about_this_one() {
+        let tree = Commit::new(&[PRICES, CART]);
+        let link = "See https://git.example/other/repo/blob/main/lib/prices.py#L13 for how others do it.";
+        assert_eq!(
+            functions(&tree, "Prices are wrong", link),
+            functions(&tree, "Prices are wrong", "See for how others do it.")
+        );
+    }
+
+    #[test]
+    #[cfg(feature = "python")]
+    fn the_functions_of_a_cached_ranking_are_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let locator = Locator::new(Some(folder.path().join("index")));
+        let tree = Commit::new(&[PRICES, CART, MAIL]);
+        let first = locator.locate(&query(&tree, 3)).unwrap();
+        assert!(!first.functions.is_empty());
+        assert_eq!(locator.locate(&query(&tree, 3)).unwrap(), first);
+        assert_eq!(Locator::new(None).locate(&query(&tree, 3)).unwrap(), first);
+    }
+
+    #[test]
+    #[cfg(feature = "python")]
     fn a_function_that_an_earlier_change_with_a_similar_message_touched_comes_first() {
         let before =
             "import shop\n\n\ndef net(price):\n    return price.net\n\n\ndef gross(price):\n    return price.gross\n";

@@ -69,8 +69,8 @@ fn strongest(evidence: &[f64]) -> Vec<usize> {
 /// Returns where the evidence of a definition goes, with its shares, and whether it calls what gets them.
 fn passed_on(resolver: &Resolver<'_>, source: usize, methods: &[usize]) -> Vec<(usize, f64, bool)> {
     // What everything calls says little about a text.
-    let rarity = |target: usize| 1.0 / (1.0 + resolver.count_references(target)).ln().max(1.0);
-    let weigh = |(target, share, is_called): (usize, f64, bool)| (target, share * rarity(target), is_called);
+    let specificity = |target: usize| 1.0 / (1.0 + resolver.count_references(target)).ln().max(1.0);
+    let weigh = |(target, share, is_called): (usize, f64, bool)| (target, share * specificity(target), is_called);
     let mut shares: Vec<(usize, f64, bool)> = resolver.targets(source).into_iter().map(weigh).collect();
     let overrides = resolver.overrides(source);
     let share = OVERRIDE_SHARE / (1.0 + overrides.len() as f64).sqrt();

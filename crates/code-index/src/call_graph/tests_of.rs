@@ -30,8 +30,8 @@ pub(super) fn count_calls(nodes: &Nodes<'_>, index: &Index, query: &Query) -> Ve
         for name in names {
             let targets = nodes.named(*name);
             if targets.len() <= MAX_TARGETS {
-                let rarity = (1.0 + tests.len() as f64 / uses[name]).ln();
-                let share = (score / max).powi(2) * rarity / targets.len().max(1) as f64;
+                let specificity = (1.0 + tests.len() as f64 / uses[name]).ln();
+                let share = (score / max).powi(2) * specificity / targets.len().max(1) as f64;
                 for node in targets {
                     found[*node] += share;
                 }
