@@ -56,6 +56,9 @@ impl Change {
     }
 }
 
+/// A change with the similarity of its message to the text and to the title.
+type SimilarChange = (usize, f64, f64);
+
 /// The lines that a change added to a file.
 #[derive(Debug)]
 pub(crate) struct AddedLines {
@@ -124,16 +127,10 @@ impl<'a> Changes<'a> {
     }
 
     /// Returns the lines that the changes whose messages resemble the text most added to these files.
-    pub(crate) fn list_added_lines(
-        &self,
-        all: &HashMap<Word, f32>,
-        title: &HashMap<Word, f32>,
-        paths: &HashSet<&str>,
-    ) -> Vec<AddedLines> {
-        let similar = self.find_similar(all, title);
+    pub(crate) fn list_added_lines(&self, similar: &[SimilarChange], paths: &HashSet<&str>) -> Vec<AddedLines> {
         let weigh =
-            |(change, to_text, to_title): (usize, f64, f64)| (change, (to_text + to_title) * self.recency(change));
-        let mut similar: Vec<(usize, f64)> = similar.into_iter().map(weigh).collect();
+            |(change, to_text, to_title): &SimilarChange| (*change, (to_text + to_title) * self.recency(*change));
+        let mut similar: Vec<(usize, f64)> = similar.iter().map(weigh).collect();
         similar.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         similar.truncate(MAX_READ_CHANGES);
         let max = similar.first().map_or(0.0, |(_, similarity)| *similarity).max(f64::MIN_POSITIVE);
@@ -160,7 +157,7 @@ impl<'a> Changes<'a> {
     }
 
     /// Returns the changes whose messages resemble the text most, each with the similarity to the text and to the title.
-    fn find_similar(&self, all: &HashMap<Word, f32>, title: &HashMap<Word, f32>) -> Vec<(usize, f64, f64)> {
+    fn find_similar(&self, all: &HashMap<Word, f32>, title: &HashMap<Word, f32>) -> Vec<SimilarChange> {
         let shared = |change: &Change| -> Vec<Word> {
             change.words.iter().copied().filter(|word| all.contains_key(word)).collect()
         };
@@ -190,6 +187,8 @@ pub(crate) struct History {
     pub(crate) title: Vec<f64>,
     /// The frequency of recent changes.
     pub(crate) churn: Vec<f64>,
+    /// The changes whose messages resemble the text most, best first.
+    pub(crate) similar: Vec<SimilarChange>,
     /// The change behind [`Self::best`], by file.
     pub(crate) commit: HashMap<usize, usize>,
     /// The files of each small recent change, with its recency.
@@ -228,7 +227,7 @@ impl History {
             }
         }
         history.churn.iter_mut().for_each(|churn| *churn = churn.ln_1p());
-        for (change, to_text, to_title) in similar {
+        for &(change, to_text, to_title) in &similar {
             let Some(files) = files_of.get(&change) else { continue };
             let (recency, count) = (changes.recency(change), files.len() as f64);
             for &file in files {
@@ -240,6 +239,7 @@ impl History {
                 history.title[file] += to_title.powi(2) * recency / count.sqrt();
             }
         }
+        history.similar = similar;
         history
     }
 

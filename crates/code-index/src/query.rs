@@ -121,6 +121,8 @@ const ALIASES: &[(&str, &str)] = &[
 
 /// How much a word in a sample counts beside one in a sentence or a stack trace.
 const SAMPLE_SHARE: f32 = 0.7;
+/// How much a stack frame counts less than the one within it.
+const FRAME_DECAY: f64 = 0.8;
 /// The shortest line that is compared with the source.
 const MIN_LINE_BYTES: usize = 12;
 /// How many files of one name are taken for the one that a text names.
@@ -136,12 +138,13 @@ fn trim_path(token: &str) -> String {
 }
 
 impl Query {
-    /// Returns the number of stack frames within the one of a function in a file, if there is one.
-    pub(crate) fn frame_depth(&self, path: &str, function: &str) -> Option<usize> {
-        self.frames.iter().position(|(frame, called)| {
+    /// Returns how much the stack frame of a function in a file counts, by the number of frames within it; 0 without one.
+    pub(crate) fn weigh_frame(&self, path: &str, function: &str) -> f64 {
+        let depth = self.frames.iter().position(|(frame, called)| {
             called.as_deref().is_some_and(|called| called.rsplit('.').next() == Some(function))
                 && (path.ends_with(frame.as_str()) || frame.ends_with(path))
-        })
+        });
+        depth.map_or(0.0, |depth| FRAME_DECAY.powi(i32::try_from(depth).unwrap_or(i32::MAX)))
     }
 
     /// Parses the text of an issue.

@@ -29,10 +29,9 @@ impl Symbol {
     }
 }
 
-/// Returns for each of the files with these numbers the positions of the symbols that the text matches, most likely first.
-pub(crate) fn rank_symbols(query: &Query, files: &[OutlinedFile], numbers: &[usize]) -> HashMap<usize, Vec<usize>> {
-    let counted: Vec<Vec<HashMap<Word, f64>>> =
-        numbers.iter().map(|number| count_own_words(&files[*number], query)).collect();
+/// Returns for each file the positions of the symbols that the text matches, most likely first.
+pub(crate) fn rank_symbols(query: &Query, files: &[OutlinedFile]) -> Vec<Vec<usize>> {
+    let counted: Vec<Vec<HashMap<Word, f64>>> = files.iter().map(|file| count_own_words(file, query)).collect();
     let frequencies = document_frequencies(counted.iter().flatten().flat_map(HashMap::keys));
     let total = counted.iter().map(Vec::len).sum::<usize>() as f64;
     // Added in a fixed order, so that the sum is reproducible to the last digit.
@@ -43,16 +42,15 @@ pub(crate) fn rank_symbols(query: &Query, files: &[OutlinedFile], numbers: &[usi
     };
     let sums: Vec<Vec<f64>> = counted.iter().map(|symbols| symbols.iter().map(sum).collect()).collect();
     let max = sums.iter().flatten().copied().fold(f64::MIN_POSITIVE, f64::max);
-    let rank = |(number, sums): (&usize, &Vec<f64>)| {
-        let file = &files[*number];
+    let rank = |(file, sums): (&OutlinedFile, &Vec<f64>)| {
         let score =
             |(position, sum): (usize, &f64)| (sum / max + score_names(query, file, &file.symbols[position]), position);
         let mut order: Vec<(f64, usize)> =
             sums.iter().enumerate().map(score).filter(|(score, _)| *score > 0.0).collect();
         order.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        (*number, order.into_iter().map(|(_, position)| position).collect())
+        order.into_iter().map(|(_, position)| position).collect()
     };
-    numbers.iter().zip(&sums).map(rank).collect()
+    files.iter().zip(&sums).map(rank).collect()
 }
 
 /// Counts the words of the text in each symbol, without those in nested symbols. Words of the symbol's name count more.
@@ -91,8 +89,7 @@ pub(crate) fn own_text(file: &OutlinedFile, position: usize) -> impl Iterator<It
 /// Scores a symbol by the names and stack frames of the text.
 fn score_names(query: &Query, file: &OutlinedFile, symbol: &Symbol) -> f64 {
     let own = symbol.own_name();
-    let in_frame = query.frame_depth(&file.path, own);
-    let frame = in_frame.map_or(0.0, |depth| FRAME_WEIGHT * 0.8_f64.powi(i32::try_from(depth).unwrap_or(i32::MAX)));
+    let frame = FRAME_WEIGHT * query.weigh_frame(&file.path, own);
     let dotted = |name: &String| name == &symbol.name || name.ends_with(&format!(".{}", symbol.name));
     let qualified = symbol.name.contains('.') && query.dotted.keys().any(dotted);
     let plain = query.names.get(own).map_or(0.0, |weight| f64::from(*weight) / 3.0);
@@ -111,8 +108,8 @@ mod tests {
         let path = "src/io/reader.py";
         let file = OutlinedFile { path: path.to_owned(), text: text.to_owned(), symbols: outline(path, text) };
         let query = Query::parse(&IssueText::new(title, body));
-        let best = rank_symbols(&query, std::slice::from_ref(&file), &[0]);
-        best[&0].first().map_or_else(String::new, |position| file.symbols[*position].name.clone())
+        let best = rank_symbols(&query, std::slice::from_ref(&file));
+        best[0].first().map_or_else(String::new, |position| file.symbols[*position].name.clone())
     }
 
     #[test]

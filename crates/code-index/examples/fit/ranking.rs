@@ -47,12 +47,7 @@ impl fmt::Display for Accuracy {
 
 /// Returns the candidates of an instance by their scores, best first, each name of a file once.
 pub(crate) fn rank<'a>(instance: &'a Instance, weights: &[f64]) -> Vec<&'a Row> {
-    rank_by(instance, |row| score(&row.features, weights))
-}
-
-/// The same with any score.
-pub(crate) fn rank_by(instance: &Instance, score: impl Fn(&Row) -> f64) -> Vec<&Row> {
-    let mut order: Vec<(f64, &Row)> = instance.rows.iter().map(|row| (score(row), row)).collect();
+    let mut order: Vec<(f64, &Row)> = instance.rows.iter().map(|row| (score(&row.features, weights), row)).collect();
     order.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut known = HashSet::new();
     order.into_iter().map(|(_, row)| row).filter(|row| known.insert((row.path.as_str(), row.name.as_str()))).collect()

@@ -142,7 +142,7 @@ impl<'a> Resolver<'a> {
 
     fn candidates(&self, number: usize, reference: Reference) -> Vec<usize> {
         let (node, all) = (&self.nodes.all[number], &self.nodes.all);
-        let named = self.nodes.named(reference.name);
+        let named = self.few_named(reference.name);
         let select =
             |test: &dyn Fn(usize) -> bool| -> Vec<usize> { named.iter().copied().filter(|one| test(*one)).collect() };
         let is_imported = |one: usize| {

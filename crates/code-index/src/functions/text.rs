@@ -32,7 +32,7 @@ pub(super) fn add_names(table: &mut FunctionTable<'_>, query: &Query) {
         query.names.get(own).copied().map_or(0.0, f64::from) / namesakes[own].sqrt()
     };
     let files = table.files;
-    let depth = |function: &Function<'_>| query.frame_depth(&files[function.file].path, function.symbol.own_name());
+    let frame = |function: &Function<'_>| query.weigh_frame(&files[function.file].path, function.symbol.own_name());
     let quoted = |function: &Function<'_>| {
         let lines = function.text.lines().filter(|line| query.code_lines.contains(line.trim()));
         lines.fold(0.0, |sum, _| sum + 1.0)
@@ -49,7 +49,7 @@ pub(super) fn add_names(table: &mut FunctionTable<'_>, query: &Query) {
         (FunctionFeature::Named, table.functions.iter().map(by_name).collect()),
         (FunctionFeature::Qualified, table.functions.iter().map(qualified).collect()),
         (FunctionFeature::Protocol, table.functions.iter().map(protocol).collect()),
-        (FunctionFeature::Frame, table.functions.iter().map(|one| depth(one).map_or(0.0, fade)).collect()),
+        (FunctionFeature::Frame, table.functions.iter().map(frame).collect()),
         (FunctionFeature::QuotedLines, table.functions.iter().map(|one| f64::sqrt(quoted(one))).collect()),
         (FunctionFeature::Mentions, sum_names(query, &table.functions, |function| &function.text)),
         (FunctionFeature::Parameters, sum_names(query, &table.functions, parameters)),
@@ -71,11 +71,6 @@ fn qualify(dotted: &HashMap<&str, Vec<(&str, f64)>>, path: &str, function: &Func
     let is_meant = |before: &str| before.eq_ignore_ascii_case(function.class()) || before.eq_ignore_ascii_case(module);
     let same = dotted.get(function.symbol.own_name()).into_iter().flatten();
     same.filter(|(before, _)| is_meant(before)).map(|(_, weight)| *weight).fold(0.0, f64::max)
-}
-
-/// Returns how much a stack frame counts, by the number of frames within it.
-fn fade(depth: usize) -> f64 {
-    0.8_f64.powi(i32::try_from(depth).unwrap_or(i32::MAX))
 }
 
 /// Sums for each function the names of the text that a part of its text contains, weighted by idf.

@@ -127,7 +127,8 @@ impl<'a> Search<'a> {
     ) -> Vec<Vec<FunctionEvidence>> {
         let files = &outlined.files;
         let paths: HashSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
-        let history = score_history(files, &changes.list_added_lines(&self.query.all, &self.query.title, &paths));
+        let similar = features.history.as_ref().map_or(&[][..], |history| history.similar.as_slice());
+        let history = score_history(files, &changes.list_added_lines(similar, &paths));
         let (modules, all) = (&self.index.modules, &self.index.paths);
         let lines = score_positions(files, &self.query.positions, modules, all, self.tree);
         let of_symbol = |number: usize, symbol: usize| FunctionEvidence {
@@ -143,16 +144,16 @@ impl<'a> Search<'a> {
     /// Describes the ranked files for users and models; the first of them with symbols and a skeleton.
     fn describe(&self, ranked: &Ranked, changes: &Changes<'_>, count: usize) -> Vec<RankedFile> {
         let Ranked { order, features, outlined, places } = ranked;
-        let number = |position: usize| outlined.positions.iter().position(|own| *own == position);
-        let shown: Vec<usize> = order.iter().take(count).filter_map(|(position, _)| number(*position)).collect();
-        let mut symbols = rank_symbols(&self.query, &outlined.files, &shown);
+        // More files than are asked for are outlined, in the same order.
+        let first: HashSet<usize> = order.iter().take(count).map(|(position, _)| *position).collect();
+        let shown = outlined.positions.iter().take_while(|position| first.contains(position)).count();
+        let symbols = rank_symbols(&self.query, &outlined.files[..shown]);
         let describe = |place: &(usize, f64)| {
             let file = self.index.describe(&self.query, features, Some(changes), *place);
             let (mut of_file, mut text) = (Vec::new(), String::new());
-            if let Some((number, symbols)) = number(place.0).and_then(|number| Some((number, symbols.remove(&number)?)))
-            {
+            if let Some(number) = outlined.positions[..shown].iter().position(|own| *own == place.0) {
                 let own = &outlined.files[number].symbols;
-                let best = order_functions(own, &symbols, number, places);
+                let best = order_functions(own, &symbols[number], number, places);
                 text = skeleton(own, &best, MAX_SKELETON_CHARS);
                 of_file = best.into_iter().take(MAX_SYMBOLS).map(|symbol| own[symbol].to_ranked()).collect();
             }
