@@ -252,6 +252,34 @@ async fn where_code_is_isolated_the_tests_near_a_change_answer_in_the_same_conve
     test_server.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_sample_in_an_issue_executes_is_a_reason_where_code_is_isolated() {
+    if !patchwright_testkit::has_isolation() {
+        return;
+    }
+    let sample = "It is wrong.\n```python\nfrom shop import total\nassert total([2, 3]) == 5\n```\n";
+    let shop = [
+        ("shop.py", Some("import rounding\n\n\ndef total(prices):\n    return rounding.close(sum(prices))\n")),
+        ("rounding.py", Some("def close(value):\n    raise RuntimeError(value)\n")),
+        ("wrong.py", Some("def is_wrong(it):\n    return it\n")),
+    ];
+    for settings in [&[][..], &WITHOUT_ISOLATION[..]] {
+        let test_server = TestServer::start_with(good_answers(), settings).await;
+        test_server.git.commit(REPO, "shop", &shop);
+        let mut payload = TestServer::comment("@patchwright fix", "alice", 901);
+        payload["issue"]["title"] = "The total is wrong".into();
+        payload["issue"]["body"] = sample.into();
+        let answer = test_server.deliver("issue_comment", &payload.to_string(), "delivery-1").await;
+        let job = test_server.expect_end(accepted(&answer)).await;
+        let candidates = &job.located().unwrap().candidates;
+        let reasons = candidates.iter().find(|file| file.path.as_str() == "rounding.py").map(|file| &file.reasons);
+        let expected = "the sample of the text fails in `close`, defined here".to_owned();
+        let is_traced = reasons.is_some_and(|reasons| reasons.contains(&expected));
+        assert_eq!(is_traced, settings.is_empty(), "{candidates:#?}");
+        test_server.finish().await;
+    }
+}
+
 /// Settings under which tests run, and not before the change is pushed.
 const WITHOUT_ISOLATION: [(&str, &str); 2] = [("SANDBOX_BACKEND", "none"), ("SANDBOX", "best-effort")];
 

@@ -42,11 +42,13 @@ pub(crate) fn explain(
         Feature::Tests => Some("tests that match the text exercise it".to_owned()),
         Feature::CoChange => Some("it was often changed together with the most likely files".to_owned()),
         Feature::Folder => Some("it is in the same folder as the most likely files".to_owned()),
+        Feature::Executed => explain_execution(index, query, file),
         Feature::FrameDefinition | Feature::Churn | Feature::Length | Feature::Auxiliary => None,
     };
     // Users find a name of the file more convincing than similar words, whatever the weights are.
     let importance = |feature: Feature| match feature {
         Feature::Quoted | Feature::Frame => 3.0,
+        Feature::Executed => 2.5,
         Feature::Symbol | Feature::Qualified | Feature::Definition => 2.0,
         Feature::Module | Feature::ExactName => 1.5,
         _ => weight(feature).max(0.1),
@@ -73,6 +75,18 @@ fn explain_quote(index: &Index, query: &Query, file: usize) -> Option<String> {
         query.paths.keys().filter(|path| index.modules.resolve(path).0.contains(&number(file))).collect();
     paths.sort();
     paths.first().map(|path| format!("the text names `{path}`"))
+}
+
+fn explain_execution(index: &Index, query: &Query, file: usize) -> Option<String> {
+    let own = query.executed.iter().filter(|function| function.path == index.paths[file]);
+    let best = own.max_by(|a, b| a.value().total_cmp(&b.value()))?;
+    // The name is the tracer's word, which the sample can forge.
+    let is_known = index.defines(file, &best.name);
+    Some(match best.depth {
+        Some(0) if is_known => format!("the sample of the text fails in `{}`, defined here", best.name),
+        _ if is_known => format!("the sample of the text calls `{}`, defined here", best.name),
+        _ => "the sample of the text executes it".to_owned(),
+    })
 }
 
 fn explain_frame(index: &Index, query: &Query, file: usize) -> Option<String> {

@@ -65,6 +65,8 @@ pub enum Feature {
     CoChange,
     /// Likely files in the same folder.
     Folder,
+    /// A function that was executed while the text's sample ran, the more the later and the closer to its failure.
+    Executed,
     /// Length of the file.
     Length,
     /// Documentation, examples, tools, generated and vendored files.
@@ -73,7 +75,7 @@ pub enum Feature {
 
 impl Feature {
     /// All features in the order of their discriminants.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Words,
         Self::Chunk,
         Self::Title,
@@ -98,13 +100,14 @@ impl Feature {
         Self::Churn,
         Self::CoChange,
         Self::Folder,
+        Self::Executed,
         Self::Length,
         Self::Auxiliary,
     ];
 
     /// Returns whether the values are used as they are. Other features are divided by their maximum.
     const fn is_absolute(self) -> bool {
-        matches!(self, Self::Quoted | Self::Length | Self::Auxiliary)
+        matches!(self, Self::Quoted | Self::Executed | Self::Length | Self::Auxiliary)
     }
 
     /// Returns whether the feature does not depend on the text.
@@ -163,6 +166,7 @@ impl FeatureTable {
         features.set(Feature::Message, score_messages(index, &features.pool, &query.literals));
         features.add_paths(index, query);
         features.add_quotes(index, query);
+        features.add_executed(index, query);
         features.add_dotted_names(index, query);
         features.add_names(index, query);
         features.add_neighbours(index, &title.file);
@@ -264,6 +268,15 @@ impl FeatureTable {
             if known.insert(*first) {
                 self.add(Feature::Frame, position, share);
                 share *= 0.8;
+            }
+        }
+    }
+
+    fn add_executed(&mut self, index: &Index, query: &Query) {
+        for function in &query.executed {
+            let position = index.position(&function.path).and_then(|file| self.positions.get(&file).copied());
+            if let Some(position) = position {
+                self.raise(Feature::Executed, position, function.value());
             }
         }
     }

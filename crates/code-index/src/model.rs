@@ -3,17 +3,17 @@
 use crate::features::Feature;
 
 /// Learned from 238 instances of SWE-bench (`docs/locate.md`) with `--example fit -- ROWS`, from the rows that
-/// `--example eval -- … --rows ROWS` writes.
+/// `--example eval -- … --rows ROWS` writes; the weight of what was executed from those of them whose sample can be run.
 const WEIGHTS: [(Feature, f64); Feature::ALL.len()] = [
-    (Feature::Words, 1.6011),
-    (Feature::Chunk, 1.1522),
-    (Feature::Title, 1.6743),
-    (Feature::TitleShare, 1.5733),
-    (Feature::DefinedWords, 1.1081),
-    (Feature::Path, 2.0001),
-    (Feature::FileName, -1.4929),
-    (Feature::ExactName, 0.8893),
-    (Feature::Quoted, 1.8042),
+    (Feature::Words, 1.6266),
+    (Feature::Chunk, 1.1520),
+    (Feature::Title, 1.6856),
+    (Feature::TitleShare, 1.5354),
+    (Feature::DefinedWords, 1.0286),
+    (Feature::Path, 1.9069),
+    (Feature::FileName, -1.4062),
+    (Feature::ExactName, 0.8906),
+    (Feature::Quoted, 1.8326),
     (Feature::Frame, 0.2000),
     (Feature::FrameDefinition, 0.4000),
     (Feature::Module, 0.0000),
@@ -21,15 +21,16 @@ const WEIGHTS: [(Feature, f64); Feature::ALL.len()] = [
     (Feature::Qualified, 0.6000),
     (Feature::Definition, 0.5000),
     (Feature::Message, 0.1000),
-    (Feature::Neighbours, 0.9443),
-    (Feature::Tests, 0.3892),
+    (Feature::Neighbours, 1.0167),
+    (Feature::Tests, 0.3661),
     (Feature::Called, 0.2000),
-    (Feature::History, 1.2849),
-    (Feature::HistoryTitle, 1.2774),
-    (Feature::Churn, -1.0862),
-    (Feature::CoChange, 0.2312),
-    (Feature::Folder, 0.4971),
-    (Feature::Length, -2.0094),
+    (Feature::History, 1.3478),
+    (Feature::HistoryTitle, 1.2627),
+    (Feature::Churn, -1.1670),
+    (Feature::CoChange, 0.3705),
+    (Feature::Folder, 0.5119),
+    (Feature::Executed, 0.8500),
+    (Feature::Length, -2.0209),
     (Feature::Auxiliary, -0.3000),
 ];
 

@@ -3,13 +3,17 @@
 mod frames;
 mod lines;
 mod positions;
+mod template;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use patchwright_core::code_index::ExecutedFunction;
 
 use self::frames::{find_frames, has_frame, without_frames};
 use self::lines::find_code;
 pub(crate) use self::positions::Position;
 use self::positions::find_positions;
+use self::template::without_template;
 use crate::language::is_prose;
 use crate::pattern::pattern;
 use crate::words::{Word, count_words, hash_identifier, hash_literal, is_cjk, trigrams};
@@ -78,6 +82,8 @@ pub(crate) struct Query {
     pub(crate) literals: HashSet<Word>,
     /// The names that the reporter's code sample defines.
     sample_definitions: BTreeSet<String>,
+    /// What was executed while the text's samples ran.
+    pub(crate) executed: Vec<ExecutedFunction>,
     pub(crate) about_tests: bool,
     pub(crate) about_docs: bool,
 }
@@ -151,7 +157,7 @@ impl Query {
     pub(crate) fn parse(issue: &IssueText) -> Self {
         let title: String = issue.title.chars().take(MAX_TITLE_CHARS).collect();
         let body = issue.body.replace("\r\n", "\n");
-        let body = without_environment(&COMMENT.replace_all(&body, " "));
+        let body = without_template(&without_environment(&COMMENT.replace_all(&body, " ")));
         let text: String = format!("{title}\n{body}").chars().take(MAX_TEXT_CHARS + MAX_ENVIRONMENT_CHARS).collect();
         let labels = issue.labels.iter().map(String::as_str).filter(|label| names_component(label));
         let labels: Vec<&str> = labels.collect();

@@ -71,6 +71,37 @@ pub struct Definition {
     pub depth: usize,
 }
 
+/// A function that was executed while a sample of the text, or a test that it names, ran.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExecutedFunction {
+    /// The path of its file, relative to the tree's root, with `/`.
+    pub path: String,
+    /// The line at which it begins, from 1, with its decorators.
+    pub line: u32,
+    /// Its name without the class.
+    pub name: String,
+    /// How late it was called by the statement that failed, or else by the last statement: 1 for the last call, 0 if that statement
+    /// did not call it.
+    pub recency: f64,
+    /// If the sample failed in it: how many frames of the traceback are below, 0 for the innermost.
+    pub depth: Option<u32>,
+}
+
+/// The shares of being executed at all, late, and where it failed. See `docs/locate.md#accuracy-and-speed`.
+const EXECUTED_SHARE: f64 = 0.42;
+const RECENCY_SHARE: f64 = 0.3;
+const FAILED_SHARE: f64 = 0.28;
+/// How much less each frame of a traceback counts than the one below.
+const FRAME_DECAY: f64 = 0.8;
+
+impl ExecutedFunction {
+    /// Returns how much the run points to this function, between 0 and 1.
+    pub fn value(&self) -> f64 {
+        let failed = self.depth.map_or(0.0, |depth| FRAME_DECAY.powi(i32::try_from(depth).unwrap_or(i32::MAX)));
+        EXECUTED_SHARE + RECENCY_SHARE * self.recency.clamp(0.0, 1.0) + FAILED_SHARE * failed
+    }
+}
+
 /// A ranking to compute. Made by [`IndexQuery::new`] and its `with_*` methods.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -85,6 +116,8 @@ pub struct IndexQuery {
     pub body: String,
     /// The labels.
     pub labels: Vec<String>,
+    /// What was executed while the samples of the text ran.
+    pub executed: Vec<ExecutedFunction>,
     /// The folder to which the ranking is restricted.
     pub folder: Option<String>,
     /// The number of top files that get symbols and a skeleton.
@@ -105,6 +138,7 @@ impl IndexQuery {
             title: title.into(),
             body: body.into(),
             labels: Vec::new(),
+            executed: Vec::new(),
             folder: None,
             outlines: 0,
             limit: Self::DEFAULT_LIMIT,
@@ -121,6 +155,12 @@ impl IndexQuery {
     #[must_use]
     pub fn with_labels(self, labels: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self { labels: labels.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// Sets what was executed while the samples of the text ran.
+    #[must_use]
+    pub fn with_executed(self, executed: Vec<ExecutedFunction>) -> Self {
+        Self { executed, ..self }
     }
 
     /// Restricts the ranking to the files below a folder.

@@ -16,6 +16,7 @@ mod prompt;
 mod report_files;
 mod repository;
 mod run;
+mod sample;
 mod stage;
 pub mod verification;
 mod worker;

@@ -16,6 +16,8 @@ usage: eval --index FILE --repos DIR [OPTIONS]
   --cache DIR          keeps the index cache in a folder; a second run then measures cached rankings
   --predictions FILE   writes the ranked files, a JSON object on each line
   --functions FILE     the functions of each fix, a JSON object on each line: instance_id, gold (file, functions)
+  --executed FILE      what the samples of the texts execute, a JSON object on each line: instance_id, executed (path, line,
+                       name, recency, depth)
   --rows FILE          writes the features, for the example `fit`
   --function-rows FILE writes the features of functions, for `fit --functions`";
 
@@ -27,6 +29,7 @@ pub(crate) struct Arguments {
     pub(crate) predictions: Option<PathBuf>,
     pub(crate) rows: Option<PathBuf>,
     pub(crate) functions: Option<PathBuf>,
+    pub(crate) executed: Option<PathBuf>,
     pub(crate) function_rows: Option<PathBuf>,
 }
 
@@ -43,7 +46,7 @@ impl Arguments {
         let mut arguments = arguments.into_iter();
         let (mut index, mut repos, mut history) = (None, None, None);
         let (mut cache, mut predictions, mut rows) = (None, None, None);
-        let (mut functions, mut function_rows) = (None, None);
+        let (mut functions, mut executed, mut function_rows) = (None, None, None);
         let (mut max, mut jobs) = (100, 1);
         while let Some(name) = arguments.next() {
             let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
@@ -58,6 +61,7 @@ impl Arguments {
                 "--predictions" => predictions = Some(PathBuf::from(value)),
                 "--rows" => rows = Some(PathBuf::from(value)),
                 "--functions" => functions = Some(PathBuf::from(value)),
+                "--executed" => executed = Some(PathBuf::from(value)),
                 "--function-rows" => function_rows = Some(PathBuf::from(value)),
                 _ => return Err(format!("unknown option {name}")),
             }
@@ -67,7 +71,7 @@ impl Arguments {
             (None, None, Some(repository)) => Source::History { repository, max },
             _ => return Err("either --index with --repos or --from-history is required".to_owned()),
         };
-        Ok(Self { source, jobs, cache, predictions, rows, functions, function_rows })
+        Ok(Self { source, jobs, cache, predictions, rows, functions, executed, function_rows })
     }
 }
 

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use patchwright_code_index::{is_source, is_test};
+use patchwright_core::code_index::ExecutedFunction;
 use patchwright_core::git::GitError;
 use patchwright_core::source_tree::SourceTree;
 use patchwright_gitops_gix::Snapshot;
@@ -19,6 +20,8 @@ pub(crate) struct Instance {
     pub(crate) gold_files: Vec<String>,
     /// Path and name of the functions that the fix changes; empty if they are not known.
     pub(crate) gold_functions: Vec<(String, String)>,
+    /// What the samples of the text execute; empty if it is not known.
+    pub(crate) executed: Vec<ExecutedFunction>,
     pub(crate) text: String,
     path: PathBuf,
     /// The revisions to try in this order.
@@ -64,6 +67,7 @@ pub(crate) fn read_benchmark(index: &Path, repos: &Path) -> Result<Vec<Instance>
             repo: line.repo,
             gold_files: line.gold_files,
             gold_functions: Vec::new(),
+            executed: Vec::new(),
             text: line.problem_statement,
         })
     };
@@ -91,6 +95,36 @@ pub(crate) fn add_functions(instances: &mut [Instance], file: &Path) -> Result<(
         for gold in line.gold {
             instance.gold_functions.extend(gold.functions.into_iter().map(|name| (gold.file.clone(), name)));
         }
+    }
+    Ok(())
+}
+
+/// A line of a file with executed functions.
+#[derive(Debug, Deserialize)]
+struct ExecutionLine {
+    instance_id: String,
+    executed: Vec<ExecutionRow>,
+}
+
+/// The fields of an [`ExecutedFunction`].
+#[derive(Debug, Deserialize)]
+struct ExecutionRow {
+    path: String,
+    line: u32,
+    name: String,
+    recency: f64,
+    depth: Option<u32>,
+}
+
+/// Adds what the samples of the texts execute.
+pub(crate) fn add_executed(instances: &mut [Instance], file: &Path) -> Result<(), Box<dyn Error>> {
+    for line in std::fs::read_to_string(file)?.lines().filter(|line| !line.trim().is_empty()) {
+        let line: ExecutionLine = serde_json::from_str(line)?;
+        let Some(instance) = instances.iter_mut().find(|instance| instance.id == line.instance_id) else { continue };
+        instance.executed.extend(line.executed.into_iter().map(|row| {
+            let ExecutionRow { path, line, name, recency, depth } = row;
+            ExecutedFunction { path, line, name, recency, depth }
+        }));
     }
     Ok(())
 }
@@ -127,6 +161,7 @@ pub(crate) fn read_history(path: &Path, max: usize) -> Result<Vec<Instance>, Box
             repo: path.display().to_string(),
             gold_files,
             gold_functions: Vec::new(),
+            executed: Vec::new(),
             text: change.message,
             path: path.to_owned(),
             revisions: vec![revision],

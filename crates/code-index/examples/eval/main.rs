@@ -99,6 +99,9 @@ fn evaluate(arguments: &Arguments) -> Result<Metrics, Box<dyn Error>> {
     if let Some(file) = &arguments.functions {
         instance::add_functions(&mut instances, file)?;
     }
+    if let Some(file) = &arguments.executed {
+        instance::add_executed(&mut instances, file)?;
+    }
     let locator = Locator::new(arguments.cache.clone());
     let outcomes = map_parallel(&instances, arguments.jobs, |instance| predict(&locator, instance, arguments));
     let mut predictions = arguments.predictions.as_ref().map(File::create).transpose()?;
@@ -176,6 +179,7 @@ fn predict(locator: &Locator, instance: &Instance, arguments: &Arguments) -> Out
     let (title, body) = instance.text.split_once('\n').unwrap_or((&instance.text, ""));
     let tree = Arc::new(instance.open().map_err(|error| error.to_string())?);
     let query = IndexQuery::new(tree, title, body).with_repository(&instance.repo).with_limit(MAX_ROWS);
+    let query = query.with_executed(instance.executed.clone());
     let outlines = usize::from(!instance.gold_functions.is_empty());
     let ranking = locator.locate(&query.clone().with_outlines(outlines)).map_err(|error| error.to_string())?;
     let seconds = start.elapsed().as_secs_f64();

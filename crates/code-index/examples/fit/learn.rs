@@ -9,7 +9,8 @@ const L2_PENALTY: f64 = 2e-3;
 /// The weights that are set by hand. Learning them did not improve the cross-validation, because they also act through the
 /// random walk over imports, which starts at the files that they select. In small trees, where words distinguish little, a file
 /// that defines a name of the text must come first.
-const FIXED: [(Feature, f64); 8] = [
+const FIXED: [(Feature, f64); 9] = [
+    (Feature::Executed, 0.85),
     (Feature::Called, 0.2),
     (Feature::Definition, 0.5),
     (Feature::Symbol, 0.3),
@@ -21,7 +22,7 @@ const FIXED: [(Feature, f64); 8] = [
 ];
 
 /// The same for functions: few texts have stack frames, and those that have leave no doubt.
-const FIXED_FUNCTIONS: [(FunctionFeature, f64); 1] = [(FunctionFeature::Frame, 0.5)];
+const FIXED_FUNCTIONS: [(FunctionFeature, f64); 2] = [(FunctionFeature::Frame, 0.5), (FunctionFeature::Executed, 2.67)];
 
 const LEARNED: [Feature; 17] = [
     Feature::Words,

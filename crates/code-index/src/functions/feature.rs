@@ -38,34 +38,37 @@ pub enum FunctionFeature {
     Tested,
     /// Lines that came with earlier changes whose messages resemble the text.
     History,
+    /// Executed while the text's sample ran, the more the later and the closer to its failure.
+    Executed,
 }
 
 /// Learned from the 220 instances of SWE-bench whose fix changes functions (`docs/locate.md`) with
 /// `--example fit -- --functions ROWS`, from the rows that `--example eval -- … --function-rows ROWS` writes. Two are negative:
 /// what takes the named parameters, and what tests call, is often the public entrance to what must be changed.
 const WEIGHTS: [(FunctionFeature, f64); FunctionFeature::ALL.len()] = [
-    (FunctionFeature::FileScore, 2.6555),
-    (FunctionFeature::Words, 0.3871),
-    (FunctionFeature::WordsInFile, 1.6858),
-    (FunctionFeature::Similarity, 1.4222),
-    (FunctionFeature::NameTitle, 1.0310),
-    (FunctionFeature::Named, 0.7382),
-    (FunctionFeature::Qualified, 1.6857),
-    (FunctionFeature::Protocol, 1.5227),
-    (FunctionFeature::Mentions, 0.8363),
-    (FunctionFeature::MentionsInFile, 0.7175),
-    (FunctionFeature::Parameters, -1.0874),
+    (FunctionFeature::FileScore, 2.6395),
+    (FunctionFeature::Words, 0.3428),
+    (FunctionFeature::WordsInFile, 1.7492),
+    (FunctionFeature::Similarity, 1.4022),
+    (FunctionFeature::NameTitle, 1.0302),
+    (FunctionFeature::Named, 0.7327),
+    (FunctionFeature::Qualified, 1.6812),
+    (FunctionFeature::Protocol, 1.5357),
+    (FunctionFeature::Mentions, 0.8712),
+    (FunctionFeature::MentionsInFile, 0.6846),
+    (FunctionFeature::Parameters, -1.0863),
     (FunctionFeature::Frame, 0.5000),
-    (FunctionFeature::Position, 1.3797),
-    (FunctionFeature::QuotedLines, 0.6401),
-    (FunctionFeature::Called, 1.6705),
-    (FunctionFeature::Tested, -1.0534),
-    (FunctionFeature::History, 1.4219),
+    (FunctionFeature::Position, 1.3731),
+    (FunctionFeature::QuotedLines, 0.6411),
+    (FunctionFeature::Called, 1.6831),
+    (FunctionFeature::Tested, -1.0306),
+    (FunctionFeature::History, 1.4185),
+    (FunctionFeature::Executed, 2.6700),
 ];
 
 impl FunctionFeature {
     /// All features in the order of their discriminants.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::FileScore,
         Self::Words,
         Self::WordsInFile,
@@ -83,6 +86,7 @@ impl FunctionFeature {
         Self::Called,
         Self::Tested,
         Self::History,
+        Self::Executed,
     ];
 
     /// The features that compare within a file, with the ones that they compare.
@@ -91,7 +95,7 @@ impl FunctionFeature {
 
     /// Returns whether the values are used as they are. Other features are divided by their maximum.
     pub(super) const fn is_absolute(self) -> bool {
-        matches!(self, Self::FileScore | Self::Position)
+        matches!(self, Self::FileScore | Self::Position | Self::Executed)
     }
 
     /// Returns the learned weight.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use patchwright_core::code_index::ExecutedFunction;
 use rayon::prelude::*;
 
 use super::{Function, FunctionFeature, FunctionTable, protocol};
@@ -9,6 +10,9 @@ use crate::lexical::{CountedWords, idf, overlap, score_documents};
 use crate::pattern::pattern;
 use crate::query::Query;
 use crate::words::{Word, words_of};
+
+/// How far above its first line the decorators of a function may begin.
+const MAX_DECORATOR_LINES: u32 = 30;
 
 pattern!(NAME, r"[A-Za-z_]\w*");
 
@@ -45,11 +49,13 @@ pub(super) fn add_names(table: &mut FunctionTable<'_>, query: &Query) {
         dotted.entry(last).or_default().push((before, f64::from(count.min(3.0)).sqrt()));
     }
     let qualified = |function: &Function<'_>| qualify(&dotted, &files[function.file].path, function);
-    let columns: [(FunctionFeature, Vec<f64>); 7] = [
+    let executed = |function: &Function<'_>| score_execution(query, &files[function.file].path, function);
+    let columns: [(FunctionFeature, Vec<f64>); 8] = [
         (FunctionFeature::Named, table.functions.iter().map(by_name).collect()),
         (FunctionFeature::Qualified, table.functions.iter().map(qualified).collect()),
         (FunctionFeature::Protocol, table.functions.iter().map(protocol).collect()),
         (FunctionFeature::Frame, table.functions.iter().map(frame).collect()),
+        (FunctionFeature::Executed, table.functions.iter().map(executed).collect()),
         (FunctionFeature::QuotedLines, table.functions.iter().map(|one| f64::sqrt(quoted(one))).collect()),
         (FunctionFeature::Mentions, sum_names(query, &table.functions, |function| &function.text)),
         (FunctionFeature::Parameters, sum_names(query, &table.functions, parameters)),
@@ -57,6 +63,16 @@ pub(super) fn add_names(table: &mut FunctionTable<'_>, query: &Query) {
     for (feature, column) in columns {
         table.set(feature, column);
     }
+}
+
+/// Returns how much the run of the text's sample points to a function.
+fn score_execution(query: &Query, path: &str, function: &Function<'_>) -> f64 {
+    let (start, end) = function.symbol.lines;
+    let is_it = |executed: &&ExecutedFunction| {
+        let is_around = executed.line <= end && executed.line.saturating_add(MAX_DECORATOR_LINES) >= start;
+        executed.path == path && executed.name == function.symbol.own_name() && is_around
+    };
+    query.executed.iter().filter(is_it).map(ExecutedFunction::value).fold(0.0, f64::max)
 }
 
 /// Returns the parameters of a function, as written.

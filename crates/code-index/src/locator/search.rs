@@ -61,6 +61,7 @@ impl<'a> Search<'a> {
         let tree = query.tree.as_ref();
         let text = IssueText::new(&query.title, &query.body).with_labels(&query.labels);
         let mut parsed = Query::parse(&text);
+        parsed.executed.clone_from(&query.executed);
         let mut files = tree.files().map_err(|error| CodeIndexError { source: Box::new(error) })?;
         parsed.add_named_files(files.iter().map(|file| file.path.as_str()));
         let is_relevant = |path: &str| Language::of(path).is_some() || parsed.asks_for(path);

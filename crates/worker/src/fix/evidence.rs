@@ -22,7 +22,7 @@ use crate::verification::{Side, TreeSource, Verification, VerificationRequest, m
 /// How long the tests near a draft, or a script, may run.
 const MAX_RUN_TIME: Duration = Duration::from_secs(300);
 /// The folder of the tree, the same at which changes are verified: an environment is prepared for a path.
-pub(super) const TREE: &str = "tree";
+pub(crate) const TREE: &str = "tree";
 
 /// What the tests near a draft show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,7 +217,7 @@ async fn described(
 }
 
 /// Writes the tree of the draft, and finds the suites of its files.
-pub(super) async fn prepare(
+pub(crate) async fn prepare(
     context: &StageContext<'_>,
     draft: &Draft,
     changed: &[RepoPath],

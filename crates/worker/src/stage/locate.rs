@@ -1,6 +1,6 @@
 //! The stage `locate`: finds the files of the issue, first by the index, then by the model among the best.
 
-use patchwright_core::code_index::{Definition, IndexQuery, RankedFile, RankedSymbol};
+use patchwright_core::code_index::{Definition, IndexQuery, RankedFile, RankedSymbol, Ranking};
 use patchwright_core::git::HistoryDepth;
 use patchwright_domain::RepoPath;
 use patchwright_domain::job::report::{
@@ -13,6 +13,7 @@ use crate::budgeted_llm::BudgetedLlm;
 use crate::context::{StageContext, StageError};
 use crate::prompt::analyze_bug::{self, BugAnalysis, More};
 use crate::report_files::places;
+use crate::sample;
 use patchwright_core::outgoing_text::{code_span, neutralise};
 
 /// How many files the report names, and how many symbols of each.
@@ -30,8 +31,7 @@ const OUTLINED: usize = CANDIDATES;
 
 pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageError> {
     context.progress.set_activity("ranking the repository's files");
-    let query = query(context);
-    let ranking = context.tools.code_index.rank(query.clone()).await?;
+    let (query, ranking) = rank(context).await?;
     let mut method = AnalysisMethod::Heuristic;
     let mut ranked = ranking.files;
     let mut analysis = String::new();
@@ -65,6 +65,22 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
         candidates,
     };
     Ok(Outcome::done(StageReport::Locate(report), comment))
+}
+
+/// Ranks the files, and once more with what the issue's sample code executes, if that can be run and is of any use.
+async fn rank(context: &StageContext<'_>) -> Result<(IndexQuery, Ranking), StageError> {
+    let mut query = query(context);
+    let ranking = context.tools.code_index.rank(query.clone()).await?;
+    if is_certain(ranking.files.iter().map(|file| file.score)) {
+        return Ok((query, ranking));
+    }
+    let executed = sample::trace(context, &ranking.files).await?;
+    if executed.is_empty() {
+        return Ok((query, ranking));
+    }
+    query = query.with_executed(executed);
+    let ranking = context.tools.code_index.rank(query.clone()).await?;
+    Ok((query, ranking))
 }
 
 fn query(context: &StageContext<'_>) -> IndexQuery {
