@@ -46,6 +46,7 @@ pub(crate) async fn list(
     let filter = IssueFilter {
         status: word(query.status.as_ref(), IssueStatus::parse, "status of an issue")?,
         repository: query.repository.clone(),
+        number: query.number,
         text: query.q.clone().filter(|text| !text.is_empty()),
         before: page::parse(query.cursor.as_ref(), "bad_cursor")?,
         limit,

@@ -2,6 +2,16 @@
 
 use patchwright_protocol::problem::Problem;
 
+fn no_such(kind: &str) -> String {
+    let forms = match kind {
+        "issue" => " (name it by its id, owner/name#12, a key such as PROJ-12, or an address)",
+        "job" | "task" => " (name it by its id or page, or its issue or pull request)",
+        "repository" => " (name it by its id, owner/name, or an address)",
+        _ => "",
+    };
+    format!("the server has no {kind}{forms} for")
+}
+
 /// A request was not carried out.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -19,6 +29,14 @@ pub enum ClientError {
     Unauthorized {
         /// The reason that the server gave.
         detail: String,
+    },
+    /// The server has nothing of this name, or the caller may not see it.
+    #[error("{server_has_no} `{reference}`", server_has_no = no_such(kind))]
+    NotFound {
+        /// What was looked for: `issue`, `job`, `repository`, …
+        kind: &'static str,
+        /// As it was named.
+        reference: String,
     },
     /// The server refused the request.
     #[error("{}", .0.detail)]

@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 mod error;
+mod login;
 mod operations;
+mod reference;
 
 use patchwright_core::Secret;
 use patchwright_http::{HttpClient, Request, Response, Retry};

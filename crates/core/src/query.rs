@@ -34,6 +34,8 @@ pub struct IssueFilter {
     pub status: Option<IssueStatus>,
     /// Issues of this repository, `owner/name`.
     pub repository: Option<String>,
+    /// Issues of this number, as users see it.
+    pub number: Option<u64>,
     /// Issues with this text in the title or body, without regard to case.
     pub text: Option<String>,
     /// Issues that the reader may see.

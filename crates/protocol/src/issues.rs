@@ -35,6 +35,8 @@ pub struct IssueQuery {
     pub status: Option<String>,
     /// `owner/name`
     pub repository: Option<String>,
+    /// The number of the issue in its repository.
+    pub number: Option<u64>,
     /// Text that occurs in the title or body.
     pub q: Option<String>,
     /// `next_cursor` of the page before.

@@ -9,6 +9,7 @@ mod doctor;
 mod master_keys;
 mod patch;
 mod private_dir;
+mod saved_logins;
 pub mod serve;
 pub mod settings;
 mod telemetry;

@@ -9,7 +9,7 @@ use console::style;
 use indicatif::{ProgressBar, ProgressStyle};
 use patchwright_core::progress::{ProgressEvent, ProgressSink};
 use patchwright_domain::job::PullRequestRef;
-use patchwright_domain::job::report::{ChangedFile, TestResults, Verdict, VerifyReport};
+use patchwright_domain::job::report::{ChangedFile, Plan, TestResults, Verdict, VerifyReport};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 use patchwright_domain::{Job, JobId, JobStatus, RepoPath};
 use serde::Serialize;
@@ -112,13 +112,19 @@ impl ProgressSink for Display {
 #[derive(Serialize)]
 struct Summary<'a> {
     job_id: JobId,
-    status: JobStatus,
+    /// The status of the job, or `interrupted` by a signal.
+    status: &'static str,
     verdict: Option<Verdict>,
     branch: Option<&'a str>,
     pull_request: Option<&'a PullRequestRef>,
     stages: Vec<StageSummary>,
     candidate_files: Vec<&'a RepoPath>,
     changed_files: &'a [ChangedFile],
+    /// The whole change as a unified diff; null if none was made.
+    diff: Option<&'a str>,
+    plan: Option<&'a Plan>,
+    /// What the verdict is based on, one sentence.
+    explanation: Option<&'a str>,
     tests: Tests<'a>,
     tokens: u64,
     cost: f64,
@@ -137,9 +143,12 @@ struct StageSummary {
 struct Tests<'a> {
     before: Option<&'a TestResults>,
     after: Option<&'a TestResults>,
+    command: Option<&'a str>,
+    fixed: &'a [String],
+    broken: &'a [String],
 }
 
-fn summary(job: &Job) -> Summary<'_> {
+fn summary(job: &Job, is_interrupted: bool) -> Summary<'_> {
     let verified = job.verified();
     let ran = verified.filter(|report| report.command.is_some());
     let stage = |record: &patchwright_domain::job::stage::StageRecord| StageSummary {
@@ -152,16 +161,22 @@ fn summary(job: &Job) -> Summary<'_> {
     let cost = job.usage().cost_micros as f64 / 1e6;
     Summary {
         job_id: job.id,
-        status: job.status(),
+        status: if is_interrupted { "interrupted" } else { job.status().as_str() },
         verdict: job.verdict,
         branch: job.published.pushed.as_ref().map(|_| job.branch.as_str()),
         pull_request: job.published.pull_request.as_ref(),
         stages: job.stages.iter().map(stage).collect(),
         candidate_files: job.located().map(|report| report.candidate_files.iter().collect()).unwrap_or_default(),
         changed_files: job.fixed().map(|report| report.changed_files.as_slice()).unwrap_or_default(),
+        diff: job.fixed().map(|report| report.diff.as_str()).filter(|diff| !diff.is_empty()),
+        plan: job.proposed().map(|report| &report.plan),
+        explanation: verified.map(|report| report.explanation.as_str()),
         tests: Tests {
             before: verified.and_then(|report| report.before.as_ref()),
             after: ran.and_then(|report| report.test_results.as_ref()),
+            command: verified.and_then(|report| report.command.as_deref()),
+            fixed: verified.map(|report| report.fixed_tests.as_slice()).unwrap_or_default(),
+            broken: verified.map(|report| report.broken_tests.as_slice()).unwrap_or_default(),
         },
         tokens: job.usage().tokens(),
         cost,
@@ -171,8 +186,8 @@ fn summary(job: &Job) -> Summary<'_> {
 }
 
 /// Prints the JSON line.
-pub(crate) fn print_json(job: &Job) {
-    say(&serde_json::to_string(&summary(job)).expect("a summary has only text and finite numbers"));
+pub(crate) fn print_json(job: &Job, is_interrupted: bool) {
+    say(&serde_json::to_string(&summary(job, is_interrupted)).expect("a summary has only text and finite numbers"));
 }
 
 /// Prints JSON as one line.
@@ -296,7 +311,7 @@ fn colour(verdict: Verdict) -> console::StyledObject<&'static str> {
 const LOG_LINES: usize = 15;
 
 /// Escapes control characters in untrusted text, because a terminal executes escape sequences.
-fn printable(line: &str) -> String {
+pub(crate) fn printable(line: &str) -> String {
     line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
@@ -324,13 +339,24 @@ pub(crate) fn exit_code(job: &Job) -> ExitCode {
         _ => 1,
     })
 }
-/// Reads a secret from standard input, one line. On a terminal the input is visible, so piping is better.
-pub(crate) fn ask_secret(what: &str) -> std::io::Result<patchwright_core::Secret> {
+
+/// Reads a line from standard input.
+pub(crate) fn ask(what: &str) -> std::io::Result<String> {
     use std::io::{BufRead as _, IsTerminal as _};
     if std::io::stdin().is_terminal() {
-        note(&format!("Give {what} (it is visible while you type; or pipe it in):"));
+        note(&format!("Give {what}:"));
     }
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line)?;
-    Ok(patchwright_core::Secret::new(line.trim_end_matches(['\r', '\n'])))
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// Reads a secret from standard input, one line. On a terminal, it is not shown while it is typed.
+pub(crate) fn ask_secret(what: &str) -> std::io::Result<patchwright_core::Secret> {
+    use std::io::IsTerminal as _;
+    if !std::io::stdin().is_terminal() {
+        return ask(what).map(patchwright_core::Secret::new);
+    }
+    note(&format!("Give {what} (it is not shown):"));
+    console::Term::stderr().read_secure_line().map(patchwright_core::Secret::new)
 }

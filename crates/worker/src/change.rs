@@ -64,7 +64,7 @@ fn old_texts(base: &dyn SourceTree, paths: &[String]) -> HashMap<String, String>
 }
 
 /// Renders what differs between two texts of a file; `None` stands for no file.
-pub(crate) fn unified_diff(path: &RepoPath, before: Option<&str>, after: Option<&str>) -> String {
+pub fn unified_diff(path: &RepoPath, before: Option<&str>, after: Option<&str>) -> String {
     let name =
         |side: &str, text: Option<&str>| text.map_or_else(|| "/dev/null".to_owned(), |_| format!("{side}/{path}"));
     similar::TextDiff::from_lines(before.unwrap_or_default(), after.unwrap_or_default())

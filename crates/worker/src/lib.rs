@@ -26,8 +26,8 @@ pub mod actions {
     pub use crate::fix::actions::{Action, parse};
 }
 
-pub use change::read_change;
+pub use change::{read_change, unified_diff};
 pub use command::{Preset, builtin_presets};
 pub use folder::{discard_folder, discard_leftovers, remove_folder};
-pub use report_files::{commit_message, located_files};
+pub use report_files::{NO_NUMBER, commit_message, located_files};
 pub use worker::{Tools, Worker};

@@ -3,15 +3,23 @@
 use std::fmt::Write as _;
 
 use patchwright_core::outgoing_text::{OutgoingText, code_span, neutralise, neutralise_plain, shorten};
-use patchwright_domain::Job;
 use patchwright_domain::job::report::{Candidate, CandidateSymbol, ChangeForm, TestResults, Verdict};
 use patchwright_domain::trigger::{Language, Translated};
+use patchwright_domain::{IssueNumber, Job};
+
+/// The number of an issue that is only a text, as in a terminal.
+pub const NO_NUMBER: IssueNumber = IssueNumber::same(0);
 
 /// Renders the message of the job's commit, in the form that the repository wants.
 pub fn commit_message(job: &Job, form: &ChangeForm) -> OutgoingText {
     // A forge closes issues from commits too, so that no closing keyword is here: the commit is made before its proof.
     let (issue, title) = (OutgoingText::issue_name(&job.source), neutralise_plain(&job.title, 60));
+    let is_without_number = job.source.tracker.is_none() && job.source.number == NO_NUMBER;
     let subject = match (job.proposed().is_none(), form.is_conventional) {
+        (true, false) if is_without_number => "Analysis: {title}\n",
+        (false, false) if is_without_number => "Fix: {title}\n",
+        (true, true) if is_without_number => "docs: analysis of {title}\n",
+        (false, true) if is_without_number => "fix: {title}\n",
         (true, false) => "Analysis of {issue}: {title}\n",
         (false, false) => "Fix for {issue}: {title}\n",
         (true, true) => "docs: analysis of {title} ({issue})\n",

@@ -8,11 +8,12 @@ use super::verify::GrantArgs;
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "they are the flags of the command line")]
 pub(crate) struct RunArgs {
-    /// A folder, or the URL of a repository
-    #[arg(long, value_name = "PATH|URL")]
+    /// A folder, or a repository as owner/name or URL
+    #[arg(long, value_name = "PATH|URL", default_value = ".")]
     pub(crate) repo: String,
-    /// A file (its first line is the title), `-` for standard input, or the URL of an issue on the forge
-    #[arg(long, value_name = "FILE|-|URL")]
+    /// A file (its first line is the title), `-` for standard input, or an issue on the forge: its URL, owner/name#42, or #42 of the
+    /// repository
+    #[arg(long, value_name = "FILE|-|URL|#NUMBER")]
     pub(crate) issue: String,
     /// The branch to start from (default: the repository's default branch)
     #[arg(long)]
@@ -31,9 +32,15 @@ pub(crate) struct RunArgs {
     /// Pushes a branch
     #[arg(long, group = "outcome")]
     pub(crate) push: bool,
+    /// Changes the files of the folder, if a fix was made and breaks no test
+    #[arg(long, group = "outcome")]
+    pub(crate) apply: bool,
     /// Prints the patch and changes nothing; this is the default
     #[arg(long, group = "outcome")]
     pub(crate) patch: bool,
+    /// Writes the patch to a file, for `git apply`
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<std::path::PathBuf>,
     /// Prints one JSON object as the last line of standard output
     #[arg(long)]
     pub(crate) json: bool,
@@ -62,6 +69,20 @@ pub(crate) enum UserCommand {
     Password {
         /// The login name
         login: String,
+    },
+    /// Creates an API token for a user and prints it, which happens only once
+    Token {
+        /// The login name
+        login: String,
+        /// A name for the token
+        #[arg(long, default_value = "terminal")]
+        name: String,
+        /// The scope: read, write or admin
+        #[arg(long, default_value = "write")]
+        scope: String,
+        /// Days until it expires
+        #[arg(long, default_value_t = 90)]
+        days: u16,
     },
     /// Deactivates a user and ends their sessions and tokens
     Disable {

@@ -10,8 +10,8 @@ pub(crate) struct LocateArgs {
     /// A repository on this machine
     #[arg(long, value_name = "PATH")]
     pub(crate) repo: PathBuf,
-    /// A file with the text of the issue; its first line is the title
-    #[arg(long, value_name = "FILE")]
+    /// A file with the text of the issue, or `-` for standard input; its first line is the title
+    #[arg(long, value_name = "FILE|-")]
     pub(crate) issue: PathBuf,
     /// The branch, tag or commit to read
     #[arg(long, default_value = "HEAD")]

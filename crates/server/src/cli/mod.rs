@@ -12,15 +12,16 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub(crate) use self::evaluate::EvaluateArgs;
 pub(crate) use self::jira::JiraCommand;
 pub(crate) use self::local::{DemoArgs, NodeArgs, RunArgs, UserArgs, UserCommand};
 pub(crate) use self::locate::LocateArgs;
 pub(crate) use self::remote::{
-    AuditArgs, CredentialsCommand, IssuesCommand, JobsCommand, NodesCommand, NotificationsCommand, RemoteArgs,
-    Remotely, RepositoriesCommand, StatsArgs, TasksCommand, TokensCommand, UsersCommand,
+    AuditArgs, CredentialsCommand, IssuesCommand, JobsCommand, LoginArgs, LogoutArgs, NodesCommand,
+    NotificationsCommand, RemoteArgs, Remotely, RepositoriesCommand, StatsArgs, TasksCommand, TokensCommand,
+    UsersCommand,
 };
 pub(crate) use self::verify::VerifyArgs;
 use crate::command;
@@ -70,7 +71,11 @@ enum Command {
     Run(RunArgs),
     /// Runs a job on a small built-in repository; needs no configuration
     Demo(DemoArgs),
-    /// Shows, retries and cancels the jobs of a running server
+    /// Logs in to a running server, for the commands below
+    Login(LoginArgs),
+    /// Forgets the login to a server
+    Logout(LogoutArgs),
+    /// Shows, follows, retries and cancels the jobs of a running server
     Jobs(Remotely<JobsCommand>),
     /// Lists, opens, starts and cancels issues of a running server
     Issues(Remotely<IssuesCommand>),
@@ -179,6 +184,35 @@ fn split_join_token(arguments: &[OsString]) -> Option<(OsString, Vec<OsString>)>
     token.filter(|_| is_node).map(|token| (token, others))
 }
 
+/// The commands by what they are for, as the help lists them.
+const GROUPS: [(&str, &[&str]); 5] = [
+    ("On this machine", &["run", "demo", "locate", "verify", "evaluate"]),
+    ("The server", &["serve", "node", "doctor", "config", "migrate", "backup", "restore", "rotate-keys", "user"]),
+    ("Work on a running server", &["login", "logout", "issues", "jobs", "tasks"]),
+    (
+        "Manage a running server",
+        &["repositories", "credentials", "users", "tokens", "nodes", "notifications", "jira", "stats", "audit"],
+    ),
+    ("Other", &["completions", "man", "help"]),
+];
+
+/// Returns the command line with its commands in groups.
+fn command_line() -> clap::Command {
+    let command = Cli::command();
+    let mut list = String::new();
+    for (title, names) in GROUPS {
+        list.push_str(&format!("{title}:\n"));
+        for name in names {
+            let about = command.find_subcommand(name).and_then(clap::Command::get_about);
+            let about = about.map_or_else(|| "Prints the help of a command".to_owned(), ToString::to_string);
+            list.push_str(&format!("  {name:<14} {about}\n"));
+        }
+        list.push('\n');
+    }
+    command
+        .help_template(format!("{{about}}\n\n{{usage-heading}} {{usage}}\n\n{list}Options:\n{{options}}{{after-help}}"))
+}
+
 /// Parses the command line, runs the command and returns its exit code.
 pub fn main() -> ExitCode {
     if let Some(done) = relay_of_sandbox().or_else(child_for_git) {
@@ -186,7 +220,8 @@ pub fn main() -> ExitCode {
     }
     compose::enable_own_program();
     hide_join_token();
-    let cli = Cli::parse();
+    let matches = command_line().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     if let Some(done) = print_about_itself(&cli.command) {
         return done;
     }
@@ -225,7 +260,7 @@ pub fn main() -> ExitCode {
 fn print_about_itself(command: &Command) -> Option<ExitCode> {
     match command {
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "patchwright", &mut std::io::stdout());
+            clap_complete::generate(*shell, &mut command_line(), "patchwright", &mut std::io::stdout());
             Some(ExitCode::SUCCESS)
         }
         Command::Man => Some(match clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()) {
@@ -246,6 +281,8 @@ async fn run_command(command: Command, config: Config) -> CommandResult {
         Command::Run(args) => command::run::run(config, args).await,
         Command::Demo(args) => command::demo::run(config, args).await,
         Command::Node(args) => command::node::run(config, args).await,
+        Command::Login(args) => command::login::login(config, args).await,
+        Command::Logout(args) => command::login::logout(config, args).await,
         Command::Jobs(args) => remotely(config, args, jobs::run).await,
         Command::Issues(args) => remotely(config, args, issues::issues).await,
         Command::Tasks(args) => remotely(config, args, issues::tasks).await,
@@ -290,9 +327,15 @@ mod tests {
 
     #[test]
     fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
+        command_line().debug_assert();
+        let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| *names).copied().collect();
+        let command = Cli::command();
+        let mut all: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).chain(["help"]).collect();
+        grouped.sort_unstable();
+        all.sort_unstable();
+        assert_eq!(grouped, all, "each command is in one group of the help");
         assert!(Cli::try_parse_from(["patchwright", "run", "--repo", ".", "--issue", "-", "--pr", "--push"]).is_err());
         assert!(Cli::try_parse_from(["patchwright", "serve", "--set", "BIND"]).is_err());
-        assert!(Cli::try_parse_from(["patchwright", "jobs", "retry", "no-id"]).is_err());
+        assert!(Cli::try_parse_from(["patchwright", "jobs", "retry"]).is_err());
     }
 }

@@ -5,10 +5,10 @@ use clap::{Args, Subcommand};
 /// How to reach a running server.
 #[derive(Debug, Args)]
 pub(crate) struct RemoteArgs {
-    /// The server's URL (default: the address in BIND)
+    /// The server's URL (default: the server of the last `patchwright login`, else the address in BIND)
     #[arg(long, global = true, env = "PATCHWRIGHT_SERVER", value_name = "URL")]
     pub(crate) server: Option<String>,
-    /// One of your API tokens, or the server's token (its setting `API_TOKEN`)
+    /// One of your API tokens, or the server's token (its setting `API_TOKEN`); `patchwright login` keeps one
     #[arg(long, global = true, env = "PATCHWRIGHT_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub(crate) token: Option<String>,
     /// Prints the server's response as JSON
@@ -47,12 +47,12 @@ pub(crate) enum IssuesCommand {
     },
     /// Shows an issue
     Show {
-        /// The issue's id
+        /// The issue: its id, owner/name#12, a key such as PROJ-12, or an address
         id: String,
     },
     /// Opens an issue on the forge
     Open {
-        /// The repository's id
+        /// The repository: its id, owner/name or its address
         #[arg(long)]
         repository: String,
         /// The title, one line
@@ -64,7 +64,7 @@ pub(crate) enum IssuesCommand {
     },
     /// Changes the title or the text that jobs use; the issue on the forge stays as it is
     Edit {
-        /// The issue's id
+        /// The issue: its id, owner/name#12, a key such as PROJ-12, or an address
         id: String,
         /// The title, one line
         #[arg(long)]
@@ -75,7 +75,7 @@ pub(crate) enum IssuesCommand {
     },
     /// Starts a job for each issue
     Start {
-        /// The issues' ids
+        /// The issues: ids, owner/name#12, keys such as PROJ-12, or addresses
         #[arg(required = true)]
         ids: Vec<String>,
         /// The name of the preset (setting `AI_COMMANDS`) of a program that makes the change
@@ -84,7 +84,7 @@ pub(crate) enum IssuesCommand {
         /// Additional instructions for the model
         #[arg(long)]
         instructions: Option<String>,
-        /// The id of the node that runs the job
+        /// The name or id of the node that runs the job
         #[arg(long)]
         node: Option<String>,
         /// A label that the node must have; may be repeated
@@ -99,12 +99,12 @@ pub(crate) enum IssuesCommand {
     },
     /// Stops all jobs of an issue
     Cancel {
-        /// The issue's id
+        /// The issue: its id, owner/name#12, a key such as PROJ-12, or an address
         id: String,
     },
     /// Marks the issue as merged
     Merge {
-        /// The issue's id
+        /// The issue: its id, owner/name#12, a key such as PROJ-12, or an address
         id: String,
         /// Also merges the pull request on the forge
         #[arg(long)]
@@ -125,19 +125,19 @@ pub(crate) enum RepositoriesCommand {
     },
     /// Imports the open issues of a repository
     Sync {
-        /// The repository's id
+        /// The repository: its id, owner/name or its address
         id: String,
     },
     /// Replaces the users who see a repository beside those whom the forge lets read it
     Members {
-        /// The repository's id
+        /// The repository: its id, owner/name or its address
         id: String,
-        /// The ids of the users; none removes all
+        /// Their logins or ids; none removes all
         users: Vec<String>,
     },
     /// Removes a repository; its issues and jobs stay
     Remove {
-        /// The repository's id
+        /// The repository: its id, owner/name or its address
         id: String,
         /// Deletes its issues, jobs, logs, prompts and statistics, too
         #[arg(long)]
@@ -192,31 +192,31 @@ pub(crate) enum UsersCommand {
     },
     /// Changes the role of a user
     Role {
-        /// The user's id
+        /// The user: the login or the id
         id: String,
         /// The new role: admin or member
         role: String,
     },
     /// Deactivates a user and ends their sessions and tokens
     Disable {
-        /// The user's id
+        /// The user: the login or the id
         id: String,
     },
     /// Reactivates a user
     Enable {
-        /// The user's id
+        /// The user: the login or the id
         id: String,
     },
     /// Replaces a user's accounts on forges, whose repositories they see
     Accounts {
-        /// The user's id
+        /// The user: the login or the id
         id: String,
         /// Accounts such as github:alice; none removes all
         accounts: Vec<String>,
     },
     /// Deletes a user with their sessions, tokens, links and assignments
     Remove {
-        /// The user's id
+        /// The user: the login or the id
         id: String,
     },
 }
@@ -241,22 +241,22 @@ pub(crate) enum NodesCommand {
     },
     /// Prints a new join token for a node and revokes its current token
     Invite {
-        /// The node's id
+        /// The node: its name or id
         id: String,
     },
     /// Stops giving tasks to a node; its running tasks finish
     Drain {
-        /// The node's id
+        /// The node: its name or id
         id: String,
     },
     /// Gives tasks to a drained node again
     Resume {
-        /// The node's id
+        /// The node: its name or id
         id: String,
     },
     /// Removes a node; its running jobs are given to others
     Remove {
-        /// The node's id
+        /// The node: its name or id
         id: String,
     },
 }
@@ -303,36 +303,50 @@ pub(crate) enum JobsCommand {
         /// Only of this repository, `owner/name`
         #[arg(long)]
         repository: Option<String>,
+        /// The `next_cursor` of the previous page
+        #[arg(long)]
+        cursor: Option<String>,
         /// At most this many
         #[arg(long, default_value_t = 50)]
         limit: u16,
     },
     /// Shows one job with its stages
     Show {
-        /// The job's id
-        id: patchwright_domain::JobId,
+        /// The job: its id or page, or its issue (owner/name#12, PROJ-12, an address) or pull request
+        id: String,
+        /// Prints each change until the job ends; the exit code is 0 if it succeeded
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Prints the log of a job
+    Logs {
+        /// The job: its id or page, or its issue (owner/name#12, PROJ-12, an address) or pull request
+        id: String,
+        /// Goes on until the job ends
+        #[arg(long, short)]
+        follow: bool,
     },
     /// Restarts a job at the first stage that did not succeed
     Retry {
-        /// The job's id
-        id: patchwright_domain::JobId,
+        /// The job: its id or page, or its issue (owner/name#12, PROJ-12, an address) or pull request
+        id: String,
     },
     /// Approves the plan of a job that waits for approval
     Approve {
-        /// The job's id
-        id: patchwright_domain::JobId,
+        /// The job: its id or page, or its issue (owner/name#12, PROJ-12, an address) or pull request
+        id: String,
     },
     /// Has the plan that waits made again
     Plan {
-        /// The job's id
-        id: patchwright_domain::JobId,
+        /// The job: its id or page, or its issue (owner/name#12, PROJ-12, an address) or pull request
+        id: String,
         /// What the plan should be
         words: String,
     },
     /// Cancels a job
     Cancel {
-        /// The job's id
-        id: patchwright_domain::JobId,
+        /// The job: its id or page, or its issue (owner/name#12, PROJ-12, an address) or pull request
+        id: String,
     },
 }
 
@@ -340,22 +354,28 @@ pub(crate) enum JobsCommand {
 pub(crate) enum TasksCommand {
     /// Lists tasks, newest first
     List {
-        /// Only issues of this status: pending, running, success, failed
+        /// Only tasks of this status: pending, running, success, failed
         #[arg(long)]
         status: Option<String>,
+        /// The `next_cursor` of the previous page
+        #[arg(long)]
+        cursor: Option<String>,
         /// At most this many
         #[arg(long, default_value_t = 50)]
         limit: u16,
     },
     /// Shows a task
     Show {
-        /// The task's id
+        /// The task: its id, or its job or issue for the newest one
         id: String,
     },
     /// Prints the log of a task
     Logs {
-        /// The task's id
+        /// The task: its id, or its job or issue for the newest one
         id: String,
+        /// Goes on until the task ends
+        #[arg(long, short)]
+        follow: bool,
     },
 }
 
@@ -404,4 +424,32 @@ pub(crate) struct AuditArgs {
     pub(crate) limit: u16,
     #[command(flatten)]
     pub(crate) remote: RemoteArgs,
+}
+
+/// `patchwright login`
+#[derive(Debug, Args)]
+pub(crate) struct LoginArgs {
+    /// The server's URL (default: the address in BIND)
+    #[arg(env = "PATCHWRIGHT_SERVER", value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// Your login name
+    #[arg(long)]
+    pub(crate) login: Option<String>,
+    /// Reads an API token from standard input, in place of a password: for accounts of an identity provider
+    #[arg(long)]
+    pub(crate) with_token: bool,
+    /// The scope of the new token: read, write or admin
+    #[arg(long, default_value = "write")]
+    pub(crate) scope: String,
+    /// Days until the new token expires
+    #[arg(long, default_value_t = 90)]
+    pub(crate) days: u16,
+}
+
+/// `patchwright logout`
+#[derive(Debug, Args)]
+pub(crate) struct LogoutArgs {
+    /// The server's URL (default: the server of the last login)
+    #[arg(value_name = "URL")]
+    pub(crate) server: Option<String>,
 }

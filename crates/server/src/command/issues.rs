@@ -4,9 +4,9 @@ use patchwright_protocol::issues::{IssueQuery, IssueUpdate, MergeIssue, NewIssue
 use patchwright_protocol::tasks::TaskQuery;
 
 use super::CommandResult;
-use super::remote::{Remote, one, table};
+use super::remote::{Remote, RemoteError, one, table};
 use crate::cli::{IssuesCommand, TasksCommand};
-use crate::terminal::say;
+use crate::terminal::{printable, say};
 
 const ISSUE: [&str; 6] = ["id", "status", "repository", "number", "key", "title"];
 const STARTED: [&str; 4] = ["id", "started", "job_id", "error"];
@@ -14,35 +14,50 @@ const TASK: [&str; 6] = ["id", "job_id", "status", "node_id", "created_at", "err
 
 pub(crate) async fn issues(remote: Remote, command: IssuesCommand) -> CommandResult {
     let client = &remote.client;
+    let find = async |reference: String| client.find_issue(&reference).await.map_err(RemoteError::from);
     let issue = match command {
         IssuesCommand::List { status, repository, search, cursor, limit } => {
-            let query = IssueQuery { status, repository, q: search, cursor, limit: Some(limit) };
+            let query =
+                IssueQuery { status, repository, q: search, cursor, limit: Some(limit), ..IssueQuery::default() };
             return remote.print(client.issues(&query).await, |page| table(&ISSUE, page));
         }
         IssuesCommand::Show { id } => {
-            return remote.print(client.issue(&id).await, |issue| {
+            return remote.print(client.issue(&find(id).await?).await, |issue| {
                 one(&ISSUE, issue);
-                say(&issue.body);
+                issue.body.lines().for_each(|line| say(&printable(line)));
             });
         }
         IssuesCommand::Start { ids, command, instructions, node, labels, priority, review_plan } => {
+            let node_id = match node {
+                Some(node) => Some(client.find_node(&node).await.map_err(RemoteError::from)?),
+                None => None,
+            };
+            let mut found = Vec::new();
+            for id in ids {
+                found.push(find(id).await?);
+            }
             let options = StartIssue {
                 command,
                 instructions,
-                node_id: node,
+                node_id,
                 labels: Some(labels).filter(|labels| !labels.is_empty()),
                 queue: None,
                 priority,
                 review_plan: review_plan.then_some(true),
             };
-            return start(&remote, ids, &options).await;
+            return start(&remote, found, &options).await;
         }
         IssuesCommand::Open { repository, title, body } => {
-            client.open_issue(&NewIssue { repository_id: repository, title, body: Some(body) }).await
+            let repository_id = client.find_repository(&repository).await.map_err(RemoteError::from)?;
+            client.open_issue(&NewIssue { repository_id, title, body: Some(body) }).await
         }
-        IssuesCommand::Edit { id, title, body } => client.update_issue(&id, &IssueUpdate { title, body }).await,
-        IssuesCommand::Cancel { id } => client.cancel_issue(&id).await,
-        IssuesCommand::Merge { id, pull_request } => client.merge_issue(&id, &MergeIssue { pull_request }).await,
+        IssuesCommand::Edit { id, title, body } => {
+            client.update_issue(&find(id).await?, &IssueUpdate { title, body }).await
+        }
+        IssuesCommand::Cancel { id } => client.cancel_issue(&find(id).await?).await,
+        IssuesCommand::Merge { id, pull_request } => {
+            client.merge_issue(&find(id).await?, &MergeIssue { pull_request }).await
+        }
     };
     remote.print(issue, |issue| one(&ISSUE, issue))
 }
@@ -59,12 +74,13 @@ async fn start(remote: &Remote, ids: Vec<String>, options: &StartIssue) -> Comma
 }
 
 pub(crate) async fn tasks(remote: Remote, command: TasksCommand) -> CommandResult {
+    let find = async |reference: String| remote.client.find_task(&reference).await.map_err(RemoteError::from);
     match command {
-        TasksCommand::List { status, limit } => {
-            let query = TaskQuery { status, limit: Some(limit), ..TaskQuery::default() };
+        TasksCommand::List { status, cursor, limit } => {
+            let query = TaskQuery { status, cursor, limit: Some(limit), ..TaskQuery::default() };
             remote.print(remote.client.tasks(&query).await, |page| table(&TASK, page))
         }
-        TasksCommand::Show { id } => remote.print(remote.client.task(&id).await, |task| one(&TASK, task)),
-        TasksCommand::Logs { id } => remote.print_log(&id).await,
+        TasksCommand::Show { id } => remote.print(remote.client.task(&find(id).await?).await, |task| one(&TASK, task)),
+        TasksCommand::Logs { id, follow } => remote.print_log(&find(id).await?, follow).await,
     }
 }

@@ -1,5 +1,6 @@
 //! `patchwright locate`: ranks the files of an issue, without a model and without a server.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -19,9 +20,11 @@ const OUTLINED: usize = 5;
 const FUNCTIONS: usize = 10;
 
 pub(crate) fn run(args: &LocateArgs) -> CommandResult {
-    let text = std::fs::read_to_string(&args.issue)?;
+    let text = read_issue(&args.issue)?;
     let (title, body) = text.split_once('\n').unwrap_or((&text, ""));
-    let repo = args.repo.canonicalize()?;
+    let repo = args.repo.canonicalize().map_err(|error| {
+        format!("the repository `{}` cannot be opened: {error}; give a folder on this machine", args.repo.display())
+    })?;
     let mut query = IndexQuery::new(Arc::new(Snapshot::open(&repo, &args.rev)?), title, body)
         .with_repository(repo.display().to_string())
         .with_labels(args.labels.clone())
@@ -52,6 +55,12 @@ pub(crate) fn run(args: &LocateArgs) -> CommandResult {
         say(&format!("     {}:{} {}", function.path, function.symbol.lines.0, function.symbol.name));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn read_issue(file: &Path) -> Result<String, String> {
+    let read =
+        if file == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
+    read.map_err(|error| format!("the issue `{}` cannot be read: {error}; give a file, or `-`", file.display()))
 }
 
 fn file_json(file: &RankedFile) -> serde_json::Value {

@@ -10,7 +10,7 @@ use patchwright_protocol::users::{ForgeAccount, ForgeAccounts, NewToken, NewUser
 use serde_json::json;
 
 use super::CommandResult;
-use super::remote::{Remote, one, table};
+use super::remote::{Remote, RemoteError, one, table};
 use crate::cli::{
     CredentialsCommand, NodesCommand, NotificationsCommand, RepositoriesCommand, TokensCommand, UsersCommand,
 };
@@ -27,20 +27,27 @@ const GROUP: [&str; 8] = ["key", "succeeded", "failed", "cancelled", "success_ra
 
 pub(crate) async fn repositories(remote: Remote, command: RepositoriesCommand) -> CommandResult {
     let client = &remote.client;
+    let find = async |reference: String| client.find_repository(&reference).await.map_err(RemoteError::from);
     match command {
         RepositoriesCommand::List => remote.print(client.repositories().await, |page| table(&REPOSITORY, page)),
         RepositoriesCommand::Add { platform, name } => {
             let created = client.create_repository(&NewRepository { platform, name }).await;
             remote.print(created, |repository| one(&REPOSITORY, repository))
         }
-        RepositoriesCommand::Sync { id } => remote.print(client.import_issues(&id).await, |counts| {
+        RepositoriesCommand::Sync { id } => remote.print(client.import_issues(&find(id).await?).await, |counts| {
             say(&format!("{} imported, {} updated", counts.imported, counts.updated));
         }),
         RepositoriesCommand::Members { id, users } => {
-            let members = client.set_members(&id, &Members { user_ids: users }).await;
+            let mut user_ids = Vec::new();
+            for user in users {
+                user_ids.push(client.find_user(&user).await.map_err(RemoteError::from)?);
+            }
+            let members = client.set_members(&find(id).await?, &Members { user_ids }).await;
             remote.print(members, |members| members.user_ids.iter().for_each(|id| say(id)))
         }
-        RepositoriesCommand::Remove { id, data } => Remote::finish(client.delete_repository(&id, data).await),
+        RepositoriesCommand::Remove { id, data } => {
+            Remote::finish(client.delete_repository(&find(id).await?, data).await)
+        }
     }
 }
 
@@ -64,6 +71,7 @@ pub(crate) async fn credentials(remote: Remote, command: CredentialsCommand) -> 
 
 pub(crate) async fn users(remote: Remote, command: UsersCommand) -> CommandResult {
     let client = &remote.client;
+    let find = async |reference: String| client.find_user(&reference).await.map_err(RemoteError::from);
     let nothing = UserUpdate { role: None, active: None, password: None };
     let user = match command {
         UsersCommand::List => return remote.print(client.users().await, |page| table(&USER, page)),
@@ -73,15 +81,21 @@ pub(crate) async fn users(remote: Remote, command: UsersCommand) -> CommandResul
         }
         UsersCommand::Accounts { id, accounts } => {
             let accounts = accounts.iter().map(|word| parse_account(word)).collect::<Result<_, _>>()?;
-            let set = client.set_forge_accounts(&id, &ForgeAccounts { accounts }).await;
+            let set = client.set_forge_accounts(&find(id).await?, &ForgeAccounts { accounts }).await;
             return remote.print(set, |set| {
                 set.accounts.iter().for_each(|account| say(&format!("{}:{}", account.platform, account.login)));
             });
         }
-        UsersCommand::Remove { id } => return Remote::finish(client.delete_user(&id).await),
-        UsersCommand::Role { id, role } => client.update_user(&id, &UserUpdate { role: Some(role), ..nothing }).await,
-        UsersCommand::Disable { id } => client.update_user(&id, &UserUpdate { active: Some(false), ..nothing }).await,
-        UsersCommand::Enable { id } => client.update_user(&id, &UserUpdate { active: Some(true), ..nothing }).await,
+        UsersCommand::Remove { id } => return Remote::finish(client.delete_user(&find(id).await?).await),
+        UsersCommand::Role { id, role } => {
+            client.update_user(&find(id).await?, &UserUpdate { role: Some(role), ..nothing }).await
+        }
+        UsersCommand::Disable { id } => {
+            client.update_user(&find(id).await?, &UserUpdate { active: Some(false), ..nothing }).await
+        }
+        UsersCommand::Enable { id } => {
+            client.update_user(&find(id).await?, &UserUpdate { active: Some(true), ..nothing }).await
+        }
     };
     remote.print(user, |user| one(&USER, user))
 }
@@ -99,6 +113,7 @@ fn print_join_token(invited: &InvitedNode) {
 
 pub(crate) async fn nodes(remote: Remote, command: NodesCommand) -> CommandResult {
     let client = &remote.client;
+    let find = async |reference: String| client.find_node(&reference).await.map_err(RemoteError::from);
     match command {
         NodesCommand::List => remote.print(client.nodes().await, |page| table(&NODE, page)),
         NodesCommand::Add { name, labels, push_url, third_party } => {
@@ -115,15 +130,13 @@ pub(crate) async fn nodes(remote: Remote, command: NodesCommand) -> CommandResul
         }
         NodesCommand::Invite { id } => {
             let update = NodeUpdate { labels: None, push_url: None, draining: None, invite: true };
-            remote.print(client.update_node(&id, &update).await, print_join_token)
+            remote.print(client.update_node(&find(id).await?, &update).await, print_join_token)
         }
-        NodesCommand::Drain { id } => {
-            remote.print(client.drain_node(&id, &DrainNode { draining: true }).await, |node| one(&NODE, node))
-        }
-        NodesCommand::Resume { id } => {
-            remote.print(client.drain_node(&id, &DrainNode { draining: false }).await, |node| one(&NODE, node))
-        }
-        NodesCommand::Remove { id } => Remote::finish(client.delete_node(&id).await),
+        NodesCommand::Drain { id } => remote
+            .print(client.drain_node(&find(id).await?, &DrainNode { draining: true }).await, |node| one(&NODE, node)),
+        NodesCommand::Resume { id } => remote
+            .print(client.drain_node(&find(id).await?, &DrainNode { draining: false }).await, |node| one(&NODE, node)),
+        NodesCommand::Remove { id } => Remote::finish(client.delete_node(&find(id).await?).await),
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod issues;
 pub(crate) mod jira;
 pub(crate) mod jobs;
 pub(crate) mod locate;
+pub(crate) mod login;
 pub(crate) mod manage;
 pub(crate) mod migrate;
 pub(crate) mod node;

@@ -1,7 +1,10 @@
 //! `patchwright run`: runs one job in the terminal, with a temporary store.
 
+mod apply;
+
 use std::io::Read as _;
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use patchwright_core::audit::AuditEntry;
@@ -9,8 +12,9 @@ use patchwright_core::forge::Forge;
 use patchwright_core::repositories::{RegisteredRepository, Repositories as _};
 use patchwright_core::webhook::InboundIssue;
 use patchwright_domain::job::PublishMode;
+use patchwright_domain::job::report::Verdict;
 use patchwright_domain::{
-    AuditId, BranchName, Issue, IssueId, IssueNumber, IssueRef, IssueStatus, PlatformId, RepoName, RepositoryId,
+    AuditId, BranchName, Issue, IssueId, IssueNumber, IssueRef, IssueStatus, Job, PlatformId, RepoName, RepositoryId,
     RepositorySettings,
 };
 use patchwright_engine::ManualStart;
@@ -18,6 +22,7 @@ use patchwright_github::GITHUB;
 use patchwright_gitops_gix::Snapshot;
 use patchwright_local::LOCAL;
 use patchwright_sandbox::SandboxPolicy;
+use patchwright_worker::NO_NUMBER;
 
 use super::{CommandResult, print_error};
 use crate::cli::RunArgs;
@@ -25,7 +30,7 @@ use crate::compose::{App, Overrides, compose};
 use crate::config::Config;
 use crate::serve::cancel_on_signal;
 use crate::telemetry;
-use crate::terminal::{Display, exit_code, note, print_json, print_result};
+use crate::terminal::{Display, exit_code, note, print_json, print_result, say};
 
 /// The repository of the job.
 enum Target {
@@ -52,6 +57,7 @@ pub(crate) async fn run(config: Config, args: RunArgs) -> CommandResult {
 
 async fn whole_job(mut config: Config, args: &RunArgs) -> CommandResult {
     let target = target(&args.repo, &config)?;
+    check_outcome(args, &target)?;
     // The job's records are needed only until it ends.
     let scratch = tempfile::Builder::new().prefix("patchwright-run-").tempdir()?;
     config.sandbox.cache = config.sandbox.cache.or_else(|| config.user_cache.clone());
@@ -93,12 +99,89 @@ async fn whole_job(mut config: Config, args: &RunArgs) -> CommandResult {
     while app.engine.deliver_next().await?.is_some() {}
     display.finish();
     let job = app.engine.job(job.id).await?.ok_or("the job is not in its store")?;
+    let used = use_patch(args, &target, &job)?;
+    let is_interrupted = cancel.is_cancelled() && !job.status().is_terminal();
     if args.json {
-        print_json(&job);
+        print_json(&job, is_interrupted);
     } else {
         print_result(&job);
+        for line in &used {
+            say(line);
+        }
+        say(&next_step(args, &target, &job, is_interrupted));
     }
-    Ok(exit_code(&job))
+    Ok(if is_interrupted { ExitCode::from(INTERRUPTED) } else { exit_code(&job) })
+}
+
+/// The exit code of a program that a signal ends, as shells have it for SIGINT.
+const INTERRUPTED: u8 = 130;
+
+/// Checks that what is asked for can be done with this repository.
+fn check_outcome(args: &RunArgs, target: &Target) -> Result<(), String> {
+    match target {
+        Target::Folder(..) if args.pr => Err(format!(
+            "`{}` is a folder, which has no pull requests; use --push for a branch in it, or give the repository's address",
+            args.repo
+        )),
+        Target::Github(_) if args.apply => Err(
+            "--apply changes the files of a folder; use --push or --pr, or clone the repository and give the folder"
+                .to_owned(),
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Writes the patch where it was asked for, and returns what was done.
+fn use_patch(
+    args: &RunArgs,
+    target: &Target,
+    job: &Job,
+) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+    let mut done = Vec::new();
+    let Some(fix) = job.fixed().filter(|fix| !fix.contents.is_empty()) else { return Ok(done) };
+    if let Some(file) = &args.output {
+        let diff = match target {
+            Target::Folder(_, folder) => apply::full_diff(folder, fix)?,
+            Target::Github(_) => fix.diff.clone(),
+        };
+        std::fs::write(file, diff)
+            .map_err(|error| format!("the patch cannot be written to {}: {error}", file.display()))?;
+        done.push(format!("The patch is in {}.", file.display()));
+    }
+    if let (true, Target::Folder(_, folder)) = (args.apply, target) {
+        if job.verdict.is_some_and(Verdict::is_harmful) {
+            done.push("Nothing was changed in the folder, because the tests fail with the change.".to_owned());
+        } else {
+            apply::apply(folder, fix)?;
+            done.push(format!("{} changed in {}.", count(fix.contents.len(), "file"), folder.display()));
+        }
+    }
+    Ok(done)
+}
+
+fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+/// Returns what a user would do next.
+fn next_step(args: &RunArgs, target: &Target, job: &Job, is_interrupted: bool) -> String {
+    let has_change = job.fixed().is_some_and(|fix| !fix.contents.is_empty());
+    let is_harmful = job.verdict.is_some_and(Verdict::is_harmful);
+    let next = match target {
+        _ if is_interrupted && !has_change => "It was interrupted before a change was made. Run it again.",
+        _ if is_interrupted => "It was interrupted: the change above is not tested to its end. Run it again.",
+        _ if job.published.pull_request.is_some() => "Review the pull request.",
+        _ if job.published.pushed.is_some() => "Review the branch, and open a pull request from it.",
+        _ if !has_change && job.verdict == Some(Verdict::AnalysisOnly) => {
+            "Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL to have a fix written."
+        }
+        _ if !has_change => "See the reason above; more details in the issue's text, or --instructions, may help.",
+        _ if is_harmful => "Read the failing tests above; --instructions can say what to do differently.",
+        _ if args.apply => "Review the change with `git diff`.",
+        Target::Folder(..) => "Run it with --apply to change the files, or with --push to make a branch.",
+        Target::Github(_) => "Run it with --pr to open a pull request, or with -o FILE to keep the patch.",
+    };
+    format!("Next: {next}")
 }
 
 /// Stores how the repository is tested, as an administrator of a server would.
@@ -136,8 +219,13 @@ async fn keep_settings(
 
 fn target(repo: &str, config: &Config) -> Result<Target, String> {
     let Some((_, rest)) = repo.split_once("://") else {
+        if !Path::new(repo).exists()
+            && let Ok(name) = repo.parse()
+        {
+            return Ok(Target::Github(name));
+        }
         let path = Path::new(repo).canonicalize().map_err(|error| {
-            format!("the repository `{repo}` cannot be opened: {error}; give a folder or an https address")
+            format!("the repository `{repo}` cannot be opened: {error}; give a folder, owner/name or an https address")
         })?;
         let file_name = path.file_name().and_then(|name| name.to_str()).unwrap_or("repository");
         let plain: String = file_name
@@ -198,8 +286,7 @@ async fn issue(
     platform: PlatformId,
     repo: RepoName,
 ) -> Result<InboundIssue, Box<dyn std::error::Error + Send + Sync>> {
-    if source.contains("://") {
-        let source = issue_of_url(source, config)?;
+    if let Some(source) = forge_issue(source, config, &platform, &repo)? {
         let remote = forge(app, &source.platform)?.issue(&source).await?;
         return Ok(remote.into_inbound(source));
     }
@@ -209,14 +296,14 @@ async fn issue(
         text
     } else {
         std::fs::read_to_string(source).map_err(|error| {
-            format!("the issue `{source}` cannot be read: {error}; give a file, `-` or the address of an issue")
+            format!("the issue `{source}` cannot be read: {error}; give a file, `-`, owner/name#42, or the address of an issue")
         })?
     };
     let (title, body) = text.trim().split_once('\n').unwrap_or((text.trim(), ""));
     if title.trim().is_empty() {
         return Err(format!("the issue `{source}` is empty; write a title in its first line").into());
     }
-    let number = IssueNumber::same(1);
+    let number = NO_NUMBER;
     Ok(InboundIssue {
         opened_at: None,
         source: IssueRef::on_forge(platform, repo, number),
@@ -229,12 +316,34 @@ async fn issue(
     })
 }
 
-/// `{clone url}/owner/name/issues/42`
+/// Returns the issue on the forge that a text names: `{clone url}/owner/name/issues/42`, `owner/name#42`, or `#42` in a repository of
+/// the forge. Nothing if it names a file.
+fn forge_issue(
+    text: &str,
+    config: &Config,
+    platform: &PlatformId,
+    repo: &RepoName,
+) -> Result<Option<IssueRef>, String> {
+    if text.contains("://") {
+        return issue_of_url(text, config).map(Some);
+    }
+    let Some((name, number)) = text.split_once('#') else { return Ok(None) };
+    let Ok(number) = number.parse::<u64>() else { return Ok(None) };
+    let repo = match (name, platform) {
+        ("", platform) if *platform == GITHUB => repo.clone(),
+        ("", _) => return Err(format!("a folder has no issue `{text}`; write owner/name{text}, or give its address")),
+        (name, _) => name.parse().map_err(|error| format!("`{text}` names no issue: {error}"))?,
+    };
+    Ok(Some(IssueRef::on_forge(GITHUB, repo, IssueNumber::same(number))))
+}
+
+/// `{clone url}/owner/name/issues/42`, with whatever a browser adds to it: `?tab=…`, `#issuecomment-12`.
 fn issue_of_url(text: &str, config: &Config) -> Result<IssueRef, String> {
     let wrong = || {
         format!("`{text}` is no address of an issue; it should be {}/OWNER/NAME/issues/NUMBER", config.github.clone_url)
     };
-    let path = text.strip_prefix(&config.github.clone_url).ok_or_else(wrong)?;
+    let plain = text.split(['?', '#']).next().unwrap_or(text);
+    let path = plain.strip_prefix(&config.github.clone_url).ok_or_else(wrong)?;
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let [owner, name, "issues", number] = parts.as_slice() else { return Err(wrong()) };
     let number: u64 = number.parse().map_err(|_| wrong())?;

@@ -4,8 +4,8 @@
 use std::process::ExitCode;
 
 use patchwright_domain::Role;
-use patchwright_domain::user::User;
-use patchwright_management::{Management, NewUser, Principal, UserUpdate};
+use patchwright_domain::user::{Scope, User};
+use patchwright_management::{Management, NewToken, NewUser, Principal, UserUpdate};
 
 use super::CommandResult;
 use crate::cli::{UserArgs, UserCommand};
@@ -36,6 +36,15 @@ pub(crate) async fn run(config: Config, args: UserArgs) -> CommandResult {
             let update = UserUpdate { password: Some(ask_secret("the password")?), ..UserUpdate::default() };
             users.update(&operator, user.id, update).await?;
             say(&format!("{} has a new password; their sessions and tokens have ended.", user.login));
+        }
+        UserCommand::Token { login, name, scope, days } => {
+            let scope = Scope::parse(&scope).ok_or("a scope is `read`, `write` or `admin`")?;
+            let user = find(&management, &login).await?;
+            let widest = if user.role == Role::Admin { Scope::Admin } else { Scope::Write };
+            let new = NewToken { name, scope, expires_in_days: Some(days) };
+            let created = management.tokens().create(&Principal::user(&user, widest, None), new).await?;
+            // The secret alone, so that it can be piped.
+            say(created.secret.expose());
         }
         UserCommand::Disable { login } => {
             let user = find(&management, &login).await?;

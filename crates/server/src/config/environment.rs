@@ -77,7 +77,16 @@ pub(super) fn toolchain_env(env: &dyn Fn(&str) -> Option<String>) -> Environment
 
 /// Returns the folder for caches of this user.
 pub(super) fn user_cache(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    user_folder(env, "XDG_CACHE_HOME", ".cache")
+}
+
+/// Returns the folder for what this user configures.
+pub(super) fn user_config(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    user_folder(env, "XDG_CONFIG_HOME", ".config")
+}
+
+fn user_folder(env: &dyn Fn(&str) -> Option<String>, variable: &str, below_home: &str) -> Option<PathBuf> {
     let named = |name| env(name).filter(|path| path.starts_with('/')).map(PathBuf::from);
-    let folder = named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|home| home.join(".cache")))?;
+    let folder = named(variable).or_else(|| named("HOME").map(|home| home.join(below_home)))?;
     Some(folder.join("patchwright"))
 }

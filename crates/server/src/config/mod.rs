@@ -136,6 +136,8 @@ pub struct Config {
     pub fetch_env: BTreeMap<String, String>,
     /// The folder for caches of this user.
     pub user_cache: Option<PathBuf>,
+    /// The folder for what this user configures.
+    pub user_config: Option<PathBuf>,
     /// The values of all settings before validation.
     pub values: Values,
 }
@@ -226,6 +228,7 @@ impl Config {
             host_env: BTreeMap::new(),
             fetch_env: environment::fetch_env(env),
             user_cache: environment::user_cache(env),
+            user_config: environment::user_config(env),
             values,
         })
     }

@@ -6,3 +6,4 @@ mod chaos;
 mod intake;
 mod nodes;
 mod process;
+mod terminal;

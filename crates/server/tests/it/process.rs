@@ -264,6 +264,7 @@ async fn people_are_added_at_the_command_line_and_programs_ask_with_their_tokens
             .args(args)
             .env_clear()
             .env("DATA_DIR", world.folder.path())
+            .env("HOME", world.folder.path())
             .env("BIND", &world.address)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -298,23 +299,30 @@ async fn people_are_added_at_the_command_line_and_programs_ask_with_their_tokens
     let (done, printed) = ask(&["repositories", "add", "github", "acme/demo"]);
     assert!(done && printed.contains("acme/demo"), "{printed}");
     let id = printed.split_whitespace().next().unwrap().to_owned();
-    assert!(ask(&["repositories", "sync", &id]).1.contains("1 imported"));
+    assert!(ask(&["repositories", "sync", "acme/demo"]).1.contains("1 imported"));
     let (_, printed) = ask(&["issues", "list", "--search", "SUBTRACTS"]);
     assert!(printed.contains("pending") && printed.contains("add() subtracts"), "{printed}");
+    let heading: Vec<&str> = printed.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(heading, ["ID", "STATUS", "REPOSITORY", "NUMBER", "KEY", "TITLE"]);
     let (_, printed) = ask(&["tokens", "list", "--json"]);
     assert!(printed.contains("\"terminal\"") && !printed.contains(token), "{printed}");
     assert!(ask(&["stats"]).0);
-    let issue = ask(&["issues", "list"]).1.split_whitespace().next().unwrap().to_owned();
-    let (done, printed) = ask(&["issues", "edit", &issue, "--title", "add() is wrong"]);
+    let (issue, page) = ("acme/demo#42", "https://github.com/acme/demo/issues/42?x=1#issuecomment-9");
+    assert!(ask(&["issues", "show", page]).1.contains("see calc.py"));
+    let (refused, printed) = ask(&["issues", "show", "acme/demo#43"]);
+    assert!(!refused && printed.contains("the server has no issue") && printed.contains("acme/demo#43"), "{printed}");
+    let (done, printed) = ask(&["issues", "edit", issue, "--title", "add() is wrong"]);
     assert!(done && printed.contains("add() is wrong"), "{printed}");
-    let (done, printed) = ask(&["issues", "start", &issue, &id]);
+    let (done, printed) = ask(&["issues", "start", issue, &id]);
     assert!(
         done && printed.contains("true") && printed.contains("false"),
         "one is an issue and one is none: {printed}"
     );
-    let (refused, printed) = ask(&["issues", "start", &issue, &id, "--priority", "high"]);
+    let (refused, printed) = ask(&["issues", "start", issue, &id, "--priority", "high"]);
     assert!(!refused && printed.contains("one id at a time"), "{printed}");
-    let task = ask(&["tasks", "list"]).1.split_whitespace().next().unwrap().to_owned();
+    let tasks = ask(&["tasks", "list"]).1;
+    let task = tasks.lines().nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    assert!(ask(&["jobs", "show", issue]).1.contains("add() is wrong"));
     assert!(ask(&["tasks", "show", &task]).1.contains(&task));
     assert!(ask(&["tasks", "logs", &task]).0);
     let (done, printed) = ask(&["notifications", "add", "ops", "webhook", "https://ops.example/hook"]);
@@ -323,6 +331,18 @@ async fn people_are_added_at_the_command_line_and_programs_ask_with_their_tokens
     assert!(ask(&["notifications", "list"]).1.contains("https://ops.example/hook"));
     assert!(ask(&["notifications", "remove", &channel]).0);
     assert!(ask(&["audit", "--limit", "5"]).1.contains("notification.removed"));
+
+    let address = format!("http://{}", world.address);
+    let (refused, printed) = patchwright(&["login", &address, "--login", "root"], "a wrong password\n");
+    assert!(!refused && !printed.contains("wrong password\n"), "{printed}");
+    let (done, printed) = patchwright(&["login", &address, "--login", "root"], "correct horse battery\n");
+    assert!(done && printed.contains("as root (admin)") && !printed.contains("pwt_"), "{printed}");
+    assert!(patchwright(&["jobs", "list"], "").1.contains("acme/demo#42"), "the login is kept");
+    assert!(patchwright(&["logout"], "").0);
+    assert!(!patchwright(&["jobs", "list"], "").0);
+    let (done, printed) = patchwright(&["user", "token", "root", "--scope", "read"], "");
+    assert!(done && printed.starts_with("pwt_"), "{printed}");
+    assert!(patchwright(&["jobs", "list", "--token", printed.trim()], "").0);
 
     let jira = |args: &[&str], input: &str| patchwright(&[&["jira"], args, &["--token", token]].concat(), input);
     assert!(jira(&["status"], "").1.contains("configured: false"));

@@ -105,6 +105,9 @@ statements! {
             if let Some(repository) = &filter.repository {
                 query = query.filter(issue::repo.eq(repository));
             }
+            if let Some(number) = filter.number {
+                query = query.filter(issue::number_display.eq(signed(number)));
+            }
             if let Some(text) = &filter.text {
                 // SQLite folds the case of ASCII letters only. The wildcards of LIKE are escaped.
                 let plain = text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");

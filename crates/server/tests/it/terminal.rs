@@ -1,0 +1,126 @@
+//! `patchwright run` and `locate` on a folder.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use patchwright_testkit::server::{LlmServer, Script, git};
+use serde_json::{Value, json};
+
+const WRONG: &str = "def add(a, b):\n    return a - b\n";
+const RIGHT: &str = "def add(a, b):\n    return a + b\n";
+const TEST: &str = "import unittest\n\nfrom calc import add\n\n\nclass CalcTest(unittest.TestCase):\n    def test_add(self):\n        self.assertEqual(add(1, 2), 3)\n";
+
+/// A folder with a repository, an issue beside it, and a model that fixes it.
+struct Terminal {
+    folder: tempfile::TempDir,
+    llm: LlmServer,
+}
+
+impl Terminal {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = folder.path().join("shop");
+        std::fs::create_dir_all(repository.join("tests")).unwrap();
+        for (path, text) in [("calc.py", WRONG), ("tests/test_calc.py", TEST), ("tests/__init__.py", "")] {
+            std::fs::write(repository.join(path), text).unwrap();
+        }
+        git(&repository, &["init", "-q", "-b", "main"]);
+        git(&repository, &["add", "."]);
+        git(&repository, &["-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "-q", "-m", "start"]);
+        let plan =
+            json!({"root_cause": "-", "fix_strategy": "+", "changes": [{"file": "calc.py", "description": "+"}]});
+        let answers = [plan.to_string(), format!("```python\n{RIGHT}```")];
+        let llm = LlmServer::start(answers.map(Script::Answer).to_vec());
+        Self { folder, llm }
+    }
+
+    fn repository(&self) -> std::path::PathBuf {
+        self.folder.path().join("shop")
+    }
+
+    /// Runs the program; returns its exit code, standard output, and standard error.
+    fn run(&self, args: &[&str], input: &str) -> (Option<i32>, String, String) {
+        use std::io::Write as _;
+        let mut child = Command::new(env!("CARGO_BIN_EXE_patchwright"))
+            .args(args)
+            .current_dir(self.repository())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", self.folder.path())
+            .env("LLM_BASE_URL", self.llm.url())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    }
+}
+
+fn read(folder: &Path, path: &str) -> String {
+    std::fs::read_to_string(folder.join(path)).unwrap()
+}
+
+const ISSUE: &str = "add() in calc.py subtracts\n\nadd(1, 2) is -1.\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fix_is_applied_to_the_folder_and_its_patch_is_written_to_a_file() {
+    let terminal = Terminal::start();
+    let (code, out, err) = terminal.run(&["run", "--issue", "-", "--apply", "-o", "../fix.patch"], ISSUE);
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert_eq!(read(&terminal.repository(), "calc.py"), RIGHT);
+    assert!(out.contains("1 file changed") && out.contains("Next: Review the change"), "{out}");
+    git(&terminal.repository(), &["checkout", "-q", "."]);
+    git(&terminal.repository(), &["apply", "../fix.patch"]);
+    assert_eq!(read(&terminal.repository(), "calc.py"), RIGHT, "git takes the patch");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_user_has_changed_is_not_overwritten() {
+    let terminal = Terminal::start();
+    let own = format!("# mine\n{WRONG}");
+    std::fs::write(terminal.repository().join("calc.py"), &own).unwrap();
+    let (code, out, err) = terminal.run(&["run", "--issue", "-", "--apply"], ISSUE);
+    assert_eq!(code, Some(1), "{out}{err}");
+    assert!(err.contains("uncommitted changes") && err.contains("calc.py changed since the last commit"), "{err}");
+    assert_eq!(read(&terminal.repository(), "calc.py"), own);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_json_of_a_run_has_the_diff_the_plan_and_what_the_tests_show() {
+    let terminal = Terminal::start();
+    let (code, out, err) = terminal.run(&["run", "--issue", "-", "--json"], ISSUE);
+    assert_eq!(code, Some(0), "{out}{err}");
+    let result: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert!(result["diff"].as_str().unwrap().contains("+    return a + b"), "{result}");
+    assert_eq!(result["plan"]["fix_strategy"], "+");
+    assert_eq!(result["tests"]["fixed"].as_array().unwrap().len(), 1);
+    assert!(result["explanation"].is_string() && result["status"] == "succeeded", "{result}");
+    assert_eq!(read(&terminal.repository(), "calc.py"), WRONG, "nothing was changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_done_with_a_folder_is_refused_before_anything_is_spent() {
+    let terminal = Terminal::start();
+    let (code, _, err) = terminal.run(&["run", "--issue", "-", "--pr"], ISSUE);
+    assert!(code == Some(1) && err.contains("a folder, which has no pull requests"), "{err}");
+    let (code, _, err) = terminal.run(&["run", "--issue", "#7"], "");
+    assert!(code == Some(1) && err.contains("owner/name#7"), "{err}");
+    let (code, _, err) = terminal.run(&["run", "--issue", "missing.md"], "");
+    assert!(code == Some(1) && err.contains("`missing.md` cannot be read"), "{err}");
+    let (code, _, err) = terminal.run(&["run", "--repo", "acme/shop", "--issue", "-", "--apply"], ISSUE);
+    assert!(code == Some(1) && err.contains("--apply changes the files of a folder"), "{err}");
+    assert_eq!(terminal.llm.asked().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_issue_of_locate_is_read_from_standard_input_and_errors_name_the_file() {
+    let terminal = Terminal::start();
+    let (code, out, _) = terminal.run(&["locate", "--repo", ".", "--issue", "-"], ISSUE);
+    assert!(code == Some(0) && out.contains("1. calc.py"), "{out}");
+    let (code, _, err) = terminal.run(&["locate", "--repo", ".", "--issue", "missing.md"], "");
+    assert!(code == Some(1) && err.contains("`missing.md` cannot be read"), "{err}");
+}
