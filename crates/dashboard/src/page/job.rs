@@ -6,6 +6,7 @@ use patchwright_domain::job::report::{CandidateSymbol, LocateReport, Plan, Propo
 use patchwright_domain::job::stage::{StageRecord, StageStatus};
 use patchwright_domain::{Job, JobStatus, Task, Usage};
 
+use super::job_result::JobResult;
 use crate::diff::Diff;
 use crate::{Layout, Translations, markdown};
 
@@ -142,8 +143,28 @@ impl<'a> JobPage<'a> {
         self.job.verified()
     }
 
-    fn outcome(&self) -> Option<&'static str> {
-        self.job.verdict.map(|verdict| self.layout.translations().verdict(verdict))
+    fn result(&self) -> JobResult<'a> {
+        JobResult::new(self.job, self.diff, self.layout.translations(), self.now, self.may_steer)
+    }
+
+    /// Returns the parts of the page that there are, each with its anchor and name.
+    fn index(&self) -> Vec<(&'static str, &'static str)> {
+        let words = self.layout.translations();
+        let parts = [
+            (!self.diff.files.is_empty(), "diff", words.changes),
+            (self.verified().is_some(), "tests", words.tests),
+            (self.job.published.ci.is_some(), "ci", words.ci),
+            (self.proposed().is_some(), "plan", words.plan),
+            (!self.calls.is_empty(), "calls", words.with_the_model),
+            (self.log.is_some(), "log", words.log),
+            (self.located().is_some(), "candidates", words.why_these_files),
+        ];
+        parts.into_iter().filter(|(is_there, ..)| *is_there).map(|(_, anchor, name)| (anchor, name)).collect()
+    }
+
+    /// Returns whether the viewer can ask for more on the branch of the job.
+    fn can_follow_up(&self) -> bool {
+        self.may_steer && self.job.status().is_terminal() && self.job.fixed().is_some()
     }
 
     fn is_split(&self) -> bool {

@@ -5,6 +5,7 @@ mod configuration;
 mod issue;
 mod issues;
 mod job;
+mod job_result;
 mod listing;
 mod login;
 mod problem;

@@ -146,6 +146,20 @@ impl Translations {
         }
     }
 
+    /// Returns the sentence about the result of a job with a verdict.
+    pub const fn result_of(&self, verdict: Verdict) -> &'static str {
+        match verdict {
+            Verdict::FixedProven => self.result_fixed_proven,
+            Verdict::NoRegressions => self.result_no_regressions,
+            Verdict::Regressions => self.result_regressions,
+            Verdict::StillFailing => self.result_still_failing,
+            Verdict::CouldNotBuild => self.result_could_not_build,
+            Verdict::NoTests => self.result_no_tests,
+            Verdict::NotRun => self.result_not_run,
+            Verdict::AnalysisOnly => self.result_analysis_only,
+        }
+    }
+
     /// Returns the name of a stage.
     pub const fn stage_name(&self, kind: StageKind) -> &'static str {
         match kind {

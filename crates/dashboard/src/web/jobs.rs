@@ -65,7 +65,7 @@ async fn render(page: &PageRequest, id: &str, query: &JobQuery, state: &State) -
         log_tail: &tail(log, state).await?,
         tasks: &tasks,
         diff: &diff(&job),
-        diff_layout: DiffLayout::parse(&query.diff).unwrap_or_default(),
+        diff_layout: DiffLayout::parse(&query.diff).unwrap_or(page.usual_diff_layout()),
         may_steer: page.principal.may_change(owner),
         job: &job,
     }

@@ -18,7 +18,7 @@ use url::form_urlencoded;
 
 use super::form::Form;
 use super::{State, header_of, html_response, redirect};
-use crate::page::{Page as _, Problem};
+use crate::page::{DiffLayout, Page as _, Problem};
 use crate::{Language, Layout, Theme, Translations, Viewer};
 
 /// The cookies of a browser's preferences.
@@ -31,6 +31,8 @@ pub(super) struct PageRequest {
     pub(super) layout: Layout,
     /// Whether the page's own script sent it, which shows a message in place of a page.
     is_script: bool,
+    /// Whether a phone sent it, as far as its browser says.
+    is_phone: bool,
 }
 
 /// The layout that a request asks for, before it is known who views it.
@@ -84,6 +86,11 @@ impl PageRequest {
         self.layout.translations()
     }
 
+    /// Returns the layout of a diff for whoever has not chosen one: two columns do not fit on a phone.
+    pub(super) fn usual_diff_layout(&self) -> DiffLayout {
+        if self.is_phone { DiffLayout::Unified } else { DiffLayout::Split }
+    }
+
     /// Returns the same for another page than the one of the form's address.
     pub(super) fn at(self, path: &str) -> Self {
         Self { layout: self.layout.at(path), ..self }
@@ -126,7 +133,8 @@ impl FromRequest for PageRequest {
                     let viewer =
                         Viewer { login: principal.login().to_owned(), csrf: principal.csrf().map(str::to_owned) };
                     let layout = layout_of(&request).seen_by(viewer);
-                    Ok(Self { principal, layout, is_script: is_script(&request) })
+                    let is_phone = header_of(&request, "user-agent").is_some_and(|agent| agent.contains("Mobi"));
+                    Ok(Self { principal, layout, is_script: is_script(&request), is_phone })
                 }
                 Err(error) => Err(PageError::new(&request, error)),
             }

@@ -68,6 +68,26 @@ impl World {
         server
     }
 
+    /// Runs a command of this server's machine with an input; returns whether it succeeded, and what it printed.
+    fn ask(&self, args: &[&str], input: &str) -> (bool, String) {
+        use std::io::Write as _;
+        let mut child = Command::new(env!("CARGO_BIN_EXE_patchwright"))
+            .args(args)
+            .env_clear()
+            .env("DATA_DIR", self.folder.path())
+            .env("HOME", self.folder.path())
+            .env("BIND", &self.address)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.success(), printed)
+    }
+
     async fn get(&self, path: &str) -> Result<Response, patchwright_http::HttpError> {
         self.http.send(Request::get(format!("http://{}{path}", self.address)), Retry::Never).await
     }
@@ -258,24 +278,7 @@ async fn jobs_are_listed_cancelled_and_retried_from_a_terminal_and_the_database_
 #[tokio::test(flavor = "multi_thread")]
 async fn people_are_added_at_the_command_line_and_programs_ask_with_their_tokens() {
     let world = World::new(vec![]);
-    let patchwright = |args: &[&str], input: &str| {
-        use std::io::Write as _;
-        let mut child = Command::new(env!("CARGO_BIN_EXE_patchwright"))
-            .args(args)
-            .env_clear()
-            .env("DATA_DIR", world.folder.path())
-            .env("HOME", world.folder.path())
-            .env("BIND", &world.address)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        (output.status.success(), printed)
-    };
+    let patchwright = |args: &[&str], input: &str| world.ask(args, input);
     assert!(!patchwright(&["user", "add", "root"], "short\n").0);
     let (added, printed) = patchwright(&["user", "add", "Root"], "correct horse battery\n");
     assert!(added && printed.contains("root was added as admin"), "{printed}");
@@ -331,18 +334,6 @@ async fn people_are_added_at_the_command_line_and_programs_ask_with_their_tokens
     assert!(ask(&["notifications", "list"]).1.contains("https://ops.example/hook"));
     assert!(ask(&["notifications", "remove", &channel]).0);
     assert!(ask(&["audit", "--limit", "5"]).1.contains("notification.removed"));
-
-    let address = format!("http://{}", world.address);
-    let (refused, printed) = patchwright(&["login", &address, "--login", "root"], "a wrong password\n");
-    assert!(!refused && !printed.contains("wrong password\n"), "{printed}");
-    let (done, printed) = patchwright(&["login", &address, "--login", "root"], "correct horse battery\n");
-    assert!(done && printed.contains("as root (admin)") && !printed.contains("pwt_"), "{printed}");
-    assert!(patchwright(&["jobs", "list"], "").1.contains("acme/demo#42"), "the login is kept");
-    assert!(patchwright(&["logout"], "").0);
-    assert!(!patchwright(&["jobs", "list"], "").0);
-    let (done, printed) = patchwright(&["user", "token", "root", "--scope", "read"], "");
-    assert!(done && printed.starts_with("pwt_"), "{printed}");
-    assert!(patchwright(&["jobs", "list", "--token", printed.trim()], "").0);
 
     let jira = |args: &[&str], input: &str| patchwright(&[&["jira"], args, &["--token", token]].concat(), input);
     assert!(jira(&["status"], "").1.contains("configured: false"));
@@ -463,4 +454,25 @@ async fn files_are_located_in_a_repository() {
     assert_eq!(std::fs::read_dir(world.folder.path().join("kept")).unwrap().count(), 1);
     let elsewhere = ["locate", "--repo", &repository, "--issue", &issue, "--rev", "main", "--folder", "docs"];
     assert!(patchwright(&world, &elsewhere).1.starts_with("No file matches"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_is_kept_for_the_commands_of_a_server_until_the_logout() {
+    let world = World::new(vec![]);
+    let patchwright = |args: &[&str], input: &str| world.ask(args, input);
+    assert!(patchwright(&["user", "add", "root"], "correct horse battery\n").0);
+    let mut server = world.start().await;
+    let address = format!("http://{}", world.address);
+    let (refused, printed) = patchwright(&["login", &address, "--login", "root"], "a wrong password\n");
+    assert!(!refused && !printed.contains("wrong password\n"), "{printed}");
+    let (done, printed) = patchwright(&["login", &address, "--login", "root"], "correct horse battery\n");
+    assert!(done && printed.contains("as root (admin)") && !printed.contains("pwt_"), "{printed}");
+    assert!(patchwright(&["repositories", "add", "github", "acme/demo"], "").0, "the login is kept");
+    assert!(patchwright(&["logout"], "").0);
+    assert!(!patchwright(&["jobs", "list"], "").0);
+    let (done, printed) = patchwright(&["user", "token", "root", "--scope", "read"], "");
+    assert!(done && printed.starts_with("pwt_"), "{printed}");
+    assert!(patchwright(&["jobs", "list", "--token", printed.trim()], "").0);
+    server.kill().unwrap();
+    server.wait().unwrap();
 }
