@@ -28,6 +28,10 @@ doc:
 demo:
     cargo run --release -- demo
 
+# the release archive of this platform, in dist/ (TARGET=aarch64-unknown-linux-gnu for another)
+release:
+    deploy/release
+
 # overhead of one job, time to the first answer, idle memory
 bench:
     cargo bench -p patchwright-server --bench overhead

@@ -109,6 +109,9 @@ async fn an_administrator_gets_from_nothing_to_a_merged_pull_request() {
     browser.see("#plan").await;
     browser.read("[data-part=meta] .chip", "Plan waits for approval").await;
     browser.judge_everywhere("job-plan").await;
+    browser.go(&url("/jobs")).await;
+    browser.read("td.what a", "add() subtracts").await;
+    browser.judge_everywhere("jobs").await;
     browser.go(&url("/board")).await;
     browser.read(".cards .chip", "Plan waits for approval").await;
     browser.press(".cards a").await;

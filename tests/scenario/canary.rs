@@ -114,6 +114,7 @@ async fn search(test_server: &TestServer, log: &ProcessLog, operator: &Caller, j
         "/issues".into(),
         "/jobs".into(),
         "/board".into(),
+        "/jobs".into(),
         "/statistics".into(),
         "/settings/credentials".into(),
         "/settings/notifications".into(),

@@ -54,7 +54,7 @@ async fn a_member_sees_a_repository_by_assignment_or_permission_and_nothing_of_o
         assert_eq!(test_server.page(&outsider, path).await.status, 404, "{path}");
         assert_eq!(test_server.page(&owner, path).await.status, 200, "{path}");
     }
-    for path in ["/board", "/issues", "/statistics"] {
+    for path in ["/board", "/issues", "/jobs", "/statistics"] {
         let page = test_server.page(&outsider, path).await;
         assert!(
             page.status == 200 && !page.text().contains("subtracts") && !page.text().contains("acme/demo"),

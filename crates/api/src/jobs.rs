@@ -2,6 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 use patchwright_core::query::JobFilter;
+use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::stage::{StageRecord, StageStatus};
 use patchwright_domain::{self as domain, Job, JobStatus, Request};
 use patchwright_management::{JobOrRequest, QueueEstimate};
@@ -99,6 +100,8 @@ pub(crate) async fn list(
         status: word(query.status.as_ref(), JobStatus::parse, "status of a job")?,
         repository: query.repository.clone(),
         issue: page::parse(query.issue.as_ref(), "bad_issue")?,
+        verdict: word(query.verdict.as_ref(), Verdict::parse, "verdict")?,
+        actor: query.actor.clone(),
         before: page::parse(query.cursor.as_ref(), "bad_cursor")?,
         limit,
         ..JobFilter::default()

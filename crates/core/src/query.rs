@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use patchwright_domain::job::JobSummary;
+use patchwright_domain::job::report::Verdict;
 use patchwright_domain::{Issue, IssueId, IssueStatus, JobId, JobStatus, Task, TaskId, TaskStatus};
 
 use crate::access::Visibility;
@@ -19,6 +20,10 @@ pub struct JobFilter {
     pub repository: Option<String>,
     /// Jobs of this issue.
     pub issue: Option<IssueId>,
+    /// Jobs with this verdict.
+    pub verdict: Option<Verdict>,
+    /// Jobs that this person asked for, by login.
+    pub actor: Option<String>,
     /// Jobs that the reader may see.
     pub visible: Visibility,
     /// Jobs older than this one: the next page.

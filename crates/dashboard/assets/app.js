@@ -107,3 +107,24 @@ if (isList || shown || job) {
   events.addEventListener("job", (event) => { if (isList || job || JSON.parse(event.data).issue_id === shown) soon(); });
   events.addEventListener("reset", soon);
 }
+
+// Keys, while nobody writes: a list is read without a mouse.
+const places = { i: "/issues", j: "/jobs", b: "/board" };
+let goes = false;
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, [contenteditable]")) return;
+  const links = [...document.querySelectorAll("td.what > a")];
+  const at = links.indexOf(document.activeElement);
+  if (goes) {
+    goes = false;
+    if (places[event.key]) location.assign(places[event.key]);
+    return;
+  }
+  const move = { j: at + 1, k: Math.max(at - 1, 0) }[event.key];
+  if (event.key === "g") goes = true;
+  else if (event.key === "?") toast(document.body.dataset.keys);
+  else if (event.key === "/") {
+    event.preventDefault();
+    document.querySelector("main input[type=search], main input[type=text]")?.focus();
+  } else if (move !== undefined) links[Math.min(move, links.length - 1)]?.focus();
+});

@@ -117,10 +117,11 @@ impl Layout {
     }
 
     /// Returns the links of the navigation, each with its URL and name.
-    pub const fn places(&self) -> [(&'static str, &'static str); 4] {
+    pub const fn places(&self) -> [(&'static str, &'static str); 5] {
         let words = self.translations();
         [
             ("/issues", words.issues),
+            ("/jobs", words.jobs),
             ("/board", words.board),
             ("/statistics", words.statistics),
             ("/settings", words.settings),

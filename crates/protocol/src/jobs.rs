@@ -19,6 +19,11 @@ pub struct JobQuery {
     pub status: Option<String>,
     /// `owner/name`
     pub repository: Option<String>,
+    /// Only jobs with this verdict.
+    #[cfg_attr(feature = "openapi", param(schema_with = crate::schemas::verdict))]
+    pub verdict: Option<String>,
+    /// Only jobs that this person asked for, by login.
+    pub actor: Option<String>,
     /// Only jobs of this issue.
     #[cfg_attr(feature = "openapi", param(value_type = Option<uuid::Uuid>))]
     pub issue: Option<String>,

@@ -2,6 +2,7 @@
 
 use patchwright_domain::jira::LinkStatus;
 use patchwright_domain::job::Priority;
+use patchwright_domain::job::report::Verdict;
 use patchwright_domain::notification::{ChannelKind, NotificationEvent};
 use patchwright_domain::pattern::{CLOUD_ID, LABEL, MAX_LABELS, PROJECT, SECRET, SERVICE_ACCOUNT, SITE};
 use patchwright_domain::sandbox_grants::{HOST, IMAGE, MAX_ENTRIES, MAX_ENTRY, VARIABLE};
@@ -83,6 +84,10 @@ pub fn task_status() -> Object {
 
 pub fn job_status() -> Object {
     one_of(JobStatus::ALL.map(JobStatus::as_str))
+}
+
+pub fn verdict() -> Object {
+    one_of(Verdict::ALL.map(Verdict::as_str))
 }
 
 pub fn group() -> Object {

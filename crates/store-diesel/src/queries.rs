@@ -40,6 +40,13 @@ statements! {
             if let Some(issue) = filter.issue {
                 query = query.filter(job::issue_id.eq(issue.to_string()));
             }
+            if let Some(verdict) = filter.verdict {
+                // The only quotation marks in the column without a backslash before them are those of its own JSON.
+                query = query.filter(job::outcome.like(format!("%\"verdict\":\"{}\"%", verdict.as_str())));
+            }
+            if let Some(actor) = &filter.actor {
+                query = query.filter(job::actor.eq(actor));
+            }
             if let Some((user, repositories)) = limits(&filter.visible) {
                 let visible = issue::table.filter(visible_issues(user, repositories)).select(issue::id);
                 query = query.filter(job::issue_id.eq_any(visible));

@@ -6,6 +6,9 @@ use patchwright_domain::{Issue, IssueStatus};
 
 use crate::Layout;
 
+/// How many labels of an issue the list shows.
+const MAX_LABELS: usize = 4;
+
 /// The Start button of an issue in its five forms (`docs/requirements.md#management`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StartButton {
@@ -40,6 +43,10 @@ pub struct IssueRow {
     pub repository: String,
     /// The status.
     pub status: IssueStatus,
+    /// Its author on the forge.
+    pub author: String,
+    /// Its labels, as far as they fit.
+    pub labels: Vec<String>,
     /// When it last changed.
     pub updated_at: Timestamp,
     /// The Start button.
@@ -55,6 +62,8 @@ impl IssueRow {
             title: issue.title.clone(),
             repository: issue.source.repo.to_string(),
             status: issue.status,
+            author: issue.author.clone(),
+            labels: issue.labels.iter().take(MAX_LABELS).cloned().collect(),
             updated_at: issue.updated_at,
             button: StartButton { status: issue.status, allowed: may_start },
         }

@@ -11,7 +11,7 @@ use url::form_urlencoded::Serializer;
 
 use super::State;
 use super::form::Submission;
-use super::page_request::{PageError, PageRequest, parse_id};
+use super::page_request::{PageError, PageRequest, parse_id, repository_names};
 
 /// How many issues a page shows.
 const PAGE_SIZE: u16 = 25;
@@ -80,13 +80,7 @@ async fn render_list(page: &PageRequest, query: &IssueQuery, state: &State) -> R
     let issues = state.management.issues().list(&page.principal, filter).await?;
     let rows: Vec<IssueRow> =
         issues.iter().map(|issue| IssueRow::new(issue, may_start(&page.principal, issue))).collect();
-    let known = state.management.repositories().list(&page.principal).await?;
-    let mut repositories: Vec<String> = known.iter().map(|repository| repository.name.to_string()).collect();
-    if !query.repository.is_empty() {
-        repositories.push(query.repository.clone());
-    }
-    repositories.sort_unstable();
-    repositories.dedup();
+    let repositories = repository_names(page, state, &query.repository).await?;
     let last = issues.last().filter(|_| issues.len() == usize::from(PAGE_SIZE));
     Ok(Issues {
         layout: &page.layout,

@@ -3,6 +3,7 @@
 mod board;
 mod form;
 mod issues;
+mod job_list;
 mod jobs;
 mod login;
 mod page_request;
@@ -110,6 +111,7 @@ fn issue_routes(services: &mut ServiceConfig) {
 
 fn job_routes(services: &mut ServiceConfig) {
     services
+        .service(resource("/jobs").route(get().to(job_list::list)))
         .service(resource("/jobs/{id}").route(get().to(jobs::show)))
         .service(resource("/jobs/{id}/plan").route(post().to(jobs::revise_plan)))
         .service(resource("/jobs/{id}/approve").route(post().to(jobs::approve)))

@@ -213,6 +213,20 @@ pub(super) fn with_retry_after(error: &ManagementError, mut response: HttpRespon
     response
 }
 
+/// Returns the names of the repositories that the viewer sees, and the chosen one.
+pub(super) async fn repository_names(
+    page: &PageRequest,
+    state: &State,
+    chosen: &str,
+) -> Result<Vec<String>, ManagementError> {
+    let known = state.management.repositories().list(&page.principal).await?;
+    let mut names: Vec<String> = known.iter().map(|repository| repository.name.to_string()).collect();
+    names.extend(Some(chosen.to_owned()).filter(|chosen| !chosen.is_empty()));
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
 /// Parses the id in a path: what cannot be an id does not exist.
 pub(super) fn parse_id<T: FromStr>(text: &str, kind: &str) -> Result<T, ManagementError> {
     text.parse().map_err(|_| ManagementError::not_found(kind))

@@ -459,6 +459,23 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// All verdicts.
+    pub const ALL: [Self; 8] = [
+        Self::FixedProven,
+        Self::NoRegressions,
+        Self::Regressions,
+        Self::StillFailing,
+        Self::CouldNotBuild,
+        Self::NoTests,
+        Self::NotRun,
+        Self::AnalysisOnly,
+    ];
+
+    /// Parses the result of [`Self::as_str`].
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verdict| verdict.as_str() == name)
+    }
+
     /// Returns the name in JSON and in logs.
     pub const fn as_str(self) -> &'static str {
         match self {

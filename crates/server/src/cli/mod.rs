@@ -104,8 +104,12 @@ enum Command {
         /// The shell: bash, zsh, fish, elvish or powershell
         shell: clap_complete::Shell,
     },
-    /// Prints the manual page
-    Man,
+    /// Prints the manual page, or writes those of all commands
+    Man {
+        /// The folder for the pages of all commands
+        #[arg(value_name = "FOLDER")]
+        folder: Option<PathBuf>,
+    },
     /// Adds and changes users directly in the database
     User(UserArgs),
     /// Creates a new master key and encrypts all secrets with it
@@ -263,13 +267,21 @@ fn print_about_itself(command: &Command) -> Option<ExitCode> {
             clap_complete::generate(*shell, &mut command_line(), "patchwright", &mut std::io::stdout());
             Some(ExitCode::SUCCESS)
         }
-        Command::Man => Some(match clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                complain(&error);
-                ExitCode::FAILURE
-            }
-        }),
+        Command::Man { folder } => {
+            let written = match folder {
+                Some(folder) => {
+                    std::fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(Cli::command(), folder))
+                }
+                None => clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()),
+            };
+            Some(match written {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    complain(&error);
+                    ExitCode::FAILURE
+                }
+            })
+        }
         _ => None,
     }
 }
@@ -295,7 +307,7 @@ async fn run_command(command: Command, config: Config) -> CommandResult {
         Command::Tokens(args) => remotely(config, args, manage::tokens).await,
         Command::Stats(args) => manage::stats(Remote::new(config, args.remote)?, args.by).await,
         Command::Audit(args) => manage::audit(Remote::new(config, args.remote)?, args.cursor, args.limit).await,
-        Command::Completions { .. } | Command::Man => Ok(ExitCode::SUCCESS),
+        Command::Completions { .. } | Command::Man { .. } => Ok(ExitCode::SUCCESS),
         Command::User(args) => command::user::run(config, args).await,
         Command::RotateKeys => command::rotate::run(config).await,
         Command::Migrate => command::migrate::run(config).await,

@@ -3,6 +3,7 @@
 use patchwright_core::access::Visibility;
 use patchwright_core::query::{JobFilter, Queries as _, TaskFilter};
 use patchwright_core::store::{ConcurrencyLimits, JobWrite, Step, Store as _};
+use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::{JobEvent, JobSummary, Lease, WorkerEvent};
 use patchwright_domain::node::WorkCommand;
 use patchwright_domain::{Job, JobStatus};
@@ -39,6 +40,34 @@ async fn lists_are_filtered_and_paged(store: DieselStore, _: Sql) {
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_are_filtered_and_paged_on_both_databases() {
     on_both_databases(lists_are_filtered_and_paged).await;
+}
+
+async fn jobs_are_found_by_their_verdict_and_by_who_asked(store: DieselStore, _: Sql) {
+    let with = |n: u32, actor: &str, verdict: Option<Verdict>| {
+        let mut job = job(n);
+        job.trigger.actor = actor.to_owned();
+        job.verdict = verdict;
+        // A text of somebody else is not taken for the verdict.
+        job.title = r#""verdict":"regressions""#.to_owned();
+        job
+    };
+    let proven = Some(Verdict::FixedProven);
+    for (n, job) in (1..).zip([with(1, "alice", proven), with(2, "bob", proven), with(3, "alice", None)]) {
+        store.commit(Step { job: Some(JobWrite::Insert(job)), ..new_job(n) }).await.unwrap();
+    }
+    let found = async |verdict, actor: Option<&str>| {
+        let filter = JobFilter { verdict, actor: actor.map(str::to_owned), limit: 9, ..JobFilter::default() };
+        store.jobs(filter).await.unwrap().into_iter().map(|job| job.id).collect::<Vec<_>>()
+    };
+    assert_eq!(found(proven, None).await, [job_id(2), job_id(1)]);
+    assert_eq!(found(proven, Some("alice")).await, [job_id(1)]);
+    assert_eq!(found(None, Some("alice")).await, [job_id(3), job_id(1)]);
+    assert!(found(Some(Verdict::Regressions), None).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_found_by_their_verdict_and_by_who_asked_on_both_databases() {
+    on_both_databases(jobs_are_found_by_their_verdict_and_by_who_asked).await;
 }
 
 async fn a_changed_job_is_listed_with_its_summary(store: DieselStore, _: Sql) {
