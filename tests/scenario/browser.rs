@@ -143,6 +143,14 @@ async fn the_job_shows_how_it_came_about(browser: &Browser) {
     browser.write(".find input", "verify").await;
     browser.see(".hit.now").await;
     browser.judge_everywhere("job").await;
+    browser.press(".split tr:has(.added) td.no:nth-child(3)").await;
+    browser.write(".remark textarea", "use a constant").await;
+    browser.read("form[data-remarks] button", "Send the comments (1)").await;
+    let line = browser.run("return document.querySelector('.remark').dataset.line").await;
+    assert_eq!(line, "calc.py:2");
+    browser.judge("job-remark").await;
+    browser.press(".remark button").await;
+    assert_eq!(browser.run("return document.querySelector('form[data-remarks]').hidden").await, true);
     browser.press(".actions a[href*='diff=unified']").await;
     browser.read(".unified .sign.added", "+").await;
     browser.judge_everywhere("job-unified").await;

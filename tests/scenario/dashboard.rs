@@ -266,3 +266,52 @@ async fn a_job_can_be_taken_home_as_a_patch_a_log_and_numbers() {
     }
     test_server.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_address_is_a_page_for_people_and_an_error_for_programs() {
+    let AccountsFixture { test_server, admin, .. } = accounts_fixture().await;
+    let page = test_server.page(&admin, "/nowhere").await;
+    assert_eq!((page.status, page.header("content-type")), (404, Some("text/html; charset=utf-8")));
+    assert!(page.text().contains("href=\"/issues\""), "{}", page.text());
+    let program = test_server.get("/nowhere").await;
+    assert!(program.status == 404 && program.json::<Value>().unwrap()["error"].is_string());
+    assert_eq!(test_server.get("/api/v1/nowhere").await.json::<Value>().unwrap()["code"], "not_found");
+    test_server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_changes_their_own_password_with_the_present_one_and_a_session() {
+    let AccountsFixture { test_server, member, .. } = accounts_fixture().await;
+    let csrf = member.csrf.as_ref().unwrap();
+    let change = async |current: &str, new: &str| {
+        let fields = format!("csrf={csrf}&current={current}&new={new}");
+        test_server.form(member.cookie.as_ref(), "/account/password", &fields, None).await
+    };
+    let refused = change("not+the+password", "another+long+password").await;
+    assert!(refused.status == 400 && refused.text().contains("current password is wrong"), "{}", refused.text());
+    assert_eq!(change(&PASSWORD.replace(' ', "+"), "short").await.status, 400);
+    let page = test_server.page(&member, "/settings/tokens").await;
+    assert!(page.text().contains("/account/password"), "the session goes on: {}", page.text());
+    let changed = change(&PASSWORD.replace(' ', "+"), "another+long+password").await;
+    assert!(changed.text().contains("name=\"password\""), "they log in again: {}", changed.text());
+    let page = test_server.page(&member, "/settings/tokens").await;
+    assert!(!page.text().contains("/account/password"), "all sessions of the user ended");
+    test_server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_are_found_by_a_word_and_those_that_are_changed_alone() {
+    let AccountsFixture { test_server, admin, .. } = accounts_fixture().await;
+    let shown = async |query: &str| {
+        let page = test_server.page(&admin, &format!("/settings/configuration?{query}")).await.text();
+        page.matches("<td class=\"what\"><code>").count()
+    };
+    let all = shown("").await;
+    assert!(all > 100);
+    let found = shown("q=lease_timeout").await;
+    assert!((1..10).contains(&found), "{found}");
+    let changed = shown("changed=true").await;
+    assert!(changed > 0 && changed < all, "{changed} of {all}");
+    assert_eq!(shown("q=no-such-thing").await, 0);
+    test_server.finish().await;
+}

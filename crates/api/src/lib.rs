@@ -52,6 +52,7 @@ use self::refusals::RefusalLog;
 
 pub use limits::{answer_head, limit_body_time};
 pub use openapi::openapi;
+pub use response::not_found;
 pub use routes::{node_protocol, routes, webhooks};
 
 /// Called with the platform and the event's name for every delivery with a valid signature.

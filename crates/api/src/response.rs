@@ -56,7 +56,7 @@ pub(crate) fn problem_with(status: StatusCode, problem: Problem) -> HttpResponse
 }
 
 /// The response to an unknown address outside of `/api/v1`.
-pub(crate) async fn not_found() -> HttpResponse {
+pub async fn not_found() -> HttpResponse {
     gateway_error(StatusCode::NOT_FOUND, "nothing was found at this address")
 }
 

@@ -32,6 +32,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         asset("style.css", "text/css; charset=utf-8", include_bytes!("../assets/style.css")),
         asset("app.js", "text/javascript; charset=utf-8", include_bytes!("../assets/app.js")),
         asset("log.js", "text/javascript; charset=utf-8", include_bytes!("../assets/log.js")),
+        asset("remarks.js", "text/javascript; charset=utf-8", include_bytes!("../assets/remarks.js")),
         asset("icon.svg", "image/svg+xml", include_bytes!("../assets/icon.svg")),
     ]
 });

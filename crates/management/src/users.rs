@@ -7,6 +7,7 @@ use patchwright_domain::user::{Login, Role, User};
 
 use crate::error::ManagementError;
 use crate::principal::Principal;
+use crate::sessions::Sessions;
 use crate::{Inner, password};
 
 /// How many accounts on forges a user may have.
@@ -89,6 +90,29 @@ impl Users<'_> {
         let entry = self.0.audit_entry(principal.login(), "user.changed", user.login.as_str(), &detail);
         self.0.ports.accounts.change_user(&user, hash, entry).await?;
         Ok(user)
+    }
+
+    /// Changes the caller's own password, which ends all their sessions and tokens. `address` is the sender's, for the limit on
+    /// failed attempts.
+    ///
+    /// # Errors
+    /// [`ManagementError::Forbidden`] without a session of a user, [`ManagementError::Unauthenticated`] if the current password
+    /// is wrong, [`ManagementError::TooManyAttempts`], [`ManagementError::Invalid`] for a new one that cannot be used.
+    pub async fn change_own_password(
+        &self,
+        principal: &Principal,
+        current: Secret,
+        new: Secret,
+        address: &str,
+    ) -> Result<(), ManagementError> {
+        // A token that leaked must not take over its account.
+        if principal.id().is_none() || principal.csrf().is_none() {
+            return Err(ManagementError::forbidden("log in with your password to change it"));
+        }
+        let user = Sessions(self.0).check_password(principal.login(), current, address).await?;
+        let hash = password::hash(new).await?;
+        let entry = self.0.audit_entry(principal.login(), "user.changed", user.login.as_str(), "own password");
+        Ok(self.0.ports.accounts.change_user(&user, Some(hash), entry).await?)
     }
 
     /// Returns the accounts of a user on forges, and the repositories that they are assigned to.

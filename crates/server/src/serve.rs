@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::{self, DefaultHeaders, from_fn};
-use actix_web::{App as ActixApp, HttpServer};
+use actix_web::{App as ActixApp, HttpRequest, HttpResponse, HttpServer, web};
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use patchwright_api::{Api, ApiOptions};
@@ -119,6 +119,8 @@ impl Server {
                 .configure(patchwright_api::webhooks(&api))
                 .configure(patchwright_api::node_protocol(&api))
                 .configure(patchwright_api::routes(&api))
+                // After the API, whose answer to an unknown address is for programs.
+                .default_service(web::to(unknown_address))
         })
         .workers(HTTP_WORKERS)
         .client_request_timeout(HEADER_TIMEOUT)
@@ -163,6 +165,14 @@ impl Server {
         self.http.await.map_err(std::io::Error::other)??;
         tracing::info!("patchwright has stopped");
         Ok(())
+    }
+}
+
+/// The response to an unknown address: a page for browsers, an error for programs.
+async fn unknown_address(request: HttpRequest) -> HttpResponse {
+    match patchwright_dashboard::web::unknown_address(&request) {
+        Some(page) => page,
+        None => patchwright_api::not_found().await,
     }
 }
 

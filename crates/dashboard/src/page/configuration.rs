@@ -27,8 +27,12 @@ pub struct SettingRow {
 pub struct ConfigurationPage<'a> {
     /// The layout.
     pub layout: &'a Layout,
-    /// The settings.
-    pub settings: &'a [SettingRow],
+    /// The settings that match the filter.
+    pub settings: Vec<&'a SettingRow>,
+    /// The text that a setting's name, value or description has; empty for all.
+    pub search: &'a str,
+    /// Whether only settings are shown whose value is not the default.
+    pub changed_only: bool,
     /// The results of the checks; `None` before they were run.
     pub findings: Option<&'a [Finding]>,
 }

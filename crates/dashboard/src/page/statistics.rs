@@ -1,11 +1,16 @@
 //! The statistics: charts that the server renders, and their data.
 
 use askama::Template;
+use jiff::ToSpan as _;
+use jiff::civil::Date;
 use patchwright_core::stats::{GroupBy, GroupStats};
+use url::form_urlencoded::Serializer;
 
 use crate::chart::{Bars, Part, number};
 use crate::{Layout, Translations};
 
+/// The periods that are offered, in days.
+const PERIODS: [i64; 3] = [7, 30, 90];
 /// The most groups that a chart shows.
 const SHOWN: usize = 60;
 
@@ -23,6 +28,8 @@ pub struct Statistics<'a> {
     pub group_by: GroupBy,
     /// Whether the viewer sees the statistics of all repositories, which those of nodes and models are.
     pub sees_all: bool,
+    /// Today, from which the usual periods are counted back.
+    pub today: Date,
     /// The groups, by key, including days without a run.
     pub groups: &'a [GroupStats],
 }
@@ -30,6 +37,25 @@ pub struct Statistics<'a> {
 impl Statistics<'_> {
     const fn choices(&self) -> &'static [GroupBy] {
         if self.sees_all { &GroupBy::ALL } else { &[GroupBy::Day, GroupBy::Repository] }
+    }
+
+    /// Returns the usual periods: name, URL, and whether it is the one that is shown.
+    fn presets(&self) -> Vec<(String, String, bool)> {
+        let w = self.layout.translations();
+        let preset = |days: i64| {
+            let from = self.today.saturating_sub((days - 1).days()).to_string();
+            let to = self.today.to_string();
+            let link = format!("/statistics?from={from}&to={to}&group_by={}", self.group_by.as_str());
+            (format!("{days} {}", w.days_back), link, from == self.from && to == self.to)
+        };
+        PERIODS.into_iter().map(preset).collect()
+    }
+
+    /// Returns the URL of the jobs of a group, if the list can be filtered by it.
+    fn jobs_of(&self, group: &GroupStats) -> Option<String> {
+        let is_named = self.group_by == GroupBy::Repository && !group.key.is_empty();
+        is_named
+            .then(|| format!("/jobs?{}", Serializer::new(String::new()).append_pair("repository", &group.key).finish()))
     }
 
     fn ended(group: &GroupStats) -> u64 {
@@ -91,8 +117,8 @@ impl Statistics<'_> {
         };
         vec![
             self.bars(w.runs, "", runs),
-            self.bars(w.run_time, "s", |group| range(group.run.p50, group.run.p95)),
-            self.bars(w.wait_time, "s", |group| range(group.wait.p50, group.wait.p95)),
+            self.bars(w.run_time_seconds, "s", |group| range(group.run.p50, group.run.p95)),
+            self.bars(w.wait_seconds, "s", |group| range(group.wait.p50, group.wait.p95)),
             self.bars(w.cost, "", |group| vec![Part::new("gold", w.cost, group.usage.cost_micros as f64 / 1e6)]),
             self.bars(w.tokens, "", |group| {
                 vec![

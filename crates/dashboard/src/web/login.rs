@@ -103,6 +103,26 @@ async fn start_session(
     Ok(redirect(return_to).insert_header((SET_COOKIE, cookie)).finish())
 }
 
+/// Changes the viewer's password; all their sessions end, so they log in again.
+pub(super) async fn change_password(
+    request: HttpRequest,
+    Submission { page, form }: Submission,
+    state: web::Data<State>,
+) -> Result<HttpResponse, PageError> {
+    let address = client_of(&request, &state.management).address_text();
+    let (current, new) = (Secret::new(form.get("current")), Secret::new(form.get("new")));
+    let changed = state.management.users().change_own_password(&page.principal, current, new, &address).await;
+    match changed {
+        Ok(()) => Ok(redirect("/login").insert_header((SET_COOKIE, remove_cookie())).finish()),
+        // A wrong password is an error of the form here, and not a reason to log in.
+        Err(ManagementError::Unauthenticated(_)) => {
+            let wrong = page.translations().wrong_current_password;
+            Err(page.error(ManagementError::invalid("wrong_password", wrong)))
+        }
+        Err(error) => Err(page.error(error)),
+    }
+}
+
 pub(super) async fn log_out(
     request: HttpRequest,
     submission: Submission,

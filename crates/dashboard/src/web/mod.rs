@@ -84,6 +84,7 @@ pub fn routes(dashboard: &Dashboard) -> impl FnOnce(&mut ServiceConfig) + use<> 
             .service(resource("/assets/{hash}/{name}").route(get().to(asset)))
             .service(resource("/login").route(get().to(login::show)).route(post().to(login::log_in)))
             .service(resource("/setup").route(post().to(login::set_up)))
+            .service(resource("/account/password").route(post().to(login::change_password)))
             .service(resource("/logout").route(post().to(login::log_out)))
             .service(resource("/preferences").route(post().to(page_request::set_preferences)))
             .service(resource("/board").route(get().to(board::show)))
@@ -138,6 +139,13 @@ fn settings_routes(services: &mut ServiceConfig) {
 
 fn header_of<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
     request.headers().get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Returns the page for an unknown address, if a browser asks for a page.
+pub fn unknown_address(request: &HttpRequest) -> Option<HttpResponse> {
+    let wants_page = header_of(request, "accept").is_some_and(|accepts| accepts.contains("text/html"));
+    let is_page = wants_page && !request.path().starts_with("/api/");
+    is_page.then(|| page_request::unknown_page(request))
 }
 
 /// Redirects browsers to the issues; answers programs with the health (`docs/requirements.md#gateway`).

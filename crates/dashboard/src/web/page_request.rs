@@ -206,6 +206,13 @@ impl ResponseError for PageError {
     }
 }
 
+/// Returns the page for an address that there is not.
+pub(super) fn unknown_page(request: &HttpRequest) -> HttpResponse {
+    let layout = layout_of(request).at("/issues");
+    let problem = Problem { layout: &layout, is_missing: true, detail: "" };
+    html_response(StatusCode::NOT_FOUND, problem.html())
+}
+
 /// Adds how long to wait, if the error has a wait.
 pub(super) fn with_retry_after(error: &ManagementError, mut response: HttpResponse) -> HttpResponse {
     let Some(seconds) = error.retry_after_seconds() else { return response };

@@ -4,6 +4,7 @@ use crate::page::{Page as _, Statistics};
 use actix_web::{HttpResponse, web};
 use jiff::ToSpan as _;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use patchwright_core::stats::{GroupBy, GroupStats};
 use patchwright_domain::Role;
 use patchwright_management::{ManagementError, StatsPeriod};
@@ -50,7 +51,9 @@ pub(super) async fn show(
         let groups = if group_by == GroupBy::Day { every_day(from, to, groups) } else { groups };
         let (from, to) = (from.to_string(), to.to_string());
         let sees_all = page.principal.role() == Role::Admin;
-        Statistics { layout: &page.layout, from: &from, to: &to, group_by, sees_all, groups: &groups }.html()
+        let today = state.management.now().to_zoned(TimeZone::UTC).date();
+        let layout = &page.layout;
+        Statistics { layout, from: &from, to: &to, group_by, sees_all, today, groups: &groups }.html()
     });
     page.render(html)
 }

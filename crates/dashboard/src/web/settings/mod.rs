@@ -30,6 +30,10 @@ use crate::page::{Form as FormView, Listing, ListingPage, Page as _, Revealed, S
 pub(super) struct SettingsQuery {
     #[serde(default)]
     cursor: String,
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    changed: String,
 }
 
 /// What a section shows.
@@ -107,6 +111,7 @@ pub(super) async fn show(
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
     let html = match section_of(&path, &page.principal) {
+        Ok(Section::Configuration) => configuration::render(&page, &state, (&query.q, query.changed == "true"), None),
         Ok(section) => render(&page, section, &query.cursor, None, &state).await,
         Err(error) => Err(error),
     };
@@ -130,7 +135,7 @@ async fn render(
         Section::Jira => jira::view(&context).await?,
         Section::Notifications => channels::view(&context).await?,
         Section::Audit => audit::view(&context, cursor).await?,
-        Section::Configuration => return configuration::render(page, state, None),
+        Section::Configuration => return configuration::render(page, state, ("", false), None),
     };
     Ok(ListingPage {
         layout: &page.layout,

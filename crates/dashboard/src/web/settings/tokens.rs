@@ -48,11 +48,19 @@ pub(super) async fn view(context: &SettingsContext<'_>) -> Result<SettingsView, 
         ],
         submit: w.add,
     };
-    Ok(SettingsView {
-        listings: vec![listing],
-        forms: context.principal.id().map(|_| form).into_iter().collect(),
-        next: None,
-    })
+    let password = FormView {
+        title: w.change_password,
+        action: "/account/password".to_owned(),
+        fields: vec![
+            Field::text("current", w.current_password, "").of(Input::Secret),
+            Field::text("new", w.new_password, "").of(Input::Secret),
+        ],
+        submit: w.save,
+    };
+    // Only a session can change the password of its user.
+    let password = context.principal.csrf().map(|_| password);
+    let form = context.principal.id().map(|_| form);
+    Ok(SettingsView { listings: vec![listing], forms: form.into_iter().chain(password).collect(), next: None })
 }
 
 pub(super) async fn add(context: &SettingsContext<'_>, form: &Form) -> Result<FormOutcome, ManagementError> {
