@@ -315,3 +315,27 @@ async fn settings_are_found_by_a_word_and_those_that_are_changed_alone() {
     assert_eq!(shown("q=no-such-thing").await, 0);
     test_server.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_form_keeps_what_was_typed_but_no_secret() {
+    let AccountsFixture { test_server, admin, .. } = accounts_fixture().await;
+    let csrf = admin.csrf.as_ref().unwrap();
+    let post = async |path: &str, fields: &str| {
+        let request = Request::post(test_server.url(path))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("accept", "text/html")
+            .header("cookie", admin.cookie.clone().unwrap())
+            .body(format!("csrf={csrf}&{fields}"));
+        test_server.send(request).await
+    };
+    let refused = post("/settings/users/add", "login=new+person&role=member&password=canary-password-1").await;
+    assert_eq!(refused.status, 400);
+    let page = refused.text();
+    assert!(page.contains("role=\"alert\"") && page.contains("value=\"new person\""), "{page}");
+    assert!(page.contains("value=\"member\" selected") && !page.contains("canary-password"), "{page}");
+    let refused = post("/settings/repositories/add", "platform=github&name=no-owner").await;
+    assert!(refused.status == 400 && refused.text().contains("value=\"no-owner\""), "{}", refused.text());
+    let again = post("/login", "login=alice&password=wrong").await;
+    assert!(again.status == 401 && again.text().contains("value=\"alice\""), "{}", again.text());
+    test_server.finish().await;
+}

@@ -182,12 +182,14 @@ pub struct Field {
     pub input: Input,
     /// Whether it is required.
     pub required: bool,
+    /// What was typed or chosen, if the form was refused.
+    pub values: Vec<String>,
 }
 
 impl Field {
     /// Creates a required text field.
     pub const fn text(name: &'static str, label: &'static str, example: &'static str) -> Self {
-        Self { name, label, example, input: Input::Text, required: true }
+        Self { name, label, example, input: Input::Text, required: true, values: Vec::new() }
     }
 
     /// Sets another kind of input.
@@ -200,6 +202,15 @@ impl Field {
     #[must_use]
     pub fn optional(self) -> Self {
         Self { required: false, ..self }
+    }
+
+    /// Returns what was typed; empty in a new form.
+    pub(super) fn value(&self) -> &str {
+        self.values.first().map_or("", String::as_str)
+    }
+
+    pub(super) fn is_chosen(&self, value: &str) -> bool {
+        self.values.iter().any(|chosen| chosen == value)
     }
 }
 
@@ -214,6 +225,20 @@ pub struct Form {
     pub fields: Vec<Field>,
     /// The label of its button.
     pub submit: &'static str,
+    /// Why it was refused.
+    pub problem: Option<String>,
+}
+
+impl Form {
+    /// Keeps what was typed into a form that was refused, but no secrets.
+    pub(crate) fn refuse(&mut self, problem: String, typed: impl Fn(&str) -> Vec<String>) {
+        for field in &mut self.fields {
+            if !matches!(field.input, Input::Secret) {
+                field.values = typed(field.name);
+            }
+        }
+        self.problem = Some(problem);
+    }
 }
 
 /// A table of items.
@@ -262,6 +287,8 @@ pub struct ListingPage<'a> {
     pub forms: &'a [Form],
     /// A generated secret, which is shown only once.
     pub revealed: Option<Revealed>,
+    /// Why the last button did nothing.
+    pub problem: Option<String>,
     /// The URL of the next page.
     pub next: Option<String>,
 }

@@ -12,6 +12,8 @@ pub struct Login<'a> {
     pub layout: &'a Layout,
     /// The path of this server to go to after the login.
     pub return_to: &'a str,
+    /// The login of the last attempt.
+    pub login: &'a str,
     /// The error of the last attempt.
     pub problem: Option<&'a str>,
     /// Whether there are no users yet: the first administrator is created with the token that the server printed.

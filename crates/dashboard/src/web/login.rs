@@ -28,13 +28,14 @@ pub(super) async fn show(
     if authenticate(&request, &state.management).await.is_ok() {
         return Ok(redirect(return_to).finish());
     }
-    render(&request, &state, return_to, None).await
+    render(&request, &state, return_to, "", None).await
 }
 
 async fn render(
     request: &HttpRequest,
     state: &State,
     return_to: &str,
+    login: &str,
     error: Option<ManagementError>,
 ) -> Result<HttpResponse, PageError> {
     let mut layout = layout_of(request);
@@ -53,6 +54,7 @@ async fn render(
     let html = Login {
         layout: &layout,
         return_to,
+        login,
         problem: problem.as_deref(),
         is_first: !has_users,
         provider: provider.as_deref(),
@@ -72,7 +74,7 @@ pub(super) async fn log_in(
     let address = client_of(&request, &state.management).address_text();
     let password = Secret::new(form.get("password"));
     let user = state.management.sessions().check_password(form.get("login"), password, &address).await;
-    start_session(&request, &state, user, form.return_to("/issues")).await
+    start_session(&request, &state, user, form.return_to("/issues"), form.get("login")).await
 }
 
 pub(super) async fn set_up(
@@ -83,7 +85,7 @@ pub(super) async fn set_up(
     let password = Secret::new(form.get("password"));
     let sessions = state.management.sessions();
     let user = sessions.create_first_admin(form.get("token").trim(), form.get("login"), password).await;
-    start_session(&request, &state, user, "/welcome").await
+    start_session(&request, &state, user, "/welcome", form.get("login")).await
 }
 
 /// Starts the session of a user; on an error the page is shown again, with the reason.
@@ -92,10 +94,11 @@ async fn start_session(
     state: &State,
     user: Result<User, ManagementError>,
     return_to: &str,
+    login: &str,
 ) -> Result<HttpResponse, PageError> {
     let user = match user {
         Ok(user) => user,
-        Err(error) => return render(request, state, return_to, Some(error)).await,
+        Err(error) => return render(request, state, return_to, login, Some(error)).await,
     };
     let session = state.management.sessions().create(user, "").await;
     let session = session.map_err(|error| PageError::new(request, error))?;

@@ -91,6 +91,11 @@ impl PageRequest {
         if self.is_phone { DiffLayout::Unified } else { DiffLayout::Split }
     }
 
+    /// Returns whether the page's own script sent it.
+    pub(super) const fn is_script(&self) -> bool {
+        self.is_script
+    }
+
     /// Returns the same for another page than the one of the form's address.
     pub(super) fn at(self, path: &str) -> Self {
         Self { layout: self.layout.at(path), ..self }

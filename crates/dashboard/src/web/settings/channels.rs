@@ -70,7 +70,13 @@ fn form(context: &SettingsContext<'_>) -> FormView {
         let everyone = vec![("true".to_owned(), w.of_everyone.to_owned())];
         fields.push(Field::text("everyone", "", "").of(Input::Boxes(everyone)));
     }
-    FormView { title: w.add_channel, action: "/settings/notifications/add".to_owned(), fields, submit: w.add }
+    FormView {
+        title: w.add_channel,
+        action: "/settings/notifications/add".to_owned(),
+        fields,
+        submit: w.add,
+        problem: None,
+    }
 }
 
 pub(super) async fn add(context: &SettingsContext<'_>, form: &Form) -> Result<FormOutcome, ManagementError> {

@@ -52,6 +52,7 @@ pub(in crate::web) fn form(w: &'static Translations, management: &Management) ->
             Field::text("expires_at", w.ends, "").of(Input::Day).optional(),
         ],
         submit: w.add,
+        problem: None,
     }
 }
 

@@ -119,6 +119,7 @@ fn site_form(context: &SettingsContext<'_>) -> FormView {
             Field::text("webhook_secret", w.webhook_secret, "").of(Input::Secret).optional(),
         ],
         submit: w.add,
+        problem: None,
     }
 }
 
@@ -139,6 +140,7 @@ async fn project_form(context: &SettingsContext<'_>, sites: &[Workspace]) -> Res
             Field::text("repository", w.repository, "").of(Input::Choice(repositories.collect())),
         ],
         submit: w.add,
+        problem: None,
     })
 }
 

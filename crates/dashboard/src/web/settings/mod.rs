@@ -22,7 +22,8 @@ pub(super) use self::credentials::form as credential_form;
 pub(super) use self::repositories::form as repository_form;
 use super::State;
 use super::form::{Form, Submission};
-use super::page_request::{PageError, PageRequest, parse_id};
+use super::html_response;
+use super::page_request::{PageError, PageRequest, parse_id, status_of};
 use crate::Translations;
 use crate::page::{Form as FormView, Listing, ListingPage, Page as _, Revealed, Section};
 
@@ -112,21 +113,35 @@ pub(super) async fn show(
 ) -> Result<HttpResponse, PageError> {
     let html = match section_of(&path, &page.principal) {
         Ok(Section::Configuration) => configuration::render(&page, &state, (&query.q, query.changed == "true"), None),
-        Ok(section) => render(&page, section, &query.cursor, None, &state).await,
+        Ok(section) => render(&page, section, Shown::at(&query.cursor), &state).await,
         Err(error) => Err(error),
     };
     page.render(html)
 }
 
+/// What a section shows beside its lists and forms.
+#[derive(Default)]
+struct Shown<'a> {
+    cursor: &'a str,
+    revealed: Option<Revealed>,
+    /// The form that was refused, by its URL, with what was typed into it and why.
+    refused: Option<(&'a str, &'a Form, String)>,
+}
+
+impl<'a> Shown<'a> {
+    fn at(cursor: &'a str) -> Self {
+        Self { cursor, ..Self::default() }
+    }
+}
+
 async fn render(
     page: &PageRequest,
     section: Section,
-    cursor: &str,
-    revealed: Option<Revealed>,
+    shown: Shown<'_>,
     state: &State,
 ) -> Result<String, ManagementError> {
     let context = SettingsContext::new(page, state);
-    let view = match section {
+    let mut view = match section {
         Section::Repositories => repositories::view(&context).await?,
         Section::Credentials => credentials::view(&context).await?,
         Section::Nodes => nodes::view(&context).await?,
@@ -134,9 +149,23 @@ async fn render(
         Section::Tokens => tokens::view(&context).await?,
         Section::Jira => jira::view(&context).await?,
         Section::Notifications => channels::view(&context).await?,
-        Section::Audit => audit::view(&context, cursor).await?,
+        Section::Audit => audit::view(&context, shown.cursor).await?,
         Section::Configuration => return configuration::render(page, state, ("", false), None),
     };
+    let mut problem = None;
+    if let Some((action, form, reason)) = shown.refused {
+        let typed = |name: &str| form.all(name).map(str::to_owned).collect();
+        match view.forms.iter_mut().find(|view| view.action == action) {
+            Some(refused) => {
+                refused.refuse(reason, typed);
+                // The page begins with what has to be done.
+                view.listings.clear();
+                view.forms.retain(|view| view.problem.is_some());
+            }
+            // It was a button.
+            None => problem = Some(reason),
+        }
+    }
     Ok(ListingPage {
         layout: &page.layout,
         now: context.now,
@@ -144,7 +173,8 @@ async fn render(
         is_admin: page.principal.is_admin(),
         listings: &view.listings,
         forms: &view.forms,
-        revealed,
+        revealed: shown.revealed,
+        problem,
         next: view.next,
     }
     .html())
@@ -156,11 +186,12 @@ pub(super) async fn add(
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
     let page = page.at(&format!("/settings/{path}"));
-    let outcome = match section_of(&path, &page.principal) {
-        Ok(section) => add_to(&page, section, &form, &state).await.map(|outcome| (section, outcome)),
-        Err(error) => Err(error),
+    let section = match section_of(&path, &page.principal) {
+        Ok(section) => section,
+        Err(error) => return Err(page.error(error)),
     };
-    respond(page, outcome, &form, &state).await
+    let outcome = add_to(&page, section, &form, &state).await;
+    respond(page, section, outcome, (&format!("/settings/{path}/add"), &form), &state).await
 }
 
 async fn add_to(
@@ -189,11 +220,12 @@ pub(super) async fn act(
 ) -> Result<HttpResponse, PageError> {
     let (code, id, action) = path.into_inner();
     let page = page.at(&format!("/settings/{code}"));
-    let outcome = match section_of(&code, &page.principal) {
-        Ok(section) => act_on(&page, section, (&id, &action), &form, &state).await.map(|outcome| (section, outcome)),
-        Err(error) => Err(error),
+    let section = match section_of(&code, &page.principal) {
+        Ok(section) => section,
+        Err(error) => return Err(page.error(error)),
     };
-    respond(page, outcome, &form, &state).await
+    let outcome = act_on(&page, section, (&id, &action), &form, &state).await;
+    respond(page, section, outcome, (&format!("/settings/{code}/{id}/{action}"), &form), &state).await
 }
 
 async fn act_on(
@@ -216,19 +248,30 @@ async fn act_on(
     }
 }
 
-/// Shows a generated secret in the response itself, because it is stored nowhere; otherwise redirects to the section.
+/// Shows a generated secret in the response itself, because it is stored nowhere, and a form that was refused with what was typed
+/// into it; otherwise redirects to the section.
 async fn respond(
     page: PageRequest,
-    outcome: Result<(Section, FormOutcome), ManagementError>,
-    form: &Form,
+    section: Section,
+    outcome: Result<FormOutcome, ManagementError>,
+    (action, form): (&str, &Form),
     state: &State,
 ) -> Result<HttpResponse, PageError> {
     match outcome {
-        Ok((section, FormOutcome::Revealed(revealed))) => {
-            let html = render(&page, section, "", Some(revealed), state).await;
+        Ok(FormOutcome::Revealed(revealed)) => {
+            let html = render(&page, section, Shown { revealed: Some(revealed), ..Shown::default() }, state).await;
             page.render(html)
         }
-        Ok((section, FormOutcome::Message(text))) => page.respond(Ok(text), form.return_to(&path_of(section))),
+        Ok(FormOutcome::Message(text)) => page.respond(Ok(text), form.return_to(&path_of(section))),
+        Err(
+            error @ (ManagementError::Invalid { .. } | ManagementError::Conflict { .. } | ManagementError::Upstream(_)),
+        ) if !page.is_script() => {
+            let refused = Some((action, form, error.to_string()));
+            match render(&page, section, Shown { refused, ..Shown::default() }, state).await {
+                Ok(html) => Ok(html_response(status_of(&error), html)),
+                Err(_) => Err(page.error(error)),
+            }
+        }
         Err(error) => page.respond(Err(error), ""),
     }
 }

@@ -45,6 +45,7 @@ pub(super) async fn view(context: &SettingsContext<'_>) -> Result<SettingsView, 
             Field::text("push_url", w.push_url, "https://builder-1:8007").optional(),
         ],
         submit: w.add,
+        problem: None,
     };
     Ok(SettingsView { listings: vec![listing], forms: admin.then_some(form).into_iter().collect(), next: None })
 }

@@ -65,6 +65,7 @@ pub(in crate::web) fn form(w: &'static Translations, management: &Management) ->
             Field::text("name", w.name, "owner/name"),
         ],
         submit: w.add,
+        problem: None,
     }
 }
 
@@ -78,6 +79,7 @@ fn members_form(w: &'static Translations, all: &[RegisteredRepository]) -> FormV
             Field::text("users", w.members_hint, "alice bob").optional(),
         ],
         submit: w.save,
+        problem: None,
     }
 }
 
@@ -97,6 +99,7 @@ fn test_form(w: &'static Translations, all: &[RegisteredRepository]) -> FormView
             Field::text("ci_rounds", w.ci_rounds_hint, "").of(Input::Choice(rounds)).optional(),
         ],
         submit: w.save,
+        problem: None,
     }
 }
 
@@ -146,6 +149,7 @@ fn grants_form(w: &'static Translations, all: &[RegisteredRepository]) -> FormVi
             Field::text("packages_with_code", w.packages_with_code, "").of(Input::Choice(fetching)),
         ],
         submit: w.save,
+        problem: None,
     }
 }
 

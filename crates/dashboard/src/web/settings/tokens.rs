@@ -47,6 +47,7 @@ pub(super) async fn view(context: &SettingsContext<'_>) -> Result<SettingsView, 
             Field::text("expires_in_days", w.days, "90").of(Input::Number),
         ],
         submit: w.add,
+        problem: None,
     };
     let password = FormView {
         title: w.change_password,
@@ -56,6 +57,7 @@ pub(super) async fn view(context: &SettingsContext<'_>) -> Result<SettingsView, 
             Field::text("new", w.new_password, "").of(Input::Secret),
         ],
         submit: w.save,
+        problem: None,
     };
     // Only a session can change the password of its user.
     let password = context.principal.csrf().map(|_| password);

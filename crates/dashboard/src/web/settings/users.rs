@@ -63,6 +63,7 @@ pub(super) async fn view(context: &SettingsContext<'_>) -> Result<SettingsView, 
             Field::text("password", w.new_password, "").of(Input::Secret),
         ],
         submit: w.add,
+        problem: None,
     };
     let users = all.iter().map(|user| (user.id.to_string(), user.login.to_string())).collect();
     let link = FormView {
@@ -73,6 +74,7 @@ pub(super) async fn view(context: &SettingsContext<'_>) -> Result<SettingsView, 
             Field::text("accounts", w.forge_accounts, "github:alice gitcode:alice").optional(),
         ],
         submit: w.save,
+        problem: None,
     };
     Ok(SettingsView { listings: vec![listing], forms: vec![form, link], next: None })
 }
