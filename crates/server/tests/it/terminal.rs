@@ -1,7 +1,9 @@
 //! `patchwright run` and `locate` on a folder.
 
+use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use patchwright_testkit::server::{LlmServer, Script, git};
 use serde_json::{Value, json};
@@ -30,18 +32,21 @@ impl Terminal {
         let plan =
             json!({"root_cause": "-", "fix_strategy": "+", "changes": [{"file": "calc.py", "description": "+"}]});
         let answers = [plan.to_string(), format!("```python\n{RIGHT}```")];
-        let llm = LlmServer::start(answers.map(Script::Answer).to_vec());
-        Self { folder, llm }
+        Self { folder, llm: LlmServer::start(answers.map(Script::Answer).to_vec()) }
+    }
+
+    /// The same with a model that does not answer.
+    fn with_silent_model() -> Self {
+        let llm = LlmServer::start(vec![Script::Silence(Duration::from_secs(120))]);
+        Self { llm, ..Self::start() }
     }
 
     fn repository(&self) -> std::path::PathBuf {
         self.folder.path().join("shop")
     }
 
-    /// Runs the program; returns its exit code, standard output, and standard error.
-    fn run(&self, args: &[&str], input: &str) -> (Option<i32>, String, String) {
-        use std::io::Write as _;
-        let mut child = Command::new(env!("CARGO_BIN_EXE_patchwright"))
+    fn spawn(&self, args: &[&str]) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_patchwright"))
             .args(args)
             .current_dir(self.repository())
             .env_clear()
@@ -52,8 +57,17 @@ impl Terminal {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
+            .unwrap()
+    }
+
+    /// Runs the program; returns its exit code, standard output, and standard error.
+    fn run(&self, args: &[&str], input: &str) -> (Option<i32>, String, String) {
+        let mut child = self.spawn(args);
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        Self::end(child)
+    }
+
+    fn end(child: Child) -> (Option<i32>, String, String) {
         let output = child.wait_with_output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code(), text(&output.stdout), text(&output.stderr))
@@ -123,4 +137,19 @@ async fn the_issue_of_locate_is_read_from_standard_input_and_errors_name_the_fil
     assert!(code == Some(0) && out.contains("1. calc.py"), "{out}");
     let (code, _, err) = terminal.run(&["locate", "--repo", ".", "--issue", "missing.md"], "");
     assert!(code == Some(1) && err.contains("`missing.md` cannot be read"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_ended_by_a_signal_says_so_and_what_to_do() {
+    let terminal = Terminal::with_silent_model();
+    let mut child = terminal.spawn(&["run", "--issue", "-", "--json"]);
+    child.stdin.take().unwrap().write_all(ISSUE.as_bytes()).unwrap();
+    while terminal.llm.asked().is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let done = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(done.success());
+    let (code, out, err) = Terminal::end(child);
+    let result: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert_eq!((code, &result["status"]), (Some(130), &"interrupted".into()), "{out}{err}");
 }

@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 
 use patchwright_core::llm::{Message, count_tokens};
 use patchwright_domain::{Issue, Job};
-use regex::Regex;
+use regex::{Captures, Regex};
 
 use serde::Deserialize as _;
 
@@ -68,11 +68,47 @@ fn length_within(issue: &Issue, job: &Job, most: usize) -> usize {
     length
 }
 
-/// Returns a text as people see it on the forge: without comments of HTML and invisible characters, in which others may have
-/// hidden instructions.
-fn visible(text: &str) -> String {
+/// Returns prose without comments of HTML, in which others may have hidden instructions, and with a note in the place of each image:
+/// what a picture shows is not in the prompt, and a model that does not know that there is one invents what it shows.
+fn readable(prose: &str) -> String {
     static COMMENT: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"(?s)<!--.*?(?:-->|\z)").expect("the expression is valid"));
+    static IMAGE: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"!\[([^\]\n]{0,200})\](?:\([^()\s]*(?:\s[^()\n]*)?\)|\[[^\]\n]*\])")
+            .expect("the expression is valid")
+    });
+    static TAG: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?i)<img\b[^>]*>").expect("the expression is valid"));
+    static ALT: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r#"(?i)\balt\s*=\s*(?:"([^"\n]{0,200})"|'([^'\n]{0,200})')"#).expect("the expression is valid")
+    });
+    let note = |alt: &str| match alt.trim() {
+        "" => "[an image, which you cannot see]".to_owned(),
+        alt => format!("[an image, which you cannot see: {alt}]"),
+    };
+    let text = COMMENT.replace_all(prose, "");
+    let replace = |text: &str, pattern: &Regex, alt_of: &dyn Fn(&Captures<'_>) -> String| {
+        let replaced = pattern.replace_all(text, |found: &Captures<'_>| {
+            let at = found.get(0).map_or(0, |found| found.start());
+            if is_in_code(text, at) { found[0].to_owned() } else { note(&alt_of(found)) }
+        });
+        replaced.into_owned()
+    };
+    let text = replace(&text, &IMAGE, &|found| found[1].to_owned());
+    replace(&text, &TAG, &|found| {
+        let alt = ALT.captures(&found[0]);
+        let alt = alt.as_ref().and_then(|alt| alt.get(1).or_else(|| alt.get(2)));
+        alt.map_or_else(String::new, |alt| alt.as_str().to_owned())
+    })
+}
+
+/// Returns whether a place is within a code span of its line.
+fn is_in_code(text: &str, at: usize) -> bool {
+    let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    text[start..at].matches('`').count() % 2 == 1
+}
+
+/// Returns a text as people see it on the forge, but for its images: without comments and invisible characters.
+fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut open: Option<(char, usize)> = None;
     // What stands in a fence is shown, comments too.
@@ -85,7 +121,7 @@ fn visible(text: &str) -> String {
             }
             None => match fence_of(line) {
                 Some(fence) => {
-                    out.push_str(&COMMENT.replace_all(&prose, ""));
+                    out.push_str(&readable(&prose));
                     prose.clear();
                     out.push_str(line);
                     open = Some(fence);
@@ -94,7 +130,7 @@ fn visible(text: &str) -> String {
             },
         }
     }
-    out.push_str(&COMMENT.replace_all(&prose, ""));
+    out.push_str(&readable(&prose));
     let out = out.split_inclusive('\n').map(shorten_line).collect::<String>();
     out.chars().filter(|c| *c == '\n' || *c == '\t' || is_visible(*c)).collect()
 }
@@ -216,6 +252,18 @@ fn text_of(value: &serde_json::Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn images_are_named_as_missing_and_what_only_looks_like_one_stays() {
+        let text = "It looks wrong:\n![the header](https://x.example/a.png \"t\")\n<img width=3 alt='two bars' src=b.png><IMG src=c.png>\n![][ref]\n";
+        let image = "[an image, which you cannot see";
+        assert_eq!(
+            visible(text),
+            format!("It looks wrong:\n{image}: the header]\n{image}: two bars]{image}]\n{image}]\n")
+        );
+        let code = "`![x](y)` is not parsed, see [the docs](https://x.example) and a[0](b)\n```md\n![x](y)\n```\n";
+        assert_eq!(visible(code), code);
+    }
 
     #[test]
     fn what_people_do_not_see_in_an_issue_is_not_sent() {
