@@ -38,6 +38,14 @@ pub enum ClientError {
         /// As it was named.
         reference: String,
     },
+    /// The server has several things of this name.
+    #[error("the server has more than one {kind} for `{reference}`; name it by its id")]
+    Ambiguous {
+        /// What was looked for: `issue`, `repository`.
+        kind: &'static str,
+        /// As it was named.
+        reference: String,
+    },
     /// The server refused the request.
     #[error("{}", .0.detail)]
     Refused(Problem),

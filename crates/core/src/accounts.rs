@@ -106,6 +106,10 @@ pub trait Accounts: Send + Sync {
     /// access. The user's sessions and tokens end when the password changes or the access is withdrawn.
     async fn change_user(&self, user: &User, password: Option<String>, audit: AuditEntry) -> Result<(), AccountError>;
 
+    /// Replaces the password hash of an active user and nothing else, and ends their sessions and tokens.
+    /// [`AccountError::NoSuchUser`] if there is no such user, or they are deactivated.
+    async fn change_password(&self, id: UserId, password: String, audit: AuditEntry) -> Result<(), AccountError>;
+
     /// Deletes a user with their sessions, tokens, links to other accounts, assignments and channels; issues that they own
     /// have no owner then. What they did stays in the audit log. The last active administrator and the administrator of a
     /// Jira site stay.

@@ -28,6 +28,7 @@ async function renew() {
   for (const old of document.querySelectorAll("[data-part]")) {
     const fresh = page.querySelector(`[data-part="${CSS.escape(old.dataset.part)}"]`);
     if (!fresh || fresh.innerHTML === old.innerHTML || old.contains(document.activeElement) || old.querySelector("tr.remark")) continue;
+    if ([...old.querySelectorAll("textarea")].some((text) => text.value.trim())) continue;
     const picked = old.querySelector(":checked");
     // Sections that the viewer opened or closed stay that way.
     for (const kept of old.querySelectorAll("details[data-key]")) {
@@ -51,6 +52,7 @@ document.addEventListener("submit", async (event) => {
   const answer = await fetch(form.action, { method: "POST", body, headers: { accept: "application/json" } }).catch(() => null);
   const said = (await answer?.json().catch(() => null)) ?? {};
   toast(said.text ?? document.body.dataset.unreachable, !answer?.ok);
+  if (answer?.ok) form.reset();
   if (answer?.ok) form.dispatchEvent(new CustomEvent("sent", { bubbles: true }));
   button.blur();
   await renew();

@@ -1,21 +1,35 @@
 // Comments on lines of a diff, which start one follow-up together. Without this script the follow-up is written as one text.
 
+// What one follow-up takes.
+const MAX_LENGTH = 8000;
+
 const formOf = () => document.querySelector("form[data-remarks]");
 const rows = () => [...document.querySelectorAll(".diff tr.remark")];
 const words = () => formOf().dataset.words.split("|");
 
-/** Names the line of a cell as `path:12`; a removed line by its number before the change. */
+/** Names the line of a cell as `path:12`; a removed line by its number before the change, all others by the one after it. */
 function nameOf(cell) {
   const row = cell.parentElement;
-  const isOld = cell === row.querySelector("td.no") && row.querySelector(".removed") !== null;
-  return `${row.closest("details").dataset.key}:${cell.textContent.trim()}${isOld ? ` (${words()[3]})` : ""}`;
+  const numbers = [...row.querySelectorAll("td.no")];
+  const isOld = cell === numbers[0] && row.querySelector(".removed") !== null;
+  const number = isOld ? cell.textContent.trim() : numbers.at(-1).textContent.trim() || cell.textContent.trim();
+  return `${row.closest("details").dataset.key}:${number}${isOld ? ` (${words()[3]})` : ""}`;
 }
+
+const compose = () => rows()
+  .map((row) => [row.dataset.line, row.querySelector("textarea").value.trim()])
+  .filter(([, text]) => text)
+  .map(([line, text]) => `${line}: ${text}`)
+  .join("\n\n");
 
 function count() {
   const form = formOf();
   const written = rows().filter((row) => row.querySelector("textarea").value.trim());
   form.hidden = written.length === 0;
-  form.querySelector("button").textContent = `${words()[0]} (${written.length})`;
+  const length = compose().length;
+  const button = form.querySelector("button");
+  button.textContent = length > MAX_LENGTH ? `${length} / ${MAX_LENGTH}` : `${words()[0]} (${written.length})`;
+  button.disabled = length > MAX_LENGTH;
 }
 
 function add(cell) {
@@ -50,9 +64,7 @@ document.addEventListener("click", (event) => {
 // Before the form is sent: app.js reads its fields.
 document.addEventListener("submit", (event) => {
   if (event.target !== formOf()) return;
-  const remarks = rows().map((row) => [row.dataset.line, row.querySelector("textarea").value.trim()]);
-  const written = remarks.filter(([, text]) => text).map(([line, text]) => `${line}: ${text}`);
-  event.target.elements.instructions.value = written.join("\n\n").slice(0, 8000);
+  event.target.elements.instructions.value = compose();
 }, true);
 
 document.addEventListener("sent", (event) => {

@@ -112,7 +112,8 @@ impl Users<'_> {
         let user = Sessions(self.0).check_password(principal.login(), current, address).await?;
         let hash = password::hash(new).await?;
         let entry = self.0.audit_entry(principal.login(), "user.changed", user.login.as_str(), "own password");
-        Ok(self.0.ports.accounts.change_user(&user, Some(hash), entry).await?)
+        // Only the password: an administrator may have changed the user in the meantime.
+        Ok(self.0.ports.accounts.change_password(user.id, hash, entry).await?)
     }
 
     /// Returns the accounts of a user on forges, and the repositories that they are assigned to.

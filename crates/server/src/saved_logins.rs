@@ -35,15 +35,22 @@ impl std::fmt::Debug for SavedToken {
 }
 
 impl SavedLogins {
-    /// Reads the file in the user's configuration folder; none of it, with a warning, if it cannot be read.
-    pub(crate) fn read(folder: Option<&Path>) -> Self {
-        let Some(file) = folder.map(|folder| folder.join(FILE)) else { return Self::default() };
+    /// Reads the file in the user's configuration folder; no logins if there is none.
+    ///
+    /// # Errors
+    /// An I/O error if the file is there and cannot be read or understood: writing it anew would lose the tokens in it.
+    pub(crate) fn read(folder: Option<&Path>) -> std::io::Result<Self> {
+        let Some(file) = folder.map(|folder| folder.join(FILE)) else { return Ok(Self::default()) };
+        let explain = |error: &dyn std::fmt::Display| {
+            std::io::Error::other(format!(
+                "{} cannot be read: {error}; mend or delete it, and log in again",
+                file.display()
+            ))
+        };
         match std::fs::read(&file) {
-            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                crate::terminal::note(&format!("{} is not used: {error}; log in again", file.display()));
-                Self::default()
-            }),
-            Err(_) => Self::default(),
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| explain(&error)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(explain(&error)),
         }
     }
 
@@ -52,11 +59,12 @@ impl SavedLogins {
         self.servers.get(normalize(server)).map(|saved| Secret::new(saved.token.clone()))
     }
 
-    /// Adds the token of a server, which becomes the one of the last login.
-    pub(crate) fn add(&mut self, server: &str, id: Option<String>, token: &Secret) {
+    /// Adds the token of a server, which becomes the one of the last login. Returns the id of the token that it replaces.
+    pub(crate) fn add(&mut self, server: &str, id: Option<String>, token: &Secret) -> Option<String> {
         let server = normalize(server).to_owned();
-        self.servers.insert(server.clone(), SavedToken { id, token: token.expose().to_owned() });
+        let replaced = self.servers.insert(server.clone(), SavedToken { id, token: token.expose().to_owned() });
         self.last = Some(server);
+        replaced?.id
     }
 
     /// Removes the token of a server, and returns its id.
@@ -100,18 +108,18 @@ mod tests {
     #[test]
     fn tokens_of_several_servers_are_kept_for_their_user_only() {
         let folder = tempfile::tempdir().unwrap();
-        let mut logins = SavedLogins::read(Some(folder.path()));
+        let mut logins = SavedLogins::read(Some(folder.path())).unwrap();
         logins.add("https://a.example/", Some("1".to_owned()), &Secret::new("pwt_a".to_owned()));
         logins.add("https://b.example", None, &Secret::new("pwt_b".to_owned()));
         let file = logins.write(Some(folder.path())).unwrap();
         assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
-        let mut logins = SavedLogins::read(Some(folder.path()));
+        let mut logins = SavedLogins::read(Some(folder.path())).unwrap();
         assert_eq!(logins.last.as_deref(), Some("https://b.example"));
         assert_eq!(logins.token("https://a.example").unwrap().expose(), "pwt_a");
         assert!(logins.token("https://c.example").is_none());
         assert!(!format!("{logins:?}").contains("pwt_"));
         assert_eq!((logins.remove("https://b.example"), logins.last.as_deref()), (None, Some("https://a.example")));
         std::fs::write(folder.path().join(FILE), "{broken").unwrap();
-        assert!(SavedLogins::read(Some(folder.path())).last.is_none());
+        assert!(SavedLogins::read(Some(folder.path())).is_err(), "its tokens are not lost");
     }
 }

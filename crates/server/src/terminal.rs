@@ -126,6 +126,8 @@ struct Summary<'a> {
     /// What the verdict is based on, one sentence.
     explanation: Option<&'a str>,
     tests: Tests<'a>,
+    /// Whether the change was written into the folder.
+    applied: bool,
     tokens: u64,
     cost: f64,
     seconds: f64,
@@ -178,6 +180,7 @@ fn summary(job: &Job, is_interrupted: bool) -> Summary<'_> {
             fixed: verified.map(|report| report.fixed_tests.as_slice()).unwrap_or_default(),
             broken: verified.map(|report| report.broken_tests.as_slice()).unwrap_or_default(),
         },
+        applied: false,
         tokens: job.usage().tokens(),
         cost,
         seconds: took.unwrap_or(0.0),
@@ -186,8 +189,9 @@ fn summary(job: &Job, is_interrupted: bool) -> Summary<'_> {
 }
 
 /// Prints the JSON line.
-pub(crate) fn print_json(job: &Job, is_interrupted: bool) {
-    say(&serde_json::to_string(&summary(job, is_interrupted)).expect("a summary has only text and finite numbers"));
+pub(crate) fn print_json(job: &Job, is_interrupted: bool, applied: bool) {
+    say(&serde_json::to_string(&Summary { applied, ..summary(job, is_interrupted) })
+        .expect("a summary has only text and finite numbers"));
 }
 
 /// Prints JSON as one line.

@@ -269,6 +269,19 @@ impl Accounts for DieselStore {
         }
     }
 
+    async fn change_password(&self, id: UserId, password: String, audit: AuditEntry) -> Result<(), AccountError> {
+        let (id, audit) = (id.to_string(), AuditRow::from(audit));
+        in_write_tx!(self, conn => {
+            let Some(known) = conn.account_by_id(&id)?.filter(|known| known.active) else {
+                return Ok(Err(AccountError::NoSuchUser));
+            };
+            conn.update_account(&AccountRow { password: Some(password.clone()), ..known })?;
+            conn.end_all_of(&id)?;
+            conn.insert_audit(&audit)?;
+            Ok(Ok(()))
+        })?
+    }
+
     async fn delete_user(&self, id: UserId, audit: AuditEntry) -> Result<(), AccountError> {
         let (id, audit) = (id.to_string(), AuditRow::from(audit));
         in_write_tx!(self, conn => {

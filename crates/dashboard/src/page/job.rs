@@ -102,6 +102,8 @@ pub struct JobPage<'a> {
     pub diff_layout: DiffLayout,
     /// Whether the viewer may manage it.
     pub may_steer: bool,
+    /// Whether it is the newest job of its issue.
+    pub is_newest: bool,
 }
 
 impl<'a> JobPage<'a> {
@@ -144,7 +146,7 @@ impl<'a> JobPage<'a> {
     }
 
     fn result(&self) -> JobResult<'a> {
-        JobResult::new(self.job, self.diff, self.layout.translations(), self.now, self.may_steer)
+        JobResult::new(self)
     }
 
     /// Returns the parts of the page that there are, each with its anchor and name.

@@ -6,6 +6,7 @@ use patchwright_domain::job::report::{TestResults, Verdict};
 use patchwright_domain::job::stage::StageStatus;
 use patchwright_domain::{Job, JobStatus};
 
+use super::job::JobPage;
 use crate::Translations;
 use crate::diff::Diff;
 
@@ -46,7 +47,8 @@ pub(super) struct PullRequestState<'a> {
 
 impl<'a> JobResult<'a> {
     /// Summarizes a job for a viewer who may manage it, or may not.
-    pub(super) fn new(job: &'a Job, diff: &Diff, words: &Translations, now: Timestamp, may_steer: bool) -> Self {
+    pub(super) fn new(page: &JobPage<'a>) -> Self {
+        let (job, diff, words, now) = (page.job, page.diff, page.layout.translations(), page.now);
         let (headline, tone) = headline(job, words);
         let report = job.verified();
         let failing = report.map_or(&[][..], |report| match report.verdict {
@@ -59,7 +61,7 @@ impl<'a> JobResult<'a> {
             figures: figures(job, diff, words, now),
             proof: report.and_then(|report| report.proof).map(|proof| words.proof(proof)),
             failing: &failing[..failing.len().min(MAX_TESTS)],
-            pull_request: pull_request(job, words, may_steer),
+            pull_request: pull_request(page),
         }
     }
 }
@@ -73,6 +75,10 @@ fn headline(job: &Job, words: &Translations) -> (&'static str, &'static str) {
         (JobStatus::Running, _) => (words.result_running, "wait"),
         (JobStatus::Publishing, None) => (words.result_publishing, "wait"),
         (JobStatus::Cancelled, _) => (words.result_cancelled, "plain"),
+        // Proven, but not published.
+        (JobStatus::Failed, Some(verdict)) if !verdict.is_harmful() && verdict != Verdict::StillFailing => {
+            (words.result_failed, "bad")
+        }
         (_, Some(verdict)) => {
             let tone = match verdict {
                 Verdict::FixedProven => "good",
@@ -119,7 +125,8 @@ fn figures(job: &Job, diff: &Diff, words: &Translations, now: Timestamp) -> Vec<
     figures
 }
 
-fn pull_request<'a>(job: &'a Job, words: &Translations, may_steer: bool) -> Option<PullRequestState<'a>> {
+fn pull_request<'a>(page: &JobPage<'a>) -> Option<PullRequestState<'a>> {
+    let (job, words) = (page.job, page.layout.translations());
     let pull_request = job.published.pull_request.as_ref()?;
     let end = pull_request.end.as_ref().map(|end| match end {
         PullRequestEnd::Merged => words.pull_request_merged,
@@ -127,7 +134,9 @@ fn pull_request<'a>(job: &'a Job, words: &Translations, may_steer: bool) -> Opti
     });
     let is_draft = !job.published.ready;
     let merge_refused = match () {
-        () if !may_steer => Some(words.merge_not_permitted),
+        () if !page.may_steer => Some(words.merge_not_permitted),
+        // The pull request of the newest job would be merged.
+        () if !page.is_newest => Some(words.merge_is_old),
         () if is_draft => Some(words.merge_is_draft),
         () => None,
     };

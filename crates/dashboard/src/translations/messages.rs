@@ -228,6 +228,7 @@ words! {
     merge_pull_request: "Merge", "合入";
     really_merge: "Merge this pull request on the forge?", "确定在平台上合入此合并请求吗？";
     merge_is_draft: "It is a draft: a pull request becomes ready when a test proves the fix.", "这是草稿：有测试证明已修复后才会就绪。";
+    merge_is_old: "A newer job of this issue has the pull request that would be merged.", "此问题有更新的作业，合入的将是它的合并请求。";
     merge_not_permitted: "Only the owner of the issue and administrators can merge here.", "只有该问题的负责人和管理员可以在此合入。";
     pull_request_merged: "Pull request merged", "合并请求已合入";
     pull_request_closed: "Pull request closed", "合并请求已关闭";

@@ -8,7 +8,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, HttpResponseBuilder, web};
 use patchwright_core::model_calls::StoredCall;
-use patchwright_core::query::TaskFilter;
+use patchwright_core::query::{JobFilter, TaskFilter};
 use patchwright_core::task_log::TaskLogs;
 use patchwright_domain::{Job, Task, TaskId};
 use serde::Deserialize;
@@ -55,6 +55,8 @@ async fn render(page: &PageRequest, id: &str, query: &JobQuery, state: &State) -
     let tasks = state.management.tasks().list(&page.principal, filter).await?;
     let chosen: Option<TaskId> = query.task.parse().ok();
     let log = tasks.iter().find(|task| Some(task.id) == chosen).or_else(|| tasks.first());
+    let of_issue = JobFilter { issue: Some(job.issue_id), limit: 1, ..JobFilter::default() };
+    let newest = state.management.jobs().list(&page.principal, of_issue).await?;
     let estimate = state.management.jobs().queue_estimate(&job).await?;
     Ok(JobPage {
         layout: &page.layout,
@@ -67,6 +69,7 @@ async fn render(page: &PageRequest, id: &str, query: &JobQuery, state: &State) -
         diff: &diff(&job),
         diff_layout: DiffLayout::parse(&query.diff).unwrap_or(page.usual_diff_layout()),
         may_steer: page.principal.may_change(owner),
+        is_newest: newest.first().is_none_or(|newest| newest.id == job.id),
         job: &job,
     }
     .html())

@@ -89,7 +89,7 @@ pub(crate) async fn run(mut config: Config, args: DemoArgs) -> CommandResult {
     let comments = server.app().local.comments(&issue).await?;
     server.stop().await?;
     if args.json {
-        print_json(&job, false);
+        print_json(&job, false, false);
     } else {
         print_result(&job);
         say(&format!("\n{}", style("The comments on the issue").bold()));

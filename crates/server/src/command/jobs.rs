@@ -52,7 +52,7 @@ fn row(job: &JobSummary) -> Value {
 
 /// Prints what changes of a job until it ends.
 async fn watch(remote: &Remote, id: &str) -> CommandResult {
-    let mut known = Vec::new();
+    let (mut known, mut waited) = (Vec::new(), false);
     loop {
         let job = remote.client.job(id).await.map_err(RemoteError::from)?;
         let now: Vec<(String, String)> =
@@ -68,9 +68,10 @@ async fn watch(remote: &Remote, id: &str) -> CommandResult {
                 remote.note(&format!("{name:<8} {status}"));
             }
         }
-        if job.awaits_approval && !known.is_empty() {
+        if job.awaits_approval && !waited {
             remote.note("waiting for approval of its plan");
         }
+        waited = job.awaits_approval;
         known = now;
         tokio::time::sleep(POLL_INTERVAL).await;
     }
@@ -91,11 +92,11 @@ fn describe(job: &JobDetails) {
         say(&format!("  {:<8} {}", stage.name, stage.status));
     }
     if let Some(failure) = &job.failure {
-        say(&format!("failed: {}", failure.reason));
-        say(&format!("what to do: {}", failure.remedy));
+        say(&format!("failed: {}", printable(&failure.reason)));
+        say(&format!("what to do: {}", printable(&failure.remedy)));
     }
     if let Some(pull_request) = &job.pull_request {
-        say(&pull_request.url);
+        say(&printable(&pull_request.url));
     }
 }
 

@@ -18,6 +18,9 @@ pub(crate) async fn login(config: Config, args: LoginArgs) -> CommandResult {
     let server = args.server.clone().unwrap_or_else(|| format!("http://{}", config.bind));
     let http = http(&config)?;
     let client = Client::new(http.clone(), &server, None);
+    let mut logins = SavedLogins::read(config.user_config.as_deref())?;
+    // Before there is a token that could not be kept.
+    logins.write(config.user_config.as_deref())?;
     let (id, token) = if args.with_token {
         note(&format!("Create a token on {}/settings?section=tokens and paste it here.", client.server()));
         (None, ask_secret("the API token")?)
@@ -35,10 +38,13 @@ pub(crate) async fn login(config: Config, args: LoginArgs) -> CommandResult {
         let created = client.create_token_with_password(&login, &password, &new).await.map_err(RemoteError::Other)?;
         (Some(created.token.id), Secret::new(created.secret))
     };
-    let me = Client::new(http, &server, Some(token.clone())).me().await.map_err(RemoteError::Other)?;
-    let mut logins = SavedLogins::read(config.user_config.as_deref());
-    logins.add(&server, id, &token);
+    let me = Client::new(http.clone(), &server, Some(token.clone())).me().await.map_err(RemoteError::Other)?;
+    let replaced = logins.add(&server, id, &token);
     let file = logins.write(config.user_config.as_deref())?;
+    if let Some(replaced) = replaced {
+        // A token that is gone already is as good.
+        let _ = Client::new(http, &server, Some(token)).revoke_token(&replaced).await;
+    }
     say(&format!(
         "Logged in to {} as {} ({}). The token is in {}.",
         client.server(),
@@ -50,7 +56,7 @@ pub(crate) async fn login(config: Config, args: LoginArgs) -> CommandResult {
 }
 
 pub(crate) async fn logout(config: Config, args: LogoutArgs) -> CommandResult {
-    let mut logins = SavedLogins::read(config.user_config.as_deref());
+    let mut logins = SavedLogins::read(config.user_config.as_deref())?;
     let server = args.server.or_else(|| logins.last.clone()).ok_or("you are not logged in to any server")?;
     let token = logins.token(&server).ok_or_else(|| format!("you are not logged in to {server}"))?;
     let id = logins.remove(&server);

@@ -47,7 +47,10 @@ impl Remote {
     pub(crate) fn new(config: Config, args: RemoteArgs) -> Result<Self, patchwright_http::BuildError> {
         patchwright_http::install_tls();
         let options = HttpOptions { ca_bundle: config.network.ca_bundle, ..HttpOptions::default() };
-        let saved = SavedLogins::read(config.user_config.as_deref());
+        let saved = SavedLogins::read(config.user_config.as_deref()).unwrap_or_else(|error| {
+            note(&error.to_string());
+            SavedLogins::default()
+        });
         let server = args.server.or_else(|| saved.last.clone());
         let server = server.unwrap_or_else(|| format!("http://{}", config.bind));
         let token = args.token.map(Secret::new).or_else(|| saved.token(&server)).or(config.api_token);
@@ -126,7 +129,7 @@ fn json(value: &impl Serialize) -> Value {
 /// Prints some fields on one line.
 pub(crate) fn one(columns: &[&str], value: &impl Serialize) {
     let value = json(value);
-    say(&columns.iter().map(|column| text(&value, column)).collect::<Vec<_>>().join("  "));
+    say(&columns.iter().map(|column| printable(&text(&value, column))).collect::<Vec<_>>().join("  "));
 }
 
 /// The widest column, but the last, in characters.

@@ -99,17 +99,19 @@ async fn whole_job(mut config: Config, args: &RunArgs) -> CommandResult {
     while app.engine.deliver_next().await?.is_some() {}
     display.finish();
     let job = app.engine.job(job.id).await?.ok_or("the job is not in its store")?;
-    let used = use_patch(args, &target, &job)?;
     let is_interrupted = cancel.is_cancelled() && !job.status().is_terminal();
+    let used = use_patch(args, &target, &job, is_interrupted);
+    // What the run cost something for is printed also if it cannot be written.
     if args.json {
-        print_json(&job, is_interrupted);
+        print_json(&job, is_interrupted, used.as_ref().is_ok_and(|used| used.applied));
     } else {
         print_result(&job);
-        for line in &used {
+        for line in used.iter().flat_map(|used| &used.lines) {
             say(line);
         }
         say(&next_step(args, &target, &job, is_interrupted));
     }
+    used?;
     Ok(if is_interrupted { ExitCode::from(INTERRUPTED) } else { exit_code(&job) })
 }
 
@@ -123,6 +125,10 @@ fn check_outcome(args: &RunArgs, target: &Target) -> Result<(), String> {
             "`{}` is a folder, which has no pull requests; use --push for a branch in it, or give the repository's address",
             args.repo
         )),
+        _ if args.output.as_ref().is_some_and(|file| !is_writable(file)) => Err(format!(
+            "the patch cannot be written to {}; name a file in a folder that exists and that you may write to",
+            args.output.as_deref().unwrap_or(Path::new("")).display()
+        )),
         Target::Github(_) if args.apply => Err(
             "--apply changes the files of a folder; use --push or --pr, or clone the repository and give the folder"
                 .to_owned(),
@@ -131,29 +137,56 @@ fn check_outcome(args: &RunArgs, target: &Target) -> Result<(), String> {
     }
 }
 
-/// Writes the patch where it was asked for, and returns what was done.
+fn is_writable(file: &Path) -> bool {
+    let folder = file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    if file.exists() {
+        std::fs::OpenOptions::new().append(true).open(file).is_ok()
+    } else {
+        tempfile::tempfile_in(folder).is_ok()
+    }
+}
+
+/// What was done with a patch.
+#[derive(Default)]
+struct UsedPatch {
+    /// Whether the folder was changed.
+    applied: bool,
+    /// For users.
+    lines: Vec<String>,
+}
+
+/// Writes the patch where it was asked for.
 fn use_patch(
     args: &RunArgs,
     target: &Target,
     job: &Job,
-) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
-    let mut done = Vec::new();
+    is_interrupted: bool,
+) -> Result<UsedPatch, Box<dyn std::error::Error + Send + Sync>> {
+    let mut done = UsedPatch::default();
     let Some(fix) = job.fixed().filter(|fix| !fix.contents.is_empty()) else { return Ok(done) };
     if let Some(file) = &args.output {
         let diff = match target {
             Target::Folder(_, folder) => apply::full_diff(folder, fix)?,
+            Target::Github(_) if fix.diff.ends_with('…') => {
+                return Err(
+                    "the patch is too long to be kept without its repository; use --push, or give a clone of it".into(),
+                );
+            }
             Target::Github(_) => fix.diff.clone(),
         };
         std::fs::write(file, diff)
             .map_err(|error| format!("the patch cannot be written to {}: {error}", file.display()))?;
-        done.push(format!("The patch is in {}.", file.display()));
+        done.lines.push(format!("The patch is in {}.", file.display()));
     }
     if let (true, Target::Folder(_, folder)) = (args.apply, target) {
-        if job.verdict.is_some_and(Verdict::is_harmful) {
-            done.push("Nothing was changed in the folder, because the tests fail with the change.".to_owned());
+        // Without a verdict the tests did not run to their end.
+        if is_interrupted || job.verdict.is_none_or(Verdict::is_harmful) {
+            let reason = "Nothing was changed in the folder, because the tests did not end, or fail with the change.";
+            done.lines.push(reason.to_owned());
         } else {
             apply::apply(folder, fix)?;
-            done.push(format!("{} changed in {}.", count(fix.contents.len(), "file"), folder.display()));
+            done.applied = true;
+            done.lines.push(format!("{} changed in {}.", count(fix.contents.len(), "file"), folder.display()));
         }
     }
     Ok(done)
@@ -326,6 +359,9 @@ fn forge_issue(
 ) -> Result<Option<IssueRef>, String> {
     if text.contains("://") {
         return issue_of_url(text, config).map(Some);
+    }
+    if Path::new(text).exists() {
+        return Ok(None);
     }
     let Some((name, number)) = text.split_once('#') else { return Ok(None) };
     let Ok(number) = number.parse::<u64>() else { return Ok(None) };

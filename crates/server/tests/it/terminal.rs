@@ -1,6 +1,7 @@
 //! `patchwright run` and `locate` on a folder.
 
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -26,6 +27,7 @@ impl Terminal {
         for (path, text) in [("calc.py", WRONG), ("tests/test_calc.py", TEST), ("tests/__init__.py", "")] {
             std::fs::write(repository.join(path), text).unwrap();
         }
+        std::fs::set_permissions(repository.join("calc.py"), std::fs::Permissions::from_mode(0o755)).unwrap();
         git(&repository, &["init", "-q", "-b", "main"]);
         git(&repository, &["add", "."]);
         git(&repository, &["-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "-q", "-m", "start"]);
@@ -87,6 +89,8 @@ async fn a_fix_is_applied_to_the_folder_and_its_patch_is_written_to_a_file() {
     assert_eq!(code, Some(0), "{out}{err}");
     assert_eq!(read(&terminal.repository(), "calc.py"), RIGHT);
     assert!(out.contains("1 file changed") && out.contains("Next: Review the change"), "{out}");
+    let mode = std::fs::metadata(terminal.repository().join("calc.py")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o111, 0o111, "it keeps its mode");
     git(&terminal.repository(), &["checkout", "-q", "."]);
     git(&terminal.repository(), &["apply", "../fix.patch"]);
     assert_eq!(read(&terminal.repository(), "calc.py"), RIGHT, "git takes the patch");
@@ -100,6 +104,7 @@ async fn what_a_user_has_changed_is_not_overwritten() {
     let (code, out, err) = terminal.run(&["run", "--issue", "-", "--apply"], ISSUE);
     assert_eq!(code, Some(1), "{out}{err}");
     assert!(err.contains("uncommitted changes") && err.contains("calc.py changed since the last commit"), "{err}");
+    assert!(out.contains("+    return a + b"), "what the run found is printed all the same: {out}");
     assert_eq!(read(&terminal.repository(), "calc.py"), own);
 }
 
@@ -123,6 +128,8 @@ async fn what_cannot_be_done_with_a_folder_is_refused_before_anything_is_spent()
     assert!(code == Some(1) && err.contains("a folder, which has no pull requests"), "{err}");
     let (code, _, err) = terminal.run(&["run", "--issue", "#7"], "");
     assert!(code == Some(1) && err.contains("owner/name#7"), "{err}");
+    let (code, _, err) = terminal.run(&["run", "--issue", "-", "-o", "no/such/folder/x.patch"], ISSUE);
+    assert!(code == Some(1) && err.contains("cannot be written to no/such/folder/x.patch"), "{err}");
     let (code, _, err) = terminal.run(&["run", "--issue", "missing.md"], "");
     assert!(code == Some(1) && err.contains("`missing.md` cannot be read"), "{err}");
     let (code, _, err) = terminal.run(&["run", "--repo", "acme/shop", "--issue", "-", "--apply"], ISSUE);

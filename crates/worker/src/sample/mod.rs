@@ -80,7 +80,11 @@ async fn run(
     }
     let interpreter = Interpreter::of(PYTHON).expect("Python scripts can be run");
     let folder = suite.folder.clone();
-    let job = Job { samples: &samples.code, tests: &samples.tests, seconds: MAX_SAMPLE_TIME.as_secs() };
+    // The suite runs in its folder.
+    let below = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+    let tests: Vec<String> =
+        samples.tests.iter().filter_map(|test| test.strip_prefix(&below)).map(str::to_owned).collect();
+    let job = Job { samples: &samples.code, tests: &tests, seconds: MAX_SAMPLE_TIME.as_secs() };
     let suite = interpreter.prepare(&tree, suite, &script(&job)?)?;
     let request = CheckRequest {
         root: tree,
@@ -156,7 +160,7 @@ mod tests {
 
     #[test]
     fn output_prose_and_missing_imports_of_a_sample_do_not_matter() {
-        let sample = "It is printed as\n  one, two: three\nnet(5)\nprint('“价格”', net(6)); exit(3)\n";
+        let sample = "return net(7)\nIt is printed as\n  one, two: three\nnet(5)\nprint('“价格”', net(6)); exit(3)\n";
         let found = run(&[CART, PACKAGE], &[sample]);
         assert_eq!(found, [("shop/cart.py".to_owned(), "net".to_owned(), None)]);
         assert!(run(&[CART, PACKAGE], &["import shop\n"]).is_empty(), "what an import runs is not the sample");

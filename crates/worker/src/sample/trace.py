@@ -151,7 +151,7 @@ def read_statements(sample):
             try:
                 found = ast.parse("\n".join(lines[start:end])).body
                 break
-            except (SyntaxError, ValueError):
+            except (SyntaxError, ValueError, MemoryError, RecursionError):
                 end -= 1
         if end > start:
             statements += found
@@ -173,7 +173,11 @@ def run_samples(trace, samples, packages):
     for sample in samples:
         for statement in read_statements(sample):
             trace.statement += 1
-            code = compile_statement(statement)
+            try:
+                code = compile_statement(statement)
+            except (SyntaxError, ValueError):
+                # Part of a function, such as `return x` alone.
+                continue
             trace.record(lambda: exec(code, names))
 
 
@@ -191,7 +195,9 @@ def run_tests(trace, tests):
             if outcome.excinfo is not None:
                 trace.remember(outcome.excinfo[1])
 
-    pytest.main(["-q", "-p", "no:cacheprovider"] + tests, plugins=[Plugin()])
+    # One by one: an id that there is not ends a run.
+    for test in tests:
+        pytest.main(["-q", "-p", "no:cacheprovider", test], plugins=[Plugin()])
 
 
 def find_packages(folders):
@@ -231,5 +237,7 @@ def main(job):
             run_tests(trace, job["tests"])
         except BaseException:
             sys.setprofile(None)
-    run_samples(trace, job["samples"], find_packages(["src", "."]))
-    finish()
+    try:
+        run_samples(trace, job["samples"], find_packages(["src", "."]))
+    finally:
+        finish()
