@@ -7,7 +7,8 @@ use patchwright_domain::{Issue, IssueStatus};
 use patchwright_management::{BatchItem as Item, StartOptions};
 use patchwright_protocol::Page;
 use patchwright_protocol::issues::{
-    BatchItem, BatchResult, IssueQuery, IssueUpdate, IssueView, MergeIssue, NewIssue, StartBatch, StartIssue,
+    BatchItem, BatchResult, IssueQuery, IssueUpdate, IssueView, MAX_ISSUE_NUMBER, MergeIssue, NewIssue, StartBatch,
+    StartIssue,
 };
 use patchwright_protocol::tasks::TaskPublic;
 
@@ -43,6 +44,9 @@ pub(crate) async fn list(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let limit = limit(query.limit)?;
+    if query.number.is_some_and(|number| number > MAX_ISSUE_NUMBER) {
+        return Err(ApiError::invalid("bad_number", format!("`number` is at most {MAX_ISSUE_NUMBER}")));
+    }
     let filter = IssueFilter {
         status: word(query.status.as_ref(), IssueStatus::parse, "status of an issue")?,
         repository: query.repository.clone(),

@@ -36,6 +36,7 @@ pub struct IssueQuery {
     /// `owner/name`
     pub repository: Option<String>,
     /// The number of the issue in its repository.
+    #[cfg_attr(feature = "openapi", param(minimum = 0, maximum = 9_007_199_254_740_991_i64))]
     pub number: Option<u64>,
     /// Text that occurs in the title or body.
     pub q: Option<String>,
@@ -46,6 +47,9 @@ pub struct IssueQuery {
     #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 200))]
     pub limit: Option<u16>,
 }
+
+/// The largest number that a query may ask for: what a double can hold, which is what many clients have for numbers.
+pub const MAX_ISSUE_NUMBER: u64 = 9_007_199_254_740_991;
 
 /// An issue to open on the forge of a registered repository.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -30,7 +30,7 @@ use crate::compose::{App, Overrides, compose};
 use crate::config::Config;
 use crate::serve::cancel_on_signal;
 use crate::telemetry;
-use crate::terminal::{Display, exit_code, note, print_json, print_result, say};
+use crate::terminal::{Display, complain, exit_code, note, print_json, print_result, say};
 
 /// The repository of the job.
 enum Target {
@@ -102,16 +102,21 @@ async fn whole_job(mut config: Config, args: &RunArgs) -> CommandResult {
     let is_interrupted = cancel.is_cancelled() && !job.status().is_terminal();
     let used = use_patch(args, &target, &job, is_interrupted);
     // What the run cost something for is printed also if it cannot be written.
+    let applied = used.as_ref().is_ok_and(|used| used.applied);
     if args.json {
-        print_json(&job, is_interrupted, used.as_ref().is_ok_and(|used| used.applied));
+        print_json(&job, is_interrupted, applied);
     } else {
         print_result(&job);
         for line in used.iter().flat_map(|used| &used.lines) {
             say(line);
         }
-        say(&next_step(args, &target, &job, is_interrupted));
+        say(&next_step(&target, &job, applied, is_interrupted));
     }
-    used?;
+    if let Err(error) = used {
+        // The last line of the output stays the result.
+        complain(error.as_ref());
+        return Ok(ExitCode::FAILURE);
+    }
     Ok(if is_interrupted { ExitCode::from(INTERRUPTED) } else { exit_code(&job) })
 }
 
@@ -197,7 +202,7 @@ fn count(number: usize, what: &str) -> String {
 }
 
 /// Returns what a user would do next.
-fn next_step(args: &RunArgs, target: &Target, job: &Job, is_interrupted: bool) -> String {
+fn next_step(target: &Target, job: &Job, applied: bool, is_interrupted: bool) -> String {
     let has_change = job.fixed().is_some_and(|fix| !fix.contents.is_empty());
     let is_harmful = job.verdict.is_some_and(Verdict::is_harmful);
     let next = match target {
@@ -210,7 +215,7 @@ fn next_step(args: &RunArgs, target: &Target, job: &Job, is_interrupted: bool) -
         }
         _ if !has_change => "See the reason above; more details in the issue's text, or --instructions, may help.",
         _ if is_harmful => "Read the failing tests above; --instructions can say what to do differently.",
-        _ if args.apply => "Review the change with `git diff`.",
+        _ if applied => "Review the change with `git diff`.",
         Target::Folder(..) => "Run it with --apply to change the files, or with --push to make a branch.",
         Target::Github(_) => "Run it with --pr to open a pull request, or with -o FILE to keep the patch.",
     };
