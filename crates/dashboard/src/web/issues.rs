@@ -11,7 +11,7 @@ use url::form_urlencoded::Serializer;
 
 use super::State;
 use super::form::Submission;
-use super::page_request::{PageError, PageRequest, parse_id, repository_names};
+use super::page_request::{PageError, PageRequest, parse_id, parse_word, repository_names};
 
 /// How many issues a page shows.
 const PAGE_SIZE: u16 = 25;
@@ -34,13 +34,9 @@ pub(super) struct IssueQuery {
 impl IssueQuery {
     fn filter(&self) -> Result<IssueFilter, ManagementError> {
         let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        let status = given(&self.status).map(|word| {
-            let unknown = || ManagementError::invalid("bad_word", format!("`{word}` is not a status of an issue"));
-            IssueStatus::parse(&word).ok_or_else(unknown)
-        });
         let before = given(&self.cursor).map(|cursor| cursor.parse()).transpose();
         Ok(IssueFilter {
-            status: status.transpose()?,
+            status: parse_word(&self.status, IssueStatus::parse, "status of an issue")?,
             repository: given(&self.repository),
             text: given(&self.q),
             before: before.map_err(|_| ManagementError::invalid("bad_cursor", "there is no such page"))?,

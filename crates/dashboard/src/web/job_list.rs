@@ -9,7 +9,7 @@ use serde::Deserialize;
 use url::form_urlencoded::Serializer;
 
 use super::State;
-use super::page_request::{PageError, PageRequest, repository_names};
+use super::page_request::{PageError, PageRequest, parse_word, repository_names};
 use crate::page::{JobListFilter, JobListRow, Jobs, Page as _};
 
 /// How many jobs a page shows.
@@ -33,8 +33,8 @@ pub(super) struct JobListQuery {
 impl JobListQuery {
     fn filter(&self) -> Result<JobListFilter, ManagementError> {
         Ok(JobListFilter {
-            status: parse(&self.status, JobStatus::parse, "status of a job")?,
-            verdict: parse(&self.verdict, Verdict::parse, "verdict")?,
+            status: parse_word(&self.status, JobStatus::parse, "status of a job")?,
+            verdict: parse_word(&self.verdict, Verdict::parse, "verdict")?,
             repository: self.repository.clone(),
             actor: self.actor.trim().to_owned(),
         })
@@ -54,15 +54,6 @@ impl JobListQuery {
         }
         format!("/jobs?{}", query.append_pair("cursor", &last.to_string()).finish())
     }
-}
-
-/// Parses a word of a select; nothing if it is empty.
-fn parse<T>(word: &str, parse: impl FnOnce(&str) -> Option<T>, what: &str) -> Result<Option<T>, ManagementError> {
-    if word.is_empty() {
-        return Ok(None);
-    }
-    let unknown = || ManagementError::invalid("bad_word", format!("`{word}` is not a {what}"));
-    parse(word).map(Some).ok_or_else(unknown)
 }
 
 pub(super) async fn list(

@@ -239,6 +239,19 @@ pub(super) async fn repository_names(
     Ok(names)
 }
 
+/// Parses a word of a select; nothing if it is empty.
+pub(super) fn parse_word<T>(
+    word: &str,
+    parse: impl FnOnce(&str) -> Option<T>,
+    what: &str,
+) -> Result<Option<T>, ManagementError> {
+    if word.is_empty() {
+        return Ok(None);
+    }
+    let unknown = || ManagementError::invalid("bad_word", format!("`{word}` is not a {what}"));
+    parse(word).map(Some).ok_or_else(unknown)
+}
+
 /// Parses the id in a path: what cannot be an id does not exist.
 pub(super) fn parse_id<T: FromStr>(text: &str, kind: &str) -> Result<T, ManagementError> {
     text.parse().map_err(|_| ManagementError::not_found(kind))

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::State;
 use super::jobs::download;
-use super::page_request::{PageError, PageRequest};
+use super::page_request::{PageError, PageRequest, parse_word};
 
 /// The longest range whose days without a run are shown too.
 const MAX_DAYS: i32 = 366;
@@ -33,12 +33,9 @@ impl StatsQuery {
         let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let day = |text: &str| given(text).map(|day| day.parse()).transpose();
         let invalid = |error: jiff::Error| ManagementError::invalid("bad_day", error.to_string());
-        let group_by = given(&self.group_by).map(|word| {
-            let unknown = || ManagementError::invalid("bad_word", format!("`{word}` is not a thing to group by"));
-            GroupBy::parse(&word).ok_or_else(unknown)
-        });
+        let group_by = parse_word(&self.group_by, GroupBy::parse, "thing to group by")?;
         let (from, to) = (day(&self.from).map_err(invalid)?, day(&self.to).map_err(invalid)?);
-        state.management.stats().count(&page.principal, from, to, group_by.transpose()?).await
+        state.management.stats().count(&page.principal, from, to, group_by).await
     }
 }
 
