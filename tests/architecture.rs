@@ -13,6 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("http", &["core", "domain"]),
     ("management", &["core", "domain", "engine", "http"]),
     ("notify", &["core", "domain", "http"]),
+    ("metrics", &["core", "domain"]),
     ("protocol", &["domain"]),
     ("api", &["core", "domain", "engine", "management", "protocol"]),
     ("dashboard", &["core", "domain", "engine", "management"]),
@@ -44,6 +45,7 @@ const WALLS: &[(&str, &[&str])] = &[
     // git's own HTTP is configured with it; all other requests go through `http`.
     ("reqwest", &["http", "gitops-gix"]),
     ("lettre", &["notify"]),
+    ("prometheus-client", &["metrics"]),
     ("argon2", &["management"]),
     ("utoipa", &["api", "protocol"]),
     ("utoipa-swagger-ui-vendored", &["api"]),

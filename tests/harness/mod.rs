@@ -176,6 +176,11 @@ impl TestServer {
         compose(&Config::load(&layers).unwrap(), Overrides::default()).await.unwrap()
     }
 
+    /// Returns the address of `/metrics` of its own.
+    pub(crate) fn metrics_address(&self) -> std::net::SocketAddr {
+        self.server.as_ref().unwrap().metrics_address().unwrap()
+    }
+
     /// Stops the server in an orderly way.
     pub(crate) async fn stop(&mut self) {
         if let Some(server) = self.server.take() {

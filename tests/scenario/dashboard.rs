@@ -192,6 +192,11 @@ async fn a_member_sees_what_members_may_and_changes_nothing_of_others() {
         ("/settings/configuration/check".to_owned(), ""),
         ("/welcome/secret".to_owned(), ""),
         ("/welcome/model".to_owned(), ""),
+        ("/welcome/model/set".to_owned(), "&base_url=http://127.0.0.1:1&model=mine"),
+        ("/welcome/secret/new".to_owned(), ""),
+        ("/welcome/demo".to_owned(), ""),
+        ("/welcome/app/disconnect".to_owned(), ""),
+        ("/settings/configuration/LLM_MODEL/change".to_owned(), "&value=mine"),
         ("/issues/import".to_owned(), ""),
     ] {
         let answer = test_server.form(member.cookie.as_ref(), &path, &format!("{csrf}{fields}"), None).await;

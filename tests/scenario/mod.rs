@@ -1,6 +1,7 @@
 //! End-to-end scenarios.
 
 mod accounts_fixture;
+mod action;
 mod api;
 mod bad_input;
 mod browser;
@@ -15,7 +16,9 @@ mod idempotency;
 mod intake;
 mod jira;
 mod jira_bad_input;
+mod live_settings;
 mod management;
+mod metrics;
 mod node;
 mod notifications;
 mod oidc;

@@ -29,6 +29,7 @@ mod refusals;
 mod repositories;
 mod response;
 mod routes;
+mod settings;
 mod socket;
 mod stats;
 mod tasks;

@@ -11,7 +11,7 @@ use utoipa::openapi::{RefOr, Required, ResponseBuilder};
 
 use crate::{
     audit, auth, calls, channels, credentials, events, issues, jira_links, jira_sites, jobs, logs, node_protocol,
-    nodes, oidc, repositories, socket, stats, tasks, users,
+    nodes, oidc, repositories, settings, socket, stats, tasks, users,
 };
 
 #[derive(OpenApi)]
@@ -32,7 +32,7 @@ use crate::{
         jira_sites::list, jira_sites::create, jira_sites::get, jira_sites::update,
         jira_sites::validate, jira_sites::projects, jira_sites::map_project,
         jira_sites::unmap_project, jira_sites::conversations, jira_sites::failed,
-        audit::list, stats::get,
+        audit::list, settings::list, settings::change, settings::set, settings::unset, stats::get,
     ),
     modifiers(&SecuritySchemes, &CommonResponses),
     security(("token" = []), ("session" = []))

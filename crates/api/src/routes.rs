@@ -9,7 +9,7 @@ use crate::error::ApiError;
 use crate::{
     Api, State, audit, auth, calls, channels, credentials, docs_pages, events, health, idempotency, issues, jira_links,
     jira_sites, jira_webhook, jobs, logs, node_protocol as protocol, nodes, oidc, openapi, repositories, response,
-    socket, stats, tasks, users, webhook,
+    settings, socket, stats, tasks, users, webhook,
 };
 
 /// Registers the management API under `/api/v1`, the health endpoints and the OpenAPI description.
@@ -96,7 +96,7 @@ fn management() -> Scope<
         .configure(users_and_sessions)
         .configure(issues_and_jobs)
         .configure(live)
-        .configure(settings)
+        .configure(administration)
         .configure(jira)
         .configure(nodes_and_tasks)
         .default_service(web::to(response::no_such_route))
@@ -124,7 +124,9 @@ fn users_and_sessions(services: &mut ServiceConfig) {
         )
         .service(resource("/tokens").route(get().to(users::list_tokens)).route(post().to(users::create_token)))
         .service(resource("/tokens/{id}").route(delete().to(users::revoke_token)))
-        .service(resource("/audit").route(get().to(audit::list)));
+        .service(resource("/audit").route(get().to(audit::list)))
+        .service(resource("/settings").route(get().to(settings::list)).route(patch().to(settings::change)))
+        .service(resource("/settings/{name}").route(put().to(settings::set)).route(delete().to(settings::unset)));
 }
 
 fn issues_and_jobs(services: &mut ServiceConfig) {
@@ -164,7 +166,7 @@ fn live(services: &mut ServiceConfig) {
         .service(resource("/ws").route(get().to(socket::connect)));
 }
 
-fn settings(services: &mut ServiceConfig) {
+fn administration(services: &mut ServiceConfig) {
     services
         .service(resource("/credentials").route(get().to(credentials::list)).route(post().to(credentials::create)))
         .service(

@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
 use futures_util::StreamExt as _;
+use patchwright_core::meter::MeterEvent;
 use patchwright_core::store::StoreError;
 use patchwright_core::webhook::Headers;
 use patchwright_domain::{JobId, PlatformId};
@@ -102,7 +103,10 @@ async fn receive_unreported(
         observe(&platform, event.unwrap_or_default());
     }
     match engine.receive(verified).await {
-        Ok(outcome) => response(outcome),
+        Ok(outcome) => {
+            engine.meter().count(&MeterEvent::DeliveryAnswered { platform, outcome: name_of(&outcome) });
+            response(outcome)
+        }
         Err(error) => refusal(&error),
     }
 }
@@ -160,6 +164,17 @@ struct WebhookResponse<'a> {
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     duplicate: bool,
+}
+
+/// Returns the name of an outcome in metrics.
+const fn name_of(outcome: &IntakeOutcome) -> &'static str {
+    match outcome {
+        IntakeOutcome::Accepted { duplicate: false, .. } => "accepted",
+        IntakeOutcome::Accepted { duplicate: true, .. } => "duplicate",
+        IntakeOutcome::Answered { .. } => "answered",
+        IntakeOutcome::Ignored { .. } => "ignored",
+        IntakeOutcome::Forbidden { .. } => "forbidden",
+    }
 }
 
 fn response(outcome: IntakeOutcome) -> HttpResponse {

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod app_registration;
 pub mod audit;
 pub mod clock;
 pub mod code_index;
@@ -35,6 +36,7 @@ pub mod signature;
 pub mod source_tree;
 pub mod stats;
 pub mod store;
+pub mod stored_settings;
 pub mod striped_locks;
 pub mod task_log;
 pub mod task_session;

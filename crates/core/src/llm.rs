@@ -229,6 +229,11 @@ pub trait Llm: Send + Sync {
     /// Returns the model's name, for users.
     fn model(&self) -> String;
 
+    /// Returns whether its answers are a recording. Pages and pull requests say so.
+    fn is_recorded(&self) -> bool {
+        false
+    }
+
     /// Returns the largest usage that a request can cause, for budgets that must not be exceeded. The default has no price.
     fn estimate(&self, request: &ChatRequest) -> Usage {
         estimate_max_usage(request)

@@ -83,6 +83,27 @@ pub struct QueueDepth {
     pub events: u64,
 }
 
+/// Since when the queues have been waiting.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QueueLag {
+    /// When the oldest effect was created that is due, or that failed and is tried again. The reading of checks that have not ended is
+    /// not counted.
+    pub oldest_effect: Option<Timestamp>,
+    /// The repositories with the most waiting jobs, those with more first.
+    pub repositories: Vec<WaitingJobs>,
+}
+
+/// The waiting jobs of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingJobs {
+    /// The repository, `owner/name`.
+    pub repository: String,
+    /// How many wait.
+    pub jobs: u64,
+    /// When the oldest of them was created.
+    pub oldest: Timestamp,
+}
+
 /// The queries. Jobs come as summaries: the reports of their stages are not read.
 #[async_trait]
 pub trait Queries: Send + Sync {
@@ -123,4 +144,7 @@ pub trait Queries: Send + Sync {
 
     /// Returns the lengths of the queues.
     async fn queue_depth(&self) -> Result<QueueDepth, StoreError>;
+
+    /// Returns since when the queues have been waiting, and the repositories (at most so many) with the most waiting jobs.
+    async fn queue_lag(&self, now: Timestamp, repositories: u16) -> Result<QueueLag, StoreError>;
 }

@@ -1,17 +1,27 @@
 //! HMAC-SHA256 signatures of webhook deliveries.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use crate::webhook::{Headers, SignatureError};
 
 /// The secrets that deliveries may be signed with. Several are accepted at once, so that a secret can be rotated without
-/// losing deliveries.
+/// losing deliveries. Clones share them: [`SigningKeys::replace`] takes effect in all.
 #[derive(Clone)]
-pub struct SigningKeys(Vec<ring::hmac::Key>);
+pub struct SigningKeys(Arc<RwLock<Vec<ring::hmac::Key>>>);
 
 impl SigningKeys {
     /// Creates keys from secrets. Empty secrets are left out.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a crate::Secret>) -> Self {
-        let key = |secret: &crate::Secret| ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.expose().as_bytes());
-        Self(secrets.into_iter().filter(|secret| !secret.is_empty()).map(key).collect())
+        Self(Arc::new(RwLock::new(keys_of(secrets))))
+    }
+
+    /// Replaces the secrets, here and in all clones. Empty ones are left out.
+    pub fn replace<'a>(&self, secrets: impl IntoIterator<Item = &'a crate::Secret>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys_of(secrets);
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Vec<ring::hmac::Key>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Checks a header of the form `sha256=<64 hexadecimal digits>` against the raw body, in constant time.
@@ -32,13 +42,13 @@ impl SigningKeys {
     /// constant time.
     pub fn matches(&self, digits: &str, body: &[u8]) -> bool {
         let Some(tag) = decode_hex(digits) else { return false };
-        self.0.iter().any(|key| ring::hmac::verify(key, body, &tag).is_ok())
+        self.read().iter().any(|key| ring::hmac::verify(key, body, &tag).is_ok())
     }
 
     /// Returns the header value for a body, made with the first secret; `None` without a secret. For outgoing webhooks and
     /// tests.
     pub fn sign(&self, body: &[u8]) -> Option<String> {
-        let tag = ring::hmac::sign(self.0.first()?, body);
+        let tag = ring::hmac::sign(self.read().first()?, body);
         let digits: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         Some(format!("sha256={digits}"))
     }
@@ -46,8 +56,13 @@ impl SigningKeys {
 
 impl std::fmt::Debug for SigningKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "SigningKeys({})", self.0.len())
+        write!(f, "SigningKeys({})", self.read().len())
     }
+}
+
+fn keys_of<'a>(secrets: impl IntoIterator<Item = &'a crate::Secret>) -> Vec<ring::hmac::Key> {
+    let key = |secret: &crate::Secret| ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.expose().as_bytes());
+    secrets.into_iter().filter(|secret| !secret.is_empty()).map(key).collect()
 }
 
 fn decode_hex(digits: &str) -> Option<[u8; 32]> {
@@ -86,6 +101,17 @@ mod tests {
         assert_eq!(verify(Some(upper)), Ok(()));
         let keys = SigningKeys::new([&Secret::new(SECRET)]);
         assert_eq!(keys.sign(b"Hello, World!").as_deref(), Some(VALID));
+    }
+
+    #[test]
+    fn replaced_secrets_take_effect_in_every_clone() {
+        let keys = SigningKeys::new([&Secret::new("an older one")]);
+        let clone = keys.clone();
+        keys.replace([&Secret::new(SECRET)]);
+        assert_eq!(clone.verify(&[("x", VALID)], "x", b"Hello, World!"), Ok(()));
+        assert!(!clone.matches(&"0".repeat(64), b"Hello, World!"));
+        keys.replace([]);
+        assert_eq!(clone.verify(&[("x", VALID)], "x", b"Hello, World!"), Err(SignatureError::Wrong));
     }
 
     #[test]

@@ -66,12 +66,14 @@ pub struct Layout {
     pub viewer: Option<Viewer>,
     /// The page's own path and query, to return to.
     pub path: String,
+    /// Whether the model's answers are a recording, which every page says.
+    pub is_recorded: bool,
 }
 
 impl Layout {
     /// Creates the layout of a page without a login.
     pub fn new(language: Language, theme: Theme, path: impl Into<String>) -> Self {
-        Self { language, theme, viewer: None, path: path.into() }
+        Self { language, theme, viewer: None, path: path.into(), is_recorded: false }
     }
 
     /// Sets the viewer.

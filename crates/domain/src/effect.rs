@@ -204,6 +204,20 @@ impl Effect {
 }
 
 impl EffectKind {
+    /// All kinds.
+    pub const ALL: [Self; 10] = [
+        Self::Acknowledge,
+        Self::RefreshProgress,
+        Self::OpenPullRequest,
+        Self::MarkReady,
+        Self::PostResult,
+        Self::Transition,
+        Self::LinkPullRequest,
+        Self::ReadCi,
+        Self::Notify,
+        Self::Reply,
+    ];
+
     /// Returns whether effects of one issue of this kind are delivered in their order, and one waits for those before it.
     pub const fn is_ordered(self) -> bool {
         !matches!(self, Self::ReadCi)

@@ -88,7 +88,8 @@ impl Engine {
 
     /// Returns whether the forge need not be asked about a person.
     pub(crate) fn is_open_to(&self, login: &str) -> bool {
-        self.settings.permission == TriggerPermission::Anyone || self.settings.allow.names_user(login)
+        let settings = self.settings();
+        settings.permission == TriggerPermission::Anyone || settings.allow.names_user(login)
     }
 
     async fn admit(

@@ -71,7 +71,7 @@ impl Engine {
         let Some(pull_request) = job.published.open_pull_request() else { return Ok(None) };
         let Some(forge) = self.ports.forges.get(&job.source.platform) else { return Ok(None) };
         let state = forge.merge_state(&job.source.repo, pull_request.number).await.map_err(ControlError::NotMerged)?;
-        if !self.settings.auto_rebase.applies_to(state) {
+        if !self.settings().auto_rebase.applies_to(state) {
             return Ok(None);
         }
         let actor = forge.own_login().await.map_err(ControlError::NotMerged)?;

@@ -48,7 +48,7 @@ impl Engine {
             Ok((Step { audit: audit.clone(), ..step }, (job, before)))
         })
         .await
-        .map(|(job, before)| self.count_failure(job, before))
+        .map(|(job, before)| self.count_end(job, before))
     }
 
     /// Does the same for an event that a task reports under a sequence number: a report that was applied already
@@ -68,14 +68,24 @@ impl Engine {
             Ok((step, (job, before)))
         })
         .await
-        .map(|(job, before)| self.count_failure(job, before))
+        .map(|(job, before)| self.count_end(job, before))
     }
 
-    /// Counts the job if it has failed with this transition.
-    fn count_failure(&self, job: Job, before: JobStatus) -> Job {
-        let failure = job.failure.as_ref().filter(|_| job.status() == JobStatus::Failed && before != JobStatus::Failed);
-        if let Some(failure) = failure {
-            self.ports.meter.count(&MeterEvent::JobFailed { class: failure.origin.class() });
+    /// Counts the job and its stages if it has ended with this transition.
+    fn count_end(&self, job: Job, before: JobStatus) -> Job {
+        let status = job.status();
+        if !status.is_terminal() || before.is_terminal() {
+            return job;
+        }
+        let count = |event| self.ports.meter.count(&event);
+        count(MeterEvent::JobEnded { status, verdict: job.verdict });
+        for record in &job.stages {
+            if let Some(seconds) = record.seconds() {
+                count(MeterEvent::StageEnded { stage: record.kind, status: record.status, seconds });
+            }
+        }
+        if let Some(failure) = job.failure.as_ref().filter(|_| status == JobStatus::Failed) {
+            count(MeterEvent::JobFailed { class: failure.origin.class() });
         }
         job
     }

@@ -112,7 +112,8 @@ impl Engine {
     /// [`StoreError`].
     pub async fn has_room_for(&self, start: &Start) -> Result<bool, StoreError> {
         let needs = start.all_needs();
-        let here = self.running_here() < self.settings.slots && needs.are_met_by(None, &self.settings.labels);
+        let settings = self.settings();
+        let here = self.running_here() < settings.slots && needs.are_met_by(None, &settings.labels);
         if here {
             return Ok(true);
         }

@@ -109,12 +109,12 @@ impl Engine {
         let dispatcher = Arc::new(Dispatcher {
             successes: self.ports.nodes.last_successes().await?,
             task_id: self.ports.ids.task(),
-            until: now.saturating_add(signed(self.settings.lease)).unwrap_or(now),
+            until: now.saturating_add(signed(self.settings().lease)).unwrap_or(now),
             candidates,
             now,
         });
         let claimant = Arc::clone(&dispatcher) as Arc<dyn Claimant>;
-        let Some(claimed) = self.ports.store.claim_job(now, claimant, self.settings.share).await? else {
+        let Some(claimed) = self.ports.store.claim_job(now, claimant, self.settings().share).await? else {
             return Ok(None);
         };
         let job = claimed.value;
@@ -130,6 +130,6 @@ impl Engine {
 
     /// Returns the lease of a task in the form that its worker receives.
     pub fn lease_of(&self, task: &Task) -> TaskLease {
-        TaskLease { task: task.id, job: task.job_id, epoch: task.attempt.into(), duration: self.settings.lease }
+        TaskLease { task: task.id, job: task.job_id, epoch: task.attempt.into(), duration: self.settings().lease }
     }
 }

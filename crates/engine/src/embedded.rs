@@ -44,10 +44,10 @@ impl Engine {
     /// [`StoreError`] when the claim fails. Errors after the claim are recorded in the job.
     pub async fn run_next(&self, worker: &str, shutdown: &CancellationToken) -> Result<Option<JobId>, StoreError> {
         let now = self.ports.clock.now();
-        let until = now.saturating_add(signed(self.settings.lease)).unwrap_or(now);
+        let until = now.saturating_add(signed(self.settings().lease)).unwrap_or(now);
         let lease = Lease { holder: worker.to_owned(), task_id: self.ports.ids.task(), until };
-        let claimant = Arc::new(Embedded { lease, labels: self.settings.labels.clone() });
-        let Some(claimed) = self.ports.store.claim_job(now, claimant, self.settings.share).await? else {
+        let claimant = Arc::new(Embedded { lease, labels: self.settings().labels.clone() });
+        let Some(claimed) = self.ports.store.claim_job(now, claimant, self.settings().share).await? else {
             return Ok(None);
         };
         let job = claimed.value;
@@ -85,7 +85,7 @@ impl Engine {
         let note = self.note_running(job.id, cancel.clone());
         let hold = self.lease_of(&task);
         let session = self.task_session(task);
-        let worker = Worker { tools: self.ports.tools.clone(), work_dir: self.settings.work_dir.clone() };
+        let worker = Worker { tools: self.ports.tools.clone(), work_dir: self.settings().work_dir.clone() };
         let end = Box::pin(worker.work(&session, hold, &cancel, shutdown)).await;
         if let Some(end) = end
             && let Err(error) = session.end(end).await

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use patchwright_core::CancellationToken;
@@ -237,7 +237,7 @@ pub enum PushTo {
 /// The use cases.
 pub struct Engine {
     pub(crate) ports: Ports,
-    pub(crate) settings: Settings,
+    settings: RwLock<Arc<Settings>>,
     pub(crate) marker: MarkerKey,
     pub(crate) rate_limiters: RateLimiters,
     running: Mutex<HashMap<JobId, CancellationToken>>,
@@ -260,12 +260,31 @@ impl Engine {
         let rate_limiters = RateLimiters::new(settings.limits);
         let (wake, stopped) = (watch::Sender::new(0), broadcast::Sender::new(STOPPED));
         let (running, branch_reports) = (Mutex::default(), StripedLocks::default());
+        let settings = RwLock::new(Arc::new(settings));
         Self { ports, settings, marker, rate_limiters, running, branch_reports, wake, stopped }
     }
 
-    /// The settings.
-    pub const fn settings(&self) -> &Settings {
-        &self.settings
+    /// Returns the settings. What uses several of them for one purpose reads them once, because they can be replaced.
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces the settings. The rate limits of requests, [`Settings::slots`], [`Settings::labels`] and
+    /// [`Settings::work_dir`] stay as the engine was built.
+    pub fn replace_settings(&self, settings: Settings) {
+        let mut present = self.settings.write().unwrap_or_else(PoisonError::into_inner);
+        let Settings { slots, limits, .. } = **present;
+        let (labels, work_dir) = (present.labels.clone(), present.work_dir.clone());
+        *present = Arc::new(Settings { limits, slots, labels, work_dir, ..settings });
+    }
+
+    /// Replaces the model and its proxy, for the tasks that begin afterwards in this process.
+    pub fn replace_model(
+        &self,
+        llm: Option<Arc<dyn patchwright_core::llm::Llm>>,
+        proxy: Option<Arc<dyn patchwright_core::model_proxy::ModelProxy>>,
+    ) {
+        self.ports.tools.replace_model(llm, proxy);
     }
 
     /// Returns the forge of a platform, for callers that read from it before they start a job.
@@ -363,7 +382,7 @@ impl Engine {
     }
 
     /// Returns the model, if one is configured.
-    pub fn model(&self) -> Option<&Arc<dyn patchwright_core::llm::Llm>> {
+    pub fn model(&self) -> Option<Arc<dyn patchwright_core::llm::Llm>> {
         self.ports.tools.llm()
     }
 
@@ -404,7 +423,7 @@ impl Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Engine").field("settings", &self.settings()).finish_non_exhaustive()
     }
 }
 

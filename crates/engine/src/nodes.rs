@@ -95,8 +95,8 @@ impl Engine {
                 continue;
             }
             let limit = match client.probe(url).await {
-                Ok(NodeProbe::Healthy) => self.settings.job_timeout,
-                Ok(_) => self.settings.node_silent_limit,
+                Ok(NodeProbe::Healthy) => self.settings().job_timeout,
+                Ok(_) => self.settings().node_silent_limit,
                 Err(error) => {
                     let count = failures.entry(node.id).or_default();
                     *count += 1;
@@ -211,7 +211,8 @@ impl Engine {
     /// Returns whether this process or a node of ours can test the branches of others.
     async fn can_verify(&self, is_testable_here: bool) -> Result<bool, StoreError> {
         let label = Label::verification();
-        if is_testable_here && self.settings.slots > 0 && self.settings.labels.contains(&label) {
+        let settings = self.settings();
+        if is_testable_here && settings.slots > 0 && settings.labels.contains(&label) {
             return Ok(true);
         }
         let now = self.ports.clock.now();
@@ -240,7 +241,7 @@ impl Engine {
         let job = &given.job;
         // Another process of this server may look at the same branch.
         let name = format!("{}-{}-report-{}", job.id, job.epoch, self.ports.ids.effect());
-        let folder = self.settings.work_dir.join(name);
+        let folder = self.settings().work_dir.join(name);
         let looked = async {
             let mut copies = Vec::new();
             for (name, branch) in [("base", &job.base_branch), ("head", pushed)] {
@@ -260,7 +261,8 @@ impl Engine {
             let base = copies[0].tree_entries().await.map_err(Refusal::from)?;
             let head = copies[1].tree_entries().await.map_err(Refusal::from)?;
             let changed = compare_trees(&base, &head);
-            let editable = &self.settings.editable_paths;
+            let settings = self.settings();
+            let editable = &settings.editable_paths;
             if changed.is_empty() {
                 return Err(refused(format!("the branch `{pushed}` changes nothing")).into());
             }
@@ -300,7 +302,7 @@ impl Engine {
             Ok(PushedBranch { fix, is_testable_here })
         };
         let result = looked.await;
-        discard_folder(&self.settings.work_dir, folder).await;
+        discard_folder(&self.settings().work_dir, folder).await;
         result
     }
 

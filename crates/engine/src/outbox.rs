@@ -69,7 +69,7 @@ impl Engine {
     pub async fn deliver_next(&self) -> Result<Option<EffectId>, StoreError> {
         let now = self.ports.clock.now();
         // Leased as long as a job is: the effect of a killed worker becomes due again when the lease expires.
-        let hold = self.settings.lease;
+        let hold = self.settings().lease;
         let until = now.saturating_add(SignedDuration::try_from(hold).unwrap_or(SignedDuration::MAX)).unwrap_or(now);
         let Some(claimed) = self.ports.store.claim_effect(now, until).await? else { return Ok(None) };
         let id = claimed.record.id;
@@ -364,11 +364,13 @@ impl Engine {
     }
 
     /// Returns the renderer for a person who wrote in this language.
-    pub(crate) fn renderer(&self, language: Language) -> Renderer<'_> {
+    pub(crate) fn renderer(&self, language: Language) -> Renderer {
+        let settings = self.settings();
         Renderer {
-            app_name: &self.settings.app_name,
-            public_url: self.settings.public_url.as_deref(),
-            language: self.settings.language.unwrap_or(language),
+            app_name: settings.app_name.clone(),
+            public_url: settings.public_url.clone(),
+            language: settings.language.unwrap_or(language),
+            is_recorded: self.model().is_some_and(|model| model.is_recorded()),
         }
     }
 
@@ -388,8 +390,14 @@ impl Engine {
     async fn settle(&self, claimed: &ClaimedEffect, result: Result<Delivered, ForgeError>) -> Result<(), StoreError> {
         let record = &claimed.record;
         let error = match result {
-            Ok(Delivered::Done) => return self.ports.store.settle_effect(record.id, EffectOutcome::Done).await,
-            Ok(Delivered::Noted(event)) => return self.note(claimed, *event).await,
+            Ok(Delivered::Done) => {
+                self.ports.meter.count(&MeterEvent::EffectDelivered { kind: record.effect.kind() });
+                return self.ports.store.settle_effect(record.id, EffectOutcome::Done).await;
+            }
+            Ok(Delivered::Noted(event)) => {
+                self.ports.meter.count(&MeterEvent::EffectDelivered { kind: record.effect.kind() });
+                return self.note(claimed, *event).await;
+            }
             Ok(Delivered::Again { event, at }) => {
                 self.note_unsettled(record.job_id.zip(event)).await?;
                 let outcome = EffectOutcome::Postponed { at, error: String::new() };
@@ -412,6 +420,7 @@ impl Engine {
         };
         if let Some((at, outcome)) = retry {
             tracing::warn!(effect = kind, effect.attempt = claimed.attempt, effect.retry_at = %at, error = %detail, "failed to deliver an effect; retrying");
+            self.ports.meter.count(&MeterEvent::EffectRetried { kind: record.effect.kind() });
             return self.ports.store.settle_effect(record.id, outcome).await;
         }
         self.give_up(claimed, detail).await
@@ -461,7 +470,7 @@ impl Engine {
         id: uuid::Uuid,
     ) -> (Timestamp, EffectOutcome) {
         let now = self.ports.clock.now();
-        let wait = backoff(self.settings.first_backoff / EFFECTS_SOONER, attempt, after, id.as_bytes()[15]);
+        let wait = backoff(self.settings().first_backoff / EFFECTS_SOONER, attempt, after, id.as_bytes()[15]);
         let at = now.saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX)).unwrap_or(now);
         let asked_to_wait = matches!(error, ForgeError::RateLimited { .. });
         let error = self.ports.tools.redactor().redact(&error_chain(error));

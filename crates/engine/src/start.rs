@@ -203,7 +203,7 @@ impl Engine {
             needs: request.needs,
             command: request.command,
             priority: request.priority,
-            review_plan: request.review_plan || self.settings.review_plans,
+            review_plan: request.review_plan || self.settings().review_plans,
         });
         Job { feedback: request.feedback, ..job }
     }

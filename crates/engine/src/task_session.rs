@@ -9,6 +9,7 @@ use patchwright_core::fault::Fault;
 use patchwright_core::forge::{Forge, GitCredential, Permission, Repository};
 use patchwright_core::ledger::BudgetAccount;
 use patchwright_core::llm::Message;
+use patchwright_core::meter::MeterEvent;
 use patchwright_core::model_calls::{MAX_TRANSCRIPT_CHARS, ModelCall, Transcript};
 use patchwright_core::store::{JobWrite, Step};
 use patchwright_core::task_session::{Assignment, Refusal, TaskOutcome, TaskPolicy, TaskSession, TaskSessionError};
@@ -73,7 +74,11 @@ impl LocalTaskSession<'_> {
     /// Returns the job if this task still holds its lease.
     async fn held(&self) -> Result<Job, TaskSessionError> {
         let job = self.engine.job(self.task.job_id).await?.ok_or(TaskSessionError::LeaseLost)?;
-        if self.holds(&job) { Ok(job) } else { Err(TaskSessionError::LeaseLost) }
+        if self.holds(&job) {
+            return Ok(job);
+        }
+        self.engine.ports.meter.count(&MeterEvent::LeaseLost);
+        Err(TaskSessionError::LeaseLost)
     }
 
     /// Returns whether this task holds the lease of the job.
@@ -190,7 +195,7 @@ impl LocalTaskSession<'_> {
         repository: &Repository,
     ) -> Result<Option<Repository>, TaskSessionError> {
         let published = &job.published;
-        let is_wanted = self.engine.settings.push_to == PushTo::Fork && published.pushed.is_none();
+        let is_wanted = self.engine.settings().push_to == PushTo::Fork && published.pushed.is_none();
         if job.publish == PublishMode::Patch || !(is_wanted || published.fork.is_some()) {
             return Ok(None);
         }
@@ -266,7 +271,7 @@ impl LocalTaskSession<'_> {
     /// A postponed job has attempts left. A job without any has crashed its workers: their leases expired without a
     /// report, and the next one's would too.
     fn refuse_poison(&self, job: &Job) -> Result<(), TaskSessionError> {
-        let (attempts, most) = (job.attempts, self.engine.settings.max_attempts);
+        let (attempts, most) = (job.attempts, self.engine.settings().max_attempts);
         if attempts <= most.max(1) {
             return Ok(());
         }
@@ -279,7 +284,7 @@ impl LocalTaskSession<'_> {
     /// Decides about the job of a failed task: it is postponed if a retry may succeed, otherwise it fails.
     fn failed(&self, job: &Job, refusal: Refusal, stage: Option<StageKind>, usage: Usage, now: Timestamp) -> JobEvent {
         let epoch = self.epoch();
-        let settings = &self.engine.settings;
+        let settings = self.engine.settings();
         let reason = self.engine.ports.tools.redactor().redact(&refusal.reason);
         // A requested wait is honored, but not forever.
         let age = now.duration_since(job.created_at);
@@ -418,14 +423,14 @@ impl TaskSession for LocalTaskSession<'_> {
         let key = RepositoryKey { platform: job.source.platform.clone(), name: job.source.repo.clone() };
         let RepositorySettings { test_command, sandbox: grants, .. } =
             self.engine.ports.policies.settings_of(&key).await?;
-        let policy = TaskPolicy { co_author, test_command, grants, ..self.engine.settings.task_policy() };
+        let policy = TaskPolicy { co_author, test_command, grants, ..self.engine.settings().task_policy() };
         let conversation = self.engine.ports.calls.conversation(job.id).await?;
         Ok(Assignment { job, issue, clone_url, push_url, policy, conversation })
     }
 
     async fn renew_lease(&self) -> Result<(), TaskSessionError> {
         let now = self.engine.ports.clock.now();
-        let until = now.saturating_add(signed(self.engine.settings.lease)).unwrap_or(now);
+        let until = now.saturating_add(signed(self.engine.settings().lease)).unwrap_or(now);
         let renewed = self.engine.ports.store.renew_lease(self.task.job_id, self.epoch(), until).await?;
         if renewed { Ok(()) } else { Err(TaskSessionError::LeaseLost) }
     }
@@ -449,7 +454,7 @@ impl TaskSession for LocalTaskSession<'_> {
     async fn reserve(&self, most: Usage) -> Result<Date, TaskSessionError> {
         let job = self.held().await?;
         let day = self.engine.ports.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
-        let (account, budgets) = (account(&job, day), self.engine.settings.day_budgets);
+        let (account, budgets) = (account(&job, day), self.engine.settings().day_budgets);
         self.engine.ports.ledger.reserve(&account, most, budgets).await?.map(|()| day).map_err(|capped| {
             let remedy = "Retry the job tomorrow (UTC), or raise the day's budget that is named.";
             Refusal::out_of_budget(capped.to_string(), remedy).into()
@@ -469,6 +474,10 @@ impl TaskSession for LocalTaskSession<'_> {
             transcript.question.iter().map(|part| Message { role: part.role, content: masked(&part.content) });
         let transcript = Transcript { question: question.collect(), answer: transcript.answer.as_deref().map(masked) };
         let call = ModelCall { error: call.error.as_deref().map(masked), ..call };
+        #[expect(clippy::cast_precision_loss, reason = "2^53 milliseconds are longer than any call")]
+        let seconds = call.millis as f64 / 1000.0;
+        let (model, failed, usage) = (call.model.clone(), call.error.is_some(), call.usage);
+        self.engine.ports.meter.count(&MeterEvent::ModelCalled { model, failed, usage, seconds });
         let now = self.engine.ports.clock.now();
         self.engine.ports.calls.add_call(self.task.job_id, self.task.id, &call, &transcript, now).await?;
         Ok(())

@@ -1,7 +1,7 @@
 //! Verification of GitCode's deliveries, and their envelope.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use patchwright_core::Secret;
 use patchwright_core::webhook::{
@@ -23,7 +23,7 @@ const SIGNATURE_HEADERS: [&str; 5] =
 /// The secrets that authenticate GitCode's deliveries.
 #[derive(Debug, Clone)]
 pub struct GitcodeSecrets {
-    secrets: Vec<Secret>,
+    secrets: Arc<RwLock<Vec<Secret>>>,
     keys: SigningKeys,
     passwords: bool,
 }
@@ -34,13 +34,22 @@ impl GitcodeSecrets {
     /// `passwords` allows the secret itself in `X-GitCode-Token`, which webhooks with the encryption type "password" send.
     /// The secret then travels with every delivery; the type "signature key" is safer.
     pub fn new(secrets: &[Secret], passwords: bool) -> Self {
-        let secrets: Vec<Secret> = secrets.iter().filter(|secret| !secret.is_empty()).cloned().collect();
-        Self { keys: SigningKeys::new(&secrets), secrets, passwords }
+        let new = Self { keys: SigningKeys::new([]), secrets: Arc::default(), passwords };
+        new.replace(secrets);
+        new
+    }
+
+    /// Replaces the secrets, here and in all clones. Empty ones are left out.
+    pub fn replace(&self, secrets: &[Secret]) {
+        self.keys.replace(secrets);
+        let secrets = secrets.iter().filter(|secret| !secret.is_empty()).cloned().collect();
+        *self.secrets.write().unwrap_or_else(PoisonError::into_inner) = secrets;
     }
 
     fn is_password(&self, value: &str) -> bool {
         // All are compared, so that the time does not reveal which one matched.
-        self.secrets.iter().fold(false, |found, secret| secret.matches(value) | found)
+        let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
+        secrets.iter().fold(false, |found, secret| secret.matches(value) | found)
     }
 }
 

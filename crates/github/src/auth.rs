@@ -1,7 +1,7 @@
 //! Authentication: GitHub App installations and personal access tokens.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -124,7 +124,7 @@ pub(crate) struct Authenticator {
     http: HttpClient,
     clock: Arc<dyn Clock>,
     api_url: String,
-    app: Option<AppKey>,
+    app: RwLock<Option<AppKey>>,
     token: Option<Secret>,
     installations: Mutex<HashMap<RepoName, u64>>,
     tokens: Mutex<HashMap<TokenKey, CachedToken>>,
@@ -138,20 +138,32 @@ impl Authenticator {
         app: Option<AppKey>,
         token: Option<Secret>,
     ) -> Self {
+        let app = RwLock::new(app);
         Self { http, clock, api_url, app, token, installations: Mutex::default(), tokens: Mutex::default() }
+    }
+
+    /// Replaces the App, and drops what was cached for the former one.
+    pub(crate) fn replace_app(&self, app: Option<AppKey>) {
+        *self.app.write().expect("no holder of this lock can panic") = app;
+        self.installations.lock().expect("no holder of this lock can panic").clear();
+        self.tokens.lock().expect("no holder of this lock can panic").clear();
+    }
+
+    fn app(&self) -> Option<AppKey> {
+        self.app.read().expect("no holder of this lock can panic").clone()
     }
 
     /// Returns a token of the App itself, for requests about the App.
     pub(crate) fn app_token(&self) -> Option<Secret> {
-        self.app.as_ref().map(|app| app.token(self.clock.now()))
+        self.app().map(|app| app.token(self.clock.now()))
     }
 
     /// Returns the account for a repository: the App's installation, or the personal access token where there is none.
     pub(crate) async fn account(&self, repo: &RepoName, purpose: TokenPurpose) -> Result<Account, ForgeError> {
-        let Some(app) = &self.app else { return Ok(self.personal()) };
-        match self.installation(app, repo).await {
+        let Some(app) = self.app() else { return Ok(self.personal()) };
+        match self.installation(&app, repo).await {
             Ok(installation) => {
-                let token = Some(self.installation_token(app, installation, repo, purpose).await?);
+                let token = Some(self.installation_token(&app, installation, repo, purpose).await?);
                 Ok(Account { installation: Some(installation), token })
             }
             Err(ForgeError::NotFound { .. }) if self.token.is_some() => Ok(self.personal()),

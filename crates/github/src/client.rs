@@ -1,6 +1,6 @@
 //! The client that all calls go through: accounts, conditional requests, rate limits.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use patchwright_core::Secret;
@@ -53,7 +53,7 @@ pub struct GithubForge {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: GithubOptions,
     pub(crate) auth: Authenticator,
-    pub(crate) own_login: OnceCell<String>,
+    own_login: Mutex<Arc<OnceCell<String>>>,
     /// By installation; `None` is the personal access token.
     cooldown: RateLimitCooldown<Option<u64>>,
     etags: EtagCache,
@@ -66,8 +66,19 @@ impl GithubForge {
         let options = GithubOptions { api_url: api_url.clone(), ..options };
         let (app, token) = (options.app.clone(), options.token.clone());
         let auth = Authenticator::new(http.clone(), Arc::clone(&clock), api_url, app, token);
-        let (own_login, cooldown, etags) = (OnceCell::new(), RateLimitCooldown::default(), EtagCache::default());
+        let (own_login, cooldown, etags) = (Mutex::default(), RateLimitCooldown::default(), EtagCache::default());
         Self { http, clock, options, auth, own_login, cooldown, etags }
+    }
+
+    /// Replaces the App, for the calls that begin afterwards. The personal access token stays.
+    pub fn replace_app(&self, app: Option<AppKey>) {
+        self.auth.replace_app(app);
+        *self.own_login.lock().expect("no holder of this lock can panic") = Arc::default();
+    }
+
+    /// The login of the present account, once it is known.
+    pub(crate) fn own_login_cell(&self) -> Arc<OnceCell<String>> {
+        Arc::clone(&self.own_login.lock().expect("no holder of this lock can panic"))
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

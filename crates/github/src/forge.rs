@@ -112,7 +112,7 @@ impl Tracker for GithubForge {
 #[async_trait]
 impl Forge for GithubForge {
     async fn own_login(&self) -> Result<String, ForgeError> {
-        self.own_login.get_or_try_init(|| self.fetch_own_login()).await.cloned()
+        self.own_login_cell().get_or_try_init(|| self.fetch_own_login()).await.cloned()
     }
 
     async fn repository(&self, repo: &RepoName) -> Result<Repository, ForgeError> {

@@ -5,6 +5,8 @@ mod payload;
 mod webhook;
 
 #[cfg(feature = "client")]
+mod app_registration;
+#[cfg(feature = "client")]
 mod auth;
 #[cfg(feature = "client")]
 mod checks;

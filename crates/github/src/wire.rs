@@ -25,6 +25,16 @@ pub(crate) struct Installation {
     pub(crate) id: u64,
 }
 
+/// An App that was registered from a manifest.
+#[derive(Deserialize)]
+pub(crate) struct ConvertedApp {
+    pub(crate) id: u64,
+    pub(crate) slug: String,
+    pub(crate) html_url: String,
+    pub(crate) pem: String,
+    pub(crate) webhook_secret: Option<String>,
+}
+
 /// The token of an installation.
 #[derive(Debug, Deserialize)]
 pub(crate) struct AccessToken {

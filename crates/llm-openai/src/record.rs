@@ -55,6 +55,8 @@ pub enum RecordingError {
 pub struct Recorded {
     model: String,
     remaining: Mutex<Vec<Exchange>>,
+    /// All answers, if they are given again after they are used up.
+    again: Option<Vec<Exchange>>,
 }
 
 impl Recorded {
@@ -69,7 +71,14 @@ impl Recorded {
                 serde_json::from_str(line).map_err(|source| RecordingError::Line { line: index + 1, source })?;
             remaining.push(exchange);
         }
-        Ok(Self { model: model.into(), remaining: Mutex::new(remaining) })
+        Ok(Self { model: model.into(), remaining: Mutex::new(remaining), again: None })
+    }
+
+    /// Gives the answers for a purpose again after all of them were given.
+    #[must_use]
+    pub fn repeated(self) -> Self {
+        let all = self.remaining.lock().expect("no holder of this lock can panic").clone();
+        Self { again: Some(all), ..self }
     }
 
     /// Reads a recording from a file.
@@ -89,9 +98,17 @@ impl Llm for Recorded {
         self.model.clone()
     }
 
+    fn is_recorded(&self) -> bool {
+        true
+    }
+
     async fn chat(&self, request: &ChatRequest, _: &CancellationToken) -> Result<ChatAnswer, LlmError> {
         let mut remaining = self.remaining.lock().expect("no holder of this lock can panic");
-        let found = remaining.iter().position(|exchange| exchange.purpose == request.purpose);
+        let fits = |exchange: &Exchange| exchange.purpose == request.purpose;
+        if let Some(all) = self.again.as_ref().filter(|_| !remaining.iter().any(fits)) {
+            remaining.extend(all.iter().filter(|exchange| fits(exchange)).cloned());
+        }
+        let found = remaining.iter().position(fits);
         let exchange = found.map(|at| remaining.remove(at)).ok_or_else(|| LlmError::Unusable {
             detail: format!("the recording has no further answer for `{}`", request.purpose),
         })?;

@@ -25,16 +25,6 @@ impl AuditLog<'_> {
         principal.require_admin()?;
         Ok(self.0.ports.audit.entries(before, limit).await?)
     }
-
-    /// Records that a secret of the configuration was shown to an administrator.
-    ///
-    /// # Errors
-    /// [`ManagementError::Forbidden`] without the administrator role.
-    pub async fn record_secret_shown(&self, principal: &Principal, setting: &str) -> Result<(), ManagementError> {
-        principal.require_admin()?;
-        let entry = self.0.audit_entry(principal.login(), "webhook_secret.shown", setting, "");
-        Ok(self.0.ports.audit.record(&entry).await?)
-    }
 }
 
 impl Inner {

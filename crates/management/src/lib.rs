@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 #![expect(clippy::trivially_copy_pass_by_ref, reason = "a service is a handle; all its methods take it alike")]
 
+mod app_setup;
 mod audit;
 mod channels;
 mod credentialed_forge;
 mod credentials;
+mod demo;
 mod diagnostics;
 mod error;
 mod issues;
@@ -20,6 +22,7 @@ mod queue_estimate;
 mod repositories;
 mod secrets;
 mod sessions;
+mod settings;
 mod stats;
 mod tasks;
 mod tokens;
@@ -56,10 +59,12 @@ use self::login_limiter::LoginLimiter;
 use self::oidc::Provider;
 use self::visibility::VisibilityCache;
 
+pub use app_setup::{AppProposal, AppSetup};
 pub use audit::AuditLog;
 pub use channels::{ChannelUpdate, Channels, CreatedChannel, NewChannel};
 pub use credentialed_forge::{CredentialPorts, CredentialedForge};
 pub use credentials::{CredentialUpdate, Credentials, NewCredential};
+pub use demo::{Demo, DemoIssue, DemoRepository};
 pub use diagnostics::{Diagnostics, Finding, Severity, Subject};
 pub use error::ManagementError;
 pub use issues::{BatchItem, Issues, StartOptions};
@@ -67,13 +72,16 @@ pub use jira::{CreatedWorkspace, Jira, NewWorkspace, SiteCheck, WorkspaceUpdate}
 pub use jobs::{JobOrRequest, Jobs, QueueEstimate};
 pub use nodes::{InvitedNode, NewNode, NodeRegistration, NodeUpdate, Nodes, RegisteredNode};
 pub use oidc::{Oidc, OidcOptions};
-pub use platform::Platform;
+pub use platform::{AppSettings, Platform};
 pub use principal::{LOCAL_OPERATOR, Principal};
 pub use repositories::{ImportCounts, Repositories};
 pub use secrets::{generate_secret, hash_secret};
 pub use sessions::{
     NewSession, RequestIdentity, SESSION_COOKIE, SESSION_LIFETIME, Sessions, check_same_origin, is_local_path,
     remove_cookie,
+};
+pub use settings::{
+    Changeable, EffectiveSetting, LiveConfiguration, MAX_VALUE_BYTES, NewValue, Settings, SettingsPorts,
 };
 pub use stats::{Stats, StatsPeriod};
 pub use tasks::Tasks;
@@ -100,6 +108,10 @@ pub struct ManagementPorts {
     pub node_client: Option<Arc<dyn NodeClient>>,
     /// Registered repositories.
     pub repositories: Arc<dyn RepositoryStore>,
+    /// The settings of the server, where they are managed here.
+    pub settings: Option<SettingsPorts>,
+    /// The demo repository, where there is one.
+    pub demo: Option<Arc<dyn DemoRepository>>,
     /// Jira, where it is used.
     pub jira: Option<JiraManagementPorts>,
     /// Idempotency keys of API requests.
@@ -144,6 +156,8 @@ impl ManagementPorts {
             nodes: store.clone(),
             node_client: None,
             repositories: store.clone(),
+            settings: None,
+            demo: None,
             jira: None,
             idempotency: store.clone(),
             queries: store.clone(),
@@ -215,6 +229,8 @@ pub(crate) struct Inner {
     pub(crate) visibility: VisibilityCache,
     /// The hash of the token that creates the first administrator.
     pub(crate) setup_token: Mutex<Option<String>>,
+    /// Held from the check of changed settings until they are in effect.
+    pub(crate) changing_settings: tokio::sync::Mutex<()>,
     /// Whether there is a user; once true it stays true.
     pub(crate) has_users: AtomicBool,
 }
@@ -244,6 +260,7 @@ impl Management {
             login_limiter: LoginLimiter::default(),
             visibility: VisibilityCache::default(),
             setup_token: Mutex::default(),
+            changing_settings: tokio::sync::Mutex::default(),
             has_users: AtomicBool::new(false),
         }))
     }
@@ -370,6 +387,21 @@ impl Management {
         let ports = self.0.ports.jira.as_ref();
         let ports = ports.ok_or_else(|| ManagementError::NotFound("Jira is not configured here".to_owned()))?;
         Ok(Jira { inner: &self.0, ports })
+    }
+
+    /// The settings of the server.
+    pub fn settings(&self) -> Settings<'_> {
+        Settings(&self.0)
+    }
+
+    /// The demo repository.
+    pub fn demo(&self) -> Demo<'_> {
+        Demo(&self.0)
+    }
+
+    /// Registering this server as an application of a forge.
+    pub fn app_setup(&self) -> AppSetup<'_> {
+        AppSetup(&self.0)
     }
 
     /// Statistics.

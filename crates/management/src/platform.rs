@@ -1,7 +1,9 @@
 //! A platform as one value. Routes, forms, checks and polling use the list of platforms and name none.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use patchwright_core::app_registration::AppRegistration;
 use patchwright_core::forge::Forge;
 use patchwright_core::redelivery::Redelivery;
 use patchwright_core::webhook::WebhookDecoder;
@@ -24,8 +26,35 @@ pub struct Platform {
     pub credentials: Option<Arc<CredentialedForge>>,
     /// Recovers missed events; `None` if the platform cannot, or if that is not configured.
     pub redelivery: Option<Arc<dyn Redelivery>>,
-    /// Whether the configuration has a credential for it.
-    pub is_configured: bool,
+    /// Whether the configuration has a credential for it. It changes when an application is registered.
+    pub is_configured: Arc<AtomicBool>,
+    /// The registration of an application of this server, where the forge has applications.
+    pub app: Option<AppSettings>,
+}
+
+/// The registration of an application, and the settings that its keys are stored in.
+#[derive(Clone)]
+pub struct AppSettings {
+    /// Registers it.
+    pub registration: Arc<dyn AppRegistration>,
+    /// The setting of its id.
+    pub id: &'static str,
+    /// The setting of its private key.
+    pub private_key: &'static str,
+    /// The setting of the login that it comments under.
+    pub login: &'static str,
+    /// The setting of the secret that deliveries are signed with.
+    pub webhook_secret: &'static str,
+    /// The setting of the secret that was used before, which stays accepted.
+    pub former_webhook_secret: &'static str,
+    /// The values that other settings must have.
+    pub needed: &'static [(&'static str, &'static str)],
+}
+
+impl std::fmt::Debug for AppSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AppSettings").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 impl Platform {
@@ -35,7 +64,21 @@ impl Platform {
         forge: Arc<dyn Forge>,
         decoder: Arc<dyn WebhookDecoder>,
     ) -> Self {
-        Self { id, name, forge, decoder, credentials: None, redelivery: None, is_configured: true }
+        Self {
+            id,
+            name,
+            forge,
+            decoder,
+            credentials: None,
+            redelivery: None,
+            is_configured: Arc::new(true.into()),
+            app: None,
+        }
+    }
+
+    /// Returns whether the configuration has a credential for it.
+    pub fn is_configured(&self) -> bool {
+        self.is_configured.load(Ordering::Relaxed)
     }
 }
 

@@ -20,6 +20,7 @@ pub mod problem;
 pub mod repositories;
 #[cfg(feature = "openapi")]
 pub mod schemas;
+pub mod settings;
 pub mod stats;
 pub mod tasks;
 pub mod users;

@@ -12,7 +12,6 @@ use patchwright_domain::credential::Credential;
 use patchwright_management::{Diagnostics, Finding, Platform, Severity, Subject};
 
 use crate::compose::App;
-use crate::config::Config;
 
 /// The longest time of one check.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
@@ -22,7 +21,6 @@ const TEST_TOKENS: u32 = 64;
 /// The checks of one server.
 pub(crate) struct Doctor {
     app: App,
-    config: Config,
 }
 
 fn ok(subject: Subject, detail: impl Into<String>) -> Finding {
@@ -87,8 +85,8 @@ impl Diagnostics for Doctor {
 }
 
 impl Doctor {
-    pub(crate) const fn new(app: App, config: Config) -> Self {
-        Self { app, config }
+    pub(crate) const fn new(app: App) -> Self {
+        Self { app }
     }
 
     async fn check_database(&self) -> Finding {
@@ -110,7 +108,7 @@ impl Doctor {
     async fn check_platform(&self, platform: &Platform) -> Finding {
         let subject = Subject::Platform(platform.name);
         let remedy = format!("Set {}_TOKEN, or add a credential.", platform.id.as_str().to_uppercase());
-        if !platform.is_configured {
+        if !platform.is_configured() {
             let added = self.app.vault.credentials().await.unwrap_or_default();
             return match added.iter().find(|credential| credential.platform == platform.id) {
                 Some(credential) => ok(subject, format!("{} ({})", credential.login, credential.scope)),
@@ -129,11 +127,12 @@ impl Doctor {
 
     fn check_webhook(&self) -> Finding {
         let subject = Subject::Webhook;
-        if self.config.test_mode {
+        let config = self.app.config.config();
+        if config.test_mode {
             let remedy = "Unset TEST_MODE wherever others can reach this server.";
             return finding(subject, Severity::Error, "unsigned deliveries are accepted", remedy);
         }
-        if self.config.webhook_secrets.is_empty() {
+        if config.webhook_secrets.is_empty() {
             return finding(subject, Severity::Warning, "no delivery can be accepted", "Set WEBHOOK_SECRET.");
         }
         ok(subject, "the signatures of deliveries are verified")
@@ -141,7 +140,7 @@ impl Doctor {
 
     fn check_public_url(&self) -> Finding {
         let subject = Subject::PublicUrl;
-        match &self.config.public_url {
+        match &self.app.config.config().public_url {
             None => {
                 let remedy = "Set PUBLIC_URL, so that comments can link to this server.";
                 finding(subject, Severity::Warning, "it is not set", remedy)

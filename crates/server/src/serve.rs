@@ -15,16 +15,17 @@ use patchwright_core::CancellationToken;
 use patchwright_core::clock::Clock as _;
 use patchwright_core::query::Queries;
 use patchwright_core::store::StoreError;
-use patchwright_dashboard::page::SettingRow;
 use patchwright_dashboard::web::{Dashboard, DashboardOptions, SetupObservations};
 use patchwright_domain::PlatformId;
 use patchwright_engine::clock::SystemClock;
 use patchwright_engine::runtime::{RunningRuntime, Runtime, RuntimeOptions, WorkSource};
+use patchwright_management::LiveConfiguration as _;
 use patchwright_notify::{Mail, MailError, Notifier};
 
 use crate::compose::{App, ComposeError, Overrides, compose, notifying_client, public_url};
-use crate::config::{Config, ConfigError, Source};
+use crate::config::{Config, ConfigError};
 use crate::doctor::Doctor;
+use crate::metrics_endpoint;
 use crate::terminal::say;
 
 /// The server cannot run.
@@ -39,6 +40,15 @@ pub enum ServeError {
     /// The address is in use, or belongs to another machine.
     #[error("{address} cannot be listened on: {source}; set BIND to a free address")]
     Bind {
+        /// The address.
+        address: String,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The address of `/metrics` is in use, or belongs to another machine.
+    #[error("{address} cannot be listened on: {source}; set METRICS_BIND to a free address")]
+    Metrics {
         /// The address.
         address: String,
         /// The cause.
@@ -63,6 +73,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Threads that answer requests. Jobs run elsewhere; two answer thousands of requests a second.
 const HTTP_WORKERS: usize = 2;
 
+/// How often stored settings are read.
+const SETTINGS_INTERVAL: Duration = Duration::from_secs(5);
+
 /// A running server.
 pub struct Server {
     address: SocketAddr,
@@ -70,6 +83,9 @@ pub struct Server {
     handle: ServerHandle,
     http: tokio::task::JoinHandle<std::io::Result<()>>,
     runtime: RunningRuntime,
+    settings: tokio::task::JoinHandle<()>,
+    /// The address of `/metrics`, and its server.
+    metrics: Option<(SocketAddr, ServerHandle)>,
     shutdown_timeout: Duration,
     /// Keeps the folder of jobs from the next server's cleaning.
     _work: Option<std::fs::File>,
@@ -92,7 +108,6 @@ impl Server {
     /// # Errors
     /// [`ServeError`], naming the component that cannot be used.
     pub async fn start(config: Config, overrides: Overrides) -> Result<Self, ServeError> {
-        config.check_for_serving()?;
         if config.test_mode {
             tracing::warn!("TEST_MODE: unsigned deliveries are accepted");
         }
@@ -101,6 +116,8 @@ impl Server {
         let address = listener.local_addr().map_err(failed)?;
         let manual = overrides.manual;
         let app = compose(&config, Overrides { address: Some(address.to_string()), ..overrides }).await?;
+        let config = Config::clone(&app.config.config());
+        config.check_for_serving()?;
         print_setup_token(&app).await?;
         let work = clean_work_folder(&app.engine.settings().work_dir).await;
         let queries: Arc<dyn Queries> = Arc::new(app.store.clone());
@@ -109,16 +126,21 @@ impl Server {
         let observations = Arc::new(SetupObservations::default());
         let api = Api::new(app.management.clone(), &runtime, api_options(&app, &config, &observations));
         let dashboard = Dashboard::new(app.management.clone(), dashboard_options(&app, &config, observations));
+        let metrics = config.metrics_bind.as_deref().map(|bind| serve_metrics(&app, bind)).transpose()?;
+        let (measured, metrics_token) = (web::Data::new(app.clone()), config.metrics_token.clone());
         let http = HttpServer::new(move || {
             ActixApp::new()
                 .wrap(middleware::NormalizePath::trim())
                 .wrap(from_fn(patchwright_api::answer_head))
                 .wrap(from_fn(patchwright_api::limit_body_time))
                 .wrap(security_headers())
+                .wrap(from_fn(metrics_endpoint::measure))
+                .app_data(measured.clone())
                 .configure(patchwright_dashboard::web::routes(&dashboard))
                 .configure(patchwright_api::webhooks(&api))
                 .configure(patchwright_api::node_protocol(&api))
                 .configure(patchwright_api::routes(&api))
+                .configure(|services| metrics_endpoint::behind_token(&measured, metrics_token.as_ref(), services))
                 // After the API, whose answer to an unknown address is for programs.
                 .default_service(web::to(unknown_address))
         })
@@ -132,13 +154,29 @@ impl Server {
         .run();
         let handle = http.handle();
         let http = tokio::spawn(http);
+        let settings = tokio::spawn(follow_settings(app.clone()));
         tracing::info!(%address, model = app.engine.has_model(), "patchwright is listening");
-        Ok(Self { address, app, handle, http, runtime, shutdown_timeout: config.shutdown_timeout, _work: work })
+        Ok(Self {
+            address,
+            app,
+            handle,
+            http,
+            runtime,
+            settings,
+            metrics,
+            shutdown_timeout: config.shutdown_timeout,
+            _work: work,
+        })
     }
 
     /// Returns the address that it listens on.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns the address of `/metrics`, if it has one of its own.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(|(address, _)| *address)
     }
 
     /// Returns the composed application.
@@ -160,11 +198,40 @@ impl Server {
     /// # Errors
     /// [`ServeError::Crashed`] when the HTTP server had failed before.
     pub async fn stop(self) -> Result<(), ServeError> {
+        self.settings.abort();
+        if let Some((_, metrics)) = &self.metrics {
+            metrics.stop(false).await;
+        }
         // Streams end as soon as the runtime stops, and the HTTP server waits for them.
         tokio::join!(self.handle.stop(true), self.runtime.stop(self.shutdown_timeout));
         self.http.await.map_err(std::io::Error::other)??;
         tracing::info!("patchwright has stopped");
         Ok(())
+    }
+}
+
+/// Serves `/metrics` on an address of its own.
+fn serve_metrics(app: &App, bind: &str) -> Result<(SocketAddr, ServerHandle), ServeError> {
+    let failed = |source| ServeError::Metrics { address: bind.to_owned(), source };
+    let (address, handle) = metrics_endpoint::serve(app, bind).map_err(failed)?;
+    tracing::info!(%address, "metrics are served");
+    Ok((address, handle))
+}
+
+/// Puts into effect what administrators change on other servers of the same database, or on the command line.
+async fn follow_settings(app: App) {
+    let mut former = String::new();
+    loop {
+        tokio::time::sleep(SETTINGS_INTERVAL).await;
+        match app.config.reload().await {
+            Ok(_) => former.clear(),
+            // Said once: it stays until somebody changes it.
+            Err(error) if error != former => {
+                tracing::error!(%error, "the stored settings cannot be used; the former ones stay in effect");
+                former = error;
+            }
+            Err(_) => {}
+        }
     }
 }
 
@@ -244,18 +311,9 @@ fn api_options(app: &App, config: &Config, observations: &Arc<SetupObservations>
 }
 
 fn dashboard_options(app: &App, config: &Config, observations: Arc<SetupObservations>) -> DashboardOptions {
-    let settings = config.values.display_rows().map(|(setting, value, source)| SettingRow {
-        name: setting.name,
-        value,
-        source: source.to_string(),
-        doc: setting.doc,
-        is_set: !matches!(source, Source::Default),
-    });
     DashboardOptions {
-        settings: settings.collect(),
-        webhook_secret: config.webhook_secrets.first().cloned(),
         bind_address: config.bind.clone(),
-        diagnostics: Arc::new(Doctor::new(app.clone(), config.clone())),
+        diagnostics: Arc::new(Doctor::new(app.clone())),
         observations,
     }
 }

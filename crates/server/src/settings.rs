@@ -21,6 +21,68 @@ const fn secret(name: &'static str, doc: &'static str) -> Setting {
     Setting { name, default: "", secret: true, doc }
 }
 
+/// The settings that administrators can change while the server runs. What is fixed by the process, its machine or its isolation
+/// is not among them.
+const LIVE: &[&str] = &[
+    "ALLOWED_REPOS",
+    "ALLOWED_USERS",
+    "ALLOWLIST_MODE",
+    "AUTHOR_EMAIL",
+    "AUTHOR_NAME",
+    "BUDGET_CALLS",
+    "BUDGET_COST",
+    "BUDGET_DAY_CALLS",
+    "BUDGET_DAY_COST",
+    "BUDGET_DAY_TOKENS",
+    "BUDGET_REPOSITORY_DAY_CALLS",
+    "BUDGET_REPOSITORY_DAY_COST",
+    "BUDGET_REPOSITORY_DAY_TOKENS",
+    "BUDGET_TOKENS",
+    "DEMO_MODEL",
+    "EDITABLE_PATHS",
+    "FIX_ATTEMPTS",
+    "FIX_STEPS",
+    "FIX_WINDOW",
+    "GITHUB_APP_ID",
+    "GITHUB_APP_LOGIN",
+    "GITHUB_APP_PRIVATE_KEY",
+    "JOBS_PER_ACTOR",
+    "JOBS_PER_REPOSITORY",
+    "JOB_TIMEOUT",
+    "KEEP_MODEL_CALLS",
+    "LANGUAGE",
+    "LLM_API_KEY",
+    "LLM_BASE_URL",
+    "LLM_COMPLETION_PRICE",
+    "LLM_FALLBACKS",
+    "LLM_FALLBACK_API_KEY",
+    "LLM_IDLE_TIMEOUT",
+    "LLM_MAX_TOKENS",
+    "LLM_MAX_TOKENS_FIELD",
+    "LLM_MODEL",
+    "LLM_PRICES",
+    "LLM_PROMPT_PRICE",
+    "LLM_STREAM",
+    "LLM_TEMPERATURE",
+    "LLM_TIMEOUT",
+    "LLM_TOOLS",
+    "LLM_TOTAL_TIMEOUT",
+    "LLM_TRIES",
+    "MAX_ATTEMPTS",
+    "PATCHWRIGHT_LABEL",
+    "PATCHWRIGHT_REPORT_FILES",
+    "READY_WHEN",
+    "RETRY_WAIT",
+    "REVIEW_FOLLOW_UPS",
+    "REVIEW_MODEL",
+    "REVIEW_PLANS",
+    "SIGN_OFF",
+    "TRIGGER_ON_OPEN",
+    "TRIGGER_PERMISSION",
+    "WEBHOOK_SECRET",
+    "WEBHOOK_SECRET_PREVIOUS",
+];
+
 /// All settings, in the order of the documentation.
 pub const SETTINGS: &[Setting] = &[
     plain("BIND", "127.0.0.1:8080", "The address and port to listen on. Port 0: any free port."),
@@ -43,6 +105,15 @@ pub const SETTINGS: &[Setting] = &[
     secret(
         "API_TOKEN",
         "The bearer token for `/api/v1`. Without one, `/api/v1` is available only while the server listens on a loopback address.",
+    ),
+    plain(
+        "METRICS_BIND",
+        "",
+        "An address of its own for `/metrics` (`docs/metrics.md`), such as `127.0.0.1:9464`, which only Prometheus should reach. Empty: none.",
+    ),
+    secret(
+        "METRICS_TOKEN",
+        "The bearer token for `/metrics` on the address of the server. Without one there is no `/metrics` there.",
     ),
     plain("MAX_BODY_BYTES", "26214400", "The largest accepted webhook body in bytes (GitHub's own limit is 25 MiB)."),
     plain(
@@ -198,12 +269,17 @@ pub const SETTINGS: &[Setting] = &[
     ),
     plain("TRIGGERS_PER_ACTOR", "60", "The same for one user."),
     plain("TRIGGERS_PER_REPOSITORY", "200", "The same for one repository."),
-    plain(
-        "GITHUB_APP_ID",
-        "",
-        "The id (or client id) of the GitHub App to act as. Requires GITHUB_APP_PRIVATE_KEY_PATH.",
-    ),
+    plain("GITHUB_APP_ID", "", "The id (or client id) of the GitHub App to act as. Requires its private key."),
     plain("GITHUB_APP_PRIVATE_KEY_PATH", "", "The path of the App's private key, the PEM file from GitHub."),
+    plain(
+        "GITHUB_APP_LOGIN",
+        "",
+        "The login of the App, such as `patchwright-acme[bot]`, beside BOT_USERNAME. The first steps store it.",
+    ),
+    secret(
+        "GITHUB_APP_PRIVATE_KEY",
+        "The text of that file, in place of its path. The first steps (`/welcome`) store it when they register an App.",
+    ),
     secret(
         "GITHUB_TOKEN",
         "A personal access token (contents, issues and pull requests: write). Used for repositories where no GitHub App is installed.",
@@ -346,6 +422,11 @@ pub const SETTINGS: &[Setting] = &[
         "LLM_RECORD",
         "",
         "A file to which every request to the model and its response is appended, with secrets masked.",
+    ),
+    plain(
+        "DEMO_MODEL",
+        "false",
+        "Whether, without a model, the recorded answers of the demo repository stand in for one. They fit its issue only.",
     ),
     plain("LLM_REPLAY", "", "A recording (see LLM_RECORD) to use instead of a server."),
     plain("BUDGET_TOKENS", "400000", "The most tokens that one job may use. 0: no limit."),
@@ -548,6 +629,11 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 impl Setting {
+    /// Whether an administrator can change it while the server runs.
+    pub fn is_live(&self) -> bool {
+        LIVE.contains(&self.name)
+    }
+
     /// Returns the key in `patchwright.toml`: the name in lower case, without the prefix `PATCHWRIGHT_`.
     pub fn key(&self) -> String {
         self.name.strip_prefix("PATCHWRIGHT_").unwrap_or(self.name).to_lowercase()
@@ -558,7 +644,9 @@ impl Setting {
 pub fn documentation() -> String {
     let mut out = "# Configuration\n\n\
         Sources, lowest precedence first: the defaults below, the file of `--config` (or \
-        `patchwright/patchwright.toml` in the user's configuration folder, `~/.config`), the environment, `--set NAME=VALUE`. `patchwright config` prints every value and its source, \
+        `patchwright/patchwright.toml` in the user's configuration folder, `~/.config`), what an administrator changed while the \
+        server ran (settings marked *runtime*; on the settings page, over the API or with `patchwright settings`), the \
+        environment, `--set NAME=VALUE`. `patchwright config` prints every value and its source, \
         secrets masked. A file in the working directory is not read: a \
         repository could bring one. The server does not start with an unknown key or an invalid value; the error names it.\n\n\
         In the file a key is the variable's name in lower case, without `patchwright_`: `bind = \
@@ -567,7 +655,12 @@ pub fn documentation() -> String {
         .to_owned();
     for setting in SETTINGS {
         let default = if setting.default.is_empty() { String::new() } else { format!("`{}`", setting.default) };
-        let secret = if setting.secret { " *(secret)*" } else { "" };
+        let secret = match (setting.secret, setting.is_live()) {
+            (true, true) => " *(secret, runtime)*",
+            (true, false) => " *(secret)*",
+            (false, true) => " *(runtime)*",
+            (false, false) => "",
+        };
         out.push_str(&format!("| `{}`{secret} | {default} | {} |\n", setting.name, setting.doc));
     }
     out
@@ -584,6 +677,14 @@ mod tests {
         let all = names.len();
         names.dedup();
         assert_eq!(names.len(), all);
+    }
+
+    #[test]
+    fn what_can_be_changed_at_runtime_is_a_setting() {
+        for name in LIVE {
+            assert!(SETTINGS.iter().any(|setting| setting.name == *name), "{name}");
+        }
+        assert!(LIVE.is_sorted());
     }
 
     #[test]

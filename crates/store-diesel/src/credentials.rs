@@ -21,7 +21,7 @@ const T: &str = "credential";
 /// The least time between two records of a credential's use, in microseconds.
 const USE_INTERVAL_MICROS: i64 = 3_600_000_000;
 
-/// The ports with secrets (credentials, channels, Jira) over a store and the keys that encrypt them.
+/// The ports with secrets (credentials, channels, settings, Jira) over a store and the keys that encrypt them.
 #[derive(Debug, Clone)]
 pub struct Vault {
     pub(crate) store: DieselStore,
@@ -234,7 +234,7 @@ impl Credentials for Vault {
     }
 
     async fn reseal(&self) -> Result<u64, StoreError> {
-        let others = self.reseal_channels().await? + self.reseal_jira().await?;
+        let others = self.reseal_channels().await? + self.reseal_jira().await? + self.reseal_settings().await?;
         let sealer = self.sealer.clone();
         let count = in_write_tx!(self.store, conn => {
             let mut count = 0;

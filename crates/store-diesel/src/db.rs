@@ -95,6 +95,15 @@ impl DieselStore {
         Ok(Self { db, claims })
     }
 
+    /// Returns how many connections of the pool are in use, and how many there are. On SQLite these are the readers.
+    pub fn connections(&self) -> (u32, u32) {
+        let state = match &self.db {
+            Db::Sqlite(sqlite) => sqlite.readers.state(),
+            Db::Postgres(postgres) => postgres.pool.state(),
+        };
+        (state.connections.saturating_sub(state.idle_connections), state.connections)
+    }
+
     /// Runs a closure on a blocking thread.
     pub(crate) async fn blocking<T: Send + 'static>(
         &self,

@@ -31,6 +31,7 @@ mod sqlite;
 mod stats;
 mod step;
 mod store;
+mod stored_settings;
 mod task_logs;
 mod template;
 

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use diesel::dsl::{count_star, min};
 use diesel::prelude::*;
 use jiff::Timestamp;
 use patchwright_core::access::Visibility;
-use patchwright_core::query::{IssueFilter, JobFilter, Queries, QueueDepth, TaskFilter};
+use patchwright_core::query::{IssueFilter, JobFilter, Queries, QueueDepth, QueueLag, TaskFilter, WaitingJobs};
 use patchwright_core::store::{DeliveryRecord, StoreError};
 use patchwright_domain::job::{JobSummary, JobTrigger, UNTIL_APPROVED};
 use patchwright_domain::node::WorkCommand;
@@ -141,6 +142,25 @@ statements! {
                 .optional()
         }
 
+        fn oldest_effect(conn, now: i64) -> QueryResult<Option<i64>> {
+            let is_late = effect::not_before.le(now).or(effect::attempts.gt(0));
+            effect::table
+                .filter(effect::status.eq(WAITING).and(effect::kind.ne(EffectKind::ReadCi.as_str())))
+                .filter(is_late)
+                .select(min(effect::created_at))
+                .first(conn)
+        }
+
+        fn longest_queues(conn, limit: u16) -> QueryResult<Vec<(String, i64, Option<i64>)>> {
+            job::table
+                .filter(job::status.eq(JobStatus::Queued.as_str()))
+                .group_by(job::repo)
+                .select((job::repo, count_star(), min(job::created_at)))
+                .order((count_star().desc(), job::repo))
+                .limit(i64::from(limit))
+                .load(conn)
+        }
+
         fn depth(conn) -> QueryResult<[i64; 5]> {
             let jobs = |status: JobStatus| job::table.filter(job::status.eq(status.as_str())).count();
             // An event becomes a job before it is settled, and a request with it: in this order each is counted at least
@@ -266,6 +286,24 @@ impl Queries for DieselStore {
         self.blocking(|db| {
             let newest = in_read_tx!(db, conn => conn.newest_delivery().map_err(store_error))?;
             newest.map(|(platform, event, at)| Ok((platform, event, timestamp("delivery", "newest", at)?))).transpose()
+        })
+        .await
+    }
+
+    async fn queue_lag(&self, now: Timestamp, repositories: u16) -> Result<QueueLag, StoreError> {
+        self.blocking(move |db| {
+            let (oldest, waiting) = in_read_tx!(db, conn => {
+                let oldest = conn.oldest_effect(micros(now)).map_err(store_error)?;
+                conn.longest_queues(repositories).map_err(store_error).map(|waiting| (oldest, waiting))
+            })?;
+            let one = |(repository, jobs, oldest): (String, i64, Option<i64>)| {
+                let oldest = timestamp("job", &repository, oldest.unwrap_or_default())?;
+                Ok(WaitingJobs { jobs: unsigned("job", "count", jobs)?, oldest, repository })
+            };
+            Ok(QueueLag {
+                oldest_effect: oldest.map(|oldest| timestamp("effect", "created_at", oldest)).transpose()?,
+                repositories: waiting.into_iter().map(one).collect::<Result<_, StoreError>>()?,
+            })
         })
         .await
     }

@@ -345,6 +345,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    setting (name) {
+        name -> Text,
+        key_id -> Text,
+        sealed -> Binary,
+        changed_by -> Text,
+        changed_at -> BigInt,
+    }
+}
+
+diesel::table! {
     channel (id) {
         id -> Text,
         name -> Text,

@@ -48,15 +48,8 @@ impl<'a> Run<'a> {
         cancel: CancellationToken,
         progress: Progress,
     ) -> Self {
-        let llm = tools.llm.as_ref().map(|llm| {
-            BudgetedLlm::new(
-                Arc::clone(llm),
-                session,
-                &assignment,
-                tools.redactor.clone(),
-                progress.clone(),
-                cancel.clone(),
-            )
+        let llm = tools.llm().map(|llm| {
+            BudgetedLlm::new(llm, session, &assignment, tools.redactor.clone(), progress.clone(), cancel.clone())
         });
         let dialogue = Dialogue::new(session, tools.redactor.clone(), assignment.conversation.take());
         Self {

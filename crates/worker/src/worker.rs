@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use patchwright_core::code_index::CodeIndex;
@@ -32,16 +32,23 @@ const DEFAULT_COMMAND_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// How long all test runs of a job may take together unless [`Tools::with_verify_timeout`] says otherwise.
 const DEFAULT_VERIFY_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
+/// The model, and the proxy through which external programs reach it.
+#[derive(Clone, Default)]
+struct Model {
+    llm: Option<Arc<dyn Llm>>,
+    proxy: Option<Arc<dyn ModelProxy>>,
+}
+
 /// The ports that a worker uses, and the options of its external programs.
 ///
-/// Without [`Tools::with_llm`] issues are analyzed and nothing is changed.
+/// Without [`Tools::with_llm`] issues are analyzed and nothing is changed. Clones share the model: [`Tools::replace_model`] takes
+/// effect in all, for the tasks that begin afterwards.
 #[derive(Clone)]
 pub struct Tools {
     pub(crate) git: Arc<dyn Git>,
-    pub(crate) llm: Option<Arc<dyn Llm>>,
+    model: Arc<RwLock<Model>>,
     pub(crate) code_index: Arc<dyn CodeIndex>,
     pub(crate) sandbox: Arc<dyn Sandbox>,
-    pub(crate) model_proxy: Option<Arc<dyn ModelProxy>>,
     pub(crate) presets: BTreeMap<Label, Preset>,
     pub(crate) command_timeout: Duration,
     pub(crate) verify_timeout: Duration,
@@ -56,10 +63,9 @@ impl Tools {
     pub fn new(git: Arc<dyn Git>, code_index: Arc<dyn CodeIndex>, sandbox: Arc<dyn Sandbox>) -> Self {
         Self {
             git,
-            llm: None,
+            model: Arc::default(),
             code_index,
             sandbox,
-            model_proxy: None,
             presets: builtin_presets(),
             command_timeout: DEFAULT_COMMAND_TIMEOUT,
             verify_timeout: DEFAULT_VERIFY_TIMEOUT,
@@ -73,13 +79,15 @@ impl Tools {
     /// Sets the model.
     #[must_use]
     pub fn with_llm(self, llm: Option<Arc<dyn Llm>>) -> Self {
-        Self { llm, ..self }
+        self.update_model(|model| model.llm = llm);
+        self
     }
 
     /// Sets the proxy through which external programs reach the model without seeing its key.
     #[must_use]
     pub fn with_model_proxy(self, model_proxy: Option<Arc<dyn ModelProxy>>) -> Self {
-        Self { model_proxy, ..self }
+        self.update_model(|model| model.proxy = model_proxy);
+        self
     }
 
     /// Sets the external programs that may make the change in place of the built-in stages, and how long one may run.
@@ -118,9 +126,27 @@ impl Tools {
         &self.git
     }
 
+    /// Replaces the model and its proxy, here and in all clones. A task that has begun keeps its model.
+    pub fn replace_model(&self, llm: Option<Arc<dyn Llm>>, proxy: Option<Arc<dyn ModelProxy>>) {
+        self.update_model(|model| *model = Model { llm, proxy });
+    }
+
+    fn update_model(&self, change: impl FnOnce(&mut Model)) {
+        change(&mut self.model.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn model(&self) -> Model {
+        self.model.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Returns the model, if one is configured.
-    pub const fn llm(&self) -> Option<&Arc<dyn Llm>> {
-        self.llm.as_ref()
+    pub fn llm(&self) -> Option<Arc<dyn Llm>> {
+        self.model().llm
+    }
+
+    /// Returns the proxy through which external programs reach the model.
+    pub(crate) fn model_proxy(&self) -> Option<Arc<dyn ModelProxy>> {
+        self.model().proxy
     }
 
     /// Returns the sandbox.
@@ -136,7 +162,7 @@ impl Tools {
 
 impl std::fmt::Debug for Tools {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tools").field("model", &self.llm.as_ref().map(|llm| llm.model())).finish_non_exhaustive()
+        f.debug_struct("Tools").field("model", &self.llm().map(|llm| llm.model())).finish_non_exhaustive()
     }
 }
 
@@ -207,7 +233,7 @@ impl Worker {
         progress: Progress,
     ) -> Option<TaskOutcome> {
         progress.set_activity("looking at the repository");
-        let model = self.tools.llm.as_ref().map(|llm| llm.model()).unwrap_or_default();
+        let model = self.tools.llm().map(|llm| llm.model()).unwrap_or_default();
         let assignment = match session.start(&model).await {
             Ok(assignment) => assignment,
             Err(TaskSessionError::Refused(refusal)) => {

@@ -1,25 +1,13 @@
 //! The effective settings, and the results of the checks.
 
 use askama::Template;
-use patchwright_management::{Finding, Severity};
+use jiff::Timestamp;
+use patchwright_management::{Changeable, EffectiveSetting, Finding, Severity};
+
+use url::form_urlencoded;
 
 use super::Section;
 use crate::Layout;
-
-/// A setting with its effective value.
-#[derive(Debug, Clone)]
-pub struct SettingRow {
-    /// The name.
-    pub name: &'static str,
-    /// The value; masked if it is secret.
-    pub value: String,
-    /// The source of the value.
-    pub source: String,
-    /// The description.
-    pub doc: &'static str,
-    /// Whether the value is not the default.
-    pub is_set: bool,
-}
 
 /// The effective settings, and the results of the checks.
 #[derive(Debug, Template)]
@@ -28,13 +16,41 @@ pub struct ConfigurationPage<'a> {
     /// The layout.
     pub layout: &'a Layout,
     /// The settings that match the filter.
-    pub settings: Vec<&'a SettingRow>,
+    pub settings: &'a [EffectiveSetting],
+    /// The setting that is being changed, with what was typed and why it was refused.
+    pub edited: Option<EditedSetting<'a>>,
+    /// The current time.
+    pub now: Timestamp,
     /// The text that a setting's name, value or description has; empty for all.
     pub search: &'a str,
     /// Whether only settings are shown whose value is not the default.
     pub changed_only: bool,
     /// The results of the checks; `None` before they were run.
     pub findings: Option<&'a [Finding]>,
+}
+
+/// A setting that is being changed.
+#[derive(Debug, Clone, Copy)]
+pub struct EditedSetting<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What was typed.
+    pub typed: &'a str,
+    /// Why it was refused.
+    pub problem: Option<&'a str>,
+}
+
+impl ConfigurationPage<'_> {
+    fn edited(&self, setting: &EffectiveSetting) -> Option<EditedSetting<'_>> {
+        self.edited.filter(|edited| edited.name == setting.name)
+    }
+
+    /// Returns the address of the page with a setting being changed.
+    fn edit_url(&self, setting: &EffectiveSetting) -> String {
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("q", self.search).finish();
+        let changed = if self.changed_only { "&changed=true" } else { "" };
+        format!("/settings/configuration?{query}{changed}&edit={0}#{0}", setting.name)
+    }
 }
 
 /// Returns the CSS class of a severity.

@@ -15,7 +15,7 @@ mod welcome;
 
 pub use board::{Board, Card, Column, NodeCard, Waiting};
 pub(crate) use configuration::severity_class;
-pub use configuration::{ConfigurationPage, SettingRow};
+pub use configuration::{ConfigurationPage, EditedSetting};
 pub use issue::{CommentRow, ConversationPage, IssuePage, JobRow};
 pub use issues::{DraftPage, IssueRow, Issues, StartButton};
 pub use job::{CallPage, CallRow, DiffLayout, JobPage, ObjectPage};
@@ -24,7 +24,7 @@ pub use listing::{Button, Cell, Field, Form, Input, Listing, ListingPage, Reveal
 pub use login::Login;
 pub use problem::Problem;
 pub use statistics::Statistics;
-pub use welcome::{Delivery, Refusal, Webhook, Welcome};
+pub use welcome::{AppDonePage, AppFormPage, Delivery, Refusal, Webhook, Welcome};
 
 use askama::Template;
 

@@ -3,6 +3,7 @@
 use askama::Template;
 use jiff::Timestamp;
 
+use patchwright_core::app_registration::AppForm;
 use patchwright_management::{Finding, Severity};
 
 use super::{Form, Input, IssueRow, StartButton};
@@ -44,6 +45,7 @@ pub struct Delivery {
 /// The first steps, each with its current state.
 #[derive(Debug, Template)]
 #[template(path = "welcome.html")]
+#[expect(clippy::struct_excessive_bools, reason = "each is the state of a step of its own")]
 pub struct Welcome<'a> {
     /// The layout.
     pub layout: &'a Layout,
@@ -69,6 +71,18 @@ pub struct Welcome<'a> {
     pub delivery: Option<Delivery>,
     /// The newest delivery that was refused.
     pub refusal: Option<Refusal>,
+    /// The form that connects a model.
+    pub model_form: Form,
+    /// Whether the model's answers are a recording.
+    pub is_recorded: bool,
+    /// Whether there is a demo repository to offer.
+    pub offers_demo: bool,
+    /// Whether the forge with applications has one of this server.
+    pub has_app_registration: bool,
+    /// Whether one was registered here.
+    pub has_app: bool,
+    /// Whether jobs run on nodes only, which have a model of their own.
+    pub nodes_ask_model: bool,
     /// The form that adds a credential.
     pub credential_form: Form,
     /// The form that adds a repository.
@@ -85,7 +99,7 @@ impl Welcome<'_> {
     }
 
     fn model_works(&self) -> bool {
-        self.model_finding.as_ref().is_some_and(|finding| finding.severity == Severity::Ok)
+        !self.is_recorded && self.model_finding.as_ref().is_some_and(|finding| finding.severity == Severity::Ok)
     }
 
     fn platform_works(&self) -> bool {
@@ -99,4 +113,26 @@ impl Welcome<'_> {
     const fn button(row: &IssueRow) -> StartButton {
         row.button
     }
+}
+
+/// The page between this server and the page of a forge on which an application is registered.
+#[derive(Debug, Template)]
+#[template(path = "app_form.html")]
+pub struct AppFormPage<'a> {
+    /// The layout.
+    pub layout: &'a Layout,
+    /// The form that is sent to the forge.
+    pub form: &'a AppForm,
+    /// Whether the forge can send deliveries to this server.
+    pub has_webhook: bool,
+}
+
+/// The page after an application was registered.
+#[derive(Debug, Template)]
+#[template(path = "app_done.html")]
+pub struct AppDonePage<'a> {
+    /// The layout.
+    pub layout: &'a Layout,
+    /// The page on which it is installed in repositories.
+    pub install_url: &'a str,
 }

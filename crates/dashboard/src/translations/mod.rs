@@ -80,6 +80,17 @@ impl Language {
 }
 
 impl Translations {
+    /// Names where the value of a setting is from; a file by its path.
+    pub(crate) fn source_of<'a>(&self, source: &'a str) -> &'a str {
+        match source {
+            "default" => self.source_default,
+            "stored" => self.source_stored,
+            "environment" => self.source_environment,
+            "--set" => self.source_flag,
+            path => path,
+        }
+    }
+
     /// Returns the name of a status of an issue (`docs/requirements.md#management`).
     pub const fn issue_status(&self, status: IssueStatus) -> &'static str {
         match status {

@@ -17,12 +17,10 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, AcceptEncoding, ContentType, Encoding, Header as _};
 use actix_web::web::{ServiceConfig, get, post, resource};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
-use patchwright_core::Secret;
 use patchwright_management::{Diagnostics, Management};
 
 pub use self::welcome::SetupObservations;
 use crate::assets;
-use crate::page::SettingRow;
 
 /// The content security policy: resources and forms of this server only, and nothing inline.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -33,10 +31,6 @@ const HEALTH: &str = r#"{"status":"healthy","service":"agent-gateway"}"#;
 
 /// The data of the pages beyond the application layer.
 pub struct DashboardOptions {
-    /// The effective settings, secrets masked.
-    pub settings: Vec<SettingRow>,
-    /// The secret that webhook deliveries are signed with, which an administrator can see once.
-    pub webhook_secret: Option<Secret>,
     /// The address that this server listens on: the fallback for a missing public address.
     pub bind_address: String,
     /// The checks that the settings offer.
@@ -127,11 +121,18 @@ fn job_routes(services: &mut ServiceConfig) {
 fn settings_routes(services: &mut ServiceConfig) {
     services
         .service(resource("/welcome").route(get().to(welcome::show)))
+        .service(resource("/welcome/model/set").route(post().to(welcome::set_model)))
+        .service(resource("/welcome/demo").route(post().to(welcome::open_demo)))
+        .service(resource("/welcome/app").route(get().to(welcome::propose_app)))
+        .service(resource("/welcome/app/disconnect").route(post().to(welcome::disconnect_app)))
+        .service(resource("/welcome/app/done").route(get().to(welcome::finish_app)))
+        .service(resource("/welcome/secret/new").route(post().to(welcome::new_secret)))
         .service(resource("/welcome/model").route(post().to(welcome::check_model)))
         .service(resource("/welcome/forge").route(post().to(welcome::check_platforms)))
         .service(resource("/welcome/secret").route(post().to(welcome::show_secret)))
         .service(resource("/settings").route(get().to(settings::redirect_to_first)))
         .service(resource("/settings/configuration/check").route(post().to(settings::check)))
+        .service(resource("/settings/configuration/{name}/{action}").route(post().to(settings::change)))
         .service(resource("/settings/{section}").route(get().to(settings::show)))
         .service(resource("/settings/{section}/add").route(post().to(settings::add)))
         .service(resource("/settings/{section}/{id}/{action}").route(post().to(settings::act)));
@@ -174,10 +175,21 @@ async fn asset(request: HttpRequest, path: web::Path<(String, String)>) -> HttpR
 }
 
 fn html_response(status: StatusCode, html: String) -> HttpResponse {
+    html_response_with(status, html, CONTENT_SECURITY_POLICY)
+}
+
+/// Returns a page whose form is sent to the address of a forge.
+fn html_response_to_forge(html: String, action: &str) -> HttpResponse {
+    let origin = url::Url::parse(action).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
+    let policy = CONTENT_SECURITY_POLICY.replace("form-action 'self'", &format!("form-action 'self' {origin}"));
+    html_response_with(StatusCode::OK, html, &policy)
+}
+
+fn html_response_with(status: StatusCode, html: String, policy: &str) -> HttpResponse {
     HttpResponse::build(status)
         .insert_header(ContentType::html())
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
+        .insert_header((header::CONTENT_SECURITY_POLICY, policy))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::REFERRER_POLICY, "same-origin"))
         .body(html)

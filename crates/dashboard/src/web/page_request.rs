@@ -137,7 +137,9 @@ impl FromRequest for PageRequest {
                 Ok(principal) => {
                     let viewer =
                         Viewer { login: principal.login().to_owned(), csrf: principal.csrf().map(str::to_owned) };
-                    let layout = layout_of(&request).seen_by(viewer);
+                    let mut layout = layout_of(&request).seen_by(viewer);
+                    let model = state.management.engine().model();
+                    layout.is_recorded = model.is_some_and(|model| model.is_recorded());
                     let is_phone = header_of(&request, "user-agent").is_some_and(|agent| agent.contains("Mobi"));
                     Ok(Self { principal, layout, is_script: is_script(&request), is_phone })
                 }

@@ -87,6 +87,9 @@ impl FailureOrigin {
 }
 
 impl FailureClass {
+    /// All classes.
+    pub const ALL: [Self; 4] = [Self::Request, Self::Local, Self::Remote, Self::Internal];
+
     /// Returns the name in logs and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {

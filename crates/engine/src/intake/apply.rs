@@ -156,7 +156,7 @@ impl Engine {
         if !notice {
             return (Step::default(), answer);
         }
-        let (per_hour, language) = (self.settings.limits.per_issue, request.language);
+        let (per_hour, language) = (self.settings().limits.per_issue, request.language);
         let reply = (settled.reply_to(), Reply::TooMany { per_hour, language });
         (self.reply_only_step(request, Some(reply), settled.at(), known), answer)
     }

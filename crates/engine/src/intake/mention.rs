@@ -28,13 +28,13 @@ pub(crate) struct Mention {
 
 /// Returns the command of a comment: the first known one after a mention of one of the names, or
 /// [`Command::Unknown`]. `None` without a mention.
-pub(crate) fn find_command(comment: &str, names: &[&str]) -> Option<Mention> {
+pub(crate) fn find_command(comment: &str, names: &[impl AsRef<str>]) -> Option<Mention> {
     find(comment, names, |_, live, place| Command::Unknown { word: first_word(live.words_after(place)).to_owned() })
 }
 
 /// Does the same, except that a mention without a known command requests a fix, as in Jira
 /// (`docs/requirements.md#jira`): the text after it is the instructions.
-pub(crate) fn find_request(comment: &str, names: &[&str]) -> Option<Mention> {
+pub(crate) fn find_request(comment: &str, names: &[impl AsRef<str>]) -> Option<Mention> {
     find(comment, names, |comment, live, place| Command::Fix { instructions: instructions(comment, live, place.end) })
 }
 
@@ -45,7 +45,11 @@ struct Place {
     end: usize,
 }
 
-fn find(comment: &str, names: &[&str], without_verb: impl Fn(&str, &LiveText, Place) -> Command) -> Option<Mention> {
+fn find(
+    comment: &str,
+    names: &[impl AsRef<str>],
+    without_verb: impl Fn(&str, &LiveText, Place) -> Command,
+) -> Option<Mention> {
     let comment = comment.strip_prefix('\u{feff}').unwrap_or(comment);
     let parsed = &comment[..comment.floor_char_boundary(MAX_PARSED_BYTES)];
     // Most comments mention nobody, and need no parser.
@@ -68,23 +72,26 @@ fn find(comment: &str, names: &[&str], without_verb: impl Fn(&str, &LiveText, Pl
 }
 
 /// Returns whether a name follows an `@` anywhere, in live text or not.
-fn names_app(text: &str, names: &[&str]) -> bool {
+fn names_app(text: &str, names: &[impl AsRef<str>]) -> bool {
     text.match_indices(['@', '＠']).any(|(at, sign)| {
         let after = &text[at + sign.len()..];
-        names.iter().any(|name| after.get(..name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name)))
+        names
+            .iter()
+            .map(AsRef::as_ref)
+            .any(|name| after.get(..name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name)))
     })
 }
 
 /// Returns the mentions in a text, which has the same offsets as the source.
-fn places<'a>(source: &'a str, text: &'a str, names: &'a [&'a str]) -> impl Iterator<Item = Place> + 'a {
+fn places<'a>(source: &'a str, text: &'a str, names: &'a [impl AsRef<str>]) -> impl Iterator<Item = Place> + 'a {
     text.match_indices(['@', '＠']).filter_map(move |(start, sign)| {
         // A writer who escapes the sign does not mean the app.
         if !begins_word(&text[..start]) || source[..start].ends_with('\\') {
             return None;
         }
         let after = &text[start + sign.len()..];
-        let matches = names.iter().filter(|name| !name.is_empty() && is_name(after, name));
-        let longest = matches.map(|name| name.len()).max()?;
+        let matches = names.iter().map(AsRef::as_ref).filter(|name| !name.is_empty() && is_name(after, name));
+        let longest = matches.map(str::len).max()?;
         Some(Place { start, end: start + sign.len() + longest })
     })
 }

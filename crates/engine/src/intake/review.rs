@@ -98,7 +98,7 @@ impl Engine {
         found.or_else(|| {
             let instructions = Some(text.trim().to_owned()).filter(|text| !text.is_empty());
             let language = language_of(&text);
-            (requests_changes && self.settings.review_follow_ups)
+            (requests_changes && self.settings().review_follow_ups)
                 .then_some(Mention { command: Command::Fix { instructions }, language })
         })
     }

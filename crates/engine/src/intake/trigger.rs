@@ -34,7 +34,7 @@ impl Engine {
                 Ok((fix(issue, actor, TriggerKind::Assignment, None), identity))
             }
             InboundEvent::Labeled { issue, labels, actor, at } => {
-                if !labels.iter().any(|label| label.eq_ignore_ascii_case(&self.settings.label)) {
+                if !labels.iter().any(|label| label.eq_ignore_ascii_case(&self.settings().label)) {
                     return Err(ignored("the label is not ours"));
                 }
                 let identity = at.map(|at| format!("labeled:{}:{at}", issue.source));
@@ -44,7 +44,7 @@ impl Engine {
                 let text = format!("{}\n\n{}", issue.title, issue.body);
                 match find_command(&text, &self.mention_names()) {
                     Some(Mention { command: Command::Fix { instructions }, language })
-                        if self.settings.trigger_on_open =>
+                        if self.settings().trigger_on_open =>
                     {
                         let identity = format!("opened:{}", issue.source);
                         let request = fix(issue, actor, TriggerKind::Opened, instructions);
@@ -97,32 +97,35 @@ impl Engine {
         if self.is_own_login(&comment.author.login) || self.marker.is_ours(&comment.body) {
             return Some(ignored("the comment is by this server's own account"));
         }
-        let is_other_bot = comment.author.is_bot && !self.settings.allow.names_user(&comment.author.login);
+        let is_other_bot = comment.author.is_bot && !self.settings().allow.names_user(&comment.author.login);
         is_other_bot.then(|| ignored("the comment is another bot's"))
     }
 
     /// Returns the names that mention this server: that of the app, and those of its accounts, which people pick from a
     /// list. The account of a GitHub App is mentioned without its `[bot]`.
-    pub(crate) fn mention_names(&self) -> Vec<&str> {
-        let logins = self.settings.own_logins.iter().map(String::as_str);
+    pub(crate) fn mention_names(&self) -> Vec<String> {
+        let settings = self.settings();
+        let logins = settings.own_logins.iter().map(String::as_str);
         let without_suffix = logins.clone().filter_map(|login| login.strip_suffix("[bot]"));
-        std::iter::once(self.settings.app_name.as_str()).chain(logins).chain(without_suffix).collect()
+        let names = std::iter::once(settings.app_name.as_str()).chain(logins).chain(without_suffix);
+        names.map(str::to_owned).collect()
     }
 
     fn is_own_login(&self, login: &str) -> bool {
-        self.settings.own_logins.iter().any(|own| own.eq_ignore_ascii_case(login))
+        self.settings().own_logins.iter().any(|own| own.eq_ignore_ascii_case(login))
     }
 
     pub(super) fn refuse(&self, request: &TriggerRequest) -> Option<IntakeOutcome> {
         let repo = request.issue.source.repo.to_string();
-        let reason = if !self.settings.allow.admits_repo(&repo) {
+        let settings = self.settings();
+        let reason = if !settings.allow.admits_repo(&repo) {
             format!("the repository {repo} is not on the allow-list")
-        } else if !self.settings.allow.admits_user(&request.actor) {
+        } else if !settings.allow.admits_user(&request.actor) {
             format!("{} is not on the allow-list", request.actor)
         } else {
             return None;
         };
-        Some(match self.settings.allow_mode {
+        Some(match settings.allow_mode {
             AllowListMode::Forbid => IntakeOutcome::Forbidden { reason },
             AllowListMode::Ignore => IntakeOutcome::Ignored { reason, job_id: None },
         })

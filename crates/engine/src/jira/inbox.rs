@@ -137,7 +137,7 @@ impl Engine {
             return self.reply_to_requester(&context, request.as_ref(), "not_linked", &text).await;
         };
         let user = jira.accounts.user(link.user_id).await?;
-        let allowed = |user: &User| user.active && self.settings.allow.admits_user(user.login.as_str());
+        let allowed = |user: &User| user.active && self.settings().allow.admits_user(user.login.as_str());
         let Some(user) = user.filter(allowed) else {
             let text = self.renderer(language_of_request(request.as_ref())).no_permission(person);
             return self.reply_to_requester(&context, request.as_ref(), "deactivated", &text).await;
@@ -267,7 +267,7 @@ impl Engine {
             user_message: request.text_after.clone().unwrap_or_default(),
             display_name: requester.person.display_name.clone(),
             repository: source.repo.to_string(),
-            app_name: self.settings.app_name.clone(),
+            app_name: self.settings().app_name.clone(),
         };
         let templates = &context.jira.templates;
         let instructions = || Some(if is_continuation { templates.next(&values) } else { templates.first(&values) });

@@ -121,7 +121,7 @@ impl Engine {
     ) -> Result<bool, IntakeError> {
         match &site_event.kind {
             SiteEventKind::Labeled { labels } => {
-                Ok(labels.iter().any(|label| label.eq_ignore_ascii_case(&self.settings.label)))
+                Ok(labels.iter().any(|label| label.eq_ignore_ascii_case(&self.settings().label)))
             }
             SiteEventKind::Commented { body, mentions, .. } => {
                 let picked = match &workspace.own_account {

@@ -43,7 +43,7 @@ const START_FAILED: Translated = Translated::new(
     "**{app}** 未能启动：{why}。请稍后重试。\n",
 );
 
-impl Renderer<'_> {
+impl Renderer {
     /// Renders the comment for a deactivated site.
     pub(super) fn inactive_site(&self) -> OutgoingText {
         self.fill_app(INACTIVE, &[])

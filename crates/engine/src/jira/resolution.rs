@@ -39,7 +39,7 @@ impl Engine {
         };
         let all = context.jira.repositories.repositories().await?;
         let admitted =
-            |repository: &RegisteredRepository| self.settings.allow.admits_repo(&repository.name.to_string());
+            |repository: &RegisteredRepository| self.settings().allow.admits_repo(&repository.name.to_string());
         let known: Vec<RegisteredRepository> = all.into_iter().filter(admitted).collect();
         let hosts = self.forge_hosts();
         let in_comment = named(comment, &known, &hosts);

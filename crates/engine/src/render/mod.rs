@@ -27,33 +27,35 @@ const REVIEW_CHARS: usize = 600;
 const CHECKS_IN_TEXT: usize = 20;
 
 /// Renders texts in one language.
-#[derive(Debug, Clone, Copy)]
-pub struct Renderer<'a> {
+#[derive(Debug, Clone)]
+pub struct Renderer {
     /// The name that people mention.
-    pub app_name: &'a str,
+    pub app_name: String,
     /// The address of the server's pages, if people can reach them.
-    pub public_url: Option<&'a str>,
+    pub public_url: Option<String>,
     /// The language.
     pub language: Language,
+    /// Whether the model's answers are a recording.
+    pub is_recorded: bool,
 }
 
 /// The parts that replace placeholders.
 type Parts<'p> = &'p [(&'p str, &'p OutgoingText)];
 
-impl Renderer<'_> {
+impl Renderer {
     pub(crate) fn fill(&self, text: Translated, parts: Parts<'_>) -> OutgoingText {
         OutgoingText::fill(text.get(self.language), parts)
     }
 
     /// Does the same for a text with the placeholder `{app}`.
     pub(crate) fn fill_app(&self, text: Translated, parts: Parts<'_>) -> OutgoingText {
-        let app = neutralise_line(self.app_name, 60);
+        let app = neutralise_line(&self.app_name, 60);
         let all: Vec<(&str, &OutgoingText)> = parts.iter().copied().chain([("app", &app)]).collect();
         self.fill(text, &all)
     }
 
     pub(crate) fn base_url(&self) -> Option<OutgoingText> {
-        self.public_url.map(|url| OutgoingText::url(url.trim_end_matches('/')))
+        self.public_url.as_deref().map(|url| OutgoingText::url(url.trim_end_matches('/')))
     }
 
     /// Renders the progress comment on the issue.
@@ -133,6 +135,9 @@ impl Renderer<'_> {
         } else {
             OutgoingText::fill("> {outcome}\n\n", &[("outcome", &self.outcome(job))])
         };
+        if self.is_recorded {
+            out.push(&self.fill(texts::RECORDED, &[]));
+        }
         if let Some(follows) = &job.follows {
             let words = job.trigger.instructions.as_deref().map(|text| neutralise_line(text, 300)).unwrap_or_default();
             let actor = neutralise_line(&job.trigger.actor, 60);

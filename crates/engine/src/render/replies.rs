@@ -58,7 +58,7 @@ const NOTHING_TO_CANCEL: Translated = Translated::new(
     "没有可取消的任务：该问题没有正在运行的任务。\n",
 );
 
-impl Renderer<'_> {
+impl Renderer {
     /// Renders the reply to `help` and to a mention without a known command, from the table of commands.
     pub(crate) fn help(&self, in_tracker: bool) -> OutgoingText {
         let mut out = self.fill(HEADLINE, &[]);
@@ -113,8 +113,8 @@ fn literals(words: &[&'static str], separator: &'static str) -> OutgoingText {
 mod tests {
     use super::*;
 
-    fn renderer(language: Language) -> Renderer<'static> {
-        Renderer { app_name: "bot", public_url: None, language }
+    fn renderer(language: Language) -> Renderer {
+        Renderer { app_name: "bot".to_owned(), public_url: None, language, is_recorded: false }
     }
 
     #[test]

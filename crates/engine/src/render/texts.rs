@@ -42,6 +42,8 @@ pub(super) const ANALYSIS_ONLY: Translated = Translated::new(
     "> **Analysis only.** No model is configured, so the files were ranked and nothing was changed.\n\n",
     "> **仅分析。** 未配置模型，因此只对文件排序，没有修改任何内容。\n\n",
 );
+pub(super) const RECORDED: Translated =
+    Translated::new("> **Demo.** The model's answers are a recording.\n\n", "> **演示。** 模型的回答为预先录制。\n\n");
 pub(super) const PANEL_IS_LIVE: Translated = Translated::new(
     "> **{app}** is still working on this; the panel below is live.\n\n",
     "> **{app}** 仍在处理；下面的面板会实时更新。\n\n",

@@ -91,6 +91,33 @@ pub(crate) enum UserCommand {
     },
 }
 
+/// `patchwright settings`
+#[derive(Debug, Args)]
+pub(crate) struct SettingsArgs {
+    #[command(subcommand)]
+    pub(crate) command: SettingsCommand,
+}
+
+/// What `patchwright settings` does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SettingsCommand {
+    /// Lists the settings that can be changed while the server runs
+    List,
+    /// Stores a value
+    Set {
+        /// The name, such as `LLM_MODEL`
+        name: String,
+        /// The value; without it, it is read from standard input, as that of a secret must be
+        value: Option<String>,
+    },
+    /// Removes stored values, also when the server does not start with them
+    Unset {
+        /// The names, such as `LLM_MODEL`; those that belong together in one call
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+}
+
 /// `patchwright node`
 #[derive(Debug, Args)]
 pub(crate) struct NodeArgs {

@@ -16,7 +16,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub(crate) use self::evaluate::EvaluateArgs;
 pub(crate) use self::jira::JiraCommand;
-pub(crate) use self::local::{DemoArgs, NodeArgs, RunArgs, UserArgs, UserCommand};
+pub(crate) use self::local::{DemoArgs, NodeArgs, RunArgs, SettingsArgs, SettingsCommand, UserArgs, UserCommand};
 pub(crate) use self::locate::LocateArgs;
 pub(crate) use self::remote::{
     AuditArgs, CredentialsCommand, IssuesCommand, JobsCommand, LoginArgs, LogoutArgs, NodesCommand,
@@ -112,6 +112,8 @@ enum Command {
     },
     /// Adds and changes users directly in the database
     User(UserArgs),
+    /// Changes settings of the server in the database; running servers follow within seconds
+    Settings(SettingsArgs),
     /// Creates a new master key and encrypts all secrets with it
     RotateKeys,
     /// Brings the database's schema up to date
@@ -191,7 +193,10 @@ fn split_join_token(arguments: &[OsString]) -> Option<(OsString, Vec<OsString>)>
 /// The commands by what they are for, as the help lists them.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("On this machine", &["run", "demo", "locate", "verify", "evaluate"]),
-    ("The server", &["serve", "node", "doctor", "config", "migrate", "backup", "restore", "rotate-keys", "user"]),
+    (
+        "The server",
+        &["serve", "node", "doctor", "config", "migrate", "backup", "restore", "settings", "rotate-keys", "user"],
+    ),
     ("Work on a running server", &["login", "logout", "issues", "jobs", "tasks"]),
     (
         "Manage a running server",
@@ -309,6 +314,7 @@ async fn run_command(command: Command, config: Config) -> CommandResult {
         Command::Audit(args) => manage::audit(Remote::new(config, args.remote)?, args.cursor, args.limit).await,
         Command::Completions { .. } | Command::Man { .. } => Ok(ExitCode::SUCCESS),
         Command::User(args) => command::user::run(config, args).await,
+        Command::Settings(args) => command::settings::run(config, args).await,
         Command::RotateKeys => command::rotate::run(config).await,
         Command::Migrate => command::migrate::run(config).await,
         Command::Backup { file } => command::backup::backup(config, &file).await,

@@ -10,6 +10,10 @@ use crate::config::Config;
 use crate::terminal::say;
 
 pub(crate) async fn backup(config: Config, file: &Path) -> CommandResult {
+    if let Some(path) = config.database_url.expose().strip_prefix("sqlite://").filter(|path| !Path::new(path).exists())
+    {
+        return Err(format!("there is no database {path}; set DATA_DIR or DATABASE_URL to that of the server").into());
+    }
     let store = DieselStore::open(config.database_url.expose()).await?;
     store.backup(file).await?;
     say(&format!("{} contains a copy of the database; keep data/master.key with it", file.display()));

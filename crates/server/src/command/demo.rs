@@ -52,7 +52,7 @@ pub(crate) async fn run(mut config: Config, args: DemoArgs) -> CommandResult {
     config.triggers.allowed_users.clear();
     let display = Arc::new(Display::new());
     let llm: Option<Arc<dyn Llm>> =
-        if recorded { Some(Arc::new(Recorded::parse("recorded answers", demo::RECORDED)?)) } else { None };
+        if recorded { Some(Arc::new(Recorded::parse(demo::MODEL, demo::RECORDED)?)) } else { None };
     let overrides = Overrides {
         progress: Some(display.clone()),
         sandbox: Some(SandboxPolicy::BestEffort),

@@ -17,7 +17,7 @@ use crate::terminal::say;
 pub(crate) async fn run(config: Config) -> CommandResult {
     telemetry::start(&config, true);
     let findings = match compose(&config, Overrides::default()).await {
-        Ok(app) => Doctor::new(app, config).check_all().await,
+        Ok(app) => Doctor::new(app).check_all().await,
         Err(error) => check_without_database(config, &error).await,
     };
     let translations = Language::English.translations();
@@ -44,7 +44,7 @@ async fn check_without_database(mut config: Config, error: &ComposeError) -> Vec
     config.database_url = Secret::new(format!("sqlite://{}", folder.join("empty.db").display()));
     let app = compose(&config, Overrides::default()).await;
     let others = match app {
-        Ok(app) => Doctor::new(app, config).check_all().await,
+        Ok(app) => Doctor::new(app).check_all().await,
         Err(_) => Vec::new(),
     };
     let removed = std::fs::remove_dir_all(&folder);

@@ -17,6 +17,7 @@ pub(crate) mod remote;
 pub(crate) mod rotate;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod settings;
 pub(crate) mod user;
 pub(crate) mod verify;
 

@@ -8,7 +8,7 @@ use patchwright_engine::Settings;
 use super::tools::machine_labels;
 use crate::config::Config;
 
-pub(super) fn engine_settings(config: &Config) -> Settings {
+pub(crate) fn engine_settings(config: &Config) -> Settings {
     let work = config.data_dir.join("work");
     Settings {
         app_name: config.triggers.app_name.clone(),

@@ -2,6 +2,7 @@
 
 mod engine_settings;
 mod jira;
+pub(crate) mod model;
 mod platforms;
 mod tools;
 
@@ -9,8 +10,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use patchwright_core::llm::Llm;
+use patchwright_core::meter::Meter;
 use patchwright_core::node_client::NodeClient;
 use patchwright_core::progress::ProgressSink;
+use patchwright_core::stored_settings::StoredSettings as _;
 use patchwright_core::tracker::Tracker;
 use patchwright_core::{Clock, IdSource, Redactor};
 use patchwright_domain::RepoName;
@@ -20,15 +23,22 @@ use patchwright_engine::{Engine, MarkerKey};
 use patchwright_http::HttpClient;
 use patchwright_jira::JiraCloud;
 use patchwright_local::LocalForge;
-use patchwright_management::{CredentialPorts, Management, ManagementOptions, ManagementPorts, OidcOptions};
+use patchwright_management::{
+    CredentialPorts, Management, ManagementOptions, ManagementPorts, OidcOptions, SettingsPorts,
+};
+use patchwright_metrics::Metrics;
 use patchwright_node::HttpNodeClient;
 use patchwright_sandbox::SandboxPolicy;
 use patchwright_store_diesel::{DieselStore, GroupCommit, Sealer, Vault};
 
-use self::platforms::PlatformParts;
+pub(crate) use self::engine_settings::engine_settings;
+use self::platforms::{ComposedPlatforms, PlatformParts};
+pub(crate) use self::platforms::{WebhookKeys, app_key};
 pub use self::tools::compose_tools;
 pub(crate) use self::tools::{enable_own_program, http_client, machine_labels, notifying_client, sandbox_options};
-use crate::config::{Config, is_loopback};
+use crate::config::{Config, ConfigError, is_loopback};
+use crate::demo::LocalDemo;
+use crate::live_config::{LiveConfig, LiveParts};
 use crate::master_keys::MasterKeys;
 use crate::private_dir;
 
@@ -82,6 +92,10 @@ pub struct App {
     pub clock: Arc<SteadyClock>,
     /// The client of nodes in push mode.
     pub node_client: Arc<dyn NodeClient>,
+    /// The counters of what happens.
+    pub metrics: Arc<Metrics>,
+    /// The configuration in effect.
+    pub(crate) config: Arc<LiveConfig>,
 }
 
 impl std::fmt::Debug for App {
@@ -121,6 +135,12 @@ pub enum ComposeError {
     /// The record of the master key cannot be read.
     #[error("the database's record of the master key cannot be read: {0}")]
     KeyRecord(#[source] patchwright_core::store::StoreError),
+    /// The stored settings cannot be read.
+    #[error("the stored settings cannot be read: {0}")]
+    ReadStored(#[source] patchwright_core::store::StoreError),
+    /// A stored setting cannot be used.
+    #[error("{0}; a setting that an administrator stored is removed with `patchwright settings unset NAME`")]
+    Stored(#[source] ConfigError),
     /// A recording.
     #[error(transparent)]
     Recording(#[from] patchwright_llm_openai::RecordingError),
@@ -135,11 +155,19 @@ pub enum ComposeError {
     },
 }
 
-/// Composes the application and migrates the database.
+/// The database with its keys.
+pub(crate) struct Opened {
+    pub(crate) store: DieselStore,
+    pub(crate) vault: Vault,
+    pub(crate) master_keys: MasterKeys,
+    pub(crate) redactor: Redactor,
+}
+
+/// Opens and migrates the database, and checks the master key.
 ///
 /// # Errors
 /// [`ComposeError`], naming what cannot be used.
-pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, ComposeError> {
+pub(crate) async fn open(config: &Config) -> Result<Opened, ComposeError> {
     private_dir::create(&config.data_dir)
         .map_err(|source| ComposeError::Folder { path: config.data_dir.clone(), source })?;
     let master_keys = MasterKeys::load(config).map_err(|(path, source)| ComposeError::Folder { path, source })?;
@@ -149,14 +177,30 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
     let group_commit = GroupCommit { capacity: config.admission.write_queue, wait: config.admission.group_commit_wait };
     let store = DieselStore::open_with(config.database_url.expose(), group_commit).await?;
     store.migrate().await.map_err(ComposeError::Migrate)?;
+    let vault = Vault::new(store.clone(), Sealer::new(&master_keys.present, &master_keys.old));
+    if !vault.check_key().await.map_err(ComposeError::KeyRecord)? {
+        return Err(ComposeError::MasterKey);
+    }
+    Ok(Opened { store, vault, master_keys, redactor })
+}
+
+/// Composes the application and migrates the database.
+///
+/// # Errors
+/// [`ComposeError`], naming what cannot be used.
+pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, ComposeError> {
+    let Opened { store, vault, master_keys, redactor } = open(config).await?;
     let http = http_client(config, &redactor)?;
     let system_clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let clock = Arc::new(SteadyClock::new(store.now().await.map_err(ComposeError::Now)?));
     let ids: Arc<dyn IdSource> = Arc::new(UuidSource::new(Arc::clone(&clock)));
     let local = Arc::new(local(config, &overrides, &store, &ids));
-    let vault = Vault::new(store.clone(), Sealer::new(&master_keys.present, &master_keys.old));
-    if !vault.check_key().await.map_err(ComposeError::KeyRecord)? {
-        return Err(ComposeError::MasterKey);
+    let stored = vault.stored_settings().await.map_err(ComposeError::ReadStored)?;
+    let pairs: Vec<_> = stored.iter().map(|setting| (setting.name.clone(), setting.value.clone())).collect();
+    let base = config;
+    let config = &base.with_stored(&pairs).map_err(ComposeError::Stored)?;
+    for secret in config.secrets() {
+        redactor.add(&secret);
     }
     let (shared_store, shared_vault) = (Arc::new(store.clone()), Arc::new(vault.clone()));
     let credentials = CredentialPorts {
@@ -166,7 +210,7 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
         ids: Arc::clone(&ids),
         redactor: redactor.clone(),
     };
-    let platforms = platforms::platforms(&PlatformParts {
+    let ComposedPlatforms { all: platforms, github, webhook_keys } = platforms::platforms(&PlatformParts {
         config,
         http: &http,
         clock: Arc::clone(&system_clock),
@@ -174,13 +218,15 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
         local: &local,
     })?;
     let jira = Arc::new(jira::jira(config, &http, Arc::clone(&system_clock), &vault));
-    let tools = tools::tools_with(config, &http, &redactor, overrides.llm, overrides.sandbox)?
+    let tools = tools::tools_with(config, &http, &redactor, overrides.llm.clone(), overrides.sandbox)?
         .with_local_folder(overrides.local_folder);
-    let mut settings = engine_settings::engine_settings(config);
+    let mut settings = engine_settings(config);
     settings.max_attempts = overrides.max_attempts.unwrap_or(settings.max_attempts);
     let marker = MarkerKey::new(&master_keys.present).with_old(&master_keys.old);
     let tools = tools.with_progress(overrides.progress);
+    let metrics = Arc::new(Metrics::new());
     let mut engine = Engine::builder(shared_store.clone(), tools, settings, marker)
+        .meter(Arc::clone(&metrics) as Arc<dyn Meter>)
         .ledger(shared_store.clone())
         .nodes(shared_store.clone())
         .notices(shared_vault.clone())
@@ -197,14 +243,33 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
     let signing_keys: Vec<_> = master_keys.all().cloned().collect();
     let node_client = HttpNodeClient::new(http.clone(), Arc::clone(&system_clock), signing_keys.clone());
     let node_client: Arc<dyn NodeClient> = Arc::new(node_client);
+    let live = LiveConfig::new(
+        base.clone(),
+        (config.clone(), stored),
+        shared_vault.clone(),
+        LiveParts {
+            engine: Arc::clone(&engine),
+            http: http.clone(),
+            redactor: redactor.clone(),
+            webhook_keys,
+            github,
+            github_is_configured: Arc::clone(&platforms[0].is_configured),
+            fixed_model: overrides.llm,
+            fixed_attempts: overrides.max_attempts,
+        },
+    );
+    let live = Arc::new(live);
+    let settings = SettingsPorts { stored: shared_vault.clone(), configuration: live.clone() };
     let ports = ManagementPorts {
+        settings: Some(settings),
+        demo: Some(Arc::new(LocalDemo::new(Arc::clone(&local)))),
         node_client: Some(Arc::clone(&node_client)),
         jira: Some(jira::management_ports(config, &vault, &jira)),
         ..ManagementPorts::new(shared_store, shared_vault, system_clock, ids, redactor.clone())
     };
     let options = management_options(config, signing_keys, overrides.address.as_deref());
     let management = Management::new(Arc::clone(&engine), ports, platforms, options, &http);
-    Ok(App { engine, management, store, vault, local, jira, http, redactor, clock, node_client })
+    Ok(App { engine, management, store, vault, local, jira, http, redactor, clock, node_client, metrics, config: live })
 }
 
 /// The built-in forge.

@@ -1,4 +1,4 @@
-//! The tools of a worker: model, git, index, sandbox; and the outgoing HTTP client.
+//! The tools of a worker: git, index, sandbox; and the outgoing HTTP client.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -7,16 +7,13 @@ use std::sync::{Arc, OnceLock};
 use patchwright_code_index::Locator;
 use patchwright_core::Redactor;
 use patchwright_core::llm::Llm;
-use patchwright_core::model_proxy::ModelProxy;
 use patchwright_domain::node::{Label, WorkCommand};
 use patchwright_gitops_gix::{GitOptions, GixGit, StoreOptions};
 use patchwright_http::{HttpClient, HttpOptions};
-use patchwright_llm_openai::{Fallback, OpenAi, OpenAiOptions, Recorded, Recording};
-use patchwright_node::{LoopbackModelProxy, ModelProxyOptions};
 use patchwright_sandbox::{ContainerOptions, LocalSandbox, SandboxOptions, SandboxPolicy};
 use patchwright_worker::Tools;
 
-use super::ComposeError;
+use super::{ComposeError, model};
 use crate::config::Config;
 
 /// The outgoing HTTP client.
@@ -56,7 +53,7 @@ pub(super) fn tools_with(
 ) -> Result<Tools, ComposeError> {
     let model = match model {
         Some(model) => Some(model),
-        None => llm(config, http, redactor)?,
+        None => model::llm(config, http, redactor)?,
     };
     let tools = Tools::new(
         Arc::new(GixGit::new(git_options(config))),
@@ -65,67 +62,10 @@ pub(super) fn tools_with(
     );
     Ok(tools
         .with_llm(model)
-        .with_model_proxy(model_proxy(config, http))
+        .with_model_proxy(model::model_proxy(config, http))
         .with_presets(config.presets.clone(), config.command_timeout)
         .with_verify_timeout(config.sandbox.verify_timeout)
         .with_redactor(redactor.clone()))
-}
-
-fn llm(config: &Config, http: &HttpClient, redactor: &Redactor) -> Result<Option<Arc<dyn Llm>>, ComposeError> {
-    if let Some(path) = &config.llm.replay {
-        return Ok(Some(Arc::new(Recorded::open(format!("{} (recorded)", config.llm.model), path)?)));
-    }
-    if !config.llm.is_configured() {
-        return Ok(None);
-    }
-    let defaults = OpenAiOptions::default();
-    let options = OpenAiOptions {
-        base_url: config.llm.base_url.clone().unwrap_or(defaults.base_url),
-        api_key: config.llm.api_key.clone(),
-        model: config.llm.model.clone(),
-        max_tokens_field: config.llm.max_tokens_field,
-        temperature: config.llm.temperature,
-        stream: config.llm.stream,
-        tools: config.llm.tools,
-        first_token_timeout: config.llm.timeout,
-        idle_timeout: config.llm.idle_timeout,
-        total_timeout: config.llm.total_timeout,
-        max_attempts: config.llm.tries,
-        price: config.llm.price,
-        prices: config.llm.prices.clone(),
-        initial_backoff: defaults.initial_backoff,
-    };
-    let others = config.llm.fallbacks.iter().map(|fallback| {
-        // The key of one server is no business of another.
-        let (base_url, api_key) = match &fallback.base_url {
-            Some(address) => (address.clone(), config.llm.fallback_api_key.clone()),
-            None => (options.base_url.clone(), options.api_key.clone()),
-        };
-        let options = OpenAiOptions { base_url, api_key, model: fallback.model.clone(), ..options.clone() };
-        Arc::new(OpenAi::new(http.clone(), options)) as Arc<dyn Llm>
-    });
-    let others: Vec<_> = others.collect();
-    let server = Fallback::new(Arc::new(OpenAi::new(http.clone(), options)), others);
-    Ok(Some(match &config.llm.record {
-        Some(path) => Arc::new(Recording::new(server, redactor.clone(), path)?),
-        None => Arc::new(server),
-    }))
-}
-
-/// Returns the model for external programs, if one is configured.
-fn model_proxy(config: &Config, http: &HttpClient) -> Option<Arc<dyn ModelProxy>> {
-    if config.llm.replay.is_some() || !config.llm.is_configured() {
-        return None;
-    }
-    let options = ModelProxyOptions {
-        base_url: config.llm.base_url.clone().unwrap_or_else(|| OpenAiOptions::default().base_url),
-        api_key: config.llm.api_key.clone(),
-        model: config.llm.model.clone(),
-        timeout: config.llm.timeout,
-        prompt_price_micros: config.llm.price.prompt_micros,
-        completion_price_micros: config.llm.price.completion_micros,
-    };
-    Some(Arc::new(LoopbackModelProxy::new(http.clone(), options)))
 }
 
 /// Returns the labels of this machine: the configured ones, and those of the installed programs.

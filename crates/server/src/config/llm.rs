@@ -60,6 +60,8 @@ pub struct LlmConfig {
     pub prices: BTreeMap<String, Price>,
     pub record: Option<PathBuf>,
     pub replay: Option<PathBuf>,
+    /// Whether the recorded answers of the demo repository stand in for a model.
+    pub demo: bool,
 }
 
 impl LlmConfig {
@@ -97,6 +99,7 @@ impl LlmConfig {
             prices: v.list_of("LLM_PRICES", "`MODEL=PROMPT/COMPLETION`", parse_price)?.into_iter().collect(),
             record: v.optional("LLM_RECORD").map(PathBuf::from),
             replay: v.optional("LLM_REPLAY").map(PathBuf::from),
+            demo: v.switch("DEMO_MODEL")?,
         })
     }
 

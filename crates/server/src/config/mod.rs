@@ -84,6 +84,10 @@ pub enum ConfigError {
 pub struct Config {
     pub bind: String,
     pub public_url: Option<String>,
+    /// An address of its own for `/metrics`.
+    pub metrics_bind: Option<String>,
+    /// The token for `/metrics` on the server's address.
+    pub metrics_token: Option<Secret>,
     pub trusted_proxies: TrustedProxies,
     pub data_dir: PathBuf,
     pub database_url: Secret,
@@ -140,6 +144,8 @@ pub struct Config {
     pub user_config: Option<PathBuf>,
     /// The values of all settings before validation.
     pub values: Values,
+    /// What it was read from.
+    layers: Layers,
 }
 
 fn read_retention(v: &Values) -> Result<RetentionPeriods, ConfigError> {
@@ -164,7 +170,23 @@ impl Config {
         let values = collect(layers)?;
         let env = |name: &str| layers.env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
         let config = Self::check(values, &env)?;
-        Ok(Self { host_env: environment::host_env(&layers.env), ..config })
+        Ok(Self { host_env: environment::host_env(&layers.env), layers: layers.clone(), ..config })
+    }
+
+    /// Returns this configuration with what administrators stored. Only settings that can be changed at runtime take their
+    /// values from there.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the setting and the reason.
+    pub fn with_stored(&self, stored: &[(String, Secret)]) -> Result<Self, ConfigError> {
+        if stored.is_empty() {
+            return Ok(self.clone());
+        }
+        let mut values = self.values.clone();
+        values.overlay(stored);
+        let env = |name: &str| self.layers.env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        let Self { webhook_secrets, triggers, github, gitcode, llm, jobs, values, .. } = Self::check(values, &env)?;
+        Ok(Self { webhook_secrets, triggers, github, gitcode, llm, jobs, values, ..self.clone() })
     }
 
     fn check(mut values: Values, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
@@ -184,6 +206,8 @@ impl Config {
         Ok(Self {
             bind: v.text("BIND").to_owned(),
             public_url: v.url("PUBLIC_URL")?,
+            metrics_bind: v.optional("METRICS_BIND"),
+            metrics_token: v.secret("METRICS_TOKEN"),
             trusted_proxies: trusted_proxies(v)?,
             database_url: Secret::new(v.text("DATABASE_URL")),
             data_dir,
@@ -230,6 +254,7 @@ impl Config {
             user_cache: environment::user_cache(env),
             user_config: environment::user_config(env),
             values,
+            layers: Layers::default(),
         })
     }
 
@@ -238,6 +263,7 @@ impl Config {
         let single = [
             &self.master_key,
             &self.api_token,
+            &self.metrics_token,
             &self.github.token,
             &self.github.app_key,
             &self.gitcode.token,

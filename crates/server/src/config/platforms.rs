@@ -36,16 +36,25 @@ impl GithubConfig {
         });
         let app_id = v.optional("GITHUB_APP_ID");
         let path = v.optional("GITHUB_APP_PRIVATE_KEY_PATH").map(PathBuf::from);
-        let app_key = match (&app_id, &path) {
-            (Some(_), Some(path)) => {
+        let app_key = match (&app_id, v.secret("GITHUB_APP_PRIVATE_KEY"), &path) {
+            (Some(_), Some(key), None) => Some(key),
+            (_, Some(_), Some(_)) => {
+                return Err(v.wrong("GITHUB_APP_PRIVATE_KEY_PATH", "GITHUB_APP_PRIVATE_KEY is set too; unset one"));
+            }
+            (None, Some(_), None) => return Err(v.wrong("GITHUB_APP_PRIVATE_KEY", "GITHUB_APP_ID is not set")),
+            (Some(_), None, Some(path)) => {
                 let text = std::fs::read_to_string(path).map_err(|error| {
                     v.wrong("GITHUB_APP_PRIVATE_KEY_PATH", format!("the file cannot be read ({error})"))
                 })?;
                 Some(Secret::new(text))
             }
-            (Some(_), None) => return Err(v.wrong("GITHUB_APP_ID", "GITHUB_APP_PRIVATE_KEY_PATH is not set")),
-            (None, Some(_)) => return Err(v.wrong("GITHUB_APP_PRIVATE_KEY_PATH", "GITHUB_APP_ID is not set")),
-            (None, None) => None,
+            (Some(_), None, None) => {
+                return Err(
+                    v.wrong("GITHUB_APP_ID", "GITHUB_APP_PRIVATE_KEY_PATH is not set, nor GITHUB_APP_PRIVATE_KEY")
+                );
+            }
+            (None, None, Some(_)) => return Err(v.wrong("GITHUB_APP_PRIVATE_KEY_PATH", "GITHUB_APP_ID is not set")),
+            (None, None, None) => None,
         };
         let redeliver: Vec<Hook> = v.list_of("GITHUB_REDELIVER", "`app` or `owner/name/HOOK`", hook)?;
         if redeliver.contains(&Hook::App) && app_id.is_none() {

@@ -33,6 +33,8 @@ impl TriggerConfig {
             Some(login) => vec![login],
             None => vec![app_name.clone(), format!("{app_name}[bot]")],
         };
+        let mut own_logins = own_logins;
+        own_logins.extend(v.optional("GITHUB_APP_LOGIN"));
         Ok(Self {
             app_name,
             language: v.choice(

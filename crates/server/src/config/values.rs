@@ -13,7 +13,7 @@ use super::ConfigError;
 use crate::settings::{SETTINGS, Setting};
 
 /// The sources of values, lowest precedence first.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Layers {
     /// A configuration file that must exist.
     pub file: Option<PathBuf>,
@@ -21,6 +21,12 @@ pub struct Layers {
     pub env: Vec<(String, String)>,
     /// `--set NAME=VALUE`.
     pub flags: Vec<(String, String)>,
+}
+
+impl fmt::Debug for Layers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layers").field("file", &self.file).finish_non_exhaustive()
+    }
 }
 
 impl Layers {
@@ -47,6 +53,8 @@ pub enum Source {
     Default,
     /// The configuration file.
     File(PathBuf),
+    /// The database: an administrator changed it.
+    Stored,
     /// An environment variable.
     Env,
     /// The command line.
@@ -58,6 +66,7 @@ impl fmt::Display for Source {
         match self {
             Self::Default => f.write_str("default"),
             Self::File(path) => write!(f, "{}", path.display()),
+            Self::Stored => f.write_str("stored"),
             Self::Env => f.write_str("environment"),
             Self::Flag => f.write_str("--set"),
         }
@@ -88,6 +97,18 @@ impl Values {
             };
             Some((setting, shown, source))
         })
+    }
+
+    /// Sets the values that administrators stored, where neither the environment nor the command line has one.
+    pub(super) fn overlay(&mut self, stored: &[(String, Secret)]) {
+        for (name, value) in stored {
+            // One that a newer version stored is not known; one that an older version could change may be no longer.
+            let setting = SETTINGS.iter().find(|setting| setting.name == name && setting.is_live());
+            let present = setting.and_then(|setting| self.0.get_mut(setting.name));
+            if let Some(present) = present.filter(|(_, source)| !matches!(source, Source::Env | Source::Flag)) {
+                *present = (value.clone(), Source::Stored);
+            }
+        }
     }
 
     /// Sets a default that depends on other settings, if the setting is not set.

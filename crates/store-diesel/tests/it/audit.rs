@@ -10,6 +10,7 @@ use patchwright_core::nodes::{Invitation, NodeChange, Nodes as _, Registration};
 use patchwright_core::notifications::Channels as _;
 use patchwright_core::repositories::Repositories as _;
 use patchwright_core::store::{JobWrite, Step, Store as _, Write};
+use patchwright_core::stored_settings::{SettingChange, StoredSettings as _};
 use patchwright_domain::jira::{LinkStatus, ProjectRepository, Workspace};
 use patchwright_domain::notification::Channel;
 use patchwright_domain::user::Scope;
@@ -60,6 +61,10 @@ fn workspace(n: u128, name: &str, admin: &User) -> Workspace {
         created_at: start_of_time(),
         updated_at: start_of_time(),
     }
+}
+
+fn setting() -> SettingChange {
+    SettingChange { name: "LLM_MODEL".to_owned(), value: Some(Secret::new("m")), audit: entry() }
 }
 
 fn secrets() -> WorkspaceSecrets {
@@ -173,6 +178,7 @@ impl Fixture {
             vault.add_channel(&contract::notifications::channel(2), None, entry()).await.is_ok(),
             vault.change_channel(&renamed_channel, Some(&Secret::new("z")), entry()).await.is_ok(),
             vault.remove_channel(channel.id, entry()).await.is_ok(),
+            vault.change_settings(vec![setting()], "olga", after(1)).await.is_ok(),
         ]
     }
 

@@ -23,6 +23,7 @@ use patchwright_core::credentials::Credentials;
 use patchwright_core::ledger::Ledger;
 use patchwright_core::notifications::Channels;
 use patchwright_core::store::{JobWrite, Step, Store, Write};
+use patchwright_core::stored_settings::StoredSettings;
 use patchwright_domain::{Role, User};
 use patchwright_store_diesel::{DieselStore, Sealer, Vault};
 use patchwright_testkit::build::{audit_entry, issue, job, job_id};
@@ -95,6 +96,11 @@ async fn keeps_all_contracts<F: Future<Output = DieselStore>>(fresh: impl Fn() -
     contract::credentials::suite(|| async {
         let store = fresh().await;
         (Arc::new(vault(store.clone())) as Arc<dyn Credentials>, Arc::new(store) as Arc<dyn Audit>)
+    })
+    .await;
+    contract::stored_settings::suite(|| async {
+        let store = fresh().await;
+        (Arc::new(vault(store.clone())) as Arc<dyn StoredSettings>, Arc::new(store) as Arc<dyn Audit>)
     })
     .await;
     contract::notifications::suite(|| async {

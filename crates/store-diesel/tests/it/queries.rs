@@ -1,7 +1,7 @@
 //! The queries for users on both databases.
 
 use patchwright_core::access::Visibility;
-use patchwright_core::query::{JobFilter, Queries as _, TaskFilter};
+use patchwright_core::query::{JobFilter, Queries as _, TaskFilter, WaitingJobs};
 use patchwright_core::store::{ConcurrencyLimits, JobWrite, Step, Store as _};
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::{JobEvent, JobSummary, Lease, WorkerEvent};
@@ -28,6 +28,10 @@ async fn lists_are_filtered_and_paged(store: DieselStore, _: Sql) {
     let of_issue = JobFilter { issue: Some(issue(2).id), limit: 9, ..JobFilter::default() };
     assert_eq!(ids(store.jobs(of_issue).await.unwrap()), [job_id(2)]);
     assert_eq!(store.queue_depth().await.unwrap().queued, 5);
+    let lag = store.queue_lag(after(9), 9).await.unwrap();
+    let waiting = WaitingJobs { repository: "acme/demo".to_owned(), jobs: 5, oldest: job(1).created_at };
+    assert_eq!(lag.repositories, [waiting]);
+    assert!(store.queue_lag(after(9), 0).await.unwrap().repositories.is_empty());
     assert_eq!(store.queue_position(job_id(3)).await.unwrap(), Some(3));
     assert_eq!(store.queue_position(job_id(9)).await.unwrap(), None);
     let waiting = store.waiting(2, Visibility::All).await.unwrap();

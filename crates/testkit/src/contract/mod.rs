@@ -9,3 +9,4 @@ pub mod nodes;
 pub mod notifications;
 pub mod repositories;
 pub mod store;
+pub mod stored_settings;

@@ -75,7 +75,7 @@ async fn call(context: &StageContext<'_>, command: &WorkCommand, tree: &Path) ->
     let located = context.job.located().map(|report| report.candidates.as_slice()).unwrap_or_default();
     let code = describe(context, focus_of(located), CODE_TOKENS).await?;
     let prompt = prompt(context.issue, context.job, &code);
-    let mut proxy = match &context.tools.model_proxy {
+    let mut proxy = match context.tools.model_proxy() {
         Some(proxy) => Some(proxy.open().await.map_err(|error| {
             let reason = format!("the model cannot be lent to `{command}`: {error}");
             StageError::new(reason, "Retry the job.", Fault::RETRY)

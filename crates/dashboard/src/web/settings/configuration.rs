@@ -1,27 +1,56 @@
-//! The effective settings, and the checks.
+//! The effective settings, what administrators change of them, and the checks.
 
 use actix_web::{HttpResponse, web};
-use patchwright_management::{Finding, ManagementError};
+use patchwright_core::Secret;
+use patchwright_management::{EffectiveSetting, Finding, ManagementError};
 
-use super::super::State;
 use super::super::form::Submission;
-use super::super::page_request::{PageError, PageRequest};
-use crate::page::{ConfigurationPage, Page as _, SettingRow};
+use super::super::page_request::{PageError, PageRequest, status_of};
+use super::super::{State, html_response};
+use crate::page::{ConfigurationPage, EditedSetting, Page as _};
+
+/// What the page shows.
+#[derive(Default)]
+pub(super) struct ConfigurationView<'a> {
+    /// The text that a setting's name, value or description has.
+    pub(super) search: &'a str,
+    pub(super) changed_only: bool,
+    /// The setting that is being changed, and what was typed and refused.
+    pub(super) edited: Option<(&'a str, Option<(&'a str, &'a str)>)>,
+    pub(super) findings: Option<&'a [Finding]>,
+}
 
 pub(super) fn render(
     page: &PageRequest,
     state: &State,
-    (search, changed_only): (&str, bool),
-    findings: Option<&[Finding]>,
+    view: &ConfigurationView<'_>,
 ) -> Result<String, ManagementError> {
-    page.principal.require_admin()?;
-    let wanted = search.trim().to_lowercase();
+    let wanted = view.search.trim().to_lowercase();
     let has = |text: &str| text.to_lowercase().contains(&wanted);
-    let is_shown = |setting: &&SettingRow| {
-        (setting.is_set || !changed_only) && (has(setting.name) || has(&setting.value) || has(setting.doc))
+    let is_shown = |setting: &EffectiveSetting| {
+        let is_edited = view.edited.is_some_and(|(name, _)| name == setting.name);
+        let matches = has(setting.name) || has(&setting.value) || has(setting.doc);
+        is_edited || ((setting.is_set || !view.changed_only) && matches)
     };
-    let settings = state.options.settings.iter().filter(is_shown).collect();
-    Ok(ConfigurationPage { layout: &page.layout, settings, search, changed_only, findings }.html())
+    let mut settings = state.management.settings().list(&page.principal)?;
+    settings.retain(is_shown);
+    let present = |name: &str| settings.iter().find(|setting| setting.name == name);
+    let edited = view.edited.and_then(|(name, refused)| {
+        let setting = present(name)?;
+        let value = if setting.is_secret { "" } else { &setting.value };
+        let (typed, problem) = refused.map_or((value, None), |(typed, problem)| (typed, Some(problem)));
+        Some(EditedSetting { name, typed, problem })
+    });
+    Ok(ConfigurationPage {
+        layout: &page.layout,
+        settings: &settings,
+        edited,
+        now: state.management.now(),
+        search: view.search,
+        changed_only: view.changed_only,
+        findings: view.findings,
+    }
+    .html())
 }
 
 /// Runs all checks, and shows their results.
@@ -31,8 +60,50 @@ pub(in crate::web) async fn check(
 ) -> Result<HttpResponse, PageError> {
     let page = page.at("/settings/configuration");
     let html = match page.principal.require_admin() {
-        Ok(()) => render(&page, &state, ("", false), Some(&state.options.diagnostics.check_all().await)),
+        Ok(()) => {
+            let findings = state.options.diagnostics.check_all().await;
+            render(&page, &state, &ConfigurationView { findings: Some(&findings), ..ConfigurationView::default() })
+        }
         Err(error) => Err(error),
     };
     page.render(html)
+}
+
+/// Changes a setting, or removes its stored value. A value that is refused is shown again with the reason.
+pub(in crate::web) async fn change(
+    Submission { page, form }: Submission,
+    path: web::Path<(String, String)>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, PageError> {
+    let (name, action) = path.into_inner();
+    let page = page.at("/settings/configuration");
+    let typed = form.get("value");
+    let value = match action.as_str() {
+        "change" => Some(Secret::new(typed.trim())),
+        "remove" => None,
+        _ => return Err(page.error(super::no_such_action())),
+    };
+    let return_to = format!("/settings/configuration?changed=true#{name}");
+    match state.management.settings().change(&page.principal, vec![(name.clone(), value)]).await {
+        Ok(()) => {
+            let done = page.translations().done;
+            page.respond(Ok(done), &return_to)
+        }
+        Err(error @ (ManagementError::Invalid { .. } | ManagementError::Conflict { .. })) if !page.is_script() => {
+            let (status, problem) = (status_of(&error), error.to_string());
+            let is_secret = state
+                .management
+                .settings()
+                .list(&page.principal)
+                .is_ok_and(|settings| settings.iter().any(|setting| setting.name == name && setting.is_secret));
+            let kept = if is_secret { "" } else { typed };
+            let edited = Some((name.as_str(), Some((kept, problem.as_str()))));
+            let view = ConfigurationView { edited, changed_only: true, ..ConfigurationView::default() };
+            match render(&page, &state, &view) {
+                Ok(html) => Ok(html_response(status, html)),
+                Err(_) => Err(page.error(error)),
+            }
+        }
+        Err(error) => Err(page.error(error)),
+    }
 }

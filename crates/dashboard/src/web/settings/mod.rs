@@ -17,7 +17,8 @@ use patchwright_core::Secret;
 use patchwright_management::{Management, ManagementError, Principal};
 use serde::Deserialize;
 
-pub(super) use self::configuration::check;
+use self::configuration::ConfigurationView;
+pub(super) use self::configuration::{change, check};
 pub(super) use self::credentials::form as credential_form;
 pub(super) use self::repositories::form as repository_form;
 use super::State;
@@ -35,6 +36,8 @@ pub(super) struct SettingsQuery {
     q: String,
     #[serde(default)]
     changed: String,
+    #[serde(default)]
+    edit: String,
 }
 
 /// What a section shows.
@@ -112,7 +115,15 @@ pub(super) async fn show(
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
     let html = match section_of(&path, &page.principal) {
-        Ok(Section::Configuration) => configuration::render(&page, &state, (&query.q, query.changed == "true"), None),
+        Ok(Section::Configuration) => {
+            let shown = ConfigurationView {
+                search: &query.q,
+                changed_only: query.changed == "true",
+                edited: (!query.edit.is_empty()).then_some((query.edit.as_str(), None)),
+                findings: None,
+            };
+            configuration::render(&page, &state, &shown)
+        }
         Ok(section) => render(&page, section, Shown::at(&query.cursor), &state).await,
         Err(error) => Err(error),
     };
@@ -150,7 +161,7 @@ async fn render(
         Section::Jira => jira::view(&context).await?,
         Section::Notifications => channels::view(&context).await?,
         Section::Audit => audit::view(&context, shown.cursor).await?,
-        Section::Configuration => return configuration::render(page, state, ("", false), None),
+        Section::Configuration => return configuration::render(page, state, &ConfigurationView::default()),
     };
     let mut problem = None;
     if let Some((action, form, reason)) = shown.refused {

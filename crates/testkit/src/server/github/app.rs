@@ -61,6 +61,38 @@ pub(super) fn is_for_the_app(path: &str) -> bool {
     path == "/app" || path.starts_with("/app/") || path.ends_with("/installation")
 }
 
+/// An App whose registration waits for its code to be exchanged.
+#[derive(Debug)]
+pub(super) struct Registration {
+    pub(super) code: String,
+    pub(super) private_key: String,
+    pub(super) webhook_secret: String,
+}
+
+/// Changes the secret of the App's webhook.
+pub(super) async fn configure_hook(body: web::Json<Value>, model: Shared) -> HttpResponse {
+    let Some(secret) = body["secret"].as_str() else { return HttpResponse::UnprocessableEntity().finish() };
+    model.lock().unwrap().hook_secret = Some(secret.to_owned());
+    HttpResponse::Ok().json(json!({"content_type": "json", "secret": "********"}))
+}
+
+/// Whether this is called without a token: the code is the authorization.
+pub(super) fn is_open(path: &str) -> bool {
+    path.starts_with("/app-manifests/")
+}
+
+/// Exchanges a code for the App's keys, once.
+pub(super) async fn convert(code: web::Path<String>, model: Shared) -> HttpResponse {
+    let model: &mut Model = &mut model.lock().unwrap();
+    let Some(registration) = model.registration.take_if(|known| known.code == *code) else { return not_found() };
+    HttpResponse::Created().json(json!({
+        "id": 4711, "slug": "patchwright-acme", "name": "Patchwright acme", "client_id": "Iv1.8a61f9b3a7aba766",
+        "html_url": "https://github.com/apps/patchwright-acme", "owner": {"login": "acme"},
+        "client_secret": "1726be1638095a19edd134c77bde3aa2ece1e5d8",
+        "webhook_secret": registration.webhook_secret, "pem": registration.private_key,
+    }))
+}
+
 pub(super) async fn about() -> HttpResponse {
     HttpResponse::Ok().json(json!({"id": 99, "slug": "patchwright-app", "name": "Patchwright"}))
 }

@@ -30,6 +30,8 @@ struct Model {
     permissions: BTreeMap<String, String>,
     requests: Vec<String>,
     app: Option<app::AppModel>,
+    registration: Option<app::Registration>,
+    hook_secret: Option<String>,
     more: more::More,
     instead: VecDeque<Instead>,
     unchanged: usize,
@@ -218,6 +220,18 @@ impl GithubServer {
         self.model.lock().unwrap().app = Some(app::AppModel::new(id, public_key, expires_at));
     }
 
+    /// Registers an App on its page: the code that the browser is sent back with is exchanged for these, once.
+    pub fn register_app(&self, code: &str, private_key: &str, webhook_secret: &str) {
+        let (code, private_key) = (code.to_owned(), private_key.to_owned());
+        let registration = app::Registration { code, private_key, webhook_secret: webhook_secret.to_owned() };
+        self.model.lock().unwrap().registration = Some(registration);
+    }
+
+    /// Returns the secret that the App's webhook was given.
+    pub fn hook_secret(&self) -> Option<String> {
+        self.model.lock().unwrap().hook_secret.clone()
+    }
+
     /// Uninstalls the App.
     pub fn uninstall_app(&self) {
         self.model.lock().unwrap().app.as_mut().unwrap().installed = false;
@@ -331,10 +345,11 @@ fn refusal(request: &actix_web::dev::ServiceRequest) -> Option<HttpResponse> {
     }
     let token = header("authorization").and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
     let mut model = model.lock().unwrap();
-    let known = match &model.app {
-        Some(app) if app::is_for_the_app(request.path()) => app.accepts(token),
-        app => token == TOKEN || app.as_ref().is_some_and(|app| app.knows(token)),
-    };
+    let known = app::is_open(request.path())
+        || match &model.app {
+            Some(app) if app::is_for_the_app(request.path()) => app.accepts(token),
+            app => token == TOKEN || app.as_ref().is_some_and(|app| app.knows(token)),
+        };
     if !known {
         return Some(HttpResponse::Unauthorized().json(json!({"message": "Bad credentials"})));
     }
@@ -349,6 +364,8 @@ fn refusal(request: &actix_web::dev::ServiceRequest) -> Option<HttpResponse> {
 fn register_more(services: &mut web::ServiceConfig) {
     services
         .route("/app", web::get().to(app::about))
+        .route("/app/hook/config", web::patch().to(app::configure_hook))
+        .route("/app-manifests/{code}/conversions", web::post().to(app::convert))
         .route("/app/installations/{id}/access_tokens", web::post().to(app::access_token))
         .route("/app/hook/deliveries", web::get().to(more::deliveries))
         .route("/app/hook/deliveries/{id}/attempts", web::post().to(more::redeliver))

@@ -1,0 +1,168 @@
+//! Registering this server as an application of a forge, in the browser.
+
+use std::net::IpAddr;
+
+use patchwright_core::Secret;
+use patchwright_core::app_registration::{AppForm, NewApp};
+use patchwright_domain::PlatformId;
+
+use crate::error::ManagementError;
+use crate::platform::AppSettings;
+use crate::principal::Principal;
+use crate::settings::NewValue;
+use crate::{Inner, generate_secret, hash_secret};
+
+/// The application to register.
+#[derive(Debug, Clone)]
+pub struct AppProposal {
+    /// The organization that owns it; `None` for the account of the administrator.
+    pub organization: Option<String>,
+    /// The address of this server as the browser knows it, without a trailing slash.
+    pub server_url: String,
+    /// The path of this server that the forge sends the browser back to.
+    pub return_path: String,
+}
+
+impl AppProposal {
+    /// Returns whether a forge elsewhere can send deliveries to the server, as far as its address says.
+    pub fn has_webhook(&self) -> bool {
+        let url = url::Url::parse(&self.server_url).ok();
+        match url.as_ref().and_then(url::Url::host) {
+            Some(url::Host::Domain(name)) => name != "localhost" && name.contains('.'),
+            Some(url::Host::Ipv4(ip)) => is_public(ip.into()),
+            Some(url::Host::Ipv6(ip)) => is_public(ip.into()),
+            None => false,
+        }
+    }
+}
+
+fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => !(ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified()),
+        IpAddr::V6(ip) => {
+            !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_unspecified())
+        }
+    }
+}
+
+/// Registering this server as an application of a forge.
+#[derive(Debug, Clone, Copy)]
+pub struct AppSetup<'a>(pub(crate) &'a Inner);
+
+impl AppSetup<'_> {
+    fn settings(&self, platform: &PlatformId) -> Result<&AppSettings, ManagementError> {
+        let found = self.0.platforms.iter().find(|known| known.id == *platform);
+        found
+            .and_then(|platform| platform.app.as_ref())
+            .ok_or_else(|| ManagementError::invalid("bad_platform", "this forge registers no applications"))
+    }
+
+    /// Returns the form that registers the application, and the nonce that binds the forge's answer to this browser: it is kept in
+    /// a cookie, and given back to [`Self::finish`] once.
+    ///
+    /// # Errors
+    /// [`ManagementError::Forbidden`] without the administrator role, [`ManagementError::Conflict`] when other settings leave no
+    /// room for the application.
+    pub fn form(
+        &self,
+        principal: &Principal,
+        platform: &PlatformId,
+        proposal: &AppProposal,
+    ) -> Result<(AppForm, Secret), ManagementError> {
+        principal.require_admin()?;
+        let app = self.settings(platform)?;
+        self.require_room(app)?;
+        let nonce = generate_secret("");
+        let AppProposal { organization, server_url, return_path } = proposal;
+        let form = app.registration.form(&NewApp {
+            name: format!("{} {}", self.0.engine.settings().app_name, short_host(server_url)),
+            organization: organization.clone(),
+            server_url: server_url.clone(),
+            return_url: format!("{server_url}{return_path}"),
+            webhook_url: proposal.has_webhook().then(|| format!("{server_url}/api/{platform}/webhook")),
+            state: hash_secret(&nonce),
+        });
+        Ok((form, Secret::new(nonce)))
+    }
+
+    /// Checks that the keys of an application can be stored and used: afterwards it is too late, for they are handed out once.
+    fn require_room(&self, app: &AppSettings) -> Result<(), ManagementError> {
+        let settings = crate::Settings(self.0);
+        settings.require_changeable(&[app.id, app.private_key, app.login])?;
+        for (name, value) in app.needed {
+            settings.require_value(name, value)?;
+        }
+        Ok(())
+    }
+
+    /// Finishes the registration: fetches the keys, stores them and puts them into effect. A webhook secret that is fixed outside is
+    /// given to the application; else the application's own one is stored, and the former one stays accepted. Returns the address on
+    /// which the application is installed in repositories.
+    ///
+    /// # Errors
+    /// [`ManagementError::Forbidden`] when the answer belongs to another browser, and those of [`Self::form`], of
+    /// [`patchwright_core::app_registration::AppRegistration`] and of [`crate::Settings::change`].
+    pub async fn finish(
+        &self,
+        principal: &Principal,
+        platform: &PlatformId,
+        nonce: Option<&str>,
+        (code, answered): (&str, &str),
+    ) -> Result<String, ManagementError> {
+        principal.require_admin()?;
+        let app = self.settings(platform)?;
+        if !nonce.is_some_and(|nonce| Secret::new(hash_secret(nonce)).matches(answered)) {
+            return Err(ManagementError::forbidden(
+                "the registration was not begun in this browser, or is finished already; begin it again on /welcome",
+            ));
+        }
+        self.require_room(app)?;
+        let settings = crate::Settings(self.0);
+        let registered = app.registration.redeem(code).await?;
+        self.0.ports.redactor.add(&registered.private_key);
+        let set = |name: &str, value: Secret| -> NewValue { (name.to_owned(), Some(value)) };
+        let mut changes = vec![
+            set(app.id, Secret::new(registered.id.clone())),
+            set(app.private_key, registered.private_key.clone()),
+            set(app.login, Secret::new(registered.login.clone())),
+        ];
+        let former = settings.present_webhook_secret();
+        let is_fixed = settings.require_changeable(&[app.webhook_secret, app.former_webhook_secret]).is_err();
+        match (former, registered.webhook_secret.clone()) {
+            (Some(fixed), Some(_)) if is_fixed => {
+                app.registration.set_webhook_secret(&registered, &fixed).await?;
+            }
+            (former, Some(own)) => {
+                changes.extend(former.map(|former| set(app.former_webhook_secret, former)));
+                changes.push(set(app.webhook_secret, own));
+            }
+            // A server that a forge knows is not started without a secret.
+            (None, None) => changes.push(set(app.webhook_secret, Secret::new(generate_secret("")))),
+            (Some(_), None) => {}
+        }
+        settings.change(principal, changes).await?;
+        Ok(registered.install_url)
+    }
+
+    /// Removes the keys of the application that was registered here. On the forge it stays.
+    ///
+    /// # Errors
+    /// Those of [`crate::Settings::change`].
+    pub async fn disconnect(&self, principal: &Principal, platform: &PlatformId) -> Result<(), ManagementError> {
+        let app = self.settings(platform)?;
+        let names = [app.id, app.private_key, app.login];
+        let changes = names.map(|name| (name.to_owned(), None)).to_vec();
+        crate::Settings(self.0).change(principal, changes).await
+    }
+
+    /// Returns whether an application was registered here.
+    pub fn is_connected(&self, platform: &PlatformId) -> bool {
+        self.settings(platform).is_ok_and(|app| crate::Settings(self.0).is_stored(app.id))
+    }
+}
+
+/// The host of an address without its domain, as a part of a name.
+fn short_host(url: &str) -> &str {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+    host.split(['.', ':', '/']).next().unwrap_or_default()
+}

@@ -1,0 +1,50 @@
+//! Creates the demo repository on the built-in forge.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use patchwright_domain::{BranchName, RepoName};
+use patchwright_gitops_gix::seed_repository;
+use patchwright_local::{LOCAL, LocalForge};
+use patchwright_management::{DemoIssue, DemoRepository};
+
+use super::{BODY, FILES, REPOSITORY, TITLE};
+
+/// The demo repository of a server.
+pub(crate) struct LocalDemo {
+    local: Arc<LocalForge>,
+    /// Held while the repository is created.
+    creating: tokio::sync::Mutex<()>,
+}
+
+impl LocalDemo {
+    pub(crate) fn new(local: Arc<LocalForge>) -> Self {
+        Self { local, creating: tokio::sync::Mutex::default() }
+    }
+}
+
+/// Creates the repository beside its place, so that it is there as a whole or not at all.
+fn create(folder: &Path) -> Result<(), String> {
+    let branch = BranchName::parse("main").expect("it is a branch");
+    let draft = folder.with_extension("new");
+    let failed = |error: &dyn std::error::Error| format!("the demo repository cannot be created: {error}");
+    if draft.exists() {
+        std::fs::remove_dir_all(&draft).map_err(|error| failed(&error))?;
+    }
+    seed_repository(&draft, &branch, FILES, jiff::Timestamp::now()).map_err(|error| failed(&error))?;
+    std::fs::rename(&draft, folder).map_err(|error| failed(&error))
+}
+
+#[async_trait]
+impl DemoRepository for LocalDemo {
+    async fn prepare(&self) -> Result<DemoIssue, String> {
+        let repository: RepoName = REPOSITORY.parse().expect("it is a name");
+        let folder = self.local.path_of(&repository);
+        let _one_at_a_time = self.creating.lock().await;
+        if !folder.exists() {
+            tokio::task::spawn_blocking(move || create(&folder)).await.map_err(|error| error.to_string())??;
+        }
+        Ok(DemoIssue { platform: LOCAL, repository, title: TITLE, body: BODY, recorded_model: "DEMO_MODEL" })
+    }
+}
