@@ -83,7 +83,7 @@ async fn a_model_that_is_connected_on_the_page_answers_at_once_and_after_a_resta
     assert_eq!(test_server.setting(&admin, "LLM_API_KEY").await["source"], "stored");
     let refused =
         test_server.submit(&admin, "/welcome/model/set", &[("base_url", "localhost:1"), ("model", "kept")]).await;
-    assert_eq!(refused.status, 400);
+    assert_eq!(refused.status, 409);
     assert!(
         refused.text().contains("no http or https address") && refused.text().contains("value=\"kept\""),
         "{}",
@@ -101,25 +101,25 @@ async fn a_model_that_is_connected_on_the_page_answers_at_once_and_after_a_resta
 async fn only_what_can_take_effect_is_stored() {
     let (test_server, admin) = unconfigured().await;
     for (name, value, status, says) in [
-        ("LLM_TRIES", "many", 400, "it is not a number"),
-        ("LLM_MODEL", " ", 400, "1 to"),
-        ("TRIGGER_PERMISSION", "everybody", 400, "write, anyone"),
+        ("LLM_TRIES", "many", 409, "it is not a number"),
+        ("LLM_MODEL", " ", 409, "1 to"),
+        ("TRIGGER_PERMISSION", "everybody", 409, "write, anyone"),
         ("BIND", "0.0.0.0:80", 409, "environment"),
         ("DATABASE_URL", "sqlite://other.db", 409, "restart"),
         ("SANDBOX_TIMEOUT", "5", 409, "restart"),
         ("MAX_ATTEMPTS", "9", 409, "environment"),
         ("NO_SUCH_SETTING", "1", 404, "NO_SUCH_SETTING"),
-        ("GITHUB_APP_ID", "1", 400, "GITHUB_APP_PRIVATE_KEY"),
+        ("GITHUB_APP_ID", "1", 409, "GITHUB_APP_PRIVATE_KEY"),
     ] {
         let answer = test_server.set(&admin, name, value).await;
         assert_eq!(answer.status, status, "{name}: {}", answer.text());
         assert!(answer.text().contains(says), "{name}: {}", answer.text());
     }
     let together = json!({"changes": [{"name": "LLM_MODEL", "value": "m"}, {"name": "LLM_TRIES", "value": "many"}]});
-    assert_eq!(test_server.ask(&admin, Method::Patch, "/api/v1/settings", Some(&together)).await.status, 400);
+    assert_eq!(test_server.ask(&admin, Method::Patch, "/api/v1/settings", Some(&together)).await.status, 409);
     assert_eq!(test_server.setting(&admin, "LLM_MODEL").await["source"], "default", "all changes take effect or none");
     let twice = json!({"changes": [{"name": "LLM_MODEL", "value": "m"}, {"name": "LLM_MODEL"}]});
-    assert_eq!(test_server.ask(&admin, Method::Patch, "/api/v1/settings", Some(&twice)).await.status, 400);
+    assert_eq!(test_server.ask(&admin, Method::Patch, "/api/v1/settings", Some(&twice)).await.status, 409);
     assert_eq!(test_server.set(&admin, "TRIGGER_PERMISSION", "anyone").await.status, 200);
     let removed = test_server.ask(&admin, Method::Delete, "/api/v1/settings/TRIGGER_PERMISSION", None).await;
     assert_eq!((removed.status, removed.json::<Value>().unwrap()["source"].clone()), (200, json!("default")));
@@ -129,7 +129,7 @@ async fn only_what_can_take_effect_is_stored() {
     assert_eq!(test_server.ask(&member, Method::Get, "/api/v1/settings", None).await.status, 403);
     let typed = [("value", "soon")];
     let refused = test_server.submit(&admin, "/settings/configuration/JOB_TIMEOUT/change", &typed).await;
-    assert_eq!(refused.status, 400);
+    assert_eq!(refused.status, 409);
     assert!(
         refused.text().contains("value=\"soon\"") && refused.text().contains("number of seconds"),
         "{}",

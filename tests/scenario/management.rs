@@ -26,6 +26,7 @@ async fn who_may_what_stands_in_this_table() {
     let task = test_server.task_for(admin, assigned, &machine).await;
     let callers = [&Caller::default(), member, owner, &read, &write, admin, &held, &other];
     let none = json!({});
+    let (unchanged, value) = (json!({"changes": []}), json!({"value": "x"}));
     let (accounts, nobody) = (json!({"accounts": []}), json!({"user_ids": []}));
     let words = json!({"words": "x"});
     let tested = json!({"test_command": "make check", "ci_rounds": 1});
@@ -90,6 +91,10 @@ async fn who_may_what_stands_in_this_table() {
         (Get,    "/api/v1/stats",                         None,         [401, 200, 200, 200, 200, 200, 401, 401]),
         (Get,    "/api/v1/jobs/{ghost}/events",           None,         [401, 404, 404, 404, 404, 404, 401, 401]),
         (Get,    "/api/v1/audit",                         None,         [401, 403, 403, 403, 403, 200, 401, 401]),
+        (Get,    "/api/v1/settings",                      None,         [401, 403, 403, 403, 403, 200, 401, 401]),
+        (Patch,  "/api/v1/settings",                      Some(&unchanged), [401, 403, 403, 403, 403, 409, 401, 401]),
+        (Put,    "/api/v1/settings/{name}",               Some(&value), [401, 403, 403, 403, 403, 404, 401, 401]),
+        (Delete, "/api/v1/settings/{name}",               None,         [401, 403, 403, 403, 403, 404, 401, 401]),
         (Get,    "/api/v1/nodes",                         None,         [401, 200, 200, 200, 200, 200, 401, 401]),
         (Post,   "/api/v1/nodes",                         Some(&unnamed), [401, 403, 403, 403, 403, 400, 401, 401]),
         (Get,    "/api/v1/nodes/{ghost}",                 None,         [401, 404, 404, 404, 404, 404, 401, 401]),

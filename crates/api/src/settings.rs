@@ -41,9 +41,9 @@ pub(crate) async fn list(Caller(principal): Caller, state: web::Data<State>) -> 
 }
 
 #[utoipa::path(patch, path = "/api/v1/settings", tag = "settings", request_body = SettingChanges,
-    responses((status = 200, body = Page<SettingView>), (status = 400, description = "The server cannot run with these values"),
+    responses((status = 200, body = Page<SettingView>), (status = 400, description = "Invalid body"),
         (status = 403, description = "Administrator role required"), (status = 404, description = "No such setting"),
-        (status = 409, description = "One is set by the environment, or read at the start only")))]
+        (status = 409, description = "The server cannot run with these values, or one is set by the environment or read at the start only")))]
 pub(crate) async fn change(
     Authenticated(Caller(principal), body): Authenticated<Caller, SettingChanges>,
     state: web::Data<State>,
@@ -57,9 +57,9 @@ pub(crate) async fn change(
 
 #[utoipa::path(put, path = "/api/v1/settings/{name}", tag = "settings", request_body = NewValue,
     params(("name" = String, Path, description = "The name of the setting, such as `LLM_MODEL`", pattern = "^[A-Z][A-Z_]{1,63}$")),
-    responses((status = 200, body = SettingView), (status = 400, description = "The server cannot run with this value"),
+    responses((status = 200, body = SettingView), (status = 400, description = "Invalid body"),
         (status = 403, description = "Administrator role required"), (status = 404, description = "No such setting"),
-        (status = 409, description = "It is set by the environment, or read at the start only")))]
+        (status = 409, description = "The server cannot run with it, or it is set by the environment or read at the start only")))]
 pub(crate) async fn set(
     name: web::Path<String>,
     Authenticated(Caller(principal), body): Authenticated<Caller, NewValue>,
@@ -73,9 +73,8 @@ pub(crate) async fn set(
 #[utoipa::path(delete, path = "/api/v1/settings/{name}", tag = "settings",
     params(("name" = String, Path, description = "The name of the setting, such as `LLM_MODEL`", pattern = "^[A-Z][A-Z_]{1,63}$")),
     responses((status = 200, description = "The setting without the stored value", body = SettingView),
-        (status = 400, description = "The server cannot run without this value"),
         (status = 403, description = "Administrator role required"), (status = 404, description = "No such setting"),
-        (status = 409, description = "It is set by the environment, or read at the start only")))]
+        (status = 409, description = "The server cannot run with it, or it is set by the environment or read at the start only")))]
 pub(crate) async fn unset(
     Caller(principal): Caller,
     name: web::Path<String>,

@@ -249,7 +249,11 @@ async fn fault_c6_a_full_disk_is_not_blamed_on_the_forge_and_shows_no_path() {
     fixture.deliver_all().await;
     let result = fixture.forge.comments_on(42).pop().unwrap();
     assert!(result.contains("the machine that ran the job has no disk space"), "{result}");
-    assert_eq!(fixture.meter.events(), [MeterEvent::JobFailed { class: FailureClass::Local }]);
+    let counted = fixture.meter.events();
+    let failures: Vec<_> = counted.iter().filter(|event| matches!(event, MeterEvent::JobFailed { .. })).collect();
+    assert_eq!(failures, [&MeterEvent::JobFailed { class: FailureClass::Local }]);
+    let ended = MeterEvent::JobEnded { status: JobStatus::Failed, verdict: None };
+    assert_eq!(counted.iter().filter(|event| **event == ended).count(), 1, "{counted:?}");
     assert!(!result.contains("/srv/") && !result.contains("os error"), "{result}");
 }
 

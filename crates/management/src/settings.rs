@@ -174,23 +174,23 @@ impl Settings<'_> {
     /// Changes settings. All take effect together, in this process at once and in others on the same database within seconds.
     ///
     /// # Errors
-    /// [`ManagementError::Forbidden`] without the administrator role, [`ManagementError::Invalid`] for a value that the server
+    /// [`ManagementError::Forbidden`] without the administrator role, [`ManagementError::Conflict`] for a value that the server
     /// cannot run with, and those of [`Self::require_changeable`].
     pub async fn change(&self, principal: &Principal, changes: Vec<NewValue>) -> Result<(), ManagementError> {
         principal.require_admin()?;
         let ports = self.ports()?;
         let names: Vec<&str> = changes.iter().map(|(name, _)| name.as_str()).collect();
         if names.is_empty() || names.iter().collect::<BTreeSet<_>>().len() < names.len() {
-            return Err(ManagementError::invalid("bad_changes", "name at least one setting, and each one once"));
+            return Err(ManagementError::conflict("bad_changes", "name at least one setting, and each one once"));
         }
         self.require_changeable(&names)?;
         for (name, value) in &changes {
             check_text(name, value.as_ref())?;
         }
-        let invalid = |detail: String| ManagementError::invalid("bad_setting", self.0.ports.redactor.redact(&detail));
+        let unusable = |detail: String| ManagementError::conflict("bad_setting", self.0.ports.redactor.redact(&detail));
         // Two changes that are valid alone may not be together.
         let _one_at_a_time = self.0.changing_settings.lock().await;
-        ports.configuration.check(&changes).await.map_err(invalid)?;
+        ports.configuration.check(&changes).await.map_err(unusable)?;
         let secrets: Vec<&str> =
             ports.configuration.settings().iter().filter(|known| known.is_secret).map(|known| known.name).collect();
         let stored = changes.into_iter().map(|(name, value)| {
@@ -218,7 +218,7 @@ fn check_text(name: &str, value: Option<&Secret>) -> Result<(), ManagementError>
     let is_odd = |c: char| c.is_control() && !matches!(c, '\n' | '\r');
     if value.trim().is_empty() || value.len() > MAX_VALUE_BYTES || value.contains(is_odd) {
         let detail = format!("{name} must have 1 to {MAX_VALUE_BYTES} bytes of text; remove it to use its default");
-        return Err(ManagementError::invalid("bad_setting", detail));
+        return Err(ManagementError::conflict("bad_setting", detail));
     }
     Ok(())
 }
