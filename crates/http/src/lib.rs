@@ -11,6 +11,7 @@ mod response;
 pub use client::{BuildError, HttpClient, HttpError, HttpOptions, Retry};
 pub use cooldown::RateLimitCooldown;
 pub use etags::EtagCache;
+pub use public_addresses::is_public;
 pub use request::Request;
 pub use response::{Response, StreamingResponse};
 

@@ -30,7 +30,7 @@ impl Resolve for PublicResolver {
 }
 
 /// Returns whether an address is globally reachable (IANA's special-purpose address registries).
-pub(crate) fn is_public(ip: IpAddr) -> bool {
+pub fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => is_public_v4(ip),
         IpAddr::V6(ip) => ip.to_ipv4_mapped().map_or_else(|| is_public_v6(ip), is_public_v4),

@@ -1,7 +1,5 @@
 //! Registering this server as an application of a forge, in the browser.
 
-use std::net::IpAddr;
-
 use patchwright_core::Secret;
 use patchwright_core::app_registration::{AppForm, NewApp};
 use patchwright_domain::PlatformId;
@@ -27,34 +25,25 @@ impl AppProposal {
     /// Returns whether a forge elsewhere can send deliveries to the server, as far as its address says.
     pub fn has_webhook(&self) -> bool {
         let url = url::Url::parse(&self.server_url).ok();
-        match url.as_ref().and_then(url::Url::host) {
-            Some(url::Host::Domain(name)) => name != "localhost" && name.contains('.'),
-            Some(url::Host::Ipv4(ip)) => is_public(ip.into()),
-            Some(url::Host::Ipv6(ip)) => is_public(ip.into()),
-            None => false,
-        }
-    }
-}
-
-fn is_public(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => !(ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified()),
-        IpAddr::V6(ip) => {
-            !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_unspecified())
-        }
+        url.as_ref().and_then(url::Url::host).is_some_and(|host| match host {
+            url::Host::Domain(name) => name.contains('.'),
+            url::Host::Ipv4(ip) => patchwright_http::is_public(ip.into()),
+            url::Host::Ipv6(ip) => patchwright_http::is_public(ip.into()),
+        })
     }
 }
 
 /// Registering this server as an application of a forge.
 #[derive(Debug, Clone, Copy)]
-pub struct AppSetup<'a>(pub(crate) &'a Inner);
+pub struct AppSetup<'a> {
+    pub(crate) inner: &'a Inner,
+    pub(crate) platform: &'a PlatformId,
+    pub(crate) app: &'a AppSettings,
+}
 
 impl AppSetup<'_> {
-    fn settings(&self, platform: &PlatformId) -> Result<&AppSettings, ManagementError> {
-        let found = self.0.platforms.iter().find(|known| known.id == *platform);
-        found
-            .and_then(|platform| platform.app.as_ref())
-            .ok_or_else(|| ManagementError::invalid("bad_platform", "this forge registers no applications"))
+    const fn settings(&self) -> crate::Settings<'_> {
+        crate::Settings(self.inner)
     }
 
     /// Returns the form that registers the application, and the nonce that binds the forge's answer to this browser: it is kept in
@@ -63,19 +52,14 @@ impl AppSetup<'_> {
     /// # Errors
     /// [`ManagementError::Forbidden`] without the administrator role, [`ManagementError::Conflict`] when other settings leave no
     /// room for the application.
-    pub fn form(
-        &self,
-        principal: &Principal,
-        platform: &PlatformId,
-        proposal: &AppProposal,
-    ) -> Result<(AppForm, Secret), ManagementError> {
+    pub fn form(&self, principal: &Principal, proposal: &AppProposal) -> Result<(AppForm, Secret), ManagementError> {
         principal.require_admin()?;
-        let app = self.settings(platform)?;
-        self.require_room(app)?;
+        self.require_room()?;
         let nonce = generate_secret("");
         let AppProposal { organization, server_url, return_path } = proposal;
-        let form = app.registration.form(&NewApp {
-            name: format!("{} {}", self.0.engine.settings().app_name, short_host(server_url)),
+        let platform = self.platform;
+        let form = self.app.registration.form(&NewApp {
+            name: format!("{} {}", self.inner.engine.settings().app_name, short_host(server_url)),
             organization: organization.clone(),
             server_url: server_url.clone(),
             return_url: format!("{server_url}{return_path}"),
@@ -86,10 +70,10 @@ impl AppSetup<'_> {
     }
 
     /// Checks that the keys of an application can be stored and used: afterwards it is too late, for they are handed out once.
-    fn require_room(&self, app: &AppSettings) -> Result<(), ManagementError> {
-        let settings = crate::Settings(self.0);
-        settings.require_changeable(&[app.id, app.private_key, app.login])?;
-        for (name, value) in app.needed {
+    fn require_room(&self) -> Result<(), ManagementError> {
+        let settings = self.settings();
+        settings.require_changeable(&self.app.keys())?;
+        for (name, value) in self.app.needed {
             settings.require_value(name, value)?;
         }
         Ok(())
@@ -105,21 +89,19 @@ impl AppSetup<'_> {
     pub async fn finish(
         &self,
         principal: &Principal,
-        platform: &PlatformId,
         nonce: Option<&str>,
         (code, answered): (&str, &str),
     ) -> Result<String, ManagementError> {
         principal.require_admin()?;
-        let app = self.settings(platform)?;
+        let (app, settings) = (self.app, self.settings());
         if !nonce.is_some_and(|nonce| Secret::new(hash_secret(nonce)).matches(answered)) {
             return Err(ManagementError::forbidden(
                 "the registration was not begun in this browser, or is finished already; begin it again on /welcome",
             ));
         }
-        self.require_room(app)?;
-        let settings = crate::Settings(self.0);
+        self.require_room()?;
         let registered = app.registration.redeem(code).await?;
-        self.0.ports.redactor.add(&registered.private_key);
+        self.inner.ports.redactor.add(&registered.private_key);
         let set = |name: &str, value: Secret| -> NewValue { (name.to_owned(), Some(value)) };
         let mut changes = vec![
             set(app.id, Secret::new(registered.id.clone())),
@@ -148,16 +130,14 @@ impl AppSetup<'_> {
     ///
     /// # Errors
     /// Those of [`crate::Settings::change`].
-    pub async fn disconnect(&self, principal: &Principal, platform: &PlatformId) -> Result<(), ManagementError> {
-        let app = self.settings(platform)?;
-        let names = [app.id, app.private_key, app.login];
-        let changes = names.map(|name| (name.to_owned(), None)).to_vec();
-        crate::Settings(self.0).change(principal, changes).await
+    pub async fn disconnect(&self, principal: &Principal) -> Result<(), ManagementError> {
+        let changes = self.app.keys().map(|name| (name.to_owned(), None));
+        self.settings().change(principal, changes.to_vec()).await
     }
 
     /// Returns whether an application was registered here.
-    pub fn is_connected(&self, platform: &PlatformId) -> bool {
-        self.settings(platform).is_ok_and(|app| crate::Settings(self.0).is_stored(app.id))
+    pub fn is_connected(&self) -> bool {
+        self.settings().is_stored(self.app.id)
     }
 }
 

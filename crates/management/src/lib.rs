@@ -399,9 +399,10 @@ impl Management {
         Demo(&self.0)
     }
 
-    /// Registering this server as an application of a forge.
-    pub fn app_setup(&self) -> AppSetup<'_> {
-        AppSetup(&self.0)
+    /// Registering this server as an application of a forge; `None` when no forge here has applications.
+    pub fn app_setup(&self) -> Option<AppSetup<'_>> {
+        let found = self.0.platforms.iter().find_map(|platform| Some((&platform.id, platform.app.as_ref()?)));
+        found.map(|(platform, app)| AppSetup { inner: &self.0, platform, app })
     }
 
     /// Statistics.

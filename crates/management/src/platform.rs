@@ -51,6 +51,13 @@ pub struct AppSettings {
     pub needed: &'static [(&'static str, &'static str)],
 }
 
+impl AppSettings {
+    /// The settings of the keys that the forge hands out once.
+    pub(crate) const fn keys(&self) -> [&'static str; 3] {
+        [self.id, self.private_key, self.login]
+    }
+}
+
 impl std::fmt::Debug for AppSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AppSettings").field("id", &self.id).finish_non_exhaustive()

@@ -8,12 +8,15 @@ use jiff::Timestamp;
 use patchwright_core::Secret;
 use patchwright_core::stored_settings::{SettingChange, StoredSettings};
 
-use crate::Inner;
 use crate::error::ManagementError;
 use crate::principal::Principal;
+use crate::{Inner, generate_secret};
 
 /// The longest value of a setting, in bytes: a private key, or a long list, fits.
 pub const MAX_VALUE_BYTES: usize = 16 << 10;
+
+/// The setting of the secret that deliveries are signed with.
+const WEBHOOK_SECRET: &str = "WEBHOOK_SECRET";
 
 /// How a setting is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +32,7 @@ pub enum Changeable {
 /// A setting with its effective value.
 #[derive(Debug, Clone)]
 pub struct EffectiveSetting {
-    /// The name.
+    /// The name of its environment variable.
     pub name: &'static str,
     /// The value; masked if it is secret.
     pub value: String,
@@ -107,13 +110,26 @@ impl Settings<'_> {
     /// [`ManagementError::Forbidden`] without the administrator role, [`ManagementError::NotFound`] without a secret.
     pub async fn reveal_webhook_secret(&self, principal: &Principal) -> Result<Secret, ManagementError> {
         principal.require_admin()?;
-        let secret = self.ports()?.configuration.webhook_secret();
+        let secret = self.present_webhook_secret();
         let secret = secret.ok_or_else(|| ManagementError::NotFound("there is no webhook secret".to_owned()))?;
-        self.0
-            .ports
-            .audit
-            .record(&self.0.audit_entry(principal.login(), "webhook_secret.shown", "WEBHOOK_SECRET", ""))
-            .await?;
+        let entry = self.0.audit_entry(principal.login(), "webhook_secret.shown", WEBHOOK_SECRET, "");
+        self.0.ports.audit.record(&entry).await?;
+        Ok(secret)
+    }
+
+    /// Generates the secret that deliveries are signed with, and returns it. One that there is stays.
+    ///
+    /// # Errors
+    /// [`ManagementError::Conflict`] when there is one, and those of [`Self::change`].
+    pub async fn generate_webhook_secret(&self, principal: &Principal) -> Result<Secret, ManagementError> {
+        principal.require_admin()?;
+        if self.has_webhook_secret() {
+            let detail =
+                format!("there is a webhook secret; change {WEBHOOK_SECRET} on the settings page to replace it");
+            return Err(ManagementError::conflict("secret_exists", detail));
+        }
+        let secret = Secret::new(generate_secret(""));
+        self.change(principal, vec![(WEBHOOK_SECRET.to_owned(), Some(secret.clone()))]).await?;
         Ok(secret)
     }
 

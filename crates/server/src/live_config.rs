@@ -55,7 +55,8 @@ struct Replacement {
     app: Option<AppKey>,
 }
 
-fn pairs(stored: &[StoredSetting]) -> Vec<(String, Secret)> {
+/// Returns the names and values of stored settings.
+pub(crate) fn pairs(stored: &[StoredSetting]) -> Vec<(String, Secret)> {
     stored.iter().map(|setting| (setting.name.clone(), setting.value.clone())).collect()
 }
 
@@ -87,10 +88,7 @@ impl LiveConfig {
         for secret in config.secrets() {
             self.parts.redactor.add(&secret);
         }
-        let model = match &self.parts.fixed_model {
-            Some(model) => Some(Arc::clone(model)),
-            None => model::llm(&config, &self.parts.http, &self.parts.redactor)?,
-        };
+        let model = model::llm(&config, &self.parts.http, &self.parts.redactor, self.parts.fixed_model.as_ref())?;
         let app = app_key(&config.github)?;
         Ok(Replacement { config, model, app })
     }
@@ -100,9 +98,7 @@ impl LiveConfig {
         let (parts, config) = (&self.parts, new.config);
         let proxy = model::model_proxy(&config, &parts.http);
         parts.engine.replace_model(new.model, proxy);
-        let mut settings = engine_settings(&config);
-        settings.max_attempts = parts.fixed_attempts.unwrap_or(settings.max_attempts);
-        parts.engine.replace_settings(settings);
+        parts.engine.replace_settings(engine_settings(&config, parts.fixed_attempts));
         parts.webhook_keys.replace(&config.webhook_secrets);
         parts.github.replace_app(new.app);
         parts.github_is_configured.store(config.github.is_connected(), Ordering::Relaxed);
@@ -133,7 +129,7 @@ impl LiveConfiguration for LiveConfig {
                 doc: setting.doc,
                 is_set: !matches!(source, Source::Default),
                 is_secret: setting.secret,
-                changeable: Self::changeable(setting.is_live(), source),
+                changeable: Self::changeable(setting.live, source),
                 changed: stored.map(|stored| (stored.changed_by.clone(), stored.changed_at)),
             }
         };

@@ -103,7 +103,8 @@ async fn clean_work_folder(folder: &Path) -> Option<std::fs::File> {
 }
 
 impl Server {
-    /// Composes the application, listens and starts to run jobs.
+    /// Composes the application, listens and starts to run jobs. What an administrator stores replaces values of `config`, except
+    /// those that the environment or [`Config::with_flags`] sets.
     ///
     /// # Errors
     /// [`ServeError`], naming the component that cannot be used.

@@ -64,8 +64,12 @@ statements! {
         }
 
         fn write_setting(conn, row: &SettingRow) -> QueryResult<usize> {
-            let updated = diesel::update(setting::table.find(&row.name)).set(row).execute(conn)?;
-            if updated > 0 { Ok(updated) } else { diesel::insert_into(setting::table).values(row).execute(conn) }
+            diesel::insert_into(setting::table)
+                .values(row)
+                .on_conflict(setting::name)
+                .do_update()
+                .set(row)
+                .execute(conn)
         }
     }
 }

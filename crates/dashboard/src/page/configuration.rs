@@ -30,19 +30,19 @@ pub struct ConfigurationPage<'a> {
 }
 
 /// A setting that is being changed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct EditedSetting<'a> {
     /// Its name.
     pub name: &'a str,
     /// What was typed.
     pub typed: &'a str,
     /// Why it was refused.
-    pub problem: Option<&'a str>,
+    pub problem: Option<String>,
 }
 
 impl ConfigurationPage<'_> {
-    fn edited(&self, setting: &EffectiveSetting) -> Option<EditedSetting<'_>> {
-        self.edited.filter(|edited| edited.name == setting.name)
+    fn edited(&self, setting: &EffectiveSetting) -> Option<&EditedSetting<'_>> {
+        self.edited.as_ref().filter(|edited| edited.name == setting.name)
     }
 
     /// Returns the address of the page with a setting being changed.

@@ -111,6 +111,19 @@ impl PageRequest {
         html.map(|html| html_response(StatusCode::OK, html)).map_err(|error| self.error(error))
     }
 
+    /// Returns the response to a form that is refused: the page that shows it again with what was typed, under the status of the
+    /// error. A page that cannot be rendered leaves the error alone.
+    pub(super) fn refuse(
+        self,
+        error: ManagementError,
+        html: Result<String, ManagementError>,
+    ) -> Result<HttpResponse, PageError> {
+        match html {
+            Ok(html) => Ok(html_response(status_of(&error), html)),
+            Err(_) => Err(self.error(error)),
+        }
+    }
+
     /// Returns the response to a form: a redirect to its page, or a message for the script.
     pub(super) fn respond(
         self,

@@ -10,11 +10,11 @@ use jiff::Timestamp;
 use patchwright_core::Secret;
 use patchwright_core::query::IssueFilter;
 use patchwright_domain::PlatformId;
-use patchwright_management::{AppProposal, Finding, Management, ManagementError, Platform, Severity, generate_secret};
+use patchwright_management::{AppProposal, AppSetup, Finding, Management, ManagementError, Platform, Severity};
 use serde::Deserialize;
 
 use super::form::{Form as SubmittedForm, Submission};
-use super::page_request::{PageError, PageRequest, status_of};
+use super::page_request::{PageError, PageRequest};
 use super::settings::{credential_form, repository_form};
 use super::{State, header_of, html_response, html_response_to_forge, redirect};
 use crate::Translations;
@@ -115,8 +115,8 @@ async fn render(
         model_form,
         is_recorded: model.is_some_and(|model| model.is_recorded()),
         offers_demo: management.demo().is_offered(),
-        has_app_registration: app_platform(management).is_some(),
-        has_app: app_platform(management).is_some_and(|id| management.app_setup().is_connected(&id)),
+        has_app_registration: management.app_setup().is_some(),
+        has_app: management.app_setup().is_some_and(|setup| setup.is_connected()),
         nodes_ask_model: management.options().embedded_slots == 0,
         credential_form: credential_form(w, management),
         repository_form: repository_form(w, management),
@@ -200,7 +200,6 @@ pub(super) async fn show_secret(
     request: HttpRequest,
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
-    let page = page.at("/welcome");
     let secret = state.management.settings().reveal_webhook_secret(&page.principal).await;
     show_once(page, &request, secret, &state).await
 }
@@ -211,18 +210,8 @@ pub(super) async fn new_secret(
     request: HttpRequest,
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
-    let page = page.at("/welcome");
-    if let Err(error) = page.principal.require_admin() {
-        return Err(page.error(error));
-    }
-    if state.management.settings().has_webhook_secret() {
-        let detail = "there is a webhook secret already; change WEBHOOK_SECRET on the settings page to replace it";
-        return Err(page.error(ManagementError::conflict("secret_exists", detail)));
-    }
-    let secret = Secret::new(generate_secret(""));
-    let change = vec![("WEBHOOK_SECRET".to_owned(), Some(secret.clone()))];
-    let stored = state.management.settings().change(&page.principal, change).await.map(|()| secret);
-    show_once(page, &request, stored, &state).await
+    let secret = state.management.settings().generate_webhook_secret(&page.principal).await;
+    show_once(page, &request, secret, &state).await
 }
 
 async fn show_once(
@@ -231,14 +220,13 @@ async fn show_once(
     secret: Result<Secret, ManagementError>,
     state: &State,
 ) -> Result<HttpResponse, PageError> {
-    let html = match &secret {
-        Ok(secret) => {
-            render(&page, request, WelcomeView { secret: Some(secret), ..WelcomeView::default() }, state).await
-        }
-        Err(_) => Ok(String::new()),
-    };
+    let page = page.at("/welcome");
     match secret {
-        Ok(_) => page.render(html),
+        Ok(secret) => {
+            let view = WelcomeView { secret: Some(&secret), ..WelcomeView::default() };
+            let html = render(&page, request, view, state).await;
+            page.render(html)
+        }
         Err(error) => Err(page.error(error)),
     }
 }
@@ -279,10 +267,8 @@ pub(super) async fn set_model(
             return Err(page.error(error));
         }
         let refused = Some((&form, error.to_string()));
-        return match render(&page, &request, WelcomeView { refused, ..WelcomeView::default() }, &state).await {
-            Ok(html) => Ok(html_response(status_of(&error), html)),
-            Err(_) => Err(page.error(error)),
-        };
+        let html = render(&page, &request, WelcomeView { refused, ..WelcomeView::default() }, &state).await;
+        return page.refuse(error, html);
     }
     let finding = state.options.diagnostics.check_model().await;
     state.options.observations.update(|observed| observed.model = Some(finding));
@@ -301,13 +287,23 @@ pub(super) async fn open_demo(
     }
 }
 
-/// The forge on which this server can be registered as an application.
-fn app_platform(management: &Management) -> Option<PlatformId> {
-    management.platforms().iter().find(|platform| platform.app.is_some()).map(|platform| platform.id.clone())
-}
-
 /// The path that the forge sends the browser back to.
 const APP_DONE: &str = "/welcome/app/done";
+/// The cookie that binds the forge's answer to the browser that began the registration.
+const NONCE_COOKIE: &str = "patchwright_app_registration";
+/// How long a registration may take, in seconds. GitHub's codes are valid as long.
+const NONCE_SECONDS: u32 = 3600;
+
+fn nonce_cookie(nonce: &str, uses_tls: bool, seconds: u32) -> HeaderValue {
+    let secure = if uses_tls { "; Secure" } else { "" };
+    let cookie =
+        format!("{NONCE_COOKIE}={nonce}; HttpOnly; SameSite=Lax{secure}; Path=/welcome/app; Max-Age={seconds}");
+    HeaderValue::try_from(cookie).expect("a generated secret is printable")
+}
+
+fn app_setup(management: &Management) -> Result<AppSetup<'_>, ManagementError> {
+    management.app_setup().ok_or_else(|| ManagementError::NotFound("no forge here has applications".to_owned()))
+}
 
 #[derive(Deserialize)]
 pub(super) struct AppQuery {
@@ -322,16 +318,12 @@ pub(super) async fn propose_app(
     query: web::Query<AppQuery>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
-    let management = &state.management;
-    let Some(platform) = app_platform(management) else {
-        return Err(page.error(ManagementError::not_found("forge")));
-    };
     let proposal = AppProposal {
         organization: Some(query.organization.trim().to_owned()).filter(|name| !name.is_empty()),
         server_url: server_url(&request, &state),
         return_path: APP_DONE.to_owned(),
     };
-    match management.app_setup().form(&page.principal, &platform, &proposal) {
+    match app_setup(&state.management).and_then(|setup| setup.form(&page.principal, &proposal)) {
         Ok((form, nonce)) => {
             let html = AppFormPage { layout: &page.layout, form: &form, has_webhook: proposal.has_webhook() }.html();
             let mut response = html_response_to_forge(html, &form.action);
@@ -341,18 +333,6 @@ pub(super) async fn propose_app(
         }
         Err(error) => Err(page.error(error)),
     }
-}
-
-/// The cookie that binds the forge's answer to the browser that began the registration.
-const NONCE_COOKIE: &str = "patchwright_app_registration";
-/// How long a registration may take, in seconds. GitHub's codes are valid as long.
-const NONCE_SECONDS: u32 = 3600;
-
-fn nonce_cookie(nonce: &str, uses_tls: bool, seconds: u32) -> HeaderValue {
-    let secure = if uses_tls { "; Secure" } else { "" };
-    let cookie =
-        format!("{NONCE_COOKIE}={nonce}; HttpOnly; SameSite=Lax{secure}; Path=/welcome/app; Max-Age={seconds}");
-    HeaderValue::try_from(cookie).expect("a generated secret is printable")
 }
 
 #[derive(Deserialize)]
@@ -370,13 +350,14 @@ pub(super) async fn finish_app(
     query: web::Query<AppAnswer>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
-    let Some(platform) = app_platform(&state.management) else {
-        return Err(page.error(ManagementError::not_found("forge")));
-    };
     let nonce = request.cookie(NONCE_COOKIE);
     let nonce = nonce.as_ref().map(Cookie::value);
     let answer = (query.code.as_str(), query.state.as_str());
-    match state.management.app_setup().finish(&page.principal, &platform, nonce, answer).await {
+    let finished = match app_setup(&state.management) {
+        Ok(setup) => setup.finish(&page.principal, nonce, answer).await,
+        Err(error) => Err(error),
+    };
+    match finished {
         Ok(install_url) => {
             let html = AppDonePage { layout: &page.layout, install_url: &install_url }.html();
             let mut response = html_response(StatusCode::OK, html);
@@ -392,10 +373,10 @@ pub(super) async fn disconnect_app(
     Submission { page, .. }: Submission,
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
-    let Some(platform) = app_platform(&state.management) else {
-        return Err(page.error(ManagementError::not_found("forge")));
+    let removed = match app_setup(&state.management) {
+        Ok(setup) => setup.disconnect(&page.principal).await,
+        Err(error) => Err(error),
     };
-    let removed = state.management.app_setup().disconnect(&page.principal, &platform).await;
     let done = page.translations().done;
     page.respond(removed.map(|()| done), "/welcome")
 }

@@ -38,18 +38,22 @@ struct Accepted {
     job_id: JobId,
 }
 
-pub(crate) async fn run(mut config: Config, args: DemoArgs) -> CommandResult {
+pub(crate) async fn run(config: Config, args: DemoArgs) -> CommandResult {
     telemetry::start(&config, true);
     let folder = tempfile::Builder::new().prefix("patchwright-demo-").tempdir()?;
     let recorded = !config.llm.is_configured();
     let secret = Secret::new(generate_secret(""));
-    config.data_dir = folder.path().to_owned();
-    config.database_url =
-        patchwright_core::Secret::new(format!("sqlite://{}", folder.path().join("demo.db").display()));
-    config.bind = "127.0.0.1:0".to_owned();
-    config.webhook_secrets = vec![secret.clone()];
-    config.triggers.allowed_repos.clear();
-    config.triggers.allowed_users.clear();
+    let database = format!("sqlite://{}", folder.path().join("demo.db").display());
+    let data_dir = folder.path().display().to_string();
+    let config = config.with_flags(&[
+        ("DATA_DIR", &data_dir),
+        ("DATABASE_URL", &database),
+        ("BIND", "127.0.0.1:0"),
+        ("WEBHOOK_SECRET", secret.expose()),
+        ("WEBHOOK_SECRET_PREVIOUS", ""),
+        ("ALLOWED_REPOS", ""),
+        ("ALLOWED_USERS", ""),
+    ])?;
     let display = Arc::new(Display::new());
     let llm: Option<Arc<dyn Llm>> =
         if recorded { Some(Arc::new(Recorded::parse(demo::MODEL, demo::RECORDED)?)) } else { None };

@@ -8,7 +8,8 @@ use patchwright_engine::Settings;
 use super::tools::machine_labels;
 use crate::config::Config;
 
-pub(crate) fn engine_settings(config: &Config) -> Settings {
+/// Returns the settings of the engine; `max_attempts` is a command's, which wins.
+pub(crate) fn engine_settings(config: &Config, max_attempts: Option<u32>) -> Settings {
     let work = config.data_dir.join("work");
     Settings {
         app_name: config.triggers.app_name.clone(),
@@ -42,7 +43,7 @@ pub(crate) fn engine_settings(config: &Config) -> Settings {
         review_model: config.jobs.review_model.clone(),
         keep_model_calls: config.jobs.keep_model_calls,
         review_plans: config.jobs.review_plans,
-        max_attempts: config.jobs.max_attempts,
+        max_attempts: max_attempts.unwrap_or(config.jobs.max_attempts),
         first_backoff: config.jobs.retry_wait,
         lease: config.lease_timeout,
         node_silent_limit: config.node_silent_limit,

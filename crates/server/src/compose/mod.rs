@@ -38,7 +38,7 @@ pub use self::tools::compose_tools;
 pub(crate) use self::tools::{enable_own_program, http_client, machine_labels, notifying_client, sandbox_options};
 use crate::config::{Config, ConfigError, is_loopback};
 use crate::demo::LocalDemo;
-use crate::live_config::{LiveConfig, LiveParts};
+use crate::live_config::{LiveConfig, LiveParts, pairs};
 use crate::master_keys::MasterKeys;
 use crate::private_dir;
 
@@ -196,9 +196,8 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
     let ids: Arc<dyn IdSource> = Arc::new(UuidSource::new(Arc::clone(&clock)));
     let local = Arc::new(local(config, &overrides, &store, &ids));
     let stored = vault.stored_settings().await.map_err(ComposeError::ReadStored)?;
-    let pairs: Vec<_> = stored.iter().map(|setting| (setting.name.clone(), setting.value.clone())).collect();
     let base = config;
-    let config = &base.with_stored(&pairs).map_err(ComposeError::Stored)?;
+    let config = &base.with_stored(&pairs(&stored)).map_err(ComposeError::Stored)?;
     for secret in config.secrets() {
         redactor.add(&secret);
     }
@@ -218,10 +217,9 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
         local: &local,
     })?;
     let jira = Arc::new(jira::jira(config, &http, Arc::clone(&system_clock), &vault));
-    let tools = tools::tools_with(config, &http, &redactor, overrides.llm.clone(), overrides.sandbox)?
+    let tools = tools::tools_with(config, &http, &redactor, overrides.llm.as_ref(), overrides.sandbox)?
         .with_local_folder(overrides.local_folder);
-    let mut settings = engine_settings(config);
-    settings.max_attempts = overrides.max_attempts.unwrap_or(settings.max_attempts);
+    let settings = engine_settings(config, overrides.max_attempts);
     let marker = MarkerKey::new(&master_keys.present).with_old(&master_keys.old);
     let tools = tools.with_progress(overrides.progress);
     let metrics = Arc::new(Metrics::new());

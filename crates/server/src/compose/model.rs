@@ -13,12 +13,16 @@ use super::ComposeError;
 use crate::config::Config;
 use crate::demo;
 
-/// Returns the model, if one is configured.
+/// Returns the model: that of a command, or else the configured one, if there is one.
 pub(crate) fn llm(
     config: &Config,
     http: &HttpClient,
     redactor: &Redactor,
+    fixed: Option<&Arc<dyn Llm>>,
 ) -> Result<Option<Arc<dyn Llm>>, ComposeError> {
+    if let Some(model) = fixed {
+        return Ok(Some(Arc::clone(model)));
+    }
     if let Some(path) = &config.llm.replay {
         return Ok(Some(Arc::new(Recorded::open(format!("{} (recorded)", config.llm.model), path)?)));
     }

@@ -48,13 +48,10 @@ pub(super) fn tools_with(
     config: &Config,
     http: &HttpClient,
     redactor: &Redactor,
-    model: Option<Arc<dyn Llm>>,
+    model: Option<&Arc<dyn Llm>>,
     sandbox: Option<SandboxPolicy>,
 ) -> Result<Tools, ComposeError> {
-    let model = match model {
-        Some(model) => Some(model),
-        None => model::llm(config, http, redactor)?,
-    };
+    let model = model::llm(config, http, redactor, model)?;
     let tools = Tools::new(
         Arc::new(GixGit::new(git_options(config))),
         Arc::new(Locator::new(Some(config.data_dir.join("index")))),

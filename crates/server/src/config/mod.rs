@@ -173,6 +173,16 @@ impl Config {
         Ok(Self { host_env: environment::host_env(&layers.env), layers: layers.clone(), ..config })
     }
 
+    /// Returns this configuration with further values of the command line.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the setting and the reason.
+    pub fn with_flags(&self, flags: &[(&str, &str)]) -> Result<Self, ConfigError> {
+        let mut layers = self.layers.clone();
+        layers.flags.extend(flags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        Self::load(&layers)
+    }
+
     /// Returns this configuration with what administrators stored. Only settings that can be changed at runtime take their
     /// values from there.
     ///

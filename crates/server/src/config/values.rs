@@ -103,7 +103,7 @@ impl Values {
     pub(super) fn overlay(&mut self, stored: &[(String, Secret)]) {
         for (name, value) in stored {
             // One that a newer version stored is not known; one that an older version could change may be no longer.
-            let setting = SETTINGS.iter().find(|setting| setting.name == name && setting.is_live());
+            let setting = SETTINGS.iter().find(|setting| setting.name == name && setting.live);
             let present = setting.and_then(|setting| self.0.get_mut(setting.name));
             if let Some(present) = present.filter(|(_, source)| !matches!(source, Source::Env | Source::Flag)) {
                 *present = (value.clone(), Source::Stored);

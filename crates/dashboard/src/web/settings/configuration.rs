@@ -4,9 +4,9 @@ use actix_web::{HttpResponse, web};
 use patchwright_core::Secret;
 use patchwright_management::{EffectiveSetting, Finding, ManagementError};
 
+use super::super::State;
 use super::super::form::Submission;
-use super::super::page_request::{PageError, PageRequest, status_of};
-use super::super::{State, html_response};
+use super::super::page_request::{PageError, PageRequest};
 use crate::page::{ConfigurationPage, EditedSetting, Page as _};
 
 /// What the page shows.
@@ -16,30 +16,32 @@ pub(super) struct ConfigurationView<'a> {
     pub(super) search: &'a str,
     pub(super) changed_only: bool,
     /// The setting that is being changed, and what was typed and refused.
-    pub(super) edited: Option<(&'a str, Option<(&'a str, &'a str)>)>,
+    pub(super) edited: Option<(&'a str, Option<(&'a str, String)>)>,
     pub(super) findings: Option<&'a [Finding]>,
 }
 
 pub(super) fn render(
     page: &PageRequest,
     state: &State,
-    view: &ConfigurationView<'_>,
+    view: ConfigurationView<'_>,
 ) -> Result<String, ManagementError> {
     let wanted = view.search.trim().to_lowercase();
     let has = |text: &str| text.to_lowercase().contains(&wanted);
     let is_shown = |setting: &EffectiveSetting| {
-        let is_edited = view.edited.is_some_and(|(name, _)| name == setting.name);
+        let is_edited = view.edited.as_ref().is_some_and(|(name, _)| *name == setting.name);
         let matches = has(setting.name) || has(&setting.value) || has(setting.doc);
         is_edited || ((setting.is_set || !view.changed_only) && matches)
     };
     let mut settings = state.management.settings().list(&page.principal)?;
     settings.retain(is_shown);
-    let present = |name: &str| settings.iter().find(|setting| setting.name == name);
     let edited = view.edited.and_then(|(name, refused)| {
-        let setting = present(name)?;
-        let value = if setting.is_secret { "" } else { &setting.value };
-        let (typed, problem) = refused.map_or((value, None), |(typed, problem)| (typed, Some(problem)));
-        Some(EditedSetting { name, typed, problem })
+        let setting = settings.iter().find(|setting| setting.name == name)?;
+        let (typed, problem) = match refused {
+            Some((typed, problem)) => (typed, Some(problem)),
+            None => (setting.value.as_str(), None),
+        };
+        // A secret is typed again.
+        Some(EditedSetting { name, typed: if setting.is_secret { "" } else { typed }, problem })
     });
     Ok(ConfigurationPage {
         layout: &page.layout,
@@ -62,7 +64,7 @@ pub(in crate::web) async fn check(
     let html = match page.principal.require_admin() {
         Ok(()) => {
             let findings = state.options.diagnostics.check_all().await;
-            render(&page, &state, &ConfigurationView { findings: Some(&findings), ..ConfigurationView::default() })
+            render(&page, &state, ConfigurationView { findings: Some(&findings), ..ConfigurationView::default() })
         }
         Err(error) => Err(error),
     };
@@ -90,19 +92,10 @@ pub(in crate::web) async fn change(
             page.respond(Ok(done), &return_to)
         }
         Err(error @ (ManagementError::Invalid { .. } | ManagementError::Conflict { .. })) if !page.is_script() => {
-            let (status, problem) = (status_of(&error), error.to_string());
-            let is_secret = state
-                .management
-                .settings()
-                .list(&page.principal)
-                .is_ok_and(|settings| settings.iter().any(|setting| setting.name == name && setting.is_secret));
-            let kept = if is_secret { "" } else { typed };
-            let edited = Some((name.as_str(), Some((kept, problem.as_str()))));
-            let view = ConfigurationView { edited, changed_only: true, ..ConfigurationView::default() };
-            match render(&page, &state, &view) {
-                Ok(html) => Ok(html_response(status, html)),
-                Err(_) => Err(page.error(error)),
-            }
+            let edited = Some((name.as_str(), Some((typed, error.to_string()))));
+            let html =
+                render(&page, &state, ConfigurationView { edited, changed_only: true, ..ConfigurationView::default() });
+            page.refuse(error, html)
         }
         Err(error) => Err(page.error(error)),
     }

@@ -23,8 +23,7 @@ pub(super) use self::credentials::form as credential_form;
 pub(super) use self::repositories::form as repository_form;
 use super::State;
 use super::form::{Form, Submission};
-use super::html_response;
-use super::page_request::{PageError, PageRequest, parse_id, status_of};
+use super::page_request::{PageError, PageRequest, parse_id};
 use crate::Translations;
 use crate::page::{Form as FormView, Listing, ListingPage, Page as _, Revealed, Section};
 
@@ -116,13 +115,13 @@ pub(super) async fn show(
 ) -> Result<HttpResponse, PageError> {
     let html = match section_of(&path, &page.principal) {
         Ok(Section::Configuration) => {
-            let shown = ConfigurationView {
+            let view = ConfigurationView {
                 search: &query.q,
                 changed_only: query.changed == "true",
                 edited: (!query.edit.is_empty()).then_some((query.edit.as_str(), None)),
                 findings: None,
             };
-            configuration::render(&page, &state, &shown)
+            configuration::render(&page, &state, view)
         }
         Ok(section) => render(&page, section, Shown::at(&query.cursor), &state).await,
         Err(error) => Err(error),
@@ -161,7 +160,7 @@ async fn render(
         Section::Jira => jira::view(&context).await?,
         Section::Notifications => channels::view(&context).await?,
         Section::Audit => audit::view(&context, shown.cursor).await?,
-        Section::Configuration => return configuration::render(page, state, &ConfigurationView::default()),
+        Section::Configuration => return configuration::render(page, state, ConfigurationView::default()),
     };
     let mut problem = None;
     if let Some((action, form, reason)) = shown.refused {
@@ -278,10 +277,8 @@ async fn respond(
             error @ (ManagementError::Invalid { .. } | ManagementError::Conflict { .. } | ManagementError::Upstream(_)),
         ) if !page.is_script() => {
             let refused = Some((action, form, error.to_string()));
-            match render(&page, section, Shown { refused, ..Shown::default() }, state).await {
-                Ok(html) => Ok(html_response(status_of(&error), html)),
-                Err(_) => Err(page.error(error)),
-            }
+            let html = render(&page, section, Shown { refused, ..Shown::default() }, state).await;
+            page.refuse(error, html)
         }
         Err(error) => page.respond(Err(error), ""),
     }
