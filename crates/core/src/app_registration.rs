@@ -37,7 +37,7 @@ pub struct AppForm {
 /// A registered application.
 #[derive(Debug, Clone)]
 pub struct RegisteredApp {
-    /// Its id.
+    /// The number that its tokens are issued for.
     pub id: String,
     /// The login that it comments under.
     pub login: String,

@@ -18,21 +18,21 @@ pub enum MeterEvent {
     },
     /// A delivery of a platform was acknowledged.
     DeliveryAnswered {
-        /// The platform.
+        /// The platform that sent it to its endpoint.
         platform: PlatformId,
         /// `accepted`, `duplicate`, `answered`, `ignored` or `forbidden`.
         outcome: &'static str,
     },
     /// A job ended.
     JobEnded {
-        /// How.
+        /// Its last status: succeeded, failed or cancelled.
         status: JobStatus,
         /// What its tests showed, if it came that far.
         verdict: Option<Verdict>,
     },
     /// A stage of a job that has ended.
     StageEnded {
-        /// The stage.
+        /// Which of the four.
         stage: StageKind,
         /// How it ended.
         status: StageStatus,
@@ -41,7 +41,7 @@ pub enum MeterEvent {
     },
     /// A call of the model ended, in this process or on a node.
     ModelCalled {
-        /// The model.
+        /// The name under which it answered, or was asked if there is no answer.
         model: String,
         /// Whether there is no usable answer.
         failed: bool,

@@ -45,7 +45,7 @@ pub trait StoredSettings: Send + Sync {
     /// [`StoreError::Corrupt`] when a value was encrypted with an unknown master key, [`StoreError`] otherwise.
     async fn stored_settings(&self) -> Result<Vec<StoredSetting>, StoreError>;
 
-    /// Applies changes.
+    /// Writes new values and removes others, all or none.
     ///
     /// # Errors
     /// [`StoreError`]; then nothing is changed.

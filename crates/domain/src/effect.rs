@@ -204,7 +204,7 @@ impl Effect {
 }
 
 impl EffectKind {
-    /// All kinds.
+    /// All kinds, for counters that begin at zero.
     pub const ALL: [Self; 10] = [
         Self::Acknowledge,
         Self::RefreshProgress,

@@ -13,11 +13,11 @@ use crate::{Inner, Settings};
 pub struct DemoIssue {
     /// The forge of the repository.
     pub platform: PlatformId,
-    /// The repository.
+    /// Where the issue is opened.
     pub repository: RepoName,
-    /// The title.
+    /// What is wrong, in one line.
     pub title: &'static str,
-    /// The text.
+    /// How the fault shows, and what is expected, in Markdown.
     pub body: &'static str,
     /// The setting that makes recorded answers stand in for a model.
     pub recorded_model: &'static str,

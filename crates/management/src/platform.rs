@@ -35,7 +35,7 @@ pub struct Platform {
 /// The registration of an application, and the settings that its keys are stored in.
 #[derive(Clone)]
 pub struct AppSettings {
-    /// Registers it.
+    /// The forge's page and its keys.
     pub registration: Arc<dyn AppRegistration>,
     /// The setting of its id.
     pub id: &'static str,

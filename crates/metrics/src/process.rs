@@ -18,7 +18,7 @@ pub struct ProcessUsage {
     pub cpu_seconds: f64,
     /// Open file descriptors.
     pub descriptors: u64,
-    /// Threads.
+    /// Threads, of the runtimes and of blocking work.
     pub threads: u64,
 }
 

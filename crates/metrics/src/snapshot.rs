@@ -9,7 +9,7 @@ use crate::{Labels, label};
 /// A repository whose jobs wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitingRepository {
-    /// Its name.
+    /// `owner/name`; repositories of two forges with the same name are one.
     pub name: String,
     /// How many of its jobs wait.
     pub jobs: u64,
@@ -51,7 +51,7 @@ pub struct Snapshot {
     pub effect_lag_seconds: i64,
     /// The repositories with the longest queues.
     pub waiting: Vec<WaitingRepository>,
-    /// The nodes.
+    /// How many remote nodes there are, and what they can take.
     pub nodes: NodeCounts,
     /// The connections of the database's pool that are in use, and all of them.
     pub database_connections: (u32, u32),

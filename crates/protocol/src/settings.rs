@@ -54,7 +54,7 @@ pub struct SettingChanges {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SettingChange {
-    /// Its name.
+    /// The name of its environment variable.
     #[cfg_attr(feature = "openapi", schema(pattern = "^[A-Z][A-Z_]{1,63}$"))]
     pub name: String,
     /// The value as it stands in an environment variable; absent or null removes the stored one.

@@ -32,7 +32,7 @@ pub struct ConfigurationPage<'a> {
 /// A setting that is being changed.
 #[derive(Debug, Clone)]
 pub struct EditedSetting<'a> {
-    /// Its name.
+    /// The name of its environment variable.
     pub name: &'a str,
     /// What was typed.
     pub typed: &'a str,

@@ -87,7 +87,7 @@ impl FailureOrigin {
 }
 
 impl FailureClass {
-    /// All classes.
+    /// All classes, for counters that begin at zero.
     pub const ALL: [Self; 4] = [Self::Request, Self::Local, Self::Remote, Self::Internal];
 
     /// Returns the name in logs and metrics.
