@@ -4,6 +4,7 @@ mod address;
 mod child;
 mod command;
 mod error;
+mod import;
 mod local;
 mod objects;
 mod options;
@@ -24,6 +25,7 @@ mod working_copy;
 mod workspace;
 
 pub use child::{CHILD_COMMAND, run_child};
+pub use import::import_repository;
 pub use options::{GitOptions, Limits, SshOptions, StoreOptions};
 pub use seed::seed_repository;
 pub use signing::SigningKey;
@@ -120,7 +122,7 @@ impl GixGit {
         };
         match answer? {
             Answer::Prepared(prepared) => Ok(prepared),
-            Answer::Done | Answer::Failed(_) => unreachable!("preparing is answered with what was prepared"),
+            _ => unreachable!("preparing is answered with what was prepared"),
         }
     }
 

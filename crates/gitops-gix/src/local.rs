@@ -19,8 +19,25 @@ pub(crate) struct LocalSource {
 
 /// Opens the repository of a checkout.
 pub(crate) fn open_source(path: &Path, address: &Address, request: &Checkout) -> Result<LocalSource, GitError> {
+    let (repo, base, tip) = open_base(path, address, request.base.as_ref())?;
+    let branch_tip = if request.with_branch {
+        let missing = || GitError::BranchNotFound { url: address.redacted(), branch: request.branch.clone() };
+        Some(find_tip(&repo, &request.branch)?.ok_or_else(missing)?)
+    } else {
+        None
+    };
+    Ok(LocalSource { repo, base, tip, branch_tip })
+}
+
+/// Opens a repository, and finds the tip of a branch, or else of the branch that HEAD names.
+pub(crate) fn open_base(
+    path: &Path,
+    address: &Address,
+    base: Option<&BranchName>,
+) -> Result<(gix::Repository, BranchName, gix::ObjectId), GitError> {
     let repo = open(path, address)?;
-    let base = match &request.base {
+    let is_named = base.is_some();
+    let base = match base {
         Some(base) => base.clone(),
         None => head_branch(&repo).ok_or_else(|| GitError::AddressRefused {
             url: address.redacted(),
@@ -29,19 +46,13 @@ pub(crate) fn open_source(path: &Path, address: &Address, request: &Checkout) ->
     };
     let Some(tip) = find_tip(&repo, &base)? else {
         let is_unborn = repo.head().map_err(internal("reading HEAD"))?.is_unborn();
-        return Err(if is_unborn && request.base.is_none() || has_no_branches(&repo) {
+        return Err(if is_unborn && !is_named || has_no_branches(&repo) {
             GitError::EmptyRepository { url: address.redacted() }
         } else {
             GitError::BranchNotFound { url: address.redacted(), branch: base }
         });
     };
-    let branch_tip = if request.with_branch {
-        let missing = || GitError::BranchNotFound { url: address.redacted(), branch: request.branch.clone() };
-        Some(find_tip(&repo, &request.branch)?.ok_or_else(missing)?)
-    } else {
-        None
-    };
-    Ok(LocalSource { repo, base, tip, branch_tip })
+    Ok((repo, base, tip))
 }
 
 /// Opens a repository; formats that cannot be read are named.

@@ -17,7 +17,7 @@ use crate::local::open_source;
 use crate::objects::{set_branch, to_commit_sha};
 use crate::options::{GitOptions, StoreOptions};
 use crate::remote::{FetchRequest, Remote, WHOLE_HISTORY};
-use crate::repository::{create_git_dir, open, share_objects};
+use crate::repository::{create_git_dir, open, set_head, share_objects};
 use crate::store::{Mirror, RepositoryStore};
 use crate::tree_limits::check_commit;
 use crate::work_tree::{reset_files, write_files};
@@ -405,6 +405,5 @@ fn start_commit(repo: &gix::Repository, tip: gix::ObjectId, request: &Checkout) 
 /// Creates the branch at the commit and points HEAD to it.
 pub(crate) fn start_branch(repo: &gix::Repository, at: gix::ObjectId, branch: &BranchName) -> Result<(), GitError> {
     set_branch(repo, branch, at, PreviousValue::Any)?;
-    std::fs::write(repo.git_dir().join("HEAD"), format!("ref: {}\n", branch.full_ref()))
-        .map_err(io_error("switching the branch"))
+    set_head(repo.git_dir(), branch)
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use patchwright_core::git::GitError;
+use patchwright_domain::BranchName;
 
 use crate::error::{internal, io_error};
 
@@ -41,15 +42,26 @@ pub(crate) fn create_git_dir(git_dir: &Path, is_bare: bool) -> Result<(), GitErr
     std::fs::write(git_dir.join("HEAD"), "ref: refs/heads/main\n").map_err(failed())
 }
 
-/// Lets a repository use the objects of another one (git's alternates), and its shallow boundary, because the commits there
-/// have parents that are missing.
+/// Lets a repository use the objects of another one (git's alternates), and its shallow boundary.
 pub(crate) fn share_objects(git_dir: &Path, source: &gix::Repository) -> Result<(), GitError> {
     let failed = || io_error("sharing the objects");
     let objects = source.objects.store_ref().path().canonicalize().map_err(failed())?;
     std::fs::write(git_dir.join("objects/info/alternates"), format!("{}\n", objects.display())).map_err(failed())?;
+    copy_shallow_boundary(git_dir, source)
+}
+
+/// Names the branch of a repository.
+pub(crate) fn set_head(git_dir: &Path, branch: &BranchName) -> Result<(), GitError> {
+    std::fs::write(git_dir.join("HEAD"), format!("ref: {}\n", branch.full_ref())).map_err(io_error("writing HEAD"))
+}
+
+/// Takes over the shallow boundary of a repository, if it has one: the commits there have parents that are missing.
+pub(crate) fn copy_shallow_boundary(git_dir: &Path, source: &gix::Repository) -> Result<(), GitError> {
     let shallow = source.shallow_file().map_err(internal("finding the shallow boundary"))?;
     match std::fs::copy(shallow, git_dir.join("shallow")) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed()(error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(io_error("copying the shallow boundary")(error))
+        }
         _ => Ok(()),
     }
 }

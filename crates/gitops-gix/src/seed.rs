@@ -8,7 +8,7 @@ use patchwright_domain::{BranchName, CommitSha};
 
 use crate::error::{internal, io_error};
 use crate::objects::{new_commit, set_branch, to_commit_sha};
-use crate::repository::open_options;
+use crate::repository::{open_options, set_head};
 
 /// Creates a bare repository with one commit of these files on a branch, and returns the commit.
 ///
@@ -41,7 +41,6 @@ pub fn seed_repository(
     let commit = new_commit(tree, None, who, "First commit\n");
     let commit = repo.write_object(&commit).map_err(&failed)?.detach();
     set_branch(&repo, branch, commit, gix::refs::transaction::PreviousValue::MustNotExist)?;
-    std::fs::write(repo.git_dir().join("HEAD"), format!("ref: {}\n", branch.full_ref()))
-        .map_err(io_error("writing HEAD"))?;
+    set_head(repo.git_dir(), branch)?;
     Ok(to_commit_sha(commit))
 }

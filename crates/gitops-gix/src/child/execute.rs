@@ -25,6 +25,7 @@ pub(super) fn execute(
         Work::Prepare(work) => {
             return prepare(options, &work.into_checkout(credential), interrupt).map(Answer::Prepared);
         }
+        Work::Import(work) => return work.run(options, credential.as_ref(), interrupt).map(Answer::Imported),
         Work::FetchHistory { url, branch } => {
             fetch_history(options, &url, &branch, credential.as_ref(), interrupt)?;
         }

@@ -10,6 +10,7 @@ use patchwright_domain::{BranchName, CommitSha};
 use serde::{Deserialize, Serialize};
 
 use crate::error::GixCause;
+use crate::import::ImportWork;
 use crate::options::GitOptions;
 use crate::prepare::Prepared;
 
@@ -42,6 +43,8 @@ pub(crate) enum Work {
     FetchHistory { url: String, branch: BranchName },
     /// Writes the files of a commit to a folder.
     Export { git_dir: PathBuf, commit: CommitSha, destination: PathBuf },
+    /// Copies a repository to a place of its own.
+    Import(ImportWork),
     /// Pushes a commit.
     Push(PushWork),
 }
@@ -99,6 +102,7 @@ pub(crate) struct PushWork {
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Answer {
     Prepared(Prepared),
+    Imported(BranchName),
     Done,
     Failed(Failure),
 }

@@ -1,7 +1,7 @@
 //! The operations of `docs/requirements.md#r262`, on a clone that stands alone.
 
 use patchwright_core::git::GitError;
-use patchwright_gitops_gix::{GitOptions, WorkingCopy};
+use patchwright_gitops_gix::{GitOptions, WorkingCopy, import_repository};
 use patchwright_testkit::server::PASSWORD;
 
 use crate::fixture::{FILES, branch, commit_request, credential, path, remotes};
@@ -72,4 +72,44 @@ async fn a_clone_is_changed_committed_and_pushed_step_by_step() {
         WorkingCopy::open(GitOptions::default(), nothing.path()),
         Err(GitError::RepositoryNotFound { .. })
     ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_is_imported_with_the_history_of_one_branch() {
+    for remote in remotes().await {
+        remote.server.make("acme/demo", FILES);
+        remote.server.commit("acme/demo", "change a", &[("src/a.py", Some("a = 2\n"))]);
+        let theirs = |args: &[&str]| remote.server.git("acme/demo", args);
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().join("shop.git");
+        let url = remote.url("acme/demo");
+        let secret = credential(PASSWORD);
+        let imported = import_repository(&remote.options, &url, None, secret.as_ref(), &at).await.unwrap();
+        assert_eq!(imported, branch("main"), "{}", remote.name);
+        let ours = |args: &[&str]| patchwright_testkit::server::git(&at, args);
+        assert_eq!(ours(&["rev-list", "--all"]), theirs(&["rev-list", "main"]), "{}: the whole history", remote.name);
+        assert_eq!(ours(&["for-each-ref", "--format=%(refname)"]), "refs/heads/main", "{}", remote.name);
+        assert_eq!(ours(&["symbolic-ref", "HEAD"]), "refs/heads/main");
+        ours(&["fsck", "--strict"]);
+        let again = import_repository(&remote.options, &url, None, secret.as_ref(), &at).await;
+        assert!(again.is_err(), "{}: nothing is overwritten", remote.name);
+        let ghost = folder.path().join("ghost.git");
+        let error = import_repository(&remote.options, &url, Some(&branch("ghost")), secret.as_ref(), &ghost).await;
+        assert!(matches!(error, Err(GitError::BranchNotFound { .. })), "{}: {error:?}", remote.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_borrows_its_objects_is_imported_with_them() {
+    let server = patchwright_testkit::server::GitServer::start();
+    server.make("acme/demo", FILES);
+    let folder = tempfile::tempdir().unwrap();
+    let lender = server.path("acme/demo");
+    let copy = folder.path().join("copy");
+    let args = ["clone", "-q", "--shared", lender.to_str().unwrap(), copy.to_str().unwrap()];
+    patchwright_testkit::server::git(folder.path(), &args);
+    let at = folder.path().join("shop.git");
+    import_repository(&GitOptions::default(), copy.to_str().unwrap(), None, None, &at).await.unwrap();
+    std::fs::remove_dir_all(lender).unwrap();
+    patchwright_testkit::server::git(&at, &["fsck", "--strict"]);
 }
