@@ -41,6 +41,7 @@ pub mod striped_locks;
 pub mod task_log;
 pub mod task_session;
 pub mod tracker;
+pub mod translation;
 pub mod trash;
 pub mod untrusted_tree;
 pub mod webhook;
